@@ -1,0 +1,68 @@
+/* history.h - the recent past: events in order, under three limits, found by seq, by own id and by whom they concern.
+ *
+ * Used twice: as the broker's truth and as each worker's window. It keeps an index for each session, channel and
+ * connection named in a `to`, and one for the events that concern everyone, so that a replay costs what it delivers and not
+ * what is stored. It knows which cursors it can answer exactly: the sequence is contiguous within a run of the
+ * broker, and where it jumps a new segment begins. It does not know sockets, clocks or files: the time is passed in.
+ *
+ * Ownership: history_append() takes a reference of its own; what the lookups return is borrowed until the next append or
+ * evict (take a reference to keep it).
+ */
+#ifndef SSECAST_HISTORY_H
+#define SSECAST_HISTORY_H
+
+#include "event.h"
+
+struct history;
+
+/* Whichever is reached first evicts the oldest events. */
+struct history_limits {
+    uint64_t events;
+    uint64_t bytes;  /* of entries, plus HISTORY_EVENT_COST for each */
+    uint64_t age_ms;
+};
+
+#define HISTORY_EVENT_COST 128u /* what an event costs in memory beside its entry, bytes (measured, rounded up) */
+
+/* An empty history that stands at position: nothing before it is known. NULL when out of memory. */
+struct history *history_new(const struct history_limits *limits, uint64_t position);
+
+void history_free(struct history **h);
+
+/* Append e and evict what is over the count and byte limits. e->seq is greater than head; a jump (seq > head + 1) begins a
+ * new segment after which nothing was missed. 0, -EINVAL (seq not greater than head), or -ENOMEM; unchanged on failure. */
+int history_append(struct history *h, struct event *e);
+
+/* The sequence went on to position without an event in between (the broker was restarted): a new segment begins there,
+ * and nothing was missed. Ignored when position is not beyond head. 0 or -ENOMEM. */
+int history_advance(struct history *h, uint64_t position);
+
+/* What came between head and position is not known: cursors before position can no longer be answered exactly. Events
+ * stay retained. position may be anything. 0 or -ENOMEM. */
+int history_break(struct history *h, uint64_t position);
+
+/* Take back every event with a seq above position (a store that failed). */
+void history_rollback(struct history *h, uint64_t position);
+
+/* Evict what is older than the age limit at now_ms (unix time). */
+void history_expire(struct history *h, int64_t now_ms);
+
+uint64_t history_head(const struct history *h);     /* position: the last seq, or where it stands when empty */
+uint64_t history_complete(const struct history *h); /* position: everything after it is retained */
+uint64_t history_oldest(const struct history *h);   /* seq of the oldest event; head + 1 when there is none */
+uint64_t history_count(const struct history *h);    /* events */
+uint64_t history_bytes(const struct history *h);
+
+/* Can a client that saw everything up to cursor be brought up to date exactly? */
+bool history_knows(const struct history *h, uint64_t cursor);
+
+/* The retained event with this publisher's id, or NULL. */
+struct event *history_by_id(const struct history *h, struct slice id);
+
+/* Collect up to max events after position `after`, oldest first, until their entries pass max_bytes (at least one is
+ * given); for who NULL all, else those that concern who. *upto is the position up to which the answer is complete.
+ * Returns the number of events in out. */
+size_t history_read(const struct history *h, const struct audience *who, uint64_t after, struct event **out, size_t max,
+                    size_t max_bytes, uint64_t *upto);
+
+#endif

@@ -1,0 +1,74 @@
+/* option.h - a program's options: one table of rows for the command line, the environment, the file and --help.
+ *
+ * Every option has one long name, usable as `--name value` or `--name=value`, as the environment variable
+ * SSECAST_NAME (dashes become underscores) and as a line `name = value` in the file that --config names. The
+ * command line wins over the environment, the environment over the file, the file over the default. --help,
+ * --version, --print-config and --check-config come from the same rows.
+ *
+ * It parses and stores; what a value means is the program's business.
+ *
+ * Ownership: option_load() allocates what the config struct points to; option_release() frees it.
+ */
+#ifndef SSECAST_OPTION_H
+#define SSECAST_OPTION_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum option_type {
+    OPTION_TEXT,     /* char *                  one value, any text */
+    OPTION_LIST,     /* struct option_list      repeatable; commas separate too */
+    OPTION_LINES,    /* struct option_list      repeatable; a value is taken whole (commas belong to it) */
+    OPTION_COUNT,    /* uint64_t                a whole number */
+    OPTION_SIZE,     /* uint64_t, bytes         a whole number, K M G (powers of 1024) may follow */
+    OPTION_SECONDS,  /* uint64_t, milliseconds  a duration: ms s m h d may follow; a bare number is seconds */
+    OPTION_MILLIS,   /* uint64_t, milliseconds  the same; a bare number is milliseconds */
+    OPTION_MODE,     /* uint64_t                file permissions, octal, 0 to 0777 */
+};
+
+struct option_list {
+    char **items;
+    size_t count;
+};
+
+struct option_row {
+    const char *name;     /* "history-events" */
+    const char *arg;      /* how --help names its value: "N", "ENDPOINT" */
+    const char *fallback; /* the default as one would write it; NULL or "": none */
+    const char *help;     /* one sentence, no full stop */
+    enum option_type type;
+    size_t offset;        /* of the field in the program's config struct */
+    uint64_t min, max;    /* numbers: both inclusive; max 0 means no limit */
+    /* For texts and each item of a list: NULL when the value is accepted, else what is accepted ("tcp://HOST:PORT or
+     * ipc://PATH"). May be NULL. */
+    const char *(*check)(const char *value);
+};
+
+struct option_program {
+    const char *name;    /* "ssecast-broker" */
+    const char *summary; /* one line for --help */
+    const char *usage;   /* what follows the name in --help's first line: "[OPTION]..." */
+    const struct option_row *rows;
+    size_t count;
+};
+
+enum option_result {
+    OPTION_RUN,  /* config is filled in: go on */
+    OPTION_EXIT, /* --help, --version, --print-config or --check-config did its work on stdout: exit 0 */
+    OPTION_BAD,  /* one line on stderr named the option, the value and what is accepted: exit 2 */
+};
+
+/* Fill config (zeroed by the caller) from argv, environment, file and defaults. *rest is set to the index of the first argument
+ * that is not an option ("--" ends options); when rest is NULL, such an argument is an error. */
+enum option_result option_load(const struct option_program *program, int argc, char **argv, void *config, int *rest);
+
+/* Free what option_load() allocated in config, and zero those fields. */
+void option_release(const struct option_program *program, void *config);
+
+/* The checks that more than one program needs. */
+
+/* A ZeroMQ endpoint: tcp://HOST:PORT or ipc://PATH. */
+const char *option_check_endpoint(const char *value);
+
+#endif

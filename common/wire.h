@@ -1,0 +1,156 @@
+/* wire.h - the messages between broker and worker: feed (XPUB to SUB) and sync (ROUTER to DEALER).
+ *
+ * Each message is one ZeroMQ frame: 'S' 'S' 'C' WIRE_VERSION, a type byte, three zero bytes, then the fields,
+ * little-endian; a name is u16 length + bytes; events travel as entries (event.h). docs/protocol.md has the
+ * tables. A decoder returns 0, or -EPROTO for a message that is not exactly of its type; its slices point into the
+ * message.
+ *
+ * The feed:  WIRE_BATCH  events in order, as soon as they are stored
+ *            WIRE_HEAD   once a second: where the sequence stands
+ * The sync:  worker -> broker                      broker -> worker
+ *            WIRE_HELLO                            WIRE_WELCOME
+ *            WIRE_REPLAY                           WIRE_PAGE
+ *            WIRE_PRESENCE (also the lease)        WIRE_RESYNC when a presence message was missed
+ *
+ * A position is a seq, or the place where a run of the broker began: everything up to and including it has been seen.
+ */
+#ifndef SSECAST_WIRE_H
+#define SSECAST_WIRE_H
+
+#include <stdint.h>
+
+#include "event.h"
+#include "stats.h"
+
+#define WIRE_VERSION 1
+#define WIRE_PREFIX "SSC\001" /* what a worker subscribes to */
+#define WIRE_PREFIX_LEN 4u
+
+#define WIRE_LEASE_MS 15000u   /* a worker that says nothing for so long is lost, and its connections with it */
+#define WIRE_RENEW_MS 5000u    /* how often a worker sends WIRE_PRESENCE at least */
+#define WIRE_ANNOUNCE_MS 1000u /* how often the broker sends WIRE_HEAD */
+
+enum wire_type {
+    WIRE_BATCH = 1,
+    WIRE_HEAD = 2,
+    WIRE_HELLO = 3,
+    WIRE_WELCOME = 4,
+    WIRE_REPLAY = 5,
+    WIRE_PAGE = 6,
+    WIRE_PRESENCE = 7,
+    WIRE_RESYNC = 8,
+};
+
+/* Why a connection ended. */
+enum end_cause { END_CLIENT, END_SHUTDOWN, END_SLOW, END_DRAIN, END_EXPIRED, END_WORKER_LOST, END_CAUSES };
+
+/* "client", "shutdown", "slow", "drain", "expired", "worker_lost". */
+const char *end_cause_name(enum end_cause cause);
+
+/* A message being written. Start with a zeroed one; a failed allocation is remembered in failed and everything after it
+ * is ignored. The caller frees data, or hands it on. */
+struct wire_buf {
+    char *data;
+    size_t len, cap; /* bytes */
+    bool failed;
+};
+
+/* Free what the buffer holds and zero it. */
+void wire_buf_release(struct wire_buf *b);
+
+struct wire_batch {
+    uint64_t run;         /* names the broker's run; another number: it was restarted */
+    uint64_t prev;        /* position just before the first entry */
+    struct slice entries; /* one after the other, in order */
+};
+
+struct wire_head {
+    uint64_t run;
+    uint64_t head;     /* position: the last seq given out */
+    uint64_t complete; /* position: everything after it is retained */
+};
+
+struct wire_hello {
+    struct slice worker; /* its name for people, EVENT_NAME_MAX bytes at most */
+    uint64_t position;   /* 0: a fresh worker */
+};
+
+struct wire_welcome {
+    uint64_t run;
+    uint64_t head;
+    uint64_t complete;
+    uint64_t oldest;     /* seq of the oldest event retained; head + 1 when there is none */
+    struct slice blocks; /* walk with wire_next_block() */
+};
+
+/* Asks for what came after a cursor. */
+struct wire_replay {
+    uint64_t request;      /* comes back in the page */
+    uint64_t after;        /* position; used when id is empty */
+    struct slice id;       /* or a publisher's own id to begin after */
+    bool everything;       /* true: unfiltered, to repair the feed; false: what concerns who */
+    struct audience who;   /* decoded: channels.items is NULL; see channels below */
+    struct slice channels; /* decoded: walk with wire_next_name(); ignored when encoding */
+    uint32_t max_bytes;    /* stop after about so many bytes of entries (at least one event is sent) */
+};
+
+struct wire_page {
+    uint64_t request;
+    uint64_t run;
+    uint64_t from;        /* position this page begins after: the cursor, or where history begins after a gap */
+    uint64_t upto;        /* position: complete up to here; ask on from here while upto < head */
+    uint64_t head;
+    uint64_t oldest;      /* as in the welcome */
+    bool gap;             /* the cursor is unknown or too old: something after it may be missing */
+    struct slice entries;
+};
+
+struct wire_presence {
+    uint64_t n;    /* 1, 2, 3, ... from each hello; a hole makes the broker send WIRE_RESYNC */
+    bool full;     /* these are all connections of this worker; n may be anything */
+    uint64_t counters[WORKER_COUNTERS]; /* since the worker started */
+    struct slice items;                 /* walk with wire_next_presence() */
+};
+
+struct wire_presence_item {
+    bool opened; /* else it ended */
+    struct slice connection;
+    struct slice session;   /* opened */
+    int64_t since_ms;       /* opened: unix time */
+    struct names channels;  /* encoding; decoded: NULL */
+    struct slice raw_channels; /* decoded: walk with wire_next_name() */
+    enum end_cause cause;   /* ended */
+};
+
+/* The type of a message, or -EPROTO when it does not begin as one. Each decoder checks it again. */
+int wire_type(struct slice message);
+
+/* Writing. Each begins a message in an empty buffer; what can be many is added afterwards, piece by piece. */
+void wire_put_batch(struct wire_buf *b, uint64_t run, uint64_t prev);
+void wire_put_head(struct wire_buf *b, const struct wire_head *m);
+void wire_put_hello(struct wire_buf *b, const struct wire_hello *m);
+void wire_put_welcome(struct wire_buf *b, const struct wire_welcome *m); /* then wire_add_block() */
+void wire_put_replay(struct wire_buf *b, const struct wire_replay *m);
+void wire_put_page(struct wire_buf *b, const struct wire_page *m); /* then wire_add_entry() */
+void wire_put_presence(struct wire_buf *b, const struct wire_presence *m); /* then wire_add_presence() */
+void wire_put_resync(struct wire_buf *b);
+
+void wire_add_entry(struct wire_buf *b, const struct event *e); /* also to a batch */
+void wire_add_block(struct wire_buf *b, struct slice session, int64_t until_ms);
+void wire_add_presence(struct wire_buf *b, const struct wire_presence_item *item);
+
+/* Reading. Unlike the decoders, a walk ends (false) at the first malformed piece; a decoder has already checked names and
+ * presence items, so only entries can be malformed (event_parse() says). */
+int wire_get_batch(struct slice message, struct wire_batch *m);
+int wire_get_head(struct slice message, struct wire_head *m);
+int wire_get_hello(struct slice message, struct wire_hello *m);
+int wire_get_welcome(struct slice message, struct wire_welcome *m);
+int wire_get_replay(struct slice message, struct wire_replay *m);
+int wire_get_page(struct slice message, struct wire_page *m);
+int wire_get_presence(struct slice message, struct wire_presence *m);
+
+bool wire_next_name(struct slice *rest, struct slice *name);
+bool wire_next_block(struct slice *rest, struct slice *session, int64_t *until_ms);
+bool wire_next_presence(struct slice *rest, struct wire_presence_item *item);
+
+#endif
