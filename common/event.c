@@ -1,0 +1,233 @@
+/* The entry is written once and kept whole: what is parsed points into it, so storing, sending and replaying an
+ * event are copies of bytes that are never taken apart again. */
+#include "event.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "bytes.h"
+#include "sse.h"
+
+#define FLAG_HAS_TO 1
+#define ENTRY_MAX ((size_t)UINT32_MAX)
+
+static size_t names_size(const struct names *lists)
+{
+    size_t size = 0;
+    for (int list = 0; list < EVENT_LISTS; list++)
+        for (size_t i = 0; i < lists[list].count; i++)
+            size += 2 + lists[list].items[i].len;
+    return size;
+}
+
+static bool fits(const struct event_spec *spec, size_t size)
+{
+    for (int list = 0; list < EVENT_LISTS; list++)
+        if (spec->lists[list].count > EVENT_LIST_MAX)
+            return false;
+    return size <= ENTRY_MAX && spec->id.len <= EVENT_NAME_MAX;
+}
+
+static char *put_slice(char *p, struct slice s)
+{
+    if (s.len)
+        memcpy(p, s.data, s.len);
+    return p + s.len;
+}
+
+static char *put_names(char *p, struct event *e, const struct names *lists)
+{
+    for (int list = 0; list < EVENT_LISTS; list++) {
+        e->counts[list] = (uint16_t)lists[list].count;
+        e->offsets[list] = (uint32_t)(p - e->bytes);
+        for (size_t i = 0; i < lists[list].count; i++) {
+            put_u16(p, (uint16_t)lists[list].items[i].len);
+            p = put_slice(p + 2, lists[list].items[i]);
+        }
+    }
+    return p;
+}
+
+static void put_head(char *p, const struct event *e)
+{
+    memset(p, 0, EVENT_ENTRY_MIN);
+    put_u32(p, (uint32_t)e->entry.len);
+    p[4] = (char)e->kind;
+    p[5] = e->has_to ? FLAG_HAS_TO : 0;
+    put_u16(p + 6, (uint16_t)e->id.len);
+    put_u64(p + 8, e->seq);
+    put_u64(p + 16, (uint64_t)e->time_ms);
+    put_u32(p + 24, e->block_s);
+    put_u32(p + 28, (uint32_t)e->text.len);
+    for (int list = 0; list < EVENT_LISTS; list++)
+        put_u16(p + 32 + 2 * list, e->counts[list]);
+}
+
+/* What a browser is to see as the id: the publisher's own, else the seq; none on our own events. */
+static struct slice id_line(const struct event_spec *spec, char digits[24])
+{
+    if (spec->kind == EVENT_SHUTDOWN)
+        return (struct slice){0};
+    if (spec->id.len)
+        return spec->id;
+    int len = snprintf(digits, 24, "%llu", (unsigned long long)spec->seq);
+    return (struct slice){digits, (size_t)len};
+}
+
+struct event *event_new(const struct event_spec *spec)
+{
+    char digits[24];
+    struct sse_block block = {
+        .id = id_line(spec, digits),
+        .event = spec->event,
+        .data = spec->data,
+        .has_data = true,
+        .has_retry = spec->has_retry,
+        .retry = spec->retry,
+    };
+    size_t text_len = sse_encoded_size(&block);
+    size_t size = EVENT_ENTRY_MIN + spec->id.len + names_size(spec->lists) + text_len;
+    if (!fits(spec, size))
+        return NULL;
+    struct event *e = malloc(sizeof *e + size);
+    if (!e)
+        return NULL;
+    *e = (struct event){
+        .seq = spec->seq,
+        .time_ms = spec->time_ms,
+        .refs = 1,
+        .block_s = spec->block_s,
+        .kind = spec->kind,
+        .has_to = spec->has_to,
+        .entry = {e->bytes, size},
+    };
+    char *p = e->bytes + EVENT_ENTRY_MIN;
+    e->id = (struct slice){p, spec->id.len};
+    p = put_slice(p, spec->id);
+    p = put_names(p, e, spec->lists);
+    e->text = (struct slice){p, sse_encode(&block, p)};
+    put_head(e->bytes, e);
+    return e;
+}
+
+/* Find where each list of names begins. Returns what follows the names, or NULL when they do not fit before end. */
+static const char *scan_names(struct event *e, const char *p, const char *end)
+{
+    for (int list = 0; list < EVENT_LISTS; list++) {
+        e->counts[list] = get_u16(e->bytes + 32 + 2 * list);
+        e->offsets[list] = (uint32_t)(p - e->bytes);
+        for (uint16_t i = 0; i < e->counts[list]; i++) {
+            if (end - p < 2)
+                return NULL;
+            size_t len = get_u16(p);
+            if (len > EVENT_NAME_MAX || (size_t)(end - p) < 2 + len)
+                return NULL;
+            p += 2 + len;
+        }
+    }
+    return p;
+}
+
+/* e->bytes holds a whole entry of e->entry.len bytes: fill in the rest. */
+static bool scan_entry(struct event *e)
+{
+    const char *head = e->bytes, *end = e->bytes + e->entry.len;
+    size_t id_len = get_u16(head + 6), text_len = get_u32(head + 28);
+    e->kind = (enum event_kind)head[4];
+    e->has_to = head[5] & FLAG_HAS_TO;
+    e->seq = get_u64(head + 8);
+    e->time_ms = (int64_t)get_u64(head + 16);
+    e->block_s = get_u32(head + 24);
+    if ((e->kind != EVENT_MESSAGE && e->kind != EVENT_SHUTDOWN) || e->seq == 0 || id_len > EVENT_NAME_MAX)
+        return false;
+    if (e->entry.len - EVENT_ENTRY_MIN < id_len)
+        return false;
+    e->id = (struct slice){head + EVENT_ENTRY_MIN, id_len};
+    const char *text = scan_names(e, head + EVENT_ENTRY_MIN + id_len, end);
+    if (!text || (size_t)(end - text) != text_len)
+        return false;
+    e->text = (struct slice){text, text_len};
+    return true;
+}
+
+struct event *event_parse(struct slice bytes, size_t *used)
+{
+    *used = 0;
+    if (bytes.len < EVENT_ENTRY_MIN)
+        return NULL;
+    size_t size = get_u32(bytes.data);
+    if (size < EVENT_ENTRY_MIN || size > bytes.len)
+        return NULL;
+    struct event *e = malloc(sizeof *e + size);
+    if (!e)
+        return NULL;
+    *e = (struct event){.refs = 1, .entry = {e->bytes, size}};
+    memcpy(e->bytes, bytes.data, size);
+    if (!scan_entry(e)) {
+        free(e);
+        return NULL;
+    }
+    *used = size;
+    return e;
+}
+
+struct event *event_text(struct slice text)
+{
+    struct event *e = malloc(sizeof *e + text.len);
+    if (!e)
+        return NULL;
+    *e = (struct event){.refs = 1, .kind = EVENT_TEXT, .text = {e->bytes, text.len}};
+    put_slice(e->bytes, text);
+    return e;
+}
+
+struct event *event_ref(struct event *e)
+{
+    e->refs++;
+    return e;
+}
+
+void event_unref(struct event **e)
+{
+    if (*e && --(*e)->refs == 0)
+        free(*e);
+    *e = NULL;
+}
+
+bool event_next_name(const struct event *e, enum event_list list, size_t *cursor, struct slice *name)
+{
+    /* The cursor is 0 before the first name, then the offset of the next one. */
+    size_t at = *cursor ? *cursor : e->offsets[list];
+    size_t end = list + 1 < EVENT_LISTS ? e->offsets[list + 1] : (size_t)(e->text.data - e->bytes);
+    if (!e->counts[list] || at >= end)
+        return false;
+    name->len = get_u16(e->bytes + at);
+    name->data = e->bytes + at + 2;
+    *cursor = at + 2 + name->len;
+    return true;
+}
+
+static bool names_hold(const struct event *e, enum event_list list, struct slice wanted)
+{
+    size_t cursor = 0;
+    struct slice name;
+    while (event_next_name(e, list, &cursor, &name))
+        if (slice_equal(name, wanted))
+            return true;
+    return false;
+}
+
+static bool lists_hold(const struct event *e, enum event_list sessions, const struct audience *who)
+{
+    if (names_hold(e, sessions, who->session) || names_hold(e, sessions + 2, who->connection))
+        return true;
+    for (size_t i = 0; e->counts[sessions + 1] && i < who->channels.count; i++)
+        if (names_hold(e, sessions + 1, who->channels.items[i]))
+            return true;
+    return false;
+}
+
+bool event_concerns(const struct event *e, const struct audience *who)
+{
+    return (!e->has_to || lists_hold(e, TO_SESSIONS, who)) && !lists_hold(e, EXCEPT_SESSIONS, who);
+}
