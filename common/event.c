@@ -229,5 +229,10 @@ static bool lists_hold(const struct event *e, enum event_list sessions, const st
 
 bool event_concerns(const struct event *e, const struct audience *who)
 {
-    return (!e->has_to || lists_hold(e, TO_SESSIONS, who)) && !lists_hold(e, EXCEPT_SESSIONS, who);
+    return (!e->has_to || lists_hold(e, TO_SESSIONS, who)) && !event_excludes(e, who);
+}
+
+bool event_excludes(const struct event *e, const struct audience *who)
+{
+    return lists_hold(e, EXCEPT_SESSIONS, who);
 }

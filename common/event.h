@@ -99,4 +99,7 @@ struct audience {
 /* Does the event concern this connection: in `to` (or no `to`), and in no `except`. */
 bool event_concerns(const struct event *e, const struct audience *who);
 
+/* Is this connection in one of the event's `except` lists. */
+bool event_excludes(const struct event *e, const struct audience *who);
+
 #endif

@@ -22,7 +22,9 @@ struct history_limits {
     uint64_t age_ms;
 };
 
-#define HISTORY_EVENT_COST 128u /* what an event costs in memory beside its entry, bytes (measured, rounded up) */
+#define HISTORY_CHANNELS_MAX 256u /* channels that one reader may have */
+
+#define HISTORY_EVENT_COST 192u /* what an event costs in memory beside its entry, bytes (measured, rounded up) */
 
 /* An empty history that stands at position: nothing before it is known. NULL when out of memory. */
 struct history *history_new(const struct history_limits *limits, uint64_t position);
@@ -61,7 +63,7 @@ struct event *history_by_id(const struct history *h, struct slice id);
 
 /* Collect up to max events after position `after`, oldest first, until their entries pass max_bytes (at least one is
  * given); for who NULL all, else those that concern who. *upto is the position up to which the answer is complete.
- * Returns the number of events in out. */
+ * who has at most HISTORY_CHANNELS_MAX channels. max is at least 1. Returns the number of events in out. */
 size_t history_read(const struct history *h, const struct audience *who, uint64_t after, struct event **out, size_t max,
                     size_t max_bytes, uint64_t *upto);
 

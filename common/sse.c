@@ -5,18 +5,32 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* The first LF or CR in bytes, or NULL. It looks in windows, so that many short lines ended by one of the two are not each
+ * searched to the far end for the other. */
+static const char *line_end(struct slice bytes)
+{
+    const size_t window = 256;
+    for (size_t at = 0; at < bytes.len; at += window) {
+        size_t len = bytes.len - at < window ? bytes.len - at : window;
+        const char *lf = memchr(bytes.data + at, '\n', len);
+        const char *cr = memchr(bytes.data + at, '\r', lf ? (size_t)(lf - bytes.data) - at : len);
+        if (cr || lf)
+            return cr ? cr : lf;
+    }
+    return NULL;
+}
+
 /* The length of the first line of rest; *next is where the line after it begins (LF, CR or CRLF between them), or NULL when
  * there is none. */
 static size_t line_length(struct slice rest, const char **next)
 {
-    const char *lf = memchr(rest.data, '\n', rest.len);
-    size_t len = lf ? (size_t)(lf - rest.data) : rest.len;
-    const char *cr = memchr(rest.data, '\r', len);
-    if (cr) {
-        *next = cr + 1 == lf ? cr + 2 : cr + 1;
-        return (size_t)(cr - rest.data);
-    }
-    *next = lf ? lf + 1 : NULL;
+    const char *end = line_end(rest);
+    *next = NULL;
+    if (!end)
+        return rest.len;
+    size_t len = (size_t)(end - rest.data);
+    bool crlf = *end == '\r' && len + 1 < rest.len && end[1] == '\n';
+    *next = end + (crlf ? 2 : 1);
     return len;
 }
 

@@ -1,0 +1,416 @@
+/* Pure: bytes in, bytes out. A reader checks once, when a message is decoded; the walks then trust what it checked. */
+#include "wire.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "bytes.h"
+
+#define HEADER_LEN 8u
+
+const char *end_cause_name(enum end_cause cause)
+{
+    static const char *const names[END_CAUSES] = {"client", "shutdown", "slow", "drain", "expired", "worker_lost"};
+    return cause < END_CAUSES ? names[cause] : "unknown";
+}
+
+/* --- writing --- */
+
+void wire_buf_release(struct wire_buf *b)
+{
+    free(b->data);
+    *b = (struct wire_buf){0};
+}
+
+/* Room for len more bytes, counted as written; NULL when there is none. */
+static char *extend(struct wire_buf *b, size_t len)
+{
+    if (b->failed)
+        return NULL;
+    if (b->cap - b->len < len) {
+        size_t cap = (b->len + len) * 2 + 256;
+        char *data = realloc(b->data, cap);
+        if (!data) {
+            b->failed = true;
+            return NULL;
+        }
+        b->data = data;
+        b->cap = cap;
+    }
+    b->len += len;
+    return b->data + b->len - len;
+}
+
+static void add_bytes(struct wire_buf *b, const void *bytes, size_t len)
+{
+    char *p = extend(b, len);
+    if (p && len)
+        memcpy(p, bytes, len);
+}
+
+static void add_u8(struct wire_buf *b, uint8_t v)
+{
+    add_bytes(b, &v, 1);
+}
+
+static void add_u16(struct wire_buf *b, uint16_t v)
+{
+    char *p = extend(b, 2);
+    if (p)
+        put_u16(p, v);
+}
+
+static void add_u32(struct wire_buf *b, uint32_t v)
+{
+    char *p = extend(b, 4);
+    if (p)
+        put_u32(p, v);
+}
+
+static void add_u64(struct wire_buf *b, uint64_t v)
+{
+    char *p = extend(b, 8);
+    if (p)
+        put_u64(p, v);
+}
+
+static void add_name(struct wire_buf *b, struct slice name)
+{
+    add_u16(b, (uint16_t)name.len);
+    add_bytes(b, name.data, name.len);
+}
+
+static void add_names(struct wire_buf *b, const struct names *names)
+{
+    add_u16(b, (uint16_t)names->count);
+    for (size_t i = 0; i < names->count; i++)
+        add_name(b, names->items[i]);
+}
+
+static void begin(struct wire_buf *b, enum wire_type type)
+{
+    b->len = 0;
+    add_bytes(b, WIRE_PREFIX, WIRE_PREFIX_LEN);
+    add_u32(b, (uint32_t)type);
+}
+
+void wire_put_batch(struct wire_buf *b, uint64_t run, uint64_t prev)
+{
+    begin(b, WIRE_BATCH);
+    add_u64(b, run);
+    add_u64(b, prev);
+}
+
+void wire_put_head(struct wire_buf *b, const struct wire_head *m)
+{
+    begin(b, WIRE_HEAD);
+    add_u64(b, m->run);
+    add_u64(b, m->head);
+    add_u64(b, m->complete);
+}
+
+void wire_put_hello(struct wire_buf *b, const struct wire_hello *m)
+{
+    begin(b, WIRE_HELLO);
+    add_u64(b, m->position);
+    add_name(b, m->worker);
+}
+
+void wire_put_welcome(struct wire_buf *b, const struct wire_welcome *m)
+{
+    begin(b, WIRE_WELCOME);
+    add_u64(b, m->run);
+    add_u64(b, m->head);
+    add_u64(b, m->complete);
+    add_u64(b, m->oldest);
+}
+
+void wire_put_replay(struct wire_buf *b, const struct wire_replay *m)
+{
+    begin(b, WIRE_REPLAY);
+    add_u64(b, m->request);
+    add_u64(b, m->after);
+    add_u32(b, m->max_bytes);
+    add_u8(b, m->everything);
+    add_name(b, m->id);
+    add_name(b, m->who.session);
+    add_name(b, m->who.connection);
+    add_names(b, &m->who.channels);
+}
+
+void wire_put_page(struct wire_buf *b, const struct wire_page *m)
+{
+    begin(b, WIRE_PAGE);
+    add_u64(b, m->request);
+    add_u64(b, m->run);
+    add_u64(b, m->from);
+    add_u64(b, m->upto);
+    add_u64(b, m->head);
+    add_u64(b, m->oldest);
+    add_u8(b, m->gap);
+}
+
+void wire_put_presence(struct wire_buf *b, const struct wire_presence *m)
+{
+    begin(b, WIRE_PRESENCE);
+    add_u64(b, m->n);
+    add_u8(b, m->full);
+    add_u16(b, WORKER_COUNTERS);
+    for (int i = 0; i < WORKER_COUNTERS; i++)
+        add_u64(b, m->counters[i]);
+}
+
+void wire_put_resync(struct wire_buf *b)
+{
+    begin(b, WIRE_RESYNC);
+}
+
+void wire_add_entry(struct wire_buf *b, const struct event *e)
+{
+    add_bytes(b, e->entry.data, e->entry.len);
+}
+
+void wire_add_block(struct wire_buf *b, struct slice session, int64_t until_ms)
+{
+    add_name(b, session);
+    add_u64(b, (uint64_t)until_ms);
+}
+
+void wire_add_presence(struct wire_buf *b, const struct wire_presence_item *item)
+{
+    add_u8(b, item->opened);
+    add_name(b, item->connection);
+    if (item->opened) {
+        add_name(b, item->session);
+        add_u64(b, (uint64_t)item->since_ms);
+        add_names(b, &item->channels);
+    } else {
+        add_u8(b, (uint8_t)item->cause);
+    }
+}
+
+/* --- reading --- */
+
+struct reader {
+    const char *at, *end;
+    bool failed;
+};
+
+/* The next len bytes, or NULL with failed set. */
+static const char *take(struct reader *r, size_t len)
+{
+    if (r->failed || (size_t)(r->end - r->at) < len) {
+        r->failed = true;
+        return NULL;
+    }
+    r->at += len;
+    return r->at - len;
+}
+
+static uint8_t take_u8(struct reader *r)
+{
+    const char *p = take(r, 1);
+    return p ? (uint8_t)*p : 0;
+}
+
+static uint16_t take_u16(struct reader *r)
+{
+    const char *p = take(r, 2);
+    return p ? get_u16(p) : 0;
+}
+
+static uint32_t take_u32(struct reader *r)
+{
+    const char *p = take(r, 4);
+    return p ? get_u32(p) : 0;
+}
+
+static uint64_t take_u64(struct reader *r)
+{
+    const char *p = take(r, 8);
+    return p ? get_u64(p) : 0;
+}
+
+static struct slice take_name(struct reader *r)
+{
+    size_t len = take_u16(r);
+    const char *p = take(r, len);
+    if (len > EVENT_NAME_MAX)
+        r->failed = true;
+    return p ? (struct slice){p, len} : (struct slice){0};
+}
+
+/* A counted list of names, skipped over; what is returned can be walked with wire_next_name(). */
+static struct slice take_names(struct reader *r)
+{
+    uint16_t count = take_u16(r);
+    const char *start = r->at;
+    while (count-- && !r->failed)
+        take_name(r);
+    return (struct slice){start, (size_t)(r->at - start)};
+}
+
+static struct slice take_rest(struct reader *r)
+{
+    struct slice rest = {r->at, (size_t)(r->end - r->at)};
+    r->at = r->end;
+    return rest;
+}
+
+static struct reader reader_of(struct slice bytes)
+{
+    return (struct reader){bytes.data, bytes.data ? bytes.data + bytes.len : NULL, false};
+}
+
+int wire_type(struct slice message)
+{
+    if (message.len < HEADER_LEN || memcmp(message.data, WIRE_PREFIX, WIRE_PREFIX_LEN) != 0)
+        return -EPROTO;
+    uint32_t type = get_u32(message.data + WIRE_PREFIX_LEN);
+    return type >= WIRE_BATCH && type <= WIRE_RESYNC ? (int)type : -EPROTO;
+}
+
+static struct reader open_message(struct slice message, enum wire_type type)
+{
+    if (wire_type(message) != (int)type)
+        return (struct reader){.failed = true};
+    return reader_of((struct slice){message.data + HEADER_LEN, message.len - HEADER_LEN});
+}
+
+/* The decoder's verdict: everything was there and nothing was left over. */
+static int verdict(const struct reader *r)
+{
+    return r->failed || r->at != r->end ? -EPROTO : 0;
+}
+
+int wire_get_batch(struct slice message, struct wire_batch *m)
+{
+    struct reader r = open_message(message, WIRE_BATCH);
+    m->run = take_u64(&r);
+    m->prev = take_u64(&r);
+    m->entries = take_rest(&r);
+    return verdict(&r);
+}
+
+int wire_get_head(struct slice message, struct wire_head *m)
+{
+    struct reader r = open_message(message, WIRE_HEAD);
+    m->run = take_u64(&r);
+    m->head = take_u64(&r);
+    m->complete = take_u64(&r);
+    return verdict(&r);
+}
+
+int wire_get_hello(struct slice message, struct wire_hello *m)
+{
+    struct reader r = open_message(message, WIRE_HELLO);
+    m->position = take_u64(&r);
+    m->worker = take_name(&r);
+    return verdict(&r);
+}
+
+int wire_get_welcome(struct slice message, struct wire_welcome *m)
+{
+    struct reader r = open_message(message, WIRE_WELCOME);
+    m->run = take_u64(&r);
+    m->head = take_u64(&r);
+    m->complete = take_u64(&r);
+    m->oldest = take_u64(&r);
+    m->blocks = (struct slice){r.at, r.failed ? 0 : (size_t)(r.end - r.at)};
+    while (!r.failed && r.at != r.end) {
+        take_name(&r);
+        take_u64(&r);
+    }
+    return verdict(&r);
+}
+
+int wire_get_replay(struct slice message, struct wire_replay *m)
+{
+    struct reader r = open_message(message, WIRE_REPLAY);
+    *m = (struct wire_replay){.request = take_u64(&r)};
+    m->after = take_u64(&r);
+    m->max_bytes = take_u32(&r);
+    m->everything = take_u8(&r);
+    m->id = take_name(&r);
+    m->who.session = take_name(&r);
+    m->who.connection = take_name(&r);
+    m->channels = take_names(&r);
+    return verdict(&r);
+}
+
+int wire_get_page(struct slice message, struct wire_page *m)
+{
+    struct reader r = open_message(message, WIRE_PAGE);
+    m->request = take_u64(&r);
+    m->run = take_u64(&r);
+    m->from = take_u64(&r);
+    m->upto = take_u64(&r);
+    m->head = take_u64(&r);
+    m->oldest = take_u64(&r);
+    m->gap = take_u8(&r);
+    m->entries = take_rest(&r);
+    return verdict(&r);
+}
+
+static void take_item(struct reader *r, struct wire_presence_item *item)
+{
+    *item = (struct wire_presence_item){.opened = take_u8(r)};
+    item->connection = take_name(r);
+    if (item->opened) {
+        item->session = take_name(r);
+        item->since_ms = (int64_t)take_u64(r);
+        item->raw_channels = take_names(r);
+        return;
+    }
+    item->cause = (enum end_cause)take_u8(r);
+    if (item->cause >= END_CAUSES)
+        r->failed = true;
+}
+
+int wire_get_presence(struct slice message, struct wire_presence *m)
+{
+    struct reader r = open_message(message, WIRE_PRESENCE);
+    *m = (struct wire_presence){.n = take_u64(&r)};
+    m->full = take_u8(&r);
+    uint16_t counters = take_u16(&r);
+    for (uint16_t i = 0; i < counters && !r.failed; i++) {
+        uint64_t value = take_u64(&r);
+        if (i < WORKER_COUNTERS)
+            m->counters[i] = value;
+    }
+    m->items = (struct slice){r.at, r.failed ? 0 : (size_t)(r.end - r.at)};
+    while (!r.failed && r.at != r.end) {
+        struct wire_presence_item item;
+        take_item(&r, &item);
+    }
+    return verdict(&r);
+}
+
+/* Leave in rest what r has not read; false when it ran out or failed. */
+static bool step(struct reader *r, struct slice *rest)
+{
+    *rest = r->failed ? (struct slice){0} : (struct slice){r->at, (size_t)(r->end - r->at)};
+    return !r->failed;
+}
+
+bool wire_next_name(struct slice *rest, struct slice *name)
+{
+    struct reader r = reader_of(*rest);
+    *name = take_name(&r);
+    return step(&r, rest);
+}
+
+bool wire_next_block(struct slice *rest, struct slice *session, int64_t *until_ms)
+{
+    struct reader r = reader_of(*rest);
+    *session = take_name(&r);
+    *until_ms = (int64_t)take_u64(&r);
+    return step(&r, rest);
+}
+
+bool wire_next_presence(struct slice *rest, struct wire_presence_item *item)
+{
+    struct reader r = reader_of(*rest);
+    take_item(&r, item);
+    return step(&r, rest);
+}
