@@ -1,0 +1,41 @@
+#include "name.h"
+
+#include "event.h"
+
+static bool in(unsigned char byte, unsigned low, unsigned high)
+{
+    return byte >= low && byte <= high;
+}
+
+/* The Unicode Standard, table 3-7: the second byte has a range of its own after some first bytes. */
+size_t utf8_sequence(struct slice text)
+{
+    const unsigned char *p = (const unsigned char *)text.data;
+    if (p[0] < 0x80)
+        return 1;
+    size_t len = in(p[0], 0xc2, 0xdf) ? 2 : in(p[0], 0xe0, 0xef) ? 3 : in(p[0], 0xf0, 0xf4) ? 4 : 0;
+    if (!len || text.len < len)
+        return 0;
+    unsigned low = p[0] == 0xe0 ? 0xa0 : p[0] == 0xf0 ? 0x90 : 0x80;
+    unsigned high = p[0] == 0xed ? 0x9f : p[0] == 0xf4 ? 0x8f : 0xbf;
+    if (!in(p[1], low, high))
+        return 0;
+    for (size_t i = 2; i < len; i++)
+        if (!in(p[i], 0x80, 0xbf))
+            return 0;
+    return len;
+}
+
+bool name_valid(struct slice name)
+{
+    if (name.len == 0 || name.len > EVENT_NAME_MAX)
+        return false;
+    while (name.len) {
+        size_t len = utf8_sequence(name);
+        unsigned char first = (unsigned char)name.data[0];
+        if (!len || first < 0x20 || first == 0x7f)
+            return false;
+        name = (struct slice){name.data + len, name.len - len};
+    }
+    return true;
+}

@@ -1,0 +1,14 @@
+/* name.h - what a session, channel or connection may be called: 1 to EVENT_NAME_MAX bytes of UTF-8 without control characters. */
+#ifndef SSECAST_NAME_H
+#define SSECAST_NAME_H
+
+#include "slice.h"
+
+#define NAME_RULE "1 to 255 bytes of UTF-8 without control characters"
+
+bool name_valid(struct slice name);
+
+/* The length of the valid UTF-8 sequence at the start of text (1 to 4 bytes), or 0 when there is none. text is not empty. */
+size_t utf8_sequence(struct slice text);
+
+#endif

@@ -1,0 +1,324 @@
+/* Why records are built here and not by libfcgi: its writer blocks or fails, and makes one record of each event. Here one
+ * record holds all that waits (up to CONN_RECORD_MAX) and points at the shared events. */
+#include "conn.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define PIECES 256 /* of one writev */
+
+/* --- lists --- */
+
+static void list_remove(struct conn_list *l, struct conn *c)
+{
+    if (c->prev)
+        c->prev->next = c->next;
+    else
+        l->first = c->next;
+    if (c->next)
+        c->next->prev = c->prev;
+    else
+        l->last = c->prev;
+    c->prev = c->next = NULL;
+}
+
+static void list_append(struct conn_list *l, struct conn *c)
+{
+    c->prev = l->last;
+    c->next = NULL;
+    if (l->last)
+        l->last->next = c;
+    else
+        l->first = c;
+    l->last = c;
+}
+
+static void touch(struct conn *c)
+{
+    c->touched = loop_now(c->set->loop);
+    if (c->state == CONN_OPEN && c->set->idle.last != c) {
+        list_remove(&c->set->idle, c);
+        list_append(&c->set->idle, c);
+    }
+}
+
+/* --- the end --- */
+
+static void die(struct conn *c)
+{
+    if (c->state == CONN_LINGER)
+        list_remove(&c->set->linger, c);
+    int fd = c->watch.fd;
+    loop_remove(c->set->loop, &c->watch);
+    if (fd >= 0)
+        close(fd);
+    queue_release(&c->queue);
+    c->state = CONN_DEAD;
+    c->set->count--;
+    if (!c->dirty) { /* else conns_flush() still walks over it, and buries it */
+        c->next_dirty = c->set->dead;
+        c->set->dead = c;
+    }
+}
+
+/* Leave the open state: from here on nothing is queued. */
+static void leave_open(struct conn *c, enum end_cause cause)
+{
+    static const enum worker_counter counters[] = {
+        [END_CLIENT] = ENDS_CLIENT, [END_SHUTDOWN] = ENDS_SHUTDOWN, [END_SLOW] = ENDS_SLOW, [END_DRAIN] = ENDS_DRAIN};
+    list_remove(&c->set->idle, c);
+    c->state = CONN_ENDING;
+    c->cause = cause;
+    if (cause < sizeof counters / sizeof counters[0])
+        c->set->counters[counters[cause]]++;
+    c->set->hooks->gone(c);
+}
+
+void conn_cut(struct conn *c, enum end_cause cause)
+{
+    if (c->state == CONN_OPEN)
+        leave_open(c, cause);
+    if (c->state != CONN_DEAD)
+        die(c);
+}
+
+static void linger_expired(void *context, int64_t now)
+{
+    struct conns *set = context;
+    while (set->linger.first && set->linger.first->touched + CONN_LINGER_MS <= now)
+        die(set->linger.first);
+    if (set->linger.first)
+        loop_timer_set(set->loop, &set->linger_timer, set->linger.first->touched + CONN_LINGER_MS);
+}
+
+/* All is written. Closing with unread bytes would reset the connection under the response, so wait for the other side. */
+static void linger(struct conn *c)
+{
+    if (c->raw) {
+        die(c);
+        return;
+    }
+    shutdown(c->watch.fd, SHUT_WR);
+    c->state = CONN_LINGER;
+    list_append(&c->set->linger, c);
+    if (!c->set->linger_timer.due)
+        loop_timer_set(c->set->loop, &c->set->linger_timer, c->touched + CONN_LINGER_MS);
+}
+
+/* --- writing --- */
+
+static void mark_dirty(struct conn *c)
+{
+    if (c->dirty)
+        return;
+    c->dirty = true;
+    c->next_dirty = c->set->dirty;
+    c->set->dirty = c;
+}
+
+void conn_send(struct conn *c, struct event *e)
+{
+    if (c->state != CONN_OPEN)
+        return;
+    if (queue_push(&c->queue, e, c->set->budget) != 0)
+        conn_cut(c, END_SLOW);
+    else
+        mark_dirty(c);
+}
+
+void conn_end(struct conn *c, enum end_cause cause)
+{
+    if (c->state != CONN_OPEN)
+        return;
+    c->tail_left = c->raw ? 0 : RECORD_END_LEN;
+    mark_dirty(c);
+    leave_open(c, cause);
+}
+
+/* What a writev is made of, and the framing bytes it points to. */
+struct output {
+    struct iovec pieces[PIECES];
+    int count;
+    size_t bytes;
+    char head[RECORD_HEADER_LEN];
+    char tail[RECORD_END_LEN];
+};
+
+static void add_piece(struct output *out, char *bytes, size_t len)
+{
+    out->pieces[out->count++] = (struct iovec){bytes, len};
+    out->bytes += len;
+}
+
+/* The bytes that come next: the rest of a record, or a new one; at the end of an ending response, its tail. */
+static void gather(struct conn *c, struct output *out)
+{
+    size_t bytes = 0, limit = c->raw ? SIZE_MAX : c->record_left;
+    out->count = 0;
+    out->bytes = 0;
+    if (!c->raw && !c->record_left && c->queue.bytes) {
+        limit = c->queue.bytes < CONN_RECORD_MAX ? c->queue.bytes : CONN_RECORD_MAX;
+        c->record_len = c->record_left = (uint16_t)limit;
+        c->head_left = RECORD_HEADER_LEN;
+    }
+    if (c->head_left) {
+        record_stdout(out->head, c->request, c->record_len);
+        add_piece(out, out->head + RECORD_HEADER_LEN - c->head_left, c->head_left);
+    }
+    if (limit)
+        out->count += queue_gather(&c->queue, out->pieces + out->count, PIECES - 2, limit, &bytes);
+    out->bytes += bytes;
+    if (c->tail_left && bytes == c->queue.bytes && (c->raw || bytes == c->record_left)) {
+        record_end(out->tail, c->request);
+        add_piece(out, out->tail + RECORD_END_LEN - c->tail_left, c->tail_left);
+    }
+}
+
+/* min(left, *written) bytes of a part went out: take them off both. */
+static size_t part_written(size_t left, size_t *written)
+{
+    size_t done = left < *written ? left : *written;
+    *written -= done;
+    return done;
+}
+
+static void account(struct conn *c, size_t written)
+{
+    c->set->counters[WRITES]++;
+    c->set->counters[BYTES_WRITTEN] += written;
+    c->head_left = (uint8_t)(c->head_left - part_written(c->head_left, &written));
+    size_t content = part_written(c->raw ? c->queue.bytes : c->record_left, &written);
+    if (!c->raw)
+        c->record_left = (uint16_t)(c->record_left - content);
+    queue_consume(&c->queue, content);
+    c->tail_left = (uint8_t)(c->tail_left - part_written(c->tail_left, &written));
+}
+
+static bool wrote_all(const struct conn *c)
+{
+    return !c->queue.bytes && !c->tail_left;
+}
+
+static void block(struct conn *c, bool blocked)
+{
+    if (c->blocked == blocked || c->plain_file)
+        return;
+    c->blocked = blocked;
+    loop_set(c->set->loop, &c->watch, (c->raw ? 0 : EPOLLIN | EPOLLRDHUP) | (blocked ? EPOLLOUT : 0));
+}
+
+/* Write until nothing waits or the socket is full. False when the connection failed. */
+static bool write_waiting(struct conn *c)
+{
+    while (!wrote_all(c)) {
+        struct output out;
+        gather(c, &out);
+        ssize_t n = writev(c->watch.fd, out.pieces, out.count);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno != EAGAIN)
+            return false;
+        if (n > 0) {
+            account(c, (size_t)n);
+            touch(c);
+        }
+        if (n < (ssize_t)out.bytes) {
+            block(c, true);
+            return true;
+        }
+    }
+    block(c, false);
+    return true;
+}
+
+static void flush(struct conn *c)
+{
+    if (!write_waiting(c))
+        conn_cut(c, END_CLIENT);
+    else if (!wrote_all(c))
+        return;
+    else if (c->state == CONN_OPEN)
+        c->set->hooks->hungry(c);
+    else if (c->state == CONN_ENDING)
+        linger(c);
+}
+
+bool conns_flush(struct conns *set)
+{
+    struct conn *c = set->dirty;
+    set->dirty = NULL; /* those that become dirty again meanwhile are for the next round */
+    while (c) {
+        struct conn *next = c->next_dirty;
+        c->dirty = false;
+        if (c->state == CONN_DEAD) {
+            c->next_dirty = set->dead;
+            set->dead = c;
+        } else if (!c->blocked) {
+            flush(c);
+        }
+        c = next;
+    }
+    return set->dirty != NULL;
+}
+
+void conns_reap(struct conns *set)
+{
+    struct conn *c;
+    while ((c = set->dead)) {
+        set->dead = c->next_dirty;
+        set->hooks->free(c);
+    }
+}
+
+/* --- reading --- */
+
+/* The web server says nothing while a response is under way: a closed or talking one means that the client is gone. */
+static void readable(struct conn *c)
+{
+    char bytes[4096];
+    ssize_t n = read(c->watch.fd, bytes, sizeof bytes);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n > 0 && c->state != CONN_OPEN)
+        return; /* the rest of a request that was refused early */
+    conn_cut(c, END_CLIENT);
+}
+
+static void ready(void *context, uint32_t events)
+{
+    struct conn *c = context;
+    if (events & EPOLLIN)
+        readable(c);
+    else if (events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP))
+        conn_cut(c, END_CLIENT);
+    if ((events & EPOLLOUT) && c->state < CONN_LINGER)
+        flush(c);
+}
+
+/* --- life --- */
+
+void conns_init(struct conns *set, struct loop *loop, const struct conn_hooks *hooks, size_t budget, uint64_t *counters)
+{
+    *set = (struct conns){.loop = loop, .hooks = hooks, .budget = budget, .counters = counters};
+    set->linger_timer = (struct loop_timer){.fire = linger_expired, .context = set};
+}
+
+int conn_open(struct conn *c, struct conns *set, int fd, uint16_t request, bool raw)
+{
+    c->set = set;
+    c->request = request;
+    c->raw = raw;
+    c->state = CONN_OPEN;
+    c->watch = (struct loop_watch){fd, ready, c};
+    int err = loop_add(set->loop, &c->watch, raw ? 0 : EPOLLIN | EPOLLRDHUP);
+    c->plain_file = err == -EPERM;
+    if (err && !c->plain_file)
+        return err;
+    set->count++;
+    c->touched = loop_now(set->loop);
+    list_append(&set->idle, c);
+    return 0;
+}

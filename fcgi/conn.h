@@ -1,0 +1,93 @@
+/* conn.h - one connection to the web server: what waits for it, its FastCGI records, its end.
+ *
+ * It writes events in order, many in one record and one system call, and notices when the other side is gone. It knows neither
+ * sessions nor sequence: stream.c says what to send. A conn is embedded in its stream.
+ *
+ * Ownership: conn_open() takes the descriptor over. When the connection has ended the set's `gone` hook is called, once; at the end
+ * of a turn the `free` hook gives the memory back.
+ */
+#ifndef SSECAST_CONN_H
+#define SSECAST_CONN_H
+
+#include "loop.h"
+#include "queue.h"
+#include "record.h"
+#include "stats.h"
+#include "wire.h"
+
+enum conn_state {
+    CONN_OPEN,
+    CONN_ENDING, /* writes what waits, then the end of the response */
+    CONN_LINGER, /* all is written: waits for the web server to close */
+    CONN_DEAD,   /* closed; freed at the end of the turn */
+};
+
+struct conn {
+    struct loop_watch watch;
+    struct conns *set;
+    struct queue queue;
+    enum conn_state state;
+    enum end_cause cause; /* why it ended */
+    bool raw;             /* plain CGI: no records around the text */
+    bool plain_file;      /* cannot be watched, is always ready */
+    bool dirty;           /* in the list of those to flush */
+    bool blocked;         /* waits for EPOLLOUT */
+    uint16_t request;     /* FastCGI request id */
+    uint8_t head_left;    /* bytes of the current record's header still to write */
+    uint8_t tail_left;    /* bytes of the end of the response still to write */
+    uint16_t record_left; /* bytes of the current record's content still to write */
+    uint16_t record_len;
+    int64_t touched;              /* clock_ms() of the last write; when lingering: of its end */
+    struct conn *prev, *next;     /* in the list of the idle or lingering, longest first */
+    struct conn *next_dirty;      /* or, when dead, the next dead one */
+};
+
+struct conn_list {
+    struct conn *first, *last;
+};
+
+struct conn_hooks {
+    void (*gone)(struct conn *c);   /* it ended; nothing can be sent any more. Called for every conn, once */
+    void (*hungry)(struct conn *c); /* an open conn has written all that waited */
+    void (*free)(struct conn *c);   /* give the memory back */
+};
+
+/* All connections of a worker. */
+struct conns {
+    struct loop *loop;
+    const struct conn_hooks *hooks;
+    size_t budget;           /* bytes that may wait for one */
+    uint64_t *counters;      /* WORKER_COUNTERS of them */
+    size_t count;            /* not yet closed */
+    struct conn *dirty;
+    struct conn *dead;
+    struct conn_list idle;   /* open; the one not written to for the longest time first */
+    struct conn_list linger;
+    struct loop_timer linger_timer;
+};
+
+#define CONN_RECORD_MAX 16384u  /* bytes in one FCGI_STDOUT record */
+#define CONN_LINGER_MS 2000     /* how long a web server may take to close after the end of a response */
+
+void conns_init(struct conns *set, struct loop *loop, const struct conn_hooks *hooks, size_t budget, uint64_t *counters);
+
+/* Begin with a zeroed c on fd (non-blocking), which answers this FastCGI request; raw for plain CGI. 0 or -errno (then fd is still the
+ * caller's and c was not taken). */
+int conn_open(struct conn *c, struct conns *set, int fd, uint16_t request, bool raw);
+
+/* Queue e, to be written at the end of the turn. When the budget is exceeded the connection is cut (cause END_SLOW).
+ * Ignored unless open. */
+void conn_send(struct conn *c, struct event *e);
+
+/* Write what waits, then end the response. Ignored unless open. */
+void conn_end(struct conn *c, enum end_cause cause);
+
+/* Close now. Safe at any time. */
+void conn_cut(struct conn *c, enum end_cause cause);
+
+/* At the end of a turn: write what was queued; free those that are dead. conns_flush() returns true when it must be called
+ * again soon. */
+bool conns_flush(struct conns *set);
+void conns_reap(struct conns *set);
+
+#endif

@@ -1,0 +1,59 @@
+#include "queue.h"
+
+#include <errno.h>
+
+#define KEEP_SLOTS 8 /* a queue that has grown beyond this gives its memory back when it runs empty */
+
+int queue_push(struct queue *q, struct event *e, size_t budget)
+{
+    if (q->bytes && q->bytes + e->text.len > budget)
+        return -ENOSPC;
+    if (deque_push(&q->events, e) != 0)
+        return -ENOMEM;
+    event_ref(e);
+    q->bytes += e->text.len;
+    return 0;
+}
+
+int queue_gather(const struct queue *q, struct iovec *pieces, int max, size_t max_bytes, size_t *bytes)
+{
+    int count = 0;
+    size_t skip = q->offset;
+    *bytes = 0;
+    while (count < max && *bytes < max_bytes) {
+        const struct event *e = deque_at(&q->events, (size_t)count);
+        if (!e)
+            break;
+        size_t len = e->text.len - skip;
+        if (len > max_bytes - *bytes)
+            len = max_bytes - *bytes;
+        pieces[count++] = (struct iovec){(char *)e->text.data + skip, len};
+        *bytes += len;
+        skip = 0;
+    }
+    return count;
+}
+
+void queue_consume(struct queue *q, size_t len)
+{
+    q->bytes -= len;
+    struct event *e;
+    while ((e = deque_at(&q->events, 0)) && len >= e->text.len - q->offset) {
+        len -= e->text.len - q->offset;
+        q->offset = 0;
+        deque_pop_front(&q->events);
+        event_unref(&e);
+    }
+    q->offset += len;
+    if (!q->events.count && q->events.cap > KEEP_SLOTS)
+        deque_release(&q->events);
+}
+
+void queue_release(struct queue *q)
+{
+    struct event *e;
+    while ((e = deque_pop_front(&q->events)))
+        event_unref(&e);
+    deque_release(&q->events);
+    *q = (struct queue){0};
+}

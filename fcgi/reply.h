@@ -1,0 +1,49 @@
+/* reply.h - what a web server is told: response heads and the short answers. Pure: text in, text out.
+ *
+ * Heads are in CGI form (a Status: line first), which is what FastCGI and CGI both want.
+ *
+ * Ownership: each function returns a new EVENT_TEXT for the caller, NULL when out of memory.
+ */
+#ifndef SSECAST_REPLY_H
+#define SSECAST_REPLY_H
+
+#include "request.h"
+
+struct reply_rules {
+    const struct option_list *headers;      /* extra, "Name: value" */
+    const struct option_list *cors_origins; /* as configured */
+};
+
+/* The head of an opened stream. connection may be NULL (HEAD). */
+struct event *reply_stream(const struct reply_rules *rules, const struct request *r, const char *connection);
+
+/* A refused request: its status, with the error and its message as JSON. */
+struct event *reply_refused(const struct reply_rules *rules, const struct request *r);
+
+/* 204: EventSource stops for good. */
+struct event *reply_no_content(const struct reply_rules *rules, const struct request *r);
+
+/* The answer to OPTIONS. */
+struct event *reply_preflight(const struct reply_rules *rules, const struct request *r);
+
+/* A whole response that only says when to come back: an overloaded worker's. */
+struct event *reply_come_back(const struct reply_rules *rules, const struct request *r, uint32_t retry_ms);
+
+/* A block without data, which a browser does not dispatch. */
+struct block {
+    bool padding;    /* 2 KB of comment first, for polyfills */
+    bool keep_alive; /* a comment, so that the stream is not idle */
+    bool has_retry;
+    uint32_t retry;  /* ms */
+    struct slice id; /* moves the client's cursor; empty: does not */
+};
+
+struct event *reply_block(const struct block *b);
+
+/* event: ssecast.gap. last is the client's cursor as it gave it; oldest is a seq. */
+struct event *reply_gap(struct slice last, uint64_t oldest);
+
+/* NULL when value is a header line that may be added ("Name: value"), else what is accepted. */
+const char *reply_check_header(const char *value);
+
+#endif

@@ -1,0 +1,54 @@
+/* request.h - what a request wants: its parameters turned into an intention. Pure: nothing is read, written or logged.
+ *
+ * Ownership: request_read() allocates what the struct points to; request_release() frees it.
+ */
+#ifndef SSECAST_REQUEST_H
+#define SSECAST_REQUEST_H
+
+#include "event.h"
+#include "option.h"
+#include "params.h"
+
+#define REQUEST_CHANNELS_MAX 64u /* channels of one connection */
+#define REQUEST_METHODS "GET, HEAD, OPTIONS"
+
+enum request_kind {
+    REQUEST_STREAM,    /* GET: open a stream */
+    REQUEST_HEAD,      /* HEAD: a stream's response head and nothing more */
+    REQUEST_PREFLIGHT, /* OPTIONS */
+    REQUEST_REFUSED,   /* status, error and message say why */
+};
+
+/* What the worker was configured to accept. */
+struct request_rules {
+    const struct option_list *session_from;  /* "query:NAME", ..., in order */
+    const struct option_list *channels_from;
+    const struct option_list *cors_origins;
+};
+
+struct request {
+    enum request_kind kind;
+    int status;          /* refused: 400 or 405 */
+    const char *error;   /* refused: the code; static */
+    char message[200];   /* refused: for people */
+    char *session;
+    struct slice *channels; /* into channel_text; no name twice */
+    size_t channel_count;
+    char *channel_text;
+    char *last_id;       /* the client's cursor as it gave it; NULL: none, the stream begins now */
+    char *origin;        /* what Access-Control-Allow-Origin says: the client's origin, or "*"; NULL: none */
+    bool padding;        /* a polyfill wants 2 KB first */
+};
+
+/* 0 or -ENOMEM; release out in either case. */
+int request_read(const struct params *params, const struct request_rules *rules, struct request *out);
+
+void request_release(struct request *r);
+
+/* NULL when value is one of the sources a session or channels can come from, else what is accepted. */
+const char *request_check_source(const char *value);
+
+/* NULL when value is an origin (https://example.org, with a port if any) or *, else what is accepted. */
+const char *request_check_origin(const char *value);
+
+#endif

@@ -1,0 +1,556 @@
+/* Feed and sync are two sockets with no order between them. So there is one rule: an event is handed on when its seq follows
+ * the position. What is newer is held, what is missing is fetched over sync, and that is repeated until the first held event follows
+ * the last fetched one. */
+#include "upstream.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <zmq.h>
+
+#include "clock.h"
+#include "deque.h"
+#include "log.h"
+
+#define MESSAGES_PER_TURN 64
+#define TICK_MS 1000
+#define RETRY_MS 2000         /* a question without an answer is asked again */
+#define SILENCE_MS 15000      /* without a word from the broker it is taken for gone */
+#define HELD_MAX (64u << 20)  /* bytes of events held during a repair; beyond, they are fetched again */
+#define PAGE_BYTES (64u << 10)
+#define REPAIR_BYTES (1u << 20)
+#define IN_FLIGHT_MAX 64      /* questions under way at once; others wait their turn */
+#define LINGER_MS 500         /* for the last report to leave when the worker stops */
+
+/* A question to the broker: a stream's replay, or the feed's repair (asker NULL). */
+struct question {
+    struct question *prev, *next;
+    struct question_list *list; /* the one it is in */
+    void *asker;
+    uint64_t number;         /* of the request under way */
+    int64_t asked;           /* clock_ms() */
+    struct wire_buf message; /* the request, but for its number */
+};
+
+struct question_list {
+    struct question *first, *last;
+    size_t count;
+};
+
+struct upstream {
+    struct upstream_config config;
+    struct loop *loop;
+    const struct upstream_hooks *hooks;
+    void *context;
+    void *zmq, *feed, *sync;
+    struct loop_watch feed_watch, sync_watch;
+    struct loop_timer tick;
+    uint64_t run;
+    uint64_t position;
+    bool joined;       /* position means something */
+    bool welcomed;     /* by this run of the broker */
+    int64_t hello_at;  /* when it was said last */
+    int64_t heard_at;
+    struct deque held; /* events beyond the position, in order */
+    size_t held_bytes;
+    struct question *repair;         /* NULL: nothing is known to be missing */
+    struct question_list waiting, under_way;
+    uint64_t last_number;
+    uint64_t presence_n;
+    bool presence_lost;       /* a full report is due */
+    int64_t presence_at;      /* when it was sent last */
+    struct wire_buf presence; /* items to report */
+};
+
+/* --- questions --- */
+
+static void list_add(struct question_list *list, struct question *q)
+{
+    q->list = list;
+    q->next = NULL;
+    q->prev = list->last;
+    if (list->last)
+        list->last->next = q;
+    else
+        list->first = q;
+    list->last = q;
+    list->count++;
+}
+
+static void list_remove(struct question *q)
+{
+    struct question_list *list = q->list;
+    if (q->prev)
+        q->prev->next = q->next;
+    else
+        list->first = q->next;
+    if (q->next)
+        q->next->prev = q->prev;
+    else
+        list->last = q->prev;
+    list->count--;
+}
+
+/* Send q under a new number; when the message is lost it is sent again later. */
+static void send_question(struct upstream *u, struct question *q)
+{
+    list_remove(q);
+    list_add(&u->under_way, q);
+    q->number = ++u->last_number;
+    q->asked = loop_now(u->loop);
+    wire_set_request(&q->message, q->number);
+    zmq_send(u->sync, q->message.data, q->message.len, ZMQ_DONTWAIT);
+}
+
+/* Send those whose turn it is. The repair goes first: streams wait for it too. */
+static void send_waiting(struct upstream *u)
+{
+    if (u->welcomed && u->repair && u->repair->list == &u->waiting)
+        send_question(u, u->repair);
+    while (u->welcomed && u->waiting.first && u->under_way.count < IN_FLIGHT_MAX)
+        send_question(u, u->waiting.first);
+}
+
+/* Those under way are in the order in which they were sent. */
+static void send_again(struct upstream *u)
+{
+    struct question *q;
+    while (u->welcomed && (q = u->under_way.first) && loop_now(u->loop) - q->asked >= RETRY_MS)
+        send_question(u, q);
+}
+
+static struct question *ask(struct upstream *u, void *asker, const struct wire_replay *what)
+{
+    struct question *q = calloc(1, sizeof *q);
+    if (!q)
+        return NULL;
+    q->asker = asker;
+    wire_put_replay(&q->message, what);
+    if (q->message.failed) {
+        wire_buf_release(&q->message);
+        free(q);
+        return NULL;
+    }
+    list_add(&u->waiting, q);
+    return q;
+}
+
+static void drop_question(struct question *q)
+{
+    list_remove(q);
+    wire_buf_release(&q->message);
+    free(q);
+}
+
+struct question *upstream_replay(struct upstream *u, void *asker, const struct wire_replay *what)
+{
+    struct wire_replay bounded = *what;
+    bounded.max_bytes = PAGE_BYTES;
+    struct question *q = ask(u, asker, &bounded);
+    send_waiting(u);
+    return q;
+}
+
+void upstream_forget(struct question **q)
+{
+    if (*q)
+        drop_question(*q);
+    *q = NULL;
+}
+
+/* --- the sequence --- */
+
+static void repair(struct upstream *u)
+{
+    struct wire_replay what = {.everything = true, .after = u->position, .max_bytes = REPAIR_BYTES};
+    if (!u->repair)
+        u->repair = ask(u, NULL, &what); /* without memory: the next announcement of the head tries again */
+    send_waiting(u);
+}
+
+static void hand_on(struct upstream *u, struct event *e)
+{
+    u->position = e->seq;
+    u->hooks->event(u->context, e);
+}
+
+static void drop_held(struct upstream *u, bool all)
+{
+    struct event *e;
+    while ((e = deque_at(&u->held, 0)) && (all || e->seq <= u->position)) {
+        deque_pop_front(&u->held);
+        u->held_bytes -= e->entry.len;
+        event_unref(&e);
+    }
+}
+
+/* Hand on those held events that follow the position now; what still does not needs another repair. */
+static void release_held(struct upstream *u)
+{
+    struct event *e;
+    drop_held(u, false);
+    while ((e = deque_at(&u->held, 0)) && e->seq == u->position + 1) {
+        deque_pop_front(&u->held);
+        u->held_bytes -= e->entry.len;
+        hand_on(u, e);
+        event_unref(&e);
+    }
+    if (u->held.count)
+        repair(u);
+}
+
+/* An event from the feed that does not follow the position. Events come in order, so that the held ones are in order too. */
+static void hold(struct upstream *u, struct event *e)
+{
+    const struct event *back = deque_back(&u->held);
+    if (u->held_bytes + e->entry.len > HELD_MAX || (back && back->seq >= e->seq))
+        return; /* it will be fetched */
+    if (deque_push(&u->held, e) == 0) {
+        event_ref(e);
+        u->held_bytes += e->entry.len;
+    }
+}
+
+static void each_entry(struct upstream *u, struct slice entries, void (*take)(struct upstream *u, struct event *e))
+{
+    while (entries.len) {
+        size_t used;
+        struct event *e = event_parse(entries, &used);
+        if (!e) {
+            log_warn("a message from the broker ends in bytes that are no event; they are ignored");
+            return;
+        }
+        take(u, e);
+        event_unref(&e);
+        entries = (struct slice){entries.data + used, entries.len - used};
+    }
+}
+
+static void from_feed(struct upstream *u, struct event *e)
+{
+    if (e->seq <= u->position)
+        return;
+    if (e->seq == u->position + 1 && !u->held.count)
+        hand_on(u, e);
+    else
+        hold(u, e);
+}
+
+static void from_repair(struct upstream *u, struct event *e)
+{
+    if (e->seq > u->position)
+        hand_on(u, e);
+}
+
+static void advance(struct upstream *u, uint64_t position)
+{
+    if (position <= u->position)
+        return;
+    u->position = position;
+    u->hooks->advanced(u->context, position);
+}
+
+static void repaired(struct upstream *u, const struct wire_page *page)
+{
+    ++*u->config.repairs;
+    bool other_timeline = page->head < u->position; /* a broker without a memory whose clock was set back */
+    if (page->gap && (page->from > u->position || other_timeline)) {
+        log_warn("events after %" PRIu64 " are not known to the broker any more; open streams are told (ssecast.gap)", u->position);
+        u->position = page->from;
+        u->hooks->broken(u->context, page->from, page->oldest);
+    }
+    each_entry(u, page->entries, from_repair);
+    advance(u, page->upto);
+    if (page->upto < page->head)
+        repair(u);
+    else
+        release_held(u);
+}
+
+/* --- hello --- */
+
+static void say_hello(struct upstream *u)
+{
+    struct wire_buf b = {0};
+    wire_put_hello(&b, &(struct wire_hello){slice_of(u->config.name), u->joined ? u->position : 0});
+    if (!b.failed)
+        zmq_send(u->sync, b.data, b.len, ZMQ_DONTWAIT);
+    wire_buf_release(&b);
+    u->hello_at = loop_now(u->loop);
+}
+
+/* The broker that welcomed us is not there any more, or is another one. */
+static void lose_broker(struct upstream *u)
+{
+    u->welcomed = false;
+    drop_held(u, true);
+    while (u->under_way.first) {
+        struct question *q = u->under_way.first;
+        list_remove(q);
+        list_add(&u->waiting, q);
+    }
+}
+
+static void on_welcome(struct upstream *u, struct slice message)
+{
+    struct wire_welcome m;
+    if (wire_get_welcome(message, &m) != 0)
+        return;
+    if (u->run != m.run)
+        lose_broker(u);
+    if (!u->welcomed)
+        log_info("the broker is there: sequence at %" PRIu64, m.head);
+    u->run = m.run;
+    u->welcomed = true;
+    u->presence_lost = true;
+    struct slice session;
+    int64_t until_ms;
+    while (m.blocks.len && wire_next_block(&m.blocks, &session, &until_ms))
+        u->hooks->blocked(u->context, session, until_ms);
+    if (!u->joined) {
+        u->joined = true;
+        u->position = m.head;
+        u->hooks->joined(u->context, m.head);
+    } else if (u->position != m.head) {
+        repair(u);
+    }
+    send_waiting(u);
+}
+
+/* --- receiving --- */
+
+/* True when the message is from the run that we know. Another: the broker was restarted. */
+static bool same_run(struct upstream *u, uint64_t run)
+{
+    if (u->welcomed && run == u->run)
+        return true;
+    if (u->welcomed)
+        lose_broker(u);
+    if (loop_now(u->loop) - u->hello_at >= TICK_MS)
+        say_hello(u);
+    return false;
+}
+
+static void on_batch(struct upstream *u, struct slice message)
+{
+    struct wire_batch m;
+    if (wire_get_batch(message, &m) != 0 || !same_run(u, m.run))
+        return;
+    if (m.prev > u->position && !u->held.count)
+        repair(u);
+    each_entry(u, m.entries, from_feed);
+}
+
+static void on_head(struct upstream *u, struct slice message)
+{
+    struct wire_head m;
+    if (wire_get_head(message, &m) == 0 && same_run(u, m.run) && m.head > u->position)
+        repair(u);
+}
+
+static void on_page(struct upstream *u, struct slice message)
+{
+    struct wire_page m;
+    if (wire_get_page(message, &m) != 0 || !same_run(u, m.run))
+        return;
+    struct question *q = u->under_way.first;
+    while (q && q->number != m.request)
+        q = q->next;
+    if (!q)
+        return; /* an answer to what was asked again, or is not wanted any more */
+    void *asker = q->asker;
+    drop_question(q);
+    if (asker) {
+        u->hooks->page(u->context, asker, &m);
+    } else {
+        u->repair = NULL;
+        repaired(u, &m);
+    }
+    send_waiting(u);
+}
+
+static void on_message(struct upstream *u, struct slice message)
+{
+    u->heard_at = loop_now(u->loop);
+    switch (wire_type(message)) {
+    case WIRE_BATCH:
+        on_batch(u, message);
+        break;
+    case WIRE_HEAD:
+        on_head(u, message);
+        break;
+    case WIRE_WELCOME:
+        on_welcome(u, message);
+        break;
+    case WIRE_PAGE:
+        on_page(u, message);
+        break;
+    case WIRE_RESYNC:
+        say_hello(u);
+        break;
+    default:
+        log_debug("a message of %zu bytes that is none of ours was ignored", message.len);
+    }
+}
+
+/* Handle what waits on one socket, within a bound. True when the bound was reached. */
+static bool receive(struct upstream *u, void *socket)
+{
+    zmq_msg_t m;
+    for (int i = 0; i < MESSAGES_PER_TURN; i++) {
+        zmq_msg_init(&m);
+        int len = zmq_msg_recv(&m, socket, ZMQ_DONTWAIT);
+        if (len >= 0)
+            on_message(u, (struct slice){zmq_msg_data(&m), (size_t)len});
+        zmq_msg_close(&m);
+        if (len < 0)
+            return false;
+    }
+    return true;
+}
+
+/* --- presence --- */
+
+void upstream_presence(struct upstream *u, const struct wire_presence_item *item)
+{
+    if (u->welcomed && !u->presence_lost)
+        wire_add_presence(&u->presence, item);
+}
+
+static void send_presence(struct upstream *u)
+{
+    bool full = u->presence_lost || u->presence.failed;
+    bool due = loop_now(u->loop) - u->presence_at >= WIRE_RENEW_MS;
+    if (!u->welcomed || (!full && !u->presence.len && !due))
+        return;
+    struct wire_buf b = {0};
+    struct wire_presence m = {.n = ++u->presence_n, .full = full};
+    memcpy(m.counters, u->config.counters, sizeof m.counters);
+    wire_put_presence(&b, &m);
+    if (full)
+        u->hooks->snapshot(u->context, &b);
+    else
+        wire_add_items(&b, &u->presence);
+    u->presence_lost = b.failed || zmq_send(u->sync, b.data, b.len, ZMQ_DONTWAIT) < 0;
+    u->presence_at = loop_now(u->loop);
+    wire_buf_release(&b);
+    wire_buf_release(&u->presence);
+}
+
+/* --- time --- */
+
+static void tick(void *context, int64_t now)
+{
+    struct upstream *u = context;
+    if (u->welcomed && now - u->heard_at >= SILENCE_MS) {
+        log_warn("the broker has been silent for %d s; streams stay open and wait for it", SILENCE_MS / 1000);
+        lose_broker(u);
+    }
+    if (!u->welcomed && now - u->hello_at >= TICK_MS)
+        say_hello(u);
+    send_again(u);
+    send_waiting(u);
+    loop_timer_set(u->loop, &u->tick, now + TICK_MS);
+}
+
+bool upstream_turn(struct upstream *u)
+{
+    bool more = receive(u, u->sync);
+    more = receive(u, u->feed) || more;
+    send_presence(u);
+    return more;
+}
+
+bool upstream_connected(const struct upstream *u)
+{
+    return u->welcomed;
+}
+
+/* --- life --- */
+
+static void set_int(void *socket, int option, int value)
+{
+    zmq_setsockopt(socket, option, &value, sizeof value);
+}
+
+/* ZMQ_FD is edge-triggered and says only that something happened; upstream_turn() looks after every turn. */
+static void woken(void *context, uint32_t events)
+{
+    (void)context;
+    (void)events;
+}
+
+static void *open_socket(struct upstream *u, int type, const char *option, const char *endpoint, struct loop_watch *watch)
+{
+    void *socket = zmq_socket(u->zmq, type);
+    if (!socket)
+        return NULL;
+    set_int(socket, ZMQ_LINGER, 0);
+    set_int(socket, ZMQ_RECONNECT_IVL, 100);
+    set_int(socket, ZMQ_RECONNECT_IVL_MAX, 5000);
+    set_int(socket, ZMQ_HEARTBEAT_IVL, 5000);
+    set_int(socket, ZMQ_HEARTBEAT_TIMEOUT, 15000);
+    set_int(socket, ZMQ_HANDSHAKE_IVL, 5000);
+    set_int(socket, ZMQ_SNDHWM, 100000);
+    set_int(socket, ZMQ_RCVHWM, 100000);
+    size_t len = sizeof watch->fd;
+    if (type == ZMQ_SUB) {
+        zmq_setsockopt(socket, ZMQ_SUBSCRIBE, WIRE_PREFIX, WIRE_PREFIX_LEN);
+    } else {
+        set_int(socket, ZMQ_LINGER, LINGER_MS);
+        set_int(socket, ZMQ_IMMEDIATE, 1); /* nothing piles up for a broker that is away */
+        zmq_setsockopt(socket, ZMQ_ROUTING_ID, u->config.name, strlen(u->config.name));
+    }
+    if (zmq_connect(socket, endpoint) != 0 || zmq_getsockopt(socket, ZMQ_FD, &watch->fd, &len) != 0 ||
+        loop_add(u->loop, watch, EPOLLIN) != 0) {
+        log_error("--%s %s: %s", option, endpoint, zmq_strerror(errno));
+        zmq_close(socket);
+        return NULL;
+    }
+    return socket;
+}
+
+struct upstream *upstream_new(const struct upstream_config *config, struct loop *loop, const struct upstream_hooks *hooks,
+                              void *context)
+{
+    struct upstream *u = calloc(1, sizeof *u);
+    if (!u)
+        return NULL;
+    *u = (struct upstream){.config = *config, .loop = loop, .hooks = hooks, .context = context, .zmq = zmq_ctx_new()};
+    u->feed_watch = (struct loop_watch){-1, woken, u};
+    u->sync_watch = (struct loop_watch){-1, woken, u};
+    u->tick = (struct loop_timer){.fire = tick, .context = u};
+    u->hello_at = -TICK_MS;
+    u->feed = u->zmq ? open_socket(u, ZMQ_SUB, "feed", config->feed, &u->feed_watch) : NULL;
+    u->sync = u->feed ? open_socket(u, ZMQ_DEALER, "sync", config->sync, &u->sync_watch) : NULL;
+    if (!u->sync) {
+        upstream_free(&u);
+        return NULL;
+    }
+    loop_timer_set(loop, &u->tick, clock_ms());
+    return u;
+}
+
+void upstream_free(struct upstream **u)
+{
+    if (!*u)
+        return;
+    while ((*u)->waiting.first)
+        drop_question((*u)->waiting.first);
+    while ((*u)->under_way.first)
+        drop_question((*u)->under_way.first);
+    drop_held(*u, true);
+    deque_release(&(*u)->held);
+    wire_buf_release(&(*u)->presence);
+    loop_remove((*u)->loop, &(*u)->feed_watch);
+    loop_remove((*u)->loop, &(*u)->sync_watch);
+    if ((*u)->feed)
+        zmq_close((*u)->feed);
+    if ((*u)->sync)
+        zmq_close((*u)->sync);
+    if ((*u)->zmq)
+        zmq_ctx_term((*u)->zmq);
+    free(*u);
+    *u = NULL;
+}

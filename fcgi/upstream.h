@@ -1,0 +1,64 @@
+/* upstream.h - the worker's side of the broker: the feed in order, the repair of what it missed, replays, presence.
+ *
+ * The only user of libzmq. It hands every event of the sequence on exactly once and in order, or says that it cannot; it does
+ * not know streams. Source: wire.h for the messages.
+ *
+ * Ownership: events given to hooks are borrowed; hooks take references of their own.
+ */
+#ifndef SSECAST_UPSTREAM_H
+#define SSECAST_UPSTREAM_H
+
+#include "event.h"
+#include "loop.h"
+#include "wire.h"
+
+struct upstream;
+struct question;
+
+struct upstream_hooks {
+    /* The first contact with a broker: the sequence stands at position; what comes next follows it. */
+    void (*joined)(void *context, uint64_t position);
+    /* A session is turned away until until_ms (unix time); part of every welcome. */
+    void (*blocked)(void *context, struct slice session, int64_t until_ms);
+    /* The next event of the sequence. */
+    void (*event)(void *context, struct event *e);
+    /* The sequence went on to position, nothing was in between. */
+    void (*advanced)(void *context, uint64_t position);
+    /* What came between here and position can no longer be had; oldest is what the broker still holds. */
+    void (*broken)(void *context, uint64_t position, uint64_t oldest);
+    /* The answer to upstream_replay(). page is valid during the call. */
+    void (*page)(void *context, void *asker, const struct wire_page *page);
+    /* Add every connection to b with wire_add_presence(). */
+    void (*snapshot)(void *context, struct wire_buf *b);
+};
+
+struct upstream_config {
+    const char *feed, *sync; /* endpoints */
+    const char *name;        /* of this worker, unique per boot, EVENT_NAME_MAX bytes at most */
+    const uint64_t *counters; /* WORKER_COUNTERS of them, sent along with presence */
+    uint64_t *repairs;        /* counts pages of repair */
+};
+
+/* Connect. Strings must stay valid. NULL with a line in the log. */
+struct upstream *upstream_new(const struct upstream_config *config, struct loop *loop, const struct upstream_hooks *hooks,
+                              void *context);
+
+void upstream_free(struct upstream **u);
+
+/* At the end of each turn: receive what has come (bounded) and send presence. True when there is more to do at once. */
+bool upstream_turn(struct upstream *u);
+
+/* Ask for a page of what asker missed (request and max_bytes are set here). The answer comes to the page hook, whenever the broker
+ * can give it; it is asked again until then. The handle is valid until that call; NULL when out of memory. */
+struct question *upstream_replay(struct upstream *u, void *asker, const struct wire_replay *what);
+
+/* The answer is not wanted any more. Sets *q to NULL; safe on NULL. */
+void upstream_forget(struct question **q);
+
+/* Report a connection that was opened or has ended. */
+void upstream_presence(struct upstream *u, const struct wire_presence_item *item);
+
+/* A broker has welcomed this worker since it was last heard of. */
+bool upstream_connected(const struct upstream *u);
+
+#endif
