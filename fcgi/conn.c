@@ -36,7 +36,7 @@ static void list_append(struct conn_list *l, struct conn *c)
     l->last = c;
 }
 
-static void touch(struct conn *c)
+void conn_touch(struct conn *c)
 {
     c->touched = loop_now(c->set->loop);
     if (c->state == CONN_OPEN && c->set->idle.last != c) {
@@ -117,16 +117,6 @@ static void mark_dirty(struct conn *c)
     c->dirty = true;
     c->next_dirty = c->set->dirty;
     c->set->dirty = c;
-}
-
-void conn_send(struct conn *c, struct event *e)
-{
-    if (c->state != CONN_OPEN)
-        return;
-    if (queue_push(&c->queue, e, c->set->budget) != 0)
-        conn_cut(c, END_SLOW);
-    else
-        mark_dirty(c);
 }
 
 void conn_end(struct conn *c, enum end_cause cause)
@@ -223,7 +213,7 @@ static bool write_waiting(struct conn *c)
             return false;
         if (n > 0) {
             account(c, (size_t)n);
-            touch(c);
+            conn_touch(c);
         }
         if (n < (ssize_t)out.bytes) {
             block(c, true);
@@ -232,6 +222,29 @@ static bool write_waiting(struct conn *c)
     }
     block(c, false);
     return true;
+}
+
+void conn_send_unbounded(struct conn *c, struct event *e)
+{
+    if (c->state != CONN_OPEN)
+        return;
+    if (queue_push(&c->queue, e, SIZE_MAX) != 0)
+        conn_cut(c, END_SLOW);
+    else
+        mark_dirty(c);
+}
+
+void conn_send(struct conn *c, struct event *e)
+{
+    if (c->state != CONN_OPEN)
+        return;
+    int err = queue_push(&c->queue, e, c->set->budget);
+    if (err == -ENOSPC && write_waiting(c))
+        err = queue_push(&c->queue, e, c->set->budget);
+    if (err)
+        conn_cut(c, END_SLOW);
+    else
+        mark_dirty(c);
 }
 
 static void flush(struct conn *c)

@@ -75,9 +75,15 @@ void conns_init(struct conns *set, struct loop *loop, const struct conn_hooks *h
  * caller's and c was not taken). */
 int conn_open(struct conn *c, struct conns *set, int fd, uint16_t request, bool raw);
 
-/* Queue e, to be written at the end of the turn. When the budget is exceeded the connection is cut (cause END_SLOW).
- * Ignored unless open. */
+/* Queue e, to be written at the end of the turn. When more than the budget would be waiting, what waits is written at once; when
+ * that makes no room, the connection is cut (END_SLOW). Ignored unless open. */
 void conn_send(struct conn *c, struct event *e);
+
+/* The same without a budget, for a caller that bounds what it sends by itself. */
+void conn_send_unbounded(struct conn *c, struct event *e);
+
+/* Count the connection as just written to, although nothing was. */
+void conn_touch(struct conn *c);
 
 /* Write what waits, then end the response. Ignored unless open. */
 void conn_end(struct conn *c, enum end_cause cause);

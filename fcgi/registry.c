@@ -213,8 +213,10 @@ static void visit(struct registry_entry *entry, const struct walk *w)
 static void visit_group(const struct table *names, struct slice name, const struct walk *w)
 {
     const struct group *g = table_find(names, name);
-    for (struct membership *m = g ? g->first : NULL; m; m = m->next)
+    for (struct membership *m = g ? g->first : NULL, *next; m; m = next) {
+        next = m->next; /* m may be gone after the visit */
         visit(m->entry, w);
+    }
 }
 
 /* Everyone in the three lists that begin with `sessions` (TO_SESSIONS or EXCEPT_SESSIONS). */

@@ -55,10 +55,10 @@ struct slice registry_session(const struct registry_entry *entry);
 /* Fill out with the channels' names: room for member_count - 1. */
 struct names registry_channels(const struct registry_entry *entry, struct slice *out);
 
-/* Call meet for the owner of each connection that e concerns, once each. meet must not remove connections. */
+/* Call meet for the owner of each connection that e concerns, once each. meet may remove that connection and no other. */
 void registry_route(struct registry *r, const struct event *e, void (*meet)(void *owner, void *context), void *context);
 
-/* Call meet for every connection's owner. meet must not remove connections. */
+/* Call meet for every connection's owner; the same holds. */
 void registry_each(struct registry *r, void (*meet)(void *owner, void *context), void *context);
 
 #endif

@@ -13,7 +13,7 @@
 #include "deque.h"
 #include "log.h"
 
-#define MESSAGES_PER_TURN 64
+#define BYTES_PER_TURN 262144 /* received before streams are written to, so that a burst is not taken for a slow reader */
 #define TICK_MS 1000
 #define RETRY_MS 2000         /* a question without an answer is asked again */
 #define SILENCE_MS 15000      /* without a word from the broker it is taken for gone */
@@ -398,7 +398,7 @@ static void on_message(struct upstream *u, struct slice message)
 static bool receive(struct upstream *u, void *socket)
 {
     zmq_msg_t m;
-    for (int i = 0; i < MESSAGES_PER_TURN; i++) {
+    for (size_t bytes = 0; bytes < BYTES_PER_TURN;) {
         zmq_msg_init(&m);
         int len = zmq_msg_recv(&m, socket, ZMQ_DONTWAIT);
         if (len >= 0)
@@ -406,6 +406,7 @@ static bool receive(struct upstream *u, void *socket)
         zmq_msg_close(&m);
         if (len < 0)
             return false;
+        bytes += (size_t)len;
     }
     return true;
 }

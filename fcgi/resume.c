@@ -1,0 +1,145 @@
+/* How a stream is brought from its client's cursor to live. Everything after the cursor is read from the worker's window where that
+ * knows it, else page by page from the broker; the broker alone says that something is lost. */
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "sse.h"
+#include "stream.h"
+
+#define LOW_WATER 32768u /* bytes waiting below which more is read */
+#define CHUNK 64u        /* events read at once */
+
+static void ask_broker(struct stream *s, uint64_t after, struct slice id)
+{
+    struct slice channels[REQUEST_CHANNELS_MAX];
+    char connection[REGISTRY_ID_MAX];
+    struct wire_replay what = {.after = after, .id = id, .who = stream_audience(s, channels, connection)};
+    s->question = upstream_replay(s->set->upstream, s, &what);
+    if (!s->question)
+        conn_cut(&s->conn, END_SLOW);
+}
+
+/* The seq that text is, or 0: no seq is 0. */
+static uint64_t parse_seq(const char *text)
+{
+    char *end;
+    if (!isdigit((unsigned char)*text))
+        return 0;
+    errno = 0;
+    unsigned long long seq = strtoull(text, &end, 10);
+    return *end || errno ? 0 : seq;
+}
+
+/* The position of a client's cursor in the window; 0 when the window cannot bring it up to date. */
+static uint64_t find_in_window(const struct history *window, const char *last_id)
+{
+    uint64_t seq = parse_seq(last_id);
+    const struct event *e = seq ? NULL : history_by_id(window, slice_of(last_id));
+    if (e)
+        seq = e->seq;
+    return seq && history_knows(window, seq) ? seq : 0;
+}
+
+static void forget_last_id(struct stream *s)
+{
+    free(s->last_id);
+    s->last_id = NULL;
+}
+
+void resume_begin(struct stream *s)
+{
+    const struct history *window = s->set->window;
+    s->opened_at = history_head(window);
+    if (!s->last_id) {
+        s->cursor = s->shown = s->opened_at;
+        s->state = STREAM_LIVE;
+        return;
+    }
+    s->state = STREAM_RESUMING;
+    s->cursor = find_in_window(window, s->last_id);
+    if (s->cursor) {
+        s->set->counters[REPLAYS_LOCAL]++;
+        s->shown = s->cursor;
+        forget_last_id(s);
+        resume_continue(s);
+        return;
+    }
+    uint64_t seq = parse_seq(s->last_id);
+    struct slice id = slice_of(s->last_id);
+    ask_broker(s, seq, seq || !sse_valid_id(id) ? (struct slice){0} : id);
+}
+
+static void read_window(struct stream *s)
+{
+    struct slice channels[REQUEST_CHANNELS_MAX];
+    char connection[REGISTRY_ID_MAX];
+    struct audience who = stream_audience(s, channels, connection);
+    struct event *events[CHUNK];
+    uint64_t upto;
+    size_t count = history_read(s->set->window, &who, s->cursor, events, CHUNK, LOW_WATER, &upto);
+    for (size_t i = 0; i < count; i++)
+        stream_deliver(s, events[i], false);
+    s->cursor = upto;
+}
+
+void resume_continue(struct stream *s)
+{
+    while (s->state == STREAM_RESUMING && !s->question && s->conn.state == CONN_OPEN && s->conn.queue.bytes < LOW_WATER) {
+        if (s->cursor >= history_head(s->set->window))
+            s->state = STREAM_LIVE;
+        else if (history_knows(s->set->window, s->cursor))
+            read_window(s);
+        else
+            ask_broker(s, s->cursor, (struct slice){0});
+    }
+}
+
+static void tell_gap(struct stream *s, struct slice last, uint64_t position, uint64_t oldest)
+{
+    s->set->counters[GAPS_TOLD]++;
+    stream_send_text(s, reply_gap(last, oldest));
+    s->cursor = position;
+    stream_send_checkpoint(s, position);
+}
+
+static struct slice cursor_digits(const struct stream *s, char digits[24])
+{
+    int len = snprintf(digits, 24, "%" PRIu64, s->cursor);
+    return (struct slice){digits, (size_t)len};
+}
+
+void resume_page(struct stream *s, const struct wire_page *page)
+{
+    char digits[24];
+    s->question = NULL;
+    s->set->counters[REPLAYS_BROKER]++;
+    s->cursor = page->gap ? s->cursor : page->from;
+    if (page->gap)
+        tell_gap(s, s->last_id ? slice_of(s->last_id) : cursor_digits(s, digits), page->from, page->oldest);
+    else if (s->last_id)
+        s->shown = s->cursor;
+    forget_last_id(s);
+    struct slice rest = page->entries;
+    struct event *e;
+    for (size_t used; (e = event_parse(rest, &used)); event_unref(&e)) {
+        stream_deliver(s, e, false);
+        rest = (struct slice){rest.data + used, rest.len - used};
+    }
+    s->cursor = page->upto;
+    resume_continue(s);
+}
+
+void resume_broken(struct stream *s, uint64_t position, uint64_t oldest)
+{
+    char digits[24];
+    if (s->last_id || (s->state == STREAM_RESUMING && s->cursor < position))
+        return; /* the broker has been asked, or will be, and tells */
+    upstream_forget(&s->question);
+    if (s->state == STREAM_LIVE && s->cursor < position)
+        s->cursor = s->shown; /* the last place that its client heard of */
+    tell_gap(s, cursor_digits(s, digits), position, oldest);
+    s->state = STREAM_LIVE;
+}

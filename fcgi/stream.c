@@ -1,0 +1,425 @@
+#include "stream.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "log.h"
+#include "sse.h"
+
+#define END_UNCOUNTED END_CAUSES /* the end of a short answer */
+
+static struct stream *stream_of(struct conn *c)
+{
+    return (struct stream *)c;
+}
+
+struct audience stream_audience(const struct stream *s, struct slice *channels, char id[REGISTRY_ID_MAX])
+{
+    return (struct audience){
+        .session = registry_session(s->entry),
+        .connection = slice_of(registry_id(s->set->registry, s->entry, id)),
+        .channels = registry_channels(s->entry, channels),
+    };
+}
+
+uint32_t stream_jitter(uint32_t retry)
+{
+    uint32_t random = 0, least = retry / 10;
+    if (getrandom(&random, sizeof random, GRND_NONBLOCK) < 0)
+        random = (uint32_t)clock_unix_us();
+    return least + random % (retry - least + 1);
+}
+
+/* --- sending --- */
+
+void stream_send_text(struct stream *s, struct event *text)
+{
+    if (text)
+        conn_send_unbounded(&s->conn, text);
+    else
+        conn_cut(&s->conn, END_SLOW);
+    event_unref(&text);
+}
+
+static struct event *position_block(bool keep_alive, uint64_t position)
+{
+    char digits[24];
+    int len = snprintf(digits, sizeof digits, "%" PRIu64, position);
+    return reply_block(&(struct block){.keep_alive = keep_alive, .id = {digits, (size_t)len}});
+}
+
+void stream_send_checkpoint(struct stream *s, uint64_t position)
+{
+    stream_send_text(s, position_block(false, position));
+    s->shown = position;
+}
+
+void stream_deliver(struct stream *s, struct event *e, bool bounded)
+{
+    if (e->kind == EVENT_SHUTDOWN && e->seq <= s->opened_at)
+        return;
+    s->set->counters[DELIVERIES] += s->conn.state == CONN_OPEN;
+    if (bounded)
+        conn_send(&s->conn, e);
+    else
+        conn_send_unbounded(&s->conn, e);
+    if (e->kind == EVENT_SHUTDOWN)
+        conn_end(&s->conn, END_SHUTDOWN);
+    else
+        s->shown = e->seq;
+}
+
+/* --- heartbeats --- */
+
+/* What keeps a stream at position alive. All that are equally far share it. */
+static struct event *heartbeat(struct streams *set, uint64_t position)
+{
+    if (!position)
+        return set->plain_beat;
+    if (!set->beat || set->beat_position != position) {
+        event_unref(&set->beat);
+        set->beat = position_block(true, position);
+        set->beat_position = position;
+    }
+    return set->beat ? set->beat : set->plain_beat;
+}
+
+static void beat(struct stream *s)
+{
+    uint64_t head = s->state == STREAM_LIVE ? history_head(s->set->window) : 0;
+    uint64_t position = head > s->cursor ? head : s->cursor;
+    bool moved = s->state == STREAM_LIVE && position > s->shown;
+    conn_touch(&s->conn);
+    if (s->conn.queue.bytes)
+        return; /* it waits for the reader: not idle */
+    s->set->counters[HEARTBEATS]++;
+    conn_send_unbounded(&s->conn, heartbeat(s->set, moved ? position : 0));
+    if (moved)
+        s->shown = position;
+}
+
+static void set_beat_timer(struct streams *set)
+{
+    if (set->conns.idle.first && !set->beat_timer.due)
+        loop_timer_set(set->loop, &set->beat_timer, set->conns.idle.first->touched + (int64_t)set->limits.heartbeat_ms);
+}
+
+/* The list is in the order of the last write, so only those that are due are looked at. */
+static void beat_idle(void *context, int64_t now)
+{
+    struct streams *set = context;
+    int64_t due = now - (int64_t)set->limits.heartbeat_ms;
+    for (struct conn *c; (c = set->conns.idle.first) && c->touched <= due;)
+        beat(stream_of(c));
+    blocks_expire(set->blocks, clock_unix_ms());
+    set_beat_timer(set);
+}
+
+/* --- opening --- */
+
+static struct event *first_block(const struct stream *s, const struct request *r)
+{
+    char digits[24];
+    struct block block = {.padding = r->padding, .has_retry = true, .retry = s->set->limits.retry};
+    if (r->last_id && sse_valid_id(slice_of(r->last_id)))
+        block.id = slice_of(r->last_id); /* not the head: a disconnect during the replay would skip events */
+    else if (!r->last_id && s->set->window)
+        block.id = (struct slice){
+            digits, (size_t)snprintf(digits, sizeof digits, "%" PRIu64, history_head(s->set->window))};
+    return reply_block(&block);
+}
+
+static void report_opened(struct stream *s)
+{
+    struct slice channels[REQUEST_CHANNELS_MAX];
+    char id[REGISTRY_ID_MAX];
+    struct audience who = stream_audience(s, channels, id);
+    struct wire_presence_item item = {
+        .opened = true, .connection = who.connection, .session = who.session, .since_ms = s->since_ms, .channels = who.channels};
+    upstream_presence(s->set->upstream, &item);
+}
+
+static void open_stream(struct stream *s, struct request *r)
+{
+    struct streams *set = s->set;
+    char id[REGISTRY_ID_MAX];
+    s->entry = registry_add(set->registry, s, slice_of(r->session), (struct names){r->channels, r->channel_count});
+    if (!s->entry) {
+        conn_cut(&s->conn, END_UNCOUNTED);
+        return;
+    }
+    set->counters[STREAMS_OPENED]++;
+    s->since_ms = clock_unix_ms();
+    stream_send_text(s, reply_stream(&set->reply_rules, r, registry_id(set->registry, s->entry, id)));
+    stream_send_text(s, first_block(s, r));
+    s->last_id = r->last_id;
+    r->last_id = NULL;
+    if (s->conn.state != CONN_OPEN)
+        return;
+    report_opened(s);
+    set_beat_timer(set);
+    if (set->window)
+        resume_begin(s);
+}
+
+static bool too_many(const struct streams *set, const struct request *r)
+{
+    return set->draining || registry_count(set->registry) >= set->limits.connections ||
+           (set->limits.per_session && registry_session_count(set->registry, slice_of(r->session)) >= set->limits.per_session);
+}
+
+/* The answer to a request that opens no stream; NULL when it opens one, or when out of memory (*counted then says which). */
+static struct event *short_answer(struct streams *set, const struct request *r, bool *answered)
+{
+    *answered = true;
+    switch (r->kind) {
+    case REQUEST_REFUSED:
+        set->counters[STREAMS_REFUSED]++;
+        return reply_refused(&set->reply_rules, r);
+    case REQUEST_PREFLIGHT:
+        return reply_preflight(&set->reply_rules, r);
+    case REQUEST_HEAD:
+        return reply_stream(&set->reply_rules, r, NULL);
+    case REQUEST_STREAM:
+        break;
+    }
+    if (blocks_active(set->blocks, slice_of(r->session), clock_unix_ms())) {
+        set->counters[STREAMS_BLOCKED]++;
+        return reply_no_content(&set->reply_rules, r);
+    }
+    if (too_many(set, r)) {
+        set->counters[STREAMS_SHED]++;
+        return reply_come_back(&set->reply_rules, r, stream_jitter(set->limits.retry));
+    }
+    *answered = false;
+    return NULL;
+}
+
+static void answer(struct stream *s, struct request *r)
+{
+    bool answered;
+    struct event *text = short_answer(s->set, r, &answered);
+    if (!answered) {
+        open_stream(s, r);
+        return;
+    }
+    stream_send_text(s, text);
+    conn_end(&s->conn, END_UNCOUNTED);
+}
+
+void streams_request(struct streams *set, int fd, struct params *params, bool raw)
+{
+    struct request r = {0};
+    struct stream *s = calloc(1, sizeof *s);
+    int err = request_read(params, &set->request_rules, &r);
+    if (s)
+        s->set = set;
+    if (!s || err || conn_open(&s->conn, &set->conns, fd, params->request, raw) != 0) {
+        log_error("a request could not be answered: out of memory or descriptors");
+        free(s);
+        close(fd);
+    } else {
+        answer(s, &r);
+    }
+    request_release(&r);
+    params_release(params);
+}
+
+/* --- what upstream tells --- */
+
+static void join(void *owner, void *context)
+{
+    struct stream *s = owner;
+    (void)context;
+    resume_begin(s);
+    if (s->state == STREAM_LIVE)
+        stream_send_checkpoint(s, s->cursor);
+}
+
+static void on_joined(void *context, uint64_t position)
+{
+    struct streams *set = context;
+    struct history_limits limits = {UINT64_MAX, set->limits.window_bytes, UINT64_MAX};
+    set->window = history_new(&limits, position);
+    if (!set->window) {
+        log_error("out of memory at the start");
+        loop_stop(set->loop);
+        return;
+    }
+    registry_each(set->registry, join, NULL);
+}
+
+static void end_blocked(void *owner, void *context)
+{
+    struct stream *s = owner;
+    struct event *e = context;
+    if (s->state != STREAM_WAITING)
+        return; /* the shutdown itself reaches it, in order */
+    conn_send_unbounded(&s->conn, e);
+    conn_end(&s->conn, END_SHUTDOWN);
+}
+
+static void on_blocked(void *context, struct slice session, int64_t until_ms)
+{
+    struct streams *set = context;
+    struct event_spec spec = {
+        .kind = EVENT_SHUTDOWN, .seq = 1, .event = slice_of("ssecast.shutdown"), .data = slice_of("{\"reason\":null}"), .has_to = true};
+    spec.lists[TO_SESSIONS] = (struct names){&session, 1};
+    blocks_add(set->blocks, session, until_ms);
+    struct event *e = set->window ? NULL : event_new(&spec);
+    if (e)
+        registry_route(set->registry, e, end_blocked, e);
+    event_unref(&e);
+}
+
+static void deliver_live(void *owner, void *context)
+{
+    struct stream *s = owner;
+    struct event *e = context;
+    if (s->state == STREAM_LIVE && e->seq > s->cursor)
+        stream_deliver(s, e, true);
+}
+
+static void on_event(void *context, struct event *e)
+{
+    struct streams *set = context;
+    if (history_append(set->window, e) != 0)
+        history_break(set->window, e->seq); /* no memory: whoever resumes across it asks the broker */
+    blocks_add_event(set->blocks, e);
+    registry_route(set->registry, e, deliver_live, e);
+}
+
+static void on_advanced(void *context, uint64_t position)
+{
+    struct streams *set = context;
+    history_advance(set->window, position);
+}
+
+struct breakage {
+    uint64_t position, oldest;
+};
+
+static void tell_broken(void *owner, void *context)
+{
+    const struct breakage *b = context;
+    resume_broken(owner, b->position, b->oldest);
+}
+
+static void on_broken(void *context, uint64_t position, uint64_t oldest)
+{
+    struct streams *set = context;
+    struct breakage b = {position, oldest};
+    history_break(set->window, position);
+    registry_each(set->registry, tell_broken, &b);
+}
+
+static void on_page(void *context, void *asker, const struct wire_page *page)
+{
+    (void)context;
+    resume_page(asker, page);
+}
+
+static void add_to_snapshot(void *owner, void *context)
+{
+    const struct stream *s = owner;
+    struct slice channels[REQUEST_CHANNELS_MAX];
+    char id[REGISTRY_ID_MAX];
+    struct audience who = stream_audience(s, channels, id);
+    struct wire_presence_item item = {
+        .opened = true, .connection = who.connection, .session = who.session, .since_ms = s->since_ms, .channels = who.channels};
+    wire_add_presence(context, &item);
+}
+
+static void on_snapshot(void *context, struct wire_buf *b)
+{
+    struct streams *set = context;
+    registry_each(set->registry, add_to_snapshot, b);
+}
+
+const struct upstream_hooks stream_upstream_hooks = {
+    .joined = on_joined,
+    .blocked = on_blocked,
+    .event = on_event,
+    .advanced = on_advanced,
+    .broken = on_broken,
+    .page = on_page,
+    .snapshot = on_snapshot,
+};
+
+/* --- what connections tell --- */
+
+static void on_gone(struct conn *c)
+{
+    struct stream *s = stream_of(c);
+    upstream_forget(&s->question);
+    if (!s->entry)
+        return;
+    char id[REGISTRY_ID_MAX];
+    struct wire_presence_item item = {.connection = slice_of(registry_id(s->set->registry, s->entry, id)), .cause = c->cause};
+    upstream_presence(s->set->upstream, &item);
+    registry_remove(s->set->registry, &s->entry);
+}
+
+static void on_hungry(struct conn *c)
+{
+    resume_continue(stream_of(c));
+}
+
+static void on_free(struct conn *c)
+{
+    struct stream *s = stream_of(c);
+    free(s->last_id);
+    free(s);
+}
+
+static const struct conn_hooks conn_hooks = {on_gone, on_hungry, on_free};
+
+/* --- life --- */
+
+struct drain {
+    struct streams *set;
+    size_t left;
+};
+
+static void drain_one(void *owner, void *context)
+{
+    struct stream *s = owner;
+    struct drain *d = context;
+    if (!d->left)
+        return;
+    d->left--;
+    stream_send_text(s, reply_block(&(struct block){.has_retry = true, .retry = stream_jitter(d->set->limits.retry)}));
+    conn_end(&s->conn, END_DRAIN);
+}
+
+size_t streams_drain(struct streams *set, size_t count)
+{
+    struct drain d = {set, count};
+    registry_each(set->registry, drain_one, &d);
+    return registry_count(set->registry);
+}
+
+int streams_init(struct streams *set, const char *prefix, size_t queue_bytes)
+{
+    conns_init(&set->conns, set->loop, &conn_hooks, queue_bytes, set->counters);
+    set->registry = registry_new(prefix);
+    set->blocks = blocks_new();
+    set->plain_beat = reply_block(&(struct block){.keep_alive = true});
+    set->beat_timer = (struct loop_timer){.fire = beat_idle, .context = set};
+    return set->registry && set->blocks && set->plain_beat ? 0 : -ENOMEM;
+}
+
+void streams_release(struct streams *set)
+{
+    conns_close(&set->conns);
+    registry_free(&set->registry);
+    blocks_free(&set->blocks);
+    history_free(&set->window);
+    event_unref(&set->beat);
+    event_unref(&set->plain_beat);
+}

@@ -1,0 +1,106 @@
+/* stream.h - the streams of a worker: who may open one, what each is sent, and how one that comes back is brought up to date.
+ *
+ * A stream is WAITING while the sequence is not known yet, RESUMING while it catches up with what it missed, then LIVE. A
+ * resuming stream is not sent live events: it reads them from the window when it gets there, so that order holds by itself. It is
+ * fed as fast as it reads and no faster.
+ *
+ * stream.c opens streams and delivers to them, resume.c brings them up to date. Neither touches a descriptor (conn.c) or a socket of
+ * the broker's (upstream.c).
+ */
+#ifndef SSECAST_STREAM_H
+#define SSECAST_STREAM_H
+
+#include "blocks.h"
+#include "conn.h"
+#include "history.h"
+#include "registry.h"
+#include "reply.h"
+#include "upstream.h"
+
+enum stream_state { STREAM_WAITING, STREAM_RESUMING, STREAM_LIVE };
+
+struct stream {
+    struct conn conn; /* first: a conn is its stream */
+    struct streams *set;
+    struct registry_entry *entry; /* NULL: no stream but a short answer */
+    enum stream_state state;
+    uint64_t opened_at; /* position when it was opened: a shutdown up to it does not concern it */
+    uint64_t cursor;    /* position: all up to it was sent; when live, what is above it is sent as it comes */
+    uint64_t shown;     /* position in the last id: line sent */
+    char *last_id;      /* the client's cursor as it gave it, until it was found; NULL: none */
+    struct question *question; /* to the broker, under way */
+    int64_t since_ms;          /* unix time */
+};
+
+struct stream_limits {
+    uint64_t connections; /* streams of this worker */
+    uint64_t per_session; /* 0: no limit */
+    uint64_t heartbeat_ms;
+    uint32_t retry; /* ms */
+    uint64_t window_bytes;
+};
+
+/* All streams, and what they share. */
+struct streams {
+    struct loop *loop;
+    struct request_rules request_rules;
+    struct reply_rules reply_rules;
+    struct stream_limits limits;
+    struct conns conns;
+    struct registry *registry;
+    struct blocks *blocks;
+    struct history *window;    /* NULL until the sequence is known */
+    struct upstream *upstream; /* set by the wiring */
+    struct loop_timer beat_timer;
+    struct event *beat;        /* the last heartbeat with a checkpoint, and its position */
+    uint64_t beat_position;
+    struct event *plain_beat;
+    bool draining; /* new streams are asked to come back */
+    uint64_t counters[WORKER_COUNTERS];
+};
+
+/* set's loop, rules and limits are filled in; prepare the rest. prefix: see registry.h. 0 or -ENOMEM. */
+int streams_init(struct streams *set, const char *prefix, size_t queue_bytes);
+
+/* After the loop's last turn: close and free everything. */
+void streams_release(struct streams *set);
+
+/* Answer the request that was read from fd (taken over): open a stream, or say why not. params is released. */
+void streams_request(struct streams *set, int fd, struct params *params, bool raw);
+
+/* What upstream tells; context is the struct streams. */
+extern const struct upstream_hooks stream_upstream_hooks;
+
+/* End up to count streams, each with its own retry (cause END_DRAIN). Returns how many are left. */
+size_t streams_drain(struct streams *set, size_t count);
+
+/* A time to come back, ms: at random between a tenth of `retry` and all of it. */
+uint32_t stream_jitter(uint32_t retry);
+
+/* --- between stream.c and resume.c --- */
+
+/* Send one event of the sequence that concerns s; a shutdown ends it. bounded: live, under the budget. */
+void stream_deliver(struct stream *s, struct event *e, bool bounded);
+
+/* Send text and give up the reference; a NULL text (no memory) cuts the stream. */
+void stream_send_text(struct stream *s, struct event *text);
+
+/* Move the client's cursor. */
+void stream_send_checkpoint(struct stream *s, uint64_t position);
+
+/* Who s is; channels is scratch for REQUEST_CHANNELS_MAX names, id for the connection's. Valid while s and they are. */
+struct audience stream_audience(const struct stream *s, struct slice *channels, char id[REGISTRY_ID_MAX]);
+
+/* The sequence is known: find s's cursor and begin to catch up, or be live. */
+void resume_begin(struct stream *s);
+
+/* Go on catching up, as far as there is room in the queue. */
+void resume_continue(struct stream *s);
+
+/* The broker's answer. */
+void resume_page(struct stream *s, const struct wire_page *page);
+
+/* The sequence broke: nothing between s's cursor and position can be had. */
+void resume_broken(struct stream *s, uint64_t position, uint64_t oldest);
+
+#endif

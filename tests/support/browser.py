@@ -1,0 +1,119 @@
+"""A real browser: headless Chromium with a profile of its own, and the EventSources that a test opens in it.
+
+    browser = Browser(folder)
+    browser.goto("http://127.0.0.1:8080/")             # an EventSource belongs to a page: this gives it its origin
+    source = browser.listen("/sse?session=anna", names=["greeting"])
+    source.wait_for(1)[0] == {"type": "greeting", "data": "\"hello\"", "id": "1763…"}
+"""
+
+import itertools
+import pathlib
+
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+
+from .waiting import TIMEOUT, wait_until
+
+CONNECTING, OPEN, CLOSED = 0, 1, 2
+
+_FLAGS = """--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
+            --disable-component-update --disable-sync --disable-dev-shm-usage"""
+
+# What listen() runs in the page: an EventSource that keeps a record of all that happens to it.
+_LISTEN = """
+const [key, url, names, options] = arguments;
+const source = new EventSource(url, options);
+const record = { source, events: [], opens: 0, errors: 0 };
+source.onopen = () => record.opens++;
+source.onerror = () => record.errors++;
+for (const name of ["message", "ssecast.gap", "ssecast.shutdown", ...names])
+    source.addEventListener(name, (e) => record.events.push({ type: e.type, data: e.data, id: e.lastEventId }));
+(window.records ??= {})[key] = record;
+"""
+
+
+class Browser:
+    """One Chromium. folder: where its profile may be. Close it: it is also a context manager."""
+
+    def __init__(self, folder):
+        options = webdriver.ChromeOptions()
+        for flag in _FLAGS.split():
+            options.add_argument(flag)
+        options.add_argument(f"--user-data-dir={pathlib.Path(folder) / 'profile'}")
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        self.driver = webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
+        self.driver.set_script_timeout(TIMEOUT)
+        self._keys = map(str, itertools.count(1))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.driver.quit()
+
+    def goto(self, url):
+        """Load a page; what listened in the one before is gone."""
+        self.driver.get(url)
+
+    def run(self, script, *arguments):
+        """The value of a piece of JavaScript."""
+        return self.driver.execute_script(script, *arguments)
+
+    def listen(self, url, names=(), with_credentials=False):
+        """Open an EventSource in the page."""
+        key = next(self._keys)
+        self.run(_LISTEN, key, url, list(names), {"withCredentials": with_credentials})
+        return Source(self, key)
+
+    def errors(self):
+        """What the console has complained about since the last time."""
+        return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
+
+    def emulate(self, width, height, scheme="light"):
+        """Look like a screen of that size, of somebody who prefers that colour scheme."""
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
+            "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600})
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {
+            "features": [{"name": "prefers-color-scheme", "value": scheme}]})
+
+
+class Source:
+    """One EventSource in the browser's page."""
+
+    def __init__(self, browser, key):
+        self._browser, self._key = browser, key
+
+    def _record(self, what):
+        return self._browser.run(f"return window.records[arguments[0]].{what}", self._key)
+
+    def events(self):
+        """What was dispatched, in order: dictionaries of type, data and id (lastEventId)."""
+        return self._record("events")
+
+    def ready_state(self):
+        return self._record("source.readyState")
+
+    def opens(self):
+        """How often the stream was opened: 1, and once more for each reconnect."""
+        return self._record("opens")
+
+    def errors(self):
+        return self._record("errors")
+
+    def close(self):
+        self._record("source.close()")
+
+    def wait_open(self, times=1):
+        wait_until(lambda: self.opens() >= times and self.ready_state() == OPEN, what=f"EventSource open ({times})")
+        return self
+
+    def wait_closed(self):
+        wait_until(lambda: self.ready_state() == CLOSED, what="EventSource closed for good")
+        return self
+
+    def wait_for(self, count):
+        """The events, as soon as there are count of them. (More may follow.)"""
+        return wait_until(lambda: (e := self.events()) and len(e) >= count and e, what=lambda: f"{count} events, have {self.events()}")

@@ -1,0 +1,25 @@
+"""Options of our programs, written as Python keywords: heartbeat="1s", cors_origin=["https://a", "https://b"]."""
+
+
+def _values(value):
+    return value if isinstance(value, (list, tuple)) else [value]
+
+
+def arguments(options):
+    """For a command line: --heartbeat 1s --cors-origin https://a --cors-origin https://b. None leaves an option out."""
+    out = []
+    for name, value in options.items():
+        if value is None:
+            continue
+        for one in _values(value):
+            out += ["--" + name.replace("_", "-"), str(one)]
+    return out
+
+
+def environment(options):
+    """For an environment: SSECAST_HEARTBEAT=1s. A list becomes one value with commas."""
+    return {
+        "SSECAST_" + name.upper(): ",".join(str(v) for v in _values(value))
+        for name, value in options.items()
+        if value is not None
+    }

@@ -1,0 +1,187 @@
+"""Programs under test: started with their output in files, watched, and ended by their own process id.
+
+A program that ends when nobody asked it to, ends with a status other than 0, or leaves a sanitizer's report in its log is a
+failure of the test it ran in: check() says so.
+"""
+
+import ctypes
+import os
+import pathlib
+import re
+import signal
+import subprocess
+
+from .waiting import Deadline, Timeout, wait_until
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = (ROOT / os.environ.get("SSECAST_BUILD", "build")).resolve()
+
+BROKER = BUILD / "ssecast-broker"
+WORKER = BUILD / "ssecast-fcgi"
+CLI = BUILD / "ssecast"
+
+SANITIZER_REPORT = re.compile(
+    r"ERROR: (Address|Leak|Memory)Sanitizer|WARNING: (Thread|Memory)Sanitizer|runtime error:|SUMMARY: \w+Sanitizer"
+)
+
+_libc = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
+
+
+def as_root():
+    return os.geteuid() == 0
+
+
+def clean_environment(**extra):
+    """This process's environment without settings of ours that would reach the programs, and with `extra`."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("SSECAST_")}
+    env.update(extra)
+    return env
+
+
+def _die_with_the_tests():
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Program:
+    """One running program. argv[0] is its path; `group` the group it runs as (when we are root)."""
+
+    ok_statuses = (0,)
+
+    def __init__(self, name, argv, folder, env=None, group=None, ours=True):
+        self.name, self.folder, self.ours = name, pathlib.Path(folder), ours
+        self.argv = [str(a) for a in argv]
+        self.env = clean_environment() if env is None else env
+        self.group = group if as_root() else None
+        self.process = None
+        self.expected_end = False
+        self.logs = [self.folder / f"{name}.log"]
+
+    # Starting
+
+    def start(self):
+        """Start it (again). Returns itself; when it is ready is another question."""
+        assert self.process is None or self.process.poll() is not None, f"{self.name} is running already"
+        self.expected_end = False
+        options = {"group": self.group} if self.group else {}
+        with open(self.logs[0], "ab") as log:
+            self.process = subprocess.Popen(
+                self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env, cwd=self.folder,
+                start_new_session=True, preexec_fn=_die_with_the_tests, **options,
+            )
+        return self
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def wait_ready(self, condition, what):
+        """Wait until condition() holds; a program that ended meanwhile is an error at once."""
+
+        def ready():
+            if not self.running():
+                raise AssertionError(f"{self.name} ended with status {self.process.returncode}\n{self.report()}")
+            return condition()
+
+        try:
+            wait_until(ready, what=f"{self.name}: {what}")
+        except Timeout as e:
+            raise Timeout(f"{e}\n{self.report()}") from None
+
+    # Ending
+
+    def signal(self, number):
+        os.kill(self.pid, number)
+
+    def stop(self, timeout=None):
+        """SIGTERM, and wait for the end. Returns the exit status."""
+        self.expect_end()
+        if self.running():
+            self.signal(signal.SIGTERM)
+        return self.wait(timeout)
+
+    def kill(self):
+        """kill -9, as a crash would."""
+        self.expect_end()
+        if self.running():
+            os.killpg(self.pid, signal.SIGKILL)
+        self.process.wait()
+        self.process = None
+
+    def expect_end(self):
+        """From now on its end is no failure (its status still may be)."""
+        self.expected_end = True
+
+    def wait(self, timeout=None):
+        """Wait for it to end by itself. Returns the exit status."""
+        try:
+            return self.process.wait(Deadline(timeout).seconds)
+        except subprocess.TimeoutExpired:
+            raise Timeout(f"{self.name} has not ended\n{self.report()}") from None
+
+    def finish(self):
+        """End it, whatever it does: for the end of a test."""
+        if self.process is None:
+            return
+        self.died = not self.running() and not self.expected_end
+        if self.running():
+            self.signal(signal.SIGTERM)
+            try:
+                self.process.wait(Deadline(15).seconds)
+            except subprocess.TimeoutExpired:
+                self.stuck = True
+        self._kill_group()
+        self.process.wait()
+
+    died = False
+    stuck = False
+
+    def _kill_group(self):
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+    # Judging
+
+    def check(self):
+        """What is wrong with how it ran, as a list of lines. Call it after finish()."""
+        problems = []
+        if SANITIZER_REPORT.search(self.log()):
+            problems.append(f"{self.name}: a sanitizer reported (see its log)")
+        status = self.process.returncode if self.process else 0
+        if self.died:
+            problems.append(f"{self.name}: ended by itself with status {status}")
+        elif self.stuck:
+            problems.append(f"{self.name}: did not end after SIGTERM and had to be killed")
+        elif self.ours and status not in self.ok_statuses:
+            problems.append(f"{self.name}: exit status {status}")
+        return problems
+
+    def log(self):
+        return "".join(p.read_text(errors="replace") for p in self.logs if p.exists())
+
+    def report(self, lines=60):
+        """The end of its log, to be read by people."""
+        tail = self.log().splitlines()[-lines:]
+        return "\n".join([f"--- {self.name}: {' '.join(self.argv)}"] + tail)
+
+    # Looking inside
+
+    def open_files(self):
+        """How many descriptors it has open."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+
+def run(argv, env=None, stdin="", timeout=None, text=True):
+    """Run a program to its end. Returns subprocess.CompletedProcess with output as text; a sanitizer's report fails."""
+    done = subprocess.run(
+        [str(a) for a in argv], input=stdin, capture_output=True, text=text, timeout=Deadline(timeout).seconds,
+        env=clean_environment() if env is None else env, check=False,
+    )
+    errors = done.stderr if text else done.stderr.decode(errors="replace")
+    assert not SANITIZER_REPORT.search(errors), errors
+    return done

@@ -1,0 +1,41 @@
+"""Waiting for conditions. Tests wait for what they need to be true, never for time to pass.
+
+Timeouts are generous, because sanitizer builds on a busy machine are slow; SSECAST_PATIENCE (default 1) multiplies them.
+"""
+
+import os
+import time
+
+PATIENCE = float(os.environ.get("SSECAST_PATIENCE", "1"))
+TIMEOUT = 20 * PATIENCE  # seconds
+
+
+class Timeout(AssertionError):
+    """A condition did not become true in time."""
+
+
+class Deadline:
+    """A moment in the future: timeout seconds from now, TIMEOUT when None."""
+
+    def __init__(self, timeout=None):
+        self.seconds = TIMEOUT if timeout is None else timeout * PATIENCE
+        self.at = time.monotonic() + self.seconds
+
+    def left(self):
+        return max(0.0, self.at - time.monotonic())
+
+    def passed(self):
+        return time.monotonic() >= self.at
+
+
+def wait_until(condition, timeout=None, what=None, pause=0.02):
+    """Call condition() until it gives something true, and return that. `what` names it when it never does."""
+    deadline = Deadline(timeout)
+    while True:
+        value = condition()
+        if value:
+            return value
+        if deadline.passed():
+            name = what() if callable(what) else what
+            raise Timeout(f"not within {deadline.seconds:g} s: {name or 'the condition'} (last: {value!r})")
+        time.sleep(pause)

@@ -1,0 +1,50 @@
+"""The worker as a test sees it: a program on a unix socket that web servers (or fcgi.py) connect to."""
+
+import os
+import signal
+import socket
+
+from . import processes
+from .options import arguments
+
+WEB_GROUP = "www-data"  # Debian's web servers
+
+
+class Worker(processes.Program):
+    def __init__(self, bench, broker=None, name="worker", **options):
+        options.setdefault("listen", str(bench.folder / f"{name}.sock"))
+        if broker:
+            options.setdefault("feed", broker.endpoint("feed"))
+            options.setdefault("sync", broker.endpoint("sync"))
+        options.setdefault("drain", "200ms")
+        self.options = options
+        super().__init__(name, [processes.WORKER] + arguments(options), bench.folder, group=WEB_GROUP)
+        bench.adopt(self)
+
+    @property
+    def socket(self):
+        return self.options["listen"]
+
+    def start(self):
+        super().start()
+        self.wait_ready(self._listens, "accepts connections")
+        return self
+
+    def restart(self):
+        self.stop()
+        return self.start()
+
+    def freeze(self):
+        """Stop it in the middle of whatever it does, until thaw()."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self):
+        os.kill(self.pid, signal.SIGCONT)
+
+    def _listens(self):
+        with socket.socket(socket.AF_UNIX) as s:
+            try:
+                s.connect(self.socket)
+            except OSError:
+                return False
+            return True
