@@ -10,6 +10,12 @@ enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 /* The program's name that begins each line, and the level above which nothing is written. */
 void log_open(const char *program, enum log_level level);
 
+/* NULL when name is a level's ("error", "warn", "info", "debug"), else what is accepted. */
+const char *log_check_level(const char *name);
+
+/* The level of that name; LOG_INFO for any other. */
+enum log_level log_level_of(const char *name);
+
 /* A line without its newline; printf's formats. Control characters in the result are written as '?'. */
 void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -223,12 +223,10 @@ static void pause_accepting(struct acceptor *a)
     loop_timer_set(a->loop, &a->pause, loop_now(a->loop) + PAUSE_MS);
 }
 
-static void accept_ready(void *context, uint32_t events)
+static void take(struct acceptor *a, int max)
 {
-    struct acceptor *a = context;
-    (void)events;
     errno = 0;
-    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+    for (int i = 0; i < max; i++) {
         int fd = accept4(a->watch.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0)
             arrived(a, fd);
@@ -237,6 +235,12 @@ static void accept_ready(void *context, uint32_t events)
     }
     if (out_of_resources(errno))
         pause_accepting(a);
+}
+
+static void accept_ready(void *context, uint32_t events)
+{
+    (void)events;
+    take(context, ACCEPTS_PER_TURN);
 }
 
 struct acceptor *acceptor_new(struct loop *loop, int listen_fd, accept_handler *handler, void *context)
@@ -255,12 +259,13 @@ struct acceptor *acceptor_new(struct loop *loop, int listen_fd, accept_handler *
     return a;
 }
 
-void acceptor_stop(struct acceptor *a)
+void acceptor_stop(struct acceptor *a, bool sweep)
 {
     int fd = a->watch.fd;
     if (fd < 0)
         return;
-    accept_ready(a, 0);
+    if (sweep)
+        take(a, BACKLOG);
     loop_remove(a->loop, &a->watch);
     close(fd);
 }

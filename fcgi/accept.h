@@ -35,8 +35,9 @@ const char *accept_check_listen(const char *where);
  * (listen_fd is still the caller's). */
 struct acceptor *acceptor_new(struct loop *loop, int listen_fd, accept_handler *handler, void *context);
 
-/* Take in what is in the backlog already, then close the listening socket; requests that are half there go on. */
-void acceptor_stop(struct acceptor *a);
+/* Close the listening socket; requests that are half there go on. sweep: first take in what is in the backlog, which nobody else
+ * would. */
+void acceptor_stop(struct acceptor *a, bool sweep);
 
 /* Close everything that has not become a request. */
 void acceptor_free(struct acceptor **a);

@@ -36,6 +36,31 @@ static void list_append(struct conn_list *l, struct conn *c)
     l->last = c;
 }
 
+/* The list that c is in; NULL when dead. */
+static struct conn_list *list_of(struct conn *c)
+{
+    switch (c->state) {
+    case CONN_OPEN:
+        return &c->set->idle;
+    case CONN_ENDING:
+        return &c->set->ending;
+    case CONN_LINGER:
+        return &c->set->linger;
+    case CONN_DEAD:
+        break;
+    }
+    return NULL;
+}
+
+static void enter(struct conn *c, enum conn_state state)
+{
+    if (list_of(c))
+        list_remove(list_of(c), c);
+    c->state = state;
+    if (list_of(c))
+        list_append(list_of(c), c);
+}
+
 void conn_touch(struct conn *c)
 {
     c->touched = loop_now(c->set->loop);
@@ -49,14 +74,12 @@ void conn_touch(struct conn *c)
 
 static void die(struct conn *c)
 {
-    if (c->state == CONN_LINGER)
-        list_remove(&c->set->linger, c);
     int fd = c->watch.fd;
     loop_remove(c->set->loop, &c->watch);
     if (fd >= 0)
         close(fd);
     queue_release(&c->queue);
-    c->state = CONN_DEAD;
+    enter(c, CONN_DEAD);
     c->set->count--;
     if (!c->dirty) { /* else conns_flush() still walks over it, and buries it */
         c->next_dirty = c->set->dead;
@@ -69,8 +92,7 @@ static void leave_open(struct conn *c, enum end_cause cause)
 {
     static const enum worker_counter counters[] = {
         [END_CLIENT] = ENDS_CLIENT, [END_SHUTDOWN] = ENDS_SHUTDOWN, [END_SLOW] = ENDS_SLOW, [END_DRAIN] = ENDS_DRAIN};
-    list_remove(&c->set->idle, c);
-    c->state = CONN_ENDING;
+    enter(c, CONN_ENDING);
     c->cause = cause;
     if (cause < sizeof counters / sizeof counters[0])
         c->set->counters[counters[cause]]++;
@@ -102,8 +124,7 @@ static void linger(struct conn *c)
         return;
     }
     shutdown(c->watch.fd, SHUT_WR);
-    c->state = CONN_LINGER;
-    list_append(&c->set->linger, c);
+    enter(c, CONN_LINGER);
     if (!c->set->linger_timer.due)
         loop_timer_set(c->set->loop, &c->set->linger_timer, c->touched + CONN_LINGER_MS);
 }
@@ -284,6 +305,21 @@ void conns_reap(struct conns *set)
         set->dead = c->next_dirty;
         set->hooks->free(c);
     }
+}
+
+static void close_all(struct conn_list *list)
+{
+    while (list->first)
+        conn_cut(list->first, END_DRAIN);
+}
+
+void conns_close(struct conns *set)
+{
+    close_all(&set->idle);
+    close_all(&set->ending);
+    close_all(&set->linger);
+    conns_flush(set); /* takes the dead ones out of the list of those to flush */
+    conns_reap(set);
 }
 
 /* --- reading --- */

@@ -38,7 +38,7 @@ struct conn {
     uint16_t record_left; /* bytes of the current record's content still to write */
     uint16_t record_len;
     int64_t touched;              /* clock_ms() of the last write; when lingering: of its end */
-    struct conn *prev, *next;     /* in the list of the idle or lingering, longest first */
+    struct conn *prev, *next;     /* in the list of its state, longest first */
     struct conn *next_dirty;      /* or, when dead, the next dead one */
 };
 
@@ -62,6 +62,7 @@ struct conns {
     struct conn *dirty;
     struct conn *dead;
     struct conn_list idle;   /* open; the one not written to for the longest time first */
+    struct conn_list ending;
     struct conn_list linger;
     struct loop_timer linger_timer;
 };
@@ -95,5 +96,8 @@ void conn_cut(struct conn *c, enum end_cause cause);
  * again soon. */
 bool conns_flush(struct conns *set);
 void conns_reap(struct conns *set);
+
+/* After the loop's last turn: close every connection (END_DRAIN), whatever waits for it, and free it. */
+void conns_close(struct conns *set);
 
 #endif

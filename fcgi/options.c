@@ -1,0 +1,45 @@
+#include "options.h"
+
+#include "accept.h"
+#include "log.h"
+#include "reply.h"
+#include "request.h"
+
+#define AT(field) offsetof(struct options, field)
+
+static const struct option_row rows[] = {
+    {"listen", "SOCKET", "", "where to listen: a unix socket path or HOST:PORT (default: descriptor 0, from the web server)",
+     OPTION_TEXT, AT(listen), 0, 0, accept_check_listen},
+    {"listen-mode", "MODE", "0660", "permissions of the unix socket", OPTION_MODE, AT(listen_mode), 0, 0, NULL},
+    {"feed", "ENDPOINT", "tcp://127.0.0.1:5571", "the broker's feed", OPTION_TEXT, AT(feed), 0, 0, option_check_endpoint},
+    {"sync", "ENDPOINT", "tcp://127.0.0.1:5572", "the broker's sync", OPTION_TEXT, AT(sync), 0, 0, option_check_endpoint},
+    {"session-from", "SOURCE", "query:session",
+     "where a stream's session comes from, the first that is not empty: query:NAME, cookie:NAME, header:NAME, env:VAR, remote-user",
+     OPTION_LIST, AT(session_from), 0, 0, request_check_source},
+    {"channels-from", "SOURCE", "query:channels", "where its channels come from, separated by commas; the same forms", OPTION_LIST,
+     AT(channels_from), 0, 0, request_check_source},
+    {"heartbeat", "DURATION", "15s", "a stream that was idle for so long is sent a comment", OPTION_SECONDS, AT(heartbeat_ms), 100,
+     86400000, NULL},
+    {"retry", "DURATION", "15000ms", "how long browsers wait before they reconnect", OPTION_MILLIS, AT(retry_ms), 1, 86400000, NULL},
+    {"queue-bytes", "SIZE", "1M", "what may wait for one slow reader before its stream is cut", OPTION_SIZE, AT(queue_bytes), 4096,
+     1u << 30, NULL},
+    {"window-bytes", "SIZE", "64M", "recent events kept in the worker, so that most resumes need not ask the broker", OPTION_SIZE,
+     AT(window_bytes), 0, 0, NULL},
+    {"cors-origin", "ORIGIN", "", "an origin whose pages may read streams (https://example.org), or * for all, without credentials",
+     OPTION_LIST, AT(cors_origins), 0, 0, request_check_origin},
+    {"header", "LINE", "", "an extra header of each response, \"Name: value\"", OPTION_LINES, AT(headers), 0, 0, reply_check_header},
+    {"max-connections", "N", "0", "streams at most; 0: 15/16 of the limit of open files", OPTION_COUNT, AT(max_connections), 0,
+     1u << 30, NULL},
+    {"max-per-session", "N", "0", "streams of one session at most; 0: no limit", OPTION_COUNT, AT(max_per_session), 0, 1u << 30, NULL},
+    {"drain", "DURATION", "10s", "on SIGTERM, streams are closed one after the other over so long", OPTION_SECONDS, AT(drain_ms), 0,
+     86400000, NULL},
+    {"log-level", "LEVEL", "info", "error, warn, info or debug", OPTION_TEXT, AT(log_level), 0, 0, log_check_level},
+};
+
+const struct option_program worker_program = {
+    .name = "ssecast-fcgi",
+    .summary = "streams Server-Sent Events to browsers behind a web server that speaks FastCGI or CGI",
+    .usage = "[OPTION]...",
+    .rows = rows,
+    .count = sizeof rows / sizeof rows[0],
+};

@@ -1,0 +1,24 @@
+/* options.h - the worker's options: their rows, and the struct they fill. */
+#ifndef SSECAST_OPTIONS_H
+#define SSECAST_OPTIONS_H
+
+#include "option.h"
+
+struct options {
+    char *listen; /* NULL: descriptor 0 */
+    uint64_t listen_mode;
+    char *feed, *sync;
+    struct option_list session_from, channels_from;
+    uint64_t heartbeat_ms, retry_ms;
+    uint64_t queue_bytes, window_bytes;
+    struct option_list cors_origins;
+    struct option_list headers;
+    uint64_t max_connections; /* 0: from the limit of open files */
+    uint64_t max_per_session; /* 0: no limit */
+    uint64_t drain_ms;
+    char *log_level;
+};
+
+extern const struct option_program worker_program;
+
+#endif

@@ -1,0 +1,325 @@
+/* The order of things. At the start the listening socket is there first, so that no web server is refused; requests are taken from it as
+ * soon as the broker has told where the sequence stands, or after JOIN_PATIENCE_MS without it. At the end a socket of our own stays
+ * open until all streams are closed, because a web server that finds none answers 503, on which EventSource gives up for good. */
+#include "worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "accept.h"
+#include "clock.h"
+#include "log.h"
+#include "options.h"
+#include "stream.h"
+#include "upstream.h"
+
+#define JOIN_PATIENCE_MS 1000
+#define JOIN_LOOK_MS 10
+#define DRAIN_STEP_MS 50
+#define STOP_PATIENCE_MS 3000 /* after the drain, for the last bytes to leave */
+
+extern char **environ;
+
+struct worker {
+    struct options options;
+    struct streams streams;
+    struct loop *loop;
+    struct upstream *upstream;
+    struct acceptor *acceptor;
+    int listen_fd;    /* until the acceptor has it; -1 */
+    bool own_path;    /* the unix socket's file is ours to remove */
+    bool cgi;
+    char name[EVENT_NAME_MAX];
+    struct loop_watch signals;
+    struct loop_timer start_timer, drain_timer;
+    int64_t start_by;
+    int64_t drain_until;
+    bool stopping;
+};
+
+/* --- names --- */
+
+static void make_names(struct worker *w, char prefix[24])
+{
+    char host[64] = "";
+    uint64_t random = 0;
+    gethostname(host, sizeof host - 1);
+    if (getrandom(&random, sizeof random, 0) < 0)
+        random = (uint64_t)clock_unix_us();
+    snprintf(w->name, sizeof w->name, "%s-%ld-%08" PRIx32, host, (long)getpid(), (uint32_t)random);
+    snprintf(prefix, 24, "%016" PRIx64 "-", random);
+}
+
+/* --- the end --- */
+
+static void stop_listening(struct worker *w, bool sweep)
+{
+    if (w->own_path)
+        unlink(w->options.listen);
+    w->own_path = false;
+    if (w->acceptor)
+        acceptor_stop(w->acceptor, sweep);
+}
+
+/* Close the streams one after the other: each step those whose time has come. */
+static void drain_step(void *context, int64_t now)
+{
+    struct worker *w = context;
+    size_t left = registry_count(w->streams.registry);
+    int64_t time_left = w->drain_until - now;
+    size_t steps = time_left > DRAIN_STEP_MS ? (size_t)(time_left / DRAIN_STEP_MS) : 1;
+    left = streams_drain(&w->streams, (left + steps - 1) / steps);
+    if (!left)
+        stop_listening(w, true);
+    else
+        loop_timer_set(w->loop, &w->drain_timer, now + DRAIN_STEP_MS);
+    if (!left && w->streams.conns.count)
+        loop_timer_set(w->loop, &w->drain_timer, now + DRAIN_STEP_MS);
+    if (now >= w->drain_until + STOP_PATIENCE_MS)
+        loop_stop(w->loop);
+}
+
+static void begin_stop(struct worker *w)
+{
+    log_info("stopping: %zu streams are closed over %" PRIu64 " ms", registry_count(w->streams.registry), w->options.drain_ms);
+    w->stopping = true;
+    w->streams.draining = true;
+    w->drain_until = loop_now(w->loop) + (int64_t)w->options.drain_ms;
+    if (!w->options.listen && w->acceptor)
+        acceptor_stop(w->acceptor, false); /* the web server's socket: its next worker takes what waits there */
+    drain_step(w, loop_now(w->loop));
+}
+
+static void signalled(void *context, uint32_t events)
+{
+    struct worker *w = context;
+    struct signalfd_siginfo info;
+    (void)events;
+    while (read(w->signals.fd, &info, sizeof info) == sizeof info) {
+        if (w->stopping)
+            loop_stop(w->loop);
+        else
+            begin_stop(w);
+    }
+}
+
+/* --- each turn --- */
+
+static bool turn_end(void *context)
+{
+    struct worker *w = context;
+    bool more = conns_flush(&w->streams.conns);
+    more = upstream_turn(w->upstream) || more;
+    more = conns_flush(&w->streams.conns) || more;
+    conns_reap(&w->streams.conns);
+    bool served = w->stopping || (w->cgi && !w->start_timer.due);
+    if (served && !w->streams.conns.count)
+        loop_stop(w->loop);
+    return more;
+}
+
+/* --- the start --- */
+
+static void take_request(void *context, int fd, struct params *params)
+{
+    struct worker *w = context;
+    streams_request(&w->streams, fd, params, false);
+}
+
+static void serve_cgi(struct worker *w)
+{
+    struct params params = {0};
+    if (params_copy(&params, environ) != 0) {
+        log_error("out of memory");
+        loop_stop(w->loop);
+        return;
+    }
+    fcntl(STDOUT_FILENO, F_SETFL, fcntl(STDOUT_FILENO, F_GETFL) | O_NONBLOCK);
+    streams_request(&w->streams, STDOUT_FILENO, &params, true);
+}
+
+static void serve(struct worker *w)
+{
+    if (w->cgi) {
+        serve_cgi(w);
+        return;
+    }
+    w->acceptor = acceptor_new(w->loop, w->listen_fd, take_request, w);
+    if (!w->acceptor) {
+        log_error("cannot accept connections: %s", strerror(errno));
+        loop_stop(w->loop);
+        return;
+    }
+    w->listen_fd = -1;
+}
+
+static void try_to_serve(void *context, int64_t now)
+{
+    struct worker *w = context;
+    if (w->stopping)
+        return;
+    if (!w->streams.window && now < w->start_by) {
+        loop_timer_set(w->loop, &w->start_timer, now + JOIN_LOOK_MS);
+        return;
+    }
+    if (!w->streams.window)
+        log_warn("no broker at %s yet: streams are opened and wait for it", w->options.sync);
+    serve(w);
+}
+
+/* As many open files as we may have: each stream takes one. */
+static uint64_t stream_limit(uint64_t configured)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+        return configured ? configured : 960;
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+    uint64_t most = files.rlim_cur / 16 * 15;
+    if (configured > most)
+        log_warn("max-connections %" PRIu64 " is more than the limit of open files (%" PRIu64 ") allows", configured,
+                 (uint64_t)files.rlim_cur);
+    return configured ? configured : most;
+}
+
+static int open_streams(struct worker *w, const char *prefix)
+{
+    const struct options *o = &w->options;
+    w->streams.loop = w->loop;
+    w->streams.request_rules = (struct request_rules){&o->session_from, &o->channels_from, &o->cors_origins};
+    w->streams.reply_rules = (struct reply_rules){&o->headers, &o->cors_origins};
+    w->streams.limits = (struct stream_limits){
+        .connections = stream_limit(o->max_connections),
+        .per_session = o->max_per_session,
+        .heartbeat_ms = o->heartbeat_ms,
+        .retry = (uint32_t)o->retry_ms,
+        .window_bytes = o->window_bytes,
+    };
+    return streams_init(&w->streams, prefix, o->queue_bytes);
+}
+
+static bool open_upstream(struct worker *w)
+{
+    struct upstream_config config = {
+        .feed = w->options.feed,
+        .sync = w->options.sync,
+        .name = w->name,
+        .counters = w->streams.counters,
+        .repairs = &w->streams.counters[REPAIRS],
+    };
+    w->upstream = w->streams.upstream = upstream_new(&config, w->loop, &stream_upstream_hooks, &w->streams);
+    return w->upstream != NULL;
+}
+
+/* Signals are read from a descriptor; libfcgi's and everybody's handlers never run. */
+static bool open_signals(struct worker *w)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    w->signals = (struct loop_watch){signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), signalled, w};
+    return w->signals.fd >= 0 && loop_add(w->loop, &w->signals, EPOLLIN) == 0;
+}
+
+/* Everything up to the first turn of the loop. False with a line in the log. */
+static bool start(struct worker *w)
+{
+    char prefix[24];
+    make_names(w, prefix);
+    w->loop = loop_new(turn_end, w);
+    if (!w->loop || !open_signals(w) || open_streams(w, prefix) != 0) {
+        log_error("cannot start: %s", strerror(errno));
+        return false;
+    }
+    if (!open_upstream(w))
+        return false;
+    w->start_by = loop_now(w->loop) + JOIN_PATIENCE_MS;
+    w->start_timer = (struct loop_timer){.fire = try_to_serve, .context = w};
+    w->drain_timer = (struct loop_timer){.fire = drain_step, .context = w};
+    loop_timer_set(w->loop, &w->start_timer, loop_now(w->loop) + JOIN_LOOK_MS);
+    log_info("worker %s: %s, feed %s, sync %s, at most %" PRIu64 " streams", w->name,
+             w->cgi              ? "one stream to stdout"
+             : w->options.listen ? w->options.listen
+                                 : "the web server's socket",
+             w->options.feed, w->options.sync, w->streams.limits.connections);
+    return true;
+}
+
+static void stop(struct worker *w)
+{
+    stop_listening(w, false);
+    if (w->listen_fd >= 0)
+        close(w->listen_fd);
+    if (w->loop) {
+        acceptor_free(&w->acceptor);
+        streams_release(&w->streams);
+        upstream_free(&w->upstream);
+        if (w->signals.fd >= 0)
+            close(w->signals.fd);
+    }
+    loop_free(&w->loop);
+}
+
+/* Where requests come from. 0, or the exit status. */
+static int find_requests(struct worker *w)
+{
+    w->listen_fd = -1;
+    w->cgi = !w->options.listen && accept_is_cgi();
+    if (w->cgi)
+        return 0;
+    if (!w->options.listen && !accept_is_handed()) {
+        log_error("nowhere to take requests from: use --listen SOCKET, or let a web server start this program");
+        return 2;
+    }
+    w->listen_fd = w->options.listen ? accept_listen(w->options.listen, (unsigned)w->options.listen_mode) : STDIN_FILENO;
+    w->own_path = w->listen_fd >= 0 && w->options.listen && strchr(w->options.listen, '/');
+    if (w->listen_fd == STDIN_FILENO)
+        fcntl(STDIN_FILENO, F_SETFL, fcntl(STDIN_FILENO, F_GETFL) | O_NONBLOCK);
+    return w->listen_fd < 0;
+}
+
+static int run(struct worker *w)
+{
+    log_open("ssecast-fcgi", log_level_of(w->options.log_level));
+    int status = find_requests(w);
+    if (status)
+        return status;
+    status = start(w) && loop_run(w->loop) == 0 ? 0 : 1;
+    stop(w);
+    return status;
+}
+
+int worker_main(int argc, char **argv)
+{
+    struct worker *w = calloc(1, sizeof *w);
+    int status = 1;
+    if (!w)
+        return 1;
+    switch (option_load(&worker_program, argc, argv, &w->options, NULL)) {
+    case OPTION_RUN:
+        status = run(w);
+        break;
+    case OPTION_EXIT:
+        status = 0;
+        break;
+    case OPTION_BAD:
+        status = 2;
+        break;
+    }
+    option_release(&worker_program, &w->options);
+    free(w);
+    return status;
+}
