@@ -1,0 +1,90 @@
+"""Apache with the configurations of apache/, settings as a user makes them: Define before Include."""
+
+import signal
+
+from .processes import ROOT, WORKER, as_root
+from .webserver import USER, WebServer, program
+
+_CONFIGURATIONS = ROOT / "apache"
+_MODULES = "/usr/lib/apache2/modules"
+
+
+class _Apache(WebServer):
+    name = "apache"
+    modules = ()
+    files = ()
+
+    def argv(self):
+        return [program("apache2"), "-D", "FOREGROUND", "-f", self.file]
+
+    def configuration(self):
+        modules = ["mpm_event", "authz_core", "env", "dir", "mime", "headers", *self.modules]
+        lines = [
+            f'ServerRoot "{self.place}"',
+            f"Listen 127.0.0.1:{self.port}",
+            "ServerName 127.0.0.1",
+            f'DefaultRuntimeDir "{self.place}"',
+            f'PidFile "{self.place}/apache.pid"',
+            f'ErrorLog "{self.place}/error.log"',
+            f'Mutex "file:{self.place}" default',
+            *(f"LoadModule {m}_module {_MODULES}/mod_{m}.so" for m in modules),
+            *([f"User {USER}", f"Group {USER}"] if as_root() else []),
+            f'DocumentRoot "{self.place}/www"',
+            "TypesConfig /dev/null",
+            *(f'Define {name} "{value}"' for name, value in self.settings().items()),
+            *(f'Include "{_CONFIGURATIONS / name}"' for name in ("ssecast-mpm.conf", *self.files)),
+            *self.more(),
+        ]
+        return "\n".join(lines) + "\n"
+
+    def start(self):
+        self.logs[1:] = [self.place / "error.log"]
+        return super().start()
+
+    def settings(self):
+        return {}
+
+    def more(self):
+        return []
+
+    def reload(self):
+        """A graceful reload: open streams stay with the old processes."""
+        self.signal(signal.SIGUSR1)
+
+
+class Apache(_Apache):
+    """A worker that runs on its own, through mod_proxy_fcgi: ssecast.conf."""
+
+    modules = ("proxy", "proxy_fcgi")
+    files = ("ssecast.conf",)
+
+    def __init__(self, bench, workers, broker=None, name=None):
+        [self.worker] = workers
+        super().__init__(bench, name)
+
+    def settings(self):
+        return {"SSECAST_SOCKET": self.worker.socket}
+
+
+class ApacheCgi(_Apache):
+    """A process for each stream, through mod_cgid: ssecast-cgi.conf."""
+
+    name = "apache-cgi"
+    streams_at_most = 10
+    starts_workers = True
+    modules = ("alias", "cgid")
+    files = ("ssecast-cgi.conf",)
+
+    def __init__(self, bench, workers=(), broker=None, name=None, **options):
+        assert not workers
+        self.feed, self.sync = broker.endpoint("feed"), broker.endpoint("sync")
+        self.options = options
+        super().__init__(bench, name)
+
+    def settings(self):
+        return {"SSECAST_BIN": WORKER, "SSECAST_FEED": self.feed, "SSECAST_SYNC": self.sync}
+
+    def more(self):
+        from .options import environment
+        return [f"ScriptSock {self.place}/cgi.sock", '<Location "/sse">',
+                *(f'SetEnv {name} "{value}"' for name, value in environment(self.options).items()), "</Location>"]
