@@ -1,0 +1,187 @@
+/* Why replies are not built with jansson: most are a handful of bytes, and there are more than a hundred thousand a second. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "json.h"
+#include "name.h"
+
+#define FIRST_SIZE 256u
+#define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
+
+void json_out_release(struct json_out *out)
+{
+    free(out->data);
+    *out = (struct json_out){0};
+}
+
+static bool grow(struct json_out *out, size_t need)
+{
+    size_t cap = out->cap ? out->cap : FIRST_SIZE;
+    while (cap < need)
+        cap *= 2;
+    char *data = realloc(out->data, cap);
+    if (!data) {
+        out->failed = true;
+        return false;
+    }
+    out->data = data;
+    out->cap = cap;
+    return true;
+}
+
+static void put(struct json_out *out, const char *bytes, size_t len)
+{
+    if (out->failed || len == 0 || (out->cap - out->len < len && !grow(out, out->len + len)))
+        return;
+    memcpy(out->data + out->len, bytes, len);
+    out->len += len;
+}
+
+static void put_string(struct json_out *out, const char *text)
+{
+    put(out, text, strlen(text));
+}
+
+/* The comma and the name that come before a value. */
+static void put_name(struct json_out *out, const char *name)
+{
+    char last = out->len > 0 ? out->data[out->len - 1] : '[';
+    if (last != '{' && last != '[')
+        put(out, ",", 1);
+    if (!name)
+        return;
+    put(out, "\"", 1);
+    put_string(out, name);
+    put(out, "\":", 2);
+}
+
+void json_begin_object(struct json_out *out, const char *name)
+{
+    put_name(out, name);
+    put(out, "{", 1);
+}
+
+void json_end_object(struct json_out *out)
+{
+    put(out, "}", 1);
+}
+
+void json_begin_list(struct json_out *out, const char *name)
+{
+    put_name(out, name);
+    put(out, "[", 1);
+}
+
+void json_end_list(struct json_out *out)
+{
+    put(out, "]", 1);
+}
+
+static bool plain(unsigned char c)
+{
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+static size_t plain_run(struct slice text)
+{
+    size_t n = 0;
+    while (n < text.len && plain((unsigned char)text.data[n]))
+        n++;
+    return n;
+}
+
+static void put_ascii(struct json_out *out, char c)
+{
+    char escape[7];
+    if (c == '"' || c == '\\')
+        snprintf(escape, sizeof escape, "\\%c", c);
+    else if (c == '\n')
+        snprintf(escape, sizeof escape, "\\n");
+    else
+        snprintf(escape, sizeof escape, "\\u%04x", (unsigned)c);
+    put_string(out, escape);
+}
+
+/* Write the character at the start of text, which is not plain. Returns the bytes it took. */
+static size_t put_special(struct json_out *out, struct slice text)
+{
+    size_t n = utf8_sequence(text);
+    if (n == 1)
+        put_ascii(out, text.data[0]);
+    else if (n == 0)
+        put_string(out, REPLACEMENT);
+    else
+        put(out, text.data, n);
+    return n > 0 ? n : 1;
+}
+
+void json_put_text(struct json_out *out, const char *name, struct slice text)
+{
+    put_name(out, name);
+    put(out, "\"", 1);
+    while (text.len > 0) {
+        size_t n = plain_run(text);
+        put(out, text.data, n);
+        if (n < text.len)
+            n += put_special(out, (struct slice){text.data + n, text.len - n});
+        text = (struct slice){text.data + n, text.len - n};
+    }
+    put(out, "\"", 1);
+}
+
+void json_put_count(struct json_out *out, const char *name, uint64_t value)
+{
+    char digits[24];
+    put_name(out, name);
+    put(out, digits, (size_t)snprintf(digits, sizeof digits, "%" PRIu64, value));
+}
+
+void json_put_int(struct json_out *out, const char *name, int64_t value)
+{
+    char digits[24];
+    put_name(out, name);
+    put(out, digits, (size_t)snprintf(digits, sizeof digits, "%" PRId64, value));
+}
+
+void json_put_flag(struct json_out *out, const char *name, bool value)
+{
+    put_name(out, name);
+    put_string(out, value ? "true" : "false");
+}
+
+void json_put_null(struct json_out *out, const char *name)
+{
+    put_name(out, name);
+    put_string(out, "null");
+}
+
+void json_put_raw(struct json_out *out, const char *name, struct slice json)
+{
+    put_name(out, name);
+    put(out, json.data, json.len);
+}
+
+void json_reply_begin(struct json_out *out)
+{
+    json_begin_object(out, NULL);
+    json_put_flag(out, "ok", true);
+}
+
+void json_reply_end(struct json_out *out, struct slice ref)
+{
+    if (ref.len > 0)
+        json_put_raw(out, "ref", ref);
+    json_end_object(out);
+}
+
+void json_reply_fault(struct json_out *out, const struct json_fault *fault, struct slice ref)
+{
+    out->len = 0;
+    json_begin_object(out, NULL);
+    json_put_flag(out, "ok", false);
+    json_put_text(out, "error", slice_of(fault->code));
+    json_put_text(out, "message", slice_of(fault->message));
+    json_reply_end(out, ref);
+}
