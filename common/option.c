@@ -203,8 +203,10 @@ static void describe_number(const struct option_row *row, char *out, size_t size
         return;
     format_number(row->type, row->min, low);
     format_number(row->type, row->max, high);
-    if (row->max != 0)
+    if (row->max != 0 && row->min != 0)
         snprintf(out + n, size - n, ", from %s to %s", low, high);
+    else if (row->max != 0)
+        snprintf(out + n, size - n, ", at most %s", high);
     else if (row->min != 0)
         snprintf(out + n, size - n, ", at least %s", low);
 }
@@ -232,6 +234,13 @@ static bool given_add(struct given *g, const char *text, size_t len)
     return true;
 }
 
+static bool has_controls(const char *text)
+{
+    while (*text && !iscntrl((unsigned char)*text))
+        text++;
+    return *text != '\0';
+}
+
 /* One value or one item of a list: does the row take it? */
 static bool accept_value(struct loader *l, const struct option_row *row, enum source source, const char *value)
 {
@@ -241,6 +250,8 @@ static bool accept_value(struct loader *l, const struct option_row *row, enum so
     if (is_number(row->type)) {
         describe_number(row, accepted, sizeof accepted);
         wanted = parse_number(row, value, &ignored) ? NULL : accepted;
+    } else if (has_controls(value)) {
+        wanted = "text without control characters";
     } else if (row->check) {
         wanted = row->check(value);
     }
@@ -372,6 +383,14 @@ static const char *suggest(const struct option_program *program, const char *nam
 
 /* The file */
 
+static void skip_line(FILE *file)
+{
+    int c;
+    do
+        c = getc(file);
+    while (c != EOF && c != '\n');
+}
+
 /* fgets() for inih. The line loses its indentation, and what would begin a comment within it is hidden. */
 static char *read_line(char *out, int size, void *stream)
 {
@@ -380,13 +399,15 @@ static char *read_line(char *out, int size, void *stream)
     if (l->failed || !fgets(out, size, context[1]))
         return NULL;
     l->line++;
-    size_t len = strlen(out);
-    if (len + 1 == (size_t)size && out[len - 1] != '\n') {
+    size_t len = strlen(out), indent = strspn(out, " \t");
+    bool cut = len + 1 == (size_t)size && out[len - 1] != '\n';
+    memmove(out, out + indent, len - indent + 1);
+    if (cut && *out != '#' && *out != ';') {
         fail(l, "%s, line %zu: longer than %d bytes", l->config_file, l->line, size - 2);
         return NULL;
     }
-    size_t indent = strspn(out, " \t");
-    memmove(out, out + indent, len - indent + 1);
+    if (cut)
+        skip_line(context[1]);
     for (char *c = out + (*out != '\0'); *c; c++)
         if (*c == ';')
             *c = HIDDEN_SEMICOLON;
