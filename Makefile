@@ -25,7 +25,7 @@ object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 PROGRAMS := $(BUILD)/ssecast-broker $(BUILD)/ssecast-fcgi $(BUILD)/ssecast
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps clean unit e2e check lint format demo
+.PHONY: all help deps deps-build deps-demo deps-test deps-lint demo check unit unit-build e2e lint format clean
 
 all: $(PROGRAMS) ## build the three programs into build/
 
@@ -62,8 +62,62 @@ $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libworker.a $(BUILD)/libbr
 	$(CC) $(ALL_LDFLAGS) $^ $(shell pkg-config --libs check) $(WORKER_LIBS) $(BROKER_LIBS) $(CLIENT_LIBS) -o $@
 $(BUILD)/obj/tests/unit/%.o: ALL_CPPFLAGS += -I. -Itests/unit
 
+unit-build: $(UNIT)
 unit: $(UNIT) ## build and run the unit tests
 	@set -e; for t in $(UNIT); do CK_FORK=$(if $(SAN),no,yes) $$t; done
+
+# End-to-end tests: real web servers, ZeroMQ clients and a browser. E2E="tests/e2e/test_20_resume.py -k gap" runs some.
+E2E ?= tests/e2e
+e2e: all ## run the end-to-end tests
+	SSECAST_BUILD=$(BUILD) SSECAST_PATIENCE=$(if $(SAN),4,1) PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 \
+	    ASAN_OPTIONS=detect_leaks=1 $(PYTHON) -m pytest -q -p no:cacheprovider $(E2E)
+
+# In steps of their own, because what is installed first decides how the rest is built.
+check: ## install what is missing, build, and run every test (SAN=address,undefined: with sanitizers)
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory -j$(shell nproc) all unit-build
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory e2e
+
+demo: ## install what is missing, build, and show it on http://127.0.0.1:8080/ (DEMO_PORT and DEMO_HOST change that)
+	@$(MAKE) --no-print-directory deps-demo
+	@$(MAKE) --no-print-directory -j$(shell nproc) all
+	@BUILD=$(BUILD) $(PYTHON) demo/run
+
+# Packages: what packages.txt lists and dpkg does not have is installed; apt is not touched when nothing is missing. The
+# web servers are for our own use: meanwhile a policy-rc.d (unless the machine has one) keeps their services from starting.
+packages = $(shell awk -v want=' $(1) ' '/^\[/ { on = index(want, " " substr($$1, 2, length($$1) - 2) " ") } on && /^[a-z0-9]/ { print $$1 }' packages.txt)
+
+deps: deps-test ## install the Debian packages that are missing (deps-build, deps-demo: fewer; deps-lint: those of lint)
+deps-build: SECTIONS := build
+deps-demo: SECTIONS := build demo
+deps-test: SECTIONS := build demo test
+deps-lint: SECTIONS := build test lint
+deps-build deps-demo deps-test deps-lint:
+	@command -v dpkg-query >/dev/null || { echo "not a Debian: see to the packages in packages.txt yourself"; exit 0; }; \
+	missing=; for package in $(call packages,$(SECTIONS)); do \
+	    dpkg-query -W -f '$${Status}\n' $$package 2>/dev/null | grep -q ' installed$$' || missing="$$missing $$package"; \
+	done; \
+	[ -n "$$missing" ] || exit 0; \
+	echo "installing$$missing"; \
+	root=; [ "$$(id -u)" = 0 ] || root=sudo; \
+	[ -z "$$root" ] || command -v sudo >/dev/null || { echo "as root, please: apt-get install$$missing" >&2; exit 1; }; \
+	policy=/usr/sbin/policy-rc.d; \
+	if [ ! -e $$policy ]; then \
+	    trap "$$root rm -f $$policy" EXIT; trap 'exit 130' INT TERM; \
+	    printf '#!/bin/sh\nexit 101\n' | $$root install -m 755 /dev/stdin $$policy; \
+	fi; \
+	$$root apt-get -q update && $$root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install $$missing
+
+SOURCES := $(COMMON_SRC) $(wildcard fcgi/*.c broker/*.c client/*.c)
+lint: deps-lint ## clang-tidy and cppcheck (.clang-tidy says which checks)
+	printf '%s\n' $(SOURCES) | xargs -P $(shell nproc) -n 4 clang-tidy --quiet --warnings-as-errors='*' 2>/dev/null
+	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability --inline-suppr \
+	    --suppress=missingIncludeSystem -D_GNU_SOURCE -Icommon $(SOURCES)
+	clang-format --dry-run --Werror $(SOURCES) $(wildcard */*.h tests/unit/*.[ch])
+
+format: ## lay the sources out as .clang-format says
+	clang-format -i $(SOURCES) $(wildcard */*.h tests/unit/*.[ch])
 
 clean: ## remove everything that was built
 	rm -rf build build-*
