@@ -1,7 +1,9 @@
 """Apache with the configurations of apache/, settings as a user makes them: Define before Include."""
 
+import shutil
 import signal
 
+from .options import environment
 from .processes import ROOT, WORKER, as_root
 from .webserver import USER, WebServer, program
 
@@ -82,9 +84,9 @@ class ApacheCgi(_Apache):
         super().__init__(bench, name)
 
     def settings(self):
-        return {"SSECAST_BIN": WORKER, "SSECAST_FEED": self.feed, "SSECAST_SYNC": self.sync}
+        shutil.copy2(WORKER, self.place)  # where Apache's user surely may go
+        return {"SSECAST_BIN": self.place / WORKER.name, "SSECAST_FEED": self.feed, "SSECAST_SYNC": self.sync}
 
     def more(self):
-        from .options import environment
         return [f"ScriptSock {self.place}/cgi.sock", '<Location "/sse">',
                 *(f'SetEnv {name} "{value}"' for name, value in environment(self.options).items()), "</Location>"]

@@ -1,5 +1,7 @@
 """lighttpd with the configurations of lighttpd/, settings as a user makes them: in ssecast-settings.conf."""
 
+import shutil
+
 from .options import environment
 from .processes import ROOT, WORKER, as_root
 from .webserver import USER, WebServer, program
@@ -66,8 +68,9 @@ class _OwnProcesses(_Lighttpd):
         super().__init__(bench, name)
 
     def settings(self):
+        shutil.copy2(WORKER, self.place)  # where lighttpd's user surely may go
         variables = "".join(f'    "{n}" => "{v}",\n' for n, v in environment(self.options).items())
-        return f'var.ssecast_bin := "{WORKER}"\nvar.ssecast_environment := (\n{variables})\n'
+        return f'var.ssecast_bin := "{self.place / WORKER.name}"\nvar.ssecast_environment := (\n{variables})\n'
 
 
 class LighttpdSpawning(_OwnProcesses):
