@@ -1,0 +1,40 @@
+"""What all end-to-end tests have: a bench that ends what they started, and a site that stands."""
+
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from support.bench import Bench, open_benches  # noqa: E402
+from support.site import Site  # noqa: E402
+
+
+@pytest.fixture
+def bench():
+    """A bench of the test's own."""
+    with Bench() as b:
+        yield b
+
+
+@pytest.fixture(scope="module")
+def site():
+    """One site for all tests of a file, with lighttpd and two workers. Tests share it: they use sessions of their own."""
+    with Bench() as b:
+        yield Site(b, workers=2)
+
+
+@pytest.fixture
+def session(request):
+    """A session name that no other test uses."""
+    return request.node.name
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """With a failure, show the end of all programs' logs."""
+    report = (yield).get_result()
+    if report.failed:
+        for bench in open_benches():
+            report.sections.append(("programs", bench.report()))

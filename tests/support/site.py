@@ -1,0 +1,88 @@
+"""A site that stands: broker, workers and a web server, with a commands client and readers.
+
+    with Bench() as bench:
+        site = Site(bench)
+        anna = site.open("anna")
+        site.commands.publish("greeting", data="hello", to={"sessions": ["anna"]})
+        anna.wait_for(1)
+"""
+
+import http.client
+import urllib.parse
+
+from .broker import Broker
+from .lighttpd import Lighttpd
+from .reader import Readers, wait_all_open
+from .waiting import TIMEOUT, wait_until
+from .worker import Worker
+
+
+class Site:
+    """web: a class of lighttpd.py, apache.py or nginx.py. broker, worker: options of those programs."""
+
+    def __init__(self, bench, web=Lighttpd, workers=1, broker=None, worker=None):
+        self.bench, worker = bench, {"retry": "200ms", **(worker or {})}
+        self.broker = Broker(bench, **(broker or {})).start()
+        if getattr(web, "starts_workers", False):
+            self.workers = []
+            self.web = web(bench, broker=self.broker, **worker).start()
+        else:
+            self.workers = [Worker(bench, self.broker, f"worker-{n + 1}", **worker).start() for n in range(workers)]
+            self.web = web(bench, self.workers).start()
+        self.commands = bench.closing(self.broker.commands())
+        self.readers = bench.closing(Readers())
+
+    @property
+    def worker(self):
+        return self.workers[0]
+
+    # Streams
+
+    def url(self, session=None, channels=(), **query):
+        """The address of a stream."""
+        pairs = [("session", session)] if session is not None else []
+        pairs += [("channels", ",".join(channels))] if channels else []
+        query = urllib.parse.urlencode(pairs + list(query.items()))
+        return self.web.url + ("?" + query if query else "")
+
+    def start_open(self, session="anna", channels=(), last_event_id=None, query=None, **options):
+        """Begin to open a stream, and do not wait."""
+        return self.readers.open(self.url(session, channels, **(query or {})), last_event_id, **options)
+
+    def open(self, session="anna", channels=(), last_event_id=None, **options):
+        """Open a stream and wait until it is: nothing published from now on is missed."""
+        return self.start_open(session, channels, last_event_id, **options).wait_open()
+
+    def open_many(self, sessions, timeout=60, **options):
+        """A stream for each name of sessions."""
+        readers = [self.start_open(session, **options) for session in sessions]
+        wait_all_open(readers, timeout)
+        return readers
+
+    # Plain requests
+
+    def request(self, method="GET", session=None, headers=None, path="", **query):
+        """(status, headers with names in lower case, the body unless it is a stream)."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.web.port, timeout=TIMEOUT)
+        try:
+            url = urllib.parse.urlsplit(self.url(session, **query))
+            connection.request(method, url.path + path + ("?" + url.query if url.query else ""), headers=headers or {})
+            response = connection.getresponse()
+            headers = {name.lower(): value for name, value in response.getheaders()}
+            stream = response.status == 200 and method == "GET" and headers.get("content-type") == "text/event-stream"
+            return response.status, headers, b"" if stream else response.read()
+        finally:
+            connection.close()
+
+    # What the broker knows
+
+    def wait_connections(self, session, count, timeout=None):
+        """Until the broker counts so many connections of the session."""
+        wait_until(lambda: self.commands.connections_of(session) == count, timeout,
+                   what=lambda: f"{count} connections of {session}; have {self.commands.online(session)}")
+
+    def stat(self, name):
+        return self.commands.stats()[name]
+
+    def publish(self, event=None, **fields):
+        return self.commands.publish(event, **fields)
