@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 2048
@@ -15,6 +16,30 @@ void log_open(const char *program, enum log_level level)
 {
     log_program = program;
     log_limit = level;
+}
+
+static const char *const level_names[] = {"error", "warn", "info", "debug"};
+
+#define LEVELS (sizeof level_names / sizeof level_names[0])
+
+/* The place of name, or LEVELS. */
+static size_t find_level(const char *name)
+{
+    size_t i = 0;
+    while (i < LEVELS && strcmp(level_names[i], name) != 0)
+        i++;
+    return i;
+}
+
+const char *log_check_level(const char *name)
+{
+    return find_level(name) < LEVELS ? NULL : "error, warn, info or debug";
+}
+
+enum log_level log_level_of(const char *name)
+{
+    size_t level = find_level(name);
+    return level < LEVELS ? (enum log_level)level : LOG_INFO;
 }
 
 static const char *level_mark(enum log_level level)
