@@ -1,0 +1,142 @@
+#include "sequence.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct sequence {
+    struct history *history;
+    struct blocks *blocks;
+    struct history_limits limits;
+    uint64_t run;
+    struct event **turn; /* appended in this turn, in order; a reference each, since history may evict them at once */
+    size_t count, cap;
+    size_t committed; /* so many of them are final */
+    size_t given;     /* so many of those are on the feed */
+};
+
+struct sequence *sequence_new(const struct history_limits *limits, uint64_t position, uint64_t run)
+{
+    struct sequence *s = calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    *s = (struct sequence){.limits = *limits, .run = run};
+    s->history = history_new(limits, position);
+    s->blocks = blocks_new();
+    if (!s->history || !s->blocks)
+        sequence_free(&s);
+    return s;
+}
+
+static void drop_turn(struct sequence *s, size_t keep)
+{
+    while (s->count > keep)
+        event_unref(&s->turn[--s->count]);
+}
+
+void sequence_free(struct sequence **s)
+{
+    if (!*s)
+        return;
+    drop_turn(*s, 0);
+    free((*s)->turn);
+    history_free(&(*s)->history);
+    blocks_free(&(*s)->blocks);
+    free(*s);
+    *s = NULL;
+}
+
+static int reserve(struct sequence *s)
+{
+    if (s->count < s->cap)
+        return 0;
+    size_t cap = s->cap ? s->cap * 2 : 64;
+    struct event **turn = realloc(s->turn, cap * sizeof(struct event *));
+    if (!turn)
+        return -ENOMEM;
+    s->turn = turn;
+    s->cap = cap;
+    return 0;
+}
+
+/* Keep e in the history and for the feed. The reference is the turn's on success. */
+static int keep(struct sequence *s, struct event *e)
+{
+    if (e->entry.len + HISTORY_EVENT_COST > s->limits.bytes)
+        return -ENOSPC;
+    int err = reserve(s);
+    if (!err)
+        err = history_append(s->history, e);
+    if (!err)
+        s->turn[s->count++] = e;
+    return err;
+}
+
+int sequence_append(struct sequence *s, struct event_spec *spec, struct sequenced *out)
+{
+    struct event *first = spec->id.len ? history_by_id(s->history, spec->id) : NULL;
+    *out = (struct sequenced){first ? first->seq : history_head(s->history) + 1, first != NULL};
+    if (first)
+        return 0;
+    spec->seq = out->seq;
+    struct event *e = event_new(spec);
+    int err = e ? keep(s, e) : -ENOMEM;
+    if (err)
+        event_unref(&e);
+    return err;
+}
+
+void sequence_rollback(struct sequence *s, uint64_t position)
+{
+    size_t count = s->count;
+    while (count > s->committed && s->turn[count - 1]->seq > position)
+        count--;
+    drop_turn(s, count);
+    history_rollback(s->history, position);
+}
+
+size_t sequence_commit(struct sequence *s)
+{
+    size_t fresh = s->count - s->committed;
+    for (; s->committed < s->count; s->committed++)
+        blocks_add_event(s->blocks, s->turn[s->committed]); /* without memory: the open workers know the block all the same */
+    return fresh;
+}
+
+bool sequence_next_batch(struct sequence *s, struct wire_buf *b)
+{
+    if (s->given == s->committed) {
+        drop_turn(s, 0);
+        s->committed = s->given = 0;
+        return false;
+    }
+    wire_put_batch(b, s->run, s->turn[s->given]->seq - 1);
+    while (s->given < s->committed && b->len < SEQUENCE_BATCH_BYTES)
+        wire_add_entry(b, s->turn[s->given++]);
+    return true;
+}
+
+void sequence_expire(struct sequence *s, int64_t now_ms)
+{
+    history_expire(s->history, now_ms);
+    blocks_expire(s->blocks, now_ms);
+}
+
+uint64_t sequence_head(const struct sequence *s)
+{
+    return history_head(s->history);
+}
+
+uint64_t sequence_run(const struct sequence *s)
+{
+    return s->run;
+}
+
+const struct history *sequence_history(const struct sequence *s)
+{
+    return s->history;
+}
+
+const struct blocks *sequence_blocks(const struct sequence *s)
+{
+    return s->blocks;
+}

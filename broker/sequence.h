@@ -1,0 +1,53 @@
+/* sequence.h - gives each event its place: seq, duplicates by own id, history, and the turn's batch for the feed.
+ *
+ * What a turn of the broker appends is provisional until sequence_commit(): nobody is told before, neither workers nor
+ * publishers. That is the one place where a turn's events are made durable. It does not know sockets, clocks or JSON.
+ *
+ * Ownership: the sequence owns its history and its blocks; what it lends is valid until the next append.
+ */
+#ifndef SSECAST_SEQUENCE_H
+#define SSECAST_SEQUENCE_H
+
+#include "blocks.h"
+#include "history.h"
+#include "wire.h"
+
+struct sequence;
+
+#define SEQUENCE_BATCH_BYTES (256u << 10) /* a message on the feed is closed when it has reached so many bytes */
+
+/* What became of an event. */
+struct sequenced {
+    uint64_t seq;   /* of the event, or of the first one with its id */
+    bool duplicate; /* an event with this id is retained: nothing was appended */
+};
+
+/* A sequence that stands at position: its first event gets position + 1. run names this run of the broker and is not 0. NULL when
+ * out of memory. */
+struct sequence *sequence_new(const struct history_limits *limits, uint64_t position, uint64_t run);
+
+void sequence_free(struct sequence **s);
+
+/* Append the event that spec describes (its seq is set here). 0; -ENOSPC when the history's limit of bytes could not hold it even
+ * alone; -ENOMEM. Unchanged on failure. */
+int sequence_append(struct sequence *s, struct event_spec *spec, struct sequenced *out);
+
+/* Take back what was appended after position, which is where sequence_head() stood during this turn. */
+void sequence_rollback(struct sequence *s, uint64_t position);
+
+/* What was appended is final: it is in force, and sequence_next_batch() gives it. Returns the number of events. */
+size_t sequence_commit(struct sequence *s);
+
+/* Write the next message for the feed. False when everything committed was given. When memory runs out the message is left out, which
+ * workers notice and repair. */
+bool sequence_next_batch(struct sequence *s, struct wire_buf *b);
+
+/* Forget what is too old (unix ms): events over the age limit, blocks that have ended. */
+void sequence_expire(struct sequence *s, int64_t now_ms);
+
+uint64_t sequence_head(const struct sequence *s);
+uint64_t sequence_run(const struct sequence *s);
+const struct history *sequence_history(const struct sequence *s);
+const struct blocks *sequence_blocks(const struct sequence *s);
+
+#endif
