@@ -53,11 +53,11 @@ def request(query="", **more):
 
 
 class FastCgi:
-    """One connection to a worker's unix socket."""
+    """One connection to a worker: to a unix socket's path, or to (host, port)."""
 
-    def __init__(self, path):
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.connect(str(path))
+    def __init__(self, address):
+        self.socket = socket.socket(socket.AF_INET if isinstance(address, tuple) else socket.AF_UNIX)
+        self.socket.connect(address)
         self._buffer = b""
         self.text = b""      # what came in FCGI_STDOUT
         self.records = []    # (type, request id, length of content), in order

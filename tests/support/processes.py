@@ -59,14 +59,14 @@ class Program:
 
     # Starting
 
-    def start(self):
+    def start(self, stdin=subprocess.DEVNULL):
         """Start it (again). Returns itself; when it is ready is another question."""
         assert self.process is None or self.process.poll() is not None, f"{self.name} is running already"
         self.expected_end = False
         options = {"group": self.group} if self.group else {}
         with open(self.logs[0], "ab") as log:
             self.process = subprocess.Popen(
-                self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env, cwd=self.folder,
+                self.argv, stdin=stdin, stdout=log, stderr=log, env=self.env, cwd=self.folder,
                 start_new_session=True, preexec_fn=_die_with_the_tests, **options,
             )
         return self

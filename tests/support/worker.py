@@ -30,6 +30,10 @@ class Worker(processes.Program):
         self.wait_ready(self._listens, "accepts connections")
         return self
 
+    def start_with_stdin(self, listener):
+        """Start it with a listening socket as descriptor 0, as a web server does."""
+        return super().start(stdin=listener)
+
     def restart(self):
         self.stop()
         return self.start()

@@ -1,0 +1,144 @@
+"""Options: command line, environment and file; what is refused, and how."""
+
+import pytest
+from support.options import arguments
+from support.processes import BROKER, WORKER, clean_environment, run
+
+PROGRAMS = pytest.mark.parametrize("program", [BROKER, WORKER], ids=["broker", "worker"])
+
+BROKER_OPTIONS = {"commands": "tcp://127.0.0.1:5570", "feed": "tcp://127.0.0.1:5571", "sync": "tcp://127.0.0.1:5572",
+                  "store": "memory", "history-events": "100000", "history-age": "24h", "history-bytes": "256M",
+                  "max-event-bytes": "1M"}
+WORKER_OPTIONS = {"feed": "tcp://127.0.0.1:5571", "sync": "tcp://127.0.0.1:5572", "session-from": "query:session",
+                  "channels-from": "query:channels", "heartbeat": "15s", "retry": "15000ms", "queue-bytes": "1M", "drain": "10s"}
+
+
+def printed_config(program, *argv, env=None):
+    """What --print-config says, as a dictionary of lists."""
+    done = run([program, *argv, "--print-config"], env=env)
+    assert done.returncode == 0, done.stderr
+    out = {}
+    for line in done.stdout.splitlines():
+        name, sign, value = line.partition("=")
+        if sign and not line.lstrip().startswith(("#", ";")):
+            out.setdefault(name.strip(), []).append(value.strip())
+    return out
+
+
+def bytes_of(value):
+    return int(value[:-1]) << {"K": 10, "M": 20, "G": 30}[value[-1]] if value[-1] in "KMG" else int(value)
+
+
+@PROGRAMS
+def test_help_names_every_option_with_its_default(program):
+    done = run([program, "--help"])
+    assert done.returncode == 0 and done.stderr == ""
+    for name, value in (BROKER_OPTIONS if program == BROKER else WORKER_OPTIONS).items():
+        assert f"--{name}" in done.stdout and value in done.stdout, name
+
+
+@PROGRAMS
+def test_version_is_one_line(program):
+    done = run([program, "--version"])
+    assert done.returncode == 0
+    assert done.stdout.count("\n") == 1 and program.name in done.stdout
+
+
+@PROGRAMS
+def test_what_print_config_prints_is_a_config_that_says_the_same(program, tmp_path):
+    option, value = ("history-events", "123") if program == BROKER else ("queue-bytes", "64K")
+    first = run([program, f"--{option}", value, "--print-config"])
+    (tmp_path / "file.conf").write_text(first.stdout)
+    second = run([program, "--config", tmp_path / "file.conf", "--print-config"])
+    assert second.returncode == 0, second.stderr
+    assert second.stdout == first.stdout
+
+
+@PROGRAMS
+def test_the_command_line_wins_over_the_environment_and_that_over_the_file(program, tmp_path):
+    (tmp_path / "file.conf").write_text("feed = tcp://127.0.0.1:1\nsync = tcp://127.0.0.1:1\n")
+    env = clean_environment(SSECAST_SYNC="tcp://127.0.0.1:2", SSECAST_FEED="tcp://127.0.0.1:2")
+    config = printed_config(program, "--config", tmp_path / "file.conf", "--feed", "tcp://127.0.0.1:3", env=env)
+    assert config["feed"] == ["tcp://127.0.0.1:3"]
+    assert config["sync"] == ["tcp://127.0.0.1:2"]
+
+
+@PROGRAMS
+def test_a_value_may_follow_an_equals_sign(program):
+    assert printed_config(program, "--feed=tcp://127.0.0.1:9")["feed"] == ["tcp://127.0.0.1:9"]
+
+
+def test_a_repeatable_option_takes_a_list_from_the_environment():
+    env = clean_environment(SSECAST_SESSION_FROM="cookie:sid,query:session")
+    assert ",".join(printed_config(WORKER, env=env)["session-from"]).replace(" ", "") == "cookie:sid,query:session"
+
+
+def test_sizes_have_units():
+    assert bytes_of(printed_config(BROKER, "--history-bytes", "2G")["history-bytes"][0]) == 2 << 30
+
+
+@PROGRAMS
+def test_check_config_starts_nothing(program, tmp_path):
+    good, bad = tmp_path / "good.conf", tmp_path / "bad.conf"
+    good.write_text("feed = tcp://127.0.0.1:1\n")
+    bad.write_text("feed = nowhere\n")
+    assert run([program, "--config", good, "--check-config"]).returncode == 0
+    assert run([program, "--config", bad, "--check-config"]).returncode == 2
+
+
+BAD = [
+    (BROKER, {"commands": "127.0.0.1:5570"}),
+    (BROKER, {"feed": "nowhere"}),
+    (BROKER, {"history-events": "many"}),
+    (BROKER, {"history-events": "-1"}),
+    (BROKER, {"history-age": "1 fortnight"}),
+    (BROKER, {"history-bytes": "99999999999999999999"}),
+    (BROKER, {"max-event-bytes": ""}),
+    (WORKER, {"feed": ""}),
+    (WORKER, {"session-from": "query"}),
+    (WORKER, {"session-from": "telepathy:me"}),
+    (WORKER, {"channels-from": "cookie:"}),
+    (WORKER, {"heartbeat": "soon"}),
+    (WORKER, {"heartbeat": "0"}),
+    (WORKER, {"retry": "1.5s"}),
+    (WORKER, {"queue-bytes": "1T1"}),
+    (WORKER, {"cors-origin": "example.org"}),
+    (WORKER, {"cors-origin": "https://example.org/path"}),
+    (WORKER, {"header": "no colon"}),
+    (WORKER, {"header": "Content-Type: text/html"}),
+    (WORKER, {"max-connections": "lots"}),
+    (WORKER, {"listen-mode": "999"}),
+]
+
+
+@pytest.mark.parametrize("program, option", BAD, ids=[f"{p.name}-{'-'.join(map(str, *o.items()))}" for p, o in BAD])
+def test_a_bad_value_is_named_with_what_is_accepted(program, option):
+    [(name, value)] = option.items()
+    done = run([program, *arguments(option)])
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert name in done.stderr and value in done.stderr
+
+
+@PROGRAMS
+@pytest.mark.parametrize("argv", [["--no-such-option", "1"], ["--feed"], ["stray"], ["--config", "/nowhere/file.conf"]],
+                         ids=lambda a: " ".join(a))
+def test_a_command_line_that_makes_no_sense_is_refused_in_one_line(program, argv):
+    done = run([program, *argv])
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1, done.stderr
+
+
+@PROGRAMS
+def test_a_file_with_an_unknown_name_is_refused_with_its_line(program, tmp_path):
+    (tmp_path / "file.conf").write_text("feed = tcp://127.0.0.1:1\nfeeed = tcp://127.0.0.1:1\n")
+    done = run([program, "--config", tmp_path / "file.conf", "--check-config"])
+    assert done.returncode == 2
+    assert "feeed" in done.stderr and "2" in done.stderr
+
+
+@PROGRAMS
+def test_a_bad_environment_variable_is_refused_too(program):
+    done = run([program], env=clean_environment(SSECAST_FEED="nowhere"))
+    assert done.returncode == 2
+    assert "feed" in done.stderr.lower() and "nowhere" in done.stderr

@@ -1,0 +1,118 @@
+"""Starting and stopping: ready when it says so, gone when asked, and clear about what is in the way."""
+
+import os
+import signal
+import socket
+
+import pytest
+from support.broker import Broker
+from support.fcgi import FastCgi
+from support.ports import free_port
+from support.processes import BROKER, WORKER, run
+from support.options import arguments
+from support.worker import Worker
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_both_programs_end_in_order_on_a_signal(bench, number):
+    broker = Broker(bench).start()
+    worker = Worker(bench, broker).start()
+    for program in (worker, broker):
+        program.expect_end()
+        program.signal(number)
+        assert program.wait() == 0
+
+
+def test_a_broker_says_which_endpoint_is_taken(bench):
+    broker = Broker(bench).start()
+    done = run([BROKER, *arguments({**broker.options, "feed": f"tcp://127.0.0.1:{free_port()}"})])
+    assert done.returncode == 1
+    assert done.stderr.count("\n") >= 1 and broker.endpoint("commands") in done.stderr
+
+
+def test_a_second_broker_never_steals_an_ipc_endpoint(bench):
+    options = {name: f"ipc://{bench.folder}/{name}" for name in ("commands", "feed", "sync")}
+    broker = Broker(bench, **options).start()
+    assert run([BROKER, *arguments(options)]).returncode == 1
+    with broker.commands() as client:
+        client.ping()
+    broker.stop()
+    broker.start()
+
+
+def test_the_broker_listens_to_commands_at_several_places(bench):
+    places = [f"tcp://127.0.0.1:{free_port()}", f"ipc://{bench.folder}/commands"]
+    broker = Broker(bench, commands=places).start()
+    for place in places:
+        broker.options["commands"] = place
+        with broker.commands() as client:
+            client.ping()
+
+
+def test_the_worker_s_socket_has_the_mode_it_was_told(bench):
+    broker = Broker(bench).start()
+    assert os.stat(Worker(bench, broker, "usual").start().socket).st_mode & 0o777 == 0o660
+    assert os.stat(Worker(bench, broker, "open", listen_mode="0666").start().socket).st_mode & 0o777 == 0o666
+
+
+def test_a_worker_takes_over_the_socket_of_one_that_crashed(bench):
+    broker = Broker(bench).start()
+    worker = Worker(bench, broker).start()
+    worker.kill()
+    assert os.path.exists(worker.socket)
+    worker.start()
+    with FastCgi(worker.socket) as web:
+        web.get("session=a").wait_open()
+
+
+def test_a_worker_never_steals_the_socket_of_one_that_runs(bench):
+    broker = Broker(bench).start()
+    worker = Worker(bench, broker).start()
+    done = run([WORKER, *arguments(worker.options)])
+    assert done.returncode == 1 and worker.socket in done.stderr
+    with FastCgi(worker.socket) as web:
+        web.get("session=a").wait_open()
+
+
+def test_a_worker_leaves_no_socket_behind(bench):
+    worker = Worker(bench, Broker(bench).start()).start()
+    worker.stop()
+    assert not os.path.exists(worker.socket)
+
+
+def test_a_worker_listens_on_tcp_too(bench):
+    broker = Broker(bench).start()
+    port = free_port()
+    worker = Worker(bench, broker, listen=f"127.0.0.1:{port}")
+    worker._listens = lambda: _answers(port)
+    worker.start()
+    with FastCgi(("127.0.0.1", port)) as web:
+        web.get("session=a").wait_open()
+
+
+def _answers(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_worker_takes_its_listening_socket_as_descriptor_0(bench):
+    broker = Broker(bench).start()
+    worker = Worker(bench, broker, listen=None)
+    path = str(bench.folder / "handed-over.sock")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen(64)
+        worker.start_with_stdin(listener)
+    with FastCgi(path) as web:
+        web.get("session=a").wait_open()
+
+
+def test_without_a_socket_and_no_cgi_the_worker_says_what_it_needs(bench):
+    done = run([WORKER])
+    assert done.returncode in (1, 2)
+    assert "listen" in done.stderr
+
+
+def test_a_worker_that_cannot_listen_says_where(bench):
+    done = run([WORKER, "--listen", "/nowhere/at/all.sock"])
+    assert done.returncode == 1 and "/nowhere/at/all.sock" in done.stderr
