@@ -75,7 +75,8 @@ static void path_of(struct path *p, const struct json_object *o)
     path_add(p, o->name, o->index);
 }
 
-static int fault_in_list(struct json_fault *fault, const struct json_object *o, const char *name, long index, const char *what)
+static int fault_in_list(struct json_fault *fault, const struct json_object *o, const char *name, long index,
+                         const char *what)
 {
     struct path path = {0};
     path_of(&path, o);
@@ -126,8 +127,8 @@ static json_t *load_any(struct slice text, struct json_fault *fault)
     if (!tree && can_soften(&error))
         tree = load_softened(text, &error);
     if (!tree)
-        json_fault(fault, "bad_json", "not valid JSON at byte %d (line %d, column %d): %s", error.position, error.line, error.column,
-                   error.text);
+        json_fault(fault, "bad_json", "not valid JSON at byte %d (line %d, column %d): %s", error.position, error.line,
+                   error.column, error.text);
     return tree;
 }
 
@@ -141,13 +142,19 @@ static struct slice trimmed(struct slice text)
 static const char *kind_of(const json_t *value)
 {
     switch (json_typeof(value)) {
-    case JSON_OBJECT: return "an object";
-    case JSON_ARRAY: return "a list";
-    case JSON_STRING: return "a string";
-    case JSON_NULL: return "null";
+    case JSON_OBJECT:
+        return "an object";
+    case JSON_ARRAY:
+        return "a list";
+    case JSON_STRING:
+        return "a string";
+    case JSON_NULL:
+        return "null";
     case JSON_TRUE:
-    case JSON_FALSE: return "true or false";
-    default: return "a number";
+    case JSON_FALSE:
+        return "true or false";
+    default:
+        return "a number";
     }
 }
 
@@ -243,19 +250,21 @@ static size_t shown_length(struct slice text)
     return n;
 }
 
-static int not_what(struct json_fault *fault, const struct json_object *o, const char *name, long index, const json_t *value,
-                    struct slice source, const char *wanted)
+static int not_what(struct json_fault *fault, const struct json_object *o, const char *name, long index,
+                    const json_t *value, struct slice source, const char *wanted)
 {
     char what[sizeof fault->message];
     size_t shown = shown_length(source);
     if (json_is_object(value) || json_is_array(value))
         snprintf(what, sizeof what, "must be %s, not %s", wanted, kind_of(value));
     else
-        snprintf(what, sizeof what, "must be %s, not %.*s%s", wanted, (int)shown, source.data, shown < source.len ? "..." : "");
+        snprintf(what, sizeof what, "must be %s, not %.*s%s", wanted, (int)shown, source.data,
+                 shown < source.len ? "..." : "");
     return fault_in_list(fault, o, name, index, what);
 }
 
-static int not_field(struct json_fault *fault, const struct json_object *o, const char *name, const json_t *value, const char *wanted)
+static int not_field(struct json_fault *fault, const struct json_object *o, const char *name, const json_t *value,
+                     const char *wanted)
 {
     return not_what(fault, o, name, -1, value, json_raw(o, name), wanted);
 }
@@ -269,8 +278,8 @@ static struct slice nth_source(const struct json_object *o, const char *name, si
     return item;
 }
 
-static int not_item(struct json_fault *fault, const struct json_object *o, const char *name, size_t index, const json_t *value,
-                    const char *wanted)
+static int not_item(struct json_fault *fault, const struct json_object *o, const char *name, size_t index,
+                    const json_t *value, const char *wanted)
 {
     return not_what(fault, o, name, (long)index, value, nth_source(o, name, index), wanted);
 }
@@ -293,7 +302,8 @@ static void join(const char *const *names, char *out, size_t size)
         len += (size_t)snprintf(out + len, size - len, "%s%s", i ? ", " : "", names[i]);
 }
 
-static int unknown_field(struct json_fault *fault, const struct json_object *o, const char *name, const char *const *accepted)
+static int unknown_field(struct json_fault *fault, const struct json_object *o, const char *name,
+                         const char *const *accepted)
 {
     char known[sizeof fault->message];
     struct slice shown = slice_of(name);
@@ -368,7 +378,8 @@ static int check_list(const struct json_object *o, const char *name, const json_
     if (!json_is_array(value))
         return not_field(fault, o, name, value, wanted);
     if (json_array_size(value) > max)
-        return json_fault_at(fault, o, name, "must be a list of at most %zu %s, not %zu", max, of, json_array_size(value));
+        return json_fault_at(fault, o, name, "must be a list of at most %zu %s, not %zu", max, of,
+                             json_array_size(value));
     return 0;
 }
 
@@ -397,7 +408,8 @@ int json_get_count(const struct json_object *o, const char *name, uint64_t min, 
         return 0;
     json_int_t number = json_integer_value(value);
     if (!json_is_integer(value) || number < 0 || (uint64_t)number < min || (uint64_t)number > max) {
-        snprintf(wanted, sizeof wanted, "a whole number from %llu to %llu", (unsigned long long)min, (unsigned long long)max);
+        snprintf(wanted, sizeof wanted, "a whole number from %llu to %llu", (unsigned long long)min,
+                 (unsigned long long)max);
         return not_field(fault, o, name, value, wanted);
     }
     *out = (uint64_t)number;
@@ -439,8 +451,8 @@ static int fill_objects(const struct json_object *o, const char *name, const jso
     return 0;
 }
 
-int json_get_objects(const struct json_object *o, const char *name, size_t max, const struct json_object **out, size_t *count,
-                     struct json_fault *fault)
+int json_get_objects(const struct json_object *o, const char *name, size_t max, const struct json_object **out,
+                     size_t *count, struct json_fault *fault)
 {
     const json_t *list = find(o, name);
     if (!list)

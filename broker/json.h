@@ -44,7 +44,8 @@ void json_free(struct json **j);
 const struct json_object *json_root(const struct json *j);
 
 /* Put code and a message into *fault. Always -EINVAL, for `return json_fault(...)`. */
-int json_fault(struct json_fault *fault, const char *code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int json_fault(struct json_fault *fault, const char *code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* The same as bad_request about a field of o: the message begins with the field's path in backquotes, as in "`events[3].to` ". */
 int json_fault_at(struct json_fault *fault, const struct json_object *o, const char *name, const char *format, ...)
@@ -80,8 +81,8 @@ int json_get_flag(const struct json_object *o, const char *name, bool *out, stru
 int json_get_object(const struct json_object *o, const char *name, struct json_object *out, struct json_fault *fault);
 
 /* A list of objects, such as `events`: at most max. */
-int json_get_objects(const struct json_object *o, const char *name, size_t max, const struct json_object **out, size_t *count,
-                     struct json_fault *fault);
+int json_get_objects(const struct json_object *o, const char *name, size_t max, const struct json_object **out,
+                     size_t *count, struct json_fault *fault);
 
 /* A reply being written. Start with a zeroed one, and set len to 0 to write the next into the same memory. A failed allocation is
  * remembered in failed and everything after it is ignored. */
