@@ -1,0 +1,27 @@
+#include "counters.h"
+
+const struct broker_counter_row broker_counter_rows[BROKER_COUNTERS] = {
+    [REQUESTS] = {"requests", "messages on the commands socket"},
+    [PUBLISHES] = {"publishes", "publish requests answered with ok, batches once"},
+    [EVENTS] = {"events", "events appended to the sequence, shutdown records included"},
+    [EVENT_BYTES] = {"event_bytes", "bytes of their entries: text, names and head"},
+    [DUPLICATES] = {"duplicates", "events not appended because their id was known"},
+    [SHUTDOWNS] = {"shutdowns", "shutdown records"},
+    [ERRORS_BAD_JSON] = {"errors_bad_json", "requests refused so"},
+    [ERRORS_BAD_REQUEST] = {"errors_bad_request", "requests refused so"},
+    [ERRORS_UNKNOWN_OP] = {"errors_unknown_op", "requests refused so"},
+    [ERRORS_TOO_LARGE] = {"errors_too_large", "requests refused so"},
+    [ERRORS_FORBIDDEN] = {"errors_forbidden", "requests refused so"},
+    [ERRORS_STORE_FAILED] = {"errors_store_failed", "requests refused so"},
+    [REPLIES_DROPPED] = {"replies_dropped", "replies whose publisher was gone or did not read"},
+    [FEED_MESSAGES] = {"feed_messages", "batches on the feed"},
+    [FEED_BYTES] = {"feed_bytes", "their bytes"},
+    [WELCOMES] = {"welcomes", "hellos of workers that were answered"},
+    [PAGES] = {"pages", "pages of replay"},
+    [PAGE_EVENTS] = {"page_events", "events in them"},
+    [PAGE_GAPS] = {"page_gaps", "pages whose cursor could not be answered exactly"},
+    [RESYNCS] = {"resyncs", "presence reports that could not be taken; the worker was asked to report in full"},
+    [SYNC_INVALID] = {"sync_invalid", "messages on the sync socket that were none of ours"},
+    [ANSWERS_DROPPED] = {"answers_dropped", "answers whose worker was gone or did not read"},
+    [WORKERS_LOST] = {"workers_lost", "workers whose lease ended"},
+};

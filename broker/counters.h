@@ -1,0 +1,44 @@
+/* counters.h - what the broker counts: names, and what `stats` says about them.
+ *
+ * A counter only grows. Adding one is adding a name here and a row in counters.c.
+ */
+#ifndef SSECAST_COUNTERS_H
+#define SSECAST_COUNTERS_H
+
+#include <stdint.h>
+
+enum broker_counter {
+    REQUESTS,
+    PUBLISHES,
+    EVENTS,
+    EVENT_BYTES,
+    DUPLICATES,
+    SHUTDOWNS,
+    ERRORS_BAD_JSON,
+    ERRORS_BAD_REQUEST,
+    ERRORS_UNKNOWN_OP,
+    ERRORS_TOO_LARGE,
+    ERRORS_FORBIDDEN,
+    ERRORS_STORE_FAILED,
+    REPLIES_DROPPED,
+    FEED_MESSAGES,
+    FEED_BYTES,
+    WELCOMES,
+    PAGES,
+    PAGE_EVENTS,
+    PAGE_GAPS,
+    RESYNCS,
+    SYNC_INVALID,
+    ANSWERS_DROPPED,
+    WORKERS_LOST,
+    BROKER_COUNTERS
+};
+
+struct broker_counter_row {
+    const char *name;
+    const char *help;
+};
+
+extern const struct broker_counter_row broker_counter_rows[BROKER_COUNTERS];
+
+#endif

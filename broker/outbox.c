@@ -1,0 +1,67 @@
+#include "outbox.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "bytes.h"
+
+/* Each reply: u8 peer length, u8 delimiter, u64 body length, peer, body. */
+#define HEAD_LEN 10u
+#define KEEP_BYTES ((size_t)4 << 20) /* a larger buffer is given back after the turn */
+
+void outbox_release(struct outbox *o)
+{
+    free(o->data);
+    *o = (struct outbox){0};
+}
+
+static int reserve(struct outbox *o, size_t len)
+{
+    if (o->cap - o->len >= len)
+        return 0;
+    size_t cap = (o->len + len) * 2;
+    char *data = realloc(o->data, cap);
+    if (!data)
+        return -ENOMEM;
+    o->data = data;
+    o->cap = cap;
+    return 0;
+}
+
+static char *put_slice(char *p, struct slice s)
+{
+    if (s.len)
+        memcpy(p, s.data, s.len);
+    return p + s.len;
+}
+
+int outbox_put(struct outbox *o, const struct outbox_reply *reply)
+{
+    size_t len = HEAD_LEN + reply->peer.len + reply->body.len;
+    if (reserve(o, len) != 0)
+        return -ENOMEM;
+    char *p = o->data + o->len;
+    p[0] = (char)reply->peer.len;
+    p[1] = reply->delimiter;
+    put_u64(p + 2, reply->body.len);
+    put_slice(put_slice(p + HEAD_LEN, reply->peer), reply->body);
+    o->len += len;
+    return 0;
+}
+
+bool outbox_next(struct outbox *o, struct outbox_reply *reply)
+{
+    if (o->read == o->len) {
+        o->read = o->len = 0;
+        if (o->cap > KEEP_BYTES)
+            outbox_release(o);
+        return false;
+    }
+    const char *p = o->data + o->read;
+    reply->peer = (struct slice){p + HEAD_LEN, (uint8_t)p[0]};
+    reply->delimiter = p[1] != 0;
+    reply->body = (struct slice){reply->peer.data + reply->peer.len, (size_t)get_u64(p + 2)};
+    o->read += HEAD_LEN + reply->peer.len + reply->body.len;
+    return true;
+}

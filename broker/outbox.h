@@ -1,0 +1,32 @@
+/* outbox.h - the turn's replies: they wait until what they promise is stored and on the feed.
+ *
+ * Ownership: everything is copied.
+ */
+#ifndef SSECAST_OUTBOX_H
+#define SSECAST_OUTBOX_H
+
+#include "slice.h"
+
+/* Zeroed is empty. */
+struct outbox {
+    char *data;
+    size_t len, cap; /* bytes */
+    size_t read;     /* given so far */
+};
+
+struct outbox_reply {
+    struct slice peer; /* 255 bytes at most */
+    bool delimiter;
+    struct slice body;
+};
+
+void outbox_release(struct outbox *o);
+
+/* 0 or -ENOMEM; unchanged on failure. */
+int outbox_put(struct outbox *o, const struct outbox_reply *reply);
+
+/* The next reply in the order of outbox_put(); false when all were given: the outbox is empty then. The slices are valid until the next
+ * call of any function here. */
+bool outbox_next(struct outbox *o, struct outbox_reply *reply);
+
+#endif

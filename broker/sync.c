@@ -1,0 +1,138 @@
+#include "sync.h"
+
+#include "log.h"
+
+/* --- hello --- */
+
+static void add_blocks(const struct blocks *blocks, struct wire_buf *answer)
+{
+    struct slice session;
+    int64_t until_ms;
+    const void *cursor = NULL;
+    while ((cursor = blocks_next(blocks, cursor, &session, &until_ms)))
+        wire_add_block(answer, session, until_ms);
+}
+
+static bool on_hello(const struct sync_context *c, struct slice worker, const struct wire_hello *m, int64_t now,
+                     struct wire_buf *answer)
+{
+    const struct history *h = sequence_history(c->sequence);
+    if (presence_hello(c->presence, worker, m->worker, now) != 0)
+        return false; /* it says it again in a second */
+    log_info("worker %.*s says hello at %llu", (int)m->worker.len, m->worker.data, (unsigned long long)m->position);
+    wire_put_welcome(answer, &(struct wire_welcome){
+                                 .run = sequence_run(c->sequence),
+                                 .head = history_head(h),
+                                 .complete = history_complete(h),
+                                 .oldest = history_oldest(h),
+                             });
+    add_blocks(sequence_blocks(c->sequence), answer);
+    c->counters[WELCOMES]++;
+    return true;
+}
+
+/* --- replay --- */
+
+/* Where a question's page begins, and whether that is an exact answer. */
+struct start {
+    uint64_t from;  /* as the page says */
+    uint64_t after; /* events are read from here on */
+    bool gap;
+};
+
+/* What cannot be answered exactly is answered with all that is retained. */
+static struct start find_start(const struct history *h, const struct wire_replay *m)
+{
+    const struct event *named = m->id.len ? history_by_id(h, m->id) : NULL;
+    uint64_t cursor = named ? named->seq : m->after;
+    bool known = m->id.len ? named != NULL : history_knows(h, cursor);
+    if (known)
+        return (struct start){cursor, cursor, false};
+    return (struct start){history_complete(h), history_oldest(h) - 1, true};
+}
+
+/* The channels' names into items. False when there are more than a reader may have. */
+static bool read_channels(struct slice raw, struct slice *items, struct names *out)
+{
+    struct slice name;
+    size_t count = 0;
+    while (wire_next_name(&raw, &name)) {
+        if (count == HISTORY_CHANNELS_MAX)
+            return false;
+        items[count++] = name;
+    }
+    *out = (struct names){items, count};
+    return true;
+}
+
+static size_t page_bytes(const struct wire_replay *m)
+{
+    return m->max_bytes < SYNC_PAGE_BYTES ? m->max_bytes : SYNC_PAGE_BYTES;
+}
+
+static void put_page(const struct sync_context *c, const struct wire_page *page, struct event **events, size_t count,
+                     struct wire_buf *answer)
+{
+    wire_put_page(answer, page);
+    for (size_t i = 0; i < count; i++)
+        wire_add_entry(answer, events[i]);
+    c->counters[PAGES]++;
+    c->counters[PAGE_EVENTS] += count;
+    c->counters[PAGE_GAPS] += page->gap;
+}
+
+static void on_replay(const struct sync_context *c, const struct wire_replay *m, struct wire_buf *answer)
+{
+    const struct history *h = sequence_history(c->sequence);
+    struct start start = find_start(h, m);
+    struct wire_page page = {
+        .request = m->request,
+        .run = sequence_run(c->sequence),
+        .from = start.from,
+        .head = history_head(h),
+        .oldest = history_oldest(h),
+        .gap = start.gap,
+    };
+    struct slice channels[HISTORY_CHANNELS_MAX];
+    struct event *events[SYNC_PAGE_EVENTS];
+    struct audience who = m->who;
+    size_t count = 0;
+    if (!read_channels(m->channels, channels, &who.channels)) { /* cannot be read at a bounded cost: say that all is missing */
+        page.gap = true;
+        page.from = page.upto = page.head;
+    } else {
+        count = history_read(h, m->everything ? NULL : &who, start.after, events, SYNC_PAGE_EVENTS, page_bytes(m), &page.upto);
+    }
+    put_page(c, &page, events, count, answer);
+}
+
+/* --- presence --- */
+
+static bool on_presence(const struct sync_context *c, struct slice worker, const struct wire_presence *m, int64_t now,
+                        struct wire_buf *answer)
+{
+    if (presence_report(c->presence, worker, m, now) == 0)
+        return false;
+    c->counters[RESYNCS]++;
+    wire_put_resync(answer);
+    return true;
+}
+
+bool sync_handle(const struct sync_context *c, struct slice worker, struct slice message, int64_t now, struct wire_buf *answer)
+{
+    struct wire_hello hello;
+    struct wire_replay replay;
+    struct wire_presence presence;
+    if (wire_get_presence(message, &presence) == 0)
+        return on_presence(c, worker, &presence, now, answer);
+    if (wire_get_replay(message, &replay) == 0) {
+        presence_renew(c->presence, worker, now);
+        on_replay(c, &replay, answer);
+        return true;
+    }
+    if (wire_get_hello(message, &hello) == 0)
+        return on_hello(c, worker, &hello, now, answer);
+    c->counters[SYNC_INVALID]++;
+    log_debug("a message of %zu bytes on sync is none of ours; it is ignored", message.len);
+    return false;
+}
