@@ -1,0 +1,69 @@
+/* support.h - what every unit test program shares: running a suite, and a random generator that can be repeated.
+ *
+ * A program is `int main(void) { return run_suite(suite); }`. CK_FORK=no runs the tests in one process, so that the leak
+ * sanitizer sees all of them. SEED=N repeats a random test that failed; it prints its seed when it does.
+ */
+#ifndef SSECAST_TESTS_SUPPORT_H
+#define SSECAST_TESTS_SUPPORT_H
+
+#include <check.h>
+#include <inttypes.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "slice.h"
+
+/* Run the suite, tell the failures, free it. The exit status of the program. */
+static inline int run_suite(Suite *suite)
+{
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL); /* CK_FORK is heeded: no fork status is set here */
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* A suite with one case, to which tests are added with tcase_add_test(). */
+static inline TCase *one_case(Suite *suite, const char *name)
+{
+    TCase *tests = tcase_create(name);
+    tcase_set_timeout(tests, 60); /* seconds; sanitizers are slow */
+    suite_add_tcase(suite, tests);
+    return tests;
+}
+
+/* A literal with its NUL bytes. */
+#define S(literal) ((struct slice){(literal), sizeof(literal) - 1})
+
+#define assert_slice(is, should)                                                                                       \
+    do {                                                                                                               \
+        struct slice is_ = (is), should_ = (should);                                                                   \
+        ck_assert_msg(slice_equal(is_, should_), "%s is '%.*s' (%zu bytes), not '%.*s' (%zu bytes)", #is,              \
+                      (int)is_.len, is_.data ? is_.data : "", is_.len, (int)should_.len,                               \
+                      should_.data ? should_.data : "", should_.len);                                                  \
+    } while (0)
+
+/* splitmix64: good enough, and the same everywhere. */
+struct dice {
+    uint64_t state;
+};
+
+/* Seeded from SEED, else from the clock. Print dice.state before the first roll when a test fails. */
+static inline struct dice dice_new(void)
+{
+    const char *seed = getenv("SEED");
+    return (struct dice){seed ? strtoull(seed, NULL, 10) : (uint64_t)time(NULL)};
+}
+
+/* 0 to below - 1. */
+static inline uint64_t roll(struct dice *d, uint64_t below)
+{
+    uint64_t z = (d->state += 0x9e3779b97f4a7c15u);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return (z ^ (z >> 31)) % below;
+}
+
+#endif
