@@ -176,10 +176,10 @@ static bool parse_number(const struct option_row *row, const char *text, uint64_
 /* As one would write it: the largest unit that leaves no rest. */
 static const char *format_number(enum option_type type, uint64_t value, char out[32])
 {
-    const struct unit *best = NULL;
     bool time = type == OPTION_SECONDS || type == OPTION_MILLIS;
-    for (const struct unit *u = units_of(type) + (time ? 1 : 0); u->name; u++)
-        if (!best || (value != 0 && value % u->factor == 0))
+    const struct unit *best = units_of(type) + (time ? 1 : 0);
+    for (const struct unit *u = best; u->name; u++)
+        if (value != 0 && value % u->factor == 0)
             best = u;
     snprintf(out, 32, "%llu%s", (unsigned long long)(value / best->factor), best->name);
     return out;
@@ -370,15 +370,21 @@ static bool nearly_same(const char *a, size_t a_len, const char *b)
     return rest <= 1;
 }
 
-static const char *suggest(const struct option_program *program, const char *name, size_t len)
+static const char *suggest_row(const struct option_program *program, const char *name, size_t len)
 {
     for (size_t i = 0; i < program->count; i++)
         if (nearly_same(name, len, program->rows[i].name))
             return program->rows[i].name;
-    for (size_t i = 0; i < BUILT_INS; i++)
+    return NULL;
+}
+
+static const char *suggest_argument(const struct option_program *program, const char *name, size_t len)
+{
+    const char *row = suggest_row(program, name, len);
+    for (size_t i = 0; !row && i < BUILT_INS; i++)
         if (nearly_same(name, len, built_in[i].name))
             return built_in[i].name;
-    return NULL;
+    return row;
 }
 
 /* The file */
@@ -425,7 +431,7 @@ static char *unhide(const char *value)
 
 static void fail_unknown_in_file(struct loader *l, const char *name)
 {
-    const char *near = suggest(l->program, name, strlen(name));
+    const char *near = suggest_row(l->program, name, strlen(name));
     fail(l, "%s, line %zu: unknown option '%s'%s%s%s", l->config_file, l->line, name, near ? ", did you mean '" : "",
          near ? near : "", near ? "'?" : "");
 }
@@ -592,7 +598,7 @@ static void note_built_in(struct loader *l, const struct argument *a)
 static void fail_unknown_argument(struct loader *l, const char *argument)
 {
     size_t len = strcspn(argument, "=");
-    const char *near = strncmp(argument, "--", 2) == 0 ? suggest(l->program, argument + 2, len - 2) : NULL;
+    const char *near = strncmp(argument, "--", 2) == 0 ? suggest_argument(l->program, argument + 2, len - 2) : NULL;
     if (near)
         fail(l, "unknown option '%.*s', did you mean '--%s'?", (int)len, argument, near);
     else
