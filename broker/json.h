@@ -3,7 +3,7 @@
  * A request is parsed once. Its values are asked for by name and type; an answer that is not what was asked for is put into
  * words that a person can act upon ("`limit` must be a whole number from 1 to 1000, not \"x\""). What is to be handed on
  * unchanged (`ref`, `data`) is taken from the request's own bytes, so that numbers keep their digits.
- * Replies are written as text straight into a buffer. Nothing here knows the commands.
+ * Replies are written as text (json_out.h). Nothing here knows the commands.
  *
  * Ownership: a struct json owns everything that the getters give (names, texts, objects, lists); all of it lives until
  * json_free(). The request's bytes are the caller's and must live as long.
@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "event.h"
+#include "json_out.h"
 
 struct json;
 
@@ -84,33 +85,11 @@ int json_get_object(const struct json_object *o, const char *name, struct json_o
 int json_get_objects(const struct json_object *o, const char *name, size_t max, const struct json_object **out,
                      size_t *count, struct json_fault *fault);
 
-/* A reply being written. Start with a zeroed one, and set len to 0 to write the next into the same memory. A failed allocation is
- * remembered in failed and everything after it is ignored. */
-struct json_out {
-    char *data;
-    size_t len, cap; /* bytes */
-    bool failed;
-};
-
-void json_out_release(struct json_out *out);
-
 /* {"ok":true ... then the fields of the reply, then json_reply_end() adds "ref" (left out when empty) and the brace. */
 void json_reply_begin(struct json_out *out);
 void json_reply_end(struct json_out *out, struct slice ref);
 
 /* A whole {"ok":false,...}. ref may be empty. Anything written to out before is dropped. */
 void json_reply_fault(struct json_out *out, const struct json_fault *fault, struct slice ref);
-
-/* The pieces. name is the field's name (plain ASCII, not escaped), or NULL inside a list and at the top. Commas come by themselves. */
-void json_begin_object(struct json_out *out, const char *name);
-void json_end_object(struct json_out *out);
-void json_begin_list(struct json_out *out, const char *name);
-void json_end_list(struct json_out *out);
-void json_put_text(struct json_out *out, const char *name, struct slice text); /* what is not UTF-8 becomes U+FFFD */
-void json_put_count(struct json_out *out, const char *name, uint64_t value);
-void json_put_int(struct json_out *out, const char *name, int64_t value);
-void json_put_flag(struct json_out *out, const char *name, bool value);
-void json_put_null(struct json_out *out, const char *name);
-void json_put_raw(struct json_out *out, const char *name, struct slice json); /* verbatim */
 
 #endif

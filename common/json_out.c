@@ -1,10 +1,9 @@
-/* Why replies are not built with jansson: most are a handful of bytes, and there are more than a hundred thousand a second. */
-#include <errno.h>
+#include "json_out.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "json.h"
 #include "name.h"
 
 #define FIRST_SIZE 256u
@@ -161,27 +160,4 @@ void json_put_raw(struct json_out *out, const char *name, struct slice json)
 {
     put_name(out, name);
     put(out, json.data, json.len);
-}
-
-void json_reply_begin(struct json_out *out)
-{
-    json_begin_object(out, NULL);
-    json_put_flag(out, "ok", true);
-}
-
-void json_reply_end(struct json_out *out, struct slice ref)
-{
-    if (ref.len > 0)
-        json_put_raw(out, "ref", ref);
-    json_end_object(out);
-}
-
-void json_reply_fault(struct json_out *out, const struct json_fault *fault, struct slice ref)
-{
-    out->len = 0;
-    json_begin_object(out, NULL);
-    json_put_flag(out, "ok", false);
-    json_put_text(out, "error", slice_of(fault->code));
-    json_put_text(out, "message", slice_of(fault->message));
-    json_reply_end(out, ref);
 }
