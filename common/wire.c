@@ -399,7 +399,8 @@ int wire_get_presence(struct slice message, struct wire_presence *m)
 /* Leave in rest what r has not read; false when it ran out or failed. */
 static bool step(struct reader *r, struct slice *rest)
 {
-    *rest = r->failed ? (struct slice){0} : (struct slice){r->at, (size_t)(r->end - r->at)};
+    rest->data = r->failed ? NULL : r->at;
+    rest->len = r->failed ? 0 : (size_t)(r->end - r->at);
     return !r->failed;
 }
 

@@ -83,10 +83,10 @@ static int read_request(int fd, struct params *params)
 
 static void unlink_pending(struct acceptor *a, struct pending *p)
 {
-    if (p->prev)
-        p->prev->next = p->next;
-    else
+    if (a->first == p)
         a->first = p->next;
+    else
+        p->prev->next = p->next;
     if (p->next)
         p->next->prev = p->prev;
     else
@@ -151,14 +151,17 @@ static void pending_ready(void *context, uint32_t events)
 static void set_timer(struct acceptor *a)
 {
     if (a->first && !a->timer.due)
-        loop_timer_set(a->loop, &a->timer, a->first->deadline);
+        loop_timer_set(a->loop, &a->timer, a->first->deadline); // NOLINT(clang-analyzer-unix.Malloc): check() unlinks what it frees
 }
 
 static void times_up(void *context, int64_t now)
 {
     struct acceptor *a = context;
-    while (a->first && a->first->deadline <= now)
-        check(a->first, true);
+    struct pending *next;
+    for (struct pending *p = a->first; p && p->deadline <= now; p = next) {
+        next = p->next;
+        check(p, true);
+    }
     set_timer(a);
 }
 
@@ -274,8 +277,11 @@ void acceptor_free(struct acceptor **a)
 {
     if (!*a)
         return;
-    while ((*a)->first)
-        close(release((*a)->first));
+    struct pending *next;
+    for (struct pending *p = (*a)->first; p; p = next) {
+        next = p->next;
+        close(release(p));
+    }
     int fd = (*a)->watch.fd;
     loop_remove((*a)->loop, &(*a)->watch);
     if (fd >= 0)

@@ -23,10 +23,11 @@ static char *decode(struct slice raw)
     if (!text)
         return NULL;
     for (size_t i = 0; i < raw.len; i++) {
-        bool escape = raw.data[i] == '%' && i + 2 < raw.len && hex(raw.data[i + 1]) >= 0 && hex(raw.data[i + 2]) >= 0;
         char c = raw.data[i] == '+' ? ' ' : raw.data[i];
-        if (escape) {
-            c = (char)(hex(raw.data[i + 1]) << 4 | hex(raw.data[i + 2]));
+        int high = c == '%' && i + 2 < raw.len ? hex(raw.data[i + 1]) : -1;
+        int low = high < 0 ? -1 : hex(raw.data[i + 2]);
+        if (low >= 0) {
+            c = (char)(high * 16 + low);
             i += 2;
         }
         *out++ = c ? c : 0x1a;

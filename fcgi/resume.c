@@ -69,7 +69,9 @@ void resume_begin(struct stream *s)
     }
     uint64_t seq = parse_seq(s->last_id);
     struct slice id = slice_of(s->last_id);
-    ask_broker(s, seq, seq || !sse_valid_id(id) ? (struct slice){0} : id);
+    if (seq || !sse_valid_id(id))
+        id.len = 0;
+    ask_broker(s, seq, id);
 }
 
 static void read_window(struct stream *s)

@@ -143,6 +143,15 @@ static void drop_question(struct question *q)
     free(q);
 }
 
+static void drop_questions(struct question_list *list)
+{
+    struct question *next;
+    for (struct question *q = list->first; q; q = next) {
+        next = q->next;
+        drop_question(q);
+    }
+}
+
 struct question *upstream_replay(struct upstream *u, void *asker, const struct wire_replay *what)
 {
     struct wire_replay bounded = *what;
@@ -537,10 +546,8 @@ void upstream_free(struct upstream **u)
 {
     if (!*u)
         return;
-    while ((*u)->waiting.first)
-        drop_question((*u)->waiting.first);
-    while ((*u)->under_way.first)
-        drop_question((*u)->under_way.first);
+    drop_questions(&(*u)->waiting);
+    drop_questions(&(*u)->under_way);
     drop_held(*u, true);
     deque_release(&(*u)->held);
     wire_buf_release(&(*u)->presence);

@@ -28,8 +28,6 @@
 #define DRAIN_STEP_MS 50
 #define STOP_PATIENCE_MS 3000 /* after the drain, for the last bytes to leave */
 
-extern char **environ;
-
 struct worker {
     struct options options;
     struct streams streams;
