@@ -1,6 +1,8 @@
 """What all end-to-end tests have: a bench that ends what they started, and a site that stands."""
 
+import itertools
 import pathlib
+import re
 import sys
 
 import pytest
@@ -9,6 +11,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from support.bench import Bench, open_benches  # noqa: E402
 from support.site import Site  # noqa: E402
+
+_numbers = itertools.count(1)
 
 
 @pytest.fixture
@@ -28,7 +32,7 @@ def site():
 @pytest.fixture
 def session(request):
     """A session name that no other test uses."""
-    return request.node.name
+    return re.sub(r"\W+", "-", request.node.name)[:60] + f"-{next(_numbers)}"
 
 
 @pytest.hookimpl(hookwrapper=True)

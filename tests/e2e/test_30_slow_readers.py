@@ -1,0 +1,95 @@
+"""Slow readers: one that does not read is cut at its budget, and nobody else notices."""
+
+import time
+
+import pytest
+from support.apache import Apache
+from support.bench import Bench
+from support.fcgi import FastCgi
+from support.lighttpd import Lighttpd
+from support.nginx import Nginx
+from support.site import Site
+from support.waiting import wait_until
+
+TEXT = "x" * 10_000
+
+
+@pytest.fixture(scope="module", params=[Lighttpd, Apache, Nginx], ids=lambda w: w.name)
+def tight(request):
+    """A site that keeps at most 256 KB for one connection."""
+    with Bench() as b:
+        yield Site(b, web=request.param, worker={"queue_bytes": "256K"})
+
+
+def flood(site, session, megabytes):
+    """Publish that much, at the pace of its replies."""
+    for _ in range(megabytes * 5):
+        site.commands.publish_many([{"event": "m", "text": TEXT, "to": {"sessions": [session]}}] * 20)
+
+
+def cut_as_slow(site):
+    return sum(v for k, v in site.commands.stats().items() if "slow" in k)
+
+
+def test_one_that_never_reads_is_cut_and_counted(tight, session):
+    before = cut_as_slow(tight)
+    lazy = tight.start_open(session, receive_buffer=4096, paused=True).wait_head()
+    tight.wait_connections(session, 1)
+    for _ in range(40):
+        flood(tight, session, 1)
+        if not tight.commands.connections_of(session):
+            break
+    tight.wait_connections(session, 0)
+    wait_until(lambda: cut_as_slow(tight) == before + 1, what="one cut as slow")
+    lazy.close()
+
+
+def test_others_get_everything_in_the_meantime(tight, session):
+    lazy = tight.start_open(session, receive_buffer=4096, paused=True).wait_head()
+    quick = tight.open(session)
+    other = tight.open(session + "-other")
+    tight.wait_connections(session, 2)
+    for _ in range(40):
+        flood(tight, session, 1)
+        if tight.commands.connections_of(session) < 2:
+            break
+    started = time.monotonic()
+    tight.publish("end", data=0)
+    other.wait_type("end")
+    assert time.monotonic() - started < 5
+    quick.wait_type("end")
+    assert all(e.data == TEXT for e in quick.events[:-1]) and quick.opens == 1
+    lazy.close()
+
+
+def test_one_that_was_cut_comes_back_and_misses_nothing(tight, session):
+    lazy = tight.open(session, receive_buffer=4096, reconnect=True, retry=0.01)
+    lazy.pause()
+    total = 0
+    while tight.commands.connections_of(session) and total < 8000:
+        tight.commands.publish_many([{"event": "m", "text": f"{total + n} {TEXT}", "to": {"sessions": [session]}} for n in range(100)])
+        total += 100
+    lazy.resume()
+    lazy.wait_for(total, timeout=60)
+    assert [int(d.split()[0]) for d in lazy.data()] == list(range(total)) and lazy.opens >= 2
+
+
+def test_a_reader_over_its_budget_costs_the_worker_no_more_than_that(bench):
+    site = Site(bench, worker={"queue_bytes": "64K"})
+    lazy = []
+    for n in range(50):
+        web = FastCgi(site.worker.socket)
+        lazy.append(web.get(f"session=s{n}").wait_open())
+    before = resident(site.worker)
+    for _ in range(30):
+        site.commands.publish_many([{"event": "m", "text": TEXT}] * 50)
+    wait_until(lambda: not any(site.commands.connections_of(f"s{n}") for n in range(50)), what="all cut")
+    assert resident(site.worker) - before < 80 << 20
+    for web in lazy:
+        web.close()
+
+
+def resident(program):
+    """Bytes of memory it has."""
+    with open(f"/proc/{program.pid}/statm", encoding="ascii") as f:
+        return int(f.read().split()[1]) * 4096
