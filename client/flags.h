@@ -1,0 +1,57 @@
+/* flags.h - what a verb takes: rows for its flags, and the arguments between them.
+ *
+ * Like the programs' options (option.h) but for one command: given on the command line only, before, between or behind the
+ * arguments. "-" and what looks like a negative number are arguments; "--" ends the flags.
+ *
+ * Ownership: values point into argv; the lists' arrays belong to the values and are freed by flags_release().
+ */
+#ifndef SSECAST_FLAGS_H
+#define SSECAST_FLAGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum flag_type {
+    FLAG_SWITCH, /* bool              takes no value */
+    FLAG_TEXT,   /* const char *      NULL when not given */
+    FLAG_LIST,   /* struct flag_list  repeatable */
+    FLAG_COUNT,  /* struct flag_count a whole number */
+};
+
+struct flag_list {
+    const char **items;
+    size_t count;
+};
+
+struct flag_count {
+    bool given;
+    uint64_t value;
+};
+
+struct flag_row {
+    const char *name; /* "except-session" */
+    const char *arg;  /* how --help names its value; NULL for a switch */
+    const char *help; /* one sentence, no full stop */
+    enum flag_type type;
+    size_t offset; /* in the verb's struct */
+    uint64_t max;  /* FLAG_COUNT: the largest accepted */
+    char letter;   /* as in -H; 0: none */
+};
+
+struct flags {
+    const struct flag_row *rows;
+    size_t count;
+};
+
+/* Read argv[0..argc) into values (zeroed by the caller). Arguments that are not flags are moved to the front of argv, in their
+ * order; returns how many, or -EINVAL with a line in problem. */
+int flags_parse(const struct flags *flags, int argc, char **argv, void *values, char *problem, size_t size);
+
+void flags_release(const struct flags *flags, void *values);
+
+/* The lines of --help. */
+void flags_help(const struct flags *flags, FILE *out);
+
+#endif
