@@ -1,0 +1,43 @@
+/* connections: all, or those of one session, in the byte order of their ids, page by page (`after`). */
+#include <errno.h>
+
+#include "command.h"
+
+static const char *const fields[] = {"op", "ref", "session", "after", "limit", NULL};
+
+static void put_connection(struct json_out *reply, const struct listed *item)
+{
+    const struct connection *connection = item->value;
+    struct connection_info info;
+    connection_describe(connection, &info);
+    json_begin_object(reply, NULL);
+    json_put_text(reply, "connection", item->name);
+    json_put_text(reply, "session", info.session);
+    json_begin_list(reply, "channels");
+    for (size_t i = 0; i < info.channel_count; i++)
+        json_put_text(reply, NULL, connection_channel(connection, i));
+    json_end_list(reply);
+    json_put_text(reply, "worker", info.worker);
+    json_put_int(reply, "since", info.since_ms);
+    json_end_object(reply);
+}
+
+static int run(const struct command_context *c, const struct command_request *r, struct json_out *reply, struct json_fault *fault)
+{
+    struct listed items[COMMAND_LIST_MAX];
+    struct slice session = {0}, after = {0};
+    uint64_t limit = COMMAND_LIST_DEFAULT;
+    if (json_get_name(r->object, "session", &session, fault) != 0 || json_get_text(r->object, "after", &after, fault) != 0 ||
+        json_get_count(r->object, "limit", 1, COMMAND_LIST_MAX, &limit, fault) != 0)
+        return -EINVAL;
+    struct listing list = {.items = items, .max = (size_t)limit, .after = after};
+    presence_list_connections(c->presence, session, &list);
+    json_begin_list(reply, "connections");
+    for (size_t i = 0; i < list.count; i++)
+        put_connection(reply, &list.items[i]);
+    json_end_list(reply);
+    json_put_flag(reply, "more", list.more);
+    return 0;
+}
+
+const struct command cmd_connections = {.op = "connections", .fields = fields, .run = run};

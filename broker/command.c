@@ -1,0 +1,103 @@
+#include "command.h"
+
+#include <stdio.h>
+
+#define NAMES_ROOM (1u << 20)
+
+static const struct command *const commands[] = {
+    &cmd_publish, &cmd_shutdown, &cmd_online, &cmd_sessions, &cmd_connections, &cmd_history, &cmd_stats, &cmd_ping,
+};
+
+#define COMMANDS (sizeof commands / sizeof *commands)
+
+static const struct {
+    const char *code;
+    enum broker_counter counter;
+} codes[] = {
+    {CODE_BAD_JSON, ERRORS_BAD_JSON},   {CODE_BAD_REQUEST, ERRORS_BAD_REQUEST}, {CODE_UNKNOWN_OP, ERRORS_UNKNOWN_OP},
+    {CODE_TOO_LARGE, ERRORS_TOO_LARGE}, {CODE_FORBIDDEN, ERRORS_FORBIDDEN},     {CODE_STORE_FAILED, ERRORS_STORE_FAILED},
+};
+
+static void count_fault(const struct command_context *c, const char *code)
+{
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+        if (strcmp(codes[i].code, code) == 0)
+            c->counters[codes[i].counter]++;
+}
+
+size_t command_request_max(uint64_t max_event_bytes)
+{
+    return (size_t)max_event_bytes * 6 + NAMES_ROOM;
+}
+
+/* "publish, shutdown, ..." */
+static const char *all_ops(char *out, size_t size)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < COMMANDS && at < size; i++)
+        at += (size_t)snprintf(out + at, size - at, "%s%s", i ? ", " : "", commands[i]->op);
+    return out;
+}
+
+static const struct command *find_command(const struct json_object *o, struct json_fault *fault)
+{
+    struct slice op = {0};
+    char ops[200];
+    if (!json_has(o, "op")) {
+        json_fault_at(fault, o, "op", "is missing; accepted: %s", all_ops(ops, sizeof ops));
+        return NULL;
+    }
+    if (json_get_text(o, "op", &op, fault) != 0)
+        return NULL;
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (slice_equal(op, slice_of(commands[i]->op)))
+            return commands[i];
+    int shown = op.len < 64 ? (int)op.len : 64;
+    json_fault(fault, CODE_UNKNOWN_OP, "`op` \"%.*s\" is unknown; accepted: %s", shown, op.data, all_ops(ops, sizeof ops));
+    return NULL;
+}
+
+static int dispatch(const struct command_context *c, const struct command_request *r, struct json_out *reply, struct json_fault *fault)
+{
+    const struct command *command = find_command(r->object, fault);
+    if (!command)
+        return -1;
+    if (r->payload && !command->takes_payload)
+        return json_fault(fault, CODE_BAD_REQUEST, "%s takes no second frame", command->op);
+    if (command->fields && json_check_fields(r->object, command->fields, fault) != 0)
+        return -1;
+    json_reply_begin(reply);
+    return command->run(c, r, reply, fault);
+}
+
+static int check_frames(const struct command_context *c, const struct slice *frames, size_t frame_count, struct json_fault *fault)
+{
+    size_t max = command_request_max(c->max_event_bytes);
+    if (frame_count > 2)
+        return json_fault(fault, CODE_BAD_REQUEST, "a request has one frame, or two with a payload, not %zu", frame_count);
+    if (frames[0].len > max)
+        return json_fault(fault, CODE_TOO_LARGE, "the request has %zu bytes; accepted: at most %zu", frames[0].len, max);
+    return 0;
+}
+
+void command_run(const struct command_context *c, const struct slice *frames, size_t frame_count, struct json_out *reply)
+{
+    struct json_fault fault = {0};
+    struct slice ref = {0};
+    reply->len = 0;
+    c->counters[REQUESTS]++;
+    int err = check_frames(c, frames, frame_count, &fault);
+    struct json *json = err ? NULL : json_parse(frames[0], &fault);
+    if (json) {
+        struct command_request request = {json_root(json), frame_count > 1 ? &frames[1] : NULL};
+        ref = json_raw(request.object, "ref");
+        err = dispatch(c, &request, reply, &fault);
+    }
+    if (json && !err) {
+        json_reply_end(reply, ref);
+    } else {
+        json_reply_fault(reply, &fault, ref);
+        count_fault(c, fault.code);
+    }
+    json_free(&json);
+}

@@ -1,0 +1,61 @@
+/* command.h - requests in, replies out: the table of commands.
+ *
+ * A request is one JSON object whose `op` names a row of the table; each row lives in its cmd_<verb>.c. Here a request is parsed,
+ * dispatched, answered and counted; a command does its work on what the context holds. Nothing here knows sockets or clocks.
+ */
+#ifndef SSECAST_COMMAND_H
+#define SSECAST_COMMAND_H
+
+#include "counters.h"
+#include "json.h"
+#include "presence.h"
+#include "sequence.h"
+
+/* What commands work on. */
+struct command_context {
+    struct sequence *sequence;
+    struct presence *presence;
+    uint64_t *counters; /* BROKER_COUNTERS of them */
+    uint64_t max_event_bytes;
+    uint64_t history_bytes; /* for messages */
+    int64_t now_ms;         /* unix time */
+    int64_t uptime_ms;
+};
+
+/* The codes of a refusal. forbidden is for keys with roles; nothing refuses so yet. */
+#define CODE_BAD_JSON "bad_json"
+#define CODE_BAD_REQUEST "bad_request"
+#define CODE_UNKNOWN_OP "unknown_op"
+#define CODE_TOO_LARGE "too_large"
+#define CODE_FORBIDDEN "forbidden"
+#define CODE_STORE_FAILED "store_failed"
+
+struct command_request {
+    const struct json_object *object;
+    const struct slice *payload; /* the second frame; NULL: there was none */
+};
+
+/* One verb. */
+struct command {
+    const char *op;
+    const char *const *fields; /* accepted, ended by NULL, `op` and `ref` among them; NULL: run checks them itself */
+    bool takes_payload;        /* else a second frame is refused before */
+    /* Write the reply's fields between json_reply_begin() and json_reply_end(). 0, or -EINVAL with *fault set: then nothing has
+     * changed and what was written is dropped. */
+    int (*run)(const struct command_context *c, const struct command_request *r, struct json_out *reply, struct json_fault *fault);
+};
+
+extern const struct command cmd_publish, cmd_shutdown, cmd_online, cmd_sessions, cmd_connections, cmd_history, cmd_stats, cmd_ping;
+
+#define COMMAND_LIST_DEFAULT 100u /* `limit` of lists */
+#define COMMAND_LIST_MAX 1000u
+
+/* The longest request (its first frame) that is looked at: room for an event of max_event_bytes whose every byte is escaped, and for
+ * names. More is answered with too_large. */
+size_t command_request_max(uint64_t max_event_bytes);
+
+/* Answer the request in these frames (frame_count may be more than 2) with the whole reply in *reply, whose previous content is
+ * dropped. */
+void command_run(const struct command_context *c, const struct slice *frames, size_t frame_count, struct json_out *reply);
+
+#endif

@@ -1,0 +1,48 @@
+#include "targets.h"
+
+static const char *const list_names[TARGET_LISTS + 1] = {"sessions", "channels", "connections", NULL};
+
+int targets_read(const struct json_object *o, struct names lists[TARGET_LISTS], struct json_fault *fault)
+{
+    int err = 0;
+    for (int i = 0; i < TARGET_LISTS && !err; i++)
+        err = json_get_names(o, list_names[i], &lists[i], fault);
+    return err;
+}
+
+int targets_read_in(const struct json_object *o, const char *name, struct names lists[TARGET_LISTS], bool *present,
+                    struct json_fault *fault)
+{
+    struct json_object inner = {0};
+    int err = json_get_object(o, name, &inner, fault);
+    *present = !err && inner.value;
+    if (err || !inner.value)
+        return err;
+    err = json_check_fields(&inner, list_names, fault);
+    return err ? err : targets_read(&inner, lists, fault);
+}
+
+size_t targets_count(const struct names lists[TARGET_LISTS])
+{
+    return lists[0].count + lists[1].count + lists[2].count;
+}
+
+static void put_list(struct json_out *out, const char *name, const struct event *e, enum event_list list)
+{
+    size_t cursor = 0;
+    struct slice item;
+    if (!e->counts[list])
+        return;
+    json_begin_list(out, name);
+    while (event_next_name(e, list, &cursor, &item))
+        json_put_text(out, NULL, item);
+    json_end_list(out);
+}
+
+void targets_put(struct json_out *out, const char *name, const struct event *e, enum event_list first)
+{
+    json_begin_object(out, name);
+    for (unsigned i = 0; i < TARGET_LISTS; i++)
+        put_list(out, list_names[i], e, first + i);
+    json_end_object(out);
+}

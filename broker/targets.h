@@ -1,0 +1,23 @@
+/* targets.h - whom a request names: lists of sessions, channels and connections. */
+#ifndef SSECAST_TARGETS_H
+#define SSECAST_TARGETS_H
+
+#include "json.h"
+
+#define TARGET_LISTS 3 /* in the order of enum event_list, for `to` as for `except` */
+
+/* Read the fields sessions, channels and connections of o into lists. 0, or -EINVAL with *fault set. */
+int targets_read(const struct json_object *o, struct names lists[TARGET_LISTS], struct json_fault *fault);
+
+/* Read the object called name in o, which may hold nothing but those fields. *present says whether it was there. 0, or -EINVAL with
+ * *fault set. */
+int targets_read_in(const struct json_object *o, const char *name, struct names lists[TARGET_LISTS], bool *present,
+                    struct json_fault *fault);
+
+/* The names in all three lists. */
+size_t targets_count(const struct names lists[TARGET_LISTS]);
+
+/* Write the lists of e that are not empty, beginning with list first, as an object called name. */
+void targets_put(struct json_out *out, const char *name, const struct event *e, enum event_list first);
+
+#endif
