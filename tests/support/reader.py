@@ -121,16 +121,18 @@ class Readers:
 class Reader:
     """One EventSource.
 
-    reconnect: come back after the end of the stream, after the stream's own `retry:` or `retry` seconds if given.
+    reconnect: come back after the end of the stream, after the stream's own `retry:` or `retry` seconds if given;
+    stubborn: also after a 5xx, as a page does that opens a new EventSource when a web server has no worker.
     headers: more request headers. keep_body: keep what was received in .body (bodies of refusals are always kept).
     receive_buffer: bytes of SO_RCVBUF, for slow readers; paused: read nothing until resume().
     """
 
-    def __init__(self, loop, url, last_event_id=None, *, headers=None, reconnect=False, retry=None, keep_body=False,
+    def __init__(self, loop, url, last_event_id=None, *, headers=None, reconnect=False, stubborn=False, retry=None, keep_body=False,
                  receive_buffer=None, paused=False, method="GET"):
         self.url, self.reconnect, self._loop = url, reconnect, loop
         self._target = urllib.parse.urlsplit(url)
         self._headers, self._method = dict(headers or {}), method
+        self._stubborn = stubborn
         self._retry, self._keep_body, self._receive_buffer, self._paused = retry, keep_body, receive_buffer, paused
         self.status, self.headers, self.body = None, {}, bytearray()
         self.events = []
@@ -379,8 +381,8 @@ class Reader:
 
     def _over(self):
         self._drop()
-        refused = self.status not in (None, 200)
-        if self.reconnect and not refused and not self._closed:
+        refused = self.status not in (None, 200) and not (self._stubborn and self.status >= 500)
+        if (self.reconnect or self._stubborn) and not refused and not self._closed:
             seconds = self._retry if self._retry is not None else (self.decoder.retry or 1000) / 1000
             self._loop.later(seconds, self._begin)
         else:

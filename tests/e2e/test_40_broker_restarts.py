@@ -1,0 +1,121 @@
+"""The broker goes away and returns: streams stay open, and what could be lost is said."""
+
+import signal
+
+import pytest
+from support.broker import Broker
+from support.fcgi import FastCgi
+from support.site import Site
+from support.waiting import wait_until
+from support.worker import Worker
+
+
+@pytest.fixture
+def site(bench):
+    return Site(bench, worker={"heartbeat": "500ms"})
+
+
+def publish_again(site, *data, session="anna"):
+    """Publish through a client of its own: the broker was restarted."""
+    with site.broker.commands() as client:
+        return [client.publish("m", data=d, to={"sessions": [session]})["seq"] for d in data]
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_streams_stay_open_and_are_told_of_the_gap(site, end):
+    reader = site.open("anna")
+    [before] = publish_again(site, "before")
+    getattr(site.broker, end)()
+    site.broker.start()
+    wait_until(lambda: reader.types()[-1] == "ssecast.gap", what="the gap is told")
+    [after] = publish_again(site, "after")
+    reader.wait_data('"after"')
+    assert reader.types() == ["m", "ssecast.gap", "m"] and reader.opens == 1
+    assert after > before
+
+
+def test_ids_are_never_used_twice(site):
+    seqs = []
+    for _ in range(4):
+        seqs += publish_again(site, *range(100))
+        site.broker.restart()
+    assert seqs == sorted(set(seqs))
+
+
+def test_a_stream_opens_while_the_broker_is_away_and_catches_up(site):
+    site.broker.stop()
+    reader = site.start_open("anna").wait_head()
+    assert reader.status == 200
+    site.broker.start()
+    reader.wait_open()
+    publish_again(site, "here")
+    assert reader.wait_data('"here"').types()[-1] == "m"
+
+
+def test_a_worker_may_be_started_before_the_broker(bench):
+    broker = Broker(bench)
+    worker = Worker(bench, broker).start()
+    with FastCgi(worker.socket) as web:
+        assert web.get("session=anna").head["status"] == 200
+        broker.start()
+        web.wait_open()
+        with broker.commands() as client:
+            client.publish("m", data="hello", to={"sessions": ["anna"]})
+        assert web.wait_events(1)[0].data == '"hello"'
+
+
+def test_a_resume_while_the_broker_is_away_waits_for_it(site):
+    publish_again(site, "one")
+    reader = site.open("anna")
+    reader.close()
+    [second] = publish_again(site, "two")
+    site.worker.stop()
+    site.broker.signal(signal.SIGSTOP)
+    site.worker.start()
+    back = site.start_open("anna", last_event_id=reader.last_event_id, stubborn=True, retry=0.1)
+    back.wait(lambda: back.status == 200, "an open stream")
+    site.broker.signal(signal.SIGCONT)
+    [event] = back.wait_for(1)
+    assert (event.data, event.id) == ('"two"', str(second))
+
+
+def test_heartbeats_go_on_while_the_broker_is_away(site):
+    reader = site.open("anna")
+    site.broker.stop()
+    seen = reader.decoder.comments
+    reader.wait(lambda: reader.decoder.comments >= seen + 3, "3 heartbeats")
+    assert reader.opens == 1
+    site.broker.start()
+
+
+def test_presence_is_whole_again_after_a_restart(site):
+    readers = [site.open("anna") for _ in range(5)]
+    site.broker.restart()
+    with site.broker.commands() as client:
+        wait_until(lambda: client.connections_of("anna") == 5, what="5 connections again")
+    readers.pop().close()
+    with site.broker.commands() as client:
+        wait_until(lambda: client.connections_of("anna") == 4, what="4 connections")
+
+
+def test_a_broker_that_was_frozen_goes_on_where_it_was(site):
+    reader = site.open("anna")
+    publish_again(site, 1)
+    site.broker.signal(signal.SIGSTOP)
+    ref = site.commands.send({"op": "publish", "event": "m", "data": 2, "to": {"sessions": ["anna"]}})
+    reader.wait_data("1")
+    site.broker.signal(signal.SIGCONT)
+    assert site.commands.receive()["ref"] == ref
+    assert [e.data for e in reader.wait_for(2)] == ["1", "2"] and reader.types() == ["m", "m"]
+
+
+def test_a_new_stream_after_a_restart_begins_at_the_new_run(site):
+    old = site.open("anna")
+    publish_again(site, 1)
+    old.wait_for(1)
+    old.close()
+    site.broker.restart()
+    [seq] = publish_again(site, 2)
+    back = site.open("anna", last_event_id=old.last_event_id)
+    back.wait_data("2")
+    assert back.types()[0] == "ssecast.gap" and back.events[-1].id == str(seq)
