@@ -57,16 +57,18 @@ static void enter(struct conn *c, enum conn_state state)
     if (list_of(c))
         list_remove(list_of(c), c);
     c->state = state;
+    c->touched = loop_now(c->set->loop);
     if (list_of(c))
         list_append(list_of(c), c);
 }
 
 void conn_touch(struct conn *c)
 {
+    struct conn_list *list = list_of(c);
     c->touched = loop_now(c->set->loop);
-    if (c->state == CONN_OPEN && c->set->idle.last != c) {
-        list_remove(&c->set->idle, c);
-        list_append(&c->set->idle, c);
+    if (list && list->last != c) {
+        list_remove(list, c);
+        list_append(list, c);
     }
 }
 
@@ -107,13 +109,23 @@ void conn_cut(struct conn *c, enum end_cause cause)
         die(c);
 }
 
-static void linger_expired(void *context, int64_t now)
+/* Close those in the list that were not written to for so long, and see to it that the others' time will come too. */
+static void close_overdue(struct conns *set, struct conn_list *list, int64_t patience, int64_t now)
+{
+    while (list->first && list->first->touched + patience <= now)
+        die(list->first);
+    if (!list->first)
+        return;
+    int64_t due = list->first->touched + patience;
+    if (!set->end_timer.due || due < set->end_timer.due)
+        loop_timer_set(set->loop, &set->end_timer, due);
+}
+
+static void end_overdue(void *context, int64_t now)
 {
     struct conns *set = context;
-    while (set->linger.first && set->linger.first->touched + CONN_LINGER_MS <= now)
-        die(set->linger.first);
-    if (set->linger.first)
-        loop_timer_set(set->loop, &set->linger_timer, set->linger.first->touched + CONN_LINGER_MS);
+    close_overdue(set, &set->linger, CONN_LINGER_MS, now);
+    close_overdue(set, &set->ending, CONN_ENDING_MS, now);
 }
 
 /* All is written. Closing with unread bytes would reset the connection under the response, so wait for the other side. */
@@ -125,8 +137,7 @@ static void linger(struct conn *c)
     }
     shutdown(c->watch.fd, SHUT_WR);
     enter(c, CONN_LINGER);
-    if (!c->set->linger_timer.due)
-        loop_timer_set(c->set->loop, &c->set->linger_timer, c->touched + CONN_LINGER_MS);
+    end_overdue(c->set, loop_now(c->set->loop));
 }
 
 /* --- writing --- */
@@ -147,6 +158,7 @@ void conn_end(struct conn *c, enum end_cause cause)
     c->tail_left = c->raw ? 0 : RECORD_END_LEN;
     mark_dirty(c);
     leave_open(c, cause);
+    end_overdue(c->set, loop_now(c->set->loop));
 }
 
 /* What a writev is made of, and the framing bytes it points to. */
@@ -324,6 +336,13 @@ void conns_close(struct conns *set)
 
 /* --- reading --- */
 
+/* The client is gone and the web server still listens: say that this is the end, or it would log a failure of ours. */
+static void end_unread(struct conn *c)
+{
+    queue_release(&c->queue);
+    conn_end(c, END_CLIENT);
+}
+
 /* The web server says nothing while a response is under way: a closed or talking one means that the client is gone. */
 static void readable(struct conn *c)
 {
@@ -333,7 +352,10 @@ static void readable(struct conn *c)
         return;
     if (n > 0 && c->state != CONN_OPEN)
         return; /* the rest of a request that was refused early */
-    conn_cut(c, END_CLIENT);
+    if (n == 0 && c->state == CONN_OPEN && !c->record_left && !c->head_left)
+        end_unread(c);
+    else
+        conn_cut(c, END_CLIENT);
 }
 
 static void ready(void *context, uint32_t events)
@@ -352,7 +374,7 @@ static void ready(void *context, uint32_t events)
 void conns_init(struct conns *set, struct loop *loop, const struct conn_hooks *hooks, size_t budget, uint64_t *counters)
 {
     *set = (struct conns){.loop = loop, .hooks = hooks, .budget = budget, .counters = counters};
-    set->linger_timer = (struct loop_timer){.fire = linger_expired, .context = set};
+    set->end_timer = (struct loop_timer){.fire = end_overdue, .context = set};
 }
 
 int conn_open(struct conn *c, struct conns *set, int fd, uint16_t request, bool raw)

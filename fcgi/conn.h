@@ -37,7 +37,7 @@ struct conn {
     uint8_t tail_left;    /* bytes of the end of the response still to write */
     uint16_t record_left; /* bytes of the current record's content still to write */
     uint16_t record_len;
-    int64_t touched;              /* clock_ms() of the last write; when lingering: of its end */
+    int64_t touched;              /* clock_ms() of the last write or change of state */
     struct conn *prev, *next;     /* in the list of its state, longest first */
     struct conn *next_dirty;      /* or, when dead, the next dead one */
 };
@@ -64,10 +64,11 @@ struct conns {
     struct conn_list idle;   /* open; the one not written to for the longest time first */
     struct conn_list ending;
     struct conn_list linger;
-    struct loop_timer linger_timer;
+    struct loop_timer end_timer;
 };
 
 #define CONN_RECORD_MAX 16384u  /* bytes in one FCGI_STDOUT record */
+#define CONN_ENDING_MS 30000    /* how long a reader may take none of what still waits for it at the end */
 #define CONN_LINGER_MS 2000     /* how long a web server may take to close after the end of a response */
 
 void conns_init(struct conns *set, struct loop *loop, const struct conn_hooks *hooks, size_t budget, uint64_t *counters);

@@ -55,7 +55,13 @@ static void make_names(struct worker *w, char prefix[24])
     if (getrandom(&random, sizeof random, 0) < 0)
         random = (uint64_t)clock_unix_us();
     snprintf(w->name, sizeof w->name, "%s-%ld-%08" PRIx32, host, (long)getpid(), (uint32_t)random);
-    snprintf(prefix, 24, "%016" PRIx64 "-", random);
+    snprintf(prefix, 24, "%016" PRIx64, random);
+}
+
+/* A CGI program's life is one request: no news. */
+static enum log_level news_level(const struct worker *w)
+{
+    return w->cgi ? LOG_DEBUG : LOG_INFO;
 }
 
 /* --- the end --- */
@@ -89,7 +95,7 @@ static void drain_step(void *context, int64_t now)
 
 static void begin_stop(struct worker *w)
 {
-    log_info("stopping: %zu streams are closed over %" PRIu64 " ms", registry_count(w->streams.registry), w->options.drain_ms);
+    log_write(news_level(w), "stopping: %zu streams are closed over %" PRIu64 " ms", registry_count(w->streams.registry), w->options.drain_ms);
     w->stopping = true;
     w->streams.draining = true;
     w->drain_until = loop_now(w->loop) + (int64_t)w->options.drain_ms;
@@ -248,7 +254,7 @@ static bool start(struct worker *w)
     w->start_timer = (struct loop_timer){.fire = try_to_serve, .context = w};
     w->drain_timer = (struct loop_timer){.fire = drain_step, .context = w};
     loop_timer_set(w->loop, &w->start_timer, loop_now(w->loop) + JOIN_LOOK_MS);
-    log_info("worker %s: %s, feed %s, sync %s, at most %" PRIu64 " streams", w->name,
+    log_write(news_level(w), "worker %s: %s, feed %s, sync %s, at most %" PRIu64 " streams", w->name,
              w->cgi              ? "one stream to stdout"
              : w->options.listen ? w->options.listen
                                  : "the web server's socket",
