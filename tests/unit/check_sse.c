@@ -206,7 +206,7 @@ static const struct {
     {{.has_data = true, .data = S_INIT("\r")}, S_INIT("data: \ndata: \n\n")},
     {{.has_data = true, .data = S_INIT(" a")}, S_INIT("data:  a\n\n")},
     {{.has_data = true, .data = S_INIT("a\0b")}, S_INIT("data: a\0b\n\n")},
-    {{0}, S_INIT("\n")},
+    {{.has_data = false}, S_INIT("\n")},
 };
 
 static struct slice encode(const struct sse_block *block)
