@@ -1,0 +1,188 @@
+#include "reply.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "show.h"
+
+#define HEADINGS_MAX 16
+
+struct reply {
+    json_t *tree;
+};
+
+struct reply *reply_parse(struct slice text)
+{
+    struct reply *r = calloc(1, sizeof *r);
+    if (!r)
+        return NULL;
+    r->tree = json_loadb(text.data, text.len, JSON_ALLOW_NUL, NULL);
+    if (!json_is_object(r->tree))
+        reply_free(&r);
+    return r;
+}
+
+void reply_free(struct reply **r)
+{
+    if (!*r)
+        return;
+    json_decref((*r)->tree);
+    free(*r);
+    *r = NULL;
+}
+
+bool reply_ok(const struct reply *r)
+{
+    return json_is_true(json_object_get(r->tree, "ok"));
+}
+
+static const char *text_or(const struct reply *r, const char *name, const char *otherwise)
+{
+    const char *text = json_string_value(json_object_get(r->tree, name));
+    return text ? text : otherwise;
+}
+
+const char *reply_error(const struct reply *r)
+{
+    return text_or(r, "error", "?");
+}
+
+const char *reply_message(const struct reply *r)
+{
+    return text_or(r, "message", "");
+}
+
+bool reply_more(const struct reply *r)
+{
+    return json_is_true(json_object_get(r->tree, "more"));
+}
+
+/* ---- values ---- */
+
+static int add_time(struct grid *g, const json_t *value)
+{
+    char text[32];
+    time_t seconds = (time_t)(json_integer_value(value) / 1000);
+    struct tm local;
+    if (!localtime_r(&seconds, &local) || !strftime(text, sizeof text, "%F %T", &local))
+        return grid_add(g, slice_of("?"));
+    return grid_add(g, slice_of(text));
+}
+
+static bool all_strings(const json_t *list)
+{
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (!json_is_string(json_array_get(list, i)))
+            return false;
+    return json_is_array(list);
+}
+
+/* "a,b": short and without quotes. */
+static int add_names(struct grid *g, const json_t *list)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    if (!out)
+        return -ENOMEM;
+    for (size_t i = 0; i < json_array_size(list); i++)
+        fprintf(out, "%s%s", i ? "," : "", json_string_value(json_array_get(list, i)));
+    int err = fclose(out) ? -ENOMEM : grid_add(g, (struct slice){text, len});
+    free(text);
+    return err;
+}
+
+static int add_dumped(struct grid *g, const json_t *value)
+{
+    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    int err = text ? grid_add(g, slice_of(text)) : -ENOMEM;
+    free(text);
+    return err;
+}
+
+static int add_value(struct grid *g, const json_t *value)
+{
+    if (json_is_string(value))
+        return grid_add(g, (struct slice){json_string_value(value), json_string_length(value)});
+    if (json_is_array(value) && json_array_size(value) == 0)
+        return grid_add(g, slice_of("-"));
+    return all_strings(value) ? add_names(g, value) : add_dumped(g, value);
+}
+
+/* ---- tables ---- */
+
+static int add_cell(struct grid *g, const struct column *column, const json_t *row)
+{
+    const json_t *value = json_object_get(row, column->field);
+    if (!value || json_is_null(value))
+        return grid_add(g, slice_of(column->missing ? column->missing : "-"));
+    return column->is_time && json_is_integer(value) ? add_time(g, value) : add_value(g, value);
+}
+
+static int add_rows(struct grid *g, const struct view *view, const json_t *list)
+{
+    int err = 0;
+    for (size_t i = 0; i < json_array_size(list); i++)
+        for (size_t c = 0; c < view->count && !err; c++)
+            err = add_cell(g, &view->columns[c], json_array_get(list, i));
+    return err;
+}
+
+static int show_list(const struct reply *r, const struct view *view, FILE *out)
+{
+    const char *headings[HEADINGS_MAX + 1] = {NULL};
+    for (size_t c = 0; c < view->count && c < HEADINGS_MAX; c++)
+        headings[c] = view->columns[c].heading;
+    struct grid *g = grid_new(headings, 0);
+    int err = g ? add_rows(g, view, json_object_get(r->tree, view->list)) : -ENOMEM;
+    if (!err)
+        grid_show(g, out);
+    grid_free(&g);
+    return err;
+}
+
+static int add_fields(struct grid *g, json_t *object)
+{
+    const char *name;
+    json_t *value;
+    int err = 0;
+    json_object_foreach(object, name, value)
+    {
+        if (err || !strcmp(name, "ok"))
+            continue;
+        err = grid_add(g, slice_of(name));
+        if (!err)
+            err = add_value(g, value);
+    }
+    return err;
+}
+
+static int show_fields(const struct reply *r, FILE *out)
+{
+    struct grid *g = grid_new(NULL, 2);
+    int err = g ? add_fields(g, r->tree) : -ENOMEM;
+    if (!err)
+        grid_show(g, out);
+    grid_free(&g);
+    return err;
+}
+
+int reply_show(const struct reply *r, const struct view *view, FILE *out)
+{
+    return view->list ? show_list(r, view, out) : show_fields(r, out);
+}
+
+bool is_json(struct slice text, char *problem, size_t size)
+{
+    json_error_t error;
+    json_t *value = json_loadb(text.data, text.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+    bool valid = value || json_error_code(&error) == json_error_numeric_overflow ||
+                 json_error_code(&error) == json_error_null_byte_in_key; /* the broker looks at the rest */
+    if (!valid)
+        snprintf(problem, size, "line %d, column %d: %s", error.line, error.column, error.text);
+    json_decref(value);
+    return valid;
+}
