@@ -64,38 +64,45 @@ static int read_retry(const struct json_object *o, struct event_spec *spec, stru
     return err;
 }
 
-/* The payload, of which there is exactly one. */
-static int read_data(const struct json_object *o, const struct slice *payload, struct slice *data, const char **source,
+/* The payload, of which there is exactly one; *field is where it stands, NULL for the second frame. */
+static int read_data(const struct json_object *o, const struct slice *payload, struct slice *data, const char **field,
                      struct json_fault *fault)
 {
     bool has_data = json_has(o, "data"), has_text = json_has(o, "text");
-    if (has_data + has_text + (payload != NULL) != 1)
-        return json_fault(fault, CODE_BAD_REQUEST, "an event has exactly one of `data`, `text` and a second frame, not %s",
-                          has_data || has_text || payload ? "several" : "none");
-    *source = has_data ? "data" : has_text ? "text" : "the second frame";
-    if (payload)
-        *data = *payload;
-    else if (has_data)
-        *data = json_raw(o, "data");
-    return has_text ? json_get_text(o, "text", data, fault) : 0;
+    int given = has_data + has_text + (payload != NULL);
+    *field = has_data ? "data" : has_text ? "text" : NULL;
+    if (given == 0)
+        return json_fault_at(fault, o, "data", "is missing, and so are `text` and a second frame; exactly one is needed");
+    if (given > 1)
+        return json_fault_at(fault, o, *field, "is one too many; exactly one of `data`, `text` and a second frame is accepted");
+    if (has_text)
+        return json_get_text(o, "text", data, fault);
+    *data = has_data ? json_raw(o, "data") : *payload;
+    return 0;
 }
 
-static int check_size(const struct command_context *c, struct slice data, const char *source, struct json_fault *fault)
+static int check_size(const struct command_context *c, const struct json_object *o, const char *field, struct slice data,
+                      struct json_fault *fault)
 {
-    if (data.len <= c->max_event_bytes)
+    unsigned long long max = c->max_event_bytes;
+    if (data.len <= max)
         return 0;
-    return json_fault(fault, CODE_TOO_LARGE, "%s has %zu bytes; accepted: at most %llu (--max-event-bytes)", source, data.len,
-                      (unsigned long long)c->max_event_bytes);
+    if (field)
+        json_fault_at(fault, o, field, "has %zu bytes; accepted: at most %llu (--max-event-bytes)", data.len, max);
+    else
+        json_fault(fault, CODE_TOO_LARGE, "the second frame has %zu bytes; accepted: at most %llu (--max-event-bytes)", data.len, max);
+    fault->code = CODE_TOO_LARGE;
+    return -EINVAL;
 }
 
 static int read_event(const struct command_context *c, const struct json_object *o, const struct slice *payload,
                       struct event_spec *spec, struct json_fault *fault)
 {
-    const char *source = NULL;
+    const char *field = NULL;
     bool has_except;
     *spec = (struct event_spec){.kind = EVENT_MESSAGE, .time_ms = c->now_ms};
-    int err = read_data(o, payload, &spec->data, &source, fault);
-    err = err ? err : check_size(c, spec->data, source, fault);
+    int err = read_data(o, payload, &spec->data, &field, fault);
+    err = err ? err : check_size(c, o, field, spec->data, fault);
     err = err ? err : read_event_name(o, &spec->event, fault);
     err = err ? err : read_id(o, &spec->id, fault);
     err = err ? err : read_retry(o, spec, fault);
@@ -169,13 +176,9 @@ static void put_batch(struct json_out *reply, const struct sequenced *done, size
 static int read_events(const struct command_context *c, const struct json_object *items, size_t count, struct event_spec *specs,
                        struct json_fault *fault)
 {
-    struct json_fault inner;
-    for (size_t i = 0; i < count; i++) {
-        if (json_check_fields(&items[i], item_fields, fault) != 0)
+    for (size_t i = 0; i < count; i++)
+        if (json_check_fields(&items[i], item_fields, fault) != 0 || read_event(c, &items[i], NULL, &specs[i], fault) != 0)
             return -EINVAL;
-        if (read_event(c, &items[i], NULL, &specs[i], &inner) != 0)
-            return json_fault(fault, inner.code, "`events[%zu]`: %s", i, inner.message);
-    }
     return 0;
 }
 

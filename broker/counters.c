@@ -4,7 +4,6 @@ const struct broker_counter_row broker_counter_rows[BROKER_COUNTERS] = {
     [REQUESTS] = {"requests", "messages on the commands socket"},
     [PUBLISHES] = {"publishes", "publish requests answered with ok, batches once"},
     [EVENTS] = {"events", "events appended to the sequence, shutdown records included"},
-    [EVENT_BYTES] = {"event_bytes", "bytes of their entries: text, names and head"},
     [DUPLICATES] = {"duplicates", "events not appended because their id was known"},
     [SHUTDOWNS] = {"shutdowns", "shutdown records"},
     [ERRORS_BAD_JSON] = {"errors_bad_json", "requests refused so"},

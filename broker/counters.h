@@ -11,7 +11,6 @@ enum broker_counter {
     REQUESTS,
     PUBLISHES,
     EVENTS,
-    EVENT_BYTES,
     DUPLICATES,
     SHUTDOWNS,
     ERRORS_BAD_JSON,

@@ -1,0 +1,249 @@
+/* One thread, one loop. A turn takes what has arrived, within a bound, and nobody is told of an event before the turn's commit:
+ * first the events are stored, then they go on the feed, then their publishers get their replies. What workers ask is answered
+ * after that, so that their answers, too, tell only what is stored. */
+#include "broker.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "bus.h"
+#include "clock.h"
+#include "command.h"
+#include "log.h"
+#include "outbox.h"
+#include "signals.h"
+#include "sync.h"
+
+/* Bounds of a turn, so that neither publishers nor workers wait for the other long. */
+#define TURN_COMMANDS 1000
+#define TURN_COMMAND_BYTES (1u << 20)
+#define TURN_ANSWERS 64
+#define TURN_ANSWER_BYTES (4u << 20)
+
+#define STOP_MS 2000   /* for answering what had been received when the signal came */
+#define LINGER_MS 1000 /* for the last batches and replies to leave */
+
+struct broker {
+    struct bus *bus;
+    struct sequence *sequence;
+    struct presence *presence;
+    uint64_t counters[BROKER_COUNTERS];
+    struct command_context commands;
+    struct sync_context sync;
+    struct outbox outbox;
+    struct json_out reply;   /* the one being written */
+    struct wire_buf message; /* for feed or sync, being written */
+    int64_t started_ms;      /* clock_ms() */
+    int64_t announce_at;     /* clock_ms(): when the second's work is due */
+    bool more;               /* a bound was reached: there may be more to do at once */
+    int signal_fd;
+    bool stopping;
+};
+
+/* --- commands --- */
+
+/* Without memory for its reply a request is not answered; the publisher asks again, and its id keeps that from doubling. */
+static void run_command(struct broker *b, const struct bus_message *m)
+{
+    command_run(&b->commands, m->frames, m->frame_count, &b->reply);
+    struct outbox_reply reply = {m->peer, m->delimiter, {b->reply.data, b->reply.len}};
+    if (b->reply.failed || outbox_put(&b->outbox, &reply) != 0) {
+        b->counters[REPLIES_DROPPED]++;
+        json_out_release(&b->reply);
+    }
+}
+
+static void take_commands(struct broker *b)
+{
+    struct bus_message m;
+    size_t bytes = 0;
+    b->commands.now_ms = clock_unix_ms();
+    b->commands.uptime_ms = clock_ms() - b->started_ms;
+    for (int i = 0; i < TURN_COMMANDS && bytes + b->outbox.len < TURN_COMMAND_BYTES; i++) {
+        if (!bus_receive(b->bus, BUS_COMMANDS, &m))
+            return;
+        run_command(b, &m);
+        bytes += m.frames[0].len + m.frames[1].len;
+    }
+    b->more = true;
+}
+
+/* --- what the turn appended --- */
+
+static void publish_batches(struct broker *b)
+{
+    while (sequence_next_batch(b->sequence, &b->message)) {
+        if (b->message.failed) {
+            wire_buf_release(&b->message);
+            continue;
+        }
+        bus_publish(b->bus, (struct slice){b->message.data, b->message.len});
+        b->counters[FEED_MESSAGES]++;
+        b->counters[FEED_BYTES] += b->message.len;
+    }
+}
+
+static void send_replies(struct broker *b)
+{
+    struct outbox_reply r;
+    while (outbox_next(&b->outbox, &r))
+        if (bus_send(b->bus, BUS_COMMANDS, r.peer, r.delimiter, r.body) != 0)
+            b->counters[REPLIES_DROPPED]++;
+}
+
+/* --- workers --- */
+
+static size_t answer_worker(struct broker *b, const struct bus_message *m, int64_t now)
+{
+    if (!sync_handle(&b->sync, m->peer, m->frames[0], now, &b->message))
+        return 0;
+    if (b->message.failed || bus_send(b->bus, BUS_SYNC, m->peer, false, (struct slice){b->message.data, b->message.len}) != 0)
+        b->counters[ANSWERS_DROPPED]++; /* the worker asks again */
+    if (b->message.failed)
+        wire_buf_release(&b->message);
+    return b->message.len;
+}
+
+static void answer_workers(struct broker *b)
+{
+    struct bus_message m;
+    size_t bytes = 0;
+    int64_t now = clock_ms();
+    for (int i = 0; i < TURN_ANSWERS && bytes < TURN_ANSWER_BYTES; i++) {
+        if (!bus_receive(b->bus, BUS_SYNC, &m))
+            return;
+        bytes += answer_worker(b, &m, now);
+    }
+    b->more = true;
+}
+
+/* --- each second --- */
+
+static void announce_head(struct broker *b)
+{
+    const struct history *h = sequence_history(b->sequence);
+    wire_put_head(&b->message, &(struct wire_head){sequence_run(b->sequence), history_head(h), history_complete(h)});
+    if (!b->message.failed)
+        bus_publish(b->bus, (struct slice){b->message.data, b->message.len});
+    wire_buf_release(&b->message);
+}
+
+static void each_second(struct broker *b)
+{
+    int64_t now = clock_ms();
+    if (now < b->announce_at)
+        return;
+    size_t lost = presence_expire(b->presence, now);
+    if (lost)
+        log_warn("%zu worker(s) were silent for %u s and are lost, with their connections", lost, WIRE_LEASE_MS / 1000);
+    b->counters[WORKERS_LOST] += lost;
+    sequence_expire(b->sequence, clock_unix_ms());
+    announce_head(b);
+    b->announce_at = now + WIRE_ANNOUNCE_MS;
+}
+
+/* --- the loop --- */
+
+static void wait_for_work(struct broker *b)
+{
+    int64_t left = b->announce_at - clock_ms();
+    int64_t timeout = b->more || left < 0 ? 0 : left;
+    b->more = false;
+    b->stopping = bus_wait(b->bus, b->signal_fd, timeout);
+}
+
+static void turn(struct broker *b)
+{
+    take_commands(b);
+    b->counters[EVENTS] += sequence_commit(b->sequence);
+    publish_batches(b);
+    send_replies(b);
+    answer_workers(b);
+    each_second(b);
+}
+
+/* Answer what has been received; publishers that go on sending do not keep us. */
+static void stop(struct broker *b)
+{
+    int64_t until = clock_ms() + STOP_MS;
+    log_info("%s: stopping", strsignal(signals_take(b->signal_fd)));
+    bus_unbind(b->bus);
+    do {
+        b->more = false;
+        turn(b);
+    } while (b->more && clock_ms() < until);
+    log_info("stopped at %" PRIu64, sequence_head(b->sequence));
+}
+
+/* --- life --- */
+
+/* A number that no other run has. */
+static uint64_t new_run(void)
+{
+    uint64_t run;
+    if (getrandom(&run, sizeof run, 0) != (ssize_t)sizeof run)
+        run = (uint64_t)clock_unix_us();
+    return run ? run : 1;
+}
+
+static int set_up(struct broker *b, const struct broker_config *config)
+{
+    struct history_limits limits = {config->history_events, config->history_bytes, config->history_age_ms};
+    struct bus_config bus = {
+        .commands = config->commands.items,
+        .commands_count = config->commands.count,
+        .feed = config->feed,
+        .sync = config->sync,
+        .max_command = 4 * command_request_max(config->max_event_bytes), /* so that what is too large still gets a reply */
+    };
+    b->presence = presence_new();
+    b->sequence = sequence_new(&limits, (uint64_t)clock_unix_us(), new_run());
+    if (!b->presence || !b->sequence) {
+        log_error("out of memory");
+        return -ENOMEM;
+    }
+    b->signal_fd = signals_open();
+    if (b->signal_fd < 0) {
+        log_error("cannot wait for signals: %s", strerror(-b->signal_fd));
+        return b->signal_fd;
+    }
+    b->bus = bus_open(&bus);
+    b->started_ms = clock_ms();
+    b->sync = (struct sync_context){b->sequence, b->presence, b->counters};
+    b->commands = (struct command_context){.sequence = b->sequence,
+                                           .presence = b->presence,
+                                           .counters = b->counters,
+                                           .max_event_bytes = config->max_event_bytes,
+                                           .history_bytes = config->history_bytes};
+    return b->bus ? 0 : -EIO;
+}
+
+static void tear_down(struct broker *b)
+{
+    bus_close(&b->bus, LINGER_MS);
+    sequence_free(&b->sequence);
+    presence_free(&b->presence);
+    outbox_release(&b->outbox);
+    json_out_release(&b->reply);
+    wire_buf_release(&b->message);
+}
+
+int broker_run(const struct broker_config *config)
+{
+    struct broker b = {.signal_fd = -1};
+    int err = set_up(&b, config);
+    if (!err) {
+        log_info("ssecast-broker %s is ready; history in %s, sequence at %" PRIu64, SSECAST_VERSION, config->store,
+                 sequence_head(b.sequence));
+        while (!b.stopping) {
+            turn(&b);
+            wait_for_work(&b);
+        }
+        stop(&b);
+    }
+    tear_down(&b);
+    return err ? 1 : 0;
+}

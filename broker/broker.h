@@ -1,0 +1,10 @@
+/* broker.h - the broker: its parts wired together, and the loop that turns them. */
+#ifndef SSECAST_BROKER_H
+#define SSECAST_BROKER_H
+
+#include "options.h"
+
+/* Serve until SIGTERM or SIGINT. Returns the exit status: 0, or 1 when it could not start (the log has said why). */
+int broker_run(const struct broker_config *config);
+
+#endif

@@ -1,0 +1,18 @@
+/* options.h - the broker's options: their rows, and what they are read into. */
+#ifndef SSECAST_BROKER_OPTIONS_H
+#define SSECAST_BROKER_OPTIONS_H
+
+#include "option.h"
+
+struct broker_config {
+    struct option_list commands;
+    char *feed, *sync;
+    char *store;
+    uint64_t history_events, history_age_ms, history_bytes;
+    uint64_t max_event_bytes;
+    char *log_level;
+};
+
+extern const struct option_program broker_program;
+
+#endif
