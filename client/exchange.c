@@ -42,16 +42,16 @@ static void show_verbatim(struct slice text)
     fputc('\n', stdout);
 }
 
-static int show_reply(const struct call *call, const struct reply *r, const struct view *view)
+static int show_reply(const struct call *call, const struct reply *r)
 {
-    if (reply_show(r, view, stdout))
+    if (reply_show(r, &call->verb->view, stdout))
         return complain(call, STATUS_FAILED, "out of memory");
     if (reply_more(r))
-        fputs("(there is more)\n", stderr);
+        fprintf(stderr, "(there is more: %s)\n", call->verb->view.more);
     return STATUS_OK;
 }
 
-static int judge(const struct call *call, struct slice text, const struct reply *r, const struct view *view)
+static int judge(const struct call *call, struct slice text, const struct reply *r)
 {
     if (!r)
         return complain(call, STATUS_FAILED, "what answers at %s is not ssecast-broker", call->settings->commands);
@@ -59,11 +59,11 @@ static int judge(const struct call *call, struct slice text, const struct reply 
         show_verbatim(text);
     if (!reply_ok(r))
         return complain(call, STATUS_FAILED, "%s: %s", reply_error(r), reply_message(r));
-    int status = call->settings->json ? STATUS_OK : show_reply(call, r, view);
+    int status = call->settings->json ? STATUS_OK : show_reply(call, r);
     return status == STATUS_OK ? written(call) : status;
 }
 
-static int ask_and_show(const struct call *call, const struct question *q, const struct view *view)
+static int ask_and_show(const struct call *call, const struct question *q)
 {
     struct answer a;
     int err = ask(q, &a);
@@ -71,13 +71,13 @@ static int ask_and_show(const struct call *call, const struct question *q, const
         return no_answer(call, err);
     struct slice text = {a.data, a.len};
     struct reply *r = reply_parse(text);
-    int status = judge(call, text, r, view);
+    int status = judge(call, text, r);
     reply_free(&r);
     answer_release(&a);
     return status;
 }
 
-int exchange(const struct call *call, struct json_out *request, const struct slice *payload, const struct view *view)
+int exchange(const struct call *call, struct json_out *request, const struct slice *payload)
 {
     struct question q = {.endpoint = call->settings->commands,
                          .timeout_ms = call->settings->timeout_ms,
@@ -85,7 +85,7 @@ int exchange(const struct call *call, struct json_out *request, const struct sli
                          .has_payload = payload != NULL};
     if (payload)
         q.payload = *payload;
-    int status = request->failed ? complain(call, STATUS_FAILED, "out of memory") : ask_and_show(call, &q, view);
+    int status = request->failed ? complain(call, STATUS_FAILED, "out of memory") : ask_and_show(call, &q);
     json_out_release(request);
     return status;
 }

@@ -24,6 +24,7 @@ struct view {
     const char *list;
     const struct column *columns;
     size_t count;
+    const char *more; /* how to ask for what did not fit */
 };
 
 struct reply;

@@ -37,6 +37,7 @@ struct verb {
     struct flags flags;
     size_t flags_size; /* of the verb's struct, bytes */
     int min_args, max_args;
+    struct view view;                    /* how a reply is shown to people */
     int (*run)(const struct call *call); /* an exit status */
 };
 
@@ -46,7 +47,8 @@ extern const struct verb verb_publish, verb_shutdown, verb_online, verb_sessions
 /* One line on stderr: "ssecast VERB: ..." with control characters escaped. Returns status. */
 int complain(const struct call *call, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* Send the request (and release it), wait for the reply, and show it: as it came with --json, else by view. An exit status. */
-int exchange(const struct call *call, struct json_out *request, const struct slice *payload, const struct view *view);
+/* Send the request (and release it), wait for the reply, and show it: as it came with --json, else by the verb's view. An exit
+ * status. */
+int exchange(const struct call *call, struct json_out *request, const struct slice *payload);
 
 #endif
