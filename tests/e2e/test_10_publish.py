@@ -13,7 +13,7 @@ def test_a_broadcast_reaches_everyone_with_its_seq_as_id(site, session):
     assert reply["online"] >= 4
     for reader in readers:
         event = reader.wait_for(1)[0]
-        assert (event.type, event.data, event.id) == ("notification", '{"msg":"hi"}', str(reply["seq"]))
+        assert (event.type, json.loads(event.data), event.id) == ("notification", {"msg": "hi"}, str(reply["seq"]))
 
 
 def test_seqs_increase_strictly(site):

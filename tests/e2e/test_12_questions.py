@@ -54,10 +54,10 @@ def test_connections_say_who_they_are(site, session):
 
 
 def test_history_tells_what_was_delivered(site, session):
-    first = site.publish("h", data={"n": 1}, to={"sessions": [session]})["seq"]
+    first = site.publish("h", data=[1], to={"sessions": [session]})["seq"]
     second = site.publish("h", text="two\nlines", to={"sessions": [session]}, id=f"own-{session}")["seq"]
     reply = site.commands.history(since=first - 1, session=session)
-    assert [(e["seq"], e["event"], e["data"]) for e in reply["events"]] == [(first, "h", '{"n":1}'), (second, "h", "two\nlines")]
+    assert [(e["seq"], e["event"], e["data"]) for e in reply["events"]] == [(first, "h", '[1]'), (second, "h", "two\nlines")]
     assert reply["events"][0]["to"]["sessions"] == [session] and reply["more"] is False
 
 

@@ -149,11 +149,11 @@ def worker_of(site, reader):
 
 def freeze_worker_of(site, reader):
     """Find the worker process that holds the reader's stream: the one whose end would be the reader's."""
-    prefix = reader.connection[:8]
+    prefix = reader.connection.partition("-")[0]
     for worker in site.workers:
         with FastCgi(worker.socket) as web:
             web.get("session=probe").wait_open()
-            if web.head["ssecast-connection"][:8] == prefix:
+            if web.head["ssecast-connection"].startswith(prefix):
                 worker.freeze()
                 return worker
     raise AssertionError(f"no worker for {reader.connection}")

@@ -1,0 +1,354 @@
+#include "event.h"
+
+#include <string.h>
+
+#include "bytes.h"
+#include "support.h"
+
+static struct slice some_names[] = {S_INIT("a"), S_INIT("room:7"), S_INIT("\xc3\xa9t\xc3\xa9"), S_INIT("")};
+
+/* An event that uses every field. */
+static struct event_spec full_spec(void)
+{
+    struct event_spec spec = {
+        .kind = EVENT_MESSAGE,
+        .seq = 42,
+        .time_ms = 1700000000123,
+        .id = S("order-17"),
+        .event = S("m"),
+        .data = S("two\nlines"),
+        .has_retry = true,
+        .retry = 3000,
+        .has_to = true,
+        .block_s = 60,
+    };
+    for (int list = 0; list < EVENT_LISTS; list++)
+        spec.lists[list] = (struct names){some_names, (size_t)list % 4};
+    return spec;
+}
+
+static struct event *make(const struct event_spec *spec)
+{
+    struct event *e = event_new(spec);
+    ck_assert_ptr_nonnull(e);
+    return e;
+}
+
+static void assert_lists(const struct event *e, const struct event_spec *spec)
+{
+    for (enum event_list list = 0; list < EVENT_LISTS; list++) {
+        size_t cursor = 0, count = 0;
+        struct slice name;
+        while (event_next_name(e, list, &cursor, &name)) {
+            ck_assert_uint_lt(count, spec->lists[list].count);
+            assert_slice(name, spec->lists[list].items[count++]);
+        }
+        ck_assert_uint_eq(count, spec->lists[list].count);
+    }
+}
+
+static void assert_same(const struct event *e, const struct event_spec *spec, struct slice text)
+{
+    ck_assert_uint_eq(e->seq, spec->seq);
+    ck_assert_int_eq(e->time_ms, spec->time_ms);
+    ck_assert_int_eq(e->kind, spec->kind);
+    ck_assert_uint_eq(e->block_s, spec->block_s);
+    ck_assert(e->has_to == spec->has_to);
+    ck_assert_uint_eq(e->refs, 1);
+    assert_slice(e->id, spec->id);
+    assert_slice(e->text, text);
+    assert_lists(e, spec);
+}
+
+START_TEST(an_event_is_encoded_once)
+{
+    struct event_spec spec = full_spec();
+    struct event *e = make(&spec);
+    assert_same(e, &spec, S("id: order-17\nevent: m\nretry: 3000\ndata: two\ndata: lines\n\n"));
+    event_unref(&e);
+    ck_assert_ptr_null(e);
+    event_unref(&e);
+}
+END_TEST
+
+START_TEST(without_an_id_of_its_own_the_seq_is_shown)
+{
+    struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = UINT64_MAX, .data = S("x")};
+    struct event *e = make(&spec);
+    assert_same(e, &spec, S("id: 18446744073709551615\ndata: x\n\n"));
+    event_unref(&e);
+}
+END_TEST
+
+START_TEST(a_shutdown_shows_no_id)
+{
+    struct event_spec spec = full_spec();
+    spec.kind = EVENT_SHUTDOWN;
+    spec.has_retry = false;
+    struct event *e = make(&spec);
+    assert_slice(e->text, S("event: m\ndata: two\ndata: lines\n\n"));
+    assert_slice(e->id, S("order-17"));
+    event_unref(&e);
+}
+END_TEST
+
+START_TEST(an_entry_makes_the_same_event)
+{
+    struct event_spec spec = full_spec();
+    struct event *e = make(&spec);
+    size_t used = 7;
+    struct event *again = event_parse(e->entry, &used);
+    ck_assert_ptr_nonnull(again);
+    ck_assert_uint_eq(used, e->entry.len);
+    assert_same(again, &spec, e->text);
+    assert_slice(again->entry, e->entry);
+    ck_assert_ptr_ne(again->entry.data, e->entry.data);
+    event_unref(&e);
+    event_unref(&again);
+}
+END_TEST
+
+START_TEST(entries_stand_one_after_the_other)
+{
+    char bytes[1024];
+    size_t len = 0, at = 0, used;
+    for (uint64_t seq = 1; seq <= 3; seq++) {
+        struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = seq, .data = {"xxxx", seq}};
+        struct event *e = make(&spec);
+        memcpy(bytes + len, e->entry.data, e->entry.len);
+        len += e->entry.len;
+        event_unref(&e);
+    }
+    for (uint64_t seq = 1; seq <= 3; seq++) {
+        struct event *e = event_parse((struct slice){bytes + at, len - at}, &used);
+        ck_assert_ptr_nonnull(e);
+        ck_assert_uint_eq(e->seq, seq);
+        at += used;
+        event_unref(&e);
+    }
+    ck_assert_uint_eq(at, len);
+}
+END_TEST
+
+static bool parses(const char *bytes, size_t len)
+{
+    size_t used = 7;
+    char *copy = malloc(len + !len); /* of its own size, so that a sanitizer sees a read past its end */
+    if (len)
+        memcpy(copy, bytes, len);
+    struct event *e = event_parse((struct slice){copy, len}, &used);
+    ck_assert_uint_eq(used, e ? get_u32(copy) : 0);
+    bool parsed = e != NULL;
+    struct slice name;
+    for (enum event_list list = 0; e && list < EVENT_LISTS; list++)
+        for (size_t cursor = 0; event_next_name(e, list, &cursor, &name);)
+            slice_equal(name, S("a"));
+    event_unref(&e);
+    free(copy);
+    return parsed;
+}
+
+START_TEST(a_part_of_an_entry_is_none)
+{
+    struct event_spec spec = full_spec();
+    struct event *e = make(&spec);
+    for (size_t len = 0; len < e->entry.len; len++)
+        ck_assert(!parses(e->entry.data, len));
+    ck_assert(parses(e->entry.data, e->entry.len));
+    event_unref(&e);
+}
+END_TEST
+
+START_TEST(a_shortened_size_is_refused)
+{
+    struct event_spec spec = full_spec();
+    struct event *e = make(&spec);
+    char *bytes = malloc(e->entry.len);
+    memcpy(bytes, e->entry.data, e->entry.len);
+    for (uint32_t size = 0; size < e->entry.len; size++) {
+        put_u32(bytes, size);
+        ck_assert(!parses(bytes, e->entry.len));
+    }
+    put_u32(bytes, UINT32_MAX);
+    ck_assert(!parses(bytes, e->entry.len));
+    free(bytes);
+    event_unref(&e);
+}
+END_TEST
+
+static const struct {
+    size_t at;
+    char byte;
+    const char *what;
+} damages[] = {
+    {4, 0, "no kind"},           {4, EVENT_TEXT, "text does not travel"}, {4, 9, "an unknown kind"},
+    {6, 100, "a longer id"},     {7, 1, "an id that is too long"},        {28, 1, "a shorter text"},
+    {31, 1, "a huge text"},      {32, 1, "one more name"},                {43, 1, "names beyond the end"},
+};
+
+START_TEST(a_damaged_entry_is_refused)
+{
+    struct event_spec spec = full_spec();
+    struct event *e = make(&spec);
+    char *bytes = malloc(e->entry.len);
+    memcpy(bytes, e->entry.data, e->entry.len);
+    bytes[damages[_i].at] = damages[_i].byte;
+    ck_assert_msg(!parses(bytes, e->entry.len), "%s is accepted", damages[_i].what);
+    memcpy(bytes, e->entry.data, e->entry.len);
+    memset(bytes + 8, 0, 8);
+    ck_assert_msg(!parses(bytes, e->entry.len), "seq 0 is accepted");
+    free(bytes);
+    event_unref(&e);
+}
+END_TEST
+
+START_TEST(a_name_that_is_too_long_is_refused)
+{
+    static char text[EVENT_NAME_MAX + 1];
+    memset(text, 'x', sizeof text);
+    struct slice name = {text, EVENT_NAME_MAX};
+    struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = 1, .has_to = true, .lists = {{&name, 1}}};
+    struct event *e = make(&spec);
+    ck_assert(parses(e->entry.data, e->entry.len));
+    event_unref(&e);
+    name.len++;
+    e = make(&spec);
+    ck_assert(!parses(e->entry.data, e->entry.len));
+    event_unref(&e);
+}
+END_TEST
+
+START_TEST(random_damage_never_reads_outside)
+{
+    struct dice dice = dice_new();
+    struct event_spec spec = full_spec();
+    struct event *e = make(&spec);
+    char *bytes = malloc(e->entry.len);
+    printf("event: SEED=%" PRIu64 "\n", dice.state);
+    for (int round = 0; round < 20000; round++) {
+        memcpy(bytes, e->entry.data, e->entry.len);
+        for (uint64_t i = 0, n = 1 + roll(&dice, 4); i < n; i++)
+            bytes[4 + roll(&dice, e->entry.len - 4)] = (char)roll(&dice, 256);
+        parses(bytes, e->entry.len);
+    }
+    free(bytes);
+    event_unref(&e);
+}
+END_TEST
+
+START_TEST(too_many_names_or_a_long_id_make_no_event)
+{
+    struct slice *many = calloc(EVENT_LIST_MAX + 1, sizeof *many);
+    for (size_t i = 0; i <= EVENT_LIST_MAX; i++)
+        many[i] = S("n");
+    struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = 1, .has_to = true};
+    spec.lists[EXCEPT_CHANNELS] = (struct names){many, EVENT_LIST_MAX};
+    struct event *e = make(&spec);
+    assert_lists(e, &spec);
+    ck_assert(parses(e->entry.data, e->entry.len));
+    event_unref(&e);
+    spec.lists[EXCEPT_CHANNELS].count++;
+    ck_assert_ptr_null(event_new(&spec));
+    free(many);
+    static char id[EVENT_NAME_MAX + 1];
+    memset(id, 'x', sizeof id);
+    spec = (struct event_spec){.kind = EVENT_MESSAGE, .seq = 1, .id = {id, sizeof id}};
+    ck_assert_ptr_null(event_new(&spec));
+}
+END_TEST
+
+START_TEST(references_are_counted)
+{
+    struct event *e = event_text(S("x")), *second = event_ref(e);
+    ck_assert_ptr_eq(e, second);
+    event_unref(&second);
+    ck_assert_uint_eq(e->refs, 1);
+    assert_slice(e->text, S("x"));
+    ck_assert_uint_eq(e->entry.len, 0);
+    event_unref(&e);
+    e = event_text((struct slice){0});
+    ck_assert_uint_eq(e->text.len, 0);
+    event_unref(&e);
+}
+END_TEST
+
+/* --- whom it concerns: session a, connection c, channels r and s --- */
+
+static const struct {
+    const char *to[3], *except[3]; /* sessions, channels, connections; comma-separated; NULL: not in the spec */
+    bool has_to, concerns, excludes;
+} concerned[] = {
+    {{0}, {0}, false, true, false},
+    {{0}, {0}, true, false, false}, /* an empty `to` is nobody */
+    {{"a"}, {0}, true, true, false},
+    {{"b"}, {0}, true, false, false},
+    {{"b,a"}, {0}, true, true, false},
+    {{"A"}, {0}, true, false, false},
+    {{"aa,"}, {0}, true, false, false},
+    {{NULL, "r"}, {0}, true, true, false},
+    {{NULL, "q,s"}, {0}, true, true, false},
+    {{NULL, "a,c"}, {0}, true, false, false}, /* no list is mistaken for another */
+    {{"r,c"}, {0}, true, false, false},
+    {{NULL, NULL, "c"}, {0}, true, true, false},
+    {{NULL, NULL, "a,r"}, {0}, true, false, false},
+    {{"b", "r", "d"}, {0}, true, true, false}, /* the union */
+    {{"b", "q", "c"}, {0}, true, true, false},
+    {{"b", "q", "d"}, {0}, true, false, false},
+    {{0}, {"a"}, false, false, true},
+    {{0}, {"b"}, false, true, false},
+    {{0}, {NULL, "s"}, false, false, true},
+    {{0}, {NULL, NULL, "c"}, false, false, true},
+    {{0}, {"r,s,c", "a,c", "a,r"}, false, true, false},
+    {{"a"}, {NULL, "r"}, true, false, true}, /* except wins */
+    {{"a"}, {"b", "q", "d"}, true, true, false},
+    {{"b"}, {"a"}, true, false, true},
+};
+
+static struct names split(const char *text, struct slice *out)
+{
+    size_t count = 0;
+    while (text && *text) {
+        out[count] = (struct slice){text, strcspn(text, ",")};
+        text += out[count].len + (text[out[count].len] == ',');
+        count++;
+    }
+    return (struct names){out, count};
+}
+
+START_TEST(it_concerns_who_is_in_to_and_not_in_except)
+{
+    struct slice scratch[EVENT_LISTS][8], channels[] = {S("r"), S("s")};
+    struct audience who = {S("a"), S("c"), {channels, 2}};
+    struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = 1, .has_to = concerned[_i].has_to};
+    for (int i = 0; i < 3; i++) {
+        spec.lists[TO_SESSIONS + i] = split(concerned[_i].to[i], scratch[TO_SESSIONS + i]);
+        spec.lists[EXCEPT_SESSIONS + i] = split(concerned[_i].except[i], scratch[EXCEPT_SESSIONS + i]);
+    }
+    struct event *e = make(&spec);
+    ck_assert(event_concerns(e, &who) == concerned[_i].concerns);
+    ck_assert(event_excludes(e, &who) == concerned[_i].excludes);
+    event_unref(&e);
+}
+END_TEST
+
+#define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
+
+int main(void)
+{
+    Suite *suite = suite_create("event");
+    TCase *tests = one_case(suite, "entry");
+    tcase_add_test(tests, an_event_is_encoded_once);
+    tcase_add_test(tests, without_an_id_of_its_own_the_seq_is_shown);
+    tcase_add_test(tests, a_shutdown_shows_no_id);
+    tcase_add_test(tests, an_entry_makes_the_same_event);
+    tcase_add_test(tests, entries_stand_one_after_the_other);
+    tcase_add_test(tests, a_part_of_an_entry_is_none);
+    tcase_add_test(tests, a_shortened_size_is_refused);
+    tcase_add_loop_test(tests, a_damaged_entry_is_refused, 0, COUNT(damages));
+    tcase_add_test(tests, a_name_that_is_too_long_is_refused);
+    tcase_add_test(tests, random_damage_never_reads_outside);
+    tcase_add_test(tests, too_many_names_or_a_long_id_make_no_event);
+    tcase_add_test(tests, references_are_counted);
+    tcase_add_loop_test(tests, it_concerns_who_is_in_to_and_not_in_except, 0, COUNT(concerned));
+    return run_suite(suite);
+}

@@ -1,0 +1,63 @@
+#include "name.h"
+
+#include "support.h"
+
+static const struct slice good[] = {
+    S_INIT("a"), S_INIT("room:7"), S_INIT(" "), S_INIT("a,b"), S_INIT("\xc2\x80"), S_INIT("\xdf\xbf"),
+    S_INIT("\xe0\xa0\x80"), S_INIT("\xed\x9f\xbf"), S_INIT("\xee\x80\x80"), S_INIT("\xf0\x90\x80\x80"),
+    S_INIT("\xf4\x8f\xbf\xbf"), S_INIT("x\xe2\x82\xac\x79"),
+};
+
+static const struct slice bad[] = {
+    S_INIT(""),              S_INIT("a\n"),           S_INIT("\t"),         S_INIT("\0"),       S_INIT("a\x1f"),
+    S_INIT("\x7f"),          S_INIT("\x80"),          S_INIT("\xc0\x80"),   S_INIT("\xc1\xbf"), S_INIT("\xe0\x9f\xbf"),
+    S_INIT("\xed\xa0\x80"),  S_INIT("\xf0\x8f\xbf\xbf"), S_INIT("\xf4\x90\x80\x80"), S_INIT("\xf5\x80\x80\x80"), S_INIT("\xff"),
+    S_INIT("a\xc3"),         S_INIT("\xe2\x82"),      S_INIT("\xf0\x90\x80"), S_INIT("\xc3("),  S_INIT("\xe2\x28\xac"),
+    S_INIT("\xe2\x82\x28"),  S_INIT("\xf0\x90\x80\x28"),
+};
+
+#define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
+
+START_TEST(utf8_without_control_characters_is_a_name)
+{
+    ck_assert_msg(name_valid(good[_i]), "number %d is refused", _i);
+}
+END_TEST
+
+START_TEST(anything_else_is_none)
+{
+    ck_assert_msg(!name_valid(bad[_i]), "number %d is accepted", _i);
+}
+END_TEST
+
+START_TEST(a_name_has_255_bytes_at_most)
+{
+    char text[256];
+    memset(text, 'x', sizeof text);
+    ck_assert(name_valid((struct slice){text, 255}));
+    ck_assert(!name_valid((struct slice){text, 256}));
+}
+END_TEST
+
+START_TEST(a_sequence_is_not_read_past_its_end)
+{
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        for (size_t len = 1; len <= good[i].len; len++) {
+            char *copy = malloc(len); /* of its own size, for a sanitizer */
+            memcpy(copy, good[i].data, len);
+            ck_assert_uint_le(utf8_sequence((struct slice){copy, len}), len);
+            free(copy);
+        }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("name");
+    TCase *tests = one_case(suite, "name");
+    tcase_add_loop_test(tests, utf8_without_control_characters_is_a_name, 0, COUNT(good));
+    tcase_add_loop_test(tests, anything_else_is_none, 0, COUNT(bad));
+    tcase_add_test(tests, a_name_has_255_bytes_at_most);
+    tcase_add_test(tests, a_sequence_is_not_read_past_its_end);
+    return run_suite(suite);
+}
