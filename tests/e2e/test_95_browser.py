@@ -1,0 +1,231 @@
+"""EventSource as it is in a browser: Chromium reads the streams, comes back by itself, and stops when it is told to."""
+
+import pytest
+from support.bench import Bench
+from support.browser import CLOSED, OPEN, Browser
+from support.relay import Relay
+from support.site import Site
+from support.waiting import wait_until
+
+OTHERS = {"sessions": ["somebody-else"]}
+
+
+@pytest.fixture(scope="module")
+def bench_of_all():
+    with Bench() as b:
+        yield b
+
+
+@pytest.fixture(scope="module")
+def guest(bench_of_all):
+    """Where a page of another origin is loaded from."""
+    with Relay(0) as relay:
+        yield relay
+
+
+@pytest.fixture(scope="module")
+def site(bench_of_all, guest):
+    """Sessions come from the query, else from a cookie; pages of `guest` may read streams."""
+    site = Site(bench_of_all, workers=2, worker={"heartbeat": "300ms", "cors_origin": guest.url,
+                                                 "session_from": ["query:session", "cookie:sid"]})
+    guest.upstream = site.web.port
+    return site
+
+
+@pytest.fixture(scope="module")
+def chromium(bench_of_all):
+    with Browser(bench_of_all.subfolder("chromium")) as browser:
+        yield browser
+
+
+@pytest.fixture
+def relay(site):
+    with Relay(site.web.port) as relay:
+        yield relay
+
+
+@pytest.fixture
+def browser(chromium, relay):
+    """On a page of the relay's origin, so that streams run through it."""
+    chromium.goto(relay.url)
+    yield chromium
+    chromium.goto("about:blank")
+
+
+def to(session):
+    return {"sessions": [session]}
+
+
+def requests(relay):
+    return relay.requests("/sse")
+
+
+def ids(events):
+    return [e["id"] for e in events]
+
+
+def data(events):
+    return [e["data"] for e in events]
+
+
+# What is dispatched
+
+def test_events_arrive_with_their_names_and_ids(site, browser, session):
+    source = browser.listen(f"/sse?session={session}", names=["greeting"]).wait_open()
+    first = site.publish("greeting", data={"msg": "hi"}, to=to(session))["seq"]
+    second = site.publish(text="no name", to=to(session))["seq"]
+    site.publish("greeting", data=0.1, to=to(session), id=f"own-{session}")
+    assert source.wait_for(3) == [
+        {"type": "greeting", "data": '{"msg": "hi"}', "id": str(first)},
+        {"type": "message", "data": "no name", "id": str(second)},
+        {"type": "greeting", "data": "0.1", "id": f"own-{session}"},
+    ]
+
+
+def test_numbers_keep_their_digits_and_text_its_letters(site, browser, session):
+    source = browser.listen(f"/sse?session={session}").wait_open()
+    site.commands.demand(b'{"op":"publish","data":[9007199254740993,1e400,0.10],"to":{"sessions":["%s"]}}' % session.encode())
+    site.publish(text="ä € 𝄞", to=to(session))
+    assert data(source.wait_for(2)) == ["[9007199254740993,1e400,0.10]", "ä € 𝄞"]
+
+
+@pytest.mark.parametrize("text", ["one\ntwo", "\n", "", "\n\n end", " leading", "a\n\ndata: b\nid: 7\nevent: forged"])
+def test_every_text_arrives_as_one_event(site, browser, session, text):
+    source = browser.listen(f"/sse?session={session}", names=["forged"]).wait_open()
+    site.publish(text=text, to=to(session))
+    site.publish(text="end", to=to(session))
+    events = source.wait_for(2)
+    assert data(events) == [text, "end"]
+    assert [e["type"] for e in events] == ["message"] * 2
+
+
+def test_carriage_returns_arrive_as_line_feeds(site, browser, session):
+    source = browser.listen(f"/sse?session={session}").wait_open()
+    site.publish(payload=b"one\r\ntwo\rthree\n", to=to(session))
+    assert data(source.wait_for(1)) == ["one\ntwo\nthree\n"]
+
+
+def test_two_sources_in_one_page_each_get_what_is_theirs(site, browser, session):
+    anna = browser.listen(f"/sse?session={session}-anna&channels={session}").wait_open()
+    bert = browser.listen(f"/sse?session={session}-bert&channels={session}").wait_open()
+    site.publish(text="room", to={"channels": [session]})
+    site.publish(text="anna", to=to(f"{session}-anna"))
+    site.publish(text="bert", to=to(f"{session}-bert"))
+    assert data(anna.wait_for(2)) == ["room", "anna"]
+    assert data(bert.wait_for(2)) == ["room", "bert"]
+
+
+# Coming back
+
+def test_a_browser_that_was_cut_off_resumes_exactly(site, browser, relay, session):
+    source = browser.listen(f"/sse?session={session}").wait_open()
+    seqs = []
+    for round in range(3):
+        seqs += [site.publish(data=n, to=to(session))["seq"] for n in range(10)]
+        source.wait_for(len(seqs))
+        asked = len(requests(relay))
+        relay.cut()
+        seqs += [site.publish(data=n, to=to(session))["seq"] for n in range(10)]
+        again = relay.wait_for_requests("/sse", asked + 1)[asked]
+        assert again["last-event-id"] == str(seqs[-11]), round
+    source.wait_for(len(seqs))
+    site.publish(text="end", to=to(session))
+    assert ids(source.wait_for(len(seqs) + 1))[:-1] == [str(s) for s in seqs]
+    assert source.opens() >= 4
+
+
+def test_it_resumes_from_a_publisher_s_own_id(site, browser, relay, session):
+    source = browser.listen(f"/sse?session={session}").wait_open()
+    site.publish(text="first", to=to(session), id=f"own-{session}")
+    source.wait_for(1)
+    relay.cut()
+    site.publish(text="second", to=to(session))
+    assert relay.wait_for_requests("/sse", 2)[1]["last-event-id"] == f"own-{session}"
+    assert data(source.wait_for(2)) == ["first", "second"]
+
+
+def test_a_browser_that_received_nothing_resumes_from_the_first_block(site, browser, relay, session):
+    source = browser.listen(f"/sse?session={session}").wait_open()
+    relay.cut()
+    seq = site.publish(text="missed", to=to(session))["seq"]
+    assert source.wait_for(1) == [{"type": "message", "data": "missed", "id": str(seq)}]
+    assert int(relay.wait_for_requests("/sse", 2)[1]["last-event-id"]) < seq
+
+
+def test_a_checkpoint_moves_the_cursor_and_dispatches_nothing(site, browser, relay, session):
+    source = browser.listen(f"/sse?session={session}").wait_open()
+    seq = site.publish(text="not for this one", to=OTHERS)["seq"]
+    wait_until(lambda: b"id: %d\n\n" % seq in relay.sent_down(), what="a checkpoint")
+    wait_until(lambda: b": keep-alive\n\n" in relay.sent_down().partition(b"id: %d\n\n" % seq)[2], what="the next heartbeat")
+    relay.cut()
+    assert relay.wait_for_requests("/sse", 2)[1]["last-event-id"] == str(seq)
+    source.wait_open(times=2)
+    assert source.events() == []
+
+
+def test_a_gap_is_told_to_the_page(site, browser, session):
+    source = browser.listen(f"/sse?session={session}&lastEventId=lost")
+    [gap, *_] = source.wait_for(1)
+    assert gap["type"] == "ssecast.gap"
+    assert gap["data"].startswith('{"last":"lost","oldest":')
+
+
+# Ends
+
+def test_a_shutdown_is_told_and_the_browser_stays_away(site, browser, relay, session):
+    source = browser.listen(f"/sse?session={session}").wait_open()
+    site.publish(text="last words", to=to(session))
+    assert site.commands.shutdown(sessions=[session], reason="logout", block=60)["closed"] == 1
+    last, end = source.wait_for(2)
+    assert last["data"] == "last words"
+    assert (end["type"], end["data"]) == ("ssecast.shutdown", '{"reason":"logout"}')
+    source.wait_closed()
+    assert len(requests(relay)) == 2 and b"HTTP/1.1 204 " in relay.sent_down()
+    assert requests(relay)[1]["last-event-id"] == last["id"]
+    assert len(source.events()) == 2
+
+
+def test_after_a_shutdown_without_a_block_the_browser_comes_back(site, browser, session):
+    source = browser.listen(f"/sse?session={session}").wait_open()
+    site.commands.shutdown(sessions=[session], block=0)
+    source.wait_open(times=2)
+    site.publish(text="here again", to=to(session))
+    assert [e["data"] for e in source.wait_for(2)] == ['{"reason":null}', "here again"]
+
+
+def test_a_page_that_is_left_is_not_online_any_more(site, browser, session):
+    browser.listen(f"/sse?session={session}").wait_open()
+    site.wait_connections(session, 1)
+    browser.goto("about:blank")
+    site.wait_connections(session, 0)
+
+
+def test_without_a_session_the_browser_gives_up(browser):
+    assert browser.listen("/sse").wait_closed().opens() == 0
+
+
+def test_streams_survive_the_restart_of_their_worker(site, browser, session):
+    source = browser.listen(f"/sse?session={session}").wait_open()
+    site.publish(data=1, to=to(session))
+    for worker in site.workers:
+        worker.restart()
+    site.publish(data=2, to=to(session))
+    assert data(source.wait_for(2)) == ["1", "2"]
+    assert source.wait_open(times=2).ready_state() == OPEN
+
+
+# Other origins
+
+def test_a_page_of_an_allowed_origin_reads_with_its_cookies(site, chromium, guest, session):
+    chromium.goto(guest.url)
+    chromium.run("document.cookie = `sid=${arguments[0]}; path=/`", session)
+    with_cookies = chromium.listen(site.url(), with_credentials=True).wait_open()
+    without = chromium.listen(site.url())
+    site.publish(text="for the cookie", to=to(session))
+    assert data(with_cookies.wait_for(1)) == ["for the cookie"]
+    assert without.wait_closed().opens() == 0
+
+
+def test_a_page_of_another_origin_reads_nothing(site, browser, session):
+    source = browser.listen(site.url(session)).wait_closed()
+    assert source.opens() == 0 and source.ready_state() == CLOSED
