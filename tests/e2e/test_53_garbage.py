@@ -9,6 +9,7 @@ import pytest
 import zmq
 from support import fcgi
 from support.fcgi import FastCgi
+from support.waiting import wait_until
 
 CHANCE = random.Random(53)
 ALL = fcgi.request("session=noise")
@@ -118,7 +119,6 @@ def test_the_request_s_number_comes_back(site, number):
 
 
 def test_a_flood_of_connections_leaves_no_descriptor_behind(site, session):
-    from support.waiting import wait_until
     still_works(site, session)
     before = site.worker.open_files()
     for _ in range(500):
