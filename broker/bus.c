@@ -29,12 +29,20 @@
 static const int socket_types[SOCKETS] = {ZMQ_ROUTER, ZMQ_ROUTER, ZMQ_XPUB};
 static const char *const option_names[SOCKETS] = {"commands", "sync", "feed"};
 
+/* An endpoint as it was bound: with the port, where a wildcard was asked for. */
+struct binding {
+    enum bus_socket socket;
+    char endpoint[512];
+};
+
 struct bus {
     void *zmq;
     void *sockets[SOCKETS];
     zmq_msg_t parts[SOCKETS][1 + BUS_FRAMES]; /* of the message received last: peer, frames */
     int *locks;
     size_t lock_count;
+    struct binding *bindings;
+    size_t binding_count;
     const struct bus_config *config; /* while opening */
 };
 
@@ -93,16 +101,18 @@ static int lock_endpoint(struct bus *b, const char *option, const char *endpoint
 static int bind_endpoint(struct bus *b, enum bus_socket which, const char *endpoint)
 {
     const char *option = option_names[which];
-    char actual[512] = "";
-    size_t len = sizeof actual;
+    struct binding *bound = &b->bindings[b->binding_count];
+    size_t len = sizeof bound->endpoint;
     if (lock_endpoint(b, option, endpoint) != 0)
         return -1;
     if (zmq_bind(b->sockets[which], endpoint) != 0) {
         log_error("--%s %s: cannot bind: %s", option, endpoint, zmq_strerror(errno));
         return -1;
     }
-    zmq_getsockopt(b->sockets[which], ZMQ_LAST_ENDPOINT, actual, &len);
-    log_info("%s at %s", option, actual);
+    bound->socket = which;
+    zmq_getsockopt(b->sockets[which], ZMQ_LAST_ENDPOINT, bound->endpoint, &len);
+    b->binding_count++;
+    log_info("%s at %s", option, bound->endpoint);
     return 0;
 }
 
@@ -123,7 +133,7 @@ static int open_socket(struct bus *b, enum bus_socket which)
 
 static int open_all(struct bus *b)
 {
-    if (!b->zmq || !b->locks) {
+    if (!b->zmq || !b->locks || !b->bindings) {
         log_error("out of memory");
         return -1;
     }
@@ -138,6 +148,7 @@ struct bus *bus_open(const struct bus_config *config)
         return NULL;
     b->zmq = zmq_ctx_new();
     b->locks = calloc(config->commands_count + 2, sizeof *b->locks);
+    b->bindings = calloc(config->commands_count + 2, sizeof *b->bindings);
     b->config = config;
     for (int s = 0; s < SOCKETS; s++)
         for (size_t i = 0; i <= BUS_FRAMES; i++)
@@ -151,18 +162,11 @@ struct bus *bus_open(const struct bus_config *config)
 
 /* --- closing --- */
 
-static void unbind_last(void *socket)
-{
-    char endpoint[512] = "";
-    size_t len = sizeof endpoint;
-    if (zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, endpoint, &len) == 0)
-        zmq_unbind(socket, endpoint);
-}
-
 void bus_unbind(struct bus *b)
 {
-    unbind_last(b->sockets[BUS_COMMANDS]);
-    unbind_last(b->sockets[BUS_SYNC]);
+    for (size_t i = 0; i < b->binding_count; i++)
+        if (b->bindings[i].socket != BUS_FEED)
+            zmq_unbind(b->sockets[b->bindings[i].socket], b->bindings[i].endpoint);
 }
 
 static void close_socket(struct bus *b, int which, int linger_ms)
@@ -186,6 +190,7 @@ void bus_close(struct bus **b, int linger_ms)
     for (size_t i = 0; i < (*b)->lock_count; i++)
         close((*b)->locks[i]);
     free((*b)->locks);
+    free((*b)->bindings);
     free(*b);
     *b = NULL;
 }
