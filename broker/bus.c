@@ -112,7 +112,6 @@ static int bind_endpoint(struct bus *b, enum bus_socket which, const char *endpo
     bound->socket = which;
     zmq_getsockopt(b->sockets[which], ZMQ_LAST_ENDPOINT, bound->endpoint, &len);
     b->binding_count++;
-    log_info("%s at %s", option, bound->endpoint);
     return 0;
 }
 
@@ -137,8 +136,11 @@ static int open_all(struct bus *b)
         log_error("out of memory");
         return -1;
     }
-    /* Commands come last: who can publish finds everything else in place. */
-    return open_socket(b, BUS_FEED) != 0 || open_socket(b, BUS_SYNC) != 0 || open_socket(b, BUS_COMMANDS) != 0 ? -1 : 0;
+    if (open_socket(b, BUS_COMMANDS) != 0 || open_socket(b, BUS_FEED) != 0 || open_socket(b, BUS_SYNC) != 0)
+        return -1;
+    for (size_t i = 0; i < b->binding_count; i++)
+        log_info("%s at %s", option_names[b->bindings[i].socket], b->bindings[i].endpoint);
+    return 0;
 }
 
 struct bus *bus_open(const struct bus_config *config)
