@@ -1,6 +1,7 @@
 /* Why options are moved to the front: `ssecast stats --timeout 1s` reads as well as `ssecast --timeout 1s stats`. */
 #include "cli.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -124,10 +125,15 @@ static void options_first(int argc, char **argv)
     }
 }
 
-static int usage(const char *format, const char *what)
+static int usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static int usage(const char *format, ...)
 {
-    fprintf(stderr, PROGRAM ": ");
-    fprintf(stderr, format, what);
+    va_list args;
+    fputs(PROGRAM ": ", stderr);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
     fputc('\n', stderr);
     return STATUS_USAGE;
 }
@@ -170,7 +176,7 @@ static int run_with(struct call *call, int argc, void *values)
     char problem[256] = "out of memory";
     int count = flags_parse(&call->verb->flags, argc, call->args, values, problem, sizeof problem);
     if (count < 0)
-        return complain(call, STATUS_USAGE, "%s; " PROGRAM " %s --help lists them", problem, call->verb->name);
+        return complain(call, STATUS_USAGE, "%s (see " PROGRAM " %s --help)", problem, call->verb->name);
     call->count = count;
     int status = check_arguments(call);
     return status == STATUS_OK ? call->verb->run(call) : status;
@@ -196,7 +202,7 @@ static int run_verb(const struct verb *verb, const struct settings *settings, in
 static int dispatch(const struct settings *settings, int argc, char **argv)
 {
     if (argc == 0)
-        return usage("%s", "what is to be done? " PROGRAM " --help lists the commands");
+        return usage("what is to be done? " PROGRAM " --help lists the commands");
     const struct verb *verb = find_verb(argv[0]);
     if (!verb)
         return usage("there is no command '%s'; " PROGRAM " --help lists them", argv[0]);
