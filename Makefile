@@ -45,7 +45,7 @@ $(BUILD)/%.a:
 	$(AR) rcs $@ $^
 
 WORKER_LIBS := -lfcgi -lzmq -linih
-BROKER_LIBS := -lzmq -ljansson -linih
+BROKER_LIBS := -lzmq -ljansson -llmdb -linih
 CLIENT_LIBS := -lzmq -ljansson -lcurl -linih
 
 $(BUILD)/ssecast-broker: $(BUILD)/obj/broker/main.o $(BUILD)/libbroker.a $(BUILD)/libcommon.a

@@ -1,0 +1,430 @@
+/* The store in a directory, on LMDB (data.mdb and lock.mdb are its own files; ssecast.lock says which process has it).
+ *
+ * Format 1, three tables. `events`: seq -> entry (event.h). `runs`: position -> nothing, where a run of the broker began. `meta`:
+ * "format" -> u32, "trimmed" -> u64 position up to which events are gone. Keys are native 64-bit integers, values little-endian.
+ *
+ * Pages that trimming freed are used again by LMDB, so the file grows to the most that was ever retained and stays there. */
+#include "store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <lmdb.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bytes.h"
+
+#define FORMAT 1u
+#define MAP_FIRST (64u << 20)  /* bytes of address space to begin with; doubled when it is full */
+#define TRIM_MAX 10000u        /* events forgotten in one transaction */
+
+struct store {
+    char *dir;
+    int lock; /* ssecast.lock */
+    MDB_env *env; /* NULL after a failure that LMDB does not survive: opened again before the next use */
+    MDB_dbi events, runs, meta;
+    uint64_t trimmed;
+};
+
+static int explain(char why[STORE_WHY_MAX], int result, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+static int explain(char why[STORE_WHY_MAX], int result, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(why, STORE_WHY_MAX, format, args);
+    va_end(args);
+    return result;
+}
+
+/* LMDB's codes are errno values or negative codes of its own. */
+static int as_errno(int rc)
+{
+    return rc > 0 ? -rc : rc == 0 ? 0 : -EIO;
+}
+
+const char *store_check(const char *where)
+{
+    bool path = strchr(where, '/') && !strstr(where, "://");
+    return path || strcmp(where, "memory") == 0 ? NULL : "memory, or the path of a directory (with a / in it)";
+}
+
+/* --- opening --- */
+
+static int file_path(const struct store *s, const char *name, char **path)
+{
+    return asprintf(path, "%s/%s", s->dir, name) < 0 ? -ENOMEM : 0;
+}
+
+static int take_lock(struct store *s, char why[STORE_WHY_MAX])
+{
+    char *path;
+    if (file_path(s, "ssecast.lock", &path) != 0)
+        return explain(why, -ENOMEM, "out of memory");
+    s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int err = s->lock < 0 || flock(s->lock, LOCK_EX | LOCK_NB) != 0 ? -errno : 0;
+    if (err == -EWOULDBLOCK)
+        explain(why, err = -EBUSY, "%s is in use by another process", s->dir);
+    else if (err)
+        explain(why, err, "%s: %s", path, strerror(-err));
+    free(path);
+    return err;
+}
+
+/* Bytes of data.mdb; -1 when there is none. */
+static int64_t data_size(const struct store *s)
+{
+    char *path;
+    struct stat st;
+    if (file_path(s, "data.mdb", &path) != 0)
+        return -1;
+    int found = stat(path, &st);
+    free(path);
+    return found == 0 ? st.st_size : -1;
+}
+
+static size_t map_size(const struct store *s)
+{
+    int64_t size = data_size(s);
+    return size < MAP_FIRST / 2 ? MAP_FIRST : (size_t)size * 2;
+}
+
+/* Nothing was ever committed: the files are new, or their making was interrupted. */
+static bool is_fresh(const struct store *s)
+{
+    MDB_envinfo info;
+    return mdb_env_info(s->env, &info) == 0 && info.me_last_txnid == 0;
+}
+
+static int open_tables(struct store *s)
+{
+    MDB_txn *txn;
+    char format[4];
+    bool fresh = is_fresh(s);
+    unsigned create = fresh ? MDB_CREATE : 0;
+    int rc = mdb_txn_begin(s->env, NULL, 0, &txn);
+    if (rc)
+        return rc;
+    rc = mdb_dbi_open(txn, "events", MDB_INTEGERKEY | create, &s->events);
+    if (!rc)
+        rc = mdb_dbi_open(txn, "runs", MDB_INTEGERKEY | create, &s->runs);
+    if (!rc)
+        rc = mdb_dbi_open(txn, "meta", create, &s->meta);
+    if (!rc && fresh) {
+        put_u32(format, FORMAT);
+        rc = mdb_put(txn, s->meta, &(MDB_val){6, "format"}, &(MDB_val){sizeof format, format}, 0);
+    }
+    if (rc) {
+        mdb_txn_abort(txn);
+        return rc;
+    }
+    return mdb_txn_commit(txn);
+}
+
+static void close_env(struct store *s)
+{
+    if (s->env)
+        mdb_env_close(s->env);
+    s->env = NULL;
+}
+
+/* A cut file would be read beyond its end, which is a crash and not an error. */
+static bool is_cut(const struct store *s)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+    if (mdb_env_info(s->env, &info) != 0 || mdb_env_stat(s->env, &stat) != 0)
+        return true;
+    return data_size(s) < (int64_t)((info.me_last_pgno + 1) * stat.ms_psize);
+}
+
+static int open_env(struct store *s, char why[STORE_WHY_MAX])
+{
+    int rc = mdb_env_create(&s->env);
+    if (!rc)
+        rc = mdb_env_set_maxdbs(s->env, 3);
+    if (!rc)
+        rc = mdb_env_set_mapsize(s->env, map_size(s));
+    if (!rc)
+        rc = mdb_env_open(s->env, s->dir, MDB_NOTLS, 0600);
+    if (!rc && is_cut(s))
+        rc = MDB_CORRUPTED;
+    if (!rc)
+        rc = open_tables(s);
+    if (!rc)
+        return 0;
+    close_env(s);
+    if (rc > 0)
+        return explain(why, -rc, "%s: %s", s->dir, mdb_strerror(rc));
+    return explain(why, -EBADMSG, "%s is damaged or no store of ours (%s); it was left as it is", s->dir, mdb_strerror(rc));
+}
+
+static int check_format(struct store *s, char why[STORE_WHY_MAX])
+{
+    MDB_txn *txn;
+    MDB_val value;
+    int rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
+    if (rc)
+        return explain(why, as_errno(rc), "%s: %s", s->dir, mdb_strerror(rc));
+    rc = mdb_get(txn, s->meta, &(MDB_val){6, "format"}, &value);
+    uint32_t format = !rc && value.mv_size == 4 ? get_u32(value.mv_data) : 0;
+    rc = mdb_get(txn, s->meta, &(MDB_val){7, "trimmed"}, &value);
+    s->trimmed = !rc && value.mv_size == 8 ? get_u64(value.mv_data) : 0;
+    mdb_txn_abort(txn);
+    return format == FORMAT ? 0
+                            : explain(why, -EBADMSG, "%s has format %" PRIu32 ", this program knows format %u; it was left as it is",
+                                      s->dir, format, FORMAT);
+}
+
+static int make_dir(struct store *s, char why[STORE_WHY_MAX])
+{
+    struct stat st;
+    if (mkdir(s->dir, 0700) != 0 && errno != EEXIST)
+        return explain(why, -errno, "cannot make %s: %s", s->dir, strerror(errno));
+    if (stat(s->dir, &st) != 0 || !S_ISDIR(st.st_mode))
+        return explain(why, -ENOTDIR, "%s is not a directory", s->dir);
+    return 0;
+}
+
+static int open_dir(struct store *s, char why[STORE_WHY_MAX])
+{
+    int err = make_dir(s, why);
+    if (!err)
+        err = take_lock(s, why);
+    if (err)
+        return err;
+    if (data_size(s) == 0)
+        return explain(why, -EBADMSG, "%s/data.mdb is empty: damaged; it was left as it is", s->dir);
+    err = open_env(s, why);
+    return err ? err : check_format(s, why);
+}
+
+int store_open(const char *where, struct store **out, char why[STORE_WHY_MAX])
+{
+    *out = NULL;
+    why[0] = '\0';
+    if (strcmp(where, "memory") == 0)
+        return 0;
+    struct store *s = calloc(1, sizeof *s);
+    if (s)
+        *s = (struct store){.lock = -1, .dir = strdup(where)};
+    int err = s && s->dir ? open_dir(s, why) : explain(why, -ENOMEM, "out of memory");
+    if (err)
+        store_free(&s);
+    *out = s;
+    return err;
+}
+
+void store_free(struct store **s)
+{
+    if (!*s)
+        return;
+    close_env(*s);
+    if ((*s)->lock >= 0)
+        close((*s)->lock);
+    free((*s)->dir);
+    free(*s);
+    *s = NULL;
+}
+
+/* --- loading --- */
+
+/* Two cursors that are walked together, in the order of their keys; the key is 0 when there is nothing more. */
+struct walk {
+    MDB_cursor *cursor;
+    uint64_t key;
+    MDB_val value;
+};
+
+static int step(struct walk *w, MDB_cursor_op op)
+{
+    MDB_val key;
+    int rc = mdb_cursor_get(w->cursor, &key, &w->value, op);
+    w->key = 0;
+    if (rc)
+        return rc == MDB_NOTFOUND ? 0 : rc;
+    if (key.mv_size != sizeof w->key)
+        return MDB_CORRUPTED;
+    memcpy(&w->key, key.mv_data, sizeof w->key);
+    return 0;
+}
+
+static int load_event(const struct walk *w, const struct store_loader *loader)
+{
+    size_t used;
+    struct event *e = event_parse((struct slice){w->value.mv_data, w->value.mv_size}, &used);
+    if (!e || used != w->value.mv_size || e->seq != w->key) {
+        event_unref(&e);
+        return MDB_CORRUPTED;
+    }
+    bool go_on = loader->event(loader->context, e);
+    event_unref(&e);
+    return go_on ? 0 : ECANCELED;
+}
+
+static int load_all(struct walk *events, struct walk *runs, const struct store_loader *loader)
+{
+    int rc = step(events, MDB_FIRST);
+    if (!rc)
+        rc = step(runs, MDB_FIRST);
+    while (!rc && (events->key || runs->key)) {
+        bool run_first = runs->key && (!events->key || runs->key < events->key);
+        if (run_first) {
+            rc = loader->run(loader->context, runs->key) ? step(runs, MDB_NEXT) : ECANCELED;
+        } else {
+            rc = load_event(events, loader);
+            if (!rc)
+                rc = step(events, MDB_NEXT);
+        }
+    }
+    return rc;
+}
+
+int store_load(struct store *s, const struct store_loader *loader, uint64_t *trimmed, char why[STORE_WHY_MAX])
+{
+    struct walk events = {0}, runs = {0};
+    MDB_txn *txn;
+    *trimmed = 0;
+    if (!s)
+        return 0;
+    *trimmed = s->trimmed;
+    int rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
+    if (rc)
+        return explain(why, as_errno(rc), "%s: %s", s->dir, mdb_strerror(rc));
+    rc = mdb_cursor_open(txn, s->events, &events.cursor);
+    if (!rc)
+        rc = mdb_cursor_open(txn, s->runs, &runs.cursor);
+    if (!rc)
+        rc = load_all(&events, &runs, loader);
+    mdb_cursor_close(events.cursor);
+    mdb_cursor_close(runs.cursor);
+    mdb_txn_abort(txn);
+    if (rc >= 0)
+        return rc ? explain(why, -rc, "%s: %s", s->dir, mdb_strerror(rc)) : 0;
+    return explain(why, -EBADMSG, "%s: the event after %" PRIu64 " is damaged; it was left as it is", s->dir, events.key);
+}
+
+/* --- writing --- */
+
+static int put_number(MDB_txn *txn, MDB_dbi table, uint64_t key, struct slice value, unsigned flags)
+{
+    return mdb_put(txn, table, &(MDB_val){sizeof key, &key}, &(MDB_val){value.len, (void *)value.data}, flags);
+}
+
+/* Delete up to max of a table's first keys that are at or before position. *last is the last one deleted, if any. */
+static int delete_until(MDB_txn *txn, MDB_dbi table, uint64_t position, size_t max, uint64_t *last)
+{
+    struct walk w = {0};
+    int rc = mdb_cursor_open(txn, table, &w.cursor);
+    if (rc)
+        return rc;
+    rc = step(&w, MDB_FIRST);
+    while (!rc && w.key && w.key <= position && max-- > 0) {
+        *last = w.key;
+        rc = mdb_cursor_del(w.cursor, 0);
+        if (!rc)
+            rc = step(&w, MDB_NEXT);
+    }
+    mdb_cursor_close(w.cursor);
+    return rc;
+}
+
+static int trim(struct store *s, MDB_txn *txn, uint64_t position, uint64_t *trimmed)
+{
+    char value[8];
+    uint64_t run = 0;
+    int rc = delete_until(txn, s->events, position, TRIM_MAX, trimmed);
+    if (!rc)
+        rc = delete_until(txn, s->runs, *trimmed, TRIM_MAX, &run);
+    put_u64(value, *trimmed);
+    return rc ? rc : mdb_put(txn, s->meta, &(MDB_val){7, "trimmed"}, &(MDB_val){sizeof value, value}, 0);
+}
+
+/* What one transaction does. */
+struct change {
+    struct event *const *events;
+    size_t count;
+    uint64_t run;  /* 0: none */
+    uint64_t trim; /* 0: nothing */
+};
+
+static int put_events(struct store *s, MDB_txn *txn, const struct change *c)
+{
+    int rc = 0;
+    for (size_t i = 0; !rc && i < c->count; i++)
+        rc = put_number(txn, s->events, c->events[i]->seq, c->events[i]->entry, MDB_APPEND);
+    return rc;
+}
+
+static int change(struct store *s, const struct change *c)
+{
+    MDB_txn *txn;
+    uint64_t trimmed = s->trimmed;
+    int rc = mdb_txn_begin(s->env, NULL, 0, &txn);
+    if (rc)
+        return rc;
+    rc = put_events(s, txn, c);
+    if (!rc && c->run)
+        rc = put_number(txn, s->runs, c->run, (struct slice){"", 0}, 0);
+    if (!rc && c->trim > trimmed)
+        rc = trim(s, txn, c->trim, &trimmed);
+    if (rc) {
+        mdb_txn_abort(txn);
+        return rc;
+    }
+    rc = mdb_txn_commit(txn);
+    if (!rc)
+        s->trimmed = trimmed;
+    return rc;
+}
+
+static int grow(struct store *s)
+{
+    MDB_envinfo info;
+    int rc = mdb_env_info(s->env, &info);
+    return rc ? rc : mdb_env_set_mapsize(s->env, info.me_mapsize * 2);
+}
+
+/* Make the change, with more address space when that is what it takes; a failure that LMDB does not survive is followed by opening the
+ * files again, now or at the next call. */
+static int make_change(struct store *s, const struct change *c)
+{
+    char why[STORE_WHY_MAX];
+    int rc = 0;
+    if (!s->env && open_env(s, why) != 0)
+        return -EIO;
+    while ((rc = change(s, c)) == MDB_MAP_FULL)
+        if ((rc = grow(s)))
+            break;
+    if (rc < 0)
+        close_env(s);
+    return as_errno(rc);
+}
+
+int store_begin_run(struct store *s, uint64_t position)
+{
+    return s ? make_change(s, &(struct change){.run = position}) : 0;
+}
+
+int store_append(struct store *s, struct event *const *events, size_t count, uint64_t trim_position)
+{
+    if (!s || (!count && trim_position <= s->trimmed))
+        return 0;
+    return make_change(s, &(struct change){.events = events, .count = count, .trim = trim_position});
+}
+
+/* --- size --- */
+
+struct store_size store_size(const struct store *s)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+    if (!s || !s->env || mdb_env_info(s->env, &info) != 0 || mdb_env_stat(s->env, &stat) != 0)
+        return (struct store_size){0};
+    return (struct store_size){(uint64_t)data_size(s), (info.me_last_pgno + 1) * stat.ms_psize};
+}

@@ -1,0 +1,350 @@
+/* The store on a directory: what was appended is there after opening again, and nothing damaged is taken for whole. */
+#include "broker/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "support.h"
+
+static char dir[64], path[128];
+static char why[STORE_WHY_MAX];
+
+static void make_place(void)
+{
+    strcpy(dir, "/tmp/ssecast-store-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/data.mdb", dir);
+}
+
+static void remove_place(void)
+{
+    static const char *const names[] = {"data.mdb", "lock.mdb", "ssecast.lock"};
+    char name[128];
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(name, sizeof name, "%s/%s", dir, names[i]);
+        unlink(name);
+    }
+    rmdir(dir);
+}
+
+static struct store *open_store(void)
+{
+    struct store *s;
+    ck_assert_msg(store_open(dir, &s, why) == 0, "%s", why);
+    return s;
+}
+
+static int refused(void)
+{
+    struct store *s;
+    int err = store_open(dir, &s, why);
+    ck_assert_ptr_null(s);
+    return err;
+}
+
+static void append(struct store *s, uint64_t first, size_t count, uint64_t trim, struct slice data)
+{
+    struct event **events = calloc(count ? count : 1, sizeof *events);
+    for (size_t i = 0; i < count; i++) {
+        events[i] = event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = first + i, .event = S("m"), .data = data});
+        ck_assert_ptr_nonnull(events[i]);
+    }
+    ck_assert_int_eq(store_append(s, events, count, trim), 0);
+    for (size_t i = 0; i < count; i++)
+        event_unref(&events[i]);
+    free(events);
+}
+
+/* What a load gave, as text: "5 6 r10 11". */
+struct loaded {
+    char text[512];
+    size_t count;
+    uint64_t bytes, last;
+};
+
+static void note(struct loaded *l, const char *mark, uint64_t number)
+{
+    size_t len = strlen(l->text);
+    if (len < 400)
+        snprintf(l->text + len, sizeof l->text - len, "%s%s%" PRIu64, len ? " " : "", mark, number);
+}
+
+static bool take_event(void *context, struct event *e)
+{
+    struct loaded *l = context;
+    note(l, "", e->seq);
+    l->count++;
+    l->bytes += e->entry.len;
+    l->last = e->seq;
+    return true;
+}
+
+static bool take_run(void *context, uint64_t position)
+{
+    note(context, "r", position);
+    return true;
+}
+
+static struct loaded load(struct store *s, uint64_t *trimmed)
+{
+    struct loaded l = {0};
+    struct store_loader loader = {take_event, take_run, &l};
+    ck_assert_msg(store_load(s, &loader, trimmed, why) == 0, "%s", why);
+    return l;
+}
+
+static void assert_holds(const char *text, uint64_t trimmed)
+{
+    struct store *s = open_store();
+    uint64_t is;
+    struct loaded l = load(s, &is);
+    ck_assert_str_eq(l.text, text);
+    ck_assert_uint_eq(is, trimmed);
+    store_free(&s);
+}
+
+START_TEST(memory_keeps_nothing_and_succeeds)
+{
+    struct store *s;
+    uint64_t trimmed;
+    ck_assert_int_eq(store_open("memory", &s, why), 0);
+    ck_assert_ptr_null(s);
+    append(s, 1, 3, 0, S("x"));
+    ck_assert_uint_eq(load(s, &trimmed).count, 0);
+    store_free(&s);
+}
+END_TEST
+
+START_TEST(what_was_appended_is_there_again)
+{
+    struct store *s = open_store();
+    ck_assert_int_eq(store_begin_run(s, 4), 0);
+    append(s, 5, 2, 0, S("x"));
+    ck_assert_int_eq(store_begin_run(s, 10), 0);
+    ck_assert_int_eq(store_begin_run(s, 20), 0);
+    append(s, 21, 1, 0, S("x"));
+    store_free(&s);
+    assert_holds("r4 5 6 r10 r20 21", 0);
+}
+END_TEST
+
+START_TEST(trimming_forgets_events_and_runs)
+{
+    struct store *s = open_store();
+    store_begin_run(s, 4);
+    append(s, 5, 4, 0, S("x"));
+    append(s, 9, 1, 6, S("x"));
+    store_free(&s);
+    assert_holds("7 8 9", 6);
+}
+END_TEST
+
+START_TEST(everything_can_be_trimmed)
+{
+    struct store *s = open_store();
+    append(s, 5, 3, 0, S("x"));
+    append(s, 0, 0, 7, S("x"));
+    store_free(&s);
+    assert_holds("", 7);
+}
+END_TEST
+
+START_TEST(much_is_trimmed_in_steps)
+{
+    struct store *s = open_store();
+    uint64_t trimmed;
+    append(s, 1, 25000, 0, S("x"));
+    for (int i = 0; i < 3; i++)
+        append(s, 0, 0, 24999, S("x"));
+    struct loaded l = load(s, &trimmed);
+    ck_assert_uint_eq(l.count, 1);
+    ck_assert_uint_eq(trimmed, 24999);
+    store_free(&s);
+}
+END_TEST
+
+START_TEST(the_space_of_what_was_trimmed_is_used_again)
+{
+    static char data[1000];
+    memset(data, 'x', sizeof data);
+    struct store *s = open_store();
+    uint64_t seq = 1;
+    for (int round = 0; round < 100; round++, seq += 1000)
+        append(s, seq, 1000, seq > 5000 ? seq - 5000 : 0, (struct slice){data, sizeof data});
+    ck_assert_uint_lt(store_size(s).file, 30u << 20); /* 100 MB went through it, 5 to 6 MB are retained */
+    store_free(&s);
+}
+END_TEST
+
+START_TEST(it_grows_beyond_its_first_map)
+{
+    static char data[1u << 20];
+    memset(data, 'x', sizeof data);
+    struct store *s = open_store();
+    uint64_t trimmed;
+    for (uint64_t seq = 1; seq <= 90; seq += 10)
+        append(s, seq, 10, 0, (struct slice){data, sizeof data});
+    store_free(&s);
+    s = open_store();
+    struct loaded l = load(s, &trimmed);
+    ck_assert_uint_eq(l.count, 90);
+    ck_assert_uint_gt(l.bytes, 90u << 20);
+    store_free(&s);
+}
+END_TEST
+
+START_TEST(appending_out_of_order_changes_nothing)
+{
+    struct store *s = open_store();
+    append(s, 5, 2, 0, S("x"));
+    struct event *events[2];
+    for (size_t i = 0; i < 2; i++)
+        events[i] = event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = 7 - 4 * i, .data = S("x")}); /* 7, 3 */
+    ck_assert_int_ne(store_append(s, events, 2, 0), 0);
+    for (size_t i = 0; i < 2; i++)
+        event_unref(&events[i]);
+    append(s, 7, 1, 0, S("x")); /* and it goes on */
+    store_free(&s);
+    assert_holds("5 6 7", 0);
+}
+END_TEST
+
+START_TEST(a_second_user_is_refused)
+{
+    struct store *s = open_store();
+    ck_assert_int_eq(refused(), -EBUSY);
+    ck_assert_ptr_nonnull(strstr(why, "in use"));
+    ck_assert_ptr_nonnull(strstr(why, dir));
+    store_free(&s);
+    s = open_store();
+    store_free(&s);
+}
+END_TEST
+
+/* Damage: */
+
+static off_t size_of_data(void)
+{
+    struct stat st;
+    ck_assert_int_eq(stat(path, &st), 0);
+    return st.st_size;
+}
+
+static void fill_and_close(void)
+{
+    struct store *s = open_store();
+    append(s, 5, 2000, 0, S("some text that takes its place"));
+    store_free(&s);
+}
+
+static void overwrite(off_t at, size_t len, char with)
+{
+    int fd = open(path, O_WRONLY);
+    for (size_t i = 0; i < len; i++)
+        ck_assert_int_eq(pwrite(fd, &with, 1, at + (off_t)i), 1);
+    close(fd);
+}
+
+START_TEST(an_emptied_file_is_refused)
+{
+    fill_and_close();
+    ck_assert_int_eq(truncate(path, 0), 0);
+    ck_assert_int_eq(refused(), -EBADMSG);
+    ck_assert_int_eq(size_of_data(), 0);
+}
+END_TEST
+
+START_TEST(a_cut_file_is_refused)
+{
+    fill_and_close();
+    off_t half = size_of_data() / 2;
+    ck_assert_int_eq(truncate(path, half), 0);
+    ck_assert_int_eq(refused(), -EBADMSG);
+    ck_assert_int_eq(size_of_data(), half);
+    ck_assert_ptr_nonnull(strstr(why, "left as it is"));
+}
+END_TEST
+
+START_TEST(a_file_of_something_else_is_refused)
+{
+    fill_and_close();
+    overwrite(0, 8192, 'x');
+    ck_assert_int_eq(refused(), -EBADMSG);
+}
+END_TEST
+
+/* Find text in the file. */
+static off_t find(const char *text)
+{
+    size_t size = (size_t)size_of_data();
+    char *bytes = malloc(size);
+    int fd = open(path, O_RDONLY);
+    ck_assert_int_eq(pread(fd, bytes, size, 0), (ssize_t)size);
+    close(fd);
+    const char *at = memmem(bytes, size, text, strlen(text));
+    ck_assert_ptr_nonnull(at);
+    off_t offset = at - bytes;
+    free(bytes);
+    return offset;
+}
+
+START_TEST(a_damaged_event_is_refused)
+{
+    fill_and_close();
+    overwrite(find("event: m") - 40, 8, '\xff'); /* in the entry's head */
+    struct store *s = open_store();
+    struct loaded l = {0};
+    struct store_loader loader = {take_event, take_run, &l};
+    uint64_t trimmed;
+    ck_assert_int_eq(store_load(s, &loader, &trimmed, why), -EBADMSG);
+    ck_assert_ptr_nonnull(strstr(why, "damaged"));
+    store_free(&s);
+}
+END_TEST
+
+START_TEST(another_format_is_refused)
+{
+    fill_and_close();
+    overwrite(find("format") + 6, 1, 9);
+    ck_assert_int_eq(refused(), -EBADMSG);
+    ck_assert_ptr_nonnull(strstr(why, "format 9"));
+}
+END_TEST
+
+START_TEST(a_place_that_cannot_be_is_refused)
+{
+    struct store *s;
+    ck_assert_int_eq(store_open("/proc/no/such", &s, why), -ENOENT);
+    ck_assert_int_eq(store_open("/dev/null", &s, why), -ENOTDIR);
+    ck_assert_ptr_nonnull(store_check("nats://x"));
+    ck_assert_ptr_nonnull(store_check("memry"));
+    ck_assert_ptr_null(store_check("/var/lib/ssecast"));
+    ck_assert_ptr_null(store_check("memory"));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("store");
+    TCase *tests = one_case(suite, "store");
+    tcase_add_checked_fixture(tests, make_place, remove_place);
+    tcase_add_test(tests, memory_keeps_nothing_and_succeeds);
+    tcase_add_test(tests, what_was_appended_is_there_again);
+    tcase_add_test(tests, trimming_forgets_events_and_runs);
+    tcase_add_test(tests, everything_can_be_trimmed);
+    tcase_add_test(tests, much_is_trimmed_in_steps);
+    tcase_add_test(tests, the_space_of_what_was_trimmed_is_used_again);
+    tcase_add_test(tests, it_grows_beyond_its_first_map);
+    tcase_add_test(tests, appending_out_of_order_changes_nothing);
+    tcase_add_test(tests, a_second_user_is_refused);
+    tcase_add_test(tests, an_emptied_file_is_refused);
+    tcase_add_test(tests, a_cut_file_is_refused);
+    tcase_add_test(tests, a_file_of_something_else_is_refused);
+    tcase_add_test(tests, a_damaged_event_is_refused);
+    tcase_add_test(tests, another_format_is_refused);
+    tcase_add_test(tests, a_place_that_cannot_be_is_refused);
+    return run_suite(suite);
+}
