@@ -1,0 +1,561 @@
+#include "wire.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "bytes.h"
+#include "support.h"
+
+#define HEADER_LEN 8 /* before the fields */
+
+static struct slice message_of(const struct wire_buf *b)
+{
+    ck_assert(!b->failed);
+    return (struct slice){b->data, b->len};
+}
+
+/* --- one message of each type, with what it should say --- */
+
+static struct slice some_channels[] = {S_INIT("room:1"), S_INIT("room:2"), S_INIT("")};
+
+static struct event *some_event(uint64_t seq)
+{
+    struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = seq, .data = S("x")};
+    return event_new(&spec);
+}
+
+static void add_entries(struct wire_buf *b)
+{
+    for (uint64_t seq = 8; seq <= 9; seq++) {
+        struct event *e = some_event(seq);
+        wire_add_entry(b, e);
+        event_unref(&e);
+    }
+}
+
+static void put_batch(struct wire_buf *b)
+{
+    wire_put_batch(b, 11, 7);
+    add_entries(b);
+}
+
+static void put_head(struct wire_buf *b)
+{
+    wire_put_head(b, &(struct wire_head){11, 12, 3});
+}
+
+static void put_hello(struct wire_buf *b)
+{
+    wire_put_hello(b, &(struct wire_hello){S("worker-1"), 12});
+}
+
+static void put_welcome(struct wire_buf *b)
+{
+    wire_put_welcome(b, &(struct wire_welcome){.run = 11, .head = 12, .complete = 3, .oldest = 4});
+    wire_add_block(b, S("a"), 1700000000123);
+    wire_add_block(b, S("b"), -1);
+}
+
+static void put_replay(struct wire_buf *b)
+{
+    wire_put_replay(b, &(struct wire_replay){.request = 5,
+                                             .after = 6,
+                                             .id = S("order-17"),
+                                             .everything = true,
+                                             .who = {S("a"), S("c"), {some_channels, 3}},
+                                             .max_bytes = 65536});
+}
+
+static void put_page(struct wire_buf *b)
+{
+    wire_put_page(b, &(struct wire_page){
+                         .request = 5, .run = 11, .from = 7, .upto = 9, .head = 12, .oldest = 4, .gap = true});
+    add_entries(b);
+}
+
+static struct wire_presence_item opened_item(void)
+{
+    return (struct wire_presence_item){.opened = true,
+                                       .connection = S("c1"),
+                                       .session = S("a"),
+                                       .since_ms = 1700000000123,
+                                       .channels = {some_channels, 2}};
+}
+
+static struct wire_presence some_presence(void)
+{
+    struct wire_presence m = {.n = 3, .full = true};
+    for (uint64_t i = 0; i < WORKER_COUNTERS; i++)
+        m.counters[i] = 100 + i;
+    return m;
+}
+
+static void put_presence(struct wire_buf *b)
+{
+    struct wire_presence m = some_presence();
+    struct wire_presence_item item = opened_item();
+    wire_put_presence(b, &m);
+    wire_add_presence(b, &item);
+    wire_add_presence(b, &(struct wire_presence_item){.connection = S("c2"), .cause = END_SLOW});
+}
+
+static void put_resync(struct wire_buf *b)
+{
+    wire_put_resync(b);
+}
+
+/* --- decoders behind one face --- */
+
+static int get_batch(struct slice message)
+{
+    struct wire_batch m;
+    return wire_get_batch(message, &m);
+}
+
+static int get_head(struct slice message)
+{
+    struct wire_head m;
+    return wire_get_head(message, &m);
+}
+
+static int get_hello(struct slice message)
+{
+    struct wire_hello m;
+    return wire_get_hello(message, &m);
+}
+
+static int get_welcome(struct slice message)
+{
+    struct wire_welcome m;
+    struct slice session;
+    int64_t until;
+    int err = wire_get_welcome(message, &m);
+    while (!err && wire_next_block(&m.blocks, &session, &until))
+        ;
+    return err;
+}
+
+static int get_replay(struct slice message)
+{
+    struct wire_replay m;
+    struct slice name;
+    int err = wire_get_replay(message, &m);
+    while (!err && wire_next_name(&m.channels, &name))
+        ;
+    return err;
+}
+
+static int get_page(struct slice message)
+{
+    struct wire_page m;
+    return wire_get_page(message, &m);
+}
+
+static int get_presence(struct slice message)
+{
+    struct wire_presence m;
+    struct wire_presence_item item;
+    struct slice name;
+    int err = wire_get_presence(message, &m);
+    while (!err && wire_next_presence(&m.items, &item))
+        while (item.opened && wire_next_name(&item.raw_channels, &name))
+            ;
+    return err;
+}
+
+static const struct {
+    enum wire_type type;
+    void (*put)(struct wire_buf *b);
+    int (*get)(struct slice message);
+    /* Cut here (behind the header) it is still whole: entries and items are just fewer. */
+    size_t whole[3];
+} messages[] = {
+    {WIRE_BATCH, put_batch, get_batch, {0}},
+    {WIRE_HEAD, put_head, get_head, {0}},
+    {WIRE_HELLO, put_hello, get_hello, {0}},
+    {WIRE_WELCOME, put_welcome, get_welcome, {32, 43}},
+    {WIRE_REPLAY, put_replay, get_replay, {0}},
+    {WIRE_PAGE, put_page, get_page, {0}},
+    {WIRE_PRESENCE, put_presence, get_presence, {11 + 8 * WORKER_COUNTERS, 11 + 8 * WORKER_COUNTERS + 34}},
+};
+#define MESSAGES ((int)(sizeof messages / sizeof messages[0]))
+
+/* The rest of these messages is a run of entries that event_parse() judges. */
+static size_t fields_before_entries(enum wire_type type)
+{
+    return type == WIRE_BATCH ? 16 : type == WIRE_PAGE ? 49 : 0;
+}
+
+static int get_copy(int i, const char *bytes, size_t len)
+{
+    char *copy = malloc(len + !len); /* of its own size, so that a sanitizer sees a read past its end */
+    if (len)
+        memcpy(copy, bytes, len);
+    int err = messages[i].get((struct slice){copy, len});
+    free(copy);
+    return err;
+}
+
+static bool may_be_whole(int i, size_t len)
+{
+    size_t entries = fields_before_entries(messages[i].type);
+    for (int j = 0; j < 3; j++)
+        if (messages[i].whole[j] && len == HEADER_LEN + messages[i].whole[j])
+            return true;
+    return entries && len >= HEADER_LEN + entries;
+}
+
+START_TEST(a_truncated_message_is_refused)
+{
+    struct wire_buf b = {0};
+    messages[_i].put(&b);
+    for (size_t len = 0; len < b.len; len++)
+        ck_assert_msg(get_copy(_i, b.data, len) == (may_be_whole(_i, len) ? 0 : -EPROTO), "type %d cut at %zu",
+                      (int)messages[_i].type, len);
+    ck_assert_int_eq(get_copy(_i, b.data, b.len), 0);
+    wire_buf_release(&b);
+}
+END_TEST
+
+START_TEST(a_longer_message_is_refused)
+{
+    struct wire_buf b = {0};
+    messages[_i].put(&b);
+    char *longer = calloc(1, b.len + 1);
+    memcpy(longer, b.data, b.len);
+    ck_assert_int_eq(get_copy(_i, longer, b.len + 1), fields_before_entries(messages[_i].type) ? 0 : -EPROTO);
+    free(longer);
+    wire_buf_release(&b);
+}
+END_TEST
+
+START_TEST(a_decoder_takes_its_own_type_only)
+{
+    struct wire_buf b = {0};
+    messages[_i].put(&b);
+    ck_assert_int_eq(wire_type(message_of(&b)), (int)messages[_i].type);
+    for (int i = 0; i < MESSAGES; i++)
+        ck_assert_int_eq(messages[i].get(message_of(&b)), i == _i ? 0 : -EPROTO);
+    wire_buf_release(&b);
+}
+END_TEST
+
+START_TEST(another_version_or_type_is_no_message)
+{
+    struct wire_buf b = {0};
+    messages[_i].put(&b);
+    for (size_t at = 0; at < HEADER_LEN; at++) {
+        b.data[at] ^= 0x40;
+        ck_assert_int_eq(wire_type(message_of(&b)), -EPROTO);
+        ck_assert_int_eq(messages[_i].get(message_of(&b)), -EPROTO);
+        b.data[at] ^= 0x40;
+    }
+    wire_buf_release(&b);
+}
+END_TEST
+
+START_TEST(random_damage_never_reads_outside)
+{
+    struct dice dice = dice_new();
+    uint64_t seed = dice.state;
+    struct wire_buf b = {0};
+    messages[_i].put(&b);
+    char *bytes = malloc(b.len);
+    for (int round = 0; round < 5000; round++) {
+        memcpy(bytes, b.data, b.len);
+        for (uint64_t i = 0, n = 1 + roll(&dice, 4); i < n; i++)
+            bytes[HEADER_LEN + roll(&dice, b.len - HEADER_LEN)] = (char)roll(&dice, 256);
+        int err = get_copy(_i, bytes, b.len);
+        ck_assert_msg(err == 0 || err == -EPROTO, "%d with SEED=%" PRIu64, err, seed);
+    }
+    free(bytes);
+    wire_buf_release(&b);
+}
+END_TEST
+
+/* --- what arrives is what was sent --- */
+
+static void assert_entries(struct slice entries)
+{
+    size_t used;
+    for (uint64_t seq = 8; seq <= 9; seq++) {
+        struct event *e = event_parse(entries, &used);
+        ck_assert_ptr_nonnull(e);
+        ck_assert_uint_eq(e->seq, seq);
+        entries = (struct slice){entries.data + used, entries.len - used};
+        event_unref(&e);
+    }
+    ck_assert_uint_eq(entries.len, 0);
+}
+
+START_TEST(a_batch_arrives)
+{
+    struct wire_buf b = {0};
+    struct wire_batch m;
+    put_batch(&b);
+    ck_assert_int_eq(wire_get_batch(message_of(&b), &m), 0);
+    ck_assert_uint_eq(m.run, 11);
+    ck_assert_uint_eq(m.prev, 7);
+    assert_entries(m.entries);
+    wire_buf_release(&b);
+}
+END_TEST
+
+START_TEST(a_head_arrives)
+{
+    struct wire_buf b = {0};
+    struct wire_head m;
+    put_head(&b);
+    ck_assert_int_eq(wire_get_head(message_of(&b), &m), 0);
+    ck_assert_uint_eq(m.run, 11);
+    ck_assert_uint_eq(m.head, 12);
+    ck_assert_uint_eq(m.complete, 3);
+    wire_buf_release(&b);
+}
+END_TEST
+
+START_TEST(a_hello_arrives)
+{
+    struct wire_buf b = {0};
+    struct wire_hello m;
+    put_hello(&b);
+    ck_assert_int_eq(wire_get_hello(message_of(&b), &m), 0);
+    assert_slice(m.worker, S("worker-1"));
+    ck_assert_uint_eq(m.position, 12);
+    wire_buf_release(&b);
+}
+END_TEST
+
+START_TEST(a_welcome_arrives_with_its_blocks)
+{
+    struct wire_buf b = {0};
+    struct wire_welcome m;
+    struct slice session;
+    int64_t until;
+    put_welcome(&b);
+    ck_assert_int_eq(wire_get_welcome(message_of(&b), &m), 0);
+    ck_assert_uint_eq(m.run, 11);
+    ck_assert_uint_eq(m.head, 12);
+    ck_assert_uint_eq(m.complete, 3);
+    ck_assert_uint_eq(m.oldest, 4);
+    ck_assert(wire_next_block(&m.blocks, &session, &until));
+    assert_slice(session, S("a"));
+    ck_assert_int_eq(until, 1700000000123);
+    ck_assert(wire_next_block(&m.blocks, &session, &until));
+    assert_slice(session, S("b"));
+    ck_assert_int_eq(until, -1);
+    ck_assert(!wire_next_block(&m.blocks, &session, &until));
+    ck_assert(!wire_next_block(&m.blocks, &session, &until));
+    wire_buf_release(&b);
+}
+END_TEST
+
+START_TEST(a_replay_arrives)
+{
+    struct wire_buf b = {0};
+    struct wire_replay m;
+    struct slice name;
+    put_replay(&b);
+    ck_assert_int_eq(wire_get_replay(message_of(&b), &m), 0);
+    ck_assert_uint_eq(m.request, 5);
+    ck_assert_uint_eq(m.after, 6);
+    ck_assert_uint_eq(m.max_bytes, 65536);
+    ck_assert(m.everything);
+    assert_slice(m.id, S("order-17"));
+    assert_slice(m.who.session, S("a"));
+    assert_slice(m.who.connection, S("c"));
+    for (int i = 0; i < 3; i++) {
+        ck_assert(wire_next_name(&m.channels, &name));
+        assert_slice(name, some_channels[i]);
+    }
+    ck_assert(!wire_next_name(&m.channels, &name));
+    wire_buf_release(&b);
+}
+END_TEST
+
+START_TEST(a_replay_can_be_numbered_anew)
+{
+    struct wire_buf b = {0};
+    struct wire_replay m;
+    put_replay(&b);
+    wire_set_request(&b, UINT64_MAX);
+    ck_assert_int_eq(wire_get_replay(message_of(&b), &m), 0);
+    ck_assert_uint_eq(m.request, UINT64_MAX);
+    ck_assert_uint_eq(m.after, 6);
+    wire_buf_release(&b);
+}
+END_TEST
+
+START_TEST(a_page_arrives)
+{
+    struct wire_buf b = {0};
+    struct wire_page m;
+    put_page(&b);
+    ck_assert_int_eq(wire_get_page(message_of(&b), &m), 0);
+    ck_assert_uint_eq(m.request, 5);
+    ck_assert_uint_eq(m.run, 11);
+    ck_assert_uint_eq(m.from, 7);
+    ck_assert_uint_eq(m.upto, 9);
+    ck_assert_uint_eq(m.head, 12);
+    ck_assert_uint_eq(m.oldest, 4);
+    ck_assert(m.gap);
+    assert_entries(m.entries);
+    wire_buf_release(&b);
+}
+END_TEST
+
+static void assert_items(struct slice items)
+{
+    struct wire_presence_item item;
+    struct slice name;
+    ck_assert(wire_next_presence(&items, &item));
+    ck_assert(item.opened);
+    assert_slice(item.connection, S("c1"));
+    assert_slice(item.session, S("a"));
+    ck_assert_int_eq(item.since_ms, 1700000000123);
+    for (int i = 0; i < 2; i++) {
+        ck_assert(wire_next_name(&item.raw_channels, &name));
+        assert_slice(name, some_channels[i]);
+    }
+    ck_assert(!wire_next_name(&item.raw_channels, &name));
+    ck_assert(wire_next_presence(&items, &item));
+    ck_assert(!item.opened);
+    assert_slice(item.connection, S("c2"));
+    ck_assert_int_eq(item.cause, END_SLOW);
+    ck_assert(!wire_next_presence(&items, &item));
+}
+
+START_TEST(presence_arrives_with_its_items)
+{
+    struct wire_buf b = {0};
+    struct wire_presence m;
+    put_presence(&b);
+    ck_assert_int_eq(wire_get_presence(message_of(&b), &m), 0);
+    ck_assert_uint_eq(m.n, 3);
+    ck_assert(m.full);
+    for (uint64_t i = 0; i < WORKER_COUNTERS; i++)
+        ck_assert_uint_eq(m.counters[i], 100 + i);
+    assert_items(m.items);
+    wire_buf_release(&b);
+}
+END_TEST
+
+START_TEST(items_may_be_collected_apart)
+{
+    struct wire_buf b = {0}, whole = {0}, items = {0}, none = {0};
+    struct wire_presence m = some_presence();
+    struct wire_presence_item item = opened_item();
+    put_presence(&whole);
+    wire_add_presence(&items, &item);
+    wire_add_presence(&items, &(struct wire_presence_item){.connection = S("c2"), .cause = END_SLOW});
+    wire_put_presence(&b, &m);
+    wire_add_items(&b, &items);
+    wire_add_items(&b, &none);
+    assert_slice(message_of(&b), message_of(&whole));
+    wire_buf_release(&b);
+    wire_buf_release(&whole);
+    wire_buf_release(&items);
+}
+END_TEST
+
+/* A worker that is newer or older: other counters than ours. */
+static void put_counters(struct wire_buf *b, uint16_t count)
+{
+    struct wire_presence m = some_presence();
+    struct wire_presence_item item = opened_item();
+    const size_t at = HEADER_LEN + 9, ours = 8 * WORKER_COUNTERS;
+    put_presence(b);
+    wire_put_presence(b, &m);
+    b->data = realloc(b->data, b->cap += 8 * (size_t)count + 1024);
+    put_u16(b->data + at, count);
+    for (size_t i = WORKER_COUNTERS; i < count; i++)
+        put_u64(b->data + at + 2 + 8 * i, 7);
+    b->len = b->len - ours + 8 * (size_t)count;
+    wire_add_presence(b, &item);
+    wire_add_presence(b, &(struct wire_presence_item){.connection = S("c2"), .cause = END_SLOW});
+}
+
+START_TEST(a_worker_may_know_more_or_fewer_counters)
+{
+    const uint16_t counts[] = {0, 1, WORKER_COUNTERS + 1, WORKER_COUNTERS + 500};
+    struct wire_buf b = {0};
+    struct wire_presence m;
+    put_counters(&b, counts[_i]);
+    ck_assert_int_eq(wire_get_presence(message_of(&b), &m), 0);
+    for (uint64_t i = 0; i < WORKER_COUNTERS; i++)
+        ck_assert_uint_eq(m.counters[i], i < counts[_i] ? 100 + i : 0);
+    assert_items(m.items);
+    wire_buf_release(&b);
+}
+END_TEST
+
+START_TEST(an_unknown_cause_is_refused)
+{
+    struct wire_buf b = {0};
+    struct wire_presence m = some_presence();
+    wire_put_presence(&b, &m);
+    wire_add_presence(&b, &(struct wire_presence_item){.connection = S("c"), .cause = END_CAUSES});
+    ck_assert_int_eq(wire_get_presence(message_of(&b), &m), -EPROTO);
+    wire_buf_release(&b);
+}
+END_TEST
+
+START_TEST(a_resync_is_only_its_header)
+{
+    struct wire_buf b = {0};
+    put_resync(&b);
+    ck_assert_int_eq(wire_type(message_of(&b)), WIRE_RESYNC);
+    ck_assert_uint_eq(b.len, HEADER_LEN);
+    wire_buf_release(&b);
+    wire_buf_release(&b);
+}
+END_TEST
+
+START_TEST(a_subscriber_asks_for_this_version)
+{
+    struct wire_buf b = {0};
+    put_head(&b);
+    ck_assert_int_eq(memcmp(b.data, WIRE_PREFIX, WIRE_PREFIX_LEN), 0);
+    ck_assert_int_eq(b.data[3], WIRE_VERSION);
+    wire_buf_release(&b);
+}
+END_TEST
+
+START_TEST(every_cause_has_a_name)
+{
+    ck_assert_str_eq(end_cause_name(END_CLIENT), "client");
+    ck_assert_str_eq(end_cause_name(END_WORKER_LOST), "worker_lost");
+    ck_assert_str_eq(end_cause_name(END_CAUSES), "unknown");
+}
+END_TEST
+
+static void add_round_trips(TCase *tests)
+{
+    tcase_add_test(tests, a_batch_arrives);
+    tcase_add_test(tests, a_head_arrives);
+    tcase_add_test(tests, a_hello_arrives);
+    tcase_add_test(tests, a_welcome_arrives_with_its_blocks);
+    tcase_add_test(tests, a_replay_arrives);
+    tcase_add_test(tests, a_replay_can_be_numbered_anew);
+    tcase_add_test(tests, a_page_arrives);
+    tcase_add_test(tests, presence_arrives_with_its_items);
+    tcase_add_test(tests, items_may_be_collected_apart);
+    tcase_add_loop_test(tests, a_worker_may_know_more_or_fewer_counters, 0, 4);
+    tcase_add_test(tests, an_unknown_cause_is_refused);
+    tcase_add_test(tests, a_resync_is_only_its_header);
+    tcase_add_test(tests, a_subscriber_asks_for_this_version);
+    tcase_add_test(tests, every_cause_has_a_name);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("wire");
+    TCase *strict = one_case(suite, "strictness"), *trips = one_case(suite, "round trips");
+    tcase_add_loop_test(strict, a_truncated_message_is_refused, 0, MESSAGES);
+    tcase_add_loop_test(strict, a_longer_message_is_refused, 0, MESSAGES);
+    tcase_add_loop_test(strict, a_decoder_takes_its_own_type_only, 0, MESSAGES);
+    tcase_add_loop_test(strict, another_version_or_type_is_no_message, 0, MESSAGES);
+    tcase_add_loop_test(strict, random_damage_never_reads_outside, 0, MESSAGES);
+    add_round_trips(trips);
+    return run_suite(suite);
+}
