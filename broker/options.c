@@ -1,5 +1,6 @@
 #include "options.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "log.h"
@@ -13,15 +14,24 @@ static const char *check_store(const char *value)
     return strcmp(value, "memory") == 0 ? NULL : "memory (a directory for durable history is not supported yet)";
 }
 
+/* Where to bind: an endpoint, or a tcp one whose port the system chooses. */
+static const char *check_bind(const char *value)
+{
+    const char *wrong = option_check_endpoint(value), *port = strrchr(value, ':');
+    bool any_port = port && (strcmp(port, ":0") == 0 || strcmp(port, ":*") == 0);
+    bool tcp = strncmp(value, "tcp://", 6) == 0 && port > value + 6;
+    return wrong && tcp && any_port ? NULL : wrong;
+}
+
 #define AT(field) offsetof(struct broker_config, field)
 
 static const struct option_row rows[] = {
     {"commands", "ENDPOINT", "tcp://127.0.0.1:5570", "where services publish and operate", OPTION_LIST, AT(commands), 0, 0,
-     option_check_endpoint},
+     check_bind},
     {"feed", "ENDPOINT", "tcp://127.0.0.1:5571", "the ordered event stream, to workers", OPTION_TEXT, AT(feed), 0, 0,
-     option_check_endpoint},
+     check_bind},
     {"sync", "ENDPOINT", "tcp://127.0.0.1:5572", "where workers say hello, fetch replay and report presence", OPTION_TEXT, AT(sync), 0,
-     0, option_check_endpoint},
+     0, check_bind},
     {"store", "PLACE", "memory", "where history is kept: memory", OPTION_TEXT, AT(store), 0, 0, check_store},
     {"history-events", "N", "100000", "events kept at most; beyond, the oldest go", OPTION_COUNT, AT(history_events), 1, 0, NULL},
     {"history-age", "DURATION", "24h", "how long an event is kept at most", OPTION_SECONDS, AT(history_age_ms), 1, 0, NULL},
