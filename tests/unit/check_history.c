@@ -1,0 +1,662 @@
+#include "history.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "support.h"
+
+static const struct history_limits wide = {1000000, UINT64_MAX, UINT64_MAX};
+static struct history *history;
+
+static void begin(const struct history_limits *limits, uint64_t position)
+{
+    history = history_new(limits, position);
+    ck_assert_ptr_nonnull(history);
+}
+
+static void teardown(void)
+{
+    history_free(&history);
+    ck_assert_ptr_null(history);
+    history_free(&history);
+}
+
+static int try_append(const struct event_spec *spec)
+{
+    struct event *e = event_new(spec);
+    ck_assert_ptr_nonnull(e);
+    int err = history_append(history, e);
+    event_unref(&e);
+    return err;
+}
+
+static void append(uint64_t seq)
+{
+    struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = seq, .time_ms = (int64_t)seq};
+    ck_assert_int_eq(try_append(&spec), 0);
+}
+
+static void append_range(uint64_t first, uint64_t last)
+{
+    for (uint64_t seq = first; seq <= last; seq++)
+        append(seq);
+}
+
+static void append_to(uint64_t seq, enum event_list list, const char *name)
+{
+    struct slice names[] = {slice_of(name)};
+    struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = seq, .has_to = list < EXCEPT_SESSIONS};
+    spec.lists[list] = (struct names){names, 1};
+    ck_assert_int_eq(try_append(&spec), 0);
+}
+
+static void append_id(uint64_t seq, const char *id)
+{
+    struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = seq, .id = slice_of(id)};
+    ck_assert_int_eq(try_append(&spec), 0);
+}
+
+static void assert_positions(uint64_t complete, uint64_t oldest, uint64_t head)
+{
+    ck_assert_uint_eq(history_complete(history), complete);
+    ck_assert_uint_eq(history_oldest(history), oldest);
+    ck_assert_uint_eq(history_head(history), head);
+}
+
+/* Exactly the cursors from first to last are known, among those near them. */
+static void assert_known(uint64_t first, uint64_t last)
+{
+    for (uint64_t cursor = first; cursor <= last; cursor++)
+        ck_assert_msg(history_knows(history, cursor), "%" PRIu64 " is not known", cursor);
+    ck_assert_msg(!first || !history_knows(history, first - 1), "%" PRIu64 " is known", first - 1);
+    ck_assert_msg(!history_knows(history, last + 1), "%" PRIu64 " is known", last + 1);
+}
+
+/* Read one page and compare: "3 5 7" and upto. */
+static void assert_read(const struct audience *who, uint64_t after, size_t max, size_t max_bytes, const char *seqs,
+                        uint64_t should_be_upto)
+{
+    struct event *out[64];
+    char text[512] = "";
+    uint64_t upto = 0;
+    size_t count = history_read(history, who, after, out, max, max_bytes, &upto);
+    for (size_t i = 0, len = 0; i < count; i++)
+        len += (size_t)sprintf(text + len, "%s%" PRIu64, i ? " " : "", out[i]->seq);
+    ck_assert_str_eq(text, seqs);
+    ck_assert_uint_eq(upto, should_be_upto);
+}
+
+START_TEST(a_fresh_one_knows_only_where_it_stands)
+{
+    begin(&wide, 100);
+    assert_positions(100, 101, 100);
+    assert_known(100, 100);
+    assert_read(NULL, 100, 10, 1000, "", 100);
+}
+END_TEST
+
+START_TEST(what_is_appended_is_retained)
+{
+    begin(&wide, 100);
+    append_range(101, 105);
+    assert_positions(100, 101, 105);
+    assert_known(100, 105);
+    ck_assert_uint_eq(history_count(history), 5);
+    assert_read(NULL, 0, 10, 100000, "101 102 103 104 105", 105);
+    assert_read(NULL, 103, 10, 100000, "104 105", 105);
+    assert_read(NULL, 105, 10, 100000, "", 105);
+}
+END_TEST
+
+START_TEST(a_seq_that_is_not_greater_is_refused)
+{
+    begin(&wide, 100);
+    append(101);
+    ck_assert_int_eq(try_append(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = 101}), -EINVAL);
+    ck_assert_int_eq(try_append(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = 7}), -EINVAL);
+    assert_positions(100, 101, 101);
+    ck_assert_uint_eq(history_count(history), 1);
+}
+END_TEST
+
+/* --- limits --- */
+
+START_TEST(the_count_is_limited)
+{
+    begin(&(struct history_limits){3, UINT64_MAX, UINT64_MAX}, 0);
+    append_range(1, 5);
+    assert_positions(2, 3, 5);
+    assert_known(2, 5);
+    ck_assert_uint_eq(history_count(history), 3);
+}
+END_TEST
+
+START_TEST(the_bytes_are_limited)
+{
+    struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = 1, .data = S("0123456789")};
+    struct event *e = event_new(&spec);
+    uint64_t cost = e->entry.len + HISTORY_EVENT_COST;
+    event_unref(&e);
+    begin(&(struct history_limits){1000, 2 * cost, UINT64_MAX}, 0);
+    for (; spec.seq <= 3; spec.seq++)
+        ck_assert_int_eq(try_append(&spec), 0);
+    assert_positions(1, 2, 3);
+    ck_assert_uint_eq(history_bytes(history), 2 * cost);
+}
+END_TEST
+
+START_TEST(an_event_over_the_limit_is_gone_at_once)
+{
+    begin(&(struct history_limits){1000, 10, UINT64_MAX}, 0);
+    append(1);
+    assert_positions(1, 2, 1);
+    assert_known(1, 1);
+    ck_assert_uint_eq(history_bytes(history), 0);
+}
+END_TEST
+
+START_TEST(the_age_is_limited)
+{
+    begin(&(struct history_limits){1000, UINT64_MAX, 50}, 0);
+    append_range(1, 100); /* each at its own millisecond */
+    history_expire(history, 100);
+    assert_positions(49, 50, 100);
+    history_expire(history, 0); /* a clock that steps back evicts nothing */
+    assert_positions(49, 50, 100);
+    history_expire(history, 1000);
+    assert_positions(100, 101, 100);
+    assert_known(100, 100);
+    append(101);
+    assert_known(100, 101);
+}
+END_TEST
+
+/* --- segments --- */
+
+START_TEST(cursors_inside_a_jump_are_not_known)
+{
+    begin(&wide, 10);
+    append_range(11, 12);
+    append_range(20, 21);
+    assert_known(10, 12);
+    assert_known(19, 21);
+    assert_positions(10, 11, 21);
+    assert_read(NULL, 11, 10, 100000, "12 20 21", 21);
+}
+END_TEST
+
+START_TEST(an_advance_misses_nothing)
+{
+    begin(&wide, 10);
+    append(11);
+    ck_assert_int_eq(history_advance(history, 20), 0);
+    assert_positions(10, 11, 20);
+    assert_known(10, 11);
+    assert_known(20, 20);
+    ck_assert_int_eq(history_advance(history, 20), 0);
+    ck_assert_int_eq(history_advance(history, 5), 0);
+    append(21);
+    assert_known(20, 21);
+    assert_known(10, 11);
+}
+END_TEST
+
+START_TEST(a_break_forgets_the_cursors_before_it)
+{
+    begin(&wide, 10);
+    append_range(11, 15);
+    ck_assert_int_eq(history_break(history, 30), 0);
+    assert_positions(30, 11, 30);
+    assert_known(30, 30);
+    ck_assert(!history_knows(history, 15));
+    ck_assert_uint_eq(history_count(history), 5);
+    append(31);
+    assert_known(30, 31);
+    assert_read(NULL, 13, 10, 100000, "14 15 31", 31);
+}
+END_TEST
+
+START_TEST(a_break_where_it_stands_forgets_what_was_before)
+{
+    begin(&wide, 10);
+    append_range(11, 15);
+    ck_assert_int_eq(history_break(history, 15), 0);
+    assert_known(15, 15);
+    append(16);
+    assert_known(15, 16);
+}
+END_TEST
+
+START_TEST(a_break_into_the_past_drops_what_would_be_the_future)
+{
+    begin(&wide, 10);
+    append_range(11, 15);
+    ck_assert_int_eq(history_break(history, 5), 0);
+    assert_positions(5, 6, 5);
+    assert_known(5, 5);
+    ck_assert(!history_knows(history, 15));
+    append(6);
+    assert_known(5, 6);
+    ck_assert_uint_eq(history_count(history), 1);
+}
+END_TEST
+
+START_TEST(evicted_segments_are_not_known)
+{
+    begin(&(struct history_limits){2, UINT64_MAX, UINT64_MAX}, 0);
+    append(10);
+    append(20);
+    append(30);
+    ck_assert(!history_knows(history, 0));
+    ck_assert(!history_knows(history, 9));
+    assert_known(10, 10); /* nothing was missed between 10 and 20 */
+    assert_known(19, 20);
+    assert_known(29, 30);
+}
+END_TEST
+
+START_TEST(a_rollback_takes_back)
+{
+    struct slice names[] = {S("a")};
+    struct audience who = {S("a"), S("c"), {0}};
+    begin(&wide, 10);
+    append_to(11, TO_SESSIONS, "a");
+    append_id(12, "order-1");
+    append_to(20, TO_SESSIONS, "a");
+    append_id(21, "order-2");
+    history_rollback(history, 12);
+    assert_positions(10, 11, 12);
+    assert_known(10, 12);
+    ck_assert(!history_knows(history, 19));
+    ck_assert_ptr_nonnull(history_by_id(history, S("order-1")));
+    ck_assert_ptr_null(history_by_id(history, S("order-2")));
+    assert_read(&who, 0, 10, 100000, "11 12", 12);
+    struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = 13, .has_to = true, .lists = {{names, 1}}};
+    ck_assert_int_eq(try_append(&spec), 0);
+    assert_read(&who, 0, 10, 100000, "11 12 13", 13);
+}
+END_TEST
+
+/* --- ids --- */
+
+START_TEST(an_event_is_found_by_its_own_id)
+{
+    begin(&(struct history_limits){2, UINT64_MAX, UINT64_MAX}, 0);
+    append_id(1, "order-1");
+    append_id(2, "order-2");
+    ck_assert_uint_eq(history_by_id(history, S("order-1"))->seq, 1);
+    ck_assert_uint_eq(history_by_id(history, S("order-2"))->seq, 2);
+    ck_assert_ptr_null(history_by_id(history, S("order-3")));
+    ck_assert_ptr_null(history_by_id(history, S("1")));
+    ck_assert_ptr_null(history_by_id(history, S("")));
+    append(3);
+    ck_assert_ptr_null(history_by_id(history, S("order-1")));
+    append_id(4, "order-1"); /* free again */
+    ck_assert_uint_eq(history_by_id(history, S("order-1"))->seq, 4);
+}
+END_TEST
+
+/* --- reading --- */
+
+START_TEST(a_reader_gets_what_concerns_it)
+{
+    struct slice channels[] = {S("r"), S("s")};
+    struct audience who = {S("a"), S("c"), {channels, 2}};
+    begin(&wide, 0);
+    append(1);
+    append_to(2, TO_SESSIONS, "a");
+    append_to(3, TO_SESSIONS, "b");
+    append_to(4, TO_CHANNELS, "s");
+    append_to(5, TO_CHANNELS, "a");
+    append_to(6, TO_CONNECTIONS, "c");
+    append_to(7, EXCEPT_SESSIONS, "a");
+    append_to(8, EXCEPT_SESSIONS, "b");
+    append_to(9, EXCEPT_CONNECTIONS, "c");
+    append_to(10, TO_SESSIONS, "b");
+    assert_read(&who, 0, 10, 100000, "1 2 4 6 8", 10);
+    assert_read(&who, 4, 10, 100000, "6 8", 10);
+    assert_read(&who, 9, 10, 100000, "", 10);
+    assert_read(NULL, 7, 10, 100000, "8 9 10", 10);
+}
+END_TEST
+
+START_TEST(an_event_that_concerns_a_reader_twice_comes_once)
+{
+    struct slice channels[] = {S("r"), S("s")}, connection = S("c"), sessions[] = {S("a"), S("a")};
+    struct audience who = {S("a"), connection, {channels, 2}};
+    struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = 1, .has_to = true,
+                              .lists = {{sessions, 2}, {channels, 2}, {&connection, 1}}};
+    begin(&wide, 0);
+    ck_assert_int_eq(try_append(&spec), 0);
+    append(2);
+    assert_read(&who, 0, 10, 100000, "1 2", 2);
+    history_rollback(history, 0);
+    assert_read(&who, 0, 10, 100000, "", 0);
+}
+END_TEST
+
+START_TEST(a_page_ends_at_its_limits)
+{
+    struct audience who = {S("a"), S("c"), {0}};
+    begin(&wide, 0);
+    for (uint64_t seq = 1; seq <= 9; seq++)
+        append_to(seq, TO_SESSIONS, seq % 2 ? "a" : "b");
+    append(10);
+    struct event *e;
+    uint64_t upto;
+    history_read(history, &who, 0, &e, 1, 1, &upto);
+    size_t size = e->entry.len;
+    assert_read(&who, 0, 2, 100000, "1 3", 3);
+    assert_read(&who, 3, 2, 100000, "5 7", 7);
+    assert_read(&who, 7, 2, 100000, "9 10", 10); /* nothing is left: complete up to the head */
+    assert_read(&who, 0, 10, 0, "1", 1);
+    assert_read(&who, 0, 10, 2 * size, "1 3", 3);
+    assert_read(&who, 0, 10, 3 * size - 1, "1 3", 3);
+}
+END_TEST
+
+START_TEST(the_last_of_a_filtered_page_completes_up_to_the_head)
+{
+    struct audience who = {S("a"), S("c"), {0}};
+    begin(&wide, 0);
+    append_to(1, TO_SESSIONS, "a");
+    append_to(2, TO_SESSIONS, "b");
+    append_to(3, EXCEPT_SESSIONS, "a");
+    assert_read(&who, 0, 1, 100000, "1", 3);
+}
+END_TEST
+
+START_TEST(a_reader_may_have_many_channels)
+{
+    static char text[HISTORY_CHANNELS_MAX][8];
+    struct slice channels[HISTORY_CHANNELS_MAX];
+    struct audience who = {S("a"), S("c"), {channels, HISTORY_CHANNELS_MAX}};
+    begin(&wide, 0);
+    for (uint64_t i = 0; i < HISTORY_CHANNELS_MAX; i++) {
+        snprintf(text[i], sizeof text[i], "%" PRIu64, i);
+        channels[i] = slice_of(text[i]);
+        append_to(i + 1, TO_CHANNELS, text[i]);
+    }
+    assert_read(&who, 252, 10, 100000, "253 254 255 256", 256);
+}
+END_TEST
+
+/* --- against a model that does everything the slow way --- */
+
+#define NAMES 6
+#define EVENTS 200000
+
+struct model {
+    struct event *events[EVENTS];
+    size_t first, count;
+    struct {
+        uint64_t start, end;
+    } segments[4096];
+    size_t segment_count;
+    uint64_t complete;
+    struct history_limits limits;
+    int64_t now;
+    unsigned next_id;
+};
+
+static struct model model;
+static struct slice sessions[NAMES], channels[NAMES], connections[NAMES];
+
+static uint64_t model_head(void)
+{
+    return model.segments[model.segment_count - 1].end;
+}
+
+static void model_segment(uint64_t start)
+{
+    model.segments[model.segment_count].start = start;
+    model.segments[model.segment_count++].end = start;
+}
+
+static uint64_t model_bytes(void)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < model.count; i++)
+        bytes += model.events[model.first + i]->entry.len + HISTORY_EVENT_COST;
+    return bytes;
+}
+
+static void model_evict(void)
+{
+    struct event **oldest = &model.events[model.first];
+    if (model.complete < (*oldest)->seq)
+        model.complete = (*oldest)->seq;
+    ck_assert_uint_eq((*oldest)->refs, 1); /* the history has given it up */
+    event_unref(oldest);
+    model.first++;
+    model.count--;
+}
+
+static void model_limit(void)
+{
+    while (model.count && (model.count > model.limits.events || model_bytes() > model.limits.bytes))
+        model_evict();
+}
+
+static bool model_knows(uint64_t cursor)
+{
+    for (size_t i = 0; i < model.segment_count; i++)
+        if (cursor >= model.segments[i].start && cursor <= model.segments[i].end)
+            return cursor >= model.complete;
+    return false;
+}
+
+/* Each list of its own randomness: mostly short. */
+static struct names random_names(struct dice *dice, const struct slice *pool, struct slice *out)
+{
+    size_t count = roll(dice, 4);
+    for (size_t i = 0; i < count; i++)
+        out[i] = pool[roll(dice, NAMES)];
+    return (struct names){out, count};
+}
+
+static struct event *random_event(struct dice *dice, uint64_t seq)
+{
+    static char data[200], id[32];
+    static const struct slice *const pools[] = {sessions, channels, connections};
+    struct slice names[EVENT_LISTS][4];
+    struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = seq, .time_ms = model.now, .data = {data, roll(dice, 200)}};
+    spec.has_to = roll(dice, 3) != 0;
+    for (int list = 0; list < EVENT_LISTS; list++)
+        if (list < EXCEPT_SESSIONS ? spec.has_to : roll(dice, 4) == 0)
+            spec.lists[list] = random_names(dice, pools[list % 3], names[list]);
+    if (roll(dice, 3) == 0) {
+        snprintf(id, sizeof id, "id-%u", model.next_id++);
+        spec.id = slice_of(id);
+    }
+    return event_new(&spec);
+}
+
+static void do_append(struct dice *dice)
+{
+    bool jump = roll(dice, 20) == 0;
+    uint64_t seq = model_head() + 1 + (jump ? roll(dice, 50) : 0);
+    struct event *e = random_event(dice, seq);
+    if (seq != model_head() + 1)
+        model_segment(seq - 1);
+    model.segments[model.segment_count - 1].end = seq;
+    model.events[model.first + model.count++] = e;
+    ck_assert_int_eq(history_append(history, e), 0);
+    model_limit();
+}
+
+static void do_expire(void)
+{
+    history_expire(history, model.now);
+    while (model.count && model.now - model.events[model.first]->time_ms > (int64_t)model.limits.age_ms)
+        model_evict();
+}
+
+static void do_advance(struct dice *dice)
+{
+    uint64_t position = model_head() + roll(dice, 30);
+    ck_assert_int_eq(history_advance(history, position), 0);
+    if (position > model_head())
+        model_segment(position);
+}
+
+static void do_break(struct dice *dice)
+{
+    uint64_t back = roll(dice, 20), position = roll(dice, 4) && model_head() > back ? model_head() - back : model_head() + back;
+    ck_assert_int_eq(history_break(history, position), 0);
+    if (position < model_head()) {
+        while (model.count)
+            model_evict();
+        model.segment_count = 0;
+    }
+    model_segment(position);
+    model.complete = position;
+}
+
+static void do_rollback(struct dice *dice)
+{
+    uint64_t most = model_head() - model.complete, position = model_head() - (most ? roll(dice, most < 20 ? most : 20) : 0);
+    history_rollback(history, position);
+    while (model.count && model.events[model.first + model.count - 1]->seq > position)
+        event_unref(&model.events[model.first + --model.count]);
+    while (model.segment_count > 1 && model.segments[model.segment_count - 1].start > position)
+        model.segment_count--;
+    if (model.segments[model.segment_count - 1].end > position)
+        model.segments[model.segment_count - 1].end = position;
+}
+
+static void do_something(struct dice *dice)
+{
+    uint64_t what = roll(dice, 100);
+    model.now += (int64_t)roll(dice, 20);
+    if (what < 90)
+        do_append(dice);
+    else if (what < 93)
+        do_expire();
+    else if (what < 95)
+        do_advance(dice);
+    else if (what < 96)
+        do_break(dice);
+    else
+        do_rollback(dice);
+}
+
+static void assert_page(struct dice *dice, const struct audience *who)
+{
+    struct event *out[40];
+    uint64_t after = model.complete + roll(dice, 100), upto = 0;
+    size_t max = 1 + roll(dice, 40), max_bytes = roll(dice, 4000), bytes = 0, at = 0;
+    size_t count = history_read(history, who, after, out, max, max_bytes, &upto);
+    for (size_t i = 0; i < model.count; i++) {
+        struct event *e = model.events[model.first + i];
+        if (e->seq <= after || (who && !event_concerns(e, who)))
+            continue;
+        if (at == max || (at && bytes + e->entry.len > max_bytes)) {
+            ck_assert_uint_eq(count, at);
+            ck_assert_uint_eq(upto, out[at - 1]->seq);
+            return;
+        }
+        ck_assert_uint_lt(at, count);
+        ck_assert_ptr_eq(out[at++], e);
+        bytes += e->entry.len;
+    }
+    ck_assert_uint_eq(count, at);
+    ck_assert_uint_eq(upto, model_head());
+}
+
+static void assert_like_model(struct dice *dice)
+{
+    struct slice own[3] = {channels[roll(dice, 2)], channels[2 + roll(dice, 2)], channels[4 + roll(dice, 2)]};
+    struct audience who = {sessions[roll(dice, NAMES)], connections[roll(dice, NAMES)], {own, roll(dice, 4)}};
+    uint64_t oldest = model.count ? model.events[model.first]->seq : model_head() + 1;
+    ck_assert_uint_eq(history_count(history), model.count);
+    ck_assert_uint_eq(history_bytes(history), model_bytes());
+    assert_positions(model.complete, oldest, model_head());
+    for (int i = 0; i < 10; i++) {
+        uint64_t back = roll(dice, 120), cursor = model_head() > back ? model_head() + 10 - back : 0;
+        ck_assert_msg(history_knows(history, cursor) == model_knows(cursor), "cursor %" PRIu64, cursor);
+    }
+    for (size_t i = 0; i < model.count; i++) {
+        struct event *e = model.events[model.first + i];
+        if (e->id.len)
+            ck_assert_ptr_eq(history_by_id(history, e->id), e);
+    }
+    assert_page(dice, &who);
+    assert_page(dice, NULL);
+}
+
+static void name_all(void)
+{
+    static char text[3][NAMES][8];
+    struct slice *pools[] = {sessions, channels, connections};
+    for (int pool = 0; pool < 3; pool++)
+        for (int i = 0; i < NAMES; i++) {
+            snprintf(text[pool][i], 8, "%c%d", "sck"[pool], i);
+            pools[pool][i] = slice_of(text[pool][i]);
+        }
+}
+
+static const struct history_limits model_limits[] = {
+    {60, UINT64_MAX, UINT64_MAX / 4}, {1000, 12000, UINT64_MAX / 4}, {1000, UINT64_MAX, 600}, {40, 8000, 300}, {1, 1000, 10}};
+
+START_TEST(it_behaves_like_the_model)
+{
+    struct dice dice = dice_new();
+    printf("history: SEED=%" PRIu64 "\n", dice.state);
+    fflush(stdout);
+    dice.state += (uint64_t)_i;
+    name_all();
+    model.limits = model_limits[_i];
+    model.first = model.count = model.segment_count = 0;
+    model.complete = 1000;
+    model.now = 0;
+    model_segment(1000);
+    begin(&model_limits[_i], 1000);
+    for (int round = 0; round < 15000; round++) {
+        do_something(&dice);
+        if (model.segment_count > 4000) { /* those that no cursor can be in */
+            memmove(model.segments, model.segments + 3000, 1000 * sizeof model.segments[0]);
+            model.segment_count -= 3000;
+        }
+        if (round % 7 == 0)
+            assert_like_model(&dice);
+    }
+    history_free(&history);
+    while (model.count)
+        model_evict();
+}
+END_TEST
+
+static void add_stories(TCase *tests)
+{
+    tcase_add_test(tests, a_fresh_one_knows_only_where_it_stands);
+    tcase_add_test(tests, what_is_appended_is_retained);
+    tcase_add_test(tests, a_seq_that_is_not_greater_is_refused);
+    tcase_add_test(tests, the_count_is_limited);
+    tcase_add_test(tests, the_bytes_are_limited);
+    tcase_add_test(tests, an_event_over_the_limit_is_gone_at_once);
+    tcase_add_test(tests, the_age_is_limited);
+    tcase_add_test(tests, cursors_inside_a_jump_are_not_known);
+    tcase_add_test(tests, an_advance_misses_nothing);
+    tcase_add_test(tests, a_break_forgets_the_cursors_before_it);
+    tcase_add_test(tests, a_break_where_it_stands_forgets_what_was_before);
+    tcase_add_test(tests, a_break_into_the_past_drops_what_would_be_the_future);
+    tcase_add_test(tests, evicted_segments_are_not_known);
+    tcase_add_test(tests, a_rollback_takes_back);
+    tcase_add_test(tests, an_event_is_found_by_its_own_id);
+    tcase_add_test(tests, a_reader_gets_what_concerns_it);
+    tcase_add_test(tests, an_event_that_concerns_a_reader_twice_comes_once);
+    tcase_add_test(tests, a_page_ends_at_its_limits);
+    tcase_add_test(tests, the_last_of_a_filtered_page_completes_up_to_the_head);
+    tcase_add_test(tests, a_reader_may_have_many_channels);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("history");
+    TCase *tests = one_case(suite, "history");
+    tcase_add_checked_fixture(tests, NULL, teardown);
+    add_stories(tests);
+    tcase_add_loop_test(tests, it_behaves_like_the_model, 0, (int)(sizeof model_limits / sizeof model_limits[0]));
+    return run_suite(suite);
+}
