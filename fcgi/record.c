@@ -28,17 +28,31 @@ void record_end(char out[RECORD_END_LEN], uint16_t request)
 
 struct scan {
     bool begun, params_done, body_done;
+    unsigned request;
 };
 
-/* Take account of one record; false when it does not belong here. */
-static bool step(struct scan *s, uint8_t type, size_t content)
+/* The whole FCGI_BEGIN_REQUEST record at p. */
+static bool begin_request(struct scan *s, const unsigned char *p, size_t content)
 {
-    switch (type) {
-    case FCGI_BEGIN_REQUEST:
-        return !s->begun && (s->begun = true);
+    bool first = !s->begun;
+    s->begun = true;
+    s->request = (unsigned)p[2] << 8 | p[3];
+    return first && content == 8 && p[FCGI_HEADER_LEN] == 0 && p[FCGI_HEADER_LEN + 1] == FCGI_RESPONDER;
+}
+
+/* Take account of the record at p; false when it does not belong here. */
+static bool step(struct scan *s, const unsigned char *p, size_t content)
+{
+    if (p[1] == FCGI_BEGIN_REQUEST)
+        return begin_request(s, p, content);
+    if (!s->begun || ((unsigned)p[2] << 8 | p[3]) != s->request)
+        return false;
+    switch (p[1]) {
     case FCGI_PARAMS:
+        if (s->params_done)
+            return false;
         s->params_done = content == 0;
-        return s->begun;
+        return true;
     case FCGI_STDIN:
         s->body_done = content == 0;
         return s->params_done;
@@ -60,7 +74,7 @@ enum record_progress record_scan(struct slice bytes)
         size_t len = FCGI_HEADER_LEN + content + p[6];
         if ((size_t)(end - p) < len && (p[1] != FCGI_STDIN || content == 0))
             break;
-        if (!step(&s, p[1], content))
+        if (!step(&s, p, content))
             return RECORD_BAD;
         if ((size_t)(end - p) < len)
             break;

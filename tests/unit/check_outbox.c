@@ -1,0 +1,59 @@
+/* Replies wait, and come out as they went in. */
+#include "broker/outbox.h"
+#include "support.h"
+
+static void put(struct outbox *o, struct slice peer, bool delimiter, struct slice body)
+{
+    ck_assert_int_eq(outbox_put(o, &(struct outbox_reply){peer, delimiter, body}), 0);
+}
+
+static void next_is(struct outbox *o, struct slice peer, bool delimiter, struct slice body)
+{
+    struct outbox_reply r;
+    ck_assert(outbox_next(o, &r));
+    assert_slice(r.peer, peer);
+    assert_slice(r.body, body);
+    ck_assert_int_eq(r.delimiter, delimiter);
+}
+
+START_TEST(replies_come_out_in_order)
+{
+    struct outbox o = {0};
+    struct outbox_reply r;
+    char long_peer[255];
+    memset(long_peer, 0xff, sizeof long_peer);
+    ck_assert(!outbox_next(&o, &r));
+    for (int round = 0; round < 2; round++) {
+        put(&o, S("\0abcd"), true, S("{}"));
+        put(&o, (struct slice){long_peer, sizeof long_peer}, false, S(""));
+        next_is(&o, S("\0abcd"), true, S("{}"));
+        next_is(&o, (struct slice){long_peer, sizeof long_peer}, false, S(""));
+        ck_assert(!outbox_next(&o, &r));
+        ck_assert_uint_eq(o.len, 0);
+    }
+    outbox_release(&o);
+}
+END_TEST
+
+START_TEST(a_large_turn_does_not_keep_its_memory)
+{
+    struct outbox o = {0};
+    struct outbox_reply r;
+    size_t size = (size_t)5 << 20;
+    char *body = calloc(1, size);
+    put(&o, S("a"), false, (struct slice){body, size});
+    next_is(&o, S("a"), false, (struct slice){body, size});
+    ck_assert(!outbox_next(&o, &r));
+    ck_assert_uint_eq(o.cap, 0);
+    free(body);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("outbox");
+    TCase *tests = one_case(suite, "outbox");
+    tcase_add_test(tests, replies_come_out_in_order);
+    tcase_add_test(tests, a_large_turn_does_not_keep_its_memory);
+    return run_suite(suite);
+}

@@ -1,0 +1,376 @@
+/* Who is connected: reports and holes in them, leases, counting an audience, ordered lists. */
+#include <errno.h>
+
+#include "broker/presence.h"
+#include "support.h"
+
+static struct presence *presence;
+static struct wire_buf items; /* of the report being written */
+
+static void begin(void)
+{
+    presence = presence_new();
+    ck_assert_ptr_nonnull(presence);
+}
+
+static void end(void)
+{
+    presence_free(&presence);
+    ck_assert_ptr_null(presence);
+    wire_buf_release(&items);
+}
+
+static void opened(const char *connection, const char *session, const char *channel, const char *channel_2)
+{
+    struct slice channels[] = {slice_of(channel), slice_of(channel_2)};
+    wire_add_presence(&items, &(struct wire_presence_item){.opened = true,
+                                                           .connection = slice_of(connection),
+                                                           .session = slice_of(session),
+                                                           .since_ms = 42,
+                                                           .channels = {channels, !!channel + !!channel_2}});
+}
+
+static void ended(const char *connection)
+{
+    wire_add_presence(&items, &(struct wire_presence_item){.connection = slice_of(connection)});
+}
+
+/* Send what opened() and ended() wrote, through the codec, as the wire would. */
+static int report(const char *worker, uint64_t n, bool full, int64_t now)
+{
+    struct wire_presence m = {.n = n, .full = full, .counters = {[STREAMS_OPENED] = n}};
+    struct wire_buf b = {0};
+    wire_put_presence(&b, &m);
+    wire_add_items(&b, &items);
+    ck_assert_int_eq(wire_get_presence((struct slice){b.data, b.len}, &m), 0);
+    int err = presence_report(presence, slice_of(worker), &m, now);
+    wire_buf_release(&b);
+    wire_buf_release(&items);
+    return err;
+}
+
+static void hello(const char *worker, int64_t now)
+{
+    ck_assert_int_eq(presence_hello(presence, slice_of(worker), slice_of("name"), now), 0);
+}
+
+/* Worker w with a1 and a2 of session a, b1 of b; a1 and b1 are in the channel x, a1 in y too. */
+static void three_connections(void)
+{
+    hello("w", 0);
+    opened("a1", "a", "x", "y");
+    opened("a2", "a", NULL, NULL);
+    opened("b1", "b", "x", NULL);
+    ck_assert_int_eq(report("w", 1, true, 0), 0);
+}
+
+static size_t session(const char *name)
+{
+    return presence_session_connections(presence, slice_of(name));
+}
+
+/* --- reports --- */
+
+START_TEST(a_full_report_says_who_is_there)
+{
+    three_connections();
+    ck_assert_uint_eq(presence_connections(presence), 3);
+    ck_assert_uint_eq(presence_sessions(presence), 2);
+    ck_assert_uint_eq(presence_channels(presence), 2);
+    ck_assert_uint_eq(session("a"), 2);
+    ck_assert_uint_eq(session("nobody"), 0);
+}
+END_TEST
+
+START_TEST(increments_add_and_take_away)
+{
+    three_connections();
+    opened("c1", "c", NULL, NULL);
+    ended("a1");
+    ended("b1");
+    ck_assert_int_eq(report("w", 2, false, 0), 0);
+    ck_assert_uint_eq(session("a"), 1);
+    ck_assert_uint_eq(session("b"), 0);
+    ck_assert_uint_eq(session("c"), 1);
+    ck_assert_uint_eq(presence_sessions(presence), 2);
+    ck_assert_uint_eq(presence_channels(presence), 0);
+}
+END_TEST
+
+START_TEST(a_full_report_replaces_what_was_known)
+{
+    three_connections();
+    opened("a2", "a", NULL, NULL);
+    ck_assert_int_eq(report("w", 9, true, 0), 0);
+    ck_assert_uint_eq(presence_connections(presence), 1);
+    ck_assert_int_eq(report("w", 10, false, 0), 0);
+}
+END_TEST
+
+START_TEST(a_hole_asks_for_a_full_report)
+{
+    three_connections();
+    ended("a1");
+    ck_assert_int_eq(report("w", 3, false, 0), -ESTALE);
+    ck_assert_uint_eq(session("a"), 2);
+    ck_assert_int_eq(report("w", 4, false, 0), -ESTALE); /* until it has come */
+    opened("a2", "a", NULL, NULL);
+    ck_assert_int_eq(report("w", 5, true, 0), 0);
+    ck_assert_uint_eq(session("a"), 1);
+}
+END_TEST
+
+START_TEST(an_unknown_worker_has_to_say_hello)
+{
+    ck_assert_int_eq(report("w", 1, true, 0), -ESTALE);
+    hello("w", 0);
+    ck_assert_int_eq(report("w", 2, false, 0), -ESTALE);
+    ck_assert_int_eq(report("w", 3, true, 0), 0);
+    ck_assert_uint_eq(presence_workers(presence), 1);
+}
+END_TEST
+
+START_TEST(a_worker_ends_its_own_connections_only)
+{
+    three_connections();
+    hello("v", 0);
+    ended("a1");
+    ck_assert_int_eq(report("v", 1, true, 0), 0);
+    ck_assert_uint_eq(presence_connections(presence), 3);
+}
+END_TEST
+
+START_TEST(a_connection_reported_again_counts_once)
+{
+    three_connections();
+    opened("a1", "b", "x", "x");
+    ck_assert_int_eq(report("w", 2, false, 0), 0);
+    ck_assert_uint_eq(presence_connections(presence), 3);
+    ck_assert_uint_eq(session("a"), 1);
+    ck_assert_uint_eq(session("b"), 2);
+}
+END_TEST
+
+/* --- leases --- */
+
+START_TEST(a_silent_worker_is_lost_with_its_connections)
+{
+    three_connections();
+    hello("v", 1);
+    opened("c1", "c", NULL, NULL);
+    report("v", 1, true, 1);
+    ck_assert_uint_eq(presence_expire(presence, WIRE_LEASE_MS), 0);
+    ck_assert_uint_eq(presence_expire(presence, WIRE_LEASE_MS + 1), 1);
+    ck_assert_uint_eq(presence_connections(presence), 1);
+    ck_assert_uint_eq(presence_workers(presence), 1);
+    ck_assert_uint_eq(presence_expire(presence, WIRE_LEASE_MS + 1), 0);
+}
+END_TEST
+
+START_TEST(whatever_a_worker_says_renews_its_lease)
+{
+    three_connections();
+    presence_renew(presence, S("w"), 10000);
+    ck_assert_uint_eq(presence_expire(presence, 10000 + WIRE_LEASE_MS), 0);
+    ck_assert_int_eq(report("w", 2, false, 20000), 0);
+    ck_assert_uint_eq(presence_expire(presence, 20000 + WIRE_LEASE_MS), 0);
+    ck_assert_uint_eq(presence_expire(presence, 20001 + WIRE_LEASE_MS), 1);
+}
+END_TEST
+
+START_TEST(a_lost_worker_has_to_say_hello)
+{
+    three_connections();
+    presence_expire(presence, 100000);
+    presence_renew(presence, S("w"), 100000);
+    ck_assert_uint_eq(presence_workers(presence), 0);
+    ck_assert_int_eq(report("w", 2, true, 100000), -ESTALE);
+    hello("w", 100000);
+    ck_assert_int_eq(report("w", 3, true, 100000), 0);
+    ck_assert_uint_eq(presence_workers(presence), 1);
+}
+END_TEST
+
+static uint64_t opened_in_all(void)
+{
+    uint64_t counters[WORKER_COUNTERS];
+    presence_counters(presence, counters);
+    return counters[STREAMS_OPENED];
+}
+
+START_TEST(counters_are_summed_and_never_fall)
+{
+    hello("v", 0);
+    hello("w", 0);
+    report("v", 5, true, 0);
+    report("w", 7, true, 0);
+    ck_assert_uint_eq(opened_in_all(), 12);
+    presence_expire(presence, 100000);
+    ck_assert_uint_eq(opened_in_all(), 12);
+    hello("v", 100000); /* it was only stopped */
+    report("v", 8, true, 100000);
+    ck_assert_uint_eq(opened_in_all(), 15);
+    presence_expire(presence, 100000000); /* both are forgotten */
+    ck_assert_uint_eq(opened_in_all(), 15);
+    ck_assert_uint_eq(presence_workers(presence), 0);
+}
+END_TEST
+
+/* --- counting --- */
+
+/* Names separated by blanks into a list of at most 4. */
+struct few {
+    struct slice items[4];
+};
+
+static struct names few(struct few *out, const char *text)
+{
+    size_t count = 0;
+    for (const char *p = text; p && *p; count++) {
+        size_t len = strcspn(p, " ");
+        out->items[count] = (struct slice){p, len};
+        p += len + (p[len] == ' ');
+    }
+    return (struct names){out->items, count};
+}
+
+static size_t match(const char *sessions, const char *channels, const char *connections, const char *except_sessions,
+                    const char *except_channels, const char *except_connections)
+{
+    const char *texts[] = {sessions, channels, connections, except_sessions, except_channels, except_connections};
+    struct few room[EVENT_LISTS];
+    struct names lists[EVENT_LISTS];
+    for (int i = 0; i < EVENT_LISTS; i++)
+        lists[i] = few(&room[i], texts[i]);
+    return presence_match(presence, sessions || channels || connections, lists);
+}
+
+START_TEST(an_audience_is_a_union_without_the_excepted)
+{
+    three_connections();
+    ck_assert_uint_eq(match(NULL, NULL, NULL, NULL, NULL, NULL), 3);
+    ck_assert_uint_eq(match("", NULL, NULL, NULL, NULL, NULL), 0); /* a `to` that names nobody */
+    ck_assert_uint_eq(match("a", NULL, NULL, NULL, NULL, NULL), 2);
+    ck_assert_uint_eq(match("a a", NULL, NULL, NULL, NULL, NULL), 2);
+    ck_assert_uint_eq(match("a", "x", "a1", NULL, NULL, NULL), 3);
+    ck_assert_uint_eq(match(NULL, "x", NULL, NULL, NULL, NULL), 2);
+    ck_assert_uint_eq(match(NULL, NULL, "a1 nobody", NULL, NULL, NULL), 1);
+    ck_assert_uint_eq(match("nobody", NULL, NULL, NULL, NULL, NULL), 0);
+    ck_assert_uint_eq(match(NULL, "x", NULL, "a", NULL, NULL), 1);
+    ck_assert_uint_eq(match(NULL, NULL, NULL, "a", "y", "a1"), 1);
+    ck_assert_uint_eq(match(NULL, NULL, NULL, NULL, "x", NULL), 1);
+    ck_assert_uint_eq(match("a b", NULL, NULL, NULL, NULL, "b1"), 2);
+}
+END_TEST
+
+START_TEST(counting_agrees_with_a_plain_walk)
+{
+    struct dice dice = dice_new();
+    uint64_t seed = dice.state;
+    static const char *const names[] = {"a", "b", "c", "d"};
+    struct audience all[60];
+    struct slice channels[60];
+    char ids[60][4];
+    hello("w", 0);
+    for (int i = 0; i < 60; i++) {
+        snprintf(ids[i], sizeof ids[i], "%d", i);
+        channels[i] = slice_of(names[roll(&dice, 4)]);
+        all[i] = (struct audience){slice_of(names[roll(&dice, 4)]), slice_of(ids[i]), {&channels[i], 1}};
+        opened(ids[i], all[i].session.data, channels[i].data, NULL);
+    }
+    ck_assert_int_eq(report("w", 1, true, 0), 0);
+    for (int round = 0; round < 200; round++) {
+        struct slice picked[EVENT_LISTS][2];
+        struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = 1, .has_to = roll(&dice, 2)};
+        for (int list = 0; list < EVENT_LISTS; list++) {
+            spec.lists[list] = (struct names){picked[list], list < 3 && !spec.has_to ? 0 : roll(&dice, 3)};
+            for (int i = 0; i < 2; i++)
+                picked[list][i] = list % 3 == 2 ? slice_of(ids[roll(&dice, 60)]) : slice_of(names[roll(&dice, 4)]);
+        }
+        struct event *e = event_new(&spec);
+        size_t expected = 0;
+        for (int i = 0; i < 60; i++)
+            expected += event_concerns(e, &all[i]);
+        event_unref(&e);
+        ck_assert_msg(presence_match(presence, spec.has_to, spec.lists) == expected, "SEED=%" PRIu64 " round %d", seed, round);
+    }
+}
+END_TEST
+
+/* --- lists --- */
+
+static struct listed room[10];
+
+START_TEST(sessions_are_listed_in_order_page_by_page)
+{
+    three_connections();
+    struct listing list = {.items = room, .max = 1};
+    presence_list_sessions(presence, S(""), &list);
+    ck_assert_uint_eq(list.count, 1);
+    assert_slice(room[0].name, S("a"));
+    ck_assert_uint_eq(presence_listed_connections(&room[0]), 2);
+    ck_assert(list.more);
+    list = (struct listing){.items = room, .max = 1, .after = S("a")};
+    presence_list_sessions(presence, S(""), &list);
+    assert_slice(room[0].name, S("b"));
+    ck_assert(!list.more);
+}
+END_TEST
+
+START_TEST(a_prefix_narrows_the_sessions)
+{
+    hello("w", 0);
+    opened("1", "user-1", NULL, NULL);
+    opened("2", "user-2", NULL, NULL);
+    opened("3", "use", NULL, NULL);
+    report("w", 1, true, 0);
+    struct listing list = {.items = room, .max = 10};
+    presence_list_sessions(presence, S("user-"), &list);
+    ck_assert_uint_eq(list.count, 2);
+    assert_slice(room[1].name, S("user-2"));
+}
+END_TEST
+
+START_TEST(connections_are_described)
+{
+    three_connections();
+    struct listing list = {.items = room, .max = 10};
+    struct connection_info info;
+    presence_list_connections(presence, S("a"), &list);
+    ck_assert_uint_eq(list.count, 2);
+    assert_slice(room[0].name, S("a1"));
+    connection_describe(room[0].value, &info);
+    assert_slice(info.session, S("a"));
+    assert_slice(info.worker, S("name"));
+    ck_assert_int_eq(info.since_ms, 42);
+    ck_assert_uint_eq(info.channel_count, 2);
+    assert_slice(connection_channel(room[0].value, 1), S("y"));
+    list = (struct listing){.items = room, .max = 10};
+    presence_list_connections(presence, S(""), &list);
+    ck_assert_uint_eq(list.count, 3);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("presence");
+    TCase *tests = one_case(suite, "presence");
+    tcase_add_checked_fixture(tests, begin, end);
+    tcase_add_test(tests, a_full_report_says_who_is_there);
+    tcase_add_test(tests, increments_add_and_take_away);
+    tcase_add_test(tests, a_full_report_replaces_what_was_known);
+    tcase_add_test(tests, a_hole_asks_for_a_full_report);
+    tcase_add_test(tests, an_unknown_worker_has_to_say_hello);
+    tcase_add_test(tests, a_worker_ends_its_own_connections_only);
+    tcase_add_test(tests, a_connection_reported_again_counts_once);
+    tcase_add_test(tests, a_silent_worker_is_lost_with_its_connections);
+    tcase_add_test(tests, whatever_a_worker_says_renews_its_lease);
+    tcase_add_test(tests, a_lost_worker_has_to_say_hello);
+    tcase_add_test(tests, counters_are_summed_and_never_fall);
+    tcase_add_test(tests, an_audience_is_a_union_without_the_excepted);
+    tcase_add_test(tests, counting_agrees_with_a_plain_walk);
+    tcase_add_test(tests, sessions_are_listed_in_order_page_by_page);
+    tcase_add_test(tests, a_prefix_narrows_the_sessions);
+    tcase_add_test(tests, connections_are_described);
+    return run_suite(suite);
+}

@@ -1,0 +1,184 @@
+#include "fcgi/record.h"
+
+#include <fastcgi.h>
+
+#include "support.h"
+
+/* A request being built. */
+static struct {
+    char bytes[4096];
+    size_t len;
+} wire;
+
+static void add_record(int type, const char *content, size_t len, size_t padding)
+{
+    char *p = wire.bytes + wire.len;
+    memset(p, 0, FCGI_HEADER_LEN + len + padding);
+    p[0] = FCGI_VERSION_1;
+    p[1] = (char)type;
+    p[3] = 1;
+    p[4] = (char)(len >> 8);
+    p[5] = (char)len;
+    p[6] = (char)padding;
+    memcpy(p + FCGI_HEADER_LEN, content, len);
+    wire.len += FCGI_HEADER_LEN + len + padding;
+}
+
+static void begin_request(void)
+{
+    wire.len = 0;
+    add_record(FCGI_BEGIN_REQUEST, "\0\1\0\0\0\0\0", 8, 0);
+}
+
+static enum record_progress scan(size_t len)
+{
+    char *copy = malloc(len + !len); /* of its own size, so that a sanitizer sees a read past its end */
+    memcpy(copy, wire.bytes, len);
+    enum record_progress progress = record_scan((struct slice){copy, len});
+    free(copy);
+    return progress;
+}
+
+/* A request of several records with padding; says where its parameters are complete. */
+static size_t put_request(void)
+{
+    begin_request();
+    add_record(FCGI_PARAMS, "\3\3KEYval", 8, 5);
+    add_record(FCGI_PARAMS, "\1\0A", 3, 0);
+    add_record(FCGI_PARAMS, "", 0, 0);
+    size_t params = wire.len;
+    add_record(FCGI_STDIN, "body", 4, 4);
+    add_record(FCGI_STDIN, "more", 4, 0);
+    add_record(FCGI_STDIN, "", 0, 0);
+    return params;
+}
+
+START_TEST(a_request_is_seen_to_arrive_byte_by_byte)
+{
+    size_t params = put_request();
+    for (size_t len = 0; len < params; len++)
+        ck_assert_msg(scan(len) == RECORD_PARTIAL, "at %zu: %d", len, (int)scan(len));
+    for (size_t len = params; len < wire.len; len++)
+        ck_assert_msg(scan(len) == RECORD_PARAMS, "at %zu: %d", len, (int)scan(len));
+    ck_assert_int_eq(scan(wire.len), RECORD_COMPLETE);
+}
+END_TEST
+
+START_TEST(what_follows_the_request_is_not_looked_at)
+{
+    put_request();
+    memset(wire.bytes + wire.len, 'x', 100);
+    ck_assert_int_eq(scan(wire.len + 100), RECORD_COMPLETE);
+}
+END_TEST
+
+START_TEST(another_version_is_no_request)
+{
+    put_request();
+    wire.bytes[0] = 2;
+    ck_assert_int_eq(scan(1), RECORD_BAD);
+    ck_assert_int_eq(scan(wire.len), RECORD_BAD);
+    memcpy(wire.bytes, "GET / HTTP/1.1\r\n", 16);
+    ck_assert_int_eq(scan(16), RECORD_BAD);
+}
+END_TEST
+
+START_TEST(records_come_in_order)
+{
+    wire.len = 0;
+    add_record(FCGI_PARAMS, "", 0, 0);
+    ck_assert_int_eq(scan(wire.len), RECORD_BAD);
+    begin_request();
+    add_record(FCGI_STDIN, "x", 1, 0);
+    ck_assert_int_eq(scan(wire.len), RECORD_BAD);
+    begin_request();
+    add_record(FCGI_BEGIN_REQUEST, "\0\1\0\0\0\0\0", 8, 0);
+    ck_assert_int_eq(scan(wire.len), RECORD_BAD);
+    put_request();
+    wire.len -= FCGI_HEADER_LEN;
+    add_record(FCGI_PARAMS, "\1\1ab", 4, 0);
+    ck_assert_int_eq(scan(wire.len), RECORD_BAD);
+}
+END_TEST
+
+START_TEST(records_are_of_one_request)
+{
+    begin_request();
+    add_record(FCGI_PARAMS, "", 0, 0);
+    wire.bytes[wire.len - 5] = 2; /* its id */
+    ck_assert_int_eq(scan(wire.len), RECORD_BAD);
+}
+END_TEST
+
+START_TEST(other_types_are_no_request)
+{
+    for (int type = 0; type < 256; type++) {
+        wire.len = 0;
+        add_record(type, "\0\1\0\0\0\0\0", 8, 0);
+        ck_assert_int_eq(scan(wire.len), type == FCGI_BEGIN_REQUEST ? RECORD_PARTIAL : RECORD_BAD);
+    }
+}
+END_TEST
+
+/* FCGI_RESPONDER is the only role there is here. */
+START_TEST(another_role_is_no_request)
+{
+    for (char role = 0; role < 5; role++) {
+        char body[8] = {0, role};
+        wire.len = 0;
+        add_record(FCGI_BEGIN_REQUEST, body, 8, 0);
+        ck_assert_int_eq(scan(wire.len), role == FCGI_RESPONDER ? RECORD_PARTIAL : RECORD_BAD);
+    }
+}
+END_TEST
+
+START_TEST(random_bytes_never_read_outside)
+{
+    struct dice dice = dice_new();
+    uint64_t seed = dice.state;
+    for (int round = 0; round < 20000; round++) {
+        put_request();
+        for (uint64_t i = 0, n = roll(&dice, 4); i < n; i++)
+            wire.bytes[roll(&dice, wire.len)] = (char)roll(&dice, 256);
+        ck_assert_msg(scan(roll(&dice, wire.len + 1)) <= RECORD_BAD, "SEED=%" PRIu64, seed);
+    }
+}
+END_TEST
+
+/* --- what is written --- */
+
+START_TEST(an_output_record_has_its_layout)
+{
+    char out[RECORD_HEADER_LEN];
+    record_stdout(out, 0x1234, 0xfedc);
+    ck_assert_mem_eq(out, "\1\6\x12\x34\xfe\xdc\0\0", 8);
+    record_stdout(out, 1, 0);
+    ck_assert_mem_eq(out, "\1\6\0\1\0\0\0\0", 8);
+}
+END_TEST
+
+START_TEST(the_end_of_a_response_has_its_layout)
+{
+    char out[RECORD_END_LEN];
+    memset(out, 'x', sizeof out);
+    record_end(out, 0x0102);
+    ck_assert_mem_eq(out, "\1\6\1\2\0\0\0\0" "\1\3\1\2\0\10\0\0" "\0\0\0\0\0\0\0\0", 24);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("record");
+    TCase *tests = one_case(suite, "record");
+    tcase_add_test(tests, a_request_is_seen_to_arrive_byte_by_byte);
+    tcase_add_test(tests, what_follows_the_request_is_not_looked_at);
+    tcase_add_test(tests, another_version_is_no_request);
+    tcase_add_test(tests, records_come_in_order);
+    tcase_add_test(tests, records_are_of_one_request);
+    tcase_add_test(tests, other_types_are_no_request);
+    tcase_add_test(tests, another_role_is_no_request);
+    tcase_add_test(tests, random_bytes_never_read_outside);
+    tcase_add_test(tests, an_output_record_has_its_layout);
+    tcase_add_test(tests, the_end_of_a_response_has_its_layout);
+    return run_suite(suite);
+}

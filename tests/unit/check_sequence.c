@@ -1,0 +1,202 @@
+/* The sequence: contiguous seqs, duplicates, all-or-none, what a turn gives to the feed. */
+#include <errno.h>
+
+#include "broker/sequence.h"
+#include "support.h"
+
+#define START 1000u
+#define RUN 77u
+
+static const struct history_limits wide = {.events = 1000, .bytes = 1 << 20, .age_ms = 60000};
+
+static struct sequence *sequence;
+static struct wire_buf message;
+
+static void begin_with(const struct history_limits *limits)
+{
+    sequence = sequence_new(limits, START, RUN);
+    ck_assert_ptr_nonnull(sequence);
+}
+
+static void begin(void)
+{
+    begin_with(&wide);
+}
+
+static void end(void)
+{
+    sequence_free(&sequence);
+    ck_assert_ptr_null(sequence);
+    wire_buf_release(&message);
+}
+
+static struct sequenced append(const char *data, const char *id)
+{
+    struct event_spec spec = {.kind = EVENT_MESSAGE, .time_ms = 5000, .data = slice_of(data), .id = slice_of(id)};
+    struct sequenced out;
+    ck_assert_int_eq(sequence_append(sequence, &spec, &out), 0);
+    return out;
+}
+
+/* The next message for the feed holds these seqs; 0 ends them. */
+static void next_batch_is(uint64_t first, uint64_t last)
+{
+    struct wire_batch batch;
+    ck_assert(sequence_next_batch(sequence, &message));
+    ck_assert_int_eq(wire_get_batch((struct slice){message.data, message.len}, &batch), 0);
+    ck_assert_uint_eq(batch.run, RUN);
+    ck_assert_uint_eq(batch.prev, first - 1);
+    for (uint64_t seq = first; seq <= last; seq++) {
+        size_t used;
+        struct event *e = event_parse(batch.entries, &used);
+        ck_assert_ptr_nonnull(e);
+        ck_assert_uint_eq(e->seq, seq);
+        event_unref(&e);
+        batch.entries = (struct slice){batch.entries.data + used, batch.entries.len - used};
+    }
+    ck_assert_uint_eq(batch.entries.len, 0);
+}
+
+START_TEST(seqs_follow_the_position_without_holes)
+{
+    ck_assert_uint_eq(sequence_head(sequence), START);
+    ck_assert_uint_eq(append("a", NULL).seq, START + 1);
+    ck_assert_uint_eq(append("b", NULL).seq, START + 2);
+    ck_assert_uint_eq(sequence_head(sequence), START + 2);
+}
+END_TEST
+
+START_TEST(a_known_id_is_answered_with_its_first_seq)
+{
+    struct sequenced first = append("a", "order-1"), other = append("b", "order-2"), again = append("c", "order-1");
+    ck_assert(!first.duplicate && !other.duplicate && again.duplicate);
+    ck_assert_uint_eq(again.seq, first.seq);
+    ck_assert_uint_eq(sequence_head(sequence), other.seq);
+}
+END_TEST
+
+START_TEST(an_id_is_free_again_when_its_event_is_evicted)
+{
+    sequence_free(&sequence);
+    begin_with(&(struct history_limits){.events = 2, .bytes = 1 << 20, .age_ms = 1000});
+    append("a", "order-1");
+    append("b", NULL);
+    ck_assert(append("a", "order-1").duplicate);
+    append("c", NULL);
+    ck_assert(!append("a", "order-1").duplicate);
+}
+END_TEST
+
+START_TEST(nothing_is_given_to_the_feed_before_the_commit)
+{
+    append("a", NULL);
+    ck_assert(!sequence_next_batch(sequence, &message));
+    append("b", NULL);
+    ck_assert_uint_eq(sequence_commit(sequence), 2);
+    next_batch_is(START + 1, START + 2);
+    ck_assert(!sequence_next_batch(sequence, &message));
+    ck_assert_uint_eq(sequence_commit(sequence), 0);
+}
+END_TEST
+
+START_TEST(a_later_turn_goes_on_where_the_last_ended)
+{
+    append("a", NULL);
+    sequence_commit(sequence);
+    next_batch_is(START + 1, START + 1);
+    ck_assert(!sequence_next_batch(sequence, &message));
+    append("b", NULL);
+    sequence_commit(sequence);
+    next_batch_is(START + 2, START + 2);
+}
+END_TEST
+
+START_TEST(a_long_turn_is_split)
+{
+    static char data[100 << 10];
+    memset(data, 'x', sizeof data - 1);
+    for (int i = 0; i < 4; i++)
+        append(data, NULL);
+    sequence_commit(sequence);
+    next_batch_is(START + 1, START + 3); /* the third passes the 256 KiB */
+    next_batch_is(START + 4, START + 4);
+    ck_assert(!sequence_next_batch(sequence, &message));
+}
+END_TEST
+
+START_TEST(what_history_evicts_within_the_turn_still_reaches_the_feed)
+{
+    sequence_free(&sequence);
+    begin_with(&(struct history_limits){.events = 1, .bytes = 1 << 20, .age_ms = 1000});
+    append("a", NULL);
+    append("b", NULL);
+    append("c", NULL);
+    sequence_commit(sequence);
+    next_batch_is(START + 1, START + 3);
+}
+END_TEST
+
+START_TEST(rollback_takes_back_the_turn_after_a_position)
+{
+    append("before", "kept");
+    uint64_t position = sequence_head(sequence);
+    append("a", "order-1");
+    append("b", NULL);
+    sequence_rollback(sequence, position);
+    ck_assert_uint_eq(sequence_head(sequence), position);
+    ck_assert(!append("a", "order-1").duplicate);
+    ck_assert(append("a", "kept").duplicate);
+    ck_assert_uint_eq(sequence_commit(sequence), 2);
+    next_batch_is(START + 1, START + 2);
+}
+END_TEST
+
+START_TEST(an_event_that_could_not_be_retained_is_refused)
+{
+    static char data[5000];
+    struct event_spec spec = {.kind = EVENT_MESSAGE, .data = {data, sizeof data}};
+    struct sequenced out;
+    sequence_free(&sequence);
+    begin_with(&(struct history_limits){.events = 10, .bytes = 5000, .age_ms = 1000});
+    append("kept", NULL);
+    ck_assert_int_eq(sequence_append(sequence, &spec, &out), -ENOSPC);
+    ck_assert_uint_eq(sequence_head(sequence), START + 1);
+    ck_assert_uint_eq(history_count(sequence_history(sequence)), 1);
+    ck_assert_uint_eq(sequence_commit(sequence), 1);
+}
+END_TEST
+
+START_TEST(a_shutdown_blocks_its_sessions_once_committed)
+{
+    struct slice session = S("a");
+    struct event_spec spec = {.kind = EVENT_SHUTDOWN, .time_ms = 5000, .has_to = true, .block_s = 2};
+    struct sequenced out;
+    spec.lists[TO_SESSIONS] = (struct names){&session, 1};
+    ck_assert_int_eq(sequence_append(sequence, &spec, &out), 0);
+    ck_assert(!blocks_active(sequence_blocks(sequence), session, 5000));
+    sequence_commit(sequence);
+    ck_assert(blocks_active(sequence_blocks(sequence), session, 6999));
+    ck_assert(!blocks_active(sequence_blocks(sequence), session, 7000));
+    sequence_expire(sequence, 7000);
+    int64_t until;
+    ck_assert_ptr_null(blocks_next(sequence_blocks(sequence), NULL, &session, &until));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("sequence");
+    TCase *tests = one_case(suite, "sequence");
+    tcase_add_checked_fixture(tests, begin, end);
+    tcase_add_test(tests, seqs_follow_the_position_without_holes);
+    tcase_add_test(tests, a_known_id_is_answered_with_its_first_seq);
+    tcase_add_test(tests, an_id_is_free_again_when_its_event_is_evicted);
+    tcase_add_test(tests, nothing_is_given_to_the_feed_before_the_commit);
+    tcase_add_test(tests, a_later_turn_goes_on_where_the_last_ended);
+    tcase_add_test(tests, a_long_turn_is_split);
+    tcase_add_test(tests, what_history_evicts_within_the_turn_still_reaches_the_feed);
+    tcase_add_test(tests, rollback_takes_back_the_turn_after_a_position);
+    tcase_add_test(tests, an_event_that_could_not_be_retained_is_refused);
+    tcase_add_test(tests, a_shutdown_blocks_its_sessions_once_committed);
+    return run_suite(suite);
+}
