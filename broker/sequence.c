@@ -104,11 +104,12 @@ size_t sequence_commit(struct sequence *s)
 
 bool sequence_next_batch(struct sequence *s, struct wire_buf *b)
 {
-    if (s->given == s->committed) {
+    if (s->given == s->count) {
         drop_turn(s, 0);
         s->committed = s->given = 0;
-        return false;
     }
+    if (s->given == s->committed)
+        return false;
     wire_put_batch(b, s->run, s->turn[s->given]->seq - 1);
     while (s->given < s->committed && b->len < SEQUENCE_BATCH_BYTES)
         wire_add_entry(b, s->turn[s->given++]);

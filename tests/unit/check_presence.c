@@ -27,7 +27,7 @@ static void opened(const char *connection, const char *session, const char *chan
                                                            .connection = slice_of(connection),
                                                            .session = slice_of(session),
                                                            .since_ms = 42,
-                                                           .channels = {channels, !!channel + !!channel_2}});
+                                                           .channels = {channels, (channel != NULL) + (size_t)(channel_2 != NULL)}});
 }
 
 static void ended(const char *connection)
