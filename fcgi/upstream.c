@@ -51,6 +51,7 @@ struct upstream {
     bool joined;       /* position means something */
     bool welcomed;     /* by this run of the broker */
     int64_t hello_at;  /* when it was said last */
+    bool hello_unsent; /* there was no connection yet */
     int64_t heard_at;
     struct deque held; /* events beyond the position, in order */
     size_t held_bytes;
@@ -283,8 +284,7 @@ static void say_hello(struct upstream *u)
 {
     struct wire_buf b = {0};
     wire_put_hello(&b, &(struct wire_hello){slice_of(u->config.name), u->joined ? u->position : 0});
-    if (!b.failed)
-        zmq_send(u->sync, b.data, b.len, ZMQ_DONTWAIT);
+    u->hello_unsent = b.failed || zmq_send(u->sync, b.data, b.len, ZMQ_DONTWAIT) < 0;
     wire_buf_release(&b);
     u->hello_at = loop_now(u->loop);
 }
@@ -466,6 +466,8 @@ static void tick(void *context, int64_t now)
 
 bool upstream_turn(struct upstream *u)
 {
+    if (u->hello_unsent) /* the connection may just have been made, which is a turn of its own */
+        say_hello(u);
     bool more = receive(u, u->sync);
     more = receive(u, u->feed) || more;
     send_presence(u);
