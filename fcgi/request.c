@@ -163,8 +163,8 @@ static void read_session(const struct params *params, const struct option_list *
 {
     r->session = from_sources(params, sources);
     if (!r->session)
-        refuse(r, 400, "missing_session", "the request names no session; this worker looks in: %s%s", sources->items[0],
-               sources->count > 1 ? " and other places" : "");
+        refuse(r, 400, "missing_session", "the request names no session; this worker looks in: %s%s",
+               sources->count > 0 ? sources->items[0] : "nothing", sources->count > 1 ? " and other places" : "");
     else if (!name_valid(slice_of(r->session)))
         refuse(r, 400, "missing_session", "the session's name is not valid; accepted: " NAME_RULE);
 }
@@ -213,12 +213,16 @@ static void read_cursor(const struct params *params, struct request *r)
         r->last_id = unless_empty(from_query(params, "lastEventId"));
 }
 
+/* An origin that is named goes before *, which comes without credentials. */
 static void read_origin(const struct params *params, const struct option_list *allowed, struct request *r)
 {
-    const char *origin = params_get(params, "HTTP_ORIGIN");
-    for (size_t i = 0; origin && !r->origin && i < allowed->count; i++)
-        if (strcmp(allowed->items[i], "*") == 0 || strcasecmp(allowed->items[i], origin) == 0)
-            r->origin = strdup(allowed->items[i][0] == '*' ? "*" : origin);
+    const char *origin = params_get(params, "HTTP_ORIGIN"), *answer = NULL;
+    for (size_t i = 0; origin && i < allowed->count; i++)
+        if (strcasecmp(allowed->items[i], origin) == 0)
+            answer = origin;
+        else if (strcmp(allowed->items[i], "*") == 0 && !answer)
+            answer = "*";
+    r->origin = answer ? strdup(answer) : NULL;
 }
 
 const char *request_check_origin(const char *value)

@@ -1,0 +1,365 @@
+#include "fcgi/request.h"
+
+#include <string.h>
+
+#include "support.h"
+
+static char *session_sources[8], *channel_sources[8], *origins[8];
+static struct option_list session_from = {session_sources, 0}, channels_from = {channel_sources, 0},
+                          cors_origins = {origins, 0};
+static const struct request_rules rules = {&session_from, &channels_from, &cors_origins};
+static struct request request;
+
+static void add(struct option_list *list, const char *item)
+{
+    list->items[list->count++] = (char *)item;
+}
+
+static void setup(void)
+{
+    session_from.count = channels_from.count = cors_origins.count = 0;
+    add(&session_from, "query:session");
+    add(&channels_from, "query:channels");
+}
+
+static void teardown(void)
+{
+    request_release(&request);
+    request_release(&request);
+}
+
+static void read_list(char *const *list)
+{
+    struct params params = {0};
+    request_release(&request);
+    ck_assert_int_eq(params_copy(&params, list), 0);
+    ck_assert_int_eq(request_read(&params, &rules, &request), 0);
+    params_release(&params); /* the request holds nothing of it */
+}
+
+/* Read a GET with these parameters besides. */
+#define get(...) read_list((char *[]){"REQUEST_METHOD=GET", __VA_ARGS__, NULL})
+
+static void assert_refused(int status, const char *error)
+{
+    ck_assert_int_eq(request.kind, REQUEST_REFUSED);
+    ck_assert_int_eq(request.status, status);
+    ck_assert_str_eq(request.error, error);
+    ck_assert_uint_gt(strlen(request.message), 10);
+}
+
+static void assert_session(const char *session)
+{
+    ck_assert_msg(request.kind == REQUEST_STREAM, "refused: %s", request.message);
+    ck_assert_str_eq(request.session, session);
+}
+
+static void assert_channels(const char *should)
+{
+    char text[1024] = "";
+    ck_assert_msg(request.kind == REQUEST_STREAM, "refused: %s", request.message);
+    for (size_t i = 0, len = 0; i < request.channel_count; i++)
+        len += (size_t)sprintf(text + len, "%s%.*s", i ? "|" : "", (int)request.channels[i].len, request.channels[i].data);
+    ck_assert_str_eq(text, should);
+}
+
+/* --- methods --- */
+
+static const struct {
+    const char *method;
+    enum request_kind kind;
+} methods[] = {
+    {"REQUEST_METHOD=GET", REQUEST_STREAM},       {"REQUEST_METHOD=HEAD", REQUEST_HEAD},
+    {"REQUEST_METHOD=OPTIONS", REQUEST_PREFLIGHT}, {"REQUEST_METHOD=POST", REQUEST_REFUSED},
+    {"REQUEST_METHOD=get", REQUEST_REFUSED},      {"REQUEST_METHOD=", REQUEST_REFUSED},
+    {"OTHER=1", REQUEST_REFUSED},
+};
+
+START_TEST(methods_are_told_apart)
+{
+    read_list((char *[]){(char *)methods[_i].method, "QUERY_STRING=session=a", NULL});
+    ck_assert_int_eq(request.kind, methods[_i].kind);
+    if (methods[_i].kind == REQUEST_REFUSED)
+        assert_refused(405, "method_not_allowed");
+}
+END_TEST
+
+/* --- sessions --- */
+
+static const struct {
+    const char *source, *param, *session; /* NULL: refused */
+} sessions[] = {
+    {"query:session", "QUERY_STRING=session=a", "a"},
+    {"query:session", "QUERY_STRING=x=1&session=a&y=2", "a"},
+    {"query:session", "QUERY_STRING=session=a&session=b", "a"},
+    {"query:session", "QUERY_STRING=session=%41%2f%c3%a9", "A/\xc3\xa9"},
+    {"query:session", "QUERY_STRING=session=a+b%20c%2Bd", "a b c+d"},
+    {"query:session", "QUERY_STRING=session=a%26b%3dc", "a&b=c"},
+    {"query:session", "QUERY_STRING=session=a=b", "a=b"},
+    {"query:session", "QUERY_STRING=session=100%", "100%"},
+    {"query:session", "QUERY_STRING=session=%4", "%4"},
+    {"query:session", "QUERY_STRING=session=%zz%4g", "%zz%4g"},
+    {"query:session", "QUERY_STRING=session", NULL},
+    {"query:session", "QUERY_STRING=session=", NULL},
+    {"query:session", "QUERY_STRING=", NULL},
+    {"query:session", "QUERY_STRING=xsession=a", NULL},
+    {"query:session", "QUERY_STRING=sessionx=a", NULL},
+    {"query:session", "QUERY_STRING=SESSION=a", NULL},
+    {"query:session", "QUERY_STRING=session=a%00b", NULL},
+    {"query:session", "QUERY_STRING=session=a%0ab", NULL},
+    {"query:session", "QUERY_STRING=session=%ff", NULL},
+    {"query:session", "QUERY_STRING=session=%c3", NULL},
+    {"query:session", "OTHER=session=a", NULL},
+    {"cookie:sid", "HTTP_COOKIE=sid=a", "a"},
+    {"cookie:sid", "HTTP_COOKIE=x=1; sid=a; y=2", "a"},
+    {"cookie:sid", "HTTP_COOKIE=x=1;sid=a;y=2", "a"},
+    {"cookie:sid", "HTTP_COOKIE=sid=\"a b\"", "a b"},
+    {"cookie:sid", "HTTP_COOKIE=sid=a%41+b", "a%41+b"},
+    {"cookie:sid", "HTTP_COOKIE=sid=a=b", "a=b"},
+    {"cookie:sid", "HTTP_COOKIE=sid=a ; x=1", "a"},
+    {"cookie:sid", "HTTP_COOKIE=sid=\"", "\""},
+    {"cookie:sid", "HTTP_COOKIE=xsid=a", NULL},
+    {"cookie:sid", "HTTP_COOKIE=sid=", NULL},
+    {"cookie:sid", "HTTP_COOKIE=sid=\"\"", NULL},
+    {"header:X-User-Name", "HTTP_X_USER_NAME=a", "a"},
+    {"header:x-user-name", "HTTP_X_USER_NAME=a", "a"},
+    {"header:X-User-Name", "HTTP_X_USER=a", NULL},
+    {"env:SSL_CLIENT_S_DN", "SSL_CLIENT_S_DN=CN=a,O=b", "CN=a,O=b"},
+    {"env:SSL_CLIENT_S_DN", "SSL_CLIENT=a", NULL},
+    {"remote-user", "REMOTE_USER=a", "a"},
+    {"remote-user", "REMOTE_USER=", NULL},
+};
+
+START_TEST(a_session_comes_from_its_source)
+{
+    session_from.count = 0;
+    add(&session_from, sessions[_i].source);
+    ck_assert_ptr_null(request_check_source(sessions[_i].source));
+    get((char *)sessions[_i].param);
+    if (sessions[_i].session)
+        assert_session(sessions[_i].session);
+    else
+        assert_refused(400, "missing_session");
+}
+END_TEST
+
+START_TEST(sources_are_tried_in_order)
+{
+    session_from.count = 0;
+    add(&session_from, "cookie:sid");
+    add(&session_from, "remote-user");
+    add(&session_from, "query:session");
+    get("QUERY_STRING=session=q", "REMOTE_USER=u", "HTTP_COOKIE=sid=c");
+    assert_session("c");
+    get("QUERY_STRING=session=q", "REMOTE_USER=u", "HTTP_COOKIE=sid=");
+    assert_session("u");
+    get("QUERY_STRING=session=q");
+    assert_session("q");
+    get("X=1");
+    assert_refused(400, "missing_session");
+    ck_assert_ptr_nonnull(strstr(request.message, "cookie:sid"));
+}
+END_TEST
+
+START_TEST(a_session_has_255_bytes_at_most)
+{
+    char param[400];
+    snprintf(param, sizeof param, "QUERY_STRING=session=%0255d", 0);
+    get(param);
+    ck_assert_int_eq(request.kind, REQUEST_STREAM);
+    snprintf(param, sizeof param, "QUERY_STRING=session=%0256d", 0);
+    get(param);
+    assert_refused(400, "missing_session");
+}
+END_TEST
+
+START_TEST(without_sources_there_is_no_session)
+{
+    session_from = (struct option_list){0};
+    get("QUERY_STRING=session=a");
+    session_from.items = session_sources;
+    assert_refused(400, "missing_session");
+}
+END_TEST
+
+/* --- channels --- */
+
+static const struct {
+    const char *query, *channels; /* NULL: refused */
+} channels[] = {
+    {"QUERY_STRING=session=a", ""},
+    {"QUERY_STRING=session=a&channels=", ""},
+    {"QUERY_STRING=session=a&channels=room:7", "room:7"},
+    {"QUERY_STRING=session=a&channels=a,b,c", "a|b|c"},
+    {"QUERY_STRING=session=a&channels=a%2Cb", "a|b"},
+    {"QUERY_STRING=session=a&channels=a,b,a,b", "a|b"},
+    {"QUERY_STRING=session=a&channels=,a,,b,", "a|b"},
+    {"QUERY_STRING=session=a&channels=%c3%a9", "\xc3\xa9"},
+    {"QUERY_STRING=session=a&channels=a,b%0a", NULL},
+    {"QUERY_STRING=session=a&channels=%ff", NULL},
+};
+
+START_TEST(channels_are_separated_by_commas)
+{
+    get((char *)channels[_i].query);
+    if (channels[_i].channels)
+        assert_channels(channels[_i].channels);
+    else
+        assert_refused(400, "bad_channels");
+}
+END_TEST
+
+START_TEST(there_are_not_too_many_channels)
+{
+    char param[1024] = "QUERY_STRING=session=a&channels=";
+    size_t len = strlen(param);
+    for (unsigned i = 0; i < REQUEST_CHANNELS_MAX; i++)
+        len += (size_t)sprintf(param + len, "c%u,", i);
+    strcpy(param + len, "c0,c1");
+    get(param);
+    ck_assert_int_eq(request.kind, REQUEST_STREAM);
+    ck_assert_uint_eq(request.channel_count, REQUEST_CHANNELS_MAX);
+    strcpy(param + len, "one-more");
+    get(param);
+    assert_refused(400, "bad_channels");
+}
+END_TEST
+
+/* --- the cursor: kept as the client gave it, whatever it is --- */
+
+static const char *const cursors[] = {"42",   "order-17", "-9223372036854775808", "+5", "0x10", "0", "99999999999999999999999",
+                                      "\xff", " 5",       "a b;c"};
+
+START_TEST(the_cursor_is_kept_as_it_came)
+{
+    char header[64];
+    snprintf(header, sizeof header, "HTTP_LAST_EVENT_ID=%s", cursors[_i]);
+    get("QUERY_STRING=session=a", header);
+    assert_session("a");
+    ck_assert_str_eq(request.last_id, cursors[_i]);
+}
+END_TEST
+
+START_TEST(a_cursor_of_any_length_is_kept)
+{
+    static char header[10300];
+    snprintf(header, sizeof header, "HTTP_LAST_EVENT_ID=%010240d", 0);
+    get("QUERY_STRING=session=a", header);
+    assert_session("a");
+    ck_assert_uint_eq(strlen(request.last_id), 10240);
+}
+END_TEST
+
+START_TEST(the_header_goes_before_the_query)
+{
+    get("QUERY_STRING=session=a&lastEventId=5%2B6", "HTTP_LAST_EVENT_ID=7");
+    ck_assert_str_eq(request.last_id, "7");
+    get("QUERY_STRING=session=a&lastEventId=5%2B6", "HTTP_LAST_EVENT_ID=");
+    ck_assert_str_eq(request.last_id, "5+6");
+    get("QUERY_STRING=session=a&lastEventId=");
+    ck_assert_ptr_null(request.last_id);
+    get("QUERY_STRING=session=a");
+    ck_assert_ptr_null(request.last_id);
+}
+END_TEST
+
+START_TEST(a_polyfill_may_want_padding)
+{
+    get("QUERY_STRING=session=a&padding=true");
+    ck_assert(request.padding);
+    get("QUERY_STRING=session=a&padding=false");
+    ck_assert(!request.padding);
+    get("QUERY_STRING=session=a&padding=truely");
+    ck_assert(!request.padding);
+}
+END_TEST
+
+/* --- origins --- */
+
+static const struct {
+    const char *allowed[3], *origin, *answer; /* NULL: none */
+} cors[] = {
+    {{NULL}, "HTTP_ORIGIN=https://a.example", NULL},
+    {{"https://a.example"}, "HTTP_ORIGIN=https://a.example", "https://a.example"},
+    {{"https://b.example", "https://a.example"}, "HTTP_ORIGIN=https://a.example", "https://a.example"},
+    {{"https://a.example"}, "HTTP_ORIGIN=https://b.example", NULL},
+    {{"https://a.example"}, "HTTP_ORIGIN=http://a.example", NULL},
+    {{"https://a.example"}, "HTTP_ORIGIN=https://a.example.evil.example", NULL},
+    {{"https://a.example"}, "HTTP_ORIGIN=https://a.example:8443", NULL},
+    {{"https://a.example"}, "HTTP_ORIGIN=null", NULL},
+    {{"https://a.example"}, "OTHER=1", NULL},
+    {{"*"}, "HTTP_ORIGIN=https://any.example", "*"},
+    {{"*"}, "HTTP_ORIGIN=null", "*"},
+    {{"*"}, "OTHER=1", NULL},
+    {{"https://a.example", "*"}, "HTTP_ORIGIN=https://a.example", "https://a.example"},
+    {{"*", "https://a.example"}, "HTTP_ORIGIN=https://a.example", "https://a.example"},
+    {{"*", "https://a.example"}, "HTTP_ORIGIN=https://b.example", "*"},
+    {{"https://a.example"}, "HTTP_ORIGIN=https://a.example\r\nX: y", NULL},
+};
+
+START_TEST(only_an_allowed_origin_is_answered)
+{
+    for (int i = 0; i < 3 && cors[_i].allowed[i]; i++)
+        add(&cors_origins, cors[_i].allowed[i]);
+    get("QUERY_STRING=session=a", (char *)cors[_i].origin);
+    if (cors[_i].answer)
+        ck_assert_str_eq(request.origin, cors[_i].answer);
+    else
+        ck_assert_ptr_null(request.origin);
+}
+END_TEST
+
+START_TEST(a_preflight_and_a_refusal_have_an_origin_too)
+{
+    add(&cors_origins, "https://a.example");
+    read_list((char *[]){"REQUEST_METHOD=OPTIONS", "HTTP_ORIGIN=https://a.example", NULL});
+    ck_assert_int_eq(request.kind, REQUEST_PREFLIGHT);
+    ck_assert_str_eq(request.origin, "https://a.example");
+    get("HTTP_ORIGIN=https://a.example");
+    assert_refused(400, "missing_session");
+    ck_assert_str_eq(request.origin, "https://a.example");
+}
+END_TEST
+
+/* --- what may be configured --- */
+
+static const char *const bad_sources[] = {"", "query", "query:", "cookie:", "env:", "header:", "remote-user:x", "remote-users",
+                                          "jwt:x", "QUERY:session", "body:x"};
+static const char *const good_origins[] = {"*", "https://a.example", "http://localhost:8080", "https://[::1]:8443"};
+static const char *const bad_origins[] = {"", "a.example", "https://", "https://a.example/", "://a", "https://a b", "**",
+                                          "https://a,https://b", "https://a\r\nX: y"};
+
+START_TEST(sources_and_origins_are_checked)
+{
+    for (size_t i = 0; i < sizeof bad_sources / sizeof bad_sources[0]; i++)
+        ck_assert_msg(request_check_source(bad_sources[i]) != NULL, "'%s' is accepted", bad_sources[i]);
+    for (size_t i = 0; i < sizeof good_origins / sizeof good_origins[0]; i++)
+        ck_assert_msg(!request_check_origin(good_origins[i]), "'%s' is refused", good_origins[i]);
+    for (size_t i = 0; i < sizeof bad_origins / sizeof bad_origins[0]; i++)
+        ck_assert_msg(request_check_origin(bad_origins[i]) != NULL, "'%s' is accepted", bad_origins[i]);
+}
+END_TEST
+
+#define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
+
+int main(void)
+{
+    Suite *suite = suite_create("request");
+    TCase *tests = one_case(suite, "request");
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_loop_test(tests, methods_are_told_apart, 0, COUNT(methods));
+    tcase_add_loop_test(tests, a_session_comes_from_its_source, 0, COUNT(sessions));
+    tcase_add_test(tests, sources_are_tried_in_order);
+    tcase_add_test(tests, a_session_has_255_bytes_at_most);
+    tcase_add_test(tests, without_sources_there_is_no_session);
+    tcase_add_loop_test(tests, channels_are_separated_by_commas, 0, COUNT(channels));
+    tcase_add_test(tests, there_are_not_too_many_channels);
+    tcase_add_loop_test(tests, the_cursor_is_kept_as_it_came, 0, COUNT(cursors));
+    tcase_add_test(tests, a_cursor_of_any_length_is_kept);
+    tcase_add_test(tests, the_header_goes_before_the_query);
+    tcase_add_test(tests, a_polyfill_may_want_padding);
+    tcase_add_loop_test(tests, only_an_allowed_origin_is_answered, 0, COUNT(cors));
+    tcase_add_test(tests, a_preflight_and_a_refusal_have_an_origin_too);
+    tcase_add_test(tests, sources_and_origins_are_checked);
+    return run_suite(suite);
+}
