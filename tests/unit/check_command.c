@@ -1,0 +1,449 @@
+/* Requests in, replies out: what each verb answers, how each refusal is worded and counted, and that a refusal changes nothing. */
+#include "broker/command.h"
+#include "support.h"
+
+#define START 1000u
+
+static struct sequence *sequence;
+static struct presence *presence;
+static uint64_t counters[BROKER_COUNTERS];
+static struct command_context context;
+static struct json_out reply;
+
+static void begin(void)
+{
+    struct history_limits limits = {.events = 100, .bytes = 20000, .age_ms = 60000};
+    sequence = sequence_new(&limits, START, 1);
+    presence = presence_new();
+    ck_assert(sequence && presence);
+    memset(counters, 0, sizeof counters);
+    context = (struct command_context){.sequence = sequence,
+                                       .presence = presence,
+                                       .counters = counters,
+                                       .max_event_bytes = 100,
+                                       .history_bytes = limits.bytes,
+                                       .now_ms = 5000,
+                                       .uptime_ms = 7};
+}
+
+static void end(void)
+{
+    sequence_free(&sequence);
+    presence_free(&presence);
+    json_out_release(&reply);
+}
+
+/* What was answered last, as a string. */
+static char answer[8192];
+
+static const char *ask_frames(const struct slice *frames, size_t count)
+{
+    command_run(&context, frames, count, &reply);
+    ck_assert(!reply.failed);
+    ck_assert_uint_lt(reply.len, sizeof answer);
+    memcpy(answer, reply.data, reply.len);
+    answer[reply.len] = 0;
+    return answer;
+}
+
+static const char *ask(const char *request)
+{
+    struct slice frame = slice_of(request);
+    return ask_frames(&frame, 1);
+}
+
+static const char *ask_with(const char *request, struct slice payload)
+{
+    struct slice frames[] = {slice_of(request), payload};
+    return ask_frames(frames, 2);
+}
+
+#define answers(request, reply_) ck_assert_str_eq(ask(request), reply_)
+
+static void holds(const char *text, const char *part)
+{
+    ck_assert_msg(strstr(text, part) != NULL, "%s is not in %s", part, text);
+}
+
+/* The request is refused with code, says part, is counted, and leaves the sequence as it was. */
+static void is_refused(const char *text, const char *code, const char *part)
+{
+    char begins[64];
+    snprintf(begins, sizeof begins, "{\"ok\":false,\"error\":\"%s\",", code);
+    ck_assert_msg(strncmp(text, begins, strlen(begins)) == 0, "%s does not begin %s", text, begins);
+    holds(text, part);
+    ck_assert_uint_eq(sequence_head(sequence), START);
+}
+
+static void refuses(const char *request, const char *code, const char *part)
+{
+    is_refused(ask(request), code, part);
+}
+
+static const struct event *last_event(void)
+{
+    struct event *e;
+    uint64_t upto, head = sequence_head(sequence);
+    ck_assert_uint_eq(history_read(sequence_history(sequence), NULL, head - 1, &e, 1, 1 << 20, &upto), 1);
+    return e;
+}
+
+static void text_is(const char *text)
+{
+    assert_slice(last_event()->text, slice_of(text));
+}
+
+static void text_holds(const char *part)
+{
+    struct slice text = last_event()->text;
+    ck_assert_msg(memmem(text.data, text.len, part, strlen(part)) != NULL, "%s is not in %.*s", part, (int)text.len, text.data);
+}
+
+/* Connections c1 and c2 of session a, c3 of b; c1 and c3 in channel x. */
+static void three_connections(void)
+{
+    struct slice x = S("x");
+    static const char *const rows[][2] = {{"c1", "a"}, {"c2", "a"}, {"c3", "b"}};
+    struct wire_buf items = {0}, b = {0};
+    struct wire_presence m = {.n = 1, .full = true, .counters = {[DELIVERIES] = 12}};
+    for (size_t i = 0; i < 3; i++)
+        wire_add_presence(&items, &(struct wire_presence_item){.opened = true,
+                                                               .connection = slice_of(rows[i][0]),
+                                                               .session = slice_of(rows[i][1]),
+                                                               .since_ms = 9,
+                                                               .channels = {&x, i != 1}});
+    wire_put_presence(&b, &m);
+    wire_add_items(&b, &items);
+    ck_assert_int_eq(wire_get_presence((struct slice){b.data, b.len}, &m), 0);
+    presence_hello(presence, S("w"), S("worker"), 0);
+    ck_assert_int_eq(presence_report(presence, S("w"), &m, 0), 0);
+    wire_buf_release(&items);
+    wire_buf_release(&b);
+}
+
+/* --- the table --- */
+
+START_TEST(what_is_no_request_is_refused)
+{
+    refuses("", "bad_json", "");
+    refuses("{\"op\":\"ping\"", "bad_json", "line 1");
+    refuses("[1]", "bad_request", "a list");
+    refuses("{}", "bad_request", "`op` is missing; accepted: publish, shutdown");
+    refuses("{\"op\":1}", "bad_request", "`op`");
+    refuses("{\"op\":\"pong\"}", "unknown_op", "\\\"pong\\\" is unknown; accepted: publish");
+    refuses("{\"op\":\"ping\",\"x\":1}", "bad_request", "`x` is not a field here; accepted: op, ref");
+    ck_assert_uint_eq(counters[REQUESTS], 7);
+    ck_assert_uint_eq(counters[ERRORS_BAD_JSON], 2);
+    ck_assert_uint_eq(counters[ERRORS_BAD_REQUEST], 4);
+    ck_assert_uint_eq(counters[ERRORS_UNKNOWN_OP], 1);
+}
+END_TEST
+
+START_TEST(ref_comes_back_as_it_was_written)
+{
+    holds(ask("{\"op\":\"ping\",\"ref\": [1.50, \"\\u00e4\"] }"), ",\"ref\":[1.50, \"\\u00e4\"]}");
+    holds(ask("{\"op\":\"pong\",\"ref\":12345678901234567890123}"), ",\"ref\":12345678901234567890123}");
+}
+END_TEST
+
+START_TEST(frames_are_counted)
+{
+    struct slice frames[] = {S("{\"op\":\"publish\"}"), S("x")};
+    is_refused(ask_frames(frames, 3), "bad_request", "not 3");
+    is_refused(ask_with("{\"op\":\"ping\"}", S("")), "bad_request", "ping takes no second frame");
+    is_refused(ask_with("{\"op\":\"publish\",\"events\":[{\"data\":1}]}", S("x")), "bad_request", "a batch takes no second frame");
+}
+END_TEST
+
+START_TEST(a_request_that_is_too_long_is_not_parsed)
+{
+    size_t len = command_request_max(context.max_event_bytes) + 1;
+    char *text = malloc(len);
+    memset(text, ' ', len);
+    struct slice frame = {text, len};
+    is_refused(ask_frames(&frame, 1), "too_large", "accepted: at most");
+    frame.len--;
+    is_refused(ask_frames(&frame, 1), "bad_json", "");
+    free(text);
+}
+END_TEST
+
+/* --- publish --- */
+
+START_TEST(an_event_is_published)
+{
+    answers("{\"op\":\"publish\",\"event\":\"m\",\"data\": {\"a\": 0.10} ,\"retry\":5}", "{\"ok\":true,\"seq\":1001,\"online\":0}");
+    text_holds("data: {\"a\": 0.10}\n");
+    text_holds("retry: 5\n");
+    text_holds("event: m\n");
+    answers("{\"op\":\"publish\",\"text\":\"two\\nlines\"}", "{\"ok\":true,\"seq\":1002,\"online\":0}");
+    text_is("id: 1002\ndata: two\ndata: lines\n\n");
+    ck_assert_str_eq(ask_with("{\"op\":\"publish\"}", S("{\"big\":1}")), "{\"ok\":true,\"seq\":1003,\"online\":0}");
+    text_is("id: 1003\ndata: {\"big\":1}\n\n");
+    ck_assert_uint_eq(counters[PUBLISHES], 3);
+}
+END_TEST
+
+START_TEST(there_is_exactly_one_payload)
+{
+    refuses("{\"op\":\"publish\"}", "bad_request", "`data` is missing, and so are `text` and a second frame");
+    refuses("{\"op\":\"publish\",\"data\":1,\"text\":\"a\"}", "bad_request", "exactly one of");
+    is_refused(ask_with("{\"op\":\"publish\",\"text\":\"a\"}", S("b")), "bad_request", "exactly one of");
+    is_refused(ask_with("{\"op\":\"publish\",\"data\":1}", S("")), "bad_request", "exactly one of");
+}
+END_TEST
+
+START_TEST(null_and_empty_are_payloads)
+{
+    answers("{\"op\":\"publish\",\"data\":null}", "{\"ok\":true,\"seq\":1001,\"online\":0}");
+    text_is("id: 1001\ndata: null\n\n");
+    answers("{\"op\":\"publish\",\"text\":\"\"}", "{\"ok\":true,\"seq\":1002,\"online\":0}");
+    ck_assert_str_eq(ask_with("{\"op\":\"publish\"}", S("")), "{\"ok\":true,\"seq\":1003,\"online\":0}");
+}
+END_TEST
+
+START_TEST(a_payload_over_the_limit_is_refused)
+{
+    char data[101], request[300];
+    memset(data, 'x', sizeof data);
+    snprintf(request, sizeof request, "{\"op\":\"publish\",\"text\":\"%.101s\"}", data);
+    refuses(request, "too_large", "`text` has 101 bytes; accepted: at most 100");
+    snprintf(request, sizeof request, "{\"op\":\"publish\",\"data\":\"%.99s\"}", data);
+    refuses(request, "too_large", "`data` has 101 bytes");
+    snprintf(request, sizeof request, "{\"op\":\"publish\",\"events\":[{\"data\":1},{\"text\":\"%.101s\"}]}", data);
+    refuses(request, "too_large", "`events[1].text` has 101 bytes");
+    is_refused(ask_with("{\"op\":\"publish\"}", (struct slice){data, 101}), "too_large", "the second frame has 101 bytes");
+    ck_assert_uint_eq(counters[ERRORS_TOO_LARGE], 4);
+    ask_with("{\"op\":\"publish\"}", (struct slice){data, 100});
+    ck_assert_uint_eq(sequence_head(sequence), START + 1);
+}
+END_TEST
+
+START_TEST(wrong_fields_of_an_event_are_named)
+{
+    refuses("{\"op\":\"publish\",\"data\":1,\"dat\":1}", "bad_request", "`dat` is not a field here");
+    refuses("{\"op\":\"publish\",\"data\":1,\"to\":{\"session\":[\"a\"]}}", "bad_request", "`to.session` is not a field here");
+    refuses("{\"op\":\"publish\",\"data\":1,\"to\":null}", "bad_request", "`to`");
+    refuses("{\"op\":\"publish\",\"data\":1,\"except\":{\"sessions\":\"a\"}}", "bad_request", "`except.sessions`");
+    refuses("{\"op\":\"publish\",\"data\":1,\"to\":{\"sessions\":[\"\"]}}", "bad_request", "`to.sessions[0]`");
+    refuses("{\"op\":\"publish\",\"data\":1,\"retry\":2147483648}", "bad_request", "`retry`");
+    refuses("{\"op\":\"publish\",\"data\":1,\"event\":\"ssecast.gap\"}", "bad_request", "not beginning with");
+    refuses("{\"op\":\"publish\",\"data\":1,\"event\":\"a\\nb\"}", "bad_request", "`event`");
+    refuses("{\"op\":\"publish\",\"data\":1,\"event\":\"a\\u0000\"}", "bad_request", "`event`");
+}
+END_TEST
+
+START_TEST(an_id_is_text_that_no_seq_can_be)
+{
+    static const char *const wrong[] = {"", "12", "+5", "-5x", "a\\nb", "a\\rb", "a\\u0000b"};
+    static const char *const right[] = {"order-17", "+", "-a", "12a", "0x10", "\\u00e4"};
+    char request[200];
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        snprintf(request, sizeof request, "{\"op\":\"publish\",\"data\":1,\"id\":\"%s\"}", wrong[i]);
+        refuses(request, "bad_request", "`id`");
+    }
+    for (size_t i = 0; i < sizeof right / sizeof *right; i++) {
+        snprintf(request, sizeof request, "{\"op\":\"publish\",\"data\":1,\"id\":\"%s\"}", right[i]);
+        holds(ask(request), "\"ok\":true");
+    }
+}
+END_TEST
+
+START_TEST(the_same_id_again_is_a_duplicate)
+{
+    answers("{\"op\":\"publish\",\"data\":1,\"id\":\"a\"}", "{\"ok\":true,\"seq\":1001,\"online\":0}");
+    answers("{\"op\":\"publish\",\"data\":2,\"id\":\"a\"}", "{\"ok\":true,\"seq\":1001,\"duplicate\":true,\"online\":0}");
+    ck_assert_uint_eq(sequence_head(sequence), 1001);
+    ck_assert_uint_eq(counters[DUPLICATES], 1);
+}
+END_TEST
+
+START_TEST(online_counts_whom_it_concerns)
+{
+    three_connections();
+    holds(ask("{\"op\":\"publish\",\"data\":1}"), "\"online\":3");
+    holds(ask("{\"op\":\"publish\",\"data\":1,\"to\":{\"sessions\":[\"a\"]}}"), "\"online\":2");
+    holds(ask("{\"op\":\"publish\",\"data\":1,\"to\":{\"sessions\":[\"a\"],\"channels\":[\"x\"]}}"), "\"online\":3");
+    holds(ask("{\"op\":\"publish\",\"data\":1,\"to\":{}}"), "\"online\":0");
+    holds(ask("{\"op\":\"publish\",\"data\":1,\"except\":{\"connections\":[\"c1\"]}}"), "\"online\":2");
+}
+END_TEST
+
+START_TEST(a_batch_is_published_in_order)
+{
+    answers("{\"op\":\"publish\",\"events\":[{\"data\":1},{\"text\":\"b\",\"id\":\"i\"}]}", "{\"ok\":true,\"seqs\":[1001,1002]}");
+    answers("{\"op\":\"publish\",\"events\":[{\"data\":1,\"id\":\"i\"},{\"data\":3},{\"data\":1,\"id\":\"i\"}],\"ref\":1}",
+            "{\"ok\":true,\"seqs\":[1002,1003,1002],\"duplicates\":[0,2],\"ref\":1}");
+    ck_assert_uint_eq(counters[PUBLISHES], 2);
+}
+END_TEST
+
+START_TEST(a_batch_is_published_whole_or_not_at_all)
+{
+    refuses("{\"op\":\"publish\",\"events\":[]}", "bad_request", "`events` is empty");
+    refuses("{\"op\":\"publish\",\"events\":[{\"data\":1},2]}", "bad_request", "`events[1]`");
+    refuses("{\"op\":\"publish\",\"events\":[{\"data\":1},{}]}", "bad_request", "`events[1].data`");
+    refuses("{\"op\":\"publish\",\"events\":[{\"data\":1},{\"data\":1,\"ref\":1}]}", "bad_request", "`events[1].ref`");
+    refuses("{\"op\":\"publish\",\"events\":[{\"data\":1}],\"event\":\"m\"}", "bad_request", "`event` is not a field here");
+    ck_assert_uint_eq(counters[PUBLISHES], 0);
+}
+END_TEST
+
+START_TEST(what_cannot_be_stored_takes_its_batch_back)
+{
+    char data[25000], *request;
+    memset(data, 'x', sizeof data);
+    context.max_event_bytes = sizeof data;
+    ck_assert_int_gt(asprintf(&request, "{\"op\":\"publish\",\"events\":[{\"data\":1,\"id\":\"i\"},{\"text\":\"%.25000s\"}]}", data), 0);
+    refuses(request, "store_failed", "--history-bytes is 20000");
+    free(request);
+    ck_assert_uint_eq(counters[ERRORS_STORE_FAILED], 1);
+    ck_assert_uint_eq(sequence_commit(sequence), 0);
+    answers("{\"op\":\"publish\",\"data\":1,\"id\":\"i\"}", "{\"ok\":true,\"seq\":1001,\"online\":0}");
+}
+END_TEST
+
+/* --- shutdown --- */
+
+START_TEST(a_shutdown_is_a_record)
+{
+    three_connections();
+    answers("{\"op\":\"shutdown\",\"sessions\":[\"a\"],\"channels\":[\"x\"],\"reason\":\"log\\\"out\",\"block\":5}",
+            "{\"ok\":true,\"closed\":3}");
+    text_is("event: ssecast.shutdown\ndata: {\"reason\":\"log\\\"out\"}\n\n");
+    ck_assert_int_eq(last_event()->kind, EVENT_SHUTDOWN);
+    ck_assert_uint_eq(last_event()->block_s, 5);
+    ck_assert(last_event()->has_to);
+    answers("{\"op\":\"shutdown\",\"connections\":[\"nobody\"]}", "{\"ok\":true,\"closed\":0}");
+    text_is("event: ssecast.shutdown\ndata: {\"reason\":null}\n\n");
+    ck_assert_uint_eq(last_event()->block_s, 60);
+    ck_assert_uint_eq(counters[SHUTDOWNS], 2);
+}
+END_TEST
+
+START_TEST(a_shutdown_of_nobody_is_no_record)
+{
+    answers("{\"op\":\"shutdown\",\"sessions\":[],\"channels\":[]}", "{\"ok\":true,\"closed\":0}");
+    ck_assert_uint_eq(sequence_head(sequence), START);
+    refuses("{\"op\":\"shutdown\"}", "bad_request", "needs at least one of");
+    refuses("{\"op\":\"shutdown\",\"session\":\"a\"}", "bad_request", "`session` is not a field here");
+    refuses("{\"op\":\"shutdown\",\"sessions\":[\"a\"],\"block\":-1}", "bad_request", "`block`");
+    refuses("{\"op\":\"shutdown\",\"sessions\":[\"a\"],\"reason\":1}", "bad_request", "`reason`");
+}
+END_TEST
+
+/* --- questions --- */
+
+START_TEST(online_sessions_and_connections_are_told)
+{
+    three_connections();
+    answers("{\"op\":\"online\",\"session\":\"a\"}", "{\"ok\":true,\"online\":true,\"connections\":2}");
+    answers("{\"op\":\"online\",\"session\":\"z\"}", "{\"ok\":true,\"online\":false,\"connections\":0}");
+    answers("{\"op\":\"sessions\",\"limit\":1}", "{\"ok\":true,\"sessions\":[{\"session\":\"a\",\"connections\":2}],\"more\":true}");
+    answers("{\"op\":\"sessions\",\"after\":\"a\"}", "{\"ok\":true,\"sessions\":[{\"session\":\"b\",\"connections\":1}],\"more\":false}");
+    answers("{\"op\":\"sessions\",\"prefix\":\"z\"}", "{\"ok\":true,\"sessions\":[],\"more\":false}");
+    answers("{\"op\":\"connections\",\"session\":\"b\"}",
+            "{\"ok\":true,\"connections\":[{\"connection\":\"c3\",\"session\":\"b\",\"channels\":[\"x\"],\"worker\":\"worker\",\"since\":9}],"
+            "\"more\":false}");
+    holds(ask("{\"op\":\"connections\",\"after\":\"c2\"}"), "[{\"connection\":\"c3\"");
+    refuses("{\"op\":\"online\"}", "bad_request", "`session` is missing");
+    refuses("{\"op\":\"sessions\",\"limit\":1001}", "bad_request", "`limit`");
+}
+END_TEST
+
+START_TEST(history_is_told_as_it_is_delivered)
+{
+    ask("{\"op\":\"publish\",\"event\":\"message\",\"text\":\"a\\r\\nevent: b\",\"id\":\"i\",\"retry\":5}");
+    ask("{\"op\":\"publish\",\"data\":1,\"to\":{\"sessions\":[\"a\"],\"connections\":[\"c\"]},\"except\":{\"channels\":[\"x\"]}}");
+    ask_with("{\"op\":\"publish\",\"to\":{\"channels\":[\"y\"]}}", S("\xff\nevent: z"));
+    const char *first = "{\"seq\":1001,\"id\":\"i\",\"event\":\"message\",\"data\":\"a\\nevent: b\",\"retry\":5,\"at\":5000}";
+    const char *second = "{\"seq\":1002,\"data\":\"1\",\"to\":{\"sessions\":[\"a\"],\"connections\":[\"c\"]},"
+                         "\"except\":{\"channels\":[\"x\"]},\"at\":5000}";
+    const char *third = "{\"seq\":1003,\"data\":\"\xef\xbf\xbd\\nevent: z\",\"to\":{\"channels\":[\"y\"]},\"at\":5000}";
+    char all[1000];
+    snprintf(all, sizeof all, "{\"ok\":true,\"events\":[%s,%s,%s],\"more\":false}", first, second, third);
+    const char *text = ask("{\"op\":\"history\"}");
+    holds(text, "\"retry\":5");
+    holds(text, "\"id\":\"i\"");
+    holds(text, "\"event\":\"message\"");
+    holds(text, "\"data\":\"a\\nevent: b\"");
+    holds(text, second);
+    holds(text, third);
+    ck_assert_uint_eq(strlen(text), strlen(all)); /* nothing besides; the order of an event's fields is not promised */
+}
+END_TEST
+
+START_TEST(history_is_filtered_and_bounded)
+{
+    ask("{\"op\":\"publish\",\"data\":1}");
+    ask("{\"op\":\"publish\",\"data\":2,\"to\":{\"sessions\":[\"a\"]}}");
+    ask("{\"op\":\"publish\",\"data\":3,\"to\":{\"channels\":[\"x\"]}}");
+    ask("{\"op\":\"publish\",\"data\":4,\"to\":{\"connections\":[\"c\"]},\"except\":{\"sessions\":[\"a\"]}}");
+    static const struct {
+        const char *request, *has, *has_not;
+    } rows[] = {
+        {"{\"op\":\"history\",\"since\":1001,\"limit\":2}", "\"more\":true", "1004"},
+        {"{\"op\":\"history\",\"since\":1003}", "\"more\":false", "1003"},
+        {"{\"op\":\"history\",\"since\":9999}", "\"events\":[]", "seq"},
+        {"{\"op\":\"history\",\"session\":\"a\"}", "1002", "1003"},
+        {"{\"op\":\"history\",\"channel\":\"x\"}", "1003", "1002"},
+        {"{\"op\":\"history\",\"connection\":\"c\"}", "1004", "1002"},
+        {"{\"op\":\"history\",\"connection\":\"c\",\"session\":\"a\"}", "1002", "1004"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        holds(ask(rows[i].request), rows[i].has);
+        ck_assert_msg(!strstr(answer, rows[i].has_not), "%s is in %s", rows[i].has_not, answer);
+    }
+}
+END_TEST
+
+START_TEST(stats_and_ping_tell_numbers)
+{
+    three_connections();
+    ask("{\"op\":\"publish\",\"data\":1}");
+    const char *stats = ask("{\"op\":\"stats\"}");
+    holds(stats, "\"uptime_ms\":7,");
+    holds(stats, "\"connections\":3,");
+    holds(stats, "\"history_head\":1001,");
+    holds(stats, "\"publishes\":1,");
+    holds(stats, "\"deliveries\":12,");
+    answers("{\"op\":\"ping\"}", "{\"ok\":true,\"version\":\"" SSECAST_VERSION "\",\"head\":1001,\"now\":5000}");
+}
+END_TEST
+
+START_TEST(each_counter_has_a_row)
+{
+    for (int i = 0; i < BROKER_COUNTERS; i++)
+        ck_assert_msg(broker_counter_rows[i].name && broker_counter_rows[i].help, "counter %d has none", i);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("command");
+    TCase *tests = one_case(suite, "command");
+    tcase_add_checked_fixture(tests, begin, end);
+    tcase_add_test(tests, what_is_no_request_is_refused);
+    tcase_add_test(tests, ref_comes_back_as_it_was_written);
+    tcase_add_test(tests, frames_are_counted);
+    tcase_add_test(tests, a_request_that_is_too_long_is_not_parsed);
+    tcase_add_test(tests, an_event_is_published);
+    tcase_add_test(tests, there_is_exactly_one_payload);
+    tcase_add_test(tests, null_and_empty_are_payloads);
+    tcase_add_test(tests, a_payload_over_the_limit_is_refused);
+    tcase_add_test(tests, wrong_fields_of_an_event_are_named);
+    tcase_add_test(tests, an_id_is_text_that_no_seq_can_be);
+    tcase_add_test(tests, the_same_id_again_is_a_duplicate);
+    tcase_add_test(tests, online_counts_whom_it_concerns);
+    tcase_add_test(tests, a_batch_is_published_in_order);
+    tcase_add_test(tests, a_batch_is_published_whole_or_not_at_all);
+    tcase_add_test(tests, what_cannot_be_stored_takes_its_batch_back);
+    tcase_add_test(tests, a_shutdown_is_a_record);
+    tcase_add_test(tests, a_shutdown_of_nobody_is_no_record);
+    tcase_add_test(tests, online_sessions_and_connections_are_told);
+    tcase_add_test(tests, history_is_told_as_it_is_delivered);
+    tcase_add_test(tests, history_is_filtered_and_bounded);
+    tcase_add_test(tests, stats_and_ping_tell_numbers);
+    tcase_add_test(tests, each_counter_has_a_row);
+    return run_suite(suite);
+}

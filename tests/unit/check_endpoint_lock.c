@@ -1,0 +1,51 @@
+/* One broker for each ipc endpoint. */
+#include <errno.h>
+#include <unistd.h>
+
+#include "broker/endpoint_lock.h"
+#include "support.h"
+
+START_TEST(an_ipc_path_is_held_once)
+{
+    char folder[] = "/tmp/check_endpoint_lock-XXXXXX", endpoint[100], file[100];
+    int first, second;
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(endpoint, sizeof endpoint, "ipc://%s/commands", folder);
+    snprintf(file, sizeof file, "%s/commands.lock", folder);
+    ck_assert_int_eq(endpoint_lock(endpoint, &first), 0);
+    ck_assert_int_eq(endpoint_lock(endpoint, &second), -EWOULDBLOCK);
+    ck_assert_int_eq(second, ENDPOINT_LOCK_NONE);
+    close(first); /* however its holder ends */
+    ck_assert_int_eq(endpoint_lock(endpoint, &second), 0);
+    close(second);
+    unlink(file);
+    rmdir(folder);
+}
+END_TEST
+
+START_TEST(a_file_that_cannot_be_made_is_told)
+{
+    int lock;
+    ck_assert_int_eq(endpoint_lock("ipc:///nonexistent/commands", &lock), -ENOENT);
+}
+END_TEST
+
+START_TEST(other_endpoints_need_no_lock)
+{
+    int lock;
+    ck_assert_int_eq(endpoint_lock("tcp://127.0.0.1:5570", &lock), 0);
+    ck_assert_int_eq(lock, ENDPOINT_LOCK_NONE);
+    ck_assert_int_eq(endpoint_lock("ipc://@abstract", &lock), 0);
+    ck_assert_int_eq(lock, ENDPOINT_LOCK_NONE);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("endpoint_lock");
+    TCase *tests = one_case(suite, "endpoint_lock");
+    tcase_add_test(tests, an_ipc_path_is_held_once);
+    tcase_add_test(tests, a_file_that_cannot_be_made_is_told);
+    tcase_add_test(tests, other_endpoints_need_no_lock);
+    return run_suite(suite);
+}

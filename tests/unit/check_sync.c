@@ -1,0 +1,252 @@
+/* What a worker is answered: welcome, pages, resync. */
+#include "broker/sync.h"
+#include "log.h"
+#include "support.h"
+
+#define START 1000u
+#define RUN 77u
+#define W S("w")
+
+static struct sequence *sequence;
+static struct presence *presence;
+static uint64_t counters[BROKER_COUNTERS];
+static struct sync_context context;
+static struct wire_buf question, answer;
+
+static void begin_with(uint64_t max_events)
+{
+    struct history_limits limits = {.events = max_events, .bytes = 64 << 20, .age_ms = 60000};
+    sequence = sequence_new(&limits, START, RUN);
+    presence = presence_new();
+    ck_assert(sequence && presence);
+    memset(counters, 0, sizeof counters);
+    context = (struct sync_context){sequence, presence, counters};
+}
+
+static void end(void)
+{
+    sequence_free(&sequence);
+    presence_free(&presence);
+    wire_buf_release(&question);
+    wire_buf_release(&answer);
+}
+
+static void begin(void)
+{
+    begin_with(100000);
+}
+
+static void publish(const char *data, size_t len, const char *id, const char *session)
+{
+    struct slice to = slice_of(session);
+    struct event_spec spec = {.kind = EVENT_MESSAGE, .time_ms = 5000, .data = {data, len}, .id = slice_of(id), .has_to = session};
+    struct sequenced out;
+    spec.lists[TO_SESSIONS] = (struct names){&to, session != NULL};
+    ck_assert_int_eq(sequence_append(sequence, &spec, &out), 0);
+    sequence_commit(sequence);
+}
+
+/* Ask what `question` says. */
+static bool ask(void)
+{
+    ck_assert(!question.failed);
+    return sync_handle(&context, W, (struct slice){question.data, question.len}, 0, &answer);
+}
+
+static struct wire_page page_of(const struct wire_replay *what)
+{
+    struct wire_page page;
+    wire_put_replay(&question, what);
+    ck_assert(ask());
+    ck_assert_int_eq(wire_get_page((struct slice){answer.data, answer.len}, &page), 0);
+    ck_assert_uint_eq(page.request, what->request);
+    ck_assert_uint_eq(page.run, RUN);
+    ck_assert_uint_eq(page.head, sequence_head(sequence));
+    return page;
+}
+
+/* The seqs of the page's entries, separated by blanks, without START. */
+static const char *seqs_of(const struct wire_page *page)
+{
+    static char text[40];
+    struct slice rest = page->entries;
+    size_t used, at = 0;
+    text[0] = 0;
+    for (struct event *e; rest.len; event_unref(&e)) {
+        e = event_parse(rest, &used);
+        ck_assert_ptr_nonnull(e);
+        at += (size_t)snprintf(text + at, sizeof text - at, "%s%u", at ? " " : "", (unsigned)(e->seq - START));
+        ck_assert_uint_lt(at, sizeof text);
+        rest = (struct slice){rest.data + used, rest.len - used};
+    }
+    return text;
+}
+
+START_TEST(hello_is_answered_with_where_we_stand)
+{
+    struct wire_welcome m;
+    struct slice session = S("a"), name;
+    int64_t until;
+    struct event_spec spec = {.kind = EVENT_SHUTDOWN, .time_ms = 5000, .has_to = true, .block_s = 2};
+    struct sequenced out;
+    spec.lists[TO_SESSIONS] = (struct names){&session, 1};
+    sequence_append(sequence, &spec, &out);
+    sequence_commit(sequence);
+    wire_put_hello(&question, &(struct wire_hello){.worker = S("web-1")});
+    ck_assert(ask());
+    ck_assert_int_eq(wire_get_welcome((struct slice){answer.data, answer.len}, &m), 0);
+    ck_assert_uint_eq(m.run, RUN);
+    ck_assert_uint_eq(m.head, START + 1);
+    ck_assert_uint_eq(m.complete, START);
+    ck_assert_uint_eq(m.oldest, START + 1);
+    ck_assert(wire_next_block(&m.blocks, &name, &until));
+    assert_slice(name, session);
+    ck_assert_int_eq(until, 7000);
+    ck_assert_uint_eq(m.blocks.len, 0);
+    ck_assert_uint_eq(presence_workers(presence), 1);
+}
+END_TEST
+
+START_TEST(a_repair_gets_everything)
+{
+    publish("a", 1, NULL, NULL);
+    publish("b", 1, NULL, "s");
+    publish("c", 1, NULL, NULL);
+    struct wire_page page = page_of(&(struct wire_replay){.request = 5, .everything = true, .after = START + 1, .max_bytes = 1 << 20});
+    ck_assert_str_eq(seqs_of(&page), "2 3");
+    ck_assert(!page.gap);
+    ck_assert_uint_eq(page.from, START + 1);
+    ck_assert_uint_eq(page.upto, START + 3);
+}
+END_TEST
+
+START_TEST(a_connection_gets_what_concerns_it)
+{
+    publish("a", 1, NULL, "other");
+    publish("b", 1, "mine", "s");
+    publish("c", 1, NULL, "other");
+    publish("d", 1, NULL, NULL);
+    struct wire_replay what = {.request = 6, .after = START, .who = {.session = S("s"), .connection = S("c")}, .max_bytes = 1 << 20};
+    struct wire_page page = page_of(&what);
+    ck_assert_str_eq(seqs_of(&page), "2 4");
+    what.id = S("mine");
+    page = page_of(&what);
+    ck_assert_str_eq(seqs_of(&page), "4");
+    ck_assert_uint_eq(page.from, START + 2);
+    ck_assert(!page.gap);
+}
+END_TEST
+
+START_TEST(what_cannot_be_answered_exactly_is_a_gap)
+{
+    end();
+    begin_with(2);
+    for (int i = 0; i < 4; i++)
+        publish("a", 1, i == 0 ? "old" : NULL, NULL);
+    static const struct wire_replay asked[] = {
+        {.request = 1, .after = START, .max_bytes = 1000},              /* evicted */
+        {.request = 2, .after = START + 5, .max_bytes = 1000},          /* from the future */
+        {.request = 3, .after = 7, .max_bytes = 1000},                  /* never given out */
+        {.request = 4, .id = S_INIT("old"), .max_bytes = 1000},         /* evicted */
+        {.request = 5, .id = S_INIT("no such id"), .max_bytes = 1000},
+        {.request = 6, .after = UINT64_MAX, .max_bytes = 1000},
+    };
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+        struct wire_page page = page_of(&asked[i]);
+        ck_assert(page.gap);
+        ck_assert_uint_eq(page.from, START + 2);
+        ck_assert_uint_eq(page.oldest, START + 3);
+        ck_assert_str_eq(seqs_of(&page), "3 4");
+    }
+    ck_assert_uint_eq(counters[PAGE_GAPS], 6);
+    struct wire_page page = page_of(&(struct wire_replay){.request = 7, .after = START + 2, .max_bytes = 1000});
+    ck_assert(!page.gap);
+}
+END_TEST
+
+START_TEST(pages_are_bounded_and_go_on)
+{
+    static char data[600 << 10];
+    for (int i = 0; i < 3; i++)
+        publish(data, sizeof data, NULL, NULL);
+    struct wire_replay what = {.request = 1, .everything = true, .after = START, .max_bytes = UINT32_MAX};
+    struct wire_page page = page_of(&what);
+    ck_assert_str_eq(seqs_of(&page), "1"); /* two would pass 1 MiB */
+    ck_assert_uint_eq(page.upto, START + 1);
+    what.after = START + 2;
+    what.max_bytes = 0;
+    page = page_of(&what);
+    ck_assert_str_eq(seqs_of(&page), "3"); /* one is given in any case */
+    ck_assert_uint_eq(page.upto, page.head);
+}
+END_TEST
+
+START_TEST(a_page_has_a_thousand_events_at_most)
+{
+    for (int i = 0; i < 1500; i++)
+        publish("a", 1, NULL, NULL);
+    struct wire_page page = page_of(&(struct wire_replay){.request = 1, .everything = true, .after = START, .max_bytes = UINT32_MAX});
+    ck_assert_uint_eq(page.upto, START + 1000);
+}
+END_TEST
+
+START_TEST(a_reader_of_too_many_channels_is_told_of_a_gap)
+{
+    static struct slice names[HISTORY_CHANNELS_MAX + 1];
+    static char text[HISTORY_CHANNELS_MAX + 1][4];
+    for (size_t i = 0; i <= HISTORY_CHANNELS_MAX; i++) {
+        snprintf(text[i], sizeof text[i], "%03x", (unsigned)i & 0xfff);
+        names[i] = slice_of(text[i]);
+    }
+    publish("a", 1, NULL, NULL);
+    struct wire_replay what = {.request = 1, .after = START, .who = {.channels = {names, HISTORY_CHANNELS_MAX + 1}}, .max_bytes = 1000};
+    struct wire_page page = page_of(&what);
+    ck_assert(page.gap);
+    ck_assert_uint_eq(page.from, page.head);
+    ck_assert_uint_eq(page.upto, page.head);
+    what.who.channels.count--;
+    page = page_of(&what);
+    ck_assert(!page.gap);
+    ck_assert_str_eq(seqs_of(&page), "1");
+}
+END_TEST
+
+START_TEST(a_report_from_nowhere_is_answered_with_resync)
+{
+    wire_put_presence(&question, &(struct wire_presence){.n = 1, .full = true});
+    ck_assert(ask());
+    ck_assert_int_eq(wire_type((struct slice){answer.data, answer.len}), WIRE_RESYNC);
+    ck_assert_uint_eq(counters[RESYNCS], 1);
+    presence_hello(presence, W, W, 0);
+    ck_assert(!ask());
+}
+END_TEST
+
+START_TEST(what_is_none_of_ours_is_ignored)
+{
+    static const struct slice wrong[] = {S_INIT(""), S_INIT("SSC\001"), S_INIT("hello, world"), S_INIT("SSC\001\003\0\0\0")};
+    for (size_t i = 0; i < 4; i++)
+        ck_assert(!sync_handle(&context, W, wrong[i], 0, &answer));
+    wire_put_head(&question, &(struct wire_head){0});
+    ck_assert(!ask());
+    ck_assert_uint_eq(counters[SYNC_INVALID], 5);
+}
+END_TEST
+
+int main(void)
+{
+    log_open("check_sync", LOG_WARN);
+    Suite *suite = suite_create("sync");
+    TCase *tests = one_case(suite, "sync");
+    tcase_add_checked_fixture(tests, begin, end);
+    tcase_add_test(tests, hello_is_answered_with_where_we_stand);
+    tcase_add_test(tests, a_repair_gets_everything);
+    tcase_add_test(tests, a_connection_gets_what_concerns_it);
+    tcase_add_test(tests, what_cannot_be_answered_exactly_is_a_gap);
+    tcase_add_test(tests, pages_are_bounded_and_go_on);
+    tcase_add_test(tests, a_page_has_a_thousand_events_at_most);
+    tcase_add_test(tests, a_reader_of_too_many_channels_is_told_of_a_gap);
+    tcase_add_test(tests, a_report_from_nowhere_is_answered_with_resync);
+    tcase_add_test(tests, what_is_none_of_ours_is_ignored);
+    return run_suite(suite);
+}
