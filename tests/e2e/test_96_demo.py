@@ -163,11 +163,11 @@ def test_a_session_and_a_channel_can_be_addressed(page, demo, session):
 
 
 def test_who_is_online_is_counted(page, demo, session):
-    page.wait_text("sessions", rf"{session} \(you\) 1 ")
+    page.wait_text("sessions", rf"{session} \(you\) 1\s")
     second = listen_beside(page, demo, session)
-    page.wait_text("sessions", rf"{session} \(you\) 2 ")
+    page.wait_text("sessions", rf"{session} \(you\) 2\s")
     second.close()
-    page.wait_text("sessions", rf"{session} \(you\) 1 ")
+    page.wait_text("sessions", rf"{session} \(you\) 1\s")
     page.wait_text("counts", r"^\d+ sessions?, \d+ connections?$")
 
 
