@@ -25,9 +25,10 @@ def test_both_programs_end_in_order_on_a_signal(bench, number):
 
 def test_a_broker_says_which_endpoint_is_taken(bench):
     broker = Broker(bench).start()
-    done = run([BROKER, *arguments({**broker.options, "feed": f"tcp://127.0.0.1:{free_port()}"})])
-    assert done.returncode == 1
-    assert done.stderr.count("\n") >= 1 and broker.endpoint("commands") in done.stderr
+    for name in ("commands", "feed", "sync"):
+        others = {n: f"tcp://127.0.0.1:{free_port()}" for n in ("commands", "feed", "sync")}
+        done = run([BROKER, *arguments({**others, name: broker.endpoint(name)})])
+        assert done.returncode == 1 and broker.endpoint(name) in done.stderr
 
 
 def test_a_second_broker_never_steals_an_ipc_endpoint(bench):

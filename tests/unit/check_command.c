@@ -1,4 +1,5 @@
-/* Requests in, replies out: what each verb answers, how each refusal is worded and counted, and that a refusal changes nothing. */
+/* Requests in, replies out: what each verb answers, how each refusal is worded and counted, and that a refusal
+ * changes nothing. */
 #include "broker/command.h"
 #include "support.h"
 
@@ -96,7 +97,8 @@ static void text_is(const char *text)
 static void text_holds(const char *part)
 {
     struct slice text = last_event()->text;
-    ck_assert_msg(memmem(text.data, text.len, part, strlen(part)) != NULL, "%s is not in %.*s", part, (int)text.len, text.data);
+    ck_assert_msg(memmem(text.data, text.len, part, strlen(part)) != NULL, "%s is not in %.*s", part, (int)text.len,
+                  text.data);
 }
 
 /* Connections c1 and c2 of session a, c3 of b; c1 and c3 in channel x. */
@@ -151,7 +153,8 @@ START_TEST(frames_are_counted)
     struct slice frames[] = {S("{\"op\":\"publish\"}"), S("x")};
     is_refused(ask_frames(frames, 3), "bad_request", "not 3");
     is_refused(ask_with("{\"op\":\"ping\"}", S("")), "bad_request", "ping takes no second frame");
-    is_refused(ask_with("{\"op\":\"publish\",\"events\":[{\"data\":1}]}", S("x")), "bad_request", "a batch takes no second frame");
+    is_refused(ask_with("{\"op\":\"publish\",\"events\":[{\"data\":1}]}", S("x")), "bad_request",
+               "a batch takes no second frame");
 }
 END_TEST
 
@@ -172,7 +175,8 @@ END_TEST
 
 START_TEST(an_event_is_published)
 {
-    answers("{\"op\":\"publish\",\"event\":\"m\",\"data\": {\"a\": 0.10} ,\"retry\":5}", "{\"ok\":true,\"seq\":1001,\"online\":0}");
+    answers("{\"op\":\"publish\",\"event\":\"m\",\"data\": {\"a\": 0.10} ,\"retry\":5}",
+            "{\"ok\":true,\"seq\":1001,\"online\":0}");
     text_holds("data: {\"a\": 0.10}\n");
     text_holds("retry: 5\n");
     text_holds("event: m\n");
@@ -212,7 +216,8 @@ START_TEST(a_payload_over_the_limit_is_refused)
     refuses(request, "too_large", "`data` has 101 bytes");
     snprintf(request, sizeof request, "{\"op\":\"publish\",\"events\":[{\"data\":1},{\"text\":\"%.101s\"}]}", data);
     refuses(request, "too_large", "`events[1].text` has 101 bytes");
-    is_refused(ask_with("{\"op\":\"publish\"}", (struct slice){data, 101}), "too_large", "the second frame has 101 bytes");
+    is_refused(ask_with("{\"op\":\"publish\"}", (struct slice){data, 101}), "too_large",
+               "the second frame has 101 bytes");
     ck_assert_uint_eq(counters[ERRORS_TOO_LARGE], 4);
     ask_with("{\"op\":\"publish\"}", (struct slice){data, 100});
     ck_assert_uint_eq(sequence_head(sequence), START + 1);
@@ -222,7 +227,8 @@ END_TEST
 START_TEST(wrong_fields_of_an_event_are_named)
 {
     refuses("{\"op\":\"publish\",\"data\":1,\"dat\":1}", "bad_request", "`dat` is not a field here");
-    refuses("{\"op\":\"publish\",\"data\":1,\"to\":{\"session\":[\"a\"]}}", "bad_request", "`to.session` is not a field here");
+    refuses("{\"op\":\"publish\",\"data\":1,\"to\":{\"session\":[\"a\"]}}", "bad_request",
+            "`to.session` is not a field here");
     refuses("{\"op\":\"publish\",\"data\":1,\"to\":null}", "bad_request", "`to`");
     refuses("{\"op\":\"publish\",\"data\":1,\"except\":{\"sessions\":\"a\"}}", "bad_request", "`except.sessions`");
     refuses("{\"op\":\"publish\",\"data\":1,\"to\":{\"sessions\":[\"\"]}}", "bad_request", "`to.sessions[0]`");
@@ -252,7 +258,8 @@ END_TEST
 START_TEST(the_same_id_again_is_a_duplicate)
 {
     answers("{\"op\":\"publish\",\"data\":1,\"id\":\"a\"}", "{\"ok\":true,\"seq\":1001,\"online\":0}");
-    answers("{\"op\":\"publish\",\"data\":2,\"id\":\"a\"}", "{\"ok\":true,\"seq\":1001,\"duplicate\":true,\"online\":0}");
+    answers("{\"op\":\"publish\",\"data\":2,\"id\":\"a\"}",
+            "{\"ok\":true,\"seq\":1001,\"duplicate\":true,\"online\":0}");
     ck_assert_uint_eq(sequence_head(sequence), 1001);
     ck_assert_uint_eq(counters[DUPLICATES], 1);
 }
@@ -271,9 +278,11 @@ END_TEST
 
 START_TEST(a_batch_is_published_in_order)
 {
-    answers("{\"op\":\"publish\",\"events\":[{\"data\":1},{\"text\":\"b\",\"id\":\"i\"}]}", "{\"ok\":true,\"seqs\":[1001,1002]}");
-    answers("{\"op\":\"publish\",\"events\":[{\"data\":1,\"id\":\"i\"},{\"data\":3},{\"data\":1,\"id\":\"i\"}],\"ref\":1}",
-            "{\"ok\":true,\"seqs\":[1002,1003,1002],\"duplicates\":[0,2],\"ref\":1}");
+    answers("{\"op\":\"publish\",\"events\":[{\"data\":1},{\"text\":\"b\",\"id\":\"i\"}]}",
+            "{\"ok\":true,\"seqs\":[1001,1002]}");
+    answers(
+        "{\"op\":\"publish\",\"events\":[{\"data\":1,\"id\":\"i\"},{\"data\":3},{\"data\":1,\"id\":\"i\"}],\"ref\":1}",
+        "{\"ok\":true,\"seqs\":[1002,1003,1002],\"duplicates\":[0,2],\"ref\":1}");
     ck_assert_uint_eq(counters[PUBLISHES], 2);
 }
 END_TEST
@@ -284,7 +293,8 @@ START_TEST(a_batch_is_published_whole_or_not_at_all)
     refuses("{\"op\":\"publish\",\"events\":[{\"data\":1},2]}", "bad_request", "`events[1]`");
     refuses("{\"op\":\"publish\",\"events\":[{\"data\":1},{}]}", "bad_request", "`events[1].data`");
     refuses("{\"op\":\"publish\",\"events\":[{\"data\":1},{\"data\":1,\"ref\":1}]}", "bad_request", "`events[1].ref`");
-    refuses("{\"op\":\"publish\",\"events\":[{\"data\":1}],\"event\":\"m\"}", "bad_request", "`event` is not a field here");
+    refuses("{\"op\":\"publish\",\"events\":[{\"data\":1}],\"event\":\"m\"}", "bad_request",
+            "`event` is not a field here");
     ck_assert_uint_eq(counters[PUBLISHES], 0);
 }
 END_TEST
@@ -294,7 +304,9 @@ START_TEST(what_cannot_be_stored_takes_its_batch_back)
     char data[25000], *request;
     memset(data, 'x', sizeof data);
     context.max_event_bytes = sizeof data;
-    ck_assert_int_gt(asprintf(&request, "{\"op\":\"publish\",\"events\":[{\"data\":1,\"id\":\"i\"},{\"text\":\"%.25000s\"}]}", data), 0);
+    ck_assert_int_gt(
+        asprintf(&request, "{\"op\":\"publish\",\"events\":[{\"data\":1,\"id\":\"i\"},{\"text\":\"%.25000s\"}]}", data),
+        0);
     refuses(request, "store_failed", "--history-bytes is 20000");
     free(request);
     ck_assert_uint_eq(counters[ERRORS_STORE_FAILED], 1);
@@ -339,11 +351,14 @@ START_TEST(online_sessions_and_connections_are_told)
     three_connections();
     answers("{\"op\":\"online\",\"session\":\"a\"}", "{\"ok\":true,\"online\":true,\"connections\":2}");
     answers("{\"op\":\"online\",\"session\":\"z\"}", "{\"ok\":true,\"online\":false,\"connections\":0}");
-    answers("{\"op\":\"sessions\",\"limit\":1}", "{\"ok\":true,\"sessions\":[{\"session\":\"a\",\"connections\":2}],\"more\":true}");
-    answers("{\"op\":\"sessions\",\"after\":\"a\"}", "{\"ok\":true,\"sessions\":[{\"session\":\"b\",\"connections\":1}],\"more\":false}");
+    answers("{\"op\":\"sessions\",\"limit\":1}",
+            "{\"ok\":true,\"sessions\":[{\"session\":\"a\",\"connections\":2}],\"more\":true}");
+    answers("{\"op\":\"sessions\",\"after\":\"a\"}",
+            "{\"ok\":true,\"sessions\":[{\"session\":\"b\",\"connections\":1}],\"more\":false}");
     answers("{\"op\":\"sessions\",\"prefix\":\"z\"}", "{\"ok\":true,\"sessions\":[],\"more\":false}");
     answers("{\"op\":\"connections\",\"session\":\"b\"}",
-            "{\"ok\":true,\"connections\":[{\"connection\":\"c3\",\"session\":\"b\",\"channels\":[\"x\"],\"worker\":\"worker\",\"since\":9}],"
+            "{\"ok\":true,\"connections\":[{\"connection\":\"c3\",\"session\":\"b\",\"channels\":[\"x\"],\"worker\":"
+            "\"worker\",\"since\":9}],"
             "\"more\":false}");
     holds(ask("{\"op\":\"connections\",\"after\":\"c2\"}"), "[{\"connection\":\"c3\"");
     refuses("{\"op\":\"online\"}", "bad_request", "`session` is missing");
@@ -354,9 +369,11 @@ END_TEST
 START_TEST(history_is_told_as_it_is_delivered)
 {
     ask("{\"op\":\"publish\",\"event\":\"message\",\"text\":\"a\\r\\nevent: b\",\"id\":\"i\",\"retry\":5}");
-    ask("{\"op\":\"publish\",\"data\":1,\"to\":{\"sessions\":[\"a\"],\"connections\":[\"c\"]},\"except\":{\"channels\":[\"x\"]}}");
+    ask("{\"op\":\"publish\",\"data\":1,\"to\":{\"sessions\":[\"a\"],\"connections\":[\"c\"]},\"except\":{\"channels\":"
+        "[\"x\"]}}");
     ask_with("{\"op\":\"publish\",\"to\":{\"channels\":[\"y\"]}}", S("\xff\nevent: z"));
-    const char *first = "{\"seq\":1001,\"id\":\"i\",\"event\":\"message\",\"data\":\"a\\nevent: b\",\"retry\":5,\"at\":5000}";
+    const char *first =
+        "{\"seq\":1001,\"id\":\"i\",\"event\":\"message\",\"data\":\"a\\nevent: b\",\"retry\":5,\"at\":5000}";
     const char *second = "{\"seq\":1002,\"data\":\"1\",\"to\":{\"sessions\":[\"a\"],\"connections\":[\"c\"]},"
                          "\"except\":{\"channels\":[\"x\"]},\"at\":5000}";
     const char *third = "{\"seq\":1003,\"data\":\"\xef\xbf\xbd\\nevent: z\",\"to\":{\"channels\":[\"y\"]},\"at\":5000}";

@@ -23,11 +23,12 @@ static void end(void)
 static void opened(const char *connection, const char *session, const char *channel, const char *channel_2)
 {
     struct slice channels[] = {slice_of(channel), slice_of(channel_2)};
-    wire_add_presence(&items, &(struct wire_presence_item){.opened = true,
-                                                           .connection = slice_of(connection),
-                                                           .session = slice_of(session),
-                                                           .since_ms = 42,
-                                                           .channels = {channels, (channel != NULL) + (size_t)(channel_2 != NULL)}});
+    wire_add_presence(
+        &items, &(struct wire_presence_item){.opened = true,
+                                             .connection = slice_of(connection),
+                                             .session = slice_of(session),
+                                             .since_ms = 42,
+                                             .channels = {channels, (channel != NULL) + (size_t)(channel_2 != NULL)}});
 }
 
 static void ended(const char *connection)
@@ -292,7 +293,8 @@ START_TEST(counting_agrees_with_a_plain_walk)
         for (int i = 0; i < 60; i++)
             expected += event_concerns(e, &all[i]);
         event_unref(&e);
-        ck_assert_msg(presence_match(presence, spec.has_to, spec.lists) == expected, "SEED=%" PRIu64 " round %d", seed, round);
+        ck_assert_msg(presence_match(presence, spec.has_to, spec.lists) == expected, "SEED=%" PRIu64 " round %d", seed,
+                      round);
     }
 }
 END_TEST

@@ -39,7 +39,8 @@ static void begin(void)
 static void publish(const char *data, size_t len, const char *id, const char *session)
 {
     struct slice to = slice_of(session);
-    struct event_spec spec = {.kind = EVENT_MESSAGE, .time_ms = 5000, .data = {data, len}, .id = slice_of(id), .has_to = session};
+    struct event_spec spec = {
+        .kind = EVENT_MESSAGE, .time_ms = 5000, .data = {data, len}, .id = slice_of(id), .has_to = session};
     struct sequenced out;
     spec.lists[TO_SESSIONS] = (struct names){&to, session != NULL};
     ck_assert_int_eq(sequence_append(sequence, &spec, &out), 0);
@@ -112,7 +113,8 @@ START_TEST(a_repair_gets_everything)
     publish("a", 1, NULL, NULL);
     publish("b", 1, NULL, "s");
     publish("c", 1, NULL, NULL);
-    struct wire_page page = page_of(&(struct wire_replay){.request = 5, .everything = true, .after = START + 1, .max_bytes = 1 << 20});
+    struct wire_page page =
+        page_of(&(struct wire_replay){.request = 5, .everything = true, .after = START + 1, .max_bytes = 1 << 20});
     ck_assert_str_eq(seqs_of(&page), "2 3");
     ck_assert(!page.gap);
     ck_assert_uint_eq(page.from, START + 1);
@@ -126,7 +128,8 @@ START_TEST(a_connection_gets_what_concerns_it)
     publish("b", 1, "mine", "s");
     publish("c", 1, NULL, "other");
     publish("d", 1, NULL, NULL);
-    struct wire_replay what = {.request = 6, .after = START, .who = {.session = S("s"), .connection = S("c")}, .max_bytes = 1 << 20};
+    struct wire_replay what = {
+        .request = 6, .after = START, .who = {.session = S("s"), .connection = S("c")}, .max_bytes = 1 << 20};
     struct wire_page page = page_of(&what);
     ck_assert_str_eq(seqs_of(&page), "2 4");
     what.id = S("mine");
@@ -144,10 +147,10 @@ START_TEST(what_cannot_be_answered_exactly_is_a_gap)
     for (int i = 0; i < 4; i++)
         publish("a", 1, i == 0 ? "old" : NULL, NULL);
     static const struct wire_replay asked[] = {
-        {.request = 1, .after = START, .max_bytes = 1000},              /* evicted */
-        {.request = 2, .after = START + 5, .max_bytes = 1000},          /* from the future */
-        {.request = 3, .after = 7, .max_bytes = 1000},                  /* never given out */
-        {.request = 4, .id = S_INIT("old"), .max_bytes = 1000},         /* evicted */
+        {.request = 1, .after = START, .max_bytes = 1000},      /* evicted */
+        {.request = 2, .after = START + 5, .max_bytes = 1000},  /* from the future */
+        {.request = 3, .after = 7, .max_bytes = 1000},          /* never given out */
+        {.request = 4, .id = S_INIT("old"), .max_bytes = 1000}, /* evicted */
         {.request = 5, .id = S_INIT("no such id"), .max_bytes = 1000},
         {.request = 6, .after = UINT64_MAX, .max_bytes = 1000},
     };
@@ -185,7 +188,8 @@ START_TEST(a_page_has_a_thousand_events_at_most)
 {
     for (int i = 0; i < 1500; i++)
         publish("a", 1, NULL, NULL);
-    struct wire_page page = page_of(&(struct wire_replay){.request = 1, .everything = true, .after = START, .max_bytes = UINT32_MAX});
+    struct wire_page page =
+        page_of(&(struct wire_replay){.request = 1, .everything = true, .after = START, .max_bytes = UINT32_MAX});
     ck_assert_uint_eq(page.upto, START + 1000);
 }
 END_TEST
@@ -199,7 +203,8 @@ START_TEST(a_reader_of_too_many_channels_is_told_of_a_gap)
         names[i] = slice_of(text[i]);
     }
     publish("a", 1, NULL, NULL);
-    struct wire_replay what = {.request = 1, .after = START, .who = {.channels = {names, HISTORY_CHANNELS_MAX + 1}}, .max_bytes = 1000};
+    struct wire_replay what = {
+        .request = 1, .after = START, .who = {.channels = {names, HISTORY_CHANNELS_MAX + 1}}, .max_bytes = 1000};
     struct wire_page page = page_of(&what);
     ck_assert(page.gap);
     ck_assert_uint_eq(page.from, page.head);
@@ -224,7 +229,8 @@ END_TEST
 
 START_TEST(what_is_none_of_ours_is_ignored)
 {
-    static const struct slice wrong[] = {S_INIT(""), S_INIT("SSC\001"), S_INIT("hello, world"), S_INIT("SSC\001\003\0\0\0")};
+    static const struct slice wrong[] = {S_INIT(""), S_INIT("SSC\001"), S_INIT("hello, world"),
+                                         S_INIT("SSC\001\003\0\0\0")};
     for (size_t i = 0; i < 4; i++)
         ck_assert(!sync_handle(&context, W, wrong[i], 0, &answer));
     wire_put_head(&question, &(struct wire_head){0});
