@@ -1,6 +1,6 @@
-/* One thread, one loop. A turn takes what has arrived, within a bound, and nobody is told of an event before the turn's commit:
- * first the events are stored, then they go on the feed, then their publishers get their replies. What workers ask is answered
- * after that, so that their answers, too, tell only what is stored. */
+/* One thread, one loop. A turn takes what has arrived, within a bound, and nobody is told of an event before the
+ * turn's commit: first the events are stored, then they go on the feed, then their publishers get their replies. What
+ * workers ask is answered after that, so that their answers, too, tell only what is stored. */
 #include "broker.h"
 
 #include <errno.h>
@@ -45,7 +45,8 @@ struct broker {
 
 /* --- commands --- */
 
-/* Without memory for its reply a request is not answered; the publisher asks again, and its id keeps that from doubling. */
+/* Without memory for its reply a request is not answered; the publisher asks again, and its id keeps that from
+ * doubling. */
 static void run_command(struct broker *b, const struct bus_message *m)
 {
     command_run(&b->commands, m->frames, m->frame_count, &b->reply);
@@ -100,7 +101,8 @@ static size_t answer_worker(struct broker *b, const struct bus_message *m, int64
 {
     if (!sync_handle(&b->sync, m->peer, m->frames[0], now, &b->message))
         return 0;
-    if (b->message.failed || bus_send(b->bus, BUS_SYNC, m->peer, false, (struct slice){b->message.data, b->message.len}) != 0)
+    if (b->message.failed ||
+        bus_send(b->bus, BUS_SYNC, m->peer, false, (struct slice){b->message.data, b->message.len}) != 0)
         b->counters[ANSWERS_DROPPED]++; /* the worker asks again */
     if (b->message.failed)
         wire_buf_release(&b->message);
@@ -197,7 +199,8 @@ static int set_up(struct broker *b, const struct broker_config *config)
         .commands_count = config->commands.count,
         .feed = config->feed,
         .sync = config->sync,
-        .max_command = 4 * command_request_max(config->max_event_bytes), /* so that what is too large still gets a reply */
+        .max_command =
+            4 * command_request_max(config->max_event_bytes), /* so that what is too large still gets a reply */
     };
     b->presence = presence_new();
     b->sequence = sequence_new(&limits, (uint64_t)clock_unix_us(), new_run());

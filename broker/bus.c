@@ -18,9 +18,9 @@
 #define REPLIES_WAITING 100000
 /* Answers that wait for one worker; it asks again for what was dropped. */
 #define ANSWERS_WAITING 10000
-/* Batches that wait for one worker, of up to about 256 KiB but shared among all. High, because what is dropped has to be fetched by
- * sync; bounded, because a worker that stands still would otherwise hold memory without end. Under load the heartbeat is what
- * counts: it disconnects such a worker after 15 s, and its queue is freed. */
+/* Batches that wait for one worker, of up to about 256 KiB but shared among all. High, because what is dropped has to
+ * be fetched by sync; bounded, because a worker that stands still would otherwise hold memory without end. Under load
+ * the heartbeat is what counts: it disconnects such a worker after 15 s, and its queue is freed. */
 #define BATCHES_WAITING 20000
 
 #define SYNC_MESSAGE_MAX (256LL << 20) /* all connections of one worker, with their channels */
@@ -79,7 +79,8 @@ static int set_up_feed(void *socket)
 static int set_up(const struct bus *b, enum bus_socket which)
 {
     void *socket = b->sockets[which];
-    int err = set_int(socket, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS) | set_int(socket, ZMQ_HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS) |
+    int err = set_int(socket, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS) |
+              set_int(socket, ZMQ_HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS) |
               set_int(socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS) | set_int(socket, ZMQ_LINGER, 0);
     if (which == BUS_COMMANDS)
         return err | set_up_commands(b, socket);

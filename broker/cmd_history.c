@@ -1,4 +1,5 @@
-/* history: the retained events after a seq, as they are delivered; all, or those that concern a session, channel or connection. */
+/* history: the retained events after a seq, as they are delivered; all, or those that concern a session, channel or
+ * connection. */
 #include <errno.h>
 
 #include "command.h"
@@ -21,7 +22,8 @@ static int read_filter(const struct json_object *o, struct filter *f, struct jso
     *f = (struct filter){.limit = COMMAND_LIST_DEFAULT};
     if (json_get_count(o, "since", 0, INT64_MAX, &f->since, fault) != 0 ||
         json_get_count(o, "limit", 1, COMMAND_LIST_MAX, &f->limit, fault) != 0 ||
-        json_get_name(o, "session", &f->who.session, fault) != 0 || json_get_name(o, "channel", &f->channel, fault) != 0 ||
+        json_get_name(o, "session", &f->who.session, fault) != 0 ||
+        json_get_name(o, "channel", &f->channel, fault) != 0 ||
         json_get_name(o, "connection", &f->who.connection, fault) != 0)
         return -EINVAL;
     f->who.channels = (struct names){&f->channel, f->channel.len > 0};
@@ -59,7 +61,8 @@ static bool has_event_line(struct slice text)
 static int put_text(struct json_out *reply, struct slice text)
 {
     struct writing w = {reply, has_event_line(text)};
-    struct sse_decoder *d = sse_decoder_new(&(struct sse_handler){.event = put_block, .retry = put_retry, .context = &w});
+    struct sse_decoder *d =
+        sse_decoder_new(&(struct sse_handler){.event = put_block, .retry = put_retry, .context = &w});
     int err = d ? sse_decoder_feed(d, text.data, text.len) : -ENOMEM;
     sse_decoder_free(&d);
     return err;
@@ -81,7 +84,8 @@ static int put_event(struct json_out *reply, const struct event *e)
     return err;
 }
 
-static int run(const struct command_context *c, const struct command_request *r, struct json_out *reply, struct json_fault *fault)
+static int run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+               struct json_fault *fault)
 {
     struct event *events[COMMAND_LIST_MAX];
     const struct history *h = sequence_history(c->sequence);

@@ -5,7 +5,8 @@
 
 static const char *const fields[] = {"op", "ref", "session", NULL};
 
-static int run(const struct command_context *c, const struct command_request *r, struct json_out *reply, struct json_fault *fault)
+static int run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+               struct json_fault *fault)
 {
     struct slice session = {0};
     if (!json_has(r->object, "session"))

@@ -3,7 +3,8 @@
 
 static const char *const fields[] = {"op", "ref", NULL};
 
-static int run(const struct command_context *c, const struct command_request *r, struct json_out *reply, struct json_fault *fault)
+static int run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+               struct json_fault *fault)
 {
     (void)r;
     (void)fault;

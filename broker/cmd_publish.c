@@ -72,17 +72,19 @@ static int read_data(const struct json_object *o, const struct slice *payload, s
     int given = has_data + has_text + (payload != NULL);
     *field = has_data ? "data" : has_text ? "text" : NULL;
     if (given == 0)
-        return json_fault_at(fault, o, "data", "is missing, and so are `text` and a second frame; exactly one is needed");
+        return json_fault_at(fault, o, "data",
+                             "is missing, and so are `text` and a second frame; exactly one is needed");
     if (given > 1)
-        return json_fault_at(fault, o, *field, "is one too many; exactly one of `data`, `text` and a second frame is accepted");
+        return json_fault_at(fault, o, *field,
+                             "is one too many; exactly one of `data`, `text` and a second frame is accepted");
     if (has_text)
         return json_get_text(o, "text", data, fault);
     *data = has_data ? json_raw(o, "data") : *payload;
     return 0;
 }
 
-static int check_size(const struct command_context *c, const struct json_object *o, const char *field, struct slice data,
-                      struct json_fault *fault)
+static int check_size(const struct command_context *c, const struct json_object *o, const char *field,
+                      struct slice data, struct json_fault *fault)
 {
     unsigned long long max = c->max_event_bytes;
     if (data.len <= max)
@@ -90,7 +92,8 @@ static int check_size(const struct command_context *c, const struct json_object 
     if (field)
         json_fault_at(fault, o, field, "has %zu bytes; accepted: at most %llu (--max-event-bytes)", data.len, max);
     else
-        json_fault(fault, CODE_TOO_LARGE, "the second frame has %zu bytes; accepted: at most %llu (--max-event-bytes)", data.len, max);
+        json_fault(fault, CODE_TOO_LARGE, "the second frame has %zu bytes; accepted: at most %llu (--max-event-bytes)",
+                   data.len, max);
     fault->code = CODE_TOO_LARGE;
     return -EINVAL;
 }
@@ -143,8 +146,8 @@ static int publish_one(const struct command_context *c, const struct command_req
 {
     struct event_spec spec;
     struct sequenced done;
-    if (json_check_fields(r->object, single_fields, fault) != 0 || read_event(c, r->object, r->payload, &spec, fault) != 0 ||
-        append_all(c, &spec, 1, &done, fault) != 0)
+    if (json_check_fields(r->object, single_fields, fault) != 0 ||
+        read_event(c, r->object, r->payload, &spec, fault) != 0 || append_all(c, &spec, 1, &done, fault) != 0)
         return -EINVAL;
     json_put_count(reply, "seq", done.seq);
     if (done.duplicate)
@@ -173,17 +176,18 @@ static void put_batch(struct json_out *reply, const struct sequenced *done, size
     json_end_list(reply);
 }
 
-static int read_events(const struct command_context *c, const struct json_object *items, size_t count, struct event_spec *specs,
-                       struct json_fault *fault)
+static int read_events(const struct command_context *c, const struct json_object *items, size_t count,
+                       struct event_spec *specs, struct json_fault *fault)
 {
     for (size_t i = 0; i < count; i++)
-        if (json_check_fields(&items[i], item_fields, fault) != 0 || read_event(c, &items[i], NULL, &specs[i], fault) != 0)
+        if (json_check_fields(&items[i], item_fields, fault) != 0 ||
+            read_event(c, &items[i], NULL, &specs[i], fault) != 0)
             return -EINVAL;
     return 0;
 }
 
-static int run_batch(const struct command_context *c, const struct json_object *items, size_t count, struct json_out *reply,
-                     struct json_fault *fault)
+static int run_batch(const struct command_context *c, const struct json_object *items, size_t count,
+                     struct json_out *reply, struct json_fault *fault)
 {
     struct event_spec *specs = calloc(count, sizeof *specs);
     struct sequenced *done = calloc(count, sizeof *done);
@@ -212,7 +216,8 @@ static int publish_batch(const struct command_context *c, const struct command_r
     return run_batch(c, items, count, reply, fault);
 }
 
-static int run(const struct command_context *c, const struct command_request *r, struct json_out *reply, struct json_fault *fault)
+static int run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+               struct json_fault *fault)
 {
     return json_has(r->object, "events") ? publish_batch(c, r, reply, fault) : publish_one(c, r, reply, fault);
 }

@@ -5,12 +5,14 @@
 
 static const char *const fields[] = {"op", "ref", "prefix", "after", "limit", NULL};
 
-static int run(const struct command_context *c, const struct command_request *r, struct json_out *reply, struct json_fault *fault)
+static int run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+               struct json_fault *fault)
 {
     struct listed items[COMMAND_LIST_MAX];
     struct slice prefix = {0}, after = {0};
     uint64_t limit = COMMAND_LIST_DEFAULT;
-    if (json_get_text(r->object, "prefix", &prefix, fault) != 0 || json_get_text(r->object, "after", &after, fault) != 0 ||
+    if (json_get_text(r->object, "prefix", &prefix, fault) != 0 ||
+        json_get_text(r->object, "after", &after, fault) != 0 ||
         json_get_count(r->object, "limit", 1, COMMAND_LIST_MAX, &limit, fault) != 0)
         return -EINVAL;
     struct listing list = {.items = items, .max = (size_t)limit, .after = after};

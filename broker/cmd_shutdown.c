@@ -25,13 +25,14 @@ static int read_request(const struct command_context *c, const struct json_objec
     struct slice reason = {0};
     uint64_t block = BLOCK_DEFAULT;
     if (!json_has(o, "sessions") && !json_has(o, "channels") && !json_has(o, "connections"))
-        return json_fault(fault, CODE_BAD_REQUEST, "shutdown needs at least one of `sessions`, `channels` and `connections`");
+        return json_fault(fault, CODE_BAD_REQUEST,
+                          "shutdown needs at least one of `sessions`, `channels` and `connections`");
     if (targets_read(o, &spec->lists[TO_SESSIONS], fault) != 0 || json_get_text(o, "reason", &reason, fault) != 0 ||
         json_get_count(o, "block", 0, BLOCK_MAX, &block, fault) != 0)
         return -EINVAL;
     if (json_raw(o, "reason").len > c->max_event_bytes)
-        return json_fault(fault, CODE_TOO_LARGE, "`reason` has %zu bytes; accepted: at most %llu (--max-event-bytes)", reason.len,
-                          (unsigned long long)c->max_event_bytes);
+        return json_fault(fault, CODE_TOO_LARGE, "`reason` has %zu bytes; accepted: at most %llu (--max-event-bytes)",
+                          reason.len, (unsigned long long)c->max_event_bytes);
     spec->block_s = (uint32_t)block;
     return 0;
 }
@@ -49,7 +50,8 @@ static int append(const struct command_context *c, struct event_spec *spec, char
     return 0;
 }
 
-static int run(const struct command_context *c, const struct command_request *r, struct json_out *reply, struct json_fault *fault)
+static int run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+               struct json_fault *fault)
 {
     struct event_spec spec = {
         .kind = EVENT_SHUTDOWN, .time_ms = c->now_ms, .event = slice_of(EVENT_RESERVED "shutdown"), .has_to = true};

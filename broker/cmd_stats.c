@@ -17,7 +17,8 @@ static void put_gauges(const struct command_context *c, struct json_out *reply)
     json_put_count(reply, "history_head", history_head(h));
 }
 
-static int run(const struct command_context *c, const struct command_request *r, struct json_out *reply, struct json_fault *fault)
+static int run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+               struct json_fault *fault)
 {
     uint64_t workers[WORKER_COUNTERS];
     (void)r;

@@ -14,8 +14,9 @@ static const struct {
     const char *code;
     enum broker_counter counter;
 } codes[] = {
-    {CODE_BAD_JSON, ERRORS_BAD_JSON},   {CODE_BAD_REQUEST, ERRORS_BAD_REQUEST}, {CODE_UNKNOWN_OP, ERRORS_UNKNOWN_OP},
-    {CODE_TOO_LARGE, ERRORS_TOO_LARGE}, {CODE_FORBIDDEN, ERRORS_FORBIDDEN},     {CODE_STORE_FAILED, ERRORS_STORE_FAILED},
+    {CODE_BAD_JSON, ERRORS_BAD_JSON},     {CODE_BAD_REQUEST, ERRORS_BAD_REQUEST},
+    {CODE_UNKNOWN_OP, ERRORS_UNKNOWN_OP}, {CODE_TOO_LARGE, ERRORS_TOO_LARGE},
+    {CODE_FORBIDDEN, ERRORS_FORBIDDEN},   {CODE_STORE_FAILED, ERRORS_STORE_FAILED},
 };
 
 static void count_fault(const struct command_context *c, const char *code)
@@ -53,11 +54,13 @@ static const struct command *find_command(const struct json_object *o, struct js
         if (slice_equal(op, slice_of(commands[i]->op)))
             return commands[i];
     int shown = op.len < 64 ? (int)op.len : 64;
-    json_fault(fault, CODE_UNKNOWN_OP, "`op` \"%.*s\" is unknown; accepted: %s", shown, op.data, all_ops(ops, sizeof ops));
+    json_fault(fault, CODE_UNKNOWN_OP, "`op` \"%.*s\" is unknown; accepted: %s", shown, op.data,
+               all_ops(ops, sizeof ops));
     return NULL;
 }
 
-static int dispatch(const struct command_context *c, const struct command_request *r, struct json_out *reply, struct json_fault *fault)
+static int dispatch(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+                    struct json_fault *fault)
 {
     const struct command *command = find_command(r->object, fault);
     if (!command)
@@ -70,17 +73,21 @@ static int dispatch(const struct command_context *c, const struct command_reques
     return command->run(c, r, reply, fault);
 }
 
-static int check_frames(const struct command_context *c, const struct slice *frames, size_t frame_count, struct json_fault *fault)
+static int check_frames(const struct command_context *c, const struct slice *frames, size_t frame_count,
+                        struct json_fault *fault)
 {
     size_t max = command_request_max(c->max_event_bytes);
     if (frame_count > 2)
-        return json_fault(fault, CODE_BAD_REQUEST, "a request has one frame, or two with a payload, not %zu", frame_count);
+        return json_fault(fault, CODE_BAD_REQUEST, "a request has one frame, or two with a payload, not %zu",
+                          frame_count);
     if (frames[0].len > max)
-        return json_fault(fault, CODE_TOO_LARGE, "the request has %zu bytes; accepted: at most %zu", frames[0].len, max);
+        return json_fault(fault, CODE_TOO_LARGE, "the request has %zu bytes; accepted: at most %zu", frames[0].len,
+                          max);
     return 0;
 }
 
-void command_run(const struct command_context *c, const struct slice *frames, size_t frame_count, struct json_out *reply)
+void command_run(const struct command_context *c, const struct slice *frames, size_t frame_count,
+                 struct json_out *reply)
 {
     struct json_fault fault = {0};
     struct slice ref = {0};

@@ -1,7 +1,8 @@
 /* command.h - requests in, replies out: the table of commands.
  *
- * A request is one JSON object whose `op` names a row of the table; each row lives in its cmd_<verb>.c. Here a request is parsed,
- * dispatched, answered and counted; a command does its work on what the context holds. Nothing here knows sockets or clocks.
+ * A request is one JSON object whose `op` names a row of the table; each row lives in its cmd_<verb>.c. Here a
+ * request is parsed, dispatched, answered and counted; a command does its work on what the context holds. Nothing
+ * here knows sockets or clocks.
  */
 #ifndef SSECAST_COMMAND_H
 #define SSECAST_COMMAND_H
@@ -40,22 +41,25 @@ struct command {
     const char *op;
     const char *const *fields; /* accepted, ended by NULL, `op` and `ref` among them; NULL: run checks them itself */
     bool takes_payload;        /* else a second frame is refused before */
-    /* Write the reply's fields between json_reply_begin() and json_reply_end(). 0, or -EINVAL with *fault set: then nothing has
-     * changed and what was written is dropped. */
-    int (*run)(const struct command_context *c, const struct command_request *r, struct json_out *reply, struct json_fault *fault);
+    /* Write the reply's fields between json_reply_begin() and json_reply_end(). 0, or -EINVAL with *fault set: then
+     * nothing has changed and what was written is dropped. */
+    int (*run)(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+               struct json_fault *fault);
 };
 
-extern const struct command cmd_publish, cmd_shutdown, cmd_online, cmd_sessions, cmd_connections, cmd_history, cmd_stats, cmd_ping;
+extern const struct command cmd_publish, cmd_shutdown, cmd_online, cmd_sessions, cmd_connections, cmd_history,
+    cmd_stats, cmd_ping;
 
 #define COMMAND_LIST_DEFAULT 100u /* `limit` of lists */
 #define COMMAND_LIST_MAX 1000u
 
-/* The longest request (its first frame) that is looked at: room for an event of max_event_bytes whose every byte is escaped, and for
- * names. More is answered with too_large. */
+/* The longest request (its first frame) that is looked at: room for an event of max_event_bytes whose every byte is
+ * escaped, and for names. More is answered with too_large. */
 size_t command_request_max(uint64_t max_event_bytes);
 
-/* Answer the request in these frames (frame_count may be more than 2) with the whole reply in *reply, whose previous content is
- * dropped. */
-void command_run(const struct command_context *c, const struct slice *frames, size_t frame_count, struct json_out *reply);
+/* Answer the request in these frames (frame_count may be more than 2) with the whole reply in *reply, whose previous
+ * content is dropped. */
+void command_run(const struct command_context *c, const struct slice *frames, size_t frame_count,
+                 struct json_out *reply);
 
 #endif

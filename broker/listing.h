@@ -1,7 +1,7 @@
 /* listing.h - the first names, in byte order, of a collection that has no order.
  *
- * A list that is asked for page by page needs an order; a hash table has none. Offered every name, this keeps the smallest ones, so
- * that a page costs one walk and no memory beyond itself.
+ * A list that is asked for page by page needs an order; a hash table has none. Offered every name, this keeps the
+ * smallest ones, so that a page costs one walk and no memory beyond itself.
  *
  * Ownership: names and values are the caller's.
  */

@@ -26,17 +26,21 @@ static const char *check_bind(const char *value)
 #define AT(field) offsetof(struct broker_config, field)
 
 static const struct option_row rows[] = {
-    {"commands", "ENDPOINT", "tcp://127.0.0.1:5570", "where services publish and operate", OPTION_LIST, AT(commands), 0, 0,
-     check_bind},
+    {"commands", "ENDPOINT", "tcp://127.0.0.1:5570", "where services publish and operate", OPTION_LIST, AT(commands), 0,
+     0, check_bind},
     {"feed", "ENDPOINT", "tcp://127.0.0.1:5571", "the ordered event stream, to workers", OPTION_TEXT, AT(feed), 0, 0,
      check_bind},
-    {"sync", "ENDPOINT", "tcp://127.0.0.1:5572", "where workers say hello, fetch replay and report presence", OPTION_TEXT, AT(sync), 0,
-     0, check_bind},
+    {"sync", "ENDPOINT", "tcp://127.0.0.1:5572", "where workers say hello, fetch replay and report presence",
+     OPTION_TEXT, AT(sync), 0, 0, check_bind},
     {"store", "PLACE", "memory", "where history is kept: memory", OPTION_TEXT, AT(store), 0, 0, check_store},
-    {"history-events", "N", "100000", "events kept at most; beyond, the oldest go", OPTION_COUNT, AT(history_events), 1, 0, NULL},
-    {"history-age", "DURATION", "24h", "how long an event is kept at most", OPTION_SECONDS, AT(history_age_ms), 1, 0, NULL},
-    {"history-bytes", "SIZE", "256M", "bytes of events kept at most", OPTION_SIZE, AT(history_bytes), HISTORY_BYTES_MIN, 0, NULL},
-    {"max-event-bytes", "SIZE", "1M", "an event with more data is refused", OPTION_SIZE, AT(max_event_bytes), 1, EVENT_BYTES_MAX, NULL},
+    {"history-events", "N", "100000", "events kept at most; beyond, the oldest go", OPTION_COUNT, AT(history_events), 1,
+     0, NULL},
+    {"history-age", "DURATION", "24h", "how long an event is kept at most", OPTION_SECONDS, AT(history_age_ms), 1, 0,
+     NULL},
+    {"history-bytes", "SIZE", "256M", "bytes of events kept at most", OPTION_SIZE, AT(history_bytes), HISTORY_BYTES_MIN,
+     0, NULL},
+    {"max-event-bytes", "SIZE", "1M", "an event with more data is refused", OPTION_SIZE, AT(max_event_bytes), 1,
+     EVENT_BYTES_MAX, NULL},
     {"log-level", "LEVEL", "info", "error, warn, info or debug", OPTION_TEXT, AT(log_level), 0, 0, log_check_level},
 };
 

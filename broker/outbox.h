@@ -25,8 +25,8 @@ void outbox_release(struct outbox *o);
 /* 0 or -ENOMEM; unchanged on failure. */
 int outbox_put(struct outbox *o, const struct outbox_reply *reply);
 
-/* The next reply in the order of outbox_put(); false when all were given: the outbox is empty then. The slices are valid until the next
- * call of any function here. */
+/* The next reply in the order of outbox_put(); false when all were given: the outbox is empty then. The slices are
+ * valid until the next call of any function here. */
 bool outbox_next(struct outbox *o, struct outbox_reply *reply);
 
 #endif

@@ -1,5 +1,5 @@
-/* A connection is a member of groups: its session first, then its channels. Groups exist while they have members, and workers, too, hold
- * their connections in a list, so that everything ends at the cost of what ends. */
+/* A connection is a member of groups: its session first, then its channels. Groups exist while they have members, and
+ * workers, too, hold their connections in a list, so that everything ends at the cost of what ends. */
 #include "presence.h"
 
 #include <errno.h>
@@ -26,8 +26,8 @@ struct group {
 struct worker {
     struct connection *first;
     int64_t heard_at;
-    uint64_t n;      /* of the last report taken */
-    bool synced;     /* a full report was taken */
+    uint64_t n;  /* of the last report taken */
+    bool synced; /* a full report was taken */
     bool lost;
     uint64_t counters[WORKER_COUNTERS];
     char name[EVENT_NAME_MAX];

@@ -1,8 +1,9 @@
 /* presence.h - who is connected, through which worker, under what lease.
  *
- * Workers report what opens and what ends; a worker that is silent for longer than its lease is lost, and its connections with it.
- * Connections are found by id, by session and by channel, so that what is asked costs what it concerns. It knows neither
- * sockets nor clocks: messages arrive decoded and the time (any clock in ms that does not step back) is passed in.
+ * Workers report what opens and what ends; a worker that is silent for longer than its lease is lost, and its
+ * connections with it. Connections are found by id, by session and by channel, so that what is asked costs what it
+ * concerns. It knows neither sockets nor clocks: messages arrive decoded and the time (any clock in ms that does not
+ * step back) is passed in.
  *
  * Ownership: it copies all names; what it lends is valid until the next report or expiry.
  */
@@ -22,8 +23,8 @@ void presence_free(struct presence **p);
 /* The worker with this routing id said hello; until its next full report, increments are not accepted. 0 or -ENOMEM. */
 int presence_hello(struct presence *p, struct slice id, struct slice name, int64_t now);
 
-/* Take a worker's report. 0; -ESTALE when something was missed (an unknown worker, a hole in n) or memory ran out: the worker has to
- * say hello and report in full. */
+/* Take a worker's report. 0; -ESTALE when something was missed (an unknown worker, a hole in n) or memory ran out:
+ * the worker has to say hello and report in full. */
 int presence_report(struct presence *p, struct slice id, const struct wire_presence *m, int64_t now);
 
 /* The worker said something else: its lease begins anew. Nothing when it is unknown. */
@@ -32,8 +33,8 @@ void presence_renew(struct presence *p, struct slice id, int64_t now);
 /* Drop the workers whose lease has ended. Returns how many were lost. */
 size_t presence_expire(struct presence *p, int64_t now);
 
-/* Connections that an event with this audience concerns: those in the `to` lists (all when has_to is false), less those in the `except`
- * lists. Costs in proportion to those that the lists concern. */
+/* Connections that an event with this audience concerns: those in the `to` lists (all when has_to is false), less
+ * those in the `except` lists. Costs in proportion to those that the lists concern. */
 size_t presence_match(struct presence *p, bool has_to, const struct names lists[EVENT_LISTS]);
 
 size_t presence_connections(const struct presence *p);
@@ -54,8 +55,8 @@ void presence_list_connections(const struct presence *p, struct slice session, s
 
 struct connection_info {
     struct slice session;
-    struct slice worker;  /* its name for people */
-    int64_t since_ms;     /* unix time */
+    struct slice worker; /* its name for people */
+    int64_t since_ms;    /* unix time */
     size_t channel_count;
 };
 

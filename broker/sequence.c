@@ -98,7 +98,8 @@ size_t sequence_commit(struct sequence *s)
 {
     size_t fresh = s->count - s->committed;
     for (; s->committed < s->count; s->committed++)
-        blocks_add_event(s->blocks, s->turn[s->committed]); /* without memory: the open workers know the block all the same */
+        blocks_add_event(s->blocks,
+                         s->turn[s->committed]); /* without memory: the open workers know the block all the same */
     return fresh;
 }
 

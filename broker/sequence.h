@@ -22,14 +22,14 @@ struct sequenced {
     bool duplicate; /* an event with this id is retained: nothing was appended */
 };
 
-/* A sequence that stands at position: its first event gets position + 1. run names this run of the broker and is not 0. NULL when
- * out of memory. */
+/* A sequence that stands at position: its first event gets position + 1. run names this run of the broker and is not
+ * 0. NULL when out of memory. */
 struct sequence *sequence_new(const struct history_limits *limits, uint64_t position, uint64_t run);
 
 void sequence_free(struct sequence **s);
 
-/* Append the event that spec describes (its seq is set here). 0; -ENOSPC when the history's limit of bytes could not hold it even
- * alone; -ENOMEM. Unchanged on failure. */
+/* Append the event that spec describes (its seq is set here). 0; -ENOSPC when the history's limit of bytes could not
+ * hold it even alone; -ENOMEM. Unchanged on failure. */
 int sequence_append(struct sequence *s, struct event_spec *spec, struct sequenced *out);
 
 /* Take back what was appended after position, which is where sequence_head() stood during this turn. */
@@ -38,8 +38,8 @@ void sequence_rollback(struct sequence *s, uint64_t position);
 /* What was appended is final: it is in force, and sequence_next_batch() gives it. Returns the number of events. */
 size_t sequence_commit(struct sequence *s);
 
-/* Write the next message for the feed. False when everything committed was given. When memory runs out the message is left out, which
- * workers notice and repair. */
+/* Write the next message for the feed. False when everything committed was given. When memory runs out the message is
+ * left out, which workers notice and repair. */
 bool sequence_next_batch(struct sequence *s, struct wire_buf *b);
 
 /* Forget what is too old (unix ms): events over the age limit, blocks that have ended. */

@@ -97,11 +97,13 @@ static void on_replay(const struct sync_context *c, const struct wire_replay *m,
     struct event *events[SYNC_PAGE_EVENTS];
     struct audience who = m->who;
     size_t count = 0;
-    if (!read_channels(m->channels, channels, &who.channels)) { /* cannot be read at a bounded cost: say that all is missing */
+    if (!read_channels(m->channels, channels,
+                       &who.channels)) { /* cannot be read at a bounded cost: say that all is missing */
         page.gap = true;
         page.from = page.upto = page.head;
     } else {
-        count = history_read(h, m->everything ? NULL : &who, start.after, events, SYNC_PAGE_EVENTS, page_bytes(m), &page.upto);
+        count = history_read(h, m->everything ? NULL : &who, start.after, events, SYNC_PAGE_EVENTS, page_bytes(m),
+                             &page.upto);
     }
     put_page(c, &page, events, count, answer);
 }
@@ -118,7 +120,8 @@ static bool on_presence(const struct sync_context *c, struct slice worker, const
     return true;
 }
 
-bool sync_handle(const struct sync_context *c, struct slice worker, struct slice message, int64_t now, struct wire_buf *answer)
+bool sync_handle(const struct sync_context *c, struct slice worker, struct slice message, int64_t now,
+                 struct wire_buf *answer)
 {
     struct wire_hello hello;
     struct wire_replay replay;

@@ -1,7 +1,7 @@
 /* sync.h - what a worker says on the sync socket, and what it is answered: hello, replay, presence.
  *
- * Bytes in, bytes out: it knows the sequence and who is present, but no socket and no clock. It must be asked between turns only,
- * when everything in the sequence is committed: an answer tells what is in the history.
+ * Bytes in, bytes out: it knows the sequence and who is present, but no socket and no clock. It must be asked between
+ * turns only, when everything in the sequence is committed: an answer tells what is in the history.
  */
 #ifndef SSECAST_SYNC_H
 #define SSECAST_SYNC_H
@@ -19,7 +19,9 @@ struct sync_context {
 #define SYNC_PAGE_EVENTS 1000u
 #define SYNC_PAGE_BYTES (1u << 20)
 
-/* Take message from the worker with this routing id. True when *answer holds what to send back. now is that of presence.h. */
-bool sync_handle(const struct sync_context *c, struct slice worker, struct slice message, int64_t now, struct wire_buf *answer);
+/* Take message from the worker with this routing id. True when *answer holds what to send back. now is that of
+ * presence.h. */
+bool sync_handle(const struct sync_context *c, struct slice worker, struct slice message, int64_t now,
+                 struct wire_buf *answer);
 
 #endif

@@ -9,8 +9,8 @@
 /* Read the fields sessions, channels and connections of o into lists. 0, or -EINVAL with *fault set. */
 int targets_read(const struct json_object *o, struct names lists[TARGET_LISTS], struct json_fault *fault);
 
-/* Read the object called name in o, which may hold nothing but those fields. *present says whether it was there. 0, or -EINVAL with
- * *fault set. */
+/* Read the object called name in o, which may hold nothing but those fields. *present says whether it was there. 0,
+ * or -EINVAL with *fault set. */
 int targets_read_in(const struct json_object *o, const char *name, struct names lists[TARGET_LISTS], bool *present,
                     struct json_fault *fault);
 
