@@ -8,7 +8,7 @@ import os
 import pathlib
 import re
 import signal
-import time
+import urllib.error
 import urllib.request
 
 import pytest
@@ -228,21 +228,31 @@ def test_the_endpoint_serves_its_own_page_only(demo):
     assert refused.value.code == 403
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", SIZES)
-def test_the_page_fits_its_screen(page, browser, bench_of_all, size, scheme):
+def test_a_page_that_was_left_is_offline_and_resumes_on_the_way_back(page, demo, session):
+    other = f"{session}-other"
+    page.publish(payload='"before"')
+    page.wait_row("greeting", '"before"')
+    page.browser.goto(f"{demo.url}?session={other}")
+    wait_until(lambda: session not in page.text("sessions").split() and other in page.text("sessions").split(), what="it is gone")
+    page.publish("sessions", session, payload='"meanwhile"')
+    page.browser.driver.back()
+    page.wait_row("greeting", '"meanwhile"')
+
+
+def test_the_page_fits_every_screen(page, browser, bench_of_all):
     pictures = pathlib.Path(os.environ.get("SSECAST_SCREENSHOTS") or bench_of_all.subfolder("screenshots"))
-    browser.emulate(*SIZES[size], scheme)
     page.publish("sessions", page.session, payload='{"text": "hello", "from": "somebody with a rather long name, to see lines break"}')
     page.publish("sessions", page.session, event="news", payload="two\nlines of text", format="text")
     page.click("drop")
     page.wait_text("notice", "all arrived")
-    browser.run("scrollTo(0, 0); document.activeElement.blur()")
-    time.sleep(1.3)  # the arrival's colour has faded
-    assert page.overflow() <= 0
-    width, height = SIZES[size]
-    browser.emulate(width, max(height, browser.run("return document.documentElement.scrollHeight")), scheme)
-    assert browser.driver.save_screenshot(str(pictures / f"{size}-{scheme}.png"))
+    browser.run("openStream('lost'); scrollTo(0, 0); document.activeElement.blur()")
+    wait_until(lambda: any(row[0] == "ssecast.gap" for row in page.rows()), what="a gap")
+    for size, (width, height) in SIZES.items():
+        for scheme in ("light", "dark"):
+            browser.emulate(width, height, scheme)
+            assert page.overflow() <= 0, (size, scheme)
+            browser.emulate(width, max(height, browser.run("return document.documentElement.scrollHeight")), scheme)
+            assert browser.driver.save_screenshot(str(pictures / f"{size}-{scheme}.png"))
     browser.emulate(*SIZES["desktop"])
 
 
