@@ -200,8 +200,11 @@ static int apply_item(struct presence *p, struct worker *w, const struct wire_pr
 
 static void drop_connections_of(struct presence *p, struct worker *w)
 {
-    while (w->first)
-        drop_connection(p, w->first);
+    struct connection *next;
+    for (struct connection *c = w->first; c; c = next) {
+        next = c->next;
+        drop_connection(p, c);
+    }
 }
 
 static void hear(struct presence *p, struct worker *w, int64_t now)
