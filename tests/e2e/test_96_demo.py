@@ -247,6 +247,7 @@ def test_the_page_fits_every_screen(page, browser, bench_of_all):
     page.wait_text("notice", "all arrived")
     browser.run("openStream('lost'); scrollTo(0, 0); document.activeElement.blur()")
     wait_until(lambda: any(row[0] == "ssecast.gap" for row in page.rows()), what="a gap")
+    page.wait_text("fact-order", "in order, none twice")
     for size, (width, height) in SIZES.items():
         for scheme in ("light", "dark"):
             browser.emulate(width, height, scheme)
