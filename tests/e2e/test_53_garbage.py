@@ -59,10 +59,10 @@ BROKEN = {
 def test_broken_fastcgi(site, session, bytes_):
     watching = site.open(session + "-watching")
     with FastCgi(site.worker.socket) as web:
-        web.send(bytes_)
+        web.throw(bytes_)
         still_works(site, session)
     with FastCgi(site.worker.socket) as web:  # and again, hanging up first
-        web.send(bytes_)
+        web.throw(bytes_)
         web.socket.shutdown(socket.SHUT_WR)
     still_works(site, session)
     assert watching.opens == 1 and not watching.ended

@@ -81,6 +81,14 @@ class FastCgi:
             pass
         return self
 
+    def throw(self, data):
+        """Send as much of it as the connection takes at once, and do not wait for more room."""
+        try:
+            self.socket.send(data, socket.MSG_DONTWAIT)
+        except (BlockingIOError, BrokenPipeError, ConnectionResetError):
+            pass
+        return self
+
     def get(self, query="", **more):
         return self.send(request(query, **more))
 
