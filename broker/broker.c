@@ -20,8 +20,11 @@
 /* Bounds of a turn, so that neither publishers nor workers wait for the other long. */
 #define TURN_COMMANDS 1000
 #define TURN_COMMAND_BYTES (1u << 20)
+#define TURN_COMMAND_MS 10 /* some questions cost a walk over all sessions */
 #define TURN_ANSWERS 64
 #define TURN_ANSWER_BYTES (4u << 20)
+
+#define KEEP_BYTES ((size_t)4 << 20)
 
 #define STOP_MS 2000   /* for answering what had been received when the signal came */
 #define LINGER_MS 1000 /* for the last batches and replies to leave */
@@ -61,13 +64,15 @@ static void take_commands(struct broker *b)
 {
     struct bus_message m;
     size_t bytes = 0;
+    int64_t now = clock_ms(), until = now + TURN_COMMAND_MS;
     b->commands.now_ms = clock_unix_ms();
-    b->commands.uptime_ms = clock_ms() - b->started_ms;
-    for (int i = 0; i < TURN_COMMANDS && bytes + b->outbox.len < TURN_COMMAND_BYTES; i++) {
+    b->commands.uptime_ms = now - b->started_ms;
+    for (int i = 0; i < TURN_COMMANDS && bytes + b->outbox.len < TURN_COMMAND_BYTES && now < until; i++) {
         if (!bus_receive(b->bus, BUS_COMMANDS, &m))
             return;
         run_command(b, &m);
         bytes += m.frames[0].len + m.frames[1].len;
+        now = clock_ms();
     }
     b->more = true;
 }
@@ -130,7 +135,17 @@ static void announce_head(struct broker *b)
     wire_put_head(&b->message, &(struct wire_head){sequence_run(b->sequence), history_head(h), history_complete(h)});
     if (!b->message.failed)
         bus_publish(b->bus, (struct slice){b->message.data, b->message.len});
-    wire_buf_release(&b->message);
+    else
+        wire_buf_release(&b->message);
+}
+
+/* One large answer must not keep its memory for ever. */
+static void give_memory_back(struct broker *b)
+{
+    if (b->reply.cap > KEEP_BYTES)
+        json_out_release(&b->reply);
+    if (b->message.cap > KEEP_BYTES)
+        wire_buf_release(&b->message);
 }
 
 static void each_second(struct broker *b)
@@ -144,6 +159,7 @@ static void each_second(struct broker *b)
     b->counters[WORKERS_LOST] += lost;
     sequence_expire(b->sequence, clock_unix_ms());
     announce_head(b);
+    give_memory_back(b);
     b->announce_at = now + WIRE_ANNOUNCE_MS;
 }
 
