@@ -1,6 +1,7 @@
 #include "stream.h"
 
 #include <curl/curl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -13,6 +14,7 @@ struct transfer {
     const struct stream_request *request;
     CURL *curl;
     bool enough;
+    char refusal[160]; /* how the body of another answer begins; its reason, with luck */
 };
 
 static long status_of(CURL *curl)
@@ -34,8 +36,10 @@ static bool is_stream(CURL *curl)
 static size_t on_bytes(char *data, size_t size, size_t count, void *context)
 {
     struct transfer *t = context;
-    if (status_of(t->curl) != 200 || !is_stream(t->curl))
+    if (status_of(t->curl) != 200 || !is_stream(t->curl)) {
+        snprintf(t->refusal, sizeof t->refusal, "%.*s", (int)(size * count < INT_MAX ? size * count : INT_MAX), data);
         return 0; /* ends the transfer; why is judged afterwards */
+    }
     t->enough = t->request->bytes(t->request->context, (struct slice){data, size * count}) != 0;
     return t->enough ? 0 : size * count;
 }
@@ -93,13 +97,14 @@ static void set(struct stream_outcome *o, enum stream_end end, const char *messa
     snprintf(o->message, sizeof o->message, "%s", message);
 }
 
-static void refused(struct stream_outcome *o, CURL *curl)
+static void refused(struct stream_outcome *o, const struct transfer *t)
 {
     const char *type = NULL;
     o->end = STREAM_REFUSED;
-    curl_easy_getinfo(curl, CURLINFO_CONTENT_TYPE, &type);
-    if (status_of(curl) != 200)
-        snprintf(o->message, sizeof o->message, "the server answered with status %ld", status_of(curl));
+    curl_easy_getinfo(t->curl, CURLINFO_CONTENT_TYPE, &type);
+    if (status_of(t->curl) != 200)
+        snprintf(o->message, sizeof o->message, "the server answered with status %ld%s%s", status_of(t->curl),
+                 *t->refusal ? ": " : "", t->refusal);
     else
         snprintf(o->message, sizeof o->message, "this is no event stream but %s", type ? type : "without a type");
 }
@@ -117,7 +122,7 @@ static void judge(const struct transfer *t, CURLcode result, const char *error, 
     else if (status == 0)
         set(o, STREAM_UNREACHABLE, why);
     else if (status != 200 || !is_stream(t->curl))
-        refused(o, t->curl);
+        refused(o, t);
     else
         set(o, STREAM_ENDED, result == CURLE_OK ? "the stream ended" : why);
 }
