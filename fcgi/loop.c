@@ -129,6 +129,7 @@ int loop_run(struct loop *l)
             return err;
         more = l->turn_end(l->context);
     }
+    l->stopped = false;
     return 0;
 }
 

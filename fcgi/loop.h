@@ -50,7 +50,7 @@ void loop_timer_stop(struct loop_timer *t);
 /* Milliseconds (clock_ms()) at which this turn began. */
 int64_t loop_now(const struct loop *l);
 
-/* Turn until loop_stop(). 0 or -errno. */
+/* Turn until loop_stop() (not at all when that came before); it may be called again. 0 or -errno. */
 int loop_run(struct loop *l);
 
 void loop_stop(struct loop *l);

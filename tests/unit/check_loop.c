@@ -70,17 +70,24 @@ START_TEST(a_timer_fires_once_and_not_before)
 {
     struct alarm a = alarm_new();
     int64_t due = clock_ms() + 30;
-    turns_wanted = 3;
-    busy_turns = 3;
     set(&a, due);
-    ck_assert_int_eq(loop_run(loop), 0);
-    ck_assert_int_eq(a.fired, 0); /* three turns that do not sleep */
-    turns = busy_turns = 0;
-    turns_wanted = 1;
     ck_assert_int_eq(loop_run(loop), 0);
     ck_assert_int_eq(a.fired, 1);
     ck_assert_int_ge(a.at, due);
     ck_assert_int_lt(a.at, due + 5000);
+}
+END_TEST
+
+START_TEST(it_does_not_sleep_while_there_is_more_to_do)
+{
+    struct alarm now = alarm_new(), far = alarm_new();
+    set(&now, clock_ms());
+    set(&far, clock_ms() + 600000);
+    busy_turns = 4;
+    turns_wanted = 5;
+    ck_assert_int_eq(loop_run(loop), 0);
+    ck_assert_int_eq(now.fired, 1);
+    ck_assert_int_eq(far.fired, 0);
 }
 END_TEST
 
@@ -242,6 +249,7 @@ int main(void)
     TCase *tests = one_case(suite, "loop");
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, a_timer_fires_once_and_not_before);
+    tcase_add_test(tests, it_does_not_sleep_while_there_is_more_to_do);
     tcase_add_test(tests, timers_fire_when_they_are_due);
     tcase_add_test(tests, a_timer_that_is_set_is_moved);
     tcase_add_test(tests, a_timer_may_set_itself_and_others);
