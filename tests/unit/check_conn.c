@@ -1,0 +1,727 @@
+#include "fcgi/conn.h"
+
+#include <errno.h>
+#include <fastcgi.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "support.h"
+
+#define BUDGET 100000
+
+static struct loop *loop;
+static struct conns conns;
+static struct loop_timer stop_timer;
+static uint64_t counters[WORKER_COUNTERS];
+
+/* A connection and the web server at its other end. */
+struct peer {
+    struct conn conn; /* first */
+    int fd;           /* the web server's; -1 when closed */
+    int gone, freed;
+    size_t refill;  /* bytes to send when hungry */
+    char *raw;      /* all that has arrived */
+    size_t raw_len;
+    char *sent;     /* all that was queued */
+    size_t sent_len;
+};
+
+static void on_gone(struct conn *c)
+{
+    struct peer *p = (struct peer *)c;
+    p->gone++;
+    ck_assert_int_eq(p->gone, 1);
+}
+
+static void send_text(struct peer *p, const char *text, size_t len);
+
+static void on_hungry(struct conn *c)
+{
+    struct peer *p = (struct peer *)c;
+    ck_assert_int_eq(c->state, CONN_OPEN);
+    ck_assert_uint_eq(c->queue.bytes, 0);
+    if (p->refill) {
+        p->refill--;
+        send_text(p, "more", 4);
+    }
+}
+
+static void on_free(struct conn *c)
+{
+    struct peer *p = (struct peer *)c;
+    p->freed++;
+    ck_assert_int_eq(p->freed, 1);
+    ck_assert_int_eq(p->gone, 1);
+}
+
+static const struct conn_hooks hooks = {on_gone, on_hungry, on_free};
+
+static bool turn_end(void *context)
+{
+    (void)context;
+    bool more = conns_flush(&conns);
+    conns_reap(&conns);
+    return more;
+}
+
+static void stop(void *context, int64_t now)
+{
+    (void)context;
+    (void)now;
+    loop_stop(loop);
+}
+
+static void turn(void)
+{
+    loop_timer_set(loop, &stop_timer, clock_ms());
+    ck_assert_int_eq(loop_run(loop), 0);
+}
+
+static void setup(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    memset(counters, 0, sizeof counters);
+    loop = loop_new(turn_end, NULL);
+    stop_timer = (struct loop_timer){.fire = stop};
+    conns_init(&conns, loop, &hooks, BUDGET, counters);
+}
+
+static void teardown(void)
+{
+    conns_close(&conns);
+    ck_assert_uint_eq(conns.count, 0);
+    loop_free(&loop);
+}
+
+static struct peer *peer_new(bool raw, int buffer)
+{
+    struct peer *p = calloc(1, sizeof *p);
+    int fds[2];
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    if (buffer)
+        setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
+    p->fd = fds[1];
+    ck_assert_int_eq(conn_open(&p->conn, &conns, fds[0], 0x0102, raw), 0);
+    return p;
+}
+
+static void hang_up(struct peer *p)
+{
+    if (p->fd >= 0)
+        close(p->fd);
+    p->fd = -1;
+}
+
+static void peer_free(struct peer *p)
+{
+    conn_cut(&p->conn, END_CLIENT);
+    conns_flush(&conns);
+    conns_reap(&conns);
+    ck_assert_int_eq(p->gone, 1);
+    ck_assert_int_eq(p->freed, 1);
+    hang_up(p);
+    free(p->raw);
+    free(p->sent);
+    free(p);
+}
+
+static void append(char **text, size_t *len, const char *more, size_t more_len)
+{
+    *text = realloc(*text, *len + more_len + 1);
+    memcpy(*text + *len, more, more_len);
+    *len += more_len;
+    (*text)[*len] = '\0';
+}
+
+static void send_with(struct peer *p, const char *text, size_t len, void (*queue)(struct conn *c, struct event *e))
+{
+    struct event *e = event_text((struct slice){text, len});
+    bool open = p->conn.state == CONN_OPEN;
+    queue(&p->conn, e);
+    if (open && p->conn.state == CONN_OPEN)
+        append(&p->sent, &p->sent_len, text, len);
+    event_unref(&e);
+}
+
+static void send_text(struct peer *p, const char *text, size_t len)
+{
+    send_with(p, text, len, conn_send);
+}
+
+static void say(struct peer *p, const char *text)
+{
+    send_text(p, text, strlen(text));
+}
+
+/* Read up to max bytes of what has arrived. False at the end of the stream. */
+static bool receive(struct peer *p, size_t max)
+{
+    char bytes[65536];
+    while (max) {
+        ssize_t n = read(p->fd, bytes, max < sizeof bytes ? max : sizeof bytes);
+        if (n < 0)
+            ck_assert_int_eq(errno, EAGAIN);
+        if (n <= 0)
+            return n < 0;
+        append(&p->raw, &p->raw_len, bytes, (size_t)n);
+        max -= (size_t)n;
+    }
+    return true;
+}
+
+/* What the records that have arrived say. */
+struct records {
+    char *text;
+    size_t len;
+    int count;   /* of records with content */
+    size_t most; /* the longest content */
+    bool closed; /* an empty FCGI_STDOUT has come */
+    bool ended;  /* FCGI_END_REQUEST, the last */
+    bool cut;    /* a record is not whole */
+};
+
+static struct records parse(const struct peer *p)
+{
+    struct records r = {0};
+    size_t at = 0;
+    while (p->raw_len - at >= FCGI_HEADER_LEN) {
+        const unsigned char *head = (const unsigned char *)p->raw + at;
+        size_t len = (size_t)head[4] << 8 | head[5];
+        ck_assert(!r.ended);
+        ck_assert_int_eq(head[0], FCGI_VERSION_1);
+        ck_assert_int_eq(head[2] << 8 | head[3], 0x0102);
+        ck_assert_int_eq(head[6], 0);
+        if (p->raw_len - at - FCGI_HEADER_LEN < len)
+            break;
+        if (head[1] == FCGI_STDOUT) {
+            ck_assert(!r.closed);
+            r.closed = len == 0;
+            r.count += len != 0;
+            r.most = len > r.most ? len : r.most;
+            append(&r.text, &r.len, (const char *)head + FCGI_HEADER_LEN, len);
+        } else {
+            ck_assert_int_eq(head[1], FCGI_END_REQUEST);
+            ck_assert(r.closed);
+            ck_assert_uint_eq(len, 8);
+            ck_assert_mem_eq(head + FCGI_HEADER_LEN, "\0\0\0\0\0\0\0\0", 8);
+            r.ended = true;
+        }
+        at += FCGI_HEADER_LEN + len;
+    }
+    r.cut = at != p->raw_len;
+    return r;
+}
+
+static void assert_arrived(const struct peer *p, bool ended)
+{
+    struct records r = parse(p);
+    assert_slice(((struct slice){r.text, r.len}), ((struct slice){p->sent, p->sent_len}));
+    ck_assert(!r.cut);
+    ck_assert(r.ended == ended);
+    free(r.text);
+}
+
+static size_t record_count(const struct peer *p)
+{
+    struct records r = parse(p);
+    free(r.text);
+    return (size_t)r.count;
+}
+
+/* Let the peer read until nothing more comes. */
+static void read_all(struct peer *p)
+{
+    size_t before;
+    do {
+        before = p->raw_len;
+        turn();
+        receive(p, SIZE_MAX);
+    } while (p->raw_len != before);
+}
+
+/* --- records --- */
+
+START_TEST(what_waits_leaves_as_one_record)
+{
+    struct peer *p = peer_new(false, 0);
+    say(p, "one");
+    say(p, "two");
+    say(p, "three");
+    turn();
+    receive(p, SIZE_MAX);
+    assert_arrived(p, false);
+    ck_assert_uint_eq(record_count(p), 1);
+    ck_assert_uint_eq(counters[WRITES], 1);
+    ck_assert_uint_eq(counters[BYTES_WRITTEN], 11 + FCGI_HEADER_LEN);
+    peer_free(p);
+}
+END_TEST
+
+START_TEST(nothing_leaves_before_the_end_of_the_turn)
+{
+    struct peer *p = peer_new(false, 0);
+    say(p, "x");
+    receive(p, SIZE_MAX);
+    ck_assert_uint_eq(p->raw_len, 0);
+    turn();
+    receive(p, SIZE_MAX);
+    assert_arrived(p, false);
+    peer_free(p);
+}
+END_TEST
+
+START_TEST(much_leaves_in_records_of_bounded_size)
+{
+    static char text[3 * CONN_RECORD_MAX + 5];
+    struct peer *p = peer_new(false, 0);
+    memset(text, 'x', sizeof text);
+    send_text(p, text, sizeof text);
+    read_all(p);
+    assert_arrived(p, false);
+    struct records r = parse(p);
+    ck_assert_uint_eq(r.most, CONN_RECORD_MAX);
+    ck_assert_int_eq(r.count, 4);
+    free(r.text);
+    peer_free(p);
+}
+END_TEST
+
+START_TEST(many_small_events_all_leave)
+{
+    struct peer *p = peer_new(false, 0);
+    for (int i = 0; i < 3000; i++) {
+        char text[16];
+        send_text(p, text, (size_t)sprintf(text, "%d,", i));
+    }
+    read_all(p);
+    assert_arrived(p, false);
+    ck_assert_uint_eq(record_count(p), 1);
+    peer_free(p);
+}
+END_TEST
+
+START_TEST(a_plain_cgi_response_has_no_records)
+{
+    struct peer *p = peer_new(true, 0);
+    say(p, "one");
+    say(p, "two");
+    turn();
+    conn_end(&p->conn, END_SHUTDOWN);
+    turn();
+    ck_assert(!receive(p, SIZE_MAX));
+    ck_assert_str_eq(p->raw, "onetwo");
+    ck_assert_int_eq(p->freed, 1);
+    peer_free(p);
+}
+END_TEST
+
+/* --- slow readers --- */
+
+START_TEST(a_slow_reader_gets_everything_in_the_end)
+{
+    static char text[7000];
+    struct peer *p = peer_new(false, 4096);
+    for (int i = 0; i < 12; i++) {
+        memset(text, 'a' + i, sizeof text);
+        send_text(p, text, sizeof text);
+    }
+    ck_assert_int_eq(p->conn.state, CONN_OPEN);
+    for (size_t step = 1; p->raw_len < p->sent_len; step = step % 3000 + 97) {
+        turn();
+        receive(p, step);
+    }
+    read_all(p);
+    assert_arrived(p, false);
+    peer_free(p);
+}
+END_TEST
+
+START_TEST(over_its_budget_it_is_cut)
+{
+    static char text[10000];
+    struct peer *p = peer_new(false, 4096);
+    memset(text, 'x', sizeof text);
+    for (int i = 0; i < 100 && p->conn.state == CONN_OPEN; i++)
+        send_text(p, text, sizeof text);
+    ck_assert_int_eq(p->conn.state, CONN_DEAD);
+    ck_assert_int_eq(p->conn.cause, END_SLOW);
+    ck_assert_uint_ge(p->sent_len, BUDGET - sizeof text);
+    ck_assert_uint_lt(p->sent_len, 2 * BUDGET);
+    ck_assert_int_eq(p->gone, 1);
+    ck_assert_int_eq(p->freed, 0);
+    turn();
+    ck_assert_int_eq(p->freed, 1);
+    ck_assert(!receive(p, SIZE_MAX));
+    ck_assert_uint_eq(counters[ENDS_SLOW], 1);
+    peer_free(p);
+}
+END_TEST
+
+START_TEST(a_burst_over_the_budget_is_written_at_once)
+{
+    static char text[10000];
+    struct peer *p = peer_new(false, 4 * BUDGET);
+    memset(text, 'x', sizeof text);
+    for (int i = 0; i < 15; i++) {
+        send_text(p, text, sizeof text);
+        receive(p, SIZE_MAX);
+    }
+    ck_assert_int_eq(p->conn.state, CONN_OPEN);
+    read_all(p);
+    assert_arrived(p, false);
+    peer_free(p);
+}
+END_TEST
+
+START_TEST(one_event_may_be_larger_than_the_budget)
+{
+    static char text[2 * BUDGET];
+    struct peer *p = peer_new(false, 4096);
+    memset(text, 'x', sizeof text);
+    send_text(p, text, sizeof text);
+    read_all(p);
+    assert_arrived(p, false);
+    peer_free(p);
+}
+END_TEST
+
+START_TEST(unbounded_knows_no_budget)
+{
+    static char text[BUDGET];
+    struct peer *p = peer_new(false, 4096);
+    memset(text, 'x', sizeof text);
+    for (int i = 0; i < 4; i++)
+        send_with(p, text, sizeof text, conn_send_unbounded);
+    read_all(p);
+    assert_arrived(p, false);
+    peer_free(p);
+}
+END_TEST
+
+START_TEST(one_that_has_written_all_is_hungry)
+{
+    struct peer *p = peer_new(false, 0);
+    p->refill = 5;
+    say(p, "x");
+    for (int i = 0; i < 10; i++)
+        turn();
+    receive(p, SIZE_MAX);
+    ck_assert_uint_eq(p->refill, 0);
+    assert_arrived(p, false);
+    peer_free(p);
+}
+END_TEST
+
+/* --- the end --- */
+
+START_TEST(an_end_comes_after_what_waits)
+{
+    struct peer *p = peer_new(false, 0);
+    say(p, "one");
+    say(p, "two");
+    conn_end(&p->conn, END_SHUTDOWN);
+    ck_assert_int_eq(p->gone, 1);
+    say(p, "too late");
+    conn_end(&p->conn, END_DRAIN);
+    turn();
+    receive(p, SIZE_MAX);
+    assert_arrived(p, true);
+    ck_assert_int_eq(p->conn.state, CONN_LINGER);
+    ck_assert_int_eq(p->freed, 0);
+    ck_assert_uint_eq(counters[ENDS_SHUTDOWN], 1);
+    ck_assert_uint_eq(counters[ENDS_DRAIN], 0);
+    hang_up(p);
+    turn();
+    ck_assert_int_eq(p->freed, 1);
+    ck_assert_uint_eq(conns.count, 0);
+    peer_free(p);
+}
+END_TEST
+
+START_TEST(an_end_without_events_is_an_end)
+{
+    struct peer *p = peer_new(false, 0);
+    conn_end(&p->conn, END_DRAIN);
+    turn();
+    receive(p, SIZE_MAX);
+    ck_assert_uint_eq(p->raw_len, 24);
+    struct records r = parse(p);
+    ck_assert(r.ended);
+    free(r.text);
+    peer_free(p);
+}
+END_TEST
+
+START_TEST(a_slow_reader_gets_its_end_too)
+{
+    static char text[60000];
+    struct peer *p = peer_new(false, 4096);
+    memset(text, 'x', sizeof text);
+    send_text(p, text, sizeof text);
+    turn();
+    conn_end(&p->conn, END_SHUTDOWN);
+    while (p->conn.state == CONN_ENDING) {
+        turn();
+        receive(p, 1000);
+    }
+    receive(p, SIZE_MAX);
+    assert_arrived(p, true);
+    peer_free(p);
+}
+END_TEST
+
+START_TEST(a_web_server_that_does_not_close_is_left)
+{
+    struct peer *p = peer_new(false, 0);
+    int64_t start = clock_ms();
+    conn_end(&p->conn, END_DRAIN);
+    while (!p->freed && clock_ms() < start + 20000) {
+        turn();
+        poll(NULL, 0, 20);
+    }
+    ck_assert_int_eq(p->freed, 1);
+    ck_assert_int_ge(clock_ms() - start, CONN_LINGER_MS);
+    peer_free(p);
+}
+END_TEST
+
+START_TEST(a_closed_web_server_ends_it)
+{
+    struct peer *p = peer_new(false, 0);
+    hang_up(p);
+    turn();
+    turn();
+    ck_assert_int_eq(p->conn.cause, END_CLIENT);
+    ck_assert_int_eq(p->freed, 1);
+    ck_assert_uint_eq(counters[ENDS_CLIENT], 1);
+    peer_free(p);
+}
+END_TEST
+
+START_TEST(a_write_to_a_closed_web_server_ends_it)
+{
+    struct peer *p = peer_new(true, 0);
+    say(p, "x");
+    hang_up(p);
+    turn();
+    turn();
+    ck_assert_int_eq(p->conn.cause, END_CLIENT);
+    ck_assert_int_eq(p->freed, 1);
+    peer_free(p);
+}
+END_TEST
+
+START_TEST(a_half_closed_web_server_is_told_the_end)
+{
+    struct peer *p = peer_new(false, 0);
+    say(p, "one");
+    turn();
+    shutdown(p->fd, SHUT_WR);
+    turn();
+    receive(p, SIZE_MAX);
+    assert_arrived(p, true);
+    ck_assert_int_eq(p->conn.cause, END_CLIENT);
+    turn();
+    ck_assert_int_eq(p->freed, 1);
+    peer_free(p);
+}
+END_TEST
+
+START_TEST(a_record_from_the_web_server_means_that_the_client_left)
+{
+    struct peer *p = peer_new(false, 0);
+    ck_assert_int_eq(write(p->fd, "\1\2\0\1\0\0\0\0", 8), 8); /* FCGI_ABORT_REQUEST */
+    turn();
+    ck_assert_int_eq(p->conn.cause, END_CLIENT);
+    ck_assert_int_eq(p->freed, 1);
+    peer_free(p);
+}
+END_TEST
+
+START_TEST(after_the_end_it_may_talk)
+{
+    struct peer *p = peer_new(false, 0);
+    conn_end(&p->conn, END_SHUTDOWN);
+    ck_assert_int_eq(write(p->fd, "the rest of a body", 18), 18);
+    turn();
+    turn();
+    ck_assert_int_eq(p->freed, 0);
+    receive(p, SIZE_MAX);
+    assert_arrived(p, true);
+    peer_free(p);
+}
+END_TEST
+
+START_TEST(a_cut_is_at_once_and_once)
+{
+    struct peer *p = peer_new(false, 0);
+    say(p, "x");
+    conn_cut(&p->conn, END_SLOW);
+    conn_cut(&p->conn, END_CLIENT);
+    conn_end(&p->conn, END_CLIENT);
+    ck_assert_int_eq(p->conn.cause, END_SLOW);
+    ck_assert_uint_eq(conns.count, 0);
+    ck_assert(!receive(p, SIZE_MAX));
+    ck_assert_uint_eq(p->raw_len, 0);
+    turn();
+    ck_assert_int_eq(p->freed, 1);
+    peer_free(p);
+}
+END_TEST
+
+START_TEST(the_longest_idle_comes_first)
+{
+    struct peer *a = peer_new(false, 0), *b = peer_new(false, 0), *c = peer_new(false, 0);
+    ck_assert_ptr_eq(conns.idle.first, &a->conn);
+    say(a, "x");
+    turn();
+    ck_assert_ptr_eq(conns.idle.first, &b->conn);
+    conn_touch(&b->conn);
+    ck_assert_ptr_eq(conns.idle.first, &c->conn);
+    ck_assert_ptr_eq(conns.idle.last, &b->conn);
+    peer_free(a);
+    peer_free(c);
+    ck_assert_ptr_eq(conns.idle.first, &b->conn);
+    ck_assert_ptr_eq(conns.idle.last, &b->conn);
+    peer_free(b);
+    ck_assert_ptr_null(conns.idle.first);
+}
+END_TEST
+
+START_TEST(closing_all_leaves_none)
+{
+    struct peer *p[4];
+    for (int i = 0; i < 4; i++)
+        p[i] = peer_new(i == 3, 4096);
+    static char text[50000];
+    send_text(p[0], text, sizeof text);
+    conn_end(&p[1]->conn, END_SHUTDOWN);
+    turn();
+    send_text(p[0], text, sizeof text);
+    conn_end(&p[0]->conn, END_SHUTDOWN);
+    say(p[2], "x");
+    conn_cut(&p[2]->conn, END_CLIENT);
+    say(p[3], "x");
+    conns_close(&conns);
+    ck_assert_uint_eq(conns.count, 0);
+    for (int i = 0; i < 4; i++) {
+        ck_assert_int_eq(p[i]->freed, 1);
+        peer_free(p[i]);
+    }
+}
+END_TEST
+
+/* --- anything, in any order --- */
+
+#define PEERS 30
+
+/* What has arrived is the beginning of what was sent; all of it when the response has ended. */
+static void assert_prefix(const struct peer *p)
+{
+    struct records r = parse(p);
+    ck_assert_uint_le(r.len, p->sent_len);
+    if (r.len)
+        ck_assert(memcmp(r.text, p->sent, r.len) == 0);
+    if (r.ended && p->conn.cause != END_CLIENT)
+        ck_assert_uint_eq(r.len, p->sent_len);
+    free(r.text);
+}
+
+static void do_something(struct dice *dice, struct peer *p)
+{
+    static char text[20000];
+    size_t len = 1 + roll(dice, roll(dice, 10) ? 300 : sizeof text);
+    uint64_t what = roll(dice, 100);
+    memset(text, 'a' + (int)roll(dice, 26), len);
+    if (what < 60)
+        send_text(p, text, len);
+    else if (what < 90 && p->fd >= 0)
+        receive(p, 1 + roll(dice, 30000));
+    else if (what < 93)
+        conn_end(&p->conn, END_SHUTDOWN);
+    else if (what < 94)
+        conn_cut(&p->conn, END_SLOW);
+    else if (what < 95)
+        hang_up(p);
+    else if (what < 96 && p->fd >= 0)
+        shutdown(p->fd, SHUT_WR);
+    else if (what < 98)
+        p->refill += roll(dice, 4);
+}
+
+START_TEST(whatever_happens_the_records_are_whole)
+{
+    struct dice dice = dice_new();
+    struct peer *peers[PEERS] = {0};
+    printf("conn: SEED=%" PRIu64 "\n", dice.state);
+    for (int round = 0; round < 20000; round++) {
+        struct peer **p = &peers[roll(&dice, PEERS)];
+        if (*p && (*p)->freed) {
+            if ((*p)->fd >= 0)
+                receive(*p, SIZE_MAX);
+            assert_prefix(*p);
+            peer_free(*p);
+            *p = NULL;
+        } else if (!*p) {
+            *p = peer_new(false, 4096);
+        } else {
+            do_something(&dice, *p);
+        }
+        if (roll(&dice, 5) == 0)
+            turn();
+    }
+    for (int i = 0; i < PEERS; i++)
+        if (peers[i]) {
+            assert_prefix(peers[i]);
+            peer_free(peers[i]);
+        }
+    ck_assert_uint_eq(conns.count, 0);
+}
+END_TEST
+
+static void add_writing(TCase *tests)
+{
+    tcase_add_test(tests, what_waits_leaves_as_one_record);
+    tcase_add_test(tests, nothing_leaves_before_the_end_of_the_turn);
+    tcase_add_test(tests, much_leaves_in_records_of_bounded_size);
+    tcase_add_test(tests, many_small_events_all_leave);
+    tcase_add_test(tests, a_plain_cgi_response_has_no_records);
+    tcase_add_test(tests, a_slow_reader_gets_everything_in_the_end);
+    tcase_add_test(tests, over_its_budget_it_is_cut);
+    tcase_add_test(tests, a_burst_over_the_budget_is_written_at_once);
+    tcase_add_test(tests, one_event_may_be_larger_than_the_budget);
+    tcase_add_test(tests, unbounded_knows_no_budget);
+    tcase_add_test(tests, one_that_has_written_all_is_hungry);
+}
+
+static void add_ends(TCase *tests)
+{
+    tcase_add_test(tests, an_end_comes_after_what_waits);
+    tcase_add_test(tests, an_end_without_events_is_an_end);
+    tcase_add_test(tests, a_slow_reader_gets_its_end_too);
+    tcase_add_test(tests, a_web_server_that_does_not_close_is_left);
+    tcase_add_test(tests, a_closed_web_server_ends_it);
+    tcase_add_test(tests, a_write_to_a_closed_web_server_ends_it);
+    tcase_add_test(tests, a_half_closed_web_server_is_told_the_end);
+    tcase_add_test(tests, a_record_from_the_web_server_means_that_the_client_left);
+    tcase_add_test(tests, after_the_end_it_may_talk);
+    tcase_add_test(tests, a_cut_is_at_once_and_once);
+    tcase_add_test(tests, the_longest_idle_comes_first);
+    tcase_add_test(tests, closing_all_leaves_none);
+    tcase_add_test(tests, whatever_happens_the_records_are_whole);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("conn");
+    TCase *writing = one_case(suite, "writing"), *ends = one_case(suite, "ends");
+    tcase_add_checked_fixture(writing, setup, teardown);
+    tcase_add_checked_fixture(ends, setup, teardown);
+    add_writing(writing);
+    add_ends(ends);
+    return run_suite(suite);
+}
