@@ -1,0 +1,118 @@
+"""The documentation says what is: options, verbs, counters, formats and commands are compared with the programs."""
+
+import json
+import re
+import shutil
+
+import pytest
+from support import processes
+from support.broker import Broker
+
+DOCS = processes.ROOT / "docs"
+PROGRAMS = {"The broker's options": processes.BROKER, "The worker's options": processes.WORKER}
+BUILT_IN = {"config", "check-config", "print-config", "help", "version"}
+
+
+def read(name):
+    return (processes.ROOT / name).read_text()
+
+
+def section(text, title):
+    """What stands under a heading, up to the next one."""
+    return re.search(rf"^(#+) {re.escape(title)}\n(.*?)(?=^#+ |\Z)", text, re.M | re.S).group(2)
+
+
+def rows(text):
+    """The cells of a table's rows."""
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in text.splitlines() if line.startswith("| `")]
+
+
+def options(program):
+    """Name to default, as --print-config shows them; and all names that --help knows."""
+    shown = processes.run([program, "--help"]).stdout
+    defaults = dict(re.findall(r"--([a-z-]+) [A-Z]+ (?:(?!\n  --).)*?\(default:\s+([^)]*)\)", shown, re.S))
+    names = set(re.findall(r"^  --([a-z-]+)", shown, re.M)) - BUILT_IN
+    return names, {name: value for name, value in defaults.items() if " " not in value}
+
+
+@pytest.mark.parametrize("title", PROGRAMS)
+def test_the_table_of_options_is_the_program_s(title):
+    names, defaults = options(PROGRAMS[title])
+    table = {row[0].strip("`"): row[1] for row in rows(section(read("docs/operations.md"), title))}
+    assert set(table) == names
+    assert {name: re.match("`([^`]*)`", table[name]).group(1) for name in defaults} == defaults
+
+
+@pytest.mark.parametrize("program", [processes.BROKER, processes.WORKER, processes.CLI], ids=lambda p: p.name)
+def test_the_man_page_knows_every_option(program):
+    page = DOCS / "man" / f"{program.name}.1"
+    if not page.exists():
+        pytest.skip("no man page yet")
+    names, defaults = options(program)
+    text = page.read_text()
+    assert {name for name in names | BUILT_IN if not re.search(rf"-{name}\b", text)} == set()
+    if shutil.which("man"):
+        assert processes.run(["man", "--warnings", "-l", page]).stderr == ""
+
+
+def test_every_number_of_stats_is_explained(bench):
+    with Broker(bench).start().commands() as commands:
+        shown = set(commands.stats()) - {"ok", "ref"}
+    text = read("docs/operations.md")
+    explained = {name for row in rows(text[text.index("\n## Statistics"):]) for name in re.findall("`([a-z_]+)`", row[0])}
+    assert explained == shown
+
+
+def test_every_example_request_is_accepted(bench):
+    text = read("docs/protocol.md")
+    requests = re.findall(r'^    (\{"op":.*?\})(?:  |$)', text, re.M)
+    requests += [r for r in re.findall(r'`(\{"op":[^`]*\})`', text)]
+    assert len(requests) >= 9
+    with Broker(bench).start().commands() as commands:
+        for request in requests:
+            request = request.replace("{…}", '{"data":1}')
+            assert "…" in request or commands.demand(json.loads(request)), request
+
+
+def test_the_readme_publishes_from_python(bench):
+    [code] = re.findall(r"```python\n(.*?)```", read("README.md"), re.S)
+    broker = Broker(bench).start()
+    assert "tcp://127.0.0.1:5570" in code
+    done = processes.run(["/usr/bin/python3", "-c", code.replace("tcp://127.0.0.1:5570", broker.endpoint("commands"))])
+    assert done.stdout.startswith("{'ok': True, 'seq': "), done
+
+
+def test_the_readme_publishes_from_a_shell(bench):
+    if not processes.CLI.exists():
+        pytest.skip("the command line is not built")
+    broker = Broker(bench).start()
+    env = processes.clean_environment(SSECAST_COMMANDS=broker.endpoint("commands"), PATH=f"{processes.BUILD}:/usr/bin:/bin")
+    commands = re.findall(r"^    (ssecast [a-z].*)$", read("README.md"), re.M)
+    assert len(commands) >= 4
+    for command in commands:
+        assert processes.run(["sh", "-c", command], env=env).returncode == 0, command
+
+
+@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md", *(f"docs/{p.name}" for p in DOCS.glob("*.md"))])
+def test_links_lead_somewhere(name):
+    text, folder = read(name), (processes.ROOT / name).parent
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        path, _, anchor = target.partition("#")
+        if "://" in target:
+            continue
+        assert not path or (folder / path).exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", (folder / path).read_text() if path else text, re.M)
+            assert anchor in {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings}, target
+
+
+def test_every_module_is_named_in_the_architecture():
+    text = read("docs/architecture.md")
+    for folder in ("common", "fcgi", "broker", "client"):
+        modules = {p.stem for p in (processes.ROOT / folder).glob("*.[ch]")}
+        named = set(re.findall(r"`([a-z_]+)`", text))
+        if "cmd_<verb>" in text:
+            modules = {m for m in modules if not m.startswith("cmd_")}
+        if "verb_<verb>" in text:
+            modules = {m for m in modules if not m.startswith("verb_")}
+        assert modules <= named, (folder, modules - named)
