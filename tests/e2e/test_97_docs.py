@@ -115,4 +115,4 @@ def test_every_module_is_named_in_the_architecture():
             modules = {m for m in modules if not m.startswith("cmd_")}
         if "verb_<verb>" in text:
             modules = {m for m in modules if not m.startswith("verb_")}
-        assert modules <= named, (folder, modules - named)
+        assert modules <= named, f"name them in docs/architecture.md: {folder}/ {sorted(modules - named)}"
