@@ -21,12 +21,12 @@ def tight(request):
         yield Site(b, web=request.param, worker={"queue_bytes": "256K"})
 
 
-def flood(site, session, megabytes, readers=()):
-    """Publish that much, at the pace of its replies and of the readers that are given."""
-    for _ in range(megabytes * 10):
+def flood(site, session, megabytes, readers=None):
+    """Publish that much, at the pace of its replies, and of readers: {reader: how many events it has had}."""
+    for n in range(megabytes * 10):
         site.commands.publish_many([{"event": "m", "text": TEXT, "to": {"sessions": [session]}}] * 10)
-        for reader in readers:
-            reader.wait_for(len(reader.events) // 10 * 10 + 10)
+        for reader, before in (readers or {}).items():
+            reader.wait_for(before + 10 * (n + 1))
 
 
 def cut_as_slow(site):
@@ -52,7 +52,7 @@ def test_others_get_everything_in_the_meantime(tight, session):
     other = tight.open(session + "-other")
     tight.wait_connections(session, 2)
     for _ in range(40):
-        flood(tight, session, 1, [quick])
+        flood(tight, session, 1, {quick: len(quick.events)})
         if tight.commands.connections_of(session) < 2:
             break
     started = time.monotonic()

@@ -214,6 +214,18 @@ def test_streams_survive_the_restart_of_their_worker(site, browser, session):
     assert source.wait_open(times=2).ready_state() == OPEN
 
 
+def test_a_stream_stays_open_while_a_broker_without_a_store_restarts_and_is_told_of_the_gap(site, browser, session):
+    source = browser.listen(f"/sse?session={session}").wait_open()
+    site.publish(data=1, to=to(session))
+    before = source.wait_for(1)[0]["id"]
+    site.broker.restart()
+    gap = source.wait_for(2)[1]
+    assert gap["type"] == "ssecast.gap" and gap["data"].startswith('{"last":%s,"oldest":' % before)
+    after = site.publish(data=2, to=to(session))["seq"]
+    assert source.wait_for(3)[2] == {"type": "message", "data": "2", "id": str(after)}
+    assert source.opens() == 1
+
+
 # Other origins
 
 def test_a_page_of_an_allowed_origin_reads_with_its_cookies(site, chromium, guest, session):

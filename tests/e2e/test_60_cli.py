@@ -1,0 +1,271 @@
+"""The command line against a real broker: what it sends, what it shows, and what its exit status says."""
+
+import json
+
+import pytest
+from support.cli import Cli
+from support.ports import free_port
+from support.relay import Relay
+
+OK, FAILED, USAGE = 0, 1, 2
+
+
+@pytest.fixture(scope="module")
+def cli(site):
+    return Cli(site.broker)
+
+
+def fields(out):
+    """What a reply of one field on each line says."""
+    return dict(line.split(maxsplit=1) for line in out.splitlines())
+
+
+# Publishing
+
+
+def test_a_published_event_arrives_as_it_was_typed(site, cli, session):
+    reader = site.open(session)
+    data = '{"a": 0.10, "n": 123456789012345678901234567890, "big": 1e999}'
+    shown = fields(cli("publish", "note", data, "--session", session).check().out)
+    [event] = reader.wait_for(1)
+    assert (event.type, event.data, event.id) == ("note", data, shown["seq"])
+    assert shown["online"] == "1"
+
+
+def test_json_from_standard_input(site, cli, session):
+    reader = site.open(session)
+    cli("publish", "--session", session, "m", "-", stdin='[1,\n 2]\n').check()
+    assert json.loads(reader.wait_for(1)[0].data) == [1, 2]
+
+
+def test_negative_numbers_are_data_and_not_flags(site, cli, session):
+    reader = site.open(session)
+    cli("publish", "m", "-5.0", "--session", session).check()
+    cli("publish", "--session", session, "--", "m", "-7").check()
+    assert [e.data for e in reader.wait_for(2)] == ["-5.0", "-7"]
+
+
+def test_text_is_sent_as_it_is(site, cli, session):
+    reader = site.open(session)
+    cli("publish", "m", "--text", "{not json", "--session", session).check()
+    cli("publish", "m", "-", "--text", "--session", session, stdin="two\nlines").check()
+    assert [e.data for e in reader.wait_for(2)] == ["{not json", "two\nlines"]
+
+
+def test_a_large_text_travels(site, cli, session):
+    reader = site.open(session)
+    text = "0123456789abcdef" * 50000
+    cli("publish", "m", "-", "--text", "--session", session, stdin=text).check()
+    assert reader.wait_for(1)[0].data == text
+
+
+def test_without_data_it_is_null(site, cli, session):
+    reader = site.open(session)
+    cli("publish", "m", "--session", session).check()
+    cli("publish", "", "1", "--session", session).check()
+    assert [(e.type, e.data) for e in reader.wait_for(2)] == [("m", "null"), ("message", "1")]
+
+
+def test_targets_and_exceptions(site, cli, session):
+    anna, bert, carl = (site.open(f"{session}-{n}", channels=[f"{session}-room"] * (n < 2)) for n in range(3))
+    room, end = f"{session}-room", [x for n in range(3) for x in ("--session", f"{session}-{n}")]
+    cli("publish", "m", "1", "--channel", room).check()
+    cli("publish", "m", "2", "--channel", room, "--except-session", f"{session}-0").check()
+    cli("publish", "m", "3", "--connection", carl.connection, "--connection", anna.connection).check()
+    cli("publish", "m", "4", *end, "--except-connection", bert.connection).check()
+    cli("publish", "m", "5", *end, "--except-channel", room).check()
+    cli("publish", "m", "6", *end).check()
+    got = [[e.data for e in reader.wait_for(count)] for reader, count in ((anna, 4), (bert, 3), (carl, 4))]
+    assert got == [["1", "3", "4", "6"], ["1", "2", "6"], ["3", "4", "5", "6"]]
+
+
+def test_an_own_id_is_published_once(site, cli, session):
+    reader = site.open(session)
+    first = fields(cli("publish", "m", "1", "--session", session, "--id", f"own-{session}").check().out)
+    again = fields(cli("publish", "m", "1", "--session", session, "--id", f"own-{session}").check().out)
+    assert again["seq"] == first["seq"] and again["duplicate"] == "true"
+    assert reader.wait_for(1)[0].id == f"own-{session}"
+
+
+def test_retry_reaches_the_reader(site, cli, session):
+    with cli.tail(site.url(session), "--count", "1") as tail:
+        site.wait_connections(session, 1)
+        cli("publish", "m", "1", "--session", session, "--retry", "700").check()
+        assert tail.finish().status == OK
+    assert cli("history", "--session", session, "--json").json["events"][-1]["retry"] == 700
+
+
+# Questions
+
+
+def test_who_is_there(site, cli, session):
+    assert fields(cli("online", session).check().out) == {"online": "false", "connections": "0"}
+    reader = site.open(session, channels=["x", "y"])
+    site.wait_connections(session, 1)
+    assert fields(cli("online", session).out) == {"online": "true", "connections": "1"}
+    heading, line = cli("sessions", "--prefix", session).check().lines
+    assert (heading.split(), line.split()) == (["SESSION", "CONNECTIONS"], [session, "1"])
+    heading, line = cli("connections", "--session", session).check().lines
+    assert line.split()[:2] == [reader.connection, session] and line.split()[-1] == "x,y"
+    assert heading.index("CHANNELS") == line.index("x,y")
+
+
+def test_history_shows_and_pages(site, cli, session):
+    seqs = [cli("publish", "m", str(n), "--session", session, "--json").json["seq"] for n in range(3)]
+    lines = cli("history", "--session", session, "--since", seqs[0]).check().lines
+    assert [(line.split()[0], line.split()[-1]) for line in lines[1:]] == [(str(seqs[1]), "1"), (str(seqs[2]), "2")]
+    page = cli("history", "--session", session, "--since", seqs[0], "--limit", "1")
+    assert len(page.lines) == 2 and "there is more" in page.err
+
+
+def test_ping_and_stats(cli):
+    assert "version" in fields(cli("ping").check().out)
+    assert int(fields(cli("stats").check().out)["publishes"]) > 0
+    assert cli("stats", "--json").json["ok"] is True
+
+
+def test_json_is_what_the_broker_said(cli, session):
+    for verb in (["ping"], ["stats"], ["sessions"], ["connections"], ["history"], ["online", session], ["publish", "m"],
+                 ["shutdown", "--session", session]):
+        done = cli("--json", *verb).check()
+        assert done.json["ok"] is True and len(done.lines) == 1, verb
+
+
+def test_control_characters_do_not_reach_the_terminal(cli, session):
+    cli("publish", "\x1b[31m", "-", "--text", "--session", session, stdin="\x1b]0;x\x07\u009b2J\u202e").check()
+    out = cli("history", "--session", session).check().out
+    assert r"\x1b[31m" in out and r"\x1b]0;x\x07\xc2\x9b2J\xe2\x80\xae" in out
+    assert not any(c in out for c in "\x1b\x07\u009b\u202e")
+
+
+# Shutdown
+
+
+def test_shutdown_ends_a_stream_for_good(site, cli, session):
+    with cli.tail(site.url(session)) as tail:
+        site.wait_connections(session, 1)
+        assert fields(cli("shutdown", "--session", session, "--reason", "log\"out", "--block", "30").check().out) == {"closed": "1"}
+        done = tail.finish()
+    assert done.status == OK and "not to come back" in done.err
+    [line] = done.lines
+    assert line.split("  ", 1)[1] == 'ssecast.shutdown  {"reason":"log\\"out"}'
+
+
+def test_shutdown_wants_to_know_whom(cli):
+    done = cli("shutdown", "--reason", "x")
+    assert done.status == USAGE and "--session" in done.err
+
+
+# Tail
+
+
+def test_tail_prints_events_as_they_come(site, cli, session):
+    with cli.tail(site.url(session), "--count", "2", "--json") as tail:
+        site.wait_connections(session, 1)
+        seq = site.publish("m", text="two\nlines", to={"sessions": [session]})["seq"]
+        site.publish("n", data={"a": 1}, to={"sessions": [session]}, id=f"own-{session}")
+        done = tail.finish().check()
+    assert [json.loads(line) for line in done.lines] == [
+        {"id": str(seq), "event": "m", "data": "two\nlines"},
+        {"id": f"own-{session}", "event": "n", "data": '{"a":1}' if '{"a":1}' in done.out else '{"a": 1}'},
+    ]
+
+
+def test_tail_begins_where_it_is_told(site, cli, session):
+    first = site.publish("m", data=1, to={"sessions": [session]})["seq"]
+    site.publish("m", data=2, to={"sessions": [session]})
+    done = cli("tail", site.url(session), "--last-event-id", first, "--count", "1").check()
+    assert done.lines[0].split("  ")[1:] == ["m", "2"]
+
+
+def test_tail_comes_back_and_misses_nothing(site, cli, session):
+    with Relay(site.web.url) as relay:
+        url = relay.url + site.url(session)[len(site.web.url):]
+        with cli.tail(url, "--count", "6") as tail:
+            for n in range(3):
+                site.wait_connections(session, 1)
+                site.publish("m", data=2 * n, to={"sessions": [session]})
+                relay.cut()
+                site.publish("m", data=2 * n + 1, to={"sessions": [session]})
+                relay.wait_for_requests("", n + 2) if n < 2 else None
+            done = tail.finish().check()
+    assert [line.split("  ")[2] for line in done.lines] == [str(n) for n in range(6)]
+    assert "connecting again in 0.2 s" in done.err
+
+
+def test_tail_sends_headers(bench):
+    from support.site import Site
+
+    site = Site(bench, worker={"session-from": "header:X-User"})
+    cli = Cli(site.broker)
+    with cli.tail(site.url(), "-H", "X-User: anna", "--count", "1") as tail:
+        site.wait_connections("anna", 1)
+        site.publish("m", data=1)
+        assert tail.finish().status == OK
+
+
+def test_tail_stops_at_a_refusal(site, cli):
+    done = cli("tail", site.url())
+    assert done.status == FAILED and "400" in done.err and "missing_session" in done.err
+    assert cli("tail", f"http://127.0.0.1:{free_port()}/").status == FAILED
+    assert cli("tail", "gopher://x/").status == USAGE
+
+
+# What is wrong
+
+
+def test_the_brokers_refusal(cli):
+    done = cli("publish", "ssecast.mine", "1")
+    assert done.status == FAILED and "bad_request" in done.err and done.out == ""
+    done = cli("publish", "ssecast.mine", "1", "--json")
+    assert done.status == FAILED and done.json["error"] == "bad_request" and "bad_request" in done.err
+
+
+def test_nobody_answers():
+    endpoint = f"tcp://127.0.0.1:{free_port()}"
+    done = Cli(endpoint=endpoint)("ping", "--timeout", "200ms")
+    assert done.status == FAILED and endpoint in done.err and "0.2 s" in done.err
+
+
+def test_data_that_is_not_json(cli, session):
+    done = cli("publish", "m", "hello", "--session", session)
+    assert done.status == USAGE and "--text" in done.err
+
+
+@pytest.mark.parametrize("args, said", [
+    ([], "--help"),
+    (["dance"], "dance"),
+    (["publish"], "EVENT"),
+    (["publish", "m", "1", "2"], "'2'"),
+    (["publish", "m", "1", "--sesion", "a"], "--sesion"),
+    (["publish", "m", "1", "--retry", "soon"], "'soon'"),
+    (["publish", "m", "1", "--session"], "SESSION"),
+    (["publish", "m", "1", "--text=yes"], "--text"),
+    (["history", "--since", "-1"], "'-1'"),
+    (["online"], "SESSION"),
+    (["ping", "--timeout", "x"], "timeout"),
+    (["--commands", "nowhere", "ping"], "commands"),
+    (["tail", "http://127.0.0.1/", "-H", "nonsense"], "NAME: VALUE"),
+    (["tail", "http://127.0.0.1/", "--last-event-id", "a\nb"], "--last-event-id"),
+])
+def test_a_wrong_call_is_explained(cli, args, said):
+    done = cli(*args)
+    assert done.status == USAGE and said in done.err and done.out == ""
+
+
+def test_help_and_version(cli):
+    overview = cli("--help").check().out
+    for verb in ("publish", "shutdown", "online", "sessions", "connections", "history", "stats", "ping", "tail"):
+        assert verb in overview
+        assert cli(verb, "--help").check().out.startswith("Usage: ssecast")
+    assert cli("--version").check().out.startswith("ssecast ")
+
+
+def test_an_output_that_cannot_be_written_is_a_failure(cli):
+    import subprocess
+
+    from support.processes import CLI
+
+    with open("/dev/full", "w", encoding="ascii") as full:
+        done = subprocess.run([str(CLI), "ping"], env=cli.env, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == FAILED and b"cannot write" in done.stderr
