@@ -1,8 +1,11 @@
 """EventSource as it is in a browser: Chromium reads the streams, comes back by itself, and stops when it is told to."""
 
 import pytest
+from support.apache import Apache, ApacheCgi
 from support.bench import Bench
 from support.browser import CLOSED, OPEN, Browser
+from support.lighttpd import LighttpdCgi, LighttpdSpawning
+from support.nginx import Nginx
 from support.relay import Relay
 from support.site import Site
 from support.waiting import wait_until
@@ -241,3 +244,23 @@ def test_a_page_of_an_allowed_origin_reads_with_its_cookies(site, chromium, gues
 def test_a_page_of_another_origin_reads_nothing(site, browser, session):
     source = browser.listen(site.url(session)).wait_closed()
     assert source.opens() == 0 and source.ready_state() == CLOSED
+
+
+# Every web server
+
+@pytest.mark.parametrize("web", [Apache, Nginx, LighttpdSpawning, LighttpdCgi, ApacheCgi], ids=lambda web: web.name)
+def test_behind_each_web_server_a_browser_receives_resumes_and_is_sent_away(bench, chromium, web, session):
+    site = Site(bench, web=web, worker={"heartbeat": "300ms"})
+    with Relay(site.web.port) as relay:
+        chromium.goto(relay.url)
+        source = chromium.listen(f"/sse?session={session}", names=["greeting"]).wait_open()
+        first = site.publish("greeting", data={"msg": "hi"}, to=to(session))["seq"]
+        assert source.wait_for(1) == [{"type": "greeting", "data": '{"msg": "hi"}', "id": str(first)}]
+        relay.cut()
+        second = site.publish(text="while it was away", to=to(session))["seq"]
+        assert ids(source.wait_for(2)) == [str(first), str(second)]
+        assert relay.wait_for_requests("/sse", 2)[1]["last-event-id"] == str(first)
+        site.commands.shutdown(sessions=[session], reason="the end")
+        assert source.wait_for(3)[2]["data"] == '{"reason":"the end"}'
+        assert source.wait_closed().opens() == 2
+        chromium.goto("about:blank")
