@@ -3,6 +3,7 @@
 import itertools
 import pathlib
 import re
+import resource
 import sys
 
 import pytest
@@ -13,6 +14,16 @@ from support.bench import Bench, open_benches  # noqa: E402
 from support.site import Site  # noqa: E402
 
 _numbers = itertools.count(1)
+
+
+def _raise_descriptor_limit():
+    """To what is allowed, for us and the programs that we start: a reader is a descriptor here, and three on the other side."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    wanted = 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+_raise_descriptor_limit()
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ class Site:
     def __init__(self, bench, web=Lighttpd, workers=1, broker=None, worker=None):
         self.bench, worker = bench, {"retry": "200ms", **(worker or {})}
         self.broker = Broker(bench, **(broker or {})).start()
+        worker.update(self.endpoints())
         if getattr(web, "starts_workers", False):
             self.workers = []
             self.web = web(bench, broker=self.broker, **worker).start()
@@ -35,6 +36,10 @@ class Site:
     @property
     def worker(self):
         return self.workers[0]
+
+    def endpoints(self):
+        """Options of the workers that say where the broker is; for tests that put something in between."""
+        return {}
 
     # Streams
 

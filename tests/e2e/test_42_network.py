@@ -1,0 +1,104 @@
+"""The network between broker and worker breaks: streams stay open, and nothing is lost, doubled or out of order."""
+
+import random
+
+import pytest
+from support.reader import wait_all
+from support.relay import Relay
+from support.site import Site
+from support.waiting import wait_until
+
+
+@pytest.fixture
+def relayed(bench):
+    """A site whose worker reaches the broker through two relays: site.feed and site.sync."""
+    return RelayedSite(bench)
+
+
+class RelayedSite(Site):
+    def __init__(self, bench):
+        self.relays = {}
+        super().__init__(bench, worker={"heartbeat": "500ms"})
+
+    def endpoints(self):
+        for name in ("feed", "sync"):
+            port = int(self.broker.endpoint(name).rpartition(":")[2])
+            self.relays[name] = self.bench.closing(Relay(port))
+        return {name: f"tcp://127.0.0.1:{relay.port}" for name, relay in self.relays.items()}
+
+
+def publish(site, first, count, sessions=("anna", "bert")):
+    site.commands.publish_many([{"event": "m", "data": first + n, "to": {"sessions": list(sessions)}} for n in range(count)])
+
+
+def whole(readers, count):
+    wait_all(readers, lambda r: len(r.events) >= count, f"{count} events", timeout=40)
+    for reader in readers:
+        assert reader.data() == [str(n) for n in range(count)], reader
+        assert reader.opens == 1
+
+
+@pytest.mark.parametrize("broken", [["feed"], ["sync"], ["feed", "sync"]], ids="+".join)
+def test_a_cut_costs_nothing(relayed, broken):
+    readers = [relayed.open("anna"), relayed.open("bert")]
+    publish(relayed, 0, 100)
+    for name in broken:
+        relayed.relays[name].cut()
+    publish(relayed, 100, 100)
+    whole(readers, 200)
+
+
+def test_the_last_event_before_silence_is_repaired_too(relayed):
+    reader = relayed.open("anna")
+    relayed.relays["feed"].cut()
+    publish(relayed, 0, 1)  # nothing follows that would show it missing
+    whole([reader], 1)
+
+
+def test_many_cuts_while_publishing_cost_nothing(relayed):
+    chance = random.Random(42)
+    readers = [relayed.open("anna"), relayed.open("bert")]
+    for n in range(60):
+        publish(relayed, n * 20, 20)
+        if chance.random() < 0.3:
+            relayed.relays[chance.choice(["feed", "sync"])].cut()
+    whole(readers, 1200)
+
+
+def test_a_worker_cut_off_while_more_is_published_than_its_queues_hold_catches_up(relayed):
+    readers = [relayed.open("anna"), relayed.open("bert")]
+    relayed.worker.freeze()
+    for relay in relayed.relays.values():
+        relay.cut()
+    publish(relayed, 0, 20_000)
+    relayed.worker.thaw()
+    whole(readers, 20_000)
+
+
+def test_a_resume_during_a_cut_is_answered_afterwards(relayed):
+    first = relayed.publish("m", data="first", to={"sessions": ["anna"]})["seq"]
+    publish(relayed, 0, 50)
+    for relay in relayed.relays.values():
+        relay.cut()
+    back = relayed.start_open("anna", last_event_id=str(first))
+    whole([back], 50)
+
+
+def test_presence_survives_a_cut(relayed):
+    kept = [relayed.open("anna") for _ in range(3)]
+    left = relayed.open("anna")
+    relayed.wait_connections("anna", 4)
+    relayed.relays["sync"].cut()
+    left.close()
+    kept.append(relayed.open("bert"))
+    relayed.wait_connections("anna", 3)
+    relayed.wait_connections("bert", 1)
+
+
+def test_repairs_are_counted(relayed):
+    reader = relayed.open("anna")
+    before = relayed.stat("repairs")
+    relayed.relays["feed"].cut()
+    publish(relayed, 0, 5)
+    whole([reader], 5)
+    wait_until(lambda: relayed.stat("repairs") > before, what="a repair is counted")

@@ -1,0 +1,720 @@
+/* Streams over a socket pair, as plain CGI so that the text stands alone. What the broker would say is said through
+ * stream_upstream_hooks; upstream itself is there and finds nobody. */
+#include "fcgi/stream.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "support.h"
+
+static char *session_source = (char *)"query:session", *channel_source = (char *)"query:channels";
+static const struct option_list session_from = {&session_source, 1}, channels_from = {&channel_source, 1}, none = {NULL, 0};
+static struct streams set;
+static struct loop_timer stop_timer;
+static const struct upstream_hooks *const broker = &stream_upstream_hooks;
+
+static bool turn_end(void *context)
+{
+    (void)context;
+    bool more = conns_flush(&set.conns);
+    conns_reap(&set.conns);
+    return more;
+}
+
+static void stop(void *context, int64_t now)
+{
+    (void)context;
+    (void)now;
+    loop_stop(set.loop);
+}
+
+static void turn(void)
+{
+    loop_timer_set(set.loop, &stop_timer, clock_ms());
+    ck_assert_int_eq(loop_run(set.loop), 0);
+}
+
+static void setup(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    set = (struct streams){
+        .loop = loop_new(turn_end, NULL),
+        .request_rules = {&session_from, &channels_from, &none},
+        .reply_rules = {&none, &none},
+        .limits = {.connections = 1000, .heartbeat_ms = 600000, .retry = 15000, .window_bytes = 1u << 24},
+    };
+    stop_timer = (struct loop_timer){.fire = stop};
+    ck_assert_int_eq(streams_init(&set, "w", 1u << 20), 0);
+    struct upstream_config config = {"tcp://127.0.0.1:1", "tcp://127.0.0.1:1", "test", set.counters, &set.counters[REPAIRS]};
+    set.upstream = upstream_new(&config, set.loop, broker, &set);
+    ck_assert_ptr_nonnull(set.upstream);
+}
+
+static void teardown(void)
+{
+    streams_release(&set);
+    upstream_free(&set.upstream);
+    loop_free(&set.loop);
+}
+
+/* --- a client --- */
+
+struct client {
+    int fd;
+    bool ended;
+    char text[1 << 20]; /* what has come and was not looked at */
+    size_t len;
+};
+
+static struct client clients[4];
+
+static void receive(struct client *c, size_t max)
+{
+    ssize_t n = 1;
+    while (max && c->len < sizeof c->text - 1 && !c->ended) {
+        size_t room = sizeof c->text - 1 - c->len;
+        n = read(c->fd, c->text + c->len, max < room ? max : room);
+        if (n <= 0)
+            break;
+        c->len += (size_t)n;
+        max -= (size_t)n;
+    }
+    c->ended = c->ended || n == 0;
+    c->text[c->len] = '\0';
+}
+
+/* Open a stream; extra may be NULL or a further parameter. */
+static struct client *open_with(int number, int buffer, const char *query, const char *extra)
+{
+    struct client *c = &clients[number];
+    struct params params = {.request = 1};
+    int fds[2];
+    *c = (struct client){0};
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    if (buffer)
+        setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
+    c->fd = fds[1];
+    ck_assert_int_eq(params_copy(&params, (char *[]){"REQUEST_METHOD=GET", (char *)query, (char *)extra, NULL}), 0);
+    streams_request(&set, fds[0], &params, true);
+    return c;
+}
+
+static struct client *open_as(int number, const char *session)
+{
+    char query[100];
+    snprintf(query, sizeof query, "QUERY_STRING=session=%s", session);
+    return open_with(number, 0, query, NULL);
+}
+
+static struct client *come_back(int number, const char *session, const char *last_id)
+{
+    static char query[100], header[20000];
+    snprintf(query, sizeof query, "QUERY_STRING=session=%s", session);
+    snprintf(header, sizeof header, "HTTP_LAST_EVENT_ID=%s", last_id);
+    return open_with(number, 0, query, header);
+}
+
+static void leave(struct client *c)
+{
+    close(c->fd);
+    c->fd = -1;
+}
+
+/* What has come since it was looked at last. */
+static const char *heard(struct client *c)
+{
+    turn();
+    receive(c, SIZE_MAX);
+    c->len = 0;
+    return c->text;
+}
+
+/* The same without the response's head, which must be there. */
+static const char *body(struct client *c)
+{
+    const char *text = heard(c), *end = strstr(text, "\r\n\r\n");
+    ck_assert_msg(end != NULL, "no head: '%s'", text);
+    return end + 4;
+}
+
+#define assert_heard(c, should) ck_assert_str_eq(heard(c), should)
+#define assert_body(c, should) ck_assert_str_eq(body(c), should)
+
+/* --- the broker --- */
+
+static void say(const struct event_spec *spec)
+{
+    struct event *e = event_new(spec);
+    ck_assert_ptr_nonnull(e);
+    broker->event(&set, e);
+    event_unref(&e);
+}
+
+static void publish(uint64_t seq, const char *session)
+{
+    struct slice name = slice_of(session);
+    struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = seq, .data = S("x"), .has_to = session != NULL};
+    if (session)
+        spec.lists[TO_SESSIONS] = (struct names){&name, 1};
+    say(&spec);
+}
+
+static void publish_range(uint64_t first, uint64_t last)
+{
+    for (uint64_t seq = first; seq <= last; seq++)
+        publish(seq, NULL);
+}
+
+static void shut_down(uint64_t seq, const char *session, uint32_t block_s)
+{
+    struct slice name = slice_of(session);
+    struct event_spec spec = {.kind = EVENT_SHUTDOWN, .seq = seq, .time_ms = clock_unix_ms(), .event = S("ssecast.shutdown"),
+                              .data = S("{}"), .has_to = true, .block_s = block_s, .lists = {{&name, 1}}};
+    say(&spec);
+}
+
+static void join(uint64_t position)
+{
+    broker->joined(&set, position);
+}
+
+/* The stream that was opened last. */
+static struct stream *last_stream(void)
+{
+    return (struct stream *)set.conns.idle.last;
+}
+
+/* Answer a stream's question with the events from first to last. */
+static void answer(struct stream *s, struct wire_page page, uint64_t first, uint64_t last)
+{
+    struct wire_buf b = {0};
+    ck_assert_ptr_nonnull(s->question);
+    for (uint64_t seq = first; seq <= last; seq++) {
+        struct event *e = event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = seq, .data = S("x")});
+        wire_add_entry(&b, e);
+        event_unref(&e);
+    }
+    page.entries = (struct slice){b.data, b.len};
+    upstream_forget(&s->question); /* as upstream does */
+    broker->page(&set, s, &page);
+    wire_buf_release(&b);
+}
+
+/* --- opening --- */
+
+START_TEST(a_stream_begins_where_the_sequence_stands)
+{
+    join(100);
+    struct client *c = open_as(0, "a");
+    assert_body(c, "retry: 15000\nid: 100\n\n");
+    ck_assert(!c->ended);
+    ck_assert_uint_eq(set.counters[STREAMS_OPENED], 1);
+    leave(c);
+}
+END_TEST
+
+START_TEST(its_head_names_the_connection)
+{
+    join(100);
+    const char *text = heard(open_as(0, "a"));
+    ck_assert_int_eq(strncmp(text, "Status: 200 OK\r\nContent-Type: text/event-stream\r\n", 49), 0);
+    ck_assert_ptr_nonnull(strstr(text, "\r\nSsecast-Connection: w-"));
+}
+END_TEST
+
+START_TEST(without_a_broker_it_opens_and_waits)
+{
+    struct client *c = open_as(0, "a");
+    assert_body(c, "retry: 15000\n\n");
+    join(100);
+    assert_heard(c, "id: 100\n\n");
+    publish(101, NULL);
+    assert_heard(c, "id: 101\ndata: x\n\n");
+    leave(c);
+}
+END_TEST
+
+START_TEST(live_events_reach_whom_they_concern)
+{
+    join(100);
+    struct client *a = open_as(0, "a"), *b = open_as(1, "b");
+    body(a);
+    body(b);
+    publish(101, NULL);
+    publish(102, "a");
+    publish(103, "b");
+    assert_heard(a, "id: 101\ndata: x\n\nid: 102\ndata: x\n\n");
+    assert_heard(b, "id: 101\ndata: x\n\nid: 103\ndata: x\n\n");
+}
+END_TEST
+
+static const struct {
+    const char *params[2];
+    const char *status;
+} short_answers[] = {
+    {{"REQUEST_METHOD=GET", "QUERY_STRING="}, "Status: 400 Bad Request\r\n"},
+    {{"REQUEST_METHOD=POST", "QUERY_STRING=session=a"}, "Status: 405 Method Not Allowed\r\n"},
+    {{"REQUEST_METHOD=OPTIONS", "QUERY_STRING="}, "Status: 204 No Content\r\n"},
+    {{"REQUEST_METHOD=HEAD", "QUERY_STRING=session=a"}, "Status: 200 OK\r\n"},
+};
+
+START_TEST(what_is_no_stream_is_answered_and_closed)
+{
+    struct client *c = &clients[0];
+    struct params params = {.request = 1};
+    int fds[2];
+    *c = (struct client){0};
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    c->fd = fds[1];
+    params_copy(&params, (char *[]){(char *)short_answers[_i].params[0], (char *)short_answers[_i].params[1], NULL});
+    streams_request(&set, fds[0], &params, true);
+    const char *text = heard(c);
+    ck_assert_int_eq(strncmp(text, short_answers[_i].status, strlen(short_answers[_i].status)), 0);
+    ck_assert(c->ended);
+    ck_assert_uint_eq(set.conns.count, 0);
+    ck_assert_uint_eq(set.counters[STREAMS_OPENED], 0);
+}
+END_TEST
+
+/* --- limits --- */
+
+static void assert_turned_away(struct client *c)
+{
+    unsigned retry = 0;
+    ck_assert_int_eq(sscanf(body(c), "retry: %u\n\n", &retry), 1);
+    ck_assert_uint_ge(retry, 1500);
+    ck_assert_uint_le(retry, 15000);
+    ck_assert(c->ended);
+}
+
+START_TEST(beyond_a_limit_a_client_is_asked_to_come_back)
+{
+    set.limits.connections = 3;
+    set.limits.per_session = 2;
+    join(100);
+    struct client *first = open_as(0, "a");
+    open_as(1, "a");
+    assert_turned_away(open_as(2, "a"));
+    open_as(2, "b");
+    assert_turned_away(open_as(3, "c"));
+    ck_assert_uint_eq(set.counters[STREAMS_SHED], 2);
+    leave(first);
+    turn();
+    assert_body(open_as(3, "c"), "retry: 15000\nid: 100\n\n");
+}
+END_TEST
+
+START_TEST(a_draining_worker_opens_none_and_closes_all)
+{
+    join(100);
+    struct client *a = open_as(0, "a"), *b = open_as(1, "b");
+    set.draining = true;
+    assert_turned_away(open_as(2, "c"));
+    body(a);
+    body(b);
+    ck_assert_uint_eq(streams_drain(&set, 1), 1);
+    ck_assert_uint_eq(streams_drain(&set, 1), 0);
+    unsigned retry;
+    ck_assert_int_eq(sscanf(heard(a), "retry: %u\n\n", &retry), 1);
+    ck_assert_int_eq(sscanf(heard(b), "retry: %u\n\n", &retry), 1);
+    ck_assert(a->ended && b->ended);
+    ck_assert_uint_eq(set.counters[ENDS_DRAIN], 2);
+}
+END_TEST
+
+/* --- shutdown --- */
+
+START_TEST(a_shutdown_ends_after_what_came_before)
+{
+    join(100);
+    struct client *a = open_as(0, "a"), *b = open_as(1, "b");
+    body(a);
+    body(b);
+    publish(101, NULL);
+    shut_down(102, "a", 0);
+    publish(103, NULL);
+    assert_heard(a, "id: 101\ndata: x\n\nevent: ssecast.shutdown\ndata: {}\n\n");
+    ck_assert(a->ended);
+    assert_heard(b, "id: 101\ndata: x\n\nid: 103\ndata: x\n\n");
+    ck_assert(!b->ended);
+    ck_assert_uint_eq(set.counters[ENDS_SHUTDOWN], 1);
+}
+END_TEST
+
+START_TEST(a_blocked_session_is_told_to_stop)
+{
+    join(100);
+    shut_down(101, "a", 60);
+    struct client *c = open_as(0, "a");
+    ck_assert_int_eq(strncmp(heard(c), "Status: 204 ", 12), 0);
+    ck_assert(c->ended);
+    assert_body(open_as(1, "b"), "retry: 15000\nid: 101\n\n");
+    ck_assert_uint_eq(set.counters[STREAMS_BLOCKED], 1);
+}
+END_TEST
+
+START_TEST(blocks_come_with_the_welcome)
+{
+    struct client *waiting = open_as(0, "a");
+    body(waiting);
+    broker->blocked(&set, S("a"), clock_unix_ms() + 60000);
+    join(100);
+    ck_assert_ptr_nonnull(strstr(heard(waiting), "event: ssecast.shutdown\n"));
+    ck_assert(waiting->ended);
+    ck_assert_int_eq(strncmp(heard(open_as(1, "a")), "Status: 204 ", 12), 0);
+}
+END_TEST
+
+START_TEST(who_comes_back_past_a_shutdown_stays)
+{
+    join(100);
+    publish(101, NULL);
+    shut_down(102, "a", 0);
+    publish(103, NULL);
+    struct client *c = come_back(0, "a", "100");
+    assert_body(c, "retry: 15000\nid: 100\n\nid: 101\ndata: x\n\nid: 103\ndata: x\n\n");
+    ck_assert(!c->ended);
+}
+END_TEST
+
+/* --- resume from the window --- */
+
+START_TEST(what_was_missed_comes_first)
+{
+    join(100);
+    publish_range(101, 103);
+    publish(104, "b");
+    struct client *c = come_back(0, "a", "102");
+    publish(105, NULL);
+    assert_body(c, "retry: 15000\nid: 102\n\nid: 103\ndata: x\n\nid: 105\ndata: x\n\n");
+    ck_assert_uint_eq(set.counters[REPLAYS_LOCAL], 1);
+    ck_assert_uint_eq(set.counters[GAPS_TOLD], 0);
+}
+END_TEST
+
+START_TEST(a_publishers_id_is_a_cursor)
+{
+    join(100);
+    say(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = 101, .id = S("order-17"), .data = S("x")});
+    publish(102, NULL);
+    assert_body(come_back(0, "a", "order-17"), "retry: 15000\nid: order-17\n\nid: 102\ndata: x\n\n");
+}
+END_TEST
+
+START_TEST(who_missed_nothing_is_sent_nothing)
+{
+    join(100);
+    publish(101, NULL);
+    struct client *c = come_back(0, "a", "101");
+    assert_body(c, "retry: 15000\nid: 101\n\n");
+    publish(102, NULL);
+    assert_heard(c, "id: 102\ndata: x\n\n");
+}
+END_TEST
+
+START_TEST(a_client_may_come_back_before_the_broker)
+{
+    struct client *c = come_back(0, "a", "100");
+    assert_body(c, "retry: 15000\nid: 100\n\n");
+    join(100);
+    publish(101, NULL);
+    assert_heard(c, "id: 101\ndata: x\n\n");
+}
+END_TEST
+
+/* --- resume through the broker --- */
+
+static const char *const unknown_cursors[] = {"99", "0", "150", "order-17", "-9223372036854775808", "+5", "0x10", "1e3",
+                                              "18446744073709551615", "99999999999999999999999999", "\xff\xfe", "a b"};
+
+START_TEST(the_broker_is_asked_for_what_the_window_does_not_know)
+{
+    join(100);
+    publish(101, NULL);
+    char should[100];
+    snprintf(should, sizeof should, "retry: 15000\nid: %s\n\n", unknown_cursors[_i]);
+    struct client *c = come_back(0, "a", unknown_cursors[_i]);
+    struct stream *s = last_stream();
+    assert_body(c, should);
+    publish(102, NULL);
+    assert_heard(c, ""); /* live events wait behind the answer */
+    answer(s, (struct wire_page){.from = 100, .upto = 102, .head = 102, .oldest = 101, .gap = true}, 101, 102);
+    const char *text = heard(c);
+    ck_assert_int_eq(strncmp(text, "event: ssecast.gap\ndata: {\"last\":", 33), 0);
+    ck_assert_ptr_nonnull(strstr(text, ",\"oldest\":101}\n\nid: 100\n\nid: 101\ndata: x\n\nid: 102\ndata: x\n\n"));
+    publish(103, NULL);
+    assert_heard(c, "id: 103\ndata: x\n\n");
+    ck_assert_uint_eq(set.counters[GAPS_TOLD], 1);
+}
+END_TEST
+
+START_TEST(a_cursor_without_end_does_no_harm)
+{
+    static char cursor[10241];
+    memset(cursor, '7', sizeof cursor - 1);
+    join(100);
+    struct client *c = come_back(0, "a", cursor);
+    struct stream *s = last_stream();
+    assert_body(c, "retry: 15000\n\n");
+    answer(s, (struct wire_page){.from = 100, .upto = 100, .head = 100, .oldest = 101, .gap = true}, 1, 0);
+    ck_assert_uint_lt(strlen(heard(c)), 400);
+}
+END_TEST
+
+START_TEST(pages_are_followed_by_the_window_and_by_live_events)
+{
+    join(100);
+    publish_range(101, 102);
+    struct client *c = come_back(0, "a", "50");
+    struct stream *s = last_stream();
+    assert_body(c, "retry: 15000\nid: 50\n\n");
+    answer(s, (struct wire_page){.from = 50, .upto = 60, .head = 102, .oldest = 1}, 59, 60);
+    assert_heard(c, "id: 59\ndata: x\n\nid: 60\ndata: x\n\n");
+    publish(103, NULL);
+    answer(s, (struct wire_page){.from = 60, .upto = 100, .head = 103, .oldest = 1}, 99, 100);
+    assert_heard(c, "id: 99\ndata: x\n\nid: 100\ndata: x\n\nid: 101\ndata: x\n\nid: 102\ndata: x\n\nid: 103\ndata: x\n\n");
+    publish(104, NULL);
+    assert_heard(c, "id: 104\ndata: x\n\n");
+    ck_assert_uint_eq(set.counters[GAPS_TOLD], 0);
+    ck_assert_uint_eq(set.counters[REPLAYS_BROKER], 2);
+}
+END_TEST
+
+START_TEST(an_answer_that_is_ahead_repeats_nothing)
+{
+    join(100);
+    struct client *c = come_back(0, "a", "99");
+    struct stream *s = last_stream();
+    body(c);
+    answer(s, (struct wire_page){.from = 99, .upto = 102, .head = 102, .oldest = 1}, 100, 102);
+    assert_heard(c, "id: 100\ndata: x\n\nid: 101\ndata: x\n\nid: 102\ndata: x\n\n");
+    publish_range(101, 103); /* the feed comes later */
+    assert_heard(c, "id: 103\ndata: x\n\n");
+}
+END_TEST
+
+START_TEST(who_left_is_not_answered)
+{
+    join(100);
+    struct client *c = come_back(0, "a", "50");
+    turn();
+    leave(c);
+    turn();
+    turn();
+    ck_assert_uint_eq(set.conns.count, 0);
+    ck_assert_uint_eq(registry_count(set.registry), 0);
+}
+END_TEST
+
+/* --- a sequence that breaks --- */
+
+START_TEST(a_broken_sequence_is_told)
+{
+    join(100);
+    struct client *c = open_as(0, "a");
+    body(c);
+    publish(101, NULL);
+    broker->broken(&set, 500, 501);
+    publish(501, NULL);
+    assert_heard(c, "id: 101\ndata: x\n\nevent: ssecast.gap\ndata: {\"last\":101,\"oldest\":501}\n\nid: 500\n\n"
+                    "id: 501\ndata: x\n\n");
+    come_back(1, "a", "101");
+    ck_assert_ptr_nonnull(last_stream()->question);
+}
+END_TEST
+
+START_TEST(an_advance_is_no_gap)
+{
+    join(100);
+    struct client *c = open_as(0, "a");
+    body(c);
+    publish(101, NULL);
+    broker->advanced(&set, 500);
+    publish(501, NULL);
+    assert_heard(c, "id: 101\ndata: x\n\nid: 501\ndata: x\n\n");
+    assert_body(come_back(1, "a", "101"), "retry: 15000\nid: 101\n\nid: 501\ndata: x\n\n");
+    ck_assert_uint_eq(set.counters[GAPS_TOLD], 0);
+}
+END_TEST
+
+/* --- heartbeats --- */
+
+static void rest(int64_t ms)
+{
+    int64_t until = clock_ms() + ms;
+    loop_timer_set(set.loop, &stop_timer, until);
+    ck_assert_int_eq(loop_run(set.loop), 0);
+}
+
+START_TEST(an_idle_stream_is_kept_alive_and_its_cursor_fresh)
+{
+    set.limits.heartbeat_ms = 40;
+    join(100);
+    struct client *c = open_as(0, "a");
+    body(c);
+    rest(60);
+    assert_heard(c, ": keep-alive\n\n");
+    publish_range(101, 102);
+    heard(c);
+    publish(103, "b");
+    rest(60);
+    assert_heard(c, ": keep-alive\nid: 103\n\n");
+    rest(60);
+    assert_heard(c, ": keep-alive\n\n");
+}
+END_TEST
+
+START_TEST(a_checkpoint_is_never_ahead_of_a_resuming_stream)
+{
+    set.limits.heartbeat_ms = 40;
+    join(100);
+    struct client *c = come_back(0, "a", "50");
+    body(c);
+    publish(101, NULL);
+    rest(60);
+    assert_heard(c, ": keep-alive\n\n");
+}
+END_TEST
+
+/* --- any reader, at any speed --- */
+
+static char *should_hear[4];
+static size_t should_len[4];
+
+/* What a client that was opened with this cursor should hear of one event. */
+static void expect(int number, const struct event *e, const char *session)
+{
+    struct audience who = {slice_of(session), S("?"), {0}};
+    if (!event_concerns(e, &who))
+        return;
+    should_hear[number] = realloc(should_hear[number], should_len[number] + e->text.len + 1);
+    memcpy(should_hear[number] + should_len[number], e->text.data, e->text.len);
+    should_len[number] += e->text.len;
+    should_hear[number][should_len[number]] = '\0';
+}
+
+static struct event *random_event(struct dice *dice, uint64_t seq)
+{
+    static const struct slice names[] = {S_INIT("a"), S_INIT("b"), S_INIT("c"), S_INIT("d")};
+    static char data[3000];
+    memset(data, 'a' + (int)(seq % 26), sizeof data);
+    struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = seq, .data = {data, roll(dice, sizeof data)}};
+    spec.has_to = roll(dice, 2);
+    if (spec.has_to)
+        spec.lists[TO_SESSIONS] = (struct names){names + roll(dice, 3), 1 + roll(dice, 2)};
+    else if (roll(dice, 4) == 0)
+        spec.lists[EXCEPT_SESSIONS] = (struct names){names + roll(dice, 4), 1};
+    return event_new(&spec);
+}
+
+#define MISSED 300
+#define LIVE 100
+static const char *const sessions[] = {"a", "b", "c", "d"};
+
+static void open_readers(struct dice *dice, struct event *const *events)
+{
+    char query[64], header[64];
+    for (int i = 0; i < 4; i++) {
+        uint64_t cursor = 1000 + roll(dice, MISSED + 1);
+        should_len[i] = 0;
+        for (uint64_t seq = cursor + 1; seq <= 1000 + MISSED + LIVE; seq++)
+            expect(i, events[seq - 1001], sessions[i]);
+        snprintf(query, sizeof query, "QUERY_STRING=session=%s", sessions[i]);
+        snprintf(header, sizeof header, "HTTP_LAST_EVENT_ID=%" PRIu64, cursor);
+        open_with(i, 4096, query, header);
+    }
+}
+
+static void assert_heard_exactly(int i)
+{
+    const char *end = strstr(clients[i].text, "\n\n"); /* the first block */
+    ck_assert_ptr_nonnull(end);
+    ck_assert_str_eq(end + 2, should_len[i] ? should_hear[i] : "");
+    ck_assert(!clients[i].ended);
+    should_len[i] = 0;
+    free(should_hear[i]);
+    should_hear[i] = NULL;
+    leave(&clients[i]);
+}
+
+START_TEST(a_resume_is_exact_at_any_speed)
+{
+    struct dice dice = dice_new();
+    struct event *events[MISSED + LIVE];
+    printf("stream: SEED=%" PRIu64 "\n", dice.state);
+    fflush(stdout);
+    dice.state += (uint64_t)_i * 1000;
+    join(1000);
+    for (uint64_t i = 0; i < MISSED + LIVE; i++)
+        events[i] = random_event(&dice, 1001 + i);
+    for (int i = 0; i < MISSED; i++)
+        broker->event(&set, events[i]);
+    open_readers(&dice, events);
+    for (int i = MISSED; i < MISSED + LIVE; i++) {
+        broker->event(&set, events[i]);
+        receive(&clients[roll(&dice, 4)], roll(&dice, 20000));
+        turn();
+    }
+    for (int quiet = 0; quiet < 3; quiet++)
+        for (int i = 0; i < 4; i++) {
+            size_t before = clients[i].len;
+            turn();
+            receive(&clients[i], 7000);
+            quiet = clients[i].len == before ? quiet : 0;
+        }
+    for (int i = 0; i < 4; i++)
+        assert_heard_exactly(i);
+    for (int i = 0; i < MISSED + LIVE; i++)
+        event_unref(&events[i]);
+}
+END_TEST
+
+#define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
+
+static void add_openings(TCase *tests)
+{
+    tcase_add_test(tests, a_stream_begins_where_the_sequence_stands);
+    tcase_add_test(tests, its_head_names_the_connection);
+    tcase_add_test(tests, without_a_broker_it_opens_and_waits);
+    tcase_add_test(tests, live_events_reach_whom_they_concern);
+    tcase_add_loop_test(tests, what_is_no_stream_is_answered_and_closed, 0, COUNT(short_answers));
+    tcase_add_test(tests, beyond_a_limit_a_client_is_asked_to_come_back);
+    tcase_add_test(tests, a_draining_worker_opens_none_and_closes_all);
+    tcase_add_test(tests, a_shutdown_ends_after_what_came_before);
+    tcase_add_test(tests, a_blocked_session_is_told_to_stop);
+    tcase_add_test(tests, blocks_come_with_the_welcome);
+    tcase_add_test(tests, who_comes_back_past_a_shutdown_stays);
+    tcase_add_test(tests, an_idle_stream_is_kept_alive_and_its_cursor_fresh);
+    tcase_add_test(tests, a_checkpoint_is_never_ahead_of_a_resuming_stream);
+}
+
+static void add_resumes(TCase *tests)
+{
+    tcase_add_test(tests, what_was_missed_comes_first);
+    tcase_add_test(tests, a_publishers_id_is_a_cursor);
+    tcase_add_test(tests, who_missed_nothing_is_sent_nothing);
+    tcase_add_test(tests, a_client_may_come_back_before_the_broker);
+    tcase_add_loop_test(tests, the_broker_is_asked_for_what_the_window_does_not_know, 0, COUNT(unknown_cursors));
+    tcase_add_test(tests, a_cursor_without_end_does_no_harm);
+    tcase_add_test(tests, pages_are_followed_by_the_window_and_by_live_events);
+    tcase_add_test(tests, an_answer_that_is_ahead_repeats_nothing);
+    tcase_add_test(tests, who_left_is_not_answered);
+    tcase_add_test(tests, a_broken_sequence_is_told);
+    tcase_add_test(tests, an_advance_is_no_gap);
+    tcase_add_loop_test(tests, a_resume_is_exact_at_any_speed, 0, 5);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("stream");
+    TCase *openings = one_case(suite, "openings"), *resumes = one_case(suite, "resumes");
+    tcase_add_checked_fixture(openings, setup, teardown);
+    tcase_add_checked_fixture(resumes, setup, teardown);
+    add_openings(openings);
+    add_resumes(resumes);
+    return run_suite(suite);
+}
