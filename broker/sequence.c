@@ -97,6 +97,7 @@ void sequence_rollback(struct sequence *s, uint64_t position)
 size_t sequence_commit(struct sequence *s)
 {
     size_t fresh = s->count - s->committed;
+    history_evict(s->history);
     for (; s->committed < s->count; s->committed++)
         blocks_add_event(s->blocks,
                          s->turn[s->committed]); /* without memory: the open workers know the block all the same */

@@ -145,7 +145,7 @@ static void evict_oldest(struct history *h)
     forget(h, e);
 }
 
-static void enforce_limits(struct history *h)
+void history_evict(struct history *h)
 {
     while (h->all.count && (h->all.count > h->limits.events || h->bytes > h->limits.bytes))
         evict_oldest(h);
@@ -216,7 +216,6 @@ int history_append(struct history *h, struct event *e)
     event_ref(e);
     h->bytes += cost(e);
     last_segment(h)->end = e->seq;
-    enforce_limits(h);
     return 0;
 }
 

@@ -31,9 +31,13 @@ struct history *history_new(const struct history_limits *limits, uint64_t positi
 
 void history_free(struct history **h);
 
-/* Append e and evict what is over the count and byte limits. e->seq is greater than head; a jump (seq > head + 1) begins a
- * new segment after which nothing was missed. 0, -EINVAL (seq not greater than head), or -ENOMEM; unchanged on failure. */
+/* Append e. e->seq is greater than head; a jump (seq > head + 1) begins a new segment after which nothing was missed. Nothing is
+ * evicted yet: history_evict() does that, when the append is final. 0, -EINVAL (seq not greater than head), or -ENOMEM; unchanged on
+ * failure. */
 int history_append(struct history *h, struct event *e);
+
+/* Evict what is over the count and byte limits. */
+void history_evict(struct history *h);
 
 /* The sequence went on to position without an event in between (the broker was restarted): a new segment begins there,
  * and nothing was missed. Ignored when position is not beyond head. 0 or -ENOMEM. */

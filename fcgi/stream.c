@@ -290,6 +290,7 @@ static void on_event(void *context, struct event *e)
     struct streams *set = context;
     if (history_append(set->window, e) != 0)
         history_break(set->window, e->seq); /* no memory: whoever resumes across it asks the broker */
+    history_evict(set->window);
     blocks_add_event(set->blocks, e);
     registry_route(set->registry, e, deliver_live, e);
 }

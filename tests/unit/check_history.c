@@ -27,6 +27,7 @@ static int try_append(const struct event_spec *spec)
     ck_assert_ptr_nonnull(e);
     int err = history_append(history, e);
     event_unref(&e);
+    history_evict(history);
     return err;
 }
 
@@ -128,6 +129,21 @@ START_TEST(the_count_is_limited)
     assert_positions(2, 3, 5);
     assert_known(2, 5);
     ck_assert_uint_eq(history_count(history), 3);
+}
+END_TEST
+
+START_TEST(what_was_rolled_back_has_evicted_nothing)
+{
+    begin(&(struct history_limits){3, UINT64_MAX, UINT64_MAX}, 0);
+    append_range(1, 3);
+    for (uint64_t seq = 4; seq <= 6; seq++) {
+        struct event *e = event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = seq});
+        ck_assert_int_eq(history_append(history, e), 0);
+        event_unref(&e);
+    }
+    history_rollback(history, 3);
+    history_evict(history);
+    assert_positions(0, 1, 3);
 }
 END_TEST
 
@@ -482,6 +498,7 @@ static void do_append(struct dice *dice)
     model.segments[model.segment_count - 1].end = seq;
     model.events[model.first + model.count++] = e;
     ck_assert_int_eq(history_append(history, e), 0);
+    history_evict(history);
     model_limit();
 }
 
@@ -633,6 +650,7 @@ static void add_stories(TCase *tests)
     tcase_add_test(tests, what_is_appended_is_retained);
     tcase_add_test(tests, a_seq_that_is_not_greater_is_refused);
     tcase_add_test(tests, the_count_is_limited);
+    tcase_add_test(tests, what_was_rolled_back_has_evicted_nothing);
     tcase_add_test(tests, the_bytes_are_limited);
     tcase_add_test(tests, an_event_over_the_limit_is_gone_at_once);
     tcase_add_test(tests, the_age_is_limited);

@@ -83,6 +83,7 @@ START_TEST(an_id_is_free_again_when_its_event_is_evicted)
     append("b", NULL);
     ck_assert(append("a", "order-1").duplicate);
     append("c", NULL);
+    sequence_commit(sequence);
     ck_assert(!append("a", "order-1").duplicate);
 }
 END_TEST
