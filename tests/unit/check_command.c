@@ -257,7 +257,8 @@ END_TEST
 
 START_TEST(the_same_id_again_is_a_duplicate)
 {
-    answers("{\"op\":\"publish\",\"data\":1,\"id\":\"a\"}", "{\"ok\":true,\"seq\":1001,\"online\":0}");
+    three_connections();
+    answers("{\"op\":\"publish\",\"data\":1,\"id\":\"a\"}", "{\"ok\":true,\"seq\":1001,\"online\":3}");
     answers("{\"op\":\"publish\",\"data\":2,\"id\":\"a\"}",
             "{\"ok\":true,\"seq\":1001,\"duplicate\":true,\"online\":0}");
     ck_assert_uint_eq(sequence_head(sequence), 1001);

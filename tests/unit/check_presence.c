@@ -264,6 +264,18 @@ START_TEST(an_audience_is_a_union_without_the_excepted)
 }
 END_TEST
 
+START_TEST(a_channel_named_twice_counts_once)
+{
+    hello("w", 0);
+    opened("a1", "a", "x", "x");
+    ck_assert_int_eq(report("w", 1, true, 0), 0);
+    ck_assert_uint_eq(match(NULL, "x", NULL, NULL, NULL, NULL), 1);
+    ended("a1");
+    ck_assert_int_eq(report("w", 2, false, 0), 0);
+    ck_assert_uint_eq(presence_channels(presence), 0);
+}
+END_TEST
+
 START_TEST(counting_agrees_with_a_plain_walk)
 {
     struct dice dice = dice_new();
@@ -370,6 +382,7 @@ int main(void)
     tcase_add_test(tests, a_lost_worker_has_to_say_hello);
     tcase_add_test(tests, counters_are_summed_and_never_fall);
     tcase_add_test(tests, an_audience_is_a_union_without_the_excepted);
+    tcase_add_test(tests, a_channel_named_twice_counts_once);
     tcase_add_test(tests, counting_agrees_with_a_plain_walk);
     tcase_add_test(tests, sessions_are_listed_in_order_page_by_page);
     tcase_add_test(tests, a_prefix_narrows_the_sessions);
