@@ -103,8 +103,7 @@ START_TEST(softening_never_changes_what_is_valid)
         memcpy(soft, text, len + 1);
         json_soften(soft, len);
         enum verdict before = judge(text, len), after = judge(soft, len);
-        ck_assert_msg(before == TOO_LARGE ? after != TOO_LARGE : before == after, "SEED=%" PRIu64 ": '%s' became '%s'",
-                      seed, text, soft);
+        ck_assert_msg(before == TOO_LARGE || before == after, "SEED=%" PRIu64 ": '%s' became '%s'", seed, text, soft);
     }
 }
 END_TEST
