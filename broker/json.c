@@ -316,8 +316,7 @@ static int unknown_field(struct json_fault *fault, const struct json_object *o, 
 
 int json_check_fields(const struct json_object *o, const char *const *accepted, struct json_fault *fault)
 {
-    json_t *object = (json_t *)(uintptr_t)o->value; /* jansson's walk does not know const */
-    for (void *i = json_object_iter(object); i; i = json_object_iter_next(object, i))
+    for (void *i = json_object_iter(o->value); i; i = json_object_iter_next(o->value, i))
         if (!among(accepted, json_object_iter_key(i)))
             return unknown_field(fault, o, json_object_iter_key(i), accepted);
     return 0;
@@ -429,7 +428,7 @@ int json_get_flag(const struct json_object *o, const char *name, bool *out, stru
 
 int json_get_object(const struct json_object *o, const char *name, struct json_object *out, struct json_fault *fault)
 {
-    const json_t *value = find(o, name);
+    json_t *value = find(o, name);
     *out = (struct json_object){.json = o->json, .value = value, .parent = o, .name = name, .index = -1};
     if (!value)
         return 0;
@@ -442,7 +441,7 @@ static int fill_objects(const struct json_object *o, const char *name, const jso
 {
     struct slice rest = json_inside(json_raw(o, name));
     for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *value = json_array_get(list, i);
+        json_t *value = json_array_get(list, i);
         items[i] = (struct json_object){.json = o->json, .value = value, .parent = o, .name = name, .index = (long)i};
         json_next_item(&rest, &items[i].text);
         if (!json_is_object(value))

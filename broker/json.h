@@ -27,7 +27,7 @@ struct json_fault {
 /* An object within a request. Plain to copy; parent and json must outlive it. */
 struct json_object {
     struct json *json;
-    const void *value;                /* jansson's */
+    void *value;                      /* jansson's */
     struct slice text;                /* its source, from { to } */
     const struct json_object *parent; /* NULL: the request itself */
     const char *name;                 /* under which it stands in its parent */

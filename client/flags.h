@@ -35,9 +35,9 @@ struct flag_row {
     const char *arg;  /* how --help names its value; NULL for a switch */
     const char *help; /* one sentence, no full stop */
     enum flag_type type;
+    char letter;   /* as in -H; 0: none */
     size_t offset; /* in the verb's struct */
     uint64_t max;  /* FLAG_COUNT: the largest accepted */
-    char letter;   /* as in -H; 0: none */
 };
 
 struct flags {

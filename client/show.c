@@ -6,6 +6,7 @@
 
 #include "name.h"
 
+#define COLUMNS_MAX 16u
 #define GAP 2 /* columns between two cells */
 
 /* C1 controls are two bytes in UTF-8, and terminals obey some. The directional ones can make a text read as another. */
@@ -117,7 +118,8 @@ int grid_add(struct grid *g, struct slice text)
         return -ENOMEM;
     if (text.len)
         memcpy(copy, text.data, text.len);
-    g->cells[g->count++] = (struct cell){copy, text.len};
+    g->cells[g->count].text = copy;
+    g->cells[g->count++].len = text.len;
     return 0;
 }
 
@@ -147,12 +149,12 @@ static void show_cell(const struct grid *g, size_t column, size_t wide, struct s
 
 void grid_show(const struct grid *g, FILE *out)
 {
-    size_t widths[16] = {0};
-    size_t columns = g->columns < 16 ? g->columns : 16;
+    size_t widths[COLUMNS_MAX] = {0};
+    size_t columns = g->columns < COLUMNS_MAX ? g->columns : COLUMNS_MAX;
     for (size_t c = 0; c < columns; c++)
         widths[c] = c + 1 < columns ? width(g, c) : 0;
     for (size_t c = 0; g->headings && c < columns; c++)
         show_cell(g, c, widths[c], slice_of(g->headings[c]), out);
-    for (size_t i = 0; i < g->count; i++)
+    for (size_t i = 0; columns && i < g->count; i++)
         show_cell(g, i % columns, widths[i % columns], at(g, i), out);
 }

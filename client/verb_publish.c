@@ -17,7 +17,8 @@ struct publish_flags {
 
 #define LIST(flag, field, value, text)                                                                                 \
     {                                                                                                                  \
-        .name = flag, .arg = value, .help = text, .type = FLAG_LIST, .offset = offsetof(struct publish_flags, field)   \
+        .name = (flag), .arg = (value), .help = (text), .type = FLAG_LIST,                                             \
+        .offset = offsetof(struct publish_flags, field)                                                                \
     }
 
 static const struct flag_row rows[] = {

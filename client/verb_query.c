@@ -11,12 +11,13 @@ struct query_flags {
 
 #define TEXT(flag, field, value, text)                                                                                 \
     {                                                                                                                  \
-        .name = flag, .arg = value, .help = text, .type = FLAG_TEXT, .offset = offsetof(struct query_flags, field)     \
+        .name = (flag), .arg = (value), .help = (text), .type = FLAG_TEXT,                                             \
+        .offset = offsetof(struct query_flags, field)                                                                  \
     }
 #define NUMBER(flag, field, value, text)                                                                               \
     {                                                                                                                  \
-        .name = flag, .arg = value, .help = text, .type = FLAG_COUNT, .offset = offsetof(struct query_flags, field),   \
-        .max = SEQ_MAX                                                                                                 \
+        .name = (flag), .arg = (value), .help = (text), .type = FLAG_COUNT,                                            \
+        .offset = offsetof(struct query_flags, field), .max = SEQ_MAX                                                  \
     }
 #define LIMIT NUMBER("limit", limit, "N", "how many at most")
 
