@@ -31,6 +31,7 @@
 
 struct broker {
     struct bus *bus;
+    struct store *store; /* NULL: memory only */
     struct sequence *sequence;
     struct presence *presence;
     uint64_t counters[BROKER_COUNTERS];
@@ -42,6 +43,7 @@ struct broker {
     int64_t started_ms;      /* clock_ms() */
     int64_t announce_at;     /* clock_ms(): when the second's work is due */
     bool more;               /* a bound was reached: there may be more to do at once */
+    bool failing;            /* the last commit failed */
     int signal_fd;
     bool stopping;
 };
@@ -52,8 +54,9 @@ struct broker {
  * doubling. */
 static void run_command(struct broker *b, const struct bus_message *m)
 {
-    command_run(&b->commands, m->frames, m->frame_count, &b->reply);
-    struct outbox_reply reply = {m->peer, m->delimiter, {b->reply.data, b->reply.len}};
+    struct command_outcome outcome = command_run(&b->commands, m->frames, m->frame_count, &b->reply);
+    struct outbox_reply reply = {
+        m->peer, m->delimiter, outcome.provisional, outcome.ref, {b->reply.data, b->reply.len}};
     if (b->reply.failed || outbox_put(&b->outbox, &reply) != 0) {
         b->counters[REPLIES_DROPPED]++;
         json_out_release(&b->reply);
@@ -92,12 +95,18 @@ static void publish_batches(struct broker *b)
     }
 }
 
-static void send_replies(struct broker *b)
+/* stored: what the commit gave. */
+static void send_replies(struct broker *b, int stored)
 {
     struct outbox_reply r;
-    while (outbox_next(&b->outbox, &r))
+    while (outbox_next(&b->outbox, &r)) {
+        if (stored < 0 && r.provisional) {
+            command_store_failed(&b->commands, stored, r.ref, &b->reply);
+            r.body = (struct slice){b->reply.data, b->reply.len};
+        }
         if (bus_send(b->bus, BUS_COMMANDS, r.peer, r.delimiter, r.body) != 0)
             b->counters[REPLIES_DROPPED]++;
+    }
 }
 
 /* --- workers --- */
@@ -173,12 +182,33 @@ static void wait_for_work(struct broker *b)
     b->stopping = bus_wait(b->bus, b->signal_fd, timeout);
 }
 
+/* Store what the turn appended. The number of events or -errno. */
+static int commit(struct broker *b, const uint64_t before[BROKER_COUNTERS])
+{
+    int stored = sequence_commit(b->sequence);
+    if (stored > 0)
+        b->counters[EVENTS] += (uint64_t)stored;
+    if (stored < 0) {
+        b->counters[PUBLISHES] = before[PUBLISHES];
+        b->counters[DUPLICATES] = before[DUPLICATES];
+        b->counters[SHUTDOWNS] = before[SHUTDOWNS];
+    }
+    if (stored < 0 && !b->failing)
+        log_error("events cannot be stored: %s; publishers are told so until they can be again", strerror(-stored));
+    if (stored > 0 && b->failing)
+        log_info("events can be stored again");
+    b->failing = stored < 0 || (b->failing && stored == 0);
+    return stored;
+}
+
 static void turn(struct broker *b)
 {
+    uint64_t before[BROKER_COUNTERS];
+    memcpy(before, b->counters, sizeof before);
     take_commands(b);
-    b->counters[EVENTS] += sequence_commit(b->sequence);
+    int stored = commit(b, before);
     publish_batches(b);
-    send_replies(b);
+    send_replies(b, stored);
     answer_workers(b);
     each_second(b);
 }
@@ -207,29 +237,49 @@ static uint64_t new_run(void)
     return run ? run : 1;
 }
 
-static int set_up(struct broker *b, const struct broker_config *config)
+/* The sequence, with what the store holds. */
+static int open_sequence(struct broker *b, const struct broker_config *config)
 {
     struct history_limits limits = {config->history_events, config->history_bytes, config->history_age_ms};
+    char why[STORE_WHY_MAX] = "out of memory";
+    int64_t began = clock_ms();
+    int err = store_open(config->store, &b->store, why);
+    if (!err) {
+        b->sequence = sequence_new(&limits, (uint64_t)clock_unix_us(), new_run());
+        err = b->sequence ? sequence_restore(b->sequence, b->store, why) : -ENOMEM;
+    }
+    if (err)
+        log_error("--store %s: %s", config->store, why);
+    else if (b->store)
+        log_info("%s: %" PRIu64 " events loaded in %" PRId64 " ms", config->store,
+                 history_count(sequence_history(b->sequence)), clock_ms() - began);
+    return err;
+}
+
+static int open_bus(struct broker *b, const struct broker_config *config)
+{
     struct bus_config bus = {
         .commands = config->commands.items,
         .commands_count = config->commands.count,
         .feed = config->feed,
         .sync = config->sync,
-        .max_command =
-            4 * command_request_max(config->max_event_bytes), /* so that what is too large still gets a reply */
+        .max_command = 4 * command_request_max(config->max_event_bytes), /* what is too large still gets a reply */
     };
+    b->bus = bus_open(&bus);
+    return b->bus ? 0 : -EIO;
+}
+
+static int set_up(struct broker *b, const struct broker_config *config)
+{
     b->presence = presence_new();
-    b->sequence = sequence_new(&limits, (uint64_t)clock_unix_us(), new_run());
-    if (!b->presence || !b->sequence) {
-        log_error("out of memory");
-        return -ENOMEM;
-    }
-    b->signal_fd = signals_open();
+    b->signal_fd = b->presence ? signals_open() : -ENOMEM;
     if (b->signal_fd < 0) {
-        log_error("cannot wait for signals: %s", strerror(-b->signal_fd));
+        log_error("cannot start: %s", strerror(-b->signal_fd));
         return b->signal_fd;
     }
-    b->bus = bus_open(&bus);
+    int err = open_sequence(b, config);
+    if (!err)
+        err = open_bus(b, config);
     b->started_ms = clock_ms();
     b->sync = (struct sync_context){b->sequence, b->presence, b->counters};
     b->commands = (struct command_context){.sequence = b->sequence,
@@ -237,13 +287,14 @@ static int set_up(struct broker *b, const struct broker_config *config)
                                            .counters = b->counters,
                                            .max_event_bytes = config->max_event_bytes,
                                            .history_bytes = config->history_bytes};
-    return b->bus ? 0 : -EIO;
+    return err;
 }
 
 static void tear_down(struct broker *b)
 {
     bus_close(&b->bus, LINGER_MS);
     sequence_free(&b->sequence);
+    store_free(&b->store);
     presence_free(&b->presence);
     outbox_release(&b->outbox);
     json_out_release(&b->reply);

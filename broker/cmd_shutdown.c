@@ -68,4 +68,4 @@ static int run(const struct command_context *c, const struct command_request *r,
     return 0;
 }
 
-const struct command cmd_shutdown = {.op = "shutdown", .fields = fields, .run = run};
+const struct command cmd_shutdown = {.op = "shutdown", .fields = fields, .tells_sequence = true, .run = run};

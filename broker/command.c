@@ -60,7 +60,7 @@ static const struct command *find_command(const struct json_object *o, struct js
 }
 
 static int dispatch(const struct command_context *c, const struct command_request *r, struct json_out *reply,
-                    struct json_fault *fault)
+                    bool *provisional, struct json_fault *fault)
 {
     const struct command *command = find_command(r->object, fault);
     if (!command)
@@ -70,6 +70,7 @@ static int dispatch(const struct command_context *c, const struct command_reques
     if (command->fields && json_check_fields(r->object, command->fields, fault) != 0)
         return -1;
     json_reply_begin(reply);
+    *provisional = command->tells_sequence;
     return command->run(c, r, reply, fault);
 }
 
@@ -86,25 +87,36 @@ static int check_frames(const struct command_context *c, const struct slice *fra
     return 0;
 }
 
-void command_run(const struct command_context *c, const struct slice *frames, size_t frame_count,
-                 struct json_out *reply)
+struct command_outcome command_run(const struct command_context *c, const struct slice *frames, size_t frame_count,
+                                   struct json_out *reply)
 {
     struct json_fault fault = {0};
-    struct slice ref = {0};
+    struct command_outcome outcome = {0};
     reply->len = 0;
     c->counters[REQUESTS]++;
     int err = check_frames(c, frames, frame_count, &fault);
     struct json *json = err ? NULL : json_parse(frames[0], &fault);
     if (json) {
         struct command_request request = {json_root(json), frame_count > 1 ? &frames[1] : NULL};
-        ref = json_raw(request.object, "ref");
-        err = dispatch(c, &request, reply, &fault);
+        outcome.ref = json_raw(request.object, "ref");
+        err = dispatch(c, &request, reply, &outcome.provisional, &fault);
     }
     if (json && !err) {
-        json_reply_end(reply, ref);
+        json_reply_end(reply, outcome.ref);
     } else {
-        json_reply_fault(reply, &fault, ref);
+        outcome.provisional = false;
+        json_reply_fault(reply, &fault, outcome.ref);
         count_fault(c, fault.code);
     }
     json_free(&json);
+    return outcome;
+}
+
+void command_store_failed(const struct command_context *c, int err, struct slice ref, struct json_out *reply)
+{
+    struct json_fault fault = {0};
+    reply->len = 0;
+    json_fault(&fault, CODE_STORE_FAILED, "nothing was stored: %s", strerror(-err));
+    json_reply_fault(reply, &fault, ref);
+    count_fault(c, fault.code);
 }

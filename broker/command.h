@@ -41,6 +41,7 @@ struct command {
     const char *op;
     const char *const *fields; /* accepted, ended by NULL, `op` and `ref` among them; NULL: run checks them itself */
     bool takes_payload;        /* else a second frame is refused before */
+    bool tells_sequence;       /* its reply says what is in the sequence, which is true only when the turn's events are stored */
     /* Write the reply's fields between json_reply_begin() and json_reply_end(). 0, or -EINVAL with *fault set: then
      * nothing has changed and what was written is dropped. */
     int (*run)(const struct command_context *c, const struct command_request *r, struct json_out *reply,
@@ -57,9 +58,17 @@ extern const struct command cmd_publish, cmd_shutdown, cmd_online, cmd_sessions,
  * escaped, and for names. More is answered with too_large. */
 size_t command_request_max(uint64_t max_event_bytes);
 
-/* Answer the request in these frames (frame_count may be more than 2) with the whole reply in *reply, whose previous
- * content is dropped. */
-void command_run(const struct command_context *c, const struct slice *frames, size_t frame_count,
-                 struct json_out *reply);
+struct command_outcome {
+    struct slice ref; /* of the request, verbatim, pointing into its frame; empty: none */
+    bool provisional; /* the reply becomes wrong when the turn's events cannot be stored */
+};
+
+/* Answer the request in these frames (frame_count may be more than 2) with the whole reply in *reply, whose previous content is
+ * dropped. */
+struct command_outcome command_run(const struct command_context *c, const struct slice *frames, size_t frame_count,
+                                   struct json_out *reply);
+
+/* What a provisional reply becomes when storing failed with err (-errno). */
+void command_store_failed(const struct command_context *c, int err, struct slice ref, struct json_out *reply);
 
 #endif

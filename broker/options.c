@@ -4,15 +4,11 @@
 #include <string.h>
 
 #include "log.h"
+#include "store.h"
 
 /* The least that history may keep: something. */
 #define HISTORY_BYTES_MIN 4096
 #define EVENT_BYTES_MAX (256u << 20)
-
-static const char *check_store(const char *value)
-{
-    return strcmp(value, "memory") == 0 ? NULL : "memory (a directory for durable history is not supported yet)";
-}
 
 /* Where to bind: an endpoint, or a tcp one whose port the system chooses. */
 static const char *check_bind(const char *value)
@@ -32,7 +28,7 @@ static const struct option_row rows[] = {
      check_bind},
     {"sync", "ENDPOINT", "tcp://127.0.0.1:5572", "where workers say hello, fetch replay and report presence",
      OPTION_TEXT, AT(sync), 0, 0, check_bind},
-    {"store", "PLACE", "memory", "where history is kept: memory", OPTION_TEXT, AT(store), 0, 0, check_store},
+    {"store", "PLACE", "memory", "where history is kept: memory, or a directory whose events outlive the broker", OPTION_TEXT, AT(store), 0, 0, store_check},
     {"history-events", "N", "100000", "events kept at most; beyond, the oldest go", OPTION_COUNT, AT(history_events), 1,
      0, NULL},
     {"history-age", "DURATION", "24h", "how long an event is kept at most", OPTION_SECONDS, AT(history_age_ms), 1, 0,

@@ -6,8 +6,10 @@
 
 #include "bytes.h"
 
-/* Each reply: u8 peer length, u8 delimiter, u64 body length, peer, body. */
-#define HEAD_LEN 10u
+/* Each reply: u8 peer length, u8 flags, u64 ref length, u64 body length, then peer, ref, body. */
+#define HEAD_LEN 18u
+#define DELIMITER 1
+#define PROVISIONAL 2
 #define KEEP_BYTES ((size_t)4 << 20) /* a larger buffer is given back after the turn */
 
 void outbox_release(struct outbox *o)
@@ -38,14 +40,15 @@ static char *put_slice(char *p, struct slice s)
 
 int outbox_put(struct outbox *o, const struct outbox_reply *reply)
 {
-    size_t len = HEAD_LEN + reply->peer.len + reply->body.len;
+    size_t len = HEAD_LEN + reply->peer.len + reply->ref.len + reply->body.len;
     if (reserve(o, len) != 0)
         return -ENOMEM;
     char *p = o->data + o->len;
     p[0] = (char)reply->peer.len;
-    p[1] = reply->delimiter;
-    put_u64(p + 2, reply->body.len);
-    put_slice(put_slice(p + HEAD_LEN, reply->peer), reply->body);
+    p[1] = (char)((reply->delimiter ? DELIMITER : 0) | (reply->provisional ? PROVISIONAL : 0));
+    put_u64(p + 2, reply->ref.len);
+    put_u64(p + 10, reply->body.len);
+    put_slice(put_slice(put_slice(p + HEAD_LEN, reply->peer), reply->ref), reply->body);
     o->len += len;
     return 0;
 }
@@ -60,8 +63,10 @@ bool outbox_next(struct outbox *o, struct outbox_reply *reply)
     }
     const char *p = o->data + o->read;
     reply->peer = (struct slice){p + HEAD_LEN, (uint8_t)p[0]};
-    reply->delimiter = p[1] != 0;
-    reply->body = (struct slice){reply->peer.data + reply->peer.len, (size_t)get_u64(p + 2)};
-    o->read += HEAD_LEN + reply->peer.len + reply->body.len;
+    reply->delimiter = (p[1] & DELIMITER) != 0;
+    reply->provisional = (p[1] & PROVISIONAL) != 0;
+    reply->ref = (struct slice){reply->peer.data + reply->peer.len, (size_t)get_u64(p + 2)};
+    reply->body = (struct slice){reply->ref.data + reply->ref.len, (size_t)get_u64(p + 10)};
+    o->read += HEAD_LEN + reply->peer.len + reply->ref.len + reply->body.len;
     return true;
 }

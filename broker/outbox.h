@@ -17,6 +17,8 @@ struct outbox {
 struct outbox_reply {
     struct slice peer; /* 255 bytes at most */
     bool delimiter;
+    bool provisional; /* not true when the turn's events could not be stored */
+    struct slice ref; /* what such a refusal carries */
     struct slice body;
 };
 

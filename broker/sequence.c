@@ -1,11 +1,13 @@
 #include "sequence.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 struct sequence {
     struct history *history;
     struct blocks *blocks;
+    struct store *store;
     struct history_limits limits;
     uint64_t run;
     struct event **turn; /* appended in this turn, in order; a reference each, since history may evict them at once */
@@ -26,6 +28,68 @@ struct sequence *sequence_new(const struct history_limits *limits, uint64_t posi
         sequence_free(&s);
     return s;
 }
+
+/* --- what was stored --- */
+
+struct restoring {
+    struct sequence *s;
+    struct history *history; /* NULL: nothing was stored so far */
+};
+
+static bool begin_at(struct restoring *r, uint64_t position)
+{
+    if (r->history)
+        return history_advance(r->history, position) == 0;
+    r->history = history_new(&r->s->limits, position);
+    return r->history != NULL;
+}
+
+static bool restore_run(void *context, uint64_t position)
+{
+    return begin_at(context, position);
+}
+
+static bool restore_event(void *context, struct event *e)
+{
+    struct restoring *r = context;
+    if ((!r->history && !begin_at(r, e->seq - 1)) || history_append(r->history, e) != 0)
+        return false;
+    history_evict(r->history);
+    return blocks_add_event(r->s->blocks, e) == 0;
+}
+
+static int restore(struct sequence *s, struct store *store, char why[STORE_WHY_MAX])
+{
+    struct restoring r = {.s = s};
+    struct store_loader loader = {restore_event, restore_run, &r};
+    uint64_t trimmed = store_trimmed(store);
+    if (trimmed && !begin_at(&r, trimmed))
+        return -ENOMEM;
+    int err = store_load(store, &loader, why);
+    if (!err && r.history) {
+        uint64_t position = history_head(s->history);
+        history_free(&s->history);
+        s->history = r.history;
+        return history_advance(s->history, position);
+    }
+    history_free(&r.history);
+    return err;
+}
+
+int sequence_restore(struct sequence *s, struct store *store, char why[STORE_WHY_MAX])
+{
+    s->store = store;
+    snprintf(why, STORE_WHY_MAX, "out of memory");
+    int err = restore(s, store, why);
+    if (err)
+        return err;
+    err = store_begin_run(store, history_head(s->history));
+    if (err)
+        snprintf(why, STORE_WHY_MAX, "cannot write: %s", strerror(-err));
+    return err;
+}
+
+/* --- the turn --- */
 
 static void drop_turn(struct sequence *s, size_t keep)
 {
@@ -94,14 +158,24 @@ void sequence_rollback(struct sequence *s, uint64_t position)
     history_rollback(s->history, position);
 }
 
-size_t sequence_commit(struct sequence *s)
+static void take_back(struct sequence *s)
+{
+    if (s->count > s->committed)
+        sequence_rollback(s, s->turn[s->committed]->seq - 1);
+}
+
+int sequence_commit(struct sequence *s)
 {
     size_t fresh = s->count - s->committed;
+    int err = fresh ? store_append(s->store, s->turn + s->committed, fresh, history_complete(s->history)) : 0;
+    if (err) {
+        take_back(s);
+        return err;
+    }
     history_evict(s->history);
     for (; s->committed < s->count; s->committed++)
-        blocks_add_event(s->blocks,
-                         s->turn[s->committed]); /* without memory: the open workers know the block all the same */
-    return fresh;
+        blocks_add_event(s->blocks, s->turn[s->committed]); /* without memory: the open workers know the block all the same */
+    return (int)fresh;
 }
 
 bool sequence_next_batch(struct sequence *s, struct wire_buf *b)
@@ -121,6 +195,7 @@ bool sequence_next_batch(struct sequence *s, struct wire_buf *b)
 void sequence_expire(struct sequence *s, int64_t now_ms)
 {
     history_expire(s->history, now_ms);
+    store_append(s->store, NULL, 0, history_complete(s->history)); /* when it fails: a later one does it */
     blocks_expire(s->blocks, now_ms);
 }
 

@@ -10,6 +10,7 @@
 
 #include "blocks.h"
 #include "history.h"
+#include "store.h"
 #include "wire.h"
 
 struct sequence;
@@ -26,6 +27,10 @@ struct sequenced {
  * 0. NULL when out of memory. */
 struct sequence *sequence_new(const struct history_limits *limits, uint64_t position, uint64_t run);
 
+/* Take over what store holds, and keep in it what is committed from now on; before the first append. The sequence then stands at its
+ * position or at the last event stored, whichever is later. store stays the caller's and may be NULL. 0 or -errno with a line in why. */
+int sequence_restore(struct sequence *s, struct store *store, char why[STORE_WHY_MAX]);
+
 void sequence_free(struct sequence **s);
 
 /* Append the event that spec describes (its seq is set here). 0; -ENOSPC when the history's limit of bytes could not
@@ -35,14 +40,15 @@ int sequence_append(struct sequence *s, struct event_spec *spec, struct sequence
 /* Take back what was appended after position, which is where sequence_head() stood during this turn. */
 void sequence_rollback(struct sequence *s, uint64_t position);
 
-/* What was appended is final: it is in force, and sequence_next_batch() gives it. Returns the number of events. */
-size_t sequence_commit(struct sequence *s);
+/* Store what was appended. The number of events, which are in force from now on and are given by sequence_next_batch(); or the store's
+ * -errno: then they are taken back. */
+int sequence_commit(struct sequence *s);
 
 /* Write the next message for the feed. False when everything committed was given. When memory runs out the message is
  * left out, which workers notice and repair. */
 bool sequence_next_batch(struct sequence *s, struct wire_buf *b);
 
-/* Forget what is too old (unix ms): events over the age limit, blocks that have ended. */
+/* Forget what is too old (unix ms): events over the age limit (in the store too, some at each call), blocks that have ended. */
 void sequence_expire(struct sequence *s, int64_t now_ms);
 
 uint64_t sequence_head(const struct sequence *s);

@@ -33,11 +33,13 @@ int store_open(const char *where, struct store **out, char why[STORE_WHY_MAX]);
 /* Safe on NULL, like all functions below: they do nothing and succeed. */
 void store_free(struct store **s);
 
-/* Give everything that is stored to loader. *trimmed is the position up to which events are gone (0: none ever were). 0; -EBADMSG with
- * a line in why when something is damaged. */
-int store_load(struct store *s, const struct store_loader *loader, uint64_t *trimmed, char why[STORE_WHY_MAX]);
+/* Give everything that is stored to loader. 0; -EBADMSG with a line in why when something is damaged. */
+int store_load(struct store *s, const struct store_loader *loader, char why[STORE_WHY_MAX]);
 
-/* A run of the broker begins at position, which is beyond everything stored. 0 or -errno. */
+/* The position up to which events are gone; 0: none ever were. */
+uint64_t store_trimmed(const struct store *s);
+
+/* A run of the broker begins at position; nothing stored is beyond it. 0 or -errno. */
 int store_begin_run(struct store *s, uint64_t position);
 
 /* Append events in order, all or none, and forget some of what is at or before position trim (all of it after a few calls; count may

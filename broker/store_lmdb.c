@@ -285,14 +285,12 @@ static int load_all(struct walk *events, struct walk *runs, const struct store_l
     return rc;
 }
 
-int store_load(struct store *s, const struct store_loader *loader, uint64_t *trimmed, char why[STORE_WHY_MAX])
+int store_load(struct store *s, const struct store_loader *loader, char why[STORE_WHY_MAX])
 {
     struct walk events = {0}, runs = {0};
     MDB_txn *txn;
-    *trimmed = 0;
     if (!s)
         return 0;
-    *trimmed = s->trimmed;
     int rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
     if (rc)
         return explain(why, as_errno(rc), "%s: %s", s->dir, mdb_strerror(rc));
@@ -307,6 +305,11 @@ int store_load(struct store *s, const struct store_loader *loader, uint64_t *tri
     if (rc >= 0)
         return rc ? explain(why, -rc, "%s: %s", s->dir, mdb_strerror(rc)) : 0;
     return explain(why, -EBADMSG, "%s: the event after %" PRIu64 " is damaged; it was left as it is", s->dir, events.key);
+}
+
+uint64_t store_trimmed(const struct store *s)
+{
+    return s ? s->trimmed : 0;
 }
 
 /* --- writing --- */

@@ -311,7 +311,7 @@ START_TEST(what_cannot_be_stored_takes_its_batch_back)
     refuses(request, "store_failed", "--history-bytes is 20000");
     free(request);
     ck_assert_uint_eq(counters[ERRORS_STORE_FAILED], 1);
-    ck_assert_uint_eq(sequence_commit(sequence), 0);
+    ck_assert_int_eq(sequence_commit(sequence), 0);
     answers("{\"op\":\"publish\",\"data\":1,\"id\":\"i\"}", "{\"ok\":true,\"seq\":1001,\"online\":0}");
 }
 END_TEST

@@ -4,7 +4,7 @@
 
 static void put(struct outbox *o, struct slice peer, bool delimiter, struct slice body)
 {
-    ck_assert_int_eq(outbox_put(o, &(struct outbox_reply){peer, delimiter, body}), 0);
+    ck_assert_int_eq(outbox_put(o, &(struct outbox_reply){peer, delimiter, !delimiter, S("[1]"), body}), 0);
 }
 
 static void next_is(struct outbox *o, struct slice peer, bool delimiter, struct slice body)
@@ -14,6 +14,8 @@ static void next_is(struct outbox *o, struct slice peer, bool delimiter, struct 
     assert_slice(r.peer, peer);
     assert_slice(r.body, body);
     ck_assert_int_eq(r.delimiter, delimiter);
+    ck_assert_int_eq(r.provisional, !delimiter);
+    assert_slice(r.ref, S("[1]"));
 }
 
 START_TEST(replies_come_out_in_order)

@@ -93,10 +93,10 @@ START_TEST(nothing_is_given_to_the_feed_before_the_commit)
     append("a", NULL);
     ck_assert(!sequence_next_batch(sequence, &message));
     append("b", NULL);
-    ck_assert_uint_eq(sequence_commit(sequence), 2);
+    ck_assert_int_eq(sequence_commit(sequence), 2);
     next_batch_is(START + 1, START + 2);
     ck_assert(!sequence_next_batch(sequence, &message));
-    ck_assert_uint_eq(sequence_commit(sequence), 0);
+    ck_assert_int_eq(sequence_commit(sequence), 0);
 }
 END_TEST
 
@@ -147,7 +147,7 @@ START_TEST(rollback_takes_back_the_turn_after_a_position)
     ck_assert_uint_eq(sequence_head(sequence), position);
     ck_assert(!append("a", "order-1").duplicate);
     ck_assert(append("a", "kept").duplicate);
-    ck_assert_uint_eq(sequence_commit(sequence), 2);
+    ck_assert_int_eq(sequence_commit(sequence), 2);
     next_batch_is(START + 1, START + 2);
 }
 END_TEST
@@ -163,7 +163,7 @@ START_TEST(an_event_that_could_not_be_retained_is_refused)
     ck_assert_int_eq(sequence_append(sequence, &spec, &out), -ENOSPC);
     ck_assert_uint_eq(sequence_head(sequence), START + 1);
     ck_assert_uint_eq(history_count(sequence_history(sequence)), 1);
-    ck_assert_uint_eq(sequence_commit(sequence), 1);
+    ck_assert_int_eq(sequence_commit(sequence), 1);
 }
 END_TEST
 

@@ -88,32 +88,30 @@ static bool take_run(void *context, uint64_t position)
     return true;
 }
 
-static struct loaded load(struct store *s, uint64_t *trimmed)
+static struct loaded load(struct store *s)
 {
     struct loaded l = {0};
     struct store_loader loader = {take_event, take_run, &l};
-    ck_assert_msg(store_load(s, &loader, trimmed, why) == 0, "%s", why);
+    ck_assert_msg(store_load(s, &loader, why) == 0, "%s", why);
     return l;
 }
 
 static void assert_holds(const char *text, uint64_t trimmed)
 {
     struct store *s = open_store();
-    uint64_t is;
-    struct loaded l = load(s, &is);
+    struct loaded l = load(s);
     ck_assert_str_eq(l.text, text);
-    ck_assert_uint_eq(is, trimmed);
+    ck_assert_uint_eq(store_trimmed(s), trimmed);
     store_free(&s);
 }
 
 START_TEST(memory_keeps_nothing_and_succeeds)
 {
     struct store *s;
-    uint64_t trimmed;
     ck_assert_int_eq(store_open("memory", &s, why), 0);
     ck_assert_ptr_null(s);
     append(s, 1, 3, 0, S("x"));
-    ck_assert_uint_eq(load(s, &trimmed).count, 0);
+    ck_assert_uint_eq(load(s).count, 0);
     store_free(&s);
 }
 END_TEST
@@ -155,13 +153,11 @@ END_TEST
 START_TEST(much_is_trimmed_in_steps)
 {
     struct store *s = open_store();
-    uint64_t trimmed;
     append(s, 1, 25000, 0, S("x"));
     for (int i = 0; i < 3; i++)
         append(s, 0, 0, 24999, S("x"));
-    struct loaded l = load(s, &trimmed);
-    ck_assert_uint_eq(l.count, 1);
-    ck_assert_uint_eq(trimmed, 24999);
+    ck_assert_uint_eq(load(s).count, 1);
+    ck_assert_uint_eq(store_trimmed(s), 24999);
     store_free(&s);
 }
 END_TEST
@@ -184,12 +180,11 @@ START_TEST(it_grows_beyond_its_first_map)
     static char data[1u << 20];
     memset(data, 'x', sizeof data);
     struct store *s = open_store();
-    uint64_t trimmed;
     for (uint64_t seq = 1; seq <= 90; seq += 10)
         append(s, seq, 10, 0, (struct slice){data, sizeof data});
     store_free(&s);
     s = open_store();
-    struct loaded l = load(s, &trimmed);
+    struct loaded l = load(s);
     ck_assert_uint_eq(l.count, 90);
     ck_assert_uint_gt(l.bytes, 90u << 20);
     store_free(&s);
@@ -298,8 +293,7 @@ START_TEST(a_damaged_event_is_refused)
     struct store *s = open_store();
     struct loaded l = {0};
     struct store_loader loader = {take_event, take_run, &l};
-    uint64_t trimmed;
-    ck_assert_int_eq(store_load(s, &loader, &trimmed, why), -EBADMSG);
+    ck_assert_int_eq(store_load(s, &loader, why), -EBADMSG);
     ck_assert_ptr_nonnull(strstr(why, "damaged"));
     store_free(&s);
 }
