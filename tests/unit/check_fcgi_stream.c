@@ -429,7 +429,8 @@ END_TEST
 /* --- resume through the broker --- */
 
 static const char *const unknown_cursors[] = {"99", "0", "150", "order-17", "-9223372036854775808", "+5", "0x10", "1e3",
-                                              "18446744073709551615", "99999999999999999999999999", "\xff\xfe", "a b"};
+                                              "18446744073709551615", "99999999999999999999999999", "\xff\xfe", "a b",
+                                              "101x", "100 ", "0101x"};
 
 START_TEST(the_broker_is_asked_for_what_the_window_does_not_know)
 {

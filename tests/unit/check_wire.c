@@ -500,6 +500,20 @@ START_TEST(an_unknown_cause_is_refused)
 }
 END_TEST
 
+START_TEST(a_name_has_255_bytes_at_most)
+{
+    char text[EVENT_NAME_MAX + 1];
+    struct wire_hello m;
+    memset(text, 'x', sizeof text);
+    for (size_t len = EVENT_NAME_MAX; len <= EVENT_NAME_MAX + 1; len++) {
+        struct wire_buf b = {0};
+        wire_put_hello(&b, &(struct wire_hello){{text, len}, 1});
+        ck_assert_int_eq(wire_get_hello(message_of(&b), &m), len > EVENT_NAME_MAX ? -EPROTO : 0);
+        wire_buf_release(&b);
+    }
+}
+END_TEST
+
 START_TEST(a_resync_is_only_its_header)
 {
     struct wire_buf b = {0};
@@ -542,6 +556,7 @@ static void add_round_trips(TCase *tests)
     tcase_add_test(tests, items_may_be_collected_apart);
     tcase_add_loop_test(tests, a_worker_may_know_more_or_fewer_counters, 0, 4);
     tcase_add_test(tests, an_unknown_cause_is_refused);
+    tcase_add_test(tests, a_name_has_255_bytes_at_most);
     tcase_add_test(tests, a_resync_is_only_its_header);
     tcase_add_test(tests, a_subscriber_asks_for_this_version);
     tcase_add_test(tests, every_cause_has_a_name);
