@@ -17,6 +17,7 @@ int signals_open(void)
     sigset_t set;
     stop_signals(&set);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error of writing, like a full disk */
     if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
         return -errno;
     int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);

@@ -1,6 +1,5 @@
 #include "json_out.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -130,18 +129,28 @@ void json_put_text(struct json_out *out, const char *name, struct slice text)
     put(out, "\"", 1);
 }
 
+/* printf would cost more than all the rest of a short reply. */
+static void put_digits(struct json_out *out, uint64_t value)
+{
+    char digits[20], *p = digits + sizeof digits;
+    do
+        *--p = (char)('0' + value % 10);
+    while (value /= 10);
+    put(out, p, (size_t)(digits + sizeof digits - p));
+}
+
 void json_put_count(struct json_out *out, const char *name, uint64_t value)
 {
-    char digits[24];
     put_name(out, name);
-    put(out, digits, (size_t)snprintf(digits, sizeof digits, "%" PRIu64, value));
+    put_digits(out, value);
 }
 
 void json_put_int(struct json_out *out, const char *name, int64_t value)
 {
-    char digits[24];
     put_name(out, name);
-    put(out, digits, (size_t)snprintf(digits, sizeof digits, "%" PRId64, value));
+    if (value < 0)
+        put(out, "-", 1);
+    put_digits(out, value < 0 ? -(uint64_t)value : (uint64_t)value);
 }
 
 void json_put_flag(struct json_out *out, const char *name, bool value)

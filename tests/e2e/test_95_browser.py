@@ -229,6 +229,26 @@ def test_a_stream_stays_open_while_a_broker_without_a_store_restarts_and_is_told
     assert source.opens() == 1
 
 
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_a_page_notices_nothing_of_a_broker_with_a_store_that_restarts(bench, chromium, session, end):
+    site = Site(bench, broker={"store": bench.folder / "history"}, worker={"heartbeat": "300ms"})
+    with Relay(site.web.port) as relay:
+        chromium.goto(relay.url)
+        source = chromium.listen(f"/sse?session={session}").wait_open()
+        seqs = [site.publish(data=n, to=to(session))["seq"] for n in range(3)]
+        getattr(site.broker, end)()
+        relay.cut()
+        source.wait_open(times=2)
+        site.broker.start()
+        seqs += [site.publish(data=n, to=to(session))["seq"] for n in range(3, 6)]
+        relay.cut()
+        seqs += [site.publish(data=n, to=to(session))["seq"] for n in range(6, 9)]
+        events = source.wait_for(9)
+        assert data(events) == [str(n) for n in range(9)]
+        assert ids(events) == [str(s) for s in seqs] and sorted(set(seqs)) == seqs
+        chromium.goto("about:blank")
+
+
 # Other origins
 
 def test_a_page_of_an_allowed_origin_reads_with_its_cookies(site, chromium, guest, session):

@@ -1,5 +1,8 @@
 /* The sequence: contiguous seqs, duplicates, all-or-none, what a turn gives to the feed. */
 #include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "broker/sequence.h"
 #include "support.h"
@@ -184,6 +187,141 @@ START_TEST(a_shutdown_blocks_its_sessions_once_committed)
 }
 END_TEST
 
+/* --- with a store --- */
+
+static char dir[64];
+static struct store *store;
+
+static void begin_stored(uint64_t floor)
+{
+    char why[STORE_WHY_MAX];
+    ck_assert_msg(store_open(dir, &store, why) == 0, "%s", why);
+    sequence = sequence_new(&wide, floor, RUN);
+    ck_assert_msg(sequence_restore(sequence, store, why) == 0, "%s", why);
+}
+
+static void end_stored(void)
+{
+    sequence_free(&sequence);
+    store_free(&store);
+}
+
+static void make_place(void)
+{
+    strcpy(dir, "/tmp/ssecast-sequence-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    begin_stored(START);
+}
+
+static void remove_place(void)
+{
+    static const char *const names[] = {"data.mdb", "lock.mdb", "ssecast.lock"};
+    char name[128];
+    end_stored();
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(name, sizeof name, "%s/%s", dir, names[i]);
+        unlink(name);
+    }
+    rmdir(dir);
+}
+
+START_TEST(what_was_committed_is_there_again)
+{
+    append("a", "order-1");
+    append("b", NULL);
+    sequence_commit(sequence);
+    append("never stored", NULL);
+    end_stored();
+    begin_stored(START + 100);
+    const struct history *h = sequence_history(sequence);
+    ck_assert_uint_eq(history_count(h), 2);
+    ck_assert(append("a", "order-1").duplicate);
+    ck_assert_uint_eq(append("c", NULL).seq, START + 101);
+    ck_assert(history_knows(h, START) && history_knows(h, START + 2) && history_knows(h, START + 100));
+    ck_assert(!history_knows(h, START + 3) && !history_knows(h, START + 99));
+}
+END_TEST
+
+START_TEST(a_clock_that_steps_back_gives_no_seq_twice)
+{
+    append("a", NULL);
+    sequence_commit(sequence);
+    end_stored();
+    begin_stored(START - 500);
+    ck_assert_uint_eq(sequence_head(sequence), START + 1);
+    ck_assert_uint_eq(append("b", NULL).seq, START + 2);
+}
+END_TEST
+
+START_TEST(a_run_without_events_is_known_again)
+{
+    end_stored();
+    begin_stored(START + 50);
+    end_stored();
+    begin_stored(START + 100);
+    ck_assert(history_knows(sequence_history(sequence), START));
+    ck_assert(history_knows(sequence_history(sequence), START + 50));
+    ck_assert_uint_eq(sequence_head(sequence), START + 100);
+}
+END_TEST
+
+START_TEST(blocks_are_there_again)
+{
+    struct slice name = S("anna");
+    struct event_spec spec = {.kind = EVENT_SHUTDOWN, .time_ms = 5000, .has_to = true, .block_s = 60};
+    struct sequenced out;
+    spec.lists[TO_SESSIONS] = (struct names){&name, 1};
+    ck_assert_int_eq(sequence_append(sequence, &spec, &out), 0);
+    sequence_commit(sequence);
+    end_stored();
+    begin_stored(START + 100);
+    ck_assert(blocks_active(sequence_blocks(sequence), name, 64000));
+    ck_assert(!blocks_active(sequence_blocks(sequence), name, 66000));
+}
+END_TEST
+
+START_TEST(what_cannot_be_stored_is_taken_back)
+{
+    static char data[100000];
+    struct rlimit limit = {0};
+    memset(data, 'x', sizeof data - 1);
+    append("a", NULL);
+    sequence_commit(sequence);
+    next_batch_is(START + 1, START + 1);
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &limit);
+    rlim_t all = limit.rlim_cur;
+    limit.rlim_cur = (rlim_t)store_size(store).file;
+    setrlimit(RLIMIT_FSIZE, &limit);
+    append(data, "order-1");
+    append("b", NULL);
+    ck_assert_int_eq(sequence_commit(sequence), -EFBIG);
+    limit.rlim_cur = all;
+    setrlimit(RLIMIT_FSIZE, &limit);
+    ck_assert_uint_eq(sequence_head(sequence), START + 1);
+    ck_assert(!sequence_next_batch(sequence, &message));
+    ck_assert(!append("c", "order-1").duplicate);
+    ck_assert_int_eq(sequence_commit(sequence), 1);
+    next_batch_is(START + 2, START + 2);
+}
+END_TEST
+
+START_TEST(what_history_evicts_leaves_the_store)
+{
+    struct history_limits few = {.events = 2, .bytes = 1 << 20, .age_ms = 60000};
+    for (int i = 0; i < 5; i++)
+        append("a", NULL);
+    sequence_commit(sequence);
+    sequence_free(&sequence);
+    char why[STORE_WHY_MAX];
+    sequence = sequence_new(&few, START + 5, RUN);
+    ck_assert_int_eq(sequence_restore(sequence, store, why), 0);
+    ck_assert_uint_eq(history_count(sequence_history(sequence)), 2);
+    sequence_expire(sequence, 5000);
+    ck_assert_uint_eq(store_trimmed(store), START + 3);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("sequence");
@@ -199,5 +337,13 @@ int main(void)
     tcase_add_test(tests, rollback_takes_back_the_turn_after_a_position);
     tcase_add_test(tests, an_event_that_could_not_be_retained_is_refused);
     tcase_add_test(tests, a_shutdown_blocks_its_sessions_once_committed);
+    TCase *stored = one_case(suite, "stored");
+    tcase_add_checked_fixture(stored, make_place, remove_place);
+    tcase_add_test(stored, what_was_committed_is_there_again);
+    tcase_add_test(stored, a_clock_that_steps_back_gives_no_seq_twice);
+    tcase_add_test(stored, a_run_without_events_is_known_again);
+    tcase_add_test(stored, blocks_are_there_again);
+    tcase_add_test(stored, what_cannot_be_stored_is_taken_back);
+    tcase_add_test(stored, what_history_evicts_leaves_the_store);
     return run_suite(suite);
 }

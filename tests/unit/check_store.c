@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -207,6 +209,37 @@ START_TEST(appending_out_of_order_changes_nothing)
 }
 END_TEST
 
+/* A disk that is full, as far as this process is concerned. */
+static void limit_files(rlim_t bytes)
+{
+    struct rlimit limit;
+    signal(SIGXFSZ, SIG_IGN);
+    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes;
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+START_TEST(a_full_disk_changes_nothing_and_may_get_room_again)
+{
+    static char data[100000];
+    memset(data, 'x', sizeof data);
+    struct store *s = open_store();
+    append(s, 5, 1, 0, S("x"));
+    struct event *e = event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = 6, .data = {data, sizeof data}});
+    limit_files((rlim_t)store_size(s).file);
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(store_append(s, &e, 1, 0), -EFBIG);
+    limit_files(RLIM_INFINITY);
+    event_unref(&e);
+    store_free(&s);
+    assert_holds("5", 0);
+    s = open_store();
+    append(s, 6, 1, 0, (struct slice){data, sizeof data});
+    store_free(&s);
+    assert_holds("5 6", 0);
+}
+END_TEST
+
 START_TEST(a_second_user_is_refused)
 {
     struct store *s = open_store();
@@ -333,6 +366,7 @@ int main(void)
     tcase_add_test(tests, the_space_of_what_was_trimmed_is_used_again);
     tcase_add_test(tests, it_grows_beyond_its_first_map);
     tcase_add_test(tests, appending_out_of_order_changes_nothing);
+    tcase_add_test(tests, a_full_disk_changes_nothing_and_may_get_room_again);
     tcase_add_test(tests, a_second_user_is_refused);
     tcase_add_test(tests, an_emptied_file_is_refused);
     tcase_add_test(tests, a_cut_file_is_refused);
