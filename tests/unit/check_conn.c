@@ -531,6 +531,18 @@ START_TEST(a_half_closed_web_server_is_told_the_end)
 }
 END_TEST
 
+START_TEST(what_still_waits_for_a_half_closed_one_is_dropped)
+{
+    struct peer *p = peer_new(false, 0);
+    say(p, "for nobody");
+    shutdown(p->fd, SHUT_WR);
+    turn();
+    receive(p, SIZE_MAX);
+    ck_assert_uint_eq(p->raw_len, 24); /* the end, and no more */
+    peer_free(p);
+}
+END_TEST
+
 START_TEST(a_record_from_the_web_server_means_that_the_client_left)
 {
     struct peer *p = peer_new(false, 0);
@@ -707,6 +719,7 @@ static void add_ends(TCase *tests)
     tcase_add_test(tests, a_closed_web_server_ends_it);
     tcase_add_test(tests, a_write_to_a_closed_web_server_ends_it);
     tcase_add_test(tests, a_half_closed_web_server_is_told_the_end);
+    tcase_add_test(tests, what_still_waits_for_a_half_closed_one_is_dropped);
     tcase_add_test(tests, a_record_from_the_web_server_means_that_the_client_left);
     tcase_add_test(tests, after_the_end_it_may_talk);
     tcase_add_test(tests, a_cut_is_at_once_and_once);

@@ -199,7 +199,8 @@ static void answer(struct stream *s, struct wire_page page, uint64_t first, uint
         event_unref(&e);
     }
     page.entries = (struct slice){b.data, b.len};
-    upstream_forget(&s->question); /* as upstream does */
+    struct question *question = s->question;
+    upstream_forget(&question); /* as upstream does */
     broker->page(&set, s, &page);
     wire_buf_release(&b);
 }
@@ -393,6 +394,23 @@ START_TEST(what_was_missed_comes_first)
     assert_body(c, "retry: 15000\nid: 102\n\nid: 103\ndata: x\n\nid: 105\ndata: x\n\n");
     ck_assert_uint_eq(set.counters[REPLAYS_LOCAL], 1);
     ck_assert_uint_eq(set.counters[GAPS_TOLD], 0);
+}
+END_TEST
+
+START_TEST(it_is_read_as_fast_as_it_is_written)
+{
+    static char data[3000];
+    memset(data, 'x', sizeof data);
+    join(100);
+    for (uint64_t seq = 101; seq <= 1100; seq++)
+        say(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = seq, .data = {data, sizeof data}});
+    open_with(0, 4096, "QUERY_STRING=session=a", "HTTP_LAST_EVENT_ID=100");
+    ck_assert_uint_lt(last_stream()->conn.queue.bytes, 150000);
+    for (int i = 0; i < 20; i++) {
+        receive(&clients[0], 10000);
+        turn();
+        ck_assert_uint_lt(last_stream()->conn.queue.bytes, 150000);
+    }
 }
 END_TEST
 
@@ -696,6 +714,7 @@ static void add_openings(TCase *tests)
 static void add_resumes(TCase *tests)
 {
     tcase_add_test(tests, what_was_missed_comes_first);
+    tcase_add_test(tests, it_is_read_as_fast_as_it_is_written);
     tcase_add_test(tests, a_publishers_id_is_a_cursor);
     tcase_add_test(tests, who_missed_nothing_is_sent_nothing);
     tcase_add_test(tests, a_client_may_come_back_before_the_broker);

@@ -101,6 +101,16 @@ START_TEST(records_come_in_order)
 }
 END_TEST
 
+START_TEST(a_beginning_has_eight_bytes)
+{
+    for (size_t len = 0; len < 20; len++) {
+        wire.len = 0;
+        add_record(FCGI_BEGIN_REQUEST, "\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", len, 0);
+        ck_assert_int_eq(scan(wire.len), len == 8 ? RECORD_PARTIAL : RECORD_BAD);
+    }
+}
+END_TEST
+
 START_TEST(records_are_of_one_request)
 {
     begin_request();
@@ -174,6 +184,7 @@ int main(void)
     tcase_add_test(tests, what_follows_the_request_is_not_looked_at);
     tcase_add_test(tests, another_version_is_no_request);
     tcase_add_test(tests, records_come_in_order);
+    tcase_add_test(tests, a_beginning_has_eight_bytes);
     tcase_add_test(tests, records_are_of_one_request);
     tcase_add_test(tests, other_types_are_no_request);
     tcase_add_test(tests, another_role_is_no_request);
