@@ -53,13 +53,19 @@ static struct curl_slist *add_header(struct curl_slist *list, const char *line)
     return longer;
 }
 
+/* Ids of other servers may be of any length. */
 static struct curl_slist *add_last_event_id(struct curl_slist *list, const char *id)
 {
-    char line[1024];
+    char *line = NULL;
     if (!list || !id || !*id)
         return list;
-    snprintf(line, sizeof line, "Last-Event-ID: %s", id);
-    return add_header(list, line);
+    if (asprintf(&line, "Last-Event-ID: %s", id) < 0) {
+        curl_slist_free_all(list);
+        return NULL;
+    }
+    list = add_header(list, line);
+    free(line);
+    return list;
 }
 
 static struct curl_slist *headers_of(const struct stream_request *r)

@@ -1,13 +1,16 @@
 """The command line against a real broker: what it sends, what it shows, and what its exit status says."""
 
+import http.server
 import json
+import re
 import subprocess
+import threading
 import urllib.parse
 
 import pytest
 from support.cli import Cli
 from support.ports import free_port
-from support.processes import CLI
+from support.processes import CLI, ROOT
 from support.relay import Relay
 from support.site import Site
 
@@ -213,6 +216,76 @@ def test_tail_stops_at_a_refusal(site, cli):
     assert cli("tail", "gopher://x/").status == USAGE
 
 
+class Misbehaving:
+    """A web server that gives each request the next of its answers: (status, headers, body)."""
+
+    def __init__(self, *answers):
+        todo = list(answers)
+        self.asked = asked = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                asked.append((self.path, dict(self.headers)))
+                status, headers, body = todo.pop(0)
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/"
+
+    def __enter__(self):
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+STREAM = {"Content-Type": "text/event-stream; charset=utf-8"}
+
+
+def test_tail_is_an_event_source(cli):
+    name = "x" * 3000
+    with Misbehaving((200, STREAM, b"retry: 10\nid: " + name.encode() + b"\ndata: 1\n\ndata: never finished\n"),
+                     (200, STREAM, b""),
+                     (200, STREAM, b"data: 2\r\n\r\nid\n\n"),
+                     (204, {}, b"")) as server:
+        done = cli("tail", server.url, "--json").check()
+    assert [(e["id"], e["data"]) for e in map(json.loads, done.lines)] == [(name, "1"), (name, "2")]
+    assert [headers.get("Last-Event-ID") for _, headers in server.asked] == [None, name, name, None]
+    assert all(headers["Accept"] == "text/event-stream" for _, headers in server.asked)
+
+
+def test_tail_follows_a_redirect(cli):
+    with Misbehaving((307, {"Location": "/there"}, b"data: no\n\n"), (200, STREAM, b"data: yes\n\n")) as server:
+        assert cli("tail", server.url, "--count", "1").check().out == "-  message  yes\n"
+    assert [path for path, _ in server.asked] == ["/", "/there"]
+
+
+@pytest.mark.parametrize("answer, said", [
+    ((200, {"Content-Type": "text/html"}, b"data: no\n\n"), "text/html"),
+    ((200, {}, b"data: no\n\n"), "without a type"),
+    ((503, STREAM, b"data: no\n\n"), "503"),
+])
+def test_tail_refuses_what_is_no_stream(cli, answer, said):
+    with Misbehaving(answer) as server:
+        done = cli("tail", server.url)
+    assert done.status == FAILED and said in done.err and done.out == ""
+
+
+def test_tail_escapes_what_a_stranger_sends(cli):
+    with Misbehaving((200, STREAM, b"id: \x1b[2J\nevent: \x1b]0;x\x07\ndata: \xff\xc2\x9b\n\n")) as server:
+        out = cli("tail", server.url, "--count", "1").check().out
+    assert out == "\\x1b[2J  \\x1b]0;x\\x07  \\xff\\xc2\\x9b\n"
+
+
 # What is wrong
 
 
@@ -267,3 +340,11 @@ def test_an_output_that_cannot_be_written_is_a_failure(cli):
     with open("/dev/full", "w", encoding="ascii") as full:
         done = subprocess.run([str(CLI), "ping"], env=cli.env, stdout=full, stderr=subprocess.PIPE, check=False)
     assert done.returncode == FAILED and b"cannot write" in done.stderr
+
+
+def test_the_manual_knows_every_flag(cli):
+    manual = (ROOT / "docs/man/ssecast.1").read_text()
+    sections = dict(re.findall(r"^\.It Cm (\w+)(.*?)(?=^\.It Cm|^\.Sh)", manual, re.M | re.S))
+    for verb in re.findall(r"^  ([a-z]+)  ", cli("--help").out.partition("Commands:")[2], re.M):
+        flags = set(re.findall(r"^  (?:-\w, )?--([a-z-]+)", cli(verb, "--help").out, re.M)) - {"json", "help"}
+        assert flags == set(re.findall(r"(?:Fl|,) -([a-z-]+)", sections[verb])) - {"json", "text :"}, verb
