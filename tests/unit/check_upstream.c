@@ -1,0 +1,705 @@
+/* Upstream against a broker of our own making, which speaks wire.h over real sockets, loses what it is told to lose and
+ * remembers what it was asked. */
+#include "fcgi/upstream.h"
+
+#include <string.h>
+#include <zmq.h>
+
+#include "clock.h"
+#include "log.h"
+#include "support.h"
+
+#define PATIENCE_MS 20000
+
+static struct loop *loop;
+static struct loop_timer stop_timer;
+static struct upstream *upstream;
+static uint64_t counters[WORKER_COUNTERS], repairs;
+static char feed_endpoint[100], sync_endpoint[100];
+
+/* What upstream told, in words: "joined 100", then seqs and what else came. */
+static char told[1 << 16];
+
+static void tell(const char *what)
+{
+    size_t len = strlen(told);
+    ck_assert_uint_lt(len + strlen(what) + 2, sizeof told);
+    snprintf(told + len, sizeof told - len, "%s%s", len ? " " : "", what);
+}
+
+/* --- the broker --- */
+
+static struct {
+    void *zmq, *feed, *sync;
+    uint64_t run, head, complete; /* it holds the events in (complete, head] */
+    uint64_t jump_from, jump_to;  /* but for (jump_from, jump_to], where the sequence jumped */
+    bool silent;                  /* does not answer */
+    size_t page;                  /* events in a page at most */
+    char block[16];               /* a session that is blocked; empty: none */
+    char worker[256], routing[256];
+    size_t routing_len;
+    int hellos, replays, presences, fulls;
+    uint64_t hello_position, last_after, last_n;
+    char items[1024]; /* of the last presence message */
+    bool subscribed;
+} broker;
+
+static struct event *event_number(uint64_t seq)
+{
+    struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = seq, .data = S("x")};
+    return event_new(&spec);
+}
+
+static void add_events(struct wire_buf *b, uint64_t first, uint64_t last)
+{
+    for (uint64_t seq = first; seq <= last; seq++) {
+        if (seq > broker.jump_from && seq <= broker.jump_to)
+            continue;
+        struct event *e = event_number(seq);
+        wire_add_entry(b, e);
+        event_unref(&e);
+    }
+}
+
+static void reply(struct wire_buf *b)
+{
+    ck_assert(!b->failed);
+    zmq_send(broker.sync, broker.routing, broker.routing_len, ZMQ_SNDMORE);
+    zmq_send(broker.sync, b->data, b->len, 0);
+    wire_buf_release(b);
+}
+
+static void welcome(void)
+{
+    struct wire_buf b = {0};
+    struct wire_welcome m = {
+        .run = broker.run, .head = broker.head, .complete = broker.complete, .oldest = broker.complete + 1};
+    wire_put_welcome(&b, &m);
+    if (*broker.block)
+        wire_add_block(&b, slice_of(broker.block), 12345);
+    reply(&b);
+}
+
+static void on_hello(struct slice message)
+{
+    struct wire_hello m;
+    ck_assert_int_eq(wire_get_hello(message, &m), 0);
+    broker.hellos++;
+    broker.hello_position = m.position;
+    snprintf(broker.worker, sizeof broker.worker, "%.*s", (int)m.worker.len, m.worker.data);
+    if (!broker.silent)
+        welcome();
+}
+
+static void on_replay(struct slice message)
+{
+    struct wire_replay m;
+    struct wire_buf b = {0};
+    ck_assert_int_eq(wire_get_replay(message, &m), 0);
+    broker.replays++;
+    broker.last_after = m.after;
+    if (broker.silent)
+        return;
+    bool gap = m.after < broker.complete || m.after > broker.head;
+    uint64_t from = gap ? broker.complete : m.after;
+    uint64_t upto = broker.head - from > broker.page ? from + broker.page : broker.head;
+    struct wire_page page = {.request = m.request, .run = broker.run, .from = from, .upto = upto, .head = broker.head,
+                             .oldest = broker.complete + 1, .gap = gap};
+    wire_put_page(&b, &page);
+    add_events(&b, from + 1, upto);
+    reply(&b);
+}
+
+static void on_presence(struct slice message)
+{
+    struct wire_presence m;
+    struct wire_presence_item item;
+    ck_assert_int_eq(wire_get_presence(message, &m), 0);
+    broker.presences++;
+    broker.fulls += m.full;
+    broker.last_n = m.n;
+    *broker.items = '\0';
+    while (wire_next_presence(&m.items, &item))
+        snprintf(broker.items + strlen(broker.items), sizeof broker.items - strlen(broker.items), "%c%.*s ",
+                 item.opened ? '+' : '-', (int)item.connection.len, item.connection.data);
+}
+
+static void serve(void)
+{
+    char bytes[4096];
+    int len;
+    while (zmq_recv(broker.feed, bytes, sizeof bytes, ZMQ_DONTWAIT) > 0)
+        broker.subscribed = true;
+    while ((len = zmq_recv(broker.sync, broker.routing, sizeof broker.routing, ZMQ_DONTWAIT)) > 0) {
+        broker.routing_len = (size_t)len;
+        len = zmq_recv(broker.sync, bytes, sizeof bytes, 0);
+        struct slice message = {bytes, (size_t)len};
+        switch (wire_type(message)) {
+        case WIRE_HELLO:
+            on_hello(message);
+            break;
+        case WIRE_REPLAY:
+            on_replay(message);
+            break;
+        case WIRE_PRESENCE:
+            on_presence(message);
+            break;
+        default:
+            ck_abort_msg("the worker said something that is not its to say");
+        }
+    }
+}
+
+/* Send the events from first to last over the feed, as the broker does, or lose them on the way. */
+static void publish_with(uint64_t first, uint64_t last, bool lost)
+{
+    struct wire_buf b = {0};
+    wire_put_batch(&b, broker.run, first - 1);
+    add_events(&b, first, last);
+    broker.head = last > broker.head ? last : broker.head;
+    if (!lost)
+        zmq_send(broker.feed, b.data, b.len, 0);
+    wire_buf_release(&b);
+}
+
+static void publish(uint64_t first, uint64_t last)
+{
+    publish_with(first, last, false);
+}
+
+static void lose(uint64_t first, uint64_t last)
+{
+    publish_with(first, last, true);
+}
+
+static void announce(void)
+{
+    struct wire_buf b = {0};
+    wire_put_head(&b, &(struct wire_head){broker.run, broker.head, broker.complete});
+    zmq_send(broker.feed, b.data, b.len, 0);
+    wire_buf_release(&b);
+}
+
+/* Another run of the broker: it stands at position and holds nothing. */
+static void restart(uint64_t position)
+{
+    broker.run++;
+    broker.head = broker.complete = position;
+}
+
+/* --- the worker --- */
+
+static void on_joined(void *context, uint64_t position)
+{
+    char text[64];
+    ck_assert_ptr_eq(context, told);
+    snprintf(text, sizeof text, "joined %" PRIu64, position);
+    tell(text);
+}
+
+static void on_blocked(void *context, struct slice session, int64_t until_ms)
+{
+    char text[64];
+    (void)context;
+    snprintf(text, sizeof text, "blocked %.*s %" PRId64, (int)session.len, session.data, until_ms);
+    tell(text);
+}
+
+static void on_event(void *context, struct event *e)
+{
+    char text[64];
+    (void)context;
+    snprintf(text, sizeof text, "%" PRIu64, e->seq);
+    tell(text);
+}
+
+static void on_advanced(void *context, uint64_t position)
+{
+    char text[64];
+    (void)context;
+    snprintf(text, sizeof text, "advanced %" PRIu64, position);
+    tell(text);
+}
+
+static void on_broken(void *context, uint64_t position, uint64_t oldest)
+{
+    char text[64];
+    (void)context;
+    snprintf(text, sizeof text, "broken %" PRIu64 " %" PRIu64, position, oldest);
+    tell(text);
+}
+
+static void on_page(void *context, void *asker, const struct wire_page *page)
+{
+    char text[64];
+    (void)context;
+    snprintf(text, sizeof text, "%s %" PRIu64 "-%" PRIu64, (const char *)asker, page->from, page->upto);
+    tell(text);
+}
+
+static void on_snapshot(void *context, struct wire_buf *b)
+{
+    (void)context;
+    wire_add_presence(b, &(struct wire_presence_item){.opened = true, .connection = S("all"), .session = S("a")});
+}
+
+static const struct upstream_hooks hooks = {on_joined, on_blocked, on_event, on_advanced, on_broken, on_page, on_snapshot};
+
+static bool turn_end(void *context)
+{
+    (void)context;
+    return upstream && upstream_turn(upstream);
+}
+
+static void stop(void *context, int64_t now)
+{
+    (void)context;
+    (void)now;
+    loop_stop(loop);
+}
+
+static void turn(void)
+{
+    loop_timer_set(loop, &stop_timer, clock_ms() + 1);
+    ck_assert_int_eq(loop_run(loop), 0);
+    serve();
+}
+
+/* Turn until this holds. */
+#define await(condition)                                                                                               \
+    do {                                                                                                               \
+        int64_t deadline_ = clock_ms() + PATIENCE_MS;                                                                  \
+        while (!(condition)) {                                                                                         \
+            ck_assert_msg(clock_ms() < deadline_, "never: %s; told: %s", #condition, told);                            \
+            turn();                                                                                                    \
+        }                                                                                                              \
+    } while (0)
+
+#define await_told(words) await(strcmp(told, words) == 0)
+
+static void *bind_socket(int type, char *endpoint, size_t size)
+{
+    void *socket = zmq_socket(broker.zmq, type);
+    int none = 0;
+    zmq_setsockopt(socket, ZMQ_LINGER, &none, sizeof none);
+    ck_assert_int_eq(zmq_bind(socket, "tcp://127.0.0.1:*"), 0);
+    ck_assert_int_eq(zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, endpoint, &size), 0);
+    return socket;
+}
+
+static void setup(void)
+{
+    log_open("check", LOG_ERROR);
+    memset(&broker, 0, sizeof broker);
+    *told = '\0';
+    repairs = 0;
+    broker.zmq = zmq_ctx_new();
+    broker.feed = bind_socket(ZMQ_XPUB, feed_endpoint, sizeof feed_endpoint);
+    broker.sync = bind_socket(ZMQ_ROUTER, sync_endpoint, sizeof sync_endpoint);
+    broker.run = 7;
+    broker.head = broker.complete = 100;
+    broker.page = 1000;
+    loop = loop_new(turn_end, NULL);
+    stop_timer = (struct loop_timer){.fire = stop};
+    struct upstream_config config = {feed_endpoint, sync_endpoint, "worker-1", counters, &repairs};
+    upstream = upstream_new(&config, loop, &hooks, told);
+    ck_assert_ptr_nonnull(upstream);
+}
+
+static void teardown(void)
+{
+    upstream_free(&upstream);
+    ck_assert_ptr_null(upstream);
+    upstream_free(&upstream);
+    loop_free(&loop);
+    zmq_close(broker.feed);
+    zmq_close(broker.sync);
+    zmq_ctx_term(broker.zmq);
+}
+
+static void join(void)
+{
+    await(upstream_connected(upstream) && broker.subscribed);
+    await_told("joined 100");
+}
+
+START_TEST(it_joins_where_the_sequence_stands)
+{
+    ck_assert(!upstream_connected(upstream));
+    join();
+    ck_assert_str_eq(broker.worker, "worker-1");
+    ck_assert_uint_eq(broker.hello_position, 0);
+}
+END_TEST
+
+START_TEST(hello_is_said_until_it_is_welcome)
+{
+    broker.silent = true;
+    await(broker.hellos == 2);
+    ck_assert_str_eq(told, "");
+    broker.silent = false;
+    await_told("joined 100");
+}
+END_TEST
+
+START_TEST(the_feed_is_handed_on)
+{
+    join();
+    publish(101, 103);
+    publish(104, 104);
+    await_told("joined 100 101 102 103 104");
+    ck_assert_int_eq(broker.replays, 0);
+}
+END_TEST
+
+START_TEST(what_comes_twice_is_handed_on_once)
+{
+    join();
+    publish(101, 103);
+    publish(102, 103);
+    publish(101, 104);
+    await_told("joined 100 101 102 103 104");
+}
+END_TEST
+
+START_TEST(what_was_lost_is_fetched)
+{
+    join();
+    publish(101, 101);
+    lose(102, 103);
+    publish(104, 105);
+    await_told("joined 100 101 102 103 104 105");
+    ck_assert_uint_eq(broker.last_after, 101);
+    ck_assert_uint_eq(repairs, 1);
+}
+END_TEST
+
+START_TEST(a_lost_end_is_seen_at_the_announcement)
+{
+    join();
+    lose(101, 102);
+    announce();
+    await_told("joined 100 101 102");
+}
+END_TEST
+
+START_TEST(a_repair_takes_as_many_pages_as_it_needs)
+{
+    join();
+    broker.page = 3;
+    lose(101, 110);
+    publish(111, 112);
+    publish(113, 113);
+    await_told("joined 100 101 102 103 104 105 106 107 108 109 110 111 112 113");
+    ck_assert_uint_ge(repairs, 4);
+}
+END_TEST
+
+START_TEST(what_comes_during_a_repair_waits_for_it)
+{
+    join();
+    broker.silent = true;
+    lose(101, 101);
+    publish(102, 103);
+    await(broker.replays == 1);
+    publish(104, 104);
+    for (int i = 0; i < 50; i++)
+        turn();
+    ck_assert_str_eq(told, "joined 100");
+    broker.silent = false; /* the question is asked again */
+    await_told("joined 100 101 102 103 104");
+}
+END_TEST
+
+START_TEST(what_cannot_be_had_is_told)
+{
+    join();
+    publish(101, 101);
+    await_told("joined 100 101");
+    lose(102, 110);
+    broker.complete = 105;
+    announce();
+    await_told("joined 100 101 broken 105 106 106 107 108 109 110");
+}
+END_TEST
+
+START_TEST(a_restarted_broker_goes_on)
+{
+    join();
+    publish(101, 102);
+    await_told("joined 100 101 102");
+    restart(102);
+    publish(103, 103);
+    announce();
+    await_told("joined 100 101 102 103");
+    ck_assert_uint_eq(broker.hello_position, 102);
+}
+END_TEST
+
+START_TEST(a_jump_of_the_sequence_is_no_loss)
+{
+    join();
+    publish(101, 102);
+    await_told("joined 100 101 102");
+    broker.run++;
+    broker.head = broker.jump_to = 500;
+    broker.jump_from = 102;
+    publish(501, 501);
+    announce();
+    await_told("joined 100 101 102 501");
+    broker.run++;
+    broker.head = broker.jump_to = 600;
+    broker.jump_from = 501;
+    announce();
+    await_told("joined 100 101 102 501 advanced 600");
+    publish(601, 601);
+    await_told("joined 100 101 102 501 advanced 600 601");
+}
+END_TEST
+
+START_TEST(a_broker_that_forgot_breaks_the_sequence)
+{
+    join();
+    publish(101, 102);
+    await_told("joined 100 101 102");
+    restart(500);
+    publish(501, 501);
+    announce();
+    await_told("joined 100 101 102 broken 500 501 501");
+    publish(502, 502);
+    await_told("joined 100 101 102 broken 500 501 501 502");
+}
+END_TEST
+
+START_TEST(blocks_are_told_before_anything_else)
+{
+    strcpy(broker.block, "ann");
+    await_told("blocked ann 12345 joined 100");
+}
+END_TEST
+
+START_TEST(nonsense_is_ignored)
+{
+    join();
+    zmq_send(broker.feed, "SSC\1", 4, 0);
+    zmq_send(broker.feed, "SSC\1\1\0\0\0abc", 11, 0);
+    zmq_send(broker.feed, "SSC\1\x63\0\0\0", 8, 0);
+    struct wire_buf b = {0};
+    wire_put_batch(&b, broker.run, 100);
+    add_events(&b, 101, 101);
+    b.len -= 3; /* the last entry is cut */
+    zmq_send(broker.feed, b.data, b.len, 0);
+    wire_buf_release(&b);
+    publish(101, 102);
+    await_told("joined 100 101 102");
+}
+END_TEST
+
+/* --- questions --- */
+
+static struct question *replay(const char *asker, uint64_t after)
+{
+    struct wire_replay what = {.after = after, .who = {.session = S("a"), .connection = S("c")}};
+    struct question *q = upstream_replay(upstream, (void *)asker, &what);
+    ck_assert_ptr_nonnull(q);
+    return q;
+}
+
+START_TEST(a_question_is_answered)
+{
+    join();
+    broker.complete = 0;
+    replay("ann", 90);
+    replay("bob", 95);
+    await_told("joined 100 ann 90-100 bob 95-100");
+}
+END_TEST
+
+START_TEST(a_question_waits_for_the_broker)
+{
+    broker.complete = 0;
+    replay("ann", 90);
+    await_told("joined 100 ann 90-100");
+}
+END_TEST
+
+START_TEST(a_lost_question_is_asked_again_and_answered_once)
+{
+    join();
+    broker.complete = 0;
+    broker.silent = true;
+    replay("ann", 90);
+    await(broker.replays == 1);
+    broker.silent = false;
+    await_told("joined 100 ann 90-100");
+    for (int i = 0; i < 50; i++)
+        turn();
+    ck_assert_str_eq(told, "joined 100 ann 90-100");
+}
+END_TEST
+
+START_TEST(what_was_forgotten_is_not_answered)
+{
+    join();
+    broker.complete = 0;
+    struct question *q = replay("ann", 90);
+    upstream_forget(&q);
+    ck_assert_ptr_null(q);
+    upstream_forget(&q);
+    replay("bob", 95);
+    await_told("joined 100 bob 95-100");
+}
+END_TEST
+
+START_TEST(many_questions_are_all_answered)
+{
+    char should[8192] = "joined 100";
+    join();
+    broker.complete = 0;
+    for (int i = 0; i < 300; i++) {
+        replay("x", 90);
+        strcat(should, " x 90-100");
+    }
+    await_told(should);
+    ck_assert_int_eq(broker.replays, 300);
+}
+END_TEST
+
+START_TEST(questions_survive_a_restart)
+{
+    join();
+    broker.silent = true;
+    replay("ann", 100);
+    await(broker.replays == 1);
+    restart(100);
+    broker.silent = false;
+    announce();
+    await(strstr(told, "ann 100-100") != NULL);
+}
+END_TEST
+
+/* --- presence --- */
+
+static void report(const char *connection, bool opened)
+{
+    upstream_presence(upstream, &(struct wire_presence_item){.opened = opened, .connection = slice_of(connection),
+                                                             .session = S("a"), .cause = END_CLIENT});
+}
+
+START_TEST(all_are_reported_first_and_changes_then)
+{
+    report("before", true); /* part of the snapshot */
+    join();
+    await(broker.fulls == 1);
+    ck_assert_str_eq(broker.items, "+all ");
+    uint64_t n = broker.last_n;
+    report("c1", true);
+    report("c1", false);
+    report("c2", true);
+    await(broker.last_n == n + 1);
+    ck_assert_str_eq(broker.items, "+c1 -c1 +c2 ");
+    ck_assert_int_eq(broker.fulls, 1);
+}
+END_TEST
+
+START_TEST(after_a_resync_all_are_reported_again)
+{
+    join();
+    await(broker.fulls == 1);
+    struct wire_buf b = {0};
+    wire_put_resync(&b);
+    reply(&b);
+    await(broker.fulls == 2);
+    ck_assert_int_eq(broker.hellos, 2);
+    ck_assert_str_eq(broker.items, "+all ");
+}
+END_TEST
+
+START_TEST(the_lease_is_renewed)
+{
+    join();
+    await(broker.fulls == 1);
+    uint64_t n = broker.last_n;
+    int64_t start = clock_ms();
+    while (broker.last_n == n && clock_ms() < start + 3 * WIRE_RENEW_MS)
+        turn();
+    ck_assert_uint_eq(broker.last_n, n + 1);
+    ck_assert_int_le(clock_ms() - start, WIRE_LEASE_MS / 2);
+    ck_assert_int_eq(broker.fulls, 1);
+}
+END_TEST
+
+/* --- whatever is lost --- */
+
+START_TEST(every_event_comes_once_and_in_order)
+{
+    struct dice dice = dice_new();
+    char should[1 << 16] = "joined 100";
+    size_t len = strlen(should);
+    uint64_t next = 101;
+    printf("upstream: SEED=%" PRIu64 "\n", dice.state);
+    join();
+    for (int round = 0; round < 400; round++) {
+        uint64_t last = next + roll(&dice, 5), what = roll(&dice, 10);
+        broker.page = 1 + roll(&dice, 20);
+        if (what < 2)
+            lose(next, last);
+        else
+            publish(next, last);
+        if (what == 3) /* some of it again */
+            publish(next > 105 ? next - roll(&dice, 5) : next, last);
+        if (what == 4)
+            announce();
+        for (uint64_t i = 0, turns = roll(&dice, 3); i < turns; i++)
+            turn();
+        for (; next <= last; next++)
+            len += (size_t)sprintf(should + len, " %" PRIu64, next);
+    }
+    announce();
+    await_told(should);
+    ck_assert_uint_gt(repairs, 10);
+}
+END_TEST
+
+static void add_sequence(TCase *tests)
+{
+    tcase_add_test(tests, it_joins_where_the_sequence_stands);
+    tcase_add_test(tests, hello_is_said_until_it_is_welcome);
+    tcase_add_test(tests, the_feed_is_handed_on);
+    tcase_add_test(tests, what_comes_twice_is_handed_on_once);
+    tcase_add_test(tests, what_was_lost_is_fetched);
+    tcase_add_test(tests, a_lost_end_is_seen_at_the_announcement);
+    tcase_add_test(tests, a_repair_takes_as_many_pages_as_it_needs);
+    tcase_add_test(tests, what_comes_during_a_repair_waits_for_it);
+    tcase_add_test(tests, what_cannot_be_had_is_told);
+    tcase_add_test(tests, a_restarted_broker_goes_on);
+    tcase_add_test(tests, a_jump_of_the_sequence_is_no_loss);
+    tcase_add_test(tests, a_broker_that_forgot_breaks_the_sequence);
+    tcase_add_test(tests, blocks_are_told_before_anything_else);
+    tcase_add_test(tests, nonsense_is_ignored);
+    tcase_add_test(tests, every_event_comes_once_and_in_order);
+}
+
+static void add_questions(TCase *tests)
+{
+    tcase_add_test(tests, a_question_is_answered);
+    tcase_add_test(tests, a_question_waits_for_the_broker);
+    tcase_add_test(tests, a_lost_question_is_asked_again_and_answered_once);
+    tcase_add_test(tests, what_was_forgotten_is_not_answered);
+    tcase_add_test(tests, many_questions_are_all_answered);
+    tcase_add_test(tests, questions_survive_a_restart);
+    tcase_add_test(tests, all_are_reported_first_and_changes_then);
+    tcase_add_test(tests, after_a_resync_all_are_reported_again);
+    tcase_add_test(tests, the_lease_is_renewed);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("upstream");
+    TCase *sequence = one_case(suite, "sequence"), *questions = one_case(suite, "questions");
+    tcase_add_checked_fixture(sequence, setup, teardown);
+    tcase_add_checked_fixture(questions, setup, teardown);
+    add_sequence(sequence);
+    add_questions(questions);
+    return run_suite(suite);
+}
