@@ -70,7 +70,7 @@ unit: $(UNIT) ## build and run the unit tests
 E2E ?= tests/e2e
 e2e: all ## run the end-to-end tests
 	SSECAST_BUILD=$(BUILD) SSECAST_PATIENCE=$(if $(SAN),4,1) PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 \
-	    ASAN_OPTIONS=detect_leaks=1 $(PYTHON) -m pytest -q -p no:cacheprovider $(E2E)
+	    $(PYTHON) -m pytest -q -p no:cacheprovider $(E2E)
 
 # In steps of their own, because what is installed first decides how the rest is built.
 check: ## install what is missing, build, and run every test (SAN=address,undefined: with sanitizers)
@@ -111,7 +111,7 @@ deps-build deps-demo deps-test deps-lint:
 
 SOURCES := $(COMMON_SRC) $(wildcard fcgi/*.c broker/*.c client/*.c)
 lint: deps-lint ## clang-tidy and cppcheck (.clang-tidy says which checks)
-	printf '%s\n' $(SOURCES) | xargs -P $(shell nproc) -n 4 clang-tidy --quiet --warnings-as-errors='*' 2>/dev/null
+	printf '%s\n' $(SOURCES) | xargs -P $(shell nproc) -I{} clang-tidy --quiet --warnings-as-errors='*' {} -- -std=c17 $(ALL_CPPFLAGS) 2>/dev/null
 	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability --inline-suppr \
 	    --suppress=missingIncludeSystem -D_GNU_SOURCE -Icommon $(SOURCES)
 	clang-format --dry-run --Werror $(SOURCES) $(wildcard */*.h tests/unit/*.[ch])

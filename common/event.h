@@ -28,12 +28,20 @@ enum event_kind {
     EVENT_TEXT = 3,     /* text for one stream (a heartbeat, a response head); never travels */
 };
 
-enum event_list { TO_SESSIONS, TO_CHANNELS, TO_CONNECTIONS, EXCEPT_SESSIONS, EXCEPT_CHANNELS, EXCEPT_CONNECTIONS, EVENT_LISTS };
+enum event_list {
+    TO_SESSIONS,
+    TO_CHANNELS,
+    TO_CONNECTIONS,
+    EXCEPT_SESSIONS,
+    EXCEPT_CHANNELS,
+    EXCEPT_CONNECTIONS,
+    EVENT_LISTS
+};
 
-#define EVENT_NAME_MAX 255u        /* bytes of a session, channel or connection name */
-#define EVENT_LIST_MAX 65535u      /* names in one list */
-#define EVENT_ENTRY_MIN 48u        /* bytes */
-#define EVENT_RESERVED "ssecast."  /* event names beginning so are ours */
+#define EVENT_NAME_MAX 255u       /* bytes of a session, channel or connection name */
+#define EVENT_LIST_MAX 65535u     /* names in one list */
+#define EVENT_ENTRY_MIN 48u       /* bytes */
+#define EVENT_RESERVED "ssecast." /* event names beginning so are ours */
 
 struct names {
     const struct slice *items;
@@ -44,15 +52,15 @@ struct names {
 struct event_spec {
     enum event_kind kind;
     uint64_t seq;
-    int64_t time_ms;       /* unix time */
-    struct slice id;       /* the publisher's own id; empty: the seq stands in its place */
-    struct slice event;    /* the event: line; empty: none */
-    struct slice data;     /* the data: lines */
+    int64_t time_ms;    /* unix time */
+    struct slice id;    /* the publisher's own id; empty: the seq stands in its place */
+    struct slice event; /* the event: line; empty: none */
+    struct slice data;  /* the data: lines */
     bool has_retry;
-    uint32_t retry;        /* ms */
-    bool has_to;           /* false: concerns everyone, less the except lists */
+    uint32_t retry; /* ms */
+    bool has_to;    /* false: concerns everyone, less the except lists */
     struct names lists[EVENT_LISTS];
-    uint32_t block_s;      /* shutdown: how long its sessions are turned away, seconds */
+    uint32_t block_s; /* shutdown: how long its sessions are turned away, seconds */
 };
 
 struct event {

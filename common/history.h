@@ -18,7 +18,7 @@ struct history;
 /* Whichever is reached first evicts the oldest events. */
 struct history_limits {
     uint64_t events;
-    uint64_t bytes;  /* of entries, plus HISTORY_EVENT_COST for each */
+    uint64_t bytes; /* of entries, plus HISTORY_EVENT_COST for each */
     uint64_t age_ms;
 };
 

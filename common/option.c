@@ -543,10 +543,11 @@ static void show_help(const struct option_program *program)
     for (size_t i = 0; i < BUILT_INS; i++)
         help_option(stdout, column, built_in[i].name, built_in[i].arg, built_in[i].help);
     printf("\n");
-    help_wrap(stdout, 0,
-              "Each option that takes a value can also be set as SSECAST_NAME in the environment (dashes become underscores) "
-              "or as NAME = VALUE in the --config file. The command line wins over the environment, the environment over the "
-              "file.");
+    help_wrap(
+        stdout, 0,
+        "Each option that takes a value can also be set as SSECAST_NAME in the environment (dashes become underscores) "
+        "or as NAME = VALUE in the --config file. The command line wins over the environment, the environment over the "
+        "file.");
 }
 
 static void print_config(const struct loader *l)

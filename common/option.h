@@ -17,14 +17,14 @@
 #include <stdio.h>
 
 enum option_type {
-    OPTION_TEXT,     /* char *                  one value, any text */
-    OPTION_LIST,     /* struct option_list      repeatable; commas separate too */
-    OPTION_LINES,    /* struct option_list      repeatable; a value is taken whole (commas belong to it) */
-    OPTION_COUNT,    /* uint64_t                a whole number */
-    OPTION_SIZE,     /* uint64_t, bytes         a whole number, K M G (powers of 1024) may follow */
-    OPTION_SECONDS,  /* uint64_t, milliseconds  a duration: ms s m h d may follow; a bare number is seconds */
-    OPTION_MILLIS,   /* uint64_t, milliseconds  the same; a bare number is milliseconds */
-    OPTION_MODE,     /* uint64_t                file permissions, octal, 0 to 0777 */
+    OPTION_TEXT,    /* char *                  one value, any text */
+    OPTION_LIST,    /* struct option_list      repeatable; commas separate too */
+    OPTION_LINES,   /* struct option_list      repeatable; a value is taken whole (commas belong to it) */
+    OPTION_COUNT,   /* uint64_t                a whole number */
+    OPTION_SIZE,    /* uint64_t, bytes         a whole number, K M G (powers of 1024) may follow */
+    OPTION_SECONDS, /* uint64_t, milliseconds  a duration: ms s m h d may follow; a bare number is seconds */
+    OPTION_MILLIS,  /* uint64_t, milliseconds  the same; a bare number is milliseconds */
+    OPTION_MODE,    /* uint64_t                file permissions, octal, 0 to 0777 */
 };
 
 struct option_list {
@@ -38,8 +38,8 @@ struct option_row {
     const char *fallback; /* the default as one would write it; NULL or "": none */
     const char *help;     /* one sentence, no full stop */
     enum option_type type;
-    size_t offset;        /* of the field in the program's config struct */
-    uint64_t min, max;    /* numbers: both inclusive; max 0 means no limit */
+    size_t offset;     /* of the field in the program's config struct */
+    uint64_t min, max; /* numbers: both inclusive; max 0 means no limit */
     /* For texts and each item of a list: NULL when the value is accepted, else what is accepted ("tcp://HOST:PORT or
      * ipc://PATH"). May be NULL. */
     const char *(*check)(const char *value);

@@ -102,8 +102,9 @@ size_t sse_encode(const struct sse_block *b, char *out)
 
 static bool one_line(struct slice value)
 {
-    return value.len <= 255 && (value.len == 0 || (!memchr(value.data, '\0', value.len) && !memchr(value.data, '\n', value.len) &&
-                                                   !memchr(value.data, '\r', value.len)));
+    return value.len <= 255 &&
+           (value.len == 0 || (!memchr(value.data, '\0', value.len) && !memchr(value.data, '\n', value.len) &&
+                               !memchr(value.data, '\r', value.len)));
 }
 
 bool sse_valid_id(struct slice value)
@@ -125,14 +126,14 @@ struct text {
 
 struct sse_decoder {
     struct sse_handler handler;
-    struct text line;  /* the line being received */
-    struct text data;  /* the data buffer: each line with its LF */
-    struct text type;  /* the event type buffer */
-    struct text id;    /* the last event id buffer */
-    bool id_moved;     /* this block had an id: field */
-    bool has_data;     /* this block had a data: field */
-    bool after_cr;     /* the last byte ended a line with CR: a LF that follows belongs to it */
-    bool bom_checked;  /* the first line has been looked at for a byte order mark */
+    struct text line; /* the line being received */
+    struct text data; /* the data buffer: each line with its LF */
+    struct text type; /* the event type buffer */
+    struct text id;   /* the last event id buffer */
+    bool id_moved;    /* this block had an id: field */
+    bool has_data;    /* this block had a data: field */
+    bool after_cr;    /* the last byte ended a line with CR: a LF that follows belongs to it */
+    bool bom_checked; /* the first line has been looked at for a byte order mark */
     bool failed;
 };
 

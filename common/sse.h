@@ -34,15 +34,15 @@ bool sse_valid_event(struct slice value);
 
 /* One decoded event. The slices are valid during the callback only. */
 struct sse_event {
-    struct slice type;  /* "message" where the stream named none */
-    struct slice data;  /* lines joined by LF */
-    struct slice id;    /* the last event id in force: it outlives its block */
-    bool has_data;      /* false: a checkpoint, only the id moved; a browser dispatches nothing */
+    struct slice type; /* "message" where the stream named none */
+    struct slice data; /* lines joined by LF */
+    struct slice id;   /* the last event id in force: it outlives its block */
+    bool has_data;     /* false: a checkpoint, only the id moved; a browser dispatches nothing */
 };
 
 struct sse_handler {
     void (*event)(void *context, const struct sse_event *event);
-    void (*retry)(void *context, uint64_t ms); /* may be NULL */
+    void (*retry)(void *context, uint64_t ms);         /* may be NULL */
     void (*comment)(void *context, struct slice text); /* may be NULL */
     void *context;
 };

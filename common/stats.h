@@ -9,21 +9,21 @@
 
 enum worker_counter {
     STREAMS_OPENED,
-    STREAMS_REFUSED,      /* 400, 405: the request was wrong */
-    STREAMS_SHED,         /* over max-connections or max-per-session: 200 + retry + close */
-    STREAMS_BLOCKED,      /* 204: the session was shut down */
+    STREAMS_REFUSED, /* 400, 405: the request was wrong */
+    STREAMS_SHED,    /* over max-connections or max-per-session: 200 + retry + close */
+    STREAMS_BLOCKED, /* 204: the session was shut down */
     ENDS_CLIENT,
     ENDS_SHUTDOWN,
     ENDS_SLOW,
     ENDS_DRAIN,
-    DELIVERIES,           /* events handed to a stream */
-    BYTES_WRITTEN,        /* to web servers, framing included */
-    WRITES,               /* system calls that wrote to web servers */
+    DELIVERIES,    /* events handed to a stream */
+    BYTES_WRITTEN, /* to web servers, framing included */
+    WRITES,        /* system calls that wrote to web servers */
     HEARTBEATS,
-    GAPS_TOLD,            /* ssecast.gap events */
-    REPLAYS_LOCAL,        /* resumes answered from the worker's own window */
-    REPLAYS_BROKER,       /* pages of replay fetched from the broker */
-    REPAIRS,              /* ranges of the feed that were missing and were fetched */
+    GAPS_TOLD,      /* ssecast.gap events */
+    REPLAYS_LOCAL,  /* resumes answered from the worker's own window */
+    REPLAYS_BROKER, /* pages of replay fetched from the broker */
+    REPAIRS,        /* ranges of the feed that were missing and were fetched */
     WORKER_COUNTERS
 };
 

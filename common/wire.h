@@ -97,17 +97,17 @@ struct wire_replay {
 struct wire_page {
     uint64_t request;
     uint64_t run;
-    uint64_t from;        /* position this page begins after: the cursor, or where history begins after a gap */
-    uint64_t upto;        /* position: complete up to here; ask on from here while upto < head */
+    uint64_t from; /* position this page begins after: the cursor, or where history begins after a gap */
+    uint64_t upto; /* position: complete up to here; ask on from here while upto < head */
     uint64_t head;
-    uint64_t oldest;      /* as in the welcome */
-    bool gap;             /* the cursor is unknown or too old: something after it may be missing */
+    uint64_t oldest; /* as in the welcome */
+    bool gap;        /* the cursor is unknown or too old: something after it may be missing */
     struct slice entries;
 };
 
 struct wire_presence {
-    uint64_t n;    /* 1, 2, 3, ... from each hello; a hole makes the broker send WIRE_RESYNC */
-    bool full;     /* these are all connections of this worker; n may be anything */
+    uint64_t n;                         /* 1, 2, 3, ... from each hello; a hole makes the broker send WIRE_RESYNC */
+    bool full;                          /* these are all connections of this worker; n may be anything */
     uint64_t counters[WORKER_COUNTERS]; /* since the worker started */
     struct slice items;                 /* walk with wire_next_presence() */
 };
@@ -115,11 +115,11 @@ struct wire_presence {
 struct wire_presence_item {
     bool opened; /* else it ended */
     struct slice connection;
-    struct slice session;   /* opened */
-    int64_t since_ms;       /* opened: unix time */
-    struct names channels;  /* encoding; decoded: NULL */
+    struct slice session;      /* opened */
+    int64_t since_ms;          /* opened: unix time */
+    struct names channels;     /* encoding; decoded: NULL */
     struct slice raw_channels; /* decoded: walk with wire_next_name() */
-    enum end_cause cause;   /* ended */
+    enum end_cause cause;      /* ended */
 };
 
 /* The type of a message, or -EPROTO when it does not begin as one. Each decoder checks it again. */
@@ -131,7 +131,7 @@ void wire_put_head(struct wire_buf *b, const struct wire_head *m);
 void wire_put_hello(struct wire_buf *b, const struct wire_hello *m);
 void wire_put_welcome(struct wire_buf *b, const struct wire_welcome *m); /* then wire_add_block() */
 void wire_put_replay(struct wire_buf *b, const struct wire_replay *m);
-void wire_put_page(struct wire_buf *b, const struct wire_page *m); /* then wire_add_entry() */
+void wire_put_page(struct wire_buf *b, const struct wire_page *m);         /* then wire_add_entry() */
 void wire_put_presence(struct wire_buf *b, const struct wire_presence *m); /* then wire_add_presence() */
 void wire_put_resync(struct wire_buf *b);
 

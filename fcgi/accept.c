@@ -18,8 +18,9 @@
 #include "log.h"
 #include "record.h"
 
-#define PEEK_MAX 262144      /* bytes of a request that are looked at: more than a socket buffer holds by default */
-#define BODY_PATIENCE 65536  /* with so many bytes here, a request whose parameters are complete is not kept waiting for its body */
+#define PEEK_MAX 262144 /* bytes of a request that are looked at: more than a socket buffer holds by default */
+#define BODY_PATIENCE                                                                                                  \
+    65536 /* with so many bytes here, a request whose parameters are complete is not kept waiting for its body */
 #define BACKLOG 4096
 #define ACCEPTS_PER_TURN 256
 #define PAUSE_MS 100 /* without accepting, when there are no descriptors left */
@@ -40,7 +41,7 @@ struct acceptor {
     accept_handler *handler;
     void *context;
     struct pending *first, *last; /* the oldest first */
-    bool out_of_descriptors; /* said so in the log already */
+    bool out_of_descriptors;      /* said so in the log already */
 };
 
 /* --- libfcgi --- */
@@ -151,7 +152,8 @@ static void pending_ready(void *context, uint32_t events)
 static void set_timer(struct acceptor *a)
 {
     if (a->first && !a->timer.due)
-        loop_timer_set(a->loop, &a->timer, a->first->deadline); // NOLINT(clang-analyzer-unix.Malloc): check() unlinks what it frees
+        loop_timer_set(a->loop, &a->timer,
+                       a->first->deadline); // NOLINT(clang-analyzer-unix.Malloc): check() unlinks what it frees
 }
 
 static void times_up(void *context, int64_t now)
@@ -301,7 +303,8 @@ const char *accept_check_listen(const char *where)
 {
     const char *colon = strrchr(where, ':');
     if (is_path(where))
-        return strlen(where) < sizeof(((struct sockaddr_un *)0)->sun_path) ? NULL : "a unix socket path of at most 107 bytes";
+        return strlen(where) < sizeof(((struct sockaddr_un *)0)->sun_path) ? NULL
+                                                                           : "a unix socket path of at most 107 bytes";
     return colon && colon != where && colon[1] ? NULL : "a unix socket path (with a /) or HOST:PORT";
 }
 
@@ -317,7 +320,8 @@ static int fail(int fd, const char *where, const char *what)
 static bool is_stale(const struct sockaddr_un *address)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool stale = fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof *address) != 0 && errno == ECONNREFUSED;
+    bool stale =
+        fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof *address) != 0 && errno == ECONNREFUSED;
     close(fd);
     return stale;
 }

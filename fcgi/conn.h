@@ -37,9 +37,9 @@ struct conn {
     uint8_t tail_left;    /* bytes of the end of the response still to write */
     uint16_t record_left; /* bytes of the current record's content still to write */
     uint16_t record_len;
-    int64_t touched;              /* clock_ms() of the last write or change of state */
-    struct conn *prev, *next;     /* in the list of its state, longest first */
-    struct conn *next_dirty;      /* or, when dead, the next dead one */
+    int64_t touched;          /* clock_ms() of the last write or change of state */
+    struct conn *prev, *next; /* in the list of its state, longest first */
+    struct conn *next_dirty;  /* or, when dead, the next dead one */
 };
 
 struct conn_list {
@@ -56,22 +56,23 @@ struct conn_hooks {
 struct conns {
     struct loop *loop;
     const struct conn_hooks *hooks;
-    size_t budget;           /* bytes that may wait for one */
-    uint64_t *counters;      /* WORKER_COUNTERS of them */
-    size_t count;            /* not yet closed */
+    size_t budget;      /* bytes that may wait for one */
+    uint64_t *counters; /* WORKER_COUNTERS of them */
+    size_t count;       /* not yet closed */
     struct conn *dirty;
     struct conn *dead;
-    struct conn_list idle;   /* open; the one not written to for the longest time first */
+    struct conn_list idle; /* open; the one not written to for the longest time first */
     struct conn_list ending;
     struct conn_list linger;
     struct loop_timer end_timer;
 };
 
-#define CONN_RECORD_MAX 16384u  /* bytes in one FCGI_STDOUT record */
-#define CONN_ENDING_MS 30000    /* how long a reader may take none of what still waits for it at the end */
-#define CONN_LINGER_MS 2000     /* how long a web server may take to close after the end of a response */
+#define CONN_RECORD_MAX 16384u /* bytes in one FCGI_STDOUT record */
+#define CONN_ENDING_MS 30000   /* how long a reader may take none of what still waits for it at the end */
+#define CONN_LINGER_MS 2000    /* how long a web server may take to close after the end of a response */
 
-void conns_init(struct conns *set, struct loop *loop, const struct conn_hooks *hooks, size_t budget, uint64_t *counters);
+void conns_init(struct conns *set, struct loop *loop, const struct conn_hooks *hooks, size_t budget,
+                uint64_t *counters);
 
 /* Begin with a zeroed c on fd (non-blocking), which answers this FastCGI request; raw for plain CGI. 0 or -errno (then fd is still the
  * caller's and c was not taken). */

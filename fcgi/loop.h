@@ -14,13 +14,13 @@
 struct loop;
 
 struct loop_watch {
-    int fd; /* -1: not watched */
+    int fd;                                        /* -1: not watched */
     void (*ready)(void *context, uint32_t events); /* EPOLLIN, EPOLLOUT, EPOLLHUP, EPOLLERR */
     void *context;
 };
 
 struct loop_timer {
-    int64_t due; /* clock_ms(); 0: not set */
+    int64_t due;                                 /* clock_ms(); 0: not set */
     void (*fire)(void *context, int64_t now_ms); /* the timer is unset before */
     void *context;
     struct loop_timer *next;

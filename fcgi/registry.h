@@ -21,11 +21,11 @@ struct membership {
 };
 
 struct registry_entry {
-    void *owner;              /* the connection */
-    uint32_t slot;            /* place in the table of all */
-    uint32_t generation;      /* tells apart those that had this slot one after the other */
-    uint64_t mark;            /* the last walk that met it */
-    size_t member_count;      /* the session first, then the channels */
+    void *owner;         /* the connection */
+    uint32_t slot;       /* place in the table of all */
+    uint32_t generation; /* tells apart those that had this slot one after the other */
+    uint64_t mark;       /* the last walk that met it */
+    size_t member_count; /* the session first, then the channels */
     struct membership members[];
 };
 

@@ -150,9 +150,11 @@ struct event *reply_refused(const struct reply_rules *rules, const struct reques
 
 const char *reply_check_header(const char *value)
 {
-    static const char ours[][20] = {"status", "content-type", "content-length", "cache-control", "transfer-encoding", "connection"};
-    static const char accepted[] = "Name: value, on one line, and not one of the headers that make the stream "
-                                   "(Status, Content-Type, Content-Length, Cache-Control, Transfer-Encoding, Connection)";
+    static const char ours[][20] = {"status",        "content-type",      "content-length",
+                                    "cache-control", "transfer-encoding", "connection"};
+    static const char accepted[] =
+        "Name: value, on one line, and not one of the headers that make the stream "
+        "(Status, Content-Type, Content-Length, Cache-Control, Transfer-Encoding, Connection)";
     size_t len = 0;
     while (isalnum((unsigned char)value[len]) || (value[len] && strchr("!#$%&'*+-.^_`|~", value[len])))
         len++;

@@ -98,11 +98,8 @@ static const struct source_row {
     bool named;
     char *(*value)(const struct params *params, const char *name);
 } source_rows[] = {
-    {"query:", true, from_query},
-    {"cookie:", true, from_cookie},
-    {"header:", true, from_header},
-    {"env:", true, from_param},
-    {"remote-user", false, from_remote_user},
+    {"query:", true, from_query}, {"cookie:", true, from_cookie},           {"header:", true, from_header},
+    {"env:", true, from_param},   {"remote-user", false, from_remote_user},
 };
 
 static const struct source_row *source_row(const char *source)
@@ -228,8 +225,10 @@ static void read_origin(const struct params *params, const struct option_list *a
 const char *request_check_origin(const char *value)
 {
     const char *host = strstr(value, "://");
-    bool origin = host && host != value && host[3] && !strchr(host + 3, '/') && strlen(value) < 256 && !strpbrk(value, " \t\r\n,");
-    return origin || strcmp(value, "*") == 0 ? NULL : "SCHEME://HOST, with :PORT where it is not the scheme's own, or *";
+    bool origin = host && host != value && host[3] && !strchr(host + 3, '/') && strlen(value) < 256 &&
+                  !strpbrk(value, " \t\r\n,");
+    return origin || strcmp(value, "*") == 0 ? NULL
+                                             : "SCHEME://HOST, with :PORT where it is not the scheme's own, or *";
 }
 
 static enum request_kind method_kind(const char *method)
@@ -247,14 +246,16 @@ int request_read(const struct params *params, const struct request_rules *rules,
     *out = (struct request){.kind = method_kind(method)};
     read_origin(params, rules->cors_origins, out);
     if (out->kind == REQUEST_REFUSED)
-        refuse(out, 405, "method_not_allowed", "%.20s is not accepted here; accepted: " REQUEST_METHODS, method ? method : "no method");
+        refuse(out, 405, "method_not_allowed", "%.20s is not accepted here; accepted: " REQUEST_METHODS,
+               method ? method : "no method");
     if (out->kind != REQUEST_STREAM)
         return 0;
     read_session(params, rules->session_from, out);
     int err = read_channels(params, rules->channels_from, out);
     read_cursor(params, out);
     struct slice padding;
-    out->padding = find_pair(params_get(params, "QUERY_STRING"), '&', "padding", &padding) && slice_equal(padding, slice_of("true"));
+    out->padding = find_pair(params_get(params, "QUERY_STRING"), '&', "padding", &padding) &&
+                   slice_equal(padding, slice_of("true"));
     return err;
 }
 

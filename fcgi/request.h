@@ -21,23 +21,23 @@ enum request_kind {
 
 /* What the worker was configured to accept. */
 struct request_rules {
-    const struct option_list *session_from;  /* "query:NAME", ..., in order */
+    const struct option_list *session_from; /* "query:NAME", ..., in order */
     const struct option_list *channels_from;
     const struct option_list *cors_origins;
 };
 
 struct request {
     enum request_kind kind;
-    int status;          /* refused: 400 or 405 */
-    const char *error;   /* refused: the code; static */
-    char message[200];   /* refused: for people */
+    int status;        /* refused: 400 or 405 */
+    const char *error; /* refused: the code; static */
+    char message[200]; /* refused: for people */
     char *session;
     struct slice *channels; /* into channel_text; no name twice */
     size_t channel_count;
     char *channel_text;
-    char *last_id;       /* the client's cursor as it gave it; NULL: none, the stream begins now */
-    char *origin;        /* what Access-Control-Allow-Origin says: the client's origin, or "*"; NULL: none */
-    bool padding;        /* a polyfill wants 2 KB first */
+    char *last_id; /* the client's cursor as it gave it; NULL: none, the stream begins now */
+    char *origin;  /* what Access-Control-Allow-Origin says: the client's origin, or "*"; NULL: none */
+    bool padding;  /* a polyfill wants 2 KB first */
 };
 
 /* 0 or -ENOMEM; release out in either case. */

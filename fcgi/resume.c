@@ -89,7 +89,8 @@ static void read_window(struct stream *s)
 
 void resume_continue(struct stream *s)
 {
-    while (s->state == STREAM_RESUMING && !s->question && s->conn.state == CONN_OPEN && s->conn.queue.bytes < LOW_WATER) {
+    while (s->state == STREAM_RESUMING && !s->question && s->conn.state == CONN_OPEN &&
+           s->conn.queue.bytes < LOW_WATER) {
         if (s->cursor >= history_head(s->set->window))
             s->state = STREAM_LIVE;
         else if (history_knows(s->set->window, s->cursor))

@@ -129,8 +129,8 @@ static struct event *first_block(const struct stream *s, const struct request *r
     if (r->last_id && sse_valid_id(slice_of(r->last_id)))
         block.id = slice_of(r->last_id); /* not the head: a disconnect during the replay would skip events */
     else if (!r->last_id && s->set->window)
-        block.id = (struct slice){
-            digits, (size_t)snprintf(digits, sizeof digits, "%" PRIu64, history_head(s->set->window))};
+        block.id =
+            (struct slice){digits, (size_t)snprintf(digits, sizeof digits, "%" PRIu64, history_head(s->set->window))};
     return reply_block(&block);
 }
 
@@ -139,8 +139,11 @@ static void report_opened(struct stream *s)
     struct slice channels[REQUEST_CHANNELS_MAX];
     char id[REGISTRY_ID_MAX];
     struct audience who = stream_audience(s, channels, id);
-    struct wire_presence_item item = {
-        .opened = true, .connection = who.connection, .session = who.session, .since_ms = s->since_ms, .channels = who.channels};
+    struct wire_presence_item item = {.opened = true,
+                                      .connection = who.connection,
+                                      .session = who.session,
+                                      .since_ms = s->since_ms,
+                                      .channels = who.channels};
     upstream_presence(s->set->upstream, &item);
 }
 
@@ -170,7 +173,8 @@ static void open_stream(struct stream *s, struct request *r)
 static bool too_many(const struct streams *set, const struct request *r)
 {
     return set->draining || registry_count(set->registry) >= set->limits.connections ||
-           (set->limits.per_session && registry_session_count(set->registry, slice_of(r->session)) >= set->limits.per_session);
+           (set->limits.per_session &&
+            registry_session_count(set->registry, slice_of(r->session)) >= set->limits.per_session);
 }
 
 /* The answer to a request that opens no stream; NULL when it opens one, or when out of memory (*counted then says which). */
@@ -267,8 +271,11 @@ static void end_blocked(void *owner, void *context)
 static void on_blocked(void *context, struct slice session, int64_t until_ms)
 {
     struct streams *set = context;
-    struct event_spec spec = {
-        .kind = EVENT_SHUTDOWN, .seq = 1, .event = slice_of("ssecast.shutdown"), .data = slice_of("{\"reason\":null}"), .has_to = true};
+    struct event_spec spec = {.kind = EVENT_SHUTDOWN,
+                              .seq = 1,
+                              .event = slice_of("ssecast.shutdown"),
+                              .data = slice_of("{\"reason\":null}"),
+                              .has_to = true};
     spec.lists[TO_SESSIONS] = (struct names){&session, 1};
     blocks_add(set->blocks, session, until_ms);
     struct event *e = set->window ? NULL : event_new(&spec);
@@ -331,8 +338,11 @@ static void add_to_snapshot(void *owner, void *context)
     struct slice channels[REQUEST_CHANNELS_MAX];
     char id[REGISTRY_ID_MAX];
     struct audience who = stream_audience(s, channels, id);
-    struct wire_presence_item item = {
-        .opened = true, .connection = who.connection, .session = who.session, .since_ms = s->since_ms, .channels = who.channels};
+    struct wire_presence_item item = {.opened = true,
+                                      .connection = who.connection,
+                                      .session = who.session,
+                                      .since_ms = s->since_ms,
+                                      .channels = who.channels};
     wire_add_presence(context, &item);
 }
 
@@ -361,7 +371,8 @@ static void on_gone(struct conn *c)
     if (!s->entry)
         return;
     char id[REGISTRY_ID_MAX];
-    struct wire_presence_item item = {.connection = slice_of(registry_id(s->set->registry, s->entry, id)), .cause = c->cause};
+    struct wire_presence_item item = {.connection = slice_of(registry_id(s->set->registry, s->entry, id)),
+                                      .cause = c->cause};
     upstream_presence(s->set->upstream, &item);
     registry_remove(s->set->registry, &s->entry);
 }

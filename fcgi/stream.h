@@ -24,10 +24,10 @@ struct stream {
     struct streams *set;
     struct registry_entry *entry; /* NULL: no stream but a short answer */
     enum stream_state state;
-    uint64_t opened_at; /* position when it was opened: a shutdown up to it does not concern it */
-    uint64_t cursor;    /* position: all up to it was sent; when live, what is above it is sent as it comes */
-    uint64_t shown;     /* position in the last id: line sent */
-    char *last_id;      /* the client's cursor as it gave it, until it was found; NULL: none */
+    uint64_t opened_at;        /* position when it was opened: a shutdown up to it does not concern it */
+    uint64_t cursor;           /* position: all up to it was sent; when live, what is above it is sent as it comes */
+    uint64_t shown;            /* position in the last id: line sent */
+    char *last_id;             /* the client's cursor as it gave it, until it was found; NULL: none */
     struct question *question; /* to the broker, under way */
     int64_t since_ms;          /* unix time */
 };
@@ -52,7 +52,7 @@ struct streams {
     struct history *window;    /* NULL until the sequence is known */
     struct upstream *upstream; /* set by the wiring */
     struct loop_timer beat_timer;
-    struct event *beat;        /* the last heartbeat with a checkpoint, and its position */
+    struct event *beat; /* the last heartbeat with a checkpoint, and its position */
     uint64_t beat_position;
     struct event *plain_beat;
     bool draining; /* new streams are asked to come back */

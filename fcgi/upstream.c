@@ -13,15 +13,16 @@
 #include "deque.h"
 #include "log.h"
 
-#define BYTES_PER_TURN 262144 /* received before streams are written to, so that a burst is not taken for a slow reader */
+#define BYTES_PER_TURN                                                                                                 \
+    262144 /* received before streams are written to, so that a burst is not taken for a slow reader */
 #define TICK_MS 1000
-#define RETRY_MS 2000         /* a question without an answer is asked again */
-#define SILENCE_MS 15000      /* without a word from the broker it is taken for gone */
-#define HELD_MAX (64u << 20)  /* bytes of events held during a repair; beyond, they are fetched again */
+#define RETRY_MS 2000        /* a question without an answer is asked again */
+#define SILENCE_MS 15000     /* without a word from the broker it is taken for gone */
+#define HELD_MAX (64u << 20) /* bytes of events held during a repair; beyond, they are fetched again */
 #define PAGE_BYTES (64u << 10)
 #define REPAIR_BYTES (1u << 20)
-#define IN_FLIGHT_MAX 64      /* questions under way at once; others wait their turn */
-#define LINGER_MS 500         /* for the last report to leave when the worker stops */
+#define IN_FLIGHT_MAX 64 /* questions under way at once; others wait their turn */
+#define LINGER_MS 500    /* for the last report to leave when the worker stops */
 
 /* A question to the broker: a stream's replay, or the feed's repair (asker NULL). */
 struct question {
@@ -55,7 +56,7 @@ struct upstream {
     int64_t heard_at;
     struct deque held; /* events beyond the position, in order */
     size_t held_bytes;
-    struct question *repair;         /* NULL: nothing is known to be missing */
+    struct question *repair; /* NULL: nothing is known to be missing */
     struct question_list waiting, under_way;
     uint64_t last_number;
     uint64_t presence_n;
@@ -266,7 +267,8 @@ static void repaired(struct upstream *u, const struct wire_page *page)
     ++*u->config.repairs;
     bool other_timeline = page->head < u->position; /* a broker without a memory whose clock was set back */
     if (page->gap && (page->from > u->position || other_timeline)) {
-        log_warn("events after %" PRIu64 " are not known to the broker any more; open streams are told (ssecast.gap)", u->position);
+        log_warn("events after %" PRIu64 " are not known to the broker any more; open streams are told (ssecast.gap)",
+                 u->position);
         u->position = page->from;
         u->hooks->broken(u->context, page->from, page->oldest);
     }
@@ -493,7 +495,8 @@ static void woken(void *context, uint32_t events)
     (void)events;
 }
 
-static void *open_socket(struct upstream *u, int type, const char *option, const char *endpoint, struct loop_watch *watch)
+static void *open_socket(struct upstream *u, int type, const char *option, const char *endpoint,
+                         struct loop_watch *watch)
 {
     void *socket = zmq_socket(u->zmq, type);
     if (!socket)
@@ -523,8 +526,8 @@ static void *open_socket(struct upstream *u, int type, const char *option, const
     return socket;
 }
 
-struct upstream *upstream_new(const struct upstream_config *config, struct loop *loop, const struct upstream_hooks *hooks,
-                              void *context)
+struct upstream *upstream_new(const struct upstream_config *config, struct loop *loop,
+                              const struct upstream_hooks *hooks, void *context)
 {
     struct upstream *u = calloc(1, sizeof *u);
     if (!u)

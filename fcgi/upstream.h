@@ -33,15 +33,15 @@ struct upstream_hooks {
 };
 
 struct upstream_config {
-    const char *feed, *sync; /* endpoints */
-    const char *name;        /* of this worker, unique per boot, EVENT_NAME_MAX bytes at most */
+    const char *feed, *sync;  /* endpoints */
+    const char *name;         /* of this worker, unique per boot, EVENT_NAME_MAX bytes at most */
     const uint64_t *counters; /* WORKER_COUNTERS of them, sent along with presence */
     uint64_t *repairs;        /* counts pages of repair */
 };
 
 /* Connect. Strings must stay valid. NULL with a line in the log. */
-struct upstream *upstream_new(const struct upstream_config *config, struct loop *loop, const struct upstream_hooks *hooks,
-                              void *context);
+struct upstream *upstream_new(const struct upstream_config *config, struct loop *loop,
+                              const struct upstream_hooks *hooks, void *context);
 
 void upstream_free(struct upstream **u);
 

@@ -34,8 +34,8 @@ struct worker {
     struct loop *loop;
     struct upstream *upstream;
     struct acceptor *acceptor;
-    int listen_fd;    /* until the acceptor has it; -1 */
-    bool own_path;    /* the unix socket's file is ours to remove */
+    int listen_fd; /* until the acceptor has it; -1 */
+    bool own_path; /* the unix socket's file is ours to remove */
     bool cgi;
     char name[EVENT_NAME_MAX];
     struct loop_watch signals;
@@ -95,7 +95,8 @@ static void drain_step(void *context, int64_t now)
 
 static void begin_stop(struct worker *w)
 {
-    log_write(news_level(w), "stopping: %zu streams are closed over %" PRIu64 " ms", registry_count(w->streams.registry), w->options.drain_ms);
+    log_write(news_level(w), "stopping: %zu streams are closed over %" PRIu64 " ms",
+              registry_count(w->streams.registry), w->options.drain_ms);
     w->stopping = true;
     w->streams.draining = true;
     w->drain_until = loop_now(w->loop) + (int64_t)w->options.drain_ms;
@@ -255,10 +256,10 @@ static bool start(struct worker *w)
     w->drain_timer = (struct loop_timer){.fire = drain_step, .context = w};
     loop_timer_set(w->loop, &w->start_timer, loop_now(w->loop) + JOIN_LOOK_MS);
     log_write(news_level(w), "worker %s: %s, feed %s, sync %s, at most %" PRIu64 " streams", w->name,
-             w->cgi              ? "one stream to stdout"
-             : w->options.listen ? w->options.listen
-                                 : "the web server's socket",
-             w->options.feed, w->options.sync, w->streams.limits.connections);
+              w->cgi              ? "one stream to stdout"
+              : w->options.listen ? w->options.listen
+                                  : "the web server's socket",
+              w->options.feed, w->options.sync, w->streams.limits.connections);
     return true;
 }
 
@@ -288,7 +289,8 @@ static int find_requests(struct worker *w)
         log_error("nowhere to take requests from: use --listen SOCKET, or let a web server start this program");
         return 2;
     }
-    w->listen_fd = w->options.listen ? accept_listen(w->options.listen, (unsigned)w->options.listen_mode) : STDIN_FILENO;
+    w->listen_fd =
+        w->options.listen ? accept_listen(w->options.listen, (unsigned)w->options.listen_mode) : STDIN_FILENO;
     w->own_path = w->listen_fd >= 0 && w->options.listen && strchr(w->options.listen, '/');
     if (w->listen_fd == STDIN_FILENO)
         fcntl(STDIN_FILENO, F_SETFL, fcntl(STDIN_FILENO, F_GETFL) | O_NONBLOCK);

@@ -51,7 +51,8 @@ static void append(struct store *s, uint64_t first, size_t count, uint64_t trim,
 {
     struct event **events = calloc(count ? count : 1, sizeof *events);
     for (size_t i = 0; i < count; i++) {
-        events[i] = event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = first + i, .event = S("m"), .data = data});
+        events[i] =
+            event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = first + i, .event = S("m"), .data = data});
         ck_assert_ptr_nonnull(events[i]);
     }
     ck_assert_int_eq(store_append(s, events, count, trim), 0);
