@@ -11,6 +11,7 @@ import http.client
 import urllib.parse
 
 from .broker import Broker
+from .fcgi import FastCgi
 from .lighttpd import Lighttpd
 from .reader import Readers, wait_all_open
 from .waiting import TIMEOUT, wait_until
@@ -88,6 +89,14 @@ class Site:
 
     def stat(self, name):
         return self.commands.stats()[name]
+
+    def settle(self):
+        """Until every worker has seen everything that was published so far. (A reply says stored, not yet everywhere.)"""
+        for worker in self.workers:
+            with FastCgi(worker.socket) as web:
+                web.get("session=settle").wait_open()
+                self.commands.publish("settle", data=0, to={"sessions": ["settle"]})
+                web.wait_events(1)
 
     def publish(self, event=None, **fields):
         return self.commands.publish(event, **fields)
