@@ -38,6 +38,7 @@ struct worker {
     bool own_path; /* the unix socket's file is ours to remove */
     bool cgi;
     char name[EVENT_NAME_MAX];
+    sigset_t held; /* the signals that end it */
     struct loop_watch signals;
     struct loop_timer start_timer, drain_timer;
     int64_t start_by;
@@ -226,16 +227,20 @@ static bool open_upstream(struct worker *w)
     return w->upstream != NULL;
 }
 
-/* Signals are read from a descriptor; libfcgi's and everybody's handlers never run. */
+/* Signals are read from a descriptor; libfcgi's and everybody's handlers never run. Before the socket is there, so that nobody can meet a
+ * worker that a signal still kills. */
+static void hold_signals(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    sigprocmask(SIG_BLOCK, set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
 static bool open_signals(struct worker *w)
 {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    w->signals = (struct loop_watch){signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), signalled, w};
+    w->signals = (struct loop_watch){signalfd(-1, &w->held, SFD_NONBLOCK | SFD_CLOEXEC), signalled, w};
     return w->signals.fd >= 0 && loop_add(w->loop, &w->signals, EPOLLIN) == 0;
 }
 
@@ -300,6 +305,7 @@ static int find_requests(struct worker *w)
 static int run(struct worker *w)
 {
     log_open("ssecast-fcgi", log_level_of(w->options.log_level));
+    hold_signals(&w->held);
     int status = find_requests(w);
     if (status)
         return status;
