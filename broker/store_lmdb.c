@@ -20,12 +20,12 @@
 #include "bytes.h"
 
 #define FORMAT 1u
-#define MAP_FIRST (64u << 20)  /* bytes of address space to begin with; doubled when it is full */
-#define TRIM_MAX 10000u        /* events forgotten in one transaction */
+#define MAP_FIRST (64u << 20) /* bytes of address space to begin with; doubled when it is full */
+#define TRIM_MAX 10000u       /* events forgotten in one transaction */
 
 struct store {
     char *dir;
-    int lock; /* ssecast.lock */
+    int lock;     /* ssecast.lock */
     MDB_env *env; /* NULL after a failure that LMDB does not survive: opened again before the next use */
     MDB_dbi events, runs, meta;
     uint64_t trimmed;
@@ -161,13 +161,14 @@ static int open_env(struct store *s, char why[STORE_WHY_MAX])
     close_env(s);
     if (rc > 0)
         return explain(why, -rc, "%s: %s", s->dir, mdb_strerror(rc));
-    return explain(why, -EBADMSG, "%s is damaged or no store of ours (%s); it was left as it is", s->dir, mdb_strerror(rc));
+    return explain(why, -EBADMSG, "%s is damaged or no store of ours (%s); it was left as it is", s->dir,
+                   mdb_strerror(rc));
 }
 
 static int check_format(struct store *s, char why[STORE_WHY_MAX])
 {
     MDB_txn *txn;
-    MDB_val value;
+    MDB_val value = {0};
     int rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
     if (rc)
         return explain(why, as_errno(rc), "%s: %s", s->dir, mdb_strerror(rc));
@@ -176,9 +177,10 @@ static int check_format(struct store *s, char why[STORE_WHY_MAX])
     rc = mdb_get(txn, s->meta, &(MDB_val){7, "trimmed"}, &value);
     s->trimmed = !rc && value.mv_size == 8 ? get_u64(value.mv_data) : 0;
     mdb_txn_abort(txn);
-    return format == FORMAT ? 0
-                            : explain(why, -EBADMSG, "%s has format %" PRIu32 ", this program knows format %u; it was left as it is",
-                                      s->dir, format, FORMAT);
+    return format == FORMAT
+               ? 0
+               : explain(why, -EBADMSG, "%s has format %" PRIu32 ", this program knows format %u; it was left as it is",
+                         s->dir, format, FORMAT);
 }
 
 static int make_dir(struct store *s, char why[STORE_WHY_MAX])
@@ -304,7 +306,8 @@ int store_load(struct store *s, const struct store_loader *loader, char why[STOR
     mdb_txn_abort(txn);
     if (rc >= 0)
         return rc ? explain(why, -rc, "%s: %s", s->dir, mdb_strerror(rc)) : 0;
-    return explain(why, -EBADMSG, "%s: the event after %" PRIu64 " is damaged; it was left as it is", s->dir, events.key);
+    return explain(why, -EBADMSG, "%s: the event after %" PRIu64 " is damaged; it was left as it is", s->dir,
+                   events.key);
 }
 
 uint64_t store_trimmed(const struct store *s)
@@ -316,7 +319,9 @@ uint64_t store_trimmed(const struct store *s)
 
 static int put_number(MDB_txn *txn, MDB_dbi table, uint64_t key, struct slice value, unsigned flags)
 {
-    return mdb_put(txn, table, &(MDB_val){sizeof key, &key}, &(MDB_val){value.len, (void *)value.data}, flags);
+    MDB_val k = {sizeof key, &key};
+    MDB_val v = {value.len, (void *)value.data};
+    return mdb_put(txn, table, &k, &v, flags);
 }
 
 /* Delete up to max of a table's first keys that are at or before position. *last is the last one deleted, if any. */

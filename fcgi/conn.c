@@ -54,11 +54,11 @@ static struct conn_list *list_of(struct conn *c)
 
 static void enter(struct conn *c, enum conn_state state)
 {
-    if (list_of(c))
+    if (c->state != CONN_DEAD)
         list_remove(list_of(c), c);
     c->state = state;
     c->touched = loop_now(c->set->loop);
-    if (list_of(c))
+    if (state != CONN_DEAD)
         list_append(list_of(c), c);
 }
 
@@ -66,7 +66,7 @@ void conn_touch(struct conn *c)
 {
     struct conn_list *list = list_of(c);
     c->touched = loop_now(c->set->loop);
-    if (list && list->last != c) {
+    if (c->state != CONN_DEAD && list->last != c) {
         list_remove(list, c);
         list_append(list, c);
     }

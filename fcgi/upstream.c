@@ -262,16 +262,23 @@ static void advance(struct upstream *u, uint64_t position)
     u->hooks->advanced(u->context, position);
 }
 
+/* The broker cannot connect its history to our position. Where it goes on: after what it retains, or where we are when it retains
+ * from before us (an older copy of its store was put back). */
+static void lose_track(struct upstream *u, const struct wire_page *page)
+{
+    bool other_timeline = page->head < u->position; /* a broker without a memory whose clock was set back */
+    log_warn("events after %" PRIu64 " are not known to the broker any more; open streams are told (ssecast.gap)",
+             u->position);
+    if (page->from > u->position || other_timeline)
+        u->position = page->from;
+    u->hooks->broken(u->context, u->position, page->oldest);
+}
+
 static void repaired(struct upstream *u, const struct wire_page *page)
 {
     ++*u->config.repairs;
-    bool other_timeline = page->head < u->position; /* a broker without a memory whose clock was set back */
-    if (page->gap && (page->from > u->position || other_timeline)) {
-        log_warn("events after %" PRIu64 " are not known to the broker any more; open streams are told (ssecast.gap)",
-                 u->position);
-        u->position = page->from;
-        u->hooks->broken(u->context, page->from, page->oldest);
-    }
+    if (page->gap)
+        lose_track(u, page);
     each_entry(u, page->entries, from_repair);
     advance(u, page->upto);
     if (page->upto < page->head)

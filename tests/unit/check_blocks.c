@@ -41,7 +41,11 @@ END_TEST
 static void shut_down(enum event_kind kind, uint32_t block_s)
 {
     struct slice sessions[] = {S("a"), S("b")}, channel = S("c");
-    struct event_spec spec = {.kind = kind, .seq = 1, .time_ms = 10000, .has_to = true, .block_s = block_s,
+    struct event_spec spec = {.kind = kind,
+                              .seq = 1,
+                              .time_ms = 10000,
+                              .has_to = true,
+                              .block_s = block_s,
                               .lists = {{sessions, 2}, {&channel, 1}}};
     struct event *e = event_new(&spec);
     ck_assert_int_eq(blocks_add_event(blocks, e), 0);

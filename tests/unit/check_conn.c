@@ -23,10 +23,10 @@ struct peer {
     struct conn conn; /* first */
     int fd;           /* the web server's; -1 when closed */
     int gone, freed;
-    size_t refill;  /* bytes to send when hungry */
-    char *raw;      /* all that has arrived */
+    size_t refill; /* bytes to send when hungry */
+    char *raw;     /* all that has arrived */
     size_t raw_len;
-    char *sent;     /* all that was queued */
+    char *sent; /* all that was queued */
     size_t sent_len;
 };
 

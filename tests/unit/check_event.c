@@ -181,9 +181,15 @@ static const struct {
     char byte;
     const char *what;
 } damages[] = {
-    {4, 0, "no kind"},           {4, EVENT_TEXT, "text does not travel"}, {4, 9, "an unknown kind"},
-    {6, 100, "a longer id"},     {7, 1, "an id that is too long"},        {28, 1, "a shorter text"},
-    {31, 1, "a huge text"},      {32, 1, "one more name"},                {43, 1, "names beyond the end"},
+    {4, 0, "no kind"},
+    {4, EVENT_TEXT, "text does not travel"},
+    {4, 9, "an unknown kind"},
+    {6, 100, "a longer id"},
+    {7, 1, "an id that is too long"},
+    {28, 1, "a shorter text"},
+    {31, 1, "a huge text"},
+    {32, 1, "one more name"},
+    {43, 1, "names beyond the end"},
 };
 
 START_TEST(a_damaged_entry_is_refused)

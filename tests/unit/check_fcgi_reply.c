@@ -32,7 +32,8 @@ static const char *said(struct event *e)
 }
 
 #define STREAM_HEAD                                                                                                    \
-    "Status: 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache, no-transform\r\nX-Accel-Buffering: no\r\n"
+    "Status: 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache, "                                   \
+    "no-transform\r\nX-Accel-Buffering: no\r\n"
 
 static struct request request_from(const char *origin)
 {
@@ -148,14 +149,15 @@ END_TEST
 START_TEST(a_message_is_a_json_string_whatever_it_holds)
 {
     struct request r = refusal(400, "e", "\"\\\r\n\t\x01\x7f\xc3\xa9\xff\xe2\x82");
-    ck_assert_ptr_nonnull(
-        strstr(said(reply_refused(&rules, &r)), "\"message\":\"\\\"\\\\\\u000d\\u000a\\u0009\\u0001\x7f\xc3\xa9???\"}\n"));
+    ck_assert_ptr_nonnull(strstr(said(reply_refused(&rules, &r)),
+                                 "\"message\":\"\\\"\\\\\\u000d\\u000a\\u0009\\u0001\x7f\xc3\xa9???\"}\n"));
 }
 END_TEST
 
 /* --- headers that may be added --- */
 
-static const char *const good_headers[] = {"X: y", "X:y", "Strict-Transport-Security: max-age=1; includeSubDomains", "X-A_b.c~1:"};
+static const char *const good_headers[] = {"X: y", "X:y", "Strict-Transport-Security: max-age=1; includeSubDomains",
+                                           "X-A_b.c~1:"};
 static const char *const bad_headers[] = {"",
                                           "X",
                                           ": y",

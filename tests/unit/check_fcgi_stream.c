@@ -12,7 +12,8 @@
 #include "support.h"
 
 static char *session_source = (char *)"query:session", *channel_source = (char *)"query:channels";
-static const struct option_list session_from = {&session_source, 1}, channels_from = {&channel_source, 1}, none = {NULL, 0};
+static const struct option_list session_from = {&session_source, 1}, channels_from = {&channel_source, 1},
+                                none = {NULL, 0};
 static struct streams set;
 static struct loop_timer stop_timer;
 static const struct upstream_hooks *const broker = &stream_upstream_hooks;
@@ -49,7 +50,8 @@ static void setup(void)
     };
     stop_timer = (struct loop_timer){.fire = stop};
     ck_assert_int_eq(streams_init(&set, "w", 1u << 20), 0);
-    struct upstream_config config = {"tcp://127.0.0.1:1", "tcp://127.0.0.1:1", "test", set.counters, &set.counters[REPAIRS]};
+    struct upstream_config config = {"tcp://127.0.0.1:1", "tcp://127.0.0.1:1", "test", set.counters,
+                                     &set.counters[REPAIRS]};
     set.upstream = upstream_new(&config, set.loop, broker, &set);
     ck_assert_ptr_nonnull(set.upstream);
 }
@@ -172,8 +174,14 @@ static void publish_range(uint64_t first, uint64_t last)
 static void shut_down(uint64_t seq, const char *session, uint32_t block_s)
 {
     struct slice name = slice_of(session);
-    struct event_spec spec = {.kind = EVENT_SHUTDOWN, .seq = seq, .time_ms = clock_unix_ms(), .event = S("ssecast.shutdown"),
-                              .data = S("{}"), .has_to = true, .block_s = block_s, .lists = {{&name, 1}}};
+    struct event_spec spec = {.kind = EVENT_SHUTDOWN,
+                              .seq = seq,
+                              .time_ms = clock_unix_ms(),
+                              .event = S("ssecast.shutdown"),
+                              .data = S("{}"),
+                              .has_to = true,
+                              .block_s = block_s,
+                              .lists = {{&name, 1}}};
     say(&spec);
 }
 
@@ -446,9 +454,21 @@ END_TEST
 
 /* --- resume through the broker --- */
 
-static const char *const unknown_cursors[] = {"99", "0", "150", "order-17", "-9223372036854775808", "+5", "0x10", "1e3",
-                                              "18446744073709551615", "99999999999999999999999999", "\xff\xfe", "a b",
-                                              "101x", "100 ", "0101x"};
+static const char *const unknown_cursors[] = {"99",
+                                              "0",
+                                              "150",
+                                              "order-17",
+                                              "-9223372036854775808",
+                                              "+5",
+                                              "0x10",
+                                              "1e3",
+                                              "18446744073709551615",
+                                              "99999999999999999999999999",
+                                              "\xff\xfe",
+                                              "a b",
+                                              "101x",
+                                              "100 ",
+                                              "0101x"};
 
 START_TEST(the_broker_is_asked_for_what_the_window_does_not_know)
 {
@@ -495,7 +515,8 @@ START_TEST(pages_are_followed_by_the_window_and_by_live_events)
     assert_heard(c, "id: 59\ndata: x\n\nid: 60\ndata: x\n\n");
     publish(103, NULL);
     answer(s, (struct wire_page){.from = 60, .upto = 100, .head = 103, .oldest = 1}, 99, 100);
-    assert_heard(c, "id: 99\ndata: x\n\nid: 100\ndata: x\n\nid: 101\ndata: x\n\nid: 102\ndata: x\n\nid: 103\ndata: x\n\n");
+    assert_heard(c,
+                 "id: 99\ndata: x\n\nid: 100\ndata: x\n\nid: 101\ndata: x\n\nid: 102\ndata: x\n\nid: 103\ndata: x\n\n");
     publish(104, NULL);
     assert_heard(c, "id: 104\ndata: x\n\n");
     ck_assert_uint_eq(set.counters[GAPS_TOLD], 0);

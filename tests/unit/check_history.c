@@ -340,8 +340,8 @@ START_TEST(an_event_that_concerns_a_reader_twice_comes_once)
 {
     struct slice channels[] = {S("r"), S("s")}, connection = S("c"), sessions[] = {S("a"), S("a")};
     struct audience who = {S("a"), connection, {channels, 2}};
-    struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = 1, .has_to = true,
-                              .lists = {{sessions, 2}, {channels, 2}, {&connection, 1}}};
+    struct event_spec spec = {
+        .kind = EVENT_MESSAGE, .seq = 1, .has_to = true, .lists = {{sessions, 2}, {channels, 2}, {&connection, 1}}};
     begin(&wide, 0);
     ck_assert_int_eq(try_append(&spec), 0);
     append(2);
@@ -519,7 +519,8 @@ static void do_advance(struct dice *dice)
 
 static void do_break(struct dice *dice)
 {
-    uint64_t back = roll(dice, 20), position = roll(dice, 4) && model_head() > back ? model_head() - back : model_head() + back;
+    uint64_t back = roll(dice, 20),
+             position = roll(dice, 4) && model_head() > back ? model_head() - back : model_head() + back;
     ck_assert_int_eq(history_break(history, position), 0);
     if (position < model_head()) {
         while (model.count)
@@ -532,7 +533,8 @@ static void do_break(struct dice *dice)
 
 static void do_rollback(struct dice *dice)
 {
-    uint64_t most = model_head() - model.complete, position = model_head() - (most ? roll(dice, most < 20 ? most : 20) : 0);
+    uint64_t most = model_head() - model.complete,
+             position = model_head() - (most ? roll(dice, most < 20 ? most : 20) : 0);
     history_rollback(history, position);
     while (model.count && model.events[model.first + model.count - 1]->seq > position)
         event_unref(&model.events[model.first + --model.count]);
@@ -613,8 +615,11 @@ static void name_all(void)
         }
 }
 
-static const struct history_limits model_limits[] = {
-    {60, UINT64_MAX, UINT64_MAX / 4}, {1000, 12000, UINT64_MAX / 4}, {1000, UINT64_MAX, 600}, {40, 8000, 300}, {1, 1000, 10}};
+static const struct history_limits model_limits[] = {{60, UINT64_MAX, UINT64_MAX / 4},
+                                                     {1000, 12000, UINT64_MAX / 4},
+                                                     {1000, UINT64_MAX, 600},
+                                                     {40, 8000, 300},
+                                                     {1, 1000, 10}};
 
 START_TEST(it_behaves_like_the_model)
 {

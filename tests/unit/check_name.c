@@ -3,17 +3,43 @@
 #include "support.h"
 
 static const struct slice good[] = {
-    S_INIT("a"), S_INIT("room:7"), S_INIT(" "), S_INIT("a,b"), S_INIT("\xc2\x80"), S_INIT("\xdf\xbf"),
-    S_INIT("\xe0\xa0\x80"), S_INIT("\xed\x9f\xbf"), S_INIT("\xee\x80\x80"), S_INIT("\xf0\x90\x80\x80"),
-    S_INIT("\xf4\x8f\xbf\xbf"), S_INIT("x\xe2\x82\xac\x79"),
+    S_INIT("a"),
+    S_INIT("room:7"),
+    S_INIT(" "),
+    S_INIT("a,b"),
+    S_INIT("\xc2\x80"),
+    S_INIT("\xdf\xbf"),
+    S_INIT("\xe0\xa0\x80"),
+    S_INIT("\xed\x9f\xbf"),
+    S_INIT("\xee\x80\x80"),
+    S_INIT("\xf0\x90\x80\x80"),
+    S_INIT("\xf4\x8f\xbf\xbf"),
+    S_INIT("x\xe2\x82\xac\x79"),
 };
 
 static const struct slice bad[] = {
-    S_INIT(""),              S_INIT("a\n"),           S_INIT("\t"),         S_INIT("\0"),       S_INIT("a\x1f"),
-    S_INIT("\x7f"),          S_INIT("\x80"),          S_INIT("\xc0\x80"),   S_INIT("\xc1\xbf"), S_INIT("\xe0\x9f\xbf"),
-    S_INIT("\xed\xa0\x80"),  S_INIT("\xf0\x8f\xbf\xbf"), S_INIT("\xf4\x90\x80\x80"), S_INIT("\xf5\x80\x80\x80"), S_INIT("\xff"),
-    S_INIT("a\xc3"),         S_INIT("\xe2\x82"),      S_INIT("\xf0\x90\x80"), S_INIT("\xc3("),  S_INIT("\xe2\x28\xac"),
-    S_INIT("\xe2\x82\x28"),  S_INIT("\xf0\x90\x80\x28"),
+    S_INIT(""),
+    S_INIT("a\n"),
+    S_INIT("\t"),
+    S_INIT("\0"),
+    S_INIT("a\x1f"),
+    S_INIT("\x7f"),
+    S_INIT("\x80"),
+    S_INIT("\xc0\x80"),
+    S_INIT("\xc1\xbf"),
+    S_INIT("\xe0\x9f\xbf"),
+    S_INIT("\xed\xa0\x80"),
+    S_INIT("\xf0\x8f\xbf\xbf"),
+    S_INIT("\xf4\x90\x80\x80"),
+    S_INIT("\xf5\x80\x80\x80"),
+    S_INIT("\xff"),
+    S_INIT("a\xc3"),
+    S_INIT("\xe2\x82"),
+    S_INIT("\xf0\x90\x80"),
+    S_INIT("\xc3("),
+    S_INIT("\xe2\x28\xac"),
+    S_INIT("\xe2\x82\x28"),
+    S_INIT("\xf0\x90\x80\x28"),
 };
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))

@@ -20,7 +20,8 @@ static const struct option_row rows[] = {
     {"commands", "ENDPOINT", "tcp://127.0.0.1:5570", "where services publish", OPTION_LIST,
      offsetof(struct config, commands), 0, 0, option_check_endpoint},
     {"header", "LINE", NULL, "extra header", OPTION_LINES, offsetof(struct config, header), 0, 0, NULL},
-    {"store", "STORE", "memory", "where history is kept", OPTION_TEXT, offsetof(struct config, store), 0, 0, check_store},
+    {"store", "STORE", "memory", "where history is kept", OPTION_TEXT, offsetof(struct config, store), 0, 0,
+     check_store},
     {"note", "TEXT", "", "any text", OPTION_TEXT, offsetof(struct config, note), 0, 0, NULL},
     {"history-events", "N", "100000", "how many", OPTION_COUNT, offsetof(struct config, events), 1, 1000000, NULL},
     {"history-bytes", "SIZE", "256M", "how much", OPTION_SIZE, offsetof(struct config, bytes), 1024, 0, NULL},
@@ -28,7 +29,8 @@ static const struct option_row rows[] = {
     {"retry", "DURATION", "15000ms", "the hint", OPTION_MILLIS, offsetof(struct config, retry), 0, 3600000, NULL},
     {"listen-mode", "MODE", "0660", "permissions", OPTION_MODE, offsetof(struct config, mode), 0, 0, NULL},
 };
-static const struct option_program program = {"prog", "Does things.", "[OPTION]...", rows, sizeof rows / sizeof rows[0]};
+static const struct option_program program = {"prog", "Does things.", "[OPTION]...", rows,
+                                              sizeof rows / sizeof rows[0]};
 
 /* One load: what it gave and what it said. */
 struct run {
@@ -472,9 +474,10 @@ START_TEST(print_config_can_be_fed_back)
     char first[16384];
     load("--print-config", "--commands", "tcp://a:1,tcp://b:2", "--header", "A: b ; c", "--retry", "2s");
     ck_assert_int_eq(run.result, OPTION_EXIT);
-    ck_assert_str_eq(run.out, "commands = tcp://a:1\ncommands = tcp://b:2\nheader = A: b ; c\nstore = memory\n# note =\n"
-                              "history-events = 100000\nhistory-bytes = 256M\nhistory-age = 24h\nretry = 2s\n"
-                              "listen-mode = 0660\n");
+    ck_assert_str_eq(run.out,
+                     "commands = tcp://a:1\ncommands = tcp://b:2\nheader = A: b ; c\nstore = memory\n# note =\n"
+                     "history-events = 100000\nhistory-bytes = 256M\nhistory-age = 24h\nretry = 2s\n"
+                     "listen-mode = 0660\n");
     strcpy(first, run.out);
     load("--print-config", "--config", (char *)write_file(first));
     ck_assert_str_eq(run.out, first);
@@ -498,11 +501,25 @@ START_TEST(release_zeroes_and_may_come_twice)
 }
 END_TEST
 
-static const char *const good_endpoints[] = {"tcp://127.0.0.1:5570", "tcp://*:1", "tcp://[::1]:65535", "tcp://host.example:80",
-                                             "ipc:///run/x.sock", "ipc://@abstract"};
-static const char *const bad_endpoints[] = {"", "tcp://", "tcp://:1", "tcp://a", "tcp://a:", "tcp://a:0", "tcp://a:65536",
-                                            "tcp://a:1x", "tcp://a:-1", "tcp://a:+1", "tcp://a b:1", "tcp://a/b:1", "ipc://",
-                                            "inproc://a", "127.0.0.1:5570", "TCP", "tcp://a:99999999999"};
+static const char *const good_endpoints[] = {"tcp://127.0.0.1:5570",  "tcp://*:1",         "tcp://[::1]:65535",
+                                             "tcp://host.example:80", "ipc:///run/x.sock", "ipc://@abstract"};
+static const char *const bad_endpoints[] = {"",
+                                            "tcp://",
+                                            "tcp://:1",
+                                            "tcp://a",
+                                            "tcp://a:",
+                                            "tcp://a:0",
+                                            "tcp://a:65536",
+                                            "tcp://a:1x",
+                                            "tcp://a:-1",
+                                            "tcp://a:+1",
+                                            "tcp://a b:1",
+                                            "tcp://a/b:1",
+                                            "ipc://",
+                                            "inproc://a",
+                                            "127.0.0.1:5570",
+                                            "TCP",
+                                            "tcp://a:99999999999"};
 
 START_TEST(endpoints_are_checked)
 {
@@ -555,7 +572,8 @@ static void add_answers(TCase *tests)
 int main(void)
 {
     Suite *suite = suite_create("option");
-    TCase *values = one_case(suite, "values"), *sources = one_case(suite, "sources"), *answers = one_case(suite, "answers");
+    TCase *values = one_case(suite, "values"), *sources = one_case(suite, "sources"),
+          *answers = one_case(suite, "answers");
     tcase_add_checked_fixture(values, NULL, forget);
     tcase_add_checked_fixture(sources, NULL, forget);
     tcase_add_checked_fixture(answers, NULL, forget);

@@ -172,7 +172,11 @@ START_TEST(the_end_of_a_response_has_its_layout)
     char out[RECORD_END_LEN];
     memset(out, 'x', sizeof out);
     record_end(out, 0x0102);
-    ck_assert_mem_eq(out, "\1\6\1\2\0\0\0\0" "\1\3\1\2\0\10\0\0" "\0\0\0\0\0\0\0\0", 24);
+    ck_assert_mem_eq(out,
+                     "\1\6\1\2\0\0\0\0"
+                     "\1\3\1\2\0\10\0\0"
+                     "\0\0\0\0\0\0\0\0",
+                     24);
 }
 END_TEST
 

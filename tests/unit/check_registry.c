@@ -146,8 +146,18 @@ END_TEST
 START_TEST(an_id_is_matched_exactly)
 {
     char id[2 * REGISTRY_ID_MAX];
-    const char *const odd[] = {"", "w", "w-1a2b", "w-1a2b-", "w-1a2b--", "w-1a2b-0", "w-1a2b-ffffffffffffffffff-1",
-                               "w-1a2b--1-1", "w-1a2b- 0-1", "w-1a2b-0x0-1", "w-1a2b-00-1", "x-1a2b-0-1"};
+    const char *const odd[] = {"",
+                               "w",
+                               "w-1a2b",
+                               "w-1a2b-",
+                               "w-1a2b--",
+                               "w-1a2b-0",
+                               "w-1a2b-ffffffffffffffffff-1",
+                               "w-1a2b--1-1",
+                               "w-1a2b- 0-1",
+                               "w-1a2b-0x0-1",
+                               "w-1a2b-00-1",
+                               "x-1a2b-0-1"};
     enter(&peers[0], S("ann"), NULL, 0);
     for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++)
         ck_assert_str_eq(met_by(TO_CONNECTIONS, odd[i]), "");

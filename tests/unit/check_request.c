@@ -59,7 +59,8 @@ static void assert_channels(const char *should)
     char text[1024] = "";
     ck_assert_msg(request.kind == REQUEST_STREAM, "refused: %s", request.message);
     for (size_t i = 0, len = 0; i < request.channel_count; i++)
-        len += (size_t)sprintf(text + len, "%s%.*s", i ? "|" : "", (int)request.channels[i].len, request.channels[i].data);
+        len +=
+            (size_t)sprintf(text + len, "%s%.*s", i ? "|" : "", (int)request.channels[i].len, request.channels[i].data);
     ck_assert_str_eq(text, should);
 }
 
@@ -69,9 +70,12 @@ static const struct {
     const char *method;
     enum request_kind kind;
 } methods[] = {
-    {"REQUEST_METHOD=GET", REQUEST_STREAM},       {"REQUEST_METHOD=HEAD", REQUEST_HEAD},
-    {"REQUEST_METHOD=OPTIONS", REQUEST_PREFLIGHT}, {"REQUEST_METHOD=POST", REQUEST_REFUSED},
-    {"REQUEST_METHOD=get", REQUEST_REFUSED},      {"REQUEST_METHOD=", REQUEST_REFUSED},
+    {"REQUEST_METHOD=GET", REQUEST_STREAM},
+    {"REQUEST_METHOD=HEAD", REQUEST_HEAD},
+    {"REQUEST_METHOD=OPTIONS", REQUEST_PREFLIGHT},
+    {"REQUEST_METHOD=POST", REQUEST_REFUSED},
+    {"REQUEST_METHOD=get", REQUEST_REFUSED},
+    {"REQUEST_METHOD=", REQUEST_REFUSED},
     {"OTHER=1", REQUEST_REFUSED},
 };
 
@@ -227,8 +231,8 @@ END_TEST
 
 /* --- the cursor: kept as the client gave it, whatever it is --- */
 
-static const char *const cursors[] = {"42",   "order-17", "-9223372036854775808", "+5", "0x10", "0", "99999999999999999999999",
-                                      "\xff", " 5",       "a b;c"};
+static const char *const cursors[] = {
+    "42", "order-17", "-9223372036854775808", "+5", "0x10", "0", "99999999999999999999999", "\xff", " 5", "a b;c"};
 
 START_TEST(the_cursor_is_kept_as_it_came)
 {
@@ -323,11 +327,13 @@ END_TEST
 
 /* --- what may be configured --- */
 
-static const char *const bad_sources[] = {"", "query", "query:", "cookie:", "env:", "header:", "remote-user:x", "remote-users",
-                                          "jwt:x", "QUERY:session", "body:x"};
+static const char *const bad_sources[] = {
+    "",      "query",         "query:", "cookie:", "env:", "header:", "remote-user:x", "remote-users",
+    "jwt:x", "QUERY:session", "body:x"};
 static const char *const good_origins[] = {"*", "https://a.example", "http://localhost:8080", "https://[::1]:8443"};
-static const char *const bad_origins[] = {"", "a.example", "https://", "https://a.example/", "://a", "https://a b", "**",
-                                          "https://a,https://b", "https://a\r\nX: y"};
+static const char *const bad_origins[] = {
+    "",   "a.example",           "https://",         "https://a.example/", "://a", "https://a b",
+    "**", "https://a,https://b", "https://a\r\nX: y"};
 
 START_TEST(sources_and_origins_are_checked)
 {

@@ -107,11 +107,21 @@ static const struct {
     {S_INIT("data: a\rdata: b\r\ndata: c\n\r"), S_INIT("E[message|a\nb\nc|]")},
     {S_INIT("\r\n\r\n\n\r\r\n"), S_INIT("")},
     /* The byte order mark: one, at the very beginning. */
-    {S_INIT("\xef\xbb\xbf" "data: a\n\n"), S_INIT("E[message|a|]")},
-    {S_INIT("\xef\xbb\xbf\n" "data: a\n\n"), S_INIT("E[message|a|]")},
-    {S_INIT("\xef\xbb\xbf\xef\xbb\xbf" "data: a\n\n"), S_INIT("")},
-    {S_INIT("\n\xef\xbb\xbf" "data: a\n\n"), S_INIT("")},
-    {S_INIT("\xef\xbb" "data: a\n\n"), S_INIT("")},
+    {S_INIT("\xef\xbb\xbf"
+            "data: a\n\n"),
+     S_INIT("E[message|a|]")},
+    {S_INIT("\xef\xbb\xbf\n"
+            "data: a\n\n"),
+     S_INIT("E[message|a|]")},
+    {S_INIT("\xef\xbb\xbf\xef\xbb\xbf"
+            "data: a\n\n"),
+     S_INIT("")},
+    {S_INIT("\n\xef\xbb\xbf"
+            "data: a\n\n"),
+     S_INIT("")},
+    {S_INIT("\xef\xbb"
+            "data: a\n\n"),
+     S_INIT("")},
     /* Ids: they outlive their block; with NUL they are none; alone they are a checkpoint. */
     {S_INIT("id: 1\n\ndata: a\n\n"), S_INIT("K[1]E[message|a|1]")},
     {S_INIT("id: 1\n\nid: a\0b\ndata: x\n\n"), S_INIT("K[1]E[message|x|1]")},
@@ -191,7 +201,8 @@ static const struct {
     struct sse_block block;
     struct slice text;
 } encoded[] = {
-    {{.id = S_INIT("42"), .event = S_INIT("m"), .data = S_INIT("hi"), .has_data = true}, S_INIT("id: 42\nevent: m\ndata: hi\n\n")},
+    {{.id = S_INIT("42"), .event = S_INIT("m"), .data = S_INIT("hi"), .has_data = true},
+     S_INIT("id: 42\nevent: m\ndata: hi\n\n")},
     {{.data = S_INIT("hi"), .has_data = true}, S_INIT("data: hi\n\n")},
     {{.has_data = true}, S_INIT("data: \n\n")},
     {{.id = S_INIT("7")}, S_INIT("id: 7\n\n")},
@@ -252,8 +263,15 @@ static void assert_arrives(struct slice data)
 }
 
 static const struct slice forgeries[] = {
-    S_INIT("\n\nevent: ssecast.shutdown\ndata: {}\n\n"), S_INIT("\r\revent: x\rdata: y\r\r"), S_INIT("x\r\n\r\nid: 99\r\n\r\n"),
-    S_INIT("\nid: 99\n"), S_INIT("\nretry: 0\n"), S_INIT("\n: comment"), S_INIT("data: x"), S_INIT("\xef\xbb\xbf\n\n"), S_INIT("\n\r\n\r\ndata: x\n\r\r\n"),
+    S_INIT("\n\nevent: ssecast.shutdown\ndata: {}\n\n"),
+    S_INIT("\r\revent: x\rdata: y\r\r"),
+    S_INIT("x\r\n\r\nid: 99\r\n\r\n"),
+    S_INIT("\nid: 99\n"),
+    S_INIT("\nretry: 0\n"),
+    S_INIT("\n: comment"),
+    S_INIT("data: x"),
+    S_INIT("\xef\xbb\xbf\n\n"),
+    S_INIT("\n\r\n\r\ndata: x\n\r\r\n"),
 };
 
 START_TEST(no_data_can_forge_a_field_or_an_event)

@@ -31,7 +31,8 @@ END_TEST
 
 START_TEST(names_are_any_bytes)
 {
-    const struct slice names[] = {S_INIT(""), S_INIT("\0"), S_INIT("\0\0"), S_INIT("a\0b"), S_INIT("a"), S_INIT("a\0c")};
+    const struct slice names[] = {S_INIT(""),     S_INIT("\0"), S_INIT("\0\0"),
+                                  S_INIT("a\0b"), S_INIT("a"),  S_INIT("a\0c")};
     struct table *t = make(1);
     for (size_t i = 0; i < 6; i++)
         *(char *)table_insert(t, names[i]) = (char)i;

@@ -103,8 +103,13 @@ static void on_replay(struct slice message)
     bool gap = m.after < broker.complete || m.after > broker.head;
     uint64_t from = gap ? broker.complete : m.after;
     uint64_t upto = broker.head - from > broker.page ? from + broker.page : broker.head;
-    struct wire_page page = {.request = m.request, .run = broker.run, .from = from, .upto = upto, .head = broker.head,
-                             .oldest = broker.complete + 1, .gap = gap};
+    struct wire_page page = {.request = m.request,
+                             .run = broker.run,
+                             .from = from,
+                             .upto = upto,
+                             .head = broker.head,
+                             .oldest = broker.complete + 1,
+                             .gap = gap};
     wire_put_page(&b, &page);
     add_events(&b, from + 1, upto);
     reply(&b);
@@ -243,7 +248,8 @@ static void on_snapshot(void *context, struct wire_buf *b)
     wire_add_presence(b, &(struct wire_presence_item){.opened = true, .connection = S("all"), .session = S("a")});
 }
 
-static const struct upstream_hooks hooks = {on_joined, on_blocked, on_event, on_advanced, on_broken, on_page, on_snapshot};
+static const struct upstream_hooks hooks = {on_joined, on_blocked, on_event,   on_advanced,
+                                            on_broken, on_page,    on_snapshot};
 
 static bool turn_end(void *context)
 {
@@ -582,8 +588,9 @@ END_TEST
 
 static void report(const char *connection, bool opened)
 {
-    upstream_presence(upstream, &(struct wire_presence_item){.opened = opened, .connection = slice_of(connection),
-                                                             .session = S("a"), .cause = END_CLIENT});
+    upstream_presence(
+        upstream, &(struct wire_presence_item){
+                      .opened = opened, .connection = slice_of(connection), .session = S("a"), .cause = END_CLIENT});
 }
 
 START_TEST(all_are_reported_first_and_changes_then)

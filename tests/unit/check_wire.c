@@ -68,8 +68,8 @@ static void put_replay(struct wire_buf *b)
 
 static void put_page(struct wire_buf *b)
 {
-    wire_put_page(b, &(struct wire_page){
-                         .request = 5, .run = 11, .from = 7, .upto = 9, .head = 12, .oldest = 4, .gap = true});
+    wire_put_page(
+        b, &(struct wire_page){.request = 5, .run = 11, .from = 7, .upto = 9, .head = 12, .oldest = 4, .gap = true});
     add_entries(b);
 }
 

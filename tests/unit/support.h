@@ -36,7 +36,10 @@ static inline TCase *one_case(Suite *suite, const char *name)
 
 /* A literal with its NUL bytes; the second is for tables that are initialized. */
 #define S(literal) ((struct slice){(literal), sizeof(literal) - 1})
-#define S_INIT(literal) {literal, sizeof(literal) - 1}
+#define S_INIT(literal)                                                                                                \
+    {                                                                                                                  \
+        literal, sizeof(literal) - 1                                                                                   \
+    }
 
 #define assert_slice(is, should)                                                                                       \
     do {                                                                                                               \
