@@ -41,7 +41,8 @@ struct command {
     const char *op;
     const char *const *fields; /* accepted, ended by NULL, `op` and `ref` among them; NULL: run checks them itself */
     bool takes_payload;        /* else a second frame is refused before */
-    bool tells_sequence;       /* its reply says what is in the sequence, which is true only when the turn's events are stored */
+    bool
+        tells_sequence; /* its reply says what is in the sequence, which is true only when the turn's events are stored */
     /* Write the reply's fields between json_reply_begin() and json_reply_end(). 0, or -EINVAL with *fault set: then
      * nothing has changed and what was written is dropped. */
     int (*run)(const struct command_context *c, const struct command_request *r, struct json_out *reply,

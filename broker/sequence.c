@@ -174,7 +174,8 @@ int sequence_commit(struct sequence *s)
     }
     history_evict(s->history);
     for (; s->committed < s->count; s->committed++)
-        blocks_add_event(s->blocks, s->turn[s->committed]); /* without memory: the open workers know the block all the same */
+        blocks_add_event(s->blocks,
+                         s->turn[s->committed]); /* without memory: the open workers know the block all the same */
     return (int)fresh;
 }
 
