@@ -147,6 +147,22 @@ def test_large_events_are_replayed(site, session):
     assert [d == t for d, t in zip(back.data(), texts)] == [True] * 20
 
 
+@pytest.mark.parametrize("read_by", ["window", "broker"])
+def test_what_is_published_during_a_long_replay_comes_after_it(site, session, read_by):
+    [start] = publish(site, session, "start")
+    text = "x" * 5000
+    site.commands.publish_many([{"event": "m", "text": f"{n} {text}", "to": {"sessions": [session]}} for n in range(2000)])
+    if read_by == "broker":
+        for worker in site.workers:  # whose windows are empty then
+            worker.restart()
+    back = site.start_open(session, last_event_id=str(start), receive_buffer=4096, paused=True, stubborn=True).wait_head()
+    for n in range(2000, 2100):
+        site.publish("m", text=f"{n} live", to={"sessions": [session]})
+    back.resume()
+    back.wait_for(2100, timeout=60)
+    assert [int(d.split()[0]) for d in back.data()] == list(range(2100)) and back.opens == 1
+
+
 # Cursors nobody gave out
 
 STRANGE = ["-9223372036854775808", "+5", "0x10", "0", "-1", "1", "9223372036854775807", "18446744073709551615",

@@ -95,6 +95,22 @@ def test_presence_survives_a_cut(relayed):
     relayed.wait_connections("bert", 1)
 
 
+def test_presence_is_right_after_many_cuts(relayed):
+    """Reports that are lost on the way are made up for."""
+    chance = random.Random(6)
+    readers = []
+    for _ in range(30):
+        relayed.relays["sync"].cut()
+        readers += [relayed.start_open("anna") for _ in range(3)]
+        chance.shuffle(readers)
+        readers.pop().close()
+    wait_all(readers, lambda r: r.starts, "open")
+    relayed.wait_connections("anna", len(readers))
+    for reader in readers[::2]:
+        reader.close()
+    relayed.wait_connections("anna", len(readers) - len(readers[::2]))
+
+
 def test_repairs_are_counted(relayed):
     reader = relayed.open("anna")
     before = relayed.stat("repairs")

@@ -108,6 +108,16 @@ def test_store_failed_when_an_event_cannot_be_retained(bench):
         client.publish("x", text="small")
 
 
+def test_a_batch_of_which_one_event_cannot_be_retained_is_not_published_at_all(bench):
+    site = Site(bench, broker={"history_bytes": "64K"})
+    reader = site.open("anna")
+    batch = [{"event": "x", "text": "small"}, {"event": "x", "text": "x" * 100_000}, {"event": "x", "text": "small"}]
+    assert refused(site, {"op": "publish", "events": batch}) == "store_failed"
+    seq = site.publish("after", data=1)["seq"]
+    assert [(e.type, e.id) for e in reader.wait_for(1)] == [("after", str(seq))]
+    assert [e["seq"] for e in site.commands.history(since=0)["events"]] == [seq]
+
+
 def test_ref_comes_back_with_a_refusal_too(site):
     assert site.commands.ask({"op": "nonsense", "ref": {"a": 1}})["ref"] == {"a": 1}
 
