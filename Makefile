@@ -25,7 +25,7 @@ object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 PROGRAMS := $(BUILD)/ssecast-broker $(BUILD)/ssecast-fcgi $(BUILD)/ssecast
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps deps-build deps-demo deps-test deps-lint demo check unit unit-build e2e lint format clean
+.PHONY: all help deps deps-build deps-demo deps-test deps-lint deps-bench demo check bench bench-build unit unit-build e2e lint format clean
 
 all: $(PROGRAMS) ## build the three programs into build/
 
@@ -88,14 +88,16 @@ demo: ## install what is missing, build, and show it on http://127.0.0.1:8080/ (
 # web servers are for our own use: meanwhile a policy-rc.d (unless the machine has one) keeps their services from starting.
 packages = $(shell awk -v want=' $(1) ' '/^\[/ { on = index(want, " " substr($$1, 2, length($$1) - 2) " ") } on && /^[a-z0-9]/ { print $$1 }' packages.txt)
 
-deps: deps-test ## install the Debian packages that are missing (deps-build, deps-demo: fewer; deps-lint: those of lint)
+deps: deps-test ## install the Debian packages that are missing (deps-build, deps-demo: fewer; deps-lint, deps-bench: those of lint, bench)
 deps-build: SECTIONS := build
 deps-demo: SECTIONS := build demo
 deps-test: SECTIONS := build demo test
 deps-lint: SECTIONS := build test lint
-deps-build deps-demo deps-test deps-lint:
+deps-bench: SECTIONS := build demo bench
+deps-build deps-demo deps-test deps-lint deps-bench:
 	@command -v dpkg-query >/dev/null || { echo "not a Debian: see to the packages in packages.txt yourself"; exit 0; }; \
 	missing=; for package in $(call packages,$(SECTIONS)); do \
+	    [ $$package != npm ] || ! command -v npm >/dev/null || continue; \
 	    dpkg-query -W -f '$${Status}\n' $$package 2>/dev/null | grep -q ' installed$$' || missing="$$missing $$package"; \
 	done; \
 	[ -n "$$missing" ] || exit 0; \
@@ -108,6 +110,19 @@ deps-build deps-demo deps-test deps-lint:
 	    printf '#!/bin/sh\nexit 101\n' | $$root install -m 755 /dev/stdin $$policy; \
 	fi; \
 	$$root apt-get -q update && $$root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install $$missing
+
+# Measurements: tests/bench/run starts ssecast, the peers it finds and its own load, C programs of one file each.
+BENCH := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
+$(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/libworker.a $(BUILD)/libbroker.a $(BUILD)/libcommon.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) $^ $(WORKER_LIBS) $(BROKER_LIBS) -o $@
+$(BUILD)/obj/tests/bench/%.o: ALL_CPPFLAGS += -I.
+
+bench-build: all $(BENCH)
+bench: ## measure ssecast and its peers (QUICK=1: under two minutes; BENCH_ARGS="--help" says what else)
+	@$(MAKE) --no-print-directory deps-bench
+	@$(MAKE) --no-print-directory -j$(shell nproc) bench-build
+	@SSECAST_BUILD=$(BUILD) PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/bench/run $(if $(QUICK),--quick) $(BENCH_ARGS)
 
 SOURCES := $(COMMON_SRC) $(wildcard fcgi/*.c broker/*.c client/*.c)
 lint: deps-lint ## clang-tidy and cppcheck (.clang-tidy says which checks)
