@@ -12,6 +12,7 @@
 #include "support.h"
 
 #define BUDGET 100000
+#define WRITE_MS 60000
 
 static struct loop *loop;
 static struct conns conns;
@@ -87,7 +88,7 @@ static void setup(void)
     memset(counters, 0, sizeof counters);
     loop = loop_new(turn_end, NULL);
     stop_timer = (struct loop_timer){.fire = stop};
-    conns_init(&conns, loop, &hooks, BUDGET, counters);
+    conns_init(&conns, loop, &hooks, BUDGET, WRITE_MS, counters);
 }
 
 static void teardown(void)
