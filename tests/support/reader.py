@@ -124,11 +124,12 @@ class Reader:
     reconnect: come back after the end of the stream, after the stream's own `retry:` or `retry` seconds if given;
     stubborn: also after a 5xx, as a page does that opens a new EventSource when a web server has no worker.
     headers: more request headers. keep_body: keep what was received in .body (bodies of refusals are always kept).
-    receive_buffer: bytes of SO_RCVBUF, for slow readers; paused: read nothing until resume().
+    receive_buffer: bytes of SO_RCVBUF, for slow readers; paused: read nothing until resume(). keep_blocks: keep all blocks, events and
+    checkpoints in their order, in .decoder.blocks, and nothing in .events.
     """
 
     def __init__(self, loop, url, last_event_id=None, *, headers=None, reconnect=False, stubborn=False, retry=None, keep_body=False,
-                 receive_buffer=None, paused=False, method="GET"):
+                 receive_buffer=None, paused=False, method="GET", keep_blocks=False):
         self.url, self.reconnect, self._loop = url, reconnect, loop
         self._target = urllib.parse.urlsplit(url)
         self._headers, self._method = dict(headers or {}), method
@@ -142,7 +143,7 @@ class Reader:
         self.ended = False      # no connection, and none will follow
         self.complete = False   # the last response ended as it should, not by a cut
         self.error = None       # of the last network error
-        self.decoder = Decoder(last_event_id or "")
+        self.decoder = Decoder(last_event_id or "", [] if keep_blocks else None)
         self._given_id = last_event_id
         self._sock, self._counted, self._closed = None, False, False
 
@@ -338,7 +339,7 @@ class Reader:
 
     def _continue_decoder(self):
         """A decoder for this connection that goes on where the one before it was."""
-        old, new = self.decoder, Decoder(self.decoder.last_event_id)
+        old, new = self.decoder, Decoder(self.decoder.last_event_id, self.decoder.blocks)
         new.checkpoints, new.comments, new.retry = old.checkpoints, old.comments, old.retry
         return new
 
@@ -352,7 +353,8 @@ class Reader:
             if self._first_block and (events or len(self.decoder.checkpoints) > before):
                 self._first_block = False
                 self.starts.append(self.decoder.checkpoints[before] if len(self.decoder.checkpoints) > before else None)
-            self.events += events
+            if self.decoder.blocks is None:
+                self.events += events
         if self._length.complete:
             self._finished()
 

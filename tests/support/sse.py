@@ -8,7 +8,10 @@ Event = collections.namedtuple("Event", "type data id at")
 
 
 class Decoder:
-    def __init__(self, last_event_id=""):
+    """blocks: a list that every block with an id or data is added to, in order; type is None where nothing was dispatched."""
+
+    def __init__(self, last_event_id="", blocks=None):
+        self.blocks = blocks
         self.last_event_id = last_event_id
         self.retry = None       # milliseconds, as the stream last said
         self.comments = 0       # comment lines
@@ -61,5 +64,12 @@ class Decoder:
         if not data:
             if had_id:
                 self.checkpoints.append(self._id)
+                self._keep(Event(None, "", self._id, time.monotonic()))
             return None
-        return Event(kind or "message", b"\n".join(data).decode(errors="replace"), self._id, time.monotonic())
+        event = Event(kind or "message", b"\n".join(data).decode(errors="replace"), self._id, time.monotonic())
+        self._keep(event)
+        return event
+
+    def _keep(self, block):
+        if self.blocks is not None:
+            self.blocks.append(block)

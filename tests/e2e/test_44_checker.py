@@ -1,0 +1,161 @@
+"""The checker of the fault tests finds what it is there to find: planted faults in diaries that would be right without them."""
+
+import pytest
+from support.checker import ACKNOWLEDGED, REFUSED, UNKNOWN, Diary, Publication, check
+from support.sse import Event
+
+
+def acknowledged(seq, key=None, **more):
+    return Publication(key or f"k{seq}", fate=ACKNOWLEDGED, seq=seq, **more)
+
+
+def event(key, id):
+    return Event("m", f"{key} padding", str(id), 0)
+
+
+def checkpoint(id):
+    return Event(None, "", str(id), 0)
+
+
+def gap():
+    return Event("ssecast.gap", '{"last":1,"oldest":2}', "", 0)
+
+
+# Anna and bert; 11 and 12 are for everyone, 13 for anna, 14 for bert under its own id, 15 for a room, 16 not for anna.
+PUBLICATIONS = [
+    acknowledged(11), acknowledged(12),
+    acknowledged(13, to={"sessions": ["anna"]}),
+    acknowledged(14, "own", own_id=True, to={"sessions": ["bert"]}),
+    acknowledged(15, to={"channels": ["room"]}),
+    acknowledged(16, without={"sessions": ["anna"]}),
+    acknowledged(20),
+]
+ANNA = [checkpoint(10), *(event(f"k{s}", s) for s in (11, 12, 13)), checkpoint(14), event("k15", 15), event("k20", 20)]
+BERT = [checkpoint(10), event("k11", 11), event("k12", 12), event("own", "own"), checkpoint("own"), event("k16", 16), event("k20", 20)]
+
+
+def judge(anna=None, bert=None, more=(), end=20, **options):
+    diaries = [Diary("anna", "anna", ["room"], ANNA if anna is None else anna), Diary("bert", "bert", [], BERT if bert is None else bert)]
+    return check([*PUBLICATIONS, *more], diaries, end, **options).complaints
+
+
+def without(blocks, n):
+    return blocks[:n] + blocks[n + 1:]
+
+
+def test_what_is_right_is_right():
+    assert judge() == []
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+def test_a_lost_event(n):
+    [complaint] = judge(anna=without(ANNA, n))
+    assert f"did not see k{ANNA[n].id}" in complaint
+
+
+def test_a_lost_last_event():
+    [complaint] = judge(anna=ANNA[:-1])
+    assert "did not see k20" in complaint and "before the end" in complaint
+
+
+def test_everything_lost():
+    [complaint] = judge(anna=[checkpoint(10)])
+    assert "did not see k11" in complaint and "4 more" in complaint
+
+
+def test_a_stream_that_never_began():
+    assert judge(anna=[]) == ["anna: its stream never began"]
+
+
+def test_an_event_twice():
+    [complaint] = judge(anna=ANNA[:3] + [ANNA[2]] + ANNA[3:])
+    assert "saw k12" in complaint and "twice" in complaint
+
+
+def test_an_event_twice_across_a_reconnect():
+    [complaint] = judge(anna=ANNA[:3] + [checkpoint(12), ANNA[2]] + ANNA[3:])
+    assert "twice" in complaint
+
+
+def test_two_events_in_the_wrong_order():
+    complaints = judge(anna=[ANNA[0], ANNA[2], ANNA[1], *ANNA[3:]])
+    assert any("did not see k11" in c for c in complaints) and any("out of order" in c for c in complaints)
+
+
+def test_an_event_for_somebody_else():
+    [complaint] = judge(bert=BERT[:3] + [event("k13", 13)] + BERT[3:])
+    assert "does not concern it" in complaint
+
+
+def test_an_event_for_all_but_this_one():
+    [complaint] = judge(anna=ANNA[:-1] + [event("k16", 16), ANNA[-1]])
+    assert "does not concern it" in complaint
+
+
+def test_an_event_that_nobody_published():
+    [complaint] = judge(anna=ANNA[:3] + [event("forged", 12)] + ANNA[3:])
+    assert "nobody published" in complaint
+
+
+def test_an_event_that_was_refused():
+    refused = Publication("no", fate=REFUSED)
+    assert judge(more=[refused]) == []
+    assert any("was refused" in c for c in judge(anna=ANNA[:4] + [event("no", 14)] + ANNA[4:], more=[refused]))
+
+
+def test_an_event_under_a_wrong_id():
+    assert any("with the id 99" in c for c in judge(anna=ANNA[:3] + [event("k13", 99)] + ANNA[4:]))
+
+
+def test_a_hole_before_a_checkpoint():
+    [complaint] = judge(anna=ANNA[:3] + [checkpoint(13), *ANNA[4:]])
+    assert "did not see k13" in complaint and "checkpoint 13 is ahead" in complaint
+
+
+def test_a_checkpoint_that_goes_back():
+    assert any("goes back" in c for c in judge(anna=ANNA[:4] + [checkpoint(12), *ANNA[4:]]))
+
+
+def test_a_checkpoint_that_nobody_gave_out():
+    assert any("no id that was given out" in c for c in judge(anna=ANNA[:4] + [checkpoint("what"), *ANNA[4:]]))
+
+
+def test_a_gap_excuses_what_lies_before_its_checkpoint():
+    anna = [ANNA[0], ANNA[1], gap(), checkpoint(14), *ANNA[5:]]
+    assert judge(anna=anna, gaps_allowed=True) == []
+    assert "told of a gap" in judge(anna=anna)[0]
+
+
+def test_a_gap_excuses_nothing_that_lies_after_its_checkpoint():
+    [complaint] = judge(anna=[ANNA[0], ANNA[1], gap(), checkpoint(12), ANNA[-1]], gaps_allowed=True)
+    assert "did not see k13" in complaint and "1 more" in complaint
+
+
+def test_after_a_gap_what_was_seen_may_come_again_and_only_once():
+    anna = [*ANNA[:4], gap(), checkpoint(10), *ANNA[1:]]
+    assert judge(anna=anna, gaps_allowed=True) == []
+    assert any("twice" in c for c in judge(anna=anna[:7] + [anna[6]] + anna[7:], gaps_allowed=True))
+
+
+def test_a_missing_gap():
+    [complaint] = judge(anna=[ANNA[0], ANNA[1], checkpoint(14), *ANNA[5:]], gaps_allowed=True)
+    assert "did not see k12" in complaint
+
+
+def test_what_nobody_acknowledged_may_appear_to_nobody_or_to_all():
+    maybe = event("maybe", 17)
+    anna, bert = ANNA[:-1] + [maybe, ANNA[-1]], BERT[:-1] + [maybe, BERT[-1]]
+    assert judge(more=[Publication("maybe", fate=UNKNOWN)]) == []
+    assert judge(anna, bert, more=[Publication("maybe", fate=UNKNOWN)]) == []
+    [complaint] = judge(anna, more=[Publication("maybe", fate=UNKNOWN)])
+    assert complaint.startswith("bert: did not see maybe")
+
+
+def test_a_seq_used_twice():
+    assert any("the same seq" in c for c in judge(more=[acknowledged(12, "other", to={"sessions": []})]))
+
+
+def test_a_second_acknowledgement_with_another_seq():
+    p = Publication("k")
+    assert p.acknowledge(7) is None and p.acknowledge(7) is None
+    assert "as 7 and as 8" in p.acknowledge(8)
