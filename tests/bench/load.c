@@ -1,0 +1,529 @@
+/* load - thousands of event-stream readers in one process, told what to do by lines on standard input.
+ *
+ *     load PORT PROGRESS-FILE
+ *
+ *     pids PID...            whose CPU time to report
+ *     open COUNT PATH [ID]   open streams; %n in PATH is the stream's number, %k that number modulo 1000; ID is the
+ *                            Last-Event-ID. At most BURST are being opened at a time
+ *     wait EVENTS MS         until every stream is open and has received so many events since `begin`
+ *     begin                  from now on count
+ *     end                    stop counting; answers what was counted
+ *     close                  close all streams
+ *
+ * wait and end answer one line of JSON. Each `open` uses a local address of its own (127.1.x.y), so that ports in TIME_WAIT never
+ * run out. The parser reads HTTP/1.1 with and without chunks, and of an event only its data line (stamp.h).
+ */
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include "histogram.h"
+#include "progress.h"
+#include "stamp.h"
+
+#define BURST 1000
+#define READ_MAX 65536u
+#define CARRY_MAX 8192u
+#define PIDS_MAX 256
+
+enum client_state { CLOSED, CONNECTING, HEAD, BODY };
+enum chunk_state { CHUNK_SIZE, CHUNK_SIZE_REST, CHUNK_DATA, CHUNK_END };
+
+struct client {
+    int fd;
+    uint8_t state, chunk;
+    bool chunked;
+    uint32_t chunk_left;
+    uint32_t events; /* since begin */
+    uint32_t carry_len;
+    char *carry; /* the beginning of a line, or of the response's head */
+    uint64_t last_n;
+};
+
+struct counts {
+    uint64_t events, bytes, reads, lost, disordered, gaps, ended, refused;
+    uint64_t began, first, last; /* ns */
+    struct histogram latency;
+};
+
+static struct {
+    int epoll, port;
+    struct progress *progress;
+    struct client *clients;
+    size_t count, cap;   /* clients there are */
+    size_t started;      /* of them, those whose connect was begun */
+    size_t pending, opened;
+    uint32_t address;    /* of this open, host order */
+    char path[1024], id[256];
+    struct counts counts;
+    size_t reached;      /* clients that have received `target` events */
+    uint32_t target;
+    bool waiting;
+    uint64_t deadline, waited_from;
+    int pids[PIDS_MAX];
+    uint64_t cpu_before[PIDS_MAX];
+    int pid_count;
+    uint64_t own_before;
+    uint64_t received; /* events, ever */
+    char line[4096];
+    size_t line_len;
+} load;
+
+static char raw[READ_MAX], text[READ_MAX + CARRY_MAX];
+
+/* --- CPU --- */
+
+static uint64_t schedstat(const char *path)
+{
+    unsigned long long ns = 0;
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return 0;
+    if (fscanf(f, "%llu", &ns) != 1)
+        ns = 0;
+    fclose(f);
+    return ns;
+}
+
+/* Of all the process's threads, ns. */
+static uint64_t cpu_of(int pid)
+{
+    char path[64], file[400];
+    uint64_t sum = 0;
+    snprintf(path, sizeof path, "/proc/%d/task", pid);
+    DIR *dir = opendir(path);
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        snprintf(file, sizeof file, "%s/%s/schedstat", path, e->d_name);
+        if (e->d_name[0] != '.')
+            sum += schedstat(file);
+    }
+    if (dir)
+        closedir(dir);
+    return sum;
+}
+
+/* Of this process, ns. */
+static uint64_t own_cpu(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* --- events --- */
+
+static void count_event(struct client *c, const char *data, size_t len, uint64_t now)
+{
+    uint64_t n, t;
+    if (!stamp_read(data, len, &n, &t))
+        return;
+    if (c->last_n && n <= c->last_n)
+        load.counts.disordered++;
+    else if (c->last_n)
+        load.counts.lost += n - c->last_n - 1;
+    c->last_n = n;
+    load.counts.events++;
+    load.received++;
+    histogram_add(&load.counts.latency, now > t ? now - t : 0);
+    if (++c->events == load.target)
+        load.reached++;
+    load.counts.last = now;
+    if (!load.counts.first)
+        load.counts.first = now;
+}
+
+static void line_read(struct client *c, const char *line, size_t len, uint64_t now)
+{
+    if (len > 5 && memcmp(line, "data:", 5) == 0) {
+        size_t skip = line[5] == ' ' ? 6 : 5;
+        count_event(c, line + skip, len - skip, now);
+    } else if (len >= 18 && memcmp(line, "event: ssecast.gap", 18) == 0) {
+        load.counts.gaps++;
+    }
+}
+
+static bool keep(struct client *c, const char *bytes, size_t len)
+{
+    if (len > CARRY_MAX)
+        return false;
+    if (!len) {
+        c->carry_len = 0;
+        return true;
+    }
+    if (!c->carry && !(c->carry = malloc(CARRY_MAX)))
+        return false;
+    memmove(c->carry, bytes, len);
+    c->carry_len = (uint32_t)len;
+    return true;
+}
+
+/* All whole lines of the text, which begins with what was kept. */
+static bool lines_read(struct client *c, const char *at, size_t len, uint64_t now)
+{
+    const char *end = at + len, *newline;
+    while (at < end && (newline = memchr(at, '\n', (size_t)(end - at)))) {
+        line_read(c, at, (size_t)(newline - at), now);
+        at = newline + 1;
+    }
+    return keep(c, at, (size_t)(end - at));
+}
+
+/* --- HTTP --- */
+
+static int hex(char digit)
+{
+    if (digit >= '0' && digit <= '9')
+        return digit - '0';
+    digit |= 0x20;
+    return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
+}
+
+/* One byte of a chunk's frame. False at the end of the response. */
+static bool frame_byte(struct client *c, char byte)
+{
+    int digit = hex(byte);
+    if (c->chunk == CHUNK_SIZE && digit >= 0) {
+        c->chunk_left = c->chunk_left * 16 + (uint32_t)digit;
+    } else if (byte != '\n') {
+        if (c->chunk == CHUNK_SIZE)
+            c->chunk = CHUNK_SIZE_REST;
+    } else if (c->chunk == CHUNK_END) {
+        c->chunk = CHUNK_SIZE;
+    } else {
+        c->chunk = CHUNK_DATA;
+        return c->chunk_left > 0;
+    }
+    return true;
+}
+
+/* The content of chunks, to `to`. Its length, or -1 at the end of the response. */
+static ssize_t dechunk(struct client *c, const char *from, size_t len, char *to)
+{
+    char *out = to;
+    for (size_t i = 0; i < len;) {
+        if (c->chunk != CHUNK_DATA) {
+            if (!frame_byte(c, from[i++]))
+                return -1;
+            continue;
+        }
+        size_t take = c->chunk_left < len - i ? c->chunk_left : len - i;
+        memcpy(out, from + i, take);
+        out += take;
+        i += take;
+        c->chunk_left -= (uint32_t)take;
+        if (!c->chunk_left)
+            c->chunk = CHUNK_END;
+    }
+    return out - to;
+}
+
+static bool body_read(struct client *c, const char *bytes, size_t len, uint64_t now)
+{
+    ssize_t got = (ssize_t)len;
+    memcpy(text, c->carry ? c->carry : "", c->carry_len);
+    if (c->chunked)
+        got = dechunk(c, bytes, len, text + c->carry_len);
+    else
+        memcpy(text + c->carry_len, bytes, len);
+    return got >= 0 && lines_read(c, text, c->carry_len + (size_t)got, now);
+}
+
+static bool head_read(struct client *c, const char *bytes, size_t len, uint64_t now)
+{
+    if (c->carry_len + len > sizeof text)
+        return false;
+    memcpy(text, c->carry ? c->carry : "", c->carry_len);
+    memcpy(text + c->carry_len, bytes, len);
+    len += c->carry_len;
+    char *end = memmem(text, len, "\r\n\r\n", 4);
+    if (!end)
+        return keep(c, text, len);
+    *end = '\0';
+    if (len < 12 || memcmp(text + 9, "200", 3) != 0)
+        return false;
+    c->chunked = strcasestr(text, "chunked") != NULL;
+    c->state = BODY;
+    c->carry_len = 0;
+    load.pending--;
+    load.opened++;
+    atomic_fetch_add(&load.progress->readers, 1);
+    size_t rest = len - (size_t)(end + 4 - text);
+    memcpy(raw, end + 4, rest);
+    return body_read(c, raw, rest, now);
+}
+
+/* --- connections --- */
+
+static void client_close(struct client *c)
+{
+    if (c->state == CONNECTING || c->state == HEAD)
+        load.pending--;
+    if (c->state == BODY) {
+        load.opened--;
+        atomic_fetch_sub(&load.progress->readers, 1);
+    }
+    if (c->fd >= 0)
+        close(c->fd);
+    free(c->carry);
+    *c = (struct client){.fd = -1};
+}
+
+static void client_fails(struct client *c)
+{
+    if (c->state == BODY)
+        load.counts.ended++;
+    else
+        load.counts.refused++;
+    client_close(c);
+}
+
+static void expand_path(char *to, size_t size, size_t number)
+{
+    size_t len = 0;
+    for (const char *p = load.path; *p && len + 24 < size; p++) {
+        if (*p == '%' && (p[1] == 'n' || p[1] == 'k'))
+            len += (size_t)snprintf(to + len, size - len, "%zu", *++p == 'n' ? number : number % 1000);
+        else
+            to[len++] = *p;
+    }
+    to[len] = '\0';
+}
+
+static bool send_request(struct client *c)
+{
+    char path[1200], request[2048], cursor[300] = "";
+    expand_path(path, sizeof path, (size_t)(c - load.clients));
+    if (load.id[0])
+        snprintf(cursor, sizeof cursor, "Last-Event-ID: %s\r\n", load.id);
+    int len = snprintf(request, sizeof request,
+                       "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n%s\r\n", path, cursor);
+    c->state = HEAD;
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
+    epoll_ctl(load.epoll, EPOLL_CTL_MOD, c->fd, &event);
+    return send(c->fd, request, (size_t)len, MSG_NOSIGNAL) == len;
+}
+
+static void start_client(struct client *c)
+{
+    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(load.address)};
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)load.port),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int one = 1;
+    struct epoll_event event = {.events = EPOLLOUT, .data.ptr = c};
+    *c = (struct client){.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), .state = CONNECTING};
+    load.pending++;
+    setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
+    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (c->fd < 0 || bind(c->fd, (struct sockaddr *)&from, sizeof from) != 0 ||
+        (connect(c->fd, (struct sockaddr *)&to, sizeof to) != 0 && errno != EINPROGRESS) ||
+        epoll_ctl(load.epoll, EPOLL_CTL_ADD, c->fd, &event) != 0)
+        client_fails(c);
+}
+
+static void start_some(void)
+{
+    while (load.started < load.count && load.pending < BURST)
+        start_client(&load.clients[load.started++]);
+}
+
+static void client_ready(struct client *c, uint32_t events)
+{
+    if (c->state == CLOSED)
+        return;
+    if (c->state == CONNECTING) {
+        if ((events & EPOLLERR) || !send_request(c))
+            client_fails(c);
+        return;
+    }
+    ssize_t len = recv(c->fd, raw, sizeof raw, 0);
+    if (len < 0 && errno == EAGAIN)
+        return;
+    uint64_t now = stamp_now();
+    load.counts.reads++;
+    load.counts.bytes += len > 0 ? (uint64_t)len : 0;
+    if (len <= 0 || !(c->state == HEAD ? head_read(c, raw, (size_t)len, now) : body_read(c, raw, (size_t)len, now)))
+        client_fails(c);
+}
+
+/* --- commands --- */
+
+static void do_pids(char *words)
+{
+    load.pid_count = 0;
+    for (char *word = strtok(words, " "); word && load.pid_count < PIDS_MAX; word = strtok(NULL, " "))
+        load.pids[load.pid_count++] = atoi(word);
+}
+
+static void do_open(char *words)
+{
+    static uint32_t opens;
+    size_t count = 0;
+    load.id[0] = '\0';
+    sscanf(words, "%zu %1023s %255s", &count, load.path, load.id);
+    load.address = 0x7f010000u + opens++ % 60000u + 1;
+    if (load.count + count > load.cap) { /* clients must not move once they are watched */
+        fprintf(stderr, "load: too many streams\n");
+        exit(1);
+    }
+    load.count += count;
+    start_some();
+}
+
+static void do_close(void)
+{
+    for (size_t i = 0; i < load.count; i++)
+        client_close(&load.clients[i]);
+    load.count = load.started = 0;
+}
+
+static void retarget(uint32_t target)
+{
+    load.target = target;
+    load.reached = 0;
+    for (size_t i = 0; i < load.count; i++)
+        load.reached += load.clients[i].events >= target;
+}
+
+static void do_begin(void)
+{
+    memset(&load.counts, 0, sizeof load.counts);
+    for (size_t i = 0; i < load.count; i++)
+        load.clients[i].events = 0;
+    for (int i = 0; i < load.pid_count; i++)
+        load.cpu_before[i] = cpu_of(load.pids[i]);
+    load.own_before = own_cpu();
+    load.counts.began = stamp_now();
+}
+
+static double seconds_between(uint64_t from, uint64_t to)
+{
+    return to > from ? (double)(to - from) / 1e9 : 0;
+}
+
+static void do_end(void)
+{
+    const struct counts *n = &load.counts;
+    uint64_t now = stamp_now();
+    printf("{\"seconds\":%.6f,\"events\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"reads\":%" PRIu64 ",\"lost\":%" PRIu64
+           ",\"disordered\":%" PRIu64 ",\"gaps\":%" PRIu64 ",\"ended\":%" PRIu64 ",\"refused\":%" PRIu64
+           ",\"open\":%zu,\"last_at\":%.6f,\"p50_ms\":%.4f,\"p99_ms\":%.4f,\"max_ms\":%.4f,\"load_cpu\":%.4f,\"cpu\":{",
+           seconds_between(n->began, now), n->events, n->bytes, n->reads, n->lost, n->disordered, n->gaps, n->ended,
+           n->refused, load.opened, seconds_between(n->began, n->last), (double)histogram_at(&n->latency, 0.5) / 1e6,
+           (double)histogram_at(&n->latency, 0.99) / 1e6, (double)n->latency.max / 1e6, seconds_between(load.own_before, own_cpu()));
+    for (int i = 0; i < load.pid_count; i++)
+        printf("%s\"%d\":%.6f", i ? "," : "", load.pids[i],
+               seconds_between(load.cpu_before[i], cpu_of(load.pids[i])));
+    printf("}}\n");
+}
+
+static void do_wait(const char *words)
+{
+    unsigned target = 0, ms = 0;
+    sscanf(words, "%u %u", &target, &ms);
+    retarget(target);
+    load.waiting = true;
+    load.waited_from = stamp_now();
+    load.deadline = load.waited_from + ms * 1000000ull;
+}
+
+static void check_wait(void)
+{
+    uint64_t now = stamp_now();
+    bool all = load.opened == load.count && load.reached == load.count;
+    if (!load.waiting || (!all && now < load.deadline))
+        return;
+    load.waiting = false;
+    printf("{\"ok\":%s,\"seconds\":%.6f,\"since_begin\":%.6f,\"open\":%zu,\"reached\":%zu}\n", all ? "true" : "false",
+           seconds_between(load.waited_from, now), seconds_between(load.counts.began, now), load.opened, load.reached);
+}
+
+static void command(char *line)
+{
+    char *words = strchr(line, ' ');
+    if (words)
+        *words++ = '\0';
+    else
+        words = line + strlen(line);
+    if (strcmp(line, "pids") == 0)
+        do_pids(words);
+    else if (strcmp(line, "open") == 0)
+        do_open(words);
+    else if (strcmp(line, "close") == 0)
+        do_close();
+    else if (strcmp(line, "begin") == 0)
+        do_begin();
+    else if (strcmp(line, "end") == 0)
+        do_end();
+    else if (strcmp(line, "wait") == 0)
+        do_wait(words);
+}
+
+/* Commands that have arrived. False at the end of input. A `wait` holds back those behind it. */
+static bool commands_read(void)
+{
+    ssize_t n = read(0, load.line + load.line_len, sizeof load.line - 1 - load.line_len);
+    if (n <= 0)
+        return false;
+    load.line_len += (size_t)n;
+    return true;
+}
+
+static void run_commands(void)
+{
+    char *newline;
+    while (!load.waiting && (newline = memchr(load.line, '\n', load.line_len))) {
+        *newline = '\0';
+        command(load.line);
+        size_t used = (size_t)(newline + 1 - load.line);
+        memmove(load.line, load.line + used, load.line_len -= used);
+    }
+    fflush(stdout);
+}
+
+static bool turn(void)
+{
+    struct epoll_event events[512];
+    int count = epoll_wait(load.epoll, events, 512, load.waiting ? 20 : 1000);
+    bool more = true;
+    for (int i = 0; i < count; i++) {
+        if (events[i].data.ptr)
+            client_ready(events[i].data.ptr, events[i].events);
+        else
+            more = commands_read();
+    }
+    start_some();
+    atomic_store(&load.progress->received, load.received);
+    check_wait();
+    run_commands();
+    return more;
+}
+
+int main(int argc, char **argv)
+{
+    struct rlimit files;
+    if (argc != 3 || !(load.progress = progress_open(argv[2]))) {
+        fprintf(stderr, "usage: load PORT PROGRESS-FILE < commands\n");
+        return 2;
+    }
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+    load.port = atoi(argv[1]);
+    load.cap = 65536;
+    load.clients = calloc(load.cap, sizeof *load.clients);
+    load.epoll = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+    if (!load.clients || epoll_ctl(load.epoll, EPOLL_CTL_ADD, 0, &event) != 0)
+        return 1;
+    while (turn()) {
+    }
+    return 0;
+}
