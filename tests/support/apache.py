@@ -1,5 +1,6 @@
 """Apache with the configurations of apache/, settings as a user makes them: Define before Include."""
 
+import re
 import shutil
 import signal
 
@@ -54,6 +55,7 @@ class _Apache(WebServer):
         return {}
 
     def more(self):
+        """More lines of configuration."""
         return []
 
     def reload(self):
@@ -73,6 +75,29 @@ class Apache(_Apache):
 
     def settings(self):
         return {"SSECAST_SOCKET": self.worker.socket}
+
+
+class ApacheBalancer(Apache):
+    """Two workers behind one mount point, with the lines that ssecast.conf has for it in a comment."""
+
+    name = "apache-balancer"
+    modules = (*Apache.modules, "slotmem_shm", "proxy_balancer", "lbmethod_bybusyness")
+    files = ()
+
+    def __init__(self, bench, workers, broker=None, name=None):
+        self.workers = workers
+        super().__init__(bench, workers[:1], broker, name)
+
+    def more(self):
+        text = (_CONFIGURATIONS / "ssecast.conf").read_text()
+        [proxy_pass] = re.findall(r"^#     (ProxyPass .*)$", text, re.M)
+        [proxy] = re.findall(r"^#     (<Proxy .*?</Proxy>)$", text, re.M | re.S)
+        text = re.sub(r"^    ProxyPass .*$", proxy_pass, text, flags=re.M)
+        proxy = re.sub(r"^#", "", proxy, flags=re.M)
+        for number, worker in enumerate(self.workers, 1):
+            assert (documented := f"/run/ssecast/worker-{number}.sock") in proxy
+            proxy = proxy.replace(documented, worker.socket)
+        return [text, proxy]
 
 
 class ApacheCgi(_Apache):

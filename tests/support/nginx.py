@@ -11,6 +11,7 @@ _SOCKET = "/run/ssecast/worker-1.sock"  # the documentation's
 
 class Nginx(WebServer):
     name = "nginx"
+    extra = ""  # more configuration of the server
 
     def __init__(self, bench, workers, broker=None, name=None):
         [self.worker] = workers
@@ -39,6 +40,7 @@ http {{
     server {{
         listen 127.0.0.1:{self.port} backlog=4096;
         root {self.place}/www;
+        {self.extra}
 {server}
     }}
 }}

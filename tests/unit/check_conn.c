@@ -605,6 +605,81 @@ START_TEST(the_longest_idle_comes_first)
 }
 END_TEST
 
+/* Send until something must wait. */
+static void fill(struct peer *p)
+{
+    static char text[5000];
+    while (!p->conn.blocked) {
+        send_text(p, text, sizeof text);
+        turn();
+    }
+    ck_assert_int_eq(p->conn.state, CONN_OPEN);
+}
+
+START_TEST(one_that_takes_nothing_is_cut_in_time)
+{
+    struct peer *stuck = peer_new(false, 4096), *idle = peer_new(false, 0);
+    conns.write_ms = 60;
+    fill(stuck);
+    int64_t start = clock_ms();
+    while (!stuck->freed && clock_ms() < start + 20000) {
+        poll(NULL, 0, 5);
+        turn();
+    }
+    ck_assert_int_ge(clock_ms() - start, 59);
+    ck_assert_int_eq(stuck->conn.cause, END_SLOW);
+    ck_assert_uint_eq(counters[ENDS_SLOW], 1);
+    ck_assert_int_eq(idle->conn.state, CONN_OPEN);
+    peer_free(stuck);
+    peer_free(idle);
+}
+END_TEST
+
+START_TEST(one_that_takes_a_little_is_kept)
+{
+    struct peer *p = peer_new(false, 4096);
+    conns.write_ms = 100;
+    fill(p);
+    for (int64_t start = clock_ms(); clock_ms() < start + 400;) {
+        poll(NULL, 0, 10);
+        receive(p, 3000);
+        fill(p);
+    }
+    read_all(p);
+    assert_arrived(p, false);
+    ck_assert(!p->conn.blocked);
+    ck_assert_ptr_eq(conns.idle.first, &p->conn);
+    ck_assert_ptr_null(conns.blocked.first);
+    poll(NULL, 0, 120);
+    turn();
+    ck_assert_int_eq(p->conn.state, CONN_OPEN);
+    peer_free(p);
+}
+END_TEST
+
+START_TEST(those_that_wait_are_not_among_the_idle)
+{
+    struct peer *a = peer_new(false, 4096), *b = peer_new(false, 4096);
+    fill(a);
+    ck_assert_ptr_eq(conns.blocked.first, &a->conn);
+    ck_assert_ptr_eq(conns.idle.first, &b->conn);
+    fill(b);
+    ck_assert_ptr_null(conns.idle.first);
+    poll(NULL, 0, 5);
+    receive(a, SIZE_MAX);
+    turn();
+    fill(a);
+    ck_assert_ptr_eq(conns.blocked.first, &b->conn); /* the longest first */
+    conn_end(&b->conn, END_SHUTDOWN);
+    ck_assert_ptr_eq(conns.blocked.first, &a->conn);
+    ck_assert_ptr_eq(conns.blocked.last, &a->conn);
+    conn_cut(&a->conn, END_CLIENT);
+    ck_assert_ptr_null(conns.blocked.first);
+    peer_free(a);
+    peer_free(b);
+}
+END_TEST
+
 START_TEST(closing_all_leaves_none)
 {
     struct peer *p[4];
@@ -725,6 +800,9 @@ static void add_ends(TCase *tests)
     tcase_add_test(tests, after_the_end_it_may_talk);
     tcase_add_test(tests, a_cut_is_at_once_and_once);
     tcase_add_test(tests, the_longest_idle_comes_first);
+    tcase_add_test(tests, one_that_takes_nothing_is_cut_in_time);
+    tcase_add_test(tests, one_that_takes_a_little_is_kept);
+    tcase_add_test(tests, those_that_wait_are_not_among_the_idle);
     tcase_add_test(tests, closing_all_leaves_none);
     tcase_add_test(tests, whatever_happens_the_records_are_whole);
 }

@@ -3,6 +3,7 @@
 #include "fcgi/stream.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -193,7 +194,7 @@ static void join(uint64_t position)
 /* The stream that was opened last. */
 static struct stream *last_stream(void)
 {
-    return (struct stream *)set.conns.idle.last;
+    return (struct stream *)(set.conns.blocked.last ? set.conns.blocked.last : set.conns.idle.last);
 }
 
 /* Answer a stream's question with the events from first to last. */
@@ -609,6 +610,28 @@ START_TEST(an_idle_stream_is_kept_alive_and_its_cursor_fresh)
 }
 END_TEST
 
+START_TEST(one_that_could_not_be_written_to_is_kept_alive_again)
+{
+    static char data[100000];
+    memset(data, 'x', sizeof data);
+    set.limits.heartbeat_ms = 40;
+    join(100);
+    struct client *c = open_with(0, 4096, "QUERY_STRING=session=a", NULL);
+    body(c);
+    say(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = 101, .data = {data, sizeof data}});
+    turn();
+    ck_assert_ptr_null(set.conns.idle.first);
+    poll(NULL, 0, 50);
+    turn();
+    while (set.conns.blocked.first) {
+        receive(c, SIZE_MAX);
+        turn();
+    }
+    heard(c);
+    assert_hears_soon(c, ": keep-alive\n\n");
+}
+END_TEST
+
 START_TEST(a_checkpoint_is_never_ahead_of_a_resuming_stream)
 {
     set.limits.heartbeat_ms = 40;
@@ -730,6 +753,7 @@ static void add_openings(TCase *tests)
     tcase_add_test(tests, who_comes_back_past_a_shutdown_stays);
     tcase_add_test(tests, an_idle_stream_is_kept_alive_and_its_cursor_fresh);
     tcase_add_test(tests, a_checkpoint_is_never_ahead_of_a_resuming_stream);
+    tcase_add_test(tests, one_that_could_not_be_written_to_is_kept_alive_again);
 }
 
 static void add_resumes(TCase *tests)

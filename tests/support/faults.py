@@ -1,0 +1,247 @@
+"""A site under a schedule of faults, hundreds of readers on it, and publishers that go on.
+
+    with Bench() as bench:
+        site = FaultySite(bench, seed=7)
+        site.round(seconds=10)          # faults, then calm; raises with all that the checker has to say
+
+Everything that is drawn by lot is drawn from the seed, so that SEED=n repeats a schedule. (When exactly a fault strikes among the
+messages is up to the machine.) At the end of a round everything is whole again, one more event goes to everyone, and when
+every reader has it, the diaries are judged.
+"""
+
+import errno
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+
+from .bench import KEEP
+from .checker import Diary, Publication, check
+from .lighttpd import Lighttpd
+from .network import Network
+from .processes import as_root
+from .publishers import Publisher
+from .reader import Readers, wait_all, wait_all_open
+from .site import Site
+from .waiting import PATIENCE, wait_until
+
+_STORE = "32m"  # a tmpfs for the broker's store, when we may mount one
+
+
+class GracefulLighttpd(Lighttpd):
+    """On SIGUSR1 it starts anew and leaves the old streams half a second."""
+
+    extra = 'server.feature-flags += ("server.graceful-shutdown-timeout" => 1)'
+
+
+class FaultySite(Site):
+    """seed: of everything drawn. durable: the broker keeps its history in a directory. A third of the readers come through a
+    network that fails, and so do both workers to the broker."""
+
+    def __init__(self, bench, seed, durable=True, readers=300, rate=150, tamper=None):
+        self.seed, self.durable, self.chance = seed, durable, random.Random(f"{seed} site")
+        self.networks, self.store, self.on_own_disk = {}, bench.folder / "store", False
+        bench.closing(self)
+        if durable:
+            self._mount()
+        super().__init__(bench, web=GracefulLighttpd, workers=2, broker=self._broker_options(), worker=self._worker_options())
+        self.networks["web"] = bench.closing(Network(self.web.port, tamper))
+        self.sessions = [f"s{n}" for n in range(max(6, readers // 5))]
+        self.rooms = {s: self.chance.sample(range(10), self.chance.randint(0, 3)) for s in self.sessions}
+        self._open_readers(readers)
+        rooms = [f"room{n}" for n in range(10)]
+        self.publishers = [bench.closing(Publisher(self.broker.endpoint("commands"), f"p{n}", seed, self.sessions, rooms, rate / 3))
+                           for n in range(3)]
+        self.rounds, self.start, self.log, self.verdict = 0, None, [], None
+
+    def close(self):
+        if self.on_own_disk and not KEEP:
+            subprocess.run(["umount", "--lazy", str(self.store)], check=False)
+
+    def _mount(self):
+        """A small disk for the store, so that it can be full."""
+        self.store.mkdir()
+        if as_root():
+            done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_STORE}", "none", str(self.store)], check=False, capture_output=True)
+            self.on_own_disk = done.returncode == 0
+
+    def _broker_options(self):
+        return {"store": str(self.store)} if self.durable else {}
+
+    def _worker_options(self):
+        return {"heartbeat": "500ms", "drain": self.chance.choice(["0ms", "300ms"]), "retry": "200ms",
+                "window_bytes": self.chance.choice(["64K", "1M", "64M"])}
+
+    def endpoints(self):
+        for name in ("feed", "sync"):
+            self.networks[name] = self.bench.closing(Network(int(self.broker.endpoint(name).rpartition(":")[2])))
+        return {name: f"tcp://127.0.0.1:{self.networks[name].port}" for name in ("feed", "sync")}
+
+    # Readers
+
+    def _open_readers(self, count):
+        """In two threads' worth: one is enough, and on two cores no faster."""
+        self.all = []
+        for n in range(count):
+            session = self.sessions[n % len(self.sessions)]
+            url = self.url(session, [f"room{r}" for r in self.rooms[session]])
+            if n % 3 == 0:
+                url = url.replace(self.web.origin, self.networks["web"].url)
+            self.all.append(self.readers.open(url, reconnect=True, stubborn=True, keep_blocks=True))
+        wait_all_open(self.all)
+
+    def _diaries(self):
+        """What was seen up to now; the readers begin new ones."""
+        diaries = []
+        for n, reader in enumerate(self.all):
+            session = self.sessions[n % len(self.sessions)]
+            blocks = reader.decoder.blocks
+            self.readers.call(lambda r=reader: setattr(r.decoder, "blocks", []))
+            diaries.append(Diary(f"reader {n} ({reader.opens} streams)", session, [f"room{r}" for r in self.rooms[session]], blocks, self.start))
+        return diaries
+
+    # A round
+
+    def round(self, seconds, progress=lambda text: None):
+        """Faults for so long, then calm, then judgement."""
+        self.rounds += 1
+        self.log = []
+        schedule = Schedule(self, random.Random(f"{self.seed} round {self.rounds}"), seconds)
+        for p in self.publishers:
+            p.go()
+        schedule.run(progress)
+        progress("calm")
+        self._settle()
+        self._judge()
+
+    def _settle(self):
+        for p in self.publishers:
+            p.pause()
+        for p in self.publishers:
+            p.wait_idle()
+        with self.broker.commands() as client:
+            self.mark = client.publish("m", text=f"mark-{self.rounds}")["seq"]
+        try:
+            wait_all(self.all, lambda r: r.decoder.blocks and any(b.id == str(self.mark) for b in r.decoder.blocks[-3:]),
+                     f"the last event, {self.mark}", timeout=40)
+        except AssertionError as e:
+            self.stuck = str(e)
+        else:
+            self.stuck = None
+
+    def _judge(self):
+        publications = [p for publisher in self.publishers for p in publisher.publications]
+        mark = Publication(f"mark-{self.rounds}")
+        mark.acknowledge(self.mark)
+        verdict = check([*publications, mark], self._diaries(), self.mark, gaps_allowed=not self.durable)
+        verdict.complaints += [c for p in self.publishers for c in p.complaints]
+        verdict.complaints += [self.stuck] if self.stuck else []
+        self.start, self.verdict = self.mark, verdict
+        for p in self.publishers:
+            p.forget_settled()
+        if verdict.complaints:
+            raise AssertionError("\n".join([f"SEED={self.seed}, round {self.rounds}: {verdict}", *verdict.complaints[:40],
+                                            f"window_bytes {self.workers[0].options['window_bytes']}", *self.log]))
+
+
+class Schedule:
+    """Who suffers what and when, drawn before it begins. Each actor suffers one thing at a time; several actors may suffer at once."""
+
+    def __init__(self, site, chance, seconds):
+        self.site, self.chance, self.seconds, self.steps = site, chance, seconds, []
+        actors = [(self._broker_faults(), 2.5), (self._worker_faults(0), 3), (self._worker_faults(1), 3), (self._web_faults(), 5),
+                  (self._network_faults("feed"), 1.5), (self._network_faults("sync"), 1.5), (self._network_faults("web"), 1.5),
+                  (self._reader_faults(), 0.5)]
+        for number, (faults, pause) in enumerate(actors):
+            self._draw(number, faults, pause)
+        self.steps.sort(key=lambda step: step[:2])
+
+    def _draw(self, number, faults, pause):
+        """Faults of one actor, one after the other, with a pause of about so many seconds between them."""
+        at = self.chance.uniform(0.1, pause)
+        while at < self.seconds:
+            name, begin, end, longest = self.chance.choice(faults)
+            length = self.chance.uniform(0.02, longest) if longest else 0
+            self.steps.append((at, number, f"{name} for {length:.2f} s" if longest else name, begin))
+            if end:
+                self.steps.append((at + length, number, f"end: {name}", end))
+            at += length + self.chance.uniform(0.2, 2 * pause)
+
+    def run(self, progress=lambda text: None):
+        started = time.monotonic()
+        for at, _, name, action in self.steps:
+            time.sleep(max(0, started + at - time.monotonic()))
+            self.site.log.append(f"{time.monotonic() - started:6.2f} s  {name}")
+            progress(name)
+            action()
+        time.sleep(max(0, started + self.seconds - time.monotonic()))
+
+    # What can happen: (name, how it begins, how it ends, how long at most)
+
+    def _broker_faults(self):
+        b = self.site.broker
+        faults = [("broker killed", b.kill, b.start, 1.5), ("broker stopped", b.stop, b.start, 1.0), ("broker frozen", *frozen(b), 2.0)]
+        if self.site.on_own_disk:
+            faults.append(("disk full", self._fill, self._empty, 2.0))
+        return faults
+
+    def _worker_faults(self, n):
+        w = self.site.workers[n]
+        return [(f"worker {n + 1} killed", w.kill, w.start, 1.0), (f"worker {n + 1} stopped", w.stop, w.start, 1.0),
+                (f"worker {n + 1} frozen", *frozen(w), 2.0)]
+
+    def _web_faults(self):
+        w = self.site.web
+        return [("lighttpd killed", w.kill, w.start, 0.5), ("lighttpd restarted gracefully", lambda: w.signal(signal.SIGUSR1), None, 0)]
+
+    def _network_faults(self, name):
+        network = self.site.networks[name]
+
+        def slow():
+            network.delay = self.chance.uniform(0.02, 0.4)
+
+        def quick():
+            network.delay = 0
+
+        return [(f"{name} cut", network.cut, None, 0), (f"some of {name} cut", lambda: network.cut(self._half), None, 0),
+                (f"some of {name} reset", lambda: network.cut(self._half, reset=True), None, 0),
+                (f"{name} stalled", network.stall, network.go_on, 2.0), (f"some of {name} stalled", lambda: network.stall(self._half), network.go_on, 2.0),
+                (f"{name} slow", slow, quick, 2.0)]
+
+    def _half(self):
+        return self.chance.random() < 0.5
+
+    def _reader_faults(self):
+        def cut():
+            for reader in self.chance.sample(self.site.all, 10):
+                reader.cut()
+
+        lazy = []
+
+        def pause():
+            lazy.extend(self.chance.sample(self.site.all, 10))
+            for reader in lazy:
+                reader.pause()
+
+        def resume():
+            while lazy:
+                lazy.pop().resume()
+
+        return [("10 readers cut", cut, None, 0), ("10 readers cut again", cut, None, 0), ("10 readers lazy", pause, resume, 2.0)]
+
+    def _fill(self):
+        with open(self.site.store / "filler", "wb") as f:
+            try:
+                while True:
+                    os.write(f.fileno(), bytes(65536))
+            except OSError as e:
+                assert e.errno == errno.ENOSPC, e
+
+    def _empty(self):
+        (self.site.store / "filler").unlink()
+
+
+def frozen(program):
+    return lambda: program.signal(signal.SIGSTOP), lambda: program.signal(signal.SIGCONT)
