@@ -41,7 +41,7 @@ static struct conn_list *list_of(struct conn *c)
 {
     switch (c->state) {
     case CONN_OPEN:
-        return &c->set->idle;
+        return c->blocked ? &c->set->blocked : &c->set->idle;
     case CONN_ENDING:
         return &c->set->ending;
     case CONN_LINGER:
@@ -109,23 +109,30 @@ void conn_cut(struct conn *c, enum end_cause cause)
         die(c);
 }
 
-/* Close those in the list that were not written to for so long, and see to it that the others' time will come too. */
-static void close_overdue(struct conns *set, struct conn_list *list, int64_t patience, int64_t now)
+/* See to it that a list's first will be looked at when its time is over. Nobody is cut here: the caller may be walking over streams. */
+static void watch_over(struct conns *set, const struct conn_list *list, int64_t patience)
 {
-    while (list->first && list->first->touched + patience <= now)
-        die(list->first);
-    if (!list->first)
+    if (!list->first || !patience)
         return;
     int64_t due = list->first->touched + patience;
     if (!set->end_timer.due || due < set->end_timer.due)
         loop_timer_set(set->loop, &set->end_timer, due);
 }
 
+/* Cut those in the list that were not written to for so long. */
+static void cut_overdue(struct conns *set, struct conn_list *list, int64_t patience, int64_t now)
+{
+    while (patience && list->first && list->first->touched + patience <= now)
+        conn_cut(list->first, END_SLOW);
+    watch_over(set, list, patience);
+}
+
 static void end_overdue(void *context, int64_t now)
 {
     struct conns *set = context;
-    close_overdue(set, &set->linger, CONN_LINGER_MS, now);
-    close_overdue(set, &set->ending, CONN_ENDING_MS, now);
+    cut_overdue(set, &set->linger, CONN_LINGER_MS, now);
+    cut_overdue(set, &set->ending, CONN_ENDING_MS, now);
+    cut_overdue(set, &set->blocked, set->write_ms, now);
 }
 
 /* All is written. Closing with unread bytes would reset the connection under the response, so wait for the other side. */
@@ -137,7 +144,7 @@ static void linger(struct conn *c)
     }
     shutdown(c->watch.fd, SHUT_WR);
     enter(c, CONN_LINGER);
-    end_overdue(c->set, loop_now(c->set->loop));
+    watch_over(c->set, &c->set->linger, CONN_LINGER_MS);
 }
 
 /* --- writing --- */
@@ -158,7 +165,7 @@ void conn_end(struct conn *c, enum end_cause cause)
     c->tail_left = c->raw ? 0 : RECORD_END_LEN;
     mark_dirty(c);
     leave_open(c, cause);
-    end_overdue(c->set, loop_now(c->set->loop));
+    watch_over(c->set, &c->set->ending, CONN_ENDING_MS);
 }
 
 /* What a writev is made of, and the framing bytes it points to. */
@@ -225,11 +232,21 @@ static bool wrote_all(const struct conn *c)
     return !c->queue.bytes && !c->tail_left;
 }
 
+/* The time that its reader has begins now. */
+static void change_list(struct conn *c, bool blocked)
+{
+    list_remove(list_of(c), c);
+    c->blocked = blocked;
+    c->touched = loop_now(c->set->loop);
+    list_append(list_of(c), c);
+    watch_over(c->set, &c->set->blocked, c->set->write_ms);
+}
+
 static void block(struct conn *c, bool blocked)
 {
     if (c->blocked == blocked || c->plain_file)
         return;
-    c->blocked = blocked;
+    change_list(c, blocked);
     loop_set(c->set->loop, &c->watch, (c->raw ? 0 : EPOLLIN | EPOLLRDHUP) | (blocked ? EPOLLOUT : 0));
 }
 
@@ -328,6 +345,7 @@ static void close_all(struct conn_list *list)
 void conns_close(struct conns *set)
 {
     close_all(&set->idle);
+    close_all(&set->blocked);
     close_all(&set->ending);
     close_all(&set->linger);
     conns_flush(set); /* takes the dead ones out of the list of those to flush */
@@ -371,9 +389,10 @@ static void ready(void *context, uint32_t events)
 
 /* --- life --- */
 
-void conns_init(struct conns *set, struct loop *loop, const struct conn_hooks *hooks, size_t budget, uint64_t *counters)
+void conns_init(struct conns *set, struct loop *loop, const struct conn_hooks *hooks, size_t budget, int64_t write_ms,
+                uint64_t *counters)
 {
-    *set = (struct conns){.loop = loop, .hooks = hooks, .budget = budget, .counters = counters};
+    *set = (struct conns){.loop = loop, .hooks = hooks, .budget = budget, .write_ms = write_ms, .counters = counters};
     set->end_timer = (struct loop_timer){.fire = end_overdue, .context = set};
 }
 

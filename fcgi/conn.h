@@ -31,7 +31,7 @@ struct conn {
     bool raw;             /* plain CGI: no records around the text */
     bool plain_file;      /* cannot be watched, is always ready */
     bool dirty;           /* in the list of those to flush */
-    bool blocked;         /* waits for EPOLLOUT */
+    bool blocked;         /* its reader takes nothing: waits for EPOLLOUT */
     uint16_t request;     /* FastCGI request id */
     uint8_t head_left;    /* bytes of the current record's header still to write */
     uint8_t tail_left;    /* bytes of the end of the response still to write */
@@ -57,11 +57,13 @@ struct conns {
     struct loop *loop;
     const struct conn_hooks *hooks;
     size_t budget;      /* bytes that may wait for one */
+    int64_t write_ms;   /* how long a reader may take none of what waits for it; 0: for ever */
     uint64_t *counters; /* WORKER_COUNTERS of them */
     size_t count;       /* not yet closed */
     struct conn *dirty;
     struct conn *dead;
-    struct conn_list idle; /* open; the one not written to for the longest time first */
+    struct conn_list idle;    /* open; the one not written to for the longest time first */
+    struct conn_list blocked; /* open, and something waits for the reader; the same order */
     struct conn_list ending;
     struct conn_list linger;
     struct loop_timer end_timer;
@@ -71,7 +73,7 @@ struct conns {
 #define CONN_ENDING_MS 30000   /* how long a reader may take none of what still waits for it at the end */
 #define CONN_LINGER_MS 2000    /* how long a web server may take to close after the end of a response */
 
-void conns_init(struct conns *set, struct loop *loop, const struct conn_hooks *hooks, size_t budget,
+void conns_init(struct conns *set, struct loop *loop, const struct conn_hooks *hooks, size_t budget, int64_t write_ms,
                 uint64_t *counters);
 
 /* Begin with a zeroed c on fd (non-blocking), which answers this FastCGI request; raw for plain CGI. 0 or -errno (then fd is still the

@@ -28,6 +28,8 @@ static const struct option_row rows[] = {
      86400000, NULL},
     {"queue-bytes", "SIZE", "1M", "what may wait for one slow reader before its stream is cut", OPTION_SIZE,
      AT(queue_bytes), 4096, 1u << 30, NULL},
+    {"write-timeout", "DURATION", "60s", "a stream whose reader took none of what waits for it for so long is cut",
+     OPTION_SECONDS, AT(write_timeout_ms), 100, 86400000, NULL},
     {"window-bytes", "SIZE", "64M", "recent events kept in the worker, so that most resumes need not ask the broker",
      OPTION_SIZE, AT(window_bytes), 0, 0, NULL},
     {"cors-origin", "ORIGIN", "",

@@ -10,7 +10,7 @@ struct options {
     char *feed, *sync;
     struct option_list session_from, channels_from;
     uint64_t heartbeat_ms, retry_ms;
-    uint64_t queue_bytes, window_bytes;
+    uint64_t queue_bytes, write_timeout_ms, window_bytes;
     struct option_list cors_origins;
     struct option_list headers;
     uint64_t max_connections; /* 0: from the limit of open files */

@@ -379,6 +379,7 @@ static void on_gone(struct conn *c)
 
 static void on_hungry(struct conn *c)
 {
+    set_beat_timer(stream_of(c)->set); /* the only one may have been blocked */
     resume_continue(stream_of(c));
 }
 
@@ -418,7 +419,7 @@ size_t streams_drain(struct streams *set, size_t count)
 
 int streams_init(struct streams *set, const char *prefix, size_t queue_bytes)
 {
-    conns_init(&set->conns, set->loop, &conn_hooks, queue_bytes, set->counters);
+    conns_init(&set->conns, set->loop, &conn_hooks, queue_bytes, (int64_t)set->limits.write_ms, set->counters);
     set->registry = registry_new(prefix);
     set->blocks = blocks_new();
     set->plain_beat = reply_block(&(struct block){.keep_alive = true});

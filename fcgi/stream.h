@@ -36,7 +36,8 @@ struct stream_limits {
     uint64_t connections; /* streams of this worker */
     uint64_t per_session; /* 0: no limit */
     uint64_t heartbeat_ms;
-    uint32_t retry; /* ms */
+    uint64_t write_ms; /* how long a reader may take none of what waits for it; 0: for ever */
+    uint32_t retry;    /* ms */
     uint64_t window_bytes;
 };
 

@@ -208,6 +208,7 @@ static int open_streams(struct worker *w, const char *prefix)
         .connections = stream_limit(o->max_connections),
         .per_session = o->max_per_session,
         .heartbeat_ms = o->heartbeat_ms,
+        .write_ms = o->write_timeout_ms,
         .retry = (uint32_t)o->retry_ms,
         .window_bytes = o->window_bytes,
     };
