@@ -1,0 +1,293 @@
+"""What is measured: ssecast behind web servers, its peers, and the floor.
+
+A server is started in a Bench (tests/support), has a port and a path for streams, tells the publisher how to reach it,
+and names its processes.
+"""
+
+import json
+import pathlib
+import shutil
+import socket
+import subprocess
+
+from support import processes
+from support.apache import Apache
+from support.broker import Broker
+from support.lighttpd import Lighttpd, _Lighttpd
+from support.ports import free_port
+from support.webserver import USER, program
+from support.worker import Worker
+
+import tools
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+class Missing(Exception):
+    """This peer is not installed."""
+
+
+def _listens(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _start(bench, name, argv, port, **options):
+    server = bench.adopt(processes.Program(name, argv, bench.folder, ours=False, **options)).start()
+    server.wait_ready(lambda: _listens(port), "accepts connections")
+    return server
+
+
+class Server:
+    name = label = ""
+    path = "/sse"
+    behind = False       # a web server that is not its own
+    streams_at_most = 9000
+
+    def __init__(self, bench):
+        self.bench, self.port, self.programs = bench, None, []
+        self.start()
+
+    def start(self):
+        raise NotImplementedError
+
+    def publisher(self):
+        """Options of tests/bench/publish."""
+        raise NotImplementedError
+
+    def pids(self):
+        return [pid for program in self.programs for pid in tools.family(program.pid)]
+
+
+class Ssecast(Server):
+    web = None
+    broker_options = {}
+    path = "/sse?session=s%n"
+
+    def start(self):
+        self.broker = Broker(self.bench, **self.broker_options).start()
+        self.worker = Worker(self.bench, self.broker, retry="200ms").start()
+        self.web_server = self.web(self.bench, [self.worker]).start()
+        self.port = self.web_server.port
+        self.programs = [self.broker, self.worker, self.web_server]
+
+    def publisher(self):
+        return ["--dealer", self.broker.endpoint("commands")]
+
+    def stats(self):
+        with self.broker.commands() as client:
+            return client.ask({"op": "stats"})
+
+
+class SsecastLighttpd(Ssecast):
+    name, label, web = "ssecast-lighttpd", "ssecast via lighttpd", Lighttpd
+
+
+class SsecastApache(Ssecast):
+    name, label, web = "ssecast-apache", "ssecast via Apache", Apache
+    streams_at_most = 2000
+
+
+class _Proxy(_Lighttpd):
+    """lighttpd with the same limits, in front of a peer."""
+
+    def __init__(self, bench, backend):
+        self.backend = backend
+        super().__init__(bench, "lighttpd-proxy")
+
+    def settings(self):
+        return ""
+
+    @property
+    def extra(self):
+        return f"""server.modules += ("mod_proxy")
+proxy.server = ("" => (("host" => "127.0.0.1", "port" => {self.backend})))
+server.stream-response-body = 2
+server.max-write-idle = 360
+"""
+
+
+class _Behind:
+    """A peer behind lighttpd; publishing goes straight to it."""
+
+    behind = True
+
+    def start(self):
+        super().start()
+        self.direct = self.port
+        proxy = _Proxy(self.bench, self.port).start()
+        self.programs.append(proxy)
+        self.port = proxy.port
+
+
+class Nchan(Server):
+    name, label = "nchan", "Nchan (nginx)"
+    module = pathlib.Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
+
+    def start(self):
+        if not self.module.exists():
+            raise Missing("libnginx-mod-nchan")
+        self.port = self.direct = free_port()
+        folder = self.bench.subfolder("nchan")
+        (folder / "nginx.conf").write_text(self.configuration(folder))
+        self.programs = [_start(self.bench, "nchan", [program("nginx"), "-p", folder, "-c", folder / "nginx.conf", "-e", "stderr"],
+                                self.port)]
+
+    def configuration(self, folder):
+        temp = "\n".join(f"    {kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        return f"""
+load_module {self.module};
+daemon off;
+{f'user {USER};' if processes.as_root() else ''}
+pid {folder}/nginx.pid;
+worker_processes 1;
+worker_rlimit_nofile 20000;
+events {{ worker_connections 19000; }}
+http {{
+{temp}
+    access_log off;
+    nchan_shared_memory_size 256M;
+    server {{
+        listen 127.0.0.1:{self.port} backlog=4096;
+        keepalive_requests 1000000000;
+        location = /pub {{
+            nchan_publisher;
+            nchan_channel_id bench;
+            nchan_message_buffer_length 5000;
+            nchan_message_timeout 5m;
+        }}
+        location = /sse {{
+            nchan_subscriber eventsource;
+            nchan_channel_id bench;
+            nchan_subscriber_first_message newest;
+        }}
+    }}
+}}
+"""
+
+    def publisher(self):
+        return ["--http", self.direct, "--path", "/pub", "--window", 64]
+
+
+class NchanLighttpd(_Behind, Nchan):
+    name, label = "nchan-lighttpd", "Nchan via lighttpd"
+
+
+class Node(Server):
+    name, label = "node", "better-sse (Node)"
+
+    def start(self):
+        folder = tools.PROGRAMS / "node"
+        if not (folder / "node_modules" / "better-sse").exists():
+            fetch_node_peer(folder)
+        shutil.copy2(HERE / "node" / "server.mjs", folder)
+        self.port = self.direct = free_port()
+        self.programs = [_start(self.bench, "node", [shutil.which("node"), folder / "server.mjs", self.port], self.port)]
+
+    def publisher(self):
+        return ["--http", self.direct, "--path", "/pub", "--window", 64]
+
+
+class NodeLighttpd(_Behind, Node):
+    name, label = "node-lighttpd", "better-sse via lighttpd"
+
+
+def fetch_node_peer(folder):
+    if not shutil.which("node") or not shutil.which("npm"):
+        raise Missing("nodejs, npm")
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(HERE / "node" / "package.json", folder)
+    done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--silent"], cwd=folder, check=False)
+    if done.returncode:
+        raise Missing("npm install failed")
+
+
+class Pushpin(Server):
+    """Its origin, which only says that a request shall be held, is a lighttpd."""
+
+    name, label = "pushpin", "Pushpin"
+    path = "/hold.txt"
+
+    def start(self):
+        if not shutil.which("pushpin"):
+            raise Missing("pushpin")
+        origin = _Origin(self.bench, 0).start()
+        self.port, self.push = free_port(), f"tcp://127.0.0.1:{free_port()}"
+        folder = self.bench.subfolder("pushpin")
+        for name in ("run", "log"):
+            (folder / name).mkdir()
+        (folder / "routes").write_text(f"* 127.0.0.1:{origin.port}\n")
+        (folder / "pushpin.conf").write_text(self.configuration(folder))
+        self.programs = [_start(self.bench, "pushpin", [shutil.which("pushpin"), f"--config={folder}/pushpin.conf"], self.port)]
+
+    def configuration(self, folder):
+        return f"""[global]
+include={{libdir}}/internal.conf
+rundir={folder}/run
+ipc_prefix=bench-
+port_offset=0
+stats_connection_ttl=120
+[runner]
+services=condure,pushpin-proxy,pushpin-handler
+http_port=127.0.0.1:{self.port}
+logdir={folder}/log
+log_level=1
+client_buffer_size=8192
+client_maxconn=19000
+condure_bin=condure
+mongrel2_bin=mongrel2
+m2sh_bin=m2sh
+zurl_bin=zurl
+[proxy]
+routesfile={folder}/routes
+debug=false
+sig_iss=pushpin
+sig_key=changeme
+updates_check=off
+[handler]
+push_in_spec={self.push}
+push_in_sub_specs=tcp://127.0.0.1:{free_port()}
+push_in_http_addr=127.0.0.1
+push_in_http_port={free_port()}
+stats_spec=ipc://{{rundir}}/{{ipc_prefix}}stats
+command_spec=tcp://127.0.0.1:{free_port()}
+message_rate=100000000
+message_hwm=25000
+message_wait=5000
+id_cache_ttl=60
+connection_subscription_max=20
+subscription_linger=60
+stats_subscription_ttl=60
+stats_report_interval=10
+stats_format=tnetstring
+"""
+
+    def publisher(self):
+        return ["--push", self.push]
+
+
+class _Origin(_Proxy):
+    def configuration(self):
+        (self.place / "www" / "hold.txt").write_text(":\n\n")
+        return super().configuration()
+
+    @property
+    def extra(self):
+        return """mimetype.assign += (".txt" => "text/event-stream")
+setenv.add-response-header = ("Grip-Hold" => "stream", "Grip-Channel" => "bench")
+server.max-keep-alive-requests = 100000
+"""
+
+
+class Floor(Server):
+    name, label = "floor", "bare write() loop"
+
+    def start(self):
+        self.port = free_port()
+        self.programs = [_start(self.bench, "floor", [tools.PROGRAMS / "floor", self.port], self.port)]
+
+    def publisher(self):
+        return ["--http", self.port, "--path", "/pub", "--window", 64]
+
+
+ALL = [SsecastLighttpd, SsecastApache, Nchan, NchanLighttpd, Pushpin, Node, NodeLighttpd, Floor]

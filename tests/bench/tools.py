@@ -1,0 +1,107 @@
+"""The C programs of this folder, as Python sees them."""
+
+import json
+import pathlib
+import subprocess
+
+from support import processes
+
+PROGRAMS = processes.BUILD / "bench"
+
+
+class Load:
+    """A load client with thousands of readers. See load.c for the commands."""
+
+    def __init__(self, folder, port, pids=()):
+        self.progress = pathlib.Path(folder) / f"progress-{port}-{id(self)}"
+        self.process = subprocess.Popen([PROGRAMS / "load", str(port), self.progress], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True, bufsize=1)
+        if pids:
+            self.tell("pids " + " ".join(map(str, pids)))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait(30)
+        self.process.stdout.close()
+        self.progress.unlink(missing_ok=True)
+
+    def tell(self, line):
+        self.process.stdin.write(line + "\n")
+
+    def ask(self, line):
+        self.tell(line)
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"the load client ended during `{line}`")
+        return json.loads(answer)
+
+    def start_open(self, count, path, cursor=None):
+        self.tell(f"open {count} {path}" + (f" {cursor}" if cursor else ""))
+
+    def open(self, count, path, cursor=None, seconds=60):
+        """Open streams and wait until all are. Returns the seconds it took."""
+        self.start_open(count, path, cursor)
+        return self.wait(0, seconds)["seconds"]
+
+    def wait(self, events, seconds=60):
+        """Until every stream is open and has received so many events since begin()."""
+        answer = self.ask(f"wait {events} {int(seconds * 1000)}")
+        if not answer["ok"]:
+            raise RuntimeError(f"not all streams were opened and had {events} events in {seconds} s: {answer}")
+        return answer
+
+    def begin(self):
+        self.tell("begin")
+
+    def end(self):
+        return self.ask("end")
+
+    def close(self):
+        self.tell("close")
+
+
+def start_publisher(*options):
+    return subprocess.Popen([PROGRAMS / "publish", *map(str, options)], stdout=subprocess.PIPE, text=True)
+
+
+def result(publisher):
+    out, _ = publisher.communicate(timeout=120)
+    if publisher.returncode:
+        raise RuntimeError(f"publish ended with status {publisher.returncode}")
+    return json.loads(out)
+
+
+def publish(*options):
+    return result(start_publisher(*options))
+
+
+def family(pid):
+    """A process and all that descend from it."""
+    children = {}
+    for folder in pathlib.Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            try:
+                stat = (folder / "stat").read_text()
+            except OSError:
+                continue
+            children.setdefault(int(stat.rpartition(")")[2].split()[1]), []).append(int(folder.name))
+    pids = [pid]
+    for member in pids:
+        pids += children.get(member, [])
+    return pids
+
+
+def memory(pids):
+    """(RSS, PSS) of the processes together, bytes."""
+    rss = pss = 0
+    for pid in pids:
+        for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            name, _, rest = line.partition(":")
+            if name == "Rss":
+                rss += int(rest.split()[0]) * 1024
+            elif name == "Pss":
+                pss += int(rest.split()[0]) * 1024
+    return rss, pss
