@@ -23,5 +23,5 @@ def seed():
 def test_with_a_durable_broker_nothing_is_lost_and_no_gap_is_told(bench, seed):
     site = FaultySite(bench, seed)
     site.round(SECONDS)
-    print(site.verdict)
+    print(f"{site.verdict}, {len(site.log)} faults and ends of faults, {site.counters}")
     assert site.verdict.expected > 10 * SECONDS and site.verdict.gaps == 0

@@ -10,7 +10,6 @@ every reader has it, the diaries are judged.
 """
 
 import errno
-import json
 import os
 import random
 import signal
@@ -23,9 +22,8 @@ from .lighttpd import Lighttpd
 from .network import Network
 from .processes import as_root
 from .publishers import Publisher
-from .reader import Readers, wait_all, wait_all_open
+from .reader import wait_all, wait_all_open
 from .site import Site
-from .waiting import PATIENCE, wait_until
 
 _STORE = "32m"  # a tmpfs for the broker's store, when we may mount one
 
@@ -82,7 +80,7 @@ class FaultySite(Site):
     # Readers
 
     def _open_readers(self, count):
-        """In two threads' worth: one is enough, and on two cores no faster."""
+        """Those of one session have the same rooms."""
         self.all = []
         for n in range(count):
             session = self.sessions[n % len(self.sessions)]
@@ -123,6 +121,8 @@ class FaultySite(Site):
             p.wait_idle()
         with self.broker.commands() as client:
             self.mark = client.publish("m", text=f"mark-{self.rounds}")["seq"]
+            stats = client.stats()
+            self.counters = {k: stats[k] for k in ("repairs", "replays_local", "replays_broker", "gaps_told", "streams_opened", "workers_lost")}
         try:
             wait_all(self.all, lambda r: r.decoder.blocks and any(b.id == str(self.mark) for b in r.decoder.blocks[-3:]),
                      f"the last event, {self.mark}", timeout=40)
@@ -197,31 +197,34 @@ class Schedule:
         return [("lighttpd killed", w.kill, w.start, 0.5), ("lighttpd restarted gracefully", lambda: w.signal(signal.SIGUSR1), None, 0)]
 
     def _network_faults(self, name):
-        network = self.site.networks[name]
+        network, chance, delay = self.site.networks[name], random.Random(self.chance.random()), self.chance.uniform(0.02, 0.4)
+
+        def half():
+            return chance.random() < 0.5
 
         def slow():
-            network.delay = self.chance.uniform(0.02, 0.4)
+            network.delay = delay
 
         def quick():
             network.delay = 0
 
-        return [(f"{name} cut", network.cut, None, 0), (f"some of {name} cut", lambda: network.cut(self._half), None, 0),
-                (f"some of {name} reset", lambda: network.cut(self._half, reset=True), None, 0),
-                (f"{name} stalled", network.stall, network.go_on, 2.0), (f"some of {name} stalled", lambda: network.stall(self._half), network.go_on, 2.0),
-                (f"{name} slow", slow, quick, 2.0)]
+        return [(f"{name} cut", network.cut, None, 0), (f"some of {name} cut", lambda: network.cut(half), None, 0),
+                (f"some of {name} reset", lambda: network.cut(half, reset=True), None, 0),
+                (f"{name} stalled", network.stall, network.go_on, 2.0),
+                (f"some of {name} stalled", lambda: network.stall(half), network.go_on, 2.0), (f"{name} slow", slow, quick, 2.0)]
 
     def _half(self):
         return self.chance.random() < 0.5
 
     def _reader_faults(self):
+        chance, lazy = random.Random(self.chance.random()), []
+
         def cut():
-            for reader in self.chance.sample(self.site.all, 10):
+            for reader in chance.sample(self.site.all, 10):
                 reader.cut()
 
-        lazy = []
-
         def pause():
-            lazy.extend(self.chance.sample(self.site.all, 10))
+            lazy.extend(chance.sample(self.site.all, 10))
             for reader in lazy:
                 reader.pause()
 
