@@ -284,6 +284,7 @@ static int set_up(struct broker *b, const struct broker_config *config)
     b->sync = (struct sync_context){b->sequence, b->presence, b->counters};
     b->commands = (struct command_context){.sequence = b->sequence,
                                            .presence = b->presence,
+                                           .store = b->store,
                                            .counters = b->counters,
                                            .max_event_bytes = config->max_event_bytes,
                                            .history_bytes = config->history_bytes};

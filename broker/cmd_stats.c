@@ -3,6 +3,24 @@
 
 static const char *const fields[] = {"op", "ref", NULL};
 
+static const struct {
+    const char *name;
+    size_t offset;
+} store_rows[] = {
+    {"store_file_bytes", offsetof(struct store_stats, file_bytes)},
+    {"store_used_bytes", offsetof(struct store_stats, used_bytes)},
+    {"store_commits", offsetof(struct store_stats, commits)},
+    {"store_commit_us", offsetof(struct store_stats, commit_us)},
+    {"store_failures", offsetof(struct store_stats, failures)},
+};
+
+static void put_store(const struct command_context *c, struct json_out *reply)
+{
+    struct store_stats stats = store_stats(c->store);
+    for (size_t i = 0; i < sizeof store_rows / sizeof *store_rows; i++)
+        json_put_count(reply, store_rows[i].name, *(const uint64_t *)((const char *)&stats + store_rows[i].offset));
+}
+
 static void put_gauges(const struct command_context *c, struct json_out *reply)
 {
     const struct history *h = sequence_history(c->sequence);
@@ -24,6 +42,7 @@ static int run(const struct command_context *c, const struct command_request *r,
     (void)r;
     (void)fault;
     put_gauges(c, reply);
+    put_store(c, reply);
     for (int i = 0; i < BROKER_COUNTERS; i++)
         json_put_count(reply, broker_counter_rows[i].name, c->counters[i]);
     presence_counters(c->presence, workers);

@@ -16,7 +16,8 @@
 struct command_context {
     struct sequence *sequence;
     struct presence *presence;
-    uint64_t *counters; /* BROKER_COUNTERS of them */
+    const struct store *store; /* NULL: memory only */
+    uint64_t *counters;        /* BROKER_COUNTERS of them */
     uint64_t max_event_bytes;
     uint64_t history_bytes; /* for messages */
     int64_t now_ms;         /* unix time */

@@ -46,11 +46,15 @@ int store_begin_run(struct store *s, uint64_t position);
  * be 0). 0: they are on the disk. -errno: nothing has changed; a later call may succeed. */
 int store_append(struct store *s, struct event *const *events, size_t count, uint64_t trim);
 
-/* Bytes that the store takes on the disk, and of those the ones that are in use. 0 when not known. */
-struct store_size {
-    uint64_t file, used;
+/* How it is doing; all 0 for "memory". */
+struct store_stats {
+    uint64_t file_bytes; /* on the disk */
+    uint64_t used_bytes; /* of those, the ones that hold something */
+    uint64_t commits;    /* changes that are on the disk */
+    uint64_t commit_us;  /* what they took, together */
+    uint64_t failures;   /* changes that could not be made */
 };
 
-struct store_size store_size(const struct store *s);
+struct store_stats store_stats(const struct store *s);
 
 #endif

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "bytes.h"
+#include "clock.h"
 
 #define FORMAT 1u
 #define MAP_FIRST (64u << 20) /* bytes of address space to begin with; doubled when it is full */
@@ -29,6 +30,9 @@ struct store {
     MDB_env *env; /* NULL after a failure that LMDB does not survive: opened again before the next use */
     MDB_dbi events, runs, meta;
     uint64_t trimmed;
+    uint64_t last; /* seq of the last event stored; 0: none */
+    bool doubtful; /* a failed change may be on the disk nevertheless: what is after last must go */
+    struct store_stats stats;
 };
 
 static int explain(char why[STORE_WHY_MAX], int result, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -52,6 +56,40 @@ const char *store_check(const char *where)
 {
     bool path = strchr(where, '/') && !strstr(where, "://");
     return path || strcmp(where, "memory") == 0 ? NULL : "memory, or the path of a directory (with a / in it)";
+}
+
+/* --- walking --- */
+
+/* A cursor on a table with numbers for keys; the key is 0 when there is nothing more. */
+struct walk {
+    MDB_cursor *cursor;
+    uint64_t key;
+    MDB_val value;
+};
+
+static int step(struct walk *w, MDB_cursor_op op)
+{
+    MDB_val key;
+    int rc = mdb_cursor_get(w->cursor, &key, &w->value, op);
+    w->key = 0;
+    if (rc)
+        return rc == MDB_NOTFOUND ? 0 : rc;
+    if (key.mv_size != sizeof w->key)
+        return MDB_CORRUPTED;
+    memcpy(&w->key, key.mv_data, sizeof w->key);
+    return 0;
+}
+
+static int last_key(MDB_txn *txn, MDB_dbi table, uint64_t *key)
+{
+    struct walk w = {0};
+    int rc = mdb_cursor_open(txn, table, &w.cursor);
+    if (rc)
+        return rc;
+    rc = step(&w, MDB_LAST);
+    *key = w.key;
+    mdb_cursor_close(w.cursor);
+    return rc;
 }
 
 /* --- opening --- */
@@ -176,7 +214,10 @@ static int check_format(struct store *s, char why[STORE_WHY_MAX])
     uint32_t format = !rc && value.mv_size == 4 ? get_u32(value.mv_data) : 0;
     rc = mdb_get(txn, s->meta, &(MDB_val){7, "trimmed"}, &value);
     s->trimmed = !rc && value.mv_size == 8 ? get_u64(value.mv_data) : 0;
+    rc = last_key(txn, s->events, &s->last);
     mdb_txn_abort(txn);
+    if (rc)
+        return explain(why, -EBADMSG, "%s is damaged (%s); it was left as it is", s->dir, mdb_strerror(rc));
     return format == FORMAT
                ? 0
                : explain(why, -EBADMSG, "%s has format %" PRIu32 ", this program knows format %u; it was left as it is",
@@ -236,26 +277,6 @@ void store_free(struct store **s)
 
 /* --- loading --- */
 
-/* Two cursors that are walked together, in the order of their keys; the key is 0 when there is nothing more. */
-struct walk {
-    MDB_cursor *cursor;
-    uint64_t key;
-    MDB_val value;
-};
-
-static int step(struct walk *w, MDB_cursor_op op)
-{
-    MDB_val key;
-    int rc = mdb_cursor_get(w->cursor, &key, &w->value, op);
-    w->key = 0;
-    if (rc)
-        return rc == MDB_NOTFOUND ? 0 : rc;
-    if (key.mv_size != sizeof w->key)
-        return MDB_CORRUPTED;
-    memcpy(&w->key, key.mv_data, sizeof w->key);
-    return 0;
-}
-
 static int load_event(const struct walk *w, const struct store_loader *loader)
 {
     size_t used;
@@ -269,6 +290,7 @@ static int load_event(const struct walk *w, const struct store_loader *loader)
     return go_on ? 0 : ECANCELED;
 }
 
+/* Two cursors that are walked together, in the order of their keys. */
 static int load_all(struct walk *events, struct walk *runs, const struct store_loader *loader)
 {
     int rc = step(events, MDB_FIRST);
@@ -342,6 +364,23 @@ static int delete_until(MDB_txn *txn, MDB_dbi table, uint64_t position, size_t m
     return rc;
 }
 
+/* Delete a table's last keys, as far as they are after position. */
+static int delete_after(MDB_txn *txn, MDB_dbi table, uint64_t position)
+{
+    struct walk w = {0};
+    int rc = mdb_cursor_open(txn, table, &w.cursor);
+    if (rc)
+        return rc;
+    rc = step(&w, MDB_LAST);
+    while (!rc && w.key > position) {
+        rc = mdb_cursor_del(w.cursor, 0);
+        if (!rc)
+            rc = step(&w, MDB_LAST);
+    }
+    mdb_cursor_close(w.cursor);
+    return rc;
+}
+
 static int trim(struct store *s, MDB_txn *txn, uint64_t position, uint64_t *trimmed)
 {
     char value[8];
@@ -376,7 +415,10 @@ static int change(struct store *s, const struct change *c)
     int rc = mdb_txn_begin(s->env, NULL, 0, &txn);
     if (rc)
         return rc;
-    rc = put_events(s, txn, c);
+    if (s->doubtful)
+        rc = delete_after(txn, s->events, s->last);
+    if (!rc)
+        rc = put_events(s, txn, c);
     if (!rc && c->run)
         rc = put_number(txn, s->runs, c->run, (struct slice){"", 0}, 0);
     if (!rc && c->trim > trimmed)
@@ -386,9 +428,13 @@ static int change(struct store *s, const struct change *c)
         return rc;
     }
     rc = mdb_txn_commit(txn);
-    if (!rc)
-        s->trimmed = trimmed;
-    return rc;
+    if (rc)
+        return rc;
+    s->trimmed = trimmed;
+    s->doubtful = false;
+    if (c->count)
+        s->last = c->events[c->count - 1]->seq;
+    return 0;
 }
 
 static int grow(struct store *s)
@@ -398,20 +444,40 @@ static int grow(struct store *s)
     return rc ? rc : mdb_env_set_mapsize(s->env, info.me_mapsize * 2);
 }
 
-/* Make the change, with more address space when that is what it takes; a failure that LMDB does not survive is followed by opening the
- * files again, now or at the next call. */
-static int make_change(struct store *s, const struct change *c)
+/* Make the change, with more address space when that is what it takes. */
+static int attempt(struct store *s, const struct change *c)
 {
     char why[STORE_WHY_MAX];
-    int rc = 0;
+    int rc;
     if (!s->env && open_env(s, why) != 0)
-        return -EIO;
+        return EIO;
     while ((rc = change(s, c)) == MDB_MAP_FULL)
         if ((rc = grow(s)))
             break;
+    s->doubtful = s->doubtful || rc;
     if (rc < 0)
         close_env(s);
-    return as_errno(rc);
+    return rc;
+}
+
+/* After a failure that LMDB does not survive it says MDB_PANIC, and the files must be opened again. */
+static int try_change(struct store *s, const struct change *c)
+{
+    int rc = attempt(s, c);
+    return as_errno(rc == MDB_PANIC ? attempt(s, c) : rc);
+}
+
+static int make_change(struct store *s, const struct change *c)
+{
+    int64_t began = clock_us();
+    int err = try_change(s, c);
+    if (err) {
+        s->stats.failures++;
+        return err;
+    }
+    s->stats.commits++;
+    s->stats.commit_us += (uint64_t)(clock_us() - began);
+    return 0;
 }
 
 int store_begin_run(struct store *s, uint64_t position)
@@ -426,13 +492,39 @@ int store_append(struct store *s, struct event *const *events, size_t count, uin
     return make_change(s, &(struct change){.events = events, .count = count, .trim = trim_position});
 }
 
-/* --- size --- */
+/* --- numbers --- */
 
-struct store_size store_size(const struct store *s)
+static int add_pages(MDB_txn *txn, MDB_dbi table, uint64_t *bytes)
 {
-    MDB_envinfo info;
     MDB_stat stat;
-    if (!s || !s->env || mdb_env_info(s->env, &info) != 0 || mdb_env_stat(s->env, &stat) != 0)
-        return (struct store_size){0};
-    return (struct store_size){(uint64_t)data_size(s), (info.me_last_pgno + 1) * stat.ms_psize};
+    int rc = mdb_stat(txn, table, &stat);
+    if (!rc)
+        *bytes += (stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages) * stat.ms_psize;
+    return rc;
+}
+
+static uint64_t used_bytes(const struct store *s)
+{
+    MDB_txn *txn;
+    uint64_t bytes = 0;
+    if (!s->env || mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn) != 0)
+        return 0;
+    int rc = add_pages(txn, s->events, &bytes);
+    if (!rc)
+        rc = add_pages(txn, s->runs, &bytes);
+    if (!rc)
+        rc = add_pages(txn, s->meta, &bytes);
+    mdb_txn_abort(txn);
+    return rc ? 0 : bytes;
+}
+
+struct store_stats store_stats(const struct store *s)
+{
+    if (!s)
+        return (struct store_stats){0};
+    struct store_stats stats = s->stats;
+    int64_t file = data_size(s);
+    stats.file_bytes = file > 0 ? (uint64_t)file : 0;
+    stats.used_bytes = used_bytes(s);
+    return stats;
 }

@@ -19,12 +19,18 @@ static inline int64_t clock_unix_ms(void)
     return clock_unix_us() / 1000;
 }
 
-/* Milliseconds since some start; never steps back. */
-static inline int64_t clock_ms(void)
+/* Microseconds since some start; never steps back. */
+static inline int64_t clock_us(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* The same in milliseconds. */
+static inline int64_t clock_ms(void)
+{
+    return clock_us() / 1000;
 }
 
 #endif

@@ -291,7 +291,7 @@ START_TEST(what_cannot_be_stored_is_taken_back)
     signal(SIGXFSZ, SIG_IGN);
     getrlimit(RLIMIT_FSIZE, &limit);
     rlim_t all = limit.rlim_cur;
-    limit.rlim_cur = (rlim_t)store_size(store).file;
+    limit.rlim_cur = (rlim_t)store_stats(store).file_bytes;
     setrlimit(RLIMIT_FSIZE, &limit);
     append(data, "order-1");
     append("b", NULL);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "support.h"
@@ -173,7 +174,7 @@ START_TEST(the_space_of_what_was_trimmed_is_used_again)
     uint64_t seq = 1;
     for (int round = 0; round < 100; round++, seq += 1000)
         append(s, seq, 1000, seq > 5000 ? seq - 5000 : 0, (struct slice){data, sizeof data});
-    ck_assert_uint_lt(store_size(s).file, 30u << 20); /* 100 MB went through it, 5 to 6 MB are retained */
+    ck_assert_uint_lt(store_stats(s).file_bytes, 30u << 20); /* 100 MB went through it, 5 to 6 MB are retained */
     store_free(&s);
 }
 END_TEST
@@ -227,7 +228,7 @@ START_TEST(a_full_disk_changes_nothing_and_may_get_room_again)
     struct store *s = open_store();
     append(s, 5, 1, 0, S("x"));
     struct event *e = event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = 6, .data = {data, sizeof data}});
-    limit_files((rlim_t)store_size(s).file);
+    limit_files((rlim_t)store_stats(s).file_bytes);
     for (int i = 0; i < 3; i++)
         ck_assert_int_eq(store_append(s, &e, 1, 0), -EFBIG);
     limit_files(RLIM_INFINITY);
@@ -238,6 +239,93 @@ START_TEST(a_full_disk_changes_nothing_and_may_get_room_again)
     append(s, 6, 1, 0, (struct slice){data, sizeof data});
     store_free(&s);
     assert_holds("5 6", 0);
+}
+END_TEST
+
+/* A disk whose writes fail, in place of libc's: LMDB writes through these. The file's first two pages say which change was the last. */
+static enum { DISK_FINE, DISK_FAILS, DISK_FAILS_AFTER_HEAD } disk;
+static off_t data_written_to;
+
+ssize_t pwrite(int fd, const void *bytes, size_t len, off_t offset)
+{
+    bool head = offset < 2 * sysconf(_SC_PAGESIZE);
+    if (disk == DISK_FAILS || (disk == DISK_FAILS_AFTER_HEAD && head)) {
+        if (disk == DISK_FAILS_AFTER_HEAD && data_written_to != offset) /* the first: done, and yet an error */
+            syscall(SYS_pwrite64, fd, bytes, len, offset);
+        data_written_to = offset;
+        errno = EIO;
+        return -1;
+    }
+    return syscall(SYS_pwrite64, fd, bytes, len, offset);
+}
+
+int fdatasync(int fd)
+{
+    if (disk == DISK_FAILS) {
+        errno = EIO;
+        return -1;
+    }
+    return (int)syscall(SYS_fdatasync, fd);
+}
+
+static int append_one(struct store *s, uint64_t seq)
+{
+    struct event *e = event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = seq, .data = S("x")});
+    int err = store_append(s, &e, 1, 0);
+    event_unref(&e);
+    return err;
+}
+
+START_TEST(a_disk_that_fails_changes_nothing_and_may_work_again)
+{
+    struct store *s = open_store();
+    append(s, 5, 1, 0, S("x"));
+    disk = DISK_FAILS;
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(append_one(s, 6), -EIO);
+    disk = DISK_FINE;
+    append(s, 6, 1, 0, S("x"));
+    struct store_stats stats = store_stats(s);
+    ck_assert_uint_eq(stats.failures, 3);
+    ck_assert_uint_eq(stats.commits, 2);
+    store_free(&s);
+    assert_holds("5 6", 0);
+}
+END_TEST
+
+START_TEST(what_was_written_and_reported_as_failed_is_taken_back)
+{
+    struct store *s = open_store();
+    append(s, 5, 1, 0, S("x"));
+    disk = DISK_FAILS_AFTER_HEAD;
+    data_written_to = -1;
+    ck_assert_int_eq(append_one(s, 6), -EIO);
+    disk = DISK_FINE;
+    ck_assert_int_eq(append_one(s, 6), 0);
+    ck_assert_int_eq(append_one(s, 7), 0);
+    store_free(&s);
+    assert_holds("5 6 7", 0);
+}
+END_TEST
+
+START_TEST(it_says_how_it_is_doing)
+{
+    static char data[1000];
+    struct store *s = open_store();
+    memset(data, 'x', sizeof data);
+    append(s, 1, 1000, 0, (struct slice){data, sizeof data});
+    struct store_stats full = store_stats(s);
+    ck_assert_uint_gt(full.used_bytes, 1000000);
+    ck_assert_uint_ge(full.file_bytes, full.used_bytes);
+    ck_assert_uint_eq(full.commits, 1);
+    ck_assert_uint_eq(full.failures, 0);
+    append(s, 0, 0, 990, S(""));
+    struct store_stats empty = store_stats(s);
+    ck_assert_uint_lt(empty.used_bytes, 100000);
+    ck_assert_uint_ge(empty.file_bytes, full.file_bytes);
+    ck_assert_uint_gt(empty.commit_us, full.commit_us);
+    store_free(&s);
+    ck_assert_uint_eq(store_stats(s).file_bytes, 0);
 }
 END_TEST
 
@@ -368,6 +456,9 @@ int main(void)
     tcase_add_test(tests, it_grows_beyond_its_first_map);
     tcase_add_test(tests, appending_out_of_order_changes_nothing);
     tcase_add_test(tests, a_full_disk_changes_nothing_and_may_get_room_again);
+    tcase_add_test(tests, a_disk_that_fails_changes_nothing_and_may_work_again);
+    tcase_add_test(tests, what_was_written_and_reported_as_failed_is_taken_back);
+    tcase_add_test(tests, it_says_how_it_is_doing);
     tcase_add_test(tests, a_second_user_is_refused);
     tcase_add_test(tests, an_emptied_file_is_refused);
     tcase_add_test(tests, a_cut_file_is_refused);
