@@ -7,9 +7,10 @@ import os
 import random
 
 import pytest
+from support import liar
 from support.faults import FaultySite
 
-SECONDS = float(os.environ.get("FAULT_SECONDS", "10"))
+SECONDS = float(os.environ.get("FAULT_SECONDS", "8"))
 
 
 @pytest.fixture
@@ -20,8 +21,34 @@ def seed():
     return n
 
 
+def go_through(site, seconds):
+    site.round(seconds)
+    print(f"{site.verdict}, {len(site.log)} faults and ends of faults, {site.counters}")
+
+
 def test_with_a_durable_broker_nothing_is_lost_and_no_gap_is_told(bench, seed):
     site = FaultySite(bench, seed)
-    site.round(SECONDS)
-    print(f"{site.verdict}, {len(site.log)} faults and ends of faults, {site.counters}")
+    go_through(site, SECONDS)
     assert site.verdict.expected > 10 * SECONDS and site.verdict.gaps == 0
+
+
+def test_with_a_broker_without_a_memory_what_is_lost_is_told_as_a_gap(bench, seed):
+    site = FaultySite(bench, seed, durable=False)
+    go_through(site, SECONDS / 2)
+    assert site.verdict.gaps > 0
+
+
+@pytest.mark.parametrize("lie, complaint", [(liar.lose, "did not see"), (liar.swap, "out of order"), (liar.double, "twice")],
+                         ids=lambda x: getattr(x, "__name__", ""))
+def test_the_checker_finds_one_falsified_event(bench, seed, lie, complaint):
+    planted = liar.Liar(lie)
+    site = FaultySite(bench, seed, readers=30, rate=300, tamper=planted.tamper)
+    site.round(0.5, quiet=True)
+    planted.arm()
+    with pytest.raises(AssertionError) as caught:
+        for _ in range(20):
+            site.round(0.5, quiet=True)
+    assert planted.told
+    complaints = [c for c in site.verdict.complaints if c]
+    assert any(complaint in c for c in complaints)
+    assert len({c.split(":")[0] for c in complaints}) == 1, caught.value

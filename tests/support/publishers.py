@@ -25,10 +25,11 @@ class _Request:
 
 
 class Publisher:
-    """A DEALER in a thread. sessions, channels: to whom it publishes; rate: events a second; name: begins its events' keys."""
+    """A DEALER in a thread. sessions, channels: to whom it publishes; rate: events a second; name: begins its events' keys;
+    own_ids: what share of its requests carries own ids."""
 
-    def __init__(self, endpoint, name, seed, sessions, channels, rate):
-        self._endpoint, self._name, self._rate = endpoint, name, rate
+    def __init__(self, endpoint, name, seed, sessions, channels, rate, own_ids=0.7):
+        self._endpoint, self._name, self._rate, self._own_ids = endpoint, name, rate, own_ids
         self._sessions, self._channels, self._chance = sessions, channels, random.Random(f"{seed} {name}")
         self._requests, self._settled, self._next, self._numbers, self._allowed = {}, {}, 0, 0, 0.0
         self.publications, self.complaints = [], []
@@ -136,7 +137,7 @@ class Publisher:
         socket.send_multipart([b"", request.message])
 
     def _send_new(self, socket):
-        chance, own_id, ref = self._chance, self._chance.random() < 0.7, self._next
+        chance, own_id, ref = self._chance, self._chance.random() < self._own_ids, self._next
         count = chance.randint(2, 20) if chance.random() < 0.1 else 1
         events = [self._event(own_id) for _ in range(count)]
         body = events[0] if count == 1 else {"events": events}
