@@ -4,7 +4,8 @@
  *
  *     pids PID...            whose CPU time to report
  *     open COUNT PATH [ID]   open streams; %n in PATH is the stream's number, %k that number modulo 1000; ID is the
- *                            Last-Event-ID. At most BURST are being opened at a time
+ *                            Last-Event-ID
+ *     burst COUNT            how many are being opened at a time (1000)
  *     wait EVENTS MS         until every stream is open and has received so many events since `begin`
  *     begin                  from now on count
  *     end                    stop counting; answers what was counted
@@ -28,7 +29,6 @@
 #include "progress.h"
 #include "stamp.h"
 
-#define BURST 1000
 #define READ_MAX 65536u
 #define CARRY_MAX 8192u
 #define PIDS_MAX 256
@@ -59,7 +59,7 @@ static struct {
     struct client *clients;
     size_t count, cap;   /* clients there are */
     size_t started;      /* of them, those whose connect was begun */
-    size_t pending, opened;
+    size_t pending, opened, burst;
     uint32_t address;    /* of this open, host order */
     char path[1024], id[256];
     struct counts counts;
@@ -330,7 +330,7 @@ static void start_client(struct client *c)
 
 static void start_some(void)
 {
-    while (load.started < load.count && load.pending < BURST)
+    while (load.started < load.count && load.pending < load.burst)
         start_client(&load.clients[load.started++]);
 }
 
@@ -454,6 +454,8 @@ static void command(char *line)
         words = line + strlen(line);
     if (strcmp(line, "pids") == 0)
         do_pids(words);
+    else if (strcmp(line, "burst") == 0)
+        load.burst = strtoul(words, NULL, 10);
     else if (strcmp(line, "open") == 0)
         do_open(words);
     else if (strcmp(line, "close") == 0)
@@ -517,6 +519,7 @@ int main(int argc, char **argv)
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
     load.port = atoi(argv[1]);
+    load.burst = 1000;
     load.cap = 65536;
     load.clients = calloc(load.cap, sizeof *load.clients);
     load.epoll = epoll_create1(EPOLL_CLOEXEC);

@@ -43,6 +43,7 @@ class Server:
     path = "/sse"
     behind = False       # a web server that is not its own
     streams_at_most = 9000
+    burst = 1000         # streams that may be opened at a time
 
     def __init__(self, bench):
         self.bench, self.port, self.programs = bench, None, []
@@ -207,6 +208,7 @@ class Pushpin(Server):
 
     name, label = "pushpin", "Pushpin"
     path = "/hold.txt"
+    burst = 20           # beyond, some requests are never answered
 
     def start(self):
         if not shutil.which("pushpin"):
@@ -217,12 +219,21 @@ class Pushpin(Server):
         for name in ("run", "log"):
             (folder / name).mkdir()
         (folder / "routes").write_text(f"* 127.0.0.1:{origin.port}\n")
+        internal = pathlib.Path("/usr/lib/pushpin/internal.conf").read_text()
+        (folder / "internal.conf").write_text(internal.replace("/var/run/zurl/zurl-", f"{folder}/run/zurl-"))
+        (folder / "zurl.conf").write_text(self.zurl_configuration(folder))
         (folder / "pushpin.conf").write_text(self.configuration(folder))
-        self.programs = [_start(self.bench, "pushpin", [shutil.which("pushpin"), f"--config={folder}/pushpin.conf"], self.port)]
+        zurl = self.bench.adopt(processes.Program("zurl", [shutil.which("zurl"), f"--config={folder}/zurl.conf"], self.bench.folder, ours=False))
+        self.programs = [zurl.start(), _start(self.bench, "pushpin", [shutil.which("pushpin"), f"--config={folder}/pushpin.conf"], self.port)]
+
+    def zurl_configuration(self, folder):
+        specs = "".join(f"{name}_spec=ipc://{folder}/run/zurl-{end}\n" for name, end in
+                        (("in", "in"), ("in_stream", "in-stream"), ("out", "out"), ("in_req", "req")))
+        return f"[General]\ninstance_id=\n{specs}defpolicy=allow\nallow=\ndeny=\nmax_open_requests=2000\nbuffer_size=200000\ntimeout=600\nin_hwm=1000\nout_hwm=1000\n"
 
     def configuration(self, folder):
         return f"""[global]
-include={{libdir}}/internal.conf
+include={folder}/internal.conf
 rundir={folder}/run
 ipc_prefix=bench-
 port_offset=0

@@ -38,6 +38,10 @@ class Load:
             raise RuntimeError(f"the load client ended during `{line}`")
         return json.loads(answer)
 
+    def burst(self, count):
+        """How many streams are being opened at a time."""
+        self.tell(f"burst {count}")
+
     def start_open(self, count, path, cursor=None):
         self.tell(f"open {count} {path}" + (f" {cursor}" if cursor else ""))
 

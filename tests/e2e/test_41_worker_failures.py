@@ -63,14 +63,26 @@ def test_clients_of_a_killed_worker_come_back_and_miss_nothing(site):
 
 
 def test_a_rolling_restart_loses_nothing(site):
-    readers = [site.open(f"s{n}", stubborn=True) for n in range(20)]
+    """With nothing but EventSource in the browsers: one status other than 200, and a stream would be gone for good."""
+    readers = [site.open(f"s{n}", reconnect=True) for n in range(20)]
     with Publishing(site, [f"s{n}" for n in range(20)]) as publishing:
         for worker in site.workers:
             publishing.wait(50)
             worker.restart()
+            wait_until(lambda w=worker: gets_streams(site, w), what="new streams come to it again")
         publishing.wait(100)
     all_seen_once_in_order(readers, publishing.count)
     assert all(r.opens >= 2 for r in readers)
+
+
+def gets_streams(site, worker):
+    """Does a new stream come to this worker?"""
+    probe = site.open("probe")
+    with FastCgi(worker.socket) as web:
+        web.get("session=probe").wait_open()
+        mine = web.head["ssecast-connection"].partition("-")[0] == probe.connection.partition("-")[0]
+    probe.close()
+    return mine
 
 
 def test_a_stopping_worker_ends_its_streams_paced_and_each_with_its_own_retry(bench):
