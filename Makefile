@@ -25,7 +25,7 @@ object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 PROGRAMS := $(BUILD)/ssecast-broker $(BUILD)/ssecast-fcgi $(BUILD)/ssecast
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps deps-build deps-demo deps-test deps-lint deps-bench demo check bench bench-build unit unit-build e2e lint format clean
+.PHONY: all help deps deps-build deps-demo deps-test deps-lint deps-bench demo check bench bench-build soak unit unit-build e2e lint format clean
 
 all: $(PROGRAMS) ## build the three programs into build/
 
@@ -78,6 +78,14 @@ check: ## install what is missing, build, and run every test (SAN=address,undefi
 	@$(MAKE) --no-print-directory -j$(shell nproc) all unit-build
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory e2e
+
+SOAK ?= 10
+LOAD ?= $(SOAK)
+soak: ## faults for SOAK minutes (10), then 8,900 streams for LOAD minutes (as many): nothing lost, memory flat. SEED=n repeats
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory -j$(shell nproc) bench-build
+	@SSECAST_BUILD=$(BUILD) SSECAST_PATIENCE=$(if $(SAN),4,1) PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 \
+	    $(PYTHON) -m soak --faults $(SOAK) --load $(LOAD)
 
 demo: ## install what is missing, build, and show it on http://127.0.0.1:8080/ (DEMO_PORT and DEMO_HOST change that)
 	@$(MAKE) --no-print-directory deps-demo
