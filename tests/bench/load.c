@@ -124,6 +124,8 @@ static void count_event(struct client *c, const char *data, size_t len, uint64_t
     uint64_t n, t;
     if (!stamp_read(data, len, &n, &t))
         return;
+    if (n == 1)
+        c->last_n = 0; /* another publisher begins */
     if (c->last_n && n <= c->last_n)
         load.counts.disordered++;
     else if (c->last_n)

@@ -44,6 +44,7 @@ class Server:
     behind = False       # a web server that is not its own
     streams_at_most = 9000
     burst = 1000         # streams that may be opened at a time
+    ahead = 1000         # events that may be published before they have arrived
 
     def __init__(self, bench):
         self.bench, self.port, self.programs = bench, None, []
@@ -209,6 +210,7 @@ class Pushpin(Server):
     name, label = "pushpin", "Pushpin"
     path = "/hold.txt"
     burst = 20           # beyond, some requests are never answered
+    ahead = 20           # beyond, events are thrown away
 
     def start(self):
         if not shutil.which("pushpin"):

@@ -1,0 +1,263 @@
+"""What is measured, one function to a case. Each returns {metric: value} of one round; report.py knows what they mean."""
+
+import contextlib
+import subprocess
+import time
+
+from support import processes
+from support.bench import Bench
+from support.broker import Broker
+from support.waiting import wait_until
+
+import tools
+
+STREAMS = 1000
+MANY = 8900
+PAYLOAD = 128
+
+
+class Effort:
+    """How long and how many."""
+
+    def __init__(self, quick):
+        self.rounds = 1 if quick else 5
+        self.warm = 0.5 if quick else 1
+        self.seconds = 2 if quick else 8
+        self.publish_count = 100_000 if quick else 300_000
+        self.many = 2000 if quick else MANY
+        self.retained = 20_000 if quick else 100_000
+
+
+@contextlib.contextmanager
+def running(server_class, count=0):
+    """A server with so many streams open: (server, load client)."""
+    with Bench() as bench:
+        server = server_class(bench)
+        with tools.Load(bench.folder, server.port, server.pids()) as load:
+            load.burst(server.burst)
+            if count:
+                load.open(count, server.path)
+            yield server, load
+
+
+def measured(load, publisher, effort):
+    """What the load client counted while the publisher was going."""
+    time.sleep(effort.warm)
+    load.begin()
+    time.sleep(effort.seconds)
+    counted = load.end()
+    tools.result(publisher)
+    return counted
+
+
+def must_be_exact(counted):
+    wrong = {name: counted[name] for name in ("lost", "disordered", "gaps", "ended", "refused") if counted[name]}
+    if wrong:
+        raise RuntimeError(f"the streams were not exact: {wrong}")
+
+
+# --- 1,000 streams, every server ---
+
+def paced(server, load, effort):
+    """20 events a second to everyone."""
+    publisher = tools.start_publisher(*server.publisher(), "--size", PAYLOAD, "--rate", 20,
+                                      "--seconds", effort.warm + effort.seconds + 0.5)
+    counted = measured(load, publisher, effort)
+    must_be_exact(counted)
+    cpu = {int(pid): seconds for pid, seconds in counted["cpu"].items()}
+    found = {"cpu_us": 1e6 * sum(cpu.values()) / counted["events"], "p50_ms": counted["p50_ms"], "p99_ms": counted["p99_ms"]}
+    for program in server.programs:
+        members = tools.family(program.pid)
+        found[f"cpu_us of {program.name}"] = 1e6 * sum(cpu.get(pid, 0) for pid in members) / counted["events"]
+    return found
+
+
+def flat_out(server, load, effort):
+    """As fast as they are taken, at most `ahead` events before the readers."""
+    publisher = tools.start_publisher(*server.publisher(), "--size", PAYLOAD, "--progress", load.progress, "--ahead", server.ahead,
+                                      "--seconds", effort.warm + effort.seconds + 0.5)
+    counted = measured(load, publisher, effort)
+    must_be_exact(counted)
+    return {"events_per_s": counted["events"] / counted["seconds"]}
+
+
+def with_streams(server_class, effort):
+    """paced and flat out, one after the other, on the same streams."""
+    with running(server_class, STREAMS) as (server, load):
+        return {"paced": paced(server, load, effort), "flat": flat_out(server, load, effort)}
+
+
+# --- ssecast: writes for each delivery ---
+
+def coalescing(server_class, effort):
+    """How many writes a delivery costs the worker, one event at a time and flat out."""
+    found = {}
+    with running(server_class, STREAMS) as (server, load):
+        for name, case in (("paced", paced), ("flat", flat_out)):
+            before = _settled_stats(server)
+            case(server, load, effort)
+            after = _settled_stats(server)
+            found[name] = (after["writes"] - before["writes"]) / (after["deliveries"] - before["deliveries"])
+    return found
+
+
+def _settled_stats(server):
+    """The workers report at least every 5 s."""
+    time.sleep(5.5)
+    return server.stats()
+
+
+# --- many streams: opening, memory ---
+
+def idle(server_class, effort):
+    """Open many at once; what they cost while nothing happens."""
+    with running(server_class) as (server, load):
+        count = min(effort.many, server.streams_at_most)
+        before = {p.name: tools.memory(tools.family(p.pid)) for p in server.programs}
+        load.begin()
+        seconds = load.open(count, server.path)
+        refused = load.end()["refused"]
+        time.sleep(1)
+        found = {"opened_per_s": count / seconds, "refused": refused}
+        total = 0
+        for program in server.programs:
+            rss, pss = tools.memory(tools.family(program.pid))
+            found[f"rss_kb of {program.name}"] = (rss - before[program.name][0]) / count / 1024
+            total += (pss - before[program.name][1]) / count / 1024
+        found["pss_kb"] = total
+        return found
+
+
+# --- publishing ---
+
+def publishing(effort):
+    """One DEALER against a broker without workers: acknowledged events a second."""
+    found = {}
+    for store in ("memory", "durable"):
+        for kind, options in (("data", []), ("frame", ["--frame"]), ("batch", ["--batch", 100])):
+            with _broker(store) as broker:
+                count = effort.publish_count // (100 if kind == "batch" else 1)
+                done = tools.publish("--dealer", broker.endpoint("commands"), "--count", count, "--window",
+                                     10 if kind == "batch" else 1000, "--size", PAYLOAD, *options)
+                assert not done["failed"] and not done["unanswered"], done
+                found[f"{store} {kind}"] = done["answered"] / done["seconds"]
+    return found
+
+
+def acknowledging(effort):
+    """How long an answer takes at 10,000 events a second, durable."""
+    with _broker("durable") as broker:
+        done = tools.publish("--dealer", broker.endpoint("commands"), "--rate", 10000, "--seconds", effort.seconds, "--window", 20000,
+                             "--size", PAYLOAD)
+        assert not done["failed"] and not done["unanswered"], done
+        return {name: done[name] for name in ("p50_ms", "p99_ms", "max_ms")}
+
+
+@contextlib.contextmanager
+def _broker(store="memory"):
+    with Bench() as bench:
+        yield Broker(bench, store=bench.folder / "store" if store == "durable" else "memory").start()
+
+
+# --- targets ---
+
+def targeting(server_class, effort):
+    """An event for one session: what others, connected here or elsewhere, add to its cost."""
+    found = {}
+    with running(server_class) as (server, load):
+        load.open(1, "/sse?session=target")
+        found["alone us"] = _cost_of_targeted(server, load, effort)
+        load.open(effort.many, server.path)
+        found["with streams us"] = _cost_of_targeted(server, load, effort)
+        with _known_sessions(server, 100_000):
+            found["with sessions us"] = _cost_of_targeted(server, load, effort)
+    return found
+
+
+def _cost_of_targeted(server, load, effort):
+    """CPU µs of broker and worker for each event to the session `target`."""
+    pids = [server.broker.pid, server.worker.pid]
+    load.tell("pids " + " ".join(map(str, pids)))
+    count = effort.publish_count // 3
+    load.begin()
+    tools.publish(*server.publisher(), "--size", PAYLOAD, "--session", "target", "--count", count, "--progress", load.progress,
+                  "--ahead", 10**9, "--rate", 20000)
+    counted = load.end()
+    return 1e6 * sum(counted["cpu"].values()) / count
+
+
+@contextlib.contextmanager
+def _known_sessions(server, count):
+    process = subprocess.Popen([tools.PROGRAMS / "sessions", server.broker.endpoint("sync"), str(count)], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout.readline() == "ready\n"
+        with server.broker.commands() as client:
+            wait_until(lambda: client.ask({"op": "online", "session": f"somebody-{count - 1}"})["online"], what="the sessions")
+        yield
+    finally:
+        process.stdin.close()
+        process.wait(10)
+        process.stdout.close()
+
+
+# --- replay ---
+
+def replay(server_class, effort):
+    """All clients come back at once, and each missed the last thousandth of what is retained; next to the same events delivered
+    live, and to coming back without having missed any."""
+    found, missed = {}, effort.retained // 1000
+    with running(server_class) as (server, load):
+        publisher = [*server.publisher(), "--size", PAYLOAD]
+        tools.publish(*publisher, "--count", effort.retained - missed)
+        load.open(effort.many, server.path)
+        cursor = _head(server)
+        load.begin()
+        tools.publish(*publisher, "--count", missed)
+        found["live s"] = load.wait(missed)["since_begin"]
+        for name, events, since in (("reconnect s", 0, None), ("replay s", missed, cursor)):
+            load.close()
+            time.sleep(1)
+            load.begin()
+            load.start_open(effort.many, server.path, since)
+            found[name] = load.wait(events)["since_begin"]
+        must_be_exact(load.end())
+    return found
+
+
+def scattered_replay(server_class, effort):
+    """As many, but scattered over all that is retained: each client is in one of 1,000 channels."""
+    with running(server_class) as (server, load):
+        cursor = _head(server)
+        tools.publish(*server.publisher(), "--size", PAYLOAD, "--count", effort.retained, "--channels", 1000)
+        load.begin()
+        load.start_open(effort.many, "/sse?session=s%n&channels=%k", cursor)
+        return {"scattered s": load.wait(effort.retained // 1000)["since_begin"]}
+
+
+def _head(server):
+    with server.broker.commands() as client:
+        return client.ask({"op": "publish", "data": 0})["seq"]
+
+
+# --- codecs ---
+
+def codecs():
+    """Instructions for each call, counted by callgrind: the same in every run."""
+    found = {}
+    names = subprocess.run([tools.PROGRAMS / "codecs"], capture_output=True, text=True, check=True).stdout.split()
+    for name in names:
+        few, more = (_instructions(name, times) for times in (1000, 3000))
+        found[name] = (more - few) / 2000
+    return found
+
+
+def _instructions(name, times):
+    with Bench() as bench:
+        out = bench.folder / "callgrind.out"
+        subprocess.run(["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", tools.PROGRAMS / "codecs", name, str(times)],
+                       capture_output=True, check=True)
+        for line in out.read_text().splitlines():
+            if line.startswith(("summary:", "totals:")):
+                return int(line.split()[1])
+    raise RuntimeError("callgrind said nothing")
