@@ -29,10 +29,14 @@ class _Lighttpd(WebServer):
             f'server.upload-dirs = ("{self.place}")',
             'mimetype.assign = (".html" => "text/html")',
             *([f'server.username = "{USER}"', f'server.groupname = "{USER}"'] if as_root() else []),
-            *(f'include "{_CONFIGURATIONS / name}"' for name in ("ssecast-limits.conf", *self.files)),
+            *(f'include "{self.install(name)}"' for name in ("ssecast-limits.conf", *self.files)),
             self.extra,
         ]
         return "\n".join(lines) + "\n"
+
+    def install(self, name):
+        """A copy where lighttpd's user surely may go: it reads its files again for a graceful restart."""
+        return shutil.copy2(_CONFIGURATIONS / name, self.place)
 
     def write_settings(self):
         (self.place / "ssecast-limits-settings.conf").write_text(
