@@ -67,6 +67,16 @@ def test_a_checkpoint_is_never_ahead_of_what_was_sent(quick, session):
     assert reader.data() == [str(n) for n in range(total)]
 
 
+def test_checkpoints_can_be_made_visible(quick, session):
+    """For scripts, which cannot read EventSource's cursor."""
+    reader = quick.open(session, query={"checkpoints": "true"})
+    assert reader.wait_for(1)[0][:2] == ("ssecast.checkpoint", "")
+    seq = quick.publish("m", data=1, to={"sessions": ["somebody"]})["seq"]
+    assert reader.wait_for(2)[1][:3] == ("ssecast.checkpoint", "", str(seq))
+    quick.publish("m", data=2, to={"sessions": [session]})
+    assert reader.wait_for(3)[2].type == "m"
+
+
 def test_an_event_takes_the_place_of_a_heartbeat(quick, session):
     reader = quick.open(session, keep_body=True)
     for n in range(5):

@@ -119,3 +119,46 @@ def test_a_new_stream_after_a_restart_begins_at_the_new_run(site):
     back = site.open("anna", last_event_id=old.last_event_id)
     back.wait_data("2")
     assert back.types()[0] == "ssecast.gap" and back.events[-1].id == str(seq)
+
+
+# In the middle of publishing
+
+def acknowledged(client, count):
+    """The seqs of those publishes that were answered ok, in order; a broker that ends leaves the rest unanswered."""
+    seqs = []
+    for _ in range(count):
+        reply = client.receive(0.5)
+        if reply is None:
+            break
+        if reply["ok"]:
+            seqs.append(str(reply["seq"]))
+    return seqs
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
+def test_what_was_acknowledged_has_reached_the_streams_or_a_gap_is_told(site, end):
+    reader = site.open("anna")
+    for n in range(3000):
+        site.commands.send({"op": "publish", "event": "m", "data": n, "to": {"sessions": ["anna"]}})
+    assert site.commands.receive()["ok"]
+    site.broker.expect_end()
+    site.broker.signal(end)
+    first, seqs = reader.wait_for(1)[0].id, acknowledged(site.commands, 2999)
+    site.broker.wait() if end == signal.SIGTERM else site.broker.kill()
+    site.broker.start()
+    reader.wait_type("ssecast.gap")
+    seen = [e.id for e in reader.events[:reader.types().index("ssecast.gap")]]
+    assert seen[0] == first and seen == [str(int(first) + n) for n in range(len(seen))]  # nothing is missing in between
+    if end == signal.SIGTERM:
+        assert set(seqs) <= set(seen)
+
+
+def test_a_stopping_broker_answers_or_refuses_what_it_received(site):
+    refs = [site.commands.send({"op": "publish", "event": "m", "data": n, "to": {"sessions": ["anna"]}}) for n in range(2000)]
+    site.broker.expect_end()
+    site.broker.signal(signal.SIGTERM)
+    replies = []
+    while (reply := site.commands.receive(1)) is not None:
+        replies.append(reply["ref"])
+    assert site.broker.wait() == 0
+    assert replies == refs[:len(replies)]  # each once, in order, none skipped

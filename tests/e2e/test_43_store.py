@@ -107,10 +107,10 @@ LIMITS = {"count": {"history_events": 1000}, "bytes": {"history_bytes": "2M"}, "
 
 @pytest.mark.parametrize("limit", LIMITS)
 def test_what_is_evicted_gives_its_space_back(bench, limit):
-    """20 MB go through, 1 to 2 MB are retained at a time."""
+    """Many times as much goes through as is retained, which is 1 to 2 MB at a time."""
     broker = Broker(bench, store=bench.folder / "history", **LIMITS[limit]).start()
     with broker.commands() as client:
-        for _ in range(20):
+        for _ in range(4 if limit == "age" else 20):
             publish(client, 1000, text="x" * 1000, batch=250)
             wait_until(lambda: limit != "age" or client.stats()["history_events"] == 0, what="all too old")
         stats = client.stats()
@@ -200,7 +200,7 @@ def test_a_store_with_damaged_places_never_loads_as_something_else(bench, broker
     whole = file.read_bytes()
     chance = random.Random(1)
     refused = 0
-    for page in chance.sample(range(2, len(whole) // 4096), 25):
+    for page in chance.sample(range(2, len(whole) // 4096), 15):
         noise = chance.choice([bytes(4096), chance.randbytes(4096), b"\xff" * 4096])
         file.write_bytes(whole[:page * 4096] + noise + whole[page * 4096 + 4096:])
         super(Broker, broker).start()
@@ -214,7 +214,7 @@ def test_a_store_with_damaged_places_never_loads_as_something_else(bench, broker
             assert "left as it" in broker.log().splitlines()[-1]
             refused += 1
         file.write_bytes(whole)
-    assert refused > 5
+    assert refused > 3
     broker.start()
 
 

@@ -197,6 +197,14 @@ START_TEST(a_block_moves_the_cursor_and_no_more)
 }
 END_TEST
 
+START_TEST(a_block_that_moves_the_cursor_can_be_visible)
+{
+    ck_assert_str_eq(said(reply_block(&(struct block){.keep_alive = true, .id = S("7"), .visible = true})),
+                     ": keep-alive\nid: 7\nevent: ssecast.checkpoint\ndata:\n\n");
+    ck_assert_str_eq(said(reply_block(&(struct block){.keep_alive = true, .visible = true})), ": keep-alive\n\n");
+}
+END_TEST
+
 START_TEST(padding_is_two_kilobytes_of_comment)
 {
     const char *block = said(reply_block(&(struct block){.padding = true, .id = S("1")}));
@@ -260,6 +268,7 @@ int main(void)
     tcase_add_test(tests, a_message_is_a_json_string_whatever_it_holds);
     tcase_add_test(tests, a_header_is_one_line_and_not_one_of_ours);
     tcase_add_test(tests, a_block_moves_the_cursor_and_no_more);
+    tcase_add_test(tests, a_block_that_moves_the_cursor_can_be_visible);
     tcase_add_test(tests, padding_is_two_kilobytes_of_comment);
     tcase_add_loop_test(tests, a_gap_tells_the_clients_cursor, 0, (int)(sizeof gaps / sizeof gaps[0]));
     tcase_add_test(tests, a_gap_does_not_repeat_a_cursor_without_end);

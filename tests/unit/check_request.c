@@ -278,6 +278,15 @@ START_TEST(a_polyfill_may_want_padding)
 }
 END_TEST
 
+START_TEST(a_page_s_script_may_want_to_see_checkpoints)
+{
+    get("QUERY_STRING=session=a&checkpoints=true");
+    ck_assert(request.checkpoints);
+    get("QUERY_STRING=session=a&checkpoints=1");
+    ck_assert(!request.checkpoints);
+}
+END_TEST
+
 /* --- origins --- */
 
 static const struct {
@@ -364,6 +373,7 @@ int main(void)
     tcase_add_test(tests, a_cursor_of_any_length_is_kept);
     tcase_add_test(tests, the_header_goes_before_the_query);
     tcase_add_test(tests, a_polyfill_may_want_padding);
+    tcase_add_test(tests, a_page_s_script_may_want_to_see_checkpoints);
     tcase_add_loop_test(tests, only_an_allowed_origin_is_answered, 0, COUNT(cors));
     tcase_add_test(tests, a_preflight_and_a_refusal_have_an_origin_too);
     tcase_add_test(tests, sources_and_origins_are_checked);

@@ -1,0 +1,209 @@
+"""Medians, tables, targets and the plot."""
+
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+
+
+class Results:
+    """values[case][who][metric] = one number for each round."""
+
+    def __init__(self):
+        self.values, self.notes = {}, []
+
+    def add(self, case, who, found):
+        for metric, value in found.items():
+            self.values.setdefault(case, {}).setdefault(who, {}).setdefault(metric, []).append(value)
+
+    def note(self, text):
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def median(self, case, who, metric):
+        """None when it was not measured."""
+        values = self.values.get(case, {}).get(who, {}).get(metric)
+        return statistics.median(values) if values else None
+
+    def ratio(self, case, metric, who, other, other_case=None, other_metric=None):
+        """The median of the rounds' ratios: both were measured in each, so what disturbed one disturbed the other."""
+        a = self.values.get(case, {}).get(who, {}).get(metric, [])
+        b = self.values.get(other_case or case, {}).get(other, {}).get(other_metric or metric, [])
+        pairs = [x / y for x, y in zip(a, b) if y]
+        return statistics.median(pairs) if pairs else None
+
+    def save(self, path, about):
+        path.write_text(json.dumps({"machine": about, "results": self.values, "notes": self.notes}, indent=1) + "\n")
+
+
+# --- tables ---
+
+def number(value, digits=3):
+    if value is None:
+        return "–"
+    if abs(value) >= 10000:
+        return f"{value:,.0f}"
+    return f"{value:.{digits}g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def table(head, rows):
+    """A Markdown table that is readable as it is."""
+    cells = [[str(c) for c in row] for row in [head, *rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
+    lines = ["| " + " | ".join(c.ljust(w) for c, w in zip(row, widths)) + " |" for row in cells]
+    lines.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|")
+    return "\n".join(lines)
+
+
+def streams_table(r, servers):
+    head = ["1,000 streams", "flat out, events/s", "× Nchan", "20 ev/s: CPU µs per delivery", "× Nchan", "× floor", "p50 ms", "p99 ms"]
+    rows = []
+    for s in servers:
+        if s.name in r.values.get("paced", {}):
+            rows.append([s.label, number(r.median("flat", s.name, "events_per_s")), number(r.ratio("flat", "events_per_s", s.name, "nchan")),
+                         number(r.median("paced", s.name, "cpu_us")), number(r.ratio("paced", "cpu_us", s.name, "nchan")),
+                         number(r.ratio("paced", "cpu_us", s.name, "floor")), number(r.median("paced", s.name, "p50_ms")),
+                         number(r.median("paced", s.name, "p99_ms"))])
+    return table(head, rows)
+
+
+def parts_table(r, servers):
+    """Where the CPU time of a delivery goes."""
+    rows = []
+    for s in servers:
+        for metric in r.values.get("paced", {}).get(s.name, {}):
+            if metric.startswith("cpu_us of "):
+                rows.append([s.label, metric.removeprefix("cpu_us of "), number(r.median("paced", s.name, metric))])
+    return table(["20 ev/s", "process", "CPU µs per delivery"], rows)
+
+
+def idle_table(r, servers, count):
+    head = [f"{count:,} idle streams", "KB per stream (PSS, all processes)", "RSS KB per stream of", "opened/s", "refused"]
+    rows = []
+    for s in servers:
+        if s.name in r.values.get("idle", {}):
+            parts = ", ".join(f"{m.removeprefix('rss_kb of ')} {number(r.median('idle', s.name, m), 2)}"
+                              for m in r.values["idle"][s.name] if m.startswith("rss_kb of "))
+            rows.append([s.label, number(r.median("idle", s.name, "pss_kb")), parts, number(r.median("idle", s.name, "opened_per_s")),
+                         number(r.median("idle", s.name, "refused"))])
+    return table(head, rows)
+
+
+def plain_table(r, case, head, labels=None):
+    values = r.values.get(case, {}).get("ssecast", {})
+    return table(head, [[(labels or {}).get(m, m), number(r.median(case, "ssecast", m))] for m in values])
+
+
+# --- targets ---
+
+def targets(r):
+    """(what, value, wanted, reached) for everything that was measured."""
+    lighttpd, apache, nchan = "ssecast-lighttpd", "ssecast-apache", "nchan"
+    mine = "ssecast"
+    best_behind = min((x for x in (r.ratio("paced", "cpu_us", lighttpd, n) for n in ("nchan-lighttpd", "node-lighttpd")) if x), default=None)
+    worst_behind = max((x for x in (r.ratio("paced", "cpu_us", lighttpd, n) for n in ("nchan-lighttpd", "node-lighttpd")) if x),
+                       default=best_behind)
+    rows = [
+        ("flat out via lighttpd ÷ Nchan", r.ratio("flat", "events_per_s", lighttpd, nchan), ">=", 20),
+        ("flat out via Apache ÷ Nchan", r.ratio("flat", "events_per_s", apache, nchan), ">=", 10),
+        ("20 ev/s via lighttpd: CPU ÷ Nchan", r.ratio("paced", "cpu_us", lighttpd, nchan), "<=", 1),
+        ("20 ev/s via lighttpd: CPU ÷ floor", r.ratio("paced", "cpu_us", lighttpd, "floor"), "<=", 2),
+        ("20 ev/s via lighttpd: p50 ÷ Nchan", r.ratio("paced", "p50_ms", lighttpd, nchan), "<=", 1),
+        ("20 ev/s via lighttpd: p99 ÷ Nchan", r.ratio("paced", "p99_ms", lighttpd, nchan), "<=", 1),
+        ("20 ev/s: CPU ÷ any peer behind the same lighttpd", worst_behind, "<=", 0.6),
+        ("idle: worker RSS, KB per stream", r.median("idle", lighttpd, "rss_kb of worker"), "<=", 0.5),
+        ("idle: worker + lighttpd RSS, KB per stream", _sum(r, "idle", lighttpd, "rss_kb of worker", "rss_kb of lighttpd"), "<=", 5),
+        ("connects through lighttpd, streams/s", r.median("idle", lighttpd, "opened_per_s"), ">=", 5000),
+        ("connects refused", r.median("idle", lighttpd, "refused"), "<=", 0),
+        ("acknowledged/s, JSON, memory", r.median("publishing", mine, "memory data"), ">=", 150e3),
+        ("acknowledged/s, JSON, durable", r.median("publishing", mine, "durable data"), ">=", 100e3),
+        ("second frame ÷ JSON, memory", r.ratio("publishing", "memory frame", mine, mine, other_metric="memory data"), ">=", 1),
+        ("p99 of an answer at 10,000/s durable, ms", r.median("acknowledging", mine, "p99_ms"), "<=", 5),
+        ("targeted: 8,900 other streams ÷ none", r.ratio("targeting", "with streams us", mine, mine, other_metric="alone us"), "<=", 1.1),
+        ("targeted: 100,000 other sessions ÷ none", r.ratio("targeting", "with sessions us", mine, mine, other_metric="with streams us"),
+         "<=", 1.1),
+        ("replay ÷ the same events live", r.ratio("replay", "replay s", mine, mine, other_metric="live s"), "<=", 3),
+        ("replay, scattered ÷ in a row", r.ratio("scattered", "scattered s", mine, mine, "replay", "replay s"), "<=", 1.5),
+        ("writes per delivery, one event at a time", r.median("coalescing", mine, "paced"), "<=", 1.02),
+        ("writes per delivery, flat out", r.median("coalescing", mine, "flat"), "<=", 0.5),
+    ]
+    return [(what, value, f"{'≥' if sign == '>=' else '≤'} {number(limit)}", value >= limit if sign == ">=" else value <= limit)
+            for what, value, sign, limit in rows if value is not None]
+
+
+def _sum(r, case, who, *metrics):
+    values = [r.median(case, who, m) for m in metrics]
+    return None if None in values else sum(values)
+
+
+def targets_table(r):
+    return table(["target", "measured", "wanted", ""], [[what, number(value), limit, "reached" if ok else "not reached"]
+                                                       for what, value, limit, ok in targets(r)])
+
+
+# --- everything ---
+
+def text(r, servers, effort, about):
+    parts = [f"Machine: {about}. Medians of {effort.rounds} round(s); ratios are medians of the rounds' ratios."]
+    if "paced" in r.values:
+        parts += [streams_table(r, servers), parts_table(r, servers)]
+    if "idle" in r.values:
+        parts.append(idle_table(r, servers, effort.many))
+    if "publishing" in r.values:
+        parts.append(plain_table(r, "publishing", ["publishing (one DEALER, 128 bytes)", "acknowledged/s"]))
+    if "acknowledging" in r.values:
+        parts.append(plain_table(r, "acknowledging", ["answers at 10,000/s, durable", "ms"]))
+    if "targeting" in r.values:
+        parts.append(plain_table(r, "targeting", ["an event for one session", "CPU µs of broker and worker"]))
+    if "replay" in r.values:
+        parts.append(plain_table(r, "replay", [f"{effort.many:,} clients, {effort.retained // 1000} events each, of {effort.retained:,}", "s"]))
+    if "scattered" in r.values:
+        parts.append(plain_table(r, "scattered", ["the same, scattered", "s"]))
+    if "coalescing" in r.values:
+        parts.append(plain_table(r, "coalescing", ["writes per delivery", ""]))
+    if "codecs" in r.values:
+        parts.append(plain_table(r, "codecs", ["codec", "instructions per call"]))
+    parts.append(targets_table(r))
+    return "\n\n".join([*parts, *r.notes]) + "\n"
+
+
+def machine():
+    model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
+    memory = int(open("/proc/meminfo").readline().split()[1]) / 1024 / 1024
+    return f"{os.cpu_count()} cores, {model}, {memory:.0f} GB, Linux {platform.release().split('-')[0]}, loopback"
+
+
+# --- plot ---
+
+PANELS = [  # case, metric, title, format of the labels
+    ("flat", "events_per_s", "flat out, 1,000 streams: million events/s", 1e6),
+    ("paced", "cpu_us", "20 events/s, 1,000 streams: CPU µs per delivery", 1),
+    ("paced", "p99_ms", "20 events/s, 1,000 streams: p99 latency, ms", 1),
+    ("idle", "pss_kb", "idle streams: KB each", 1),
+]
+
+
+def plot(r, servers, folder):
+    """plot.svg and plot.png in folder; nothing without gnuplot."""
+    panels = [p for p in PANELS if p[0] in r.values]
+    if not shutil.which("gnuplot") or not panels:
+        return
+    blocks = []
+    for i, (case, metric, _, unit) in enumerate(panels):
+        rows = [(s, r.median(case, s.name, metric)) for s in servers]
+        rows = [(s, v / unit) for s, v in rows if v is not None]
+        lines = [f"$d{i} << EOD"]
+        lines += [f'"{s.label}" {v:.6g} {0 if s.name.startswith("ssecast") else 1 if s.name != "floor" else 2} "{number(v)}"' for s, v in reversed(rows)]
+        blocks.append("\n".join([*lines, "EOD"]))
+    for terminal, name in (("svg size 900,{0} font 'sans,12' background 'white'", "plot.svg"), ("png size 900,{0}", "plot.png")):
+        script = [*blocks, f"set terminal {terminal.format(230 * len(panels))}", f"set output '{folder / name}'",
+                  f"set multiplot layout {len(panels)},1", "set style fill solid", "set boxwidth 0.7", "unset key", "set xrange [0:*]",
+                  "set offsets 0,0,0.5,0.5", "set lmargin 28", "set rmargin 8", "set border 3", "set tics nomirror",
+                  "set linetype 1 lc rgb '#0b6e4f'", "set linetype 2 lc rgb '#8d99ae'", "set linetype 3 lc rgb '#d9a441'"]
+        for i, (_, _, title, _) in enumerate(panels):
+            script += [f"set title '{title}'",
+                       f"plot $d{i} using ($2/2):0:($2/2):(0.35):($3+1):ytic(1) with boxxyerror lc variable, "
+                       f"$d{i} using 2:0:4 with labels left offset 0.5,0"]
+        subprocess.run(["gnuplot"], input="\n".join(script), text=True, check=False)
