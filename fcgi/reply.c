@@ -181,6 +181,8 @@ struct event *reply_block(const struct block *b)
         fprintf(t.file, "retry: %" PRIu32 "\n", b->retry);
     if (b->id.len)
         fprintf(t.file, "id: %.*s\n", (int)b->id.len, b->id.data);
+    if (b->id.len && b->visible)
+        fputs("event: ssecast.checkpoint\ndata:\n", t.file);
     fputs("\n", t.file);
     return finish(&t);
 }

@@ -29,13 +29,14 @@ struct event *reply_preflight(const struct reply_rules *rules, const struct requ
 /* A whole response that only says when to come back: an overloaded worker's. */
 struct event *reply_come_back(const struct reply_rules *rules, const struct request *r, uint32_t retry_ms);
 
-/* A block without data, which a browser does not dispatch. */
+/* A block without data, which a browser does not dispatch; unless it is to be visible. */
 struct block {
     bool padding;    /* 2 KB of comment first, for polyfills */
     bool keep_alive; /* a comment, so that the stream is not idle */
     bool has_retry;
     uint32_t retry;  /* ms */
     struct slice id; /* moves the client's cursor; empty: does not */
+    bool visible;    /* a browser dispatches it after all, when it has an id: event: ssecast.checkpoint */
 };
 
 struct event *reply_block(const struct block *b);

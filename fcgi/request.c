@@ -240,6 +240,12 @@ static enum request_kind method_kind(const char *method)
     return method && strcmp(method, "OPTIONS") == 0 ? REQUEST_PREFLIGHT : REQUEST_REFUSED;
 }
 
+static bool query_says_true(const struct params *params, const char *name)
+{
+    struct slice value;
+    return find_pair(params_get(params, "QUERY_STRING"), '&', name, &value) && slice_equal(value, slice_of("true"));
+}
+
 int request_read(const struct params *params, const struct request_rules *rules, struct request *out)
 {
     const char *method = params_get(params, "REQUEST_METHOD");
@@ -253,9 +259,8 @@ int request_read(const struct params *params, const struct request_rules *rules,
     read_session(params, rules->session_from, out);
     int err = read_channels(params, rules->channels_from, out);
     read_cursor(params, out);
-    struct slice padding;
-    out->padding = find_pair(params_get(params, "QUERY_STRING"), '&', "padding", &padding) &&
-                   slice_equal(padding, slice_of("true"));
+    out->padding = query_says_true(params, "padding");
+    out->checkpoints = query_says_true(params, "checkpoints");
     return err;
 }
 

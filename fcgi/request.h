@@ -35,9 +35,10 @@ struct request {
     struct slice *channels; /* into channel_text; no name twice */
     size_t channel_count;
     char *channel_text;
-    char *last_id; /* the client's cursor as it gave it; NULL: none, the stream begins now */
-    char *origin;  /* what Access-Control-Allow-Origin says: the client's origin, or "*"; NULL: none */
-    bool padding;  /* a polyfill wants 2 KB first */
+    char *last_id;    /* the client's cursor as it gave it; NULL: none, the stream begins now */
+    char *origin;     /* what Access-Control-Allow-Origin says: the client's origin, or "*"; NULL: none */
+    bool padding;     /* a polyfill wants 2 KB first */
+    bool checkpoints; /* a page's script wants to see them */
 };
 
 /* 0 or -ENOMEM; release out in either case. */

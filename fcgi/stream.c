@@ -46,16 +46,16 @@ void stream_send_text(struct stream *s, struct event *text)
     event_unref(&text);
 }
 
-static struct event *position_block(bool keep_alive, uint64_t position)
+static struct event *position_block(bool keep_alive, bool visible, uint64_t position)
 {
     char digits[24];
     int len = snprintf(digits, sizeof digits, "%" PRIu64, position);
-    return reply_block(&(struct block){.keep_alive = keep_alive, .id = {digits, (size_t)len}});
+    return reply_block(&(struct block){.keep_alive = keep_alive, .id = {digits, (size_t)len}, .visible = visible});
 }
 
 void stream_send_checkpoint(struct stream *s, uint64_t position)
 {
-    stream_send_text(s, position_block(false, position));
+    stream_send_text(s, position_block(false, s->shows_checkpoints, position));
     s->shown = position;
 }
 
@@ -77,16 +77,17 @@ void stream_deliver(struct stream *s, struct event *e, bool bounded)
 /* --- heartbeats --- */
 
 /* What keeps a stream at position alive. All that are equally far share it. */
-static struct event *heartbeat(struct streams *set, uint64_t position)
+static struct event *heartbeat(struct streams *set, bool visible, uint64_t position)
 {
+    struct event **shared = &set->beats[visible];
     if (!position)
         return set->plain_beat;
-    if (!set->beat || set->beat_position != position) {
-        event_unref(&set->beat);
-        set->beat = position_block(true, position);
-        set->beat_position = position;
+    if (!*shared || set->beat_positions[visible] != position) {
+        event_unref(shared);
+        *shared = position_block(true, visible, position);
+        set->beat_positions[visible] = position;
     }
-    return set->beat ? set->beat : set->plain_beat;
+    return *shared ? *shared : set->plain_beat;
 }
 
 static void beat(struct stream *s)
@@ -98,7 +99,7 @@ static void beat(struct stream *s)
     if (s->conn.queue.bytes)
         return; /* it waits for the reader: not idle */
     s->set->counters[HEARTBEATS]++;
-    conn_send_unbounded(&s->conn, heartbeat(s->set, moved ? position : 0));
+    conn_send_unbounded(&s->conn, heartbeat(s->set, s->shows_checkpoints, moved ? position : 0));
     if (moved)
         s->shown = position;
 }
@@ -125,7 +126,8 @@ static void beat_idle(void *context, int64_t now)
 static struct event *first_block(const struct stream *s, const struct request *r)
 {
     char digits[24];
-    struct block block = {.padding = r->padding, .has_retry = true, .retry = s->set->limits.retry};
+    struct block block = {
+        .padding = r->padding, .has_retry = true, .retry = s->set->limits.retry, .visible = r->checkpoints};
     if (r->last_id && sse_valid_id(slice_of(r->last_id)))
         block.id = slice_of(r->last_id); /* not the head: a disconnect during the replay would skip events */
     else if (!r->last_id && s->set->window)
@@ -158,6 +160,7 @@ static void open_stream(struct stream *s, struct request *r)
     }
     set->counters[STREAMS_OPENED]++;
     s->since_ms = clock_unix_ms();
+    s->shows_checkpoints = r->checkpoints;
     stream_send_text(s, reply_stream(&set->reply_rules, r, registry_id(set->registry, s->entry, id)));
     stream_send_text(s, first_block(s, r));
     s->last_id = r->last_id;
@@ -433,6 +436,7 @@ void streams_release(struct streams *set)
     registry_free(&set->registry);
     blocks_free(&set->blocks);
     history_free(&set->window);
-    event_unref(&set->beat);
+    event_unref(&set->beats[false]);
+    event_unref(&set->beats[true]);
     event_unref(&set->plain_beat);
 }

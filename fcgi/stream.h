@@ -24,6 +24,7 @@ struct stream {
     struct streams *set;
     struct registry_entry *entry; /* NULL: no stream but a short answer */
     enum stream_state state;
+    bool shows_checkpoints;    /* its page's script sees them */
     uint64_t opened_at;        /* position when it was opened: a shutdown up to it does not concern it */
     uint64_t cursor;           /* position: all up to it was sent; when live, what is above it is sent as it comes */
     uint64_t shown;            /* position in the last id: line sent */
@@ -53,8 +54,8 @@ struct streams {
     struct history *window;    /* NULL until the sequence is known */
     struct upstream *upstream; /* set by the wiring */
     struct loop_timer beat_timer;
-    struct event *beat; /* the last heartbeat with a checkpoint, and its position */
-    uint64_t beat_position;
+    struct event *beats[2]; /* the last heartbeats with a checkpoint, invisible and visible, and their positions */
+    uint64_t beat_positions[2];
     struct event *plain_beat;
     bool draining; /* new streams are asked to come back */
     uint64_t counters[WORKER_COUNTERS];
