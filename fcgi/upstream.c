@@ -16,7 +16,8 @@
 #define BYTES_PER_TURN                                                                                                 \
     262144 /* received before streams are written to, so that a burst is not taken for a slow reader */
 #define TICK_MS 1000
-#define RETRY_MS 2000        /* a question without an answer is asked again */
+#define RETRY_MS 2000 /* a question without an answer is asked again; later when answers take long */
+#define RETRY_MAX_MS 60000
 #define SILENCE_MS 15000     /* without a word from the broker it is taken for gone */
 #define HELD_MAX (64u << 20) /* bytes of events held during a repair; beyond, they are fetched again */
 #define PAGE_BYTES (64u << 10)
@@ -29,9 +30,9 @@ struct question {
     struct question *prev, *next;
     struct question_list *list; /* the one it is in */
     void *asker;
-    uint64_t number;         /* of the request under way */
-    int64_t asked;           /* clock_ms() */
-    struct wire_buf message; /* the request, but for its number */
+    uint64_t number;
+    int64_t first, asked;    /* when it was sent first and last, clock_ms() */
+    struct wire_buf message; /* the request */
 };
 
 struct question_list {
@@ -59,6 +60,7 @@ struct upstream {
     struct question *repair; /* NULL: nothing is known to be missing */
     struct question_list waiting, under_way;
     uint64_t last_number;
+    int64_t retry_ms; /* how long to wait for an answer */
     uint64_t presence_n;
     bool presence_lost;       /* a full report is due */
     int64_t presence_at;      /* when it was sent last */
@@ -94,14 +96,14 @@ static void list_remove(struct question *q)
     list->count--;
 }
 
-/* Send q under a new number; when the message is lost it is sent again later. */
+/* Send q; when the message is lost it is sent again later. It keeps its number: whichever answer comes first is the answer. */
 static void send_question(struct upstream *u, struct question *q)
 {
+    q->asked = loop_now(u->loop);
+    if (q->list == &u->waiting)
+        q->first = q->asked;
     list_remove(q);
     list_add(&u->under_way, q);
-    q->number = ++u->last_number;
-    q->asked = loop_now(u->loop);
-    wire_set_request(&q->message, q->number);
     zmq_send(u->sync, q->message.data, q->message.len, ZMQ_DONTWAIT);
 }
 
@@ -118,8 +120,15 @@ static void send_waiting(struct upstream *u)
 static void send_again(struct upstream *u)
 {
     struct question *q;
-    while (u->welcomed && (q = u->under_way.first) && loop_now(u->loop) - q->asked >= RETRY_MS)
+    while (u->welcomed && (q = u->under_way.first) && loop_now(u->loop) - q->asked >= u->retry_ms)
         send_question(u, q);
+}
+
+/* Over a slow line, asking again too soon would fill it with answers that nobody needs. */
+static void learn_patience(struct upstream *u, const struct question *q)
+{
+    int64_t patience = 2 * (loop_now(u->loop) - q->first);
+    u->retry_ms = patience < RETRY_MS ? RETRY_MS : patience > RETRY_MAX_MS ? RETRY_MAX_MS : patience;
 }
 
 static struct question *ask(struct upstream *u, void *asker, const struct wire_replay *what)
@@ -128,12 +137,14 @@ static struct question *ask(struct upstream *u, void *asker, const struct wire_r
     if (!q)
         return NULL;
     q->asker = asker;
+    q->number = ++u->last_number;
     wire_put_replay(&q->message, what);
     if (q->message.failed) {
         wire_buf_release(&q->message);
         free(q);
         return NULL;
     }
+    wire_set_request(&q->message, q->number);
     list_add(&u->waiting, q);
     return q;
 }
@@ -302,6 +313,7 @@ static void say_hello(struct upstream *u)
 static void lose_broker(struct upstream *u)
 {
     u->welcomed = false;
+    u->retry_ms = RETRY_MS;
     drop_held(u, true);
     while (u->under_way.first) {
         struct question *q = u->under_way.first;
@@ -378,6 +390,7 @@ static void on_page(struct upstream *u, struct slice message)
     if (!q)
         return; /* an answer to what was asked again, or is not wanted any more */
     void *asker = q->asker;
+    learn_patience(u, q);
     drop_question(q);
     if (asker) {
         u->hooks->page(u->context, asker, &m);
@@ -544,6 +557,7 @@ struct upstream *upstream_new(const struct upstream_config *config, struct loop 
     u->sync_watch = (struct loop_watch){-1, woken, u};
     u->tick = (struct loop_timer){.fire = tick, .context = u};
     u->hello_at = -TICK_MS;
+    u->retry_ms = RETRY_MS;
     u->feed = u->zmq ? open_socket(u, ZMQ_SUB, "feed", config->feed, &u->feed_watch) : NULL;
     u->sync = u->feed ? open_socket(u, ZMQ_DEALER, "sync", config->sync, &u->sync_watch) : NULL;
     if (!u->sync) {
