@@ -13,6 +13,7 @@
 #include "clock.h"
 #include "command.h"
 #include "log.h"
+#include "notify.h"
 #include "outbox.h"
 #include "signals.h"
 #include "sync.h"
@@ -218,6 +219,7 @@ static void stop(struct broker *b)
 {
     int64_t until = clock_ms() + STOP_MS;
     log_info("%s: stopping", strsignal(signals_take(b->signal_fd)));
+    notify_send("STOPPING=1");
     bus_unbind(b->bus);
     do {
         b->more = false;
@@ -309,6 +311,7 @@ int broker_run(const struct broker_config *config)
     if (!err) {
         log_info("ssecast-broker %s is ready; history in %s, sequence at %" PRIu64, SSECAST_VERSION, config->store,
                  sequence_head(b.sequence));
+        notify_send("READY=1\nSTATUS=history in %s", config->store);
         while (!b.stopping) {
             turn(&b);
             wait_for_work(&b);

@@ -19,8 +19,11 @@
 
 #include "bytes.h"
 #include "clock.h"
+#include "guard.h"
+#include "log.h"
 
 #define FORMAT 1u
+#define FREE_PAGES 0          /* LMDB's own table */
 #define MAP_FIRST (64u << 20) /* bytes of address space to begin with; doubled when it is full */
 #define TRIM_MAX 10000u       /* events forgotten in one transaction */
 
@@ -65,18 +68,22 @@ struct walk {
     MDB_cursor *cursor;
     uint64_t key;
     MDB_val value;
+    uint64_t last;  /* key before */
+    uint64_t count; /* of keys so far */
 };
 
 static int step(struct walk *w, MDB_cursor_op op)
 {
     MDB_val key;
     int rc = mdb_cursor_get(w->cursor, &key, &w->value, op);
+    w->last = w->key;
     w->key = 0;
     if (rc)
         return rc == MDB_NOTFOUND ? 0 : rc;
     if (key.mv_size != sizeof w->key)
         return MDB_CORRUPTED;
     memcpy(&w->key, key.mv_data, sizeof w->key);
+    w->count++;
     return 0;
 }
 
@@ -181,9 +188,19 @@ static bool is_cut(const struct store *s)
     return data_size(s) < (int64_t)((info.me_last_pgno + 1) * stat.ms_psize);
 }
 
+/* LMDB found its pages wrong and would abort. */
+static void assertion_failed(MDB_env *env, const char *message)
+{
+    (void)env;
+    guard_fail();
+    log_error("the store is damaged: %s", message);
+}
+
 static int open_env(struct store *s, char why[STORE_WHY_MAX])
 {
     int rc = mdb_env_create(&s->env);
+    if (!rc)
+        rc = mdb_env_set_assert(s->env, assertion_failed);
     if (!rc)
         rc = mdb_env_set_maxdbs(s->env, 3);
     if (!rc)
@@ -234,6 +251,18 @@ static int make_dir(struct store *s, char why[STORE_WHY_MAX])
     return 0;
 }
 
+struct opening {
+    struct store *s;
+    char *why;
+};
+
+static int open_files(void *context)
+{
+    struct opening *o = context;
+    int err = open_env(o->s, o->why);
+    return err ? err : check_format(o->s, o->why);
+}
+
 static int open_dir(struct store *s, char why[STORE_WHY_MAX])
 {
     int err = make_dir(s, why);
@@ -243,8 +272,11 @@ static int open_dir(struct store *s, char why[STORE_WHY_MAX])
         return err;
     if (data_size(s) == 0)
         return explain(why, -EBADMSG, "%s/data.mdb is empty: damaged; it was left as it is", s->dir);
-    err = open_env(s, why);
-    return err ? err : check_format(s, why);
+    struct opening o = {s, why};
+    err = guard_read(open_files, &o, -EBADMSG);
+    if (err && !*why)
+        explain(why, err, "%s is damaged; it was left as it is", s->dir);
+    return err;
 }
 
 int store_open(const char *where, struct store **out, char why[STORE_WHY_MAX])
@@ -285,8 +317,10 @@ static int load_event(const struct walk *w, const struct store_loader *loader)
         event_unref(&e);
         return MDB_CORRUPTED;
     }
+    guard_watch(false);
     bool go_on = loader->event(loader->context, e);
     event_unref(&e);
+    guard_watch(true);
     return go_on ? 0 : ECANCELED;
 }
 
@@ -309,27 +343,81 @@ static int load_all(struct walk *events, struct walk *runs, const struct store_l
     return rc;
 }
 
+struct loading {
+    struct store *s;
+    const struct store_loader *loader;
+    MDB_txn *txn;
+    struct walk pages, events, runs;
+};
+
+/* Was everything in the table walked? Damage may also cut a tree short. */
+static int check_count(MDB_txn *txn, MDB_dbi table, const struct walk *w)
+{
+    MDB_stat stat;
+    int rc = mdb_stat(txn, table, &stat);
+    return rc || stat.ms_entries == w->count ? rc : MDB_CORRUPTED;
+}
+
+/* LMDB's own list of pages to use again: transaction -> how many, and their numbers, falling. A wrong one would overwrite events. */
+static bool are_pages(const MDB_val *value, size_t last)
+{
+    size_t count = value->mv_size / sizeof(size_t), number, above = last + 1;
+    const char *at = value->mv_data;
+    for (size_t i = 0; i < count; i++, at += sizeof number) {
+        memcpy(&number, at, sizeof number);
+        bool fits = i == 0 ? number < count : number >= 2 && number < above;
+        if (!fits)
+            return false;
+        count = i == 0 ? number + 1 : count;
+        above = i == 0 ? above : number;
+    }
+    return count > 0;
+}
+
+static int check_free_pages(const struct store *s, MDB_txn *txn, struct walk *w)
+{
+    MDB_envinfo info;
+    int rc = mdb_env_info(s->env, &info);
+    if (!rc)
+        rc = mdb_cursor_open(txn, FREE_PAGES, &w->cursor);
+    if (!rc)
+        rc = step(w, MDB_FIRST);
+    while (!rc && w->key)
+        rc = are_pages(&w->value, info.me_last_pgno) ? step(w, MDB_NEXT) : MDB_CORRUPTED;
+    return rc ? rc : check_count(txn, FREE_PAGES, w);
+}
+
+static int load_tables(void *context)
+{
+    struct loading *l = context;
+    int rc = check_free_pages(l->s, l->txn, &l->pages);
+    if (!rc)
+        rc = mdb_cursor_open(l->txn, l->s->events, &l->events.cursor);
+    if (!rc)
+        rc = mdb_cursor_open(l->txn, l->s->runs, &l->runs.cursor);
+    if (!rc)
+        rc = load_all(&l->events, &l->runs, l->loader);
+    if (!rc)
+        rc = check_count(l->txn, l->s->events, &l->events);
+    return rc ? rc : check_count(l->txn, l->s->runs, &l->runs);
+}
+
 int store_load(struct store *s, const struct store_loader *loader, char why[STORE_WHY_MAX])
 {
-    struct walk events = {0}, runs = {0};
-    MDB_txn *txn;
+    struct loading l = {.s = s, .loader = loader};
     if (!s)
         return 0;
-    int rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
+    int rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &l.txn);
     if (rc)
         return explain(why, as_errno(rc), "%s: %s", s->dir, mdb_strerror(rc));
-    rc = mdb_cursor_open(txn, s->events, &events.cursor);
-    if (!rc)
-        rc = mdb_cursor_open(txn, s->runs, &runs.cursor);
-    if (!rc)
-        rc = load_all(&events, &runs, loader);
-    mdb_cursor_close(events.cursor);
-    mdb_cursor_close(runs.cursor);
-    mdb_txn_abort(txn);
+    rc = guard_read(load_tables, &l, MDB_CORRUPTED);
+    mdb_cursor_close(l.pages.cursor);
+    mdb_cursor_close(l.events.cursor);
+    mdb_cursor_close(l.runs.cursor);
+    mdb_txn_abort(l.txn);
     if (rc >= 0)
         return rc ? explain(why, -rc, "%s: %s", s->dir, mdb_strerror(rc)) : 0;
-    return explain(why, -EBADMSG, "%s: the event after %" PRIu64 " is damaged; it was left as it is", s->dir,
-                   events.key);
+    return explain(why, -EBADMSG, "%s is damaged after event %" PRIu64 "; it was left as it is", s->dir, l.events.last);
 }
 
 uint64_t store_trimmed(const struct store *s)
