@@ -122,6 +122,7 @@ class FaultySite(Site):
         for p in self.publishers:
             p.wait_idle()
         with self.broker.commands() as client:
+            self.networks["feed"].cut()  # nothing follows the last event that would show it missing
             self.mark = client.publish("m", text=f"mark-{self.rounds}")["seq"]
             stats = client.stats()
             self.counters = {k: stats[k] for k in ("repairs", "replays_local", "replays_broker", "gaps_told", "streams_opened", "workers_lost")}
@@ -200,7 +201,8 @@ class Schedule:
 
     def _web_faults(self):
         w = self.site.web
-        return [("lighttpd killed", w.kill, w.start, 0.5), ("lighttpd restarted gracefully", lambda: w.signal(signal.SIGUSR1), None, 0)]
+        return [("lighttpd frozen", *frozen(w), 2.0), ("lighttpd killed", w.kill, w.start, 0.5),
+                ("lighttpd restarted gracefully", lambda: w.signal(signal.SIGUSR1), None, 0)]
 
     def _network_faults(self, name):
         network, chance, delay = self.site.networks[name], random.Random(self.chance.random()), self.chance.uniform(0.02, 0.4)
