@@ -22,6 +22,7 @@
 #define BODY_PATIENCE                                                                                                  \
     65536 /* with so many bytes here, a request whose parameters are complete is not kept waiting for its body */
 #define BACKLOG 4096
+#define PASSED_FD 3 /* where systemd puts the first (sd_listen_fds) */
 #define ACCEPTS_PER_TURN 256
 #define PAUSE_MS 100 /* without accepting, when there are no descriptors left */
 
@@ -44,19 +45,40 @@ struct acceptor {
     bool out_of_descriptors;      /* said so in the log already */
 };
 
-/* --- libfcgi --- */
+/* --- sockets from whoever started us --- */
 
-bool accept_is_handed(void)
+static bool is_listening(int fd)
 {
     int listening = 0;
     socklen_t len = sizeof listening;
-    return getsockopt(STDIN_FILENO, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) == 0 && listening;
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) == 0 && listening;
+}
+
+/* How many descriptors systemd passed to this very process (and not to one that started it). */
+static long passed_descriptors(void)
+{
+    const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+    return pid && count && strtol(pid, NULL, 10) == getpid() ? strtol(count, NULL, 10) : 0;
+}
+
+int accept_handed(void)
+{
+    long passed = passed_descriptors();
+    if (passed == 1 && is_listening(PASSED_FD))
+        return PASSED_FD;
+    if (passed) {
+        log_error("LISTEN_FDS=%ld: a worker takes one listening stream socket from systemd", passed);
+        return -EINVAL;
+    }
+    return is_listening(STDIN_FILENO) ? STDIN_FILENO : -1;
 }
 
 bool accept_is_cgi(void)
 {
-    return !accept_is_handed() && getenv("GATEWAY_INTERFACE");
+    return !passed_descriptors() && !is_listening(STDIN_FILENO) && getenv("GATEWAY_INTERFACE");
 }
+
+/* --- libfcgi --- */
 
 /* Let libfcgi read the request that waits in fd. 0 (fd is the caller's), or -EPROTO (fd is closed). */
 static int read_request(int fd, struct params *params)

@@ -18,11 +18,13 @@ struct acceptor;
 /* A request was read from fd (non-blocking); params is the handler's to release. */
 typedef void accept_handler(void *context, int fd, struct params *params);
 
-/* Was this process started as a plain CGI program: no listening socket on descriptor 0, and GATEWAY_INTERFACE is set. */
+/* Was this process started as a plain CGI program: no listening socket was handed over, and GATEWAY_INTERFACE is set. */
 bool accept_is_cgi(void);
 
-/* Is descriptor 0 a listening socket that the web server handed over. */
-bool accept_is_handed(void);
+/* The listening socket that this process was started with: descriptor 3 from systemd (LISTEN_FDS and LISTEN_PID say so), else descriptor 0
+ * from a web server. -1: none; -EINVAL with a line in the log: systemd passed something else than one listening stream socket.
+ * It belongs to who handed it over: others hold it too, and its file is theirs to remove. */
+int accept_handed(void);
 
 /* Open a listening socket: a unix socket path (with this mode) or HOST:PORT. A stale unix socket is replaced; one that somebody listens
  * on is not. The descriptor, or -1 with a line in the log. */

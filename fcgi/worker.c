@@ -19,6 +19,7 @@
 #include "accept.h"
 #include "clock.h"
 #include "log.h"
+#include "notify.h"
 #include "options.h"
 #include "stream.h"
 #include "upstream.h"
@@ -96,13 +97,14 @@ static void drain_step(void *context, int64_t now)
 
 static void begin_stop(struct worker *w)
 {
+    if (!w->options.listen && w->acceptor)
+        acceptor_stop(w->acceptor, false); /* a handed socket: the next worker takes what waits there */
     log_write(news_level(w), "stopping: %zu streams are closed over %" PRIu64 " ms",
               registry_count(w->streams.registry), w->options.drain_ms);
+    notify_send("STOPPING=1\nSTATUS=closing %zu streams", registry_count(w->streams.registry));
     w->stopping = true;
     w->streams.draining = true;
     w->drain_until = loop_now(w->loop) + (int64_t)w->options.drain_ms;
-    if (!w->options.listen && w->acceptor)
-        acceptor_stop(w->acceptor, false); /* the web server's socket: its next worker takes what waits there */
     drain_step(w, loop_now(w->loop));
 }
 
@@ -167,6 +169,7 @@ static void serve(struct worker *w)
         return;
     }
     w->listen_fd = -1;
+    notify_send("READY=1\nSTATUS=accepting streams, at most %" PRIu64, w->streams.limits.connections);
 }
 
 static void try_to_serve(void *context, int64_t now)
@@ -264,7 +267,7 @@ static bool start(struct worker *w)
     log_write(news_level(w), "worker %s: %s, feed %s, sync %s, at most %" PRIu64 " streams", w->name,
               w->cgi              ? "one stream to stdout"
               : w->options.listen ? w->options.listen
-                                  : "the web server's socket",
+                                  : "a socket that was handed over",
               w->options.feed, w->options.sync, w->streams.limits.connections);
     return true;
 }
@@ -284,6 +287,34 @@ static void stop(struct worker *w)
     loop_free(&w->loop);
 }
 
+/* A socket that was handed over stays open with who did it: no request is refused when this worker ends. */
+static int take_handed(struct worker *w)
+{
+    int fd = accept_handed();
+    if (fd == -1)
+        log_error(
+            "nowhere to take requests from: use --listen SOCKET, or let a web server or systemd start this program");
+    if (fd < 0)
+        return 2;
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    w->listen_fd = fd;
+    return 0;
+}
+
+/* Descriptor 0 may be anything then; but a socket from systemd on which nobody accepts would keep web servers waiting for ever. */
+static int listen_ourselves(struct worker *w)
+{
+    int handed = accept_handed();
+    if (handed > STDIN_FILENO)
+        log_error("--listen %s: systemd passed a socket too; take one of the two away", w->options.listen);
+    if (handed > STDIN_FILENO || handed == -EINVAL)
+        return 2;
+    w->listen_fd = accept_listen(w->options.listen, (unsigned)w->options.listen_mode);
+    w->own_path = w->listen_fd >= 0 && strchr(w->options.listen, '/');
+    return w->listen_fd < 0;
+}
+
 /* Where requests come from. 0, or the exit status. */
 static int find_requests(struct worker *w)
 {
@@ -291,16 +322,7 @@ static int find_requests(struct worker *w)
     w->cgi = !w->options.listen && accept_is_cgi();
     if (w->cgi)
         return 0;
-    if (!w->options.listen && !accept_is_handed()) {
-        log_error("nowhere to take requests from: use --listen SOCKET, or let a web server start this program");
-        return 2;
-    }
-    w->listen_fd =
-        w->options.listen ? accept_listen(w->options.listen, (unsigned)w->options.listen_mode) : STDIN_FILENO;
-    w->own_path = w->listen_fd >= 0 && w->options.listen && strchr(w->options.listen, '/');
-    if (w->listen_fd == STDIN_FILENO)
-        fcntl(STDIN_FILENO, F_SETFL, fcntl(STDIN_FILENO, F_GETFL) | O_NONBLOCK);
-    return w->listen_fd < 0;
+    return w->options.listen ? listen_ourselves(w) : take_handed(w);
 }
 
 static int run(struct worker *w)

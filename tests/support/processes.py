@@ -59,15 +59,15 @@ class Program:
 
     # Starting
 
-    def start(self, stdin=subprocess.DEVNULL):
-        """Start it (again). Returns itself; when it is ready is another question."""
+    def start(self, stdin=subprocess.DEVNULL, argv=None, pass_fds=()):
+        """Start it (again). Returns itself; when it is ready is another question. argv: a command that ends in it."""
         assert self.process is None or self.process.poll() is not None, f"{self.name} is running already"
         self.expected_end = False
         options = {"group": self.group} if self.group else {}
         with open(self.logs[0], "ab") as log:
             self.process = subprocess.Popen(
-                self.argv, stdin=stdin, stdout=log, stderr=log, env=self.env, cwd=self.folder,
-                start_new_session=True, preexec_fn=_die_with_the_tests, **options,
+                argv or self.argv, stdin=stdin, stdout=log, stderr=log, env=self.env, cwd=self.folder,
+                pass_fds=pass_fds, start_new_session=True, preexec_fn=_die_with_the_tests, **options,
             )
         return self
 

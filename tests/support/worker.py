@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 
-from . import processes
+from . import processes, systemd
 from .options import arguments
 
 WEB_GROUP = "www-data"  # Debian's web servers
@@ -33,6 +33,10 @@ class Worker(processes.Program):
     def start_with_stdin(self, listener):
         """Start it with a listening socket as descriptor 0, as a web server does."""
         return super().start(stdin=listener)
+
+    def start_activated(self, listener):
+        """Start it with a listening socket as descriptor 3, as systemd does."""
+        return super().start(argv=systemd.passed(listener, self.argv), pass_fds=[listener.fileno()])
 
     def restart(self):
         self.stop()
