@@ -8,7 +8,7 @@
 
 #include "flags.h"
 #include "json_out.h"
-#include "reply.h"
+#include "view.h"
 
 /* Exit statuses. */
 enum { STATUS_OK = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 };

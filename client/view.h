@@ -1,11 +1,11 @@
-/* reply.h - the broker's replies, read and shown to people: the only user of jansson here.
+/* view.h - the broker's replies, shown to people: the only user of jansson in the command line.
  *
- * What machines want is the reply as it came; this is for the other case.
+ * Which reply it is, and whether it is a refusal, libssecast knows; this makes tables of one.
  *
  * Ownership: reply_parse() gives a reply that reply_free() frees; texts belong to it.
  */
-#ifndef SSECAST_REPLY_H
-#define SSECAST_REPLY_H
+#ifndef SSECAST_VIEW_H
+#define SSECAST_VIEW_H
 
 #include <stdio.h>
 

@@ -1,4 +1,4 @@
-#include "reply.h"
+#include "view.h"
 
 #include <errno.h>
 #include <jansson.h>

@@ -1,5 +1,5 @@
 /* Replies as people see them. */
-#include "client/reply.h"
+#include "client/view.h"
 #include "support.h"
 
 static void shows(const char *json, const struct view *view, const char *wanted)
