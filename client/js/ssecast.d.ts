@@ -1,0 +1,53 @@
+/** Options of an {@link EventStream}. */
+export interface EventStreamOptions {
+  /** One connection for all tabs of the site that have the same address open. Default: true. Needs Web Locks, which browsers have on
+   *  https and on localhost; elsewhere each tab has its own. */
+  shared?: boolean;
+  /** Send cookies to another origin too. Default: false. */
+  withCredentials?: boolean;
+  /** Begin behind this event; for a page that was made from a known state. Default: "", now. */
+  lastEventId?: string;
+  /** The first pause before the stream is opened anew, in milliseconds, when the browser gave up. Each further one is twice as
+   *  long; of each, half is left to chance. Default: 1000. */
+  firstPause?: number;
+  /** No pause is longer, in milliseconds. Default: 30000. */
+  longestPause?: number;
+}
+
+/** What happens to the stream, and what is told with it. */
+export interface EventStreamEvents {
+  /** The stream is open. What is published from now on is not missed. */
+  online: CustomEvent<Record<string, never>>;
+  /** The connection was lost, or an attempt failed. `retryIn`: milliseconds until the next attempt; null when the browser itself chooses. */
+  offline: CustomEvent<{ retryIn: number | null }>;
+  /** Events may have been lost here, and some may come a second time: load the page's state anew. */
+  gap: CustomEvent<{ last: number | string; oldest: number }>;
+  /** The service ended the stream. `stopped` follows when the session is to stay away, else `online`. */
+  shutdown: CustomEvent<{ reason: string | null }>;
+  /** The stream will not be opened again by itself: the server said so (204), or refused (4xx). `reason` is what it said. */
+  stopped: CustomEvent<{ status: number; reason: string | null }>;
+}
+
+export type EventStreamState = "connecting" | "online" | "offline" | "stopped" | "closed";
+
+/** A stream of events from ssecast, over the browser's own EventSource. */
+export class EventStream extends EventTarget {
+  constructor(url: string | URL, options?: EventStreamOptions);
+
+  readonly url: string;
+  readonly state: EventStreamState;
+  readonly online: boolean;
+  /** The cursor: everything up to here has been received. "" while it is not known. */
+  readonly lastEventId: string;
+
+  /** Call `listener` for each event of this name ("message" for those without). Returns a function that ends that. */
+  on(name: string, listener: (event: MessageEvent<string>) => void): () => void;
+  /** Open again, behind the last event, what was closed or has stopped. */
+  open(): void;
+  close(): void;
+
+  addEventListener<K extends keyof EventStreamEvents>(
+    type: K, listener: (event: EventStreamEvents[K]) => void, options?: boolean | AddEventListenerOptions): void;
+  removeEventListener<K extends keyof EventStreamEvents>(
+    type: K, listener: (event: EventStreamEvents[K]) => void, options?: boolean | EventListenerOptions): void;
+}

@@ -1,0 +1,436 @@
+/* ssecast.js - an event stream in the page: the native EventSource, and what it leaves to the page.
+ *
+ *     const stream = new EventStream("/sse?session=anna&channels=news");
+ *     stream.on("greeting", (event) => console.log(JSON.parse(event.data), event.lastEventId));
+ *     stream.addEventListener("gap", () => location.reload());
+ *
+ * EventSource gives up for good when a web server answers 502 or 503 once, keeps its cursor to itself, and takes one of the six
+ * connections to a host for each tab. An EventStream opens anew with growing, jittered pauses and goes on behind the last event, tells what
+ * happens to the stream, and is one connection for all tabs that have the same address open.
+ *
+ * Three parts: Connection keeps one EventSource going; Sharing lets one tab have the connection and the others listen to that tab;
+ * EventStream is what the page uses. The first two report to a sink:
+ *
+ *     sink.entry({ type, data, id })   an event; type is null for a checkpoint, which only moves the cursor
+ *     sink.tell(what, detail)          "online", "offline", "gap", "shutdown", "stopped"
+ */
+
+const CHECKPOINT = "ssecast.checkpoint";
+const DEFAULTS = { shared: true, withCredentials: false, lastEventId: "", firstPause: 1000, longestPause: 30000 };
+
+/* ---- one EventSource, kept going ---- */
+
+class Connection {
+  #url; #options; #cursor; #names; #sink;
+  #source = null;
+  #pauses = 0;       // in a row without success
+  #timer = 0;
+  #leaving = null;   // the reason, after ssecast.shutdown and until the stream is open again
+  #probe = null;     // AbortController
+
+  constructor(url, options, cursor, names, sink) {
+    this.#url = url;
+    this.#options = options;
+    this.#cursor = cursor;
+    this.#names = new Set(names);
+    this.#sink = sink;
+    addEventListener("online", this.#onNetwork);
+    this.#open();
+  }
+
+  listen(name) {
+    if (!this.#names.has(name))
+      this.#source?.addEventListener(name, this.#onEvent);
+    this.#names.add(name);
+  }
+
+  close() {
+    removeEventListener("online", this.#onNetwork);
+    clearTimeout(this.#timer);
+    this.#probe?.abort();
+    this.#source?.close();
+    this.#source = null;
+  }
+
+  /* The address to open now. A header would be better, but EventSource has none to give. */
+  #address() {
+    const url = new URL(this.#url);
+    url.searchParams.set("checkpoints", "true");
+    if (this.#cursor)
+      url.searchParams.set("lastEventId", this.#cursor);
+    return url;
+  }
+
+  #open() {
+    const source = new EventSource(this.#address(), { withCredentials: this.#options.withCredentials });
+    source.onopen = () => this.#onOpen();
+    source.onerror = () => this.#onError();
+    source.addEventListener(CHECKPOINT, (event) => this.#entry(null, event));
+    source.addEventListener("ssecast.gap", (event) => this.#sink.tell("gap", JSON.parse(event.data)));
+    source.addEventListener("ssecast.shutdown", (event) => this.#onShutdown(JSON.parse(event.data)));
+    for (const name of this.#names)
+      source.addEventListener(name, this.#onEvent);
+    this.#source = source;
+  }
+
+  #onEvent = (event) => this.#entry(event.type, event);
+
+  #entry(type, { data, lastEventId }) {
+    this.#cursor = lastEventId;
+    this.#sink.entry({ type, data, id: lastEventId });
+  }
+
+  #onOpen() {
+    this.#pauses = 0;
+    this.#leaving = null;
+    this.#sink.tell("online", {});
+  }
+
+  #onShutdown(detail) {
+    this.#leaving = detail;
+    this.#sink.tell("shutdown", detail);
+  }
+
+  /* After the end of a stream or a network error EventSource comes back by itself. After any answer but 200 it is CLOSED. */
+  #onError() {
+    if (this.#source.readyState !== EventSource.CLOSED)
+      this.#sink.tell("offline", { retryIn: null });
+    else if (this.#leaving)
+      this.#stop(204, this.#leaving.reason);
+    else
+      this.#openLater();
+  }
+
+  /* Growing, and jittered, so that the pages of a whole site do not come back in the same instant. */
+  #openLater() {
+    const longest = Math.min(this.#options.longestPause, this.#options.firstPause * 2 ** this.#pauses++);
+    const pause = Math.round(longest * (0.5 + Math.random() / 2));
+    this.#timer = setTimeout(() => this.#openIfWanted(), pause);
+    this.#sink.tell("offline", { retryIn: pause });
+  }
+
+  /* The machine has a network again: soon, but not all machines of a house at once. */
+  #onNetwork = () => {
+    if (!this.#timer)
+      return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#openIfWanted(), Math.random() * this.#options.firstPause);
+  };
+
+  /* EventSource does not tell which status made it give up, so ask first. */
+  async #openIfWanted() {
+    this.#timer = 0;
+    this.#probe = new AbortController();
+    const { status, reason } = await ask(this.#address(), this.#options.withCredentials, this.#probe);
+    if (!this.#source)
+      return; // closed meanwhile
+    if (status === 200)
+      this.#open();
+    else if (status === 204 || (status >= 400 && status < 500 && ![408, 425, 429].includes(status)))
+      this.#stop(status, reason);
+    else
+      this.#openLater();
+  }
+
+  #stop(status, reason) {
+    this.close();
+    this.#sink.tell("stopped", { status, reason });
+  }
+}
+
+/* How a stream would be answered: its status, 0 when there is no answer or no stream. reason: what a refusal says, or null. */
+async function ask(url, withCredentials, abort) {
+  try {
+    const response = await fetch(url, { signal: abort.signal, cache: "no-store", credentials: withCredentials ? "include" : "same-origin" });
+    if (response.status === 200)
+      return { status: /^text\/event-stream\b/i.test(response.headers.get("Content-Type")) ? 200 : 0, reason: null };
+    return { status: response.status, reason: (await response.json().catch(() => null))?.message ?? null };
+  } catch {
+    return { status: 0, reason: null };
+  } finally {
+    abort.abort();
+  }
+}
+
+/* ---- one connection for all tabs ---- */
+
+/* The tab that holds the lock leads: it has the Connection and posts all that it reports. The others follow. When the leader goes, the browser
+ * hands the lock to the next, which opens the stream behind the last event it was sent. All tabs remember what came last, so that each
+ * can be the next leader, and can bring up to date a tab that was not sent quite as much.
+ *
+ * Messages: join { tab, cursor, names }, names { names }                           from any tab, heard by all
+ *           leading {}, welcome { to, names, missed, state }, entry { entry }, tell { what, detail }      from the leader
+ */
+class Sharing {
+  #url; #options; #cursor; #names; #sink;
+  #tab = crypto.randomUUID();
+  #channel;
+  #leader = null;      // the tab whose messages count
+  #joined = false;     // and it has answered
+  #connection = null;  // we lead, or are on our own
+  #state = ["connecting", {}];
+  #recent = new Recent();
+  #withdraw = new AbortController();
+  #release = null;     // gives the lock back
+
+  constructor(url, options, cursor, names, sink) {
+    this.#url = url;
+    this.#options = options;
+    this.#cursor = cursor;
+    this.#names = new Set(names);
+    this.#sink = sink;
+    const name = `ssecast ${options.withCredentials} ${url}`;
+    this.#channel = new BroadcastChannel(name);
+    this.#channel.onmessage = ({ data }) => this.#on[data.kind]?.(data);
+    this.#join();
+    navigator.locks.request(name, { signal: this.#withdraw.signal }, () => this.#onLock()).catch(() => {});
+  }
+
+  static possible() {
+    return Boolean(globalThis.navigator?.locks && globalThis.BroadcastChannel && globalThis.isSecureContext);
+  }
+
+  listen(name) {
+    this.#addNames([name]);
+    this.#post({ kind: "names", names: [name] });
+  }
+
+  close() {
+    this.#connection?.close();
+    this.#leave();
+  }
+
+  #leave() {
+    this.#channel?.close();
+    this.#channel = null;
+    this.#withdraw.abort();
+    this.#release?.();
+  }
+
+  #post(message) {
+    this.#channel?.postMessage({ ...message, from: this.#tab });
+  }
+
+  #join() {
+    this.#joined = false;
+    this.#post({ kind: "join", cursor: this.#cursor, names: [...this.#names] });
+  }
+
+  #addNames(names) {
+    for (const name of names) {
+      this.#names.add(name);
+      this.#connection?.listen(name);
+    }
+  }
+
+  #on = {
+    names: ({ names }) => this.#addNames(names),
+
+    join: ({ from, cursor, names }) => {
+      this.#addNames(names);
+      if (this.#connection)
+        this.#post({ kind: "welcome", to: from, names: [...this.#names], missed: this.#missedSince(cursor), cursor: this.#cursor, state: this.#state });
+    },
+
+    leading: ({ from }) => {
+      this.#leader = from;
+      this.#join();
+    },
+
+    welcome: ({ from, to, names, missed, cursor, state }) => {
+      if (to !== this.#tab || this.#connection)
+        return;
+      this.#addNames(names);
+      if (!missed)
+        return this.#goAlone();
+      this.#leader = from;
+      this.#joined = true;
+      for (const entry of missed)
+        this.#take(entry);
+      this.#moveTo(cursor);
+      if (state[0] !== "connecting")
+        this.#sink.tell(...state);
+    },
+
+    entry: ({ from, entry }) => this.#heeds(from) && this.#take(entry),
+    tell: ({ from, what, detail }) => this.#heeds(from) && this.#pass(what, detail),
+  };
+
+  #heeds(from) {
+    return this.#joined && from === this.#leader && !this.#connection;
+  }
+
+  /* What a tab with this cursor has not been sent; null when that is not known. One without a cursor begins now. */
+  #missedSince(cursor) {
+    return cursor === "" || cursor === this.#cursor ? [] : this.#recent.after(cursor);
+  }
+
+  #moveTo(cursor) {
+    if (cursor !== this.#cursor)
+      this.#take({ type: null, data: "", id: cursor });
+  }
+
+  #take(entry) {
+    this.#cursor = entry.id;
+    this.#recent.add(entry);
+    this.#sink.entry(entry);
+  }
+
+  #pass(what, detail) {
+    if (what === "gap")
+      this.#recent.clear(); // what follows may come again
+    if (what === "stopped")
+      this.#leave();        // a tab that is opened later asks for itself
+    this.#sink.tell(what, detail);
+  }
+
+  /* The lock is ours, for as long as the promise that is returned lasts. */
+  #onLock() {
+    return new Promise((release) => {
+      this.#release = release;
+      setTimeout(() => this.#lead(), this.#leader ? 50 : 0); // the last words of the one before may still be on their way
+    });
+  }
+
+  #lead() {
+    if (!this.#channel)
+      return;
+    this.#post({ kind: "leading" });
+    this.#connect({
+      entry: (entry) => {
+        this.#post({ kind: "entry", entry });
+        this.#take(entry);
+      },
+      tell: (what, detail) => {
+        if (what === "online" || what === "offline")
+          this.#state = [what, detail];
+        this.#post({ kind: "tell", what, detail });
+        this.#pass(what, detail);
+      },
+    });
+  }
+
+  /* Nobody here knows what we have missed, but the server does. */
+  #goAlone() {
+    this.#leave();
+    this.#connect(this.#sink);
+  }
+
+  #connect(sink) {
+    this.#connection = new Connection(this.#url, this.#options, this.#cursor, this.#names, sink);
+  }
+}
+
+/* The last entries, bounded in number and size. */
+class Recent {
+  static #entriesMax = 500;
+  static #sizeMax = 1 << 20;
+  #entries = [];
+  #size = 0;
+
+  add(entry) {
+    this.#entries.push(entry);
+    this.#size += entry.data.length;
+    while (this.#entries.length > Recent.#entriesMax || this.#size > Recent.#sizeMax)
+      this.#size -= this.#entries.shift().data.length;
+  }
+
+  clear() {
+    this.#entries = [];
+    this.#size = 0;
+  }
+
+  /* The entries behind the last one with this id; null when there is none. */
+  after(id) {
+    const at = this.#entries.findLastIndex((entry) => entry.id === id);
+    return at < 0 ? null : this.#entries.slice(at + 1);
+  }
+}
+
+/* ---- what the page uses ---- */
+
+/* A stream of events. Its own events, for addEventListener, are online, offline, gap, shutdown and stopped; what was
+ * published is for on(), so that neither can be taken for the other. */
+export class EventStream extends EventTarget {
+  #url; #options; #cursor;
+  #names = new Set();
+  #published = new EventTarget();
+  #link = null;      // a Connection or a Sharing
+  #wanted = false;   // open, or it will be
+  #state = "closed";
+
+  /* url: the stream's address, with session and channels. options: see ssecast.d.ts. Opens at once. */
+  constructor(url, options = {}) {
+    super();
+    this.#url = new URL(url, document.baseURI).href;
+    this.#options = { ...DEFAULTS, ...options };
+    this.#cursor = this.#options.lastEventId;
+    addEventListener("pagehide", () => this.#suspend());
+    addEventListener("pageshow", (show) => show.persisted && this.#wanted && this.#start());
+    this.open();
+  }
+
+  get url() { return this.#url; }
+  get state() { return this.#state; }
+  get online() { return this.#state === "online"; }
+  get lastEventId() { return this.#cursor; }
+
+  /* Call listener with a MessageEvent for each event of this name. Returns a function that ends that. */
+  on(name, listener) {
+    this.#published.addEventListener(name, listener);
+    if (!this.#names.has(name))
+      this.#link?.listen(name);
+    this.#names.add(name);
+    return () => this.#published.removeEventListener(name, listener);
+  }
+
+  /* Open again, behind the last event, what was closed or has stopped. */
+  open() {
+    if (this.#wanted)
+      return;
+    this.#wanted = true;
+    this.#state = "connecting";
+    queueMicrotask(() => this.#start()); // with the names that are said until then
+  }
+
+  close() {
+    this.#wanted = false;
+    this.#suspend();
+    this.#state = "closed";
+  }
+
+  #start() {
+    if (!this.#wanted || this.#link)
+      return;
+    const Link = this.#options.shared && Sharing.possible() ? Sharing : Connection;
+    const link = new Link(this.#url, this.#options, this.#cursor, this.#names, {
+      entry: (entry) => link === this.#link && this.#onEntry(entry),
+      tell: (what, detail) => link === this.#link && this.#onTold(what, detail),
+    });
+    this.#link = link;
+  }
+
+  /* A page that was left may be kept for the way back: it must not count as online, nor hold a connection. */
+  #suspend() {
+    this.#link?.close();
+    this.#link = null;
+  }
+
+  #onEntry({ type, data, id }) {
+    this.#cursor = id;
+    if (type !== null)
+      this.#published.dispatchEvent(new MessageEvent(type, { data, lastEventId: id, origin: new URL(this.#url).origin }));
+  }
+
+  #onTold(what, detail) {
+    if (what === "online" && this.#state === "online")
+      return; // another tab took over
+    if (what === "stopped")
+      this.#wanted = false;
+    if (what === "stopped")
+      this.#link = null;
+    if (what === "online" || what === "offline" || what === "stopped")
+      this.#state = what;
+    this.dispatchEvent(new CustomEvent(what, { detail }));
+  }
+}
