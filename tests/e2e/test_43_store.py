@@ -156,8 +156,9 @@ def refusal(broker):
 
 
 def other_format(data):
-    assert data.count(b"format\x01\0\0\0") >= 1
-    return data.replace(b"format\x01\0\0\0", b"format\x02\0\0\0")
+    known = b"format" + (2).to_bytes(4, "little")
+    assert data.count(known) >= 1
+    return data.replace(known, b"format" + (3).to_bytes(4, "little"))
 
 
 DAMAGES = {
@@ -193,7 +194,8 @@ def test_a_damaged_store_is_refused_and_left_as_it_is(broker, damage):
 def test_a_store_with_damaged_places_never_loads_as_something_else(bench, broker):
     """Pages in the middle of it are overwritten: it is refused, or these pages were not in use."""
     with broker.commands() as client:
-        publish(client, 5000, text="x" * 200)
+        publish(client, 3000, text="x" * 200)
+        publish(client, 30, text="x" * 20_000, batch=10)
         before = retained(client)
     broker.stop()
     file = broker.options["store"] / "data.mdb"
