@@ -15,6 +15,7 @@ from support.apache import Apache
 from support.broker import Broker
 from support.lighttpd import Lighttpd, _Lighttpd
 from support.ports import free_port
+from support.waiting import wait_until
 from support.webserver import USER, program
 from support.worker import Worker
 
@@ -30,6 +31,16 @@ class Missing(Exception):
 def _listens(port):
     with socket.socket() as s:
         return s.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _streams(port, path):
+    """Does a stream open?"""
+    try:
+        with socket.create_connection(("127.0.0.1", port), 0.5) as s:
+            s.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+            return s.recv(12).endswith(b"200")
+    except OSError:
+        return False
 
 
 def _start(bench, name, argv, port, **options):
@@ -227,6 +238,7 @@ class Pushpin(Server):
         (folder / "pushpin.conf").write_text(self.configuration(folder))
         zurl = self.bench.adopt(processes.Program("zurl", [shutil.which("zurl"), f"--config={folder}/zurl.conf"], self.bench.folder, ours=False))
         self.programs = [zurl.start(), _start(self.bench, "pushpin", [shutil.which("pushpin"), f"--config={folder}/pushpin.conf"], self.port)]
+        wait_until(lambda: _streams(self.port, self.path), what="Pushpin opens a stream")
 
     def zurl_configuration(self, folder):
         specs = "".join(f"{name}_spec=ipc://{folder}/run/zurl-{end}\n" for name, end in

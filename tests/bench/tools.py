@@ -45,12 +45,12 @@ class Load:
     def start_open(self, count, path, cursor=None):
         self.tell(f"open {count} {path}" + (f" {cursor}" if cursor else ""))
 
-    def open(self, count, path, cursor=None, seconds=60):
+    def open(self, count, path, cursor=None, seconds=20):
         """Open streams and wait until all are. Returns the seconds it took."""
         self.start_open(count, path, cursor)
         return self.wait(0, seconds)["seconds"]
 
-    def wait(self, events, seconds=60):
+    def wait(self, events, seconds=30):
         """Until every stream is open and has received so many events since begin()."""
         answer = self.ask(f"wait {events} {int(seconds * 1000)}")
         if not answer["ok"]:
