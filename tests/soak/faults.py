@@ -1,10 +1,14 @@
-"""Sites under faults, one after the other, each for some rounds; every round is judged."""
+"""Sites under faults, one after the other, each for some rounds; every round is judged.
+
+In each second round what fails may fail for long, longer than the lease and the silence after which the other side is taken for gone.
+"""
 
 from support.bench import Bench
 from support.faults import FaultySite
 
 _ROUND = 20   # seconds
 _ROUNDS = 6   # of one site
+_LONG = 9     # how many times as long as usual
 
 
 def run(seed, seconds, progress):
@@ -24,5 +28,7 @@ def one_site(seed, durable, seconds, progress):
             left = seconds - progress.seconds()
             if left <= 0 and n:
                 break
-            site.round(min(_ROUND, max(5, left)), progress=lambda what, n=n: progress.show(f"round {n + 1} of SEED={seed}: {what}"))
+            stretch = _LONG if n % 2 else 1
+            site.round(min(_ROUND, max(5, left)), stretch=stretch, progress=lambda what, n=n: progress.show(f"round {n + 1} of SEED={seed}: {what}"))
+            site.wait_presence()
             progress.keep(f"round {n + 1}: {site.verdict}, {len(site.log)} faults and ends of faults")

@@ -29,9 +29,16 @@ _STORE = "64m"  # a tmpfs for the broker's store, when we may mount one
 
 
 class GracefulLighttpd(Lighttpd):
-    """On SIGUSR1 it starts anew and leaves the old streams half a second."""
+    """On SIGUSR1 it starts anew and leaves the old streams a second."""
 
     extra = 'server.feature-flags += ("server.graceful-shutdown-timeout" => 1)'
+
+    def finish(self):
+        """A SIGTERM while it starts anew would be lost."""
+        if self.running():
+            self.kill()
+        else:
+            super().finish()
 
 
 class FaultySite(Site):
@@ -104,11 +111,11 @@ class FaultySite(Site):
 
     # A round
 
-    def round(self, seconds, quiet=False, progress=lambda text: None):
-        """Faults for so long (none, when quiet), then calm, then judgement."""
+    def round(self, seconds, quiet=False, stretch=1, progress=lambda text: None):
+        """Faults for so long (none, when quiet), then calm, then judgement. stretch: how many times as long as usual each fault may last."""
         self.rounds += 1
         self.log = []
-        schedule = Schedule(self, random.Random(f"{self.seed} round {self.rounds}"), seconds, quiet)
+        schedule = Schedule(self, random.Random(f"{self.seed} round {self.rounds}"), seconds, quiet, stretch)
         for p in self.publishers:
             p.go()
         schedule.run(progress)
@@ -134,6 +141,11 @@ class FaultySite(Site):
         else:
             self.stuck = None
 
+    def wait_presence(self):
+        """Until the broker counts each reader once; a worker that was killed stays on the list until its lease ends."""
+        for session in self.sessions:
+            self.wait_connections(session, sum(1 for n in range(len(self.all)) if self.sessions[n % len(self.sessions)] == session), timeout=25)
+
     def _judge(self):
         publications = [p for publisher in self.publishers for p in publisher.publications]
         mark = Publication(f"mark-{self.rounds}")
@@ -152,8 +164,8 @@ class FaultySite(Site):
 class Schedule:
     """Who suffers what and when, drawn before it begins. Each actor suffers one thing at a time; several actors may suffer at once."""
 
-    def __init__(self, site, chance, seconds, quiet=False):
-        self.site, self.chance, self.seconds, self.steps = site, chance, seconds, []
+    def __init__(self, site, chance, seconds, quiet=False, stretch=1):
+        self.site, self.chance, self.seconds, self.stretch, self.steps = site, chance, seconds, stretch, []
         if quiet:
             return
         actors = [(self._broker_faults(), 2.5), (self._worker_faults(0), 3), (self._worker_faults(1), 3), (self._web_faults(), 5),
@@ -168,7 +180,7 @@ class Schedule:
         at = self.chance.uniform(0.1, pause)
         while at < self.seconds:
             name, begin, end, longest = self.chance.choice(faults)
-            length = self.chance.uniform(0.02, longest) if longest else 0
+            length = self.chance.uniform(0.02, longest * self.stretch) if longest else 0
             self.steps.append((at, number, f"{name} for {length:.2f} s" if longest else name, begin))
             if end:
                 self.steps.append((at + length, number, f"end: {name}", end))
