@@ -362,11 +362,9 @@ export class EventStream extends EventTarget {
   /* url: the stream's address, with session and channels. options: see ssecast.d.ts. Opens at once. */
   constructor(url, options = {}) {
     super();
-    this.#url = new URL(url, document.baseURI).href;
+    this.#url = new URL(url, globalThis.document?.baseURI ?? location.href).href;
     this.#options = { ...DEFAULTS, ...options };
     this.#cursor = this.#options.lastEventId;
-    addEventListener("pagehide", () => this.#suspend());
-    addEventListener("pageshow", (show) => show.persisted && this.#wanted && this.#start());
     this.open();
   }
 
@@ -390,31 +388,35 @@ export class EventStream extends EventTarget {
       return;
     this.#wanted = true;
     this.#state = "connecting";
-    queueMicrotask(() => this.#start()); // with the names that are said until then
+    addEventListener("pagehide", this.#suspend);
+    addEventListener("pageshow", this.#start);
+    queueMicrotask(this.#start); // with the names that are said until then
   }
 
   close() {
     this.#wanted = false;
+    removeEventListener("pagehide", this.#suspend);
+    removeEventListener("pageshow", this.#start);
     this.#suspend();
     this.#state = "closed";
   }
 
-  #start() {
+  #start = () => {
     if (!this.#wanted || this.#link)
       return;
+    this.#state = "connecting";
     const Link = this.#options.shared && Sharing.possible() ? Sharing : Connection;
-    const link = new Link(this.#url, this.#options, this.#cursor, this.#names, {
-      entry: (entry) => link === this.#link && this.#onEntry(entry),
-      tell: (what, detail) => link === this.#link && this.#onTold(what, detail),
+    this.#link = new Link(this.#url, this.#options, this.#cursor, this.#names, {
+      entry: (entry) => this.#onEntry(entry),
+      tell: (what, detail) => this.#onTold(what, detail),
     });
-    this.#link = link;
-  }
+  };
 
   /* A page that was left may be kept for the way back: it must not count as online, nor hold a connection. */
-  #suspend() {
+  #suspend = () => {
     this.#link?.close();
     this.#link = null;
-  }
+  };
 
   #onEntry({ type, data, id }) {
     this.#cursor = id;
@@ -425,10 +427,10 @@ export class EventStream extends EventTarget {
   #onTold(what, detail) {
     if (what === "online" && this.#state === "online")
       return; // another tab took over
-    if (what === "stopped")
+    if (what === "stopped") {
       this.#wanted = false;
-    if (what === "stopped")
       this.#link = null;
+    }
     if (what === "online" || what === "offline" || what === "stopped")
       this.#state = what;
     this.dispatchEvent(new CustomEvent(what, { detail }));

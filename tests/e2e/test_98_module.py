@@ -1,0 +1,329 @@
+"""client/js/ssecast.js in Chromium: what it adds to EventSource, and one connection for several tabs."""
+
+import pytest
+from support.bench import Bench
+from support.browser import Browser
+from support.relay import Relay
+from support.site import Site
+from support.tabs import Tab
+from support.waiting import wait_until
+
+
+@pytest.fixture(scope="module")
+def bench_of_all():
+    with Bench() as b:
+        yield b
+
+
+@pytest.fixture(scope="module")
+def site(bench_of_all):
+    return Site(bench_of_all, worker={"heartbeat": "300ms"})
+
+
+@pytest.fixture(scope="module")
+def chromium(bench_of_all):
+    with Browser(bench_of_all.subfolder("chromium")) as browser:
+        yield browser
+
+
+@pytest.fixture
+def relay(site):
+    with Relay(site.web.port) as relay:
+        yield relay
+
+
+@pytest.fixture
+def tabs(chromium, relay):
+    """A function that opens a tab on a page of the site; what a test opened is closed."""
+    opened = []
+
+    def tab():
+        opened.append(Tab(chromium, relay.url))
+        return opened[-1]
+
+    yield tab
+    for tab in opened:
+        tab.close()
+
+
+@pytest.fixture
+def tab(tabs):
+    return tabs()
+
+
+def to(session):
+    return {"sessions": [session]}
+
+
+def path(session):
+    return f"/sse?session={session}"
+
+
+def publish(site, session, count, start=0, **fields):
+    """Events with the data start, start + 1, ...; their ids as a page sees them."""
+    return [str(site.publish(data=n, to=to(session), **fields)["seq"]) for n in range(start, start + count)]
+
+
+def streams_of(site, session):
+    return site.commands.connections_of(session)
+
+
+# Events, and what happens to the stream
+
+def test_events_arrive_with_their_names_and_ids(site, tab, session):
+    stream = tab.stream(path(session), ["message", "greeting"]).wait_state("online")
+    first = site.publish("greeting", data={"msg": "hi"}, to=to(session))["seq"]
+    second = site.publish(text="no name", to=to(session))["seq"]
+    assert stream.wait_for(2) == [{"type": "greeting", "data": '{"msg": "hi"}', "id": str(first)},
+                                  {"type": "message", "data": "no name", "id": str(second)}]
+    assert stream.told() == [["online", {}]]
+
+
+def test_a_published_event_is_never_taken_for_one_of_the_stream_s_own(site, tab, session):
+    stream = tab.stream(path(session), ["gap", "stopped"]).wait_state("online")
+    site.publish("gap", data=1, to=to(session))
+    site.publish("stopped", data=2, to=to(session))
+    assert [e["type"] for e in stream.wait_for(2)] == ["gap", "stopped"]
+    assert stream.told() == [["online", {}]]
+
+
+def test_a_listener_can_come_later(site, tab, session):
+    stream = tab.stream(path(session)).wait_state("online")
+    stream.listen("late")
+    site.publish("late", data=1, to=to(session))
+    assert stream.wait_for(1)[0]["type"] == "late"
+
+
+def test_a_gap_is_told_and_what_is_retained_follows(site, tab, session):
+    site.publish(text="retained", to=to(session))
+    stream = tab.stream(path(session), lastEventId="unknown")
+    assert stream.wait_told("gap")["last"] == "unknown"
+    assert stream.wait_for(1)[0]["data"] == "retained"
+
+
+def test_a_page_that_knows_where_it_stands_begins_there(site, tab, session):
+    known, = publish(site, session, 1)
+    later = publish(site, session, 3, 1)
+    stream = tab.stream(path(session), lastEventId=known)
+    stream.wait_for(3)
+    assert stream.ids() == later and stream.told("gap") == []
+
+
+# Coming back
+
+def test_cut_connections_lose_nothing(site, tab, relay, session):
+    stream = tab.stream(path(session)).wait_state("online")
+    ids = []
+    for round in range(3):
+        ids += publish(site, session, 10)
+        relay.cut()
+        ids += publish(site, session, 10)
+        stream.wait_told("online", round + 2)
+    stream.wait_for(len(ids))
+    assert stream.ids() == ids
+    assert stream.told("offline") == [["offline", {"retryIn": None}]] * 3
+
+
+@pytest.mark.parametrize("before", [0, 3])
+def test_it_opens_anew_when_the_web_server_has_answered_503(site, tab, session, before):
+    """EventSource alone gives up then. Also a page that has received nothing yet resumes exactly."""
+    stream = tab.stream(path(session)).wait_state("online")
+    ids = publish(site, session, before)
+    wait_until(lambda: len(stream.events()) == before, what="what came before")
+    site.worker.kill()
+    ids += publish(site, session, 5)
+    wait_until(lambda: any(t[1]["retryIn"] for t in stream.told("offline")), what="EventSource gave up")
+    assert site.request("GET", session)[0] == 503
+    site.worker.start()
+    stream.wait_state("online")
+    stream.wait_for(len(ids))
+    assert stream.ids() == ids and stream.told("gap") == []
+
+
+def test_pauses_grow_and_are_jittered(site, tab, session):
+    stream = tab.stream(path(session), firstPause=100, longestPause=400).wait_state("online")
+    site.worker.kill()
+    pauses = wait_until(lambda: len(p := [t[1]["retryIn"] for t in stream.told("offline") if t[1]["retryIn"]]) >= 5 and p, what="5 pauses")
+    site.worker.start()
+    stream.wait_state("online")
+    for pause, longest in zip(pauses, (100, 200, 400, 400, 400)):
+        assert longest / 2 <= pause <= longest
+    assert len({*pauses[2:5]}) > 1
+
+
+def test_the_cursor_moves_with_what_does_not_concern_the_page(site, tab, session):
+    stream = tab.stream(path(session)).wait_state("online")
+    seq = site.publish(data=1, to=to("somebody-else"))["seq"]
+    wait_until(lambda: int(stream.last_event_id()) >= seq, what="a checkpoint")
+    assert stream.events() == []
+
+
+# Staying away
+
+def test_a_session_that_was_shut_down_stays_away(site, tab, relay, session):
+    stream = tab.stream(path(session)).wait_state("online")
+    site.commands.shutdown(sessions=[session], reason="logout", block=60)
+    stream.wait_state("stopped")
+    assert stream.told("shutdown", "stopped") == [["shutdown", {"reason": "logout"}], ["stopped", {"status": 204, "reason": "logout"}]]
+    asked = len(relay.requests("/sse"))
+    tab.driver.implicitly_wait(0)
+    with pytest.raises(TimeoutError):
+        wait_until(lambda: len(relay.requests("/sse")) > asked, 1.5, what="another request")
+
+
+def test_one_that_is_not_to_stay_away_comes_back(site, tab, session):
+    stream = tab.stream(path(session)).wait_state("online")
+    site.commands.shutdown(sessions=[session], reason=None, block=0)
+    stream.wait_told("online", 2)
+    publish(site, session, 1)
+    assert stream.wait_for(1)[0]["data"] == "0"
+    assert [what for what, _ in stream.told()] == ["online", "shutdown", "offline", "online"]
+
+
+def test_a_204_is_a_wish_without_a_shutdown_too(site, tab, session):
+    site.commands.shutdown(sessions=[session], block=60)
+    stream = tab.stream(path(session)).wait_state("stopped")
+    assert stream.told("stopped") == [["stopped", {"status": 204, "reason": None}]]
+
+
+def test_a_refusal_is_told_with_its_reason(tab):
+    stream = tab.stream("/sse?session=").wait_state("stopped")
+    status, reason = stream.told("stopped")[0][1].values()
+    assert status == 400 and "session" in reason
+
+
+def test_what_was_stopped_can_be_opened_again(site, tab, session):
+    stream = tab.stream(path(session)).wait_state("online")
+    site.commands.shutdown(sessions=[session], block=1)
+    stream.wait_state("stopped")
+    ids = publish(site, session, 2)
+
+    def opened():
+        stream.open()
+        return wait_until(lambda: (s := stream.state()) in ("online", "stopped") and s, what="an answer") == "online"
+    wait_until(opened, what="the block is over")
+    stream.wait_for(2)
+    assert stream.ids() == ids
+
+
+def test_a_closed_stream_is_closed_and_goes_on_when_it_is_opened(site, tab, session):
+    stream = tab.stream(path(session)).wait_state("online")
+    ids = publish(site, session, 2)
+    stream.wait_for(2)
+    stream.close()
+    site.wait_connections(session, 0)
+    ids += publish(site, session, 2, 2)
+    assert stream.state() == "closed" and len(stream.events()) == 2
+    stream.open()
+    stream.wait_for(4)
+    assert stream.ids() == ids
+
+
+# Several tabs
+
+def test_two_tabs_share_one_connection(site, tabs, session):
+    anna = tabs().stream(path(session), ["message"]).wait_state("online")
+    bert = tabs().stream(path(session), ["other"]).wait_state("online")
+    ids = publish(site, session, 3)
+    others = publish(site, session, 3, event="other")
+    bert.wait_for(3)
+    anna.wait_for(3)
+    assert (anna.ids(), bert.ids()) == (ids, others)
+    assert streams_of(site, session) == 1
+
+
+def test_other_addresses_have_connections_of_their_own(site, tabs, session):
+    tab = tabs()
+    tab.stream(path(session)).wait_state("online")
+    tab.stream(path(session) + "&channels=news").wait_state("online")
+    assert streams_of(site, session) == 2
+
+
+def test_sharing_can_be_declined_and_is_not_needed(site, tabs, session):
+    tabs().stream(path(session)).wait_state("online")
+    tabs().stream(path(session), shared=False).wait_state("online")
+    without = tabs()
+    without.run("Object.defineProperty(navigator, 'locks', { value: undefined })")
+    without.stream(path(session)).wait_state("online")
+    assert streams_of(site, session) == 3
+
+
+@pytest.mark.parametrize("leave", ["close the tab", "close the stream", "leave the page"])
+def test_the_next_tab_takes_over_exactly(site, tabs, session, leave):
+    first, *others = [tabs().stream(path(session)).wait_state("online") for _ in range(3)]
+    ids = publish(site, session, 20)
+    if leave == "close the tab":
+        first.tab.close()
+    elif leave == "close the stream":
+        first.close()
+    else:
+        first.tab.goto("about:blank")
+    ids += publish(site, session, 20, 20)
+    for stream in others:
+        stream.wait_for(40)
+    ids += publish(site, session, 20, 40)
+    for stream in others:
+        stream.wait_for(60)
+        assert stream.ids() == ids and stream.told() == [["online", {}]]
+    site.wait_connections(session, 1)
+
+
+def test_nothing_is_lost_however_often_the_leader_goes(site, tabs, session):
+    streams = [tabs().stream(path(session)).wait_state("online") for _ in range(5)]
+    ids = []
+    while len(streams) > 1:
+        ids += publish(site, session, 5, len(ids))
+        streams.pop(0).tab.close()
+        ids += publish(site, session, 5, len(ids))
+    streams[0].wait_for(len(ids))
+    assert streams[0].ids() == ids
+
+
+def test_a_503_and_a_cut_reach_all_tabs(site, tabs, relay, session):
+    anna, bert = (tabs().stream(path(session)).wait_state("online") for _ in range(2))
+    relay.cut()
+    bert.wait_told("online", 2)
+    site.worker.kill()
+    ids = publish(site, session, 5)
+    wait_until(lambda: any(t[1]["retryIn"] for t in bert.told("offline")), what="a pause is told")
+    site.worker.start()
+    for stream in (anna, bert):
+        stream.wait_for(5)
+        assert stream.ids() == ids
+
+
+def test_a_shutdown_reaches_all_tabs_and_a_new_one_asks_for_itself(site, tabs, session):
+    anna, bert = (tabs().stream(path(session)).wait_state("online") for _ in range(2))
+    site.commands.shutdown(sessions=[session], reason="logout", block=2)
+    for stream in (anna, bert):
+        assert stream.wait_told("stopped") == {"status": 204, "reason": "logout"}
+        assert stream.told("shutdown") == [["shutdown", {"reason": "logout"}]]
+    tab = tabs()
+    wait_until(lambda: tab.stream(path(session)).wait_state("online") if site.request("GET", session)[0] == 200 else None,
+               what="the block is over")
+
+
+def test_a_page_on_the_way_back_is_brought_up_to_date(site, tabs, session):
+    anna, bert = (tabs().stream(path(session)).wait_state("online") for _ in range(2))
+    ids = publish(site, session, 2)
+    anna.wait_for(2)
+    bert.tab.goto("about:blank")
+    ids += publish(site, session, 2, 2)
+    bert.tab.back()
+    if bert.tab.run("return !window.streams"):
+        pytest.skip("the browser did not keep the page")
+    bert.wait_for(4)
+    assert bert.ids() == ids
+    assert streams_of(site, session) == 1
+
+
+def test_one_that_the_others_cannot_bring_up_to_date_asks_the_server(site, tabs, session):
+    known, *ids = publish(site, session, 3)
+    anna = tabs().stream(path(session)).wait_state("online")
+    bert = tabs().stream(path(session), lastEventId=known).wait_state("online")
+    bert.wait_for(2)
+    ids += publish(site, session, 2, 3)
+    bert.wait_for(4)
+    anna.wait_for(2)
+    assert (bert.ids(), anna.ids()) == (ids, ids[2:])
+    assert streams_of(site, session) == 2

@@ -1,0 +1,123 @@
+"""Tabs of one Chromium, and the EventStreams of client/js/ssecast.js that a test opens in them.
+
+    anna = Tab(browser, url).stream("/sse?session=anna", names=["greeting"])
+    anna.wait_told("online")
+    anna.wait_for(1)[0] == {"type": "greeting", "data": "\"hello\"", "id": "1763…"}
+"""
+
+import itertools
+
+from .processes import ROOT
+from .waiting import wait_until
+
+MODULE = ROOT / "client" / "js" / "ssecast.js"
+
+_numbers = itertools.count(1)
+
+# The module as a page gets it, and a stream that keeps a record of all that it says.
+_OPEN = """
+const [key, module, url, names, options, done] = arguments;
+const address = URL.createObjectURL(new Blob([module], { type: "text/javascript" }));
+import(address).then(({ EventStream }) => {
+    const stream = new EventStream(url, options);
+    const record = { stream, events: [], told: [] };
+    record.listen = (name) => stream.on(name, (e) => record.events.push({ type: e.type, data: e.data, id: e.lastEventId }));
+    for (const what of ["online", "offline", "gap", "shutdown", "stopped"])
+        stream.addEventListener(what, (e) => record.told.push([what, e.detail]));
+    names.forEach(record.listen);
+    (window.streams ??= {})[key] = record;
+    done();
+}, (error) => done(String(error)));
+"""
+
+
+class Tab:
+    """A tab of its own in browser, at url."""
+
+    def __init__(self, browser, url):
+        self.driver = browser.driver
+        self._before = self.driver.current_window_handle
+        self.driver.switch_to.new_window("tab")
+        self.handle = self.driver.current_window_handle
+        self.goto(url)
+
+    def goto(self, url):
+        self._enter()
+        self.driver.get(url)
+
+    def back(self):
+        self._enter()
+        self.driver.back()
+
+    def run(self, script, *arguments):
+        self._enter()
+        return self.driver.execute_script(script, *arguments)
+
+    def close(self):
+        if self.handle in self.driver.window_handles:
+            self._enter()
+            self.driver.close()
+        self.driver.switch_to.window(self.driver.window_handles[0])
+
+    def stream(self, url, names=("message",), **options):
+        """Open an EventStream. Pauses are short unless options say otherwise."""
+        self._enter()
+        key = str(next(_numbers))
+        options = {"firstPause": 200, "longestPause": 1000, **options}
+        error = self.driver.execute_async_script(_OPEN, key, MODULE.read_text(), url, list(names), options)
+        assert error is None, error
+        return Stream(self, key)
+
+    def _enter(self):
+        if self.driver.current_window_handle != self.handle:
+            self.driver.switch_to.window(self.handle)
+
+
+class Stream:
+    """An EventStream in a tab."""
+
+    def __init__(self, tab, key):
+        self.tab, self.key = tab, key
+
+    def ask(self, what, *arguments):
+        return self.tab.run(f"const [key, a] = arguments; const record = streams[key]; return record.{what}", self.key, *arguments)
+
+    def events(self):
+        return self.ask("events")
+
+    def data(self):
+        return [e["data"] for e in self.events()]
+
+    def ids(self):
+        return [e["id"] for e in self.events()]
+
+    def told(self, *kinds):
+        """What the stream said of itself, in order: [what, detail]; only of these kinds."""
+        return [t for t in self.ask("told") if not kinds or t[0] in kinds]
+
+    def listen(self, name):
+        self.ask("listen(a)", name)
+
+    def open(self):
+        self.ask("stream.open()")
+
+    def close(self):
+        self.ask("stream.close()")
+
+    def state(self):
+        return self.ask("stream.state")
+
+    def last_event_id(self):
+        return self.ask("stream.lastEventId")
+
+    def wait_for(self, count):
+        """The events, as soon as there are count of them. (More may follow.)"""
+        return wait_until(lambda: (e := self.events()) and len(e) >= count and e, what=lambda: f"{count} events, have {self.events()}")
+
+    def wait_state(self, state):
+        wait_until(lambda: self.state() == state, what=lambda: f"{state}, is {self.state()}: {self.told()}")
+        return self
+
+    def wait_told(self, what, times=1):
+        """The detail of the times-th event of this kind."""
+        return wait_until(lambda: len(t := self.told(what)) >= times and t, what=lambda: f"{times} {what}, told {self.told()}")[times - 1][1]
