@@ -89,6 +89,23 @@ int sequence_restore(struct sequence *s, struct store *store, char why[STORE_WHY
     return err;
 }
 
+/* --- what workers know --- */
+
+#define POSITION_MAX ((uint64_t)1 << 53) /* beyond, JavaScript would round it; no clock leads there */
+
+bool sequence_meet(struct sequence *s, uint64_t position)
+{
+    uint64_t beyond = position + 1;
+    if (position >= POSITION_MAX)
+        return true;
+    if (position > history_head(s->history) && history_advance(s->history, beyond) == 0)
+        store_begin_run(s->store, beyond); /* when it fails: the next event's seq tells it too */
+    if (position < history_complete(s->history) || history_knows(s->history, position))
+        return true;
+    history_doubt(s->history, position);
+    return false;
+}
+
 /* --- the turn --- */
 
 static void drop_turn(struct sequence *s, size_t keep)
@@ -164,10 +181,17 @@ static void take_back(struct sequence *s)
         sequence_rollback(s, s->turn[s->committed]->seq - 1);
 }
 
+/* The position up to which no event is retained. */
+static uint64_t evicted(const struct history *h)
+{
+    uint64_t complete = history_complete(h), before = history_oldest(h) - 1;
+    return complete < before ? complete : before;
+}
+
 int sequence_commit(struct sequence *s)
 {
     size_t fresh = s->count - s->committed;
-    int err = fresh ? store_append(s->store, s->turn + s->committed, fresh, history_complete(s->history)) : 0;
+    int err = fresh ? store_append(s->store, s->turn + s->committed, fresh, evicted(s->history)) : 0;
     if (err) {
         take_back(s);
         return err;
@@ -196,7 +220,7 @@ bool sequence_next_batch(struct sequence *s, struct wire_buf *b)
 void sequence_expire(struct sequence *s, int64_t now_ms)
 {
     history_expire(s->history, now_ms);
-    store_append(s->store, NULL, 0, history_complete(s->history)); /* when it fails: a later one does it */
+    store_append(s->store, NULL, 0, evicted(s->history)); /* when it fails: a later one does it */
     blocks_expire(s->blocks, now_ms);
 }
 

@@ -33,6 +33,10 @@ int sequence_restore(struct sequence *s, struct store *store, char why[STORE_WHY
 
 void sequence_free(struct sequence **s);
 
+/* A worker stands at position, between turns. Seqs go on after it, whatever our clock and our store say. False when it has seen what is
+ * not stored here (an older copy of the store, or a clock that was set back): then cursors from before are no longer known. */
+bool sequence_meet(struct sequence *s, uint64_t position);
+
 /* Append the event that spec describes (its seq is set here). 0; -ENOSPC when the history's limit of bytes could not
  * hold it even alone; -ENOMEM. Unchanged on failure. */
 int sequence_append(struct sequence *s, struct event_spec *spec, struct sequenced *out);

@@ -453,15 +453,17 @@ uint64_t store_trimmed(const struct store *s)
 
 /* --- writing --- */
 
-/* Delete up to max of a table's first keys that are at or before position. *last is the last one deleted, if any. */
-static int delete_until(MDB_txn *txn, MDB_dbi table, uint64_t position, size_t max, uint64_t *last)
+/* Delete up to *left of a table's first keys that are at or before position, and take their number off *left. *last is the last one
+ * deleted, if any. */
+static int delete_until(MDB_txn *txn, MDB_dbi table, uint64_t position, size_t *left, uint64_t *last)
 {
     struct walk w = {0};
     int rc = mdb_cursor_open(txn, table, &w.cursor);
     if (rc)
         return rc;
     rc = step(&w, MDB_FIRST);
-    while (!rc && w.key && w.key <= position && max-- > 0) {
+    while (!rc && w.key && w.key <= position && *left) {
+        --*left;
         *last = w.key;
         rc = mdb_cursor_del(w.cursor, 0);
         if (!rc)
@@ -492,9 +494,13 @@ static int trim(struct store *s, MDB_txn *txn, uint64_t position, uint64_t *trim
 {
     char value[8];
     uint64_t run = 0;
-    int rc = delete_until(txn, s->events, position, TRIM_MAX, trimmed);
+    size_t left = TRIM_MAX;
+    int rc = delete_until(txn, s->events, position, &left, trimmed);
+    if (left)
+        *trimmed = position;
+    left = TRIM_MAX;
     if (!rc)
-        rc = delete_until(txn, s->runs, *trimmed, TRIM_MAX, &run);
+        rc = delete_until(txn, s->runs, *trimmed, &left, &run);
     put_u64(value, *trimmed);
     return rc ? rc : mdb_put(txn, s->meta, &(MDB_val){7, "trimmed"}, &(MDB_val){sizeof value, value}, 0);
 }

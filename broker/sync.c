@@ -20,6 +20,11 @@ static bool on_hello(const struct sync_context *c, struct slice worker, const st
     if (presence_hello(c->presence, worker, m->worker, now) != 0)
         return false; /* it says it again in a second */
     log_info("worker %.*s says hello at %llu", (int)m->worker.len, m->worker.data, (unsigned long long)m->position);
+    if (!sequence_meet(c->sequence, m->position))
+        log_warn(
+            "events up to %llu are not here though a worker had them: an older copy of the store, or the clock was "
+            "set back; whoever may miss something is told (ssecast.gap)",
+            (unsigned long long)m->position);
     wire_put_welcome(answer, &(struct wire_welcome){
                                  .run = sequence_run(c->sequence),
                                  .head = history_head(h),
@@ -48,7 +53,8 @@ static struct start find_start(const struct history *h, const struct wire_replay
     bool known = m->id.len ? named != NULL : history_knows(h, cursor);
     if (known)
         return (struct start){cursor, cursor, false};
-    return (struct start){history_complete(h), history_oldest(h) - 1, true};
+    uint64_t complete = history_complete(h), oldest = history_oldest(h) - 1;
+    return (struct start){complete, complete > oldest ? complete : oldest, true};
 }
 
 /* The channels' names into items. False when there are more than a reader may have. */

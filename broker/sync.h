@@ -11,7 +11,7 @@
 #include "sequence.h"
 
 struct sync_context {
-    const struct sequence *sequence;
+    struct sequence *sequence;
     struct presence *presence;
     uint64_t *counters; /* BROKER_COUNTERS of them */
 };

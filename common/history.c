@@ -236,6 +236,16 @@ int history_break(struct history *h, uint64_t position)
     return err;
 }
 
+void history_doubt(struct history *h, uint64_t cursor)
+{
+    size_t i = 0;
+    while (i < h->segment_count && h->segments[i].start <= cursor)
+        i++;
+    if (i < h->segment_count && h->complete < h->segments[i].start)
+        h->complete = h->segments[i].start;
+    drop_segments(h);
+}
+
 void history_rollback(struct history *h, uint64_t position)
 {
     while (h->all.count && deque_back(&h->all)->seq > position)

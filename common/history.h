@@ -47,6 +47,10 @@ int history_advance(struct history *h, uint64_t position);
  * stay retained. position may be anything. 0 or -ENOMEM. */
 int history_break(struct history *h, uint64_t position);
 
+/* A cursor that was given out is in no segment, so something between two of them is missing: from now on cursors before the later one
+ * can no longer be answered exactly. Events stay retained. Ignored when no segment begins after cursor. */
+void history_doubt(struct history *h, uint64_t cursor);
+
 /* Take back every event with a seq above position (a store that failed). */
 void history_rollback(struct history *h, uint64_t position);
 

@@ -87,6 +87,23 @@ static void assert_read(const struct audience *who, uint64_t after, size_t max, 
     ck_assert_uint_eq(upto, should_be_upto);
 }
 
+START_TEST(cursors_before_a_hole_are_doubted)
+{
+    begin(&wide, 100);
+    append_range(101, 105);
+    ck_assert_int_eq(history_advance(history, 200), 0);
+    append_range(201, 202);
+    history_doubt(history, 205); /* nothing begins after it */
+    assert_known(200, 202);
+    ck_assert(history_knows(history, 103));
+    history_doubt(history, 150);
+    assert_positions(200, 101, 202);
+    assert_known(200, 202);
+    ck_assert(!history_knows(history, 103));
+    assert_read(NULL, 0, 10, 100000, "101 102 103 104 105 201 202", 202);
+}
+END_TEST
+
 START_TEST(a_fresh_one_knows_only_where_it_stands)
 {
     begin(&wide, 100);
@@ -652,6 +669,7 @@ END_TEST
 static void add_stories(TCase *tests)
 {
     tcase_add_test(tests, a_fresh_one_knows_only_where_it_stands);
+    tcase_add_test(tests, cursors_before_a_hole_are_doubted);
     tcase_add_test(tests, what_is_appended_is_retained);
     tcase_add_test(tests, a_seq_that_is_not_greater_is_refused);
     tcase_add_test(tests, the_count_is_limited);

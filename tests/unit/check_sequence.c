@@ -253,6 +253,47 @@ START_TEST(a_clock_that_steps_back_gives_no_seq_twice)
 }
 END_TEST
 
+START_TEST(what_a_worker_saw_is_never_given_out_again)
+{
+    const struct history *h = sequence_history(sequence);
+    append("a", NULL);
+    sequence_commit(sequence);
+    ck_assert(sequence_meet(sequence, 0));         /* one that knows nothing */
+    ck_assert(sequence_meet(sequence, START));     /* was behind */
+    ck_assert(sequence_meet(sequence, START + 1)); /* is up to date */
+    ck_assert(sequence_meet(sequence, UINT64_MAX - 1));
+    ck_assert_uint_eq(sequence_head(sequence), START + 1);
+    ck_assert(!sequence_meet(sequence, START + 40));
+    ck_assert_uint_eq(append("b", NULL).seq, START + 42);
+    ck_assert(!history_knows(h, START + 1) && !history_knows(h, START + 40) && history_knows(h, START + 41));
+    sequence_commit(sequence);
+    end_stored();
+    begin_stored(START);
+    ck_assert_uint_eq(append("c", NULL).seq, START + 43);
+    ck_assert_uint_eq(history_count(sequence_history(sequence)), 3);
+}
+END_TEST
+
+START_TEST(what_a_worker_saw_and_is_not_stored_is_missing)
+{
+    append("a", NULL);
+    sequence_commit(sequence);
+    end_stored();
+    begin_stored(START + 100);
+    const struct history *h = sequence_history(sequence);
+    ck_assert(history_knows(h, START + 1));
+    ck_assert(sequence_meet(sequence, START + 100));
+    ck_assert(!sequence_meet(sequence, START + 50));
+    ck_assert(!history_knows(h, START + 1) && history_knows(h, START + 100));
+    append("b", NULL);
+    sequence_commit(sequence);
+    sequence_expire(sequence, 0);
+    end_stored();
+    begin_stored(START + 200);
+    ck_assert_uint_eq(history_count(sequence_history(sequence)), 2); /* missing is not evicted */
+}
+END_TEST
+
 START_TEST(a_run_without_events_is_known_again)
 {
     end_stored();
@@ -342,6 +383,8 @@ int main(void)
     tcase_add_test(stored, what_was_committed_is_there_again);
     tcase_add_test(stored, a_clock_that_steps_back_gives_no_seq_twice);
     tcase_add_test(stored, a_run_without_events_is_known_again);
+    tcase_add_test(stored, what_a_worker_saw_is_never_given_out_again);
+    tcase_add_test(stored, what_a_worker_saw_and_is_not_stored_is_missing);
     tcase_add_test(stored, blocks_are_there_again);
     tcase_add_test(stored, what_cannot_be_stored_is_taken_back);
     tcase_add_test(stored, what_history_evicts_leaves_the_store);
