@@ -25,7 +25,7 @@ object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 PROGRAMS := $(BUILD)/ssecast-broker $(BUILD)/ssecast-fcgi $(BUILD)/ssecast
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps deps-build deps-demo deps-test deps-lint deps-bench demo check bench bench-build soak unit unit-build e2e lint format clean
+.PHONY: all help deps deps-build deps-demo deps-test deps-lint deps-bench demo check bench bench-build soak unit unit-build e2e lint format install uninstall clean
 
 all: $(PROGRAMS) ## build the three programs into build/
 
@@ -141,6 +141,61 @@ lint: deps-lint ## clang-tidy and cppcheck (.clang-tidy says which checks)
 
 format: ## lay the sources out as .clang-format says
 	clang-format -i $(SOURCES) $(wildcard */*.h tests/unit/*.[ch])
+
+# Installation: `make install prefix=/usr DESTDIR=/some/root`. Rows of file:place (links: place:target), which uninstall reads too.
+# Files name /usr/bin and /etc/ssecast, and are changed where these are elsewhere. Settings in /etc/ssecast are never overwritten.
+prefix ?= /usr/local
+bindir ?= $(prefix)/bin
+libdir ?= $(prefix)/lib
+includedir ?= $(prefix)/include
+datadir ?= $(prefix)/share
+mandir ?= $(datadir)/man
+docdir ?= $(datadir)/doc/ssecast
+sysconfdir ?= /etc
+unitdir ?= $(prefix)/lib/systemd/system
+lighttpddir ?= $(sysconfdir)/lighttpd/conf-available
+apachedir ?= $(sysconfdir)/apache2/conf-available
+
+into = $(foreach file,$(1),$(file):$(2)/$(notdir $(file)))
+INSTALL_PROGRAMS := $(call into,$(PROGRAMS),$(bindir))
+INSTALL_LIBS :=
+INSTALL_LINKS :=
+INSTALL_DATA := \
+    $(foreach page,$(wildcard docs/man/*.[1-9]),$(page):$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
+    $(call into,README.md CHANGELOG.md LICENSE $(wildcard docs/*.md),$(docdir)) \
+    $(call into,$(wildcard systemd/ssecast*),$(unitdir)) \
+    systemd/sysusers.conf:$(prefix)/lib/sysusers.d/ssecast.conf systemd/tmpfiles.conf:$(prefix)/lib/tmpfiles.d/ssecast.conf \
+    lighttpd/ssecast-limits.conf:$(lighttpddir)/40-ssecast-limits.conf \
+    $(foreach name,ssecast ssecast-spawn ssecast-cgi,lighttpd/$(name).conf:$(lighttpddir)/50-$(name).conf) \
+    $(call into,$(wildcard apache/*.conf),$(apachedir)) \
+    completion/ssecast.bash:$(datadir)/bash-completion/completions/ssecast completion/_ssecast:$(datadir)/zsh/site-functions/_ssecast
+INSTALL_LINKS += $(foreach name,ssecast-broker ssecast-fcgi,$(datadir)/bash-completion/completions/$(name):ssecast)
+INSTALL_SETTINGS := $(call into,$(wildcard conf/*.conf),$(sysconfdir)/ssecast)
+INSTALL_EDIT := -e 's|/usr/bin/ssecast|$(bindir)/ssecast|g' -e 's|/etc/ssecast/|$(sysconfdir)/ssecast/|g' -e 's|/etc/lighttpd/|$(sysconfdir)/lighttpd/|g'
+
+# Shell functions over a row, "$$1".
+ROW := from() { echo "$${1%%:*}"; }; to() { printf '%s' '$(DESTDIR)'"$${1\#*:}"; }; \
+    edited() { sed $(INSTALL_EDIT) "$$(from $$1)"; }
+
+install: all ## install below prefix (/usr/local): programs, man pages, units, configurations. DESTDIR=folder packs it there
+	@set -e; $(ROW); \
+	for row in $(INSTALL_PROGRAMS) $(INSTALL_LIBS); do install -D -m 755 "$$(from $$row)" "$$(to $$row)"; done; \
+	for row in $(INSTALL_DATA); do edited $$row | install -D -m 644 /dev/stdin "$$(to $$row)"; done; \
+	for row in $(INSTALL_LINKS); do ln -sfn "$${row#*:}" '$(DESTDIR)'"$$(from $$row)"; done; \
+	for row in $(INSTALL_SETTINGS); do \
+	    if [ -e "$$(to $$row)" ]; then echo "kept: $$(to $$row)"; \
+	    else edited $$row | install -D -m 644 /dev/stdin "$$(to $$row)"; fi; \
+	done
+
+uninstall: ## remove what install put there; settings that were changed, and the history, stay
+	@$(ROW); \
+	for row in $(INSTALL_PROGRAMS) $(INSTALL_LIBS) $(INSTALL_DATA); do rm -f "$$(to $$row)"; done; \
+	for row in $(INSTALL_LINKS); do rm -f '$(DESTDIR)'"$$(from $$row)"; done; \
+	for row in $(INSTALL_SETTINGS); do \
+	    if edited $$row | cmp -s - "$$(to $$row)"; then rm -f "$$(to $$row)"; \
+	    elif [ -e "$$(to $$row)" ]; then echo "kept: $$(to $$row)"; fi; \
+	done; \
+	rmdir '$(DESTDIR)$(docdir)' '$(DESTDIR)$(sysconfdir)/ssecast' 2>/dev/null || true
 
 clean: ## remove everything that was built
 	rm -rf build build-*
