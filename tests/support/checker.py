@@ -143,6 +143,8 @@ class _Walk:
         for block in self.diary.blocks:
             if block.type == "ssecast.gap":
                 self._gap(block)
+            elif block.type == "ssecast.shutdown":
+                pass  # it ends a connection, and has no place among what is published
             elif block.type is None:
                 self._checkpoint(block)
             else:

@@ -252,7 +252,13 @@ class Schedule:
             while lazy:
                 lazy.pop().resume()
 
-        return [("10 readers cut", cut, None, 0), ("10 readers cut again", cut, None, 0), ("10 readers lazy", pause, resume, 2.0)]
+        def shut_down():
+            with self.site.broker.commands() as client:
+                client.send({"op": "shutdown", "channels": [f"room{chance.randrange(10)}"], "block": 0})
+                client.receive(0.5)  # the broker may be away, or its disk full
+
+        return [("10 readers cut", cut, None, 0), ("10 readers cut again", cut, None, 0), ("10 readers lazy", pause, resume, 2.0),
+                ("a room shut down", shut_down, None, 0)]
 
     def _fill(self):
         with open(self.site.store / "filler", "wb") as f:
