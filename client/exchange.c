@@ -3,7 +3,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-#include "ask.h"
 #include "show.h"
 #include "verb.h"
 
@@ -20,12 +19,14 @@ int complain(const struct call *call, int status, const char *format, ...)
     return status;
 }
 
-static int no_answer(const struct call *call, int err)
+static int failed(const struct call *call, int err)
 {
     const struct settings *s = call->settings;
     if (err == -ETIMEDOUT)
         return complain(call, STATUS_FAILED, "no answer from %s within %g s: is ssecast-broker running there?",
                         s->commands, (double)s->timeout_ms / 1000);
+    if (err == -EBADMSG)
+        return complain(call, STATUS_FAILED, "what answers at %s is not ssecast-broker", s->commands);
     return complain(call, STATUS_FAILED, "cannot use %s: %s", s->commands, strerror(-err));
 }
 
@@ -36,56 +37,71 @@ static int written(const struct call *call)
     return STATUS_OK;
 }
 
+static int show_reply(const struct call *call, struct slice text)
+{
+    bool more;
+    int err = view_show(&call->verb->view, text, stdout, &more);
+    if (err)
+        return complain(call, STATUS_FAILED, "cannot show the reply: %s", strerror(-err));
+    if (more)
+        fprintf(stderr, "(there is more: %s)\n", call->verb->view.more);
+    return STATUS_OK;
+}
+
 static void show_verbatim(struct slice text)
 {
     fwrite(text.data, 1, text.len, stdout);
     fputc('\n', stdout);
 }
 
-static int show_reply(const struct call *call, const struct reply *r)
+static int show(const struct call *call, const struct ssecast_reply *reply)
 {
-    if (reply_show(r, &call->verb->view, stdout))
-        return complain(call, STATUS_FAILED, "out of memory");
-    if (reply_more(r))
-        fprintf(stderr, "(there is more: %s)\n", call->verb->view.more);
-    return STATUS_OK;
-}
-
-static int judge(const struct call *call, struct slice text, const struct reply *r)
-{
-    if (!r)
-        return complain(call, STATUS_FAILED, "what answers at %s is not ssecast-broker", call->settings->commands);
+    struct slice text;
+    text.data = ssecast_reply_json(reply, &text.len);
     if (call->settings->json)
         show_verbatim(text);
-    if (!reply_ok(r))
-        return complain(call, STATUS_FAILED, "%s: %s", reply_error(r), reply_message(r));
-    int status = call->settings->json ? STATUS_OK : show_reply(call, r);
+    if (!ssecast_reply_ok(reply))
+        return complain(call, STATUS_FAILED, "%s: %s", ssecast_reply_code(reply), ssecast_reply_message(reply));
+    int status = call->settings->json ? STATUS_OK : show_reply(call, text);
     return status == STATUS_OK ? written(call) : status;
 }
 
-static int ask_and_show(const struct call *call, const struct question *q)
+int open_publisher(const struct call *call, struct ssecast_publisher **publisher)
 {
-    struct answer a;
-    int err = ask(q, &a);
-    if (err)
-        return no_answer(call, err);
-    struct slice text = {a.data, a.len};
-    struct reply *r = reply_parse(text);
-    int status = judge(call, text, r);
-    reply_free(&r);
-    answer_release(&a);
+    const struct settings *s = call->settings;
+    const struct ssecast_publisher_options options = {.endpoints = (const char *const *)&s->commands,
+                                                      .endpoint_count = 1,
+                                                      .timeout_ms = (uint32_t)s->timeout_ms,
+                                                      .retry_ms = UINT32_MAX};
+    int err = ssecast_publisher_new(publisher, &options);
+    return err ? failed(call, err) : STATUS_OK;
+}
+
+int close_publisher(const struct call *call, struct ssecast_publisher **publisher, int err,
+                    struct ssecast_reply **reply)
+{
+    int status = *reply ? show(call, *reply) : failed(call, err);
+    ssecast_reply_free(reply);
+    ssecast_publisher_free(publisher);
     return status;
 }
 
-int exchange(const struct call *call, struct json_out *request, const struct slice *payload)
+static int ask(const struct call *call, const char *request)
 {
-    struct question q = {.endpoint = call->settings->commands,
-                         .timeout_ms = call->settings->timeout_ms,
-                         .request = {request->data, request->len},
-                         .has_payload = payload != NULL};
-    if (payload)
-        q.payload = *payload;
-    int status = request->failed ? complain(call, STATUS_FAILED, "out of memory") : ask_and_show(call, &q);
+    struct ssecast_publisher *publisher;
+    struct ssecast_reply *reply;
+    int status = open_publisher(call, &publisher);
+    if (status != STATUS_OK)
+        return status;
+    int err = ssecast_query(publisher, request, &reply);
+    return close_publisher(call, &publisher, err, &reply);
+}
+
+int exchange(const struct call *call, struct json_out *request)
+{
+    char *text = request->failed ? NULL : strndup(request->data, request->len);
+    int status = text ? ask(call, text) : complain(call, STATUS_FAILED, "out of memory");
+    free(text);
     json_out_release(request);
     return status;
 }

@@ -8,6 +8,7 @@
 
 #include "flags.h"
 #include "json_out.h"
+#include "ssecast.h"
 #include "view.h"
 
 /* Exit statuses. */
@@ -49,6 +50,11 @@ int complain(const struct call *call, int status, const char *format, ...) __att
 
 /* Send the request (and release it), wait for the reply, and show it: as it came with --json, else by the verb's view. An exit
  * status. */
-int exchange(const struct call *call, struct json_out *request, const struct slice *payload);
+int exchange(const struct call *call, struct json_out *request);
+
+/* The same in two halves, around a call of the library: a publisher to call it with; then what it gave, shown, and both released. */
+int open_publisher(const struct call *call, struct ssecast_publisher **publisher);
+int close_publisher(const struct call *call, struct ssecast_publisher **publisher, int err,
+                    struct ssecast_reply **reply);
 
 #endif

@@ -1,5 +1,5 @@
 /* Why the payload is never decoded here: what was typed is what the browser gets, digits and all. JSON stands in the request as it
- * is, text travels beside it in a frame of its own. */
+ * is, text travels beside it as bytes. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -45,65 +45,56 @@ static const struct flag_row rows[] = {
      .max = UINT32_MAX},
 };
 
-static void put_list(struct json_out *out, const char *name, const struct flag_list *list)
+static struct ssecast_target target(const struct flag_list *sessions, const struct flag_list *channels,
+                                    const struct flag_list *connections)
 {
-    if (list->count == 0)
-        return;
-    json_begin_list(out, name);
-    for (size_t i = 0; i < list->count; i++)
-        json_put_text(out, NULL, slice_of(list->items[i]));
-    json_end_list(out);
+    return (struct ssecast_target){{sessions->items, sessions->count},
+                                   {channels->items, channels->count},
+                                   {connections->items, connections->count}};
 }
 
-static void put_lists(struct json_out *out, const char *name, const struct flag_list *sessions,
-                      const struct flag_list *channels, const struct flag_list *connections)
+static bool names_somebody(const struct ssecast_target *t)
 {
-    if (sessions->count + channels->count + connections->count == 0)
-        return;
-    json_begin_object(out, name);
-    put_list(out, "sessions", sessions);
-    put_list(out, "channels", channels);
-    put_list(out, "connections", connections);
-    json_end_object(out);
+    return t->sessions.count + t->channels.count + t->connections.count > 0;
 }
 
-/* data is NULL when it travels in a second frame. */
-static void put_request(struct json_out *out, const char *event, const struct publish_flags *f,
-                        const struct slice *data)
-{
-    json_begin_object(out, NULL);
-    json_put_text(out, "op", slice_of("publish"));
-    if (*event)
-        json_put_text(out, "event", slice_of(event));
-    put_lists(out, "to", &f->sessions, &f->channels, &f->connections);
-    put_lists(out, "except", &f->except_sessions, &f->except_channels, &f->except_connections);
-    if (f->id)
-        json_put_text(out, "id", slice_of(f->id));
-    if (f->retry.given)
-        json_put_count(out, "retry", f->retry.value);
-    if (data)
-        json_put_raw(out, "data", *data);
-    json_end_object(out);
-}
-
+/* data ends with a NUL that len does not count. */
 static int publish(const struct call *call, struct slice data)
 {
     const struct publish_flags *f = call->flags;
-    struct json_out request = {0};
-    char problem[256];
-    if (!f->text && !is_json(data, problem, sizeof problem))
+    const struct ssecast_target to = target(&f->sessions, &f->channels, &f->connections);
+    const struct ssecast_target except = target(&f->except_sessions, &f->except_channels, &f->except_connections);
+    const struct ssecast_event event = {.event = call->args[0],
+                                        .json = f->text ? NULL : data.data,
+                                        .bytes = f->text ? data.data : NULL,
+                                        .bytes_len = data.len,
+                                        .to = names_somebody(&to) ? &to : NULL,
+                                        .except = names_somebody(&except) ? &except : NULL,
+                                        .id = f->id,
+                                        .has_retry = f->retry.given,
+                                        .retry_ms = (uint32_t)f->retry.value};
+    struct ssecast_publisher *publisher;
+    struct ssecast_reply *reply;
+    char problem[256] = "it holds a NUL byte";
+    if (!f->text && (!is_json(data, problem, sizeof problem) || strlen(data.data) != data.len))
         return complain(call, STATUS_USAGE, "DATA is not JSON (%s); with --text it is sent as text", problem);
-    put_request(&request, call->args[0], f, f->text ? NULL : &data);
-    return exchange(call, &request, f->text ? &data : NULL);
+    int status = open_publisher(call, &publisher);
+    if (status != STATUS_OK)
+        return status;
+    int err = ssecast_publish(publisher, &event, &reply);
+    if (err != -EINVAL)
+        return close_publisher(call, &publisher, err, &reply);
+    ssecast_publisher_free(&publisher);
+    return complain(call, STATUS_USAGE, "DATA is not JSON; with --text it is sent as text");
 }
 
-/* Read to the end. 0, or -errno; *out is the caller's to free either way. */
+/* Read to the end, and put a NUL behind it. 0, or -errno; *out is the caller's to free either way. */
 static int read_all(FILE *in, char **out, size_t *len)
 {
     size_t cap = 0, got;
     do {
         if (cap - *len < READ_STEP) {
-            char *grown = realloc(*out, cap = cap * 2 + READ_STEP);
+            char *grown = realloc(*out, (cap = cap * 2 + READ_STEP) + 1);
             if (!grown)
                 return -ENOMEM;
             *out = grown;
@@ -111,7 +102,10 @@ static int read_all(FILE *in, char **out, size_t *len)
         got = fread(*out + *len, 1, cap - *len, in);
         *len += got;
     } while (got > 0);
-    return ferror(in) ? -errno : 0;
+    if (ferror(in))
+        return -errno;
+    (*out)[*len] = 0;
+    return 0;
 }
 
 static int publish_input(const struct call *call)

@@ -45,7 +45,7 @@ static int query(const struct call *call)
     for (size_t i = 0; i < flags->count; i++)
         put_flag(&request, &flags->rows[i], call->flags);
     json_end_object(&request);
-    return exchange(call, &request, NULL);
+    return exchange(call, &request);
 }
 
 const struct verb verb_online = {

@@ -24,31 +24,29 @@ static const struct flag_row rows[] = {
      .max = UINT32_MAX},
 };
 
-static void put_list(struct json_out *out, const char *name, const struct flag_list *list)
+static struct ssecast_names names(const struct flag_list *list)
 {
-    json_begin_list(out, name);
-    for (size_t i = 0; i < list->count; i++)
-        json_put_text(out, NULL, slice_of(list->items[i]));
-    json_end_list(out);
+    return (struct ssecast_names){list->items, list->count};
 }
 
 static int run(const struct call *call)
 {
     const struct shutdown_flags *f = call->flags;
-    struct json_out request = {0};
+    const struct ssecast_shutdown shutdown = {
+        .whose = {names(&f->sessions), names(&f->channels), names(&f->connections)},
+        .reason = f->reason,
+        .has_block = f->block.given,
+        .block_s = (uint32_t)f->block.value,
+    };
+    struct ssecast_publisher *publisher;
+    struct ssecast_reply *reply;
     if (f->sessions.count + f->channels.count + f->connections.count == 0)
         return complain(call, STATUS_USAGE, "say whose streams: --session, --channel or --connection");
-    json_begin_object(&request, NULL);
-    json_put_text(&request, "op", slice_of("shutdown"));
-    put_list(&request, "sessions", &f->sessions);
-    put_list(&request, "channels", &f->channels);
-    put_list(&request, "connections", &f->connections);
-    if (f->reason)
-        json_put_text(&request, "reason", slice_of(f->reason));
-    if (f->block.given)
-        json_put_count(&request, "block", f->block.value);
-    json_end_object(&request);
-    return exchange(call, &request, NULL);
+    int status = open_publisher(call, &publisher);
+    if (status != STATUS_OK)
+        return status;
+    int err = ssecast_shutdown(publisher, &shutdown, &reply);
+    return close_publisher(call, &publisher, err, &reply);
 }
 
 const struct verb verb_shutdown = {

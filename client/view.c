@@ -10,56 +10,6 @@
 
 #define HEADINGS_MAX 16
 
-struct reply {
-    json_t *tree;
-};
-
-struct reply *reply_parse(struct slice text)
-{
-    struct reply *r = calloc(1, sizeof *r);
-    if (!r)
-        return NULL;
-    r->tree = json_loadb(text.data, text.len, JSON_ALLOW_NUL, NULL);
-    if (!json_is_object(r->tree))
-        reply_free(&r);
-    return r;
-}
-
-void reply_free(struct reply **r)
-{
-    if (!*r)
-        return;
-    json_decref((*r)->tree);
-    free(*r);
-    *r = NULL;
-}
-
-bool reply_ok(const struct reply *r)
-{
-    return json_is_true(json_object_get(r->tree, "ok"));
-}
-
-static const char *text_or(const struct reply *r, const char *name, const char *otherwise)
-{
-    const char *text = json_string_value(json_object_get(r->tree, name));
-    return text ? text : otherwise;
-}
-
-const char *reply_error(const struct reply *r)
-{
-    return text_or(r, "error", "?");
-}
-
-const char *reply_message(const struct reply *r)
-{
-    return text_or(r, "message", "");
-}
-
-bool reply_more(const struct reply *r)
-{
-    return json_is_true(json_object_get(r->tree, "more"));
-}
-
 /* ---- values ---- */
 
 static int add_time(struct grid *g, const json_t *value)
@@ -131,13 +81,13 @@ static int add_rows(struct grid *g, const struct view *view, const json_t *list)
     return err;
 }
 
-static int show_list(const struct reply *r, const struct view *view, FILE *out)
+static int show_list(const json_t *tree, const struct view *view, FILE *out)
 {
     const char *headings[HEADINGS_MAX + 1] = {NULL};
     for (size_t c = 0; c < view->count && c < HEADINGS_MAX; c++)
         headings[c] = view->columns[c].heading;
     struct grid *g = grid_new(headings, 0);
-    int err = g ? add_rows(g, view, json_object_get(r->tree, view->list)) : -ENOMEM;
+    int err = g ? add_rows(g, view, json_object_get(tree, view->list)) : -ENOMEM;
     if (!err)
         grid_show(g, out);
     grid_free(&g);
@@ -160,19 +110,23 @@ static int add_fields(struct grid *g, json_t *object)
     return err;
 }
 
-static int show_fields(const struct reply *r, FILE *out)
+static int show_fields(json_t *tree, FILE *out)
 {
     struct grid *g = grid_new(NULL, 2);
-    int err = g ? add_fields(g, r->tree) : -ENOMEM;
+    int err = g ? add_fields(g, tree) : -ENOMEM;
     if (!err)
         grid_show(g, out);
     grid_free(&g);
     return err;
 }
 
-int reply_show(const struct reply *r, const struct view *view, FILE *out)
+int view_show(const struct view *view, struct slice reply, FILE *out, bool *more)
 {
-    return view->list ? show_list(r, view, out) : show_fields(r, out);
+    json_t *tree = json_loadb(reply.data, reply.len, JSON_ALLOW_NUL, NULL);
+    int err = !json_is_object(tree) ? -EBADMSG : view->list ? show_list(tree, view, out) : show_fields(tree, out);
+    *more = json_is_true(json_object_get(tree, "more"));
+    json_decref(tree);
+    return err;
 }
 
 bool is_json(struct slice text, char *problem, size_t size)

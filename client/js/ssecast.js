@@ -91,11 +91,17 @@ class Connection {
     this.#sink.tell("shutdown", detail);
   }
 
-  /* After the end of a stream or a network error EventSource comes back by itself. After any answer but 200 it is CLOSED. */
+  /* After the end of a stream or a network error EventSource comes back by itself. After any answer but 200 it is CLOSED, and so
+   * it is in a page that is being left, which is no news: wait whether it goes on. */
   #onError() {
     if (this.#source.readyState !== EventSource.CLOSED)
       this.#sink.tell("offline", { retryIn: null });
-    else if (this.#leaving)
+    else
+      this.#timer = setTimeout(() => this.#onGivenUp(), 100);
+  }
+
+  #onGivenUp() {
+    if (this.#leaving)
       this.#stop(204, this.#leaving.reason);
     else
       this.#openLater();
@@ -111,7 +117,7 @@ class Connection {
 
   /* The machine has a network again: soon, but not all machines of a house at once. */
   #onNetwork = () => {
-    if (!this.#timer)
+    if (!this.#timer || this.#leaving)
       return;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#openIfWanted(), Math.random() * this.#options.firstPause);

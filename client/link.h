@@ -1,0 +1,41 @@
+/* link.h - the socket to the broker's commands endpoints: the only user of libzmq in the library.
+ *
+ * It sends parcels and receives texts. Which reply belongs to which request, and how long to wait, is its caller's business.
+ */
+#ifndef SSECAST_LINK_H
+#define SSECAST_LINK_H
+
+#include "slice.h"
+#include "ssecast.h"
+
+/* A message that can be sent again and again: JSON, and a payload behind it or none. Both are copied once, here. */
+struct parcel;
+
+/* payload NULL: none. NULL when out of memory. */
+struct parcel *parcel_new(struct slice json, const struct slice *payload);
+void parcel_free(struct parcel **p);
+struct slice parcel_json(struct parcel *p);
+
+struct link;
+
+/* Connect to each endpoint of the options. 0; -EINVAL for a key or an endpoint that cannot be one; another -errno. */
+int link_new(struct link **out, const struct ssecast_publisher_options *options);
+
+/* At once; what was not sent by then is lost. */
+void link_free(struct link **l);
+
+/* Readable (level-triggered) when there may be something to receive, when sending may go on, or when the bell was rung. */
+int link_fd(const struct link *l);
+
+/* Make the descriptor readable until link_quiet(). */
+void link_ring(struct link *l);
+void link_quiet(struct link *l);
+bool link_rung(const struct link *l);
+
+/* Send without waiting. 0; -EAGAIN when no endpoint takes more now; another -errno. */
+int link_send(struct link *l, struct parcel *p);
+
+/* Take the next message: 1, and *text is its first frame that is not empty, valid until the next call; 0 when there is none; -errno. */
+int link_receive(struct link *l, struct slice *text);
+
+#endif

@@ -1,0 +1,408 @@
+/* Wiring: request.c writes what is asked, window.c knows what is under way, link.c carries it, reply.c reads what comes back. */
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdlib.h>
+
+#include "clock.h"
+#include "link.h"
+#include "reply.h"
+#include "request.h"
+#include "window.h"
+
+#define TIMEOUT_MS 5000u
+#define RETRY_MS 1000u
+#define WINDOW 1000u
+#define WINDOW_MAX 1000000u
+#define BURST_MAX 1000 /* replies in a row, before the loop gets its turn again */
+
+struct ssecast_publisher {
+    struct link *link;
+    struct window *window;
+    struct request_ids ids;
+    uint32_t timeout_ms, retry_ms;
+    bool calling_back; /* we are inside a callback */
+    bool closing;
+};
+
+struct pending {
+    struct request request; /* the first: the window knows us by it */
+    struct parcel *parcel;
+    ssecast_done *done;
+    void *context;
+};
+
+const char *ssecast_version(void)
+{
+    return SSECAST_VERSION;
+}
+
+/* ---- start and end ---- */
+
+static int prepare(struct ssecast_publisher *p, const struct ssecast_publisher_options *o)
+{
+    if (o->window > WINDOW_MAX)
+        return -EINVAL;
+    p->timeout_ms = o->timeout_ms ? o->timeout_ms : TIMEOUT_MS;
+    p->retry_ms = o->retry_ms ? o->retry_ms : RETRY_MS;
+    p->window = window_new(o->window ? o->window : WINDOW);
+    if (!p->window)
+        return -ENOMEM;
+    int err = o->auto_id ? request_ids_begin(&p->ids) : 0;
+    return err ? err : link_new(&p->link, o);
+}
+
+int ssecast_publisher_new(struct ssecast_publisher **publisher, const struct ssecast_publisher_options *options)
+{
+    static const struct ssecast_publisher_options defaults = {0};
+    *publisher = calloc(1, sizeof **publisher);
+    if (!*publisher)
+        return -ENOMEM;
+    int err = prepare(*publisher, options ? options : &defaults);
+    if (err)
+        ssecast_publisher_free(publisher);
+    return err;
+}
+
+/* Take r out and tell its owner, once. */
+static void complete(struct ssecast_publisher *p, struct request *r, int err, struct ssecast_reply *reply)
+{
+    struct pending *pending = (struct pending *)r;
+    bool inside = p->calling_back;
+    window_remove(p->window, r);
+    parcel_free(&pending->parcel);
+    p->calling_back = true;
+    if (pending->done)
+        pending->done(pending->context, err, reply);
+    p->calling_back = inside;
+    free(pending);
+}
+
+void ssecast_publisher_free(struct ssecast_publisher **publisher)
+{
+    struct ssecast_publisher *p = *publisher;
+    struct request *r;
+    if (!p)
+        return;
+    p->closing = true;
+    while (p->window && (r = window_oldest(p->window)))
+        complete(p, r, -ECANCELED, NULL);
+    window_free(&p->window);
+    link_free(&p->link);
+    free(p);
+    *publisher = NULL;
+}
+
+/* ---- sending ---- */
+
+/* 0, also when the rest has to wait. */
+static int send_waiting(struct ssecast_publisher *p, int64_t now)
+{
+    struct request *r;
+    while ((r = window_waiting(p->window))) {
+        int err = link_send(p->link, ((struct pending *)r)->parcel);
+        if (err)
+            return err == -EAGAIN || err == -EINTR ? 0 : err;
+        window_sent(p->window, r, now + p->retry_ms);
+    }
+    return 0;
+}
+
+static int submit(struct ssecast_publisher *p, uint64_t ref, bool repeatable, struct parcel *parcel, ssecast_done *done,
+                  void *context)
+{
+    struct pending *pending = calloc(1, sizeof *pending);
+    int64_t now = clock_ms();
+    if (!pending)
+        return -ENOMEM;
+    pending->request = (struct request){.ref = ref, .deadline = now + p->timeout_ms, .repeatable = repeatable};
+    pending->parcel = parcel;
+    pending->done = done;
+    pending->context = context;
+    window_add(p->window, &pending->request);
+    send_waiting(p, now); /* an error shows again in ssecast_publisher_process() */
+    link_ring(p->link);
+    return 0;
+}
+
+/* Send the request in text, and the payload behind it, unless building it failed. */
+static int submit_text(struct ssecast_publisher *p, int err, const struct json_out *text, const struct slice *payload,
+                       uint64_t ref, bool repeatable, ssecast_done *done, void *context)
+{
+    if (err)
+        return err;
+    struct parcel *parcel = parcel_new((struct slice){text->data, text->len}, payload);
+    err = parcel ? submit(p, ref, repeatable, parcel, done, context) : -ENOMEM;
+    if (err)
+        parcel_free(&parcel);
+    return err;
+}
+
+/* The number of the next request. 0 and *ref; or why there cannot be one. */
+static int next_ref(const struct ssecast_publisher *p, uint64_t *ref)
+{
+    if (p->closing)
+        return -ECANCELED;
+    *ref = window_next_ref(p->window);
+    return *ref ? 0 : -EAGAIN;
+}
+
+int ssecast_publish_async(struct ssecast_publisher *p, const struct ssecast_event *event, ssecast_done *done,
+                          void *context)
+{
+    struct json_out text = {0};
+    struct slice payload = {event->bytes, event->bytes_len};
+    bool repeatable = false;
+    uint64_t ref;
+    int err = next_ref(p, &ref);
+    if (!err)
+        err = request_publish(&text, event, &p->ids, ref, &repeatable);
+    err = submit_text(p, err, &text, event->bytes ? &payload : NULL, ref, repeatable, done, context);
+    json_out_release(&text);
+    return err;
+}
+
+int ssecast_publish_batch_async(struct ssecast_publisher *p, const struct ssecast_event *events, size_t count,
+                                ssecast_done *done, void *context)
+{
+    struct json_out text = {0};
+    bool repeatable = false;
+    uint64_t ref;
+    int err = next_ref(p, &ref);
+    if (!err)
+        err = request_batch(&text, events, count, &p->ids, ref, &repeatable);
+    err = submit_text(p, err, &text, NULL, ref, repeatable, done, context);
+    json_out_release(&text);
+    return err;
+}
+
+int ssecast_shutdown_async(struct ssecast_publisher *p, const struct ssecast_shutdown *shutdown, ssecast_done *done,
+                           void *context)
+{
+    struct json_out text = {0};
+    uint64_t ref;
+    int err = next_ref(p, &ref);
+    if (!err)
+        err = request_shutdown(&text, shutdown, ref);
+    err = submit_text(p, err, &text, NULL, ref, false, done, context);
+    json_out_release(&text);
+    return err;
+}
+
+int ssecast_query_async(struct ssecast_publisher *p, const char *json, ssecast_done *done, void *context)
+{
+    struct json_out text = {0};
+    bool repeatable = false;
+    uint64_t ref;
+    int err = next_ref(p, &ref);
+    if (!err)
+        err = request_query(&text, json, ref, &repeatable);
+    err = submit_text(p, err, &text, NULL, ref, repeatable, done, context);
+    json_out_release(&text);
+    return err;
+}
+
+/* ---- receiving ---- */
+
+static struct slice request_text(struct request *r)
+{
+    return parcel_json(((struct pending *)r)->parcel);
+}
+
+/* Whom a refusal concerns that names no request: what is too large, or cannot be read, is not looked into. Too large is then at least the
+ * largest one that was sent. NULL: nobody can tell. */
+static struct request *find_unnamed(const struct ssecast_publisher *p, const char *code)
+{
+    struct request *found = NULL;
+    bool too_large = !strcmp(code, "too_large");
+    for (struct request *r = window_oldest(p->window); r; r = window_newer(r)) {
+        if (r->state == REQUEST_WAITING)
+            continue;
+        if (!found && (too_large || !reply_readable(request_text(r))))
+            found = r;
+        else if (too_large && request_text(r).len > request_text(found).len)
+            found = r;
+    }
+    return found || window_count(p->window) != 1 ? found : window_oldest(p->window);
+}
+
+/* How many requests this answers: what came late, or twice, answers none. */
+static int take_reply(struct ssecast_publisher *p, struct slice text)
+{
+    struct ssecast_reply *reply;
+    uint64_t ref;
+    int err = reply_parse(text, &reply, &ref);
+    if (err == -EBADMSG && window_count(p->window) == 1) {
+        complete(p, window_oldest(p->window), err, NULL);
+        return 1;
+    }
+    if (err)
+        return 0; /* without memory it is as if it had been lost on the way */
+    struct request *r = ref                       ? window_find(p->window, ref)
+                        : ssecast_reply_ok(reply) ? NULL
+                                                  : find_unnamed(p, ssecast_reply_code(reply));
+    if (r)
+        complete(p, r, ssecast_reply_ok(reply) ? 0 : -EREMOTEIO, reply);
+    ssecast_reply_free(&reply);
+    return r != NULL;
+}
+
+static int receive(struct ssecast_publisher *p)
+{
+    struct slice text;
+    int completed = 0, taken = 0;
+    while (taken < BURST_MAX && link_receive(p->link, &text) > 0) {
+        completed += take_reply(p, text);
+        taken++;
+    }
+    if (taken == BURST_MAX)
+        link_ring(p->link);
+    return completed;
+}
+
+static int time_out(struct ssecast_publisher *p, int64_t now)
+{
+    int completed = 0;
+    struct request *r;
+    while ((r = window_oldest(p->window)) && r->deadline <= now) {
+        complete(p, r, -ETIMEDOUT, NULL);
+        completed++;
+    }
+    return completed;
+}
+
+/* What a callback submits rings the bell, so nothing is forgotten by looking only once. */
+int ssecast_publisher_process(struct ssecast_publisher *p)
+{
+    if (p->calling_back)
+        return -EDEADLK;
+    link_quiet(p->link);
+    int completed = receive(p);
+    int64_t now = clock_ms();
+    completed += time_out(p, now);
+    window_resend(p->window, now);
+    bool waited = window_waiting(p->window) != NULL;
+    send_waiting(p, now);
+    if (waited)
+        completed += receive(p); /* sending may have swallowed the sign that something came */
+    return completed;
+}
+
+int ssecast_publisher_fd(const struct ssecast_publisher *p)
+{
+    return link_fd(p->link);
+}
+
+int ssecast_publisher_next_timeout(const struct ssecast_publisher *p)
+{
+    int64_t due = window_due(p->window), now = clock_ms();
+    if (link_rung(p->link) || due <= now)
+        return 0;
+    return due == INT64_MAX ? -1 : due - now > INT_MAX ? INT_MAX : (int)(due - now);
+}
+
+size_t ssecast_publisher_pending(const struct ssecast_publisher *p)
+{
+    return window_count(p->window);
+}
+
+/* ---- waiting ---- */
+
+/* Until something is due, at the latest at until. */
+static void sleep_until(const struct ssecast_publisher *p, int64_t until)
+{
+    struct pollfd fd = {.fd = link_fd(p->link), .events = POLLIN};
+    int64_t rest = until - clock_ms();
+    int timeout = ssecast_publisher_next_timeout(p);
+    if (rest < 0)
+        rest = 0;
+    if (timeout < 0 || timeout > rest)
+        timeout = rest > INT_MAX ? INT_MAX : (int)rest;
+    poll(&fd, 1, timeout); /* after a signal it is simply asked again */
+}
+
+int ssecast_publisher_wait(struct ssecast_publisher *p, size_t pending, int timeout_ms)
+{
+    int64_t until = timeout_ms < 0 ? INT64_MAX : clock_ms() + timeout_ms;
+    if (p->calling_back)
+        return -EDEADLK;
+    for (;;) {
+        ssecast_publisher_process(p);
+        if (window_count(p->window) <= pending)
+            return 0;
+        if (clock_ms() >= until)
+            return -ETIMEDOUT;
+        sleep_until(p, until);
+    }
+}
+
+/* A call that waits for its own reply. */
+struct waiting {
+    bool answered;
+    int err;
+    struct ssecast_reply *reply;
+};
+
+static void answered(void *context, int err, struct ssecast_reply *reply)
+{
+    struct waiting *w = context;
+    *w = (struct waiting){true, err, ssecast_reply_ref(reply)};
+}
+
+/* Before a call that waits: room for its request. */
+static int make_room(struct ssecast_publisher *p, struct ssecast_reply **reply)
+{
+    if (reply)
+        *reply = NULL;
+    if (p->calling_back)
+        return -EDEADLK;
+    while (window_next_ref(p->window) == 0) {
+        int err = ssecast_publisher_wait(p, window_count(p->window) - 1, -1);
+        if (err)
+            return err;
+    }
+    return 0;
+}
+
+/* After it was submitted, or not. */
+static int wait_answer(struct ssecast_publisher *p, int err, struct waiting *w, struct ssecast_reply **reply)
+{
+    if (err)
+        return err;
+    for (ssecast_publisher_process(p); !w->answered; ssecast_publisher_process(p))
+        sleep_until(p, INT64_MAX);
+    if (reply)
+        *reply = w->reply;
+    else
+        ssecast_reply_free(&w->reply);
+    return w->err;
+}
+
+int ssecast_publish(struct ssecast_publisher *p, const struct ssecast_event *event, struct ssecast_reply **reply)
+{
+    struct waiting w = {0};
+    int err = make_room(p, reply);
+    return wait_answer(p, err ? err : ssecast_publish_async(p, event, answered, &w), &w, reply);
+}
+
+int ssecast_publish_batch(struct ssecast_publisher *p, const struct ssecast_event *events, size_t count,
+                          struct ssecast_reply **reply)
+{
+    struct waiting w = {0};
+    int err = make_room(p, reply);
+    return wait_answer(p, err ? err : ssecast_publish_batch_async(p, events, count, answered, &w), &w, reply);
+}
+
+int ssecast_shutdown(struct ssecast_publisher *p, const struct ssecast_shutdown *shutdown, struct ssecast_reply **reply)
+{
+    struct waiting w = {0};
+    int err = make_room(p, reply);
+    return wait_answer(p, err ? err : ssecast_shutdown_async(p, shutdown, answered, &w), &w, reply);
+}
+
+int ssecast_query(struct ssecast_publisher *p, const char *json, struct ssecast_reply **reply)
+{
+    struct waiting w = {0};
+    int err = make_room(p, reply);
+    return wait_answer(p, err ? err : ssecast_query_async(p, json, answered, &w), &w, reply);
+}
