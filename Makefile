@@ -25,7 +25,7 @@ object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 PROGRAMS := $(BUILD)/ssecast-broker $(BUILD)/ssecast-fcgi $(BUILD)/ssecast
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps deps-build deps-demo deps-test deps-lint deps-bench demo check bench bench-build soak unit unit-build e2e lint format install uninstall clean
+.PHONY: all help deps deps-build deps-demo deps-test deps-lint deps-bench deps-deb demo check bench bench-build soak unit unit-build e2e lint format deb install uninstall clean
 
 all: $(PROGRAMS) ## build the three programs into build/
 
@@ -101,8 +101,9 @@ deps-build: SECTIONS := build
 deps-demo: SECTIONS := build demo
 deps-test: SECTIONS := build demo test
 deps-lint: SECTIONS := build test lint
+deps-deb: SECTIONS := build deb
 deps-bench: SECTIONS := build demo bench
-deps-build deps-demo deps-test deps-lint deps-bench:
+deps-build deps-demo deps-test deps-lint deps-bench deps-deb:
 	@command -v dpkg-query >/dev/null || { echo "not a Debian: see to the packages in packages.txt yourself"; exit 0; }; \
 	missing=; for package in $(call packages,$(SECTIONS)); do \
 	    [ $$package != npm ] || ! command -v npm >/dev/null || continue; \
@@ -141,6 +142,14 @@ lint: deps-lint ## clang-tidy and cppcheck (.clang-tidy says which checks)
 
 format: ## lay the sources out as .clang-format says
 	clang-format -i $(SOURCES) $(wildcard */*.h tests/unit/*.[ch])
+
+# Debian packages: built from a copy, so that nothing of it stays in the tree.
+deb: deps-deb ## build the Debian packages into build/deb/, judged by lintian
+	@rm -rf $(BUILD)/deb && mkdir -p $(BUILD)/deb/ssecast-$(VERSION)
+	@{ git ls-files -z 2>/dev/null || find . -path './build*' -prune -o -type f -print0; } | \
+	    tar -c --null -T - --ignore-failed-read | tar -x -C $(BUILD)/deb/ssecast-$(VERSION)
+	cd $(BUILD)/deb/ssecast-$(VERSION) && env -u MAKEFLAGS -u MAKELEVEL dpkg-buildpackage -us -uc -b
+	lintian --info --display-info --fail-on error,warning $(BUILD)/deb/*.changes
 
 # Installation: `make install prefix=/usr DESTDIR=/some/root`. Rows of file:place (links: place:target), which uninstall reads too.
 # Files name /usr/bin and /etc/ssecast, and are changed where these are elsewhere. Settings in /etc/ssecast are never overwritten.
