@@ -31,8 +31,7 @@ static bool is_escaped(const char *p, const char *start)
     return backslashes % 2;
 }
 
-/* p is at the opening quote; the result is behind the closing one. */
-static const char *skip_string(const char *p, const char *end)
+const char *json_skip_string(const char *p, const char *end)
 {
     const char *start = ++p;
     while (p < end && (p = memchr(p, '"', (size_t)(end - p)))) {
@@ -55,7 +54,7 @@ static const char *skip_nested(const char *p, const char *end)
     size_t depth = 0;
     do {
         if (*p == '"') {
-            p = skip_string(p, end);
+            p = json_skip_string(p, end);
             continue;
         }
         if (*p == '{' || *p == '[')
@@ -72,7 +71,7 @@ static const char *skip_value(const char *p, const char *end)
     if (p >= end)
         return end;
     if (*p == '"')
-        return skip_string(p, end);
+        return json_skip_string(p, end);
     return *p == '{' || *p == '[' ? skip_nested(p, end) : skip_scalar(p, end);
 }
 
@@ -131,8 +130,7 @@ static const char *skip_exponent(const char *p, const char *end)
     return digits < end && is_digit(*digits) ? skip_digits(digits, end) : p;
 }
 
-/* Behind the longest number of JSON's grammar at p; p when there is none. */
-static const char *skip_number(const char *p, const char *end)
+const char *json_skip_number(const char *p, const char *end)
 {
     const char *digits = p < end && *p == '-' ? p + 1 : p;
     if (digits >= end || !is_digit(*digits))
@@ -173,7 +171,7 @@ static void soften_key(char *key, const char *end)
 
 static char *soften_string(char *p, const char *end)
 {
-    char *after = p + (skip_string(p, end) - p);
+    char *after = p + (json_skip_string(p, end) - p);
     const char *next = skip_space(after, end);
     if (next < end && *next == ':')
         soften_key(p, after);
@@ -189,7 +187,7 @@ void json_soften(char *text, size_t len)
             continue;
         }
         after = skip_token(p, end);
-        if (skip_number(p, end) == after)
+        if (json_skip_number(p, end) == after)
             soften_number(p, (size_t)(after - p));
     }
 }
