@@ -1,5 +1,6 @@
 """Slow readers: one that does not read is cut at its budget, and nobody else notices."""
 
+import subprocess
 import time
 
 import pytest
@@ -9,7 +10,7 @@ from support.fcgi import FastCgi
 from support.lighttpd import Lighttpd
 from support.nginx import Nginx
 from support.site import Site
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 TEXT = "x" * 10_000
 
@@ -89,6 +90,63 @@ def test_a_reader_over_its_budget_costs_the_worker_no_more_than_that(bench):
     assert resident(site.worker) - before < 80 << 20
     for web in lazy:
         web.close()
+
+
+# Readers that take nothing any more
+
+@pytest.mark.parametrize("web", [Lighttpd, Apache, Nginx], ids=lambda w: w.name)
+def test_one_that_takes_nothing_any_more_is_cut_in_time_however_much_may_wait(bench, web):
+    site = Site(bench, web=web, worker={"queue_bytes": "256M", "heartbeat": "500ms", "write_timeout": "1s"})
+    lazy = site.start_open("anna", receive_buffer=4096, paused=True).wait_head()
+    quick = site.open("anna")
+    site.wait_connections("anna", 2)
+    flood(site, "anna", 12, {quick: 0})
+    site.wait_connections("anna", 1, timeout=8)
+    wait_until(lambda: cut_as_slow(site) == 1, what="one cut as slow")
+    site.publish("end", data=0)
+    quick.wait_type("end")
+    assert quick.opens == 1
+    lazy.close()
+
+
+def test_one_that_reads_slowly_and_steadily_is_never_cut(bench):
+    site = Site(bench, worker={"queue_bytes": "64M", "heartbeat": "500ms", "write_timeout": "1s"})
+    with FastCgi(site.worker.socket) as web:
+        web.get("session=anna").wait_open()
+        flood(site, "anna", 3)
+        for _ in range(10):
+            time.sleep(0.3)
+            web.socket.recv(100_000)
+        assert site.commands.connections_of("anna") == 1 and cut_as_slow(site) == 0
+
+
+@pytest.mark.parametrize("web", [Lighttpd, Apache], ids=lambda w: w.name)
+def test_a_client_that_is_killed_is_gone_within_a_heartbeat(bench, web):
+    site = Site(bench, web=web, worker={"heartbeat": "500ms"})
+    client = subprocess.Popen(["curl", "-sN", site.url("anna")], stdout=subprocess.DEVNULL)
+    site.wait_connections("anna", 1)
+    client.kill()
+    client.wait()
+    site.wait_connections("anna", 0, timeout=3)
+
+
+def test_others_wait_no_longer_because_of_many_that_do_not_read(bench):
+    site = Site(bench, worker={"queue_bytes": "64M"})
+    quick = site.open("quick")
+    lazy = [site.start_open("lazy", receive_buffer=4096, paused=True).wait_head() for _ in range(30)]
+    site.wait_connections("lazy", 30)
+    flood(site, "lazy", 2)
+    times = []
+    for n in range(50):
+        site.commands.send({"op": "publish", "event": "m", "text": TEXT, "to": {"sessions": ["lazy"]}})
+        started = time.monotonic()
+        site.commands.publish("ping", data=n, to={"sessions": ["quick"]})
+        quick.wait_for(n + 1)
+        times.append(quick.events[n].at - started)
+    assert site.commands.connections_of("lazy") == 30
+    assert sorted(times)[25] < 0.05 * PATIENCE and max(times) < 1 * PATIENCE, times
+    for reader in lazy:
+        reader.close()
 
 
 def resident(program):

@@ -1,8 +1,10 @@
 """The network between broker and worker breaks: streams stay open, and nothing is lost, doubled or out of order."""
 
 import random
+import time
 
 import pytest
+from support.network import Network
 from support.reader import wait_all
 from support.relay import Relay
 from support.site import Site
@@ -16,9 +18,9 @@ def relayed(bench):
 
 
 class RelayedSite(Site):
-    def __init__(self, bench):
+    def __init__(self, bench, broker=None, **worker):
         self.relays = {}
-        super().__init__(bench, worker={"heartbeat": "500ms"})
+        super().__init__(bench, broker=broker, worker={"heartbeat": "500ms", **worker})
 
     def endpoints(self):
         for name in ("feed", "sync"):
@@ -118,3 +120,81 @@ def test_repairs_are_counted(relayed):
     publish(relayed, 0, 5)
     whole([reader], 5)
     wait_until(lambda: relayed.stat("repairs") > before, what="a repair is counted")
+
+
+# Requests for what is missing
+
+@pytest.fixture
+def slow(bench):
+    """A site whose worker reaches the broker through networks that can be stalled and slowed: site.relays."""
+    return SlowSite(bench)
+
+
+class SlowSite(RelayedSite):
+    def endpoints(self):
+        for name in ("feed", "sync"):
+            self.relays[name] = self.bench.closing(Network(int(self.broker.endpoint(name).rpartition(":")[2])))
+        return {name: f"tcp://127.0.0.1:{relay.port}" for name, relay in self.relays.items()}
+
+
+def test_a_request_for_what_is_missing_may_be_lost(slow):
+    reader, sync = slow.open("anna"), slow.relays["sync"]
+    pages = slow.stat("pages")
+    sync.stall()
+    slow.relays["feed"].cut()
+    publish(slow, 0, 9)
+    time.sleep(1.5)  # the head is announced once a second: by now the worker has asked
+    sync.cut()
+    publish(slow, 9, 1)
+    whole([reader], 10)
+    assert slow.stat("pages") > pages
+
+
+def test_an_answer_may_be_later_than_the_next_question(slow):
+    """5 seconds there and back; after 2 the worker asks again."""
+    first = slow.publish("m", data="first", to={"sessions": ["anna"]})["seq"]
+    reader = slow.open("bert")
+    slow.relays["sync"].delay = 2.5
+    slow.relays["feed"].cut()
+    publish(slow, 0, 100)
+    whole([reader], 100)
+    slow.relays["sync"].delay = 0
+    back = slow.open("anna", last_event_id=str(first))
+    whole([back], 100)
+
+
+def test_a_resume_whose_answer_is_late_gets_it(bench):
+    slow = SlowSite(bench, window_bytes=0)
+    first = slow.publish("m", data="first", to={"sessions": ["anna"]})["seq"]
+    publish(slow, 0, 100)
+    slow.relays["sync"].delay = 2.5
+    back = slow.open("anna", last_event_id=str(first))
+    whole([back], 100)
+
+
+def test_the_feed_may_be_late(slow):
+    readers = [slow.open("anna"), slow.open("bert")]
+    slow.relays["feed"].delay = 0.7
+    for n in range(10):
+        publish(slow, n * 10, 10)
+    slow.relays["feed"].stall()
+    publish(slow, 100, 10)
+    slow.relays["feed"].go_on()
+    whole(readers, 110)
+
+
+@pytest.mark.parametrize("durable", [True, False], ids=["durable", "in memory"])
+def test_a_network_away_for_seconds_costs_nothing(bench, durable):
+    """Longer than any time-out but the 15 s of silence; a minute of it was tried by hand."""
+    site = SlowSite(bench, broker={"store": bench.folder / "history"} if durable else {})
+    readers = [site.open("anna"), site.open("bert")]
+    publish(site, 0, 10)
+    for relay in site.relays.values():
+        relay.stall()
+    publish(site, 10, 1000)
+    seen = readers[0].decoder.comments
+    readers[0].wait(lambda: readers[0].decoder.comments > seen + 6, "3 seconds of heartbeats")
+    for relay in site.relays.values():
+        relay.cut()
+    publish(site, 1010, 1)  # the last before silence
+    whole(readers, 1011)
