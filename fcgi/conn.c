@@ -403,6 +403,9 @@ int conn_open(struct conn *c, struct conns *set, int fd, uint16_t request, bool 
     c->raw = raw;
     c->state = CONN_OPEN;
     c->watch = (struct loop_watch){fd, ready, c};
+    int size = CONN_SOCKET_BYTES;
+    if (!raw)
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
     int err = loop_add(set->loop, &c->watch, raw ? 0 : EPOLLIN | EPOLLRDHUP);
     c->plain_file = err == -EPERM;
     if (err && !c->plain_file)
