@@ -20,14 +20,18 @@ COMMON_SRC := $(wildcard common/*.c)
 FCGI_SRC := $(filter-out fcgi/main.c,$(wildcard fcgi/*.c))
 BROKER_SRC := $(filter-out broker/main.c,$(wildcard broker/*.c))
 CLIENT_SRC := $(filter-out client/main.c,$(wildcard client/*.c))
+LIBRARY_SRC := $(addprefix client/,backoff.c decoder.c json_text.c link.c publisher.c reply.c request.c source.c stream.c window.c) \
+    $(addprefix common/,json_out.c name.c sse.c)
+CLI_SRC := $(filter-out $(LIBRARY_SRC),$(CLIENT_SRC))
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
 PROGRAMS := $(BUILD)/ssecast-broker $(BUILD)/ssecast-fcgi $(BUILD)/ssecast
+LIBRARIES := $(BUILD)/libssecast.so.0 $(BUILD)/libssecast.a
 
 .DEFAULT_GOAL := all
 .PHONY: all help deps deps-build deps-demo deps-test deps-lint deps-bench deps-deb demo check bench bench-build soak unit unit-build e2e lint format deb install uninstall clean
 
-all: $(PROGRAMS) ## build the three programs into build/
+all: $(PROGRAMS) $(LIBRARIES) ## build the three programs and libssecast into build/
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +39,18 @@ help: ## list the targets
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+# The library's objects once more, for any address, and with nothing to be seen from outside but ssecast.h.
+$(BUILD)/pic/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -fPIC -fvisibility=hidden -MMD -MP -c $< -o $@
+$(BUILD)/libssecast.so.0: $(patsubst %.c,$(BUILD)/pic/%.o,$(LIBRARY_SRC)) client/ssecast.map
+	$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,$(@F) -Wl,--version-script=client/ssecast.map -Wl,--as-needed $(filter %.o,$^) $(LIBRARY_LIBS) -o $@
+	@ln -sf $(@F) $(BUILD)/libssecast.so
+$(BUILD)/pic/libssecast.o: $(patsubst %.c,$(BUILD)/pic/%.o,$(LIBRARY_SRC))
+	$(CC) $(CFLAGS) -r -nostdlib $^ -o $@
+	@objcopy --localize-hidden $@
+$(BUILD)/libssecast.a: $(BUILD)/pic/libssecast.o
 
 $(BUILD)/libcommon.a: $(call object,$(COMMON_SRC))
 $(BUILD)/libworker.a: $(call object,$(FCGI_SRC))
@@ -46,13 +62,14 @@ $(BUILD)/%.a:
 
 WORKER_LIBS := -lfcgi -lzmq -linih
 BROKER_LIBS := -lzmq -ljansson -llmdb -linih
-CLIENT_LIBS := -lzmq -ljansson -lcurl -linih
+LIBRARY_LIBS := -lzmq -ljansson -lcurl
+CLIENT_LIBS := $(LIBRARY_LIBS) -linih
 
 $(BUILD)/ssecast-broker: $(BUILD)/obj/broker/main.o $(BUILD)/libbroker.a $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) $^ $(BROKER_LIBS) -o $@
 $(BUILD)/ssecast-fcgi: $(BUILD)/obj/fcgi/main.o $(BUILD)/libworker.a $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) $^ $(WORKER_LIBS) -o $@
-$(BUILD)/ssecast: $(BUILD)/obj/client/main.o $(BUILD)/libclient.a $(BUILD)/libcommon.a
+$(BUILD)/ssecast: $(BUILD)/obj/client/main.o $(call object,$(CLI_SRC)) $(BUILD)/libssecast.a $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) $^ $(CLIENT_LIBS) -o $@
 
 # Unit tests: tests/unit/check_<module>.c, one program each, linked with the libraries they test.
@@ -149,7 +166,7 @@ deb: deps-deb ## build the Debian packages into build/deb/, judged by lintian
 	@{ git ls-files -z 2>/dev/null || find . -path './build*' -prune -o -type f -print0; } | \
 	    tar -c --null -T - --ignore-failed-read | tar -x -C $(BUILD)/deb/ssecast-$(VERSION)
 	cd $(BUILD)/deb/ssecast-$(VERSION) && env -u MAKEFLAGS -u MAKELEVEL dpkg-buildpackage -us -uc -b
-	lintian --info --display-info --fail-on error,warning $(BUILD)/deb/*.changes
+	lintian --fail-on error,warning $(BUILD)/deb/*.changes
 
 # Installation: `make install prefix=/usr DESTDIR=/some/root`. Rows of file:place (links: place:target), which uninstall reads too.
 # Files name /usr/bin and /etc/ssecast, and are changed where these are elsewhere. Settings in /etc/ssecast are never overwritten.
@@ -167,11 +184,12 @@ apachedir ?= $(sysconfdir)/apache2/conf-available
 
 into = $(foreach file,$(1),$(file):$(2)/$(notdir $(file)))
 INSTALL_PROGRAMS := $(call into,$(PROGRAMS),$(bindir))
-INSTALL_LIBS :=
-INSTALL_LINKS :=
+INSTALL_LIBS := $(call into,$(LIBRARIES),$(libdir))
+INSTALL_LINKS := $(libdir)/libssecast.so:libssecast.so.0
 INSTALL_DATA := \
     $(foreach page,$(wildcard docs/man/*.[1-9]),$(page):$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
     $(call into,README.md CHANGELOG.md LICENSE $(wildcard docs/*.md),$(docdir)) \
+    client/ssecast.h:$(includedir)/ssecast.h client/ssecast.pc.in:$(libdir)/pkgconfig/ssecast.pc \
     $(call into,$(wildcard systemd/ssecast*),$(unitdir)) \
     systemd/sysusers.conf:$(prefix)/lib/sysusers.d/ssecast.conf systemd/tmpfiles.conf:$(prefix)/lib/tmpfiles.d/ssecast.conf \
     lighttpd/ssecast-limits.conf:$(lighttpddir)/40-ssecast-limits.conf \
@@ -180,7 +198,8 @@ INSTALL_DATA := \
     completion/ssecast.bash:$(datadir)/bash-completion/completions/ssecast completion/_ssecast:$(datadir)/zsh/site-functions/_ssecast
 INSTALL_LINKS += $(foreach name,ssecast-broker ssecast-fcgi,$(datadir)/bash-completion/completions/$(name):ssecast)
 INSTALL_SETTINGS := $(call into,$(wildcard conf/*.conf),$(sysconfdir)/ssecast)
-INSTALL_EDIT := -e 's|/usr/bin/ssecast|$(bindir)/ssecast|g' -e 's|/etc/ssecast/|$(sysconfdir)/ssecast/|g' -e 's|/etc/lighttpd/|$(sysconfdir)/lighttpd/|g'
+INSTALL_EDIT := -e 's|/usr/bin/ssecast|$(bindir)/ssecast|g' -e 's|/etc/ssecast/|$(sysconfdir)/ssecast/|g' -e 's|/etc/lighttpd/|$(sysconfdir)/lighttpd/|g' \
+    -e 's|@prefix@|$(prefix)|;s|@libdir@|$(libdir)|;s|@includedir@|$(includedir)|;s|@version@|$(VERSION)|'
 
 # Shell functions over a row, "$$1".
 ROW := from() { echo "$${1%%:*}"; }; to() { printf '%s' '$(DESTDIR)'"$${1\#*:}"; }; \
