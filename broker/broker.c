@@ -255,6 +255,8 @@ static int open_sequence(struct broker *b, const struct broker_config *config)
     else if (b->store)
         log_info("%s: %" PRIu64 " events loaded in %" PRId64 " ms", config->store,
                  history_count(sequence_history(b->sequence)), clock_ms() - began);
+    if (!err && why[0])
+        log_warn("--store %s: %s; publishers are told so until it can be written again", config->store, why);
     return err;
 }
 

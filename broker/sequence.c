@@ -10,6 +10,8 @@ struct sequence {
     struct store *store;
     struct history_limits limits;
     uint64_t run;
+    uint64_t unnoted;    /* where this run begins, as long as the store could not note it; 0: it has */
+    int fault;           /* why it could not */
     struct event **turn; /* appended in this turn, in order; a reference each, since history may evict them at once */
     size_t count, cap;
     size_t committed; /* so many of them are final */
@@ -67,26 +69,36 @@ static int restore(struct sequence *s, struct store *store, char why[STORE_WHY_M
         return -ENOMEM;
     int err = store_load(store, &loader, why);
     if (!err && r.history) {
-        uint64_t position = history_head(s->history);
         history_free(&s->history);
         s->history = r.history;
-        return history_advance(s->history, position);
+        return 0;
     }
     history_free(&r.history);
     return err;
 }
 
+/* The sequence goes on at position, once the store has noted it: a cursor must not name a place that a restart would forget. */
+static int begin_run(struct sequence *s, uint64_t position)
+{
+    int err = store_begin_run(s->store, position);
+    s->unnoted = err ? position : 0;
+    s->fault = err;
+    return err ? err : history_advance(s->history, position);
+}
+
 int sequence_restore(struct sequence *s, struct store *store, char why[STORE_WHY_MAX])
 {
+    uint64_t floor = history_head(s->history);
     s->store = store;
     snprintf(why, STORE_WHY_MAX, "out of memory");
     int err = restore(s, store, why);
     if (err)
         return err;
-    err = store_begin_run(store, history_head(s->history));
+    err = begin_run(s, floor > history_head(s->history) ? floor : history_head(s->history));
+    why[0] = '\0';
     if (err)
         snprintf(why, STORE_WHY_MAX, "cannot write: %s", strerror(-err));
-    return err;
+    return s->unnoted ? 0 : err;
 }
 
 /* --- what workers know --- */
@@ -188,10 +200,19 @@ static uint64_t evicted(const struct history *h)
     return complete < before ? complete : before;
 }
 
+static int store_turn(struct sequence *s, size_t fresh)
+{
+    if (!fresh)
+        return 0;
+    if (s->unnoted)
+        return s->fault; /* tried again each second */
+    return store_append(s->store, s->turn + s->committed, fresh, evicted(s->history));
+}
+
 int sequence_commit(struct sequence *s)
 {
     size_t fresh = s->count - s->committed;
-    int err = fresh ? store_append(s->store, s->turn + s->committed, fresh, evicted(s->history)) : 0;
+    int err = store_turn(s, fresh);
     if (err) {
         take_back(s);
         return err;
@@ -220,6 +241,8 @@ bool sequence_next_batch(struct sequence *s, struct wire_buf *b)
 void sequence_expire(struct sequence *s, int64_t now_ms)
 {
     history_expire(s->history, now_ms);
+    if (s->unnoted)
+        begin_run(s, s->unnoted);
     store_append(s->store, NULL, 0, evicted(s->history)); /* when it fails: a later one does it */
     blocks_expire(s->blocks, now_ms);
 }

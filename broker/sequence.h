@@ -28,7 +28,8 @@ struct sequenced {
 struct sequence *sequence_new(const struct history_limits *limits, uint64_t position, uint64_t run);
 
 /* Take over what store holds, and keep in it what is committed from now on; before the first append. The sequence then stands at its
- * position or at the last event stored, whichever is later. store stays the caller's and may be NULL. 0 or -errno with a line in why. */
+ * position or at the last event stored, whichever is later. store stays the caller's and may be NULL. 0 or -errno with a line in why. While
+ * the store cannot be written to it stands at the last event stored and commits nothing; that too is 0, with a line in why (else empty). */
 int sequence_restore(struct sequence *s, struct store *store, char why[STORE_WHY_MAX]);
 
 void sequence_free(struct sequence **s);
@@ -52,7 +53,8 @@ int sequence_commit(struct sequence *s);
  * left out, which workers notice and repair. */
 bool sequence_next_batch(struct sequence *s, struct wire_buf *b);
 
-/* Forget what is too old (unix ms): events over the age limit (in the store too, some at each call), blocks that have ended. */
+/* Forget what is too old (unix ms): events over the age limit (in the store too, some at each call), blocks that have ended. And
+ * look whether the store can be written to again. */
 void sequence_expire(struct sequence *s, int64_t now_ms);
 
 uint64_t sequence_head(const struct sequence *s);

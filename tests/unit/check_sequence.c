@@ -347,6 +347,44 @@ START_TEST(what_cannot_be_stored_is_taken_back)
 }
 END_TEST
 
+static rlim_t limit_files(rlim_t bytes)
+{
+    struct rlimit limit = {0};
+    getrlimit(RLIMIT_FSIZE, &limit);
+    rlim_t before = limit.rlim_cur;
+    limit.rlim_cur = bytes;
+    setrlimit(RLIMIT_FSIZE, &limit);
+    return before;
+}
+
+START_TEST(with_a_full_disk_it_starts_where_it_ended_and_goes_on_when_there_is_room)
+{
+    char why[STORE_WHY_MAX];
+    append("a", NULL);
+    sequence_commit(sequence);
+    end_stored();
+    ck_assert_int_eq(store_open(dir, &store, why), 0);
+    sequence = sequence_new(&wide, START + 100, RUN);
+    signal(SIGXFSZ, SIG_IGN);
+    rlim_t all = limit_files(1);
+    ck_assert_int_eq(sequence_restore(sequence, store, why), 0);
+    ck_assert_ptr_nonnull(strstr(why, "cannot write"));
+    ck_assert_uint_eq(sequence_head(sequence), START + 1);
+    append("b", NULL);
+    ck_assert_int_eq(sequence_commit(sequence), -EFBIG);
+    sequence_expire(sequence, 1000);
+    ck_assert_uint_eq(sequence_head(sequence), START + 1);
+    limit_files(all);
+    sequence_expire(sequence, 1000);
+    ck_assert_uint_eq(sequence_head(sequence), START + 100);
+    ck_assert_uint_eq(append("c", NULL).seq, START + 101);
+    ck_assert_int_eq(sequence_commit(sequence), 1);
+    end_stored();
+    begin_stored(START);
+    ck_assert(history_knows(sequence_history(sequence), START + 100));
+}
+END_TEST
+
 START_TEST(what_history_evicts_leaves_the_store)
 {
     struct history_limits few = {.events = 2, .bytes = 1 << 20, .age_ms = 60000};
@@ -388,5 +426,6 @@ int main(void)
     tcase_add_test(stored, blocks_are_there_again);
     tcase_add_test(stored, what_cannot_be_stored_is_taken_back);
     tcase_add_test(stored, what_history_evicts_leaves_the_store);
+    tcase_add_test(stored, with_a_full_disk_it_starts_where_it_ended_and_goes_on_when_there_is_room);
     return run_suite(suite);
 }
