@@ -239,13 +239,13 @@ def test_a_page_that_was_left_is_offline_and_resumes_on_the_way_back(page, demo,
     page.wait_row("greeting", '"meanwhile"')
 
 
-def test_the_page_fits_every_screen(page, browser, bench_of_all):
+def test_the_page_fits_every_screen(page, demo, browser, bench_of_all):
     pictures = pathlib.Path(os.environ.get("SSECAST_SCREENSHOTS") or bench_of_all.subfolder("screenshots"))
     page.publish("sessions", page.session, payload='{"text": "hello", "from": "somebody with a rather long name, to see lines break"}')
     page.publish("sessions", page.session, event="news", payload="two\nlines of text", format="text")
     page.click("drop")
     page.wait_text("notice", "all arrived")
-    browser.run("openStream('lost'); scrollTo(0, 0); document.activeElement.blur()")
+    browser.goto(f"{demo.url}?session={page.session}&lastEventId=lost")
     wait_until(lambda: any(row[0] == "ssecast.gap" for row in page.rows()), what="a gap")
     page.wait_text("fact-order", "in order, none twice")
     for size, (width, height) in SIZES.items():
