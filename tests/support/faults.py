@@ -203,7 +203,7 @@ class Schedule:
         if self.site.durable:
             faults.append(("broker frozen", *frozen(b), 2.0))
         if self.site.on_own_disk:
-            faults.append(("disk full", self._fill, self._empty, 2.0))
+            faults += [("disk full", self._fill, self._empty, 2.0), ("disk full, broker killed and started", self._fill_and_kill, self._empty, 2.0)]
         return faults
 
     def _worker_faults(self, n):
@@ -267,6 +267,12 @@ class Schedule:
                     os.write(f.fileno(), bytes(65536))
             except OSError as e:
                 assert e.errno == errno.ENOSPC, e
+
+    def _fill_and_kill(self):
+        self._fill()
+        time.sleep(0.1)  # for some to be refused
+        self.site.broker.kill()
+        self.site.broker.start()
 
     def _empty(self):
         (self.site.store / "filler").unlink()
