@@ -243,11 +243,13 @@ def test_the_page_fits_every_screen(page, demo, browser, bench_of_all):
     pictures = pathlib.Path(os.environ.get("SSECAST_SCREENSHOTS") or bench_of_all.subfolder("screenshots"))
     page.publish("sessions", page.session, payload='{"text": "hello", "from": "somebody with a rather long name, to see lines break"}')
     page.publish("sessions", page.session, event="news", payload="two\nlines of text", format="text")
-    page.click("drop")
-    page.wait_text("notice", "all arrived")
     browser.goto(f"{demo.url}?session={page.session}&lastEventId=lost")
     wait_until(lambda: any(row[0] == "ssecast.gap" for row in page.rows()), what="a gap")
+    page.wait_text("counts", "session")
+    page.click("drop")
+    page.wait_text("notice", "all arrived")
     page.wait_text("fact-order", "in order, none twice")
+    browser.run("scrollTo(0, 0); document.activeElement.blur()")
     for size, (width, height) in SIZES.items():
         for scheme in ("light", "dark"):
             browser.emulate(width, height, scheme)
