@@ -9,29 +9,27 @@
 #include <stdint.h>
 
 #include "slice.h"
+#include "ssecast.h"
 
 struct stream_request {
     const char *url;            /* http or https */
-    const char *last_event_id;  /* NULL or "": none */
+    const char *last_event_id;  /* "": none */
     const char *const *headers; /* "Name: value", header_count of them */
     size_t header_count;
-    uint64_t connect_ms;                             /* how long connecting may take */
+    const char *ca_file; /* NULL: the system's */
+    uint32_t connect_ms; /* how long connecting may take */
+    uint32_t idle_ms;    /* how long an open stream may be silent; 0: for ever */
+    int stop_fd;         /* when it is readable there is enough */
+    void (*opened)(void *context);
     int (*bytes)(void *context, struct slice bytes); /* nonzero: enough */
     void *context;
 };
 
-enum stream_end {
-    STREAM_ENDED,       /* the server, or the network, ended an open stream */
-    STREAM_ENOUGH,      /* bytes() had enough */
-    STREAM_NO_CONTENT,  /* 204: the server asks not to come back */
-    STREAM_REFUSED,     /* another status than 200, or not an event stream */
-    STREAM_UNREACHABLE, /* there was no response */
-    STREAM_BAD_URL,     /* the URL cannot be used at all */
-};
-
 struct stream_outcome {
-    enum stream_end end;
-    char message[256]; /* one line for people; empty after STREAM_ENOUGH */
+    bool enough; /* we ended it; nothing else is told */
+    enum ssecast_end end;
+    int status;        /* of HTTP, 0: there was no response */
+    char message[256]; /* one line for people */
 };
 
 /* Returns when the stream has ended. */

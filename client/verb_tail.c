@@ -1,18 +1,14 @@
-/* Prints a stream as a browser's EventSource would receive it: it comes back after the time the server asked for, with the
- * last id, and stops where the standard says to stop. Unlike a browser it gives up at once when the first attempt finds nobody: a
- * mistyped address is more likely than a server that starts a moment later. */
+/* Prints a stream as the library's EventSource tells it. Unlike that it gives up at once when the first attempt finds nobody: a mistyped
+ * address is more likely than a server that starts a moment later. And it comes back exactly when the server asked for it, so that people
+ * see what a server says. */
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "show.h"
-#include "sse.h"
-#include "stream.h"
 #include "verb.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define RETRY_DEFAULT_MS 3000u
-#define RETRY_MAX_MS 86400000u
+#define ID_MAX 255u /* bytes */
 
 struct tail_flags {
     const char *last_event_id;
@@ -43,148 +39,102 @@ static const struct flag_row rows[] = {
 struct tail {
     const struct call *call;
     const struct tail_flags *flags;
-    struct sse_decoder *decoder;
-    char *last_id; /* NULL: none yet */
+    struct ssecast_source *source;
     struct json_out line;
     uint64_t seen; /* events printed */
-    uint64_t retry_ms;
-    bool opened; /* there was a stream once */
-    int err;
+    bool opened;   /* there was a stream once */
+    int status;    /* the exit status, should it end now */
 };
 
-static bool had_enough(const struct tail *t)
-{
-    return t->err || (t->flags->count.given && t->seen >= t->flags->count.value);
-}
-
-/* An event without an id of its own leaves the last one in force, a checkpoint sets it, to nothing too. */
-static void keep_id(struct tail *t, const struct sse_event *event)
-{
-    if (event->has_data && event->id.len == 0)
-        return;
-    char *id = strndup(event->id.data ? event->id.data : "", event->id.len);
-    if (!id)
-        t->err = -ENOMEM;
-    free(t->last_id);
-    t->last_id = id;
-}
-
-static void print_json(struct tail *t, const struct sse_event *event)
+static void print_json(struct tail *t, struct slice id, struct slice type, struct slice data)
 {
     t->line.len = 0;
     json_begin_object(&t->line, NULL);
-    json_put_text(&t->line, "id", slice_of(t->last_id));
-    json_put_text(&t->line, "event", event->type);
-    json_put_text(&t->line, "data", event->data);
+    json_put_text(&t->line, "id", id);
+    json_put_text(&t->line, "event", type);
+    json_put_text(&t->line, "data", data);
     json_end_object(&t->line);
-    if (t->line.failed)
-        t->err = -ENOMEM;
-    else
+    if (!t->line.failed)
         fwrite(t->line.data, 1, t->line.len, stdout);
 }
 
-static void print_text(const struct tail *t, const struct sse_event *event)
+static void print_text(struct slice id, struct slice type, struct slice data)
 {
-    show_text(stdout, t->last_id && *t->last_id ? slice_of(t->last_id) : slice_of("-"));
+    show_text(stdout, id.len > 0 ? id : slice_of("-"));
     fputs("  ", stdout);
-    show_text(stdout, event->type);
+    show_text(stdout, type);
     fputs("  ", stdout);
-    show_text(stdout, event->data);
+    show_text(stdout, data);
 }
 
-static void on_event(void *context, const struct sse_event *event)
+static void stop(struct tail *t, int status)
+{
+    t->status = status;
+    ssecast_source_close(t->source);
+}
+
+static void on_message(void *context, const struct ssecast_message *m)
 {
     struct tail *t = context;
-    if (had_enough(t))
-        return;
-    keep_id(t, event);
-    if (!event->has_data || t->err)
-        return;
+    struct slice id = {m->id, m->id_len}, type = {m->type, m->type_len}, data = {m->data, m->data_len};
     if (t->call->settings->json)
-        print_json(t, event);
+        print_json(t, id, type, data);
     else
-        print_text(t, event);
+        print_text(id, type, data);
     fputc('\n', stdout);
     t->seen++;
+    if (fflush(stdout) || t->line.failed)
+        stop(t, complain(t->call, STATUS_FAILED, "%s", strerror(t->line.failed ? ENOMEM : errno)));
+    else if (t->flags->count.given && t->seen >= t->flags->count.value)
+        stop(t, STATUS_OK);
 }
 
-static void on_retry(void *context, uint64_t ms)
-{
-    struct tail *t = context;
-    t->retry_ms = ms < RETRY_MAX_MS ? ms : RETRY_MAX_MS;
-}
-
-static int on_bytes(void *context, struct slice bytes)
+static void on_open(void *context)
 {
     struct tail *t = context;
     t->opened = true;
-    int err = sse_decoder_feed(t->decoder, bytes.data, bytes.len);
-    if (err)
-        t->err = err;
-    if (fflush(stdout))
-        t->err = -errno;
-    return had_enough(t);
 }
 
-static void open_once(struct tail *t, struct stream_outcome *outcome)
+static int status_of(const struct ssecast_source_error *error)
 {
-    const struct sse_handler handler = {.event = on_event, .retry = on_retry, .context = t};
-    struct stream_request request = {.url = t->call->args[0],
-                                     .last_event_id = t->last_id,
-                                     .headers = t->flags->headers.items,
-                                     .header_count = t->flags->headers.count,
-                                     .connect_ms = t->call->settings->timeout_ms,
-                                     .bytes = on_bytes,
-                                     .context = t};
-    t->decoder = sse_decoder_new(&handler);
-    if (t->decoder)
-        stream_open(&request, outcome);
+    return error->end == SSECAST_NO_CONTENT ? STATUS_OK : error->end == SSECAST_BAD_URL ? STATUS_USAGE : STATUS_FAILED;
+}
+
+static void on_error(void *context, const struct ssecast_source_error *error)
+{
+    struct tail *t = context;
+    const char *bad_url = error->end == SSECAST_BAD_URL ? "cannot use this URL: " : "";
+    if (error->state == SSECAST_CONNECTING && (t->opened || error->end != SSECAST_UNREACHABLE))
+        complain(t->call, STATUS_OK, "%s; connecting again in %g s", error->message, (double)error->wait_ms / 1000);
     else
-        t->err = -ENOMEM;
-    sse_decoder_free(&t->decoder);
-}
-
-static void wait_retry(const struct tail *t, const char *why)
-{
-    struct timespec pause = {(time_t)(t->retry_ms / 1000), (long)(t->retry_ms % 1000) * 1000000};
-    complain(t->call, STATUS_OK, "%s; connecting again in %g s", why, (double)t->retry_ms / 1000);
-    while (nanosleep(&pause, &pause) && errno == EINTR)
-        ;
-}
-
-/* -1: come back. */
-static int status_after(struct tail *t, const struct stream_outcome *outcome)
-{
-    if (t->err)
-        return complain(t->call, STATUS_FAILED, "%s", strerror(-t->err));
-    t->opened = t->opened || outcome->end == STREAM_ENDED;
-    switch (outcome->end) {
-    case STREAM_ENOUGH:
-        return STATUS_OK;
-    case STREAM_NO_CONTENT:
-        return complain(t->call, STATUS_OK, "%s", outcome->message);
-    case STREAM_BAD_URL:
-        return complain(t->call, STATUS_USAGE, "cannot use this URL: %s", outcome->message);
-    case STREAM_REFUSED:
-        return complain(t->call, STATUS_FAILED, "%s", outcome->message);
-    case STREAM_UNREACHABLE:
-        return t->opened ? -1 : complain(t->call, STATUS_FAILED, "%s", outcome->message);
-    case STREAM_ENDED:
-        break;
-    }
-    return -1;
+        stop(t, complain(t->call, status_of(error), "%s%s", bad_url, error->message));
 }
 
 static int follow(struct tail *t)
 {
-    for (;;) {
-        struct stream_outcome outcome = {.end = STREAM_UNREACHABLE};
-        open_once(t, &outcome);
-        int status = status_after(t, &outcome);
-        if (status >= 0)
-            return status;
-        wait_retry(t, outcome.message);
-    }
+    const struct tail_flags *f = t->flags;
+    const struct ssecast_source_options options = {
+        .url = t->call->args[0],
+        .headers = f->headers.items,
+        .header_count = f->headers.count,
+        .last_event_id = f->last_event_id,
+        .max_event_bytes = SIZE_MAX,
+        .connect_timeout_ms = (uint32_t)t->call->settings->timeout_ms,
+        .backoff_max_ms = 1,
+        .jitter_percent = SSECAST_NO_JITTER,
+        .open = on_open,
+        .error = on_error,
+        .context = t,
+    };
+    int err = ssecast_source_new(&t->source, &options);
+    if (!err)
+        err = ssecast_source_on(t->source, NULL, on_message, t);
+    if (err)
+        t->status = complain(t->call, STATUS_FAILED, "%s", strerror(-err));
+    else
+        ssecast_source_run(t->source);
+    ssecast_source_free(&t->source);
+    return t->status;
 }
 
 static bool good_header(const char *line)
@@ -193,26 +143,28 @@ static bool good_header(const char *line)
     return colon && colon > line && !strpbrk(line, "\r\n");
 }
 
+static bool good_id(const char *id)
+{
+    return *id && strlen(id) <= ID_MAX && !strpbrk(id, "\r\n");
+}
+
 static int check(const struct call *call, const struct tail_flags *f)
 {
     for (size_t i = 0; i < f->headers.count; i++)
         if (!good_header(f->headers.items[i]))
             return complain(call, STATUS_USAGE, "--header must be 'NAME: VALUE', not '%s'", f->headers.items[i]);
-    if (f->last_event_id && !sse_valid_id(slice_of(f->last_event_id)))
+    if (f->last_event_id && !good_id(f->last_event_id))
         return complain(call, STATUS_USAGE, "--last-event-id must be 1 to 255 bytes in one line");
     return STATUS_OK;
 }
 
 static int run(const struct call *call)
 {
-    struct tail t = {.call = call, .flags = call->flags, .retry_ms = RETRY_DEFAULT_MS};
+    struct tail t = {.call = call, .flags = call->flags};
     int status = check(call, t.flags);
     if (status != STATUS_OK || (t.flags->count.given && t.flags->count.value == 0))
         return status;
-    if (t.flags->last_event_id && !(t.last_id = strdup(t.flags->last_event_id)))
-        return complain(call, STATUS_FAILED, "out of memory");
     status = follow(&t);
-    free(t.last_id);
     json_out_release(&t.line);
     return status;
 }

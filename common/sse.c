@@ -134,12 +134,14 @@ struct sse_decoder {
     bool has_data;    /* this block had a data: field */
     bool after_cr;    /* the last byte ended a line with CR: a LF that follows belongs to it */
     bool bom_checked; /* the first line has been looked at for a byte order mark */
-    bool failed;
+    size_t max;       /* bytes of the four texts together; 0: no limit */
+    int failed;       /* -errno: why it is unusable */
 };
 
+/* A NUL follows, which len does not count. */
 static int text_add(struct text *t, const char *bytes, size_t len)
 {
-    if (t->cap - t->len < len) {
+    if (t->cap - t->len <= len) {
         size_t cap = (t->len + len) * 2 + 64;
         char *data = realloc(t->data, cap);
         if (!data)
@@ -150,6 +152,7 @@ static int text_add(struct text *t, const char *bytes, size_t len)
     if (len)
         memcpy(t->data + t->len, bytes, len);
     t->len += len;
+    t->data[t->len] = 0;
     return 0;
 }
 
@@ -184,6 +187,16 @@ void sse_decoder_free(struct sse_decoder **d)
     *d = NULL;
 }
 
+void sse_decoder_limit(struct sse_decoder *d, size_t max)
+{
+    d->max = max;
+}
+
+int sse_decoder_set_id(struct sse_decoder *d, struct slice id)
+{
+    return text_set(&d->id, id);
+}
+
 static void dispatch(struct sse_decoder *d)
 {
     struct sse_event event = {
@@ -193,7 +206,7 @@ static void dispatch(struct sse_decoder *d)
         .has_data = d->has_data,
     };
     if (d->has_data)
-        event.data.len--; /* the last line's LF */
+        d->data.data[--event.data.len] = 0; /* the last line's LF */
     if (d->has_data || d->id_moved)
         d->handler.event(d->handler.context, &event);
     d->data.len = d->type.len = 0;
@@ -267,9 +280,17 @@ static int whole_line(struct sse_decoder *d, struct slice line)
     return field(d, (struct slice){line.data, (size_t)(colon - line.data)}, value);
 }
 
+/* Would more bytes of a line be too many? */
+static bool too_large(const struct sse_decoder *d, size_t more)
+{
+    return d->max && d->line.len + d->data.len + d->type.len + d->id.len + more > d->max;
+}
+
 /* A line that ends at end, possibly begun in an earlier feed. */
 static int end_line(struct sse_decoder *d, struct slice tail)
 {
+    if (too_large(d, tail.len))
+        return -EMSGSIZE;
     if (d->line.len == 0)
         return whole_line(d, tail);
     int err = text_add(&d->line, tail.data, tail.len);
@@ -281,7 +302,7 @@ static int end_line(struct sse_decoder *d, struct slice tail)
 
 int sse_decoder_feed(struct sse_decoder *d, const char *bytes, size_t len)
 {
-    int err = d->failed ? -ENOMEM : 0;
+    int err = d->failed;
     while (!err && len) {
         if (d->after_cr && *bytes == '\n') {
             bytes++;
@@ -293,7 +314,7 @@ int sse_decoder_feed(struct sse_decoder *d, const char *bytes, size_t len)
         const char *next;
         size_t line = line_length((struct slice){bytes, len}, &next);
         if (!next) {
-            err = text_add(&d->line, bytes, len);
+            err = too_large(d, len) ? -EMSGSIZE : text_add(&d->line, bytes, len);
             break;
         }
         d->after_cr = bytes[line] == '\r' && next == bytes + len && next[-1] == '\r';
@@ -301,6 +322,6 @@ int sse_decoder_feed(struct sse_decoder *d, const char *bytes, size_t len)
         len -= (size_t)(next - bytes);
         bytes = next;
     }
-    d->failed = err != 0;
+    d->failed = err;
     return err;
 }

@@ -32,7 +32,7 @@ bool sse_valid_id(struct slice value);
 /* True when value can stand in an event: line: no NUL, CR or LF, 255 bytes at most. */
 bool sse_valid_event(struct slice value);
 
-/* One decoded event. The slices are valid during the callback only. */
+/* One decoded event. The slices are valid during the callback only. A NUL byte follows each that is not empty. */
 struct sse_event {
     struct slice type; /* "message" where the stream named none */
     struct slice data; /* lines joined by LF */
@@ -54,7 +54,13 @@ struct sse_decoder *sse_decoder_new(const struct sse_handler *handler);
 
 void sse_decoder_free(struct sse_decoder **d);
 
-/* Feed bytes, cut anywhere. 0, or -ENOMEM (the decoder is then unusable). */
+/* An event whose lines, name, data and id are of more than max bytes together is -EMSGSIZE; at first there is no limit. */
+void sse_decoder_limit(struct sse_decoder *d, size_t max);
+
+/* The last event id in force when the stream begins; at first there is none. 0 or -ENOMEM. */
+int sse_decoder_set_id(struct sse_decoder *d, struct slice id);
+
+/* Feed bytes, cut anywhere. 0; -EMSGSIZE or -ENOMEM: the decoder is then unusable and gives the same again. */
 int sse_decoder_feed(struct sse_decoder *d, const char *bytes, size_t len);
 
 #endif
