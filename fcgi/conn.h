@@ -72,7 +72,7 @@ struct conns {
 #define CONN_RECORD_MAX 16384u /* bytes in one FCGI_STDOUT record */
 /* Bytes of a socket's send buffer (the kernel allows twice as many). What waits shall wait in the queue, where it is counted against the
  * budget: a web server reads all that the socket holds, and lighttpd writes more than 128 KB of it to temporary files. */
-#define CONN_SOCKET_BYTES 16384
+#define CONN_SOCKET_BYTES 24576
 #define CONN_ENDING_MS 30000 /* how long a reader may take none of what still waits for it at the end */
 #define CONN_LINGER_MS 2000  /* how long a web server may take to close after the end of a response */
 
