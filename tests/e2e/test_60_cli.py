@@ -1,14 +1,13 @@
 """The command line against a real broker: what it sends, what it shows, and what its exit status says."""
 
-import http.server
 import json
 import re
 import subprocess
-import threading
 import urllib.parse
 
 import pytest
 from support.cli import Cli
+from support.misbehaving import Misbehaving
 from support.ports import free_port
 from support.processes import CLI, ROOT
 from support.relay import Relay
@@ -214,38 +213,6 @@ def test_tail_stops_at_a_refusal(site, cli):
     assert done.status == FAILED and "400" in done.err and "missing_session" in done.err
     assert cli("tail", f"http://127.0.0.1:{free_port()}/").status == FAILED
     assert cli("tail", "gopher://x/").status == USAGE
-
-
-class Misbehaving:
-    """A web server that gives each request the next of its answers: (status, headers, body)."""
-
-    def __init__(self, *answers):
-        todo = list(answers)
-        self.asked = asked = []
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                asked.append((self.path, dict(self.headers)))
-                status, headers, body = todo.pop(0)
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/"
-
-    def __enter__(self):
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
 
 
 STREAM = {"Content-Type": "text/event-stream; charset=utf-8"}
