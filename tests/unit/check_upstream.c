@@ -40,7 +40,8 @@ static struct {
     size_t routing_len;
     int hellos, replays, presences, fulls;
     uint64_t hello_position, last_after, last_n;
-    char items[1024]; /* of the last presence message */
+    struct wire_replay first; /* the first question: its number and where it begins */
+    char items[1024];         /* of the last presence message */
     bool subscribed;
 } broker;
 
@@ -91,19 +92,13 @@ static void on_hello(struct slice message)
         welcome();
 }
 
-static void on_replay(struct slice message)
+static void answer(const struct wire_replay *m)
 {
-    struct wire_replay m;
     struct wire_buf b = {0};
-    ck_assert_int_eq(wire_get_replay(message, &m), 0);
-    broker.replays++;
-    broker.last_after = m.after;
-    if (broker.silent)
-        return;
-    bool gap = m.after < broker.complete || m.after > broker.head;
-    uint64_t from = gap ? broker.complete : m.after;
+    bool gap = m->after < broker.complete || m->after > broker.head;
+    uint64_t from = gap ? broker.complete : m->after;
     uint64_t upto = broker.head - from > broker.page ? from + broker.page : broker.head;
-    struct wire_page page = {.request = m.request,
+    struct wire_page page = {.request = m->request,
                              .run = broker.run,
                              .from = from,
                              .upto = upto,
@@ -113,6 +108,17 @@ static void on_replay(struct slice message)
     wire_put_page(&b, &page);
     add_events(&b, from + 1, upto);
     reply(&b);
+}
+
+static void on_replay(struct slice message)
+{
+    struct wire_replay m;
+    ck_assert_int_eq(wire_get_replay(message, &m), 0);
+    broker.last_after = m.after;
+    if (!broker.replays++)
+        broker.first = m;
+    if (!broker.silent)
+        answer(&m);
 }
 
 static void on_presence(struct slice message)
@@ -428,6 +434,21 @@ START_TEST(what_comes_during_a_repair_waits_for_it)
 }
 END_TEST
 
+START_TEST(a_page_that_the_feed_overtook_doubles_nothing)
+{
+    join();
+    broker.silent = true;
+    lose(101, 102);
+    announce();
+    await(broker.replays == 1);
+    publish(101, 102);
+    await_told("joined 100 101 102");
+    answer(&broker.first);
+    await(repairs == 1);
+    ck_assert_str_eq(told, "joined 100 101 102");
+}
+END_TEST
+
 START_TEST(what_cannot_be_had_is_told)
 {
     join();
@@ -549,6 +570,22 @@ START_TEST(a_lost_question_is_asked_again_and_answered_once)
     await(broker.replays == 1);
     broker.silent = false;
     await_told("joined 100 ann 90-100");
+    for (int i = 0; i < 50; i++)
+        turn();
+    ck_assert_str_eq(told, "joined 100 ann 90-100");
+}
+END_TEST
+
+START_TEST(an_answer_that_comes_late_is_the_answer)
+{
+    join();
+    broker.complete = 0;
+    broker.silent = true;
+    replay("ann", 90);
+    await(broker.replays == 2);
+    answer(&broker.first);
+    await_told("joined 100 ann 90-100");
+    answer(&broker.first); /* to the second asking */
     for (int i = 0; i < 50; i++)
         turn();
     ck_assert_str_eq(told, "joined 100 ann 90-100");
@@ -690,6 +727,7 @@ static void add_sequence(TCase *tests)
     tcase_add_test(tests, a_repair_takes_as_many_pages_as_it_needs);
     tcase_add_test(tests, a_page_is_followed_by_the_next);
     tcase_add_test(tests, what_comes_during_a_repair_waits_for_it);
+    tcase_add_test(tests, a_page_that_the_feed_overtook_doubles_nothing);
     tcase_add_test(tests, what_cannot_be_had_is_told);
     tcase_add_test(tests, a_restarted_broker_goes_on);
     tcase_add_test(tests, a_jump_of_the_sequence_is_no_loss);
@@ -704,6 +742,7 @@ static void add_questions(TCase *tests)
     tcase_add_test(tests, a_question_is_answered);
     tcase_add_test(tests, a_question_waits_for_the_broker);
     tcase_add_test(tests, a_lost_question_is_asked_again_and_answered_once);
+    tcase_add_test(tests, an_answer_that_comes_late_is_the_answer);
     tcase_add_test(tests, what_was_forgotten_is_not_answered);
     tcase_add_test(tests, many_questions_are_all_answered);
     tcase_add_test(tests, questions_survive_a_restart);
