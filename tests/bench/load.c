@@ -3,8 +3,9 @@
  *     load PORT PROGRESS-FILE
  *
  *     pids PID...            whose CPU time to report
- *     open COUNT PATH [ID]   open streams; %n in PATH is the stream's number, %k that number modulo 1000; ID is the
+ *     open COUNT PATH [ID]   open streams; %n in PATH is the stream's number, %k that number modulo KINDS; ID is the
  *                            Last-Event-ID
+ *     kinds COUNT            how many different %k there are (1000)
  *     burst COUNT            how many are being opened at a time (1000)
  *     wait EVENTS MS         until every stream is open and has received so many events since `begin`
  *     begin                  from now on count
@@ -59,7 +60,7 @@ static struct {
     struct client *clients;
     size_t count, cap;   /* clients there are */
     size_t started;      /* of them, those whose connect was begun */
-    size_t pending, opened, burst;
+    size_t pending, opened, burst, kinds;
     uint32_t address;    /* of this open, host order */
     char path[1024], id[256];
     struct counts counts;
@@ -291,7 +292,7 @@ static void expand_path(char *to, size_t size, size_t number)
     size_t len = 0;
     for (const char *p = load.path; *p && len + 24 < size; p++) {
         if (*p == '%' && (p[1] == 'n' || p[1] == 'k'))
-            len += (size_t)snprintf(to + len, size - len, "%zu", *++p == 'n' ? number : number % 1000);
+            len += (size_t)snprintf(to + len, size - len, "%zu", *++p == 'n' ? number : number % load.kinds);
         else
             to[len++] = *p;
     }
@@ -458,6 +459,8 @@ static void command(char *line)
         do_pids(words);
     else if (strcmp(line, "burst") == 0)
         load.burst = strtoul(words, NULL, 10);
+    else if (strcmp(line, "kinds") == 0)
+        load.kinds = strtoul(words, NULL, 10);
     else if (strcmp(line, "open") == 0)
         do_open(words);
     else if (strcmp(line, "close") == 0)
@@ -521,7 +524,7 @@ int main(int argc, char **argv)
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
     load.port = atoi(argv[1]);
-    load.burst = 1000;
+    load.burst = load.kinds = 1000;
     load.cap = 65536;
     load.clients = calloc(load.cap, sizeof *load.clients);
     load.epoll = epoll_create1(EPOLL_CLOEXEC);

@@ -125,7 +125,8 @@ def targets(r):
         ("targeted: 100,000 other sessions ÷ none", r.ratio("targeting", "with sessions us", mine, mine, other_metric="with streams us"),
          "<=", 1.1),
         ("replay ÷ the same events live", r.ratio("replay", "replay s", mine, mine, other_metric="live s"), "<=", 3),
-        ("replay, scattered ÷ in a row", r.ratio("scattered", "scattered s", mine, mine, "replay", "replay s"), "<=", 1.5),
+        ("replay: 10 × as much retained, as much delivered", r.ratio("scattered", "scattered s", mine, mine,
+                                                                     other_metric="scattered over a tenth s"), "<=", 1.5),
         ("writes per delivery, one event at a time", r.median("coalescing", mine, "paced"), "<=", 1.02),
         ("writes per delivery, flat out", r.median("coalescing", mine, "flat"), "<=", 0.5),
     ]
