@@ -79,7 +79,7 @@ class FaultySite(Site):
 
     def _worker_options(self):
         return {"heartbeat": "500ms", "drain": self.chance.choice(["0ms", "300ms"]), "retry": "200ms",
-                "window_bytes": self.chance.choice(["64K", "1M", "64M"])}
+                "window_bytes": self.chance.choice(["64K", "1M", "64M"]), "queue_bytes": self.chance.choice(["8K", "1M"])}
 
     def endpoints(self):
         for name in ("feed", "sync"):
@@ -132,7 +132,7 @@ class FaultySite(Site):
             self.networks["feed"].cut()  # nothing follows the last event that would show it missing
             self.mark = client.publish("m", text=f"mark-{self.rounds}")["seq"]
             stats = client.stats()
-            self.counters = {k: stats[k] for k in ("repairs", "replays_local", "replays_broker", "gaps_told", "streams_opened", "workers_lost")}
+            self.counters = {k: stats[k] for k in ("repairs", "replays_local", "replays_broker", "ends_slow", "gaps_told")}
         try:
             wait_all(self.all, lambda r: r.decoder.blocks and any(b.id == str(self.mark) for b in r.decoder.blocks[-3:]),
                      f"the last event, {self.mark}", timeout=40)
@@ -158,7 +158,7 @@ class FaultySite(Site):
             p.forget_settled()
         if verdict.complaints:
             raise AssertionError("\n".join([f"SEED={self.seed}, round {self.rounds}: {verdict}", *verdict.complaints[:40],
-                                            f"window_bytes {self.workers[0].options['window_bytes']}", *self.log]))
+                                            f"workers: {self.workers[0].options}", *self.log]))
 
 
 class Schedule:
