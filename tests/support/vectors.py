@@ -43,7 +43,7 @@ class Player:
                 elif asked == 2:
                     self.answer(200, "text/event-stream", played[int(url.path[1:])].body)
                 else:
-                    player.cursors[url.query] = self.headers.get("Last-Event-ID", "").encode("latin-1").decode()
+                    player.cursors[url.query] = self.headers.get("Last-Event-ID", "").encode("latin-1").decode(errors="replace")
                     self.send_response(204)
                     self.end_headers()
 
