@@ -22,7 +22,7 @@ class Effort:
     def __init__(self, quick):
         self.rounds = 1 if quick else 5
         self.warm = 0.5 if quick else 1
-        self.seconds = 2 if quick else 8
+        self.seconds = 2 if quick else 5
         self.publish_count = 100_000 if quick else 300_000
         self.many = 2000 if quick else MANY
         self.retained = 20_000 if quick else 100_000

@@ -34,6 +34,9 @@ class Results:
         pairs = [x / y for x, y in zip(a, b) if y]
         return statistics.median(pairs) if pairs else None
 
+    def rounds(self):
+        return max((len(v) for whos in self.values.values() for metrics in whos.values() for v in metrics.values()), default=0)
+
     def save(self, path, about):
         path.write_text(json.dumps({"machine": about, "results": self.values, "notes": self.notes}, indent=1) + "\n")
 
@@ -147,7 +150,7 @@ def targets_table(r):
 # --- everything ---
 
 def text(r, servers, effort, about):
-    parts = [f"Machine: {about}. Medians of {effort.rounds} round(s); ratios are medians of the rounds' ratios."]
+    parts = [f"Machine: {about}. Medians of {r.rounds()} round(s); ratios are medians of the rounds' ratios."]
     if "paced" in r.values:
         parts += [streams_table(r, servers), parts_table(r, servers)]
     if "idle" in r.values:
