@@ -72,6 +72,8 @@ class FaultySite(Site):
         if as_root():
             done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_STORE}", "none", str(self.store)], check=False, capture_output=True)
             self.on_own_disk = done.returncode == 0
+        if not self.on_own_disk:
+            print("no disk is full in this round: a file system of its own for the store takes root and mount(2)")
 
     def _broker_options(self):
         """The oldest goes, so that a long test needs no large disk; nobody is away for as long as that takes."""
