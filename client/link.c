@@ -63,9 +63,10 @@ void parcel_free(struct parcel **p)
     *p = NULL;
 }
 
-struct slice parcel_json(struct parcel *p)
+struct slice parcel_json(const struct parcel *p)
 {
-    return (struct slice){zmq_msg_data(&p->frames[0]), zmq_msg_size(&p->frames[0])};
+    zmq_msg_t *frame = (zmq_msg_t *)&p->frames[0]; /* libzmq knows no const here */
+    return (struct slice){zmq_msg_data(frame), zmq_msg_size(frame)};
 }
 
 /* ---- opening ---- */

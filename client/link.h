@@ -14,7 +14,7 @@ struct parcel;
 /* payload NULL: none. NULL when out of memory. */
 struct parcel *parcel_new(struct slice json, const struct slice *payload);
 void parcel_free(struct parcel **p);
-struct slice parcel_json(struct parcel *p);
+struct slice parcel_json(const struct parcel *p);
 
 struct link;
 

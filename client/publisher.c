@@ -95,118 +95,101 @@ void ssecast_publisher_free(struct ssecast_publisher **publisher)
 
 /* ---- sending ---- */
 
-/* 0, also when the rest has to wait. */
-static int send_waiting(struct ssecast_publisher *p, int64_t now)
+/* As many as the link takes now; the rest is tried again when it takes more. */
+static void send_waiting(struct ssecast_publisher *p, int64_t now)
 {
     struct request *r;
-    while ((r = window_waiting(p->window))) {
-        int err = link_send(p->link, ((struct pending *)r)->parcel);
-        if (err)
-            return err == -EAGAIN || err == -EINTR ? 0 : err;
+    while ((r = window_waiting(p->window)) && link_send(p->link, ((struct pending *)r)->parcel) == 0)
         window_sent(p->window, r, now + p->retry_ms);
-    }
-    return 0;
 }
 
-static int submit(struct ssecast_publisher *p, uint64_t ref, bool repeatable, struct parcel *parcel, ssecast_done *done,
-                  void *context)
+/* A request that is being written. */
+struct draft {
+    struct json_out text;
+    uint64_t ref;
+    bool repeatable;
+    int err; /* why it cannot be sent */
+};
+
+static struct draft begin(const struct ssecast_publisher *p)
+{
+    struct draft d = {.ref = window_next_ref(p->window)};
+    d.err = p->closing ? -ECANCELED : d.ref ? 0 : -EAGAIN;
+    return d;
+}
+
+static struct pending *pending_new(const struct draft *d, const struct slice *payload)
 {
     struct pending *pending = calloc(1, sizeof *pending);
-    int64_t now = clock_ms();
     if (!pending)
-        return -ENOMEM;
-    pending->request = (struct request){.ref = ref, .deadline = now + p->timeout_ms, .repeatable = repeatable};
-    pending->parcel = parcel;
+        return NULL;
+    pending->request = (struct request){.ref = d->ref, .repeatable = d->repeatable};
+    pending->parcel = parcel_new((struct slice){d->text.data, d->text.len}, payload);
+    if (pending->parcel)
+        return pending;
+    free(pending);
+    return NULL;
+}
+
+/* Put d under way, with the payload behind it (NULL: none), and release it. */
+static int submit(struct ssecast_publisher *p, struct draft *d, const struct slice *payload, ssecast_done *done,
+                  void *context)
+{
+    int64_t now = clock_ms();
+    struct pending *pending = d->err ? NULL : pending_new(d, payload);
+    json_out_release(&d->text);
+    if (!pending)
+        return d->err ? d->err : -ENOMEM;
+    pending->request.deadline = now + p->timeout_ms;
     pending->done = done;
     pending->context = context;
     window_add(p->window, &pending->request);
-    send_waiting(p, now); /* an error shows again in ssecast_publisher_process() */
+    send_waiting(p, now);
     link_ring(p->link);
     return 0;
-}
-
-/* Send the request in text, and the payload behind it, unless building it failed. */
-static int submit_text(struct ssecast_publisher *p, int err, const struct json_out *text, const struct slice *payload,
-                       uint64_t ref, bool repeatable, ssecast_done *done, void *context)
-{
-    if (err)
-        return err;
-    struct parcel *parcel = parcel_new((struct slice){text->data, text->len}, payload);
-    err = parcel ? submit(p, ref, repeatable, parcel, done, context) : -ENOMEM;
-    if (err)
-        parcel_free(&parcel);
-    return err;
-}
-
-/* The number of the next request. 0 and *ref; or why there cannot be one. */
-static int next_ref(const struct ssecast_publisher *p, uint64_t *ref)
-{
-    if (p->closing)
-        return -ECANCELED;
-    *ref = window_next_ref(p->window);
-    return *ref ? 0 : -EAGAIN;
 }
 
 int ssecast_publish_async(struct ssecast_publisher *p, const struct ssecast_event *event, ssecast_done *done,
                           void *context)
 {
-    struct json_out text = {0};
-    struct slice payload = {event->bytes, event->bytes_len};
-    bool repeatable = false;
-    uint64_t ref;
-    int err = next_ref(p, &ref);
-    if (!err)
-        err = request_publish(&text, event, &p->ids, ref, &repeatable);
-    err = submit_text(p, err, &text, event->bytes ? &payload : NULL, ref, repeatable, done, context);
-    json_out_release(&text);
-    return err;
+    const struct slice payload = {event->bytes, event->bytes_len};
+    struct draft d = begin(p);
+    if (!d.err)
+        d.err = request_publish(&d.text, event, &p->ids, d.ref, &d.repeatable);
+    return submit(p, &d, event->bytes ? &payload : NULL, done, context);
 }
 
 int ssecast_publish_batch_async(struct ssecast_publisher *p, const struct ssecast_event *events, size_t count,
                                 ssecast_done *done, void *context)
 {
-    struct json_out text = {0};
-    bool repeatable = false;
-    uint64_t ref;
-    int err = next_ref(p, &ref);
-    if (!err)
-        err = request_batch(&text, events, count, &p->ids, ref, &repeatable);
-    err = submit_text(p, err, &text, NULL, ref, repeatable, done, context);
-    json_out_release(&text);
-    return err;
+    struct draft d = begin(p);
+    if (!d.err)
+        d.err = request_batch(&d.text, events, count, &p->ids, d.ref, &d.repeatable);
+    return submit(p, &d, NULL, done, context);
 }
 
 int ssecast_shutdown_async(struct ssecast_publisher *p, const struct ssecast_shutdown *shutdown, ssecast_done *done,
                            void *context)
 {
-    struct json_out text = {0};
-    uint64_t ref;
-    int err = next_ref(p, &ref);
-    if (!err)
-        err = request_shutdown(&text, shutdown, ref);
-    err = submit_text(p, err, &text, NULL, ref, false, done, context);
-    json_out_release(&text);
-    return err;
+    struct draft d = begin(p);
+    if (!d.err)
+        d.err = request_shutdown(&d.text, shutdown, d.ref);
+    return submit(p, &d, NULL, done, context);
 }
 
 int ssecast_query_async(struct ssecast_publisher *p, const char *json, ssecast_done *done, void *context)
 {
-    struct json_out text = {0};
-    bool repeatable = false;
-    uint64_t ref;
-    int err = next_ref(p, &ref);
-    if (!err)
-        err = request_query(&text, json, ref, &repeatable);
-    err = submit_text(p, err, &text, NULL, ref, repeatable, done, context);
-    json_out_release(&text);
-    return err;
+    struct draft d = begin(p);
+    if (!d.err)
+        d.err = request_query(&d.text, json, d.ref, &d.repeatable);
+    return submit(p, &d, NULL, done, context);
 }
 
 /* ---- receiving ---- */
 
-static struct slice request_text(struct request *r)
+static struct slice request_text(const struct request *r)
 {
-    return parcel_json(((struct pending *)r)->parcel);
+    return parcel_json(((const struct pending *)r)->parcel);
 }
 
 /* Whom a refusal concerns that names no request: what is too large, or cannot be read, is not looked into. Too large is then at least the
@@ -218,9 +201,8 @@ static struct request *find_unnamed(const struct ssecast_publisher *p, const cha
     for (struct request *r = window_oldest(p->window); r; r = window_newer(r)) {
         if (r->state == REQUEST_WAITING)
             continue;
-        if (!found && (too_large || !reply_readable(request_text(r))))
-            found = r;
-        else if (too_large && request_text(r).len > request_text(found).len)
+        if (too_large ? !found || request_text(r).len > request_text(found).len
+                      : !found && !reply_readable(request_text(r)))
             found = r;
     }
     return found || window_count(p->window) != 1 ? found : window_oldest(p->window);
