@@ -102,6 +102,19 @@ static void put_ascii(struct json_out *out, char c)
     put_string(out, escape);
 }
 
+/* The bytes at the start of text, no valid character, that one replacement stands for: as many as could begin one. So do the
+ * Encoding Standard and with it browsers. */
+static size_t broken_run(struct slice text)
+{
+    for (size_t n = text.len < 3 ? text.len : 3; n > 1; n--) {
+        char completed[] = "\x80\x80\x80\x80";
+        memcpy(completed, text.data, n);
+        if (utf8_sequence((struct slice){completed, 4}) > n)
+            return n;
+    }
+    return 1;
+}
+
 /* Write the character at the start of text, which is not plain. Returns the bytes it took. */
 static size_t put_special(struct json_out *out, struct slice text)
 {
@@ -112,7 +125,7 @@ static size_t put_special(struct json_out *out, struct slice text)
         put_string(out, REPLACEMENT);
     else
         put(out, text.data, n);
-    return n > 0 ? n : 1;
+    return n > 0 ? n : broken_run(text);
 }
 
 void json_put_text(struct json_out *out, const char *name, struct slice text)

@@ -35,7 +35,35 @@ START_TEST(texts_are_escaped_and_always_utf8)
 {
     struct json_out out = {0};
     json_put_text(&out, NULL, (struct slice){"a\"\\\n\x01\0\x7f\xc3\xa9\xff\xf0\x9f", 12});
-    wrote(&out, "\"a\\\"\\\\\\n\\u0001\\u0000\\u007f\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"");
+    wrote(&out, "\"a\\\"\\\\\\n\\u0001\\u0000\\u007f\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\"");
+    json_out_release(&out);
+}
+END_TEST
+
+#define BROKEN "\xef\xbf\xbd"
+
+START_TEST(what_is_no_utf8_is_replaced_as_browsers_do)
+{
+    static const struct {
+        const char *text, *wanted;
+    } rows[] = {
+        {"c\xe2\x82"
+         "d",
+         "\"c" BROKEN "d\""},
+        {"\xe2\x82", "\"" BROKEN "\""},
+        {"\xf0\x9f\x92\n", "\"" BROKEN "\\n\""},
+        {"\xf0\x9f\xf0\x9f\x92\xa9", "\"" BROKEN "\xf0\x9f\x92\xa9\""},
+        {"\xe2(\xa1", "\"" BROKEN "(" BROKEN "\""},
+        {"\x80\xbf", "\"" BROKEN BROKEN "\""},
+        {"\xc0\xaf", "\"" BROKEN BROKEN "\""},
+        {"\xed\xa0\x80", "\"" BROKEN BROKEN BROKEN "\""},
+        {"\xf4\x90\x80\x80", "\"" BROKEN BROKEN BROKEN BROKEN "\""},
+    };
+    struct json_out out = {0};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        json_put_text(&out, NULL, slice_of(rows[i].text));
+        wrote(&out, rows[i].wanted);
+    }
     json_out_release(&out);
 }
 END_TEST
@@ -72,6 +100,7 @@ int main(void)
     TCase *tests = one_case(suite, "json_out");
     tcase_add_test(tests, lists_and_objects_get_their_commas);
     tcase_add_test(tests, texts_are_escaped_and_always_utf8);
+    tcase_add_test(tests, what_is_no_utf8_is_replaced_as_browsers_do);
     tcase_add_test(tests, a_text_ending_in_a_brace_still_gets_its_comma);
     tcase_add_test(tests, a_long_text_grows);
     return run_suite(suite);
