@@ -1,0 +1,106 @@
+"""Our stream, read by readers that others wrote: Node's eventsource and eventsource-parser, and curl. (Chromium: test_95. Debian 12 packages no
+SSE client for Python.)"""
+
+import json
+import subprocess
+
+import pytest
+from support import node, processes
+from support.relay import Relay
+from support.sse import Decoder
+from support.waiting import wait_until
+
+NAMES = ["message", "greeting", "ssecast.gap", "ssecast.shutdown"]
+TEXTS = ["plain", "two\nlines", "", "\n\n", " leading and trailing ", "ä € 𝄞 \u2028", "id: 7\nevent: forged\n\ndata: x", "x" * 100000]
+
+
+class Lines(processes.Program):
+    """A program whose output is read while it runs."""
+
+    def __init__(self, bench, name, argv, folder=None):
+        super().__init__(name, argv, bench.folder, env=processes.clean_environment(), ours=False)
+        bench.adopt(self)
+
+    def lines(self):
+        return [line for line in self.log().split("\n") if line]
+
+    def events(self):
+        return [tuple(json.loads(line)) for line in self.lines() if line.startswith("[")]
+
+    def wait_open(self, times=1):
+        wait_until(lambda: self.lines().count("open") >= times, what=lambda: f"open {times} times: {self.lines()[-5:]}")
+
+    def wait_for(self, count):
+        return wait_until(lambda: len(e := self.events()) >= count and e, what=lambda: f"{count} events, have {len(self.events())}")
+
+
+@pytest.fixture(params=["eventsource", "parser"])
+def read(request, bench, session):
+    """A function that starts a reader of that kind."""
+    place = node.installed("tests/node")
+
+    def start(url):
+        reader = Lines(bench, request.param, [node.program("node"), place / "read.mjs", request.param, url, ",".join(NAMES)])
+        reader.start()
+        reader.wait_open()
+        return reader
+    return start
+
+
+def to(session):
+    return {"sessions": [session]}
+
+
+def test_events_of_all_kinds(site, session, read):
+    reader = read(site.url(session))
+    wanted = []
+    for text in TEXTS:
+        wanted.append(("message", text, str(site.publish(text=text, to=to(session))["seq"])))
+        wanted.append(("greeting", json.dumps({"text": text}), str(site.publish("greeting", data={"text": text}, to=to(session))["seq"])))
+    own = site.publish(text="with an id of its own", to=to(session), id=f"own-{session}")
+    assert own["ok"]
+    wanted.append(("message", "with an id of its own", f"own-{session}"))
+    assert reader.wait_for(len(wanted)) == wanted
+
+
+def test_one_that_was_cut_resumes_exactly(site, session, read):
+    with Relay(site.web.port) as relay:
+        reader = read(site.url(session).replace(site.web.origin, relay.url))
+        ids = []
+        for round in range(3):
+            ids += [str(site.publish(data=n, to=to(session))["seq"]) for n in range(20)]
+            reader.wait_for(len(ids))
+            relay.cut()
+            ids += [str(site.publish(data=n, to=to(session))["seq"]) for n in range(20)]
+            reader.wait_open(round + 2)
+        assert [e[2] for e in reader.wait_for(len(ids))] == ids
+
+
+def test_our_own_events(site, session, read):
+    first = site.publish(data=1, to=to(session))["seq"]
+    reader = read(site.url(session, lastEventId="unknown"))
+    gap, event = reader.wait_for(2)
+    assert gap[0] == "ssecast.gap" and json.loads(gap[1])["last"] == "unknown"
+    assert event == ("message", "1", str(first))
+    site.commands.shutdown(sessions=[session], reason="logout", block=0)
+    assert reader.wait_for(3)[2][:2] == ("ssecast.shutdown", '{"reason":"logout"}')
+
+
+def test_curl(site, session):
+    """As it comes off the wire, and without buffering: each event is there before the next is published."""
+    curl = subprocess.Popen([node.program("curl"), "-sN", site.url(session)], stdout=subprocess.PIPE)
+    try:
+        decoder, events = Decoder(), []
+
+        def read_until(condition):
+            while not condition():
+                events.extend(decoder.feed(curl.stdout.read1(65536)))
+        read_until(lambda: decoder.last_event_id)
+        for n, text in enumerate(TEXTS, 1):
+            site.publish(text=text, to=to(session))
+            read_until(lambda: len(events) >= n)
+        assert [e.data for e in events] == TEXTS
+    finally:
+        curl.kill()
+        curl.wait()
+        curl.stdout.close()
