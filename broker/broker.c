@@ -27,8 +27,9 @@
 
 #define KEEP_BYTES ((size_t)4 << 20)
 
-#define STOP_MS 2000   /* for answering what had been received when the signal came */
-#define LINGER_MS 1000 /* for the last batches and replies to leave */
+#define STOP_MS 2000      /* for answering what had been received when the signal came */
+#define STOP_QUIET_MS 100 /* without a request: that was all */
+#define LINGER_MS 1000    /* for the last batches and replies to leave */
 
 struct broker {
     struct bus *bus;
@@ -214,17 +215,24 @@ static void turn(struct broker *b)
     each_second(b);
 }
 
-/* Answer what has been received; publishers that go on sending do not keep us. */
+/* Answer what has been received, until nothing more comes; publishers that go on sending do not keep us long. The sockets stay as they are:
+ * libzmq ends the connections of an endpoint that is unbound, and with them the replies. */
 static void stop(struct broker *b)
 {
-    int64_t until = clock_ms() + STOP_MS;
+    int64_t now = clock_ms(), until = now + STOP_MS, quiet_at = now + STOP_QUIET_MS;
     log_info("%s: stopping", strsignal(signals_take(b->signal_fd)));
     notify_send("STOPPING=1");
-    bus_unbind(b->bus);
-    do {
+    while (now < until && now < quiet_at) {
+        uint64_t requests = b->counters[REQUESTS];
         b->more = false;
         turn(b);
-    } while (b->more && clock_ms() < until);
+        now = clock_ms();
+        if (b->counters[REQUESTS] != requests)
+            quiet_at = now + STOP_QUIET_MS;
+        else if (!b->more && now < quiet_at)
+            bus_wait(b->bus, -1, quiet_at - now);
+        now = clock_ms();
+    }
     log_info("stopped at %" PRIu64, sequence_head(b->sequence));
 }
 

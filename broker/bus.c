@@ -165,13 +165,6 @@ struct bus *bus_open(const struct bus_config *config)
 
 /* --- closing --- */
 
-void bus_unbind(struct bus *b)
-{
-    for (size_t i = 0; i < b->binding_count; i++)
-        if (b->bindings[i].socket != BUS_FEED)
-            zmq_unbind(b->sockets[b->bindings[i].socket], b->bindings[i].endpoint);
-}
-
 static void close_socket(struct bus *b, int which, int linger_ms)
 {
     for (size_t i = 0; i <= BUS_FRAMES; i++)
@@ -216,7 +209,7 @@ bool bus_wait(struct bus *b, int fd, int64_t timeout_ms)
         {.socket = b->sockets[BUS_FEED], .events = ZMQ_POLLIN},
         {.fd = fd, .events = ZMQ_POLLIN},
     };
-    if (zmq_poll(items, 4, (long)timeout_ms) < 0)
+    if (zmq_poll(items, fd < 0 ? 3 : 4, (long)timeout_ms) < 0)
         return false;
     if (items[2].revents)
         drain_subscriptions(b);

@@ -35,13 +35,10 @@ struct bus_message {
 /* Bind all endpoints and log where. NULL when that fails; one line on the log has said which option and why. */
 struct bus *bus_open(const struct bus_config *config);
 
-/* No new connections on commands and sync; those that are there go on. */
-void bus_unbind(struct bus *b);
-
 /* Close the sockets, wait for what was sent to leave (for linger_ms at most), and set *b to NULL. Safe on NULL. */
 void bus_close(struct bus **b, int linger_ms);
 
-/* Wait until a message may be there, fd is readable, or timeout_ms have passed. True when fd is readable. */
+/* Wait until a message may be there, fd (-1: none) is readable, or timeout_ms have passed. True when fd is readable. */
 bool bus_wait(struct bus *b, int fd, int64_t timeout_ms);
 
 /* The next message from a ROUTER socket, if one is there. */

@@ -1,12 +1,13 @@
 """The broker goes away and returns: streams stay open, and what could be lost is said."""
 
 import signal
+import time
 
 import pytest
 from support.broker import Broker
 from support.fcgi import FastCgi
 from support.site import Site
-from support.waiting import wait_until
+from support.waiting import Deadline, wait_until
 from support.worker import Worker
 
 
@@ -162,3 +163,107 @@ def test_a_stopping_broker_answers_or_refuses_what_it_received(site):
         replies.append(reply["ref"])
     assert site.broker.wait() == 0
     assert replies == refs[:len(replies)]  # each once, in order, none skipped
+
+
+# With a store nobody notices
+
+@pytest.fixture
+def durable(bench):
+    return Site(bench, workers=2, broker={"store": bench.folder / "history"}, worker={"heartbeat": "500ms"})
+
+
+class InFlight:
+    """A publisher with many requests under way, each with its own id; what is not answered it asks again."""
+
+    def __init__(self, site, count):
+        self._site, self.count, self.seqs = site, count, {}
+        self._client = site.broker.commands()
+        for n in range(count):
+            self._send(n)
+
+    def _send(self, n):
+        self._client.send({"op": "publish", "event": "m", "data": n, "to": {"sessions": ["anna"]}, "id": f"order-{n}", "ref": n})
+
+    def take(self, timeout=None):
+        """Take one reply. False when none comes."""
+        reply = self._client.receive(timeout)
+        if reply is None:
+            return False
+        assert reply["ok"], reply
+        assert self.seqs.setdefault(reply["ref"], reply["seq"]) == reply["seq"], f"{reply}: it had another seq before"
+        return True
+
+    def take_all(self):
+        """Ask again for what has no answer, until all have one."""
+        while self.take(0.3):
+            pass
+        unanswered = [n for n in range(self.count) if n not in self.seqs]
+        for n in unanswered:
+            self._send(n)
+        deadline = Deadline()
+        while len(self.seqs) < self.count:
+            self.take(0.1)
+            assert not deadline.passed(), f"{len(self.seqs)} of {self.count} answers"
+        self._client.close()
+        return len(unanswered)
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_every_request_in_flight_is_answered_or_may_be_asked_again(durable, end):
+    reader, numbers = durable.open("anna"), InFlight(durable, 20_000)
+    for _ in range(500):
+        numbers.take()
+    getattr(durable.broker, end)()
+    durable.broker.start()
+    numbers.take_all()
+    reader.wait_for(numbers.count, timeout=60)
+    by_seq = sorted(numbers.seqs, key=numbers.seqs.get)
+    assert len(set(numbers.seqs.values())) == numbers.count
+    assert reader.data() == [str(n) for n in by_seq] and set(reader.types()) == {"m"}
+    assert [e.id for e in reader.events] == [f"order-{n}" for n in by_seq] and reader.opens == 1
+
+
+def test_a_broker_that_stops_answers_what_it_had_received(durable):
+    """What came in before the signal: nothing of it is left without an answer."""
+    with durable.broker.commands() as client:
+        client.ping()
+        refs = {client.send({"op": "publish", "event": "m", "data": n}) for n in range(2000)}
+        first = client.receive()
+        durable.broker.signal(signal.SIGSTOP)
+        time.sleep(0.3)  # the requests are in its sockets by now
+        durable.broker.signal(signal.SIGTERM)
+        durable.broker.expect_end()
+        durable.broker.signal(signal.SIGCONT)
+        replies = [first]
+        while (reply := client.receive(1)) is not None and len(replies) < 2000:
+            replies.append(reply)
+        assert {r["ref"] for r in replies} == refs and all(r["ok"] for r in replies)
+    assert durable.broker.wait() == 0
+    durable.broker.start()
+    with durable.broker.commands() as client:
+        assert client.stats()["history_events"] == 2000
+
+
+def test_broker_and_workers_all_restarted_one_after_the_other_lose_nothing(durable):
+    reader, total = durable.open("anna", stubborn=True, retry=0.05), 0
+    for program in (durable.broker, *durable.workers, durable.broker):
+        publish_again(durable, *range(total, total + 50))
+        program.restart()
+        publish_again(durable, *range(total + 50, total + 100))
+        total += 100
+    reader.wait_for(total)
+    assert reader.data() == [str(n) for n in range(total)] and set(reader.types()) == {"m"}
+
+
+def test_a_broker_that_was_silent_for_long_is_found_again(durable):
+    """Longer than the 15 s after which workers take it for gone, and its own lease on them."""
+    reader = durable.open("anna")
+    publish_again(durable, 0)
+    durable.broker.signal(signal.SIGSTOP)
+    wait_until(lambda: all("the broker has been silent" in w.log() for w in durable.workers), 30, "taken for gone")
+    durable.broker.signal(signal.SIGCONT)
+    publish_again(durable, 1, 2)
+    reader.wait_for(3)
+    assert reader.data() == ["0", "1", "2"] and reader.opens == 1 and set(reader.types()) == {"m"}
+    with durable.broker.commands() as client:
+        wait_until(lambda: client.connections_of("anna") == 1, what="presence is whole again")
