@@ -24,6 +24,7 @@ from .processes import as_root
 from .publishers import Publisher
 from .reader import wait_all, wait_all_open
 from .site import Site
+from .waiting import wait_until
 
 _STORE = "64m"  # a tmpfs for the broker's store, when we may mount one
 
@@ -132,7 +133,8 @@ class FaultySite(Site):
             p.wait_idle()
         with self.broker.commands() as client:
             self.networks["feed"].cut()  # nothing follows the last event that would show it missing
-            self.mark = client.publish("m", text=f"mark-{self.rounds}")["seq"]
+            self.mark = wait_until(lambda: client.ask({"op": "publish", "event": "m", "text": f"mark-{self.rounds}"}).get("seq"),
+                                   what="the last event is stored")  # a disk that was full is looked at again each second
             stats = client.stats()
             self.counters = {k: stats[k] for k in ("repairs", "replays_local", "replays_broker", "ends_slow", "gaps_told")}
         try:
