@@ -44,7 +44,7 @@ class GracefulLighttpd(Lighttpd):
 
 class FaultySite(Site):
     """seed: of everything drawn. durable: the broker keeps its history in a directory. A third of the readers come through a
-    network that fails, and so do both workers to the broker."""
+    network that fails, and so do both workers and the publishers to the broker."""
 
     def __init__(self, bench, seed, durable=True, readers=300, rate=150, tamper=None):
         self.seed, self.durable, self.chance = seed, durable, random.Random(f"{seed} site")
@@ -59,8 +59,9 @@ class FaultySite(Site):
         self._open_readers(readers)
         rooms = [f"room{n}" for n in range(10)]
         own_ids = 0.7 if durable else 0  # a broker without a memory knows no duplicates after its end
-        self.publishers = [bench.closing(Publisher(self.broker.endpoint("commands"), f"p{n}", seed, self.sessions, rooms, rate / 3, own_ids))
-                           for n in range(3)]
+        self.networks["commands"] = bench.closing(Network(int(self.broker.endpoint("commands").rpartition(":")[2])))
+        commands = f"tcp://127.0.0.1:{self.networks['commands'].port}"
+        self.publishers = [bench.closing(Publisher(commands, f"p{n}", seed, self.sessions, rooms, rate / 3, own_ids)) for n in range(3)]
         self.rounds, self.start, self.log, self.verdict = 0, None, [], None
 
     def close(self):
@@ -174,7 +175,7 @@ class Schedule:
             return
         actors = [(self._broker_faults(), 2.5), (self._worker_faults(0), 3), (self._worker_faults(1), 3), (self._web_faults(), 5),
                   (self._network_faults("feed"), 1.5), (self._network_faults("sync"), 1.5), (self._network_faults("web"), 1.5),
-                  (self._reader_faults(), 0.5)]
+                  (self._network_faults("commands"), 2), (self._reader_faults(), 0.5)]
         for number, (faults, pause) in enumerate(actors):
             self._draw(number, faults, pause)
         self.steps.sort(key=lambda step: step[:2])
