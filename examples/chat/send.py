@@ -1,0 +1,41 @@
+#!/usr/bin/python3
+"""What the chat's page asks of the server, as a CGI program.
+
+POST {"room", "from", "text"} says something in a room. GET ?room=R answers what was said there and where that ends: the page opens its
+stream behind it, so that nothing falls between the two. A room is a channel. An application would take "from" from its login.
+"""
+
+import json
+import os
+import sys
+import urllib.parse
+
+import zmq
+
+
+def ask(**request):
+    broker = zmq.Context.instance().socket(zmq.REQ)
+    broker.connect(os.environ["SSECAST_COMMANDS"])
+    broker.setsockopt(zmq.RCVTIMEO, 5000)
+    broker.setsockopt(zmq.LINGER, 0)
+    broker.send_string(json.dumps(request))
+    return json.loads(broker.recv())
+
+
+def say(room, message):
+    return ask(op="publish", event="said", data=message, to={"channels": [f"room:{room}"]})
+
+
+def said(room):
+    head = ask(op="ping")["head"]  # first: what is said in the meantime is in the list, or after it
+    events = ask(op="history", channel=f"room:{room}", limit=1000)["events"]
+    return {"last": str(max([head] + [e["seq"] for e in events])), "said": [json.loads(e["data"]) for e in events if e.get("event") == "said"]}
+
+
+if os.environ["REQUEST_METHOD"] == "POST":
+    body = json.load(sys.stdin)
+    answer = say(body["room"], {"from": str(body["from"])[:40], "text": str(body["text"])[:1000]})
+else:
+    answer = said(urllib.parse.parse_qs(os.environ["QUERY_STRING"])["room"][0])
+print("Content-Type: application/json\nCache-Control: no-store\n")
+print(json.dumps(answer))
