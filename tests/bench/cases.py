@@ -33,10 +33,11 @@ def running(server_class, count=0):
     """A server with so many streams open: (server, load client)."""
     with Bench() as bench:
         server = server_class(bench)
-        with tools.Load(bench.folder, server.port, server.pids()) as load:
+        with tools.Load(bench.folder, server.port) as load:
             load.burst(server.burst)
             if count:
                 load.open(count, server.path)
+            load.pids(server.pids())  # again: some servers start more processes after they listen
             yield server, load
 
 
@@ -178,7 +179,7 @@ def targeting(server_class, effort):
 def _cost_of_targeted(server, load, effort):
     """CPU µs of broker and worker for each event to the session `target`."""
     pids = [server.broker.pid, server.worker.pid]
-    load.tell("pids " + " ".join(map(str, pids)))
+    load.pids(pids)
     count = effort.publish_count // 3
     load.begin()
     tools.publish(*server.publisher(), "--size", PAYLOAD, "--session", "target", "--count", count, "--progress", load.progress,

@@ -12,12 +12,10 @@ PROGRAMS = processes.BUILD / "bench"
 class Load:
     """A load client with thousands of readers. See load.c for the commands."""
 
-    def __init__(self, folder, port, pids=()):
+    def __init__(self, folder, port):
         self.progress = pathlib.Path(folder) / f"progress-{port}-{id(self)}"
         self.process = subprocess.Popen([PROGRAMS / "load", str(port), self.progress], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True, bufsize=1)
-        if pids:
-            self.tell("pids " + " ".join(map(str, pids)))
 
     def __enter__(self):
         return self
@@ -37,6 +35,10 @@ class Load:
         if not answer:
             raise RuntimeError(f"the load client ended during `{line}`")
         return json.loads(answer)
+
+    def pids(self, pids):
+        """Whose CPU time end() tells."""
+        self.tell("pids " + " ".join(map(str, pids)))
 
     def burst(self, count):
         """How many streams are being opened at a time."""
