@@ -1,5 +1,6 @@
 """libssecast as its users have it: installed, found by pkg-config, linked both ways, and run."""
 
+import itertools
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from support.misbehaving import Misbehaving
 from support.ports import free_port
 from support.processes import BUILD, ROOT, SANITIZER_REPORT, clean_environment, run
 from support.relay import Relay
+from support.vectors import vectors
 
 WARNINGS = ["-std=c17", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 TOOL = ROOT / "tests/e2e/library/tool.c"
@@ -95,7 +97,7 @@ def test_its_name_says_its_version(tree):
 def test_the_static_one_links_too(tree, tmp_path):
     program = build(tree, tmp_path, static=True)
     assert "libssecast" not in run(["ldd", program]).stdout
-    assert run([program, "decode", "7"], stdin="data: 1\n\n").stdout.startswith("message|1|\n")
+    assert run([program, "decode", 7, 0], stdin="data: 1\n\n").stdout.startswith("7 1 0\nmessage1")
 
 
 @pytest.mark.skipif(not shutil.which("c++"), reason="no C++ compiler")
@@ -313,7 +315,30 @@ def test_nobody_there_is_tried_again_more_and_more_rarely(tool):
 # The decoder
 
 
-def test_the_decoder_alone(tool):
-    stream = "\ufeffid: 1\r\nevent: x\r\ndata: é\r\ndata\r\n\r\nretry: 1\n\nid: 2\n\ndata: lost\n"
+def decoded(tool, body, step, most=0):
+    """Its messages, and the line at the end."""
+    done = run([tool.program, "decode", step, most], env=tool.env, stdin=body, text=False)
+    rest, messages = done.stdout, []
+    while rest[:1].isdigit():
+        lengths, _, rest = rest.partition(b"\n")
+        ends = list(itertools.accumulate(map(int, lengths.split())))
+        messages.append(tuple(rest[start:end].decode(errors="replace") for start, end in zip([0, *ends], ends)))
+        rest = rest[ends[-1]:]
+    return messages, rest.decode()
+
+
+@pytest.mark.parametrize("vector", vectors(), ids=lambda v: v.name)
+def test_the_decoder_reads_what_the_standard_says(tool, vector):
     for step in (1, 2, 3, 4096):
-        assert tool("decode", step, stdin=stream) == ["x|é", "|1", "last 2"], step
+        messages, end = decoded(tool, vector.body, step)
+        assert messages == vector.events, step
+        assert end == f"Success, retry {vector.retry or 0}, last {vector.cursor}"
+
+
+def test_the_decoder_bounds_an_event(tool):
+    small = b"data: " + b"x" * 80 + b"\n\n"
+    for step in (1, 4096):
+        assert decoded(tool, small * 3, step, 100)[1].startswith("Success")
+        messages, end = decoded(tool, small + b"data: x\n" * 80 + b"\n", step, 100)
+        assert len(messages) == 1 and end.startswith("Message too long")
+        assert decoded(tool, b":" + b"x" * 200, step, 100)[1].startswith("Message too long")

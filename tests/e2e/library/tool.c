@@ -256,24 +256,36 @@ static int read_stream(char **args)
     return 0;
 }
 
-/* ---- the decoder alone: standard input, args: how many bytes at a time ---- */
+/* ---- the decoder alone: standard input, args: how many bytes at a time, and the most an event may have ---- */
 
 static void show(void *context, const struct ssecast_message *m)
 {
     (void)context;
-    printf("%s|%s|%s\n", m->type, m->data, m->id);
+    printf("%zu %zu %zu\n", m->type_len, m->data_len, m->id_len);
+    fwrite(m->type, 1, m->type_len, stdout);
+    fwrite(m->data, 1, m->data_len, stdout);
+    fwrite(m->id, 1, m->id_len, stdout);
+    if (m->type[m->type_len] || m->data[m->data_len] || m->id[m->id_len])
+        abort();
+}
+
+static void keep_retry(void *context, uint64_t ms)
+{
+    *(uint64_t *)context = ms;
 }
 
 static int decode(char **args)
 {
-    const struct ssecast_decoder_handler handler = {.message = show};
+    uint64_t retry = 0;
+    const struct ssecast_decoder_handler handler = {.message = show, .retry = keep_retry, .context = &retry};
     struct ssecast_decoder *d;
     char bytes[4096];
     ssize_t got;
-    require(ssecast_decoder_new(&d, &handler, 0), "decoder");
-    while ((got = read(STDIN_FILENO, bytes, (size_t)atoi(args[0]))) > 0)
-        require(ssecast_decoder_feed(d, bytes, (size_t)got), "feed");
-    printf("last %s\n", ssecast_decoder_last_id(d));
+    int err = 0;
+    require(ssecast_decoder_new(&d, &handler, (size_t)atoi(args[1])), "decoder");
+    while (!err && (got = read(STDIN_FILENO, bytes, (size_t)atoi(args[0]))) > 0)
+        err = ssecast_decoder_feed(d, bytes, (size_t)got);
+    printf("%s, retry %" PRIu64 ", last %s", strerror(-err), retry, ssecast_decoder_last_id(d));
     ssecast_decoder_free(&d);
     return 0;
 }
@@ -286,7 +298,7 @@ int main(int argc, char **argv)
         int args;
     } stories[] = {
         {"everything", tell_everything, 2}, {"pipeline", pipeline, 3}, {"unsure", unsure, 3}, {"secret", secret, 2},
-        {"read", read_stream, 3},           {"decode", decode, 1}};
+        {"read", read_stream, 3},           {"decode", decode, 2}};
     for (size_t i = 0; argc > 1 && i < sizeof stories / sizeof *stories; i++)
         if (!strcmp(argv[1], stories[i].name) && argc > 1 + stories[i].args)
             return stories[i].tell(argv + 2);
