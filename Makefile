@@ -207,7 +207,8 @@ ROW := from() { echo "$${1%%:*}"; }; to() { printf '%s' '$(DESTDIR)'"$${1\#*:}";
 
 install: all ## install below prefix (/usr/local): programs, man pages, units, configurations. DESTDIR=folder packs it there
 	@set -e; $(ROW); \
-	for row in $(INSTALL_PROGRAMS) $(INSTALL_LIBS); do install -D -m 755 "$$(from $$row)" "$$(to $$row)"; done; \
+	for row in $(INSTALL_PROGRAMS); do install -D -m 755 "$$(from $$row)" "$$(to $$row)"; done; \
+	for row in $(INSTALL_LIBS); do install -D -m 644 "$$(from $$row)" "$$(to $$row)"; done; \
 	for row in $(INSTALL_DATA); do edited $$row | install -D -m 644 /dev/stdin "$$(to $$row)"; done; \
 	for row in $(INSTALL_LINKS); do ln -sfn "$${row#*:}" '$(DESTDIR)'"$$(from $$row)"; done; \
 	for row in $(INSTALL_SETTINGS); do \
