@@ -124,7 +124,7 @@ def test_what_is_evicted_gives_its_space_back(bench, limit):
 # Starting
 
 def test_a_restart_loads_much_in_a_short_time_and_says_how_much(bench):
-    """(A million took 2 s: docs/operations.md.)"""
+    """(A million took 3 s, and 6 s without the file in the page cache.)"""
     count = 200_000
     broker = Broker(bench, store=bench.folder / "history", history_events=count).start()
     with broker.commands() as client:
