@@ -26,10 +26,20 @@ def say(room, message):
     return ask(op="publish", event="said", data=message, to={"channels": [f"room:{room}"]})
 
 
+def history(channel):
+    since, more = 0, True
+    while more:
+        page = ask(op="history", channel=channel, since=since, limit=1000)
+        yield from page["events"]
+        more = page["more"]
+        since = page["events"][-1]["seq"] if more else since
+
+
 def said(room):
     head = ask(op="ping")["head"]  # first: what is said in the meantime is in the list, or after it
-    events = ask(op="history", channel=f"room:{room}", limit=1000)["events"]
-    return {"last": str(max([head] + [e["seq"] for e in events])), "said": [json.loads(e["data"]) for e in events if e.get("event") == "said"]}
+    events = list(history(f"room:{room}"))
+    last = max([head] + [e["seq"] for e in events])
+    return {"last": str(last), "said": [json.loads(e["data"]) for e in events if e.get("event") == "said"][-100:]}
 
 
 if os.environ["REQUEST_METHOD"] == "POST":

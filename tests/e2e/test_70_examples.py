@@ -1,0 +1,176 @@
+"""examples/: each program is run, and each page looked at in Chromium, as their README says."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+from selenium.webdriver.common.by import By
+from support import node, processes
+from support.bench import Bench
+from support.browser import Browser
+from support.ports import free_port
+from support.waiting import TIMEOUT, wait_until
+
+EXAMPLES = processes.ROOT / "examples"
+
+
+class Pages(processes.Program):
+    """`demo/run examples/NAME`."""
+
+    def __init__(self, bench, name):
+        self.port = free_port()
+        env = processes.clean_environment(DEMO_PORT=str(self.port), BUILD=str(processes.BUILD), PYTHONUNBUFFERED="1",
+                                          TMPDIR=str(bench.subfolder(f"{name}-state")))
+        super().__init__(f"example-{name}", [processes.ROOT / "demo" / "run", EXAMPLES / name], bench.folder, env=env)
+        bench.adopt(self)
+        self.start()
+        self.wait_ready(lambda: self.url in self.log(), "says its address")
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}/"
+
+    @property
+    def commands(self):
+        """The broker's endpoint, as it is shown."""
+        return re.search(r"--commands (\S+)", self.log())[1]
+
+
+@pytest.fixture(scope="module")
+def bench_of_all():
+    with Bench() as b:
+        yield b
+
+
+@pytest.fixture(scope="module")
+def browser(bench_of_all):
+    with Browser(bench_of_all.subfolder("chromium")) as browser:
+        yield browser
+
+
+@pytest.fixture
+def see(browser, bench):
+    """A function that starts an example and shows its page; afterwards nothing may have been complained about."""
+    def start(name, query=""):
+        pages = Pages(bench, name)
+        browser.goto(pages.url + query)
+        return pages
+    browser.errors()
+    yield start
+    assert browser.errors() == []
+    browser.goto("about:blank")
+
+
+def text(browser, id):
+    return browser.driver.find_element(By.ID, id).text
+
+
+def lines(browser, id):
+    """Of a list, the newest first."""
+    return browser.run("return [...document.querySelectorAll(`#${arguments[0]} li`)].map((li) => li.textContent)", id)
+
+
+def wait_text(browser, id, wanted):
+    wait_until(lambda: text(browser, id) == wanted, what=lambda: f"{wanted!r}, is {text(browser, id)!r}")
+
+
+# Publish, in five languages
+
+def compiled(folder):
+    """publish.c, with the library as it was built."""
+    program = folder / "publish"
+    command = ["cc", "-Wall", "-Werror", EXAMPLES / "publish" / "publish.c", "-o", program, f"-I{processes.ROOT}/client",
+               processes.BUILD / "libssecast.so", f"-Wl,-rpath,{processes.BUILD}"]
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
+    if "undefined reference to `__" in done.stderr:
+        pytest.skip("the library was built with a sanitizer")
+    assert done.returncode == 0, done.stderr
+    return [program]
+
+
+def publisher(language, folder):
+    if language == "C":
+        return compiled(folder)
+    if language == "Node":
+        return [node.program("node"), node.installed("examples/publish") / "publish.mjs"]
+    command = {"Python": ["/usr/bin/python3", "publish.py"], "PHP": ["php", "publish.php"], "shell": ["./publish.sh"]}[language]
+    if not shutil.which(command[0]) and not command[0].startswith("./"):
+        pytest.skip(f"{command[0]} is missing: make deps")
+    return command
+
+
+@pytest.mark.parametrize("language", ["Python", "PHP", "Node", "C", "shell"])
+def test_publish(site, session, tmp_path, language):
+    reader = site.open(session)
+    env = processes.clean_environment(SSECAST_COMMANDS=site.broker.endpoint("commands"))
+    env["PATH"] = f"{processes.BUILD}:{env['PATH']}"
+    done = subprocess.run([*publisher(language, tmp_path), "how are you?"], cwd=EXAMPLES / "publish", env=env, capture_output=True, text=True,
+                          timeout=TIMEOUT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    event = reader.wait_for(1)[0]
+    assert event.type == "greeting"
+    if language in ("C", "shell"):
+        assert event.data == "how are you?"
+    else:
+        assert json.loads(event.data) == {"from": language, "text": "how are you?"}
+
+
+def test_what_is_published_is_on_the_page(see, browser):
+    pages = see("publish")
+    wait_text(browser, "state", "online")
+    env = processes.clean_environment(SSECAST_COMMANDS=pages.commands)
+    subprocess.run(["/usr/bin/python3", "publish.py", "hello, page"], cwd=EXAMPLES / "publish", env=env, check=True, capture_output=True)
+    wait_until(lambda: lines(browser, "greetings") == ['{"from": "Python", "text": "hello, page"}'], what="a greeting")
+
+
+# The other pages
+
+def say(browser, words):
+    field = browser.driver.find_element(By.ID, "text")
+    field.send_keys(words)
+    field.submit()
+
+
+def test_a_chat_with_rooms(see, browser):
+    pages = see("chat", "?name=Anna")
+    wait_text(browser, "state", "online")
+    say(browser, "hello")
+    wait_until(lambda: lines(browser, "said") == ["Anna: hello"], what="what was said")
+    anna = browser.driver.current_window_handle
+    try:
+        browser.driver.switch_to.new_window("tab")
+        browser.goto(pages.url + "?name=Bert")
+        wait_text(browser, "state", "online")
+        assert lines(browser, "said") == ["Anna: hello"], "what was said before"
+        say(browser, "<b>hi</b>")
+        wait_until(lambda: lines(browser, "said") == ["Bert: <b>hi</b>", "Anna: hello"], what="both")
+        browser.goto(pages.url + "?room=garden")
+        wait_text(browser, "state", "online")
+        say(browser, "nobody here")
+        wait_until(lambda: lines(browser, "said") == ["Bert: nobody here"], what="another room")
+    finally:
+        browser.driver.close()
+        browser.driver.switch_to.window(anna)
+    assert lines(browser, "said") == ["Bert: <b>hi</b>", "Anna: hello"]
+
+
+def test_a_progress_bar(see, browser):
+    see("progress")
+    wait_text(browser, "state", "ready")
+    browser.run("window.values = []; setInterval(() => values.push(document.getElementById('bar').value), 20)")
+    browser.driver.find_element(By.ID, "start").click()
+    wait_text(browser, "state", "done")
+    values = browser.run("return values")
+    assert values == sorted(values) and len({*values}) > 20
+
+
+def test_a_dashboard(see, browser, bench):
+    pages = see("dashboard")
+    wait_text(browser, "state", "online")
+    counter = processes.Program("counter", ["/usr/bin/python3", EXAMPLES / "dashboard" / "counter.py"], bench.folder, ours=False,
+                                env=processes.clean_environment(SSECAST_COMMANDS=pages.commands))
+    bench.adopt(counter).start()
+    wait_text(browser, "count", "2")
+    wait_until(lambda: int(text(browser, "streams")) >= 1 and float(text(browser, "load")) >= 0, what="numbers")
