@@ -3,8 +3,9 @@
 In each second round what fails may fail for long, longer than the lease and the silence after which the other side is taken for gone.
 """
 
+from support.apache import ApacheBalancer
 from support.bench import Bench
-from support.faults import FaultySite
+from support.faults import FaultySite, GracefulLighttpd
 
 _ROUND = 20   # seconds
 _ROUNDS = 6   # of one site
@@ -15,15 +16,15 @@ def run(seed, seconds, progress):
     """Raises AssertionError with all that the checker has to say, the seed among it."""
     site_number = 0
     while progress.seconds() < seconds:
-        durable = site_number % 3 != 2
-        one_site(seed + site_number, durable, seconds, progress)
+        durable, web = site_number % 3 != 2, ApacheBalancer if site_number % 3 == 1 else GracefulLighttpd
+        one_site(seed + site_number, durable, web, seconds, progress)
         site_number += 1
 
 
-def one_site(seed, durable, seconds, progress):
-    progress.keep(f"SEED={seed}, a broker {'with a store on disk' if durable else 'without a memory'}")
+def one_site(seed, durable, web, seconds, progress):
+    progress.keep(f"SEED={seed}, {web.name}, a broker {'with a store on disk' if durable else 'without a memory'}")
     with Bench() as bench:
-        site = FaultySite(bench, seed, durable)
+        site = FaultySite(bench, seed, durable, web=web)
         for n in range(_ROUNDS):
             left = seconds - progress.seconds()
             if left <= 0 and n:

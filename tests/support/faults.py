@@ -46,13 +46,13 @@ class FaultySite(Site):
     """seed: of everything drawn. durable: the broker keeps its history in a directory. A third of the readers come through a
     network that fails, and so do both workers and the publishers to the broker."""
 
-    def __init__(self, bench, seed, durable=True, readers=300, rate=150, tamper=None):
+    def __init__(self, bench, seed, durable=True, readers=300, rate=150, tamper=None, web=GracefulLighttpd):
         self.seed, self.durable, self.chance = seed, durable, random.Random(f"{seed} site")
         self.networks, self.store, self.on_own_disk = {}, bench.folder / "store", False
         bench.closing(self)
         if durable:
             self._mount()
-        super().__init__(bench, web=GracefulLighttpd, workers=2, broker=self._broker_options(), worker=self._worker_options())
+        super().__init__(bench, web=web, workers=2, broker=self._broker_options(), worker=self._worker_options())
         self.networks["web"] = bench.closing(Network(self.web.port, tamper))
         self.sessions = [f"s{n}" for n in range(max(6, readers // 5))]
         self.rooms = {s: self.chance.sample(range(10), self.chance.randint(0, 3)) for s in self.sessions}
@@ -173,7 +173,7 @@ class Schedule:
         self.site, self.chance, self.seconds, self.stretch, self.steps = site, chance, seconds, stretch, []
         if quiet:
             return
-        actors = [(self._broker_faults(), 2.5), (self._worker_faults(0), 3), (self._worker_faults(1), 3), (self._web_faults(), 5),
+        actors = [(self._broker_faults(), 2.5), *((self._worker_faults(w), 3) for w in site.workers), (self._web_faults(), 5),
                   (self._network_faults("feed"), 1.5), (self._network_faults("sync"), 1.5), (self._network_faults("web"), 1.5),
                   (self._network_faults("commands"), 2), (self._reader_faults(), 0.5)]
         for number, (faults, pause) in enumerate(actors):
@@ -211,15 +211,13 @@ class Schedule:
             faults += [("disk full", self._fill, self._empty, 2.0), ("disk full, broker killed and started", self._fill_and_kill, self._empty, 2.0)]
         return faults
 
-    def _worker_faults(self, n):
-        w = self.site.workers[n]
-        return [(f"worker {n + 1} killed", w.kill, w.start, 1.0), (f"worker {n + 1} stopped", w.stop, w.start, 1.0),
-                (f"worker {n + 1} frozen", *frozen(w), 2.0)]
+    def _worker_faults(self, w):
+        return [(f"{w.name} killed", w.kill, w.start, 1.0), (f"{w.name} stopped", w.stop, w.start, 1.0), (f"{w.name} frozen", *frozen(w), 2.0)]
 
     def _web_faults(self):
         w = self.site.web
-        return [("lighttpd frozen", *frozen(w), 2.0), ("lighttpd killed", w.kill, w.start, 0.5),
-                ("lighttpd restarted gracefully", lambda: w.signal(signal.SIGUSR1), None, 0)]
+        return [(f"{w.name} frozen", *frozen(w), 2.0), (f"{w.name} killed", w.kill, w.start, 0.5),
+                (f"{w.name} restarted gracefully", lambda: w.signal(signal.SIGUSR1), None, 0)]
 
     def _network_faults(self, name):
         network, chance, delay = self.site.networks[name], random.Random(self.chance.random()), self.chance.uniform(0.02, 0.4)
