@@ -155,10 +155,10 @@ lint: deps-lint ## clang-tidy and cppcheck (.clang-tidy says which checks)
 	printf '%s\n' $(SOURCES) | xargs -P $(shell nproc) -I{} clang-tidy --quiet --warnings-as-errors='*' {} -- -std=c17 $(ALL_CPPFLAGS) 2>/dev/null
 	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability --inline-suppr \
 	    --suppress=missingIncludeSystem -D_GNU_SOURCE -Icommon $(SOURCES)
-	clang-format --dry-run --Werror $(SOURCES) $(wildcard */*.h tests/unit/*.[ch])
+	clang-format --dry-run --Werror $(SOURCES) $(wildcard */*.h tests/unit/*.[ch] tests/bench/*.[ch])
 
 format: ## lay the sources out as .clang-format says
-	clang-format -i $(SOURCES) $(wildcard */*.h tests/unit/*.[ch])
+	clang-format -i $(SOURCES) $(wildcard */*.h tests/unit/*.[ch] tests/bench/*.[ch])
 
 # Debian packages: built from a copy, so that nothing of it stays in the tree.
 deb: deps-deb ## build the Debian packages into build/deb/, judged by lintian

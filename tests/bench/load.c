@@ -59,13 +59,13 @@ static struct {
     int epoll, port;
     struct progress *progress;
     struct client *clients;
-    size_t count, cap;   /* clients there are */
-    size_t started;      /* of them, those whose connect was begun */
+    size_t count, cap; /* clients there are */
+    size_t started;    /* of them, those whose connect was begun */
     size_t pending, opened, burst, kinds;
-    uint32_t address;    /* of this open, host order */
+    uint32_t address; /* of this open, host order */
     char path[1024], id[256];
     struct counts counts;
-    size_t reached;      /* clients that have received `target` events */
+    size_t reached; /* clients that have received `target` events */
     uint32_t target;
     bool waiting, busy;
     uint64_t deadline, waited_from;
@@ -317,9 +317,8 @@ static bool send_request(struct client *c)
 static void start_client(struct client *c)
 {
     struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(load.address)};
-    struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_port = htons((uint16_t)load.port),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)load.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int one = 1;
     struct epoll_event event = {.events = EPOLLOUT, .data.ptr = c};
     *c = (struct client){.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), .state = CONNECTING};
@@ -421,10 +420,10 @@ static void do_end(void)
            ",\"open\":%zu,\"last_at\":%.6f,\"p50_ms\":%.4f,\"p99_ms\":%.4f,\"max_ms\":%.4f,\"load_cpu\":%.4f,\"cpu\":{",
            seconds_between(n->began, now), n->events, n->bytes, n->reads, n->lost, n->disordered, n->gaps, n->ended,
            n->refused, load.opened, seconds_between(n->began, n->last), (double)histogram_at(&n->latency, 0.5) / 1e6,
-           (double)histogram_at(&n->latency, 0.99) / 1e6, (double)n->latency.max / 1e6, seconds_between(load.own_before, own_cpu()));
+           (double)histogram_at(&n->latency, 0.99) / 1e6, (double)n->latency.max / 1e6,
+           seconds_between(load.own_before, own_cpu()));
     for (int i = 0; i < load.pid_count; i++)
-        printf("%s\"%d\":%.6f", i ? "," : "", load.pids[i],
-               seconds_between(load.cpu_before[i], cpu_of(load.pids[i])));
+        printf("%s\"%d\":%.6f", i ? "," : "", load.pids[i], seconds_between(load.cpu_before[i], cpu_of(load.pids[i])));
     printf("}}\n");
 }
 

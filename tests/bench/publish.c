@@ -331,32 +331,63 @@ static void report(uint64_t began)
 static void read_options(int argc, char **argv)
 {
     static const struct option rows[] = {
-        {"dealer", 1, 0, 'd'},  {"push", 1, 0, 'p'},    {"http", 1, 0, 'h'},    {"path", 1, 0, 'P'},
-        {"rate", 1, 0, 'r'},    {"seconds", 1, 0, 's'}, {"count", 1, 0, 'c'},   {"window", 1, 0, 'w'},
-        {"progress", 1, 0, 'g'}, {"ahead", 1, 0, 'a'},  {"size", 1, 0, 'b'},    {"batch", 1, 0, 'B'},
-        {"frame", 0, 0, 'f'},   {"session", 1, 0, 'S'}, {"channels", 1, 0, 'C'}, {0, 0, 0, 0}};
+        {"dealer", 1, 0, 'd'},   {"push", 1, 0, 'p'},    {"http", 1, 0, 'h'},     {"path", 1, 0, 'P'},
+        {"rate", 1, 0, 'r'},     {"seconds", 1, 0, 's'}, {"count", 1, 0, 'c'},    {"window", 1, 0, 'w'},
+        {"progress", 1, 0, 'g'}, {"ahead", 1, 0, 'a'},   {"size", 1, 0, 'b'},     {"batch", 1, 0, 'B'},
+        {"frame", 0, 0, 'f'},    {"session", 1, 0, 'S'}, {"channels", 1, 0, 'C'}, {0, 0, 0, 0}};
     for (int c; (c = getopt_long(argc, argv, "", rows, NULL)) != -1;) {
         switch (c) {
-        case 'd': options.dealer = optarg; break;
-        case 'p': options.push = optarg; break;
-        case 'h': options.http_port = atoi(optarg); break;
-        case 'P': options.path = optarg; break;
-        case 'r': options.rate = atof(optarg); break;
-        case 's': options.seconds = atof(optarg); break;
-        case 'c': options.count = strtoull(optarg, NULL, 10); break;
-        case 'w': options.window = strtoull(optarg, NULL, 10); break;
-        case 'g': options.progress = progress_open(optarg); break;
-        case 'a': options.ahead = strtoull(optarg, NULL, 10); break;
-        case 'b': options.size = strtoull(optarg, NULL, 10); break;
-        case 'B': options.batch = strtoull(optarg, NULL, 10); break;
-        case 'f': options.frame = true; break;
-        case 'S': options.session = optarg; break;
-        case 'C': options.channels = strtoull(optarg, NULL, 10); break;
-        default: exit(2);
+        case 'd':
+            options.dealer = optarg;
+            break;
+        case 'p':
+            options.push = optarg;
+            break;
+        case 'h':
+            options.http_port = atoi(optarg);
+            break;
+        case 'P':
+            options.path = optarg;
+            break;
+        case 'r':
+            options.rate = atof(optarg);
+            break;
+        case 's':
+            options.seconds = atof(optarg);
+            break;
+        case 'c':
+            options.count = strtoull(optarg, NULL, 10);
+            break;
+        case 'w':
+            options.window = strtoull(optarg, NULL, 10);
+            break;
+        case 'g':
+            options.progress = progress_open(optarg);
+            break;
+        case 'a':
+            options.ahead = strtoull(optarg, NULL, 10);
+            break;
+        case 'b':
+            options.size = strtoull(optarg, NULL, 10);
+            break;
+        case 'B':
+            options.batch = strtoull(optarg, NULL, 10);
+            break;
+        case 'f':
+            options.frame = true;
+            break;
+        case 'S':
+            options.session = optarg;
+            break;
+        case 'C':
+            options.channels = strtoull(optarg, NULL, 10);
+            break;
+        default:
+            exit(2);
         }
     }
-    if (options.size < STAMP_MIN || options.size > SIZE_MAX_BYTES || options.batch > BATCH_MAX || options.window > IN_FLIGHT ||
-        (options.batch > 1 && options.size > 512)) {
+    if (options.size < STAMP_MIN || options.size > SIZE_MAX_BYTES || options.batch > BATCH_MAX ||
+        options.window > IN_FLIGHT || (options.batch > 1 && options.size > 512)) {
         fprintf(stderr, "publish: a size, batch or window is out of range\n");
         exit(2);
     }

@@ -96,6 +96,14 @@ class SsecastLighttpd(Ssecast):
     name, label, web = "ssecast-lighttpd", "ssecast via lighttpd", Lighttpd
 
 
+class _TwoProcesses(Lighttpd):
+    extra = "server.max-worker = 2"
+
+
+class SsecastLighttpd2(Ssecast):
+    name, label, web = "ssecast-lighttpd-2", "ssecast via lighttpd, two processes", _TwoProcesses
+
+
 class SsecastApache(Ssecast):
     name, label, web = "ssecast-apache", "ssecast via Apache", Apache
     streams_at_most = 2000
@@ -315,4 +323,4 @@ class Floor(Server):
         return ["--http", self.port, "--path", "/pub", "--window", 64]
 
 
-ALL = [SsecastLighttpd, SsecastApache, Nchan, NchanLighttpd, Pushpin, Node, NodeLighttpd, Floor]
+ALL = [SsecastLighttpd, SsecastLighttpd2, SsecastApache, Nchan, NchanLighttpd, Pushpin, Node, NodeLighttpd, Floor]
