@@ -12,11 +12,16 @@
 
 struct tail_flags {
     const char *last_event_id;
-    struct flag_list headers;
+    struct flag_list headers, events;
     struct flag_count count;
 };
 
 static const struct flag_row rows[] = {
+    {.name = "event",
+     .arg = "EVENT",
+     .help = "print events of this name only; repeatable",
+     .type = FLAG_LIST,
+     .offset = offsetof(struct tail_flags, events)},
     {.name = "last-event-id",
      .arg = "ID",
      .help = "begin behind this event",
@@ -110,6 +115,21 @@ static void on_error(void *context, const struct ssecast_source_error *error)
         stop(t, complain(t->call, status_of(error), "%s%s", bad_url, error->message));
 }
 
+/* Be told of the events that are wanted; each name once, or an event would be printed twice. */
+static int listen_for(struct tail *t)
+{
+    const struct flag_list *events = &t->flags->events;
+    int err = events->count ? 0 : ssecast_source_on(t->source, NULL, on_message, t);
+    for (size_t i = 0; i < events->count && !err; i++) {
+        size_t first = 0;
+        while (strcmp(events->items[first], events->items[i]) != 0)
+            first++;
+        if (first == i)
+            err = ssecast_source_on(t->source, *events->items[i] ? events->items[i] : "message", on_message, t);
+    }
+    return err;
+}
+
 static int follow(struct tail *t)
 {
     const struct tail_flags *f = t->flags;
@@ -128,7 +148,7 @@ static int follow(struct tail *t)
     };
     int err = ssecast_source_new(&t->source, &options);
     if (!err)
-        err = ssecast_source_on(t->source, NULL, on_message, t);
+        err = listen_for(t);
     if (err)
         t->status = complain(t->call, STATUS_FAILED, "%s", strerror(-err));
     else

@@ -177,6 +177,15 @@ def test_tail_prints_events_as_they_come(site, cli, session):
     ]
 
 
+def test_tail_prints_only_what_is_asked_for(site, cli, session):
+    with cli.tail(site.url(session), "--event", "a", "--event", "message", "--event", "a", "--count", "3") as tail:
+        site.wait_connections(session, 1)
+        for event in ("a", "b", "", "aa", "a"):
+            site.publish(event, text=event, to={"sessions": [session]})
+        done = tail.finish().check()
+    assert [line.split("  ")[1:] for line in done.lines] == [["a", "a"], ["message", ""], ["a", "a"]]
+
+
 def test_tail_begins_where_it_is_told(site, cli, session):
     first = site.publish("m", data=1, to={"sessions": [session]})["seq"]
     site.publish("m", data=2, to={"sessions": [session]})
