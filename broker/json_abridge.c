@@ -7,10 +7,11 @@
 
 #define DEPTH_MAX 32u  /* of a payload that is checked here */
 #define FIELDS_MAX 16u /* of one object in it: each name is compared with those before it */
-#define MARK "0 "      /* the space keeps what follows from joining the number */
-#define MARK_LEN (sizeof MARK - 1)
 #define KEY "\"data\""
 #define KEY_LEN (sizeof KEY - 1)
+#define MARK_LEN 2u
+
+static const char mark[] = "0 "; /* the space keeps what follows from joining the number */
 
 /* Each of these takes one thing at p and gives what is behind it; NULL: it is wrong, or unusual. */
 static const char *value(const char *p, const char *end, unsigned depth);
@@ -208,7 +209,7 @@ size_t json_abridge(struct slice text, char *out)
         if (!payload)
             continue;
         to = copy(to, copied, payload);
-        to = copy(to, MARK, MARK + MARK_LEN);
+        to = copy(to, mark, mark + MARK_LEN);
         copied = p = value(payload, end, DEPTH_MAX);
         if (!p)
             return 0;
