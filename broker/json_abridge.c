@@ -1,4 +1,4 @@
-/* Why this exists beside jansson: building and freeing the tree of a payload that nobody looks into was two thirds of what a
+/* Why this exists beside jansson: building and freeing the tree of a payload that nobody looks into was more than half of what a
  * publish cost. */
 #include "json_abridge.h"
 
