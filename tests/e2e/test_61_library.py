@@ -11,6 +11,7 @@ import time
 
 import pytest
 import zmq
+from support.broker import Broker
 from support.misbehaving import Misbehaving
 from support.ports import free_port
 from support.processes import BUILD, ROOT, SANITIZER_REPORT, clean_environment, run
@@ -44,12 +45,12 @@ def pkg_config(tree, *args, packages=("ssecast",)):
     return done.stdout.split()
 
 
-def build(tree, folder, *flags, static=False):
-    program = folder / ("static" if static else "shared")
+def build(tree, folder, source=TOOL, name="tool", static=False):
+    program = folder / name
     libs = pkg_config(tree, "--libs")
     if static:
         libs = [tree / "lib/libssecast.a", *pkg_config(tree, "--libs", packages=pkg_config(tree, "--print-requires-private"))]
-    done = run(["cc", *WARNINGS, *sanitizers(), *flags, *pkg_config(tree, "--cflags"), TOOL, "-o", program, *libs], timeout=120)
+    done = run(["cc", *WARNINGS, *sanitizers(), *pkg_config(tree, "--cflags"), source, "-o", program, *libs], timeout=120)
     assert done.returncode == 0, done.stderr
     return program
 
@@ -114,6 +115,31 @@ def test_the_command_line_uses_only_the_public_header():
     for name in ("main", "cli", "exchange", "flags", "show", "view", *(p.stem for p in (ROOT / "client").glob("verb_*.c"))):
         included = set(re.findall(r'#include "(\w+\.h)"', (ROOT / f"client/{name}.c").read_text()))
         assert not included & inside, name
+
+
+def test_the_manual_has_every_function(tree):
+    declared = set(re.findall(r"^SSECAST_API .*?\b(ssecast_\w+)\(", (tree / "include/ssecast.h").read_text(), re.M))
+    assert set(re.findall(r"^\.Fo (\w+)", (ROOT / "docs/man/ssecast.3").read_text(), re.M)) == declared
+    if shutil.which("man"):
+        assert run(["man", "--warnings", "-l", ROOT / "docs/man/ssecast.3"]).stderr == ""
+
+
+def programs_of_the_tutorial():
+    text = (ROOT / "docs/library.md").read_text()
+    return [code for code in re.findall(r"```c\n(.*?)```", text, re.S) if "int main" in code]
+
+
+def test_the_tutorial_compiles_and_publishes(tree, tool, bench, tmp_path):
+    broker = Broker(bench).start()
+    publishes, reads = programs_of_the_tutorial()
+    publishes = publishes.replace("    int err = ssecast_publisher_new(&publisher, NULL);", f"""
+    const char *endpoint = "{broker.endpoint("commands")}";
+    const struct ssecast_publisher_options options = {{.endpoints = &endpoint, .endpoint_count = 1}};
+    int err = ssecast_publisher_new(&publisher, &options);""")
+    for name, code in (("publishes", publishes), ("reads", reads)):
+        (tmp_path / f"{name}.c").write_text(code)
+        build(tree, tmp_path, source=tmp_path / f"{name}.c", name=name)
+    assert re.fullmatch(r"published as \d+\n", run([tmp_path / "publishes"], env=tool.env).stdout)
 
 
 # The publisher
