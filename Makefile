@@ -29,7 +29,7 @@ PROGRAMS := $(BUILD)/ssecast-broker $(BUILD)/ssecast-fcgi $(BUILD)/ssecast
 LIBRARIES := $(BUILD)/libssecast.so.0 $(BUILD)/libssecast.a
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps deps-build deps-demo deps-test deps-lint deps-bench deps-deb demo check bench bench-build soak unit unit-build e2e lint format deb install uninstall clean
+.PHONY: all help deps deps-build deps-demo deps-test deps-lint deps-bench deps-deb demo check bench bench-build soak unit unit-build e2e lint format deb check-deb install uninstall clean
 
 all: $(PROGRAMS) $(LIBRARIES) ## build the three programs and libssecast into build/
 
@@ -167,6 +167,9 @@ deb: deps-deb ## build the Debian packages into build/deb/, judged by lintian
 	    tar -c --null -T - --ignore-failed-read | tar -x -C $(BUILD)/deb/ssecast-$(VERSION)
 	cd $(BUILD)/deb/ssecast-$(VERSION) && env -u MAKEFLAGS -u MAKELEVEL dpkg-buildpackage -us -uc -b
 	lintian --fail-on error,warning $(BUILD)/deb/*.changes
+
+check-deb: deb ## the packages in a Debian that runs systemd: install, stream, upgrade, purge. As root
+	PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/deb/run $(BUILD)
 
 # Installation: `make install prefix=/usr DESTDIR=/some/root`. Rows of file:place (links: place:target), which uninstall reads too.
 # Files name /usr/bin and /etc/ssecast, and are changed where these are elsewhere. Settings in /etc/ssecast are never overwritten.
