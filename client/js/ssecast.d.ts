@@ -48,6 +48,8 @@ export class EventStream extends EventTarget {
 
   addEventListener<K extends keyof EventStreamEvents>(
     type: K, listener: (event: EventStreamEvents[K]) => void, options?: boolean | AddEventListenerOptions): void;
+  addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | AddEventListenerOptions): void;
   removeEventListener<K extends keyof EventStreamEvents>(
     type: K, listener: (event: EventStreamEvents[K]) => void, options?: boolean | EventListenerOptions): void;
+  removeEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | EventListenerOptions): void;
 }

@@ -1,12 +1,18 @@
 """client/js/ssecast.js in Chromium: what it adds to EventSource, and one connection for several tabs."""
 
+import pathlib
+import shutil
+import subprocess
+import tarfile
+
 import pytest
+from support import node, processes
 from support.bench import Bench
 from support.browser import Browser
 from support.relay import Relay
 from support.site import Site
 from support.tabs import Tab
-from support.waiting import Timeout, wait_until
+from support.waiting import TIMEOUT, Timeout, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -327,3 +333,23 @@ def test_one_that_the_others_cannot_bring_up_to_date_asks_the_server(site, tabs,
     anna.wait_for(2)
     assert (bert.ids(), anna.ids()) == (ids, ids[2:])
     assert streams_of(site, session) == 2
+
+
+# As a package
+
+def test_its_types_fit():
+    place = node.installed("tests/node")
+    for name in ("ssecast.js", "ssecast.d.ts"):
+        shutil.copy2(processes.ROOT / "client" / "js" / name, place)
+    done = subprocess.run([node.program("node"), "node_modules/typescript/bin/tsc", "--noEmit", "--strict", "--target", "es2022", "--module",
+                           "nodenext", "--lib", "es2022,dom", "types.ts"], cwd=place, capture_output=True, text=True, timeout=3 * TIMEOUT)
+    assert done.returncode == 0, done.stdout
+
+
+def test_it_can_be_packed(tmp_path):
+    done = subprocess.run([node.program("npm"), "pack", "--offline", "--silent", "--pack-destination", tmp_path, processes.ROOT / "client" / "js"],
+                          cwd=tmp_path, capture_output=True, text=True, timeout=3 * TIMEOUT)
+    assert done.returncode == 0, done.stderr
+    with tarfile.open(next(tmp_path.glob("ssecast-*.tgz"))) as package:
+        names = {pathlib.PurePath(name).name for name in package.getnames()}
+    assert names == {"package.json", "README.md", "ssecast.js", "ssecast.d.ts"}

@@ -1,0 +1,22 @@
+// What a page in TypeScript may write with client/js/ssecast.d.ts, and what it may not.
+import { EventStream, type EventStreamOptions, type EventStreamState } from "./ssecast.js";
+
+const options: EventStreamOptions = { shared: false, lastEventId: "7" };
+const stream = new EventStream("/sse?session=anna", options);
+const stop: () => void = stream.on("greeting", (event) => console.log(event.data.length, event.lastEventId.length));
+stream.addEventListener("online", () => stop());
+stream.addEventListener("gap", ({ detail }) => console.log(detail.last, detail.oldest.toFixed()));
+stream.addEventListener("offline", ({ detail }) => console.log(detail.retryIn === null ? "" : detail.retryIn.toFixed()), { once: true });
+stream.addEventListener("stopped", ({ detail }) => console.log(detail.status.toFixed(), detail.reason?.length));
+const state: EventStreamState = stream.state;
+if (state === "online" && stream.online)
+  stream.close();
+else
+  stream.open();
+
+// @ts-expect-error: a misspelt option
+new EventStream("/sse", { share: true });
+// @ts-expect-error: what is told with a gap has no reason
+stream.addEventListener("gap", ({ detail }) => detail.reason.length as number);
+// @ts-expect-error: the state is not for writing
+stream.state = "online";
