@@ -287,6 +287,8 @@ static void pause_for(uint64_t ns)
 
 static bool finished(uint64_t began)
 {
+    if (options.progress && state.events && !atomic_load(&options.progress->readers))
+        return true; /* nobody is left to wait for */
     if (options.count)
         return state.sent >= options.count;
     return (double)(stamp_now() - began) / 1e9 >= options.seconds;
