@@ -17,6 +17,7 @@ from support.ports import free_port
 from support.processes import BUILD, ROOT, SANITIZER_REPORT, clean_environment, run
 from support.relay import Relay
 from support.vectors import vectors
+from support.waiting import wait_until
 
 WARNINGS = ["-std=c17", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 TOOL = ROOT / "tests/e2e/library/tool.c"
@@ -170,6 +171,24 @@ def test_a_pipeline_in_a_loop_of_its_own(site, tool, session):
     [line] = tool("pipeline", site.broker.endpoint("commands"), session, 5000)
     assert line == "good 5000 bad 0, window was full"
     assert [e.data for e in reader.wait_for(5000)] == [str(n) for n in range(5000)]
+
+
+def test_no_event_is_lost_or_doubled_while_brokers_die(bench, tool):
+    broker, count = Broker(bench, store=bench.folder / "history", history_events=1000000).start(), 60000
+    publisher = subprocess.Popen([tool.program, "pipeline", broker.endpoint("commands"), "s", str(count), "auto"], env=tool.env,
+                                 stdout=subprocess.PIPE, text=True)
+    with broker.commands() as commands:
+        for share in (0.05, 0.4):
+            wait_until(lambda: commands.stats()["history_events"] >= share * count, what="the next kill")
+            assert publisher.poll() is None, "it was over before"
+            broker.kill()
+            broker.start()
+        assert publisher.communicate(timeout=60)[0].startswith(f"good {count} bad 0")
+        seen, last = [], 0
+        while page := commands.demand({"op": "history", "since": last, "limit": 1000})["events"]:
+            seen += [int(e["data"]) for e in page]
+            last = page[-1]["seq"]
+    assert sorted(seen) == list(range(count))
 
 
 class Router(threading.Thread):
