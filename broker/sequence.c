@@ -46,9 +46,14 @@ static bool begin_at(struct restoring *r, uint64_t position)
     return r->history != NULL;
 }
 
-static bool restore_run(void *context, uint64_t position)
+static bool restore_run(void *context, uint64_t position, bool doubted)
 {
-    return begin_at(context, position);
+    struct restoring *r = context;
+    if (!begin_at(r, position))
+        return false;
+    if (doubted)
+        history_doubt(r->history, position - 1);
+    return true;
 }
 
 static bool restore_event(void *context, struct event *e)
@@ -107,14 +112,16 @@ int sequence_restore(struct sequence *s, struct store *store, char why[STORE_WHY
 
 bool sequence_meet(struct sequence *s, uint64_t position)
 {
-    uint64_t beyond = position + 1;
+    struct history *h = s->history;
     if (position >= POSITION_MAX)
         return true;
-    if (position > history_head(s->history) && history_advance(s->history, beyond) == 0)
-        store_begin_run(s->store, beyond); /* when it fails: the next event's seq tells it too */
-    if (position < history_complete(s->history) || history_knows(s->history, position))
+    if (position > history_head(h))
+        begin_run(s, position < s->unnoted ? s->unnoted : position + 1);
+    if (position < history_complete(h) || history_knows(h, position))
         return true;
-    history_doubt(s->history, position);
+    history_doubt(h, position);
+    if (position < history_complete(h)) /* when it fails: it is doubted until the next start */
+        store_doubt_run(s->store, history_complete(h));
     return false;
 }
 

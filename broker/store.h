@@ -16,10 +16,10 @@ struct store;
 #define STORE_WHY_MAX 512 /* bytes of an explanation, NUL included */
 
 /* Receives what is stored, in order. False from either ends the loading (-ECANCELED). event: e is borrowed. run: a run of the broker began at
- * position. */
+ * position; doubted: events from before it are missing. */
 struct store_loader {
     bool (*event)(void *context, struct event *e);
-    bool (*run)(void *context, uint64_t position);
+    bool (*run)(void *context, uint64_t position, bool doubted);
     void *context;
 };
 
@@ -41,6 +41,9 @@ uint64_t store_trimmed(const struct store *s);
 
 /* A run of the broker begins at position; nothing stored is beyond it. 0 or -errno. */
 int store_begin_run(struct store *s, uint64_t position);
+
+/* Events from before the run that began at position are missing. 0 or -errno. */
+int store_doubt_run(struct store *s, uint64_t position);
 
 /* Append events in order, all or none, and forget some of what is at or before position trim (all of it after a few calls; count may
  * be 0). 0: they are on the disk. -errno: nothing has changed; a later call may succeed. */

@@ -1,6 +1,7 @@
 /* The store in a directory, on LMDB (data.mdb and lock.mdb are its own files; ssecast.lock says which process has it).
  *
- * Format 2, three tables. `events`: seq -> entry (event.h) and its 64-bit sum. `runs`: position -> nothing, where a run of the broker began. `meta`:
+ * Format 2, three tables. `events`: seq -> entry (event.h) and its 64-bit sum. `runs`: position -> nothing, where a run of the broker began, or
+ * -> "?", when events from before it are missing. `meta`:
  * "format" -> u32, "trimmed" -> u64 position up to which events are gone. Keys are native 64-bit integers, values little-endian.
  *
  * Pages that trimming freed are used again by LMDB, so the file grows to the most that was ever retained and stays there. */
@@ -359,7 +360,8 @@ static int load_all(struct walk *events, struct walk *runs, const struct store_l
     while (!rc && (events->key || runs->key)) {
         bool run_first = runs->key && (!events->key || runs->key < events->key);
         if (run_first) {
-            rc = loader->run(loader->context, runs->key) ? step(runs, MDB_NEXT) : ECANCELED;
+            bool doubted = runs->value.mv_size != 0;
+            rc = loader->run(loader->context, runs->key, doubted) ? step(runs, MDB_NEXT) : ECANCELED;
         } else {
             rc = load_event(events, loader);
             if (!rc)
@@ -510,6 +512,7 @@ struct change {
     struct event *const *events;
     size_t count;
     uint64_t run;  /* 0: none */
+    bool doubted;  /* what came before it is missing */
     uint64_t trim; /* 0: nothing */
 };
 
@@ -545,7 +548,7 @@ static int change(struct store *s, const struct change *c)
     if (!rc)
         rc = put_events(s, txn, c);
     if (!rc && c->run)
-        rc = mdb_put(txn, s->runs, &(MDB_val){sizeof run, &run}, &(MDB_val){0, NULL}, 0);
+        rc = mdb_put(txn, s->runs, &(MDB_val){sizeof run, &run}, &(MDB_val){c->doubted, "?"}, 0);
     if (!rc && c->trim > trimmed)
         rc = trim(s, txn, c->trim, &trimmed);
     if (rc) {
@@ -608,6 +611,11 @@ static int make_change(struct store *s, const struct change *c)
 int store_begin_run(struct store *s, uint64_t position)
 {
     return s ? make_change(s, &(struct change){.run = position}) : 0;
+}
+
+int store_doubt_run(struct store *s, uint64_t position)
+{
+    return s ? make_change(s, &(struct change){.run = position, .doubted = true}) : 0;
 }
 
 int store_append(struct store *s, struct event *const *events, size_t count, uint64_t trim_position)

@@ -269,6 +269,8 @@ START_TEST(what_a_worker_saw_is_never_given_out_again)
     sequence_commit(sequence);
     end_stored();
     begin_stored(START);
+    h = sequence_history(sequence);
+    ck_assert(!history_knows(h, START + 1) && history_knows(h, START + 41));
     ck_assert_uint_eq(append("c", NULL).seq, START + 43);
     ck_assert_uint_eq(history_count(sequence_history(sequence)), 3);
 }
@@ -290,7 +292,9 @@ START_TEST(what_a_worker_saw_and_is_not_stored_is_missing)
     sequence_expire(sequence, 0);
     end_stored();
     begin_stored(START + 200);
-    ck_assert_uint_eq(history_count(sequence_history(sequence)), 2); /* missing is not evicted */
+    h = sequence_history(sequence);
+    ck_assert_uint_eq(history_count(h), 2); /* missing is not evicted */
+    ck_assert(!history_knows(h, START + 1) && history_knows(h, START + 101));
 }
 END_TEST
 

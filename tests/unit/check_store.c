@@ -86,9 +86,9 @@ static bool take_event(void *context, struct event *e)
     return true;
 }
 
-static bool take_run(void *context, uint64_t position)
+static bool take_run(void *context, uint64_t position, bool doubted)
 {
-    note(context, "r", position);
+    note(context, doubted ? "?" : "r", position);
     return true;
 }
 
@@ -128,8 +128,9 @@ START_TEST(what_was_appended_is_there_again)
     ck_assert_int_eq(store_begin_run(s, 10), 0);
     ck_assert_int_eq(store_begin_run(s, 20), 0);
     append(s, 21, 1, 0, S("x"));
+    ck_assert_int_eq(store_doubt_run(s, 10), 0);
     store_free(&s);
-    assert_holds("r4 5 6 r10 r20 21", 0);
+    assert_holds("r4 5 6 ?10 r20 21", 0);
 }
 END_TEST
 
