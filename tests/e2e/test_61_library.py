@@ -1,10 +1,12 @@
 """libssecast as its users have it: installed, found by pkg-config, linked both ways, and run."""
 
+import contextlib
 import itertools
 import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import threading
 import time
@@ -355,6 +357,51 @@ def test_nobody_there_is_tried_again_more_and_more_rarely(tool):
     reader.kill()
     reader.communicate()
     assert lines == [f"error state 0 end 1 status 0 wait {ms}" for ms in (10, 20, 40, 40)]
+
+
+def test_a_close_ends_between_two_messages(tool):
+    three = b"id: 1\ndata: a\n\nid: 2\ndata: b\n\nid: 3\n\n"
+    with Misbehaving((200, STREAM, three), (200, STREAM, three[three.index(b"id: 2"):])) as server:
+        assert tool("again", server.url, 2) == ["message a|1", "ended Success, last 1", "message b|2", "ended Success, last 2",
+                                                "closed before: Success"]
+    assert [headers.get("Last-Event-ID") for _, headers in server.asked] == [None, "1"]
+
+
+@pytest.fixture
+def silence():
+    """The address of a server that opens streams and says no more."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        clients = []
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    clients.append(server.accept()[0])
+                    clients[-1].sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nretry: 5\n\n")
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/"
+        server.shutdown(socket.SHUT_RDWR)
+        for client in clients:
+            client.close()
+
+
+def test_a_silent_stream_has_ended(tool, silence):
+    reader = subprocess.Popen([tool.program, "read", silence, "1", "*", "", "150"], env=tool.env, stdout=subprocess.PIPE, text=True)
+    lines = [reader.stdout.readline().strip() for _ in range(4)]
+    reader.kill()
+    reader.communicate()
+    assert lines == ["open 1", "error state 0 end 0 status 200 wait 5"] * 2
+
+
+@pytest.mark.parametrize("where", ["in a silent stream", "while it waits to come back"])
+def test_a_signal_handler_may_close(tool, silence, where):
+    url = silence if "stream" in where else f"http://127.0.0.1:{free_port()}/"
+    reader = subprocess.Popen([tool.program, "signal", url], env=tool.env, stdout=subprocess.PIPE, text=True)
+    assert reader.stdout.readline() == "running\n"
+    time.sleep(0.3)
+    reader.terminate()
+    assert reader.communicate(timeout=5) == ("ended Success\n", None)
 
 
 # The decoder

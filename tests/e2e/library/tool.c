@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <ssecast.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -196,7 +197,7 @@ static int secret(char **args)
     return 0;
 }
 
-/* ---- reading in a thread; args: URL, how many messages, a type or "*" ---- */
+/* ---- reading in a thread; args: URL, how many messages, a type or "*", and perhaps an id and the idle time-out in ms ---- */
 
 struct reader {
     struct ssecast_source *source;
@@ -244,7 +245,8 @@ static int read_stream(char **args)
                                                    .retry_ms = 10,
                                                    .backoff_max_ms = 40,
                                                    .jitter_percent = SSECAST_NO_JITTER,
-                                                   .idle_timeout_ms = 20000,
+                                                   .idle_timeout_ms =
+                                                       args[3] && args[4] ? (uint32_t)atoi(args[4]) : 20000,
                                                    .open = on_open,
                                                    .error = on_error,
                                                    .context = &r};
@@ -261,6 +263,55 @@ static int read_stream(char **args)
            ssecast_source_last_event_id(r.source));
     ssecast_source_free(&r.source);
     sem_destroy(&r.enough);
+    return 0;
+}
+
+/* ---- reading one message at a time, closing from the callback, and going on; args: URL, how often ---- */
+
+static void on_message_close(void *context, const struct ssecast_message *m)
+{
+    struct ssecast_source *source = *(struct ssecast_source **)context;
+    printf("message %s|%s\n", m->data, m->id);
+    ssecast_source_close(source);
+    ssecast_source_close(source);
+}
+
+static int again(char **args)
+{
+    struct ssecast_source *source;
+    const struct ssecast_source_options options = {.url = args[0]};
+    require(ssecast_source_new(&source, &options), args[0]);
+    require(ssecast_source_on(source, NULL, on_message_close, &source), "on");
+    require(ssecast_source_on(source, NULL, on_message_close, &source), "on");
+    for (int n = atoi(args[1]); n > 0; n--) {
+        int err = ssecast_source_run(source);
+        printf("ended %s, last %s\n", strerror(-err), ssecast_source_last_event_id(source));
+    }
+    ssecast_source_close(source);
+    printf("closed before: %s\n", strerror(-ssecast_source_run(source)));
+    ssecast_source_free(&source);
+    return 0;
+}
+
+/* ---- a signal closes ---- */
+
+static struct ssecast_source *interrupted;
+
+static void on_signal(int number)
+{
+    (void)number;
+    ssecast_source_close(interrupted);
+}
+
+static int until_signal(char **args)
+{
+    const struct ssecast_source_options options = {.url = args[0]};
+    require(ssecast_source_new(&interrupted, &options), args[0]);
+    signal(SIGTERM, on_signal);
+    printf("running\n");
+    fflush(stdout);
+    printf("ended %s\n", strerror(-ssecast_source_run(interrupted)));
+    ssecast_source_free(&interrupted);
     return 0;
 }
 
@@ -304,9 +355,14 @@ int main(int argc, char **argv)
         const char *name;
         int (*tell)(char **args);
         int args;
-    } stories[] = {
-        {"everything", tell_everything, 2}, {"pipeline", pipeline, 3}, {"unsure", unsure, 3}, {"secret", secret, 2},
-        {"read", read_stream, 3},           {"decode", decode, 2}};
+    } stories[] = {{"everything", tell_everything, 2},
+                   {"pipeline", pipeline, 3},
+                   {"unsure", unsure, 3},
+                   {"secret", secret, 2},
+                   {"read", read_stream, 3},
+                   {"decode", decode, 2},
+                   {"again", again, 2},
+                   {"signal", until_signal, 1}};
     for (size_t i = 0; argc > 1 && i < sizeof stories / sizeof *stories; i++)
         if (!strcmp(argv[1], stories[i].name) && argc > 1 + stories[i].args)
             return stories[i].tell(argv + 2);
