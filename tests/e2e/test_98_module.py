@@ -237,6 +237,17 @@ def test_two_tabs_share_one_connection(site, tabs, session):
     assert streams_of(site, session) == 1
 
 
+def test_many_tabs_leave_connections_for_everything_else(site, tabs, session):
+    """A browser has six to a host over HTTP/1.1: with streams of their own, the seventh tab would not even load."""
+    streams = [tabs().stream(path(session)) for _ in range(8)]
+    for stream in streams:
+        stream.wait_state("online")
+    publish(site, session, 1)
+    for stream in streams:
+        stream.wait_for(1)
+    assert streams_of(site, session) == 1
+
+
 def test_other_addresses_have_connections_of_their_own(site, tabs, session):
     tab = tabs()
     tab.stream(path(session)).wait_state("online")
@@ -253,7 +264,7 @@ def test_sharing_can_be_declined_and_is_not_needed(site, tabs, session):
     assert streams_of(site, session) == 3
 
 
-@pytest.mark.parametrize("leave", ["close the tab", "close the stream", "leave the page"])
+@pytest.mark.parametrize("leave", ["close the tab", "close the stream", "leave the page", "crash"])
 def test_the_next_tab_takes_over_exactly(site, tabs, session, leave):
     first, *others = [tabs().stream(path(session)).wait_state("online") for _ in range(3)]
     ids = publish(site, session, 20)
@@ -261,8 +272,10 @@ def test_the_next_tab_takes_over_exactly(site, tabs, session, leave):
         first.tab.close()
     elif leave == "close the stream":
         first.close()
-    else:
+    elif leave == "leave the page":
         first.tab.goto("about:blank")
+    else:
+        first.tab.crash()
     ids += publish(site, session, 20, 20)
     for stream in others:
         stream.wait_for(40)

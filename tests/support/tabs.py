@@ -5,7 +5,10 @@
     anna.wait_for(1)[0] == {"type": "greeting", "data": "\"hello\"", "id": "1763…"}
 """
 
+import contextlib
 import itertools
+
+from selenium.common.exceptions import WebDriverException
 
 from .processes import ROOT
 from .waiting import wait_until
@@ -52,6 +55,15 @@ class Tab:
     def run(self, script, *arguments):
         self._enter()
         return self.driver.execute_script(script, *arguments)
+
+    def crash(self):
+        """End its process, as a lack of memory does. The tab is gone."""
+        self._enter()
+        with contextlib.suppress(WebDriverException):
+            self.driver.get("chrome://crash")
+        with contextlib.suppress(WebDriverException):
+            self.driver.close()
+        self.driver.switch_to.window(self.driver.window_handles[0])
 
     def close(self):
         if self.handle in self.driver.window_handles:
