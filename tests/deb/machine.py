@@ -29,6 +29,7 @@ done
 mkdir "$root/dev/shm" "$root/dev/pts"
 mount -t tmpfs tmpfs "$root/dev/shm"
 ln -s /proc/self/fd "$root/dev/fd"
+ln -s pts/ptmx "$root/dev/ptmx"
 cd "$root"
 pivot_root . mnt
 umount -l /mnt
