@@ -64,11 +64,11 @@ struct ssecast_event {
     size_t bytes_len;
     const struct ssecast_target *to;     /* NULL: everyone. With empty lists only: nobody */
     const struct ssecast_target *except; /* but not these, whatever `to` says; NULL: none */
-    const char
-        *id; /* your own id, 1 to 255 bytes in one line, not all digits: however often it is sent, it is published once
-                     * (while the broker retains it). NULL: none */
-    uint32_t
-        retry_ms; /* with has_retry: how long browsers wait before they reconnect, from now on; at most 2147483647 */
+    /* Your own id, 1 to 255 bytes in one line, not all digits. However often an event is sent under it, it is published once (while the
+     * broker retains it), and browsers get it as lastEventId. NULL: none. */
+    const char *id;
+    /* With has_retry: how long browsers wait before they reconnect, from now on; at most 2147483647. */
+    uint32_t retry_ms;
     bool has_retry;
     uint64_t reserved[4];
 };
@@ -77,8 +77,8 @@ struct ssecast_event {
 struct ssecast_shutdown {
     struct ssecast_target whose;
     const char *reason; /* told to the page; NULL: none */
-    uint32_t
-        block_s; /* with has_block: how long the sessions named are turned away, seconds; else the broker's default, 60 */
+    /* With has_block: how long the sessions named are turned away, seconds; else as long as the broker usually does, 60. */
+    uint32_t block_s;
     bool has_block;
     uint64_t reserved[4];
 };
@@ -128,13 +128,12 @@ struct ssecast_curve {
 };
 
 struct ssecast_publisher_options {
-    const char *const
-        *endpoints;        /* "tcp://host:port", "ipc:///path"; several: of one broker or cluster, used in turn */
+    /* "tcp://host:port" or "ipc:///path"; several: of one broker or cluster, used in turn. */
+    const char *const *endpoints;
     size_t endpoint_count; /* 0: tcp://127.0.0.1:5570 */
     uint32_t timeout_ms;   /* from a request's submission to its reply; 0: 5000 */
-    uint32_t
-        retry_ms; /* what was not answered for so long is sent again, if it may be (see below); 0: 1000. At least timeout_ms:
-                        * never */
+    /* What was not answered for so long is sent again, if it may be (see below); 0: 1000. At least timeout_ms: never. */
+    uint32_t retry_ms;
     uint32_t window; /* requests under way at most; 0: 1000 */
     bool auto_id;    /* give every event without an id one that is unique, so that it may be sent again */
     struct ssecast_curve curve;
@@ -142,11 +141,12 @@ struct ssecast_publisher_options {
 };
 
 /* What is sent again: questions, and events that have an id (a batch: all of them), because the broker publishes an id once. Any
- * other request is sent once; when its reply is lost (-ETIMEDOUT) nobody can tell whether it was carried out. */
+ * other request is sent once; when its reply is lost (-ETIMEDOUT) nobody can tell whether it was carried out. An event that was sent again
+ * may come to stand behind others that were submitted after it. */
 
 /* Called once for each request that was submitted, from within a call of yours, never from another thread. err: 0; -EREMOTEIO when
- * the broker refused; else there is no reply (NULL): -ETIMEDOUT, -ECANCELED when the publisher was freed, -ENOMEM, or -EBADMSG when what
- * answered is no broker. Inside it you may submit more; calls that wait give -EDEADLK, and the publisher must not be freed. */
+ * the broker refused; else there is no reply (NULL): -ETIMEDOUT, -ECANCELED when the publisher was freed, or -EBADMSG when what answered
+ * is no broker. Inside it you may submit more; calls that wait give -EDEADLK, and the publisher must not be freed. */
 typedef void ssecast_done(void *context, int err, struct ssecast_reply *reply);
 
 /* Make one, and begin to connect. options NULL: all defaults. 0; -EINVAL for an endpoint or a key that cannot be one; -ENOMEM,
@@ -294,9 +294,8 @@ struct ssecast_source_options {
     uint32_t connect_timeout_ms; /* 0: 30000 */
     uint32_t idle_timeout_ms; /* a stream on which nothing came for so long, not even a comment, has ended; 0: never */
     uint32_t retry_ms;        /* before coming back, until the server says `retry`; 0: 3000 */
-    uint32_t
-        backoff_max_ms; /* each failure in a row doubles the wait up to here (or to the server's `retry`, if that is more);
-                                           * 0: 60000 */
+    /* Each failure in a row doubles the wait up to here, or to the server's `retry` if that is more; 0: 60000. */
+    uint32_t backoff_max_ms;
     uint32_t jitter_percent;     /* up to so much is added to each wait, at random; 0: 25; SSECAST_NO_JITTER: nothing */
     void (*open)(void *context); /* a stream is open, nothing of it was read yet; may be NULL */
     void (*error)(void *context, const struct ssecast_source_error *error); /* see above; may be NULL */

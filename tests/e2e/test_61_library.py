@@ -269,6 +269,18 @@ def test_requests_wait_for_a_broker_that_starts_later(tool):
     assert out.splitlines()[0] == "published 7"
 
 
+def test_of_several_endpoints_those_are_used_that_are_there(tool):
+    dead = [f"tcp://127.0.0.1:{free_port()}" for _ in range(2)]
+    with Router(accept) as router:
+        assert tool("unsure", ",".join([dead[0], router.endpoint, dead[1]]), 5000, "")[0] == "published 7"
+
+
+def test_what_one_endpoint_does_not_answer_another_does(tool):
+    with Router(lambda *_: None) as deaf, Router(accept) as router:
+        for order in ([deaf, router], [router, deaf]):
+            assert tool("unsure", ",".join(r.endpoint for r in order), 5000, "order-17")[0] == "published 7"
+
+
 def test_curve_keys(tool):
     public, private = (key.decode() for key in zmq.curve_keypair())
     own = [key.decode() for key in zmq.curve_keypair()]

@@ -155,7 +155,7 @@ static int pipeline(char **args)
     return 0;
 }
 
-/* ---- what happens when replies are lost; args: endpoint, timeout in ms, "auto" or an id or "" ---- */
+/* ---- what happens when replies are lost; args: endpoints with commas between, timeout in ms, "auto" or an id or "" ---- */
 
 static void canceled(void *context, int err, struct ssecast_reply *reply)
 {
@@ -165,8 +165,12 @@ static void canceled(void *context, int err, struct ssecast_reply *reply)
 
 static int unsure(char **args)
 {
-    const struct ssecast_publisher_options options = {.endpoints = (const char *const *)args,
-                                                      .endpoint_count = 1,
+    const char *endpoints[4];
+    size_t count = 0;
+    for (char *e = strtok(args[0], ","); e && count < 4; e = strtok(NULL, ","))
+        endpoints[count++] = e;
+    const struct ssecast_publisher_options options = {.endpoints = endpoints,
+                                                      .endpoint_count = count,
                                                       .timeout_ms = (uint32_t)atoi(args[1]),
                                                       .retry_ms = 200,
                                                       .auto_id = !strcmp(args[2], "auto")};
