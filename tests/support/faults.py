@@ -43,11 +43,13 @@ class GracefulLighttpd(Lighttpd):
 
 
 class FaultySite(Site):
-    """seed: of everything drawn. durable: the broker keeps its history in a directory. A third of the readers come through a
+    """seed: of everything drawn. durable: the broker keeps its history in a directory. history_events: how many at most; less than are
+    published while somebody is away means gaps, and a publisher's own ids are forgotten before it asks again. A third of the readers come through a
     network that fails, and so do both workers and the publishers to the broker."""
 
-    def __init__(self, bench, seed, durable=True, readers=300, rate=150, tamper=None, web=GracefulLighttpd):
+    def __init__(self, bench, seed, durable=True, readers=300, rate=150, tamper=None, web=GracefulLighttpd, history_events=20000):
         self.seed, self.durable, self.chance = seed, durable, random.Random(f"{seed} site")
+        self.history_events, self.gaps_allowed = history_events, not durable or history_events < 10000
         self.networks, self.store, self.on_own_disk = {}, bench.folder / "store", False
         bench.closing(self)
         if durable:
@@ -58,7 +60,7 @@ class FaultySite(Site):
         self.rooms = {s: self.chance.sample(range(10), self.chance.randint(0, 3)) for s in self.sessions}
         self._open_readers(readers)
         rooms = [f"room{n}" for n in range(10)]
-        own_ids = 0.7 if durable else 0  # a broker without a memory knows no duplicates after its end
+        own_ids = 0 if self.gaps_allowed else 0.7  # who forgets events knows no duplicates of them
         self.networks["commands"] = bench.closing(Network(int(self.broker.endpoint("commands").rpartition(":")[2])))
         commands = f"tcp://127.0.0.1:{self.networks['commands'].port}"
         self.publishers = [bench.closing(Publisher(commands, f"p{n}", seed, self.sessions, rooms, rate / 3, own_ids)) for n in range(3)]
@@ -79,7 +81,7 @@ class FaultySite(Site):
 
     def _broker_options(self):
         """The oldest goes, so that a long test needs no large disk; nobody is away for as long as that takes."""
-        return {"store": str(self.store), "history_events": 20000, "history_bytes": "16M"} if self.durable else {}
+        return {"store": str(self.store), "history_events": self.history_events, "history_bytes": "16M"} if self.durable else {}
 
     def _worker_options(self):
         return {"heartbeat": "500ms", "drain": self.chance.choice(["0ms", "300ms"]), "retry": "200ms",
@@ -155,7 +157,7 @@ class FaultySite(Site):
         publications = [p for publisher in self.publishers for p in publisher.publications]
         mark = Publication(f"mark-{self.rounds}")
         mark.acknowledge(self.mark)
-        verdict = check([*publications, mark], self._diaries(), self.mark, gaps_allowed=not self.durable)
+        verdict = check([*publications, mark], self._diaries(), self.mark, gaps_allowed=self.gaps_allowed)
         verdict.complaints += [c for p in self.publishers for c in p.complaints]
         verdict.complaints += [self.stuck] if self.stuck else []
         self.start, self.verdict = self.mark, verdict
