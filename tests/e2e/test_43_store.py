@@ -110,7 +110,7 @@ def test_what_is_evicted_gives_its_space_back(bench, limit):
     """Many times as much goes through as is retained, which is 1 to 2 MB at a time."""
     broker = Broker(bench, store=bench.folder / "history", **LIMITS[limit]).start()
     with broker.commands() as client:
-        for _ in range(4 if limit == "age" else 20):
+        for _ in range(3 if limit == "age" else 20):
             publish(client, 1000, text="x" * 1000, batch=250)
             wait_until(lambda: limit != "age" or client.stats()["history_events"] == 0, what="all too old")
         stats = client.stats()
@@ -119,6 +119,22 @@ def test_what_is_evicted_gives_its_space_back(bench, limit):
     assert stats["store_used_bytes"] < 4 << 20
     with restarted(broker) as client:
         assert retained(client) == before and len(before) <= 2000
+
+
+def test_smaller_limits_hold_from_the_next_start_on(bench, broker):
+    with broker.commands() as client:
+        last = publish(client, 5000, text="x" * 500)[-1]
+        before = client.stats()
+    broker.stop()
+    smaller = Broker(bench, name="smaller", store=broker.options["store"], history_events=100)
+    with smaller.start().commands() as client:
+        assert [e["seq"] for e in retained(client)] == list(range(last - 99, last + 1))
+        wait_until(lambda: client.stats()["store_used_bytes"] < before["store_used_bytes"] / 5, what="the space is free")
+        publish(client, 100)
+        assert client.stats()["history_events"] == 100
+        assert client.stats()["store_file_bytes"] <= before["store_file_bytes"] * 1.5
+    smaller.stop()
+    broker.start()
 
 
 # Starting
