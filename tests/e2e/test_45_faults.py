@@ -10,7 +10,7 @@ import pytest
 from support import liar
 from support.faults import FaultySite
 
-SECONDS = float(os.environ.get("FAULT_SECONDS", "8"))
+SECONDS = float(os.environ.get("FAULT_SECONDS", "7"))
 
 
 @pytest.fixture
