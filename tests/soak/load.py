@@ -51,7 +51,8 @@ def resident(pid):
 
 def judge(streams, published, seen, programs, samples, progress):
     expected = published["events"] * streams
-    progress.keep(f"{published['events']} events, {seen['events']} of {expected} deliveries, p50 {seen['p50_ms']:.0f} ms, p99 {seen['p99_ms']:.0f} ms")
+    progress.keep(f"{published['events']} events, {seen['events']} of {expected} deliveries, "
+                  f"p50 {seen['p50_ms']:.0f} ms, p99 {seen['p99_ms']:.0f} ms")
     problems = [f"{seen[what]} {what}" for what in ("lost", "disordered", "gaps", "ended", "refused") if seen[what]]
     if seen["events"] != expected:
         problems.append(f"{seen['events']} deliveries instead of {expected}")
@@ -59,7 +60,8 @@ def judge(streams, published, seen, programs, samples, progress):
         problems.append(f"publisher: {published}")
     for p in programs:
         grown, allowed = growth([(t, rss[p.name]) for t, rss in samples])
-        progress.keep(f"{p.name}: {samples[-1][1][p.name] / 1e6:.1f} MB, grew by {grown / 1e3:.0f} kB after the warm-up (allowed {allowed / 1e3:.0f})")
+        progress.keep(f"{p.name}: {samples[-1][1][p.name] / 1e6:.1f} MB, grew by {grown / 1e3:.0f} kB after the warm-up "
+                      f"(allowed {allowed / 1e3:.0f})")
         if grown > allowed:
             problems.append(f"{p.name} grew by {grown / 1e6:.1f} MB")
     assert not problems, "\n".join(problems)

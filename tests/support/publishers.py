@@ -34,7 +34,7 @@ class Publisher:
         self._requests, self._settled, self._next, self._numbers, self._allowed = {}, {}, 0, 0, 0.0
         self.publications, self.complaints = [], []
         self.counts = {"acknowledged": 0, "sent again": 0, "store_failed": 0}
-        self._publishing, self._stopping, self.failure = threading.Event(), False, None
+        self._publishing, self._stopping, self._turns, self.failure = threading.Event(), False, 0, None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -48,6 +48,8 @@ class Publisher:
     def pause(self):
         """Publish nothing new; wait_idle() waits for the answers to the rest."""
         self._publishing.clear()
+        turns = self._turns
+        wait_until(lambda: self.failure or self._turns > turns + 1, what=f"{self._name} pauses")
 
     def wait_idle(self):
         wait_until(lambda: self.failure or not self._open(), 30, what=lambda: f"answers for {self._name}: {len(self._open())} requests open")
@@ -71,6 +73,7 @@ class Publisher:
         last = time.monotonic()
         try:
             while not self._stopping:
+                self._turns += 1
                 if socket.poll(10):
                     self._receive(socket)
                 now = time.monotonic()
