@@ -403,9 +403,6 @@ int conn_open(struct conn *c, struct conns *set, int fd, uint16_t request, bool 
     c->raw = raw;
     c->state = CONN_OPEN;
     c->watch = (struct loop_watch){fd, ready, c};
-    int size = CONN_SOCKET_BYTES;
-    if (!raw)
-        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
     int err = loop_add(set->loop, &c->watch, raw ? 0 : EPOLLIN | EPOLLRDHUP);
     c->plain_file = err == -EPERM;
     if (err && !c->plain_file)
@@ -414,4 +411,10 @@ int conn_open(struct conn *c, struct conns *set, int fd, uint16_t request, bool 
     c->touched = loop_now(set->loop);
     list_append(&set->idle, c);
     return 0;
+}
+
+void conn_hold_back(struct conn *c)
+{
+    int size = CONN_HELD_BACK_BYTES;
+    setsockopt(c->watch.fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
 }

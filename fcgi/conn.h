@@ -69,12 +69,10 @@ struct conns {
     struct loop_timer end_timer;
 };
 
-#define CONN_RECORD_MAX 16384u /* bytes in one FCGI_STDOUT record */
-/* Bytes of a socket's send buffer (the kernel allows twice as many). What waits shall wait in the queue, where it is counted against the
- * budget: a web server reads all that the socket holds, and lighttpd writes more than 128 KB of it to temporary files. */
-#define CONN_SOCKET_BYTES 24576
-#define CONN_ENDING_MS 30000 /* how long a reader may take none of what still waits for it at the end */
-#define CONN_LINGER_MS 2000  /* how long a web server may take to close after the end of a response */
+#define CONN_RECORD_MAX 16384u     /* bytes in one FCGI_STDOUT record */
+#define CONN_HELD_BACK_BYTES 24576 /* of a socket's send buffer; the kernel allows twice as many: three records */
+#define CONN_ENDING_MS 30000       /* how long a reader may take none of what still waits for it at the end */
+#define CONN_LINGER_MS 2000        /* how long a web server may take to close after the end of a response */
 
 void conns_init(struct conns *set, struct loop *loop, const struct conn_hooks *hooks, size_t budget, int64_t write_ms,
                 uint64_t *counters);
@@ -82,6 +80,10 @@ void conns_init(struct conns *set, struct loop *loop, const struct conn_hooks *h
 /* Begin with a zeroed c on fd (non-blocking), which answers this FastCGI request; raw for plain CGI. 0 or -errno (then fd is still the
  * caller's and c was not taken). */
 int conn_open(struct conn *c, struct conns *set, int fd, uint16_t request, bool raw);
+
+/* Give the socket a small buffer, for a web server that reads all that a socket holds and writes what is much to temporary files: what
+ * waits then waits in the queue. */
+void conn_hold_back(struct conn *c);
 
 /* Queue e, to be written at the end of the turn. When more than the budget would be waiting, what waits is written at once; when
  * that makes no room, the connection is cut (END_SLOW). Ignored unless open. */

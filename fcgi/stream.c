@@ -219,6 +219,13 @@ static void answer(struct stream *s, struct request *r)
     conn_end(&s->conn, END_UNCOUNTED);
 }
 
+/* lighttpd does (Apache and nginx read what they can pass on, and are faster when the socket holds more). */
+static bool spools(const struct params *params)
+{
+    const char *name = params_get(params, "SERVER_SOFTWARE");
+    return name && strncmp(name, "lighttpd", 8) == 0;
+}
+
 void streams_request(struct streams *set, int fd, struct params *params, bool raw)
 {
     struct request r = {0};
@@ -231,6 +238,8 @@ void streams_request(struct streams *set, int fd, struct params *params, bool ra
         free(s);
         close(fd);
     } else {
+        if (spools(params))
+            conn_hold_back(&s->conn);
         answer(s, &r);
     }
     request_release(&r);
