@@ -180,9 +180,9 @@ def _cost_of_targeted(server, load, effort):
     """CPU µs of broker and worker for each event to the session `target`."""
     pids = [server.broker.pid, server.worker.pid]
     load.pids(pids)
-    count = effort.publish_count // 15
+    count = effort.publish_count // 3
     load.begin()
-    tools.publish(*server.publisher(), "--size", PAYLOAD, "--session", "target", "--count", count, "--rate", 5000)
+    tools.publish(*server.publisher(), "--size", PAYLOAD, "--session", "target", "--count", count, "--rate", 20000)
     counted = load.end()
     must_be_exact(counted)
     return 1e6 * sum(counted["cpu"].values()) / count

@@ -74,12 +74,12 @@ class Server:
 
 class Ssecast(Server):
     web = None
-    broker_options = {}
+    worker_options = {}
     path = "/sse?session=s%n"
 
     def start(self):
-        self.broker = Broker(self.bench, **self.broker_options).start()
-        self.worker = Worker(self.bench, self.broker, retry="200ms").start()
+        self.broker = Broker(self.bench).start()
+        self.worker = Worker(self.bench, self.broker, retry="200ms", **self.worker_options).start()
         self.web_server = self.web(self.bench, [self.worker]).start()
         self.port = self.web_server.port
         self.programs = [self.broker, self.worker, self.web_server]
@@ -94,6 +94,12 @@ class Ssecast(Server):
 
 class SsecastLighttpd(Ssecast):
     name, label, web = "ssecast-lighttpd", "ssecast via lighttpd", Lighttpd
+
+
+class SsecastPatient(SsecastLighttpd):
+    """For measurements of something else than readers: none is cut while the machine is busy elsewhere."""
+
+    worker_options = {"queue_bytes": "256M"}
 
 
 class _TwoProcesses(Lighttpd):
@@ -228,7 +234,7 @@ class Pushpin(Server):
 
     name, label = "pushpin", "Pushpin"
     path = "/hold.txt"
-    burst = 20           # beyond, some requests are never answered
+    burst = 4            # beyond, some requests are never answered
     ahead = 20           # beyond, events are thrown away
 
     def start(self):
