@@ -540,6 +540,7 @@ static int change(struct store *s, const struct change *c)
 {
     MDB_txn *txn;
     uint64_t trimmed = s->trimmed, run = c->run;
+    MDB_val mark = {.mv_size = c->doubted ? 1 : 0, .mv_data = "?"};
     int rc = mdb_txn_begin(s->env, NULL, 0, &txn);
     if (rc)
         return rc;
@@ -548,7 +549,7 @@ static int change(struct store *s, const struct change *c)
     if (!rc)
         rc = put_events(s, txn, c);
     if (!rc && c->run)
-        rc = mdb_put(txn, s->runs, &(MDB_val){sizeof run, &run}, &(MDB_val){c->doubted, "?"}, 0);
+        rc = mdb_put(txn, s->runs, &(MDB_val){sizeof run, &run}, &mark, 0);
     if (!rc && c->trim > trimmed)
         rc = trim(s, txn, c->trim, &trimmed);
     if (rc) {
