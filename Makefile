@@ -9,6 +9,7 @@ BUILD ?= build$(if $(SAN),-$(subst $(comma),-,$(SAN)))
 VERSION := 0.1.0
 PYTHON ?= /usr/bin/python3
 CC ?= cc
+OBJCOPY ?= objcopy
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
 CFLAGS ?= -O2 -g
@@ -49,7 +50,7 @@ $(BUILD)/libssecast.so.0: $(patsubst %.c,$(BUILD)/pic/%.o,$(LIBRARY_SRC)) client
 	@ln -sf $(@F) $(BUILD)/libssecast.so
 $(BUILD)/pic/libssecast.o: $(patsubst %.c,$(BUILD)/pic/%.o,$(LIBRARY_SRC))
 	$(CC) $(CFLAGS) -r -nostdlib $^ -o $@
-	@objcopy --localize-hidden $@
+	@$(OBJCOPY) --localize-hidden $@
 $(BUILD)/libssecast.a: $(BUILD)/pic/libssecast.o
 
 $(BUILD)/libcommon.a: $(call object,$(COMMON_SRC))
