@@ -52,7 +52,7 @@ def _start(bench, name, argv, port, **options):
 class Server:
     name = label = ""
     path = "/sse"
-    behind = False       # a web server that is not its own
+    quick = True         # also measured when there is little time
     streams_at_most = 9000
     burst = 1000         # streams that may be opened at a time
     ahead = 1000         # events that may be published before they have arrived
@@ -108,6 +108,7 @@ class _TwoProcesses(Lighttpd):
 
 class SsecastLighttpd2(Ssecast):
     name, label, web = "ssecast-lighttpd-2", "ssecast via lighttpd, two processes", _TwoProcesses
+    quick = False
 
 
 class SsecastApache(Ssecast):
@@ -136,8 +137,6 @@ server.max-write-idle = 360
 
 class _Behind:
     """A peer behind lighttpd; publishing goes straight to it."""
-
-    behind = True
 
     def start(self):
         super().start()
