@@ -22,7 +22,7 @@ int complain(const struct call *call, int status, const char *format, ...)
 static int failed(const struct call *call, int err)
 {
     const struct settings *s = call->settings;
-    if (err == -ETIMEDOUT)
+    if (err == -ETIMEDOUT || err == -EHOSTUNREACH)
         return complain(call, STATUS_FAILED, "no answer from %s within %g s: is ssecast-broker running there?",
                         s->commands, (double)s->timeout_ms / 1000);
     if (err == -EBADMSG)

@@ -247,7 +247,7 @@ static int time_out(struct ssecast_publisher *p, int64_t now)
     int completed = 0;
     struct request *r;
     while ((r = window_oldest(p->window)) && r->deadline <= now) {
-        complete(p, r, -ETIMEDOUT, NULL);
+        complete(p, r, r->was_sent ? -ETIMEDOUT : -EHOSTUNREACH, NULL);
         completed++;
     }
     return completed;

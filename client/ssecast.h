@@ -141,12 +141,14 @@ struct ssecast_publisher_options {
 };
 
 /* What is sent again: questions, and events that have an id (a batch: all of them), because the broker publishes an id once. Any
- * other request is sent once; when its reply is lost (-ETIMEDOUT) nobody can tell whether it was carried out. An event that was sent again
- * may come to stand behind others that were submitted after it. */
+ * other request is sent once; when its reply is lost (-ETIMEDOUT) nobody can tell whether it was carried out. -EHOSTUNREACH says
+ * that it never left, because no endpoint was there within its time. An event that was sent again may come to stand behind others
+ * that were submitted after it. */
 
 /* Called once for each request that was submitted, from within a call of yours, never from another thread. err: 0; -EREMOTEIO when
- * the broker refused; else there is no reply (NULL): -ETIMEDOUT, -ECANCELED when the publisher was freed, or -EBADMSG when what answered
- * is no broker. Inside it you may submit more; calls that wait give -EDEADLK, and the publisher must not be freed. */
+ * the broker refused; else there is no reply (NULL): -ETIMEDOUT, -EHOSTUNREACH, -ECANCELED when the publisher was freed, or -EBADMSG
+ * when what answered is no broker. Inside it you may submit more; calls that wait give -EDEADLK, and the publisher must not be
+ * freed. */
 typedef void ssecast_done(void *context, int err, struct ssecast_reply *reply);
 
 /* Make one, and begin to connect. options NULL: all defaults. 0; -EINVAL for an endpoint or a key that cannot be one; -ENOMEM,
@@ -158,7 +160,7 @@ SSECAST_API int ssecast_publisher_new(struct ssecast_publisher **publisher,
  * finish first, call ssecast_publisher_wait(). */
 SSECAST_API void ssecast_publisher_free(struct ssecast_publisher **publisher);
 
-/* Synchronous: send, and wait for the reply. Other requests under way are completed meanwhile. 0; -EREMOTEIO; -ETIMEDOUT; or an error
+/* Synchronous: send, and wait for the reply. Other requests under way are completed meanwhile. 0; -EREMOTEIO; -ETIMEDOUT, -EHOSTUNREACH; or an error
  * of the request itself: -EINVAL (two payloads, bytes in a batch, data that is no JSON, no or too many events), -EILSEQ (not UTF-8),
  * -EDEADLK, -ENOMEM. reply may be NULL; else *reply is the answer, yours, when the call gave 0 or -EREMOTEIO, and NULL otherwise. */
 SSECAST_API int ssecast_publish(struct ssecast_publisher *publisher, const struct ssecast_event *event,

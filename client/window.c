@@ -69,6 +69,7 @@ void window_add(struct window *w, struct request *r)
     w->next_ref = r->ref + 1;
     w->count++;
     r->state = REQUEST_WAITING;
+    r->was_sent = false;
     TAILQ_INSERT_TAIL(&w->all, r, by_age);
     TAILQ_INSERT_TAIL(&w->waiting, r, by_turn);
 }
@@ -114,6 +115,7 @@ void window_sent(struct window *w, struct request *r, int64_t resend_at)
 {
     leave_turn(w, r);
     r->state = r->repeatable ? REQUEST_SENT : REQUEST_SENT_ONCE;
+    r->was_sent = true;
     r->resend_at = resend_at;
     if (r->repeatable)
         TAILQ_INSERT_TAIL(&w->sent, r, by_turn);

@@ -20,6 +20,7 @@ struct request {
     bool repeatable;   /* set by the caller: it may be sent again */
     int64_t resend_at; /* REQUEST_SENT only */
     enum request_state state;
+    bool was_sent; /* at least once */
     TAILQ_ENTRY(request) by_age;
     TAILQ_ENTRY(request) by_turn; /* REQUEST_WAITING: the order of sending; REQUEST_SENT: of sending again */
 };

@@ -12,6 +12,9 @@ export interface EventStreamOptions {
   firstPause?: number;
   /** No pause is longer, in milliseconds. Default: 30000. */
   longestPause?: number;
+  /** How long the tab with the shared connection may be silent, in milliseconds, before one that is looked at takes over: some browsers
+   *  suspend tabs in the background without telling them. Default: 10000. */
+  leaderTimeout?: number;
 }
 
 /** What happens to the stream, and what is told with it. */

@@ -16,7 +16,7 @@
  */
 
 const CHECKPOINT = "ssecast.checkpoint";
-const DEFAULTS = { shared: true, withCredentials: false, lastEventId: "", firstPause: 1000, longestPause: 30000 };
+const DEFAULTS = { shared: true, withCredentials: false, lastEventId: "", firstPause: 1000, longestPause: 30000, leaderTimeout: 10000 };
 
 /* ---- one EventSource, kept going ---- */
 
@@ -162,17 +162,22 @@ async function ask(url, withCredentials, abort) {
 
 /* The tab that holds the lock leads: it has the Connection and posts all that it reports. The others follow. When the leader goes, the browser
  * hands the lock to the next, which opens the stream behind the last event it was sent. All tabs remember what came last, so that each
- * can be the next leader, and can bring up to date a tab that was not sent quite as much.
+ * can be the next leader, and can bring up to date a tab that was not sent quite as much. A leader that a browser
+ * suspends without a word keeps its lock and is silent: a tab that is looked at takes the lock from it.
  *
- * Messages: join { tab, cursor, names }, names { names }                           from any tab, heard by all
- *           leading {}, welcome { to, names, missed, state }, entry { entry }, tell { what, detail }      from the leader
+ * Messages, each with the tab it comes from:
+ *     from any tab, heard by all: join { n, cursor, names }, names { names }, ping {}
+ *     from the leader: leading {}, welcome { to, n, names, missed, cursor, state }, entry { entry }, tell { what, detail }, alive {}
  */
 class Sharing {
   #url; #options; #cursor; #names; #sink;
   #tab = crypto.randomUUID();
-  #channel;
+  #name; #channel;
   #leader = null;      // the tab whose messages count
-  #joined = false;     // and it has answered
+  #asked = 0;          // the last join
+  #joined = false;     // and the leader has answered it
+  #heard = false;      // a leader has said something of late
+  #listening;          // the timer that asks for that
   #connection = null;  // we lead, or are on our own
   #state = ["connecting", {}];
   #recent = new Recent();
@@ -185,11 +190,12 @@ class Sharing {
     this.#cursor = cursor;
     this.#names = new Set(names);
     this.#sink = sink;
-    const name = `ssecast ${options.withCredentials} ${url}`;
-    this.#channel = new BroadcastChannel(name);
-    this.#channel.onmessage = ({ data }) => this.#on[data.kind]?.(data);
+    this.#name = `ssecast ${options.withCredentials} ${url}`;
+    this.#channel = new BroadcastChannel(this.#name);
+    this.#channel.onmessage = ({ data }) => this.#onMessage(data);
+    this.#listening = setInterval(() => this.#checkLeader(), options.leaderTimeout / 2);
     this.#join();
-    navigator.locks.request(name, { signal: this.#withdraw.signal }, () => this.#onLock()).catch(() => {});
+    this.#compete(false);
   }
 
   static possible() {
@@ -207,6 +213,7 @@ class Sharing {
   }
 
   #leave() {
+    clearInterval(this.#listening);
     this.#channel?.close();
     this.#channel = null;
     this.#withdraw.abort();
@@ -219,7 +226,12 @@ class Sharing {
 
   #join() {
     this.#joined = false;
-    this.#post({ kind: "join", cursor: this.#cursor, names: [...this.#names] });
+    this.#post({ kind: "join", n: ++this.#asked, cursor: this.#cursor, names: [...this.#names] });
+  }
+
+  #onMessage(message) {
+    this.#heard ||= !["join", "names", "ping"].includes(message.kind);
+    this.#on[message.kind]?.(message);
   }
 
   #addNames(names) {
@@ -232,19 +244,24 @@ class Sharing {
   #on = {
     names: ({ names }) => this.#addNames(names),
 
-    join: ({ from, cursor, names }) => {
+    join: ({ from, n, cursor, names }) => {
       this.#addNames(names);
       if (this.#connection)
-        this.#post({ kind: "welcome", to: from, names: [...this.#names], missed: this.#missedSince(cursor), cursor: this.#cursor, state: this.#state });
+        this.#post({ kind: "welcome", to: from, n, names: [...this.#names], missed: this.#missedSince(cursor), cursor: this.#cursor,
+                     state: this.#state });
     },
 
+    ping: () => this.#connection && this.#post({ kind: "alive" }),
+
     leading: ({ from }) => {
+      if (this.#connection)
+        return; // our own lock is gone, which we will be told
       this.#leader = from;
       this.#join();
     },
 
-    welcome: ({ from, to, names, missed, cursor, state }) => {
-      if (to !== this.#tab || this.#connection)
+    welcome: ({ from, to, n, names, missed, cursor, state }) => {
+      if (to !== this.#tab || n !== this.#asked || this.#connection)
         return;
       this.#addNames(names);
       if (!missed)
@@ -290,6 +307,33 @@ class Sharing {
     this.#sink.tell(what, detail);
   }
 
+  #compete(steal) {
+    this.#withdraw.abort();
+    const mine = this.#withdraw = new AbortController();
+    navigator.locks.request(this.#name, steal ? { steal } : { signal: mine.signal }, () => this.#onLock())
+      .catch(() => mine.signal.aborted || this.#onLockLost());
+  }
+
+  #checkLeader() {
+    if (this.#release || globalThis.document?.hidden)
+      return;
+    if (!this.#heard)
+      return this.#compete(true);
+    this.#heard = false;
+    this.#post({ kind: "ping" });
+  }
+
+  /* We were suspended, and another tab leads. */
+  #onLockLost() {
+    this.#release = null;
+    this.#connection?.close();
+    this.#connection = null;
+    this.#leader = null;
+    this.#state = ["connecting", {}];
+    this.#join();
+    this.#compete(false);
+  }
+
   /* The lock is ours, for as long as the promise that is returned lasts. */
   #onLock() {
     return new Promise((release) => {
@@ -299,7 +343,7 @@ class Sharing {
   }
 
   #lead() {
-    if (!this.#channel)
+    if (!this.#channel || !this.#release || this.#connection)
       return;
     this.#post({ kind: "leading" });
     this.#connect({
@@ -396,6 +440,8 @@ export class EventStream extends EventTarget {
     this.#state = "connecting";
     addEventListener("pagehide", this.#suspend);
     addEventListener("pageshow", this.#start);
+    globalThis.document?.addEventListener("freeze", this.#suspend);
+    globalThis.document?.addEventListener("resume", this.#start);
     queueMicrotask(this.#start); // with the names that are said until then
   }
 
@@ -403,6 +449,8 @@ export class EventStream extends EventTarget {
     this.#wanted = false;
     removeEventListener("pagehide", this.#suspend);
     removeEventListener("pageshow", this.#start);
+    globalThis.document?.removeEventListener("freeze", this.#suspend);
+    globalThis.document?.removeEventListener("resume", this.#start);
     this.#suspend();
     this.#state = "closed";
   }
@@ -418,7 +466,8 @@ export class EventStream extends EventTarget {
     });
   };
 
-  /* A page that was left may be kept for the way back: it must not count as online, nor hold a connection. */
+  /* A page that was left may be kept for the way back, one in the background be frozen: it must not count as online, nor hold a
+   * connection, nor lead other tabs. */
   #suspend = () => {
     this.#link?.close();
     this.#link = null;

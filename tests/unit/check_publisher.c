@@ -151,7 +151,7 @@ END_TEST
 START_TEST(requests_time_out)
 {
     struct stage s;
-    begin(&s, (struct ssecast_publisher_options){.timeout_ms = 50});
+    begin(&s, (struct ssecast_publisher_options){.timeout_ms = 1000});
     struct ssecast_reply *reply = (void *)&s;
     ping(&s);
     ck_assert_int_eq(ssecast_publish(s.publisher, &(struct ssecast_event){0}, &reply), -ETIMEDOUT);
@@ -210,6 +210,19 @@ START_TEST(what_names_no_request_is_the_largest_or_the_only_one)
 }
 END_TEST
 
+START_TEST(what_never_left_is_told)
+{
+    struct stage s;
+    begin(&s, (struct ssecast_publisher_options){.timeout_ms = 50});
+    const char *nobody = "ipc:///nowhere/at/all";
+    ssecast_publisher_free(&s.publisher);
+    const struct ssecast_publisher_options options = {.endpoints = &nobody, .endpoint_count = 1, .timeout_ms = 50};
+    ck_assert_int_eq(ssecast_publisher_new(&s.publisher, &options), 0);
+    ck_assert_int_eq(ssecast_publish(s.publisher, &(struct ssecast_event){0}, NULL), -EHOSTUNREACH);
+    end(&s);
+}
+END_TEST
+
 START_TEST(options_are_checked)
 {
     struct ssecast_publisher *p = (void *)1;
@@ -238,6 +251,7 @@ int main(void)
     tcase_add_test(tests, requests_time_out);
     tcase_add_test(tests, a_callback_may_submit_and_not_wait);
     tcase_add_test(tests, what_names_no_request_is_the_largest_or_the_only_one);
+    tcase_add_test(tests, what_never_left_is_told);
     tcase_add_test(tests, options_are_checked);
     return run_suite(suite);
 }
