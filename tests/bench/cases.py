@@ -38,7 +38,7 @@ def running(server_class, count=0):
         with tools.Load(bench.folder, server.port) as load:
             load.burst(server.burst)
             if count:
-                load.open(count, server.path)
+                load.open(count, server.path, None, server.open_seconds, server.enough)
             load.pids(server.pids())  # again: some servers start more processes after they listen
             yield server, load
 

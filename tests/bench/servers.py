@@ -55,6 +55,8 @@ class Server:
     quick = True         # also measured when there is little time
     streams_at_most = 9000
     burst = 1000         # streams that may be opened at a time
+    enough = 1.0         # share of the streams that must open ...
+    open_seconds = 20    # ... in so long
     ahead = 1000         # events that may be published before they have arrived
 
     def __init__(self, bench):
@@ -233,7 +235,9 @@ class Pushpin(Server):
 
     name, label = "pushpin", "Pushpin"
     path = "/hold.txt"
-    burst = 4            # beyond, some requests are never answered
+    burst = 4            # beyond, more requests are never answered
+    enough = 0.95
+    open_seconds = 8
     ahead = 20           # beyond, events are thrown away
 
     def start(self):

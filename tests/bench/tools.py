@@ -47,10 +47,13 @@ class Load:
     def start_open(self, count, path, cursor=None):
         self.tell(f"open {count} {path}" + (f" {cursor}" if cursor else ""))
 
-    def open(self, count, path, cursor=None, seconds=20):
-        """Open streams and wait until all are. Returns the seconds it took."""
+    def open(self, count, path, cursor=None, seconds=20, enough=1.0):
+        """Open streams and wait until all are, or after some time `enough` of them. Returns the seconds it took."""
         self.start_open(count, path, cursor)
-        return self.wait(0, seconds)["seconds"]
+        answer = self.ask(f"wait 0 {int(seconds * 1000)}")
+        if answer["open"] < count * enough:
+            raise RuntimeError(f"not all streams were opened in {seconds} s: {answer}")
+        return answer["seconds"]
 
     def wait(self, events, seconds=30):
         """Until every stream is open and has received so many events since begin()."""
