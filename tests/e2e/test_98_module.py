@@ -297,6 +297,38 @@ def test_nothing_is_lost_however_often_the_leader_goes(site, tabs, session):
     assert streams[0].ids() == ids
 
 
+def test_a_leader_that_is_frozen_is_replaced_and_catches_up(site, tabs, session):
+    anna, bert = (tabs().stream(path(session)).wait_state("online") for _ in range(2))
+    ids = publish(site, session, 5)
+    anna.tab.freeze()
+    ids += publish(site, session, 5, 5)
+    bert.wait_for(10)
+    anna.tab.thaw()
+    ids += publish(site, session, 5, 10)
+    for stream in (anna, bert):
+        stream.wait_for(15)
+        assert stream.ids() == ids
+    assert streams_of(site, session) == 1
+
+
+def test_so_is_one_that_says_nothing(site, tabs, session):
+    anna, bert = (tabs().stream(path(session), leaderTimeout=500).wait_state("online") for _ in range(2))
+    ids = publish(site, session, 5)
+    bert.wait_for(5)
+    anna.tab.block(seconds=5)
+    bert.tab.look()
+    ids += publish(site, session, 5, 5)
+    bert.wait_for(10)
+    assert streams_of(site, session) == 2, "the silent one has not let go yet"
+    ids += publish(site, session, 5, 10)
+    bert.wait_for(15)
+    site.wait_connections(session, 1)
+    ids += publish(site, session, 5, 15)
+    for stream in (anna, bert):
+        stream.wait_for(20)
+        assert stream.ids() == ids
+
+
 def test_a_503_and_a_cut_reach_all_tabs(site, tabs, relay, session):
     anna, bert = (tabs().stream(path(session)).wait_state("online") for _ in range(2))
     relay.cut()

@@ -56,6 +56,29 @@ class Tab:
         self._enter()
         return self.driver.execute_script(script, *arguments)
 
+    def freeze(self):
+        """As browsers do with tabs in the background: none of its code runs until thaw()."""
+        self._enter()
+        self.driver.execute_cdp_cmd("Page.setWebLifecycleState", {"state": "frozen"})
+
+    def thaw(self):
+        self._enter()
+        self.driver.execute_cdp_cmd("Page.setWebLifecycleState", {"state": "active"})
+
+    def block(self, seconds):
+        """Keep its code busy, so that it hears nothing and says nothing; from the moment on when another tab is looked at."""
+        self.run("""const ms = arguments[0];
+            document.addEventListener("visibilitychange", function block() {
+                if (!document.hidden)
+                    return;
+                document.removeEventListener("visibilitychange", block);
+                setTimeout(() => { for (const end = Date.now() + ms; Date.now() < end;); });
+            })""", 1000 * seconds)
+
+    def look(self):
+        self._enter()
+        wait_until(lambda: self.run("return !document.hidden"), what="the tab in front")
+
     def crash(self):
         """End its process, as a lack of memory does. The tab is gone."""
         self._enter()
