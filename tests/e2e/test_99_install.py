@@ -157,6 +157,21 @@ def test_apache_is_told_what_the_configuration_depends_on():
         assert f"# Depends: {modules}\n" in (ROOT / f"apache/{name}.conf").read_text()
 
 
+# Debian packages
+
+
+def test_the_packages_have_the_version_of_the_programs():
+    version = run([BROKER, "--version"]).stdout.split()[-1]
+    assert (ROOT / "debian/changelog").read_text().startswith(f"ssecast ({version}) ")
+
+
+def test_every_file_that_is_installed_has_a_package(root):
+    patterns = "\n".join(p.read_text() for p in (ROOT / "debian").glob("*.install"))
+    patterns = patterns.replace("usr/lib/*/", "usr/lib/").replace("\nlib/systemd", "\nusr/lib/systemd")
+    regexes = [re.escape(p).replace(r"\*", "[^/]*") + "(/.*)?$" for p in patterns.split()]
+    assert [name for name in files(root) if not any(re.match(r, name.replace("/site-functions/", "/x/")) for r in regexes)] == []
+
+
 # Completion
 
 
