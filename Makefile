@@ -62,7 +62,7 @@ $(BUILD)/%.a:
 	$(AR) rcs $@ $^
 
 WORKER_LIBS := -lfcgi -lzmq -linih
-BROKER_LIBS := -lzmq -ljansson -llmdb -linih
+BROKER_LIBS := -lzmq -ljansson -llmdb -lxxhash -linih
 LIBRARY_LIBS := -lzmq -ljansson -lcurl
 CLIENT_LIBS := $(LIBRARY_LIBS) -linih
 
@@ -194,6 +194,7 @@ INSTALL_DATA := \
     $(foreach page,$(wildcard docs/man/*.[1-9]),$(page):$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
     $(call into,README.md CHANGELOG.md LICENSE $(wildcard docs/*.md),$(docdir)) \
     client/ssecast.h:$(includedir)/ssecast.h client/ssecast.pc.in:$(libdir)/pkgconfig/ssecast.pc \
+    $(call into,$(filter-out %.json %.md,$(wildcard client/js/ssecast*)),$(datadir)/javascript/ssecast) \
     $(call into,$(wildcard systemd/ssecast*),$(unitdir)) \
     systemd/sysusers.conf:$(prefix)/lib/sysusers.d/ssecast.conf systemd/tmpfiles.conf:$(prefix)/lib/tmpfiles.d/ssecast.conf \
     lighttpd/ssecast-limits.conf:$(lighttpddir)/40-ssecast-limits.conf \
