@@ -8,13 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "json_abridge.h"
 #include "json_scan.h"
 #include "name.h"
 
 #define SHOWN_MAX 40 /* bytes of a wrong value that a message repeats */
 #define PATH_MAX_BYTES 160
-#define ABRIDGED_ON_STACK 4096
 
 /* Memory that lives as long as the request. */
 struct block {
@@ -122,26 +120,10 @@ static json_t *load_softened(struct slice text, json_error_t *error)
     return tree;
 }
 
-/* Without the payloads. NULL also when it has none that may be left out, or is wrong. */
-static json_t *load_abridged(struct slice text)
-{
-    char small[ABRIDGED_ON_STACK];
-    size_t max = json_abridged_max(text);
-    char *out = max <= sizeof small ? small : malloc(max);
-    json_error_t error;
-    size_t len = out ? json_abridge(text, out) : 0;
-    json_t *tree = len ? load((struct slice){out, len}, &error) : NULL;
-    if (out != small)
-        free(out);
-    return tree;
-}
-
 static json_t *load_any(struct slice text, struct json_fault *fault)
 {
     json_error_t error;
-    json_t *tree = load_abridged(text);
-    if (!tree)
-        tree = load(text, &error);
+    json_t *tree = load(text, &error);
     if (!tree && can_soften(&error))
         tree = load_softened(text, &error);
     if (!tree)

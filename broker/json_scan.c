@@ -1,8 +1,6 @@
 /* Why this exists beside jansson: jansson gives values, and a double that was read and written again is not what was sent. */
 #include "json_scan.h"
 
-#include <stddef.h>
-
 #define LONG_NUMBER 18u /* digits that always fit an int64_t */
 
 static bool is_space(char c)
@@ -22,24 +20,13 @@ static const char *skip_space(const char *p, const char *end)
     return p;
 }
 
-/* Is the quote at p escaped: is there an odd number of backslashes before it, back to start? */
-static bool is_escaped(const char *p, const char *start)
+/* p is at the opening quote; the result is behind the closing one. */
+static const char *skip_string(const char *p, const char *end)
 {
-    size_t backslashes = 0;
-    while (p - backslashes > start && p[-1 - (ptrdiff_t)backslashes] == '\\')
-        backslashes++;
-    return backslashes % 2;
-}
-
-const char *json_skip_string(const char *p, const char *end)
-{
-    const char *start = ++p;
-    while (p < end && (p = memchr(p, '"', (size_t)(end - p)))) {
-        if (!is_escaped(p, start))
-            return p + 1;
-        p++;
-    }
-    return end;
+    for (p++; p < end && *p != '"'; p++)
+        if (*p == '\\' && p + 1 < end)
+            p++;
+    return p < end ? p + 1 : end;
 }
 
 static const char *skip_scalar(const char *p, const char *end)
@@ -54,7 +41,7 @@ static const char *skip_nested(const char *p, const char *end)
     size_t depth = 0;
     do {
         if (*p == '"') {
-            p = json_skip_string(p, end);
+            p = skip_string(p, end);
             continue;
         }
         if (*p == '{' || *p == '[')
@@ -71,7 +58,7 @@ static const char *skip_value(const char *p, const char *end)
     if (p >= end)
         return end;
     if (*p == '"')
-        return json_skip_string(p, end);
+        return skip_string(p, end);
     return *p == '{' || *p == '[' ? skip_nested(p, end) : skip_scalar(p, end);
 }
 
@@ -130,7 +117,8 @@ static const char *skip_exponent(const char *p, const char *end)
     return digits < end && is_digit(*digits) ? skip_digits(digits, end) : p;
 }
 
-const char *json_skip_number(const char *p, const char *end)
+/* Behind the longest number of JSON's grammar at p; p when there is none. */
+static const char *skip_number(const char *p, const char *end)
 {
     const char *digits = p < end && *p == '-' ? p + 1 : p;
     if (digits >= end || !is_digit(*digits))
@@ -171,7 +159,7 @@ static void soften_key(char *key, const char *end)
 
 static char *soften_string(char *p, const char *end)
 {
-    char *after = p + (json_skip_string(p, end) - p);
+    char *after = p + (skip_string(p, end) - p);
     const char *next = skip_space(after, end);
     if (next < end && *next == ':')
         soften_key(p, after);
@@ -187,7 +175,7 @@ void json_soften(char *text, size_t len)
             continue;
         }
         after = skip_token(p, end);
-        if (json_skip_number(p, end) == after)
+        if (skip_number(p, end) == after)
             soften_number(p, (size_t)(after - p));
     }
 }

@@ -17,12 +17,6 @@ bool json_next_field(struct slice *rest, struct slice *key, struct slice *value)
 /* Walk a list's values. false at the end. */
 bool json_next_item(struct slice *rest, struct slice *value);
 
-/* Behind the closing quote of the string whose opening quote is at p; end when there is none. */
-const char *json_skip_string(const char *p, const char *end);
-
-/* Behind the longest number of JSON's grammar at p; p when there is none. */
-const char *json_skip_number(const char *p, const char *end);
-
 /* Replace, in place and each by as many bytes, what is valid JSON and jansson cannot hold: numbers beyond its range become a
  * zero, and the NUL escape in an object's key becomes another character. Text that is not valid JSON stays so. */
 void json_soften(char *text, size_t len);
