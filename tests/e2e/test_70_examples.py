@@ -80,12 +80,12 @@ def wait_text(browser, id, wanted):
 
 def compiled(folder):
     """publish.c, with the library as it was built."""
+    if re.search(rb"__[at]san_init", (processes.BUILD / "libssecast.so").read_bytes()):
+        pytest.skip("the library was built with a sanitizer, which the program would have to begin with")
     program = folder / "publish"
     command = ["cc", "-Wall", "-Werror", EXAMPLES / "publish" / "publish.c", "-o", program, f"-I{processes.ROOT}/client",
                processes.BUILD / "libssecast.so", f"-Wl,-rpath,{processes.BUILD}"]
     done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
-    if "undefined reference to `__" in done.stderr:
-        pytest.skip("the library was built with a sanitizer")
     assert done.returncode == 0, done.stderr
     return [program]
 
