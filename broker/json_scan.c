@@ -1,6 +1,8 @@
 /* Why this exists beside jansson: jansson gives values, and a double that was read and written again is not what was sent. */
 #include "json_scan.h"
 
+#include <stddef.h>
+
 #define LONG_NUMBER 18u /* digits that always fit an int64_t */
 
 static bool is_space(char c)
@@ -20,13 +22,25 @@ static const char *skip_space(const char *p, const char *end)
     return p;
 }
 
+/* Is the quote at p escaped: is there an odd number of backslashes before it, back to start? */
+static bool is_escaped(const char *p, const char *start)
+{
+    size_t backslashes = 0;
+    while (p - backslashes > start && p[-1 - (ptrdiff_t)backslashes] == '\\')
+        backslashes++;
+    return backslashes % 2;
+}
+
 /* p is at the opening quote; the result is behind the closing one. */
 static const char *skip_string(const char *p, const char *end)
 {
-    for (p++; p < end && *p != '"'; p++)
-        if (*p == '\\' && p + 1 < end)
-            p++;
-    return p < end ? p + 1 : end;
+    const char *start = ++p;
+    while (p < end && (p = memchr(p, '"', (size_t)(end - p)))) {
+        if (!is_escaped(p, start))
+            return p + 1;
+        p++;
+    }
+    return end;
 }
 
 static const char *skip_scalar(const char *p, const char *end)
