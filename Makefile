@@ -195,7 +195,6 @@ INSTALL_DATA := \
     $(call into,README.md CHANGELOG.md LICENSE $(wildcard docs/*.md),$(docdir)) \
     client/ssecast.h:$(includedir)/ssecast.h client/ssecast.pc.in:$(libdir)/pkgconfig/ssecast.pc \
     $(call into,$(filter-out %.json %.md,$(wildcard client/js/ssecast*)),$(datadir)/javascript/ssecast) \
-    $(call into,$(filter-out %.json %.md,$(wildcard client/js/ssecast*)),$(datadir)/javascript/ssecast) \
     $(call into,$(wildcard systemd/ssecast*),$(unitdir)) \
     systemd/sysusers.conf:$(prefix)/lib/sysusers.d/ssecast.conf systemd/tmpfiles.conf:$(prefix)/lib/tmpfiles.d/ssecast.conf \
     lighttpd/ssecast-limits.conf:$(lighttpddir)/40-ssecast-limits.conf \
