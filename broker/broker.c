@@ -5,9 +5,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "bus.h"
 #include "clock.h"
@@ -247,6 +249,12 @@ static uint64_t new_run(void)
     return run ? run : 1;
 }
 
+/* For people at a terminal: a large history takes seconds. The line is overwritten by what comes next. */
+static void show_loading(uint64_t events)
+{
+    fprintf(stderr, "loading: %" PRIu64 " events\r", events);
+}
+
 /* The sequence, with what the store holds. */
 static int open_sequence(struct broker *b, const struct broker_config *config)
 {
@@ -256,7 +264,8 @@ static int open_sequence(struct broker *b, const struct broker_config *config)
     int err = store_open(config->store, &b->store, why);
     if (!err) {
         b->sequence = sequence_new(&limits, (uint64_t)clock_unix_us(), new_run());
-        err = b->sequence ? sequence_restore(b->sequence, b->store, why) : -ENOMEM;
+        err = b->sequence ? sequence_restore(b->sequence, b->store, isatty(STDERR_FILENO) ? show_loading : NULL, why)
+                          : -ENOMEM;
     }
     if (err)
         log_error("--store %s: %s", config->store, why);

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define PROGRESS_EVENTS 20000u
+
 struct sequence {
     struct history *history;
     struct blocks *blocks;
@@ -36,6 +38,8 @@ struct sequence *sequence_new(const struct history_limits *limits, uint64_t posi
 struct restoring {
     struct sequence *s;
     struct history *history; /* NULL: nothing was stored so far */
+    void (*progress)(uint64_t events);
+    uint64_t count; /* of events */
 };
 
 static bool begin_at(struct restoring *r, uint64_t position)
@@ -62,12 +66,14 @@ static bool restore_event(void *context, struct event *e)
     if ((!r->history && !begin_at(r, e->seq - 1)) || history_append(r->history, e) != 0)
         return false;
     history_evict(r->history);
+    if (++r->count % PROGRESS_EVENTS == 0 && r->progress)
+        r->progress(r->count);
     return blocks_add_event(r->s->blocks, e) == 0;
 }
 
-static int restore(struct sequence *s, struct store *store, char why[STORE_WHY_MAX])
+static int restore(struct sequence *s, struct store *store, void (*progress)(uint64_t events), char why[STORE_WHY_MAX])
 {
-    struct restoring r = {.s = s};
+    struct restoring r = {.s = s, .progress = progress};
     struct store_loader loader = {restore_event, restore_run, &r};
     uint64_t trimmed = store_trimmed(store);
     if (trimmed && !begin_at(&r, trimmed))
@@ -91,12 +97,13 @@ static int begin_run(struct sequence *s, uint64_t position)
     return err ? err : history_advance(s->history, position);
 }
 
-int sequence_restore(struct sequence *s, struct store *store, char why[STORE_WHY_MAX])
+int sequence_restore(struct sequence *s, struct store *store, void (*progress)(uint64_t events),
+                     char why[STORE_WHY_MAX])
 {
     uint64_t floor = history_head(s->history);
     s->store = store;
     snprintf(why, STORE_WHY_MAX, "out of memory");
-    int err = restore(s, store, why);
+    int err = restore(s, store, progress, why);
     if (err)
         return err;
     err = begin_run(s, floor > history_head(s->history) ? floor : history_head(s->history));

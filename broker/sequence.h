@@ -28,9 +28,10 @@ struct sequenced {
 struct sequence *sequence_new(const struct history_limits *limits, uint64_t position, uint64_t run);
 
 /* Take over what store holds, and keep in it what is committed from now on; before the first append. The sequence then stands at its
- * position or at the last event stored, whichever is later. store stays the caller's and may be NULL. 0 or -errno with a line in why. While
+ * position or at the last event stored, whichever is later. store stays the caller's and may be NULL. progress, which may be NULL, is called now and then. 0 or -errno with a line in why. While
  * the store cannot be written to it stands at the last event stored and commits nothing; that too is 0, with a line in why (else empty). */
-int sequence_restore(struct sequence *s, struct store *store, char why[STORE_WHY_MAX]);
+int sequence_restore(struct sequence *s, struct store *store, void (*progress)(uint64_t events),
+                     char why[STORE_WHY_MAX]);
 
 void sequence_free(struct sequence **s);
 

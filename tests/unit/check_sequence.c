@@ -197,7 +197,7 @@ static void begin_stored(uint64_t floor)
     char why[STORE_WHY_MAX];
     ck_assert_msg(store_open(dir, &store, why) == 0, "%s", why);
     sequence = sequence_new(&wide, floor, RUN);
-    ck_assert_msg(sequence_restore(sequence, store, why) == 0, "%s", why);
+    ck_assert_msg(sequence_restore(sequence, store, NULL, why) == 0, "%s", why);
 }
 
 static void end_stored(void)
@@ -371,7 +371,7 @@ START_TEST(with_a_full_disk_it_starts_where_it_ended_and_goes_on_when_there_is_r
     sequence = sequence_new(&wide, START + 100, RUN);
     signal(SIGXFSZ, SIG_IGN);
     rlim_t all = limit_files(1);
-    ck_assert_int_eq(sequence_restore(sequence, store, why), 0);
+    ck_assert_int_eq(sequence_restore(sequence, store, NULL, why), 0);
     ck_assert_ptr_nonnull(strstr(why, "cannot write"));
     ck_assert_uint_eq(sequence_head(sequence), START + 1);
     append("b", NULL);
@@ -398,7 +398,7 @@ START_TEST(what_history_evicts_leaves_the_store)
     sequence_free(&sequence);
     char why[STORE_WHY_MAX];
     sequence = sequence_new(&few, START + 5, RUN);
-    ck_assert_int_eq(sequence_restore(sequence, store, why), 0);
+    ck_assert_int_eq(sequence_restore(sequence, store, NULL, why), 0);
     ck_assert_uint_eq(history_count(sequence_history(sequence)), 2);
     sequence_expire(sequence, 5000);
     ck_assert_uint_eq(store_trimmed(store), START + 3);
