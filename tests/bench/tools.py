@@ -77,7 +77,10 @@ def start_publisher(*options):
 
 
 def result(publisher):
-    out, _ = publisher.communicate(timeout=120)
+    try:
+        out, _ = publisher.communicate(timeout=120)
+    finally:
+        publisher.kill()
     if publisher.returncode:
         raise RuntimeError(f"publish ended with status {publisher.returncode}")
     return json.loads(out)
