@@ -11,7 +11,8 @@ import pytest
 
 from . import processes
 
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 60
+_trouble = []  # why npm could not get packages: it is not asked again
 
 
 def program(name):
@@ -33,6 +34,8 @@ def installed(folder):
 
 
 def _install(files, place):
+    if _trouble:
+        pytest.skip(_trouble[0])
     npm = program("npm")
     place.parent.mkdir(parents=True, exist_ok=True)
     fresh = pathlib.Path(tempfile.mkdtemp(dir=place.parent))
@@ -52,7 +55,12 @@ def _run_npm(npm, place):
         done = subprocess.run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=place, stdin=subprocess.DEVNULL,
                               capture_output=True, text=True, timeout=PATIENCE_SECONDS, env=os.environ)
     except subprocess.TimeoutExpired:
-        pytest.skip(f"npm got no packages within {PATIENCE_SECONDS} s")
+        _give_up(f"npm got no packages within {PATIENCE_SECONDS} s")
     if done.returncode:
         codes = [line.split()[-1] for line in done.stderr.splitlines() if " code " in line]
-        pytest.skip(f"npm could not get the packages: {codes[0] if codes else f'exit status {done.returncode}'}")
+        _give_up(f"npm could not get the packages: {codes[0] if codes else f'exit status {done.returncode}'}")
+
+
+def _give_up(why):
+    _trouble.append(why)
+    pytest.skip(why)
