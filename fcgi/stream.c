@@ -136,16 +136,22 @@ static struct event *first_block(const struct stream *s, const struct request *r
     return reply_block(&block);
 }
 
+/* s as the broker is told of it; channels and id as for stream_audience(). */
+static struct wire_presence_item presence_of(const struct stream *s, struct slice *channels, char id[REGISTRY_ID_MAX])
+{
+    struct audience who = stream_audience(s, channels, id);
+    return (struct wire_presence_item){.opened = true,
+                                       .connection = who.connection,
+                                       .session = who.session,
+                                       .since_ms = s->since_ms,
+                                       .channels = who.channels};
+}
+
 static void report_opened(struct stream *s)
 {
     struct slice channels[REQUEST_CHANNELS_MAX];
     char id[REGISTRY_ID_MAX];
-    struct audience who = stream_audience(s, channels, id);
-    struct wire_presence_item item = {.opened = true,
-                                      .connection = who.connection,
-                                      .session = who.session,
-                                      .since_ms = s->since_ms,
-                                      .channels = who.channels};
+    struct wire_presence_item item = presence_of(s, channels, id);
     upstream_presence(s->set->upstream, &item);
 }
 
@@ -349,12 +355,7 @@ static void add_to_snapshot(void *owner, void *context)
     const struct stream *s = owner;
     struct slice channels[REQUEST_CHANNELS_MAX];
     char id[REGISTRY_ID_MAX];
-    struct audience who = stream_audience(s, channels, id);
-    struct wire_presence_item item = {.opened = true,
-                                      .connection = who.connection,
-                                      .session = who.session,
-                                      .since_ms = s->since_ms,
-                                      .channels = who.channels};
+    struct wire_presence_item item = presence_of(s, channels, id);
     wire_add_presence(context, &item);
 }
 
