@@ -194,11 +194,6 @@ void wire_add_items(struct wire_buf *b, const struct wire_buf *items)
     add_bytes(b, items->data, items->len);
 }
 
-void wire_set_request(struct wire_buf *b, uint64_t request)
-{
-    put_u64(b->data + HEADER_LEN, request);
-}
-
 /* --- reading --- */
 
 struct reader {

@@ -142,9 +142,6 @@ void wire_add_presence(struct wire_buf *b, const struct wire_presence_item *item
 /* Add items that wire_add_presence() collected in a buffer of their own. */
 void wire_add_items(struct wire_buf *b, const struct wire_buf *items);
 
-/* Number a message that wire_put_replay() wrote anew. */
-void wire_set_request(struct wire_buf *b, uint64_t request);
-
 /* Reading. Unlike the decoders, a walk ends (false) at the first malformed piece; a decoder has already checked names and
  * presence items, so only entries can be malformed (event_parse() says). */
 int wire_get_batch(struct slice message, struct wire_batch *m);

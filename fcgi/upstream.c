@@ -131,20 +131,21 @@ static void learn_patience(struct upstream *u, const struct question *q)
     u->retry_ms = patience < RETRY_MS ? RETRY_MS : patience > RETRY_MAX_MS ? RETRY_MAX_MS : patience;
 }
 
-static struct question *ask(struct upstream *u, void *asker, const struct wire_replay *what)
+static struct question *ask(struct upstream *u, void *asker, const struct wire_replay *what, uint32_t max_bytes)
 {
     struct question *q = calloc(1, sizeof *q);
+    struct wire_replay replay = *what;
     if (!q)
         return NULL;
     q->asker = asker;
-    q->number = ++u->last_number;
-    wire_put_replay(&q->message, what);
+    q->number = replay.request = ++u->last_number;
+    replay.max_bytes = max_bytes;
+    wire_put_replay(&q->message, &replay);
     if (q->message.failed) {
         wire_buf_release(&q->message);
         free(q);
         return NULL;
     }
-    wire_set_request(&q->message, q->number);
     list_add(&u->waiting, q);
     return q;
 }
@@ -167,9 +168,7 @@ static void drop_questions(struct question_list *list)
 
 struct question *upstream_replay(struct upstream *u, void *asker, const struct wire_replay *what)
 {
-    struct wire_replay bounded = *what;
-    bounded.max_bytes = PAGE_BYTES;
-    struct question *q = ask(u, asker, &bounded);
+    struct question *q = ask(u, asker, what, PAGE_BYTES);
     send_waiting(u);
     return q;
 }
@@ -185,9 +184,10 @@ void upstream_forget(struct question **q)
 
 static void repair(struct upstream *u)
 {
-    struct wire_replay what = {.everything = true, .after = u->position, .max_bytes = REPAIR_BYTES};
+    struct wire_replay what = {.everything = true, .after = u->position};
     if (!u->repair)
-        u->repair = ask(u, NULL, &what); /* without memory: the next announcement of the head tries again */
+        u->repair =
+            ask(u, NULL, &what, REPAIR_BYTES); /* without memory: the next announcement of the head tries again */
     send_waiting(u);
 }
 
