@@ -11,6 +11,8 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from support.bench import Bench, open_benches  # noqa: E402
+from support.browser import Browser  # noqa: E402
+from support.relay import Relay  # noqa: E402
 from support.site import Site  # noqa: E402
 
 _numbers = itertools.count(1)
@@ -31,6 +33,26 @@ def bench():
     """A bench of the test's own."""
     with Bench() as b:
         yield b
+
+
+@pytest.fixture(scope="module")
+def bench_of_all():
+    """A bench for all tests of a file."""
+    with Bench() as b:
+        yield b
+
+
+@pytest.fixture(scope="module")
+def chromium(bench_of_all):
+    with Browser(bench_of_all.subfolder("chromium")) as browser:
+        yield browser
+
+
+@pytest.fixture
+def relay(site):
+    """A relay before the site's web server."""
+    with Relay(site.web.port) as relay:
+        yield relay
 
 
 @pytest.fixture(scope="module")

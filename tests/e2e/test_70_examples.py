@@ -8,7 +8,6 @@ import subprocess
 import pytest
 from selenium.webdriver.common.by import By
 from support import node, processes
-from support.bench import Bench
 from support.browser import Browser
 from support.ports import free_port
 from support.waiting import TIMEOUT, wait_until
@@ -36,12 +35,6 @@ class Pages(processes.Program):
     def commands(self):
         """The broker's endpoint, as it is shown."""
         return re.search(r"--commands (\S+)", self.log())[1]
-
-
-@pytest.fixture(scope="module")
-def bench_of_all():
-    with Bench() as b:
-        yield b
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import pytest
 from support.apache import Apache, ApacheCgi
-from support.bench import Bench
 from support.browser import CLOSED, OPEN, Browser
 from support.lighttpd import LighttpdCgi, LighttpdSpawning
 from support.nginx import Nginx
@@ -11,12 +10,6 @@ from support.site import Site
 from support.waiting import wait_until
 
 OTHERS = {"sessions": ["somebody-else"]}
-
-
-@pytest.fixture(scope="module")
-def bench_of_all():
-    with Bench() as b:
-        yield b
 
 
 @pytest.fixture(scope="module")
@@ -33,18 +26,6 @@ def site(bench_of_all, guest):
                                                  "session_from": ["query:session", "cookie:sid"]})
     guest.upstream = site.web.port
     return site
-
-
-@pytest.fixture(scope="module")
-def chromium(bench_of_all):
-    with Browser(bench_of_all.subfolder("chromium")) as browser:
-        yield browser
-
-
-@pytest.fixture
-def relay(site):
-    with Relay(site.web.port) as relay:
-        yield relay
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ import urllib.request
 import pytest
 from selenium.webdriver.common.by import By
 from support import processes
-from support.bench import Bench
 from support.browser import Browser
 from support.ports import free_port
 from support.waiting import wait_until
@@ -100,12 +99,6 @@ class Page:
     def overflow(self):
         """How many pixels the page is wider than its window."""
         return self.browser.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
-
-
-@pytest.fixture(scope="module")
-def bench_of_all():
-    with Bench() as b:
-        yield b
 
 
 @pytest.fixture(scope="module")

@@ -7,35 +7,14 @@ import tarfile
 
 import pytest
 from support import node, processes
-from support.bench import Bench
-from support.browser import Browser
-from support.relay import Relay
 from support.site import Site
 from support.tabs import Tab
 from support.waiting import TIMEOUT, Timeout, wait_until
 
 
 @pytest.fixture(scope="module")
-def bench_of_all():
-    with Bench() as b:
-        yield b
-
-
-@pytest.fixture(scope="module")
 def site(bench_of_all):
     return Site(bench_of_all, worker={"heartbeat": "300ms"})
-
-
-@pytest.fixture(scope="module")
-def chromium(bench_of_all):
-    with Browser(bench_of_all.subfolder("chromium")) as browser:
-        yield browser
-
-
-@pytest.fixture
-def relay(site):
-    with Relay(site.web.port) as relay:
-        yield relay
 
 
 @pytest.fixture

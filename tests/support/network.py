@@ -4,91 +4,58 @@ relay.py is the plain one, which remembers what clients asked.
 """
 
 import collections
-import heapq
-import itertools
 import selectors
 import socket
 import struct
-import threading
 import time
 
 from .ports import free_port
+from .turns import Turns
 
 _AT_ONCE = 262144    # bytes read in one go
 _AT_MOST = 1 << 20   # bytes that wait in one direction before no more are read
 _RESET = struct.pack("ii", 1, 0)
 
 
-class Network:
+class Network(Turns):
     """Listens on .port and passes everything on to 127.0.0.1:upstream.
 
     tamper(line, data): what to pass on instead of data that comes from upstream; None passes all on as it is.
     """
 
     def __init__(self, upstream, tamper=None):
+        super().__init__()
         self.upstream, self.port, self.tamper = upstream, free_port(), tamper
         self.delay = 0.0
-        self._selector, self._lines = selectors.DefaultSelector(), []
-        self._calls, self._timers, self._count = collections.deque(), [], itertools.count()
-        self._wake, self._wake_end = socket.socketpair()
-        for sock in (self._wake, self._wake_end):
-            sock.setblocking(False)
+        self._lines = []
         self._listener = socket.create_server(("127.0.0.1", self.port), backlog=1024)
         self._listener.setblocking(False)
         self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
-        self._selector.register(self._wake_end, selectors.EVENT_READ, lambda _: self._wake_end.recv(65536))
-        self._stopping = False
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
+        self.begin()
 
     @property
     def url(self):
         return f"http://127.0.0.1:{self.port}"
 
-    def close(self):
-        self._stopping = True
-        self._call(lambda: None)
-        self._thread.join()
+    def drop(self):
         for line in list(self._lines):
             line.close()
-        for sock in (self._listener, self._wake, self._wake_end):
-            sock.close()
-        self._selector.close()
+        self._listener.close()
 
     # What a test does. pick(): whether a connection is concerned; those that come later never are, but by delays.
 
     def cut(self, pick=lambda: True, reset=False):
         """End connections without a word, or with a reset."""
-        self._call(lambda: [line.close(reset) for line in list(self._lines) if pick()])
+        self.call(lambda: [line.close(reset) for line in list(self._lines) if pick()])
 
     def stall(self, pick=lambda: True):
         """Pass nothing on, until go_on(); nothing is lost meanwhile."""
-        self._call(lambda: [line.stall() for line in self._lines if pick()])
+        self.call(lambda: [line.stall() for line in self._lines if pick()])
 
     def go_on(self):
-        self._call(lambda: [line.go_on() for line in list(self._lines)])
+        self.call(lambda: [line.go_on() for line in list(self._lines)])
 
     # In the thread
-
-    def _call(self, function):
-        self._calls.append(function)
-        try:
-            self._wake.send(b"x")
-        except BlockingIOError:
-            pass
-
-    def later(self, at, function):
-        heapq.heappush(self._timers, (at, next(self._count), function))
-
-    def _run(self):
-        while not self._stopping:
-            timeout = max(0, self._timers[0][0] - time.monotonic()) if self._timers else None
-            for key, events in self._selector.select(timeout):
-                key.data(events)
-            while self._calls:
-                self._calls.popleft()()
-            while self._timers and self._timers[0][0] <= time.monotonic():
-                heapq.heappop(self._timers)[2]()
 
     def _accept(self, _):
         try:
@@ -200,7 +167,7 @@ class _Direction:
         self._waiting.append((due, data))
         self._size += len(data)
         if network.delay:
-            network.later(due, self.flush)
+            network.at(due, self.flush)
         else:
             self.flush()
 

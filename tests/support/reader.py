@@ -11,37 +11,28 @@ status other than 200.
 """
 
 import collections
-import heapq
-import itertools
 import json
 import selectors
 import socket
 import threading
 import time
-import traceback
 import urllib.parse
 
 from .sse import Decoder
+from .turns import Turns
 from .waiting import Deadline, wait_until
 
 _MOST_CONNECTING = 200  # at once; more would only fill the web server's backlog
 
 
-class Readers:
+class Readers(Turns):
     """A thread, and the streams it reads. Close it: it is also a context manager."""
 
     def __init__(self):
-        self._selector = selectors.DefaultSelector()
-        self._calls, self._timers, self._count = collections.deque(), [], itertools.count()
+        super().__init__()
         self._waiting, self._connecting = collections.deque(), 0
-        self._wake, wake_end = socket.socketpair()
-        self._wake.setblocking(False)
-        wake_end.setblocking(False)
-        self._selector.register(wake_end, selectors.EVENT_READ, lambda _: wake_end.recv(65536))
-        self._wake_end, self._stopping, self._all = wake_end, False, []
-        self.failure = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
+        self._all = []
+        self.begin()
 
     def __enter__(self):
         return self
@@ -56,29 +47,14 @@ class Readers:
         self.call(reader._begin)
         return reader
 
-    def close(self):
-        """Close all streams and end the thread."""
-        self._stopping = True
-        self.call(lambda: None)
-        self._thread.join()
+    def drop(self):
         for reader in self._all:
             reader._drop()
-        self._selector.close()
-        self._wake.close()
-        self._wake_end.close()
-
-    def call(self, function):
-        """Run function in the thread, soon."""
-        self._calls.append(function)
-        try:
-            self._wake.send(b"x")
-        except BlockingIOError:
-            pass
 
     # In the thread
 
     def later(self, seconds, function):
-        heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._count), function))
+        self.at(time.monotonic() + seconds, function)
 
     def connect_when_there_is_room(self, reader):
         if self._connecting < _MOST_CONNECTING:
@@ -100,22 +76,6 @@ class Readers:
 
     def unwatch(self, sock):
         self._selector.unregister(sock)
-
-    def _run(self):
-        try:
-            while not self._stopping:
-                self._turn()
-        except Exception:  # seen by whoever waits next
-            self.failure = traceback.format_exc()
-
-    def _turn(self):
-        timeout = max(0, self._timers[0][0] - time.monotonic()) if self._timers else None
-        for key, events in self._selector.select(timeout):
-            key.data(events)
-        while self._calls:
-            self._calls.popleft()()
-        while self._timers and self._timers[0][0] <= time.monotonic():
-            heapq.heappop(self._timers)[2]()
 
 
 class Reader:
