@@ -42,6 +42,7 @@ struct broker {
     struct command_context commands;
     struct sync_context sync;
     struct outbox outbox;
+    struct outbox asked;     /* commands that workers gave, until the next turn */
     struct json_out reply;   /* the one being written */
     struct wire_buf message; /* for feed or sync, being written */
     int64_t started_ms;      /* clock_ms() */
@@ -54,16 +55,50 @@ struct broker {
 
 /* --- commands --- */
 
-/* Without memory for its reply a request is not answered; the publisher asks again, and its id keeps that from
- * doubling. */
-static void run_command(struct broker *b, const struct bus_message *m)
+/* Answer the request in frames to the peer that reply names. Without memory for its reply a request is not answered; the publisher
+ * asks again, and its id keeps that from doubling. */
+static void run_command(struct broker *b, const struct grant *grant, const struct slice *frames, size_t frame_count,
+                        struct outbox_reply *reply)
 {
-    struct command_outcome outcome = command_run(&b->commands, m->frames, m->frame_count, &b->reply);
-    struct outbox_reply reply = {
-        m->peer, m->delimiter, outcome.provisional, outcome.ref, {b->reply.data, b->reply.len}};
-    if (b->reply.failed || outbox_put(&b->outbox, &reply) != 0) {
+    struct command_outcome outcome = command_run(&b->commands, grant, frames, frame_count, &b->reply);
+    reply->provisional = outcome.provisional;
+    reply->ref = outcome.ref;
+    reply->body = (struct slice){b->reply.data, b->reply.len};
+    if (b->reply.failed || outbox_put(&b->outbox, reply) != 0) {
         b->counters[REPLIES_DROPPED]++;
         json_out_release(&b->reply);
+    }
+}
+
+/* The patterns in raw, the names of one grant. NULL when out of memory. */
+static struct slice *read_patterns(struct slice raw, struct names *out)
+{
+    struct slice rest = raw, name;
+    size_t count = 0;
+    while (wire_next_name(&rest, &name))
+        count++;
+    struct slice *items = calloc(count + 1, sizeof *items);
+    for (size_t i = 0; items && i < count; i++)
+        wire_next_name(&raw, &items[i]);
+    *out = (struct names){items, items ? count : 0};
+    return items;
+}
+
+/* What workers asked for while they were answered: now, so that what it appends is stored with this turn. */
+static void take_asked(struct broker *b)
+{
+    struct outbox_reply asked;
+    struct wire_command m;
+    while (outbox_next(&b->asked, &asked)) {
+        if (wire_get_command(asked.body, &m) != 0)
+            continue;
+        struct slice *sessions = read_patterns(m.raw_sessions, &m.grant.sessions);
+        struct slice *channels = read_patterns(m.raw_channels, &m.grant.channels);
+        struct outbox_reply reply = {.peer = asked.peer, .to_worker = true, .request = m.request};
+        if (sessions && channels)
+            run_command(b, &m.grant, &m.json, 1, &reply);
+        free(sessions);
+        free(channels);
     }
 }
 
@@ -74,10 +109,12 @@ static void take_commands(struct broker *b)
     int64_t now = clock_ms(), until = now + TURN_COMMAND_MS;
     b->commands.now_ms = clock_unix_ms();
     b->commands.uptime_ms = now - b->started_ms;
+    take_asked(b);
     for (int i = 0; i < TURN_COMMANDS && bytes + b->outbox.len < TURN_COMMAND_BYTES && now < until; i++) {
         if (!bus_receive(b->bus, BUS_COMMANDS, &m))
             return;
-        run_command(b, &m);
+        struct outbox_reply reply = {.peer = m.peer, .delimiter = m.delimiter};
+        run_command(b, &grant_everything, m.frames, m.frame_count, &reply);
         bytes += m.frames[0].len + m.frames[1].len;
         now = clock_ms();
     }
@@ -99,6 +136,17 @@ static void publish_batches(struct broker *b)
     }
 }
 
+static int send_reply(struct broker *b, const struct outbox_reply *r)
+{
+    if (!r->to_worker)
+        return bus_send(b->bus, BUS_COMMANDS, r->peer, r->delimiter, r->body);
+    wire_put_reply(&b->message, &(struct wire_reply){r->request, r->body});
+    if (!b->message.failed)
+        return bus_send(b->bus, BUS_SYNC, r->peer, false, (struct slice){b->message.data, b->message.len});
+    wire_buf_release(&b->message);
+    return -ENOMEM;
+}
+
 /* stored: what the commit gave. */
 static void send_replies(struct broker *b, int stored)
 {
@@ -108,7 +156,7 @@ static void send_replies(struct broker *b, int stored)
             command_store_failed(&b->commands, stored, r.ref, &b->reply);
             r.body = (struct slice){b->reply.data, b->reply.len};
         }
-        if (bus_send(b->bus, BUS_COMMANDS, r.peer, r.delimiter, r.body) != 0)
+        if (send_reply(b, &r) != 0)
             b->counters[REPLIES_DROPPED]++;
     }
 }
@@ -117,6 +165,12 @@ static void send_replies(struct broker *b, int stored)
 
 static size_t answer_worker(struct broker *b, const struct bus_message *m, int64_t now)
 {
+    if (wire_type(m->frames[0]) == WIRE_COMMAND) {
+        presence_renew(b->presence, m->peer, now);
+        b->more = true;
+        return outbox_put(&b->asked, &(struct outbox_reply){.peer = m->peer, .body = m->frames[0]}) ? 0
+                                                                                                    : m->frames[0].len;
+    }
     if (!sync_handle(&b->sync, m->peer, m->frames[0], now, &b->message))
         return 0;
     if (b->message.failed ||
@@ -319,6 +373,7 @@ static void tear_down(struct broker *b)
     store_free(&b->store);
     presence_free(&b->presence);
     outbox_release(&b->outbox);
+    outbox_release(&b->asked);
     json_out_release(&b->reply);
     wire_buf_release(&b->message);
 }

@@ -13,10 +13,13 @@ static int run(const struct command_context *c, const struct command_request *r,
         return json_fault_at(fault, r->object, "session", "is missing");
     if (json_get_name(r->object, "session", &session, fault) != 0)
         return -EINVAL;
+    if (r->grant->limited && !patterns_match(&r->grant->sessions, session))
+        return json_fault(fault, CODE_FORBIDDEN, "`session`: this key or token may not ask about \"%.*s\"",
+                          (int)session.len, session.data);
     size_t connections = presence_session_connections(c->presence, session);
     json_put_flag(reply, "online", connections > 0);
     json_put_count(reply, "connections", connections);
     return 0;
 }
 
-const struct command cmd_online = {.op = "online", .fields = fields, .run = run};
+const struct command cmd_online = {.op = "online", .roles = ROLE_PUBLISHER, .fields = fields, .run = run};

@@ -98,8 +98,8 @@ static int check_size(const struct command_context *c, const struct json_object 
     return -EINVAL;
 }
 
-static int read_event(const struct command_context *c, const struct json_object *o, const struct slice *payload,
-                      struct event_spec *spec, struct json_fault *fault)
+static int read_event(const struct command_context *c, const struct grant *grant, const struct json_object *o,
+                      const struct slice *payload, struct event_spec *spec, struct json_fault *fault)
 {
     const char *field = NULL;
     bool has_except;
@@ -110,7 +110,8 @@ static int read_event(const struct command_context *c, const struct json_object 
     err = err ? err : read_id(o, &spec->id, fault);
     err = err ? err : read_retry(o, spec, fault);
     err = err ? err : targets_read_in(o, "to", &spec->lists[TO_SESSIONS], &spec->has_to, fault);
-    return err ? err : targets_read_in(o, "except", &spec->lists[EXCEPT_SESSIONS], &has_except, fault);
+    err = err ? err : targets_read_in(o, "except", &spec->lists[EXCEPT_SESSIONS], &has_except, fault);
+    return err ? err : targets_check(grant, spec->has_to, &spec->lists[TO_SESSIONS], fault);
 }
 
 /* --- appending --- */
@@ -147,7 +148,7 @@ static int publish_one(const struct command_context *c, const struct command_req
     struct event_spec spec;
     struct sequenced done;
     if (json_check_fields(r->object, single_fields, fault) != 0 ||
-        read_event(c, r->object, r->payload, &spec, fault) != 0 || append_all(c, &spec, 1, &done, fault) != 0)
+        read_event(c, r->grant, r->object, r->payload, &spec, fault) != 0 || append_all(c, &spec, 1, &done, fault) != 0)
         return -EINVAL;
     json_put_count(reply, "seq", done.seq);
     if (done.duplicate)
@@ -176,22 +177,22 @@ static void put_batch(struct json_out *reply, const struct sequenced *done, size
     json_end_list(reply);
 }
 
-static int read_events(const struct command_context *c, const struct json_object *items, size_t count,
-                       struct event_spec *specs, struct json_fault *fault)
+static int read_events(const struct command_context *c, const struct grant *grant, const struct json_object *items,
+                       size_t count, struct event_spec *specs, struct json_fault *fault)
 {
     for (size_t i = 0; i < count; i++)
         if (json_check_fields(&items[i], item_fields, fault) != 0 ||
-            read_event(c, &items[i], NULL, &specs[i], fault) != 0)
+            read_event(c, grant, &items[i], NULL, &specs[i], fault) != 0)
             return -EINVAL;
     return 0;
 }
 
-static int run_batch(const struct command_context *c, const struct json_object *items, size_t count,
-                     struct json_out *reply, struct json_fault *fault)
+static int run_batch(const struct command_context *c, const struct grant *grant, const struct json_object *items,
+                     size_t count, struct json_out *reply, struct json_fault *fault)
 {
     struct event_spec *specs = calloc(count, sizeof *specs);
     struct sequenced *done = calloc(count, sizeof *done);
-    int err = specs && done ? read_events(c, items, count, specs, fault) : store_fault(c, -ENOMEM, fault);
+    int err = specs && done ? read_events(c, grant, items, count, specs, fault) : store_fault(c, -ENOMEM, fault);
     if (!err)
         err = append_all(c, specs, count, done, fault);
     if (!err)
@@ -213,7 +214,7 @@ static int publish_batch(const struct command_context *c, const struct command_r
         return -EINVAL;
     if (count == 0)
         return json_fault_at(fault, r->object, "events", "is empty; accepted: 1 to %u events", BATCH_MAX);
-    return run_batch(c, items, count, reply, fault);
+    return run_batch(c, r->grant, items, count, reply, fault);
 }
 
 static int run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
@@ -222,4 +223,5 @@ static int run(const struct command_context *c, const struct command_request *r,
     return json_has(r->object, "events") ? publish_batch(c, r, reply, fault) : publish_one(c, r, reply, fault);
 }
 
-const struct command cmd_publish = {.op = "publish", .takes_payload = true, .tells_sequence = true, .run = run};
+const struct command cmd_publish = {
+    .op = "publish", .roles = ROLE_PUBLISHER, .takes_payload = true, .tells_sequence = true, .run = run};

@@ -65,6 +65,9 @@ static int dispatch(const struct command_context *c, const struct command_reques
     const struct command *command = find_command(r->object, fault);
     if (!command)
         return -1;
+    if (!((command->roles | ROLE_OPERATOR) & r->grant->roles))
+        return json_fault(fault, CODE_FORBIDDEN, "%s is not among the commands that this key or token may give",
+                          command->op);
     if (r->payload && !command->takes_payload)
         return json_fault(fault, CODE_BAD_REQUEST, "%s takes no second frame", command->op);
     if (command->fields && json_check_fields(r->object, command->fields, fault) != 0)
@@ -87,8 +90,8 @@ static int check_frames(const struct command_context *c, const struct slice *fra
     return 0;
 }
 
-struct command_outcome command_run(const struct command_context *c, const struct slice *frames, size_t frame_count,
-                                   struct json_out *reply)
+struct command_outcome command_run(const struct command_context *c, const struct grant *grant,
+                                   const struct slice *frames, size_t frame_count, struct json_out *reply)
 {
     struct json_fault fault = {0};
     struct command_outcome outcome = {0};
@@ -97,7 +100,7 @@ struct command_outcome command_run(const struct command_context *c, const struct
     int err = check_frames(c, frames, frame_count, &fault);
     struct json *json = err ? NULL : json_parse(frames[0], &fault);
     if (json) {
-        struct command_request request = {json_root(json), frame_count > 1 ? &frames[1] : NULL};
+        struct command_request request = {json_root(json), frame_count > 1 ? &frames[1] : NULL, grant};
         outcome.ref = json_raw(request.object, "ref");
         err = dispatch(c, &request, reply, &outcome.provisional, &fault);
     }

@@ -8,6 +8,7 @@
 #define SSECAST_COMMAND_H
 
 #include "counters.h"
+#include "grant.h"
 #include "json.h"
 #include "presence.h"
 #include "sequence.h"
@@ -24,7 +25,7 @@ struct command_context {
     int64_t uptime_ms;
 };
 
-/* The codes of a refusal. forbidden is for keys with roles; nothing refuses so yet. */
+/* The codes of a refusal. */
 #define CODE_BAD_JSON "bad_json"
 #define CODE_BAD_REQUEST "bad_request"
 #define CODE_UNKNOWN_OP "unknown_op"
@@ -35,11 +36,13 @@ struct command_context {
 struct command_request {
     const struct json_object *object;
     const struct slice *payload; /* the second frame; NULL: there was none */
+    const struct grant *grant;   /* what the peer may do */
 };
 
 /* One verb. */
 struct command {
     const char *op;
+    unsigned roles;            /* enum role: who may, besides ROLE_OPERATOR */
     const char *const *fields; /* accepted, ended by NULL, `op` and `ref` among them; NULL: run checks them itself */
     bool takes_payload;        /* else a second frame is refused before */
     bool
@@ -65,10 +68,10 @@ struct command_outcome {
     bool provisional; /* the reply becomes wrong when the turn's events cannot be stored */
 };
 
-/* Answer the request in these frames (frame_count may be more than 2) with the whole reply in *reply, whose previous content is
- * dropped. */
-struct command_outcome command_run(const struct command_context *c, const struct slice *frames, size_t frame_count,
-                                   struct json_out *reply);
+/* Answer the request in these frames (frame_count may be more than 2), from a peer that may do so much, with the whole reply in
+ * *reply, whose previous content is dropped. */
+struct command_outcome command_run(const struct command_context *c, const struct grant *grant,
+                                   const struct slice *frames, size_t frame_count, struct json_out *reply);
 
 /* What a provisional reply becomes when storing failed with err (-errno). */
 void command_store_failed(const struct command_context *c, int err, struct slice ref, struct json_out *reply);

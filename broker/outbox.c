@@ -1,15 +1,15 @@
 #include "outbox.h"
 
 #include <errno.h>
-#include <stdint.h>
 #include <stdlib.h>
 
 #include "bytes.h"
 
-/* Each reply: u8 peer length, u8 flags, u64 ref length, u64 body length, then peer, ref, body. */
-#define HEAD_LEN 18u
+/* Each reply: u8 peer length, u8 flags, u64 ref length, u64 body length, u64 request, then peer, ref, body. */
+#define HEAD_LEN 26u
 #define DELIMITER 1
 #define PROVISIONAL 2
+#define TO_WORKER 4
 #define KEEP_BYTES ((size_t)4 << 20) /* a larger buffer is given back after the turn */
 
 void outbox_release(struct outbox *o)
@@ -45,9 +45,11 @@ int outbox_put(struct outbox *o, const struct outbox_reply *reply)
         return -ENOMEM;
     char *p = o->data + o->len;
     p[0] = (char)reply->peer.len;
-    p[1] = (char)((reply->delimiter ? DELIMITER : 0) | (reply->provisional ? PROVISIONAL : 0));
+    p[1] = (char)((reply->delimiter ? DELIMITER : 0) | (reply->provisional ? PROVISIONAL : 0) |
+                  (reply->to_worker ? TO_WORKER : 0));
     put_u64(p + 2, reply->ref.len);
     put_u64(p + 10, reply->body.len);
+    put_u64(p + 18, reply->request);
     put_slice(put_slice(put_slice(p + HEAD_LEN, reply->peer), reply->ref), reply->body);
     o->len += len;
     return 0;
@@ -65,6 +67,8 @@ bool outbox_next(struct outbox *o, struct outbox_reply *reply)
     reply->peer = (struct slice){p + HEAD_LEN, (uint8_t)p[0]};
     reply->delimiter = (p[1] & DELIMITER) != 0;
     reply->provisional = (p[1] & PROVISIONAL) != 0;
+    reply->to_worker = (p[1] & TO_WORKER) != 0;
+    reply->request = get_u64(p + 18);
     reply->ref = (struct slice){reply->peer.data + reply->peer.len, (size_t)get_u64(p + 2)};
     reply->body = (struct slice){reply->ref.data + reply->ref.len, (size_t)get_u64(p + 10)};
     o->read += HEAD_LEN + reply->peer.len + reply->ref.len + reply->body.len;

@@ -5,6 +5,8 @@
 #ifndef SSECAST_OUTBOX_H
 #define SSECAST_OUTBOX_H
 
+#include <stdint.h>
+
 #include "slice.h"
 
 /* Zeroed is empty. */
@@ -17,6 +19,8 @@ struct outbox {
 struct outbox_reply {
     struct slice peer; /* 255 bytes at most */
     bool delimiter;
+    bool to_worker; /* it asked with WIRE_COMMAND; request is its number */
+    uint64_t request;
     bool provisional; /* not true when the turn's events could not be stored */
     struct slice ref; /* what such a refusal carries */
     struct slice body;

@@ -1,5 +1,7 @@
 #include "targets.h"
 
+#include "command.h"
+
 static const char *const list_names[TARGET_LISTS + 1] = {"sessions", "channels", "connections", NULL};
 
 int targets_read(const struct json_object *o, struct names lists[TARGET_LISTS], struct json_fault *fault)
@@ -20,6 +22,33 @@ int targets_read_in(const struct json_object *o, const char *name, struct names 
         return err;
     err = json_check_fields(&inner, list_names, fault);
     return err ? err : targets_read(&inner, lists, fault);
+}
+
+/* The first name that no pattern matches; NULL when all do. */
+static const struct slice *first_beyond(const struct names *patterns, const struct names *names)
+{
+    for (size_t i = 0; i < names->count; i++)
+        if (!patterns_match(patterns, names->items[i]))
+            return &names->items[i];
+    return NULL;
+}
+
+int targets_check(const struct grant *grant, bool present, const struct names lists[TARGET_LISTS],
+                  struct json_fault *fault)
+{
+    if (!grant->limited)
+        return 0;
+    if (!present)
+        return json_fault(fault, CODE_FORBIDDEN,
+                          "this key or token may not send to everyone; name its sessions or channels in `to`");
+    if (lists[2].count)
+        return json_fault(fault, CODE_FORBIDDEN, "this key or token may not send to connections");
+    const struct slice *session = first_beyond(&grant->sessions, &lists[0]);
+    const struct slice *beyond = session ? session : first_beyond(&grant->channels, &lists[1]);
+    if (!beyond)
+        return 0;
+    return json_fault(fault, CODE_FORBIDDEN, "this key or token may not send to the %s \"%.*s\"",
+                      session ? "session" : "channel", (int)beyond->len, beyond->data);
 }
 
 size_t targets_count(const struct names lists[TARGET_LISTS])

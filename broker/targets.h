@@ -2,6 +2,7 @@
 #ifndef SSECAST_TARGETS_H
 #define SSECAST_TARGETS_H
 
+#include "grant.h"
 #include "json.h"
 
 #define TARGET_LISTS 3 /* in the order of enum event_list, for `to` as for `except` */
@@ -13,6 +14,11 @@ int targets_read(const struct json_object *o, struct names lists[TARGET_LISTS], 
  * or -EINVAL with *fault set. */
 int targets_read_in(const struct json_object *o, const char *name, struct names lists[TARGET_LISTS], bool *present,
                     struct json_fault *fault);
+
+/* May grant's holder send to these lists (present: there is a `to`; else everyone)? 0, or -EINVAL with a fault of code forbidden. A
+ * limited grant names sessions and channels; it can address neither everyone nor a connection. */
+int targets_check(const struct grant *grant, bool present, const struct names lists[TARGET_LISTS],
+                  struct json_fault *fault);
 
 /* The names in all three lists. */
 size_t targets_count(const struct names lists[TARGET_LISTS]);

@@ -165,6 +165,24 @@ void wire_put_resync(struct wire_buf *b)
     begin(b, WIRE_RESYNC);
 }
 
+void wire_put_command(struct wire_buf *b, const struct wire_command *m)
+{
+    begin(b, WIRE_COMMAND);
+    add_u64(b, m->request);
+    add_u8(b, (uint8_t)m->grant.roles);
+    add_u8(b, m->grant.limited);
+    add_names(b, &m->grant.sessions);
+    add_names(b, &m->grant.channels);
+    add_bytes(b, m->json.data, m->json.len);
+}
+
+void wire_put_reply(struct wire_buf *b, const struct wire_reply *m)
+{
+    begin(b, WIRE_REPLY);
+    add_u64(b, m->request);
+    add_bytes(b, m->json.data, m->json.len);
+}
+
 void wire_add_entry(struct wire_buf *b, const struct event *e)
 {
     add_bytes(b, e->entry.data, e->entry.len);
@@ -272,7 +290,7 @@ int wire_type(struct slice message)
     if (message.len < HEADER_LEN || memcmp(message.data, WIRE_PREFIX, WIRE_PREFIX_LEN) != 0)
         return -EPROTO;
     uint32_t type = get_u32(message.data + WIRE_PREFIX_LEN);
-    return type >= WIRE_BATCH && type <= WIRE_RESYNC ? (int)type : -EPROTO;
+    return type >= WIRE_BATCH && type <= WIRE_REPLY ? (int)type : -EPROTO;
 }
 
 static struct reader open_message(struct slice message, enum wire_type type)
@@ -388,6 +406,26 @@ int wire_get_presence(struct slice message, struct wire_presence *m)
         struct wire_presence_item item;
         take_item(&r, &item);
     }
+    return verdict(&r);
+}
+
+int wire_get_command(struct slice message, struct wire_command *m)
+{
+    struct reader r = open_message(message, WIRE_COMMAND);
+    *m = (struct wire_command){.request = take_u64(&r)};
+    m->grant.roles = take_u8(&r);
+    m->grant.limited = take_u8(&r);
+    m->raw_sessions = take_names(&r);
+    m->raw_channels = take_names(&r);
+    m->json = take_rest(&r);
+    return verdict(&r);
+}
+
+int wire_get_reply(struct slice message, struct wire_reply *m)
+{
+    struct reader r = open_message(message, WIRE_REPLY);
+    m->request = take_u64(&r);
+    m->json = take_rest(&r);
     return verdict(&r);
 }
 

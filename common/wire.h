@@ -11,6 +11,7 @@
  *            WIRE_HELLO                            WIRE_WELCOME
  *            WIRE_REPLAY                           WIRE_PAGE
  *            WIRE_PRESENCE (also the lease)        WIRE_RESYNC when a presence message was missed
+ *            WIRE_COMMAND                          WIRE_REPLY
  *
  * A position is a seq, or the place where a run of the broker began: everything up to and including it has been seen.
  */
@@ -20,6 +21,7 @@
 #include <stdint.h>
 
 #include "event.h"
+#include "grant.h"
 #include "stats.h"
 
 #define WIRE_VERSION 1
@@ -39,6 +41,8 @@ enum wire_type {
     WIRE_PAGE = 6,
     WIRE_PRESENCE = 7,
     WIRE_RESYNC = 8,
+    WIRE_COMMAND = 9,
+    WIRE_REPLY = 10,
 };
 
 /* Why a connection ended. */
@@ -122,6 +126,19 @@ struct wire_presence_item {
     enum end_cause cause;      /* ended */
 };
 
+/* A command (protocol.md) that a worker gives for somebody who may do so much. */
+struct wire_command {
+    uint64_t request;                        /* comes back in the reply */
+    struct grant grant;                      /* encoding; decoded: its patterns are NULL */
+    struct slice raw_sessions, raw_channels; /* decoded: the grant's patterns; walk with wire_next_name() */
+    struct slice json;
+};
+
+struct wire_reply {
+    uint64_t request;
+    struct slice json;
+};
+
 /* The type of a message, or -EPROTO when it does not begin as one. Each decoder checks it again. */
 int wire_type(struct slice message);
 
@@ -134,6 +151,8 @@ void wire_put_replay(struct wire_buf *b, const struct wire_replay *m);
 void wire_put_page(struct wire_buf *b, const struct wire_page *m);         /* then wire_add_entry() */
 void wire_put_presence(struct wire_buf *b, const struct wire_presence *m); /* then wire_add_presence() */
 void wire_put_resync(struct wire_buf *b);
+void wire_put_command(struct wire_buf *b, const struct wire_command *m);
+void wire_put_reply(struct wire_buf *b, const struct wire_reply *m);
 
 void wire_add_entry(struct wire_buf *b, const struct event *e); /* also to a batch */
 void wire_add_block(struct wire_buf *b, struct slice session, int64_t until_ms);
@@ -151,6 +170,8 @@ int wire_get_welcome(struct slice message, struct wire_welcome *m);
 int wire_get_replay(struct slice message, struct wire_replay *m);
 int wire_get_page(struct slice message, struct wire_page *m);
 int wire_get_presence(struct slice message, struct wire_presence *m);
+int wire_get_command(struct slice message, struct wire_command *m);
+int wire_get_reply(struct slice message, struct wire_reply *m);
 
 bool wire_next_name(struct slice *rest, struct slice *name);
 bool wire_next_block(struct slice *rest, struct slice *session, int64_t *until_ms);

@@ -132,19 +132,55 @@ static void put_json_string(FILE *out, struct slice text)
     fputc('"', out);
 }
 
+static const char *reason_of(int status)
+{
+    static const struct {
+        int status;
+        const char *reason;
+    } rows[] = {{200, "OK"},
+                {400, "Bad Request"},
+                {401, "Unauthorized"},
+                {403, "Forbidden"},
+                {404, "Not Found"},
+                {405, "Method Not Allowed"},
+                {413, "Content Too Large"},
+                {415, "Unsupported Media Type"},
+                {429, "Too Many Requests"},
+                {503, "Service Unavailable"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (rows[i].status == status)
+            return rows[i].reason;
+    return "Error";
+}
+
 struct event *reply_refused(const struct reply_rules *rules, const struct request *r)
 {
     struct text t;
     if (!begin(&t))
         return NULL;
     fprintf(t.file, "Status: %d %s\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n", r->status,
-            r->status == 405 ? "Method Not Allowed" : "Bad Request");
+            reason_of(r->status));
     if (r->status == 405)
         fputs("Allow: " REQUEST_METHODS "\r\n", t.file);
     put_common(t.file, rules, r);
     fprintf(t.file, "\r\n{\"error\":\"%s\",\"message\":", r->error);
     put_json_string(t.file, slice_of(r->message));
     fputs("}\n", t.file);
+    return finish(&t);
+}
+
+struct event *reply_answer(const struct reply_rules *rules, const struct answer *a)
+{
+    struct text t;
+    if (!begin(&t))
+        return NULL;
+    fprintf(t.file, "Status: %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nCache-Control: no-store\r\n%s",
+            a->status, reason_of(a->status), a->type, a->body.len, a->headers);
+    if (a->allow)
+        fprintf(t.file, "Allow: %s\r\n", a->allow);
+    put_common(t.file, rules, &(struct request){0});
+    fputs("\r\n", t.file);
+    fwrite(a->body.data, 1, a->body.len, t.file);
     return finish(&t);
 }
 

@@ -20,6 +20,17 @@ struct event *reply_stream(const struct reply_rules *rules, const struct request
 /* A refused request: its status, with the error and its message as JSON. */
 struct event *reply_refused(const struct reply_rules *rules, const struct request *r);
 
+/* An answer that is no stream. */
+struct answer {
+    int status;
+    const char *allow;   /* methods, with 405; NULL: no such header */
+    const char *headers; /* more of them: empty, or whole lines, each ended by CRLF */
+    const char *type;    /* Content-Type */
+    struct slice body;
+};
+
+struct event *reply_answer(const struct reply_rules *rules, const struct answer *a);
+
 /* 204: EventSource stops for good. */
 struct event *reply_no_content(const struct reply_rules *rules, const struct request *r);
 

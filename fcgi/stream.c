@@ -9,6 +9,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "service.h"
 #include "sse.h"
 
 #define END_UNCOUNTED END_CAUSES /* the end of a short answer */
@@ -236,7 +237,8 @@ void streams_request(struct streams *set, int fd, struct params *params, bool ra
 {
     struct request r = {0};
     struct stream *s = calloc(1, sizeof *s);
-    int err = request_read(params, &set->request_rules, &r);
+    const struct service *service = service_find(params);
+    int err = service ? 0 : request_read(params, &set->request_rules, &r);
     if (s)
         s->set = set;
     if (!s || err || conn_open(&s->conn, &set->conns, fd, params->request, raw) != 0) {
@@ -246,7 +248,10 @@ void streams_request(struct streams *set, int fd, struct params *params, bool ra
     } else {
         if (spools(params))
             conn_hold_back(&s->conn);
-        answer(s, &r);
+        if (service)
+            service_begin(s, service, params);
+        else
+            answer(s, &r);
     }
     request_release(&r);
     params_release(params);
@@ -372,6 +377,7 @@ const struct upstream_hooks stream_upstream_hooks = {
     .advanced = on_advanced,
     .broken = on_broken,
     .page = on_page,
+    .reply = service_replied,
     .snapshot = on_snapshot,
 };
 
@@ -381,6 +387,7 @@ static void on_gone(struct conn *c)
 {
     struct stream *s = stream_of(c);
     upstream_forget(&s->question);
+    call_free(&s->call);
     if (!s->entry)
         return;
     char id[REGISTRY_ID_MAX];

@@ -30,6 +30,7 @@ struct stream {
     uint64_t shown;            /* position in the last id: line sent */
     char *last_id;             /* the client's cursor as it gave it, until it was found; NULL: none */
     struct question *question; /* to the broker, under way */
+    struct call *call;         /* no stream but a request to a service (service.h), until it is answered */
     int64_t since_ms;          /* unix time */
 };
 

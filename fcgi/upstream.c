@@ -25,11 +25,13 @@
 #define IN_FLIGHT_MAX 64 /* questions under way at once; others wait their turn */
 #define LINGER_MS 500    /* for the last report to leave when the worker stops */
 
-/* A question to the broker: a stream's replay, or the feed's repair (asker NULL). */
+/* A question to the broker: a stream's replay, the feed's repair (asker NULL), or a command. */
 struct question {
     struct question *prev, *next;
     struct question_list *list; /* the one it is in */
     void *asker;
+    bool command;
+    bool once; /* it is not asked again */
     uint64_t number;
     int64_t first, asked;    /* when it was sent first and last, clock_ms() */
     struct wire_buf message; /* the request */
@@ -58,7 +60,7 @@ struct upstream {
     struct deque held; /* events beyond the position, in order */
     size_t held_bytes;
     struct question *repair; /* NULL: nothing is known to be missing */
-    struct question_list waiting, under_way;
+    struct question_list waiting, under_way, asked_once;
     uint64_t last_number;
     int64_t retry_ms; /* how long to wait for an answer */
     uint64_t presence_n;
@@ -103,7 +105,7 @@ static void send_question(struct upstream *u, struct question *q)
     if (q->list == &u->waiting)
         q->first = q->asked;
     list_remove(q);
-    list_add(&u->under_way, q);
+    list_add(q->once ? &u->asked_once : &u->under_way, q);
     zmq_send(u->sync, q->message.data, q->message.len, ZMQ_DONTWAIT);
 }
 
@@ -131,16 +133,19 @@ static void learn_patience(struct upstream *u, const struct question *q)
     u->retry_ms = patience < RETRY_MS ? RETRY_MS : patience > RETRY_MAX_MS ? RETRY_MAX_MS : patience;
 }
 
-static struct question *ask(struct upstream *u, void *asker, const struct wire_replay *what, uint32_t max_bytes)
+static struct question *new_question(struct upstream *u, void *asker)
 {
     struct question *q = calloc(1, sizeof *q);
-    struct wire_replay replay = *what;
     if (!q)
         return NULL;
     q->asker = asker;
-    q->number = replay.request = ++u->last_number;
-    replay.max_bytes = max_bytes;
-    wire_put_replay(&q->message, &replay);
+    q->number = ++u->last_number;
+    return q;
+}
+
+/* q, whose message is written, waits for its turn; NULL when there was no memory for the message. */
+static struct question *enqueue(struct upstream *u, struct question *q)
+{
     if (q->message.failed) {
         wire_buf_release(&q->message);
         free(q);
@@ -148,6 +153,18 @@ static struct question *ask(struct upstream *u, void *asker, const struct wire_r
     }
     list_add(&u->waiting, q);
     return q;
+}
+
+static struct question *ask(struct upstream *u, void *asker, const struct wire_replay *what, uint32_t max_bytes)
+{
+    struct question *q = new_question(u, asker);
+    struct wire_replay replay = *what;
+    if (!q)
+        return NULL;
+    replay.request = q->number;
+    replay.max_bytes = max_bytes;
+    wire_put_replay(&q->message, &replay);
+    return enqueue(u, q);
 }
 
 static void drop_question(struct question *q)
@@ -169,6 +186,20 @@ static void drop_questions(struct question_list *list)
 struct question *upstream_replay(struct upstream *u, void *asker, const struct wire_replay *what)
 {
     struct question *q = ask(u, asker, what, PAGE_BYTES);
+    send_waiting(u);
+    return q;
+}
+
+struct question *upstream_command(struct upstream *u, void *asker, const struct grant *grant, struct slice json,
+                                  bool again)
+{
+    struct question *q = new_question(u, asker);
+    if (!q)
+        return NULL;
+    q->command = true;
+    q->once = !again;
+    wire_put_command(&q->message, &(struct wire_command){.request = q->number, .grant = *grant, .json = json});
+    q = enqueue(u, q);
     send_waiting(u);
     return q;
 }
@@ -379,16 +410,39 @@ static void on_head(struct upstream *u, struct slice message)
         repair(u);
 }
 
+/* The question with this number; NULL when it was answered already or its answer is not wanted any more. */
+static struct question *find_question(const struct question_list *list, uint64_t number)
+{
+    struct question *q = list->first;
+    while (q && q->number != number)
+        q = q->next;
+    return q;
+}
+
+static void on_reply(struct upstream *u, struct slice message)
+{
+    struct wire_reply m;
+    if (wire_get_reply(message, &m) != 0)
+        return;
+    struct question *q = find_question(&u->asked_once, m.request);
+    if (!q)
+        q = find_question(&u->under_way, m.request);
+    if (!q || !q->command)
+        return;
+    void *asker = q->asker;
+    drop_question(q);
+    u->hooks->reply(u->context, asker, m.json);
+    send_waiting(u);
+}
+
 static void on_page(struct upstream *u, struct slice message)
 {
     struct wire_page m;
     if (wire_get_page(message, &m) != 0 || !same_run(u, m.run))
         return;
-    struct question *q = u->under_way.first;
-    while (q && q->number != m.request)
-        q = q->next;
-    if (!q)
-        return; /* an answer to what was asked again, or is not wanted any more */
+    struct question *q = find_question(&u->under_way, m.request);
+    if (!q || q->command)
+        return;
     void *asker = q->asker;
     learn_patience(u, q);
     drop_question(q);
@@ -416,6 +470,9 @@ static void on_message(struct upstream *u, struct slice message)
         break;
     case WIRE_PAGE:
         on_page(u, message);
+        break;
+    case WIRE_REPLY:
+        on_reply(u, message);
         break;
     case WIRE_RESYNC:
         say_hello(u);
@@ -574,6 +631,7 @@ void upstream_free(struct upstream **u)
         return;
     drop_questions(&(*u)->waiting);
     drop_questions(&(*u)->under_way);
+    drop_questions(&(*u)->asked_once);
     drop_held(*u, true);
     deque_release(&(*u)->held);
     wire_buf_release(&(*u)->presence);

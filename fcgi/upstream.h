@@ -28,6 +28,8 @@ struct upstream_hooks {
     void (*broken)(void *context, uint64_t position, uint64_t oldest);
     /* The answer to upstream_replay(). page is valid during the call. */
     void (*page)(void *context, void *asker, const struct wire_page *page);
+    /* The broker's reply, one JSON object, to upstream_command(). It is valid during the call. */
+    void (*reply)(void *context, void *asker, struct slice json);
     /* Add every connection to b with wire_add_presence(). */
     void (*snapshot)(void *context, struct wire_buf *b);
 };
@@ -51,6 +53,12 @@ bool upstream_turn(struct upstream *u);
 /* Ask for a page of what asker missed (request and max_bytes are set here). The answer comes to the page hook, whenever the broker
  * can give it; it is asked again until then. The handle is valid until that call; NULL when out of memory. */
 struct question *upstream_replay(struct upstream *u, void *asker, const struct wire_replay *what);
+
+/* Give the broker a command (protocol.md) on behalf of somebody with this grant. The reply comes to the reply hook, if it comes: asker
+ * has to have a deadline. again: ask again while no reply comes, also another run of the broker; only for what may be done twice. The
+ * handle is valid until that call; NULL when out of memory. */
+struct question *upstream_command(struct upstream *u, void *asker, const struct grant *grant, struct slice json,
+                                  bool again);
 
 /* The answer is not wanted any more. Sets *q to NULL; safe on NULL. */
 void upstream_forget(struct question **q);

@@ -39,7 +39,7 @@ static char answer[8192];
 
 static const char *ask_frames(const struct slice *frames, size_t count)
 {
-    command_run(&context, frames, count, &reply);
+    command_run(&context, &grant_everything, frames, count, &reply);
     ck_assert(!reply.failed);
     ck_assert_uint_lt(reply.len, sizeof answer);
     memcpy(answer, reply.data, reply.len);

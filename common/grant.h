@@ -1,0 +1,40 @@
+/* grant.h - what somebody may do: which commands, and about whom.
+ *
+ * Keys of services, tokens of HTTP publishers and workers all end up as a grant; the broker's commands look at nothing else. It knows
+ * neither keys nor tokens.
+ *
+ * A pattern is a name, or a name's beginning followed by `*`; `*` alone matches every name.
+ *
+ * Ownership: a grant borrows its patterns.
+ */
+#ifndef SSECAST_GRANT_H
+#define SSECAST_GRANT_H
+
+#include "event.h"
+
+/* What a peer is there for; bits. */
+enum role {
+    ROLE_WORKER = 1,    /* feed and sync */
+    ROLE_PUBLISHER = 2, /* publish, and ask whether a session is there */
+    ROLE_OPERATOR = 4,  /* every command */
+};
+
+struct grant {
+    unsigned roles;
+    bool limited;          /* false: about everyone. true: about what the patterns match and nobody else */
+    struct names sessions; /* patterns */
+    struct names channels;
+};
+
+/* Every command, about everyone. */
+extern const struct grant grant_everything;
+
+#define PATTERN_RULE "a name (1 to 255 bytes of UTF-8 without control characters); a `*` at its end stands for any rest"
+
+bool pattern_valid(struct slice pattern);
+bool pattern_matches(struct slice pattern, struct slice name);
+
+/* Does one of the patterns match? */
+bool patterns_match(const struct names *patterns, struct slice name);
+
+#endif

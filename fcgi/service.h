@@ -1,0 +1,61 @@
+/* service.h - what a worker answers beside streams: requests whose path ends in the name of a service (/healthz, ...).
+ *
+ * A service is a row: who may, which methods, and what it does. It answers at once, or asks the broker and answers when the reply is
+ * there; a request that waits for more than SERVICE_PATIENCE_MS is answered 503. Each service lives in its service_<name>.c.
+ *
+ * Ownership: a call belongs to its stream (which has no registry entry: it is no stream of events), and ends with it.
+ */
+#ifndef SSECAST_SERVICE_H
+#define SSECAST_SERVICE_H
+
+#include "stream.h"
+
+#define SERVICE_PATIENCE_MS 5000
+
+/* One request to a service, until it is answered. */
+struct call {
+    struct stream *stream;
+    const struct service *service;
+    struct question *question; /* to the broker, under way */
+    struct loop_timer deadline;
+    void *state; /* the service's own; freed with free() */
+};
+
+struct service {
+    const char *name;    /* the last segment of the path */
+    const char *methods; /* "GET, HEAD" */
+    /* Answer c with call_answer(), or ask with call_ask(). params is valid during the call. */
+    void (*begin)(struct call *c, const struct params *params);
+    /* The broker's reply to call_ask(), valid during the call: answer c. NULL: it asks nothing. */
+    void (*replied)(struct call *c, struct slice json);
+};
+
+extern const struct service service_healthz;
+
+/* The service that the request's path names; NULL: none, it is for a stream. */
+const struct service *service_find(const struct params *params);
+
+/* Answer the request to service that was read from s's connection (just opened). */
+void service_begin(struct stream *s, const struct service *service, const struct params *params);
+
+/* --- for the services --- */
+
+/* Ask the broker for somebody with this grant; again: as for upstream_command(). Without memory the call is answered 503. */
+void call_ask(struct call *c, const struct grant *grant, struct slice json, bool again);
+
+/* Answer and end the request. headers is empty or whole lines, each ended by CRLF; type is a Content-Type. c is gone afterwards. */
+void call_answer(struct call *c, int status, const char *headers, const char *type, struct slice body);
+
+/* The same with {"error":...,"message":...} as the body; message goes through printf. */
+void call_refuse(struct call *c, int status, const char *error, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* --- for stream.c --- */
+
+/* The connection is gone: so is the call. Sets *c to NULL; safe on NULL. */
+void call_free(struct call **c);
+
+/* The reply hook of upstream. */
+void service_replied(void *context, void *asker, struct slice json);
+
+#endif
