@@ -13,9 +13,19 @@ OBJCOPY ?= objcopy
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
 CFLAGS ?= -O2 -g
-ALL_CPPFLAGS := -D_GNU_SOURCE -DSSECAST_VERSION='"$(VERSION)"' -Icommon $(CPPFLAGS)
-ALL_CFLAGS := -std=c17 $(WARNINGS) -fno-common -fstack-protector-strong $(CFLAGS) $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
-ALL_LDFLAGS := $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
+
+# What makes a bug in C harder to use: HARDEN= leaves it out. Not every processor has every flag; the sanitizers bring checks of their own.
+HARDEN ?= yes
+understood = $(foreach flag,$(1),$(shell $(CC) -Werror $(flag) -E -x c /dev/null >/dev/null 2>&1 && echo $(flag)))
+optimized := $(filter -O1 -O2 -O3 -Os -Og,$(CFLAGS))
+HARDEN_CPPFLAGS := $(if $(HARDEN),$(if $(SAN),,$(if $(optimized),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)))
+HARDEN_CFLAGS := $(if $(HARDEN),-fPIE -fstack-protector-strong $(call understood,-fstack-clash-protection -fcf-protection))
+HARDEN_LDFLAGS := $(if $(HARDEN),-Wl$(comma)-z$(comma)relro -Wl$(comma)-z$(comma)now -Wl$(comma)-z$(comma)noexecstack)
+PIE := $(if $(HARDEN),-pie)
+
+ALL_CPPFLAGS := -D_GNU_SOURCE -DSSECAST_VERSION='"$(VERSION)"' -Icommon $(CPPFLAGS) $(HARDEN_CPPFLAGS)
+ALL_CFLAGS := -std=c17 $(WARNINGS) -fno-common $(HARDEN_CFLAGS) $(CFLAGS) $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+ALL_LDFLAGS := $(LDFLAGS) $(HARDEN_LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
 
 COMMON_SRC := $(wildcard common/*.c)
 FCGI_SRC := $(filter-out fcgi/main.c,$(wildcard fcgi/*.c))
@@ -67,11 +77,11 @@ LIBRARY_LIBS := -lzmq -ljansson -lcurl
 CLIENT_LIBS := $(LIBRARY_LIBS) -linih
 
 $(BUILD)/ssecast-broker: $(BUILD)/obj/broker/main.o $(BUILD)/libbroker.a $(BUILD)/libcommon.a
-	$(CC) $(ALL_LDFLAGS) $^ $(BROKER_LIBS) -o $@
+	$(CC) $(ALL_LDFLAGS) $(PIE) $^ $(BROKER_LIBS) -o $@
 $(BUILD)/ssecast-fcgi: $(BUILD)/obj/fcgi/main.o $(BUILD)/libworker.a $(BUILD)/libcommon.a
-	$(CC) $(ALL_LDFLAGS) $^ $(WORKER_LIBS) -o $@
+	$(CC) $(ALL_LDFLAGS) $(PIE) $^ $(WORKER_LIBS) -o $@
 $(BUILD)/ssecast: $(BUILD)/obj/client/main.o $(call object,$(CLI_SRC)) $(BUILD)/libssecast.a $(BUILD)/libcommon.a
-	$(CC) $(ALL_LDFLAGS) $^ $(CLIENT_LIBS) -o $@
+	$(CC) $(ALL_LDFLAGS) $(PIE) $^ $(CLIENT_LIBS) -o $@
 
 # Unit tests: tests/unit/check_<module>.c, one program each, linked with the libraries they test.
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/check_*.c))

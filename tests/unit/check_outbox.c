@@ -4,7 +4,11 @@
 
 static void put(struct outbox *o, struct slice peer, bool delimiter, struct slice body)
 {
-    ck_assert_int_eq(outbox_put(o, &(struct outbox_reply){peer, delimiter, !delimiter, S("[1]"), body}), 0);
+    struct outbox_reply reply = {.peer = peer, .delimiter = delimiter, .to_worker = delimiter, .request = peer.len};
+    reply.provisional = !delimiter;
+    reply.ref = S("[1]");
+    reply.body = body;
+    ck_assert_int_eq(outbox_put(o, &reply), 0);
 }
 
 static void next_is(struct outbox *o, struct slice peer, bool delimiter, struct slice body)
@@ -14,6 +18,8 @@ static void next_is(struct outbox *o, struct slice peer, bool delimiter, struct 
     assert_slice(r.peer, peer);
     assert_slice(r.body, body);
     ck_assert_int_eq(r.delimiter, delimiter);
+    ck_assert_int_eq(r.to_worker, delimiter);
+    ck_assert_uint_eq(r.request, peer.len);
     ck_assert_int_eq(r.provisional, !delimiter);
     assert_slice(r.ref, S("[1]"));
 }

@@ -254,8 +254,16 @@ static void on_snapshot(void *context, struct wire_buf *b)
     wire_add_presence(b, &(struct wire_presence_item){.opened = true, .connection = S("all"), .session = S("a")});
 }
 
-static const struct upstream_hooks hooks = {on_joined, on_blocked, on_event,   on_advanced,
-                                            on_broken, on_page,    on_snapshot};
+static void on_reply(void *context, void *asker, struct slice json)
+{
+    char text[64];
+    (void)context;
+    snprintf(text, sizeof text, "%s replied %.*s", (const char *)asker, (int)json.len, json.data);
+    tell(text);
+}
+
+static const struct upstream_hooks hooks = {on_joined, on_blocked, on_event, on_advanced,
+                                            on_broken, on_page,    on_reply, on_snapshot};
 
 static bool turn_end(void *context)
 {
