@@ -2,6 +2,7 @@
 
 #include "accept.h"
 #include "log.h"
+#include "monitor.h"
 #include "reply.h"
 #include "request.h"
 
@@ -43,6 +44,12 @@ static const struct option_row rows[] = {
      1u << 30, NULL},
     {"drain", "DURATION", "10s", "on SIGTERM, streams are closed one after the other over so long", OPTION_SECONDS,
      AT(drain_ms), 0, 86400000, NULL},
+    {"monitor-from", "ADDRESS", "127.0.0.0/8,::1",
+     "who may see healthz and metrics: addresses and ranges, as the web server reports them; none: nobody", OPTION_LIST,
+     AT(monitor_from), 0, 0, monitor_check_from},
+    {"monitor-token-file", "FILE", "",
+     "a file with a secret; who sends it (Authorization: Bearer SECRET) may see them from anywhere", OPTION_TEXT,
+     AT(monitor_token_file), 0, 0, NULL},
     {"log-level", "LEVEL", "info", "error, warn, info or debug", OPTION_TEXT, AT(log_level), 0, 0, log_check_level},
 };
 

@@ -16,6 +16,8 @@ struct options {
     uint64_t max_connections; /* 0: from the limit of open files */
     uint64_t max_per_session; /* 0: no limit */
     uint64_t drain_ms;
+    struct option_list monitor_from;
+    char *monitor_token_file; /* NULL: no token */
     char *log_level;
 };
 

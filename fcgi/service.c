@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "json_out.h"
+#include "monitor.h"
 
 static const struct service *const services[] = {&service_healthz};
 #define SERVICES (sizeof services / sizeof services[0])
@@ -54,7 +55,9 @@ void service_begin(struct stream *s, const struct service *service, const struct
     }
     *c = (struct call){.stream = s, .service = service, .deadline = {.fire = too_late, .context = c}};
     s->call = c;
-    if (method_accepted(service, method))
+    if (service->monitors && !monitor_allows(s->set->monitor, params))
+        call_refuse(c, 403, "forbidden", "this is not for you");
+    else if (method_accepted(service, method))
         service->begin(c, params);
     else
         call_refuse(c, 405, "method_not_allowed", "%.20s is not accepted here; accepted: %s",

@@ -24,6 +24,7 @@ struct call {
 struct service {
     const char *name;    /* the last segment of the path */
     const char *methods; /* "GET, HEAD" */
+    bool monitors;       /* only for those who may see how the system is (monitor.h); others are answered 403 */
     /* Answer c with call_answer(), or ask with call_ask(). params is valid during the call. */
     void (*begin)(struct call *c, const struct params *params);
     /* The broker's reply to call_ask(), valid during the call: answer c. NULL: it asks nothing. */

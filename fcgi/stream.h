@@ -52,8 +52,9 @@ struct streams {
     struct conns conns;
     struct registry *registry;
     struct blocks *blocks;
-    struct history *window;    /* NULL until the sequence is known */
-    struct upstream *upstream; /* set by the wiring */
+    struct history *window;        /* NULL until the sequence is known */
+    struct upstream *upstream;     /* set by the wiring */
+    const struct monitor *monitor; /* set by the wiring */
     struct loop_timer beat_timer;
     struct event *beats[2]; /* the last heartbeats with a checkpoint, invisible and visible, and their positions */
     uint64_t beat_positions[2];

@@ -19,6 +19,7 @@
 #include "accept.h"
 #include "clock.h"
 #include "log.h"
+#include "monitor.h"
 #include "notify.h"
 #include "options.h"
 #include "stream.h"
@@ -34,6 +35,7 @@ struct worker {
     struct streams streams;
     struct loop *loop;
     struct upstream *upstream;
+    struct monitor *monitor;
     struct acceptor *acceptor;
     int listen_fd; /* until the acceptor has it; -1 */
     bool own_path; /* the unix socket's file is ours to remove */
@@ -329,6 +331,9 @@ static int run(struct worker *w)
 {
     log_open("ssecast-fcgi", log_level_of(w->options.log_level));
     hold_signals(&w->held);
+    w->streams.monitor = w->monitor = monitor_new(&w->options.monitor_from, w->options.monitor_token_file);
+    if (!w->monitor)
+        return 2;
     int status = find_requests(w);
     if (status)
         return status;
@@ -354,6 +359,7 @@ int worker_main(int argc, char **argv)
         status = 2;
         break;
     }
+    monitor_free(&w->monitor);
     option_release(&worker_program, &w->options);
     free(w);
     return status;

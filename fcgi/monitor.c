@@ -1,0 +1,213 @@
+/* Addresses are compared as IPv6: a web server that listens on both reports an IPv4 client as ::ffff:a.b.c.d, or as a.b.c.d, and means
+ * the same. But a range of IPv6 addresses never holds IPv4 ones: ::/0 is not everybody. */
+#include "monitor.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+#include "log.h"
+
+#define MAPPED_BITS 96 /* of ::ffff:0:0/96, which IPv4 addresses are put into */
+
+struct address {
+    unsigned char bytes[16];
+};
+
+struct range {
+    struct address first;
+    unsigned bits; /* that are the same in all of it */
+};
+
+struct monitor {
+    struct range *ranges;
+    size_t count;
+    size_t token_len; /* 0: there is none */
+    char token[MONITOR_TOKEN_MAX];
+};
+
+/* --- addresses --- */
+
+static const unsigned char mapped[MAPPED_BITS / 8] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+static bool is_mapped(const struct address *a)
+{
+    return memcmp(a->bytes, mapped, sizeof mapped) == 0;
+}
+
+/* The first len characters of text; without what may follow a link-local one (%eth0). */
+static bool read_address(const char *text, size_t len, struct address *out, bool *dotted)
+{
+    char copy[INET6_ADDRSTRLEN];
+    const char *scope = memchr(text, '%', len);
+    if (scope)
+        len = (size_t)(scope - text);
+    if (len >= sizeof copy)
+        return false;
+    memcpy(copy, text, len);
+    copy[len] = '\0';
+    *dotted = !strchr(copy, ':');
+    if (!*dotted)
+        return inet_pton(AF_INET6, copy, out->bytes) == 1;
+    memcpy(out->bytes, mapped, sizeof mapped);
+    return inet_pton(AF_INET, copy, out->bytes + sizeof mapped) == 1;
+}
+
+/* One to three digits, up to max. */
+static bool read_bits(const char *text, unsigned max, unsigned *out)
+{
+    size_t digits = strspn(text, "0123456789");
+    if (!digits || digits > 3 || text[digits])
+        return false;
+    *out = (unsigned)atoi(text);
+    return *out <= max;
+}
+
+static bool read_range(const char *text, struct range *out)
+{
+    size_t len = strcspn(text, "/");
+    bool dotted;
+    if (memchr(text, '%', len) || !read_address(text, len, &out->first, &dotted))
+        return false;
+    out->bits = 128;
+    if (!text[len])
+        return true;
+    unsigned before = dotted ? MAPPED_BITS : 0;
+    if (!read_bits(text + len + 1, 128 - before, &out->bits))
+        return false;
+    out->bits += before;
+    return true;
+}
+
+static bool same_bits(const unsigned char *a, const unsigned char *b, unsigned bits)
+{
+    unsigned whole = bits / 8, rest = bits % 8;
+    return memcmp(a, b, whole) == 0 && (!rest || !((a[whole] ^ b[whole]) >> (8 - rest)));
+}
+
+static bool in_range(const struct range *r, const struct address *a)
+{
+    return is_mapped(&r->first) == is_mapped(a) && same_bits(r->first.bytes, a->bytes, r->bits);
+}
+
+static bool is_none(const char *item)
+{
+    return strcmp(item, "none") == 0;
+}
+
+const char *monitor_check_from(const char *value)
+{
+    struct range range;
+    return is_none(value) || read_range(value, &range)
+               ? NULL
+               : "an IPv4 or IPv6 address, a range of them (192.0.2.0/24, 2001:db8::/32), or none";
+}
+
+static bool from_there(const struct monitor *m, const char *text)
+{
+    struct address address;
+    bool dotted;
+    if (!text || !read_address(text, strlen(text), &address, &dotted))
+        return false;
+    for (size_t i = 0; i < m->count; i++)
+        if (in_range(&m->ranges[i], &address))
+            return true;
+    return false;
+}
+
+/* --- the token --- */
+
+/* The token that the request brings; "" when it brings none. */
+static const char *token_brought(const struct params *params)
+{
+    const char *header = params_get(params, "HTTP_AUTHORIZATION");
+    if (!header || strncasecmp(header, "Bearer ", 7) != 0)
+        return "";
+    return header + 7 + strspn(header + 7, " ");
+}
+
+/* Looks at every character of what was brought, whichever is wrong. */
+static bool is_token(const struct monitor *m, const char *brought)
+{
+    size_t len = strlen(brought), different = len ^ m->token_len;
+    for (size_t i = 0; m->token_len && i < len; i++)
+        different |= (unsigned char)(brought[i] ^ m->token[i % m->token_len]);
+    return m->token_len && !different;
+}
+
+/* NULL, or what is wrong with the file. */
+static const char *read_token(struct monitor *m, FILE *file)
+{
+    struct stat about;
+    char text[MONITOR_TOKEN_MAX + 3];
+    if (fstat(fileno(file), &about) != 0 || !S_ISREG(about.st_mode))
+        return "it is no plain file";
+    if (about.st_mode & S_IRWXO)
+        return "every user of this machine may use it; take that away (chmod o= FILE)";
+    size_t len = fread(text, 1, sizeof text, file);
+    if (ferror(file))
+        return "it cannot be read";
+    while (len && (text[len - 1] == '\n' || text[len - 1] == '\r'))
+        len--;
+    for (size_t i = 0; i < len; i++)
+        if (text[i] <= ' ' || text[i] > '~')
+            return "it must hold one line without spaces, in ASCII";
+    if (len < MONITOR_TOKEN_MIN || len > MONITOR_TOKEN_MAX)
+        return "a token has 16 to 512 characters";
+    memcpy(m->token, text, len);
+    m->token_len = len;
+    return NULL;
+}
+
+static bool load_token(struct monitor *m, const char *path)
+{
+    FILE *file = fopen(path, "re");
+    const char *wrong = file ? read_token(m, file) : strerror(errno);
+    if (wrong)
+        log_error("--monitor-token-file %s: %s", path, wrong);
+    if (file)
+        fclose(file);
+    return !wrong;
+}
+
+/* --- life --- */
+
+struct monitor *monitor_new(const struct option_list *from, const char *token_file)
+{
+    struct monitor *m = calloc(1, sizeof *m);
+    if (m)
+        m->ranges = calloc(from->count + 1, sizeof *m->ranges);
+    if (!m || !m->ranges) {
+        log_error("cannot start: out of memory");
+        monitor_free(&m);
+        return NULL;
+    }
+    for (size_t i = 0; i < from->count; i++)
+        if (!is_none(from->items[i]) && read_range(from->items[i], &m->ranges[m->count]))
+            m->count++;
+    if (token_file && !load_token(m, token_file))
+        monitor_free(&m);
+    return m;
+}
+
+void monitor_free(struct monitor **m)
+{
+    if (!*m)
+        return;
+    explicit_bzero((*m)->token, sizeof(*m)->token);
+    free((*m)->ranges);
+    free(*m);
+    *m = NULL;
+}
+
+bool monitor_allows(const struct monitor *m, const struct params *params)
+{
+    if (!m)
+        return false;
+    return from_there(m, params_get(params, "REMOTE_ADDR")) || is_token(m, token_brought(params));
+}
