@@ -603,6 +603,22 @@ static enum option_result collect(struct loader *l, int argc, char **argv, int *
     return OPTION_RUN;
 }
 
+/* Store the values and let the program judge them together. */
+static enum option_result settle(struct loader *l, void *config)
+{
+    char why[OPTION_WHY_MAX] = "";
+    for (size_t i = 0; i < l->program->count; i++)
+        store(&l->program->rows[i], &l->given[i], config);
+    if (l->program->check && l->program->check(config, why) != 0)
+        fail(l, "%s", why);
+    if (!l->failed && !l->check)
+        return OPTION_RUN;
+    if (!l->failed)
+        printf("%s: the configuration is valid\n", l->program->name);
+    option_release(l->program, config);
+    return l->failed ? OPTION_BAD : OPTION_EXIT;
+}
+
 enum option_result option_load(const struct option_program *program, int argc, char **argv, void *config, int *rest)
 {
     struct loader l = {.program = program, .given = calloc(program->count + 1, sizeof *l.given)};
@@ -611,17 +627,14 @@ enum option_result option_load(const struct option_program *program, int argc, c
         result = collect(&l, argc, argv, rest);
     else
         fail_memory(&l);
-    if (result == OPTION_RUN && l.print)
+    if (result == OPTION_RUN && l.print) {
         print_config(&l);
-    else if (result == OPTION_RUN && l.check)
-        printf("%s: the configuration is valid\n", program->name);
-    if (result == OPTION_RUN && (l.print || l.check))
         result = OPTION_EXIT;
-    for (size_t i = 0; l.given && i < program->count; i++) {
-        if (result == OPTION_RUN)
-            store(&program->rows[i], &l.given[i], config);
-        given_clear(&l.given[i]);
     }
+    if (result == OPTION_RUN)
+        result = settle(&l, config);
+    for (size_t i = 0; l.given && i < program->count; i++)
+        given_clear(&l.given[i]);
     free(l.given);
     return result;
 }

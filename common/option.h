@@ -45,12 +45,17 @@ struct option_row {
     const char *(*check)(const char *value);
 };
 
+#define OPTION_WHY_MAX 512
+
 struct option_program {
     const char *name;    /* "ssecast-broker" */
     const char *summary; /* one line for --help */
     const char *usage;   /* what follows the name in --help's first line: "[OPTION]..." */
     const struct option_row *rows;
     size_t count;
+    /* Do the values go together? They are all stored. 0, or another number with a line in why; what it opens or reads it releases again.
+     * --check-config asks it too. May be NULL. */
+    int (*check)(const void *config, char why[OPTION_WHY_MAX]);
 };
 
 enum option_result {

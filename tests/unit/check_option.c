@@ -29,8 +29,19 @@ static const struct option_row rows[] = {
     {"retry", "DURATION", "15000ms", "the hint", OPTION_MILLIS, offsetof(struct config, retry), 0, 3600000, NULL},
     {"listen-mode", "MODE", "0660", "permissions", OPTION_MODE, offsetof(struct config, mode), 0, 0, NULL},
 };
-static const struct option_program program = {"prog", "Does things.", "[OPTION]...", rows,
-                                              sizeof rows / sizeof rows[0]};
+
+/* The store /x needs a note. */
+static int check_together(const void *config, char why[OPTION_WHY_MAX])
+{
+    const struct config *c = config;
+    if (strcmp(c->store, "/x") != 0 || c->note)
+        return 0;
+    snprintf(why, OPTION_WHY_MAX, "--store %s needs a --note", c->store);
+    return -1;
+}
+
+static const struct option_program program = {
+    "prog", "Does things.", "[OPTION]...", rows, sizeof rows / sizeof rows[0], check_together};
 
 /* One load: what it gave and what it said. */
 struct run {
@@ -469,6 +480,17 @@ START_TEST(check_config_says_whether)
 }
 END_TEST
 
+START_TEST(values_that_do_not_go_together_are_refused)
+{
+    load("--store", "/x", "--note", "y");
+    assert_run();
+    load("--store", "/x");
+    assert_bad("prog: --store /x needs a --note\n");
+    load("--store", "/x", "--check-config");
+    assert_bad("prog: --store /x needs a --note\n");
+}
+END_TEST
+
 START_TEST(print_config_can_be_fed_back)
 {
     char first[16384];
@@ -566,6 +588,7 @@ static void add_answers(TCase *tests)
     tcase_add_test(tests, help_names_every_option_and_its_default);
     tcase_add_test(tests, version_is_one_line);
     tcase_add_test(tests, check_config_says_whether);
+    tcase_add_test(tests, values_that_do_not_go_together_are_refused);
     tcase_add_test(tests, print_config_can_be_fed_back);
 }
 
