@@ -71,7 +71,7 @@ $(BUILD)/%.a:
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-WORKER_LIBS := -lfcgi -lzmq -linih
+WORKER_LIBS := -lfcgi -lzmq -ljwt -lcrypto -ljansson -linih
 BROKER_LIBS := -lzmq -ljansson -llmdb -lxxhash -linih
 LIBRARY_LIBS := -lzmq -ljansson -lcurl
 CLIENT_LIBS := $(LIBRARY_LIBS) -linih

@@ -1,8 +1,11 @@
 #include "params.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "slice.h"
 
 int params_copy(struct params *p, char *const *list)
 {
@@ -33,4 +36,78 @@ const char *params_get(const struct params *p, const char *name)
         if (strncmp(item, name, len) == 0 && item[len] == '=')
             return item + len + 1;
     return NULL;
+}
+
+/* --- values within values --- */
+
+static int hex(char c)
+{
+    return isdigit((unsigned char)c) ? c - '0' : isxdigit((unsigned char)c) ? tolower((unsigned char)c) - 'a' + 10 : -1;
+}
+
+/* Decode %XX and + of a query string's value. An escape that is none stands for itself; %00 ends up as an ASCII SUB, which no name
+ * may hold, since C strings cannot carry it. */
+static char *decode(struct slice raw)
+{
+    char *text = malloc(raw.len + 1), *out = text;
+    if (!text)
+        return NULL;
+    for (size_t i = 0; i < raw.len; i++) {
+        char c = raw.data[i] == '+' ? ' ' : raw.data[i];
+        int high = c == '%' && i + 2 < raw.len ? hex(raw.data[i + 1]) : -1;
+        int low = high < 0 ? -1 : hex(raw.data[i + 2]);
+        if (low >= 0) {
+            c = (char)(high * 16 + low);
+            i += 2;
+        }
+        *out++ = c ? c : 0x1a;
+    }
+    *out = '\0';
+    return text;
+}
+
+/* The value of `name` in a list of name=value separated by `separator`, blanks around pairs ignored. */
+static bool find_pair(const char *list, char separator, const char *name, struct slice *value)
+{
+    size_t name_len = strlen(name);
+    for (const char *at = list; at && *at;) {
+        const char *end = strchrnul(at, separator);
+        at += strspn(at, " ");
+        if (at < end && strncmp(at, name, name_len) == 0 && at[name_len] == '=') {
+            *value = (struct slice){at + name_len + 1, (size_t)(end - at) - name_len - 1};
+            return true;
+        }
+        at = *end ? end + 1 : end;
+    }
+    return false;
+}
+
+char *params_query(const struct params *params, const char *name)
+{
+    struct slice value;
+    return find_pair(params_get(params, "QUERY_STRING"), '&', name, &value) ? decode(value) : NULL;
+}
+
+/* Cookies are taken as they are, less quotes around them: no standard says that they are %-encoded. */
+char *params_cookie(const struct params *params, const char *name)
+{
+    struct slice value;
+    if (!find_pair(params_get(params, "HTTP_COOKIE"), ';', name, &value))
+        return NULL;
+    while (value.len && value.data[value.len - 1] == ' ')
+        value.len--;
+    if (value.len >= 2 && value.data[0] == '"' && value.data[value.len - 1] == '"')
+        value = (struct slice){value.data + 1, value.len - 2};
+    return strndup(value.data, value.len);
+}
+
+char *params_header(const struct params *params, const char *name)
+{
+    char param[300] = "HTTP_";
+    for (size_t i = 0; name[i] && i + 6 < sizeof param; i++) {
+        param[5 + i] = name[i] == '-' ? '_' : (char)toupper((unsigned char)name[i]);
+        param[6 + i] = '\0';
+    }
+    const char *value = params_get(params, param);
+    return value ? strdup(value) : NULL;
 }

@@ -20,4 +20,9 @@ void params_release(struct params *p);
 /* The value of name, or NULL. */
 const char *params_get(const struct params *p, const char *name);
 
+/* A parameter of the query string, decoded; a cookie; a header. A new text, to be freed with free(); NULL: none. */
+char *params_query(const struct params *p, const char *name);
+char *params_cookie(const struct params *p, const char *name);
+char *params_header(const struct params *p, const char *name);
+
 #endif

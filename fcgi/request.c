@@ -1,6 +1,5 @@
 #include "request.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,81 +9,10 @@
 
 /* --- where values come from --- */
 
-static int hex(char c)
-{
-    return isdigit((unsigned char)c) ? c - '0' : isxdigit((unsigned char)c) ? tolower((unsigned char)c) - 'a' + 10 : -1;
-}
-
-/* Decode %XX and + of a query string's value. An escape that is none stands for itself; %00 ends up as an ASCII SUB, which no name
- * may hold, since C strings cannot carry it. */
-static char *decode(struct slice raw)
-{
-    char *text = malloc(raw.len + 1), *out = text;
-    if (!text)
-        return NULL;
-    for (size_t i = 0; i < raw.len; i++) {
-        char c = raw.data[i] == '+' ? ' ' : raw.data[i];
-        int high = c == '%' && i + 2 < raw.len ? hex(raw.data[i + 1]) : -1;
-        int low = high < 0 ? -1 : hex(raw.data[i + 2]);
-        if (low >= 0) {
-            c = (char)(high * 16 + low);
-            i += 2;
-        }
-        *out++ = c ? c : 0x1a;
-    }
-    *out = '\0';
-    return text;
-}
-
-/* The value of `name` in a list of name=value separated by `separator`, blanks around pairs ignored. */
-static bool find_pair(const char *list, char separator, const char *name, struct slice *value)
-{
-    size_t name_len = strlen(name);
-    for (const char *at = list; at && *at;) {
-        const char *end = strchrnul(at, separator);
-        at += strspn(at, " ");
-        if (at < end && strncmp(at, name, name_len) == 0 && at[name_len] == '=') {
-            *value = (struct slice){at + name_len + 1, (size_t)(end - at) - name_len - 1};
-            return true;
-        }
-        at = *end ? end + 1 : end;
-    }
-    return false;
-}
-
-static char *from_query(const struct params *params, const char *name)
-{
-    struct slice value;
-    return find_pair(params_get(params, "QUERY_STRING"), '&', name, &value) ? decode(value) : NULL;
-}
-
-/* Cookies are taken as they are, less quotes around them: no standard says that they are %-encoded. */
-static char *from_cookie(const struct params *params, const char *name)
-{
-    struct slice value;
-    if (!find_pair(params_get(params, "HTTP_COOKIE"), ';', name, &value))
-        return NULL;
-    while (value.len && value.data[value.len - 1] == ' ')
-        value.len--;
-    if (value.len >= 2 && value.data[0] == '"' && value.data[value.len - 1] == '"')
-        value = (struct slice){value.data + 1, value.len - 2};
-    return strndup(value.data, value.len);
-}
-
 static char *from_param(const struct params *params, const char *name)
 {
     const char *value = params_get(params, name);
     return value ? strdup(value) : NULL;
-}
-
-static char *from_header(const struct params *params, const char *name)
-{
-    char param[300] = "HTTP_";
-    for (size_t i = 0; name[i] && i + 6 < sizeof param; i++) {
-        param[5 + i] = name[i] == '-' ? '_' : (char)toupper((unsigned char)name[i]);
-        param[6 + i] = '\0';
-    }
-    return from_param(params, param);
 }
 
 static char *from_remote_user(const struct params *params, const char *name)
@@ -98,8 +26,8 @@ static const struct source_row {
     bool named;
     char *(*value)(const struct params *params, const char *name);
 } source_rows[] = {
-    {"query:", true, from_query}, {"cookie:", true, from_cookie},           {"header:", true, from_header},
-    {"env:", true, from_param},   {"remote-user", false, from_remote_user},
+    {"query:", true, params_query}, {"cookie:", true, params_cookie},         {"header:", true, params_header},
+    {"env:", true, from_param},     {"remote-user", false, from_remote_user},
 };
 
 static const struct source_row *source_row(const char *source)
@@ -205,9 +133,9 @@ static int read_channels(const struct params *params, const struct option_list *
 
 static void read_cursor(const struct params *params, struct request *r)
 {
-    r->last_id = unless_empty(from_header(params, "Last-Event-ID"));
+    r->last_id = unless_empty(params_header(params, "Last-Event-ID"));
     if (!r->last_id)
-        r->last_id = unless_empty(from_query(params, "lastEventId"));
+        r->last_id = unless_empty(params_query(params, "lastEventId"));
 }
 
 /* An origin that is named goes before *, which comes without credentials. */
@@ -242,8 +170,10 @@ static enum request_kind method_kind(const char *method)
 
 static bool query_says_true(const struct params *params, const char *name)
 {
-    struct slice value;
-    return find_pair(params_get(params, "QUERY_STRING"), '&', name, &value) && slice_equal(value, slice_of("true"));
+    char *value = params_query(params, name);
+    bool yes = value && strcmp(value, "true") == 0;
+    free(value);
+    return yes;
 }
 
 int request_read(const struct params *params, const struct request_rules *rules, struct request *out)

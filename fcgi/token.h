@@ -11,11 +11,12 @@
 #define SSECAST_TOKEN_H
 
 #include "grant.h"
+#include "json_in.h"
 #include "option.h"
 #include "params.h"
 
 #define TOKEN_BYTES_MAX 8192u /* of a token's text; a longer one is invalid */
-#define TOKEN_NAMES_MAX 1024u /* patterns in one list of a token; one with more is invalid */
+#define TOKEN_NAMES_MAX 1024u /* patterns in all lists of a token; one with more is invalid */
 
 enum token_verdict {
     TOKEN_MISSING, /* the request brought none */
@@ -30,10 +31,10 @@ struct token {
     bool has_channels;          /* false: not limited */
     struct names channels;      /* patterns */
     bool may_publish;
-    struct grant publish; /* ROLE_PUBLISHER, with its patterns */
-    int64_t expires_ms;   /* unix time, the leeway included; 0: it does not */
-    char *text;           /* what the slices above point to */
-    struct slice *names;
+    struct grant publish;   /* ROLE_PUBLISHER, with its patterns */
+    int64_t expires_ms;     /* unix time, the leeway included; 0: it does not */
+    struct json_in *claims; /* what the slices above point to */
+    struct slice *names;    /* the lists above */
 };
 
 /* What a token must say. */
