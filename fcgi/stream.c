@@ -307,12 +307,66 @@ static void on_blocked(void *context, struct slice session, int64_t until_ms)
     event_unref(&e);
 }
 
+/* The bundle one by one, to a stream that knows some of it already, or none of it went into one text. */
+static void deliver_each(struct stream *s, const struct bundle *b)
+{
+    struct event *e;
+    for (size_t i = 0; (e = deque_at(&b->events, i)); i++)
+        if (e->seq > s->cursor)
+            stream_deliver(s, e, true);
+}
+
+struct delivery {
+    const struct bundle *bundle;
+    struct event *text; /* of all of them; NULL: one by one */
+    uint64_t first, last;
+};
+
 static void deliver_live(void *owner, void *context)
+{
+    struct stream *s = owner;
+    const struct delivery *d = context;
+    if (s->state != STREAM_LIVE)
+        return;
+    if (!d->text || s->cursor >= d->first) {
+        deliver_each(s, d->bundle);
+        return;
+    }
+    s->set->counters[DELIVERIES] += s->conn.state == CONN_OPEN ? d->bundle->events.count : 0;
+    conn_send(&s->conn, d->text);
+    s->shown = d->last;
+}
+
+void streams_settle(struct streams *set)
+{
+    struct bundle *b = &set->live;
+    struct event *first = deque_at(&b->events, 0);
+    if (!first)
+        return;
+    struct delivery d = {.bundle = b, .first = first->seq, .last = deque_back(&b->events)->seq};
+    d.text = b->events.count > 1 ? bundle_text(b) : NULL;
+    registry_route(set->registry, first, deliver_live, &d);
+    event_unref(&d.text);
+    bundle_clear(b);
+}
+
+static void deliver_now(void *owner, void *context)
 {
     struct stream *s = owner;
     struct event *e = context;
     if (s->state == STREAM_LIVE && e->seq > s->cursor)
         stream_deliver(s, e, true);
+}
+
+/* To live streams at the end of the turn, with what else came for the same ones; at once when there is no memory to wait in. */
+static void collect(struct streams *set, struct event *e)
+{
+    if (!bundle_takes(&set->live, e))
+        streams_settle(set);
+    if (bundle_add(&set->live, e) == 0)
+        return;
+    streams_settle(set);
+    registry_route(set->registry, e, deliver_now, e);
 }
 
 static void on_event(void *context, struct event *e)
@@ -322,7 +376,7 @@ static void on_event(void *context, struct event *e)
         history_break(set->window, e->seq); /* no memory: whoever resumes across it asks the broker */
     history_evict(set->window);
     blocks_add_event(set->blocks, e);
-    registry_route(set->registry, e, deliver_live, e);
+    collect(set, e);
 }
 
 static void on_advanced(void *context, uint64_t position)
@@ -345,6 +399,7 @@ static void on_broken(void *context, uint64_t position, uint64_t oldest)
 {
     struct streams *set = context;
     struct breakage b = {position, oldest};
+    streams_settle(set);
     history_break(set->window, position);
     registry_each(set->registry, tell_broken, &b);
 }
@@ -442,6 +497,7 @@ int streams_init(struct streams *set, const char *prefix, size_t queue_bytes)
     conns_init(&set->conns, set->loop, &conn_hooks, queue_bytes, (int64_t)set->limits.write_ms, set->counters);
     set->registry = registry_new(prefix);
     set->blocks = blocks_new();
+    set->live.max = queue_bytes / 4 < BUNDLE_BYTES ? queue_bytes / 4 : BUNDLE_BYTES;
     set->plain_beat = reply_block(&(struct block){.keep_alive = true});
     set->beat_timer = (struct loop_timer){.fire = beat_idle, .context = set};
     return set->registry && set->blocks && set->plain_beat ? 0 : -ENOMEM;
@@ -450,6 +506,7 @@ int streams_init(struct streams *set, const char *prefix, size_t queue_bytes)
 void streams_release(struct streams *set)
 {
     conns_close(&set->conns);
+    bundle_release(&set->live);
     registry_free(&set->registry);
     blocks_free(&set->blocks);
     history_free(&set->window);

@@ -11,6 +11,7 @@
 #define SSECAST_STREAM_H
 
 #include "blocks.h"
+#include "bundle.h"
 #include "conn.h"
 #include "history.h"
 #include "registry.h"
@@ -53,6 +54,7 @@ struct streams {
     struct registry *registry;
     struct blocks *blocks;
     struct history *window;        /* NULL until the sequence is known */
+    struct bundle live;            /* of this turn, in the window already, that live streams are still to be given */
     struct upstream *upstream;     /* set by the wiring */
     const struct monitor *monitor; /* set by the wiring */
     struct loop_timer beat_timer;
@@ -71,6 +73,9 @@ void streams_release(struct streams *set);
 
 /* Answer the request that was read from fd (taken over): open a stream, or say why not. params is released. */
 void streams_request(struct streams *set, int fd, struct params *params, bool raw);
+
+/* After upstream's turn: give live streams what came. */
+void streams_settle(struct streams *set);
 
 /* What upstream tells; context is the struct streams. */
 extern const struct upstream_hooks stream_upstream_hooks;

@@ -130,6 +130,7 @@ static bool turn_end(void *context)
     struct worker *w = context;
     bool more = conns_flush(&w->streams.conns);
     more = upstream_turn(w->upstream) || more;
+    streams_settle(&w->streams);
     more = conns_flush(&w->streams.conns) || more;
     conns_reap(&w->streams.conns);
     bool served = w->stopping || (w->cgi && !w->start_timer.due);

@@ -67,8 +67,13 @@ def paced(server, load, effort):
                                       "--seconds", effort.warm + effort.seconds + 0.5)
     counted = measured(load, publisher, effort)
     must_be_exact(counted)
+    return {"p50_ms": counted["p50_ms"], "p99_ms": counted["p99_ms"], **cpu_of(server, counted)}
+
+
+def cpu_of(server, counted):
+    """CPU time of a delivery: of the whole server, and of each of its programs."""
     cpu = {int(pid): seconds for pid, seconds in counted["cpu"].items()}
-    found = {"cpu_us": 1e6 * sum(cpu.values()) / counted["events"], "p50_ms": counted["p50_ms"], "p99_ms": counted["p99_ms"]}
+    found = {"cpu_us": 1e6 * sum(cpu.values()) / counted["events"]}
     for program in server.programs:
         members = tools.family(program.pid)
         found[f"cpu_us of {program.name}"] = 1e6 * sum(cpu.get(pid, 0) for pid in members) / counted["events"]
@@ -81,7 +86,7 @@ def flat_out(server, load, effort):
                                       "--seconds", effort.warm + effort.seconds + 0.5)
     counted = measured(load, publisher, effort)
     must_be_exact(counted)
-    return {"events_per_s": counted["events"] / counted["seconds"]}
+    return {"events_per_s": counted["events"] / counted["seconds"], **cpu_of(server, counted)}
 
 
 def with_streams(server_class, effort):
