@@ -130,7 +130,7 @@ static void publish_batches(struct broker *b)
             wire_buf_release(&b->message);
             continue;
         }
-        bus_publish(b->bus, (struct slice){b->message.data, b->message.len});
+        bus_publish(b->bus, BUS_FEED, (struct slice){b->message.data, b->message.len});
         b->counters[FEED_MESSAGES]++;
         b->counters[FEED_BYTES] += b->message.len;
     }
@@ -201,7 +201,7 @@ static void announce_head(struct broker *b)
     const struct history *h = sequence_history(b->sequence);
     wire_put_head(&b->message, &(struct wire_head){sequence_run(b->sequence), history_head(h), history_complete(h)});
     if (!b->message.failed)
-        bus_publish(b->bus, (struct slice){b->message.data, b->message.len});
+        bus_publish(b->bus, BUS_FEED, (struct slice){b->message.data, b->message.len});
     else
         wire_buf_release(&b->message);
 }
@@ -338,6 +338,8 @@ static int open_bus(struct broker *b, const struct broker_config *config)
         .commands_count = config->commands.count,
         .feed = config->feed,
         .sync = config->sync,
+        .presence = config->presence,
+        .presence_optional = strcmp(config->presence, PRESENCE_DEFAULT) == 0,
         .max_command = 4 * command_request_max(config->max_event_bytes), /* what is too large still gets a reply */
     };
     b->bus = bus_open(&bus);

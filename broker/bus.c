@@ -8,7 +8,7 @@
 #include "endpoint_lock.h"
 #include "log.h"
 
-#define SOCKETS 3
+#define SOCKETS 4
 
 #define HEARTBEAT_MS 5000
 #define HEARTBEAT_TIMEOUT_MS 15000
@@ -22,12 +22,14 @@
  * be fetched by sync; bounded, because a worker that stands still would otherwise hold memory without end. Under load
  * the heartbeat is what counts: it disconnects such a worker after 15 s, and its queue is freed. */
 #define BATCHES_WAITING 20000
+/* Messages of a few hundred bytes that wait for one who watches; beyond, it has to take a snapshot again. */
+#define CHANGES_WAITING 100000
 
 #define SYNC_MESSAGE_MAX (256LL << 20) /* all connections of one worker, with their channels */
-#define SUBSCRIPTION_MAX 256LL         /* what a worker subscribes to is a few bytes */
+#define SUBSCRIPTION_MAX 256LL         /* what is subscribed to is a few bytes */
 
-static const int socket_types[SOCKETS] = {ZMQ_ROUTER, ZMQ_ROUTER, ZMQ_XPUB};
-static const char *const option_names[SOCKETS] = {"commands", "sync", "feed"};
+static const int socket_types[SOCKETS] = {ZMQ_ROUTER, ZMQ_ROUTER, ZMQ_XPUB, ZMQ_XPUB};
+static const char *const option_names[SOCKETS] = {"commands", "sync", "feed", "presence"};
 
 /* An endpoint as it was bound: with the port, where a wildcard was asked for. */
 struct binding {
@@ -71,9 +73,9 @@ static int set_up_sync(void *socket)
            set_int(socket, ZMQ_ROUTER_MANDATORY, 1) | set_int(socket, ZMQ_ROUTER_HANDOVER, 1);
 }
 
-static int set_up_feed(void *socket)
+static int set_up_publisher(void *socket, int waiting)
 {
-    return set_max_message(socket, SUBSCRIPTION_MAX) | set_int(socket, ZMQ_SNDHWM, BATCHES_WAITING);
+    return set_max_message(socket, SUBSCRIPTION_MAX) | set_int(socket, ZMQ_SNDHWM, waiting);
 }
 
 static int set_up(const struct bus *b, enum bus_socket which)
@@ -82,9 +84,17 @@ static int set_up(const struct bus *b, enum bus_socket which)
     int err = set_int(socket, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS) |
               set_int(socket, ZMQ_HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS) |
               set_int(socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS) | set_int(socket, ZMQ_LINGER, 0);
-    if (which == BUS_COMMANDS)
+    switch (which) {
+    case BUS_COMMANDS:
         return err | set_up_commands(b, socket);
-    return err | (which == BUS_SYNC ? set_up_sync(socket) : set_up_feed(socket));
+    case BUS_SYNC:
+        return err | set_up_sync(socket);
+    case BUS_FEED:
+        return err | set_up_publisher(socket, BATCHES_WAITING);
+    case BUS_PRESENCE:
+        break;
+    }
+    return err | set_up_publisher(socket, CHANGES_WAITING);
 }
 
 static int lock_endpoint(struct bus *b, const char *option, const char *endpoint)
@@ -116,6 +126,11 @@ static int bind_endpoint(struct bus *b, enum bus_socket which, const char *endpo
     return 0;
 }
 
+static const char *endpoint_of(const struct bus_config *c, enum bus_socket which)
+{
+    return which == BUS_FEED ? c->feed : which == BUS_SYNC ? c->sync : c->presence;
+}
+
 static int open_socket(struct bus *b, enum bus_socket which)
 {
     b->sockets[which] = zmq_socket(b->zmq, socket_types[which]);
@@ -128,7 +143,7 @@ static int open_socket(struct bus *b, enum bus_socket which)
             return -1;
     if (which == BUS_COMMANDS)
         return 0;
-    return bind_endpoint(b, which, which == BUS_FEED ? b->config->feed : b->config->sync);
+    return bind_endpoint(b, which, endpoint_of(b->config, which));
 }
 
 static int open_all(struct bus *b)
@@ -139,6 +154,11 @@ static int open_all(struct bus *b)
     }
     if (open_socket(b, BUS_COMMANDS) != 0 || open_socket(b, BUS_FEED) != 0 || open_socket(b, BUS_SYNC) != 0)
         return -1;
+    if (open_socket(b, BUS_PRESENCE) != 0) {
+        if (!b->config->presence_optional)
+            return -1;
+        log_warn("nobody is told who comes and goes: give this broker a --presence of its own");
+    }
     for (size_t i = 0; i < b->binding_count; i++)
         log_info("%s at %s", option_names[b->bindings[i].socket], b->bindings[i].endpoint);
     return 0;
@@ -150,8 +170,8 @@ struct bus *bus_open(const struct bus_config *config)
     if (!b)
         return NULL;
     b->zmq = zmq_ctx_new();
-    b->locks = calloc(config->commands_count + 2, sizeof *b->locks);
-    b->bindings = calloc(config->commands_count + 2, sizeof *b->bindings);
+    b->locks = calloc(config->commands_count + SOCKETS - 1, sizeof *b->locks);
+    b->bindings = calloc(config->commands_count + SOCKETS - 1, sizeof *b->bindings);
     b->config = config;
     for (int s = 0; s < SOCKETS; s++)
         for (size_t i = 0; i <= BUS_FRAMES; i++)
@@ -194,10 +214,10 @@ void bus_close(struct bus **b, int linger_ms)
 /* --- receiving --- */
 
 /* What was subscribed to is of no interest, but would pile up. */
-static void drain_subscriptions(struct bus *b)
+static void drain_subscriptions(struct bus *b, enum bus_socket which)
 {
     char topic[SUBSCRIPTION_MAX];
-    while (zmq_recv(b->sockets[BUS_FEED], topic, sizeof topic, ZMQ_DONTWAIT) >= 0)
+    while (zmq_recv(b->sockets[which], topic, sizeof topic, ZMQ_DONTWAIT) >= 0)
         continue;
 }
 
@@ -207,13 +227,16 @@ bool bus_wait(struct bus *b, int fd, int64_t timeout_ms)
         {.socket = b->sockets[BUS_COMMANDS], .events = ZMQ_POLLIN},
         {.socket = b->sockets[BUS_SYNC], .events = ZMQ_POLLIN},
         {.socket = b->sockets[BUS_FEED], .events = ZMQ_POLLIN},
+        {.socket = b->sockets[BUS_PRESENCE], .events = ZMQ_POLLIN},
         {.fd = fd, .events = ZMQ_POLLIN},
     };
-    if (zmq_poll(items, fd < 0 ? 3 : 4, (long)timeout_ms) < 0)
+    if (zmq_poll(items, fd < 0 ? SOCKETS : SOCKETS + 1, (long)timeout_ms) < 0)
         return false;
     if (items[2].revents)
-        drain_subscriptions(b);
-    return items[3].revents != 0;
+        drain_subscriptions(b, BUS_FEED);
+    if (items[3].revents)
+        drain_subscriptions(b, BUS_PRESENCE);
+    return items[SOCKETS].revents != 0;
 }
 
 static struct slice slice_of_part(zmq_msg_t *part)
@@ -268,7 +291,7 @@ int bus_send(struct bus *b, enum bus_socket to, struct slice peer, bool delimite
     return zmq_send(socket, body.data, body.len, ZMQ_DONTWAIT) < 0 ? -errno : 0;
 }
 
-int bus_publish(struct bus *b, struct slice message)
+int bus_publish(struct bus *b, enum bus_socket on, struct slice message)
 {
-    return zmq_send(b->sockets[BUS_FEED], message.data, message.len, ZMQ_DONTWAIT) < 0 ? -errno : 0;
+    return zmq_send(b->sockets[on], message.data, message.len, ZMQ_DONTWAIT) < 0 ? -errno : 0;
 }

@@ -1,4 +1,4 @@
-/* bus.h - the broker's sockets: commands (ROUTER), feed (XPUB) and sync (ROUTER). The only user of libzmq.
+/* bus.h - the broker's sockets: commands (ROUTER), feed (XPUB), sync (ROUTER) and presence (XPUB). The only user of libzmq.
  *
  * It moves messages and knows nothing of what they say. Nothing in it blocks but bus_wait() and bus_close().
  *
@@ -13,12 +13,13 @@
 
 struct bus;
 
-enum bus_socket { BUS_COMMANDS, BUS_SYNC, BUS_FEED };
+enum bus_socket { BUS_COMMANDS, BUS_SYNC, BUS_FEED, BUS_PRESENCE };
 
 struct bus_config {
     char *const *commands; /* endpoints */
     size_t commands_count;
-    const char *feed, *sync;
+    const char *feed, *sync, *presence;
+    bool presence_optional; /* nobody asked for it: that it cannot be bound is a warning */
     size_t max_command; /* bytes in one frame of a request; who sends more is disconnected by libzmq, without a reply */
 };
 
@@ -48,7 +49,7 @@ bool bus_receive(struct bus *b, enum bus_socket from, struct bus_message *m);
  * then the message was dropped. */
 int bus_send(struct bus *b, enum bus_socket to, struct slice peer, bool delimiter, struct slice body);
 
-/* Send message to everybody on the feed. Who has too much waiting loses it, and notices by the sequence. */
-int bus_publish(struct bus *b, struct slice message);
+/* Send message to everybody who subscribed to an XPUB socket. Who has too much waiting loses it, and notices by the numbers. */
+int bus_publish(struct bus *b, enum bus_socket on, struct slice message);
 
 #endif

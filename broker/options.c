@@ -28,6 +28,8 @@ static const struct option_row rows[] = {
      check_bind},
     {"sync", "ENDPOINT", "tcp://127.0.0.1:5572", "where workers say hello, fetch replay and report presence",
      OPTION_TEXT, AT(sync), 0, 0, check_bind},
+    {"presence", "ENDPOINT", PRESENCE_DEFAULT, "who comes and goes, told to services that subscribe", OPTION_TEXT,
+     AT(presence), 0, 0, check_bind},
     {"store", "PLACE", "memory", "where history is kept: memory, or a directory whose events outlive the broker",
      OPTION_TEXT, AT(store), 0, 0, store_check},
     {"history-events", "N", "100000", "events kept at most; beyond, the oldest go", OPTION_COUNT, AT(history_events), 1,

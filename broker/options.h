@@ -4,9 +4,12 @@
 
 #include "option.h"
 
+/* Where presence is told unless configured otherwise. */
+#define PRESENCE_DEFAULT "tcp://127.0.0.1:5573"
+
 struct broker_config {
     struct option_list commands;
-    char *feed, *sync;
+    char *feed, *sync, *presence;
     char *store;
     uint64_t history_events, history_age_ms, history_bytes;
     uint64_t max_event_bytes;

@@ -12,6 +12,8 @@ from support.processes import BROKER, WORKER, run
 from support.options import arguments
 from support.worker import Worker
 
+ENDPOINTS = ("commands", "feed", "sync", "presence")
+
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_both_programs_end_in_order_on_a_signal(bench, number):
@@ -25,14 +27,24 @@ def test_both_programs_end_in_order_on_a_signal(bench, number):
 
 def test_a_broker_says_which_endpoint_is_taken(bench):
     broker = Broker(bench).start()
-    for name in ("commands", "feed", "sync"):
-        others = {n: f"tcp://127.0.0.1:{free_port()}" for n in ("commands", "feed", "sync")}
+    for name in ENDPOINTS:
+        others = {n: f"tcp://127.0.0.1:{free_port()}" for n in ENDPOINTS}
         done = run([BROKER, *arguments({**others, name: broker.endpoint(name)})])
         assert done.returncode == 1 and broker.endpoint(name) in done.stderr
 
 
+def test_a_broker_that_was_not_told_where_to_tell_presence_starts_beside_another(bench):
+    with socket.socket() as taken:
+        try:
+            taken.bind(("127.0.0.1", 5573))
+        except OSError:
+            pass  # somebody has it already: as good
+        broker = Broker(bench, presence=None).start()
+    assert "--presence tcp://127.0.0.1:5573: cannot bind" in broker.log()
+
+
 def test_a_second_broker_never_steals_an_ipc_endpoint(bench):
-    options = {name: f"ipc://{bench.folder}/{name}" for name in ("commands", "feed", "sync")}
+    options = {name: f"ipc://{bench.folder}/{name}" for name in ENDPOINTS}
     broker = Broker(bench, **options).start()
     assert run([BROKER, *arguments(options)]).returncode == 1
     with broker.commands() as client:

@@ -1,4 +1,4 @@
-"""The broker as a test sees it: a program with three endpoints, and a commands client."""
+"""The broker as a test sees it: a program with four endpoints, and a commands client."""
 
 from . import processes
 from .commands import Commands
@@ -8,7 +8,7 @@ from .ports import free_port
 
 class Broker(processes.Program):
     def __init__(self, bench, name="broker", **options):
-        for endpoint in ("commands", "feed", "sync"):
+        for endpoint in ("commands", "feed", "sync", "presence"):
             options.setdefault(endpoint, f"tcp://127.0.0.1:{free_port()}")
         self.options = options
         super().__init__(name, [processes.BROKER] + arguments(options), bench.folder)
@@ -16,7 +16,7 @@ class Broker(processes.Program):
         bench.adopt(self)
 
     def endpoint(self, name):
-        """"commands", "feed" or "sync": the first endpoint of that kind."""
+        """"commands", "feed", "sync" or "presence": the first endpoint of that kind."""
         value = self.options[name]
         return value[0] if isinstance(value, list) else value
 
