@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,7 +51,7 @@ struct broker {
     bool more;               /* a bound was reached: there may be more to do at once */
     bool failing;            /* the last commit failed */
     int signal_fd;
-    bool stopping;
+    int stop_signal; /* that asked to stop; 0: none has */
 };
 
 /* --- commands --- */
@@ -220,9 +221,11 @@ static void each_second(struct broker *b)
     int64_t now = clock_ms();
     if (now < b->announce_at)
         return;
+    log_tick(now);
     size_t lost = presence_expire(b->presence, now);
     if (lost)
-        log_warn("%zu worker(s) were silent for %u s and are lost, with their connections", lost, WIRE_LEASE_MS / 1000);
+        log_event(LOG_WARN, "workers have been silent for too long: they are lost, with their connections",
+                  log_count("workers", lost), log_count("seconds", WIRE_LEASE_MS / 1000));
     b->counters[WORKERS_LOST] += lost;
     sequence_expire(b->sequence, clock_unix_ms());
     announce_head(b);
@@ -232,12 +235,22 @@ static void each_second(struct broker *b)
 
 /* --- the loop --- */
 
+static void take_signals(struct broker *b)
+{
+    for (int number; !b->stop_signal && (number = signals_next(b->signal_fd));)
+        if (number == SIGUSR1)
+            log_toggle_debug();
+        else
+            b->stop_signal = number;
+}
+
 static void wait_for_work(struct broker *b)
 {
     int64_t left = b->announce_at - clock_ms();
     int64_t timeout = b->more || left < 0 ? 0 : left;
     b->more = false;
-    b->stopping = bus_wait(b->bus, b->signal_fd, timeout);
+    if (bus_wait(b->bus, b->signal_fd, timeout))
+        take_signals(b);
 }
 
 /* Store what the turn appended. The number of events or -errno. */
@@ -276,7 +289,8 @@ static void turn(struct broker *b)
 static void stop(struct broker *b)
 {
     int64_t now = clock_ms(), until = now + STOP_MS, quiet_at = now + STOP_QUIET_MS;
-    log_info("%s: stopping", strsignal(signals_take(b->signal_fd)));
+    signals_close(b->signal_fd);
+    log_info("stopping: %s", strsignal(b->stop_signal));
     notify_send("STOPPING=1");
     while (now < until && now < quiet_at) {
         uint64_t requests = b->counters[REQUESTS];
@@ -388,12 +402,13 @@ int broker_run(const struct broker_config *config)
         log_info("ssecast-broker %s is ready; history in %s, sequence at %" PRIu64, SSECAST_VERSION, config->store,
                  sequence_head(b.sequence));
         notify_send("READY=1\nSTATUS=history in %s", config->store);
-        while (!b.stopping) {
+        while (!b.stop_signal) {
             turn(&b);
             wait_for_work(&b);
         }
         stop(&b);
     }
     tear_down(&b);
+    log_close();
     return err ? 1 : 0;
 }

@@ -6,6 +6,7 @@
 #include <zmq.h>
 
 #include "endpoint_lock.h"
+#define LOG_SUBSYSTEM "sockets"
 #include "log.h"
 
 #define SOCKETS 4

@@ -54,7 +54,7 @@ struct command {
 };
 
 extern const struct command cmd_publish, cmd_shutdown, cmd_online, cmd_sessions, cmd_connections, cmd_history,
-    cmd_stats, cmd_ping;
+    cmd_stats, cmd_log, cmd_ping;
 
 #define COMMAND_LIST_DEFAULT 100u /* `limit` of lists */
 #define COMMAND_LIST_MAX 1000u

@@ -9,6 +9,7 @@ int main(int argc, char **argv)
     if (result != OPTION_RUN)
         return result == OPTION_EXIT ? 0 : 2;
     log_open(broker_program.name, log_level_of(config.log_level));
+    log_set_format(config.log_format);
     int status = broker_run(&config);
     option_release(&broker_program, &config);
     return status;

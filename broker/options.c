@@ -41,6 +41,8 @@ static const struct option_row rows[] = {
     {"max-event-bytes", "SIZE", "1M", "an event with more data is refused", OPTION_SIZE, AT(max_event_bytes), 1,
      EVENT_BYTES_MAX, NULL},
     {"log-level", "LEVEL", "info", "error, warn, info or debug", OPTION_TEXT, AT(log_level), 0, 0, log_check_level},
+    {"log-format", "FORMAT", "text", "text, or json: an object on each line", OPTION_TEXT, AT(log_format), 0, 0,
+     log_check_format},
 };
 
 const struct option_program broker_program = {

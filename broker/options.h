@@ -13,7 +13,7 @@ struct broker_config {
     char *store;
     uint64_t history_events, history_age_ms, history_bytes;
     uint64_t max_event_bytes;
-    char *log_level;
+    char *log_level, *log_format;
 };
 
 extern const struct option_program broker_program;

@@ -5,17 +5,18 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-static void stop_signals(sigset_t *set)
+static void known_signals(sigset_t *set)
 {
     sigemptyset(set);
     sigaddset(set, SIGTERM);
     sigaddset(set, SIGINT);
+    sigaddset(set, SIGUSR1);
 }
 
 int signals_open(void)
 {
     sigset_t set;
-    stop_signals(&set);
+    known_signals(&set);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error of writing, like a full disk */
     if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
@@ -24,13 +25,18 @@ int signals_open(void)
     return fd < 0 ? -errno : fd;
 }
 
-int signals_take(int fd)
+int signals_next(int fd)
 {
     struct signalfd_siginfo info = {0};
-    sigset_t set;
     ssize_t got = read(fd, &info, sizeof info);
-    close(fd);
-    stop_signals(&set);
-    sigprocmask(SIG_UNBLOCK, &set, NULL);
     return got == (ssize_t)sizeof info ? (int)info.ssi_signo : 0;
+}
+
+void signals_close(int fd)
+{
+    sigset_t set;
+    close(fd);
+    known_signals(&set);
+    signal(SIGUSR1, SIG_IGN); /* its default effect is not wanted: it would end the program */
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
 }

@@ -1,5 +1,5 @@
-/* signals.h - SIGTERM and SIGINT as a descriptor; the first asks to stop in order, the second ends the program at
- * once. */
+/* signals.h - the signals that the broker knows, as a descriptor: SIGTERM and SIGINT ask to stop in order, SIGUSR1 changes the log's
+ * level. While it stops, the second SIGTERM or SIGINT ends the program at once. */
 #ifndef SSECAST_SIGNALS_H
 #define SSECAST_SIGNALS_H
 
@@ -7,7 +7,10 @@
  * -errno. */
 int signals_open(void);
 
-/* Take the one that arrived; from now on they have their default effect. Closes fd. Returns its number. */
-int signals_take(int fd);
+/* The number of the next one that arrived; 0: none is left. */
+int signals_next(int fd);
+
+/* From now on they have their default effect. Closes fd. */
+void signals_close(int fd);
 
 #endif

@@ -19,12 +19,12 @@ static bool on_hello(const struct sync_context *c, struct slice worker, const st
     const struct history *h = sequence_history(c->sequence);
     if (presence_hello(c->presence, worker, m->worker, now) != 0)
         return false; /* it says it again in a second */
-    log_info("worker %.*s says hello at %llu", (int)m->worker.len, m->worker.data, (unsigned long long)m->position);
+    log_event(LOG_INFO, "a worker says hello", log_text("worker", m->worker), log_count("position", m->position));
     if (!sequence_meet(c->sequence, m->position))
-        log_warn(
-            "events up to %llu are not here though a worker had them: an older copy of the store, or the clock was "
-            "set back; whoever may miss something is told (ssecast.gap)",
-            (unsigned long long)m->position);
+        log_event(LOG_WARN,
+                  "events that a worker had are not here: an older copy of the store, or the clock was set back; "
+                  "whoever may miss something is told (ssecast.gap)",
+                  log_text("worker", m->worker), log_count("position", m->position));
     wire_put_welcome(answer, &(struct wire_welcome){
                                  .run = sequence_run(c->sequence),
                                  .head = history_head(h),

@@ -14,7 +14,7 @@
 
 static const struct verb *const verbs[] = {
     &verb_publish, &verb_shutdown, &verb_online, &verb_sessions, &verb_connections,
-    &verb_history, &verb_stats,    &verb_ping,   &verb_tail,
+    &verb_history, &verb_stats,    &verb_ping,   &verb_tail,     &verb_log_level,
 };
 
 static const struct option_row options[] = {

@@ -9,19 +9,6 @@
 #define COLUMNS_MAX 16u
 #define GAP 2 /* columns between two cells */
 
-/* C1 controls are two bytes in UTF-8, and terminals obey some. The directional ones can make a text read as another. */
-static bool harmless(const char *p, size_t len)
-{
-    const unsigned char *u = (const unsigned char *)p;
-    if (len == 1)
-        return u[0] >= 0x20 && u[0] != 0x7f;
-    if (len == 2)
-        return u[0] != 0xc2 || u[1] >= 0xa0;
-    if (len == 3 && u[0] == 0xe2 && u[1] == 0x80)
-        return u[2] < 0x8e || (u[2] > 0x8f && (u[2] < 0xa8 || u[2] > 0xae));
-    return len != 3 || u[0] != 0xe2 || u[1] != 0x81 || u[2] < 0xa6 || u[2] > 0xa9;
-}
-
 static size_t show_escape(FILE *out, unsigned char c)
 {
     char escape[8];
@@ -38,7 +25,7 @@ static size_t show_character(FILE *out, struct slice text, size_t *used)
 {
     size_t len = utf8_sequence(text);
     *used = len ? len : 1;
-    if (len && harmless(text.data, len)) {
+    if (len && utf8_harmless(text.data, len)) {
         if (out)
             fwrite(text.data, 1, len, out);
         return 1;

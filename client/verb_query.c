@@ -63,6 +63,27 @@ const struct verb verb_ping = {.name = "ping", .args = "", .summary = "tell whet
 const struct verb verb_stats = {
     .name = "stats", .args = "", .summary = "show the counters of the broker and its workers", .run = query};
 
+static int log_level(const struct call *call)
+{
+    struct json_out request = {0};
+    json_begin_object(&request, NULL);
+    json_put_text(&request, "op", slice_of("log"));
+    if (call->count > 0)
+        json_put_text(&request, "level", slice_of(call->args[0]));
+    json_end_object(&request);
+    return exchange(call, &request);
+}
+
+const struct verb verb_log_level = {
+    .name = "log-level",
+    .args = "[LEVEL]",
+    .summary = "show the level of the broker's log, or change it",
+    .more = "LEVEL is error, warn, info or debug, until the broker is restarted. SIGUSR1 sets a worker's (and the\n"
+            "broker's) to debug, and back.\n",
+    .max_args = 1,
+    .run = log_level,
+};
+
 /* ---- sessions ---- */
 
 static const struct flag_row sessions_flags[] = {

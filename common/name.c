@@ -39,3 +39,16 @@ bool name_valid(struct slice name)
     }
     return true;
 }
+
+/* C1 controls are two bytes in UTF-8, and terminals obey some. */
+bool utf8_harmless(const char *sequence, size_t len)
+{
+    const unsigned char *u = (const unsigned char *)sequence;
+    if (len == 1)
+        return u[0] >= 0x20 && u[0] != 0x7f;
+    if (len == 2)
+        return u[0] != 0xc2 || u[1] >= 0xa0;
+    if (len == 3 && u[0] == 0xe2 && u[1] == 0x80)
+        return u[2] < 0x8e || (u[2] > 0x8f && (u[2] < 0xa8 || u[2] > 0xae));
+    return len != 3 || u[0] != 0xe2 || u[1] != 0x81 || u[2] < 0xa6 || u[2] > 0xa9;
+}

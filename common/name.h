@@ -11,4 +11,8 @@ bool name_valid(struct slice name);
 /* The length of the valid UTF-8 sequence at the start of text (1 to 4 bytes), or 0 when there is none. text is not empty. */
 size_t utf8_sequence(struct slice text);
 
+/* May this valid UTF-8 sequence of len bytes be put on a terminal? Not control characters, which it would obey, nor those that
+ * change the direction of what follows, with which a text can read as another. */
+bool utf8_harmless(const char *sequence, size_t len);
+
 #endif

@@ -14,7 +14,7 @@ _ssecast_value() {
 
 # The commands in a help text.
 _ssecast_commands() {
-    sed -nE '/^Commands:/,/^$/s/^  ([a-z]+) .*/\1/p' <<<"$1"
+    sed -nE '/^Commands:/,/^$/s/^  ([a-z-]+) .*/\1/p' <<<"$1"
 }
 
 # The command on the line before the cursor, given the help of the program.

@@ -15,6 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#define LOG_SUBSYSTEM "http"
 #include "log.h"
 #include "record.h"
 
@@ -147,7 +148,8 @@ static void hand_over(struct acceptor *a, int fd)
     struct params params = {0};
     int err = read_request(fd, &params);
     if (err)
-        log_warn("a request could not be read: %s", strerror(-err));
+        log_warn("a request could not be read (%s); is it a web server, speaking FastCGI, that uses this socket?",
+                 strerror(-err));
     else
         a->handler(a->context, fd, &params);
 }

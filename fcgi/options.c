@@ -51,6 +51,8 @@ static const struct option_row rows[] = {
      "a file with a secret; who sends it (Authorization: Bearer SECRET) may see them from anywhere", OPTION_TEXT,
      AT(monitor_token_file), 0, 0, NULL},
     {"log-level", "LEVEL", "info", "error, warn, info or debug", OPTION_TEXT, AT(log_level), 0, 0, log_check_level},
+    {"log-format", "FORMAT", "text", "text, or json: an object on each line", OPTION_TEXT, AT(log_format), 0, 0,
+     log_check_format},
 };
 
 const struct option_program worker_program = {

@@ -18,7 +18,7 @@ struct options {
     uint64_t drain_ms;
     struct option_list monitor_from;
     char *monitor_token_file; /* NULL: no token */
-    char *log_level;
+    char *log_level, *log_format;
 };
 
 extern const struct option_program worker_program;

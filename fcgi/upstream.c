@@ -4,7 +4,6 @@
 #include "upstream.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <zmq.h>
@@ -271,7 +270,9 @@ static void each_entry(struct upstream *u, struct slice entries, void (*take)(st
         size_t used;
         struct event *e = event_parse(entries, &used);
         if (!e) {
-            log_warn("a message from the broker ends in bytes that are no event; they are ignored");
+            log_warn(
+                "a message from the broker ends in bytes that are no event, and they are ignored; broker and workers "
+                "should be of the same version");
             return;
         }
         take(u, e);
@@ -309,8 +310,8 @@ static void advance(struct upstream *u, uint64_t position)
 static void lose_track(struct upstream *u, const struct wire_page *page)
 {
     bool other_timeline = page->head < u->position; /* a broker without a memory whose clock was set back */
-    log_warn("events after %" PRIu64 " are not known to the broker any more; open streams are told (ssecast.gap)",
-             u->position);
+    log_event(LOG_WARN, "the broker does not know any more what follows; open streams are told (ssecast.gap)",
+              log_count("position", u->position));
     if (page->from > u->position || other_timeline)
         u->position = page->from;
     u->hooks->broken(u->context, u->position, page->oldest);
@@ -361,7 +362,7 @@ static void on_welcome(struct upstream *u, struct slice message)
     if (u->run != m.run)
         lose_broker(u);
     if (!u->welcomed)
-        log_info("the broker is there: sequence at %" PRIu64, m.head);
+        log_event(LOG_INFO, "the broker is there", log_count("head", m.head));
     u->run = m.run;
     u->welcomed = true;
     u->presence_lost = true;

@@ -28,6 +28,7 @@
 #define JOIN_PATIENCE_MS 1000
 #define JOIN_LOOK_MS 10
 #define DRAIN_STEP_MS 50
+#define TICK_MS 1000
 #define STOP_PATIENCE_MS 3000 /* after the drain, for the last bytes to leave */
 
 struct worker {
@@ -43,7 +44,7 @@ struct worker {
     char name[EVENT_NAME_MAX];
     sigset_t held; /* the signals that end it */
     struct loop_watch signals;
-    struct loop_timer start_timer, drain_timer;
+    struct loop_timer start_timer, drain_timer, tick_timer;
     int64_t start_by;
     int64_t drain_until;
     bool stopping;
@@ -116,11 +117,21 @@ static void signalled(void *context, uint32_t events)
     struct signalfd_siginfo info;
     (void)events;
     while (read(w->signals.fd, &info, sizeof info) == sizeof info) {
-        if (w->stopping)
+        if (info.ssi_signo == SIGUSR1)
+            log_toggle_debug();
+        else if (w->stopping)
             loop_stop(w->loop);
         else
             begin_stop(w);
     }
+}
+
+/* Once a second. */
+static void tick(void *context, int64_t now)
+{
+    struct worker *w = context;
+    log_tick(now);
+    loop_timer_set(w->loop, &w->tick_timer, now + TICK_MS);
 }
 
 /* --- each turn --- */
@@ -241,6 +252,7 @@ static void hold_signals(sigset_t *set)
     sigemptyset(set);
     sigaddset(set, SIGTERM);
     sigaddset(set, SIGINT);
+    sigaddset(set, SIGUSR1);
     sigprocmask(SIG_BLOCK, set, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
@@ -266,6 +278,8 @@ static bool start(struct worker *w)
     w->start_by = loop_now(w->loop) + JOIN_PATIENCE_MS;
     w->start_timer = (struct loop_timer){.fire = try_to_serve, .context = w};
     w->drain_timer = (struct loop_timer){.fire = drain_step, .context = w};
+    w->tick_timer = (struct loop_timer){.fire = tick, .context = w};
+    loop_timer_set(w->loop, &w->tick_timer, loop_now(w->loop) + TICK_MS);
     loop_timer_set(w->loop, &w->start_timer, loop_now(w->loop) + JOIN_LOOK_MS);
     log_write(news_level(w), "worker %s: %s, feed %s, sync %s, at most %" PRIu64 " streams", w->name,
               w->cgi              ? "one stream to stdout"
@@ -331,6 +345,7 @@ static int find_requests(struct worker *w)
 static int run(struct worker *w)
 {
     log_open("ssecast-fcgi", log_level_of(w->options.log_level));
+    log_set_format(w->options.log_format);
     hold_signals(&w->held);
     w->streams.monitor = w->monitor = monitor_new(&w->options.monitor_from, w->options.monitor_token_file);
     if (!w->monitor)
@@ -340,6 +355,7 @@ static int run(struct worker *w)
         return status;
     status = start(w) && loop_run(w->loop) == 0 ? 0 : 1;
     stop(w);
+    log_close();
     return status;
 }
 
