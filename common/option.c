@@ -145,13 +145,22 @@ static bool has_controls(const char *text)
     return *text != '\0';
 }
 
+static bool parse_flag(const char *text, bool *out)
+{
+    *out = strcmp(text, "yes") == 0;
+    return *out || strcmp(text, "no") == 0;
+}
+
 /* One value or one item of a list: does the row take it? */
 static bool accept_value(struct loader *l, const struct option_row *row, enum source source, const char *value)
 {
     char accepted[256];
     uint64_t ignored;
+    bool flag;
     const char *wanted = NULL;
-    if (option_is_number(row->type)) {
+    if (row->type == OPTION_FLAG) {
+        wanted = parse_flag(value, &flag) ? NULL : "yes or no";
+    } else if (option_is_number(row->type)) {
         option_describe_number(row, accepted, sizeof accepted);
         wanted = option_parse_number(row, value, &ignored) ? NULL : accepted;
     } else if (has_controls(value)) {
@@ -525,7 +534,10 @@ static bool read_argument(struct loader *l, int argc, char **argv, int *i, struc
         return false;
     }
     const char *arg = a->row < l->program->count ? l->program->rows[a->row].arg : built_in[a->built_in].arg;
-    bool takes_value = a->row < l->program->count || arg;
+    bool own = a->row < l->program->count, flag = own && l->program->rows[a->row].type == OPTION_FLAG;
+    bool takes_value = own || arg;
+    if (flag && !a->value)
+        a->value = "yes";
     if (takes_value && !a->value && *i + 1 < argc)
         a->value = argv[++*i];
     if (takes_value && !a->value)
@@ -574,6 +586,8 @@ static void store(const struct option_row *row, struct given *g, void *config)
         *(char **)field = g->count > 0 ? g->items[0] : NULL;
         g->count = 0;
         given_clear(g);
+    } else if (row->type == OPTION_FLAG) {
+        *(bool *)field = g->count > 0 && strcmp(g->items[0], "yes") == 0;
     } else if (g->count > 0) {
         option_parse_number(row, g->items[0], field);
     }

@@ -25,6 +25,7 @@ enum option_type {
     OPTION_SECONDS, /* uint64_t, milliseconds  a duration: ms s m h d may follow; a bare number is seconds */
     OPTION_MILLIS,  /* uint64_t, milliseconds  the same; a bare number is milliseconds */
     OPTION_MODE,    /* uint64_t                file permissions, octal, 0 to 0777 */
+    OPTION_FLAG,    /* bool                    yes or no; `--name` alone on the command line is yes. arg is NULL */
 };
 
 struct option_list {

@@ -9,6 +9,7 @@ struct config {
     char *store, *note;
     struct option_list commands, header;
     uint64_t events, bytes, age, retry, mode;
+    bool loud;
 };
 
 static const char *check_store(const char *value)
@@ -28,6 +29,7 @@ static const struct option_row rows[] = {
     {"history-age", "DURATION", "24h", "how long", OPTION_SECONDS, offsetof(struct config, age), 0, 0, NULL},
     {"retry", "DURATION", "15000ms", "the hint", OPTION_MILLIS, offsetof(struct config, retry), 0, 3600000, NULL},
     {"listen-mode", "MODE", "0660", "permissions", OPTION_MODE, offsetof(struct config, mode), 0, 0, NULL},
+    {"loud", NULL, "no", "be loud", OPTION_FLAG, offsetof(struct config, loud), 0, 0, NULL},
 };
 
 /* The store /x needs a note. */
@@ -452,7 +454,7 @@ START_TEST(help_names_every_option_and_its_default)
     ck_assert_int_eq(strncmp(run.out, "Usage: prog [OPTION]...\nDoes things.\n", 37), 0);
     for (size_t i = 0; i < program.count; i++) {
         char name[64];
-        snprintf(name, sizeof name, "  --%s %s", rows[i].name, rows[i].arg);
+        snprintf(name, sizeof name, "  --%s %s", rows[i].name, rows[i].arg ? rows[i].arg : " ");
         ck_assert_msg(strstr(run.out, name), "no %s", name);
     }
     ck_assert_ptr_nonnull(strstr(run.out, "how much (default: 256M)"));
@@ -480,6 +482,31 @@ START_TEST(check_config_says_whether)
 }
 END_TEST
 
+START_TEST(a_flag_needs_no_value)
+{
+    load("--note", "x");
+    assert_run();
+    ck_assert(!run.config.loud);
+    forget();
+    load("--loud", "--note", "x");
+    assert_run();
+    ck_assert(run.config.loud);
+    ck_assert_str_eq(run.config.note, "x");
+    forget();
+    setenv("SSECAST_LOUD", "yes", 1);
+    load("--config", (char *)write_file("loud = no\n"));
+    assert_run();
+    ck_assert(run.config.loud);
+    forget();
+    setenv("SSECAST_LOUD", "yes", 1);
+    load("--loud=no");
+    assert_run();
+    ck_assert(!run.config.loud);
+    load("--loud=maybe");
+    assert_bad("prog: --loud 'maybe' (command line): must be yes or no\n");
+}
+END_TEST
+
 START_TEST(values_that_do_not_go_together_are_refused)
 {
     load("--store", "/x", "--note", "y");
@@ -499,7 +526,7 @@ START_TEST(print_config_can_be_fed_back)
     ck_assert_str_eq(run.out,
                      "commands = tcp://a:1\ncommands = tcp://b:2\nheader = A: b ; c\nstore = memory\n# note =\n"
                      "history-events = 100000\nhistory-bytes = 256M\nhistory-age = 24h\nretry = 2s\n"
-                     "listen-mode = 0660\n");
+                     "listen-mode = 0660\nloud = no\n");
     strcpy(first, run.out);
     load("--print-config", "--config", (char *)write_file(first));
     ck_assert_str_eq(run.out, first);
@@ -588,6 +615,7 @@ static void add_answers(TCase *tests)
     tcase_add_test(tests, help_names_every_option_and_its_default);
     tcase_add_test(tests, version_is_one_line);
     tcase_add_test(tests, check_config_says_whether);
+    tcase_add_test(tests, a_flag_needs_no_value);
     tcase_add_test(tests, values_that_do_not_go_together_are_refused);
     tcase_add_test(tests, print_config_can_be_fed_back);
 }
