@@ -1,5 +1,6 @@
 /* Why a bell: libzmq's descriptor tells changes, and sending may swallow one. So a caller who sent something outside of its loop rings,
- * and looks again. Why ZMQ_IMMEDIATE: among several endpoints none gets a request that is not there. */
+ * and looks again. Why a socket for each endpoint, and ZMQ_IMMEDIATE: one DEALER for all would
+ * deal requests out in turn, and brokers of one cluster would sequence them in any order; and none gets a request that is not there. */
 #include "link.h"
 
 #include <errno.h>
@@ -18,7 +19,10 @@ struct parcel {
 };
 
 struct link {
-    void *context, *socket;
+    void *context;
+    void **sockets; /* one for each endpoint */
+    size_t count;
+    size_t current;    /* the one in use */
     zmq_msg_t message; /* the one received last */
     int epoll, bell;
     bool rung;
@@ -88,6 +92,7 @@ static int set_numbers(void *socket)
         {ZMQ_HANDSHAKE_IVL, 5000},
         {ZMQ_HEARTBEAT_IVL, 5000},
         {ZMQ_HEARTBEAT_TIMEOUT, 15000},
+        {ZMQ_SNDHWM, 0}, /* the window bounds what is under way: -EAGAIN means that the endpoint is not there */
         {ZMQ_RCVHWM, 0}, /* replies are as many as the requests under way */
     };
     int64_t max = REPLY_MAX;
@@ -129,17 +134,6 @@ static int set_curve(void *socket, const struct ssecast_curve *curve)
     return err;
 }
 
-static int connect_all(void *socket, const struct ssecast_publisher_options *options)
-{
-    static const char *const usual[] = {"tcp://127.0.0.1:5570"};
-    const char *const *endpoints = options->endpoint_count ? options->endpoints : usual;
-    size_t count = options->endpoint_count ? options->endpoint_count : COUNT(usual);
-    for (size_t i = 0; i < count; i++)
-        if (zmq_connect(socket, endpoints[i]))
-            return errno == EPROTONOSUPPORT ? -EINVAL : -errno;
-    return 0;
-}
-
 static int watch(const struct link *l, int fd)
 {
     struct epoll_event event = {.events = EPOLLIN};
@@ -148,28 +142,44 @@ static int watch(const struct link *l, int fd)
 
 static int open_descriptors(struct link *l)
 {
-    int fd;
-    size_t size = sizeof fd;
     l->epoll = epoll_create1(EPOLL_CLOEXEC);
     l->bell = l->epoll < 0 ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (l->bell < 0 || zmq_getsockopt(l->socket, ZMQ_FD, &fd, &size))
+    return l->bell < 0 ? -errno : watch(l, l->bell);
+}
+
+static int connect_to(struct link *l, const char *endpoint, const struct ssecast_curve *curve)
+{
+    int fd;
+    size_t size = sizeof fd;
+    void *socket = zmq_socket(l->context, ZMQ_DEALER);
+    if (!socket)
         return -errno;
-    int err = watch(l, fd);
-    return err ? err : watch(l, l->bell);
+    l->sockets[l->count++] = socket;
+    int err = set_numbers(socket);
+    if (!err)
+        err = set_curve(socket, curve);
+    if (!err && zmq_getsockopt(socket, ZMQ_FD, &fd, &size))
+        err = -errno;
+    if (!err)
+        err = watch(l, fd);
+    if (!err && zmq_connect(socket, endpoint))
+        err = errno == EPROTONOSUPPORT ? -EINVAL : -errno;
+    return err;
 }
 
 static int open_link(struct link *l, const struct ssecast_publisher_options *options)
 {
+    static const char *const usual[] = {"tcp://127.0.0.1:5570"};
+    const char *const *endpoints = options->endpoint_count ? options->endpoints : usual;
+    size_t count = options->endpoint_count ? options->endpoint_count : COUNT(usual);
     l->context = zmq_ctx_new();
-    l->socket = l->context ? zmq_socket(l->context, ZMQ_DEALER) : NULL;
-    if (!l->socket)
-        return errno ? -errno : -ENOMEM;
-    int err = set_numbers(l->socket);
-    if (!err)
-        err = set_curve(l->socket, &options->curve);
-    if (!err)
-        err = open_descriptors(l);
-    return err ? err : connect_all(l->socket, options);
+    l->sockets = calloc(count, sizeof(void *));
+    if (!l->context || !l->sockets)
+        return -ENOMEM;
+    int err = open_descriptors(l);
+    for (size_t i = 0; i < count && !err; i++)
+        err = connect_to(l, endpoints[i], &options->curve);
+    return err;
 }
 
 int link_new(struct link **out, const struct ssecast_publisher_options *options)
@@ -193,8 +203,9 @@ void link_free(struct link **l)
     if (!*l)
         return;
     zmq_msg_close(&(*l)->message);
-    if ((*l)->socket)
-        zmq_close((*l)->socket);
+    for (size_t i = 0; i < (*l)->count; i++)
+        zmq_close((*l)->sockets[i]);
+    free((*l)->sockets);
     if ((*l)->context)
         zmq_ctx_term((*l)->context);
     if ((*l)->bell >= 0)
@@ -233,11 +244,11 @@ bool link_rung(const struct link *l)
 
 /* ---- messages ---- */
 
-static int send_frame(struct link *l, zmq_msg_t *frame, int flags)
+static int send_frame(void *socket, zmq_msg_t *frame, int flags)
 {
     zmq_msg_t copy;
     zmq_msg_init(&copy);
-    if (zmq_msg_copy(&copy, frame) == 0 && zmq_msg_send(&copy, l->socket, flags | ZMQ_DONTWAIT) >= 0)
+    if (zmq_msg_copy(&copy, frame) == 0 && zmq_msg_send(&copy, socket, flags | ZMQ_DONTWAIT) >= 0)
         return 0;
     int err = -errno;
     zmq_msg_close(&copy);
@@ -245,40 +256,64 @@ static int send_frame(struct link *l, zmq_msg_t *frame, int flags)
 }
 
 /* Should the connection end between two frames, libzmq takes the first one back. */
-int link_send(struct link *l, struct parcel *p)
+static int send_parcel(void *socket, struct parcel *p)
 {
     int err = 0;
     for (int i = 0; i < p->count && !err; i++)
-        err = send_frame(l, &p->frames[i], i + 1 < p->count ? ZMQ_SNDMORE : 0);
+        err = send_frame(socket, &p->frames[i], i + 1 < p->count ? ZMQ_SNDMORE : 0);
     return err;
 }
 
-/* 0, or -errno; -EAGAIN: none. */
-static int next_frame(struct link *l)
+int link_send(struct link *l, struct parcel *p)
 {
-    return zmq_msg_recv(&l->message, l->socket, ZMQ_DONTWAIT) < 0 ? -errno : 0;
+    int err = send_parcel(l->sockets[l->current], p);
+    for (size_t i = 1; err == -EAGAIN && i < l->count; i++) {
+        size_t other = (l->current + 1) % l->count;
+        err = send_parcel(l->sockets[other], p);
+        l->current = other;
+    }
+    return err;
+}
+
+void link_move(struct link *l)
+{
+    l->current = (l->current + 1) % l->count;
+}
+
+/* 0, or -errno; -EAGAIN: none. */
+static int next_frame(struct link *l, void *socket)
+{
+    return zmq_msg_recv(&l->message, socket, ZMQ_DONTWAIT) < 0 ? -errno : 0;
 }
 
 /* The frames behind the one that counts. */
-static void skip_rest(struct link *l)
+static void skip_rest(struct link *l, void *socket)
 {
     zmq_msg_t frame;
     bool more = zmq_msg_more(&l->message);
     while (more) {
         zmq_msg_init(&frame);
-        more = zmq_msg_recv(&frame, l->socket, ZMQ_DONTWAIT) >= 0 && zmq_msg_more(&frame);
+        more = zmq_msg_recv(&frame, socket, ZMQ_DONTWAIT) >= 0 && zmq_msg_more(&frame);
         zmq_msg_close(&frame);
     }
 }
 
-int link_receive(struct link *l, struct slice *text)
+static int receive_from(struct link *l, void *socket, struct slice *text)
 {
-    int err = next_frame(l);
+    int err = next_frame(l, socket);
     while (!err && zmq_msg_size(&l->message) == 0 && zmq_msg_more(&l->message))
-        err = next_frame(l);
+        err = next_frame(l, socket);
     if (err)
         return err == -EAGAIN ? 0 : err;
-    skip_rest(l);
+    skip_rest(l, socket);
     *text = (struct slice){zmq_msg_data(&l->message), zmq_msg_size(&l->message)};
     return 1;
+}
+
+int link_receive(struct link *l, struct slice *text)
+{
+    int got = 0;
+    for (size_t i = 0; got == 0 && i < l->count; i++)
+        got = receive_from(l, l->sockets[(l->current + i) % l->count], text);
+    return got;
 }

@@ -1,6 +1,7 @@
 /* link.h - the socket to the broker's commands endpoints: the only user of libzmq in the library.
  *
  * It sends parcels and receives texts. Which reply belongs to which request, and how long to wait, is its caller's business.
+ * Of several endpoints one is used as long as it is there, so that what is sent keeps its order; then the next.
  */
 #ifndef SSECAST_LINK_H
 #define SSECAST_LINK_H
@@ -34,6 +35,9 @@ bool link_rung(const struct link *l);
 
 /* Send without waiting. 0; -EAGAIN when no endpoint takes more now; another -errno. */
 int link_send(struct link *l, struct parcel *p);
+
+/* The endpoint in use does not answer: use the next one that is there from now on. Replies from the others are still received. */
+void link_move(struct link *l);
 
 /* Take the next message: 1, and *text is its first frame that is not empty, valid until the next call; 0 when there is none; -errno. */
 int link_receive(struct link *l, struct slice *text);

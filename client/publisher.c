@@ -262,7 +262,8 @@ int ssecast_publisher_process(struct ssecast_publisher *p)
     int completed = receive(p);
     int64_t now = clock_ms();
     completed += time_out(p, now);
-    window_resend(p->window, now);
+    if (window_resend(p->window, now))
+        link_move(p->link);
     bool waited = window_waiting(p->window) != NULL;
     send_waiting(p, now);
     if (waited)

@@ -128,7 +128,7 @@ struct ssecast_curve {
 };
 
 struct ssecast_publisher_options {
-    /* "tcp://host:port" or "ipc:///path"; several: of one broker or cluster, used in turn. */
+    /* "tcp://host:port" or "ipc:///path"; several: of one broker or cluster. One is used as long as it is there and answers. */
     const char *const *endpoints;
     size_t endpoint_count; /* 0: tcp://127.0.0.1:5570 */
     uint32_t timeout_ms;   /* from a request's submission to its reply; 0: 5000 */

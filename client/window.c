@@ -121,14 +121,17 @@ void window_sent(struct window *w, struct request *r, int64_t resend_at)
         TAILQ_INSERT_TAIL(&w->sent, r, by_turn);
 }
 
-void window_resend(struct window *w, int64_t now)
+size_t window_resend(struct window *w, int64_t now)
 {
     struct request *r;
+    size_t count = 0;
     while ((r = TAILQ_FIRST(&w->sent)) && r->resend_at <= now) {
         leave_turn(w, r);
         r->state = REQUEST_WAITING;
         TAILQ_INSERT_TAIL(&w->waiting, r, by_turn);
+        count++;
     }
+    return count;
 }
 
 int64_t window_due(const struct window *w)

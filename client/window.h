@@ -51,8 +51,8 @@ struct request *window_waiting(const struct window *w);            /* the next t
 /* r, which waited, was sent. If it may be sent again it will be due at resend_at, which is not before that of one sent earlier. */
 void window_sent(struct window *w, struct request *r, int64_t resend_at);
 
-/* Let those that are due again wait for their turn. */
-void window_resend(struct window *w, int64_t now);
+/* Let those that are due again wait for their turn. Returns how many. */
+size_t window_resend(struct window *w, int64_t now);
 
 /* When something is due: the first deadline or repetition; INT64_MAX: never. */
 int64_t window_due(const struct window *w);

@@ -275,6 +275,13 @@ def test_of_several_endpoints_those_are_used_that_are_there(tool):
         assert tool("unsure", ",".join([dead[0], router.endpoint, dead[1]]), 5000, "")[0] == "published 7"
 
 
+def test_of_several_endpoints_one_gets_everything(tool):
+    """Else the brokers of a cluster would put a publisher's events into any order."""
+    with Router(accept) as one, Router(accept) as other:
+        tool("pipeline", f"{one.endpoint},{other.endpoint}", "s", 200)
+        assert sorted((len(one.requests), len(other.requests))) == [0, 200]
+
+
 def test_what_one_endpoint_does_not_answer_another_does(tool):
     with Router(lambda *_: None) as deaf, Router(accept) as router:
         for order in ([deaf, router], [router, deaf]):

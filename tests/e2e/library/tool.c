@@ -21,6 +21,17 @@ static void require(int err, const char *what)
     exit(1);
 }
 
+#define ENDPOINTS_MAX 4
+
+/* Endpoints with commas between. Returns how many. */
+static size_t split(char *text, const char *endpoints[ENDPOINTS_MAX])
+{
+    size_t count = 0;
+    for (char *e = strtok(text, ","); e && count < ENDPOINTS_MAX; e = strtok(NULL, ","))
+        endpoints[count++] = e;
+    return count;
+}
+
 static struct ssecast_publisher *connect_to(const char *endpoint, uint32_t timeout_ms)
 {
     const struct ssecast_publisher_options options = {
@@ -120,11 +131,13 @@ static void count_one(void *context, int err, struct ssecast_reply *reply)
         t->bad++;
 }
 
-/* args: endpoint, session, how many, and "auto" for ids that make it safe to send again. */
+/* args: endpoints, session, how many, and "auto" for ids that make it safe to send again. */
 static int pipeline(char **args)
 {
-    const struct ssecast_publisher_options options = {.endpoints = (const char *const *)args,
-                                                      .endpoint_count = 1,
+    const char *endpoints[ENDPOINTS_MAX];
+    size_t endpoint_count = split(args[0], endpoints);
+    const struct ssecast_publisher_options options = {.endpoints = endpoints,
+                                                      .endpoint_count = endpoint_count,
                                                       .timeout_ms = 30000,
                                                       .retry_ms = 300,
                                                       .auto_id = args[3] != NULL};
@@ -165,10 +178,8 @@ static void canceled(void *context, int err, struct ssecast_reply *reply)
 
 static int unsure(char **args)
 {
-    const char *endpoints[4];
-    size_t count = 0;
-    for (char *e = strtok(args[0], ","); e && count < 4; e = strtok(NULL, ","))
-        endpoints[count++] = e;
+    const char *endpoints[ENDPOINTS_MAX];
+    size_t count = split(args[0], endpoints);
     const struct ssecast_publisher_options options = {.endpoints = endpoints,
                                                       .endpoint_count = count,
                                                       .timeout_ms = (uint32_t)atoi(args[1]),
