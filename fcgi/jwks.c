@@ -101,27 +101,44 @@ static int add_checked(struct jwks *set, EVP_PKEY *key, const char **why)
 
 /* --- PEM --- */
 
+/* The next public key. 0 with *key NULL at the end. */
+static int next_public(BIO *bio, EVP_PKEY **key)
+{
+    char *name = NULL, *header = NULL;
+    unsigned char *data = NULL;
+    long len = 0;
+    *key = NULL;
+    if (PEM_read_bio(bio, &name, &header, &data, &len) != 1)
+        return ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE ? 0 : -EINVAL;
+    const unsigned char *at = data;
+    if (strcmp(name, PEM_STRING_PUBLIC) == 0)
+        *key = d2i_PUBKEY(NULL, &at, len);
+    OPENSSL_free(name);
+    OPENSSL_free(header);
+    OPENSSL_free(data);
+    return *key ? 0 : -EINVAL;
+}
+
 static int read_pem(struct slice text, struct jwks *out, const char **why)
 {
+    static const char not_public[] = "its PEM text is not a public key (-----BEGIN PUBLIC KEY-----)";
     if (memmem(text.data, text.len, "PRIVATE KEY-----", 16)) {
         *why = "it holds a private key: a worker is to have the public key only";
         return -EINVAL;
     }
     BIO *bio = BIO_new_mem_buf(text.data, (int)text.len);
-    EVP_PKEY *key;
+    EVP_PKEY *key = NULL;
     int err = bio ? 0 : -ENOMEM;
-    while (!err && (key = PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL))) {
-        err = add_checked(out, key, why);
+    do {
+        *why = not_public;
+        err = err ? err : next_public(bio, &key);
+        if (!err && key)
+            err = add_checked(out, key, why);
         EVP_PKEY_free(key);
-    }
-    bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
-    if (!err && (!at_end || !out->count)) {
-        *why = "its PEM text is not a public key (-----BEGIN PUBLIC KEY-----)";
-        err = -EINVAL;
-    }
+    } while (!err && key);
     BIO_free(bio);
     ERR_clear_error();
-    return err;
+    return err || out->count ? err : -EINVAL;
 }
 
 /* --- JWKS --- */

@@ -1,0 +1,478 @@
+#include "fcgi/token.h"
+
+#include <jwt.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "capture.h"
+#include "keys.h"
+#include "support.h"
+
+#define SECRET "0123456789abcdef0123456789abcdef"
+#define OTHER_SECRET "fedcba9876543210fedcba9876543210"
+#define NOW INT64_C(1763710000000) /* unix time, ms */
+
+static struct test_key rsa, other_rsa, ec;
+static char folder[] = "/tmp/check-token-XXXXXX", file[64], text[16384], jwk[2][4096];
+static struct option_list audience;
+static struct token_rules rules;
+static struct tokens *tokens;
+static struct token token;
+static int64_t now;
+
+static void begin(void)
+{
+    rsa = make_rsa(2048);
+    other_rsa = make_rsa(2048);
+    ec = make_ec("P-256");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(file, sizeof file, "%s/key", folder);
+}
+
+static void end(void)
+{
+    free_key(&rsa);
+    free_key(&other_rsa);
+    free_key(&ec);
+    unlink(file);
+    rmdir(folder);
+}
+
+static void setup(void)
+{
+    rules = (struct token_rules){.key_file = file, .audience = &audience, .cookie = "ssecast_token"};
+    audience.count = 0;
+    now = NOW;
+}
+
+static void teardown(void)
+{
+    token_release(&token);
+    token_release(&token);
+    tokens_free(&tokens);
+    tokens_free(&tokens);
+}
+
+static void write_key(const char *key)
+{
+    FILE *out = fopen(file, "w");
+    ck_assert_ptr_nonnull(out);
+    fputs(key, out);
+    fclose(out);
+    chmod(file, 0600);
+}
+
+static void use_key(const char *key)
+{
+    write_key(key);
+    tokens_free(&tokens);
+    tokens = tokens_new(&rules);
+    ck_assert_ptr_nonnull(tokens);
+}
+
+/* A token with these claims, signed so. Valid until the next one. */
+static const char *sign_as(jwt_alg_t algorithm, const char *key, const char *kid, const char *claims)
+{
+    static char *made;
+    jwt_t *jwt;
+    free(made);
+    ck_assert_int_eq(jwt_new(&jwt), 0);
+    if (kid)
+        ck_assert_int_eq(jwt_add_header(jwt, "kid", kid), 0);
+    ck_assert_int_eq(jwt_add_grants_json(jwt, claims), 0);
+    ck_assert_int_eq(jwt_set_alg(jwt, algorithm, (const unsigned char *)key, key ? (int)strlen(key) : 0), 0);
+    made = jwt_encode_str(jwt);
+    ck_assert_ptr_nonnull(made);
+    jwt_free(jwt);
+    return made;
+}
+
+static const char *sign(const char *claims)
+{
+    return sign_as(JWT_ALG_HS256, SECRET, NULL, claims);
+}
+
+static void assert_verdict(const char *signed_text, enum token_verdict verdict)
+{
+    token_release(&token);
+    ck_assert_int_eq(tokens_verify(tokens, signed_text, now, &token), verdict);
+    ck_assert_int_eq(token.verdict, verdict);
+    if (verdict != TOKEN_GOOD)
+        ck_assert(!token.sub.len && !token.may_publish && !token.channels.count);
+}
+
+/* --- keys and algorithms --- */
+
+START_TEST(a_token_signed_by_the_key_is_good)
+{
+    use_key(SECRET "\n");
+    assert_verdict(sign("{\"sub\":\"anna\"}"), TOKEN_GOOD);
+    assert_slice(token.sub, S("anna"));
+    ck_assert(!token.has_channels && !token.may_publish && token.expires_ms == 0);
+    use_key(rsa.public);
+    assert_verdict(sign_as(JWT_ALG_RS256, rsa.private, NULL, "{\"sub\":\"anna\"}"), TOKEN_GOOD);
+    use_key(ec.public);
+    assert_verdict(sign_as(JWT_ALG_ES256, ec.private, "any", "{\"sub\":\"anna\"}"), TOKEN_GOOD);
+}
+END_TEST
+
+START_TEST(one_signed_by_another_key_is_not)
+{
+    use_key(SECRET);
+    assert_verdict(sign_as(JWT_ALG_HS256, OTHER_SECRET, NULL, "{\"sub\":\"anna\"}"), TOKEN_INVALID);
+    use_key(rsa.public);
+    assert_verdict(sign_as(JWT_ALG_RS256, other_rsa.private, NULL, "{\"sub\":\"anna\"}"), TOKEN_INVALID);
+    assert_verdict(sign_as(JWT_ALG_ES256, ec.private, NULL, "{\"sub\":\"anna\"}"), TOKEN_INVALID);
+}
+END_TEST
+
+START_TEST(the_key_decides_the_algorithm)
+{
+    use_key(SECRET);
+    assert_verdict(sign_as(JWT_ALG_NONE, NULL, NULL, "{\"sub\":\"anna\"}"), TOKEN_INVALID);
+    assert_verdict(sign_as(JWT_ALG_HS512, SECRET, NULL, "{\"sub\":\"anna\"}"), TOKEN_INVALID);
+    use_key(rsa.public);
+    assert_verdict(sign_as(JWT_ALG_NONE, NULL, NULL, "{\"sub\":\"anna\"}"), TOKEN_INVALID);
+    assert_verdict(sign_as(JWT_ALG_HS256, rsa.public, NULL, "{\"sub\":\"anna\"}"), TOKEN_INVALID); /* the classic */
+    assert_verdict(sign_as(JWT_ALG_RS512, rsa.private, NULL, "{\"sub\":\"anna\"}"), TOKEN_INVALID);
+    use_key(ec.public);
+    assert_verdict(sign_as(JWT_ALG_HS256, ec.public, NULL, "{\"sub\":\"anna\"}"), TOKEN_INVALID);
+}
+END_TEST
+
+START_TEST(kid_chooses_among_a_set_s_keys)
+{
+    snprintf(text, sizeof text, "{\"keys\":[%s,%s]}", jwk_of(&rsa, ",\"kid\":\"old\"", jwk[0]),
+             jwk_of(&other_rsa, ",\"kid\":\"new\"", jwk[1]));
+    use_key(text);
+    assert_verdict(sign_as(JWT_ALG_RS256, rsa.private, "old", "{\"sub\":\"anna\"}"), TOKEN_GOOD);
+    assert_verdict(sign_as(JWT_ALG_RS256, other_rsa.private, "new", "{\"sub\":\"anna\"}"), TOKEN_GOOD);
+    assert_verdict(sign_as(JWT_ALG_RS256, other_rsa.private, NULL, "{\"sub\":\"anna\"}"), TOKEN_GOOD);
+    assert_verdict(sign_as(JWT_ALG_RS256, other_rsa.private, "old", "{\"sub\":\"anna\"}"), TOKEN_INVALID);
+    assert_verdict(sign_as(JWT_ALG_RS256, rsa.private, "gone", "{\"sub\":\"anna\"}"), TOKEN_INVALID);
+}
+END_TEST
+
+START_TEST(every_changed_character_is_noticed)
+{
+    char changed[1024];
+    use_key(SECRET);
+    snprintf(changed, sizeof changed, "%s", sign("{\"sub\":\"anna\",\"exp\":1763710060}"));
+    assert_verdict(changed, TOKEN_GOOD);
+    for (size_t i = 0; changed[i]; i++) {
+        char was = changed[i];
+        changed[i] = was == 'A' ? 'B' : 'A';
+        assert_verdict(changed, TOKEN_INVALID);
+        changed[i] = was;
+    }
+    for (size_t len = strlen(changed); len; len--) {
+        changed[len - 1] = '\0';
+        assert_verdict(changed, TOKEN_INVALID);
+    }
+}
+END_TEST
+
+static const char *const no_tokens[] = {"",
+                                        ".",
+                                        "..",
+                                        "...",
+                                        "a.b.c",
+                                        "eyJhbGciOiJIUzI1NiJ9",
+                                        "e30.e30.",
+                                        "eyJhbGciOiJub25lIn0.e30.",
+                                        "\xff\xff.\xff.\xff",
+                                        " . . "};
+
+START_TEST(what_is_no_token_is_invalid)
+{
+    use_key(SECRET);
+    assert_verdict(no_tokens[_i], TOKEN_INVALID);
+}
+END_TEST
+
+START_TEST(no_token_is_missing_and_a_long_one_invalid)
+{
+    static char claims[12000];
+    use_key(SECRET);
+    assert_verdict(NULL, TOKEN_MISSING);
+    snprintf(claims, sizeof claims, "{\"sub\":\"anna\",\"more\":\"%010000d\"}", 0);
+    assert_verdict(sign(claims), TOKEN_INVALID);
+}
+END_TEST
+
+/* --- claims --- */
+
+static const struct {
+    const char *claims;
+    enum token_verdict verdict;
+} times[] = {
+    {"{\"exp\":1763710001}", TOKEN_GOOD},    {"{\"exp\":1763710000.5}", TOKEN_GOOD},
+    {"{\"exp\":1763710000}", TOKEN_EXPIRED}, {"{\"exp\":1763709999}", TOKEN_EXPIRED},
+    {"{\"exp\":0}", TOKEN_EXPIRED},          {"{\"exp\":-1}", TOKEN_EXPIRED},
+    {"{\"exp\":1e300}", TOKEN_GOOD},         {"{\"exp\":\"1763710001\"}", TOKEN_INVALID},
+    {"{\"exp\":null}", TOKEN_INVALID},       {"{\"nbf\":1763710000}", TOKEN_GOOD},
+    {"{\"nbf\":1763710001}", TOKEN_INVALID}, {"{\"nbf\":1763710001,\"exp\":1763709999}", TOKEN_INVALID},
+    {"{\"nbf\":true}", TOKEN_INVALID},       {"{\"iat\":1863710000}", TOKEN_GOOD},
+};
+
+START_TEST(a_token_has_its_time)
+{
+    use_key(SECRET);
+    assert_verdict(sign(times[_i].claims), times[_i].verdict);
+}
+END_TEST
+
+START_TEST(clocks_may_differ_by_the_leeway)
+{
+    rules.leeway_ms = 5000;
+    use_key(SECRET);
+    assert_verdict(sign("{\"exp\":1763709996,\"nbf\":1763710005}"), TOKEN_GOOD);
+    ck_assert_int_eq(token.expires_ms, INT64_C(1763710001000));
+    assert_verdict(sign("{\"exp\":1763709995}"), TOKEN_EXPIRED);
+    assert_verdict(sign("{\"nbf\":1763710006}"), TOKEN_INVALID);
+}
+END_TEST
+
+static const struct {
+    const char *issuer, *audience[2], *claims;
+    enum token_verdict verdict;
+} parties[] = {
+    {NULL, {NULL}, "{\"iss\":\"x\",\"aud\":\"y\"}", TOKEN_GOOD},
+    {"https://id", {NULL}, "{\"iss\":\"https://id\"}", TOKEN_GOOD},
+    {"https://id", {NULL}, "{\"iss\":\"https://id/\"}", TOKEN_INVALID},
+    {"https://id", {NULL}, "{\"iss\":[\"https://id\"]}", TOKEN_INVALID},
+    {"https://id", {NULL}, "{}", TOKEN_INVALID},
+    {NULL, {"push"}, "{\"aud\":\"push\"}", TOKEN_GOOD},
+    {NULL, {"push"}, "{\"aud\":[\"web\",\"push\"]}", TOKEN_GOOD},
+    {NULL, {"push", "events"}, "{\"aud\":[\"web\",\"events\"]}", TOKEN_GOOD},
+    {NULL, {"push"}, "{\"aud\":\"web\"}", TOKEN_INVALID},
+    {NULL, {"push"}, "{\"aud\":[\"web\",7]}", TOKEN_INVALID},
+    {NULL, {"push"}, "{\"aud\":[]}", TOKEN_INVALID},
+    {NULL, {"push"}, "{}", TOKEN_INVALID},
+    {NULL, {"push"}, "{\"aud\":\"web\",\"exp\":1}", TOKEN_INVALID},
+    {NULL, {"push"}, "{\"aud\":\"push\",\"exp\":1}", TOKEN_EXPIRED},
+};
+
+START_TEST(a_token_is_from_whom_and_for_whom_it_must_be)
+{
+    char *items[2];
+    audience.items = items;
+    for (int i = 0; i < 2 && parties[_i].audience[i]; i++)
+        items[audience.count++] = (char *)parties[_i].audience[i];
+    rules.issuer = parties[_i].issuer;
+    use_key(SECRET);
+    assert_verdict(sign(parties[_i].claims), parties[_i].verdict);
+}
+END_TEST
+
+START_TEST(channels_limit)
+{
+    use_key(SECRET);
+    assert_verdict(sign("{\"sub\":\"a\",\"channels\":[\"room:*\",\"news\"]}"), TOKEN_GOOD);
+    ck_assert(token.has_channels);
+    ck_assert(patterns_match(&token.channels, S("room:7")) && patterns_match(&token.channels, S("news")));
+    ck_assert(!patterns_match(&token.channels, S("newsletter")) && !patterns_match(&token.channels, S("roo")));
+    assert_verdict(sign("{\"sub\":\"a\",\"channels\":[]}"), TOKEN_GOOD);
+    ck_assert(token.has_channels && token.channels.count == 0);
+}
+END_TEST
+
+START_TEST(publish_is_granted)
+{
+    use_key(SECRET);
+    assert_verdict(sign("{\"publish\":true}"), TOKEN_GOOD);
+    ck_assert(token.may_publish && !token.publish.limited);
+    ck_assert_uint_eq(token.publish.roles, ROLE_PUBLISHER);
+    assert_verdict(sign("{\"channels\":[\"x\"],\"publish\":{\"sessions\":[\"a\",\"b*\"],\"channels\":[\"c\"]}}"),
+                   TOKEN_GOOD);
+    ck_assert(token.may_publish && token.publish.limited);
+    ck_assert_uint_eq(token.channels.count, 1);
+    ck_assert(patterns_match(&token.publish.sessions, S("bob")) && !patterns_match(&token.publish.sessions, S("c")));
+    ck_assert(patterns_match(&token.publish.channels, S("c")) && !patterns_match(&token.publish.channels, S("x")));
+    assert_verdict(sign("{\"publish\":{}}"), TOKEN_GOOD);
+    ck_assert(token.may_publish && token.publish.limited && token.publish.sessions.count == 0);
+    assert_verdict(sign("{\"publish\":false}"), TOKEN_GOOD);
+    ck_assert(!token.may_publish);
+}
+END_TEST
+
+static const char *const bad_claims[] = {
+    "{\"sub\":7}",
+    "{\"sub\":\"\"}",
+    "{\"sub\":\"a\\nb\"}",
+    "{\"channels\":\"room\"}",
+    "{\"channels\":null}",
+    "{\"channels\":{}}",
+    "{\"channels\":[\"a\",7]}",
+    "{\"channels\":[\"\"]}",
+    "{\"publish\":{\"sessions\":\"a\"}}",
+    "{\"publish\":{\"channels\":[1]}}",
+};
+
+START_TEST(claims_that_are_not_what_they_must_be_give_nothing)
+{
+    use_key(SECRET);
+    assert_verdict(sign(bad_claims[_i]), TOKEN_INVALID);
+}
+END_TEST
+
+START_TEST(a_header_that_must_be_understood_is_not)
+{
+    jwt_t *jwt;
+    use_key(SECRET);
+    ck_assert_int_eq(jwt_new(&jwt), 0);
+    ck_assert_int_eq(jwt_add_headers_json(jwt, "{\"crit\":[\"b64\"],\"b64\":true}"), 0);
+    ck_assert_int_eq(jwt_set_alg(jwt, JWT_ALG_HS256, (const unsigned char *)SECRET, 32), 0);
+    char *made = jwt_encode_str(jwt);
+    assert_verdict(made, TOKEN_INVALID);
+    free(made);
+    jwt_free(jwt);
+}
+END_TEST
+
+/* --- the file changes --- */
+
+START_TEST(changed_keys_are_read_again_within_a_second)
+{
+    use_key(SECRET);
+    assert_verdict(sign("{}"), TOKEN_GOOD);
+    write_key(OTHER_SECRET " and more");
+    now += 500;
+    assert_verdict(sign("{}"), TOKEN_GOOD); /* not looked at yet */
+    now += 500;
+    assert_verdict(sign("{}"), TOKEN_INVALID);
+    assert_verdict(sign_as(JWT_ALG_HS256, OTHER_SECRET " and more", NULL, "{}"), TOKEN_GOOD);
+}
+END_TEST
+
+START_TEST(a_reload_on_demand_does_not_wait)
+{
+    use_key(SECRET);
+    assert_verdict(sign("{}"), TOKEN_GOOD);
+    write_key(OTHER_SECRET);
+    tokens_reload(tokens);
+    assert_verdict(sign("{}"), TOKEN_INVALID);
+    now -= 3600 * 1000; /* a clock that was set back does not keep us from looking */
+    write_key(SECRET " ");
+    assert_verdict(sign_as(JWT_ALG_HS256, SECRET " ", NULL, "{}"), TOKEN_GOOD);
+}
+END_TEST
+
+static unsigned lines_with(const char *log, const char *part)
+{
+    unsigned count = 0;
+    for (const char *at = log; (at = strstr(at, part)); at += strlen(part))
+        count++;
+    return count;
+}
+
+START_TEST(keys_that_cannot_be_read_leave_the_old_ones)
+{
+    static struct capture err;
+    use_key(SECRET);
+    capture_begin(&err, STDERR_FILENO);
+    write_key("short");
+    for (int i = 0; i < 5; i++, now += 2000)
+        assert_verdict(sign("{}"), TOKEN_GOOD);
+    unlink(file);
+    for (int i = 0; i < 5; i++, now += 2000)
+        assert_verdict(sign("{}"), TOKEN_GOOD);
+    const char *log = capture_end(&err);
+    ck_assert_uint_eq(lines_with(log, "the keys from before stay"), 1);
+    write_key(OTHER_SECRET);
+    assert_verdict(sign("{}"), TOKEN_INVALID);
+    assert_verdict(sign_as(JWT_ALG_HS256, OTHER_SECRET, NULL, "{}"), TOKEN_GOOD);
+}
+END_TEST
+
+START_TEST(without_keys_there_is_nothing_to_begin_with)
+{
+    static struct capture err;
+    unlink(file);
+    capture_begin(&err, STDERR_FILENO);
+    ck_assert_ptr_null(tokens_new(&rules));
+    write_key("short");
+    ck_assert_ptr_null(tokens_new(&rules));
+    const char *log = capture_end(&err);
+    ck_assert_ptr_nonnull(strstr(log, "No such file"));
+    ck_assert_ptr_nonnull(strstr(log, "32 bytes"));
+}
+END_TEST
+
+/* --- where a token stands in a request --- */
+
+static const struct {
+    char *params[5];
+    const char *token; /* NULL: none */
+} requests[] = {
+    {{"HTTP_AUTHORIZATION=Bearer abc"}, "abc"},
+    {{"HTTP_AUTHORIZATION=bearer  abc"}, "abc"},
+    {{"HTTP_AUTHORIZATION=Basic abc"}, NULL},
+    {{"HTTP_AUTHORIZATION=Bearer"}, NULL},
+    {{"HTTP_AUTHORIZATION=Bearer "}, NULL},
+    {{"HTTP_COOKIE=a=b; ssecast_token=abc"}, "abc"},
+    {{"HTTP_COOKIE=token=abc"}, NULL},
+    {{"QUERY_STRING=a=b&token=abc"}, "abc"},
+    {{"QUERY_STRING=token="}, NULL},
+    {{"QUERY_STRING=token=q", "HTTP_COOKIE=ssecast_token=c", "HTTP_AUTHORIZATION=Bearer h"}, "h"},
+    {{"QUERY_STRING=token=q", "HTTP_COOKIE=ssecast_token=c", "HTTP_AUTHORIZATION=Basic h"}, "c"},
+    {{"QUERY_STRING=token=q", "HTTP_COOKIE=ssecast_token="}, "q"},
+    {{"X=1"}, NULL},
+};
+
+START_TEST(a_token_is_found_in_its_request)
+{
+    struct params params = {0};
+    use_key(SECRET);
+    ck_assert_int_eq(params_copy(&params, requests[_i].params), 0);
+    char *found = token_in_request(tokens, &params);
+    if (requests[_i].token)
+        ck_assert_str_eq(found, requests[_i].token);
+    else
+        ck_assert_ptr_null(found);
+    free(found);
+    ck_assert_int_eq(tokens_verify_request(tokens, &params, now, &token),
+                     requests[_i].token ? TOKEN_INVALID : TOKEN_MISSING);
+    params_release(&params);
+}
+END_TEST
+
+START_TEST(a_refusal_tells_no_more_than_it_may)
+{
+    ck_assert_str_eq(token_refusal(TOKEN_MISSING)->error, "missing_token");
+    ck_assert_str_eq(token_refusal(TOKEN_EXPIRED)->error, "token_expired");
+    ck_assert_str_eq(token_refusal(TOKEN_INVALID)->error, "invalid_token");
+    ck_assert_ptr_nonnull(strstr(token_refusal(TOKEN_EXPIRED)->challenge, "Bearer"));
+}
+END_TEST
+
+#define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
+
+int main(void)
+{
+    Suite *suite = suite_create("token");
+    TCase *tests = one_case(suite, "token");
+    tcase_add_unchecked_fixture(tests, begin, end);
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, a_token_signed_by_the_key_is_good);
+    tcase_add_test(tests, one_signed_by_another_key_is_not);
+    tcase_add_test(tests, the_key_decides_the_algorithm);
+    tcase_add_test(tests, kid_chooses_among_a_set_s_keys);
+    tcase_add_test(tests, every_changed_character_is_noticed);
+    tcase_add_loop_test(tests, what_is_no_token_is_invalid, 0, COUNT(no_tokens));
+    tcase_add_test(tests, no_token_is_missing_and_a_long_one_invalid);
+    tcase_add_loop_test(tests, a_token_has_its_time, 0, COUNT(times));
+    tcase_add_test(tests, clocks_may_differ_by_the_leeway);
+    tcase_add_loop_test(tests, a_token_is_from_whom_and_for_whom_it_must_be, 0, COUNT(parties));
+    tcase_add_test(tests, channels_limit);
+    tcase_add_test(tests, publish_is_granted);
+    tcase_add_loop_test(tests, claims_that_are_not_what_they_must_be_give_nothing, 0, COUNT(bad_claims));
+    tcase_add_test(tests, a_header_that_must_be_understood_is_not);
+    tcase_add_test(tests, changed_keys_are_read_again_within_a_second);
+    tcase_add_test(tests, a_reload_on_demand_does_not_wait);
+    tcase_add_test(tests, keys_that_cannot_be_read_leave_the_old_ones);
+    tcase_add_test(tests, without_keys_there_is_nothing_to_begin_with);
+    tcase_add_loop_test(tests, a_token_is_found_in_its_request, 0, COUNT(requests));
+    tcase_add_test(tests, a_refusal_tells_no_more_than_it_may);
+    return run_suite(suite);
+}
