@@ -224,4 +224,4 @@ static int run(const struct command_context *c, const struct command_request *r,
 }
 
 const struct command cmd_publish = {
-    .op = "publish", .roles = ROLE_PUBLISHER, .takes_payload = true, .tells_sequence = true, .run = run};
+    .op = "publish", .roles = ROLE_PUBLISHER | ROLE_EVENTS, .takes_payload = true, .tells_sequence = true, .run = run};

@@ -41,10 +41,30 @@ static const char *all_ops(char *out, size_t size)
     return out;
 }
 
-static const struct command *find_command(const struct json_object *o, struct json_fault *fault)
+static bool may_give(const struct grant *grant, const struct command *command)
+{
+    return (command->roles | ROLE_OPERATOR) & grant->roles;
+}
+
+/* The command that this grant is for, when it is for one alone; it need not be named. */
+static const struct command *only_command(const struct grant *grant)
+{
+    const struct command *only = NULL;
+    for (size_t i = 0; i < COMMANDS; i++) {
+        if (may_give(grant, commands[i]) && only)
+            return NULL;
+        only = may_give(grant, commands[i]) ? commands[i] : only;
+    }
+    return only;
+}
+
+static const struct command *find_command(const struct json_object *o, const struct grant *grant,
+                                          struct json_fault *fault)
 {
     struct slice op = {0};
     char ops[200];
+    if (!json_has(o, "op") && only_command(grant))
+        return only_command(grant);
     if (!json_has(o, "op")) {
         json_fault_at(fault, o, "op", "is missing; accepted: %s", all_ops(ops, sizeof ops));
         return NULL;
@@ -63,10 +83,10 @@ static const struct command *find_command(const struct json_object *o, struct js
 static int dispatch(const struct command_context *c, const struct command_request *r, struct json_out *reply,
                     bool *provisional, struct json_fault *fault)
 {
-    const struct command *command = find_command(r->object, fault);
+    const struct command *command = find_command(r->object, r->grant, fault);
     if (!command)
         return -1;
-    if (!((command->roles | ROLE_OPERATOR) & r->grant->roles))
+    if (!may_give(r->grant, command))
         return json_fault(fault, CODE_FORBIDDEN, "%s is not among the commands that this key or token may give",
                           command->op);
     if (r->payload && !command->takes_payload)

@@ -17,6 +17,7 @@ enum role {
     ROLE_WORKER = 1,    /* feed and sync */
     ROLE_PUBLISHER = 2, /* publish, and ask whether a session is there */
     ROLE_OPERATOR = 4,  /* every command */
+    ROLE_EVENTS = 8,    /* publish and nothing else: who does it over HTTP */
 };
 
 struct grant {

@@ -17,4 +17,7 @@ const struct counter_row worker_counter_rows[WORKER_COUNTERS] = {
     [REPLAYS_LOCAL] = {"replays_local", "resumes answered from a worker's own window"},
     [REPLAYS_BROKER] = {"replays_broker", "pages of replay that a worker fetched for a stream"},
     [REPAIRS] = {"repairs", "pages of the feed that were missing and were fetched"},
+    [PUBLISHES_HTTP] = {"publishes_http", "requests to publish over HTTP that were carried out"},
+    [PUBLISHES_HTTP_REFUSED] = {"publishes_http_refused", "requests to publish over HTTP that were refused or failed"},
+    [REQUESTS_DROPPED] = {"requests_dropped", "connections that never became a request"},
 };

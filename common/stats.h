@@ -24,6 +24,9 @@ enum worker_counter {
     REPLAYS_LOCAL,  /* resumes answered from the worker's own window */
     REPLAYS_BROKER, /* pages of replay fetched from the broker */
     REPAIRS,        /* ranges of the feed that were missing and were fetched */
+    PUBLISHES_HTTP,         /* requests to publish that were answered 200 */
+    PUBLISHES_HTTP_REFUSED, /* and those that were not */
+    REQUESTS_DROPPED,       /* connections that never became a request */
     WORKER_COUNTERS
 };
 

@@ -1,9 +1,8 @@
-/* What libfcgi must not do here: accept, block, close slowly or write. So it gets a request with no listening socket, a
- * non-blocking descriptor that holds all it will read, and gives the descriptor back untouched. */
+/* Those who wait are in the order of their deadlines: each deadline is set to the same time from now, and its owner then goes to the end
+ * of the list. */
 #include "accept.h"
 
 #include <errno.h>
-#include <fcgiapp.h>
 #include <netdb.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -15,13 +14,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "intake.h"
+
 #define LOG_SUBSYSTEM "http"
 #include "log.h"
-#include "record.h"
 
-#define PEEK_MAX 262144 /* bytes of a request that are looked at: more than a socket buffer holds by default */
-#define BODY_PATIENCE                                                                                                  \
-    65536 /* with so many bytes here, a request whose parameters are complete is not kept waiting for its body */
 #define BACKLOG 4096
 #define PASSED_FD 3 /* where systemd puts the first (sd_listen_fds) */
 #define ACCEPTS_PER_TURN 256
@@ -31,7 +28,8 @@
 struct pending {
     struct loop_watch watch;
     struct acceptor *acceptor;
-    int64_t deadline;
+    struct intake intake;
+    int64_t since, deadline;
     struct pending *prev, *next;
 };
 
@@ -40,7 +38,8 @@ struct acceptor {
     struct loop_watch watch;
     struct loop_timer timer; /* of the oldest pending */
     struct loop_timer pause; /* until we accept again */
-    accept_handler *handler;
+    struct intakes intakes;
+    const struct accept_hooks *hooks;
     void *context;
     struct pending *first, *last; /* the oldest first */
     bool out_of_descriptors;      /* said so in the log already */
@@ -79,42 +78,36 @@ bool accept_is_cgi(void)
     return !passed_descriptors() && !is_listening(STDIN_FILENO) && getenv("GATEWAY_INTERFACE");
 }
 
-/* --- libfcgi --- */
-
-/* Let libfcgi read the request that waits in fd. 0 (fd is the caller's), or -EPROTO (fd is closed). */
-static int read_request(int fd, struct params *params)
+void accept_cgi_body(const struct accept_hooks *hooks, void *context, int stop_fd, struct params *params)
 {
-    char body[4096];
-    FCGX_Request r;
-    FCGX_InitRequest(&r, -1, 0);
-    r.ipcFd = fd;
-    r.keepConnection = 1; /* else its first step would be to close fd */
-    FCGX_Detach(&r);      /* on an error, close at once */
-    if (FCGX_Accept_r(&r) < 0)
-        return -EPROTO;
-    int err = params_copy(params, r.envp);
-    params->request = (uint16_t)r.requestId;
-    while (FCGX_GetStr(body, sizeof body, r.in) > 0)
-        ;
-    r.ipcFd = -1;
-    FCGX_Free(&r, 0);
-    if (err)
-        close(fd);
-    return err;
+    struct intakes set = {.body_max = hooks->body_max, .context = context};
+    intake_cgi_body(&set, STDIN_FILENO, stop_fd, ACCEPT_TIMEOUT_MS, params);
 }
 
 /* --- requests on their way --- */
 
 static void unlink_pending(struct acceptor *a, struct pending *p)
 {
-    if (a->first == p)
-        a->first = p->next;
-    else
+    if (p->prev)
         p->prev->next = p->next;
+    else
+        a->first = p->next;
     if (p->next)
         p->next->prev = p->prev;
     else
         a->last = p->prev;
+}
+
+static void append_pending(struct acceptor *a, struct pending *p)
+{
+    p->deadline = loop_now(a->loop) + ACCEPT_TIMEOUT_MS;
+    p->next = NULL;
+    p->prev = a->last;
+    if (a->last)
+        a->last->next = p;
+    else
+        a->first = p;
+    a->last = p;
 }
 
 /* Stop waiting and free p; its descriptor is the caller's. */
@@ -123,94 +116,78 @@ static int release(struct pending *p)
     int fd = p->watch.fd;
     loop_remove(p->acceptor->loop, &p->watch);
     unlink_pending(p->acceptor, p);
+    intake_release(&p->acceptor->intakes, &p->intake);
     free(p);
     return fd;
 }
 
-/* Is the request there? now_or_never: its time is up. */
-static enum record_progress look(int fd, bool now_or_never)
-{
-    static char bytes[PEEK_MAX];
-    ssize_t n = recv(fd, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return RECORD_PARTIAL;
-    if (n <= 0)
-        return RECORD_BAD;
-    enum record_progress progress = record_scan((struct slice){bytes, (size_t)n});
-    bool impatient = now_or_never || n >= BODY_PATIENCE;
-    if (progress == RECORD_PARAMS)
-        return impatient ? RECORD_COMPLETE : RECORD_PARTIAL;
-    return progress == RECORD_PARTIAL && n == PEEK_MAX ? RECORD_BAD : progress;
-}
-
-static void hand_over(struct acceptor *a, int fd)
-{
-    struct params params = {0};
-    int err = read_request(fd, &params);
-    if (err)
-        log_warn("a request could not be read (%s); is it a web server, speaking FastCGI, that uses this socket?",
-                 strerror(-err));
-    else
-        a->handler(a->context, fd, &params);
-}
-
-static void check(struct pending *p, bool now_or_never)
+/* p has waited enough: for a request, or for nothing. */
+static void settle(struct pending *p, enum intake_progress progress, struct params *params)
 {
     struct acceptor *a = p->acceptor;
-    enum record_progress progress = look(p->watch.fd, now_or_never);
-    if (progress == RECORD_PARTIAL && !now_or_never)
-        return;
     int fd = release(p);
-    if (progress == RECORD_COMPLETE)
-        hand_over(a, fd);
-    else
-        close(fd);
+    if (progress == INTAKE_READY) {
+        a->hooks->request(a->context, fd, params);
+        return;
+    }
+    a->hooks->dropped(a->context);
+    close(fd);
+}
+
+/* A body that comes in time may take longer than a request that does not. */
+static void prolong(struct pending *p)
+{
+    struct acceptor *a = p->acceptor;
+    if (!intake_wants_body(&p->intake) || loop_now(a->loop) + ACCEPT_TIMEOUT_MS > p->since + ACCEPT_BODY_MS)
+        return;
+    unlink_pending(a, p);
+    append_pending(a, p);
 }
 
 static void pending_ready(void *context, uint32_t events)
 {
+    struct pending *p = context;
+    struct params params = {0};
+    enum intake_progress progress = intake_more(&p->acceptor->intakes, &p->intake, p->watch.fd, &params);
     (void)events;
-    check(context, false);
+    if (progress == INTAKE_WAITING)
+        prolong(p);
+    else
+        settle(p, progress, &params);
 }
 
 static void set_timer(struct acceptor *a)
 {
     if (a->first && !a->timer.due)
-        loop_timer_set(a->loop, &a->timer,
-                       a->first->deadline); // NOLINT(clang-analyzer-unix.Malloc): check() unlinks what it frees
+        loop_timer_set(a->loop, &a->timer, a->first->deadline);
 }
 
 static void times_up(void *context, int64_t now)
 {
     struct acceptor *a = context;
-    struct pending *next;
-    for (struct pending *p = a->first; p && p->deadline <= now; p = next) {
-        next = p->next;
-        check(p, true);
+    struct pending *p;
+    while ((p = a->first) && p->deadline <= now) {
+        struct params params = {0};
+        settle(p, intake_give_up(&a->intakes, &p->intake, &params), &params);
     }
     set_timer(a);
 }
 
-/* Wait for the rest of a request. Edge-triggered: what was only peeked at stays readable. */
+/* Wait for the rest of a request. Edge-triggered: what is there is read to its end each time. */
 static void wait_for(struct acceptor *a, int fd)
 {
     struct pending *p = calloc(1, sizeof *p);
     if (p) {
         p->watch = (struct loop_watch){fd, pending_ready, p};
         p->acceptor = a;
-        p->deadline = loop_now(a->loop) + ACCEPT_TIMEOUT_MS;
+        p->since = loop_now(a->loop);
     }
     if (!p || loop_add(a->loop, &p->watch, EPOLLIN | EPOLLRDHUP | EPOLLET) != 0) {
         free(p);
         close(fd);
         return;
     }
-    p->prev = a->last;
-    if (a->last)
-        a->last->next = p;
-    else
-        a->first = p;
-    a->last = p;
+    append_pending(a, p);
     set_timer(a);
 }
 
@@ -218,14 +195,15 @@ static void wait_for(struct acceptor *a, int fd)
 
 static void arrived(struct acceptor *a, int fd)
 {
-    switch (look(fd, false)) {
-    case RECORD_COMPLETE:
-        hand_over(a, fd);
+    struct params params = {0};
+    switch (intake_at_once(&a->intakes, fd, &params)) {
+    case INTAKE_READY:
+        a->hooks->request(a->context, fd, &params);
         break;
-    case RECORD_BAD:
-        close(fd);
+    case INTAKE_BROKEN:
+        a->hooks->dropped(a->context);
         break;
-    default:
+    case INTAKE_WAITING:
         wait_for(a, fd);
     }
 }
@@ -272,16 +250,18 @@ static void accept_ready(void *context, uint32_t events)
     take(context, ACCEPTS_PER_TURN);
 }
 
-struct acceptor *acceptor_new(struct loop *loop, int listen_fd, accept_handler *handler, void *context)
+struct acceptor *acceptor_new(struct loop *loop, int listen_fd, size_t room, const struct accept_hooks *hooks,
+                              void *context)
 {
     struct acceptor *a = calloc(1, sizeof *a);
     if (!a)
         return NULL;
-    *a = (struct acceptor){.loop = loop, .handler = handler, .context = context};
+    *a = (struct acceptor){.loop = loop, .hooks = hooks, .context = context};
+    a->intakes = (struct intakes){.body_max = hooks->body_max, .context = context, .room = room};
     a->watch = (struct loop_watch){listen_fd, accept_ready, a};
     a->timer = (struct loop_timer){.fire = times_up, .context = a};
     a->pause = (struct loop_timer){.fire = pause_over, .context = a};
-    if (FCGX_Init() != 0 || loop_add(loop, &a->watch, EPOLLIN) != 0) {
+    if (intake_init() != 0 || loop_add(loop, &a->watch, EPOLLIN) != 0) {
         free(a);
         return NULL;
     }

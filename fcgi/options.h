@@ -2,6 +2,8 @@
 #ifndef SSECAST_OPTIONS_H
 #define SSECAST_OPTIONS_H
 
+#include <stdbool.h>
+
 #include "option.h"
 
 struct options {
@@ -13,6 +15,8 @@ struct options {
     uint64_t queue_bytes, write_timeout_ms, window_bytes;
     struct option_list cors_origins;
     struct option_list headers;
+    bool publish; /* over HTTP */
+    uint64_t publish_bytes;
     uint64_t max_connections; /* 0: from the limit of open files */
     uint64_t max_per_session; /* 0: no limit */
     uint64_t drain_ms;

@@ -26,7 +26,8 @@ int params_copy(struct params *p, char *const *list)
 void params_release(struct params *p)
 {
     free(p->text);
-    p->text = NULL;
+    free(p->body);
+    *p = (struct params){.request = p->request};
 }
 
 const char *params_get(const struct params *p, const char *name)
@@ -36,6 +37,17 @@ const char *params_get(const struct params *p, const char *name)
         if (strncmp(item, name, len) == 0 && item[len] == '=')
             return item + len + 1;
     return NULL;
+}
+
+uint64_t params_content_length(const struct params *p)
+{
+    const char *text = params_get(p, "CONTENT_LENGTH");
+    char *end;
+    if (!text || !isdigit((unsigned char)*text))
+        return UINT64_MAX;
+    errno = 0;
+    uint64_t length = strtoull(text, &end, 10);
+    return *end || errno ? UINT64_MAX : length;
 }
 
 /* --- values within values --- */

@@ -1,15 +1,29 @@
-/* params.h - the parameters of one request, as the web server sent them.
+/* params.h - the parameters of one request, as the web server sent them, and its body where somebody wanted it.
  *
- * Ownership: the text of all of them is one allocation; values point into it.
+ * Ownership: the text of all parameters is one allocation, the body another; values point into the text.
  */
 #ifndef SSECAST_PARAMS_H
 #define SSECAST_PARAMS_H
 
 #include <stdint.h>
 
+#include "slice.h"
+
+/* What became of the request's body. */
+enum params_body {
+    BODY_NONE,      /* nobody wanted it */
+    BODY_WHOLE,     /* it is there, and may be empty */
+    BODY_PARTIAL,   /* its time was up before it was complete */
+    BODY_TOO_LARGE, /* more than was wanted */
+    BODY_NO_ROOM,   /* the bodies of others took all the memory that there is for them */
+};
+
 struct params {
     uint16_t request; /* FastCGI request id */
     char *text;       /* NAME=value, each with its NUL; an empty string ends them */
+    enum params_body body_state;
+    char *body; /* BODY_WHOLE: body_len bytes; else of no use */
+    size_t body_len;
 };
 
 /* Copy a NULL-terminated list of NAME=value strings (an environment). 0 or -ENOMEM. */
@@ -24,5 +38,8 @@ const char *params_get(const struct params *p, const char *name);
 char *params_query(const struct params *p, const char *name);
 char *params_cookie(const struct params *p, const char *name);
 char *params_header(const struct params *p, const char *name);
+
+/* How many bytes the body has by CONTENT_LENGTH; UINT64_MAX when there is no such parameter, or no number in it. */
+uint64_t params_content_length(const struct params *p);
 
 #endif

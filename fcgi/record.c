@@ -26,13 +26,8 @@ void record_end(char out[RECORD_END_LEN], uint16_t request)
     memset(out + 16, 0, 8); /* appStatus 0, FCGI_REQUEST_COMPLETE 0, reserved */
 }
 
-struct scan {
-    bool begun, params_done, body_done;
-    unsigned request;
-};
-
 /* The whole FCGI_BEGIN_REQUEST record at p. */
-static bool begin_request(struct scan *s, const unsigned char *p, size_t content)
+static bool begin_request(struct record_scan *s, const unsigned char *p, size_t content)
 {
     bool first = !s->begun;
     s->begun = true;
@@ -41,7 +36,7 @@ static bool begin_request(struct scan *s, const unsigned char *p, size_t content
 }
 
 /* Take account of the record at p; false when it does not belong here. */
-static bool step(struct scan *s, const unsigned char *p, size_t content)
+static bool step(struct record_scan *s, const unsigned char *p, size_t content)
 {
     if (p[1] == FCGI_BEGIN_REQUEST)
         return begin_request(s, p, content);
@@ -61,11 +56,11 @@ static bool step(struct scan *s, const unsigned char *p, size_t content)
     }
 }
 
-enum record_progress record_scan(struct slice bytes)
+enum record_progress record_scan(struct record_scan *s, struct slice bytes)
 {
-    struct scan s = {0};
-    const unsigned char *p = (const unsigned char *)bytes.data, *end = p + bytes.len;
-    while (p < end && !s.body_done) {
+    const unsigned char *p = (const unsigned char *)bytes.data + s->at,
+                        *end = (const unsigned char *)bytes.data + bytes.len;
+    while (p < end && !s->body_done) {
         if (p[0] != FCGI_VERSION_1)
             return RECORD_BAD;
         if (end - p < FCGI_HEADER_LEN)
@@ -74,11 +69,78 @@ enum record_progress record_scan(struct slice bytes)
         size_t len = FCGI_HEADER_LEN + content + p[6];
         if ((size_t)(end - p) < len && (p[1] != FCGI_STDIN || content == 0))
             break;
-        if (!step(&s, p, content))
+        if (!step(s, p, content))
             return RECORD_BAD;
         if ((size_t)(end - p) < len)
             break;
         p += len;
+        s->at += len;
+        if (s->params_done && !s->params_end)
+            s->params_end = s->at;
     }
-    return s.body_done ? RECORD_COMPLETE : s.params_done ? RECORD_PARAMS : RECORD_PARTIAL;
+    return s->body_done ? RECORD_COMPLETE : s->params_done ? RECORD_PARAMS : RECORD_PARTIAL;
+}
+
+/* --- a body --- */
+
+/* The header of a record is complete: does it belong to the body? */
+static bool begin_piece(struct record_body *b)
+{
+    const unsigned char *h = b->header;
+    b->content_left = (size_t)h[4] << 8 | h[5];
+    b->padding_left = h[6];
+    b->last = b->content_left == 0;
+    return h[0] == FCGI_VERSION_1 && h[1] == FCGI_STDIN && ((unsigned)h[2] << 8 | h[3]) == b->request;
+}
+
+/* min(*left, max), taken off *left. */
+static size_t take(size_t *left, size_t max)
+{
+    size_t taken = *left < max ? *left : max;
+    *left -= taken;
+    return taken;
+}
+
+/* Up to max bytes of a header. False when it is complete and no header of ours. */
+static bool take_header(struct record_body *b, const char *bytes, size_t max, size_t *taken)
+{
+    size_t left = RECORD_HEADER_LEN - b->header_len;
+    *taken = take(&left, max);
+    memcpy(b->header + b->header_len, bytes, *taken);
+    b->header_len += *taken;
+    return left || begin_piece(b);
+}
+
+/* Up to max bytes of what follows a header: *content of them are the body's. */
+static void take_piece(struct record_body *b, size_t max, size_t *content, size_t *taken)
+{
+    *content = take(&b->content_left, max);
+    *taken = *content + take(&b->padding_left, max - *content);
+}
+
+static bool piece_done(const struct record_body *b)
+{
+    return b->header_len == RECORD_HEADER_LEN && !b->content_left && !b->padding_left;
+}
+
+enum record_progress record_unframe(struct record_body *b, char *bytes, size_t *len)
+{
+    size_t at = 0, out = 0, max = *len, taken, content;
+    *len = 0;
+    while (at < max) {
+        if (b->header_len < RECORD_HEADER_LEN) {
+            if (!take_header(b, bytes + at, max - at, &taken))
+                return RECORD_BAD;
+        } else {
+            take_piece(b, max - at, &content, &taken);
+            memmove(bytes + out, bytes + at, content);
+            *len = out += content;
+        }
+        at += taken;
+        if (piece_done(b) && b->last)
+            return RECORD_COMPLETE;
+        if (piece_done(b))
+            b->header_len = 0;
+    }
+    return RECORD_PARTIAL;
 }

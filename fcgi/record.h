@@ -1,7 +1,7 @@
-/* record.h - FastCGI record framing: what we write, and how much of a request has arrived.
+/* record.h - FastCGI record framing: what we write, how much of a request has arrived, and its body without the records around it.
  *
  * Source: FastCGI Specification 1.0, sections 3.3, 5.1 to 5.5. Bytes in, bytes out. The parameters themselves are parsed by
- * libfcgi (accept.c).
+ * libfcgi (intake.c).
  */
 #ifndef SSECAST_RECORD_H
 #define SSECAST_RECORD_H
@@ -26,7 +26,29 @@ enum record_progress {
     RECORD_BAD,      /* not a request: another version, role or order of records */
 };
 
-/* How much of one request, from its FCGI_BEGIN_REQUEST on, the bytes hold. */
-enum record_progress record_scan(struct slice bytes);
+/* How much of a request the bytes hold. Begin with a zeroed one; it may be asked again when there are more bytes, and goes on where
+ * it was. */
+struct record_scan {
+    size_t at;         /* where the next record begins */
+    size_t params_end; /* how many bytes the request has up to the end of its parameters; 0: they are not complete */
+    unsigned request;
+    bool begun, params_done, body_done;
+};
+
+/* bytes are all of one request so far, from its FCGI_BEGIN_REQUEST on. */
+enum record_progress record_scan(struct record_scan *s, struct slice bytes);
+
+/* The body of one request being taken out of its FCGI_STDIN records. Begin with a zeroed one but for the request. */
+struct record_body {
+    unsigned request;
+    unsigned char header[RECORD_HEADER_LEN]; /* of the record that has begun */
+    size_t header_len;                       /* bytes of it that are here */
+    size_t content_left, padding_left;       /* of that record, still to come */
+    bool last;                               /* it is the one that ends the body */
+};
+
+/* Take the *len bytes that came next. What of them is the body's is moved to the front of bytes, and *len becomes how much that is.
+ * RECORD_COMPLETE at the body's end, whatever follows; RECORD_BAD when a record is not the body's. */
+enum record_progress record_unframe(struct record_body *b, char *bytes, size_t *len);
 
 #endif

@@ -37,19 +37,19 @@ static bool depends_on_origin(const struct option_list *origins)
     return false;
 }
 
-static void put_cors(FILE *out, const struct reply_rules *rules, const struct request *r)
+static void put_cors(FILE *out, const struct reply_rules *rules, const char *origin)
 {
-    if (r->origin)
-        fprintf(out, "Access-Control-Allow-Origin: %s\r\n", r->origin);
-    if (r->origin && strcmp(r->origin, "*") != 0)
+    if (origin)
+        fprintf(out, "Access-Control-Allow-Origin: %s\r\n", origin);
+    if (origin && strcmp(origin, "*") != 0)
         fputs("Access-Control-Allow-Credentials: true\r\n", out);
     if (depends_on_origin(rules->cors_origins))
         fputs("Vary: Origin\r\n", out);
 }
 
-static void put_common(FILE *out, const struct reply_rules *rules, const struct request *r)
+static void put_common(FILE *out, const struct reply_rules *rules, const char *origin)
 {
-    put_cors(out, rules, r);
+    put_cors(out, rules, origin);
     for (size_t i = 0; i < rules->headers->count; i++)
         fprintf(out, "%s\r\n", rules->headers->items[i]);
 }
@@ -63,7 +63,7 @@ static void put_stream_head(FILE *out, const struct reply_rules *rules, const st
           out);
     if (connection)
         fprintf(out, "Ssecast-Connection: %s\r\n", connection);
-    put_common(out, rules, r);
+    put_common(out, rules, r->origin);
     fputs("\r\n", out);
 }
 
@@ -92,23 +92,25 @@ struct event *reply_no_content(const struct reply_rules *rules, const struct req
     if (!begin(&t))
         return NULL;
     fputs("Status: 204 No Content\r\nCache-Control: no-store\r\n", t.file);
-    put_common(t.file, rules, r);
+    put_common(t.file, rules, r->origin);
     fputs("\r\n", t.file);
     return finish(&t);
 }
 
-struct event *reply_preflight(const struct reply_rules *rules, const struct request *r)
+struct event *reply_preflight(const struct reply_rules *rules, const char *origin, const char *methods,
+                              const char *headers)
 {
     struct text t;
     if (!begin(&t))
         return NULL;
-    fputs("Status: 204 No Content\r\nAllow: " REQUEST_METHODS "\r\n", t.file);
-    if (r->origin)
-        fputs("Access-Control-Allow-Methods: " REQUEST_METHODS "\r\n"
-              "Access-Control-Allow-Headers: Last-Event-ID, Cache-Control, Authorization\r\n"
-              "Access-Control-Max-Age: 86400\r\n",
-              t.file);
-    put_common(t.file, rules, r);
+    fprintf(t.file, "Status: 204 No Content\r\nAllow: %s\r\n", methods);
+    if (origin)
+        fprintf(t.file,
+                "Access-Control-Allow-Methods: %s\r\n"
+                "Access-Control-Allow-Headers: %s\r\n"
+                "Access-Control-Max-Age: 86400\r\n",
+                methods, headers);
+    put_common(t.file, rules, origin);
     fputs("\r\n", t.file);
     return finish(&t);
 }
@@ -162,7 +164,7 @@ struct event *reply_refused(const struct reply_rules *rules, const struct reques
             reason_of(r->status));
     if (r->status == 405)
         fputs("Allow: " REQUEST_METHODS "\r\n", t.file);
-    put_common(t.file, rules, r);
+    put_common(t.file, rules, r->origin);
     fprintf(t.file, "\r\n{\"error\":\"%s\",\"message\":", r->error);
     put_json_string(t.file, slice_of(r->message));
     fputs("}\n", t.file);
@@ -178,7 +180,7 @@ struct event *reply_answer(const struct reply_rules *rules, const struct answer 
             a->status, reason_of(a->status), a->type, a->body.len, a->headers);
     if (a->allow)
         fprintf(t.file, "Allow: %s\r\n", a->allow);
-    put_common(t.file, rules, &(struct request){0});
+    put_common(t.file, rules, a->origin);
     fputs("\r\n", t.file);
     fwrite(a->body.data, 1, a->body.len, t.file);
     return finish(&t);

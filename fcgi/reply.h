@@ -24,6 +24,7 @@ struct event *reply_refused(const struct reply_rules *rules, const struct reques
 struct answer {
     int status;
     const char *allow;   /* methods, with 405; NULL: no such header */
+    const char *origin;  /* what Access-Control-Allow-Origin says; NULL: no such header */
     const char *headers; /* more of them: empty, or whole lines, each ended by CRLF */
     const char *type;    /* Content-Type */
     struct slice body;
@@ -34,8 +35,9 @@ struct event *reply_answer(const struct reply_rules *rules, const struct answer 
 /* 204: EventSource stops for good. */
 struct event *reply_no_content(const struct reply_rules *rules, const struct request *r);
 
-/* The answer to OPTIONS. */
-struct event *reply_preflight(const struct reply_rules *rules, const struct request *r);
+/* The answer to OPTIONS: what pages of origin (NULL: none) may send. */
+struct event *reply_preflight(const struct reply_rules *rules, const char *origin, const char *methods,
+                              const char *headers);
 
 /* A whole response that only says when to come back: an overloaded worker's. */
 struct event *reply_come_back(const struct reply_rules *rules, const struct request *r, uint32_t retry_ms);

@@ -139,7 +139,7 @@ static void read_cursor(const struct params *params, struct request *r)
 }
 
 /* An origin that is named goes before *, which comes without credentials. */
-static void read_origin(const struct params *params, const struct option_list *allowed, struct request *r)
+char *request_origin(const struct params *params, const struct option_list *allowed)
 {
     const char *origin = params_get(params, "HTTP_ORIGIN"), *answer = NULL;
     for (size_t i = 0; origin && i < allowed->count; i++)
@@ -147,7 +147,7 @@ static void read_origin(const struct params *params, const struct option_list *a
             answer = origin;
         else if (strcmp(allowed->items[i], "*") == 0 && !answer)
             answer = "*";
-    r->origin = answer ? strdup(answer) : NULL;
+    return answer ? strdup(answer) : NULL;
 }
 
 const char *request_check_origin(const char *value)
@@ -180,7 +180,7 @@ int request_read(const struct params *params, const struct request_rules *rules,
 {
     const char *method = params_get(params, "REQUEST_METHOD");
     *out = (struct request){.kind = method_kind(method)};
-    read_origin(params, rules->cors_origins, out);
+    out->origin = request_origin(params, rules->cors_origins);
     if (out->kind == REQUEST_REFUSED)
         refuse(out, 405, "method_not_allowed", "%.20s is not accepted here; accepted: " REQUEST_METHODS,
                method ? method : "no method");

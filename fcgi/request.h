@@ -11,6 +11,7 @@
 
 #define REQUEST_CHANNELS_MAX 64u /* channels of one connection */
 #define REQUEST_METHODS "GET, HEAD, OPTIONS"
+#define REQUEST_HEADERS "Last-Event-ID, Cache-Control, Authorization" /* that pages of other origins may send */
 
 enum request_kind {
     REQUEST_STREAM,    /* GET: open a stream */
@@ -45,6 +46,10 @@ struct request {
 int request_read(const struct params *params, const struct request_rules *rules, struct request *out);
 
 void request_release(struct request *r);
+
+/* What Access-Control-Allow-Origin says: the origin that the request names, when it is one of those allowed, or "*". A new text; NULL:
+ * no such header. */
+char *request_origin(const struct params *params, const struct option_list *allowed);
 
 /* NULL when value is one of the sources a session or channels can come from, else what is accepted. */
 const char *request_check_source(const char *value);

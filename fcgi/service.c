@@ -7,7 +7,7 @@
 #include "json_out.h"
 #include "monitor.h"
 
-static const struct service *const services[] = {&service_healthz};
+static const struct service *const services[] = {&service_publish, &service_healthz};
 #define SERVICES (sizeof services / sizeof services[0])
 
 /* The last segment of the path: PATH_INFO and SCRIPT_NAME differ from one web server to the next, REQUEST_URI does not. */
@@ -19,15 +19,19 @@ static struct slice last_segment(const char *uri)
     return (struct slice){uri + from, len - from};
 }
 
+static bool is_preflight(const char *method)
+{
+    return method && strcmp(method, "OPTIONS") == 0;
+}
+
 const struct service *service_find(const struct params *params)
 {
     const char *uri = params_get(params, "REQUEST_URI"), *method = params_get(params, "REQUEST_METHOD");
     struct slice name = uri ? last_segment(uri) : (struct slice){0};
-    if (method && strcmp(method, "OPTIONS") == 0)
-        return NULL; /* a preflight is the same for all */
+    bool preflight = is_preflight(method);
     for (size_t i = 0; i < SERVICES; i++)
         if (slice_equal(name, slice_of(services[i]->name)))
-            return services[i];
+            return preflight && !services[i]->cross_origin ? NULL : services[i]; /* it is told about streams */
     return NULL;
 }
 
@@ -38,40 +42,83 @@ static bool method_accepted(const struct service *service, const char *method)
     return at && (at[len] == ',' || !at[len]) && (at == service->methods || at[-1] == ' ');
 }
 
+size_t service_body_max(const struct streams *set, const struct params *params)
+{
+    const struct service *service = service_find(params);
+    bool wants = service && service->body_max && method_accepted(service, params_get(params, "REQUEST_METHOD"));
+    return wants ? service->body_max(set, params) : 0;
+}
+
+/* No reply from the broker, and there will be none. */
+static void give_up(struct call *c, bool asked)
+{
+    if (!asked)
+        call_refuse(c, 503, "unavailable", "the broker is away; nothing was done");
+    else
+        call_refuse(c, 503, "unavailable", "the broker has not replied%s%s", c->service->unsure ? "; " : "",
+                    c->service->unsure ? c->service->unsure : "");
+}
+
 static void too_late(void *context, int64_t now)
 {
     struct call *c = context;
     (void)now;
-    call_refuse(c, 503, "unavailable", "the broker has not replied within %d s", SERVICE_PATIENCE_MS / 1000);
+    give_up(c, upstream_was_sent(c->question));
+}
+
+static void answer_preflight(struct call *c)
+{
+    struct stream *s = c->stream;
+    stream_send_text(
+        s, reply_preflight(&s->set->reply_rules, c->origin, c->service->methods, "Authorization, Content-Type"));
+    conn_end(&s->conn, END_CAUSES);
+    call_free(&s->call);
+}
+
+static void begin(struct call *c, const struct params *params)
+{
+    const struct streams *set = c->stream->set;
+    const char *method = params_get(params, "REQUEST_METHOD");
+    if (c->service->cross_origin)
+        c->origin = request_origin(params, set->reply_rules.cors_origins);
+    if (c->service->monitors && !monitor_allows(set->monitor, params))
+        call_refuse(c, 403, "forbidden", "this is not for you");
+    else if (is_preflight(method))
+        answer_preflight(c);
+    else if (method_accepted(c->service, method))
+        c->service->begin(c, params);
+    else
+        call_refuse(c, 405, "method_not_allowed", "%.20s is not accepted here; accepted: %s",
+                    method ? method : "no method", c->service->methods);
 }
 
 void service_begin(struct stream *s, const struct service *service, const struct params *params)
 {
-    const char *method = params_get(params, "REQUEST_METHOD");
     struct call *c = calloc(1, sizeof *c);
     if (!c) {
-        conn_cut(&s->conn, END_CLIENT);
+        conn_cut(&s->conn, END_CAUSES);
         return;
     }
     *c = (struct call){.stream = s, .service = service, .deadline = {.fire = too_late, .context = c}};
     s->call = c;
-    if (service->monitors && !monitor_allows(s->set->monitor, params))
-        call_refuse(c, 403, "forbidden", "this is not for you");
-    else if (method_accepted(service, method))
-        service->begin(c, params);
-    else
-        call_refuse(c, 405, "method_not_allowed", "%.20s is not accepted here; accepted: %s",
-                    method ? method : "no method", service->methods);
+    begin(c, params);
 }
 
 void call_ask(struct call *c, const struct grant *grant, struct slice json, bool again)
 {
     struct streams *set = c->stream->set;
+    if (json.len > SERVICE_ASKED_MAX - set->asked_bytes) {
+        call_refuse(c, 503, "unavailable", "too much is being asked at the moment; nothing was done");
+        return;
+    }
     c->question = upstream_command(set->upstream, c, grant, json, again);
-    if (c->question)
-        loop_timer_set(set->loop, &c->deadline, loop_now(set->loop) + SERVICE_PATIENCE_MS);
-    else
-        call_refuse(c, 503, "unavailable", "out of memory");
+    if (!c->question) {
+        call_refuse(c, 503, "unavailable", "out of memory; nothing was done");
+        return;
+    }
+    c->asked_bytes = json.len;
+    set->asked_bytes += json.len;
+    loop_timer_set(set->loop, &c->deadline, loop_now(set->loop) + SERVICE_PATIENCE_MS);
 }
 
 void service_replied(void *context, void *asker, struct slice json)
@@ -79,7 +126,10 @@ void service_replied(void *context, void *asker, struct slice json)
     struct call *c = asker;
     (void)context;
     c->question = NULL;
-    c->service->replied(c, json);
+    if (json.len)
+        c->service->replied(c, json);
+    else
+        give_up(c, true);
 }
 
 void call_answer(struct call *c, int status, const char *headers, const char *type, struct slice body)
@@ -87,11 +137,14 @@ void call_answer(struct call *c, int status, const char *headers, const char *ty
     struct stream *s = c->stream;
     struct answer answer = {.status = status,
                             .allow = status == 405 ? c->service->methods : NULL,
+                            .origin = c->origin,
                             .headers = headers,
                             .type = type,
                             .body = body};
+    if (c->service->answered)
+        c->service->answered(c, status);
     stream_send_text(s, reply_answer(&s->set->reply_rules, &answer));
-    conn_end(&s->conn, END_CLIENT);
+    conn_end(&s->conn, END_CAUSES); /* not counted: it is no stream's */
     call_free(&s->call);
 }
 
@@ -107,7 +160,8 @@ void call_refuse(struct call *c, int status, const char *error, const char *form
     json_put_text(&out, "error", slice_of(error));
     json_put_text(&out, "message", slice_of(message));
     json_end_object(&out);
-    call_answer(c, status, "", "application/json", (struct slice){out.data, out.failed ? 0 : out.len});
+    call_answer(c, status, c->headers ? c->headers : "", "application/json",
+                (struct slice){out.data, out.failed ? 0 : out.len});
     json_out_release(&out);
 }
 
@@ -116,8 +170,10 @@ void call_free(struct call **c)
     if (!*c)
         return;
     loop_timer_stop(&(*c)->deadline);
+    (*c)->stream->set->asked_bytes -= (*c)->asked_bytes;
     upstream_forget(&(*c)->question);
     free((*c)->state);
+    free((*c)->origin);
     free(*c);
     *c = NULL;
 }

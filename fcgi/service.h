@@ -11,6 +11,7 @@
 #include "stream.h"
 
 #define SERVICE_PATIENCE_MS 5000
+#define SERVICE_ASKED_MAX (64u << 20) /* bytes of all questions under way */
 
 /* One request to a service, until it is answered. */
 struct call {
@@ -18,30 +19,43 @@ struct call {
     const struct service *service;
     struct question *question; /* to the broker, under way */
     struct loop_timer deadline;
-    void *state; /* the service's own; freed with free() */
+    const char *headers; /* more of those of a refusal, each ended by CRLF; NULL: none */
+    char *origin;        /* a page of which may read the answer; NULL: none */
+    size_t asked_bytes;  /* of the question */
+    void *state;         /* the service's own; freed with free() */
 };
 
 struct service {
     const char *name;    /* the last segment of the path */
     const char *methods; /* "GET, HEAD" */
     bool monitors;       /* only for those who may see how the system is (monitor.h); others are answered 403 */
+    bool cross_origin;   /* pages of the origins in cors-origin may ask too */
+    const char *unsure;  /* for its 503 when the broker was asked and did not reply; NULL: that says it all */
+    /* How many bytes of its body a request is worth; 0: none. NULL: it never has one. */
+    size_t (*body_max)(const struct streams *set, const struct params *params);
     /* Answer c with call_answer(), or ask with call_ask(). params is valid during the call. */
     void (*begin)(struct call *c, const struct params *params);
     /* The broker's reply to call_ask(), valid during the call: answer c. NULL: it asks nothing. */
     void (*replied)(struct call *c, struct slice json);
+    /* c is about to be answered with this status; for counting. NULL: it does not count. */
+    void (*answered)(struct call *c, int status);
 };
 
-extern const struct service service_healthz;
+extern const struct service service_publish, service_healthz;
 
 /* The service that the request's path names; NULL: none, it is for a stream. */
 const struct service *service_find(const struct params *params);
+
+/* How many bytes of its body a request is worth; 0: none. */
+size_t service_body_max(const struct streams *set, const struct params *params);
 
 /* Answer the request to service that was read from s's connection (just opened). */
 void service_begin(struct stream *s, const struct service *service, const struct params *params);
 
 /* --- for the services --- */
 
-/* Ask the broker for somebody with this grant; again: as for upstream_command(). Without memory the call is answered 503. */
+/* Ask the broker for somebody with this grant; again: as for upstream_command(). Without memory, or when too much is being asked at
+ * the moment, the call is answered 503. */
 void call_ask(struct call *c, const struct grant *grant, struct slice json, bool again);
 
 /* Answer and end the request. headers is empty or whole lines, each ended by CRLF; type is a Content-Type. c is gone afterwards. */

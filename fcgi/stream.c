@@ -196,7 +196,7 @@ static struct event *short_answer(struct streams *set, const struct request *r, 
         set->counters[STREAMS_REFUSED]++;
         return reply_refused(&set->reply_rules, r);
     case REQUEST_PREFLIGHT:
-        return reply_preflight(&set->reply_rules, r);
+        return reply_preflight(&set->reply_rules, r->origin, REQUEST_METHODS, REQUEST_HEADERS);
     case REQUEST_HEAD:
         return reply_stream(&set->reply_rules, r, NULL);
     case REQUEST_STREAM:

@@ -42,6 +42,7 @@ struct stream_limits {
     uint64_t write_ms; /* how long a reader may take none of what waits for it; 0: for ever */
     uint32_t retry;    /* ms */
     uint64_t window_bytes;
+    uint64_t publish_bytes; /* the largest request to publish over HTTP; 0: nobody may */
 };
 
 /* All streams, and what they share. */
@@ -56,12 +57,14 @@ struct streams {
     struct history *window;        /* NULL until the sequence is known */
     struct bundle live;            /* of this turn, in the window already, that live streams are still to be given */
     struct upstream *upstream;     /* set by the wiring */
+    struct tokens *tokens;         /* set by the wiring; NULL: there are no keys to judge them with */
     const struct monitor *monitor; /* set by the wiring */
     struct loop_timer beat_timer;
     struct event *beats[2]; /* the last heartbeats with a checkpoint, invisible and visible, and their positions */
     uint64_t beat_positions[2];
     struct event *plain_beat;
-    bool draining; /* new streams are asked to come back */
+    size_t asked_bytes; /* of the services' questions under way */
+    bool draining;      /* new streams are asked to come back */
     uint64_t counters[WORKER_COUNTERS];
 };
 

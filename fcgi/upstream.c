@@ -97,15 +97,24 @@ static void list_remove(struct question *q)
     list->count--;
 }
 
-/* Send q; when the message is lost it is sent again later. It keeps its number: whichever answer comes first is the answer. */
-static void send_question(struct upstream *u, struct question *q)
+/* Send q; when the message is lost it is sent again later. It keeps its number: whichever answer comes first is the answer. False: q is
+ * asked only once, there is no connection to do it, and it goes on waiting. */
+static bool send_question(struct upstream *u, struct question *q)
 {
+    bool sent = zmq_send(u->sync, q->message.data, q->message.len, ZMQ_DONTWAIT) >= 0;
+    if (!sent && q->once)
+        return false;
     q->asked = loop_now(u->loop);
     if (q->list == &u->waiting)
         q->first = q->asked;
     list_remove(q);
     list_add(q->once ? &u->asked_once : &u->under_way, q);
-    zmq_send(u->sync, q->message.data, q->message.len, ZMQ_DONTWAIT);
+    return true;
+}
+
+static size_t in_flight(const struct upstream *u)
+{
+    return u->under_way.count + u->asked_once.count;
 }
 
 /* Send those whose turn it is. The repair goes first: streams wait for it too. */
@@ -113,8 +122,9 @@ static void send_waiting(struct upstream *u)
 {
     if (u->welcomed && u->repair && u->repair->list == &u->waiting)
         send_question(u, u->repair);
-    while (u->welcomed && u->waiting.first && u->under_way.count < IN_FLIGHT_MAX)
-        send_question(u, u->waiting.first);
+    while (u->welcomed && u->waiting.first && in_flight(u) < IN_FLIGHT_MAX)
+        if (!send_question(u, u->waiting.first))
+            return;
 }
 
 /* Those under way are in the order in which they were sent. */
@@ -201,6 +211,11 @@ struct question *upstream_command(struct upstream *u, void *asker, const struct 
     q = enqueue(u, q);
     send_waiting(u);
     return q;
+}
+
+bool upstream_was_sent(const struct question *q)
+{
+    return q->asked != 0;
 }
 
 void upstream_forget(struct question **q)
@@ -341,12 +356,24 @@ static void say_hello(struct upstream *u)
     u->hello_at = loop_now(u->loop);
 }
 
+/* The broker that was asked is lost, and what is asked only once with it. */
+static void give_up_asked_once(struct upstream *u)
+{
+    struct question *q;
+    while ((q = u->asked_once.first)) {
+        void *asker = q->asker;
+        drop_question(q);
+        u->hooks->reply(u->context, asker, (struct slice){0});
+    }
+}
+
 /* The broker that welcomed us is not there any more, or is another one. */
 static void lose_broker(struct upstream *u)
 {
     u->welcomed = false;
     u->retry_ms = RETRY_MS;
     drop_held(u, true);
+    give_up_asked_once(u);
     while (u->under_way.first) {
         struct question *q = u->under_way.first;
         list_remove(q);

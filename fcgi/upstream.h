@@ -28,7 +28,8 @@ struct upstream_hooks {
     void (*broken)(void *context, uint64_t position, uint64_t oldest);
     /* The answer to upstream_replay(). page is valid during the call. */
     void (*page)(void *context, void *asker, const struct wire_page *page);
-    /* The broker's reply, one JSON object, to upstream_command(). It is valid during the call. */
+    /* The broker's reply, one JSON object, to upstream_command(). It is valid during the call. Empty: the broker was lost, and what is
+     * asked only once will not be answered. */
     void (*reply)(void *context, void *asker, struct slice json);
     /* Add every connection to b with wire_add_presence(). */
     void (*snapshot)(void *context, struct wire_buf *b);
@@ -59,6 +60,9 @@ struct question *upstream_replay(struct upstream *u, void *asker, const struct w
  * handle is valid until that call; NULL when out of memory. */
 struct question *upstream_command(struct upstream *u, void *asker, const struct grant *grant, struct slice json,
                                   bool again);
+
+/* Has the broker been asked? It may have heard it then, and done it. */
+bool upstream_was_sent(const struct question *q);
 
 /* The answer is not wanted any more. Sets *q to NULL; safe on NULL. */
 void upstream_forget(struct question **q);

@@ -22,6 +22,7 @@
 #include "monitor.h"
 #include "notify.h"
 #include "options.h"
+#include "service.h"
 #include "stream.h"
 #include "upstream.h"
 
@@ -29,7 +30,9 @@
 #define JOIN_LOOK_MS 10
 #define DRAIN_STEP_MS 50
 #define TICK_MS 1000
-#define STOP_PATIENCE_MS 3000 /* after the drain, for the last bytes to leave */
+#define REQUESTS_ROOM (16u << 20) /* bytes held for requests that are not complete */
+#define BODIES 32u                /* of the largest that may be published; more for those */
+#define STOP_PATIENCE_MS 3000     /* after the drain, for the last bytes to leave */
 
 struct worker {
     struct options options;
@@ -158,6 +161,26 @@ static void take_request(void *context, int fd, struct params *params)
     streams_request(&w->streams, fd, params, false);
 }
 
+static size_t body_max(void *context, const struct params *params)
+{
+    const struct worker *w = context;
+    return service_body_max(&w->streams, params);
+}
+
+static void dropped(void *context)
+{
+    struct worker *w = context;
+    w->streams.counters[REQUESTS_DROPPED]++;
+}
+
+static const struct accept_hooks accept_hooks = {take_request, body_max, dropped};
+
+/* Heads of 256 KiB at most, and bodies where somebody may publish. */
+static size_t room_for_requests(const struct options *o)
+{
+    return REQUESTS_ROOM + (o->publish ? BODIES * o->publish_bytes : 0);
+}
+
 static void serve_cgi(struct worker *w)
 {
     struct params params = {0};
@@ -166,6 +189,7 @@ static void serve_cgi(struct worker *w)
         loop_stop(w->loop);
         return;
     }
+    accept_cgi_body(&accept_hooks, w, w->signals.fd, &params);
     fcntl(STDOUT_FILENO, F_SETFL, fcntl(STDOUT_FILENO, F_GETFL) | O_NONBLOCK);
     streams_request(&w->streams, STDOUT_FILENO, &params, true);
 }
@@ -176,7 +200,7 @@ static void serve(struct worker *w)
         serve_cgi(w);
         return;
     }
-    w->acceptor = acceptor_new(w->loop, w->listen_fd, take_request, w);
+    w->acceptor = acceptor_new(w->loop, w->listen_fd, room_for_requests(&w->options), &accept_hooks, w);
     if (!w->acceptor) {
         log_error("cannot accept connections: %s", strerror(errno));
         loop_stop(w->loop);
@@ -228,6 +252,7 @@ static int open_streams(struct worker *w, const char *prefix)
         .write_ms = o->write_timeout_ms,
         .retry = (uint32_t)o->retry_ms,
         .window_bytes = o->window_bytes,
+        .publish_bytes = o->publish ? o->publish_bytes : 0,
     };
     return streams_init(&w->streams, prefix, o->queue_bytes);
 }

@@ -34,7 +34,7 @@ static enum record_progress scan(size_t len)
 {
     char *copy = malloc(len + !len); /* of its own size, so that a sanitizer sees a read past its end */
     memcpy(copy, wire.bytes, len);
-    enum record_progress progress = record_scan((struct slice){copy, len});
+    enum record_progress progress = record_scan(&(struct record_scan){0}, (struct slice){copy, len});
     free(copy);
     return progress;
 }
@@ -155,6 +155,108 @@ START_TEST(random_bytes_never_read_outside)
 }
 END_TEST
 
+START_TEST(a_scan_goes_on_where_it_was)
+{
+    size_t params = put_request();
+    struct record_scan s = {0};
+    for (size_t len = 0; len <= wire.len; len++) {
+        enum record_progress progress = record_scan(&s, (struct slice){wire.bytes, len});
+        ck_assert_int_eq(progress, scan(len));
+        ck_assert_uint_eq(s.params_end, len < params ? 0 : params);
+    }
+    ck_assert_uint_eq(s.request, 1);
+}
+END_TEST
+
+/* --- a body --- */
+
+/* Unframe what is in wire from `from` on, in pieces of so many bytes. */
+static enum record_progress unframe(size_t from, size_t piece, char *body, size_t *body_len)
+{
+    struct record_body b = {.request = 1};
+    enum record_progress progress = RECORD_PARTIAL;
+    *body_len = 0;
+    for (size_t at = from; at < wire.len && progress == RECORD_PARTIAL; at += piece) {
+        size_t len = wire.len - at < piece ? wire.len - at : piece;
+        char *copy = malloc(len);
+        memcpy(copy, wire.bytes + at, len);
+        progress = record_unframe(&b, copy, &len);
+        memcpy(body + *body_len, copy, len);
+        *body_len += len;
+        free(copy);
+    }
+    return progress;
+}
+
+START_TEST(a_body_is_taken_out_of_its_records)
+{
+    char body[64];
+    size_t params = put_request(), len;
+    for (size_t piece = 1; piece <= wire.len - params + 1; piece++) {
+        ck_assert_int_eq(unframe(params, piece, body, &len), RECORD_COMPLETE);
+        assert_slice(((struct slice){body, len}), S("bodymore"));
+    }
+}
+END_TEST
+
+START_TEST(a_body_ends_after_the_padding_of_its_last_record)
+{
+    char body[64];
+    size_t len;
+    wire.len = 0;
+    add_record(FCGI_STDIN, "x", 1, 255);
+    add_record(FCGI_STDIN, "", 0, 9);
+    size_t whole = wire.len;
+    for (wire.len = 0; wire.len < whole; wire.len++)
+        ck_assert_int_eq(unframe(0, wire.len + 1, body, &len), RECORD_PARTIAL);
+    ck_assert_int_eq(unframe(0, 7, body, &len), RECORD_COMPLETE);
+    assert_slice(((struct slice){body, len}), S("x"));
+}
+END_TEST
+
+START_TEST(what_follows_a_body_is_not_looked_at)
+{
+    char body[64];
+    size_t len;
+    wire.len = 0;
+    add_record(FCGI_STDIN, "", 0, 0);
+    add_record(99, "nonsense", 8, 0);
+    ck_assert_int_eq(unframe(0, wire.len, body, &len), RECORD_COMPLETE);
+    ck_assert_uint_eq(len, 0);
+}
+END_TEST
+
+START_TEST(other_records_are_no_body)
+{
+    static const size_t places[] = {0 /* version */, 1 /* type */, 2, 3 /* request */};
+    char body[64];
+    size_t len;
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        wire.len = 0;
+        add_record(FCGI_STDIN, "good", 4, 0);
+        add_record(FCGI_STDIN, "bad", 3, 0);
+        wire.bytes[12 + places[i]] ^= 4;
+        ck_assert_int_eq(unframe(0, wire.len, body, &len), RECORD_BAD);
+        assert_slice(((struct slice){body, len}), S("good"));
+    }
+}
+END_TEST
+
+START_TEST(random_bytes_are_never_unframed_outside)
+{
+    struct dice dice = dice_new();
+    uint64_t seed = dice.state;
+    for (int round = 0; round < 20000; round++) {
+        char body[sizeof wire.bytes];
+        size_t params = put_request(), len;
+        for (uint64_t i = 0, n = roll(&dice, 4); i < n; i++)
+            wire.bytes[roll(&dice, wire.len)] = (char)roll(&dice, 256);
+        ck_assert_msg(unframe(params, 1 + roll(&dice, 40), body, &len) <= RECORD_BAD, "SEED=%" PRIu64, seed);
+        ck_assert_uint_le(len, wire.len);
+    }
+}
+END_TEST
+
 /* --- what is written --- */
 
 START_TEST(an_output_record_has_its_layout)
@@ -193,6 +295,12 @@ int main(void)
     tcase_add_test(tests, other_types_are_no_request);
     tcase_add_test(tests, another_role_is_no_request);
     tcase_add_test(tests, random_bytes_never_read_outside);
+    tcase_add_test(tests, a_scan_goes_on_where_it_was);
+    tcase_add_test(tests, a_body_is_taken_out_of_its_records);
+    tcase_add_test(tests, a_body_ends_after_the_padding_of_its_last_record);
+    tcase_add_test(tests, what_follows_a_body_is_not_looked_at);
+    tcase_add_test(tests, other_records_are_no_body);
+    tcase_add_test(tests, random_bytes_are_never_unframed_outside);
     tcase_add_test(tests, an_output_record_has_its_layout);
     tcase_add_test(tests, the_end_of_a_response_has_its_layout);
     return run_suite(suite);
