@@ -29,6 +29,7 @@ struct worker {
     uint64_t n;  /* of the last report taken */
     bool synced; /* a full report was taken */
     bool lost;
+    uint64_t gauges[WORKER_GAUGES];
     uint64_t counters[WORKER_COUNTERS];
     char name[EVENT_NAME_MAX];
     size_t name_len;
@@ -246,6 +247,7 @@ int presence_report(struct presence *p, struct slice id, const struct wire_prese
         err = apply_item(p, w, &item);
     w->n = m->n;
     w->synced = !err;
+    memcpy(w->gauges, m->gauges, sizeof w->gauges);
     memcpy(w->counters, m->counters, sizeof w->counters);
     return err ? -ESTALE : 0;
 }
@@ -382,6 +384,18 @@ void presence_counters(const struct presence *p, uint64_t out[WORKER_COUNTERS])
 }
 
 /* --- listing --- */
+
+void presence_list_workers(const struct presence *p, struct listing *out)
+{
+    for (const struct worker *w = table_next(p->workers, NULL); w; w = table_next(p->workers, w))
+        if (!w->lost)
+            listing_offer(out, (struct slice){w->name, w->name_len}, w);
+}
+
+void worker_describe(const struct worker *w, struct worker_info *out)
+{
+    *out = (struct worker_info){w->heard_at, w->gauges, w->counters};
+}
 
 static bool begins_with(struct slice name, struct slice prefix)
 {

@@ -16,6 +16,7 @@
 
 struct presence;
 struct connection;
+struct worker;
 
 struct presence *presence_new(void);
 void presence_free(struct presence **p);
@@ -52,6 +53,17 @@ size_t presence_listed_connections(const struct listed *session);
 
 /* Offer each connection's id, its struct connection as the value: of one session, or of all when session is empty. */
 void presence_list_connections(const struct presence *p, struct slice session, struct listing *out);
+
+/* Offer each worker under a lease by its name for people, its struct worker as the value. */
+void presence_list_workers(const struct presence *p, struct listing *out);
+
+struct worker_info {
+    int64_t heard_at;         /* the clock of the reports */
+    const uint64_t *gauges;   /* WORKER_GAUGES, as of its last report */
+    const uint64_t *counters; /* WORKER_COUNTERS */
+};
+
+void worker_describe(const struct worker *w, struct worker_info *out);
 
 struct connection_info {
     struct slice session;

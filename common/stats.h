@@ -1,6 +1,6 @@
-/* stats.h - the workers' counters: their names, and the order in which they travel to the broker.
+/* stats.h - the workers' counters and gauges: their names, and the order in which they travel to the broker.
  *
- * A counter only grows. Adding one is adding a row here; a broker ignores those it does not know.
+ * A counter only grows. Adding one is adding a row here, at the end; a broker ignores those it does not know.
  */
 #ifndef SSECAST_STATS_H
 #define SSECAST_STATS_H
@@ -28,6 +28,15 @@ enum worker_counter {
     PUBLISHES_HTTP_REFUSED, /* and those that were not */
     REQUESTS_DROPPED,       /* connections that never became a request */
     WORKER_COUNTERS
+};
+
+/* How a worker is at the moment; the same in all else. */
+enum worker_gauge {
+    GAUGE_STREAMS,      /* open */
+    GAUGE_POSITION,     /* up to which it has the sequence */
+    GAUGE_QUEUED_BYTES, /* wait for its readers */
+    GAUGE_QUEUED_READERS,
+    WORKER_GAUGES
 };
 
 struct counter_row {

@@ -150,14 +150,20 @@ void wire_put_page(struct wire_buf *b, const struct wire_page *m)
     add_u8(b, m->gap);
 }
 
+static void add_numbers(struct wire_buf *b, const uint64_t *numbers, uint16_t count)
+{
+    add_u16(b, count);
+    for (uint16_t i = 0; i < count; i++)
+        add_u64(b, numbers[i]);
+}
+
 void wire_put_presence(struct wire_buf *b, const struct wire_presence *m)
 {
     begin(b, WIRE_PRESENCE);
     add_u64(b, m->n);
     add_u8(b, m->full);
-    add_u16(b, WORKER_COUNTERS);
-    for (int i = 0; i < WORKER_COUNTERS; i++)
-        add_u64(b, m->counters[i]);
+    add_numbers(b, m->gauges, WORKER_GAUGES);
+    add_numbers(b, m->counters, WORKER_COUNTERS);
 }
 
 void wire_put_resync(struct wire_buf *b)
@@ -390,17 +396,24 @@ static void take_item(struct reader *r, struct wire_presence_item *item)
         r->failed = true;
 }
 
+/* As many as we know; what a newer peer knows more is passed over. */
+static void take_numbers(struct reader *r, uint64_t *numbers, uint16_t known)
+{
+    uint16_t count = take_u16(r);
+    for (uint16_t i = 0; i < count && !r->failed; i++) {
+        uint64_t value = take_u64(r);
+        if (i < known)
+            numbers[i] = value;
+    }
+}
+
 int wire_get_presence(struct slice message, struct wire_presence *m)
 {
     struct reader r = open_message(message, WIRE_PRESENCE);
     *m = (struct wire_presence){.n = take_u64(&r)};
     m->full = take_u8(&r);
-    uint16_t counters = take_u16(&r);
-    for (uint16_t i = 0; i < counters && !r.failed; i++) {
-        uint64_t value = take_u64(&r);
-        if (i < WORKER_COUNTERS)
-            m->counters[i] = value;
-    }
+    take_numbers(&r, m->gauges, WORKER_GAUGES);
+    take_numbers(&r, m->counters, WORKER_COUNTERS);
     m->items = (struct slice){r.at, r.failed ? 0 : (size_t)(r.end - r.at)};
     while (!r.failed && r.at != r.end) {
         struct wire_presence_item item;

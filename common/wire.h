@@ -29,7 +29,7 @@
 #define WIRE_PREFIX_LEN 4u
 
 #define WIRE_LEASE_MS 15000u   /* a worker that says nothing for so long is lost, and its connections with it */
-#define WIRE_RENEW_MS 5000u    /* how often a worker sends WIRE_PRESENCE at least */
+#define WIRE_RENEW_MS 1000u    /* how often a worker sends WIRE_PRESENCE at least */
 #define WIRE_ANNOUNCE_MS 1000u /* how often the broker sends WIRE_HEAD */
 
 enum wire_type {
@@ -110,8 +110,9 @@ struct wire_page {
 };
 
 struct wire_presence {
-    uint64_t n;                         /* 1, 2, 3, ... from each hello; a hole makes the broker send WIRE_RESYNC */
-    bool full;                          /* these are all connections of this worker; n may be anything */
+    uint64_t n; /* 1, 2, 3, ... from each hello; a hole makes the broker send WIRE_RESYNC */
+    bool full;  /* these are all connections of this worker; n may be anything */
+    uint64_t gauges[WORKER_GAUGES];
     uint64_t counters[WORKER_COUNTERS]; /* since the worker started */
     struct slice items;                 /* walk with wire_next_presence() */
 };

@@ -342,6 +342,16 @@ static void close_all(struct conn_list *list)
         conn_cut(list->first, END_DRAIN);
 }
 
+struct conns_load conns_load(const struct conns *set)
+{
+    struct conns_load load = {0};
+    for (const struct conn *c = set->blocked.first; c; c = c->next) {
+        load.bytes += c->queue.bytes;
+        load.readers++;
+    }
+    return load;
+}
+
 void conns_close(struct conns *set)
 {
     close_all(&set->idle);

@@ -106,6 +106,13 @@ void conn_cut(struct conn *c, enum end_cause cause);
 bool conns_flush(struct conns *set);
 void conns_reap(struct conns *set);
 
+/* What waits for readers that take nothing at the moment. */
+struct conns_load {
+    uint64_t bytes, readers;
+};
+
+struct conns_load conns_load(const struct conns *set);
+
 /* After the loop's last turn: close every connection (END_DRAIN), whatever waits for it, and free it. */
 void conns_close(struct conns *set);
 

@@ -425,6 +425,15 @@ static void on_snapshot(void *context, struct wire_buf *b)
     registry_each(set->registry, add_to_snapshot, b);
 }
 
+static void on_measure(void *context, uint64_t gauges[WORKER_GAUGES])
+{
+    const struct streams *set = context;
+    struct conns_load load = conns_load(&set->conns);
+    gauges[GAUGE_STREAMS] = registry_count(set->registry);
+    gauges[GAUGE_QUEUED_BYTES] = load.bytes;
+    gauges[GAUGE_QUEUED_READERS] = load.readers;
+}
+
 const struct upstream_hooks stream_upstream_hooks = {
     .joined = on_joined,
     .blocked = on_blocked,
@@ -433,6 +442,7 @@ const struct upstream_hooks stream_upstream_hooks = {
     .broken = on_broken,
     .page = on_page,
     .reply = service_replied,
+    .measure = on_measure,
     .snapshot = on_snapshot,
 };
 

@@ -544,6 +544,9 @@ static void send_presence(struct upstream *u)
     struct wire_buf b = {0};
     struct wire_presence m = {.n = ++u->presence_n, .full = full};
     memcpy(m.counters, u->config.counters, sizeof m.counters);
+    m.gauges[GAUGE_POSITION] = u->position;
+    if (u->hooks->measure)
+        u->hooks->measure(u->context, m.gauges);
     wire_put_presence(&b, &m);
     if (full)
         u->hooks->snapshot(u->context, &b);

@@ -31,6 +31,8 @@ struct upstream_hooks {
     /* The broker's reply, one JSON object, to upstream_command(). It is valid during the call. Empty: the broker was lost, and what is
      * asked only once will not be answered. */
     void (*reply)(void *context, void *asker, struct slice json);
+    /* How it is: the gauges but GAUGE_POSITION. May be NULL. */
+    void (*measure)(void *context, uint64_t gauges[WORKER_GAUGES]);
     /* Add every connection to b with wire_add_presence(). */
     void (*snapshot)(void *context, struct wire_buf *b);
 };

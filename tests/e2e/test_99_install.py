@@ -216,7 +216,7 @@ def offered(*arguments):
 
 def commands():
     text = run([CLI, "--help"]).stdout
-    return set(re.findall(r"^  ([a-z]+) ", text[text.index("Commands:"):], re.M))
+    return set(re.findall(r"^  ([a-z-]+) ", text[text.index("Commands:"):], re.M))
 
 
 @pytest.mark.parametrize("complete", SHELLS)

@@ -39,6 +39,7 @@ static struct {
     char worker[256], routing[256];
     size_t routing_len;
     int hellos, replays, presences, fulls;
+    uint64_t streams, position; /* as the last report had them */
     uint64_t hello_position, last_after, last_n;
     struct wire_replay first; /* the first question: its number and where it begins */
     char items[1024];         /* of the last presence message */
@@ -129,6 +130,8 @@ static void on_presence(struct slice message)
     broker.presences++;
     broker.fulls += m.full;
     broker.last_n = m.n;
+    broker.streams = m.gauges[GAUGE_STREAMS];
+    broker.position = m.gauges[GAUGE_POSITION];
     *broker.items = '\0';
     while (wire_next_presence(&m.items, &item))
         snprintf(broker.items + strlen(broker.items), sizeof broker.items - strlen(broker.items), "%c%.*s ",
@@ -262,8 +265,14 @@ static void on_reply(void *context, void *asker, struct slice json)
     tell(text);
 }
 
-static const struct upstream_hooks hooks = {on_joined, on_blocked, on_event, on_advanced,
-                                            on_broken, on_page,    on_reply, on_snapshot};
+static void on_measure(void *context, uint64_t gauges[WORKER_GAUGES])
+{
+    (void)context;
+    gauges[GAUGE_STREAMS] = 77;
+}
+
+static const struct upstream_hooks hooks = {on_joined, on_blocked, on_event,   on_advanced, on_broken,
+                                            on_page,   on_reply,   on_measure, on_snapshot};
 
 static bool turn_end(void *context)
 {
@@ -675,6 +684,15 @@ START_TEST(after_a_resync_all_are_reported_again)
     await(broker.fulls == 2);
     ck_assert_int_eq(broker.hellos, 2);
     ck_assert_str_eq(broker.items, "+all ");
+}
+END_TEST
+
+START_TEST(a_report_tells_the_gauges)
+{
+    join();
+    await(broker.fulls == 1);
+    ck_assert_uint_eq(broker.streams, 77);
+    ck_assert_uint_eq(broker.position, 100);
 }
 END_TEST
 

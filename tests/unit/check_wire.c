@@ -82,11 +82,15 @@ static struct wire_presence_item opened_item(void)
                                        .channels = {some_channels, 2}};
 }
 
+#define WORKER_NUMBERS (WORKER_GAUGES + WORKER_COUNTERS)
+
 static struct wire_presence some_presence(void)
 {
     struct wire_presence m = {.n = 3, .full = true};
     for (uint64_t i = 0; i < WORKER_COUNTERS; i++)
         m.counters[i] = 100 + i;
+    for (uint64_t i = 0; i < WORKER_GAUGES; i++)
+        m.gauges[i] = 50 + i;
     return m;
 }
 
@@ -176,7 +180,7 @@ static const struct {
     {WIRE_WELCOME, put_welcome, get_welcome, {32, 43}},
     {WIRE_REPLAY, put_replay, get_replay, {0}},
     {WIRE_PAGE, put_page, get_page, {0}},
-    {WIRE_PRESENCE, put_presence, get_presence, {11 + 8 * WORKER_COUNTERS, 11 + 8 * WORKER_COUNTERS + 34}},
+    {WIRE_PRESENCE, put_presence, get_presence, {13 + 8 * WORKER_NUMBERS, 13 + 8 * WORKER_NUMBERS + 34}},
 };
 #define MESSAGES ((int)(sizeof messages / sizeof messages[0]))
 
@@ -434,6 +438,8 @@ START_TEST(presence_arrives_with_its_items)
     ck_assert(m.full);
     for (uint64_t i = 0; i < WORKER_COUNTERS; i++)
         ck_assert_uint_eq(m.counters[i], 100 + i);
+    for (uint64_t i = 0; i < WORKER_GAUGES; i++)
+        ck_assert_uint_eq(m.gauges[i], 50 + i);
     assert_items(m.items);
     wire_buf_release(&b);
 }
@@ -462,7 +468,7 @@ static void put_counters(struct wire_buf *b, uint16_t count)
 {
     struct wire_presence m = some_presence();
     struct wire_presence_item item = opened_item();
-    const size_t at = HEADER_LEN + 9, ours = 8 * WORKER_COUNTERS;
+    const size_t at = HEADER_LEN + 11 + 8 * WORKER_GAUGES, ours = 8 * WORKER_COUNTERS;
     put_presence(b);
     wire_put_presence(b, &m);
     b->data = realloc(b->data, b->cap += 8 * (size_t)count + 1024);
