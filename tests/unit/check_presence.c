@@ -39,7 +39,8 @@ static void ended(const char *connection)
 /* Send what opened() and ended() wrote, through the codec, as the wire would. */
 static int report(const char *worker, uint64_t n, bool full, int64_t now)
 {
-    struct wire_presence m = {.n = n, .full = full, .counters = {[STREAMS_OPENED] = n}};
+    struct wire_presence m = {
+        .n = n, .full = full, .gauges = {[GAUGE_POSITION] = 10 * n}, .counters = {[STREAMS_OPENED] = n}};
     struct wire_buf b = {0};
     wire_put_presence(&b, &m);
     wire_add_items(&b, &items);
@@ -217,6 +218,29 @@ START_TEST(counters_are_summed_and_never_fall)
 }
 END_TEST
 
+START_TEST(workers_are_listed_with_what_they_said_of_themselves)
+{
+    struct listed places[4];
+    struct listing list = {.items = places, .max = 4};
+    struct worker_info info;
+    hello("w", 0);
+    report("w", 7, true, 5);
+    ck_assert_int_eq(presence_hello(presence, slice_of("v"), slice_of("other"), 20000), 0);
+    presence_list_workers(presence, &list);
+    ck_assert_uint_eq(list.count, 2);
+    worker_describe(list.items[0].value, &info);
+    ck_assert(slice_equal(list.items[0].name, slice_of("name")));
+    ck_assert_uint_eq(info.gauges[GAUGE_POSITION], 70);
+    ck_assert_uint_eq(info.counters[STREAMS_OPENED], 7);
+    ck_assert_int_eq(info.heard_at, 5);
+    presence_expire(presence, 20000); /* w is lost */
+    list.count = 0;
+    presence_list_workers(presence, &list);
+    ck_assert_uint_eq(list.count, 1);
+    ck_assert(slice_equal(list.items[0].name, slice_of("other")));
+}
+END_TEST
+
 /* --- counting --- */
 
 /* Names separated by blanks into a list of at most 4. */
@@ -381,6 +405,7 @@ int main(void)
     tcase_add_test(tests, whatever_a_worker_says_renews_its_lease);
     tcase_add_test(tests, a_lost_worker_has_to_say_hello);
     tcase_add_test(tests, counters_are_summed_and_never_fall);
+    tcase_add_test(tests, workers_are_listed_with_what_they_said_of_themselves);
     tcase_add_test(tests, an_audience_is_a_union_without_the_excepted);
     tcase_add_test(tests, a_channel_named_twice_counts_once);
     tcase_add_test(tests, counting_agrees_with_a_plain_walk);
