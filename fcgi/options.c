@@ -1,5 +1,7 @@
 #include "options.h"
 
+#include <stdio.h>
+
 #include "accept.h"
 #include "log.h"
 #include "monitor.h"
@@ -13,10 +15,11 @@ static const struct option_row rows[] = {
      "where to listen: a unix socket path or HOST:PORT (default: descriptor 0, from the web server)", OPTION_TEXT,
      AT(listen), 0, 0, accept_check_listen},
     {"listen-mode", "MODE", "0660", "permissions of the unix socket", OPTION_MODE, AT(listen_mode), 0, 0, NULL},
-    {"feed", "ENDPOINT", "tcp://127.0.0.1:5571", "the broker's feed", OPTION_TEXT, AT(feed), 0, 0,
+    {"feed", "ENDPOINT", "tcp://127.0.0.1:5571",
+     "the broker's feed; of each broker of a cluster, the one to use first named first", OPTION_LIST, AT(feeds), 0, 0,
      option_check_endpoint},
-    {"sync", "ENDPOINT", "tcp://127.0.0.1:5572", "the broker's sync", OPTION_TEXT, AT(sync), 0, 0,
-     option_check_endpoint},
+    {"sync", "ENDPOINT", "tcp://127.0.0.1:5572", "the broker's sync; as many as --feed, in the same order", OPTION_LIST,
+     AT(syncs), 0, 0, option_check_endpoint},
     {"session-from", "SOURCE", "query:session",
      "where a stream's session comes from, the first that is not empty: query:NAME, cookie:NAME, header:NAME, env:VAR, "
      "remote-user",
@@ -59,10 +62,21 @@ static const struct option_row rows[] = {
      log_check_format},
 };
 
+static int check_together(const void *config, char why[OPTION_WHY_MAX])
+{
+    const struct options *o = config;
+    if (o->feeds.count == o->syncs.count)
+        return 0;
+    snprintf(why, OPTION_WHY_MAX, "--feed names %zu brokers and --sync %zu; accepted: as many of one as of the other",
+             o->feeds.count, o->syncs.count);
+    return -1;
+}
+
 const struct option_program worker_program = {
     .name = "ssecast-fcgi",
     .summary = "streams Server-Sent Events to browsers behind a web server that speaks FastCGI or CGI",
     .usage = "[OPTION]...",
     .rows = rows,
     .count = sizeof rows / sizeof rows[0],
+    .check = check_together,
 };

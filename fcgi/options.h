@@ -9,7 +9,7 @@
 struct options {
     char *listen; /* NULL: descriptor 0 */
     uint64_t listen_mode;
-    char *feed, *sync;
+    struct option_list feeds, syncs;
     struct option_list session_from, channels_from;
     uint64_t heartbeat_ms, retry_ms;
     uint64_t queue_bytes, write_timeout_ms, window_bytes;

@@ -18,6 +18,7 @@
 #define RETRY_MS 2000 /* a question without an answer is asked again; later when answers take long */
 #define RETRY_MAX_MS 60000
 #define SILENCE_MS 15000     /* without a word from the broker it is taken for gone */
+#define MOVE_MS 3000         /* the same, where there is another one to turn to */
 #define HELD_MAX (64u << 20) /* bytes of events held during a repair; beyond, they are fetched again */
 #define PAGE_BYTES (64u << 10)
 #define REPAIR_BYTES (1u << 20)
@@ -47,6 +48,8 @@ struct upstream {
     const struct upstream_hooks *hooks;
     void *context;
     void *zmq, *feed, *sync;
+    size_t broker;       /* the one that we are connected to, of config.brokers */
+    int64_t broker_from; /* since when */
     struct loop_watch feed_watch, sync_watch;
     struct loop_timer tick;
     uint64_t run;
@@ -558,38 +561,7 @@ static void send_presence(struct upstream *u)
     wire_buf_release(&u->presence);
 }
 
-/* --- time --- */
-
-static void tick(void *context, int64_t now)
-{
-    struct upstream *u = context;
-    if (u->welcomed && now - u->heard_at >= SILENCE_MS) {
-        log_warn("the broker has been silent for %d s; streams stay open and wait for it", SILENCE_MS / 1000);
-        lose_broker(u);
-    }
-    if (!u->welcomed && now - u->hello_at >= TICK_MS)
-        say_hello(u);
-    send_again(u);
-    send_waiting(u);
-    loop_timer_set(u->loop, &u->tick, now + TICK_MS);
-}
-
-bool upstream_turn(struct upstream *u)
-{
-    if (u->hello_unsent) /* the connection may just have been made, which is a turn of its own */
-        say_hello(u);
-    bool more = receive(u, u->sync);
-    more = receive(u, u->feed) || more;
-    send_presence(u);
-    return more;
-}
-
-bool upstream_connected(const struct upstream *u)
-{
-    return u->welcomed;
-}
-
-/* --- life --- */
+/* --- sockets --- */
 
 static void set_int(void *socket, int option, int value)
 {
@@ -634,6 +606,73 @@ static void *open_socket(struct upstream *u, int type, const char *option, const
     return socket;
 }
 
+static void close_sockets(struct upstream *u)
+{
+    loop_remove(u->loop, &u->feed_watch);
+    loop_remove(u->loop, &u->sync_watch);
+    if (u->feed)
+        zmq_close(u->feed);
+    if (u->sync)
+        zmq_close(u->sync);
+    u->feed = u->sync = NULL;
+}
+
+/* 0 or -1 with a line in the log: then both are closed. */
+static int open_sockets(struct upstream *u)
+{
+    u->feed = open_socket(u, ZMQ_SUB, "feed", u->config.feeds[u->broker], &u->feed_watch);
+    u->sync = u->feed ? open_socket(u, ZMQ_DEALER, "sync", u->config.syncs[u->broker], &u->sync_watch) : NULL;
+    u->broker_from = loop_now(u->loop);
+    if (!u->sync)
+        close_sockets(u);
+    return u->sync ? 0 : -1;
+}
+
+/* --- time --- */
+
+/* To the next broker. Without descriptors it is tried again. */
+static void move_on(struct upstream *u)
+{
+    close_sockets(u);
+    u->broker = (u->broker + 1) % u->config.brokers;
+    if (open_sockets(u) == 0)
+        log_info("trying the broker at %s", u->config.syncs[u->broker]);
+}
+
+static void tick(void *context, int64_t now)
+{
+    struct upstream *u = context;
+    int64_t patience = u->config.brokers > 1 ? MOVE_MS : SILENCE_MS;
+    if (u->welcomed && now - u->heard_at >= patience) {
+        log_warn("the broker has been silent for %d s; streams stay open and wait for it", (int)(patience / 1000));
+        lose_broker(u);
+    }
+    if (u->config.brokers > 1 && !u->welcomed && now - u->broker_from >= MOVE_MS)
+        move_on(u);
+    if (!u->welcomed && now - u->hello_at >= TICK_MS)
+        say_hello(u);
+    send_again(u);
+    send_waiting(u);
+    loop_timer_set(u->loop, &u->tick, now + TICK_MS);
+}
+
+bool upstream_turn(struct upstream *u)
+{
+    if (u->hello_unsent) /* the connection may just have been made, which is a turn of its own */
+        say_hello(u);
+    bool more = receive(u, u->sync);
+    more = receive(u, u->feed) || more;
+    send_presence(u);
+    return more;
+}
+
+bool upstream_connected(const struct upstream *u)
+{
+    return u->welcomed;
+}
+
+/* --- life --- */
+
 struct upstream *upstream_new(const struct upstream_config *config, struct loop *loop,
                               const struct upstream_hooks *hooks, void *context)
 {
@@ -646,9 +685,7 @@ struct upstream *upstream_new(const struct upstream_config *config, struct loop 
     u->tick = (struct loop_timer){.fire = tick, .context = u};
     u->hello_at = -TICK_MS;
     u->retry_ms = RETRY_MS;
-    u->feed = u->zmq ? open_socket(u, ZMQ_SUB, "feed", config->feed, &u->feed_watch) : NULL;
-    u->sync = u->feed ? open_socket(u, ZMQ_DEALER, "sync", config->sync, &u->sync_watch) : NULL;
-    if (!u->sync) {
+    if (!u->zmq || open_sockets(u) != 0) {
         upstream_free(&u);
         return NULL;
     }
@@ -666,12 +703,7 @@ void upstream_free(struct upstream **u)
     drop_held(*u, true);
     deque_release(&(*u)->held);
     wire_buf_release(&(*u)->presence);
-    loop_remove((*u)->loop, &(*u)->feed_watch);
-    loop_remove((*u)->loop, &(*u)->sync_watch);
-    if ((*u)->feed)
-        zmq_close((*u)->feed);
-    if ((*u)->sync)
-        zmq_close((*u)->sync);
+    close_sockets(*u);
     if ((*u)->zmq)
         zmq_ctx_term((*u)->zmq);
     free(*u);

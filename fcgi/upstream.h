@@ -38,13 +38,16 @@ struct upstream_hooks {
 };
 
 struct upstream_config {
-    const char *feed, *sync;  /* endpoints */
+    char *const *feeds;       /* endpoints, one for each broker of a cluster; the first is tried first */
+    char *const *syncs;       /* the same brokers', in the same order */
+    size_t brokers;           /* at least 1 */
     const char *name;         /* of this worker, unique per boot, EVENT_NAME_MAX bytes at most */
     const uint64_t *counters; /* WORKER_COUNTERS of them, sent along with presence */
     uint64_t *repairs;        /* counts pages of repair */
 };
 
-/* Connect. Strings must stay valid. NULL with a line in the log. */
+/* Connect. Of several brokers one is listened to; when it is silent the next one takes its place, and nothing is lost as long as they share
+ * one sequence. Strings must stay valid. NULL with a line in the log. */
 struct upstream *upstream_new(const struct upstream_config *config, struct loop *loop,
                               const struct upstream_hooks *hooks, void *context);
 

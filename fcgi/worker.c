@@ -220,7 +220,7 @@ static void try_to_serve(void *context, int64_t now)
         return;
     }
     if (!w->streams.window)
-        log_warn("no broker at %s yet: streams are opened and wait for it", w->options.sync);
+        log_warn("no broker at %s yet: streams are opened and wait for it", w->options.syncs.items[0]);
     serve(w);
 }
 
@@ -260,8 +260,9 @@ static int open_streams(struct worker *w, const char *prefix)
 static bool open_upstream(struct worker *w)
 {
     struct upstream_config config = {
-        .feed = w->options.feed,
-        .sync = w->options.sync,
+        .feeds = w->options.feeds.items,
+        .syncs = w->options.syncs.items,
+        .brokers = w->options.feeds.count,
         .name = w->name,
         .counters = w->streams.counters,
         .repairs = &w->streams.counters[REPAIRS],
@@ -310,7 +311,7 @@ static bool start(struct worker *w)
               w->cgi              ? "one stream to stdout"
               : w->options.listen ? w->options.listen
                                   : "a socket that was handed over",
-              w->options.feed, w->options.sync, w->streams.limits.connections);
+              w->options.feeds.items[0], w->options.syncs.items[0], w->streams.limits.connections);
     return true;
 }
 

@@ -142,3 +142,8 @@ def test_a_bad_environment_variable_is_refused_too(program):
     done = run([program], env=clean_environment(SSECAST_FEED="nowhere"))
     assert done.returncode == 2
     assert "feed" in done.stderr.lower() and "nowhere" in done.stderr
+
+
+def test_a_worker_knows_as_many_feeds_as_syncs():
+    done = run([WORKER, "--check-config", "--feed", "tcp://127.0.0.1:1", "--feed", "tcp://127.0.0.1:2", "--sync", "tcp://127.0.0.1:3"])
+    assert done.returncode == 2 and "--feed names 2 brokers and --sync 1" in done.stderr

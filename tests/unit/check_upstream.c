@@ -330,7 +330,8 @@ static void setup(void)
     broker.page = 1000;
     loop = loop_new(turn_end, NULL);
     stop_timer = (struct loop_timer){.fire = stop};
-    struct upstream_config config = {feed_endpoint, sync_endpoint, "worker-1", counters, &repairs};
+    char *feeds = feed_endpoint, *syncs = sync_endpoint;
+    struct upstream_config config = {&feeds, &syncs, 1, "worker-1", counters, &repairs};
     upstream = upstream_new(&config, loop, &hooks, told);
     ck_assert_ptr_nonnull(upstream);
 }
