@@ -40,7 +40,7 @@ PROGRAMS := $(BUILD)/ssecast-broker $(BUILD)/ssecast-fcgi $(BUILD)/ssecast
 LIBRARIES := $(BUILD)/libssecast.so.0 $(BUILD)/libssecast.a
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps deps-build deps-demo deps-test deps-lint deps-bench deps-deb demo check bench bench-build soak unit unit-build e2e lint format deb check-deb install uninstall clean
+.PHONY: all help deps deps-build deps-demo deps-test deps-lint deps-bench deps-deb demo check bench bench-build soak unit unit-build fuzz fuzz-targets fuzz-build fuzz-check e2e lint format deb check-deb install uninstall clean
 
 all: $(PROGRAMS) $(LIBRARIES) ## build the three programs and libssecast into build/
 
@@ -94,6 +94,27 @@ unit-build: $(UNIT)
 unit: $(UNIT) ## build and run the unit tests
 	@set -e; for t in $(UNIT); do CK_FORK=$(if $(SAN),no,yes) $$t; done
 
+# Fuzzing: tests/fuzz/fuzz_<module>.c, one program each, with libFuzzer and the sanitizers of clang in a build folder of their own.
+# Their seeds, and every input that ever found something, are in tests/fuzz/corpus.
+FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/libworker.a $(BUILD)/libbroker.a $(BUILD)/libclient.a $(BUILD)/libcommon.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer $^ $(WORKER_LIBS) $(BROKER_LIBS) $(CLIENT_LIBS) -o $@
+$(BUILD)/obj/tests/fuzz/%.o: ALL_CPPFLAGS += -I.
+
+fuzz-targets: $(FUZZ)
+FUZZ_BUILD ?= build-fuzz
+fuzz-build:
+	@$(MAKE) --no-print-directory -j$(shell nproc) fuzz-targets BUILD=$(FUZZ_BUILD) CC=clang SAN=fuzzer-no-link,address,undefined CFLAGS='-O1 -g' WARNINGS=
+
+FUZZ_SECONDS ?= 60
+FUZZ_TARGET ?=
+fuzz: deps fuzz-build ## feed made-up input to every decoder, FUZZ_SECONDS (60) each, and keep what is new (FUZZ_TARGET=wire: one of them)
+	@$(PYTHON) tests/fuzz/run $(FUZZ_BUILD) --seconds $(FUZZ_SECONDS) $(addprefix --target ,$(FUZZ_TARGET))
+
+fuzz-check: fuzz-build # for `make check`: every input that is kept, then a few seconds of new ones
+	@$(PYTHON) tests/fuzz/run $(FUZZ_BUILD) --seconds 3 --fresh
+
 # End-to-end tests: real web servers, ZeroMQ clients and a browser. E2E="tests/e2e/test_20_resume.py -k gap" runs some.
 E2E ?= tests/e2e
 e2e: all ## run the end-to-end tests
@@ -105,6 +126,7 @@ check: ## install what is missing, build, and run every test (SAN=address,undefi
 	@$(MAKE) --no-print-directory deps
 	@$(MAKE) --no-print-directory -j$(shell nproc) all unit-build
 	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory fuzz-check
 	@$(MAKE) --no-print-directory e2e
 
 SOAK ?= 10
@@ -166,10 +188,10 @@ lint: deps-lint ## clang-tidy and cppcheck (.clang-tidy says which checks)
 	printf '%s\n' $(SOURCES) | xargs -P $(shell nproc) -I{} clang-tidy --quiet --warnings-as-errors='*' {} -- -std=c17 $(ALL_CPPFLAGS) 2>/dev/null
 	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability --inline-suppr \
 	    --suppress=missingIncludeSystem -D_GNU_SOURCE -Icommon $(SOURCES)
-	clang-format --dry-run --Werror $(SOURCES) $(wildcard */*.h tests/unit/*.[ch] tests/bench/*.[ch])
+	clang-format --dry-run --Werror $(SOURCES) $(wildcard */*.h tests/unit/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch])
 
 format: ## lay the sources out as .clang-format says
-	clang-format -i $(SOURCES) $(wildcard */*.h tests/unit/*.[ch] tests/bench/*.[ch])
+	clang-format -i $(SOURCES) $(wildcard */*.h tests/unit/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch])
 
 # Debian packages: built from a copy, so that nothing of it stays in the tree.
 deb: deps-deb ## build the Debian packages into build/deb/, judged by lintian
