@@ -40,7 +40,7 @@ PROGRAMS := $(BUILD)/ssecast-broker $(BUILD)/ssecast-fcgi $(BUILD)/ssecast
 LIBRARIES := $(BUILD)/libssecast.so.0 $(BUILD)/libssecast.a
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps deps-build deps-demo deps-test deps-lint deps-bench deps-deb demo check bench bench-build soak unit unit-build fuzz fuzz-targets fuzz-build fuzz-check e2e lint format deb check-deb install uninstall clean
+.PHONY: all help deps deps-build deps-demo deps-test deps-lint deps-bench deps-deb demo check bench bench-build soak unit unit-build fuzz fuzz-targets fuzz-build fuzz-check fuzz-seeds e2e lint format deb check-deb install uninstall clean
 
 all: $(PROGRAMS) $(LIBRARIES) ## build the three programs and libssecast into build/
 
@@ -106,6 +106,11 @@ fuzz-targets: $(FUZZ)
 FUZZ_BUILD ?= build-fuzz
 fuzz-build:
 	@$(MAKE) --no-print-directory -j$(shell nproc) fuzz-targets BUILD=$(FUZZ_BUILD) CC=clang SAN=fuzzer-no-link,address,undefined CFLAGS='-O1 -g' WARNINGS=
+
+$(BUILD)/fuzz-seeds: $(BUILD)/obj/tests/fuzz/seeds.o $(BUILD)/libcommon.a
+	$(CC) $(ALL_LDFLAGS) $^ -o $@
+fuzz-seeds: $(BUILD)/fuzz-seeds # what tests/fuzz/corpus has of binary formats, written anew
+	$< tests/fuzz/corpus
 
 FUZZ_SECONDS ?= 60
 FUZZ_TARGET ?=

@@ -53,9 +53,9 @@ static char *put_field(char *out, const char *name, struct slice value)
 static size_t put_data(struct slice data, char *out)
 {
     size_t size = 0;
-    const char *end = data.data + data.len, *next = data.data;
+    const char *next = data.data ? data.data : "", *end = next + data.len;
     do {
-        struct slice rest = {next ? next : "", next ? (size_t)(end - next) : 0};
+        struct slice rest = {next, (size_t)(end - next)};
         struct slice line = {rest.data, line_length(rest, &next)};
         if (out)
             out = put_field(out, "data: ", line);

@@ -1,0 +1,128 @@
+/* A request's parameters, as web servers pass them on from anybody: what is accepted is valid, what is refused says why, and a session that is
+ * written into a query string or a cookie is read from it.
+ *
+ * Input: a first byte that chooses among the rules, then parameters NAME=value separated by PART. */
+#include <ctype.h>
+
+#include "fcgi/request.h"
+#include "fuzz.h"
+#include "name.h"
+
+#define LIST_MAX 200
+
+static char *queries[] = {"query:session"},
+            *others[] = {"cookie:sid", "header:X-Session", "env:SESSION", "remote-user"},
+            *all[] = {"cookie:sid", "query:session", "header:X-Session", "env:SESSION", "remote-user"},
+            *channel_queries[] = {"query:channels"}, *channel_headers[] = {"header:Channels", "query:ch"},
+            *origins[] = {"https://example.org", "*"};
+static const struct option_list sessions_from[] = {{queries, 1}, {others, 4}, {all, 5}, {NULL, 0}},
+                                channels_from[] = {{channel_queries, 1}, {channel_headers, 2}},
+                                cors[] = {{NULL, 0}, {origins, 1}, {origins, 2}, {origins + 1, 1}};
+
+static struct request_rules rules_of(uint8_t choice)
+{
+    return (struct request_rules){&sessions_from[choice & 3], &channels_from[choice >> 2 & 1], &cors[choice >> 3 & 3]};
+}
+
+static struct params params_of(char **list)
+{
+    struct params params = {0};
+    must(params_copy(&params, list) == 0);
+    return params;
+}
+
+/* --- what must hold of any request that was read --- */
+
+static void channels_are_valid(const struct request *r)
+{
+    must(r->channel_count <= REQUEST_CHANNELS_MAX);
+    for (size_t i = 0; i < r->channel_count; i++) {
+        must(name_valid(r->channels[i]) && !memchr(r->channels[i].data, ',', r->channels[i].len));
+        for (size_t j = 0; j < i; j++)
+            must(!slice_equal(r->channels[i], r->channels[j]));
+    }
+}
+
+static void is_consistent(const struct request *r, const struct params *params)
+{
+    const char *method = params_get(params, "REQUEST_METHOD"), *origin = params_get(params, "HTTP_ORIGIN");
+    must(!r->origin || strcmp(r->origin, "*") == 0 || (origin && strcmp(r->origin, origin) == 0));
+    must(!r->origin || origin);
+    must(!r->last_id || *r->last_id);
+    if (r->kind == REQUEST_REFUSED) {
+        must((r->status >= 400 && r->status < 500) && r->error && *r->error && *r->message);
+        return;
+    }
+    must(method && *method);
+    if (r->kind == REQUEST_STREAM) {
+        must(strcmp(method, "GET") == 0 && r->session && name_valid(slice_of(r->session)));
+        channels_are_valid(r);
+    }
+}
+
+static void read_one(char **list, struct request_rules rules)
+{
+    struct request r;
+    struct params params = params_of(list);
+    must(request_read(&params, &rules, &r) == 0);
+    is_consistent(&r, &params);
+    params_release(&params); /* the request keeps nothing of it */
+    request_release(&r);
+    request_release(&r);
+}
+
+/* --- what was written is read --- */
+
+static char *escaped(const char *prefix, struct slice s)
+{
+    char *out = malloc(strlen(prefix) + 3 * s.len + 1), *at = out;
+    must(out);
+    at = stpcpy(at, prefix);
+    for (size_t i = 0; i < s.len; i++)
+        at += isalnum((unsigned char)s.data[i]) ? sprintf(at, "%c", s.data[i])
+                                                : sprintf(at, "%%%02X", (unsigned char)s.data[i]);
+    *at = '\0';
+    return out;
+}
+
+static void is_read_back(struct slice name)
+{
+    char *query = escaped("QUERY_STRING=a=b&session=", name);
+    char *list[] = {"REQUEST_METHOD=GET", query, NULL};
+    struct params params = params_of(list);
+    struct request_rules rules = rules_of(0);
+    struct request r;
+    must(request_read(&params, &rules, &r) == 0);
+    must((r.kind == REQUEST_STREAM) == name_valid(name));
+    must(r.kind != REQUEST_STREAM || slice_equal(slice_of(r.session), name));
+    request_release(&r);
+    params_release(&params);
+    free(query);
+}
+
+/* The values of options are read by the same module. */
+static void checks_are_exact(const char *text)
+{
+    if (!request_check_source(text))
+        must(strlen(text) < 256);
+    if (!request_check_origin(text))
+        must(strlen(text) < 256 && !strchr(text, ','));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    char *list[LIST_MAX + 1];
+    size_t count = 0;
+    struct slice rest = {(const char *)data, size}, part;
+    struct request_rules rules = rules_of(next_byte(&rest));
+    is_read_back(rest);
+    while (count < LIST_MAX && next_part(&rest, PART, &part))
+        list[count++] = string_copy(part);
+    list[count] = NULL;
+    read_one(list, rules);
+    if (count)
+        checks_are_exact(list[0]);
+    while (count)
+        free(list[--count]);
+    return 0;
+}

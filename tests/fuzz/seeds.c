@@ -1,0 +1,248 @@
+/* seeds - writes the seeds that are not text, with the encoders that the programs use: `make fuzz-seeds` after a format has changed.
+ *
+ *     seeds FOLDER      (tests/fuzz/corpus)
+ */
+#include <fastcgi.h>
+#include <sys/stat.h>
+
+#include "bytes.h"
+#include "fuzz.h"
+#include "wire.h"
+
+static const char *top;
+
+static void save(const char *target, const char *name, struct slice bytes)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", top, target);
+    mkdir(path, 0777);
+    snprintf(path, sizeof path, "%s/%s/%s", top, target, name);
+    FILE *file = fopen(path, "wb");
+    must(file && fwrite(bytes.data, 1, bytes.len, file) == bytes.len);
+    must(fclose(file) == 0);
+}
+
+/* --- messages between broker and worker --- */
+
+static struct event *event(uint64_t seq, enum event_kind kind, bool to)
+{
+    struct slice a = slice_of("a"), channels[] = {slice_of("room:7"), slice_of("b")};
+    struct event_spec spec = {.kind = kind,
+                              .seq = seq,
+                              .time_ms = 1763710000000,
+                              .event = slice_of("m"),
+                              .data = slice_of("{\"n\":1}\nand"),
+                              .id = slice_of(seq % 2 ? "order-17" : NULL),
+                              .has_to = to,
+                              .block_s = kind == EVENT_SHUTDOWN ? 60 : 0};
+    spec.lists[TO_SESSIONS] = (struct names){&a, to};
+    spec.lists[TO_CHANNELS] = (struct names){channels, to ? 2 : 0};
+    spec.lists[EXCEPT_CONNECTIONS] = (struct names){&a, 1};
+    struct event *e = event_new(&spec);
+    must(e);
+    return e;
+}
+
+static void add_events(struct wire_buf *b)
+{
+    for (uint64_t seq = 1001; seq < 1004; seq++) {
+        struct event *e = event(seq, seq == 1003 ? EVENT_SHUTDOWN : EVENT_MESSAGE, seq > 1001);
+        wire_add_entry(b, e);
+        event_unref(&e);
+    }
+}
+
+static void put_presence(struct wire_buf *b, uint64_t n, bool full)
+{
+    struct slice channels[] = {slice_of("c"), slice_of("d")};
+    struct wire_presence m = {.n = n, .full = full, .counters = {3, 2, 1}};
+    wire_put_presence(b, &m);
+    wire_add_presence(b, &(struct wire_presence_item){.opened = true,
+                                                      .connection = slice_of("c1"),
+                                                      .session = slice_of("a"),
+                                                      .since_ms = 1763710000000,
+                                                      .channels = {channels, 2}});
+    wire_add_presence(b, &(struct wire_presence_item){
+                             .opened = true, .connection = slice_of("c2"), .session = slice_of("a"), .since_ms = 1});
+    wire_add_presence(b, &(struct wire_presence_item){.connection = slice_of("c2"), .cause = END_SLOW});
+}
+
+static void put_replay(struct wire_buf *b, bool everything, const char *id)
+{
+    struct slice channels[] = {slice_of("b"), slice_of("c")};
+    wire_put_replay(b, &(struct wire_replay){.request = 9,
+                                             .after = 1001,
+                                             .max_bytes = 65536,
+                                             .everything = everything,
+                                             .id = slice_of(id),
+                                             .who = {slice_of("a"), slice_of("c1"), {channels, everything ? 0 : 2}}});
+}
+
+static void put_command(struct wire_buf *b, bool limited)
+{
+    struct slice patterns[] = {slice_of("s*"), slice_of("c")};
+    wire_put_command(b, &(struct wire_command){.request = 4,
+                                               .grant = {.roles = ROLE_PUBLISHER,
+                                                         .limited = limited,
+                                                         .sessions = {patterns, limited ? 2 : 0},
+                                                         .channels = {patterns, limited}},
+                                               .json = slice_of("{\"op\":\"publish\",\"data\":1}")});
+}
+
+/* For fuzz_wire as it is, for fuzz_sync as a step of worker 0. */
+static void save_message(const char *name, struct wire_buf *b)
+{
+    must(!b->failed);
+    save("fuzz_wire", name, (struct slice){b->data, b->len});
+    wire_buf_release(b);
+}
+
+static void messages(void)
+{
+    struct wire_buf b = {0};
+    wire_put_batch(&b, 77, 1000);
+    add_events(&b);
+    save_message("batch", &b);
+    wire_put_head(&b, &(struct wire_head){77, 1003, 1000});
+    save_message("head", &b);
+    wire_put_hello(&b, &(struct wire_hello){slice_of("web-1"), 1001});
+    save_message("hello", &b);
+    wire_put_welcome(&b, &(struct wire_welcome){.run = 77, .head = 1003, .complete = 1000, .oldest = 1001});
+    wire_add_block(&b, slice_of("a"), 1763710060000);
+    wire_add_block(&b, slice_of("b"), 1);
+    save_message("welcome", &b);
+    put_replay(&b, true, NULL);
+    save_message("replay-all", &b);
+    put_replay(&b, false, "order-17");
+    save_message("replay-one", &b);
+    wire_put_page(&b,
+                  &(struct wire_page){.request = 9, .run = 77, .from = 1000, .upto = 1003, .head = 1003, .gap = true});
+    add_events(&b);
+    save_message("page", &b);
+    put_presence(&b, 1, true);
+    save_message("presence", &b);
+    wire_put_resync(&b);
+    save_message("resync", &b);
+    put_command(&b, true);
+    save_message("command-limited", &b);
+    put_command(&b, false);
+    save_message("command", &b);
+    wire_put_reply(&b, &(struct wire_reply){4, slice_of("{\"ok\":true,\"seq\":1001}")});
+    save_message("reply", &b);
+}
+
+static void entries(void)
+{
+    struct event *e = event(1001, EVENT_MESSAGE, true);
+    save("fuzz_wire", "entry", e->entry);
+    event_unref(&e);
+}
+
+/* --- conversations on sync: the steps of fuzz_sync.c --- */
+
+static void step(struct wire_buf *talk, uint8_t what, struct slice bytes)
+{
+    char head[3] = {(char)what};
+    put_u16(head + 1, (uint16_t)bytes.len);
+    wire_add_items(talk, &(struct wire_buf){.data = head, .len = sizeof head});
+    wire_add_items(talk, &(struct wire_buf){.data = (char *)bytes.data, .len = bytes.len});
+}
+
+static void say(struct wire_buf *talk, uint8_t worker, struct wire_buf *b)
+{
+    step(talk, worker, (struct slice){b->data, b->len});
+    wire_buf_release(b);
+}
+
+static void hello(struct wire_buf *talk, uint8_t worker, uint64_t position)
+{
+    struct wire_buf b = {0};
+    wire_put_hello(&b, &(struct wire_hello){slice_of("web"), position});
+    say(talk, worker, &b);
+}
+
+static void conversation(const char *name, uint64_t position, bool everything)
+{
+    struct wire_buf talk = {0}, b = {0};
+    hello(&talk, 0, 0);
+    put_presence(&b, 1, true);
+    say(&talk, 0, &b);
+    step(&talk, 4, slice_of("one"));
+    step(&talk, 4, slice_of("even"));
+    step(&talk, 6, slice_of("a"));
+    put_replay(&b, everything, everything ? NULL : "unknown");
+    say(&talk, 0, &b);
+    hello(&talk, 1, position);
+    put_presence(&b, 5, false);
+    say(&talk, 1, &b);
+    step(&talk, 5, slice_of("0123456789abcdef"));
+    put_presence(&b, 2, false);
+    say(&talk, 0, &b);
+    must(!talk.failed);
+    save("fuzz_sync", name, (struct slice){talk.data, talk.len});
+    wire_buf_release(&talk);
+}
+
+/* --- FastCGI --- */
+
+static void record(struct wire_buf *b, uint8_t type, struct slice content)
+{
+    char head[FCGI_HEADER_LEN] = {
+        FCGI_VERSION_1, (char)type, 0, 1, (char)(content.len >> 8), (char)content.len, (char)(-content.len & 7), 0};
+    wire_add_items(b, &(struct wire_buf){.data = head, .len = sizeof head});
+    wire_add_items(b, &(struct wire_buf){.data = (char *)content.data, .len = content.len});
+    wire_add_items(b, &(struct wire_buf){.data = (char[8]){0}, .len = (unsigned char)head[6]});
+}
+
+static void pair(struct wire_buf *b, const char *name, struct slice value)
+{
+    char lengths[5] = {(char)strlen(name), (char)value.len};
+    size_t len = 2;
+    if (value.len > 127) {
+        len = 5;
+        lengths[1] = (char)(value.len >> 24 | 0x80);
+        lengths[2] = (char)(value.len >> 16);
+        lengths[3] = (char)(value.len >> 8);
+        lengths[4] = (char)value.len;
+    }
+    wire_add_items(b, &(struct wire_buf){.data = lengths, .len = len});
+    wire_add_items(b, &(struct wire_buf){.data = (char *)name, .len = strlen(name)});
+    wire_add_items(b, &(struct wire_buf){.data = (char *)value.data, .len = value.len});
+}
+
+static void request(const char *name, bool long_one, const char *body)
+{
+    static char cookie[300];
+    struct wire_buf params = {0}, b = {0};
+    memset(cookie, 'x', sizeof cookie);
+    pair(&params, "REQUEST_METHOD", slice_of(body ? "POST" : "GET"));
+    pair(&params, "QUERY_STRING", slice_of("session=a&channels=b,c"));
+    pair(&params, "HTTP_LAST_EVENT_ID", slice_of(""));
+    if (long_one)
+        pair(&params, "HTTP_COOKIE", (struct slice){cookie, sizeof cookie});
+    record(&b, FCGI_BEGIN_REQUEST, (struct slice){"\0\1\0\0\0\0\0\0", 8});
+    record(&b, FCGI_PARAMS, (struct slice){params.data, params.len / 2});
+    record(&b, FCGI_PARAMS, (struct slice){params.data + params.len / 2, params.len - params.len / 2});
+    record(&b, FCGI_PARAMS, (struct slice){0});
+    if (body)
+        record(&b, FCGI_STDIN, slice_of(body));
+    record(&b, FCGI_STDIN, (struct slice){0});
+    must(!b.failed);
+    save("fuzz_record", name, (struct slice){b.data, b.len});
+    wire_buf_release(&params);
+    wire_buf_release(&b);
+}
+
+int main(int argc, char **argv)
+{
+    must(argc == 2);
+    top = argv[1];
+    messages();
+    entries();
+    conversation("everything", 1002, true);
+    conversation("one", 5000, false);
+    request("get", false, NULL);
+    request("get-long", true, NULL);
+    request("post", false, "{\"op\":\"publish\"}");
+    return 0;
+}
