@@ -120,9 +120,20 @@ static json_t *load_softened(struct slice text, json_error_t *error)
     return tree;
 }
 
+/* jansson passes over a NUL byte that follows a number. */
+static bool holds_nul(struct slice text, struct json_fault *fault)
+{
+    const char *nul = text.len ? memchr(text.data, '\0', text.len) : NULL;
+    if (nul)
+        json_fault(fault, "bad_json", "not valid JSON at byte %zu: a NUL byte", (size_t)(nul - text.data) + 1);
+    return nul;
+}
+
 static json_t *load_any(struct slice text, struct json_fault *fault)
 {
     json_error_t error;
+    if (holds_nul(text, fault))
+        return NULL;
     json_t *tree = load(text, &error);
     if (!tree && can_soften(&error))
         tree = load_softened(text, &error);

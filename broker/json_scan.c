@@ -141,10 +141,22 @@ static const char *skip_number(const char *p, const char *end)
     return skip_exponent(skip_fraction(whole, end), end);
 }
 
-/* Write a zero over a number: "0.000". Short ones fit as they are, unless an exponent makes them large. */
+/* Does jansson hold a number of so many bytes as it is? Without an exponent, short ones and what fits an int64_t. */
+static bool is_held(const char *number, size_t len)
+{
+    bool negative = *number == '-';
+    if (memchr(number, 'e', len) || memchr(number, 'E', len))
+        return false;
+    if (len <= LONG_NUMBER)
+        return true;
+    return len - negative == LONG_NUMBER + 1 && !memchr(number, '.', len) &&
+           memcmp(number + negative, negative ? "9223372036854775808" : "9223372036854775807", LONG_NUMBER + 1) <= 0;
+}
+
+/* Write a zero over a number that jansson cannot hold: "0.000". */
 static void soften_number(char *number, size_t len)
 {
-    if (len < 3 || (len <= LONG_NUMBER && !memchr(number, 'e', len) && !memchr(number, 'E', len)))
+    if (len < 3 || is_held(number, len))
         return;
     memset(number, '0', len);
     number[1] = '.';

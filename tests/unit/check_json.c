@@ -53,6 +53,18 @@ START_TEST(what_is_not_json_is_refused_with_its_place)
 }
 END_TEST
 
+START_TEST(a_nul_byte_outside_of_texts_is_refused)
+{
+    struct json_fault fault = {0};
+    static const struct slice texts[] = {S_INIT("{\"a\":1\0}"), S_INIT("{\"a\":1}\0"), S_INIT("{\"a\":1e999\0}")};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        ck_assert_ptr_null(json_parse(texts[i], &fault));
+        ck_assert_str_eq(fault.code, "bad_json");
+        ck_assert_ptr_nonnull(strstr(fault.message, "a NUL byte"));
+    }
+}
+END_TEST
+
 START_TEST(what_is_not_an_object_is_refused)
 {
     refused("[]", "bad_request", "not a list");
