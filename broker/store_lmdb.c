@@ -94,7 +94,7 @@ static int step(struct walk *w, MDB_cursor_op op)
     if (key.mv_size != sizeof w->key)
         return MDB_CORRUPTED;
     memcpy(&w->key, key.mv_data, sizeof w->key);
-    if (op == MDB_NEXT && w->key <= w->last)
+    if (w->key == 0 || (op == MDB_NEXT && w->key <= w->last))
         return MDB_CORRUPTED;
     w->count++;
     return 0;

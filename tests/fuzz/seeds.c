@@ -183,6 +183,31 @@ static void conversation(const char *name, uint64_t position, bool everything)
     wire_buf_release(&talk);
 }
 
+/* --- stores: the rows of fuzz_store.c --- */
+
+static void row(struct wire_buf *b, uint8_t table, uint8_t key, struct slice bytes)
+{
+    char head[4] = {(char)table, (char)key};
+    put_u16(head + 2, (uint16_t)bytes.len);
+    wire_add_items(b, &(struct wire_buf){.data = head, .len = sizeof head});
+    wire_add_items(b, &(struct wire_buf){.data = (char *)bytes.data, .len = bytes.len});
+}
+
+static void stored(const char *name, uint8_t sum, struct slice doubt)
+{
+    struct wire_buf b = {0};
+    row(&b, 1, 4, doubt);
+    for (uint64_t seq = 5; seq < 8; seq++) {
+        struct event *e = event(seq, EVENT_MESSAGE, seq == 6);
+        row(&b, seq == 7 ? sum : 0, (uint8_t)seq, e->entry);
+        event_unref(&e);
+    }
+    row(&b, 2, 1, (struct slice){"\4\0\0\0\0\0\0\0", 8});
+    must(!b.failed);
+    save("fuzz_store", name, (struct slice){b.data, b.len});
+    wire_buf_release(&b);
+}
+
 /* --- FastCGI --- */
 
 static void record(struct wire_buf *b, uint8_t type, struct slice content)
@@ -241,6 +266,8 @@ int main(int argc, char **argv)
     entries();
     conversation("everything", 1002, true);
     conversation("one", 5000, false);
+    stored("good", 0, (struct slice){0});
+    stored("bad-sum", 0x80, slice_of("?"));
     request("get", false, NULL);
     request("get-long", true, NULL);
     request("post", false, "{\"op\":\"publish\"}");

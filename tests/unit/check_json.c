@@ -55,7 +55,6 @@ END_TEST
 
 START_TEST(a_nul_byte_outside_of_texts_is_refused)
 {
-    struct json_fault fault = {0};
     static const struct slice texts[] = {S_INIT("{\"a\":1\0}"), S_INIT("{\"a\":1}\0"), S_INIT("{\"a\":1e999\0}")};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         ck_assert_ptr_null(json_parse(texts[i], &fault));
@@ -322,6 +321,7 @@ int main(void)
 {
     const TTest *const tests[] = {
         what_is_not_json_is_refused_with_its_place,
+        a_nul_byte_outside_of_texts_is_refused,
         what_is_not_an_object_is_refused,
         depth_is_bounded,
         a_nul_byte_is_allowed_in_texts,
