@@ -1,0 +1,13 @@
+/* exposure.h - can others than this machine reach an endpoint? */
+#ifndef SSECAST_EXPOSURE_H
+#define SSECAST_EXPOSURE_H
+
+#include <stdbool.h>
+
+/* True for a tcp endpoint on anything but loopback addresses: every address (*), the name of an interface, an address, a host name. One that
+ * cannot be resolved counts as exposed. False for ipc. */
+bool endpoint_exposed(const char *endpoint);
+
+bool endpoint_is_tcp(const char *endpoint);
+
+#endif
