@@ -12,9 +12,11 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "access.h"
 #include "bus.h"
 #include "clock.h"
 #include "command.h"
+#include "exposure.h"
 #include "log.h"
 #include "notify.h"
 #include "outbox.h"
@@ -36,6 +38,7 @@
 
 struct broker {
     struct bus *bus;
+    struct access access;
     struct store *store; /* NULL: memory only */
     struct sequence *sequence;
     struct presence *presence;
@@ -115,7 +118,7 @@ static void take_commands(struct broker *b)
         if (!bus_receive(b->bus, BUS_COMMANDS, &m))
             return;
         struct outbox_reply reply = {.peer = m.peer, .delimiter = m.delimiter};
-        run_command(b, &grant_everything, m.frames, m.frame_count, &reply);
+        run_command(b, access_grant(&b->access, &m), m.frames, m.frame_count, &reply);
         bytes += m.frames[0].len + m.frames[1].len;
         now = clock_ms();
     }
@@ -166,6 +169,10 @@ static void send_replies(struct broker *b, int stored)
 
 static size_t answer_worker(struct broker *b, const struct bus_message *m, int64_t now)
 {
+    if (!(access_grant(&b->access, m)->roles & ROLE_WORKER)) {
+        b->counters[SYNC_FORBIDDEN]++;
+        return 0;
+    }
     if (wire_type(m->frames[0]) == WIRE_COMMAND) {
         presence_renew(b->presence, m->peer, now);
         b->more = true;
@@ -227,6 +234,7 @@ static void each_second(struct broker *b)
         log_event(LOG_WARN, "workers have been silent for too long: they are lost, with their connections",
                   log_count("workers", lost), log_count("seconds", WIRE_LEASE_MS / 1000));
     b->counters[WORKERS_LOST] += lost;
+    b->counters[HANDSHAKES_FAILED] += bus_failed_handshakes(b->bus);
     sequence_expire(b->sequence, clock_unix_ms());
     announce_head(b);
     give_memory_back(b);
@@ -235,11 +243,24 @@ static void each_second(struct broker *b)
 
 /* --- the loop --- */
 
+/* Those who are not to be here any more are cut off, and with them for a moment those who are. */
+static void read_keys_anew(struct broker *b)
+{
+    bool cut[BUS_SOCKETS];
+    access_reload(&b->access, cut);
+    if (cut[BUS_FEED])
+        bus_cut(b->bus, BUS_FEED);
+    if (cut[BUS_PRESENCE])
+        bus_cut(b->bus, BUS_PRESENCE);
+}
+
 static void take_signals(struct broker *b)
 {
     for (int number; !b->stop_signal && (number = signals_next(b->signal_fd));)
         if (number == SIGUSR1)
             log_toggle_debug();
+        else if (number == SIGHUP)
+            read_keys_anew(b);
         else
             b->stop_signal = number;
 }
@@ -345,8 +366,35 @@ static int open_sequence(struct broker *b, const struct broker_config *config)
     return err;
 }
 
+static void warn_of_exposure(const char *option, const char *endpoint)
+{
+    if (endpoint_exposed(endpoint))
+        log_warn("--%s %s: others can reach this endpoint, and nothing protects it (--allow-insecure)", option,
+                 endpoint);
+}
+
+static int open_access(struct broker *b, const struct broker_config *config, struct curve_key *secret)
+{
+    char why[CURVE_KEY_WHY];
+    if (config->curve_key_file && curve_key_load(config->curve_key_file, CURVE_SECRET, secret, why) != 0) {
+        log_error("--curve-key-file %s", why);
+        return -EINVAL;
+    }
+    for (size_t i = 0; !config->keys && i < config->commands.count; i++)
+        warn_of_exposure("commands", config->commands.items[i]);
+    if (!config->keys) {
+        warn_of_exposure("feed", config->feed);
+        warn_of_exposure("sync", config->sync);
+        warn_of_exposure("presence", config->presence);
+    }
+    return access_open(&b->access, config->keys, b->counters);
+}
+
 static int open_bus(struct broker *b, const struct broker_config *config)
 {
+    struct curve_key secret = {0};
+    if (open_access(b, config, &secret) != 0)
+        return -EINVAL;
     struct bus_config bus = {
         .commands = config->commands.items,
         .commands_count = config->commands.count,
@@ -355,8 +403,15 @@ static int open_bus(struct broker *b, const struct broker_config *config)
         .presence = config->presence,
         .presence_optional = strcmp(config->presence, PRESENCE_DEFAULT) == 0,
         .max_command = 4 * command_request_max(config->max_event_bytes), /* what is too large still gets a reply */
+        .max_replies = (int)config->max_in_flight,
+        .handshake_ms = (int)config->handshake_ms,
+        .ipc_mode = (unsigned)config->ipc_mode,
+        .secret_key = config->curve_key_file ? secret.text : NULL,
+        .admit = access_admit,
+        .admit_context = &b->access,
     };
     b->bus = bus_open(&bus);
+    curve_key_wipe(&secret);
     return b->bus ? 0 : -EIO;
 }
 
@@ -385,6 +440,7 @@ static int set_up(struct broker *b, const struct broker_config *config)
 static void tear_down(struct broker *b)
 {
     bus_close(&b->bus, LINGER_MS);
+    access_close(&b->access);
     sequence_free(&b->sequence);
     store_free(&b->store);
     presence_free(&b->presence);

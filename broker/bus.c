@@ -1,22 +1,23 @@
 #include "bus.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zmq.h>
 
+#include "curve_key.h"
 #include "endpoint_lock.h"
 #define LOG_SUBSYSTEM "sockets"
+#include "exposure.h"
 #include "log.h"
+#include "zap.h"
 
-#define SOCKETS 4
+#define SOCKETS BUS_SOCKETS
 
 #define HEARTBEAT_MS 5000
 #define HEARTBEAT_TIMEOUT_MS 15000
-#define HANDSHAKE_MS 5000
-
-/* Replies that wait for one publisher: more than it can sensibly have under way. Beyond, they are dropped. */
-#define REPLIES_WAITING 100000
 /* Answers that wait for one worker; it asks again for what was dropped. */
 #define ANSWERS_WAITING 10000
 /* Batches that wait for one worker, of up to about 256 KiB but shared among all. High, because what is dropped has to
@@ -27,14 +28,19 @@
 #define CHANGES_WAITING 100000
 
 #define SYNC_MESSAGE_MAX (256LL << 20) /* all connections of one worker, with their channels */
-#define SUBSCRIPTION_MAX 256LL         /* what is subscribed to is a few bytes */
+#define SUBSCRIPTION_MAX 2048LL        /* what is subscribed to is a few bytes, a CURVE handshake some hundred */
 
 static const int socket_types[SOCKETS] = {ZMQ_ROUTER, ZMQ_ROUTER, ZMQ_XPUB, ZMQ_XPUB};
 static const char *const option_names[SOCKETS] = {"commands", "sync", "feed", "presence"};
 
+#define ADMITTED 2u /* frames before a question of libzmq's: routing id, delimiter */
+#define BIND_AGAIN_MS 10
+#define BIND_PATIENCE 200 /* attempts to bind anew before somebody is told */
+
 /* An endpoint as it was bound: with the port, where a wildcard was asked for. */
 struct binding {
     enum bus_socket socket;
+    unsigned attempts; /* to bind anew; 0: it is bound */
     char endpoint[512];
 };
 
@@ -46,6 +52,11 @@ struct bus {
     size_t lock_count;
     struct binding *bindings;
     size_t binding_count;
+    void *door;              /* where libzmq asks who may come in; NULL: without CURVE */
+    void *monitors[SOCKETS]; /* of what fails before a peer is connected */
+    zmq_msg_t question[ADMITTED + ZAP_QUESTION];
+    bus_admit *admit;
+    void *admit_context;
     const struct bus_config *config; /* while opening */
 };
 
@@ -63,8 +74,8 @@ static int set_max_message(void *socket, int64_t bytes)
 
 static int set_up_commands(const struct bus *b, void *socket)
 {
-    return set_max_message(socket, (int64_t)b->config->max_command) | set_int(socket, ZMQ_SNDHWM, REPLIES_WAITING) |
-           set_int(socket, ZMQ_ROUTER_MANDATORY, 1);
+    return set_max_message(socket, (int64_t)b->config->max_command) |
+           set_int(socket, ZMQ_SNDHWM, b->config->max_replies) | set_int(socket, ZMQ_ROUTER_MANDATORY, 1);
 }
 
 /* HANDOVER: a worker that reconnects before its old connection was noticed to be dead takes its name over. */
@@ -84,7 +95,7 @@ static int set_up(const struct bus *b, enum bus_socket which)
     void *socket = b->sockets[which];
     int err = set_int(socket, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS) |
               set_int(socket, ZMQ_HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS) |
-              set_int(socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS) | set_int(socket, ZMQ_LINGER, 0);
+              set_int(socket, ZMQ_HANDSHAKE_IVL, b->config->handshake_ms) | set_int(socket, ZMQ_LINGER, 0);
     switch (which) {
     case BUS_COMMANDS:
         return err | set_up_commands(b, socket);
@@ -110,6 +121,28 @@ static int lock_endpoint(struct bus *b, const char *option, const char *endpoint
     return err;
 }
 
+/* CURVE for what is bound from now on: libzmq copies a socket's options when it binds. It cannot be undone. */
+static int protect(const struct bus *b, enum bus_socket which)
+{
+    void *socket = b->sockets[which];
+    const char *secret = b->config->secret_key, *domain = option_names[which];
+    if (!secret)
+        return 0;
+    return set_int(socket, ZMQ_CURVE_SERVER, 1) |
+           zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, secret, CURVE_KEY_LEN + 1) |
+           zmq_setsockopt(socket, ZMQ_ZAP_DOMAIN, domain, strlen(domain));
+}
+
+/* The file of an ipc endpoint never has more permissions than it is to have. */
+static int bind_with_mode(const struct bus *b, enum bus_socket which, const char *endpoint)
+{
+    mode_t before = umask(0777 & ~(mode_t)b->config->ipc_mode);
+    int result = zmq_bind(b->sockets[which], endpoint), err = errno;
+    umask(before);
+    errno = err;
+    return result;
+}
+
 static int bind_endpoint(struct bus *b, enum bus_socket which, const char *endpoint)
 {
     const char *option = option_names[which];
@@ -117,7 +150,7 @@ static int bind_endpoint(struct bus *b, enum bus_socket which, const char *endpo
     size_t len = sizeof bound->endpoint;
     if (lock_endpoint(b, option, endpoint) != 0)
         return -1;
-    if (zmq_bind(b->sockets[which], endpoint) != 0) {
+    if (bind_with_mode(b, which, endpoint) != 0) {
         log_error("--%s %s: cannot bind: %s", option, endpoint, zmq_strerror(errno));
         return -1;
     }
@@ -127,24 +160,66 @@ static int bind_endpoint(struct bus *b, enum bus_socket which, const char *endpo
     return 0;
 }
 
-static const char *endpoint_of(const struct bus_config *c, enum bus_socket which)
+/* A socket's endpoints. */
+static size_t endpoints_of(const struct bus_config *c, enum bus_socket which, char *const **out, char *single[1])
 {
-    return which == BUS_FEED ? c->feed : which == BUS_SYNC ? c->sync : c->presence;
+    *out = which == BUS_COMMANDS ? c->commands : single;
+    single[0] = (char *)(which == BUS_FEED ? c->feed : which == BUS_SYNC ? c->sync : c->presence);
+    return which == BUS_COMMANDS ? c->commands_count : 1;
+}
+
+/* Bind those that are tcp, or those that are not. */
+static int bind_all(struct bus *b, enum bus_socket which, bool tcp)
+{
+    char *single[1], *const *endpoints;
+    size_t count = endpoints_of(b->config, which, &endpoints, single);
+    for (size_t i = 0; i < count; i++)
+        if (endpoint_is_tcp(endpoints[i]) == tcp && bind_endpoint(b, which, endpoints[i]) != 0)
+            return -1;
+    return 0;
+}
+
+/* Where libzmq tells of handshakes that fail. Nothing there may ever wait for us: it would stop libzmq's thread. */
+static int open_monitor(struct bus *b, enum bus_socket which)
+{
+    char name[64];
+    snprintf(name, sizeof name, "inproc://monitor-%s", option_names[which]);
+    b->monitors[which] = zmq_socket(b->zmq, ZMQ_PAIR);
+    if (!b->monitors[which] || set_int(b->monitors[which], ZMQ_RCVHWM, 0) != 0 ||
+        zmq_socket_monitor(b->sockets[which], name,
+                           ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL) != 0)
+        return -1;
+    return zmq_connect(b->monitors[which], name);
+}
+
+/* Before any endpoint is bound: libzmq lets everybody in while nobody is there to be asked. */
+static int open_door(struct bus *b)
+{
+    if (!b->config->secret_key)
+        return 0;
+    b->admit = b->config->admit;
+    b->admit_context = b->config->admit_context;
+    b->door = zmq_socket(b->zmq, ZMQ_ROUTER);
+    if (b->door && zmq_bind(b->door, ZAP_ENDPOINT) == 0)
+        return 0;
+    log_error("cannot make the socket for authentication: %s", zmq_strerror(errno));
+    return -1;
 }
 
 static int open_socket(struct bus *b, enum bus_socket which)
 {
     b->sockets[which] = zmq_socket(b->zmq, socket_types[which]);
-    if (!b->sockets[which] || set_up(b, which) != 0) {
+    if (!b->sockets[which] || set_up(b, which) != 0 || open_monitor(b, which) != 0) {
         log_error("--%s: cannot make the socket: %s", option_names[which], zmq_strerror(errno));
         return -1;
     }
-    for (size_t i = 0; which == BUS_COMMANDS && i < b->config->commands_count; i++)
-        if (bind_endpoint(b, which, b->config->commands[i]) != 0)
-            return -1;
-    if (which == BUS_COMMANDS)
-        return 0;
-    return bind_endpoint(b, which, endpoint_of(b->config, which));
+    if (bind_all(b, which, false) != 0)
+        return -1;
+    if (protect(b, which) != 0) {
+        log_error("--curve-key-file: libzmq does not take the key: %s", zmq_strerror(errno));
+        return -1;
+    }
+    return bind_all(b, which, true);
 }
 
 static int open_all(struct bus *b)
@@ -153,7 +228,8 @@ static int open_all(struct bus *b)
         log_error("out of memory");
         return -1;
     }
-    if (open_socket(b, BUS_COMMANDS) != 0 || open_socket(b, BUS_FEED) != 0 || open_socket(b, BUS_SYNC) != 0)
+    if (open_door(b) != 0 || open_socket(b, BUS_COMMANDS) != 0 || open_socket(b, BUS_FEED) != 0 ||
+        open_socket(b, BUS_SYNC) != 0)
         return -1;
     if (open_socket(b, BUS_PRESENCE) != 0) {
         if (!b->config->presence_optional)
@@ -161,7 +237,8 @@ static int open_all(struct bus *b)
         log_warn("nobody is told who comes and goes: give this broker a --presence of its own");
     }
     for (size_t i = 0; i < b->binding_count; i++)
-        log_info("%s at %s", option_names[b->bindings[i].socket], b->bindings[i].endpoint);
+        log_info("%s at %s%s", option_names[b->bindings[i].socket], b->bindings[i].endpoint,
+                 b->door && endpoint_is_tcp(b->bindings[i].endpoint) ? ", with CURVE" : "");
     return 0;
 }
 
@@ -177,6 +254,8 @@ struct bus *bus_open(const struct bus_config *config)
     for (int s = 0; s < SOCKETS; s++)
         for (size_t i = 0; i <= BUS_FRAMES; i++)
             zmq_msg_init(&b->parts[s][i]);
+    for (size_t i = 0; i < ADMITTED + ZAP_QUESTION; i++)
+        zmq_msg_init(&b->question[i]);
     if (open_all(b) != 0)
         bus_close(&b, 0);
     else
@@ -190,10 +269,22 @@ static void close_socket(struct bus *b, int which, int linger_ms)
 {
     for (size_t i = 0; i <= BUS_FRAMES; i++)
         zmq_msg_close(&b->parts[which][i]);
-    if (!b->sockets[which])
-        return;
-    set_int(b->sockets[which], ZMQ_LINGER, linger_ms);
-    zmq_close(b->sockets[which]);
+    if (b->sockets[which]) {
+        set_int(b->sockets[which], ZMQ_LINGER, linger_ms);
+        zmq_close(b->sockets[which]);
+    }
+    if (b->monitors[which])
+        zmq_close(b->monitors[which]);
+}
+
+static void close_door(struct bus *b)
+{
+    for (size_t i = 0; i < ADMITTED + ZAP_QUESTION; i++)
+        zmq_msg_close(&b->question[i]);
+    if (b->door) {
+        set_int(b->door, ZMQ_LINGER, 0);
+        zmq_close(b->door);
+    }
 }
 
 void bus_close(struct bus **b, int linger_ms)
@@ -202,6 +293,7 @@ void bus_close(struct bus **b, int linger_ms)
         return;
     for (int which = 0; which < SOCKETS; which++)
         close_socket(*b, which, linger_ms);
+    close_door(*b);
     if ((*b)->zmq)
         zmq_ctx_term((*b)->zmq);
     for (size_t i = 0; i < (*b)->lock_count; i++)
@@ -210,6 +302,109 @@ void bus_close(struct bus **b, int linger_ms)
     free((*b)->bindings);
     free(*b);
     *b = NULL;
+}
+
+/* --- who is let in --- */
+
+static struct slice slice_of_part(zmq_msg_t *part)
+{
+    return (struct slice){zmq_msg_data(part), zmq_msg_size(part)};
+}
+
+/* Take a question of libzmq's. How many frames it has; 0: there is none. */
+static size_t take_question(struct bus *b)
+{
+    size_t count = 0;
+    for (bool more = true; more && count < ADMITTED + ZAP_QUESTION; count++) {
+        if (zmq_msg_recv(&b->question[count], b->door, ZMQ_DONTWAIT) < 0)
+            break;
+        more = zmq_msg_more(&b->question[count]);
+    }
+    return count;
+}
+
+static bool admitted(struct bus *b, const struct zap_question *q, const struct curve_key *key)
+{
+    for (int which = 0; which < SOCKETS; which++)
+        if (slice_equal(q->domain, slice_of(option_names[which])))
+            return b->admit(b->admit_context, (enum bus_socket)which, slice_of(key->text), q->address);
+    return false;
+}
+
+static void send_answer(struct bus *b, const struct zap_question *q, struct slice user)
+{
+    struct slice frames[ZAP_ANSWER];
+    zap_answer(q, user, frames);
+    zmq_send(b->door, zmq_msg_data(&b->question[0]), zmq_msg_size(&b->question[0]), ZMQ_SNDMORE | ZMQ_DONTWAIT);
+    zmq_send(b->door, "", 0, ZMQ_SNDMORE | ZMQ_DONTWAIT);
+    for (size_t i = 0; i < ZAP_ANSWER; i++)
+        zmq_send(b->door, frames[i].data, frames[i].len, ZMQ_DONTWAIT | (i + 1 < ZAP_ANSWER ? ZMQ_SNDMORE : 0));
+}
+
+static void answer_door(struct bus *b)
+{
+    struct slice frames[ZAP_QUESTION];
+    struct zap_question q;
+    struct curve_key key = {0};
+    for (size_t count; (count = take_question(b)) > 0;) {
+        for (size_t i = ADMITTED; i < count; i++)
+            frames[i - ADMITTED] = slice_of_part(&b->question[i]);
+        if (count < ADMITTED || !zap_read(frames, count - ADMITTED, &q))
+            continue;
+        if (q.key.len)
+            curve_key_encode((const unsigned char *)q.key.data, &key);
+        send_answer(b, &q, q.key.len && admitted(b, &q, &key) ? slice_of(key.text) : (struct slice){0});
+    }
+}
+
+/* Each event is two frames. */
+static uint64_t drain_monitor(void *monitor)
+{
+    char frame[512];
+    size_t len = sizeof(int);
+    int more;
+    uint64_t events = 0;
+    while (zmq_recv(monitor, frame, sizeof frame, ZMQ_DONTWAIT) >= 0) {
+        zmq_getsockopt(monitor, ZMQ_RCVMORE, &more, &len);
+        events += !more;
+    }
+    return events;
+}
+
+uint64_t bus_failed_handshakes(struct bus *b)
+{
+    uint64_t events = 0;
+    for (int which = 0; which < SOCKETS; which++)
+        events += drain_monitor(b->monitors[which]);
+    return events;
+}
+
+void bus_cut(struct bus *b, enum bus_socket which)
+{
+    for (size_t i = 0; i < b->binding_count; i++) {
+        struct binding *bound = &b->bindings[i];
+        if (bound->socket == which && endpoint_is_tcp(bound->endpoint) && !bound->attempts &&
+            zmq_unbind(b->sockets[which], bound->endpoint) == 0)
+            bound->attempts = 1;
+    }
+}
+
+/* libzmq gives an endpoint up in its own thread, so it is a moment until it can be had again. True when one is still missing. */
+static bool bind_again(struct bus *b)
+{
+    bool missing = false;
+    for (size_t i = 0; i < b->binding_count; i++) {
+        struct binding *bound = &b->bindings[i];
+        if (!bound->attempts)
+            continue;
+        if (zmq_bind(b->sockets[bound->socket], bound->endpoint) == 0)
+            bound->attempts = 0;
+        else if (++bound->attempts == BIND_PATIENCE)
+            log_error("--%s %s: cannot bind it again: %s; it is tried on", option_names[bound->socket], bound->endpoint,
+                      zmq_strerror(errno));
+        missing = missing || bound->attempts;
+    }
+    return missing;
 }
 
 /* --- receiving --- */
@@ -224,25 +419,24 @@ static void drain_subscriptions(struct bus *b, enum bus_socket which)
 
 bool bus_wait(struct bus *b, int fd, int64_t timeout_ms)
 {
-    zmq_pollitem_t items[] = {
-        {.socket = b->sockets[BUS_COMMANDS], .events = ZMQ_POLLIN},
-        {.socket = b->sockets[BUS_SYNC], .events = ZMQ_POLLIN},
-        {.socket = b->sockets[BUS_FEED], .events = ZMQ_POLLIN},
-        {.socket = b->sockets[BUS_PRESENCE], .events = ZMQ_POLLIN},
-        {.fd = fd, .events = ZMQ_POLLIN},
-    };
-    if (zmq_poll(items, fd < 0 ? SOCKETS : SOCKETS + 1, (long)timeout_ms) < 0)
+    zmq_pollitem_t items[SOCKETS + 2];
+    int count = 0;
+    if (bind_again(b) && timeout_ms > BIND_AGAIN_MS)
+        timeout_ms = BIND_AGAIN_MS;
+    for (; count < SOCKETS; count++)
+        items[count] = (zmq_pollitem_t){.socket = b->sockets[count], .events = ZMQ_POLLIN};
+    items[count++] = (zmq_pollitem_t){.fd = fd, .events = ZMQ_POLLIN};
+    if (b->door)
+        items[count++] = (zmq_pollitem_t){.socket = b->door, .events = ZMQ_POLLIN};
+    if (zmq_poll(items, count, (long)timeout_ms) < 0)
         return false;
-    if (items[2].revents)
+    if (items[BUS_FEED].revents)
         drain_subscriptions(b, BUS_FEED);
-    if (items[3].revents)
+    if (items[BUS_PRESENCE].revents)
         drain_subscriptions(b, BUS_PRESENCE);
-    return items[SOCKETS].revents != 0;
-}
-
-static struct slice slice_of_part(zmq_msg_t *part)
-{
-    return (struct slice){zmq_msg_data(part), zmq_msg_size(part)};
+    if (b->door)
+        answer_door(b);
+    return fd >= 0 && items[SOCKETS].revents != 0;
 }
 
 /* The rest of a message: frames into parts[1...], and what is beyond BUS_FRAMES away. */
@@ -274,6 +468,8 @@ bool bus_receive(struct bus *b, enum bus_socket from, struct bus_message *m)
     *m = (struct bus_message){.peer = slice_of_part(&parts[0])};
     if (zmq_msg_more(&parts[0]))
         receive_frames(b->sockets[from], parts, m);
+    const char *user = b->door && m->frame_count ? zmq_msg_gets(&parts[1], "User-Id") : NULL;
+    m->user = slice_of(user);
     if (m->frame_count == 0)
         m->frame_count = 1; /* a peer cannot send that; were it so, an empty frame would not be less */
     return true;

@@ -14,6 +14,11 @@
 struct bus;
 
 enum bus_socket { BUS_COMMANDS, BUS_SYNC, BUS_FEED, BUS_PRESENCE };
+#define BUS_SOCKETS 4
+
+/* Through CURVE, somebody with this public key (as text) wants to connect to a socket from this address. May they? It is called from
+ * bus_wait(). */
+typedef bool bus_admit(void *context, enum bus_socket socket, struct slice key, struct slice address);
 
 struct bus_config {
     char *const *commands; /* endpoints */
@@ -21,6 +26,12 @@ struct bus_config {
     const char *feed, *sync, *presence;
     bool presence_optional; /* nobody asked for it: that it cannot be bound is a warning */
     size_t max_command; /* bytes in one frame of a request; who sends more is disconnected by libzmq, without a reply */
+    int max_replies;    /* that wait for one publisher; beyond, they are dropped */
+    int handshake_ms;   /* who has not finished greeting by then is disconnected */
+    unsigned ipc_mode;  /* permissions of ipc sockets */
+    const char *secret_key; /* CURVE for every tcp endpoint, with this key (text); NULL: for none */
+    bus_admit *admit;       /* with CURVE */
+    void *admit_context;
 };
 
 #define BUS_PEER_MAX 255u /* bytes of a peer's routing id */
@@ -30,6 +41,7 @@ struct bus_message {
     struct slice peer;
     bool delimiter;                  /* an empty frame stood between peer and frames: the answer needs one too */
     struct slice frames[BUS_FRAMES]; /* empty where there was none */
+    struct slice user;               /* through CURVE: the public key that was admitted, as text; else empty */
     size_t frame_count;              /* as sent, so it may be more than BUS_FRAMES; at least 1 */
 };
 
@@ -41,6 +53,14 @@ void bus_close(struct bus **b, int linger_ms);
 
 /* Wait until a message may be there, fd (-1: none) is readable, or timeout_ms have passed. True when fd is readable. */
 bool bus_wait(struct bus *b, int fd, int64_t timeout_ms);
+
+/* End every tcp connection of a socket. Its endpoint is bound anew, within a moment, by bus_wait(); peers that are admitted then come back by
+ * themselves. */
+void bus_cut(struct bus *b, enum bus_socket which);
+
+/* Handshakes that failed since the last call, but for those that were not admitted: garbage, no or another mechanism, another key of ours
+ * than we have, too slow. */
+uint64_t bus_failed_handshakes(struct bus *b);
 
 /* The next message from a ROUTER socket, if one is there. */
 bool bus_receive(struct bus *b, enum bus_socket from, struct bus_message *m);

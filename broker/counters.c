@@ -23,4 +23,7 @@ const struct broker_counter_row broker_counter_rows[BROKER_COUNTERS] = {
     [SYNC_INVALID] = {"sync_invalid", "messages on the sync socket that were none of ours"},
     [ANSWERS_DROPPED] = {"answers_dropped", "answers whose worker was gone or did not read"},
     [WORKERS_LOST] = {"workers_lost", "workers whose lease ended"},
+    [HANDSHAKES_FAILED] = {"handshakes_failed", "connections that ended before they had said who they are"},
+    [KEYS_REFUSED] = {"keys_refused", "connections whose key may not connect there"},
+    [SYNC_FORBIDDEN] = {"sync_forbidden", "messages on the sync socket from a key that is no worker's any more"},
 };

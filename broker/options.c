@@ -3,6 +3,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "exposure.h"
+#include "keys.h"
 #include "log.h"
 #include "store.h"
 
@@ -30,6 +32,13 @@ static const struct option_row rows[] = {
      OPTION_TEXT, AT(sync), 0, 0, check_bind},
     {"presence", "ENDPOINT", PRESENCE_DEFAULT, "who comes and goes, told to services that subscribe", OPTION_TEXT,
      AT(presence), 0, 0, check_bind},
+    {"curve-key-file", "FILE", "", "the broker's secret key: every tcp endpoint uses CURVE; needs keys", OPTION_TEXT,
+     AT(curve_key_file), 0, 0, NULL},
+    {"keys", "FILE", "", "the public keys that may connect, one on each line; read anew on SIGHUP", OPTION_TEXT,
+     AT(keys), 0, 0, NULL},
+    {"allow-insecure", NULL, "no", "let tcp endpoints that others can reach be without CURVE", OPTION_FLAG,
+     AT(allow_insecure), 0, 0, NULL},
+    {"ipc-mode", "MODE", "0660", "permissions of the sockets of ipc endpoints", OPTION_MODE, AT(ipc_mode), 0, 0, NULL},
     {"store", "PLACE", "memory", "where history is kept: memory, or a directory whose events outlive the broker",
      OPTION_TEXT, AT(store), 0, 0, store_check},
     {"history-events", "N", "100000", "events kept at most; beyond, the oldest go", OPTION_COUNT, AT(history_events), 1,
@@ -40,10 +49,71 @@ static const struct option_row rows[] = {
      0, NULL},
     {"max-event-bytes", "SIZE", "1M", "an event with more data is refused", OPTION_SIZE, AT(max_event_bytes), 1,
      EVENT_BYTES_MAX, NULL},
+    {"max-in-flight", "N", "10000", "requests of one publisher that may be unanswered at once", OPTION_COUNT,
+     AT(max_in_flight), 1, 1000000, NULL},
+    {"handshake-timeout", "DURATION", "5s", "who has not said by then who they are is disconnected", OPTION_SECONDS,
+     AT(handshake_ms), 100, 600000, NULL},
     {"log-level", "LEVEL", "info", "error, warn, info or debug", OPTION_TEXT, AT(log_level), 0, 0, log_check_level},
     {"log-format", "FORMAT", "text", "text, or json: an object on each line", OPTION_TEXT, AT(log_format), 0, 0,
      log_check_format},
 };
+
+/* --- what goes together --- */
+
+static int check_endpoint(const struct broker_config *c, const char *option, const char *endpoint,
+                          char why[OPTION_WHY_MAX])
+{
+    if (c->curve_key_file || c->allow_insecure || !endpoint_exposed(endpoint))
+        return 0;
+    snprintf(
+        why, OPTION_WHY_MAX,
+        "--%s %.200s: others can reach this endpoint, and nothing protects it; set --curve-key-file and --keys, or use "
+        "tcp://127.0.0.1 or ipc://, or say --allow-insecure",
+        option, endpoint);
+    return -1;
+}
+
+static int check_endpoints(const struct broker_config *c, char why[OPTION_WHY_MAX])
+{
+    int err = 0;
+    for (size_t i = 0; i < c->commands.count && !err; i++)
+        err = check_endpoint(c, "commands", c->commands.items[i], why);
+    err = err ? err : check_endpoint(c, "feed", c->feed, why);
+    err = err ? err : check_endpoint(c, "sync", c->sync, why);
+    return err ? err : check_endpoint(c, "presence", c->presence, why);
+}
+
+/* Can the files of keys be read? They are read again when the broker starts. */
+static int check_keys(const struct broker_config *c, char why[OPTION_WHY_MAX])
+{
+    struct curve_key key;
+    char detail[KEYS_WHY_MAX];
+    if (!c->curve_key_file != !c->keys) {
+        snprintf(why, OPTION_WHY_MAX, "--curve-key-file and --keys need each other; --%s is missing",
+                 c->keys ? "curve-key-file" : "keys");
+        return -1;
+    }
+    if (!c->keys)
+        return 0;
+    if (curve_key_load(c->curve_key_file, CURVE_SECRET, &key, detail) != 0) {
+        snprintf(why, OPTION_WHY_MAX, "--curve-key-file %s", detail);
+        return -1;
+    }
+    curve_key_wipe(&key);
+    struct keys *keys = keys_load(c->keys, detail);
+    if (!keys)
+        snprintf(why, OPTION_WHY_MAX, "--keys %s", detail);
+    bool bad = !keys;
+    keys_free(&keys);
+    return bad ? -1 : 0;
+}
+
+static int check(const void *config, char why[OPTION_WHY_MAX])
+{
+    const struct broker_config *c = config;
+    int err = check_keys(c, why);
+    return err ? err : check_endpoints(c, why);
+}
 
 const struct option_program broker_program = {
     .name = "ssecast-broker",
@@ -51,4 +121,5 @@ const struct option_program broker_program = {
     .usage = "[OPTION]...",
     .rows = rows,
     .count = sizeof rows / sizeof *rows,
+    .check = check,
 };

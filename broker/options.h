@@ -2,6 +2,8 @@
 #ifndef SSECAST_BROKER_OPTIONS_H
 #define SSECAST_BROKER_OPTIONS_H
 
+#include <stdbool.h>
+
 #include "option.h"
 
 /* Where presence is told unless configured otherwise. */
@@ -10,9 +12,12 @@
 struct broker_config {
     struct option_list commands;
     char *feed, *sync, *presence;
+    char *curve_key_file, *keys; /* NULL: without CURVE */
+    bool allow_insecure;
+    uint64_t ipc_mode;
     char *store;
     uint64_t history_events, history_age_ms, history_bytes;
-    uint64_t max_event_bytes;
+    uint64_t max_event_bytes, max_in_flight, handshake_ms;
     char *log_level, *log_format;
 };
 

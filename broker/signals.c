@@ -11,6 +11,7 @@ static void known_signals(sigset_t *set)
     sigaddset(set, SIGTERM);
     sigaddset(set, SIGINT);
     sigaddset(set, SIGUSR1);
+    sigaddset(set, SIGHUP);
 }
 
 int signals_open(void)
@@ -37,6 +38,7 @@ void signals_close(int fd)
     sigset_t set;
     close(fd);
     known_signals(&set);
+    signal(SIGHUP, SIG_IGN);
     signal(SIGUSR1, SIG_IGN); /* its default effect is not wanted: it would end the program */
     sigprocmask(SIG_UNBLOCK, &set, NULL);
 }

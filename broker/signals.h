@@ -1,5 +1,5 @@
 /* signals.h - the signals that the broker knows, as a descriptor: SIGTERM and SIGINT ask to stop in order, SIGUSR1 changes the log's
- * level. While it stops, the second SIGTERM or SIGINT ends the program at once. */
+ * level, SIGHUP has the keys read anew. While it stops, the second SIGTERM or SIGINT ends the program at once. */
 #ifndef SSECAST_SIGNALS_H
 #define SSECAST_SIGNALS_H
 
