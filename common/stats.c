@@ -20,4 +20,9 @@ const struct counter_row worker_counter_rows[WORKER_COUNTERS] = {
     [PUBLISHES_HTTP] = {"publishes_http", "requests to publish over HTTP that were carried out"},
     [PUBLISHES_HTTP_REFUSED] = {"publishes_http_refused", "requests to publish over HTTP that were refused or failed"},
     [REQUESTS_DROPPED] = {"requests_dropped", "connections that never became a request"},
+    [STREAMS_UNAUTHORIZED] = {"streams_unauthorized", "requests answered 401: no token, or none that is accepted"},
+    [STREAMS_FORBIDDEN] = {"streams_forbidden", "requests answered 403: a channel that the token does not allow"},
+    [ENDS_EXPIRED] = {"ends_expired", "streams ended because their token's time was over"},
+    [SHED_ADDRESS] = {"shed_address", "of streams_shed, those over max-per-address"},
+    [SHED_RATE] = {"shed_rate", "of streams_shed, those over connect-rate"},
 };

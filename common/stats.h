@@ -10,7 +10,7 @@
 enum worker_counter {
     STREAMS_OPENED,
     STREAMS_REFUSED, /* 400, 405: the request was wrong */
-    STREAMS_SHED,    /* over max-connections or max-per-session: 200 + retry + close */
+    STREAMS_SHED,    /* over a limit of connections: 200 + retry + close */
     STREAMS_BLOCKED, /* 204: the session was shut down */
     ENDS_CLIENT,
     ENDS_SHUTDOWN,
@@ -20,13 +20,18 @@ enum worker_counter {
     BYTES_WRITTEN, /* to web servers, framing included */
     WRITES,        /* system calls that wrote to web servers */
     HEARTBEATS,
-    GAPS_TOLD,      /* ssecast.gap events */
-    REPLAYS_LOCAL,  /* resumes answered from the worker's own window */
-    REPLAYS_BROKER, /* pages of replay fetched from the broker */
-    REPAIRS,        /* ranges of the feed that were missing and were fetched */
+    GAPS_TOLD,              /* ssecast.gap events */
+    REPLAYS_LOCAL,          /* resumes answered from the worker's own window */
+    REPLAYS_BROKER,         /* pages of replay fetched from the broker */
+    REPAIRS,                /* ranges of the feed that were missing and were fetched */
     PUBLISHES_HTTP,         /* requests to publish that were answered 200 */
     PUBLISHES_HTTP_REFUSED, /* and those that were not */
     REQUESTS_DROPPED,       /* connections that never became a request */
+    STREAMS_UNAUTHORIZED,   /* 401: no token, or none that is accepted */
+    STREAMS_FORBIDDEN,      /* 403: a channel that the token does not allow */
+    ENDS_EXPIRED,           /* the token's time was over */
+    SHED_ADDRESS,           /* of STREAMS_SHED: over max-per-address */
+    SHED_RATE,              /* of STREAMS_SHED: over connect-rate */
     WORKER_COUNTERS
 };
 

@@ -1,5 +1,6 @@
 #include "options.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #include "accept.h"
@@ -22,10 +23,19 @@ static const struct option_row rows[] = {
      AT(syncs), 0, 0, option_check_endpoint},
     {"session-from", "SOURCE", "query:session",
      "where a stream's session comes from, the first that is not empty: query:NAME, cookie:NAME, header:NAME, env:VAR, "
-     "remote-user",
+     "remote-user, jwt",
      OPTION_LIST, AT(session_from), 0, 0, request_check_source},
     {"channels-from", "SOURCE", "query:channels", "where its channels come from, separated by commas; the same forms",
      OPTION_LIST, AT(channels_from), 0, 0, request_check_source},
+    {"jwt-key-file", "FILE", "",
+     "what tokens are signed with: an HMAC secret, a PEM public key, or a JWKS; read again when it changes",
+     OPTION_TEXT, AT(jwt_key_file), 0, 0, NULL},
+    {"jwt-issuer", "NAME", "", "a token must be from this issuer (iss)", OPTION_TEXT, AT(jwt_issuer), 0, 0, NULL},
+    {"jwt-audience", "NAME", "", "a token must be for one of these (aud)", OPTION_LIST, AT(jwt_audience), 0, 0, NULL},
+    {"jwt-cookie", "NAME", "ssecast_token", "the cookie that may bring a token", OPTION_TEXT, AT(jwt_cookie), 0, 0,
+     NULL},
+    {"jwt-leeway", "DURATION", "0s", "how far the clock of who makes tokens may be off", OPTION_SECONDS,
+     AT(jwt_leeway_ms), 0, 600000, NULL},
     {"heartbeat", "DURATION", "15s", "a stream that was idle for so long is sent a comment", OPTION_SECONDS,
      AT(heartbeat_ms), 100, 86400000, NULL},
     {"retry", "DURATION", "15000ms", "how long browsers wait before they reconnect", OPTION_MILLIS, AT(retry_ms), 1,
@@ -49,6 +59,16 @@ static const struct option_row rows[] = {
      AT(max_connections), 0, 1u << 30, NULL},
     {"max-per-session", "N", "0", "streams of one session at most; 0: no limit", OPTION_COUNT, AT(max_per_session), 0,
      1u << 30, NULL},
+    {"max-per-address", "N", "0", "streams of one client address (IPv6: of one /64) at most; 0: no limit", OPTION_COUNT,
+     AT(max_per_address), 0, 1u << 30, NULL},
+    {"connect-rate", "N", "0", "requests for streams from one client address, a second, at most; 0: no limit",
+     OPTION_COUNT, AT(connect_rate), 0, 1000000, NULL},
+    {"max-channels", "N", "64", "channels of one stream at most", OPTION_COUNT, AT(max_channels), 0,
+     REQUEST_CHANNELS_MAX, NULL},
+    {"max-name-bytes", "N", "255", "bytes in the name of a session or channel at most", OPTION_COUNT,
+     AT(max_name_bytes), 1, EVENT_NAME_MAX, NULL},
+    {"request-timeout", "DURATION", "10s", "how long the web server may take to send a request", OPTION_SECONDS,
+     AT(request_timeout_ms), 100, 3600000, NULL},
     {"drain", "DURATION", "10s", "on SIGTERM, streams are closed one after the other over so long", OPTION_SECONDS,
      AT(drain_ms), 0, 86400000, NULL},
     {"monitor-from", "ADDRESS", "127.0.0.0/8,::1",
@@ -62,14 +82,32 @@ static const struct option_row rows[] = {
      log_check_format},
 };
 
-static int check_together(const void *config, char why[OPTION_WHY_MAX])
+static int check_brokers(const struct options *o, char why[OPTION_WHY_MAX])
 {
-    const struct options *o = config;
     if (o->feeds.count == o->syncs.count)
         return 0;
     snprintf(why, OPTION_WHY_MAX, "--feed names %zu brokers and --sync %zu; accepted: as many of one as of the other",
              o->feeds.count, o->syncs.count);
-    return -1;
+    return -EINVAL;
+}
+
+/* Tokens need keys, and keys that can be read. */
+static int check_tokens(const struct options *o, char why[OPTION_WHY_MAX])
+{
+    struct request_rules rules = {.session_from = &o->session_from, .channels_from = &o->channels_from};
+    if (o->jwt_key_file)
+        return tokens_check(o->jwt_key_file, why, OPTION_WHY_MAX);
+    if (!o->publish && !request_wants_token(&rules))
+        return 0;
+    snprintf(why, OPTION_WHY_MAX, "%s needs --jwt-key-file FILE: what tokens are signed with",
+             o->publish ? "--publish" : "jwt among the sources of sessions or channels");
+    return -EINVAL;
+}
+
+static int check_together(const void *config, char why[OPTION_WHY_MAX])
+{
+    int err = check_brokers(config, why);
+    return err ? err : check_tokens(config, why);
 }
 
 const struct option_program worker_program = {

@@ -11,6 +11,11 @@ struct options {
     uint64_t listen_mode;
     struct option_list feeds, syncs;
     struct option_list session_from, channels_from;
+    char *jwt_key_file; /* NULL: no tokens */
+    char *jwt_issuer;   /* NULL: any */
+    struct option_list jwt_audience;
+    char *jwt_cookie; /* NULL: none */
+    uint64_t jwt_leeway_ms;
     uint64_t heartbeat_ms, retry_ms;
     uint64_t queue_bytes, write_timeout_ms, window_bytes;
     struct option_list cors_origins;
@@ -19,6 +24,10 @@ struct options {
     uint64_t publish_bytes;
     uint64_t max_connections; /* 0: from the limit of open files */
     uint64_t max_per_session; /* 0: no limit */
+    uint64_t max_per_address; /* 0: no limit */
+    uint64_t connect_rate;    /* a second; 0: no limit */
+    uint64_t max_channels, max_name_bytes;
+    uint64_t request_timeout_ms;
     uint64_t drain_ms;
     struct option_list monitor_from;
     char *monitor_token_file; /* NULL: no token */

@@ -164,6 +164,8 @@ struct event *reply_refused(const struct reply_rules *rules, const struct reques
             reason_of(r->status));
     if (r->status == 405)
         fputs("Allow: " REQUEST_METHODS "\r\n", t.file);
+    if (r->challenge)
+        fprintf(t.file, "WWW-Authenticate: %s\r\n", r->challenge);
     put_common(t.file, rules, r->origin);
     fprintf(t.file, "\r\n{\"error\":\"%s\",\"message\":", r->error);
     put_json_string(t.file, slice_of(r->message));

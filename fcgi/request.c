@@ -9,25 +9,51 @@
 
 /* --- where values come from --- */
 
-static char *from_param(const struct params *params, const char *name)
+static char *from_query(const struct params *params, const struct token *token, const char *name)
+{
+    (void)token;
+    return params_query(params, name);
+}
+
+static char *from_cookie(const struct params *params, const struct token *token, const char *name)
+{
+    (void)token;
+    return params_cookie(params, name);
+}
+
+static char *from_header(const struct params *params, const struct token *token, const char *name)
+{
+    (void)token;
+    return params_header(params, name);
+}
+
+static char *from_param(const struct params *params, const struct token *token, const char *name)
 {
     const char *value = params_get(params, name);
+    (void)token;
     return value ? strdup(value) : NULL;
 }
 
-static char *from_remote_user(const struct params *params, const char *name)
+static char *from_remote_user(const struct params *params, const struct token *token, const char *name)
 {
     (void)name;
-    return from_param(params, "REMOTE_USER");
+    return from_param(params, token, "REMOTE_USER");
+}
+
+static char *from_token(const struct params *params, const struct token *token, const char *name)
+{
+    (void)params;
+    (void)name;
+    return token->sub.len ? strndup(token->sub.data, token->sub.len) : NULL;
 }
 
 static const struct source_row {
     const char *prefix;
     bool named;
-    char *(*value)(const struct params *params, const char *name);
+    char *(*value)(const struct params *params, const struct token *token, const char *name);
 } source_rows[] = {
-    {"query:", true, params_query}, {"cookie:", true, params_cookie},         {"header:", true, params_header},
-    {"env:", true, from_param},     {"remote-user", false, from_remote_user},
+    {"query:", true, from_query}, {"cookie:", true, from_cookie},           {"header:", true, from_header},
+    {"env:", true, from_param},   {"remote-user", false, from_remote_user}, {"jwt", false, from_token},
 };
 
 static const struct source_row *source_row(const char *source)
@@ -44,7 +70,33 @@ static const struct source_row *source_row(const char *source)
 const char *request_check_source(const char *value)
 {
     const struct source_row *row = source_row(value);
-    return row && strlen(value) < 256 ? NULL : "query:NAME, cookie:NAME, header:NAME, env:VAR or remote-user";
+    return row && strlen(value) < 256 ? NULL : "query:NAME, cookie:NAME, header:NAME, env:VAR, remote-user or jwt";
+}
+
+static bool is_token(const char *source)
+{
+    return strcmp(source, "jwt") == 0;
+}
+
+static bool lists_token(const struct option_list *sources)
+{
+    for (size_t i = 0; i < sources->count; i++)
+        if (is_token(sources->items[i]))
+            return true;
+    return false;
+}
+
+bool request_wants_token(const struct request_rules *rules)
+{
+    return lists_token(rules->session_from) || lists_token(rules->channels_from);
+}
+
+const char *request_open_source(const struct request_rules *rules)
+{
+    for (size_t i = 0; i < rules->session_from->count; i++)
+        if (strncmp(rules->session_from->items[i], "query:", 6) == 0)
+            return rules->session_from->items[i];
+    return NULL;
 }
 
 /* value, or NULL (freed) when it is empty. */
@@ -56,16 +108,10 @@ static char *unless_empty(char *value)
     return NULL;
 }
 
-/* The first value that is there and not empty; NULL when none is. */
-static char *from_sources(const struct params *params, const struct option_list *sources)
+static char *from_source(const char *source, const struct params *params, const struct token *token)
 {
-    for (size_t i = 0; i < sources->count; i++) {
-        const struct source_row *row = source_row(sources->items[i]);
-        char *value = row ? unless_empty(row->value(params, sources->items[i] + strlen(row->prefix))) : NULL;
-        if (value)
-            return value;
-    }
-    return NULL;
+    const struct source_row *row = source_row(source);
+    return row ? unless_empty(row->value(params, token, source + strlen(row->prefix))) : NULL;
 }
 
 /* --- what the request says --- */
@@ -84,14 +130,63 @@ static void refuse(struct request *r, int status, const char *error, const char 
     va_end(args);
 }
 
-static void read_session(const struct params *params, const struct option_list *sources, struct request *r)
+static void refuse_token(struct request *r, enum token_verdict verdict)
 {
-    r->session = from_sources(params, sources);
-    if (!r->session)
+    const struct token_refusal *why = token_refusal(verdict);
+    refuse(r, 401, why->error, "%s", why->message);
+    r->challenge = why->challenge;
+}
+
+/* A source is about to be asked. A token that was brought and is not good is refused, whatever may come after it in the list. */
+static bool token_stops(const char *source, const struct token *token, struct request *r)
+{
+    bool bad = is_token(source) && (token->verdict == TOKEN_EXPIRED || token->verdict == TOKEN_INVALID);
+    if (bad)
+        refuse_token(r, token->verdict);
+    return bad;
+}
+
+/* The token gave something: it limits the stream. */
+static void bind_to(struct request *r, const struct token *token)
+{
+    r->bound = true;
+    r->expires_ms = token->expires_ms;
+}
+
+static void refuse_nameless(const struct option_list *sources, const struct token *token, struct request *r)
+{
+    if (!lists_token(sources)) {
         refuse(r, 400, "missing_session", "the request names no session; this worker looks in: %s%s",
                sources->count > 0 ? sources->items[0] : "nothing", sources->count > 1 ? " and other places" : "");
-    else if (!name_valid(slice_of(r->session)))
-        refuse(r, 400, "missing_session", "the session's name is not valid; accepted: " NAME_RULE);
+        return;
+    }
+    refuse_token(r, token->verdict);
+    if (token->verdict == TOKEN_GOOD)
+        snprintf(r->message, sizeof r->message, "the token names no session: it has no `sub`");
+}
+
+static bool name_fits(const struct request_rules *rules, struct slice name)
+{
+    return name_valid(name) && name.len <= rules->max_name_bytes;
+}
+
+static void read_session(const struct params *params, const struct request_rules *rules, const struct token *token,
+                         struct request *r)
+{
+    const struct option_list *sources = rules->session_from;
+    for (size_t i = 0; !r->session && i < sources->count; i++) {
+        if (token_stops(sources->items[i], token, r))
+            return;
+        r->session = from_source(sources->items[i], params, token);
+        if (r->session && is_token(sources->items[i]))
+            bind_to(r, token);
+    }
+    if (!r->session)
+        refuse_nameless(sources, token, r);
+    else if (!name_fits(rules, slice_of(r->session)))
+        refuse(r, 400, "missing_session",
+               "the session's name is not valid; accepted: 1 to %zu bytes of UTF-8 without control characters",
+               rules->max_name_bytes);
 }
 
 static bool has_channel(const struct request *r, struct slice name)
@@ -102,33 +197,92 @@ static bool has_channel(const struct request *r, struct slice name)
     return false;
 }
 
-static void add_channel(struct request *r, struct slice name)
+static void add_channel(struct request *r, const struct request_rules *rules, struct slice name)
 {
-    if (!name_valid(name))
-        refuse(r, 400, "bad_channels", "channel %zu has no valid name; accepted: " NAME_RULE, r->channel_count + 1);
-    else if (r->channel_count == REQUEST_CHANNELS_MAX)
-        refuse(r, 400, "bad_channels", "too many channels; accepted: at most %u", REQUEST_CHANNELS_MAX);
+    if (!name.len || has_channel(r, name))
+        return;
+    if (!name_fits(rules, name))
+        refuse(r, 400, "bad_channels",
+               "channel %zu has no valid name; accepted: 1 to %zu bytes of UTF-8 without control characters",
+               r->channel_count + 1, rules->max_name_bytes);
+    else if (r->channel_count == rules->max_channels)
+        refuse(r, 400, "bad_channels", "too many channels; accepted: at most %zu", rules->max_channels);
     else
         r->channels[r->channel_count++] = name;
 }
 
-static int read_channels(const struct params *params, const struct option_list *sources, struct request *r)
+static void split_channels(struct request *r, const struct request_rules *rules)
 {
-    r->channel_text = from_sources(params, sources);
-    if (!r->channel_text)
-        return 0;
-    r->channels = calloc(REQUEST_CHANNELS_MAX, sizeof *r->channels);
-    if (!r->channels)
-        return -ENOMEM;
     for (const char *at = r->channel_text; r->kind == REQUEST_STREAM;) {
         struct slice name = {at, strcspn(at, ",")};
-        if (name.len && !has_channel(r, name))
-            add_channel(r, name);
+        add_channel(r, rules, name);
         if (!at[name.len])
             break;
         at += name.len + 1;
     }
+}
+
+static bool is_pattern(struct slice name)
+{
+    return name.data[name.len - 1] == '*';
+}
+
+/* The channels that a token names exactly; its names end with it, so they are copied. */
+static int take_channels(struct request *r, const struct request_rules *rules, const struct token *token)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < token->channels.count; i++)
+        size += token->channels.items[i].len;
+    char *at = r->channel_text = malloc(size + 1);
+    if (!at)
+        return -ENOMEM;
+    for (size_t i = 0; i < token->channels.count && r->kind == REQUEST_STREAM; i++) {
+        struct slice name = token->channels.items[i];
+        if (is_pattern(name))
+            continue;
+        add_channel(r, rules, (struct slice){memcpy(at, name.data, name.len), name.len});
+        at += name.len;
+    }
     return 0;
+}
+
+/* Fill in the channels from a source, if it has any. */
+static int try_channels(struct request *r, const char *source, const struct params *params,
+                        const struct request_rules *rules, const struct token *token)
+{
+    if (!is_token(source)) {
+        r->channel_text = from_source(source, params, token);
+        if (r->channel_text)
+            split_channels(r, rules);
+        return 0;
+    }
+    if (token_stops(source, token, r) || token->verdict != TOKEN_GOOD)
+        return 0;
+    bind_to(r, token);
+    return token->has_channels ? take_channels(r, rules, token) : 0;
+}
+
+static int read_channels(const struct params *params, const struct request_rules *rules, const struct token *token,
+                         struct request *r)
+{
+    const struct option_list *sources = rules->channels_from;
+    int err = 0;
+    r->channels = calloc(rules->max_channels + 1, sizeof *r->channels);
+    if (!r->channels)
+        return -ENOMEM;
+    for (size_t i = 0; !err && r->kind == REQUEST_STREAM && !r->channel_text && i < sources->count; i++)
+        err = try_channels(r, sources->items[i], params, rules, token);
+    return err;
+}
+
+/* A token that gave the session, or channels, says which channels there may be. */
+static void check_channels(struct request *r, const struct token *token)
+{
+    if (!token->has_channels || !r->bound)
+        return;
+    for (size_t i = 0; i < r->channel_count && r->kind == REQUEST_STREAM; i++)
+        if (!patterns_match(&token->channels, r->channels[i]))
+            refuse(r, 403, "forbidden_channel", "channel %zu is not among those that the token allows", i + 1);
 }
 
 static void read_cursor(const struct params *params, struct request *r)
@@ -176,7 +330,13 @@ static bool query_says_true(const struct params *params, const char *name)
     return yes;
 }
 
-int request_read(const struct params *params, const struct request_rules *rules, struct request *out)
+bool request_is_stream(const struct params *params)
+{
+    return method_kind(params_get(params, "REQUEST_METHOD")) == REQUEST_STREAM;
+}
+
+int request_read(const struct params *params, const struct request_rules *rules, const struct token *token,
+                 struct request *out)
 {
     const char *method = params_get(params, "REQUEST_METHOD");
     *out = (struct request){.kind = method_kind(method)};
@@ -186,8 +346,9 @@ int request_read(const struct params *params, const struct request_rules *rules,
                method ? method : "no method");
     if (out->kind != REQUEST_STREAM)
         return 0;
-    read_session(params, rules->session_from, out);
-    int err = read_channels(params, rules->channels_from, out);
+    read_session(params, rules, token, out);
+    int err = out->kind == REQUEST_STREAM ? read_channels(params, rules, token, out) : 0;
+    check_channels(out, token);
     read_cursor(params, out);
     out->padding = query_says_true(params, "padding");
     out->checkpoints = query_says_true(params, "checkpoints");

@@ -8,8 +8,9 @@
 #include "event.h"
 #include "option.h"
 #include "params.h"
+#include "token.h"
 
-#define REQUEST_CHANNELS_MAX 64u /* channels of one connection */
+#define REQUEST_CHANNELS_MAX 1024u /* channels of one connection, whatever is configured */
 #define REQUEST_METHODS "GET, HEAD, OPTIONS"
 #define REQUEST_HEADERS "Last-Event-ID, Cache-Control, Authorization" /* that pages of other origins may send */
 
@@ -25,25 +26,41 @@ struct request_rules {
     const struct option_list *session_from; /* "query:NAME", ..., in order */
     const struct option_list *channels_from;
     const struct option_list *cors_origins;
+    size_t max_channels;   /* of one connection */
+    size_t max_name_bytes; /* of a session or channel */
 };
 
 struct request {
     enum request_kind kind;
-    int status;        /* refused: 400 or 405 */
-    const char *error; /* refused: the code; static */
-    char message[200]; /* refused: for people */
+    int status;            /* refused: 400, 401, 403 or 405 */
+    const char *error;     /* refused: the code; static */
+    const char *challenge; /* refused with 401: the value of WWW-Authenticate; static */
+    char message[200];     /* refused: for people */
     char *session;
     struct slice *channels; /* into channel_text; no name twice */
     size_t channel_count;
     char *channel_text;
-    char *last_id;    /* the client's cursor as it gave it; NULL: none, the stream begins now */
-    char *origin;     /* what Access-Control-Allow-Origin says: the client's origin, or "*"; NULL: none */
-    bool padding;     /* a polyfill wants 2 KB first */
-    bool checkpoints; /* a page's script wants to see them */
+    bool bound;         /* a token gave the session, or channels */
+    int64_t expires_ms; /* unix time at which the stream ends; 0: it does not */
+    char *last_id;      /* the client's cursor as it gave it; NULL: none, the stream begins now */
+    char *origin;       /* what Access-Control-Allow-Origin says: the client's origin, or "*"; NULL: none */
+    bool padding;       /* a polyfill wants 2 KB first */
+    bool checkpoints;   /* a page's script wants to see them */
 };
 
-/* 0 or -ENOMEM; release out in either case. */
-int request_read(const struct params *params, const struct request_rules *rules, struct request *out);
+/* token is what became of the request's token, if the rules want one (request_wants_token()); else all zero. 0 or -ENOMEM; release out in
+ * either case. */
+int request_read(const struct params *params, const struct request_rules *rules, const struct token *token,
+                 struct request *out);
+
+/* Is a token looked at: is `jwt` among the sources? */
+bool request_wants_token(const struct request_rules *rules);
+
+/* Would this request open a stream, if all is well? */
+bool request_is_stream(const struct params *params);
+
+/* The first source from which anybody can claim any session ("query:session"); NULL: none. */
+const char *request_open_source(const struct request_rules *rules);
 
 void request_release(struct request *r);
 

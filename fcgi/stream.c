@@ -187,13 +187,18 @@ static bool too_many(const struct streams *set, const struct request *r)
             registry_session_count(set->registry, slice_of(r->session)) >= set->limits.per_session);
 }
 
+static enum worker_counter refusal_counter(int status)
+{
+    return status == 401 ? STREAMS_UNAUTHORIZED : status == 403 ? STREAMS_FORBIDDEN : STREAMS_REFUSED;
+}
+
 /* The answer to a request that opens no stream; NULL when it opens one, or when out of memory (*counted then says which). */
 static struct event *short_answer(struct streams *set, const struct request *r, bool *answered)
 {
     *answered = true;
     switch (r->kind) {
     case REQUEST_REFUSED:
-        set->counters[STREAMS_REFUSED]++;
+        set->counters[refusal_counter(r->status)]++;
         return reply_refused(&set->reply_rules, r);
     case REQUEST_PREFLIGHT:
         return reply_preflight(&set->reply_rules, r->origin, REQUEST_METHODS, REQUEST_HEADERS);
@@ -233,12 +238,23 @@ static bool spools(const struct params *params)
     return name && strncmp(name, "lighttpd", 8) == 0;
 }
 
+/* What the request wants of streams; its token is judged first, where one is wanted. 0 or -ENOMEM. */
+static int read_request(struct streams *set, const struct params *params, struct request *r)
+{
+    struct token token = {0};
+    if (set->tokens && request_wants_token(&set->request_rules) && request_is_stream(params))
+        tokens_verify_request(set->tokens, params, clock_unix_ms(), &token);
+    int err = request_read(params, &set->request_rules, &token, r);
+    token_release(&token);
+    return err;
+}
+
 void streams_request(struct streams *set, int fd, struct params *params, bool raw)
 {
     struct request r = {0};
     struct stream *s = calloc(1, sizeof *s);
     const struct service *service = service_find(params);
-    int err = service ? 0 : request_read(params, &set->request_rules, &r);
+    int err = service ? 0 : read_request(set, params, &r);
     if (s)
         s->set = set;
     if (!s || err || conn_open(&s->conn, &set->conns, fd, params->request, raw) != 0) {

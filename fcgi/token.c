@@ -65,6 +65,18 @@ static int read_file(const char *path, struct jwks *keys, struct stat *is, const
     return err;
 }
 
+int tokens_check(const char *key_file, char *why, size_t size)
+{
+    struct jwks keys = {0};
+    struct stat is;
+    const char *fault = "";
+    int err = read_file(key_file, &keys, &is, &fault);
+    if (err)
+        snprintf(why, size, "--jwt-key-file %s: %s", key_file, fault);
+    jwks_release(&keys);
+    return err;
+}
+
 static void warn_of_readers(struct tokens *t)
 {
     bool secret = false;

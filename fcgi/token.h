@@ -48,6 +48,9 @@ struct token_rules {
 
 struct tokens;
 
+/* Could the keys be read? 0, or -errno with a line in why. */
+int tokens_check(const char *key_file, char *why, size_t size);
+
 /* Read the keys. rules is copied, what it points to is not. NULL with a line in the log. */
 struct tokens *tokens_new(const struct token_rules *rules);
 

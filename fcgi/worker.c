@@ -114,6 +114,13 @@ static void begin_stop(struct worker *w)
     drain_step(w, loop_now(w->loop));
 }
 
+/* What is read from files, anew. */
+static void reload(struct worker *w)
+{
+    if (w->streams.tokens)
+        tokens_reload(w->streams.tokens);
+}
+
 static void signalled(void *context, uint32_t events)
 {
     struct worker *w = context;
@@ -122,6 +129,8 @@ static void signalled(void *context, uint32_t events)
     while (read(w->signals.fd, &info, sizeof info) == sizeof info) {
         if (info.ssi_signo == SIGUSR1)
             log_toggle_debug();
+        else if (info.ssi_signo == SIGHUP)
+            reload(w);
         else if (w->stopping)
             loop_stop(w->loop);
         else
@@ -243,7 +252,11 @@ static int open_streams(struct worker *w, const char *prefix)
 {
     const struct options *o = &w->options;
     w->streams.loop = w->loop;
-    w->streams.request_rules = (struct request_rules){&o->session_from, &o->channels_from, &o->cors_origins};
+    w->streams.request_rules = (struct request_rules){.session_from = &o->session_from,
+                                                      .channels_from = &o->channels_from,
+                                                      .cors_origins = &o->cors_origins,
+                                                      .max_channels = o->max_channels,
+                                                      .max_name_bytes = o->max_name_bytes};
     w->streams.reply_rules = (struct reply_rules){&o->headers, &o->cors_origins};
     w->streams.limits = (struct stream_limits){
         .connections = stream_limit(o->max_connections),
@@ -279,6 +292,7 @@ static void hold_signals(sigset_t *set)
     sigaddset(set, SIGTERM);
     sigaddset(set, SIGINT);
     sigaddset(set, SIGUSR1);
+    sigaddset(set, SIGHUP);
     sigprocmask(SIG_BLOCK, set, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
@@ -368,13 +382,27 @@ static int find_requests(struct worker *w)
     return w->options.listen ? listen_ourselves(w) : take_handed(w);
 }
 
+/* Keys, where tokens are to be judged. False with a line in the log. */
+static bool open_tokens(struct worker *w)
+{
+    const struct options *o = &w->options;
+    struct token_rules rules = {.key_file = o->jwt_key_file,
+                                .issuer = o->jwt_issuer,
+                                .audience = &o->jwt_audience,
+                                .cookie = o->jwt_cookie,
+                                .leeway_ms = (int64_t)o->jwt_leeway_ms};
+    if (rules.key_file)
+        w->streams.tokens = tokens_new(&rules);
+    return !rules.key_file || w->streams.tokens;
+}
+
 static int run(struct worker *w)
 {
     log_open("ssecast-fcgi", log_level_of(w->options.log_level));
     log_set_format(w->options.log_format);
     hold_signals(&w->held);
     w->streams.monitor = w->monitor = monitor_new(&w->options.monitor_from, w->options.monitor_token_file);
-    if (!w->monitor)
+    if (!w->monitor || !open_tokens(w))
         return 2;
     int status = find_requests(w);
     if (status)
@@ -403,6 +431,7 @@ int worker_main(int argc, char **argv)
         break;
     }
     monitor_free(&w->monitor);
+    tokens_free(&w->streams.tokens);
     option_release(&worker_program, &w->options);
     free(w);
     return status;

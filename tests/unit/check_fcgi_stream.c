@@ -46,7 +46,7 @@ static void setup(void)
     signal(SIGPIPE, SIG_IGN);
     set = (struct streams){
         .loop = loop_new(turn_end, NULL),
-        .request_rules = {&session_from, &channels_from, &none},
+        .request_rules = {&session_from, &channels_from, &none, 64, 255},
         .reply_rules = {&none, &none},
         .limits = {.connections = 1000, .heartbeat_ms = 600000, .retry = 15000, .window_bytes = 1u << 24},
     };

@@ -7,7 +7,8 @@
 static char *session_sources[8], *channel_sources[8], *origins[8];
 static struct option_list session_from = {session_sources, 0}, channels_from = {channel_sources, 0},
                           cors_origins = {origins, 0};
-static const struct request_rules rules = {&session_from, &channels_from, &cors_origins};
+static const struct request_rules rules = {&session_from, &channels_from, &cors_origins, 64, 255};
+static struct token token;
 static struct request request;
 
 static void add(struct option_list *list, const char *item)
@@ -33,7 +34,7 @@ static void read_list(char *const *list)
     struct params params = {0};
     request_release(&request);
     ck_assert_int_eq(params_copy(&params, list), 0);
-    ck_assert_int_eq(request_read(&params, &rules, &request), 0);
+    ck_assert_int_eq(request_read(&params, &rules, &token, &request), 0);
     params_release(&params); /* the request holds nothing of it */
 }
 
@@ -217,12 +218,12 @@ START_TEST(there_are_not_too_many_channels)
 {
     char param[1024] = "QUERY_STRING=session=a&channels=";
     size_t len = strlen(param);
-    for (unsigned i = 0; i < REQUEST_CHANNELS_MAX; i++)
+    for (unsigned i = 0; i < 64u; i++)
         len += (size_t)sprintf(param + len, "c%u,", i);
     strcpy(param + len, "c0,c1");
     get(param);
     ck_assert_int_eq(request.kind, REQUEST_STREAM);
-    ck_assert_uint_eq(request.channel_count, REQUEST_CHANNELS_MAX);
+    ck_assert_uint_eq(request.channel_count, 64u);
     strcpy(param + len, "one-more");
     get(param);
     assert_refused(400, "bad_channels");
@@ -338,7 +339,7 @@ END_TEST
 
 static const char *const bad_sources[] = {
     "",      "query",         "query:", "cookie:", "env:", "header:", "remote-user:x", "remote-users",
-    "jwt:x", "QUERY:session", "body:x"};
+    "jwt:x", "jwts", "QUERY:session", "body:x"};
 static const char *const good_origins[] = {"*", "https://a.example", "http://localhost:8080", "https://[::1]:8443"};
 static const char *const bad_origins[] = {
     "",   "a.example",           "https://",         "https://a.example/", "://a", "https://a b",
