@@ -38,7 +38,7 @@ _ssecast_complete_value() {
     case $1 in
     FILE | SOCKET | PLACE) mapfile -t COMPREPLY < <(compgen -f -- "$2") && compopt -o filenames 2>/dev/null ;;
     LEVEL) mapfile -t COMPREPLY < <(compgen -W 'error warn info debug' -- "$2") ;;
-    SOURCE) mapfile -t COMPREPLY < <(compgen -W 'query: cookie: header: env: remote-user' -- "$2") && compopt -o nospace 2>/dev/null ;;
+    SOURCE) mapfile -t COMPREPLY < <(compgen -W 'query: cookie: header: env: remote-user jwt' -- "$2") && compopt -o nospace 2>/dev/null ;;
     esac
 }
 

@@ -38,6 +38,7 @@ struct acceptor {
     struct loop_watch watch;
     struct loop_timer timer; /* of the oldest pending */
     struct loop_timer pause; /* until we accept again */
+    int timeout_ms;          /* for a request to arrive */
     struct intakes intakes;
     const struct accept_hooks *hooks;
     void *context;
@@ -78,10 +79,11 @@ bool accept_is_cgi(void)
     return !passed_descriptors() && !is_listening(STDIN_FILENO) && getenv("GATEWAY_INTERFACE");
 }
 
-void accept_cgi_body(const struct accept_hooks *hooks, void *context, int stop_fd, struct params *params)
+void accept_cgi_body(const struct accept_hooks *hooks, void *context, int timeout_ms, int stop_fd,
+                     struct params *params)
 {
     struct intakes set = {.body_max = hooks->body_max, .context = context};
-    intake_cgi_body(&set, STDIN_FILENO, stop_fd, ACCEPT_TIMEOUT_MS, params);
+    intake_cgi_body(&set, STDIN_FILENO, stop_fd, timeout_ms, params);
 }
 
 /* --- requests on their way --- */
@@ -100,7 +102,7 @@ static void unlink_pending(struct acceptor *a, struct pending *p)
 
 static void append_pending(struct acceptor *a, struct pending *p)
 {
-    p->deadline = loop_now(a->loop) + ACCEPT_TIMEOUT_MS;
+    p->deadline = loop_now(a->loop) + a->timeout_ms;
     p->next = NULL;
     p->prev = a->last;
     if (a->last)
@@ -138,7 +140,7 @@ static void settle(struct pending *p, enum intake_progress progress, struct para
 static void prolong(struct pending *p)
 {
     struct acceptor *a = p->acceptor;
-    if (!intake_wants_body(&p->intake) || loop_now(a->loop) + ACCEPT_TIMEOUT_MS > p->since + ACCEPT_BODY_MS)
+    if (!intake_wants_body(&p->intake) || loop_now(a->loop) + a->timeout_ms > p->since + ACCEPT_BODY_MS)
         return;
     unlink_pending(a, p);
     append_pending(a, p);
@@ -250,13 +252,13 @@ static void accept_ready(void *context, uint32_t events)
     take(context, ACCEPTS_PER_TURN);
 }
 
-struct acceptor *acceptor_new(struct loop *loop, int listen_fd, size_t room, const struct accept_hooks *hooks,
-                              void *context)
+struct acceptor *acceptor_new(struct loop *loop, int listen_fd, size_t room, int timeout_ms,
+                              const struct accept_hooks *hooks, void *context)
 {
     struct acceptor *a = calloc(1, sizeof *a);
     if (!a)
         return NULL;
-    *a = (struct acceptor){.loop = loop, .hooks = hooks, .context = context};
+    *a = (struct acceptor){.loop = loop, .timeout_ms = timeout_ms, .hooks = hooks, .context = context};
     a->intakes = (struct intakes){.body_max = hooks->body_max, .context = context, .room = room};
     a->watch = (struct loop_watch){listen_fd, accept_ready, a};
     a->timer = (struct loop_timer){.fire = times_up, .context = a};

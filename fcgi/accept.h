@@ -1,7 +1,7 @@
 /* accept.h - takes requests in: the listening socket, and who has connected to it until there is a request.
  *
  * No thread and no blocking read: a descriptor waits in the event loop until intake.c has all of its request. A peer that connects and
- * says nothing costs a descriptor for ACCEPT_TIMEOUT_MS; one that says half of it, some memory too, which is bounded for all together.
+ * says nothing costs a descriptor for a time-out; one that says half of it, some memory too, which is bounded for all together.
  *
  * Ownership: the handler takes the descriptor and the parameters over.
  */
@@ -11,9 +11,7 @@
 #include "loop.h"
 #include "params.h"
 
-#define ACCEPT_TIMEOUT_MS                                                                                              \
-    10000 /* for a whole request to arrive; for a body that somebody wants, from one piece to the next ... */
-#define ACCEPT_BODY_MS 60000 /* ... and this in all */
+#define ACCEPT_BODY_MS 60000 /* for a body that somebody wants, in all */
 
 struct acceptor;
 
@@ -29,8 +27,9 @@ struct accept_hooks {
 /* Was this process started as a plain CGI program: no listening socket was handed over, and GATEWAY_INTERFACE is set. */
 bool accept_is_cgi(void);
 
-/* A plain CGI program's body, from its descriptor 0; a readable stop_fd makes an end of waiting for it. */
-void accept_cgi_body(const struct accept_hooks *hooks, void *context, int stop_fd, struct params *params);
+/* A plain CGI program's body, from its descriptor 0; the time-out (ms) and a readable stop_fd make an end of waiting for it. */
+void accept_cgi_body(const struct accept_hooks *hooks, void *context, int timeout_ms, int stop_fd,
+                     struct params *params);
 
 /* The listening socket that this process was started with: descriptor 3 from systemd (LISTEN_FDS and LISTEN_PID say so), else descriptor 0
  * from a web server. -1: none; -EINVAL with a line in the log: systemd passed something else than one listening stream socket.
@@ -44,10 +43,11 @@ int accept_listen(const char *where, unsigned mode);
 /* NULL when `where` is a unix socket path or HOST:PORT, else what is accepted. */
 const char *accept_check_listen(const char *where);
 
-/* Accept on listen_fd (taken over) from now on. room: bytes that may be held for all requests that are not complete. libfcgi installs
- * signal handlers here: install yours afterwards. NULL on failure (listen_fd is still the caller's). */
-struct acceptor *acceptor_new(struct loop *loop, int listen_fd, size_t room, const struct accept_hooks *hooks,
-                              void *context);
+/* Accept on listen_fd (taken over) from now on. room: bytes that may be held for all requests that are not complete. timeout_ms: for a
+ * whole request to arrive; for a body that somebody wants, from one piece to the next. libfcgi installs signal handlers here: install yours
+ * afterwards. NULL on failure (listen_fd is still the caller's). */
+struct acceptor *acceptor_new(struct loop *loop, int listen_fd, size_t room, int timeout_ms,
+                              const struct accept_hooks *hooks, void *context);
 
 /* Close the listening socket; requests that are half there go on. sweep: first take in what is in the backlog, which nobody else
  * would. */

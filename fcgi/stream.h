@@ -59,7 +59,6 @@ struct streams {
     struct upstream *upstream;     /* set by the wiring */
     struct tokens *tokens;         /* set by the wiring; NULL: there are no keys to judge them with */
     const struct monitor *monitor; /* set by the wiring */
-    struct tokens *tokens;         /* set by the wiring; NULL: no keys, and no tokens */
     struct loop_timer beat_timer;
     struct event *beats[2]; /* the last heartbeats with a checkpoint, invisible and visible, and their positions */
     uint64_t beat_positions[2];

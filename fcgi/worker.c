@@ -198,7 +198,7 @@ static void serve_cgi(struct worker *w)
         loop_stop(w->loop);
         return;
     }
-    accept_cgi_body(&accept_hooks, w, w->signals.fd, &params);
+    accept_cgi_body(&accept_hooks, w, (int)w->options.request_timeout_ms, w->signals.fd, &params);
     fcntl(STDOUT_FILENO, F_SETFL, fcntl(STDOUT_FILENO, F_GETFL) | O_NONBLOCK);
     streams_request(&w->streams, STDOUT_FILENO, &params, true);
 }
@@ -209,7 +209,8 @@ static void serve(struct worker *w)
         serve_cgi(w);
         return;
     }
-    w->acceptor = acceptor_new(w->loop, w->listen_fd, room_for_requests(&w->options), &accept_hooks, w);
+    w->acceptor = acceptor_new(w->loop, w->listen_fd, room_for_requests(&w->options),
+                               (int)w->options.request_timeout_ms, &accept_hooks, w);
     if (!w->acceptor) {
         log_error("cannot accept connections: %s", strerror(errno));
         loop_stop(w->loop);
@@ -303,6 +304,16 @@ static bool open_signals(struct worker *w)
     return w->signals.fd >= 0 && loop_add(w->loop, &w->signals, EPOLLIN) == 0;
 }
 
+/* Once, so that nobody leaves it so without knowing. */
+static void warn_if_open(const struct worker *w)
+{
+    const char *source = request_open_source(&w->streams.request_rules);
+    if (source && !w->cgi)
+        log_warn("session-from %s: whoever knows a session's name can open its streams; where that matters use jwt, "
+                 "remote-user, or a cookie that cannot be guessed",
+                 source);
+}
+
 /* Everything up to the first turn of the loop. False with a line in the log. */
 static bool start(struct worker *w)
 {
@@ -315,6 +326,7 @@ static bool start(struct worker *w)
     }
     if (!open_upstream(w))
         return false;
+    warn_if_open(w);
     w->start_by = loop_now(w->loop) + JOIN_PATIENCE_MS;
     w->start_timer = (struct loop_timer){.fire = try_to_serve, .context = w};
     w->drain_timer = (struct loop_timer){.fire = drain_step, .context = w};
