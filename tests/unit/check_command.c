@@ -10,6 +10,7 @@ static struct presence *presence;
 static uint64_t counters[BROKER_COUNTERS];
 static struct command_context context;
 static struct json_out reply;
+static struct grant grant; /* of who asks */
 
 static void begin(void)
 {
@@ -18,6 +19,7 @@ static void begin(void)
     presence = presence_new();
     ck_assert(sequence && presence);
     memset(counters, 0, sizeof counters);
+    grant = grant_everything;
     context = (struct command_context){.sequence = sequence,
                                        .presence = presence,
                                        .counters = counters,
@@ -39,7 +41,7 @@ static char answer[8192];
 
 static const char *ask_frames(const struct slice *frames, size_t count)
 {
-    command_run(&context, &grant_everything, frames, count, &reply);
+    command_run(&context, &grant, frames, count, &reply);
     ck_assert(!reply.failed);
     ck_assert_uint_lt(reply.len, sizeof answer);
     memcpy(answer, reply.data, reply.len);
@@ -436,6 +438,48 @@ START_TEST(each_counter_has_a_row)
 }
 END_TEST
 
+/* --- grants --- */
+
+START_TEST(who_may_only_publish_is_refused_the_rest)
+{
+    static const char *const others[] = {"shutdown", "online", "sessions", "connections", "history", "stats", "ping"};
+    char request[64];
+    grant.roles = ROLE_EVENTS;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        snprintf(request, sizeof request, "{\"op\":\"%s\"}", others[i]);
+        refuses(request, "forbidden", others[i]);
+    }
+    ck_assert_uint_eq(counters[ERRORS_FORBIDDEN], sizeof others / sizeof *others);
+    holds(ask("{\"op\":\"publish\",\"data\":1}"), "\"ok\":true");
+}
+END_TEST
+
+START_TEST(who_may_give_one_command_need_not_name_it)
+{
+    refuses("{\"data\":1}", "bad_request", "`op` is missing");
+    grant.roles = ROLE_PUBLISHER;
+    refuses("{\"data\":1}", "bad_request", "`op` is missing");
+    grant.roles = 0;
+    refuses("{\"data\":1}", "bad_request", "`op` is missing");
+    grant.roles = ROLE_EVENTS;
+    holds(ask("{\"data\":1}"), "\"ok\":true");
+}
+END_TEST
+
+START_TEST(a_limited_grant_reaches_whom_it_names)
+{
+    struct slice sessions[] = {S_INIT("user-*")}, channels[] = {S_INIT("room:7")};
+    grant = (struct grant){ROLE_EVENTS, true, {sessions, 1}, {channels, 1}};
+    refuses("{\"data\":1}", "forbidden", "everyone");
+    refuses("{\"data\":1,\"except\":{\"sessions\":[\"a\"]}}", "forbidden", "everyone");
+    refuses("{\"data\":1,\"to\":{\"sessions\":[\"user-1\",\"admin\"]}}", "forbidden", "admin");
+    refuses("{\"data\":1,\"to\":{\"channels\":[\"room:8\"]}}", "forbidden", "room:8");
+    refuses("{\"data\":1,\"to\":{\"connections\":[\"c1\"]}}", "forbidden", "connections");
+    refuses("{\"events\":[{\"data\":1,\"to\":{\"sessions\":[\"user-1\"]}},{\"data\":2}]}", "forbidden", "everyone");
+    holds(ask("{\"data\":1,\"to\":{\"sessions\":[\"user-1\"],\"channels\":[\"room:7\"]}}"), "\"ok\":true");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("command");
@@ -462,6 +506,9 @@ int main(void)
     tcase_add_test(tests, history_is_told_as_it_is_delivered);
     tcase_add_test(tests, history_is_filtered_and_bounded);
     tcase_add_test(tests, stats_and_ping_tell_numbers);
+    tcase_add_test(tests, who_may_only_publish_is_refused_the_rest);
+    tcase_add_test(tests, who_may_give_one_command_need_not_name_it);
+    tcase_add_test(tests, a_limited_grant_reaches_whom_it_names);
     tcase_add_test(tests, each_counter_has_a_row);
     return run_suite(suite);
 }

@@ -41,6 +41,10 @@ static struct {
     int hellos, replays, presences, fulls;
     uint64_t streams, position; /* as the last report had them */
     uint64_t hello_position, last_after, last_n;
+    int commands;
+    uint64_t last_command;
+    unsigned last_roles;
+    char last_json[256];
     struct wire_replay first; /* the first question: its number and where it begins */
     char items[1024];         /* of the last presence message */
     bool subscribed;
@@ -122,6 +126,25 @@ static void on_replay(struct slice message)
         answer(&m);
 }
 
+static void answer_command(uint64_t number)
+{
+    struct wire_buf b = {0};
+    wire_put_reply(&b, &(struct wire_reply){number, S("done")});
+    reply(&b);
+}
+
+static void on_command(struct slice message)
+{
+    struct wire_command m;
+    ck_assert_int_eq(wire_get_command(message, &m), 0);
+    broker.commands++;
+    broker.last_command = m.request;
+    broker.last_roles = m.grant.roles;
+    snprintf(broker.last_json, sizeof broker.last_json, "%.*s", (int)m.json.len, m.json.data);
+    if (!broker.silent)
+        answer_command(m.request);
+}
+
 static void on_presence(struct slice message)
 {
     struct wire_presence m;
@@ -157,6 +180,9 @@ static void serve(void)
             break;
         case WIRE_PRESENCE:
             on_presence(message);
+            break;
+        case WIRE_COMMAND:
+            on_command(message);
             break;
         default:
             ck_abort_msg("the worker said something that is not its to say");
@@ -659,6 +685,88 @@ static void report(const char *connection, bool opened)
                       .opened = opened, .connection = slice_of(connection), .session = S("a"), .cause = END_CLIENT});
 }
 
+static struct question *command(const char *asker, bool again)
+{
+    struct grant grant = {.roles = ROLE_EVENTS};
+    return upstream_command(upstream, (void *)asker, &grant, S("{}"), again);
+}
+
+START_TEST(a_command_is_given_and_its_reply_handed_on)
+{
+    join();
+    ck_assert_ptr_nonnull(command("anna", false));
+    await_told("joined 100 anna replied done");
+    ck_assert_str_eq(broker.last_json, "{}");
+    ck_assert_uint_eq(broker.last_roles, ROLE_EVENTS);
+    answer_command(broker.last_command); /* a second reply is nobody's */
+    for (int i = 0; i < 20; i++)
+        turn();
+    ck_assert_str_eq(told, "joined 100 anna replied done");
+}
+END_TEST
+
+START_TEST(a_command_waits_for_the_broker)
+{
+    broker.silent = true;
+    struct question *q = command("anna", false);
+    for (int i = 0; i < 20; i++)
+        turn();
+    ck_assert(!upstream_was_sent(q));
+    broker.silent = false;
+    await_told("joined 100 anna replied done");
+    ck_assert_int_eq(broker.commands, 1);
+}
+END_TEST
+
+START_TEST(what_may_not_be_done_twice_is_asked_once)
+{
+    join();
+    broker.silent = true;
+    struct question *once = command("once", false), *again = command("again", true);
+    await(broker.commands >= 4); /* the other one is asked and asked */
+    ck_assert(upstream_was_sent(once) && upstream_was_sent(again));
+    broker.silent = false;
+    await_told("joined 100 again replied done");
+    upstream_forget(&once);
+}
+END_TEST
+
+START_TEST(a_lost_broker_ends_what_is_asked_once)
+{
+    join();
+    broker.silent = true;
+    command("once", false);
+    command("again", true);
+    await(broker.commands == 2);
+    broker.silent = false;
+    restart(200);
+    announce();
+    await(strstr(told, "again replied done") != NULL);
+    ck_assert_ptr_nonnull(strstr(told, "once replied  ")); /* nothing, and once */
+    ck_assert_int_eq(broker.commands, 3);
+}
+END_TEST
+
+START_TEST(commands_wait_their_turn_too)
+{
+    struct question *questions[100];
+    join();
+    broker.silent = true;
+    for (int i = 0; i < 100; i++)
+        questions[i] = command("x", false);
+    await(broker.commands == 64);
+    for (int i = 0; i < 20; i++)
+        turn();
+    ck_assert_int_eq(broker.commands, 64);
+    ck_assert(!upstream_was_sent(questions[64]));
+    for (int i = 0; i < 30; i++)
+        upstream_forget(&questions[i]);
+    await(broker.commands == 94); /* with the next tick */
+    for (int i = 30; i < 100; i++)
+        upstream_forget(&questions[i]);
+}
+END_TEST
+
 START_TEST(all_are_reported_first_and_changes_then)
 {
     report("before", true); /* part of the snapshot */
@@ -773,6 +881,11 @@ static void add_questions(TCase *tests)
     tcase_add_test(tests, what_was_forgotten_is_not_answered);
     tcase_add_test(tests, many_questions_are_all_answered);
     tcase_add_test(tests, questions_survive_a_restart);
+    tcase_add_test(tests, a_command_is_given_and_its_reply_handed_on);
+    tcase_add_test(tests, a_command_waits_for_the_broker);
+    tcase_add_test(tests, what_may_not_be_done_twice_is_asked_once);
+    tcase_add_test(tests, a_lost_broker_ends_what_is_asked_once);
+    tcase_add_test(tests, commands_wait_their_turn_too);
     tcase_add_test(tests, all_are_reported_first_and_changes_then);
     tcase_add_test(tests, after_a_resync_all_are_reported_again);
     tcase_add_test(tests, a_report_tells_the_gauges);

@@ -108,6 +108,19 @@ static void put_resync(struct wire_buf *b)
     wire_put_resync(b);
 }
 
+static struct slice some_patterns[] = {S_INIT("user-*"), S_INIT("a")};
+
+static void put_command(struct wire_buf *b)
+{
+    struct grant grant = {.roles = ROLE_EVENTS, .limited = true, .sessions = {some_patterns, 2}};
+    wire_put_command(b, &(struct wire_command){.request = 5, .grant = grant, .json = S("{\"op\":\"ping\"}")});
+}
+
+static void put_reply(struct wire_buf *b)
+{
+    wire_put_reply(b, &(struct wire_reply){.request = 5, .json = S("{\"ok\":true}")});
+}
+
 /* --- decoders behind one face --- */
 
 static int get_batch(struct slice message)
@@ -167,6 +180,22 @@ static int get_presence(struct slice message)
     return err;
 }
 
+static int get_command(struct slice message)
+{
+    struct wire_command m;
+    struct slice name;
+    int err = wire_get_command(message, &m);
+    while (!err && (wire_next_name(&m.raw_sessions, &name) || wire_next_name(&m.raw_channels, &name)))
+        ;
+    return err;
+}
+
+static int get_reply(struct slice message)
+{
+    struct wire_reply m;
+    return wire_get_reply(message, &m);
+}
+
 static const struct {
     enum wire_type type;
     void (*put)(struct wire_buf *b);
@@ -181,13 +210,16 @@ static const struct {
     {WIRE_REPLAY, put_replay, get_replay, {0}},
     {WIRE_PAGE, put_page, get_page, {0}},
     {WIRE_PRESENCE, put_presence, get_presence, {13 + 8 * WORKER_NUMBERS, 13 + 8 * WORKER_NUMBERS + 34}},
+    {WIRE_COMMAND, put_command, get_command, {0}},
+    {WIRE_REPLY, put_reply, get_reply, {0}},
 };
 #define MESSAGES ((int)(sizeof messages / sizeof messages[0]))
 
-/* The rest of these messages is a run of entries that event_parse() judges. */
-static size_t fields_before_entries(enum wire_type type)
+/* The rest of these messages is judged by somebody else: a run of entries by event_parse(), JSON by who gets it. */
+static size_t fields_before_rest(enum wire_type type)
 {
-    return type == WIRE_BATCH ? 16 : type == WIRE_PAGE ? 49 : 0;
+    static const size_t rows[] = {[WIRE_BATCH] = 16, [WIRE_PAGE] = 49, [WIRE_COMMAND] = 25, [WIRE_REPLY] = 8};
+    return type < sizeof rows / sizeof *rows ? rows[type] : 0;
 }
 
 static int get_copy(int i, const char *bytes, size_t len)
@@ -202,11 +234,11 @@ static int get_copy(int i, const char *bytes, size_t len)
 
 static bool may_be_whole(int i, size_t len)
 {
-    size_t entries = fields_before_entries(messages[i].type);
+    size_t rest = fields_before_rest(messages[i].type);
     for (int j = 0; j < 3; j++)
         if (messages[i].whole[j] && len == HEADER_LEN + messages[i].whole[j])
             return true;
-    return entries && len >= HEADER_LEN + entries;
+    return rest && len >= HEADER_LEN + rest;
 }
 
 START_TEST(a_truncated_message_is_refused)
@@ -227,7 +259,7 @@ START_TEST(a_longer_message_is_refused)
     messages[_i].put(&b);
     char *longer = calloc(1, b.len + 1);
     memcpy(longer, b.data, b.len);
-    ck_assert_int_eq(get_copy(_i, longer, b.len + 1), fields_before_entries(messages[_i].type) ? 0 : -EPROTO);
+    ck_assert_int_eq(get_copy(_i, longer, b.len + 1), fields_before_rest(messages[_i].type) ? 0 : -EPROTO);
     free(longer);
     wire_buf_release(&b);
 }
@@ -314,6 +346,39 @@ START_TEST(a_head_arrives)
     ck_assert_uint_eq(m.run, 11);
     ck_assert_uint_eq(m.head, 12);
     ck_assert_uint_eq(m.complete, 3);
+    wire_buf_release(&b);
+}
+END_TEST
+
+START_TEST(a_command_arrives_with_its_grant)
+{
+    struct wire_buf b = {0};
+    struct wire_command m;
+    struct slice name;
+    put_command(&b);
+    ck_assert_int_eq(wire_get_command(message_of(&b), &m), 0);
+    ck_assert_uint_eq(m.request, 5);
+    ck_assert_uint_eq(m.grant.roles, ROLE_EVENTS);
+    ck_assert(m.grant.limited);
+    assert_slice(m.json, S("{\"op\":\"ping\"}"));
+    ck_assert(wire_next_name(&m.raw_sessions, &name));
+    assert_slice(name, S("user-*"));
+    ck_assert(wire_next_name(&m.raw_sessions, &name));
+    assert_slice(name, S("a"));
+    ck_assert(!wire_next_name(&m.raw_sessions, &name));
+    ck_assert(!wire_next_name(&m.raw_channels, &name));
+    wire_buf_release(&b);
+}
+END_TEST
+
+START_TEST(a_reply_arrives)
+{
+    struct wire_buf b = {0};
+    struct wire_reply m;
+    put_reply(&b);
+    ck_assert_int_eq(wire_get_reply(message_of(&b), &m), 0);
+    ck_assert_uint_eq(m.request, 5);
+    assert_slice(m.json, S("{\"ok\":true}"));
     wire_buf_release(&b);
 }
 END_TEST
@@ -552,6 +617,8 @@ static void add_round_trips(TCase *tests)
 {
     tcase_add_test(tests, a_batch_arrives);
     tcase_add_test(tests, a_head_arrives);
+    tcase_add_test(tests, a_command_arrives_with_its_grant);
+    tcase_add_test(tests, a_reply_arrives);
     tcase_add_test(tests, a_hello_arrives);
     tcase_add_test(tests, a_welcome_arrives_with_its_blocks);
     tcase_add_test(tests, a_replay_arrives);
