@@ -26,6 +26,45 @@ void record_end(char out[RECORD_END_LEN], uint16_t request)
     memset(out + 16, 0, 8); /* appStatus 0, FCGI_REQUEST_COMPLETE 0, reserved */
 }
 
+/* --- parameters --- */
+
+/* Take the next byte of a length. */
+static void length_byte(struct record_pairs *s, unsigned char byte)
+{
+    bool first = s->bytes == 0, is_long = first && byte & 0x80;
+    s->reading = s->reading << 8 | (is_long ? byte & 0x7fu : byte);
+    s->bytes = is_long ? 3 : first ? 0 : s->bytes - 1;
+    if (s->bytes)
+        return;
+    s->length += s->reading;
+    s->reading = 0;
+    if (++s->known < 2)
+        return;
+    s->skip = s->length;
+    s->length = s->known = 0;
+}
+
+static void scan_pairs(struct record_pairs *s, const unsigned char *p, size_t len)
+{
+    while (len) {
+        size_t n = s->skip == 0 ? 1 : s->skip < len ? s->skip : len;
+        if (s->skip)
+            s->skip -= n;
+        else
+            length_byte(s, *p);
+        p += n;
+        len -= n;
+    }
+}
+
+/* The last pair is whole: no length points beyond the end. libfcgi would allocate what it says (CVE-2025-23016). */
+static bool pairs_end(const struct record_pairs *s)
+{
+    return !s->skip && !s->known && !s->bytes;
+}
+
+/* --- records --- */
+
 /* The whole FCGI_BEGIN_REQUEST record at p. */
 static bool begin_request(struct record_scan *s, const unsigned char *p, size_t content)
 {
@@ -47,7 +86,8 @@ static bool step(struct record_scan *s, const unsigned char *p, size_t content)
         if (s->params_done)
             return false;
         s->params_done = content == 0;
-        return true;
+        scan_pairs(&s->pairs, p + FCGI_HEADER_LEN, content);
+        return !s->params_done || pairs_end(&s->pairs);
     case FCGI_STDIN:
         s->body_done = content == 0;
         return s->params_done;

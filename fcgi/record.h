@@ -1,7 +1,7 @@
 /* record.h - FastCGI record framing: what we write, how much of a request has arrived, and its body without the records around it.
  *
  * Source: FastCGI Specification 1.0, sections 3.3, 5.1 to 5.5. Bytes in, bytes out. The parameters themselves are parsed by
- * libfcgi (intake.c).
+ * libfcgi (intake.c), which believes every length; so the lengths are checked here.
  */
 #ifndef SSECAST_RECORD_H
 #define SSECAST_RECORD_H
@@ -23,7 +23,16 @@ enum record_progress {
     RECORD_PARTIAL,  /* not all of the request is here yet */
     RECORD_PARAMS,   /* all parameters are here, the body is not */
     RECORD_COMPLETE, /* parameters and body are here */
-    RECORD_BAD,      /* not a request: another version, role or order of records */
+    RECORD_BAD,      /* not a request: another version, role or order of records, or a parameter longer than they are */
+};
+
+/* Where the parameters stand, which go on from one record to the next: each is two lengths of one or four bytes, a name and a value. */
+struct record_pairs {
+    size_t skip;    /* bytes of name and value yet to come */
+    size_t length;  /* the lengths of this pair, together, as far as they are known */
+    size_t reading; /* a length of which some bytes are here */
+    unsigned bytes; /* how many are yet to come */
+    unsigned known; /* lengths of this pair */
 };
 
 /* How much of a request the bytes hold. Begin with a zeroed one; it may be asked again when there are more bytes, and goes on where
@@ -33,6 +42,7 @@ struct record_scan {
     size_t params_end; /* how many bytes the request has up to the end of its parameters; 0: they are not complete */
     unsigned request;
     bool begun, params_done, body_done;
+    struct record_pairs pairs;
 };
 
 /* bytes are all of one request so far, from its FCGI_BEGIN_REQUEST on. */

@@ -1,16 +1,13 @@
-/* A FastCGI request, as it arrives from whoever connects to a worker: a judgement stands when more comes; and the whole way, socket, acceptor and
- * libfcgi, gives parameters only for what is a request, the very ones that a second reader finds in its records.
+/* A FastCGI request, as it arrives from whoever connects to a worker: a judgement stands when more comes; and the whole way, through
+ * a socket and libfcgi, gives parameters only for what is a request, the very ones that a second reader finds in its records, whether they come at
+ * once or in pieces.
  *
  * Input: the bytes of one connection. */
-#include <errno.h>
 #include <fastcgi.h>
-#include <stddef.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include "fcgi/accept.h"
-#include "fcgi/record.h"
+#include "fcgi/intake.h"
 #include "fuzz.h"
 #include "log.h"
 
@@ -28,17 +25,22 @@ static bool may_become(enum record_progress before, enum record_progress after)
     }
 }
 
-static enum record_progress scan_all_beginnings(struct slice bytes)
+/* Asked anew for each beginning, and by one who goes on where it was. */
+static void scan_all_beginnings(struct slice bytes)
 {
     enum record_progress before = RECORD_PARTIAL;
+    struct record_scan on = {0};
     for (size_t len = 0; len <= bytes.len; len++) {
-        char *copy = exact_copy((struct slice){bytes.data, len});
-        enum record_progress after = record_scan((struct slice){copy, len});
-        free(copy);
+        struct slice beginning = {bytes.data, len};
+        struct record_scan anew = {0};
+        beginning.data = exact_copy(beginning);
+        enum record_progress after = record_scan(&anew, beginning);
+        must(before == RECORD_BAD || record_scan(&on, beginning) == after);
         must(may_become(before, after));
+        must(anew.params_end <= len && anew.at <= len);
         before = after;
+        free((char *)beginning.data);
     }
-    return before;
 }
 
 /* --- a second reader of the parameters --- */
@@ -46,7 +48,8 @@ static enum record_progress scan_all_beginnings(struct slice bytes)
 struct reading {
     char *text; /* NAME=value, each with its NUL */
     size_t len;
-    bool odd; /* a length that points beyond, or a NUL within: what libfcgi makes of it is its affair */
+    bool beyond; /* a length points beyond the end */
+    bool odd;    /* a NUL within, or no name: what libfcgi makes of it is its affair */
 };
 
 /* The contents of all FCGI_PARAMS records up to the empty one, in a row. */
@@ -89,12 +92,12 @@ static struct reading read_params(struct slice bytes)
     struct reading r = {.text = malloc(2 * stream.len + 2)};
     size_t name, value;
     must(r.text);
-    while (rest.len && !r.odd) {
-        if (!take_length(&rest, &name) || !take_length(&rest, &value) || name > rest.len || value > rest.len - name) {
-            r.odd = true;
+    while (rest.len && !r.beyond) {
+        r.beyond =
+            !take_length(&rest, &name) || !take_length(&rest, &value) || name > rest.len || value > rest.len - name;
+        if (r.beyond)
             break;
-        }
-        r.odd = memchr(rest.data, 0, name + value) != NULL || name == 0;
+        r.odd = r.odd || memchr(rest.data, 0, name + value) != NULL || name == 0;
         memcpy(r.text + r.len, rest.data, name);
         r.len += name;
         r.text[r.len++] = '=';
@@ -108,90 +111,121 @@ static struct reading read_params(struct slice bytes)
     return r;
 }
 
-/* --- the whole way --- */
+/* --- the whole way: through a socket and libfcgi --- */
 
 #define ADDED "FCGI_ROLE=RESPONDER" /* libfcgi's own, in front */
+#define BODY_MAX 40u
 
-struct arrival {
-    struct loop *loop;
-    bool arrived;
-    struct params params;
-};
-
-static void on_request(void *context, int fd, struct params *params)
+static size_t body_max(void *context, const struct params *params)
 {
-    struct arrival *a = context;
-    must(!a->arrived);
-    a->arrived = true;
-    a->params = *params;
-    close(fd);
+    const char *method = params_get(params, "REQUEST_METHOD");
+    (void)context;
+    return method && strcmp(method, "POST") == 0 ? BODY_MAX : 0;
 }
 
-static bool turn_end(void *context)
+/* Two connected sockets: what is sent on the first arrives on the second. */
+static void connect_pair(int pair[2])
 {
-    struct arrival *a = context;
-    loop_stop(a->loop);
-    return true;
+    must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
 }
 
-static int listen_somewhere(struct sockaddr_un *address, socklen_t *len)
+static void send_all(int fd, struct slice bytes)
 {
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    struct sockaddr_un any = {.sun_family = AF_UNIX};
-    *len = sizeof *address;
-    must(fd >= 0 && bind(fd, (struct sockaddr *)&any, sizeof(sa_family_t)) == 0 && listen(fd, 1) == 0);
-    must(getsockname(fd, (struct sockaddr *)address, len) == 0);
-    return fd;
+    must(!bytes.len || send(fd, bytes.data, bytes.len, MSG_NOSIGNAL) == (ssize_t)bytes.len);
 }
 
-/* All bytes are there and the peer says no more before the worker looks. */
-static int send_all(const struct sockaddr_un *address, socklen_t len, struct slice bytes)
+/* A request that is there when it is looked at. */
+static bool at_once(struct intakes *set, struct slice bytes, struct params *out)
 {
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    must(fd >= 0 && connect(fd, (const struct sockaddr *)address, len) == 0);
-    must(send(fd, bytes.data, bytes.len, MSG_NOSIGNAL) == (ssize_t)bytes.len);
-    must(shutdown(fd, SHUT_WR) == 0);
-    return fd;
+    int pair[2];
+    connect_pair(pair);
+    send_all(pair[0], bytes);
+    enum intake_progress progress = bytes.len ? intake_at_once(set, pair[1], out) : INTAKE_WAITING;
+    close(pair[0]);
+    if (progress != INTAKE_BROKEN)
+        must(close(pair[1]) == 0);
+    must(set->held == 0);
+    return progress == INTAKE_READY;
 }
 
-static void arrive(struct arrival *a, struct slice bytes)
+/* The same in pieces. */
+static bool in_pieces(struct intakes *set, struct slice bytes, size_t piece, struct params *out)
 {
-    struct sockaddr_un address;
-    socklen_t len;
-    int listener = listen_somewhere(&address, &len);
-    a->loop = loop_new(turn_end, a);
-    struct acceptor *acceptor = acceptor_new(a->loop, listener, on_request, a);
-    must(a->loop && acceptor);
-    int fd = send_all(&address, len, bytes);
-    must(loop_run(a->loop) == 0); /* one turn: what is complete is taken at once */
-    acceptor_free(&acceptor);
-    loop_free(&a->loop);
-    close(fd);
+    int pair[2];
+    struct intake in = {0};
+    enum intake_progress progress = INTAKE_WAITING;
+    connect_pair(pair);
+    for (size_t at = 0; at < bytes.len && progress == INTAKE_WAITING; at += piece) {
+        send_all(pair[0], (struct slice){bytes.data + at, bytes.len - at < piece ? bytes.len - at : piece});
+        progress = intake_more(set, &in, pair[1], out);
+        must(set->held == in.size && set->held <= set->room);
+    }
+    if (progress == INTAKE_WAITING)
+        progress = intake_give_up(set, &in, out);
+    must(progress != INTAKE_WAITING);
+    intake_release(set, &in);
+    must(set->held == 0);
+    close(pair[0]);
+    close(pair[1]);
+    return progress == INTAKE_READY;
+}
+
+static size_t length_of(const char *text)
+{
+    size_t len = 0;
+    while (text[len])
+        len += strlen(text + len) + 1;
+    return len + 1;
 }
 
 static void is_what_was_sent(const struct params *params, struct slice bytes)
 {
     struct reading should = read_params(bytes);
-    must(strcmp(params->text, ADDED) == 0);
+    must(!should.beyond && strcmp(params->text, ADDED) == 0);
     const char *text = params->text + sizeof ADDED;
-    size_t len = 0;
-    while (text[len])
-        len += strlen(text + len) + 1;
     if (!should.odd)
-        must(len + 1 == should.len && memcmp(text, should.text, should.len) == 0);
+        must(length_of(text) == should.len && memcmp(text, should.text, should.len) == 0);
+    must(params->body_len <= BODY_MAX && (params->body_state == BODY_NONE || body_max(NULL, params)));
     free(should.text);
+}
+
+static void are_the_same(const struct params *a, const struct params *b)
+{
+    must(length_of(a->text) == length_of(b->text) && memcmp(a->text, b->text, length_of(a->text)) == 0);
+    must(a->request == b->request);
+    if (a->body_state == BODY_WHOLE && b->body_state == BODY_WHOLE)
+        must(a->body_len == b->body_len && (!a->body_len || memcmp(a->body, b->body, a->body_len) == 0));
+}
+
+static void arrive(struct slice bytes)
+{
+    struct intakes set = {.body_max = body_max, .room = 16384};
+    struct params once = {0}, pieces = {0};
+    bool first = at_once(&set, bytes, &once), second = in_pieces(&set, bytes, 1 + bytes.len / 5, &pieces);
+    if (first)
+        is_what_was_sent(&once, bytes);
+    if (second)
+        is_what_was_sent(&pieces, bytes);
+    if (first && second)
+        are_the_same(&once, &pieces);
+    params_release(&once);
+    params_release(&pieces);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc;
+    (void)argv;
+    log_open("fuzz", LOG_ERROR);
+    return intake_init();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct slice bytes = {(const char *)data, size};
-    struct arrival a = {0};
-    log_open("fuzz", LOG_ERROR);
-    enum record_progress progress = scan_all_beginnings(bytes);
-    arrive(&a, bytes);
-    must(!a.arrived || progress == RECORD_COMPLETE || progress == RECORD_PARAMS);
-    if (a.arrived)
-        is_what_was_sent(&a.params, bytes);
-    params_release(&a.params);
+    scan_all_beginnings(bytes);
+    arrive(bytes);
     return 0;
 }

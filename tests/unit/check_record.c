@@ -101,6 +101,40 @@ START_TEST(records_come_in_order)
 }
 END_TEST
 
+static enum record_progress scan_params(const char *content, size_t len, size_t cut)
+{
+    begin_request();
+    add_record(FCGI_PARAMS, content, cut, 3);
+    if (cut < len)
+        add_record(FCGI_PARAMS, content + cut, len - cut, 0);
+    add_record(FCGI_PARAMS, "", 0, 0);
+    return scan(wire.len);
+}
+
+/* Wherever it is cut into two records. */
+static void params_are(enum record_progress progress, const char *content, size_t len)
+{
+    for (size_t cut = 1; cut <= len; cut++)
+        ck_assert_msg(scan_params(content, len, cut) == progress, "cut at %zu", cut);
+}
+
+#define params_are(progress, literal) params_are(progress, literal, sizeof literal - 1)
+
+START_TEST(no_length_points_beyond_the_parameters)
+{
+    params_are(RECORD_PARAMS, "\1\1ab");
+    params_are(RECORD_PARAMS, "\0\0");
+    params_are(RECORD_PARAMS, "\200\0\0\1\200\0\0\2abb\1\0c");
+    params_are(RECORD_BAD, "\1");
+    params_are(RECORD_BAD, "\1\1a");
+    params_are(RECORD_BAD, "\1\2ab");
+    params_are(RECORD_BAD, "\1\1ab\3\0cc");
+    params_are(RECORD_BAD, "\200\0\0");
+    params_are(RECORD_BAD, "\377\377\377\377\377\377\377\377ab");
+    params_are(RECORD_BAD, "\1\370\0\0\0ab");
+}
+END_TEST
+
 START_TEST(a_beginning_has_eight_bytes)
 {
     for (size_t len = 0; len < 20; len++) {
@@ -290,6 +324,7 @@ int main(void)
     tcase_add_test(tests, what_follows_the_request_is_not_looked_at);
     tcase_add_test(tests, another_version_is_no_request);
     tcase_add_test(tests, records_come_in_order);
+    tcase_add_test(tests, no_length_points_beyond_the_parameters);
     tcase_add_test(tests, a_beginning_has_eight_bytes);
     tcase_add_test(tests, records_are_of_one_request);
     tcase_add_test(tests, other_types_are_no_request);
