@@ -249,3 +249,8 @@ struct event *reply_gap(struct slice last, uint64_t oldest)
     fprintf(t.file, ",\"oldest\":%" PRIu64 "}\n\n", oldest);
     return finish(&t);
 }
+
+struct event *reply_expired(void)
+{
+    return event_text(slice_of("event: ssecast.expired\ndata: {\"reason\":\"expired\"}\n\n"));
+}

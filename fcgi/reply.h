@@ -57,6 +57,9 @@ struct event *reply_block(const struct block *b);
 /* event: ssecast.gap. last is the client's cursor as it gave it; oldest is a seq. */
 struct event *reply_gap(struct slice last, uint64_t oldest);
 
+/* event: ssecast.expired. */
+struct event *reply_expired(void);
+
 /* NULL when value is a header line that may be added ("Name: value"), else what is accepted. */
 const char *reply_check_header(const char *value);
 

@@ -156,11 +156,13 @@ static void report_opened(struct stream *s)
     upstream_presence(s->set->upstream, &item);
 }
 
-static void open_stream(struct stream *s, struct request *r)
+static void open_stream(struct stream *s, struct request *r, struct address *address)
 {
     struct streams *set = s->set;
     char id[REGISTRY_ID_MAX];
     s->entry = registry_add(set->registry, s, slice_of(r->session), (struct names){r->channels, r->channel_count});
+    if (s->entry && terms_begin(s, r->expires_ms, address) != 0)
+        registry_remove(set->registry, &s->entry);
     if (!s->entry) {
         conn_cut(&s->conn, END_UNCOUNTED);
         return;
@@ -180,11 +182,21 @@ static void open_stream(struct stream *s, struct request *r)
         resume_begin(s);
 }
 
-static bool too_many(const struct streams *set, const struct request *r)
+/* Counted where it has a counter of its own. */
+static bool too_many(struct streams *set, const struct request *r, const struct address *address)
 {
-    return set->draining || registry_count(set->registry) >= set->limits.connections ||
-           (set->limits.per_session &&
-            registry_session_count(set->registry, slice_of(r->session)) >= set->limits.per_session);
+    bool here = set->draining || registry_count(set->registry) >= set->limits.connections ||
+                (set->limits.per_session &&
+                 registry_session_count(set->registry, slice_of(r->session)) >= set->limits.per_session);
+    bool there = !here && address && address_full(set->addresses, address);
+    set->counters[SHED_ADDRESS] += there;
+    return here || there;
+}
+
+static struct event *come_back(struct streams *set, const struct request *r)
+{
+    set->counters[STREAMS_SHED]++;
+    return reply_come_back(&set->reply_rules, r, stream_jitter(set->limits.retry));
 }
 
 static enum worker_counter refusal_counter(int status)
@@ -193,7 +205,8 @@ static enum worker_counter refusal_counter(int status)
 }
 
 /* The answer to a request that opens no stream; NULL when it opens one, or when out of memory (*counted then says which). */
-static struct event *short_answer(struct streams *set, const struct request *r, bool *answered)
+static struct event *short_answer(struct streams *set, const struct request *r, const struct address *address,
+                                  bool *answered)
 {
     *answered = true;
     switch (r->kind) {
@@ -211,24 +224,26 @@ static struct event *short_answer(struct streams *set, const struct request *r, 
         set->counters[STREAMS_BLOCKED]++;
         return reply_no_content(&set->reply_rules, r);
     }
-    if (too_many(set, r)) {
-        set->counters[STREAMS_SHED]++;
-        return reply_come_back(&set->reply_rules, r, stream_jitter(set->limits.retry));
-    }
+    if (too_many(set, r, address))
+        return come_back(set, r);
     *answered = false;
     return NULL;
 }
 
-static void answer(struct stream *s, struct request *r)
+static void end_with(struct stream *s, struct event *text)
 {
-    bool answered;
-    struct event *text = short_answer(s->set, r, &answered);
-    if (!answered) {
-        open_stream(s, r);
-        return;
-    }
     stream_send_text(s, text);
     conn_end(&s->conn, END_UNCOUNTED);
+}
+
+static void answer(struct stream *s, struct request *r, struct address *address)
+{
+    bool answered;
+    struct event *text = short_answer(s->set, r, address, &answered);
+    if (answered)
+        end_with(s, text);
+    else
+        open_stream(s, r, address);
 }
 
 /* lighttpd does (Apache and nginx read what they can pass on, and are faster when the socket holds more). */
@@ -238,26 +253,41 @@ static bool spools(const struct params *params)
     return name && strncmp(name, "lighttpd", 8) == 0;
 }
 
-/* What the request wants of streams; its token is judged first, where one is wanted. 0 or -ENOMEM. */
-static int read_request(struct streams *set, const struct params *params, struct request *r)
+/* The request's token is judged first, where one is wanted. 0 or -ENOMEM. */
+static int read_request(struct streams *set, const struct params *params, bool judge, struct request *r)
 {
     struct token token = {0};
-    if (set->tokens && request_wants_token(&set->request_rules) && request_is_stream(params))
+    if (judge && set->tokens && request_wants_token(&set->request_rules))
         tokens_verify_request(set->tokens, params, clock_unix_ms(), &token);
     int err = request_read(params, &set->request_rules, &token, r);
     token_release(&token);
     return err;
 }
 
+/* Who asks too fast is not worth the work of judging a token. */
+static int answer_request(struct stream *s, const struct params *params)
+{
+    struct streams *set = s->set;
+    struct address *address = NULL;
+    struct request r = {0};
+    bool stream = request_is_stream(params), in_time = !stream || terms_knock(set, params, &address);
+    int err = read_request(set, params, stream && in_time, &r);
+    if (!err && in_time)
+        answer(s, &r, address);
+    else if (!err)
+        end_with(s, come_back(set, &r));
+    set->counters[SHED_RATE] += !err && !in_time;
+    request_release(&r);
+    return err;
+}
+
 void streams_request(struct streams *set, int fd, struct params *params, bool raw)
 {
-    struct request r = {0};
     struct stream *s = calloc(1, sizeof *s);
     const struct service *service = service_find(params);
-    int err = service ? 0 : read_request(set, params, &r);
     if (s)
         s->set = set;
-    if (!s || err || conn_open(&s->conn, &set->conns, fd, params->request, raw) != 0) {
+    if (!s || conn_open(&s->conn, &set->conns, fd, params->request, raw) != 0) {
         log_error("a request could not be answered: out of memory or descriptors");
         free(s);
         close(fd);
@@ -266,10 +296,9 @@ void streams_request(struct streams *set, int fd, struct params *params, bool ra
             conn_hold_back(&s->conn);
         if (service)
             service_begin(s, service, params);
-        else
-            answer(s, &r);
+        else if (answer_request(s, params) != 0)
+            conn_cut(&s->conn, END_UNCOUNTED);
     }
-    request_release(&r);
     params_release(params);
 }
 
@@ -468,9 +497,11 @@ static void on_gone(struct conn *c)
 {
     struct stream *s = stream_of(c);
     upstream_forget(&s->question);
-    call_free(&s->call);
-    if (!s->entry)
+    if (!s->entry) {
+        call_free(&s->call);
         return;
+    }
+    terms_end(s);
     char id[REGISTRY_ID_MAX];
     struct wire_presence_item item = {.connection = slice_of(registry_id(s->set->registry, s->entry, id)),
                                       .cause = c->cause};
@@ -526,12 +557,14 @@ int streams_init(struct streams *set, const char *prefix, size_t queue_bytes)
     set->live.max = queue_bytes / 4 < BUNDLE_BYTES ? queue_bytes / 4 : BUNDLE_BYTES;
     set->plain_beat = reply_block(&(struct block){.keep_alive = true});
     set->beat_timer = (struct loop_timer){.fire = beat_idle, .context = set};
-    return set->registry && set->blocks && set->plain_beat ? 0 : -ENOMEM;
+    int err = terms_init(set);
+    return !err && set->registry && set->blocks && set->plain_beat ? 0 : -ENOMEM;
 }
 
 void streams_release(struct streams *set)
 {
     conns_close(&set->conns);
+    terms_release(set);
     bundle_release(&set->live);
     registry_free(&set->registry);
     blocks_free(&set->blocks);

@@ -4,15 +4,18 @@
  * resuming stream is not sent live events: it reads them from the window when it gets there, so that order holds by itself. It is
  * fed as fast as it reads and no faster.
  *
- * stream.c opens streams and delivers to them, resume.c brings them up to date. Neither touches a descriptor (conn.c) or a socket of
+ * stream.c opens streams and delivers to them, resume.c brings them up to date, terms.c ends them when their time is over. None of them
+ * touches a descriptor (conn.c) or a socket of
  * the broker's (upstream.c).
  */
 #ifndef SSECAST_STREAM_H
 #define SSECAST_STREAM_H
 
+#include "addresses.h"
 #include "blocks.h"
 #include "bundle.h"
 #include "conn.h"
+#include "expiry.h"
 #include "history.h"
 #include "registry.h"
 #include "reply.h"
@@ -31,13 +34,18 @@ struct stream {
     uint64_t shown;            /* position in the last id: line sent */
     char *last_id;             /* the client's cursor as it gave it, until it was found; NULL: none */
     struct question *question; /* to the broker, under way */
-    struct call *call;         /* no stream but a request to a service (service.h), until it is answered */
-    int64_t since_ms;          /* unix time */
+    union {
+        struct terms *terms; /* a stream: until when, from where (terms.c); NULL: nothing binds it */
+        struct call *call;   /* no entry: a request to a service (service.h), until it is answered */
+    };
+    int64_t since_ms; /* unix time */
 };
 
 struct stream_limits {
-    uint64_t connections; /* streams of this worker */
-    uint64_t per_session; /* 0: no limit */
+    uint64_t connections;  /* streams of this worker */
+    uint64_t per_session;  /* 0: no limit */
+    uint64_t per_address;  /* 0: no limit */
+    uint64_t connect_rate; /* of one address, a second; 0: no limit */
     uint64_t heartbeat_ms;
     uint64_t write_ms; /* how long a reader may take none of what waits for it; 0: for ever */
     uint32_t retry;    /* ms */
@@ -59,6 +67,10 @@ struct streams {
     struct upstream *upstream;     /* set by the wiring */
     struct tokens *tokens;         /* set by the wiring; NULL: there are no keys to judge them with */
     const struct monitor *monitor; /* set by the wiring */
+    struct addresses *addresses;   /* NULL: no limits */
+    struct expiry expiry;          /* of streams whose tokens have a time */
+    struct loop_timer expiry_timer;
+    struct event *expired; /* what they are told at the end */
     struct loop_timer beat_timer;
     struct event *beats[2]; /* the last heartbeats with a checkpoint, invisible and visible, and their positions */
     uint64_t beat_positions[2];
@@ -88,6 +100,20 @@ size_t streams_drain(struct streams *set, size_t count);
 
 /* A time to come back, ms: at random between a tenth of `retry` and all of it. */
 uint32_t stream_jitter(uint32_t retry);
+
+/* --- between stream.c and terms.c --- */
+
+int terms_init(struct streams *set); /* limits are filled in. 0 or -ENOMEM */
+void terms_release(struct streams *set);
+
+/* A request for a stream has come. False: its address asks too fast. *address may be NULL: no limits. */
+bool terms_knock(struct streams *set, const struct params *params, struct address **address);
+
+/* s was opened: it ends at expires_ms (unix time; 0: not so), and counts for its address (NULL: for none). 0 or -ENOMEM. */
+int terms_begin(struct stream *s, int64_t expires_ms, struct address *address);
+
+/* s has ended. */
+void terms_end(struct stream *s);
 
 /* --- between stream.c and resume.c --- */
 

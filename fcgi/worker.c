@@ -262,6 +262,8 @@ static int open_streams(struct worker *w, const char *prefix)
     w->streams.limits = (struct stream_limits){
         .connections = stream_limit(o->max_connections),
         .per_session = o->max_per_session,
+        .per_address = o->max_per_address,
+        .connect_rate = o->connect_rate,
         .heartbeat_ms = o->heartbeat_ms,
         .write_ms = o->write_timeout_ms,
         .retry = (uint32_t)o->retry_ms,
