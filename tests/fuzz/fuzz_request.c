@@ -9,19 +9,27 @@
 #include "name.h"
 
 #define LIST_MAX 200
+#define CHANNELS_MAX 64u
 
 static char *queries[] = {"query:session"},
             *others[] = {"cookie:sid", "header:X-Session", "env:SESSION", "remote-user"},
             *all[] = {"cookie:sid", "query:session", "header:X-Session", "env:SESSION", "remote-user"},
-            *channel_queries[] = {"query:channels"}, *channel_headers[] = {"header:Channels", "query:ch"},
-            *origins[] = {"https://example.org", "*"};
-static const struct option_list sessions_from[] = {{queries, 1}, {others, 4}, {all, 5}, {NULL, 0}},
-                                channels_from[] = {{channel_queries, 1}, {channel_headers, 2}},
+            *jwts[] = {"jwt"}, *queries_or_jwt[] = {"query:channels", "jwt"}, *channel_queries[] = {"query:channels"},
+            *channel_headers[] = {"header:Channels", "query:ch"}, *origins[] = {"https://example.org", "*"};
+static const struct option_list sessions_from[] = {{queries, 1}, {others, 4}, {all, 5}, {jwts, 1}},
+                                channels_from[] = {{channel_queries, 1},
+                                                   {channel_headers, 2},
+                                                   {jwts, 1},
+                                                   {queries_or_jwt, 2}},
                                 cors[] = {{NULL, 0}, {origins, 1}, {origins, 2}, {origins + 1, 1}};
 
 static struct request_rules rules_of(uint8_t choice)
 {
-    return (struct request_rules){&sessions_from[choice & 3], &channels_from[choice >> 2 & 1], &cors[choice >> 3 & 3]};
+    return (struct request_rules){.session_from = &sessions_from[choice & 3],
+                                  .channels_from = &channels_from[choice >> 2 & 3],
+                                  .cors_origins = &cors[choice >> 4 & 3],
+                                  .max_channels = CHANNELS_MAX,
+                                  .max_name_bytes = EVENT_NAME_MAX};
 }
 
 static struct params params_of(char **list)
@@ -31,11 +39,27 @@ static struct params params_of(char **list)
     return params;
 }
 
+/* What tokens may say; the first is that there is none. */
+static struct token token_of(uint8_t choice)
+{
+    static const struct slice patterns[] = {{"a", 1}, {"room:*", 6}};
+    struct token token = {.verdict = TOKEN_MISSING};
+    if (choice & 0x80)
+        token = (struct token){.verdict = TOKEN_GOOD,
+                               .sub = slice_of(choice & 0x40 ? "anna" : NULL),
+                               .has_channels = choice & 1,
+                               .channels = {patterns, choice & 1 ? 2 : 0},
+                               .expires_ms = 1763710000000};
+    else if (choice & 0x40)
+        token.verdict = choice & 1 ? TOKEN_EXPIRED : TOKEN_INVALID;
+    return token;
+}
+
 /* --- what must hold of any request that was read --- */
 
 static void channels_are_valid(const struct request *r)
 {
-    must(r->channel_count <= REQUEST_CHANNELS_MAX);
+    must(r->channel_count <= CHANNELS_MAX);
     for (size_t i = 0; i < r->channel_count; i++) {
         must(name_valid(r->channels[i]) && !memchr(r->channels[i].data, ',', r->channels[i].len));
         for (size_t j = 0; j < i; j++)
@@ -60,12 +84,31 @@ static void is_consistent(const struct request *r, const struct params *params)
     }
 }
 
-static void read_one(char **list, struct request_rules rules)
+/* A token that does not count opens nothing, and one that does opens no more than it says. */
+static void is_allowed(const struct request *r, const struct request_rules *rules, const struct token *token)
+{
+    bool needed = rules->session_from->items == jwts, believed = token->verdict == TOKEN_GOOD;
+    if (r->kind != REQUEST_STREAM)
+        return;
+    must(r->bound ? believed : !r->expires_ms);
+    must(!needed || (r->bound && slice_equal(slice_of(r->session), token->sub)));
+    if (!r->bound)
+        return;
+    must(!r->expires_ms || r->expires_ms == token->expires_ms);
+    for (size_t i = 0; token->has_channels && i < r->channel_count; i++)
+        must(patterns_match(&token->channels, r->channels[i]));
+}
+
+static void read_one(char **list, struct request_rules rules, struct token token)
 {
     struct request r;
     struct params params = params_of(list);
-    must(request_read(&params, &rules, &r) == 0);
+    bool wanted = request_wants_token(&rules);
+    must(request_read(&params, &rules, wanted ? &token : &(struct token){0}, &r) == 0);
     is_consistent(&r, &params);
+    if (wanted)
+        is_allowed(&r, &rules, &token);
+    must(wanted || !r.expires_ms);
     params_release(&params); /* the request keeps nothing of it */
     request_release(&r);
     request_release(&r);
@@ -92,7 +135,7 @@ static void is_read_back(struct slice name)
     struct params params = params_of(list);
     struct request_rules rules = rules_of(0);
     struct request r;
-    must(request_read(&params, &rules, &r) == 0);
+    must(request_read(&params, &rules, &(struct token){0}, &r) == 0);
     must((r.kind == REQUEST_STREAM) == name_valid(name));
     must(r.kind != REQUEST_STREAM || slice_equal(slice_of(r.session), name));
     request_release(&r);
@@ -114,12 +157,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *list[LIST_MAX + 1];
     size_t count = 0;
     struct slice rest = {(const char *)data, size}, part;
-    struct request_rules rules = rules_of(next_byte(&rest));
+    uint8_t choice = next_byte(&rest);
     is_read_back(rest);
     while (count < LIST_MAX && next_part(&rest, PART, &part))
         list[count++] = string_copy(part);
     list[count] = NULL;
-    read_one(list, rules);
+    read_one(list, rules_of(choice), token_of((uint8_t)(choice ^ 0x80 ^ size)));
     if (count)
         checks_are_exact(list[0]);
     while (count)

@@ -1,0 +1,52 @@
+/* A file of keys for tokens: secrets, PEM and JWKS. It is read as a whole or refused with a reason, and a key that is good for nothing here is not
+ * taken for one.
+ *
+ * Input: the file. */
+#include <openssl/bio.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+
+#include "fcgi/jwks.h"
+#include "fuzz.h"
+
+static void is_public(const struct jwk *key)
+{
+    must(key->data[key->len] == '\0' && strlen((char *)key->data) == key->len);
+    BIO *bio = BIO_new_mem_buf(key->data, (int)key->len);
+    EVP_PKEY *public = PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL);
+    must(public);
+    if (key->use == JWK_RS256)
+        must(EVP_PKEY_get_base_id(public) == EVP_PKEY_RSA && EVP_PKEY_get_bits(public) >= JWKS_RSA_BITS_MIN);
+    else
+        must(EVP_PKEY_get_base_id(public) == EVP_PKEY_EC && EVP_PKEY_get_bits(public) == 256);
+    EVP_PKEY_free(public);
+    BIO_free(bio);
+}
+
+static void is_a_key(const struct jwk *key)
+{
+    must(key->data && key->len);
+    if (key->use == JWK_HS256)
+        must(key->len >= JWKS_SECRET_MIN);
+    else
+        is_public(key);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct slice text = {(const char *)data, size};
+    struct jwks set = {0};
+    const char *why = NULL;
+    text.data = exact_copy(text);
+    if (jwks_read(text, &set, &why) == 0) {
+        must(set.count >= 1 && set.count <= JWKS_KEYS_MAX);
+        for (size_t i = 0; i < set.count; i++)
+            is_a_key(&set.keys[i]);
+    } else {
+        must(set.count == 0 && why && *why);
+    }
+    jwks_release(&set);
+    must(set.count == 0);
+    free((char *)text.data);
+    return 0;
+}
