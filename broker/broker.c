@@ -17,6 +17,7 @@
 #include "clock.h"
 #include "command.h"
 #include "exposure.h"
+#include "in_flight.h"
 #include "log.h"
 #include "notify.h"
 #include "outbox.h"
@@ -45,6 +46,7 @@ struct broker {
     uint64_t counters[BROKER_COUNTERS];
     struct command_context commands;
     struct sync_context sync;
+    struct in_flight *in_flight; /* NULL: a turn cannot have as many as are allowed */
     struct outbox outbox;
     struct outbox asked;     /* commands that workers gave, until the next turn */
     struct json_out reply;   /* the one being written */
@@ -59,12 +61,9 @@ struct broker {
 
 /* --- commands --- */
 
-/* Answer the request in frames to the peer that reply names. Without memory for its reply a request is not answered; the publisher
- * asks again, and its id keeps that from doubling. */
-static void run_command(struct broker *b, const struct grant *grant, const struct slice *frames, size_t frame_count,
-                        struct outbox_reply *reply)
+/* Without memory for its reply a request is not answered; the publisher asks again, and its id keeps that from doubling. */
+static void keep_reply(struct broker *b, struct command_outcome outcome, struct outbox_reply *reply)
 {
-    struct command_outcome outcome = command_run(&b->commands, grant, frames, frame_count, &b->reply);
     reply->provisional = outcome.provisional;
     reply->ref = outcome.ref;
     reply->body = (struct slice){b->reply.data, b->reply.len};
@@ -72,6 +71,22 @@ static void run_command(struct broker *b, const struct grant *grant, const struc
         b->counters[REPLIES_DROPPED]++;
         json_out_release(&b->reply);
     }
+}
+
+/* Answer the request in frames to the peer that reply names. */
+static void run_command(struct broker *b, const struct grant *grant, const struct slice *frames, size_t frame_count,
+                        struct outbox_reply *reply)
+{
+    keep_reply(b, command_run(&b->commands, grant, frames, frame_count, &b->reply), reply);
+}
+
+static void refuse_surplus(struct broker *b, const struct bus_message *m, struct outbox_reply *reply)
+{
+    b->counters[IN_FLIGHT_EXCEEDED]++;
+    keep_reply(b,
+               command_refuse(&b->commands, CODE_TOO_LARGE, "too many requests are unanswered (--max-in-flight)",
+                              m->frames[0], &b->reply),
+               reply);
 }
 
 /* The patterns in raw, the names of one grant. NULL when out of memory. */
@@ -114,11 +129,16 @@ static void take_commands(struct broker *b)
     b->commands.now_ms = clock_unix_ms();
     b->commands.uptime_ms = now - b->started_ms;
     take_asked(b);
+    if (b->in_flight)
+        in_flight_begin(b->in_flight);
     for (int i = 0; i < TURN_COMMANDS && bytes + b->outbox.len < TURN_COMMAND_BYTES && now < until; i++) {
         if (!bus_receive(b->bus, BUS_COMMANDS, &m))
             return;
         struct outbox_reply reply = {.peer = m.peer, .delimiter = m.delimiter};
-        run_command(b, access_grant(&b->access, &m), m.frames, m.frame_count, &reply);
+        if (b->in_flight && !in_flight_take(b->in_flight, m.peer))
+            refuse_surplus(b, &m, &reply);
+        else
+            run_command(b, access_grant(&b->access, &m), m.frames, m.frame_count, &reply);
         bytes += m.frames[0].len + m.frames[1].len;
         now = clock_ms();
     }
@@ -424,16 +444,24 @@ static int set_up(struct broker *b, const struct broker_config *config)
         return b->signal_fd;
     }
     int err = open_sequence(b, config);
+    if (!err && config->max_in_flight < TURN_COMMANDS) {
+        b->in_flight = in_flight_new(TURN_COMMANDS, config->max_in_flight);
+        err = b->in_flight ? 0 : -ENOMEM;
+    }
     if (!err)
         err = open_bus(b, config);
     b->started_ms = clock_ms();
     b->sync = (struct sync_context){b->sequence, b->presence, b->counters};
-    b->commands = (struct command_context){.sequence = b->sequence,
-                                           .presence = b->presence,
-                                           .store = b->store,
-                                           .counters = b->counters,
-                                           .max_event_bytes = config->max_event_bytes,
-                                           .history_bytes = config->history_bytes};
+    b->commands = (struct command_context){
+        .sequence = b->sequence,
+        .presence = b->presence,
+        .store = b->store,
+        .counters = b->counters,
+        .max_event_bytes = config->max_event_bytes,
+        .limits = {.json = {.name_bytes = config->max_name_bytes, .depth = config->max_json_depth},
+                   .batch = config->max_batch,
+                   .targets = config->max_targets},
+        .history_bytes = config->history_bytes};
     return err;
 }
 
@@ -441,6 +469,7 @@ static void tear_down(struct broker *b)
 {
     bus_close(&b->bus, LINGER_MS);
     access_close(&b->access);
+    in_flight_free(&b->in_flight);
     sequence_free(&b->sequence);
     store_free(&b->store);
     presence_free(&b->presence);

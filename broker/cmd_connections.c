@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "command.h"
+#include "targets.h"
 
 static const char *const fields[] = {"op", "ref", "session", "after", "limit", NULL};
 
@@ -30,7 +31,8 @@ static int run(const struct command_context *c, const struct command_request *r,
     uint64_t limit = COMMAND_LIST_DEFAULT;
     if (json_get_name(r->object, "session", &session, fault) != 0 ||
         json_get_text(r->object, "after", &after, fault) != 0 ||
-        json_get_count(r->object, "limit", 1, COMMAND_LIST_MAX, &limit, fault) != 0)
+        json_get_count(r->object, "limit", 1, COMMAND_LIST_MAX, &limit, fault) != 0 ||
+        targets_check_names(r->grant, session, (struct slice){0}, fault) != 0)
         return -EINVAL;
     struct listing list = {.items = items, .max = (size_t)limit, .after = after};
     presence_list_connections(c->presence, session, &list);

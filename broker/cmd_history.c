@@ -68,7 +68,7 @@ static int put_text(struct json_out *reply, struct slice text)
     return err;
 }
 
-static int put_event(struct json_out *reply, const struct event *e)
+static int put_event(struct json_out *reply, const struct event *e, const struct grant *grant)
 {
     json_begin_object(reply, NULL);
     json_put_count(reply, "seq", e->seq);
@@ -76,9 +76,9 @@ static int put_event(struct json_out *reply, const struct event *e)
         json_put_text(reply, "id", e->id);
     int err = put_text(reply, e->text);
     if (e->has_to)
-        targets_put(reply, "to", e, TO_SESSIONS);
+        targets_put(reply, "to", e, TO_SESSIONS, grant);
     if (e->counts[EXCEPT_SESSIONS] + e->counts[EXCEPT_CHANNELS] + e->counts[EXCEPT_CONNECTIONS])
-        targets_put(reply, "except", e, EXCEPT_SESSIONS);
+        targets_put(reply, "except", e, EXCEPT_SESSIONS, grant);
     json_put_int(reply, "at", e->time_ms);
     json_end_object(reply);
     return err;
@@ -92,12 +92,14 @@ static int run(const struct command_context *c, const struct command_request *r,
     struct filter f;
     uint64_t upto;
     int err = 0;
-    if (read_filter(r->object, &f, fault) != 0)
+    if (read_filter(r->object, &f, fault) != 0 || targets_check_names(r->grant, f.who.session, f.channel, fault) != 0)
         return -EINVAL;
+    if (r->grant->limited && f.who.connection.len)
+        return json_fault(fault, CODE_FORBIDDEN, "this key or token may not ask about connections");
     size_t count = history_read(h, f.any ? &f.who : NULL, f.since, events, (size_t)f.limit, REPLY_BYTES, &upto);
     json_begin_list(reply, "events");
     for (size_t i = 0; i < count && !err; i++)
-        err = put_event(reply, events[i]);
+        err = put_event(reply, events[i], r->grant);
     json_end_list(reply);
     json_put_flag(reply, "more", upto < history_head(h));
     return err ? json_fault(fault, CODE_STORE_FAILED, "the history could not be read: out of memory") : 0;

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "command.h"
+#include "targets.h"
 
 static const char *const fields[] = {"op", "ref", "session", NULL};
 
@@ -13,9 +14,8 @@ static int run(const struct command_context *c, const struct command_request *r,
         return json_fault_at(fault, r->object, "session", "is missing");
     if (json_get_name(r->object, "session", &session, fault) != 0)
         return -EINVAL;
-    if (r->grant->limited && !patterns_match(&r->grant->sessions, session))
-        return json_fault(fault, CODE_FORBIDDEN, "`session`: this key or token may not ask about \"%.*s\"",
-                          (int)session.len, session.data);
+    if (targets_check_names(r->grant, session, (struct slice){0}, fault) != 0)
+        return -EINVAL;
     size_t connections = presence_session_connections(c->presence, session);
     json_put_flag(reply, "online", connections > 0);
     json_put_count(reply, "connections", connections);

@@ -7,7 +7,6 @@
 #include "sse.h"
 #include "targets.h"
 
-#define BATCH_MAX 10000u
 #define RETRY_MAX INT32_MAX /* ms; browsers keep it in 32 bits */
 
 #define ID_RULE "1 to 255 bytes without NUL, CR or LF, not a number (digits, or a sign before a digit)"
@@ -111,6 +110,7 @@ static int read_event(const struct command_context *c, const struct grant *grant
     err = err ? err : read_retry(o, spec, fault);
     err = err ? err : targets_read_in(o, "to", &spec->lists[TO_SESSIONS], &spec->has_to, fault);
     err = err ? err : targets_read_in(o, "except", &spec->lists[EXCEPT_SESSIONS], &has_except, fault);
+    err = err ? err : targets_check_count(c->limits.targets, o, spec->lists, fault);
     return err ? err : targets_check(grant, spec->has_to, &spec->lists[TO_SESSIONS], fault);
 }
 
@@ -202,6 +202,14 @@ static int run_batch(const struct command_context *c, const struct grant *grant,
     return err;
 }
 
+static int batch_too_large(const struct command_context *c, const struct json_object *o, struct json_fault *fault)
+{
+    json_fault_at(fault, o, "events", "has %zu events; accepted: at most %llu (--max-batch)",
+                  json_list_length(o, "events"), (unsigned long long)c->limits.batch);
+    fault->code = CODE_TOO_LARGE;
+    return -EINVAL;
+}
+
 static int publish_batch(const struct command_context *c, const struct command_request *r, struct json_out *reply,
                          struct json_fault *fault)
 {
@@ -209,11 +217,13 @@ static int publish_batch(const struct command_context *c, const struct command_r
     size_t count = 0;
     if (r->payload)
         return json_fault(fault, CODE_BAD_REQUEST, "a batch takes no second frame");
+    if (c->limits.batch && json_list_length(r->object, "events") > c->limits.batch)
+        return batch_too_large(c, r->object, fault);
     if (json_check_fields(r->object, batch_fields, fault) != 0 ||
-        json_get_objects(r->object, "events", BATCH_MAX, &items, &count, fault) != 0)
+        json_get_objects(r->object, "events", SIZE_MAX, &items, &count, fault) != 0)
         return -EINVAL;
     if (count == 0)
-        return json_fault_at(fault, r->object, "events", "is empty; accepted: 1 to %u events", BATCH_MAX);
+        return json_fault_at(fault, r->object, "events", "is empty; a batch has at least one event");
     return run_batch(c, r->grant, items, count, reply, fault);
 }
 

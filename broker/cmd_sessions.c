@@ -16,6 +16,8 @@ static int run(const struct command_context *c, const struct command_request *r,
         json_get_count(r->object, "limit", 1, COMMAND_LIST_MAX, &limit, fault) != 0)
         return -EINVAL;
     struct listing list = {.items = items, .max = (size_t)limit, .after = after};
+    if (r->grant->limited)
+        list.patterns = &r->grant->sessions;
     presence_list_sessions(c->presence, prefix, &list);
     json_begin_list(reply, "sessions");
     for (size_t i = 0; i < list.count; i++) {

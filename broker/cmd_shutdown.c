@@ -19,8 +19,8 @@ static char *reason_data(const struct json_object *o)
     return asprintf(&data, "{\"reason\":%.*s}", (int)reason.len, reason.data) < 0 ? NULL : data;
 }
 
-static int read_request(const struct command_context *c, const struct json_object *o, struct event_spec *spec,
-                        struct json_fault *fault)
+static int read_request(const struct command_context *c, const struct grant *grant, const struct json_object *o,
+                        struct event_spec *spec, struct json_fault *fault)
 {
     struct slice reason = {0};
     uint64_t block = BLOCK_DEFAULT;
@@ -34,7 +34,8 @@ static int read_request(const struct command_context *c, const struct json_objec
         return json_fault(fault, CODE_TOO_LARGE, "`reason` has %zu bytes; accepted: at most %llu (--max-event-bytes)",
                           reason.len, (unsigned long long)c->max_event_bytes);
     spec->block_s = (uint32_t)block;
-    return 0;
+    int err = targets_check_count(c->limits.targets, o, spec->lists, fault);
+    return err ? err : targets_check(grant, true, &spec->lists[TO_SESSIONS], fault);
 }
 
 static int append(const struct command_context *c, struct event_spec *spec, char *data, struct json_fault *fault)
@@ -55,7 +56,7 @@ static int run(const struct command_context *c, const struct command_request *r,
 {
     struct event_spec spec = {
         .kind = EVENT_SHUTDOWN, .time_ms = c->now_ms, .event = slice_of(EVENT_RESERVED "shutdown"), .has_to = true};
-    if (read_request(c, r->object, &spec, fault) != 0)
+    if (read_request(c, r->grant, r->object, &spec, fault) != 0)
         return -EINVAL;
     if (targets_count(&spec.lists[TO_SESSIONS])) {
         char *data = reason_data(r->object);

@@ -86,6 +86,8 @@ static int dispatch(const struct command_context *c, const struct command_reques
     const struct command *command = find_command(r->object, r->grant, fault);
     if (!command)
         return -1;
+    if (!r->grant->roles)
+        return json_fault(fault, CODE_FORBIDDEN, "this key is not among those that the broker knows");
     if (!may_give(r->grant, command))
         return json_fault(fault, CODE_FORBIDDEN, "%s is not among the commands that this key or token may give",
                           command->op);
@@ -119,7 +121,7 @@ struct command_outcome command_run(const struct command_context *c, const struct
     reply->len = 0;
     c->counters[REQUESTS]++;
     int err = check_frames(c, frames, frame_count, &fault);
-    struct json *json = err ? NULL : json_parse(frames[0], &fault);
+    struct json *json = err ? NULL : json_parse_within(frames[0], &c->limits.json, &fault);
     if (json) {
         struct command_request request = {json_root(json), frame_count > 1 ? &frames[1] : NULL, grant};
         outcome.ref = json_raw(request.object, "ref");
@@ -132,6 +134,23 @@ struct command_outcome command_run(const struct command_context *c, const struct
         json_reply_fault(reply, &fault, outcome.ref);
         count_fault(c, fault.code);
     }
+    json_free(&json);
+    return outcome;
+}
+
+struct command_outcome command_refuse(const struct command_context *c, const char *code, const char *message,
+                                      struct slice frame, struct json_out *reply)
+{
+    struct json_fault fault = {0}, ignored;
+    struct command_outcome outcome = {0};
+    bool readable = frame.len <= command_request_max(c->max_event_bytes);
+    struct json *json = readable ? json_parse_within(frame, &c->limits.json, &ignored) : NULL;
+    if (json)
+        outcome.ref = json_raw(json_root(json), "ref");
+    c->counters[REQUESTS]++;
+    json_fault(&fault, code, "%s", message);
+    json_reply_fault(reply, &fault, outcome.ref);
+    count_fault(c, code);
     json_free(&json);
     return outcome;
 }

@@ -13,6 +13,13 @@
 #include "presence.h"
 #include "sequence.h"
 
+/* What is refused although it could be done; 0: no limit of ours. */
+struct command_limits {
+    struct json_limits json;
+    uint64_t batch;   /* events in one publish */
+    uint64_t targets; /* names in an event's `to` and `except` together */
+};
+
 /* What commands work on. */
 struct command_context {
     struct sequence *sequence;
@@ -20,6 +27,7 @@ struct command_context {
     const struct store *store; /* NULL: memory only */
     uint64_t *counters;        /* BROKER_COUNTERS of them */
     uint64_t max_event_bytes;
+    struct command_limits limits;
     uint64_t history_bytes; /* for messages */
     int64_t now_ms;         /* unix time */
     int64_t uptime_ms;
@@ -72,6 +80,10 @@ struct command_outcome {
  * *reply, whose previous content is dropped. */
 struct command_outcome command_run(const struct command_context *c, const struct grant *grant,
                                    const struct slice *frames, size_t frame_count, struct json_out *reply);
+
+/* Refuse the request in this frame without looking at what it wants. */
+struct command_outcome command_refuse(const struct command_context *c, const char *code, const char *message,
+                                      struct slice frame, struct json_out *reply);
 
 /* What a provisional reply becomes when storing failed with err (-errno). */
 void command_store_failed(const struct command_context *c, int err, struct slice ref, struct json_out *reply);

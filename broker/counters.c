@@ -26,4 +26,6 @@ const struct broker_counter_row broker_counter_rows[BROKER_COUNTERS] = {
     [HANDSHAKES_FAILED] = {"handshakes_failed", "connections that ended before they had said who they are"},
     [KEYS_REFUSED] = {"keys_refused", "connections whose key may not connect there"},
     [SYNC_FORBIDDEN] = {"sync_forbidden", "messages on the sync socket from a key that is no worker's any more"},
+    [IN_FLIGHT_EXCEEDED] = {"in_flight_exceeded",
+                            "requests refused because too many of their publisher's were unanswered"},
 };

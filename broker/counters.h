@@ -33,6 +33,7 @@ enum broker_counter {
     HANDSHAKES_FAILED,
     KEYS_REFUSED,
     SYNC_FORBIDDEN,
+    IN_FLIGHT_EXCEEDED,
     BROKER_COUNTERS
 };
 

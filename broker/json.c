@@ -24,6 +24,7 @@ struct json {
     json_t *tree;
     struct block *blocks;
     struct json_object root;
+    size_t name_bytes; /* at most */
 };
 
 static void *allocate(struct json *j, size_t size)
@@ -92,6 +93,19 @@ int json_fault_at(struct json_fault *fault, const struct json_object *o, const c
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
     return fault_in_list(fault, o, name, -1, what);
+}
+
+int json_fault_of(struct json_fault *fault, const struct json_object *o, const char *format, ...)
+{
+    char what[sizeof fault->message];
+    struct path path = {0};
+    va_list args;
+    va_start(args, format);
+    vsnprintf(what, sizeof what, format, args);
+    va_end(args);
+    path_of(&path, o);
+    return path.len ? json_fault(fault, "bad_request", "`%s` %s", path.text, what)
+                    : json_fault(fault, "bad_request", "it %s", what);
 }
 
 /* ---- parsing ---- */
@@ -178,8 +192,13 @@ static int keep_tree(struct json *j, json_t *tree, struct slice text, struct jso
     return 0;
 }
 
-struct json *json_parse(struct slice text, struct json_fault *fault)
+struct json *json_parse_within(struct slice text, const struct json_limits *limits, struct json_fault *fault)
 {
+    if (limits->depth && json_deeper(text, limits->depth)) {
+        json_fault(fault, "bad_json", "nested too deeply; accepted: at most %zu levels (--max-json-depth)",
+                   limits->depth);
+        return NULL;
+    }
     json_t *tree = load_any(text, fault);
     if (!tree)
         return NULL;
@@ -189,9 +208,15 @@ struct json *json_parse(struct slice text, struct json_fault *fault)
         out_of_memory(fault);
         return NULL;
     }
+    j->name_bytes = limits->name_bytes ? limits->name_bytes : EVENT_NAME_MAX;
     if (keep_tree(j, tree, text, fault))
         json_free(&j);
     return j;
+}
+
+struct json *json_parse(struct slice text, struct json_fault *fault)
+{
+    return json_parse_within(text, &(struct json_limits){0}, fault);
 }
 
 void json_free(struct json **j)
@@ -351,18 +376,28 @@ int json_get_text(const struct json_object *o, const char *name, struct slice *o
     return 0;
 }
 
-static bool is_name(const json_t *value)
+static bool is_name(const struct json *j, const json_t *value)
 {
-    return json_is_string(value) && name_valid(string_of(value));
+    return json_is_string(value) && name_valid(string_of(value)) && json_string_length(value) <= j->name_bytes;
+}
+
+/* NAME_RULE, with the limit in force. */
+#define NAME_WANTED 100
+
+static const char *name_wanted(const struct json *j, char out[NAME_WANTED])
+{
+    snprintf(out, NAME_WANTED, "a string of 1 to %zu bytes of UTF-8 without control characters", j->name_bytes);
+    return out;
 }
 
 int json_get_name(const struct json_object *o, const char *name, struct slice *out, struct json_fault *fault)
 {
+    char wanted[NAME_WANTED];
     const json_t *value = find(o, name);
     if (!value)
         return 0;
-    if (!is_name(value))
-        return not_field(fault, o, name, value, "a string of " NAME_RULE);
+    if (!is_name(o->json, value))
+        return not_field(fault, o, name, value, name_wanted(o->json, wanted));
     *out = string_of(value);
     return 0;
 }
@@ -370,10 +405,11 @@ int json_get_name(const struct json_object *o, const char *name, struct slice *o
 static int fill_names(const struct json_object *o, const char *name, const json_t *list, struct slice *items,
                       struct json_fault *fault)
 {
+    char wanted[NAME_WANTED];
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *value = json_array_get(list, i);
-        if (!is_name(value))
-            return not_item(fault, o, name, i, value, "a string of " NAME_RULE);
+        if (!is_name(o->json, value))
+            return not_item(fault, o, name, i, value, name_wanted(o->json, wanted));
         items[i] = string_of(value);
     }
     return 0;
@@ -459,6 +495,11 @@ static int fill_objects(const struct json_object *o, const char *name, const jso
             return not_item(fault, o, name, i, value, "an object");
     }
     return 0;
+}
+
+size_t json_list_length(const struct json_object *o, const char *name)
+{
+    return json_array_size(find(o, name));
 }
 
 int json_get_objects(const struct json_object *o, const char *name, size_t max, const struct json_object **out,

@@ -38,6 +38,15 @@ struct json_object {
  * twice in one object, more than about 2,000 levels; bad_request when it is JSON but not an object, or out of memory. */
 struct json *json_parse(struct slice text, struct json_fault *fault);
 
+/* What is refused although it could be read; 0: what json_parse() accepts. */
+struct json_limits {
+    size_t name_bytes; /* of a session, channel or connection */
+    size_t depth;      /* objects and lists within each other, the request's own object included */
+};
+
+/* The same within limits. What is nested too deeply is bad_json. */
+struct json *json_parse_within(struct slice text, const struct json_limits *limits, struct json_fault *fault);
+
 /* Free and set *j to NULL. Safe on NULL. */
 void json_free(struct json **j);
 
@@ -51,6 +60,10 @@ int json_fault(struct json_fault *fault, const char *code, const char *format, .
 /* The same as bad_request about a field of o: the message begins with the field's path in backquotes, as in "`events[3].to` ". */
 int json_fault_at(struct json_fault *fault, const struct json_object *o, const char *name, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* The same about o as a whole: "`events[3]` ", or "it " when o is the request itself. */
+int json_fault_of(struct json_fault *fault, const struct json_object *o, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 bool json_has(const struct json_object *o, const char *name);
 
@@ -80,6 +93,9 @@ int json_get_flag(const struct json_object *o, const char *name, bool *out, stru
 
 /* An object, such as `to`. When it is not there, out->value is NULL. */
 int json_get_object(const struct json_object *o, const char *name, struct json_object *out, struct json_fault *fault);
+
+/* How many values the list called name has; 0 when it is no list, or not there. */
+size_t json_list_length(const struct json_object *o, const char *name);
 
 /* A list of objects, such as `events`: at most max. */
 int json_get_objects(const struct json_object *o, const char *name, size_t max, const struct json_object **out,

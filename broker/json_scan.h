@@ -17,6 +17,9 @@ bool json_next_field(struct slice *rest, struct slice *key, struct slice *value)
 /* Walk a list's values. false at the end. */
 bool json_next_item(struct slice *rest, struct slice *value);
 
+/* Are objects and lists within each other on more than so many levels? Brackets in strings do not count. */
+bool json_deeper(struct slice text, size_t levels);
+
 /* Replace, in place and each by as many bytes, what is valid JSON and jansson cannot hold: numbers beyond its range become a
  * zero, and the NUL escape in an object's key becomes another character. Text that is not valid JSON stays so. */
 void json_soften(char *text, size_t len);

@@ -27,6 +27,8 @@ void listing_offer(struct listing *l, struct slice name, const void *value)
 {
     if (l->after.len && listing_compare(name, l->after) <= 0)
         return;
+    if (l->patterns && !patterns_match(l->patterns, name))
+        return;
     bool full = l->count == l->max;
     l->more = l->more || full;
     if (full && listing_compare(name, l->items[l->count - 1].name) > 0)

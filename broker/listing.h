@@ -8,7 +8,7 @@
 #ifndef SSECAST_LISTING_H
 #define SSECAST_LISTING_H
 
-#include "slice.h"
+#include "grant.h"
 
 struct listed {
     struct slice name;
@@ -19,8 +19,9 @@ struct listed {
 struct listing {
     struct listed *items; /* ascending */
     size_t max, count;
-    struct slice after; /* only names greater than this; empty: all */
-    bool more;          /* a name that is not among items was offered */
+    const struct names *patterns; /* only names that match; NULL: all */
+    struct slice after;           /* only names greater than this; empty: all */
+    bool more;                    /* a name that is not among items was offered */
 };
 
 /* Less than, equal to or greater than 0, as memcmp(). */

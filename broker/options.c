@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "event.h"
 #include "exposure.h"
 #include "keys.h"
 #include "log.h"
@@ -49,6 +50,14 @@ static const struct option_row rows[] = {
      0, NULL},
     {"max-event-bytes", "SIZE", "1M", "an event with more data is refused", OPTION_SIZE, AT(max_event_bytes), 1,
      EVENT_BYTES_MAX, NULL},
+    {"max-batch", "N", "10000", "a publish of more events at once is refused", OPTION_COUNT, AT(max_batch), 1, 1000000,
+     NULL},
+    {"max-targets", "N", "65535", "an event that names more sessions, channels and connections is refused",
+     OPTION_COUNT, AT(max_targets), 1, EVENT_LISTS *EVENT_LIST_MAX, NULL},
+    {"max-name-bytes", "N", "255", "a longer name of a session, channel or connection is refused", OPTION_COUNT,
+     AT(max_name_bytes), 1, EVENT_NAME_MAX, NULL},
+    {"max-json-depth", "N", "2000", "a request with more objects and lists within each other is refused", OPTION_COUNT,
+     AT(max_json_depth), 8, 2000, NULL},
     {"max-in-flight", "N", "10000", "requests of one publisher that may be unanswered at once", OPTION_COUNT,
      AT(max_in_flight), 1, 1000000, NULL},
     {"handshake-timeout", "DURATION", "5s", "who has not said by then who they are is disconnected", OPTION_SECONDS,

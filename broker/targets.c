@@ -1,5 +1,7 @@
 #include "targets.h"
 
+#include <errno.h>
+
 #include "command.h"
 
 static const char *const list_names[TARGET_LISTS + 1] = {"sessions", "channels", "connections", NULL};
@@ -56,7 +58,43 @@ size_t targets_count(const struct names lists[TARGET_LISTS])
     return lists[0].count + lists[1].count + lists[2].count;
 }
 
-static void put_list(struct json_out *out, const char *name, const struct event *e, enum event_list list)
+int targets_check_count(uint64_t limit, const struct json_object *o, const struct names lists[EVENT_LISTS],
+                        struct json_fault *fault)
+{
+    size_t count = targets_count(&lists[TO_SESSIONS]) + targets_count(&lists[EXCEPT_SESSIONS]);
+    if (!limit || count <= limit)
+        return 0;
+    json_fault_of(fault, o, "names %zu sessions, channels and connections; accepted: at most %llu (--max-targets)",
+                  count, (unsigned long long)limit);
+    fault->code = CODE_TOO_LARGE;
+    return -EINVAL;
+}
+
+int targets_check_names(const struct grant *grant, struct slice session, struct slice channel, struct json_fault *fault)
+{
+    if (!grant->limited)
+        return 0;
+    if (!session.len && !channel.len)
+        return json_fault(fault, CODE_FORBIDDEN, "this key or token may not ask about everyone; name what it is about");
+    bool session_ok = !session.len || patterns_match(&grant->sessions, session);
+    if (session_ok && (!channel.len || patterns_match(&grant->channels, channel)))
+        return 0;
+    struct slice beyond = session_ok ? channel : session;
+    return json_fault(fault, CODE_FORBIDDEN, "this key or token may not ask about the %s \"%.*s\"",
+                      session_ok ? "channel" : "session", (int)beyond.len, beyond.data);
+}
+
+/* Patterns for a list of targets; NULL: every name. */
+static const struct names *patterns_of(const struct grant *grant, unsigned list)
+{
+    static const struct names none = {0};
+    if (!grant->limited)
+        return NULL;
+    return list == 0 ? &grant->sessions : list == 1 ? &grant->channels : &none;
+}
+
+static void put_list(struct json_out *out, const char *name, const struct event *e, enum event_list list,
+                     const struct names *patterns)
 {
     size_t cursor = 0;
     struct slice item;
@@ -64,14 +102,16 @@ static void put_list(struct json_out *out, const char *name, const struct event 
         return;
     json_begin_list(out, name);
     while (event_next_name(e, list, &cursor, &item))
-        json_put_text(out, NULL, item);
+        if (!patterns || patterns_match(patterns, item))
+            json_put_text(out, NULL, item);
     json_end_list(out);
 }
 
-void targets_put(struct json_out *out, const char *name, const struct event *e, enum event_list first)
+void targets_put(struct json_out *out, const char *name, const struct event *e, enum event_list first,
+                 const struct grant *grant)
 {
     json_begin_object(out, name);
     for (unsigned i = 0; i < TARGET_LISTS; i++)
-        put_list(out, list_names[i], e, first + i);
+        put_list(out, list_names[i], e, first + i, patterns_of(grant, i));
     json_end_object(out);
 }

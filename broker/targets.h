@@ -20,10 +20,21 @@ int targets_read_in(const struct json_object *o, const char *name, struct names 
 int targets_check(const struct grant *grant, bool present, const struct names lists[TARGET_LISTS],
                   struct json_fault *fault);
 
+/* Are there more names in the lists of an event (to and except) or a shutdown (o) than limit (0: any number)? 0, or -EINVAL with a fault of code
+ * too_large. */
+int targets_check_count(uint64_t limit, const struct json_object *o, const struct names lists[EVENT_LISTS],
+                        struct json_fault *fault);
+
+/* May grant's holder ask about this session or channel (empty: none is named)? As targets_check(). */
+int targets_check_names(const struct grant *grant, struct slice session, struct slice channel,
+                        struct json_fault *fault);
+
 /* The names in all three lists. */
 size_t targets_count(const struct names lists[TARGET_LISTS]);
 
-/* Write the lists of e that are not empty, beginning with list first, as an object called name. */
-void targets_put(struct json_out *out, const char *name, const struct event *e, enum event_list first);
+/* Write the lists of e that are not empty, beginning with list first, as an object called name; of a limited grant's only what it
+ * matches. */
+void targets_put(struct json_out *out, const char *name, const struct event *e, enum event_list first,
+                 const struct grant *grant);
 
 #endif

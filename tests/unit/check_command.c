@@ -480,6 +480,115 @@ START_TEST(a_limited_grant_reaches_whom_it_names)
 }
 END_TEST
 
+/* --- limits --- */
+
+START_TEST(limits_are_told_with_their_option)
+{
+    context.limits = (struct command_limits){.json = {.name_bytes = 4, .depth = 5}, .batch = 2, .targets = 3};
+    refuses("{\"op\":\"publish\",\"events\":[{\"data\":1},{\"data\":2},{\"data\":3}]}", "too_large",
+            "`events` has 3 events; accepted: at most 2 (--max-batch)");
+    refuses(
+        "{\"op\":\"publish\",\"data\":1,\"to\":{\"sessions\":[\"a\",\"b\"]},\"except\":{\"channels\":[\"c\",\"d\"]}}",
+        "too_large", "it names 4 sessions, channels and connections; accepted: at most 3 (--max-targets)");
+    refuses("{\"op\":\"publish\",\"events\":[{\"data\":1,\"to\":{\"sessions\":[\"a\",\"b\",\"c\",\"d\"]}}]}",
+            "too_large", "`events[0]` names 4");
+    refuses("{\"op\":\"shutdown\",\"sessions\":[\"a\",\"b\",\"c\",\"d\"]}", "too_large", "it names 4");
+    refuses("{\"op\":\"online\",\"session\":\"abcde\"}", "bad_request", "`session` must be a string of 1 to 4 bytes");
+    refuses("{\"op\":\"publish\",\"data\":1,\"to\":{\"sessions\":[\"a\",\"abcde\"]}}", "bad_request",
+            "`to.sessions[1]` must be a string of 1 to 4 bytes");
+    refuses("{\"op\":\"publish\",\"data\":[[[[[1]]]]]}", "bad_json", "at most 5 levels (--max-json-depth)");
+    ck_assert_uint_eq(counters[ERRORS_TOO_LARGE], 4);
+    answers("{\"op\":\"publish\",\"data\":[[[1]]],\"to\":{\"sessions\":[\"abcd\",\"b\",\"c\"]}}",
+            "{\"ok\":true,\"seq\":1001,\"online\":0}");
+}
+END_TEST
+
+START_TEST(what_is_refused_unseen_still_has_its_ref)
+{
+    command_refuse(&context, CODE_TOO_LARGE, "too many", S("{\"op\":\"publish\",\"data\":1,\"ref\":7}"), &reply);
+    ck_assert_int_eq(
+        strncmp(reply.data, "{\"ok\":false,\"error\":\"too_large\",\"message\":\"too many\",\"ref\":7}", reply.len), 0);
+    command_refuse(&context, CODE_TOO_LARGE, "too many", S("{no"), &reply);
+    ck_assert_int_eq(strncmp(reply.data, "{\"ok\":false,\"error\":\"too_large\",\"message\":\"too many\"}", reply.len),
+                     0);
+    ck_assert_uint_eq(counters[REQUESTS], 2);
+    ck_assert_uint_eq(counters[ERRORS_TOO_LARGE], 2);
+    ck_assert_uint_eq(sequence_head(sequence), START);
+}
+END_TEST
+
+/* --- who may --- */
+
+START_TEST(a_publisher_publishes_and_asks_who_is_there)
+{
+    grant = (struct grant){.roles = ROLE_PUBLISHER};
+    holds(ask("{\"op\":\"publish\",\"data\":1}"), "\"ok\":true");
+    holds(ask("{\"op\":\"online\",\"session\":\"a\"}"), "\"ok\":true");
+    holds(ask("{\"op\":\"ping\"}"), "\"ok\":true");
+    static const char *const others[] = {"shutdown", "sessions", "connections", "history", "stats", "log"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        char request[64];
+        snprintf(request, sizeof request, "{\"op\":\"%s\"}", others[i]);
+        holds(ask(request), "\"error\":\"forbidden\"");
+    }
+    ck_assert_uint_eq(counters[ERRORS_FORBIDDEN], 6);
+}
+END_TEST
+
+START_TEST(a_key_that_is_gone_may_nothing)
+{
+    grant = (struct grant){0};
+    refuses("{\"op\":\"ping\"}", "forbidden", "not among those that the broker knows");
+    refuses("{\"op\":\"publish\",\"data\":1}", "forbidden", "");
+    grant.roles = ROLE_WORKER;
+    refuses("{\"op\":\"ping\"}", "forbidden", "ping");
+}
+END_TEST
+
+static struct slice only_a[] = {S_INIT("a")}, rooms[] = {S_INIT("room:*"), S_INIT("x")};
+
+START_TEST(limits_of_a_key_hold_for_every_command)
+{
+    three_connections();
+    ask("{\"op\":\"publish\",\"data\":1,\"to\":{\"sessions\":[\"a\",\"b\"],\"channels\":[\"x\",\"y\"],\"connections\":["
+        "\"c1\"]}}");
+    grant = (struct grant){.roles = ROLE_OPERATOR, .limited = true, .sessions = {only_a, 1}, .channels = {rooms, 2}};
+    static const char *const forbidden[] = {
+        "{\"op\":\"publish\",\"data\":1}",
+        "{\"op\":\"publish\",\"data\":1,\"to\":{\"sessions\":[\"a\",\"b\"]}}",
+        "{\"op\":\"publish\",\"data\":1,\"to\":{\"channels\":[\"y\"]}}",
+        "{\"op\":\"publish\",\"data\":1,\"to\":{\"connections\":[\"c1\"]}}",
+        "{\"op\":\"publish\",\"events\":[{\"data\":1,\"to\":{\"sessions\":[\"a\"]}},{\"data\":1}]}",
+        "{\"op\":\"shutdown\",\"sessions\":[\"b\"]}",
+        "{\"op\":\"shutdown\",\"connections\":[\"c1\"]}",
+        "{\"op\":\"shutdown\",\"sessions\":[\"a\"],\"channels\":[\"y\"]}",
+        "{\"op\":\"online\",\"session\":\"b\"}",
+        "{\"op\":\"connections\"}",
+        "{\"op\":\"connections\",\"session\":\"b\"}",
+        "{\"op\":\"history\"}",
+        "{\"op\":\"history\",\"session\":\"b\"}",
+        "{\"op\":\"history\",\"session\":\"a\",\"channel\":\"y\"}",
+        "{\"op\":\"history\",\"connection\":\"c1\"}",
+        "{\"op\":\"history\",\"session\":\"a\",\"connection\":\"c1\"}",
+        "{\"op\":\"log\",\"level\":\"debug\"}",
+    };
+    for (size_t i = 0; i < sizeof forbidden / sizeof *forbidden; i++)
+        ck_assert_msg(strstr(ask(forbidden[i]), "\"error\":\"forbidden\""), "%s: %s", forbidden[i], answer);
+    ck_assert_uint_eq(sequence_head(sequence), START + 1);
+    answers("{\"op\":\"sessions\"}",
+            "{\"ok\":true,\"sessions\":[{\"session\":\"a\",\"connections\":2}],\"more\":false}");
+    holds(ask("{\"op\":\"history\",\"session\":\"a\"}"),
+          "\"to\":{\"sessions\":[\"a\"],\"channels\":[\"x\"],\"connections\":[]}");
+    holds(ask("{\"op\":\"history\",\"channel\":\"x\"}"), "\"seq\":1001");
+    holds(ask("{\"op\":\"connections\",\"session\":\"a\"}"), "\"connection\":\"c2\"");
+    holds(ask("{\"op\":\"online\",\"session\":\"a\"}"), "\"connections\":2");
+    holds(ask("{\"op\":\"publish\",\"data\":1,\"to\":{\"channels\":[\"room:7\"]},\"except\":{\"sessions\":[\"z\"]}}"),
+          "\"ok\":true");
+    holds(ask("{\"op\":\"shutdown\",\"sessions\":[\"a\"]}"), "\"closed\":2");
+    holds(ask("{\"op\":\"stats\"}"), "\"ok\":true");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("command");
@@ -510,5 +619,10 @@ int main(void)
     tcase_add_test(tests, who_may_give_one_command_need_not_name_it);
     tcase_add_test(tests, a_limited_grant_reaches_whom_it_names);
     tcase_add_test(tests, each_counter_has_a_row);
+    tcase_add_test(tests, limits_are_told_with_their_option);
+    tcase_add_test(tests, what_is_refused_unseen_still_has_its_ref);
+    tcase_add_test(tests, a_publisher_publishes_and_asks_who_is_there);
+    tcase_add_test(tests, a_key_that_is_gone_may_nothing);
+    tcase_add_test(tests, limits_of_a_key_hold_for_every_command);
     return run_suite(suite);
 }
