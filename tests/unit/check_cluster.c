@@ -83,7 +83,7 @@ static void say_hello(int i)
 {
     struct wire_buf b = {0};
     wire_put_hello(&b, &(struct wire_hello){.worker = id});
-    ck_assert_int_eq(presence_hello(nodes[i].presence, id, id, now), 0);
+    ck_assert_int_eq(presence_hello(nodes[i].presence, id, id, true, now), 0);
     cluster_worker_said(nodes[i].cluster, id, (struct slice){b.data, b.len}, now);
     wire_buf_release(&b);
 }
