@@ -286,16 +286,26 @@ static size_t read_until(int fd, int stop_fd, int64_t until, char *data, size_t 
     return len;
 }
 
+/* Some web servers have one socket for both directions: closing it with unread bytes would reset it under the response. */
+static void drop_until(int fd, int stop_fd, int64_t until, uint64_t bytes)
+{
+    char rest[4096];
+    for (size_t n = 1; bytes && n; bytes -= n)
+        n = read_until(fd, stop_fd, until, rest, bytes < sizeof rest ? bytes : sizeof rest);
+}
+
 void intake_cgi_body(const struct intakes *set, int fd, int stop_fd, int patience_ms, struct params *params)
 {
+    int64_t until = clock_ms() + patience_ms;
     uint64_t length = params_content_length(params);
     size_t max = set->body_max(set->context, params);
-    if (!max)
-        return;
     length = length == UINT64_MAX ? 0 : length; /* CGI has no body without its length */
-    params->body_state = length > max ? BODY_TOO_LARGE : BODY_NO_ROOM;
-    if (length > max || !(params->body = malloc(length + 1)))
+    params->body_state = !max ? BODY_NONE : length > max ? BODY_TOO_LARGE : BODY_NO_ROOM;
+    if (length > max || !(params->body = malloc(length + 1))) {
+        drop_until(fd, stop_fd, until, length);
         return;
-    params->body_len = read_until(fd, stop_fd, clock_ms() + patience_ms, params->body, length);
-    params->body_state = params->body_len < length ? BODY_PARTIAL : BODY_WHOLE;
+    }
+    params->body_len = read_until(fd, stop_fd, until, params->body, length);
+    if (max)
+        params->body_state = params->body_len < length ? BODY_PARTIAL : BODY_WHOLE;
 }

@@ -63,7 +63,8 @@ bool intake_wants_body(const struct intake *in);
 /* Let go of what was collected. */
 void intake_release(struct intakes *set, struct intake *in);
 
-/* A plain CGI program's body: read from fd (which may block) until it is complete, patience_ms are over, or stop_fd is readable. */
+/* A plain CGI program's body: read from fd (which may block) until it is complete, patience_ms are over, or stop_fd is readable. What
+ * nobody wants is read and dropped. */
 void intake_cgi_body(const struct intakes *set, int fd, int stop_fd, int patience_ms, struct params *params);
 
 #endif

@@ -3,7 +3,8 @@
  * It calls back and knows nothing of streams. One thread.
  *
  * Ownership: watches and timers are embedded in their owners, who keep the memory until the end of the turn in which they
- * removed them (see worker.c's reaping): an event that was already fetched finds fd < 0 and is skipped.
+ * removed them (see worker.c's reaping): an event that was already fetched finds fd < 0 and is skipped. A timer that was ever set
+ * must live as long as the loop; they are few, each for a whole list of things that wait.
  */
 #ifndef SSECAST_LOOP_H
 #define SSECAST_LOOP_H

@@ -59,12 +59,62 @@ static void give_up(struct call *c, bool asked)
                     c->service->unsure ? c->service->unsure : "");
 }
 
+/* --- those that wait for the broker --- */
+
+static void watch_over(struct streams *set)
+{
+    if (set->first_call && !set->call_timer.due)
+        loop_timer_set(set->loop, &set->call_timer, set->first_call->deadline);
+}
+
 static void too_late(void *context, int64_t now)
 {
-    struct call *c = context;
-    (void)now;
-    give_up(c, upstream_was_sent(c->question));
+    struct streams *set = context;
+    struct call *c;
+    while ((c = set->first_call) && c->deadline <= now)
+        give_up(c, upstream_was_sent(c->question));
+    watch_over(set);
 }
+
+void services_init(struct streams *set)
+{
+    set->call_timer = (struct loop_timer){.fire = too_late, .context = set};
+}
+
+static void begin_wait(struct call *c, size_t bytes)
+{
+    struct streams *set = c->stream->set;
+    c->deadline = loop_now(set->loop) + SERVICE_PATIENCE_MS;
+    c->asked_bytes = bytes;
+    set->asked_bytes += bytes;
+    c->prev = set->last_call;
+    if (c->prev)
+        c->prev->next = c;
+    else
+        set->first_call = c;
+    set->last_call = c;
+    watch_over(set);
+}
+
+/* Safe when c does not wait. */
+static void end_wait(struct call *c)
+{
+    struct streams *set = c->stream->set;
+    if (!c->deadline)
+        return;
+    if (c->prev)
+        c->prev->next = c->next;
+    else
+        set->first_call = c->next;
+    if (c->next)
+        c->next->prev = c->prev;
+    else
+        set->last_call = c->prev;
+    set->asked_bytes -= c->asked_bytes;
+    c->deadline = 0;
+}
+
+/* --- requests --- */
 
 static void answer_preflight(struct call *c)
 {
@@ -99,7 +149,7 @@ void service_begin(struct stream *s, const struct service *service, const struct
         conn_cut(&s->conn, END_CAUSES);
         return;
     }
-    *c = (struct call){.stream = s, .service = service, .deadline = {.fire = too_late, .context = c}};
+    *c = (struct call){.stream = s, .service = service};
     s->call = c;
     begin(c, params);
 }
@@ -116,9 +166,7 @@ void call_ask(struct call *c, const struct grant *grant, struct slice json, bool
         call_refuse(c, 503, "unavailable", "out of memory; nothing was done");
         return;
     }
-    c->asked_bytes = json.len;
-    set->asked_bytes += json.len;
-    loop_timer_set(set->loop, &c->deadline, loop_now(set->loop) + SERVICE_PATIENCE_MS);
+    begin_wait(c, json.len);
 }
 
 void service_replied(void *context, void *asker, struct slice json)
@@ -169,8 +217,7 @@ void call_free(struct call **c)
 {
     if (!*c)
         return;
-    loop_timer_stop(&(*c)->deadline);
-    (*c)->stream->set->asked_bytes -= (*c)->asked_bytes;
+    end_wait(*c);
     upstream_forget(&(*c)->question);
     free((*c)->state);
     free((*c)->origin);

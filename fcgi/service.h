@@ -18,11 +18,12 @@ struct call {
     struct stream *stream;
     const struct service *service;
     struct question *question; /* to the broker, under way */
-    struct loop_timer deadline;
-    const char *headers; /* more of those of a refusal, each ended by CRLF; NULL: none */
-    char *origin;        /* a page of which may read the answer; NULL: none */
-    size_t asked_bytes;  /* of the question */
-    void *state;         /* the service's own; freed with free() */
+    int64_t deadline;          /* for the broker's reply */
+    struct call *prev, *next;  /* among those that wait for one, the longest first */
+    const char *headers;       /* more of those of a refusal, each ended by CRLF; NULL: none */
+    char *origin;              /* a page of which may read the answer; NULL: none */
+    size_t asked_bytes;        /* of the question */
+    void *state;               /* the service's own; freed with free() */
 };
 
 struct service {
@@ -42,6 +43,9 @@ struct service {
 };
 
 extern const struct service service_publish, service_healthz;
+
+/* Prepare set for calls. */
+void services_init(struct streams *set);
 
 /* The service that the request's path names; NULL: none, it is for a stream. */
 const struct service *service_find(const struct params *params);

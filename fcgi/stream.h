@@ -75,12 +75,11 @@ struct streams {
     struct event *beats[2]; /* the last heartbeats with a checkpoint, invisible and visible, and their positions */
     uint64_t beat_positions[2];
     struct event *plain_beat;
-    size_t asked_bytes; /* of the services' questions under way */
+    struct call *first_call, *last_call; /* that wait for the broker's reply, the longest first */
+    struct loop_timer call_timer;
+    size_t asked_bytes; /* of their questions */
     bool draining;      /* new streams are asked to come back */
     uint64_t counters[WORKER_COUNTERS];
-    struct conns_load load; /* as of measured_at, clock_ms() */
-    int64_t measured_at;
-    int64_t started_ms; /* unix time */
 };
 
 /* set's loop, rules and limits are filled in; prepare the rest. prefix: see registry.h. 0 or -ENOMEM. */
@@ -94,11 +93,6 @@ void streams_request(struct streams *set, int fd, struct params *params, bool ra
 
 /* After upstream's turn: give live streams what came. */
 void streams_settle(struct streams *set);
-
-/* How the worker is. What waits for readers is counted now and then only, not in every turn in which somebody comes or goes. */
-void streams_measure(struct streams *set, uint64_t gauges[WORKER_GAUGES]);
-
-#define STREAMS_MEASURE_MS 500
 
 /* What upstream tells; context is the struct streams. */
 extern const struct upstream_hooks stream_upstream_hooks;

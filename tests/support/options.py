@@ -1,4 +1,4 @@
-"""Options of our programs, written as Python keywords: heartbeat="1s", cors_origin=["https://a", "https://b"]."""
+"""Options of our programs, written as Python keywords: heartbeat="1s", cors_origin=["https://a", "https://b"], publish=True."""
 
 
 def _values(value):
@@ -12,14 +12,14 @@ def arguments(options):
         if value is None:
             continue
         for one in _values(value):
-            out += ["--" + name.replace("_", "-"), str(one)]
+            out += ["--" + name.replace("_", "-"), *([] if one is True else [str(one)])]
     return out
 
 
 def environment(options):
     """For an environment: SSECAST_HEARTBEAT=1s. A list becomes one value with commas."""
     return {
-        "SSECAST_" + name.upper(): ",".join(str(v) for v in _values(value))
+        "SSECAST_" + name.upper(): ",".join("yes" if v is True else str(v) for v in _values(value))
         for name, value in options.items()
         if value is not None
     }

@@ -96,6 +96,13 @@ class Program:
     def signal(self, number):
         os.kill(self.pid, number)
 
+    def freeze(self):
+        """Stop it in the middle of whatever it does, until thaw()."""
+        self.signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self.signal(signal.SIGCONT)
+
     def stop(self, timeout=None):
         """SIGTERM, and wait for the end. Returns the exit status."""
         self.expect_end()

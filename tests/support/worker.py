@@ -1,7 +1,5 @@
 """The worker as a test sees it: a program on a unix socket that web servers (or fcgi.py) connect to."""
 
-import os
-import signal
 import socket
 
 from . import processes, systemd
@@ -41,13 +39,6 @@ class Worker(processes.Program):
     def restart(self):
         self.stop()
         return self.start()
-
-    def freeze(self):
-        """Stop it in the middle of whatever it does, until thaw()."""
-        os.kill(self.pid, signal.SIGSTOP)
-
-    def thaw(self):
-        os.kill(self.pid, signal.SIGCONT)
 
     def _listens(self):
         with socket.socket(socket.AF_UNIX) as s:

@@ -1,0 +1,459 @@
+"""Events over HTTP: POST …/publish, through lighttpd and Apache."""
+
+import concurrent.futures
+import json
+import socket
+import time
+
+import pytest
+from support.apache import Apache, ApacheCgi
+from support.bench import Bench
+from support.checker import Diary, Publication, check
+from support.disk import FileLimit
+from support.fcgi import STDIN, FastCgi, begin, environment, params, record
+from support.http_publisher import HttpPublisher
+from support.lighttpd import Lighttpd, LighttpdCgi
+from support.processes import WORKER, run
+from support.reader import wait_all
+from support.site import Site
+from support.tokens import Issuer
+from support.waiting import wait_until
+
+GOOD = "https://app.example"
+
+
+class PublishingSite(Site):
+    """A site whose workers take events over HTTP."""
+
+    def __init__(self, bench, web=Lighttpd, workers=1, broker=None, **worker):
+        bench.folder.chmod(0o755)
+        self.issuer = Issuer(bench.folder / "jwt.key")
+        worker = {"publish": True, "jwt_key_file": self.issuer.key_file, **worker}
+        super().__init__(bench, web=web, workers=workers, broker=broker, worker=worker)
+
+    def broker_head(self):
+        """The last seq given out."""
+        return self.commands.ping()["head"]
+
+    def publisher(self, token=None):
+        return self.bench.closing(HttpPublisher(self.web.url, token or self.issuer.publisher()))
+
+
+@pytest.fixture(scope="module", params=[Lighttpd, Apache], ids=["lighttpd", "apache"])
+def site(request):
+    with Bench() as b:
+        yield PublishingSite(b, request.param, cors_origin=GOOD, publish_bytes="3M")
+
+
+@pytest.fixture
+def publisher(site):
+    return site.publisher()
+
+
+# What is published
+
+def test_an_event_arrives_and_its_reply_is_the_broker_s(site, session, publisher):
+    reader = site.open(session)
+    status, headers, reply = publisher.publish("greeting", data={"msg": "hi", "pi": 3.0}, to={"sessions": [session]})
+    assert (status, headers["content-type"], headers["cache-control"]) == (200, "application/json", "no-store")
+    [event] = reader.wait_for(1)
+    assert reply == {"ok": True, "seq": int(event.id), "online": 1}
+    assert (event.type, json.loads(event.data)) == ("greeting", {"msg": "hi", "pi": 3.0})
+
+
+def test_the_request_may_name_its_op_and_a_ref(site, session, publisher):
+    status, _, reply = publisher.send({"op": "publish", "ref": [7, "x"], "text": "a\nb", "to": {"sessions": [session]}})
+    assert (status, reply["ok"], reply["ref"]) == (200, True, [7, "x"])
+
+
+def test_a_batch_is_all_or_none(site, session, publisher):
+    reader = site.open(session)
+    to = {"sessions": [session]}
+    status, _, reply = publisher.publish_batch({"event": "m", "data": n, "to": to} for n in range(100))
+    assert status == 200 and reply["seqs"] == list(range(reply["seqs"][0], reply["seqs"][0] + 100))
+    status, _, reply = publisher.publish_batch([{"data": "lost", "to": to}, {"data": 1, "to": {"session": [session]}}])
+    assert (status, reply["error"]) == (400, "bad_request") and "`events[1].to.session`" in reply["message"]
+    publisher.publish("m", data="end", to=to)
+    assert [json.loads(e.data) for e in reader.wait_for(101)] == [*range(100), "end"]
+
+
+def test_an_id_is_published_once(site, session, publisher):
+    first, again = (publisher.publish("m", data=1, id=session, to={"sessions": [session]}) for _ in range(2))
+    assert first[2]["seq"] == again[2]["seq"] and again[2]["duplicate"] is True and again[0] == 200
+
+
+BODIES = [1, 1000, 65_535, 65_536, 262_144, 1 << 20]
+
+
+@pytest.mark.parametrize("size", BODIES)
+def test_a_body_of_any_size_arrives_whole(site, session, publisher, size):
+    reader = site.open(session)
+    text = ("0123456789abcdef" * (size // 16 + 1))[:size]
+    status, _, reply = publisher.publish("m", text=text, to={"sessions": [session]})
+    assert status == 200, reply
+    assert reader.wait_for(1)[0].data == text
+
+
+@pytest.mark.parametrize("body", [b"", b"x", b"{", b"[]", b"\0", b"\xff\xfe", b'{"data":1', b'"' + b"x" * 100_000, b"[" * 100_000], ids=lambda b: repr(b[:8]))
+def test_what_is_not_a_request_is_400(publisher, body):
+    status, headers, reply = publisher.send(body)
+    assert status == 400 and reply["ok"] is False and reply["error"] in ("bad_json", "bad_request") and reply["message"]
+
+
+@pytest.mark.parametrize("size", [100, 500_000])
+def test_a_chunked_body_arrives(site, session, publisher, size):
+    """A client that does not know how much it will send."""
+    reader = site.open(session)
+    body = json.dumps({"event": "m", "text": "x" * size, "to": {"sessions": [session]}}).encode()
+    pieces = [body[n:n + 7000] for n in range(0, len(body), 7000)]
+    status, _, reply = publisher.send(iter(pieces), chunked=True, headers={"Transfer-Encoding": "chunked"})
+    assert status == 200, reply
+    assert len(reader.wait_for(1)[0].data) == size
+
+
+def test_a_client_that_waits_for_100_continue_is_answered(site, session):
+    body = json.dumps({"event": "m", "text": "x" * 3000, "to": {"sessions": [session]}}).encode()
+    with socket.create_connection(("127.0.0.1", site.web.port), timeout=20) as s:
+        s.sendall(b"POST /sse/publish HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\nExpect: 100-continue\r\n"
+                  b"Authorization: Bearer " + site.issuer.publisher().encode() + b"\r\nContent-Length: " + str(len(body)).encode() + b"\r\n\r\n")
+        answer = s.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\n")
+        s.sendall(body)
+        while piece := s.recv(65536):
+            answer += piece
+    assert b"\r\n\r\nHTTP/1.1 200 OK\r\n" in answer and b'{"ok":true' in answer
+
+
+def test_a_slow_client_is_waited_for(site, session, publisher):
+    """A body that comes in pieces with pauses between them."""
+    body = json.dumps({"text": "x" * 200_000, "to": {"sessions": [session]}}).encode()
+
+    def pieces():
+        for n in range(0, len(body), 50_000):
+            time.sleep(0.3)
+            yield body[n:n + 50_000]
+
+    status, _, reply = publisher.send(pieces(), chunked=True, headers={"Transfer-Encoding": "chunked"})
+    assert status == 200, reply
+
+
+# Who may
+
+def test_without_a_token_nothing_is_published(site):
+    for token, error in ((None, "missing_token"), ("x.y.z", "invalid_token"), (site.issuer.token(publish=True, seconds=-10), "token_expired")):
+        with HttpPublisher(site.web.url, token) as nobody:
+            before = site.broker_head()
+            status, headers, reply = nobody.publish("m", data=1)
+            assert (status, reply["error"]) == (401, error) and headers["www-authenticate"].startswith("Bearer")
+            assert site.broker_head() == before
+
+
+@pytest.mark.parametrize("claim", [None, False, "yes", 1, []], ids=repr)
+def test_a_token_without_a_publish_claim_may_not(site, claim):
+    status, _, reply = site.publisher(site.issuer.token(publish=claim, sub="anna")).publish("m", data=1)
+    assert status in (401, 403) and reply["error"] in ("forbidden", "invalid_token")
+
+
+def test_the_token_may_come_in_a_cookie_or_the_query(site, session):
+    token = site.issuer.publisher()
+    with HttpPublisher(site.web.url) as publisher:
+        body = {"data": 1, "to": {"sessions": [session]}}
+        assert publisher.send(body, headers={"Cookie": f"a=b; ssecast_token={token}"})[0] == 200
+        assert publisher.send(body, query=f"?token={token}")[0] == 200
+
+
+REFUSED = [{}, {"to": {"sessions": ["admin"]}}, {"to": {"sessions": ["user-1", "admin"]}}, {"to": {"channels": ["user-1"]}}, {"to": {"connections": ["x"]}},
+           {"except": {"sessions": ["a"]}}]
+
+
+@pytest.mark.parametrize("fields", REFUSED, ids=str)
+def test_a_limited_token_reaches_nobody_else(site, fields):
+    publisher = site.publisher(site.issuer.publisher({"sessions": ["user-*"], "channels": ["room:7"]}))
+    before = site.broker_head()
+    for body in ({"data": 1, **fields}, {"events": [{"data": 1, "to": {"sessions": ["user-1"]}}, {"data": 2, **fields}]}):
+        status, _, reply = publisher.send(body)
+        assert (status, reply["error"]) == (403, "forbidden"), body
+    assert site.broker_head() == before
+
+
+def test_a_limited_token_reaches_those_it_names(site, session):
+    publisher = site.publisher(site.issuer.publisher({"sessions": [session + "*"], "channels": ["room:7"]}))
+    reader = site.open(session + "-1")
+    assert publisher.publish("m", data=1, to={"sessions": [session + "-1"], "channels": ["room:7"]})[0] == 200
+    reader.wait_for(1)
+
+
+@pytest.mark.parametrize("op", ["shutdown", "online", "sessions", "connections", "history", "stats", "ping"])
+def test_nothing_but_publish_is_accepted(site, publisher, op):
+    status, _, reply = publisher.send({"op": op, **({"sessions": ["a"]} if op == "shutdown" else {}), **({"session": "a"} if op == "online" else {})})
+    assert (status, reply["error"]) == (403, "forbidden")
+
+
+def test_an_unknown_op_is_400(publisher):
+    status, _, reply = publisher.send({"op": "explode"})
+    assert (status, reply["error"]) == (400, "unknown_op")
+
+
+# What is refused
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
+def test_other_methods_are_405(publisher, method):
+    status, headers, reply = publisher.send(b"", method=method)
+    assert (status, reply["error"], headers["allow"]) == (405, "method_not_allowed", "POST, OPTIONS")
+
+
+@pytest.mark.parametrize("kind", [None, "", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/jsonx", "text/json"])
+def test_another_content_type_is_415(site, publisher, kind):
+    """What a form of another site, or a script without preflight, may send."""
+    before = site.broker_head()
+    status, _, reply = publisher.send(b'{"data":1}', headers={"Content-Type": kind})
+    assert (status, reply["error"]) == (415, "unsupported_media_type") and "application/json" in reply["message"]
+    assert site.broker_head() == before
+
+
+@pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "Application/JSON", "application/json;charset=UTF-8"])
+def test_parameters_of_the_type_do_not_matter(session, publisher, kind):
+    assert publisher.send({"data": 1, "to": {"sessions": [session]}}, headers={"Content-Type": kind})[0] == 200
+
+
+def test_an_event_that_is_too_large_is_413(publisher):
+    status, _, reply = publisher.publish("m", text="x" * ((1 << 20) + 1))
+    assert (status, reply["error"]) == (413, "too_large") and "max-event-bytes" in reply["message"]
+
+
+@pytest.mark.parametrize("size", [(3 << 20) + 1, 20 << 20])
+def test_a_body_that_is_too_large_is_413(site, session, size):
+    """It is answered while it still comes; a client that goes on sending may find its connection closed."""
+    head = (f"POST /sse/publish HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer {site.issuer.publisher()}\r\n"
+            f"Content-Length: {size}\r\n\r\n").encode()
+    with socket.create_connection(("127.0.0.1", site.web.port), timeout=20) as s:
+        s.sendall(head)
+        try:
+            for _ in range(size // 65536 + 1):
+                s.sendall(b" " * 65536)
+        except OSError:
+            pass
+        s.settimeout(20)
+        answer = s.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    still_publishes(site, session)
+
+
+def still_publishes(site, session):
+    reader = site.open(session)
+    assert site.publisher().publish("still", data=1, to={"sessions": [session]})[0] == 200
+    reader.wait_type("still")
+
+
+def test_a_client_that_leaves_in_the_middle_publishes_nothing(site, session):
+    before = site.broker_head()
+    for cut in (0, 10, 60_000, 140_000):
+        with socket.create_connection(("127.0.0.1", site.web.port)) as s:
+            s.sendall(b"POST /sse/publish HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer "
+                      + site.issuer.publisher().encode() + b"\r\nContent-Length: 150013\r\n\r\n" + (b'{"text":"' + b"x" * 150_000 + b'"}')[:cut])
+    time.sleep(0.2)
+    assert site.broker_head() == before
+    still_publishes(site, session)
+
+
+# From pages
+
+def test_a_preflight_from_an_allowed_origin(site, publisher):
+    status, headers, _ = publisher.send(b"", method="OPTIONS", headers={"Origin": GOOD, "Access-Control-Request-Method": "POST"})
+    assert status == 204 and headers["access-control-allow-origin"] == GOOD
+    assert headers["access-control-allow-methods"] == "POST, OPTIONS"
+    assert headers["access-control-allow-headers"] == "Authorization, Content-Type"
+
+
+def test_a_preflight_from_elsewhere_is_told_nothing(publisher):
+    _, headers, _ = publisher.send(b"", method="OPTIONS", headers={"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"})
+    assert not [h for h in headers if h.startswith("access-control")]
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_answers_may_be_read_by_allowed_origins_only(site, session, publisher, good):
+    for body in ({"data": 1, "to": {"sessions": [session]}}, {"dta": 1}):
+        _, headers, _ = publisher.send(body, headers={"Origin": GOOD if good else "https://evil.example"})
+        assert headers.get("access-control-allow-origin") == (GOOD if good else None)
+        assert "origin" in headers["vary"].lower()
+
+
+# Many
+
+def test_many_publishers_at_once_lose_and_mix_nothing(bench):
+    """Each publishes one after the other; everybody sees each publisher's events in order, and all of them."""
+    site = PublishingSite(bench, workers=2)
+    readers = [site.open(f"r{n}", keep_blocks=True) for n in range(5)]
+    publications = []
+
+    def publish(name):
+        publisher = site.publisher()
+        for n in range(60):
+            p = Publication(f"{name}-{n}", own_id=n % 3 == 0)
+            status, _, reply = publisher.publish("m", text=p.key + " " + "x" * (n * 97 % 3000), **({"id": p.key} if p.own_id else {}))
+            assert status == 200, reply
+            assert p.acknowledge(reply["seq"]) is None
+            publications.append(p)
+
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        list(pool.map(publish, [f"p{n}" for n in range(16)]))
+    assert len(publications) == 960
+    for p in range(16):
+        seqs = [q.seq for q in publications if q.key.startswith(f"p{p}-")]
+        assert seqs == sorted(seqs)
+    end = max(p.seq for p in publications)
+    wait_all(readers, lambda r: len([b for b in r.decoder.blocks if b.type == "m"]) >= 960, "all events")
+    verdict = check(publications, [Diary(f"r{n}", f"r{n}", [], r.decoder.blocks) for n, r in enumerate(readers)], end)
+    assert not verdict.complaints, verdict.complaints
+    assert site.commands.stats()["publishes"] >= 960
+
+
+def test_large_bodies_at_once_are_taken_or_refused_in_time(bench):
+    """More of them than are held in memory: each is answered, and what was answered 200 arrives."""
+    site = PublishingSite(bench, publish_bytes="1M")
+    reader = site.open("anna")
+
+    def publish(n):
+        with HttpPublisher(site.web.url, site.issuer.publisher()) as publisher:
+            return n, publisher.publish("m", text=f"{n} " + "x" * 900_000, to={"sessions": ["bert"] if n % 20 else ["anna"]})
+
+    with concurrent.futures.ThreadPoolExecutor(40) as pool:
+        answers = list(pool.map(publish, range(80)))
+    assert {status for _, (status, _, _) in answers} <= {200, 503}
+    expected = [n for n, (status, _, _) in answers if status == 200 and n % 20 == 0]
+    assert len([1 for _, (status, _, _) in answers if status == 200]) >= 40
+    seen = reader.wait_for(len(expected))
+    assert sorted(int(e.data.split()[0]) for e in seen) == sorted(expected)
+
+
+# Trouble
+
+def test_without_a_broker_it_is_503_in_time_and_nothing_was_published(bench):
+    site = PublishingSite(bench)
+    site.broker.stop()
+    start = time.monotonic()
+    status, _, reply = site.publisher().publish("m", data="lost")
+    assert (status, reply["error"]) == (503, "unavailable") and time.monotonic() - start < 15
+    site.broker.start()
+    reader = site.open("anna")
+    wait_until(lambda: site.publisher().publish("m", data="back")[0] == 200, what="published again")
+    reader.wait_type("m")
+    assert reader.data("m") == ['"back"']
+
+
+def test_a_broker_that_does_not_reply_is_told_honestly(bench):
+    """It may have stored the event: the message says so, and sending it again with its id does no harm."""
+    site = PublishingSite(bench)
+    reader = site.open("anna")
+    site.broker.freeze()
+    try:
+        status, _, reply = site.publisher().publish("m", data=1, id="order-17")
+    finally:
+        site.broker.thaw()
+    assert (status, reply["error"]) == (503, "unavailable")
+    assert "not known" in reply["message"] and "`id`" in reply["message"]
+    status, _, reply = site.publisher().publish("m", data=1, id="order-17")
+    assert status == 200 and reply["duplicate"] is True
+    site.publisher().publish("m", data=2)
+    assert reader.wait_data("2") and reader.data("m") == ["1", "2"]
+
+
+def test_a_store_that_fails_is_503(bench):
+    disk = FileLimit(bench.folder / "disk", grow=False)
+    site = PublishingSite(bench, broker={"store": str(disk.folder / "history")})
+    publisher = site.publisher()
+    assert publisher.publish("m", data=1)[0] == 200
+    disk.fill(site.broker)
+    status, _, reply = publisher.publish("m", data=2)
+    assert (status, reply["error"]) == (503, "store_failed")
+    disk.empty(site.broker)
+    wait_until(lambda: publisher.publish("m", data=3)[0] == 200, what="the disk is well again")
+
+
+def test_the_worker_counts_what_it_publishes(bench):
+    site = PublishingSite(bench)
+    publisher = site.publisher()
+    assert publisher.publish("m", data=1)[0] == 200
+    assert publisher.publish("m", dta=1)[0] == 400
+    assert HttpPublisher(site.web.url).publish("m", data=1)[0] == 401
+    wait_until(lambda: (site.stat("publishes_http"), site.stat("publishes_http_refused")) == (1, 2), what="the counters")
+
+
+# Switched off, and wrong settings
+
+def test_it_is_off_by_default(bench):
+    site = PublishingSite(bench, publish=None)
+    status, _, reply = site.publisher().publish("m", data=1)
+    assert (status, reply["error"]) == (404, "not_found") and "publish" in reply["message"]
+
+
+def test_without_a_key_it_does_not_start():
+    done = run([WORKER, "--publish", "--listen", "/nonexistent/x.sock"])
+    assert done.returncode == 2 and "--jwt-key-file" in done.stderr
+
+
+# Plain CGI
+
+@pytest.mark.parametrize("web", [LighttpdCgi, ApacheCgi], ids=["lighttpd", "apache"])
+def test_plain_cgi_publishes_too(bench, web):
+    bench.folder.chmod(0o755)
+    site = PublishingSite(bench, web)
+    reader = site.open("anna")
+    publisher = site.publisher()
+    for size in (1, 100_000):
+        status, _, reply = publisher.publish("m", text="x" * size)
+        assert status == 200, reply
+    assert [len(e.data) for e in reader.wait_for(2)] == [1, 100_000]
+    assert HttpPublisher(site.web.url).publish("m", data=1)[0] == 401
+    assert publisher.publish("m", text="x" * (3 << 20))[0] == 413
+
+
+# What a web server says, spoken by hand
+
+def speak(site, body_records, length, **more):
+    token = site.issuer.publisher()
+    fields = environment("", REQUEST_METHOD="POST", REQUEST_URI="/sse/publish", CONTENT_TYPE="application/json", HTTP_AUTHORIZATION=f"Bearer {token}",
+                         CONTENT_LENGTH=str(length) if length is not None else None, **more)
+    web = FastCgi(site.worker.socket)
+    web.send(begin() + params(fields) + body_records)
+    return web
+
+
+def test_a_body_in_single_bytes(site, session):
+    body = json.dumps({"data": 1, "to": {"sessions": [session]}}).encode()
+    with speak(site, b"", len(body)) as web:
+        for byte in body:
+            web.send(record(STDIN, bytes([byte]), padding=3))
+        web.send(record(STDIN)).wait_end()
+        assert web.head["status"] == 200, web.text
+
+
+@pytest.mark.parametrize("length", [5, 5000])
+def test_a_body_of_another_length_than_was_said_is_400(site, session, length):
+    body = json.dumps({"data": 1, "to": {"sessions": [session]}}).encode()
+    with speak(site, record(STDIN, body) + record(STDIN), length) as web:
+        web.wait_end()
+        assert web.head["status"] == 400 and b"ended before" in web.text
+
+
+def test_without_a_length_the_records_say_it(site, session):
+    body = json.dumps({"data": 1, "to": {"sessions": [session]}}).encode()
+    with speak(site, record(STDIN, body) + record(STDIN), None) as web:
+        web.wait_end()
+        assert web.head["status"] == 200, web.text
+
+
+def test_a_body_that_never_ends_is_given_up(site, session):
+    with speak(site, record(STDIN, b'{"data":'), 100) as web:
+        still_publishes(site, session)
+        web.wait_end()
+        assert web.head["status"] == 400 and b"before it was complete" in web.text
+
+
+def test_only_who_may_publish_has_a_body_kept(site):
+    """Without a good token the body is dropped as it comes, and the worker's memory does not grow."""
+    fields = environment("", REQUEST_METHOD="POST", REQUEST_URI="/sse/publish", CONTENT_TYPE="application/json", CONTENT_LENGTH="3000000")
+    with FastCgi(site.worker.socket) as web:
+        web.send(begin() + params(fields)).throw(record(STDIN, b"x" * 65000) * 3)
+        web.wait_end()
+        assert web.head["status"] == 401

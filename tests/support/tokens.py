@@ -1,0 +1,30 @@
+"""JSON Web Tokens as an application makes them, and the key file that a worker judges them with.
+
+    issuer = Issuer(bench.folder / "jwt.key")
+    worker = Worker(bench, broker, jwt_key_file=issuer.key_file)
+    token = issuer.token(publish={"sessions": ["user-*"]})
+"""
+
+import pathlib
+import secrets
+import time
+
+import jwt
+
+
+class Issuer:
+    """HS256, with a secret of its own."""
+
+    def __init__(self, key_file):
+        self.secret, self.key_file = secrets.token_hex(32), pathlib.Path(key_file)
+        self.key_file.write_text(self.secret + "\n")
+        self.key_file.chmod(0o644)  # workers run as other users in some tests
+
+    def token(self, seconds=3600, **claims):
+        """A token that ends after so many seconds (negative: it has), with these claims; one that is None is left out."""
+        claims = {"exp": int(time.time()) + seconds, **claims}
+        return jwt.encode({k: v for k, v in claims.items() if v is not None}, self.secret, algorithm="HS256")
+
+    def publisher(self, publish=True, **claims):
+        """A token that may publish."""
+        return self.token(publish=publish, **claims)
