@@ -40,7 +40,7 @@ PROGRAMS := $(BUILD)/ssecast-broker $(BUILD)/ssecast-fcgi $(BUILD)/ssecast
 LIBRARIES := $(BUILD)/libssecast.so.0 $(BUILD)/libssecast.a
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps deps-build deps-demo deps-test deps-lint deps-bench deps-deb demo check bench bench-build soak unit unit-build fuzz fuzz-targets fuzz-build fuzz-check fuzz-seeds e2e lint format deb check-deb install uninstall clean
+.PHONY: all help deps deps-build deps-demo deps-test deps-lint deps-bench deps-coverage deps-valgrind deps-deb demo check coverage coverage-report valgrind bench bench-build soak unit unit-build fuzz fuzz-targets fuzz-build fuzz-check fuzz-seeds e2e lint format deb check-deb install uninstall clean
 
 all: $(PROGRAMS) $(LIBRARIES) ## build the three programs and libssecast into build/
 
@@ -126,6 +126,35 @@ e2e: all ## run the end-to-end tests
 	SSECAST_BUILD=$(BUILD) SSECAST_PATIENCE=$(if $(SAN),4,1) PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 \
 	    $(PYTHON) -m pytest -q -p no:cacheprovider $(E2E)
 
+# Lines that the tests run, in a build folder of its own. COVERAGE_E2E="tests/e2e/test_10_publish.py ...": fewer end-to-end tests.
+COVERAGE := build-coverage
+COVERAGE_E2E ?= tests/e2e
+coverage: deps-coverage ## run the tests and say which lines they reach: build-coverage/report/index.html
+	@find $(COVERAGE) -name '*.gcda' -delete 2>/dev/null || true
+	@$(MAKE) --no-print-directory -j$(shell nproc) all unit-build $(COVERAGE_FLAGS)
+	@$(MAKE) --no-print-directory unit $(COVERAGE_FLAGS)
+	@$(MAKE) --no-print-directory e2e $(COVERAGE_FLAGS) E2E='$(COVERAGE_E2E)' || echo "some end-to-end tests failed; what they reached counts"
+	@$(MAKE) --no-print-directory coverage-report
+COVERAGE_FLAGS = BUILD=$(COVERAGE) HARDEN= CFLAGS='-O0 -g' CPPFLAGS='--coverage -fprofile-update=atomic' LDFLAGS=--coverage
+
+coverage-report: # of what was run last; it fails below 90 % of the lines
+	@mkdir -p $(COVERAGE)/report
+	gcovr --root . --object-directory $(COVERAGE) --filter common/ --filter fcgi/ --filter broker/ --filter client/ \
+	    --exclude-unreachable-branches --sort-percentage --html-details $(COVERAGE)/report/index.html --txt $(COVERAGE)/report/lines.txt \
+	    --print-summary --fail-under-line 90 $(COVERAGE)
+	@tail -4 $(COVERAGE)/report/lines.txt
+
+# Memcheck. For the end-to-end tests a build folder holds programs that start the real ones under it.
+MEMCHECK := valgrind --quiet --leak-check=full --errors-for-leak-kinds=definite,indirect --error-exitcode=99
+VALGRIND_E2E ?= tests/e2e/test_10_publish.py tests/e2e/test_12_questions.py tests/e2e/test_20_resume.py
+valgrind: deps-valgrind ## run the unit tests and some end-to-end tests (VALGRIND_E2E) under valgrind
+	@$(MAKE) --no-print-directory -j$(shell nproc) all unit-build
+	@set -e; for t in $(UNIT); do CK_FORK=no CK_DEFAULT_TIMEOUT=600 $(MEMCHECK) $$t; done
+	@rm -rf $(BUILD)-valgrind && mkdir -p $(BUILD)-valgrind && for p in $(PROGRAMS); do \
+	    printf '#!/bin/sh\nexec $(MEMCHECK) $(abspath .)/%s "$$@"\n' $$p > $(BUILD)-valgrind/$${p##*/}; chmod +x $(BUILD)-valgrind/$${p##*/}; done
+	SSECAST_BUILD=$(BUILD)-valgrind SSECAST_PATIENCE=6 PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 \
+	    $(PYTHON) -m pytest -q -p no:cacheprovider $(VALGRIND_E2E)
+
 # In steps of their own, because what is installed first decides how the rest is built.
 check: ## install what is missing, build, and run every test (SAN=address,undefined: with sanitizers)
 	@$(MAKE) --no-print-directory deps
@@ -158,7 +187,9 @@ deps-test: SECTIONS := build demo test
 deps-lint: SECTIONS := build test lint
 deps-deb: SECTIONS := build deb
 deps-bench: SECTIONS := build demo bench
-deps-build deps-demo deps-test deps-lint deps-bench deps-deb:
+deps-coverage: SECTIONS := build demo test coverage
+deps-valgrind: SECTIONS := build demo test valgrind
+deps-build deps-demo deps-test deps-lint deps-bench deps-coverage deps-valgrind deps-deb:
 	@command -v dpkg-query >/dev/null || { echo "not a Debian: see to the packages in packages.txt yourself"; exit 0; }; \
 	missing=; for package in $(call packages,$(SECTIONS)); do \
 	    [ $$package != npm ] || ! command -v npm >/dev/null || continue; \
