@@ -171,3 +171,54 @@ int curve_key_public(const char *value, struct curve_key *out, char why[CURVE_KE
     memcpy(out->text, value, sizeof out->text);
     return 0;
 }
+
+/* ---- a client's ---- */
+
+static int load_brokers(struct curve_client *c, char *const *values, size_t count, char why[CURVE_KEY_WHY])
+{
+    char detail[CURVE_KEY_WHY - 16];
+    c->brokers = calloc(count, sizeof *c->brokers);
+    for (size_t i = 0; i < count; i++)
+        if (!c->brokers || curve_key_public(values[i], &c->brokers[i], why) != 0) {
+            snprintf(detail, sizeof detail, "%s", c->brokers ? why : "out of memory");
+            snprintf(why, CURVE_KEY_WHY, "--broker-key %s", detail);
+            return -EINVAL;
+        }
+    c->broker_count = count;
+    return 0;
+}
+
+int curve_client_load(struct curve_client *c, const char *key_file, char *const *broker_keys, size_t key_count,
+                      size_t brokers, char why[CURVE_KEY_WHY])
+{
+    char detail[CURVE_KEY_WHY - 20];
+    *c = (struct curve_client){0};
+    if (!key_file && !key_count)
+        return 0;
+    if (!key_file || !key_count) {
+        snprintf(why, CURVE_KEY_WHY, "--curve-key-file and --broker-key need each other; --%s is missing",
+                 key_file ? "broker-key" : "curve-key-file");
+        return -EINVAL;
+    }
+    if (key_count != 1 && key_count != brokers) {
+        snprintf(why, CURVE_KEY_WHY,
+                 "--broker-key has %zu keys for %zu brokers; accepted: one for all, or one for each", key_count,
+                 brokers);
+        return -EINVAL;
+    }
+    if (curve_key_load(key_file, CURVE_SECRET, &c->secret, why) != 0) {
+        snprintf(detail, sizeof detail, "%s", why);
+        snprintf(why, CURVE_KEY_WHY, "--curve-key-file %s", detail);
+        return -EINVAL;
+    }
+    int err = load_brokers(c, broker_keys, key_count, why);
+    if (err)
+        curve_client_release(c);
+    return err;
+}
+
+void curve_client_release(struct curve_client *c)
+{
+    free(c->brokers);
+    explicit_bzero(c, sizeof *c);
+}

@@ -37,6 +37,19 @@ int curve_key_load(const char *path, enum curve_key_half half, struct curve_key 
 /* A public key as an option gives it: the key itself, or the file it is in. As curve_key_load(). */
 int curve_key_public(const char *value, struct curve_key *out, char why[CURVE_KEY_WHY]);
 
+/* What a client of brokers needs: its own secret key, and the public keys of the brokers. Zeroed: no CURVE. */
+struct curve_client {
+    struct curve_key secret;
+    struct curve_key *brokers; /* one for all, or one for each */
+    size_t broker_count;
+};
+
+/* Read them: from a file (NULL: none), and from values as curve_key_public() takes them; brokers says how many there are. Without both it stays
+ * zeroed. 0, or -EINVAL with a line in why that names the option. */
+int curve_client_load(struct curve_client *c, const char *key_file, char *const *broker_keys, size_t key_count,
+                      size_t brokers, char why[CURVE_KEY_WHY]);
+void curve_client_release(struct curve_client *c);
+
 /* Overwrite a key that is not needed any more. */
 void curve_key_wipe(struct curve_key *key);
 

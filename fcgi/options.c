@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "accept.h"
+#include "curve_key.h"
 #include "log.h"
 #include "monitor.h"
 #include "reply.h"
@@ -21,6 +22,11 @@ static const struct option_row rows[] = {
      option_check_endpoint},
     {"sync", "ENDPOINT", "tcp://127.0.0.1:5572", "the broker's sync; as many as --feed, in the same order", OPTION_LIST,
      AT(syncs), 0, 0, option_check_endpoint},
+    {"curve-key-file", "FILE", "", "this worker's secret key, for a broker with keys; needs broker-key", OPTION_TEXT,
+     AT(curve_key_file), 0, 0, NULL},
+    {"broker-key", "KEY", "",
+     "the broker's public key, or a file with it; of a cluster's brokers one for all, or for each", OPTION_LIST,
+     AT(broker_keys), 0, 0, NULL},
     {"session-from", "SOURCE", "query:session",
      "where a stream's session comes from, the first that is not empty: query:NAME, cookie:NAME, header:NAME, env:VAR, "
      "remote-user, jwt",
@@ -104,9 +110,19 @@ static int check_tokens(const struct options *o, char why[OPTION_WHY_MAX])
     return -EINVAL;
 }
 
+static int check_curve(const struct options *o, char why[OPTION_WHY_MAX])
+{
+    struct curve_client keys;
+    int err =
+        curve_client_load(&keys, o->curve_key_file, o->broker_keys.items, o->broker_keys.count, o->feeds.count, why);
+    curve_client_release(&keys);
+    return err;
+}
+
 static int check_together(const void *config, char why[OPTION_WHY_MAX])
 {
     int err = check_brokers(config, why);
+    err = err ? err : check_curve(config, why);
     return err ? err : check_tokens(config, why);
 }
 

@@ -10,6 +10,8 @@ struct options {
     char *listen; /* NULL: descriptor 0 */
     uint64_t listen_mode;
     struct option_list feeds, syncs;
+    char *curve_key_file; /* NULL: without CURVE */
+    struct option_list broker_keys;
     struct option_list session_from, channels_from;
     char *jwt_key_file; /* NULL: no tokens */
     char *jwt_issuer;   /* NULL: any */

@@ -10,6 +10,7 @@
 
 #include "clock.h"
 #include "deque.h"
+#include "handshake.h"
 #include "log.h"
 
 #define BYTES_PER_TURN                                                                                                 \
@@ -23,6 +24,7 @@
 #define PAGE_BYTES (64u << 10)
 #define REPAIR_BYTES (1u << 20)
 #define IN_FLIGHT_MAX 64 /* questions under way at once; others wait their turn */
+#define AGAIN_MS 2000    /* until a broker that refused us is tried again */
 #define LINGER_MS 500    /* for the last report to leave when the worker stops */
 
 /* A question to the broker: a stream's replay, the feed's repair (asker NULL), or a command. */
@@ -42,6 +44,16 @@ struct question_list {
     size_t count;
 };
 
+/* A socket's handshakes with its broker. */
+struct line {
+    void *monitor; /* where libzmq tells of them */
+    const char *option, *endpoint;
+    enum handshake last; /* how the last one failed */
+    unsigned cuts;       /* in a row */
+    bool told;           /* since the last one that succeeded */
+    int64_t again_at;    /* when to connect anew, because libzmq does not; 0: not at all */
+};
+
 struct upstream {
     struct upstream_config config;
     struct loop *loop;
@@ -51,6 +63,8 @@ struct upstream {
     size_t broker;       /* the one that we are connected to, of config.brokers */
     int64_t broker_from; /* since when */
     struct loop_watch feed_watch, sync_watch;
+    struct line feed_line, sync_line;
+    unsigned monitors; /* made so far: each has a name of its own */
     struct loop_timer tick;
     uint64_t run;
     uint64_t position;
@@ -575,12 +589,33 @@ static void woken(void *context, uint32_t events)
     (void)events;
 }
 
-static void *open_socket(struct upstream *u, int type, const char *option, const char *endpoint,
-                         struct loop_watch *watch)
+static bool is_tcp(const char *endpoint)
 {
-    void *socket = zmq_socket(u->zmq, type);
-    if (!socket)
-        return NULL;
+    return strncmp(endpoint, "tcp://", 6) == 0;
+}
+
+static bool uses_curve(const struct upstream *u, const char *endpoint)
+{
+    return u->config.curve && u->config.curve->broker_count && is_tcp(endpoint);
+}
+
+/* ipc endpoints of a broker use no keys. 0 or -1 with errno. */
+static int set_curve(const struct upstream *u, void *socket, const char *endpoint)
+{
+    const struct curve_client *c = u->config.curve;
+    struct curve_key public;
+    if (!uses_curve(u, endpoint))
+        return 0;
+    const struct curve_key *broker = &c->brokers[c->broker_count > 1 ? u->broker : 0];
+    if (zmq_curve_public(public.text, c->secret.text) != 0 ||
+        zmq_setsockopt(socket, ZMQ_CURVE_SERVERKEY, broker->text, sizeof broker->text) != 0 ||
+        zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, public.text, sizeof public.text) != 0)
+        return -1;
+    return zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, c->secret.text, sizeof c->secret.text);
+}
+
+static void set_options(const struct upstream *u, void *socket, int type)
+{
     set_int(socket, ZMQ_LINGER, 0);
     set_int(socket, ZMQ_RECONNECT_IVL, 100);
     set_int(socket, ZMQ_RECONNECT_IVL_MAX, 5000);
@@ -589,21 +624,53 @@ static void *open_socket(struct upstream *u, int type, const char *option, const
     set_int(socket, ZMQ_HANDSHAKE_IVL, 5000);
     set_int(socket, ZMQ_SNDHWM, 100000);
     set_int(socket, ZMQ_RCVHWM, 100000);
-    size_t len = sizeof watch->fd;
     if (type == ZMQ_SUB) {
         zmq_setsockopt(socket, ZMQ_SUBSCRIBE, WIRE_PREFIX, WIRE_PREFIX_LEN);
-    } else {
-        set_int(socket, ZMQ_LINGER, LINGER_MS);
-        set_int(socket, ZMQ_IMMEDIATE, 1); /* nothing piles up for a broker that is away */
-        zmq_setsockopt(socket, ZMQ_ROUTING_ID, u->config.name, strlen(u->config.name));
+        return;
     }
-    if (zmq_connect(socket, endpoint) != 0 || zmq_getsockopt(socket, ZMQ_FD, &watch->fd, &len) != 0 ||
+    set_int(socket, ZMQ_LINGER, LINGER_MS);
+    set_int(socket, ZMQ_IMMEDIATE, 1); /* nothing piles up for a broker that is away */
+    zmq_setsockopt(socket, ZMQ_ROUTING_ID, u->config.name, strlen(u->config.name));
+}
+
+/* Nothing in the monitor may ever wait for us: it would stop libzmq's thread. */
+static int watch_handshakes(struct upstream *u, void *socket, struct line *line)
+{
+    char name[32];
+    snprintf(name, sizeof name, "inproc://monitor-%u", ++u->monitors);
+    line->monitor = zmq_socket(u->zmq, ZMQ_PAIR);
+    if (!line->monitor)
+        return -1;
+    set_int(line->monitor, ZMQ_RCVHWM, 0);
+    if (zmq_socket_monitor(socket, name,
+                           ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+                               ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) != 0)
+        return -1;
+    return zmq_connect(line->monitor, name);
+}
+
+static void *open_socket(struct upstream *u, int type, struct line *line, struct loop_watch *watch)
+{
+    void *socket = zmq_socket(u->zmq, type);
+    if (!socket)
+        return NULL;
+    size_t len = sizeof watch->fd;
+    set_options(u, socket, type);
+    if (set_curve(u, socket, line->endpoint) != 0 || watch_handshakes(u, socket, line) != 0 ||
+        zmq_connect(socket, line->endpoint) != 0 || zmq_getsockopt(socket, ZMQ_FD, &watch->fd, &len) != 0 ||
         loop_add(u->loop, watch, EPOLLIN) != 0) {
-        log_error("--%s %s: %s", option, endpoint, zmq_strerror(errno));
+        log_error("--%s %s: %s", line->option, line->endpoint, zmq_strerror(errno));
         zmq_close(socket);
         return NULL;
     }
     return socket;
+}
+
+static void close_line(struct line *line)
+{
+    if (line->monitor)
+        zmq_close(line->monitor);
+    line->monitor = NULL;
 }
 
 static void close_sockets(struct upstream *u)
@@ -615,17 +682,67 @@ static void close_sockets(struct upstream *u)
     if (u->sync)
         zmq_close(u->sync);
     u->feed = u->sync = NULL;
+    close_line(&u->feed_line);
+    close_line(&u->sync_line);
 }
 
 /* 0 or -1 with a line in the log: then both are closed. */
 static int open_sockets(struct upstream *u)
 {
-    u->feed = open_socket(u, ZMQ_SUB, "feed", u->config.feeds[u->broker], &u->feed_watch);
-    u->sync = u->feed ? open_socket(u, ZMQ_DEALER, "sync", u->config.syncs[u->broker], &u->sync_watch) : NULL;
+    u->feed_line = (struct line){.option = "feed", .endpoint = u->config.feeds[u->broker]};
+    u->sync_line = (struct line){.option = "sync", .endpoint = u->config.syncs[u->broker]};
+    u->feed = open_socket(u, ZMQ_SUB, &u->feed_line, &u->feed_watch);
+    u->sync = u->feed ? open_socket(u, ZMQ_DEALER, &u->sync_line, &u->sync_watch) : NULL;
     u->broker_from = loop_now(u->loop);
     if (!u->sync)
         close_sockets(u);
     return u->sync ? 0 : -1;
+}
+
+/* --- handshakes --- */
+
+/* What the next event of a monitor says; false: there is none. */
+static bool next_handshake(const struct line *line, enum handshake *what)
+{
+    uint16_t event;
+    char first[8], address[512];
+    if (!line->monitor || zmq_recv(line->monitor, first, sizeof first, ZMQ_DONTWAIT) < (int)sizeof event)
+        return false;
+    zmq_recv(line->monitor, address, sizeof address, ZMQ_DONTWAIT);
+    memcpy(&event, first, sizeof event);
+    *what = event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED         ? HANDSHAKE_NONE
+            : event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH     ? HANDSHAKE_REFUSED
+            : event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL ? HANDSHAKE_MISMATCH
+                                                           : HANDSHAKE_CUT;
+    return true;
+}
+
+/* Tell it once, when it means something. */
+static void tell_problem(const struct upstream *u, struct line *line)
+{
+    if (line->told || line->last == HANDSHAKE_NONE || (line->last == HANDSHAKE_CUT && line->cuts < HANDSHAKE_CUTS))
+        return;
+    log_warn("--%s %s: %s", line->option, line->endpoint, handshake_problem(line->last, uses_curve(u, line->endpoint)));
+    line->told = true;
+}
+
+static void look_at_handshakes(struct upstream *u, void *socket, struct line *line, int64_t now)
+{
+    enum handshake what;
+    while (next_handshake(line, &what)) {
+        line->last = what;
+        line->cuts = what == HANDSHAKE_CUT ? line->cuts + 1 : 0;
+        if (what == HANDSHAKE_NONE)
+            line->told = false;
+        if (handshake_final(what))
+            line->again_at = now + AGAIN_MS;
+        tell_problem(u, line);
+    }
+    if (line->again_at && now >= line->again_at) {
+        line->again_at = 0;
+        zmq_disconnect(socket, line->endpoint);
+        zmq_connect(socket, line->endpoint);
+    }
 }
 
 /* --- time --- */
@@ -646,6 +763,10 @@ static void tick(void *context, int64_t now)
     if (u->welcomed && now - u->heard_at >= patience) {
         log_warn("the broker has been silent for %d s; streams stay open and wait for it", (int)(patience / 1000));
         lose_broker(u);
+    }
+    if (u->sync) {
+        look_at_handshakes(u, u->feed, &u->feed_line, now);
+        look_at_handshakes(u, u->sync, &u->sync_line, now);
     }
     if (u->config.brokers > 1 && !u->welcomed && now - u->broker_from >= MOVE_MS)
         move_on(u);

@@ -8,6 +8,7 @@
 #ifndef SSECAST_UPSTREAM_H
 #define SSECAST_UPSTREAM_H
 
+#include "curve_key.h"
 #include "event.h"
 #include "loop.h"
 #include "wire.h"
@@ -38,12 +39,13 @@ struct upstream_hooks {
 };
 
 struct upstream_config {
-    char *const *feeds;       /* endpoints, one for each broker of a cluster; the first is tried first */
-    char *const *syncs;       /* the same brokers', in the same order */
-    size_t brokers;           /* at least 1 */
-    const char *name;         /* of this worker, unique per boot, EVENT_NAME_MAX bytes at most */
-    const uint64_t *counters; /* WORKER_COUNTERS of them, sent along with presence */
-    uint64_t *repairs;        /* counts pages of repair */
+    char *const *feeds;               /* endpoints, one for each broker of a cluster; the first is tried first */
+    char *const *syncs;               /* the same brokers', in the same order */
+    size_t brokers;                   /* at least 1 */
+    const struct curve_client *curve; /* keys for tcp endpoints; NULL or zeroed: without CURVE */
+    const char *name;                 /* of this worker, unique per boot, EVENT_NAME_MAX bytes at most */
+    const uint64_t *counters;         /* WORKER_COUNTERS of them, sent along with presence */
+    uint64_t *repairs;                /* counts pages of repair */
 };
 
 /* Connect. Of several brokers one is listened to; when it is silent the next one takes its place, and nothing is lost as long as they share

@@ -39,6 +39,7 @@ struct worker {
     struct streams streams;
     struct loop *loop;
     struct upstream *upstream;
+    struct curve_client curve;
     struct monitor *monitor;
     struct acceptor *acceptor;
     int listen_fd; /* until the acceptor has it; -1 */
@@ -275,10 +276,18 @@ static int open_streams(struct worker *w, const char *prefix)
 
 static bool open_upstream(struct worker *w)
 {
+    const struct options *o = &w->options;
+    char why[CURVE_KEY_WHY];
+    if (curve_client_load(&w->curve, o->curve_key_file, o->broker_keys.items, o->broker_keys.count, o->feeds.count,
+                          why) != 0) {
+        log_error("%s", why);
+        return false;
+    }
     struct upstream_config config = {
-        .feeds = w->options.feeds.items,
-        .syncs = w->options.syncs.items,
-        .brokers = w->options.feeds.count,
+        .feeds = o->feeds.items,
+        .syncs = o->syncs.items,
+        .brokers = o->feeds.count,
+        .curve = &w->curve,
         .name = w->name,
         .counters = w->streams.counters,
         .repairs = &w->streams.counters[REPAIRS],
@@ -352,6 +361,7 @@ static void stop(struct worker *w)
         acceptor_free(&w->acceptor);
         streams_release(&w->streams);
         upstream_free(&w->upstream);
+        curve_client_release(&w->curve);
         if (w->signals.fd >= 0)
             close(w->signals.fd);
     }

@@ -131,6 +131,33 @@ START_TEST(files_that_are_none_are_named)
 }
 END_TEST
 
+START_TEST(a_client_needs_both)
+{
+    struct curve_client c;
+    char why[CURVE_KEY_WHY] = "", *keys[] = {ONE, TWO, "/nowhere"};
+    ck_assert_int_eq(curve_client_load(&c, NULL, NULL, 0, 1, why), 0);
+    ck_assert_uint_eq(c.broker_count, 0);
+    ck_assert_int_eq(curve_client_load(&c, "/x", NULL, 0, 1, why), -EINVAL);
+    ck_assert_ptr_nonnull(strstr(why, "--broker-key is missing"));
+    ck_assert_int_eq(curve_client_load(&c, NULL, keys, 1, 1, why), -EINVAL);
+    ck_assert_ptr_nonnull(strstr(why, "--curve-key-file is missing"));
+    ck_assert_int_eq(curve_client_load(&c, "/nowhere", keys, 1, 1, why), -EINVAL);
+    ck_assert_ptr_nonnull(strstr(why, "--curve-key-file '/nowhere': No such file"));
+    file_of(CERTIFICATE, 0600);
+    ck_assert_int_eq(curve_client_load(&c, path, keys, 2, 3, why), -EINVAL);
+    ck_assert_ptr_nonnull(strstr(why, "2 keys for 3 brokers"));
+    ck_assert_int_eq(curve_client_load(&c, path, keys, 3, 3, why), -EINVAL);
+    ck_assert_ptr_nonnull(strstr(why, "--broker-key '/nowhere'"));
+    ck_assert_uint_eq(c.broker_count, 0);
+    ck_assert_int_eq(curve_client_load(&c, path, keys, 2, 2, why), 0);
+    ck_assert_str_eq(c.secret.text, TWO);
+    ck_assert_str_eq(c.brokers[1].text, TWO);
+    curve_client_release(&c);
+    ck_assert_uint_eq(c.broker_count, 0);
+    unlink(path);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("curve_key");
@@ -141,5 +168,6 @@ int main(void)
     tcase_add_test(tests, a_file_without_the_key_is_told);
     tcase_add_test(tests, files_are_read);
     tcase_add_test(tests, files_that_are_none_are_named);
+    tcase_add_test(tests, a_client_needs_both);
     return run_suite(suite);
 }

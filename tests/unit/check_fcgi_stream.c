@@ -53,7 +53,7 @@ static void setup(void)
     stop_timer = (struct loop_timer){.fire = stop};
     ck_assert_int_eq(streams_init(&set, "w", 1u << 20), 0);
     char *nowhere = (char *)"tcp://127.0.0.1:1";
-    struct upstream_config config = {&nowhere, &nowhere, 1, "test", set.counters, &set.counters[REPAIRS]};
+    struct upstream_config config = {&nowhere, &nowhere, 1, NULL, "test", set.counters, &set.counters[REPAIRS]};
     set.upstream = upstream_new(&config, set.loop, broker, &set);
     ck_assert_ptr_nonnull(set.upstream);
 }

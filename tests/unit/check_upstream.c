@@ -357,7 +357,7 @@ static void setup(void)
     loop = loop_new(turn_end, NULL);
     stop_timer = (struct loop_timer){.fire = stop};
     char *feeds = feed_endpoint, *syncs = sync_endpoint;
-    struct upstream_config config = {&feeds, &syncs, 1, "worker-1", counters, &repairs};
+    struct upstream_config config = {&feeds, &syncs, 1, NULL, "worker-1", counters, &repairs};
     upstream = upstream_new(&config, loop, &hooks, told);
     ck_assert_ptr_nonnull(upstream);
 }
