@@ -127,7 +127,9 @@ static void take_commands(struct broker *b)
     size_t bytes = 0;
     int64_t now = clock_ms(), until = now + TURN_COMMAND_MS;
     b->commands.now_ms = clock_unix_ms();
+    b->commands.clock_ms = now;
     b->commands.uptime_ms = now - b->started_ms;
+    b->commands.store_failing = b->failing;
     take_asked(b);
     if (b->in_flight)
         in_flight_begin(b->in_flight);
@@ -214,6 +216,7 @@ static void answer_workers(struct broker *b)
     struct bus_message m;
     size_t bytes = 0;
     int64_t now = clock_ms();
+    b->sync.now_ms = clock_unix_ms();
     for (int i = 0; i < TURN_ANSWERS && bytes < TURN_ANSWER_BYTES; i++) {
         if (!bus_receive(b->bus, BUS_SYNC, &m))
             return;
@@ -451,7 +454,7 @@ static int set_up(struct broker *b, const struct broker_config *config)
     if (!err)
         err = open_bus(b, config);
     b->started_ms = clock_ms();
-    b->sync = (struct sync_context){b->sequence, b->presence, b->counters};
+    b->sync = (struct sync_context){.sequence = b->sequence, .presence = b->presence, .counters = b->counters};
     b->commands = (struct command_context){
         .sequence = b->sequence,
         .presence = b->presence,
@@ -461,7 +464,9 @@ static int set_up(struct broker *b, const struct broker_config *config)
         .limits = {.json = {.name_bytes = config->max_name_bytes, .depth = config->max_json_depth},
                    .batch = config->max_batch,
                    .targets = config->max_targets},
-        .history_bytes = config->history_bytes};
+        .history_events = config->history_events,
+        .history_bytes = config->history_bytes,
+        .history_age_ms = config->history_age_ms};
     return err;
 }
 

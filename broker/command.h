@@ -28,8 +28,10 @@ struct command_context {
     uint64_t *counters;        /* BROKER_COUNTERS of them */
     uint64_t max_event_bytes;
     struct command_limits limits;
-    uint64_t history_bytes; /* for messages */
-    int64_t now_ms;         /* unix time */
+    uint64_t history_events, history_bytes, history_age_ms; /* limits */
+    bool store_failing;                                     /* the last commit could not be stored */
+    int64_t now_ms;                                         /* unix time */
+    int64_t clock_ms;                                       /* clock_ms(), which presence knows */
     int64_t uptime_ms;
 };
 
@@ -62,7 +64,7 @@ struct command {
 };
 
 extern const struct command cmd_publish, cmd_shutdown, cmd_online, cmd_sessions, cmd_connections, cmd_history,
-    cmd_stats, cmd_log, cmd_ping;
+    cmd_workers, cmd_stats, cmd_log, cmd_ping;
 
 #define COMMAND_LIST_DEFAULT 100u /* `limit` of lists */
 #define COMMAND_LIST_MAX 1000u

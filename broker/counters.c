@@ -1,6 +1,6 @@
 #include "counters.h"
 
-const struct broker_counter_row broker_counter_rows[BROKER_COUNTERS] = {
+const struct stat_row broker_counter_rows[BROKER_COUNTERS] = {
     [REQUESTS] = {"requests", "messages on the commands socket"},
     [PUBLISHES] = {"publishes", "publish requests answered with ok, batches once"},
     [EVENTS] = {"events", "events appended to the sequence, shutdown records included"},

@@ -5,7 +5,7 @@
 #ifndef SSECAST_COUNTERS_H
 #define SSECAST_COUNTERS_H
 
-#include <stdint.h>
+#include "stats.h"
 
 enum broker_counter {
     REQUESTS,
@@ -37,11 +37,6 @@ enum broker_counter {
     BROKER_COUNTERS
 };
 
-struct broker_counter_row {
-    const char *name;
-    const char *help;
-};
-
-extern const struct broker_counter_row broker_counter_rows[BROKER_COUNTERS];
+extern const struct stat_row broker_counter_rows[BROKER_COUNTERS];
 
 #endif

@@ -25,12 +25,16 @@ struct group {
 
 struct worker {
     struct connection *first;
+    size_t count; /* of connections */
     int64_t heard_at;
     uint64_t n;  /* of the last report taken */
     bool synced; /* a full report was taken */
     bool lost;
-    uint64_t gauges[WORKER_GAUGES];
+    bool met; /* what its counters counted for another broker is known */
     uint64_t counters[WORKER_COUNTERS];
+    uint64_t gauges[WORKER_GAUGES];
+    uint64_t lag_events;
+    int64_t lag_ms;
     char name[EVENT_NAME_MAX];
     size_t name_len;
 };
@@ -51,7 +55,8 @@ struct presence {
     struct table *sessions, *channels;
     size_t lost; /* workers in the table that are only remembered */
     uint64_t mark;
-    uint64_t gone[WORKER_COUNTERS]; /* counted by workers that are forgotten */
+    uint64_t gone[WORKER_COUNTERS];   /* counted by workers that are forgotten */
+    uint64_t before[WORKER_COUNTERS]; /* by workers before they were met */
 };
 
 /* --- life --- */
@@ -131,6 +136,7 @@ static void drop_connection(struct presence *p, struct connection *c)
         c->prev->next = c->next;
     else
         c->worker->first = c->next;
+    c->worker->count--;
     table_remove(p->connections, c->slot);
     free(c);
 }
@@ -147,6 +153,7 @@ static size_t count_names(struct slice names)
 static void give_to(struct worker *w, struct connection *c)
 {
     c->worker = w;
+    w->count++;
     c->next = w->first;
     if (w->first)
         w->first->prev = c;
@@ -215,17 +222,37 @@ static void hear(struct presence *p, struct worker *w, int64_t now)
     w->lost = false;
 }
 
-int presence_hello(struct presence *p, struct slice id, struct slice name, int64_t now)
+int presence_hello(struct presence *p, struct slice id, struct slice name, bool fresh, int64_t now)
 {
     struct worker *w = table_insert(p->workers, id);
     if (!w)
         return -ENOMEM;
     hear(p, w, now);
+    w->met = w->met || fresh;
     w->synced = false;
     w->name_len = name.len < sizeof w->name ? name.len : sizeof w->name;
     if (w->name_len)
         memcpy(w->name, name.data, w->name_len);
     return 0;
+}
+
+/* What a worker counted for the broker before us is in its first report, and is not of our time. */
+static void take_numbers(struct presence *p, struct worker *w, const struct wire_presence *m)
+{
+    for (int i = 0; i < WORKER_COUNTERS && !w->met; i++)
+        p->before[i] += m->counters[i];
+    w->met = true;
+    memcpy(w->counters, m->counters, sizeof w->counters);
+    memcpy(w->gauges, m->gauges, sizeof w->gauges);
+}
+
+void presence_note_lag(struct presence *p, struct slice id, uint64_t events, int64_t ms)
+{
+    struct worker *w = table_find(p->workers, id);
+    if (!w)
+        return;
+    w->lag_events = events;
+    w->lag_ms = ms;
 }
 
 int presence_report(struct presence *p, struct slice id, const struct wire_presence *m, int64_t now)
@@ -247,8 +274,7 @@ int presence_report(struct presence *p, struct slice id, const struct wire_prese
         err = apply_item(p, w, &item);
     w->n = m->n;
     w->synced = !err;
-    memcpy(w->gauges, m->gauges, sizeof w->gauges);
-    memcpy(w->counters, m->counters, sizeof w->counters);
+    take_numbers(p, w, m);
     return err ? -ESTALE : 0;
 }
 
@@ -383,6 +409,11 @@ void presence_counters(const struct presence *p, uint64_t out[WORKER_COUNTERS])
             out[i] += w->counters[i];
 }
 
+void presence_counted_before(const struct presence *p, uint64_t out[WORKER_COUNTERS])
+{
+    memcpy(out, p->before, sizeof p->before);
+}
+
 /* --- listing --- */
 
 void presence_list_workers(const struct presence *p, struct listing *out)
@@ -394,7 +425,14 @@ void presence_list_workers(const struct presence *p, struct listing *out)
 
 void worker_describe(const struct worker *w, struct worker_info *out)
 {
-    *out = (struct worker_info){w->heard_at, w->gauges, w->counters};
+    *out = (struct worker_info){
+        .connections = w->count,
+        .heard_at = w->heard_at,
+        .lag_events = w->lag_events,
+        .lag_ms = w->lag_ms,
+        .counters = w->counters,
+        .gauges = w->gauges,
+    };
 }
 
 static bool begins_with(struct slice name, struct slice prefix)

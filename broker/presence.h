@@ -21,12 +21,16 @@ struct worker;
 struct presence *presence_new(void);
 void presence_free(struct presence **p);
 
-/* The worker with this routing id said hello; until its next full report, increments are not accepted. 0 or -ENOMEM. */
-int presence_hello(struct presence *p, struct slice id, struct slice name, int64_t now);
+/* The worker with this routing id said hello; until its next full report, increments are not accepted. fresh: it has not met a broker
+ * before. 0 or -ENOMEM. */
+int presence_hello(struct presence *p, struct slice id, struct slice name, bool fresh, int64_t now);
 
 /* Take a worker's report. 0; -ESTALE when something was missed (an unknown worker, a hole in n) or memory ran out:
  * the worker has to say hello and report in full. */
 int presence_report(struct presence *p, struct slice id, const struct wire_presence *m, int64_t now);
+
+/* How far behind the head the worker was when it reported: events, and the age of the first of them in ms. Nothing when it is unknown. */
+void presence_note_lag(struct presence *p, struct slice id, uint64_t events, int64_t ms);
 
 /* The worker said something else: its lease begins anew. Nothing when it is unknown. */
 void presence_renew(struct presence *p, struct slice id, int64_t now);
@@ -44,8 +48,10 @@ size_t presence_channels(const struct presence *p);
 size_t presence_workers(const struct presence *p);
 size_t presence_session_connections(const struct presence *p, struct slice session);
 
-/* The workers' counters, those of lost workers included. */
+/* The workers' counters, those of lost workers included: in all, and of that what was counted before this presence was there or while a
+ * worker was forgotten (a new broker is told of all that its workers ever did). */
 void presence_counters(const struct presence *p, uint64_t out[WORKER_COUNTERS]);
+void presence_counted_before(const struct presence *p, uint64_t out[WORKER_COUNTERS]);
 
 /* Offer each session whose name begins with prefix; the count of a listed value is presence_listed_connections(). */
 void presence_list_sessions(const struct presence *p, struct slice prefix, struct listing *out);
@@ -61,6 +67,9 @@ struct worker_info {
     int64_t heard_at;         /* the clock of the reports */
     const uint64_t *gauges;   /* WORKER_GAUGES, as of its last report */
     const uint64_t *counters; /* WORKER_COUNTERS */
+    size_t connections;
+    uint64_t lag_events; /* how far behind it was at its last report: presence_note_lag() */
+    int64_t lag_ms;
 };
 
 void worker_describe(const struct worker *w, struct worker_info *out);

@@ -51,11 +51,12 @@ int store_append(struct store *s, struct event *const *events, size_t count, uin
 
 /* How it is doing; all 0 for "memory". */
 struct store_stats {
-    uint64_t file_bytes; /* on the disk */
-    uint64_t used_bytes; /* of those, the ones that hold something */
-    uint64_t commits;    /* changes that are on the disk */
-    uint64_t commit_us;  /* what they took, together */
-    uint64_t failures;   /* changes that could not be made */
+    uint64_t file_bytes;                    /* on the disk */
+    uint64_t used_bytes;                    /* of those, the ones that hold something */
+    uint64_t commits;                       /* changes that are on the disk */
+    uint64_t commit_us;                     /* what they took, together */
+    uint64_t written_events, written_bytes; /* of them, the events */
+    uint64_t failures;                      /* changes that could not be made */
 };
 
 struct store_stats store_stats(const struct store *s);

@@ -610,6 +610,9 @@ static int make_change(struct store *s, const struct change *c)
         s->stats.failures++;
         return err;
     }
+    for (size_t i = 0; i < c->count; i++)
+        s->stats.written_bytes += c->events[i]->entry.len;
+    s->stats.written_events += c->count;
     s->stats.commits++;
     s->stats.commit_us += (uint64_t)(clock_us() - began);
     return 0;

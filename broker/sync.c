@@ -17,7 +17,7 @@ static bool on_hello(const struct sync_context *c, struct slice worker, const st
                      struct wire_buf *answer)
 {
     const struct history *h = sequence_history(c->sequence);
-    if (presence_hello(c->presence, worker, m->worker, now) != 0)
+    if (presence_hello(c->presence, worker, m->worker, !m->position, now) != 0)
         return false; /* it says it again in a second */
     log_event(LOG_INFO, "a worker says hello", log_text("worker", m->worker), log_count("position", m->position));
     if (!sequence_meet(c->sequence, m->position))
@@ -116,9 +116,24 @@ static void on_replay(const struct sync_context *c, const struct wire_replay *m,
 
 /* --- presence --- */
 
+/* How far behind the head the worker was that now says where it is: what it has not got may be on the way. */
+static void note_lag(const struct sync_context *c, struct slice worker, uint64_t position)
+{
+    const struct history *h = sequence_history(c->sequence);
+    uint64_t head = history_head(h), events = position && position < head ? head - position : 0, upto;
+    struct event *next = NULL;
+    int64_t ms = 0;
+    if (events > history_count(h))
+        events = history_count(h); /* seqs jump where a run of the broker began */
+    if (events && history_read(h, NULL, position, &next, 1, 1, &upto) && c->now_ms > next->time_ms)
+        ms = c->now_ms - next->time_ms;
+    presence_note_lag(c->presence, worker, events, ms);
+}
+
 static bool on_presence(const struct sync_context *c, struct slice worker, const struct wire_presence *m, int64_t now,
                         struct wire_buf *answer)
 {
+    note_lag(c, worker, m->gauges[GAUGE_POSITION]);
     if (presence_report(c->presence, worker, m, now) == 0)
         return false;
     c->counters[RESYNCS]++;

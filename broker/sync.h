@@ -14,6 +14,7 @@ struct sync_context {
     struct sequence *sequence;
     struct presence *presence;
     uint64_t *counters; /* BROKER_COUNTERS of them */
+    int64_t now_ms;     /* unix time */
 };
 
 #define SYNC_PAGE_EVENTS 1000u

@@ -13,7 +13,7 @@
 #define PROGRAM "ssecast"
 
 static const struct verb *const verbs[] = {
-    &verb_publish, &verb_shutdown, &verb_online, &verb_sessions, &verb_connections,
+    &verb_publish, &verb_shutdown, &verb_online, &verb_sessions, &verb_connections, &verb_workers,
     &verb_history, &verb_stats,    &verb_ping,   &verb_tail,     &verb_log_level,
 };
 

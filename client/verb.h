@@ -42,7 +42,7 @@ struct verb {
     int (*run)(const struct call *call); /* an exit status */
 };
 
-extern const struct verb verb_publish, verb_shutdown, verb_online, verb_sessions, verb_connections, verb_history,
+extern const struct verb verb_publish, verb_shutdown, verb_online, verb_sessions, verb_connections, verb_workers, verb_history,
     verb_stats, verb_ping, verb_tail, verb_log_level;
 
 /* One line on stderr: "ssecast VERB: ..." with control characters escaped. Returns status. */

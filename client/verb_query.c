@@ -133,6 +133,36 @@ const struct verb verb_connections = {
     .run = query,
 };
 
+/* ---- workers ---- */
+
+static const struct flag_row workers_flags[] = {
+    TEXT("after", after, "WORKER", "only those behind this one, in byte order"),
+    LIMIT,
+};
+
+static const struct column workers_columns[] = {
+    {.field = "worker", .heading = "WORKER"},
+    {.field = "connections", .heading = "CONNECTIONS"},
+    {.field = "lag_events", .heading = "LAG"},
+    {.field = "queued_readers", .heading = "BEHIND"},
+    {.field = "queued_bytes", .heading = "QUEUED"},
+    {.field = "deliveries", .heading = "DELIVERIES"},
+    {.field = "ends_slow", .heading = "CUT"},
+    {.field = "started_ms", .heading = "STARTED", .is_time = true},
+};
+
+const struct verb verb_workers = {
+    .name = "workers",
+    .args = "",
+    .summary = "list the workers, and how each is doing",
+    .more = "LAG: events that it has not got yet. BEHIND: streams whose reader takes nothing, and QUEUED the bytes that\n"
+            "wait for them. CUT: streams that were too slow. --json tells all its numbers.\n",
+    .flags = {workers_flags, COUNT(workers_flags)},
+    .flags_size = sizeof(struct query_flags),
+    .view = {"workers", workers_columns, COUNT(workers_columns), "--after the last one, or --limit"},
+    .run = query,
+};
+
 /* ---- history ---- */
 
 static const struct flag_row history_flags[] = {

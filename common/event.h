@@ -68,6 +68,7 @@ struct event {
     int64_t time_ms;
     uint32_t refs;
     uint32_t block_s;
+    uint32_t further; /* EVENT_TEXT: how many events it holds beside the first */
     enum event_kind kind;
     bool has_to;
     uint16_t counts[EVENT_LISTS];

@@ -1,10 +1,11 @@
 /* stats.h - the workers' counters and gauges: their names, and the order in which they travel to the broker.
  *
- * A counter only grows. Adding one is adding a row here, at the end; a broker ignores those it does not know.
+ * A counter only grows, a gauge says how it is now. Adding one is adding a row here, at the end; a broker ignores those it does not know.
  */
 #ifndef SSECAST_STATS_H
 #define SSECAST_STATS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum worker_counter {
@@ -32,8 +33,28 @@ enum worker_counter {
     ENDS_EXPIRED,           /* the token's time was over */
     SHED_ADDRESS,           /* of STREAMS_SHED: over max-per-address */
     SHED_RATE,              /* of STREAMS_SHED: over connect-rate */
+    LATENCY_1,              /* live deliveries by the time from the publish to the write, ms; each counts once */
+    LATENCY_2,
+    LATENCY_5,
+    LATENCY_10,
+    LATENCY_25,
+    LATENCY_50,
+    LATENCY_100,
+    LATENCY_250,
+    LATENCY_500,
+    LATENCY_1000,
+    LATENCY_2500,
+    LATENCY_5000,
+    LATENCY_MORE,
+    LATENCY_SUM_MS,
     WORKER_COUNTERS
 };
+
+#define LATENCY_FIRST LATENCY_1
+#define LATENCY_BUCKETS (LATENCY_MORE - LATENCY_FIRST + 1)
+
+/* The upper ends of all buckets but the last. */
+extern const uint32_t latency_bounds_ms[LATENCY_BUCKETS - 1];
 
 /* How a worker is at the moment; the same in all else. */
 enum worker_gauge {
@@ -41,14 +62,28 @@ enum worker_gauge {
     GAUGE_POSITION,     /* up to which it has the sequence */
     GAUGE_QUEUED_BYTES, /* wait for its readers */
     GAUGE_QUEUED_READERS,
+    GAUGE_STREAMS_MAX,
+    GAUGE_WINDOW_EVENTS,
+    GAUGE_WINDOW_BYTES,
+    GAUGE_STARTED_MS, /* unix time */
     WORKER_GAUGES
 };
 
-struct counter_row {
-    const char *name; /* as `stats` shows it */
+/* A number as `stats` and Prometheus (metrics.h) show it. */
+struct stat_row {
+    const char *name; /* in `stats` */
     const char *help;
+    const char *family;      /* the metric's name; NULL: ssecast_<name>, with _total for a counter; or METRIC_NONE */
+    const char *labels;      /* cause="slow" */
+    const char *family_help; /* where help is about this label only: of the whole family, in its first row */
+    uint8_t decimals;        /* that the number has when told in the family's unit: 3 for ms, 6 for us */
+    bool gauge;              /* else a counter */
+    bool each_worker;        /* of a worker: Prometheus is told of each one too, as ssecast_worker_... */
 };
 
-extern const struct counter_row worker_counter_rows[WORKER_COUNTERS];
+#define METRIC_NONE "" /* Prometheus is told of it in another way, or not at all */
+
+extern const struct stat_row worker_counter_rows[WORKER_COUNTERS];
+extern const struct stat_row worker_gauge_rows[WORKER_GAUGES];
 
 #endif

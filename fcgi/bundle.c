@@ -46,8 +46,11 @@ struct event *bundle_text(const struct bundle *b)
     }
     struct event *all = text ? event_text((struct slice){text, b->bytes}) : NULL;
     free(text);
-    if (all)
-        all->time_ms = first->time_ms;
+    if (!all)
+        return NULL;
+    all->seq = first->seq;
+    all->time_ms = first->time_ms;
+    all->further = (uint32_t)b->events.count - 1;
     return all;
 }
 

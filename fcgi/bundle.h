@@ -26,7 +26,7 @@ bool bundle_takes(const struct bundle *b, const struct event *e);
 /* 0 or -ENOMEM (unchanged). */
 int bundle_add(struct bundle *b, struct event *e);
 
-/* The events' texts one after the other: a new EVENT_TEXT with the first one's time_ms, for the caller; of a single event a reference to it.
+/* The events' texts one after the other: a new EVENT_TEXT with the first one's seq and time_ms, for the caller; of a single event a reference to it.
  * NULL when out of memory. b is not empty. */
 struct event *bundle_text(const struct bundle *b);
 

@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "clock.h"
+
 #define PIECES 256 /* of one writev */
 
 /* --- lists --- */
@@ -218,6 +220,32 @@ static size_t part_written(size_t left, size_t *written)
     return done;
 }
 
+/* How long it took from the publish to the write that has just happened. The broker set the one time and our clock tells the other: where
+ * these disagree, what seems to come from the future took no time. */
+static void observe(uint64_t *counters, const struct event *e, int64_t now_ms)
+{
+    uint64_t took = now_ms > e->time_ms ? (uint64_t)(now_ms - e->time_ms) : 0, count = 1 + (uint64_t)e->further;
+    int bucket = 0;
+    while (bucket < LATENCY_BUCKETS - 1 && took > latency_bounds_ms[bucket])
+        bucket++;
+    counters[LATENCY_FIRST + bucket] += count;
+    counters[LATENCY_SUM_MS] += count * took;
+}
+
+/* len bytes of what waits have gone out. The clock is asked once for each write, and only when an event counts. */
+static void consume(struct conn *c, size_t len)
+{
+    struct event *e;
+    int64_t now_ms = 0;
+    while ((e = queue_take(&c->queue, &len))) {
+        if (e->seq > c->timed_after) {
+            now_ms = now_ms ? now_ms : clock_unix_ms();
+            observe(c->set->counters, e, now_ms);
+        }
+        event_unref(&e);
+    }
+}
+
 static void account(struct conn *c, size_t written)
 {
     c->set->counters[WRITES]++;
@@ -226,7 +254,7 @@ static void account(struct conn *c, size_t written)
     size_t content = part_written(c->raw ? c->queue.bytes : c->record_left, &written);
     if (!c->raw)
         c->record_left = (uint16_t)(c->record_left - content);
-    queue_consume(&c->queue, content);
+    consume(c, content);
     c->tail_left = (uint8_t)(c->tail_left - part_written(c->tail_left, &written));
 }
 
@@ -415,6 +443,7 @@ int conn_open(struct conn *c, struct conns *set, int fd, uint16_t request, bool 
     c->request = request;
     c->raw = raw;
     c->state = CONN_OPEN;
+    c->timed_after = UINT64_MAX;
     c->watch = (struct loop_watch){fd, ready, c};
     int err = loop_add(set->loop, &c->watch, raw ? 0 : EPOLLIN | EPOLLRDHUP);
     c->plain_file = err == -EPERM;

@@ -37,6 +37,7 @@ struct conn {
     uint8_t tail_left;    /* bytes of the end of the response still to write */
     uint16_t record_left; /* bytes of the current record's content still to write */
     uint16_t record_len;
+    uint64_t timed_after;     /* how long events with a seq above this took is counted; UINT64_MAX: none are */
     int64_t touched;          /* clock_ms() of the last write or change of state */
     struct conn *prev, *next; /* in the list of its state, longest first */
     struct conn *next_dirty;  /* or, when dead, the next dead one */

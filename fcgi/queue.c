@@ -34,19 +34,29 @@ int queue_gather(const struct queue *q, struct iovec *pieces, int max, size_t ma
     return count;
 }
 
+struct event *queue_take(struct queue *q, size_t *len)
+{
+    struct event *e = deque_at(&q->events, 0);
+    size_t left = e ? e->text.len - q->offset : 0;
+    if (e && *len >= left) {
+        *len -= left;
+        q->bytes -= left;
+        q->offset = 0;
+        return deque_pop_front(&q->events);
+    }
+    q->bytes -= *len;
+    q->offset += *len;
+    *len = 0;
+    if (!e && q->events.cap > KEEP_SLOTS)
+        deque_release(&q->events);
+    return NULL;
+}
+
 void queue_consume(struct queue *q, size_t len)
 {
-    q->bytes -= len;
     struct event *e;
-    while ((e = deque_at(&q->events, 0)) && len >= e->text.len - q->offset) {
-        len -= e->text.len - q->offset;
-        q->offset = 0;
-        deque_pop_front(&q->events);
+    while ((e = queue_take(q, &len)))
         event_unref(&e);
-    }
-    q->offset += len;
-    if (!q->events.count && q->events.cap > KEEP_SLOTS)
-        deque_release(&q->events);
 }
 
 void queue_release(struct queue *q)

@@ -49,13 +49,20 @@ static void forget_last_id(struct stream *s)
     s->last_id = NULL;
 }
 
+/* From here on s is sent what comes, and how long that takes is counted. What was replayed is as old as its client was away. */
+static void go_live(struct stream *s)
+{
+    s->state = STREAM_LIVE;
+    s->conn.timed_after = s->cursor;
+}
+
 void resume_begin(struct stream *s)
 {
     const struct history *window = s->set->window;
     s->opened_at = history_head(window);
     if (!s->last_id) {
         s->cursor = s->shown = s->opened_at;
-        s->state = STREAM_LIVE;
+        go_live(s);
         return;
     }
     s->state = STREAM_RESUMING;
@@ -92,7 +99,7 @@ void resume_continue(struct stream *s)
     while (s->state == STREAM_RESUMING && !s->question && s->conn.state == CONN_OPEN &&
            s->conn.queue.bytes < LOW_WATER) {
         if (s->cursor >= history_head(s->set->window))
-            s->state = STREAM_LIVE;
+            go_live(s);
         else if (history_knows(s->set->window, s->cursor))
             read_window(s);
         else
@@ -144,5 +151,5 @@ void resume_broken(struct stream *s, uint64_t position, uint64_t oldest)
     if (s->state == STREAM_LIVE && s->cursor < position)
         s->cursor = s->shown; /* the last place that its client heard of */
     tell_gap(s, cursor_digits(s, digits), position, oldest);
-    s->state = STREAM_LIVE;
+    go_live(s);
 }

@@ -472,11 +472,7 @@ static void on_snapshot(void *context, struct wire_buf *b)
 
 static void on_measure(void *context, uint64_t gauges[WORKER_GAUGES])
 {
-    const struct streams *set = context;
-    struct conns_load load = conns_load(&set->conns);
-    gauges[GAUGE_STREAMS] = registry_count(set->registry);
-    gauges[GAUGE_QUEUED_BYTES] = load.bytes;
-    gauges[GAUGE_QUEUED_READERS] = load.readers;
+    streams_measure(context, gauges);
 }
 
 const struct upstream_hooks stream_upstream_hooks = {
@@ -520,6 +516,25 @@ static void on_free(struct conn *c)
     struct stream *s = stream_of(c);
     free(s->last_id);
     free(s);
+}
+
+/* --- how it is --- */
+
+void streams_measure(struct streams *set, uint64_t gauges[WORKER_GAUGES])
+{
+    int64_t now = loop_now(set->loop);
+    if (!set->measured_at || now - set->measured_at >= STREAMS_MEASURE_MS) {
+        set->load = conns_load(&set->conns);
+        set->measured_at = now;
+    }
+    gauges[GAUGE_STREAMS] = registry_count(set->registry);
+    gauges[GAUGE_POSITION] = set->window ? history_head(set->window) : 0;
+    gauges[GAUGE_QUEUED_BYTES] = set->load.bytes;
+    gauges[GAUGE_QUEUED_READERS] = set->load.readers;
+    gauges[GAUGE_STREAMS_MAX] = set->limits.connections;
+    gauges[GAUGE_WINDOW_EVENTS] = set->window ? history_count(set->window) : 0;
+    gauges[GAUGE_WINDOW_BYTES] = set->window ? history_bytes(set->window) : 0;
+    gauges[GAUGE_STARTED_MS] = (uint64_t)set->started_ms;
 }
 
 static const struct conn_hooks conn_hooks = {on_gone, on_hungry, on_free};

@@ -80,6 +80,9 @@ struct streams {
     size_t asked_bytes; /* of their questions */
     bool draining;      /* new streams are asked to come back */
     uint64_t counters[WORKER_COUNTERS];
+    struct conns_load load; /* as of measured_at, clock_ms() */
+    int64_t measured_at;
+    int64_t started_ms; /* unix time */
 };
 
 /* set's loop, rules and limits are filled in; prepare the rest. prefix: see registry.h. 0 or -ENOMEM. */
@@ -93,6 +96,11 @@ void streams_request(struct streams *set, int fd, struct params *params, bool ra
 
 /* After upstream's turn: give live streams what came. */
 void streams_settle(struct streams *set);
+
+/* How the worker is. What waits for readers is counted now and then only, not in every turn in which somebody comes or goes. */
+void streams_measure(struct streams *set, uint64_t gauges[WORKER_GAUGES]);
+
+#define STREAMS_MEASURE_MS 500
 
 /* What upstream tells; context is the struct streams. */
 extern const struct upstream_hooks stream_upstream_hooks;

@@ -17,7 +17,7 @@ def test_a_broadcast_reaches_everyone_with_its_seq_as_id(site, session):
 
 
 def test_seqs_increase_strictly(site):
-    seqs = [site.publish("n", data=n)["seq"] for n in range(50)]
+    seqs = [site.publish("n", data=n, to={"sessions": ["nobody"]})["seq"] for n in range(50)]
     assert seqs == sorted(set(seqs))
 
 

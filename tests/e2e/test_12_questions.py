@@ -2,6 +2,7 @@
 
 import time
 
+from support.site import Site
 from support.waiting import wait_until
 
 
@@ -52,6 +53,31 @@ def test_connections_say_who_they_are(site, session):
     assert mine["connection"] == reader.connection
     assert sorted(mine["channels"]) == ["x", "y"]
     assert mine["worker"] and before - 2000 < mine["since"] < time.time() * 1000 + 2000
+
+
+def test_workers_say_how_they_are(bench):
+    site = Site(bench, workers=2)
+    site.open_many([f"s{n}" for n in range(6)])
+    before = time.time() * 1000
+    wait_until(lambda: sum(w["connections"] for w in site.commands.workers()) == 6, what="six connections")
+    site.publish("m", data=1)
+    wait_until(lambda: sum(w["deliveries"] for w in site.commands.workers()) == 6, what="six deliveries")
+    workers = site.commands.workers()
+    assert [w["worker"] for w in workers] == sorted(w["worker"] for w in workers) and len(workers) == 2
+    for worker in workers:
+        assert worker["connections"] > 0 and worker["silent_ms"] < 5000 and worker["lag_events"] == 0
+        assert before - 60000 < worker["started_ms"] < before + 2000
+        assert worker["position"] == site.stat("history_head") and worker["window_events"] == 1
+    assert [w["worker"] for w in site.commands.workers(after=workers[0]["worker"])] == [workers[1]["worker"]]
+
+
+def test_a_worker_that_hangs_is_seen(bench):
+    site = Site(bench)
+    site.open("anna")
+    site.worker.freeze()
+    wait_until(lambda: site.commands.workers()[0]["silent_ms"] > 1500, what="silence")
+    site.worker.thaw()
+    wait_until(lambda: site.commands.workers()[0]["silent_ms"] < 1000, what="a report")
 
 
 def test_history_tells_what_was_delivered(site, session):

@@ -59,8 +59,16 @@ def test_every_number_of_stats_is_explained(bench):
     with Broker(bench).start().commands() as commands:
         shown = set(commands.stats()) - {"ok", "ref"}
     text = read("docs/operations.md")
-    explained = {name for row in rows(text[text.index("\n## Statistics"):]) for name in re.findall("`([a-z_]+)`", row[0])}
+    text = text[text.index("\n## Statistics"):text.index("\n### Each worker")]
+    explained = {name for row in rows(text) for name in re.findall("`([a-z0-9_]+)`", row[0])}
     assert explained == shown
+
+
+def test_every_number_of_a_worker_is_explained(site):
+    [shown] = site.commands.demand({"op": "workers", "limit": 1})["workers"]
+    text = read("docs/operations.md")
+    text = text[text.index("\n### The workers' counters"):text.index("\n### Latency")]
+    assert {name for row in rows(text) for name in re.findall("`([a-z0-9_]+)`", row[0])} == set(shown) - {"worker"}
 
 
 def test_every_example_request_is_accepted(bench):

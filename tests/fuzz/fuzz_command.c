@@ -40,7 +40,7 @@ static void one_is_connected(struct world *w)
     wire_put_presence(&b, &m);
     wire_add_items(&b, &items);
     must(wire_get_presence((struct slice){b.data, b.len}, &m) == 0);
-    must(presence_hello(w->presence, slice_of("w"), slice_of("worker"), 0) == 0);
+    must(presence_hello(w->presence, slice_of("w"), slice_of("worker"), true, 0) == 0);
     must(presence_report(w->presence, slice_of("w"), &m, 0) == 0);
     wire_buf_release(&items);
     wire_buf_release(&b);

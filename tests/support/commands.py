@@ -131,6 +131,9 @@ class Commands:
     def sessions(self, **fields):
         return self.demand({"op": "sessions", **fields})
 
+    def workers(self, **fields):
+        return self.demand({"op": "workers", **fields})["workers"]
+
     def connections(self, **fields):
         return self.demand({"op": "connections", **fields})
 

@@ -61,6 +61,8 @@ START_TEST(several_are_one_text_in_order)
     ck_assert_int_eq(text->kind, EVENT_TEXT);
     assert_slice(text->text, S("id: 7\ndata: x\n\nid: 8\ndata: x\n\nid: 9\ndata: x\n\n"));
     ck_assert_int_eq(text->time_ms, 70);
+    ck_assert_uint_eq(text->seq, 7);
+    ck_assert_uint_eq(text->further, 2);
     event_unref(&text);
 }
 END_TEST

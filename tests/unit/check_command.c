@@ -119,7 +119,7 @@ static void three_connections(void)
     wire_put_presence(&b, &m);
     wire_add_items(&b, &items);
     ck_assert_int_eq(wire_get_presence((struct slice){b.data, b.len}, &m), 0);
-    presence_hello(presence, S("w"), S("worker"), 0);
+    presence_hello(presence, S("w"), S("worker"), true, 0);
     ck_assert_int_eq(presence_report(presence, S("w"), &m, 0), 0);
     wire_buf_release(&items);
     wire_buf_release(&b);

@@ -771,6 +771,113 @@ START_TEST(whatever_happens_the_records_are_whole)
 }
 END_TEST
 
+/* --- how long it took --- */
+
+/* An event that was published so long ago. */
+static struct event *published(uint64_t seq, int64_t ago_ms)
+{
+    return event_new(
+        &(struct event_spec){.kind = EVENT_MESSAGE, .seq = seq, .time_ms = clock_unix_ms() - ago_ms, .data = S("x")});
+}
+
+static void send_published(struct peer *p, uint64_t seq, int64_t ago_ms)
+{
+    struct event *e = published(seq, ago_ms);
+    conn_send(&p->conn, e);
+    event_unref(&e);
+}
+
+static uint64_t timed(void)
+{
+    uint64_t all = 0;
+    for (int i = 0; i < LATENCY_BUCKETS; i++)
+        all += counters[LATENCY_FIRST + i];
+    return all;
+}
+
+START_TEST(what_a_write_took_is_counted_from_the_publish)
+{
+    static const struct {
+        int64_t ago_ms;
+        enum worker_counter bucket;
+    } cases[] = {{-5000, LATENCY_1}, {40, LATENCY_50}, {60, LATENCY_100}, {4900, LATENCY_5000}, {5100, LATENCY_MORE}};
+    struct peer *p = peer_new(false, 0);
+    p->conn.timed_after = 10;
+    for (uint64_t i = 0; i < 5; i++) {
+        send_published(p, 11 + i, cases[i].ago_ms);
+        ck_assert_uint_eq(counters[cases[i].bucket], 0);
+        turn();
+        ck_assert_uint_eq(counters[cases[i].bucket], 1);
+        ck_assert_uint_eq(timed(), i + 1);
+    }
+    ck_assert_uint_ge(counters[LATENCY_SUM_MS], 40 + 60 + 4900 + 5100);
+    ck_assert_uint_lt(counters[LATENCY_SUM_MS], 40 + 60 + 4900 + 5100 + 1000);
+    peer_free(p);
+}
+END_TEST
+
+START_TEST(what_is_replayed_or_no_event_is_not_timed)
+{
+    struct peer *p = peer_new(false, 0);
+    send_published(p, 11, 40); /* before it is live */
+    turn();
+    p->conn.timed_after = 10;
+    send_published(p, 10, 40);
+    say(p, ": keep-alive\n\n");
+    turn();
+    ck_assert_uint_eq(timed(), 0);
+    ck_assert_uint_eq(counters[LATENCY_SUM_MS], 0);
+    peer_free(p);
+}
+END_TEST
+
+START_TEST(a_bundle_counts_for_each_of_its_events)
+{
+    struct peer *p = peer_new(false, 0);
+    struct event *e = published(11, 40);
+    p->conn.timed_after = 10;
+    e->further = 6;
+    conn_send(&p->conn, e);
+    turn();
+    ck_assert_uint_eq(counters[LATENCY_50], 7);
+    ck_assert_uint_ge(counters[LATENCY_SUM_MS], 7 * 40);
+    event_unref(&e);
+    peer_free(p);
+}
+END_TEST
+
+START_TEST(an_event_is_timed_when_its_last_byte_has_left)
+{
+    struct peer *p = peer_new(false, 2048);
+    char text[60000];
+    struct event *e = event_new(&(struct event_spec){.kind = EVENT_MESSAGE,
+                                                     .seq = 11,
+                                                     .time_ms = clock_unix_ms(),
+                                                     .data = {memset(text, 'x', sizeof text), sizeof text}});
+    p->conn.timed_after = 10;
+    conn_send(&p->conn, e);
+    turn();
+    ck_assert_uint_gt(counters[BYTES_WRITTEN], 0);
+    ck_assert_uint_eq(timed(), 0);
+    usleep(30000);
+    while (!timed()) {
+        receive(p, 4096);
+        turn();
+    }
+    ck_assert_uint_ge(counters[LATENCY_SUM_MS], 29);
+    event_unref(&e);
+    peer_free(p);
+}
+END_TEST
+
+static void add_times(TCase *tests)
+{
+    tcase_add_test(tests, what_a_write_took_is_counted_from_the_publish);
+    tcase_add_test(tests, what_is_replayed_or_no_event_is_not_timed);
+    tcase_add_test(tests, a_bundle_counts_for_each_of_its_events);
+    tcase_add_test(tests, an_event_is_timed_when_its_last_byte_has_left);
+}
+
 static void add_writing(TCase *tests)
 {
     tcase_add_test(tests, what_waits_leaves_as_one_record);
@@ -810,10 +917,12 @@ static void add_ends(TCase *tests)
 int main(void)
 {
     Suite *suite = suite_create("conn");
-    TCase *writing = one_case(suite, "writing"), *ends = one_case(suite, "ends");
+    TCase *writing = one_case(suite, "writing"), *ends = one_case(suite, "ends"), *times = one_case(suite, "times");
+    tcase_add_checked_fixture(times, setup, teardown);
     tcase_add_checked_fixture(writing, setup, teardown);
     tcase_add_checked_fixture(ends, setup, teardown);
     add_writing(writing);
     add_ends(ends);
+    add_times(times);
     return run_suite(suite);
 }

@@ -40,7 +40,11 @@ static void ended(const char *connection)
 static int report(const char *worker, uint64_t n, bool full, int64_t now)
 {
     struct wire_presence m = {
-        .n = n, .full = full, .gauges = {[GAUGE_POSITION] = 10 * n}, .counters = {[STREAMS_OPENED] = n}};
+        .n = n,
+        .full = full,
+        .gauges = {[GAUGE_POSITION] = 10 * n},
+        .counters = {[STREAMS_OPENED] = n},
+    };
     struct wire_buf b = {0};
     wire_put_presence(&b, &m);
     wire_add_items(&b, &items);
@@ -53,7 +57,7 @@ static int report(const char *worker, uint64_t n, bool full, int64_t now)
 
 static void hello(const char *worker, int64_t now)
 {
-    ck_assert_int_eq(presence_hello(presence, slice_of(worker), slice_of("name"), now), 0);
+    ck_assert_int_eq(presence_hello(presence, slice_of(worker), slice_of("name"), true, now), 0);
 }
 
 /* Worker w with a1 and a2 of session a, b1 of b; a1 and b1 are in the channel x, a1 in y too. */
@@ -225,7 +229,7 @@ START_TEST(workers_are_listed_with_what_they_said_of_themselves)
     struct worker_info info;
     hello("w", 0);
     report("w", 7, true, 5);
-    ck_assert_int_eq(presence_hello(presence, slice_of("v"), slice_of("other"), 20000), 0);
+    ck_assert_int_eq(presence_hello(presence, slice_of("v"), slice_of("other"), true, 20000), 0);
     presence_list_workers(presence, &list);
     ck_assert_uint_eq(list.count, 2);
     worker_describe(list.items[0].value, &info);
@@ -238,6 +242,26 @@ START_TEST(workers_are_listed_with_what_they_said_of_themselves)
     presence_list_workers(presence, &list);
     ck_assert_uint_eq(list.count, 1);
     ck_assert(slice_equal(list.items[0].name, slice_of("other")));
+}
+END_TEST
+
+START_TEST(what_was_counted_for_another_broker_is_known)
+{
+    uint64_t before[WORKER_COUNTERS];
+    hello("fresh", 0);
+    report("fresh", 5, true, 0);
+    ck_assert_int_eq(presence_hello(presence, S("old"), S("name"), false, 0), 0);
+    report("old", 100, true, 0);
+    report("old", 101, false, 0);
+    presence_counted_before(presence, before);
+    ck_assert_uint_eq(before[STREAMS_OPENED], 100);
+    ck_assert_uint_eq(opened_in_all(), 106);
+    presence_expire(presence, 100000000); /* forgotten, and yet it returns */
+    presence_expire(presence, 100000000);
+    presence_hello(presence, S("old"), S("name"), false, 100000000);
+    report("old", 103, true, 100000000);
+    presence_counted_before(presence, before);
+    ck_assert_uint_eq(opened_in_all() - before[STREAMS_OPENED], 6); /* 5, and 1 while it was known */
 }
 END_TEST
 
@@ -369,6 +393,32 @@ START_TEST(a_prefix_narrows_the_sessions)
 }
 END_TEST
 
+START_TEST(workers_are_described)
+{
+    struct listing list = {.items = room, .max = 10};
+    struct worker_info info;
+    three_connections();
+    hello("lost", -100000);
+    presence_expire(presence, 1000);
+    presence_note_lag(presence, S("w"), 7, 70);
+    presence_note_lag(presence, S("nobody"), 8, 80);
+    presence_list_workers(presence, &list);
+    ck_assert_uint_eq(list.count, 1);
+    assert_slice(room[0].name, S("name"));
+    worker_describe(room[0].value, &info);
+    ck_assert_uint_eq(info.connections, 3);
+    ck_assert_int_eq(info.heard_at, 0);
+    ck_assert_uint_eq(info.lag_events, 7);
+    ck_assert_int_eq(info.lag_ms, 70);
+    ck_assert_uint_eq(info.counters[STREAMS_OPENED], 1);
+    ended("a1");
+    ck_assert_int_eq(report("w", 2, false, 0), 0);
+    worker_describe(room[0].value, &info);
+    ck_assert_uint_eq(info.connections, 2);
+    ck_assert_uint_eq(info.gauges[GAUGE_POSITION], 20);
+}
+END_TEST
+
 START_TEST(connections_are_described)
 {
     three_connections();
@@ -406,11 +456,13 @@ int main(void)
     tcase_add_test(tests, a_lost_worker_has_to_say_hello);
     tcase_add_test(tests, counters_are_summed_and_never_fall);
     tcase_add_test(tests, workers_are_listed_with_what_they_said_of_themselves);
+    tcase_add_test(tests, what_was_counted_for_another_broker_is_known);
     tcase_add_test(tests, an_audience_is_a_union_without_the_excepted);
     tcase_add_test(tests, a_channel_named_twice_counts_once);
     tcase_add_test(tests, counting_agrees_with_a_plain_walk);
     tcase_add_test(tests, sessions_are_listed_in_order_page_by_page);
     tcase_add_test(tests, a_prefix_narrows_the_sessions);
+    tcase_add_test(tests, workers_are_described);
     tcase_add_test(tests, connections_are_described);
     return run_suite(suite);
 }

@@ -1,0 +1,287 @@
+/* Three brokers that hear each other; a worker is what it says. */
+#include "broker/cluster.h"
+
+#include "log.h"
+#include "support.h"
+
+#define BROKERS 3
+#define PART 200 /* bytes: long reports go in parts */
+
+static struct node {
+    struct cluster *cluster;
+    struct presence *presence;
+    uint64_t counters[BROKER_COUNTERS];
+    int resyncs; /* asked of its workers */
+    bool deaf;
+} nodes[BROKERS];
+
+static int64_t now; /* ms */
+
+static void receive(struct node *n, struct slice part)
+{
+    if (n->cluster && !n->deaf)
+        cluster_receive(n->cluster, part, now);
+}
+
+static void send_all(void *context, const struct gossip *m)
+{
+    struct wire_buf part = {0};
+    (void)context;
+    for (unsigned i = 0, parts = 1; i < parts; i++) {
+        parts = gossip_put(&part, m, i, PART + GOSSIP_HEAD_LEN);
+        for (int n = 0; n < BROKERS; n++)
+            receive(&nodes[n], (struct slice){part.data, part.len});
+    }
+    wire_buf_release(&part);
+}
+
+static void on_resync(void *context, struct slice worker)
+{
+    struct node *n = context;
+    (void)worker;
+    n->resyncs++;
+}
+
+static void start(int i)
+{
+    static const char *const names[] = {"one", "two", "three"};
+    struct node *n = &nodes[i];
+    n->presence = presence_new();
+    n->cluster = cluster_new(&(struct cluster_config){(uint64_t)(100 + i), slice_of(names[i]), n->presence, n->counters,
+                                                      send_all, on_resync, n});
+    ck_assert_ptr_nonnull(n->cluster);
+}
+
+static void kill_node(int i)
+{
+    cluster_free(&nodes[i].cluster);
+    presence_free(&nodes[i].presence);
+    nodes[i] = (struct node){0};
+}
+
+static void setup(void)
+{
+    log_open("check", LOG_ERROR);
+    now = 1000;
+    for (int i = 0; i < BROKERS; i++)
+        start(i);
+    for (int i = 0; i < BROKERS; i++)
+        cluster_tick(nodes[i].cluster, now);
+}
+
+static void teardown(void)
+{
+    for (int i = 0; i < BROKERS; i++)
+        kill_node(i);
+}
+
+/* --- what a worker says --- */
+
+static struct slice id;
+
+static void say_hello(int i)
+{
+    struct wire_buf b = {0};
+    wire_put_hello(&b, &(struct wire_hello){.worker = id});
+    ck_assert_int_eq(presence_hello(nodes[i].presence, id, id, true, now), 0);
+    cluster_worker_said(nodes[i].cluster, id, (struct slice){b.data, b.len}, now);
+    wire_buf_release(&b);
+}
+
+/* count connections c<first>, ... of session s open or end. */
+static void report(int i, uint64_t n, bool full, bool opened, int first, int count)
+{
+    struct wire_buf b = {0};
+    struct wire_presence m = {.n = n, .full = full};
+    wire_put_presence(&b, &m);
+    for (int c = first; c < first + count; c++) {
+        char name[16];
+        sprintf(name, "c%d", c);
+        wire_add_presence(
+            &b, &(struct wire_presence_item){.opened = opened, .connection = slice_of(name), .session = S("s")});
+    }
+    struct slice message = {b.data, b.len};
+    struct wire_presence decoded;
+    ck_assert_int_eq(wire_get_presence(message, &decoded), 0);
+    ck_assert_int_eq(presence_report(nodes[i].presence, id, &decoded, now), 0);
+    cluster_worker_said(nodes[i].cluster, id, message, now);
+    wire_buf_release(&b);
+}
+
+static void assert_known(size_t connections)
+{
+    for (int i = 0; i < BROKERS; i++)
+        if (nodes[i].cluster)
+            ck_assert_uint_eq(presence_session_connections(nodes[i].presence, S("s")), connections);
+}
+
+static size_t missing(int i)
+{
+    size_t count = 0;
+    struct slice name;
+    for (const void *at = NULL; (at = cluster_next_missing(nodes[i].cluster, at, &name));)
+        count++;
+    return count;
+}
+
+static void seconds(int count)
+{
+    while (count--) {
+        now += 1000;
+        for (int i = 0; i < BROKERS; i++)
+            if (nodes[i].cluster)
+                cluster_tick(nodes[i].cluster, now);
+    }
+}
+
+/* --- stories --- */
+
+START_TEST(everybody_knows_who_is_connected_to_anybody)
+{
+    id = S("w1");
+    say_hello(0);
+    report(0, 1, true, true, 0, 20); /* in parts */
+    assert_known(20);
+    report(0, 2, false, false, 0, 5);
+    assert_known(15);
+    id = S("w2");
+    say_hello(2);
+    report(2, 1, true, true, 100, 1);
+    assert_known(16);
+}
+END_TEST
+
+START_TEST(a_worker_belongs_to_who_it_said_hello_to_last)
+{
+    id = S("w1");
+    say_hello(0);
+    report(0, 1, true, true, 0, 3);
+    say_hello(1);
+    report(1, 1, true, true, 0, 3);
+    assert_known(3);
+    report(0, 2, false, false, 0, 3); /* what was still on its way */
+    ck_assert_uint_eq(presence_session_connections(nodes[2].presence, S("s")), 3);
+    report(1, 2, false, false, 0, 1);
+    ck_assert_uint_eq(presence_session_connections(nodes[2].presence, S("s")), 2);
+}
+END_TEST
+
+START_TEST(who_missed_something_has_it_reported_in_full)
+{
+    id = S("w1");
+    say_hello(0);
+    report(0, 1, true, true, 0, 3);
+    nodes[1].deaf = true;
+    report(0, 2, false, true, 3, 1);
+    nodes[1].deaf = false;
+    nodes[0].resyncs = 0;
+    report(0, 3, false, true, 4, 1);
+    report(0, 4, false, true, 5, 1);
+    ck_assert_int_eq(nodes[0].resyncs, 1); /* asked once */
+    say_hello(0);
+    report(0, 1, true, true, 0, 6);
+    assert_known(6);
+}
+END_TEST
+
+START_TEST(one_that_starts_asks_for_everything)
+{
+    id = S("w1");
+    kill_node(1);
+    say_hello(0);
+    report(0, 1, true, true, 0, 3);
+    start(1);
+    nodes[0].resyncs = 0;
+    cluster_tick(nodes[1].cluster, now);
+    ck_assert_int_eq(nodes[0].resyncs, 1);
+    say_hello(0);
+    report(0, 1, true, true, 0, 3);
+    assert_known(3);
+    cluster_rejoin(nodes[1].cluster);
+    cluster_tick(nodes[1].cluster, now);
+    ck_assert_int_eq(nodes[0].resyncs, 2);
+}
+END_TEST
+
+START_TEST(a_silent_one_is_missing_until_it_is_back)
+{
+    seconds(1);
+    ck_assert_uint_eq(cluster_brokers(nodes[0].cluster), 3);
+    kill_node(1);
+    seconds(4);
+    ck_assert_uint_eq(missing(0), 0);
+    seconds(3);
+    ck_assert_uint_eq(missing(0), 1);
+    ck_assert_uint_eq(cluster_brokers(nodes[0].cluster), 2);
+    struct slice name;
+    cluster_next_missing(nodes[2].cluster, NULL, &name);
+    assert_slice(name, S("two"));
+    start(1);
+    seconds(1);
+    ck_assert_uint_eq(cluster_brokers(nodes[0].cluster), 3);
+}
+END_TEST
+
+START_TEST(one_that_was_started_again_takes_the_place_of_the_former)
+{
+    seconds(1);
+    cluster_free(&nodes[1].cluster);
+    seconds(7);
+    ck_assert_uint_eq(missing(0), 1);
+    nodes[1].cluster = cluster_new(
+        &(struct cluster_config){999, S("two"), nodes[1].presence, nodes[1].counters, send_all, on_resync, &nodes[1]});
+    seconds(1);
+    ck_assert_uint_eq(missing(0), 0);
+    ck_assert_uint_eq(cluster_brokers(nodes[0].cluster), 3);
+}
+END_TEST
+
+START_TEST(one_that_leaves_is_not_missing)
+{
+    seconds(1);
+    cluster_leave(nodes[1].cluster);
+    kill_node(1);
+    seconds(20);
+    ck_assert_uint_eq(missing(0), 0);
+    ck_assert_uint_eq(cluster_brokers(nodes[0].cluster), 2);
+}
+END_TEST
+
+START_TEST(what_all_have_counted)
+{
+    uint64_t sums[BROKER_COUNTERS] = {[EVENTS] = 5};
+    nodes[1].counters[EVENTS] = 30;
+    nodes[2].counters[EVENTS] = 400;
+    seconds(1);
+    cluster_leave(nodes[2].cluster); /* what it counted stays counted */
+    kill_node(2);
+    cluster_add_counters(nodes[0].cluster, sums);
+    ck_assert_uint_eq(sums[EVENTS], 435);
+    cluster_add_counters(NULL, sums);
+    ck_assert_uint_eq(sums[EVENTS], 435);
+}
+END_TEST
+
+START_TEST(noise_is_ignored)
+{
+    cluster_receive(nodes[0].cluster, S("noise"), now);
+    ck_assert_uint_eq(cluster_brokers(nodes[0].cluster), 3);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("cluster");
+    TCase *tests = one_case(suite, "cluster");
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, everybody_knows_who_is_connected_to_anybody);
+    tcase_add_test(tests, a_worker_belongs_to_who_it_said_hello_to_last);
+    tcase_add_test(tests, who_missed_something_has_it_reported_in_full);
+    tcase_add_test(tests, one_that_starts_asks_for_everything);
+    tcase_add_test(tests, a_silent_one_is_missing_until_it_is_back);
+    tcase_add_test(tests, one_that_was_started_again_takes_the_place_of_the_former);
+    tcase_add_test(tests, one_that_leaves_is_not_missing);
+    tcase_add_test(tests, what_all_have_counted);
+    tcase_add_test(tests, noise_is_ignored);
+    return run_suite(suite);
+}
