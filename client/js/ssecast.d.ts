@@ -27,6 +27,8 @@ export interface EventStreamEvents {
   gap: CustomEvent<{ last: number | string; oldest: number }>;
   /** The service ended the stream. `stopped` follows when the session is to stay away, else `online`. */
   shutdown: CustomEvent<{ reason: string | null }>;
+  /** The token's time is over, and the stream has ended; `stopped` follows, with status 401. Get a fresh token and `open()` again. */
+  expired: CustomEvent<{ reason: string }>;
   /** The stream will not be opened again by itself: the server said so (204), or refused (4xx). `reason` is what it said. */
   stopped: CustomEvent<{ status: number; reason: string | null }>;
 }
@@ -45,8 +47,8 @@ export class EventStream extends EventTarget {
 
   /** Call `listener` for each event of this name ("message" for those without). Returns a function that ends that. */
   on(name: string, listener: (event: MessageEvent<string>) => void): () => void;
-  /** Open again, behind the last event, what was closed or has stopped. */
-  open(): void;
+  /** Open again, behind the last event, what was closed or has stopped; at another address, if one is given: that with a fresh token. */
+  open(url?: string | URL): void;
   close(): void;
 
   addEventListener<K extends keyof EventStreamEvents>(

@@ -12,7 +12,7 @@
  * EventStream is what the page uses. The first two report to a sink:
  *
  *     sink.entry({ type, data, id })   an event; type is null for a checkpoint, which only moves the cursor
- *     sink.tell(what, detail)          "online", "offline", "gap", "shutdown", "stopped"
+ *     sink.tell(what, detail)          "online", "offline", "gap", "shutdown", "expired", "stopped"
  */
 
 const CHECKPOINT = "ssecast.checkpoint";
@@ -68,6 +68,7 @@ class Connection {
     source.addEventListener(CHECKPOINT, (event) => this.#entry(null, event));
     source.addEventListener("ssecast.gap", (event) => this.#sink.tell("gap", JSON.parse(event.data)));
     source.addEventListener("ssecast.shutdown", (event) => this.#onShutdown(JSON.parse(event.data)));
+    source.addEventListener("ssecast.expired", (event) => this.#onExpired(JSON.parse(event.data)));
     for (const name of this.#names)
       source.addEventListener(name, this.#onEvent);
     this.#source = source;
@@ -89,6 +90,12 @@ class Connection {
   #onShutdown(detail) {
     this.#leaving = detail;
     this.#sink.tell("shutdown", detail);
+  }
+
+  /* The token's time is over. EventSource would come back with it, and be refused. */
+  #onExpired(detail) {
+    this.#sink.tell("expired", detail);
+    this.#stop(401, detail.reason);
   }
 
   /* After the end of a stream or a network error EventSource comes back by itself. After any answer but 200 it is CLOSED, and so
@@ -399,7 +406,11 @@ class Recent {
 
 /* ---- what the page uses ---- */
 
-/* A stream of events. Its own events, for addEventListener, are online, offline, gap, shutdown and stopped; what was
+function absolute(url) {
+  return new URL(url, globalThis.document?.baseURI ?? location.href).href;
+}
+
+/* A stream of events. Its own events, for addEventListener, are online, offline, gap, shutdown, expired and stopped; what was
  * published is for on(), so that neither can be taken for the other. */
 export class EventStream extends EventTarget {
   #url; #options; #cursor;
@@ -412,7 +423,7 @@ export class EventStream extends EventTarget {
   /* url: the stream's address, with session and channels. options: see ssecast.d.ts. Opens at once. */
   constructor(url, options = {}) {
     super();
-    this.#url = new URL(url, globalThis.document?.baseURI ?? location.href).href;
+    this.#url = absolute(url);
     this.#options = { ...DEFAULTS, ...options };
     this.#cursor = this.#options.lastEventId;
     this.open();
@@ -432,10 +443,11 @@ export class EventStream extends EventTarget {
     return () => this.#published.removeEventListener(name, listener);
   }
 
-  /* Open again, behind the last event, what was closed or has stopped. */
-  open() {
+  /* Open again, behind the last event, what was closed or has stopped; at another address, if one is given: that with a fresh token. */
+  open(url = this.#url) {
     if (this.#wanted)
       return;
+    this.#url = absolute(url);
     this.#wanted = true;
     this.#state = "connecting";
     addEventListener("pagehide", this.#suspend);

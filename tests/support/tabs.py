@@ -25,7 +25,7 @@ import(address).then(({ EventStream }) => {
     const stream = new EventStream(url, options);
     const record = { stream, events: [], told: [] };
     record.listen = (name) => stream.on(name, (e) => record.events.push({ type: e.type, data: e.data, id: e.lastEventId }));
-    for (const what of ["online", "offline", "gap", "shutdown", "stopped"])
+    for (const what of ["online", "offline", "gap", "shutdown", "expired", "stopped"])
         stream.addEventListener(what, (e) => record.told.push([what, e.detail]));
     names.forEach(record.listen);
     (window.streams ??= {})[key] = record;
@@ -133,8 +133,8 @@ class Stream:
     def listen(self, name):
         self.ask("listen(a)", name)
 
-    def open(self):
-        self.ask("stream.open()")
+    def open(self, url=None):
+        self.ask("stream.open(a ?? undefined)", url)
 
     def close(self):
         self.ask("stream.close()")

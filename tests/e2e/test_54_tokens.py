@@ -1,0 +1,630 @@
+"""Tokens: who may open a stream, which channels it may have, and until when."""
+
+import base64
+import itertools
+import json
+import signal
+import time
+import urllib.parse
+
+import jwt as pyjwt
+import pytest
+from support.apache import Apache, ApacheCgi
+from support.bench import Bench
+from support.browser import CLOSED
+from support.fcgi import FastCgi
+from support.jwt_keys import Ec, Rsa, Secret, jwks, put
+from support.lighttpd import Lighttpd
+from support.nginx import Nginx
+from support.processes import WORKER, run
+from support.site import Site
+from support.tabs import Tab
+from support.waiting import wait_until
+
+ISSUER, AUDIENCE = "https://login.example.org", "events"
+
+
+def new_site(bench, text, web=Lighttpd, **worker):
+    """A site whose workers take sessions from tokens that are judged by this text."""
+    file = put(bench.subfolder("keys") / "key", text)
+    site = Site(bench, web=web, worker={"session_from": "jwt", "jwt_key_file": str(file), **worker})
+    site.key_file = file
+    return site
+
+
+@pytest.fixture(scope="module")
+def key():
+    return Secret()
+
+
+@pytest.fixture(scope="module")
+def site(bench_of_all, key):
+    """Its tokens are from ISSUER for AUDIENCE."""
+    site = new_site(bench_of_all, key.file, jwt_issuer=ISSUER, jwt_audience=[AUDIENCE, "others"], heartbeat="300ms")
+    return site
+
+
+def good(key, session, seconds=3600, **claims):
+    return key.token(seconds, sub=session, **{"iss": ISSUER, "aud": AUDIENCE, **claims})
+
+
+def bearer(token):
+    return {"Authorization": f"Bearer {token}"}
+
+
+def open_with(site, token, channels=(), **options):
+    return site.open(None, channels, headers=bearer(token), **options)
+
+
+def refusal(site, token=None, **query):
+    """(status, error) of a request with this token."""
+    status, headers, body = site.request(headers=bearer(token) if token else {}, **query)
+    assert (status == 401) == (headers.get("www-authenticate", "").startswith("Bearer")), headers
+    return status, json.loads(body)["error"]
+
+
+def accepted(site, token):
+    status, headers, _ = site.request(headers=bearer(token))
+    return status == 200 and headers["content-type"] == "text/event-stream"
+
+
+# Where a token comes from, through each web server
+
+@pytest.mark.parametrize("web", [Lighttpd, Apache, Nginx, ApacheCgi], ids=lambda w: w.name)
+def test_a_token_comes_by_header_cookie_or_query(bench, web):
+    key = Secret()
+    site = new_site(bench, key.file, web=web)
+    readers = [
+        site.open(None, headers=bearer(key.token(sub="anna"))),
+        site.open(None, headers={"Cookie": f"a=b; ssecast_token={key.token(sub='anna')}"}),
+        site.open(None, query={"token": key.token(sub="anna")}),
+    ]
+    site.wait_connections("anna", 3)
+    site.publish("m", data="for anna", to={"sessions": ["anna"]})
+    for reader in readers:
+        assert reader.wait_for(1)[0].data == '"for anna"'
+    assert refusal(site) == (401, "missing_token")
+    assert refusal(site, key.token(-1, sub="anna")) == (401, "token_expired")
+
+
+def test_the_header_goes_first_then_the_cookie(site, key, session):
+    def opened(**headers):
+        reader = site.open(None, headers=headers, query={"token": good(key, session + "-query")})
+        site.wait_connections(session + wanted, 1)
+        reader.close()
+
+    cookie = f"ssecast_token={good(key, session + '-cookie')}"
+    for wanted, headers in (("-header", {"Cookie": cookie, **bearer(good(key, session + "-header"))}),
+                            ("-cookie", {"Cookie": cookie}),
+                            ("-cookie", {"Cookie": cookie, "Authorization": "Basic YTpi"}), ("-query", {})):
+        opened(**headers)
+
+
+def test_the_cookie_may_have_another_name(bench):
+    key = Secret()
+    site = new_site(bench, key.file, jwt_cookie="sid")
+    site.open(None, headers={"Cookie": f"sid={key.token(sub='anna')}"})
+    assert site.request(headers={"Cookie": f"ssecast_token={key.token(sub='anna')}"})[0] == 401
+
+
+def test_the_session_in_the_query_does_not_count(site, key, session):
+    site.start_open(session + "-other", headers=bearer(good(key, session))).wait_open()
+    site.wait_connections(session, 1)
+    assert site.commands.connections_of(session + "-other") == 0
+    assert site.request(session=session)[0] == 401
+
+
+# Algorithms and keys
+
+@pytest.mark.parametrize("make", [Secret, Rsa, Ec])
+def test_each_kind_of_key_is_good_for_its_algorithm_and_no_other(bench, make):
+    ours, foreign = make(), make()
+    site = new_site(bench, ours.file)
+    assert accepted(site, ours.token(sub="anna"))
+    for token in (foreign.token(sub="anna"), Secret().token(sub="anna"), Rsa().token(sub="anna"), Ec().token(sub="anna"),
+                  unsigned({"sub": "anna"}), with_secret(ours.file, {"sub": "anna"})):
+        assert refusal(site, token) == (401, "invalid_token")
+
+
+def part(value):
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+
+def unsigned(claims, algorithm="none"):
+    return f"{part({'alg': algorithm, 'typ': 'JWT'})}.{part(claims)}."
+
+
+def with_secret(secret, claims):
+    """HS256 with any text as the secret: a public key, in the attack that made this famous."""
+    head = f"{part({'alg': 'HS256', 'typ': 'JWT'})}.{part(claims)}"
+    secret = secret if "BEGIN" in secret else secret + " "
+    signature = pyjwt.algorithms.HMACAlgorithm(pyjwt.algorithms.HMACAlgorithm.SHA256).sign(head.encode(), secret.encode())
+    return f"{head}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
+
+
+@pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "nOnE", "", "HS256", "HS384", "RS256"])
+def test_an_unsigned_token_is_refused_whatever_it_calls_itself(site, session, algorithm):
+    token = unsigned({"sub": session, "iss": ISSUER, "aud": AUDIENCE}, algorithm)
+    for text in (token, token.rstrip("."), token + "AAAA"):
+        assert refusal(site, text) == (401, "invalid_token")
+
+
+@pytest.mark.parametrize("algorithm", ["HS384", "HS512"])
+def test_another_algorithm_with_the_right_secret_is_refused(site, key, session, algorithm):
+    assert refusal(site, good(key, session, algorithm=algorithm)) == (401, "invalid_token")
+
+
+def test_a_jwks_of_all_kinds(bench):
+    keys = [Secret("s"), Rsa("r"), Ec("e"), Rsa()]
+    site = new_site(bench, jwks(*keys))
+    for key in keys:
+        assert accepted(site, key.token(sub="anna"))
+    stranger = Rsa("r")
+    assert refusal(site, stranger.token(sub="anna")) == (401, "invalid_token")
+    assert refusal(site, keys[1].token(sub="anna", headers={"kid": "e"})) == (401, "invalid_token")
+
+
+# What a token says
+
+@pytest.mark.parametrize("claims, error", [
+    ({"exp": time.time() - 1}, "token_expired"), ({"exp": 0}, "token_expired"), ({"exp": "tomorrow"}, "invalid_token"),
+    ({"nbf": time.time() + 3600}, "invalid_token"), ({"iss": "https://evil.example"}, "invalid_token"), ({"iss": None}, "invalid_token"),
+    ({"aud": "web"}, "invalid_token"), ({"aud": ["web", "mail"]}, "invalid_token"), ({"aud": None}, "invalid_token"),
+    ({"sub": ""}, "invalid_token"), ({"sub": 7}, "invalid_token"), ({"sub": "a\nb"}, "invalid_token"), ({"sub": "x" * 256}, "invalid_token"),
+    ({"channels": "room"}, "invalid_token"), ({"channels": [1]}, "invalid_token"), ({"channels": [""]}, "invalid_token"),
+    ({"iss": "https://evil.example", "exp": 0}, "invalid_token"),
+], ids=str)
+def test_claims_that_do_not_do(site, key, session, claims, error):
+    claims = {"sub": session, "iss": ISSUER, "aud": AUDIENCE, "exp": time.time() + 60, **claims}
+    before = site.stat("streams_unauthorized")
+    text = pyjwt.encode({k: v for k, v in claims.items() if v is not None}, key.private, algorithm="HS256")
+    assert refusal(site, text) == (401, error)
+    wait_until(lambda: site.stat("streams_unauthorized") == before + 1, what="it is counted")
+
+
+@pytest.mark.parametrize("claims", [{"aud": ["web", "others"]}, {"nbf": time.time() - 5}, {"sub": "ä €"}, {"iat": time.time() + 99}, {"more": {"a": [1]}}],
+                         ids=str)
+def test_claims_that_do(site, key, session, claims):
+    assert accepted(site, good(key, **{"session": session, **claims} if "sub" not in claims else {"session": claims["sub"]}))
+
+
+def test_a_token_without_a_time_is_good_for_ever(site, key, session):
+    reader = open_with(site, good(key, session, seconds=None))
+    site.publish("m", data=1, to={"sessions": [session]})
+    reader.wait_for(1)
+
+
+def test_a_token_without_a_session_opens_nothing(site, key):
+    token = key.token(iss=ISSUER, aud=AUDIENCE)
+    assert refusal(site, token) == (401, "invalid_token")
+
+
+def test_every_tampered_token_is_refused_in_the_same_words(site, key, session):
+    head, body, signature = good(key, session).split(".")
+    other = part({"sub": "root", "iss": ISSUER, "aud": AUDIENCE})
+    bad = [f"{head}.{other}.{signature}", f"{head}.{body}.{signature[:-4]}AAAA", f"{head}.{body}.", f"{head}.{body}", f"{body}.{head}.{signature}", "x", "..",
+           f"{head}.{body}.{signature}.{signature}", "%00", good(Secret(), session), good(key, session, iss="x"), good(key, session, aud="x")]
+    answers = {site.request(headers=bearer(token))[2] for token in bad}
+    assert len(answers) == 1 and "invalid_token" in str(answers)
+
+
+def test_no_token_is_ever_in_a_log(site, key, session):
+    tokens = [good(key, session), good(key, session, -1), good(Secret(), session), unsigned({"sub": session})]
+    site.worker.signal(signal.SIGUSR1)  # debug
+    wait_until(lambda: "debug" in site.worker.log(), what="the worker tells more")
+    for token, name in itertools.product(tokens, ("header", "query")):
+        site.request(headers=bearer(token) if name == "header" else {}, **({"token": token} if name == "query" else {}))
+    site.worker.signal(signal.SIGUSR1)
+    wait_until(lambda: "a token was refused" in site.worker.log(), what="the refusal is in the log")
+    for token in tokens:
+        assert not any(part in site.worker.log() for part in token.split(".")[1:] if part)
+
+
+def test_clocks_may_differ_by_the_leeway(bench):
+    key = Secret()
+    site = new_site(bench, key.file, jwt_leeway="10m")
+    assert accepted(site, key.token(-60, sub="anna"))
+    assert accepted(site, key.token(sub="anna", nbf=time.time() + 60))
+    assert refusal(site, key.token(-700, sub="anna")) == (401, "token_expired")
+
+
+def test_a_page_of_another_origin_may_read_the_refusal(bench):
+    site = new_site(bench, Secret().file, cors_origin="https://page.example")
+    status, headers, _ = site.request(headers={"Origin": "https://page.example"})
+    assert status == 401 and headers["access-control-allow-origin"] == "https://page.example"
+    status, headers, _ = site.request("OPTIONS", headers={"Origin": "https://page.example"})
+    assert status == 204 and "Authorization" in headers["access-control-allow-headers"]
+
+
+# Channels
+
+def test_a_token_limits_the_channels(site, key, session):
+    token = good(key, session, channels=["news", f"{session}:*"])
+    reader = open_with(site, token, channels=["news", f"{session}:7"])
+    site.publish("m", data="here", to={"channels": [f"{session}:7"]})
+    assert reader.wait_for(1)[0].data == '"here"'
+    before = site.stat("streams_forbidden")
+    for channels in (["new"], ["newsletter"], [session], ["news", "other"], ["*"], [f"{session}x"], ["News"]):
+        assert refusal(site, token, channels=",".join(channels)) == (403, "forbidden_channel"), channels
+    wait_until(lambda: site.stat("streams_forbidden") == before + 7, what="they are counted")
+
+
+def test_a_token_with_an_empty_list_allows_none_and_one_without_all(site, key, session):
+    assert refusal(site, good(key, session, channels=[]), channels="a") == (403, "forbidden_channel")
+    assert accepted(site, good(key, session, channels=[]))
+    open_with(site, good(key, session), channels=["any", "other"])
+    open_with(site, good(key, session, channels=["*"]), channels=["any", "other"])
+
+
+def test_channels_can_come_from_the_token_itself(bench):
+    key = Secret()
+    site = new_site(bench, key.file, channels_from="jwt")
+    reader = open_with(site, key.token(sub="anna", channels=["news", "with, comma", "room:*", "news"]), channels=["stolen"])
+    [connection] = site.commands.connections(session="anna")["connections"]
+    assert sorted(connection["channels"]) == ["news", "with, comma"]
+    for channel in ("stolen", "room:7", "with, comma"):
+        site.publish("m", data=channel, to={"channels": [channel]})
+    site.publish("m", data="end", to={"sessions": ["anna"]})
+    reader.wait_data('"end"')
+    assert reader.data() == ['"with, comma"', '"end"']
+
+
+def test_more_channels_than_a_stream_may_have_are_refused(bench):
+    key = Secret()
+    site = new_site(bench, key.file, channels_from="jwt", max_channels=3)
+    assert refusal(site, key.token(sub="anna", channels=list("abcd"))) == (400, "bad_channels")
+    assert accepted(site, key.token(sub="anna", channels=list("abc")))
+
+
+# Other sources beside it
+
+def test_a_token_may_stand_in_a_list(bench):
+    key = Secret()
+    site = new_site(bench, key.file, session_from=["jwt", "cookie:sid"])
+    open_with(site, key.token(sub="anna"))
+    site.open(None, headers={"Cookie": "sid=bert"})
+    site.open(None, headers={"Cookie": "sid=bert", **bearer(key.token(sub="anna"))})
+    assert (site.commands.connections_of("anna"), site.commands.connections_of("bert")) == (2, 1)
+    for token in (key.token(-1, sub="anna"), "nonsense"):  # never passed over silently
+        assert site.request(headers={"Cookie": "sid=bert", **bearer(token)})[0] == 401
+    assert refusal(site) == (401, "missing_token")
+    site.open(None, headers={"Cookie": "sid=bert", **bearer(key.token(channels=["x"]))}, channels=["y"])  # it gave nothing, and limits nothing
+
+
+# The end
+
+def test_a_stream_ends_with_its_token(site, key, session):
+    before = site.stat("ends_expired")
+    seq = site.publish("m", data="first", to={"sessions": [session]})["seq"]
+    reader = open_with(site, good(key, session, 2), last_event_id=str(seq - 1))
+    forever = open_with(site, good(key, session, None))
+    began = time.monotonic()
+    reader.wait_end()
+    assert 1 < time.monotonic() - began < 4
+    assert reader.types() == ["m", "ssecast.expired"] and json.loads(reader.events[-1].data) == {"reason": "expired"}
+    assert reader.complete and int(reader.last_event_id) >= seq
+    wait_until(lambda: site.stat("ends_expired") == before + 1, what="it is counted")
+    site.wait_connections(session, 1)
+    missed = site.publish("m", data="missed", to={"sessions": [session]})["seq"]
+    back = open_with(site, good(key, session), last_event_id=reader.last_event_id)
+    assert [e.id for e in back.wait_for(1)] == [str(missed)]
+    assert forever.data() == ['"missed"'] and not forever.ended
+
+
+def test_streams_end_in_the_order_of_their_tokens(site, key, session):
+    begin, ends = time.time() + 1.5, {}
+    readers = {n: open_with(site, good(key, f"{session}-{n}", exp=begin + n * 7 % 40 / 20)) for n in range(40)}
+    wait_until(lambda: [ends.setdefault(n, time.monotonic()) for n, r in readers.items() if r.ended] and len(ends) == 40, timeout=20, what="all end")
+    order = sorted(ends, key=lambda n: n * 7 % 40)
+    assert all(ends[n] <= ends[m] for n, m in itertools.pairwise(order))
+    assert 1.5 < ends[order[-1]] - ends[order[0]] < 3
+
+
+def test_one_that_left_before_its_end_is_no_trouble(site, key, session):
+    for _ in range(20):
+        open_with(site, good(key, session, 1)).close()
+    last = open_with(site, good(key, session, 2)).wait_end()
+    assert last.types() == ["ssecast.expired"]
+
+
+def test_a_reader_that_comes_back_with_the_old_token_is_refused(site, key, session):
+    reader = open_with(site, good(key, session, 1), reconnect=True)
+    reader.wait_end()
+    assert reader.status == 401 and reader.json["error"] == "token_expired" and reader.opens == 1
+
+
+# Keys change
+
+def wait_accepted(site, token, wanted=True):
+    wait_until(lambda: accepted(site, token) == wanted, timeout=5, what=f"the token is {'accepted' if wanted else 'refused'}")
+
+
+def test_a_new_key_is_in_force_within_a_second_and_streams_go_on(bench):
+    old, new = Secret(), Rsa()
+    site = new_site(bench, old.file)
+    reader = open_with(site, old.token(sub="anna"))
+    put(site.key_file, new.file)
+    wait_accepted(site, new.token(sub="anna"))
+    assert refusal(site, old.token(sub="anna")) == (401, "invalid_token")
+    site.publish("m", data=1, to={"sessions": ["anna"]})
+    reader.wait_for(1)
+
+
+def test_keys_are_rotated_without_a_gap(bench):
+    old, new = Ec("2025"), Ec("2026")
+    site = new_site(bench, jwks(old))
+    assert refusal(site, new.token(sub="anna")) == (401, "invalid_token")
+    put(site.key_file, jwks(old, new))
+    wait_accepted(site, new.token(sub="anna"))
+    assert accepted(site, old.token(sub="anna"))
+    put(site.key_file, jwks(new))
+    wait_accepted(site, old.token(sub="anna"), False)
+    assert accepted(site, new.token(sub="anna"))
+
+
+@pytest.mark.parametrize("text", ["", "short\n", "{", '{"keys":[]}', "-----BEGIN PUBLIC KEY-----\n"], ids=repr)
+def test_a_file_that_is_no_key_leaves_the_old_one(bench, text):
+    key = Secret()
+    site = new_site(bench, key.file)
+    put(site.key_file, text)
+    for _ in range(3):
+        time.sleep(0.6)
+        assert accepted(site, key.token(sub="anna"))
+    assert site.worker.log().count("the keys from before stay") == 1
+    site.key_file.unlink()
+    time.sleep(1.2)
+    assert accepted(site, key.token(sub="anna"))
+    other = Secret()
+    put(site.key_file, other.file)
+    wait_accepted(site, other.token(sub="anna"))
+
+
+def test_a_hangup_reads_the_keys_at_once(bench):
+    old, new = Secret(), Secret()
+    site = new_site(bench, old.file)
+    assert accepted(site, old.token(sub="anna"))
+    put(site.key_file, new.file)
+    site.worker.signal(signal.SIGHUP)
+    wait_until(lambda: "read again" in site.worker.log(), what="the keys are read")
+    assert accepted(site, new.token(sub="anna")) and not accepted(site, old.token(sub="anna"))
+
+
+# The start
+
+def started(**options):
+    return run([WORKER, *itertools.chain(*((f"--{n.replace('_', '-')}", str(v)) for n, v in options.items()))])
+
+
+@pytest.mark.parametrize("text, why", [(None, "No such file"), ("short", "32 bytes"), ("{}", "JWKS"), (Ec().private_file, "private key")],
+                         ids=["missing", "short", "no JWKS", "private"])
+def test_a_bad_key_file_is_an_error_at_the_start(tmp_path, text, why):
+    file = tmp_path / "key"
+    if text is not None:
+        file.write_text(text)
+    for more in ({"listen": tmp_path / "socket"}, {"check_config": None}):
+        argv = ["--session-from", "jwt", "--jwt-key-file", file]
+        done = run([WORKER, *argv, *itertools.chain(*((f"--{n.replace('_', '-')}", *([v] if v else [])) for n, v in more.items()))])
+        assert done.returncode == 2 and why in done.stderr and str(file) in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("option", ["session_from", "channels_from"])
+def test_tokens_need_a_key(tmp_path, option):
+    done = started(listen=tmp_path / "socket", **{option: "jwt"})
+    assert done.returncode == 2 and "jwt-key-file" in done.stderr
+
+
+def test_a_secret_that_everybody_can_read_is_told(bench):
+    site = new_site(bench, Secret().file)
+    assert "every user of this machine can read this secret" in site.worker.log()
+
+
+def test_open_sessions_are_told_once(bench, key):
+    site = Site(bench)
+    site.open("anna")
+    site.open("bert")
+    assert site.worker.log().count("whoever knows a session's name") == 1
+    assert "whoever knows" not in new_site(bench.closing(Bench()), key.file).worker.log()
+
+
+# Nobody reads what is for others, whatever cursor is named
+
+def test_a_forged_cursor_gives_nothing_of_others(site, key, session):
+    anna, bert = f"{session}-anna", f"{session}-bert"
+    start = site.publish("m", data="start", to={"sessions": ["nobody"]})["seq"]
+    secret = site.publish("m", data="for bert", to={"sessions": [bert]}, id=f"secret-{session}")["seq"]
+    site.publish("m", data="his room", to={"channels": [f"{session}-room"]})
+    site.publish("m", data="for anna", to={"sessions": [anna]})
+    for cursor in (str(start), str(secret), str(secret - 1), f"secret-{session}", "0", "1", "-1", str(2**63), "unknown", "x" * 5000):
+        back = open_with(site, good(key, anna), last_event_id=cursor)
+        back.wait_data('"for anna"')
+        assert {e.data for e in back.events if e.type == "m"} == {'"for anna"'}, cursor
+        back.close()
+
+
+def test_a_narrower_token_narrows_what_is_caught_up_with(site, key, session):
+    rooms = [f"{session}-{n}" for n in range(3)]
+    wide = open_with(site, good(key, session, channels=[f"{session}-*"]), channels=rooms)
+    site.publish("m", data="start", to={"channels": rooms})
+    wide.wait_for(1)
+    wide.close()
+    for room in rooms:
+        site.publish("m", data=room, to={"channels": [room]})
+    narrow = good(key, session, channels=rooms[:1])
+    assert refusal(site, narrow, channels=",".join(rooms), lastEventId=wide.last_event_id) == (403, "forbidden_channel")
+    back = open_with(site, narrow, channels=rooms[:1], last_event_id=wide.last_event_id)
+    site.publish("m", data="end", to={"sessions": [session]})
+    back.wait_data('"end"')
+    assert back.data() == [f'"{rooms[0]}"', '"end"']
+
+
+def test_another_connection_s_events_are_not_replayed(site, key, session):
+    first = open_with(site, good(key, session))
+    start = first.last_event_id
+    site.publish("m", data="for this connection", to={"connections": [first.connection]})
+    site.publish("m", data="for the session", to={"sessions": [session]})
+    assert len(first.wait_for(2)) == 2
+    back = open_with(site, good(key, session), last_event_id=start)
+    back.wait_for(1)
+    assert back.data() == ['"for the session"']
+
+
+def test_what_was_excepted_stays_excepted(site, key, session):
+    start = site.publish("m", data="start", to={"sessions": ["nobody"]})["seq"]
+    site.publish("m", data="not for her", to={"channels": [session]}, **{"except": {"sessions": [session]}})
+    site.publish("m", data="end", to={"channels": [session]})
+    back = open_with(site, good(key, session), channels=[session], last_event_id=str(start))
+    back.wait_data('"end"')
+    assert back.data() == ['"end"']
+
+
+# In a browser
+
+@pytest.fixture
+def browser(chromium, site):
+    chromium.goto(site.web.origin)
+    yield chromium
+    forget_cookies(chromium)
+    chromium.goto("about:blank")
+
+
+def forget_cookies(browser):
+    browser.driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
+
+
+def set_cookie(browser, token):
+    browser.run("document.cookie = 'ssecast_token=' + arguments[0] + '; path=/sse; SameSite=Strict'", token)
+
+
+def test_eventsource_with_a_token_in_a_cookie_or_the_query(site, key, browser, session):
+    set_cookie(browser, good(key, f"{session}-cookie"))
+    by_cookie = browser.listen("/sse").wait_open()
+    forget_cookies(browser)
+    by_query = browser.listen("/sse?" + urllib.parse.urlencode({"token": good(key, f"{session}-query")})).wait_open()
+    for how, source in (("cookie", by_cookie), ("query", by_query)):
+        site.publish(text=how, to={"sessions": [f"{session}-{how}"]})
+        assert source.wait_for(1)[0]["data"] == how
+    by_cookie.close(), by_query.close()
+
+
+def test_eventsource_gives_up_without_a_token_and_after_its_end(site, key, browser, session):
+    browser.listen("/sse").wait_closed()
+    browser.listen("/sse?token=nonsense").wait_closed()
+    source = browser.listen("/sse?token=" + good(key, session, 3), names=["ssecast.expired"]).wait_open()
+    source.wait_closed()
+    assert [e["type"] for e in source.events()] == ["ssecast.expired"] and source.opens() == 1
+
+
+def test_eventsource_goes_on_with_a_cookie_that_was_renewed(site, key, browser, session):
+    set_cookie(browser, good(key, session, 3))
+    source = browser.listen("/sse", names=["ssecast.expired"]).wait_open()
+    set_cookie(browser, good(key, session))
+    source.wait_open(times=2)
+    site.publish(text="still here", to={"sessions": [session]})
+    assert [e["type"] for e in source.wait_for(2)] == ["ssecast.expired", "message"]
+    assert source.ready_state() != CLOSED
+    source.close()
+
+
+def test_the_module_stops_at_the_end_of_a_token_and_opens_with_another(site, key, browser, session):
+    tab = Tab(browser, site.web.origin)
+    stream = tab.stream("/sse?token=" + good(key, session, 3), names=["m"])
+    stream.wait_told("online")
+    stream.wait_told("expired")
+    stream.wait_told("stopped")
+    site.publish("m", text="missed", to={"sessions": [session]})
+    stream.open("/sse?token=" + good(key, session))
+    assert stream.wait_for(1)[0]["data"] == "missed"
+    tab.close()
+
+
+# Limits for clients
+
+def answer(worker, query, address="192.0.2.1"):
+    """How a request from there is answered: "open", "later" (200, retry, end) or the status."""
+    web = FastCgi(worker.socket)
+    web.get(query, REMOTE_ADDR=address)
+    if web.head["status"] != 200:
+        return web, web.head["status"]
+    web.wait(lambda: b"retry:" in web.text, "the first block")
+    web.wait(lambda: web.status is not None or b"id:" in web.text, "an id or the end")
+    return web, "open" if web.status is None else "later"
+
+
+@pytest.fixture
+def limited(bench):
+    def start(**worker):
+        site = Site(bench, worker=worker)
+        keep = []
+
+        def ask(query="session=a", address="192.0.2.1"):
+            web, how = answer(site.worker, query, address)
+            keep.append(bench.closing(web))
+            return how
+
+        return site, ask, keep
+    return start
+
+
+def test_an_address_has_so_many_streams(limited):
+    site, ask, keep = limited(max_per_address=3)
+    assert [ask() for _ in range(5)] == ["open"] * 3 + ["later"] * 2
+    assert ask(address="192.0.2.2") == "open"
+    assert [ask(address="::ffff:192.0.2.1"), ask(address="")] == ["later", "open"]
+    wait_until(lambda: site.stat("shed_address") == 3 and site.stat("streams_shed") == 3, what="they are counted")
+    keep[0].close()
+    wait_until(lambda: ask() == "open", what="there is room again")
+    assert ask() == "later"
+
+
+def test_an_ipv6_network_has_so_many_streams(limited):
+    _, ask, _ = limited(max_per_address=2)
+    assert [ask(address=f"2001:db8:0:1::{n}") for n in range(1, 5)] == ["open"] * 2 + ["later"] * 2
+    assert ask(address="2001:db8:0:2::1") == "open"
+
+
+def test_an_address_opens_so_many_streams_a_second(limited):
+    site, ask, _ = limited(connect_rate=5)
+    answers = [ask() for _ in range(20)]
+    assert answers[:5] == ["open"] * 5 and answers.count("later") >= 10
+    assert ask(address="192.0.2.2") == "open"
+    wait_until(lambda: site.stat("shed_rate") == answers.count("later"), what="they are counted")
+    wait_until(lambda: ask() == "open", what="time passes")
+
+
+def test_who_tries_tokens_is_slowed_down(bench):
+    key = Secret()
+    site = new_site(bench, key.file, connect_rate=5)
+    statuses = [site.request(headers=bearer(f"guess-{n}"))[0] for n in range(30)]
+    assert statuses[:5] == [401] * 5 and statuses.count(200) > 10 and 401 not in statuses[-5:] or statuses.count(401) < 20
+
+
+def test_who_is_turned_away_comes_back_by_itself(bench):
+    site = Site(bench, worker={"max_per_address": 1, "retry": "100ms"})
+    first = site.open("anna")
+    second = site.start_open("bert", reconnect=True)
+    wait_until(lambda: second.attempts > 3, what="it tries again")
+    first.close()
+    site.wait_connections("bert", 1)
+
+
+def test_names_and_channels_are_bounded_as_configured(limited):
+    _, ask, _ = limited(max_name_bytes=10, max_channels=2)
+    assert ask("session=" + "x" * 10) == "open" and ask("session=" + "x" * 11) == 400
+    assert ask("session=a&channels=a,b") == "open" and ask("session=a&channels=a,b,c") == 400
+    assert ask("session=a&channels=" + "x" * 11) == 400
+
+
+def test_many_channels_may_be_allowed(limited):
+    site, ask, _ = limited(max_channels=1000)
+    assert ask("session=a&channels=" + ",".join(f"c{n}" for n in range(1000))) == "open"
+    assert site.publish("m", data=1, to={"channels": ["c999"]})["online"] == 1
+
+
+def test_a_request_that_does_not_come_is_not_waited_for(bench):
+    site = Site(bench, worker={"request_timeout": "300ms"})
+    before = site.stat("requests_dropped")
+    began = time.monotonic()
+    with FastCgi(site.worker.socket) as web:
+        web.wait_hangup(timeout=5)
+    assert time.monotonic() - began < 3
+    wait_until(lambda: site.stat("requests_dropped") > before, what="it is counted")
