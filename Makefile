@@ -51,6 +51,9 @@ $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
+# Into which the status page is put whole.
+$(BUILD)/obj/fcgi/service_status.o: fcgi/status.html
+
 # The library's objects once more, for any address, and with nothing to be seen from outside but ssecast.h.
 $(BUILD)/pic/%.o: %.c
 	@mkdir -p $(@D)

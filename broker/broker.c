@@ -47,6 +47,8 @@ struct broker {
     struct command_context commands;
     struct sync_context sync;
     struct in_flight *in_flight; /* NULL: a turn cannot have as many as are allowed */
+    struct overview overview;
+    uint64_t gaps_told; /* by workers, as of the last second */
     struct outbox outbox;
     struct outbox asked;     /* commands that workers gave, until the next turn */
     struct json_out reply;   /* the one being written */
@@ -246,6 +248,21 @@ static void give_memory_back(struct broker *b)
         wire_buf_release(&b->message);
 }
 
+/* For people who look later: how it is now, and what workers told since the last second. */
+static void remember_second(struct broker *b)
+{
+    uint64_t counters[WORKER_COUNTERS], before[WORKER_COUNTERS];
+    int64_t now_ms = clock_unix_ms();
+    presence_counters(b->presence, counters);
+    presence_counted_before(b->presence, before);
+    uint64_t deliveries = counters[DELIVERIES] - before[DELIVERIES], gaps = counters[GAPS_TOLD] - before[GAPS_TOLD];
+    overview_sample(&b->overview, &(struct overview_sample){now_ms, presence_connections(b->presence),
+                                                            b->counters[EVENTS], deliveries});
+    if (gaps > b->gaps_told)
+        overview_ended(&b->overview, now_ms, "gap", slice_of(""), slice_of(""), gaps - b->gaps_told);
+    b->gaps_told = gaps;
+}
+
 static void each_second(struct broker *b)
 {
     int64_t now = clock_ms();
@@ -260,6 +277,7 @@ static void each_second(struct broker *b)
     b->counters[HANDSHAKES_FAILED] += bus_failed_handshakes(b->bus);
     sequence_expire(b->sequence, clock_unix_ms());
     announce_head(b);
+    remember_second(b);
     give_memory_back(b);
     b->announce_at = now + WIRE_ANNOUNCE_MS;
 }
@@ -466,7 +484,8 @@ static int set_up(struct broker *b, const struct broker_config *config)
                    .targets = config->max_targets},
         .history_events = config->history_events,
         .history_bytes = config->history_bytes,
-        .history_age_ms = config->history_age_ms};
+        .history_age_ms = config->history_age_ms,
+        .overview = &b->overview};
     return err;
 }
 

@@ -5,8 +5,8 @@
 #define NAMES_ROOM (1u << 20)
 
 static const struct command *const commands[] = {
-    &cmd_publish, &cmd_shutdown, &cmd_online, &cmd_sessions, &cmd_connections,
-    &cmd_history, &cmd_workers,  &cmd_stats,  &cmd_log,      &cmd_ping,
+    &cmd_publish, &cmd_shutdown, &cmd_online, &cmd_sessions, &cmd_connections, &cmd_history,
+    &cmd_workers, &cmd_stats,    &cmd_status, &cmd_log,      &cmd_ping,
 };
 
 #define COMMANDS (sizeof commands / sizeof *commands)

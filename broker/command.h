@@ -10,6 +10,7 @@
 #include "counters.h"
 #include "grant.h"
 #include "json.h"
+#include "overview.h"
 #include "presence.h"
 #include "sequence.h"
 
@@ -33,6 +34,7 @@ struct command_context {
     int64_t now_ms;                                         /* unix time */
     int64_t clock_ms;                                       /* clock_ms(), which presence knows */
     int64_t uptime_ms;
+    const struct overview *overview;
 };
 
 /* The codes of a refusal. */
@@ -64,7 +66,7 @@ struct command {
 };
 
 extern const struct command cmd_publish, cmd_shutdown, cmd_online, cmd_sessions, cmd_connections, cmd_history,
-    cmd_workers, cmd_stats, cmd_log, cmd_ping;
+    cmd_workers, cmd_stats, cmd_status, cmd_log, cmd_ping;
 
 #define COMMAND_LIST_DEFAULT 100u /* `limit` of lists */
 #define COMMAND_LIST_MAX 1000u

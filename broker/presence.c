@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "ranking.h"
 #include "table.h"
 
 /* A lost worker's counters stay with its id for so long, in case it was only stopped and returns. */
@@ -18,9 +19,11 @@ struct member {
 
 /* A session or a channel: the value of a table, under its name. */
 struct group {
+    struct ranked rank; /* among sessions; its count may be smaller than ours when memory was short */
     struct member *first;
     size_t count;
-    struct table *table; /* the one it is in */
+    struct table *table;     /* the one it is in */
+    struct ranking *ranking; /* NULL: a channel */
 };
 
 struct worker {
@@ -53,7 +56,8 @@ struct presence {
     struct table *workers;     /* routing id -> struct worker */
     struct table *connections; /* id -> struct connection * */
     struct table *sessions, *channels;
-    size_t lost; /* workers in the table that are only remembered */
+    struct ranking largest; /* sessions */
+    size_t lost;            /* workers in the table that are only remembered */
     uint64_t mark;
     uint64_t gone[WORKER_COUNTERS];   /* counted by workers that are forgotten */
     uint64_t before[WORKER_COUNTERS]; /* by workers before they were met */
@@ -86,18 +90,20 @@ void presence_free(struct presence **p)
     table_free(&(*p)->connections);
     table_free(&(*p)->sessions);
     table_free(&(*p)->channels);
+    ranking_release(&(*p)->largest);
     free(*p);
     *p = NULL;
 }
 
 /* --- groups --- */
 
-static int join(struct table *groups, struct slice name, struct member *m)
+static int join(struct table *groups, struct ranking *ranking, struct slice name, struct member *m)
 {
     struct group *g = table_insert(groups, name);
     if (!g)
         return -ENOMEM;
     g->table = groups;
+    g->ranking = ranking;
     if (g->first && g->first->connection == m->connection)
         return 0; /* a channel named twice counts once */
     m->group = g;
@@ -106,6 +112,8 @@ static int join(struct table *groups, struct slice name, struct member *m)
         g->first->prev = m;
     g->first = m;
     g->count++;
+    if (ranking)
+        ranking_up(ranking, &g->rank); /* without memory it stands too low, which harms nobody */
     return 0;
 }
 
@@ -120,7 +128,10 @@ static void leave(struct member *m)
         m->prev->next = m->next;
     else
         g->first = m->next;
-    if (--g->count == 0)
+    g->count--;
+    while (g->ranking && g->rank.count > g->count)
+        ranking_down(g->ranking, &g->rank);
+    if (!g->count)
         table_remove(g->table, g);
 }
 
@@ -165,9 +176,9 @@ static int join_all(struct presence *p, struct connection *c, const struct wire_
     struct slice names = item->raw_channels, name;
     for (size_t i = 0; i < c->member_count; i++)
         c->members[i].connection = c;
-    int err = join(p->sessions, item->session, &c->members[0]);
+    int err = join(p->sessions, &p->largest, item->session, &c->members[0]);
     for (size_t i = 1; !err && wire_next_name(&names, &name); i++)
-        err = join(p->channels, name, &c->members[i]);
+        err = join(p->channels, NULL, name, &c->members[i]);
     return err;
 }
 
@@ -415,6 +426,16 @@ void presence_counted_before(const struct presence *p, uint64_t out[WORKER_COUNT
 }
 
 /* --- listing --- */
+
+size_t presence_top_sessions(const struct presence *p, struct top_session *out, size_t max)
+{
+    size_t count = 0;
+    for (const struct ranked *one = p->largest.first; one && count < max; one = one->next) {
+        const struct group *g = (const struct group *)one; /* its first field */
+        out[count++] = (struct top_session){table_name(g), g->count};
+    }
+    return count;
+}
 
 void presence_list_workers(const struct presence *p, struct listing *out)
 {

@@ -60,6 +60,14 @@ size_t presence_listed_connections(const struct listed *session);
 /* Offer each connection's id, its struct connection as the value: of one session, or of all when session is empty. */
 void presence_list_connections(const struct presence *p, struct slice session, struct listing *out);
 
+struct top_session {
+    struct slice session;
+    size_t connections;
+};
+
+/* The sessions with the most connections, the largest first: max of them. Costs as much as it gives. */
+size_t presence_top_sessions(const struct presence *p, struct top_session *out, size_t max);
+
 /* Offer each worker under a lease by its name for people, its struct worker as the value. */
 void presence_list_workers(const struct presence *p, struct listing *out);
 

@@ -7,7 +7,7 @@
 #include "json_out.h"
 #include "monitor.h"
 
-static const struct service *const services[] = {&service_publish, &service_healthz};
+static const struct service *const services[] = {&service_publish, &service_healthz, &service_status};
 #define SERVICES (sizeof services / sizeof services[0])
 
 /* The last segment of the path: PATH_INFO and SCRIPT_NAME differ from one web server to the next, REQUEST_URI does not. */
@@ -176,7 +176,7 @@ void service_replied(void *context, void *asker, struct slice json)
     c->question = NULL;
     if (json.len)
         c->service->replied(c, json);
-    else
+    else if (!c->streams)
         give_up(c, true);
 }
 
@@ -217,6 +217,8 @@ void call_free(struct call **c)
 {
     if (!*c)
         return;
+    if ((*c)->service->gone)
+        (*c)->service->gone(*c);
     end_wait(*c);
     upstream_forget(&(*c)->question);
     free((*c)->state);

@@ -23,7 +23,8 @@ struct call {
     const char *headers;       /* more of those of a refusal, each ended by CRLF; NULL: none */
     char *origin;              /* a page of which may read the answer; NULL: none */
     size_t asked_bytes;        /* of the question */
-    void *state;               /* the service's own; freed with free() */
+    bool streams; /* it was answered with a stream, which goes on: heartbeats and refusals are none of it */
+    void *state;  /* the service's own; freed with free() */
 };
 
 struct service {
@@ -40,9 +41,11 @@ struct service {
     void (*replied)(struct call *c, struct slice json);
     /* c is about to be answered with this status; for counting. NULL: it does not count. */
     void (*answered)(struct call *c, int status);
+    /* c ends now, for whatever reason. NULL: nothing depends on it. */
+    void (*gone)(struct call *c);
 };
 
-extern const struct service service_publish, service_healthz;
+extern const struct service service_publish, service_healthz, service_status;
 
 /* Prepare set for calls. */
 void services_init(struct streams *set);
@@ -70,6 +73,9 @@ void call_refuse(struct call *c, int status, const char *error, const char *form
     __attribute__((format(printf, 4, 5)));
 
 /* --- for stream.c --- */
+
+/* At the end, when no stream is left: what the status page remembers. */
+void status_release(struct streams *set);
 
 /* The connection is gone: so is the call. Sets *c to NULL; safe on NULL. */
 void call_free(struct call **c);

@@ -97,8 +97,8 @@ static void beat(struct stream *s)
     uint64_t position = head > s->cursor ? head : s->cursor;
     bool moved = s->state == STREAM_LIVE && position > s->shown;
     conn_touch(&s->conn);
-    if (s->conn.queue.bytes)
-        return; /* it waits for the reader: not idle */
+    if (s->conn.queue.bytes || s->call)
+        return; /* it waits for the reader: not idle. Or it is no stream of events, and not to be disturbed */
     s->set->counters[HEARTBEATS]++;
     conn_send_unbounded(&s->conn, heartbeat(s->set, s->shows_checkpoints, moved ? position : 0));
     if (moved)
@@ -581,6 +581,7 @@ void streams_release(struct streams *set)
 {
     conns_close(&set->conns);
     terms_release(set);
+    status_release(set);
     bundle_release(&set->live);
     registry_free(&set->registry);
     blocks_free(&set->blocks);

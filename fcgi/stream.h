@@ -77,8 +77,9 @@ struct streams {
     struct event *plain_beat;
     struct call *first_call, *last_call; /* that wait for the broker's reply, the longest first */
     struct loop_timer call_timer;
-    size_t asked_bytes; /* of their questions */
-    bool draining;      /* new streams are asked to come back */
+    size_t asked_bytes;  /* of their questions */
+    struct watch *watch; /* who looks at the status page; NULL: nobody did yet */
+    bool draining;       /* new streams are asked to come back */
     uint64_t counters[WORKER_COUNTERS];
     struct conns_load load; /* as of measured_at, clock_ms() */
     int64_t measured_at;

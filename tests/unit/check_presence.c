@@ -265,6 +265,24 @@ START_TEST(what_was_counted_for_another_broker_is_known)
 }
 END_TEST
 
+START_TEST(the_largest_sessions_are_known_at_any_time)
+{
+    struct top_session top[3];
+    three_connections();
+    ck_assert_uint_eq(presence_top_sessions(presence, top, 3), 2);
+    ck_assert(slice_equal(top[0].session, slice_of("a")));
+    ck_assert_uint_eq(top[0].connections, 2);
+    ck_assert(slice_equal(top[1].session, slice_of("b")));
+    ended("a1");
+    ended("a2");
+    report("w", 2, false, 0);
+    ck_assert_uint_eq(presence_top_sessions(presence, top, 3), 1);
+    ck_assert(slice_equal(top[0].session, slice_of("b")));
+    presence_expire(presence, 100000);
+    ck_assert_uint_eq(presence_top_sessions(presence, top, 3), 0);
+}
+END_TEST
+
 /* --- counting --- */
 
 /* Names separated by blanks into a list of at most 4. */
@@ -455,6 +473,7 @@ int main(void)
     tcase_add_test(tests, whatever_a_worker_says_renews_its_lease);
     tcase_add_test(tests, a_lost_worker_has_to_say_hello);
     tcase_add_test(tests, counters_are_summed_and_never_fall);
+    tcase_add_test(tests, the_largest_sessions_are_known_at_any_time);
     tcase_add_test(tests, workers_are_listed_with_what_they_said_of_themselves);
     tcase_add_test(tests, what_was_counted_for_another_broker_is_known);
     tcase_add_test(tests, an_audience_is_a_union_without_the_excepted);

@@ -1,0 +1,73 @@
+#include "overview.h"
+
+/* --- seconds --- */
+
+#define RING (OVERVIEW_SAMPLES + 1)
+
+void overview_sample(struct overview *o, const struct overview_sample *sample)
+{
+    o->samples[o->sampled++ % RING] = *sample;
+}
+
+/* What a total grew, for a second: the broker's seconds are as long as its turns let them be. */
+static uint64_t per_second(uint64_t before, uint64_t after, int64_t ms)
+{
+    return after > before && ms > 0 ? ((after - before) * 1000 + (uint64_t)ms / 2) / (uint64_t)ms : 0;
+}
+
+size_t overview_read(const struct overview *o, struct overview_second *out, size_t max, int64_t *until_ms)
+{
+    uint64_t known = o->sampled < RING ? o->sampled : RING;
+    size_t count = known ? (size_t)known - 1 : 0;
+    if (count > max)
+        count = max;
+    for (size_t i = 0; i < count; i++) {
+        const struct overview_sample *after = &o->samples[(o->sampled - count + i) % RING];
+        const struct overview_sample *before = &o->samples[(o->sampled - count + i - 1) % RING];
+        int64_t ms = after->at_ms - before->at_ms;
+        out[i] = (struct overview_second){after->connections, per_second(before->events, after->events, ms),
+                                          per_second(before->deliveries, after->deliveries, ms)};
+    }
+    *until_ms = known ? o->samples[(o->sampled - 1) % RING].at_ms : 0;
+    return count;
+}
+
+/* --- ends --- */
+
+static size_t copy_name(char *out, struct slice name)
+{
+    size_t len = name.len < EVENT_NAME_MAX ? name.len : EVENT_NAME_MAX;
+    if (len)
+        memcpy(out, name.data, len);
+    return len;
+}
+
+/* The newest, when what ends now is to be told with it. */
+static struct overview_end *together(struct overview *o, int64_t at_ms, const char *cause, struct slice worker)
+{
+    struct overview_end *last = o->ended ? &o->ends[(o->ended - 1) % OVERVIEW_ENDS] : NULL;
+    bool same = last && strcmp(last->cause, cause) == 0 && at_ms - last->at_ms <= OVERVIEW_TOGETHER_MS &&
+                slice_equal((struct slice){last->worker, last->worker_len}, worker);
+    return same ? last : NULL;
+}
+
+void overview_ended(struct overview *o, int64_t at_ms, const char *cause, struct slice session, struct slice worker,
+                    uint64_t count)
+{
+    struct overview_end *end = together(o, at_ms, cause, worker);
+    if (!end) {
+        end = &o->ends[o->ended++ % OVERVIEW_ENDS];
+        end->cause = cause;
+        end->count = 0;
+        end->worker_len = copy_name(end->worker, worker);
+    }
+    end->at_ms = at_ms;
+    end->count += count;
+    end->session_len = copy_name(end->session, session);
+}
+
+const struct overview_end *overview_end(const struct overview *o, size_t i)
+{
+    uint64_t known = o->ended < OVERVIEW_ENDS ? o->ended : OVERVIEW_ENDS;
+    return i < known ? &o->ends[(o->ended - 1 - i) % OVERVIEW_ENDS] : NULL;
+}
