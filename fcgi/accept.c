@@ -22,7 +22,9 @@
 #define BACKLOG 4096
 #define PASSED_FD 3 /* where systemd puts the first (sd_listen_fds) */
 #define ACCEPTS_PER_TURN 256
-#define PAUSE_MS 100 /* without accepting, when there are no descriptors left */
+#define PAUSE_MS 100   /* without accepting, when there are no descriptors left */
+#define SILENT_MS 1000 /* so long without a word, and a descriptor may be needed for somebody else */
+#define SILENT_AT_ONCE 64
 
 /* A descriptor whose request has not arrived yet. */
 struct pending {
@@ -215,10 +217,22 @@ static bool out_of_resources(int err)
     return err == EMFILE || err == ENFILE || err == ENOBUFS || err == ENOMEM;
 }
 
+/* Those that have said nothing for the longest leave, so that others can be heard. */
+static void make_way(struct acceptor *a, int64_t now)
+{
+    struct pending *p;
+    for (int i = 0; i < SILENT_AT_ONCE && (p = a->first); i++) {
+        if (p->deadline - ACCEPT_TIMEOUT_MS + SILENT_MS > now)
+            return;
+        settle(p, INTAKE_BROKEN, NULL);
+    }
+}
+
+/* A timer's: nobody who leaves here has an event that was fetched already. */
 static void pause_over(void *context, int64_t now)
 {
     struct acceptor *a = context;
-    (void)now;
+    make_way(a, now);
     loop_set(a->loop, &a->watch, EPOLLIN);
 }
 

@@ -1,0 +1,399 @@
+"""What somebody would send who means harm, to every socket that there is, while streams go on and nobody else notices.
+
+Noise is in test_53_garbage.py, one piece at a time; here it is much of it at once, and through the web servers."""
+
+import concurrent.futures
+import json
+import random
+import re
+import resource
+import socket
+import struct
+import time
+
+import pytest
+import zmq
+from support import fcgi
+from support.apache import Apache
+from support.bench import Bench
+from support.fcgi import STDIN, FastCgi, begin, environment, pair, params, record
+from support.http_publisher import HttpPublisher
+from support.lighttpd import Lighttpd
+from support.site import Site
+from support.tokens import Issuer
+from support.undisturbed import Undisturbed
+from support.waiting import wait_until
+
+CHANCE = random.Random(56)
+MANY = 2000
+ORIGIN = "https://app.example"
+
+
+class HostileSite(Site):
+    """Publishing over HTTP is on, so that bodies are read."""
+
+    def __init__(self, bench, web=Lighttpd, **worker):
+        bench.folder.chmod(0o755)
+        self.issuer = Issuer(bench.folder / "jwt.key")
+        super().__init__(bench, web=web, workers=1,
+                         worker={"publish": True, "jwt_key_file": self.issuer.key_file, "cors_origin": ORIGIN, "heartbeat": "1s", **worker})
+
+    def memory(self):
+        """Bytes that the worker has in memory."""
+        with open(f"/proc/{self.worker.pid}/statm") as f:
+            return int(f.read().split()[1]) * resource.getpagesize()
+
+
+@pytest.fixture(scope="module", params=[Lighttpd, Apache], ids=["lighttpd", "apache"])
+def web_site(request):
+    with Bench() as b:
+        yield HostileSite(b, request.param)
+
+
+@pytest.fixture(scope="module")
+def site():
+    with Bench() as b:
+        yield HostileSite(b)
+
+
+def connect_many(count, address, first=b""):
+    """So many connections that have said so much."""
+    out = []
+    for _ in range(count):
+        s = socket.socket(socket.AF_INET if isinstance(address, tuple) else socket.AF_UNIX)
+        s.settimeout(5)
+        s.connect(address)
+        if first:
+            try:
+                s.send(first, socket.MSG_DONTWAIT)
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+        out.append(s)
+    return out
+
+
+def close_all(sockets):
+    for s in sockets:
+        s.close()
+
+
+def serves(site, session):
+    """A new stream is opened and gets an event."""
+    reader = site.open(session)
+    site.publish("m", data=1, to={"sessions": [session]})
+    reader.wait_type("m")
+
+
+# The worker's socket
+
+def test_many_who_never_speak(site, session):
+    files = site.worker.open_files()
+    with Undisturbed(site):
+        silent = connect_many(MANY, site.worker.socket)
+        serves(site, session)
+        close_all(silent)
+        wait_until(lambda: site.worker.open_files() <= files + 30, what=lambda: f"{files} descriptors; have {site.worker.open_files()}")
+
+
+HALVES = {
+    "a header": fcgi.request("session=x")[:5],
+    "a beginning": begin(),
+    "half the parameters": begin() + record(fcgi.PARAMS, pair("REQUEST_METHOD", "GET")),
+    "no body": begin() + params(environment("session=x")),
+    "half a body": begin() + params(environment("session=x", REQUEST_METHOD="POST")) + record(STDIN, b"x" * 100)[:50],
+}
+
+
+@pytest.mark.parametrize("half", HALVES.values(), ids=HALVES)
+def test_many_who_say_half_of_it(site, session, half):
+    with Undisturbed(site):
+        halves = connect_many(500, site.worker.socket, half)
+        serves(site, session)
+        close_all(halves)
+
+
+def test_many_who_say_it_in_single_bytes(site, session):
+    with Undisturbed(site):
+        slow = [FastCgi(site.worker.socket) for _ in range(50)]
+        whole = fcgi.request(f"session={session}-slow")
+        for n in range(len(whole)):
+            for web in slow:
+                web.send(whole[n:n + 1])
+        for web in slow:
+            assert web.wait_open().head["status"] == 200
+            web.close()
+
+
+def test_out_of_descriptors_the_silent_make_way(bench):
+    site = HostileSite(bench)
+    resource.prlimit(site.worker.pid, resource.RLIMIT_NOFILE, (150, 150))
+    with Undisturbed(site, readers=10):
+        silent = connect_many(400, site.worker.socket)
+        start = time.monotonic()
+        serves(site, "anna")
+        assert time.monotonic() - start < 9, "they left by themselves after 10 s"
+        close_all(silent)
+
+
+def test_parameters_without_end_take_bounded_memory(site, session):
+    """Each of them holds back the end of 250 KB of parameters; all of them together may hold 16 MB."""
+    value = "v" * 60_000
+    head = begin() + b"".join(record(fcgi.PARAMS, pair(f"NAME{n}", value)) for n in range(4))
+    before = site.memory()
+    with Undisturbed(site):
+        greedy = connect_many(300, site.worker.socket)
+        for s in greedy:
+            s.settimeout(1)
+            try:
+                s.sendall(head)
+            except OSError:
+                pass
+        assert site.memory() < before + (100 << 20)
+        serves(site, session)
+        close_all(greedy)
+
+
+def authorized(site, length):
+    return begin() + params(environment("", REQUEST_METHOD="POST", REQUEST_URI="/sse/publish", CONTENT_TYPE="application/json", CONTENT_LENGTH=str(length),
+                                        HTTP_AUTHORIZATION=f"Bearer {site.issuer.publisher()}"))
+
+
+def test_bodies_without_end_take_bounded_memory(site, session):
+    """300 publishers whose tokens are good and whose bodies never end: 600 MB, of which 80 are held."""
+    head, piece = authorized(site, 2 << 20), record(STDIN, b" " * 65_000) * 30
+    before = site.memory()
+    with Undisturbed(site):
+        greedy = connect_many(300, site.worker.socket, head)
+        for s in greedy:
+            s.settimeout(0.2)
+            try:
+                s.sendall(piece)
+            except OSError:
+                pass
+        assert site.memory() < before + (200 << 20)
+        serves(site, session)
+        close_all(greedy)
+        publisher = site.bench.closing(HttpPublisher(site.web.url, site.issuer.publisher()))
+        wait_until(lambda: publisher.publish("m", data=1, to={"sessions": [session]})[0] == 200, what="room again")
+
+
+def test_half_bodies_and_then_the_end(site, session):
+    with Undisturbed(site):
+        for n in range(300):
+            with FastCgi(site.worker.socket) as web:
+                web.throw(authorized(site, 50_000) + record(STDIN, b" " * CHANCE.randrange(1, 50_000))[:CHANCE.randrange(50_000)])
+        serves(site, session)
+
+
+def broken(whole):
+    """whole with some bytes changed, and some of it missing."""
+    out = bytearray(whole)
+    for _ in range(CHANCE.randrange(1, 6)):
+        out[CHANCE.randrange(len(out))] = CHANCE.randrange(256)
+    return bytes(out[:CHANCE.randrange(1, len(out) + 1)])
+
+
+def test_many_broken_requests(site, session):
+    """Wrong types, ids, lengths, versions; requests to publish among them."""
+    kinds = [fcgi.request("session=broken"), authorized(site, 20) + record(STDIN, b'{"data":1,"to":{}}  ') + record(STDIN)]
+    with Undisturbed(site):
+        for n in range(MANY):
+            with FastCgi(site.worker.socket) as web:
+                web.throw(broken(kinds[n % 2]))
+        serves(site, session)
+
+
+LENGTHS = [struct.pack(">BB", 255, 255), struct.pack(">II", 0xFFFFFFFF, 0xFFFFFFFF), struct.pack(">BI", 1, 0xFFFFFFFF), struct.pack(">II", 0x80000000, 0x80000001),
+           b"\x80", b"\x80\0\0"]
+
+
+@pytest.mark.parametrize("pieces", [1, 7, 10_000], ids=["single bytes", "pieces", "whole"])
+@pytest.mark.parametrize("lengths", LENGTHS, ids=lambda b: b.hex())
+def test_lengths_that_lie(site, session, lengths, pieces):
+    request = begin() + record(fcgi.PARAMS, lengths + b"x") + record(fcgi.PARAMS) + record(STDIN)
+    with FastCgi(site.worker.socket) as web:
+        for n in range(0, len(request), pieces):
+            web.send(request[n:n + pieces])
+        serves(site, session)
+
+
+# The broker's sockets
+
+GREETING = b"\xff\0\0\0\0\0\0\0\1\x7f\3\0NULL" + bytes(48)
+HANDSHAKES = {
+    "silence": b"",
+    "half a greeting": GREETING[:10],
+    "a greeting": GREETING,
+    "another mechanism": GREETING[:12] + b"GSSAPI" + bytes(46),
+    "noise": CHANCE.randbytes(2000),
+    "ready and noise": GREETING + b"\4\x19\5READY\x0bSocket-Type\0\0\0\6DEALER" + CHANCE.randbytes(500),
+}
+
+
+@pytest.mark.parametrize("handshake", HANDSHAKES.values(), ids=HANDSHAKES)
+@pytest.mark.parametrize("endpoint", ["commands", "feed", "sync", "presence"])
+def test_many_half_handshakes(site, session, endpoint, handshake):
+    address = ("127.0.0.1", int(site.broker.endpoint(endpoint).rpartition(":")[2]))
+    with Undisturbed(site, readers=5):
+        halves = connect_many(200, address, handshake)
+        serves(site, session)
+        close_all(halves)
+
+
+def test_handshakes_that_never_end_are_ended(site):
+    """So that they cannot take all of the broker's descriptors."""
+    port = int(site.broker.endpoint("commands").rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port)) as s:
+        s.settimeout(40)
+        s.sendall(GREETING[:20])
+        while s.recv(1000):
+            pass
+
+
+def test_many_clients_talk_nonsense_and_do_not_listen(site, session):
+    nonsense = [b"", b"{", b"[" * 5000, b'{"op":1}', b'{"op":"publish"}', b"\xff" * 100, b'{"op":"' + b"x" * 5000 + b'"}', json.dumps({"op": "sessions"}).encode()]
+    with Undisturbed(site):
+        clients = []
+        for _ in range(20):
+            dealer = zmq.Context.instance().socket(zmq.DEALER)
+            dealer.setsockopt(zmq.LINGER, 0)
+            dealer.setsockopt(zmq.RCVHWM, 1)
+            dealer.connect(site.broker.endpoint("commands"))
+            clients.append(dealer)
+        for n in range(10_000):
+            try:
+                clients[n % 20].send_multipart([b"", CHANCE.choice(nonsense)], zmq.DONTWAIT)
+            except zmq.Again:
+                pass
+        serves(site, session)
+        for client in clients:
+            client.close()
+
+
+# Through the web servers
+
+def speak(site, request):
+    """The whole answer to these bytes."""
+    with socket.create_connection(("127.0.0.1", site.web.port), timeout=20) as s:
+        s.settimeout(3)
+        answer = b""
+        try:
+            s.sendall(request)
+            while piece := s.recv(65536):
+                answer += piece
+                if b"retry:" in answer and b"\n\n" in answer.partition(b"retry:")[2]:
+                    break  # a stream
+        except OSError:
+            pass
+    return answer
+
+
+def get(path, *lines):
+    return b"GET " + path + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + b"".join(line + b"\r\n" for line in lines) + b"\r\n"
+
+
+NASTY = {
+    "a query of 7 KB": get(b"/sse?session=a&x=" + b"x" * 7000),
+    "a query of 100 KB": get(b"/sse?session=a&x=" + b"x" * 100_000),
+    "a session of 5 KB": get(b"/sse?session=" + b"s" * 5000),
+    "1000 parameters": get(b"/sse?" + b"&".join(b"session=%d" % n for n in range(900))),
+    "half escapes": get(b"/sse?session=%&channels=%4&x=%zz%%%"),
+    "escaped NUL": get(b"/sse?session=a%00b"),
+    "escaped lines": get(b"/sse?session=a%0d%0aX-Injected:%201&channels=b%0aX-Injected:%201"),
+    "escaped lines in the cursor": get(b"/sse?session=a&lastEventId=1%0d%0a%0d%0aevent:%20injected%0adata:%20X-Injected%0a%0a"),
+    "a NUL": get(b"/sse?session=a\0b"),
+    "other bytes": get(b"/sse?session=\xff\xfe\x80&channels=\xc0\xaf"),
+    "an overlong escape": get(b"/sse?session=%c0%af%e0%80%80"),
+    "a path that climbs": get(b"/sse/../../../../etc/passwd?session=a"),
+    "an escaped path": get(b"/sse/%2e%2e/%2e%2e/publish?session=a"),
+    "another service's name, escaped": get(b"/sse/health%7a?session=a"),
+    "many cookies": get(b"/sse?session=a", *[b"Cookie: " + b"; ".join(b"c%d=%s" % (n, b"v" * 20) for n in range(100))]),
+    "a cookie of 7 KB": get(b"/sse?session=a", b"Cookie: sid=" + b"x" * 7000),
+    "200 headers": get(b"/sse?session=a", *[b"X-H%d: v" % n for n in range(90)]),
+    "a cursor of 6 KB": get(b"/sse?session=a", b"Last-Event-ID: " + b"9" * 6000),
+    "a cursor with other bytes": get(b"/sse?session=a", b"Last-Event-ID: \xff\xfe\x01\x7f"),
+    "an origin that goes on": get(b"/sse?session=a", b"Origin: https://app.example\tX-Injected: 1"),
+    "an origin with a line": get(b"/sse?session=a", b"Origin: https://app.example%0d%0aX-Injected: 1"),
+    "a folded header": get(b"/sse?session=a", b"Last-Event-ID: 1\r\n X-Injected: 1"),
+    "two origins": get(b"/sse?session=a", b"Origin: https://app.example", b"Origin: https://evil.example"),
+    "a strange method": b"G\"T\\\x7f /sse?session=a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    "a method of 3 KB": b"X" * 3000 + b" /sse?session=a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    "an absolute address": b"GET http://evil.example/sse?session=a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    "two lengths": b"POST /sse/publish HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 50\r\nConnection: close\r\n\r\nhello",
+    "a length and chunks": b"POST /sse/publish HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\n\r\nGET /sse?session=smuggled HTTP/1.1\r\n\r\n",
+    "a length that is no number": b"POST /sse/publish HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\nConnection: close\r\n\r\n",
+    "chunks that are none": b"POST /sse/publish HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\nzz\r\nhello\r\n",
+    "a proxy header": get(b"/sse?session=a", b"Proxy: http://evil.example"),
+}
+
+
+def heads(answer):
+    """The heads of all responses in what a server sent."""
+    return re.findall(rb"HTTP/1\.[01] \d{3}[^\r\n]*\r\n(?:[^\r\n]+\r\n)*\r\n", answer)
+
+
+@pytest.mark.parametrize("request_", NASTY.values(), ids=NASTY)
+def test_nasty_requests_get_one_clean_answer(web_site, session, request_):
+    answer = speak(web_site, request_)
+    assert answer, "no answer"
+    assert len(heads(answer)) == 1 and answer.startswith(heads(answer)[0])
+    assert b"X-Injected" not in heads(answer)[0] and b"event: injected" not in answer
+    assert b" 502 " not in heads(answer)[0] and b" 500 " not in heads(answer)[0]
+    serves(web_site, session)
+
+
+def test_many_nasty_requests_disturb_nobody(web_site, session):
+    with Undisturbed(web_site):
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda r: speak(web_site, r), list(NASTY.values()) * 3))
+        serves(web_site, session)
+
+
+INJECTIONS = [{"event": "a\r\nX-Injected: 1"}, {"event": "a\n\nevent: injected"}, {"event": "a\0b"}, {"id": "x\r\nevent: injected"}, {"id": "x\0"}, {"id": "12"},
+              {"to": {"sessions": ["a\n"]}}, {"to": {"channels": ["a\r\ndata: injected"]}}, {"event": "ssecast.shutdown"}, {"event": "x" * 256}, {"id": "x" * 256},
+              {"retry": "1\n\nevent: injected"}, {"retry": -1}, {"retry": 1e99}]
+
+
+@pytest.mark.parametrize("fields", INJECTIONS, ids=lambda f: repr(f)[:40])
+def test_nothing_can_be_injected_into_a_stream(web_site, fields):
+    with HttpPublisher(web_site.web.url, web_site.issuer.publisher()) as publisher:
+        status, _, reply = publisher.send({"data": 1, **fields})
+    assert (status, reply["error"]) == (400, "bad_request")
+
+
+@pytest.mark.parametrize("text", ["a\r\n\r\nevent: injected\r\ndata: 1\r\n\r\n", "a\n\nid: 7\n\n", "\r", "\n", ": x", "data: y", "\ufeffdata", "a\x85b\u2028c\u2029d", "\0"])
+def test_text_stays_data(web_site, session, text):
+    reader = web_site.open(session)
+    with HttpPublisher(web_site.web.url, web_site.issuer.publisher()) as publisher:
+        assert publisher.publish("m", text=text, to={"sessions": [session]})[0] == 200
+        assert publisher.publish("end", data=1, to={"sessions": [session]})[0] == 200
+    reader.wait_type("end")
+    assert reader.types() == ["m", "end"]
+    assert reader.data("m") == [text.replace("\r\n", "\n").replace("\r", "\n")]
+
+
+def test_many_half_requests_to_the_web_server(web_site, session):
+    """They cost the web server; the worker does not hear of them."""
+    with Undisturbed(web_site):
+        halves = connect_many(150, ("127.0.0.1", web_site.web.port), b"GET /sse?session=a HTTP/1.1\r\nHost: x\r\n")
+        serves(web_site, session)
+        close_all(halves)
+
+
+def test_slow_bodies_through_the_web_server(web_site, session):
+    """They send a byte now and then."""
+    token = web_site.issuer.publisher().encode()
+    head = b"POST /sse/publish HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer " + token + b"\r\nContent-Length: 100\r\n\r\n"
+    with Undisturbed(web_site):
+        slow = connect_many(100, ("127.0.0.1", web_site.web.port), head)
+        for _ in range(5):
+            for s in slow:
+                try:
+                    s.send(b" ")
+                except OSError:
+                    pass
+            time.sleep(0.2)
+        serves(web_site, session)
+        with HttpPublisher(web_site.web.url, token.decode()) as publisher:
+            assert publisher.publish("m", data=1, to={"sessions": [session]})[0] == 200
+        close_all(slow)
