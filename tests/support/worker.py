@@ -40,6 +40,13 @@ class Worker(processes.Program):
         self.stop()
         return self.start()
 
+    def restart_with_files(self, limit):
+        """Restart it with so few descriptors."""
+        self.stop()
+        super().start(argv=["prlimit", f"--nofile={limit}:{limit}", *self.argv])
+        self.wait_ready(self._listens, "accepts connections")
+        return self
+
     def _listens(self):
         with socket.socket(socket.AF_UNIX) as s:
             try:
