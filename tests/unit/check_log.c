@@ -30,8 +30,13 @@ static void one_place(int n)
     log_warn("number %d", n);
 }
 
+/* When this test began: tests in one process share the places that were met. */
+static int64_t began = 1000;
+
 static void open_log(struct capture *c, enum log_level level)
 {
+    began += 10 * MINUTE;
+    log_tick(began);
     log_open("prog", level);
     capture_begin(c, STDERR_FILENO);
 }
@@ -107,12 +112,11 @@ START_TEST(what_repeats_is_written_once_and_then_counted_each_minute)
 {
     struct capture c;
     open_log(&c, LOG_INFO);
-    log_tick(1000);
     for (int i = 0; i < 1235; i++)
         one_place(7);
-    log_tick(1000 + MINUTE - 1);
-    log_tick(1000 + MINUTE);
-    log_tick(1000 + 2 * MINUTE);
+    log_tick(began + MINUTE - 1);
+    log_tick(began + MINUTE);
+    log_tick(began + 2 * MINUTE);
     ck_assert_str_eq(lines(&c), "prog: warning: check_log: number 7\n"
                                 "prog: warning: check_log: number 7 (1,234 times more)\n");
 }
@@ -122,9 +126,8 @@ START_TEST(a_minute_later_it_is_news_again)
 {
     struct capture c;
     open_log(&c, LOG_INFO);
-    log_tick(1000);
     one_place(8);
-    log_tick(1000 + MINUTE);
+    log_tick(began + MINUTE);
     one_place(8);
     ck_assert_str_eq(lines(&c), "prog: warning: check_log: number 8\nprog: warning: check_log: number 8\n");
 }
@@ -134,7 +137,6 @@ START_TEST(lines_of_one_place_that_differ_are_written_up_to_a_bound)
 {
     struct capture c;
     open_log(&c, LOG_INFO);
-    log_tick(1000);
     for (int i = 0; i < LOG_DISTINCT + 3; i++)
         one_place(100 + i);
     log_close();

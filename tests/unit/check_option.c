@@ -502,6 +502,7 @@ START_TEST(a_flag_needs_no_value)
     load("--loud=no");
     assert_run();
     ck_assert(!run.config.loud);
+    forget();
     load("--loud=maybe");
     assert_bad("prog: --loud 'maybe' (command line): must be yes or no\n");
 }
@@ -511,6 +512,7 @@ START_TEST(values_that_do_not_go_together_are_refused)
 {
     load("--store", "/x", "--note", "y");
     assert_run();
+    forget();
     load("--store", "/x");
     assert_bad("prog: --store /x needs a --note\n");
     load("--store", "/x", "--check-config");
