@@ -18,6 +18,15 @@ struct sequence {
     size_t count, cap;
     size_t committed; /* so many of them are final */
     size_t given;     /* so many of those are on the feed */
+    /* with a journal: */
+    bool shared;
+    uint64_t floor;   /* our seqs are above it */
+    uint64_t met;     /* a worker stands here */
+    uint64_t doubted; /* not 0: to be noted in the journal */
+    bool lost;        /* what came before is to be doubted, once it is known where the sequence goes on */
+    uint64_t base;    /* the head before the turn */
+    size_t bytes;     /* of the entries that it appended */
+    struct turn offered;
 };
 
 struct sequence *sequence_new(const struct history_limits *limits, uint64_t position, uint64_t run)
@@ -117,27 +126,36 @@ int sequence_restore(struct sequence *s, struct store *store, void (*progress)(u
 
 #define POSITION_MAX ((uint64_t)1 << 53) /* beyond, JavaScript would round it; no clock leads there */
 
-bool sequence_meet(struct sequence *s, uint64_t position)
+enum sequence_met sequence_meet(struct sequence *s, uint64_t position)
 {
     struct history *h = s->history;
     if (position >= POSITION_MAX)
-        return true;
+        return SEQUENCE_KNOWN;
+    if (s->shared && position > history_head(h)) {
+        s->met = s->met < position ? position : s->met;
+        return SEQUENCE_AHEAD;
+    }
     if (position > history_head(h))
         begin_run(s, position < s->unnoted ? s->unnoted : position + 1);
     if (position < history_complete(h) || history_knows(h, position))
-        return true;
+        return SEQUENCE_KNOWN;
     history_doubt(h, position);
-    if (position < history_complete(h)) /* when it fails: it is doubted until the next start */
+    if (s->shared)
+        s->doubted = history_complete(h);
+    else if (position < history_complete(h)) /* when it fails: it is doubted until the next start */
         store_doubt_run(s->store, history_complete(h));
-    return false;
+    return SEQUENCE_UNKNOWN;
 }
 
 /* --- the turn --- */
 
 static void drop_turn(struct sequence *s, size_t keep)
 {
-    while (s->count > keep)
+    while (s->count > keep) {
+        if (s->count > s->committed)
+            s->bytes -= s->turn[s->count - 1]->entry.len;
         event_unref(&s->turn[--s->count]);
+    }
 }
 
 void sequence_free(struct sequence **s)
@@ -170,18 +188,34 @@ static int keep(struct sequence *s, struct event *e)
 {
     if (e->entry.len + HISTORY_EVENT_COST > s->limits.bytes)
         return -ENOSPC;
+    uint64_t head = history_head(s->history);
     int err = reserve(s);
     if (!err)
         err = history_append(s->history, e);
-    if (!err)
-        s->turn[s->count++] = e;
-    return err;
+    if (err)
+        return err;
+    if (s->count == s->committed)
+        s->base = head;
+    s->turn[s->count++] = e;
+    s->bytes += e->entry.len;
+    return 0;
+}
+
+/* Where the sequence goes on: at its head, or after a jump. */
+static uint64_t next_position(const struct sequence *s)
+{
+    uint64_t head = history_head(s->history), position = head;
+    if (position < s->floor)
+        position = s->floor;
+    if (position <= s->met && head < s->met)
+        position = s->met + 1;
+    return position;
 }
 
 int sequence_append(struct sequence *s, struct event_spec *spec, struct sequenced *out)
 {
     struct event *first = spec->id.len ? history_by_id(s->history, spec->id) : NULL;
-    *out = (struct sequenced){first ? first->seq : history_head(s->history) + 1, first != NULL};
+    *out = (struct sequenced){first ? first->seq : next_position(s) + 1, first != NULL};
     if (first)
         return 0;
     spec->seq = out->seq;
@@ -232,10 +266,137 @@ int sequence_commit(struct sequence *s)
         return err;
     }
     history_evict(s->history);
+    s->bytes = 0;
     for (; s->committed < s->count; s->committed++)
         blocks_add_event(s->blocks,
                          s->turn[s->committed]); /* without memory: the open workers know the block all the same */
     return (int)fresh;
+}
+
+/* --- with a journal --- */
+
+void sequence_share(struct sequence *s, uint64_t floor)
+{
+    s->shared = true;
+    s->floor = floor;
+}
+
+static bool is_new(const struct sequence *s)
+{
+    return history_head(s->history) == 0;
+}
+
+bool sequence_has_word(const struct sequence *s)
+{
+    return s->lost || s->doubted || s->met > history_head(s->history) || is_new(s);
+}
+
+size_t sequence_turn_bytes(const struct sequence *s)
+{
+    return s->bytes;
+}
+
+/* What the next turn's head says, if it begins at position. */
+static void put_word(struct sequence *s, struct turn *t, uint64_t position)
+{
+    uint64_t head = history_head(s->history);
+    bool unsure = s->lost || s->met > head || is_new(s);
+    *t = (struct turn){.position = position, .begins = position > head, .doubted = unsure ? position : s->doubted};
+    s->offered = *t;
+}
+
+void sequence_offer(struct sequence *s, struct turn *t, struct wire_buf *b)
+{
+    char room[TURN_HEAD_LEN] = {0};
+    bool fresh = s->count > s->committed, word = sequence_has_word(s);
+    if (fresh)
+        history_rollback(s->history, s->base);
+    uint64_t place = word ? next_position(s) : history_head(s->history);
+    put_word(s, t, fresh ? s->turn[s->committed]->seq - 1 : place);
+    wire_add_items(b, &(struct wire_buf){.data = room, .len = sizeof room});
+    for (size_t i = s->committed; i < s->count; i++)
+        wire_add_entry(b, s->turn[i]);
+}
+
+void sequence_withdraw(struct sequence *s)
+{
+    drop_turn(s, s->committed);
+}
+
+/* What the head of a turn in the journal does to the history. */
+static int heed_word(struct sequence *s, const struct turn *t, bool linked)
+{
+    int err = linked ? history_advance(s->history, t->position) : history_break(s->history, t->position);
+    if (!t->doubted)
+        return err;
+    history_doubt(s->history, t->doubted - 1);
+    s->lost = false;
+    if (s->doubted <= t->doubted)
+        s->doubted = 0;
+    return err;
+}
+
+/* e is in the journal, so it is in force. Without memory for it the history has a hole there, and says so. */
+static void settle(struct sequence *s, struct event *e)
+{
+    if (history_append(s->history, e) != 0)
+        history_break(s->history, e->seq);
+    blocks_add_event(s->blocks, e);
+}
+
+int sequence_accept(struct sequence *s)
+{
+    size_t fresh = s->count - s->committed;
+    heed_word(s, &s->offered, true);
+    for (; s->committed < s->count; s->committed++)
+        settle(s, s->turn[s->committed]);
+    s->bytes = 0;
+    history_evict(s->history);
+    return (int)fresh;
+}
+
+/* The events of a turn that begins after position. */
+static int adopt_entries(struct sequence *s, uint64_t position, struct slice entries)
+{
+    int count = 0;
+    for (size_t used; entries.len; entries = (struct slice){entries.data + used, entries.len - used}) {
+        struct event *e = event_parse(entries, &used);
+        if (!e || e->seq != ++position || reserve(s) != 0) {
+            event_unref(&e);
+            return -EPROTO;
+        }
+        settle(s, e);
+        s->turn[s->count++] = e;
+        s->committed = s->count;
+        count++;
+    }
+    return count;
+}
+
+int sequence_adopt(struct sequence *s, const struct turn *t, bool linked)
+{
+    if (t->position < history_head(s->history))
+        return -ESTALE;
+    int count = heed_word(s, t, linked);
+    if (count == 0)
+        count = adopt_entries(s, t->position, t->entries);
+    history_evict(s->history);
+    return count;
+}
+
+void sequence_lose(struct sequence *s, uint64_t floor)
+{
+    uint64_t above = history_head(s->history) + 1;
+    s->lost = true;
+    if (s->floor < floor)
+        s->floor = floor;
+    if (s->floor < above)
+        s->floor = above;
+}
+
+void sequence_skip_feed(struct sequence *s)
+{
+    s->given = s->committed;
 }
 
 bool sequence_next_batch(struct sequence *s, struct wire_buf *b)
@@ -246,9 +407,12 @@ bool sequence_next_batch(struct sequence *s, struct wire_buf *b)
     }
     if (s->given == s->committed)
         return false;
-    wire_put_batch(b, s->run, s->turn[s->given]->seq - 1);
-    while (s->given < s->committed && b->len < SEQUENCE_BATCH_BYTES)
+    uint64_t last = s->turn[s->given]->seq - 1;
+    wire_put_batch(b, s->run, last);
+    while (s->given < s->committed && s->turn[s->given]->seq == last + 1 && b->len < SEQUENCE_BATCH_BYTES) {
+        last++;
         wire_add_entry(b, s->turn[s->given++]);
+    }
     return true;
 }
 

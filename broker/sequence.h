@@ -11,6 +11,7 @@
 #include "blocks.h"
 #include "history.h"
 #include "store.h"
+#include "turn.h"
 #include "wire.h"
 
 struct sequence;
@@ -35,9 +36,15 @@ int sequence_restore(struct sequence *s, struct store *store, void (*progress)(u
 
 void sequence_free(struct sequence **s);
 
-/* A worker stands at position, between turns. Seqs go on after it, whatever our clock and our store say. False when it has seen what is
- * not stored here (an older copy of the store, or a clock that was set back): then cursors from before are no longer known. */
-bool sequence_meet(struct sequence *s, uint64_t position);
+enum sequence_met {
+    SEQUENCE_KNOWN,
+    SEQUENCE_UNKNOWN, /* it has seen what is not stored here (an older copy of the store, or a clock that was set back): cursors from before are
+                         no longer known */
+    SEQUENCE_AHEAD, /* with a journal: it has seen what we have not taken in, or what is not in there. That is known after the next turn */
+};
+
+/* A worker stands at position, between turns. Seqs go on after it, whatever our clock and our store say. */
+enum sequence_met sequence_meet(struct sequence *s, uint64_t position);
 
 /* Append the event that spec describes (its seq is set here). 0; -ENOSPC when the history's limit of bytes could not
  * hold it even alone; -ENOMEM. Unchanged on failure. */
@@ -49,6 +56,44 @@ void sequence_rollback(struct sequence *s, uint64_t position);
 /* Store what was appended. The number of events, which are in force from now on and are given by sequence_next_batch(); or the store's
  * -errno: then they are taken back. */
 int sequence_commit(struct sequence *s);
+
+/* --- with a journal that other brokers append to as well (journal.h) ---
+ *
+ * Then sequence_restore() and sequence_commit() are not used. What a turn appended is offered, and is not in the history until the journal has
+ * it; what others appended is adopted. The sequence begins at position 0 and knows nothing until the first turn of the journal. */
+
+/* From now on the truth is a journal. Our first event gets a seq after floor at least: no two runs of a broker give the same one,
+ * whatever became of the journal. */
+void sequence_share(struct sequence *s, uint64_t floor);
+
+/* Is there something to offer though nothing was appended: a doubt to be noted, or a place where the sequence goes on? */
+bool sequence_has_word(const struct sequence *s);
+
+/* Bytes of what the turn appended so far, as entries. */
+size_t sequence_turn_bytes(const struct sequence *s);
+
+/* Write the turn's entries behind TURN_HEAD_LEN bytes of room in b (zeroed), and into t what its head says. What was appended is out of the
+ * history until one of the two below. When b->failed, call sequence_withdraw(). */
+void sequence_offer(struct sequence *s, struct turn *t, struct wire_buf *b);
+
+/* The turn that was offered is in the journal: it is in force. The number of its events. */
+int sequence_accept(struct sequence *s);
+
+/* It is not. The seqs are given to others. */
+void sequence_withdraw(struct sequence *s);
+
+/* Take in a turn of the journal, when none of ours is offered. linked: it follows what was taken in last; else something before it may be missing.
+ * The number of its events; -ESTALE when it would go back behind the head, so that it is of another past, and -EPROTO when it is malformed: call
+ * sequence_lose() then. */
+int sequence_adopt(struct sequence *s, const struct turn *t, bool linked);
+
+/* The journal is not what it was. The sequence is to go on after floor and after all that was seen, and cursors from before are not exact. */
+void sequence_lose(struct sequence *s, uint64_t floor);
+
+/* What was adopted so far is not for the feed: it was there before us. */
+void sequence_skip_feed(struct sequence *s);
+
+/* --- */
 
 /* Write the next message for the feed. False when everything committed was given. When memory runs out the message is
  * left out, which workers notice and repair. */
