@@ -75,7 +75,7 @@ $(BUILD)/%.a:
 	$(AR) rcs $@ $^
 
 WORKER_LIBS := -lfcgi -lzmq -ljwt -lcrypto -ljansson -linih
-BROKER_LIBS := -lzmq -ljansson -llmdb -lxxhash -linih
+BROKER_LIBS := -lzmq -ljansson -llmdb -lxxhash -lnats -linih
 LIBRARY_LIBS := -lzmq -ljansson -lcurl
 CLIENT_LIBS := $(LIBRARY_LIBS) -linih
 

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #include "command.h"
 #include "exposure.h"
 #include "in_flight.h"
+#include "joint.h"
 #include "log.h"
 #include "notify.h"
 #include "outbox.h"
@@ -40,7 +42,9 @@
 struct broker {
     struct bus *bus;
     struct access access;
-    struct store *store; /* NULL: memory only */
+    struct store *store;     /* NULL: memory only, or a journal */
+    struct journal *journal; /* NULL: nobody else appends */
+    struct joint *joint;     /* with a journal: the turns */
     struct sequence *sequence;
     struct presence *presence;
     uint64_t counters[BROKER_COUNTERS];
@@ -64,10 +68,8 @@ struct broker {
 /* --- commands --- */
 
 /* Without memory for its reply a request is not answered; the publisher asks again, and its id keeps that from doubling. */
-static void keep_reply(struct broker *b, struct command_outcome outcome, struct outbox_reply *reply)
+static void put_reply(struct broker *b, struct outbox_reply *reply)
 {
-    reply->provisional = outcome.provisional;
-    reply->ref = outcome.ref;
     reply->body = (struct slice){b->reply.data, b->reply.len};
     if (b->reply.failed || outbox_put(&b->outbox, reply) != 0) {
         b->counters[REPLIES_DROPPED]++;
@@ -75,20 +77,30 @@ static void keep_reply(struct broker *b, struct command_outcome outcome, struct 
     }
 }
 
-/* Answer the request in frames to the peer that reply names. */
-static void run_command(struct broker *b, const struct grant *grant, const struct slice *frames, size_t frame_count,
+/* Answer the request in frames to the peer that reply names. False when it is held. */
+static bool run_command(struct broker *b, const struct grant *grant, const struct slice *frames, size_t frame_count,
                         struct outbox_reply *reply)
 {
-    keep_reply(b, command_run(&b->commands, grant, frames, frame_count, &b->reply), reply);
+    struct command_outcome outcome = command_run(&b->commands, grant, frames, frame_count, &b->reply);
+    if (outcome.held)
+        return false;
+    reply->provisional = outcome.provisional;
+    reply->ref = outcome.ref;
+    put_reply(b, reply);
+    return true;
 }
 
-static void refuse_surplus(struct broker *b, const struct bus_message *m, struct outbox_reply *reply)
+static void refuse_command(struct broker *b, const char *code, const char *message, struct slice frame,
+                           struct outbox_reply *reply)
+{
+    reply->ref = command_refuse(&b->commands, code, message, frame, &b->reply).ref;
+    put_reply(b, reply);
+}
+
+static void refuse_surplus(struct broker *b, struct slice frame, struct outbox_reply *reply)
 {
     b->counters[IN_FLIGHT_EXCEEDED]++;
-    keep_reply(b,
-               command_refuse(&b->commands, CODE_TOO_LARGE, "too many requests are unanswered (--max-in-flight)",
-                              m->frames[0], &b->reply),
-               reply);
+    refuse_command(b, CODE_TOO_LARGE, "too many requests are unanswered (--max-in-flight)", frame, reply);
 }
 
 /* The patterns in raw, the names of one grant. NULL when out of memory. */
@@ -105,22 +117,37 @@ static struct slice *read_patterns(struct slice raw, struct names *out)
     return items;
 }
 
+/* A command that a worker gave. False when it is held. */
+static bool run_asked(struct broker *b, struct slice worker, struct slice message)
+{
+    struct wire_command m;
+    bool done = true;
+    if (wire_get_command(message, &m) != 0)
+        return true;
+    struct slice *sessions = read_patterns(m.raw_sessions, &m.grant.sessions);
+    struct slice *channels = read_patterns(m.raw_channels, &m.grant.channels);
+    struct outbox_reply reply = {.peer = worker, .to_worker = true, .request = m.request};
+    if (sessions && channels)
+        done = run_command(b, &m.grant, &m.json, 1, &reply);
+    free(sessions);
+    free(channels);
+    return done;
+}
+
 /* What workers asked for while they were answered: now, so that what it appends is stored with this turn. */
 static void take_asked(struct broker *b)
 {
     struct outbox_reply asked;
-    struct wire_command m;
-    while (outbox_next(&b->asked, &asked)) {
-        if (wire_get_command(asked.body, &m) != 0)
-            continue;
-        struct slice *sessions = read_patterns(m.raw_sessions, &m.grant.sessions);
-        struct slice *channels = read_patterns(m.raw_channels, &m.grant.channels);
-        struct outbox_reply reply = {.peer = asked.peer, .to_worker = true, .request = m.request};
-        if (sessions && channels)
-            run_command(b, &m.grant, &m.json, 1, &reply);
-        free(sessions);
-        free(channels);
-    }
+    while (outbox_next(&b->asked, &asked))
+        run_asked(b, asked.peer, asked.body);
+}
+
+static void set_clocks(struct broker *b)
+{
+    b->commands.now_ms = clock_unix_ms();
+    b->commands.clock_ms = clock_ms();
+    b->commands.uptime_ms = b->commands.clock_ms - b->started_ms;
+    b->commands.store_failing = b->joint ? joint_failing(b->joint) : b->failing;
 }
 
 static void take_commands(struct broker *b)
@@ -128,10 +155,6 @@ static void take_commands(struct broker *b)
     struct bus_message m;
     size_t bytes = 0;
     int64_t now = clock_ms(), until = now + TURN_COMMAND_MS;
-    b->commands.now_ms = clock_unix_ms();
-    b->commands.clock_ms = now;
-    b->commands.uptime_ms = now - b->started_ms;
-    b->commands.store_failing = b->failing;
     take_asked(b);
     if (b->in_flight)
         in_flight_begin(b->in_flight);
@@ -140,7 +163,7 @@ static void take_commands(struct broker *b)
             return;
         struct outbox_reply reply = {.peer = m.peer, .delimiter = m.delimiter};
         if (b->in_flight && !in_flight_take(b->in_flight, m.peer))
-            refuse_surplus(b, &m, &reply);
+            refuse_surplus(b, m.frames[0], &reply);
         else
             run_command(b, access_grant(&b->access, &m), m.frames, m.frame_count, &reply);
         bytes += m.frames[0].len + m.frames[1].len;
@@ -175,13 +198,13 @@ static int send_reply(struct broker *b, const struct outbox_reply *r)
     return -ENOMEM;
 }
 
-/* stored: what the commit gave. */
-static void send_replies(struct broker *b, int stored)
+/* failed: why nothing was stored; NULL: it was. */
+static void send_replies(struct broker *b, const char *failed, bool unknown)
 {
     struct outbox_reply r;
     while (outbox_next(&b->outbox, &r)) {
-        if (stored < 0 && r.provisional) {
-            command_store_failed(&b->commands, stored, r.ref, &b->reply);
+        if (failed && r.provisional) {
+            command_store_failed(&b->commands, failed, unknown, r.ref, &b->reply);
             r.body = (struct slice){b->reply.data, b->reply.len};
         }
         if (send_reply(b, &r) != 0)
@@ -311,6 +334,11 @@ static void wait_for_work(struct broker *b)
     int64_t left = b->announce_at - clock_ms();
     int64_t timeout = b->more || left < 0 ? 0 : left;
     b->more = false;
+    if (b->joint) {
+        timeout = joint_patience(b->joint, timeout);
+        bus_watch(b->bus, journal_fd(b->journal));
+        bus_pause(b->bus, joint_full(b->joint));
+    }
     if (bus_wait(b->bus, b->signal_fd, timeout))
         take_signals(b);
 }
@@ -334,16 +362,89 @@ static int commit(struct broker *b, const uint64_t before[BROKER_COUNTERS])
     return stored;
 }
 
-static void turn(struct broker *b)
+/* What arrived, until it is stored, on the feed and answered. */
+static void serve_publishers(struct broker *b)
 {
     uint64_t before[BROKER_COUNTERS];
+    char why[100];
     memcpy(before, b->counters, sizeof before);
     take_commands(b);
     int stored = commit(b, before);
     publish_batches(b);
-    send_replies(b, stored);
+    snprintf(why, sizeof why, "nothing was stored: %s", stored < 0 ? strerror(-stored) : "");
+    send_replies(b, stored < 0 ? why : NULL, false);
+}
+
+static void turn(struct broker *b)
+{
+    set_clocks(b);
+    if (b->joint)
+        b->more = joint_turn(b->joint, clock_ms());
+    else
+        serve_publishers(b);
     answer_workers(b);
     each_second(b);
+}
+
+/* --- with a journal --- */
+
+static bool take_request(void *context, struct request *out)
+{
+    struct broker *b = context;
+    struct outbox_reply asked;
+    struct bus_message m;
+    if (outbox_next(&b->asked, &asked)) {
+        *out = (struct request){.peer = asked.peer, .to_worker = true, .frames = {asked.body}, .frame_count = 1};
+        return true;
+    }
+    if (!bus_receive(b->bus, BUS_COMMANDS, &m))
+        return false;
+    *out = (struct request){.peer = m.peer,
+                            .delimiter = m.delimiter,
+                            .grant = &grant_everything,
+                            .frames = {m.frames[0], m.frames[1]},
+                            .frame_count = m.frame_count};
+    return true;
+}
+
+static bool run_request(void *context, const struct request *r, bool holding)
+{
+    struct broker *b = context;
+    b->commands.holding = holding;
+    if (r->to_worker)
+        return run_asked(b, r->peer, r->frames[0]);
+    struct outbox_reply reply = {.peer = r->peer, .delimiter = r->delimiter};
+    return run_command(b, r->grant, r->frames, r->frame_count, &reply);
+}
+
+static void refuse_request(void *context, const struct request *r, const char *code, const char *message)
+{
+    struct broker *b = context;
+    struct wire_command m = {0};
+    struct outbox_reply reply = {.peer = r->peer, .delimiter = r->delimiter, .to_worker = r->to_worker};
+    if (r->to_worker && wire_get_command(r->frames[0], &m) != 0)
+        return;
+    reply.request = m.request;
+    command_refuse(&b->commands, r->to_worker ? m.json : r->frames[0], code, message, &b->reply);
+    put_reply(b, &reply);
+}
+
+static void publish_final(void *context)
+{
+    publish_batches(context);
+}
+
+static void reply_final(void *context, const char *failed, bool unknown)
+{
+    send_replies(context, failed, unknown);
+}
+
+static const struct joint_hooks joint_hooks = {take_request, run_request, refuse_request, publish_final, reply_final};
+
+/* Is a turn offered to the journal? */
+static bool is_undecided(const struct broker *b)
+{
+    return b->joint && joint_under_way(b->joint);
 }
 
 /* Answer what has been received, until nothing more comes; publishers that go on sending do not keep us long. The sockets stay as they are:
@@ -354,15 +455,15 @@ static void stop(struct broker *b)
     signals_close(b->signal_fd);
     log_info("stopping: %s", strsignal(b->stop_signal));
     notify_send("STOPPING=1");
-    while (now < until && now < quiet_at) {
+    while (now < until && (now < quiet_at || is_undecided(b))) {
         uint64_t requests = b->counters[REQUESTS];
         b->more = false;
         turn(b);
         now = clock_ms();
         if (b->counters[REQUESTS] != requests)
             quiet_at = now + STOP_QUIET_MS;
-        else if (!b->more && now < quiet_at)
-            bus_wait(b->bus, -1, quiet_at - now);
+        else if (!b->more)
+            bus_wait(b->bus, -1, now < quiet_at ? quiet_at - now : STOP_QUIET_MS);
         now = clock_ms();
     }
     log_info("stopped at %" PRIu64, sequence_head(b->sequence));
@@ -386,7 +487,7 @@ static void show_loading(uint64_t events)
 }
 
 /* The sequence, with what the store holds. */
-static int open_sequence(struct broker *b, const struct broker_config *config)
+static int open_store(struct broker *b, const struct broker_config *config)
 {
     struct history_limits limits = {config->history_events, config->history_bytes, config->history_age_ms};
     char why[STORE_WHY_MAX] = "out of memory";
@@ -431,6 +532,89 @@ static int open_access(struct broker *b, const struct broker_config *config, str
     return access_open(&b->access, config->keys, b->counters);
 }
 
+/* Where history is, for people: what may be a password is not shown. */
+static const char *place_of(const struct broker_config *config)
+{
+    return strstr(config->store, "://") ? "NATS JetStream" : config->store;
+}
+
+/* Wait for news of the journal, or a signal. False when it asked to stop. */
+static bool wait_for_journal(struct broker *b, int timeout_ms)
+{
+    struct pollfd fds[] = {{.fd = b->signal_fd, .events = POLLIN},
+                           {.fd = b->journal ? journal_fd(b->journal) : -1, .events = POLLIN}};
+    poll(fds, 2, timeout_ms);
+    if (fds[0].revents)
+        take_signals(b);
+    return !b->stop_signal;
+}
+
+#define CONNECT_AGAIN_MS 1000
+
+/* Connect, however long that takes. */
+static int connect_journal(struct broker *b, const struct journal_config *config)
+{
+    char why[NATS_LINK_WHY_MAX];
+    int err = journal_open(config, &b->journal, why);
+    if (err == -EAGAIN)
+        log_warn("the servers of --store cannot be reached: %s; waiting for them", why);
+    while (err == -EAGAIN && wait_for_journal(b, CONNECT_AGAIN_MS))
+        err = journal_open(config, &b->journal, why);
+    if (err && err != -EAGAIN)
+        log_error("--store: %s", why);
+    return err;
+}
+
+#define JOIN_MS 50
+
+/* Read everything that is in there. */
+static int join_journal(struct broker *b)
+{
+    int64_t began = clock_ms();
+    while (!joint_join(b->joint, clock_ms())) {
+        if (journal_hopeless(b->journal)) {
+            log_error("--store: %s", journal_why(b->journal));
+            return -EINVAL;
+        }
+        if (!wait_for_journal(b, JOIN_MS))
+            return -EINTR;
+    }
+    log_info("%" PRIu64 " events loaded in %" PRId64 " ms", history_count(sequence_history(b->sequence)),
+             clock_ms() - began);
+    return 0;
+}
+
+static int open_journal(struct broker *b, const struct broker_config *config)
+{
+    uint64_t run = new_run();
+    struct journal_config journal = {
+        .link = {.servers = config->store,
+                 .name = "ssecast-broker",
+                 .credentials = config->store_credentials,
+                 .ca = config->store_tls_ca,
+                 .certificate = config->store_tls_cert,
+                 .key = config->store_tls_key},
+        .stream = config->store_stream,
+        .replicas = config->store_replicas,
+        .limits = {config->history_events, config->history_bytes, config->history_age_ms},
+        .broker = run,
+    };
+    b->sequence = sequence_new(&journal.limits, 0, run);
+    int err = b->sequence ? connect_journal(b, &journal) : -ENOMEM;
+    if (err)
+        return err;
+    sequence_share(b->sequence, (uint64_t)clock_unix_us());
+    b->joint = joint_new(&(struct joint_config){.journal = b->journal,
+                                                .sequence = b->sequence,
+                                                .outbox = &b->outbox,
+                                                .counters = b->counters,
+                                                .timeout_ms = config->store_timeout_ms,
+                                                .age_ms = config->history_age_ms,
+                                                .hooks = &joint_hooks,
+                                                .context = b});
+    return b->joint ? join_journal(b) : -ENOMEM;
+}
+
 static int open_bus(struct broker *b, const struct broker_config *config)
 {
     struct curve_key secret = {0};
@@ -464,7 +648,8 @@ static int set_up(struct broker *b, const struct broker_config *config)
         log_error("cannot start: %s", strerror(-b->signal_fd));
         return b->signal_fd;
     }
-    int err = open_sequence(b, config);
+    bool shared = strstr(config->store, "://");
+    int err = shared ? open_journal(b, config) : open_store(b, config);
     if (!err && config->max_in_flight < TURN_COMMANDS) {
         b->in_flight = in_flight_new(TURN_COMMANDS, config->max_in_flight);
         err = b->in_flight ? 0 : -ENOMEM;
@@ -477,6 +662,7 @@ static int set_up(struct broker *b, const struct broker_config *config)
         .sequence = b->sequence,
         .presence = b->presence,
         .store = b->store,
+        .journal = b->journal,
         .counters = b->counters,
         .max_event_bytes = config->max_event_bytes,
         .limits = {.json = {.name_bytes = config->max_name_bytes, .depth = config->max_json_depth},
@@ -494,6 +680,8 @@ static void tear_down(struct broker *b)
     bus_close(&b->bus, LINGER_MS);
     access_close(&b->access);
     in_flight_free(&b->in_flight);
+    joint_free(&b->joint);
+    journal_free(&b->journal);
     sequence_free(&b->sequence);
     store_free(&b->store);
     presence_free(&b->presence);
@@ -508,9 +696,9 @@ int broker_run(const struct broker_config *config)
     struct broker b = {.signal_fd = -1};
     int err = set_up(&b, config);
     if (!err) {
-        log_info("ssecast-broker %s is ready; history in %s, sequence at %" PRIu64, SSECAST_VERSION, config->store,
+        log_info("ssecast-broker %s is ready; history in %s, sequence at %" PRIu64, SSECAST_VERSION, place_of(config),
                  sequence_head(b.sequence));
-        notify_send("READY=1\nSTATUS=history in %s", config->store);
+        notify_send("READY=1\nSTATUS=history in %s", place_of(config));
         while (!b.stop_signal) {
             turn(&b);
             wait_for_work(&b);

@@ -58,6 +58,8 @@ struct bus {
     bus_admit *admit;
     void *admit_context;
     const struct bus_config *config; /* while opening */
+    int watched;                     /* ends bus_wait(); -1: none */
+    bool paused;                     /* commands do not */
 };
 
 /* --- opening --- */
@@ -251,6 +253,7 @@ struct bus *bus_open(const struct bus_config *config)
     b->locks = calloc(config->commands_count + SOCKETS - 1, sizeof *b->locks);
     b->bindings = calloc(config->commands_count + SOCKETS - 1, sizeof *b->bindings);
     b->config = config;
+    b->watched = -1;
     for (int s = 0; s < SOCKETS; s++)
         for (size_t i = 0; i <= BUS_FRAMES; i++)
             zmq_msg_init(&b->parts[s][i]);
@@ -419,15 +422,18 @@ static void drain_subscriptions(struct bus *b, enum bus_socket which)
 
 bool bus_wait(struct bus *b, int fd, int64_t timeout_ms)
 {
-    zmq_pollitem_t items[SOCKETS + 2];
+    zmq_pollitem_t items[SOCKETS + 3];
     int count = 0;
     if (bind_again(b) && timeout_ms > BIND_AGAIN_MS)
         timeout_ms = BIND_AGAIN_MS;
     for (; count < SOCKETS; count++)
         items[count] = (zmq_pollitem_t){.socket = b->sockets[count], .events = ZMQ_POLLIN};
+    if (b->paused)
+        items[BUS_COMMANDS].events = 0;
     items[count++] = (zmq_pollitem_t){.fd = fd, .events = ZMQ_POLLIN};
     if (b->door)
         items[count++] = (zmq_pollitem_t){.socket = b->door, .events = ZMQ_POLLIN};
+    items[count++] = (zmq_pollitem_t){.fd = b->watched, .events = ZMQ_POLLIN};
     if (zmq_poll(items, count, (long)timeout_ms) < 0)
         return false;
     if (items[BUS_FEED].revents)
@@ -437,6 +443,16 @@ bool bus_wait(struct bus *b, int fd, int64_t timeout_ms)
     if (b->door)
         answer_door(b);
     return fd >= 0 && items[SOCKETS].revents != 0;
+}
+
+void bus_watch(struct bus *b, int fd)
+{
+    b->watched = fd;
+}
+
+void bus_pause(struct bus *b, bool paused)
+{
+    b->paused = paused;
 }
 
 /* The rest of a message: frames into parts[1...], and what is beyond BUS_FRAMES away. */

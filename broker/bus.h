@@ -62,6 +62,12 @@ void bus_cut(struct bus *b, enum bus_socket which);
  * than we have, too slow. */
 uint64_t bus_failed_handshakes(struct bus *b);
 
+/* From now on a readable fd ends bus_wait() too; -1: none. */
+void bus_watch(struct bus *b, int fd);
+
+/* Messages on the commands socket do not end bus_wait(), or they do again. */
+void bus_pause(struct bus *b, bool paused);
+
 /* The next message from a ROUTER socket, if one is there. */
 bool bus_receive(struct bus *b, enum bus_socket from, struct bus_message *m);
 

@@ -233,5 +233,9 @@ static int run(const struct command_context *c, const struct command_request *r,
     return json_has(r->object, "events") ? publish_batch(c, r, reply, fault) : publish_one(c, r, reply, fault);
 }
 
-const struct command cmd_publish = {
-    .op = "publish", .roles = ROLE_PUBLISHER | ROLE_EVENTS, .takes_payload = true, .tells_sequence = true, .run = run};
+const struct command cmd_publish = {.op = "publish",
+                                    .roles = ROLE_PUBLISHER | ROLE_EVENTS,
+                                    .takes_payload = true,
+                                    .appends = true,
+                                    .tells_sequence = true,
+                                    .run = run};

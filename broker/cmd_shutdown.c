@@ -69,4 +69,5 @@ static int run(const struct command_context *c, const struct command_request *r,
     return 0;
 }
 
-const struct command cmd_shutdown = {.op = "shutdown", .fields = fields, .tells_sequence = true, .run = run};
+const struct command cmd_shutdown = {
+    .op = "shutdown", .fields = fields, .appends = true, .tells_sequence = true, .run = run};

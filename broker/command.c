@@ -81,7 +81,7 @@ static const struct command *find_command(const struct json_object *o, const str
 }
 
 static int dispatch(const struct command_context *c, const struct command_request *r, struct json_out *reply,
-                    bool *provisional, struct json_fault *fault)
+                    struct command_outcome *outcome, struct json_fault *fault)
 {
     const struct command *command = find_command(r->object, r->grant, fault);
     if (!command)
@@ -95,8 +95,11 @@ static int dispatch(const struct command_context *c, const struct command_reques
         return json_fault(fault, CODE_BAD_REQUEST, "%s takes no second frame", command->op);
     if (command->fields && json_check_fields(r->object, command->fields, fault) != 0)
         return -1;
+    outcome->held = c->holding && command->appends;
+    if (outcome->held)
+        return 0;
     json_reply_begin(reply);
-    *provisional = command->tells_sequence;
+    outcome->provisional = command->tells_sequence;
     return command->run(c, r, reply, fault);
 }
 
@@ -125,9 +128,11 @@ struct command_outcome command_run(const struct command_context *c, const struct
     if (json) {
         struct command_request request = {json_root(json), frame_count > 1 ? &frames[1] : NULL, grant};
         outcome.ref = json_raw(request.object, "ref");
-        err = dispatch(c, &request, reply, &outcome.provisional, &fault);
+        err = dispatch(c, &request, reply, &outcome, &fault);
     }
-    if (json && !err) {
+    if (outcome.held) {
+        c->counters[REQUESTS]--;
+    } else if (json && !err) {
         json_reply_end(reply, outcome.ref);
     } else {
         outcome.provisional = false;
@@ -155,11 +160,12 @@ struct command_outcome command_refuse(const struct command_context *c, const cha
     return outcome;
 }
 
-void command_store_failed(const struct command_context *c, int err, struct slice ref, struct json_out *reply)
+void command_store_failed(const struct command_context *c, const char *message, bool unknown, struct slice ref,
+                          struct json_out *reply)
 {
-    struct json_fault fault = {0};
+    struct json_fault fault = {.unknown = unknown};
     reply->len = 0;
-    json_fault(&fault, CODE_STORE_FAILED, "nothing was stored: %s", strerror(-err));
+    json_fault(&fault, CODE_STORE_FAILED, "%s", message);
     json_reply_fault(reply, &fault, ref);
     count_fault(c, fault.code);
 }

@@ -9,6 +9,7 @@
 
 #include "counters.h"
 #include "grant.h"
+#include "journal.h"
 #include "json.h"
 #include "overview.h"
 #include "presence.h"
@@ -25,8 +26,10 @@ struct command_limits {
 struct command_context {
     struct sequence *sequence;
     struct presence *presence;
-    const struct store *store; /* NULL: memory only */
-    uint64_t *counters;        /* BROKER_COUNTERS of them */
+    const struct store *store;     /* NULL: memory only, or a journal */
+    const struct journal *journal; /* NULL: none */
+    bool holding;                  /* nothing can be appended now: such requests are left to their time */
+    uint64_t *counters;            /* BROKER_COUNTERS of them */
     uint64_t max_event_bytes;
     struct command_limits limits;
     uint64_t history_events, history_bytes, history_age_ms; /* limits */
@@ -57,6 +60,7 @@ struct command {
     unsigned roles;            /* enum role: who may, besides ROLE_OPERATOR */
     const char *const *fields; /* accepted, ended by NULL, `op` and `ref` among them; NULL: run checks them itself */
     bool takes_payload;        /* else a second frame is refused before */
+    bool appends;              /* to the sequence */
     bool
         tells_sequence; /* its reply says what is in the sequence, which is true only when the turn's events are stored */
     /* Write the reply's fields between json_reply_begin() and json_reply_end(). 0, or -EINVAL with *fault set: then
@@ -78,6 +82,7 @@ size_t command_request_max(uint64_t max_event_bytes);
 struct command_outcome {
     struct slice ref; /* of the request, verbatim, pointing into its frame; empty: none */
     bool provisional; /* the reply becomes wrong when the turn's events cannot be stored */
+    bool held;        /* it would append: there is no reply, run it again later */
 };
 
 /* Answer the request in these frames (frame_count may be more than 2), from a peer that may do so much, with the whole reply in
@@ -89,7 +94,8 @@ struct command_outcome command_run(const struct command_context *c, const struct
 struct command_outcome command_refuse(const struct command_context *c, const char *code, const char *message,
                                       struct slice frame, struct json_out *reply);
 
-/* What a provisional reply becomes when storing failed with err (-errno). */
-void command_store_failed(const struct command_context *c, int err, struct slice ref, struct json_out *reply);
+/* What a provisional reply becomes when storing failed; message is for people. unknown: nobody knows whether it did. */
+void command_store_failed(const struct command_context *c, const char *message, bool unknown, struct slice ref,
+                          struct json_out *reply);
 
 #endif

@@ -28,4 +28,9 @@ const struct stat_row broker_counter_rows[BROKER_COUNTERS] = {
     [SYNC_FORBIDDEN] = {"sync_forbidden", "messages on the sync socket from a key that is no worker's any more"},
     [IN_FLIGHT_EXCEEDED] = {"in_flight_exceeded",
                             "requests refused because too many of their publisher's were unanswered"},
+    [TURNS_STORED] = {"turns_stored", "turns of ours in the journal that several brokers share"},
+    [TURNS_OVERTAKEN] = {"turns_overtaken", "turns that were run again because another broker was first"},
+    [TURNS_UNKNOWN] = {"turns_unknown", "turns given up while it was not known whether they are in the journal"},
+    [TURNS_ADOPTED] = {"turns_adopted", "turns of other brokers"},
+    [EVENTS_ADOPTED] = {"events_adopted", "events in them"},
 };

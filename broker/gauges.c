@@ -49,7 +49,7 @@ static void read_history(const struct command_context *c, uint64_t *out)
 
 static void read_store(const struct command_context *c, uint64_t *out)
 {
-    struct store_stats store = store_stats(c->store);
+    struct store_stats store = c->journal ? journal_stats(c->journal) : store_stats(c->store);
     out[STORE_FILE_BYTES] = store.file_bytes;
     out[STORE_USED_BYTES] = store.used_bytes;
     out[STORE_COMMITS] = store.commits;

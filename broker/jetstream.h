@@ -34,11 +34,11 @@ void jetstream_put_consumer(struct json_out *out, const char *stream, const char
 
 /* Any reply; what it does not say is 0 or empty. */
 struct jetstream_reply {
-    uint64_t code; /* of an error: like an HTTP status; 0: no error */
+    uint64_t code;  /* of an error: like an HTTP status; 0: no error */
     uint64_t error; /* JetStream's own number of it */
     char why[JETSTREAM_WHY_MAX];
-    uint64_t sequence; /* an acknowledgement: where the message stands */
-    uint64_t first, last, messages; /* a stream's state */
+    uint64_t sequence;                                      /* an acknowledgement: where the message stands */
+    uint64_t first, last, messages;                         /* a stream's state */
     uint64_t replicas, max_messages, max_bytes, max_age_ms; /* its settings; 0: no limit */
     char created[JETSTREAM_TIME_MAX];
 };

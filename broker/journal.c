@@ -45,35 +45,43 @@ struct journal {
     bool hopeless, lost;
     char why[NATS_LINK_WHY_MAX];
 
-    uint64_t place;         /* taken in up to here */
-    struct turn_name last;  /* the last turn taken in ... */
-    uint64_t last_place;    /* ... and where it stands */
-    uint64_t overlap;       /* not 0: the reader begins with this place, which must hold the turn `last` */
-    int64_t last_ms;        /* unix time of the last message */
+    uint64_t place;        /* taken in up to here */
+    struct turn_name last; /* the last turn taken in ... */
+    uint64_t last_place;   /* ... and where it stands */
+    uint64_t overlap;      /* not 0: the reader begins with this place, which must hold the turn `last` */
+    int64_t last_ms;       /* unix time of the last message */
 
-    struct wire_buf offer;     /* the turn under way; no data: none is */
+    struct wire_buf offer; /* the turn under way; no data: none is */
     struct turn_name offered;
     uint64_t offer_place;
-    uint64_t offers, sends;    /* so far */
-    uint64_t first_send;       /* of this turn: answers to earlier ones are about others */
+    uint64_t offers, sends; /* so far */
+    uint64_t first_send;    /* of this turn: answers to earlier ones are about others */
     bool sent;
-    int64_t offered_us;        /* clock_us() */
-    int64_t resend_at;         /* clock_ms() */
-    int64_t overtaken_at;      /* the engine said so; 0: it did not */
+    int64_t offered_us;   /* clock_us() */
+    int64_t resend_at;    /* clock_ms() */
+    int64_t overtaken_at; /* the engine said so; 0: it did not */
     struct store_stats stats;
 };
 
 /* --- options --- */
 
+static size_t scheme_len(const char *one)
+{
+    return strncmp(one, "nats://", 7) == 0 ? 7 : strncmp(one, "tls://", 6) == 0 ? 6 : 0;
+}
+
+/* A host, and what may stand beside it. */
 static bool is_server(const char *one, size_t len)
 {
-    size_t scheme = strncmp(one, "nats://", 7) == 0 || strncmp(one, "tls://", 6) == 0 ? 6 : 0;
-    return len > scheme + 1 && scheme && !memchr(one, ' ', len);
+    size_t scheme = scheme_len(one);
+    return len > scheme && one[scheme] != ':' && !memchr(one, ' ', len) && !memchr(one + scheme, '/', len - scheme);
 }
 
 const char *journal_check(const char *where)
 {
     static const char *const accepted = "nats://HOST:PORT or tls://HOST:PORT, with commas between several";
+    if (!scheme_len(where))
+        return accepted;
     for (const char *at = where; *at;) {
         size_t len = strcspn(at, ",");
         if (!is_server(at, len))
@@ -180,15 +188,9 @@ static void lose(struct journal *j, const char *how)
     j->lost = true;
 }
 
-static void end_offer(struct journal *j, bool stored)
+static void end_offer(struct journal *j)
 {
     wire_buf_release(&j->offer);
-    if (!stored) {
-        j->stats.failures++;
-        return;
-    }
-    j->stats.commits++;
-    j->stats.commit_us += (uint64_t)(clock_us() - j->offered_us);
 }
 
 static bool is_under_way(const struct journal *j)
@@ -308,7 +310,8 @@ void journal_offer(struct journal *j, struct wire_buf *message, struct turn *t, 
 
 bool journal_give_up(struct journal *j)
 {
-    end_offer(j, false);
+    j->stats.failures++;
+    end_offer(j);
     return !j->sent;
 }
 
@@ -317,7 +320,9 @@ static void take_own(struct journal *j, uint64_t sequence, int64_t unix_ms)
     j->place = j->last_place = sequence;
     j->last = j->offered;
     j->last_ms = unix_ms;
-    end_offer(j, true);
+    j->stats.commits++;
+    j->stats.commit_us += (uint64_t)(clock_us() - j->offered_us);
+    end_offer(j);
 }
 
 static enum journal_news on_acknowledged(struct journal *j, uint64_t number, const struct nats_link_message *m,
@@ -341,7 +346,8 @@ static enum journal_news on_acknowledged(struct journal *j, uint64_t number, con
         return JOURNAL_NOTHING;
     }
     snprintf(j->why, sizeof j->why, "%.200s", r.why);
-    end_offer(j, false);
+    j->stats.failures++;
+    end_offer(j);
     return JOURNAL_REFUSED;
 }
 
@@ -401,7 +407,7 @@ static enum journal_news take_in(struct journal *j, const struct jetstream_deliv
         return JOURNAL_STORED;
     }
     if (rival)
-        end_offer(j, false);
+        end_offer(j);
     j->place = d->sequence;
     j->last_ms = d->unix_ms;
     if (!is_turn) {
@@ -505,7 +511,7 @@ enum journal_news journal_next(struct journal *j, int64_t now, struct journal_tu
     if (news || !j->lost)
         return news;
     if (is_under_way(j))
-        end_offer(j, false);
+        end_offer(j);
     j->lost = false;
     return JOURNAL_LOST;
 }
@@ -521,7 +527,8 @@ static bool is_stuck(const struct journal *j, int64_t now)
 static void try_again(struct journal *j, int64_t now)
 {
     if (j->stage != READING && j->stage != PAUSED)
-        complain(j, "the server does not answer what it is asked about JetStream: not enabled, not permitted, or not yet");
+        complain(j,
+                 "the server does not answer what it is asked about JetStream: not enabled, not permitted, or not yet");
     if (j->overtaken_at)
         j->overtaken_at = now;
     look(j, now);

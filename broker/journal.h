@@ -54,7 +54,7 @@ enum journal_news {
     JOURNAL_STORED,    /* the turn that was under way is */
     JOURNAL_OVERTAKEN, /* it is not, and never will be: something else stands in its place */
     JOURNAL_REFUSED,   /* likewise: the engine will not have it; journal_why() */
-    JOURNAL_LOST,      /* the stream is not the one we read, or lost its end; it is read anew. A turn that was under way is not stored */
+    JOURNAL_LOST, /* the stream is not the one we read, or lost its end; it is read anew. A turn that was under way is not stored */
 };
 
 struct journal_turn {

@@ -542,5 +542,7 @@ void json_reply_fault(struct json_out *out, const struct json_fault *fault, stru
     json_put_flag(out, "ok", false);
     json_put_text(out, "error", slice_of(fault->code));
     json_put_text(out, "message", slice_of(fault->message));
+    if (fault->unknown)
+        json_put_flag(out, "unknown", true);
     json_reply_end(out, ref);
 }

@@ -22,6 +22,7 @@ struct json;
 struct json_fault {
     const char *code; /* "bad_json", "bad_request", or a caller's own */
     char message[384];
+    bool unknown; /* whether it was carried out nevertheless is not known */
 };
 
 /* An object within a request. Plain to copy; parent and json must outlive it. */

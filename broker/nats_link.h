@@ -16,9 +16,9 @@
 struct nats_link;
 
 struct nats_link_config {
-    const char *servers;     /* nats://HOST:PORT or tls://HOST:PORT, with commas between them */
-    const char *name;        /* of this client, for people who look at the server */
-    const char *credentials; /* a file as `nsc` writes it; NULL or empty: none */
+    const char *servers;                /* nats://HOST:PORT or tls://HOST:PORT, with commas between them */
+    const char *name;                   /* of this client, for people who look at the server */
+    const char *credentials;            /* a file as `nsc` writes it; NULL or empty: none */
     const char *ca, *certificate, *key; /* files, PEM; likewise */
 };
 

@@ -5,6 +5,7 @@
 
 #include "event.h"
 #include "exposure.h"
+#include "journal.h"
 #include "keys.h"
 #include "log.h"
 #include "store.h"
@@ -20,6 +21,14 @@ static const char *check_bind(const char *value)
     bool any_port = port && (strcmp(port, ":0") == 0 || strcmp(port, ":*") == 0);
     bool tcp = strncmp(value, "tcp://", 6) == 0 && port > value + 6;
     return wrong && tcp && any_port ? NULL : wrong;
+}
+
+static const char *check_store(const char *value)
+{
+    bool place = strcmp(value, "memory") == 0 || (strchr(value, '/') && !strstr(value, "://"));
+    return place || !journal_check(value)
+               ? NULL
+               : "memory, the path of a directory (with a / in it), or nats://HOST:PORT with commas between several";
 }
 
 #define AT(field) offsetof(struct broker_config, field)
@@ -40,8 +49,24 @@ static const struct option_row rows[] = {
     {"allow-insecure", NULL, "no", "let tcp endpoints that others can reach be without CURVE", OPTION_FLAG,
      AT(allow_insecure), 0, 0, NULL},
     {"ipc-mode", "MODE", "0660", "permissions of the sockets of ipc endpoints", OPTION_MODE, AT(ipc_mode), 0, 0, NULL},
-    {"store", "PLACE", "memory", "where history is kept: memory, or a directory whose events outlive the broker",
-     OPTION_TEXT, AT(store), 0, 0, store_check},
+    {"store", "PLACE", "memory",
+     "where history is kept: memory, a directory whose events outlive the broker, or the servers of a NATS JetStream "
+     "that "
+     "several brokers share",
+     OPTION_TEXT, AT(store), 0, 0, check_store},
+    {"store-stream", "NAME", "ssecast", "with nats://: the stream, and its subject", OPTION_TEXT, AT(store_stream), 0,
+     0, journal_check_stream},
+    {"store-replicas", "N", "3", "with nats://: servers that each keep the stream, when it is made", OPTION_COUNT,
+     AT(store_replicas), 1, 5, NULL},
+    {"store-timeout", "DURATION", "5s", "with nats://: how long a publish waits for it before store_failed",
+     OPTION_MILLIS, AT(store_timeout_ms), 100, 600000, NULL},
+    {"store-credentials", "FILE", NULL, "with nats://: who we are there, as nsc writes it", OPTION_TEXT,
+     AT(store_credentials), 0, 0, NULL},
+    {"store-tls-ca", "FILE", NULL, "with nats://: whose certificate its servers must show (PEM); turns TLS on",
+     OPTION_TEXT, AT(store_tls_ca), 0, 0, NULL},
+    {"store-tls-cert", "FILE", NULL, "with nats://: a certificate of our own (PEM)", OPTION_TEXT, AT(store_tls_cert), 0,
+     0, NULL},
+    {"store-tls-key", "FILE", NULL, "with nats://: its key (PEM)", OPTION_TEXT, AT(store_tls_key), 0, 0, NULL},
     {"history-events", "N", "100000", "events kept at most; beyond, the oldest go", OPTION_COUNT, AT(history_events), 1,
      0, NULL},
     {"history-age", "DURATION", "24h", "how long an event is kept at most", OPTION_SECONDS, AT(history_age_ms), 1, 0,

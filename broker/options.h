@@ -16,6 +16,8 @@ struct broker_config {
     bool allow_insecure;
     uint64_t ipc_mode;
     char *store;
+    char *store_stream, *store_credentials, *store_tls_ca, *store_tls_cert, *store_tls_key;
+    uint64_t store_replicas, store_timeout_ms;
     uint64_t history_events, history_age_ms, history_bytes;
     uint64_t max_event_bytes, max_batch, max_targets, max_name_bytes, max_json_depth;
     uint64_t max_in_flight, handshake_ms;

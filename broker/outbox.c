@@ -18,6 +18,11 @@ void outbox_release(struct outbox *o)
     *o = (struct outbox){0};
 }
 
+void outbox_cut(struct outbox *o, size_t len)
+{
+    o->len = len;
+}
+
 static int reserve(struct outbox *o, size_t len)
 {
     if (o->cap - o->len >= len)

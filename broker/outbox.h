@@ -28,6 +28,9 @@ struct outbox_reply {
 
 void outbox_release(struct outbox *o);
 
+/* Forget what was put after len was so much. */
+void outbox_cut(struct outbox *o, size_t len);
+
 /* 0 or -ENOMEM; unchanged on failure. */
 int outbox_put(struct outbox *o, const struct outbox_reply *reply);
 

@@ -376,7 +376,11 @@ static int adopt_entries(struct sequence *s, uint64_t position, struct slice ent
 int sequence_adopt(struct sequence *s, const struct turn *t, bool linked)
 {
     if (t->position < history_head(s->history))
-        return -ESTALE;
+        return s->lost ? -EALREADY : -ESTALE;
+    if (s->lost) { /* here the other past begins that the journal has now; others have to know that, too */
+        s->lost = linked = false;
+        s->doubted = t->position;
+    }
     int count = heed_word(s, t, linked);
     if (count == 0)
         count = adopt_entries(s, t->position, t->entries);

@@ -84,7 +84,7 @@ void sequence_withdraw(struct sequence *s);
 
 /* Take in a turn of the journal, when none of ours is offered. linked: it follows what was taken in last; else something before it may be missing.
  * The number of its events; -ESTALE when it would go back behind the head, so that it is of another past, and -EPROTO when it is malformed: call
- * sequence_lose() then. */
+ * sequence_lose() then. -EALREADY: likewise, after sequence_lose(). */
 int sequence_adopt(struct sequence *s, const struct turn *t, bool linked);
 
 /* The journal is not what it was. The sequence is to go on after floor and after all that was seen, and cursors from before are not exact. */

@@ -20,7 +20,10 @@ static bool on_hello(const struct sync_context *c, struct slice worker, const st
     if (presence_hello(c->presence, worker, m->worker, !m->position, now) != 0)
         return false; /* it says it again in a second */
     log_event(LOG_INFO, "a worker says hello", log_text("worker", m->worker), log_count("position", m->position));
-    if (!sequence_meet(c->sequence, m->position))
+    enum sequence_met met = sequence_meet(c->sequence, m->position);
+    if (met == SEQUENCE_AHEAD)
+        return false; /* it says it again, and then it is known */
+    if (met == SEQUENCE_UNKNOWN)
         log_event(LOG_WARN,
                   "events that a worker had are not here: an older copy of the store, or the clock was set back; "
                   "whoever may miss something is told (ssecast.gap)",

@@ -27,10 +27,10 @@ struct turn_name {
 
 struct turn {
     struct turn_name name, forerunner;
-    uint64_t place;       /* of the log's last message when it was written; it is void unless it stands right after that */
-    uint64_t position;    /* before its first event */
-    uint64_t doubted;     /* not 0: something before this position is missing; cursors before it are not exact any more */
-    bool begins;          /* the sequence goes on at position, and nothing was in between */
+    uint64_t place;    /* of the log's last message when it was written; it is void unless it stands right after that */
+    uint64_t position; /* before its first event */
+    uint64_t doubted;  /* not 0: something before this position is missing; cursors before it are not exact any more */
+    bool begins;       /* the sequence goes on at position, and nothing was in between */
     struct slice entries; /* decoded: what follows the head; ignored when encoding */
 };
 

@@ -7,7 +7,7 @@ from support.processes import BROKER, WORKER, clean_environment, run
 PROGRAMS = pytest.mark.parametrize("program", [BROKER, WORKER], ids=["broker", "worker"])
 
 BROKER_OPTIONS = {"commands": "tcp://127.0.0.1:5570", "feed": "tcp://127.0.0.1:5571", "sync": "tcp://127.0.0.1:5572",
-                  "presence": "tcp://127.0.0.1:5573", "store": "memory", "history-events": "100000", "history-age": "24h", "history-bytes": "256M",
+                  "presence": "tcp://127.0.0.1:5573", "store": "memory", "store-stream": "ssecast", "store-replicas": "3", "store-timeout": "5s", "history-events": "100000", "history-age": "24h", "history-bytes": "256M",
                   "max-event-bytes": "1M"}
 WORKER_OPTIONS = {"feed": "tcp://127.0.0.1:5571", "sync": "tcp://127.0.0.1:5572", "session-from": "query:session",
                   "channels-from": "query:channels", "heartbeat": "15s", "retry": "15000ms", "queue-bytes": "1M", "drain": "10s"}

@@ -258,12 +258,12 @@ START_TEST(what_a_worker_saw_is_never_given_out_again)
     const struct history *h = sequence_history(sequence);
     append("a", NULL);
     sequence_commit(sequence);
-    ck_assert(sequence_meet(sequence, 0));         /* one that knows nothing */
-    ck_assert(sequence_meet(sequence, START));     /* was behind */
-    ck_assert(sequence_meet(sequence, START + 1)); /* is up to date */
-    ck_assert(sequence_meet(sequence, UINT64_MAX - 1));
+    ck_assert(sequence_meet(sequence, 0) == SEQUENCE_KNOWN);         /* one that knows nothing */
+    ck_assert(sequence_meet(sequence, START) == SEQUENCE_KNOWN);     /* was behind */
+    ck_assert(sequence_meet(sequence, START + 1) == SEQUENCE_KNOWN); /* is up to date */
+    ck_assert(sequence_meet(sequence, UINT64_MAX - 1) == SEQUENCE_KNOWN);
     ck_assert_uint_eq(sequence_head(sequence), START + 1);
-    ck_assert(!sequence_meet(sequence, START + 40));
+    ck_assert(sequence_meet(sequence, START + 40) == SEQUENCE_UNKNOWN);
     ck_assert_uint_eq(append("b", NULL).seq, START + 42);
     ck_assert(!history_knows(h, START + 1) && !history_knows(h, START + 40) && history_knows(h, START + 41));
     sequence_commit(sequence);
@@ -284,8 +284,8 @@ START_TEST(what_a_worker_saw_and_is_not_stored_is_missing)
     begin_stored(START + 100);
     const struct history *h = sequence_history(sequence);
     ck_assert(history_knows(h, START + 1));
-    ck_assert(sequence_meet(sequence, START + 100));
-    ck_assert(!sequence_meet(sequence, START + 50));
+    ck_assert(sequence_meet(sequence, START + 100) == SEQUENCE_KNOWN);
+    ck_assert(sequence_meet(sequence, START + 50) == SEQUENCE_UNKNOWN);
     ck_assert(!history_knows(h, START + 1) && history_knows(h, START + 100));
     append("b", NULL);
     sequence_commit(sequence);

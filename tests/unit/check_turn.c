@@ -1,0 +1,77 @@
+/* A turn comes out of the journal as it went in, and what is no turn is not taken for one. */
+#include "broker/turn.h"
+
+#include <errno.h>
+
+#include "support.h"
+
+static const struct turn sample = {
+    .name = {0x1122334455667788, 9},
+    .forerunner = {0x99aabbccddeeff00, 8},
+    .place = 41,
+    .position = 1795259625623971,
+    .doubted = 17,
+    .begins = true,
+};
+
+START_TEST(what_was_written_is_read)
+{
+    char message[TURN_HEAD_LEN + 5] = {0};
+    struct turn t;
+    turn_put_head(message, &sample);
+    memcpy(message + TURN_HEAD_LEN, "after", 5);
+    ck_assert_int_eq(turn_get((struct slice){message, sizeof message}, &t), 0);
+    ck_assert(turn_same_name(&t.name, &sample.name) && turn_same_name(&t.forerunner, &sample.forerunner));
+    ck_assert_uint_eq(t.place, 41);
+    ck_assert_uint_eq(t.position, sample.position);
+    ck_assert_uint_eq(t.doubted, 17);
+    ck_assert(t.begins);
+    assert_slice(t.entries, S("after"));
+}
+END_TEST
+
+START_TEST(the_layout_is_the_one_of_format_1)
+{
+    char head[TURN_HEAD_LEN];
+    turn_put_head(head, &sample);
+    assert_slice(((struct slice){head, 16}), S("SSCL\x01\x01\0\0\x88\x77\x66\x55\x44\x33\x22\x11"));
+    assert_slice(((struct slice){head + 40, 8}), S("\x29\0\0\0\0\0\0\0"));
+}
+END_TEST
+
+START_TEST(a_head_without_entries_is_a_turn)
+{
+    char head[TURN_HEAD_LEN];
+    struct turn t;
+    turn_put_head(head, &(struct turn){.position = 5});
+    ck_assert_int_eq(turn_get((struct slice){head, sizeof head}, &t), 0);
+    ck_assert(!t.begins && t.entries.len == 0);
+}
+END_TEST
+
+START_TEST(what_is_cut_or_of_another_kind_is_no_turn)
+{
+    char head[TURN_HEAD_LEN];
+    struct turn t;
+    turn_put_head(head, &sample);
+    for (size_t len = 0; len < sizeof head; len++)
+        ck_assert_int_eq(turn_get((struct slice){head, len}, &t), -EPROTO);
+    for (size_t i = 0; i < 5; i++) {
+        head[i]++;
+        ck_assert_int_eq(turn_get((struct slice){head, sizeof head}, &t), -EPROTO);
+        head[i]--;
+    }
+    ck_assert_int_eq(turn_get((struct slice){head, sizeof head}, &t), 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("turn");
+    TCase *tests = one_case(suite, "turn");
+    tcase_add_test(tests, what_was_written_is_read);
+    tcase_add_test(tests, the_layout_is_the_one_of_format_1);
+    tcase_add_test(tests, a_head_without_entries_is_a_turn);
+    tcase_add_test(tests, what_is_cut_or_of_another_kind_is_no_turn);
+    return run_suite(suite);
+}
