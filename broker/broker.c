@@ -388,7 +388,7 @@ static void turn(struct broker *b)
 
 /* --- with a journal --- */
 
-static bool take_request(void *context, struct request *out)
+static bool take_request(void *context, struct request *out, bool holding)
 {
     struct broker *b = context;
     struct outbox_reply asked;
@@ -401,7 +401,8 @@ static bool take_request(void *context, struct request *out)
         return false;
     *out = (struct request){.peer = m.peer,
                             .delimiter = m.delimiter,
-                            .grant = &grant_everything,
+                            .user = m.user,
+                            .surplus = b->in_flight && !holding && !in_flight_take(b->in_flight, m.peer),
                             .frames = {m.frames[0], m.frames[1]},
                             .frame_count = m.frame_count};
     return true;
@@ -414,7 +415,11 @@ static bool run_request(void *context, const struct request *r, bool holding)
     if (r->to_worker)
         return run_asked(b, r->peer, r->frames[0]);
     struct outbox_reply reply = {.peer = r->peer, .delimiter = r->delimiter};
-    return run_command(b, r->grant, r->frames, r->frame_count, &reply);
+    if (!r->surplus)
+        return run_command(b, access_grant(&b->access, &(struct bus_message){.peer = r->peer, .user = r->user}),
+                           r->frames, r->frame_count, &reply);
+    refuse_surplus(b, r->frames[0], &reply);
+    return true;
 }
 
 static void refuse_request(void *context, const struct request *r, const char *code, const char *message)
@@ -425,8 +430,7 @@ static void refuse_request(void *context, const struct request *r, const char *c
     if (r->to_worker && wire_get_command(r->frames[0], &m) != 0)
         return;
     reply.request = m.request;
-    command_refuse(&b->commands, r->to_worker ? m.json : r->frames[0], code, message, &b->reply);
-    put_reply(b, &reply);
+    refuse_command(b, code, message, r->to_worker ? m.json : r->frames[0], &reply);
 }
 
 static void publish_final(void *context)
@@ -436,7 +440,10 @@ static void publish_final(void *context)
 
 static void reply_final(void *context, const char *failed, bool unknown)
 {
-    send_replies(context, failed, unknown);
+    struct broker *b = context;
+    send_replies(b, failed, unknown);
+    if (b->in_flight)
+        in_flight_begin(b->in_flight); /* what is kept for the next turn is not counted */
 }
 
 static const struct joint_hooks joint_hooks = {take_request, run_request, refuse_request, publish_final, reply_final};

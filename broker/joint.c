@@ -241,7 +241,7 @@ static bool run_next(struct joint *j)
 static bool take(struct joint *j, int64_t now)
 {
     struct request r;
-    if (!j->config.hooks->take(j->config.context, &r))
+    if (!j->config.hooks->take(j->config.context, &r, false))
         return false;
     r.arrived = now;
     if (requests_put(&j->requests, &r) != 0)
@@ -307,7 +307,7 @@ static bool hold(struct joint *j, int64_t now)
 {
     struct request r;
     for (int i = 0; i < TURN_REQUESTS && !joint_full(j); i++) {
-        if (!j->config.hooks->take(j->config.context, &r))
+        if (!j->config.hooks->take(j->config.context, &r, true))
             return false;
         answer_now(j, &r, now);
     }

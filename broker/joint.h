@@ -19,8 +19,8 @@
 struct joint;
 
 struct joint_hooks {
-    /* The next request that has arrived; valid until the next call. */
-    bool (*take)(void *context, struct request *out);
+    /* The next request that has arrived; valid until the next call. holding: while a turn is waited for. */
+    bool (*take)(void *context, struct request *out, bool holding);
     /* Run it: its reply goes into the outbox. False when it is held: it would append, and that has to wait (holding). */
     bool (*run)(void *context, const struct request *r, bool holding);
     /* Put a refusal into the outbox instead. code as in command.h. */

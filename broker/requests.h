@@ -2,14 +2,13 @@
  *
  * With a journal a turn may have to be run again, because another broker was first; so its requests are kept, in the order of their arrival.
  *
- * Ownership: everything is copied, but the grants.
+ * Ownership: everything is copied.
  */
 #ifndef SSECAST_REQUESTS_H
 #define SSECAST_REQUESTS_H
 
 #include <stdint.h>
 
-#include "grant.h"
 #include "slice.h"
 
 #define REQUEST_FRAMES 2u
@@ -17,8 +16,9 @@
 struct request {
     struct slice peer;
     bool delimiter;
-    bool to_worker; /* frames[0] is the worker's message (wire.h), which has the command and a grant of its own */
-    const struct grant *grant; /* else */
+    bool to_worker;    /* frames[0] is the worker's message (wire.h), which has the command and a grant of its own */
+    struct slice user; /* else: the key it came through */
+    bool surplus;      /* its sender has too many unanswered */
     struct slice frames[REQUEST_FRAMES];
     size_t frame_count; /* as sent; beyond REQUEST_FRAMES none was kept */
     int64_t arrived;    /* clock_ms() */
@@ -28,7 +28,7 @@ struct request {
 struct requests {
     struct request **items;
     size_t count, cap;
-    size_t bytes; /* of peers and frames */
+    size_t bytes; /* of peers, users and frames */
 };
 
 /* 0 or -ENOMEM; unchanged on failure. */
