@@ -27,6 +27,11 @@ ALL_CPPFLAGS := -D_GNU_SOURCE -DSSECAST_VERSION='"$(VERSION)"' -Icommon $(CPPFLA
 ALL_CFLAGS := -std=c17 $(WARNINGS) -fno-common $(HARDEN_CFLAGS) $(CFLAGS) $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 ALL_LDFLAGS := $(LDFLAGS) $(HARDEN_LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
 
+# ThreadSanitizer does not see into libzmq.
+ifneq ($(filter thread,$(subst $(comma), ,$(SAN))),)
+export TSAN_OPTIONS := suppressions=$(abspath tests/support/thread.supp)
+endif
+
 COMMON_SRC := $(wildcard common/*.c)
 FCGI_SRC := $(filter-out fcgi/main.c,$(wildcard fcgi/*.c))
 BROKER_SRC := $(filter-out broker/main.c,$(wildcard broker/*.c))
