@@ -35,7 +35,8 @@ struct ssecast_source {
     struct backoff backoff;
     atomic_int state;
     atomic_bool closing;
-    int stop_fd; /* readable: closing */
+    bool expired; /* so the stream said */
+    int stop_fd;  /* readable: closing */
 };
 
 /* ---- making one ---- */
@@ -102,6 +103,7 @@ static bool closing(const struct ssecast_source *s)
 static void on_message(void *context, const struct ssecast_message *m)
 {
     struct ssecast_source *s = context;
+    s->expired = s->expired || slice_equal(slice_of("ssecast.expired"), (struct slice){m->type, m->type_len});
     for (size_t i = 0; i < s->listener_count && !closing(s); i++) {
         struct listener l = s->listeners[i]; /* a callback may add more */
         if (!l.type || slice_equal(slice_of(l.type), (struct slice){m->type, m->type_len}))
@@ -219,6 +221,7 @@ static int open_once(struct ssecast_source *s, struct stream_outcome *outcome)
         .context = s,
     };
     atomic_store(&s->state, SSECAST_CONNECTING);
+    s->expired = false;
     ssecast_decoder_reset(s->decoder);
     stream_open(&request, outcome);
     return ssecast_decoder_feed(s->decoder, NULL, 0);
@@ -273,19 +276,23 @@ static int result_of(enum ssecast_end end)
         return -EMSGSIZE;
     case SSECAST_NO_MEMORY:
         return -ENOMEM;
+    case SSECAST_EXPIRED:
+        return -EKEYEXPIRED;
     default:
         return -EPROTO;
     }
 }
 
-/* What the decoder has to say comes before what its refusal did to the transfer. */
-static void judge(struct stream_outcome *outcome, int err)
+/* What the decoder has to say, or the stream itself, comes before what became of the transfer. */
+static void judge(const struct ssecast_source *s, struct stream_outcome *outcome, int err)
 {
-    if (!err)
+    if (!err && !s->expired)
         return;
-    outcome->end = err == -EMSGSIZE ? SSECAST_TOO_LARGE : SSECAST_NO_MEMORY;
+    outcome->end = !err ? SSECAST_EXPIRED : err == -EMSGSIZE ? SSECAST_TOO_LARGE : SSECAST_NO_MEMORY;
     snprintf(outcome->message, sizeof outcome->message, "%s",
-             err == -EMSGSIZE ? "an event is larger than allowed" : "out of memory");
+             !err               ? "the token with which the stream was opened has expired"
+             : err == -EMSGSIZE ? "an event is larger than allowed"
+                                : "out of memory");
 }
 
 /* Until there is nothing more to do. */
@@ -300,7 +307,7 @@ static int follow(struct ssecast_source *s)
             take_sign(s);
             continue;
         }
-        judge(&outcome, err);
+        judge(s, &outcome, err);
         if (outcome.end != SSECAST_ENDED && outcome.end != SSECAST_UNREACHABLE) {
             tell(s, SSECAST_CLOSED, &outcome, 0);
             return result_of(outcome.end);

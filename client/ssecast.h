@@ -270,6 +270,7 @@ enum ssecast_end {
     SSECAST_BAD_URL,     /* it cannot be used at all */
     SSECAST_TOO_LARGE,   /* an event larger than max_event_bytes; coming back would only bring it again */
     SSECAST_NO_MEMORY,
+    SSECAST_EXPIRED, /* the time of the token with which it was opened is over (ssecast.expired) */
 };
 
 struct ssecast_source_error {
@@ -318,8 +319,8 @@ SSECAST_API int ssecast_source_on(struct ssecast_source *source, const char *typ
                                   void (*message)(void *context, const struct ssecast_message *message), void *context);
 
 /* Open the stream, call back for what comes, and come back when it ends, until there is nothing more to do; all callbacks come from in
- * here. 0 when it was closed or the server asked not to come back (204); -EPROTO when the server refused; -EINVAL for a URL that cannot be
- * used; -EMSGSIZE, -ENOMEM. It may be called again: then it begins behind the last event. */
+ * here. 0 when it was closed or the server asked not to come back (204); -EPROTO when the server refused; -EKEYEXPIRED when the token's
+ * time is over; -EINVAL for a URL that cannot be used; -EMSGSIZE, -ENOMEM. It may be called again: then it begins behind the last event. */
 SSECAST_API int ssecast_source_run(struct ssecast_source *source);
 
 /* End it: no message is told after the callback that is being called at this moment, and ssecast_source_run() returns at once. From any

@@ -358,6 +358,8 @@ def test_the_standard_s_answers(tool):
     ((200, {"Content-Type": "text/html"}, b"no"), ["error state 2 end 3 status 200 wait 0", "ended Protocol error, state 2, last "]),
     ((200, STREAM, b"id: 1\n\ndata: " + b"x" * 200000), ["open 1", "error state 2 end 5 status 200 wait 0",
                                                          "ended Message too long, state 2, last 1"]),
+    ((200, STREAM, b'id: 1\n\nevent: ssecast.expired\ndata: {}\n\n'),
+     ["open 1", "message ssecast.expired|{}|1", "error state 2 end 7 status 200 wait 0", "ended Key has expired, state 2, last 1"]),
 ])
 def test_what_ends_it_for_good(tool, answer, lines):
     with Misbehaving(answer) as server:

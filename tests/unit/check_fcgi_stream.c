@@ -3,6 +3,7 @@
 #include "fcgi/stream.h"
 
 #include <errno.h>
+#include <jwt.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -316,6 +317,121 @@ START_TEST(beyond_a_limit_a_client_is_asked_to_come_back)
     leave(first);
     turn();
     assert_body(open_as(3, "c"), "retry: 15000\nid: 100\n\n");
+}
+END_TEST
+
+static struct client *open_from(int number, const char *session, const char *address)
+{
+    char query[100], remote[100];
+    snprintf(query, sizeof query, "QUERY_STRING=session=%s", session);
+    snprintf(remote, sizeof remote, "REMOTE_ADDR=%s", address);
+    return open_with(number, 0, query, remote);
+}
+
+START_TEST(an_address_has_so_many_streams)
+{
+    set.addresses = addresses_new(1, 0);
+    join(100);
+    struct client *first = open_from(0, "a", "192.0.2.1");
+    assert_turned_away(open_from(1, "b", "192.0.2.1"));
+    open_from(1, "b", "192.0.2.2");
+    assert_turned_away(open_from(2, "c", "::ffff:192.0.2.2"));
+    ck_assert_uint_eq(set.counters[STREAMS_SHED], 2);
+    ck_assert_uint_eq(set.counters[SHED_ADDRESS], 2);
+    leave(first);
+    turn();
+    assert_body(open_from(3, "c", "192.0.2.1"), "retry: 15000\nid: 100\n\n");
+}
+END_TEST
+
+START_TEST(an_address_asks_so_often)
+{
+    set.addresses = addresses_new(0, 2);
+    join(100);
+    open_from(0, "a", "192.0.2.1");
+    open_from(1, "a", "192.0.2.1");
+    assert_turned_away(open_from(2, "a", "192.0.2.1"));
+    ck_assert_uint_eq(set.counters[SHED_RATE], 1);
+    ck_assert_uint_eq(set.counters[STREAMS_SHED], 1);
+    ck_assert_uint_eq(set.counters[STREAMS_OPENED], 2);
+}
+END_TEST
+
+/* --- tokens --- */
+
+#define SECRET "0123456789abcdef0123456789abcdef"
+
+/* Sessions come from tokens that are signed with SECRET. */
+static void take_tokens(void)
+{
+    static char *source = (char *)"jwt";
+    static const struct option_list from = {&source, 1};
+    char file[] = "/tmp/check-stream-XXXXXX";
+    struct token_rules token_rules = {.key_file = file};
+    int fd = mkstemp(file);
+    ck_assert_int_eq(write(fd, SECRET, strlen(SECRET)), strlen(SECRET));
+    close(fd);
+    set.request_rules.session_from = &from;
+    set.tokens = tokens_new(&token_rules);
+    ck_assert_ptr_nonnull(set.tokens);
+    unlink(file);
+}
+
+/* Open a stream with a token of this session; after so many ms (0: never) its time is over. */
+static struct client *open_for(int number, const char *session, int ms)
+{
+    char param[1024];
+    jwt_t *jwt;
+    jwt_new(&jwt);
+    jwt_add_grant(jwt, "sub", session);
+    if (ms) {
+        char claims[64];
+        snprintf(claims, sizeof claims, "{\"exp\":%.3f}", (double)(clock_unix_ms() + ms) / 1000);
+        jwt_add_grants_json(jwt, claims);
+    }
+    jwt_set_alg(jwt, JWT_ALG_HS256, (const unsigned char *)SECRET, strlen(SECRET));
+    char *text = jwt_encode_str(jwt);
+    snprintf(param, sizeof param, "QUERY_STRING=token=%s", text);
+    free(text);
+    jwt_free(jwt);
+    return open_with(number, 0, param, NULL);
+}
+
+START_TEST(a_stream_ends_with_its_token)
+{
+    take_tokens();
+    join(100);
+    struct client *late = open_for(0, "a", 60000), *soon = open_for(1, "a", 100), *never = open_for(2, "a", 0);
+    assert_body(soon, "retry: 15000\nid: 100\n\n");
+    turn();
+    usleep(120000);
+    assert_heard(soon, "event: ssecast.expired\ndata: {\"reason\":\"expired\"}\n\n");
+    ck_assert(soon->ended);
+    heard(late);
+    heard(never);
+    ck_assert(!late->ended && !never->ended);
+    ck_assert_uint_eq(set.counters[ENDS_EXPIRED], 1);
+    ck_assert_uint_eq(registry_count(set.registry), 2);
+    leave(late); /* before its time */
+    turn();
+    ck_assert_uint_eq(set.expiry.count, 0);
+    tokens_free(&set.tokens);
+}
+END_TEST
+
+START_TEST(without_a_good_token_nothing_opens)
+{
+    take_tokens();
+    join(100);
+    const char *text = heard(open_with(0, 0, "QUERY_STRING=session=a", NULL));
+    ck_assert_ptr_nonnull(strstr(text, "Status: 401 Unauthorized\r\n"));
+    ck_assert_ptr_nonnull(strstr(text, "WWW-Authenticate: Bearer\r\n"));
+    ck_assert_ptr_nonnull(strstr(text, "missing_token"));
+    text = heard(open_with(1, 0, "QUERY_STRING=token=nonsense", NULL));
+    ck_assert_ptr_nonnull(strstr(text, "invalid_token"));
+    ck_assert_uint_eq(set.counters[STREAMS_UNAUTHORIZED], 2);
+    ck_assert_uint_eq(set.counters[STREAMS_REFUSED], 0);
+    tokens_free(&set.tokens);
 }
 END_TEST
 
@@ -749,6 +865,10 @@ static void add_openings(TCase *tests)
     tcase_add_test(tests, live_events_reach_whom_they_concern);
     tcase_add_loop_test(tests, what_is_no_stream_is_answered_and_closed, 0, COUNT(short_answers));
     tcase_add_test(tests, beyond_a_limit_a_client_is_asked_to_come_back);
+    tcase_add_test(tests, an_address_has_so_many_streams);
+    tcase_add_test(tests, an_address_asks_so_often);
+    tcase_add_test(tests, a_stream_ends_with_its_token);
+    tcase_add_test(tests, without_a_good_token_nothing_opens);
     tcase_add_test(tests, a_draining_worker_opens_none_and_closes_all);
     tcase_add_test(tests, a_shutdown_ends_after_what_came_before);
     tcase_add_test(tests, a_blocked_session_is_told_to_stop);

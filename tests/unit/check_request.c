@@ -16,8 +16,23 @@ static void add(struct option_list *list, const char *item)
     list->items[list->count++] = (char *)item;
 }
 
+static struct slice token_channels[4];
+
+/* A good token; its channels are separated by blanks, NULL: it does not limit them. */
+static void bring_token(const char *sub, const char *channels)
+{
+    token = (struct token){
+        .verdict = TOKEN_GOOD, .sub = slice_of(sub), .has_channels = channels != NULL, .expires_ms = 1234};
+    token.channels.items = token_channels;
+    for (const char *at = channels; at && *at; at += strspn(at, " ")) {
+        token_channels[token.channels.count++] = (struct slice){at, strcspn(at, " ")};
+        at += strcspn(at, " ");
+    }
+}
+
 static void setup(void)
 {
+    token = (struct token){0};
     session_from.count = channels_from.count = cors_origins.count = 0;
     add(&session_from, "query:session");
     add(&channels_from, "query:channels");
@@ -335,11 +350,179 @@ START_TEST(a_preflight_and_a_refusal_have_an_origin_too)
 }
 END_TEST
 
+/* --- tokens --- */
+
+static void take_sessions_from_tokens(void)
+{
+    session_from.count = 0;
+    add(&session_from, "jwt");
+}
+
+START_TEST(a_session_can_come_from_a_token)
+{
+    take_sessions_from_tokens();
+    bring_token("anna", NULL);
+    get("QUERY_STRING=session=bert&channels=a,b");
+    assert_session("anna");
+    assert_channels("a|b");
+    ck_assert_int_eq(request.expires_ms, 1234);
+}
+END_TEST
+
+static const struct {
+    enum token_verdict verdict;
+    const char *error;
+} verdicts[] = {{TOKEN_MISSING, "missing_token"},
+                {TOKEN_EXPIRED, "token_expired"},
+                {TOKEN_INVALID, "invalid_token"},
+                {TOKEN_GOOD, "invalid_token"}}; /* without a session */
+
+START_TEST(without_a_good_token_there_is_no_session)
+{
+    take_sessions_from_tokens();
+    token.verdict = verdicts[_i].verdict;
+    get("QUERY_STRING=session=bert");
+    assert_refused(401, verdicts[_i].error);
+    ck_assert_ptr_nonnull(strstr(request.challenge, "Bearer"));
+}
+END_TEST
+
+START_TEST(a_missing_token_leaves_it_to_the_next_source_and_a_bad_one_does_not)
+{
+    take_sessions_from_tokens();
+    add(&session_from, "query:session");
+    get("QUERY_STRING=session=bert");
+    assert_session("bert");
+    ck_assert_int_eq(request.expires_ms, 0);
+    token.verdict = TOKEN_EXPIRED;
+    get("QUERY_STRING=session=bert");
+    assert_refused(401, "token_expired");
+    token.verdict = TOKEN_INVALID;
+    get("QUERY_STRING=session=bert");
+    assert_refused(401, "invalid_token");
+    token.verdict = TOKEN_MISSING;
+    get("QUERY_STRING=");
+    assert_refused(401, "missing_token");
+}
+END_TEST
+
+START_TEST(a_token_that_was_not_asked_does_not_limit)
+{
+    session_from.count = 0;
+    add(&session_from, "query:session");
+    add(&session_from, "jwt");
+    bring_token("anna", "x");
+    get("QUERY_STRING=session=bert&channels=a");
+    assert_session("bert");
+    assert_channels("a");
+    ck_assert_int_eq(request.expires_ms, 0);
+}
+END_TEST
+
+static const struct {
+    const char *allowed, *query;
+    bool good;
+} limits[] = {
+    {NULL, "QUERY_STRING=channels=any", true},      {"", "QUERY_STRING=", true},
+    {"", "QUERY_STRING=channels=a", false},         {"a b", "QUERY_STRING=channels=b,a", true},
+    {"a b", "QUERY_STRING=channels=a,c", false},    {"a", "QUERY_STRING=channels=aa", false},
+    {"a*", "QUERY_STRING=channels=aa,a", true},     {"a*", "QUERY_STRING=channels=ba", false},
+    {"*", "QUERY_STRING=channels=any,other", true}, {"a*", "QUERY_STRING=channels=a*", true},
+    {"a", "QUERY_STRING=channels=*", false},
+};
+
+START_TEST(a_token_limits_the_channels)
+{
+    take_sessions_from_tokens();
+    bring_token("anna", limits[_i].allowed);
+    get((char *)limits[_i].query);
+    if (limits[_i].good)
+        assert_session("anna");
+    else
+        assert_refused(403, "forbidden_channel");
+}
+END_TEST
+
+START_TEST(channels_can_be_the_token_s)
+{
+    take_sessions_from_tokens();
+    channels_from.count = 0;
+    add(&channels_from, "jwt");
+    bring_token("anna", "a b* c,d a");
+    get("QUERY_STRING=channels=stolen");
+    assert_channels("a|c,d");
+    bring_token("anna", NULL);
+    get("QUERY_STRING=channels=stolen");
+    assert_channels("");
+    bring_token("anna", "b*");
+    get("QUERY_STRING=");
+    assert_channels("");
+}
+END_TEST
+
+START_TEST(channels_of_a_token_bind_the_stream_whoever_the_session_is)
+{
+    channels_from.count = 0;
+    add(&channels_from, "jwt");
+    bring_token("anna", "a");
+    get("QUERY_STRING=session=bert");
+    assert_session("bert");
+    assert_channels("a");
+    ck_assert_int_eq(request.expires_ms, 1234);
+    token = (struct token){.verdict = TOKEN_INVALID};
+    get("QUERY_STRING=session=bert");
+    assert_refused(401, "invalid_token");
+    token = (struct token){0};
+    get("QUERY_STRING=session=bert");
+    assert_session("bert");
+    assert_channels("");
+}
+END_TEST
+
+START_TEST(a_token_is_wanted_where_it_is_a_source)
+{
+    ck_assert(!request_wants_token(&rules));
+    ck_assert_str_eq(request_open_source(&rules), "query:session");
+    add(&channels_from, "jwt");
+    ck_assert(request_wants_token(&rules));
+    channels_from.count = 0;
+    take_sessions_from_tokens();
+    ck_assert(request_wants_token(&rules));
+    ck_assert_ptr_null(request_open_source(&rules));
+    ck_assert_ptr_null(request_check_source("jwt"));
+}
+END_TEST
+
+START_TEST(names_and_channels_are_as_long_and_many_as_configured)
+{
+    static const struct request_rules small = {&session_from, &channels_from, &cors_origins, 2, 5};
+    static const struct {
+        char *query;
+        const char *error; /* NULL: none */
+    } cases[] = {{"QUERY_STRING=session=12345&channels=a,12345", NULL},
+                 {"QUERY_STRING=session=123456", "missing_session"},
+                 {"QUERY_STRING=session=a&channels=123456", "bad_channels"},
+                 {"QUERY_STRING=session=a&channels=a,b,c", "bad_channels"},
+                 {"QUERY_STRING=session=a&channels=a,b,a,b", NULL}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct params params = {0};
+        request_release(&request);
+        ck_assert_int_eq(params_copy(&params, (char *[]){"REQUEST_METHOD=GET", cases[i].query, NULL}), 0);
+        ck_assert_int_eq(request_read(&params, &small, &token, &request), 0);
+        params_release(&params);
+        if (cases[i].error)
+            assert_refused(400, cases[i].error);
+        else
+            ck_assert_int_eq(request.kind, REQUEST_STREAM);
+    }
+}
+END_TEST
+
 /* --- what may be configured --- */
 
 static const char *const bad_sources[] = {
-    "",      "query",         "query:", "cookie:", "env:", "header:", "remote-user:x", "remote-users",
-    "jwt:x", "jwts", "QUERY:session", "body:x"};
+    "",      "query", "query:",        "cookie:", "env:", "header:", "remote-user:x", "remote-users",
+    "jwt:x", "jwts",  "QUERY:session", "body:x"};
 static const char *const good_origins[] = {"*", "https://a.example", "http://localhost:8080", "https://[::1]:8443"};
 static const char *const bad_origins[] = {
     "",   "a.example",           "https://",         "https://a.example/", "://a", "https://a b",
@@ -377,6 +560,15 @@ int main(void)
     tcase_add_test(tests, a_page_s_script_may_want_to_see_checkpoints);
     tcase_add_loop_test(tests, only_an_allowed_origin_is_answered, 0, COUNT(cors));
     tcase_add_test(tests, a_preflight_and_a_refusal_have_an_origin_too);
+    tcase_add_test(tests, a_session_can_come_from_a_token);
+    tcase_add_loop_test(tests, without_a_good_token_there_is_no_session, 0, COUNT(verdicts));
+    tcase_add_test(tests, a_missing_token_leaves_it_to_the_next_source_and_a_bad_one_does_not);
+    tcase_add_test(tests, a_token_that_was_not_asked_does_not_limit);
+    tcase_add_loop_test(tests, a_token_limits_the_channels, 0, COUNT(limits));
+    tcase_add_test(tests, channels_can_be_the_token_s);
+    tcase_add_test(tests, channels_of_a_token_bind_the_stream_whoever_the_session_is);
+    tcase_add_test(tests, a_token_is_wanted_where_it_is_a_source);
+    tcase_add_test(tests, names_and_channels_are_as_long_and_many_as_configured);
     tcase_add_test(tests, sources_and_origins_are_checked);
     return run_suite(suite);
 }
