@@ -37,7 +37,7 @@ FCGI_SRC := $(filter-out fcgi/main.c,$(wildcard fcgi/*.c))
 BROKER_SRC := $(filter-out broker/main.c,$(wildcard broker/*.c))
 CLIENT_SRC := $(filter-out client/main.c,$(wildcard client/*.c))
 LIBRARY_SRC := $(addprefix client/,backoff.c decoder.c json_text.c link.c publisher.c reply.c request.c source.c stream.c window.c) \
-    $(addprefix common/,json_out.c name.c sse.c)
+    $(addprefix common/,curve_key.c handshake.c json_out.c name.c sse.c)
 CLI_SRC := $(filter-out $(LIBRARY_SRC),$(CLIENT_SRC))
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 

@@ -14,7 +14,7 @@
 
 static const struct verb *const verbs[] = {
     &verb_publish, &verb_shutdown, &verb_online, &verb_sessions, &verb_connections, &verb_workers,
-    &verb_history, &verb_stats,    &verb_ping,   &verb_tail,     &verb_log_level,
+    &verb_history, &verb_stats,    &verb_ping,   &verb_tail,     &verb_log_level,   &verb_keygen,
 };
 
 static const struct option_row options[] = {
@@ -25,6 +25,16 @@ static const struct option_row options[] = {
      .type = OPTION_TEXT,
      .offset = offsetof(struct settings, commands),
      .check = option_check_endpoint},
+    {.name = "curve-key-file",
+     .arg = "FILE",
+     .help = "your secret key, for a broker with keys; needs broker-key",
+     .type = OPTION_TEXT,
+     .offset = offsetof(struct settings, curve_key_file)},
+    {.name = "broker-key",
+     .arg = "KEY",
+     .help = "the broker's public key, or a file with it",
+     .type = OPTION_TEXT,
+     .offset = offsetof(struct settings, broker_key)},
     {.name = "timeout",
      .arg = "TIME",
      .fallback = "5s",
@@ -94,7 +104,7 @@ static bool take_switch(int *argc, char **argv, const char *text)
 /* How many arguments an option takes at argv[i]: 0 when it is none of the shared ones. */
 static int option_words(const char *arg)
 {
-    static const char *const with_value[] = {"commands", "timeout", "config"};
+    static const char *const with_value[] = {"commands", "curve-key-file", "broker-key", "timeout", "config"};
     if (strncmp(arg, "--", 2) != 0)
         return 0;
     size_t len = strcspn(arg + 2, "=");

@@ -19,9 +19,12 @@ int complain(const struct call *call, int status, const char *format, ...)
     return status;
 }
 
-static int failed(const struct call *call, int err)
+/* problem: what the library knows about why; "" when it does not. */
+static int failed(const struct call *call, int err, const char *problem)
 {
     const struct settings *s = call->settings;
+    if (err == -EHOSTUNREACH && *problem)
+        return complain(call, STATUS_FAILED, "cannot connect to %s: %s", s->commands, problem);
     if (err == -ETIMEDOUT || err == -EHOSTUNREACH)
         return complain(call, STATUS_FAILED, "no answer from %s within %g s: is ssecast-broker running there?",
                         s->commands, (double)s->timeout_ms / 1000);
@@ -66,21 +69,36 @@ static int show(const struct call *call, const struct ssecast_reply *reply)
     return status == STATUS_OK ? written(call) : status;
 }
 
+static int open_with(const struct call *call, const struct curve_client *keys, struct ssecast_publisher **publisher)
+{
+    const struct settings *s = call->settings;
+    struct ssecast_publisher_options options = {.endpoints = (const char *const *)&s->commands,
+                                                .endpoint_count = 1,
+                                                .timeout_ms = (uint32_t)s->timeout_ms,
+                                                .retry_ms = UINT32_MAX};
+    if (keys->broker_count)
+        options.curve = (struct ssecast_curve){.server_key = keys->brokers[0].text, .secret_key = keys->secret.text};
+    int err = ssecast_publisher_new(publisher, &options);
+    return err ? failed(call, err, "") : STATUS_OK;
+}
+
 int open_publisher(const struct call *call, struct ssecast_publisher **publisher)
 {
     const struct settings *s = call->settings;
-    const struct ssecast_publisher_options options = {.endpoints = (const char *const *)&s->commands,
-                                                      .endpoint_count = 1,
-                                                      .timeout_ms = (uint32_t)s->timeout_ms,
-                                                      .retry_ms = UINT32_MAX};
-    int err = ssecast_publisher_new(publisher, &options);
-    return err ? failed(call, err) : STATUS_OK;
+    struct curve_client keys;
+    char why[CURVE_KEY_WHY];
+    char *broker = s->broker_key;
+    if (curve_client_load(&keys, s->curve_key_file, &broker, broker != NULL, 1, why) != 0)
+        return complain(call, STATUS_USAGE, "%s", why);
+    int status = open_with(call, &keys, publisher);
+    curve_client_release(&keys);
+    return status;
 }
 
 int close_publisher(const struct call *call, struct ssecast_publisher **publisher, int err,
                     struct ssecast_reply **reply)
 {
-    int status = *reply ? show(call, *reply) : failed(call, err);
+    int status = *reply ? show(call, *reply) : failed(call, err, ssecast_publisher_problem(*publisher));
     ssecast_reply_free(reply);
     ssecast_publisher_free(publisher);
     return status;

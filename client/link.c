@@ -4,13 +4,18 @@
 #include "link.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 #include <zmq.h>
 
+#include "curve_key.h"
+#include "handshake.h"
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define AGAIN_MS 1000
 #define REPLY_MAX (64LL << 20) /* bytes; the broker's largest are of a few MiB */
 
 struct parcel {
@@ -18,9 +23,20 @@ struct parcel {
     int count;
 };
 
+/* An endpoint. */
+struct station {
+    void *socket;
+    void *monitor; /* where libzmq tells of its handshakes */
+    char *endpoint;
+    bool curve;
+    enum handshake last; /* how the last one failed */
+    unsigned cuts;       /* in a row */
+    int64_t again_at;    /* when to connect anew, because libzmq does not; 0: not at all */
+};
+
 struct link {
     void *context;
-    void **sockets; /* one for each endpoint */
+    struct station *stations;
     size_t count;
     size_t current;    /* the one in use */
     zmq_msg_t message; /* the one received last */
@@ -116,22 +132,61 @@ static int set_key(void *socket, int option, const char *key)
     return zmq_setsockopt(socket, option, key, 41) ? -errno : 0;
 }
 
+int ssecast_curve_read(const char *file, char public_key[41], char secret_key[41])
+{
+    struct curve_key secret, public;
+    char why[CURVE_KEY_WHY];
+    int err = curve_key_load(file, CURVE_SECRET, &secret, why);
+    if (!err && zmq_curve_public(public.text, secret.text) != 0)
+        err = -errno;
+    if (!err) {
+        memcpy(public_key, public.text, sizeof public.text);
+        memcpy(secret_key, secret.text, sizeof secret.text);
+    }
+    curve_key_wipe(&secret);
+    return err;
+}
+
+/* The pair that is used: the caller's, or a fresh one. */
+static int find_pair(const struct ssecast_curve *curve, char public_key[41], char secret_key[41])
+{
+    if (!curve->secret_key)
+        return curve->public_key ? -EINVAL : ssecast_curve_keypair(public_key, secret_key);
+    if (strlen(curve->secret_key) != CURVE_KEY_LEN || (curve->public_key && strlen(curve->public_key) != CURVE_KEY_LEN))
+        return -EINVAL;
+    strcpy(secret_key, curve->secret_key);
+    if (!curve->public_key)
+        return zmq_curve_public(public_key, secret_key) ? -errno : 0;
+    strcpy(public_key, curve->public_key);
+    return 0;
+}
+
 static int set_curve(void *socket, const struct ssecast_curve *curve)
 {
     char public_key[41], secret_key[41];
-    if (!curve->server_key)
-        return curve->public_key || curve->secret_key ? -EINVAL : 0;
-    if (!curve->public_key != !curve->secret_key)
-        return -EINVAL;
-    int err = curve->public_key ? 0 : ssecast_curve_keypair(public_key, secret_key);
+    int err = find_pair(curve, public_key, secret_key);
     if (!err)
         err = set_key(socket, ZMQ_CURVE_SERVERKEY, curve->server_key);
     if (!err)
-        err = set_key(socket, ZMQ_CURVE_PUBLICKEY, curve->public_key ? curve->public_key : public_key);
+        err = set_key(socket, ZMQ_CURVE_PUBLICKEY, public_key);
     if (!err)
-        err = set_key(socket, ZMQ_CURVE_SECRETKEY, curve->secret_key ? curve->secret_key : secret_key);
+        err = set_key(socket, ZMQ_CURVE_SECRETKEY, secret_key);
     explicit_bzero(secret_key, sizeof secret_key);
     return err;
+}
+
+/* Brokers have keys on tcp only: ipc is protected by the permissions of its file. */
+static bool is_tcp(const char *endpoint)
+{
+    return strncmp(endpoint, "tcp://", 6) == 0;
+}
+
+static int protect(struct station *s, const struct ssecast_curve *curve)
+{
+    if (!curve->server_key)
+        return curve->public_key || curve->secret_key ? -EINVAL : 0;
+    s->curve = is_tcp(s->endpoint);
+    return s->curve ? set_curve(s->socket, curve) : 0;
 }
 
 static int watch(const struct link *l, int fd)
@@ -147,22 +202,45 @@ static int open_descriptors(struct link *l)
     return l->bell < 0 ? -errno : watch(l, l->bell);
 }
 
-static int connect_to(struct link *l, const char *endpoint, const struct ssecast_curve *curve)
+static int watch_socket(const struct link *l, void *socket)
 {
     int fd;
     size_t size = sizeof fd;
-    void *socket = zmq_socket(l->context, ZMQ_DEALER);
-    if (!socket)
-        return -errno;
-    l->sockets[l->count++] = socket;
-    int err = set_numbers(socket);
-    if (!err)
-        err = set_curve(socket, curve);
-    if (!err && zmq_getsockopt(socket, ZMQ_FD, &fd, &size))
+    return zmq_getsockopt(socket, ZMQ_FD, &fd, &size) ? -errno : watch(l, fd);
+}
+
+/* Nothing in a monitor may ever wait for us: it would stop libzmq's thread. */
+static int open_monitor(const struct link *l, struct station *s)
+{
+    char name[32];
+    snprintf(name, sizeof name, "inproc://monitor-%zu", l->count);
+    s->monitor = zmq_socket(l->context, ZMQ_PAIR);
+    int err = s->monitor ? set_number(s->monitor, ZMQ_RCVHWM, 0) : -errno;
+    if (!err && zmq_socket_monitor(s->socket, name,
+                                   ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+                                       ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH))
         err = -errno;
+    if (!err && zmq_connect(s->monitor, name))
+        err = -errno;
+    return err ? err : watch_socket(l, s->monitor);
+}
+
+static int connect_to(struct link *l, const char *endpoint, const struct ssecast_curve *curve)
+{
+    struct station *s = &l->stations[l->count];
+    s->socket = zmq_socket(l->context, ZMQ_DEALER);
+    if (!s->socket)
+        return -errno;
+    l->count++;
+    s->endpoint = strdup(endpoint);
+    int err = s->endpoint ? set_numbers(s->socket) : -ENOMEM;
     if (!err)
-        err = watch(l, fd);
-    if (!err && zmq_connect(socket, endpoint))
+        err = protect(s, curve);
+    if (!err)
+        err = open_monitor(l, s);
+    if (!err)
+        err = watch_socket(l, s->socket);
+    if (!err && zmq_connect(s->socket, endpoint))
         err = errno == EPROTONOSUPPORT ? -EINVAL : -errno;
     return err;
 }
@@ -173,8 +251,8 @@ static int open_link(struct link *l, const struct ssecast_publisher_options *opt
     const char *const *endpoints = options->endpoint_count ? options->endpoints : usual;
     size_t count = options->endpoint_count ? options->endpoint_count : COUNT(usual);
     l->context = zmq_ctx_new();
-    l->sockets = calloc(count, sizeof(void *));
-    if (!l->context || !l->sockets)
+    l->stations = calloc(count, sizeof *l->stations);
+    if (!l->context || !l->stations)
         return -ENOMEM;
     int err = open_descriptors(l);
     for (size_t i = 0; i < count && !err; i++)
@@ -198,14 +276,22 @@ int link_new(struct link **out, const struct ssecast_publisher_options *options)
     return err;
 }
 
+static void close_station(struct station *s)
+{
+    zmq_close(s->socket);
+    if (s->monitor)
+        zmq_close(s->monitor);
+    free(s->endpoint);
+}
+
 void link_free(struct link **l)
 {
     if (!*l)
         return;
     zmq_msg_close(&(*l)->message);
     for (size_t i = 0; i < (*l)->count; i++)
-        zmq_close((*l)->sockets[i]);
-    free((*l)->sockets);
+        close_station(&(*l)->stations[i]);
+    free((*l)->stations);
     if ((*l)->context)
         zmq_ctx_term((*l)->context);
     if ((*l)->bell >= 0)
@@ -242,6 +328,54 @@ bool link_rung(const struct link *l)
     return l->rung;
 }
 
+/* ---- handshakes ---- */
+
+/* What the next event of a monitor says, of two frames; false: there is none. */
+static bool next_handshake(void *monitor, enum handshake *what)
+{
+    uint16_t event;
+    char first[8], address[512];
+    if (zmq_recv(monitor, first, sizeof first, ZMQ_DONTWAIT) < (int)sizeof event)
+        return false;
+    zmq_recv(monitor, address, sizeof address, ZMQ_DONTWAIT);
+    memcpy(&event, first, sizeof event);
+    *what = event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED         ? HANDSHAKE_NONE
+            : event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH     ? HANDSHAKE_REFUSED
+            : event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL ? HANDSHAKE_MISMATCH
+                                                           : HANDSHAKE_CUT;
+    return true;
+}
+
+static void look_at(struct station *s, int64_t now)
+{
+    enum handshake what;
+    while (next_handshake(s->monitor, &what)) {
+        s->last = what;
+        s->cuts = what == HANDSHAKE_CUT ? s->cuts + 1 : 0;
+        if (handshake_final(what))
+            s->again_at = now + AGAIN_MS;
+    }
+    if (s->again_at && now >= s->again_at) {
+        s->again_at = 0;
+        zmq_disconnect(s->socket, s->endpoint);
+        zmq_connect(s->socket, s->endpoint);
+    }
+}
+
+void link_look(struct link *l, int64_t now)
+{
+    for (size_t i = 0; i < l->count; i++)
+        look_at(&l->stations[i], now);
+}
+
+const char *link_problem(const struct link *l)
+{
+    const struct station *s = &l->stations[l->current];
+    if (s->last == HANDSHAKE_CUT && s->cuts < HANDSHAKE_CUTS)
+        return NULL;
+    return handshake_problem(s->last, s->curve);
+}
+
 /* ---- messages ---- */
 
 static int send_frame(void *socket, zmq_msg_t *frame, int flags)
@@ -266,10 +400,10 @@ static int send_parcel(void *socket, struct parcel *p)
 
 int link_send(struct link *l, struct parcel *p)
 {
-    int err = send_parcel(l->sockets[l->current], p);
+    int err = send_parcel(l->stations[l->current].socket, p);
     for (size_t i = 1; err == -EAGAIN && i < l->count; i++) {
         size_t other = (l->current + 1) % l->count;
-        err = send_parcel(l->sockets[other], p);
+        err = send_parcel(l->stations[other].socket, p);
         l->current = other;
     }
     return err;
@@ -314,6 +448,6 @@ int link_receive(struct link *l, struct slice *text)
 {
     int got = 0;
     for (size_t i = 0; got == 0 && i < l->count; i++)
-        got = receive_from(l, l->sockets[(l->current + i) % l->count], text);
+        got = receive_from(l, l->stations[(l->current + i) % l->count].socket, text);
     return got;
 }

@@ -36,6 +36,12 @@ bool link_rung(const struct link *l);
 /* Send without waiting. 0; -EAGAIN when no endpoint takes more now; another -errno. */
 int link_send(struct link *l, struct parcel *p);
 
+/* See how connecting goes; an endpoint that refused us is tried again, at most once a second. */
+void link_look(struct link *l, int64_t now);
+
+/* Why the endpoint in use cannot be connected to, in words; NULL: nothing is known to be wrong. */
+const char *link_problem(const struct link *l);
+
 /* The endpoint in use does not answer: use the next one that is there from now on. Replies from the others are still received. */
 void link_move(struct link *l);
 

@@ -261,6 +261,7 @@ int ssecast_publisher_process(struct ssecast_publisher *p)
     link_quiet(p->link);
     int completed = receive(p);
     int64_t now = clock_ms();
+    link_look(p->link, now);
     completed += time_out(p, now);
     if (window_resend(p->window, now))
         link_move(p->link);
@@ -269,6 +270,12 @@ int ssecast_publisher_process(struct ssecast_publisher *p)
     if (waited)
         completed += receive(p); /* sending may have swallowed the sign that something came */
     return completed;
+}
+
+const char *ssecast_publisher_problem(const struct ssecast_publisher *p)
+{
+    const char *problem = link_problem(p->link);
+    return problem ? problem : "";
 }
 
 int ssecast_publisher_fd(const struct ssecast_publisher *p)

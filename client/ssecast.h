@@ -120,11 +120,12 @@ SSECAST_API const char *ssecast_reply_json(const struct ssecast_reply *reply, si
 /* A client of the broker. Requests wait here while no endpoint can be reached, and libzmq connects again by itself. */
 struct ssecast_publisher;
 
-/* ZeroMQ's CURVE: encryption, and proof of who both sides are. Keys are 40 characters of Z85. */
+/* ZeroMQ's CURVE: encryption, and proof of who both sides are. Keys are 40 characters of Z85. For tcp endpoints; a broker's ipc endpoints have
+ * none. */
 struct ssecast_curve {
     const char *server_key; /* the broker's public key; NULL: no CURVE at all */
-    const char *public_key; /* our own pair; both NULL: a fresh one, for a broker that lets anybody in */
-    const char *secret_key;
+    const char *public_key; /* our own pair. NULL: it follows from the secret key */
+    const char *secret_key; /* NULL too: a fresh pair, for a broker that lets anybody in */
 };
 
 struct ssecast_publisher_options {
@@ -199,6 +200,10 @@ SSECAST_API int ssecast_publisher_next_timeout(const struct ssecast_publisher *p
 /* Send, receive, complete and time out whatever is due, without waiting. The number of requests completed; -EDEADLK. */
 SSECAST_API int ssecast_publisher_process(struct ssecast_publisher *publisher);
 
+/* Why requests do not leave, as far as it is known: a line for people, "" when nothing is known to be wrong. For requests that end with
+ * -EHOSTUNREACH: the broker refuses our key, wants one, or is another one than expected. Valid until the next call. */
+SSECAST_API const char *ssecast_publisher_problem(const struct ssecast_publisher *publisher);
+
 /* How many requests are under way. */
 SSECAST_API size_t ssecast_publisher_pending(const struct ssecast_publisher *publisher);
 
@@ -208,6 +213,10 @@ SSECAST_API int ssecast_publisher_wait(struct ssecast_publisher *publisher, size
 
 /* Make a CURVE key pair: 40 characters and a NUL each. 0, or -ENOTSUP when libzmq was built without. */
 SSECAST_API int ssecast_curve_keypair(char public_key[41], char secret_key[41]);
+
+/* Read a pair from a file that `ssecast keygen` made, or that holds a secret key alone on a line. 0; -EINVAL: it cannot be read, holds no secret
+ * key, or everybody may read it. */
+SSECAST_API int ssecast_curve_read(const char *file, char public_key[41], char secret_key[41]);
 
 /* ---- decoder ---- */
 

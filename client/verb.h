@@ -6,6 +6,7 @@
 #ifndef SSECAST_VERB_H
 #define SSECAST_VERB_H
 
+#include "curve_key.h"
 #include "flags.h"
 #include "json_out.h"
 #include "ssecast.h"
@@ -16,7 +17,8 @@ enum { STATUS_OK = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 };
 
 /* The program's options. */
 struct settings {
-    char *commands; /* the broker's endpoint */
+    char *commands;                    /* the broker's endpoint */
+    char *curve_key_file, *broker_key; /* NULL: without CURVE */
     uint64_t timeout_ms;
     bool json; /* for machines */
 };
@@ -42,8 +44,8 @@ struct verb {
     int (*run)(const struct call *call); /* an exit status */
 };
 
-extern const struct verb verb_publish, verb_shutdown, verb_online, verb_sessions, verb_connections, verb_workers, verb_history,
-    verb_stats, verb_ping, verb_tail, verb_log_level;
+extern const struct verb verb_publish, verb_shutdown, verb_online, verb_sessions, verb_connections, verb_workers,
+    verb_history, verb_stats, verb_ping, verb_tail, verb_log_level, verb_keygen;
 
 /* One line on stderr: "ssecast VERB: ..." with control characters escaped. Returns status. */
 int complain(const struct call *call, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));

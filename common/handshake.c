@@ -6,13 +6,13 @@ const char *handshake_problem(enum handshake what, bool curve)
 {
     switch (what) {
     case HANDSHAKE_REFUSED:
-        return "the broker refuses this key: it is not in the broker's --keys, or has another role there";
+        return "the broker refuses this key: it is not in the broker's file of keys, or has another role there";
     case HANDSHAKE_MISMATCH:
-        return curve ? "what answers there does not use CURVE: is it this broker, and has it --keys?"
-                     : "what answers there is no broker, or wants a key: see --curve-key-file and --broker-key";
+        return curve ? "what answers there does not use CURVE: is it this broker, and has it keys?"
+                     : "what answers there is no broker, or wants a key: see curve-key-file and broker-key";
     case HANDSHAKE_CUT:
-        return curve ? "what answers there does not accept us: is --broker-key the public key of this broker?"
-                     : "what answers there ends the connection: it is no broker, or wants a key (--curve-key-file)";
+        return curve ? "what answers there does not accept us: is broker-key the public key of this broker?"
+                     : "what answers there ends the connection: it is no broker, or wants a key (curve-key-file)";
     case HANDSHAKE_NONE:
         break;
     }
