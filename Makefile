@@ -92,13 +92,14 @@ $(BUILD)/ssecast: $(BUILD)/obj/client/main.o $(call object,$(CLI_SRC)) $(BUILD)/
 	$(CC) $(ALL_LDFLAGS) $(PIE) $^ $(CLIENT_LIBS) -o $@
 
 # Unit tests: tests/unit/check_<module>.c, one program each, linked with the libraries they test.
+FUZZ_OBJECTS := $(patsubst tests/fuzz/%.c,$(BUILD)/obj/tests/fuzz/%.o,$(wildcard tests/fuzz/fuzz_*.c)) # compiled along, so that they keep up
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/check_*.c))
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libworker.a $(BUILD)/libbroker.a $(BUILD)/libclient.a $(BUILD)/libcommon.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) $^ $(shell pkg-config --libs check) $(WORKER_LIBS) $(BROKER_LIBS) $(CLIENT_LIBS) -o $@
 $(BUILD)/obj/tests/unit/%.o: ALL_CPPFLAGS += -I. -Itests/unit
 
-unit-build: $(UNIT)
+unit-build: $(UNIT) $(if $(findstring fuzzer,$(SAN)),,$(FUZZ_OBJECTS))
 unit: $(UNIT) ## build and run the unit tests
 	@set -e; for t in $(UNIT); do CK_FORK=$(if $(SAN),no,yes) $$t; done
 

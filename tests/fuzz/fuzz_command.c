@@ -189,7 +189,7 @@ static void run(struct world *w, char who, struct slice text, struct json_out *r
     must(ok || (sequence_head(w->sequence) == head && !outcome.provisional));
     if (who == 'f' && outcome.provisional) {
         sequence_rollback(w->sequence, head);
-        command_store_failed(&w->context, -5, outcome.ref, reply);
+        command_store_failed(&w->context, "the disk", head % 2, outcome.ref, reply);
         must(!is_ok((struct slice){reply->data, reply->len}) && errors(w) == failed + 1);
     }
     feed_is_whole(w, head, grant);

@@ -24,7 +24,7 @@ static void begin(struct world *w)
     struct history_limits limits = {.events = 20, .bytes = 8000, .age_ms = 60000};
     *w = (struct world){.sequence = sequence_new(&limits, START, RUN), .presence = presence_new(), .now = 1000};
     must(w->sequence && w->presence);
-    w->context = (struct sync_context){w->sequence, w->presence, w->counters};
+    w->context = (struct sync_context){.sequence = w->sequence, .presence = w->presence, .counters = w->counters};
 }
 
 static void publish(struct world *w, struct slice data)
