@@ -1,0 +1,379 @@
+/* Requests to services over a socket pair, as plain CGI so that the text stands alone. What the broker replies is said through
+ * stream_upstream_hooks; upstream itself is there and finds nobody. */
+#include "fcgi/service.h"
+
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "fcgi/token.h"
+#include "support.h"
+
+#define SECRET "0123456789abcdef0123456789abcdef"
+#define HEAD "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9."
+#define MAY HEAD "eyJwdWJsaXNoIjp0cnVlfQ.DxCfexERL-LBjTycOXbCOeTEedJNbCOxVBFuNaVlxi4" /* {"publish":true} */
+#define MAY_NOT HEAD "eyJzdWIiOiJhIn0.YTr6qPF-N-Bo-UZqK7Hz8gvEwXiRoDS1Hw2fNFD_Ri4"    /* {"sub":"a"} */
+#define EXPIRED HEAD "eyJwdWJsaXNoIjp0cnVlLCJleHAiOjEwMDB9.N86VhJPAstIzArcE8Cs9pT5hm2HEimat8nNiBvEGq-w"
+#define FORGED HEAD "eyJwdWJsaXNoIjp0cnVlfQ.7JqlQINtjg0vL5Y76iu6i3wyQ9GuxxIxYOz1cbiEAHo" /* with another secret */
+
+static char *origin = (char *)"https://app.example";
+static const struct option_list none = {NULL, 0}, origins = {&origin, 1};
+static const struct upstream_hooks *const broker = &stream_upstream_hooks;
+static struct streams set;
+static struct loop_timer stop_timer;
+static char key_file[] = "/tmp/check-service-XXXXXX";
+static int client; /* the other end of the last request's connection */
+
+static bool turn_end(void *context)
+{
+    (void)context;
+    bool more = conns_flush(&set.conns);
+    conns_reap(&set.conns);
+    return more;
+}
+
+static void stop(void *context, int64_t now)
+{
+    (void)context;
+    (void)now;
+    loop_stop(set.loop);
+}
+
+static void turn(void)
+{
+    loop_timer_set(set.loop, &stop_timer, clock_ms());
+    ck_assert_int_eq(loop_run(set.loop), 0);
+}
+
+static struct tokens *new_tokens(void)
+{
+    struct token_rules rules = {.key_file = key_file, .audience = &none, .cookie = "ssecast_token"};
+    memcpy(key_file + sizeof key_file - 7, "XXXXXX", 6);
+    int fd = mkstemp(key_file);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(write(fd, SECRET, sizeof SECRET - 1), (ssize_t)sizeof SECRET - 1);
+    close(fd);
+    return tokens_new(&rules);
+}
+
+static void setup(void)
+{
+    char *nowhere = (char *)"tcp://127.0.0.1:1";
+    signal(SIGPIPE, SIG_IGN);
+    set = (struct streams){.loop = loop_new(turn_end, NULL),
+                           .request_rules = {&none, &none, &origins, 64, 255},
+                           .reply_rules = {&none, &origins},
+                           .limits = {.connections = 10, .heartbeat_ms = 600000, .publish_bytes = 1000}};
+    stop_timer = (struct loop_timer){.fire = stop};
+    ck_assert_int_eq(streams_init(&set, "w", 1u << 20), 0);
+    struct upstream_config config = {&nowhere, &nowhere, 1, NULL, "test", set.counters, &set.counters[REPAIRS]};
+    set.upstream = upstream_new(&config, set.loop, broker, &set);
+    set.tokens = new_tokens();
+    ck_assert(set.upstream && set.tokens);
+    client = -1;
+}
+
+static void teardown(void)
+{
+    streams_release(&set);
+    ck_assert_uint_eq(set.asked_bytes, 0);
+    ck_assert_ptr_null(set.first_call);
+    upstream_free(&set.upstream);
+    tokens_free(&set.tokens);
+    loop_free(&set.loop);
+    unlink(key_file);
+    if (client >= 0)
+        close(client);
+}
+
+/* --- a request --- */
+
+struct ask {
+    const char *method, *uri, *token, *type, *origin, *length;
+    const char *body;
+    enum params_body state;
+};
+
+static struct params params_of(const struct ask *a)
+{
+    char method[64], uri[128], token[512] = "", type[64] = "", from[64] = "", length[64] = "";
+    struct params params = {.request = 1, .body_state = a->state};
+    snprintf(method, sizeof method, "REQUEST_METHOD=%s", a->method ? a->method : "POST");
+    snprintf(uri, sizeof uri, "REQUEST_URI=%s", a->uri ? a->uri : "/sse/publish");
+    if (a->token)
+        snprintf(token, sizeof token, "HTTP_AUTHORIZATION=Bearer %s", a->token);
+    snprintf(type, sizeof type, "CONTENT_TYPE=%s", a->type ? a->type : "application/json");
+    if (a->origin)
+        snprintf(from, sizeof from, "HTTP_ORIGIN=%s", a->origin);
+    if (a->length)
+        snprintf(length, sizeof length, "CONTENT_LENGTH=%s", a->length);
+    ck_assert_int_eq(params_copy(&params, (char *[]){method, uri, token, type, from, length, NULL}), 0);
+    if (a->body) {
+        params.body = strdup(a->body);
+        params.body_len = strlen(a->body);
+        params.body_state = a->state ? a->state : BODY_WHOLE;
+    }
+    return params;
+}
+
+static void send_request(struct ask a)
+{
+    int fds[2];
+    struct params params = params_of(&a);
+    if (client >= 0)
+        close(client);
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    client = fds[1];
+    streams_request(&set, fds[0], &params, true);
+    turn();
+}
+
+/* What was answered, up to the end; empty: nothing yet. */
+static const char *answer(void)
+{
+    static char text[16384];
+    ssize_t n = read(client, text, sizeof text - 1);
+    text[n > 0 ? n : 0] = '\0';
+    if (n > 0)
+        ck_assert_int_eq(read(client, text + n, 1), 0);
+    return text;
+}
+
+static void assert_answer(const char *status, const char *part)
+{
+    char head[32];
+    const char *text = answer();
+    snprintf(head, sizeof head, "Status: %s", status);
+    ck_assert_msg(strncmp(text, head, strlen(head)) == 0, "not %s: %s", status, text);
+    ck_assert_msg(strstr(text, part) != NULL, "%s is not in %s", part, text);
+}
+
+static const struct ask good = {.token = MAY, .body = "{\"data\":1}"};
+
+/* What the broker replies to the call that waits for the longest. */
+static void reply(const char *json)
+{
+    struct call *c = set.first_call;
+    ck_assert_ptr_nonnull(c);
+    upstream_forget(&c->question); /* as upstream does */
+    broker->reply(&set, c, slice_of(json));
+    turn();
+}
+
+/* --- which service --- */
+
+START_TEST(the_last_segment_of_the_path_names_it)
+{
+    static const struct {
+        const char *uri, *name;
+    } rows[] = {
+        {"/sse/publish", "publish"},
+        {"/publish?x=/healthz", "publish"},
+        {"/a/b/healthz#publish", "healthz"},
+        {"publish", "publish"},
+        {"http://host/sse/publish", "publish"},
+        {"/sse", NULL},
+        {"/sse/", NULL},
+        {"/sse/publish/", NULL},
+        {"/sse/xpublish", NULL},
+        {"/sse/publishx", NULL},
+        {"/sse?/publish", NULL},
+        {"/sse/Publish", NULL},
+        {"/sse/%70ublish", NULL},
+        {"", NULL},
+    };
+    struct params params = params_of(&(struct ask){.uri = rows[_i].uri});
+    const struct service *service = service_find(&params);
+    ck_assert_str_eq(service ? service->name : "none", rows[_i].name ? rows[_i].name : "none");
+    params_release(&params);
+}
+END_TEST
+
+START_TEST(a_preflight_is_the_services_own_where_pages_may_ask)
+{
+    send_request((struct ask){.method = "OPTIONS", .origin = origin});
+    const char *text = answer();
+    ck_assert_int_eq(strncmp(text, "Status: 204 ", 12), 0);
+    ck_assert_ptr_nonnull(strstr(text, "Access-Control-Allow-Methods: POST, OPTIONS\r\n"));
+    ck_assert_ptr_nonnull(strstr(text, "Access-Control-Allow-Headers: Authorization, Content-Type\r\n"));
+    ck_assert_ptr_nonnull(strstr(text, "Access-Control-Allow-Origin: https://app.example\r\n"));
+    send_request((struct ask){.method = "OPTIONS", .uri = "/sse/healthz", .origin = origin});
+    assert_answer("204", "Access-Control-Allow-Methods: GET, HEAD, OPTIONS\r\n");
+    send_request((struct ask){.method = "OPTIONS", .origin = "https://evil.example"});
+    ck_assert_ptr_null(strstr(answer(), "Access-Control"));
+}
+END_TEST
+
+/* --- publish --- */
+
+START_TEST(what_cannot_be_published_is_refused)
+{
+    static const struct {
+        struct ask ask;
+        const char *status, *part;
+    } rows[] = {
+        {{.method = "GET"}, "405", "\"method_not_allowed\""},
+        {{.method = "POS"}, "405", "POST, OPTIONS"},
+        {{.method = "POST,"}, "405", "\"method_not_allowed\""},
+        {{.method = "\377\"\r\nX: 1"}, "405", "\"method_not_allowed\""},
+        {{.body = "{}"}, "401", "WWW-Authenticate: Bearer\r\n"},
+        {{.body = "{}", .token = "x"}, "401", "\"invalid_token\""},
+        {{.body = "{}", .token = FORGED}, "401", "\"invalid_token\""},
+        {{.body = "{}", .token = EXPIRED}, "401", "\"token_expired\""},
+        {{.body = "{}", .token = MAY_NOT}, "403", "\"forbidden\""},
+        {{.body = "{}", .token = MAY, .type = "text/plain"}, "415", "application/json"},
+        {{.body = "{}", .token = MAY, .type = ""}, "415", "application/json"},
+        {{.body = "{}", .token = MAY, .type = "application/jsonp"}, "415", "application/json"},
+        {{.token = MAY, .state = BODY_TOO_LARGE}, "413", "1000 bytes"},
+        {{.token = MAY, .state = BODY_NO_ROOM}, "503", "nothing was published"},
+        {{.token = MAY, .state = BODY_PARTIAL}, "400", "nothing was published"},
+        {{.token = MAY, .state = BODY_NONE}, "400", "nothing was published"},
+        {{.body = "{}", .token = MAY, .length = "3"}, "400", "nothing was published"},
+        {{.body = "{}", .token = MAY, .length = "1"}, "400", "nothing was published"},
+    };
+    send_request(rows[_i].ask);
+    assert_answer(rows[_i].status, rows[_i].part);
+    ck_assert_ptr_null(set.first_call);
+    ck_assert_uint_eq(set.counters[PUBLISHES_HTTP_REFUSED], 1);
+}
+END_TEST
+#define REFUSALS 18
+
+START_TEST(it_may_be_switched_off)
+{
+    set.limits.publish_bytes = 0;
+    send_request(good);
+    assert_answer("404", "\"not_found\"");
+}
+END_TEST
+
+START_TEST(without_keys_nobody_may)
+{
+    tokens_free(&set.tokens);
+    send_request(good);
+    assert_answer("401", "\"missing_token\"");
+}
+END_TEST
+
+START_TEST(the_brokers_reply_is_the_answer)
+{
+    static const struct {
+        const char *json, *status;
+    } rows[] = {
+        {"{\"ok\":true,\"seq\":1}", "200"},
+        {"{\"ok\":false,\"error\":\"bad_json\",\"message\":\"x\"}", "400"},
+        {"{\"ok\":false,\"error\":\"bad_request\",\"message\":\"\\\"ok\\\":true\"}", "400"},
+        {"{\"ok\":false,\"error\":\"unknown_op\",\"message\":\"x\"}", "400"},
+        {"{\"ok\":false,\"error\":\"forbidden\",\"message\":\"x\"}", "403"},
+        {"{\"ok\":false,\"error\":\"too_large\",\"message\":\"x\"}", "413"},
+        {"{\"ok\":false,\"error\":\"store_failed\",\"message\":\"x\"}", "503"},
+    };
+    send_request(good);
+    ck_assert_str_eq(answer(), "");
+    ck_assert_uint_eq(set.asked_bytes, strlen(good.body));
+    reply(rows[_i].json);
+    assert_answer(rows[_i].status, rows[_i].json);
+    ck_assert_uint_eq(set.asked_bytes, 0);
+    ck_assert_uint_eq(set.counters[PUBLISHES_HTTP] + set.counters[PUBLISHES_HTTP_REFUSED], 1);
+    ck_assert_uint_eq(set.counters[PUBLISHES_HTTP], _i == 0);
+    ck_assert_uint_eq(set.counters[ENDS_CLIENT], 0); /* it was no stream */
+}
+END_TEST
+
+START_TEST(a_page_may_read_the_answer_where_it_may_ask)
+{
+    struct ask ask = good;
+    ask.origin = origin;
+    send_request(ask);
+    reply("{\"ok\":true}");
+    assert_answer("200", "Access-Control-Allow-Origin: https://app.example\r\n");
+    ask.origin = "https://evil.example";
+    send_request(ask);
+    reply("{\"ok\":true}");
+    ck_assert_ptr_null(strstr(answer(), "Access-Control"));
+}
+END_TEST
+
+START_TEST(a_lost_broker_is_told_honestly)
+{
+    send_request(good);
+    reply("");
+    assert_answer("503", "send it again with an `id`");
+}
+END_TEST
+
+START_TEST(calls_are_answered_each_with_its_own)
+{
+    int clients[3];
+    for (int i = 0; i < 3; i++) {
+        send_request(good);
+        clients[i] = client;
+        client = -1;
+    }
+    close(clients[1]);
+    conn_cut(&set.first_call->next->stream->conn, END_CLIENT); /* raw ones do not notice by themselves */
+    turn();
+    ck_assert_uint_eq(set.asked_bytes, 2 * strlen(good.body));
+    reply("{\"ok\":true,\"seq\":1}");
+    reply("{\"ok\":true,\"seq\":3}");
+    client = clients[0];
+    assert_answer("200", "\"seq\":1");
+    close(client);
+    client = clients[2];
+    assert_answer("200", "\"seq\":3");
+}
+END_TEST
+
+START_TEST(too_much_at_once_is_refused)
+{
+    set.asked_bytes = SERVICE_ASKED_MAX - strlen(good.body);
+    send_request(good);
+    ck_assert_str_eq(answer(), "");
+    send_request(good); /* nobody waits for the first any more, but the broker may have been asked */
+    assert_answer("503", "nothing was done");
+    set.asked_bytes -= SERVICE_ASKED_MAX - strlen(good.body);
+}
+END_TEST
+
+START_TEST(a_body_is_worth_something_with_a_good_token)
+{
+    static const struct {
+        struct ask ask;
+        size_t max;
+    } rows[] = {
+        {{.token = MAY}, 1000},
+        {{.token = MAY, .type = "text/plain"}, 1000},
+        {{.token = MAY_NOT}, 0},
+        {{.token = FORGED}, 0},
+        {{0}, 0},
+        {{.token = MAY, .method = "PUT"}, 0},
+        {{.token = MAY, .uri = "/sse"}, 0},
+        {{.token = MAY, .uri = "/sse/healthz"}, 0},
+    };
+    struct params params = params_of(&rows[_i].ask);
+    ck_assert_uint_eq(service_body_max(&set, &params), rows[_i].max);
+    set.limits.publish_bytes = 0;
+    ck_assert_uint_eq(service_body_max(&set, &params), 0);
+    params_release(&params);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("service");
+    TCase *tests = one_case(suite, "service");
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_loop_test(tests, the_last_segment_of_the_path_names_it, 0, 14);
+    tcase_add_test(tests, a_preflight_is_the_services_own_where_pages_may_ask);
+    tcase_add_loop_test(tests, what_cannot_be_published_is_refused, 0, REFUSALS);
+    tcase_add_test(tests, it_may_be_switched_off);
+    tcase_add_test(tests, without_keys_nobody_may);
+    tcase_add_loop_test(tests, the_brokers_reply_is_the_answer, 0, 7);
+    tcase_add_test(tests, a_page_may_read_the_answer_where_it_may_ask);
+    tcase_add_test(tests, a_lost_broker_is_told_honestly);
+    tcase_add_test(tests, calls_are_answered_each_with_its_own);
+    tcase_add_test(tests, too_much_at_once_is_refused);
+    tcase_add_loop_test(tests, a_body_is_worth_something_with_a_good_token, 0, 8);
+    return run_suite(suite);
+}
