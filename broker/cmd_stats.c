@@ -6,20 +6,21 @@ static const char *const fields[] = {"op", "ref", NULL};
 static void put_numbers(struct json_out *reply, const struct stat_row *rows, const uint64_t *numbers, int count)
 {
     for (int i = 0; i < count; i++)
-        json_put_count(reply, rows[i].name, numbers[i]);
+        if (!rows[i].no_sum)
+            json_put_count(reply, rows[i].name, numbers[i]);
 }
 
 static int run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
                struct json_fault *fault)
 {
-    uint64_t gauges[BROKER_GAUGES], workers[WORKER_COUNTERS];
+    struct broker_numbers numbers;
     (void)r;
     (void)fault;
-    gauges_read(c, gauges);
-    presence_counters(c->presence, workers);
-    put_numbers(reply, broker_gauge_rows, gauges, BROKER_GAUGES);
-    put_numbers(reply, broker_counter_rows, c->counters, BROKER_COUNTERS);
-    put_numbers(reply, worker_counter_rows, workers, WORKER_COUNTERS);
+    numbers_read(c, &numbers);
+    put_numbers(reply, broker_gauge_rows, numbers.gauges, BROKER_GAUGES);
+    put_numbers(reply, broker_counter_rows, numbers.counters, BROKER_COUNTERS);
+    put_numbers(reply, worker_gauge_rows, numbers.worker_gauges, WORKER_GAUGES);
+    put_numbers(reply, worker_counter_rows, numbers.worker_counters, WORKER_COUNTERS);
     return 0;
 }
 

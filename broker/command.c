@@ -6,7 +6,7 @@
 
 static const struct command *const commands[] = {
     &cmd_publish, &cmd_shutdown, &cmd_online, &cmd_sessions, &cmd_connections, &cmd_history,
-    &cmd_workers, &cmd_stats,    &cmd_status, &cmd_log,      &cmd_ping,
+    &cmd_workers, &cmd_metrics,  &cmd_stats,  &cmd_status,   &cmd_log,         &cmd_ping,
 };
 
 #define COMMANDS (sizeof commands / sizeof *commands)

@@ -425,6 +425,14 @@ void presence_counted_before(const struct presence *p, uint64_t out[WORKER_COUNT
     memcpy(out, p->before, sizeof p->before);
 }
 
+void presence_gauges(const struct presence *p, uint64_t out[WORKER_GAUGES])
+{
+    memset(out, 0, WORKER_GAUGES * sizeof *out);
+    for (const struct worker *w = table_next(p->workers, NULL); w; w = table_next(p->workers, w))
+        for (int i = 0; i < WORKER_GAUGES && !w->lost; i++)
+            out[i] += w->gauges[i];
+}
+
 /* --- listing --- */
 
 size_t presence_top_sessions(const struct presence *p, struct top_session *out, size_t max)

@@ -53,6 +53,9 @@ size_t presence_session_connections(const struct presence *p, struct slice sessi
 void presence_counters(const struct presence *p, uint64_t out[WORKER_COUNTERS]);
 void presence_counted_before(const struct presence *p, uint64_t out[WORKER_COUNTERS]);
 
+/* The sums of the gauges of all workers that are heard of. */
+void presence_gauges(const struct presence *p, uint64_t out[WORKER_GAUGES]);
+
 /* Offer each session whose name begins with prefix; the count of a listed value is presence_listed_connections(). */
 void presence_list_sessions(const struct presence *p, struct slice prefix, struct listing *out);
 size_t presence_listed_connections(const struct listed *session);

@@ -69,14 +69,14 @@ const struct stat_row worker_counter_rows[WORKER_COUNTERS] = {
 };
 
 const struct stat_row worker_gauge_rows[WORKER_GAUGES] = {
-    [GAUGE_STREAMS] = {.name = "streams", .help = "streams that are open", .gauge = true},
-    [GAUGE_POSITION] = {.name = "position", .help = "seq up to which the worker has everything", .gauge = true},
+    [GAUGE_STREAMS] = {.name = "streams", .help = "streams that are open", .gauge = true, .no_sum = true},
+    [GAUGE_POSITION] = {.name = "position", .help = "seq up to which the worker has everything", .gauge = true, .no_sum = true},
     [GAUGE_QUEUED_BYTES] = {.name = "queued_bytes", .help = "bytes that wait for slow readers", .gauge = true},
     [GAUGE_QUEUED_READERS] = {.name = "queued_readers", .help = "streams whose reader does not take what waits for it", .gauge = true},
     [GAUGE_STREAMS_MAX] = {.name = "streams_max", .help = "streams that are held at most (max-connections)", .gauge = true},
-    [GAUGE_WINDOW_EVENTS] = {.name = "window_events", .help = "recent events that the worker keeps", .gauge = true},
-    [GAUGE_WINDOW_BYTES] = {.name = "window_bytes", .help = "memory for these", .gauge = true},
+    [GAUGE_WINDOW_EVENTS] = {.name = "window_events", .help = "recent events that the worker keeps", .gauge = true, .no_sum = true},
+    [GAUGE_WINDOW_BYTES] = {.name = "window_bytes", .help = "memory for these", .gauge = true, .no_sum = true},
     [GAUGE_STARTED_MS] = {.name = "started_ms", .help = "when the worker was started, unix time",
-        .family = "ssecast_worker_start_time_seconds", .decimals = 3, .gauge = true},
+        .family = "ssecast_worker_start_time_seconds", .decimals = 3, .gauge = true, .no_sum = true},
 };
 /* clang-format on */

@@ -78,7 +78,9 @@ struct stat_row {
     const char *family_help; /* where help is about this label only: of the whole family, in its first row */
     uint8_t decimals;        /* that the number has when told in the family's unit: 3 for ms, 6 for us */
     bool gauge;              /* else a counter */
-    bool each_worker;        /* of a worker: Prometheus is told of each one too, as ssecast_worker_... */
+    bool
+        each_worker; /* a counter of which Prometheus is told for each worker too, as ssecast_worker_...; gauges always */
+    bool no_sum;     /* a gauge whose sum over the workers means nothing */
 };
 
 #define METRIC_NONE "" /* Prometheus is told of it in another way, or not at all */
