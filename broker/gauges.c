@@ -60,7 +60,7 @@ static void read_store(const struct command_context *c, uint64_t *out)
     out[STORE_FAILING] = c->store_failing;
 }
 
-static void read_gauges(const struct command_context *c, uint64_t *out)
+void gauges_read(const struct command_context *c, uint64_t out[BROKER_GAUGES])
 {
     out[UPTIME_MS] = (uint64_t)c->uptime_ms;
     out[STARTED_MS] = (uint64_t)(c->now_ms - c->uptime_ms);
@@ -74,7 +74,7 @@ static void read_gauges(const struct command_context *c, uint64_t *out)
 
 void numbers_read(const struct command_context *c, struct broker_numbers *out)
 {
-    read_gauges(c, out->gauges);
+    gauges_read(c, out->gauges);
     memcpy(out->counters, c->counters, sizeof out->counters);
     presence_gauges(c->presence, out->worker_gauges);
     presence_counters(c->presence, out->worker_counters);

@@ -36,6 +36,8 @@ enum broker_gauge {
 
 extern const struct stat_row broker_gauge_rows[BROKER_GAUGES];
 
+void gauges_read(const struct command_context *c, uint64_t out[BROKER_GAUGES]);
+
 /* Everything that is counted and measured, the workers' in all. */
 struct broker_numbers {
     uint64_t gauges[BROKER_GAUGES];

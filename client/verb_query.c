@@ -60,8 +60,46 @@ const struct verb verb_online = {
 
 const struct verb verb_ping = {.name = "ping", .args = "", .summary = "tell whether the broker answers", .run = query};
 
+/* ---- stats ---- */
+
+struct stats_flags {
+    bool prometheus;
+};
+
+static const struct flag_row stats_flags[] = {
+    {.name = "prometheus",
+     .help = "as text for Prometheus, each worker's numbers among it",
+     .type = FLAG_SWITCH,
+     .offset = offsetof(struct stats_flags, prometheus)},
+};
+
+/* What its reply looks like. */
+static const struct verb prometheus = {.name = "stats", .view = {.text = "text"}};
+
+static int stats(const struct call *call)
+{
+    const struct stats_flags *flags = call->flags;
+    struct call shown = *call;
+    struct json_out request = {0};
+    shown.verb = flags->prometheus ? &prometheus : call->verb;
+    json_begin_object(&request, NULL);
+    json_put_text(&request, "op", slice_of(flags->prometheus ? "metrics" : "stats"));
+    json_end_object(&request);
+    return exchange(&shown, &request);
+}
+
 const struct verb verb_stats = {
-    .name = "stats", .args = "", .summary = "show the counters of the broker and its workers", .run = query};
+    .name = "stats",
+    .args = "",
+    .summary = "show the counters of the broker and its workers",
+    .more = "--prometheus writes what GET .../metrics of a worker answers: for a file that a collector reads, or to "
+            "look at.\n",
+    .flags = {stats_flags, COUNT(stats_flags)},
+    .flags_size = sizeof(struct stats_flags),
+    .run = stats,
+};
+
+/* ---- log level ---- */
 
 static int log_level(const struct call *call)
 {
@@ -141,22 +179,19 @@ static const struct flag_row workers_flags[] = {
 };
 
 static const struct column workers_columns[] = {
-    {.field = "worker", .heading = "WORKER"},
-    {.field = "connections", .heading = "CONNECTIONS"},
-    {.field = "lag_events", .heading = "LAG"},
-    {.field = "queued_readers", .heading = "BEHIND"},
-    {.field = "queued_bytes", .heading = "QUEUED"},
-    {.field = "deliveries", .heading = "DELIVERIES"},
-    {.field = "ends_slow", .heading = "CUT"},
-    {.field = "started_ms", .heading = "STARTED", .is_time = true},
+    {.field = "worker", .heading = "WORKER"},       {.field = "connections", .heading = "CONNECTIONS"},
+    {.field = "lag_events", .heading = "LAG"},      {.field = "queued_readers", .heading = "BEHIND"},
+    {.field = "queued_bytes", .heading = "QUEUED"}, {.field = "deliveries", .heading = "DELIVERIES"},
+    {.field = "ends_slow", .heading = "CUT"},       {.field = "started_ms", .heading = "STARTED", .is_time = true},
 };
 
 const struct verb verb_workers = {
     .name = "workers",
     .args = "",
     .summary = "list the workers, and how each is doing",
-    .more = "LAG: events that it has not got yet. BEHIND: streams whose reader takes nothing, and QUEUED the bytes that\n"
-            "wait for them. CUT: streams that were too slow. --json tells all its numbers.\n",
+    .more =
+        "LAG: events that it has not got yet. BEHIND: streams whose reader takes nothing, and QUEUED the bytes that\n"
+        "wait for them. CUT: streams that were too slow. --json tells all its numbers.\n",
     .flags = {workers_flags, COUNT(workers_flags)},
     .flags_size = sizeof(struct query_flags),
     .view = {"workers", workers_columns, COUNT(workers_columns), "--after the last one, or --limit"},

@@ -120,10 +120,27 @@ static int show_fields(json_t *tree, FILE *out)
     return err;
 }
 
+static int show_verbatim(const json_t *text, FILE *out)
+{
+    if (!json_is_string(text))
+        return -EBADMSG;
+    fwrite(json_string_value(text), 1, json_string_length(text), out);
+    return 0;
+}
+
+static int show_tree(json_t *tree, const struct view *view, FILE *out)
+{
+    if (!json_is_object(tree))
+        return -EBADMSG;
+    if (view->text)
+        return show_verbatim(json_object_get(tree, view->text), out);
+    return view->list ? show_list(tree, view, out) : show_fields(tree, out);
+}
+
 int view_show(const struct view *view, struct slice reply, FILE *out, bool *more)
 {
     json_t *tree = json_loadb(reply.data, reply.len, JSON_ALLOW_NUL, NULL);
-    int err = !json_is_object(tree) ? -EBADMSG : view->list ? show_list(tree, view, out) : show_fields(tree, out);
+    int err = show_tree(tree, view, out);
     *more = json_is_true(json_object_get(tree, "more"));
     json_decref(tree);
     return err;

@@ -17,12 +17,13 @@ struct column {
     bool is_time;        /* unix ms, shown as local time */
 };
 
-/* What a verb's reply looks like: a list under one name, or (list NULL) its fields, one on each line. */
+/* What a verb's reply looks like: a text under one name, as it is; a list under one name; or its fields, one on each line. */
 struct view {
-    const char *list;
+    const char *list; /* NULL: none */
     const struct column *columns;
     size_t count;
     const char *more; /* how to ask for what did not fit */
+    const char *text; /* NULL: none */
 };
 
 /* Write the reply for people. *more: is there more than it holds? 0; -EBADMSG when it is no JSON object; -ENOMEM. */

@@ -7,7 +7,7 @@
 #include "json_out.h"
 #include "monitor.h"
 
-static const struct service *const services[] = {&service_publish, &service_healthz, &service_status};
+static const struct service *const services[] = {&service_publish, &service_healthz, &service_metrics, &service_status};
 #define SERVICES (sizeof services / sizeof services[0])
 
 /* The last segment of the path: PATH_INFO and SCRIPT_NAME differ from one web server to the next, REQUEST_URI does not. */
@@ -52,7 +52,9 @@ size_t service_body_max(const struct streams *set, const struct params *params)
 /* No reply from the broker, and there will be none. */
 static void give_up(struct call *c, bool asked)
 {
-    if (!asked)
+    if (c->service->unanswered)
+        c->service->unanswered(c);
+    else if (!asked)
         call_refuse(c, 503, "unavailable", "the broker is away; nothing was done");
     else
         call_refuse(c, 503, "unavailable", "the broker has not replied%s%s", c->service->unsure ? "; " : "",

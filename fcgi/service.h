@@ -39,13 +39,15 @@ struct service {
     void (*begin)(struct call *c, const struct params *params);
     /* The broker's reply to call_ask(), valid during the call: answer c. NULL: it asks nothing. */
     void (*replied)(struct call *c, struct slice json);
+    /* The broker is away, or has not replied in time: answer c. NULL: 503. */
+    void (*unanswered)(struct call *c);
     /* c is about to be answered with this status; for counting. NULL: it does not count. */
     void (*answered)(struct call *c, int status);
     /* c ends now, for whatever reason. NULL: nothing depends on it. */
     void (*gone)(struct call *c);
 };
 
-extern const struct service service_publish, service_healthz, service_status;
+extern const struct service service_publish, service_healthz, service_metrics, service_status;
 
 /* Prepare set for calls. */
 void services_init(struct streams *set);

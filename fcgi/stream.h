@@ -83,6 +83,7 @@ struct streams {
     uint64_t counters[WORKER_COUNTERS];
     struct conns_load load; /* as of measured_at, clock_ms() */
     int64_t measured_at;
+    const char *name;   /* of the worker */
     int64_t started_ms; /* unix time */
 };
 

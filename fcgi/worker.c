@@ -254,6 +254,7 @@ static int open_streams(struct worker *w, const char *prefix)
 {
     const struct options *o = &w->options;
     w->streams.loop = w->loop;
+    w->streams.name = w->name;
     w->streams.started_ms = clock_unix_ms();
     w->streams.request_rules = (struct request_rules){.session_from = &o->session_from,
                                                       .channels_from = &o->channels_from,

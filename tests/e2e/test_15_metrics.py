@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 
 import pytest
 from support.apache import Apache
@@ -9,7 +10,8 @@ from support.bench import Bench
 from support.broker import Broker
 from support.fcgi import FastCgi
 from support.lighttpd import Lighttpd
-from support.processes import WORKER, run
+from support.processes import CLI, WORKER, run
+from support.prometheus import Samples, check
 from support.site import Site
 from support.waiting import wait_until
 from support.worker import Worker
@@ -21,7 +23,7 @@ TOKEN = "a-secret-of-the-operators"
 def watched(request):
     """A site behind each of the web servers."""
     with Bench() as b:
-        yield Site(b, web=request.param)
+        yield Site(b, web=request.param, worker={"heartbeat": "300ms"})  # Apache notices at a write that a client left
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +85,176 @@ def test_a_stopping_worker_says_so(bench):
     assert readers
 
 
+# Metrics
+
+def scrape(site):
+    status, headers, body = site.request(path="/metrics")
+    assert status == 200 and headers.get("content-type") == "text/plain; version=0.0.4; charset=utf-8", (status, headers, body[:300])
+    return Samples(body.decode())
+
+
+def wait_samples(site, condition, what):
+    """Until a scrape is so; the workers report once a second."""
+    found = []
+
+    def holds():
+        found[:] = [scrape(site)]
+        return condition(found[0])
+
+    wait_until(holds, what=what)
+    return found[0]
+
+
+def test_promtool_finds_nothing_wrong(watched):
+    check(scrape(watched).text)
+
+
+def test_what_happens_is_counted(watched, session):
+    before = wait_samples(watched, lambda s: s["ssecast_up"] == 1 and s["ssecast_workers"] == 1, "a worker")
+    readers = [watched.open(session) for _ in range(3)]
+    watched.publish("m", data="x" * 100, to={"sessions": [session]}, id=f"once-{session}")
+    watched.publish("m", data="x", to={"sessions": [session]}, id=f"once-{session}")
+    watched.publish("m", data="y", to={"sessions": [session]})
+    for reader in readers:
+        reader.wait_for(2)
+    watched.commands.ask({"op": "nonsense"})
+    after = wait_samples(watched, lambda s: s["ssecast_deliveries_total"] - before["ssecast_deliveries_total"] == 6, "six deliveries")
+
+    def grew(name, labels=None):
+        key = (name, labels) if labels else name
+        return after[key] - before[key]
+
+    assert grew("ssecast_publishes_total") == 3 and grew("ssecast_events_total") == 2 and grew("ssecast_duplicates_total") == 1
+    assert grew("ssecast_streams_opened_total") == 3 and grew("ssecast_connections") == 3 and grew("ssecast_sessions") == 1
+    assert grew("ssecast_written_bytes_total") > 3 * 100 and grew("ssecast_history_events") == 2
+    assert grew("ssecast_request_errors_total", "code=unknown_op") == 1
+    assert grew("ssecast_publish_to_write_seconds_count") == 6
+    assert grew("ssecast_publish_to_write_seconds_bucket", "le=+Inf") == 6
+    assert 0 <= grew("ssecast_publish_to_write_seconds_sum") < 6 * 10
+    assert sum(after.of("ssecast_worker_deliveries_total").values()) == after["ssecast_deliveries_total"]
+    assert sum(after.of("ssecast_worker_streams").values()) == after["ssecast_connections"]
+    assert abs(after["ssecast_start_time_seconds"] - time.time()) < 600
+    check(after.text)
+
+
+def test_an_end_is_counted_by_its_cause(watched, session):
+    before = scrape(watched)
+    reader = watched.open(session)
+    watched.commands.demand({"op": "shutdown", "sessions": [session], "block": 0})
+    reader.wait(lambda: reader.ended, "the end")
+    wait_samples(watched, lambda s: s["ssecast_stream_ends_total", "cause=shutdown"] - before["ssecast_stream_ends_total", "cause=shutdown"] == 1,
+                 "an end")
+
+
+def test_a_replay_is_no_live_delivery(watched, session):
+    reader = watched.open(session)
+    cursor = reader.wait(lambda: reader.last_event_id, "a cursor") and reader.last_event_id
+    reader.close()
+    watched.wait_connections(session, 0)
+    for n in range(5):
+        watched.publish("m", data=n, to={"sessions": [session]})
+    before = scrape(watched)
+    time.sleep(1.1)
+    watched.open(session, last_event_id=cursor).wait_for(5)
+    after = wait_samples(watched, lambda s: s["ssecast_deliveries_total"] - before["ssecast_deliveries_total"] == 5, "five deliveries")
+    assert after["ssecast_publish_to_write_seconds_count"] == before["ssecast_publish_to_write_seconds_count"]
+    replays = [sum(s.of("ssecast_replays_total").values()) for s in (before, after)]
+    assert replays[1] == replays[0] + 1
+
+
+def test_a_reader_that_takes_nothing_shows_in_the_queue(bench):
+    site = Site(bench, worker={"queue_bytes": "20M"})
+    reader = site.open("slow", receive_buffer=4096)
+    reader.pause()
+    for _ in range(60):
+        site.publish("m", text="x" * 100_000, to={"sessions": ["slow"]})
+    found = wait_samples(site, lambda s: s["ssecast_queued_bytes"] > 0, "a queue")
+    assert found["ssecast_queued_readers"] == 1
+    reader.resume()
+    reader.wait_for(60)
+    wait_samples(site, lambda s: s["ssecast_queued_bytes"] == 0 and s["ssecast_queued_readers"] == 0, "an empty queue")
+
+
+def test_counters_never_fall_when_workers_come_and_go(bench):
+    site = Site(bench, workers=2)
+    site.open_many([f"s{n}" for n in range(4)], reconnect=True)
+    site.publish("m", data=1)
+    last = wait_samples(site, lambda s: s["ssecast_deliveries_total"] == 4, "four deliveries")
+    site.workers[0].restart()
+    site.workers[1].kill()
+    site.workers[1].start()
+    for deliveries in (8, 12):
+        wait_until(lambda: site.commands.stats()["connections"] >= 4, what="all are back")
+        site.publish("m", data=2)
+        now = wait_samples(site, lambda s: s["ssecast_deliveries_total"] >= deliveries, "four more")
+        fell = {key: (value, now[key]) for key, value in last.counters().items() if key in now and now[key] < value}
+        assert not fell
+        last = now
+
+
+def test_a_new_broker_does_not_count_again_what_its_workers_did_before(bench):
+    site = Site(bench, worker={"heartbeat": "300ms"})
+    reader = site.open("anna", reconnect=True)
+    for n in range(10):
+        site.publish("m", data=n)
+    wait_samples(site, lambda s: s["ssecast_deliveries_total"] == 10, "ten deliveries")
+    site.broker.restart()
+    wait_samples(site, lambda s: s["ssecast_up"] == 1 and s["ssecast_connections"] == 1, "the worker is back")
+    site.publish("m", data=10)
+    reader.wait(lambda: "10" in reader.data(), "the last event")
+    found = wait_samples(site, lambda s: s["ssecast_deliveries_total"] > 0, "a delivery")
+    assert found["ssecast_deliveries_total"] == 1 and site.stat("deliveries") == 11
+    assert sum(found.of("ssecast_worker_deliveries_total").values()) == 11
+
+
+def test_without_a_broker_a_worker_tells_of_itself(bench):
+    site = Site(bench)
+    site.open("anna")
+    site.publish("m", data=1)
+    wait_samples(site, lambda s: s["ssecast_deliveries_total"] == 1, "a delivery")
+    site.broker.kill()
+    began = time.monotonic()
+    own = scrape(site)
+    assert time.monotonic() - began < 8, "within Prometheus' usual time-out of 10 s"
+    check(own.text)
+    assert own["ssecast_up"] == 0
+    assert list(own.of("ssecast_worker_deliveries_total").values()) == [1] and list(own.of("ssecast_worker_streams").values()) == [1]
+    assert {name for name in own.types if not name.startswith("ssecast_worker_")} == {"ssecast_up"}
+    site.broker.start()
+    wait_samples(site, lambda s: s["ssecast_up"] == 1 and s["ssecast_connections"] == 1, "the broker")
+
+
+def test_an_answer_that_waits_for_the_broker_is_sent_no_heartbeat(bench):
+    site = Site(bench, worker={"heartbeat": "100ms"})
+    site.broker.signal(signal.SIGSTOP)
+    try:
+        with FastCgi(site.worker.socket) as web:
+            web.get("", REQUEST_URI="/sse/metrics").wait_end()
+    finally:
+        site.broker.signal(signal.SIGCONT)
+    assert web.text.startswith(b"Status: 200") and b"keep-alive" not in web.text
+    assert Samples(web.body.decode())["ssecast_up"] == 0, "the broker did not reply in time"
+
+
+def test_the_command_line_tells_the_same(watched):
+    done = run([CLI, "--commands", watched.broker.endpoint("commands"), "stats", "--prometheus"])
+    assert done.returncode == 0
+    check(done.stdout)
+    shown, scraped = Samples(done.stdout), scrape(watched)
+    assert set(shown) == set(scraped) and shown.types == scraped.types
+
+
+def test_stats_and_metrics_agree(watched):
+    stats = watched.commands.stats()
+    found = Samples(watched.commands.demand({"op": "metrics"})["text"])
+    assert found["ssecast_events_total"] == stats["events"] and found["ssecast_history_bytes"] == stats["history_bytes"]
+    assert found["ssecast_stream_ends_total", "cause=client"] == stats["ends_client"]
+    assert found["ssecast_publish_to_write_seconds_bucket", "le=0.002"] == stats["latency_1ms"] + stats["latency_2ms"]
+
+
 # Who may see it
 
-@pytest.mark.parametrize("path", ["/healthz"])
+@pytest.mark.parametrize("path", ["/healthz", "/metrics"])
 def test_others_are_refused(closed, path):
     status, headers, body = closed.request(path=path)
     assert (status, json.loads(body)) == (403, {"error": "forbidden", "message": "this is not for you"})

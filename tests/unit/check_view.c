@@ -53,7 +53,7 @@ START_TEST(a_list_is_a_table)
         {.field = "channels", .heading = "CHANNELS"},
         {.field = "to", .heading = "TO", .missing = "everyone"},
     };
-    const struct view view = {"list", columns, 4, NULL};
+    const struct view view = {.list = "list", .columns = columns, .count = 4};
     shows("{\"ok\":true,\"list\":[{\"session\":\"a\",\"since\":0,\"channels\":[\"x\",\"y\"],\"to\":null},"
           "{\"session\":5,\"channels\":[],\"to\":{\"sessions\":[\"a\"]}}, 7]}",
           &view,
@@ -62,6 +62,17 @@ START_TEST(a_list_is_a_table)
           "5        -                    -         {\"sessions\":[\"a\"]}\n"
           "-        -                    -         everyone\n");
     shows("{\"ok\":true}", &view, "SESSION  SINCE  CHANNELS  TO\n");
+}
+END_TEST
+
+START_TEST(a_text_is_written_as_it_is)
+{
+    const struct view view = {.text = "text"};
+    bool more;
+    FILE *out = fopen("/dev/null", "w");
+    shows("{\"ok\":true,\"text\":\"a 1\\nb\\t\\\"\"}", &view, "a 1\nb\t\"");
+    ck_assert_int_eq(view_show(&view, S("{\"ok\":true}"), out, &more), -EBADMSG);
+    fclose(out);
 }
 END_TEST
 
@@ -98,6 +109,7 @@ int main(void)
     tcase_add_test(tests, what_is_no_object_is_no_reply);
     tcase_add_test(tests, fields_are_lines);
     tcase_add_test(tests, a_list_is_a_table);
+    tcase_add_test(tests, a_text_is_written_as_it_is);
     tcase_add_test(tests, more_is_told);
     tcase_add_test(tests, json_is_told_from_text);
     return run_suite(suite);
