@@ -116,7 +116,7 @@ FUZZ_BUILD ?= build-fuzz
 fuzz-build:
 	@$(MAKE) --no-print-directory -j$(shell nproc) fuzz-targets BUILD=$(FUZZ_BUILD) CC=clang SAN=fuzzer-no-link,address,undefined CFLAGS='-O1 -g' WARNINGS=
 
-$(BUILD)/fuzz-seeds: $(BUILD)/obj/tests/fuzz/seeds.o $(BUILD)/libcommon.a
+$(BUILD)/fuzz-seeds: $(BUILD)/obj/tests/fuzz/seeds.o $(BUILD)/obj/broker/gossip.o $(BUILD)/obj/broker/turn.o $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) $^ -o $@
 fuzz-seeds: $(BUILD)/fuzz-seeds # what tests/fuzz/corpus has of binary formats, written anew
 	$< tests/fuzz/corpus

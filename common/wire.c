@@ -43,8 +43,8 @@ static char *extend(struct wire_buf *b, size_t len)
 
 static void add_bytes(struct wire_buf *b, const void *bytes, size_t len)
 {
-    char *p = extend(b, len);
-    if (p && len)
+    char *p = len ? extend(b, len) : NULL;
+    if (p)
         memcpy(p, bytes, len);
 }
 

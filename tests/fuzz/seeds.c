@@ -5,6 +5,8 @@
 #include <fastcgi.h>
 #include <sys/stat.h>
 
+#include "broker/gossip.h"
+#include "broker/turn.h"
 #include "bytes.h"
 #include "fuzz.h"
 #include "wire.h"
@@ -183,6 +185,49 @@ static void conversation(const char *name, uint64_t position, bool everything)
     wire_buf_release(&talk);
 }
 
+/* --- brokers that share a stream: what fuzz_cluster.c takes --- */
+
+static void marked(const char *name, char mark, const struct wire_buf *b)
+{
+    struct wire_buf all = {0};
+    must(!b->failed);
+    wire_add_items(&all, &(struct wire_buf){.data = &mark, .len = 1});
+    wire_add_items(&all, b);
+    save("fuzz_cluster", name, (struct slice){all.data, all.len});
+    wire_buf_release(&all);
+}
+
+static void a_turn(void)
+{
+    struct wire_buf b = {0};
+    char head[TURN_HEAD_LEN];
+    turn_put_head(head, &(struct turn){{7, 2}, {7, 1}, 5, 1000, 900, true, {0}});
+    wire_add_items(&b, &(struct wire_buf){.data = head, .len = sizeof head});
+    add_events(&b);
+    marked("turn", 't', &b);
+    wire_buf_release(&b);
+}
+
+static void some_gossip(const char *name, enum gossip_type type, size_t body, size_t max)
+{
+    struct wire_buf all = {0};
+    struct gossip m = {.type = type, .run = 7, .number = 1, .name = slice_of("web-1"), .body = {NULL, body}};
+    m.body.data = calloc(1, body + 1);
+    unsigned parts = 1;
+    for (unsigned part = 0; part < parts; part++) {
+        struct wire_buf b = {0};
+        char len[2];
+        parts = gossip_put(&b, &m, part, max);
+        put_u16(len, (uint16_t)b.len);
+        wire_add_items(&all, &(struct wire_buf){.data = len, .len = 2});
+        wire_add_items(&all, &b);
+        wire_buf_release(&b);
+    }
+    marked(name, 'g', &all);
+    wire_buf_release(&all);
+    free((char *)m.body.data);
+}
+
 /* --- stores: the rows of fuzz_store.c --- */
 
 static void row(struct wire_buf *b, uint8_t table, uint8_t key, struct slice bytes)
@@ -266,6 +311,10 @@ int main(int argc, char **argv)
     entries();
     conversation("everything", 1002, true);
     conversation("one", 5000, false);
+    a_turn();
+    some_gossip("here", GOSSIP_HERE, 24, 1000);
+    some_gossip("worker-in-parts", GOSSIP_WORKER, 700, 350);
+    some_gossip("bye", GOSSIP_BYE, 0, 1000);
     stored("good", 0, (struct slice){0});
     stored("bad-sum", 0x80, slice_of("?"));
     request("get", false, NULL);
