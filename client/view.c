@@ -146,6 +146,71 @@ int view_show(const struct view *view, struct slice reply, FILE *out, bool *more
     return err;
 }
 
+/* ---- looking into a reply ---- */
+
+/* A struct tree is jansson's value by another name. */
+static const json_t *value_of(const struct tree *t)
+{
+    return (const json_t *)t;
+}
+
+struct tree *tree_parse(struct slice reply)
+{
+    json_t *value = json_loadb(reply.data, reply.len, JSON_ALLOW_NUL, NULL);
+    if (json_is_object(value))
+        return (struct tree *)value;
+    json_decref(value);
+    return NULL;
+}
+
+void tree_free(struct tree **t)
+{
+    json_decref((json_t *)*t);
+    *t = NULL;
+}
+
+const struct tree *tree_at(const struct tree *t, const char *name)
+{
+    return (const struct tree *)json_object_get(value_of(t), name);
+}
+
+size_t tree_length(const struct tree *list)
+{
+    return json_array_size(value_of(list));
+}
+
+const struct tree *tree_item(const struct tree *list, size_t i)
+{
+    return (const struct tree *)json_array_get(value_of(list), i);
+}
+
+static uint64_t number_of(const json_t *value)
+{
+    json_int_t number = json_integer_value(value);
+    return number > 0 ? (uint64_t)number : 0;
+}
+
+uint64_t tree_number(const struct tree *t, const char *name)
+{
+    return number_of(json_object_get(value_of(t), name));
+}
+
+uint64_t tree_number_at(const struct tree *list, size_t i)
+{
+    return number_of(json_array_get(value_of(list), i));
+}
+
+bool tree_flag(const struct tree *t, const char *name)
+{
+    return json_is_true(json_object_get(value_of(t), name));
+}
+
+struct slice tree_text(const struct tree *t, const char *name)
+{
+    const json_t *value = json_object_get(value_of(t), name);
+    return (struct slice){json_string_value(value), json_string_length(value)};
+}
+
 bool is_json(struct slice text, char *problem, size_t size)
 {
     json_error_t error;
