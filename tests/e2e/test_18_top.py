@@ -74,7 +74,7 @@ def test_a_signal_leaves_the_terminal_as_it_was(site, number):
 def test_it_fits_a_terminal_of_any_size_and_follows_its_changes(site):
     """A line that is too long, or one too many, is an error of the terminal's."""
     with top(site, columns=100, lines=40) as terminal:
-        terminal.wait_text("tcp://")
+        terminal.wait_text("ssecast 0.")
         for columns, lines in ((40, 12), (20, 5), (200, 60), (80, 24)):
             terminal.resize(columns, lines)
             for _ in range(3):
