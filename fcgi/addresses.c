@@ -37,8 +37,8 @@ static bool is_mapped(const unsigned char *bytes)
 static bool read_key(const char *remote, unsigned char key[KEY_BYTES])
 {
     char text[INET6_ADDRSTRLEN] = "";
-    size_t len = strcspn(remote ? remote : "", "%"); /* a link-local address's interface */
-    if (len == 0 || len >= sizeof text)
+    size_t len = remote ? strcspn(remote, "%") : 0; /* a link-local address's interface is left out */
+    if (!remote || len == 0 || len >= sizeof text)
         return false;
     memcpy(text, remote, len);
     memset(key, 0, KEY_BYTES);

@@ -50,15 +50,18 @@ static int read_all(int fd, struct slice *out)
 /* Read the file's keys into *keys, and what it is into *is. 0; else *why says what was wrong. */
 static int read_file(const char *path, struct jwks *keys, struct stat *is, const char **why)
 {
-    struct slice text;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    int err = fd < 0 || fstat(fd, is) != 0 ? -errno : read_all(fd, &text);
-    if (err)
-        *why = strerror(-err);
+    struct slice text = {0};
+    int fd = open(path, O_RDONLY | O_CLOEXEC), err;
+    if (fd < 0 || fstat(fd, is) != 0)
+        err = errno ? -errno : -EIO;
+    else
+        err = read_all(fd, &text);
     if (fd >= 0)
         close(fd);
-    if (err)
+    if (err) {
+        *why = strerror(-err);
         return err;
+    }
     err = jwks_read(text, keys, why);
     explicit_bzero((char *)text.data, text.len);
     free((char *)text.data);

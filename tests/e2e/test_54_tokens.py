@@ -617,6 +617,7 @@ def test_names_and_channels_are_bounded_as_configured(limited):
 def test_many_channels_may_be_allowed(limited):
     site, ask, _ = limited(max_channels=1000)
     assert ask("session=a&channels=" + ",".join(f"c{n}" for n in range(1000))) == "open"
+    site.wait_connections("a", 1)
     assert site.publish("m", data=1, to={"channels": ["c999"]})["online"] == 1
 
 
