@@ -29,42 +29,36 @@ struct tokens {
 
 /* --- the key file --- */
 
-/* All of fd; data is the caller's to free. 0 or -errno. */
-static int read_all(int fd, struct slice *out)
+/* All of fd, into a buffer of FILE_MAX bytes. The bytes, or -1 with errno. */
+static ssize_t read_all(int fd, char *data)
 {
-    char *data = malloc(FILE_MAX);
     size_t len = 0;
-    ssize_t n = data ? 1 : -1;
+    ssize_t n = 1;
     while (n > 0 && len < FILE_MAX) {
         n = read(fd, data + len, FILE_MAX - len);
         len += n > 0 ? (size_t)n : 0;
     }
-    if (n == 0) {
-        *out = (struct slice){data, len};
-        return 0;
-    }
-    free(data);
-    return n < 0 ? -errno : -EFBIG;
+    if (len == FILE_MAX)
+        errno = EFBIG;
+    return n < 0 || len == FILE_MAX ? -1 : (ssize_t)len;
 }
 
 /* Read the file's keys into *keys, and what it is into *is. 0; else *why says what was wrong. */
 static int read_file(const char *path, struct jwks *keys, struct stat *is, const char **why)
 {
-    struct slice text = {0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC), err;
-    if (fd < 0 || fstat(fd, is) != 0)
-        err = errno ? -errno : -EIO;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* nobody waits for the other end of a pipe */
+    char *data = malloc(FILE_MAX);
+    ssize_t len = fd < 0 || !data || fstat(fd, is) != 0 ? -1 : read_all(fd, data);
+    int err = -EINVAL;
+    if (len < 0)
+        *why = strerror(errno);
     else
-        err = read_all(fd, &text);
+        err = jwks_read((struct slice){data, (size_t)len}, keys, why);
     if (fd >= 0)
         close(fd);
-    if (err) {
-        *why = strerror(-err);
-        return err;
-    }
-    err = jwks_read(text, keys, why);
-    explicit_bzero((char *)text.data, text.len);
-    free((char *)text.data);
+    if (len > 0)
+        explicit_bzero(data, (size_t)len);
+    free(data);
     return err;
 }
 
