@@ -25,6 +25,7 @@
 #include "outbox.h"
 #include "signals.h"
 #include "sync.h"
+#include "watch.h"
 
 /* Bounds of a turn, so that neither publishers nor workers wait for the other long. */
 #define TURN_COMMANDS 1000
@@ -47,6 +48,7 @@ struct broker {
     struct joint *joint;     /* with a journal: the turns */
     struct sequence *sequence;
     struct presence *presence;
+    struct watch watch; /* of presence */
     uint64_t counters[BROKER_COUNTERS];
     struct command_context commands;
     struct sync_context sync;
@@ -214,6 +216,14 @@ static void send_replies(struct broker *b, const char *failed, bool unknown)
 
 /* --- workers --- */
 
+/* Presence is what workers say it is and waits for no commit. */
+static void send_change(void *context, struct slice message)
+{
+    struct broker *b = context;
+    bus_publish(b->bus, BUS_PRESENCE, message);
+    b->counters[PRESENCE_MESSAGES]++;
+}
+
 static size_t answer_worker(struct broker *b, const struct bus_message *m, int64_t now)
 {
     if (!(access_grant(&b->access, m)->roles & ROLE_WORKER)) {
@@ -242,6 +252,7 @@ static void answer_workers(struct broker *b)
     size_t bytes = 0;
     int64_t now = clock_ms();
     b->sync.now_ms = clock_unix_ms();
+    b->watch.now_ms = clock_unix_ms();
     for (int i = 0; i < TURN_ANSWERS && bytes < TURN_ANSWER_BYTES; i++) {
         if (!bus_receive(b->bus, BUS_SYNC, &m))
             return;
@@ -664,10 +675,13 @@ static int set_up(struct broker *b, const struct broker_config *config)
     if (!err)
         err = open_bus(b, config);
     b->started_ms = clock_ms();
+    b->watch = (struct watch){.run = err ? 0 : sequence_run(b->sequence), .send = send_change, .context = b};
+    presence_observe(b->presence, b->watch.run, watch_change, &b->watch);
     b->sync = (struct sync_context){.sequence = b->sequence, .presence = b->presence, .counters = b->counters};
     b->commands = (struct command_context){
         .sequence = b->sequence,
         .presence = b->presence,
+        .watch = &b->watch,
         .store = b->store,
         .journal = b->journal,
         .counters = b->counters,
@@ -692,6 +706,7 @@ static void tear_down(struct broker *b)
     sequence_free(&b->sequence);
     store_free(&b->store);
     presence_free(&b->presence);
+    watch_release(&b->watch);
     outbox_release(&b->outbox);
     outbox_release(&b->asked);
     json_out_release(&b->reply);

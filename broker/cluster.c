@@ -181,7 +181,7 @@ static void on_worker(struct cluster *c, const struct gossip *m, int64_t now)
     b->heard_at = now;
     if (wire_get_hello(m->body, &hello) == 0) {
         *b = (struct belonging){.run = m->run, .heard_at = now};
-        presence_hello(c->config.presence, m->name, hello.worker, !hello.position, now);
+        presence_hello(c->config.presence, m->name, &hello, now);
     } else if (wire_get_presence(m->body, &report) == 0) {
         on_report(c, b, m, &report, now);
     }

@@ -2,26 +2,10 @@
 #include <errno.h>
 
 #include "command.h"
+#include "describe.h"
 #include "targets.h"
 
 static const char *const fields[] = {"op", "ref", "session", "after", "limit", NULL};
-
-static void put_connection(struct json_out *reply, const struct listed *item)
-{
-    const struct connection *connection = item->value;
-    struct connection_info info;
-    connection_describe(connection, &info);
-    json_begin_object(reply, NULL);
-    json_put_text(reply, "connection", item->name);
-    json_put_text(reply, "session", info.session);
-    json_begin_list(reply, "channels");
-    for (size_t i = 0; i < info.channel_count; i++)
-        json_put_text(reply, NULL, connection_channel(connection, i));
-    json_end_list(reply);
-    json_put_text(reply, "worker", info.worker);
-    json_put_int(reply, "since", info.since_ms);
-    json_end_object(reply);
-}
 
 static int run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
                struct json_fault *fault)
@@ -37,8 +21,13 @@ static int run(const struct command_context *c, const struct command_request *r,
     struct listing list = {.items = items, .max = (size_t)limit, .after = after};
     presence_list_connections(c->presence, session, &list);
     json_begin_list(reply, "connections");
-    for (size_t i = 0; i < list.count; i++)
-        put_connection(reply, &list.items[i]);
+    for (size_t i = 0; i < list.count; i++) {
+        json_begin_object(reply, NULL);
+        describe_who(reply, items[i].name, items[i].value);
+        describe_origin(reply, items[i].value);
+        describe_lag(reply, items[i].value, sequence_head(c->sequence));
+        json_end_object(reply);
+    }
     json_end_list(reply);
     json_put_flag(reply, "more", list.more);
     return 0;

@@ -5,7 +5,7 @@
 #define NAMES_ROOM (1u << 20)
 
 static const struct command *const commands[] = {
-    &cmd_publish, &cmd_shutdown, &cmd_online, &cmd_sessions, &cmd_connections, &cmd_history,
+    &cmd_publish, &cmd_shutdown, &cmd_online, &cmd_sessions, &cmd_connections, &cmd_presence, &cmd_history,
     &cmd_workers, &cmd_metrics,  &cmd_stats,  &cmd_status,   &cmd_log,         &cmd_ping,
 };
 

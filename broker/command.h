@@ -14,6 +14,7 @@
 #include "overview.h"
 #include "presence.h"
 #include "sequence.h"
+#include "watch.h"
 
 /* What is refused although it could be done; 0: no limit of ours. */
 struct command_limits {
@@ -26,6 +27,7 @@ struct command_limits {
 struct command_context {
     struct sequence *sequence;
     struct presence *presence;
+    const struct watch *watch;     /* of presence */
     const struct store *store;     /* NULL: memory only, or a journal */
     const struct journal *journal; /* NULL: none */
     bool holding;                  /* nothing can be appended now: such requests are left to their time */
@@ -70,7 +72,7 @@ struct command {
 };
 
 extern const struct command cmd_publish, cmd_shutdown, cmd_online, cmd_sessions, cmd_connections, cmd_history,
-    cmd_workers, cmd_metrics, cmd_stats, cmd_status, cmd_log, cmd_ping;
+    cmd_workers, cmd_metrics, cmd_stats, cmd_status, cmd_log, cmd_ping, cmd_presence;
 
 #define COMMAND_LIST_DEFAULT 100u /* `limit` of lists */
 #define COMMAND_LIST_MAX 1000u

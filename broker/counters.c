@@ -33,6 +33,7 @@ const struct stat_row broker_counter_rows[BROKER_COUNTERS] = {
     [SYNC_INVALID] = {.name = "sync_invalid", .help = "messages on the sync socket that were none of ours"},
     [ANSWERS_DROPPED] = {.name = "answers_dropped", .help = "answers whose worker was gone or did not read"},
     [WORKERS_LOST] = {.name = "workers_lost", .help = "workers whose lease ended"},
+    [PRESENCE_MESSAGES] = {.name = "presence_messages", .help = "messages on the presence socket"},
     [HANDSHAKES_FAILED] = {.name = "handshakes_failed", .help = "connections that ended before they had said who they are"},
     [KEYS_REFUSED] = {.name = "keys_refused", .help = "connections whose key may not connect there"},
     [SYNC_FORBIDDEN] = {.name = "sync_forbidden", .help = "messages on the sync socket from a key that is no worker's any more"},

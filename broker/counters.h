@@ -39,6 +39,7 @@ enum broker_counter {
     TURNS_UNKNOWN,
     TURNS_ADOPTED,
     EVENTS_ADOPTED,
+    PRESENCE_MESSAGES,
     BROKER_COUNTERS
 };
 

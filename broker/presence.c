@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "meta.h"
 #include "ranking.h"
 #include "table.h"
 
@@ -40,6 +41,10 @@ struct worker {
     int64_t lag_ms;
     char name[EVENT_NAME_MAX];
     size_t name_len;
+    char *labels; /* what its connections' values are called, as in its hello; NULL: they have none */
+    size_t labels_len;
+    uint64_t full;  /* full reports taken: tells apart who was in the last one */
+    uint64_t round; /* reports of who lags taken */
 };
 
 struct connection {
@@ -47,9 +52,13 @@ struct connection {
     struct worker *worker;
     struct connection *prev, *next; /* of the worker */
     int64_t since_ms;
-    uint64_t mark; /* the last count that met it */
-    size_t member_count;
-    struct member members[];
+    uint64_t mark;         /* the last count that met it */
+    uint64_t full;         /* the worker's full report that had it last */
+    uint64_t round;        /* the worker's report of who lags that had it last */
+    uint64_t sent, queued; /* as that said */
+    uint32_t member_count;
+    uint32_t meta_len;
+    struct member members[]; /* behind them: the packed values */
 };
 
 struct presence {
@@ -61,6 +70,9 @@ struct presence {
     uint64_t mark;
     uint64_t gone[WORKER_COUNTERS];   /* counted by workers that are forgotten */
     uint64_t before[WORKER_COUNTERS]; /* by workers before they were met */
+    uint64_t run;
+    void (*changed)(void *context, const struct presence_change *change); /* NULL: nobody observes */
+    void *context;
 };
 
 /* --- life --- */
@@ -86,6 +98,9 @@ void presence_free(struct presence **p)
     struct connection **slot = NULL;
     while ((*p)->connections && (slot = table_next((*p)->connections, slot)))
         free(*slot);
+    struct worker *w = NULL;
+    while ((*p)->workers && (w = table_next((*p)->workers, w)))
+        free(w->labels);
     table_free(&(*p)->workers);
     table_free(&(*p)->connections);
     table_free(&(*p)->sessions);
@@ -93,6 +108,14 @@ void presence_free(struct presence **p)
     ranking_release(&(*p)->largest);
     free(*p);
     *p = NULL;
+}
+
+void presence_observe(struct presence *p, uint64_t run,
+                      void (*changed)(void *context, const struct presence_change *change), void *context)
+{
+    p->run = run;
+    p->changed = changed;
+    p->context = context;
 }
 
 /* --- groups --- */
@@ -137,6 +160,19 @@ static void leave(struct member *m)
 
 /* --- connections --- */
 
+static void tell(const struct presence *p, const struct connection *c, enum presence_what what, bool silent,
+                 enum end_cause cause)
+{
+    struct presence_change change = {what, silent, table_name(c->slot), c, cause};
+    if (p->changed)
+        p->changed(p->context, &change);
+}
+
+static bool only_one(const struct connection *c)
+{
+    return c->members[0].group->count == 1;
+}
+
 static void drop_connection(struct presence *p, struct connection *c)
 {
     for (size_t i = 0; i < c->member_count; i++)
@@ -150,6 +186,14 @@ static void drop_connection(struct presence *p, struct connection *c)
     c->worker->count--;
     table_remove(p->connections, c->slot);
     free(c);
+}
+
+static void end_connection(struct presence *p, struct connection *c, enum end_cause cause)
+{
+    tell(p, c, PRESENCE_DISCONNECTED, false, cause);
+    if (only_one(c))
+        tell(p, c, PRESENCE_SESSION_OFFLINE, false, cause);
+    drop_connection(p, c);
 }
 
 static size_t count_names(struct slice names)
@@ -182,47 +226,127 @@ static int join_all(struct presence *p, struct connection *c, const struct wire_
     return err;
 }
 
-static int add_connection(struct presence *p, struct worker *w, const struct wire_presence_item *item)
+/* The memory of a connection as item has it, and its place in the table. NULL: none to be had. */
+static struct connection *new_connection(struct presence *p, const struct wire_presence_item *item)
 {
-    struct connection **known = table_find(p->connections, item->connection);
-    if (known)
-        drop_connection(p, *known);
     size_t members = 1 + count_names(item->raw_channels);
-    struct connection *c = calloc(1, sizeof *c + members * sizeof c->members[0]);
+    struct connection *c = calloc(1, sizeof *c + members * sizeof c->members[0] + item->meta.len);
     struct connection **slot = c ? table_insert(p->connections, item->connection) : NULL;
     if (!slot) {
         free(c);
-        return -ENOMEM;
+        return NULL;
     }
     *slot = c;
     c->slot = slot;
     c->since_ms = item->since_ms;
-    c->member_count = members;
+    c->member_count = (uint32_t)members;
+    c->meta_len = (uint32_t)item->meta.len;
+    if (item->meta.len)
+        memcpy(&c->members[members], item->meta.data, item->meta.len);
+    return c;
+}
+
+static int add_connection(struct presence *p, struct worker *w, const struct wire_presence_item *item, bool silent)
+{
+    struct connection *c = new_connection(p, item);
+    if (!c)
+        return -ENOMEM;
     give_to(w, c);
     int err = join_all(p, c, item);
-    if (err)
+    if (err) {
         drop_connection(p, c);
+        return err;
+    }
+    c->full = w->full;
+    tell(p, c, PRESENCE_CONNECTED, silent, END_CLIENT);
+    if (only_one(c))
+        tell(p, c, PRESENCE_SESSION_ONLINE, silent, END_CLIENT);
+    return 0;
+}
+
+static struct connection *find_connection(const struct presence *p, struct slice id)
+{
+    struct connection **c = table_find(p->connections, id);
+    return c ? *c : NULL;
+}
+
+/* --- what reports say --- */
+
+/* One worker's report, while it is taken. */
+struct report {
+    struct presence *p;
+    struct worker *worker;
+    bool full;
+    bool takeover; /* the worker has told its connections to an earlier run of the broker and not yet to this one */
+};
+
+static int on_opened(const struct report *r, const struct wire_presence_item *item)
+{
+    struct connection *c = find_connection(r->p, item->connection);
+    if (c && c->worker == r->worker && slice_equal(table_name(c->members[0].group), item->session)) {
+        c->full = r->worker->full;
+        return 0;
+    }
+    if (c)
+        end_connection(r->p, c, END_WORKER_LOST); /* a worker that forgot that it used this id */
+    return add_connection(r->p, r->worker, item, r->takeover && item->told);
+}
+
+/* What a full report says of one that is not known: it came and went while there was no broker, or only went. */
+static int on_ended_meanwhile(const struct report *r, const struct wire_presence_item *item)
+{
+    if (item->told && !r->takeover)
+        return 0; /* it was told already */
+    int err = add_connection(r->p, r->worker, item, item->told);
+    if (!err)
+        end_connection(r->p, find_connection(r->p, item->connection), item->cause);
     return err;
 }
 
-static int apply_item(struct presence *p, struct worker *w, const struct wire_presence_item *item)
+static int on_ended(const struct report *r, const struct wire_presence_item *item)
 {
-    if (item->opened)
-        return add_connection(p, w, item);
-    struct connection **c = table_find(p->connections, item->connection);
-    if (c && (*c)->worker == w)
-        drop_connection(p, *c);
+    struct connection *c = find_connection(r->p, item->connection);
+    if (!c)
+        return r->full ? on_ended_meanwhile(r, item) : 0;
+    if (c->worker == r->worker)
+        end_connection(r->p, c, item->cause);
+    return 0;
+}
+
+static void on_lags(const struct report *r, const struct wire_presence_item *item)
+{
+    struct connection *c = find_connection(r->p, item->connection);
+    if (!c || c->worker != r->worker)
+        return;
+    c->round = r->worker->round;
+    c->sent = item->sent;
+    c->queued = item->queued;
+}
+
+static int take_item(const struct report *r, const struct wire_presence_item *item)
+{
+    switch (item->kind) {
+    case ITEM_OPENED:
+        return on_opened(r, item);
+    case ITEM_ENDED:
+        return on_ended(r, item);
+    case ITEM_LAGS:
+        on_lags(r, item);
+        break;
+    }
     return 0;
 }
 
 /* --- workers --- */
 
-static void drop_connections_of(struct presence *p, struct worker *w)
+/* All but those that the last full report had, if keep is set. */
+static void end_connections_of(struct presence *p, struct worker *w, bool keep)
 {
     struct connection *next;
     for (struct connection *c = w->first; c; c = next) {
         next = c->next;
-        drop_connection(p, c);
+        if (!keep || c->full != w->full)
+            end_connection(p, c, END_WORKER_LOST);
     }
 }
 
@@ -233,18 +357,40 @@ static void hear(struct presence *p, struct worker *w, int64_t now)
     w->lost = false;
 }
 
-int presence_hello(struct presence *p, struct slice id, struct slice name, bool fresh, int64_t now)
+static int keep_labels(struct worker *w, struct slice labels)
+{
+    char *copy = labels.len ? malloc(labels.len) : NULL;
+    if (labels.len && !copy)
+        return -ENOMEM;
+    if (copy)
+        memcpy(copy, labels.data, labels.len);
+    free(w->labels);
+    w->labels = copy;
+    w->labels_len = labels.len;
+    return 0;
+}
+
+int presence_hello(struct presence *p, struct slice id, const struct wire_hello *m, int64_t now)
 {
     struct worker *w = table_insert(p->workers, id);
     if (!w)
         return -ENOMEM;
     hear(p, w, now);
-    w->met = w->met || fresh;
+    w->met = w->met || !m->position;
     w->synced = false;
-    w->name_len = name.len < sizeof w->name ? name.len : sizeof w->name;
+    w->name_len = m->worker.len < sizeof w->name ? m->worker.len : sizeof w->name;
     if (w->name_len)
-        memcpy(w->name, name.data, w->name_len);
-    return 0;
+        memcpy(w->name, m->worker.data, w->name_len);
+    return keep_labels(w, m->raw_labels);
+}
+
+static int take_items(const struct report *r, struct slice rest)
+{
+    struct wire_presence_item item;
+    int err = 0;
+    while (!err && wire_next_presence(&rest, &item))
+        err = take_item(r, &item);
+    return err;
 }
 
 /* What a worker counted for the broker before us is in its first report, and is not of our time. */
@@ -276,17 +422,23 @@ int presence_report(struct presence *p, struct slice id, const struct wire_prese
         w->synced = false;
         return -ESTALE;
     }
-    if (m->full)
-        drop_connections_of(p, w);
-    struct slice rest = m->items;
-    struct wire_presence_item item;
-    int err = 0;
-    while (!err && wire_next_presence(&rest, &item))
-        err = apply_item(p, w, &item);
-    w->n = m->n;
+    w->full += m->full;
+    w->round += m->lags;
+    const struct report report = {p, w, m->full, m->full && m->told && m->told != p->run};
+    int err = take_items(&report, m->items);
+    if (m->full && !err)
+        end_connections_of(p, w, true);
+    if (!err)
+        w->n = m->n;
     w->synced = !err;
     take_numbers(p, w, m);
     return err ? -ESTALE : 0;
+}
+
+uint64_t presence_taken(const struct presence *p, struct slice id)
+{
+    const struct worker *w = table_find(p->workers, id);
+    return w ? w->n : 0;
 }
 
 void presence_renew(struct presence *p, struct slice id, int64_t now)
@@ -298,7 +450,7 @@ void presence_renew(struct presence *p, struct slice id, int64_t now)
 
 static void lose(struct presence *p, struct worker *w)
 {
-    drop_connections_of(p, w);
+    end_connections_of(p, w, false);
     w->lost = true;
     w->synced = false;
     p->lost++;
@@ -309,6 +461,7 @@ static void forget(struct presence *p, struct worker *w)
     for (int i = 0; i < WORKER_COUNTERS; i++)
         p->gone[i] += w->counters[i];
     p->lost--;
+    free(w->labels);
     table_remove(p->workers, w);
 }
 
@@ -500,10 +653,16 @@ void presence_list_connections(const struct presence *p, struct slice session, s
 
 void connection_describe(const struct connection *c, struct connection_info *out)
 {
+    const struct worker *w = c->worker;
     *out = (struct connection_info){
         .session = table_name(c->members[0].group),
-        .worker = {c->worker->name, c->worker->name_len},
+        .worker = {w->name, w->name_len},
         .since_ms = c->since_ms,
+        .labels = {w->labels, w->labels_len},
+        .meta = {(const char *)&c->members[c->member_count], c->meta_len},
+        .lags = w->round && c->round == w->round,
+        .sent = c->sent,
+        .queued = c->queued,
     };
     for (size_t i = 1; i < c->member_count; i++)
         out->channel_count += c->members[i].group != NULL;

@@ -5,6 +5,10 @@
  * concerns. It knows neither sockets nor clocks: messages arrive decoded and the time (any clock in ms that does not
  * step back) is passed in.
  *
+ * Each change is told once to whoever observes. A full report is compared with what was known, so only differences are changes; what
+ * ends and what a worker has lost on the way is told with its cause. A fresh broker knows nobody: connections that their worker
+ * had reported to the run before are taken over, which is a silent change.
+ *
  * Ownership: it copies all names; what it lends is valid until the next report or expiry.
  */
 #ifndef SSECAST_PRESENCE_H
@@ -21,16 +25,34 @@ struct worker;
 struct presence *presence_new(void);
 void presence_free(struct presence **p);
 
-/* The worker with this routing id said hello; until its next full report, increments are not accepted. fresh: it has not met a broker
- * before. 0 or -ENOMEM. */
-int presence_hello(struct presence *p, struct slice id, struct slice name, bool fresh, int64_t now);
+enum presence_what { PRESENCE_CONNECTED, PRESENCE_DISCONNECTED, PRESENCE_SESSION_ONLINE, PRESENCE_SESSION_OFFLINE };
 
-/* Take a worker's report. 0; -ESTALE when something was missed (an unknown worker, a hole in n) or memory ran out:
- * the worker has to say hello and report in full. */
+/* A session comes online with its first connection, after it, and goes offline with its last, after it. */
+struct presence_change {
+    enum presence_what what;
+    bool silent; /* it happened before this run of the broker, which told nobody */
+    struct slice connection;
+    const struct connection *of; /* to be described; it is there, also when it just ended */
+    enum end_cause cause;        /* disconnected, session_offline */
+};
+
+/* From now on call changed for each change, in order; it must not call back. run is this broker's: a worker that told its connections to
+ * another run has those taken over. */
+void presence_observe(struct presence *p, uint64_t run,
+                      void (*changed)(void *context, const struct presence_change *change), void *context);
+
+/* The worker with this routing id said hello (at position 0: it has not met a broker before); until its next full report, increments
+ * are not accepted. 0 or -ENOMEM. */
+int presence_hello(struct presence *p, struct slice id, const struct wire_hello *m, int64_t now);
+
+/* Take a worker's report, also one that reached another broker of a cluster first. 0; -ESTALE when something was missed (an unknown worker,
+ * a hole in n) or memory ran out: the worker has to say hello and report in full. */
 int presence_report(struct presence *p, struct slice id, const struct wire_presence *m, int64_t now);
 
 /* How far behind the head the worker was when it reported: events, and the age of the first of them in ms. Nothing when it is unknown. */
 void presence_note_lag(struct presence *p, struct slice id, uint64_t events, int64_t ms);
+/* The number of the last report that was taken from this worker; 0: none. */
+uint64_t presence_taken(const struct presence *p, struct slice id);
 
 /* The worker said something else: its lease begins anew. Nothing when it is unknown. */
 void presence_renew(struct presence *p, struct slice id, int64_t now);
@@ -90,6 +112,11 @@ struct connection_info {
     struct slice worker; /* its name for people */
     int64_t since_ms;    /* unix time */
     size_t channel_count;
+    struct slice labels; /* names, encoded: walk with wire_next_name() */
+    struct slice meta;   /* their values, packed (meta.h) */
+    bool lags;           /* else all is sent that concerns it, and nothing waits */
+    uint64_t sent;       /* lags: position */
+    uint64_t queued;     /* lags: bytes */
 };
 
 void connection_describe(const struct connection *c, struct connection_info *out);

@@ -17,7 +17,7 @@ static bool on_hello(const struct sync_context *c, struct slice worker, const st
                      struct wire_buf *answer)
 {
     const struct history *h = sequence_history(c->sequence);
-    if (presence_hello(c->presence, worker, m->worker, !m->position, now) != 0)
+    if (presence_hello(c->presence, worker, m, now) != 0)
         return false; /* it says it again in a second */
     log_event(LOG_INFO, "a worker says hello", log_text("worker", m->worker), log_count("position", m->position));
     enum sequence_met met = sequence_meet(c->sequence, m->position);
@@ -33,6 +33,7 @@ static bool on_hello(const struct sync_context *c, struct slice worker, const st
                                  .head = history_head(h),
                                  .complete = history_complete(h),
                                  .oldest = history_oldest(h),
+                                 .taken = presence_taken(c->presence, worker),
                              });
     add_blocks(sequence_blocks(c->sequence), answer);
     c->counters[WELCOMES]++;
@@ -137,10 +138,12 @@ static bool on_presence(const struct sync_context *c, struct slice worker, const
                         struct wire_buf *answer)
 {
     note_lag(c, worker, m->gauges[GAUGE_POSITION]);
-    if (presence_report(c->presence, worker, m, now) == 0)
-        return false;
-    c->counters[RESYNCS]++;
-    wire_put_resync(answer);
+    if (presence_report(c->presence, worker, m, now) != 0) {
+        c->counters[RESYNCS]++;
+        wire_put_resync(answer);
+    } else {
+        wire_put_taken(answer, &(struct wire_taken){sequence_run(c->sequence), m->n});
+    }
     return true;
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "bytes.h"
+#include "meta.h"
 
 #define HEADER_LEN 8u
 
@@ -114,6 +115,7 @@ void wire_put_hello(struct wire_buf *b, const struct wire_hello *m)
     begin(b, WIRE_HELLO);
     add_u64(b, m->position);
     add_name(b, m->worker);
+    add_names(b, &m->labels);
 }
 
 void wire_put_welcome(struct wire_buf *b, const struct wire_welcome *m)
@@ -123,6 +125,7 @@ void wire_put_welcome(struct wire_buf *b, const struct wire_welcome *m)
     add_u64(b, m->head);
     add_u64(b, m->complete);
     add_u64(b, m->oldest);
+    add_u64(b, m->taken);
 }
 
 void wire_put_replay(struct wire_buf *b, const struct wire_replay *m)
@@ -161,7 +164,8 @@ void wire_put_presence(struct wire_buf *b, const struct wire_presence *m)
 {
     begin(b, WIRE_PRESENCE);
     add_u64(b, m->n);
-    add_u8(b, m->full);
+    add_u8(b, (uint8_t)(m->full | m->lags << 1));
+    add_u64(b, m->told);
     add_numbers(b, m->gauges, WORKER_GAUGES);
     add_numbers(b, m->counters, WORKER_COUNTERS);
 }
@@ -169,6 +173,13 @@ void wire_put_presence(struct wire_buf *b, const struct wire_presence *m)
 void wire_put_resync(struct wire_buf *b)
 {
     begin(b, WIRE_RESYNC);
+}
+
+void wire_put_taken(struct wire_buf *b, const struct wire_taken *m)
+{
+    begin(b, WIRE_TAKEN);
+    add_u64(b, m->run);
+    add_u64(b, m->n);
 }
 
 void wire_put_command(struct wire_buf *b, const struct wire_command *m)
@@ -202,15 +213,23 @@ void wire_add_block(struct wire_buf *b, struct slice session, int64_t until_ms)
 
 void wire_add_presence(struct wire_buf *b, const struct wire_presence_item *item)
 {
-    add_u8(b, item->opened);
+    add_u8(b, (uint8_t)item->kind);
     add_name(b, item->connection);
-    if (item->opened) {
-        add_name(b, item->session);
-        add_u64(b, (uint64_t)item->since_ms);
-        add_names(b, &item->channels);
-    } else {
-        add_u8(b, (uint8_t)item->cause);
+    if (item->kind == ITEM_LAGS) {
+        add_u64(b, item->sent);
+        add_u64(b, item->queued);
+        return;
     }
+    add_name(b, item->session);
+    add_u64(b, (uint64_t)item->since_ms);
+    add_names(b, &item->channels);
+    add_u8(b, item->told);
+    if (item->kind == ITEM_ENDED) {
+        add_u8(b, (uint8_t)item->cause);
+        return;
+    }
+    add_u16(b, (uint16_t)item->meta.len);
+    add_bytes(b, item->meta.data, item->meta.len);
 }
 
 void wire_add_items(struct wire_buf *b, const struct wire_buf *items)
@@ -296,7 +315,7 @@ int wire_type(struct slice message)
     if (message.len < HEADER_LEN || memcmp(message.data, WIRE_PREFIX, WIRE_PREFIX_LEN) != 0)
         return -EPROTO;
     uint32_t type = get_u32(message.data + WIRE_PREFIX_LEN);
-    return type >= WIRE_BATCH && type <= WIRE_REPLY ? (int)type : -EPROTO;
+    return type >= WIRE_BATCH && type <= WIRE_TAKEN ? (int)type : -EPROTO;
 }
 
 static struct reader open_message(struct slice message, enum wire_type type)
@@ -333,8 +352,9 @@ int wire_get_head(struct slice message, struct wire_head *m)
 int wire_get_hello(struct slice message, struct wire_hello *m)
 {
     struct reader r = open_message(message, WIRE_HELLO);
-    m->position = take_u64(&r);
+    *m = (struct wire_hello){.position = take_u64(&r)};
     m->worker = take_name(&r);
+    m->raw_labels = take_names(&r);
     return verdict(&r);
 }
 
@@ -345,6 +365,7 @@ int wire_get_welcome(struct slice message, struct wire_welcome *m)
     m->head = take_u64(&r);
     m->complete = take_u64(&r);
     m->oldest = take_u64(&r);
+    m->taken = take_u64(&r);
     m->blocks = (struct slice){r.at, r.failed ? 0 : (size_t)(r.end - r.at)};
     while (!r.failed && r.at != r.end) {
         take_name(&r);
@@ -381,19 +402,46 @@ int wire_get_page(struct slice message, struct wire_page *m)
     return verdict(&r);
 }
 
-static void take_item(struct reader *r, struct wire_presence_item *item)
+static struct slice take_meta(struct reader *r)
 {
-    *item = (struct wire_presence_item){.opened = take_u8(r)};
-    item->connection = take_name(r);
-    if (item->opened) {
-        item->session = take_name(r);
-        item->since_ms = (int64_t)take_u64(r);
-        item->raw_channels = take_names(r);
-        return;
-    }
-    item->cause = (enum end_cause)take_u8(r);
+    size_t len = take_u16(r);
+    const char *p = take(r, len);
+    struct slice packed = {p, p ? len : 0};
+    if (!meta_valid(packed))
+        r->failed = true;
+    return packed;
+}
+
+static void take_lag(struct reader *r, struct wire_presence_item *item)
+{
+    item->sent = take_u64(r);
+    item->queued = take_u64(r);
+}
+
+static void take_change(struct reader *r, struct wire_presence_item *item)
+{
+    item->session = take_name(r);
+    item->since_ms = (int64_t)take_u64(r);
+    item->raw_channels = take_names(r);
+    item->told = take_u8(r);
+    if (item->kind == ITEM_OPENED)
+        item->meta = take_meta(r);
+    else
+        item->cause = (enum end_cause)take_u8(r);
     if (item->cause >= END_CAUSES)
         r->failed = true;
+}
+
+static void take_item(struct reader *r, struct wire_presence_item *item)
+{
+    *item = (struct wire_presence_item){.kind = (enum wire_item)take_u8(r)};
+    item->connection = take_name(r);
+    if (item->kind > ITEM_LAGS)
+        r->failed = true;
+    else if (item->kind == ITEM_LAGS)
+        take_lag(r, item);
+    else
+        take_change(r, item);
 }
 
 /* As many as we know; what a newer peer knows more is passed over. */
@@ -411,7 +459,11 @@ int wire_get_presence(struct slice message, struct wire_presence *m)
 {
     struct reader r = open_message(message, WIRE_PRESENCE);
     *m = (struct wire_presence){.n = take_u64(&r)};
-    m->full = take_u8(&r);
+    uint8_t flags = take_u8(&r);
+    m->full = flags & 1;
+    m->lags = flags & 2;
+    r.failed = r.failed || flags > 3;
+    m->told = take_u64(&r);
     take_numbers(&r, m->gauges, WORKER_GAUGES);
     take_numbers(&r, m->counters, WORKER_COUNTERS);
     m->items = (struct slice){r.at, r.failed ? 0 : (size_t)(r.end - r.at)};
@@ -419,6 +471,14 @@ int wire_get_presence(struct slice message, struct wire_presence *m)
         struct wire_presence_item item;
         take_item(&r, &item);
     }
+    return verdict(&r);
+}
+
+int wire_get_taken(struct slice message, struct wire_taken *m)
+{
+    struct reader r = open_message(message, WIRE_TAKEN);
+    m->run = take_u64(&r);
+    m->n = take_u64(&r);
     return verdict(&r);
 }
 

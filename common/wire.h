@@ -10,7 +10,7 @@
  * The sync:  worker -> broker                      broker -> worker
  *            WIRE_HELLO                            WIRE_WELCOME
  *            WIRE_REPLAY                           WIRE_PAGE
- *            WIRE_PRESENCE (also the lease)        WIRE_RESYNC when a presence message was missed
+ *            WIRE_PRESENCE (also the lease)        WIRE_TAKEN, or WIRE_RESYNC when one was missed
  *            WIRE_COMMAND                          WIRE_REPLY
  *
  * A position is a seq, or the place where a run of the broker began: everything up to and including it has been seen.
@@ -24,8 +24,8 @@
 #include "grant.h"
 #include "stats.h"
 
-#define WIRE_VERSION 1
-#define WIRE_PREFIX "SSC\001" /* what a worker subscribes to */
+#define WIRE_VERSION 2
+#define WIRE_PREFIX "SSC\002" /* what a worker subscribes to */
 #define WIRE_PREFIX_LEN 4u
 
 #define WIRE_LEASE_MS 15000u   /* a worker that says nothing for so long is lost, and its connections with it */
@@ -43,6 +43,7 @@ enum wire_type {
     WIRE_RESYNC = 8,
     WIRE_COMMAND = 9,
     WIRE_REPLY = 10,
+    WIRE_TAKEN = 11,
 };
 
 /* Why a connection ended. */
@@ -75,8 +76,10 @@ struct wire_head {
 };
 
 struct wire_hello {
-    struct slice worker; /* its name for people, EVENT_NAME_MAX bytes at most */
-    uint64_t position;   /* 0: a fresh worker */
+    struct slice worker;     /* its name for people, EVENT_NAME_MAX bytes at most */
+    uint64_t position;       /* 0: a fresh worker */
+    struct names labels;     /* what the values of its connections are called (meta.h); decoded: NULL */
+    struct slice raw_labels; /* decoded: walk with wire_next_name() */
 };
 
 struct wire_welcome {
@@ -84,6 +87,7 @@ struct wire_welcome {
     uint64_t head;
     uint64_t complete;
     uint64_t oldest;     /* seq of the oldest event retained; head + 1 when there is none */
+    uint64_t taken;      /* n of the last WIRE_PRESENCE of this worker that this run took; 0: none */
     struct slice blocks; /* walk with wire_next_block() */
 };
 
@@ -110,21 +114,35 @@ struct wire_page {
 };
 
 struct wire_presence {
-    uint64_t n; /* 1, 2, 3, ... from each hello; a hole makes the broker send WIRE_RESYNC */
-    bool full;  /* these are all connections of this worker; n may be anything */
+    uint64_t n;    /* 1, 2, 3, ... from each hello; a hole makes the broker send WIRE_RESYNC */
+    bool full;     /* these are all connections of this worker; n may be anything */
+    bool lags;     /* those that lag are among the items, and all others do not */
+    uint64_t told; /* the run of the broker that took a full report last; 0: none did */
     uint64_t gauges[WORKER_GAUGES];
     uint64_t counters[WORKER_COUNTERS]; /* since the worker started */
     struct slice items;                 /* walk with wire_next_presence() */
 };
 
+enum wire_item { ITEM_ENDED, ITEM_OPENED, ITEM_LAGS };
+
+/* What happened to a connection. One that ended says who it was, because a fresh broker does not know it. */
 struct wire_presence_item {
-    bool opened; /* else it ended */
+    enum wire_item kind;
     struct slice connection;
-    struct slice session;      /* opened */
-    int64_t since_ms;          /* opened: unix time */
-    struct names channels;     /* encoding; decoded: NULL */
+    struct slice session;      /* opened, ended */
+    int64_t since_ms;          /* opened, ended: unix time */
+    struct names channels;     /* opened, ended, encoding; decoded: NULL */
     struct slice raw_channels; /* decoded: walk with wire_next_name() */
+    bool told;                 /* opened, ended: a broker was told that it opened */
+    struct slice meta;         /* opened: values, packed (meta.h) */
     enum end_cause cause;      /* ended */
+    uint64_t sent;             /* lags: position up to which everything was sent */
+    uint64_t queued;           /* lags: bytes that wait for it */
+};
+
+struct wire_taken {
+    uint64_t run;
+    uint64_t n; /* of the report */
 };
 
 /* A command (protocol.md) that a worker gives for somebody who may do so much. */
@@ -152,6 +170,7 @@ void wire_put_replay(struct wire_buf *b, const struct wire_replay *m);
 void wire_put_page(struct wire_buf *b, const struct wire_page *m);         /* then wire_add_entry() */
 void wire_put_presence(struct wire_buf *b, const struct wire_presence *m); /* then wire_add_presence() */
 void wire_put_resync(struct wire_buf *b);
+void wire_put_taken(struct wire_buf *b, const struct wire_taken *m);
 void wire_put_command(struct wire_buf *b, const struct wire_command *m);
 void wire_put_reply(struct wire_buf *b, const struct wire_reply *m);
 
@@ -171,6 +190,7 @@ int wire_get_welcome(struct slice message, struct wire_welcome *m);
 int wire_get_replay(struct slice message, struct wire_replay *m);
 int wire_get_page(struct slice message, struct wire_page *m);
 int wire_get_presence(struct slice message, struct wire_presence *m);
+int wire_get_taken(struct slice message, struct wire_taken *m);
 int wire_get_command(struct slice message, struct wire_command *m);
 int wire_get_reply(struct slice message, struct wire_reply *m);
 

@@ -20,6 +20,7 @@ struct options {
     uint64_t jwt_leeway_ms;
     uint64_t heartbeat_ms, retry_ms;
     uint64_t queue_bytes, write_timeout_ms, window_bytes;
+    struct option_list meta;
     struct option_list cors_origins;
     struct option_list headers;
     bool publish; /* over HTTP */

@@ -120,20 +120,31 @@ static void leave(struct registry *r, struct membership *m)
         table_remove(g->channel ? r->channels : r->sessions, g);
 }
 
-struct registry_entry *registry_add(struct registry *r, void *owner, struct slice session, struct names channels)
+static struct registry_entry *new_entry(void *owner, size_t members, struct slice meta)
 {
-    size_t count = 1 + channels.count;
-    struct registry_entry *entry = calloc(1, sizeof *entry + count * sizeof entry->members[0]);
+    struct registry_entry *entry = calloc(1, sizeof *entry + members * sizeof entry->members[0] + meta.len);
     if (!entry)
         return NULL;
     entry->owner = owner;
+    entry->member_count = (uint32_t)members;
+    entry->meta_len = (uint32_t)meta.len;
+    for (size_t i = 0; i < members; i++)
+        entry->members[i].entry = entry;
+    if (meta.len)
+        memcpy(&entry->members[members], meta.data, meta.len);
+    return entry;
+}
+
+struct registry_entry *registry_add(struct registry *r, void *owner, struct slice session, struct names channels,
+                                    struct slice meta)
+{
+    struct registry_entry *entry = new_entry(owner, 1 + channels.count, meta);
+    if (!entry)
+        return NULL;
     if (take_slot(r, entry) != 0) {
         free(entry);
         return NULL;
     }
-    entry->member_count = count;
-    for (size_t i = 0; i < count; i++)
-        entry->members[i].entry = entry;
     int err = join(r->sessions, session, false, &entry->members[0]);
     for (size_t i = 0; !err && i < channels.count; i++)
         err = join(r->channels, channels.items[i], true, &entry->members[1 + i]);
@@ -171,6 +182,16 @@ const char *registry_id(const struct registry *r, const struct registry_entry *e
 struct slice registry_session(const struct registry_entry *entry)
 {
     return table_name(entry->members[0].group);
+}
+
+struct slice registry_meta(const struct registry_entry *entry)
+{
+    return (struct slice){(const char *)&entry->members[entry->member_count], entry->meta_len};
+}
+
+uint32_t registry_generation(const struct registry *r)
+{
+    return r->generation;
 }
 
 struct names registry_channels(const struct registry_entry *entry, struct slice *out)

@@ -21,12 +21,13 @@ struct membership {
 };
 
 struct registry_entry {
-    void *owner;         /* the connection */
-    uint32_t slot;       /* place in the table of all */
-    uint32_t generation; /* tells apart those that had this slot one after the other */
-    uint64_t mark;       /* the last walk that met it */
-    size_t member_count; /* the session first, then the channels */
-    struct membership members[];
+    void *owner;           /* the connection */
+    uint32_t slot;         /* place in the table of all */
+    uint32_t generation;   /* tells apart those that had this slot one after the other */
+    uint64_t mark;         /* the last walk that met it */
+    uint32_t member_count; /* the session first, then the channels */
+    uint32_t meta_len;
+    struct membership members[]; /* behind them: meta_len bytes that are kept for the connection */
 };
 
 #define REGISTRY_ID_MAX 64 /* bytes of a connection id, NUL included */
@@ -37,8 +38,9 @@ struct registry *registry_new(const char *prefix);
 /* The registry must be empty of connections. */
 void registry_free(struct registry **r);
 
-/* A new entry for owner; it takes part at once. NULL when out of memory. */
-struct registry_entry *registry_add(struct registry *r, void *owner, struct slice session, struct names channels);
+/* A new entry for owner, with a copy of meta (packed values, meta.h); it takes part at once. NULL when out of memory. */
+struct registry_entry *registry_add(struct registry *r, void *owner, struct slice session, struct names channels,
+                                    struct slice meta);
 
 /* Take the entry out and free it; sets *entry to NULL. */
 void registry_remove(struct registry *r, struct registry_entry **entry);
@@ -51,6 +53,10 @@ size_t registry_session_count(const struct registry *r, struct slice session);
 const char *registry_id(const struct registry *r, const struct registry_entry *entry, char out[REGISTRY_ID_MAX]);
 
 struct slice registry_session(const struct registry_entry *entry);
+struct slice registry_meta(const struct registry_entry *entry);
+
+/* The generation of the entry that was added last. */
+uint32_t registry_generation(const struct registry *r);
 
 /* Fill out with the channels' names: room for member_count - 1. */
 struct names registry_channels(const struct registry_entry *entry, struct slice *out);

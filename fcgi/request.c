@@ -1,5 +1,6 @@
 #include "request.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -112,6 +113,60 @@ static char *from_source(const char *source, const struct params *params, const 
 {
     const struct source_row *row = source_row(source);
     return row ? unless_empty(row->value(params, token, source + strlen(row->prefix))) : NULL;
+}
+
+/* --- what is kept --- */
+
+/* The part of [LABEL=]SOURCE behind the label. */
+static const char *meta_source(const char *item)
+{
+    size_t label = strcspn(item, "=:");
+    return item[label] == '=' ? item + label + 1 : item;
+}
+
+static bool is_none(const char *item)
+{
+    return strcmp(item, "none") == 0;
+}
+
+const char *request_check_meta(const char *value)
+{
+    const char *source = meta_source(value);
+    bool labelled = source != value;
+    bool good_label = !labelled || meta_label_valid((struct slice){value, (size_t)(source - value) - 1});
+    return is_none(value) || (good_label && !request_check_source(source))
+               ? NULL
+               : "none, or [LABEL=]SOURCE with a SOURCE as of session-from and a LABEL of " META_RULE;
+}
+
+const char *request_meta_label(const char *item, char out[META_LABEL_MAX + 1])
+{
+    const char *source = meta_source(item), *colon = strchr(source, ':');
+    size_t len = 0;
+    if (source != item) {
+        snprintf(out, META_LABEL_MAX + 1, "%.*s", (int)(source - item) - 1, item);
+        return out;
+    }
+    for (const char *c = colon ? colon + 1 : source; *c && len < META_LABEL_MAX && !is_none(item); c++)
+        out[len++] = isalnum((unsigned char)*c) ? (char)tolower((unsigned char)*c) : '_';
+    out[len] = '\0';
+    return out;
+}
+
+static int read_meta(const struct params *params, const struct token *token, const struct option_list *items,
+                     struct request *r)
+{
+    size_t count = items ? items->count : 0;
+    r->meta = count ? malloc(count * (META_VALUE_MAX + 1)) : NULL;
+    if (count && !r->meta)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        char *value = is_none(items->items[i]) ? NULL : from_source(meta_source(items->items[i]), params, token);
+        if (!is_none(items->items[i]))
+            r->meta_len += meta_pack(slice_of(value), r->meta + r->meta_len);
+        free(value);
+    }
+    return 0;
 }
 
 /* --- what the request says --- */
@@ -349,6 +404,8 @@ int request_read(const struct params *params, const struct request_rules *rules,
     read_session(params, rules, token, out);
     int err = out->kind == REQUEST_STREAM ? read_channels(params, rules, token, out) : 0;
     check_channels(out, token);
+    if (!err)
+        err = read_meta(params, token, rules->meta, out);
     read_cursor(params, out);
     out->padding = query_says_true(params, "padding");
     out->checkpoints = query_says_true(params, "checkpoints");
@@ -362,5 +419,6 @@ void request_release(struct request *r)
     free(r->channel_text);
     free(r->last_id);
     free(r->origin);
+    free(r->meta);
     *r = (struct request){0};
 }

@@ -6,6 +6,7 @@
 #define SSECAST_REQUEST_H
 
 #include "event.h"
+#include "meta.h"
 #include "option.h"
 #include "params.h"
 #include "token.h"
@@ -26,8 +27,9 @@ struct request_rules {
     const struct option_list *session_from; /* "query:NAME", ..., in order */
     const struct option_list *channels_from;
     const struct option_list *cors_origins;
-    size_t max_channels;   /* of one connection */
-    size_t max_name_bytes; /* of a session or channel */
+    size_t max_channels;            /* of one connection */
+    size_t max_name_bytes;          /* of a session or channel */
+    const struct option_list *meta; /* "LABEL=header:NAME", ...; META_MAX at most; NULL: none */
 };
 
 struct request {
@@ -46,6 +48,8 @@ struct request {
     char *origin;       /* what Access-Control-Allow-Origin says: the client's origin, or "*"; NULL: none */
     bool padding;       /* a polyfill wants 2 KB first */
     bool checkpoints;   /* a page's script wants to see them */
+    char *meta;         /* values to be kept, packed (meta.h), in the order of the rules */
+    size_t meta_len;
 };
 
 /* token is what became of the request's token, if the rules want one (request_wants_token()); else all zero. 0 or -ENOMEM; release out in
@@ -70,6 +74,13 @@ char *request_origin(const struct params *params, const struct option_list *allo
 
 /* NULL when value is one of the sources a session or channels can come from, else what is accepted. */
 const char *request_check_source(const char *value);
+
+/* NULL when value is [LABEL=]SOURCE, or "none"; else what is accepted. */
+const char *request_check_meta(const char *value);
+
+/* What the value of such an item is called: its label, else the source's own name with '_' for all that is no letter or digit, in lower
+ * case. "" for "none". Returns out. */
+const char *request_meta_label(const char *item, char out[META_LABEL_MAX + 1]);
 
 /* NULL when value is an origin (https://example.org, with a port if any) or *, else what is accepted. */
 const char *request_check_origin(const char *value);

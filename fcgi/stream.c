@@ -12,6 +12,7 @@
 #include "service.h"
 #include "sse.h"
 
+#define LAGGING_MAX 1000         /* streams that the broker is told lag */
 #define END_UNCOUNTED END_CAUSES /* the end of a short answer */
 
 static struct stream *stream_of(struct conn *c)
@@ -137,22 +138,32 @@ static struct event *first_block(const struct stream *s, const struct request *r
     return reply_block(&block);
 }
 
+/* Was a broker told of s? Generations wrap around. */
+static bool is_told(const struct stream *s)
+{
+    return (int32_t)(s->set->told - s->entry->generation) >= 0;
+}
+
 /* s as the broker is told of it; channels and id as for stream_audience(). */
-static struct wire_presence_item presence_of(const struct stream *s, struct slice *channels, char id[REGISTRY_ID_MAX])
+static struct wire_presence_item presence_of(const struct stream *s, enum wire_item kind, struct slice *channels,
+                                             char id[REGISTRY_ID_MAX])
 {
     struct audience who = stream_audience(s, channels, id);
-    return (struct wire_presence_item){.opened = true,
+    return (struct wire_presence_item){.kind = kind,
                                        .connection = who.connection,
                                        .session = who.session,
                                        .since_ms = s->since_ms,
-                                       .channels = who.channels};
+                                       .channels = who.channels,
+                                       .told = is_told(s),
+                                       .meta = registry_meta(s->entry),
+                                       .cause = s->conn.cause};
 }
 
-static void report_opened(struct stream *s)
+static void report(struct stream *s, enum wire_item kind)
 {
     struct slice channels[REQUEST_CHANNELS_MAX];
     char id[REGISTRY_ID_MAX];
-    struct wire_presence_item item = presence_of(s, channels, id);
+    struct wire_presence_item item = presence_of(s, kind, channels, id);
     upstream_presence(s->set->upstream, &item);
 }
 
@@ -160,7 +171,8 @@ static void open_stream(struct stream *s, struct request *r, struct address *add
 {
     struct streams *set = s->set;
     char id[REGISTRY_ID_MAX];
-    s->entry = registry_add(set->registry, s, slice_of(r->session), (struct names){r->channels, r->channel_count});
+    s->entry = registry_add(set->registry, s, slice_of(r->session), (struct names){r->channels, r->channel_count},
+                            (struct slice){r->meta, r->meta_len});
     if (s->entry && terms_begin(s, r->expires_ms, address) != 0)
         registry_remove(set->registry, &s->entry);
     if (!s->entry) {
@@ -176,7 +188,7 @@ static void open_stream(struct stream *s, struct request *r, struct address *add
     r->last_id = NULL;
     if (s->conn.state != CONN_OPEN)
         return;
-    report_opened(s);
+    report(s, ITEM_OPENED);
     set_beat_timer(set);
     if (set->window)
         resume_begin(s);
@@ -460,7 +472,7 @@ static void add_to_snapshot(void *owner, void *context)
     const struct stream *s = owner;
     struct slice channels[REQUEST_CHANNELS_MAX];
     char id[REGISTRY_ID_MAX];
-    struct wire_presence_item item = presence_of(s, channels, id);
+    struct wire_presence_item item = presence_of(s, ITEM_OPENED, channels, id);
     wire_add_presence(context, &item);
 }
 
@@ -475,6 +487,47 @@ static void on_measure(void *context, uint64_t gauges[WORKER_GAUGES])
     streams_measure(context, gauges);
 }
 
+/* Up to where the reader was sent everything: before the first event that waits for it. */
+static uint64_t sent_position(const struct stream *s)
+{
+    const struct event *e;
+    for (size_t i = 0; (e = deque_at(&s->conn.queue.events, i)); i++)
+        if (e->seq)
+            return e->seq - 1;
+    return s->state == STREAM_LIVE ? history_head(s->set->window) : s->cursor;
+}
+
+/* Those whose readers take nothing, the longest of them first. */
+static void on_lagging(void *context, struct wire_buf *b)
+{
+    const struct streams *set = context;
+    const struct conn *c = set->conns.blocked.first;
+    char id[REGISTRY_ID_MAX];
+    for (int count = 0; c && count < LAGGING_MAX; c = c->next) {
+        const struct stream *s = (const struct stream *)c;
+        if (!s->entry || !set->window)
+            continue;
+        wire_add_presence(b,
+                          &(struct wire_presence_item){.kind = ITEM_LAGS,
+                                                       .connection = slice_of(registry_id(set->registry, s->entry, id)),
+                                                       .sent = sent_position(s),
+                                                       .queued = c->queue.bytes});
+        count++;
+    }
+}
+
+static uint32_t on_mark(void *context)
+{
+    const struct streams *set = context;
+    return registry_generation(set->registry);
+}
+
+static void on_told(void *context, uint32_t mark)
+{
+    struct streams *set = context;
+    set->told = mark;
+}
+
 const struct upstream_hooks stream_upstream_hooks = {
     .joined = on_joined,
     .blocked = on_blocked,
@@ -485,6 +538,9 @@ const struct upstream_hooks stream_upstream_hooks = {
     .reply = service_replied,
     .measure = on_measure,
     .snapshot = on_snapshot,
+    .lagging = on_lagging,
+    .mark = on_mark,
+    .told = on_told,
 };
 
 /* --- what connections tell --- */
@@ -498,10 +554,7 @@ static void on_gone(struct conn *c)
         return;
     }
     terms_end(s);
-    char id[REGISTRY_ID_MAX];
-    struct wire_presence_item item = {.connection = slice_of(registry_id(s->set->registry, s->entry, id)),
-                                      .cause = c->cause};
-    upstream_presence(s->set->upstream, &item);
+    report(s, ITEM_ENDED);
     registry_remove(s->set->registry, &s->entry);
 }
 

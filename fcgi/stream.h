@@ -80,6 +80,7 @@ struct streams {
     size_t asked_bytes;  /* of their questions */
     struct watch *watch; /* who looks at the status page; NULL: nobody did yet */
     bool draining;       /* new streams are asked to come back */
+    uint32_t told;       /* a broker was told of the connections up to this generation (registry.h) */
     uint64_t counters[WORKER_COUNTERS];
     struct conns_load load; /* as of measured_at, clock_ms() */
     int64_t measured_at;

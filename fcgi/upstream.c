@@ -12,6 +12,7 @@
 #include "deque.h"
 #include "handshake.h"
 #include "log.h"
+#include "reported.h"
 
 #define BYTES_PER_TURN                                                                                                 \
     262144 /* received before streams are written to, so that a burst is not taken for a slow reader */
@@ -23,9 +24,10 @@
 #define HELD_MAX (64u << 20) /* bytes of events held during a repair; beyond, they are fetched again */
 #define PAGE_BYTES (64u << 10)
 #define REPAIR_BYTES (1u << 20)
-#define IN_FLIGHT_MAX 64 /* questions under way at once; others wait their turn */
-#define AGAIN_MS 2000    /* until a broker that refused us is tried again */
-#define LINGER_MS 500    /* for the last report to leave when the worker stops */
+#define IN_FLIGHT_MAX 64     /* questions under way at once; others wait their turn */
+#define ENDED_MAX (4u << 20) /* bytes of connections that ended while there is no broker to be told */
+#define AGAIN_MS 2000        /* until a broker that refused us is tried again */
+#define LINGER_MS 500        /* for the last report to leave when the worker stops */
 
 /* A question to the broker: a stream's replay, the feed's repair (asker NULL), or a command. */
 struct question {
@@ -81,8 +83,10 @@ struct upstream {
     int64_t retry_ms; /* how long to wait for an answer */
     uint64_t presence_n;
     bool presence_lost;       /* a full report is due */
-    int64_t presence_at;      /* when it was sent last */
+    int64_t lags_at;          /* when it was told last who lags */
+    uint64_t told;            /* the run of the broker that took a full report last; 0: none */
     struct wire_buf presence; /* items to report */
+    struct reported reported;
 };
 
 /* --- questions --- */
@@ -367,7 +371,9 @@ static void repaired(struct upstream *u, const struct wire_page *page)
 static void say_hello(struct upstream *u)
 {
     struct wire_buf b = {0};
-    wire_put_hello(&b, &(struct wire_hello){slice_of(u->config.name), u->joined ? u->position : 0});
+    wire_put_hello(&b, &(struct wire_hello){.worker = slice_of(u->config.name),
+                                            .position = u->joined ? u->position : 0,
+                                            .labels = u->config.labels});
     u->hello_unsent = b.failed || zmq_send(u->sync, b.data, b.len, ZMQ_DONTWAIT) < 0;
     wire_buf_release(&b);
     u->hello_at = loop_now(u->loop);
@@ -398,6 +404,15 @@ static void lose_broker(struct upstream *u)
     }
 }
 
+/* The broker of this run took our reports up to n. */
+static void note_taken(struct upstream *u, uint64_t n)
+{
+    uint32_t mark;
+    u->told = u->run;
+    if (reported_taken(&u->reported, n, &mark))
+        u->hooks->told(u->context, mark);
+}
+
 static void on_welcome(struct upstream *u, struct slice message)
 {
     struct wire_welcome m;
@@ -410,6 +425,8 @@ static void on_welcome(struct upstream *u, struct slice message)
     u->run = m.run;
     u->welcomed = true;
     u->presence_lost = true;
+    if (m.taken)
+        note_taken(u, m.taken);
     struct slice session;
     int64_t until_ms;
     while (m.blocks.len && wire_next_block(&m.blocks, &session, &until_ms))
@@ -422,6 +439,51 @@ static void on_welcome(struct upstream *u, struct slice message)
         repair(u);
     }
     send_waiting(u);
+}
+
+/* --- presence --- */
+
+void upstream_presence(struct upstream *u, const struct wire_presence_item *item)
+{
+    if (u->welcomed && !u->presence_lost)
+        wire_add_presence(&u->presence, item);
+    if (item->kind != ITEM_ENDED)
+        return;
+    if (!reported_ended(&u->reported, item, ENDED_MAX))
+        log_warn(
+            "too many streams ended while there is no broker: it is not told of them, and their sessions just vanish");
+}
+
+static void write_presence(struct upstream *u, bool full, bool lags, struct wire_buf *b)
+{
+    struct wire_presence m = {.n = ++u->presence_n, .full = full, .lags = lags, .told = u->told};
+    m.gauges[GAUGE_POSITION] = u->position;
+    if (u->hooks->measure)
+        u->hooks->measure(u->context, m.gauges);
+    memcpy(m.counters, u->config.counters, sizeof m.counters);
+    wire_put_presence(b, &m);
+    wire_add_items(b, full ? &u->reported.ended : &u->presence);
+    if (full)
+        u->hooks->snapshot(u->context, b);
+    if (lags && u->hooks->lagging)
+        u->hooks->lagging(u->context, b);
+}
+
+static void send_presence(struct upstream *u)
+{
+    bool full = u->presence_lost || u->presence.failed;
+    bool lags = full || loop_now(u->loop) - u->lags_at >= WIRE_RENEW_MS;
+    if (!u->welcomed || (!lags && !u->presence.len))
+        return;
+    struct wire_buf b = {0};
+    write_presence(u, full, lags, &b);
+    u->presence_lost = b.failed || zmq_send(u->sync, b.data, b.len, ZMQ_DONTWAIT) < 0;
+    if (lags)
+        u->lags_at = loop_now(u->loop);
+    wire_buf_release(&b);
+    wire_buf_release(&u->presence);
+    if (!u->presence_lost)
+        reported_sent(&u->reported, u->presence_n, u->hooks->mark(u->context));
 }
 
 /* --- receiving --- */
@@ -500,6 +562,13 @@ static void on_page(struct upstream *u, struct slice message)
     send_waiting(u);
 }
 
+static void on_taken(struct upstream *u, struct slice message)
+{
+    struct wire_taken m;
+    if (wire_get_taken(message, &m) == 0 && same_run(u, m.run))
+        note_taken(u, m.n);
+}
+
 static void on_message(struct upstream *u, struct slice message)
 {
     u->heard_at = loop_now(u->loop);
@@ -522,6 +591,9 @@ static void on_message(struct upstream *u, struct slice message)
     case WIRE_RESYNC:
         say_hello(u);
         break;
+    case WIRE_TAKEN:
+        on_taken(u, message);
+        break;
     default:
         log_debug("a message of %zu bytes that is none of ours was ignored", message.len);
     }
@@ -542,37 +614,6 @@ static bool receive(struct upstream *u, void *socket)
         bytes += (size_t)len;
     }
     return true;
-}
-
-/* --- presence --- */
-
-void upstream_presence(struct upstream *u, const struct wire_presence_item *item)
-{
-    if (u->welcomed && !u->presence_lost)
-        wire_add_presence(&u->presence, item);
-}
-
-static void send_presence(struct upstream *u)
-{
-    bool full = u->presence_lost || u->presence.failed;
-    bool due = loop_now(u->loop) - u->presence_at >= WIRE_RENEW_MS;
-    if (!u->welcomed || (!full && !u->presence.len && !due))
-        return;
-    struct wire_buf b = {0};
-    struct wire_presence m = {.n = ++u->presence_n, .full = full};
-    memcpy(m.counters, u->config.counters, sizeof m.counters);
-    m.gauges[GAUGE_POSITION] = u->position;
-    if (u->hooks->measure)
-        u->hooks->measure(u->context, m.gauges);
-    wire_put_presence(&b, &m);
-    if (full)
-        u->hooks->snapshot(u->context, &b);
-    else
-        wire_add_items(&b, &u->presence);
-    u->presence_lost = b.failed || zmq_send(u->sync, b.data, b.len, ZMQ_DONTWAIT) < 0;
-    u->presence_at = loop_now(u->loop);
-    wire_buf_release(&b);
-    wire_buf_release(&u->presence);
 }
 
 /* --- sockets --- */
@@ -824,6 +865,7 @@ void upstream_free(struct upstream **u)
     drop_held(*u, true);
     deque_release(&(*u)->held);
     wire_buf_release(&(*u)->presence);
+    reported_release(&(*u)->reported);
     close_sockets(*u);
     if ((*u)->zmq)
         zmq_ctx_term((*u)->zmq);

@@ -36,6 +36,11 @@ struct upstream_hooks {
     void (*measure)(void *context, uint64_t gauges[WORKER_GAUGES]);
     /* Add every connection to b with wire_add_presence(). */
     void (*snapshot)(void *context, struct wire_buf *b);
+    /* Add those that lag, as many as are worth it. May be NULL. */
+    void (*lagging)(void *context, struct wire_buf *b);
+    /* Which connections there are now, as a number of the caller's; and: a broker has taken a report of all that there were then. */
+    uint32_t (*mark)(void *context);
+    void (*told)(void *context, uint32_t mark);
 };
 
 struct upstream_config {
@@ -43,6 +48,7 @@ struct upstream_config {
     char *const *syncs;               /* the same brokers', in the same order */
     size_t brokers;                   /* at least 1 */
     const struct curve_client *curve; /* keys for tcp endpoints; NULL or zeroed: without CURVE */
+    struct names labels;              /* of what the connections' packed values are called (meta.h) */
     const char *name;                 /* of this worker, unique per boot, EVENT_NAME_MAX bytes at most */
     const uint64_t *counters;         /* WORKER_COUNTERS of them, sent along with presence */
     uint64_t *repairs;                /* counts pages of repair */
@@ -74,7 +80,7 @@ bool upstream_was_sent(const struct question *q);
 /* The answer is not wanted any more. Sets *q to NULL; safe on NULL. */
 void upstream_forget(struct question **q);
 
-/* Report a connection that was opened or has ended. */
+/* Report a connection that was opened or has ended. Those that end while there is no broker are kept for the next one. */
 void upstream_presence(struct upstream *u, const struct wire_presence_item *item);
 
 /* A broker has welcomed this worker since it was last heard of. */

@@ -46,6 +46,9 @@ struct worker {
     bool own_path; /* the unix socket's file is ours to remove */
     bool cgi;
     char name[EVENT_NAME_MAX];
+    char label_texts[META_MAX][META_LABEL_MAX + 1]; /* of what is kept of requests */
+    struct slice labels[META_MAX];
+    size_t label_count;
     sigset_t held; /* the signals that end it */
     struct loop_watch signals;
     struct loop_timer start_timer, drain_timer, tick_timer;
@@ -65,6 +68,34 @@ static void make_names(struct worker *w, char prefix[24])
         random = (uint64_t)clock_unix_us();
     snprintf(w->name, sizeof w->name, "%s-%ld-%08" PRIx32, host, (long)getpid(), (uint32_t)random);
     snprintf(prefix, 24, "%016" PRIx64, random);
+}
+
+static bool has_label(const struct worker *w, struct slice label)
+{
+    for (size_t i = 0; i < w->label_count; i++)
+        if (slice_equal(w->labels[i], label))
+            return true;
+    return false;
+}
+
+/* What the values of --meta are called. False with a line in the log. */
+static bool make_labels(struct worker *w)
+{
+    for (size_t i = 0; i < w->options.meta.count; i++) {
+        char text[META_LABEL_MAX + 1];
+        struct slice label = slice_of(request_meta_label(w->options.meta.items[i], text));
+        if (!label.len)
+            continue;
+        if (w->label_count == META_MAX || has_label(w, label)) {
+            log_error("--meta %s: %s", w->options.meta.items[i],
+                      w->label_count == META_MAX ? "too many; accepted: at most 8" : "another one has this label");
+            return false;
+        }
+        memcpy(w->label_texts[w->label_count], text, label.len);
+        w->labels[w->label_count] = (struct slice){w->label_texts[w->label_count], label.len};
+        w->label_count++;
+    }
+    return true;
 }
 
 /* A CGI program's life is one request: no news. */
@@ -259,6 +290,7 @@ static int open_streams(struct worker *w, const char *prefix)
     w->streams.request_rules = (struct request_rules){.session_from = &o->session_from,
                                                       .channels_from = &o->channels_from,
                                                       .cors_origins = &o->cors_origins,
+                                                      .meta = &o->meta,
                                                       .max_channels = o->max_channels,
                                                       .max_name_bytes = o->max_name_bytes};
     w->streams.reply_rules = (struct reply_rules){&o->headers, &o->cors_origins};
@@ -291,6 +323,7 @@ static bool open_upstream(struct worker *w)
         .brokers = o->feeds.count,
         .curve = &w->curve,
         .name = w->name,
+        .labels = {w->labels, w->label_count},
         .counters = w->streams.counters,
         .repairs = &w->streams.counters[REPAIRS],
     };
@@ -428,7 +461,7 @@ static int run(struct worker *w)
     log_set_format(w->options.log_format);
     hold_signals(&w->held);
     w->streams.monitor = w->monitor = monitor_new(&w->options.monitor_from, w->options.monitor_token_file);
-    if (!w->monitor || !open_tokens(w))
+    if (!w->monitor || !make_labels(w) || !open_tokens(w))
         return 2;
     int status = find_requests(w);
     if (status)

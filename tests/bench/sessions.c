@@ -37,7 +37,7 @@ static void say_all(void *socket, unsigned long count, uint64_t n)
         snprintf(session, sizeof session, "somebody-%lu", i);
         wire_add_presence(
             &b, &(struct wire_presence_item){
-                    .opened = true, .connection = slice(connection), .session = slice(session), .since_ms = 1});
+                    .kind = ITEM_OPENED, .connection = slice(connection), .session = slice(session), .since_ms = 1});
     }
     say(socket, &b);
 }
@@ -59,7 +59,7 @@ int main(int argc, char **argv)
         return 1;
     struct wire_buf b = {0};
     char answer[65536];
-    wire_put_hello(&b, &(struct wire_hello){slice(NAME), 0});
+    wire_put_hello(&b, &(struct wire_hello){.worker = slice(NAME)});
     say(socket, &b);
     if (zmq_recv(socket, answer, sizeof answer, 0) < 0)
         return 1;

@@ -145,7 +145,7 @@ def test_payloads_and_names_with_controls_are_not_told(bench):
 def hello(name):
     """A worker's first words."""
     name = name.encode()
-    return b"SSC\1" + bytes([3, 0, 0, 0]) + struct.pack("<QH", 0, len(name)) + name
+    return b"SSC\2" + bytes([3, 0, 0, 0]) + struct.pack("<QH", 0, len(name)) + name + bytes(2)
 
 
 def say(broker, message):

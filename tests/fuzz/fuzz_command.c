@@ -23,6 +23,7 @@ static const struct grant publisher = {.roles = ROLE_PUBLISHER}, worker = {.role
 struct world {
     struct sequence *sequence;
     struct presence *presence;
+    struct watch watch;
     uint64_t counters[BROKER_COUNTERS];
     struct command_context context;
 };
@@ -32,7 +33,7 @@ static void one_is_connected(struct world *w)
     struct wire_buf items = {0}, b = {0};
     struct wire_presence m = {.n = 1, .full = true};
     struct slice channel = {"c", 1};
-    wire_add_presence(&items, &(struct wire_presence_item){.opened = true,
+    wire_add_presence(&items, &(struct wire_presence_item){.kind = ITEM_OPENED,
                                                            .connection = slice_of("one"),
                                                            .session = slice_of("s1"),
                                                            .since_ms = 9,
@@ -40,7 +41,7 @@ static void one_is_connected(struct world *w)
     wire_put_presence(&b, &m);
     wire_add_items(&b, &items);
     must(wire_get_presence((struct slice){b.data, b.len}, &m) == 0);
-    must(presence_hello(w->presence, slice_of("w"), slice_of("worker"), true, 0) == 0);
+    must(presence_hello(w->presence, slice_of("w"), &(struct wire_hello){.worker = slice_of("worker")}, 0) == 0);
     must(presence_report(w->presence, slice_of("w"), &m, 0) == 0);
     wire_buf_release(&items);
     wire_buf_release(&b);
@@ -53,6 +54,7 @@ static void begin(struct world *w)
     must(w->sequence && w->presence);
     w->context = (struct command_context){.sequence = w->sequence,
                                           .presence = w->presence,
+                                          .watch = &w->watch,
                                           .counters = w->counters,
                                           .max_event_bytes = MAX_EVENT,
                                           .history_bytes = limits.bytes,

@@ -102,6 +102,9 @@ static void is_an_answer(const struct world *w, struct slice question, struct sl
     case WIRE_PAGE:
         is_a_page(w, question, answer);
         break;
+    case WIRE_TAKEN:
+        must(answer.len == 24);
+        break;
     default:
         must(wire_type(answer) == WIRE_RESYNC && answer.len == 8);
     }

@@ -3,6 +3,7 @@
  *
  * Input: one message. */
 #include "fuzz.h"
+#include "meta.h"
 #include "wire.h"
 
 #define NAMES_MAX 2048
@@ -101,10 +102,12 @@ static bool head(struct slice message, struct wire_buf *b)
 
 static bool hello(struct slice message, struct wire_buf *b)
 {
+    struct slice labels[NAMES_MAX];
     struct wire_hello m;
     if (wire_get_hello(message, &m) != 0)
         return false;
     must(within(m.worker, message));
+    m.labels = names_of(m.raw_labels, labels);
     wire_put_hello(b, &m);
     return true;
 }
@@ -159,7 +162,7 @@ static bool presence(struct slice message, struct wire_buf *b)
     while (m.items.len) {
         must(wire_next_presence(&m.items, &item));
         must(within(item.connection, message) && within(item.session, message));
-        must(item.opened || item.cause < END_CAUSES);
+        must(item.cause < END_CAUSES && meta_valid(item.meta) && within(item.meta, message));
         item.channels = names_of(item.raw_channels, items);
         wire_add_presence(b, &item);
     }
@@ -171,6 +174,15 @@ static bool resync(struct slice message, struct wire_buf *b)
     if (wire_type(message) != WIRE_RESYNC)
         return false;
     wire_put_resync(b);
+    return true;
+}
+
+static bool taken(struct slice message, struct wire_buf *b)
+{
+    struct wire_taken m;
+    if (wire_get_taken(message, &m) != 0)
+        return false;
+    wire_put_taken(b, &m);
     return true;
 }
 
@@ -200,7 +212,7 @@ static bool reply(struct slice message, struct wire_buf *b)
 static bool (*const types[])(struct slice message, struct wire_buf *b) = {
     [WIRE_BATCH] = batch,     [WIRE_HEAD] = head,   [WIRE_HELLO] = hello,       [WIRE_WELCOME] = welcome,
     [WIRE_REPLAY] = replay,   [WIRE_PAGE] = page,   [WIRE_PRESENCE] = presence, [WIRE_RESYNC] = resync,
-    [WIRE_COMMAND] = command, [WIRE_REPLY] = reply,
+    [WIRE_COMMAND] = command, [WIRE_REPLY] = reply, [WIRE_TAKEN] = taken,
 };
 #define TYPES (sizeof types / sizeof types[0])
 

@@ -59,14 +59,19 @@ static void put_presence(struct wire_buf *b, uint64_t n, bool full)
     struct slice channels[] = {slice_of("c"), slice_of("d")};
     struct wire_presence m = {.n = n, .full = full, .counters = {3, 2, 1}};
     wire_put_presence(b, &m);
-    wire_add_presence(b, &(struct wire_presence_item){.opened = true,
+    wire_add_presence(b, &(struct wire_presence_item){.kind = ITEM_OPENED,
                                                       .connection = slice_of("c1"),
                                                       .session = slice_of("a"),
                                                       .since_ms = 1763710000000,
-                                                      .channels = {channels, 2}});
-    wire_add_presence(b, &(struct wire_presence_item){
-                             .opened = true, .connection = slice_of("c2"), .session = slice_of("a"), .since_ms = 1});
+                                                      .channels = {channels, 2},
+                                                      .told = true,
+                                                      .meta = {"\xfe\x7f\0\0\1", 5}});
+    wire_add_presence(b,
+                      &(struct wire_presence_item){
+                          .kind = ITEM_OPENED, .connection = slice_of("c2"), .session = slice_of("a"), .since_ms = 1});
     wire_add_presence(b, &(struct wire_presence_item){.connection = slice_of("c2"), .cause = END_SLOW});
+    wire_add_presence(
+        b, &(struct wire_presence_item){.kind = ITEM_LAGS, .connection = slice_of("c1"), .sent = 1001, .queued = 9});
 }
 
 static void put_replay(struct wire_buf *b, bool everything, const char *id)
@@ -107,7 +112,9 @@ static void messages(void)
     save_message("batch", &b);
     wire_put_head(&b, &(struct wire_head){77, 1003, 1000});
     save_message("head", &b);
-    wire_put_hello(&b, &(struct wire_hello){slice_of("web-1"), 1001});
+    wire_put_hello(&b, &(struct wire_hello){.worker = slice_of("web-1"),
+                                            .position = 1001,
+                                            .labels = {&(struct slice){"remote_addr", 11}, 1}});
     save_message("hello", &b);
     wire_put_welcome(&b, &(struct wire_welcome){.run = 77, .head = 1003, .complete = 1000, .oldest = 1001});
     wire_add_block(&b, slice_of("a"), 1763710060000);
@@ -159,7 +166,7 @@ static void say(struct wire_buf *talk, uint8_t worker, struct wire_buf *b)
 static void hello(struct wire_buf *talk, uint8_t worker, uint64_t position)
 {
     struct wire_buf b = {0};
-    wire_put_hello(&b, &(struct wire_hello){slice_of("web"), position});
+    wire_put_hello(&b, &(struct wire_hello){.worker = slice_of("web"), .position = position});
     say(talk, worker, &b);
 }
 

@@ -83,7 +83,7 @@ static void say_hello(int i)
 {
     struct wire_buf b = {0};
     wire_put_hello(&b, &(struct wire_hello){.worker = id});
-    ck_assert_int_eq(presence_hello(nodes[i].presence, id, id, true, now), 0);
+    ck_assert_int_eq(presence_hello(nodes[i].presence, id, &(struct wire_hello){.worker = id}, now), 0);
     cluster_worker_said(nodes[i].cluster, id, (struct slice){b.data, b.len}, now);
     wire_buf_release(&b);
 }
@@ -97,8 +97,9 @@ static void report(int i, uint64_t n, bool full, bool opened, int first, int cou
     for (int c = first; c < first + count; c++) {
         char name[16];
         sprintf(name, "c%d", c);
-        wire_add_presence(
-            &b, &(struct wire_presence_item){.opened = opened, .connection = slice_of(name), .session = S("s")});
+        wire_add_presence(&b, &(struct wire_presence_item){.kind = opened ? ITEM_OPENED : ITEM_ENDED,
+                                                           .connection = slice_of(name),
+                                                           .session = S("s")});
     }
     struct slice message = {b.data, b.len};
     struct wire_presence decoded;

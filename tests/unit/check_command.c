@@ -7,6 +7,7 @@
 
 static struct sequence *sequence;
 static struct presence *presence;
+static struct watch watch = {.run = 0xab, .n = 7};
 static uint64_t counters[BROKER_COUNTERS];
 static struct command_context context;
 static struct json_out reply;
@@ -22,6 +23,7 @@ static void begin(void)
     grant = grant_everything;
     context = (struct command_context){.sequence = sequence,
                                        .presence = presence,
+                                       .watch = &watch,
                                        .counters = counters,
                                        .max_event_bytes = 100,
                                        .history_bytes = limits.bytes,
@@ -111,7 +113,7 @@ static void three_connections(void)
     struct wire_buf items = {0}, b = {0};
     struct wire_presence m = {.n = 1, .full = true, .counters = {[DELIVERIES] = 12}};
     for (size_t i = 0; i < 3; i++)
-        wire_add_presence(&items, &(struct wire_presence_item){.opened = true,
+        wire_add_presence(&items, &(struct wire_presence_item){.kind = ITEM_OPENED,
                                                                .connection = slice_of(rows[i][0]),
                                                                .session = slice_of(rows[i][1]),
                                                                .since_ms = 9,
@@ -119,7 +121,7 @@ static void three_connections(void)
     wire_put_presence(&b, &m);
     wire_add_items(&b, &items);
     ck_assert_int_eq(wire_get_presence((struct slice){b.data, b.len}, &m), 0);
-    presence_hello(presence, S("w"), S("worker"), true, 0);
+    presence_hello(presence, S("w"), &(struct wire_hello){.worker = S("worker")}, 0);
     ck_assert_int_eq(presence_report(presence, S("w"), &m, 0), 0);
     wire_buf_release(&items);
     wire_buf_release(&b);
@@ -361,7 +363,7 @@ START_TEST(online_sessions_and_connections_are_told)
     answers("{\"op\":\"sessions\",\"prefix\":\"z\"}", "{\"ok\":true,\"sessions\":[],\"more\":false}");
     answers("{\"op\":\"connections\",\"session\":\"b\"}",
             "{\"ok\":true,\"connections\":[{\"connection\":\"c3\",\"session\":\"b\",\"channels\":[\"x\"],\"worker\":"
-            "\"worker\",\"since\":9}],"
+            "\"worker\",\"since\":9,\"sent\":1000,\"queued\":0,\"lag\":0}],"
             "\"more\":false}");
     holds(ask("{\"op\":\"connections\",\"after\":\"c2\"}"), "[{\"connection\":\"c3\"");
     refuses("{\"op\":\"online\"}", "bad_request", "`session` is missing");

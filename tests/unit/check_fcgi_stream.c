@@ -47,14 +47,24 @@ static void setup(void)
     signal(SIGPIPE, SIG_IGN);
     set = (struct streams){
         .loop = loop_new(turn_end, NULL),
-        .request_rules = {&session_from, &channels_from, &none, 64, 255},
+        .request_rules = {.session_from = &session_from,
+                          .channels_from = &channels_from,
+                          .cors_origins = &none,
+                          .meta = &none,
+                          .max_channels = 64,
+                          .max_name_bytes = 255},
         .reply_rules = {&none, &none},
         .limits = {.connections = 1000, .heartbeat_ms = 600000, .retry = 15000, .window_bytes = 1u << 24},
     };
     stop_timer = (struct loop_timer){.fire = stop};
     ck_assert_int_eq(streams_init(&set, "w", 1u << 20), 0);
     char *nowhere = (char *)"tcp://127.0.0.1:1";
-    struct upstream_config config = {&nowhere, &nowhere, 1, NULL, "test", set.counters, &set.counters[REPAIRS]};
+    struct upstream_config config = {.feeds = &nowhere,
+                                     .syncs = &nowhere,
+                                     .brokers = 1,
+                                     .name = "test",
+                                     .counters = set.counters,
+                                     .repairs = &set.counters[REPAIRS]};
     set.upstream = upstream_new(&config, set.loop, broker, &set);
     ck_assert_ptr_nonnull(set.upstream);
 }

@@ -7,10 +7,38 @@
 static struct presence *presence;
 static struct wire_buf items; /* of the report being written */
 
+#define RUN 7u
+
+static char told[1024]; /* the changes: "+c1 ^a -c1:client v:client ", in brackets when they are silent */
+
+static void on_change(void *context, const struct presence_change *change)
+{
+    static const char signs[] = "+-^v";
+    struct connection_info info;
+    bool session = change->what >= PRESENCE_SESSION_ONLINE;
+    bool end = change->what == PRESENCE_DISCONNECTED || change->what == PRESENCE_SESSION_OFFLINE;
+    ck_assert_ptr_eq(context, told);
+    connection_describe(change->of, &info);
+    struct slice name = session ? info.session : change->connection;
+    snprintf(told + strlen(told), sizeof told - strlen(told), change->silent ? "(%c%.*s%s%s) " : "%c%.*s%s%s ",
+             signs[change->what], (int)name.len, name.data, end ? ":" : "", end ? end_cause_name(change->cause) : "");
+}
+
+/* What was told since it was asked last. */
+static const char *changes(void)
+{
+    static char last[sizeof told];
+    memcpy(last, told, sizeof told);
+    *told = '\0';
+    return last;
+}
+
 static void begin(void)
 {
     presence = presence_new();
     ck_assert_ptr_nonnull(presence);
+    *told = '\0';
+    presence_observe(presence, RUN, on_change, told);
 }
 
 static void end(void)
@@ -24,7 +52,7 @@ static void opened(const char *connection, const char *session, const char *chan
 {
     struct slice channels[] = {slice_of(channel), slice_of(channel_2)};
     wire_add_presence(
-        &items, &(struct wire_presence_item){.opened = true,
+        &items, &(struct wire_presence_item){.kind = ITEM_OPENED,
                                              .connection = slice_of(connection),
                                              .session = slice_of(session),
                                              .since_ms = 42,
@@ -36,15 +64,28 @@ static void ended(const char *connection)
     wire_add_presence(&items, &(struct wire_presence_item){.connection = slice_of(connection)});
 }
 
+/* The same with what only matters to a fresh broker. */
+static void item(enum wire_item kind, const char *connection, const char *session, bool was_told)
+{
+    wire_add_presence(&items, &(struct wire_presence_item){.kind = kind,
+                                                           .connection = slice_of(connection),
+                                                           .session = slice_of(session),
+                                                           .told = was_told,
+                                                           .cause = END_CLIENT});
+}
+
+static uint64_t told_run; /* of the broker, as the next reports say */
+static bool with_lags;
+
 /* Send what opened() and ended() wrote, through the codec, as the wire would. */
 static int report(const char *worker, uint64_t n, bool full, int64_t now)
 {
-    struct wire_presence m = {
-        .n = n,
-        .full = full,
-        .gauges = {[GAUGE_POSITION] = 10 * n},
-        .counters = {[STREAMS_OPENED] = n},
-    };
+    struct wire_presence m = {.n = n,
+                              .full = full,
+                              .lags = with_lags,
+                              .told = told_run,
+                              .gauges = {[GAUGE_POSITION] = 10 * n},
+                              .counters = {[STREAMS_OPENED] = n}};
     struct wire_buf b = {0};
     wire_put_presence(&b, &m);
     wire_add_items(&b, &items);
@@ -57,7 +98,7 @@ static int report(const char *worker, uint64_t n, bool full, int64_t now)
 
 static void hello(const char *worker, int64_t now)
 {
-    ck_assert_int_eq(presence_hello(presence, slice_of(worker), slice_of("name"), true, now), 0);
+    ck_assert_int_eq(presence_hello(presence, slice_of(worker), &(struct wire_hello){.worker = S("name")}, now), 0);
 }
 
 /* Worker w with a1 and a2 of session a, b1 of b; a1 and b1 are in the channel x, a1 in y too. */
@@ -157,6 +198,168 @@ START_TEST(a_connection_reported_again_counts_once)
 }
 END_TEST
 
+/* --- what is told --- */
+
+START_TEST(each_change_is_told_once_and_in_order)
+{
+    three_connections();
+    ck_assert_str_eq(changes(), "+a1 ^a +a2 +b1 ^b ");
+    ended("a1");
+    ended("b1");
+    ended("b1");
+    opened("b2", "b", NULL, NULL);
+    report("w", 2, false, 0);
+    ck_assert_str_eq(changes(), "-a1:client -b1:client vb:client +b2 ^b ");
+}
+END_TEST
+
+START_TEST(a_full_report_tells_the_differences_only)
+{
+    three_connections();
+    changes();
+    hello("w", 0);
+    opened("a1", "a", "x", "y");
+    opened("c1", "c", NULL, NULL);
+    opened("b1", "b", "x", NULL);
+    ck_assert_int_eq(report("w", 9, true, 0), 0);
+    ck_assert_str_eq(changes(), "+c1 ^c -a2:worker_lost ");
+    ck_assert_uint_eq(presence_connections(presence), 3);
+    ck_assert_uint_eq(presence_channels(presence), 2);
+}
+END_TEST
+
+START_TEST(a_full_report_says_why_what_it_lost_on_the_way_ended)
+{
+    three_connections();
+    changes();
+    told_run = RUN;
+    item(ITEM_ENDED, "b1", "b", true);
+    item(ITEM_ENDED, "known-to-nobody", "d", true);
+    item(ITEM_ENDED, "short", "e", false);
+    opened("a1", "a", "x", "y");
+    opened("a2", "a", NULL, NULL);
+    report("w", 9, true, 0);
+    ck_assert_str_eq(changes(), "-b1:client vb:client +short ^e -short:client ve:client ");
+    told_run = 0;
+}
+END_TEST
+
+START_TEST(a_fresh_broker_takes_over_whom_another_run_was_told)
+{
+    told_run = RUN - 1;
+    hello("w", 0);
+    item(ITEM_ENDED, "gone", "g", true);
+    item(ITEM_OPENED, "old", "o", true);
+    item(ITEM_OPENED, "new", "n", false);
+    report("w", 1, true, 0);
+    ck_assert_str_eq(changes(), "(+gone) (^g) -gone:client vg:client (+old) (^o) +new ^n ");
+    ended("old");
+    report("w", 2, false, 0);
+    ck_assert_str_eq(changes(), "-old:client vo:client ");
+    told_run = 0;
+}
+END_TEST
+
+START_TEST(who_was_lost_and_returns_is_told_again)
+{
+    three_connections();
+    changes();
+    presence_expire(presence, 100000);
+    ck_assert_str_eq(changes(), "-b1:worker_lost vb:worker_lost -a2:worker_lost -a1:worker_lost va:worker_lost ");
+    told_run = RUN;
+    hello("w", 100001);
+    item(ITEM_OPENED, "a1", "a", true);
+    report("w", 2, true, 100001);
+    ck_assert_str_eq(changes(), "+a1 ^a ");
+    told_run = 0;
+}
+END_TEST
+
+START_TEST(a_session_that_moves_to_another_worker_stays_online)
+{
+    three_connections();
+    changes();
+    hello("v", 0);
+    opened("b9", "b", NULL, NULL);
+    report("v", 1, true, 0);
+    ended("b1");
+    report("w", 2, false, 0);
+    ck_assert_str_eq(changes(), "+b9 -b1:client ");
+}
+END_TEST
+
+/* A model of who is there, moved by what is told, agrees with presence after any series of reports. */
+START_TEST(what_is_told_adds_up)
+{
+    struct dice dice = dice_new();
+    bool there[2][40] = {0}, known[2][40] = {0};
+    uint64_t n[2] = {0};
+    printf("presence: SEED=%" PRIu64 "\n", dice.state);
+    hello("0", 0);
+    hello("1", 0);
+    for (int round = 0; round < 3000; round++) {
+        unsigned w = (unsigned)roll(&dice, 2);
+        bool full = !n[w] || roll(&dice, 5) == 0, lost = n[w] && roll(&dice, 10) == 0;
+        char name[8], session[8];
+        for (unsigned c = 0; c < 40; c++) {
+            bool now = roll(&dice, 8) ? there[w][c] : !there[w][c];
+            snprintf(name, sizeof name, "%u.%u", w, c);
+            snprintf(session, sizeof session, "s%u", c % 7);
+            if (full ? now : now && !there[w][c])
+                opened(name, session, NULL, NULL);
+            else if (!full && !now && there[w][c])
+                item(ITEM_ENDED, name, session, true);
+            there[w][c] = now;
+        }
+        if (lost) { /* on the way: the next one is refused, and the one after that is full */
+            wire_buf_release(&items);
+            n[w] = 0;
+            continue;
+        }
+        n[w] = full ? 1 + roll(&dice, 1000) : n[w] + 1;
+        ck_assert_int_eq(report(w ? "1" : "0", n[w], full, 0), 0);
+        for (char *word = strtok(told, " "); word; word = strtok(NULL, " ")) {
+            unsigned v, c;
+            if (sscanf(word + 1, "%u.%u", &v, &c) == 2 && (*word == '+' || *word == '-')) {
+                ck_assert_msg(known[v][c] == (*word == '-'), "told twice: %s", word);
+                known[v][c] = *word == '+';
+            }
+        }
+        *told = '\0';
+        ck_assert(memcmp(known[w], there[w], sizeof known[w]) == 0);
+    }
+}
+END_TEST
+
+START_TEST(who_lags_is_known_until_the_next_report_of_it)
+{
+    struct listed row[1];
+    struct listing list = {.items = row, .max = 1};
+    struct connection_info info;
+    three_connections();
+    presence_list_connections(presence, S("b"), &list);
+    connection_describe(row[0].value, &info);
+    ck_assert(!info.lags);
+    wire_add_presence(
+        &items, &(struct wire_presence_item){.kind = ITEM_LAGS, .connection = S("b1"), .sent = 17, .queued = 1000});
+    with_lags = true;
+    report("w", 2, false, 0);
+    with_lags = false;
+    report("w", 3, false, 0);
+    connection_describe(row[0].value, &info);
+    ck_assert(info.lags);
+    ck_assert_uint_eq(info.sent, 17);
+    ck_assert_uint_eq(info.queued, 1000);
+    with_lags = true;
+    report("w", 4, false, 0);
+    with_lags = false;
+    connection_describe(row[0].value, &info);
+    ck_assert(!info.lags);
+    ck_assert_uint_eq(presence_taken(presence, S("w")), 4);
+    changes();
+}
+END_TEST
+
 /* --- leases --- */
 
 START_TEST(a_silent_worker_is_lost_with_its_connections)
@@ -229,7 +432,7 @@ START_TEST(workers_are_listed_with_what_they_said_of_themselves)
     struct worker_info info;
     hello("w", 0);
     report("w", 7, true, 5);
-    ck_assert_int_eq(presence_hello(presence, slice_of("v"), slice_of("other"), true, 20000), 0);
+    ck_assert_int_eq(presence_hello(presence, slice_of("v"), &(struct wire_hello){.worker = S("other")}, 20000), 0);
     presence_list_workers(presence, &list);
     ck_assert_uint_eq(list.count, 2);
     worker_describe(list.items[0].value, &info);
@@ -250,7 +453,7 @@ START_TEST(what_was_counted_for_another_broker_is_known)
     uint64_t before[WORKER_COUNTERS];
     hello("fresh", 0);
     report("fresh", 5, true, 0);
-    ck_assert_int_eq(presence_hello(presence, S("old"), S("name"), false, 0), 0);
+    ck_assert_int_eq(presence_hello(presence, S("old"), &(struct wire_hello){.position = 5}, 0), 0);
     report("old", 100, true, 0);
     report("old", 101, false, 0);
     presence_counted_before(presence, before);
@@ -258,7 +461,7 @@ START_TEST(what_was_counted_for_another_broker_is_known)
     ck_assert_uint_eq(opened_in_all(), 106);
     presence_expire(presence, 100000000); /* forgotten, and yet it returns */
     presence_expire(presence, 100000000);
-    presence_hello(presence, S("old"), S("name"), false, 100000000);
+    presence_hello(presence, S("old"), &(struct wire_hello){.position = 5}, 100000000);
     report("old", 103, true, 100000000);
     presence_counted_before(presence, before);
     ck_assert_uint_eq(opened_in_all() - before[STREAMS_OPENED], 6); /* 5, and 1 while it was known */
@@ -469,6 +672,14 @@ int main(void)
     tcase_add_test(tests, an_unknown_worker_has_to_say_hello);
     tcase_add_test(tests, a_worker_ends_its_own_connections_only);
     tcase_add_test(tests, a_connection_reported_again_counts_once);
+    tcase_add_test(tests, each_change_is_told_once_and_in_order);
+    tcase_add_test(tests, a_full_report_tells_the_differences_only);
+    tcase_add_test(tests, a_full_report_says_why_what_it_lost_on_the_way_ended);
+    tcase_add_test(tests, a_fresh_broker_takes_over_whom_another_run_was_told);
+    tcase_add_test(tests, who_was_lost_and_returns_is_told_again);
+    tcase_add_test(tests, a_session_that_moves_to_another_worker_stays_online);
+    tcase_add_test(tests, what_is_told_adds_up);
+    tcase_add_test(tests, who_lags_is_known_until_the_next_report_of_it);
     tcase_add_test(tests, a_silent_worker_is_lost_with_its_connections);
     tcase_add_test(tests, whatever_a_worker_says_renews_its_lease);
     tcase_add_test(tests, a_lost_worker_has_to_say_hello);

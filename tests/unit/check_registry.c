@@ -50,7 +50,7 @@ static void enter(struct peer *p, struct slice session, const struct slice *chan
     p->channel_count = count;
     for (size_t i = 0; i < count; i++)
         p->channels[i] = channels[i];
-    p->entry = registry_add(registry, p, session, (struct names){p->channels, count});
+    p->entry = registry_add(registry, p, session, (struct names){p->channels, count}, (struct slice){0});
     ck_assert_ptr_nonnull(p->entry);
     registry_id(registry, p->entry, p->id);
 }

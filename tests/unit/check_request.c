@@ -4,10 +4,15 @@
 
 #include "support.h"
 
-static char *session_sources[8], *channel_sources[8], *origins[8];
+static char *session_sources[8], *channel_sources[8], *origins[8], *meta_items[8];
 static struct option_list session_from = {session_sources, 0}, channels_from = {channel_sources, 0},
-                          cors_origins = {origins, 0};
-static const struct request_rules rules = {&session_from, &channels_from, &cors_origins, 64, 255};
+                          cors_origins = {origins, 0}, meta = {meta_items, 0};
+static const struct request_rules rules = {.session_from = &session_from,
+                                           .channels_from = &channels_from,
+                                           .cors_origins = &cors_origins,
+                                           .max_channels = 64,
+                                           .max_name_bytes = 255,
+                                           .meta = &meta};
 static struct token token;
 static struct request request;
 
@@ -33,7 +38,7 @@ static void bring_token(const char *sub, const char *channels)
 static void setup(void)
 {
     token = (struct token){0};
-    session_from.count = channels_from.count = cors_origins.count = 0;
+    session_from.count = channels_from.count = cors_origins.count = meta.count = 0;
     add(&session_from, "query:session");
     add(&channels_from, "query:channels");
 }
@@ -495,7 +500,12 @@ END_TEST
 
 START_TEST(names_and_channels_are_as_long_and_many_as_configured)
 {
-    static const struct request_rules small = {&session_from, &channels_from, &cors_origins, 2, 5};
+    static const struct request_rules small = {.session_from = &session_from,
+                                               .channels_from = &channels_from,
+                                               .cors_origins = &cors_origins,
+                                               .max_channels = 2,
+                                               .max_name_bytes = 5,
+                                               .meta = &meta};
     static const struct {
         char *query;
         const char *error; /* NULL: none */

@@ -67,7 +67,12 @@ static void setup(void)
                            .limits = {.connections = 10, .heartbeat_ms = 600000, .publish_bytes = 1000}};
     stop_timer = (struct loop_timer){.fire = stop};
     ck_assert_int_eq(streams_init(&set, "w", 1u << 20), 0);
-    struct upstream_config config = {&nowhere, &nowhere, 1, NULL, "test", set.counters, &set.counters[REPAIRS]};
+    struct upstream_config config = {.feeds = &nowhere,
+                                     .syncs = &nowhere,
+                                     .brokers = 1,
+                                     .name = "test",
+                                     .counters = set.counters,
+                                     .repairs = &set.counters[REPAIRS]};
     set.upstream = upstream_new(&config, set.loop, broker, &set);
     set.tokens = new_tokens();
     ck_assert(set.upstream && set.tokens);

@@ -222,8 +222,10 @@ START_TEST(a_report_from_nowhere_is_answered_with_resync)
     ck_assert(ask());
     ck_assert_int_eq(wire_type((struct slice){answer.data, answer.len}), WIRE_RESYNC);
     ck_assert_uint_eq(counters[RESYNCS], 1);
-    presence_hello(presence, W, W, true, 0);
-    ck_assert(!ask());
+    presence_hello(presence, W, &(struct wire_hello){.worker = W}, 0);
+    ck_assert(ask());
+    ck_assert_int_eq(wire_type((struct slice){answer.data, answer.len}), WIRE_TAKEN);
+    ck_assert_uint_eq(presence_taken(presence, W), 1);
 }
 END_TEST
 
@@ -235,7 +237,7 @@ static struct worker_info lag_at(uint64_t position)
     struct worker_info info;
     wire_put_presence(&question,
                       &(struct wire_presence){.n = 1, .full = true, .gauges = {[GAUGE_POSITION] = position}});
-    ck_assert(!ask());
+    ck_assert(ask());
     presence_list_workers(presence, &list);
     ck_assert_uint_eq(list.count, 1);
     worker_describe(room[0].value, &info);
@@ -244,7 +246,7 @@ static struct worker_info lag_at(uint64_t position)
 
 START_TEST(a_report_tells_how_far_behind_its_worker_is)
 {
-    presence_hello(presence, W, W, true, 0);
+    presence_hello(presence, W, &(struct wire_hello){.worker = W}, 0);
     ck_assert_uint_eq(lag_at(START).lag_events, 0);
     for (int i = 0; i < 3; i++)
         publish("x", 1, NULL, NULL); /* at 5000 */
@@ -263,8 +265,8 @@ END_TEST
 
 START_TEST(what_is_none_of_ours_is_ignored)
 {
-    static const struct slice wrong[] = {S_INIT(""), S_INIT("SSC\001"), S_INIT("hello, world"),
-                                         S_INIT("SSC\001\003\0\0\0")};
+    static const struct slice wrong[] = {S_INIT(""), S_INIT("SSC\002"), S_INIT("hello, world"),
+                                         S_INIT("SSC\002\003\0\0\0")};
     for (size_t i = 0; i < 4; i++)
         ck_assert(!sync_handle(&context, W, wrong[i], 0, &answer));
     wire_put_head(&question, &(struct wire_head){0});

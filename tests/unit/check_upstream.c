@@ -38,7 +38,8 @@ static struct {
     char block[16];               /* a session that is blocked; empty: none */
     char worker[256], routing[256];
     size_t routing_len;
-    int hellos, replays, presences, fulls;
+    int hellos, replays, presences, fulls, lags;
+    uint64_t told;
     uint64_t streams, position; /* as the last report had them */
     uint64_t hello_position, last_after, last_n;
     int commands;
@@ -49,6 +50,8 @@ static struct {
     char items[1024];         /* of the last presence message */
     bool subscribed;
 } broker;
+
+static uint32_t marks, told_mark;
 
 static struct event *event_number(uint64_t seq)
 {
@@ -153,12 +156,19 @@ static void on_presence(struct slice message)
     broker.presences++;
     broker.fulls += m.full;
     broker.last_n = m.n;
+    broker.lags += m.lags;
+    broker.told = m.told;
+    if (!broker.silent) {
+        struct wire_buf b = {0};
+        wire_put_taken(&b, &(struct wire_taken){broker.run, m.n});
+        reply(&b);
+    }
     broker.streams = m.gauges[GAUGE_STREAMS];
     broker.position = m.gauges[GAUGE_POSITION];
     *broker.items = '\0';
     while (wire_next_presence(&m.items, &item))
         snprintf(broker.items + strlen(broker.items), sizeof broker.items - strlen(broker.items), "%c%.*s ",
-                 item.opened ? '+' : '-', (int)item.connection.len, item.connection.data);
+                 "-+~"[item.kind], (int)item.connection.len, item.connection.data);
 }
 
 static void serve(void)
@@ -280,7 +290,7 @@ static void on_page(void *context, void *asker, const struct wire_page *page)
 static void on_snapshot(void *context, struct wire_buf *b)
 {
     (void)context;
-    wire_add_presence(b, &(struct wire_presence_item){.opened = true, .connection = S("all"), .session = S("a")});
+    wire_add_presence(b, &(struct wire_presence_item){.kind = ITEM_OPENED, .connection = S("all"), .session = S("a")});
 }
 
 static void on_reply(void *context, void *asker, struct slice json)
@@ -291,14 +301,34 @@ static void on_reply(void *context, void *asker, struct slice json)
     tell(text);
 }
 
+static void on_lagging(void *context, struct wire_buf *b)
+{
+    (void)context;
+    wire_add_presence(b, &(struct wire_presence_item){.kind = ITEM_LAGS, .connection = S("slow")});
+}
+
+static uint32_t on_mark(void *context)
+{
+    (void)context;
+    return ++marks;
+}
+
+static void on_told(void *context, uint32_t mark)
+{
+    (void)context;
+    ck_assert_uint_gt(mark, told_mark);
+    ck_assert_uint_le(mark, marks);
+    told_mark = mark;
+}
+
 static void on_measure(void *context, uint64_t gauges[WORKER_GAUGES])
 {
     (void)context;
     gauges[GAUGE_STREAMS] = 77;
 }
 
-static const struct upstream_hooks hooks = {on_joined, on_blocked, on_event,   on_advanced, on_broken,
-                                            on_page,   on_reply,   on_measure, on_snapshot};
+static const struct upstream_hooks hooks = {on_joined, on_blocked, on_event,    on_advanced, on_broken, on_page,
+                                            on_reply,  on_measure, on_snapshot, on_lagging,  on_mark,   on_told};
 
 static bool turn_end(void *context)
 {
@@ -357,7 +387,9 @@ static void setup(void)
     loop = loop_new(turn_end, NULL);
     stop_timer = (struct loop_timer){.fire = stop};
     char *feeds = feed_endpoint, *syncs = sync_endpoint;
-    struct upstream_config config = {&feeds, &syncs, 1, NULL, "worker-1", counters, &repairs};
+    struct upstream_config config = {
+        .feeds = &feeds, .syncs = &syncs, .brokers = 1, .name = "worker-1", .counters = counters, .repairs = &repairs};
+    marks = told_mark = 0;
     upstream = upstream_new(&config, loop, &hooks, told);
     ck_assert_ptr_nonnull(upstream);
 }
@@ -563,9 +595,9 @@ END_TEST
 START_TEST(nonsense_is_ignored)
 {
     join();
-    zmq_send(broker.feed, "SSC\1", 4, 0);
-    zmq_send(broker.feed, "SSC\1\1\0\0\0abc", 11, 0);
-    zmq_send(broker.feed, "SSC\1\x63\0\0\0", 8, 0);
+    zmq_send(broker.feed, "SSC\2", 4, 0);
+    zmq_send(broker.feed, "SSC\2\1\0\0\0abc", 11, 0);
+    zmq_send(broker.feed, "SSC\2\x63\0\0\0", 8, 0);
     struct wire_buf b = {0};
     wire_put_batch(&b, broker.run, 100);
     add_events(&b, 101, 101);
@@ -680,9 +712,9 @@ END_TEST
 
 static void report(const char *connection, bool opened)
 {
-    upstream_presence(
-        upstream, &(struct wire_presence_item){
-                      .opened = opened, .connection = slice_of(connection), .session = S("a"), .cause = END_CLIENT});
+    upstream_presence(upstream, &(struct wire_presence_item){.kind = opened ? ITEM_OPENED : ITEM_ENDED,
+                                                             .connection = slice_of(connection),
+                                                             .session = S("a")});
 }
 
 static struct question *command(const char *asker, bool again)
@@ -767,12 +799,19 @@ START_TEST(commands_wait_their_turn_too)
 }
 END_TEST
 
+static void resync(void)
+{
+    struct wire_buf b = {0};
+    wire_put_resync(&b);
+    reply(&b);
+}
+
 START_TEST(all_are_reported_first_and_changes_then)
 {
     report("before", true); /* part of the snapshot */
     join();
     await(broker.fulls == 1);
-    ck_assert_str_eq(broker.items, "+all ");
+    ck_assert_str_eq(broker.items, "+all ~slow ");
     uint64_t n = broker.last_n;
     report("c1", true);
     report("c1", false);
@@ -787,12 +826,58 @@ START_TEST(after_a_resync_all_are_reported_again)
 {
     join();
     await(broker.fulls == 1);
-    struct wire_buf b = {0};
-    wire_put_resync(&b);
-    reply(&b);
+    resync();
     await(broker.fulls == 2);
     ck_assert_int_eq(broker.hellos, 2);
-    ck_assert_str_eq(broker.items, "+all ");
+    ck_assert_str_eq(broker.items, "+all ~slow ");
+}
+END_TEST
+
+START_TEST(a_taken_report_is_told_and_so_is_what_follows)
+{
+    join();
+    await(broker.fulls == 1 && told_mark == 1);
+    ck_assert_uint_eq(broker.told, 0);
+    report("c1", true);
+    await(told_mark >= 2 && broker.told == broker.run);
+}
+END_TEST
+
+START_TEST(what_a_dead_broker_never_took_is_told_again)
+{
+    join();
+    await(told_mark == 1);
+    broker.silent = true; /* it reads, and dies before it has done anything */
+    report("c1", false);
+    await(strstr(broker.items, "-c1") != NULL);
+    restart(100);
+    broker.silent = false;
+    announce();
+    await(broker.fulls == 2);
+    ck_assert_str_eq(broker.items, "-c1 +all ~slow ");
+    await(told_mark >= 2);
+    resync();
+    await(broker.fulls == 3);
+    ck_assert_str_eq(broker.items, "+all ~slow ");
+}
+END_TEST
+
+START_TEST(what_ended_while_there_was_no_broker_is_told_to_the_next_one)
+{
+    join();
+    await(broker.fulls == 1);
+    uint64_t before = broker.run;
+    broker.silent = true;
+    restart(100);
+    announce();
+    await(broker.hellos == 2);
+    report("c1", true);
+    report("c1", false);
+    broker.silent = false;
+    await(broker.fulls == 2);
+    ck_assert_str_eq(broker.items, "-c1 +all ~slow ");
+    ck_assert_uint_eq(broker.told, before);
+    await(told_mark >= 2);
 }
 END_TEST
 
@@ -888,6 +973,9 @@ static void add_questions(TCase *tests)
     tcase_add_test(tests, commands_wait_their_turn_too);
     tcase_add_test(tests, all_are_reported_first_and_changes_then);
     tcase_add_test(tests, after_a_resync_all_are_reported_again);
+    tcase_add_test(tests, a_taken_report_is_told_and_so_is_what_follows);
+    tcase_add_test(tests, what_a_dead_broker_never_took_is_told_again);
+    tcase_add_test(tests, what_ended_while_there_was_no_broker_is_told_to_the_next_one);
     tcase_add_test(tests, a_report_tells_the_gauges);
     tcase_add_test(tests, the_lease_is_renewed);
 }

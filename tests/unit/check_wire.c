@@ -46,12 +46,12 @@ static void put_head(struct wire_buf *b)
 
 static void put_hello(struct wire_buf *b)
 {
-    wire_put_hello(b, &(struct wire_hello){S("worker-1"), 12});
+    wire_put_hello(b, &(struct wire_hello){.worker = S("worker-1"), .position = 12, .labels = {some_channels, 2}});
 }
 
 static void put_welcome(struct wire_buf *b)
 {
-    wire_put_welcome(b, &(struct wire_welcome){.run = 11, .head = 12, .complete = 3, .oldest = 4});
+    wire_put_welcome(b, &(struct wire_welcome){.run = 11, .head = 12, .complete = 3, .oldest = 4, .taken = 8});
     wire_add_block(b, S("a"), 1700000000123);
     wire_add_block(b, S("b"), -1);
 }
@@ -75,18 +75,28 @@ static void put_page(struct wire_buf *b)
 
 static struct wire_presence_item opened_item(void)
 {
-    return (struct wire_presence_item){.opened = true,
+    return (struct wire_presence_item){.kind = ITEM_OPENED,
                                        .connection = S("c1"),
                                        .session = S("a"),
                                        .since_ms = 1700000000123,
-                                       .channels = {some_channels, 2}};
+                                       .channels = {some_channels, 2},
+                                       .told = true,
+                                       .meta = S("\4text\xfe\x7f\0\0\1")};
+}
+
+/* Behind the first: one that ended, one that lags. */
+static void add_others(struct wire_buf *b)
+{
+    wire_add_presence(b, &(struct wire_presence_item){.connection = S("c2"), .session = S("b"), .cause = END_SLOW});
+    wire_add_presence(
+        b, &(struct wire_presence_item){.kind = ITEM_LAGS, .connection = S("c3"), .sent = 17, .queued = 1u << 20});
 }
 
 #define WORKER_NUMBERS (WORKER_GAUGES + WORKER_COUNTERS)
 
 static struct wire_presence some_presence(void)
 {
-    struct wire_presence m = {.n = 3, .full = true};
+    struct wire_presence m = {.n = 3, .full = true, .lags = true, .told = 11};
     for (uint64_t i = 0; i < WORKER_COUNTERS; i++)
         m.counters[i] = 100 + i;
     for (uint64_t i = 0; i < WORKER_GAUGES; i++)
@@ -100,7 +110,7 @@ static void put_presence(struct wire_buf *b)
     struct wire_presence_item item = opened_item();
     wire_put_presence(b, &m);
     wire_add_presence(b, &item);
-    wire_add_presence(b, &(struct wire_presence_item){.connection = S("c2"), .cause = END_SLOW});
+    add_others(b);
 }
 
 static void put_resync(struct wire_buf *b)
@@ -175,7 +185,7 @@ static int get_presence(struct slice message)
     struct slice name;
     int err = wire_get_presence(message, &m);
     while (!err && wire_next_presence(&m.items, &item))
-        while (item.opened && wire_next_name(&item.raw_channels, &name))
+        while (item.kind != ITEM_LAGS && wire_next_name(&item.raw_channels, &name))
             ;
     return err;
 }
@@ -201,15 +211,18 @@ static const struct {
     void (*put)(struct wire_buf *b);
     int (*get)(struct slice message);
     /* Cut here (behind the header) it is still whole: entries and items are just fewer. */
-    size_t whole[3];
+    size_t whole[4];
 } messages[] = {
     {WIRE_BATCH, put_batch, get_batch, {0}},
     {WIRE_HEAD, put_head, get_head, {0}},
     {WIRE_HELLO, put_hello, get_hello, {0}},
-    {WIRE_WELCOME, put_welcome, get_welcome, {32, 43}},
+    {WIRE_WELCOME, put_welcome, get_welcome, {40, 51}},
     {WIRE_REPLAY, put_replay, get_replay, {0}},
     {WIRE_PAGE, put_page, get_page, {0}},
-    {WIRE_PRESENCE, put_presence, get_presence, {13 + 8 * WORKER_NUMBERS, 13 + 8 * WORKER_NUMBERS + 34}},
+    {WIRE_PRESENCE,
+     put_presence,
+     get_presence,
+     {21 + 8 * WORKER_NUMBERS, 21 + 8 * WORKER_NUMBERS + 47, 21 + 8 * WORKER_NUMBERS + 67}},
     {WIRE_COMMAND, put_command, get_command, {0}},
     {WIRE_REPLY, put_reply, get_reply, {0}},
 };
@@ -235,7 +248,7 @@ static int get_copy(int i, const char *bytes, size_t len)
 static bool may_be_whole(int i, size_t len)
 {
     size_t rest = fields_before_rest(messages[i].type);
-    for (int j = 0; j < 3; j++)
+    for (int j = 0; j < 4; j++)
         if (messages[i].whole[j] && len == HEADER_LEN + messages[i].whole[j])
             return true;
     return rest && len >= HEADER_LEN + rest;
@@ -477,7 +490,9 @@ static void assert_items(struct slice items)
     struct wire_presence_item item;
     struct slice name;
     ck_assert(wire_next_presence(&items, &item));
-    ck_assert(item.opened);
+    ck_assert_int_eq(item.kind, ITEM_OPENED);
+    ck_assert(item.told);
+    assert_slice(item.meta, S("\4text\xfe\x7f\0\0\1"));
     assert_slice(item.connection, S("c1"));
     assert_slice(item.session, S("a"));
     ck_assert_int_eq(item.since_ms, 1700000000123);
@@ -487,9 +502,15 @@ static void assert_items(struct slice items)
     }
     ck_assert(!wire_next_name(&item.raw_channels, &name));
     ck_assert(wire_next_presence(&items, &item));
-    ck_assert(!item.opened);
+    ck_assert_int_eq(item.kind, ITEM_ENDED);
+    ck_assert(!item.told);
     assert_slice(item.connection, S("c2"));
+    assert_slice(item.session, S("b"));
     ck_assert_int_eq(item.cause, END_SLOW);
+    ck_assert(wire_next_presence(&items, &item));
+    ck_assert_int_eq(item.kind, ITEM_LAGS);
+    ck_assert_uint_eq(item.sent, 17);
+    ck_assert_uint_eq(item.queued, 1u << 20);
     ck_assert(!wire_next_presence(&items, &item));
 }
 
@@ -500,7 +521,8 @@ START_TEST(presence_arrives_with_its_items)
     put_presence(&b);
     ck_assert_int_eq(wire_get_presence(message_of(&b), &m), 0);
     ck_assert_uint_eq(m.n, 3);
-    ck_assert(m.full);
+    ck_assert(m.full && m.lags);
+    ck_assert_uint_eq(m.told, 11);
     for (uint64_t i = 0; i < WORKER_COUNTERS; i++)
         ck_assert_uint_eq(m.counters[i], 100 + i);
     for (uint64_t i = 0; i < WORKER_GAUGES; i++)
@@ -517,7 +539,7 @@ START_TEST(items_may_be_collected_apart)
     struct wire_presence_item item = opened_item();
     put_presence(&whole);
     wire_add_presence(&items, &item);
-    wire_add_presence(&items, &(struct wire_presence_item){.connection = S("c2"), .cause = END_SLOW});
+    add_others(&items);
     wire_put_presence(&b, &m);
     wire_add_items(&b, &items);
     wire_add_items(&b, &none);
@@ -533,7 +555,7 @@ static void put_counters(struct wire_buf *b, uint16_t count)
 {
     struct wire_presence m = some_presence();
     struct wire_presence_item item = opened_item();
-    const size_t at = HEADER_LEN + 11 + 8 * WORKER_GAUGES, ours = 8 * WORKER_COUNTERS;
+    const size_t at = HEADER_LEN + 19 + 8 * WORKER_GAUGES, ours = 8 * WORKER_COUNTERS;
     put_presence(b);
     wire_put_presence(b, &m);
     b->data = realloc(b->data, b->cap += 8 * (size_t)count + 1024);
@@ -542,7 +564,7 @@ static void put_counters(struct wire_buf *b, uint16_t count)
         put_u64(b->data + at + 2 + 8 * i, 7);
     b->len = b->len - ours + 8 * (size_t)count;
     wire_add_presence(b, &item);
-    wire_add_presence(b, &(struct wire_presence_item){.connection = S("c2"), .cause = END_SLOW});
+    add_others(b);
 }
 
 START_TEST(a_worker_may_know_more_or_fewer_counters)
@@ -570,6 +592,52 @@ START_TEST(an_unknown_cause_is_refused)
 }
 END_TEST
 
+START_TEST(an_item_that_is_none_is_refused)
+{
+    struct wire_presence m = some_presence();
+    struct wire_presence_item item = opened_item();
+    for (int wrong = 0; wrong < 2; wrong++) {
+        struct wire_buf b = {0};
+        wire_put_presence(&b, &m);
+        item.kind = wrong ? ITEM_OPENED : (enum wire_item)(ITEM_LAGS + 1);
+        item.meta = wrong ? S("\5text") : S("");
+        wire_add_presence(&b, &item);
+        ck_assert_int_eq(wire_get_presence(message_of(&b), &m), -EPROTO);
+        wire_buf_release(&b);
+    }
+}
+END_TEST
+
+START_TEST(a_worker_says_what_its_values_are_called)
+{
+    struct wire_buf b = {0};
+    struct wire_hello m;
+    struct slice name;
+    put_hello(&b);
+    ck_assert_int_eq(wire_get_hello(message_of(&b), &m), 0);
+    for (int i = 0; i < 2; i++) {
+        ck_assert(wire_next_name(&m.raw_labels, &name));
+        assert_slice(name, some_channels[i]);
+    }
+    ck_assert(!wire_next_name(&m.raw_labels, &name));
+    wire_buf_release(&b);
+}
+END_TEST
+
+START_TEST(a_report_that_was_taken_names_the_run)
+{
+    struct wire_buf b = {0};
+    struct wire_taken m;
+    wire_put_taken(&b, &(struct wire_taken){11, 3});
+    ck_assert_int_eq(wire_get_taken(message_of(&b), &m), 0);
+    ck_assert_uint_eq(m.run, 11);
+    ck_assert_uint_eq(m.n, 3);
+    b.len--;
+    ck_assert_int_eq(wire_get_taken(message_of(&b), &m), -EPROTO);
+    wire_buf_release(&b);
+}
+END_TEST
+
 START_TEST(a_name_has_255_bytes_at_most)
 {
     char text[EVENT_NAME_MAX + 1];
@@ -577,7 +645,7 @@ START_TEST(a_name_has_255_bytes_at_most)
     memset(text, 'x', sizeof text);
     for (size_t len = EVENT_NAME_MAX; len <= EVENT_NAME_MAX + 1; len++) {
         struct wire_buf b = {0};
-        wire_put_hello(&b, &(struct wire_hello){{text, len}, 1});
+        wire_put_hello(&b, &(struct wire_hello){.worker = {text, len}});
         ck_assert_int_eq(wire_get_hello(message_of(&b), &m), len > EVENT_NAME_MAX ? -EPROTO : 0);
         wire_buf_release(&b);
     }
@@ -624,6 +692,9 @@ static void add_round_trips(TCase *tests)
     tcase_add_test(tests, a_replay_arrives);
     tcase_add_test(tests, a_replay_may_have_any_number);
     tcase_add_test(tests, a_page_arrives);
+    tcase_add_test(tests, an_item_that_is_none_is_refused);
+    tcase_add_test(tests, a_worker_says_what_its_values_are_called);
+    tcase_add_test(tests, a_report_that_was_taken_names_the_run);
     tcase_add_test(tests, presence_arrives_with_its_items);
     tcase_add_test(tests, items_may_be_collected_apart);
     tcase_add_loop_test(tests, a_worker_may_know_more_or_fewer_counters, 0, 4);

@@ -1,0 +1,73 @@
+#include "reported.h"
+
+#include <stdlib.h>
+
+void reported_release(struct reported *r)
+{
+    wire_buf_release(&r->ended);
+    free(r->reports);
+    *r = (struct reported){0};
+}
+
+static void drop_front(struct reported *r, size_t bytes)
+{
+    if (bytes == 0)
+        return;
+    memmove(r->ended.data, r->ended.data + bytes, r->ended.len - bytes);
+    r->ended.len -= bytes;
+    r->dropped += bytes;
+    if (!r->ended.len)
+        wire_buf_release(&r->ended);
+}
+
+bool reported_ended(struct reported *r, const struct wire_presence_item *item, size_t max)
+{
+    wire_add_presence(&r->ended, item);
+    if (r->ended.len <= max && !r->ended.failed)
+        return true;
+    r->dropped += r->ended.len;
+    wire_buf_release(&r->ended);
+    return false;
+}
+
+/* Room for one more at the end: those taken go, or the list grows. */
+static bool make_room(struct reported *r)
+{
+    if (r->first + r->count < r->cap)
+        return true;
+    if (r->first) {
+        memmove(r->reports, r->reports + r->first, r->count * sizeof *r->reports);
+        r->first = 0;
+        return true;
+    }
+    size_t cap = r->cap ? r->cap * 2 : 16;
+    struct reported_report *reports = realloc(r->reports, cap * sizeof *reports);
+    if (!reports)
+        return false;
+    r->reports = reports;
+    r->cap = cap;
+    return true;
+}
+
+/* Without memory a report is forgotten: what it told is taken with the next one. */
+void reported_sent(struct reported *r, uint64_t n, uint32_t mark)
+{
+    if (make_room(r))
+        r->reports[r->first + r->count++] = (struct reported_report){n, mark, r->dropped + r->ended.len};
+}
+
+bool reported_taken(struct reported *r, uint64_t n, uint32_t *mark)
+{
+    uint64_t ended = 0;
+    bool any = false;
+    for (; r->count && r->reports[r->first].n <= n; r->first++, r->count--) {
+        *mark = r->reports[r->first].mark;
+        ended = r->reports[r->first].ended;
+        any = true;
+    }
+    if (!r->count)
+        r->first = 0;
+    if (ended > r->dropped)
+        drop_front(r, (size_t)(ended - r->dropped));
+    return any;
+}
