@@ -34,14 +34,14 @@ static size_t line_length(struct slice rest, const char **next)
     return len;
 }
 
-static char *put(char *out, const char *bytes, size_t len)
+static inline char *put(char *out, const char *bytes, size_t len)
 {
     if (len)
         memcpy(out, bytes, len);
     return out + len;
 }
 
-static char *put_field(char *out, const char *name, struct slice value)
+static inline char *put_field(char *out, const char *name, struct slice value)
 {
     out = put(out, name, strlen(name));
     out = put(out, value.data, value.len);
