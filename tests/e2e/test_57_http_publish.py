@@ -13,6 +13,7 @@ from support.disk import FileLimit
 from support.fcgi import STDIN, FastCgi, begin, environment, params, record
 from support.http_publisher import HttpPublisher
 from support.lighttpd import Lighttpd, LighttpdCgi
+from support.nginx import Nginx
 from support.processes import WORKER, run
 from support.reader import wait_all
 from support.site import Site
@@ -39,10 +40,10 @@ class PublishingSite(Site):
         return self.bench.closing(HttpPublisher(self.web.url, token or self.issuer.publisher()))
 
 
-@pytest.fixture(scope="module", params=[Lighttpd, Apache], ids=["lighttpd", "apache"])
+@pytest.fixture(scope="module", params=[Lighttpd, Apache, Nginx], ids=["lighttpd", "apache", "nginx"])
 def site(request):
     with Bench() as b:
-        yield PublishingSite(b, request.param, cors_origin=GOOD, publish_bytes="3M")
+        yield PublishingSite(b, request.param, cors_origin=GOOD, publish_bytes="2M")
 
 
 @pytest.fixture
@@ -221,7 +222,7 @@ def test_an_event_that_is_too_large_is_413(publisher):
     assert (status, reply["error"]) == (413, "too_large") and "max-event-bytes" in reply["message"]
 
 
-@pytest.mark.parametrize("size", [(3 << 20) + 1, 20 << 20])
+@pytest.mark.parametrize("size", [(2 << 20) + 1, 20 << 20])
 def test_a_body_that_is_too_large_is_413(site, session, size):
     """It is answered while it still comes; a client that goes on sending may find its connection closed."""
     head = (f"POST /sse/publish HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer {site.issuer.publisher()}\r\n"

@@ -10,6 +10,8 @@ from selenium.webdriver.common.by import By
 from support import node, processes
 from support.browser import Browser
 from support.ports import free_port
+from support.site import Site
+from support.tokens import Issuer
 from support.waiting import TIMEOUT, wait_until
 
 EXAMPLES = processes.ROOT / "examples"
@@ -108,6 +110,23 @@ def test_publish(site, session, tmp_path, language):
         assert event.data == "how are you?"
     else:
         assert json.loads(event.data) == {"from": language, "text": "how are you?"}
+
+
+@pytest.mark.parametrize("language", ["Python", "PHP", "shell"])
+def test_publish_over_http(bench, language):
+    issuer, token = Issuer(bench.folder / "jwt.key"), bench.folder / "token.jwt"
+    token.write_text(issuer.publisher() + "\n")
+    site = Site(bench, worker={"publish": True, "jwt_key_file": issuer.key_file})
+    reader = site.open("anna")
+    command = {"Python": ["./publish_http.py", "how are you?"], "PHP": ["php", "publish_http.php", "how are you?"],
+               "shell": ["./publish_http.sh", '{"from":"shell","text":"how are you?"}']}[language]
+    env = processes.clean_environment(SSECAST_URL=site.web.url, SSECAST_TOKEN_FILE=str(token))
+    done = subprocess.run(command, cwd=EXAMPLES / "publish", env=env, capture_output=True, text=True, timeout=TIMEOUT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(reader.wait_for(1)[0].data) == {"from": language, "text": "how are you?"}
+    token.write_text(issuer.token(sub="anna"))
+    done = subprocess.run(command, cwd=EXAMPLES / "publish", env=env, capture_output=True, text=True, timeout=TIMEOUT)
+    assert done.returncode != 0 and "forbidden" in done.stdout + done.stderr
 
 
 def test_what_is_published_is_on_the_page(see, browser):
