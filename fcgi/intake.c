@@ -39,7 +39,7 @@ static int make_room(struct intakes *set, struct intake *in, size_t max)
 
 static void drop_data(struct intakes *set, struct intake *in)
 {
-    free(in->data);
+    free(in->data); // NOLINT(clang-analyzer-unix.Malloc): it is what realloc() gave
     set->held -= in->size;
     in->data = NULL;
     in->len = in->size = 0;
@@ -128,12 +128,12 @@ static int parse_head(const struct intakes *set, struct slice head, struct param
 
 /* --- a request that is there --- */
 
-/* What waits in the socket, without taking it. */
-static ssize_t peek(int fd, char *bytes, size_t size)
+/* What waits in the socket; with MSG_PEEK without taking it. */
+static ssize_t receive(int fd, char *bytes, size_t size, int flags)
 {
     ssize_t n;
     do
-        n = recv(fd, bytes, size, MSG_PEEK | MSG_DONTWAIT);
+        n = recv(fd, bytes, size, flags | MSG_DONTWAIT);
     while (n < 0 && errno == EINTR);
     return n;
 }
@@ -142,7 +142,7 @@ enum intake_progress intake_at_once(struct intakes *set, int fd, struct params *
 {
     static char bytes[INTAKE_HEAD_MAX];
     struct record_scan scan = {0};
-    ssize_t n = peek(fd, bytes, sizeof bytes);
+    ssize_t n = receive(fd, bytes, sizeof bytes, MSG_PEEK);
     if (n < 0 && errno == EAGAIN)
         return INTAKE_WAITING;
     enum record_progress progress = n > 0 ? record_scan(&scan, (struct slice){bytes, (size_t)n}) : RECORD_BAD;
@@ -242,9 +242,7 @@ enum intake_progress intake_more(struct intakes *set, struct intake *in, int fd,
         int err = make_room(set, in, max);
         if (err)
             return no_room(set, in, err, out);
-        ssize_t n = recv(fd, in->data + from, in->size - from, MSG_DONTWAIT);
-        if (n < 0 && errno == EINTR)
-            continue;
+        ssize_t n = receive(fd, in->data + from, in->size - from, 0);
         if (n <= 0)
             return n < 0 && errno == EAGAIN ? INTAKE_WAITING : INTAKE_BROKEN;
         in->len += (size_t)n;
