@@ -16,6 +16,7 @@
 #include "access.h"
 #include "bus.h"
 #include "clock.h"
+#include "cluster_link.h"
 #include "command.h"
 #include "exposure.h"
 #include "in_flight.h"
@@ -43,9 +44,11 @@
 struct broker {
     struct bus *bus;
     struct access access;
-    struct store *store;     /* NULL: memory only, or a journal */
-    struct journal *journal; /* NULL: nobody else appends */
-    struct joint *joint;     /* with a journal: the turns */
+    struct store *store;          /* NULL: memory only, or a journal */
+    struct journal *journal;      /* NULL: nobody else appends */
+    struct joint *joint;          /* with a journal: the turns */
+    struct cluster_link *cluster; /* with a journal: the other brokers */
+    char name[EVENT_NAME_MAX + 1];
     struct sequence *sequence;
     struct presence *presence;
     struct watch watch; /* of presence */
@@ -261,6 +264,17 @@ static void answer_workers(struct broker *b)
     b->more = true;
 }
 
+/* The hook of cluster.c. */
+static void ask_worker_anew(void *context, struct slice worker)
+{
+    struct broker *b = context;
+    struct wire_buf message = {0};
+    wire_put_resync(&message);
+    if (!message.failed)
+        bus_send(b->bus, BUS_SYNC, worker, false, (struct slice){message.data, message.len});
+    wire_buf_release(&message);
+}
+
 /* --- each second --- */
 
 static void announce_head(struct broker *b)
@@ -309,6 +323,8 @@ static void each_second(struct broker *b)
                   log_count("workers", lost), log_count("seconds", WIRE_LEASE_MS / 1000));
     b->counters[WORKERS_LOST] += lost;
     b->counters[HANDSHAKES_FAILED] += bus_failed_handshakes(b->bus);
+    if (b->cluster)
+        cluster_link_tick(b->cluster, now);
     sequence_expire(b->sequence, clock_unix_ms());
     announce_head(b);
     remember_second(b);
@@ -347,7 +363,8 @@ static void wait_for_work(struct broker *b)
     b->more = false;
     if (b->joint) {
         timeout = joint_patience(b->joint, timeout);
-        bus_watch(b->bus, journal_fd(b->journal));
+        bus_watch(b->bus, 0, journal_fd(b->journal));
+        bus_watch(b->bus, 1, cluster_link_fd(b->cluster));
         bus_pause(b->bus, joint_full(b->joint));
     }
     if (bus_wait(b->bus, b->signal_fd, timeout))
@@ -394,6 +411,8 @@ static void turn(struct broker *b)
     else
         serve_publishers(b);
     answer_workers(b);
+    if (b->cluster)
+        cluster_link_turn(b->cluster, clock_ms());
     each_second(b);
 }
 
@@ -602,16 +621,43 @@ static int join_journal(struct broker *b)
     return 0;
 }
 
+static struct nats_link_config servers_of(const struct broker_config *config)
+{
+    return (struct nats_link_config){.servers = config->store,
+                                     .name = "ssecast-broker",
+                                     .credentials = config->store_credentials,
+                                     .ca = config->store_tls_ca,
+                                     .certificate = config->store_tls_cert,
+                                     .key = config->store_tls_key};
+}
+
+/* People know it by its host and where it takes commands; so a broker that was started again is known as the one before. */
+static int open_cluster(struct broker *b, const struct broker_config *config)
+{
+    char host[64] = "", why[NATS_LINK_WHY_MAX];
+    gethostname(host, sizeof host - 1);
+    snprintf(b->name, sizeof b->name, "%s %s", host, config->commands.items[0]);
+    struct cluster_link_config cluster = {
+        .link = servers_of(config),
+        .stream = config->store_stream,
+        .cluster = {.run = sequence_run(b->sequence),
+                    .name = slice_of(b->name),
+                    .presence = b->presence,
+                    .counters = b->counters,
+                    .resync = ask_worker_anew,
+                    .context = b},
+    };
+    int err = cluster_link_open(&cluster, &b->cluster, why);
+    if (err)
+        log_error("--store: the other brokers cannot be reached: %s", why);
+    return err;
+}
+
 static int open_journal(struct broker *b, const struct broker_config *config)
 {
     uint64_t run = new_run();
     struct journal_config journal = {
-        .link = {.servers = config->store,
-                 .name = "ssecast-broker",
-                 .credentials = config->store_credentials,
-                 .ca = config->store_tls_ca,
-                 .certificate = config->store_tls_cert,
-                 .key = config->store_tls_key},
+        .link = servers_of(config),
         .stream = config->store_stream,
         .replicas = config->store_replicas,
         .limits = {config->history_events, config->history_bytes, config->history_age_ms},
@@ -674,10 +720,15 @@ static int set_up(struct broker *b, const struct broker_config *config)
     }
     if (!err)
         err = open_bus(b, config);
+    if (!err && shared)
+        err = open_cluster(b, config);
     b->started_ms = clock_ms();
     b->watch = (struct watch){.run = err ? 0 : sequence_run(b->sequence), .send = send_change, .context = b};
     presence_observe(b->presence, b->watch.run, watch_change, &b->watch);
-    b->sync = (struct sync_context){.sequence = b->sequence, .presence = b->presence, .counters = b->counters};
+    b->sync = (struct sync_context){.sequence = b->sequence,
+                                    .presence = b->presence,
+                                    .counters = b->counters,
+                                    .cluster = cluster_link_cluster(b->cluster)};
     b->commands = (struct command_context){
         .sequence = b->sequence,
         .presence = b->presence,
@@ -692,12 +743,14 @@ static int set_up(struct broker *b, const struct broker_config *config)
         .history_events = config->history_events,
         .history_bytes = config->history_bytes,
         .history_age_ms = config->history_age_ms,
-        .overview = &b->overview};
+        .overview = &b->overview,
+        .cluster = cluster_link_cluster(b->cluster)};
     return err;
 }
 
 static void tear_down(struct broker *b)
 {
+    cluster_link_close(&b->cluster);
     bus_close(&b->bus, LINGER_MS);
     access_close(&b->access);
     in_flight_free(&b->in_flight);

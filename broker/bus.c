@@ -58,7 +58,7 @@ struct bus {
     bus_admit *admit;
     void *admit_context;
     const struct bus_config *config; /* while opening */
-    int watched;                     /* ends bus_wait(); -1: none */
+    int watched[BUS_WATCHES];        /* end bus_wait(); -1: none */
     bool paused;                     /* commands do not */
 };
 
@@ -253,7 +253,8 @@ struct bus *bus_open(const struct bus_config *config)
     b->locks = calloc(config->commands_count + SOCKETS - 1, sizeof *b->locks);
     b->bindings = calloc(config->commands_count + SOCKETS - 1, sizeof *b->bindings);
     b->config = config;
-    b->watched = -1;
+    for (unsigned i = 0; i < BUS_WATCHES; i++)
+        b->watched[i] = -1;
     for (int s = 0; s < SOCKETS; s++)
         for (size_t i = 0; i <= BUS_FRAMES; i++)
             zmq_msg_init(&b->parts[s][i]);
@@ -422,7 +423,7 @@ static void drain_subscriptions(struct bus *b, enum bus_socket which)
 
 bool bus_wait(struct bus *b, int fd, int64_t timeout_ms)
 {
-    zmq_pollitem_t items[SOCKETS + 3];
+    zmq_pollitem_t items[SOCKETS + 2 + BUS_WATCHES];
     int count = 0;
     if (bind_again(b) && timeout_ms > BIND_AGAIN_MS)
         timeout_ms = BIND_AGAIN_MS;
@@ -433,7 +434,8 @@ bool bus_wait(struct bus *b, int fd, int64_t timeout_ms)
     items[count++] = (zmq_pollitem_t){.fd = fd, .events = ZMQ_POLLIN};
     if (b->door)
         items[count++] = (zmq_pollitem_t){.socket = b->door, .events = ZMQ_POLLIN};
-    items[count++] = (zmq_pollitem_t){.fd = b->watched, .events = ZMQ_POLLIN};
+    for (unsigned i = 0; i < BUS_WATCHES; i++)
+        items[count++] = (zmq_pollitem_t){.fd = b->watched[i], .events = ZMQ_POLLIN};
     if (zmq_poll(items, count, (long)timeout_ms) < 0)
         return false;
     if (items[BUS_FEED].revents)
@@ -445,9 +447,9 @@ bool bus_wait(struct bus *b, int fd, int64_t timeout_ms)
     return fd >= 0 && items[SOCKETS].revents != 0;
 }
 
-void bus_watch(struct bus *b, int fd)
+void bus_watch(struct bus *b, unsigned which, int fd)
 {
-    b->watched = fd;
+    b->watched[which] = fd;
 }
 
 void bus_pause(struct bus *b, bool paused)

@@ -62,8 +62,10 @@ void bus_cut(struct bus *b, enum bus_socket which);
  * than we have, too slow. */
 uint64_t bus_failed_handshakes(struct bus *b);
 
-/* From now on a readable fd ends bus_wait() too; -1: none. */
-void bus_watch(struct bus *b, int fd);
+#define BUS_WATCHES 2
+
+/* From now on a readable fd ends bus_wait() too; -1: none. which: below BUS_WATCHES. */
+void bus_watch(struct bus *b, unsigned which, int fd);
 
 /* Messages on the commands socket do not end bus_wait(), or they do again. */
 void bus_pause(struct bus *b, bool paused);

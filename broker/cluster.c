@@ -67,7 +67,7 @@ void cluster_free(struct cluster **c)
 static void tell(struct cluster *c, enum gossip_type type, struct slice name, struct slice body)
 {
     struct gossip m = {type, c->config.run, ++c->number, name, body};
-    c->config.send(c->config.context, &m);
+    c->config.send(c->config.send_context, &m);
 }
 
 static void ask(struct cluster *c, struct slice worker)

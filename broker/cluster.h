@@ -27,7 +27,8 @@ struct cluster_config {
     struct presence *presence;
     const uint64_t *counters; /* BROKER_COUNTERS of them */
     /* To every other broker; m is valid during the call. What is not sent is lost. */
-    void (*send)(void *context, const struct gossip *m);
+    void (*send)(void *send_context, const struct gossip *m);
+    void *send_context;
     /* Ask a worker of ours to say hello and to report in full. */
     void (*resync)(void *context, struct slice worker);
     void *context;

@@ -22,4 +22,5 @@ static int run(const struct command_context *c, const struct command_request *r,
     return 0;
 }
 
-const struct command cmd_online = {.op = "online", .roles = ROLE_PUBLISHER, .fields = fields, .run = run};
+const struct command cmd_online = {
+    .op = "online", .of_all = true, .roles = ROLE_PUBLISHER, .fields = fields, .run = run};

@@ -31,4 +31,4 @@ static int run(const struct command_context *c, const struct command_request *r,
     return 0;
 }
 
-const struct command cmd_sessions = {.op = "sessions", .fields = fields, .run = run};
+const struct command cmd_sessions = {.op = "sessions", .of_all = true, .fields = fields, .run = run};

@@ -70,4 +70,4 @@ static int run(const struct command_context *c, const struct command_request *r,
 }
 
 const struct command cmd_shutdown = {
-    .op = "shutdown", .fields = fields, .appends = true, .tells_sequence = true, .run = run};
+    .op = "shutdown", .of_all = true, .fields = fields, .appends = true, .tells_sequence = true, .run = run};

@@ -144,11 +144,12 @@ static const enum worker_counter worker_shown[] = {
 
 static void put_counters(const struct command_context *c, struct json_out *reply)
 {
-    uint64_t workers[WORKER_COUNTERS];
+    uint64_t counters[BROKER_COUNTERS], workers[WORKER_COUNTERS];
+    gauges_counters(c, counters);
     presence_counters(c->presence, workers);
     json_begin_object(reply, "counters");
     for (size_t i = 0; i < sizeof broker_shown / sizeof broker_shown[0]; i++)
-        json_put_count(reply, broker_counter_rows[broker_shown[i]].name, c->counters[broker_shown[i]]);
+        json_put_count(reply, broker_counter_rows[broker_shown[i]].name, counters[broker_shown[i]]);
     for (size_t i = 0; i < sizeof worker_shown / sizeof worker_shown[0]; i++)
         json_put_count(reply, worker_counter_rows[worker_shown[i]].name, workers[worker_shown[i]]);
     json_end_object(reply);
@@ -165,11 +166,11 @@ static int run(const struct command_context *c, const struct command_request *r,
     put_over_time(c->overview, (size_t)seconds, reply);
     put_workers(c, reply);
     put_history(gauges, c->now_ms, reply);
-    put_store(gauges, c->store ? "directory" : "memory", reply);
+    put_store(gauges, c->journal ? "jetstream" : c->store ? "directory" : "memory", reply);
     put_top_sessions(c->presence, reply);
     put_ends(c->overview, reply);
     put_counters(c, reply);
     return 0;
 }
 
-const struct command cmd_status = {.op = "status", .fields = fields, .run = run};
+const struct command cmd_status = {.op = "status", .of_all = true, .fields = fields, .run = run};

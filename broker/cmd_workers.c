@@ -41,4 +41,4 @@ static int run(const struct command_context *c, const struct command_request *r,
     return 0;
 }
 
-const struct command cmd_workers = {.op = "workers", .fields = fields, .run = run};
+const struct command cmd_workers = {.op = "workers", .of_all = true, .fields = fields, .run = run};

@@ -80,6 +80,19 @@ static const struct command *find_command(const struct json_object *o, const str
     return NULL;
 }
 
+/* Brokers whose workers and counters the reply may lack. */
+static void put_missing(const struct cluster *cluster, struct json_out *reply)
+{
+    struct slice name;
+    const void *at = cluster_next_missing(cluster, NULL, &name);
+    if (!at)
+        return;
+    json_begin_list(reply, "missing");
+    for (; at; at = cluster_next_missing(cluster, at, &name))
+        json_put_text(reply, NULL, name);
+    json_end_list(reply);
+}
+
 static int dispatch(const struct command_context *c, const struct command_request *r, struct json_out *reply,
                     struct command_outcome *outcome, struct json_fault *fault)
 {
@@ -100,7 +113,10 @@ static int dispatch(const struct command_context *c, const struct command_reques
         return 0;
     json_reply_begin(reply);
     outcome->provisional = command->tells_sequence;
-    return command->run(c, r, reply, fault);
+    int err = command->run(c, r, reply, fault);
+    if (!err && command->of_all)
+        put_missing(c->cluster, reply);
+    return err;
 }
 
 static int check_frames(const struct command_context *c, const struct slice *frames, size_t frame_count,

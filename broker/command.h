@@ -7,6 +7,7 @@
 #ifndef SSECAST_COMMAND_H
 #define SSECAST_COMMAND_H
 
+#include "cluster.h"
 #include "counters.h"
 #include "grant.h"
 #include "journal.h"
@@ -40,6 +41,7 @@ struct command_context {
     int64_t clock_ms;                                       /* clock_ms(), which presence knows */
     int64_t uptime_ms;
     const struct overview *overview;
+    const struct cluster *cluster; /* NULL: there are no other brokers */
 };
 
 /* The codes of a refusal. */
@@ -63,6 +65,7 @@ struct command {
     const char *const *fields; /* accepted, ended by NULL, `op` and `ref` among them; NULL: run checks them itself */
     bool takes_payload;        /* else a second frame is refused before */
     bool appends;              /* to the sequence */
+    bool of_all;               /* its reply tells of the whole cluster, and names the brokers that are missing */
     bool
         tells_sequence; /* its reply says what is in the sequence, which is true only when the turn's events are stored */
     /* Write the reply's fields between json_reply_begin() and json_reply_end(). 0, or -EINVAL with *fault set: then

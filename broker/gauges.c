@@ -5,6 +5,8 @@ const struct stat_row broker_gauge_rows[BROKER_GAUGES] = {
     [UPTIME_MS] = {.name = "uptime_ms", .help = "since the broker was started", .family = METRIC_NONE},
     [STARTED_MS] = {.name = "started_ms", .help = "when the broker was started, unix time",
         .family = "ssecast_start_time_seconds", .decimals = 3, .gauge = true},
+    [BROKERS] = {.name = "brokers", .help = "brokers on this sequence that are heard of, this one included", .gauge = true},
+    [BROKERS_MISSING] = {.name = "brokers_missing", .help = "brokers on this sequence that have become silent", .gauge = true},
     [WORKERS] = {.name = "workers", .help = "workers that are heard of", .gauge = true},
     [CONNECTIONS] = {.name = "connections", .help = "streams that are open, in all workers", .gauge = true},
     [SESSIONS] = {.name = "sessions", .help = "sessions that have a stream", .gauge = true},
@@ -47,6 +49,15 @@ static void read_history(const struct command_context *c, uint64_t *out)
     out[HISTORY_AGE_MAX_MS] = c->history_age_ms;
 }
 
+static uint64_t count_missing(const struct cluster *cluster)
+{
+    struct slice name;
+    uint64_t count = 0;
+    for (const void *at = NULL; (at = cluster_next_missing(cluster, at, &name));)
+        count++;
+    return count;
+}
+
 static void read_store(const struct command_context *c, uint64_t *out)
 {
     struct store_stats store = c->journal ? journal_stats(c->journal) : store_stats(c->store);
@@ -64,6 +75,8 @@ void gauges_read(const struct command_context *c, uint64_t out[BROKER_GAUGES])
 {
     out[UPTIME_MS] = (uint64_t)c->uptime_ms;
     out[STARTED_MS] = (uint64_t)(c->now_ms - c->uptime_ms);
+    out[BROKERS] = c->cluster ? cluster_brokers(c->cluster) : 1;
+    out[BROKERS_MISSING] = count_missing(c->cluster);
     out[WORKERS] = presence_workers(c->presence);
     out[CONNECTIONS] = presence_connections(c->presence);
     out[SESSIONS] = presence_sessions(c->presence);
@@ -72,10 +85,16 @@ void gauges_read(const struct command_context *c, uint64_t out[BROKER_GAUGES])
     read_store(c, out);
 }
 
+void gauges_counters(const struct command_context *c, uint64_t out[BROKER_COUNTERS])
+{
+    memcpy(out, c->counters, BROKER_COUNTERS * sizeof *out);
+    cluster_add_counters(c->cluster, out);
+}
+
 void numbers_read(const struct command_context *c, struct broker_numbers *out)
 {
     gauges_read(c, out->gauges);
-    memcpy(out->counters, c->counters, sizeof out->counters);
+    gauges_counters(c, out->counters);
     presence_gauges(c->presence, out->worker_gauges);
     presence_counters(c->presence, out->worker_counters);
 }

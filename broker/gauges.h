@@ -11,6 +11,8 @@
 enum broker_gauge {
     UPTIME_MS,
     STARTED_MS, /* unix time */
+    BROKERS,
+    BROKERS_MISSING,
     WORKERS,
     CONNECTIONS,
     SESSIONS,
@@ -37,6 +39,9 @@ enum broker_gauge {
 extern const struct stat_row broker_gauge_rows[BROKER_GAUGES];
 
 void gauges_read(const struct command_context *c, uint64_t out[BROKER_GAUGES]);
+
+/* What this broker and the others of its cluster have counted. */
+void gauges_counters(const struct command_context *c, uint64_t out[BROKER_COUNTERS]);
 
 /* Everything that is counted and measured, the workers' in all. */
 struct broker_numbers {

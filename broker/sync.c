@@ -147,21 +147,33 @@ static bool on_presence(const struct sync_context *c, struct slice worker, const
     return true;
 }
 
+static void pass_on(const struct sync_context *c, struct slice worker, struct slice message, int64_t now)
+{
+    if (c->cluster)
+        cluster_worker_said(c->cluster, worker, message, now);
+}
+
 bool sync_handle(const struct sync_context *c, struct slice worker, struct slice message, int64_t now,
                  struct wire_buf *answer)
 {
     struct wire_hello hello;
     struct wire_replay replay;
     struct wire_presence presence;
-    if (wire_get_presence(message, &presence) == 0)
-        return on_presence(c, worker, &presence, now, answer);
+    if (wire_get_presence(message, &presence) == 0) {
+        bool missed = on_presence(c, worker, &presence, now, answer);
+        if (!missed)
+            pass_on(c, worker, message, now);
+        return missed;
+    }
     if (wire_get_replay(message, &replay) == 0) {
         presence_renew(c->presence, worker, now);
         on_replay(c, &replay, answer);
         return true;
     }
-    if (wire_get_hello(message, &hello) == 0)
+    if (wire_get_hello(message, &hello) == 0) {
+        pass_on(c, worker, message, now);
         return on_hello(c, worker, &hello, now, answer);
+    }
     c->counters[SYNC_INVALID]++;
     log_debug("a message of %zu bytes on sync is none of ours; it is ignored", message.len);
     return false;

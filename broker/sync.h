@@ -6,6 +6,7 @@
 #ifndef SSECAST_SYNC_H
 #define SSECAST_SYNC_H
 
+#include "cluster.h"
 #include "counters.h"
 #include "presence.h"
 #include "sequence.h"
@@ -13,8 +14,9 @@
 struct sync_context {
     struct sequence *sequence;
     struct presence *presence;
-    uint64_t *counters; /* BROKER_COUNTERS of them */
-    int64_t now_ms;     /* unix time */
+    uint64_t *counters;      /* BROKER_COUNTERS of them */
+    struct cluster *cluster; /* who are told what workers say; NULL: there are no other brokers */
+    int64_t now_ms;          /* unix time */
 };
 
 #define SYNC_PAGE_EVENTS 1000u

@@ -48,7 +48,7 @@ static void start(int i)
     struct node *n = &nodes[i];
     n->presence = presence_new();
     n->cluster = cluster_new(&(struct cluster_config){(uint64_t)(100 + i), slice_of(names[i]), n->presence, n->counters,
-                                                      send_all, on_resync, n});
+                                                      send_all, NULL, on_resync, n});
     ck_assert_ptr_nonnull(n->cluster);
 }
 
@@ -229,8 +229,8 @@ START_TEST(one_that_was_started_again_takes_the_place_of_the_former)
     cluster_free(&nodes[1].cluster);
     seconds(7);
     ck_assert_uint_eq(missing(0), 1);
-    nodes[1].cluster = cluster_new(
-        &(struct cluster_config){999, S("two"), nodes[1].presence, nodes[1].counters, send_all, on_resync, &nodes[1]});
+    nodes[1].cluster = cluster_new(&(struct cluster_config){999, S("two"), nodes[1].presence, nodes[1].counters,
+                                                            send_all, NULL, on_resync, &nodes[1]});
     seconds(1);
     ck_assert_uint_eq(missing(0), 0);
     ck_assert_uint_eq(cluster_brokers(nodes[0].cluster), 3);

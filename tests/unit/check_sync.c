@@ -20,7 +20,8 @@ static void begin_with(uint64_t max_events)
     presence = presence_new();
     ck_assert(sequence && presence);
     memset(counters, 0, sizeof counters);
-    context = (struct sync_context){sequence, presence, counters, 1000000};
+    context =
+        (struct sync_context){.sequence = sequence, .presence = presence, .counters = counters, .now_ms = 1000000};
 }
 
 static void end(void)
