@@ -85,17 +85,20 @@ void access_reload(struct access *a, bool cut[BUS_SOCKETS])
     char why[KEYS_WHY_MAX];
     for (int s = 0; s < BUS_SOCKETS; s++)
         cut[s] = false;
+    a->readings++;
     if (!a->file) {
         log_info("there is nothing to read anew: no --keys are configured");
         return;
     }
     struct keys *fresh = keys_load(a->file, why);
     if (!fresh) {
-        log_error("--keys %s; the keys stay as they were", why);
+        log_event(LOG_ERROR, "the keys cannot be read anew and stay as they were", log_name("why", why),
+                  log_count("reading", a->readings));
         return;
     }
     size_t gone = compare(a->keys, fresh, cut);
     keys_free(&a->keys);
     a->keys = fresh;
-    log_event(LOG_INFO, "the keys were read anew", log_count("keys", keys_count(fresh)), log_count("removed", gone));
+    log_event(LOG_INFO, "the keys were read anew", log_count("keys", keys_count(fresh)), log_count("removed", gone),
+              log_count("reading", a->readings));
 }

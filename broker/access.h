@@ -12,6 +12,7 @@
 struct access {
     const char *file;   /* of the keys; NULL: none */
     struct keys *keys;  /* NULL: without a file */
+    uint64_t readings;  /* of the file anew: each is told apart in the log */
     uint64_t *counters; /* BROKER_COUNTERS of them */
 };
 

@@ -691,8 +691,8 @@ static int open_bus(struct broker *b, const struct broker_config *config)
         .sync = config->sync,
         .presence = config->presence,
         .presence_optional = strcmp(config->presence, PRESENCE_DEFAULT) == 0,
-        .max_command = 4 * command_request_max(config->max_event_bytes), /* what is too large still gets a reply */
-        .max_replies = (int)config->max_in_flight,
+        .max_command = 4 * command_request_max(config->max_event_bytes),   /* what is too large still gets a reply */
+        .max_replies = 2 * (int)config->max_in_flight + 2 * TURN_COMMANDS, /* libzmq hears late of what was read */
         .handshake_ms = (int)config->handshake_ms,
         .ipc_mode = (unsigned)config->ipc_mode,
         .secret_key = config->curve_key_file ? secret.text : NULL,

@@ -368,6 +368,15 @@ void link_look(struct link *l, int64_t now)
         look_at(&l->stations[i], now);
 }
 
+int64_t link_due(const struct link *l)
+{
+    int64_t due = INT64_MAX;
+    for (size_t i = 0; i < l->count; i++)
+        if (l->stations[i].again_at && l->stations[i].again_at < due)
+            due = l->stations[i].again_at;
+    return due;
+}
+
 const char *link_problem(const struct link *l)
 {
     const struct station *s = &l->stations[l->current];

@@ -39,6 +39,9 @@ int link_send(struct link *l, struct parcel *p);
 /* See how connecting goes; an endpoint that refused us is tried again, at most once a second. */
 void link_look(struct link *l, int64_t now);
 
+/* When link_look() has something to do, clock_ms(); INT64_MAX: never. */
+int64_t link_due(const struct link *l);
+
 /* Why the endpoint in use cannot be connected to, in words; NULL: nothing is known to be wrong. */
 const char *link_problem(const struct link *l);
 

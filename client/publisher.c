@@ -285,7 +285,8 @@ int ssecast_publisher_fd(const struct ssecast_publisher *p)
 
 int ssecast_publisher_next_timeout(const struct ssecast_publisher *p)
 {
-    int64_t due = window_due(p->window), now = clock_ms();
+    int64_t due = window_due(p->window), again = link_due(p->link), now = clock_ms();
+    due = again < due ? again : due;
     if (link_rung(p->link) || due <= now)
         return 0;
     return due == INT64_MAX ? -1 : due - now > INT_MAX ? INT_MAX : (int)(due - now);

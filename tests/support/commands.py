@@ -22,13 +22,16 @@ class Refused(AssertionError):
 
 
 class Commands:
-    def __init__(self, endpoint):
+    def __init__(self, endpoint, identity=None):
+        """identity: a Key (keys.py), for a broker with keys."""
         self.endpoint = endpoint
         self.socket = zmq.Context.instance().socket(zmq.DEALER)
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.setsockopt(zmq.SNDHWM, 0)
         self.socket.setsockopt(zmq.RCVHWM, 0)
         self.socket.setsockopt(zmq.RECONNECT_IVL, 20)
+        if identity:
+            identity.use(self.socket)
         self.socket.connect(endpoint)
         self._refs = itertools.count(1)
 
