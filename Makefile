@@ -272,6 +272,7 @@ INSTALL_DATA := \
     $(call into,README.md CHANGELOG.md LICENSE $(wildcard docs/*.md),$(docdir)) \
     client/ssecast.h:$(includedir)/ssecast.h client/ssecast.pc.in:$(libdir)/pkgconfig/ssecast.pc \
     $(call into,$(filter-out %.json %.md,$(wildcard client/js/ssecast*)),$(datadir)/javascript/ssecast) \
+    $(call into,$(wildcard monitoring/*),$(datadir)/ssecast/monitoring) \
     $(call into,$(wildcard systemd/ssecast*),$(unitdir)) \
     systemd/sysusers.conf:$(prefix)/lib/sysusers.d/ssecast.conf systemd/tmpfiles.conf:$(prefix)/lib/tmpfiles.d/ssecast.conf \
     lighttpd/ssecast-limits.conf:$(lighttpddir)/40-ssecast-limits.conf \
@@ -306,7 +307,7 @@ uninstall: ## remove what install put there; settings that were changed, and the
 	    if edited $$row | cmp -s - "$$(to $$row)"; then rm -f "$$(to $$row)"; \
 	    elif [ -e "$$(to $$row)" ]; then echo "kept: $$(to $$row)"; fi; \
 	done; \
-	rmdir '$(DESTDIR)$(docdir)' '$(DESTDIR)$(sysconfdir)/ssecast' 2>/dev/null || true
+	rmdir '$(DESTDIR)$(datadir)/ssecast/monitoring' '$(DESTDIR)$(datadir)/ssecast' '$(DESTDIR)$(docdir)' '$(DESTDIR)$(sysconfdir)/ssecast' 2>/dev/null || true
 
 clean: ## remove everything that was built
 	rm -rf build build-*

@@ -33,10 +33,11 @@ static void answer_own(struct call *c)
     metrics_release(&m);
 }
 
+/* Prometheus waits for 10 s at most, and for less where it asks more often: one that has missed its announcements is not waited for. */
 static void begin(struct call *c, const struct params *params)
 {
     (void)params;
-    if (upstream_connected(c->stream->set->upstream))
+    if (upstream_silence(c->stream->set->upstream) < 3 * (int64_t)WIRE_ANNOUNCE_MS)
         call_ask(c, &grant_everything, slice_of(REQUEST), true);
     else
         answer_own(c);

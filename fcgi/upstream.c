@@ -833,6 +833,11 @@ bool upstream_connected(const struct upstream *u)
     return u->welcomed;
 }
 
+int64_t upstream_silence(const struct upstream *u)
+{
+    return u->welcomed ? loop_now(u->loop) - u->heard_at : INT64_MAX;
+}
+
 /* --- life --- */
 
 struct upstream *upstream_new(const struct upstream_config *config, struct loop *loop,

@@ -86,4 +86,7 @@ void upstream_presence(struct upstream *u, const struct wire_presence_item *item
 /* A broker has welcomed this worker since it was last heard of. */
 bool upstream_connected(const struct upstream *u);
 
+/* How long ago the broker that welcomed us was heard, ms; it says something each second (WIRE_ANNOUNCE_MS). INT64_MAX when there is none. */
+int64_t upstream_silence(const struct upstream *u);
+
 #endif

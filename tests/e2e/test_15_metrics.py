@@ -1,6 +1,8 @@
 """Who may see how the system is, and what they see: healthz and metrics through real web servers."""
 
 import json
+import re
+import shutil
 import signal
 import time
 
@@ -11,7 +13,7 @@ from support.broker import Broker
 from support.fcgi import FastCgi
 from support.lighttpd import Lighttpd
 from support.processes import CLI, WORKER, run
-from support.prometheus import Samples, check
+from support.prometheus import MONITORING, Prometheus, Samples, check
 from support.site import Site
 from support.waiting import wait_until
 from support.worker import Worker
@@ -250,6 +252,80 @@ def test_stats_and_metrics_agree(watched):
     assert found["ssecast_events_total"] == stats["events"] and found["ssecast_history_bytes"] == stats["history_bytes"]
     assert found["ssecast_stream_ends_total", "cause=client"] == stats["ends_client"]
     assert found["ssecast_publish_to_write_seconds_bucket", "le=0.002"] == stats["latency_1ms"] + stats["latency_2ms"]
+
+
+# monitoring/
+
+def dashboard_queries():
+    """Every query of the dashboard, with what Grafana would put into it."""
+    board = json.loads((MONITORING / "ssecast-grafana.json").read_text())
+    queries = [t["expr"] for p in board["panels"] for t in p["targets"]] + [a["expr"] for a in board["annotations"]["list"]]
+    assert len(queries) > 30
+    return [q.replace("$job", "ssecast").replace("$instance", "INSTANCE").replace("$__rate_interval", "30s") for q in queries]
+
+
+def alert_queries():
+    return re.findall(r"expr: (?:>-\n)?(.*?)\n +(?:for|labels):", (MONITORING / "ssecast-alerts.yml").read_text(), re.S)
+
+
+@pytest.mark.parametrize("queries", [dashboard_queries, alert_queries])
+def test_every_query_names_metrics_that_exist(watched, queries):
+    there = {key if isinstance(key, str) else key[0] for key in scrape(watched)}
+    asked = {name for query in queries() for name in re.findall("ssecast_[a-z_]+", query)}
+    assert len(asked) > 10 and asked <= there
+
+
+def test_promtool_takes_the_rules_and_the_configuration():
+    for what in (["check", "rules", MONITORING / "ssecast-alerts.yml"], ["check", "config", "--syntax-only", MONITORING / "prometheus.yml"]):
+        done = run(["promtool", *what])
+        assert done.returncode == 0, done
+
+
+@pytest.mark.parametrize("alert, series, silent", [
+    ("SsecastBrokerAway", {"ssecast_up": "0x20"}, {"ssecast_up": "1x20"}),
+    ("SsecastStoreFailing", {"ssecast_store_failing": "1x20"}, {"ssecast_store_failing": "0x20"}),
+    ("SsecastWorkerLost", {"ssecast_workers_lost_total": "0x9 1x10"}, {"ssecast_workers_lost_total": "3x20"}),
+    ("SsecastNearlyFull", {"ssecast_connections": "95x20", "ssecast_streams_max": "100x20"},
+     {"ssecast_connections": "50x20", "ssecast_streams_max": "100x20"}),
+    ("SsecastCutsReaders", {'ssecast_stream_ends_total{cause="slow"}': "0+20x20", "ssecast_connections": "1000x20"},
+     {'ssecast_stream_ends_total{cause="slow"}': "0+1x20", "ssecast_connections": "1000x20"}),
+    ("SsecastSlow", {'ssecast_publish_to_write_seconds_bucket{le="1"}': "0x20", 'ssecast_publish_to_write_seconds_bucket{le="5"}': "0+9x20",
+                     'ssecast_publish_to_write_seconds_bucket{le="+Inf"}': "0+9x20"},
+     {'ssecast_publish_to_write_seconds_bucket{le="1"}': "0+9x20", 'ssecast_publish_to_write_seconds_bucket{le="5"}': "0+9x20",
+      'ssecast_publish_to_write_seconds_bucket{le="+Inf"}': "0+9x20"}),
+], ids=lambda value: value if isinstance(value, str) else "")
+def test_an_alert_fires_when_it_should(bench, alert, series, silent):
+    rules = bench.folder / "rules.yml"
+    shutil.copy(MONITORING / "ssecast-alerts.yml", rules)
+    for values, fires in ((series, True), (silent, False)):
+        case = {"rule_files": [str(rules)], "evaluation_interval": "1m", "tests": [
+            {"interval": "1m", "input_series": [{"series": name, "values": v} for name, v in values.items()],
+             "promql_expr_test": [{"expr": f'count(ALERTS{{alertname="{alert}",alertstate="firing"}}) or vector(0)', "eval_time": "16m",
+                                   "exp_samples": [{"labels": "{}", "value": int(fires)}]}]}]}
+        (bench.folder / "case.yml").write_text(json.dumps(case))
+        done = run(["promtool", "test", "rules", bench.folder / "case.yml"])
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_prometheus_itself_reads_all_of_it(bench):
+    site = Site(bench, worker={"monitor_from": "none", "monitor_token_file": token_file(bench), "heartbeat": "300ms"})
+    prometheus = Prometheus(bench, site, TOKEN).start()
+    site.open_many(["anna", "bert"])
+    wait_until(lambda: prometheus.query("ssecast_connections") and prometheus.query("ssecast_connections")[0][1] == 2, what="two streams")
+    for n in range(20):
+        site.publish("m", data=n)
+        time.sleep(0.1)
+    wait_until(lambda: [v for _, v in prometheus.query("ssecast_deliveries_total")] == [40], what="forty deliveries")
+    assert prometheus.query('up{job="ssecast"}')[0][1] == 1 and prometheus.query("ssecast_up")[0][1] == 1
+    [(labels, _)] = prometheus.query("ssecast_build_info")
+    assert labels["version"] and labels["job"] == "ssecast"
+    for query in dashboard_queries():
+        prometheus.query(query.replace("INSTANCE", labels["instance"]))
+    [(_, latency)] = prometheus.query("histogram_quantile(0.99, rate(ssecast_publish_to_write_seconds_bucket[30s]))")
+    assert 0 < latency < 1
+    assert {rule["health"] for group in prometheus.api("rules")["groups"] for rule in group["rules"]} <= {"ok", "unknown"}
+    site.broker.kill()
+    wait_until(lambda: [v for _, v in prometheus.query("ssecast_up")] == [0], 30, what="ssecast_up is 0")
 
 
 # Who may see it
