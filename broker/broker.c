@@ -227,6 +227,18 @@ static void send_change(void *context, struct slice message)
     b->counters[PRESENCE_MESSAGES]++;
 }
 
+/* Somebody came or went: told to who subscribed, and kept for people who look later when it was we who ended the stream. */
+static void on_change(void *context, const struct presence_change *change)
+{
+    struct broker *b = context;
+    struct connection_info info;
+    watch_change(&b->watch, change);
+    if (change->what != PRESENCE_DISCONNECTED || change->cause == END_CLIENT || change->silent)
+        return;
+    connection_describe(change->of, &info);
+    overview_ended(&b->overview, b->watch.now_ms, end_cause_name(change->cause), info.session, info.worker, 1);
+}
+
 static size_t answer_worker(struct broker *b, const struct bus_message *m, int64_t now)
 {
     if (!(access_grant(&b->access, m)->roles & ROLE_WORKER)) {
@@ -724,7 +736,7 @@ static int set_up(struct broker *b, const struct broker_config *config)
         err = open_cluster(b, config);
     b->started_ms = clock_ms();
     b->watch = (struct watch){.run = err ? 0 : sequence_run(b->sequence), .send = send_change, .context = b};
-    presence_observe(b->presence, b->watch.run, watch_change, &b->watch);
+    presence_observe(b->presence, b->watch.run, on_change, b);
     b->sync = (struct sync_context){.sequence = b->sequence,
                                     .presence = b->presence,
                                     .counters = b->counters,

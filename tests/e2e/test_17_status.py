@@ -106,6 +106,47 @@ def test_history_and_store_are_told_with_their_limits(bench):
     assert told["store"]["kind"] == "directory" and told["store"]["failing"] is False and told["store"]["commits"] >= 15
 
 
+def ends(site, cause):
+    return [e for e in status(site)["ends"] if e["cause"] == cause]
+
+
+def test_streams_that_were_shut_down_are_told_together(bench):
+    site = Site(bench)
+    for n in range(5):
+        site.open(f"many-{n}")
+    site.open("leaves").close()
+    site.wait_connections("leaves", 0)
+    site.commands.shutdown(sessions=[f"many-{n}" for n in range(5)])
+    wait_until(lambda: ends(site, "shutdown") and ends(site, "shutdown")[0]["count"] == 5, what="five ends as one")
+    [end] = status(site)["ends"]  # who left by itself is not among them
+    assert end["session"].startswith("many-") and str(site.worker.pid) in end["worker"]
+    assert abs(end["at"] - time.time() * 1000) < 20000
+
+
+def test_streams_whose_worker_is_lost_or_stops_are_told(bench):
+    site = Site(bench, workers=2)
+    for n in range(6):
+        site.open(f"s-{n}", reconnect=False)
+    stopped, killed = site.workers
+    stopped.stop()
+    wait_until(lambda: ends(site, "drain"), what="the ends of a worker that stopped")
+    killed.kill()
+    wait_until(lambda: ends(site, "worker_lost"), 40, what="the ends of a worker that was killed")
+    told = ends(site, "drain") + ends(site, "worker_lost")
+    assert sum(e["count"] for e in told) == 6
+    assert len({e["worker"] for e in told}) == 2
+
+
+def test_a_reader_that_is_too_slow_is_told(bench):
+    site = Site(bench, worker={"queue_bytes": "64K"})
+    with FastCgi(site.worker.socket) as slow:
+        slow.get("session=slow").wait_open()
+        for _ in range(20):
+            site.publish("m", text="x" * 100000)
+        wait_until(lambda: ends(site, "slow"), what="the slow reader is among the ends")
+    assert ends(site, "slow")[0]["session"] == "slow"
+
+
 def test_streams_that_were_told_of_a_gap_are_told(site):
     site.open("gap", last_event_id="unknown")
     wait_until(lambda: any(e["cause"] == "gap" for e in status(site)["ends"]), what="a gap among the ends")
