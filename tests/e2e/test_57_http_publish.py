@@ -16,6 +16,7 @@ from support.lighttpd import Lighttpd, LighttpdCgi
 from support.nginx import Nginx
 from support.processes import WORKER, run
 from support.reader import wait_all
+from support.relay import Relay
 from support.site import Site
 from support.tokens import Issuer
 from support.waiting import wait_until
@@ -277,6 +278,91 @@ def test_answers_may_be_read_by_allowed_origins_only(site, session, publisher, g
         _, headers, _ = publisher.send(body, headers={"Origin": GOOD if good else "https://evil.example"})
         assert headers.get("access-control-allow-origin") == (GOOD if good else None)
         assert "origin" in headers["vary"].lower()
+
+
+# From pages, in Chromium
+
+POST = """
+const [url, options, token] = arguments;
+const headers = {"Content-Type": "application/json", ...(token ? {Authorization: `Bearer ${token}`} : {}), ...options.headers};
+return fetch(url, {method: "POST", body: '{"event":"m","text":"from a page","to":{"sessions":["anna"]}}', ...options, headers})
+    .then(async (r) => [r.status, r.type === "opaque" ? null : await r.json()], (e) => [0, String(e)]);
+"""
+
+
+@pytest.fixture
+def pages(bench, chromium):
+    """(site, a page of an origin that is allowed, a page of one that is not): relays to the site."""
+    friend, stranger = bench.closing(Relay(0)), bench.closing(Relay(0))
+    site = PublishingSite(bench, cors_origin=friend.url)
+    friend.upstream = stranger.upstream = site.web.port
+    yield site, friend, stranger
+    chromium.goto("about:blank")
+    chromium.errors()  # refused requests are among them
+
+
+def test_a_page_publishes_with_the_token_in_a_cookie(pages, chromium):
+    site, _, _ = pages
+    reader = site.open("anna")
+    chromium.goto(site.web.origin)
+    chromium.run(f"document.cookie = 'ssecast_token={site.issuer.publisher()}; path=/sse'")
+    assert chromium.run(POST, "/sse/publish", {})[0] == 200
+    assert reader.wait_for(1)[0].data == "from a page"
+
+
+def test_a_page_of_an_allowed_origin_publishes(pages, chromium):
+    site, friend, _ = pages
+    reader = site.open("anna")
+    chromium.goto(friend.url)
+    status, reply = chromium.run(POST, site.web.url + "/publish", {}, site.issuer.publisher())
+    assert (status, reply["ok"]) == (200, True)
+    assert reader.wait_for(1)[0].data == "from a page"
+
+
+def test_a_page_of_another_origin_cannot(pages, chromium):
+    """Neither with a preflight, nor without one and with the cookies that the browser has for the site."""
+    site, _, stranger = pages
+    before = site.broker_head()
+    chromium.goto(site.web.origin)
+    chromium.run(f"document.cookie = 'ssecast_token={site.issuer.publisher()}; path=/sse'")
+    chromium.goto(stranger.url)
+    url = site.web.url + "/publish"
+    assert chromium.run(POST, url, {}, site.issuer.publisher())[0] == 0
+    assert chromium.run(POST, url, {"credentials": "include"})[0] == 0
+    refused = site.stat("publishes_http_refused")
+    for kind in ("text/plain", "application/x-www-form-urlencoded"):
+        assert chromium.run(POST, url, {"mode": "no-cors", "credentials": "include", "headers": {"Content-Type": kind}}) == [0, None]
+    wait_until(lambda: site.stat("publishes_http_refused") == refused + 2, what="both came, and were refused")
+    assert site.broker_head() == before
+
+
+# A web server that hands a body on while it comes
+
+class StreamingLighttpd(Lighttpd):
+    extra = "server.stream-request-body = 2"
+
+
+def test_lighttpd_may_hand_bodies_on_as_they_come(bench):
+    site = PublishingSite(bench, StreamingLighttpd)
+    reader = site.open("anna")
+    publisher = site.publisher()
+    for size in (1, 70_000, 1 << 20):
+        assert publisher.publish("m", text="x" * size)[0] == 200
+    assert [len(e.data) for e in reader.wait_for(3)] == [1, 70_000, 1 << 20]
+    body = json.dumps({"text": "y" * 300_000}).encode()
+    with socket.create_connection(("127.0.0.1", site.web.port), timeout=20) as s:
+        s.sendall(f"POST /sse/publish HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\n"
+                  f"Authorization: Bearer {site.issuer.publisher()}\r\nContent-Length: {len(body)}\r\n\r\n".encode())
+        for n in range(0, len(body), 30_000):
+            time.sleep(0.1)
+            s.sendall(body[n:n + 30_000])
+        assert s.recv(65536).startswith(b"HTTP/1.1 200 ")
+    reader.wait_for(4)
+    with socket.create_connection(("127.0.0.1", site.web.port)) as s:
+        s.sendall(f"POST /sse/publish HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                  f"Authorization: Bearer {site.issuer.publisher()}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body[:100_000])
+    assert publisher.publish("m", text="end")[0] == 200
+    assert reader.wait_for(5)[4].data == "end"
 
 
 # Many
