@@ -58,3 +58,61 @@ export class EventStream extends EventTarget {
     type: K, listener: (event: EventStreamEvents[K]) => void, options?: boolean | EventListenerOptions): void;
   removeEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | EventListenerOptions): void;
 }
+
+/** Whom an event concerns. */
+export interface Targets {
+  sessions?: string[];
+  channels?: string[];
+  connections?: string[];
+}
+
+/** An event to be published: with `data`, any JSON, or with `text`. Without `to` it is for everyone. */
+export interface OutgoingEvent {
+  event?: string;
+  data?: unknown;
+  text?: string;
+  to?: Targets;
+  except?: Targets;
+  /** With the same id it is published once. Left out: {@link publish} makes one. */
+  id?: string;
+  retry?: number;
+}
+
+/** Options of {@link publish}. */
+export interface PublishOptions {
+  /** A token that may publish. Without it the browser's cookie has to be one. */
+  token?: string | null;
+  /** Send cookies to another origin too. Default: false. */
+  withCredentials?: boolean;
+  /** How often at most. Default: 6. */
+  tries?: number;
+  /** How long each try may take, in milliseconds. Default: 10000. */
+  timeout?: number;
+  /** The first pause between two tries, in milliseconds. Each further one is twice as long; of each, half is left to chance. Default: 1000. */
+  firstPause?: number;
+  /** No pause is longer, in milliseconds. Default: 30000. */
+  longestPause?: number;
+}
+
+export interface PublishReply {
+  ok: true;
+  /** Of a single event. */
+  seq?: number;
+  /** How many connections it matched at that moment. */
+  online?: number;
+  duplicate?: boolean;
+  /** Of a list. */
+  seqs?: number[];
+  duplicates?: number[];
+}
+
+/** Why an event was not published, or (`status` 0 or 5xx) may not have been. */
+export class PublishError extends Error {
+  constructor(status: number, code: string, message: string);
+  readonly status: number;
+  readonly code: string;
+}
+
+/** Publish an event, or a list of them (all or none), over HTTP: `url` is the streams' address with `/publish` behind it. Sent again until
+ *  there is an answer. */
+export function publish(url: string | URL, events: OutgoingEvent | OutgoingEvent[], options?: PublishOptions): Promise<PublishReply>;

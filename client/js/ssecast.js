@@ -503,3 +503,58 @@ export class EventStream extends EventTarget {
     this.dispatchEvent(new CustomEvent(what, { detail }));
   }
 }
+
+/* ---- publishing, where the worker takes events over HTTP ---- */
+
+const PUBLISH_DEFAULTS = { token: null, withCredentials: false, tries: 6, timeout: 10000, firstPause: 1000, longestPause: 30000 };
+
+/* Why an event was not published, or may not have been. status: of the answer, 0 without one; code: what the worker calls it. */
+export class PublishError extends Error {
+  constructor(status, code, message) {
+    super(message);
+    this.name = "PublishError";
+    this.status = status;
+    this.code = code;
+  }
+}
+
+/* An event with an id is published once, however often it is sent. */
+function withId(event) {
+  const words = () => Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(36));
+  return event.id === undefined ? { ...event, id: `js-${words().join("-")}` } : event;
+}
+
+/* One attempt. Whether another one makes sense is in the error: again. */
+async function attempt(url, body, options) {
+  const headers = { "Content-Type": "application/json", ...(options.token ? { Authorization: `Bearer ${options.token}` } : {}) };
+  const request = { method: "POST", body, headers, cache: "no-store", signal: AbortSignal.timeout(options.timeout),
+                    credentials: options.withCredentials ? "include" : "same-origin" };
+  let response, reply;
+  try {
+    response = await fetch(url, request);
+    reply = await response.json();
+  } catch (error) {
+    const status = response?.status ?? 0;
+    throw Object.assign(new PublishError(status, "no_reply", `no reply that can be read: ${error.message}`), { again: status < 400 || status >= 500 });
+  }
+  if (response.ok)
+    return reply;
+  throw Object.assign(new PublishError(response.status, reply.error, reply.message), { again: response.status >= 500 || response.status === 429 });
+}
+
+/* Publish an event, or a list of them (all or none), at url, the streams' address with /publish behind it. Without an answer, or while it
+ * cannot be done, it is sent again. The reply is the worker's; what fails for good throws a PublishError. options: see ssecast.d.ts. */
+export async function publish(url, events, options = {}) {
+  const all = { ...PUBLISH_DEFAULTS, ...options };
+  const body = JSON.stringify(Array.isArray(events) ? { events: events.map(withId) } : withId(events));
+  for (let tried = 1; ; tried++) {
+    try {
+      return await attempt(url, body, all);
+    } catch (error) {
+      if (!error.again || tried >= all.tries)
+        throw error;
+    }
+    const longest = Math.min(all.longestPause, all.firstPause * 2 ** (tried - 1));
+    await new Promise((done) => setTimeout(done, longest * (0.5 + Math.random() / 2)));
+  }
+}

@@ -18,6 +18,7 @@ from support.processes import WORKER, run
 from support.reader import wait_all
 from support.relay import Relay
 from support.site import Site
+from support.tabs import MODULE
 from support.tokens import Issuer
 from support.waiting import wait_until
 
@@ -334,6 +335,66 @@ def test_a_page_of_another_origin_cannot(pages, chromium):
         assert chromium.run(POST, url, {"mode": "no-cors", "credentials": "include", "headers": {"Content-Type": kind}}) == [0, None]
     wait_until(lambda: site.stat("publishes_http_refused") == refused + 2, what="both came, and were refused")
     assert site.broker_head() == before
+
+
+# client/js/ssecast.js
+
+PUBLISH = """
+const [module, url, events, options] = arguments;
+const address = URL.createObjectURL(new Blob([module], { type: "text/javascript" }));
+window.published = import(address).then(({ publish }) => publish(url, events, options))
+    .then((reply) => ["published", reply], (e) => [e.name, e.status, e.code, e.message]);
+"""
+
+
+@pytest.fixture
+def page(pages, chromium):
+    """A function that publishes from a page of an allowed origin, with the module."""
+    site, friend, _ = pages
+    chromium.goto(friend.url)
+
+    def publish(events, token=None, meanwhile=lambda: None, **options):
+        options = {"token": token or site.issuer.publisher(), "firstPause": 50, **options}
+        chromium.run(PUBLISH, MODULE.read_text(), site.web.url + "/publish", events, options)
+        meanwhile()
+        return chromium.run("return window.published")
+
+    publish.site = site
+    return publish
+
+
+def test_the_module_publishes(page):
+    reader = page.site.open("anna")
+    kind, reply = page({"event": "m", "data": {"n": 1}, "to": {"sessions": ["anna"]}})
+    assert (kind, reply["ok"], reply["online"]) == ("published", True, 1)
+    kind, reply = page([{"event": "m", "text": "a"}, {"event": "m", "text": "b", "id": "mine"}])
+    assert kind == "published" and len(reply["seqs"]) == 2
+    events = reader.wait_for(3)
+    assert [e.data for e in events] == ['{"n":1}', "a", "b"] and events[2].id == "mine"
+    assert events[0].id.startswith("js-") and events[0].id != events[1].id
+
+
+def test_the_module_tries_again(page):
+    """While there is no worker, and the web server says 503."""
+    reader = page.site.open("anna", reconnect=True, stubborn=True, retry=0.05)
+    page.site.worker.stop()
+
+    def meanwhile():
+        wait_until(lambda: page.site.web.log().count("are down") >= 2, what="two tries that failed")
+        page.site.worker.start()
+
+    assert page({"event": "m", "data": 1}, meanwhile=meanwhile, tries=100, longestPause=200)[0] == "published"
+    reader.wait_type("m")
+    assert reader.data("m") == ["1"]
+
+
+def test_the_module_tells_what_is_refused(page):
+    kind, status, code, message = page({"data": 1}, token=page.site.issuer.token(sub="anna"))
+    assert (kind, status, code) == ("PublishError", 403, "forbidden") and message
+    assert page({"dta": 1})[:3] == ["PublishError", 400, "bad_request"]
+    page.site.worker.stop()
+    kind, status, *_ = page({"data": 1}, tries=2)
+    assert kind == "PublishError" and status in (0, 503)  # a 503 without CORS headers is nothing that a page may see
 
 
 # A web server that hands a body on while it comes

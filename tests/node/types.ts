@@ -1,5 +1,5 @@
 // What a page in TypeScript may write with client/js/ssecast.d.ts, and what it may not.
-import { EventStream, type EventStreamOptions, type EventStreamState } from "./ssecast.js";
+import { EventStream, publish, PublishError, type EventStreamOptions, type EventStreamState } from "./ssecast.js";
 
 const options: EventStreamOptions = { shared: false, lastEventId: "7" };
 const stream = new EventStream("/sse?session=anna", options);
@@ -20,3 +20,10 @@ new EventStream("/sse", { share: true });
 stream.addEventListener("gap", ({ detail }) => detail.reason.length as number);
 // @ts-expect-error: the state is not for writing
 stream.state = "online";
+
+publish("/sse/publish", { event: "said", data: { n: 1 }, to: { channels: ["room:7"] }, id: "mine" }, { token: "x", tries: 2 })
+  .then((reply) => console.log(reply.seq?.toFixed(), reply.duplicate === true));
+publish(new URL("https://example.org/sse/publish"), [{ text: "a" }, { text: "b" }])
+  .then((reply) => console.log(reply.seqs?.length), (error) => console.log(error instanceof PublishError && error.status.toFixed() + error.code.length));
+// @ts-expect-error: a misspelt field would make it an event for everyone
+publish("/sse/publish", { data: 1, too: { sessions: ["a"] } });
