@@ -121,7 +121,7 @@ class FaultySite(Site):
         """Faults for so long (none, when quiet), then calm, then judgement. stretch: how many times as long as usual each fault may last."""
         self.rounds += 1
         self.log = []
-        schedule = Schedule(self, random.Random(f"{self.seed} round {self.rounds}"), seconds, quiet, stretch)
+        schedule = self._schedule(random.Random(f"{self.seed} round {self.rounds}"), seconds, quiet, stretch)
         for p in self.publishers:
             p.go()
         schedule.run(progress)
@@ -129,17 +129,15 @@ class FaultySite(Site):
         self._settle()
         self._judge()
 
+    def _schedule(self, *how):
+        return Schedule(self, *how)
+
     def _settle(self):
         for p in self.publishers:
             p.pause()
         for p in self.publishers:
             p.wait_idle()
-        with self.broker.commands() as client:
-            self.networks["feed"].cut()  # nothing follows the last event that would show it missing
-            self.mark = wait_until(lambda: client.ask({"op": "publish", "event": "m", "text": f"mark-{self.rounds}"}).get("seq"),
-                                   what="the last event is stored")  # a disk that was full is looked at again each second
-            stats = client.stats()
-            self.counters = {k: stats[k] for k in ("repairs", "replays_local", "replays_broker", "ends_slow", "gaps_told")}
+        self.mark, self.counters = self._publish_mark(), self._counters()
         try:
             wait_all(self.all, lambda r: r.decoder.blocks and any(b.id == str(self.mark) for b in r.decoder.blocks[-3:]),
                      f"the last event, {self.mark}", timeout=40)
@@ -147,6 +145,17 @@ class FaultySite(Site):
             self.stuck = str(e)
         else:
             self.stuck = None
+
+    def _publish_mark(self):
+        """The seq of the last event."""
+        with self.broker.commands() as client:
+            self.networks["feed"].cut()  # nothing follows the last event that would show it missing
+            return wait_until(lambda: client.ask({"op": "publish", "event": "m", "text": f"mark-{self.rounds}"}).get("seq"),
+                              what="the last event is stored")  # a disk that was full is looked at again each second
+
+    def _counters(self):
+        stats = self.commands.stats()
+        return {k: stats[k] for k in ("repairs", "replays_local", "replays_broker", "ends_slow", "gaps_told")}
 
     def wait_presence(self):
         """Until the broker counts each reader once; a worker that was killed stays on the list until its lease ends."""
@@ -175,12 +184,16 @@ class Schedule:
         self.site, self.chance, self.seconds, self.stretch, self.steps = site, chance, seconds, stretch, []
         if quiet:
             return
-        actors = [(self._broker_faults(), 2.5), *((self._worker_faults(w), 3) for w in site.workers), (self._web_faults(), 5),
-                  (self._network_faults("feed"), 1.5), (self._network_faults("sync"), 1.5), (self._network_faults("web"), 1.5),
-                  (self._network_faults("commands"), 2), (self._reader_faults(), 0.5)]
-        for number, (faults, pause) in enumerate(actors):
+        for number, (faults, pause) in enumerate(self._actors()):
             self._draw(number, faults, pause)
         self.steps.sort(key=lambda step: step[:2])
+
+    def _actors(self):
+        """Each with its faults, and the seconds between two of them."""
+        site = self.site
+        return [(self._broker_faults(), 2.5), *((self._worker_faults(w), 3) for w in site.workers), (self._web_faults(), 5),
+                (self._network_faults("feed"), 1.5), (self._network_faults("sync"), 1.5), (self._network_faults("web"), 1.5),
+                (self._network_faults("commands"), 2), (self._reader_faults(), 0.5)]
 
     def _draw(self, number, faults, pause):
         """Faults of one actor, one after the other, with a pause of about so many seconds between them."""

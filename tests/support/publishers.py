@@ -100,7 +100,7 @@ class Publisher:
         elif reply.get("error") != "store_failed":
             self.complaints.append(f"{self._name}: {reply}")
         elif request:
-            self._refused(reply["ref"], request)
+            self._refused(reply["ref"], request, reply.get("unknown"))
 
     def _acknowledged(self, reply, request):
         """Also of what was sent twice: both answers have to agree."""
@@ -113,10 +113,12 @@ class Publisher:
             self.counts["acknowledged"] += len(publications)
             self._settle(reply["ref"])
 
-    def _refused(self, ref, request):
+    def _refused(self, ref, request, unknown):
         self.counts["store_failed"] += 1
         if request.publications[0].own_id:
             request.due = time.monotonic() + _TRY_AGAIN
+        elif unknown:
+            request.given_up = True
         else:
             for p in request.publications:
                 p.fate = REFUSED

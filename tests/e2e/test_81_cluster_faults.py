@@ -1,0 +1,32 @@
+"""Three NATS servers and two brokers fail, in an order drawn by lot: what was acknowledged reaches every reader it concerns once and in
+order, whichever of them was killed, the stream's leader included.
+
+SEED=n repeats a schedule; FAULT_SECONDS=n makes it longer. `make soak` runs many of them.
+"""
+
+import os
+import random
+import shutil
+
+import pytest
+from support.cluster import FaultyCluster
+from support.nats import SERVER
+
+pytestmark = pytest.mark.skipif(not shutil.which(SERVER), reason="no nats-server")
+
+SECONDS = float(os.environ.get("FAULT_SECONDS", "15"))
+
+
+@pytest.fixture
+def seed():
+    """Printed, so that what failed can be repeated."""
+    n = int(os.environ.get("SEED") or random.SystemRandom().randrange(1, 1_000_000))
+    print(f"SEED={n}")
+    return n
+
+
+def test_whoever_is_killed_nothing_is_lost_and_nothing_is_doubled(bench, seed):
+    cluster = FaultyCluster(bench, seed)
+    cluster.round(SECONDS)
+    print(f"{cluster.verdict}, {len(cluster.log)} faults and ends of faults, {cluster.counters}")
+    assert cluster.verdict.expected > 10 * SECONDS and cluster.verdict.gaps == 0

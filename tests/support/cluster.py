@@ -1,0 +1,121 @@
+"""A cluster under a schedule of faults: three NATS servers, two brokers, a worker at each, one web server before both.
+
+Readers that come back may come to the other worker, so that they resume at another broker. Everything else is as in faults.py.
+"""
+
+import random
+import signal
+
+from .broker import Broker
+from .faults import FaultySite, GracefulLighttpd, Schedule
+from .nats import NatsCluster
+from .network import Network
+from .processes import Program
+from .publishers import Publisher
+from .reader import Readers
+from .waiting import wait_until
+from .worker import Worker
+
+
+class FaultyCluster(FaultySite):
+    def __init__(self, bench, seed, readers=120, rate=150, servers=3, brokers=2):  # pylint: disable=super-init-not-called
+        self.bench, self.seed, self.chance = bench, seed, random.Random(f"{seed} cluster")
+        self.durable, self.on_own_disk, self.gaps_allowed, self.networks = True, False, False, {}
+        self.nats = NatsCluster(bench, servers).start()
+        self.brokers = [Broker(bench, f"broker{n}", store=self.nats.url, store_replicas=servers, store_timeout="3s").start() for n in range(brokers)]
+        self.workers = [Worker(bench, b, f"worker{n}", **self._worker_options()).start() for n, b in enumerate(self.brokers)]
+        self.web = GracefulLighttpd(bench, self.workers).start()
+        self.commands = bench.closing(self.broker.commands())
+        self.readers = bench.closing(Readers())
+        self.networks["web"] = bench.closing(Network(self.web.port))
+        self.sessions = [f"s{n}" for n in range(max(6, readers // 5))]
+        self.rooms = {s: self.chance.sample(range(10), self.chance.randint(0, 3)) for s in self.sessions}
+        self._open_readers(readers)
+        rooms = [f"room{n}" for n in range(10)]
+        self.publishers = [bench.closing(Publisher(b.endpoint("commands"), f"p{n}{k}", seed, self.sessions, rooms, rate / 4))
+                           for n, b in enumerate(self.brokers) for k in range(2)]
+        self.rounds, self.start, self.log, self.verdict, self.stuck = 0, None, [], None, None
+
+    @property
+    def broker(self):
+        return self.brokers[0]
+
+    def _schedule(self, *how):
+        return ClusterSchedule(self, *how)
+
+    def _publish_mark(self):
+        for server in self.nats.servers:
+            start(server)
+        calm = {"op": "publish", "text": "calm", "id": f"calm-{self.rounds}", "to": {}}
+        for b in self.brokers:
+            with b.commands() as client:
+                wait_until(lambda c=client: (c.try_ask(calm, 4) or {}).get("ok"), timeout=40, what=f"{b.name} can store")
+        with self.broker.commands() as client:
+            return client.publish("m", text=f"mark-{self.rounds}")["seq"]
+
+    def _counters(self):
+        out = {}
+        for b in self.brokers:
+            with b.commands() as client:
+                stats = client.stats()
+            out[b.name] = {k: stats[k] for k in ("turns_stored", "turns_overtaken", "turns_unknown", "turns_adopted", "gaps_told")}
+        return out
+
+
+class ClusterSchedule(Schedule):
+    def _actors(self):
+        site = self.site
+        return [*((self._server_faults(s), 5) for s in site.nats.servers), (self._leader_faults(), 4),
+                *((self._of_broker(b), 4) for b in site.brokers), *((self._worker_faults(w), 6) for w in site.workers),
+                (self._network_faults("web"), 2), (self._cuts(), 0.5)]
+
+    def _server_faults(self, server):
+        return [(f"{server.name} killed", lambda: kill(server), lambda: start(server), 1.5), (f"{server.name} frozen", *frozen(server), 2.0)]
+
+    def _leader_faults(self):
+        """Whoever leads the stream at that moment, unless it suffers already."""
+        victims = []
+
+        def kill_leader():
+            leader = self.site.nats.leader()
+            if leader:
+                victims.append(leader)
+                kill(leader)
+
+        def begin():
+            while victims:
+                start(victims.pop())
+
+        return [("the leader killed", kill_leader, begin, 1.5)]
+
+    def _of_broker(self, b):
+        """Started without waiting: it waits for the servers itself."""
+        def begin():
+            Program.start(b)
+
+        return [(f"{b.name} killed", b.kill, begin, 1.5), (f"{b.name} stopped", b.stop, begin, 1.0), (f"{b.name} frozen", *frozen(b), 2.0)]
+
+    def _cuts(self):
+        chance = random.Random(self.chance.random())
+
+        def cut():
+            for reader in chance.sample(self.site.all, 10):
+                reader.cut()
+
+        return [("10 readers cut", cut, None, 0), ("10 readers cut again", cut, None, 0)]
+
+
+# A server may suffer as itself and as the leader.
+
+def kill(server):
+    if server.running():
+        server.kill()
+
+
+def start(server):
+    if not server.running():
+        server.start()
+
+
+def frozen(program):
+    return lambda: program.running() and program.signal(signal.SIGSTOP), lambda: program.running() and program.signal(signal.SIGCONT)
