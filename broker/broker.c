@@ -35,6 +35,8 @@
 #define TURN_ANSWERS 64
 #define TURN_ANSWER_BYTES (4u << 20)
 
+#define LATER_BYTES (1u << 20)
+
 #define KEEP_BYTES ((size_t)4 << 20)
 
 #define STOP_MS 2000      /* for answering what had been received when the signal came */
@@ -60,6 +62,8 @@ struct broker {
     uint64_t gaps_told; /* by workers, as of the last second */
     struct outbox outbox;
     struct outbox asked;     /* commands that workers gave, until the next turn */
+    struct outbox later;     /* with a journal: questions that wait for its end to be asked ... */
+    struct outbox waiting;   /* ... and to be reached */
     struct json_out reply;   /* the one being written */
     struct wire_buf message; /* for feed or sync, being written */
     int64_t started_ms;      /* clock_ms() */
@@ -261,6 +265,38 @@ static size_t answer_worker(struct broker *b, const struct bus_message *m, int64
     return b->message.len;
 }
 
+static void answer_worker_now(struct broker *b, struct slice worker, struct slice message)
+{
+    bool (*later)(void *, struct slice, struct slice) = b->sync.later;
+    b->sync.later = NULL;
+    struct bus_message m = {.peer = worker, .frames = {message}, .frame_count = 1};
+    answer_worker(b, &m, clock_ms());
+    b->sync.later = later;
+}
+
+/* sync.h: questions about cursors that may be news. They wait until everything was taken in that the journal had when they came. */
+static bool answer_later(void *context, struct slice worker, struct slice message)
+{
+    struct broker *b = context;
+    if (b->later.len < LATER_BYTES) /* else the worker asks again */
+        outbox_put(&b->later, &(struct outbox_reply){.peer = worker, .body = message});
+    return true;
+}
+
+static void answer_late(struct broker *b)
+{
+    struct outbox_reply question;
+    if (b->waiting.len && journal_came_to_end(b->journal))
+        while (outbox_next(&b->waiting, &question))
+            answer_worker_now(b, question.peer, question.body);
+    if (b->waiting.len || !b->later.len)
+        return;
+    struct outbox empty = b->waiting;
+    b->waiting = b->later;
+    b->later = empty;
+    journal_ask_end(b->journal, clock_ms());
+}
+
 static void answer_workers(struct broker *b)
 {
     struct bus_message m;
@@ -423,6 +459,8 @@ static void turn(struct broker *b)
     else
         serve_publishers(b);
     answer_workers(b);
+    if (b->joint)
+        answer_late(b);
     if (b->cluster)
         cluster_link_turn(b->cluster, clock_ms());
     each_second(b);
@@ -740,7 +778,9 @@ static int set_up(struct broker *b, const struct broker_config *config)
     b->sync = (struct sync_context){.sequence = b->sequence,
                                     .presence = b->presence,
                                     .counters = b->counters,
-                                    .cluster = cluster_link_cluster(b->cluster)};
+                                    .cluster = cluster_link_cluster(b->cluster),
+                                    .later = b->journal ? answer_later : NULL,
+                                    .context = b};
     b->commands = (struct command_context){
         .sequence = b->sequence,
         .presence = b->presence,
@@ -774,6 +814,8 @@ static void tear_down(struct broker *b)
     watch_release(&b->watch);
     outbox_release(&b->outbox);
     outbox_release(&b->asked);
+    outbox_release(&b->later);
+    outbox_release(&b->waiting);
     json_out_release(&b->reply);
     wire_buf_release(&b->message);
 }

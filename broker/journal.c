@@ -34,7 +34,8 @@ struct journal {
     struct nats_link *link;
     struct nats_listener *answers, *deliveries;
     char inbox[SUBJECT_MAX];
-    uint64_t asked; /* questions so far; each has its number in its reply subject */
+    uint64_t ends;  /* questions of journal_ask_end() so far */
+    uint64_t asked; /* other questions so far; each has its number in its reply subject */
 
     enum stage stage;
     int64_t asked_at, heard_at; /* clock_ms() */
@@ -45,11 +46,13 @@ struct journal {
     bool hopeless, lost;
     char why[NATS_LINK_WHY_MAX];
 
-    uint64_t place;        /* taken in up to here */
-    struct turn_name last; /* the last turn taken in ... */
-    uint64_t last_place;   /* ... and where it stands */
-    uint64_t overlap;      /* not 0: the reader begins with this place, which must hold the turn `last` */
-    int64_t last_ms;       /* unix time of the last message */
+    uint64_t place;          /* taken in up to here */
+    struct turn_name last;   /* the last turn taken in ... */
+    uint64_t last_place;     /* ... and where it stands */
+    uint64_t end, end_asked; /* where the stream ended; number of the question, 0: it was answered */
+    int64_t end_asked_at;
+    uint64_t overlap; /* not 0: the reader begins with this place, which must hold the turn `last` */
+    int64_t last_ms;  /* unix time of the last message */
 
     struct wire_buf offer; /* the turn under way; no data: none is */
     struct turn_name offered;
@@ -114,6 +117,23 @@ static void ask(struct journal *j, char kind, const char *verb, struct slice bod
     snprintf(subject, sizeof subject, API "%s.%s", verb, j->config.stream);
     nats_link_send(j->link, subject, reply, NULL, NULL, body); /* when it is lost it is asked again */
     j->asked_at = now;
+}
+
+void journal_ask_end(struct journal *j, int64_t now)
+{
+    char subject[SUBJECT_MAX], reply[SUBJECT_MAX];
+    j->end_asked = ++j->ends;
+    j->end_asked_at = now;
+    if (!j->link)
+        return;
+    put_reply_subject(j, 'e', j->end_asked, reply);
+    snprintf(subject, sizeof subject, API "STREAM.INFO.%s", j->config.stream);
+    nats_link_send(j->link, subject, reply, NULL, NULL, (struct slice){0});
+}
+
+bool journal_came_to_end(const struct journal *j)
+{
+    return !j->end_asked && j->place >= j->end;
 }
 
 /* Look at the stream, and read it from there on where we are. */
@@ -351,6 +371,16 @@ static enum journal_news on_acknowledged(struct journal *j, uint64_t number, con
     return JOURNAL_REFUSED;
 }
 
+static enum journal_news on_end(struct journal *j, uint64_t number, const struct nats_link_message *m)
+{
+    struct jetstream_reply r;
+    if (number != j->end_asked || m->status || jetstream_get_reply(m->data, &r) != 0 || r.code)
+        return JOURNAL_NOTHING; /* it is asked again */
+    j->end = r.last;
+    j->end_asked = 0;
+    return JOURNAL_NOTHING;
+}
+
 static enum journal_news on_answer(struct journal *j, const struct nats_link_message *m, int64_t now)
 {
     struct jetstream_reply r;
@@ -358,6 +388,8 @@ static enum journal_news on_answer(struct journal *j, const struct nats_link_mes
     uint64_t number = strtoull(at + 2, NULL, 10);
     if (*at == 'a')
         return on_acknowledged(j, number, m, now);
+    if (*at == 'e')
+        return on_end(j, number, m);
     if (number != j->asked)
         return JOURNAL_NOTHING; /* it was asked again meanwhile */
     if (m->status || jetstream_get_reply(m->data, &r) != 0) {
@@ -553,6 +585,8 @@ void journal_tick(struct journal *j, int64_t now)
         try_again(j, now);
     if (is_under_way(j) && now >= j->resend_at)
         send_offer(j, now);
+    if (j->end_asked && now - j->end_asked_at >= RESEND_MS)
+        journal_ask_end(j, now);
 }
 
 /* --- life --- */

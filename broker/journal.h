@@ -71,6 +71,12 @@ void journal_tick(struct journal *j, int64_t now);
 /* Everything in the stream was taken in, and it is being read. */
 bool journal_ready(const struct journal *j);
 
+/* Ask the engine where the stream ends; one question at a time. */
+void journal_ask_end(struct journal *j, int64_t now);
+
+/* Everything up to where the stream ended when that was asked last was taken in. */
+bool journal_came_to_end(const struct journal *j);
+
 /* Bytes that a message may have, head included. */
 size_t journal_room(const struct journal *j);
 

@@ -23,6 +23,7 @@ struct sequence {
     uint64_t floor;   /* our seqs are above it */
     uint64_t met;     /* a worker stands here */
     uint64_t doubted; /* not 0: to be noted in the journal */
+    bool begun;       /* a turn of ours is in the journal */
     bool lost;        /* what came before is to be doubted, once it is known where the sequence goes on */
     uint64_t base;    /* the head before the turn */
     size_t bytes;     /* of the entries that it appended */
@@ -288,7 +289,7 @@ static bool is_new(const struct sequence *s)
 
 bool sequence_has_word(const struct sequence *s)
 {
-    return s->lost || s->doubted || s->met > history_head(s->history) || is_new(s);
+    return !s->begun || s->lost || s->doubted || s->met > history_head(s->history) || is_new(s);
 }
 
 size_t sequence_turn_bytes(const struct sequence *s)
@@ -347,6 +348,7 @@ static void settle(struct sequence *s, struct event *e)
 int sequence_accept(struct sequence *s)
 {
     size_t fresh = s->count - s->committed;
+    s->begun = true;
     heed_word(s, &s->offered, true);
     for (; s->committed < s->count; s->committed++)
         settle(s, s->turn[s->committed]);

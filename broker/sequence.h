@@ -66,7 +66,8 @@ int sequence_commit(struct sequence *s);
  * whatever became of the journal. */
 void sequence_share(struct sequence *s, uint64_t floor);
 
-/* Is there something to offer though nothing was appended: a doubt to be noted, or a place where the sequence goes on? */
+/* Is there something to offer though nothing was appended: a doubt to be noted, a place where the sequence goes on, or our first turn (that it is taken proves that
+ * we were up to date)? */
 bool sequence_has_word(const struct sequence *s);
 
 /* Bytes of what the turn appended so far, as entries. */

@@ -91,10 +91,19 @@ static void put_page(const struct sync_context *c, const struct wire_page *page,
     c->counters[PAGE_GAPS] += page->gap;
 }
 
-static void on_replay(const struct sync_context *c, const struct wire_replay *m, struct wire_buf *answer)
+/* Could the cursor be one that we have not heard of yet? */
+static bool is_news(const struct history *h, const struct wire_replay *m, const struct start *start)
+{
+    return start->gap && (m->id.len || m->after > history_head(h));
+}
+
+static bool on_replay(const struct sync_context *c, struct slice worker, const struct wire_replay *m,
+                      struct slice message, struct wire_buf *answer)
 {
     const struct history *h = sequence_history(c->sequence);
     struct start start = find_start(h, m);
+    if (c->later && is_news(h, m, &start) && c->later(c->context, worker, message))
+        return false;
     struct wire_page page = {
         .request = m->request,
         .run = sequence_run(c->sequence),
@@ -116,6 +125,7 @@ static void on_replay(const struct sync_context *c, const struct wire_replay *m,
                              &page.upto);
     }
     put_page(c, &page, events, count, answer);
+    return true;
 }
 
 /* --- presence --- */
@@ -167,8 +177,7 @@ bool sync_handle(const struct sync_context *c, struct slice worker, struct slice
     }
     if (wire_get_replay(message, &replay) == 0) {
         presence_renew(c->presence, worker, now);
-        on_replay(c, &replay, answer);
-        return true;
+        return on_replay(c, worker, &replay, message, answer);
     }
     if (wire_get_hello(message, &hello) == 0) {
         pass_on(c, worker, message, now);

@@ -53,6 +53,13 @@ class FaultyCluster(FaultySite):
         with self.broker.commands() as client:
             return client.publish("m", text=f"mark-{self.rounds}")["seq"]
 
+    def _judge(self):
+        try:
+            super()._judge()
+        except AssertionError as e:
+            with self.nats.client() as client:
+                raise AssertionError("\n".join([str(e), *client.turns()])) from None
+
     def _counters(self):
         out = {}
         for b in self.brokers:

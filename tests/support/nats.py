@@ -1,12 +1,14 @@
 """NATS servers with JetStream, one or three on loopback, and a client that speaks just enough of their protocol to look into them and to
 do what an administrator could."""
 
+import base64
 import itertools
 import json
 import pathlib
 import shutil
 import signal
 import socket
+import struct
 import time
 
 from . import processes
@@ -163,5 +165,26 @@ class NatsClient:
         assert "error" not in answer, answer
         return answer
 
+    def turns(self, stream="ssecast"):
+        """What broker/turn.h says of each message, a line each."""
+        state = self.info(stream)["state"]
+        for place in range(state["first_seq"], state["last_seq"] + 1):
+            message = self.api(f"STREAM.MSG.GET.{stream}", {"seq": place}).get("message")
+            if message:
+                data = base64.b64decode(message["data"])
+                yield f"{place}: {message['time'][11:23]} " + describe(data)
+
     def info(self, stream="ssecast"):
         return self.demand(f"STREAM.INFO.{stream}")
+
+
+def describe(data):
+    """A turn in words."""
+    if data[:5] != b"SSCL\x01":
+        return f"{len(data)} bytes that are no turn"
+    broker, number, before, before_number, place, position, doubted = struct.unpack("<7Q", data[8:64])
+    count, at = 0, 64
+    while at < len(data):
+        count, at = count + 1, at + struct.unpack("<I", data[at:at + 4])[0]
+    return (f"{broker % 10000}/{number} after {before % 10000}/{before_number} at {place}, {position} + {count}"
+            f"{', begins' if data[5] & 1 else ''}{f', doubts {doubted}' if doubted else ''}")
