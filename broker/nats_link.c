@@ -10,7 +10,7 @@
 
 #define CONNECT_MS 2000
 #define RECONNECT_MS 250 /* between two attempts */
-#define PING_MS 2000     /* a server that leaves two of them without an answer is taken for gone */
+#define PING_MS 1000     /* a server that leaves two of them without an answer is taken for gone */
 #define PINGS_OUT 2
 #define WRITE_MS 2000 /* a server that takes nothing for so long likewise */
 #define CLOSE_MS 2000

@@ -5,6 +5,7 @@ In each second round what fails may fail for long, longer than the lease and the
 
 from support.apache import ApacheBalancer
 from support.bench import Bench
+from support.cluster import FaultyCluster
 from support.faults import FaultySite
 
 _ROUND = 20   # seconds
@@ -13,10 +14,11 @@ _LONG = 9     # how many times as long as usual
 
 # Which of them it is, the seed says.
 _SITES = [
-    ("a store on disk", {}),
-    ("a store on disk and Apache", {"web": ApacheBalancer}),
-    ("a broker without a memory", {"durable": False}),
-    ("a history that is too small", {"history_events": 100}),
+    ("a store on disk", FaultySite, {}),
+    ("three NATS servers and two brokers", FaultyCluster, {}),
+    ("a store on disk and Apache", FaultySite, {"web": ApacheBalancer}),
+    ("a broker without a memory", FaultySite, {"durable": False}),
+    ("a history that is too small", FaultySite, {"history_events": 100}),
 ]
 
 
@@ -27,10 +29,10 @@ def run(seed, seconds, progress):
         seed += 1
 
 
-def one_site(seed, what, options, seconds, progress):
+def one_site(seed, what, make, options, seconds, progress):
     progress.keep(f"SEED={seed}: {what}")
     with Bench() as bench:
-        site = FaultySite(bench, seed, **options)
+        site = make(bench, seed, **options)
         for n in range(_ROUNDS):
             left = seconds - progress.seconds()
             if left <= 0 and n:

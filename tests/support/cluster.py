@@ -60,6 +60,14 @@ class FaultyCluster(FaultySite):
             with self.nats.client() as client:
                 raise AssertionError("\n".join([str(e), *client.turns()])) from None
 
+    def wait_presence(self):
+        """Each broker knows its own worker's."""
+        total = 0
+        for b in self.brokers:
+            with b.commands() as client:
+                total += client.stats()["workers"]
+        assert total >= len(self.workers)
+
     def _counters(self):
         out = {}
         for b in self.brokers:

@@ -405,6 +405,195 @@ START_TEST(what_history_evicts_leaves_the_store)
 }
 END_TEST
 
+/* --- with a journal --- */
+
+#define FLOOR 1000u
+
+static struct wire_buf offered;
+static struct turn turn;
+
+static void begin_shared(void)
+{
+    sequence = sequence_new(&wide, 0, RUN);
+    sequence_share(sequence, FLOOR);
+}
+
+static void end_shared(void)
+{
+    end();
+    wire_buf_release(&offered);
+}
+
+/* Offer what was appended. */
+static void offer(void)
+{
+    wire_buf_release(&offered);
+    sequence_offer(sequence, &turn, &offered);
+    ck_assert(!offered.failed && offered.len >= TURN_HEAD_LEN);
+    turn.entries = (struct slice){offered.data + TURN_HEAD_LEN, offered.len - TURN_HEAD_LEN};
+}
+
+/* A turn of another broker that begins after position, with so many events, as it stands in the journal. */
+static const struct turn *others(uint64_t position, unsigned count)
+{
+    static struct turn t;
+    static struct wire_buf entries;
+    wire_buf_release(&entries);
+    wire_put_resync(&entries); /* any message: only what is added counts */
+    size_t from = entries.len;
+    for (unsigned i = 1; i <= count; i++) {
+        struct event_spec spec = {
+            .kind = EVENT_MESSAGE, .seq = position + i, .time_ms = 5000, .data = S("theirs"), .id = S("their id")};
+        struct event *e = event_new(&spec);
+        wire_add_entry(&entries, e);
+        event_unref(&e);
+    }
+    t = (struct turn){.position = position, .entries = {entries.data + from, entries.len - from}};
+    return &t;
+}
+
+static void store_first_turn(void)
+{
+    append("first", NULL);
+    offer();
+    sequence_accept(sequence);
+}
+
+START_TEST(the_first_turn_begins_above_the_floor_and_nothing_before_is_known)
+{
+    ck_assert(sequence_has_word(sequence));
+    ck_assert_uint_eq(append("a", NULL).seq, FLOOR + 1);
+    offer();
+    ck_assert(turn.begins);
+    ck_assert_uint_eq(turn.position, FLOOR);
+    ck_assert_uint_eq(turn.doubted, FLOOR);
+    ck_assert_int_eq(sequence_accept(sequence), 1);
+    ck_assert(!history_knows(sequence_history(sequence), 0));
+    ck_assert(history_knows(sequence_history(sequence), FLOOR));
+    ck_assert(!sequence_has_word(sequence));
+    next_batch_is(FLOOR + 1, FLOOR + 1);
+}
+END_TEST
+
+START_TEST(what_is_offered_is_nowhere_until_it_is_accepted)
+{
+    store_first_turn();
+    next_batch_is(FLOOR + 1, FLOOR + 1);
+    append("b", "b");
+    append("c", NULL);
+    offer();
+    ck_assert_uint_eq(sequence_head(sequence), FLOOR + 1);
+    ck_assert_ptr_null(history_by_id(sequence_history(sequence), S("b")));
+    ck_assert(!sequence_next_batch(sequence, &message));
+    ck_assert_int_eq(sequence_accept(sequence), 2);
+    ck_assert_uint_eq(sequence_head(sequence), FLOOR + 3);
+    ck_assert_ptr_nonnull(history_by_id(sequence_history(sequence), S("b")));
+    next_batch_is(FLOOR + 2, FLOOR + 3);
+    ck_assert_uint_eq(sequence_turn_bytes(sequence), 0);
+}
+END_TEST
+
+START_TEST(who_was_overtaken_takes_in_the_others_and_goes_on_after_them)
+{
+    store_first_turn();
+    next_batch_is(FLOOR + 1, FLOOR + 1);
+    append("b", "their id");
+    offer();
+    sequence_withdraw(sequence);
+    ck_assert_int_eq(sequence_adopt(sequence, others(FLOOR + 1, 1), true), 1);
+    struct sequenced again = append("b", "their id");
+    ck_assert(again.duplicate);
+    ck_assert_uint_eq(again.seq, FLOOR + 2);
+    ck_assert_uint_eq(append("c", NULL).seq, FLOOR + 3);
+    next_batch_is(FLOOR + 2, FLOOR + 2);
+}
+END_TEST
+
+START_TEST(a_run_of_another_broker_is_a_place_that_is_known)
+{
+    store_first_turn();
+    struct turn t = *others(FLOOR + 500, 2);
+    t.begins = true;
+    ck_assert_int_eq(sequence_adopt(sequence, &t, true), 2);
+    const struct history *h = sequence_history(sequence);
+    ck_assert(history_knows(h, FLOOR + 1) && !history_knows(h, FLOOR + 100) && history_knows(h, FLOOR + 501));
+    next_batch_is(FLOOR + 1, FLOOR + 1); /* a message for each side of the jump */
+    next_batch_is(FLOOR + 501, FLOOR + 502);
+}
+END_TEST
+
+START_TEST(where_something_is_missing_no_cursor_from_before_is_known)
+{
+    store_first_turn();
+    ck_assert_int_eq(sequence_adopt(sequence, others(FLOOR + 10, 1), false), 1);
+    const struct history *h = sequence_history(sequence);
+    ck_assert(!history_knows(h, FLOOR + 1) && history_knows(h, FLOOR + 10));
+    ck_assert_uint_eq(history_count(h), 2);
+}
+END_TEST
+
+START_TEST(a_turn_of_another_past_is_not_taken_in_and_the_sequence_goes_on_above_it)
+{
+    store_first_turn();
+    ck_assert_int_eq(sequence_adopt(sequence, others(FLOOR - 5, 2), true), -ESTALE);
+    sequence_lose(sequence, FLOOR - 100);
+    ck_assert_int_eq(sequence_adopt(sequence, others(FLOOR - 3, 2), true), -EALREADY);
+    ck_assert(sequence_has_word(sequence));
+    offer();
+    ck_assert(turn.begins && turn.position > FLOOR + 1 && turn.doubted == turn.position && turn.entries.len == 0);
+    sequence_accept(sequence);
+    ck_assert(!sequence_has_word(sequence));
+    ck_assert(!history_knows(sequence_history(sequence), FLOOR + 1));
+}
+END_TEST
+
+START_TEST(after_a_loss_what_others_began_is_the_break_and_is_noted_for_all)
+{
+    store_first_turn();
+    sequence_lose(sequence, FLOOR);
+    struct turn t = *others(FLOOR + 50, 1);
+    t.begins = true;
+    ck_assert_int_eq(sequence_adopt(sequence, &t, true), 1);
+    ck_assert(!history_knows(sequence_history(sequence), FLOOR + 1));
+    offer();
+    ck_assert_uint_eq(turn.doubted, FLOOR + 50);
+    ck_assert(!turn.begins);
+    sequence_accept(sequence);
+    ck_assert(!sequence_has_word(sequence));
+    ck_assert(history_knows(sequence_history(sequence), FLOOR + 51));
+}
+END_TEST
+
+START_TEST(a_worker_that_is_ahead_is_answered_once_we_were_up_to_date)
+{
+    store_first_turn();
+    ck_assert(sequence_meet(sequence, FLOOR + 3) == SEQUENCE_AHEAD);
+    offer(); /* ... and are overtaken: */
+    sequence_withdraw(sequence);
+    sequence_adopt(sequence, others(FLOOR + 1, 2), true);
+    ck_assert(!sequence_has_word(sequence));
+    ck_assert(sequence_meet(sequence, FLOOR + 3) == SEQUENCE_KNOWN);
+    ck_assert(sequence_meet(sequence, FLOOR + 9) == SEQUENCE_AHEAD);
+    offer(); /* ... and it is stored: nobody has what the worker saw */
+    sequence_accept(sequence);
+    ck_assert(sequence_meet(sequence, FLOOR + 9) == SEQUENCE_KNOWN);
+    ck_assert(!history_knows(sequence_history(sequence), FLOOR + 9));
+    ck_assert(append("next", NULL).seq > FLOOR + 9);
+}
+END_TEST
+
+START_TEST(a_malformed_turn_is_refused)
+{
+    store_first_turn();
+    struct turn t = *others(FLOOR + 1, 2);
+    t.entries.len -= 3;
+    ck_assert_int_eq(sequence_adopt(sequence, &t, true), -EPROTO);
+    t = *others(FLOOR + 2, 2);
+    t.position = FLOOR + 5;
+    ck_assert_int_eq(sequence_adopt(sequence, &t, true), -EPROTO);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("sequence");
@@ -431,5 +620,16 @@ int main(void)
     tcase_add_test(stored, what_cannot_be_stored_is_taken_back);
     tcase_add_test(stored, what_history_evicts_leaves_the_store);
     tcase_add_test(stored, with_a_full_disk_it_starts_where_it_ended_and_goes_on_when_there_is_room);
+    TCase *shared = one_case(suite, "shared");
+    tcase_add_checked_fixture(shared, begin_shared, end_shared);
+    tcase_add_test(shared, the_first_turn_begins_above_the_floor_and_nothing_before_is_known);
+    tcase_add_test(shared, what_is_offered_is_nowhere_until_it_is_accepted);
+    tcase_add_test(shared, who_was_overtaken_takes_in_the_others_and_goes_on_after_them);
+    tcase_add_test(shared, a_run_of_another_broker_is_a_place_that_is_known);
+    tcase_add_test(shared, where_something_is_missing_no_cursor_from_before_is_known);
+    tcase_add_test(shared, a_turn_of_another_past_is_not_taken_in_and_the_sequence_goes_on_above_it);
+    tcase_add_test(shared, after_a_loss_what_others_began_is_the_break_and_is_noted_for_all);
+    tcase_add_test(shared, a_worker_that_is_ahead_is_answered_once_we_were_up_to_date);
+    tcase_add_test(shared, a_malformed_turn_is_refused);
     return run_suite(suite);
 }
