@@ -240,7 +240,7 @@ def test_sharing_can_be_declined_and_is_not_needed(site, tabs, session):
     without = tabs()
     without.run("Object.defineProperty(navigator, 'locks', { value: undefined })")
     without.stream(path(session)).wait_state("online")
-    assert streams_of(site, session) == 3
+    site.wait_connections(session, 3)
 
 
 @pytest.mark.parametrize("leave", ["close the tab", "close the stream", "leave the page", "crash"])
