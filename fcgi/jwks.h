@@ -1,7 +1,7 @@
-/* jwks.h - the keys that tokens are signed with, read from a file's text: an HMAC secret, public keys in PEM, or a JSON Web Key Set.
- * The only user of libcrypto. Pure: text in, keys out.
+/* jwks.h - the keys that tokens are signed with, read from a file's text: an HMAC secret, public keys in PEM, or a JSON Web Key Set; and
+ * whether one of them has signed a text. The only user of libcrypto. Pure: text in, keys out.
  *
- * It says for each key what it is good for; whether a token is, token.c says.
+ * Each key is for one algorithm, and is used for no other; what a token is good for, token.c says.
  *
  *     begins with {             a JWKS ({"keys":[...]}) or one JWK: kty oct, RSA, EC (P-256). Keys for another use or algorithm are
  *                               left out
@@ -21,11 +21,14 @@
 
 enum jwk_use { JWK_HS256, JWK_RS256, JWK_ES256 };
 
+struct evp_pkey_st;
+
 struct jwk {
     enum jwk_use use;
-    char *kid;           /* NULL: it has none */
-    unsigned char *data; /* the secret; or a public key in PEM, with a NUL behind it */
-    size_t len;          /* bytes, without that NUL */
+    char *kid;                  /* NULL: it has none */
+    struct evp_pkey_st *public; /* NULL: it is a secret ... */
+    unsigned char *data;        /* ... of these bytes */
+    size_t len;
 };
 
 struct jwks {
@@ -37,5 +40,8 @@ struct jwks {
 int jwks_read(struct slice text, struct jwks *out, const char **why);
 
 void jwks_release(struct jwks *set);
+
+/* Is signature (base64url) this key's, by its algorithm, for text? */
+bool jwk_signed(const struct jwk *key, struct slice text, struct slice signature);
 
 #endif

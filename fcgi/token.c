@@ -1,5 +1,5 @@
-/* A token is taken apart twice: once without a key, to learn which algorithm and which key it names, and then with each of our keys that
- * is for that algorithm and may be the one named. So the header chooses among keys, and never what a key is used for. */
+/* libjwt takes a token apart, and its header says which algorithm and which key it names. Each of our keys that is for that algorithm and may be the
+ * one named is tried, in jwks.c. So the header chooses among keys, and never what a key is used for. */
 #include "token.h"
 
 #include <errno.h>
@@ -163,38 +163,45 @@ static bool may_fit(const struct jwk *key, const char *algorithm, const char *ki
 }
 
 /* Does the header ask for something that we would have to know (RFC 7515, 4.1.11)? */
-static bool is_critical(jwt_t *unchecked)
+static bool is_critical(jwt_t *jwt)
 {
-    char *json = jwt_get_headers_json(unchecked, "crit");
+    char *json = jwt_get_headers_json(jwt, "crit");
     free(json);
     return json != NULL;
 }
 
-/* The token with one of our keys' signature; NULL: it has none. */
-static jwt_t *open_signed(const struct tokens *t, const char *text, jwt_t *unchecked)
+static bool is_signed(const struct tokens *t, jwt_t *jwt, struct slice text, struct slice signature)
 {
-    const char *algorithm = jwt_get_header(unchecked, "alg"), *kid = jwt_get_header(unchecked, "kid");
-    for (size_t i = 0; algorithm && i < t->keys.count; i++) {
-        const struct jwk *key = &t->keys.keys[i];
-        jwt_t *jwt = NULL;
-        if (may_fit(key, algorithm, kid) && jwt_decode(&jwt, text, key->data, (int)key->len) == 0)
-            return jwt;
-    }
-    return NULL;
+    const char *algorithm = jwt_get_header(jwt, "alg"), *kid = jwt_get_header(jwt, "kid");
+    for (size_t i = 0; algorithm && i < t->keys.count; i++)
+        if (may_fit(&t->keys.keys[i], algorithm, kid) && jwk_signed(&t->keys.keys[i], text, signature))
+            return true;
+    return false;
+}
+
+/* Split header.claims.signature before the signature. False when it has not these three parts. */
+static bool split(const char *token, struct slice *text, struct slice *signature)
+{
+    const char *first = strchr(token, '.'), *second = first ? strchr(first + 1, '.') : NULL;
+    if (!second || strchr(second + 1, '.') || strlen(token) > TOKEN_BYTES_MAX)
+        return false;
+    *text = (struct slice){token, (size_t)(second - token)};
+    *signature = slice_of(second + 1);
+    return true;
 }
 
 /* The claims of a token that one of our keys signed; NULL: it is none of those. */
-static struct json_in *signed_claims(const struct tokens *t, const char *text)
+static struct json_in *signed_claims(const struct tokens *t, const char *token)
 {
-    jwt_t *unchecked = NULL, *jwt;
-    if (strlen(text) > TOKEN_BYTES_MAX || jwt_decode(&unchecked, text, NULL, 0) != 0)
+    struct slice text, signature;
+    jwt_t *jwt = NULL;
+    if (!split(token, &text, &signature) || jwt_decode(&jwt, token, NULL, 0) != 0) /* no key: it checks nothing */
         return NULL;
-    jwt = is_critical(unchecked) ? NULL : open_signed(t, text, unchecked);
-    char *json = jwt ? jwt_get_grants_json(jwt, NULL) : NULL;
+    bool good = !is_critical(jwt) && is_signed(t, jwt, text, signature);
+    char *json = good ? jwt_get_grants_json(jwt, NULL) : NULL;
     struct json_in *claims = json ? json_in_parse(slice_of(json)) : NULL;
     free(json);
     jwt_free(jwt);
-    jwt_free(unchecked);
     return claims;
 }
 

@@ -43,11 +43,11 @@ static void refuses(struct slice file, const char *part_of_why)
     ck_assert_uint_eq(set.count, 0);
 }
 
-static void assert_public(size_t index, enum jwk_use use, const char *pem)
+static void assert_public(size_t index, enum jwk_use use, const struct test_key *key)
 {
     ck_assert_int_eq(set.keys[index].use, use);
-    ck_assert_str_eq((char *)set.keys[index].data, pem);
-    ck_assert_uint_eq(set.keys[index].len, strlen(pem));
+    ck_assert_ptr_null(set.keys[index].data);
+    ck_assert_int_eq(EVP_PKEY_eq(set.keys[index].public, key->pair), 1);
 }
 
 /* --- secrets --- */
@@ -87,12 +87,12 @@ END_TEST
 START_TEST(public_keys_are_read_from_pem)
 {
     reads(rsa.public, 1);
-    assert_public(0, JWK_RS256, rsa.public);
+    assert_public(0, JWK_RS256, &rsa);
     jwks_release(&set);
     snprintf(text, sizeof text, "# two keys\n%s\n%s", ec.public, rsa.public);
     reads(text, 2);
-    assert_public(0, JWK_ES256, ec.public);
-    assert_public(1, JWK_RS256, rsa.public);
+    assert_public(0, JWK_ES256, &ec);
+    assert_public(1, JWK_RS256, &rsa);
 }
 END_TEST
 
@@ -139,9 +139,9 @@ START_TEST(a_set_holds_keys_by_their_names)
         " {\"keys\":[%s,%s,{\"kty\":\"oct\",\"kid\":\"s\",\"k\":\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\"}]}",
         jwk_of(&rsa, ",\"kid\":\"r\",\"alg\":\"RS256\",\"use\":\"sig\"", jwk[0]), jwk_of(&ec, "", jwk[1]));
     reads(text, 3);
-    assert_public(0, JWK_RS256, rsa.public);
+    assert_public(0, JWK_RS256, &rsa);
     ck_assert_str_eq(set.keys[0].kid, "r");
-    assert_public(1, JWK_ES256, ec.public);
+    assert_public(1, JWK_ES256, &ec);
     ck_assert_ptr_null(set.keys[1].kid);
     ck_assert_int_eq(set.keys[2].use, JWK_HS256);
     ck_assert_uint_eq(set.keys[2].len, 32);
@@ -152,7 +152,7 @@ END_TEST
 START_TEST(a_single_jwk_will_do)
 {
     reads(jwk_of(&ec, ",\"kid\":\"e\"", jwk[0]), 1);
-    assert_public(0, JWK_ES256, ec.public);
+    assert_public(0, JWK_ES256, &ec);
     ck_assert_str_eq(set.keys[0].kid, "e");
 }
 END_TEST
@@ -165,7 +165,7 @@ START_TEST(keys_for_something_else_are_left_out)
     snprintf(text, sizeof text, "{\"keys\":[%s,{\"kty\":\"OKP\"},{},7,%s]}", jwk_of(&rsa, others[_i], jwk[0]),
              jwk_of(&ec, "", jwk[1]));
     reads(text, 1);
-    assert_public(0, JWK_ES256, ec.public);
+    assert_public(0, JWK_ES256, &ec);
     jwks_release(&set);
     snprintf(text, sizeof text, "{\"keys\":[%s]}", jwk[0]);
     refuses(slice_of(text), "none of its keys");
@@ -226,6 +226,75 @@ START_TEST(random_changes_do_no_harm)
 }
 END_TEST
 
+/* --- signatures --- */
+
+/* The pair's signature of text, as a token has it. */
+static struct slice sign(const struct test_key *key, const char *signed_text)
+{
+    static char out[1024];
+    unsigned char bytes[512], raw[64];
+    size_t len = sizeof bytes;
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    ck_assert_int_eq(EVP_DigestSignInit(context, NULL, EVP_sha256(), NULL, key->pair), 1);
+    ck_assert_int_eq(EVP_DigestSign(context, bytes, &len, (const unsigned char *)signed_text, strlen(signed_text)), 1);
+    EVP_MD_CTX_free(context);
+    if (EVP_PKEY_get_base_id(key->pair) == EVP_PKEY_EC) {
+        const unsigned char *at = bytes;
+        ECDSA_SIG *pair = d2i_ECDSA_SIG(NULL, &at, (long)len);
+        BN_bn2binpad(ECDSA_SIG_get0_r(pair), raw, 32);
+        BN_bn2binpad(ECDSA_SIG_get0_s(pair), raw + 32, 32);
+        ECDSA_SIG_free(pair);
+        memcpy(bytes, raw, len = 64);
+    }
+    put_base64url(out, bytes, len);
+    return slice_of(out);
+}
+
+START_TEST(a_key_knows_its_signature)
+{
+    const struct test_key *keys[] = {&rsa, &ec};
+    for (int i = 0; i < 2; i++) {
+        reads(keys[i]->public, 1);
+        struct slice signature = sign(keys[i], "text");
+        ck_assert(jwk_signed(&set.keys[0], S("text"), signature));
+        ck_assert(!jwk_signed(&set.keys[0], S("texts"), signature));
+        ck_assert(!jwk_signed(&set.keys[0], S("text"), (struct slice){signature.data, signature.len - 4}));
+        ck_assert(!jwk_signed(&set.keys[0], S("text"), sign(keys[!i], "text")));
+        ck_assert(!jwk_signed(&set.keys[0], S("text"), S("")));
+        jwks_release(&set);
+    }
+}
+END_TEST
+
+START_TEST(a_secret_knows_its_signature)
+{
+    static const char signature[] = "VCEt98b3JSED4ft_EhALDHX0UPp6-VVB_SgUhXjqe-Q";
+    struct slice signed_text = S("text 2");
+    reads("0123456789abcdef0123456789abcdef", 1);
+    ck_assert(jwk_signed(&set.keys[0], signed_text, slice_of(signature)));
+    ck_assert(!jwk_signed(&set.keys[0], S("other"), slice_of(signature)));
+    ck_assert(!jwk_signed(&set.keys[0], signed_text, (struct slice){signature, 42}));
+    ck_assert(!jwk_signed(&set.keys[0], signed_text,
+                          S("VCEt98b3JSED4ft_EhALDHX0UPp6-VVB_SgUhXjqe-R"))); /* the same bytes, and bits to spare */
+    ck_assert(!jwk_signed(&set.keys[0], signed_text, S("VCEt98b3JSED4ft/EhALDHX0UPp6+VVB/SgUhXjqe+Q")));
+    ck_assert(!jwk_signed(&set.keys[0], signed_text, S("VCEt98b3JSED4ft_EhALDHX0UPp6-VVB_SgUhXjqe-Q=")));
+}
+END_TEST
+
+START_TEST(a_signature_of_zeros_is_none)
+{
+    static const unsigned char zeros[256];
+    char zero_text[512];
+    put_base64url(zero_text, zeros, 64);
+    reads(ec.public, 1);
+    ck_assert(!jwk_signed(&set.keys[0], S("text"), slice_of(zero_text)));
+    jwks_release(&set);
+    put_base64url(zero_text, zeros, 256);
+    reads(rsa.public, 1);
+    ck_assert(!jwk_signed(&set.keys[0], S("text"), slice_of(zero_text)));
+}
+END_TEST
+
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
 int main(void)
@@ -246,5 +315,8 @@ int main(void)
     tcase_add_loop_test(tests, a_bad_set_is_refused, 0, COUNT(bad_sets));
     tcase_add_test(tests, there_are_not_too_many_keys);
     tcase_add_test(tests, random_changes_do_no_harm);
+    tcase_add_test(tests, a_key_knows_its_signature);
+    tcase_add_test(tests, a_secret_knows_its_signature);
+    tcase_add_test(tests, a_signature_of_zeros_is_none);
     return run_suite(suite);
 }
