@@ -21,6 +21,7 @@ struct peer {
 struct belonging {
     uint64_t run;
     bool asked; /* to report in full, and has not yet */
+    bool met;   /* we have taken a full report: what is new in the next one is news here too */
     int64_t heard_at;
 };
 
@@ -79,7 +80,7 @@ void cluster_worker_said(struct cluster *c, struct slice worker, struct slice me
 {
     struct belonging *b = table_insert(c->workers, worker);
     if (b)
-        *b = (struct belonging){.run = c->config.run, .heard_at = now};
+        *b = (struct belonging){.run = c->config.run, .met = true, .heard_at = now};
     tell(c, GOSSIP_WORKER, worker, message);
 }
 
@@ -158,15 +159,18 @@ static void on_here(struct cluster *c, struct peer *p, const struct gossip *m)
 }
 
 /* A report that does not follow the last one: its broker is asked once, until a full one comes. */
-static void on_report(struct cluster *c, struct belonging *b, const struct gossip *m,
-                      const struct wire_presence *report, int64_t now)
+static void on_report(struct cluster *c, struct belonging *b, const struct gossip *m, struct wire_presence *report,
+                      int64_t now)
 {
     if (b->run != m->run)
         return; /* it belongs to another broker by now */
+    if (b->met)
+        report->told = c->config.run;
     bool taken = presence_report(c->config.presence, m->name, report, now) == 0;
     if (!taken && !b->asked)
         ask(c, m->name);
     b->asked = !taken;
+    b->met = b->met || (taken && report->full);
 }
 
 static void on_worker(struct cluster *c, const struct gossip *m, int64_t now)
@@ -180,7 +184,7 @@ static void on_worker(struct cluster *c, const struct gossip *m, int64_t now)
         b->run = m->run;
     b->heard_at = now;
     if (wire_get_hello(m->body, &hello) == 0) {
-        *b = (struct belonging){.run = m->run, .heard_at = now};
+        *b = (struct belonging){.run = m->run, .met = b->met, .heard_at = now};
         presence_hello(c->config.presence, m->name, &hello, now);
     } else if (wire_get_presence(m->body, &report) == 0) {
         on_report(c, b, m, &report, now);

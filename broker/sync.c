@@ -144,8 +144,14 @@ static void note_lag(const struct sync_context *c, struct slice worker, uint64_t
     presence_note_lag(c->presence, worker, events, ms);
 }
 
-static bool on_presence(const struct sync_context *c, struct slice worker, const struct wire_presence *m, int64_t now,
-                        struct wire_buf *answer)
+static void pass_on(const struct sync_context *c, struct slice worker, struct slice message, int64_t now)
+{
+    if (c->cluster)
+        cluster_worker_said(c->cluster, worker, message, now);
+}
+
+static bool on_presence(const struct sync_context *c, struct slice worker, struct slice message,
+                        const struct wire_presence *m, int64_t now, struct wire_buf *answer)
 {
     note_lag(c, worker, m->gauges[GAUGE_POSITION]);
     if (presence_report(c->presence, worker, m, now) != 0) {
@@ -153,14 +159,9 @@ static bool on_presence(const struct sync_context *c, struct slice worker, const
         wire_put_resync(answer);
     } else {
         wire_put_taken(answer, &(struct wire_taken){sequence_run(c->sequence), m->n});
+        pass_on(c, worker, message, now);
     }
     return true;
-}
-
-static void pass_on(const struct sync_context *c, struct slice worker, struct slice message, int64_t now)
-{
-    if (c->cluster)
-        cluster_worker_said(c->cluster, worker, message, now);
 }
 
 bool sync_handle(const struct sync_context *c, struct slice worker, struct slice message, int64_t now,
@@ -169,12 +170,8 @@ bool sync_handle(const struct sync_context *c, struct slice worker, struct slice
     struct wire_hello hello;
     struct wire_replay replay;
     struct wire_presence presence;
-    if (wire_get_presence(message, &presence) == 0) {
-        bool missed = on_presence(c, worker, &presence, now, answer);
-        if (!missed)
-            pass_on(c, worker, message, now);
-        return missed;
-    }
+    if (wire_get_presence(message, &presence) == 0)
+        return on_presence(c, worker, message, &presence, now, answer);
     if (wire_get_replay(message, &replay) == 0) {
         presence_renew(c->presence, worker, now);
         return on_replay(c, worker, &replay, message, answer);
