@@ -102,12 +102,27 @@ static void describe_source(const struct loader *l, enum source source, const ch
     }
 }
 
+/* A copy of value for people: of URLs, what stands between :// and @ is left out. */
+static void without_passwords(const char *value, char out[SHOWN_MAX + 1])
+{
+    size_t len = 0;
+    while (*value && len < SHOWN_MAX) {
+        bool url = strncmp(value, "://", 3) == 0;
+        size_t hidden = url ? strcspn(value + 3, "@/,") : 0;
+        for (int i = 0; i < (url ? 3 : 1) && len < SHOWN_MAX; i++)
+            out[len++] = *value++;
+        value += url && value[hidden] == '@' ? hidden : 0;
+    }
+    out[len] = '\0';
+}
+
 static void fail_value(struct loader *l, const struct option_row *row, enum source source, const char *value,
                        const char *accepted)
 {
-    char where[320];
+    char where[320], shown[SHOWN_MAX + 1];
     describe_source(l, source, row->name, where, sizeof where);
-    fail(l, "--%s '%.*s' (%s): must be %s", row->name, SHOWN_MAX, value, where, accepted);
+    without_passwords(value, shown);
+    fail(l, "--%s '%s' (%s): must be %s", row->name, shown, where, accepted);
 }
 
 static bool is_list(enum option_type type)

@@ -22,6 +22,7 @@
 #include "monitor.h"
 #include "notify.h"
 #include "options.h"
+#include "privilege.h"
 #include "service.h"
 #include "stream.h"
 #include "upstream.h"
@@ -459,6 +460,7 @@ static int run(struct worker *w)
 {
     log_open("ssecast-fcgi", log_level_of(w->options.log_level));
     log_set_format(w->options.log_format);
+    privilege_warn();
     hold_signals(&w->held);
     w->streams.monitor = w->monitor = monitor_new(&w->options.monitor_from, w->options.monitor_token_file);
     if (!w->monitor || !make_labels(w) || !open_tokens(w))
