@@ -122,13 +122,49 @@ static bool from_there(const struct monitor *m, const char *text)
 
 /* --- the token --- */
 
-/* The token that the request brings; "" when it brings none. */
-static const char *token_brought(const struct params *params)
+#define PASSWORD_MAX (MONITOR_TOKEN_MAX + 260u) /* with a name before it */
+
+static int base64_value(char c)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const char *at = c ? strchr(digits, c) : NULL;
+    return at ? (int)(at - digits) : -1;
+}
+
+/* As much of text as is base64 and has room, as a string. */
+static void decode_base64(const char *text, char *out, size_t size)
+{
+    unsigned bits = 0, count = 0;
+    size_t len = 0;
+    for (int value; (value = base64_value(*text)) >= 0 && len + 1 < size; text++) {
+        bits = (bits << 6 | (unsigned)value) & 0xffff;
+        count += 6;
+        if (count < 8)
+            continue;
+        count -= 8;
+        out[len++] = (char)(bits >> count & 0xff);
+    }
+    out[len] = '\0';
+}
+
+/* What stands behind the scheme's name in the header; NULL: it is of another scheme. */
+static const char *behind(const char *header, const char *scheme)
+{
+    size_t len = strlen(scheme);
+    return strncasecmp(header, scheme, len) == 0 && header[len] == ' ' ? header + len + strspn(header + len, " ")
+                                                                       : NULL;
+}
+
+/* The token that the request brings, as it is or as a password; "" when it brings none. password: room for one. */
+static const char *token_brought(const struct params *params, char password[PASSWORD_MAX])
 {
     const char *header = params_get(params, "HTTP_AUTHORIZATION");
-    if (!header || strncasecmp(header, "Bearer ", 7) != 0)
-        return "";
-    return header + 7 + strspn(header + 7, " ");
+    const char *token = header ? behind(header, "Bearer") : NULL, *pair = header ? behind(header, "Basic") : NULL;
+    if (token || !pair)
+        return token ? token : "";
+    decode_base64(pair, password, PASSWORD_MAX);
+    const char *colon = strchr(password, ':');
+    return colon ? colon + 1 : "";
 }
 
 /* Looks at every character of what was brought, whichever is wrong. */
@@ -209,5 +245,13 @@ bool monitor_allows(const struct monitor *m, const struct params *params)
 {
     if (!m)
         return false;
-    return from_there(m, params_get(params, "REMOTE_ADDR")) || is_token(m, token_brought(params));
+    char password[PASSWORD_MAX];
+    bool allowed = from_there(m, params_get(params, "REMOTE_ADDR")) || is_token(m, token_brought(params, password));
+    explicit_bzero(password, sizeof password);
+    return allowed;
+}
+
+bool monitor_asks(const struct monitor *m)
+{
+    return m && m->token_len;
 }

@@ -2,7 +2,7 @@
  *
  * Those from certain addresses, and those who bring the token. Where a request comes from is what the web server says (REMOTE_ADDR);
  * behind a proxy that is the proxy, unless the web server was told to believe it. The token is not one of a reader (a JWT) but a secret
- * of the operator's, in a file of its own. It never appears in the log.
+ * of the operator's, in a file of its own; programs bring it as a bearer token, browsers as the password of HTTP's basic scheme. It never appears in the log.
  *
  * Ownership: monitor_new() copies what it is given.
  */
@@ -30,5 +30,8 @@ void monitor_free(struct monitor **m);
 
 /* May whoever sent this request see? Nobody may when m is NULL. The time it takes says nothing about the token. */
 bool monitor_allows(const struct monitor *m, const struct params *params);
+
+/* Is there a token that somebody who was refused could bring? */
+bool monitor_asks(const struct monitor *m);
 
 #endif

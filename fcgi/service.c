@@ -127,6 +127,17 @@ static void answer_preflight(struct call *c)
     call_free(&s->call);
 }
 
+/* This request may not see how the system is. */
+static void turn_away(struct call *c)
+{
+    bool asks = c->service->asks && monitor_asks(c->stream->set->monitor);
+    c->headers = asks ? "WWW-Authenticate: Basic realm=\"ssecast\", charset=\"UTF-8\"\r\n" : NULL;
+    if (asks)
+        call_refuse(c, 401, "unauthorized", "the monitor's token is needed, as the password of any name");
+    else
+        call_refuse(c, 403, "forbidden", "this is not for you");
+}
+
 static void begin(struct call *c, const struct params *params)
 {
     const struct streams *set = c->stream->set;
@@ -134,7 +145,7 @@ static void begin(struct call *c, const struct params *params)
     if (c->service->cross_origin)
         c->origin = request_origin(params, set->reply_rules.cors_origins);
     if (c->service->monitors && !monitor_allows(set->monitor, params))
-        call_refuse(c, 403, "forbidden", "this is not for you");
+        turn_away(c);
     else if (is_preflight(method))
         answer_preflight(c);
     else if (method_accepted(c->service, method))

@@ -31,6 +31,7 @@ struct service {
     const char *name;    /* the last segment of the path */
     const char *methods; /* "GET, HEAD" */
     bool monitors;       /* only for those who may see how the system is (monitor.h); others are answered 403 */
+    bool asks;           /* who is refused so and has a browser is asked for the monitor's token, as a password (401) */
     bool cross_origin;   /* pages of the origins in cors-origin may ask too */
     const char *unsure;  /* for its 503 when the broker was asked and did not reply; NULL: that says it all */
     /* How many bytes of its body a request is worth; 0: none. NULL: it never has one. */

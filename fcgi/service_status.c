@@ -250,5 +250,10 @@ static void begin(struct call *c, const struct params *params)
         answer_page(c);
 }
 
-const struct service service_status = {
-    .name = "status", .methods = "GET, HEAD", .monitors = true, .begin = begin, .replied = replied, .gone = gone};
+const struct service service_status = {.name = "status",
+                                       .methods = "GET, HEAD",
+                                       .monitors = true,
+                                       .asks = true,
+                                       .begin = begin,
+                                       .replied = replied,
+                                       .gone = gone};

@@ -1,5 +1,6 @@
 """The status page: what it is fed with, who may see it, and how it looks in a browser."""
 
+import base64
 import json
 import os
 import pathlib
@@ -240,16 +241,47 @@ def test_behind_other_web_servers_it_comes_each_second(bench, web):
 # Who may
 
 
+@pytest.fixture(scope="module")
+def closed():
+    """A site whose status is for who has the token."""
+    with Bench() as b:
+        path = b.folder / "token"
+        path.write_text(TOKEN)
+        path.chmod(0o600)
+        yield Site(b, worker={"monitor_from": "none", "monitor_token_file": path})
+
+
+def basic(password, name="me"):
+    return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
+
+
 @pytest.mark.parametrize("query", ["", "stream=1"])
-def test_others_are_refused(bench, query):
-    path = bench.folder / "token"
-    path.write_text(TOKEN)
-    path.chmod(0o600)
-    worker = Site(bench, worker={"monitor_from": "none", "monitor_token_file": path}).worker
-    with watch(worker, query) as web:
-        assert web.wait_end().head["status"] == 403 and b"html" not in web.body
-    with watch(worker, query, HTTP_AUTHORIZATION=f"Bearer {TOKEN}") as web:
+@pytest.mark.parametrize("header", [None, "Bearer " + TOKEN[:-1], basic(TOKEN + "x"), basic(TOKEN[:-1]), "Basic", "Basic ====", basic("", TOKEN),
+                                    "Basic " + base64.b64encode(TOKEN.encode()).decode(), basic("x" * 5000)],
+                         ids=["nothing", "bearer", "longer", "shorter", "no pair", "no base64", "as the name", "no colon", "huge"])
+def test_others_are_asked_for_the_token(closed, query, header):
+    with watch(closed.worker, query, HTTP_AUTHORIZATION=header) as web:
+        assert web.wait_end().head["status"] == 401 and web.head["www-authenticate"].startswith('Basic realm="ssecast"')
+        assert json.loads(web.body)["error"] == "unauthorized"
+
+
+@pytest.mark.parametrize("query", ["", "stream=1"])
+@pytest.mark.parametrize("header", [f"Bearer {TOKEN}", basic(TOKEN), basic(TOKEN, "a-name"), basic(TOKEN, "")])
+def test_with_the_token_it_is_shown(closed, query, header):
+    with watch(closed.worker, query, HTTP_AUTHORIZATION=header) as web:
         web.wait_text("data:" if query else "</html>")
+
+
+def test_without_a_token_there_is_nothing_to_ask_for(bench):
+    worker = Site(bench, worker={"monitor_from": "none"}).worker
+    with watch(worker) as web:
+        assert web.wait_end().head["status"] == 403 and "www-authenticate" not in web.head
+
+
+def test_a_browser_that_knows_the_password_sees_the_page_and_its_stream(closed, chromium):
+    chromium.goto(closed.web.url.replace("://", f"://me:{TOKEN}@") + "/status")
+    wait_until(lambda: text(chromium, "contact") == "Live", what="the page is live")
+    chromium.goto("about:blank")
 
 
 def test_only_get_and_head(site):
