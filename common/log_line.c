@@ -13,7 +13,7 @@
 const char *const log_level_names[LOG_LEVELS] = {"error", "warn", "info", "debug"};
 
 static const char *const marks[LOG_LEVELS] = {"error: ", "warning: ", "", "debug: "};
-static const int priorities[LOG_LEVELS] = {3, 4, 6, 7}; /* sd-daemon(3) */
+static const char *const priorities[LOG_LEVELS] = {"<3>", "<4>", "<6>", "<7>"}; /* sd-daemon(3) */
 
 struct line {
     char *data;
@@ -193,9 +193,8 @@ size_t log_line(char *out, const struct log_record *r, enum log_format format)
     struct line l = {out, 0, LOG_LINE_MAX - 1};
     bool journal = format == LOG_FORMAT_JOURNAL || format == LOG_FORMAT_JOURNAL_JSON;
     bool json = format == LOG_FORMAT_JSON || format == LOG_FORMAT_JOURNAL_JSON;
-    char priority[8];
     if (journal)
-        put(&l, priority, (size_t)snprintf(priority, sizeof priority, "<%d>", priorities[r->level]));
+        put_string(&l, priorities[r->level]);
     if (!json || !put_object(&l, r))
         put_line(&l, r, journal);
     out[l.len++] = '\n';
