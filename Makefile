@@ -36,8 +36,8 @@ COMMON_SRC := $(wildcard common/*.c)
 FCGI_SRC := $(filter-out fcgi/main.c,$(wildcard fcgi/*.c))
 BROKER_SRC := $(filter-out broker/main.c,$(wildcard broker/*.c))
 CLIENT_SRC := $(filter-out client/main.c,$(wildcard client/*.c))
-LIBRARY_SRC := $(addprefix client/,backoff.c decoder.c json_text.c link.c publisher.c reply.c request.c source.c stream.c window.c) \
-    $(addprefix common/,curve_key.c handshake.c json_out.c name.c sse.c)
+LIBRARY_SRC := $(addprefix client/,backoff.c decoder.c json_text.c link.c presence.c publisher.c reply.c request.c roster.c source.c stream.c window.c) \
+    $(addprefix common/,curve_key.c handshake.c json_out.c name.c sse.c table.c)
 CLI_SRC := $(filter-out $(LIBRARY_SRC),$(CLIENT_SRC))
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 

@@ -14,7 +14,7 @@
 
 static const struct verb *const verbs[] = {
     &verb_publish, &verb_shutdown, &verb_online, &verb_sessions,  &verb_connections, &verb_workers, &verb_history,
-    &verb_stats,   &verb_ping,     &verb_tail,   &verb_log_level, &verb_keygen,      &verb_top,
+    &verb_stats,   &verb_ping,     &verb_tail,   &verb_log_level, &verb_keygen,      &verb_top,     &verb_watch,
 };
 
 static const struct option_row options[] = {
@@ -24,6 +24,13 @@ static const struct option_row options[] = {
      .help = "where the broker takes commands",
      .type = OPTION_TEXT,
      .offset = offsetof(struct settings, commands),
+     .check = option_check_endpoint},
+    {.name = "presence",
+     .arg = "ENDPOINT",
+     .fallback = "tcp://127.0.0.1:5573",
+     .help = "where the broker tells who comes and goes",
+     .type = OPTION_TEXT,
+     .offset = offsetof(struct settings, presence),
      .check = option_check_endpoint},
     {.name = "curve-key-file",
      .arg = "FILE",
@@ -104,7 +111,8 @@ static bool take_switch(int *argc, char **argv, const char *text)
 /* How many arguments an option takes at argv[i]: 0 when it is none of the shared ones. */
 static int option_words(const char *arg)
 {
-    static const char *const with_value[] = {"commands", "curve-key-file", "broker-key", "timeout", "config"};
+    static const char *const with_value[] = {"commands",   "presence", "curve-key-file",
+                                             "broker-key", "timeout",  "config"};
     if (strncmp(arg, "--", 2) != 0)
         return 0;
     size_t len = strcspn(arg + 2, "=");

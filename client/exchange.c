@@ -69,7 +69,8 @@ static int show(const struct call *call, const struct ssecast_reply *reply)
     return status == STATUS_OK ? written(call) : status;
 }
 
-static int open_with(const struct call *call, const struct curve_client *keys, struct ssecast_publisher **publisher)
+/* How to reach the broker, with these keys. */
+static struct ssecast_publisher_options reach(const struct call *call, const struct curve_client *keys)
 {
     const struct settings *s = call->settings;
     struct ssecast_publisher_options options = {.endpoints = (const char *const *)&s->commands,
@@ -78,21 +79,43 @@ static int open_with(const struct call *call, const struct curve_client *keys, s
                                                 .retry_ms = UINT32_MAX};
     if (keys->broker_count)
         options.curve = (struct ssecast_curve){.server_key = keys->brokers[0].text, .secret_key = keys->secret.text};
-    int err = ssecast_publisher_new(publisher, &options);
-    return err ? failed(call, err, "") : STATUS_OK;
+    return options;
+}
+
+static int load_keys(const struct call *call, struct curve_client *keys)
+{
+    char why[CURVE_KEY_WHY];
+    char *broker = call->settings->broker_key;
+    if (curve_client_load(keys, call->settings->curve_key_file, &broker, broker != NULL, 1, why) != 0)
+        return complain(call, STATUS_USAGE, "%s", why);
+    return STATUS_OK;
 }
 
 int open_publisher(const struct call *call, struct ssecast_publisher **publisher)
 {
-    const struct settings *s = call->settings;
     struct curve_client keys;
-    char why[CURVE_KEY_WHY];
-    char *broker = s->broker_key;
-    if (curve_client_load(&keys, s->curve_key_file, &broker, broker != NULL, 1, why) != 0)
-        return complain(call, STATUS_USAGE, "%s", why);
-    int status = open_with(call, &keys, publisher);
+    int status = load_keys(call, &keys);
+    if (status != STATUS_OK)
+        return status;
+    const struct ssecast_publisher_options options = reach(call, &keys);
+    int err = ssecast_publisher_new(publisher, &options);
     curve_client_release(&keys);
-    return status;
+    return err ? failed(call, err, "") : STATUS_OK;
+}
+
+int open_presence(const struct call *call, struct ssecast_presence_options *options, struct ssecast_presence **presence)
+{
+    struct curve_client keys;
+    int status = load_keys(call, &keys);
+    if (status != STATUS_OK)
+        return status;
+    options->endpoint = call->settings->presence;
+    options->commands = reach(call, &keys);
+    int err = ssecast_presence_new(presence, options);
+    curve_client_release(&keys);
+    return err ? complain(call, STATUS_FAILED, "cannot use %s and %s: %s", call->settings->presence,
+                          call->settings->commands, strerror(-err))
+               : STATUS_OK;
 }
 
 int close_publisher(const struct call *call, struct ssecast_publisher **publisher, int err,

@@ -460,3 +460,78 @@ int link_receive(struct link *l, struct slice *text)
         got = receive_from(l, l->stations[(l->current + i) % l->count].socket, text);
     return got;
 }
+
+/* ---- hearing ---- */
+
+/* What waits for a reader that is busy with a snapshot. */
+#define HEARD_WAITING 1000000
+
+struct ear {
+    void *context, *socket;
+    zmq_msg_t message; /* the one received last */
+};
+
+static int open_ear(struct ear *e, const char *endpoint, const struct ssecast_curve *curve)
+{
+    struct station s;
+    e->context = zmq_ctx_new();
+    e->socket = e->context ? zmq_socket(e->context, ZMQ_SUB) : NULL;
+    if (!e->socket)
+        return errno ? -errno : -ENOMEM;
+    s = (struct station){.socket = e->socket, .endpoint = (char *)endpoint};
+    int err = set_numbers(e->socket);
+    if (!err)
+        err = set_number(e->socket, ZMQ_RCVHWM, HEARD_WAITING);
+    if (!err)
+        err = protect(&s, curve);
+    if (!err && zmq_setsockopt(e->socket, ZMQ_SUBSCRIBE, "", 0))
+        err = -errno;
+    if (!err && zmq_connect(e->socket, endpoint))
+        err = errno == EPROTONOSUPPORT ? -EINVAL : -errno;
+    return err;
+}
+
+int ear_new(struct ear **out, const char *endpoint, const struct ssecast_curve *curve)
+{
+    struct ear *e = *out = calloc(1, sizeof *e);
+    if (!e)
+        return -ENOMEM;
+    zmq_msg_init(&e->message);
+    int err = open_ear(e, endpoint, curve);
+    if (err)
+        ear_free(out);
+    return err;
+}
+
+void ear_free(struct ear **e)
+{
+    if (!*e)
+        return;
+    zmq_msg_close(&(*e)->message);
+    if ((*e)->socket)
+        zmq_close((*e)->socket);
+    if ((*e)->context)
+        zmq_ctx_term((*e)->context);
+    free(*e);
+    *e = NULL;
+}
+
+void ear_wait(struct ear *e, int fd, int64_t ms)
+{
+    zmq_pollitem_t items[] = {{.socket = e->socket, .events = ZMQ_POLLIN}, {.fd = fd, .events = ZMQ_POLLIN}};
+    zmq_poll(items, 2, (long)ms);
+}
+
+int ear_receive(struct ear *e, struct slice *text)
+{
+    zmq_msg_t surplus;
+    if (zmq_msg_recv(&e->message, e->socket, ZMQ_DONTWAIT) < 0)
+        return errno == EAGAIN ? 0 : -errno;
+    for (bool more = zmq_msg_more(&e->message); more;) {
+        zmq_msg_init(&surplus);
+        more = zmq_msg_recv(&surplus, e->socket, ZMQ_DONTWAIT) >= 0 && zmq_msg_more(&surplus);
+        zmq_msg_close(&surplus);
+    }
+    *text = (struct slice){zmq_msg_data(&e->message), zmq_msg_size(&e->message)};
+    return 1;
+}

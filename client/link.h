@@ -1,4 +1,4 @@
-/* link.h - the socket to the broker's commands endpoints: the only user of libzmq in the library.
+/* link.h - the sockets to the broker: the only user of libzmq in the library.
  *
  * It sends parcels and receives texts. Which reply belongs to which request, and how long to wait, is its caller's business.
  * Of several endpoints one is used as long as it is there, so that what is sent keeps its order; then the next.
@@ -50,5 +50,18 @@ void link_move(struct link *l);
 
 /* Take the next message: 1, and *text is its first frame that is not empty, valid until the next call; 0 when there is none; -errno. */
 int link_receive(struct link *l, struct slice *text);
+
+/* A socket that hears everything that is told at one endpoint (SUB). */
+struct ear;
+
+/* 0; -EINVAL for a key or an endpoint that cannot be one; another -errno. */
+int ear_new(struct ear **out, const char *endpoint, const struct ssecast_curve *curve);
+void ear_free(struct ear **e);
+
+/* Wait until a message is there or fd is readable, for ms at most. */
+void ear_wait(struct ear *e, int fd, int64_t ms);
+
+/* As link_receive(). */
+int ear_receive(struct ear *e, struct slice *text);
 
 #endif

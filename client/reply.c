@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "notice.h"
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 struct ssecast_reply {
@@ -148,7 +150,7 @@ const char *ssecast_reply_json(const struct ssecast_reply *r, size_t *len)
 static bool is_question(const char *op)
 {
     static const char *const questions[] = {"online", "sessions", "connections", "history", "workers",
-                                            "stats",  "metrics",  "status",      "ping"};
+                                            "stats",  "metrics",  "status",      "ping",    "presence"};
     for (size_t i = 0; op && i < COUNT(questions); i++)
         if (!strcmp(op, questions[i]))
             return true;
@@ -172,4 +174,91 @@ bool reply_readable(struct slice request)
     bool readable = tree != NULL;
     json_decref(tree);
     return readable;
+}
+
+/* ---- presence ---- */
+
+static int type_of(const char *name, enum ssecast_presence_type *type)
+{
+    static const char *const names[] = {
+        [SSECAST_CONNECTED] = "connected",
+        [SSECAST_DISCONNECTED] = "disconnected",
+        [SSECAST_SESSION_ONLINE] = "session_online",
+        [SSECAST_SESSION_OFFLINE] = "session_offline",
+    };
+    for (size_t i = 0; name && i < COUNT(names); i++)
+        if (strcmp(names[i], name) == 0) {
+            *type = (enum ssecast_presence_type)i;
+            return 0;
+        }
+    return -EBADMSG;
+}
+
+/* What messages and rows have in common. */
+static int read_who(const json_t *object, const char *time, struct notice *n)
+{
+    const json_t *channels = json_object_get(object, "channels");
+    n->connection = json_string_value(json_object_get(object, "connection"));
+    n->session = json_string_value(json_object_get(object, "session"));
+    n->at = json_integer_value(json_object_get(object, time));
+    n->channel_count = 0;
+    for (size_t i = 0; i < json_array_size(channels) && i < NOTICE_CHANNELS_MAX; i++) {
+        const char *channel = json_string_value(json_array_get(channels, i));
+        if (channel)
+            n->channels[n->channel_count++] = channel;
+    }
+    return n->connection && n->session ? 0 : -EBADMSG;
+}
+
+static int read_message(const json_t *tree, struct notice *n)
+{
+    int err = type_of(json_string_value(json_object_get(tree, "type")), &n->type);
+    const char *run = json_string_value(json_object_get(tree, "run"));
+    const char *cause = json_string_value(json_object_get(tree, "cause"));
+    n->run = run ? run : "";
+    n->n = seq_of(json_object_get(tree, "n"));
+    n->cause = cause ? cause : "";
+    return err || !run || !n->n ? -EBADMSG : read_who(tree, "at", n);
+}
+
+int notice_read(struct slice text, void (*see)(void *context, const struct notice *notice), void *context)
+{
+    json_error_t error;
+    struct notice n = {.whole = text};
+    json_t *tree = json_loadb(text.data, text.len, JSON_ALLOW_NUL, &error);
+    if (!tree)
+        return json_error_code(&error) == json_error_out_of_memory ? -ENOMEM : -EBADMSG;
+    int err = read_message(tree, &n);
+    if (!err)
+        see(context, &n);
+    json_decref(tree);
+    return err;
+}
+
+static int see_row(const json_t *row, void (*see)(void *context, const struct notice *notice), void *context)
+{
+    struct notice n = {.type = SSECAST_CONNECTED, .run = "", .cause = ""};
+    char *text = json_dumps(row, JSON_COMPACT);
+    int err = text ? read_who(row, "since", &n) : -ENOMEM;
+    n.whole = slice_of(text);
+    if (!err)
+        see(context, &n);
+    free(text);
+    return err;
+}
+
+int notice_read_page(const struct ssecast_reply *r, struct notice_page *page,
+                     void (*see)(void *context, const struct notice *notice), void *context)
+{
+    const json_t *rows = json_object_get(r->tree, "connections"), *n = json_object_get(r->tree, "n");
+    page->run = json_string_value(json_object_get(r->tree, "run"));
+    page->n = seq_of(n);
+    page->settled = json_is_true(json_object_get(r->tree, "settled"));
+    page->more = json_is_true(json_object_get(r->tree, "more"));
+    if (!page->run || !json_is_integer(n) || !json_is_array(rows))
+        return -EBADMSG;
+    int err = 0;
+    for (size_t i = 0; i < json_array_size(rows) && !err; i++)
+        err = see_row(json_array_get(rows, i), see, context);
+    return err;
 }

@@ -1,8 +1,10 @@
-/* ssecast.h - libssecast: publish events to browsers through ssecast-broker, and read event streams as a browser does.
+/* ssecast.h - libssecast: publish events to browsers through ssecast-broker, see who is connected, and read event streams as a browser
+ * does.
  *
- * Three parts that do not need each other:
+ * Four parts that do not need each other:
  *
  *   publisher   sends requests to the broker's `commands` endpoints (ZeroMQ, JSON): ssecast_publisher_...
+ *   presence    who comes and goes, from the broker's `presence` endpoint (ZeroMQ): ssecast_presence_...
  *   source      an EventSource over HTTP (libcurl): ssecast_source_...
  *   decoder     the text/event-stream format alone, without any I/O: ssecast_decoder_...
  *
@@ -16,7 +18,7 @@
  * is always the default, and `reserved` stays zero. Everything passed in is copied before a call returns.
  *
  * Threads: an object is used by one thread at a time, different objects by as many as you like. The exceptions:
- * ssecast_source_close() and ssecast_source_state() may be called from anywhere at any time.
+ * ssecast_source_close(), ssecast_source_state() and ssecast_presence_close() may be called from anywhere at any time.
  *
  * Contracts behind it: docs/protocol.md of ssecast (commands, streams); WHATWG HTML Living Standard, section 9.2 "Server-sent
  * events". A tutorial is in docs/library.md.
@@ -217,6 +219,72 @@ SSECAST_API int ssecast_curve_keypair(char public_key[41], char secret_key[41]);
 /* Read a pair from a file that `ssecast keygen` made, or that holds a secret key alone on a line. 0; -EINVAL: it cannot be read, holds no secret
  * key, or everybody may read it. */
 SSECAST_API int ssecast_curve_read(const char *file, char public_key[41], char secret_key[41]);
+
+/* ---- presence ---- */
+
+enum ssecast_presence_type {
+    SSECAST_CONNECTED,
+    SSECAST_DISCONNECTED,
+    SSECAST_SESSION_ONLINE,  /* it has its first connection; told after that */
+    SSECAST_SESSION_OFFLINE, /* it has none any more; told after the last one's end */
+};
+
+/* A change. Valid during the callback. */
+struct ssecast_presence_event {
+    enum ssecast_presence_type type;
+    const char *session;
+    const char *connection; /* of session_...: the one that made the change */
+    const char *const *channels;
+    size_t channel_count;
+    int64_t at; /* unix ms */
+    /* Of an end: "client", "shutdown", "slow", "drain", "expired", "worker_lost"; "" where it is not known. Else "". */
+    const char *cause;
+    bool present;     /* it was so already when we began to watch */
+    bool inferred;    /* its message was missed; it was found by comparing. `at` is when we found it, if it is an end */
+    const char *json; /* all of it as one JSON object, with what was kept of the request; json_len bytes and a NUL */
+    size_t json_len;
+};
+
+/* Something about the watching itself. */
+enum ssecast_presence_state {
+    SSECAST_PRESENCE_COMPLETE,    /* all who were there have been told; from now on changes are */
+    SSECAST_PRESENCE_MISSED,      /* changes were missed; they are found by comparing */
+    SSECAST_PRESENCE_RESTARTED,   /* the broker was restarted; the same */
+    SSECAST_PRESENCE_UNREACHABLE, /* the broker does not answer; asked again until it does */
+};
+
+struct ssecast_presence_options {
+    const char *endpoint; /* "tcp://host:port" or "ipc:///path"; NULL: tcp://127.0.0.1:5573 */
+    /* Where commands are taken, for snapshots: endpoint_count 0: tcp://127.0.0.1:5570. Its keys are used for both. */
+    struct ssecast_publisher_options commands;
+    bool
+        no_snapshot; /* only messages, as they come: nothing of those who are there already, what is missed stays missed */
+    uint32_t check_ms; /* how often to ask whether something was missed while nothing comes; 0: 2000 */
+    void (*event)(void *context, const struct ssecast_presence_event *event);
+    /* missed: how many changes, as far as known. message: one line for people. May be NULL. */
+    void (*state)(void *context, enum ssecast_presence_state state, uint64_t missed, const char *message);
+    void *context;
+    uint64_t reserved[8];
+};
+
+/* Watches who is connected. Each change is told once, in order, whatever happens to brokers, workers and the network between: what was
+ * missed is found out and made up for. */
+struct ssecast_presence;
+
+/* Make one, and begin to connect. 0; -EINVAL for an endpoint or a key that cannot be one, or without `event`; -ENOMEM, -EMFILE. */
+SSECAST_API int ssecast_presence_new(struct ssecast_presence **presence,
+                                     const struct ssecast_presence_options *options);
+
+/* Sets *presence to NULL; NULL is allowed. Not while ssecast_presence_run() is under way. */
+SSECAST_API void ssecast_presence_free(struct ssecast_presence **presence);
+
+/* Watch until it is closed; all callbacks come from in here. 0 when it was closed; -EREMOTEIO when the broker refused to answer (`state` has
+ * said why); -ENOMEM. */
+SSECAST_API int ssecast_presence_run(struct ssecast_presence *presence);
+
+/* End it: ssecast_presence_run() returns soon, and tells nothing any more after the callback that is being called. From any thread, from
+ * callbacks, and from signal handlers. */
+SSECAST_API void ssecast_presence_close(struct ssecast_presence *presence);
 
 /* ---- decoder ---- */
 

@@ -17,7 +17,7 @@ enum { STATUS_OK = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 };
 
 /* The program's options. */
 struct settings {
-    char *commands;                    /* the broker's endpoint */
+    char *commands, *presence;         /* the broker's endpoints */
     char *curve_key_file, *broker_key; /* NULL: without CURVE */
     uint64_t timeout_ms;
     bool json; /* for machines */
@@ -45,7 +45,7 @@ struct verb {
 };
 
 extern const struct verb verb_publish, verb_shutdown, verb_online, verb_sessions, verb_connections, verb_workers,
-    verb_history, verb_stats, verb_ping, verb_tail, verb_log_level, verb_keygen, verb_top;
+    verb_history, verb_stats, verb_ping, verb_tail, verb_log_level, verb_keygen, verb_top, verb_watch;
 
 /* One line on stderr: "ssecast VERB: ..." with control characters escaped. Returns status. */
 int complain(const struct call *call, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -56,6 +56,8 @@ int exchange(const struct call *call, struct json_out *request);
 
 /* The same in two halves, around a call of the library: a publisher to call it with; then what it gave, shown, and both released. */
 int open_publisher(const struct call *call, struct ssecast_publisher **publisher);
+int open_presence(const struct call *call, struct ssecast_presence_options *options,
+                  struct ssecast_presence **presence);
 int close_publisher(const struct call *call, struct ssecast_publisher **publisher, int err,
                     struct ssecast_reply **reply);
 

@@ -42,7 +42,7 @@ static const struct option_row rows[] = {
      NULL},
     {"jwt-leeway", "DURATION", "0s", "how far the clock of who makes tokens may be off", OPTION_SECONDS,
      AT(jwt_leeway_ms), 0, 600000, NULL},
-    {"meta", "ITEM", "env:REMOTE_ADDR",
+    {"meta", "SOURCE", "env:REMOTE_ADDR",
      "what services see of each connection: [LABEL=]SOURCE, at most 8, a SOURCE as of session-from; or none",
      OPTION_LIST, AT(meta), 0, 0, request_check_meta},
     {"heartbeat", "DURATION", "15s", "a stream that was idle for so long is sent a comment", OPTION_SECONDS,
