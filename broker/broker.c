@@ -243,6 +243,13 @@ static void on_change(void *context, const struct presence_change *change)
     overview_ended(&b->overview, b->watch.now_ms, end_cause_name(change->cause), info.session, info.worker, 1);
 }
 
+/* Of a worker that says where it is: what it has not got may be on the way. */
+static struct history_lag lag_of(void *context, uint64_t position)
+{
+    const struct broker *b = context;
+    return history_lag(sequence_history(b->sequence), position, clock_unix_ms());
+}
+
 static size_t answer_worker(struct broker *b, const struct bus_message *m, int64_t now)
 {
     if (!(access_grant(&b->access, m)->roles & ROLE_WORKER)) {
@@ -302,7 +309,6 @@ static void answer_workers(struct broker *b)
     struct bus_message m;
     size_t bytes = 0;
     int64_t now = clock_ms();
-    b->sync.now_ms = clock_unix_ms();
     b->watch.now_ms = clock_unix_ms();
     for (int i = 0; i < TURN_ANSWERS && bytes < TURN_ANSWER_BYTES; i++) {
         if (!bus_receive(b->bus, BUS_SYNC, &m))
@@ -772,6 +778,7 @@ static int set_up(struct broker *b, const struct broker_config *config)
         err = open_bus(b, config);
     if (!err && shared)
         err = open_cluster(b, config);
+    presence_measure_lag(b->presence, lag_of, b);
     b->started_ms = clock_ms();
     b->watch = (struct watch){.run = err ? 0 : sequence_run(b->sequence), .send = send_change, .context = b};
     presence_observe(b->presence, b->watch.run, on_change, b);

@@ -37,8 +37,7 @@ struct worker {
     bool met; /* what its counters counted for another broker is known */
     uint64_t counters[WORKER_COUNTERS];
     uint64_t gauges[WORKER_GAUGES];
-    uint64_t lag_events;
-    int64_t lag_ms;
+    struct history_lag lag;
     char name[EVENT_NAME_MAX];
     size_t name_len;
     char *labels; /* what its connections' values are called, as in its hello; NULL: they have none */
@@ -73,6 +72,8 @@ struct presence {
     uint64_t run;
     void (*changed)(void *context, const struct presence_change *change); /* NULL: nobody observes */
     void *context;
+    struct history_lag (*lag)(void *context, uint64_t position); /* NULL: nobody is behind */
+    void *lag_context;
 };
 
 /* --- life --- */
@@ -401,15 +402,15 @@ static void take_numbers(struct presence *p, struct worker *w, const struct wire
     w->met = true;
     memcpy(w->counters, m->counters, sizeof w->counters);
     memcpy(w->gauges, m->gauges, sizeof w->gauges);
+    if (p->lag)
+        w->lag = p->lag(p->lag_context, m->gauges[GAUGE_POSITION]);
 }
 
-void presence_note_lag(struct presence *p, struct slice id, uint64_t events, int64_t ms)
+void presence_measure_lag(struct presence *p, struct history_lag (*lag)(void *context, uint64_t position),
+                          void *context)
 {
-    struct worker *w = table_find(p->workers, id);
-    if (!w)
-        return;
-    w->lag_events = events;
-    w->lag_ms = ms;
+    p->lag = lag;
+    p->lag_context = context;
 }
 
 int presence_report(struct presence *p, struct slice id, const struct wire_presence *m, int64_t now)
@@ -610,8 +611,8 @@ void worker_describe(const struct worker *w, struct worker_info *out)
     *out = (struct worker_info){
         .connections = w->count,
         .heard_at = w->heard_at,
-        .lag_events = w->lag_events,
-        .lag_ms = w->lag_ms,
+        .lag_events = w->lag.events,
+        .lag_ms = w->lag.ms,
         .counters = w->counters,
         .gauges = w->gauges,
     };

@@ -15,6 +15,7 @@
 #define SSECAST_PRESENCE_H
 
 #include "event.h"
+#include "history.h"
 #include "listing.h"
 #include "wire.h"
 
@@ -24,6 +25,10 @@ struct worker;
 
 struct presence *presence_new(void);
 void presence_free(struct presence **p);
+
+/* From now on ask this how far behind a worker is that reports to be at position. Before, nobody is. */
+void presence_measure_lag(struct presence *p, struct history_lag (*lag)(void *context, uint64_t position),
+                          void *context);
 
 enum presence_what { PRESENCE_CONNECTED, PRESENCE_DISCONNECTED, PRESENCE_SESSION_ONLINE, PRESENCE_SESSION_OFFLINE };
 
@@ -49,8 +54,6 @@ int presence_hello(struct presence *p, struct slice id, const struct wire_hello 
  * a hole in n) or memory ran out: the worker has to say hello and report in full. */
 int presence_report(struct presence *p, struct slice id, const struct wire_presence *m, int64_t now);
 
-/* How far behind the head the worker was when it reported: events, and the age of the first of them in ms. Nothing when it is unknown. */
-void presence_note_lag(struct presence *p, struct slice id, uint64_t events, int64_t ms);
 /* The number of the last report that was taken from this worker; 0: none. */
 uint64_t presence_taken(const struct presence *p, struct slice id);
 
@@ -101,7 +104,7 @@ struct worker_info {
     const uint64_t *gauges;   /* WORKER_GAUGES, as of its last report */
     const uint64_t *counters; /* WORKER_COUNTERS */
     size_t connections;
-    uint64_t lag_events; /* how far behind it was at its last report: presence_note_lag() */
+    uint64_t lag_events; /* how far behind it was at its last report: presence_measure_lag() */
     int64_t lag_ms;
 };
 

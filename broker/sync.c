@@ -130,20 +130,6 @@ static bool on_replay(const struct sync_context *c, struct slice worker, const s
 
 /* --- presence --- */
 
-/* How far behind the head the worker was that now says where it is: what it has not got may be on the way. */
-static void note_lag(const struct sync_context *c, struct slice worker, uint64_t position)
-{
-    const struct history *h = sequence_history(c->sequence);
-    uint64_t head = history_head(h), events = position && position < head ? head - position : 0, upto;
-    struct event *next = NULL;
-    int64_t ms = 0;
-    if (events > history_count(h))
-        events = history_count(h); /* seqs jump where a run of the broker began */
-    if (events && history_read(h, NULL, position, &next, 1, 1, &upto) && c->now_ms > next->time_ms)
-        ms = c->now_ms - next->time_ms;
-    presence_note_lag(c->presence, worker, events, ms);
-}
-
 static void pass_on(const struct sync_context *c, struct slice worker, struct slice message, int64_t now)
 {
     if (c->cluster)
@@ -153,7 +139,6 @@ static void pass_on(const struct sync_context *c, struct slice worker, struct sl
 static bool on_presence(const struct sync_context *c, struct slice worker, struct slice message,
                         const struct wire_presence *m, int64_t now, struct wire_buf *answer)
 {
-    note_lag(c, worker, m->gauges[GAUGE_POSITION]);
     if (presence_report(c->presence, worker, m, now) != 0) {
         c->counters[RESYNCS]++;
         wire_put_resync(answer);

@@ -16,7 +16,6 @@ struct sync_context {
     struct presence *presence;
     uint64_t *counters;      /* BROKER_COUNTERS of them */
     struct cluster *cluster; /* who are told what workers say; NULL: there are no other brokers */
-    int64_t now_ms;          /* unix time */
     /* A cursor was asked about that nobody knows here, but perhaps another broker gave it out and we have not heard of it yet: keep the message
      * until that is certain (true: there is no answer now). NULL: it is certain. */
     bool (*later)(void *context, struct slice worker, struct slice message);

@@ -361,3 +361,18 @@ size_t history_read(const struct history *h, const struct audience *who, uint64_
     *upto = history_head(h);
     return found;
 }
+
+struct history_lag history_lag(const struct history *h, uint64_t position, int64_t now_ms)
+{
+    struct history_lag lag = {0};
+    uint64_t head = history_head(h), upto;
+    struct event *next;
+    if (!position || position >= head)
+        return lag;
+    lag.events = head - position;
+    if (lag.events > history_count(h))
+        lag.events = history_count(h); /* seqs jump where a run of the broker began */
+    if (history_read(h, NULL, position, &next, 1, 1, &upto) && now_ms > next->time_ms)
+        lag.ms = now_ms - next->time_ms;
+    return lag;
+}

@@ -69,6 +69,14 @@ bool history_knows(const struct history *h, uint64_t cursor);
 /* The retained event with this publisher's id, or NULL. */
 struct event *history_by_id(const struct history *h, struct slice id);
 
+/* How far behind head a worker is that has everything up to position: events, and how old (ms, at now_ms) the first of them is. Position 0 is
+ * that of one that has heard of nothing yet. */
+struct history_lag {
+    uint64_t events;
+    int64_t ms;
+};
+struct history_lag history_lag(const struct history *h, uint64_t position, int64_t now_ms);
+
 /* Collect up to max events after position `after`, oldest first, until their entries pass max_bytes (at least one is
  * given); for who NULL all, else those that concern who. *upto is the position up to which the answer is complete.
  * who has at most HISTORY_CHANNELS_MAX channels. max is at least 1. Returns the number of events in out. */

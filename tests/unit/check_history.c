@@ -638,6 +638,27 @@ static const struct history_limits model_limits[] = {{60, UINT64_MAX, UINT64_MAX
                                                      {40, 8000, 300},
                                                      {1, 1000, 10}};
 
+static void assert_lag(uint64_t position, int64_t now_ms, uint64_t events, int64_t ms)
+{
+    struct history_lag lag = history_lag(history, position, now_ms);
+    ck_assert_uint_eq(lag.events, events);
+    ck_assert_int_eq(lag.ms, ms);
+}
+
+START_TEST(who_is_behind_misses_so_many_and_so_old_events)
+{
+    begin(&wide, 100);
+    assert_lag(100, 5000, 0, 0);
+    append_range(101, 105); /* each at its seq */
+    assert_lag(105, 5000, 0, 0);
+    assert_lag(103, 5000, 2, 5000 - 104);
+    assert_lag(0, 5000, 0, 0);          /* it has heard of nothing */
+    assert_lag(999, 5000, 0, 0);        /* it is ahead of us */
+    assert_lag(7, 5000, 5, 5000 - 101); /* of another run: seqs jumped */
+    assert_lag(103, 50, 2, 0);          /* the clock was set back */
+}
+END_TEST
+
 START_TEST(it_behaves_like_the_model)
 {
     struct dice dice = dice_new();
@@ -698,6 +719,7 @@ int main(void)
     TCase *tests = one_case(suite, "history");
     tcase_add_checked_fixture(tests, NULL, teardown);
     add_stories(tests);
+    tcase_add_test(tests, who_is_behind_misses_so_many_and_so_old_events);
     tcase_add_loop_test(tests, it_behaves_like_the_model, 0, (int)(sizeof model_limits / sizeof model_limits[0]));
     return run_suite(suite);
 }

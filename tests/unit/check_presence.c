@@ -614,6 +614,12 @@ START_TEST(a_prefix_narrows_the_sessions)
 }
 END_TEST
 
+static struct history_lag behind_100(void *context, uint64_t position)
+{
+    ck_assert_ptr_nonnull(context);
+    return (struct history_lag){100 - position, 1234};
+}
+
 START_TEST(workers_are_described)
 {
     struct listing list = {.items = room, .max = 10};
@@ -621,22 +627,22 @@ START_TEST(workers_are_described)
     three_connections();
     hello("lost", -100000);
     presence_expire(presence, 1000);
-    presence_note_lag(presence, S("w"), 7, 70);
-    presence_note_lag(presence, S("nobody"), 8, 80);
     presence_list_workers(presence, &list);
     ck_assert_uint_eq(list.count, 1);
     assert_slice(room[0].name, S("name"));
     worker_describe(room[0].value, &info);
     ck_assert_uint_eq(info.connections, 3);
     ck_assert_int_eq(info.heard_at, 0);
-    ck_assert_uint_eq(info.lag_events, 7);
-    ck_assert_int_eq(info.lag_ms, 70);
+    ck_assert_uint_eq(info.lag_events, 0);
     ck_assert_uint_eq(info.counters[STREAMS_OPENED], 1);
+    presence_measure_lag(presence, behind_100, &info);
     ended("a1");
     ck_assert_int_eq(report("w", 2, false, 0), 0);
     worker_describe(room[0].value, &info);
     ck_assert_uint_eq(info.connections, 2);
     ck_assert_uint_eq(info.gauges[GAUGE_POSITION], 20);
+    ck_assert_uint_eq(info.lag_events, 80);
+    ck_assert_int_eq(info.lag_ms, 1234);
 }
 END_TEST
 

@@ -20,8 +20,7 @@ static void begin_with(uint64_t max_events)
     presence = presence_new();
     ck_assert(sequence && presence);
     memset(counters, 0, sizeof counters);
-    context =
-        (struct sync_context){.sequence = sequence, .presence = presence, .counters = counters, .now_ms = 1000000};
+    context = (struct sync_context){.sequence = sequence, .presence = presence, .counters = counters};
 }
 
 static void end(void)
@@ -230,40 +229,6 @@ START_TEST(a_report_from_nowhere_is_answered_with_resync)
 }
 END_TEST
 
-/* The worker reports that it is at this position: how far behind it is. */
-static struct worker_info lag_at(uint64_t position)
-{
-    struct listed room[1];
-    struct listing list = {.items = room, .max = 1};
-    struct worker_info info;
-    wire_put_presence(&question,
-                      &(struct wire_presence){.n = 1, .full = true, .gauges = {[GAUGE_POSITION] = position}});
-    ck_assert(ask());
-    presence_list_workers(presence, &list);
-    ck_assert_uint_eq(list.count, 1);
-    worker_describe(room[0].value, &info);
-    return info;
-}
-
-START_TEST(a_report_tells_how_far_behind_its_worker_is)
-{
-    presence_hello(presence, W, &(struct wire_hello){.worker = W}, 0);
-    ck_assert_uint_eq(lag_at(START).lag_events, 0);
-    for (int i = 0; i < 3; i++)
-        publish("x", 1, NULL, NULL); /* at 5000 */
-    context.now_ms = 5700;
-    ck_assert_uint_eq(lag_at(START + 3).lag_events, 0);
-    ck_assert_int_eq(lag_at(START + 3).lag_ms, 0);
-    ck_assert_uint_eq(lag_at(START + 1).lag_events, 2);
-    ck_assert_int_eq(lag_at(START + 1).lag_ms, 700);
-    ck_assert_uint_eq(lag_at(1).lag_events, 3); /* of another run: seqs jumped */
-    ck_assert_uint_eq(lag_at(START + 9).lag_events, 0);
-    ck_assert_uint_eq(lag_at(0).lag_events, 0); /* it has heard of no broker */
-    context.now_ms = 4000;                      /* the clock was set back */
-    ck_assert_int_eq(lag_at(START + 1).lag_ms, 0);
-}
-END_TEST
-
 START_TEST(what_is_none_of_ours_is_ignored)
 {
     static const struct slice wrong[] = {S_INIT(""), S_INIT("SSC\002"), S_INIT("hello, world"),
@@ -290,7 +255,6 @@ int main(void)
     tcase_add_test(tests, a_page_has_a_thousand_events_at_most);
     tcase_add_test(tests, a_reader_of_too_many_channels_is_told_of_a_gap);
     tcase_add_test(tests, a_report_from_nowhere_is_answered_with_resync);
-    tcase_add_test(tests, a_report_tells_how_far_behind_its_worker_is);
     tcase_add_test(tests, what_is_none_of_ours_is_ignored);
     return run_suite(suite);
 }
