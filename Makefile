@@ -269,7 +269,7 @@ INSTALL_LIBS := $(call into,$(LIBRARIES),$(libdir))
 INSTALL_LINKS := $(libdir)/libssecast.so:libssecast.so.0
 INSTALL_DATA := \
     $(foreach page,$(wildcard docs/man/*.[1-9]),$(page):$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
-    $(call into,README.md CHANGELOG.md LICENSE $(wildcard docs/*.md),$(docdir)) \
+    $(call into,README.md CHANGELOG.md SECURITY.md LICENSE $(wildcard docs/*.md),$(docdir)) \
     client/ssecast.h:$(includedir)/ssecast.h client/ssecast.pc.in:$(libdir)/pkgconfig/ssecast.pc \
     $(call into,$(filter-out %.json %.md,$(wildcard client/js/ssecast*)),$(datadir)/javascript/ssecast) \
     $(call into,$(wildcard monitoring/*),$(datadir)/ssecast/monitoring) \

@@ -101,7 +101,7 @@ def test_the_readme_publishes_from_a_shell(bench):
         assert processes.run(["sh", "-c", command], env=env).returncode == 0, command
 
 
-@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md", *(f"docs/{p.name}" for p in DOCS.glob("*.md"))])
+@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md", "SECURITY.md", *(f"docs/{p.name}" for p in DOCS.glob("*.md"))])
 def test_links_lead_somewhere(name):
     text, folder = read(name), (processes.ROOT / name).parent
     for target in re.findall(r"\]\(([^)]+)\)", text):
