@@ -37,7 +37,7 @@ static void put_string(struct line *l, const char *text)
 
 static void put_number(struct line *l, uint64_t number)
 {
-    char digits[24];
+    char digits[24] = "";
     put(l, digits, (size_t)snprintf(digits, sizeof digits, "%" PRIu64, number));
 }
 
@@ -52,7 +52,7 @@ static size_t put_character(struct line *l, struct slice text, bool quoted)
         return used;
     }
     for (size_t i = 0; i < used; i++) {
-        char escape[8];
+        char escape[8] = "";
         put(l, escape, (size_t)snprintf(escape, sizeof escape, "\\x%02x", (unsigned char)text.data[i]));
     }
     return used;
