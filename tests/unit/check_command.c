@@ -1,6 +1,7 @@
 /* Requests in, replies out: what each verb answers, how each refusal is worded and counted, and that a refusal
  * changes nothing. */
 #include "broker/command.h"
+#include "log.h"
 #include "support.h"
 
 #define START 1000u
@@ -9,6 +10,7 @@ static struct sequence *sequence;
 static struct presence *presence;
 static struct watch watch = {.run = 0xab, .n = 7};
 static uint64_t counters[BROKER_COUNTERS];
+static struct overview overview;
 static struct command_context context;
 static struct json_out reply;
 static struct grant grant; /* of who asks */
@@ -24,6 +26,7 @@ static void begin(void)
     context = (struct command_context){.sequence = sequence,
                                        .presence = presence,
                                        .watch = &watch,
+                                       .overview = &overview,
                                        .counters = counters,
                                        .max_event_bytes = 100,
                                        .history_bytes = limits.bytes,
@@ -433,6 +436,38 @@ START_TEST(stats_and_ping_tell_numbers)
 }
 END_TEST
 
+START_TEST(status_tells_what_the_page_shows)
+{
+    overview = (struct overview){0};
+    refuses("{\"op\":\"status\",\"seconds\":301}", "bad_request", "`seconds` must be");
+    three_connections();
+    ask("{\"op\":\"publish\",\"data\":1}");
+    for (uint64_t i = 0; i < 3; i++)
+        overview_sample(&overview, &(struct overview_sample){(int64_t)i * 1000, 10 + i, 5 * i, 7 * i});
+    overview_ended(&overview, 4000, "slow", S("a<b>"), S("w"), 2);
+    const char *told = ask("{\"op\":\"status\"}");
+    holds(told, "\"connections\":3,\"sessions\":2,");
+    holds(told, "\"over_time\":{\"until\":2000,\"connections\":[11,12],\"events\":[5,5],\"deliveries\":[7,7]}");
+    holds(told, "\"workers_count\":1,\"workers\":[{\"worker\":");
+    holds(told, "\"history\":{\"events\":1,");
+    holds(told, "\"store\":{\"kind\":\"memory\",\"failing\":false,");
+    holds(told, "\"sessions_top\":[{\"session\":\"a\",\"connections\":2},{\"session\":\"b\",\"connections\":1}]");
+    holds(told, "\"ends\":[{\"at\":4000,\"cause\":\"slow\",\"count\":2,\"session\":\"a<b>\",\"worker\":\"w\"}]");
+    holds(ask("{\"op\":\"status\",\"seconds\":1}"), "\"connections\":[12],");
+}
+END_TEST
+
+START_TEST(log_changes_the_level_and_tells_it)
+{
+    log_set_level(LOG_ERROR);
+    answers("{\"op\":\"log\"}", "{\"ok\":true,\"level\":\"error\",\"before\":\"error\"}");
+    answers("{\"op\":\"log\",\"level\":\"warn\"}", "{\"ok\":true,\"level\":\"warn\",\"before\":\"error\"}");
+    refuses("{\"op\":\"log\",\"level\":\"loud\"}", "bad_request",
+            "`level` must be error, warn, info or debug, not \\\"loud\\\"");
+    ck_assert_int_eq(log_level(), LOG_WARN);
+}
+END_TEST
+
 START_TEST(each_counter_has_a_row)
 {
     for (int i = 0; i < BROKER_COUNTERS; i++)
@@ -617,6 +652,8 @@ int main(void)
     tcase_add_test(tests, history_is_told_as_it_is_delivered);
     tcase_add_test(tests, history_is_filtered_and_bounded);
     tcase_add_test(tests, stats_and_ping_tell_numbers);
+    tcase_add_test(tests, status_tells_what_the_page_shows);
+    tcase_add_test(tests, log_changes_the_level_and_tells_it);
     tcase_add_test(tests, who_may_only_publish_is_refused_the_rest);
     tcase_add_test(tests, who_may_give_one_command_need_not_name_it);
     tcase_add_test(tests, a_limited_grant_reaches_whom_it_names);
