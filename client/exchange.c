@@ -129,8 +129,8 @@ int close_publisher(const struct call *call, struct ssecast_publisher **publishe
 
 static int ask(const struct call *call, const char *request)
 {
-    struct ssecast_publisher *publisher;
-    struct ssecast_reply *reply;
+    struct ssecast_publisher *publisher = NULL;
+    struct ssecast_reply *reply = NULL;
     int status = open_publisher(call, &publisher);
     if (status != STATUS_OK)
         return status;

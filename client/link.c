@@ -154,10 +154,10 @@ static int find_pair(const struct ssecast_curve *curve, char public_key[41], cha
         return curve->public_key ? -EINVAL : ssecast_curve_keypair(public_key, secret_key);
     if (strlen(curve->secret_key) != CURVE_KEY_LEN || (curve->public_key && strlen(curve->public_key) != CURVE_KEY_LEN))
         return -EINVAL;
-    strcpy(secret_key, curve->secret_key);
+    memcpy(secret_key, curve->secret_key, CURVE_KEY_LEN + 1);
     if (!curve->public_key)
         return zmq_curve_public(public_key, secret_key) ? -errno : 0;
-    strcpy(public_key, curve->public_key);
+    memcpy(public_key, curve->public_key, CURVE_KEY_LEN + 1);
     return 0;
 }
 

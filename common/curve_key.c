@@ -109,30 +109,28 @@ int curve_key_find(struct slice text, enum curve_key_half half, struct curve_key
     return -ENOENT;
 }
 
-static int read_all(int fd, size_t max, char **out, size_t *len)
+/* Into *out, which has room for max + 2 bytes. */
+static int read_all(int fd, size_t max, char *out, size_t *len)
 {
-    ssize_t got = 0;
+    ssize_t got;
+    *len = 0;
+    do
+        got = read(fd, out + *len, max + 1 - *len);
+    while (got > 0 && (*len += (size_t)got) <= max);
+    return got < 0 ? -errno : got > 0 ? -EFBIG : 0;
+}
+
+/* *out is the caller's to free, also on failure. */
+static int read_file(const char *path, size_t max, char **out, size_t *len, struct stat *file)
+{
     *len = 0;
     *out = calloc(1, max + 2);
     if (!*out)
         return -ENOMEM;
-    do
-        got = read(fd, *out + *len, max + 1 - *len);
-    while (got > 0 && (*len += (size_t)got) <= max);
-    if (got == 0)
-        return 0;
-    int err = got < 0 ? -errno : -EFBIG;
-    free(*out);
-    *out = NULL;
-    return err;
-}
-
-static int read_file(const char *path, size_t max, char **out, size_t *len, struct stat *file)
-{
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
-    int err = fstat(fd, file) == 0 ? read_all(fd, max, out, len) : -errno;
+    int err = fstat(fd, file) == 0 ? read_all(fd, max, *out, len) : -errno;
     close(fd);
     return err;
 }
@@ -140,7 +138,12 @@ static int read_file(const char *path, size_t max, char **out, size_t *len, stru
 int curve_key_read_file(const char *path, size_t max, char **out, size_t *len)
 {
     struct stat file;
-    return read_file(path, max, out, len, &file);
+    int err = read_file(path, max, out, len, &file);
+    if (err) {
+        free(*out);
+        *out = NULL;
+    }
+    return err;
 }
 
 int curve_key_load(const char *path, enum curve_key_half half, struct curve_key *out, char why[CURVE_KEY_WHY])

@@ -5,6 +5,7 @@
  *             --window N (not yet answered)  --progress FILE --ahead N (events that the readers may be behind)
  *             --size N (bytes of a payload)  --batch N  --frame (payload as a second frame)
  *             --session NAME  --channels N (each event to one of the channels 0 to N-1, in turn)
+ *             --curve-key-file FILE  --broker-key KEY (a broker with keys, as ssecast's programs take them)
  *
  * --dealer is ssecast's commands endpoint, --push Pushpin's, --http anything that takes an event as the body of a POST; there
  * requests are pipelined on one connection, so that order is kept. Paced, event k is sent at its time whether or not earlier ones
@@ -23,6 +24,7 @@
 #include <sys/socket.h>
 #include <zmq.h>
 
+#include "curve_key.h"
 #include "histogram.h"
 #include "progress.h"
 #include "stamp.h"
@@ -32,7 +34,8 @@
 #define IN_FLIGHT 65536u
 
 static struct {
-    const char *dealer, *push, *path, *session;
+    const char *dealer, *push, *path, *session, *key_file;
+    char *broker_key;
     int http_port;
     double rate, seconds;
     uint64_t count, window, ahead, size, batch, channels;
@@ -131,6 +134,23 @@ static size_t http_request(char *to)
 
 /* --- ZeroMQ --- */
 
+static bool use_keys(void)
+{
+    struct curve_client keys;
+    struct curve_key public;
+    char why[CURVE_KEY_WHY];
+    if (!options.key_file)
+        return true;
+    if (curve_client_load(&keys, options.key_file, &options.broker_key, 1, 1, why) != 0) {
+        fprintf(stderr, "publish: %s\n", why);
+        return false;
+    }
+    return zmq_curve_public(public.text, keys.secret.text) == 0 &&
+           zmq_setsockopt(state.socket, ZMQ_CURVE_SERVERKEY, keys.brokers[0].text, CURVE_KEY_LEN + 1) == 0 &&
+           zmq_setsockopt(state.socket, ZMQ_CURVE_PUBLICKEY, public.text, CURVE_KEY_LEN + 1) == 0 &&
+           zmq_setsockopt(state.socket, ZMQ_CURVE_SECRETKEY, keys.secret.text, CURVE_KEY_LEN + 1) == 0;
+}
+
 static bool zmq_open(int type, const char *endpoint)
 {
     int none = 0;
@@ -138,7 +158,7 @@ static bool zmq_open(int type, const char *endpoint)
     state.socket = zmq_socket(state.zmq, type);
     zmq_setsockopt(state.socket, ZMQ_SNDHWM, &none, sizeof none);
     zmq_setsockopt(state.socket, ZMQ_RCVHWM, &none, sizeof none);
-    return zmq_connect(state.socket, endpoint) == 0;
+    return use_keys() && zmq_connect(state.socket, endpoint) == 0;
 }
 
 static void dealer_send(void)
@@ -333,10 +353,12 @@ static void report(uint64_t began)
 static void read_options(int argc, char **argv)
 {
     static const struct option rows[] = {
-        {"dealer", 1, 0, 'd'},   {"push", 1, 0, 'p'},    {"http", 1, 0, 'h'},     {"path", 1, 0, 'P'},
-        {"rate", 1, 0, 'r'},     {"seconds", 1, 0, 's'}, {"count", 1, 0, 'c'},    {"window", 1, 0, 'w'},
-        {"progress", 1, 0, 'g'}, {"ahead", 1, 0, 'a'},   {"size", 1, 0, 'b'},     {"batch", 1, 0, 'B'},
-        {"frame", 0, 0, 'f'},    {"session", 1, 0, 'S'}, {"channels", 1, 0, 'C'}, {0, 0, 0, 0}};
+        {"dealer", 1, 0, 'd'},         {"push", 1, 0, 'p'},       {"http", 1, 0, 'h'},
+        {"path", 1, 0, 'P'},           {"rate", 1, 0, 'r'},       {"seconds", 1, 0, 's'},
+        {"count", 1, 0, 'c'},          {"window", 1, 0, 'w'},     {"progress", 1, 0, 'g'},
+        {"ahead", 1, 0, 'a'},          {"size", 1, 0, 'b'},       {"batch", 1, 0, 'B'},
+        {"frame", 0, 0, 'f'},          {"session", 1, 0, 'S'},    {"channels", 1, 0, 'C'},
+        {"curve-key-file", 1, 0, 'k'}, {"broker-key", 1, 0, 'K'}, {0, 0, 0, 0}};
     for (int c; (c = getopt_long(argc, argv, "", rows, NULL)) != -1;) {
         switch (c) {
         case 'd':
@@ -383,6 +405,12 @@ static void read_options(int argc, char **argv)
             break;
         case 'C':
             options.channels = strtoull(optarg, NULL, 10);
+            break;
+        case 'k':
+            options.key_file = optarg;
+            break;
+        case 'K':
+            options.broker_key = optarg;
             break;
         default:
             exit(2);
