@@ -13,25 +13,31 @@
 
 #include "clock.h"
 
-#define FIRST_ROOM 4096u
-
 /* --- memory --- */
+
+/* What a request of so many bytes takes of the common room: the first ones are everybody's own, so that nobody's greed keeps an ordinary
+ * request out. */
+static size_t charge(size_t size)
+{
+    return size > INTAKE_OWN_ROOM ? size - INTAKE_OWN_ROOM : 0;
+}
 
 /* Make room for at least one more byte, and for no more than max in all. 0, -ENOMEM, -ENOBUFS when others hold too much, or -EMSGSIZE. */
 static int make_room(struct intakes *set, struct intake *in, size_t max)
 {
     if (in->len < in->size)
         return 0;
-    size_t size = in->size ? in->size * 2 : FIRST_ROOM;
+    size_t size = in->size ? in->size * 2 : INTAKE_OWN_ROOM;
     size = size < max ? size : max;
     if (size <= in->size)
         return -EMSGSIZE;
-    if (size - in->size > set->room - set->held)
+    size_t more = charge(size) - charge(in->size);
+    if (more > set->room - set->held)
         return -ENOBUFS;
     char *data = realloc(in->data, size);
     if (!data)
         return -ENOMEM;
-    set->held += size - in->size;
+    set->held += more;
     in->data = data;
     in->size = size;
     return 0;
@@ -40,7 +46,7 @@ static int make_room(struct intakes *set, struct intake *in, size_t max)
 static void drop_data(struct intakes *set, struct intake *in)
 {
     free(in->data); // NOLINT(clang-analyzer-unix.Malloc): it is what realloc() gave
-    set->held -= in->size;
+    set->held -= charge(in->size);
     in->data = NULL;
     in->len = in->size = 0;
 }
@@ -169,7 +175,7 @@ static enum intake_progress ready(struct intakes *set, struct intake *in, enum p
     if (out->body_state == BODY_WHOLE) {
         out->body = in->data;
         out->body_len = in->len;
-        set->held -= in->size;
+        set->held -= charge(in->size);
         in->data = NULL;
         in->len = in->size = 0;
     }
@@ -238,7 +244,7 @@ enum intake_progress intake_more(struct intakes *set, struct intake *in, int fd,
     enum intake_progress progress = INTAKE_WAITING;
     while (progress == INTAKE_WAITING) {
         /* a body's last bytes come with their records' headers: some room for those, so that one of body_max bytes ends */
-        size_t max = in->in_body ? in->body_max + FIRST_ROOM : INTAKE_HEAD_MAX, from = in->len;
+        size_t max = in->in_body ? in->body_max + INTAKE_OWN_ROOM : INTAKE_HEAD_MAX, from = in->len;
         int err = make_room(set, in, max);
         if (err)
             return no_room(set, in, err, out);

@@ -14,6 +14,7 @@
 #include "record.h"
 
 #define INTAKE_HEAD_MAX 262144u /* bytes of a request up to the end of its parameters */
+#define INTAKE_OWN_ROOM 4096u   /* bytes that each may have without asking for room */
 #define INTAKE_PATIENCE                                                                                                \
     65536u /* bytes of a body that nobody wants are waited for, so that it is read before the answer */
 
@@ -22,7 +23,7 @@ struct intakes {
     /* How many bytes of its body this request is worth. 0: it wants none. */
     size_t (*body_max)(void *context, const struct params *params);
     void *context;
-    size_t room; /* bytes that may be held for all requests that are not complete */
+    size_t room; /* bytes that may be held for all requests that are not complete, beside INTAKE_OWN_ROOM for each */
     size_t held; /* at the moment */
 };
 
