@@ -33,4 +33,5 @@ static int run(const struct command_context *c, const struct command_request *r,
     return 0;
 }
 
-const struct command cmd_connections = {.op = "connections", .of_all = true, .fields = fields, .run = run};
+const struct command cmd_connections = {
+    .op = "connections", .keeps_limits = true, .of_all = true, .fields = fields, .run = run};

@@ -105,4 +105,5 @@ static int run(const struct command_context *c, const struct command_request *r,
     return err ? json_fault(fault, CODE_STORE_FAILED, "the history could not be read: out of memory") : 0;
 }
 
-const struct command cmd_history = {.op = "history", .fields = fields, .tells_sequence = true, .run = run};
+const struct command cmd_history = {
+    .op = "history", .keeps_limits = true, .fields = fields, .tells_sequence = true, .run = run};

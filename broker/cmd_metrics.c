@@ -63,4 +63,4 @@ static int run(const struct command_context *c, const struct command_request *r,
     return 0;
 }
 
-const struct command cmd_metrics = {.op = "metrics", .fields = fields, .run = run};
+const struct command cmd_metrics = {.op = "metrics", .keeps_limits = true, .fields = fields, .run = run};

@@ -23,4 +23,4 @@ static int run(const struct command_context *c, const struct command_request *r,
 }
 
 const struct command cmd_online = {
-    .op = "online", .of_all = true, .roles = ROLE_PUBLISHER, .fields = fields, .run = run};
+    .op = "online", .keeps_limits = true, .of_all = true, .roles = ROLE_PUBLISHER, .fields = fields, .run = run};

@@ -14,4 +14,5 @@ static int run(const struct command_context *c, const struct command_request *r,
     return 0;
 }
 
-const struct command cmd_ping = {.op = "ping", .roles = ROLE_PUBLISHER, .fields = fields, .run = run};
+const struct command cmd_ping = {
+    .op = "ping", .keeps_limits = true, .roles = ROLE_PUBLISHER, .fields = fields, .run = run};

@@ -234,6 +234,7 @@ static int run(const struct command_context *c, const struct command_request *r,
 }
 
 const struct command cmd_publish = {.op = "publish",
+                                    .keeps_limits = true,
                                     .roles = ROLE_PUBLISHER | ROLE_EVENTS,
                                     .takes_payload = true,
                                     .appends = true,

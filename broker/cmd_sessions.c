@@ -31,4 +31,5 @@ static int run(const struct command_context *c, const struct command_request *r,
     return 0;
 }
 
-const struct command cmd_sessions = {.op = "sessions", .of_all = true, .fields = fields, .run = run};
+const struct command cmd_sessions = {
+    .op = "sessions", .keeps_limits = true, .of_all = true, .fields = fields, .run = run};

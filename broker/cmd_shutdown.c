@@ -69,5 +69,10 @@ static int run(const struct command_context *c, const struct command_request *r,
     return 0;
 }
 
-const struct command cmd_shutdown = {
-    .op = "shutdown", .of_all = true, .fields = fields, .appends = true, .tells_sequence = true, .run = run};
+const struct command cmd_shutdown = {.op = "shutdown",
+                                     .keeps_limits = true,
+                                     .of_all = true,
+                                     .fields = fields,
+                                     .appends = true,
+                                     .tells_sequence = true,
+                                     .run = run};

@@ -24,4 +24,4 @@ static int run(const struct command_context *c, const struct command_request *r,
     return 0;
 }
 
-const struct command cmd_stats = {.op = "stats", .of_all = true, .fields = fields, .run = run};
+const struct command cmd_stats = {.op = "stats", .keeps_limits = true, .of_all = true, .fields = fields, .run = run};

@@ -104,6 +104,8 @@ static int dispatch(const struct command_context *c, const struct command_reques
     if (!may_give(r->grant, command))
         return json_fault(fault, CODE_FORBIDDEN, "%s is not among the commands that this key or token may give",
                           command->op);
+    if (r->grant->limited && !command->keeps_limits)
+        return json_fault(fault, CODE_FORBIDDEN, "%s is about everyone, and this key or token has limits", command->op);
     if (r->payload && !command->takes_payload)
         return json_fault(fault, CODE_BAD_REQUEST, "%s takes no second frame", command->op);
     if (command->fields && json_check_fields(r->object, command->fields, fault) != 0)

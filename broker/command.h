@@ -65,6 +65,7 @@ struct command {
     const char *const *fields; /* accepted, ended by NULL, `op` and `ref` among them; NULL: run checks them itself */
     bool takes_payload;        /* else a second frame is refused before */
     bool appends;              /* to the sequence */
+    bool keeps_limits;         /* a grant's, or it tells of nobody; else it is refused to who has limits */
     bool of_all;               /* its reply tells of the whole cluster, and names the brokers that are missing */
     bool
         tells_sequence; /* its reply says what is in the sequence, which is true only when the turn's events are stored */

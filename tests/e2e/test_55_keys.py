@@ -132,7 +132,7 @@ def test_a_limited_operator_sees_its_part(keyed, session):
         assert {c["session"] for c in part.connections(session="anna")["connections"]} == {"anna"}
         assert part.history(session="anna")["events"][-1]["to"] == {"sessions": ["anna"]}
         for op in ({"op": "connections"}, {"op": "history"}, {"op": "history", "session": session},
-                   {"op": "shutdown", "sessions": [session]}):
+                   {"op": "shutdown", "sessions": [session]}, {"op": "presence"}, {"op": "status"}, {"op": "log"}):
             assert part.ask(op)["error"] == "forbidden"
         assert part.stats()["connections"] >= 2
         assert part.shutdown(sessions=["anna"], block=0)["closed"] == 1

@@ -607,7 +607,10 @@ START_TEST(limits_of_a_key_hold_for_every_command)
         "{\"op\":\"history\",\"session\":\"a\",\"channel\":\"y\"}",
         "{\"op\":\"history\",\"connection\":\"c1\"}",
         "{\"op\":\"history\",\"session\":\"a\",\"connection\":\"c1\"}",
-        "{\"op\":\"log\",\"level\":\"debug\"}",
+        "{\"op\":\"log\"}",
+        "{\"op\":\"presence\"}",
+        "{\"op\":\"status\"}",
+        "{\"op\":\"workers\"}",
     };
     for (size_t i = 0; i < sizeof forbidden / sizeof *forbidden; i++)
         ck_assert_msg(strstr(ask(forbidden[i]), "\"error\":\"forbidden\""), "%s: %s", forbidden[i], answer);
