@@ -126,3 +126,8 @@ def test_every_module_is_named_in_the_architecture():
         if "service_<name>" in text:
             modules = {m for m in modules if not m.startswith("service_")}
         assert modules <= named, f"name them in docs/architecture.md: {folder}/ {sorted(modules - named)}"
+
+
+def test_the_plan_is_what_is_calculated():
+    shown = re.search(r"<!-- what docs/capacity prints -->\n(.*?)\n<!-- end -->", read("docs/scaling.md"), re.S).group(1)
+    assert shown == processes.run([DOCS / "capacity"]).stdout.strip()
