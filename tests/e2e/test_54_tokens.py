@@ -3,6 +3,7 @@
 import base64
 import itertools
 import json
+import random
 import re
 import signal
 import time
@@ -491,6 +492,32 @@ def test_what_was_excepted_stays_excepted(site, key, session):
     back = open_with(site, good(key, session), channels=[session], last_event_id=str(start))
     back.wait_data('"end"')
     assert back.data() == ['"end"']
+
+
+def test_whoever_resumes_from_anywhere_gets_what_is_theirs_and_nothing_else(site, key, session):
+    """Readers with random tokens and cursors, against what the events say of themselves."""
+    dice = random.Random(session)
+    people, rooms = [f"{session}-p{n}" for n in range(4)], [f"{session}-r{n}" for n in range(4)]
+    events = []
+    for n in range(120):
+        to = {"sessions": dice.sample(people, dice.randint(0, 2)), "channels": dice.sample(rooms, dice.randint(0, 2))}
+        but = {"sessions": dice.sample(people, dice.randint(0, 1)), "channels": dice.sample(rooms, dice.randint(0, 1))}
+        own = {"id": f"{session}-own-{n}"} if n % 3 == 0 else {}
+        seq = site.publish("m", data=n, to=to, **{"except": but}, **own)["seq"]
+        events.append((seq, own.get("id", str(seq)), to, but))
+    for _ in range(40):
+        who, mine, start = dice.choice(people), dice.sample(rooms, dice.randint(0, 3)), dice.randrange(len(events))
+        token = good(key, who, channels=mine)
+        stranger = sorted(set(rooms) - set(mine))
+        assert refusal(site, token, channels=",".join([*mine, stranger[0]]), lastEventId=events[start][1]) == (403, "forbidden_channel")
+        reader = open_with(site, token, channels=mine, last_event_id=events[start][1])
+        site.publish("end", data=0, to={"sessions": [who]})
+        reader.wait_type("end")
+        should = [str(n) for n, (_, _, to, but) in enumerate(events) if n > start
+                  and (who in to["sessions"] or set(mine) & set(to["channels"]))
+                  and not (who in but["sessions"] or set(mine) & set(but["channels"]))]
+        assert reader.data("m") == should
+        reader.close()
 
 
 # In a browser
