@@ -10,6 +10,8 @@ PROGRAMS = [processes.BROKER, processes.WORKER, processes.CLI]
 OBJECTS = [*PROGRAMS, BUILD / "libssecast.so.0"]
 SANITIZED = "-" in BUILD.name  # build-address, ...: made to find bugs, not to withstand them
 
+pytestmark = pytest.mark.skipif("coverage" in BUILD.name, reason="built plainly")
+
 
 def elf(path, *what):
     return run(["readelf", "--wide", *what, path]).stdout
