@@ -179,11 +179,14 @@ static bool is_signed(const struct tokens *t, jwt_t *jwt, struct slice text, str
     return false;
 }
 
-/* Split header.claims.signature before the signature. False when it has not these three parts. */
+/* Split header.claims.signature before the signature. False when it has not these three parts, or one is empty: libjwt would write a byte
+ * into a block of none. */
 static bool split(const char *token, struct slice *text, struct slice *signature)
 {
     const char *first = strchr(token, '.'), *second = first ? strchr(first + 1, '.') : NULL;
     if (!second || strchr(second + 1, '.') || strlen(token) > TOKEN_BYTES_MAX)
+        return false;
+    if (first == token || second == first + 1 || !second[1])
         return false;
     *text = (struct slice){token, (size_t)(second - token)};
     *signature = slice_of(second + 1);
