@@ -27,7 +27,8 @@ struct range {
 struct monitor {
     struct range *ranges;
     size_t count;
-    size_t token_len; /* 0: there is none */
+    const char *token_file; /* NULL: none */
+    size_t token_len;       /* 0: there is none */
     char token[MONITOR_TOKEN_MAX];
 };
 
@@ -200,8 +201,9 @@ static const char *read_token(struct monitor *m, FILE *file)
     return NULL;
 }
 
-static bool load_token(struct monitor *m, const char *path)
+static bool load_token(struct monitor *m)
 {
+    const char *path = m->token_file;
     FILE *file = fopen(path, "re");
     const char *wrong = file ? read_token(m, file) : strerror(errno);
     if (wrong)
@@ -226,9 +228,16 @@ struct monitor *monitor_new(const struct option_list *from, const char *token_fi
     for (size_t i = 0; i < from->count; i++)
         if (!is_none(from->items[i]) && read_range(from->items[i], &m->ranges[m->count]))
             m->count++;
-    if (token_file && !load_token(m, token_file))
+    m->token_file = token_file;
+    if (token_file && !load_token(m))
         monitor_free(&m);
     return m;
+}
+
+void monitor_reload(struct monitor *m)
+{
+    if (m->token_file)
+        load_token(m);
 }
 
 void monitor_free(struct monitor **m)

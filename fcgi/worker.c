@@ -152,6 +152,7 @@ static void reload(struct worker *w)
 {
     if (w->streams.tokens)
         tokens_reload(w->streams.tokens);
+    monitor_reload(w->monitor);
 }
 
 static void signalled(void *context, uint32_t events)

@@ -356,6 +356,19 @@ def test_only_listed_addresses_may(bench):
             assert web.head["status"] == status, address
 
 
+def test_the_token_is_read_anew_on_sighup(bench):
+    site = Site(bench, worker={"monitor_from": "none", "monitor_token_file": token_file(bench)})
+
+    def seen_with(token):
+        return site.request(path="/healthz", headers={"Authorization": f"Bearer {token}"})[0]
+
+    assert seen_with(TOKEN) == 200
+    token_file(bench, "the-next-secret-of-theirs\n")
+    site.worker.signal(signal.SIGHUP)
+    wait_until(lambda: seen_with("the-next-secret-of-theirs") == 200, what="the new token")
+    assert seen_with(TOKEN) == 403
+
+
 @pytest.mark.parametrize("text, mode, complaint", [(TOKEN, 0o604, "every user"), ("short", 0o600, "16 to 512"), (None, 0, "No such file")])
 def test_a_token_file_that_cannot_be_used_ends_the_start(bench, text, mode, complaint):
     path = token_file(bench, text, mode) if text else str(bench.folder / "absent")

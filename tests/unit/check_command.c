@@ -42,7 +42,7 @@ static void end(void)
 }
 
 /* What was answered last, as a string. */
-static char answer[8192];
+static char answer[65536];
 
 static const char *ask_frames(const struct slice *frames, size_t count)
 {
@@ -468,6 +468,68 @@ START_TEST(log_changes_the_level_and_tells_it)
 }
 END_TEST
 
+/* So many workers beside "worker", each with its number as its count of streams. */
+static void many_workers(uint64_t count)
+{
+    char name[16];
+    for (uint64_t i = 1; i <= count; i++) {
+        struct wire_presence m = {.n = 1, .full = true, .gauges = {[GAUGE_STREAMS] = i, [GAUGE_QUEUED_BYTES] = 1000}};
+        snprintf(name, sizeof name, "w%03u", (unsigned)i);
+        presence_hello(presence, slice_of(name), &(struct wire_hello){.worker = slice_of(name)}, 0);
+        ck_assert_int_eq(presence_report(presence, slice_of(name), &m, 0), 0);
+    }
+}
+
+static size_t occurrences(const char *text, const char *part)
+{
+    size_t count = 0;
+    for (; (text = strstr(text, part)); text++)
+        count++;
+    return count;
+}
+
+START_TEST(metrics_tell_of_all_and_of_each_worker)
+{
+    three_connections();
+    many_workers(3);
+    ask("{\"op\":\"publish\",\"data\":1}");
+    const char *text = ask("{\"op\":\"metrics\"}");
+    holds(text, "{\"ok\":true,\"text\":\"# HELP ssecast_up ");
+    holds(text, "\\nssecast_up 1\\n");
+    holds(text, "\\nssecast_connections 3\\n");
+    holds(text, "\\nssecast_publishes_total 1\\n");
+    holds(text, "\\nssecast_deliveries_total 12\\n");
+    holds(text, "\\nssecast_queued_bytes 3000\\n");
+    holds(text, "\\nssecast_worker_deliveries_total{worker=\\\"worker\\\"} 12\\n");
+    holds(text, "\\nssecast_worker_streams{worker=\\\"w002\\\"} 2\\n");
+}
+END_TEST
+
+START_TEST(not_all_workers_are_told_one_by_one)
+{
+    many_workers(70);
+    const char *text = ask("{\"op\":\"metrics\"}");
+    holds(text, "\\nssecast_workers 70\\n");
+    holds(text, "\\nssecast_queued_bytes 70000\\n");
+    ck_assert_uint_eq(occurrences(text, "ssecast_worker_streams{"), 64);
+}
+END_TEST
+
+START_TEST(workers_are_listed_page_by_page)
+{
+    many_workers(70);
+    const char *page = ask("{\"op\":\"workers\",\"limit\":2}");
+    holds(page, "{\"ok\":true,\"workers\":[{\"worker\":\"w001\",\"connections\":0,");
+    holds(page, "\"streams\":2,");
+    holds(page, "\"queued_bytes\":1000,");
+    holds(page, "\"more\":true}");
+    page = ask("{\"op\":\"workers\",\"after\":\"w068\"}");
+    ck_assert_uint_eq(occurrences(page, "\"worker\":"), 2);
+    holds(page, "\"more\":false}");
+    refuses("{\"op\":\"workers\",\"limit\":0}", "bad_request", "limit");
+}
+END_TEST
+
 START_TEST(each_counter_has_a_row)
 {
     for (int i = 0; i < BROKER_COUNTERS; i++)
@@ -660,6 +722,9 @@ int main(void)
     tcase_add_test(tests, who_may_only_publish_is_refused_the_rest);
     tcase_add_test(tests, who_may_give_one_command_need_not_name_it);
     tcase_add_test(tests, a_limited_grant_reaches_whom_it_names);
+    tcase_add_test(tests, metrics_tell_of_all_and_of_each_worker);
+    tcase_add_test(tests, not_all_workers_are_told_one_by_one);
+    tcase_add_test(tests, workers_are_listed_page_by_page);
     tcase_add_test(tests, each_counter_has_a_row);
     tcase_add_test(tests, limits_are_told_with_their_option);
     tcase_add_test(tests, what_is_refused_unseen_still_has_its_ref);

@@ -228,6 +228,24 @@ START_TEST(tokens_have_limits)
 }
 END_TEST
 
+START_TEST(the_token_may_change)
+{
+    ck_assert_ptr_nonnull(make_from(token_path, "none"));
+    write_token("another-secret-of-ours", 0600);
+    ck_assert(allows_header("Bearer " TOKEN));
+    monitor_reload(monitor);
+    ck_assert(!allows_header("Bearer " TOKEN) && allows_header("Bearer another-secret-of-ours"));
+    write_token("short", 0600); /* cannot be used: it stays as it was */
+    monitor_reload(monitor);
+    ck_assert(allows_header("Bearer another-secret-of-ours"));
+    unlink(token_path);
+    monitor_reload(monitor);
+    ck_assert(allows_header("Bearer another-secret-of-ours"));
+    make_from(NULL, "none");
+    monitor_reload(monitor);
+}
+END_TEST
+
 START_TEST(what_is_no_file_is_an_error)
 {
     ck_assert_ptr_null(make_from("/no/such/file", "none"));
@@ -254,6 +272,7 @@ int main(void)
     tcase_add_test(tests, without_a_token_none_is_right);
     tcase_add_loop_test(tests, a_file_that_cannot_be_used_is_an_error, 0, COUNT(unusable));
     tcase_add_test(tests, tokens_have_limits);
+    tcase_add_test(tests, the_token_may_change);
     tcase_add_test(tests, what_is_no_file_is_an_error);
     return run_suite(suite);
 }
