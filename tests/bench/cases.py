@@ -162,6 +162,26 @@ def acknowledging(effort):
         return {name: done[name] for name in ("p50_ms", "p99_ms", "max_ms")}
 
 
+def cluster(server_class, effort):
+    """Acknowledged events a second and how long they take to arrive, with the history in a NATS JetStream; next to libnats alone there."""
+    with running(server_class) as (server, load):
+        found = {"libnats alone": tools.nats_publish("--servers", server.nats.url, "--replicas", server.replicas, "--count", effort.publish_count,
+                                                     "--size", PAYLOAD)}
+        done = tools.publish(*server.publisher(), "--count", effort.publish_count, "--window", 1000, "--size", PAYLOAD)
+        assert not done["failed"] and not done["unanswered"], done
+        found["acknowledged/s"] = done["answered"] / done["seconds"]
+        found["÷ libnats alone"] = found["acknowledged/s"] / found["libnats alone"]
+        load.open(STREAMS, server.path)
+        counted = paced(server, load, effort)
+        return {**found, "p50_ms": counted["p50_ms"], "p99_ms": counted["p99_ms"]}
+
+
+def two_brokers(server_class, effort):
+    """Deliveries a second of two brokers with two workers each."""
+    with running(server_class, STREAMS) as (server, load):
+        return {"two brokers, deliveries/s": flat_out(server, load, effort)["events_per_s"]}
+
+
 @contextlib.contextmanager
 def _broker(store="memory"):
     with Bench() as bench:

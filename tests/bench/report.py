@@ -126,6 +126,8 @@ def targets(r):
         ("targeted: 8,900 other streams ÷ none", r.ratio("targeting", "with streams us", mine, mine, other_metric="alone us"), "<=", 1.1),
         ("targeted: 100,000 other sessions ÷ none", r.ratio("targeting", "with sessions us", mine, mine, other_metric="with streams us"),
          "<=", 1.1),
+        *((f"acknowledged/s on JetStream, {n} replica(s) ÷ libnats alone", r.median("cluster", mine, f"{n} replica(s): ÷ libnats alone"), ">=", 0.9)
+          for n in (1, 3)),
         ("replay ÷ the same events live", r.ratio("replay", "replay s", mine, mine, other_metric="live s"), "<=", 3),
         ("replay: 10 × as much retained, as much delivered", r.ratio("scattered", "scattered s", mine, mine,
                                                                      other_metric="scattered over a tenth s"), "<=", 1.5),
@@ -166,6 +168,8 @@ def text(r, servers, effort, about):
         parts.append(plain_table(r, "scattered", ["the same, scattered", "s"]))
     if "coalescing" in r.values:
         parts.append(plain_table(r, "coalescing", ["writes per delivery", ""]))
+    if "cluster" in r.values:
+        parts.append(plain_table(r, "cluster", ["several brokers on NATS JetStream, everything on one machine", ""]))
     if "codecs" in r.values:
         parts.append(plain_table(r, "codecs", ["codec", "instructions per call"]))
     parts.append(targets_table(r))

@@ -14,6 +14,7 @@ from support import processes
 from support.apache import Apache
 from support.broker import Broker
 from support.lighttpd import Lighttpd, _Lighttpd
+from support.nats import NatsCluster
 from support.ports import free_port
 from support.waiting import wait_until
 from support.webserver import USER, program
@@ -102,6 +103,31 @@ class SsecastPatient(SsecastLighttpd):
     """For measurements of something else than readers: none is cut while the machine is busy elsewhere."""
 
     worker_options = {"queue_bytes": "256M"}
+
+
+class SsecastCluster(Ssecast):
+    """Brokers that share a NATS JetStream, two workers at each."""
+
+    web, replicas, brokers = Lighttpd, 1, 1
+    streams_at_most = 2000
+
+    def start(self):
+        self.nats = NatsCluster(self.bench, self.replicas).start()
+        store = {"store": self.nats.url, "store_replicas": self.replicas}
+        self.all = [Broker(self.bench, f"broker-{n}", **store).start() for n in range(self.brokers)]
+        self.broker = self.all[0]
+        self.workers = [Worker(self.bench, b, f"{b.name}-worker-{k}", retry="200ms").start() for b in self.all for k in range(2)]
+        self.web_server = self.web(self.bench, self.workers).start()
+        self.port = self.web_server.port
+        self.programs = [*self.nats.servers, *self.all, *self.workers, self.web_server]
+
+
+class SsecastCluster3(SsecastCluster):
+    replicas = 3
+
+
+class SsecastTwoBrokers(SsecastCluster):
+    brokers = 2
 
 
 class _TwoProcesses(Lighttpd):

@@ -90,6 +90,13 @@ def publish(*options):
     return result(start_publisher(*options))
 
 
+def nats_publish(*options):
+    """Acknowledged messages a second."""
+    done = subprocess.run([PROGRAMS / "nats_publish", *map(str, options)], check=True, timeout=120, capture_output=True, text=True)
+    found = json.loads(done.stdout)
+    return found["acknowledged"] / found["seconds"]
+
+
 def family(pid):
     """A process and all that descend from it."""
     children = {}
