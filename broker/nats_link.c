@@ -345,9 +345,9 @@ void nats_link_unlisten(struct nats_listener **s)
 
 /* --- what is known --- */
 
-int64_t nats_link_listener_id(const struct nats_listener *s)
+int64_t nats_link_listener_id(struct nats_listener *s)
 {
-    return natsSubscription_GetID((natsSubscription *)(uintptr_t)s);
+    return natsSubscription_GetID((natsSubscription *)s);
 }
 
 const char *nats_link_inbox(const struct nats_link *l)

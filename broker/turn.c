@@ -4,7 +4,8 @@
 
 #include "bytes.h"
 
-#define MAGIC "SSCL"
+static const char magic[4] = {'S', 'S', 'C', 'L'};
+
 #define FORMAT 1
 #define BEGINS 1
 
@@ -16,7 +17,7 @@ bool turn_same_name(const struct turn_name *a, const struct turn_name *b)
 void turn_put_head(char head[TURN_HEAD_LEN], const struct turn *t)
 {
     memset(head, 0, TURN_HEAD_LEN);
-    memcpy(head, MAGIC, 4);
+    memcpy(head, magic, sizeof magic);
     head[4] = FORMAT;
     head[5] = t->begins ? BEGINS : 0;
     put_u64(head + 8, t->name.broker);
@@ -31,7 +32,7 @@ void turn_put_head(char head[TURN_HEAD_LEN], const struct turn *t)
 int turn_get(struct slice message, struct turn *t)
 {
     const char *head = message.data;
-    if (message.len < TURN_HEAD_LEN || memcmp(head, MAGIC, 4) != 0 || head[4] != FORMAT)
+    if (message.len < TURN_HEAD_LEN || memcmp(head, magic, sizeof magic) != 0 || head[4] != FORMAT)
         return -EPROTO;
     *t = (struct turn){
         .name = {get_u64(head + 8), get_u64(head + 16)},
