@@ -5,6 +5,7 @@ import concurrent.futures
 import json
 import random
 import shutil
+import threading
 import time
 
 import pytest
@@ -274,6 +275,35 @@ def test_a_wrong_password_ends_the_start(bench):
     assert "--store" in line and "uthori" in line and "wrong" not in line
 
 
+def certificate(folder, name, ca=None):
+    """A key and a certificate for 127.0.0.1, signed by ca, or its own authority."""
+    key, cert, request = folder / f"{name}.key", folder / f"{name}.pem", folder / f"{name}.csr"
+    run = processes.run
+    if not ca:
+        done = run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "2", "-subj", f"/CN={name}"])
+        assert done.returncode == 0, done.stderr
+        return key, cert
+    (folder / "san").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+    for argv in (["req", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", request, "-subj", f"/CN={name}"],
+                 ["x509", "-req", "-in", request, "-CA", ca[1], "-CAkey", ca[0], "-CAcreateserial", "-days", "2", "-out", cert, "-extfile", folder / "san"]):
+        done = run(["openssl", *argv])
+        assert done.returncode == 0, done.stderr
+    return key, cert
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="no openssl")
+def test_tls_with_certificates_on_both_sides(bench):
+    ca, stranger = certificate(bench.folder, "ca"), certificate(bench.folder, "stranger")
+    key, cert = certificate(bench.folder, "server", ca)
+    mine = certificate(bench.folder, "broker", ca)
+    server = NatsServer(bench, "nats", extra=f'tls {{ cert_file: "{cert}", key_file: "{key}", ca_file: "{ca[1]}", verify: true }}').start()
+    tls = {"store": f"nats://{server.address}", "store_replicas": 1, "store_tls_ca": ca[1], "store_tls_cert": mine[1], "store_tls_key": mine[0]}
+    broker = Broker(bench, **tls).start()
+    with broker.commands() as client:
+        assert client.publish("m", text="hello")["seq"]
+    assert "--store" in refused(bench, **{**tls, "store_tls_ca": stranger[1]})
+
+
 # The server is away
 
 def test_while_the_server_is_away_publishers_are_told_in_time_and_then_it_goes_on(bench):
@@ -307,6 +337,23 @@ def test_a_publish_waits_for_a_server_that_is_back_in_time(bench):
     c.server.start()
     assert c.clients[0].receive()["ok"]
     assert [d for _, d in wait_same(c.clients)] == ["patient"]
+
+
+def test_a_server_that_refuses_us_for_a_while_is_asked_again(bench):
+    server = NatsServer(bench, "nats", extra=USERS % permissions()).start()
+    broker = Broker(bench, store=f"nats://ssecast:secret@{server.address}", store_replicas=1, store_timeout="1s").start()
+    with broker.commands() as client:
+        client.publish("m", text="before")
+        server.stop()
+        server.extra = (USERS % permissions()).replace("secret", "changed")
+        server.start()
+        wait_until(lambda: "uthori" in broker.log(), what="it says that it is refused")
+        assert client.ask({"op": "publish", "text": "x"}, timeout=10)["error"] == "store_failed"
+        server.stop()
+        server.extra = USERS % permissions()
+        server.start()
+        wait_until(lambda: client.ask({"op": "publish", "event": "m", "text": "after", "id": "after"}, timeout=10)["ok"], what="it can be published again")
+        assert [d for _, d in kept(client) if d != "x"] == ["before", "after"]
 
 
 def test_when_the_answer_is_lost_the_publisher_is_told_that_nobody_knows_and_its_id_keeps_it_from_doubling(bench):
@@ -464,6 +511,45 @@ def test_the_stream_holds_as_much_as_a_broker_retains(bench):
     with late.commands() as client:
         assert kept(client) == kept(c.clients[0])
         assert len(kept(client)) == 100
+
+
+# Races
+
+def test_brokers_that_race_while_servers_are_killed_lose_and_double_nothing(bench):
+    """As many turns as possible are overtaken, lost on the way or answered twice."""
+    nats = NatsCluster(bench).start()
+    brokers = [Broker(bench, f"broker{n}", store=nats.url, store_replicas=3, store_timeout="20s").start() for n in range(2)]
+    stop = threading.Event()
+
+    def publish(n):
+        seqs, number = {}, 0
+        with brokers[n].commands() as client:
+            while not stop.is_set():
+                ids = [f"both-{number + i}" if i % 3 else f"{n}-{number + i}" for i in range(50)]
+                for own, r in zip(ids, client.publish_many([{"text": own, "id": own} for own in ids], timeout=40), strict=True):
+                    assert r["ok"], r
+                    seqs[own] = r["seq"]
+                number += 50
+        return seqs
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        running = [pool.submit(publish, n) for n in range(2)]
+        for _ in range(4):
+            time.sleep(1)
+            victim = nats.leader() or nats.servers[0]
+            victim.kill()
+            time.sleep(0.5)
+            victim.start()
+        stop.set()
+        one, two = [r.result() for r in running]
+    assert all(two[own] == seq for own, seq in one.items() if own in two)
+    with brokers[0].commands() as a, brokers[1].commands() as b:
+        a.publish("m", text="end")
+        events = wait_same([a, b])
+        overtaken = sum(c.stats()["turns_overtaken"] for c in (a, b))
+    assert len({d for _, d in events}) == len(events)
+    assert {d: q for q, d in events if d != "end"} == one | two
+    assert overtaken > 10
 
 
 # Three servers
