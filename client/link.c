@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <zmq.h>
 
+#include "clock.h"
 #include "curve_key.h"
 #include "handshake.h"
 
@@ -210,11 +211,11 @@ static int watch_socket(const struct link *l, void *socket)
 }
 
 /* Nothing in a monitor may ever wait for us: it would stop libzmq's thread. */
-static int open_monitor(const struct link *l, struct station *s)
+static int open_monitor(void *context, size_t number, struct station *s)
 {
     char name[32];
-    snprintf(name, sizeof name, "inproc://monitor-%zu", l->count);
-    s->monitor = zmq_socket(l->context, ZMQ_PAIR);
+    snprintf(name, sizeof name, "inproc://monitor-%zu", number);
+    s->monitor = zmq_socket(context, ZMQ_PAIR);
     int err = s->monitor ? set_number(s->monitor, ZMQ_RCVHWM, 0) : -errno;
     if (!err && zmq_socket_monitor(s->socket, name,
                                    ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
@@ -222,7 +223,7 @@ static int open_monitor(const struct link *l, struct station *s)
         err = -errno;
     if (!err && zmq_connect(s->monitor, name))
         err = -errno;
-    return err ? err : watch_socket(l, s->monitor);
+    return err;
 }
 
 static int connect_to(struct link *l, const char *endpoint, const struct ssecast_curve *curve)
@@ -237,7 +238,9 @@ static int connect_to(struct link *l, const char *endpoint, const struct ssecast
     if (!err)
         err = protect(s, curve);
     if (!err)
-        err = open_monitor(l, s);
+        err = open_monitor(l->context, l->count, s);
+    if (!err)
+        err = watch_socket(l, s->monitor);
     if (!err)
         err = watch_socket(l, s->socket);
     if (!err && zmq_connect(s->socket, endpoint))
@@ -467,26 +470,29 @@ int link_receive(struct link *l, struct slice *text)
 #define HEARD_WAITING 1000000
 
 struct ear {
-    void *context, *socket;
+    void *context;
+    struct station station;
     zmq_msg_t message; /* the one received last */
 };
 
 static int open_ear(struct ear *e, const char *endpoint, const struct ssecast_curve *curve)
 {
-    struct station s;
+    struct station *s = &e->station;
     e->context = zmq_ctx_new();
-    e->socket = e->context ? zmq_socket(e->context, ZMQ_SUB) : NULL;
-    if (!e->socket)
+    s->socket = e->context ? zmq_socket(e->context, ZMQ_SUB) : NULL;
+    if (!s->socket)
         return errno ? -errno : -ENOMEM;
-    s = (struct station){.socket = e->socket, .endpoint = (char *)endpoint};
-    int err = set_numbers(e->socket);
+    s->endpoint = strdup(endpoint);
+    int err = s->endpoint ? set_numbers(s->socket) : -ENOMEM;
     if (!err)
-        err = set_number(e->socket, ZMQ_RCVHWM, HEARD_WAITING);
+        err = set_number(s->socket, ZMQ_RCVHWM, HEARD_WAITING);
     if (!err)
-        err = protect(&s, curve);
-    if (!err && zmq_setsockopt(e->socket, ZMQ_SUBSCRIBE, "", 0))
+        err = protect(s, curve);
+    if (!err)
+        err = open_monitor(e->context, 0, s);
+    if (!err && zmq_setsockopt(s->socket, ZMQ_SUBSCRIBE, "", 0))
         err = -errno;
-    if (!err && zmq_connect(e->socket, endpoint))
+    if (!err && zmq_connect(s->socket, endpoint))
         err = errno == EPROTONOSUPPORT ? -EINVAL : -errno;
     return err;
 }
@@ -508,8 +514,8 @@ void ear_free(struct ear **e)
     if (!*e)
         return;
     zmq_msg_close(&(*e)->message);
-    if ((*e)->socket)
-        zmq_close((*e)->socket);
+    if ((*e)->station.socket)
+        close_station(&(*e)->station);
     if ((*e)->context)
         zmq_ctx_term((*e)->context);
     free(*e);
@@ -518,18 +524,19 @@ void ear_free(struct ear **e)
 
 void ear_wait(struct ear *e, int fd, int64_t ms)
 {
-    zmq_pollitem_t items[] = {{.socket = e->socket, .events = ZMQ_POLLIN}, {.fd = fd, .events = ZMQ_POLLIN}};
+    look_at(&e->station, clock_ms());
+    zmq_pollitem_t items[] = {{.socket = e->station.socket, .events = ZMQ_POLLIN}, {.fd = fd, .events = ZMQ_POLLIN}};
     zmq_poll(items, 2, (long)ms);
 }
 
 int ear_receive(struct ear *e, struct slice *text)
 {
     zmq_msg_t surplus;
-    if (zmq_msg_recv(&e->message, e->socket, ZMQ_DONTWAIT) < 0)
+    if (zmq_msg_recv(&e->message, e->station.socket, ZMQ_DONTWAIT) < 0)
         return errno == EAGAIN ? 0 : -errno;
     for (bool more = zmq_msg_more(&e->message); more;) {
         zmq_msg_init(&surplus);
-        more = zmq_msg_recv(&surplus, e->socket, ZMQ_DONTWAIT) >= 0 && zmq_msg_more(&surplus);
+        more = zmq_msg_recv(&surplus, e->station.socket, ZMQ_DONTWAIT) >= 0 && zmq_msg_more(&surplus);
         zmq_msg_close(&surplus);
     }
     *text = (struct slice){zmq_msg_data(&e->message), zmq_msg_size(&e->message)};

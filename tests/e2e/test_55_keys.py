@@ -12,7 +12,7 @@ import time
 import pytest
 import zmq
 from support.broker import Broker
-from support.cli import Cli
+from support.cli import Cli, Tail
 from support.commands import Commands
 from support.keys import Keys, Watched, handshake
 from support.lighttpd import Lighttpd
@@ -323,6 +323,24 @@ def test_the_command_line_wants_both_keys(keyed):
     assert done.status == USAGE and "--broker-key is missing" in done.err
     done = cli_of(keyed, keyed.anyone, curve_key_file="/nowhere")("ping")
     assert done.status == USAGE and "/nowhere" in done.err and "No such file" in done.err
+
+
+def test_watching_with_a_key(keyed, session):
+    where = ["--presence", keyed.broker.endpoint("presence")]
+    late = keyed.keys.stranger("watcher")
+    cli = cli_of(keyed, keyed.desk)
+    with Tail([str(CLI), *where, "watch", "--session", session, "--count", "1"], cli.env) as watch:
+        wait_until(lambda: keyed.open(session).close() or watch.process.poll() is not None, what="somebody is seen")
+        assert "connected" in watch.finish().check().out
+    refused = keyed.stat("keys_refused")
+    with Tail([str(CLI), *where, "watch", "--no-snapshot", "--session", session, "--count", "1"], cli_of(keyed, late).env) as watch:
+        wait_until(lambda: keyed.stat("keys_refused") > refused, what="it is refused")
+        keyed.keys.add("operator", "watcher", key=late)
+        keyed.reload()
+        wait_until(lambda: keyed.open(session).close() or watch.process.poll() is not None, what="somebody is seen", pause=0.2)
+        assert "connected" in watch.finish().check().out
+    keyed.keys.remove("watcher")
+    keyed.reload()
 
 
 # keygen
