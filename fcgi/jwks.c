@@ -16,7 +16,8 @@
 
 #include "json_in.h"
 
-#define P256_BYTES 32u   /* of a coordinate */
+#define P256_BYTES 32u /* of a coordinate */
+#define PRIVATE "it holds a private key: a worker is to have the public key only"
 #define NUMBER_MAX 1024u /* bytes of an RSA modulus: 8192 bits */
 
 /* --- the set --- */
@@ -121,7 +122,7 @@ static int read_pem(struct slice text, struct jwks *out, const char **why)
 {
     static const char not_public[] = "its PEM text is not a public key (-----BEGIN PUBLIC KEY-----)";
     if (memmem(text.data, text.len, "PRIVATE KEY-----", 16)) {
-        *why = "it holds a private key: a worker is to have the public key only";
+        *why = PRIVATE;
         return -EINVAL;
     }
     BIO *bio = BIO_new_mem_buf(text.data, (int)text.len);
@@ -253,10 +254,20 @@ static bool is(const struct json_in *jwk, const char *name, const char *value)
     return slice_equal(json_in_text(json_in_member(jwk, name)), slice_of(value));
 }
 
+/* key_ops, where it is there. */
+static bool may_verify(const struct json_in *jwk)
+{
+    const struct json_in *list = json_in_member(jwk, "key_ops");
+    bool may = !list;
+    for (size_t i = 0; !may && i < json_in_count(list); i++)
+        may = slice_equal(json_in_text(json_in_item(list, i)), slice_of("verify"));
+    return may;
+}
+
 /* A set may hold keys for other purposes: for encryption, and for algorithms that are none of ours. */
 static bool meant_for(const struct json_in *jwk, const char *type, const char *algorithm)
 {
-    return is(jwk, "kty", type) && (!json_in_member(jwk, "use") || is(jwk, "use", "sig")) &&
+    return is(jwk, "kty", type) && (!json_in_member(jwk, "use") || is(jwk, "use", "sig")) && may_verify(jwk) &&
            (!json_in_member(jwk, "alg") || is(jwk, "alg", algorithm));
 }
 
@@ -264,6 +275,10 @@ static int add_jwk(struct jwks *set, const struct json_in *jwk, const char **why
 {
     size_t before = set->count;
     int err = 0;
+    if (json_in_member(jwk, "d")) {
+        *why = PRIVATE;
+        return -EINVAL;
+    }
     if (meant_for(jwk, "oct", "HS256"))
         err = add_oct(set, jwk, why);
     else if (meant_for(jwk, "RSA", "RS256"))

@@ -246,6 +246,7 @@ def test_one_who_resumes_past_a_shutdown_is_not_ended_by_it(site, session):
     seq = site.publish("m", data="before", to={"sessions": [session]})["seq"]
     site.commands.shutdown(sessions=[session], block=0)
     site.publish("m", data="after", to={"sessions": [session]})
+    site.settle()
     back = site.open(session, last_event_id=str(seq))
     site.publish("m", data="live", to={"sessions": [session]})
     back.wait_data('"live"')

@@ -104,6 +104,13 @@ START_TEST(a_private_key_is_refused)
 }
 END_TEST
 
+START_TEST(a_private_jwk_is_refused)
+{
+    snprintf(text, sizeof text, "{\"keys\":[%s]}", jwk_of(&ec, ",\"d\":\"AAAA\"", jwk[0]));
+    refuses(slice_of(text), "private");
+}
+END_TEST
+
 START_TEST(keys_of_other_kinds_are_refused)
 {
     struct test_key small = make_rsa(1024), other = make_ec("P-384"),
@@ -137,7 +144,8 @@ START_TEST(a_set_holds_keys_by_their_names)
     snprintf(
         text, sizeof text,
         " {\"keys\":[%s,%s,{\"kty\":\"oct\",\"kid\":\"s\",\"k\":\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\"}]}",
-        jwk_of(&rsa, ",\"kid\":\"r\",\"alg\":\"RS256\",\"use\":\"sig\"", jwk[0]), jwk_of(&ec, "", jwk[1]));
+        jwk_of(&rsa, ",\"kid\":\"r\",\"alg\":\"RS256\",\"use\":\"sig\",\"key_ops\":[\"verify\"]", jwk[0]),
+        jwk_of(&ec, "", jwk[1]));
     reads(text, 3);
     assert_public(0, JWK_RS256, &rsa);
     ck_assert_str_eq(set.keys[0].kid, "r");
@@ -157,8 +165,10 @@ START_TEST(a_single_jwk_will_do)
 }
 END_TEST
 
-static const char *const others[] = {",\"use\":\"enc\"", ",\"alg\":\"RS512\"", ",\"alg\":\"PS256\"",
-                                     ",\"alg\":\"RSA-OAEP\"", ",\"alg\":\"HS256\""};
+static const char *const others[] = {",\"use\":\"enc\"",       ",\"alg\":\"RS512\"",
+                                     ",\"alg\":\"PS256\"",     ",\"alg\":\"RSA-OAEP\"",
+                                     ",\"alg\":\"HS256\"",     ",\"key_ops\":[\"sign\",\"encrypt\"]",
+                                     ",\"key_ops\":\"verify\""};
 
 START_TEST(keys_for_something_else_are_left_out)
 {
@@ -307,6 +317,7 @@ int main(void)
     tcase_add_test(tests, a_short_secret_is_refused);
     tcase_add_test(tests, public_keys_are_read_from_pem);
     tcase_add_test(tests, a_private_key_is_refused);
+    tcase_add_test(tests, a_private_jwk_is_refused);
     tcase_add_test(tests, keys_of_other_kinds_are_refused);
     tcase_add_test(tests, pem_that_is_damaged_is_refused);
     tcase_add_test(tests, a_set_holds_keys_by_their_names);
