@@ -358,8 +358,10 @@ static void remember_second(struct broker *b)
     presence_counters(b->presence, counters);
     presence_counted_before(b->presence, before);
     uint64_t deliveries = counters[DELIVERIES] - before[DELIVERIES], gaps = counters[GAPS_TOLD] - before[GAPS_TOLD];
-    overview_sample(&b->overview, &(struct overview_sample){now_ms, presence_connections(b->presence),
-                                                            b->counters[EVENTS], deliveries});
+    struct overview_sample sample = {now_ms, presence_connections(b->presence), b->counters[EVENTS], deliveries, {0}};
+    for (int i = 0; i < LATENCY_BUCKETS; i++)
+        sample.latency[i] = counters[LATENCY_FIRST + i] - before[LATENCY_FIRST + i];
+    overview_sample(&b->overview, &sample);
     if (gaps > b->gaps_told)
         overview_ended(&b->overview, now_ms, "gap", slice_of(""), slice_of(""), gaps - b->gaps_told);
     b->gaps_told = gaps;

@@ -45,6 +45,23 @@ static void put_over_time(const struct overview *overview, size_t max, struct js
     json_end_object(reply);
 }
 
+/* A time is left out when there is none to tell, or when it is more than could be measured. */
+static void put_latency(const struct overview *overview, struct json_out *reply)
+{
+    static const struct {
+        const char *name;
+        unsigned percent;
+    } rows[] = {{"p50_ms", 50}, {"p95_ms", 95}, {"p99_ms", 99}};
+    json_begin_object(reply, "latency");
+    json_put_flag(reply, "measured", overview_latency(overview, 50) != 0);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        uint32_t ms = overview_latency(overview, rows[i].percent);
+        if (ms && ms != UINT32_MAX)
+            json_put_count(reply, rows[i].name, ms);
+    }
+    json_end_object(reply);
+}
+
 /* --- workers --- */
 
 static void put_worker(const struct command_context *c, struct json_out *reply, const struct listed *item)
@@ -164,6 +181,7 @@ static int run(const struct command_context *c, const struct command_request *r,
     gauges_read(c, gauges);
     put_connected(c, reply);
     put_over_time(c->overview, (size_t)seconds, reply);
+    put_latency(c->overview, reply);
     put_workers(c, reply);
     put_history(gauges, c->now_ms, reply);
     put_store(gauges, c->journal ? "jetstream" : c->store ? "directory" : "memory", reply);

@@ -9,8 +9,10 @@
 #include <stdint.h>
 
 #include "event.h"
+#include "stats.h"
 
 #define OVERVIEW_SAMPLES 300u /* seconds */
+#define OVERVIEW_LATENCY 60u  /* seconds over which latency is told */
 #define OVERVIEW_ENDS 40u
 #define OVERVIEW_TOGETHER_MS 5000 /* ends of one kind with no longer between them are told as one */
 
@@ -20,6 +22,7 @@ struct overview_sample {
     uint64_t connections;
     uint64_t events;
     uint64_t deliveries;
+    uint64_t latency[LATENCY_BUCKETS]; /* live deliveries by how long they took */
 };
 
 /* Streams that were ended, or told of a gap. */
@@ -48,6 +51,10 @@ struct overview_second {
 
 /* The last max seconds at most, oldest first. Returns how many; *until_ms is when the last one ended. */
 size_t overview_read(const struct overview *o, struct overview_second *out, size_t max, int64_t *until_ms);
+
+/* The time, ms, within which so many per cent of the live deliveries of the last OVERVIEW_LATENCY seconds were written: the upper end of
+ * its bucket, UINT32_MAX in the last one; 0: there were none. */
+uint32_t overview_latency(const struct overview *o, unsigned percent);
 
 /* count streams ended so; names are cut to EVENT_NAME_MAX bytes. */
 void overview_ended(struct overview *o, int64_t at_ms, const char *cause, struct slice session, struct slice worker,

@@ -140,6 +140,13 @@ static const char *duration(uint64_t ms)
     return out;
 }
 
+static const char *duration_ms(uint64_t ms)
+{
+    char *out = next_text();
+    snprintf(out, 32, "%" PRIu64 " ms", ms);
+    return out;
+}
+
 static const char *clock_text(uint64_t unix_ms)
 {
     time_t seconds = (time_t)(unix_ms / 1000);
@@ -229,8 +236,14 @@ static void put_totals(struct page *p, const struct tree *s)
     read_curve(tree_at(over_time, "connections"), false, &connections);
     read_curve(tree_at(over_time, "events"), true, &events);
     read_curve(tree_at(over_time, "deliveries"), true, &deliveries);
-    put_formatted(p, PLAIN, "workers %s  sessions %s  channels %s", number(tree_number(s, "workers_count")),
-                  number(tree_number(s, "sessions")), number(tree_number(s, "channels")));
+    uint64_t latency = tree_number(tree_at(s, "latency"), "p95_ms");
+    bool measured = tree_flag(tree_at(s, "latency"), "measured");
+    put_formatted(p, PLAIN, "workers %s  sessions %s  channels %s%s%s", number(tree_number(s, "workers_count")),
+                  number(tree_number(s, "sessions")), number(tree_number(s, "channels")),
+                  measured ? "  95 % written within " : "",
+                  !measured ? ""
+                  : latency ? duration_ms(latency)
+                            : "more than 5 s");
     put_line(p, PLAIN, "");
     put_curve(p, "connections", &connections);
     put_curve(p, "events/s", &events);

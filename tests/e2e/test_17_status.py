@@ -23,7 +23,7 @@ from support.waiting import wait_until
 TOKEN = "a-token-of-the-operators"
 EVIL = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>'
 SIZES = {"desktop": (1280, 900), "phone": (360, 740)}
-IDS = ["connections", "sessions", "channels", "events-rate", "deliveries-rate", "workers-count"]
+IDS = ["connections", "sessions", "channels", "events-rate", "deliveries-rate", "latency", "workers-count"]
 
 
 def status(site, **fields):
@@ -87,6 +87,18 @@ def test_each_second_is_told_once(bench):
     assert len(over_time["events"]) == len(over_time["connections"]) == len(over_time["deliveries"])
     wait_until(lambda: len(status(site)["over_time"]["events"]) >= 4)
     assert [len(status(site, seconds=n)["over_time"]["events"]) for n in (0, 1, 3)] == [0, 1, 3]
+
+
+def test_latency_is_told_once_there_is_some(bench):
+    site = Site(bench)
+    assert status(site)["latency"] == {"measured": False}
+    reader = site.open("a")
+    for n in range(100):
+        site.publish("m", data=n)
+    reader.wait_for(100)
+    wait_until(lambda: status(site)["latency"]["measured"], what="deliveries were measured")
+    told = status(site)["latency"]
+    assert 1 <= told["p50_ms"] <= told["p95_ms"] <= told["p99_ms"] <= 5000
 
 
 @pytest.mark.parametrize("seconds", [-1, 301, "5", 1.5, None])

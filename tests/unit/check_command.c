@@ -443,7 +443,7 @@ START_TEST(status_tells_what_the_page_shows)
     three_connections();
     ask("{\"op\":\"publish\",\"data\":1}");
     for (uint64_t i = 0; i < 3; i++)
-        overview_sample(&overview, &(struct overview_sample){(int64_t)i * 1000, 10 + i, 5 * i, 7 * i});
+        overview_sample(&overview, &(struct overview_sample){(int64_t)i * 1000, 10 + i, 5 * i, 7 * i, {0}});
     overview_ended(&overview, 4000, "slow", S("a<b>"), S("w"), 2);
     const char *told = ask("{\"op\":\"status\"}");
     holds(told, "\"connections\":3,\"sessions\":2,");

@@ -19,7 +19,7 @@ static size_t read_all(void)
 
 static void sample(int64_t at_ms, uint64_t connections, uint64_t events, uint64_t deliveries)
 {
-    overview_sample(&overview, &(struct overview_sample){at_ms, connections, events, deliveries});
+    overview_sample(&overview, &(struct overview_sample){at_ms, connections, events, deliveries, {0}});
 }
 
 START_TEST(without_two_samples_there_is_no_second)
@@ -83,6 +83,26 @@ START_TEST(only_the_last_minutes_are_kept)
 }
 END_TEST
 
+START_TEST(latency_is_that_of_the_last_minute)
+{
+    struct overview_sample s = {0};
+    ck_assert_uint_eq(overview_latency(&overview, 50), 0);
+    overview_sample(&overview, &s);
+    s.latency[0] = 1000000; /* long ago */
+    for (unsigned i = 0; i <= OVERVIEW_LATENCY; i++)
+        overview_sample(&overview, &s);
+    ck_assert_uint_eq(overview_latency(&overview, 50), 0);
+    s.latency[1] += 97;
+    s.latency[3] += 2;
+    s.latency[LATENCY_BUCKETS - 1] += 1;
+    overview_sample(&overview, &s);
+    ck_assert_uint_eq(overview_latency(&overview, 50), latency_bounds_ms[1]);
+    ck_assert_uint_eq(overview_latency(&overview, 97), latency_bounds_ms[1]);
+    ck_assert_uint_eq(overview_latency(&overview, 98), latency_bounds_ms[3]);
+    ck_assert_uint_eq(overview_latency(&overview, 100), UINT32_MAX);
+}
+END_TEST
+
 static void ended(int64_t at_ms, const char *cause, const char *session, const char *worker)
 {
     overview_ended(&overview, at_ms, cause, slice_of(session), slice_of(worker), 1);
@@ -124,13 +144,26 @@ START_TEST(what_ends_together_is_one)
 }
 END_TEST
 
+START_TEST(what_ends_among_others_is_one_too)
+{
+    for (int i = 0; i < 1000; i++)
+        ended(i, i % 2 ? "slow" : "drain", i % 2 ? "a" : "b", "w");
+    ended(1000, "gap", "", "");
+    ended(1001, "drain", "c", "w");
+    assert_end(0, "drain", 501, "c", "w");
+    assert_end(1, "gap", 1, "", "");
+    assert_end(2, "slow", 500, "a", "w");
+    ck_assert_ptr_null(overview_end(&overview, 3));
+}
+END_TEST
+
 START_TEST(only_the_last_ends_are_kept)
 {
     for (int i = 0; i < 1000; i++)
-        ended(i, i % 2 ? "slow" : "drain", "a", "w");
+        ended(i * (OVERVIEW_TOGETHER_MS + 1), i % 2 ? "slow" : "drain", "a", "w");
     ck_assert_ptr_nonnull(overview_end(&overview, OVERVIEW_ENDS - 1));
     ck_assert_ptr_null(overview_end(&overview, OVERVIEW_ENDS));
-    ck_assert_int_eq(overview_end(&overview, 0)->at_ms, 999);
+    ck_assert_int_eq(overview_end(&overview, 0)->at_ms, 999 * (OVERVIEW_TOGETHER_MS + 1));
 }
 END_TEST
 
@@ -153,8 +186,10 @@ int main(void)
     tcase_add_test(tests, a_long_second_is_told_as_a_second);
     tcase_add_test(tests, what_falls_or_has_no_time_is_nothing);
     tcase_add_test(tests, only_the_last_minutes_are_kept);
+    tcase_add_test(tests, latency_is_that_of_the_last_minute);
     tcase_add_test(tests, the_newest_end_comes_first);
     tcase_add_test(tests, what_ends_together_is_one);
+    tcase_add_test(tests, what_ends_among_others_is_one_too);
     tcase_add_test(tests, only_the_last_ends_are_kept);
     tcase_add_test(tests, long_names_are_cut);
     return run_suite(suite);

@@ -6,7 +6,8 @@
 #include "support.h"
 
 static const char *const reply =
-    "{\"ok\":true,\"version\":\"9.8.7\",\"now\":0,\"uptime_ms\":7300000,\"head\":1,\"connections\":1234,\"sessions\":2,"
+    "{\"ok\":true,\"latency\":{\"measured\":true,\"p95_ms\":25},\"version\":\"9.8.7\",\"now\":0,\"uptime_ms\":7300000,"
+    "\"head\":1,\"connections\":1234,\"sessions\":2,"
     "\"channels\":3,\"workers_count\":1,\"over_time\":{\"until\":0,\"connections\":[0,500,1000],\"events\":[10,10,10],"
     "\"deliveries\":[0,0,3000]},\"workers\":[{\"worker\":\"w\\u001b[31m1\",\"connections\":1234,\"lag_events\":5,"
     "\"queued_bytes\":2048,\"slow_readers\":7,\"silent_ms\":100}],\"history\":{\"events\":50,\"events_max\":100,"
@@ -70,7 +71,7 @@ START_TEST(a_frame_tells_everything)
 {
     frame(100, 0, false, NULL, status);
     assert_has("ssecast 9.8.7   up 2 h   00:00:00   tcp://here\n");
-    assert_has("workers 1  sessions 2  channels 3\n");
+    assert_has("workers 1  sessions 2  channels 3  95 % written within 25 ms\n");
     assert_has("connections       1,000 ");
     assert_has("events   ##########.......... 50 of 100\n");
     assert_has("memory   ##########.......... 1.0 KiB of 2.0 KiB\n");
