@@ -78,6 +78,13 @@ static void too_late(void *context, int64_t now)
     watch_over(set);
 }
 
+void services_give_up(struct streams *set)
+{
+    struct call *c;
+    while ((c = set->first_call))
+        give_up(c, upstream_was_sent(c->question));
+}
+
 void services_init(struct streams *set)
 {
     set->call_timer = (struct loop_timer){.fire = too_late, .context = set};

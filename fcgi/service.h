@@ -53,6 +53,9 @@ extern const struct service service_publish, service_healthz, service_metrics, s
 /* Prepare set for calls. */
 void services_init(struct streams *set);
 
+/* The worker ends: answer those that still wait for the broker. */
+void services_give_up(struct streams *set);
+
 /* The service that the request's path names; NULL: none, it is for a stream. */
 const struct service *service_find(const struct params *params);
 

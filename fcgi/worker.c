@@ -130,8 +130,10 @@ static void drain_step(void *context, int64_t now)
         loop_timer_set(w->loop, &w->drain_timer, now + DRAIN_STEP_MS);
     if (!left && w->streams.conns.count)
         loop_timer_set(w->loop, &w->drain_timer, now + DRAIN_STEP_MS);
-    if (now >= w->drain_until + STOP_PATIENCE_MS)
+    if (now >= w->drain_until + STOP_PATIENCE_MS) {
+        services_give_up(&w->streams);
         loop_stop(w->loop);
+    }
 }
 
 static void begin_stop(struct worker *w)

@@ -67,6 +67,7 @@ def test_others_get_everything_in_the_meantime(tight, session):
 
 def test_one_that_was_cut_comes_back_and_misses_nothing(tight, session):
     lazy = tight.open(session, receive_buffer=4096, reconnect=True, retry=0.01)
+    tight.wait_connections(session, 1)
     lazy.pause()
     total = 0
     while tight.commands.connections_of(session) and total < 8000:

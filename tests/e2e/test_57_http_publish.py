@@ -506,6 +506,21 @@ def test_a_broker_that_does_not_reply_is_told_honestly(bench):
     assert reader.wait_data("2") and reader.data("m") == ["1", "2"]
 
 
+def test_a_worker_that_stops_answers_those_who_wait(bench):
+    site = PublishingSite(bench)
+    site.broker.freeze()
+    try:
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            files = site.worker.open_files()
+            waiting = pool.submit(lambda: site.publisher().publish("m", data=1))
+            wait_until(lambda: site.worker.open_files() > files, what="it was asked")
+            site.worker.stop()
+            status, _, reply = waiting.result()
+    finally:
+        site.broker.thaw()
+    assert (status, reply["error"]) == (503, "unavailable") and "not known" in reply["message"]
+
+
 def test_a_store_that_fails_is_503(bench):
     disk = FileLimit(bench.folder / "disk", grow=False)
     site = PublishingSite(bench, broker={"store": str(disk.folder / "history")})
