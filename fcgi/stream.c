@@ -197,6 +197,11 @@ static void open_stream(struct stream *s, struct request *r, struct address *add
 /* Counted where it has a counter of its own. */
 static bool too_many(struct streams *set, const struct request *r, const struct address *address)
 {
+    bool full = !set->draining && registry_count(set->registry) >= set->limits.connections;
+    if (full)
+        log_event(LOG_WARN,
+                  "streams are turned away, there are as many as may be: raise max-connections, or add workers",
+                  log_count("max-connections", set->limits.connections));
     bool here = set->draining || registry_count(set->registry) >= set->limits.connections ||
                 (set->limits.per_session &&
                  registry_session_count(set->registry, slice_of(r->session)) >= set->limits.per_session);
@@ -300,7 +305,9 @@ void streams_request(struct streams *set, int fd, struct params *params, bool ra
     if (s)
         s->set = set;
     if (!s || conn_open(&s->conn, &set->conns, fd, params->request, raw) != 0) {
-        log_error("a request could not be answered: out of memory or descriptors");
+        log_error(
+            "a request could not be answered, for want of memory or descriptors: raise the limit of open files, or "
+            "give it more memory");
         free(s);
         close(fd);
     } else {
@@ -545,6 +552,15 @@ const struct upstream_hooks stream_upstream_hooks = {
 
 /* --- what connections tell --- */
 
+/* By the connection's id: the name of a session may be the value of a cookie, which is nobody's to read in a log. */
+static void tell_slow(const struct stream *s)
+{
+    char id[REGISTRY_ID_MAX];
+    log_event(LOG_INFO,
+              "a stream was cut, because its reader takes too little of what is sent (queue-bytes, write-timeout)",
+              log_name("connection", registry_id(s->set->registry, s->entry, id)));
+}
+
 static void on_gone(struct conn *c)
 {
     struct stream *s = stream_of(c);
@@ -554,6 +570,8 @@ static void on_gone(struct conn *c)
         return;
     }
     terms_end(s);
+    if (c->cause == END_SLOW)
+        tell_slow(s);
     report(s, ITEM_ENDED);
     registry_remove(s->set->registry, &s->entry);
 }

@@ -46,6 +46,7 @@ def test_each_line_of_json_is_an_object_with_the_same_fields(bench):
 
 def test_a_worker_s_name_is_a_field(bench):
     broker, worker = site(bench, log_format="json")
+    wait_until(lambda: "hello" in broker.log(), what="the worker has said hello")
     [hello] = [line for line in map(json.loads, broker.log().splitlines()) if "hello" in line["message"]]
     assert hello["subsystem"] == "sync" and str(worker.pid) in hello["worker"] and hello["position"] == 0
 
@@ -141,6 +142,25 @@ def test_payloads_and_names_with_controls_are_not_told(bench):
     wait_until(lambda: "forged" in broker.log(), what="a worker with such a name is told")
     assert "\x1b" not in broker.log() and "\\x1b[31m\\x0assecast-broker: forged" in broker.log()
     assert not any(SECRET in program.log() for program in (broker, worker))
+
+
+def test_what_limits_do_is_told_without_names_of_sessions(bench):
+    """A session may be the value of a cookie."""
+    broker = Broker(bench).start()
+    worker = Worker(bench, broker, max_connections=2, queue_bytes="64K").start()
+    with FastCgi(worker.socket) as slow, FastCgi(worker.socket) as second, FastCgi(worker.socket) as third, \
+            broker.commands() as commands:
+        slow.get(f"session={SECRET}").wait_open()
+        second.get("session=b").wait_open()
+        third.get(f"session={SECRET}").wait_end()
+        for _ in range(20):
+            commands.publish("m", text="x" * 100000, to={"sessions": [SECRET]})
+        wait_until(lambda: "a stream was cut" in worker.log(), what="the cut is told")
+        connection = slow.head["ssecast-connection"]
+    log = worker.log()
+    assert re.search(r"warning: stream: streams are turned away.* max-connections=2$", log, re.M)
+    assert re.search(rf"a stream was cut, .* connection={connection}$", log, re.M)
+    assert SECRET not in log
 
 
 def hello(name):
