@@ -1,8 +1,10 @@
 """Events over HTTP: POST …/publish, through lighttpd and Apache."""
 
 import concurrent.futures
+import http.client
 import json
 import socket
+import threading
 import time
 
 import pytest
@@ -20,7 +22,7 @@ from support.relay import Relay
 from support.site import Site
 from support.tabs import MODULE
 from support.tokens import Issuer
-from support.waiting import wait_until
+from support.waiting import Deadline, wait_until
 
 GOOD = "https://app.example"
 
@@ -454,6 +456,60 @@ def test_many_publishers_at_once_lose_and_mix_nothing(bench):
     verdict = check(publications, [Diary(f"r{n}", f"r{n}", [], r.decoder.blocks) for n, r in enumerate(readers)], end)
     assert not verdict.complaints, verdict.complaints
     assert site.commands.stats()["publishes"] >= 960
+
+
+def send_until_published(site, p, text):
+    """As a careful service does: with an id, again and again until there is a 200."""
+    deadline = Deadline(60)
+    while not deadline.passed():
+        try:
+            with HttpPublisher(site.web.url, site.issuer.publisher()) as publisher:
+                status, _, reply = publisher.publish("m", text=text, id=p.key)
+        except (OSError, http.client.HTTPException):
+            continue  # the web server lost its worker in the middle
+        if status == 200:
+            return p.acknowledge(reply["seq"])
+        assert status >= 500, reply
+        time.sleep(0.05)
+    return f"{p.key} was never published"
+
+
+def test_through_crashes_everything_is_published_once(bench):
+    """Brokers killed, workers restarted, and every event of every publisher is there once, in its publisher's order."""
+    site = PublishingSite(bench, workers=2, broker={"store": bench.folder / "history"})
+    readers = [site.open(f"r{n}", keep_blocks=True, reconnect=True, stubborn=True, retry=0.05) for n in range(4)]
+    publications, over = [], threading.Event()
+
+    def publish(name):
+        n = 0
+        while not over.is_set():
+            p = Publication(f"{name}-{n}", own_id=True)
+            publications.append(p)
+            assert send_until_published(site, p, p.key) is None
+            n += 1
+        return n
+
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        running = [pool.submit(publish, f"p{n}") for n in range(6)]
+        try:
+            for number in range(3):
+                enough = len(publications) + 60
+                wait_until(lambda: len(publications) > enough or any(r.done() for r in running), 60, what="publishing goes on")
+                site.broker.kill()
+                site.broker.start()
+                site.workers[number % 2].restart()
+        finally:
+            over.set()
+        assert sum(r.result() for r in running) == len(publications)
+    for n in range(6):
+        seqs = [p.seq for p in publications if p.key.startswith(f"p{n}-")]
+        assert seqs == sorted(seqs)
+    end = Publication("end", own_id=True)
+    publications.append(end)
+    assert send_until_published(site, end, "end") is None
+    wait_all(readers, lambda r: any(b.data == "end" for b in r.decoder.blocks[-5:]), "the last event")
+    verdict = check(publications, [Diary(f"r{n}", f"r{n}", [], r.decoder.blocks) for n, r in enumerate(readers)], end.seq)
+    assert not verdict.complaints, "\n".join(verdict.complaints)
 
 
 def test_large_bodies_at_once_are_taken_or_refused_in_time(bench):
