@@ -65,11 +65,11 @@ static void put_head(char *p, const struct event *e)
 /* value in decimal at the end of digits. (snprintf() takes longer than everything else in event_new().) */
 static struct slice decimal(uint64_t value, char digits[20])
 {
-    char *end = digits + 20, *p = end;
+    size_t first = 20;
     do
-        *--p = (char)('0' + value % 10);
+        digits[--first] = (char)('0' + value % 10);
     while (value /= 10);
-    return (struct slice){p, (size_t)(end - p)};
+    return (struct slice){digits + first, 20 - first};
 }
 
 /* What a browser is to see as the id: the publisher's own, else the seq; none on our own events. */

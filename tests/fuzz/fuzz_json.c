@@ -7,6 +7,7 @@
 #include "broker/json.h"
 #include "broker/json_scan.h"
 #include "client/json_text.h"
+#include "client/notice.h"
 #include "client/reply.h"
 #include "fuzz.h"
 
@@ -152,6 +153,24 @@ static void library_reads(struct slice text)
     ssecast_reply_free(&reply);
 }
 
+static void see(void *context, const struct notice *n)
+{
+    must(n->channel_count <= NOTICE_CHANNELS_MAX && n->connection && n->session && n->cause && n->run);
+    (*(size_t *)context)++;
+}
+
+static void watcher_reads(struct slice text)
+{
+    struct ssecast_reply *reply;
+    struct notice_page page;
+    uint64_t ref;
+    size_t seen = 0;
+    must(notice_read(text, see, &seen) == 0 ? seen == 1 : seen == 0);
+    if (reply_parse(text, &reply, &ref) == 0)
+        notice_read_page(reply, &page, see, &seen);
+    ssecast_reply_free(&reply);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct slice text = {(const char *)data, size};
@@ -164,6 +183,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     walk(text);
     soften(text, valid);
     library_reads(text);
+    watcher_reads(text);
     reply_readable(text);
     if (valid) /* its caller has asked */
         reply_is_request(text, &empty, &repeatable);

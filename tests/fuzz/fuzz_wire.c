@@ -151,6 +151,20 @@ static bool page(struct slice message, struct wire_buf *b)
     return true;
 }
 
+/* What is packed comes out as texts, and packed again it is the same. */
+static void unpack(struct slice packed)
+{
+    char text[META_VALUE_MAX], again[META_VALUE_MAX + 1];
+    struct slice value, before = packed;
+    for (unsigned count = 0; meta_next(&packed, text, &value); before = packed) {
+        must(++count <= META_MAX && value.len <= META_VALUE_MAX);
+        size_t len = meta_pack(value, again);
+        must(len <= META_VALUE_MAX + 1);
+        must(packed.len < before.len);
+    }
+    must(!packed.len);
+}
+
 static bool presence(struct slice message, struct wire_buf *b)
 {
     struct slice items[NAMES_MAX];
@@ -163,6 +177,7 @@ static bool presence(struct slice message, struct wire_buf *b)
         must(wire_next_presence(&m.items, &item));
         must(within(item.connection, message) && within(item.session, message));
         must(item.cause < END_CAUSES && meta_valid(item.meta) && within(item.meta, message));
+        unpack(item.meta);
         item.channels = names_of(item.raw_channels, items);
         wire_add_presence(b, &item);
     }

@@ -120,7 +120,8 @@ END_TEST
 START_TEST(a_preflight_from_elsewhere_is_given_nothing)
 {
     struct request r = request_from(NULL);
-    ck_assert_ptr_null(strstr(said(reply_preflight(&rules, r.origin, REQUEST_METHODS, REQUEST_HEADERS)), "Access-Control"));
+    ck_assert_ptr_null(
+        strstr(said(reply_preflight(&rules, r.origin, REQUEST_METHODS, REQUEST_HEADERS)), "Access-Control"));
 }
 END_TEST
 
