@@ -225,6 +225,19 @@ def test_whoever_watches_keeps_no_worker_from_stopping(bench):
     assert time.monotonic() - began < 2.5
 
 
+def test_who_watches_and_does_not_read_is_cut_and_costs_others_nothing(bench):
+    """To lighttpd a worker keeps small buffers, and names of sessions can be long: so it does not take long."""
+    site = Site(bench, worker={"write_timeout": "1s", "queue_bytes": "4K"})
+    for n in range(10):
+        site.open(str(n) + '"' * 254)
+    site.wait_connections("9" + '"' * 254, 1)
+    with watch(site.worker, SERVER_SOFTWARE="lighttpd/1.4") as stuck, watch(site.worker) as other:
+        wait_until(lambda: site.stat("ends_slow") == 1, 60, what="it is cut")
+        count = len(wait_replies(other, 5))
+        wait_replies(other, count + 2)
+        stuck.wait_hangup()
+
+
 def test_no_more_watch_than_are_allowed(bench):
     site = Site(bench)
     webs = [watch(site.worker) for _ in range(200)]
