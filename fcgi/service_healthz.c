@@ -23,6 +23,8 @@ static void put_reasons(struct json_out *out, const struct streams *set)
         json_put_text(out, NULL, slice_of("no broker"));
     else if (!upstream_connected(set->upstream))
         json_put_text(out, NULL, slice_of("broker silent"));
+    if (upstream_turned_away(set->upstream))
+        json_put_text(out, NULL, slice_of("broker handshake"));
     if (set->draining)
         json_put_text(out, NULL, slice_of("stopping"));
     if (registry_count(set->registry) >= set->limits.connections)

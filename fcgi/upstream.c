@@ -828,6 +828,11 @@ bool upstream_turn(struct upstream *u)
     return more;
 }
 
+bool upstream_turned_away(const struct upstream *u)
+{
+    return u->feed_line.told || u->sync_line.told;
+}
+
 bool upstream_connected(const struct upstream *u)
 {
     return u->welcomed;

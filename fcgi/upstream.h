@@ -86,6 +86,9 @@ void upstream_presence(struct upstream *u, const struct wire_presence_item *item
 /* A broker has welcomed this worker since it was last heard of. */
 bool upstream_connected(const struct upstream *u);
 
+/* Something answers at the broker's endpoints and does not become connected: a key does not fit, or it is no broker. The log has said why. */
+bool upstream_turned_away(const struct upstream *u);
+
 /* How long ago the broker that welcomed us was heard, ms; it says something each second (WIRE_ANNOUNCE_MS). INT64_MAX when there is none. */
 int64_t upstream_silence(const struct upstream *u);
 

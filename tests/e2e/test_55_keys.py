@@ -14,6 +14,7 @@ import zmq
 from support.broker import Broker
 from support.cli import Cli, Tail
 from support.commands import Commands
+from support.fcgi import FastCgi
 from support.keys import Keys, Watched, handshake
 from support.lighttpd import Lighttpd
 from support.options import arguments
@@ -285,6 +286,9 @@ def test_a_worker_says_why_it_has_no_broker(keyed, bench, how, said):
     wait_until(lambda: said in worker.log(), what=said)
     with socket.socket(socket.AF_UNIX) as s:
         s.connect(worker.socket)  # it serves all the same
+    with FastCgi(worker.socket) as web:
+        web.get(REQUEST_URI="/sse/healthz", REMOTE_ADDR="127.0.0.1").wait_end()
+        assert web.head["status"] == 503 and "broker handshake" in json.loads(web.body)["reasons"]
     lines = [line for line in worker.log().splitlines() if "--feed tcp" in line or "--sync tcp" in line]
     assert len([line for line in lines if "warning" in line]) <= 2
 
