@@ -1,0 +1,484 @@
+"""Presence: services are told who comes and goes, each change once, whatever dies meanwhile; a snapshot without a race; metadata."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+from support import processes
+from support.apache import Apache
+from support.bench import Bench
+from support.cli import Cli
+from support.commands import Refused
+from support.lighttpd import Lighttpd
+from support.presence import Liar, Presence, everybody, take_change
+from support.relay import Relay
+from support.site import Site
+from support.tokens import Issuer
+from support.waiting import Deadline, wait_until
+
+CAME = ("connected", "session_online")
+META = ["env:REMOTE_ADDR", "user_agent=header:User-Agent", "query:lang"]
+
+
+def went(cause):
+    return f"disconnected:{cause}", f"session_offline:{cause}"
+
+
+@pytest.fixture(scope="module", params=[Lighttpd, Apache], ids=lambda w: w.name)
+def any_site(request):
+    with Bench() as b:
+        yield Site(b, web=request.param, worker={"heartbeat": "300ms", "queue_bytes": "64K", "meta": META})
+
+
+@pytest.fixture
+def presence(any_site):
+    with Presence(any_site.broker) as presence:
+        yield presence
+
+
+@pytest.fixture
+def pair(bench):
+    """Two workers, and somebody who watches."""
+    site = Site(bench, workers=2)
+    site.presence = bench.closing(Presence(site.broker))
+    return site
+
+
+# What is told
+
+
+def test_a_stream_s_life(any_site, presence, session):
+    before = time.time() * 1000
+    reader = any_site.open(session, channels=["x", "y"])
+    presence.wait(session, *CAME)
+    came, online = [m for m in presence.messages if m["session"] == session]
+    assert came["connection"] == online["connection"] == reader.connection
+    assert came["channels"] == ["x", "y"] and came["worker"] and came["run"] == online["run"]
+    assert before - 2000 < came["at"] < time.time() * 1000 + 2000 and abs(came["since"] - came["at"]) < 2000
+    reader.close()
+    presence.wait(session, *CAME, *went("client"))
+    numbers = [m["n"] for m in presence.messages]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+def test_a_session_is_online_from_its_first_connection_to_its_last(any_site, presence, session):
+    first = any_site.open(session)
+    second = any_site.open(session)
+    first.close()
+    presence.wait(session, *CAME, "connected", "disconnected:client")
+    second.close()
+    presence.wait(session, *CAME, "connected", "disconnected:client", *went("client"))
+
+
+def test_a_shutdown(any_site, presence, session):
+    any_site.open(session)
+    any_site.commands.shutdown(sessions=[session], block=0)
+    presence.wait(session, *CAME, *went("shutdown"))
+
+
+def test_a_reader_that_is_too_slow(any_site, presence, session):
+    lazy = any_site.start_open(session, receive_buffer=4096, paused=True).wait_head()
+    presence.wait(session, *CAME)
+    deadline = Deadline()
+    while len(presence.of(session)) < 3 and not deadline.passed():
+        any_site.commands.publish_many([{"event": "m", "text": "x" * 10_000, "to": {"sessions": [session]}}] * 100)
+    presence.wait(session, *CAME, *went("slow"))
+    lazy.close()
+
+
+def test_a_worker_that_stops(bench):
+    site = Site(bench)
+    with Presence(site.broker) as presence:
+        site.open("anna")
+        presence.wait("anna", *CAME)
+        site.worker.stop()
+        presence.wait("anna", *CAME, *went("drain"))
+
+
+def test_a_token_that_expires(bench):
+    issuer = Issuer(bench.folder / "key")
+    site = Site(bench, worker={"session_from": "jwt", "jwt_key_file": issuer.key_file})
+    with Presence(site.broker) as presence:
+        site.open(None, query={"token": issuer.token(seconds=3, sub="anna")})
+        presence.wait("anna", *CAME, *went("expired"))
+
+
+# What dies
+
+
+def test_a_killed_worker_s_connections_are_lost_once(pair):
+    readers = [pair.open(f"s{n}") for n in range(6)]
+    held = {c["connection"]: c["session"] for c in everybody(pair.commands)}
+    pair.worker.kill()
+    prefixes = [r.connection.partition("-")[0] for r in readers if r.connection in held]
+    wait_until(lambda: sum(m["type"] == "disconnected" for m in pair.presence.messages) >= 1, timeout=30, what="they are told")
+    ends = [m for m in pair.presence.messages if m["type"] == "disconnected"]
+    assert {m["cause"] for m in ends} == {"worker_lost"} and len({m["connection"] for m in ends}) == len(ends)
+    assert len({p for p in prefixes}) == 2
+    pair.presence.check(pair.commands)
+
+
+def test_a_frozen_worker_is_lost_and_comes_back(pair):
+    for n in range(4):
+        pair.open(f"s{n}")
+    pair.worker.freeze()
+    wait_until(lambda: any(m.get("cause") == "worker_lost" for m in pair.presence.messages), timeout=30, what="lost")
+    pair.worker.thaw()
+    wait_until(lambda: len(everybody(pair.commands)) == 4, what="all are there again")
+    wait_until(lambda: sum(m["type"] == "connected" for m in pair.presence.messages) >= 5, what="they are told")
+    pair.presence.check(pair.commands)
+
+
+@pytest.mark.parametrize("store", ["memory", "directory"])
+def test_the_broker_s_death(bench, store):
+    site = Site(bench, workers=2, broker={"store": bench.folder / "history"} if store == "directory" else None)
+    presence = bench.closing(Presence(site.broker))
+    stays, leaves = [site.open("stays"), site.open("stays")], site.open("leaves")
+    presence.wait("leaves", *CAME)
+    presence.wait("stays", *CAME, "connected")
+    site.broker.kill()
+    leaves.close()
+    site.open("comes")
+    site.open("flits").close()
+    site.broker.start()
+    presence.wait("comes", *CAME)
+    presence.wait("leaves", *CAME, *went("client"))
+    presence.wait("flits", *CAME, *went("client"))
+    wait_until(lambda: len(everybody(site.commands)) == 3, what="all are known")
+    stays.pop().close()
+    stays.pop().close()
+    presence.wait("stays", *CAME, "connected", "disconnected:client", *went("client"))
+    presence.check(site.commands)
+    assert len({m["run"] for m in presence.messages}) == 2
+
+
+def test_the_broker_dies_again_and_again(pair):
+    rounds = 4
+    for n in range(rounds):
+        reader = pair.open(f"s{n}")
+        pair.presence.wait(f"s{n}", *CAME)
+        pair.broker.kill()
+        reader.close()
+        pair.open(f"t{n}")
+        pair.broker.start()
+        pair.presence.wait(f"s{n}", *CAME, *went("client"))
+        pair.presence.wait(f"t{n}", *CAME)
+    wait_until(lambda: len(everybody(pair.commands)) == rounds, what="all are known")
+    pair.presence.check(pair.commands)
+
+
+def test_a_report_in_full_is_no_storm(bench):
+    """A worker that lost its connection to the broker has to say everything anew; nobody is told of that."""
+    site = SyncRelayed(bench)
+    presence = bench.closing(Presence(site.broker))
+    readers = [site.open(f"s{n}") for n in range(30)]
+    presence.wait("s29", *CAME)
+    for n in range(10):
+        site.relay.cut()
+        readers.pop(0).close()
+        readers.append(site.open(f"more{n}"))
+    presence.wait("more9", *CAME)
+    presence.wait("s9", *CAME, *went("client"))
+    wait_until(lambda: len(everybody(site.commands)) == 30, what="all are known")
+    presence.check(site.commands)
+    assert len([m for m in presence.messages if m["type"] == "connected"]) == 40
+
+
+class SyncRelayed(Site):
+    def endpoints(self):
+        self.relay = self.bench.closing(Relay(int(self.broker.endpoint("sync").rpartition(":")[2])))
+        return {"sync": f"tcp://127.0.0.1:{self.relay.port}"}
+
+
+def test_a_session_that_moves_to_another_worker_stays_online(pair):
+    old = pair.open("anna")
+    new = pair.open("anna")
+    while new.connection.partition("-")[0] == old.connection.partition("-")[0]:
+        new = pair.open("anna")
+    pair.presence.wait_count("anna", 3)
+    old.close()
+    wait_until(lambda: "disconnected:client" in pair.presence.of("anna"), what="the old one is gone")
+    assert "session_offline:client" not in pair.presence.of("anna")
+    pair.presence.check(pair.commands)
+
+
+# The snapshot
+
+
+def test_pages_of_the_snapshot(any_site, session):
+    readers = [any_site.open(f"{session}-{n}") for n in range(5)]
+    any_site.wait_connections(f"{session}-4", 1)
+    found, after, more = [], "", True
+    while more:
+        page = any_site.commands.demand({"op": "presence", "after": after, "limit": 2})
+        found += page["connections"]
+        after, more = page["connections"][-1]["connection"], page["more"]
+    assert {r.connection for r in readers} <= {c["connection"] for c in found}
+    assert [c["connection"] for c in found] == sorted(c["connection"] for c in found)
+    at = any_site.commands.demand({"op": "presence", "limit": 0})
+    assert (at["connections"], at["run"], at["n"], at["more"]) == ([], page["run"], page["n"], True)
+    for reader in readers:
+        reader.close()
+
+
+@pytest.mark.parametrize("fields", [{"limit": 1001}, {"limit": -1}, {"after": 1}, {"session": "a"}], ids=str)
+def test_a_wrong_question(any_site, fields):
+    with pytest.raises(Refused, match="bad_request"):
+        any_site.commands.demand({"op": "presence", **fields})
+
+
+class Churn:
+    """Streams that come and go in the background, and liars' thousands beside them."""
+
+    def __init__(self, broker, liars=2, each=800):
+        self._stop, self._threads, self._broker, self._each = threading.Event(), [], broker, each
+        self.threads = [threading.Thread(target=self._run, args=(n,)) for n in range(liars)]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        for thread in self.threads:
+            thread.join()
+
+    def _run(self, number):
+        chance, here = random.Random(number), set()
+        liar = Liar(self._broker, f"churn{number}")
+        while not self._stop.wait(0.003):
+            items = []
+            for _ in range(20):
+                c = chance.randrange(self._each)
+                name, session = f"{c:04x}-{number}", f"s{c % 37}"
+                items.append(liar.ended(name, session) if c in here else liar.opened(name, session))
+                here ^= {c}
+            liar.report(*items)
+
+
+class Watch:
+    """`ssecast watch --json`, its lines as they come."""
+
+    def __init__(self, broker, *args):
+        self.lines, self.errors, env = [], [], Cli(broker).env
+        argv = [processes.CLI, "--presence", broker.endpoint("presence"), "watch", "--json", *args]
+        self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, text=True)
+        for stream, lines in ((self.process.stdout, self.lines), (self.process.stderr, self.errors)):
+            threading.Thread(target=lambda stream=stream, lines=lines: lines.extend(stream), daemon=True).start()
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+
+    def here(self):
+        """Who is here by what was told; it must have been told once each."""
+        here, sessions = {}, {}
+        for line in list(self.lines):
+            take_change(here, sessions, json.loads(line))
+        return here
+
+    def wait_for_truth(self, commands, timeout=40):
+        truth = {c["connection"]: c["session"] for c in everybody(commands)}
+        wait_until(lambda: self.here() == truth, timeout,
+                   what=lambda: f"{len(self.here())} are told, {len(truth)} are there; said: {self.errors}", pause=0.2)
+
+
+@pytest.fixture
+def watch(bench):
+    """A function that starts `ssecast watch` on a broker."""
+    return lambda broker, *args: bench.closing(Watch(broker, *args))
+
+
+def test_a_snapshot_in_the_middle_of_everything(pair, watch):
+    with Churn(pair.broker):
+        wait_until(lambda: len(everybody(pair.commands)) > 500, what="a crowd")
+        watches = [watch(pair.broker) for _ in range(3)]
+        readers = [pair.open(f"real{n}") for n in range(10)]
+        for one in watches:
+            wait_until(lambda one=one: len(one.lines) > 3000, what="it is told")
+        for reader in readers[5:]:
+            reader.close()
+    for one in watches:
+        one.wait_for_truth(pair.commands)
+        assert not one.errors
+    pair.presence.check(pair.commands)
+
+
+def test_watching_across_the_broker_s_death(pair, watch):
+    readers = [pair.open(f"s{n}") for n in range(10)]
+    one = watch(pair.broker)
+    one.wait_for_truth(pair.commands)
+    pair.broker.kill()
+    for reader in readers[:3]:
+        reader.close()
+    pair.open("new")
+    pair.broker.start()
+    wait_until(lambda: len(everybody(pair.commands)) == 8, what="all are known")
+    one.wait_for_truth(pair.commands)
+    assert any("restarted" in line for line in one.errors)
+    assert sum(json.loads(line)["type"] == "connected" for line in one.lines) == 11
+
+
+def test_a_worker_that_dies_while_the_broker_is_dead_is_found_gone(pair, watch):
+    """Nobody is left who could tell of it; one who watches finds it by comparing, as soon as the broker knows all who live."""
+    for n in range(6):
+        pair.open(f"s{n}")
+    one = watch(pair.broker)
+    one.wait_for_truth(pair.commands)
+    pair.broker.kill()
+    pair.worker.kill()
+    pair.broker.start()
+    wait_until(lambda: len(everybody(pair.commands)) == 3, what="those of the other are known")
+    one.wait_for_truth(pair.commands)
+    ends = [e for e in map(json.loads, one.lines) if e["type"] == "disconnected"]
+    assert len(ends) == 3 and all(e["inferred"] is True for e in ends)
+
+
+def test_one_who_does_not_listen_sees_that_something_is_missing(bench, watch):
+    """More than may wait for it: it takes a snapshot, and has it right again; nobody else waits."""
+    site = Site(bench)
+    slow, quick = watch(site.broker), bench.closing(Presence(site.broker))
+    slow.wait_for_truth(site.commands)
+    slow.process.send_signal(signal.SIGSTOP)
+    with Liar(site.broker, "crowd") as liar:
+        for n in range(60):
+            liar.report(*[liar.opened(f"{n:02}-{c:03}", f"s{c}") for c in range(500)])
+            liar.report(*[liar.ended(f"{n:02}-{c:03}", f"s{c}") for c in range(500)])
+            quick_until = 2000 * n
+            wait_until(lambda until=quick_until: len(quick.messages) >= until, what="the other is told at once")
+        site.open("anna")
+        liar.report(*[liar.opened(f"last-{c:03}", f"s{c}") for c in range(300)])
+        slow.process.send_signal(signal.SIGCONT)
+        wait_until(lambda: any("missed" in line for line in slow.errors), timeout=60, what="it says so")
+        slow.wait_for_truth(site.commands)
+        quick.check(site.commands)
+
+
+# Metadata
+
+
+def test_what_was_kept_of_the_request(any_site, presence, session):
+    any_site.open(session, headers={"User-Agent": "a \u00e4 browser \"x\"".encode().decode("latin-1")}, query={"lang": "de"})
+    presence.wait(session, *CAME)
+    meta = {"remote_addr": "127.0.0.1", "user_agent": "a \u00e4 browser \"x\"", "lang": "de"}
+    [mine] = any_site.commands.connections(session=session)["connections"]
+    assert mine["meta"] == meta
+    assert next(m for m in presence.messages if m["session"] == session)["meta"] == meta
+
+
+def test_what_the_request_does_not_have_is_left_out(any_site, session):
+    any_site.open(session)
+    any_site.wait_connections(session, 1)
+    assert set(any_site.commands.connections(session=session)["connections"][0]["meta"]) == {"remote_addr"}
+
+
+def test_long_values_are_cut(any_site, session):
+    any_site.open(session, headers={"User-Agent": "x" * 4000})
+    any_site.wait_connections(session, 1)
+    assert any_site.commands.connections(session=session)["connections"][0]["meta"]["user_agent"] == "x" * 250
+
+
+def test_nothing_need_be_kept(bench):
+    site = Site(bench, worker={"meta": "none"})
+    site.open("anna")
+    site.wait_connections("anna", 1)
+    assert "meta" not in site.commands.connections()["connections"][0]
+
+
+@pytest.mark.parametrize("meta, problem", [
+    (["nowhere:X"], "LABEL=]SOURCE"), (["a b=env:X"], "LABEL=]SOURCE"), ([f"env:V{n}" for n in range(9)], "at most 8"),
+    (["env:X", "x=query:y"], "has this label"),
+])
+def test_what_cannot_be_kept(bench, meta, problem):
+    argv = [processes.WORKER, "--listen", bench.folder / "w.sock", *[a for m in meta for a in ("--meta", m)]]
+    done = processes.run(argv)
+    assert done.returncode == 2 and problem in done.stderr
+
+
+def test_how_far_a_reader_has_come(any_site, session):
+    lazy = any_site.start_open(session, receive_buffer=4096, paused=True).wait_head()
+    quick = any_site.open(session + "-quick")
+    any_site.wait_connections(session, 1)
+
+    def lag(of):
+        return any_site.commands.connections(session=of)["connections"][0]
+
+    waiting = 0
+    while waiting < 20_000:
+        any_site.commands.publish_many([{"event": "m", "text": "x" * 5000, "to": {"sessions": [session]}}] * 4)
+        time.sleep(0.2)
+        waiting = lag(session)["queued"]
+    wait_until(lambda: lag(session)["lag"] > 2, what="it lags")
+    mine, head = lag(session), any_site.commands.ping()["head"]
+    assert mine["sent"] == head - mine["lag"] and mine["queued"] >= 20_000
+    assert (lag(session + "-quick")["queued"], lag(session + "-quick")["lag"]) == (0, 0)
+    lazy.resume()
+    wait_until(lambda: (lag(session)["queued"], lag(session)["lag"]) == (0, 0), what="it has come after")
+    quick.close()
+    lazy.close()
+
+
+# The command line, and the example
+
+
+def test_watch_for_people(any_site, session):
+    any_site.open(session, channels=["x", "y"])
+    any_site.wait_connections(session, 1)
+    cli = Cli(any_site.broker)
+    done = cli("--presence", any_site.broker.endpoint("presence"), "watch", "--session", session, "--count", "2").check()
+    connected, online = done.lines
+    assert connected.split()[2:] == ["connected", session, any_site.commands.connections(session=session)["connections"][0]["connection"],
+                                     "x,y", "(already)"]
+    assert online.split()[2:] == ["session_online", session, "(already)"] and done.err == ""
+
+
+def test_watch_without_a_snapshot(any_site, watch, session):
+    any_site.open(session + "-before")
+    any_site.wait_connections(session + "-before", 1)
+    one = watch(any_site.broker, "--no-snapshot")
+
+    def told():
+        any_site.open(session).close()
+        return any(f'"{session}"' in line for line in one.lines)
+
+    wait_until(told, what="it is told")
+    assert not any("-before" in line for line in one.lines)
+    assert {"run", "n", "type", "at"} <= set(json.loads(one.lines[0]))
+
+
+def test_watch_goes_on_asking_a_broker_that_is_away(bench, watch):
+    site = Site(bench)
+    site.broker.kill()
+    one = watch(site.broker, "--count", "2")
+    wait_until(lambda: any("does not answer" in line for line in one.errors), what="it says so")
+    site.broker.start()
+    site.open("anna")
+    assert one.process.wait(Deadline().seconds) == 0
+    assert [json.loads(line)["type"] for line in one.lines] == list(CAME)
+
+
+def test_the_example_in_python(pair):
+    env = processes.clean_environment(SSECAST_COMMANDS=pair.broker.endpoint("commands"), SSECAST_PRESENCE=pair.broker.endpoint("presence"))
+    anna = pair.open("anna", channels=["x"])
+    pair.wait_connections("anna", 1)
+    lines = []
+    with subprocess.Popen([processes.ROOT / "examples/presence/watch.py"], stdout=subprocess.PIPE, env=env, text=True) as example:
+        threading.Thread(target=lambda: lines.extend(line.split() for line in example.stdout), daemon=True).start()
+        wait_until(lambda: lines, what="the snapshot")
+        bert = pair.open("bert")
+        wait_until(lambda: len(lines) == 2, what="bert is told")
+        pair.broker.kill()
+        anna.close()
+        pair.broker.start()
+        pair.wait_connections("bert", 1)
+        bert.close()
+        wait_until(lambda: len([line for line in lines if line[0] == "-"]) == 2, timeout=40, what="both ends are told")
+        os.kill(example.pid, signal.SIGTERM)
+    assert [line[:2] for line in lines if line[0] == "+"] == [["+", "anna"], ["+", "bert"]]
+    assert sorted(line[1] for line in lines if line[0] == "-") == ["anna", "bert"]
