@@ -244,6 +244,7 @@ static void look(struct ssecast_presence *p)
     err = notice_read_page(reply, &at, on_row, NULL);
     enum roster_verdict verdict = err ? ROSTER_TAKEN : roster_look(p->roster, &at, &lacking);
     bool again = !err && at.settled && roster_doubts(p->roster);
+    bool settled = !err && at.settled;
     ssecast_reply_free(&reply);
     look_later(p);
     if (verdict == ROSTER_MISSED && !p->lacking)
@@ -253,6 +254,7 @@ static void look(struct ssecast_presence *p)
     else if (again)
         p->complete = false; /* now it is known who is gone */
     p->lacking = lacking;
+    p->settled = p->settled || settled;
 }
 
 /* ---- messages ---- */

@@ -158,7 +158,10 @@ static const struct column connections_columns[] = {
     {.field = "session", .heading = "SESSION"},
     {.field = "since", .heading = "SINCE", .is_time = true},
     {.field = "worker", .heading = "WORKER"},
+    {.field = "queued", .heading = "QUEUED"},
+    {.field = "lag", .heading = "LAG"},
     {.field = "channels", .heading = "CHANNELS"},
+    {.field = "meta", .heading = "REQUEST"},
 };
 
 const struct verb verb_connections = {
