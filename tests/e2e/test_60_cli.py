@@ -130,6 +130,23 @@ def test_ping_and_stats(cli):
     assert cli("stats", "--json").json["ok"] is True
 
 
+def test_workers_are_a_table(site, cli, session):
+    site.open(session)
+    site.wait_connections(session, 1)
+    heading, *rows = cli("workers").check().out.splitlines()
+    assert heading.split()[:3] == ["WORKER", "CONNECTIONS", "LAG"] and len(rows) == 2
+    assert sum(int(row.split()[1]) for row in rows) >= 1
+    first = rows[0].split()[0]
+    assert [row.split()[0] for row in cli("workers", "--after", first).check().out.splitlines()[1:]] == [rows[1].split()[0]]
+    shown = cli("workers", "--limit", "1").check()
+    assert shown.out.splitlines()[1].split()[0] == first and "there is more" in shown.err
+
+
+def test_stats_for_prometheus(cli):
+    shown = cli("stats", "--prometheus").check().out
+    assert shown.startswith("# HELP ssecast_up ") and "\nssecast_up 1\n" in shown and shown.endswith("\n")
+
+
 def test_json_is_what_the_broker_said(cli, session):
     for verb in (["ping"], ["stats"], ["sessions"], ["connections"], ["history"], ["online", session], ["publish", "m"],
                  ["shutdown", "--session", session]):
