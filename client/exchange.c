@@ -57,16 +57,25 @@ static void show_verbatim(struct slice text)
     fputc('\n', stdout);
 }
 
+int show_answer(const struct call *call, struct slice json)
+{
+    int status = STATUS_OK;
+    if (call->settings->json)
+        show_verbatim(json);
+    else
+        status = show_reply(call, json);
+    return status == STATUS_OK ? written(call) : status;
+}
+
 static int show(const struct call *call, const struct ssecast_reply *reply)
 {
     struct slice text;
     text.data = ssecast_reply_json(reply, &text.len);
+    if (ssecast_reply_ok(reply))
+        return show_answer(call, text);
     if (call->settings->json)
         show_verbatim(text);
-    if (!ssecast_reply_ok(reply))
-        return complain(call, STATUS_FAILED, "%s: %s", ssecast_reply_code(reply), ssecast_reply_message(reply));
-    int status = call->settings->json ? STATUS_OK : show_reply(call, text);
-    return status == STATUS_OK ? written(call) : status;
+    return complain(call, STATUS_FAILED, "%s: %s", ssecast_reply_code(reply), ssecast_reply_message(reply));
 }
 
 /* How to reach the broker, with these keys. */

@@ -54,6 +54,9 @@ int complain(const struct call *call, int status, const char *format, ...) __att
  * status. */
 int exchange(const struct call *call, struct json_out *request);
 
+/* Show a reply that came in another way: as exchange() does. */
+int show_answer(const struct call *call, struct slice json);
+
 /* The same in two halves, around a call of the library: a publisher to call it with; then what it gave, shown, and both released. */
 int open_publisher(const struct call *call, struct ssecast_publisher **publisher);
 int open_presence(const struct call *call, struct ssecast_presence_options *options,

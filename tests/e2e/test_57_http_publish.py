@@ -16,7 +16,7 @@ from support.fcgi import STDIN, FastCgi, begin, environment, params, record
 from support.http_publisher import HttpPublisher
 from support.lighttpd import Lighttpd, LighttpdCgi
 from support.nginx import Nginx
-from support.processes import WORKER, run
+from support.processes import CLI, WORKER, clean_environment, run
 from support.reader import wait_all
 from support.relay import Relay
 from support.site import Site
@@ -397,6 +397,53 @@ def test_the_module_tells_what_is_refused(page):
     page.site.worker.stop()
     kind, status, *_ = page({"data": 1}, tries=2)
     assert kind == "PublishError" and status in (0, 503)  # a 503 without CORS headers is nothing that a page may see
+
+
+# The command line
+
+@pytest.fixture
+def cli(site, tmp_path):
+    """A function that publishes with the command line over HTTP; no broker is anywhere near."""
+    token = tmp_path / "token.jwt"
+    token.write_text(site.issuer.publisher() + "\n")
+    env = clean_environment(SSECAST_COMMANDS="tcp://127.0.0.1:1")
+
+    def publish(*arguments, url=site.web.url + "/publish", token_file=token, **options):
+        return run([CLI, "publish", "--url", url, *(["--token-file", token_file] if token_file else []), *arguments], env=env, **options)
+
+    return publish
+
+
+def test_the_command_line_publishes(site, session, cli):
+    reader = site.open(session, ["room:7"])
+    done = cli("note", '{"a": 0.10}', "--session", session)
+    assert done.returncode == 0 and f"seq     {reader.wait_for(1)[0].id}" in done.stdout, done
+    assert json.loads(cli("note", "two\nlines\"", "--text", "--channel", "room:7", "--id", session, "--retry", "7000", "--json").stdout)["ok"]
+    assert json.loads(cli("note", "again", "--text", "--id", session, "--json").stdout)["duplicate"]
+    assert cli("none", "1", "--session", session, "--except-session", session).returncode == 0
+    assert cli("", "-", "--text", "--session", session, stdin="x" * 300_000).returncode == 0
+    events = reader.wait_for(3)
+    assert [(e.type, e.data) for e in events] == [("note", '{"a": 0.10}'), ("note", 'two\nlines"'), ("message", "x" * 300_000)]
+
+
+def test_the_command_line_says_what_went_wrong(site, cli, tmp_path):
+    other = tmp_path / "other.jwt"
+    other.write_text(site.issuer.token(sub="anna"))
+    wrong = [
+        (1, "answered 403", cli("m", "1", token_file=other)),
+        (1, "answered 401", cli("m", "1", token_file=None)),
+        (1, "answered 400", cli("ssecast.x", "1")),
+        (1, "answered 404", cli("m", "1", url=site.web.origin + "/elsewhere")),
+        (1, "connect", cli("m", "1", url="http://127.0.0.1:1/sse/publish")),
+        (2, "/nonexistent", cli("m", "1", token_file="/nonexistent")),
+        (2, "no token", cli("m", "1", token_file="/dev/null")),
+        (2, "not JSON", cli("m", "{")),
+        (2, "rotocol", cli("m", "1", url="file:///etc/passwd")),
+        (2, "--url", run([CLI, "publish", "m", "1", "--token-file", other])),
+    ]
+    for status, part, done in wrong:
+        assert done.returncode == status and part in done.stderr and done.stderr.count("\n") == 1, done
+        assert "eyJ" not in done.stdout + done.stderr
 
 
 # A web server that hands a body on while it comes
