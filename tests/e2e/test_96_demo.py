@@ -16,7 +16,7 @@ from selenium.webdriver.common.by import By
 from support import processes
 from support.browser import Browser
 from support.ports import free_port
-from support.waiting import wait_until
+from support.waiting import TIMEOUT, wait_until
 
 SIZES = {"desktop": (1280, 900), "narrow": (820, 1100), "phone": (390, 844)}
 
@@ -124,6 +124,12 @@ def page(browser, demo, session):
 def listen_beside(page, demo, session, channels=""):
     """Another visitor, in the same browser's page."""
     return page.browser.listen(f"/sse?session={session}&channels={channels}", names=["greeting"]).wait_open()
+
+
+def test_the_status_page_that_it_names_shows_it(page, demo):
+    [address] = re.findall(r"what it is doing: +(\S+)", demo.log())
+    with urllib.request.urlopen(address, timeout=TIMEOUT) as answer:
+        assert answer.status == 200 and b"Largest sessions" in answer.read()
 
 
 def test_what_is_published_to_everyone_arrives_with_its_id(page):
