@@ -1,0 +1,114 @@
+/* What workers say and ask on the sync socket. They are answered after the turn's commit, so that their answers, too, tell only what is
+ * stored. */
+#include "clock.h"
+#include "parts.h"
+
+#define TURN_ANSWERS 64
+#define TURN_ANSWER_BYTES (4u << 20)
+#define LATER_BYTES (1u << 20)
+
+/* Presence is what workers say it is and waits for no commit. */
+void broker_send_change(void *context, struct slice message)
+{
+    struct broker *b = context;
+    bus_publish(b->bus, BUS_PRESENCE, message);
+    b->counters[PRESENCE_MESSAGES]++;
+}
+
+/* Somebody came or went: told to who subscribed, and kept for people who look later when it was we who ended the stream. */
+void broker_on_change(void *context, const struct presence_change *change)
+{
+    struct broker *b = context;
+    struct connection_info info;
+    watch_change(&b->watch, change);
+    if (change->what != PRESENCE_DISCONNECTED || change->cause == END_CLIENT || change->silent)
+        return;
+    connection_describe(change->of, &info);
+    overview_ended(&b->overview, b->watch.now_ms, end_cause_name(change->cause), info.session, info.worker, 1);
+}
+
+/* Of a worker that says where it is: what it has not got may be on the way. */
+struct history_lag broker_lag_of(void *context, uint64_t position)
+{
+    const struct broker *b = context;
+    return history_lag(sequence_history(b->sequence), position, clock_unix_ms());
+}
+
+static size_t answer_worker(struct broker *b, const struct bus_message *m, int64_t now)
+{
+    if (!(access_grant(&b->access, m)->roles & ROLE_WORKER)) {
+        b->counters[SYNC_FORBIDDEN]++;
+        return 0;
+    }
+    if (wire_type(m->frames[0]) == WIRE_COMMAND) {
+        presence_renew(b->presence, m->peer, now);
+        b->more = true;
+        return outbox_put(&b->asked, &(struct outbox_reply){.peer = m->peer, .body = m->frames[0]}) ? 0
+                                                                                                    : m->frames[0].len;
+    }
+    if (!sync_handle(&b->sync, m->peer, m->frames[0], now, &b->message))
+        return 0;
+    if (b->message.failed ||
+        bus_send(b->bus, BUS_SYNC, m->peer, false, (struct slice){b->message.data, b->message.len}) != 0)
+        b->counters[ANSWERS_DROPPED]++; /* the worker asks again */
+    if (b->message.failed)
+        wire_buf_release(&b->message);
+    return b->message.len;
+}
+
+static void answer_worker_now(struct broker *b, struct slice worker, struct slice message)
+{
+    bool (*later)(void *, struct slice, struct slice) = b->sync.later;
+    b->sync.later = NULL;
+    struct bus_message m = {.peer = worker, .frames = {message}, .frame_count = 1};
+    answer_worker(b, &m, clock_ms());
+    b->sync.later = later;
+}
+
+/* sync.h: questions about cursors that may be news. They wait until everything was taken in that the journal had when they came. */
+bool broker_answer_later(void *context, struct slice worker, struct slice message)
+{
+    struct broker *b = context;
+    if (b->later.len < LATER_BYTES) /* else the worker asks again */
+        outbox_put(&b->later, &(struct outbox_reply){.peer = worker, .body = message});
+    return true;
+}
+
+void broker_answer_late(struct broker *b)
+{
+    struct outbox_reply question;
+    if (b->waiting.len && journal_came_to_end(b->journal))
+        while (outbox_next(&b->waiting, &question))
+            answer_worker_now(b, question.peer, question.body);
+    if (b->waiting.len || !b->later.len)
+        return;
+    struct outbox empty = b->waiting;
+    b->waiting = b->later;
+    b->later = empty;
+    journal_ask_end(b->journal, clock_ms());
+}
+
+void broker_answer_workers(struct broker *b)
+{
+    struct bus_message m;
+    size_t bytes = 0;
+    int64_t now = clock_ms();
+    b->watch.now_ms = clock_unix_ms();
+    for (int i = 0; i < TURN_ANSWERS && bytes < TURN_ANSWER_BYTES; i++) {
+        if (!bus_receive(b->bus, BUS_SYNC, &m))
+            return;
+        bytes += answer_worker(b, &m, now);
+    }
+    b->more = true;
+}
+
+/* The hook of cluster.c. */
+void broker_ask_worker_anew(void *context, struct slice worker)
+{
+    struct broker *b = context;
+    struct wire_buf message = {0};
+    wire_put_resync(&message);
+    if (!message.failed)
+        bus_send(b->bus, BUS_SYNC, worker, false, (struct slice){message.data, message.len});
+    wire_buf_release(&message);
+}

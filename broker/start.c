@@ -1,0 +1,280 @@
+/* What has to be there before the first turn, in order: history first, which may take a while, then the sockets, so that nobody is served
+ * who would be told less than there is. */
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "exposure.h"
+#include "log.h"
+#include "parts.h"
+#include "signals.h"
+
+#define LINGER_MS 1000 /* for the last batches and replies to leave */
+
+/* A number that no other run has. */
+static uint64_t new_run(void)
+{
+    uint64_t run;
+    if (getrandom(&run, sizeof run, 0) != (ssize_t)sizeof run)
+        run = (uint64_t)clock_unix_us();
+    return run ? run : 1;
+}
+
+/* For people at a terminal: a large history takes seconds. The line is overwritten by what comes next. */
+static void show_loading(uint64_t events)
+{
+    fprintf(stderr, "loading: %" PRIu64 " events\r", events);
+}
+
+/* The sequence, with what the store holds. */
+static int open_store(struct broker *b, const struct broker_config *config)
+{
+    struct history_limits limits = {config->history_events, config->history_bytes, config->history_age_ms};
+    char why[STORE_WHY_MAX] = "out of memory";
+    int64_t began = clock_ms();
+    int err = store_open(config->store, &b->store, why);
+    if (!err) {
+        b->sequence = sequence_new(&limits, (uint64_t)clock_unix_us(), new_run());
+        err = b->sequence ? sequence_restore(b->sequence, b->store, isatty(STDERR_FILENO) ? show_loading : NULL, why)
+                          : -ENOMEM;
+    }
+    if (err)
+        log_error("--store %s: %s", config->store, why);
+    else if (b->store)
+        log_info("%s: %" PRIu64 " events loaded in %" PRId64 " ms", config->store,
+                 history_count(sequence_history(b->sequence)), clock_ms() - began);
+    if (!err && why[0])
+        log_warn("--store %s: %s; publishers are told so until it can be written again", config->store, why);
+    return err;
+}
+
+static void warn_of_exposure(const char *option, const char *endpoint)
+{
+    if (endpoint_exposed(endpoint))
+        log_warn("--%s %s: others can reach this endpoint, and nothing protects it (--allow-insecure)", option,
+                 endpoint);
+}
+
+static int open_access(struct broker *b, const struct broker_config *config, struct curve_key *secret)
+{
+    char why[CURVE_KEY_WHY];
+    if (config->curve_key_file && curve_key_load(config->curve_key_file, CURVE_SECRET, secret, why) != 0) {
+        log_error("--curve-key-file %s", why);
+        return -EINVAL;
+    }
+    for (size_t i = 0; !config->keys && i < config->commands.count; i++)
+        warn_of_exposure("commands", config->commands.items[i]);
+    if (!config->keys) {
+        warn_of_exposure("feed", config->feed);
+        warn_of_exposure("sync", config->sync);
+        warn_of_exposure("presence", config->presence);
+    }
+    return access_open(&b->access, config->keys, b->counters);
+}
+
+/* Where history is, for people: what may be a password is not shown. */
+const char *broker_place(const struct broker_config *config)
+{
+    return strstr(config->store, "://") ? "NATS JetStream" : config->store;
+}
+
+/* Wait for news of the journal, or a signal. False when it asked to stop. */
+static bool wait_for_journal(struct broker *b, int timeout_ms)
+{
+    struct pollfd fds[] = {{.fd = b->signal_fd, .events = POLLIN},
+                           {.fd = b->journal ? journal_fd(b->journal) : -1, .events = POLLIN}};
+    poll(fds, 2, timeout_ms);
+    if (fds[0].revents)
+        broker_take_signals(b);
+    return !b->stop_signal;
+}
+
+#define CONNECT_AGAIN_MS 1000
+
+/* Connect, however long that takes. */
+static int connect_journal(struct broker *b, const struct journal_config *config)
+{
+    char why[NATS_LINK_WHY_MAX];
+    int err = journal_open(config, &b->journal, why);
+    if (err == -EAGAIN)
+        log_warn("the servers of --store cannot be reached: %s; waiting for them", why);
+    while (err == -EAGAIN && wait_for_journal(b, CONNECT_AGAIN_MS))
+        err = journal_open(config, &b->journal, why);
+    if (err && err != -EAGAIN)
+        log_error("--store: %s", why);
+    return err;
+}
+
+#define JOIN_MS 50
+
+/* Read everything that is in there. */
+static int join_journal(struct broker *b)
+{
+    int64_t began = clock_ms();
+    while (!joint_join(b->joint, clock_ms())) {
+        if (journal_hopeless(b->journal)) {
+            log_error("--store: %s", journal_why(b->journal));
+            return -EINVAL;
+        }
+        if (!wait_for_journal(b, JOIN_MS))
+            return -EINTR;
+    }
+    log_info("%" PRIu64 " events loaded in %" PRId64 " ms", history_count(sequence_history(b->sequence)),
+             clock_ms() - began);
+    return 0;
+}
+
+static struct nats_link_config servers_of(const struct broker_config *config)
+{
+    return (struct nats_link_config){.servers = config->store,
+                                     .name = "ssecast-broker",
+                                     .credentials = config->store_credentials,
+                                     .ca = config->store_tls_ca,
+                                     .certificate = config->store_tls_cert,
+                                     .key = config->store_tls_key};
+}
+
+/* People know it by its host and where it takes commands; so a broker that was started again is known as the one before. */
+static int open_cluster(struct broker *b, const struct broker_config *config)
+{
+    char host[64] = "", why[NATS_LINK_WHY_MAX];
+    gethostname(host, sizeof host - 1);
+    snprintf(b->name, sizeof b->name, "%s %s", host, config->commands.items[0]);
+    struct cluster_link_config cluster = {
+        .link = servers_of(config),
+        .stream = config->store_stream,
+        .cluster = {.run = sequence_run(b->sequence),
+                    .name = slice_of(b->name),
+                    .presence = b->presence,
+                    .counters = b->counters,
+                    .resync = broker_ask_worker_anew,
+                    .context = b},
+    };
+    int err = cluster_link_open(&cluster, &b->cluster, why);
+    if (err)
+        log_error("--store: the other brokers cannot be reached: %s", why);
+    return err;
+}
+
+static int open_journal(struct broker *b, const struct broker_config *config)
+{
+    uint64_t run = new_run();
+    struct journal_config journal = {
+        .link = servers_of(config),
+        .stream = config->store_stream,
+        .replicas = config->store_replicas,
+        .limits = {config->history_events, config->history_bytes, config->history_age_ms},
+        .broker = run,
+    };
+    b->sequence = sequence_new(&journal.limits, 0, run);
+    int err = b->sequence ? connect_journal(b, &journal) : -ENOMEM;
+    if (err)
+        return err;
+    sequence_share(b->sequence, (uint64_t)clock_unix_us());
+    b->joint = joint_new(&(struct joint_config){.journal = b->journal,
+                                                .sequence = b->sequence,
+                                                .outbox = &b->outbox,
+                                                .counters = b->counters,
+                                                .timeout_ms = config->store_timeout_ms,
+                                                .age_ms = config->history_age_ms,
+                                                .hooks = &broker_joint_hooks,
+                                                .context = b});
+    return b->joint ? join_journal(b) : -ENOMEM;
+}
+
+static int open_bus(struct broker *b, const struct broker_config *config)
+{
+    struct curve_key secret = {0};
+    if (open_access(b, config, &secret) != 0)
+        return -EINVAL;
+    struct bus_config bus = {
+        .commands = config->commands.items,
+        .commands_count = config->commands.count,
+        .feed = config->feed,
+        .sync = config->sync,
+        .presence = config->presence,
+        .presence_optional = strcmp(config->presence, PRESENCE_DEFAULT) == 0,
+        .max_command = 4 * command_request_max(config->max_event_bytes),   /* what is too large still gets a reply */
+        .max_replies = 2 * (int)config->max_in_flight + 2 * TURN_COMMANDS, /* libzmq hears late of what was read */
+        .handshake_ms = (int)config->handshake_ms,
+        .ipc_mode = (unsigned)config->ipc_mode,
+        .secret_key = config->curve_key_file ? secret.text : NULL,
+        .admit = access_admit,
+        .admit_context = &b->access,
+    };
+    b->bus = bus_open(&bus);
+    curve_key_wipe(&secret);
+    return b->bus ? 0 : -EIO;
+}
+
+int broker_open(struct broker *b, const struct broker_config *config)
+{
+    b->presence = presence_new();
+    b->signal_fd = b->presence ? signals_open() : -ENOMEM;
+    if (b->signal_fd < 0) {
+        log_error("cannot start: %s", strerror(-b->signal_fd));
+        return b->signal_fd;
+    }
+    bool shared = strstr(config->store, "://");
+    int err = shared ? open_journal(b, config) : open_store(b, config);
+    if (!err && config->max_in_flight < TURN_COMMANDS) {
+        b->in_flight = in_flight_new(TURN_COMMANDS, config->max_in_flight);
+        err = b->in_flight ? 0 : -ENOMEM;
+    }
+    if (!err)
+        err = open_bus(b, config);
+    if (!err && shared)
+        err = open_cluster(b, config);
+    presence_measure_lag(b->presence, broker_lag_of, b);
+    b->started_ms = clock_ms();
+    b->watch = (struct watch){.run = err ? 0 : sequence_run(b->sequence), .send = broker_send_change, .context = b};
+    presence_observe(b->presence, b->watch.run, broker_on_change, b);
+    b->sync = (struct sync_context){.sequence = b->sequence,
+                                    .presence = b->presence,
+                                    .counters = b->counters,
+                                    .cluster = cluster_link_cluster(b->cluster),
+                                    .later = b->journal ? broker_answer_later : NULL,
+                                    .context = b};
+    b->commands = (struct command_context){
+        .sequence = b->sequence,
+        .presence = b->presence,
+        .watch = &b->watch,
+        .store = b->store,
+        .journal = b->journal,
+        .counters = b->counters,
+        .max_event_bytes = config->max_event_bytes,
+        .limits = {.json = {.name_bytes = config->max_name_bytes, .depth = config->max_json_depth},
+                   .batch = config->max_batch,
+                   .targets = config->max_targets},
+        .history_events = config->history_events,
+        .history_bytes = config->history_bytes,
+        .history_age_ms = config->history_age_ms,
+        .overview = &b->overview,
+        .cluster = cluster_link_cluster(b->cluster)};
+    return err;
+}
+
+void broker_close(struct broker *b)
+{
+    cluster_link_close(&b->cluster);
+    bus_close(&b->bus, LINGER_MS);
+    access_close(&b->access);
+    in_flight_free(&b->in_flight);
+    joint_free(&b->joint);
+    journal_free(&b->journal);
+    sequence_free(&b->sequence);
+    store_free(&b->store);
+    presence_free(&b->presence);
+    watch_release(&b->watch);
+    outbox_release(&b->outbox);
+    outbox_release(&b->asked);
+    outbox_release(&b->later);
+    outbox_release(&b->waiting);
+    json_out_release(&b->reply);
+    wire_buf_release(&b->message);
+}
