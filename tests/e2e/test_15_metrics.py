@@ -12,6 +12,7 @@ from support.bench import Bench
 from support.broker import Broker
 from support.fcgi import FastCgi
 from support.lighttpd import Lighttpd
+from support.network import Network
 from support.processes import CLI, WORKER, run
 from support.prometheus import MONITORING, Prometheus, Samples, check
 from support.site import Site
@@ -175,6 +176,32 @@ def test_a_reader_that_takes_nothing_shows_in_the_queue(bench):
     reader.resume()
     reader.wait_for(60)
     wait_samples(site, lambda s: s["ssecast_queued_bytes"] == 0 and s["ssecast_queued_readers"] == 0, "an empty queue")
+
+
+def test_a_worker_whose_feed_stalls_is_seen_to_be_behind(bench):
+    feed = None
+
+    class Stalling(Site):
+        def endpoints(self):
+            nonlocal feed
+            feed = bench.closing(Network(int(self.broker.endpoint("feed").rpartition(":")[2])))
+            return {"feed": f"tcp://127.0.0.1:{feed.port}"}
+
+    site = Stalling(bench)
+    reader = site.open("anna")
+    site.publish("m", data=0)
+    reader.wait_for(1)
+    feed.stall()
+    for n in range(7):
+        site.publish("m", data=n)
+    found = wait_samples(site, lambda s: sum(s.of("ssecast_worker_feed_lag_events").values()) == 7, "seven events behind")
+    assert list(found.of("ssecast_worker_feed_lag_seconds").values())[0] > 0
+    before = found["ssecast_publish_to_write_seconds_count"]
+    feed.go_on()
+    reader.wait_for(8)
+    after = wait_samples(site, lambda s: sum(s.of("ssecast_worker_feed_lag_events").values()) == 0
+                         and s["ssecast_publish_to_write_seconds_count"] == before + 7, "no event behind")
+    assert after["ssecast_publish_to_write_seconds_sum"] - found["ssecast_publish_to_write_seconds_sum"] > 0.1 * 7, "they were late, and it shows"
 
 
 def test_counters_never_fall_when_workers_come_and_go(bench):
