@@ -936,6 +936,77 @@ START_TEST(every_event_comes_once_and_in_order)
 }
 END_TEST
 
+/* --- keys --- */
+
+/* A broker with CURVE in place of the one without, and a worker that takes expected for the broker's key (NULL: has none). */
+static void use_curve(struct curve_client *client, const char *expected)
+{
+    char public[CURVE_KEY_LEN + 1], secret[CURVE_KEY_LEN + 1], own[CURVE_KEY_LEN + 1];
+    int yes = 1;
+    char *feeds = feed_endpoint, *syncs = sync_endpoint;
+    upstream_free(&upstream);
+    loop_free(&loop); /* it knows upstream's timer */
+    loop = loop_new(turn_end, NULL);
+    stop_timer = (struct loop_timer){.fire = stop};
+    zmq_close(broker.feed);
+    zmq_close(broker.sync);
+    ck_assert_int_eq(zmq_curve_keypair(public, secret), 0);
+    ck_assert_int_eq(zmq_curve_keypair(own, client->secret.text), 0);
+    memcpy(client->brokers->text, expected ? expected : public, sizeof public);
+    void **sockets[] = {&broker.feed, &broker.sync};
+    for (int i = 0; i < 2; i++) {
+        *sockets[i] = zmq_socket(broker.zmq, i ? ZMQ_ROUTER : ZMQ_XPUB);
+        zmq_setsockopt(*sockets[i], ZMQ_CURVE_SERVER, &yes, sizeof yes);
+        zmq_setsockopt(*sockets[i], ZMQ_CURVE_SECRETKEY, secret, sizeof secret);
+        size_t size = sizeof feed_endpoint;
+        ck_assert_int_eq(zmq_bind(*sockets[i], "tcp://127.0.0.1:*"), 0);
+        zmq_getsockopt(*sockets[i], ZMQ_LAST_ENDPOINT, i ? sync_endpoint : feed_endpoint, &size);
+    }
+    struct upstream_config config = {.feeds = &feeds,
+                                     .syncs = &syncs,
+                                     .brokers = 1,
+                                     .curve = client->broker_count ? client : NULL,
+                                     .name = "worker-1",
+                                     .counters = counters,
+                                     .repairs = &repairs};
+    upstream = upstream_new(&config, loop, &hooks, told);
+    ck_assert_ptr_nonnull(upstream);
+}
+
+START_TEST(a_broker_with_keys_is_joined)
+{
+    struct curve_key key;
+    use_curve(&(struct curve_client){.brokers = &key, .broker_count = 1}, NULL);
+    join();
+    ck_assert(!upstream_turned_away(upstream));
+}
+END_TEST
+
+START_TEST(a_broker_with_another_key_is_not)
+{
+    struct curve_key key;
+    use_curve(&(struct curve_client){.brokers = &key, .broker_count = 1}, "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7");
+    await(upstream_turned_away(upstream));
+    ck_assert(!upstream_connected(upstream));
+}
+END_TEST
+
+START_TEST(a_broker_that_wants_a_key_is_not)
+{
+    struct curve_key key;
+    use_curve(&(struct curve_client){.brokers = &key}, NULL);
+    await(upstream_turned_away(upstream));
+    ck_assert(!upstream_connected(upstream));
+}
+END_TEST
+
+static void add_keys(TCase *tests)
+{
+    tcase_add_test(tests, a_broker_with_keys_is_joined);
+    tcase_add_test(tests, a_broker_with_another_key_is_not);
+    tcase_add_test(tests, a_broker_that_wants_a_key_is_not);
+}
+
 static void add_sequence(TCase *tests)
 {
     tcase_add_test(tests, it_joins_where_the_sequence_stands);
@@ -983,7 +1054,10 @@ static void add_questions(TCase *tests)
 int main(void)
 {
     Suite *suite = suite_create("upstream");
-    TCase *sequence = one_case(suite, "sequence"), *questions = one_case(suite, "questions");
+    TCase *sequence = one_case(suite, "sequence"), *questions = one_case(suite, "questions"),
+          *keys = one_case(suite, "keys");
+    tcase_add_checked_fixture(keys, setup, teardown);
+    add_keys(keys);
     tcase_add_checked_fixture(sequence, setup, teardown);
     tcase_add_checked_fixture(questions, setup, teardown);
     add_sequence(sequence);
