@@ -117,7 +117,7 @@ static void on_change(void *context, const struct roster_change *c)
         return;
     if (c->source != ROSTER_MESSAGE || !text.len) {
         compose(&p->text, c);
-        text = p->text.failed ? (struct slice){0} : (struct slice){p->text.data, p->text.len};
+        text = (struct slice){p->text.data, p->text.failed ? 0 : p->text.len};
     }
     char *json = text.len ? strndup(text.data, text.len) : NULL;
     if (json)

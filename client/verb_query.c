@@ -160,8 +160,8 @@ static const struct column connections_columns[] = {
     {.field = "worker", .heading = "WORKER"},
     {.field = "queued", .heading = "QUEUED"},
     {.field = "lag", .heading = "LAG"},
-    {.field = "channels", .heading = "CHANNELS"},
     {.field = "meta", .heading = "REQUEST"},
+    {.field = "channels", .heading = "CHANNELS"},
 };
 
 const struct verb verb_connections = {

@@ -87,10 +87,15 @@ bool meta_next(struct slice *packed, char text[META_VALUE_MAX], struct slice *va
     return true;
 }
 
+static bool plain(char c)
+{
+    return isalnum((unsigned char)c) || c == '_' || c == '-' || c == '.';
+}
+
 bool meta_label_valid(struct slice label)
 {
     for (size_t i = 0; i < label.len; i++)
-        if (!isalnum((unsigned char)label.data[i]) && !memchr("_-.", label.data[i], 3))
+        if (!plain(label.data[i]))
             return false;
     return label.len > 0 && label.len <= META_LABEL_MAX;
 }
