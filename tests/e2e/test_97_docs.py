@@ -7,6 +7,7 @@ import shutil
 import pytest
 from support import processes
 from support.broker import Broker
+from support.prometheus import Samples
 
 DOCS = processes.ROOT / "docs"
 PROGRAMS = {"The broker's options": processes.BROKER, "The worker's options": processes.WORKER}
@@ -69,6 +70,16 @@ def test_every_number_of_a_worker_is_explained(site):
     text = read("docs/operations.md")
     text = text[text.index("\n### The workers' counters"):text.index("\n### Latency")]
     assert {name for row in rows(text) for name in re.findall("`([a-z0-9_]+)`", row[0])} == set(shown) - {"worker"}
+
+
+def test_every_metric_is_explained(site):
+    """By the row of the number it is made of, or by its own name."""
+    text = read("docs/operations.md")
+    text = text[text.index("\n## Statistics"):text.index("\n## Logs")]
+    explained = {name for row in rows(text) for name in re.findall("`([a-z0-9_]+)`", row[0])}
+    metrics = Samples(site.commands.demand({"op": "metrics"})["text"]).types
+    unexplained = {m for m in metrics if re.sub("^ssecast_(worker_)?|_total$", "", m) not in explained and f"`{m}" not in text}
+    assert len(metrics) > 50 and unexplained == set()
 
 
 def test_every_example_request_is_accepted(bench):
