@@ -51,8 +51,9 @@ struct journal {
     uint64_t last_place;     /* ... and where it stands */
     uint64_t end, end_asked; /* where the stream ended; number of the question, 0: it was answered */
     int64_t end_asked_at;
-    uint64_t overlap; /* not 0: the reader begins with this place, which must hold the turn `last` */
-    int64_t last_ms;  /* unix time of the last message */
+    uint64_t overlap;              /* not 0: the reader begins with this place ... */
+    struct turn_name overlap_name; /* ... which must hold this turn */
+    int64_t last_ms;               /* unix time of the last message */
 
     struct wire_buf offer; /* the turn under way; no data: none is */
     struct turn_name offered;
@@ -269,6 +270,7 @@ static void on_info(struct journal *j, const struct jetstream_reply *r, int64_t 
     if (!r->messages && !j->place)
         j->place = r->last;
     j->overlap = j->last_place && j->last_place >= r->first && r->messages ? j->last_place : 0;
+    j->overlap_name = j->last; /* an answer on its way may change that before the reader comes to it */
     open_reader(j, j->overlap ? j->overlap : j->place + 1, now);
 }
 
@@ -425,7 +427,7 @@ static bool overlaps(struct journal *j, uint64_t sequence, struct slice message)
     struct turn t;
     uint64_t overlap = j->overlap;
     j->overlap = 0;
-    return sequence != overlap || (turn_get(message, &t) == 0 && turn_same_name(&t.name, &j->last));
+    return sequence != overlap || (turn_get(message, &t) == 0 && turn_same_name(&t.name, &j->overlap_name));
 }
 
 /* The message at the next place. */
