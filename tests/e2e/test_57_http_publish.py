@@ -611,6 +611,7 @@ def test_a_broker_that_does_not_reply_is_told_honestly(bench):
 
 def test_a_worker_that_stops_answers_those_who_wait(bench):
     site = PublishingSite(bench)
+    assert site.publisher().publish("m", data=0)[0] == 200
     site.broker.freeze()
     try:
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
