@@ -4,11 +4,14 @@ import json
 import re
 import shutil
 import subprocess
+import urllib.error
+import urllib.request
 
 import pytest
 from selenium.webdriver.common.by import By
 from support import node, processes
 from support.browser import Browser
+from support.commands import Commands
 from support.ports import free_port
 from support.site import Site
 from support.tokens import Issuer
@@ -166,6 +169,35 @@ def test_a_chat_with_rooms(see, browser):
         browser.driver.close()
         browser.driver.switch_to.window(anna)
     assert lines(browser, "said") == ["Bert: <b>hi</b>", "Anna: hello"]
+
+
+def test_a_login(see, browser):
+    pages = see("login")
+    wait_text(browser, "state", "logged out")
+    name = browser.driver.find_element(By.ID, "name")
+    name.send_keys("Anna")
+    name.submit()
+    wait_text(browser, "state", "logged in as Anna")
+    assert "ssecast_token" not in browser.run("return document.cookie")
+
+    def say_to(whom, words):
+        browser.run("document.getElementById('to').value = arguments[0]", whom)
+        say(browser, words)
+
+    with Commands(pages.commands) as broker:
+        wait_until(lambda: broker.connections_of("Anna") == 1, what="her stream")
+        say_to("Anna", "to myself")
+        wait_until(lambda: lines(browser, "said") == ["Anna: to myself"], what="what was said")
+        wait_text(browser, "renewed", "· 1 renewed")
+        wait_until(lambda: broker.connections_of("Anna") == 1, what="her stream again")
+        [connection] = broker.connections(session="Anna")["connections"]
+        assert connection["channels"] == ["news"]
+    say_to("Bert", "not for me")
+    say_to("Anna", "with a fresh token")
+    wait_until(lambda: lines(browser, "said") == ["Anna: with a fresh token", "Anna: to myself"], what="both")
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(pages.url + "sse?session=Anna")
+    browser.driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
 
 
 def test_a_progress_bar(see, browser):
