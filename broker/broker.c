@@ -56,6 +56,19 @@ static void remember_second(struct broker *b)
     b->gaps_told = gaps;
 }
 
+/* On the feed, which all of them hear. */
+static void tell_workers_log_level(struct broker *b)
+{
+    if (!b->workers_log_level)
+        return;
+    wire_put_log(&b->message, &(struct wire_log){log_level_of(b->workers_log_level)});
+    b->workers_log_level = NULL;
+    if (!b->message.failed)
+        bus_publish(b->bus, BUS_FEED, (struct slice){b->message.data, b->message.len});
+    else
+        wire_buf_release(&b->message);
+}
+
 static void each_second(struct broker *b)
 {
     int64_t now = clock_ms();
@@ -72,6 +85,7 @@ static void each_second(struct broker *b)
         cluster_link_tick(b->cluster, now);
     sequence_expire(b->sequence, clock_unix_ms());
     announce_head(b);
+    tell_workers_log_level(b);
     remember_second(b);
     give_memory_back(b);
     b->announce_at = now + WIRE_ANNOUNCE_MS;

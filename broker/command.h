@@ -41,7 +41,8 @@ struct command_context {
     int64_t clock_ms;                                       /* clock_ms(), which presence knows */
     int64_t uptime_ms;
     const struct overview *overview;
-    const struct cluster *cluster; /* NULL: there are no other brokers */
+    const char **workers_log_level; /* set to a level's name: workers are to be told */
+    const struct cluster *cluster;  /* NULL: there are no other brokers */
 };
 
 /* The codes of a refusal. */

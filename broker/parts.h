@@ -33,7 +33,8 @@ struct broker {
     struct sync_context sync;
     struct in_flight *in_flight; /* NULL: a turn cannot have as many as are allowed */
     struct overview overview;
-    uint64_t gaps_told; /* by workers, as of the last second */
+    uint64_t gaps_told;            /* by workers, as of the last second */
+    const char *workers_log_level; /* that they are to be told within the second; NULL: none */
     struct outbox outbox;
     struct outbox asked;     /* commands that workers gave, until the next turn */
     struct outbox later;     /* with a journal: questions that wait for its end to be asked ... */

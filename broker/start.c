@@ -255,6 +255,7 @@ int broker_open(struct broker *b, const struct broker_config *config)
         .history_bytes = config->history_bytes,
         .history_age_ms = config->history_age_ms,
         .overview = &b->overview,
+        .workers_log_level = &b->workers_log_level,
         .cluster = cluster_link_cluster(b->cluster)};
     return err;
 }

@@ -101,6 +101,10 @@ const struct verb verb_stats = {
 
 /* ---- log level ---- */
 
+static const struct flag_row log_level_flags[] = {
+    {.name = "workers", .help = "the workers' logs too", .type = FLAG_SWITCH, .offset = 0},
+};
+
 static int log_level(const struct call *call)
 {
     struct json_out request = {0};
@@ -108,6 +112,8 @@ static int log_level(const struct call *call)
     json_put_text(&request, "op", slice_of("log"));
     if (call->count > 0)
         json_put_text(&request, "level", slice_of(call->args[0]));
+    if (*(const bool *)call->flags)
+        json_put_flag(&request, "workers", true);
     json_end_object(&request);
     return exchange(call, &request);
 }
@@ -116,8 +122,10 @@ const struct verb verb_log_level = {
     .name = "log-level",
     .args = "[LEVEL]",
     .summary = "show the level of the broker's log, or change it",
-    .more = "LEVEL is error, warn, info or debug, until the broker is restarted. SIGUSR1 sets a worker's (and the\n"
+    .more = "LEVEL is error, warn, info or debug, until the program is restarted. SIGUSR1 sets a worker's (or the\n"
             "broker's) to debug, and back.\n",
+    .flags = {log_level_flags, COUNT(log_level_flags)},
+    .flags_size = sizeof(bool),
     .max_args = 1,
     .run = log_level,
 };

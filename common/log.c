@@ -106,17 +106,29 @@ static void write_record(struct log_record *r)
     (void)ignored; /* nobody is left to tell */
 }
 
+/* At any level: whoever asked sees that it worked. */
+static void tell_level(const char *by)
+{
+    const struct log_field fields[] = {log_name("level", log_level_names[state.limit]), log_name("by", by)};
+    struct log_record r = {.level = LOG_INFO,
+                           .subsystem = slice_of("log"),
+                           .message = "the log's level was changed",
+                           .fields = fields,
+                           .field_count = 2};
+    write_record(&r);
+}
+
+void log_change_level(enum log_level level, const char *by)
+{
+    log_set_level(level);
+    tell_level(by);
+}
+
 void log_toggle_debug(void)
 {
     enum log_level back = state.usual == LOG_DEBUG ? LOG_INFO : state.usual;
     state.limit = state.limit == LOG_DEBUG ? back : LOG_DEBUG;
-    const struct log_field level = log_name("level", log_level_names[state.limit]);
-    struct log_record r = {.level = LOG_INFO,
-                           .subsystem = slice_of("log"),
-                           .message = "the log's level was changed by a signal",
-                           .fields = &level,
-                           .field_count = 1};
-    write_record(&r); /* at any level: whoever asked sees that it worked */
+    tell_level("signal");
 }
 
 static struct slice subsystem_of(const struct log_site *site)

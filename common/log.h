@@ -24,9 +24,13 @@ void log_set_format(const char *format);
 
 /* From now on. */
 void log_set_level(enum log_level level);
+
+/* The same while the program runs: says so, and by what ("signal"), in a line that is always written. */
+void log_change_level(enum log_level level, const char *by);
+
 enum log_level log_level(void);
 
-/* Debug, or back to the level that was set: for a signal. Says which, in a line that is always written. */
+/* Debug, or back to the level that was set: for a signal. Says so as log_change_level() does. */
 void log_toggle_debug(void);
 
 /* Once a second, from the program's loop (clock_ms()): the time by which repetitions are counted, and what is to be told of them. */

@@ -175,6 +175,12 @@ void wire_put_resync(struct wire_buf *b)
     begin(b, WIRE_RESYNC);
 }
 
+void wire_put_log(struct wire_buf *b, const struct wire_log *m)
+{
+    begin(b, WIRE_LOG);
+    add_u8(b, (uint8_t)m->level);
+}
+
 void wire_put_taken(struct wire_buf *b, const struct wire_taken *m)
 {
     begin(b, WIRE_TAKEN);
@@ -315,7 +321,7 @@ int wire_type(struct slice message)
     if (message.len < HEADER_LEN || memcmp(message.data, WIRE_PREFIX, WIRE_PREFIX_LEN) != 0)
         return -EPROTO;
     uint32_t type = get_u32(message.data + WIRE_PREFIX_LEN);
-    return type >= WIRE_BATCH && type <= WIRE_TAKEN ? (int)type : -EPROTO;
+    return type >= WIRE_BATCH && type <= WIRE_LOG ? (int)type : -EPROTO;
 }
 
 static struct reader open_message(struct slice message, enum wire_type type)
@@ -471,6 +477,15 @@ int wire_get_presence(struct slice message, struct wire_presence *m)
         struct wire_presence_item item;
         take_item(&r, &item);
     }
+    return verdict(&r);
+}
+
+int wire_get_log(struct slice message, struct wire_log *m)
+{
+    struct reader r = open_message(message, WIRE_LOG);
+    uint8_t level = take_u8(&r);
+    r.failed = r.failed || level >= LOG_LEVELS;
+    m->level = (enum log_level)level;
     return verdict(&r);
 }
 

@@ -7,6 +7,7 @@
  *
  * The feed:  WIRE_BATCH  events in order, as soon as they are stored
  *            WIRE_HEAD   once a second: where the sequence stands
+ *            WIRE_LOG    the level that the workers' logs are to have from now on, when somebody wants that
  * The sync:  worker -> broker                      broker -> worker
  *            WIRE_HELLO                            WIRE_WELCOME
  *            WIRE_REPLAY                           WIRE_PAGE
@@ -22,6 +23,7 @@
 
 #include "event.h"
 #include "grant.h"
+#include "log_line.h"
 #include "stats.h"
 
 #define WIRE_VERSION 2
@@ -44,6 +46,7 @@ enum wire_type {
     WIRE_COMMAND = 9,
     WIRE_REPLY = 10,
     WIRE_TAKEN = 11,
+    WIRE_LOG = 12,
 };
 
 /* Why a connection ended. */
@@ -140,6 +143,10 @@ struct wire_presence_item {
     uint64_t queued;           /* lags: bytes that wait for it */
 };
 
+struct wire_log {
+    enum log_level level;
+};
+
 struct wire_taken {
     uint64_t run;
     uint64_t n; /* of the report */
@@ -171,6 +178,7 @@ void wire_put_page(struct wire_buf *b, const struct wire_page *m);         /* th
 void wire_put_presence(struct wire_buf *b, const struct wire_presence *m); /* then wire_add_presence() */
 void wire_put_resync(struct wire_buf *b);
 void wire_put_taken(struct wire_buf *b, const struct wire_taken *m);
+void wire_put_log(struct wire_buf *b, const struct wire_log *m);
 void wire_put_command(struct wire_buf *b, const struct wire_command *m);
 void wire_put_reply(struct wire_buf *b, const struct wire_reply *m);
 
@@ -191,6 +199,7 @@ int wire_get_replay(struct slice message, struct wire_replay *m);
 int wire_get_page(struct slice message, struct wire_page *m);
 int wire_get_presence(struct slice message, struct wire_presence *m);
 int wire_get_taken(struct slice message, struct wire_taken *m);
+int wire_get_log(struct slice message, struct wire_log *m);
 int wire_get_command(struct slice message, struct wire_command *m);
 int wire_get_reply(struct slice message, struct wire_reply *m);
 

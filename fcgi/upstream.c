@@ -569,6 +569,13 @@ static void on_taken(struct upstream *u, struct slice message)
         note_taken(u, m.n);
 }
 
+static void on_log(struct slice message)
+{
+    struct wire_log m;
+    if (wire_get_log(message, &m) == 0)
+        log_change_level(m.level, "broker");
+}
+
 static void on_message(struct upstream *u, struct slice message)
 {
     u->heard_at = loop_now(u->loop);
@@ -593,6 +600,9 @@ static void on_message(struct upstream *u, struct slice message)
         break;
     case WIRE_TAKEN:
         on_taken(u, message);
+        break;
+    case WIRE_LOG:
+        on_log(message);
         break;
     default:
         log_debug("a message of %zu bytes that is none of ours was ignored", message.len);

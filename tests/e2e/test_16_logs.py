@@ -80,6 +80,20 @@ def test_the_broker_s_level_is_changed_by_command(bench):
         assert commands.demand({"op": "log"})["level"] == "error"
 
 
+def test_the_workers_levels_are_changed_with_it_when_that_is_wanted(bench):
+    broker = Broker(bench).start()
+    workers = [Worker(bench, broker, name).start() for name in ("one", "two")]
+    wait_until(lambda: all("the broker is there" in worker.log() for worker in workers), what="both have a broker")
+    cli = Cli(broker)
+    cli("log-level", "warn").check()
+    cli("log-level", "debug", "--workers").check()
+    for worker in workers:
+        wait_until(lambda: "level=debug by=broker" in worker.log(), what="the worker changes its level")
+        assert "level=warn" not in worker.log()
+    refused = cli("log-level", "--workers")
+    assert refused.status == 1 and "level" in refused.err
+
+
 def test_a_wrong_level_is_refused_and_changes_nothing(bench):
     with Broker(bench).start().commands() as commands:
         for level in ("loud", "", 3, None):
@@ -106,7 +120,7 @@ def test_sigusr1_sets_debug_and_the_next_one_what_was_before(bench):
             program.signal(signal.SIGUSR1)
             wait_until(lambda: program.log().count("level was changed") == round + 1, what=f"{program.name} changes its level")
             changes = [line for line in program.log().splitlines() if "level was changed" in line]
-            assert changes[-1].endswith(f"level={level}")
+            assert changes[-1].endswith(f"level={level} by=signal")
         assert program.running()
 
 

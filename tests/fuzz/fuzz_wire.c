@@ -201,6 +201,16 @@ static bool taken(struct slice message, struct wire_buf *b)
     return true;
 }
 
+static bool log_level_of_workers(struct slice message, struct wire_buf *b)
+{
+    struct wire_log m;
+    if (wire_get_log(message, &m) != 0)
+        return false;
+    must(m.level < LOG_LEVELS);
+    wire_put_log(b, &m);
+    return true;
+}
+
 static bool command(struct slice message, struct wire_buf *b)
 {
     static struct slice sessions[NAMES_MAX], channels[NAMES_MAX];
@@ -227,7 +237,7 @@ static bool reply(struct slice message, struct wire_buf *b)
 static bool (*const types[])(struct slice message, struct wire_buf *b) = {
     [WIRE_BATCH] = batch,     [WIRE_HEAD] = head,   [WIRE_HELLO] = hello,       [WIRE_WELCOME] = welcome,
     [WIRE_REPLAY] = replay,   [WIRE_PAGE] = page,   [WIRE_PRESENCE] = presence, [WIRE_RESYNC] = resync,
-    [WIRE_COMMAND] = command, [WIRE_REPLY] = reply, [WIRE_TAKEN] = taken,
+    [WIRE_COMMAND] = command, [WIRE_REPLY] = reply, [WIRE_TAKEN] = taken,       [WIRE_LOG] = log_level_of_workers,
 };
 #define TYPES (sizeof types / sizeof types[0])
 

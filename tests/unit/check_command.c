@@ -11,6 +11,7 @@ static struct presence *presence;
 static struct watch watch = {.run = 0xab, .n = 7};
 static uint64_t counters[BROKER_COUNTERS];
 static struct overview overview;
+static const char *workers_log_level;
 static struct command_context context;
 static struct json_out reply;
 static struct grant grant; /* of who asks */
@@ -27,6 +28,7 @@ static void begin(void)
                                        .presence = presence,
                                        .watch = &watch,
                                        .overview = &overview,
+                                       .workers_log_level = &workers_log_level,
                                        .counters = counters,
                                        .max_event_bytes = 100,
                                        .history_bytes = limits.bytes,
@@ -464,7 +466,11 @@ START_TEST(log_changes_the_level_and_tells_it)
     answers("{\"op\":\"log\",\"level\":\"warn\"}", "{\"ok\":true,\"level\":\"warn\",\"before\":\"error\"}");
     refuses("{\"op\":\"log\",\"level\":\"loud\"}", "bad_request",
             "`level` must be error, warn, info or debug, not \\\"loud\\\"");
+    refuses("{\"op\":\"log\",\"workers\":true}", "bad_request", "`workers` goes with `level`");
     ck_assert_int_eq(log_level(), LOG_WARN);
+    ck_assert_ptr_null(workers_log_level);
+    ask("{\"op\":\"log\",\"level\":\"error\",\"workers\":true}");
+    ck_assert_str_eq(workers_log_level, "error");
 }
 END_TEST
 

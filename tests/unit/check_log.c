@@ -92,9 +92,9 @@ START_TEST(debug_is_toggled_and_says_so)
     log_toggle_debug();
     log_debug("not heard");
     log_warn("not heard either");
-    ck_assert_str_eq(lines(&c), "prog: log: the log's level was changed by a signal level=debug\n"
+    ck_assert_str_eq(lines(&c), "prog: log: the log's level was changed level=debug by=signal\n"
                                 "prog: debug: check_log: heard\n"
-                                "prog: log: the log's level was changed by a signal level=error\n");
+                                "prog: log: the log's level was changed level=error by=signal\n");
 }
 END_TEST
 

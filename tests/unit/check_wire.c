@@ -200,6 +200,19 @@ static int get_command(struct slice message)
     return err;
 }
 
+static void put_log(struct wire_buf *b)
+{
+    wire_put_log(b, &(struct wire_log){LOG_DEBUG});
+}
+
+static int get_log(struct slice message)
+{
+    struct wire_log m;
+    int err = wire_get_log(message, &m);
+    ck_assert(err || m.level < LOG_LEVELS);
+    return err;
+}
+
 static int get_reply(struct slice message)
 {
     struct wire_reply m;
@@ -225,6 +238,7 @@ static const struct {
      {21 + 8 * WORKER_NUMBERS, 21 + 8 * WORKER_NUMBERS + 47, 21 + 8 * WORKER_NUMBERS + 67}},
     {WIRE_COMMAND, put_command, get_command, {0}},
     {WIRE_REPLY, put_reply, get_reply, {0}},
+    {WIRE_LOG, put_log, get_log, {0}},
 };
 #define MESSAGES ((int)(sizeof messages / sizeof messages[0]))
 
