@@ -43,7 +43,8 @@ static const struct option_row rows[] = {
     {"jwt-leeway", "DURATION", "0s", "how far the clock of who makes tokens may be off", OPTION_SECONDS,
      AT(jwt_leeway_ms), 0, 600000, NULL},
     {"meta", "SOURCE", "env:REMOTE_ADDR",
-     "what services see of each connection: [LABEL=]SOURCE, at most 8, a SOURCE as of session-from; or none",
+     "what services see of each connection: [LABEL=]SOURCE, at most 8, a SOURCE as of session-from or jwt:CLAIM; or "
+     "none",
      OPTION_LIST, AT(meta), 0, 0, request_check_meta},
     {"heartbeat", "DURATION", "15s", "a stream that was idle for so long is sent a comment", OPTION_SECONDS,
      AT(heartbeat_ms), 100, 86400000, NULL},
@@ -103,13 +104,14 @@ static int check_brokers(const struct options *o, char why[OPTION_WHY_MAX])
 /* Tokens need keys, and keys that can be read. */
 static int check_tokens(const struct options *o, char why[OPTION_WHY_MAX])
 {
-    struct request_rules rules = {.session_from = &o->session_from, .channels_from = &o->channels_from};
+    struct request_rules rules = {
+        .session_from = &o->session_from, .channels_from = &o->channels_from, .meta = &o->meta};
     if (o->jwt_key_file)
         return tokens_check(o->jwt_key_file, why, OPTION_WHY_MAX);
     if (!o->publish && !request_wants_token(&rules))
         return 0;
     snprintf(why, OPTION_WHY_MAX, "%s needs --jwt-key-file FILE: what tokens are signed with",
-             o->publish ? "--publish" : "jwt among the sources of sessions or channels");
+             o->publish ? "--publish" : "jwt among the sources of sessions, channels or metadata");
     return -EINVAL;
 }
 
@@ -122,10 +124,32 @@ static int check_curve(const struct options *o, char why[OPTION_WHY_MAX])
     return err;
 }
 
+/* As many as there are places for, each under a name of its own. */
+static int check_meta(const struct options *o, char why[OPTION_WHY_MAX])
+{
+    char labels[META_MAX][META_LABEL_MAX + 1];
+    size_t count = 0;
+    for (size_t i = 0; i < o->meta.count; i++) {
+        char label[META_LABEL_MAX + 1];
+        const char *problem = count == META_MAX ? "too many; accepted: at most 8" : NULL;
+        request_meta_label(o->meta.items[i], label);
+        for (size_t k = 0; k < count && !problem; k++)
+            problem = *label && strcmp(labels[k], label) == 0 ? "another one has this label" : NULL;
+        if (problem && *label) {
+            snprintf(why, OPTION_WHY_MAX, "--meta %s: %s", o->meta.items[i], problem);
+            return -EINVAL;
+        }
+        if (*label)
+            strcpy(labels[count++], label);
+    }
+    return 0;
+}
+
 static int check_together(const void *config, char why[OPTION_WHY_MAX])
 {
     int err = check_brokers(config, why);
     err = err ? err : check_curve(config, why);
+    err = err ? err : check_meta(config, why);
     return err ? err : check_tokens(config, why);
 }
 

@@ -87,9 +87,35 @@ static bool lists_token(const struct option_list *sources)
     return false;
 }
 
+/* The part of [LABEL=]SOURCE behind the label. */
+static const char *meta_source(const char *item)
+{
+    size_t label = strcspn(item, "=:");
+    return item[label] == '=' ? item + label + 1 : item;
+}
+
+static bool is_none(const char *item)
+{
+    return strcmp(item, "none") == 0;
+}
+
+/* A claim of the token, "jwt:NAME": of metadata only, since a session is what `sub` says. */
+static bool is_claim(const char *source)
+{
+    return strncmp(source, "jwt:", 4) == 0 && source[4];
+}
+
+static bool keeps_token(const struct option_list *meta)
+{
+    for (size_t i = 0; meta && i < meta->count; i++)
+        if (is_token(meta_source(meta->items[i])) || is_claim(meta_source(meta->items[i])))
+            return true;
+    return false;
+}
+
 bool request_wants_token(const struct request_rules *rules)
 {
-    return lists_token(rules->session_from) || lists_token(rules->channels_from);
+    return lists_token(rules->session_from) || lists_token(rules->channels_from) || keeps_token(rules->meta);
 }
 
 const char *request_open_source(const struct request_rules *rules)
@@ -117,26 +143,14 @@ static char *from_source(const char *source, const struct params *params, const 
 
 /* --- what is kept --- */
 
-/* The part of [LABEL=]SOURCE behind the label. */
-static const char *meta_source(const char *item)
-{
-    size_t label = strcspn(item, "=:");
-    return item[label] == '=' ? item + label + 1 : item;
-}
-
-static bool is_none(const char *item)
-{
-    return strcmp(item, "none") == 0;
-}
-
 const char *request_check_meta(const char *value)
 {
     const char *source = meta_source(value);
     bool labelled = source != value;
     bool good_label = !labelled || meta_label_valid((struct slice){value, (size_t)(source - value) - 1});
-    return is_none(value) || (good_label && !request_check_source(source))
+    return is_none(value) || (good_label && (is_claim(source) || !request_check_source(source)))
                ? NULL
-               : "none, or [LABEL=]SOURCE with a SOURCE as of session-from and a LABEL of " META_RULE;
+               : "none, or [LABEL=]SOURCE with a SOURCE as of session-from or jwt:CLAIM, and a LABEL of " META_RULE;
 }
 
 const char *request_meta_label(const char *item, char out[META_LABEL_MAX + 1])
@@ -153,6 +167,24 @@ const char *request_meta_label(const char *item, char out[META_LABEL_MAX + 1])
     return out;
 }
 
+/* A text, or a number, that the token says. */
+static char *claim(const struct token *token, const char *name)
+{
+    const struct json_in *value = token->verdict == TOKEN_GOOD ? json_in_member(token->claims, name) : NULL;
+    struct slice text = json_in_text(value);
+    char digits[32];
+    if (json_in_is_number(value)) {
+        snprintf(digits, sizeof digits, "%.15g", json_in_number(value));
+        text = slice_of(digits);
+    }
+    return text.len ? strndup(text.data, text.len) : NULL;
+}
+
+static char *meta_value(const char *source, const struct params *params, const struct token *token)
+{
+    return is_claim(source) ? claim(token, source + 4) : from_source(source, params, token);
+}
+
 static int read_meta(const struct params *params, const struct token *token, const struct option_list *items,
                      struct request *r)
 {
@@ -161,7 +193,7 @@ static int read_meta(const struct params *params, const struct token *token, con
     if (count && !r->meta)
         return -ENOMEM;
     for (size_t i = 0; i < count; i++) {
-        char *value = is_none(items->items[i]) ? NULL : from_source(meta_source(items->items[i]), params, token);
+        char *value = is_none(items->items[i]) ? NULL : meta_value(meta_source(items->items[i]), params, token);
         if (!is_none(items->items[i]))
             r->meta_len += meta_pack(slice_of(value), r->meta + r->meta_len);
         free(value);

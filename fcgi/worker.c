@@ -71,32 +71,14 @@ static void make_names(struct worker *w, char prefix[24])
     snprintf(prefix, 24, "%016" PRIx64, random);
 }
 
-static bool has_label(const struct worker *w, struct slice label)
+/* What the values of --meta are called. */
+static void make_labels(struct worker *w)
 {
-    for (size_t i = 0; i < w->label_count; i++)
-        if (slice_equal(w->labels[i], label))
-            return true;
-    return false;
-}
-
-/* What the values of --meta are called. False with a line in the log. */
-static bool make_labels(struct worker *w)
-{
-    for (size_t i = 0; i < w->options.meta.count; i++) {
-        char text[META_LABEL_MAX + 1];
-        struct slice label = slice_of(request_meta_label(w->options.meta.items[i], text));
-        if (!label.len)
-            continue;
-        if (w->label_count == META_MAX || has_label(w, label)) {
-            log_error("--meta %s: %s", w->options.meta.items[i],
-                      w->label_count == META_MAX ? "too many; accepted: at most 8" : "another one has this label");
-            return false;
-        }
-        memcpy(w->label_texts[w->label_count], text, label.len);
-        w->labels[w->label_count] = (struct slice){w->label_texts[w->label_count], label.len};
-        w->label_count++;
+    for (size_t i = 0; i < w->options.meta.count && w->label_count < META_MAX; i++) {
+        char *text = w->label_texts[w->label_count];
+        if (*request_meta_label(w->options.meta.items[i], text))
+            w->labels[w->label_count++] = slice_of(text);
     }
-    return true;
 }
 
 /* A CGI program's life is one request: no news. */
@@ -465,8 +447,9 @@ static int run(struct worker *w)
     log_set_format(w->options.log_format);
     privilege_warn();
     hold_signals(&w->held);
+    make_labels(w);
     w->streams.monitor = w->monitor = monitor_new(&w->options.monitor_from, w->options.monitor_token_file);
-    if (!w->monitor || !make_labels(w) || !open_tokens(w))
+    if (!w->monitor || !open_tokens(w))
         return 2;
     int status = find_requests(w);
     if (status)

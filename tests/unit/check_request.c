@@ -498,6 +498,84 @@ START_TEST(a_token_is_wanted_where_it_is_a_source)
 }
 END_TEST
 
+/* --- what is kept --- */
+
+/* The values that were kept: "one|two|". */
+static const char *kept(void)
+{
+    static char text[1024];
+    char scratch[META_VALUE_MAX];
+    struct slice packed = {request.meta, request.meta_len}, value;
+    *text = '\0';
+    ck_assert(meta_valid(packed));
+    while (meta_next(&packed, scratch, &value))
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%.*s|", (int)value.len, value.data);
+    return text;
+}
+
+START_TEST(what_is_kept_comes_from_sources_in_their_order)
+{
+    add(&meta, "env:REMOTE_ADDR");
+    add(&meta, "ua=header:User-Agent");
+    add(&meta, "none");
+    add(&meta, "query:lang");
+    char *list[] = {"REQUEST_METHOD=GET", "QUERY_STRING=session=a", "REMOTE_ADDR=192.0.2.1", "HTTP_USER_AGENT=x/1",
+                    NULL};
+    read_list(list);
+    ck_assert_str_eq(kept(), "192.0.2.1|x/1||");
+}
+END_TEST
+
+START_TEST(claims_are_kept_of_a_good_token_only)
+{
+    struct json_in *claims = json_in_parse(S("{\"name\":\"Anna\",\"id\":4711,\"list\":[]}"));
+    add(&meta, "jwt:name");
+    add(&meta, "jwt:id");
+    add(&meta, "jwt:list");
+    add(&meta, "jwt:nothing");
+    ck_assert(request_wants_token(&rules));
+    token = (struct token){.verdict = TOKEN_GOOD, .claims = claims};
+    get("QUERY_STRING=session=a");
+    ck_assert_str_eq(kept(), "Anna|4711|||");
+    request_release(&request);
+    token.verdict = TOKEN_EXPIRED;
+    get("QUERY_STRING=session=a");
+    ck_assert_str_eq(kept(), "||||");
+    json_in_free(&claims);
+}
+END_TEST
+
+static const struct {
+    const char *item, *label; /* NULL: it is refused */
+} labels[] = {
+    {"env:REMOTE_ADDR", "remote_addr"},
+    {"header:User-Agent", "user_agent"},
+    {"ua=header:User-Agent", "ua"},
+    {"remote-user", "remote_user"},
+    {"jwt", "jwt"},
+    {"jwt:https://x.example/n", "https___x_example_n"},
+    {"none", ""},
+    {"query:a=b", "a_b"},
+    {"=env:X", NULL},
+    {"a b=env:X", NULL},
+    {"x=", NULL},
+    {"jwt:", NULL},
+    {"x=none", NULL},
+    {"nowhere:X", NULL},
+};
+
+START_TEST(what_is_kept_has_a_label)
+{
+    char label[META_LABEL_MAX + 1];
+    if (labels[_i].label) {
+        ck_assert_ptr_null(request_check_meta(labels[_i].item));
+        ck_assert_str_eq(request_meta_label(labels[_i].item, label), labels[_i].label);
+    } else {
+        ck_assert_ptr_nonnull(request_check_meta(labels[_i].item));
+    }
+}
+END_TEST
+
 START_TEST(names_and_channels_are_as_long_and_many_as_configured)
 {
     static const struct request_rules small = {.session_from = &session_from,
@@ -578,6 +656,9 @@ int main(void)
     tcase_add_test(tests, channels_can_be_the_token_s);
     tcase_add_test(tests, channels_of_a_token_bind_the_stream_whoever_the_session_is);
     tcase_add_test(tests, a_token_is_wanted_where_it_is_a_source);
+    tcase_add_test(tests, what_is_kept_comes_from_sources_in_their_order);
+    tcase_add_test(tests, claims_are_kept_of_a_good_token_only);
+    tcase_add_loop_test(tests, what_is_kept_has_a_label, 0, (int)(sizeof labels / sizeof *labels));
     tcase_add_test(tests, names_and_channels_are_as_long_and_many_as_configured);
     tcase_add_test(tests, sources_and_origins_are_checked);
     return run_suite(suite);
