@@ -1,5 +1,7 @@
 /* What workers say and ask on the sync socket. They are answered after the turn's commit, so that their answers, too, tell only what is
  * stored. */
+#define LOG_SUBSYSTEM "broker"
+
 #include "clock.h"
 #include "parts.h"
 

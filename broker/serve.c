@@ -1,5 +1,7 @@
 /* What services ask, and workers on behalf of others: run, stored, put on the feed, answered, in this order. Without a journal that is one pass
  * (broker_serve()); with one, joint.c decides when each step is due. */
+#define LOG_SUBSYSTEM "broker"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,7 @@
 /* What has to be there before the first turn, in order: history first, which may take a while, then the sockets, so that nobody is served
  * who would be told less than there is. */
+#define LOG_SUBSYSTEM "broker"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>

@@ -3,14 +3,11 @@
  * the last fetched one. */
 #include "upstream.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
-#include <zmq.h>
 
 #include "clock.h"
 #include "deque.h"
-#include "handshake.h"
+#include "line.h"
 #include "log.h"
 #include "reported.h"
 
@@ -26,8 +23,6 @@
 #define REPAIR_BYTES (1u << 20)
 #define IN_FLIGHT_MAX 64     /* questions under way at once; others wait their turn */
 #define ENDED_MAX (4u << 20) /* bytes of connections that ended while there is no broker to be told */
-#define AGAIN_MS 2000        /* until a broker that refused us is tried again */
-#define LINGER_MS 500        /* for the last report to leave when the worker stops */
 
 /* A question to the broker: a stream's replay, the feed's repair (asker NULL), or a command. */
 struct question {
@@ -46,27 +41,15 @@ struct question_list {
     size_t count;
 };
 
-/* A socket's handshakes with its broker. */
-struct line {
-    void *monitor; /* where libzmq tells of them */
-    const char *option, *endpoint;
-    enum handshake last; /* how the last one failed */
-    unsigned cuts;       /* in a row */
-    bool told;           /* since the last one that succeeded */
-    int64_t again_at;    /* when to connect anew, because libzmq does not; 0: not at all */
-};
-
 struct upstream {
     struct upstream_config config;
     struct loop *loop;
     const struct upstream_hooks *hooks;
     void *context;
-    void *zmq, *feed, *sync;
-    size_t broker;       /* the one that we are connected to, of config.brokers */
-    int64_t broker_from; /* since when */
-    struct loop_watch feed_watch, sync_watch;
-    struct line feed_line, sync_line;
-    unsigned monitors; /* made so far: each has a name of its own */
+    struct lines *lines;
+    struct line *feed, *sync; /* NULL when they could not be opened */
+    size_t broker;            /* the one that we are connected to, of config.brokers */
+    int64_t broker_from;      /* since when */
     struct loop_timer tick;
     uint64_t run;
     uint64_t position;
@@ -88,6 +71,11 @@ struct upstream {
     struct wire_buf presence; /* items to report */
     struct reported reported;
 };
+
+static struct slice written(const struct wire_buf *b)
+{
+    return (struct slice){b->data, b->len};
+}
 
 /* --- questions --- */
 
@@ -122,7 +110,7 @@ static void list_remove(struct question *q)
  * asked only once, there is no connection to do it, and it goes on waiting. */
 static bool send_question(struct upstream *u, struct question *q)
 {
-    bool sent = zmq_send(u->sync, q->message.data, q->message.len, ZMQ_DONTWAIT) >= 0;
+    bool sent = line_send(u->sync, written(&q->message)) == 0;
     if (!sent && q->once)
         return false;
     q->asked = loop_now(u->loop);
@@ -374,7 +362,7 @@ static void say_hello(struct upstream *u)
     wire_put_hello(&b, &(struct wire_hello){.worker = slice_of(u->config.name),
                                             .position = u->joined ? u->position : 0,
                                             .labels = u->config.labels});
-    u->hello_unsent = b.failed || zmq_send(u->sync, b.data, b.len, ZMQ_DONTWAIT) < 0;
+    u->hello_unsent = b.failed || line_send(u->sync, written(&b)) != 0;
     wire_buf_release(&b);
     u->hello_at = loop_now(u->loop);
 }
@@ -477,7 +465,7 @@ static void send_presence(struct upstream *u)
         return;
     struct wire_buf b = {0};
     write_presence(u, full, lags, &b);
-    u->presence_lost = b.failed || zmq_send(u->sync, b.data, b.len, ZMQ_DONTWAIT) < 0;
+    u->presence_lost = b.failed || line_send(u->sync, written(&b)) != 0;
     if (lags)
         u->lags_at = loop_now(u->loop);
     wire_buf_release(&b);
@@ -609,201 +597,43 @@ static void on_message(struct upstream *u, struct slice message)
     }
 }
 
-/* Handle what waits on one socket, within a bound. True when the bound was reached. */
-static bool receive(struct upstream *u, void *socket)
+/* Handle what waits on one line, within a bound. True when the bound was reached. */
+static bool receive(struct upstream *u, struct line *line)
 {
-    zmq_msg_t m;
-    for (size_t bytes = 0; bytes < BYTES_PER_TURN;) {
-        zmq_msg_init(&m);
-        int len = zmq_msg_recv(&m, socket, ZMQ_DONTWAIT);
-        if (len >= 0)
-            on_message(u, (struct slice){zmq_msg_data(&m), (size_t)len});
-        zmq_msg_close(&m);
-        if (len < 0)
+    struct slice message;
+    for (size_t bytes = 0; bytes < BYTES_PER_TURN; bytes += message.len) {
+        if (!line_receive(line, &message))
             return false;
-        bytes += (size_t)len;
+        on_message(u, message);
     }
     return true;
-}
-
-/* --- sockets --- */
-
-static void set_int(void *socket, int option, int value)
-{
-    zmq_setsockopt(socket, option, &value, sizeof value);
-}
-
-/* ZMQ_FD is edge-triggered and says only that something happened; upstream_turn() looks after every turn. */
-static void woken(void *context, uint32_t events)
-{
-    (void)context;
-    (void)events;
-}
-
-static bool is_tcp(const char *endpoint)
-{
-    return strncmp(endpoint, "tcp://", 6) == 0;
-}
-
-static bool uses_curve(const struct upstream *u, const char *endpoint)
-{
-    return u->config.curve && u->config.curve->broker_count && is_tcp(endpoint);
-}
-
-/* ipc endpoints of a broker use no keys. 0 or -1 with errno. */
-static int set_curve(const struct upstream *u, void *socket, const char *endpoint)
-{
-    const struct curve_client *c = u->config.curve;
-    struct curve_key public;
-    if (!uses_curve(u, endpoint))
-        return 0;
-    const struct curve_key *broker = &c->brokers[c->broker_count > 1 ? u->broker : 0];
-    if (zmq_curve_public(public.text, c->secret.text) != 0 ||
-        zmq_setsockopt(socket, ZMQ_CURVE_SERVERKEY, broker->text, sizeof broker->text) != 0 ||
-        zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, public.text, sizeof public.text) != 0)
-        return -1;
-    return zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, c->secret.text, sizeof c->secret.text);
-}
-
-static void set_options(const struct upstream *u, void *socket, int type)
-{
-    set_int(socket, ZMQ_LINGER, 0);
-    set_int(socket, ZMQ_RECONNECT_IVL, 100);
-    set_int(socket, ZMQ_RECONNECT_IVL_MAX, 5000);
-    set_int(socket, ZMQ_HEARTBEAT_IVL, 5000);
-    set_int(socket, ZMQ_HEARTBEAT_TIMEOUT, 15000);
-    set_int(socket, ZMQ_HANDSHAKE_IVL, 5000);
-    set_int(socket, ZMQ_SNDHWM, 100000);
-    set_int(socket, ZMQ_RCVHWM, 100000);
-    if (type == ZMQ_SUB) {
-        zmq_setsockopt(socket, ZMQ_SUBSCRIBE, WIRE_PREFIX, WIRE_PREFIX_LEN);
-        return;
-    }
-    set_int(socket, ZMQ_LINGER, LINGER_MS);
-    set_int(socket, ZMQ_IMMEDIATE, 1); /* nothing piles up for a broker that is away */
-    zmq_setsockopt(socket, ZMQ_ROUTING_ID, u->config.name, strlen(u->config.name));
-}
-
-/* Nothing in the monitor may ever wait for us: it would stop libzmq's thread. */
-static int watch_handshakes(struct upstream *u, void *socket, struct line *line)
-{
-    char name[32];
-    snprintf(name, sizeof name, "inproc://monitor-%u", ++u->monitors);
-    line->monitor = zmq_socket(u->zmq, ZMQ_PAIR);
-    if (!line->monitor)
-        return -1;
-    set_int(line->monitor, ZMQ_RCVHWM, 0);
-    if (zmq_socket_monitor(socket, name,
-                           ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
-                               ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) != 0)
-        return -1;
-    return zmq_connect(line->monitor, name);
-}
-
-static void *open_socket(struct upstream *u, int type, struct line *line, struct loop_watch *watch)
-{
-    void *socket = zmq_socket(u->zmq, type);
-    if (!socket)
-        return NULL;
-    size_t len = sizeof watch->fd;
-    set_options(u, socket, type);
-    if (set_curve(u, socket, line->endpoint) != 0 || watch_handshakes(u, socket, line) != 0 ||
-        zmq_connect(socket, line->endpoint) != 0 || zmq_getsockopt(socket, ZMQ_FD, &watch->fd, &len) != 0 ||
-        loop_add(u->loop, watch, EPOLLIN) != 0) {
-        log_error("--%s %s: %s", line->option, line->endpoint, zmq_strerror(errno));
-        zmq_close(socket);
-        return NULL;
-    }
-    return socket;
-}
-
-static void close_line(struct line *line)
-{
-    if (line->monitor)
-        zmq_close(line->monitor);
-    line->monitor = NULL;
-}
-
-static void close_sockets(struct upstream *u)
-{
-    loop_remove(u->loop, &u->feed_watch);
-    loop_remove(u->loop, &u->sync_watch);
-    if (u->feed)
-        zmq_close(u->feed);
-    if (u->sync)
-        zmq_close(u->sync);
-    u->feed = u->sync = NULL;
-    close_line(&u->feed_line);
-    close_line(&u->sync_line);
-}
-
-/* 0 or -1 with a line in the log: then both are closed. */
-static int open_sockets(struct upstream *u)
-{
-    u->feed_line = (struct line){.option = "feed", .endpoint = u->config.feeds[u->broker]};
-    u->sync_line = (struct line){.option = "sync", .endpoint = u->config.syncs[u->broker]};
-    u->feed = open_socket(u, ZMQ_SUB, &u->feed_line, &u->feed_watch);
-    u->sync = u->feed ? open_socket(u, ZMQ_DEALER, &u->sync_line, &u->sync_watch) : NULL;
-    u->broker_from = loop_now(u->loop);
-    if (!u->sync)
-        close_sockets(u);
-    return u->sync ? 0 : -1;
-}
-
-/* --- handshakes --- */
-
-/* What the next event of a monitor says; false: there is none. */
-static bool next_handshake(const struct line *line, enum handshake *what)
-{
-    uint16_t event;
-    char first[8], address[512];
-    if (!line->monitor || zmq_recv(line->monitor, first, sizeof first, ZMQ_DONTWAIT) < (int)sizeof event)
-        return false;
-    zmq_recv(line->monitor, address, sizeof address, ZMQ_DONTWAIT);
-    memcpy(&event, first, sizeof event);
-    *what = event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED         ? HANDSHAKE_NONE
-            : event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH     ? HANDSHAKE_REFUSED
-            : event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL ? HANDSHAKE_MISMATCH
-                                                           : HANDSHAKE_CUT;
-    return true;
-}
-
-/* Tell it once, when it means something. */
-static void tell_problem(const struct upstream *u, struct line *line)
-{
-    if (line->told || line->last == HANDSHAKE_NONE || (line->last == HANDSHAKE_CUT && line->cuts < HANDSHAKE_CUTS))
-        return;
-    log_warn("--%s %s: %s", line->option, line->endpoint, handshake_problem(line->last, uses_curve(u, line->endpoint)));
-    line->told = true;
-}
-
-static void look_at_handshakes(struct upstream *u, void *socket, struct line *line, int64_t now)
-{
-    enum handshake what;
-    while (next_handshake(line, &what)) {
-        line->last = what;
-        line->cuts = what == HANDSHAKE_CUT ? line->cuts + 1 : 0;
-        if (what == HANDSHAKE_NONE)
-            line->told = false;
-        if (handshake_final(what))
-            line->again_at = now + AGAIN_MS;
-        tell_problem(u, line);
-    }
-    if (line->again_at && now >= line->again_at) {
-        line->again_at = 0;
-        zmq_disconnect(socket, line->endpoint);
-        zmq_connect(socket, line->endpoint);
-    }
 }
 
 /* --- time --- */
 
+static void close_lines(struct upstream *u)
+{
+    line_close(&u->feed);
+    line_close(&u->sync);
+}
+
+/* 0 or -1 with a line in the log: then both are closed. */
+static int open_lines(struct upstream *u)
+{
+    u->feed = line_open(u->lines, LINE_FEED, u->config.feeds[u->broker], u->broker);
+    u->sync = u->feed ? line_open(u->lines, LINE_SYNC, u->config.syncs[u->broker], u->broker) : NULL;
+    u->broker_from = loop_now(u->loop);
+    if (!u->sync)
+        close_lines(u);
+    return u->sync ? 0 : -1;
+}
+
 /* To the next broker. Without descriptors it is tried again. */
 static void move_on(struct upstream *u)
 {
-    close_sockets(u);
+    close_lines(u);
     u->broker = (u->broker + 1) % u->config.brokers;
-    if (open_sockets(u) == 0)
+    if (open_lines(u) == 0)
         log_info("trying the broker at %s", u->config.syncs[u->broker]);
 }
 
@@ -815,10 +645,8 @@ static void tick(void *context, int64_t now)
         log_warn("the broker has been silent for %d s; streams stay open and wait for it", (int)(patience / 1000));
         lose_broker(u);
     }
-    if (u->sync) {
-        look_at_handshakes(u, u->feed, &u->feed_line, now);
-        look_at_handshakes(u, u->sync, &u->sync_line, now);
-    }
+    line_tick(u->feed, now);
+    line_tick(u->sync, now);
     if (u->config.brokers > 1 && !u->welcomed && now - u->broker_from >= MOVE_MS)
         move_on(u);
     if (!u->welcomed && now - u->hello_at >= TICK_MS)
@@ -840,7 +668,7 @@ bool upstream_turn(struct upstream *u)
 
 bool upstream_turned_away(const struct upstream *u)
 {
-    return u->feed_line.told || u->sync_line.told;
+    return line_turned_away(u->feed) || line_turned_away(u->sync);
 }
 
 bool upstream_connected(const struct upstream *u)
@@ -861,13 +689,12 @@ struct upstream *upstream_new(const struct upstream_config *config, struct loop 
     struct upstream *u = calloc(1, sizeof *u);
     if (!u)
         return NULL;
-    *u = (struct upstream){.config = *config, .loop = loop, .hooks = hooks, .context = context, .zmq = zmq_ctx_new()};
-    u->feed_watch = (struct loop_watch){-1, woken, u};
-    u->sync_watch = (struct loop_watch){-1, woken, u};
+    *u = (struct upstream){.config = *config, .loop = loop, .hooks = hooks, .context = context};
     u->tick = (struct loop_timer){.fire = tick, .context = u};
     u->hello_at = -TICK_MS;
     u->retry_ms = RETRY_MS;
-    if (!u->zmq || open_sockets(u) != 0) {
+    u->lines = lines_new(&(struct lines_config){loop, config->name, config->curve});
+    if (!u->lines || open_lines(u) != 0) {
         upstream_free(&u);
         return NULL;
     }
@@ -886,9 +713,8 @@ void upstream_free(struct upstream **u)
     deque_release(&(*u)->held);
     wire_buf_release(&(*u)->presence);
     reported_release(&(*u)->reported);
-    close_sockets(*u);
-    if ((*u)->zmq)
-        zmq_ctx_term((*u)->zmq);
+    close_lines(*u);
+    lines_free(&(*u)->lines);
     free(*u);
     *u = NULL;
 }

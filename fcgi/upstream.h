@@ -1,6 +1,6 @@
 /* upstream.h - the worker's side of the broker: the feed in order, the repair of what it missed, replays, presence.
  *
- * The only user of libzmq. It hands every event of the sequence on exactly once and in order, or says that it cannot; it does
+ * It hands every event of the sequence on exactly once and in order, or says that it cannot; it does
  * not know streams. Source: wire.h for the messages.
  *
  * Ownership: events given to hooks are borrowed; hooks take references of their own.
