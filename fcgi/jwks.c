@@ -314,14 +314,34 @@ static int read_jwks(struct slice text, struct jwks *out, const char **why)
 
 /* --- a file --- */
 
-static int read_secret(struct slice text, struct jwks *out, const char **why)
+static struct slice without_line_break(struct slice text)
 {
     if (text.len && text.data[text.len - 1] == '\n')
         text.len--;
     if (text.len && text.data[text.len - 1] == '\r')
         text.len--;
+    return text;
+}
+
+static bool is_printable(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!isprint((unsigned char)text.data[i]))
+            return false;
+    return true;
+}
+
+/* Some who sign read the file as it is, others as a line; nobody should have to find out. Of random bytes the last may be a line break by
+ * chance, which is no reason to call them too few. */
+static int read_secret(struct slice text, struct jwks *out, const char **why)
+{
+    struct slice line = without_line_break(text);
+    bool long_enough = line.len >= JWKS_SECRET_MIN || (text.len >= JWKS_SECRET_MIN && !is_printable(line));
     *why = "a secret has at least 32 bytes (openssl rand -hex 32)";
-    return text.len < JWKS_SECRET_MIN ? -EINVAL : add_secret(out, text.data, text.len);
+    if (!long_enough)
+        return -EINVAL;
+    int err = line.len >= JWKS_SECRET_MIN ? add_secret(out, line.data, line.len) : 0;
+    return err || line.len == text.len ? err : add_secret(out, text.data, text.len);
 }
 
 static bool begins_with_brace(struct slice text)

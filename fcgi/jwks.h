@@ -6,7 +6,7 @@
  *     begins with {             a JWKS ({"keys":[...]}) or one JWK: kty oct, RSA, EC (P-256). Keys for another use or algorithm are
  *                               left out
  *     has -----BEGIN            PUBLIC KEY, one or more: RSA of 2048 bits or more, EC P-256
- *     anything else             the bytes of a secret for HS256, 32 or more; a line break at the end is none of it
+ *     anything else             the bytes of a secret for HS256, 32 or more; with a line break at the end two: with it and without
  *
  * Ownership: jwks_read() allocates what the struct points to; jwks_release() frees it, and wipes secrets.
  */

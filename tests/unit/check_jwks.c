@@ -52,25 +52,30 @@ static void assert_public(size_t index, enum jwk_use use, const struct test_key 
 
 /* --- secrets --- */
 
+#define BYTES31 "\0\1\2\3\4\5\6\7\0\1\2\3\4\5\6\7\0\1\2\3\4\5\6\7\0\1\2\3\4\5\6"
+
 static const struct {
     struct slice file;
-    size_t len;
+    size_t lens[2]; /* 0: no second one */
 } secrets[] = {
-    {S_INIT("0123456789abcdef0123456789abcdef"), 32},
-    {S_INIT("0123456789abcdef0123456789abcdef\n"), 32},
-    {S_INIT("0123456789abcdef0123456789abcdef\r\n"), 32},
-    {S_INIT("0123456789abcdef0123456789abcde\n\n"), 32},
-    {S_INIT("\0\1\2\3\4\5\6\7\0\1\2\3\4\5\6\7\0\1\2\3\4\5\6\7\0\1\2\3\4\5\6\7"), 32},
+    {S_INIT("0123456789abcdef0123456789abcdef"), {32, 0}},
+    {S_INIT("0123456789abcdef0123456789abcdef\n"), {32, 33}},
+    {S_INIT("0123456789abcdef0123456789abcdef\r\n"), {32, 34}},
+    {S_INIT("0123456789abcdef0123456789abcde\n\n"), {32, 33}},
+    {S_INIT(BYTES31 "\7"), {32, 0}},
+    {S_INIT(BYTES31 "\n"), {32, 0}}, /* by chance */
 };
 
 START_TEST(a_secret_is_the_file_s_bytes)
 {
     ck_assert_int_eq(jwks_read(secrets[_i].file, &set, &why), 0);
-    ck_assert_uint_eq(set.count, 1);
-    ck_assert_int_eq(set.keys[0].use, JWK_HS256);
-    ck_assert_ptr_null(set.keys[0].kid);
-    assert_slice(((struct slice){(char *)set.keys[0].data, set.keys[0].len}),
-                 ((struct slice){secrets[_i].file.data, secrets[_i].len}));
+    ck_assert_uint_eq(set.count, secrets[_i].lens[1] ? 2 : 1);
+    for (size_t i = 0; i < set.count; i++) {
+        ck_assert_int_eq(set.keys[i].use, JWK_HS256);
+        ck_assert_ptr_null(set.keys[i].kid);
+        assert_slice(((struct slice){(char *)set.keys[i].data, set.keys[i].len}),
+                     ((struct slice){secrets[_i].file.data, secrets[_i].lens[i]}));
+    }
 }
 END_TEST
 
