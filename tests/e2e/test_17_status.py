@@ -397,7 +397,7 @@ def test_it_says_what_is_wrong_and_goes_on_by_itself(bench, chromium):
     wait_until(lambda: text(chromium, "contact") == "Live")
     site.broker.stop()
     wait_until(lambda: "lost contact with the broker" in text(chromium, "contact"), what="the broker is away")
-    assert chromium.run("return document.body.className") == "lost"
+    assert chromium.run("return [document.body.className, document.title]") == ["lost", "No contact - ssecast"]
     site.broker.start()
     wait_until(lambda: text(chromium, "contact") == "Live", what="it is back")
     site.web.stop()
