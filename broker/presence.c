@@ -12,6 +12,10 @@
 /* A lost worker's counters stay with its id for so long, in case it was only stopped and returns. */
 #define REMEMBER_MS (10 * 60 * 1000)
 
+/* So long after a fresh broker heard of it, the end of what may be a session's last connection is told: by then other workers have said
+ * whom they have of that session. */
+#define SETTLE_MS 5000
+
 struct member {
     struct connection *connection;
     struct group *group; /* NULL: not in */
@@ -55,6 +59,8 @@ struct connection {
     uint64_t full;         /* the worker's full report that had it last */
     uint64_t round;        /* the worker's report of who lags that had it last */
     uint64_t sent, queued; /* as that said */
+    int64_t ends_at;       /* when its end is to be told; 0: it has not ended */
+    enum end_cause cause;  /* of that end */
     uint32_t member_count;
     uint32_t meta_len;
     struct member members[]; /* behind them: the packed values */
@@ -69,6 +75,7 @@ struct presence {
     uint64_t mark;
     uint64_t gone[WORKER_COUNTERS];   /* counted by workers that are forgotten */
     uint64_t before[WORKER_COUNTERS]; /* by workers before they were met */
+    size_t ending;                    /* connections whose end is to be told */
     uint64_t run;
     void (*changed)(void *context, const struct presence_change *change); /* NULL: nobody observes */
     void *context;
@@ -176,6 +183,7 @@ static bool only_one(const struct connection *c)
 
 static void drop_connection(struct presence *p, struct connection *c)
 {
+    p->ending -= c->ends_at != 0;
     for (size_t i = 0; i < c->member_count; i++)
         leave(&c->members[i]);
     if (c->next)
@@ -191,6 +199,7 @@ static void drop_connection(struct presence *p, struct connection *c)
 
 static void end_connection(struct presence *p, struct connection *c, enum end_cause cause)
 {
+    cause = c->ends_at ? c->cause : cause;
     tell(p, c, PRESENCE_DISCONNECTED, false, cause);
     if (only_one(c))
         tell(p, c, PRESENCE_SESSION_OFFLINE, false, cause);
@@ -279,6 +288,7 @@ struct report {
     struct worker *worker;
     bool full;
     bool takeover; /* the worker has told its connections to an earlier run of the broker and not yet to this one */
+    int64_t now;
 };
 
 static int on_opened(const struct report *r, const struct wire_presence_item *item)
@@ -299,9 +309,17 @@ static int on_ended_meanwhile(const struct report *r, const struct wire_presence
     if (item->told && !r->takeover)
         return 0; /* it was told already */
     int err = add_connection(r->p, r->worker, item, item->told);
-    if (!err)
-        end_connection(r->p, find_connection(r->p, item->connection), item->cause);
-    return err;
+    if (err)
+        return err;
+    struct connection *c = find_connection(r->p, item->connection);
+    if (!item->told || !only_one(c)) {
+        end_connection(r->p, c, item->cause);
+        return 0;
+    }
+    c->ends_at = r->now + SETTLE_MS;
+    c->cause = item->cause;
+    r->p->ending++;
+    return 0;
 }
 
 static int on_ended(const struct report *r, const struct wire_presence_item *item)
@@ -346,7 +364,7 @@ static void end_connections_of(struct presence *p, struct worker *w, bool keep)
     struct connection *next;
     for (struct connection *c = w->first; c; c = next) {
         next = c->next;
-        if (!keep || c->full != w->full)
+        if (!keep || (c->full != w->full && !c->ends_at))
             end_connection(p, c, END_WORKER_LOST);
     }
 }
@@ -425,7 +443,7 @@ int presence_report(struct presence *p, struct slice id, const struct wire_prese
     }
     w->full += m->full;
     w->round += m->lags;
-    const struct report report = {p, w, m->full, m->full && m->told && m->told != p->run};
+    const struct report report = {p, w, m->full, m->full && m->told && m->told != p->run, now};
     int err = take_items(&report, m->items);
     if (m->full && !err)
         end_connections_of(p, w, true);
@@ -466,8 +484,20 @@ static void forget(struct presence *p, struct worker *w)
     table_remove(p->workers, w);
 }
 
+/* Tell the ends that were put off. */
+static void end_those_due(struct presence *p, int64_t now)
+{
+    struct connection **next;
+    for (struct connection **c = p->ending ? table_next(p->connections, NULL) : NULL; c; c = next) {
+        next = table_next(p->connections, c);
+        if ((*c)->ends_at && (*c)->ends_at <= now)
+            end_connection(p, *c, (*c)->cause);
+    }
+}
+
 size_t presence_expire(struct presence *p, int64_t now)
 {
+    end_those_due(p, now);
     size_t lost = 0;
     struct worker *next;
     for (struct worker *w = table_next(p->workers, NULL); w; w = next) {

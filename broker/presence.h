@@ -7,7 +7,8 @@
  *
  * Each change is told once to whoever observes. A full report is compared with what was known, so only differences are changes; what
  * ends and what a worker has lost on the way is told with its cause. A fresh broker knows nobody: connections that their worker
- * had reported to the run before are taken over, which is a silent change.
+ * had reported to the run before are taken over, which is a silent change; and of those that ended meanwhile the last known one of a session counts for
+ * some seconds more, until other workers had their time to say whom they have.
  *
  * Ownership: it copies all names; what it lends is valid until the next report or expiry.
  */
@@ -60,7 +61,7 @@ uint64_t presence_taken(const struct presence *p, struct slice id);
 /* The worker said something else: its lease begins anew. Nothing when it is unknown. */
 void presence_renew(struct presence *p, struct slice id, int64_t now);
 
-/* Drop the workers whose lease has ended. Returns how many were lost. */
+/* Each second: drop the workers whose lease has ended, and tell ends that were put off. Returns how many workers were lost. */
 size_t presence_expire(struct presence *p, int64_t now);
 
 /* Connections that an event with this audience concerns: those in the `to` lists (all when has_to is false), less

@@ -252,10 +252,38 @@ START_TEST(a_fresh_broker_takes_over_whom_another_run_was_told)
     item(ITEM_OPENED, "old", "o", true);
     item(ITEM_OPENED, "new", "n", false);
     report("w", 1, true, 0);
-    ck_assert_str_eq(changes(), "(+gone) (^g) -gone:client vg:client (+old) (^o) +new ^n ");
+    ck_assert_str_eq(changes(), "(+gone) (^g) (+old) (^o) +new ^n ");
     ended("old");
     report("w", 2, false, 0);
     ck_assert_str_eq(changes(), "-old:client vo:client ");
+    presence_expire(presence, 4999);
+    ck_assert_str_eq(changes(), "");
+    presence_expire(presence, 5000);
+    ck_assert_str_eq(changes(), "-gone:client vg:client ");
+    presence_expire(presence, 6000);
+    ck_assert_str_eq(changes(), "");
+    told_run = 0;
+}
+END_TEST
+
+START_TEST(a_session_that_another_worker_still_has_does_not_go_offline)
+{
+    told_run = RUN - 1;
+    hello("w", 0);
+    item(ITEM_ENDED, "w1", "s", true);
+    report("w", 1, true, 0);
+    hello("v", 0);
+    item(ITEM_ENDED, "v2", "s", true);
+    item(ITEM_OPENED, "v1", "s", true);
+    report("v", 1, true, 1000);
+    ck_assert_str_eq(changes(), "(+w1) (^s) (+v2) -v2:client (+v1) ");
+    told_run = RUN;
+    opened("w9", "t", NULL, NULL);
+    report("w", 2, true, 2000); /* in full again: what has ended is not lost */
+    ck_assert_str_eq(changes(), "+w9 ^t ");
+    presence_expire(presence, 5000);
+    ck_assert_str_eq(changes(), "-w1:client ");
+    ck_assert_uint_eq(session("s"), 1);
     told_run = 0;
 }
 END_TEST
@@ -682,6 +710,7 @@ int main(void)
     tcase_add_test(tests, a_full_report_tells_the_differences_only);
     tcase_add_test(tests, a_full_report_says_why_what_it_lost_on_the_way_ended);
     tcase_add_test(tests, a_fresh_broker_takes_over_whom_another_run_was_told);
+    tcase_add_test(tests, a_session_that_another_worker_still_has_does_not_go_offline);
     tcase_add_test(tests, who_was_lost_and_returns_is_told_again);
     tcase_add_test(tests, a_session_that_moves_to_another_worker_stays_online);
     tcase_add_test(tests, what_is_told_adds_up);
