@@ -79,6 +79,8 @@ bool broker_answer_later(void *context, struct slice worker, struct slice messag
 void broker_answer_late(struct broker *b)
 {
     struct outbox_reply question;
+    if (sequence_lost(b->sequence))
+        return;
     if (b->waiting.len && journal_came_to_end(b->journal))
         while (outbox_next(&b->waiting, &question))
             answer_worker_now(b, question.peer, question.body);

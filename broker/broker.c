@@ -23,6 +23,8 @@
 static void announce_head(struct broker *b)
 {
     const struct history *h = sequence_history(b->sequence);
+    if (sequence_lost(b->sequence))
+        return;
     wire_put_head(&b->message, &(struct wire_head){sequence_run(b->sequence), history_head(h), history_complete(h)});
     if (!b->message.failed)
         bus_publish(b->bus, BUS_FEED, (struct slice){b->message.data, b->message.len});

@@ -27,6 +27,7 @@ struct joint {
     int64_t since, until;            /* clock_ms(): when it was offered, and when it is given up */
     uint64_t delta[BROKER_COUNTERS]; /* what it counted */
     bool failing;
+    bool joined; /* others are served */
 };
 
 struct joint *joint_new(const struct joint_config *config)
@@ -135,7 +136,14 @@ static uint64_t clock_floor(void)
 
 static void on_turn(struct joint *j, const struct journal_turn *t)
 {
+    bool lost = sequence_lost(j->config.sequence);
+    if (!t->linked && !lost && sequence_head(j->config.sequence))
+        log_error("the journal has other turns before position %llu than were read; who may miss something is told "
+                  "(ssecast.gap)",
+                  (unsigned long long)t->turn.position);
     int count = sequence_adopt(j->config.sequence, &t->turn, t->linked);
+    if (lost && sequence_lost(j->config.sequence))
+        sequence_skip_feed(j->config.sequence); /* workers have it, or will be told of a gap */
     if (count >= 0) {
         j->config.counters[TURNS_ADOPTED]++;
         j->config.counters[EVENTS_ADOPTED] += (uint64_t)count;
@@ -147,6 +155,15 @@ static void on_turn(struct joint *j, const struct journal_turn *t)
               "something is told (ssecast.gap)",
               (unsigned long long)t->turn.position, (unsigned long long)sequence_head(j->config.sequence));
     sequence_lose(j->config.sequence, clock_floor());
+}
+
+/* The journal is read anew, and what it has now is what counts. */
+static void on_lost(struct joint *j)
+{
+    if (j->joined)
+        j->config.hooks->publish(j->config.context);
+    if (sequence_restart(j->config.sequence, clock_floor()) != 0)
+        log_error("out of memory: the history is not read anew");
 }
 
 /* True when there may be more. */
@@ -166,7 +183,7 @@ static bool follow(struct joint *j, int64_t now)
         if (news == JOURNAL_TURN)
             on_turn(j, &t);
         else if (news == JOURNAL_LOST)
-            sequence_lose(j->config.sequence, clock_floor());
+            on_lost(j);
         now = clock_ms();
         if (now >= until)
             return true;
@@ -342,6 +359,7 @@ static void give_up(struct joint *j)
 
 bool joint_turn(struct joint *j, int64_t now)
 {
+    j->joined = true;
     bool more = follow(j, now);
     j->config.hooks->publish(j->config.context);
     if (j->under_way && now >= j->until)

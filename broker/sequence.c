@@ -24,6 +24,8 @@ struct sequence {
     uint64_t met;     /* a worker stands here */
     uint64_t doubted; /* not 0: to be noted in the journal */
     bool begun;       /* a turn of ours is in the journal */
+    uint64_t seen;    /* what was lost ended here: workers may have seen as much */
+    uint64_t turn_at; /* position before the last turn in the history */
     bool lost;        /* what came before is to be doubted, once it is known where the sequence goes on */
     uint64_t base;    /* the head before the turn */
     size_t bytes;     /* of the entries that it appended */
@@ -210,6 +212,8 @@ static uint64_t next_position(const struct sequence *s)
         position = s->floor;
     if (position <= s->met && head < s->met)
         position = s->met + 1;
+    if (s->lost && position <= head)
+        position = head + 1;
     return position;
 }
 
@@ -349,6 +353,7 @@ int sequence_accept(struct sequence *s)
 {
     size_t fresh = s->count - s->committed;
     s->begun = true;
+    s->turn_at = s->offered.position;
     heed_word(s, &s->offered, true);
     for (; s->committed < s->count; s->committed++)
         settle(s, s->turn[s->committed]);
@@ -375,14 +380,28 @@ static int adopt_entries(struct sequence *s, uint64_t position, struct slice ent
     return count;
 }
 
+/* The turn taken in last is not the one that others have in its place: it is none of the journal's. */
+static void drop_last_turn(struct sequence *s, uint64_t position)
+{
+    uint64_t head = history_head(s->history);
+    if (position <= head) /* nobody would notice by the numbers */
+        sequence_lose(s, head);
+    if (s->turn_at < head)
+        history_rollback(s->history, s->turn_at);
+}
+
 int sequence_adopt(struct sequence *s, const struct turn *t, bool linked)
 {
+    if (!linked && !is_new(s) && !s->lost)
+        drop_last_turn(s, t->position);
     if (t->position < history_head(s->history))
         return s->lost ? -EALREADY : -ESTALE;
-    if (s->lost) { /* here the other past begins that the journal has now; others have to know that, too */
+    bool jump = t->position > history_head(s->history) && t->position > s->seen;
+    if (s->lost && jump) { /* here the other past begins that the journal has now; others have to know that, too */
         s->lost = linked = false;
         s->doubted = t->position;
     }
+    s->turn_at = t->position;
     int count = heed_word(s, t, linked);
     if (count == 0)
         count = adopt_entries(s, t->position, t->entries);
@@ -392,12 +411,33 @@ int sequence_adopt(struct sequence *s, const struct turn *t, bool linked)
 
 void sequence_lose(struct sequence *s, uint64_t floor)
 {
-    uint64_t above = history_head(s->history) + 1;
+    uint64_t head = history_head(s->history);
     s->lost = true;
+    if (s->seen < head)
+        s->seen = head;
     if (s->floor < floor)
         s->floor = floor;
-    if (s->floor < above)
-        s->floor = above;
+    if (s->floor <= s->seen)
+        s->floor = s->seen + 1;
+}
+
+int sequence_restart(struct sequence *s, uint64_t floor)
+{
+    struct history *empty = history_new(&s->limits, 0);
+    sequence_lose(s, floor);
+    if (!empty)
+        return -ENOMEM;
+    drop_turn(s, 0);
+    s->committed = s->given = 0;
+    history_free(&s->history);
+    s->history = empty;
+    s->turn_at = 0;
+    return 0;
+}
+
+bool sequence_lost(const struct sequence *s)
+{
+    return s->lost;
 }
 
 void sequence_skip_feed(struct sequence *s)

@@ -88,8 +88,16 @@ void sequence_withdraw(struct sequence *s);
  * sequence_lose() then. -EALREADY: likewise, after sequence_lose(). */
 int sequence_adopt(struct sequence *s, const struct turn *t, bool linked);
 
-/* The journal is not what it was. The sequence is to go on after floor and after all that was seen, and cursors from before are not exact. */
+/* The journal has another past than was read. The sequence is to go on after floor and after all that was seen, and cursors from before are not
+ * exact. */
 void sequence_lose(struct sequence *s, uint64_t floor);
+
+/* The same, and the journal is read anew from its begin: the history is emptied for that. What was committed and not given to the feed is dropped. 0 or
+ * -ENOMEM: then the history is as it was. */
+int sequence_restart(struct sequence *s, uint64_t floor);
+
+/* What the history says is in doubt, until the journal has a note of that: answer no worker. */
+bool sequence_lost(const struct sequence *s);
 
 /* What was adopted so far is not for the feed: it was there before us. */
 void sequence_skip_feed(struct sequence *s);

@@ -20,6 +20,8 @@ static bool on_hello(const struct sync_context *c, struct slice worker, const st
     if (presence_hello(c->presence, worker, m, now) != 0)
         return false; /* it says it again in a second */
     log_event(LOG_INFO, "a worker says hello", log_text("worker", m->worker), log_count("position", m->position));
+    if (sequence_lost(c->sequence))
+        return false; /* likewise */
     enum sequence_met met = sequence_meet(c->sequence, m->position);
     if (met == SEQUENCE_AHEAD)
         return false; /* it says it again, and then it is known */
@@ -102,7 +104,8 @@ static bool on_replay(const struct sync_context *c, struct slice worker, const s
 {
     const struct history *h = sequence_history(c->sequence);
     struct start start = find_start(h, m);
-    if (c->later && is_news(h, m, &start) && c->later(c->context, worker, message))
+    bool unsure = is_news(h, m, &start) || sequence_lost(c->sequence);
+    if (c->later && unsure && c->later(c->context, worker, message))
         return false;
     struct wire_page page = {
         .request = m->request,

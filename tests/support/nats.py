@@ -23,24 +23,25 @@ class NatsServer(processes.Program):
 
     ok_statuses = (0, 1)
 
-    def __init__(self, bench, name, cluster=None, extra=""):
+    def __init__(self, bench, name, cluster=None, extra="", machine=None):
+        self.machine, self.host = machine, machine.address if machine else "127.0.0.1"
         self.port, self.route_port = free_port(), free_port()
         self.data = bench.folder / f"{name}-data"
         self.conf = bench.folder / f"{name}.conf"
         self.cluster, self.extra = cluster, extra
-        super().__init__(name, [SERVER, "-c", str(self.conf)], bench.folder, ours=False)
+        super().__init__(name, [*(machine.command if machine else []), SERVER, "-c", str(self.conf)], bench.folder, ours=False)
         bench.adopt(self)
 
     @property
     def address(self):
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     def configure(self):
-        text = [f"server_name: {self.name}", f"listen: 127.0.0.1:{self.port}",
+        text = [f"server_name: {self.name}", f"listen: {self.host}:{self.port}",
                 f'jetstream {{ store_dir: "{self.data}", max_file_store: 1G, max_memory_store: 64M }}', self.extra]
         if self.cluster:
-            routes = ", ".join(f"nats://127.0.0.1:{s.route_port}" for s in self.cluster.servers if s is not self)
-            text.append(f"cluster {{ name: test, listen: 127.0.0.1:{self.route_port}, routes: [{routes}] }}")
+            routes = ", ".join(f"nats://{s.host}:{s.route_port}" for s in self.cluster.servers if s is not self)
+            text.append(f"cluster {{ name: test, listen: {self.host}:{self.route_port}, routes: [{routes}] }}")
         self.conf.write_text("\n".join(text) + "\n")
 
     def start(self):
@@ -60,17 +61,25 @@ class NatsServer(processes.Program):
         threads = pathlib.Path(f"/proc/{self.pid}/task").iterdir()
         return all((t / "stat").read_text().rpartition(")")[2].split()[0] == "T" for t in threads)
 
+    def client(self, timeout=3):
+        def connect():
+            return NatsClient(self.port, timeout, self.host)
+        return self.machine.call(connect) if self.machine else connect()
+
     def _listens(self):
-        with socket.socket() as s:
-            return s.connect_ex(("127.0.0.1", self.port)) == 0
+        def connect():
+            with socket.socket() as s:
+                return s.connect_ex((self.host, self.port)) == 0
+        return self.machine.call(connect) if self.machine else connect()
 
 
 class NatsCluster:
     """Three servers that know each other."""
 
-    def __init__(self, bench, count=3, extra=""):
+    def __init__(self, bench, count=3, extra="", machines=()):
         self.servers = []
-        self.servers += [NatsServer(bench, f"nats{n}", self if count > 1 else None, extra) for n in range(count)]
+        self.servers += [NatsServer(bench, f"nats{n}", self if count > 1 else None, extra, machines[n] if machines else None)
+                         for n in range(count)]
 
     @property
     def url(self):
@@ -86,7 +95,7 @@ class NatsCluster:
         for s in self.servers:
             if s.running():
                 try:
-                    return NatsClient(s.port, timeout=1)
+                    return s.client(timeout=1)
                 except OSError:
                     continue
         raise AssertionError("no server answers")
@@ -111,8 +120,8 @@ class NatsCluster:
 class NatsClient:
     """A connection. Its methods wait for their answer."""
 
-    def __init__(self, port, timeout=3, **login):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout)
+    def __init__(self, port, timeout=3, host="127.0.0.1", **login):
+        self.socket = socket.create_connection((host, port), timeout)
         self.file = self.socket.makefile("rb")
         self.numbers = itertools.count(1)
         self.file.readline()

@@ -528,7 +528,47 @@ START_TEST(where_something_is_missing_no_cursor_from_before_is_known)
     ck_assert_int_eq(sequence_adopt(sequence, others(FLOOR + 10, 1), false), 1);
     const struct history *h = sequence_history(sequence);
     ck_assert(!history_knows(h, FLOOR + 1) && history_knows(h, FLOOR + 10));
-    ck_assert_uint_eq(history_count(h), 2);
+    ck_assert(!sequence_lost(sequence));
+}
+END_TEST
+
+START_TEST(a_turn_that_others_have_otherwise_is_taken_back_and_all_are_told)
+{
+    store_first_turn();
+    append("fork", "fork");
+    offer();
+    sequence_accept(sequence); /* an engine that lost its mind acknowledged it ... */
+    ck_assert_int_eq(sequence_adopt(sequence, others(FLOOR + 2, 1), false), 1); /* ... but the next follows another */
+    const struct history *h = sequence_history(sequence);
+    ck_assert_ptr_null(history_by_id(h, S("fork")));
+    ck_assert(sequence_lost(sequence));
+    ck_assert_int_eq(sequence_adopt(sequence, others(FLOOR + 3, 1), true), 1);
+    ck_assert(sequence_lost(sequence));
+    offer();
+    ck_assert(turn.begins && turn.position > FLOOR + 4 && turn.doubted == turn.position);
+    sequence_accept(sequence);
+    ck_assert(!sequence_lost(sequence) && !history_knows(h, FLOOR + 4));
+}
+END_TEST
+
+START_TEST(a_journal_that_is_read_anew_begins_with_nothing)
+{
+    store_first_turn();
+    append("gone", "gone");
+    offer();
+    sequence_accept(sequence);
+    ck_assert_int_eq(sequence_restart(sequence, FLOOR), 0);
+    ck_assert(!sequence_next_batch(sequence, &message));
+    struct turn t = *others(FLOOR, 1);
+    t.begins = true;
+    ck_assert_int_eq(sequence_adopt(sequence, &t, true), 1);
+    ck_assert_ptr_null(history_by_id(sequence_history(sequence), S("gone")));
+    ck_assert(sequence_lost(sequence));
+    offer();
+    ck_assert_uint_eq(turn.position, FLOOR + 3); /* above what was seen */
+    sequence_accept(sequence);
+    ck_assert(!history_knows(sequence_history(sequence), FLOOR + 1));
+    ck_assert(append("new", NULL).seq > FLOOR + 2);
 }
 END_TEST
 
@@ -627,6 +667,8 @@ int main(void)
     tcase_add_test(shared, who_was_overtaken_takes_in_the_others_and_goes_on_after_them);
     tcase_add_test(shared, a_run_of_another_broker_is_a_place_that_is_known);
     tcase_add_test(shared, where_something_is_missing_no_cursor_from_before_is_known);
+    tcase_add_test(shared, a_turn_that_others_have_otherwise_is_taken_back_and_all_are_told);
+    tcase_add_test(shared, a_journal_that_is_read_anew_begins_with_nothing);
     tcase_add_test(shared, a_turn_of_another_past_is_not_taken_in_and_the_sequence_goes_on_above_it);
     tcase_add_test(shared, after_a_loss_what_others_began_is_the_break_and_is_noted_for_all);
     tcase_add_test(shared, a_worker_that_is_ahead_is_answered_once_we_were_up_to_date);
