@@ -65,13 +65,15 @@ static void put_line(struct page *p, enum style style, const char *text)
     if (!p->left)
         return;
     p->left -= p->left != SIZE_MAX;
-    while (len && text[len - 1] == ' ')
+    bool full = columns ==
+                p->columns; /* the cursor still stands on the last character: what clears the rest would take it away */
+    while (!full && len && text[len - 1] == ' ')
         len--;
     if (p->styled)
         fputs(begin[style], p->out);
     put_plain(p->out, (struct slice){text, len});
     if (p->styled)
-        fprintf(p->out, "%s\x1b[K%s", style ? "\x1b[0m" : "", p->left ? "\r\n" : "");
+        fprintf(p->out, "%s%s%s", style ? "\x1b[0m" : "", full ? "" : "\x1b[K", p->left ? "\r\n" : "");
     else
         fputc('\n', p->out);
 }
@@ -383,6 +385,6 @@ void top_write(const struct top_frame *frame, FILE *out)
         put_sessions(&p, frame->status);
         put_ends(&p, frame->status);
     }
-    if (p.styled)
+    if (p.styled && p.left)
         fputs("\x1b[J", out);
 }

@@ -25,7 +25,7 @@ struct top_frame {
     bool styled; /* with the terminal's bold and reverse */
 };
 
-/* Write the lines, each ended by a line feed; styled: by what clears the rest of the line and CR LF, and the rest of the screen at the end. */
+/* Write the lines, each ended by a line feed; styled: by what clears the rest of the line and CR LF, and the rest of the screen at the end (where there is one). */
 void top_write(const struct top_frame *frame, FILE *out);
 
 #endif

@@ -55,6 +55,8 @@ static void draw(struct session *s, bool styled)
     else
         fputs("\x1b[H", stdout);
     top_write(&frame, stdout);
+    if (styled)
+        fputs("\x1b[H", stdout);
     fflush(stdout);
     s->changed = false;
 }

@@ -75,12 +75,14 @@ def test_it_fits_a_terminal_of_any_size_and_follows_its_changes(site):
     """A line that is too long, or one too many, is an error of the terminal's."""
     with top(site, columns=100, lines=40) as terminal:
         terminal.wait_text("ssecast 0.")
-        for columns, lines in ((40, 12), (20, 5), (200, 60), (80, 24)):
+        for columns, lines in ((40, 12), (20, 5), (200, 60), (90, 40), (80, 24)):
             terminal.resize(columns, lines)
             for _ in range(3):
                 terminal.type(" ")  # a key draws anew
                 terminal.wait_frame()
             assert terminal.rows()[0].startswith("ssecast 0.")
+            if lines > 20:
+                assert any(row.endswith(" HEARD") for row in terminal.rows())
         terminal.type("q")
         assert terminal.wait_end() == 0
 

@@ -29,7 +29,7 @@ class Terminal:
         self.columns, self.lines = columns, lines
         self._screen, self._row, self._column = None, 0, 0
         self.modes, self.status, self._old_frames = set(), None, 0
-        self.frames = 0  # that were written to their end
+        self._homes = 0  # how often it went to the upper left corner: at the beginning of a frame, and at its end
         self._text, self._decoder = "", codecs.getincrementaldecoder("utf-8")()
         self._clear()
         self.pid, self.fd = pty.fork()
@@ -52,7 +52,7 @@ class Terminal:
 
     def resize(self, columns, lines):
         """What is still written for the old size, a frame or two, is cut and no error."""
-        self.columns, self.lines, self._old_frames = columns, lines, 2
+        self.columns, self.lines, self._old_frames = columns, lines, 4
         self._clear()
         self._set_size(self.fd)
 
@@ -95,12 +95,12 @@ class Terminal:
         elif letter == "H" and not argument:
             self._row = self._column = 0
             self._old_frames = max(0, self._old_frames - 1)
+            self._homes += 1
         elif letter in "KJ" and not argument:
-            row = self._screen[self._row]
-            row[self._column:] = [" "] * (self.columns - self._column)
+            row, column = self._screen[self._row], min(self._column, self.columns - 1)  # the last one, when it has been written to
+            row[column:] = [" "] * (self.columns - column)
             for below in self._screen[self._row + 1:] if letter == "J" else []:
                 below[:] = [" "] * self.columns
-            self.frames += letter == "J"
         else:
             assert letter == "m", f"an order this terminal does not know: {private}{argument}{letter}"
 
@@ -143,8 +143,8 @@ class Terminal:
 
     def wait_frame(self):
         """Until it has begun at the top again, and written to the end."""
-        frames = self.frames
-        return self.wait(lambda: self.frames > frames and not self._text, "a frame")
+        homes = self._homes
+        return self.wait(lambda: self._homes >= homes + 3, "a frame")
 
     def wait_end(self):
         """Its exit status."""
