@@ -152,6 +152,19 @@ static bool on_presence(const struct sync_context *c, struct slice worker, struc
     return true;
 }
 
+static void log_ignored(struct slice message)
+{
+    bool ours = message.len > 3 && memcmp(message.data, WIRE_PREFIX, 3) == 0;
+    if (ours && message.data[3] != WIRE_VERSION)
+        log_event(
+            LOG_WARN,
+            "a worker of another version asks for this broker and is not served; broker and workers have to be of "
+            "the same",
+            log_count("protocol", (unsigned char)message.data[3]), log_count("ours", WIRE_VERSION));
+    else
+        log_debug("a message of %zu bytes on sync is none of ours; it is ignored", message.len);
+}
+
 bool sync_handle(const struct sync_context *c, struct slice worker, struct slice message, int64_t now,
                  struct wire_buf *answer)
 {
@@ -169,6 +182,6 @@ bool sync_handle(const struct sync_context *c, struct slice worker, struct slice
         return on_hello(c, worker, &hello, now, answer);
     }
     c->counters[SYNC_INVALID]++;
-    log_debug("a message of %zu bytes on sync is none of ours; it is ignored", message.len);
+    log_ignored(message);
     return false;
 }

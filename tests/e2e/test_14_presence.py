@@ -9,9 +9,11 @@ import threading
 import time
 
 import pytest
+import zmq
 from support import processes
 from support.apache import Apache
 from support.bench import Bench
+from support.broker import Broker
 from support.cli import Cli
 from support.commands import Refused
 from support.lighttpd import Lighttpd
@@ -206,6 +208,18 @@ def test_a_session_that_moves_to_another_worker_stays_online(pair):
     wait_until(lambda: "disconnected:client" in pair.presence.of("anna"), what="the old one is gone")
     assert "session_offline:client" not in pair.presence.of("anna")
     pair.presence.check(pair.commands)
+
+
+def test_a_worker_of_another_version_is_not_misread(bench):
+    broker = Broker(bench).start()
+    with zmq.Context() as context, context.socket(zmq.DEALER) as old:
+        old.connect(broker.endpoint("sync"))
+        for kind, fields in ((3, bytes(8) + b"\3\0old"), (7, bytes(8) + b"\1\0\0\1\1\0a\1\0s" + bytes(10))):
+            old.send(b"SSC\1" + bytes([kind, 0, 0, 0]) + fields)
+        wait_until(lambda: "another version" in broker.log(), what="a line in the log")
+        assert "protocol=1 ours=2" in broker.log() and not old.poll(300)
+    with broker.commands() as commands:
+        assert commands.stats()["connections"] == 0 and commands.stats()["sync_invalid"] == 2
 
 
 # The snapshot
