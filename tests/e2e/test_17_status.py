@@ -478,6 +478,8 @@ def test_it_can_be_read_on_every_screen(busy, page, bench_of_all, size, scheme):
     for n in range(20):
         busy.publish("m", data=n)
     wait_until(lambda: number(page, "deliveries-rate") > 0)
+    wait_until(lambda: len(status(busy)["over_time"]["events"]) >= 12, what="there is something of a curve")
+    wait_until(lambda: page.run("return document.querySelector('#c-connections path.one').getAttribute('d').split('L').length") >= 12)
     assert page.run("return document.documentElement.scrollWidth") <= width
     outside = page.run("""return [...document.querySelectorAll('main *')].filter((e) => e.checkVisibility() && !e.closest('svg, .sr'))
         .filter((e) => { const r = e.getBoundingClientRect(); return r.right > innerWidth + 1 || r.left < 0; }).map((e) => e.outerHTML.slice(0, 80))""")
@@ -498,4 +500,4 @@ def test_it_can_be_read_on_every_screen(busy, page, bench_of_all, size, scheme):
     for chart in ("c-connections", "c-rates"):
         box = page.run("const r = document.querySelector(`#${arguments[0]} svg`).getBoundingClientRect(); return [r.left, r.top, r.right, r.bottom]", chart)
         line = bytes(int(v) for v in page.run("return getComputedStyle(document.querySelector(`#${arguments[0]} path.one`)).stroke.match(/\\d+/g)", chart))
-        assert picture.colours(*box)[line] > 50, f"no curve in {chart}"
+        assert picture.colours(*box)[line] > 40, f"no curve in {chart}"
