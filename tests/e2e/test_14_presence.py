@@ -34,7 +34,7 @@ def went(cause):
 @pytest.fixture(scope="module", params=[Lighttpd, Apache], ids=lambda w: w.name)
 def any_site(request):
     with Bench() as b:
-        yield Site(b, web=request.param, worker={"heartbeat": "300ms", "queue_bytes": "64K", "meta": META})
+        yield Site(b, web=request.param, worker={"heartbeat": "300ms", "queue_bytes": "512K", "meta": META})
 
 
 @pytest.fixture

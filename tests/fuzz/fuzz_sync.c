@@ -17,13 +17,29 @@ struct world {
     uint64_t counters[BROKER_COUNTERS];
     struct sync_context context;
     int64_t now;
+    size_t connected, online; /* by what was told */
 };
+
+static void on_change(void *context, const struct presence_change *change)
+{
+    struct world *w = context;
+    struct connection_info info;
+    connection_describe(change->of, &info);
+    must(change->connection.len <= EVENT_NAME_MAX && info.session.len <= EVENT_NAME_MAX);
+    must(change->what != PRESENCE_DISCONNECTED || w->connected);
+    must(change->what != PRESENCE_SESSION_OFFLINE || w->online);
+    w->connected += change->what == PRESENCE_CONNECTED;
+    w->connected -= change->what == PRESENCE_DISCONNECTED;
+    w->online += change->what == PRESENCE_SESSION_ONLINE;
+    w->online -= change->what == PRESENCE_SESSION_OFFLINE;
+}
 
 static void begin(struct world *w)
 {
     struct history_limits limits = {.events = 20, .bytes = 8000, .age_ms = 60000};
     *w = (struct world){.sequence = sequence_new(&limits, START, RUN), .presence = presence_new(), .now = 1000};
     must(w->sequence && w->presence);
+    presence_observe(w->presence, RUN, on_change, w);
     w->context = (struct sync_context){.sequence = w->sequence, .presence = w->presence, .counters = w->counters};
 }
 
@@ -129,6 +145,7 @@ static void adds_up(const struct world *w)
     struct names everyone[EVENT_LISTS] = {0};
     must(presence_match(w->presence, false, everyone) == presence_connections(w->presence));
     must(presence_match(w->presence, true, everyone) == 0);
+    must(w->connected == presence_connections(w->presence) && w->online == presence_sessions(w->presence));
 }
 
 static void hear(struct world *w, uint8_t worker, struct slice message, struct wire_buf *answer)

@@ -44,10 +44,9 @@ class Presence:
 
     def _settle(self, broker):
         """The broker has our subscription when what it says arrives: a worker's that comes and goes."""
-        with Liar(broker, "settle") as liar, broker.commands() as commands:
+        with Liar(broker, "settle") as liar:
             wait_until(lambda: liar.flicker() or self.messages, what="the subscription is in force")
-            wait_until(lambda: self.messages[-1]["n"] == commands.demand({"op": "presence", "limit": 0})["n"]
-                       and self.messages[-1]["type"] == "session_offline", what="quiet")
+            wait_until(lambda: (self.messages[-1]["connection"], self.messages[-1]["type"]) == (liar.last, "session_offline"), what="quiet")
         self.messages.clear()
 
     def pause(self):
@@ -152,8 +151,8 @@ class Liar:
     def flicker(self):
         """Somebody comes and goes."""
         self.count += 1
-        connection = f"{self.name}-{self.count}"
-        self.report(self.opened(connection, self.name), self.ended(connection, self.name))
+        self.last = f"{self.name}-{self.count}"
+        self.report(self.opened(self.last, self.name), self.ended(self.last, self.name))
 
     def close(self):
         """Leave nobody behind, and nothing to be lost."""
