@@ -32,6 +32,13 @@ def test_with_a_durable_broker_nothing_is_lost_and_no_gap_is_told(bench, seed):
     assert site.verdict.expected > 10 * SECONDS and site.verdict.gaps == 0
 
 
+def test_with_keys_that_change_nothing_is_lost(bench, seed):
+    site = FaultySite(bench, seed, keys=True)
+    go_through(site, SECONDS)
+    assert site.verdict.expected > 10 * SECONDS and site.verdict.gaps == 0
+    assert "the keys were read anew" in site.broker.log()
+
+
 def test_with_a_broker_without_a_memory_what_is_lost_is_told_as_a_gap(bench, seed):
     site = FaultySite(bench, seed, durable=False)
     go_through(site, SECONDS / 2)

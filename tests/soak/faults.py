@@ -16,6 +16,7 @@ _LONG = 9     # how many times as long as usual
 _SITES = [
     ("a store on disk", FaultySite, {}),
     ("three NATS servers and two brokers", FaultyCluster, {}),
+    ("a store on disk and keys", FaultySite, {"keys": True}),
     ("a store on disk and Apache", FaultySite, {"web": ApacheBalancer}),
     ("a broker without a memory", FaultySite, {"durable": False}),
     ("a history that is too small", FaultySite, {"history_events": 100}),

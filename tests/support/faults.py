@@ -18,8 +18,10 @@ import time
 
 from .bench import KEEP
 from .checker import Diary, Publication, check
+from .keys import Keys
 from .lighttpd import Lighttpd
 from .network import Network
+from .ports import free_port
 from .processes import as_root
 from .publishers import Publisher
 from .reader import wait_all, wait_all_open
@@ -45,11 +47,17 @@ class GracefulLighttpd(Lighttpd):
 class FaultySite(Site):
     """seed: of everything drawn. durable: the broker keeps its history in a directory. history_events: how many at most; less than are
     published while somebody is away means gaps, and a publisher's own ids are forgotten before it asks again. A third of the readers come through a
-    network that fails, and so do both workers and the publishers to the broker."""
+    network that fails, and so do both workers and the publishers to the broker. keys: the broker has some, which change."""
 
-    def __init__(self, bench, seed, durable=True, readers=300, rate=150, tamper=None, web=GracefulLighttpd, history_events=20000):
+    keys = identity = None
+
+    def __init__(self, bench, seed, durable=True, readers=300, rate=150, tamper=None, web=GracefulLighttpd, history_events=20000, keys=False):
+        if keys:
+            self.keys = Keys(bench.folder)
+            self.identity = self.keys.add("publisher", "shop")  # before the broker starts: libzmq does not try again when refused
         self.seed, self.durable, self.chance = seed, durable, random.Random(f"{seed} site")
         self.history_events, self.gaps_allowed = history_events, not durable or history_events < 10000
+        self.bench_folder = bench.folder
         self.networks, self.store, self.on_own_disk = {}, bench.folder / "store", False
         bench.closing(self)
         if durable:
@@ -61,9 +69,9 @@ class FaultySite(Site):
         self._open_readers(readers)
         rooms = [f"room{n}" for n in range(10)]
         own_ids = 0 if self.gaps_allowed else 0.7  # who forgets events knows no duplicates of them
-        self.networks["commands"] = bench.closing(Network(int(self.broker.endpoint("commands").rpartition(":")[2])))
+        self.networks["commands"] = bench.closing(Network(int(self.commands_tcp.rpartition(":")[2])))
         commands = f"tcp://127.0.0.1:{self.networks['commands'].port}"
-        self.publishers = [bench.closing(Publisher(commands, f"p{n}", seed, self.sessions, rooms, rate / 3, own_ids)) for n in range(3)]
+        self.publishers = [bench.closing(Publisher(commands, f"p{n}", seed, self.sessions, rooms, rate / 3, own_ids, self.identity)) for n in range(3)]
         self.rounds, self.start, self.log, self.verdict = 0, None, [], None
 
     def close(self):
@@ -81,16 +89,30 @@ class FaultySite(Site):
 
     def _broker_options(self):
         """The oldest goes, so that a long test needs no large disk; nobody is away for as long as that takes."""
-        return {"store": str(self.store), "history_events": self.history_events, "history_bytes": "16M"} if self.durable else {}
+        self.commands_tcp = f"tcp://127.0.0.1:{free_port()}"
+        options = {"store": str(self.store), "history_events": self.history_events, "history_bytes": "16M"} if self.durable else {}
+        if not self.keys:
+            return {**options, "commands": self.commands_tcp}
+        return {**options, **self.keys.broker_options(), "commands": [f"ipc://{self.bench_folder}/commands", self.commands_tcp]}
 
     def _worker_options(self):
-        return {"heartbeat": "500ms", "drain": self.chance.choice(["0ms", "300ms"]), "retry": "200ms",
+        keys = self.keys.add("worker", "web").options() if self.keys else {}
+        return {**keys, "heartbeat": "500ms", "drain": self.chance.choice(["0ms", "300ms"]), "retry": "200ms",
                 "window_bytes": self.chance.choice(["64K", "1M", "64M"]), "queue_bytes": self.chance.choice(["8K", "1M"])}
 
     def endpoints(self):
         for name in ("feed", "sync"):
             self.networks[name] = self.bench.closing(Network(int(self.broker.endpoint(name).rpartition(":")[2])))
         return {name: f"tcp://127.0.0.1:{self.networks[name].port}" for name in ("feed", "sync")}
+
+    def toggle_key(self):
+        """A worker that is not there gets a key, or loses it: then the feed is cut off from everybody for a moment."""
+        if "spare" in self.keys.lines:
+            self.keys.remove("spare")
+        else:
+            self.keys.add("worker", "spare")
+        if self.broker.running():
+            self.broker.signal(signal.SIGHUP)
 
     # Readers
 
@@ -191,7 +213,8 @@ class Schedule:
     def _actors(self):
         """Each with its faults, and the seconds between two of them."""
         site = self.site
-        return [(self._broker_faults(), 2.5), *((self._worker_faults(w), 3) for w in site.workers), (self._web_faults(), 5),
+        keys = [([("a key changed", site.toggle_key, None, 0)], 0.4)] if site.keys else []
+        return [*keys, (self._broker_faults(), 2.5), *((self._worker_faults(w), 3) for w in site.workers), (self._web_faults(), 5),
                 (self._network_faults("feed"), 1.5), (self._network_faults("sync"), 1.5), (self._network_faults("web"), 1.5),
                 (self._network_faults("commands"), 2), (self._reader_faults(), 0.5)]
 

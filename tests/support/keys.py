@@ -63,7 +63,9 @@ class Keys:
         self.write()
 
     def write(self, extra=""):
-        self.file.write_text("# made by a test\n" + "".join(line + "\n" for line in self.lines.values()) + extra)
+        fresh = self.file.with_suffix(".new")
+        fresh.write_text("# made by a test\n" + "".join(line + "\n" for line in self.lines.values()) + extra)
+        fresh.replace(self.file)
 
     def broker_options(self):
         return {"curve_key_file": str(self.broker.file), "keys": str(self.file)}

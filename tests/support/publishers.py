@@ -28,7 +28,8 @@ class Publisher:
     """A DEALER in a thread. sessions, channels: to whom it publishes; rate: events a second; name: begins its events' keys;
     own_ids: what share of its requests carries own ids."""
 
-    def __init__(self, endpoint, name, seed, sessions, channels, rate, own_ids=0.7):
+    def __init__(self, endpoint, name, seed, sessions, channels, rate, own_ids=0.7, identity=None):
+        self._identity = identity  # a Key (keys.py), for a broker with keys
         self._endpoint, self._name, self._rate, self._own_ids = endpoint, name, rate, own_ids
         self._sessions, self._channels, self._chance = sessions, channels, random.Random(f"{seed} {name}")
         self._requests, self._settled, self._next, self._numbers, self._allowed = {}, {}, 0, 0, 0.0
@@ -69,6 +70,8 @@ class Publisher:
         socket = zmq.Context.instance().socket(zmq.DEALER)
         for option, value in ((zmq.LINGER, 0), (zmq.SNDHWM, 0), (zmq.RECONNECT_IVL, 20), (zmq.RECONNECT_IVL_MAX, 200)):
             socket.setsockopt(option, value)
+        if self._identity:
+            self._identity.use(socket)
         socket.connect(self._endpoint)
         last = time.monotonic()
         try:
