@@ -140,7 +140,7 @@ static int check_meta(const struct options *o, char why[OPTION_WHY_MAX])
             return -EINVAL;
         }
         if (*label)
-            strcpy(labels[count++], label);
+            memcpy(labels[count++], label, sizeof label);
     }
     return 0;
 }
