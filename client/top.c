@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "digits.h"
 #include "name.h"
 #include "show.h"
 
@@ -96,7 +97,7 @@ static void put_formatted(struct page *p, enum style style, const char *format, 
 /* A short text of a number, in one of a few buffers that are used in turn: enough for one line. */
 static char *next_text(void)
 {
-    static char texts[16][32];
+    static char texts[16][DIGITS_GROUPED_MAX];
     static unsigned next;
     return texts[next++ % 16];
 }
@@ -104,15 +105,7 @@ static char *next_text(void)
 /* "1,234" */
 static const char *number(uint64_t n)
 {
-    char digits[24], *out = next_text();
-    size_t len = (size_t)snprintf(digits, sizeof digits, "%" PRIu64, n), at = 0;
-    for (size_t i = 0; i < len; i++) {
-        if (i && (len - i) % 3 == 0)
-            out[at++] = ',';
-        out[at++] = digits[i];
-    }
-    out[at] = '\0';
-    return out;
+    return digits_grouped(n, next_text());
 }
 
 static const char *bytes(uint64_t n)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "digits.h"
 #include "json_out.h"
 #include "name.h"
 
@@ -76,20 +77,6 @@ static const char *time_text(int64_t at_ms, char out[40])
     return out;
 }
 
-/* "1,234" */
-static const char *grouped(uint64_t number, char out[40])
-{
-    char digits[24];
-    size_t len = (size_t)snprintf(digits, sizeof digits, "%" PRIu64, number), at = 0;
-    for (size_t i = 0; i < len; i++) {
-        if (i && (len - i) % 3 == 0)
-            out[at++] = ',';
-        out[at++] = digits[i];
-    }
-    out[at] = '\0';
-    return out;
-}
-
 /* --- text --- */
 
 static bool bare(struct slice text)
@@ -141,7 +128,7 @@ static void put_line(struct line *l, const struct log_record *r, bool journal)
     put_text(l, slice_of(r->message), false);
     if (r->repeated) {
         put_string(l, " (");
-        put_string(l, grouped(r->repeated, text));
+        put_string(l, digits_grouped(r->repeated, text));
         put_string(l, " times more)");
     }
     for (size_t i = 0; i < r->field_count; i++)
