@@ -22,7 +22,20 @@ struct queued {
     int64_t listener;
 };
 
+/* libnats delivers each subscription's messages in a thread of its own. A subscription is destroyed only after that thread has said that it is
+ * done with it. */
+struct nats_listener {
+    struct nats_link *link;
+    struct nats_listener *next;
+    natsSubscription *subscription;
+    int64_t id;
+    bool retired;
+    bool complete; /* under the link's lock */
+};
+
 struct nats_link {
+    struct nats_listener *listeners;
+    int64_t last_id;
     natsConnection *connection;
     natsInbox *inbox;
     int fd; /* an eventfd */
@@ -69,8 +82,20 @@ static struct queued *dequeue(struct nats_link *l)
 
 static void on_message(natsConnection *connection, natsSubscription *subscription, natsMsg *msg, void *context)
 {
+    struct nats_listener *s = context;
     (void)connection;
-    enqueue(context, NATS_LINK_MESSAGE, msg, natsSubscription_GetID(subscription));
+    (void)subscription;
+    enqueue(s->link, NATS_LINK_MESSAGE, msg, s->id);
+}
+
+static void on_complete(void *context)
+{
+    struct nats_listener *s = context;
+    struct nats_link *l = s->link;
+    pthread_mutex_lock(&l->lock);
+    s->complete = true;
+    pthread_cond_broadcast(&l->closing);
+    pthread_mutex_unlock(&l->lock);
 }
 
 static void on_disconnected(natsConnection *connection, void *context)
@@ -92,7 +117,7 @@ static void on_closed(natsConnection *connection, void *context)
     enqueue(l, NATS_LINK_CLOSED, NULL, 0);
     pthread_mutex_lock(&l->lock);
     l->closed = true;
-    pthread_cond_signal(&l->closing);
+    pthread_cond_broadcast(&l->closing);
     pthread_mutex_unlock(&l->lock);
 }
 
@@ -226,6 +251,32 @@ int nats_link_open(const struct nats_link_config *config, struct nats_link **out
     return 0;
 }
 
+static bool is_quiet(const struct nats_link *l)
+{
+    for (const struct nats_listener *s = l->listeners; s; s = s->next)
+        if (!s->complete)
+            return false;
+    return l->closed;
+}
+
+/* Destroy the subscriptions that are not wanted any more (all: any), as far as their threads are done. */
+static void reap(struct nats_link *l, bool all)
+{
+    struct nats_listener **at = &l->listeners, *s;
+    while ((s = *at)) {
+        pthread_mutex_lock(&l->lock);
+        bool done = s->complete && (all || s->retired);
+        pthread_mutex_unlock(&l->lock);
+        if (!done) {
+            at = &s->next;
+            continue;
+        }
+        *at = s->next;
+        natsSubscription_Destroy(s->subscription);
+        free(s);
+    }
+}
+
 /* libnats calls on_closed() from a thread of its own, some time after natsConnection_Close(). */
 static void close_connection(struct nats_link *l)
 {
@@ -234,9 +285,10 @@ static void close_connection(struct nats_link *l)
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += CLOSE_MS / 1000;
     pthread_mutex_lock(&l->lock);
-    while (!l->closed && pthread_cond_timedwait(&l->closing, &l->lock, &until) == 0)
+    while (!is_quiet(l) && pthread_cond_timedwait(&l->closing, &l->lock, &until) == 0)
         continue;
     pthread_mutex_unlock(&l->lock);
+    reap(l, true);
     natsConnection_Destroy(l->connection);
 }
 
@@ -329,25 +381,35 @@ int nats_link_send(struct nats_link *l, const char *subject, const char *reply, 
 
 struct nats_listener *nats_link_listen(struct nats_link *l, const char *subject)
 {
-    natsSubscription *s = NULL;
-    if (natsConnection_Subscribe(&s, l->connection, subject, on_message, l) != NATS_OK)
+    struct nats_listener *s = calloc(1, sizeof *s);
+    if (!s)
         return NULL;
-    natsSubscription_SetPendingLimits(s, -1, -1); /* on_message() takes them at once */
-    return (struct nats_listener *)s;
+    reap(l, false);
+    *s = (struct nats_listener){.link = l, .next = l->listeners, .id = ++l->last_id};
+    if (natsConnection_Subscribe(&s->subscription, l->connection, subject, on_message, s) != NATS_OK) {
+        free(s);
+        return NULL;
+    }
+    l->listeners = s;
+    natsSubscription_SetOnCompleteCB(s->subscription, on_complete, s);
+    natsSubscription_SetPendingLimits(s->subscription, -1, -1); /* on_message() takes them at once */
+    return s;
 }
 
 void nats_link_unlisten(struct nats_listener **s)
 {
-    if (*s)
-        natsSubscription_Destroy((natsSubscription *)*s);
+    if (*s) {
+        (*s)->retired = true;
+        natsSubscription_Unsubscribe((*s)->subscription);
+    }
     *s = NULL;
 }
 
 /* --- what is known --- */
 
-int64_t nats_link_listener_id(struct nats_listener *s)
+int64_t nats_link_listener_id(const struct nats_listener *s)
 {
-    return natsSubscription_GetID((natsSubscription *)s);
+    return s->id;
 }
 
 const char *nats_link_inbox(const struct nats_link *l)

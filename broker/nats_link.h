@@ -69,7 +69,7 @@ struct nats_listener *nats_link_listen(struct nats_link *l, const char *subject)
 void nats_link_unlisten(struct nats_listener **s);
 
 /* No two of a connection have the same; never 0. */
-int64_t nats_link_listener_id(struct nats_listener *s);
+int64_t nats_link_listener_id(const struct nats_listener *s);
 
 /* A subject that nobody else uses, without a dot at its end. */
 const char *nats_link_inbox(const struct nats_link *l);
