@@ -26,14 +26,16 @@ static void put_head(char *p, const struct gossip *m, unsigned part, unsigned pa
 
 static bool reserve(struct wire_buf *b, size_t len)
 {
-    if (b->cap < len) {
-        char *data = realloc(b->data, len);
-        if (!data)
-            b->failed = true;
-        else
-            *b = (struct wire_buf){data, 0, len, false};
+    if (b->cap >= len)
+        return !b->failed;
+    char *data = realloc(b->data, len);
+    if (!data) {
+        b->failed = true;
+        return false;
     }
-    return !b->failed;
+    b->data = data;
+    b->cap = len;
+    return true;
 }
 
 unsigned gossip_put(struct wire_buf *b, const struct gossip *m, unsigned part, size_t max)
