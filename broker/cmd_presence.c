@@ -46,4 +46,4 @@ static int run(const struct command_context *c, const struct command_request *r,
     return 0;
 }
 
-const struct command cmd_presence = {.op = "presence", .fields = fields, .run = run};
+const struct command cmd_presence = {.op = "presence", .of_all = true, .fields = fields, .run = run};
