@@ -206,7 +206,7 @@ def test_a_worker_whose_feed_stalls_is_seen_to_be_behind(bench):
 
 def test_counters_never_fall_when_workers_come_and_go(bench):
     site = Site(bench, workers=2)
-    site.open_many([f"s{n}" for n in range(4)], reconnect=True)
+    site.open_many([f"s{n}" for n in range(4)], stubborn=True, retry=0.1)
     site.publish("m", data=1)
     last = wait_samples(site, lambda s: s["ssecast_deliveries_total"] == 4, "four deliveries")
     site.workers[0].restart()
