@@ -311,7 +311,8 @@ void streams_request(struct streams *set, int fd, struct params *params, bool ra
         free(s);
         close(fd);
     } else {
-        if (spools(params))
+        s->bundled = spools(params);
+        if (s->bundled)
             conn_hold_back(&s->conn);
         if (service)
             service_begin(s, service, params);
@@ -392,7 +393,7 @@ static void deliver_live(void *owner, void *context)
     const struct delivery *d = context;
     if (s->state != STREAM_LIVE)
         return;
-    if (!d->text || s->cursor >= d->first) {
+    if (!d->text || !s->bundled || s->cursor >= d->first) {
         deliver_each(s, d->bundle);
         return;
     }

@@ -29,6 +29,7 @@ struct stream {
     struct registry_entry *entry; /* NULL: no stream but a short answer */
     enum stream_state state;
     bool shows_checkpoints;    /* its page's script sees them */
+    bool bundled;              /* events of a turn are one text for it; Apache and nginx prefer single ones */
     uint64_t opened_at;        /* position when it was opened: a shutdown up to it does not concern it */
     uint64_t cursor;           /* position: all up to it was sent; when live, what is above it is sent as it comes */
     uint64_t shown;            /* position in the last id: line sent */
