@@ -177,13 +177,19 @@ struct event *event_parse(struct slice bytes, size_t *used)
     return e;
 }
 
+struct event *event_text_room(size_t len)
+{
+    struct event *e = malloc(sizeof *e + len);
+    if (e)
+        *e = (struct event){.refs = 1, .kind = EVENT_TEXT, .text = {e->bytes, len}};
+    return e;
+}
+
 struct event *event_text(struct slice text)
 {
-    struct event *e = malloc(sizeof *e + text.len);
-    if (!e)
-        return NULL;
-    *e = (struct event){.refs = 1, .kind = EVENT_TEXT, .text = {e->bytes, text.len}};
-    put_slice(e->bytes, text);
+    struct event *e = event_text_room(text.len);
+    if (e)
+        put_slice(e->bytes, text);
     return e;
 }
 

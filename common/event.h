@@ -90,6 +90,9 @@ struct event *event_parse(struct slice bytes, size_t *used);
 /* An EVENT_TEXT with a copy of text. NULL when out of memory. */
 struct event *event_text(struct slice text);
 
+/* An EVENT_TEXT of len bytes, which the caller writes to its `bytes` before anybody else has it. NULL when out of memory. */
+struct event *event_text_room(size_t len);
+
 struct event *event_ref(struct event *e);
 
 /* Give up a reference and set *e to NULL. Safe on NULL. */

@@ -1,7 +1,6 @@
 #include "bundle.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 /* All names of the event, list by list, as they stand in its entry. */
 static struct slice names_of(const struct event *e)
@@ -38,16 +37,15 @@ struct event *bundle_text(const struct bundle *b)
     struct event *first = deque_at(&b->events, 0);
     if (b->events.count == 1)
         return event_ref(first);
-    char *text = malloc(b->bytes), *at = text;
-    for (size_t i = 0; text && i < b->events.count; i++) {
+    struct event *all = event_text_room(b->bytes);
+    if (!all)
+        return NULL;
+    char *at = all->bytes;
+    for (size_t i = 0; i < b->events.count; i++) {
         const struct event *e = deque_at(&b->events, i);
         memcpy(at, e->text.data, e->text.len);
         at += e->text.len;
     }
-    struct event *all = text ? event_text((struct slice){text, b->bytes}) : NULL;
-    free(text);
-    if (!all)
-        return NULL;
     all->seq = first->seq;
     all->time_ms = first->time_ms;
     all->further = (uint32_t)b->events.count - 1;
