@@ -1,7 +1,6 @@
 #include "gossip.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 #include "bytes.h"
 
@@ -24,36 +23,20 @@ static void put_head(char *p, const struct gossip *m, unsigned part, unsigned pa
     put_u16(p + 26, (uint16_t)parts);
 }
 
-static bool reserve(struct wire_buf *b, size_t len)
-{
-    if (b->cap >= len)
-        return !b->failed;
-    char *data = realloc(b->data, len);
-    if (!data) {
-        b->failed = true;
-        return false;
-    }
-    b->data = data;
-    b->cap = len;
-    return true;
-}
-
 unsigned gossip_put(struct wire_buf *b, const struct gossip *m, unsigned part, size_t max)
 {
     size_t head = GOSSIP_HEAD_LEN + m->name.len, room = max - head;
     size_t parts = m->body.len ? (m->body.len + room - 1) / room : 1;
     size_t from = part * room, left = m->body.len - from, len = left < room ? left : room;
+    char fixed[GOSSIP_HEAD_LEN];
     b->len = 0;
     if (parts > GOSSIP_PARTS_MAX || m->body.len > GOSSIP_BYTES_MAX)
         return 0;
-    if (!reserve(b, head + len))
-        return (unsigned)parts;
-    put_head(b->data, m, part, (unsigned)parts);
-    if (m->name.len)
-        memcpy(b->data + GOSSIP_HEAD_LEN, m->name.data, m->name.len);
+    put_head(fixed, m, part, (unsigned)parts);
+    wire_add_bytes(b, (struct slice){fixed, sizeof fixed});
+    wire_add_bytes(b, m->name);
     if (len)
-        memcpy(b->data + head, m->body.data + from, len);
-    b->len = head + len;
+        wire_add_bytes(b, (struct slice){m->body.data + from, len});
     return (unsigned)parts;
 }
 
@@ -96,7 +79,7 @@ static int append(struct wire_buf *b, struct slice bytes)
 {
     if (b->len + bytes.len > GOSSIP_BYTES_MAX)
         return -EPROTO;
-    wire_add_items(b, &(struct wire_buf){.data = (char *)bytes.data, .len = bytes.len});
+    wire_add_bytes(b, bytes);
     return b->failed ? -ENOMEM : 0;
 }
 

@@ -318,7 +318,7 @@ void sequence_offer(struct sequence *s, struct turn *t, struct wire_buf *b)
         history_rollback(s->history, s->base);
     uint64_t place = word ? next_position(s) : history_head(s->history);
     put_word(s, t, fresh ? s->turn[s->committed]->seq - 1 : place);
-    wire_add_items(b, &(struct wire_buf){.data = room, .len = sizeof room});
+    wire_add_bytes(b, (struct slice){room, sizeof room});
     for (size_t i = s->committed; i < s->count; i++)
         wire_add_entry(b, s->turn[i]);
 }

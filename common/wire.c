@@ -243,6 +243,11 @@ void wire_add_items(struct wire_buf *b, const struct wire_buf *items)
     add_bytes(b, items->data, items->len);
 }
 
+void wire_add_bytes(struct wire_buf *b, struct slice bytes)
+{
+    add_bytes(b, bytes.data, bytes.len);
+}
+
 /* --- reading --- */
 
 struct reader {

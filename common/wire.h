@@ -189,6 +189,9 @@ void wire_add_presence(struct wire_buf *b, const struct wire_presence_item *item
 /* Add items that wire_add_presence() collected in a buffer of their own. */
 void wire_add_items(struct wire_buf *b, const struct wire_buf *items);
 
+/* Add bytes as they are. */
+void wire_add_bytes(struct wire_buf *b, struct slice bytes);
+
 /* Reading. Unlike the decoders, a walk ends (false) at the first malformed piece; a decoder has already checked names and
  * presence items, so only entries can be malformed (event_parse() says). */
 int wire_get_batch(struct slice message, struct wire_batch *m);

@@ -87,7 +87,7 @@ static bool batch(struct slice message, struct wire_buf *b)
         return false;
     walk_entries(m.entries);
     wire_put_batch(b, m.run, m.prev);
-    wire_add_items(b, &(struct wire_buf){.data = (char *)m.entries.data, .len = m.entries.len});
+    wire_add_bytes(b, m.entries);
     return true;
 }
 
@@ -147,7 +147,7 @@ static bool page(struct slice message, struct wire_buf *b)
         return false;
     walk_entries(m.entries);
     wire_put_page(b, &m);
-    wire_add_items(b, &(struct wire_buf){.data = (char *)m.entries.data, .len = m.entries.len});
+    wire_add_bytes(b, m.entries);
     return true;
 }
 

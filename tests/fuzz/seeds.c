@@ -153,8 +153,8 @@ static void step(struct wire_buf *talk, uint8_t what, struct slice bytes)
 {
     char head[3] = {(char)what};
     put_u16(head + 1, (uint16_t)bytes.len);
-    wire_add_items(talk, &(struct wire_buf){.data = head, .len = sizeof head});
-    wire_add_items(talk, &(struct wire_buf){.data = (char *)bytes.data, .len = bytes.len});
+    wire_add_bytes(talk, (struct slice){head, sizeof head});
+    wire_add_bytes(talk, bytes);
 }
 
 static void say(struct wire_buf *talk, uint8_t worker, struct wire_buf *b)
@@ -198,7 +198,7 @@ static void marked(const char *name, char mark, const struct wire_buf *b)
 {
     struct wire_buf all = {0};
     must(!b->failed);
-    wire_add_items(&all, &(struct wire_buf){.data = &mark, .len = 1});
+    wire_add_bytes(&all, (struct slice){&mark, 1});
     wire_add_items(&all, b);
     save("fuzz_cluster", name, (struct slice){all.data, all.len});
     wire_buf_release(&all);
@@ -209,7 +209,7 @@ static void a_turn(void)
     struct wire_buf b = {0};
     char head[TURN_HEAD_LEN];
     turn_put_head(head, &(struct turn){{7, 2}, {7, 1}, 5, 1000, 900, true, {0}});
-    wire_add_items(&b, &(struct wire_buf){.data = head, .len = sizeof head});
+    wire_add_bytes(&b, (struct slice){head, sizeof head});
     add_events(&b);
     marked("turn", 't', &b);
     wire_buf_release(&b);
@@ -226,7 +226,7 @@ static void some_gossip(const char *name, enum gossip_type type, size_t body, si
         char len[2];
         parts = gossip_put(&b, &m, part, max);
         put_u16(len, (uint16_t)b.len);
-        wire_add_items(&all, &(struct wire_buf){.data = len, .len = 2});
+        wire_add_bytes(&all, (struct slice){len, 2});
         wire_add_items(&all, &b);
         wire_buf_release(&b);
     }
@@ -241,8 +241,8 @@ static void row(struct wire_buf *b, uint8_t table, uint8_t key, struct slice byt
 {
     char head[4] = {(char)table, (char)key};
     put_u16(head + 2, (uint16_t)bytes.len);
-    wire_add_items(b, &(struct wire_buf){.data = head, .len = sizeof head});
-    wire_add_items(b, &(struct wire_buf){.data = (char *)bytes.data, .len = bytes.len});
+    wire_add_bytes(b, (struct slice){head, sizeof head});
+    wire_add_bytes(b, bytes);
 }
 
 static void stored(const char *name, uint8_t sum, struct slice doubt)
@@ -266,9 +266,9 @@ static void record(struct wire_buf *b, uint8_t type, struct slice content)
 {
     char head[FCGI_HEADER_LEN] = {
         FCGI_VERSION_1, (char)type, 0, 1, (char)(content.len >> 8), (char)content.len, (char)(-content.len & 7), 0};
-    wire_add_items(b, &(struct wire_buf){.data = head, .len = sizeof head});
-    wire_add_items(b, &(struct wire_buf){.data = (char *)content.data, .len = content.len});
-    wire_add_items(b, &(struct wire_buf){.data = (char[8]){0}, .len = (unsigned char)head[6]});
+    wire_add_bytes(b, (struct slice){head, sizeof head});
+    wire_add_bytes(b, content);
+    wire_add_bytes(b, (struct slice){(char[8]){0}, (unsigned char)head[6]});
 }
 
 static void pair(struct wire_buf *b, const char *name, struct slice value)
@@ -282,9 +282,9 @@ static void pair(struct wire_buf *b, const char *name, struct slice value)
         lengths[3] = (char)(value.len >> 8);
         lengths[4] = (char)value.len;
     }
-    wire_add_items(b, &(struct wire_buf){.data = lengths, .len = len});
-    wire_add_items(b, &(struct wire_buf){.data = (char *)name, .len = strlen(name)});
-    wire_add_items(b, &(struct wire_buf){.data = (char *)value.data, .len = value.len});
+    wire_add_bytes(b, (struct slice){lengths, len});
+    wire_add_bytes(b, (struct slice){name, strlen(name)});
+    wire_add_bytes(b, value);
 }
 
 static void request(const char *name, bool long_one, const char *body)
