@@ -37,7 +37,7 @@ FCGI_SRC := $(filter-out fcgi/main.c,$(wildcard fcgi/*.c))
 BROKER_SRC := $(filter-out broker/main.c,$(wildcard broker/*.c))
 CLIENT_SRC := $(filter-out client/main.c,$(wildcard client/*.c))
 LIBRARY_SRC := $(addprefix client/,backoff.c decoder.c json_text.c link.c presence.c publisher.c reply.c request.c roster.c source.c stream.c window.c) \
-    $(addprefix common/,curve_key.c handshake.c json_out.c name.c sse.c table.c)
+    $(addprefix common/,curve_key.c handshake.c hash.c json_out.c must.c name.c sse.c table.c)
 CLI_SRC := $(filter-out $(LIBRARY_SRC),$(CLIENT_SRC))
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
@@ -79,9 +79,9 @@ $(BUILD)/%.a:
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-WORKER_LIBS := -lfcgi -lzmq -ljwt -lcrypto -ljansson -linih
-BROKER_LIBS := -lzmq -ljansson -llmdb -lxxhash -lnats -linih
-LIBRARY_LIBS := -lzmq -ljansson -lcurl
+WORKER_LIBS := -lfcgi -lzmq -ljwt -lcrypto -ljansson -linih -lsodium
+BROKER_LIBS := -lzmq -ljansson -llmdb -lxxhash -lnats -linih -lsodium
+LIBRARY_LIBS := -lzmq -ljansson -lcurl -lsodium
 CLIENT_LIBS := $(LIBRARY_LIBS) -linih
 
 $(BUILD)/ssecast-broker: $(BUILD)/obj/broker/main.o $(BUILD)/libbroker.a $(BUILD)/libcommon.a
@@ -117,7 +117,7 @@ fuzz-build:
 	@$(MAKE) --no-print-directory -j$(shell nproc) fuzz-targets BUILD=$(FUZZ_BUILD) CC=clang SAN=fuzzer-no-link,address,undefined CFLAGS='-O1 -g' WARNINGS=
 
 $(BUILD)/fuzz-seeds: $(BUILD)/obj/tests/fuzz/seeds.o $(BUILD)/obj/broker/gossip.o $(BUILD)/obj/broker/turn.o $(BUILD)/libcommon.a
-	$(CC) $(ALL_LDFLAGS) $^ -o $@
+	$(CC) $(ALL_LDFLAGS) $^ -lsodium -o $@
 fuzz-seeds: $(BUILD)/fuzz-seeds # what tests/fuzz/corpus has of binary formats, written anew
 	$< tests/fuzz/corpus
 

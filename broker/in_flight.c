@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "hash.h"
+
 #define PEER_MAX 255u
 
 struct slot {
@@ -42,19 +44,10 @@ void in_flight_begin(struct in_flight *f)
     f->turn++;
 }
 
-/* FNV-1a */
-static uint64_t hash(struct slice text)
-{
-    uint64_t h = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < text.len; i++)
-        h = (h ^ (unsigned char)text.data[i]) * 0x100000001b3u;
-    return h;
-}
-
 /* The peer's slot in this turn, or the free one that becomes it. There always is one. */
 static struct slot *find(struct in_flight *f, struct slice peer)
 {
-    for (uint64_t at = hash(peer);; at++) {
+    for (uint64_t at = hash_keyed(peer);; at++) {
         struct slot *slot = &f->slots[at & (f->slot_count - 1)];
         if (slot->turn != f->turn || slice_equal((struct slice){slot->peer, slot->len}, peer))
             return slot;

@@ -3,6 +3,10 @@
 
 #include <stdlib.h>
 
+#include "hash.h"
+
+/* Names come from outside: uthash's own hash has no key, and names that collide under it can be computed. */
+#define HASH_FUNCTION(name, len, hash) ((hash) = (unsigned)hash_keyed((struct slice){(name), (len)}))
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
@@ -93,4 +97,14 @@ void *table_next(const struct table *t, const void *value)
 size_t table_count(const struct table *t)
 {
     return HASH_COUNT(t->head);
+}
+
+size_t table_longest_chain(const struct table *t)
+{
+    size_t longest = 0;
+
+    for (unsigned i = 0; t->head && i < t->head->hh.tbl->num_buckets; i++)
+        if (t->head->hh.tbl->buckets[i].count > longest)
+            longest = t->head->hh.tbl->buckets[i].count;
+    return longest;
 }

@@ -1,7 +1,7 @@
 /* table.h - a hash table from names (any bytes) to values of one fixed size.
  *
  * A value lives inside its entry, next to its name: one allocation each, and its address does not change
- * until it is removed. There is no locking and no order.
+ * until it is removed. There is no locking and no order. The hash is keyed (hash.h), so strangers may choose the names.
  *
  * Ownership: the table owns entries and names; what a value points to is the caller's.
  */
@@ -35,5 +35,8 @@ struct slice table_name(const void *value);
 void *table_next(const struct table *t, const void *value);
 
 size_t table_count(const struct table *t);
+
+/* How many entries the fullest bucket has: what a lookup compares at most. A walk over all buckets, for tests. */
+size_t table_longest_chain(const struct table *t);
 
 #endif

@@ -1,5 +1,7 @@
 #include "table.h"
 
+#include <uthash.h>
+
 #include "support.h"
 
 static struct table *make(size_t size)
@@ -124,6 +126,56 @@ START_TEST(a_walk_may_remove_what_it_meets)
 }
 END_TEST
 
+/* --- names that somebody computed --- */
+
+#define COLLIDING 10000
+#define BLOCK 12 /* bytes that uthash's default hash mixes at once */
+
+/* HASH_JEN_MIX backwards: it loses nothing, so every result has one origin. */
+static void unmix(uint32_t v[3])
+{
+    static const int right[3][3] = {{15, 10, 3}, {5, 16, 12}, {13, 8, 13}};
+
+    for (int round = 0; round < 3; round++) {
+        v[2] = (v[2] ^ (v[1] >> right[round][0])) + v[1] + v[0];
+        v[1] = (v[1] ^ (v[0] << right[round][1])) + v[0] + v[2];
+        v[0] = (v[0] ^ (v[2] >> right[round][2])) + v[2] + v[1];
+    }
+}
+
+/* The i-th name of BLOCK bytes to which uthash's default hash gives 0. */
+static void collide(uint32_t i, char name[BLOCK])
+{
+    uint32_t v[3] = {i, i * 2654435761u, 0};
+
+    unmix(v);
+    v[2] -= BLOCK; /* the length goes in between the two rounds */
+    unmix(v);
+    v[0] -= 0x9e3779b9u;
+    v[1] -= 0x9e3779b9u;
+    v[2] -= 0xfeedbeefu;
+    memcpy(name, v, BLOCK);
+}
+
+START_TEST(names_that_collide_without_a_key_do_not_collide_here)
+{
+    struct table *t = make(sizeof(int));
+    char name[BLOCK];
+    unsigned hash;
+
+    for (uint32_t i = 0; i < COLLIDING; i++) {
+        collide(i, name);
+        HASH_JEN(name, BLOCK, hash);
+        ck_assert_uint_eq(hash, 0);
+        ck_assert_ptr_nonnull(table_insert(t, (struct slice){name, BLOCK}));
+    }
+
+    ck_assert_uint_eq(table_count(t), COLLIDING);
+    ck_assert_uint_le(table_longest_chain(t), 40);
+    table_free(&t);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("table");
@@ -133,5 +185,6 @@ int main(void)
     tcase_add_test(tests, the_name_is_a_copy_and_the_address_stays);
     tcase_add_test(tests, it_behaves_like_an_array);
     tcase_add_test(tests, a_walk_may_remove_what_it_meets);
+    tcase_add_test(tests, names_that_collide_without_a_key_do_not_collide_here);
     return run_suite(suite);
 }
