@@ -129,9 +129,15 @@ fuzz: deps fuzz-build ## feed made-up input to every decoder, FUZZ_SECONDS (60) 
 fuzz-check: fuzz-build # for `make check`: every input that is kept, then a few seconds of new ones
 	@$(PYTHON) tests/fuzz/run $(FUZZ_BUILD) --seconds 3 --fresh
 
+# Records what a broker writes, syncs and answers: tests/support/power.py preloads it.
+RECORDER := $(BUILD)/power-recorder.so
+$(RECORDER): tests/power/recorder.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -Wall -Wextra $(CFLAGS) -fPIC -shared $< -ldl -o $@
+
 # End-to-end tests: real web servers, ZeroMQ clients and a browser. E2E="tests/e2e/test_20_resume.py -k gap" runs some.
 E2E ?= tests/e2e
-e2e: all ## run the end-to-end tests
+e2e: all $(RECORDER) ## run the end-to-end tests
 	SSECAST_BUILD=$(BUILD) SSECAST_PATIENCE=$(if $(SAN),4,1) PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 \
 	    $(PYTHON) -m pytest -q -o cache_dir=$(abspath $(BUILD))/pytest $(if $(AGAIN),--last-failed --last-failed-no-failures none) $(E2E)
 
@@ -174,11 +180,12 @@ check: ## install what is missing, build, and run every test (SAN=address,undefi
 
 SOAK ?= 10
 LOAD ?= $(SOAK)
-soak: ## faults for SOAK minutes (10), then 8,900 streams for LOAD minutes (as many): nothing lost, memory flat. SEED=n repeats
+POWER ?= 10000
+soak: ## faults for SOAK minutes (10), POWER power failures (10000), 8,900 streams for LOAD minutes (10). SEED=n repeats
 	@$(MAKE) --no-print-directory deps
-	@$(MAKE) --no-print-directory -j$(shell nproc) bench-build
+	@$(MAKE) --no-print-directory -j$(shell nproc) bench-build $(RECORDER)
 	@SSECAST_BUILD=$(BUILD) SSECAST_PATIENCE=$(if $(SAN),4,1) PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 \
-	    $(PYTHON) -m soak --faults $(SOAK) --load $(LOAD)
+	    $(PYTHON) -m soak --faults $(SOAK) --power $(POWER) --load $(LOAD)
 
 demo: ## install what is missing, build, and show it on http://127.0.0.1:8080/ (DEMO_PORT and DEMO_HOST change that)
 	@$(MAKE) --no-print-directory deps-demo

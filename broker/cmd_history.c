@@ -3,7 +3,7 @@
 #include <errno.h>
 
 #include "command.h"
-#include "sse.h"
+#include "event_json.h"
 #include "targets.h"
 
 #define REPLY_BYTES ((size_t)4 << 20) /* of entries: then there is more */
@@ -31,59 +31,6 @@ static int read_filter(const struct json_object *o, struct filter *f, struct jso
     return 0;
 }
 
-/* The reply that a decoded block is written to. */
-struct writing {
-    struct json_out *reply;
-    bool named; /* the block has an event: line */
-};
-
-static void put_block(void *context, const struct sse_event *event)
-{
-    const struct writing *w = context;
-    if (w->named)
-        json_put_text(w->reply, "event", event->type);
-    json_put_text(w->reply, "data", event->data);
-}
-
-static void put_retry(void *context, uint64_t ms)
-{
-    const struct writing *w = context;
-    json_put_count(w->reply, "retry", ms);
-}
-
-/* No data line can look like this one. */
-static bool has_event_line(struct slice text)
-{
-    return memmem(text.data, text.len, "\nevent:", 7) || (text.len > 6 && memcmp(text.data, "event:", 6) == 0);
-}
-
-/* Write what the event's text says. -ENOMEM when there is no memory for it. */
-static int put_text(struct json_out *reply, struct slice text)
-{
-    struct writing w = {reply, has_event_line(text)};
-    struct sse_decoder *d =
-        sse_decoder_new(&(struct sse_handler){.event = put_block, .retry = put_retry, .context = &w});
-    int err = d ? sse_decoder_feed(d, text.data, text.len) : -ENOMEM;
-    sse_decoder_free(&d);
-    return err;
-}
-
-static int put_event(struct json_out *reply, const struct event *e, const struct grant *grant)
-{
-    json_begin_object(reply, NULL);
-    json_put_count(reply, "seq", e->seq);
-    if (e->id.len)
-        json_put_text(reply, "id", e->id);
-    int err = put_text(reply, e->text);
-    if (e->has_to)
-        targets_put(reply, "to", e, TO_SESSIONS, grant);
-    if (e->counts[EXCEPT_SESSIONS] + e->counts[EXCEPT_CHANNELS] + e->counts[EXCEPT_CONNECTIONS])
-        targets_put(reply, "except", e, EXCEPT_SESSIONS, grant);
-    json_put_int(reply, "at", e->time_ms);
-    json_end_object(reply);
-    return err;
-}
-
 static int run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
                struct json_fault *fault)
 {
@@ -99,7 +46,7 @@ static int run(const struct command_context *c, const struct command_request *r,
     size_t count = history_read(h, f.any ? &f.who : NULL, f.since, events, (size_t)f.limit, REPLY_BYTES, &upto);
     json_begin_list(reply, "events");
     for (size_t i = 0; i < count && !err; i++)
-        err = put_event(reply, events[i], r->grant);
+        err = event_json_put(reply, events[i], r->grant);
     json_end_list(reply);
     json_put_flag(reply, "more", upto < history_head(h));
     return err ? json_fault(fault, CODE_STORE_FAILED, "the history could not be read: out of memory") : 0;

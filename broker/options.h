@@ -22,6 +22,7 @@ struct broker_config {
     uint64_t max_event_bytes, max_batch, max_targets, max_name_bytes, max_json_depth;
     uint64_t max_in_flight, handshake_ms;
     char *log_level, *log_format;
+    char *dump_store; /* NULL: run the broker */
 };
 
 extern const struct option_program broker_program;

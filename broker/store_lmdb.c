@@ -296,6 +296,30 @@ static bool is_readable(struct store *s)
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
+/* A new file is safe from a power failure only when the folder that names it is on the disk, too. Not every file system can sync a folder, and
+ * not everybody may open the one above: then there is nothing to be done about it. */
+static int sync_folder(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int err = fd >= 0 && fsync(fd) != 0 && errno == EIO ? -EIO : 0;
+
+    if (fd >= 0)
+        close(fd);
+    return err;
+}
+
+static int sync_folders(const struct store *s, char why[STORE_WHY_MAX])
+{
+    char *above;
+    if (asprintf(&above, "%s/..", s->dir) < 0)
+        return explain(why, -ENOMEM, "out of memory");
+
+    int err = sync_folder(s->dir);
+    err = err ? err : sync_folder(above);
+    free(above);
+    return err ? explain(why, err, "%s: cannot sync the directory: %s", s->dir, strerror(-err)) : 0;
+}
+
 static int open_dir(struct store *s, char why[STORE_WHY_MAX])
 {
     int err = make_dir(s, why);
@@ -309,6 +333,7 @@ static int open_dir(struct store *s, char why[STORE_WHY_MAX])
     if (size > 0 && !is_readable(s))
         return explain(why, -EBADMSG, "%s is damaged; it was left as it is", s->dir);
     err = open_env(s, why);
+    err = err ? err : sync_folders(s, why);
     return err ? err : check_format(s, why);
 }
 

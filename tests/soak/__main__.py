@@ -1,4 +1,4 @@
-"""make soak: faults for SOAK minutes, then an even load for LOAD minutes. SEED=n repeats the faults."""
+"""make soak: faults for SOAK minutes, then POWER power failures, then an even load for LOAD minutes. SEED=n repeats faults and power failures."""
 
 import argparse
 import os
@@ -6,13 +6,14 @@ import random
 import resource
 import sys
 
-from . import faults, load
+from . import faults, load, power
 from .progress import Progress
 
 
 def main():
     p = argparse.ArgumentParser(prog="soak", description=__doc__)
     p.add_argument("--faults", type=float, default=10, metavar="MINUTES", help="how long things fail (10)")
+    p.add_argument("--power", type=int, default=10_000, metavar="N", help="how many power failures (10000)")
     p.add_argument("--load", type=float, default=10, metavar="MINUTES", help="how long the even load lasts (10)")
     p.add_argument("--streams", type=int, default=8900, help="of the even load (8900)")
     p.add_argument("--rate", type=float, default=20, help="its events a second, each to every stream (20)")
@@ -22,6 +23,8 @@ def main():
     try:
         if options.faults:
             faults.run(seed, options.faults * 60, Progress())
+        if options.power:
+            power.run(seed, options.power, Progress())
         if options.load:
             load.run(options.streams, options.rate, options.load * 60, Progress())
     except AssertionError as e:

@@ -1,0 +1,98 @@
+#include "dump.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "event_json.h"
+#include "store.h"
+
+static const struct grant everything = {.roles = ROLE_OPERATOR};
+
+struct dump {
+    FILE *out;
+    struct json_out line;
+    uint64_t events, first, last; /* how many, and the seqs of the oldest and the newest; 0: none */
+};
+
+/* False when the line cannot be written. */
+static bool end_line(struct dump *d)
+{
+    bool written =
+        !d->line.failed && fwrite(d->line.data, 1, d->line.len, d->out) == d->line.len && putc('\n', d->out) != EOF;
+
+    d->line.len = 0;
+    return written;
+}
+
+static bool dump_event(void *context, struct event *e)
+{
+    struct dump *d = context;
+
+    d->events++;
+    d->last = e->seq;
+    if (!d->first)
+        d->first = e->seq;
+    return event_json_put(&d->line, e, &everything) == 0 && end_line(d);
+}
+
+static bool dump_run(void *context, uint64_t position, bool doubted)
+{
+    struct dump *d = context;
+
+    json_begin_object(&d->line, NULL);
+    json_put_count(&d->line, "started_at", position);
+    json_put_flag(&d->line, "incomplete", doubted);
+    json_end_object(&d->line);
+    return end_line(d);
+}
+
+static bool dump_summary(struct dump *d, const struct store *s)
+{
+    json_begin_object(&d->line, NULL);
+    json_put_count(&d->line, "events", d->events);
+    json_put_count(&d->line, "first", d->first);
+    json_put_count(&d->line, "last", d->last);
+    json_put_count(&d->line, "trimmed", store_trimmed(s));
+    json_put_flag(&d->line, "sound", true);
+    json_end_object(&d->line);
+    return end_line(d);
+}
+
+/* store_open() would make a store where there is none. */
+static bool has_store(const char *dir)
+{
+    char *file;
+
+    if (asprintf(&file, "%s/data.mdb", dir) < 0)
+        return false;
+
+    bool found = access(file, R_OK) == 0;
+    if (!found)
+        fprintf(stderr, "--dump-store %s: there is no store here (%s: %s)\n", dir, file, strerror(errno));
+    free(file);
+    return found;
+}
+
+int dump_store(const char *dir, FILE *out)
+{
+    struct dump d = {.out = out};
+    struct store_loader loader = {dump_event, dump_run, &d};
+    struct store *store = NULL;
+    char why[STORE_WHY_MAX];
+
+    if (!has_store(dir))
+        return 1;
+
+    int err = store_open(dir, &store, why);
+    err = err ? err : store_load(store, &loader, why);
+    if (!err && (!dump_summary(&d, store) || fflush(out) != 0))
+        snprintf(why, sizeof why, "cannot write: %s", strerror(err = errno ? errno : EIO));
+    if (err)
+        fprintf(stderr, "--dump-store: %s\n", why);
+
+    store_free(&store);
+    json_out_release(&d.line);
+    return err ? 1 : 0;
+}

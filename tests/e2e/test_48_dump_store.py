@@ -1,0 +1,71 @@
+"""`ssecast-broker --dump-store DIR`: a store shown and checked while no broker uses it."""
+
+import pytest
+from support.broker import Broker
+from support.store import Dump
+
+
+@pytest.fixture
+def broker(bench):
+    return Broker(bench, store=bench.folder / "history", history_events=100).start()
+
+
+def published(broker, count):
+    """What the broker says of its history."""
+    with broker.commands() as client:
+        for n in range(count):
+            client.publish("m", data={"n": n}, to={"sessions": [f"s{n}"]}, id=f"own-{n}", **{"except": {"channels": ["c"]}})
+        client.publish(text="two\nlines")
+        return client.history(limit=1000)["events"]
+
+
+def test_the_events_are_those_that_history_lists(broker):
+    events = published(broker, 10)
+    broker.stop()
+    dump = Dump(broker.options["store"])
+    assert dump.status == 0 and dump.events == events
+    assert dump.summary == {
+        "events": 11, "first": events[0]["seq"], "last": events[-1]["seq"], "trimmed": events[0]["seq"] - 1, "sound": True,
+    }
+
+
+def test_starts_and_what_was_trimmed_are_shown(broker):
+    before = published(broker, 150)
+    broker.restart()
+    with broker.commands() as client:
+        last = client.publish("m", text="after the restart")["seq"]
+    broker.stop()
+    dump = Dump(broker.options["store"])
+    seqs = [e["seq"] for e in dump.events]
+    assert seqs[-100:] == [e["seq"] for e in before[1:]] + [last] and len(seqs) <= 102    # what is evicted goes with a later commit
+    assert dump.summary["trimmed"] == seqs[0] - 1
+    assert before[-1]["seq"] < dump.starts[-1]["started_at"] < last and not dump.starts[-1]["incomplete"]
+
+
+def test_a_dump_changes_nothing(broker, bench):
+    published(broker, 10)
+    broker.stop()
+    file = bench.folder / "history" / "data.mdb"
+    before = file.read_bytes()
+    assert Dump(broker.options["store"]).status == 0
+    assert file.read_bytes() == before
+
+
+def test_a_store_in_use_is_left_alone(broker):
+    dump = Dump(broker.options["store"])
+    assert dump.status == 1 and "in use by another process" in dump.errors and not dump.events
+
+
+def test_nothing_is_made_where_there_is_no_store(bench):
+    dump = Dump(bench.folder / "nowhere")
+    assert dump.status == 1 and "there is no store here" in dump.errors
+    assert not (bench.folder / "nowhere").exists()
+
+
+def test_a_damaged_store_is_said_to_be_so(broker, bench):
+    published(broker, 10)
+    broker.stop()
+    file = bench.folder / "history" / "data.mdb"
+    file.write_bytes(file.read_bytes().replace(b'{"n": 5}', b'{"n": 6}'))
+    dump = Dump(broker.options["store"])
+    assert dump.status == 1 and "is damaged" in dump.errors and dump.summary is None
