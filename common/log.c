@@ -1,5 +1,5 @@
 /* log.c - what is written and what is only counted. A line is built in one buffer and written with one call, so that lines of two
- * processes never mix. The state is the program's one stderr and what was written to it: the one place that is global. */
+ * processes never mix; log_sink.c writes it. The state is the program's one stderr and what was written to it: the one place that is global. */
 #include "log.h"
 
 #include <errno.h>
@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "log_sink.h"
 
 #define MINUTE_MS 60000
 #define MESSAGE_MAX 1200
@@ -96,14 +97,35 @@ enum log_level log_level(void)
 
 /* --- a line --- */
 
-static void write_record(struct log_record *r)
+static int write_line(struct log_record *r)
 {
     char line[LOG_LINE_MAX];
+
     r->at_ms = clock_unix_ms();
     r->program = state.program;
     size_t len = log_line(line, r, format_now());
-    ssize_t ignored = write(STDERR_FILENO, line, len);
-    (void)ignored; /* nobody is left to tell */
+    return log_sink_write(line, len);
+}
+
+/* Report lines that were dropped, as soon as stderr takes lines again. */
+static void report_dropped(void)
+{
+    uint64_t dropped = log_sink_dropped();
+    const struct log_field fields[] = {log_count("lines", dropped)};
+    struct log_record r = {.level = LOG_WARN,
+                           .subsystem = slice_of("log"),
+                           .message = "log lines were dropped because stderr was not read",
+                           .fields = fields,
+                           .field_count = 1};
+
+    if (dropped && write_line(&r) == 0)
+        log_sink_forget_dropped();
+}
+
+static void write_record(struct log_record *r)
+{
+    report_dropped();
+    write_line(r);
 }
 
 /* At any level: whoever asked sees that it worked. */
@@ -235,6 +257,7 @@ void log_print(struct log_site *site, enum log_level level, const char *format, 
 void log_tick(int64_t now_ms)
 {
     state.now_ms = now_ms;
+    report_dropped();
     for (struct log_site *site = state.sites; site; site = site->next)
         if (now_ms - site->since_ms >= MINUTE_MS)
             begin_minute(site);

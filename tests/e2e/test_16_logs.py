@@ -194,3 +194,67 @@ def say(broker, message):
 def welcomes(broker):
     with broker.commands() as commands:
         return commands.stats()["welcomes"]
+
+
+# A log that nobody reads
+
+class UnreadPipe:
+    """stderr of a program: a pipe that is full already."""
+
+    def __init__(self):
+        self.reads, self.writes = os.pipe()
+        self.fill()
+
+    def fill(self):
+        os.set_blocking(self.writes, False)
+        for size in (4096, 1):
+            try:
+                while True:
+                    os.write(self.writes, b"\n" * size)
+            except BlockingIOError:
+                pass
+        os.set_blocking(self.writes, True)
+
+    def read(self):
+        """What is in it, as text."""
+        os.set_blocking(self.reads, False)
+        text = b""
+        try:
+            while piece := os.read(self.reads, 65536):
+                text += piece
+        except BlockingIOError:
+            pass
+        return text.decode()
+
+
+@pytest.fixture
+def unread(bench):
+    """A site whose programs' log lines nobody reads, with its pipe."""
+    pipe = UnreadPipe()
+    broker = Broker(bench, log_level="debug")
+    worker = Worker(bench, broker, log_level="debug", heartbeat="200ms")
+    for program in broker, worker:
+        program.stderr = pipe.writes
+        program.start()
+    return broker, worker, pipe
+
+
+def test_a_log_that_is_not_read_stops_no_broker(unread):
+    broker, _, pipe = unread
+    with broker.commands() as client:
+        for _ in range(20):
+            assert client.publish("m", data=1)["ok"]
+        pipe.read()
+        wait_until(lambda: "log lines were dropped because stderr was not read" in pipe.read(), what="the loss is told")
+    assert broker.stop() == 0
+
+
+def test_a_log_that_is_not_read_stops_no_stream(unread):
+    broker, worker, _ = unread
+    with FastCgi(worker.socket).get("session=anna") as stream:
+        stream.wait_open()
+        broker.restart()    # the worker logs that the broker is away, and back
+        with broker.commands() as client:
+            wait_until(lambda: client.publish("m", text="still here")["online"] == 1, what="the stream is known again")
+        stream.wait_text("still here")
+    assert worker.stop() == 0

@@ -59,6 +59,8 @@ class Program:
 
     # Starting
 
+    stderr = None   # a descriptor, instead of the log file
+
     def start(self, stdin=subprocess.DEVNULL, argv=None, pass_fds=()):
         """Start it (again). Returns itself; when it is ready is another question. argv: a command that ends in it."""
         assert self.process is None or self.process.poll() is not None, f"{self.name} is running already"
@@ -66,7 +68,7 @@ class Program:
         options = {"group": self.group} if self.group else {}
         with open(self.logs[0], "ab") as log:
             self.process = subprocess.Popen(
-                argv or self.argv, stdin=stdin, stdout=log, stderr=log, env=self.env, cwd=self.folder,
+                argv or self.argv, stdin=stdin, stdout=log, stderr=log if self.stderr is None else self.stderr, env=self.env, cwd=self.folder,
                 pass_fds=pass_fds, start_new_session=True, preexec_fn=_die_with_the_tests, **options,
             )
         return self
