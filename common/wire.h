@@ -49,8 +49,17 @@ enum wire_type {
     WIRE_LOG = 12,
 };
 
-/* Why a connection ended. */
-enum end_cause { END_CLIENT, END_SHUTDOWN, END_SLOW, END_DRAIN, END_EXPIRED, END_WORKER_LOST, END_CAUSES };
+/* Why a connection ended. The causes before END_CAUSES are those of streams, which workers report. */
+enum end_cause {
+    END_CLIENT,
+    END_SHUTDOWN,
+    END_SLOW,
+    END_DRAIN,
+    END_EXPIRED,
+    END_WORKER_LOST,
+    END_CAUSES,
+    END_ANSWERED, /* it was no stream: its answer is complete, or could not be given */
+};
 
 /* "client", "shutdown", "slow", "drain", "expired", "worker_lost". */
 const char *end_cause_name(enum end_cause cause);

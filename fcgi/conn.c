@@ -94,15 +94,8 @@ static void die(struct conn *c)
 /* Leave the open state: from here on nothing is queued. */
 static void leave_open(struct conn *c, enum end_cause cause)
 {
-    static const enum worker_counter counters[] = {[END_CLIENT] = ENDS_CLIENT,
-                                                   [END_SHUTDOWN] = ENDS_SHUTDOWN,
-                                                   [END_SLOW] = ENDS_SLOW,
-                                                   [END_DRAIN] = ENDS_DRAIN,
-                                                   [END_EXPIRED] = ENDS_EXPIRED};
     enter(c, CONN_ENDING);
     c->cause = cause;
-    if (cause < sizeof counters / sizeof counters[0])
-        c->set->counters[counters[cause]]++;
     c->set->hooks->gone(c);
 }
 

@@ -119,6 +119,7 @@ static void end_wait(struct call *c)
         c->next->prev = c->prev;
     else
         set->last_call = c->prev;
+    MUST(set->asked_bytes >= c->asked_bytes);
     set->asked_bytes -= c->asked_bytes;
     c->deadline = 0;
 }
@@ -130,8 +131,7 @@ static void answer_preflight(struct call *c)
     struct stream *s = c->stream;
     stream_send_text(
         s, reply_preflight(&s->set->reply_rules, c->origin, c->service->methods, "Authorization, Content-Type"));
-    conn_end(&s->conn, END_CAUSES);
-    call_free(&s->call);
+    conn_end(&s->conn, END_ANSWERED);
 }
 
 /* This request may not see how the system is. */
@@ -166,11 +166,13 @@ void service_begin(struct stream *s, const struct service *service, const struct
 {
     struct call *c = calloc(1, sizeof *c);
     if (!c) {
-        conn_cut(&s->conn, END_CAUSES);
+        conn_cut(&s->conn, END_ANSWERED);
         return;
     }
+    MUST(s->kind == KIND_ANSWER);
     *c = (struct call){.stream = s, .service = service};
-    s->call = c;
+    s->kind = KIND_CALL;
+    s->of.call = c;
     begin(c, params);
 }
 
@@ -212,8 +214,7 @@ void call_answer(struct call *c, int status, const char *headers, const char *ty
     if (c->service->answered)
         c->service->answered(c, status);
     stream_send_text(s, reply_answer(&s->set->reply_rules, &answer));
-    conn_end(&s->conn, END_CAUSES); /* not counted: it is no stream's */
-    call_free(&s->call);
+    conn_end(&s->conn, END_ANSWERED);
 }
 
 void call_refuse(struct call *c, int status, const char *error, const char *format, ...)
@@ -233,16 +234,18 @@ void call_refuse(struct call *c, int status, const char *error, const char *form
     json_out_release(&out);
 }
 
-void call_free(struct call **c)
+void service_end(struct stream *s)
 {
-    if (!*c)
-        return;
-    if ((*c)->service->gone)
-        (*c)->service->gone(*c);
-    end_wait(*c);
-    upstream_forget(&(*c)->question);
-    free((*c)->state);
-    free((*c)->origin);
-    free(*c);
-    *c = NULL;
+    struct call *c = stream_call(s);
+    MUST(c->stream == s);
+    if (c->service->gone)
+        c->service->gone(c);
+    end_wait(c);
+    upstream_forget(&c->question);
+
+    free(c->state);
+    free(c->origin);
+    free(c);
+    s->kind = KIND_ANSWER;
+    s->of.call = NULL;
 }

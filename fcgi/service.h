@@ -3,7 +3,7 @@
  * A service is a row: who may, which methods, and what it does. It answers at once, or asks the broker and answers when the reply is
  * there; a request that waits for more than SERVICE_PATIENCE_MS is answered 503. Each service lives in its service_<name>.c.
  *
- * Ownership: a call belongs to its stream (which has no registry entry: it is no stream of events), and ends with it.
+ * Ownership: a call belongs to its stream (of KIND_CALL), and ends with it.
  */
 #ifndef SSECAST_SERVICE_H
 #define SSECAST_SERVICE_H
@@ -83,8 +83,8 @@ void call_refuse(struct call *c, int status, const char *error, const char *form
 /* At the end, when no stream is left: what the status page remembers. */
 void status_release(struct streams *set);
 
-/* The connection is gone: so is the call. Sets *c to NULL; safe on NULL. */
-void call_free(struct call **c);
+/* The connection of s, which is a call, is gone: so is the call. */
+void service_end(struct stream *s);
 
 /* The reply hook of upstream. */
 void service_replied(void *context, void *asker, struct slice json);

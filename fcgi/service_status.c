@@ -189,11 +189,8 @@ static void ask(struct watch *watch, int64_t now)
 
 static void end_all(struct watch *watch)
 {
-    while (watch->first) {
-        struct stream *s = watch->first->call->stream;
-        conn_end(&s->conn, END_CAUSES);
-        call_free(&s->call);
-    }
+    while (watch->first)
+        conn_end(&watch->first->call->stream->conn, END_ANSWERED);
 }
 
 static void each_second(void *context, int64_t now)

@@ -12,8 +12,7 @@
 #include "service.h"
 #include "sse.h"
 
-#define LAGGING_MAX 1000         /* streams that the broker is told lag */
-#define END_UNCOUNTED END_CAUSES /* the end of a short answer */
+#define LAGGING_MAX 1000 /* streams that the broker is told lag */
 
 static struct stream *stream_of(struct conn *c)
 {
@@ -23,9 +22,9 @@ static struct stream *stream_of(struct conn *c)
 struct audience stream_audience(const struct stream *s, struct slice *channels, char id[REGISTRY_ID_MAX])
 {
     return (struct audience){
-        .session = registry_session(s->entry),
-        .connection = slice_of(registry_id(s->set->registry, s->entry, id)),
-        .channels = registry_channels(s->entry, channels),
+        .session = registry_session(stream_entry(s)),
+        .connection = slice_of(registry_id(s->set->registry, stream_entry(s), id)),
+        .channels = registry_channels(stream_entry(s), channels),
     };
 }
 
@@ -92,14 +91,21 @@ static struct event *heartbeat(struct streams *set, bool visible, uint64_t posit
     return *shared ? *shared : set->plain_beat;
 }
 
+/* What waits for its reader will keep a stream alive; a service looks after its own. */
+static bool is_quiet(const struct stream *s)
+{
+    return s->kind == KIND_EVENTS && !s->conn.queue.bytes;
+}
+
 static void beat(struct stream *s)
 {
+    conn_touch(&s->conn);
+    if (!is_quiet(s))
+        return;
+
     uint64_t head = s->state == STREAM_LIVE ? history_head(s->set->window) : 0;
     uint64_t position = head > s->cursor ? head : s->cursor;
     bool moved = s->state == STREAM_LIVE && position > s->shown;
-    conn_touch(&s->conn);
-    if (s->conn.queue.bytes || s->call)
-        return; /* it waits for the reader: not idle. Or it is no stream of events, and not to be disturbed */
     s->set->counters[HEARTBEATS]++;
     conn_send_unbounded(&s->conn, heartbeat(s->set, s->shows_checkpoints, moved ? position : 0));
     if (moved)
@@ -141,7 +147,7 @@ static struct event *first_block(const struct stream *s, const struct request *r
 /* Was a broker told of s? Generations wrap around. */
 static bool is_told(const struct stream *s)
 {
-    return (int32_t)(s->set->told - s->entry->generation) >= 0;
+    return (int32_t)(s->set->told - stream_entry(s)->generation) >= 0;
 }
 
 /* s as the broker is told of it; channels and id as for stream_audience(). */
@@ -155,7 +161,7 @@ static struct wire_presence_item presence_of(const struct stream *s, enum wire_i
                                        .since_ms = s->since_ms,
                                        .channels = who.channels,
                                        .told = is_told(s),
-                                       .meta = registry_meta(s->entry),
+                                       .meta = registry_meta(stream_entry(s)),
                                        .cause = s->conn.cause};
 }
 
@@ -164,25 +170,53 @@ static void report(struct stream *s, enum wire_item kind)
     struct slice channels[REQUEST_CHANNELS_MAX];
     char id[REGISTRY_ID_MAX];
     struct wire_presence_item item = presence_of(s, kind, channels, id);
+    MUST(item.cause < END_CAUSES);
     upstream_presence(s->set->upstream, &item);
+}
+
+/* s becomes a stream of events. 0 or -ENOMEM (it stays what it is). */
+static int become_events(struct stream *s, const struct request *r, struct address *address)
+{
+    struct terms *terms;
+    MUST(s->kind == KIND_ANSWER);
+    if (terms_new(s, r->expires_ms, address, &terms) != 0)
+        return -ENOMEM;
+
+    struct registry_entry *entry =
+        registry_add(s->set->registry, s, slice_of(r->session), (struct names){r->channels, r->channel_count},
+                     (struct slice){r->meta, r->meta_len});
+    if (!entry) {
+        terms_free(&terms);
+        return -ENOMEM;
+    }
+
+    s->kind = KIND_EVENTS;
+    s->entry = entry;
+    s->of.terms = terms;
+    return 0;
+}
+
+/* The end of a stream of events: all that is left is what still waits to be written. */
+static void end_events(struct stream *s)
+{
+    MUST(s->kind == KIND_EVENTS);
+    registry_remove(s->set->registry, &s->entry);
+    terms_free(&s->of.terms);
+    s->kind = KIND_ANSWER;
 }
 
 static void open_stream(struct stream *s, struct request *r, struct address *address)
 {
     struct streams *set = s->set;
     char id[REGISTRY_ID_MAX];
-    s->entry = registry_add(set->registry, s, slice_of(r->session), (struct names){r->channels, r->channel_count},
-                            (struct slice){r->meta, r->meta_len});
-    if (s->entry && terms_begin(s, r->expires_ms, address) != 0)
-        registry_remove(set->registry, &s->entry);
-    if (!s->entry) {
-        conn_cut(&s->conn, END_UNCOUNTED);
+    if (become_events(s, r, address) != 0) {
+        conn_cut(&s->conn, END_ANSWERED);
         return;
     }
     set->counters[STREAMS_OPENED]++;
     s->since_ms = clock_unix_ms();
     s->shows_checkpoints = r->checkpoints;
-    stream_send_text(s, reply_stream(&set->reply_rules, r, registry_id(set->registry, s->entry, id)));
+    stream_send_text(s, reply_stream(&set->reply_rules, r, registry_id(set->registry, stream_entry(s), id)));
     stream_send_text(s, first_block(s, r));
     s->last_id = r->last_id;
     r->last_id = NULL;
@@ -250,7 +284,7 @@ static struct event *short_answer(struct streams *set, const struct request *r, 
 static void end_with(struct stream *s, struct event *text)
 {
     stream_send_text(s, text);
-    conn_end(&s->conn, END_UNCOUNTED);
+    conn_end(&s->conn, END_ANSWERED);
 }
 
 static void answer(struct stream *s, struct request *r, struct address *address)
@@ -317,7 +351,7 @@ void streams_request(struct streams *set, int fd, struct params *params, bool ra
         if (service)
             service_begin(s, service, params);
         else if (answer_request(s, params) != 0)
-            conn_cut(&s->conn, END_UNCOUNTED);
+            conn_cut(&s->conn, END_ANSWERED);
     }
     params_release(params);
 }
@@ -513,13 +547,13 @@ static void on_lagging(void *context, struct wire_buf *b)
     char id[REGISTRY_ID_MAX];
     for (int count = 0; c && count < LAGGING_MAX; c = c->next) {
         const struct stream *s = (const struct stream *)c;
-        if (!s->entry || !set->window)
+        if (s->kind != KIND_EVENTS || !set->window)
             continue;
-        wire_add_presence(b,
-                          &(struct wire_presence_item){.kind = ITEM_LAGS,
-                                                       .connection = slice_of(registry_id(set->registry, s->entry, id)),
-                                                       .sent = sent_position(s),
-                                                       .queued = c->queue.bytes});
+        wire_add_presence(
+            b, &(struct wire_presence_item){.kind = ITEM_LAGS,
+                                            .connection = slice_of(registry_id(set->registry, stream_entry(s), id)),
+                                            .sent = sent_position(s),
+                                            .queued = c->queue.bytes});
         count++;
     }
 }
@@ -559,28 +593,60 @@ static void tell_slow(const struct stream *s)
     char id[REGISTRY_ID_MAX];
     log_event(LOG_INFO,
               "a stream was cut, because its reader takes too little of what is sent (queue-bytes, write-timeout)",
-              log_name("connection", registry_id(s->set->registry, s->entry, id)));
+              log_name("connection", registry_id(s->set->registry, stream_entry(s), id)));
+}
+
+static void count_end(uint64_t *counters, enum end_cause cause)
+{
+    switch (cause) {
+    case END_CLIENT:
+        counters[ENDS_CLIENT]++;
+        break;
+    case END_SHUTDOWN:
+        counters[ENDS_SHUTDOWN]++;
+        break;
+    case END_SLOW:
+        counters[ENDS_SLOW]++;
+        break;
+    case END_DRAIN:
+        counters[ENDS_DRAIN]++;
+        break;
+    case END_EXPIRED:
+        counters[ENDS_EXPIRED]++;
+        break;
+    case END_WORKER_LOST: /* for the broker to say */
+    case END_CAUSES:
+    case END_ANSWERED:
+        break;
+    }
 }
 
 static void on_gone(struct conn *c)
 {
     struct stream *s = stream_of(c);
     upstream_forget(&s->question);
-    if (!s->entry) {
-        call_free(&s->call);
-        return;
+    switch (s->kind) {
+    case KIND_ANSWER:
+        break;
+    case KIND_CALL:
+        service_end(s);
+        break;
+    case KIND_EVENTS:
+        if (c->cause == END_SLOW)
+            tell_slow(s);
+        count_end(s->set->counters, c->cause);
+        report(s, ITEM_ENDED);
+        end_events(s);
+        break;
     }
-    terms_end(s);
-    if (c->cause == END_SLOW)
-        tell_slow(s);
-    report(s, ITEM_ENDED);
-    registry_remove(s->set->registry, &s->entry);
 }
 
 static void on_hungry(struct conn *c)
 {
-    set_beat_timer(stream_of(c)->set); /* the only one may have been blocked */
-    resume_continue(stream_of(c));
+    struct stream *s = stream_of(c);
+    set_beat_timer(s->set); /* the only one may have been blocked */
+    if (s->kind == KIND_EVENTS)
+        resume_continue(s);
 }
 
 static void on_free(struct conn *c)

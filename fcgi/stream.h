@@ -17,30 +17,58 @@
 #include "conn.h"
 #include "expiry.h"
 #include "history.h"
+#include "must.h"
 #include "registry.h"
 #include "reply.h"
 #include "upstream.h"
 
 enum stream_state { STREAM_WAITING, STREAM_RESUMING, STREAM_LIVE };
 
+/* What a request has become. Some fields of struct stream exist for one kind only. */
+enum stream_kind {
+    KIND_ANSWER, /* an answer that is being written, and nothing else; also what is left of the other kinds at their end */
+    KIND_EVENTS, /* a stream of events: it has an entry in the registry */
+    KIND_CALL,   /* a request to a service (service.h), until it is answered */
+};
+
 struct stream {
     struct conn conn; /* first: a conn is its stream */
     struct streams *set;
-    struct registry_entry *entry; /* NULL: no stream but a short answer */
+    enum stream_kind kind;
     enum stream_state state;
-    bool shows_checkpoints;    /* its page's script sees them */
-    bool bundled;              /* events of a turn are one text for it; Apache and nginx prefer single ones */
-    uint64_t opened_at;        /* position when it was opened: a shutdown up to it does not concern it */
-    uint64_t cursor;           /* position: all up to it was sent; when live, what is above it is sent as it comes */
-    uint64_t shown;            /* position in the last id: line sent */
-    char *last_id;             /* the client's cursor as it gave it, until it was found; NULL: none */
-    struct question *question; /* to the broker, under way */
+    bool shows_checkpoints;       /* its page's script sees them */
+    bool bundled;                 /* events of a turn are one text for it; Apache and nginx prefer single ones */
+    uint64_t opened_at;           /* position when it was opened: a shutdown up to it does not concern it */
+    uint64_t cursor;              /* position: all up to it was sent; when live, what is above it is sent as it comes */
+    uint64_t shown;               /* position in the last id: line sent */
+    char *last_id;                /* the client's cursor as it gave it, until it was found; NULL: none */
+    struct question *question;    /* to the broker, under way */
+    struct registry_entry *entry; /* of KIND_EVENTS; read it with stream_entry() */
     union {
-        struct terms *terms; /* a stream: until when, from where (terms.c); NULL: nothing binds it */
-        struct call *call;   /* no entry: a request to a service (service.h), until it is answered */
-    };
+        struct terms
+            *terms; /* of KIND_EVENTS: until when, from where (terms.c); NULL: nothing binds it. stream_terms() */
+        struct call *call; /* of KIND_CALL. stream_call() */
+    } of;
     int64_t since_ms; /* unix time */
 };
+
+static inline struct registry_entry *stream_entry(const struct stream *s)
+{
+    MUST(s->kind == KIND_EVENTS);
+    return s->entry;
+}
+
+static inline struct terms *stream_terms(const struct stream *s)
+{
+    MUST(s->kind == KIND_EVENTS);
+    return s->of.terms;
+}
+
+static inline struct call *stream_call(const struct stream *s)
+{
+    MUST(s->kind == KIND_CALL);
+    return s->of.call;
+}
 
 struct stream_limits {
     uint64_t connections;  /* streams of this worker */
@@ -123,11 +151,12 @@ void terms_release(struct streams *set);
 /* A request for a stream has come. False: its address asks too fast. *address may be NULL: no limits. */
 bool terms_knock(struct streams *set, const struct params *params, struct address **address);
 
-/* s was opened: it ends at expires_ms (unix time; 0: not so), and counts for its address (NULL: for none). 0 or -ENOMEM. */
-int terms_begin(struct stream *s, int64_t expires_ms, struct address *address);
+/* The terms of s, which is about to open: it ends at expires_ms (unix time; 0: not so), and counts for its address (NULL: for none).
+ * *terms is NULL when nothing binds it. 0 or -ENOMEM. */
+int terms_new(struct stream *s, int64_t expires_ms, struct address *address, struct terms **terms);
 
-/* s has ended. */
-void terms_end(struct stream *s);
+/* The stream has ended. Sets *terms to NULL; safe on NULL. */
+void terms_free(struct terms **terms);
 
 /* --- between stream.c and resume.c --- */
 

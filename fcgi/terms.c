@@ -43,6 +43,7 @@ static void expire_due(void *context, int64_t now)
     (void)now;
     while ((first = expiry_first(&set->expiry)) && first->at <= unix_ms) {
         struct terms *t = (struct terms *)((char *)first - offsetof(struct terms, expiry));
+        MUST(stream_terms(t->stream) == t);
         expiry_remove(&set->expiry, first); /* its end may come later than now */
         expire(t->stream);
     }
@@ -60,11 +61,13 @@ bool terms_knock(struct streams *set, const struct params *params, struct addres
 
 /* --- streams --- */
 
-int terms_begin(struct stream *s, int64_t expires_ms, struct address *address)
+int terms_new(struct stream *s, int64_t expires_ms, struct address *address, struct terms **terms)
 {
     struct streams *set = s->set;
+    *terms = NULL;
     if (!expires_ms && !address)
         return 0;
+
     struct terms *t = calloc(1, sizeof *t);
     if (!t || (expires_ms && expiry_add(&set->expiry, &t->expiry, expires_ms) != 0)) {
         free(t);
@@ -72,7 +75,8 @@ int terms_begin(struct stream *s, int64_t expires_ms, struct address *address)
     }
     t->stream = s;
     t->address = address;
-    s->terms = t;
+    *terms = t;
+
     if (address)
         address_open(set->addresses, address);
     if (expires_ms)
@@ -80,16 +84,18 @@ int terms_begin(struct stream *s, int64_t expires_ms, struct address *address)
     return 0;
 }
 
-void terms_end(struct stream *s)
+void terms_free(struct terms **terms)
 {
-    struct terms *t = s->terms;
+    struct terms *t = *terms;
     if (!t)
         return;
-    expiry_remove(&s->set->expiry, &t->expiry);
+
+    struct streams *set = t->stream->set;
+    expiry_remove(&set->expiry, &t->expiry);
     if (t->address)
-        address_close(s->set->addresses, t->address);
+        address_close(set->addresses, t->address);
     free(t);
-    s->terms = NULL;
+    *terms = NULL;
 }
 
 int terms_init(struct streams *set)

@@ -2,7 +2,10 @@
 
 import pytest
 from support.bench import Bench
+from support.fcgi import FastCgi
 from support.site import Site
+from support.tokens import Issuer
+from support.worker import Worker
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +86,27 @@ def test_an_event_takes_the_place_of_a_heartbeat(quick, session):
         quick.publish("m", data=n, to={"sessions": [session]})
     reader.wait_for(5)
     assert reader.decoder.comments <= 3
+
+
+# Streams that something binds: a token's time, or the limits of an address
+
+BOUND = {
+    "token": {"session_from": "jwt", "jwt_key_file": None},
+    "max-per-address": {"max_per_address": 100},
+    "connect-rate": {"connect_rate": 100},
+}
+
+
+@pytest.mark.parametrize("bound", BOUND)
+def test_a_bound_stream_gets_heartbeats_and_checkpoints_too(quick, session, bound):
+    options, query = dict(BOUND[bound]), f"session={session}"
+    if bound == "token":
+        issuer = Issuer(quick.bench.folder / "bound.key")
+        options["jwt_key_file"], query = issuer.key_file, "token=" + issuer.token(sub=session)
+    worker = Worker(quick.bench, quick.broker, bound, heartbeat="200ms", **options).start()
+    with FastCgi(worker.socket) as web:
+        web.get(query).wait_open()
+        web.wait(lambda: web.decoded()[0].comments >= 2, "2 comments")
+        seq = quick.publish("m", data=1, to={"sessions": ["somebody"]})["seq"]
+        web.wait(lambda: int(web.decoded()[0].last_event_id) >= seq, f"the cursor at {seq}")
+    worker.stop()

@@ -738,6 +738,31 @@ START_TEST(an_idle_stream_is_kept_alive_and_its_cursor_fresh)
 }
 END_TEST
 
+START_TEST(a_stream_with_a_tokens_time_is_kept_alive_too)
+{
+    set.limits.heartbeat_ms = 40;
+    take_tokens();
+    join(100);
+    struct client *c = open_for(0, "a", 60000);
+    body(c);
+    assert_hears_soon(c, ": keep-alive\n");
+    publish(101, "b");
+    assert_hears_soon(c, ": keep-alive\nid: 101\n");
+    tokens_free(&set.tokens);
+}
+END_TEST
+
+START_TEST(one_of_a_counted_address_is_kept_alive_too)
+{
+    set.limits.heartbeat_ms = 40;
+    set.addresses = addresses_new(10, 10);
+    join(100);
+    struct client *c = open_from(0, "a", "192.0.2.1");
+    body(c);
+    assert_hears_soon(c, ": keep-alive\n");
+}
+END_TEST
+
 START_TEST(one_that_could_not_be_written_to_is_kept_alive_again)
 {
     static char data[100000];
@@ -887,6 +912,8 @@ static void add_openings(TCase *tests)
     tcase_add_test(tests, who_comes_back_past_a_shutdown_stays);
     tcase_add_test(tests, an_idle_stream_is_kept_alive_and_its_cursor_fresh);
     tcase_add_test(tests, a_checkpoint_is_never_ahead_of_a_resuming_stream);
+    tcase_add_test(tests, a_stream_with_a_tokens_time_is_kept_alive_too);
+    tcase_add_test(tests, one_of_a_counted_address_is_kept_alive_too);
     tcase_add_test(tests, one_that_could_not_be_written_to_is_kept_alive_again);
 }
 

@@ -320,6 +320,7 @@ START_TEST(calls_are_answered_each_with_its_own)
     conn_cut(&set.first_call->next->stream->conn, END_CLIENT); /* raw ones do not notice by themselves */
     turn();
     ck_assert_uint_eq(set.asked_bytes, 2 * strlen(good.body));
+    ck_assert_uint_eq(set.counters[ENDS_CLIENT], 0); /* it was no stream */
     reply("{\"ok\":true,\"seq\":1}");
     reply("{\"ok\":true,\"seq\":3}");
     client = clients[0];
