@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "deque.h"
+#include "must.h"
 #include "table.h"
 
 #define TARGETS 3 /* the to-lists of enum event_list, in its order */
@@ -133,6 +134,7 @@ static int link_event(struct history *h, struct event *e)
 static void forget(struct history *h, struct event *e)
 {
     unlink_event(h, e);
+    MUST(h->bytes >= cost(e));
     h->bytes -= cost(e);
     event_unref(&e);
 }
@@ -299,56 +301,64 @@ struct event *history_by_id(const struct history *h, struct slice id)
 
 /* --- reading --- */
 
-/* One of the deques that a reader merges, and how far it has come in it. */
-struct source {
-    const struct deque *deque;
-    size_t at;
+#define SOURCES_MAX (3 + HISTORY_CHANNELS_MAX) /* everyone, the session, the connection, and the channels */
+
+/* The deques that a reader merges, and how far it has come in each. */
+struct sources {
+    size_t count;
+    struct source {
+        const struct deque *deque;
+        size_t at;
+    } items[SOURCES_MAX];
 };
 
-static void add_source(struct source *sources, size_t *count, const struct deque *deque, uint64_t after)
+static void add_source(struct sources *s, const struct deque *deque, uint64_t after)
 {
-    if (deque)
-        sources[(*count)++] = (struct source){deque, deque_after(deque, after)};
+    if (!deque)
+        return;
+    MUST(s->count < SOURCES_MAX);
+    s->items[s->count++] = (struct source){deque, deque_after(deque, after)};
 }
 
-static size_t find_sources(const struct history *h, const struct audience *who, uint64_t after, struct source *sources)
+static void find_sources(const struct history *h, const struct audience *who, uint64_t after, struct sources *s)
 {
-    size_t count = 0;
+    s->count = 0;
     if (!who) {
-        add_source(sources, &count, &h->all, after);
-        return count;
+        add_source(s, &h->all, after);
+        return;
     }
-    add_source(sources, &count, &h->everyone, after);
-    add_source(sources, &count, table_find(h->targets[TO_SESSIONS], who->session), after);
-    add_source(sources, &count, table_find(h->targets[TO_CONNECTIONS], who->connection), after);
+
+    add_source(s, &h->everyone, after);
+    add_source(s, table_find(h->targets[TO_SESSIONS], who->session), after);
+    add_source(s, table_find(h->targets[TO_CONNECTIONS], who->connection), after);
     for (size_t i = 0; i < who->channels.count; i++)
-        add_source(sources, &count, table_find(h->targets[TO_CHANNELS], who->channels.items[i]), after);
-    return count;
+        add_source(s, table_find(h->targets[TO_CHANNELS], who->channels.items[i]), after);
 }
 
 /* The oldest event that no source has passed, and step past it in all of them; NULL at the end. */
-static struct event *merge_next(struct source *sources, size_t count)
+static struct event *merge_next(struct sources *s)
 {
     struct event *oldest = NULL;
-    for (size_t i = 0; i < count; i++) {
-        struct event *e = deque_at(sources[i].deque, sources[i].at);
+    for (size_t i = 0; i < s->count; i++) {
+        struct event *e = deque_at(s->items[i].deque, s->items[i].at);
         if (e && (!oldest || e->seq < oldest->seq))
             oldest = e;
     }
-    for (size_t i = 0; oldest && i < count; i++)
-        if (deque_at(sources[i].deque, sources[i].at) == oldest)
-            sources[i].at++;
+
+    for (size_t i = 0; oldest && i < s->count; i++)
+        if (deque_at(s->items[i].deque, s->items[i].at) == oldest)
+            s->items[i].at++;
     return oldest;
 }
 
 size_t history_read(const struct history *h, const struct audience *who, uint64_t after, struct event **out, size_t max,
                     size_t max_bytes, uint64_t *upto)
 {
-    struct source sources[3 + HISTORY_CHANNELS_MAX];
-    size_t count = find_sources(h, who, after, sources);
+    struct sources sources;
+    find_sources(h, who, after, &sources);
     size_t found = 0, bytes = 0;
     struct event *e;
-    while ((e = merge_next(sources, count))) {
+    while ((e = merge_next(&sources))) {
         if (who && event_excludes(e, who))
             continue;
         if (found == max || (found && bytes + e->entry.len > max_bytes)) {

@@ -22,7 +22,7 @@ struct history_limits {
     uint64_t age_ms;
 };
 
-#define HISTORY_CHANNELS_MAX 256u /* channels that one reader may have */
+#define HISTORY_CHANNELS_MAX 1024u /* channels that one reader may have */
 
 #define HISTORY_EVENT_COST 192u /* what an event costs in memory beside its entry, bytes (measured, rounded up) */
 

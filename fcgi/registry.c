@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "must.h"
 #include "table.h"
 
 struct group {
@@ -116,6 +117,7 @@ static void leave(struct registry *r, struct membership *m)
         g->first = m->next;
     if (m->next)
         m->next->prev = m->prev;
+    MUST(g->count > 0);
     if (--g->count == 0)
         table_remove(g->channel ? r->channels : r->sessions, g);
 }
@@ -194,8 +196,9 @@ uint32_t registry_generation(const struct registry *r)
     return r->generation;
 }
 
-struct names registry_channels(const struct registry_entry *entry, struct slice *out)
+struct names registry_channels(const struct registry_entry *entry, struct slice *out, size_t room)
 {
+    MUST(entry->member_count <= room + 1);
     for (size_t i = 1; i < entry->member_count; i++)
         out[i - 1] = table_name(entry->members[i].group);
     return (struct names){out, entry->member_count - 1};

@@ -58,8 +58,8 @@ struct slice registry_meta(const struct registry_entry *entry);
 /* The generation of the entry that was added last. */
 uint32_t registry_generation(const struct registry *r);
 
-/* Fill out with the channels' names: room for member_count - 1. */
-struct names registry_channels(const struct registry_entry *entry, struct slice *out);
+/* Fill out with the channels' names. There must be room for all that the entry was added with. */
+struct names registry_channels(const struct registry_entry *entry, struct slice *out, size_t room);
 
 /* Call meet for the owner of each connection that e concerns, once each. meet may remove that connection and no other. */
 void registry_route(struct registry *r, const struct event *e, void (*meet)(void *owner, void *context), void *context);

@@ -24,7 +24,7 @@ struct audience stream_audience(const struct stream *s, struct slice *channels, 
     return (struct audience){
         .session = registry_session(stream_entry(s)),
         .connection = slice_of(registry_id(s->set->registry, stream_entry(s), id)),
-        .channels = registry_channels(stream_entry(s), channels),
+        .channels = registry_channels(stream_entry(s), channels, REQUEST_CHANNELS_MAX),
     };
 }
 

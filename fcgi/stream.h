@@ -22,6 +22,9 @@
 #include "reply.h"
 #include "upstream.h"
 
+/* A stream resumes with all of its channels. */
+_Static_assert(REQUEST_CHANNELS_MAX == HISTORY_CHANNELS_MAX, "channels of a stream, and of a reader of the history");
+
 enum stream_state { STREAM_WAITING, STREAM_RESUMING, STREAM_LIVE };
 
 /* What a request has become. Some fields of struct stream exist for one kind only. */

@@ -6,6 +6,7 @@ import time
 import pytest
 from support.fcgi import FastCgi
 from support.reader import wait_all
+from support.site import Site
 
 
 def publish(site, session, *data, **fields):
@@ -161,6 +162,22 @@ def test_what_is_published_during_a_long_replay_comes_after_it(site, session, re
     back.resume()
     back.wait_for(2100, timeout=60)
     assert [int(d.split()[0]) for d in back.data()] == list(range(2100)) and back.opens == 1
+
+
+@pytest.mark.parametrize("read_by", ["window", "broker"])
+def test_a_stream_of_as_many_channels_as_may_be_resumes_exactly(bench, read_by):
+    site = Site(bench, worker={"max_channels": 1024})
+    channels = [f"c{n}" for n in range(1024)]
+    [start] = publish(site, "somebody", "start")
+    site.publish("m", data="to all of them", to={"channels": channels})
+    site.publish("m", data="to the last", to={"channels": channels[-1:]})
+    if read_by == "broker":
+        site.worker.restart()  # its window is empty then
+    with FastCgi(site.worker.socket) as web:
+        web.get(f"session=anna&lastEventId={start}&channels=" + ",".join(channels))
+        assert [e.data for e in web.wait_events(2)] == ['"to all of them"', '"to the last"']
+        site.publish("m", data="live", to={"channels": channels[:1]})
+        assert [e.type for e in web.wait_events(3)] == ["m"] * 3
 
 
 # Cursors nobody gave out

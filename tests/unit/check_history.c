@@ -410,7 +410,10 @@ START_TEST(a_reader_may_have_many_channels)
         channels[i] = slice_of(text[i]);
         append_to(i + 1, TO_CHANNELS, text[i]);
     }
-    assert_read(&who, 252, 10, 100000, "253 254 255 256", 256);
+    append_to(1025, TO_SESSIONS, "a");
+    append_to(1026, TO_CONNECTIONS, "c");
+    append(1027);
+    assert_read(&who, 1022, 10, 100000, "1023 1024 1025 1026 1027", 1027);
 }
 END_TEST
 

@@ -186,11 +186,11 @@ START_TEST(an_entry_knows_its_names)
     struct slice out[4];
     enter_three();
     assert_slice(registry_session(peers[0].entry), S("ann"));
-    struct names channels = registry_channels(peers[0].entry, out);
+    struct names channels = registry_channels(peers[0].entry, out, 4);
     ck_assert_uint_eq(channels.count, 2);
     assert_slice(channels.items[0], S("r"));
     assert_slice(channels.items[1], S("s"));
-    ck_assert_uint_eq(registry_channels(peers[2].entry, out).count, 0);
+    ck_assert_uint_eq(registry_channels(peers[2].entry, out, 4).count, 0);
 }
 END_TEST
 
