@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "must.h"
+
 #define NAMES_ROOM (1u << 20)
 
 static const struct command *const commands[] = {
@@ -32,6 +34,13 @@ size_t command_request_max(uint64_t max_event_bytes)
     return (size_t)max_event_bytes * 6 + NAMES_ROOM;
 }
 
+#define EVENT_VALUES 16u /* an event's fields, its lists of targets, and a name in each */
+
+size_t command_values_max(uint64_t max_batch, uint64_t max_targets)
+{
+    return (size_t)(EVENT_VALUES * max_batch + 2 * max_targets);
+}
+
 /* "publish, shutdown, ..." */
 static const char *all_ops(char *out, size_t size)
 {
@@ -44,6 +53,23 @@ static const char *all_ops(char *out, size_t size)
 static bool may_give(const struct grant *grant, const struct command *command)
 {
     return (command->roles | ROLE_OPERATOR) & grant->roles;
+}
+
+/* Before a request is parsed: is there any that this grant allows? */
+static int check_grant(const struct grant *grant, struct json_fault *fault)
+{
+    bool any = false;
+    if (!grant->roles)
+        return json_fault(fault, CODE_FORBIDDEN, "this key is not among those that the broker knows");
+
+    for (size_t i = 0; i < COMMANDS; i++)
+        any = any || may_give(grant, commands[i]);
+    if (!any)
+        return json_fault(fault, CODE_FORBIDDEN, "this key may give no command");
+
+    if (grant->limited && !grant->sessions.count && !grant->channels.count)
+        return json_fault(fault, CODE_FORBIDDEN, "this key or token is limited to no session and no channel");
+    return 0;
 }
 
 /* The command that this grant is for, when it is for one alone; it need not be named. */
@@ -99,8 +125,6 @@ static int dispatch(const struct command_context *c, const struct command_reques
     const struct command *command = find_command(r->object, r->grant, fault);
     if (!command)
         return -1;
-    if (!r->grant->roles)
-        return json_fault(fault, CODE_FORBIDDEN, "this key is not among those that the broker knows");
     if (!may_give(r->grant, command))
         return json_fault(fault, CODE_FORBIDDEN, "%s is not among the commands that this key or token may give",
                           command->op);
@@ -134,6 +158,16 @@ static int check_frames(const struct command_context *c, const struct slice *fra
     return 0;
 }
 
+/* The request's ref, when it may come back. */
+static int take_ref(struct slice ref, struct command_outcome *outcome, struct json_fault *fault)
+{
+    if (ref.len > COMMAND_REF_MAX)
+        return json_fault(fault, CODE_BAD_REQUEST, "`ref` has %zu bytes; accepted: at most %u", ref.len,
+                          COMMAND_REF_MAX);
+    outcome->ref = ref;
+    return 0;
+}
+
 struct command_outcome command_run(const struct command_context *c, const struct grant *grant,
                                    const struct slice *frames, size_t frame_count, struct json_out *reply)
 {
@@ -141,12 +175,13 @@ struct command_outcome command_run(const struct command_context *c, const struct
     struct command_outcome outcome = {0};
     reply->len = 0;
     c->counters[REQUESTS]++;
-    int err = check_frames(c, frames, frame_count, &fault);
+    int err = check_grant(grant, &fault);
+    err = err ? err : check_frames(c, frames, frame_count, &fault);
     struct json *json = err ? NULL : json_parse_within(frames[0], &c->limits.json, &fault);
     if (json) {
         struct command_request request = {json_root(json), frame_count > 1 ? &frames[1] : NULL, grant};
-        outcome.ref = json_raw(request.object, "ref");
-        err = dispatch(c, &request, reply, &outcome, &fault);
+        err = take_ref(json_raw(request.object, "ref"), &outcome, &fault);
+        err = err ? err : dispatch(c, &request, reply, &outcome, &fault);
     }
     if (outcome.held) {
         c->counters[REQUESTS]--;
@@ -166,15 +201,12 @@ struct command_outcome command_refuse(const struct command_context *c, const cha
 {
     struct json_fault fault = {0}, ignored;
     struct command_outcome outcome = {0};
-    bool readable = frame.len <= command_request_max(c->max_event_bytes);
-    struct json *json = readable ? json_parse_within(frame, &c->limits.json, &ignored) : NULL;
-    if (json)
-        outcome.ref = json_raw(json_root(json), "ref");
+    if (frame.len <= command_request_max(c->max_event_bytes))
+        take_ref(json_ref(frame), &outcome, &ignored);
     c->counters[REQUESTS]++;
     json_fault(&fault, code, "%s", message);
     json_reply_fault(reply, &fault, outcome.ref);
     count_fault(c, code);
-    json_free(&json);
     return outcome;
 }
 
@@ -182,6 +214,7 @@ void command_store_failed(const struct command_context *c, const char *message, 
                           struct json_out *reply)
 {
     struct json_fault fault = {.unknown = unknown};
+    MUST(ref.len <= COMMAND_REF_MAX);
     reply->len = 0;
     json_fault(&fault, CODE_STORE_FAILED, "%s", message);
     json_reply_fault(reply, &fault, ref);

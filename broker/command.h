@@ -86,8 +86,16 @@ extern const struct command cmd_publish, cmd_shutdown, cmd_online, cmd_sessions,
  * escaped, and for names. More is answered with too_large. */
 size_t command_request_max(uint64_t max_event_bytes);
 
+/* A request's `ref` is for matching replies: bytes of JSON at most. A longer one is refused and comes back nowhere. */
+#define COMMAND_REF_MAX 1024u
+
+/* Values that a request may have outside of `data` and `ref`: room for each event's fields in the largest batch, and for one event's names
+ * twice. What is beyond is refused before any of it is built. */
+size_t command_values_max(uint64_t max_batch, uint64_t max_targets);
+
 struct command_outcome {
-    struct slice ref; /* of the request, verbatim, pointing into its frame; empty: none */
+    struct slice
+        ref; /* of the request, verbatim, pointing into its frame, at most COMMAND_REF_MAX bytes; empty: none */
     bool provisional; /* the reply becomes wrong when the turn's events cannot be stored */
     bool held;        /* it would append: there is no reply, run it again later */
 };
@@ -97,7 +105,7 @@ struct command_outcome {
 struct command_outcome command_run(const struct command_context *c, const struct grant *grant,
                                    const struct slice *frames, size_t frame_count, struct json_out *reply);
 
-/* Refuse the request in this frame without looking at what it wants. */
+/* Refuse the request in this frame without looking at what it wants. Its ref comes back when it is JSON. */
 struct command_outcome command_refuse(const struct command_context *c, const char *code, const char *message,
                                       struct slice frame, struct json_out *reply);
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "json_reduce.h"
 #include "json_scan.h"
 #include "name.h"
 
@@ -122,39 +123,53 @@ static bool can_soften(const json_error_t *error)
     return code == json_error_numeric_overflow || code == json_error_null_byte_in_key;
 }
 
-static json_t *load_softened(struct slice text, json_error_t *error)
-{
-    char *copy = malloc(text.len);
-    if (!copy)
-        return NULL;
-    memcpy(copy, text.data, text.len);
-    json_soften(copy, text.len);
-    json_t *tree = load((struct slice){copy, text.len}, error);
-    free(copy);
-    return tree;
-}
-
-/* jansson passes over a NUL byte that follows a number. */
-static bool holds_nul(struct slice text, struct json_fault *fault)
-{
-    const char *nul = text.len ? memchr(text.data, '\0', text.len) : NULL;
-    if (nul)
-        json_fault(fault, "bad_json", "not valid JSON at byte %zu: a NUL byte", (size_t)(nul - text.data) + 1);
-    return nul;
-}
-
-static json_t *load_any(struct slice text, struct json_fault *fault)
+/* Build what json_reduce() has left; nothing in it is wrong but what jansson cannot hold. */
+static json_t *load_reduced(const struct json_reduced *reduced, struct json_fault *fault)
 {
     json_error_t error;
-    if (holds_nul(text, fault))
-        return NULL;
-    json_t *tree = load(text, &error);
-    if (!tree && can_soften(&error))
-        tree = load_softened(text, &error);
+    json_t *tree = load((struct slice){reduced->text, reduced->len}, &error);
+    if (!tree && can_soften(&error)) {
+        json_soften(reduced->text, reduced->len);
+        tree = load((struct slice){reduced->text, reduced->len}, &error);
+    }
     if (!tree)
-        json_fault(fault, "bad_json", "not valid JSON at byte %d (line %d, column %d): %s", error.position, error.line,
-                   error.column, error.text);
+        json_fault(fault, "bad_json", "not valid JSON: %s", error.text);
     return tree;
+}
+
+static int not_json(struct json_fault *fault, struct slice text, const struct json_reduced *reduced)
+{
+    size_t line = 1, column = 0;
+    for (size_t i = 0; i < reduced->at; i++) {
+        bool breaks = text.data[i] == '\n';
+        line += breaks;
+        column = breaks ? 0 : column + 1;
+    }
+    return json_fault(fault, "bad_json", "not valid JSON at byte %zu (line %zu, column %zu): %s", reduced->at, line,
+                      column, reduced->what);
+}
+
+static int reduce(struct slice text, const struct json_limits *limits, struct json_reduced *out,
+                  struct json_fault *fault)
+{
+    struct json_bounds bounds = {.levels = limits->depth, .values = limits->values};
+    switch (json_reduce(text, &bounds, out)) {
+    case JSON_GOOD:
+        return 0;
+    case JSON_BAD:
+        return not_json(fault, text, out);
+    case JSON_TOO_DEEP:
+        return json_fault(fault, "bad_json", "nested too deeply; accepted: a depth of at most %zu levels%s",
+                          limits->depth ? limits->depth : JSON_LEVELS_MAX, limits->depth ? " (--max-json-depth)" : "");
+    case JSON_TOO_MANY:
+        return json_fault(fault, "too_large",
+                          "the request has too many values; accepted: at most %zu, without those in `data` and `ref` "
+                          "(from --max-batch and --max-targets)",
+                          limits->values);
+    case JSON_NO_MEMORY:
+        break;
+    }
+    return out_of_memory(fault);
 }
 
 static struct slice trimmed(struct slice text)
@@ -194,14 +209,15 @@ static int keep_tree(struct json *j, json_t *tree, struct slice text, struct jso
 
 struct json *json_parse_within(struct slice text, const struct json_limits *limits, struct json_fault *fault)
 {
-    if (limits->depth && json_deeper(text, limits->depth)) {
-        json_fault(fault, "bad_json", "nested too deeply; accepted: at most %zu levels (--max-json-depth)",
-                   limits->depth);
+    struct json_reduced reduced;
+    if (reduce(text, limits, &reduced, fault) != 0)
         return NULL;
-    }
-    json_t *tree = load_any(text, fault);
+
+    json_t *tree = load_reduced(&reduced, fault);
+    free(reduced.text);
     if (!tree)
         return NULL;
+
     struct json *j = calloc(1, sizeof *j);
     if (!j) {
         json_decref(tree);
@@ -212,6 +228,14 @@ struct json *json_parse_within(struct slice text, const struct json_limits *limi
     if (keep_tree(j, tree, text, fault))
         json_free(&j);
     return j;
+}
+
+struct slice json_ref(struct slice text)
+{
+    struct json_reduced reduced;
+    json_reduce(text, &(struct json_bounds){0}, &reduced);
+    free(reduced.text);
+    return reduced.ref;
 }
 
 struct json *json_parse(struct slice text, struct json_fault *fault)

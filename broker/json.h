@@ -1,5 +1,7 @@
 /* json.h - requests read, replies written: the only user of jansson.
  *
+ * jansson builds the request without its `data` and `ref`, whose values stay the text that was sent (json_reduce.h).
+ *
  * A request is parsed once. Its values are asked for by name and type; an answer that is not what was asked for is put into
  * words that a person can act upon ("`limit` must be a whole number from 1 to 1000, not \"x\""). What is to be handed on
  * unchanged (`ref`, `data`) is taken from the request's own bytes, so that numbers keep their digits.
@@ -43,10 +45,14 @@ struct json *json_parse(struct slice text, struct json_fault *fault);
 struct json_limits {
     size_t name_bytes; /* of a session, channel or connection */
     size_t depth;      /* objects and lists within each other, the request's own object included */
+    size_t values;     /* without those in `data` and `ref`, which are not built */
 };
 
-/* The same within limits. What is nested too deeply is bad_json. */
+/* The same within limits. What is nested too deeply is bad_json, too many values are too_large. */
 struct json *json_parse_within(struct slice text, const struct json_limits *limits, struct json_fault *fault);
+
+/* The `ref` of a request, as it was sent, without building anything; empty when there is none, or when the request is not JSON. */
+struct slice json_ref(struct slice text);
 
 /* Free and set *j to NULL. Safe on NULL. */
 void json_free(struct json **j);

@@ -67,23 +67,6 @@ static const char *skip_nested(const char *p, const char *end)
     return p;
 }
 
-bool json_deeper(struct slice text, size_t levels)
-{
-    size_t depth = 0;
-    const char *p = text.data, *end = text.data + text.len;
-    if (text.len <= levels) /* each level takes a byte */
-        return false;
-    while (p < end) {
-        char c = *p;
-        p = c == '"' ? skip_string(p, end) : p + 1;
-        if ((c == '{' || c == '[') && ++depth > levels)
-            return true;
-        if ((c == '}' || c == ']') && depth)
-            depth--;
-    }
-    return false;
-}
-
 static const char *skip_value(const char *p, const char *end)
 {
     if (p >= end)

@@ -1,6 +1,6 @@
 /* json_scan.h - where things stand in the text of valid JSON.
  *
- * Finds spans and decodes nothing. jansson has accepted the text before (json_soften() apart), so there are no errors to
+ * Finds spans and decodes nothing. json_reduce() has accepted the text before, so there are no errors to
  * report; on text that is not JSON the functions stay within it and find something or nothing.
  */
 #ifndef SSECAST_JSON_SCAN_H
@@ -16,9 +16,6 @@ bool json_next_field(struct slice *rest, struct slice *key, struct slice *value)
 
 /* Walk a list's values. false at the end. */
 bool json_next_item(struct slice *rest, struct slice *value);
-
-/* Are objects and lists within each other on more than so many levels? Brackets in strings do not count. */
-bool json_deeper(struct slice text, size_t levels);
 
 /* Replace, in place and each by as many bytes, what is valid JSON and jansson cannot hold: numbers beyond its range become a
  * zero, and the NUL escape in an object's key becomes another character. Text that is not valid JSON stays so. */

@@ -104,8 +104,32 @@ def test_a_stream_may_have_64_channels(site, session):
     reader.wait_for(1)
 
 
-def test_a_large_ref_comes_back(site):
-    assert site.commands.ask({"op": "ping", "ref": "x" * 100_000})["ref"] == "x" * 100_000
+def test_a_ref_is_for_matching_and_bounded(site):
+    assert site.commands.ask({"op": "ping", "ref": "x" * 1022})["ref"] == "x" * 1022
+    site.commands.send({"op": "ping", "ref": "x" * 1023})
+    refused = site.commands.receive()
+    assert refused["error"] == "bad_request" and "1024" in refused["message"] and "ref" not in refused
+
+
+@pytest.mark.parametrize("piece", ["[]", "{}"])
+def test_many_small_values_cost_no_tree(bench, piece):
+    """In `data` they are text; anywhere else so many are refused before any of them is built."""
+    if b"__asan_init" in BROKER.read_bytes():
+        pytest.skip("the address sanitizer keeps what was freed")
+    broker = Broker(bench, max_event_bytes="8M").start()
+    values = ",".join([piece] * 2_000_000)
+    with broker.commands() as client:
+        client.send_frames(('{"op":"publish","to":{"sessions":["nobody"]},"data":[%s]}' % values).encode())
+        assert client.receive()["ok"]
+        client.send_frames(('{"op":"publish","data":1,"to":{"sessions":[%s]}}' % values).encode())
+        assert client.receive()["error"] == "too_large"
+        assert peak(broker) < 80 << 20
+
+
+def peak(program):
+    """Bytes of memory it had at most."""
+    with open(f"/proc/{program.pid}/status", encoding="ascii") as f:
+        return int(next(line for line in f if line.startswith("VmHWM")).split()[1]) * 1024
 
 
 def test_many_requests_in_flight_are_all_answered(site):

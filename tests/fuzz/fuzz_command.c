@@ -154,11 +154,12 @@ static bool is_ok(struct slice reply)
     return ok;
 }
 
-/* A ref comes back as it was given; its depth and the size of its numbers are its sender's affair. */
+/* A ref comes back as it was given, within its bound; its depth and the size of its numbers are its sender's affair. */
 static void is_a_reply(struct slice text, struct slice ref)
 {
     struct ssecast_reply *reply;
     uint64_t number;
+    must(ref.len <= COMMAND_REF_MAX);
     if (ref.len) {
         must(text.len > ref.len && memcmp(text.data + text.len - 1 - ref.len, ref.data, ref.len) == 0);
         return;

@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "broker/json.h"
+#include "broker/json_reduce.h"
 #include "broker/json_scan.h"
 #include "client/json_text.h"
 #include "client/notice.h"
@@ -44,12 +45,16 @@ static bool within(struct slice part, struct slice whole)
     return part.len == 0 || (part.data >= whole.data && part.data + part.len <= whole.data + whole.len);
 }
 
-/* A field's source text is what the field is. */
+/* A field's source text is what the field is. The values of `data` and `ref` are not built. */
 static void has_its_source(const struct json_object *o, const char *key, const json_t *value, struct slice text)
 {
     json_error_t error;
     struct slice raw = json_raw(o, key);
     must(raw.len && within(raw, text));
+    if (strcmp(key, "data") == 0 || strcmp(key, "ref") == 0) {
+        must(json_is_integer(value) && json_text_valid(raw));
+        return;
+    }
     json_t *again = json_loadb(raw.data, raw.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
     must(again ? json_equal(again, (json_t *)value) : is_beyond_jansson(&error));
     json_decref(again);
@@ -106,9 +111,24 @@ static void broker_reads(struct slice text, bool valid)
     struct json *j = json_parse(text, &fault);
     must(!j || valid || is_deep(text));
     must(j || fault.code);
+    must(within(json_ref(text), text) && (!j || slice_equal(json_ref(text), json_raw(json_root(j), "ref"))));
     if (j && !is_softened(text))
         fields_are_found(json_root(j), text);
     json_free(&j);
+}
+
+/* What the pass before jansson leaves is JSON exactly when the text was, but for a field that stands there twice. */
+static void reduces(struct slice text, bool valid)
+{
+    struct json_reduced reduced;
+    enum json_verdict verdict = json_reduce(text, &(struct json_bounds){0}, &reduced);
+    must(verdict != JSON_GOOD || valid || is_deep(text));
+    must(verdict == JSON_GOOD || !valid || is_deep(text) || strstr(reduced.what, "duplicate"));
+    if (verdict == JSON_GOOD)
+        must(reduced.len <= text.len && (json_text_valid((struct slice){reduced.text, reduced.len}) || is_deep(text)));
+    else
+        must(!reduced.text && reduced.at <= text.len);
+    free(reduced.text);
 }
 
 /* --- walking what may be no JSON at all --- */
@@ -180,6 +200,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     must(!valid || utf8_valid(text));
     agrees_with_jansson(text, valid);
     broker_reads(text, valid);
+    reduces(text, valid);
     walk(text);
     soften(text, valid);
     library_reads(text);

@@ -565,7 +565,7 @@ START_TEST(who_may_give_one_command_need_not_name_it)
     grant.roles = ROLE_PUBLISHER;
     refuses("{\"data\":1}", "bad_request", "`op` is missing");
     grant.roles = 0;
-    refuses("{\"data\":1}", "bad_request", "`op` is missing");
+    refuses("{\"data\":1}", "forbidden", "not among those");
     grant.roles = ROLE_EVENTS;
     holds(ask("{\"data\":1}"), "\"ok\":true");
 }
@@ -646,7 +646,72 @@ START_TEST(a_key_that_is_gone_may_nothing)
     refuses("{\"op\":\"ping\"}", "forbidden", "not among those that the broker knows");
     refuses("{\"op\":\"publish\",\"data\":1}", "forbidden", "");
     grant.roles = ROLE_WORKER;
-    refuses("{\"op\":\"ping\"}", "forbidden", "ping");
+    refuses("{\"op\":\"ping\"}", "forbidden", "no command");
+    grant = (struct grant){.roles = ROLE_EVENTS, .limited = true};
+    refuses("{\"data\":1}", "forbidden", "no session and no channel");
+}
+END_TEST
+
+/* Without a right there is nothing to parse: what is no JSON is refused alike, and no ref is looked for. */
+START_TEST(who_may_nothing_is_refused_unread)
+{
+    grant = (struct grant){0};
+    refuses("{no JSON", "forbidden", "");
+    ck_assert_ptr_null(strstr(ask("{\"op\":\"ping\",\"ref\":77}"), "ref"));
+    grant = (struct grant){.roles = ROLE_EVENTS, .limited = true};
+    refuses("{no JSON", "forbidden", "");
+    ck_assert_uint_eq(counters[ERRORS_BAD_JSON], 0);
+}
+END_TEST
+
+/* A ref of count bytes, quotes included, in a request. */
+static const char *with_ref(const char *before, size_t count)
+{
+    static char text[4096];
+    int n = snprintf(text, sizeof text, "{%s\"ref\":\"", before);
+    memset(text + n, 'r', count - 2);
+    snprintf(text + n + count - 2, sizeof text - (size_t)n - count + 2, "\"}");
+    return text;
+}
+
+START_TEST(a_ref_is_bounded)
+{
+    holds(ask(with_ref("\"op\":\"ping\",", COMMAND_REF_MAX)), "rrrr\"}");
+    refuses(with_ref("\"op\":\"ping\",", COMMAND_REF_MAX + 1), "bad_request",
+            "`ref` has 1025 bytes; accepted: at most 1024");
+    ck_assert_ptr_null(strstr(answer, "rrr"));
+    refuses(with_ref("\"op\":\"nothing\",", COMMAND_REF_MAX + 1), "bad_request", "`ref` has 1025 bytes");
+    struct command_outcome outcome = command_refuse(&context, CODE_TOO_LARGE, "too many",
+                                                    slice_of(with_ref("", COMMAND_REF_MAX + 1)), &reply);
+    ck_assert_uint_eq(outcome.ref.len, 0);
+    ck_assert_ptr_null(memmem(reply.data, reply.len, "rrr", 3));
+    outcome = command_refuse(&context, CODE_TOO_LARGE, "too many", slice_of(with_ref("", COMMAND_REF_MAX)), &reply);
+    ck_assert_uint_eq(outcome.ref.len, COMMAND_REF_MAX);
+}
+END_TEST
+
+/* {"op":"publish", then count times what, in brackets as the value of name. */
+static const char *with_many(const char *name, const char *what, size_t count)
+{
+    static char text[40000];
+    size_t n = (size_t)snprintf(text, sizeof text, "{\"op\":\"publish\",\"%s\":[", name);
+    for (size_t i = 0; i < count; i++)
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s%s", i ? "," : "", what);
+    snprintf(text + n, sizeof text - n, "]%s}", strcmp(name, "data") == 0 ? "" : ",\"data\":1");
+    return text;
+}
+
+START_TEST(values_are_bounded_where_they_are_built)
+{
+    context.max_event_bytes = 10000;
+    context.limits.json.values = command_values_max(1, 50);
+    ck_assert_uint_eq(context.limits.json.values, 116);
+    refuses(with_many("to", "[]", 120), "too_large", "too many values; accepted: at most 116");
+    refuses(with_many("except", "{}", 120), "too_large", "(from --max-batch and --max-targets)");
+    refuses(with_many("sessions", "0", 120), "too_large", "");
+    refuses(with_many("to", "[]", 10), "bad_request", "`to` must be an object");
+    holds(ask(with_many("data", "[{}]", 1000)), "\"ok\":true");
+    holds(ask(with_many("ref", "0", 500)), "\"ok\":true");
 }
 END_TEST
 
@@ -736,6 +801,9 @@ int main(void)
     tcase_add_test(tests, what_is_refused_unseen_still_has_its_ref);
     tcase_add_test(tests, a_publisher_publishes_and_asks_who_is_there);
     tcase_add_test(tests, a_key_that_is_gone_may_nothing);
+    tcase_add_test(tests, who_may_nothing_is_refused_unread);
+    tcase_add_test(tests, a_ref_is_bounded);
+    tcase_add_test(tests, values_are_bounded_where_they_are_built);
     tcase_add_test(tests, limits_of_a_key_hold_for_every_command);
     return run_suite(suite);
 }

@@ -125,22 +125,9 @@ START_TEST(scanning_stays_within_the_text)
         rest = (struct slice){exact, len};
         while (json_next_item(&rest, &value))
             ck_assert(value.data >= exact && value.data + value.len <= exact + len);
-        json_deeper((struct slice){exact, len}, 3);
         json_soften(exact, len);
         free(exact);
     }
-}
-END_TEST
-
-START_TEST(depth_is_counted)
-{
-    ck_assert(!json_deeper(S("{\"a\":[[1],[2],{\"b\":[]}]}"), 4));
-    ck_assert(json_deeper(S("{\"a\":[[1],[2],{\"b\":[]}]}"), 3));
-    ck_assert(!json_deeper(S("{\"a\":\"[[[[[[\", \"b[\\\"[[[\":[]}"), 2));
-    ck_assert(json_deeper(S("{\"a\":\"\\\\\", \"b\":[[]]}"), 2));
-    ck_assert(!json_deeper(S(""), 0));
-    ck_assert(json_deeper(S("[[[[[["), 5));
-    ck_assert(!json_deeper(S("]]]]]]]]]][["), 2));
 }
 END_TEST
 
@@ -154,7 +141,6 @@ int main(void)
     tcase_add_test(tests, what_is_no_number_stays);
     tcase_add_test(tests, nul_is_replaced_in_keys_only);
     tcase_add_test(tests, softening_never_changes_what_is_valid);
-    tcase_add_test(tests, depth_is_counted);
     tcase_add_test(tests, scanning_stays_within_the_text);
     return run_suite(suite);
 }
