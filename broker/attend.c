@@ -8,6 +8,7 @@
 #define TURN_ANSWERS 64
 #define TURN_ANSWER_BYTES (4u << 20)
 #define LATER_BYTES (1u << 20)
+#define ASKED_BYTES (32u << 20) /* commands of workers that wait to be run */
 
 /* Presence is what workers say it is and waits for no commit. */
 void broker_send_change(void *context, struct slice message)
@@ -36,26 +37,52 @@ struct history_lag broker_lag_of(void *context, uint64_t position)
     return history_lag(sequence_history(b->sequence), position, clock_unix_ms());
 }
 
+static void send_answer(struct broker *b, struct slice worker)
+{
+    if (b->message.failed ||
+        bus_send(b->bus, BUS_SYNC, worker, (struct slice){0}, (struct slice){b->message.data, b->message.len}) != 0)
+        b->counters[ANSWERS_DROPPED]++; /* the worker asks again */
+    if (b->message.failed)
+        wire_buf_release(&b->message);
+}
+
+/* More commands wait than are kept: the worker tells its publisher. */
+static void refuse_asked(struct broker *b, const struct bus_message *m)
+{
+    struct wire_command c;
+    if (wire_get_command(m->frames[0], &c) != 0)
+        return;
+    command_refuse(&b->commands, CODE_BUSY, "too many requests of workers wait; nothing was done", c.json, &b->reply);
+    wire_put_reply(&b->message, &(struct wire_reply){c.request, {b->reply.data, b->reply.len}});
+    send_answer(b, m->peer);
+}
+
+/* Keep a command until the next iteration. */
+static size_t keep_asked(struct broker *b, const struct bus_message *m, int64_t now)
+{
+    size_t len = m->frames[0].len;
+    presence_renew(b->presence, m->peer, now);
+    b->more = true;
+    if (outbox_waiting(&b->asked) + len > ASKED_BYTES)
+        refuse_asked(b, m);
+    else
+        outbox_put(&b->asked, &(struct outbox_reply){.peer = m->peer, .body = m->frames[0]});
+    return len;
+}
+
 static size_t answer_worker(struct broker *b, const struct bus_message *m, int64_t now)
 {
     if (!(access_grant(&b->access, m)->roles & ROLE_WORKER)) {
         b->counters[SYNC_FORBIDDEN]++;
         return 0;
     }
-    if (wire_type(m->frames[0]) == WIRE_COMMAND) {
-        presence_renew(b->presence, m->peer, now);
-        b->more = true;
-        return outbox_put(&b->asked, &(struct outbox_reply){.peer = m->peer, .body = m->frames[0]}) ? 0
-                                                                                                    : m->frames[0].len;
-    }
+    if (wire_type(m->frames[0]) == WIRE_COMMAND)
+        return keep_asked(b, m, now);
     if (!sync_handle(&b->sync, m->peer, m->frames[0], now, &b->message))
         return 0;
-    if (b->message.failed ||
-        bus_send(b->bus, BUS_SYNC, m->peer, false, (struct slice){b->message.data, b->message.len}) != 0)
-        b->counters[ANSWERS_DROPPED]++; /* the worker asks again */
-    if (b->message.failed)
-        wire_buf_release(&b->message);
-    return b->message.len;
+    size_t len = b->message.len;
+    send_answer(b, m->peer);
+    return len;
 }
 
 static void answer_worker_now(struct broker *b, struct slice worker, struct slice message)
@@ -113,6 +140,6 @@ void broker_ask_worker_anew(void *context, struct slice worker)
     struct wire_buf message = {0};
     wire_put_resync(&message);
     if (!message.failed)
-        bus_send(b->bus, BUS_SYNC, worker, false, (struct slice){message.data, message.len});
+        bus_send(b->bus, BUS_SYNC, worker, (struct slice){0}, (struct slice){message.data, message.len});
     wire_buf_release(&message);
 }

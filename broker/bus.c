@@ -12,6 +12,7 @@
 #define LOG_SUBSYSTEM "sockets"
 #include "exposure.h"
 #include "log.h"
+#include "must.h"
 #include "zap.h"
 
 #define SOCKETS BUS_SOCKETS
@@ -48,6 +49,7 @@ struct bus {
     void *zmq;
     void *sockets[SOCKETS];
     zmq_msg_t parts[SOCKETS][1 + BUS_FRAMES]; /* of the message received last: peer, frames */
+    char envelopes[SOCKETS][ENVELOPE_MAX];    /* of the message received last */
     int *locks;
     size_t lock_count;
     struct binding *bindings;
@@ -457,25 +459,48 @@ void bus_pause(struct bus *b, bool paused)
     b->paused = paused;
 }
 
-/* The rest of a message: frames into parts[1...], and what is beyond BUS_FRAMES away. */
-static void receive_frames(void *socket, zmq_msg_t *parts, struct bus_message *m)
+/* A frame before an empty one may be of an envelope: *len is what the envelope has so far. False when it is none. */
+static bool add_to_envelope(char *envelope, size_t *len, size_t count, struct slice frame)
+{
+    if (count >= ENVELOPE_FRAMES || frame.len > ENVELOPE_FRAME_MAX)
+        return false;
+    MUST(*len + 1 + frame.len < ENVELOPE_MAX);
+    envelope[(*len)++] = (char)frame.len;
+    if (frame.len)
+        memcpy(envelope + *len, frame.data, frame.len);
+    *len += frame.len;
+    return true;
+}
+
+/* The rest of a message: frames into parts[1...], and what is beyond BUS_FRAMES away. The first empty frame that others follow ends an envelope,
+ * when what stands before it can be one. */
+static void receive_frames(void *socket, zmq_msg_t *parts, char *envelope, struct bus_message *m)
 {
     zmq_msg_t surplus;
+    size_t len = 0;
+    bool in_envelope = true;
     zmq_msg_init(&surplus);
     for (bool more = true; more;) {
         zmq_msg_t *part = m->frame_count < BUS_FRAMES ? &parts[1 + m->frame_count] : &surplus;
         if (zmq_msg_recv(part, socket, ZMQ_DONTWAIT) < 0)
             break; /* cannot be: a message arrives whole */
         more = zmq_msg_more(part);
-        if (m->frame_count == 0 && !m->delimiter && more && zmq_msg_size(part) == 0) {
-            m->delimiter = true;
+        struct slice frame = slice_of_part(part);
+        if (in_envelope && more && !frame.len) {
+            envelope[len++] = 0;
+            m->envelope = (struct slice){envelope, len};
+            m->frame_count = 0;
+            in_envelope = false;
             continue;
         }
+        in_envelope = in_envelope && add_to_envelope(envelope, &len, m->frame_count, frame);
         if (m->frame_count < BUS_FRAMES)
-            m->frames[m->frame_count] = slice_of_part(part);
+            m->frames[m->frame_count] = frame;
         m->frame_count++;
     }
     zmq_msg_close(&surplus);
+    for (size_t i = m->frame_count; i < BUS_FRAMES; i++)
+        m->frames[i] = (struct slice){0}; /* it was of the envelope */
 }
 
 bool bus_receive(struct bus *b, enum bus_socket from, struct bus_message *m)
@@ -485,7 +510,7 @@ bool bus_receive(struct bus *b, enum bus_socket from, struct bus_message *m)
         return false;
     *m = (struct bus_message){.peer = slice_of_part(&parts[0])};
     if (zmq_msg_more(&parts[0]))
-        receive_frames(b->sockets[from], parts, m);
+        receive_frames(b->sockets[from], parts, b->envelopes[from], m);
     const char *user = b->door && m->frame_count ? zmq_msg_gets(&parts[1], "User-Id") : NULL;
     m->user = slice_of(user);
     if (m->frame_count == 0)
@@ -495,14 +520,23 @@ bool bus_receive(struct bus *b, enum bus_socket from, struct bus_message *m)
 
 /* --- sending --- */
 
-int bus_send(struct bus *b, enum bus_socket to, struct slice peer, bool delimiter, struct slice body)
+/* Once the peer's name has been taken the rest cannot fail. */
+static void send_envelope(void *socket, struct slice envelope)
+{
+    for (size_t at = 0; at < envelope.len;) {
+        size_t len = (unsigned char)envelope.data[at];
+        MUST(at + 1 + len <= envelope.len);
+        zmq_send(socket, envelope.data + at + 1, len, ZMQ_SNDMORE | ZMQ_DONTWAIT);
+        at += 1 + len;
+    }
+}
+
+int bus_send(struct bus *b, enum bus_socket to, struct slice peer, struct slice envelope, struct slice body)
 {
     void *socket = b->sockets[to];
-    /* Once the peer's name has been taken the rest cannot fail. */
     if (zmq_send(socket, peer.data, peer.len, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
         return -errno;
-    if (delimiter)
-        zmq_send(socket, "", 0, ZMQ_SNDMORE | ZMQ_DONTWAIT);
+    send_envelope(socket, envelope);
     return zmq_send(socket, body.data, body.len, ZMQ_DONTWAIT) < 0 ? -errno : 0;
 }
 

@@ -37,9 +37,16 @@ struct bus_config {
 #define BUS_PEER_MAX 255u /* bytes of a peer's routing id */
 #define BUS_FRAMES 2u     /* that are kept of a message */
 
+/* What may stand before a request, up to an empty frame (ZeroMQ's REQ and REP, RFC 28): the ids of devices that it came through, and a REQ's
+ * number. It comes back before the reply. Bounds of the frames before the empty one: */
+#define ENVELOPE_FRAMES 8u
+#define ENVELOPE_FRAME_MAX 255u
+#define ENVELOPE_MAX (ENVELOPE_FRAMES * (1 + ENVELOPE_FRAME_MAX) + 1) /* bytes of one as struct bus_message has it */
+
 struct bus_message {
     struct slice peer;
-    bool delimiter;                  /* an empty frame stood between peer and frames: the answer needs one too */
+    struct slice
+        envelope; /* each frame's length (one byte) and its bytes, the empty frame last; empty: there was none */
     struct slice frames[BUS_FRAMES]; /* empty where there was none */
     struct slice user;               /* through CURVE: the public key that was admitted, as text; else empty */
     size_t frame_count;              /* as sent, so it may be more than BUS_FRAMES; at least 1 */
@@ -73,9 +80,9 @@ void bus_pause(struct bus *b, bool paused);
 /* The next message from a ROUTER socket, if one is there. */
 bool bus_receive(struct bus *b, enum bus_socket from, struct bus_message *m);
 
-/* Send body to a peer of a ROUTER socket. 0; -EHOSTUNREACH when the peer is gone, -EAGAIN when too much waits for it:
+/* Send body to a peer of a ROUTER socket, behind this envelope (empty: none). 0; -EHOSTUNREACH when the peer is gone, -EAGAIN when too much waits for it:
  * then the message was dropped. */
-int bus_send(struct bus *b, enum bus_socket to, struct slice peer, bool delimiter, struct slice body);
+int bus_send(struct bus *b, enum bus_socket to, struct slice peer, struct slice envelope, struct slice body);
 
 /* Send message to everybody who subscribed to an XPUB socket. Who has too much waiting loses it, and notices by the numbers. */
 int bus_publish(struct bus *b, enum bus_socket on, struct slice message);

@@ -17,9 +17,13 @@ static const struct {
     const char *code;
     enum broker_counter counter;
 } codes[] = {
-    {CODE_BAD_JSON, ERRORS_BAD_JSON},     {CODE_BAD_REQUEST, ERRORS_BAD_REQUEST},
-    {CODE_UNKNOWN_OP, ERRORS_UNKNOWN_OP}, {CODE_TOO_LARGE, ERRORS_TOO_LARGE},
-    {CODE_FORBIDDEN, ERRORS_FORBIDDEN},   {CODE_STORE_FAILED, ERRORS_STORE_FAILED},
+    {CODE_BAD_JSON, ERRORS_BAD_JSON},
+    {CODE_BAD_REQUEST, ERRORS_BAD_REQUEST},
+    {CODE_UNKNOWN_OP, ERRORS_UNKNOWN_OP},
+    {CODE_TOO_LARGE, ERRORS_TOO_LARGE},
+    {CODE_FORBIDDEN, ERRORS_FORBIDDEN},
+    {CODE_STORE_FAILED, ERRORS_STORE_FAILED},
+    {CODE_BUSY, ERRORS_BUSY},
 };
 
 static void count_fault(const struct command_context *c, const char *code)

@@ -52,6 +52,7 @@ struct command_context {
 #define CODE_TOO_LARGE "too_large"
 #define CODE_FORBIDDEN "forbidden"
 #define CODE_STORE_FAILED "store_failed"
+#define CODE_BUSY "busy"
 
 struct command_request {
     const struct json_object *object;

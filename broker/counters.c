@@ -21,6 +21,8 @@ const struct stat_row broker_counter_rows[BROKER_COUNTERS] = {
         .family = ERRORS, .labels = "code=\"forbidden\""},
     [ERRORS_STORE_FAILED] = {.name = "errors_store_failed", .help = "requests refused so",
         .family = ERRORS, .labels = "code=\"store_failed\""},
+    [ERRORS_BUSY] = {.name = "errors_busy", .help = "requests refused so",
+        .family = ERRORS, .labels = "code=\"busy\""},
     [REPLIES_DROPPED] = {.name = "replies_dropped", .help = "replies whose publisher was gone or did not read"},
     [FEED_MESSAGES] = {.name = "feed_messages", .help = "batches on the feed"},
     [FEED_BYTES] = {.name = "feed_bytes", .help = "bytes of the batches on the feed"},

@@ -8,9 +8,6 @@
 #include "command.h"
 #include "log.h"
 
-#define TURN_REQUESTS 1000 /* bounds of a turn */
-#define TURN_BYTES (1u << 20)
-#define TURN_MS 10
 #define NEWS_MS 20 /* of taking in what others appended, then others have their turn */
 
 #define LATE_MS 100  /* so long an answer of the journal is waited for without looking at what else has arrived */
@@ -254,35 +251,62 @@ static bool run_next(struct joint *j)
     return true;
 }
 
-/* One more request into the queue. */
-static bool take(struct joint *j, int64_t now)
+static enum source source_of(const struct request *r)
+{
+    return r->to_worker ? FROM_WORKERS : FROM_SERVICES;
+}
+
+/* The first request that waits, or one more that has arrived. NULL: there is none from this source; *skip: there was no memory for one. */
+static const struct request *next_request(struct joint *j, enum source from, int64_t now, bool *skip)
 {
     struct request r;
-    if (!j->config.hooks->take(j->config.context, &r, false))
-        return false;
+    *skip = false;
+    if (j->ran < j->requests.count)
+        return j->requests.items[j->ran];
+    if (!j->config.hooks->take(j->config.context, from, &r, false))
+        return NULL;
     r.arrived = now;
-    if (requests_put(&j->requests, &r) != 0)
+    *skip = requests_put(&j->requests, &r) != 0;
+    if (*skip) {
         j->config.counters[REPLIES_DROPPED]++; /* as without memory for its reply */
-    return true;
+        return NULL;
+    }
+    return j->requests.items[j->ran];
+}
+
+/* May the request that waits longest be run in this turn? Those that wait are run in their order, whose share it may be. */
+static bool may_run(const struct joint *j, const struct shares *shares, enum source *from)
+{
+    bool left = shares_next(shares, from);
+    if (left && j->ran < j->requests.count)
+        *from = source_of(j->requests.items[j->ran]);
+    return left && shares_has_left(shares, *from);
 }
 
 /* True when a bound was reached. */
 static bool run_all(struct joint *j, int64_t now)
 {
-    int64_t until = now + TURN_MS;
-    size_t bytes = 0;
-    while (j->ran < TURN_REQUESTS && bytes + j->config.outbox->len < TURN_BYTES && now < until) {
-        if (j->ran == j->requests.count && !take(j, now))
-            return false;
-        if (j->ran == j->requests.count)
-            continue; /* there was no memory for it */
-        const struct request *r = j->requests.items[j->ran];
-        bytes += r->frames[0].len + r->frames[1].len;
+    struct shares shares;
+    enum source from;
+    int64_t us = clock_us();
+    for (shares_begin(&shares); may_run(j, &shares, &from);) {
+        bool skip;
+        size_t replies = j->config.outbox->len;
+        const struct request *r = next_request(j, from, now, &skip);
+        if (!r && !skip)
+            shares_empty(&shares, from);
+        if (!r)
+            continue;
+
+        size_t bytes = r->frames[0].len + r->frames[1].len;
         if (!run_next(j))
             return true;
-        now = clock_ms();
+        int64_t before = us;
+        us = clock_us();
+        now = us / 1000;
+        shares_use(&shares, from, bytes + j->config.outbox->len - replies, us - before);
     }
-    return true;
+    return shares_more(&shares);
 }
 
 static bool run_turn(struct joint *j, int64_t now)
@@ -323,12 +347,19 @@ static void answer_now(struct joint *j, const struct request *r, int64_t now)
 static bool hold(struct joint *j, int64_t now)
 {
     struct request r;
-    for (int i = 0; i < TURN_REQUESTS && !joint_full(j); i++) {
-        if (!j->config.hooks->take(j->config.context, &r, true))
-            return false;
+    struct shares shares;
+    enum source from;
+    for (shares_begin(&shares); !joint_full(j) && shares_next(&shares, &from);) {
+        if (!j->config.hooks->take(j->config.context, from, &r, true)) {
+            shares_empty(&shares, from);
+            continue;
+        }
+        int64_t before = clock_us();
+        size_t bytes = r.frames[0].len + r.frames[1].len;
         answer_now(j, &r, now);
+        shares_use(&shares, from, bytes, clock_us() - before);
     }
-    return !joint_full(j);
+    return !joint_full(j) && shares_more(&shares);
 }
 
 /* Their time is over. */

@@ -15,12 +15,13 @@
 #include "outbox.h"
 #include "requests.h"
 #include "sequence.h"
+#include "shares.h"
 
 struct joint;
 
 struct joint_hooks {
-    /* The next request that has arrived; valid until the next call. holding: while a turn is waited for. */
-    bool (*take)(void *context, struct request *out, bool holding);
+    /* The next request that has arrived from this source; valid until the next call. holding: while a turn is waited for. */
+    bool (*take)(void *context, enum source from, struct request *out, bool holding);
     /* Run it: its reply goes into the outbox. False when it is held: it would append, and that has to wait (holding). */
     bool (*run)(void *context, const struct request *r, bool holding);
     /* Put a refusal into the outbox instead. code as in command.h. */

@@ -17,9 +17,9 @@ struct outbox {
 };
 
 struct outbox_reply {
-    struct slice peer; /* 255 bytes at most */
-    bool delimiter;
-    bool to_worker; /* it asked with WIRE_COMMAND; request is its number */
+    struct slice peer;     /* 255 bytes at most */
+    struct slice envelope; /* of the request, as in bus.h; less than 65,536 bytes */
+    bool to_worker;        /* it asked with WIRE_COMMAND; request is its number */
     uint64_t request;
     bool provisional; /* not true when the turn's events could not be stored */
     struct slice ref; /* what such a refusal carries */
@@ -30,6 +30,9 @@ void outbox_release(struct outbox *o);
 
 /* Forget what was put after len was so much. */
 void outbox_cut(struct outbox *o, size_t len);
+
+/* Bytes that were put and not yet given. */
+size_t outbox_waiting(const struct outbox *o);
 
 /* 0 or -ENOMEM; unchanged on failure. */
 int outbox_put(struct outbox *o, const struct outbox_reply *reply);

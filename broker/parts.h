@@ -12,10 +12,9 @@
 #include "joint.h"
 #include "options.h"
 #include "outbox.h"
+#include "shares.h"
 #include "sync.h"
 #include "watch.h"
-
-#define TURN_COMMANDS 1000 /* requests that a turn takes at most */
 
 struct broker {
     struct bus *bus;

@@ -5,7 +5,7 @@
 
 static size_t cost(const struct request *r)
 {
-    return r->peer.len + r->user.len + r->frames[0].len + r->frames[1].len;
+    return r->peer.len + r->envelope.len + r->user.len + r->frames[0].len + r->frames[1].len;
 }
 
 static int reserve(struct requests *r)
@@ -36,6 +36,7 @@ int requests_put(struct requests *r, const struct request *request)
         return -ENOMEM;
     *copy = *request;
     char *p = keep((char *)(copy + 1), &copy->peer);
+    p = keep(p, &copy->envelope);
     p = keep(p, &copy->user);
     p = keep(p, &copy->frames[0]);
     keep(p, &copy->frames[1]);

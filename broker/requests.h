@@ -15,7 +15,7 @@
 
 struct request {
     struct slice peer;
-    bool delimiter;
+    struct slice envelope; /* as in bus.h */
     bool to_worker;    /* frames[0] is the worker's message (wire.h), which has the command and a grant of its own */
     struct slice user; /* else: the key it came through */
     bool surplus;      /* its sender has too many unanswered */
@@ -28,7 +28,7 @@ struct request {
 struct requests {
     struct request **items;
     size_t count, cap;
-    size_t bytes; /* of peers, users and frames */
+    size_t bytes; /* of peers, envelopes, users and frames */
 };
 
 /* 0 or -ENOMEM; unchanged on failure. */

@@ -10,10 +10,6 @@
 #include "log.h"
 #include "parts.h"
 
-/* Bounds of a turn, so that neither publishers nor workers wait for the other long. */
-#define TURN_COMMAND_BYTES (1u << 20)
-#define TURN_COMMAND_MS 10 /* some questions cost a walk over all sessions */
-
 /* --- commands --- */
 
 /* Without memory for its reply a request is not answered; the publisher asks again, and its id keeps that from doubling. */
@@ -83,34 +79,54 @@ static bool run_asked(struct broker *b, struct slice worker, struct slice messag
     return done;
 }
 
-/* What workers asked for while they were answered: now, so that what it appends is stored with this turn. */
-static void take_asked(struct broker *b)
+/* Run one request of a service. *bytes: of the request. False when there is none. */
+static bool take_command(struct broker *b, size_t *bytes)
+{
+    struct bus_message m;
+    if (!bus_receive(b->bus, BUS_COMMANDS, &m))
+        return false;
+
+    struct outbox_reply reply = {.peer = m.peer, .envelope = m.envelope};
+    *bytes = m.frames[0].len + m.frames[1].len;
+    if (b->in_flight && !in_flight_take(b->in_flight, m.peer))
+        refuse_surplus(b, m.frames[0], &reply);
+    else
+        run_command(b, access_grant(&b->access, &m), m.frames, m.frame_count, &reply);
+    return true;
+}
+
+/* The same for what a worker asked for while workers were answered: now, so that what it appends is stored with this turn. */
+static bool take_asked(struct broker *b, size_t *bytes)
 {
     struct outbox_reply asked;
-    while (outbox_next(&b->asked, &asked))
-        run_asked(b, asked.peer, asked.body);
+    if (!outbox_next(&b->asked, &asked))
+        return false;
+
+    *bytes = asked.body.len;
+    run_asked(b, asked.peer, asked.body);
+    return true;
 }
 
 static void take_commands(struct broker *b)
 {
-    struct bus_message m;
-    size_t bytes = 0;
-    int64_t now = clock_ms(), until = now + TURN_COMMAND_MS;
-    take_asked(b);
+    struct shares shares;
+    enum source from;
+    int64_t now = clock_us();
     if (b->in_flight)
         in_flight_begin(b->in_flight);
-    for (int i = 0; i < TURN_COMMANDS && bytes + b->outbox.len < TURN_COMMAND_BYTES && now < until; i++) {
-        if (!bus_receive(b->bus, BUS_COMMANDS, &m))
-            return;
-        struct outbox_reply reply = {.peer = m.peer, .delimiter = m.delimiter};
-        if (b->in_flight && !in_flight_take(b->in_flight, m.peer))
-            refuse_surplus(b, m.frames[0], &reply);
-        else
-            run_command(b, access_grant(&b->access, &m), m.frames, m.frame_count, &reply);
-        bytes += m.frames[0].len + m.frames[1].len;
-        now = clock_ms();
+
+    for (shares_begin(&shares); shares_next(&shares, &from);) {
+        size_t bytes = 0, replies = b->outbox.len;
+        bool taken = from == FROM_SERVICES ? take_command(b, &bytes) : take_asked(b, &bytes);
+        if (!taken) {
+            shares_empty(&shares, from);
+            continue;
+        }
+        int64_t before = now;
+        now = clock_us();
+        shares_use(&shares, from, bytes + b->outbox.len - replies, now - before);
     }
-    b->more = true;
+    b->more = b->more || shares_more(&shares);
 }
 
 /* --- what the turn appended --- */
@@ -131,10 +147,10 @@ static void publish_batches(struct broker *b)
 static int send_reply(struct broker *b, const struct outbox_reply *r)
 {
     if (!r->to_worker)
-        return bus_send(b->bus, BUS_COMMANDS, r->peer, r->delimiter, r->body);
+        return bus_send(b->bus, BUS_COMMANDS, r->peer, r->envelope, r->body);
     wire_put_reply(&b->message, &(struct wire_reply){r->request, r->body});
     if (!b->message.failed)
-        return bus_send(b->bus, BUS_SYNC, r->peer, false, (struct slice){b->message.data, b->message.len});
+        return bus_send(b->bus, BUS_SYNC, r->peer, (struct slice){0}, (struct slice){b->message.data, b->message.len});
     wire_buf_release(&b->message);
     return -ENOMEM;
 }
@@ -187,19 +203,21 @@ void broker_serve(struct broker *b)
 
 /* --- with a journal --- */
 
-static bool take_request(void *context, struct request *out, bool holding)
+static bool take_request(void *context, enum source from, struct request *out, bool holding)
 {
     struct broker *b = context;
     struct outbox_reply asked;
     struct bus_message m;
-    if (outbox_next(&b->asked, &asked)) {
+    if (from == FROM_WORKERS) {
+        if (!outbox_next(&b->asked, &asked))
+            return false;
         *out = (struct request){.peer = asked.peer, .to_worker = true, .frames = {asked.body}, .frame_count = 1};
         return true;
     }
     if (!bus_receive(b->bus, BUS_COMMANDS, &m))
         return false;
     *out = (struct request){.peer = m.peer,
-                            .delimiter = m.delimiter,
+                            .envelope = m.envelope,
                             .user = m.user,
                             .surplus = b->in_flight && !holding && !in_flight_take(b->in_flight, m.peer),
                             .frames = {m.frames[0], m.frames[1]},
@@ -213,7 +231,7 @@ static bool run_request(void *context, const struct request *r, bool holding)
     b->commands.holding = holding;
     if (r->to_worker)
         return run_asked(b, r->peer, r->frames[0]);
-    struct outbox_reply reply = {.peer = r->peer, .delimiter = r->delimiter};
+    struct outbox_reply reply = {.peer = r->peer, .envelope = r->envelope};
     if (!r->surplus)
         return run_command(b, access_grant(&b->access, &(struct bus_message){.peer = r->peer, .user = r->user}),
                            r->frames, r->frame_count, &reply);
@@ -225,7 +243,7 @@ static void refuse_request(void *context, const struct request *r, const char *c
 {
     struct broker *b = context;
     struct wire_command m = {0};
-    struct outbox_reply reply = {.peer = r->peer, .delimiter = r->delimiter, .to_worker = r->to_worker};
+    struct outbox_reply reply = {.peer = r->peer, .envelope = r->envelope, .to_worker = r->to_worker};
     if (r->to_worker && wire_get_command(r->frames[0], &m) != 0)
         return;
     reply.request = m.request;

@@ -202,7 +202,7 @@ static int open_bus(struct broker *b, const struct broker_config *config)
         .presence = config->presence,
         .presence_optional = strcmp(config->presence, PRESENCE_DEFAULT) == 0,
         .max_command = 4 * command_request_max(config->max_event_bytes),   /* what is too large still gets a reply */
-        .max_replies = 2 * (int)config->max_in_flight + 2 * TURN_COMMANDS, /* libzmq hears late of what was read */
+        .max_replies = (int)(2 * config->max_in_flight + 2 * SHARE_REQUESTS), /* libzmq hears late of what was read */
         .handshake_ms = (int)config->handshake_ms,
         .ipc_mode = (unsigned)config->ipc_mode,
         .secret_key = config->curve_key_file ? secret.text : NULL,
@@ -224,8 +224,8 @@ int broker_open(struct broker *b, const struct broker_config *config)
     }
     bool shared = strstr(config->store, "://");
     int err = shared ? open_journal(b, config) : open_store(b, config);
-    if (!err && config->max_in_flight < TURN_COMMANDS) {
-        b->in_flight = in_flight_new(TURN_COMMANDS, config->max_in_flight);
+    if (!err && config->max_in_flight < SHARE_REQUESTS) {
+        b->in_flight = in_flight_new(SHARE_REQUESTS, config->max_in_flight);
         err = b->in_flight ? 0 : -ENOMEM;
     }
     if (!err)

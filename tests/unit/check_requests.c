@@ -8,7 +8,7 @@ static struct requests requests;
 static void put(const char *peer, const char *first, const char *second)
 {
     struct request r = {.peer = slice_of(peer),
-                        .delimiter = true,
+                        .envelope = S_INIT("\2ab\0"),
                         .frames = {slice_of(first), slice_of(second)},
                         .frame_count = *second ? 2 : 1,
                         .arrived = 7};
@@ -24,8 +24,9 @@ START_TEST(what_was_put_is_there_though_its_bytes_are_gone)
     assert_slice(r->peer, S("peer"));
     assert_slice(r->frames[0], S("frame"));
     assert_slice(r->frames[1], S("second"));
-    ck_assert(r->delimiter && r->frame_count == 2 && r->arrived == 7);
-    ck_assert_uint_eq(requests.bytes, 15);
+    ck_assert(r->envelope.len == 4 && memcmp(r->envelope.data, "\2ab", 4) == 0 && r->frame_count == 2 &&
+              r->arrived == 7);
+    ck_assert_uint_eq(requests.bytes, 19);
     requests_release(&requests);
 }
 END_TEST
