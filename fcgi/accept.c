@@ -267,14 +267,15 @@ static void accept_ready(void *context, uint32_t events)
     take(context, ACCEPTS_PER_TURN);
 }
 
-struct acceptor *acceptor_new(struct loop *loop, int listen_fd, size_t room, int timeout_ms,
+struct acceptor *acceptor_new(struct loop *loop, int listen_fd, size_t room, uint64_t max_requests, int timeout_ms,
                               const struct accept_hooks *hooks, void *context)
 {
     struct acceptor *a = calloc(1, sizeof *a);
     if (!a)
         return NULL;
     *a = (struct acceptor){.loop = loop, .timeout_ms = timeout_ms, .hooks = hooks, .context = context};
-    a->intakes = (struct intakes){.body_max = hooks->body_max, .context = context, .room = room};
+    a->intakes =
+        (struct intakes){.body_max = hooks->body_max, .context = context, .room = room, .max_requests = max_requests};
     a->watch = (struct loop_watch){listen_fd, accept_ready, a};
     a->timer = (struct loop_timer){.fire = times_up, .context = a};
     a->pause = (struct loop_timer){.fire = pause_over, .context = a};

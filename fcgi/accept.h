@@ -43,10 +43,11 @@ int accept_listen(const char *where, unsigned mode);
 /* NULL when `where` is a unix socket path or HOST:PORT, else what is accepted. */
 const char *accept_check_listen(const char *where);
 
-/* Accept on listen_fd (taken over) from now on. room: bytes that may be held for all requests that are not complete. timeout_ms: for a
+/* Accept on listen_fd (taken over) from now on. room: bytes that may be held for all requests that are not complete.
+ * max_requests: how many requests at a time a web server is told to expect, when it asks. timeout_ms: for a
  * whole request to arrive; for a body that somebody wants, from one piece to the next. libfcgi installs signal handlers here: install yours
  * afterwards. NULL on failure (listen_fd is still the caller's). */
-struct acceptor *acceptor_new(struct loop *loop, int listen_fd, size_t room, int timeout_ms,
+struct acceptor *acceptor_new(struct loop *loop, int listen_fd, size_t room, uint64_t max_requests, int timeout_ms,
                               const struct accept_hooks *hooks, void *context);
 
 /* Close the listening socket; requests that are half there go on. sweep: first take in what is in the backlog, which nobody else

@@ -152,7 +152,7 @@ enum intake_progress intake_at_once(struct intakes *set, int fd, struct params *
     if (n < 0 && errno == EAGAIN)
         return INTAKE_WAITING;
     enum record_progress progress = n > 0 ? record_scan(&scan, (struct slice){bytes, (size_t)n}) : RECORD_BAD;
-    if (progress == RECORD_PARTIAL || progress == RECORD_PARAMS)
+    if (progress == RECORD_PARTIAL || progress == RECORD_PARAMS || progress == RECORD_MANAGEMENT)
         return INTAKE_WAITING;
     if (progress == RECORD_BAD) {
         close(fd);
@@ -219,9 +219,25 @@ static enum intake_progress begin_body(struct intakes *set, struct intake *in, s
     return take_body(set, in, 0, out);
 }
 
-static enum intake_progress take_head(struct intakes *set, struct intake *in, struct params *out)
+/* Answer a management record, and drop it. False when there are too many, or the peer does not take the answer. */
+static bool answer_management(const struct intakes *set, struct intake *in, int fd)
+{
+    char answer[RECORD_ANSWER_MAX];
+    size_t used, len = record_answer(answer, (struct slice){in->data, in->len}, set->max_requests, &used);
+
+    if (++in->answered > INTAKE_MANAGEMENT_MAX || send(fd, answer, len, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)len)
+        return false;
+    in->len -= used;
+    memmove(in->data, in->data + used, in->len);
+    in->scan = (struct record_scan){0};
+    return true;
+}
+
+static enum intake_progress take_head(struct intakes *set, struct intake *in, int fd, struct params *out)
 {
     switch (record_scan(&in->scan, (struct slice){in->data, in->len})) {
+    case RECORD_MANAGEMENT:
+        return answer_management(set, in, fd) ? take_head(set, in, fd, out) : INTAKE_BROKEN;
     case RECORD_PARTIAL:
         return INTAKE_WAITING;
     case RECORD_BAD:
@@ -252,7 +268,7 @@ enum intake_progress intake_more(struct intakes *set, struct intake *in, int fd,
         if (n <= 0)
             return n < 0 && errno == EAGAIN ? INTAKE_WAITING : INTAKE_BROKEN;
         in->len += (size_t)n;
-        progress = in->in_body ? take_body(set, in, from, out) : take_head(set, in, out);
+        progress = in->in_body ? take_body(set, in, from, out) : take_head(set, in, fd, out);
     }
     return progress;
 }

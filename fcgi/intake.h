@@ -13,8 +13,9 @@
 #include "params.h"
 #include "record.h"
 
-#define INTAKE_HEAD_MAX 262144u /* bytes of a request up to the end of its parameters */
-#define INTAKE_OWN_ROOM 4096u   /* bytes that each may have without asking for room */
+#define INTAKE_HEAD_MAX 262144u  /* bytes of a request up to the end of its parameters */
+#define INTAKE_MANAGEMENT_MAX 8u /* management records before a request */
+#define INTAKE_OWN_ROOM 4096u    /* bytes that each may have without asking for room */
 #define INTAKE_PATIENCE                                                                                                \
     65536u /* bytes of a body that nobody wants are waited for, so that it is read before the answer */
 
@@ -25,6 +26,7 @@ struct intakes {
     void *context;
     size_t room; /* bytes that may be held for all requests that are not complete, beside INTAKE_OWN_ROOM for each */
     size_t held; /* at the moment */
+    uint64_t max_requests; /* how many connections the worker takes, for a web server that asks (FCGI_GET_VALUES) */
 };
 
 /* A request that comes in pieces; begin with a zeroed one. */
@@ -37,6 +39,7 @@ struct intake {
     size_t body_max;
     size_t dropped; /* bytes of a body that nobody wants */
     bool in_body;
+    unsigned answered; /* management records */
 };
 
 enum intake_progress {

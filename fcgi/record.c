@@ -1,6 +1,10 @@
 #include "record.h"
 
 #include <fastcgi.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "must.h"
 
 static void header(char *out, uint8_t type, uint16_t request, uint16_t len)
 {
@@ -63,6 +67,95 @@ static bool pairs_end(const struct record_pairs *s)
     return !s->skip && !s->known && !s->bytes;
 }
 
+/* --- management records --- */
+
+/* One before a request, as HAProxy sends it to learn what the application can do. */
+static bool is_management(const struct record_scan *s, const unsigned char *p)
+{
+    bool of_no_request = p[2] == 0 && p[3] == FCGI_NULL_REQUEST_ID;
+
+    return !s->begun && of_no_request && p[1] != FCGI_BEGIN_REQUEST;
+}
+
+/* Read a length of one or four bytes at *at. False when it does not fit. */
+static bool read_length(struct slice content, size_t *at, size_t *length)
+{
+    const unsigned char *p = (const unsigned char *)content.data + *at;
+    size_t left = content.len - *at, size = left && p[0] & 0x80 ? 4 : 1;
+
+    if (left < size)
+        return false;
+    *length = p[0];
+    if (size == 4)
+        *length = (size_t)(p[0] & 0x7f) << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
+    *at += size;
+    return true;
+}
+
+/* The next name that is asked for. False at the end. */
+static bool next_name(struct slice content, size_t *at, struct slice *name)
+{
+    size_t name_len, value_len;
+
+    if (!read_length(content, at, &name_len) || !read_length(content, at, &value_len))
+        return false;
+    if (name_len > content.len - *at || value_len > content.len - *at - name_len)
+        return false;
+    *name = (struct slice){content.data + *at, name_len};
+    *at += name_len + value_len;
+    return true;
+}
+
+static bool asks_for(struct slice content, const char *wanted)
+{
+    struct slice name;
+
+    for (size_t at = 0; next_name(content, &at, &name);)
+        if (slice_equal(name, slice_of(wanted)))
+            return true;
+    return false;
+}
+
+static void put_value(char *out, size_t *len, const char *name, uint64_t value)
+{
+    char digits[24];
+    int n = snprintf(digits, sizeof digits, "%" PRIu64, value);
+    size_t name_len = strlen(name);
+
+    MUST(*len + 2 + name_len + (size_t)n <= RECORD_ANSWER_MAX);
+    out[(*len)++] = (char)name_len;
+    out[(*len)++] = (char)n;
+    memcpy(out + *len, name, name_len);
+    memcpy(out + *len + name_len, digits, (size_t)n);
+    *len += name_len + (size_t)n;
+}
+
+size_t record_answer(char out[RECORD_ANSWER_MAX], struct slice bytes, uint64_t max_requests, size_t *used)
+{
+    const unsigned char *p = (const unsigned char *)bytes.data;
+    struct slice content = {bytes.data + FCGI_HEADER_LEN, (size_t)p[4] << 8 | p[5]};
+    size_t len = FCGI_HEADER_LEN;
+
+    *used = FCGI_HEADER_LEN + content.len + p[6];
+    MUST(*used <= bytes.len);
+
+    if (p[1] != FCGI_GET_VALUES) {
+        header(out, FCGI_UNKNOWN_TYPE, FCGI_NULL_REQUEST_ID, 8);
+        memset(out + len, 0, 8);
+        out[len] = (char)p[1];
+        return len + 8;
+    }
+
+    if (asks_for(content, FCGI_MAX_CONNS))
+        put_value(out, &len, FCGI_MAX_CONNS, max_requests);
+    if (asks_for(content, FCGI_MAX_REQS))
+        put_value(out, &len, FCGI_MAX_REQS, max_requests);
+    if (asks_for(content, FCGI_MPXS_CONNS))
+        put_value(out, &len, FCGI_MPXS_CONNS, 0);
+    header(out, FCGI_GET_VALUES_RESULT, FCGI_NULL_REQUEST_ID, (uint16_t)(len - FCGI_HEADER_LEN));
+    return len;
+}
+
 /* --- records --- */
 
 /* The whole FCGI_BEGIN_REQUEST record at p. */
@@ -109,6 +202,8 @@ enum record_progress record_scan(struct record_scan *s, struct slice bytes)
         size_t len = FCGI_HEADER_LEN + content + p[6];
         if ((size_t)(end - p) < len && (p[1] != FCGI_STDIN || content == 0))
             break;
+        if (is_management(s, p))
+            return RECORD_MANAGEMENT;
         if (!step(s, p, content))
             return RECORD_BAD;
         if ((size_t)(end - p) < len)

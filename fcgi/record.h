@@ -24,7 +24,15 @@ enum record_progress {
     RECORD_PARAMS,   /* all parameters are here, the body is not */
     RECORD_COMPLETE, /* parameters and body are here */
     RECORD_BAD,      /* not a request: another version, role or order of records, or a parameter longer than they are */
+    RECORD_MANAGEMENT, /* a whole management record stands before the request: answer it with record_answer(), and drop it */
 };
+
+#define RECORD_ANSWER_MAX 128u /* bytes */
+
+/* The answer to the management record at the start of bytes, which record_scan() reported: FCGI_GET_VALUES_RESULT with the values that were
+ * asked for and are known, or FCGI_UNKNOWN_TYPE. max_requests is how many connections and requests the worker accepts at a time; each
+ * connection carries one request. *used becomes the size of the management record. Returns the answer's size, at most RECORD_ANSWER_MAX. */
+size_t record_answer(char out[RECORD_ANSWER_MAX], struct slice bytes, uint64_t max_requests, size_t *used);
 
 /* Where the parameters stand, which go on from one record to the next: each is two lengths of one or four bytes, a name and a value. */
 struct record_pairs {
@@ -45,7 +53,7 @@ struct record_scan {
     struct record_pairs pairs;
 };
 
-/* bytes are all of one request so far, from its FCGI_BEGIN_REQUEST on. */
+/* bytes are all of one request so far, from its FCGI_BEGIN_REQUEST on. After RECORD_MANAGEMENT begin with a zeroed scan again. */
 enum record_progress record_scan(struct record_scan *s, struct slice bytes);
 
 /* The body of one request being taken out of its FCGI_STDIN records. Begin with a zeroed one but for the request. */

@@ -227,7 +227,7 @@ static void serve(struct worker *w)
         serve_cgi(w);
         return;
     }
-    w->acceptor = acceptor_new(w->loop, w->listen_fd, room_for_requests(&w->options),
+    w->acceptor = acceptor_new(w->loop, w->listen_fd, room_for_requests(&w->options), w->streams.limits.connections,
                                (int)w->options.request_timeout_ms, &accept_hooks, w);
     if (!w->acceptor) {
         log_error("cannot accept connections: %s", strerror(errno));

@@ -480,6 +480,52 @@ static void add_pieces(TCase *tests)
     tcase_add_test(tests, random_requests_never_hurt);
 }
 
+/* --- management records --- */
+
+#define QUESTION                                                                                                       \
+    "\1\11\0\0\0\20\0\0"                                                                                               \
+    "\16\0FCGI_MAX_CONNS"
+
+/* So many questions before the request. */
+static void put_questions(int count)
+{
+    put_request(0);
+    for (int i = 0; i < count; i++) {
+        memmove(wire + 24, wire, wire_len);
+        memcpy(wire, QUESTION, 24);
+        wire_len += 24;
+    }
+}
+
+START_TEST(questions_before_a_request_are_answered)
+{
+    char answer[8 * 64];
+
+    set.max_requests = 7;
+    put_questions(2);
+    if (_i == 0) {
+        send_some(0, wire_len);
+        ck_assert_int_eq(intake_at_once(&set, ends[1], &params), INTAKE_WAITING);
+        ck_assert_int_eq(more(), INTAKE_READY);
+    } else {
+        ck_assert_int_eq(send_in_pieces(5), INTAKE_READY);
+    }
+    ck_assert_int_eq(recv(ends[0], answer, sizeof answer, 0), 2 * (8 + 2 + 14 + 1));
+    ck_assert_mem_eq(answer,
+                     "\1\12\0\0\0\21\0\0"
+                     "\16\1FCGI_MAX_CONNS7",
+                     25);
+    ck_assert_str_eq(params_get(&params, "REQUEST_METHOD"), "POST");
+}
+END_TEST
+
+START_TEST(who_asks_without_end_is_dropped)
+{
+    put_questions((int)INTAKE_MANAGEMENT_MAX + _i);
+    ck_assert_int_eq(send_in_pieces(wire_len), _i ? INTAKE_BROKEN : INTAKE_READY);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("intake");
@@ -497,5 +543,7 @@ int main(void)
     tcase_add_loop_test(plain, a_cgi_body_may_be_missing_cut_or_too_large, 0, 6);
     tcase_add_test(plain, a_cgi_program_that_is_to_stop_does_not_wait);
     tcase_add_test(plain, a_cgi_body_that_nobody_wants_is_read_and_dropped);
+    tcase_add_loop_test(whole, questions_before_a_request_are_answered, 0, 2);
+    tcase_add_loop_test(whole, who_asks_without_end_is_dropped, 0, 2);
     return run_suite(suite);
 }

@@ -293,6 +293,75 @@ END_TEST
 
 /* --- what is written --- */
 
+/* --- management records --- */
+
+#define QUESTION                                                                                                       \
+    "\1\11\0\0\0\51\0\0"                                                                                               \
+    "\16\0FCGI_MAX_CONNS"                                                                                              \
+    "\17\0FCGI_MPXS_CONNS"                                                                                             \
+    "\6\0FCGI_X"
+
+static size_t answer_to(struct slice question, char out[RECORD_ANSWER_MAX])
+{
+    struct record_scan s = {0};
+    size_t used;
+
+    ck_assert_int_eq(record_scan(&s, question), RECORD_MANAGEMENT);
+    size_t len = record_answer(out, question, 18750, &used);
+    ck_assert_uint_eq(used, 8 + ((size_t)(unsigned char)question.data[4] << 8 | (unsigned char)question.data[5]));
+    return len;
+}
+
+START_TEST(values_that_are_asked_for_are_told)
+{
+    char out[RECORD_ANSWER_MAX];
+    size_t len = answer_to(S(QUESTION "what follows"), out);
+
+    ck_assert_uint_eq(len, 8 + 2 + 14 + 5 + 2 + 15 + 1);
+    ck_assert_mem_eq(out,
+                     "\1\12\0\0\0\47\0\0"
+                     "\16\5FCGI_MAX_CONNS18750"
+                     "\17\1FCGI_MPXS_CONNS0",
+                     len);
+}
+END_TEST
+
+START_TEST(another_management_record_is_of_an_unknown_type)
+{
+    char out[RECORD_ANSWER_MAX];
+
+    ck_assert_uint_eq(answer_to(S("\1\50\0\0\0\0\0\0"), out), 16);
+    ck_assert_mem_eq(out,
+                     "\1\13\0\0\0\10\0\0"
+                     "\50\0\0\0\0\0\0\0",
+                     16);
+}
+END_TEST
+
+START_TEST(a_management_record_is_waited_for)
+{
+    struct slice question = S(QUESTION);
+
+    for (size_t len = 0; len < question.len; len++) {
+        struct record_scan s = {0};
+        ck_assert_int_eq(record_scan(&s, (struct slice){question.data, len}), RECORD_PARTIAL);
+    }
+}
+END_TEST
+
+START_TEST(random_questions_are_answered_within_bounds)
+{
+    struct dice dice = dice_new();
+    char bytes[64] = "\1\11\0\0\0\40\0", out[RECORD_ANSWER_MAX];
+
+    for (int round = 0; round < 20000; round++) {
+        for (size_t i = 8; i < 40; i++)
+            bytes[i] = (char)roll(&dice, roll(&dice, 2) ? 4 : 256);
+        ck_assert_uint_eq(answer_to((struct slice){bytes, 40}, out), 8);
+    }
+}
+END_TEST
+
 START_TEST(an_output_record_has_its_layout)
 {
     char out[RECORD_HEADER_LEN];
@@ -336,6 +405,10 @@ int main(void)
     tcase_add_test(tests, what_follows_a_body_is_not_looked_at);
     tcase_add_test(tests, other_records_are_no_body);
     tcase_add_test(tests, random_bytes_are_never_unframed_outside);
+    tcase_add_test(tests, values_that_are_asked_for_are_told);
+    tcase_add_test(tests, another_management_record_is_of_an_unknown_type);
+    tcase_add_test(tests, a_management_record_is_waited_for);
+    tcase_add_test(tests, random_questions_are_answered_within_bounds);
     tcase_add_test(tests, an_output_record_has_its_layout);
     tcase_add_test(tests, the_end_of_a_response_has_its_layout);
     return run_suite(suite);
