@@ -1,8 +1,10 @@
 /** Options of an {@link EventStream}. */
 export interface EventStreamOptions {
-  /** One connection for all tabs of the site that have the same address open. Default: true. Needs Web Locks, which browsers have on
-   *  https and on localhost; elsewhere each tab has its own. */
-  shared?: boolean;
+  /** The name of the user whose stream this is: all tabs that give the same name and address share one
+   *  connection. Default: false, a connection of its own. An address alone does not say whose stream it
+   *  is, so `true` is a TypeError. Needs Web Locks, which browsers have on https and on localhost;
+   *  elsewhere each tab has its own connection. */
+  shared?: false | string;
   /** Send cookies to another origin too. Default: false. */
   withCredentials?: boolean;
   /** Begin behind this event; for a page that was made from a known state. Default: "", now. */
@@ -21,7 +23,8 @@ export interface EventStreamOptions {
 export interface EventStreamEvents {
   /** The stream is open. What is published from now on is not missed. */
   online: CustomEvent<Record<string, never>>;
-  /** The connection was lost, or an attempt failed. `retryIn`: milliseconds until the next attempt; null when the browser itself chooses. */
+  /** The connection was lost or has been silent for too long, or an attempt failed. `retryIn`:
+   *  milliseconds until the next attempt; null when the browser itself chooses. */
   offline: CustomEvent<{ retryIn: number | null }>;
   /** Events may have been lost here, and some may come a second time: load the page's state anew. */
   gap: CustomEvent<{ last: number | string; oldest: number }>;
@@ -29,7 +32,9 @@ export interface EventStreamEvents {
   shutdown: CustomEvent<{ reason: string | null }>;
   /** The token's time is over, and the stream has ended; `stopped` follows, with status 401. Get a fresh token and `open()` again. */
   expired: CustomEvent<{ reason: string }>;
-  /** The stream will not be opened again by itself: the server said so (204), or refused (4xx). `reason` is what it said. */
+  /** The stream will not be opened again by itself: the server said so (204), or refused (4xx). `reason`
+   *  is what it said. `status` 0: it came back as another session's stream, and nothing of that was
+   *  delivered; the user of the browser has changed. */
   stopped: CustomEvent<{ status: number; reason: string | null }>;
 }
 
@@ -37,6 +42,7 @@ export type EventStreamState = "connecting" | "online" | "offline" | "stopped" |
 
 /** A stream of events from ssecast, over the browser's own EventSource. */
 export class EventStream extends EventTarget {
+  /** Throws a TypeError when `shared` is neither false nor a name. */
   constructor(url: string | URL, options?: EventStreamOptions);
 
   readonly url: string;
@@ -44,10 +50,15 @@ export class EventStream extends EventTarget {
   readonly online: boolean;
   /** The cursor: everything up to here has been received. "" while it is not known. */
   readonly lastEventId: string;
+  /** The id of the open connection, for `except` of a publish; null while it is not known. Tabs that
+   *  share a connection have the same. */
+  readonly connection: string | null;
 
   /** Call `listener` for each event of this name ("message" for those without). Returns a function that ends that. */
   on(name: string, listener: (event: MessageEvent<string>) => void): () => void;
-  /** Open again, behind the last event, what was closed or has stopped; at another address, if one is given: that with a fresh token. */
+  /** Open again, behind the last event, what was closed or has stopped; at another address, if one is
+   *  given: that with a fresh token. It must be the same session's: for another user make another
+   *  EventStream. */
   open(url?: string | URL): void;
   close(): void;
 

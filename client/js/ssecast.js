@@ -4,34 +4,50 @@
  *     stream.on("greeting", (event) => console.log(JSON.parse(event.data), event.lastEventId));
  *     stream.addEventListener("gap", () => location.reload());
  *
- * EventSource gives up for good when a web server answers 502 or 503 once, keeps its cursor to itself, and takes one of the six
- * connections to a host for each tab. An EventStream opens anew with growing, jittered pauses and goes on behind the last event, tells what
- * happens to the stream, and is one connection for all tabs that have the same address open.
+ * EventSource gives up for good when a web server answers 502 or 503 once, and never notices a
+ * connection that is dead but not closed. It keeps its cursor to itself, and takes one of the six
+ * connections to a host for each tab. An EventStream opens anew with growing, jittered pauses and
+ * resumes after the last event. It watches the heartbeats and tells what happens to the stream.
+ * Tabs of one user can share one connection.
  *
  * Three parts: Connection keeps one EventSource going; Sharing lets one tab have the connection and the others listen to that tab;
  * EventStream is what the page uses. The first two report to a sink:
  *
- *     sink.entry({ type, data, id })   an event; type is null for a checkpoint, which only moves the cursor
- *     sink.tell(what, detail)          "online", "offline", "gap", "shutdown", "expired", "stopped"
+ *     sink.begin({ connection, owner })   a stream was opened: its id, and an opaque value for its session
+ *     sink.entry({ type, data, id })      an event; type is null for a checkpoint, which only moves the cursor
+ *     sink.tell(what, detail)             "online", "offline", "gap", "shutdown", "expired", "stopped"
  */
 
 const CHECKPOINT = "ssecast.checkpoint";
-const DEFAULTS = { shared: true, withCredentials: false, lastEventId: "", firstPause: 1000, longestPause: 30000, leaderTimeout: 10000 };
+const DEFAULTS = { shared: false, withCredentials: false, lastEventId: "", firstPause: 1000, longestPause: 30000, leaderTimeout: 10000 };
+
+const SILENT_HEARTBEATS = 2; // without a sign of life, and half a heartbeat later still none: dead
+const PROBE_TIMEOUT = 10000;
 
 /* ---- one EventSource, kept going ---- */
 
+/* EventSource dispatches its own open and error under names that publishers may use too. What was
+ * published is a MessageEvent; what EventSource says of itself is not. */
+const isPublished = (event) => event instanceof MessageEvent;
+
+/* start: { cursor, owner }, where to resume, and whose stream it must be; "" where not known. */
 class Connection {
-  #url; #options; #cursor; #names; #sink;
+  #url; #options; #cursor; #owner; #names; #sink;
   #source = null;
   #pauses = 0;       // in a row without success
   #timer = 0;
   #leaving = null;   // the reason, after ssecast.shutdown and until the stream is open again
   #probe = null;     // AbortController
+  #heartbeat = 0;    // in milliseconds; 0: not known
+  #watchdog = 0;     // an interval timer
+  #signAt = 0;       // when the last event or checkpoint came
+  #overdue = false;  // the watchdog has found it late already
 
-  constructor(url, options, cursor, names, sink) {
+  constructor(url, options, { cursor, owner }, names, sink) {
     this.#url = url;
     this.#options = options;
     this.#cursor = cursor;
+    this.#owner = owner;
     this.#names = new Set(names);
     this.#sink = sink;
     addEventListener("online", this.#onNetwork);
@@ -47,6 +63,7 @@ class Connection {
   close() {
     removeEventListener("online", this.#onNetwork);
     clearTimeout(this.#timer);
+    clearInterval(this.#watchdog);
     this.#probe?.abort();
     this.#source?.close();
     this.#source = null;
@@ -63,25 +80,68 @@ class Connection {
 
   #open() {
     const source = new EventSource(this.#address(), { withCredentials: this.#options.withCredentials });
-    source.onopen = () => this.#onOpen();
-    source.onerror = () => this.#onError();
-    source.addEventListener(CHECKPOINT, (event) => this.#entry(null, event));
+    source.onopen = (event) => isPublished(event) || this.#onOpen();
+    source.onerror = (event) => isPublished(event) || this.#onError();
+    source.addEventListener(CHECKPOINT, (event) => this.#onCheckpoint(event));
     source.addEventListener("ssecast.gap", (event) => this.#sink.tell("gap", JSON.parse(event.data)));
     source.addEventListener("ssecast.shutdown", (event) => this.#onShutdown(JSON.parse(event.data)));
     source.addEventListener("ssecast.expired", (event) => this.#onExpired(JSON.parse(event.data)));
     for (const name of this.#names)
       source.addEventListener(name, this.#onEvent);
     this.#source = source;
+    this.#watch();
   }
 
-  #onEvent = (event) => this.#entry(event.type, event);
+  #onEvent = (event) => isPublished(event) && this.#entry(event.type, event);
 
   #entry(type, { data, lastEventId }) {
-    this.#cursor = lastEventId;
-    this.#sink.entry({ type, data, id: lastEventId });
+    this.#signAt = performance.now();
+    this.#cursor = lastEventId || this.#cursor;
+    this.#sink.entry({ type, data, id: this.#cursor });
+  }
+
+  /* The first checkpoint of a stream says which stream it is. */
+  #onCheckpoint(event) {
+    const { connection, heartbeat, owner = "" } = JSON.parse(event.data || "{}");
+
+    if (owner && this.#owner && owner !== this.#owner)
+      return this.#stop(0, "the stream belongs to another session now");
+
+    if (connection) {
+      this.#owner ||= owner;
+      this.#heartbeat = heartbeat ?? 0;
+      this.#watch();
+      this.#sink.begin({ connection, owner: this.#owner });
+    }
+
+    this.#entry(null, event);
+  }
+
+  /* The worker sends a checkpoint at least once per heartbeat. */
+  #watch() {
+    clearInterval(this.#watchdog);
+    this.#signAt = performance.now();
+    this.#overdue = false;
+
+    if (this.#heartbeat)
+      this.#watchdog = setInterval(() => this.#onTick(), this.#heartbeat / 2);
+  }
+
+  /* A page that was busy or suspended may be late itself: look twice before giving the stream up. */
+  #onTick() {
+    const overdue = performance.now() - this.#signAt > SILENT_HEARTBEATS * this.#heartbeat;
+
+    if (overdue && this.#overdue) {
+      clearInterval(this.#watchdog);
+      this.#source.close();
+      this.#openLater();
+    }
+
+    this.#overdue = overdue;
   }
 
   #onOpen() {
+    this.#watch();
     this.#pauses = 0;
     this.#leaving = null;
     this.#sink.tell("online", {});
@@ -101,6 +161,7 @@ class Connection {
   /* After the end of a stream or a network error EventSource comes back by itself. After any answer but 200 it is CLOSED, and so
    * it is in a page that is being left, which is no news: wait whether it goes on. */
   #onError() {
+    clearInterval(this.#watchdog);
     if (this.#source.readyState !== EventSource.CLOSED)
       this.#sink.tell("offline", { retryIn: null });
     else
@@ -153,6 +214,7 @@ class Connection {
 
 /* How a stream would be answered: its status, 0 when there is no answer or no stream. reason: what a refusal says, or null. */
 async function ask(url, withCredentials, abort) {
+  const timer = setTimeout(() => abort.abort(), PROBE_TIMEOUT);
   try {
     const response = await fetch(url, { signal: abort.signal, cache: "no-store", credentials: withCredentials ? "include" : "same-origin" });
     if (response.status === 200)
@@ -161,23 +223,30 @@ async function ask(url, withCredentials, abort) {
   } catch {
     return { status: 0, reason: null };
   } finally {
+    clearTimeout(timer);
     abort.abort();
   }
 }
 
-/* ---- one connection for all tabs ---- */
+/* ---- one connection for all tabs of a user ---- */
 
 /* The tab that holds the lock leads: it has the Connection and posts all that it reports. The others follow. When the leader goes, the browser
  * hands the lock to the next, which opens the stream behind the last event it was sent. All tabs remember what came last, so that each
  * can be the next leader, and can bring up to date a tab that was not sent quite as much. A leader that a browser
  * suspends without a word keeps its lock and is silent: a tab that is looked at takes the lock from it.
  *
+ * The user's name is part of the lock's and the channel's name, so that tabs of another user hear
+ * nothing. A Connection stops when the worker says that the stream is another session's now. Tabs that
+ * know whose session theirs is follow no other.
+ *
  * Messages, each with the tab it comes from:
  *     from any tab, heard by all: join { n, cursor, names }, names { names }, ping {}
- *     from the leader: leading {}, welcome { to, n, names, missed, cursor, state }, entry { entry }, tell { what, detail }, alive {}
+ *     from the leader: leading {}, welcome { to, n, names, missed, cursor, state, stream }, begin { stream }, entry { entry },
+ *                      tell { what, detail }, alive {}
+ * join has the owner too. stream: what begin() of the sink is called with; null before that.
  */
 class Sharing {
-  #url; #options; #cursor; #names; #sink;
+  #url; #options; #cursor; #owner; #names; #sink;
   #tab = crypto.randomUUID();
   #name; #channel;
   #leader = null;      // the tab whose messages count
@@ -187,18 +256,25 @@ class Sharing {
   #listening;          // the timer that asks for that
   #connection = null;  // we lead, or are on our own
   #state = ["connecting", {}];
+  #stream = null;
   #recent = new Recent();
   #withdraw = new AbortController();
   #release = null;     // gives the lock back
 
-  constructor(url, options, cursor, names, sink) {
+  constructor(url, options, { cursor, owner }, names, sink) {
     this.#url = url;
     this.#options = options;
     this.#cursor = cursor;
+    this.#owner = owner;
     this.#names = new Set(names);
     this.#sink = sink;
-    this.#name = `ssecast ${options.withCredentials} ${url}`;
-    this.#channel = new BroadcastChannel(this.#name);
+    this.#name = `ssecast ${JSON.stringify([options.shared, options.withCredentials, url])}`;
+    try {
+      this.#channel = new BroadcastChannel(this.#name);
+    } catch {
+      this.#goAlone();
+      return;
+    }
     this.#channel.onmessage = ({ data }) => this.#onMessage(data);
     this.#listening = setInterval(() => this.#checkLeader(), options.leaderTimeout / 2);
     this.#join();
@@ -206,7 +282,8 @@ class Sharing {
   }
 
   static possible() {
-    return Boolean(globalThis.navigator?.locks && globalThis.BroadcastChannel && globalThis.isSecureContext);
+    return Boolean(globalThis.navigator?.locks && globalThis.BroadcastChannel && globalThis.isSecureContext)
+           && globalThis.origin !== "null"; // a sandboxed frame shares with nobody
   }
 
   listen(name) {
@@ -233,7 +310,7 @@ class Sharing {
 
   #join() {
     this.#joined = false;
-    this.#post({ kind: "join", n: ++this.#asked, cursor: this.#cursor, names: [...this.#names] });
+    this.#post({ kind: "join", n: ++this.#asked, cursor: this.#cursor, owner: this.#owner, names: [...this.#names] });
   }
 
   #onMessage(message) {
@@ -251,11 +328,12 @@ class Sharing {
   #on = {
     names: ({ names }) => this.#addNames(names),
 
-    join: ({ from, n, cursor, names }) => {
+    join: ({ from, n, cursor, owner, names }) => {
       this.#addNames(names);
       if (this.#connection)
-        this.#post({ kind: "welcome", to: from, n, names: [...this.#names], missed: this.#missedSince(cursor), cursor: this.#cursor,
-                     state: this.#state });
+        this.#post({ kind: "welcome", to: from, n, names: [...this.#names],
+                     missed: this.#isOurs(owner) ? this.#missedSince(cursor) : null,
+                     cursor: this.#cursor, state: this.#state, stream: this.#stream });
     },
 
     ping: () => this.#connection && this.#post({ kind: "alive" }),
@@ -267,7 +345,7 @@ class Sharing {
       this.#join();
     },
 
-    welcome: ({ from, to, n, names, missed, cursor, state }) => {
+    welcome: ({ from, to, n, names, missed, cursor, state, stream }) => {
       if (to !== this.#tab || n !== this.#asked || this.#connection)
         return;
       this.#addNames(names);
@@ -275,6 +353,8 @@ class Sharing {
         return this.#goAlone();
       this.#leader = from;
       this.#joined = true;
+      if (stream && !this.#begin(stream))
+        return;
       for (const entry of missed)
         this.#take(entry);
       this.#moveTo(cursor);
@@ -282,12 +362,32 @@ class Sharing {
         this.#sink.tell(...state);
     },
 
+    begin: ({ from, stream }) => this.#heeds(from) && this.#begin(stream),
     entry: ({ from, entry }) => this.#heeds(from) && this.#take(entry),
     tell: ({ from, what, detail }) => this.#heeds(from) && this.#pass(what, detail),
   };
 
   #heeds(from) {
     return this.#joined && from === this.#leader && !this.#connection;
+  }
+
+  #isOurs(owner) {
+    return !owner || !this.#owner || owner === this.#owner;
+  }
+
+  /* Whether this stream, the leader's, is our session's. If not we leave: the server knows what is ours. */
+  #begin(stream) {
+    const ours = this.#isOurs(stream.owner);
+
+    if (ours) {
+      this.#owner ||= stream.owner;
+      this.#stream = stream;
+      this.#sink.begin(stream);
+    } else {
+      this.#goAlone();
+    }
+
+    return ours;
   }
 
   /* What a tab with this cursor has not been sent; null when that is not known. One without a cursor begins now. */
@@ -314,11 +414,25 @@ class Sharing {
     this.#sink.tell(what, detail);
   }
 
-  #compete(steal) {
+  async #compete(steal) {
     this.#withdraw.abort();
     const mine = this.#withdraw = new AbortController();
-    navigator.locks.request(this.#name, steal ? { steal } : { signal: mine.signal }, () => this.#onLock())
-      .catch(() => mine.signal.aborted || this.#onLockLost());
+
+    try {
+      await navigator.locks.request(this.#name, steal ? { steal } : { signal: mine.signal }, () => this.#onLock());
+    } catch {
+      if (!mine.signal.aborted)
+        this.#onLockRefused();
+    }
+  }
+
+  /* A lock that we had was taken from us. One that we never had will not be given: some browsers and
+   * frames have no locks for a page. */
+  #onLockRefused() {
+    if (this.#release)
+      this.#onLockLost();
+    else
+      this.#goAlone();
   }
 
   #checkLeader() {
@@ -354,6 +468,10 @@ class Sharing {
       return;
     this.#post({ kind: "leading" });
     this.#connect({
+      begin: (stream) => {
+        this.#begin(stream);
+        this.#post({ kind: "begin", stream });
+      },
       entry: (entry) => {
         this.#post({ kind: "entry", entry });
         this.#take(entry);
@@ -374,7 +492,7 @@ class Sharing {
   }
 
   #connect(sink) {
-    this.#connection = new Connection(this.#url, this.#options, this.#cursor, this.#names, sink);
+    this.#connection = new Connection(this.#url, this.#options, { cursor: this.#cursor, owner: this.#owner }, this.#names, sink);
   }
 }
 
@@ -410,10 +528,20 @@ function absolute(url) {
   return new URL(url, globalThis.document?.baseURI ?? location.href).href;
 }
 
+/* An address does not say whose stream it is: the session may come from a cookie, and the next user of
+ * the browser has the same address. So the page names the user. */
+function checkShared(shared) {
+  if (shared && typeof shared !== "string" || shared === "")
+    throw new TypeError("shared must be false, or the name of the user whose stream it is: "
+                        + "tabs share a stream only when they name the same user");
+}
+
 /* A stream of events. Its own events, for addEventListener, are online, offline, gap, shutdown, expired and stopped; what was
  * published is for on(), so that neither can be taken for the other. */
 export class EventStream extends EventTarget {
   #url; #options; #cursor;
+  #owner = "";         // an opaque value for the session whose stream this is
+  #connection = null;
   #names = new Set();
   #published = new EventTarget();
   #link = null;      // a Connection or a Sharing
@@ -425,6 +553,7 @@ export class EventStream extends EventTarget {
     super();
     this.#url = absolute(url);
     this.#options = { ...DEFAULTS, ...options };
+    checkShared(this.#options.shared);
     this.#cursor = this.#options.lastEventId;
     this.open();
   }
@@ -433,6 +562,7 @@ export class EventStream extends EventTarget {
   get state() { return this.#state; }
   get online() { return this.#state === "online"; }
   get lastEventId() { return this.#cursor; }
+  get connection() { return this.#connection; }
 
   /* Call listener with a MessageEvent for each event of this name. Returns a function that ends that. */
   on(name, listener) {
@@ -472,7 +602,11 @@ export class EventStream extends EventTarget {
       return;
     this.#state = "connecting";
     const Link = this.#options.shared && Sharing.possible() ? Sharing : Connection;
-    this.#link = new Link(this.#url, this.#options, this.#cursor, this.#names, {
+    this.#link = new Link(this.#url, this.#options, { cursor: this.#cursor, owner: this.#owner }, this.#names, {
+      begin: ({ connection, owner }) => {
+        this.#connection = connection;
+        this.#owner ||= owner;
+      },
       entry: (entry) => this.#onEntry(entry),
       tell: (what, detail) => this.#onTold(what, detail),
     });
@@ -483,6 +617,7 @@ export class EventStream extends EventTarget {
   #suspend = () => {
     this.#link?.close();
     this.#link = null;
+    this.#connection = null;
   };
 
   #onEntry({ type, data, id }) {
@@ -494,6 +629,8 @@ export class EventStream extends EventTarget {
   #onTold(what, detail) {
     if (what === "online" && this.#state === "online")
       return; // another tab took over
+    if (what === "offline" || what === "stopped")
+      this.#connection = null;
     if (what === "stopped") {
       this.#wanted = false;
       this.#link = null;

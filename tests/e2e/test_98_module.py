@@ -1,5 +1,6 @@
 """client/js/ssecast.js in Chromium: what it adds to EventSource, and one connection for several tabs."""
 
+import contextlib
 import pathlib
 import shutil
 import subprocess
@@ -7,14 +8,20 @@ import tarfile
 
 import pytest
 from support import node, processes
+from support.network import Network
 from support.site import Site
-from support.tabs import Tab
+from support.tabs import MODULE, Tab
 from support.waiting import TIMEOUT, Timeout, wait_until
+
+
+HEARTBEAT = "1s"
+SEVERAL_HEARTBEATS = 6
 
 
 @pytest.fixture(scope="module")
 def site(bench_of_all):
-    return Site(bench_of_all, worker={"heartbeat": "300ms"})
+    return Site(bench_of_all, worker={"heartbeat": HEARTBEAT, "session_from": ["query:session", "cookie:sid"],
+                                      "cors_origin": "*"})
 
 
 @pytest.fixture
@@ -64,12 +71,33 @@ def test_events_arrive_with_their_names_and_ids(site, tab, session):
     assert stream.told() == [["online", {}]]
 
 
-def test_a_published_event_is_never_taken_for_one_of_the_stream_s_own(site, tab, session):
-    stream = tab.stream(path(session), ["gap", "stopped"]).wait_state("online")
-    site.publish("gap", data=1, to=to(session))
-    site.publish("stopped", data=2, to=to(session))
-    assert [e["type"] for e in stream.wait_for(2)] == ["gap", "stopped"]
-    assert stream.told() == [["online", {}]]
+NAMES = ["open", "error", "message", "online", "offline", "gap", "shutdown", "expired", "stopped"]
+
+
+@pytest.mark.parametrize("shared", [False, "us"])
+@pytest.mark.parametrize("names", [NAMES, ["last"]], ids=["heard", "unheard"])
+def test_a_published_event_is_never_taken_for_one_of_the_stream_s_own(site, tab, session, names, shared):
+    """EventSource dispatches an `error` and an `open` of its own."""
+    stream = tab.stream(path(session), [*names, "last"], shared=shared).wait_state("online")
+    for name in [*NAMES, "last"]:
+        site.publish(name, data=1, to=to(session))
+    wait_until(lambda: stream.events() and stream.events()[-1]["type"] == "last", what="the last event")
+    assert {e["type"] for e in stream.events()} == {*names, "last"}
+    assert stream.told() == [["online", {}]] and stream.state() == "online"
+
+
+@pytest.mark.parametrize("shared", [False, "us"])
+def test_a_lost_connection_is_never_taken_for_a_published_event(site, tab, session, shared):
+    """With listeners for `error` and `open` the cursor stays, and nothing is lost."""
+    stream = tab.stream(path(session), ["m", "error", "open"], shared=shared).wait_state("online")
+    ids = publish(site, session, 1, event="m")
+    stream.wait_for(1)
+    site.worker.kill()
+    ids += publish(site, session, 2, 1, event="error")
+    wait_until(lambda: any(t[1]["retryIn"] for t in stream.told("offline")), what="EventSource gave up")
+    site.worker.start()
+    stream.wait_for(3)
+    assert stream.ids() == ids and stream.told("gap") == []
 
 
 def test_a_listener_can_come_later(site, tab, session):
@@ -143,6 +171,73 @@ def test_the_cursor_moves_with_what_does_not_concern_the_page(site, tab, session
     assert stream.events() == []
 
 
+# Heartbeats
+
+@pytest.fixture
+def network(site):
+    with contextlib.closing(Network(site.web.port)) as network:
+        yield network
+
+
+@pytest.mark.parametrize("shared", [False, "us"])
+def test_a_dead_connection_is_noticed(site, chromium, network, session, shared):
+    """Nobody closed it: a mobile phone has changed its network, a router has lost its table."""
+    tab = Tab(chromium, network.url)
+    stream = tab.stream(path(session), shared=shared).wait_state("online")
+    before = stream.connection()
+    ids = publish(site, session, 1)
+    stream.wait_for(1)
+    network.stall()
+    ids += publish(site, session, 3, 1)
+    stream.wait_told("offline")
+    stream.wait_state("online")
+    stream.wait_for(4)
+    assert stream.ids() == ids and stream.told("gap") == []
+    assert stream.connection() not in (before, None)
+    tab.close()
+
+
+def test_a_quiet_stream_is_not_dead(site, tab, session):
+    """Nothing is published to anybody, so that no cursor moves."""
+    stream = tab.stream(path(session)).wait_state("online")
+    with pytest.raises(Timeout):
+        wait_until(lambda: stream.told("offline"), SEVERAL_HEARTBEATS, what="another connection")
+
+
+def test_nor_is_one_that_is_busy_with_events_that_nobody_listens_for(site, tab, session):
+    stream = tab.stream(path(session)).wait_state("online")
+
+    def publish_and_look():
+        site.publish("unheard", data=1, to=to(session))
+        return stream.told("offline")
+
+    with pytest.raises(Timeout):
+        wait_until(publish_and_look, SEVERAL_HEARTBEATS, what="another connection")
+
+
+def test_nor_is_one_while_the_broker_is_away(site, tab, session):
+    stream = tab.stream(path(session)).wait_state("online")
+    site.broker.kill()
+    try:
+        with pytest.raises(Timeout):
+            wait_until(lambda: stream.told("offline"), SEVERAL_HEARTBEATS, what="another connection")
+    finally:
+        site.broker.start()
+    wait_until(lambda: publish(site, session, 1) and stream.events(), what="an event after the broker's return")
+    assert stream.told("offline") == []
+
+
+def test_a_page_can_exclude_itself(site, tabs, session):
+    anna, bert = (tabs().stream(path(session)).wait_state("online") for _ in range(2))
+    wait_until(lambda: anna.connection(), what="the connection's id")
+    assert anna.connection() in [c["connection"] for c in site.commands.connections(session=session)["connections"]]
+    site.publish(data="from anna", to=to(session), **{"except": {"connections": [anna.connection()]}})
+    last, = publish(site, session, 1)
+    bert.wait_for(2)
+    anna.wait_for(1)
+    assert anna.ids() == [last]
+
+
 # Staying away
 
 def test_a_session_that_was_shut_down_stays_away(site, tab, relay, session):
@@ -203,11 +298,16 @@ def test_a_closed_stream_is_closed_and_goes_on_when_it_is_opened(site, tab, sess
     assert stream.ids() == ids
 
 
+def together(tab, session, names=("message",), **options):
+    """A stream that is shared with the other tabs of this session's user."""
+    return tab.stream(path(session), names, shared=session, **options)
+
+
 # Several tabs
 
 def test_two_tabs_share_one_connection(site, tabs, session):
-    anna = tabs().stream(path(session), ["message"]).wait_state("online")
-    bert = tabs().stream(path(session), ["other"]).wait_state("online")
+    anna = together(tabs(), session, ["message"]).wait_state("online")
+    bert = together(tabs(), session, ["other"]).wait_state("online")
     ids = publish(site, session, 3)
     others = publish(site, session, 3, event="other")
     bert.wait_for(3)
@@ -218,7 +318,7 @@ def test_two_tabs_share_one_connection(site, tabs, session):
 
 def test_many_tabs_leave_connections_for_everything_else(site, tabs, session):
     """A browser has six to a host over HTTP/1.1: with streams of their own, the seventh tab would not even load."""
-    streams = [tabs().stream(path(session)) for _ in range(8)]
+    streams = [together(tabs(), session) for _ in range(8)]
     for stream in streams:
         stream.wait_state("online")
     publish(site, session, 1)
@@ -227,25 +327,124 @@ def test_many_tabs_leave_connections_for_everything_else(site, tabs, session):
     assert streams_of(site, session) == 1
 
 
+def log_in(tab, user):
+    """The session is in a cookie, which all tabs have."""
+    tab.run("document.cookie = `sid=${arguments[0]}; path=/`", user)
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["by default", "shared"])
+def test_the_next_user_of_the_browser_is_sent_nothing_of_the_one_before(site, tabs, session, named):
+    """The address is the same for all."""
+    users = [f"{session}-{name}" for name in ("anna", "bert")]
+    tab = tabs()
+    log_in(tab, users[0])
+    anna = tab.stream("/sse", shared=named and users[0]).wait_state("online")
+    secrets = publish(site, users[0], 3)
+    anna.wait_for(3)
+    log_in(tab, users[1])
+    bert = tabs().stream("/sse", shared=named and users[1], lastEventId=secrets[0]).wait_state("online")
+    ids = [publish(site, user, 1)[0] for user in users]
+    anna.wait_for(4)
+    bert.wait_for(1)
+    assert (anna.ids(), bert.ids()) == ([*secrets, ids[0]], [ids[1]])
+    assert [streams_of(site, user) for user in users] == [1, 1]
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["alone", "shared"])
+def test_a_stream_that_comes_back_as_another_session_s_is_stopped(site, tabs, relay, session, named):
+    users = [f"{session}-{name}" for name in ("anna", "bert")]
+    tab = tabs()
+    log_in(tab, users[0])
+    streams = [t.stream("/sse", shared=named and users[0]).wait_state("online") for t in (tab, tabs())]
+    publish(site, users[0], 1)
+    for stream in streams:
+        stream.wait_for(1)
+    log_in(tab, users[1])
+    relay.cut()
+    for stream in streams:
+        stream.wait_state("stopped")
+        assert stream.wait_told("stopped")["status"] == 0
+    publish(site, users[1], 1)
+    bert = tabs().stream("/sse", shared=named and users[1], lastEventId=streams[0].last_event_id()).wait_state("online")
+    bert.wait_for(1)
+    assert [len(stream.events()) for stream in streams] == [1, 1]
+    log_in(tab, users[0])
+    later = publish(site, users[0], 1, 1)
+    streams[0].open()
+    streams[0].wait_for(2)
+    assert streams[0].ids()[1:] == later and len(bert.events()) == 1
+
+
+def test_the_same_name_does_not_make_another_session_s_stream_ours(site, tabs, session):
+    """A tab that was open before and resumes finds a leader whose stream is another session's."""
+    users = [f"{session}-{name}" for name in ("anna", "bert")]
+    tab = tabs()
+    log_in(tab, users[0])
+    anna = tab.stream("/sse", shared="family").wait_state("online")
+    known, = publish(site, users[0], 1)
+    anna.wait_for(1)
+    anna.close()
+    log_in(tab, users[1])
+    bert = tabs().stream("/sse", shared="family", lastEventId=known).wait_state("online")
+    publish(site, users[1], 2)
+    bert.wait_for(2)
+    log_in(tab, users[0])
+    later = publish(site, users[0], 1, 1)
+    anna.open()
+    anna.wait_for(2)
+    assert anna.ids() == [known, *later] and bert.data() == ["0", "1"]
+
+
+def test_only_a_name_makes_tabs_share(tab, session):
+    for shared in (True, "", 7):
+        with pytest.raises(AssertionError, match="name of the user"):
+            tab.stream(path(session), shared=shared)
+
+
+def test_a_sandboxed_frame_has_a_stream_of_its_own(site, tab, session):
+    """It has no origin, and a browser gives it no locks."""
+    tab.run(FRAME, MODULE.read_text(), tab.run("return location.origin") + path(session))
+    site.wait_connections(session, 1)
+    publish(site, session, 1)
+    wait_until(lambda: tab.run("return window.heard.length"), what="an event in the frame")
+    assert tab.run("return window.heard") == ["0"]
+
+
+# A frame as <iframe sandbox="allow-scripts">, which posts what its stream hears.
+FRAME = """
+const [module, url] = arguments;
+window.heard = [];
+addEventListener("message", ({ data }) => window.heard.push(data));
+const frame = document.createElement("iframe");
+frame.sandbox = "allow-scripts";
+const text = JSON.stringify(module).replaceAll("<", "\\u003c");
+frame.srcdoc = `<script>
+    import(URL.createObjectURL(new Blob([${text}], { type: "text/javascript" }))).then(({ EventStream }) =>
+        new EventStream("${url}", { shared: "us" }).on("message", (event) => parent.postMessage(event.data, "*")));
+    <` + `/script>`;
+document.body.append(frame);
+"""
+
+
 def test_other_addresses_have_connections_of_their_own(site, tabs, session):
     tab = tabs()
-    tab.stream(path(session)).wait_state("online")
-    tab.stream(path(session) + "&channels=news").wait_state("online")
+    together(tab, session).wait_state("online")
+    tab.stream(path(session) + "&channels=news", shared=session).wait_state("online")
     assert streams_of(site, session) == 2
 
 
-def test_sharing_can_be_declined_and_is_not_needed(site, tabs, session):
+def test_sharing_is_asked_for_and_is_not_needed(site, tabs, session):
+    together(tabs(), session).wait_state("online")
     tabs().stream(path(session)).wait_state("online")
-    tabs().stream(path(session), shared=False).wait_state("online")
     without = tabs()
     without.run("Object.defineProperty(navigator, 'locks', { value: undefined })")
-    without.stream(path(session)).wait_state("online")
+    together(without, session).wait_state("online")
     site.wait_connections(session, 3)
 
 
 @pytest.mark.parametrize("leave", ["close the tab", "close the stream", "leave the page", "crash"])
 def test_the_next_tab_takes_over_exactly(site, tabs, session, leave):
-    first, *others = [tabs().stream(path(session)).wait_state("online") for _ in range(3)]
+    first, *others = [together(tabs(), session).wait_state("online") for _ in range(3)]
     ids = publish(site, session, 20)
     if leave == "close the tab":
         first.tab.close()
@@ -266,7 +465,7 @@ def test_the_next_tab_takes_over_exactly(site, tabs, session, leave):
 
 
 def test_nothing_is_lost_however_often_the_leader_goes(site, tabs, session):
-    streams = [tabs().stream(path(session)).wait_state("online") for _ in range(5)]
+    streams = [together(tabs(), session).wait_state("online") for _ in range(5)]
     ids = []
     while len(streams) > 1:
         ids += publish(site, session, 5, len(ids))
@@ -277,7 +476,7 @@ def test_nothing_is_lost_however_often_the_leader_goes(site, tabs, session):
 
 
 def test_a_leader_that_is_frozen_is_replaced_and_catches_up(site, tabs, session):
-    anna, bert = (tabs().stream(path(session)).wait_state("online") for _ in range(2))
+    anna, bert = (together(tabs(), session).wait_state("online") for _ in range(2))
     ids = publish(site, session, 5)
     anna.tab.freeze()
     ids += publish(site, session, 5, 5)
@@ -291,7 +490,7 @@ def test_a_leader_that_is_frozen_is_replaced_and_catches_up(site, tabs, session)
 
 
 def test_so_is_one_that_says_nothing(site, tabs, session):
-    anna, bert = (tabs().stream(path(session), leaderTimeout=500).wait_state("online") for _ in range(2))
+    anna, bert = (together(tabs(), session, leaderTimeout=500).wait_state("online") for _ in range(2))
     ids = publish(site, session, 5)
     bert.wait_for(5)
     anna.tab.block(seconds=5)
@@ -309,7 +508,7 @@ def test_so_is_one_that_says_nothing(site, tabs, session):
 
 
 def test_a_503_and_a_cut_reach_all_tabs(site, tabs, relay, session):
-    anna, bert = (tabs().stream(path(session)).wait_state("online") for _ in range(2))
+    anna, bert = (together(tabs(), session).wait_state("online") for _ in range(2))
     relay.cut()
     bert.wait_told("online", 2)
     site.worker.kill()
@@ -322,18 +521,18 @@ def test_a_503_and_a_cut_reach_all_tabs(site, tabs, relay, session):
 
 
 def test_a_shutdown_reaches_all_tabs_and_a_new_one_asks_for_itself(site, tabs, session):
-    anna, bert = (tabs().stream(path(session)).wait_state("online") for _ in range(2))
+    anna, bert = (together(tabs(), session).wait_state("online") for _ in range(2))
     site.commands.shutdown(sessions=[session], reason="logout", block=2)
     for stream in (anna, bert):
         assert stream.wait_told("stopped") == {"status": 204, "reason": "logout"}
         assert stream.told("shutdown") == [["shutdown", {"reason": "logout"}]]
     tab = tabs()
-    wait_until(lambda: tab.stream(path(session)).wait_state("online") if site.request("GET", session)[0] == 200 else None,
+    wait_until(lambda: together(tab, session).wait_state("online") if site.request("GET", session)[0] == 200 else None,
                what="the block is over")
 
 
 def test_a_page_that_was_left_is_gone_and_brought_up_to_date_on_the_way_back(site, tabs, session):
-    anna, bert = (tabs().stream(path(session)).wait_state("online") for _ in range(2))
+    anna, bert = (together(tabs(), session).wait_state("online") for _ in range(2))
     ids = publish(site, session, 2)
     anna.wait_for(2)
     for stream in (anna, bert):
@@ -349,8 +548,8 @@ def test_a_page_that_was_left_is_gone_and_brought_up_to_date_on_the_way_back(sit
 
 def test_one_that_the_others_cannot_bring_up_to_date_asks_the_server(site, tabs, session):
     known, *ids = publish(site, session, 3)
-    anna = tabs().stream(path(session)).wait_state("online")
-    bert = tabs().stream(path(session), lastEventId=known).wait_state("online")
+    anna = together(tabs(), session).wait_state("online")
+    bert = together(tabs(), session, lastEventId=known).wait_state("online")
     bert.wait_for(2)
     ids += publish(site, session, 2, 3)
     bert.wait_for(4)
@@ -360,6 +559,13 @@ def test_one_that_the_others_cannot_bring_up_to_date_asks_the_server(site, tabs,
 
 
 # As a package
+
+def test_it_does_each_step_right():
+    """Where a browser cannot be made to: heartbeats that are late, locks that are refused."""
+    done = subprocess.run([node.program("node"), "--test", processes.ROOT / "tests" / "node" / "module.test.mjs"],
+                          capture_output=True, text=True, timeout=6 * TIMEOUT)
+    assert done.returncode == 0, done.stdout
+
 
 def test_its_types_fit():
     place = node.installed("tests/node")

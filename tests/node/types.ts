@@ -2,12 +2,14 @@
 import { EventStream, publish, PublishError, type EventStreamOptions, type EventStreamState } from "./ssecast.js";
 
 const options: EventStreamOptions = { shared: false, lastEventId: "7" };
+const together: EventStreamOptions = { ...options, shared: "anna" };
 const stream = new EventStream("/sse?session=anna", options);
 const stop: () => void = stream.on("greeting", (event) => console.log(event.data.length, event.lastEventId.length));
 stream.addEventListener("online", () => stop());
 stream.addEventListener("gap", ({ detail }) => console.log(detail.last, detail.oldest.toFixed()));
 stream.addEventListener("offline", ({ detail }) => console.log(detail.retryIn === null ? "" : detail.retryIn.toFixed()), { once: true });
 stream.addEventListener("stopped", ({ detail }) => console.log(detail.status.toFixed(), detail.reason?.length));
+const connection: string | null = new EventStream("/sse", together).connection;
 const state: EventStreamState = stream.state;
 if (state === "online" && stream.online)
   stream.close();
@@ -16,11 +18,14 @@ else
 
 // @ts-expect-error: a misspelt option
 new EventStream("/sse", { share: true });
+// @ts-expect-error: shared with whom?
+new EventStream("/sse", { shared: true });
 // @ts-expect-error: what is told with a gap has no reason
 stream.addEventListener("gap", ({ detail }) => detail.reason.length as number);
 // @ts-expect-error: the state is not for writing
 stream.state = "online";
 
+publish("/sse/publish", { data: 1, except: { connections: connection ? [connection] : [] } });
 publish("/sse/publish", { event: "said", data: { n: 1 }, to: { channels: ["room:7"] }, id: "mine" }, { token: "x", tries: 2 })
   .then((reply) => console.log(reply.seq?.toFixed(), reply.duplicate === true));
 publish(new URL("https://example.org/sse/publish"), [{ text: "a" }, { text: "b" }])

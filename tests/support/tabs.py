@@ -30,7 +30,7 @@ import(address).then(({ EventStream }) => {
     names.forEach(record.listen);
     (window.streams ??= {})[key] = record;
     done();
-}, (error) => done(String(error)));
+}).catch((error) => done(String(error)));
 """
 
 
@@ -141,6 +141,9 @@ class Stream:
 
     def state(self):
         return self.ask("stream.state")
+
+    def connection(self):
+        return self.ask("stream.connection")
 
     def last_event_id(self):
         return self.ask("stream.lastEventId")

@@ -1,0 +1,307 @@
+// client/js/ssecast.js step by step: with an EventSource, locks and a clock that the tests control.
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, mock, test } from "node:test";
+
+import { EventStream } from "../../client/js/ssecast.js";
+
+const HEARTBEAT = 1000;
+const FIRST = { connection: "c-1", heartbeat: HEARTBEAT, owner: "anna's" };
+
+const sources = [];
+let now, answer, streams;
+
+/* What EventSource dispatches itself is an Event; what was published is a MessageEvent. */
+class FakeEventSource extends EventTarget {
+  static CONNECTING = 0;
+  static OPEN = 1;
+  static CLOSED = 2;
+
+  constructor(url) {
+    super();
+    this.url = new URL(url);
+    this.readyState = FakeEventSource.CONNECTING;
+    for (const name of ["open", "error"])
+      this.addEventListener(name, (event) => this[`on${name}`](event));
+    sources.push(this);
+  }
+
+  close() { this.readyState = FakeEventSource.CLOSED; }
+
+  open(first = FIRST, id = "1") {
+    this.readyState = FakeEventSource.OPEN;
+    this.dispatchEvent(new Event("open"));
+    this.send("ssecast.checkpoint", JSON.stringify(first), id);
+  }
+
+  send(type, data, lastEventId) {
+    if (this.readyState !== FakeEventSource.CLOSED)
+      this.dispatchEvent(new MessageEvent(type, { data, lastEventId }));
+  }
+
+  lose(readyState = FakeEventSource.CONNECTING) {
+    this.readyState = readyState;
+    this.dispatchEvent(new Event("error"));
+  }
+}
+
+/* Time passes in small steps, in which promises are kept too. */
+async function pass(ms) {
+  for (let gone = 0; gone < ms; gone += 50) {
+    now += 50;
+    mock.timers.tick(50);
+    await settle();
+  }
+}
+
+async function settle() {
+  for (let turn = 0; turn < 10; turn++)
+    await Promise.resolve();
+}
+
+function listen(names, options = {}) {
+  const stream = new EventStream("https://example.org/sse", { firstPause: 100, ...options });
+  const events = [], told = [];
+  for (const name of names)
+    stream.on(name, (event) => events.push([event.type, event.data, event.lastEventId]));
+  for (const what of ["online", "offline", "gap", "shutdown", "expired", "stopped"])
+    stream.addEventListener(what, ({ detail }) => told.push([what, detail]));
+  streams.push(stream);
+  return { stream, events, told };
+}
+
+async function opened(names = ["message"], options = {}, first = FIRST) {
+  const all = listen(names, options);
+  await settle();
+  sources.at(-1).open(first);
+  return all;
+}
+
+beforeEach(() => {
+  const page = new EventTarget();
+  mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
+  now = 0;
+  mock.method(performance, "now", () => now);
+  answer = { status: 200, headers: new Headers({ "Content-Type": "text/event-stream" }), json: async () => ({}) };
+  Object.assign(globalThis, {
+    EventSource: FakeEventSource,
+    fetch: async () => answer,
+    addEventListener: page.addEventListener.bind(page),
+    removeEventListener: page.removeEventListener.bind(page),
+    location: { href: "https://example.org/" },
+    isSecureContext: true,
+  });
+  sources.length = 0;
+  streams = [];
+});
+
+afterEach(() => {
+  streams.forEach((stream) => stream.close());
+  mock.timers.reset();
+  mock.restoreAll();
+  delete globalThis.navigator;
+});
+
+// Names that EventSource uses itself
+
+for (const name of ["open", "error", "message", "online", "offline", "gap", "shutdown", "expired", "stopped"])
+  test(`a published event named ${name} is an event and nothing else`, async () => {
+    const { stream, events, told } = await opened([name]);
+    sources[0].send(name, "published", "7");
+    assert.deepEqual(events, [[name, "published", "7"]]);
+    assert.deepEqual(told, [["online", {}]]);
+    assert.equal(stream.state, "online");
+  });
+
+for (const name of ["open", "error"])
+  test(`a published event named ${name} that nobody waits for changes nothing`, async () => {
+    const { stream, told } = await opened();
+    sources[0].send(name, "published", "7");
+    assert.deepEqual(told, [["online", {}]]);
+    assert.equal(stream.state, "online");
+  });
+
+test("a lost connection is no published error, and the cursor stays", async () => {
+  const { stream, events, told } = await opened(["error", "open", "m"]);
+  sources[0].send("m", "x", "7");
+  sources[0].lose(FakeEventSource.CLOSED);
+  await pass(500);
+  assert.deepEqual(events, [["m", "x", "7"]]);
+  assert.equal(stream.lastEventId, "7");
+  assert.equal(told.at(-1)[0], "offline");
+  assert.equal(sources.at(-1).url.searchParams.get("lastEventId"), "7");
+});
+
+test("an event without an id leaves the cursor where it is", async () => {
+  const { stream, events } = await opened(["m"], { lastEventId: "5" }, {});
+  sources[0].send("m", "x", "");
+  assert.deepEqual(events, [["m", "x", "1"]]);
+  assert.equal(stream.lastEventId, "1");
+});
+
+// Heartbeats
+
+test("a silent stream is lost, and opened again after the last event", async () => {
+  const { stream, events, told } = await opened(["m"]);
+  sources[0].send("m", "x", "7");
+  await pass(4 * HEARTBEAT);
+  assert.equal(sources[0].readyState, FakeEventSource.CLOSED);
+  assert.equal(sources.length, 2);
+  assert.equal(sources[1].url.searchParams.get("lastEventId"), "7");
+  sources[1].open({ ...FIRST, connection: "c-2" }, "7");
+  sources[0].send("m", "too late", "8");
+  assert.deepEqual(events, [["m", "x", "7"]]);
+  assert.deepEqual(told.map(([what]) => what), ["online", "offline", "online"]);
+  assert.ok(told[1][1].retryIn > 0);
+  assert.equal(stream.connection, "c-2");
+});
+
+for (const name of ["ssecast.checkpoint", "m"])
+  test(`a stream with a ${name} per heartbeat is not silent`, async () => {
+    const { told } = await opened(["m"]);
+    for (let beat = 0; beat < 10; beat++) {
+      await pass(HEARTBEAT);
+      sources[0].send(name, name === "m" ? "x" : "{}", String(beat));
+    }
+    assert.equal(sources.length, 1);
+    assert.deepEqual(told, [["online", {}]]);
+  });
+
+test("a page that was busy itself does not give its stream up", async () => {
+  const { told } = await opened(["m"]);
+  now += 60 * HEARTBEAT;
+  mock.timers.tick(HEARTBEAT / 2);
+  sources[0].send("ssecast.checkpoint", "{}", "2");
+  await pass(HEARTBEAT);
+  assert.equal(sources.length, 1);
+  assert.deepEqual(told, [["online", {}]]);
+});
+
+test("a silent answer to the second attempt is lost too", async () => {
+  const { told } = await opened();
+  await pass(4 * HEARTBEAT);
+  assert.equal(sources.length, 2);
+  await pass(4 * HEARTBEAT);
+  assert.ok(sources.length >= 3);
+  assert.deepEqual(told.map(([what]) => what).slice(0, 3), ["online", "offline", "offline"]);
+});
+
+test("without a known heartbeat silence means nothing", async () => {
+  await opened(["m"], {}, {});
+  await pass(3600 * HEARTBEAT / 10);
+  assert.equal(sources.length, 1);
+});
+
+test("the browser's own reconnects are left alone, however long they take", async () => {
+  await opened();
+  sources[0].lose();
+  await pass(20 * HEARTBEAT);
+  assert.equal(sources.length, 1);
+  assert.equal(sources[0].readyState, FakeEventSource.CONNECTING);
+});
+
+test("a probe without an answer ends", async () => {
+  let aborted = false;
+  globalThis.fetch = (_, { signal }) => new Promise((_, reject) =>
+    signal.addEventListener("abort", () => reject(aborted = true)));
+  const { told } = await opened();
+  sources[0].lose(FakeEventSource.CLOSED);
+  await pass(12000);
+  assert.ok(aborted);
+  assert.ok(told.filter(([what]) => what === "offline").length >= 2);
+});
+
+test("a closed stream has no timers left", async () => {
+  const { stream, told } = await opened();
+  stream.close();
+  await pass(10 * HEARTBEAT);
+  assert.equal(sources.length, 1);
+  assert.deepEqual(told, [["online", {}]]);
+});
+
+// Whose stream it is
+
+test("the connection's id is known while the stream is open", async () => {
+  const { stream } = await opened();
+  assert.equal(stream.connection, "c-1");
+  sources[0].lose();
+  assert.equal(stream.connection, null);
+  sources[0].open({ ...FIRST, connection: "c-2" });
+  assert.equal(stream.connection, "c-2");
+  stream.close();
+  assert.equal(stream.connection, null);
+});
+
+test("a stream that comes back as another session's is stopped before its first event", async () => {
+  const { stream, events, told } = await opened(["m"]);
+  sources[0].lose();
+  sources[0].open({ ...FIRST, owner: "bert's" }, "9");
+  sources[0].send("m", "for bert", "10");
+  assert.deepEqual(events, []);
+  assert.equal(stream.state, "stopped");
+  assert.equal(stream.lastEventId, "1");
+  assert.equal(told.at(-1)[1].status, 0);
+  assert.match(told.at(-1)[1].reason, /another session/);
+});
+
+test("nor does a page get it by opening the stream again", async () => {
+  const { stream, events } = await opened(["m"]);
+  sources[0].lose();
+  sources[0].open({ ...FIRST, owner: "bert's" }, "9");
+  stream.open();
+  await settle();
+  sources[1].open({ ...FIRST, owner: "bert's" }, "9");
+  sources[1].send("m", "for bert", "10");
+  assert.deepEqual(events, []);
+  assert.equal(stream.state, "stopped");
+  stream.open();
+  await settle();
+  sources[2].open(FIRST, "9");
+  sources[2].send("m", "for anna", "11");
+  assert.deepEqual(events, [["m", "for anna", "11"]]);
+});
+
+for (const shared of [true, "", 7, {}])
+  test(`shared: ${JSON.stringify(shared)} is refused`, () => {
+    assert.throws(() => new EventStream("https://example.org/sse", { shared }), /name of the user/);
+  });
+
+// Locks that a browser refuses
+
+function withLocks(request) {
+  Object.defineProperty(globalThis, "navigator", { value: { locks: { request } }, configurable: true });
+}
+
+for (const [how, refuse] of [["rejects", async () => { throw new DOMException("refused", "SecurityError"); }],
+                             ["aborts", async () => { throw new DOMException("refused", "AbortError"); }],
+                             ["throws", () => { throw new DOMException("refused", "SecurityError"); }]])
+  test(`a browser that ${how} when asked for a lock is asked once, and the tab has its own stream`, async () => {
+    let asked = 0;
+    withLocks((...given) => {
+      asked++;
+      return refuse(...given);
+    });
+    const { events } = await opened(["m"], { shared: "anna" });
+    sources[0].send("m", "x", "7");
+    await pass(5 * HEARTBEAT);
+    assert.deepEqual(events, [["m", "x", "7"]]);
+    assert.equal(asked, 1);
+  });
+
+test("so it does in a browser that refuses channels, and in a frame without an origin", async () => {
+  withLocks(() => assert.fail("asked for a lock"));
+  mock.method(globalThis, "BroadcastChannel", function refuse() { throw new DOMException("refused", "SecurityError"); });
+  const { stream } = await opened(["m"], { shared: "anna" });
+  assert.equal(stream.state, "online");
+  globalThis.origin = "null";
+  assert.equal((await opened(["m"], { shared: "anna" })).stream.state, "online");
+  delete globalThis.origin;
+});
+
+test("the user's name is part of the lock's name", async () => {
+  const names = new Set();
+  withLocks(async (name) => { names.add(name); return new Promise(() => {}); });
+  for (const shared of ["anna", "bert", 'anna",false', "anna"])
+    listen(["m"], { shared });
+  await settle();
+  assert.equal(names.size, 3);
+});
