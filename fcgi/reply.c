@@ -64,6 +64,8 @@ static void put_stream_head(FILE *out, const struct reply_rules *rules, const st
     if (connection)
         fprintf(out, "Ssecast-Connection: %s\r\n", connection);
     put_common(out, rules, r->origin);
+    if (connection && r->origin)
+        fputs("Access-Control-Expose-Headers: Ssecast-Connection\r\n", out);
     fputs("\r\n", out);
 }
 

@@ -73,6 +73,7 @@ def test_an_allowed_origin_is_mirrored_with_credentials(cors, origin):
     headers = cors.open("anna", headers={"Origin": origin}).headers
     assert headers["access-control-allow-origin"] == origin
     assert headers["access-control-allow-credentials"] == "true"
+    assert headers["access-control-expose-headers"] == "Ssecast-Connection" and headers["ssecast-connection"]
     assert "origin" in headers["vary"].lower()
 
 

@@ -69,6 +69,17 @@ START_TEST(an_allowed_origin_may_use_credentials)
 }
 END_TEST
 
+START_TEST(a_page_of_an_allowed_origin_may_read_the_connection)
+{
+    struct request r = request_from("*");
+    add(&origins, "*");
+    ck_assert_str_eq(said(reply_stream(&rules, &r, "w-1-2")),
+                     STREAM_HEAD "Ssecast-Connection: w-1-2\r\n"
+                                 "Access-Control-Allow-Origin: *\r\n"
+                                 "Access-Control-Expose-Headers: Ssecast-Connection\r\n\r\n");
+}
+END_TEST
+
 START_TEST(what_depends_on_the_origin_says_so)
 {
     struct request r = request_from(NULL);
@@ -259,6 +270,7 @@ int main(void)
     tcase_add_test(tests, a_stream_has_its_head);
     tcase_add_test(tests, extra_headers_are_added);
     tcase_add_test(tests, an_allowed_origin_may_use_credentials);
+    tcase_add_test(tests, a_page_of_an_allowed_origin_may_read_the_connection);
     tcase_add_test(tests, what_depends_on_the_origin_says_so);
     tcase_add_test(tests, any_origin_gets_no_credentials);
     tcase_add_test(tests, an_overloaded_worker_says_when_to_come_back);
