@@ -7,6 +7,7 @@ import shutil
 import pytest
 from support import processes
 from support.broker import Broker
+from support.ports import free_port
 from support.prometheus import Samples
 
 DOCS = processes.ROOT / "docs"
@@ -93,12 +94,25 @@ def test_every_example_request_is_accepted(bench):
             assert "…" in request or commands.demand(json.loads(request)), request
 
 
-def test_the_readme_publishes_from_python(bench):
-    [code] = re.findall(r"```python\n(.*?)```", read("README.md"), re.S)
-    broker = Broker(bench).start()
+def snippet(language, endpoint):
+    """The README's program in a language, as a command, for a broker at this endpoint."""
+    [code] = re.findall(rf"```{language}\n(.*?)```", read("README.md"), re.S)
     assert "tcp://127.0.0.1:5570" in code
-    done = processes.run(["/usr/bin/python3", "-c", code.replace("tcp://127.0.0.1:5570", broker.endpoint("commands"))])
-    assert done.stdout.startswith("{'ok': True, 'seq': "), done
+    interpreter = {"python": ["/usr/bin/python3", "-c"], "php": ["/usr/bin/php", "-r"]}[language]
+    return interpreter + [code.replace("tcp://127.0.0.1:5570", endpoint)]
+
+
+@pytest.mark.parametrize("language", ["python", "php"])
+def test_the_readme_publishes(bench, language):
+    broker = Broker(bench).start()
+    done = processes.run(snippet(language, broker.endpoint("commands")))
+    assert re.match(r"""\{["']ok["']: ?[Tt]rue, ?["']seq["']: ?\d""", done.stdout), done
+
+
+@pytest.mark.parametrize("language", ["python", "php"])
+def test_the_readme_s_programs_end_when_there_is_no_broker(language):
+    done = processes.run(snippet(language, f"tcp://127.0.0.1:{free_port()}"), timeout=30)
+    assert "seq" not in done.stdout
 
 
 def test_the_readme_publishes_from_a_shell(bench):
