@@ -1,15 +1,14 @@
 /* publish: one event, or a batch of which all are appended or none. */
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 
 #include "command.h"
+#include "name.h"
 #include "sse.h"
 #include "targets.h"
 
 #define RETRY_MAX INT32_MAX /* ms; browsers keep it in 32 bits */
 
-#define ID_RULE "1 to 255 bytes without NUL, CR or LF, not a number (digits, or a sign before a digit)"
 #define EVENT_RULE "at most 255 bytes without NUL, CR or LF, not beginning with \"" EVENT_RESERVED "\""
 
 #define EVENT_FIELDS "event", "data", "text", "to", "except", "id", "retry", NULL
@@ -20,25 +19,13 @@ static const char *const item_fields[] = {EVENT_FIELDS};
 
 /* --- what an event says --- */
 
-/* Could an id be taken for a seq? */
-static bool like_number(struct slice id)
-{
-    bool sign = id.data[0] == '+' || id.data[0] == '-';
-    if (sign)
-        return id.len > 1 && isdigit((unsigned char)id.data[1]);
-    for (size_t i = 0; i < id.len; i++)
-        if (!isdigit((unsigned char)id.data[i]))
-            return false;
-    return true;
-}
-
 static int read_id(const struct json_object *o, struct slice *id, struct json_fault *fault)
 {
     if (!json_has(o, "id"))
         return 0;
     int err = json_get_text(o, "id", id, fault);
-    if (!err && (!sse_valid_id(*id) || like_number(*id)))
-        err = json_fault_at(fault, o, "id", "must be " ID_RULE);
+    if (!err && !own_id_valid(*id))
+        err = json_fault_at(fault, o, "id", "must be " OWN_ID_RULE);
     return err;
 }
 
@@ -102,7 +89,7 @@ static int read_event(const struct command_context *c, const struct grant *grant
 {
     const char *field = NULL;
     bool has_except;
-    *spec = (struct event_spec){.kind = EVENT_MESSAGE, .time_ms = c->now_ms};
+    *spec = (struct event_spec){.kind = EVENT_MESSAGE, .time_ms = c->now_ms, .publisher = grant->publisher};
     int err = read_data(o, payload, &spec->data, &field, fault);
     err = err ? err : check_size(c, o, field, spec->data, fault);
     err = err ? err : read_event_name(o, &spec->event, fault);

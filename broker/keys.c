@@ -22,7 +22,8 @@ struct keys {
     char *text;             /* of the file; names and patterns point into it */
     struct key *items;      /* in the file's order */
     struct slice *patterns; /* of all grants, one after the other */
-    size_t count, pattern_count;
+    char *publishers;       /* the identities of all keys, one after the other */
+    size_t count, pattern_count, publishers_len;
     struct table *index; /* text of the key to its place + 1 (size_t) */
 };
 
@@ -147,6 +148,18 @@ static int read_limit(const struct reading *r, struct slice word, struct grant *
                  shown(word), word.data);
 }
 
+/* "key:" and the name: so keys with the same name are one publisher, and a key can be replaced. */
+static void add_publisher(struct keys *k, struct key *key)
+{
+    static const size_t prefix_len = sizeof PUBLISHER_KEY - 1;
+    _Static_assert(sizeof PUBLISHER_KEY - 1 + EVENT_NAME_MAX <= EVENT_PUBLISHER_MAX, "every key has an identity");
+    char *at = k->publishers + k->publishers_len;
+    memcpy(at, PUBLISHER_KEY, prefix_len);
+    memcpy(at + prefix_len, key->name.data, key->name.len);
+    key->grant.publisher = (struct slice){at, prefix_len + key->name.len};
+    k->publishers_len += key->grant.publisher.len;
+}
+
 static int index_key(const struct reading *r, const struct key *key)
 {
     size_t *place = table_insert(r->keys->index, (struct slice){key->text.text, CURVE_KEY_LEN});
@@ -167,6 +180,8 @@ static int read_line(const struct reading *r, struct slice line)
     err = err ? err : read_name(r, next_word(&line), &key->name);
     for (struct slice word = next_word(&line); word.len && !err; word = next_word(&line))
         err = read_limit(r, word, &key->grant);
+    if (!err)
+        add_publisher(r->keys, key);
     return err ? err : index_key(r, key);
 }
 
@@ -199,8 +214,9 @@ static struct keys *keys_new(struct slice text)
     k->text = malloc(text.len + 1);
     k->items = calloc(count_of(text, '\n') + 1, sizeof *k->items);
     k->patterns = calloc(count_of(text, '=') + count_of(text, ',') + 1, sizeof *k->patterns);
+    k->publishers = malloc(text.len + 1); /* an identity is shorter than its line, which has the key, too */
     k->index = table_new(sizeof(size_t));
-    if (!k->text || !k->items || !k->patterns || !k->index)
+    if (!k->text || !k->items || !k->patterns || !k->publishers || !k->index)
         keys_free(&k);
     else if (text.len)
         memcpy(k->text, text.data, text.len);
@@ -238,6 +254,7 @@ void keys_free(struct keys **k)
     if (!*k)
         return;
     table_free(&(*k)->index);
+    free((*k)->publishers);
     free((*k)->patterns);
     free((*k)->items);
     free((*k)->text);

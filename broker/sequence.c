@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "must.h"
+#include "past_ids.h"
+
 #define PROGRESS_EVENTS 20000u
 
 struct sequence {
@@ -32,13 +35,27 @@ struct sequence {
     struct turn offered;
 };
 
+static uint64_t ids_remembered(const struct history_limits *limits)
+{
+    return limits->events > PAST_IDS ? limits->events : PAST_IDS;
+}
+
+/* A history that remembers ids. */
+static struct history *make_history(const struct history_limits *limits, uint64_t position)
+{
+    struct history *h = history_new(limits, position);
+    if (h && history_remember_ids(h, ids_remembered(limits)) != 0)
+        history_free(&h);
+    return h;
+}
+
 struct sequence *sequence_new(const struct history_limits *limits, uint64_t position, uint64_t run)
 {
     struct sequence *s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
     *s = (struct sequence){.limits = *limits, .run = run};
-    s->history = history_new(limits, position);
+    s->history = make_history(limits, position);
     s->blocks = blocks_new();
     if (!s->history || !s->blocks)
         sequence_free(&s);
@@ -58,7 +75,7 @@ static bool begin_at(struct restoring *r, uint64_t position)
 {
     if (r->history)
         return history_advance(r->history, position) == 0;
-    r->history = history_new(&r->s->limits, position);
+    r->history = make_history(&r->s->limits, position);
     return r->history != NULL;
 }
 
@@ -83,10 +100,19 @@ static bool restore_event(void *context, struct event *e)
     return blocks_add_event(r->s->blocks, e) == 0;
 }
 
+static bool restore_id(void *context, uint64_t hash, uint64_t seq)
+{
+    struct restoring *r = context;
+    if (!r->history && !begin_at(r, seq))
+        return false;
+    history_remember_id(r->history, hash, seq);
+    return true;
+}
+
 static int restore(struct sequence *s, struct store *store, void (*progress)(uint64_t events), char why[STORE_WHY_MAX])
 {
     struct restoring r = {.s = s, .progress = progress};
-    struct store_loader loader = {restore_event, restore_run, &r};
+    struct store_loader loader = {restore_event, restore_run, restore_id, &r};
     uint64_t trimmed = store_trimmed(store);
     if (trimmed && !begin_at(&r, trimmed))
         return -ENOMEM;
@@ -114,6 +140,7 @@ int sequence_restore(struct sequence *s, struct store *store, void (*progress)(u
 {
     uint64_t floor = history_head(s->history);
     s->store = store;
+    store_remember_ids(store, ids_remembered(&s->limits));
     snprintf(why, STORE_WHY_MAX, "out of memory");
     int err = restore(s, store, progress, why);
     if (err)
@@ -217,13 +244,23 @@ static uint64_t next_position(const struct sequence *s)
     return position;
 }
 
+/* Did another event show this id? */
+static bool was_shown(const struct sequence *s, struct slice id)
+{
+    uint64_t seq;
+    return id.len && history_find_cursor(s->history, id, &seq) != CURSOR_UNKNOWN;
+}
+
 int sequence_append(struct sequence *s, struct event_spec *spec, struct sequenced *out)
 {
-    struct event *first = spec->id.len ? history_by_id(s->history, spec->id) : NULL;
+    const struct event *first = history_published(s->history, spec->publisher, spec->id);
     *out = (struct sequenced){first ? first->seq : next_position(s) + 1, first != NULL};
     if (first)
         return 0;
+
+    MUST(out->seq > history_head(s->history));
     spec->seq = out->seq;
+    spec->seq_as_id = was_shown(s, spec->id);
     struct event *e = event_new(spec);
     int err = e ? keep(s, e) : -ENOMEM;
     if (err)
@@ -345,7 +382,7 @@ static int heed_word(struct sequence *s, const struct turn *t, bool linked)
 static void settle(struct sequence *s, struct event *e)
 {
     if (history_append(s->history, e) != 0)
-        history_break(s->history, e->seq);
+        history_miss(s->history, e);
     blocks_add_event(s->blocks, e);
 }
 
@@ -387,7 +424,7 @@ static void drop_last_turn(struct sequence *s, uint64_t position)
     if (position <= head) /* nobody would notice by the numbers */
         sequence_lose(s, head);
     if (s->turn_at < head)
-        history_rollback(s->history, s->turn_at);
+        history_revoke(s->history, s->turn_at);
 }
 
 int sequence_adopt(struct sequence *s, const struct turn *t, bool linked)
@@ -423,10 +460,11 @@ void sequence_lose(struct sequence *s, uint64_t floor)
 
 int sequence_restart(struct sequence *s, uint64_t floor)
 {
-    struct history *empty = history_new(&s->limits, 0);
+    struct history *empty = make_history(&s->limits, 0);
     sequence_lose(s, floor);
     if (!empty)
         return -ENOMEM;
+    history_inherit_ids(empty, s->history);
     drop_turn(s, 0);
     s->committed = s->given = 0;
     history_free(&s->history);

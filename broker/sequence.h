@@ -1,5 +1,9 @@
 /* sequence.h - gives each event its place: seq, duplicates by own id, history, and the turn's batch for the feed.
  *
+ * An own id is counted per publisher: only what the same publisher published before is a duplicate. A cursor names one event for ever:
+ * an event's id: line shows its own id only when no event before showed that id, as far as is known here. What is known: the events that are
+ * retained, and the last PAST_IDS ids (or as many as the history may have events) of those that are gone. A store keeps them, too.
+ *
  * What a turn of the broker appends is provisional until sequence_commit(): nobody is told before, neither workers nor
  * publishers. That is the one place where a turn's events are made durable. It does not know sockets, clocks or JSON.
  *
@@ -21,7 +25,7 @@ struct sequence;
 /* What became of an event. */
 struct sequenced {
     uint64_t seq;   /* of the event, or of the first one with its id */
-    bool duplicate; /* an event with this id is retained: nothing was appended */
+    bool duplicate; /* an event of this publisher with this id is retained: nothing was appended */
 };
 
 /* A sequence that stands at position: its first event gets position + 1. run names this run of the broker and is not
@@ -46,7 +50,7 @@ enum sequence_met {
 /* A worker stands at position, between turns. Seqs go on after it, whatever our clock and our store say. */
 enum sequence_met sequence_meet(struct sequence *s, uint64_t position);
 
-/* Append the event that spec describes (its seq is set here). 0; -ENOSPC when the history's limit of bytes could not
+/* Append the event that spec describes (its seq, and which id it shows, are set here). 0; -ENOSPC when the history's limit of bytes could not
  * hold it even alone; -ENOMEM. Unchanged on failure. */
 int sequence_append(struct sequence *s, struct event_spec *spec, struct sequenced *out);
 

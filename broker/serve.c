@@ -62,6 +62,16 @@ static struct slice *read_patterns(struct slice raw, struct names *out)
     return items;
 }
 
+/* Only the broker knows who has a key, so a worker names those with tokens. When it names nobody it asks for itself. */
+static bool take_publisher(struct slice publisher, struct grant *grant)
+{
+    struct slice token = slice_of(PUBLISHER_TOKEN);
+    if (publisher.len && (publisher.len < token.len || memcmp(publisher.data, token.data, token.len) != 0))
+        return false;
+    grant->publisher = publisher.len ? publisher : slice_of(PUBLISHER_WORKER);
+    return true;
+}
+
 /* A command that a worker gave. False when it is held. */
 static bool run_asked(struct broker *b, struct slice worker, struct slice message)
 {
@@ -69,6 +79,11 @@ static bool run_asked(struct broker *b, struct slice worker, struct slice messag
     bool done = true;
     if (wire_get_command(message, &m) != 0)
         return true;
+    if (!take_publisher(m.grant.publisher, &m.grant)) {
+        struct outbox_reply refusal = {.peer = worker, .to_worker = true, .request = m.request};
+        refuse_command(b, CODE_FORBIDDEN, "a worker may not publish for the bearer of a key", m.json, &refusal);
+        return true;
+    }
     struct slice *sessions = read_patterns(m.raw_sessions, &m.grant.sessions);
     struct slice *channels = read_patterns(m.raw_channels, &m.grant.channels);
     struct outbox_reply reply = {.peer = worker, .to_worker = true, .request = m.request};

@@ -15,11 +15,12 @@ struct store;
 
 #define STORE_WHY_MAX 512 /* bytes of an explanation, NUL included */
 
-/* Receives what is stored, in order. False from either ends the loading (-ECANCELED). event: e is borrowed. run: a run of the broker began at
- * position; doubted: events from before it are missing. */
+/* Receives what is stored, in order, but ids first. False from any ends the loading (-ECANCELED). event: e is borrowed. run: a run of the broker began at
+ * position; doubted: events from before it are missing. id: an event that was forgotten showed it (past_ids.h). */
 struct store_loader {
     bool (*event)(void *context, struct event *e);
     bool (*run)(void *context, uint64_t position, bool doubted);
+    bool (*id)(void *context, uint64_t hash, uint64_t seq);
     void *context;
 };
 
@@ -35,6 +36,9 @@ void store_free(struct store **s);
 
 /* Give everything that is stored to loader. 0; -EBADMSG with a line in why when something is damaged. */
 int store_load(struct store *s, const struct store_loader *loader, char why[STORE_WHY_MAX]);
+
+/* When events are forgotten, keep the ids that they showed: of the last max events that showed any. At first PAST_IDS. */
+void store_remember_ids(struct store *s, uint64_t max);
 
 /* The position up to which events are gone; 0: none ever were. */
 uint64_t store_trimmed(const struct store *s);

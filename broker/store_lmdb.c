@@ -1,7 +1,8 @@
 /* The store in a directory, on LMDB (data.mdb and lock.mdb are its own files; ssecast.lock says which process has it).
  *
- * Format 2, three tables. `events`: seq -> entry (event.h) and its XXH3 sum, 64 bits. `runs`: position -> nothing, where a run of the broker began, or
- * -> "?", when events from before it are missing. `meta`:
+ * Format 3, four tables. `events`: seq -> entry (event.h) and its XXH3 sum, 64 bits. `runs`: position -> nothing, where a run of the broker began, or
+ * -> "?", when events from before it are missing. `ids`: seq of an event that was forgotten -> u64 hash of the id that it showed, and the XXH3 sum of seq and
+ * hash. `meta`:
  * "format" -> u32, "trimmed" -> u64 position up to which events are gone. Keys are native 64-bit integers, values little-endian.
  *
  * Pages that trimming freed are used again by LMDB, so the file grows to the most that was ever retained and stays there. */
@@ -23,9 +24,12 @@
 
 #include "bytes.h"
 #include "clock.h"
+#include "past_ids.h"
 
-#define FORMAT 2u
+#define FORMAT 3u
 #define SUM_LEN 8u
+#define ID_LEN 16u /* of a value in `ids` */
+#define TABLES 4
 #define FREE_PAGES 0          /* LMDB's own table */
 #define MAP_FIRST (64u << 20) /* bytes of address space to begin with; doubled when it is full */
 #define TRIM_MAX 10000u       /* events forgotten in one transaction */
@@ -34,7 +38,8 @@ struct store {
     char *dir;
     int lock;     /* ssecast.lock */
     MDB_env *env; /* NULL after a failure that LMDB does not survive: opened again before the next use */
-    MDB_dbi events, runs, meta;
+    MDB_dbi events, runs, ids, meta;
+    uint64_t ids_max;
     uint64_t trimmed;
     uint64_t last; /* seq of the last event stored; 0: none */
     bool doubtful; /* a failed change may be on the disk nevertheless: what is after last must go */
@@ -172,6 +177,8 @@ static int open_tables(struct store *s)
     if (!rc)
         rc = mdb_dbi_open(txn, "runs", MDB_INTEGERKEY | create, &s->runs);
     if (!rc)
+        rc = mdb_dbi_open(txn, "ids", MDB_INTEGERKEY | create, &s->ids);
+    if (!rc)
         rc = mdb_dbi_open(txn, "meta", create, &s->meta);
     if (!rc && fresh) {
         put_u32(format, FORMAT);
@@ -205,7 +212,7 @@ static int open_env(struct store *s, char why[STORE_WHY_MAX])
 {
     int rc = mdb_env_create(&s->env);
     if (!rc)
-        rc = mdb_env_set_maxdbs(s->env, 3);
+        rc = mdb_env_set_maxdbs(s->env, TABLES);
     if (!rc)
         rc = mdb_env_set_mapsize(s->env, map_size(s));
     if (!rc)
@@ -269,11 +276,19 @@ static bool ignore_run(void *context, uint64_t position, bool doubted)
     return true;
 }
 
+static bool ignore_id(void *context, uint64_t hash, uint64_t seq)
+{
+    (void)context;
+    (void)hash;
+    (void)seq;
+    return true;
+}
+
 /* In a child: read all that the parent is going to read. What it finds wrong without crashing the parent will find too, and say. */
 static void rehearse(struct store *s)
 {
     char why[STORE_WHY_MAX];
-    struct store_loader nobody = {ignore_event, ignore_run, NULL};
+    struct store_loader nobody = {ignore_event, ignore_run, ignore_id, NULL};
     struct rlimit no_core = {0, 0};
     int quiet = open("/dev/null", O_WRONLY | O_CLOEXEC);
     setrlimit(RLIMIT_CORE, &no_core);
@@ -345,7 +360,7 @@ int store_open(const char *where, struct store **out, char why[STORE_WHY_MAX])
         return 0;
     struct store *s = calloc(1, sizeof *s);
     if (s)
-        *s = (struct store){.lock = -1, .dir = strdup(where)};
+        *s = (struct store){.lock = -1, .dir = strdup(where), .ids_max = PAST_IDS};
     int err = s && s->dir ? open_dir(s, why) : explain(why, -ENOMEM, "out of memory");
     if (err)
         store_free(&s);
@@ -367,20 +382,53 @@ void store_free(struct store **s)
 
 /* --- loading --- */
 
-static int load_event(const struct walk *w, const struct store_loader *loader)
+/* The event at w, or NULL when it is damaged or there is no memory for it. */
+static struct event *event_at(const struct walk *w)
 {
     size_t used, len = w->value.mv_size < SUM_LEN ? 0 : w->value.mv_size - SUM_LEN;
     struct slice entry = {w->value.mv_data, len};
     if (!len || get_u64(entry.data + len) != sum(entry))
-        return MDB_CORRUPTED;
+        return NULL;
+
     struct event *e = event_parse(entry, &used);
-    if (!e || used != len || e->seq != w->key) {
+    if (e && (used != len || e->seq != w->key))
         event_unref(&e);
+    return e;
+}
+
+static int load_event(const struct walk *w, const struct store_loader *loader)
+{
+    struct event *e = event_at(w);
+    if (!e)
         return MDB_CORRUPTED;
-    }
     bool go_on = loader->event(loader->context, e);
     event_unref(&e);
     return go_on ? 0 : ECANCELED;
+}
+
+static void pack_id(char out[ID_LEN], uint64_t seq, uint64_t hash)
+{
+    char both[16];
+    put_u64(both, seq);
+    put_u64(both + 8, hash);
+    put_u64(out, hash);
+    put_u64(out + 8, sum((struct slice){both, sizeof both}));
+}
+
+static int load_ids(struct walk *ids, const struct store_loader *loader)
+{
+    char packed[ID_LEN];
+    int rc = step(ids, MDB_FIRST);
+    while (!rc && ids->key) {
+        if (ids->value.mv_size != ID_LEN)
+            return MDB_CORRUPTED;
+        uint64_t hash = get_u64(ids->value.mv_data);
+        pack_id(packed, ids->key, hash);
+        if (memcmp(packed, ids->value.mv_data, ID_LEN) != 0)
+            return MDB_CORRUPTED;
+        rc = loader->id(loader->context, hash, ids->key) ? step(ids, MDB_NEXT) : ECANCELED;
+    }
+    return rc;
 }
 
 /* Two cursors that are walked together, in the order of their keys. */
@@ -407,7 +455,7 @@ struct loading {
     struct store *s;
     const struct store_loader *loader;
     MDB_txn *txn;
-    struct walk pages, events, runs;
+    struct walk pages, events, runs, ids;
 };
 
 /* Was everything in the table walked? Damage may also cut a tree short. */
@@ -455,6 +503,12 @@ static int load_tables(struct loading *l)
     if (!rc)
         rc = mdb_cursor_open(l->txn, l->s->runs, &l->runs.cursor);
     if (!rc)
+        rc = mdb_cursor_open(l->txn, l->s->ids, &l->ids.cursor);
+    if (!rc)
+        rc = load_ids(&l->ids, l->loader);
+    if (!rc)
+        rc = check_count(l->txn, l->s->ids, &l->ids);
+    if (!rc)
         rc = load_all(&l->events, &l->runs, l->loader);
     if (!rc)
         rc = check_count(l->txn, l->s->events, &l->events);
@@ -473,10 +527,17 @@ int store_load(struct store *s, const struct store_loader *loader, char why[STOR
     mdb_cursor_close(l.pages.cursor);
     mdb_cursor_close(l.events.cursor);
     mdb_cursor_close(l.runs.cursor);
+    mdb_cursor_close(l.ids.cursor);
     mdb_txn_abort(l.txn);
     if (rc >= 0)
         return rc ? explain(why, -rc, "%s: %s", s->dir, mdb_strerror(rc)) : 0;
     return explain(why, -EBADMSG, "%s is damaged after event %" PRIu64 "; it was left as it is", s->dir, l.events.last);
+}
+
+void store_remember_ids(struct store *s, uint64_t max)
+{
+    if (s)
+        s->ids_max = max;
 }
 
 uint64_t store_trimmed(const struct store *s)
@@ -523,12 +584,64 @@ static int delete_after(MDB_txn *txn, MDB_dbi table, uint64_t position)
     return rc;
 }
 
+/* The event at w is about to go: keep the id that it showed. */
+static int keep_id(const struct store *s, MDB_txn *txn, const struct walk *w)
+{
+    char value[ID_LEN];
+    uint64_t seq = w->key;
+    struct event *e = event_at(w);
+    int rc = 0;
+    if (e && event_shows_id(e)) {
+        pack_id(value, seq, past_id_hash(e->id));
+        rc = mdb_put(txn, s->ids, &(MDB_val){sizeof seq, &seq}, &(MDB_val){sizeof value, value}, MDB_APPEND);
+        if (rc == MDB_KEYEXIST) /* a later id is there, which is not our doing */
+            rc = mdb_put(txn, s->ids, &(MDB_val){sizeof seq, &seq}, &(MDB_val){sizeof value, value}, 0);
+    }
+    event_unref(&e);
+    return rc;
+}
+
+/* Keep the ids of up to max events that are at or before position. */
+static int keep_ids(const struct store *s, MDB_txn *txn, uint64_t position, size_t max)
+{
+    struct walk w = {0};
+    int rc = mdb_cursor_open(txn, s->events, &w.cursor);
+    if (rc)
+        return rc;
+    rc = step(&w, MDB_FIRST);
+    while (!rc && w.key && w.key <= position && max--) {
+        rc = keep_id(s, txn, &w);
+        if (!rc)
+            rc = step(&w, MDB_NEXT);
+    }
+    mdb_cursor_close(w.cursor);
+    return rc;
+}
+
+/* Forget the oldest ids, some of those that are too many. */
+static int trim_ids(const struct store *s, MDB_txn *txn)
+{
+    MDB_stat stat;
+    uint64_t last = 0;
+    int rc = mdb_stat(txn, s->ids, &stat);
+    if (rc || stat.ms_entries <= s->ids_max)
+        return rc;
+    size_t left = stat.ms_entries - (size_t)s->ids_max;
+    if (left > 2 * TRIM_MAX)
+        left = 2 * TRIM_MAX;
+    return delete_until(txn, s->ids, UINT64_MAX, &left, &last);
+}
+
 static int trim(struct store *s, MDB_txn *txn, uint64_t position, uint64_t *trimmed)
 {
     char value[8];
     uint64_t run = 0;
     size_t left = TRIM_MAX;
-    int rc = delete_until(txn, s->events, position, &left, trimmed);
+    int rc = keep_ids(s, txn, position, left);
+    if (!rc)
+        rc = trim_ids(s, txn);
+    if (!rc)
+        rc = delete_until(txn, s->events, position, &left, trimmed);
     if (left)
         *trimmed = position;
     left = TRIM_MAX;
@@ -680,6 +793,8 @@ static uint64_t used_bytes(const struct store *s)
     int rc = add_pages(txn, s->events, &bytes);
     if (!rc)
         rc = add_pages(txn, s->runs, &bytes);
+    if (!rc)
+        rc = add_pages(txn, s->ids, &bytes);
     if (!rc)
         rc = add_pages(txn, s->meta, &bytes);
     mdb_txn_abort(txn);

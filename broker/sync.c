@@ -54,10 +54,9 @@ struct start {
 /* What cannot be answered exactly is answered with all that is retained. */
 static struct start find_start(const struct history *h, const struct wire_replay *m)
 {
-    const struct event *named = m->id.len ? history_by_id(h, m->id) : NULL;
-    uint64_t cursor = named ? named->seq : m->after;
-    bool known = m->id.len ? named != NULL : history_knows(h, cursor);
-    if (known)
+    uint64_t cursor = m->after;
+    bool exact = !m->id.len || history_find_cursor(h, m->id, &cursor) == CURSOR_EXACT;
+    if (exact && history_knows(h, cursor))
         return (struct start){cursor, cursor, false};
     uint64_t complete = history_complete(h), oldest = history_oldest(h) - 1;
     return (struct start){complete, complete > oldest ? complete : oldest, true};

@@ -8,6 +8,7 @@
 #include "sse.h"
 
 #define FLAG_HAS_TO 1
+#define FLAG_SEQ_AS_ID 2
 #define ENTRY_MAX ((size_t)UINT32_MAX)
 
 static size_t names_size(const struct names *lists)
@@ -24,7 +25,8 @@ static bool fits(const struct event_spec *spec, size_t size)
     for (int list = 0; list < EVENT_LISTS; list++)
         if (spec->lists[list].count > EVENT_LIST_MAX)
             return false;
-    return size <= ENTRY_MAX && spec->id.len <= EVENT_NAME_MAX;
+
+    return size <= ENTRY_MAX && spec->id.len <= EVENT_NAME_MAX && spec->publisher.len <= EVENT_PUBLISHER_MAX;
 }
 
 static char *put_slice(char *p, struct slice s)
@@ -52,7 +54,7 @@ static void put_head(char *p, const struct event *e)
     memset(p, 0, EVENT_ENTRY_MIN);
     put_u32(p, (uint32_t)e->entry.len);
     p[4] = (char)e->kind;
-    p[5] = e->has_to ? FLAG_HAS_TO : 0;
+    p[5] = (char)((e->has_to ? FLAG_HAS_TO : 0) | (e->seq_as_id ? FLAG_SEQ_AS_ID : 0));
     put_u16(p + 6, (uint16_t)e->id.len);
     put_u64(p + 8, e->seq);
     put_u64(p + 16, (uint64_t)e->time_ms);
@@ -60,6 +62,7 @@ static void put_head(char *p, const struct event *e)
     put_u32(p + 28, (uint32_t)e->text.len);
     for (int list = 0; list < EVENT_LISTS; list++)
         put_u16(p + 32 + 2 * list, e->counts[list]);
+    put_u16(p + 44, (uint16_t)e->publisher.len);
 }
 
 /* value in decimal at the end of digits. (snprintf() takes longer than everything else in event_new().) */
@@ -77,7 +80,11 @@ static struct slice id_line(const struct event_spec *spec, char digits[20])
 {
     if (spec->kind == EVENT_SHUTDOWN)
         return (struct slice){0};
-    return spec->id.len ? spec->id : decimal(spec->seq, digits);
+
+    if (spec->id.len && !spec->seq_as_id)
+        return spec->id;
+
+    return decimal(spec->seq, digits);
 }
 
 struct event *event_new(const struct event_spec *spec)
@@ -91,8 +98,9 @@ struct event *event_new(const struct event_spec *spec)
         .has_retry = spec->has_retry,
         .retry = spec->retry,
     };
+    struct slice publisher = spec->id.len ? spec->publisher : (struct slice){0};
     size_t text_len = sse_encoded_size(&block);
-    size_t size = EVENT_ENTRY_MIN + spec->id.len + names_size(spec->lists) + text_len;
+    size_t size = EVENT_ENTRY_MIN + spec->id.len + publisher.len + names_size(spec->lists) + text_len;
     if (!fits(spec, size))
         return NULL;
     struct event *e = malloc(sizeof *e + size);
@@ -105,11 +113,14 @@ struct event *event_new(const struct event_spec *spec)
         .block_s = spec->block_s,
         .kind = spec->kind,
         .has_to = spec->has_to,
+        .seq_as_id = spec->id.len && spec->seq_as_id,
         .entry = {e->bytes, size},
     };
     char *p = e->bytes + EVENT_ENTRY_MIN;
     e->id = (struct slice){p, spec->id.len};
     p = put_slice(p, spec->id);
+    e->publisher = (struct slice){p, publisher.len};
+    p = put_slice(p, publisher);
     p = put_names(p, e, spec->lists);
     e->text = (struct slice){p, sse_encode(&block, p)};
     put_head(e->bytes, e);
@@ -134,22 +145,41 @@ static const char *scan_names(struct event *e, const char *p, const char *end)
     return p;
 }
 
+/* Find the own id and its publisher. Returns what follows them, or NULL when they are not as event_new() writes them. */
+static const char *scan_id(struct event *e)
+{
+    const char *head = e->bytes;
+    size_t id_len = get_u16(head + 6), publisher_len = get_u16(head + 44);
+
+    if (id_len > EVENT_NAME_MAX || publisher_len > EVENT_PUBLISHER_MAX || get_u16(head + 46) != 0)
+        return NULL;
+
+    if (e->entry.len - EVENT_ENTRY_MIN < id_len + publisher_len)
+        return NULL;
+
+    if (!id_len && (publisher_len || e->seq_as_id))
+        return NULL;
+
+    e->id = (struct slice){head + EVENT_ENTRY_MIN, id_len};
+    e->publisher = (struct slice){e->id.data + id_len, publisher_len};
+    return e->publisher.data + publisher_len;
+}
+
 /* e->bytes holds a whole entry of e->entry.len bytes: fill in the rest. */
 static bool scan_entry(struct event *e)
 {
     const char *head = e->bytes, *end = e->bytes + e->entry.len;
-    size_t id_len = get_u16(head + 6), text_len = get_u32(head + 28);
+    size_t text_len = get_u32(head + 28);
     e->kind = (enum event_kind)head[4];
     e->has_to = head[5] & FLAG_HAS_TO;
+    e->seq_as_id = (head[5] & FLAG_SEQ_AS_ID) != 0;
     e->seq = get_u64(head + 8);
     e->time_ms = (int64_t)get_u64(head + 16);
     e->block_s = get_u32(head + 24);
-    if ((e->kind != EVENT_MESSAGE && e->kind != EVENT_SHUTDOWN) || e->seq == 0 || id_len > EVENT_NAME_MAX)
+    if ((e->kind != EVENT_MESSAGE && e->kind != EVENT_SHUTDOWN) || e->seq == 0)
         return false;
-    if (e->entry.len - EVENT_ENTRY_MIN < id_len)
-        return false;
-    e->id = (struct slice){head + EVENT_ENTRY_MIN, id_len};
-    const char *text = scan_names(e, head + EVENT_ENTRY_MIN + id_len, end);
+    const char *names = scan_id(e);
+    const char *text = names ? scan_names(e, names, end) : NULL;
     if (!text || (size_t)(end - text) != text_len)
         return false;
     e->text = (struct slice){text, text_len};
@@ -204,6 +234,11 @@ void event_unref(struct event **e)
     if (*e && --(*e)->refs == 0)
         free(*e);
     *e = NULL;
+}
+
+bool event_shows_id(const struct event *e)
+{
+    return e->id.len && !e->seq_as_id;
 }
 
 bool event_next_name(const struct event *e, enum event_list list, size_t *cursor, struct slice *name)

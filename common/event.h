@@ -10,10 +10,14 @@
  * The entry, little-endian (format version: see wire.h):
  *     0  u32 size of the whole entry      24  u32 block, seconds (shutdown)
  *     4  u8  kind                         28  u32 text length
- *     5  u8  flags (1: has a `to`)        32  u16 count of names, one for each list (6)
- *     6  u16 id length                    44  u32 zero
- *     8  u64 seq                          48  id, then the names (u16 length + bytes, list by list),
- *    16  u64 time, unix ms                    then the text
+ *     5  u8  flags: 1 has a `to`,         32  u16 count of names, one for each list (6)
+ *            2 the id: line is the seq     44  u16 publisher length
+ *     6  u16 id length                    46  u16 zero
+ *     8  u64 seq                          48  id, publisher, then the names (u16 length + bytes,
+ *    16  u64 time, unix ms                    list by list), then the text
+ *
+ * An event with an own id says who its publisher is, because own ids are counted per publisher. Its
+ * id: line shows the own id unless another event showed the same id before: then it shows the seq.
  */
 #ifndef SSECAST_EVENT_H
 #define SSECAST_EVENT_H
@@ -39,6 +43,7 @@ enum event_list {
 };
 
 #define EVENT_NAME_MAX 255u       /* bytes of a session, channel or connection name */
+#define EVENT_PUBLISHER_MAX 259u  /* bytes of a publisher's identity: "key:" and a name */
 #define EVENT_LIST_MAX 65535u     /* names in one list */
 #define EVENT_ENTRY_MIN 48u       /* bytes */
 #define EVENT_RESERVED "ssecast." /* event names beginning so are ours */
@@ -52,10 +57,12 @@ struct names {
 struct event_spec {
     enum event_kind kind;
     uint64_t seq;
-    int64_t time_ms;    /* unix time */
-    struct slice id;    /* the publisher's own id; empty: the seq stands in its place */
-    struct slice event; /* the event: line; empty: none */
-    struct slice data;  /* the data: lines */
+    int64_t time_ms;        /* unix time */
+    struct slice id;        /* the publisher's own id; empty: the seq stands in its place */
+    bool seq_as_id;         /* the id: line shows the seq although there is an own id */
+    struct slice event;     /* the event: line; empty: none */
+    struct slice data;      /* the data: lines */
+    struct slice publisher; /* whose id it is; kept only beside an own id */
     bool has_retry;
     uint32_t retry; /* ms */
     bool has_to;    /* false: concerns everyone, less the except lists */
@@ -71,9 +78,11 @@ struct event {
     uint32_t further; /* EVENT_TEXT: how many events it holds beside the first */
     enum event_kind kind;
     bool has_to;
+    bool seq_as_id; /* the id: line shows the seq although there is an own id */
     uint16_t counts[EVENT_LISTS];
     uint32_t offsets[EVENT_LISTS]; /* of each list's first name, in the entry */
     struct slice id;               /* empty when the publisher gave none */
+    struct slice publisher;        /* whose id it is; empty: one of those that trust each other */
     struct slice text;             /* the encoded SSE block */
     struct slice entry;            /* empty for EVENT_TEXT */
     char bytes[];
@@ -97,6 +106,9 @@ struct event *event_ref(struct event *e);
 
 /* Give up a reference and set *e to NULL. Safe on NULL. */
 void event_unref(struct event **e);
+
+/* Is the event's own id a cursor that clients were given? */
+bool event_shows_id(const struct event *e);
 
 /* Walk the names of one list: set *cursor to 0, then call until false. */
 bool event_next_name(const struct event *e, enum event_list list, size_t *cursor, struct slice *name);

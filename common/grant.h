@@ -5,7 +5,10 @@
  *
  * A pattern is a name, or a name's beginning followed by `*`; `*` alone matches every name.
  *
- * Ownership: a grant borrows its patterns.
+ * A publisher's identity is a short text: `key:` and a key's name, `token:` and a hash of what a token says about its bearer, or empty: everybody
+ * who needs no key. Publishers with the same identity trust each other: they share their own ids.
+ *
+ * Ownership: a grant borrows its patterns and the identity.
  */
 #ifndef SSECAST_GRANT_H
 #define SSECAST_GRANT_H
@@ -25,7 +28,12 @@ struct grant {
     bool limited;          /* false: about everyone. true: about what the patterns match and nobody else */
     struct names sessions; /* patterns */
     struct names channels;
+    struct slice publisher; /* identity, EVENT_PUBLISHER_MAX bytes at most */
 };
+
+#define PUBLISHER_KEY "key:"       /* how the identity of a key begins; only the broker makes it */
+#define PUBLISHER_TOKEN "token:"   /* of a token; workers make it */
+#define PUBLISHER_WORKER "worker:" /* of a worker that publishes for itself */
 
 /* Every command, about everyone. */
 extern const struct grant grant_everything;

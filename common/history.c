@@ -7,6 +7,7 @@
 
 #include "deque.h"
 #include "must.h"
+#include "past_ids.h"
 #include "table.h"
 
 #define TARGETS 3 /* the to-lists of enum event_list, in its order */
@@ -16,12 +17,20 @@ struct segment {
     uint64_t start, end;
 };
 
+/* The events under one id. Nearly always it is one. */
+struct named {
+    struct event *event; /* NULL: not known which of them */
+    size_t count;
+};
+
 struct history {
     struct history_limits limits;
     struct deque all;
     struct deque everyone;          /* those without a `to` */
     struct table *targets[TARGETS]; /* name -> struct deque */
-    struct table *ids;              /* a publisher's id -> struct event * */
+    struct table *published;        /* publisher and own id -> struct named: the newest event */
+    struct table *shown;            /* own id that events showed -> struct named: the only event */
+    struct past_ids *past;          /* ids that events showed which are gone */
     struct segment *segments;       /* ascending; never none */
     size_t segment_count, segment_cap;
     uint64_t complete;
@@ -90,8 +99,8 @@ static void index_drop(struct table *names, struct slice name, const struct even
     }
 }
 
-/* Undo link(), also one that went half way. e is the oldest or the newest event of every index it is in. */
-static void unlink_event(struct history *h, struct event *e)
+/* Undo link_targets(), also one that went half way. e is the oldest or the newest event of every index it is in. */
+static void unlink_targets(struct history *h, const struct event *e)
 {
     struct slice name;
     for (enum event_list list = 0; list < TARGETS; list++)
@@ -101,30 +110,128 @@ static void unlink_event(struct history *h, struct event *e)
         deque_pop_front(&h->everyone);
     else if (deque_back(&h->everyone) == e)
         deque_pop_back(&h->everyone);
-    struct event **by_id = e->id.len ? table_find(h->ids, e->id) : NULL;
-    if (by_id && (*by_id == e || !*by_id))
-        table_remove(h->ids, by_id);
 }
 
-static int link_id(struct history *h, struct event *e)
-{
-    struct event **by_id = table_insert(h->ids, e->id);
-    if (!by_id)
-        return -ENOMEM;
-    if (!*by_id)
-        *by_id = e;
-    return 0;
-}
-
-static int link_event(struct history *h, struct event *e)
+static int link_targets(struct history *h, struct event *e)
 {
     int err = e->has_to ? 0 : deque_push(&h->everyone, e);
     struct slice name;
     for (enum event_list list = 0; list < TARGETS; list++)
         for (size_t cursor = 0; !err && event_next_name(e, list, &cursor, &name);)
             err = index_add(h->targets[list], name, e);
-    if (!err && e->id.len)
-        err = link_id(h, e);
+    return err;
+}
+
+/* --- own ids --- */
+
+#define PUBLISHED_KEY_MAX (1 + EVENT_NAME_MAX + EVENT_PUBLISHER_MAX)
+
+/* The name in h->published. The length in front keeps id and publisher apart. */
+static struct slice published_key(struct slice publisher, struct slice id, char out[PUBLISHED_KEY_MAX])
+{
+    MUST(id.len <= EVENT_NAME_MAX && publisher.len <= EVENT_PUBLISHER_MAX);
+    out[0] = (char)id.len;
+    memcpy(out + 1, id.data, id.len);
+    if (publisher.len)
+        memcpy(out + 1 + id.len, publisher.data, publisher.len);
+    return (struct slice){out, 1 + id.len + publisher.len};
+}
+
+static bool same_publication(const struct event *a, const struct event *b)
+{
+    return slice_equal(a->id, b->id) && slice_equal(a->publisher, b->publisher);
+}
+
+/* The newest event but e that e's publisher published with e's id. There hardly ever are two: a broker appends no
+ * duplicate. */
+static struct event *newest_beside(const struct history *h, const struct event *e)
+{
+    struct event *found = NULL;
+    for (size_t i = h->all.count; !found && i-- > 0;) {
+        struct event *other = deque_at(&h->all, i);
+        if (other != e && same_publication(other, e))
+            found = other;
+    }
+    return found;
+}
+
+/* Take one event off the index. Returns what is left under its name, or NULL. */
+static struct named *drop_named(struct table *index, struct slice name)
+{
+    struct named *n = table_find(index, name);
+    MUST(n && n->count > 0);
+    if (--n->count > 0)
+        return n;
+    table_remove(index, n);
+    return NULL;
+}
+
+static void unlink_shown(struct history *h, const struct event *e)
+{
+    struct named *left = event_shows_id(e) ? drop_named(h->shown, e->id) : NULL;
+    if (left && left->event == e)
+        left->event = NULL; /* also the one that is left does not have the id for itself */
+}
+
+static void unlink_ids(struct history *h, const struct event *e)
+{
+    char key[PUBLISHED_KEY_MAX];
+    if (!e->id.len)
+        return;
+    struct named *left = drop_named(h->published, published_key(e->publisher, e->id, key));
+    if (left && left->event == e)
+        left->event = newest_beside(h, e);
+    unlink_shown(h, e);
+}
+
+static int link_shown(struct history *h, struct event *e)
+{
+    if (!event_shows_id(e))
+        return 0;
+    struct named *n = table_insert(h->shown, e->id);
+    if (!n)
+        return -ENOMEM;
+    if (n->count++ == 0)
+        n->event = e;
+    return 0;
+}
+
+/* All or nothing. */
+static int link_ids(struct history *h, struct event *e)
+{
+    char key[PUBLISHED_KEY_MAX];
+    if (!e->id.len)
+        return 0;
+    struct slice name = published_key(e->publisher, e->id, key);
+    struct named *n = table_insert(h->published, name);
+    if (!n)
+        return -ENOMEM;
+    n->count++;
+    if (link_shown(h, e) != 0) {
+        drop_named(h->published, name);
+        return -ENOMEM;
+    }
+    n->event = e;
+    return 0;
+}
+
+/* --- linking --- */
+
+static void unlink_event(struct history *h, const struct event *e)
+{
+    unlink_targets(h, e);
+    unlink_ids(h, e);
+}
+
+/* All or nothing. */
+static int link_event(struct history *h, struct event *e)
+{
+    int err = link_ids(h, e);
+    if (err)
+        return err;
+    err = link_targets(h, e);
+    if (err)
+        unlink_event(h, e);
     return err;
 }
 
@@ -139,11 +246,18 @@ static void forget(struct history *h, struct event *e)
     event_unref(&e);
 }
 
+static void remember(struct history *h, const struct event *e)
+{
+    if (event_shows_id(e))
+        past_ids_add(h->past, past_id_hash(e->id), e->seq);
+}
+
 static void evict_oldest(struct history *h)
 {
     struct event *e = deque_pop_front(&h->all);
     if (h->complete < e->seq)
         h->complete = e->seq;
+    remember(h, e);
     forget(h, e);
 }
 
@@ -171,8 +285,10 @@ struct history *history_new(const struct history_limits *limits, uint64_t positi
         return NULL;
     h->limits = *limits;
     h->complete = position;
-    h->ids = table_new(sizeof(struct event *));
-    bool ok = h->ids && begin_segment(h, position) == 0;
+    h->published = table_new(sizeof(struct named));
+    h->shown = table_new(sizeof(struct named));
+    h->past = past_ids_new(0);
+    bool ok = h->published && h->shown && h->past && begin_segment(h, position) == 0;
     for (int i = 0; i < TARGETS; i++) {
         h->targets[i] = table_new(sizeof(struct deque));
         ok = ok && h->targets[i];
@@ -192,15 +308,43 @@ void history_free(struct history **h)
 {
     if (!*h)
         return;
-    clear(*h);
+    while ((*h)->all.count)
+        forget(*h, deque_pop_front(&(*h)->all));
     deque_release(&(*h)->all);
     deque_release(&(*h)->everyone);
     for (int i = 0; i < TARGETS; i++)
         table_free(&(*h)->targets[i]);
-    table_free(&(*h)->ids);
+    table_free(&(*h)->published);
+    table_free(&(*h)->shown);
+    past_ids_free(&(*h)->past);
     free((*h)->segments);
     free(*h);
     *h = NULL;
+}
+
+int history_remember_ids(struct history *h, uint64_t max)
+{
+    struct past_ids *past = past_ids_new(max);
+    if (!past)
+        return -ENOMEM;
+    past_ids_free(&h->past);
+    h->past = past;
+    return 0;
+}
+
+void history_remember_id(struct history *h, uint64_t hash, uint64_t seq)
+{
+    past_ids_add(h->past, hash, seq);
+}
+
+void history_inherit_ids(struct history *h, struct history *old)
+{
+    struct past_ids *mine = h->past;
+
+    for (size_t i = 0; i < old->all.count; i++)
+        remember(old, deque_at(&old->all, i));
+    h->past = old->past;
+    old->past = mine;
 }
 
 int history_append(struct history *h, struct event *e)
@@ -210,7 +354,11 @@ int history_append(struct history *h, struct event *e)
         return -EINVAL;
     if (deque_push(&h->all, e) != 0)
         return -ENOMEM;
-    if (link_event(h, e) != 0 || (jump && begin_segment(h, e->seq - 1) != 0)) {
+    if (link_event(h, e) != 0) {
+        deque_pop_back(&h->all);
+        return -ENOMEM;
+    }
+    if (jump && begin_segment(h, e->seq - 1) != 0) {
         unlink_event(h, e);
         deque_pop_back(&h->all);
         return -ENOMEM;
@@ -238,6 +386,12 @@ int history_break(struct history *h, uint64_t position)
     return err;
 }
 
+int history_miss(struct history *h, const struct event *e)
+{
+    remember(h, e);
+    return history_break(h, e->seq);
+}
+
 void history_doubt(struct history *h, uint64_t cursor)
 {
     size_t i = 0;
@@ -246,6 +400,13 @@ void history_doubt(struct history *h, uint64_t cursor)
     if (i < h->segment_count && h->complete < h->segments[i].start)
         h->complete = h->segments[i].start;
     drop_segments(h);
+}
+
+void history_revoke(struct history *h, uint64_t position)
+{
+    for (size_t i = deque_after(&h->all, position); i < h->all.count; i++)
+        remember(h, deque_at(&h->all, i));
+    history_rollback(h, position);
 }
 
 void history_rollback(struct history *h, uint64_t position)
@@ -293,10 +454,37 @@ bool history_knows(const struct history *h, uint64_t cursor)
     return false;
 }
 
-struct event *history_by_id(const struct history *h, struct slice id)
+struct event *history_published(const struct history *h, struct slice publisher, struct slice id)
 {
-    struct event **e = table_find(h->ids, id);
-    return e ? *e : NULL;
+    char key[PUBLISHED_KEY_MAX];
+    if (!id.len || id.len > EVENT_NAME_MAX || publisher.len > EVENT_PUBLISHER_MAX)
+        return NULL;
+    const struct named *n = table_find(h->published, published_key(publisher, id, key));
+    return n ? n->event : NULL;
+}
+
+/* An event that is gone had the id as well, unless it is the one that is retained: a log can be read again. */
+static enum history_cursor find_shown(const struct named *n, uint64_t past, uint64_t *seq)
+{
+    bool one = n->count == 1 && n->event;
+    if (!one || (past && past != n->event->seq))
+        return CURSOR_AMBIGUOUS;
+    *seq = n->event->seq;
+    return CURSOR_EXACT;
+}
+
+enum history_cursor history_find_cursor(const struct history *h, struct slice id, uint64_t *seq)
+{
+    const struct named *n = table_find(h->shown, id);
+    uint64_t past = past_ids_find(h->past, past_id_hash(id));
+    if (n)
+        return find_shown(n, past, seq);
+    if (past == 0)
+        return CURSOR_UNKNOWN;
+    if (past == PAST_ID_SEVERAL)
+        return CURSOR_AMBIGUOUS;
+    *seq = past;
+    return CURSOR_EXACT;
 }
 
 /* --- reading --- */

@@ -5,6 +5,9 @@
  * what is stored. It knows which cursors it can answer exactly: the sequence is contiguous within a run of the
  * broker, and where it jumps a new segment begins. It does not know sockets, clocks or files: the time is passed in.
  *
+ * Own ids are in two indexes. One is for duplicates: an own id belongs to its publisher. The other is for cursors: it
+ * has the ids that events showed to clients, whoever published them. Ids of events that are gone are remembered apart.
+ *
  * Ownership: history_append() takes a reference of its own; what the lookups return is borrowed until the next append or
  * evict (take a reference to keep it).
  */
@@ -31,6 +34,15 @@ struct history *history_new(const struct history_limits *limits, uint64_t positi
 
 void history_free(struct history **h);
 
+/* From now on remember the ids that evicted events showed, max of them; at first none are. 0 or -ENOMEM. */
+int history_remember_ids(struct history *h, uint64_t max);
+
+/* An event with this seq and id is gone; past_ids.h has the hash. */
+void history_remember_id(struct history *h, uint64_t hash, uint64_t seq);
+
+/* Take over the ids that events of old showed. old remembers none from then on. */
+void history_inherit_ids(struct history *h, struct history *old);
+
 /* Append e. e->seq is greater than head; a jump (seq > head + 1) begins a new segment after which nothing was missed. Nothing is
  * evicted yet: history_evict() does that, when the append is final. 0, -EINVAL (seq not greater than head), or -ENOMEM; unchanged on
  * failure. */
@@ -47,12 +59,18 @@ int history_advance(struct history *h, uint64_t position);
  * stay retained. position may be anything. 0 or -ENOMEM. */
 int history_break(struct history *h, uint64_t position);
 
+/* There is no memory to append e, which is in force all the same: a break at its seq. The id that it shows is remembered. 0 or -ENOMEM. */
+int history_miss(struct history *h, const struct event *e);
+
 /* A cursor that was given out is in no segment, so something between two of them is missing: from now on cursors before the later one
  * can no longer be answered exactly. Events stay retained. Ignored when no segment begins after cursor. */
 void history_doubt(struct history *h, uint64_t cursor);
 
-/* Take back every event with a seq above position (a store that failed). */
+/* Take back every event with a seq above position that nobody has seen (a store that failed). */
 void history_rollback(struct history *h, uint64_t position);
+
+/* The same of events that were seen: the ids that they showed are remembered. */
+void history_revoke(struct history *h, uint64_t position);
 
 /* Evict what is older than the age limit at now_ms (unix time). */
 void history_expire(struct history *h, int64_t now_ms);
@@ -66,8 +84,18 @@ uint64_t history_bytes(const struct history *h);
 /* Can a client that saw everything up to cursor be brought up to date exactly? */
 bool history_knows(const struct history *h, uint64_t cursor);
 
-/* The retained event with this publisher's id, or NULL. */
-struct event *history_by_id(const struct history *h, struct slice id);
+/* The retained event that this publisher published with this id, or NULL; the newest when there are several. */
+struct event *history_published(const struct history *h, struct slice publisher, struct slice id);
+
+/* What an own id means as a cursor. */
+enum history_cursor {
+    CURSOR_UNKNOWN,  /* no event is known that showed it */
+    CURSOR_EXACT,    /* one event showed it, retained or not */
+    CURSOR_AMBIGUOUS /* several did: which one is meant cannot be said */
+};
+
+/* Find what id names. *seq is set with CURSOR_EXACT only: the seq is a cursor that means the same. */
+enum history_cursor history_find_cursor(const struct history *h, struct slice id, uint64_t *seq);
 
 /* How far behind head a worker is that has everything up to position: events, and how old (ms, at now_ms) the first of them is. Position 0 is
  * that of one that has heard of nothing yet. */

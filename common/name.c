@@ -26,18 +26,56 @@ size_t utf8_sequence(struct slice text)
     return len;
 }
 
-bool name_valid(struct slice name)
+/* 1 to EVENT_NAME_MAX bytes of UTF-8 without control characters, but maybe tabs. */
+static bool is_plain(struct slice text, bool tabs)
 {
-    if (name.len == 0 || name.len > EVENT_NAME_MAX)
+    if (text.len == 0 || text.len > EVENT_NAME_MAX)
         return false;
-    while (name.len) {
-        size_t len = utf8_sequence(name);
-        unsigned char first = (unsigned char)name.data[0];
-        if (!len || first < 0x20 || first == 0x7f)
+    while (text.len) {
+        size_t len = utf8_sequence(text);
+        unsigned char first = (unsigned char)text.data[0];
+        bool control = first < 0x20 || first == 0x7f;
+        if (!len || (control && !(tabs && first == '\t')))
             return false;
-        name = (struct slice){name.data + len, name.len - len};
+        text = (struct slice){text.data + len, text.len - len};
     }
     return true;
+}
+
+bool name_valid(struct slice name)
+{
+    return is_plain(name, false);
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+bool cursor_valid(struct slice text)
+{
+    return is_plain(text, true) && !is_blank(text.data[0]) && !is_blank(text.data[text.len - 1]);
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Could text be taken for a seq? It is not empty. */
+static bool like_number(struct slice text)
+{
+    if (text.data[0] == '+' || text.data[0] == '-')
+        return text.len > 1 && is_digit(text.data[1]);
+    for (size_t i = 0; i < text.len; i++)
+        if (!is_digit(text.data[i]))
+            return false;
+    return true;
+}
+
+bool own_id_valid(struct slice id)
+{
+    return cursor_valid(id) && !like_number(id);
 }
 
 /* C1 controls are two bytes in UTF-8, and terminals obey some. */

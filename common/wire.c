@@ -194,6 +194,7 @@ void wire_put_command(struct wire_buf *b, const struct wire_command *m)
     add_u64(b, m->request);
     add_u8(b, (uint8_t)m->grant.roles);
     add_u8(b, m->grant.limited);
+    add_name(b, m->grant.publisher);
     add_names(b, &m->grant.sessions);
     add_names(b, &m->grant.channels);
     add_bytes(b, m->json.data, m->json.len);
@@ -508,6 +509,7 @@ int wire_get_command(struct slice message, struct wire_command *m)
     *m = (struct wire_command){.request = take_u64(&r)};
     m->grant.roles = take_u8(&r);
     m->grant.limited = take_u8(&r);
+    m->grant.publisher = take_name(&r);
     m->raw_sessions = take_names(&r);
     m->raw_channels = take_names(&r);
     m->json = take_rest(&r);

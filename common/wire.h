@@ -26,8 +26,8 @@
 #include "log_line.h"
 #include "stats.h"
 
-#define WIRE_VERSION 2
-#define WIRE_PREFIX "SSC\002" /* what a worker subscribes to */
+#define WIRE_VERSION 3
+#define WIRE_PREFIX "SSC\003" /* what a worker subscribes to */
 #define WIRE_PREFIX_LEN 4u
 
 #define WIRE_LEASE_MS 15000u   /* a worker that says nothing for so long is lost, and its connections with it */
@@ -164,7 +164,7 @@ struct wire_taken {
 /* A command (protocol.md) that a worker gives for somebody who may do so much. */
 struct wire_command {
     uint64_t request;                        /* comes back in the reply */
-    struct grant grant;                      /* encoding; decoded: its patterns are NULL */
+    struct grant grant;                      /* encoding; decoded: its patterns are NULL, the publisher is set */
     struct slice raw_sessions, raw_channels; /* decoded: the grant's patterns; walk with wire_next_name() */
     struct slice json;
 };

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "sse.h"
+#include "name.h"
 #include "stream.h"
 
 #define LOW_WATER 32768u /* bytes waiting below which more is read */
@@ -33,14 +33,22 @@ static uint64_t parse_seq(const char *text)
     return *end || errno ? 0 : seq;
 }
 
-/* The position of a client's cursor in the window; 0 when the window cannot bring it up to date. */
-static uint64_t find_in_window(const struct history *window, const char *last_id)
+/* What a client's cursor names: a seq (0: it is not known which), and an own id that the broker can be asked about instead (empty: none).
+ *
+ * The window may know an id better than the broker does, which may have been restarted without its history. Then the broker is asked with the seq. When
+ * several events showed the id, or the cursor is no id that anybody can have been given, it is asked about position 0: that is a gap. */
+static uint64_t read_cursor(const struct history *window, const char *last_id, struct slice *id)
 {
+    struct slice text = slice_of(last_id);
     uint64_t seq = parse_seq(last_id);
-    const struct event *e = seq ? NULL : history_by_id(window, slice_of(last_id));
-    if (e)
-        seq = e->seq;
-    return seq && history_knows(window, seq) ? seq : 0;
+
+    *id = (struct slice){0};
+    if (seq || !own_id_valid(text))
+        return seq;
+
+    if (history_find_cursor(window, text, &seq) == CURSOR_UNKNOWN)
+        *id = text;
+    return seq;
 }
 
 static void forget_last_id(struct stream *s)
@@ -66,18 +74,17 @@ void resume_begin(struct stream *s)
         return;
     }
     s->state = STREAM_RESUMING;
-    s->cursor = find_in_window(window, s->last_id);
-    if (s->cursor) {
+    struct slice id;
+    uint64_t seq = read_cursor(window, s->last_id, &id);
+    if (seq && history_knows(window, seq)) {
+        s->cursor = seq;
         s->set->counters[REPLAYS_LOCAL]++;
         s->shown = s->cursor;
         forget_last_id(s);
         resume_continue(s);
         return;
     }
-    uint64_t seq = parse_seq(s->last_id);
-    struct slice id = slice_of(s->last_id);
-    if (seq || !sse_valid_id(id))
-        id.len = 0;
+    s->cursor = 0;
     ask_broker(s, seq, id);
 }
 
@@ -142,9 +149,22 @@ void resume_page(struct stream *s, const struct wire_page *page)
     resume_continue(s);
 }
 
+/* The broker was asked about an own id, and events were lost meanwhile. The id may be of one of them and may have been used again since: then the
+ * broker takes it for the later one. So it is not asked about an id any more. */
+static void ask_anew(struct stream *s)
+{
+    struct slice id;
+    uint64_t seq = read_cursor(s->set->window, s->last_id, &id);
+
+    upstream_forget(&s->question);
+    ask_broker(s, seq, (struct slice){0});
+}
+
 void resume_broken(struct stream *s, uint64_t position, uint64_t oldest)
 {
     char digits[24];
+    if (s->question && s->last_id && !parse_seq(s->last_id))
+        ask_anew(s);
     if (s->last_id || (s->state == STREAM_RESUMING && s->cursor < position))
         return; /* the broker has been asked, or will be, and tells */
     upstream_forget(&s->question);

@@ -9,8 +9,9 @@
 
 #include "clock.h"
 #include "log.h"
+#include "name.h"
+#include "past_ids.h"
 #include "service.h"
-#include "sse.h"
 
 #define LAGGING_MAX 1000 /* streams that the broker is told lag */
 
@@ -136,7 +137,7 @@ static struct event *first_block(const struct stream *s, const struct request *r
     char digits[24];
     struct block block = {
         .padding = r->padding, .has_retry = true, .retry = s->set->limits.retry, .visible = r->checkpoints};
-    if (r->last_id && sse_valid_id(slice_of(r->last_id)))
+    if (r->last_id && cursor_valid(slice_of(r->last_id)))
         block.id = slice_of(r->last_id); /* not the head: a disconnect during the replay would skip events */
     else if (!r->last_id && s->set->window)
         block.id =
@@ -372,7 +373,7 @@ static void on_joined(void *context, uint64_t position)
     struct streams *set = context;
     struct history_limits limits = {UINT64_MAX, set->limits.window_bytes, UINT64_MAX};
     set->window = history_new(&limits, position);
-    if (!set->window) {
+    if (!set->window || history_remember_ids(set->window, PAST_IDS) != 0) {
         log_error("out of memory at the start");
         loop_stop(set->loop);
         return;
@@ -472,7 +473,7 @@ static void on_event(void *context, struct event *e)
 {
     struct streams *set = context;
     if (history_append(set->window, e) != 0)
-        history_break(set->window, e->seq); /* no memory: whoever resumes across it asks the broker */
+        history_miss(set->window, e); /* whoever resumes across it asks the broker */
     history_evict(set->window);
     blocks_add_event(set->blocks, e);
     collect(set, e);

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "hash.h"
 #include "jwks.h"
 #include "log.h"
 #include "name.h"
@@ -254,6 +255,69 @@ static bool get_patterns(const struct json_in *list, struct names *out, struct s
     return !list || json_in_is_list(list);
 }
 
+/* --- who publishes --- */
+
+#define IDENTITY_DIGITS 32u /* of the hash: 128 bits */
+
+static int compare_names(const void *a, const void *b)
+{
+    const struct slice *x = a, *y = b;
+    int order = memcmp(x->data, y->data, x->len < y->len ? x->len : y->len);
+    return order ? order : (x->len > y->len) - (x->len < y->len);
+}
+
+/* Add patterns in one order, whatever order the token has them in, each once, and an empty part behind the last: no pattern is empty. False when
+ * out of memory. */
+static bool add_patterns(struct hash_parts *hash, const struct names *patterns)
+{
+    struct slice *sorted = calloc(patterns->count + 1, sizeof *sorted);
+    if (!sorted)
+        return false;
+
+    for (size_t i = 0; i < patterns->count; i++)
+        sorted[i] = patterns->items[i];
+    qsort(sorted, patterns->count, sizeof *sorted, compare_names);
+
+    for (size_t i = 0; i < patterns->count; i++)
+        if (i == 0 || !slice_equal(sorted[i], sorted[i - 1]))
+            hash_parts_add(hash, sorted[i]);
+    hash_parts_add(hash, (struct slice){0});
+    free(sorted);
+    return true;
+}
+
+static bool add_grant(struct hash_parts *hash, const struct grant *grant)
+{
+    hash_parts_add(hash, slice_of(grant->limited ? "limited" : "everyone"));
+    return add_patterns(hash, &grant->sessions) && add_patterns(hash, &grant->channels);
+}
+
+/* The identity of the token's bearer (grant.h): a token that replaces this one has the same. It is made of issuer and subject, or, without
+ * a subject, of issuer and what may be published. False when out of memory. */
+static bool get_publisher(struct token *out)
+{
+    char hex[HASH_PARTS_HEX];
+    struct hash_parts hash;
+    const struct json_in *issuer = json_in_member(out->claims, "iss");
+
+    hash_parts_begin(&hash);
+    hash_parts_add(&hash, slice_of(json_in_is_text(issuer) ? "issuer" : "no issuer"));
+    hash_parts_add(&hash, json_in_text(issuer));
+    hash_parts_add(&hash, slice_of(out->sub.len ? "sub" : "publish"));
+    if (out->sub.len)
+        hash_parts_add(&hash, out->sub);
+    else if (!add_grant(&hash, &out->publish))
+        return false;
+    hash_parts_end(&hash, hex);
+
+    int len = asprintf(&out->publisher, PUBLISHER_TOKEN "%.*s", (int)IDENTITY_DIGITS, hex);
+    if (len < 0)
+        out->publisher = NULL;
+    else
+        out->publish.publisher = (struct slice){out->publisher, (size_t)len};
+    return out->publisher != NULL;
+}
+
 /* publish: true, or an object that limits it. */
 static bool get_publish(const struct json_in *publish, struct token *out, struct slice **at)
 {
@@ -278,7 +342,7 @@ static bool get_rights(struct token *out)
     out->sub = json_in_text(sub);
     out->has_channels = channels != NULL;
     return at && (!sub || name_valid(out->sub)) && get_patterns(channels, &out->channels, &at) &&
-           get_publish(publish, out, &at);
+           get_publish(publish, out, &at) && (!out->may_publish || get_publisher(out));
 }
 
 /* NULL, or what is wrong with the token: for the log at most. */
@@ -323,6 +387,7 @@ void token_release(struct token *token)
 {
     json_in_free(&token->claims);
     free(token->names);
+    free(token->publisher);
     *token = (struct token){0};
 }
 

@@ -7,6 +7,7 @@
 #include "client/json_text.h"
 #include "client/reply.h"
 #include "fuzz.h"
+#include "name.h"
 #include "sse.h"
 
 #define START 1000u
@@ -87,7 +88,7 @@ static void on_event(void *context, const struct sse_event *event)
     seen->events += event->has_data;
     seen->ours =
         event->type.len >= 8 && memcmp(event->type.data, EVENT_RESERVED, 8) == 0 && event->type.len < EVENT_NAME_MAX;
-    must(!event->id.len || sse_valid_id(event->id));
+    must(!event->id.len || cursor_valid(event->id));
 }
 
 /* A browser dispatches exactly one event, and takes none of a publisher's for one of ours. */

@@ -57,6 +57,8 @@ static void is_an_event(const struct event *e, struct slice rest, size_t used)
     must(used >= EVENT_ENTRY_MIN && used <= rest.len);
     must(e->entry.len == used && memcmp(e->entry.data, rest.data, used) == 0);
     must(within(e->text, e->entry) && within(e->id, e->entry) && e->id.len <= EVENT_NAME_MAX);
+    must(within(e->publisher, e->entry) && e->publisher.len <= EVENT_PUBLISHER_MAX);
+    must(e->id.len || (!e->publisher.len && !e->seq_as_id));
     must(e->seq && (e->kind == EVENT_MESSAGE || e->kind == EVENT_SHUTDOWN));
     must(!event_concerns(e, &who) || !event_excludes(e, &who));
     walk_names(e);
@@ -217,7 +219,7 @@ static bool command(struct slice message, struct wire_buf *b)
     struct wire_command m;
     if (wire_get_command(message, &m) != 0)
         return false;
-    must(within(m.json, message));
+    must(within(m.json, message) && within(m.grant.publisher, message));
     m.grant.sessions = names_of(m.raw_sessions, sessions);
     m.grant.channels = names_of(m.raw_channels, channels);
     wire_put_command(b, &m);

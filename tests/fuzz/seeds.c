@@ -35,6 +35,8 @@ static struct event *event(uint64_t seq, enum event_kind kind, bool to)
                               .event = slice_of("m"),
                               .data = slice_of("{\"n\":1}\nand"),
                               .id = slice_of(seq % 2 ? "order-17" : NULL),
+                              .seq_as_id = seq % 4 == 3,
+                              .publisher = slice_of("token:0123"),
                               .has_to = to,
                               .block_s = kind == EVENT_SHUTDOWN ? 60 : 0};
     spec.lists[TO_SESSIONS] = (struct names){&a, to};
@@ -92,7 +94,8 @@ static void put_command(struct wire_buf *b, bool limited)
                                                .grant = {.roles = ROLE_PUBLISHER,
                                                          .limited = limited,
                                                          .sessions = {patterns, limited ? 2 : 0},
-                                                         .channels = {patterns, limited}},
+                                                         .channels = {patterns, limited},
+                                                         .publisher = slice_of(limited ? "token:0123" : NULL)},
                                                .json = slice_of("{\"op\":\"publish\",\"data\":1}")});
 }
 
@@ -249,6 +252,7 @@ static void stored(const char *name, uint8_t sum, struct slice doubt)
 {
     struct wire_buf b = {0};
     row(&b, 1, 4, doubt);
+    row(&b, 3 | sum, 3, slice_of("id"));
     for (uint64_t seq = 5; seq < 8; seq++) {
         struct event *e = event(seq, EVENT_MESSAGE, seq == 6);
         row(&b, seq == 7 ? sum : 0, (uint8_t)seq, e->entry);

@@ -250,8 +250,11 @@ END_TEST
 
 START_TEST(an_id_is_text_that_no_seq_can_be)
 {
-    static const char *const wrong[] = {"", "12", "+5", "-5x", "a\\nb", "a\\rb", "a\\u0000b"};
-    static const char *const right[] = {"order-17", "+", "-a", "12a", "0x10", "\\u00e4"};
+    static const char *const wrong[] = {"",          "12",        "+5",    "-5x",      "a\\nb",   "a\\rb",
+                                        "a\\u0000b", "a\\u0001b", "a\\fb", "a\\u001f", "\\u007f", " x",
+                                        "x ",        "\\tx",      "x\\t",  " "};
+    static const char *const right[] = {"order-17", "+",   "-a",      "12a",     "0x10",          "\\u00e4",
+                                        "a\\tb",    "a b", "\\u0085", "\\u2028", "\\ud83d\\ude00"};
     char request[200];
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         snprintf(request, sizeof request, "{\"op\":\"publish\",\"data\":1,\"id\":\"%s\"}", wrong[i]);
@@ -272,6 +275,35 @@ START_TEST(the_same_id_again_is_a_duplicate)
             "{\"ok\":true,\"seq\":1001,\"duplicate\":true,\"online\":0}");
     ck_assert_uint_eq(sequence_head(sequence), 1001);
     ck_assert_uint_eq(counters[DUPLICATES], 1);
+}
+END_TEST
+
+static const char *publish_as(const char *publisher, const char *request)
+{
+    grant.publisher = slice_of(publisher);
+    return ask(request);
+}
+
+START_TEST(the_same_id_of_another_publisher_is_another_event)
+{
+    const char *request = "{\"op\":\"publish\",\"data\":1,\"id\":\"order-18\"}";
+    holds(publish_as("token:mallory", request), "{\"ok\":true,\"seq\":1001,\"online\"");
+    text_is("id: order-18\ndata: 1\n\n");
+    holds(publish_as("key:shop", request), "{\"ok\":true,\"seq\":1002,\"online\"");
+    text_is("id: 1002\ndata: 1\n\n");
+    holds(publish_as("key:shop", request), "\"seq\":1002,\"duplicate\":true");
+    holds(publish_as("token:mallory", request), "\"seq\":1001,\"duplicate\":true");
+    const char *text = ask("{\"op\":\"history\",\"since\":1001}");
+    holds(text, "\"seq\":1002,\"id\":\"order-18\"");
+}
+END_TEST
+
+START_TEST(a_batch_with_the_id_of_another_publisher_is_published_whole)
+{
+    holds(publish_as("key:a", "{\"op\":\"publish\",\"data\":1,\"id\":\"i\"}"), "\"seq\":1001");
+    holds(publish_as("key:b", "{\"op\":\"publish\",\"events\":[{\"data\":1,\"id\":\"i\"},{\"data\":1,\"id\":\"j\"},"
+                              "{\"data\":1,\"id\":\"i\"}]}"),
+          "{\"ok\":true,\"seqs\":[1002,1003,1002],\"duplicates\":[2]}");
 }
 END_TEST
 
@@ -574,7 +606,7 @@ END_TEST
 START_TEST(a_limited_grant_reaches_whom_it_names)
 {
     struct slice sessions[] = {S_INIT("user-*")}, channels[] = {S_INIT("room:7")};
-    grant = (struct grant){ROLE_EVENTS, true, {sessions, 1}, {channels, 1}};
+    grant = (struct grant){.roles = ROLE_EVENTS, .limited = true, .sessions = {sessions, 1}, .channels = {channels, 1}};
     refuses("{\"data\":1}", "forbidden", "everyone");
     refuses("{\"data\":1,\"except\":{\"sessions\":[\"a\"]}}", "forbidden", "everyone");
     refuses("{\"data\":1,\"to\":{\"sessions\":[\"user-1\",\"admin\"]}}", "forbidden", "admin");
@@ -778,6 +810,8 @@ int main(void)
     tcase_add_test(tests, wrong_fields_of_an_event_are_named);
     tcase_add_test(tests, an_id_is_text_that_no_seq_can_be);
     tcase_add_test(tests, the_same_id_again_is_a_duplicate);
+    tcase_add_test(tests, the_same_id_of_another_publisher_is_another_event);
+    tcase_add_test(tests, a_batch_with_the_id_of_another_publisher_is_published_whole);
     tcase_add_test(tests, online_counts_whom_it_concerns);
     tcase_add_test(tests, a_batch_is_published_in_order);
     tcase_add_test(tests, a_batch_is_published_whole_or_not_at_all);

@@ -16,6 +16,7 @@ static struct event_spec full_spec(void)
         .time_ms = 1700000000123,
         .id = S("order-17"),
         .event = S("m"),
+        .publisher = S("key:shop"),
         .data = S("two\nlines"),
         .has_retry = true,
         .retry = 3000,
@@ -56,6 +57,8 @@ static void assert_same(const struct event *e, const struct event_spec *spec, st
     ck_assert(e->has_to == spec->has_to);
     ck_assert_uint_eq(e->refs, 1);
     assert_slice(e->id, spec->id);
+    assert_slice(e->publisher, spec->publisher);
+    ck_assert(e->seq_as_id == spec->seq_as_id);
     assert_slice(e->text, text);
     assert_lists(e, spec);
 }
@@ -77,6 +80,53 @@ START_TEST(without_an_id_of_its_own_the_seq_is_shown)
     struct event *e = make(&spec);
     assert_same(e, &spec, S("id: 18446744073709551615\ndata: x\n\n"));
     event_unref(&e);
+}
+END_TEST
+
+START_TEST(an_id_that_was_used_before_is_kept_and_not_shown)
+{
+    struct event_spec spec = full_spec();
+    spec.seq_as_id = true;
+    size_t used;
+    struct event *e = make(&spec), *again = event_parse(e->entry, &used);
+    assert_same(e, &spec, S("id: 42\nevent: m\nretry: 3000\ndata: two\ndata: lines\n\n"));
+    ck_assert_ptr_nonnull(again);
+    assert_same(again, &spec, e->text);
+    ck_assert(!event_shows_id(e) && !event_shows_id(again));
+    event_unref(&e);
+    event_unref(&again);
+    spec.seq_as_id = false;
+    e = make(&spec);
+    ck_assert(event_shows_id(e));
+    event_unref(&e);
+}
+END_TEST
+
+START_TEST(without_an_id_there_is_no_publisher)
+{
+    struct event_spec spec = full_spec();
+    spec.id = (struct slice){0};
+    spec.seq_as_id = true;
+    struct event *e = make(&spec);
+    ck_assert_uint_eq(e->publisher.len, 0);
+    ck_assert(!e->seq_as_id && !event_shows_id(e));
+    event_unref(&e);
+}
+END_TEST
+
+START_TEST(a_publisher_has_a_longest_name)
+{
+    static char name[EVENT_PUBLISHER_MAX + 1];
+    memset(name, 'x', sizeof name);
+    struct event_spec spec = full_spec();
+    spec.publisher = (struct slice){name, EVENT_PUBLISHER_MAX};
+    size_t used;
+    struct event *e = make(&spec), *again = event_parse(e->entry, &used);
+    assert_slice(again->publisher, spec.publisher);
+    event_unref(&e);
+    event_unref(&again);
+    spec.publisher.len++;
+    ck_assert_ptr_null(event_new(&spec));
 }
 END_TEST
 
@@ -186,6 +236,10 @@ static const struct {
     {4, 9, "an unknown kind"},
     {6, 100, "a longer id"},
     {7, 1, "an id that is too long"},
+    {6, 0, "a publisher without an id"},
+    {44, 100, "a longer publisher"},
+    {45, 2, "a publisher that is too long"},
+    {46, 1, "something where nothing is"},
     {28, 1, "a shorter text"},
     {31, 1, "a huge text"},
     {32, 1, "one more name"},
@@ -345,6 +399,9 @@ int main(void)
     TCase *tests = one_case(suite, "entry");
     tcase_add_test(tests, an_event_is_encoded_once);
     tcase_add_test(tests, without_an_id_of_its_own_the_seq_is_shown);
+    tcase_add_test(tests, an_id_that_was_used_before_is_kept_and_not_shown);
+    tcase_add_test(tests, without_an_id_there_is_no_publisher);
+    tcase_add_test(tests, a_publisher_has_a_longest_name);
     tcase_add_test(tests, a_shutdown_shows_no_id);
     tcase_add_test(tests, an_entry_makes_the_same_event);
     tcase_add_test(tests, entries_stand_one_after_the_other);

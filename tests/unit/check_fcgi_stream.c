@@ -560,6 +560,50 @@ START_TEST(a_publishers_id_is_a_cursor)
 }
 END_TEST
 
+/* A publisher's event as it comes from the broker. */
+static void say_own(uint64_t seq, const char *id, bool shown)
+{
+    say(&(struct event_spec){
+        .kind = EVENT_MESSAGE, .seq = seq, .id = slice_of(id), .seq_as_id = !shown, .data = S("x")});
+}
+
+START_TEST(an_id_that_is_used_again_and_not_shown_names_the_first)
+{
+    join(100);
+    say_own(101, "daily", true);
+    say_own(102, "daily", false);
+    assert_body(come_back(0, "a", "daily"), "retry: 15000\nid: daily\n\nid: 102\ndata: x\n\n");
+    assert_body(come_back(1, "a", "102"), "retry: 15000\nid: 102\n\n");
+}
+END_TEST
+
+START_TEST(an_id_that_two_events_showed_is_not_guessed)
+{
+    join(100);
+    say_own(101, "daily", true);
+    say_own(102, "daily", true); /* of a broker that did not know the first */
+    struct client *c = come_back(0, "a", "daily");
+    assert_body(c, "retry: 15000\nid: daily\n\n");
+    ck_assert_ptr_nonnull(last_stream()->question);
+    answer(last_stream(), (struct wire_page){.from = 100, .upto = 102, .head = 102, .oldest = 101, .gap = true}, 101,
+           102);
+    ck_assert_int_eq(strncmp(heard(c), "event: ssecast.gap\ndata: {\"last\":\"daily\"", 40), 0);
+}
+END_TEST
+
+START_TEST(an_id_is_not_guessed_when_the_window_has_evicted_its_first_event)
+{
+    set.limits.window_bytes = 1000;
+    join(100);
+    say_own(101, "daily", true);
+    publish_range(102, 110);
+    ck_assert_uint_gt(history_oldest(set.window), 101);
+    say_own(111, "daily", true);
+    come_back(0, "a", "daily");
+    ck_assert_ptr_nonnull(last_stream()->question);
+}
+END_TEST
+
 START_TEST(who_missed_nothing_is_sent_nothing)
 {
     join(100);
@@ -583,31 +627,38 @@ END_TEST
 
 /* --- resume through the broker --- */
 
-static const char *const unknown_cursors[] = {"99",
-                                              "0",
-                                              "150",
-                                              "order-17",
-                                              "-9223372036854775808",
-                                              "+5",
-                                              "0x10",
-                                              "1e3",
-                                              "18446744073709551615",
-                                              "99999999999999999999999999",
-                                              "\xff\xfe",
-                                              "a b",
-                                              "101x",
-                                              "100 ",
-                                              "0101x"};
+static const struct {
+    const char *text;
+    bool shown; /* it comes back as it is, so the first block may name it */
+} unknown_cursors[] = {{"99", true},
+                       {"0", true},
+                       {"150", true},
+                       {"order-17", true},
+                       {"-9223372036854775808", true},
+                       {"+5", true},
+                       {"0x10", true},
+                       {"1e3", true},
+                       {"18446744073709551615", true},
+                       {"99999999999999999999999999", true},
+                       {"\xff\xfe", false},
+                       {"a b", true},
+                       {"a\tb", true},
+                       {"a\001b", false},
+                       {"a\177", false},
+                       {"101x", true},
+                       {"100 ", false},
+                       {" 100", false},
+                       {"0101x", true}};
 
 START_TEST(the_broker_is_asked_for_what_the_window_does_not_know)
 {
     join(100);
     publish(101, NULL);
     char should[100];
-    snprintf(should, sizeof should, "retry: 15000\nid: %s\n\n", unknown_cursors[_i]);
-    struct client *c = come_back(0, "a", unknown_cursors[_i]);
+    snprintf(should, sizeof should, "retry: 15000\nid: %s\n\n", unknown_cursors[_i].text);
+    struct client *c = come_back(0, "a", unknown_cursors[_i].text);
     struct stream *s = last_stream();
-    assert_body(c, should);
+    assert_body(c, unknown_cursors[_i].shown ? should : "retry: 15000\n\n");
     publish(102, NULL);
     assert_heard(c, ""); /* live events wait behind the answer */
     answer(s, (struct wire_page){.from = 100, .upto = 102, .head = 102, .oldest = 101, .gap = true}, 101, 102);
@@ -922,6 +973,9 @@ static void add_resumes(TCase *tests)
     tcase_add_test(tests, what_was_missed_comes_first);
     tcase_add_test(tests, it_is_read_as_fast_as_it_is_written);
     tcase_add_test(tests, a_publishers_id_is_a_cursor);
+    tcase_add_test(tests, an_id_that_is_used_again_and_not_shown_names_the_first);
+    tcase_add_test(tests, an_id_that_two_events_showed_is_not_guessed);
+    tcase_add_test(tests, an_id_is_not_guessed_when_the_window_has_evicted_its_first_event);
     tcase_add_test(tests, who_missed_nothing_is_sent_nothing);
     tcase_add_test(tests, a_client_may_come_back_before_the_broker);
     tcase_add_loop_test(tests, the_broker_is_asked_for_what_the_window_does_not_know, 0, COUNT(unknown_cursors));

@@ -43,6 +43,38 @@ START_TEST(each_process_has_a_key_of_its_own)
 }
 END_TEST
 
+START_TEST(the_fixed_hash_is_the_same_in_every_process)
+{
+    ck_assert_uint_ne(hash_fixed(S("a")), hash_fixed(S("b")));
+    ck_assert_uint_eq(hash_fixed(S("")), hash_fixed((struct slice){NULL, 0}));
+    ck_assert_uint_ne(hash_fixed(S("a\0b")), hash_fixed(S("a\0c")));
+}
+END_TEST
+
+static const char *hash_of(const struct slice *parts, size_t count)
+{
+    static char hex[2][HASH_PARTS_HEX];
+    static int turn;
+    struct hash_parts hash;
+    hash_parts_begin(&hash);
+    for (size_t i = 0; i < count; i++)
+        hash_parts_add(&hash, parts[i]);
+    hash_parts_end(&hash, hex[turn ^= 1]);
+    return hex[turn];
+}
+
+START_TEST(parts_that_are_cut_otherwise_have_another_hash)
+{
+    const struct slice one[] = {S("abc"), S("")}, two[] = {S("ab"), S("c")}, three[] = {S(""), S("abc")};
+    /* of nothing */
+    ck_assert_str_eq(hash_of(one, 0), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    ck_assert_str_ne(hash_of(one, 2), hash_of(two, 2));
+    ck_assert_str_ne(hash_of(one, 2), hash_of(three, 2));
+    ck_assert_str_ne(hash_of(one, 1), hash_of(one, 2));
+    ck_assert_str_eq(hash_of(one, 2), hash_of(one, 2));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("hash");
@@ -50,5 +82,7 @@ int main(void)
     /* First: afterwards this process has a key, and its children would inherit it. */
     tcase_add_test(tests, each_process_has_a_key_of_its_own);
     tcase_add_test(tests, equal_bytes_have_equal_hashes);
+    tcase_add_test(tests, the_fixed_hash_is_the_same_in_every_process);
+    tcase_add_test(tests, parts_that_are_cut_otherwise_have_another_hash);
     return run_suite(suite);
 }

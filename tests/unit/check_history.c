@@ -57,6 +57,33 @@ static void append_id(uint64_t seq, const char *id)
     ck_assert_int_eq(try_append(&spec), 0);
 }
 
+/* Published with an id by somebody; shown or not. */
+static void append_own(uint64_t seq, const char *publisher, const char *id, bool shown)
+{
+    struct event_spec spec = {
+        .kind = EVENT_MESSAGE, .seq = seq, .id = slice_of(id), .seq_as_id = !shown, .publisher = slice_of(publisher)};
+    ck_assert_int_eq(try_append(&spec), 0);
+}
+
+/* The seq of what this publisher published with this id; 0: nothing is retained. */
+static uint64_t published(const char *publisher, const char *id)
+{
+    const struct event *e = history_published(history, slice_of(publisher), slice_of(id));
+    return e ? e->seq : 0;
+}
+
+#define AMBIGUOUS UINT64_MAX
+
+/* The seq that a cursor names; 0: unknown. */
+static uint64_t named(const char *id)
+{
+    uint64_t seq = 0;
+    enum history_cursor what = history_find_cursor(history, slice_of(id), &seq);
+    if (what == CURSOR_EXACT)
+        ck_assert_uint_ne(seq, 0);
+    return what == CURSOR_AMBIGUOUS ? AMBIGUOUS : what == CURSOR_UNKNOWN ? 0 : seq;
+}
+
 static void assert_positions(uint64_t complete, uint64_t oldest, uint64_t head)
 {
     ck_assert_uint_eq(history_complete(history), complete);
@@ -301,8 +328,10 @@ START_TEST(a_rollback_takes_back)
     assert_positions(10, 11, 12);
     assert_known(10, 12);
     ck_assert(!history_knows(history, 19));
-    ck_assert_ptr_nonnull(history_by_id(history, S("order-1")));
-    ck_assert_ptr_null(history_by_id(history, S("order-2")));
+    ck_assert_uint_eq(named("order-1"), 12);
+    ck_assert_uint_eq(named("order-2"), 0);
+    ck_assert_uint_eq(published("", "order-1"), 12);
+    ck_assert_uint_eq(published("", "order-2"), 0);
     assert_read(&who, 0, 10, 100000, "11 12", 12);
     struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = 13, .has_to = true, .lists = {{names, 1}}};
     ck_assert_int_eq(try_append(&spec), 0);
@@ -317,15 +346,124 @@ START_TEST(an_event_is_found_by_its_own_id)
     begin(&(struct history_limits){2, UINT64_MAX, UINT64_MAX}, 0);
     append_id(1, "order-1");
     append_id(2, "order-2");
-    ck_assert_uint_eq(history_by_id(history, S("order-1"))->seq, 1);
-    ck_assert_uint_eq(history_by_id(history, S("order-2"))->seq, 2);
-    ck_assert_ptr_null(history_by_id(history, S("order-3")));
-    ck_assert_ptr_null(history_by_id(history, S("1")));
-    ck_assert_ptr_null(history_by_id(history, S("")));
+    ck_assert_uint_eq(named("order-1"), 1);
+    ck_assert_uint_eq(named("order-2"), 2);
+    ck_assert_uint_eq(named("order-3"), 0);
+    ck_assert_uint_eq(named("1"), 0);
+    ck_assert_uint_eq(named(""), 0);
+    ck_assert_uint_eq(published("", "order-1"), 1);
+    ck_assert_uint_eq(published("", ""), 0);
     append(3);
-    ck_assert_ptr_null(history_by_id(history, S("order-1")));
+    ck_assert_uint_eq(named("order-1"), 0); /* nothing is remembered, unless it is asked to */
+    ck_assert_uint_eq(published("", "order-1"), 0);
     append_id(4, "order-1"); /* free again */
-    ck_assert_uint_eq(history_by_id(history, S("order-1"))->seq, 4);
+    ck_assert_uint_eq(published("", "order-1"), 4);
+}
+END_TEST
+
+START_TEST(an_id_belongs_to_its_publisher)
+{
+    begin(&wide, 0);
+    append_own(1, "key:a", "b", true);
+    append_own(2, "key:ab", "", true);
+    append_own(3, "", "key:ab", true);
+    append_own(4, "token:1", "b", false);
+    ck_assert_uint_eq(published("key:a", "b"), 1);
+    ck_assert_uint_eq(published("token:1", "b"), 4);
+    ck_assert_uint_eq(published("", "key:ab"), 3);
+    ck_assert_uint_eq(published("", "b"), 0);
+    ck_assert_uint_eq(published("key:ab", ""), 0);
+    ck_assert_uint_eq(published("key:", "ab"), 0);
+    ck_assert_uint_eq(published("b", "key:a"), 0);
+    ck_assert_uint_eq(named("b"), 1); /* the other one shows its seq */
+}
+END_TEST
+
+START_TEST(an_id_that_two_events_showed_names_neither)
+{
+    begin(&(struct history_limits){2, UINT64_MAX, UINT64_MAX}, 0);
+    append_id(1, "again");
+    append_id(2, "again");
+    ck_assert_uint_eq(named("again"), AMBIGUOUS);
+    ck_assert_uint_eq(published("", "again"), 2);
+    history_rollback(history, 1);
+    ck_assert_uint_eq(named("again"), 1);
+    ck_assert_uint_eq(published("", "again"), 1);
+    append_id(2, "again");
+    append(3); /* which evicts the first: a client may still have its id */
+    ck_assert_uint_eq(named("again"), AMBIGUOUS);
+    ck_assert_uint_eq(published("", "again"), 2);
+    append(4);
+    ck_assert_uint_eq(named("again"), 0);
+    append_id(5, "again");
+    ck_assert_uint_eq(named("again"), 5);
+}
+END_TEST
+
+START_TEST(an_id_that_was_evicted_is_remembered_with_its_seq)
+{
+    begin(&(struct history_limits){1, UINT64_MAX, UINT64_MAX}, 0);
+    ck_assert_int_eq(history_remember_ids(history, 2), 0);
+    append_own(1, "key:a", "x", true);
+    append_own(2, "key:b", "y", false); /* of which no client has the id */
+    append(3);
+    ck_assert_uint_eq(named("x"), 1);
+    ck_assert_uint_eq(named("y"), 0);
+    append_own(4, "", "x", true); /* by a broker that did not know */
+    ck_assert_uint_eq(named("x"), AMBIGUOUS);
+    append(5);
+    ck_assert_uint_eq(named("x"), AMBIGUOUS);
+    append_id(6, "z");
+    append(7);
+    ck_assert_uint_eq(named("x"), 4); /* there is room for two */
+    ck_assert_uint_eq(named("z"), 6);
+}
+END_TEST
+
+START_TEST(what_was_rolled_back_leaves_no_id_and_what_was_revoked_does)
+{
+    begin(&wide, 0);
+    history_remember_ids(history, 10);
+    append_id(1, "kept");
+    append_id(2, "x");
+    history_rollback(history, 1);
+    ck_assert_uint_eq(named("x"), 0);
+    append_id(2, "x");
+    append_own(3, "", "hidden", false);
+    history_revoke(history, 1);
+    ck_assert_uint_eq(named("x"), 2);
+    ck_assert_uint_eq(named("hidden"), 0);
+    ck_assert_uint_eq(published("", "x"), 0);
+    append_id(2, "x"); /* the same event again */
+    ck_assert_uint_eq(named("x"), 2);
+    history_revoke(history, 1);
+    append_id(5, "x"); /* another */
+    ck_assert_uint_eq(named("x"), AMBIGUOUS);
+}
+END_TEST
+
+START_TEST(ids_outlive_a_break_and_a_history_that_is_replaced)
+{
+    begin(&wide, 100);
+    history_remember_ids(history, 10);
+    append_id(101, "x");
+    ck_assert_int_eq(history_break(history, 50), 0); /* drops the event */
+    ck_assert_uint_eq(history_count(history), 0);
+    ck_assert_uint_eq(named("x"), 101);
+    append_id(51, "y");
+    struct history *next = history_new(&wide, 0);
+    history_remember_ids(next, 10);
+    history_inherit_ids(next, history);
+    history_free(&history);
+    history = next;
+    ck_assert_uint_eq(named("x"), 101);
+    ck_assert_uint_eq(named("y"), 51);
+    struct event *e = event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = 7, .id = S("z")});
+    ck_assert_int_eq(history_miss(history, e), 0);
+    event_unref(&e);
+    ck_assert_uint_eq(named("z"), 7);
+    ck_assert_uint_eq(history_head(history), 7);
+    ck_assert_uint_eq(history_complete(history), 7);
 }
 END_TEST
 
@@ -421,6 +559,9 @@ END_TEST
 
 #define NAMES 6
 #define EVENTS 200000
+#define PUBLISHERS 3
+#define SHARED_IDS 12u /* ids that several publishers use, and again */
+#define PAST_MAX 500u  /* more than events that show an id are ever retained */
 
 struct model {
     struct event *events[EVENTS];
@@ -433,9 +574,16 @@ struct model {
     struct history_limits limits;
     int64_t now;
     unsigned next_id;
+    struct {
+        uint64_t seq;
+        char id[32];
+    } past[20000];
+    size_t past_first, past_count;
+    bool ending;
 };
 
 static struct model model;
+static const struct slice publishers[PUBLISHERS] = {S_INIT(""), S_INIT("key:a"), S_INIT("token:b")};
 static struct slice sessions[NAMES], channels[NAMES], connections[NAMES];
 
 static uint64_t model_head(void)
@@ -457,11 +605,27 @@ static uint64_t model_bytes(void)
     return bytes;
 }
 
+/* The naive memory: all ids that evicted events showed, of which the last PAST_MAX count. */
+static void model_remember(const struct event *e)
+{
+    if (!event_shows_id(e))
+        return;
+    for (size_t i = model.past_first; i < model.past_count; i++)
+        if (model.past[i].seq == e->seq && slice_equal(slice_of(model.past[i].id), e->id))
+            return;
+    ck_assert_uint_lt(model.past_count, sizeof model.past / sizeof *model.past);
+    model.past[model.past_count].seq = e->seq;
+    snprintf(model.past[model.past_count++].id, 32, "%.*s", (int)e->id.len, e->id.data);
+    model.past_first += model.past_count - model.past_first > PAST_MAX;
+}
+
 static void model_evict(void)
 {
     struct event **oldest = &model.events[model.first];
     if (model.complete < (*oldest)->seq)
         model.complete = (*oldest)->seq;
+    if (!model.ending)
+        model_remember(*oldest);
     ck_assert_uint_eq((*oldest)->refs, 1); /* the history has given it up */
     event_unref(oldest);
     model.first++;
@@ -501,11 +665,56 @@ static struct event *random_event(struct dice *dice, uint64_t seq)
     for (int list = 0; list < EVENT_LISTS; list++)
         if (list < EXCEPT_SESSIONS ? spec.has_to : roll(dice, 4) == 0)
             spec.lists[list] = random_names(dice, pools[list % 3], names[list]);
-    if (roll(dice, 3) == 0) {
-        snprintf(id, sizeof id, "id-%u", model.next_id++);
+    if (roll(dice, 3) == 0) { /* mostly an id of its own, at times one that others have */
+        snprintf(id, sizeof id, "id-%u", roll(dice, 4) ? model.next_id++ : (unsigned)roll(dice, SHARED_IDS));
         spec.id = slice_of(id);
+        spec.publisher = publishers[roll(dice, PUBLISHERS)];
+        spec.seq_as_id = roll(dice, 3) == 0;
     }
     return event_new(&spec);
+}
+
+/* An id names an event when one alone showed it. */
+static uint64_t model_named(struct slice id)
+{
+    uint64_t seq = 0;
+    bool several = false;
+    for (size_t i = model.past_first; i < model.past_count; i++)
+        if (slice_equal(slice_of(model.past[i].id), id)) {
+            several = several || (seq && seq != model.past[i].seq);
+            seq = model.past[i].seq;
+        }
+    for (size_t i = 0; i < model.count; i++) {
+        const struct event *e = model.events[model.first + i];
+        if (event_shows_id(e) && slice_equal(e->id, id)) {
+            several = several || (seq && seq != e->seq);
+            seq = e->seq;
+        }
+    }
+    return several ? AMBIGUOUS : seq;
+}
+
+static uint64_t model_published(struct slice publisher, struct slice id)
+{
+    uint64_t seq = 0;
+    for (size_t i = 0; i < model.count; i++) {
+        const struct event *e = model.events[model.first + i];
+        if (slice_equal(e->publisher, publisher) && slice_equal(e->id, id))
+            seq = e->seq;
+    }
+    return seq;
+}
+
+static void assert_id(struct slice id)
+{
+    char text[40];
+    snprintf(text, sizeof text, "%.*s", (int)id.len, id.data);
+    ck_assert_msg(named(text) == model_named(id), "%s names %" PRIu64 ", not %" PRIu64, text, named(text),
+                  model_named(id));
+    for (int i = 0; i < PUBLISHERS; i++) {
+        const struct event *e = history_published(history, publishers[i], id);
+        ck_assert_uint_eq(e ? e->seq : 0, model_published(publishers[i], id));
+    }
 }
 
 static void do_append(struct dice *dice)
@@ -615,10 +824,13 @@ static void assert_like_model(struct dice *dice)
         uint64_t back = roll(dice, 120), cursor = model_head() > back ? model_head() + 10 - back : 0;
         ck_assert_msg(history_knows(history, cursor) == model_knows(cursor), "cursor %" PRIu64, cursor);
     }
-    for (size_t i = 0; i < model.count; i++) {
-        struct event *e = model.events[model.first + i];
-        if (e->id.len)
-            ck_assert_ptr_eq(history_by_id(history, e->id), e);
+    for (size_t i = 0; i < model.count; i++)
+        if (model.events[model.first + i]->id.len)
+            assert_id(model.events[model.first + i]->id);
+    for (unsigned i = 0; i < SHARED_IDS; i++) {
+        char id[32];
+        snprintf(id, sizeof id, "id-%u", i);
+        assert_id(slice_of(id));
     }
     assert_page(dice, &who);
     assert_page(dice, NULL);
@@ -673,8 +885,11 @@ START_TEST(it_behaves_like_the_model)
     model.first = model.count = model.segment_count = 0;
     model.complete = 1000;
     model.now = 0;
+    model.past_first = model.past_count = 0;
+    model.ending = false;
     model_segment(1000);
     begin(&model_limits[_i], 1000);
+    ck_assert_int_eq(history_remember_ids(history, PAST_MAX), 0);
     for (int round = 0; round < 15000; round++) {
         do_something(&dice);
         if (model.segment_count > 4000) { /* those that no cursor can be in */
@@ -685,6 +900,7 @@ START_TEST(it_behaves_like_the_model)
             assert_like_model(&dice);
     }
     history_free(&history);
+    model.ending = true;
     while (model.count)
         model_evict();
 }
@@ -709,6 +925,11 @@ static void add_stories(TCase *tests)
     tcase_add_test(tests, evicted_segments_are_not_known);
     tcase_add_test(tests, a_rollback_takes_back);
     tcase_add_test(tests, an_event_is_found_by_its_own_id);
+    tcase_add_test(tests, an_id_belongs_to_its_publisher);
+    tcase_add_test(tests, an_id_that_two_events_showed_names_neither);
+    tcase_add_test(tests, an_id_that_was_evicted_is_remembered_with_its_seq);
+    tcase_add_test(tests, what_was_rolled_back_leaves_no_id_and_what_was_revoked_does);
+    tcase_add_test(tests, ids_outlive_a_break_and_a_history_that_is_replaced);
     tcase_add_test(tests, a_reader_gets_what_concerns_it);
     tcase_add_test(tests, an_event_that_concerns_a_reader_twice_comes_once);
     tcase_add_test(tests, a_page_ends_at_its_limits);

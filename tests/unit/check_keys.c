@@ -42,6 +42,20 @@ START_TEST(a_line_is_a_role_a_key_and_a_name)
 }
 END_TEST
 
+START_TEST(a_key_publishes_under_its_name)
+{
+    static char text[600], longest[EVENT_NAME_MAX + 1];
+    memset(longest, 'n', EVENT_NAME_MAX);
+    snprintf(text, sizeof text, "%s%s", "publisher " K1 " shop\noperator " K2 " shop sessions=a\npublisher " K3 " ",
+             longest);
+    parse(text);
+    assert_slice(grant_of(K1)->publisher, S("key:shop"));
+    assert_slice(grant_of(K2)->publisher, S("key:shop"));
+    ck_assert_uint_eq(grant_of(K3)->publisher.len, EVENT_PUBLISHER_MAX);
+    ck_assert_int_eq(memcmp(grant_of(K3)->publisher.data, "key:nnn", 7), 0);
+}
+END_TEST
+
 START_TEST(limits_are_patterns)
 {
     parse("publisher " K1 " shop sessions=user-*,anna channels=room:*\noperator " K2 " desk channels=*\n");
@@ -154,6 +168,7 @@ int main(void)
     TCase *tests = one_case(suite, "keys");
     tcase_add_checked_fixture(tests, NULL, forget);
     tcase_add_test(tests, a_line_is_a_role_a_key_and_a_name);
+    tcase_add_test(tests, a_key_publishes_under_its_name);
     tcase_add_test(tests, limits_are_patterns);
     tcase_add_test(tests, no_keys_are_a_table_too);
     tcase_add_loop_test(tests, a_wrong_line_is_told_with_its_number, 0, (int)(sizeof wrong / sizeof wrong[0]));

@@ -65,6 +65,58 @@ START_TEST(a_name_has_255_bytes_at_most)
 }
 END_TEST
 
+static const struct {
+    struct slice text;
+    bool cursor, own_id;
+} cursors[] = {
+    {S_INIT("order-17"), true, true},
+    {S_INIT("a\tb"), true, true},
+    {S_INIT("a b"), true, true},
+    {S_INIT("\"q\""), true, true},
+    {S_INIT("\xc2\x85"), true, true},     /* U+0085 */
+    {S_INIT("\xe2\x80\xa8"), true, true}, /* U+2028 */
+    {S_INIT("\xef\xbb\xbfx"), true, true},
+    {S_INIT("\xf0\x9f\x98\x80"), true, true},
+    {S_INIT("-"), true, true},
+    {S_INIT("+a1"), true, true},
+    {S_INIT("12a"), true, true},
+    {S_INIT("12"), true, false},
+    {S_INIT("-1"), true, false},
+    {S_INIT("+1x"), true, false},
+    {S_INIT(""), false, false},
+    {S_INIT(" x"), false, false},
+    {S_INIT("x "), false, false},
+    {S_INIT("\tx"), false, false},
+    {S_INIT("x\t"), false, false},
+    {S_INIT(" "), false, false},
+    {S_INIT("a\x01"
+            "b"),
+     false, false},
+    {S_INIT("a\fb"), false, false},
+    {S_INIT("a\x1f"), false, false},
+    {S_INIT("a\x7f"), false, false},
+    {S_INIT("a\nb"), false, false},
+    {S_INIT("a\rb"), false, false},
+    {S_INIT("a\0b"), false, false},
+    {S_INIT("\xff"), false, false},
+};
+
+START_TEST(a_cursor_comes_back_from_a_header_as_it_was)
+{
+    ck_assert_msg(cursor_valid(cursors[_i].text) == cursors[_i].cursor, "number %d", _i);
+    ck_assert_msg(own_id_valid(cursors[_i].text) == cursors[_i].own_id, "number %d", _i);
+}
+END_TEST
+
+START_TEST(an_own_id_has_255_bytes_at_most)
+{
+    char text[256];
+    memset(text, 'x', sizeof text);
+    ck_assert(own_id_valid((struct slice){text, 255}));
+    ck_assert(!own_id_valid((struct slice){text, 256}));
+}
+END_TEST
+
 START_TEST(a_sequence_is_not_read_past_its_end)
 {
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
@@ -84,6 +136,8 @@ int main(void)
     tcase_add_loop_test(tests, utf8_without_control_characters_is_a_name, 0, COUNT(good));
     tcase_add_loop_test(tests, anything_else_is_none, 0, COUNT(bad));
     tcase_add_test(tests, a_name_has_255_bytes_at_most);
+    tcase_add_loop_test(tests, a_cursor_comes_back_from_a_header_as_it_was, 0, COUNT(cursors));
+    tcase_add_test(tests, an_own_id_has_255_bytes_at_most);
     tcase_add_test(tests, a_sequence_is_not_read_past_its_end);
     return run_suite(suite);
 }

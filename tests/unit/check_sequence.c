@@ -41,6 +41,43 @@ static struct sequenced append(const char *data, const char *id)
     return out;
 }
 
+static struct sequenced append_of(const char *publisher, const char *id)
+{
+    struct event_spec spec = {
+        .kind = EVENT_MESSAGE, .time_ms = 5000, .data = S("x"), .id = slice_of(id), .publisher = slice_of(publisher)};
+    struct sequenced out;
+    ck_assert_int_eq(sequence_append(sequence, &spec, &out), 0);
+    return out;
+}
+
+/* Is this own id in the id: line of the event with this seq? */
+static bool shows(uint64_t seq)
+{
+    struct event *e;
+    uint64_t upto;
+    ck_assert_uint_eq(history_read(sequence_history(sequence), NULL, seq - 1, &e, 1, 1, &upto), 1);
+    ck_assert_uint_eq(e->seq, seq);
+    char line[300];
+    int len = snprintf(line, sizeof line, "id: %.*s\n", (int)e->id.len, e->id.data);
+    bool own = e->text.len >= (size_t)len && memcmp(e->text.data, line, (size_t)len) == 0;
+    ck_assert(own == event_shows_id(e));
+    return own;
+}
+
+/* The seq that a cursor names; 0: unknown; UINT64_MAX: ambiguous. */
+static uint64_t named(const char *id)
+{
+    uint64_t seq = 0;
+    enum history_cursor what = history_find_cursor(sequence_history(sequence), slice_of(id), &seq);
+    return what == CURSOR_AMBIGUOUS ? UINT64_MAX : what == CURSOR_UNKNOWN ? 0 : seq;
+}
+
+static uint64_t published(const char *id)
+{
+    const struct event *e = history_published(sequence_history(sequence), (struct slice){0}, slice_of(id));
+    return e ? e->seq : 0;
+}
+
 /* The next message for the feed holds these seqs; 0 ends them. */
 static void next_batch_is(uint64_t first, uint64_t last)
 {
@@ -88,6 +125,58 @@ START_TEST(an_id_is_free_again_when_its_event_is_evicted)
     append("c", NULL);
     sequence_commit(sequence);
     ck_assert(!append("a", "order-1").duplicate);
+}
+END_TEST
+
+START_TEST(an_id_of_another_publisher_is_no_duplicate_and_is_not_shown)
+{
+    struct sequenced mallory = append_of("token:mallory", "order-18"), shop = append_of("key:shop", "order-18");
+    ck_assert(!mallory.duplicate && !shop.duplicate);
+    ck_assert_uint_eq(shop.seq, mallory.seq + 1);
+    ck_assert(shows(mallory.seq) && !shows(shop.seq));
+    ck_assert_uint_eq(named("order-18"), mallory.seq);
+    struct sequenced again = append_of("key:shop", "order-18");
+    ck_assert(again.duplicate);
+    ck_assert_uint_eq(again.seq, shop.seq);
+    ck_assert_uint_eq(append_of("token:mallory", "order-18").seq, mallory.seq);
+    ck_assert_uint_eq(sequence_head(sequence), shop.seq);
+}
+END_TEST
+
+START_TEST(an_id_that_is_used_again_after_its_eviction_is_not_shown_again)
+{
+    sequence_free(&sequence);
+    begin_with(&(struct history_limits){.events = 2, .bytes = 1 << 20, .age_ms = 1000});
+    uint64_t first = append("a", "daily").seq;
+    for (int i = 0; i < 3; i++)
+        append("b", NULL);
+    sequence_commit(sequence);
+    uint64_t second = append("d", "daily").seq;
+    ck_assert(!shows(second));
+    ck_assert_uint_eq(named("daily"), first);
+    ck_assert(!history_knows(sequence_history(sequence), first));
+    ck_assert(append("d", "daily").duplicate);
+    sequence_commit(sequence);
+    append("e", NULL);
+    append("f", NULL);
+    sequence_commit(sequence);
+    ck_assert(!shows(append_of("token:x", "daily").seq));
+}
+END_TEST
+
+START_TEST(an_id_that_is_taken_back_is_shown_by_who_uses_it_then)
+{
+    uint64_t before = sequence_head(sequence);
+    ck_assert(shows(append_of("key:a", "x").seq));
+    ck_assert(!shows(append_of("key:b", "x").seq));
+    sequence_rollback(sequence, before);
+    ck_assert_uint_eq(named("x"), 0);
+    struct sequenced again = append_of("key:b", "x");
+    ck_assert(!again.duplicate && shows(again.seq));
+    ck_assert(!shows(append_of("key:a", "x").seq));
+    sequence_rollback(sequence, again.seq);
+    ck_assert_uint_eq(named("x"), again.seq);
+    ck_assert(append_of("key:b", "x").duplicate);
 }
 END_TEST
 
@@ -405,6 +494,33 @@ START_TEST(what_history_evicts_leaves_the_store)
 }
 END_TEST
 
+START_TEST(ids_that_were_shown_outlive_their_events_and_a_restart)
+{
+    struct history_limits few = {.events = 2, .bytes = 1 << 20, .age_ms = 60000};
+    char why[STORE_WHY_MAX];
+    append_of("key:a", "x");
+    append_of("key:b", "x");
+    append_of("key:b", "y");
+    for (int i = 0; i < 3; i++)
+        append("a", NULL);
+    sequence_commit(sequence);
+    for (int round = 0; round < 2; round++) { /* evicted when loaded, and evicted before */
+        sequence_free(&sequence);
+        sequence = sequence_new(&few, START, RUN);
+        ck_assert_int_eq(sequence_restore(sequence, store, NULL, why), 0);
+        ck_assert_uint_eq(named("x"), START + 1);
+        ck_assert_uint_eq(named("y"), START + 3);
+        ck_assert_uint_eq(published("x"), 0);
+        ck_assert(!history_knows(sequence_history(sequence), START + 3));
+        sequence_expire(sequence, 5000);
+        ck_assert_uint_eq(store_trimmed(store), START + 4);
+    }
+    struct sequenced again = append_of("key:a", "x");
+    ck_assert(!again.duplicate && !shows(again.seq));
+    ck_assert(shows(append_of("key:a", "z").seq));
+}
+END_TEST
+
 /* --- with a journal --- */
 
 #define FLOOR 1000u
@@ -483,11 +599,13 @@ START_TEST(what_is_offered_is_nowhere_until_it_is_accepted)
     append("c", NULL);
     offer();
     ck_assert_uint_eq(sequence_head(sequence), FLOOR + 1);
-    ck_assert_ptr_null(history_by_id(sequence_history(sequence), S("b")));
+    ck_assert_uint_eq(published("b"), 0);
+    ck_assert_uint_eq(named("b"), 0);
     ck_assert(!sequence_next_batch(sequence, &message));
     ck_assert_int_eq(sequence_accept(sequence), 2);
     ck_assert_uint_eq(sequence_head(sequence), FLOOR + 3);
-    ck_assert_ptr_nonnull(history_by_id(sequence_history(sequence), S("b")));
+    ck_assert_uint_eq(published("b"), FLOOR + 2);
+    ck_assert_uint_eq(named("b"), FLOOR + 2);
     next_batch_is(FLOOR + 2, FLOOR + 3);
     ck_assert_uint_eq(sequence_turn_bytes(sequence), 0);
 }
@@ -506,6 +624,35 @@ START_TEST(who_was_overtaken_takes_in_the_others_and_goes_on_after_them)
     ck_assert_uint_eq(again.seq, FLOOR + 2);
     ck_assert_uint_eq(append("c", NULL).seq, FLOOR + 3);
     next_batch_is(FLOOR + 2, FLOOR + 2);
+}
+END_TEST
+
+START_TEST(who_was_overtaken_by_the_same_id_of_another_publisher_does_not_show_it)
+{
+    store_first_turn();
+    next_batch_is(FLOOR + 1, FLOOR + 1);
+    ck_assert(shows(append_of("key:shop", "their id").seq));
+    offer();
+    sequence_withdraw(sequence);
+    ck_assert_int_eq(sequence_adopt(sequence, others(FLOOR + 1, 1), true), 1);
+    struct sequenced again = append_of("key:shop", "their id");
+    ck_assert(!again.duplicate);
+    ck_assert(!shows(again.seq));
+    offer();
+    ck_assert_int_eq(sequence_accept(sequence), 1);
+    ck_assert(!shows(again.seq));
+    ck_assert_uint_eq(named("their id"), FLOOR + 2);
+    ck_assert(append_of("key:shop", "their id").duplicate);
+}
+END_TEST
+
+START_TEST(a_journal_that_is_read_again_has_the_same_cursors)
+{
+    store_first_turn();
+    ck_assert_int_eq(sequence_adopt(sequence, others(FLOOR + 1, 1), true), 1);
+    ck_assert_int_eq(sequence_restart(sequence, FLOOR), 0);
+    ck_assert_int_eq(sequence_adopt(sequence, others(FLOOR + 1, 1), true), 1);
+    ck_assert_uint_eq(named("their id"), FLOOR + 2);
 }
 END_TEST
 
@@ -540,7 +687,10 @@ START_TEST(a_turn_that_others_have_otherwise_is_taken_back_and_all_are_told)
     sequence_accept(sequence); /* an engine that lost its mind acknowledged it ... */
     ck_assert_int_eq(sequence_adopt(sequence, others(FLOOR + 2, 1), false), 1); /* ... but the next follows another */
     const struct history *h = sequence_history(sequence);
-    ck_assert_ptr_null(history_by_id(h, S("fork")));
+    ck_assert_uint_eq(published("fork"), 0);
+    ck_assert_uint_eq(named("fork"), FLOOR + 2); /* clients were given it */
+    ck_assert(!shows(append("later", "fork").seq));
+    sequence_rollback(sequence, FLOOR + 3);
     ck_assert(sequence_lost(sequence));
     ck_assert_int_eq(sequence_adopt(sequence, others(FLOOR + 3, 1), true), 1);
     ck_assert(sequence_lost(sequence));
@@ -562,7 +712,8 @@ START_TEST(a_journal_that_is_read_anew_begins_with_nothing)
     struct turn t = *others(FLOOR, 1);
     t.begins = true;
     ck_assert_int_eq(sequence_adopt(sequence, &t, true), 1);
-    ck_assert_ptr_null(history_by_id(sequence_history(sequence), S("gone")));
+    ck_assert_uint_eq(published("gone"), 0);
+    ck_assert_uint_eq(named("gone"), FLOOR + 2);
     ck_assert(sequence_lost(sequence));
     offer();
     ck_assert_uint_eq(turn.position, FLOOR + 3); /* above what was seen */
@@ -642,6 +793,9 @@ int main(void)
     tcase_add_test(tests, seqs_follow_the_position_without_holes);
     tcase_add_test(tests, a_known_id_is_answered_with_its_first_seq);
     tcase_add_test(tests, an_id_is_free_again_when_its_event_is_evicted);
+    tcase_add_test(tests, an_id_of_another_publisher_is_no_duplicate_and_is_not_shown);
+    tcase_add_test(tests, an_id_that_is_used_again_after_its_eviction_is_not_shown_again);
+    tcase_add_test(tests, an_id_that_is_taken_back_is_shown_by_who_uses_it_then);
     tcase_add_test(tests, nothing_is_given_to_the_feed_before_the_commit);
     tcase_add_test(tests, a_later_turn_goes_on_where_the_last_ended);
     tcase_add_test(tests, a_long_turn_is_split);
@@ -659,12 +813,15 @@ int main(void)
     tcase_add_test(stored, blocks_are_there_again);
     tcase_add_test(stored, what_cannot_be_stored_is_taken_back);
     tcase_add_test(stored, what_history_evicts_leaves_the_store);
+    tcase_add_test(stored, ids_that_were_shown_outlive_their_events_and_a_restart);
     tcase_add_test(stored, with_a_full_disk_it_starts_where_it_ended_and_goes_on_when_there_is_room);
     TCase *shared = one_case(suite, "shared");
     tcase_add_checked_fixture(shared, begin_shared, end_shared);
     tcase_add_test(shared, the_first_turn_begins_above_the_floor_and_nothing_before_is_known);
     tcase_add_test(shared, what_is_offered_is_nowhere_until_it_is_accepted);
     tcase_add_test(shared, who_was_overtaken_takes_in_the_others_and_goes_on_after_them);
+    tcase_add_test(shared, who_was_overtaken_by_the_same_id_of_another_publisher_does_not_show_it);
+    tcase_add_test(shared, a_journal_that_is_read_again_has_the_same_cursors);
     tcase_add_test(shared, a_run_of_another_broker_is_a_place_that_is_known);
     tcase_add_test(shared, where_something_is_missing_no_cursor_from_before_is_known);
     tcase_add_test(shared, a_turn_that_others_have_otherwise_is_taken_back_and_all_are_told);

@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "past_ids.h"
 #include "support.h"
 
 static char dir[64], path[128];
@@ -92,10 +93,25 @@ static bool take_run(void *context, uint64_t position, bool doubted)
     return true;
 }
 
+static bool take_id(void *context, uint64_t hash, uint64_t seq)
+{
+    char mark[20];
+    for (int i = 0; i < 4000; i++) { /* which id has that hash? */
+        snprintf(mark, sizeof mark, "id-%d", i);
+        if (past_id_hash(slice_of(mark)) == hash) {
+            snprintf(mark, sizeof mark, "%d@", i);
+            note(context, mark, seq);
+            return true;
+        }
+    }
+    note(context, "other id@", seq);
+    return true;
+}
+
 static struct loaded load(struct store *s)
 {
     struct loaded l = {0};
-    struct store_loader loader = {take_event, take_run, &l};
+    struct store_loader loader = {take_event, take_run, take_id, &l};
     ck_assert_msg(store_load(s, &loader, why) == 0, "%s", why);
     return l;
 }
@@ -163,6 +179,71 @@ START_TEST(much_is_trimmed_in_steps)
         append(s, 0, 0, 24999, S("x"));
     ck_assert_uint_eq(load(s).count, 1);
     ck_assert_uint_eq(store_trimmed(s), 24999);
+    store_free(&s);
+}
+END_TEST
+
+/* Events that show id-<seq>, those with an even seq only as duplicates. */
+static void append_ids(struct store *s, uint64_t first, size_t count, uint64_t trim)
+{
+    struct event *events[100];
+    char id[20];
+    for (size_t i = 0; i < count; i++) {
+        snprintf(id, sizeof id, "id-%" PRIu64, first + i);
+        events[i] = event_new(&(struct event_spec){.kind = EVENT_MESSAGE,
+                                                   .seq = first + i,
+                                                   .id = slice_of(id),
+                                                   .seq_as_id = (first + i) % 2 == 0,
+                                                   .publisher = S("key:shop")});
+    }
+    ck_assert_int_eq(store_append(s, events, count, trim), 0);
+    for (size_t i = 0; i < count; i++)
+        event_unref(&events[i]);
+}
+
+START_TEST(ids_that_were_shown_outlive_their_events)
+{
+    struct store *s = open_store();
+    store_remember_ids(s, 3);
+    append_ids(s, 1, 5, 0);
+    ck_assert_str_eq(load(s).text, "1 2 3 4 5");
+    append_ids(s, 6, 1, 4);
+    ck_assert_str_eq(load(s).text, "1@1 3@3 5 6");
+    append(s, 7, 1, 6, S("no id"));
+    store_free(&s);
+    assert_holds("1@1 3@3 5@5 7", 6);
+    s = open_store();
+    store_remember_ids(s, 3);
+    append_ids(s, 8, 5, 9);
+    ck_assert_str_eq(load(s).text, "3@3 5@5 9@9 10 11 12");
+    append(s, 13, 1, 12, S("x"));
+    ck_assert_str_eq(load(s).text, "5@5 9@9 11@11 13");
+    store_remember_ids(s, 1);
+    append(s, 14, 1, 13, S("x"));
+    store_free(&s);
+    assert_holds("11@11 14", 13);
+}
+END_TEST
+
+START_TEST(an_id_that_is_damaged_is_refused)
+{
+    struct store *s = open_store();
+    struct loaded l = {0};
+    struct store_loader loader = {take_event, take_run, take_id, &l};
+    char key[8], bytes[1 << 16];
+    append_ids(s, 1, 1, 0);
+    append(s, 2, 1, 1, S("x"));
+    store_free(&s);
+    uint64_t hash = past_id_hash(S("id-1"));
+    memcpy(key, &hash, sizeof key);
+    int fd = open(path, O_RDWR);
+    ssize_t len = pread(fd, bytes, sizeof bytes, 0);
+    const char *at = memmem(bytes, (size_t)len, key, sizeof key);
+    ck_assert_ptr_nonnull(at);
+    ck_assert_int_eq(pwrite(fd, "!", 1, at - bytes), 1);
+    close(fd);
+    s = open_store();
+    ck_assert_int_eq(store_load(s, &loader, why), -EBADMSG);
     store_free(&s);
 }
 END_TEST
@@ -415,7 +496,7 @@ START_TEST(a_damaged_event_is_refused)
     overwrite(find("event: m") - 40, 8, '\xff'); /* in the entry's head */
     struct store *s = open_store();
     struct loaded l = {0};
-    struct store_loader loader = {take_event, take_run, &l};
+    struct store_loader loader = {take_event, take_run, take_id, &l};
     ck_assert_int_eq(store_load(s, &loader, why), -EBADMSG);
     ck_assert_ptr_nonnull(strstr(why, "damaged"));
     store_free(&s);
@@ -453,6 +534,8 @@ int main(void)
     tcase_add_test(tests, trimming_forgets_events_and_runs);
     tcase_add_test(tests, everything_can_be_trimmed);
     tcase_add_test(tests, much_is_trimmed_in_steps);
+    tcase_add_test(tests, ids_that_were_shown_outlive_their_events);
+    tcase_add_test(tests, an_id_that_is_damaged_is_refused);
     tcase_add_test(tests, the_space_of_what_was_trimmed_is_used_again);
     tcase_add_test(tests, it_grows_beyond_its_first_map);
     tcase_add_test(tests, appending_out_of_order_changes_nothing);

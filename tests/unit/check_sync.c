@@ -167,6 +167,40 @@ START_TEST(what_cannot_be_answered_exactly_is_a_gap)
 }
 END_TEST
 
+/* The page after an own id, to somebody without a session. */
+static struct wire_page page_after(const char *id)
+{
+    return page_of(&(struct wire_replay){.request = 1, .id = slice_of(id), .max_bytes = 1000});
+}
+
+START_TEST(an_id_that_is_used_again_is_a_gap_for_who_has_it)
+{
+    end();
+    begin_with(3);
+    publish("a", 1, "order-1", NULL);
+    for (int i = 0; i < 3; i++)
+        publish("b", 1, NULL, NULL);
+    publish("a", 1, "order-1", NULL);
+    publish("c", 1, NULL, NULL);
+    struct wire_page page = page_after("order-1");
+    ck_assert(page.gap);
+    ck_assert_str_eq(seqs_of(&page), "4 5 6");
+    page = page_of(&(struct wire_replay){.request = 2, .after = START + 5, .max_bytes = 1000});
+    ck_assert(!page.gap); /* this is what the second event showed */
+    ck_assert_str_eq(seqs_of(&page), "6");
+}
+END_TEST
+
+START_TEST(an_id_from_before_a_loss_is_a_gap)
+{
+    publish("a", 1, "x", NULL);
+    ck_assert(!page_after("x").gap);
+    ck_assert(sequence_meet(sequence, START + 9) == SEQUENCE_UNKNOWN);
+    ck_assert(page_of(&(struct wire_replay){.request = 1, .after = START + 1, .max_bytes = 1000}).gap);
+    ck_assert(page_after("x").gap);
+}
+END_TEST
+
 START_TEST(pages_are_bounded_and_go_on)
 {
     static char data[600 << 10];
@@ -231,8 +265,8 @@ END_TEST
 
 START_TEST(what_is_none_of_ours_is_ignored)
 {
-    static const struct slice wrong[] = {S_INIT(""), S_INIT("SSC\002"), S_INIT("hello, world"),
-                                         S_INIT("SSC\002\003\0\0\0")};
+    static const struct slice wrong[] = {S_INIT(""), S_INIT("SSC\003"), S_INIT("hello, world"),
+                                         S_INIT("SSC\003\003\0\0\0")};
     for (size_t i = 0; i < 4; i++)
         ck_assert(!sync_handle(&context, W, wrong[i], 0, &answer));
     wire_put_head(&question, &(struct wire_head){0});
@@ -251,6 +285,8 @@ int main(void)
     tcase_add_test(tests, a_repair_gets_everything);
     tcase_add_test(tests, a_connection_gets_what_concerns_it);
     tcase_add_test(tests, what_cannot_be_answered_exactly_is_a_gap);
+    tcase_add_test(tests, an_id_that_is_used_again_is_a_gap_for_who_has_it);
+    tcase_add_test(tests, an_id_from_before_a_loss_is_a_gap);
     tcase_add_test(tests, pages_are_bounded_and_go_on);
     tcase_add_test(tests, a_page_has_a_thousand_events_at_most);
     tcase_add_test(tests, a_reader_of_too_many_channels_is_told_of_a_gap);

@@ -296,6 +296,54 @@ START_TEST(publish_is_granted)
 }
 END_TEST
 
+/* The identity of the bearer of such a token. */
+static const char *publisher_of(const char *claims)
+{
+    static char out[8][64];
+    static int next;
+    char *text_out = out[next++ % 8];
+    assert_verdict(sign(claims), TOKEN_GOOD);
+    snprintf(text_out, 64, "%.*s", (int)token.publish.publisher.len, token.publish.publisher.data);
+    return text_out;
+}
+
+START_TEST(a_publisher_is_its_issuer_and_subject)
+{
+    use_key(SECRET);
+    const char *anna = publisher_of("{\"iss\":\"a\",\"sub\":\"anna\",\"publish\":true,\"exp\":1763710001}");
+    ck_assert_int_eq(strncmp(anna, "token:", 6), 0);
+    ck_assert_uint_eq(strlen(anna), 6 + 32);
+    ck_assert_uint_eq(strspn(anna + 6, "0123456789abcdef"), 32);
+    ck_assert_str_eq(anna, publisher_of("{\"publish\":{\"sessions\":[\"x\"]},\"sub\":\"anna\",\"iss\":\"a\"}"));
+    ck_assert_str_ne(anna, publisher_of("{\"iss\":\"a\",\"sub\":\"bert\",\"publish\":true}"));
+    ck_assert_str_ne(anna, publisher_of("{\"iss\":\"b\",\"sub\":\"anna\",\"publish\":true}"));
+    ck_assert_str_ne(anna, publisher_of("{\"sub\":\"anna\",\"publish\":true}"));
+    ck_assert_str_ne(publisher_of("{\"iss\":\"\",\"sub\":\"anna\",\"publish\":true}"),
+                     publisher_of("{\"sub\":\"anna\",\"publish\":true}"));
+    ck_assert_str_ne(publisher_of("{\"iss\":\"aa\",\"sub\":\"nna\",\"publish\":true}"), anna);
+    assert_verdict(sign("{\"sub\":\"anna\"}"), TOKEN_GOOD);
+    ck_assert_uint_eq(token.publish.publisher.len, 0); /* it may not publish */
+}
+END_TEST
+
+START_TEST(without_a_subject_a_publisher_is_what_it_may_publish)
+{
+    use_key(SECRET);
+    const char *all = publisher_of("{\"publish\":true}");
+    ck_assert_str_eq(all, publisher_of("{\"publish\":true,\"exp\":1763710001,\"channels\":[\"c\"]}"));
+    const char *some = publisher_of("{\"publish\":{\"sessions\":[\"a\",\"b*\"],\"channels\":[\"c\"]}}");
+    ck_assert_str_ne(all, some);
+    ck_assert_str_eq(some, publisher_of("{\"publish\":{\"channels\":[\"c\"],\"sessions\":[\"b*\",\"a\",\"a\"]}}"));
+    ck_assert_str_ne(some, publisher_of("{\"publish\":{\"sessions\":[\"a\",\"b*\",\"c\"]}}"));
+    ck_assert_str_ne(some, publisher_of("{\"publish\":{\"channels\":[\"a\",\"b*\"],\"sessions\":[\"c\"]}}"));
+    ck_assert_str_ne(publisher_of("{\"publish\":{}}"), all);
+    ck_assert_str_ne(publisher_of("{\"publish\":{\"sessions\":[\"a\"],\"channels\":[\"b\"]}}"),
+                     publisher_of("{\"publish\":{\"channels\":[\"a\",\"b\"]}}"));
+    ck_assert_str_ne(some,
+                     publisher_of("{\"iss\":\"i\",\"publish\":{\"sessions\":[\"a\",\"b*\"],\"channels\":[\"c\"]}}"));
+}
+END_TEST
+
 static const char *const bad_claims[] = {
     "{\"sub\":7}",
     "{\"sub\":\"\"}",
@@ -466,6 +514,8 @@ int main(void)
     tcase_add_loop_test(tests, a_token_is_from_whom_and_for_whom_it_must_be, 0, COUNT(parties));
     tcase_add_test(tests, channels_limit);
     tcase_add_test(tests, publish_is_granted);
+    tcase_add_test(tests, a_publisher_is_its_issuer_and_subject);
+    tcase_add_test(tests, without_a_subject_a_publisher_is_what_it_may_publish);
     tcase_add_loop_test(tests, claims_that_are_not_what_they_must_be_give_nothing, 0, COUNT(bad_claims));
     tcase_add_test(tests, a_header_that_must_be_understood_is_not);
     tcase_add_test(tests, changed_keys_are_read_again_within_a_second);

@@ -122,7 +122,8 @@ static struct slice some_patterns[] = {S_INIT("user-*"), S_INIT("a")};
 
 static void put_command(struct wire_buf *b)
 {
-    struct grant grant = {.roles = ROLE_EVENTS, .limited = true, .sessions = {some_patterns, 2}};
+    struct grant grant = {
+        .roles = ROLE_EVENTS, .limited = true, .sessions = {some_patterns, 2}, .publisher = S("token:0123")};
     wire_put_command(b, &(struct wire_command){.request = 5, .grant = grant, .json = S("{\"op\":\"ping\"}")});
 }
 
@@ -245,7 +246,7 @@ static const struct {
 /* The rest of these messages is judged by somebody else: a run of entries by event_parse(), JSON by who gets it. */
 static size_t fields_before_rest(enum wire_type type)
 {
-    static const size_t rows[] = {[WIRE_BATCH] = 16, [WIRE_PAGE] = 49, [WIRE_COMMAND] = 25, [WIRE_REPLY] = 8};
+    static const size_t rows[] = {[WIRE_BATCH] = 16, [WIRE_PAGE] = 49, [WIRE_COMMAND] = 37, [WIRE_REPLY] = 8};
     return type < sizeof rows / sizeof *rows ? rows[type] : 0;
 }
 
@@ -387,6 +388,7 @@ START_TEST(a_command_arrives_with_its_grant)
     ck_assert_uint_eq(m.request, 5);
     ck_assert_uint_eq(m.grant.roles, ROLE_EVENTS);
     ck_assert(m.grant.limited);
+    assert_slice(m.grant.publisher, S("token:0123"));
     assert_slice(m.json, S("{\"op\":\"ping\"}"));
     ck_assert(wire_next_name(&m.raw_sessions, &name));
     assert_slice(name, S("user-*"));
