@@ -1,4 +1,5 @@
-/* keygen: a key pair for CURVE. The secret key goes into a file and nowhere else: not to the output, not into arguments. */
+/* keygen: a key pair for CURVE, or a secret for tokens (--jwt). A secret goes into a file and nowhere else: not to the output, not into
+ * arguments. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -6,6 +7,7 @@
 #include <unistd.h>
 
 #include "grant.h"
+#include "jwt_secret.h"
 #include "name.h"
 #include "verb.h"
 
@@ -14,6 +16,7 @@
 struct keygen_flags {
     const char *role, *name;
     struct flag_list sessions, channels;
+    bool jwt;
 };
 
 static const struct flag_row rows[] = {
@@ -37,6 +40,10 @@ static const struct flag_row rows[] = {
      .help = "limit the key to these channels",
      .type = FLAG_LIST,
      .offset = offsetof(struct keygen_flags, channels)},
+    {.name = "jwt",
+     .help = "add a secret for tokens to FILE",
+     .type = FLAG_SWITCH,
+     .offset = offsetof(struct keygen_flags, jwt)},
 };
 
 /* --- what is asked for --- */
@@ -207,9 +214,46 @@ static int make(const struct call *call, const char *public_path)
     return status;
 }
 
+/* --- a secret for tokens --- */
+
+static void show_secret(const struct call *call, const struct jwt_secret_made *made)
+{
+    struct json_out out = {0};
+    if (!call->settings->json) {
+        printf("%s\n", made->kid);
+        fprintf(stderr, "(the kid of the new secret; %s holds %zu, and is what a worker takes as --jwt-secret-file)\n",
+                call->args[0], made->count);
+        return;
+    }
+    json_begin_object(&out, NULL);
+    json_put_flag(&out, "ok", true);
+    json_put_text(&out, "kid", slice_of(made->kid));
+    json_put_text(&out, "secret_file", slice_of(call->args[0]));
+    json_put_count(&out, "secrets", made->count);
+    json_end_object(&out);
+    printf("%.*s\n", (int)out.len, out.data);
+    json_out_release(&out);
+}
+
+static int run_jwt(const struct call *call)
+{
+    const struct keygen_flags *f = call->flags;
+    struct jwt_secret_made made;
+    char why[200];
+    if (f->role || f->name || f->sessions.count + f->channels.count > 0)
+        return complain(call, STATUS_USAGE, "--jwt makes a secret for tokens, which takes no other flag");
+    if (jwt_secret_add(call->args[0], &made, why, sizeof why) != 0)
+        return complain(call, STATUS_FAILED, "cannot add a secret to '%s': %s", call->args[0], why);
+    show_secret(call, &made);
+    return STATUS_OK;
+}
+
 static int run(const struct call *call)
 {
     char *public_path;
+    const struct keygen_flags *f = call->flags;
+    if (f->jwt)
+        return run_jwt(call);
     int status = check(call);
     if (status != STATUS_OK)
         return status;
@@ -223,12 +267,15 @@ static int run(const struct call *call)
 const struct verb verb_keygen = {
     .name = "keygen",
     .args = "FILE",
-    .summary = "make a key pair for a broker with keys",
+    .summary = "make a key pair for a broker with keys, or a secret for tokens",
     .more =
         "The pair goes into FILE (mode 0600), which is what --curve-key-file names. FILE.pub and the output get the "
         "public\n"
         "half: the line for the broker's --keys file, or, with --role broker, the key that everybody else takes as\n"
-        "--broker-key. Files that exist are not overwritten. The broker is not asked.\n",
+        "--broker-key. Files that exist are not overwritten. The broker is not asked.\n"
+        "\n"
+        "With --jwt, FILE gets a secret that tokens are signed with (HS256), as a JWKS: what a worker takes as\n"
+        "--jwt-secret-file. A file with secrets keeps them, and gets the new one as its last. The output is its kid.\n",
     .flags = {rows, COUNT(rows)},
     .flags_size = sizeof(struct keygen_flags),
     .min_args = 1,

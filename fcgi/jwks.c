@@ -12,9 +12,11 @@
 #include <openssl/hmac.h>
 #include <openssl/param_build.h>
 #include <openssl/pem.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "json_in.h"
+#include "must.h"
 
 #define P256_BYTES 32u /* of a coordinate */
 #define PRIVATE "it holds a private key: a worker is to have the public key only"
@@ -36,6 +38,8 @@ static struct jwk *add(struct jwks *set)
 static int add_secret(struct jwks *set, const void *bytes, size_t len)
 {
     struct jwk *key = add(set);
+    MUST(len >= JWKS_SECRET_MIN);
+
     if (!key || !(key->data = malloc(len)))
         return -ENOMEM;
     key->use = JWK_HS256;
@@ -271,20 +275,46 @@ static bool meant_for(const struct json_in *jwk, const char *type, const char *a
            (!json_in_member(jwk, "alg") || is(jwk, "alg", algorithm));
 }
 
-static int add_jwk(struct jwks *set, const struct json_in *jwk, const char **why)
+/* NULL, or why the whole file is refused because of this key. */
+static const char *misplaced(enum jwks_kind kind, const struct json_in *jwk)
+{
+    if (json_in_member(jwk, "d"))
+        return PRIVATE;
+
+    bool secret = is(jwk, "kty", "oct") || json_in_member(jwk, "k");
+    if (kind == JWKS_PUBLIC && secret)
+        return "its JWKS holds a secret (kty oct); accepted here: public keys, of kty RSA or EC. Secrets belong into "
+               "jwt-secret-file";
+    if (kind == JWKS_SECRETS && !is(jwk, "kty", "oct"))
+        return "its JWKS holds a key that is no secret; accepted here: kty oct. Public keys belong into jwt-key-file";
+    return NULL;
+}
+
+static int add_public_jwk(struct jwks *set, const struct json_in *jwk, const char **why)
+{
+    if (meant_for(jwk, "RSA", "RS256"))
+        return add_made(set, rsa_key(jwk), why);
+    if (meant_for(jwk, "EC", "ES256") && is(jwk, "crv", "P-256"))
+        return add_made(set, ec_key(jwk), why);
+    return 0;
+}
+
+static int add_jwk(enum jwks_kind kind, struct jwks *set, const struct json_in *jwk, const char **why)
 {
     size_t before = set->count;
     int err = 0;
-    if (json_in_member(jwk, "d")) {
-        *why = PRIVATE;
+
+    const char *fault = misplaced(kind, jwk);
+    if (fault) {
+        *why = fault;
         return -EINVAL;
     }
-    if (meant_for(jwk, "oct", "HS256"))
+
+    if (kind == JWKS_PUBLIC)
+        err = add_public_jwk(set, jwk, why);
+    else if (meant_for(jwk, "oct", "HS256"))
         err = add_oct(set, jwk, why);
-    else if (meant_for(jwk, "RSA", "RS256"))
-        err = add_made(set, rsa_key(jwk), why);
-    else if (meant_for(jwk, "EC", "ES256") && is(jwk, "crv", "P-256"))
-        err = add_made(set, ec_key(jwk), why);
+
     struct slice kid = json_in_text(json_in_member(jwk, "kid"));
     if (err || set->count == before || !kid.len)
         return err;
@@ -292,24 +322,125 @@ static int add_jwk(struct jwks *set, const struct json_in *jwk, const char **why
     return set->keys[before].kid ? 0 : -ENOMEM;
 }
 
-static int read_jwks(struct slice text, struct jwks *out, const char **why)
+static int read_jwks(enum jwks_kind kind, struct slice text, struct jwks *out, const char **why)
 {
     struct json_in *root = json_in_parse(text);
     const struct json_in *list = json_in_member(root, "keys");
     int err = 0;
-    *why = "it is neither a JWKS nor a JWK, or not valid JSON";
+    *why = "it is neither a JWKS nor a JWK, or not valid JSON; accepted: {\"keys\":[...]}";
     if (json_in_member(root, "kty"))
-        err = add_jwk(out, root, why);
+        err = add_jwk(kind, out, root, why);
     else if (!json_in_is_list(list))
         err = -EINVAL;
     for (size_t i = 0; !err && i < json_in_count(list); i++)
-        err = add_jwk(out, json_in_item(list, i), why);
+        err = add_jwk(kind, out, json_in_item(list, i), why);
     if (!err && !out->count) {
-        *why = "none of its keys is for HS256, RS256 or ES256";
+        *why = kind == JWKS_SECRETS ? "none of its keys is for HS256" : "none of its keys is for RS256 or ES256";
         err = -EINVAL;
     }
     json_in_free(&root);
     return err;
+}
+
+/* --- what a file holds --- */
+
+#define BOM "\xef\xbb\xbf"
+
+static bool begins_with(struct slice text, const char *beginning)
+{
+    size_t len = strlen(beginning);
+    return text.len >= len && memcmp(text.data, beginning, len) == 0;
+}
+
+static bool has(struct slice text, const char *part)
+{
+    return memmem(text.data, text.len, part, strlen(part)) != NULL;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* The same without blanks before it. */
+static struct slice behind_blanks(struct slice text)
+{
+    while (text.len && is_blank(*text.data)) {
+        text.data++;
+        text.len--;
+    }
+    return text;
+}
+
+/* A DER SEQUENCE that is as long as it says: a key or a certificate. */
+static bool is_der(const unsigned char *bytes, size_t len)
+{
+    if (len < 2 || bytes[0] != 0x30)
+        return false;
+    if (bytes[1] < 0x80)
+        return len == 2u + bytes[1];
+    if (bytes[1] == 0x81)
+        return len >= 3 && len == 3u + bytes[2];
+    return bytes[1] == 0x82 || bytes[1] == 0x83;
+}
+
+/* The same in base64, in either alphabet: as some tools show a public key. */
+static bool is_der_text(struct slice text)
+{
+    unsigned char bytes[NUMBER_MAX];
+    char copy[sizeof bytes * 4 / 3];
+    while (text.len && text.data[text.len - 1] == '=')
+        text.len--;
+    if (text.len > sizeof copy)
+        return begins_with(text, "MII");
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.data[i];
+        if (c == '+')
+            c = '-';
+        copy[i] = c == '/' ? '_' : c;
+    }
+    size_t len = decode((struct slice){copy, text.len}, bytes, sizeof bytes);
+    return is_der(bytes, len);
+}
+
+/* Characters and blanks only, from the first to the last. */
+static bool is_text(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!isprint((unsigned char)text.data[i]) && !is_blank(text.data[i]))
+            return false;
+    return true;
+}
+
+static bool has_blank(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (is_blank(text.data[i]))
+            return true;
+    return false;
+}
+
+/* What text is, if it is something that people know and that is no secret; NULL: nothing of that. */
+static const char *known_format(struct slice text)
+{
+    struct slice first = behind_blanks(text);
+    if (begins_with(text, BOM) || begins_with(text, "\xff\xfe") || begins_with(text, "\xfe\xff"))
+        return "it begins with a byte order mark";
+    if (has(text, "-----BEGIN"))
+        return "it holds PEM";
+    if (begins_with(first, "ssh-") || begins_with(first, "ecdsa-") || begins_with(first, "sk-"))
+        return "it holds an OpenSSH key";
+    if (begins_with(first, "<"))
+        return "it holds HTML or XML";
+    if (begins_with(first, "["))
+        return "it holds a JSON list";
+    if (begins_with(first, "{"))
+        return "it holds a JSON object";
+    if (begins_with(first, "\""))
+        return "it holds a JSON text";
+    if ((!is_text(text) && is_der((const unsigned char *)text.data, text.len)) || is_der_text(text))
+        return "it holds a key or a certificate in DER";
+    return NULL;
 }
 
 /* --- a file --- */
@@ -323,49 +454,84 @@ static struct slice without_line_break(struct slice text)
     return text;
 }
 
-static bool is_printable(struct slice text)
+/* NULL, or what keeps this line from being a secret: most of it comes from an editor, and would make every token invalid. */
+static const char *secret_fault(struct slice secret)
 {
-    for (size_t i = 0; i < text.len; i++)
-        if (!isprint((unsigned char)text.data[i]))
-            return false;
-    return true;
+    static const char accepted[] = "a secret has at least 32 bytes (openssl rand -hex 32)";
+    if (memchr(secret.data, '\0', secret.len))
+        return "it holds a NUL byte; accepted: one line of text without spaces";
+    if (memchr(secret.data, '\n', secret.len) || memchr(secret.data, '\r', secret.len))
+        return "it holds several lines; accepted: one secret, or a JWKS of several (ssecast keygen --jwt FILE)";
+    if (secret.len && (is_blank(secret.data[0]) || is_blank(secret.data[secret.len - 1])))
+        return "it has blanks before or after the secret; accepted: one line of text without spaces";
+    if (is_text(secret) && has_blank(secret))
+        return "it holds text with spaces; accepted: one line of text without spaces";
+    return secret.len < JWKS_SECRET_MIN ? accepted : NULL;
 }
 
-/* Some who sign read the file as it is, others as a line; nobody should have to find out. Of random bytes the last may be a line break by
- * chance, which is no reason to call them too few. */
+#define SECRET_ACCEPTED "; accepted: one secret of 32 bytes or more, or a JWKS of such (kty oct)"
+
+/* known_format() with what is accepted instead. */
+static const char *no_secret(const char *format)
+{
+    static char text[200];
+    snprintf(text, sizeof text, "%s" SECRET_ACCEPTED, format);
+    return text;
+}
+
 static int read_secret(struct slice text, struct jwks *out, const char **why)
 {
-    struct slice line = without_line_break(text);
-    bool long_enough = line.len >= JWKS_SECRET_MIN || (text.len >= JWKS_SECRET_MIN && !is_printable(line));
-    *why = "a secret has at least 32 bytes (openssl rand -hex 32)";
-    if (!long_enough)
+    struct slice secret = without_line_break(text);
+
+    const char *format = known_format(secret);
+    *why = format ? no_secret(format) : secret_fault(secret);
+    if (*why)
         return -EINVAL;
-    int err = line.len >= JWKS_SECRET_MIN ? add_secret(out, line.data, line.len) : 0;
-    return err || line.len == text.len ? err : add_secret(out, text.data, text.len);
+
+    *why = "out of memory";
+    return add_secret(out, secret.data, secret.len);
 }
 
-static bool begins_with_brace(struct slice text)
+static int read_public(struct slice text, struct jwks *out, const char **why)
 {
-    size_t i = 0;
-    while (i < text.len && isspace((unsigned char)text.data[i]))
-        i++;
-    return i < text.len && text.data[i] == '{';
+    static char found[200];
+    if (has(text, "-----BEGIN"))
+        return read_pem(text, out, why);
+
+    const char *format = known_format(text);
+    if (!format)
+        format = text.len ? "it holds no public key" : "it is empty";
+    snprintf(found, sizeof found,
+             "%s; accepted: public keys, in PEM or as a JWKS of kty RSA or EC. A secret belongs into jwt-secret-file",
+             format);
+    *why = found;
+    return -EINVAL;
 }
 
-int jwks_read(struct slice text, struct jwks *out, const char **why)
+int jwks_read(enum jwks_kind kind, struct slice text, struct jwks *out, const char **why)
 {
     int err;
     *out = (struct jwks){0};
     *why = "out of memory";
-    if (begins_with_brace(text))
-        err = read_jwks(text, out, why);
-    else if (memmem(text.data, text.len, "-----BEGIN", 10))
-        err = read_pem(text, out, why);
+
+    if (begins_with(behind_blanks(text), "{"))
+        err = read_jwks(kind, text, out, why);
+    else if (kind == JWKS_PUBLIC)
+        err = read_public(text, out, why);
     else
         err = read_secret(text, out, why);
+
+    for (size_t i = 0; !err && i < out->count; i++)
+        MUST((kind == JWKS_SECRETS) == (out->keys[i].use == JWK_HS256) && !out->keys[i].public == !!out->keys[i].data);
     if (err)
         jwks_release(out);
     return err;
+}
+
+void jwks_digest(struct slice text, unsigned char out[JWKS_DIGEST])
+{
+    memset(out, 0, JWKS_DIGEST);
+    EVP_Digest(text.data, text.len, out, NULL, EVP_sha256(), NULL);
 }
 
 /* --- signatures --- */

@@ -1,12 +1,15 @@
-/* jwks.h - the keys that tokens are signed with, read from a file's text: an HMAC secret, public keys in PEM, or a JSON Web Key Set; and
- * whether one of them has signed a text. The only user of libcrypto. Pure: text in, keys out.
+/* jwks.h - the keys that tokens are signed with, read from a file's text: secrets, or public keys; and whether one of them has signed a
+ * text. The only user of libcrypto. Pure: text in, keys out.
  *
- * Each key is for one algorithm, and is used for no other; what a token is good for, token.c says.
+ * Each key is for one algorithm, and is used for no other; what a token is good for, token.c says. A file is of one kind, which the
+ * caller names and the text never decides: what is public can then never become a secret.
  *
- *     begins with {             a JWKS ({"keys":[...]}) or one JWK: kty oct, RSA, EC (P-256). Keys for another use or algorithm are
- *                               left out
- *     has -----BEGIN            PUBLIC KEY, one or more: RSA of 2048 bits or more, EC P-256
- *     anything else             the bytes of a secret for HS256, 32 or more; with a line break at the end two: with it and without
+ *     JWKS_PUBLIC     PEM (-----BEGIN PUBLIC KEY-----), one or more keys; or a JWKS ({"keys":[...]}) or one JWK of kty RSA or EC.
+ *                     RSA of 2048 bits or more, EC P-256. A key of kty oct is an error
+ *     JWKS_SECRETS    the bytes of one secret, less one line break at the end; or a JWKS or JWK of kty oct. Secrets are for HS256 and
+ *                     have 32 bytes or more. A key of another kty is an error, and so is text that is evidently no secret
+ *
+ * In a JWKS, keys of the right kty for another use or algorithm are left out.
  *
  * Ownership: jwks_read() allocates what the struct points to; jwks_release() frees it, and wipes secrets.
  */
@@ -18,6 +21,10 @@
 #define JWKS_SECRET_MIN 32u /* bytes of a secret: HS256 asks for as many */
 #define JWKS_RSA_BITS_MIN 2048
 #define JWKS_KEYS_MAX 64u /* of one file */
+
+#define JWKS_DIGEST 32u   /* bytes */
+
+enum jwks_kind { JWKS_PUBLIC, JWKS_SECRETS };
 
 enum jwk_use { JWK_HS256, JWK_RS256, JWK_ES256 };
 
@@ -36,8 +43,11 @@ struct jwks {
     size_t count;
 };
 
-/* 0, or -EINVAL or -ENOMEM: out is empty and *why a sentence that says what was wrong, static. */
-int jwks_read(struct slice text, struct jwks *out, const char **why);
+/* 0, or -EINVAL or -ENOMEM: out is empty and *why a sentence that says what was wrong, valid until the next call. */
+int jwks_read(enum jwks_kind kind, struct slice text, struct jwks *out, const char **why);
+
+/* SHA-256 of text: whether a file's text is another one than before. All zero without memory. */
+void jwks_digest(struct slice text, unsigned char out[JWKS_DIGEST]);
 
 void jwks_release(struct jwks *set);
 

@@ -33,9 +33,10 @@ static const struct option_row rows[] = {
      OPTION_LIST, AT(session_from), 0, 0, request_check_source},
     {"channels-from", "SOURCE", "query:channels", "where its channels come from, separated by commas; the same forms",
      OPTION_LIST, AT(channels_from), 0, 0, request_check_source},
-    {"jwt-key-file", "FILE", "",
-     "what tokens are signed with: an HMAC secret, a PEM public key, or a JWKS; read again when it changes",
-     OPTION_TEXT, AT(jwt_key_file), 0, 0, NULL},
+    {"jwt-secret-file", "FILE", "", "verify HS256 tokens with this secret, or JWKS of secrets", OPTION_TEXT,
+     AT(jwt_secret_file), 0, 0, NULL},
+    {"jwt-key-file", "FILE", "", "verify tokens with these public keys (PEM, JWKS)", OPTION_TEXT, AT(jwt_key_file), 0,
+     0, NULL},
     {"jwt-issuer", "NAME", "", "a token must be from this issuer (iss)", OPTION_TEXT, AT(jwt_issuer), 0, 0, NULL},
     {"jwt-audience", "NAME", "", "a token must be for one of these (aud)", OPTION_LIST, AT(jwt_audience), 0, 0, NULL},
     {"jwt-cookie", "NAME", "ssecast_token", "the cookie that may bring a token", OPTION_TEXT, AT(jwt_cookie), 0, 0,
@@ -106,11 +107,13 @@ static int check_tokens(const struct options *o, char why[OPTION_WHY_MAX])
 {
     struct request_rules rules = {
         .session_from = &o->session_from, .channels_from = &o->channels_from, .meta = &o->meta};
-    if (o->jwt_key_file)
-        return tokens_check(o->jwt_key_file, why, OPTION_WHY_MAX);
+    struct token_rules keys = {.secret_file = o->jwt_secret_file, .key_file = o->jwt_key_file};
+
+    if (keys.secret_file || keys.key_file)
+        return tokens_check(&keys, why, OPTION_WHY_MAX);
     if (!o->publish && !request_wants_token(&rules))
         return 0;
-    snprintf(why, OPTION_WHY_MAX, "%s needs --jwt-key-file FILE: what tokens are signed with",
+    snprintf(why, OPTION_WHY_MAX, "%s needs --jwt-secret-file FILE (HS256) or --jwt-key-file FILE (public keys)",
              o->publish ? "--publish" : "jwt among the sources of sessions, channels or metadata");
     return -EINVAL;
 }

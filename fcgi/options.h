@@ -13,8 +13,9 @@ struct options {
     char *curve_key_file; /* NULL: without CURVE */
     struct option_list broker_keys;
     struct option_list session_from, channels_from;
-    char *jwt_key_file; /* NULL: no tokens */
-    char *jwt_issuer;   /* NULL: any */
+    char *jwt_secret_file; /* NULL: none. With jwt_key_file NULL too: no tokens */
+    char *jwt_key_file;    /* public keys; NULL: none */
+    char *jwt_issuer;      /* NULL: any */
     struct option_list jwt_audience;
     char *jwt_cookie; /* NULL: none */
     uint64_t jwt_leeway_ms;

@@ -30,13 +30,29 @@ void params_release(struct params *p)
     *p = (struct params){.request = p->request};
 }
 
+/* The first name=value from item on; NULL: none. */
+static const char *find(const char *item, const char *name, size_t len)
+{
+    for (; *item; item += strlen(item) + 1)
+        if (strncmp(item, name, len) == 0 && item[len] == '=')
+            return item;
+    return NULL;
+}
+
 const char *params_get(const struct params *p, const char *name)
 {
     size_t len = strlen(name);
-    for (const char *item = p->text; *item; item += strlen(item) + 1)
-        if (strncmp(item, name, len) == 0 && item[len] == '=')
-            return item + len + 1;
-    return NULL;
+    const char *item = p->text ? find(p->text, name, len) : NULL;
+    if (!item || find(item + strlen(item) + 1, name, len))
+        return NULL;
+    return item + len + 1;
+}
+
+bool params_repeated(const struct params *p, const char *name)
+{
+    size_t len = strlen(name);
+    const char *item = p->text ? find(p->text, name, len) : NULL;
+    return item && find(item + strlen(item) + 1, name, len);
 }
 
 uint64_t params_content_length(const struct params *p)
@@ -78,18 +94,19 @@ static char *decode(struct slice raw)
     return text;
 }
 
-/* The value of `name` in a list of name=value separated by `separator`, blanks around pairs ignored. */
-static bool find_pair(const char *list, char separator, const char *name, struct slice *value)
+/* The next value of `name` in a list of name=value separated by `separator`, blanks around pairs ignored. *list moves behind it. */
+static bool next_pair(const char **list, char separator, const char *name, struct slice *value)
 {
     size_t name_len = strlen(name);
-    for (const char *at = list; at && *at;) {
+    for (const char *at = *list; at && *at;) {
         const char *end = strchrnul(at, separator);
         at += strspn(at, " ");
-        if (at < end && strncmp(at, name, name_len) == 0 && at[name_len] == '=') {
+        bool found = at < end && strncmp(at, name, name_len) == 0 && at[name_len] == '=';
+        if (found)
             *value = (struct slice){at + name_len + 1, (size_t)(end - at) - name_len - 1};
+        at = *list = *end ? end + 1 : end;
+        if (found)
             return true;
-        }
-        at = *end ? end + 1 : end;
     }
     return false;
 }
@@ -97,29 +114,52 @@ static bool find_pair(const char *list, char separator, const char *name, struct
 char *params_query(const struct params *params, const char *name)
 {
     struct slice value;
-    return find_pair(params_get(params, "QUERY_STRING"), '&', name, &value) ? decode(value) : NULL;
+    const char *list = params_get(params, "QUERY_STRING");
+    return next_pair(&list, '&', name, &value) ? decode(value) : NULL;
 }
 
-/* Cookies are taken as they are, less quotes around them: no standard says that they are %-encoded. */
-char *params_cookie(const struct params *params, const char *name)
+bool params_query_repeated(const struct params *params, const char *name)
 {
     struct slice value;
-    if (!find_pair(params_get(params, "HTTP_COOKIE"), ';', name, &value))
-        return NULL;
+    const char *list = params_get(params, "QUERY_STRING");
+    return next_pair(&list, '&', name, &value) && next_pair(&list, '&', name, &value);
+}
+
+/* Less blanks behind it and quotes around it. */
+static struct slice trim_cookie(struct slice value)
+{
     while (value.len && value.data[value.len - 1] == ' ')
         value.len--;
     if (value.len >= 2 && value.data[0] == '"' && value.data[value.len - 1] == '"')
         value = (struct slice){value.data + 1, value.len - 2};
-    return strndup(value.data, value.len);
+    return value;
+}
+
+/* Cookies are taken as they are, less quotes around them: no standard says that they are %-encoded. */
+char *params_cookie(const struct params *params, const char *name, size_t index)
+{
+    struct slice value;
+    const char *list = params_get(params, "HTTP_COOKIE");
+    while (next_pair(&list, ';', name, &value)) {
+        value = trim_cookie(value);
+        if (value.len && index-- == 0)
+            return strndup(value.data, value.len);
+    }
+    return NULL;
+}
+
+void params_header_name(const char *name, char out[PARAM_NAME_MAX])
+{
+    size_t len = strlen(strcpy(out, "HTTP_"));
+    for (; *name && len + 1 < PARAM_NAME_MAX; name++)
+        out[len++] = *name == '-' ? '_' : (char)toupper((unsigned char)*name);
+    out[len] = '\0';
 }
 
 char *params_header(const struct params *params, const char *name)
 {
-    char param[300] = "HTTP_";
-    for (size_t i = 0; name[i] && i + 6 < sizeof param; i++) {
-        param[5 + i] = name[i] == '-' ? '_' : (char)toupper((unsigned char)name[i]);
-        param[6 + i] = '\0';
-    }
+    char param[PARAM_NAME_MAX];
+    params_header_name(name, param);
     const char *value = params_get(params, param);
     return value ? strdup(value) : NULL;
 }

@@ -31,13 +31,27 @@ int params_copy(struct params *p, char *const *list);
 
 void params_release(struct params *p);
 
-/* The value of name, or NULL. */
+/* The value of name, or NULL. A name that came twice has no value: a web server makes one name of X-User and of X_User, and which of the
+ * two the client sent, nobody can tell any more. */
 const char *params_get(const struct params *p, const char *name);
 
-/* A parameter of the query string, decoded; a cookie; a header. A new text, to be freed with free(); NULL: none. */
+/* Did name come twice? */
+bool params_repeated(const struct params *p, const char *name);
+
+/* A parameter of the query string, decoded, the first of that name; a header. A new text, to be freed with free(); NULL: none. */
 char *params_query(const struct params *p, const char *name);
-char *params_cookie(const struct params *p, const char *name);
 char *params_header(const struct params *p, const char *name);
+
+/* A cookie, likewise: of those of this name that are not empty, index 0 is the first. */
+char *params_cookie(const struct params *p, const char *name, size_t index);
+
+/* Did a parameter of the query string come twice? */
+bool params_query_repeated(const struct params *p, const char *name);
+
+#define PARAM_NAME_MAX 300u /* bytes, its NUL included */
+
+/* The parameter that a header arrives as: HTTP_X_USER of X-User. */
+void params_header_name(const char *name, char out[PARAM_NAME_MAX]);
 
 /* How many bytes the body has by CONTENT_LENGTH; UINT64_MAX when there is no such parameter, or no number in it. */
 uint64_t params_content_length(const struct params *p);

@@ -19,7 +19,7 @@ static char *from_query(const struct params *params, const struct token *token, 
 static char *from_cookie(const struct params *params, const struct token *token, const char *name)
 {
     (void)token;
-    return params_cookie(params, name);
+    return params_cookie(params, name, 0);
 }
 
 static char *from_header(const struct params *params, const struct token *token, const char *name)

@@ -5,30 +5,44 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jwt.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "hash.h"
 #include "jwks.h"
 #include "log.h"
+#include "must.h"
 #include "name.h"
 
 #define LOOK_MS 1000           /* between two looks at the key file */
 #define FILE_MAX (1024 * 1024) /* bytes of it */
 #define FAR_MS ((int64_t)1 << 53)
+#define TICK_MS 2000 /* a file system's times may be as coarse as this */
+
+/* A file of keys of one kind. */
+struct key_file {
+    const char *option, *path; /* path NULL: there is none */
+    enum jwks_kind kind;
+    struct jwks keys;
+    struct stat seen;                  /* the file, as it was last read */
+    unsigned char digest[JWKS_DIGEST]; /* of what it held */
+    bool settled;                      /* a change after that reading shows in its times */
+    bool failed;                       /* said so in the log already */
+};
+
+enum { SECRETS, PUBLIC_KEYS, FILES };
 
 struct tokens {
     struct token_rules rules;
-    struct jwks keys;
-    struct stat seen; /* the key file, as it was last read */
-    int64_t look_at;  /* unix time, ms: not before that */
-    bool failed;      /* said so in the log already */
-    bool warned;
+    struct key_file files[FILES];
+    int64_t look_at; /* unix time, ms: not before that */
 };
 
-/* --- the key file --- */
+/* --- the key files --- */
 
 /* All of fd, into a buffer of FILE_MAX bytes. The bytes, or -1 with errno. */
 static ssize_t read_all(int fd, char *data)
@@ -44,17 +58,20 @@ static ssize_t read_all(int fd, char *data)
     return n < 0 || len == FILE_MAX ? -1 : (ssize_t)len;
 }
 
-/* Read the file's keys into *keys, and what it is into *is. 0; else *why says what was wrong. */
-static int read_file(const char *path, struct jwks *keys, struct stat *is, const char **why)
+/* Read the file's keys into *keys, and what it is into *is and digest. 0; else *why says what was wrong. */
+static int read_file(const struct key_file *file, struct jwks *keys, struct stat *is, unsigned char digest[JWKS_DIGEST],
+                     const char **why)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* nobody waits for the other end of a pipe */
+    int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* nobody waits for the other end of a pipe */
     char *data = malloc(FILE_MAX);
     ssize_t len = fd < 0 || !data || fstat(fd, is) != 0 ? -1 : read_all(fd, data);
     int err = -EINVAL;
-    if (len < 0)
+    if (len < 0) {
         *why = strerror(errno);
-    else
-        err = jwks_read((struct slice){data, (size_t)len}, keys, why);
+    } else {
+        jwks_digest((struct slice){data, (size_t)len}, digest);
+        err = jwks_read(file->kind, (struct slice){data, (size_t)len}, keys, why);
+    }
     if (fd >= 0)
         close(fd);
     if (len > 0)
@@ -63,78 +80,128 @@ static int read_file(const char *path, struct jwks *keys, struct stat *is, const
     return err;
 }
 
-int tokens_check(const char *key_file, char *why, size_t size)
+static void set_files(struct key_file files[FILES], const struct token_rules *rules)
+{
+    files[SECRETS] =
+        (struct key_file){.option = "jwt-secret-file", .path = rules->secret_file, .kind = JWKS_SECRETS};
+    files[PUBLIC_KEYS] = (struct key_file){.option = "jwt-key-file", .path = rules->key_file, .kind = JWKS_PUBLIC};
+}
+
+static int check_file(const struct key_file *file, char *why, size_t size)
 {
     struct jwks keys = {0};
     struct stat is;
+    unsigned char digest[JWKS_DIGEST];
     const char *fault = "";
-    int err = read_file(key_file, &keys, &is, &fault);
+    int err = read_file(file, &keys, &is, digest, &fault);
     if (err)
-        snprintf(why, size, "--jwt-key-file %s: %s", key_file, fault);
+        snprintf(why, size, "--%s %s: %s", file->option, file->path, fault);
     jwks_release(&keys);
     return err;
 }
 
-static void warn_of_readers(struct tokens *t)
+int tokens_check(const struct token_rules *rules, char *why, size_t size)
 {
-    bool secret = false;
-    for (size_t i = 0; i < t->keys.count; i++)
-        secret = secret || t->keys.keys[i].use == JWK_HS256;
-    if (secret && (t->seen.st_mode & S_IROTH) && !t->warned)
-        log_warn("jwt-key-file %s: every user of this machine can read this secret: chmod o= it", t->rules.key_file);
-    t->warned = true;
+    struct key_file files[FILES];
+    int err = 0;
+    set_files(files, rules);
+    for (size_t i = 0; i < FILES && !err; i++)
+        if (files[i].path)
+            err = check_file(&files[i], why, size);
+    return err;
 }
 
-/* Read the file; keep the keys that are there when that fails. False with a line in the log (once, until it is well again). */
-static bool load(struct tokens *t)
+static void warn_of_readers(const struct key_file *file)
 {
-    struct jwks keys;
-    struct stat is = {0};
-    const char *why = "";
-    int err = read_file(t->rules.key_file, &keys, &is, &why);
-    t->seen = is;
-    if (err) {
-        if (!t->failed)
-            log_error("jwt-key-file %s: %s%s", t->rules.key_file, why,
-                      t->keys.count ? "; the keys from before stay" : "");
-        t->failed = true;
-        return false;
-    }
-    if (t->keys.count)
-        log_info("jwt-key-file %s: read again, keys: %zu", t->rules.key_file, keys.count);
-    jwks_release(&t->keys);
-    t->keys = keys;
-    t->failed = false;
-    warn_of_readers(t);
-    return true;
+    if (file->kind == JWKS_SECRETS && (file->seen.st_mode & S_IROTH))
+        log_warn("%s %s: every user of this machine can read this secret; accepted: a file that others cannot read "
+                 "(chmod o= FILE)",
+                 file->option, file->path);
+}
+
+/* Was the file at rest long enough before it was read, so that a later change has other times? */
+static bool is_settled(const struct stat *is)
+{
+    int64_t changed_ms = (int64_t)is->st_ctim.tv_sec * 1000 + is->st_ctim.tv_nsec / 1000000;
+    return changed_ms + TICK_MS < clock_unix_ms();
 }
 
 static bool same_file(const struct stat *a, const struct stat *b)
 {
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size && a->st_mode == b->st_mode &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+           a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
+/* Keep the keys from before. Said in the log once, until the file is well again. */
+static void keep_old(struct key_file *file, const char *why)
+{
+    if (!file->failed)
+        log_error("%s %s: %s%s", file->option, file->path, why, file->keys.count ? "; the keys from before stay" : "");
+    file->failed = true;
+}
+
+/* Read the file. asked: somebody wants to hear about it. False with a line in the log; the keys that were there stay. */
+static bool load(struct key_file *file, bool asked)
+{
+    struct jwks keys = {0};
+    struct stat is = {0};
+    unsigned char digest[JWKS_DIGEST] = {0};
+    const char *why = "";
+    bool first = !file->keys.count;
+
+    int err = read_file(file, &keys, &is, digest, &why);
+    bool touched = !same_file(&is, &file->seen), changed = memcmp(digest, file->digest, JWKS_DIGEST) != 0;
+    file->seen = is;
+    file->settled = is_settled(&is);
+    memcpy(file->digest, digest, JWKS_DIGEST);
+    if (err) {
+        keep_old(file, why);
+        return false;
+    }
+
+    if (!first && (asked || changed || file->failed))
+        log_info("%s %s: read again, it holds %zu key%s", file->option, file->path, keys.count,
+                 keys.count == 1 ? "" : "s");
+    jwks_release(&file->keys);
+    file->keys = keys;
+    file->failed = false;
+    if (asked || touched || changed)
+        warn_of_readers(file);
+    return true;
+}
+
+/* A file that was replaced by one of the same size within a tick of the clock looks the same: it is read until that is over. */
 static void look(struct tokens *t, int64_t now_ms)
 {
-    struct stat is = {0};
     if (now_ms < t->look_at && t->look_at - now_ms <= LOOK_MS)
         return; /* the second part: the clock was set back */
     t->look_at = now_ms + LOOK_MS;
-    if (stat(t->rules.key_file, &is) != 0 || !same_file(&is, &t->seen))
-        load(t);
+
+    for (size_t i = 0; i < FILES; i++) {
+        struct key_file *file = &t->files[i];
+        struct stat is = {0};
+        if (!file->path)
+            continue;
+        if (stat(file->path, &is) != 0 || !same_file(&is, &file->seen) || !file->settled)
+            load(file, false);
+    }
 }
 
 struct tokens *tokens_new(const struct token_rules *rules)
 {
     struct tokens *t = calloc(1, sizeof *t);
     if (!t) {
-        log_error("out of memory");
+        log_error("cannot start: out of memory");
         return NULL;
     }
+
+    MUST(rules->secret_file || rules->key_file);
     t->rules = *rules;
-    if (!load(t))
-        tokens_free(&t);
+    set_files(t->files, rules);
+    for (size_t i = 0; t && i < FILES; i++)
+        if (t->files[i].path && !load(&t->files[i], true))
+            tokens_free(&t);
     return t;
 }
 
@@ -142,15 +209,19 @@ void tokens_free(struct tokens **t)
 {
     if (!*t)
         return;
-    jwks_release(&(*t)->keys);
+    for (size_t i = 0; i < FILES; i++)
+        jwks_release(&(*t)->files[i].keys);
     free(*t);
     *t = NULL;
 }
 
 void tokens_reload(struct tokens *t)
 {
-    t->failed = false;
-    load(t);
+    for (size_t i = 0; i < FILES; i++) {
+        t->files[i].failed = false;
+        if (t->files[i].path)
+            load(&t->files[i], true);
+    }
 }
 
 /* --- the signature --- */
@@ -171,13 +242,60 @@ static bool is_critical(jwt_t *jwt)
     return json != NULL;
 }
 
-static bool is_signed(const struct tokens *t, jwt_t *jwt, struct slice text, struct slice signature)
+/* Why a token is refused, for the log. The algorithm and the key's name are its header's, and nothing else of it is told. */
+static void set_fault(struct token *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void set_fault(struct token *out, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(out->fault, sizeof out->fault, format, args);
+    va_end(args);
+}
+
+/* What the keys of one file know of a token. */
+enum signature { ALGORITHM_UNKNOWN, KEY_UNKNOWN, SIGNATURE_WRONG, SIGNATURE_GOOD };
+
+static enum signature try_keys(const struct jwks *keys, const char *algorithm, const char *kid, struct slice text,
+                               struct slice signature)
+{
+    enum signature found = ALGORITHM_UNKNOWN;
+    for (size_t i = 0; i < keys->count; i++) {
+        const struct jwk *key = &keys->keys[i];
+        if (found == ALGORITHM_UNKNOWN && strcmp(algorithms[key->use], algorithm) == 0)
+            found = KEY_UNKNOWN;
+        if (!may_fit(key, algorithm, kid))
+            continue;
+        if (jwk_signed(key, text, signature))
+            return SIGNATURE_GOOD;
+        found = SIGNATURE_WRONG;
+    }
+    return found;
+}
+
+static bool is_signed(const struct tokens *t, jwt_t *jwt, struct slice text, struct slice signature, struct token *out)
 {
     const char *algorithm = jwt_get_header(jwt, "alg"), *kid = jwt_get_header(jwt, "kid");
-    for (size_t i = 0; algorithm && i < t->keys.count; i++)
-        if (may_fit(&t->keys.keys[i], algorithm, kid) && jwk_signed(&t->keys.keys[i], text, signature))
-            return true;
-    return false;
+    enum signature best = ALGORITHM_UNKNOWN;
+    for (size_t i = 0; algorithm && i < FILES && best != SIGNATURE_GOOD; i++) {
+        enum signature found = try_keys(&t->files[i].keys, algorithm, kid, text, signature);
+        if (found > best)
+            best = found;
+    }
+    switch (best) {
+    case ALGORITHM_UNKNOWN:
+        set_fault(out, "no key is for its algorithm %.16s", algorithm ? algorithm : "(none)");
+        break;
+    case KEY_UNKNOWN:
+        set_fault(out, "no key has its kid %.64s", kid);
+        break;
+    case SIGNATURE_WRONG:
+        set_fault(out, "its %s signature is not that of a key", algorithm);
+        break;
+    case SIGNATURE_GOOD:
+        break;
+    }
+    return best == SIGNATURE_GOOD;
 }
 
 /* Split header.claims.signature before the signature. False when it has not these three parts, or one is empty: libjwt would write a byte
@@ -194,22 +312,46 @@ static bool split(const char *token, struct slice *text, struct slice *signature
     return true;
 }
 
-/* The claims of a token that one of our keys signed; NULL: it is none of those. */
-static struct json_in *signed_claims(const struct tokens *t, const char *token)
+/* The claims of a token that one of our keys signed; NULL with the fault: it is none of those. */
+static struct json_in *signed_claims(const struct tokens *t, const char *token, struct token *out)
 {
     struct slice text, signature;
     jwt_t *jwt = NULL;
-    if (!split(token, &text, &signature) || jwt_decode(&jwt, token, NULL, 0) != 0) /* no key: it checks nothing */
+    if (!split(token, &text, &signature)) {
+        bool unsigned_one = *token && token[strlen(token) - 1] == '.';
+        if (unsigned_one)
+            set_fault(out, "it has no signature");
+        else
+            set_fault(out, "it is no JWT of three parts and at most %u bytes", TOKEN_BYTES_MAX);
         return NULL;
-    bool good = !is_critical(jwt) && is_signed(t, jwt, text, signature);
+    }
+    if (jwt_decode(&jwt, token, NULL, 0) != 0) { /* no key: it checks nothing */
+        set_fault(out, "its header or its claims cannot be read, or its algorithm is unknown");
+        return NULL;
+    }
+
+    bool critical = is_critical(jwt);
+    if (critical)
+        set_fault(out, "its header demands an extension (crit)");
+    bool good = !critical && is_signed(t, jwt, text, signature, out);
     char *json = good ? jwt_get_grants_json(jwt, NULL) : NULL;
     struct json_in *claims = json ? json_in_parse(slice_of(json)) : NULL;
+    if (good && !claims)
+        set_fault(out, "its claims cannot be read");
     free(json);
     jwt_free(jwt);
     return claims;
 }
 
 /* --- the claims --- */
+
+/* Later than this a time is none in seconds, but one in milliseconds, with which a stream would never end. */
+#define SECONDS_MAX 1e11 /* the year 5138 */
+
+static bool is_late(const struct json_in *claims, const char *name)
+{
+    return json_in_number(json_in_member(claims, name)) > SECONDS_MAX;
+}
 
 /* A time in seconds, as milliseconds. False when it is there and no number. */
 static bool get_time(const struct json_in *claims, const char *name, int64_t *ms)
@@ -318,15 +460,18 @@ static bool get_publisher(struct token *out)
     return out->publisher != NULL;
 }
 
-/* publish: true, or an object that limits it. */
+/* publish: true, false, or an object that limits it. False when it is anything else. */
 static bool get_publish(const struct json_in *publish, struct token *out, struct slice **at)
 {
-    out->may_publish = json_in_is_true(publish) || json_in_is_object(publish);
+    bool limited = json_in_is_object(publish);
+    if (publish && !limited && !json_in_is_true(publish) && !json_in_is_false(publish))
+        return false;
+
+    out->may_publish = limited || json_in_is_true(publish);
     if (out->may_publish)
-        out->publish = (struct grant){.roles = ROLE_PUBLISHER, .limited = json_in_is_object(publish)};
-    return !json_in_is_object(publish) ||
-           (get_patterns(json_in_member(publish, "sessions"), &out->publish.sessions, at) &&
-            get_patterns(json_in_member(publish, "channels"), &out->publish.channels, at));
+        out->publish = (struct grant){.roles = ROLE_PUBLISHER, .limited = limited};
+    return !limited || (get_patterns(json_in_member(publish, "sessions"), &out->publish.sessions, at) &&
+                        get_patterns(json_in_member(publish, "channels"), &out->publish.channels, at));
 }
 
 /* What the token gives. False when a claim of ours is not what it must be. */
@@ -351,35 +496,49 @@ static const char *judge(const struct token_rules *rules, int64_t now_ms, struct
     int64_t not_before = 0;
     if (!get_time(out->claims, "exp", &out->expires_ms) || !get_time(out->claims, "nbf", &not_before))
         return "exp or nbf is no number";
+    if (is_late(out->claims, "exp") || is_late(out->claims, "nbf"))
+        return "exp or nbf is beyond the year 5138, so it is in milliseconds; accepted: seconds";
     if (not_before > now_ms + rules->leeway_ms)
         return "nbf is in the future";
     if (!issuer_fits(rules->issuer, json_in_member(out->claims, "iss")))
-        return "iss is another";
+        return "iss is not the one of jwt-issuer";
     if (!audience_fits(rules->audience, json_in_member(out->claims, "aud")))
-        return "aud is another";
+        return "aud is none of jwt-audience";
     return get_rights(out) ? NULL : "sub, channels or publish is not what it must be";
 }
 
 static enum token_verdict verdict(struct tokens *t, const char *text, int64_t now_ms, struct token *out)
 {
     look(t, now_ms);
-    out->claims = signed_claims(t, text);
-    const char *fault = out->claims ? judge(&t->rules, now_ms, out) : "none of the keys has signed it";
+    out->claims = signed_claims(t, text, out);
+    if (!out->claims)
+        return TOKEN_INVALID;
+
+    const char *fault = judge(&t->rules, now_ms, out);
     if (fault) {
-        log_debug("a token was refused: %s", fault);
+        set_fault(out, "%s", fault);
         return TOKEN_INVALID;
     }
+
     if (out->expires_ms)
         out->expires_ms += t->rules.leeway_ms;
-    return out->expires_ms && out->expires_ms <= now_ms ? TOKEN_EXPIRED : TOKEN_GOOD;
+    if (!out->expires_ms || out->expires_ms > now_ms)
+        return TOKEN_GOOD;
+    set_fault(out, "it has expired");
+    return TOKEN_EXPIRED;
 }
 
 enum token_verdict tokens_verify(struct tokens *t, const char *text, int64_t now_ms, struct token *out)
 {
     *out = (struct token){0};
     enum token_verdict v = text ? verdict(t, text, now_ms, out) : TOKEN_MISSING;
-    if (v != TOKEN_GOOD)
+    if (v != TOKEN_GOOD) {
+        char fault[TOKEN_FAULT_MAX];
+        memcpy(fault, out->fault, sizeof fault);
         token_release(out);
+        memcpy(out->fault, fault, sizeof fault);
+    }
+    MUST(v == TOKEN_GOOD || (!out->claims && !out->may_publish && !out->sub.len));
     return out->verdict = v;
 }
 
@@ -413,21 +572,55 @@ static char *unless_empty(char *value)
     return NULL;
 }
 
-char *token_in_request(const struct tokens *t, const struct params *params)
+char *token_in_request(const struct tokens *t, const struct params *params, size_t index)
 {
     char *text = unless_empty(bearer(params));
-    if (!text && t->rules.cookie)
-        text = unless_empty(params_cookie(params, t->rules.cookie));
-    return text ? text : unless_empty(params_query(params, "token"));
+    if (!text && t->rules.cookie && (text = unless_empty(params_cookie(params, t->rules.cookie, index))))
+        return text;
+    if (!text)
+        text = unless_empty(params_query(params, "token"));
+    if (index == 0)
+        return text;
+    free(text);
+    return NULL;
 }
 
+bool token_is_brought(const struct tokens *t, const struct params *params)
+{
+    char *text = token_in_request(t, params, 0);
+    bool brought = text != NULL;
+    if (text)
+        explicit_bzero(text, strlen(text));
+    free(text);
+    return brought;
+}
+
+static void tell_refusal(const struct token *token, const struct params *params)
+{
+    const char *client = params_get(params, "REMOTE_ADDR"), *port = params_get(params, "REMOTE_PORT");
+    if (token->verdict != TOKEN_GOOD && token->verdict != TOKEN_MISSING)
+        log_event(LOG_DEBUG, "a token was refused", log_name("reason", token->fault),
+                  log_name("client", client ? client : "unknown"), log_name("port", port ? port : "unknown"));
+}
+
+/* Browsers send several cookies of one name, of several paths or domains: a stale one keeps nobody out who has a good one too. */
 enum token_verdict tokens_verify_request(struct tokens *t, const struct params *params, int64_t now_ms,
                                          struct token *out)
 {
-    char *text = token_in_request(t, params);
-    enum token_verdict v = tokens_verify(t, text, now_ms, out);
-    free(text);
-    return v;
+    enum token_verdict first = TOKEN_MISSING;
+    for (size_t i = 0; i < TOKEN_COOKIES_MAX; i++) {
+        char *text = token_in_request(t, params, i);
+        if (i && !text)
+            break;
+        enum token_verdict v = tokens_verify(t, text, now_ms, out);
+        free(text);
+        tell_refusal(out, params);
+        if (v == TOKEN_GOOD || v == TOKEN_MISSING)
+            return v;
+        if (first != TOKEN_EXPIRED)
+            first = v;
+    }
+    return out->verdict = first;
 }
 
 const struct token_refusal *token_refusal(enum token_verdict verdict)

@@ -431,14 +431,17 @@ static int find_requests(struct worker *w)
 static bool open_tokens(struct worker *w)
 {
     const struct options *o = &w->options;
-    struct token_rules rules = {.key_file = o->jwt_key_file,
+    struct token_rules rules = {.secret_file = o->jwt_secret_file,
+                                .key_file = o->jwt_key_file,
                                 .issuer = o->jwt_issuer,
                                 .audience = &o->jwt_audience,
                                 .cookie = o->jwt_cookie,
                                 .leeway_ms = (int64_t)o->jwt_leeway_ms};
-    if (rules.key_file)
-        w->streams.tokens = tokens_new(&rules);
-    return !rules.key_file || w->streams.tokens;
+    if (!rules.secret_file && !rules.key_file)
+        return true;
+
+    w->streams.tokens = tokens_new(&rules);
+    return w->streams.tokens != NULL;
 }
 
 static int run(struct worker *w)

@@ -104,7 +104,7 @@ def test_a_worker_that_stops(bench):
 
 def test_a_token_that_expires(bench):
     issuer = Issuer(bench.folder / "key")
-    site = Site(bench, worker={"session_from": "jwt", "jwt_key_file": issuer.key_file, "meta": ["who=jwt:name", "jwt:level"]})
+    site = Site(bench, worker={"session_from": "jwt", "jwt_secret_file": issuer.secret_file, "meta": ["who=jwt:name", "jwt:level"]})
     with Presence(site.broker) as presence:
         site.open(None, query={"token": issuer.token(seconds=3, sub="anna", name="Anna B.", level=7)})
         presence.wait("anna", *CAME, *went("expired"))

@@ -1,8 +1,10 @@
 """Tokens: who may open a stream, which channels it may have, and until when."""
 
 import base64
+import hmac
 import itertools
 import json
+import os
 import random
 import re
 import signal
@@ -11,11 +13,13 @@ import urllib.parse
 
 import jwt as pyjwt
 import pytest
+from cryptography.hazmat.primitives import serialization
 from support.apache import Apache, ApacheCgi
 from support.bench import Bench
 from support.browser import CLOSED
 from support.fcgi import FastCgi
-from support.jwt_keys import Ec, Rsa, Secret, jwks, put
+from support.http_publisher import HttpPublisher
+from support.jwt_keys import Ec, Rsa, Secret, jwks, option_for, put
 from support.lighttpd import Lighttpd
 from support.nginx import Nginx
 from support.processes import CLI, ROOT, WORKER, run
@@ -29,9 +33,24 @@ ISSUER, AUDIENCE = "https://login.example.org", "events"
 def new_site(bench, text, web=Lighttpd, **worker):
     """A site whose workers take sessions from tokens that are judged by this text."""
     file = put(bench.subfolder("keys") / "key", text)
-    site = Site(bench, web=web, worker={"session_from": "jwt", "jwt_key_file": str(file), **worker})
+    site = Site(bench, web=web, worker={"session_from": "jwt", option_for(text): str(file), **worker})
     site.key_file = file
     return site
+
+
+def new_site_with(bench, file):
+    """A site whose workers judge tokens by the secrets in this file."""
+    return Site(bench, worker={"session_from": "jwt", "jwt_secret_file": str(file)})
+
+
+def make_secret(file):
+    """`ssecast keygen --jwt`: the new secret, to sign with."""
+    done = run([CLI, "keygen", "--jwt", file])
+    assert done.returncode == 0, done.stderr
+    made = json.loads(file.read_text())["keys"][-1]
+    secret = Secret(made["kid"])
+    secret.private = base64.urlsafe_b64decode(made["k"] + "==")
+    return secret
 
 
 @pytest.fixture(scope="module")
@@ -156,14 +175,15 @@ def test_another_algorithm_with_the_right_secret_is_refused(site, key, session, 
     assert refusal(site, good(key, session, algorithm=algorithm)) == (401, "invalid_token")
 
 
-def test_a_jwks_of_all_kinds(bench):
-    keys = [Secret("s"), Rsa("r"), Ec("e"), Rsa()]
-    site = new_site(bench, jwks(*keys))
-    for key in keys:
+def test_a_jwks_of_all_public_kinds_and_one_of_secrets(bench):
+    pairs, secrets = [Rsa("r"), Ec("e"), Rsa()], [Secret("s"), Secret()]
+    site = new_site(bench, jwks(*pairs), jwt_secret_file=str(put(bench.subfolder("keys") / "secrets", jwks(*secrets))))
+    for key in pairs + secrets:
         assert accepted(site, key.token(sub="anna"))
     stranger = Rsa("r")
     assert refusal(site, stranger.token(sub="anna")) == (401, "invalid_token")
-    assert refusal(site, keys[1].token(sub="anna", headers={"kid": "e"})) == (401, "invalid_token")
+    assert refusal(site, pairs[0].token(sub="anna", headers={"kid": "e"})) == (401, "invalid_token")
+    assert refusal(site, Secret("s").token(sub="anna")) == (401, "invalid_token")
 
 
 # What a token says
@@ -342,7 +362,7 @@ def wait_accepted(site, token, wanted=True):
 
 
 def test_a_new_key_is_in_force_within_a_second_and_streams_go_on(bench):
-    old, new = Secret(), Rsa()
+    old, new = Ec(), Rsa()
     site = new_site(bench, old.file)
     reader = open_with(site, old.token(sub="anna"))
     put(site.key_file, new.file)
@@ -367,7 +387,7 @@ def test_keys_are_rotated_without_a_gap(bench):
 def test_a_file_that_is_no_key_leaves_the_old_one_and_is_told_once(bench):
     key = Secret()
     site = new_site(bench, key.file)
-    for text in ("", "short\n", "{", '{"keys":[]}', "-----BEGIN PUBLIC KEY-----\n", None):
+    for text in ("", "short\n", "{", '{"keys":[]}', "-----BEGIN PUBLIC KEY-----\n", Ec().file, None):
         if text is None:
             site.key_file.unlink()
         else:
@@ -391,15 +411,108 @@ def test_a_hangup_reads_the_keys_at_once(bench):
     assert accepted(site, new.token(sub="anna")) and not accepted(site, old.token(sub="anna"))
 
 
+def with_bytes(file):
+    """A token that anybody can make who can read the file: signed with its bytes."""
+    head = f"{part({'alg': 'HS256', 'typ': 'JWT'})}.{part({'sub': 'victim', 'publish': True})}"
+    tokens = []
+    for secret in (file, file.rstrip(b"\n"), file.strip()):
+        mac = hmac.digest(secret, head.encode(), "sha256")
+        tokens.append(f"{head}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}")
+    return tokens
+
+
+def der(key):
+    return key.private.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def openssh(key):
+    return key.private.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+
+
+_OURS = Rsa("ours")
+_PAGE = b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n</body>\r\n</html>\r\n"
+
+# What a file of public keys may hold one day: a broken fetch, another format, a slip of the hand.
+PUBLIC_TEXTS = {
+    "byte order mark": b"\xef\xbb\xbf" + jwks(_OURS).encode(),
+    "list of keys": json.dumps([_OURS.jwk()]).encode(),
+    "DER": der(_OURS),
+    "DER of EC": der(Ec()),
+    "DER in base64": base64.b64encode(der(_OURS)),
+    "OpenSSH": openssh(_OURS),
+    "OpenSSH of EC": openssh(Ec()),
+    "error page": _PAGE,
+    "error in JSON": b'{"error":"temporarily_unavailable","error_description":"try again later"}',
+    "plain error": b"upstream connect error or disconnect/reset before headers",
+    "one word": b"service-temporarily-unavailable-please-try-again-later",
+    "JWKS of a secret": json.dumps({"keys": [{"kty": "oct", "k": base64.urlsafe_b64encode(b"x" * 32).rstrip(b"=").decode()}]}).encode(),
+}
+
+
+@pytest.mark.parametrize("text", PUBLIC_TEXTS.values(), ids=PUBLIC_TEXTS)
+def test_what_replaces_public_keys_is_never_a_secret(bench, text):
+    """Neither at a reload, where the keys from before stay, nor at the start, where there are none."""
+    site = new_site(bench, jwks(_OURS), publish=True)
+    new = site.key_file.with_name("new")
+    new.write_bytes(text)
+    new.chmod(0o644)
+    os.replace(new, site.key_file)
+    site.worker.signal(signal.SIGHUP)
+    wait_until(lambda: "the keys from before stay" in site.worker.log(), what="the file is refused")
+    for token in [*with_bytes(text), Secret().token(sub="victim")]:
+        assert refusal(site, token) == (401, "invalid_token")
+        assert HttpPublisher(site.web.url, token).publish("m", data=1)[0] == 401
+    assert accepted(site, _OURS.token(sub="anna"))
+    secret = text in (PUBLIC_TEXTS["one word"], PUBLIC_TEXTS["JWKS of a secret"])  # if not a good one
+    for option in ("--jwt-key-file", *([] if secret else ["--jwt-secret-file"])):
+        done = run([WORKER, "--session-from", "jwt", option, site.key_file, "--check-config"])
+        assert done.returncode == 2 and option in done.stderr and "accepted" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("text, why", [("BOM", "byte order mark"), ("lines", "several lines"), ("space", "blanks"), ("list", "JSON list"),
+                                       ("public", "PEM"), ("NUL", "NUL")])
+def test_what_is_no_secret_is_named(bench, text, why):
+    key = Secret()
+    file = bench.folder / "secret"
+    file.write_bytes({"BOM": b"\xef\xbb\xbf" + key.file.encode(), "lines": key.file.encode() * 2, "space": key.private.encode() + b" ",
+                      "list": json.dumps([key.jwk()]).encode(), "public": Rsa().file.encode(), "NUL": key.private.encode() + b"\0"}[text])
+    done = run([WORKER, "--session-from", "jwt", "--jwt-secret-file", file, "--check-config"])
+    assert done.returncode == 2 and why in done.stderr and key.private not in done.stderr
+
+
+def test_secrets_are_rotated_without_a_gap(bench):
+    """As operations.md has it: ssecast keygen --jwt, first for the file, then for the secret that comes beside it."""
+    file = bench.subfolder("keys") / "jwt.secret"
+    first = make_secret(file)
+    file.chmod(0o640)
+    site = new_site_with(bench, file)
+    assert accepted(site, first.token(sub="anna"))
+    second = make_secret(file)
+    assert first.kid != second.kid and len(json.loads(file.read_text())["keys"]) == 2
+    wait_accepted(site, second.token(sub="anna"))
+    assert accepted(site, first.token(sub="anna"))
+    wait_until(lambda: "it holds 2 keys" in site.worker.log(), what="the log says how many there are")
+    documented = documented_token("b64decode", file)
+    assert accepted(site, documented) and pyjwt.get_unverified_header(documented)["kid"] == second.kid
+    put(file, "".join(line for line in file.read_text().splitlines(True) if first.kid not in line))
+    wait_accepted(site, first.token(sub="anna"), False)
+    assert accepted(site, second.token(sub="anna"))
+
+
 # As the documentation has it
+
+def documented_token(part_of_code, file):
+    """What the Python lines of operations.md with this in them make of this file."""
+    text = (ROOT / "docs" / "operations.md").read_text()
+    [code] = [c for c in re.findall(r"```python\n(.*?)```", text, re.S) if '"sub": "anna"' in c and part_of_code in c]
+    assert "/etc/ssecast/jwt.secret" in code
+    return run(["/usr/bin/python3", "-c", code.replace("/etc/ssecast/jwt.secret", str(file)) + "\nprint(token)"]).stdout.strip()
+
 
 def test_the_documented_way_to_make_a_token(bench):
     key = Secret()
     site = new_site(bench, key.file)
-    text = (ROOT / "docs" / "operations.md").read_text()
-    [code] = [c for c in re.findall(r"```python\n(.*?)```", text, re.S) if '"sub": "anna"' in c]
-    assert "/etc/ssecast/jwt.key" in code
-    token = run(["/usr/bin/python3", "-c", code.replace("/etc/ssecast/jwt.key", str(site.key_file)) + "\nprint(token)"]).stdout.strip()
+    token = documented_token("rstrip", site.key_file)
     open_with(site, token, channels=["news", "room:7"])
     site.wait_connections("anna", 1)
     done = run([CLI, "tail", "--count", "1", "--header", f"Authorization: Bearer {key.token(1, sub='bert')}", site.web.url])
@@ -412,7 +525,7 @@ def started(**options):
     return run([WORKER, *itertools.chain(*((f"--{n.replace('_', '-')}", str(v)) for n, v in options.items()))])
 
 
-@pytest.mark.parametrize("text, why", [(None, "No such file"), ("short", "32 bytes"), ("{}", "JWKS"), (Ec().private_file, "private key")],
+@pytest.mark.parametrize("text, why", [(None, "No such file"), ("short", "no public key"), ("{}", "JWKS"), (Ec().private_file, "private key")],
                          ids=["missing", "short", "no JWKS", "private"])
 def test_a_bad_key_file_is_an_error_at_the_start(tmp_path, text, why):
     file = tmp_path / "key"
@@ -427,7 +540,7 @@ def test_a_bad_key_file_is_an_error_at_the_start(tmp_path, text, why):
 @pytest.mark.parametrize("option", ["session_from", "channels_from"])
 def test_tokens_need_a_key(tmp_path, option):
     done = started(listen=tmp_path / "socket", **{option: "jwt"})
-    assert done.returncode == 2 and "jwt-key-file" in done.stderr
+    assert done.returncode == 2 and "--jwt-key-file" in done.stderr and "--jwt-secret-file" in done.stderr
 
 
 def test_a_secret_that_everybody_can_read_is_told(bench):

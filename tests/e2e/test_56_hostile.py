@@ -38,7 +38,7 @@ class HostileSite(Site):
         bench.folder.chmod(0o755)
         self.issuer = Issuer(bench.folder / "jwt.key")
         super().__init__(bench, web=web, workers=1,
-                         worker={"publish": True, "jwt_key_file": self.issuer.key_file, "cors_origin": ORIGIN, "heartbeat": "1s", **worker})
+                         worker={"publish": True, "jwt_secret_file": self.issuer.secret_file, "cors_origin": ORIGIN, "heartbeat": "1s", **worker})
 
     def memory(self):
         """Bytes that the worker has in memory."""

@@ -33,7 +33,7 @@ class PublishingSite(Site):
     def __init__(self, bench, web=Lighttpd, workers=1, broker=None, **worker):
         bench.folder.chmod(0o755)
         self.issuer = Issuer(bench.folder / "jwt.key")
-        worker = {"publish": True, "jwt_key_file": self.issuer.key_file, **worker}
+        worker = {"publish": True, "jwt_secret_file": self.issuer.secret_file, **worker}
         super().__init__(bench, web=web, workers=workers, broker=broker, worker=worker)
 
     def broker_head(self):
@@ -656,7 +656,7 @@ def test_it_is_off_by_default(bench):
 
 def test_without_a_key_it_does_not_start():
     done = run([WORKER, "--publish", "--listen", "/nonexistent/x.sock"])
-    assert done.returncode == 2 and "--jwt-key-file" in done.stderr
+    assert done.returncode == 2 and "--jwt-secret-file" in done.stderr and "--jwt-key-file" in done.stderr
 
 
 # Plain CGI

@@ -29,7 +29,7 @@ def site(bench_of_all):
     site = Site(
         bench_of_all,
         broker={"commands": [f"ipc://{folder}/commands", tcp], **keys.broker_options(), "log_level": "debug"},
-        worker={**worker_key.options(), "session_from": "jwt", "jwt_key_file": str(jwt_file), "publish": True, "monitor_from": "none",
+        worker={**worker_key.options(), "session_from": "jwt", "jwt_secret_file": str(jwt_file), "publish": True, "monitor_from": "none",
                 "monitor_token_file": str(token_file), "log_level": "debug"},
     )
     site.keys, site.jwt, site.tcp, site.worker_key = keys, jwt, tcp, worker_key
@@ -98,8 +98,9 @@ def test_a_wrong_value_is_shown_without_its_password():
     [BROKER, "--curve-key-file", "FILE", "--keys", "FILE"],
     [WORKER, "--curve-key-file", "FILE", "--broker-key", "FILE", "--listen", "SOCKET"],
     [WORKER, "--monitor-token-file", "FILE", "--listen", "SOCKET"],
+    [WORKER, "--session-from", "jwt", "--jwt-secret-file", "FILE", "--listen", "SOCKET"],
     [WORKER, "--session-from", "jwt", "--jwt-key-file", "FILE", "--listen", "SOCKET"],
-], ids=lambda c: f"{c[0].name} {c[1]}")
+], ids=lambda c: f"{c[0].name} {c[-4]}")
 def test_a_file_that_is_wrong_is_named_and_not_shown(bench, command):
     file = bench.folder / "secret"
     file.write_text(PASSWORD + " ...\n")

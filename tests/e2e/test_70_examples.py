@@ -119,7 +119,7 @@ def test_publish(site, session, tmp_path, language):
 def test_publish_over_http(bench, language):
     issuer, token = Issuer(bench.folder / "jwt.key"), bench.folder / "token.jwt"
     token.write_text(issuer.publisher() + "\n")
-    site = Site(bench, worker={"publish": True, "jwt_key_file": issuer.key_file})
+    site = Site(bench, worker={"publish": True, "jwt_secret_file": issuer.secret_file})
     reader = site.open("anna")
     command = {"Python": ["./publish_http.py", "how are you?"], "PHP": ["php", "publish_http.php", "how are you?"],
                "shell": ["./publish_http.sh", '{"from":"shell","text":"how are you?"}']}[language]

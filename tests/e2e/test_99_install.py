@@ -7,6 +7,7 @@ import stat
 
 import pytest
 from support import processes
+from support.jwt_keys import Ec
 from support.keys import Keys
 from support.lighttpd import program
 from support.processes import BROKER, BUILD, CLI, ROOT, WORKER, run
@@ -99,7 +100,8 @@ def keys(bench):
     keys = Keys(bench.subfolder("etc"))
     worker = keys.add("worker", "worker")
     (keys.folder / "broker.key.pub").write_text(worker.broker + "\n")
-    (keys.folder / "jwt.key").write_text("x" * 32)
+    (keys.folder / "jwt.secret").write_text("x" * 32)
+    (keys.folder / "jwt.pem").write_text(Ec().file)
     (keys.folder / "monitor.token").write_text("x" * 32)
     (keys.folder / "monitor.token").chmod(0o600)
     return keys

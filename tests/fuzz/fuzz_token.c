@@ -25,7 +25,7 @@ static struct tokens *strict, *plain;
 static struct tokens *tokens_with(const char *file, const char *issuer, const struct option_list *for_whom)
 {
     struct tokens *t = tokens_new(&(struct token_rules){
-        .key_file = file, .issuer = issuer, .audience = for_whom, .cookie = "ssecast_token", .leeway_ms = 5000});
+        .secret_file = file, .issuer = issuer, .audience = for_whom, .cookie = "ssecast_token", .leeway_ms = 5000});
     must(t);
     return t;
 }
@@ -173,7 +173,7 @@ static void search(struct slice rest)
         list[count++] = string_copy(part);
     list[count] = NULL;
     must(params_copy(&params, list) == 0);
-    char *text = token_in_request(plain, &params);
+    char *text = token_in_request(plain, &params, 0);
     must(!text || *text);
     if (text)
         judge_both(text);

@@ -94,6 +94,12 @@ def jwks(*keys):
     return json.dumps({"keys": [k.jwk() for k in keys]})
 
 
+def option_for(text):
+    """The worker's option for a file with this text: secrets and public keys have one each."""
+    public = "BEGIN" in text or '"RSA"' in text or '"EC"' in text
+    return "jwt_key_file" if public else "jwt_secret_file"
+
+
 def put(file, text):
     """The file, with this text from one moment to the next; secret, as far as workers of the tests allow."""
     new = file.with_name(file.name + ".new")

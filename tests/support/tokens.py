@@ -1,7 +1,7 @@
-"""JSON Web Tokens as an application makes them, and the key file that a worker judges them with.
+"""JSON Web Tokens as an application makes them, and the secret's file that a worker judges them with.
 
     issuer = Issuer(bench.folder / "jwt.key")
-    worker = Worker(bench, broker, jwt_key_file=issuer.key_file)
+    worker = Worker(bench, broker, jwt_secret_file=issuer.secret_file)
     token = issuer.token(publish={"sessions": ["user-*"]})
 """
 
@@ -15,10 +15,10 @@ import jwt
 class Issuer:
     """HS256, with a secret of its own."""
 
-    def __init__(self, key_file):
-        self.secret, self.key_file = secrets.token_hex(32), pathlib.Path(key_file)
-        self.key_file.write_text(self.secret + "\n")
-        self.key_file.chmod(0o644)  # workers run as other users in some tests
+    def __init__(self, secret_file):
+        self.secret, self.secret_file = secrets.token_hex(32), pathlib.Path(secret_file)
+        self.secret_file.write_text(self.secret + "\n")
+        self.secret_file.chmod(0o644)  # workers run as other users in some tests
 
     def token(self, seconds=3600, **claims):
         """A token that ends after so many seconds (negative: it has), with these claims; one that is None is left out."""

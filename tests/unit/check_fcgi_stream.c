@@ -377,7 +377,7 @@ static void take_tokens(void)
     static char *source = (char *)"jwt";
     static const struct option_list from = {&source, 1};
     static char file[] = "/tmp/check-stream-XXXXXX"; /* tokens keep it */
-    struct token_rules token_rules = {.key_file = file};
+    struct token_rules token_rules = {.secret_file = file};
     memcpy(strchr(file, '\0') - 6, "XXXXXX", 6);
     int fd = mkstemp(file);
     ck_assert_int_eq(write(fd, SECRET, strlen(SECRET)), strlen(SECRET));

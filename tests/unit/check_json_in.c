@@ -24,6 +24,7 @@ START_TEST(values_are_what_they_are)
     assert_slice(json_in_text(member("t")), S("a\0b"));
     ck_assert(json_in_number(member("n")) == 1.5 && json_in_number(member("i")) == 7);
     ck_assert(json_in_is_true(member("yes")) && !json_in_is_true(member("no")) && !json_in_is_true(member("i")));
+    ck_assert(json_in_is_false(member("no")) && !json_in_is_false(member("yes")) && !json_in_is_false(member("x")));
     ck_assert_uint_eq(json_in_count(member("l")), 2);
     assert_slice(json_in_text(json_in_item(member("l"), 1)), S("x"));
     ck_assert_ptr_null(json_in_item(member("l"), 2));

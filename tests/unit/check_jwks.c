@@ -28,19 +28,29 @@ static void teardown(void)
     jwks_release(&set);
 }
 
-static void reads(const char *file, size_t count)
+static void reads_as(enum jwks_kind kind, struct slice file, size_t count)
 {
-    int err = jwks_read(slice_of(file), &set, &why);
+    int err = jwks_read(kind, file, &set, &why);
     ck_assert_msg(err == 0, "refused: %s", why);
     ck_assert_uint_eq(set.count, count);
 }
 
-static void refuses(struct slice file, const char *part_of_why)
+static void reads(const char *file, size_t count)
 {
-    ck_assert_int_eq(jwks_read(file, &set, &why), -EINVAL);
+    reads_as(JWKS_PUBLIC, slice_of(file), count);
+}
+
+static void refuses_as(enum jwks_kind kind, struct slice file, const char *part_of_why)
+{
+    ck_assert_int_eq(jwks_read(kind, file, &set, &why), -EINVAL);
     ck_assert_msg(strstr(why, part_of_why), "it says: %s", why);
     ck_assert_ptr_null(set.keys);
     ck_assert_uint_eq(set.count, 0);
+}
+
+static void refuses(struct slice file, const char *part_of_why)
+{
+    refuses_as(JWKS_PUBLIC, file, part_of_why);
 }
 
 static void assert_public(size_t index, enum jwk_use use, const struct test_key *key)
@@ -52,38 +62,132 @@ static void assert_public(size_t index, enum jwk_use use, const struct test_key 
 
 /* --- secrets --- */
 
-#define BYTES31 "\0\1\2\3\4\5\6\7\0\1\2\3\4\5\6\7\0\1\2\3\4\5\6\7\0\1\2\3\4\5\6"
+#define BYTES31 "\1\2\3\4\5\6\7\xe0\1\2\3\4\5\6\7\xe0\1\2\3\4\5\6\7\xe0\1\2\3\4\5\6\7"
+#define HEX32 "0123456789abcdef0123456789abcdef"
 
 static const struct {
     struct slice file;
-    size_t lens[2]; /* 0: no second one */
+    size_t len;
 } secrets[] = {
-    {S_INIT("0123456789abcdef0123456789abcdef"), {32, 0}},
-    {S_INIT("0123456789abcdef0123456789abcdef\n"), {32, 33}},
-    {S_INIT("0123456789abcdef0123456789abcdef\r\n"), {32, 34}},
-    {S_INIT("0123456789abcdef0123456789abcde\n\n"), {32, 33}},
-    {S_INIT(BYTES31 "\7"), {32, 0}},
-    {S_INIT(BYTES31 "\n"), {32, 0}}, /* by chance */
+    {S_INIT(HEX32), 32},        {S_INIT(HEX32 "\n"), 32},         {S_INIT(HEX32 "\r\n"), 32},
+    {S_INIT(BYTES31 "\7"), 32}, {S_INIT(BYTES31 " \xff\n"), 33}, /* no text: a blank in it is a byte like others */
+    {S_INIT("MI" HEX32), 34},   {S_INIT("0\x20" BYTES31), 33},
 };
 
-START_TEST(a_secret_is_the_file_s_bytes)
+START_TEST(a_secret_is_the_file_s_bytes_less_a_line_break)
 {
-    ck_assert_int_eq(jwks_read(secrets[_i].file, &set, &why), 0);
-    ck_assert_uint_eq(set.count, secrets[_i].lens[1] ? 2 : 1);
-    for (size_t i = 0; i < set.count; i++) {
-        ck_assert_int_eq(set.keys[i].use, JWK_HS256);
-        ck_assert_ptr_null(set.keys[i].kid);
-        assert_slice(((struct slice){(char *)set.keys[i].data, set.keys[i].len}),
-                     ((struct slice){secrets[_i].file.data, secrets[_i].lens[i]}));
-    }
+    reads_as(JWKS_SECRETS, secrets[_i].file, 1);
+    ck_assert_int_eq(set.keys[0].use, JWK_HS256);
+    ck_assert_ptr_null(set.keys[0].kid);
+    assert_slice(((struct slice){(char *)set.keys[0].data, set.keys[0].len}),
+                 ((struct slice){secrets[_i].file.data, secrets[_i].len}));
 }
 END_TEST
 
-START_TEST(a_short_secret_is_refused)
+#define JWK_S "{\"kty\":\"oct\",\"k\":\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\"}"
+
+/* Each of these was a secret once: that everybody knows, or that no token is signed with. */
+static const struct {
+    struct slice file;
+    const char *why;
+} no_secrets[] = {
+    {S_INIT(""), "32 bytes"},
+    {S_INIT("\n"), "32 bytes"},
+    {S_INIT("0123456789abcdef0123456789abcde\n"), "32 bytes"},
+    {S_INIT("0123456789abcdef0123456789abcde\n\n"), "several lines"},
+    {S_INIT(HEX32 "\n\n"), "several lines"},
+    {S_INIT(HEX32 "\n" HEX32 "\n"), "several lines"},
+    {S_INIT(HEX32 "\r" HEX32), "several lines"},
+    {S_INIT("\n" HEX32), "several lines"},
+    {S_INIT(" " HEX32), "blanks"},
+    {S_INIT(HEX32 " \n"), "blanks"},
+    {S_INIT(HEX32 "\t"), "blanks"},
+    {S_INIT(HEX32 " " HEX32), "spaces"},
+    {S_INIT("\xef\xbb\xbf" HEX32 "\n"), "byte order mark"},
+    {S_INIT("\xff\xfe" HEX32), "byte order mark"},
+    {S_INIT(HEX32 "\0" HEX32), "NUL"},
+    {S_INIT("ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABgQC7 anna@example"), "OpenSSH"},
+    {S_INIT("ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTY"), "OpenSSH"},
+    {S_INIT("<html><head><title>502BadGateway</title></head>"), "HTML"},
+    {S_INIT("\r\n <?xml version='1.0'?><error>no such key</error>"), "HTML"},
+    {S_INIT("[" JWK_S "]"), "JSON list"},
+    {S_INIT("{\"error\":\"temporarily_unavailable\",\"code\":503}"), "JWKS"},
+    {S_INIT("\"0123456789abcdef0123456789abcdef\""), "JSON text"},
+    {S_INIT("\xef\xbb\xbf{\"keys\":[" JWK_S "]}"), "byte order mark"},
+    {S_INIT("\x30\x82\x01\x22\x30\x0d\x06\x09" BYTES31 BYTES31), "DER"},
+    {S_INIT("\x30\x21\x30\x13" BYTES31), "DER"},
+    {S_INIT("MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8AAQIDBAUGBwgJCgsMDQ4PEBESEx"
+            "QVFhcYGRobHB0eHw==\n"),
+     "DER"},
+};
+
+START_TEST(what_is_evidently_no_secret_is_refused)
 {
-    refuses(S(""), "32 bytes");
-    refuses(S("\n"), "32 bytes");
-    refuses(S("0123456789abcdef0123456789abcde\n"), "32 bytes");
+    refuses_as(JWKS_SECRETS, no_secrets[_i].file, no_secrets[_i].why);
+}
+END_TEST
+
+START_TEST(public_keys_are_no_secrets)
+{
+    refuses_as(JWKS_SECRETS, slice_of(rsa.public), "PEM");
+    refuses_as(JWKS_SECRETS, slice_of(ec.private), "PEM");
+    snprintf(text, sizeof text, "{\"keys\":[%s]}", jwk_of(&rsa, "", jwk[0]));
+    refuses_as(JWKS_SECRETS, slice_of(text), "no secret");
+    snprintf(text, sizeof text, "{\"keys\":[" JWK_S ",%s]}", jwk_of(&ec, ",\"kid\":\"e\"", jwk[0]));
+    refuses_as(JWKS_SECRETS, slice_of(text), "no secret");
+    refuses_as(JWKS_SECRETS, S("{\"keys\":[7]}"), "no secret");
+}
+END_TEST
+
+START_TEST(secrets_are_no_public_keys)
+{
+    for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++)
+        refuses(secrets[i].file, "accepted: public keys");
+    refuses(S("{\"keys\":[" JWK_S "]}"), "oct");
+    refuses(S(JWK_S), "oct");
+    snprintf(text, sizeof text, "{\"keys\":[%s,{\"kty\":\"oct\",\"alg\":\"HS512\",\"k\":\"AA\"}]}",
+             jwk_of(&ec, "", jwk[0]));
+    refuses(slice_of(text), "oct");
+}
+END_TEST
+
+START_TEST(what_is_no_public_key_is_named)
+{
+    for (size_t i = 0; i < sizeof no_secrets / sizeof no_secrets[0]; i++)
+        refuses(no_secrets[i].file, "");
+    refuses(S("<html>502</html>"), "HTML");
+    refuses(S("ssh-rsa AAAA"), "OpenSSH");
+    refuses(S("[]"), "JSON list");
+    refuses(S(""), "empty");
+    refuses(S("\x30\x82\x01\x22\x30\x0d\x06\x09" BYTES31 BYTES31), "DER");
+    snprintf(text, sizeof text, "\xef\xbb\xbf{\"keys\":[%s]}", jwk_of(&ec, "", jwk[0]));
+    refuses(slice_of(text), "byte order mark");
+}
+END_TEST
+
+START_TEST(several_secrets_are_a_set)
+{
+    reads_as(JWKS_SECRETS, S("{\"keys\":[" JWK_S ",{\"kty\":\"oct\",\"kid\":\"new\",\"alg\":\"HS256\",\"use\":\"sig\",\"k\":"
+                             "\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh9f\"},{\"kty\":\"oct\",\"alg\":\"HS512\"}]}"),
+             2);
+    ck_assert_ptr_null(set.keys[0].kid);
+    ck_assert_uint_eq(set.keys[0].len, 32);
+    ck_assert_uint_eq(set.keys[0].data[31], 31);
+    ck_assert_str_eq(set.keys[1].kid, "new");
+    ck_assert_uint_eq(set.keys[1].len, 33);
+    jwks_release(&set);
+    reads_as(JWKS_SECRETS, S(JWK_S), 1);
+}
+END_TEST
+
+START_TEST(a_digest_tells_texts_apart)
+{
+    unsigned char a[JWKS_DIGEST], b[JWKS_DIGEST];
+    jwks_digest(S("one"), a);
+    jwks_digest(S("two"), b);
+    ck_assert(memcmp(a, b, sizeof a) != 0);
+    jwks_digest(S("one"), b);
+    ck_assert_mem_eq(a, b, sizeof a);
 }
 END_TEST
 
@@ -146,19 +250,14 @@ END_TEST
 
 START_TEST(a_set_holds_keys_by_their_names)
 {
-    snprintf(
-        text, sizeof text,
-        " {\"keys\":[%s,%s,{\"kty\":\"oct\",\"kid\":\"s\",\"k\":\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\"}]}",
-        jwk_of(&rsa, ",\"kid\":\"r\",\"alg\":\"RS256\",\"use\":\"sig\",\"key_ops\":[\"verify\"]", jwk[0]),
-        jwk_of(&ec, "", jwk[1]));
-    reads(text, 3);
+    snprintf(text, sizeof text, " {\"keys\":[%s,%s]}",
+             jwk_of(&rsa, ",\"kid\":\"r\",\"alg\":\"RS256\",\"use\":\"sig\",\"key_ops\":[\"verify\"]", jwk[0]),
+             jwk_of(&ec, "", jwk[1]));
+    reads(text, 2);
     assert_public(0, JWK_RS256, &rsa);
     ck_assert_str_eq(set.keys[0].kid, "r");
     assert_public(1, JWK_ES256, &ec);
     ck_assert_ptr_null(set.keys[1].kid);
-    ck_assert_int_eq(set.keys[2].use, JWK_HS256);
-    ck_assert_uint_eq(set.keys[2].len, 32);
-    ck_assert_uint_eq(set.keys[2].data[31], 31);
 }
 END_TEST
 
@@ -206,6 +305,7 @@ static const char *const bad_sets[] = {
 START_TEST(a_bad_set_is_refused)
 {
     refuses(slice_of(bad_sets[_i]), "");
+    refuses_as(JWKS_SECRETS, slice_of(bad_sets[_i]), "");
 }
 END_TEST
 
@@ -215,11 +315,11 @@ START_TEST(there_are_not_too_many_keys)
     for (unsigned i = 0; i < JWKS_KEYS_MAX; i++)
         at = stpcpy(at, "{\"kty\":\"oct\",\"k\":\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\"},");
     strcpy(at - 1, "]}");
-    reads(text, JWKS_KEYS_MAX);
+    reads_as(JWKS_SECRETS, slice_of(text), JWKS_KEYS_MAX);
     jwks_release(&set);
     strcpy(at, "{\"kty\":\"oct\",\"k\":\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\"}]}");
     at[-1] = ',';
-    ck_assert_int_eq(jwks_read(slice_of(text), &set, &why), -ENOMEM);
+    ck_assert_int_eq(jwks_read(JWKS_SECRETS, slice_of(text), &set, &why), -ENOMEM);
     ck_assert_uint_eq(set.count, 0);
 }
 END_TEST
@@ -234,8 +334,9 @@ START_TEST(random_changes_do_no_harm)
         size_t at = roll(&dice, len);
         char was = text[at];
         text[at] = (char)roll(&dice, 256);
-        if (jwks_read((struct slice){text, len}, &set, &why) == 0)
-            jwks_release(&set);
+        for (int kind = JWKS_PUBLIC; kind <= JWKS_SECRETS; kind++)
+            if (jwks_read((enum jwks_kind)kind, (struct slice){text, len}, &set, &why) == 0)
+                jwks_release(&set);
         text[at] = was;
     }
 }
@@ -285,7 +386,7 @@ START_TEST(a_secret_knows_its_signature)
 {
     static const char signature[] = "VCEt98b3JSED4ft_EhALDHX0UPp6-VVB_SgUhXjqe-Q";
     struct slice signed_text = S("text 2");
-    reads("0123456789abcdef0123456789abcdef", 1);
+    reads_as(JWKS_SECRETS, S("0123456789abcdef0123456789abcdef"), 1);
     ck_assert(jwk_signed(&set.keys[0], signed_text, slice_of(signature)));
     ck_assert(!jwk_signed(&set.keys[0], S("other"), slice_of(signature)));
     ck_assert(!jwk_signed(&set.keys[0], signed_text, (struct slice){signature, 42}));
@@ -318,8 +419,13 @@ int main(void)
     TCase *tests = one_case(suite, "jwks");
     tcase_add_unchecked_fixture(tests, make_keys, free_keys);
     tcase_add_checked_fixture(tests, NULL, teardown);
-    tcase_add_loop_test(tests, a_secret_is_the_file_s_bytes, 0, COUNT(secrets));
-    tcase_add_test(tests, a_short_secret_is_refused);
+    tcase_add_loop_test(tests, a_secret_is_the_file_s_bytes_less_a_line_break, 0, COUNT(secrets));
+    tcase_add_loop_test(tests, what_is_evidently_no_secret_is_refused, 0, COUNT(no_secrets));
+    tcase_add_test(tests, public_keys_are_no_secrets);
+    tcase_add_test(tests, secrets_are_no_public_keys);
+    tcase_add_test(tests, what_is_no_public_key_is_named);
+    tcase_add_test(tests, several_secrets_are_a_set);
+    tcase_add_test(tests, a_digest_tells_texts_apart);
     tcase_add_test(tests, public_keys_are_read_from_pem);
     tcase_add_test(tests, a_private_key_is_refused);
     tcase_add_test(tests, a_private_jwk_is_refused);

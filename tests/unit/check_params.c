@@ -1,5 +1,7 @@
 #include "fcgi/params.h"
 
+#include <stdlib.h>
+
 #include "support.h"
 
 static struct params params;
@@ -32,10 +34,53 @@ END_TEST
 
 START_TEST(odd_entries_do_no_harm)
 {
-    copy((char *[]){"", "NOVALUE", "=nameless", "A=1", "A=2", "", "Z=26", NULL});
+    copy((char *[]){"", "NOVALUE", "=nameless", "A=1", "", "Z=26", NULL});
     ck_assert_ptr_null(params_get(&params, "NOVALUE"));
     ck_assert_str_eq(params_get(&params, "A"), "1");
     ck_assert_str_eq(params_get(&params, "Z"), "26");
+}
+END_TEST
+
+/* X-User and X_User of one client are the same parameter: nobody can tell which of them the web server set. */
+START_TEST(what_came_twice_has_no_value)
+{
+    copy((char *[]){"HTTP_X_USER=mallory", "B=1", "HTTP_X_USER=anna", "HTTP_X_USERS=2", "B", NULL});
+    ck_assert_ptr_null(params_get(&params, "HTTP_X_USER"));
+    ck_assert_ptr_null(params_header(&params, "X-User"));
+    ck_assert(params_repeated(&params, "HTTP_X_USER"));
+    ck_assert(!params_repeated(&params, "B") && !params_repeated(&params, "HTTP_X_USERS"));
+    ck_assert(!params_repeated(&params, "C"));
+    ck_assert_str_eq(params_get(&params, "B"), "1");
+    params_release(&params);
+    copy((char *[]){"A=1", "A=1", NULL}); /* the same value is no excuse */
+    ck_assert(params_repeated(&params, "A") && !params_get(&params, "A"));
+}
+END_TEST
+
+START_TEST(parameters_of_the_query_may_come_twice)
+{
+    copy((char *[]){"QUERY_STRING=a=1&ab=2&b=&a=3&c=4& b=5&d", NULL});
+    ck_assert(params_query_repeated(&params, "a") && params_query_repeated(&params, "b"));
+    ck_assert(!params_query_repeated(&params, "ab") && !params_query_repeated(&params, "c"));
+    ck_assert(!params_query_repeated(&params, "d") && !params_query_repeated(&params, ""));
+    char *value = params_query(&params, "a");
+    ck_assert_str_eq(value, "1");
+    free(value);
+}
+END_TEST
+
+START_TEST(cookies_are_counted)
+{
+    static const char *const values[] = {"1", "2 x", "3"};
+    copy((char *[]){"HTTP_COOKIE=s=1; s=;s=\"\"; t=s=9;  s=\"2 x\" ; s=3", NULL});
+    for (size_t i = 0; i < 4; i++) {
+        char *value = params_cookie(&params, "s", i);
+        if (i < 3)
+            ck_assert_str_eq(value, values[i]);
+        else
+            ck_assert_ptr_null(value);
+        free(value);
+    }
 }
 END_TEST
 
@@ -62,6 +107,9 @@ int main(void)
     tcase_add_checked_fixture(tests, NULL, teardown);
     tcase_add_test(tests, values_are_found_by_their_whole_name);
     tcase_add_test(tests, odd_entries_do_no_harm);
+    tcase_add_test(tests, what_came_twice_has_no_value);
+    tcase_add_test(tests, parameters_of_the_query_may_come_twice);
+    tcase_add_test(tests, cookies_are_counted);
     tcase_add_test(tests, there_may_be_none);
     tcase_add_test(tests, it_is_a_copy);
     return run_suite(suite);

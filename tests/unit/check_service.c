@@ -48,7 +48,7 @@ static void turn(void)
 
 static struct tokens *new_tokens(void)
 {
-    struct token_rules rules = {.key_file = key_file, .audience = &none, .cookie = "ssecast_token"};
+    struct token_rules rules = {.secret_file = key_file, .audience = &none, .cookie = "ssecast_token"};
     memcpy(key_file + sizeof key_file - 7, "XXXXXX", 6);
     int fd = mkstemp(key_file);
     ck_assert_int_ge(fd, 0);

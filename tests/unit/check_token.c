@@ -40,7 +40,7 @@ static void end(void)
 
 static void setup(void)
 {
-    rules = (struct token_rules){.key_file = file, .audience = &audience, .cookie = "ssecast_token"};
+    rules = (struct token_rules){ .audience = &audience, .cookie = "ssecast_token"};
     audience.count = 0;
     now = NOW;
 }
@@ -62,12 +62,26 @@ static void write_key(const char *key)
     chmod(file, 0600);
 }
 
-static void use_key(const char *key)
+static void use(const char *secret_file, const char *key_file)
 {
-    write_key(key);
+    rules.secret_file = secret_file;
+    rules.key_file = key_file;
     tokens_free(&tokens);
     tokens = tokens_new(&rules);
     ck_assert_ptr_nonnull(tokens);
+}
+
+static void use_secret(const char *secret)
+{
+    write_key(secret);
+    use(file, NULL);
+}
+
+/* Public keys. */
+static void use_key(const char *key)
+{
+    write_key(key);
+    use(NULL, file);
 }
 
 /* A token with these claims, signed so. Valid until the next one. */
@@ -105,7 +119,7 @@ static void assert_verdict(const char *signed_text, enum token_verdict verdict)
 
 START_TEST(a_token_signed_by_the_key_is_good)
 {
-    use_key(SECRET "\n");
+    use_secret(SECRET "\n");
     assert_verdict(sign("{\"sub\":\"anna\"}"), TOKEN_GOOD);
     assert_slice(token.sub, S("anna"));
     ck_assert(!token.has_channels && !token.may_publish && token.expires_ms == 0);
@@ -118,7 +132,7 @@ END_TEST
 
 START_TEST(one_signed_by_another_key_is_not)
 {
-    use_key(SECRET);
+    use_secret(SECRET);
     assert_verdict(sign_as(JWT_ALG_HS256, OTHER_SECRET, NULL, "{\"sub\":\"anna\"}"), TOKEN_INVALID);
     use_key(rsa.public);
     assert_verdict(sign_as(JWT_ALG_RS256, other_rsa.private, NULL, "{\"sub\":\"anna\"}"), TOKEN_INVALID);
@@ -128,7 +142,7 @@ END_TEST
 
 START_TEST(the_key_decides_the_algorithm)
 {
-    use_key(SECRET);
+    use_secret(SECRET);
     assert_verdict(sign_as(JWT_ALG_NONE, NULL, NULL, "{\"sub\":\"anna\"}"), TOKEN_INVALID);
     assert_verdict(sign_as(JWT_ALG_HS512, SECRET, NULL, "{\"sub\":\"anna\"}"), TOKEN_INVALID);
     use_key(rsa.public);
@@ -156,7 +170,7 @@ END_TEST
 START_TEST(every_changed_character_is_noticed)
 {
     char changed[1024];
-    use_key(SECRET);
+    use_secret(SECRET);
     snprintf(changed, sizeof changed, "%s", sign("{\"sub\":\"anna\",\"exp\":1763710060}"));
     assert_verdict(changed, TOKEN_GOOD);
     for (size_t i = 0; changed[i]; i++) {
@@ -185,7 +199,7 @@ static const char *const no_tokens[] = {"",
 
 START_TEST(what_is_no_token_is_invalid)
 {
-    use_key(SECRET);
+    use_secret(SECRET);
     assert_verdict(no_tokens[_i], TOKEN_INVALID);
 }
 END_TEST
@@ -193,7 +207,7 @@ END_TEST
 START_TEST(no_token_is_missing_and_a_long_one_invalid)
 {
     static char claims[12000];
-    use_key(SECRET);
+    use_secret(SECRET);
     assert_verdict(NULL, TOKEN_MISSING);
     snprintf(claims, sizeof claims, "{\"sub\":\"anna\",\"more\":\"%010000d\"}", 0);
     assert_verdict(sign(claims), TOKEN_INVALID);
@@ -209,15 +223,17 @@ static const struct {
     {"{\"exp\":1763710001}", TOKEN_GOOD},    {"{\"exp\":1763710000.5}", TOKEN_GOOD},
     {"{\"exp\":1763710000}", TOKEN_EXPIRED}, {"{\"exp\":1763709999}", TOKEN_EXPIRED},
     {"{\"exp\":0}", TOKEN_EXPIRED},          {"{\"exp\":-1}", TOKEN_EXPIRED},
-    {"{\"exp\":1e300}", TOKEN_GOOD},         {"{\"exp\":\"1763710001\"}", TOKEN_INVALID},
+    {"{\"exp\":1e300}", TOKEN_INVALID},         {"{\"exp\":\"1763710001\"}", TOKEN_INVALID},
     {"{\"exp\":null}", TOKEN_INVALID},       {"{\"nbf\":1763710000}", TOKEN_GOOD},
     {"{\"nbf\":1763710001}", TOKEN_INVALID}, {"{\"nbf\":1763710001,\"exp\":1763709999}", TOKEN_INVALID},
     {"{\"nbf\":true}", TOKEN_INVALID},       {"{\"iat\":1863710000}", TOKEN_GOOD},
+    {"{\"exp\":100000000000}", TOKEN_GOOD}, {"{\"exp\":1763710001000}", TOKEN_INVALID}, /* milliseconds */
+    {"{\"nbf\":1763709999000}", TOKEN_INVALID},
 };
 
 START_TEST(a_token_has_its_time)
 {
-    use_key(SECRET);
+    use_secret(SECRET);
     assert_verdict(sign(times[_i].claims), times[_i].verdict);
 }
 END_TEST
@@ -225,7 +241,7 @@ END_TEST
 START_TEST(clocks_may_differ_by_the_leeway)
 {
     rules.leeway_ms = 5000;
-    use_key(SECRET);
+    use_secret(SECRET);
     assert_verdict(sign("{\"exp\":1763709996,\"nbf\":1763710005}"), TOKEN_GOOD);
     ck_assert_int_eq(token.expires_ms, INT64_C(1763710001000));
     assert_verdict(sign("{\"exp\":1763709995}"), TOKEN_EXPIRED);
@@ -260,14 +276,14 @@ START_TEST(a_token_is_from_whom_and_for_whom_it_must_be)
     for (int i = 0; i < 2 && parties[_i].audience[i]; i++)
         items[audience.count++] = (char *)parties[_i].audience[i];
     rules.issuer = parties[_i].issuer;
-    use_key(SECRET);
+    use_secret(SECRET);
     assert_verdict(sign(parties[_i].claims), parties[_i].verdict);
 }
 END_TEST
 
 START_TEST(channels_limit)
 {
-    use_key(SECRET);
+    use_secret(SECRET);
     assert_verdict(sign("{\"sub\":\"a\",\"channels\":[\"room:*\",\"news\"]}"), TOKEN_GOOD);
     ck_assert(token.has_channels);
     ck_assert(patterns_match(&token.channels, S("room:7")) && patterns_match(&token.channels, S("news")));
@@ -279,7 +295,7 @@ END_TEST
 
 START_TEST(publish_is_granted)
 {
-    use_key(SECRET);
+    use_secret(SECRET);
     assert_verdict(sign("{\"publish\":true}"), TOKEN_GOOD);
     ck_assert(token.may_publish && !token.publish.limited);
     ck_assert_uint_eq(token.publish.roles, ROLE_PUBLISHER);
@@ -355,11 +371,15 @@ static const char *const bad_claims[] = {
     "{\"channels\":[\"\"]}",
     "{\"publish\":{\"sessions\":\"a\"}}",
     "{\"publish\":{\"channels\":[1]}}",
+    "{\"publish\":\"yes\"}",
+    "{\"publish\":1}",
+    "{\"publish\":[\"a\"]}",
+    "{\"publish\":null}",
 };
 
 START_TEST(claims_that_are_not_what_they_must_be_give_nothing)
 {
-    use_key(SECRET);
+    use_secret(SECRET);
     assert_verdict(sign(bad_claims[_i]), TOKEN_INVALID);
 }
 END_TEST
@@ -367,7 +387,7 @@ END_TEST
 START_TEST(a_header_that_must_be_understood_is_not)
 {
     jwt_t *jwt;
-    use_key(SECRET);
+    use_secret(SECRET);
     ck_assert_int_eq(jwt_new(&jwt), 0);
     ck_assert_int_eq(jwt_add_headers_json(jwt, "{\"crit\":[\"b64\"],\"b64\":true}"), 0);
     ck_assert_int_eq(jwt_set_alg(jwt, JWT_ALG_HS256, (const unsigned char *)SECRET, 32), 0);
@@ -382,27 +402,27 @@ END_TEST
 
 START_TEST(changed_keys_are_read_again_within_a_second)
 {
-    use_key(SECRET);
+    use_secret(SECRET);
     assert_verdict(sign("{}"), TOKEN_GOOD);
-    write_key(OTHER_SECRET " and more");
+    write_key(OTHER_SECRET "-and-more");
     now += 500;
     assert_verdict(sign("{}"), TOKEN_GOOD); /* not looked at yet */
     now += 500;
     assert_verdict(sign("{}"), TOKEN_INVALID);
-    assert_verdict(sign_as(JWT_ALG_HS256, OTHER_SECRET " and more", NULL, "{}"), TOKEN_GOOD);
+    assert_verdict(sign_as(JWT_ALG_HS256, OTHER_SECRET "-and-more", NULL, "{}"), TOKEN_GOOD);
 }
 END_TEST
 
 START_TEST(a_reload_on_demand_does_not_wait)
 {
-    use_key(SECRET);
+    use_secret(SECRET);
     assert_verdict(sign("{}"), TOKEN_GOOD);
     write_key(OTHER_SECRET);
     tokens_reload(tokens);
     assert_verdict(sign("{}"), TOKEN_INVALID);
     now -= 3600 * 1000; /* a clock that was set back does not keep us from looking */
-    write_key(SECRET " ");
-    assert_verdict(sign_as(JWT_ALG_HS256, SECRET " ", NULL, "{}"), TOKEN_GOOD);
+    write_key(SECRET ".");
+    assert_verdict(sign_as(JWT_ALG_HS256, SECRET ".", NULL, "{}"), TOKEN_GOOD);
 }
 END_TEST
 
@@ -417,7 +437,7 @@ static unsigned lines_with(const char *log, const char *part)
 START_TEST(keys_that_cannot_be_read_leave_the_old_ones)
 {
     static struct capture err;
-    use_key(SECRET);
+    use_secret(SECRET);
     capture_begin(&err, STDERR_FILENO);
     write_key("short");
     for (int i = 0; i < 5; i++, now += 2000)
@@ -437,6 +457,7 @@ START_TEST(without_keys_there_is_nothing_to_begin_with)
 {
     static struct capture err;
     unlink(file);
+    rules.secret_file = file;
     capture_begin(&err, STDERR_FILENO);
     ck_assert_ptr_null(tokens_new(&rules));
     write_key("short");
@@ -444,6 +465,129 @@ START_TEST(without_keys_there_is_nothing_to_begin_with)
     const char *log = capture_end(&err);
     ck_assert_ptr_nonnull(strstr(log, "No such file"));
     ck_assert_ptr_nonnull(strstr(log, "32 bytes"));
+}
+END_TEST
+
+/* A reload in which the file's public text was taken for a secret let everybody sign. */
+static const char *const planted[] = {
+    "[{\"kty\":\"RSA\",\"n\":\"AQAB\",\"e\":\"AQAB\"}]",
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJx anna",
+    "<html><head><title>502 Bad Gateway</title></head></html>",
+    "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEAAECAwQFBgcICQoLDA0ODxAREhM",
+    "0123456789abcdef0123456789abcdef0123456789abcdef",
+    "{\"keys\":[{\"kty\":\"oct\",\"k\":\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\"}]}",
+};
+
+START_TEST(a_file_of_public_keys_never_becomes_a_secret)
+{
+    static struct capture err;
+    use_key(rsa.public);
+    capture_begin(&err, STDERR_FILENO);
+    write_key(planted[_i]);
+    tokens_reload(tokens);
+    assert_verdict(sign_as(JWT_ALG_HS256, planted[_i], NULL, "{\"sub\":\"victim\"}"), TOKEN_INVALID);
+    assert_verdict(sign_as(JWT_ALG_RS256, rsa.private, NULL, "{\"sub\":\"anna\"}"), TOKEN_GOOD);
+    const char *log = capture_end(&err);
+    ck_assert_ptr_nonnull(strstr(log, "jwt-key-file"));
+    ck_assert_ptr_nonnull(strstr(log, "the keys from before stay"));
+}
+END_TEST
+
+START_TEST(a_file_of_secrets_never_takes_public_keys)
+{
+    static struct capture err;
+    use_secret(SECRET);
+    capture_begin(&err, STDERR_FILENO);
+    write_key(rsa.public);
+    tokens_reload(tokens);
+    assert_verdict(sign_as(JWT_ALG_RS256, rsa.private, NULL, "{}"), TOKEN_INVALID);
+    assert_verdict(sign_as(JWT_ALG_HS256, rsa.public, NULL, "{}"), TOKEN_INVALID);
+    assert_verdict(sign("{}"), TOKEN_GOOD);
+    ck_assert_ptr_nonnull(strstr(capture_end(&err), "jwt-secret-file"));
+}
+END_TEST
+
+START_TEST(both_files_may_be_given)
+{
+    char other[80];
+    snprintf(other, sizeof other, "%s/secret", folder);
+    write_key(SECRET);
+    ck_assert_int_eq(rename(file, other), 0);
+    write_key(ec.public);
+    use(other, file);
+    assert_verdict(sign("{}"), TOKEN_GOOD);
+    assert_verdict(sign_as(JWT_ALG_ES256, ec.private, NULL, "{}"), TOKEN_GOOD);
+    write_key(rsa.public);
+    tokens_reload(tokens);
+    assert_verdict(sign("{}"), TOKEN_GOOD);
+    assert_verdict(sign_as(JWT_ALG_ES256, ec.private, NULL, "{}"), TOKEN_INVALID);
+    ck_assert_str_eq(token.fault, "no key is for its algorithm ES256");
+    unlink(other);
+}
+END_TEST
+
+/* Of the same size, in the same file, and most times within one tick of the file system's clock. */
+START_TEST(a_change_that_does_not_show_in_the_times_is_noticed)
+{
+    use_secret(SECRET);
+    for (int i = 0; i < 20; i++) {
+        write_key(i % 2 ? SECRET : OTHER_SECRET);
+        now += 1000;
+        assert_verdict(sign_as(JWT_ALG_HS256, i % 2 ? SECRET : OTHER_SECRET, NULL, "{}"), TOKEN_GOOD);
+    }
+}
+END_TEST
+
+START_TEST(the_log_says_how_many_keys_there_are_and_what_everybody_can_read)
+{
+    static struct capture err;
+    use_secret(SECRET);
+    capture_begin(&err, STDERR_FILENO);
+    write_key(OTHER_SECRET "\n");
+    chmod(file, 0644);
+    tokens_reload(tokens);
+    tokens_reload(tokens);
+    const char *log = capture_end(&err);
+    ck_assert_ptr_nonnull(strstr(log, "read again, it holds 1 key"));
+    ck_assert_ptr_nonnull(strstr(log, "every user of this machine can read this secret"));
+    chmod(file, 0600);
+}
+END_TEST
+
+static const struct {
+    const char *claims, *fault;
+} faults[] = {
+    {"{\"exp\":1763709999}", "expired"}, {"{\"exp\":1763709999000}", "milliseconds"},
+    {"{\"exp\":true}", "no number"},     {"{\"nbf\":1863709999}", "nbf"},
+    {"{\"iss\":\"x\"}", "iss"},          {"{\"iss\":\"https://id\",\"sub\":7}", "sub"},
+};
+
+START_TEST(a_refusal_has_its_reason)
+{
+    rules.issuer = "https://id";
+    use_secret(SECRET);
+    char claims[200];
+    bool has_issuer = strstr(faults[_i].claims, "iss");
+    snprintf(claims, sizeof claims, has_issuer ? "%s" : "{\"iss\":\"https://id\",%s", faults[_i].claims + !has_issuer);
+    ck_assert_int_ne(tokens_verify(tokens, sign(claims), now, &token), TOKEN_GOOD);
+    ck_assert_msg(strstr(token.fault, faults[_i].fault), "it says: %s", token.fault);
+}
+END_TEST
+
+START_TEST(a_refusal_names_the_algorithm_and_the_kid)
+{
+    snprintf(text, sizeof text, "{\"keys\":[%s]}", jwk_of(&rsa, ",\"kid\":\"r\"", jwk[0]));
+    use_key(text);
+    assert_verdict(sign_as(JWT_ALG_RS256, rsa.private, "x", "{}"), TOKEN_INVALID);
+    ck_assert_str_eq(token.fault, "no key has its kid x");
+    assert_verdict(sign_as(JWT_ALG_RS256, other_rsa.private, "r", "{}"), TOKEN_INVALID);
+    ck_assert_str_eq(token.fault, "its RS256 signature is not that of a key");
+    assert_verdict(sign_as(JWT_ALG_HS512, SECRET, NULL, "{}"), TOKEN_INVALID);
+    ck_assert_str_eq(token.fault, "no key is for its algorithm HS512");
+    assert_verdict(sign_as(JWT_ALG_NONE, NULL, NULL, "{}"), TOKEN_INVALID);
+    ck_assert_str_eq(token.fault, "it has no signature");
+    assert_verdict("garbage", TOKEN_INVALID);
+    ck_assert_ptr_nonnull(strstr(token.fault, "JWT of three parts"));
 }
 END_TEST
 
@@ -465,15 +609,17 @@ static const struct {
     {{"QUERY_STRING=token=q", "HTTP_COOKIE=ssecast_token=c", "HTTP_AUTHORIZATION=Bearer h"}, "h"},
     {{"QUERY_STRING=token=q", "HTTP_COOKIE=ssecast_token=c", "HTTP_AUTHORIZATION=Basic h"}, "c"},
     {{"QUERY_STRING=token=q", "HTTP_COOKIE=ssecast_token="}, "q"},
+    {{"HTTP_AUTHORIZATION=Bearer a", "HTTP_AUTHORIZATION=Bearer b"}, NULL},
+    {{"HTTP_COOKIE=ssecast_token=a", "HTTP_COOKIE=ssecast_token=b"}, NULL},
     {{"X=1"}, NULL},
 };
 
 START_TEST(a_token_is_found_in_its_request)
 {
     struct params params = {0};
-    use_key(SECRET);
+    use_secret(SECRET);
     ck_assert_int_eq(params_copy(&params, requests[_i].params), 0);
-    char *found = token_in_request(tokens, &params);
+    char *found = token_in_request(tokens, &params, 0);
     if (requests[_i].token)
         ck_assert_str_eq(found, requests[_i].token);
     else
@@ -481,6 +627,39 @@ START_TEST(a_token_is_found_in_its_request)
     free(found);
     ck_assert_int_eq(tokens_verify_request(tokens, &params, now, &token),
                      requests[_i].token ? TOKEN_INVALID : TOKEN_MISSING);
+    params_release(&params);
+}
+END_TEST
+
+/* Browsers send the cookie of the narrower path first, which may be an old one. */
+START_TEST(of_several_cookies_a_good_one_counts)
+{
+    char cookies[2000], *list[] = {cookies, NULL}, good[400], expired[400];
+    struct params params = {0};
+    use_secret(SECRET);
+    snprintf(good, sizeof good, "%s", sign("{\"sub\":\"anna\"}"));
+    snprintf(expired, sizeof expired, "%s", sign("{\"sub\":\"anna\",\"exp\":1}"));
+    const struct {
+        const char *format;
+        enum token_verdict verdict;
+    } rows[] = {
+        {"HTTP_COOKIE=ssecast_token=stale; ssecast_token=%s", TOKEN_GOOD},
+        {"HTTP_COOKIE=ssecast_token=%s; ssecast_token=stale", TOKEN_GOOD},
+        {"HTTP_COOKIE=ssecast_token=; a=b; ssecast_token=1;ssecast_token=\"%s\"", TOKEN_GOOD},
+        {"HTTP_COOKIE=ssecast_token=1; ssecast_token=2; ssecast_token=3; ssecast_token=4; ssecast_token=%s",
+         TOKEN_INVALID},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        snprintf(cookies, sizeof cookies, rows[i].format, good);
+        ck_assert_int_eq(params_copy(&params, list), 0);
+        ck_assert_int_eq(tokens_verify_request(tokens, &params, now, &token), rows[i].verdict);
+        ck_assert_int_eq(token.verdict, rows[i].verdict);
+        token_release(&token);
+        params_release(&params);
+    }
+    snprintf(cookies, sizeof cookies, "HTTP_COOKIE=ssecast_token=x; ssecast_token=%s; ssecast_token=y", expired);
+    ck_assert_int_eq(params_copy(&params, list), 0);
+    ck_assert_int_eq(tokens_verify_request(tokens, &params, now, &token), TOKEN_EXPIRED);
     params_release(&params);
 }
 END_TEST
@@ -522,6 +701,14 @@ int main(void)
     tcase_add_test(tests, a_reload_on_demand_does_not_wait);
     tcase_add_test(tests, keys_that_cannot_be_read_leave_the_old_ones);
     tcase_add_test(tests, without_keys_there_is_nothing_to_begin_with);
+    tcase_add_loop_test(tests, a_file_of_public_keys_never_becomes_a_secret, 0, COUNT(planted));
+    tcase_add_test(tests, a_file_of_secrets_never_takes_public_keys);
+    tcase_add_test(tests, both_files_may_be_given);
+    tcase_add_test(tests, a_change_that_does_not_show_in_the_times_is_noticed);
+    tcase_add_test(tests, the_log_says_how_many_keys_there_are_and_what_everybody_can_read);
+    tcase_add_loop_test(tests, a_refusal_has_its_reason, 0, COUNT(faults));
+    tcase_add_test(tests, a_refusal_names_the_algorithm_and_the_kid);
+    tcase_add_test(tests, of_several_cookies_a_good_one_counts);
     tcase_add_loop_test(tests, a_token_is_found_in_its_request, 0, COUNT(requests));
     tcase_add_test(tests, a_refusal_tells_no_more_than_it_may);
     return run_suite(suite);
