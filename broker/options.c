@@ -98,12 +98,13 @@ static const struct option_row rows[] = {
 static int check_endpoint(const struct broker_config *c, const char *option, const char *endpoint,
                           char why[OPTION_WHY_MAX])
 {
-    if (c->curve_key_file || c->allow_insecure || !endpoint_exposed(endpoint))
+    bool protected = c->curve_key_file && endpoint_is_tcp(endpoint); /* CURVE is for tcp */
+    if (protected || c->allow_insecure || !endpoint_exposed(endpoint))
         return 0;
     snprintf(
         why, OPTION_WHY_MAX,
         "--%s %.200s: others can reach this endpoint, and nothing protects it; set --curve-key-file and --keys, or use "
-        "tcp://127.0.0.1 or ipc://, or say --allow-insecure",
+        "tcp://127.0.0.1 or ipc:// with a path, or say --allow-insecure",
         option, endpoint);
     return -1;
 }

@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "exposure.h"
 #include "intake.h"
 
 #define LOG_SUBSYSTEM "http"
@@ -324,6 +325,8 @@ static bool is_path(const char *where)
 const char *accept_check_listen(const char *where)
 {
     const char *colon = strrchr(where, ':');
+    if (where[0] == '@')
+        return "a unix socket path (with a /) or HOST:PORT; an abstract socket has no permissions";
     if (is_path(where))
         return strlen(where) < sizeof(((struct sockaddr_un *)0)->sun_path) ? NULL
                                                                            : "a unix socket path of at most 107 bytes";
@@ -386,6 +389,11 @@ static int listen_tcp(const char *where)
               bind(fd, found->ai_addr, found->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0;
     freeaddrinfo(found);
     return ok ? fd : fail(fd, where, "cannot listen");
+}
+
+bool accept_exposed(const char *where)
+{
+    return !is_path(where) && host_port_exposed(where);
 }
 
 int accept_listen(const char *where, unsigned mode)

@@ -19,7 +19,7 @@ struct accept_hooks {
     /* A request was read from fd (non-blocking); params is the hook's to release. */
     void (*request)(void *context, int fd, struct params *params);
     /* How many bytes of its body this request is worth. 0: it wants none. */
-    size_t (*body_max)(void *context, const struct params *params);
+    size_t (*body_max)(void *context, struct params *params);
     /* A connection never became a request. */
     void (*dropped)(void *context);
 };
@@ -39,6 +39,9 @@ int accept_handed(void);
 /* Open a listening socket: a unix socket path (with this mode) or HOST:PORT. A stale unix socket is replaced; one that somebody listens
  * on is not. The descriptor, or -1 with a line in the log. */
 int accept_listen(const char *where, unsigned mode);
+
+/* Can others than this machine connect to `where`? Who can, says who a request is from: FastCGI has no protection of its own. */
+bool accept_exposed(const char *where);
 
 /* NULL when `where` is a unix socket path or HOST:PORT, else what is accepted. */
 const char *accept_check_listen(const char *where);

@@ -22,7 +22,7 @@
 /* What all requests of a worker have in common. */
 struct intakes {
     /* How many bytes of its body this request is worth. 0: it wants none. */
-    size_t (*body_max)(void *context, const struct params *params);
+    size_t (*body_max)(void *context, struct params *params);
     void *context;
     size_t room; /* bytes that may be held for all requests that are not complete, beside INTAKE_OWN_ROOM for each */
     size_t held; /* at the moment */

@@ -27,6 +27,7 @@ struct range {
 struct monitor {
     struct range *ranges;
     size_t count;
+    const struct option_list *hosts;
     const char *token_file; /* NULL: none */
     size_t token_len;       /* 0: there is none */
     char token[MONITOR_TOKEN_MAX];
@@ -117,6 +118,48 @@ static bool from_there(const struct monitor *m, const char *text)
         return false;
     for (size_t i = 0; i < m->count; i++)
         if (in_range(&m->ranges[i], &address))
+            return true;
+    return false;
+}
+
+/* --- host names --- */
+
+#define HOST_MAX 253u
+
+const char *monitor_check_host(const char *value)
+{
+    static const char characters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.";
+    size_t len = strlen(value);
+    bool good = len && len <= HOST_MAX && strspn(value, characters) == len;
+    return good ? NULL : "a host name, without a port: monitor.example.org";
+}
+
+/* The header's value without its port, and without the brackets of an IPv6 address. */
+static struct slice host_of(const char *header)
+{
+    const char *bracket = *header == '[' ? strchr(header, ']') : NULL;
+    if (bracket && (bracket[1] == ':' || !bracket[1]))
+        return (struct slice){header + 1, (size_t)(bracket - header) - 1};
+    return (struct slice){header, strcspn(header, ":")};
+}
+
+static bool is_host(struct slice host, const char *name)
+{
+    return host.len == strlen(name) && strncasecmp(host.data, name, host.len) == 0;
+}
+
+/* A name that no page can have made up. A request without one is not a page's: browsers send it. */
+static bool host_known(const struct monitor *m, const char *header)
+{
+    struct address address;
+    bool dotted;
+    if (!header || !*header)
+        return true;
+    struct slice host = host_of(header);
+    if (is_host(host, "localhost") || read_address(host.data, host.len, &address, &dotted))
+        return true;
+    for (size_t i = 0; i < m->hosts->count; i++)
+        if (is_host(host, m->hosts->items[i]))
             return true;
     return false;
 }
@@ -215,7 +258,7 @@ static bool load_token(struct monitor *m)
 
 /* --- life --- */
 
-struct monitor *monitor_new(const struct option_list *from, const char *token_file)
+struct monitor *monitor_new(const struct option_list *from, const struct option_list *hosts, const char *token_file)
 {
     struct monitor *m = calloc(1, sizeof *m);
     if (m)
@@ -228,6 +271,7 @@ struct monitor *monitor_new(const struct option_list *from, const char *token_fi
     for (size_t i = 0; i < from->count; i++)
         if (!is_none(from->items[i]) && read_range(from->items[i], &m->ranges[m->count]))
             m->count++;
+    m->hosts = hosts;
     m->token_file = token_file;
     if (token_file && !load_token(m))
         monitor_free(&m);
@@ -250,14 +294,33 @@ void monitor_free(struct monitor **m)
     *m = NULL;
 }
 
-bool monitor_allows(const struct monitor *m, const struct params *params)
+static bool brings_token(const struct params *params)
+{
+    char password[PASSWORD_MAX];
+    bool brings = *token_brought(params, password);
+    explicit_bzero(password, sizeof password);
+    return brings;
+}
+
+enum monitor_verdict monitor_judge(const struct monitor *m, const struct params *params, bool guarded)
 {
     if (!m)
-        return false;
+        return MONITOR_HIDDEN;
+
+    bool near = from_there(m, params_get(params, "REMOTE_ADDR"));
+    if (near && (!guarded || host_known(m, params_get(params, "HTTP_HOST"))))
+        return MONITOR_SHOWN;
+    if (m->token_len && brings_token(params))
+        return MONITOR_TOKEN;
+    return near ? MONITOR_HOST : MONITOR_HIDDEN;
+}
+
+bool monitor_token_good(const struct monitor *m, const struct params *params)
+{
     char password[PASSWORD_MAX];
-    bool allowed = from_there(m, params_get(params, "REMOTE_ADDR")) || is_token(m, token_brought(params, password));
+    bool good = is_token(m, token_brought(params, password));
     explicit_bzero(password, sizeof password);
-    return allowed;
+    return good;
 }
 
 bool monitor_asks(const struct monitor *m)

@@ -9,6 +9,7 @@
 #include "monitor.h"
 #include "reply.h"
 #include "request.h"
+#include "route.h"
 
 #define AT(field) offsetof(struct options, field)
 
@@ -17,6 +18,9 @@ static const struct option_row rows[] = {
      "where to listen: a unix socket path or HOST:PORT (default: descriptor 0, from the web server)", OPTION_TEXT,
      AT(listen), 0, 0, accept_check_listen},
     {"listen-mode", "MODE", "0660", "permissions of the unix socket", OPTION_MODE, AT(listen_mode), 0, 0, NULL},
+    {"allow-insecure", NULL, "no", "listen beyond this machine without protection", OPTION_FLAG, AT(allow_insecure), 0,
+     0, NULL},
+    {"mount", "PATH", "", "serve streams at this path (/sse)", OPTION_LIST, AT(mounts), 0, 0, route_check_mount},
     {"feed", "ENDPOINT", "tcp://127.0.0.1:5571",
      "the broker's feed; of each broker of a cluster, the one to use first named first", OPTION_LIST, AT(feeds), 0, 0,
      option_check_endpoint},
@@ -72,7 +76,7 @@ static const struct option_row rows[] = {
      1u << 30, NULL},
     {"max-per-address", "N", "0", "streams of one client address (IPv6: of one /64) at most; 0: no limit", OPTION_COUNT,
      AT(max_per_address), 0, 1u << 30, NULL},
-    {"connect-rate", "N", "0", "requests for streams from one client address, a second, at most; 0: no limit",
+    {"connect-rate", "N", "0", "limit requests of one address a second (0: none)",
      OPTION_COUNT, AT(connect_rate), 0, 1000000, NULL},
     {"max-channels", "N", "64", "channels of one stream at most", OPTION_COUNT, AT(max_channels), 0,
      REQUEST_CHANNELS_MAX, NULL},
@@ -85,6 +89,8 @@ static const struct option_row rows[] = {
     {"monitor-from", "ADDRESS", "127.0.0.0/8,::1",
      "who may see healthz, metrics and status: addresses and ranges, as the web server reports them; none: nobody",
      OPTION_LIST, AT(monitor_from), 0, 0, monitor_check_from},
+    {"monitor-host", "NAME", "", "show them under this host name too", OPTION_LIST, AT(monitor_hosts), 0, 0,
+     monitor_check_host},
     {"monitor-token-file", "FILE", "",
      "a file with a secret; who sends it (Authorization: Bearer SECRET) may see them from anywhere", OPTION_TEXT,
      AT(monitor_token_file), 0, 0, NULL},
@@ -115,6 +121,18 @@ static int check_tokens(const struct options *o, char why[OPTION_WHY_MAX])
         return 0;
     snprintf(why, OPTION_WHY_MAX, "%s needs --jwt-secret-file FILE (HS256) or --jwt-key-file FILE (public keys)",
              o->publish ? "--publish" : "jwt among the sources of sessions, channels or metadata");
+    return -EINVAL;
+}
+
+/* Who can connect is believed everything: which user, which address. */
+static int check_listen(const struct options *o, char why[OPTION_WHY_MAX])
+{
+    if (!o->listen || o->allow_insecure || !accept_exposed(o->listen))
+        return 0;
+    snprintf(why, OPTION_WHY_MAX,
+             "--listen %.200s: others can reach this address, and nothing protects it; use a unix socket or 127.0.0.1, "
+             "or say --allow-insecure",
+             o->listen);
     return -EINVAL;
 }
 
@@ -151,6 +169,7 @@ static int check_meta(const struct options *o, char why[OPTION_WHY_MAX])
 static int check_together(const void *config, char why[OPTION_WHY_MAX])
 {
     int err = check_brokers(config, why);
+    err = err ? err : check_listen(config, why);
     err = err ? err : check_curve(config, why);
     err = err ? err : check_meta(config, why);
     return err ? err : check_tokens(config, why);

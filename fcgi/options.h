@@ -9,6 +9,8 @@
 struct options {
     char *listen; /* NULL: descriptor 0 */
     uint64_t listen_mode;
+    bool allow_insecure;
+    struct option_list mounts; /* empty: not said */
     struct option_list feeds, syncs;
     char *curve_key_file; /* NULL: without CURVE */
     struct option_list broker_keys;
@@ -34,6 +36,7 @@ struct options {
     uint64_t request_timeout_ms;
     uint64_t drain_ms;
     struct option_list monitor_from;
+    struct option_list monitor_hosts;
     char *monitor_token_file; /* NULL: no token */
     char *log_level, *log_format;
 };

@@ -25,6 +25,8 @@ int params_copy(struct params *p, char *const *list)
 
 void params_release(struct params *p)
 {
+    if (p->judgement)
+        p->judgement_free(p->judgement);
     free(p->text);
     free(p->body);
     *p = (struct params){.request = p->request};

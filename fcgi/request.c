@@ -217,6 +217,79 @@ static void refuse(struct request *r, int status, const char *error, const char 
     va_end(args);
 }
 
+/* --- what came twice --- */
+
+/* The parameter that a source reads; "" for one that is in the list below. */
+static void param_of(const char *source, char out[PARAM_NAME_MAX])
+{
+    const char *colon = strchr(source, ':');
+    out[0] = '\0';
+    if (strncmp(source, "header:", 7) == 0)
+        params_header_name(colon + 1, out);
+    else if (strncmp(source, "env:", 4) == 0)
+        snprintf(out, PARAM_NAME_MAX, "%s", colon + 1);
+    else if (strcmp(source, "remote-user") == 0)
+        snprintf(out, PARAM_NAME_MAX, "REMOTE_USER");
+}
+
+/* Looks at what every request is judged by, and at what these sources read. */
+static bool find_repeated(const struct params *params, const struct option_list *sources, char out[PARAM_NAME_MAX])
+{
+    for (size_t i = 0; i < sources->count; i++) {
+        param_of(sources->items[i], out);
+        if (*out && params_repeated(params, out))
+            return true;
+    }
+    return false;
+}
+
+static bool find_fixed(const struct params *params, char out[PARAM_NAME_MAX])
+{
+    static const char *const names[] = {
+        "REQUEST_METHOD",     "REQUEST_URI",  "SCRIPT_NAME",    "QUERY_STRING", "REMOTE_ADDR",
+        "HTTP_AUTHORIZATION", "HTTP_COOKIE",  "HTTP_HOST",      "HTTP_ORIGIN",  "HTTP_LAST_EVENT_ID",
+        "CONTENT_TYPE",       "CONTENT_LENGTH",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (params_repeated(params, names[i])) {
+            snprintf(out, PARAM_NAME_MAX, "%s", names[i]);
+            return true;
+        }
+    return false;
+}
+
+/* A session or a token that the query says twice: another program may believe the one that this one does not. */
+static const char *find_in_query(const struct params *params, const struct option_list *sources)
+{
+    for (size_t i = 0; i < sources->count; i++)
+        if (strncmp(sources->items[i], "query:", 6) == 0 && params_query_repeated(params, sources->items[i] + 6))
+            return sources->items[i] + 6;
+    return params_query_repeated(params, "token") ? "token" : NULL;
+}
+
+bool request_refuse_repeated(const struct params *params, const struct request_rules *rules, struct request *out)
+{
+    char name[PARAM_NAME_MAX];
+    const char *in_query = find_in_query(params, rules->session_from);
+    if (find_fixed(params, name) || find_repeated(params, rules->session_from, name) ||
+        find_repeated(params, rules->channels_from, name))
+        refuse(out, 400, "repeated_parameter",
+               "%.80s came twice, maybe as a header with - and as one with _; accepted: once", name);
+    else if (in_query)
+        refuse(out, 400, "repeated_parameter", "the query names %.80s twice; accepted: once", in_query);
+    else
+        return false;
+    return true;
+}
+
+void request_refuse_path(struct request *out)
+{
+    refuse(out, 404, "not_found",
+           "neither streams nor a service are at this path; the worker's option mount says where streams are");
+}
+
+/* --- tokens --- */
+
 static void refuse_token(struct request *r, enum token_verdict verdict)
 {
     const struct token_refusal *why = token_refusal(verdict);

@@ -34,7 +34,7 @@ struct request_rules {
 
 struct request {
     enum request_kind kind;
-    int status;            /* refused: 400, 401, 403 or 405 */
+    int status;            /* refused: 400, 401, 403, 404 or 405 */
     const char *error;     /* refused: the code; static */
     const char *challenge; /* refused with 401: the value of WWW-Authenticate; static */
     char message[200];     /* refused: for people */
@@ -56,6 +56,13 @@ struct request {
  * either case. */
 int request_read(const struct params *params, const struct request_rules *rules, const struct token *token,
                  struct request *out);
+
+/* Refuse (400) a request in which a parameter came twice that somebody is identified by, or that decides what happens: the web server makes one
+ * name of X-User and X_User, and nobody can tell which of the two is its own. False: out is untouched. */
+bool request_refuse_repeated(const struct params *params, const struct request_rules *rules, struct request *out);
+
+/* Refuse (404) a request whose path names nothing. */
+void request_refuse_path(struct request *out);
 
 /* Is a token looked at: is `jwt` among the sources? */
 bool request_wants_token(const struct request_rules *rules);

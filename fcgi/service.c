@@ -10,29 +10,28 @@
 static const struct service *const services[] = {&service_publish, &service_healthz, &service_metrics, &service_status};
 #define SERVICES (sizeof services / sizeof services[0])
 
-/* The last segment of the path: PATH_INFO and SCRIPT_NAME differ from one web server to the next, REQUEST_URI does not. */
-static struct slice last_segment(const char *uri)
-{
-    size_t len = strcspn(uri, "?#"), from = len;
-    while (from && uri[from - 1] != '/')
-        from--;
-    return (struct slice){uri + from, len - from};
-}
-
 static bool is_preflight(const char *method)
 {
     return method && strcmp(method, "OPTIONS") == 0;
 }
 
-const struct service *service_find(const struct params *params)
+static const struct service *named(struct slice name)
 {
-    const char *uri = params_get(params, "REQUEST_URI"), *method = params_get(params, "REQUEST_METHOD");
-    struct slice name = uri ? last_segment(uri) : (struct slice){0};
-    bool preflight = is_preflight(method);
     for (size_t i = 0; i < SERVICES; i++)
         if (slice_equal(name, slice_of(services[i]->name)))
-            return preflight && !services[i]->cross_origin ? NULL : services[i]; /* it is told about streams */
+            return services[i];
     return NULL;
+}
+
+bool service_find(const struct streams *set, const struct params *params, const struct service **service)
+{
+    struct route route = route_find(&set->route_rules, params);
+    *service = route.name.len ? named(route.name) : NULL;
+
+    bool found = route.kind == ROUTE_STREAMS || route.kind == ROUTE_EITHER || *service;
+    if (*service && !(*service)->cross_origin && is_preflight(params_get(params, "REQUEST_METHOD")))
+        *service = NULL; /* it is told about streams */
+    return found;
 }
 
 static bool method_accepted(const struct service *service, const char *method)
@@ -42,9 +41,10 @@ static bool method_accepted(const struct service *service, const char *method)
     return at && (at[len] == ',' || !at[len]) && (at == service->methods || at[-1] == ' ');
 }
 
-size_t service_body_max(const struct streams *set, const struct params *params)
+size_t service_body_max(struct streams *set, struct params *params)
 {
-    const struct service *service = service_find(params);
+    const struct service *service;
+    service_find(set, params, &service);
     bool wants = service && service->body_max && method_accepted(service, params_get(params, "REQUEST_METHOD"));
     return wants ? service->body_max(set, params) : 0;
 }
@@ -134,6 +134,14 @@ static void answer_preflight(struct call *c)
     conn_end(&s->conn, END_ANSWERED);
 }
 
+/* A page of another site may have made its own name lead here, and would read the answer. */
+static void refuse_host(struct call *c)
+{
+    call_refuse(c, 403, "forbidden",
+                "by address this is shown under an address, localhost, or a name of the worker's option monitor-host "
+                "only; or send the monitor's token");
+}
+
 /* This request may not see how the system is. */
 static void turn_away(struct call *c)
 {
@@ -145,15 +153,40 @@ static void turn_away(struct call *c)
         call_refuse(c, 403, "forbidden", "this is not for you");
 }
 
-static void begin(struct call *c, const struct params *params)
+/* May the sender see how the system is? False: c was answered. Who guesses tokens too fast is not worth comparing one. */
+static bool admit(struct call *c, const struct params *params)
+{
+    struct streams *set = c->stream->set;
+    switch (monitor_judge(set->monitor, params, c->service->guarded)) {
+    case MONITOR_SHOWN:
+        return true;
+    case MONITOR_HOST:
+        refuse_host(c);
+        return false;
+    case MONITOR_TOKEN:
+        break;
+    case MONITOR_HIDDEN:
+        turn_away(c);
+        return false;
+    }
+    if (!terms_admit(set, params))
+        call_refuse_rate(c);
+    else if (monitor_token_good(set->monitor, params))
+        return true;
+    else
+        turn_away(c);
+    return false;
+}
+
+static void begin(struct call *c, struct params *params)
 {
     const struct streams *set = c->stream->set;
     const char *method = params_get(params, "REQUEST_METHOD");
     if (c->service->cross_origin)
         c->origin = request_origin(params, set->reply_rules.cors_origins);
-    if (c->service->monitors && !monitor_allows(set->monitor, params))
-        turn_away(c);
-    else if (is_preflight(method))
+    if (c->service->monitors && !admit(c, params))
+        return;
+    if (is_preflight(method))
         answer_preflight(c);
     else if (method_accepted(c->service, method))
         c->service->begin(c, params);
@@ -162,7 +195,7 @@ static void begin(struct call *c, const struct params *params)
                     method ? method : "no method", c->service->methods);
 }
 
-void service_begin(struct stream *s, const struct service *service, const struct params *params)
+void service_begin(struct stream *s, const struct service *service, struct params *params)
 {
     struct call *c = calloc(1, sizeof *c);
     if (!c) {
@@ -232,6 +265,13 @@ void call_refuse(struct call *c, int status, const char *error, const char *form
     call_answer(c, status, c->headers ? c->headers : "", "application/json",
                 (struct slice){out.data, out.failed ? 0 : out.len});
     json_out_release(&out);
+}
+
+void call_refuse_rate(struct call *c)
+{
+    c->stream->set->counters[SHED_RATE]++;
+    c->headers = "Retry-After: 1\r\n";
+    call_refuse(c, 429, "rate_limited", "this address sends too many requests; try again in a second (connect-rate)");
 }
 
 void service_end(struct stream *s)

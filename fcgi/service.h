@@ -1,4 +1,4 @@
-/* service.h - what a worker answers beside streams: requests whose path ends in the name of a service (/healthz, ...).
+/* service.h - what a worker answers beside streams: requests whose path names a service (/sse/healthz, ...).
  *
  * A service is a row: who may, which methods, and what it does. It answers at once, or asks the broker and answers when the reply is
  * there; a request that waits for more than SERVICE_PATIENCE_MS is answered 503. Each service lives in its service_<name>.c.
@@ -28,16 +28,17 @@ struct call {
 };
 
 struct service {
-    const char *name;    /* the last segment of the path */
+    const char *name;    /* the segment of the path behind the mount point (route.h) */
     const char *methods; /* "GET, HEAD" */
     bool monitors;       /* only for those who may see how the system is (monitor.h); others are answered 403 */
+    bool guarded;        /* by address only under a name that is known, and not one that a page made up (monitor.h) */
     bool asks;           /* who is refused so and has a browser is asked for the monitor's token, as a password (401) */
     bool cross_origin;   /* pages of the origins in cors-origin may ask too */
     const char *unsure;  /* for its 503 when the broker was asked and did not reply; NULL: that says it all */
     /* How many bytes of its body a request is worth; 0: none. NULL: it never has one. */
-    size_t (*body_max)(const struct streams *set, const struct params *params);
+    size_t (*body_max)(struct streams *set, struct params *params);
     /* Answer c with call_answer(), or ask with call_ask(). params is valid during the call. */
-    void (*begin)(struct call *c, const struct params *params);
+    void (*begin)(struct call *c, struct params *params);
     /* The broker's reply to call_ask(), valid during the call: answer c. NULL: it asks nothing. */
     void (*replied)(struct call *c, struct slice json);
     /* The broker is away, or has not replied in time: answer c. NULL: 503. */
@@ -56,14 +57,14 @@ void services_init(struct streams *set);
 /* The worker ends: answer those that still wait for the broker. */
 void services_give_up(struct streams *set);
 
-/* The service that the request's path names; NULL: none, it is for a stream. */
-const struct service *service_find(const struct params *params);
+/* What the request's path names: a service, or NULL for the streams. False: nothing. */
+bool service_find(const struct streams *set, const struct params *params, const struct service **service);
 
 /* How many bytes of its body a request is worth; 0: none. */
-size_t service_body_max(const struct streams *set, const struct params *params);
+size_t service_body_max(struct streams *set, struct params *params);
 
 /* Answer the request to service that was read from s's connection (just opened). */
-void service_begin(struct stream *s, const struct service *service, const struct params *params);
+void service_begin(struct stream *s, const struct service *service, struct params *params);
 
 /* --- for the services --- */
 
@@ -77,6 +78,9 @@ void call_answer(struct call *c, int status, const char *headers, const char *ty
 /* The same with {"error":...,"message":...} as the body; message goes through printf. */
 void call_refuse(struct call *c, int status, const char *error, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* Refuse with 429: the client's address sends too many requests that bring a token. */
+void call_refuse_rate(struct call *c);
 
 /* --- for stream.c --- */
 

@@ -31,7 +31,7 @@ static void put_reasons(struct json_out *out, const struct streams *set)
         json_put_text(out, NULL, slice_of("full"));
 }
 
-static void begin(struct call *c, const struct params *params)
+static void begin(struct call *c, struct params *params)
 {
     struct json_out out = {0}, reasons = {0};
     json_begin_list(&reasons, NULL);

@@ -34,7 +34,7 @@ static void answer_own(struct call *c)
 }
 
 /* Prometheus waits for 10 s at most, and for less where it asks more often: one that has missed its announcements is not waited for. */
-static void begin(struct call *c, const struct params *params)
+static void begin(struct call *c, struct params *params)
 {
     (void)params;
     if (upstream_silence(c->stream->set->upstream) < 3 * (int64_t)WIRE_ANNOUNCE_MS)
@@ -58,6 +58,7 @@ const struct service service_metrics = {
     .name = "metrics",
     .methods = "GET, HEAD",
     .monitors = true,
+    .guarded = true,
     .begin = begin,
     .replied = replied,
     .unanswered = answer_own,

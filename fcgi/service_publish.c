@@ -7,6 +7,7 @@
  *
  * What is to be published may have been stored although no reply came. So the question is put to the broker once, and the answer says so. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <strings.h>
 
 #include "clock.h"
@@ -47,19 +48,41 @@ static int status_of(struct slice reply)
 
 /* --- who may --- */
 
-static bool may_publish(const struct streams *set, const struct params *params)
+/* What is known of a request from its head on: a token is judged once, and counted once against its address's rate. */
+struct judgement {
+    bool too_fast; /* and so the token was not looked at */
+    struct token token;
+};
+
+static void free_judgement(void *judgement)
 {
-    struct token token = {0};
-    bool good = set->limits.publish_bytes && set->tokens &&
-                tokens_verify_request(set->tokens, params, clock_unix_ms(), &token) == TOKEN_GOOD && token.may_publish;
-    token_release(&token);
-    return good;
+    struct judgement *j = judgement;
+    token_release(&j->token);
+    free(j);
+}
+
+/* NULL without memory, or without keys. */
+static struct judgement *judge(struct streams *set, struct params *params)
+{
+    struct judgement *j = params->judgement;
+    if (j || !set->tokens || !(j = calloc(1, sizeof *j)))
+        return j;
+
+    params->judgement = j;
+    params->judgement_free = free_judgement;
+    j->too_fast = token_is_brought(set->tokens, params) && !terms_admit(set, params);
+    if (!j->too_fast)
+        tokens_verify_request(set->tokens, params, clock_unix_ms(), &j->token);
+    return j;
 }
 
 /* A body takes memory: only for those who may. */
-static size_t body_max(const struct streams *set, const struct params *params)
+static size_t body_max(struct streams *set, struct params *params)
 {
-    return may_publish(set, params) ? set->limits.publish_bytes : 0;
+    if (!set->limits.publish_bytes)
+        return 0;
+    const struct judgement *j = judge(set, params);
+    return j && j->token.verdict == TOKEN_GOOD && j->token.may_publish ? set->limits.publish_bytes : 0;
 }
 
 static void refuse_token(struct call *c, enum token_verdict verdict)
@@ -115,21 +138,30 @@ static void ask(struct call *c, const struct token *token, const struct params *
         call_ask(c, &grant, (struct slice){params->body, params->body_len}, false);
 }
 
-static void begin(struct call *c, const struct params *params)
+/* The body may have taken longer than the token lasts. */
+static enum token_verdict verdict_now(const struct token *token)
+{
+    bool over = token->expires_ms && token->expires_ms <= clock_unix_ms();
+    return token->verdict == TOKEN_GOOD && over ? TOKEN_EXPIRED : token->verdict;
+}
+
+static void begin(struct call *c, struct params *params)
 {
     struct streams *set = c->stream->set;
-    struct token token = {0};
     if (!set->limits.publish_bytes) {
         call_refuse(c, 404, "not_found", "nothing is published here; the worker's option `publish` is off");
         return;
     }
-    enum token_verdict verdict =
-        set->tokens ? tokens_verify_request(set->tokens, params, clock_unix_ms(), &token) : TOKEN_MISSING;
-    if (verdict == TOKEN_GOOD)
-        ask(c, &token, params);
+
+    const struct judgement *j = judge(set, params);
+    if (j && j->too_fast)
+        call_refuse_rate(c);
+    else if (!j)
+        refuse_token(c, TOKEN_MISSING);
+    else if (verdict_now(&j->token) == TOKEN_GOOD)
+        ask(c, &j->token, params);
     else
-        refuse_token(c, verdict);
-    token_release(&token);
+        refuse_token(c, verdict_now(&j->token));
 }
 
 static void replied(struct call *c, struct slice json)

@@ -238,7 +238,7 @@ static bool wants_stream(const struct params *params)
     return wants;
 }
 
-static void begin(struct call *c, const struct params *params)
+static void begin(struct call *c, struct params *params)
 {
     if (wants_stream(params))
         begin_stream(c);
@@ -249,6 +249,7 @@ static void begin(struct call *c, const struct params *params)
 const struct service service_status = {.name = "status",
                                        .methods = "GET, HEAD",
                                        .monitors = true,
+                                       .guarded = true,
                                        .asks = true,
                                        .begin = begin,
                                        .replied = replied,

@@ -301,8 +301,7 @@ static void answer(struct stream *s, struct request *r, struct address *address)
 /* lighttpd does (Apache and nginx read what they can pass on, and are faster when the socket holds more). */
 static bool spools(const struct params *params)
 {
-    const char *name = params_get(params, "SERVER_SOFTWARE");
-    return name && strncmp(name, "lighttpd", 8) == 0;
+    return route_lighttpd(params);
 }
 
 /* The request's token is judged first, where one is wanted. 0 or -ENOMEM. */
@@ -316,7 +315,7 @@ static int read_request(struct streams *set, const struct params *params, bool j
     return err;
 }
 
-/* Who asks too fast is not worth the work of judging a token. */
+/* Count against the address's rate before a token is judged: that is expensive. */
 static int answer_request(struct stream *s, const struct params *params)
 {
     struct streams *set = s->set;
@@ -333,10 +332,27 @@ static int answer_request(struct stream *s, const struct params *params)
     return err;
 }
 
+/* Refuse a request before anybody looks at what it is for: it has no path here, or can be read in two ways. False: it was not refused. */
+static bool refuse_early(struct stream *s, const struct params *params, bool found)
+{
+    struct streams *set = s->set;
+    struct request r = {0};
+    if (!request_refuse_repeated(params, &set->request_rules, &r) && found)
+        return false;
+    if (!r.status)
+        request_refuse_path(&r);
+    r.origin = request_origin(params, set->reply_rules.cors_origins);
+    set->counters[refusal_counter(r.status)]++;
+    end_with(s, reply_refused(&set->reply_rules, &r));
+    request_release(&r);
+    return true;
+}
+
 void streams_request(struct streams *set, int fd, struct params *params, bool raw)
 {
     struct stream *s = calloc(1, sizeof *s);
-    const struct service *service = service_find(params);
+    const struct service *service;
+    bool found = service_find(set, params, &service);
     if (s)
         s->set = set;
     if (!s || conn_open(&s->conn, &set->conns, fd, params->request, raw) != 0) {
@@ -349,7 +365,9 @@ void streams_request(struct streams *set, int fd, struct params *params, bool ra
         s->bundled = spools(params);
         if (s->bundled)
             conn_hold_back(&s->conn);
-        if (service)
+        if (refuse_early(s, params, found))
+            ; /* it was answered */
+        else if (service)
             service_begin(s, service, params);
         else if (answer_request(s, params) != 0)
             conn_cut(&s->conn, END_ANSWERED);

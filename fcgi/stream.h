@@ -20,6 +20,7 @@
 #include "must.h"
 #include "registry.h"
 #include "reply.h"
+#include "route.h"
 #include "upstream.h"
 
 /* A stream resumes with all of its channels. */
@@ -89,6 +90,7 @@ struct stream_limits {
 struct streams {
     struct loop *loop;
     struct request_rules request_rules;
+    struct route_rules route_rules;
     struct reply_rules reply_rules;
     struct stream_limits limits;
     struct conns conns;
@@ -151,12 +153,15 @@ uint32_t stream_jitter(uint32_t retry);
 int terms_init(struct streams *set); /* limits are filled in. 0 or -ENOMEM */
 void terms_release(struct streams *set);
 
-/* A request for a stream has come. False: its address asks too fast. *address may be NULL: no limits. */
+/* A request for a stream has come, and nothing of it was judged yet. False: its address asks too fast. *address may be NULL: no limits. */
 bool terms_knock(struct streams *set, const struct params *params, struct address **address);
 
 /* The terms of s, which is about to open: it ends at expires_ms (unix time; 0: not so), and counts for its address (NULL: for none).
  * *terms is NULL when nothing binds it. 0 or -ENOMEM. */
 int terms_new(struct stream *s, int64_t expires_ms, struct address *address, struct terms **terms);
+/* The same of a request that opens no stream but brings a token. */
+bool terms_admit(struct streams *set, const struct params *params);
+
 
 /* The stream has ended. Sets *terms to NULL; safe on NULL. */
 void terms_free(struct terms **terms);

@@ -59,6 +59,12 @@ bool terms_knock(struct streams *set, const struct params *params, struct addres
            addresses_knock(set->addresses, params_get(params, "REMOTE_ADDR"), loop_now(set->loop), address);
 }
 
+bool terms_admit(struct streams *set, const struct params *params)
+{
+    struct address *address;
+    return terms_knock(set, params, &address);
+}
+
 /* --- streams --- */
 
 int terms_new(struct stream *s, int64_t expires_ms, struct address *address, struct terms **terms)

@@ -188,9 +188,9 @@ static void take_request(void *context, int fd, struct params *params)
     streams_request(&w->streams, fd, params, false);
 }
 
-static size_t body_max(void *context, const struct params *params)
+static size_t body_max(void *context, struct params *params)
 {
-    const struct worker *w = context;
+    struct worker *w = context;
     return service_body_max(&w->streams, params);
 }
 
@@ -279,6 +279,7 @@ static int open_streams(struct worker *w, const char *prefix)
                                                       .meta = &o->meta,
                                                       .max_channels = o->max_channels,
                                                       .max_name_bytes = o->max_name_bytes};
+    w->streams.route_rules = (struct route_rules){.mounts = &o->mounts, .cgi = w->cgi};
     w->streams.reply_rules = (struct reply_rules){&o->headers, &o->cors_origins};
     w->streams.limits = (struct stream_limits){
         .connections = stream_limit(o->max_connections),
@@ -412,6 +413,9 @@ static int listen_ourselves(struct worker *w)
         log_error("--listen %s: systemd passed a socket too; take one of the two away", w->options.listen);
     if (handed > STDIN_FILENO || handed == -EINVAL)
         return 2;
+    if (accept_exposed(w->options.listen))
+        log_warn("--listen %s: others can reach this address, and nothing protects it (--allow-insecure)",
+                 w->options.listen);
     w->listen_fd = accept_listen(w->options.listen, (unsigned)w->options.listen_mode);
     w->own_path = w->listen_fd >= 0 && strchr(w->options.listen, '/');
     return w->listen_fd < 0;
@@ -451,7 +455,7 @@ static int run(struct worker *w)
     privilege_warn();
     hold_signals(&w->held);
     make_labels(w);
-    w->streams.monitor = w->monitor = monitor_new(&w->options.monitor_from, w->options.monitor_token_file);
+    w->streams.monitor = w->monitor = monitor_new(&w->options.monitor_from, &w->options.monitor_hosts, w->options.monitor_token_file);
     if (!w->monitor || !open_tokens(w))
         return 2;
     int status = find_requests(w);

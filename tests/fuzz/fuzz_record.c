@@ -116,7 +116,7 @@ static struct reading read_params(struct slice bytes)
 #define ADDED "FCGI_ROLE=RESPONDER" /* libfcgi's own, in front */
 #define BODY_MAX 40u
 
-static size_t body_max(void *context, const struct params *params)
+static size_t body_max(void *context, struct params *params)
 {
     const char *method = params_get(params, "REQUEST_METHOD");
     (void)context;

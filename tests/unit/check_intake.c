@@ -19,7 +19,7 @@ static struct params params;
 static size_t wanted; /* bytes of a body */
 static int asked;     /* how often that was asked */
 
-static size_t body_max(void *context, const struct params *p)
+static size_t body_max(void *context, struct params *p)
 {
     ck_assert_ptr_eq(context, &set);
     ck_assert_str_eq(params_get(p, "REQUEST_METHOD"), "POST");

@@ -10,6 +10,8 @@
 
 static char token_path[64];
 static struct monitor *monitor;
+static char *host_items[] = {(char *)"monitor.example.org"};
+static const struct option_list hosts = {host_items, 1};
 
 static void write_token(const char *text, mode_t mode)
 {
@@ -38,7 +40,7 @@ static void teardown(void)
 static struct monitor *make(const char *token_file, char **items, size_t count)
 {
     monitor_free(&monitor);
-    monitor = monitor_new(&(struct option_list){items, count}, token_file);
+    monitor = monitor_new(&(struct option_list){items, count}, &hosts, token_file);
     return monitor;
 }
 
@@ -50,7 +52,8 @@ static bool allows(char *const *list)
 {
     struct params params = {0};
     ck_assert_int_eq(params_copy(&params, list), 0);
-    bool allowed = monitor_allows(monitor, &params);
+    enum monitor_verdict verdict = monitor_judge(monitor, &params, false);
+    bool allowed = verdict == MONITOR_SHOWN || (verdict == MONITOR_TOKEN && monitor_token_good(monitor, &params));
     params_release(&params);
     return allowed;
 }
@@ -151,6 +154,61 @@ START_TEST(what_is_no_address_is_nobody)
     ck_assert(!allows_address("127.0.0.1, 10.0.0.1") && !allows_address(" 127.0.0.1") && !allows_address("1.2.3.4:80"));
     ck_assert(!allows((char *[]){"OTHER=127.0.0.1", NULL}));
     ck_assert(!allows((char *[]){"HTTP_X_FORWARDED_FOR=127.0.0.1", "REMOTE_ADDR=", NULL}));
+}
+END_TEST
+
+/* --- the host name --- */
+
+static enum monitor_verdict judge_host(const char *host, bool guarded)
+{
+    struct params params = {0};
+    char text[400];
+    snprintf(text, sizeof text, "HTTP_HOST=%s", host ? host : "");
+    ck_assert_int_eq(params_copy(&params, (char *[]){"REMOTE_ADDR=127.0.0.1", host ? text : "A=b", NULL}), 0);
+    enum monitor_verdict verdict = monitor_judge(monitor, &params, guarded);
+    params_release(&params);
+    return verdict;
+}
+
+static const char *const known_hosts[] = {"127.0.0.1", "127.0.0.1:8080", "192.0.2.7", "[::1]", "[::1]:80", "[2001:db8::1]:443",
+                                          "localhost", "LocalHost:8080", "monitor.example.org", "Monitor.Example.ORG:443", "", NULL};
+static const char *const made_up[] = {"evil.example",     "127.0.0.1.evil.example", "localhost.evil.example", "127.0.0.1@evil.example",
+                                      "evil.example:80",  "monitor.example.org.",   "xmonitor.example.org",   "[::1].evil.example",
+                                      "[::1",             "local host",             "1.2.3",                  "2130706433",
+                                      ":80",              "[evil.example]"};
+
+START_TEST(a_name_that_a_page_made_up_shows_nothing)
+{
+    make_from(NULL, "127.0.0.0/8");
+    for (size_t i = 0; i < sizeof known_hosts / sizeof *known_hosts; i++)
+        ck_assert_msg(judge_host(known_hosts[i], true) == MONITOR_SHOWN, "%s", known_hosts[i]);
+    for (size_t i = 0; i < sizeof made_up / sizeof *made_up; i++) {
+        ck_assert_msg(judge_host(made_up[i], true) == MONITOR_HOST, "%s", made_up[i]);
+        ck_assert_int_eq(judge_host(made_up[i], false), MONITOR_SHOWN);
+    }
+    make_from(NULL, "none");
+    ck_assert_int_eq(judge_host("localhost", true), MONITOR_HIDDEN);
+}
+END_TEST
+
+START_TEST(the_token_needs_no_host_name)
+{
+    struct params params = {0};
+    ck_assert_ptr_nonnull(make_from(token_path, "127.0.0.1"));
+    char *list[] = {"REMOTE_ADDR=127.0.0.1", "HTTP_HOST=evil.example", "HTTP_AUTHORIZATION=Bearer " TOKEN, NULL};
+    ck_assert_int_eq(params_copy(&params, list), 0);
+    ck_assert_int_eq(monitor_judge(monitor, &params, true), MONITOR_TOKEN);
+    ck_assert(monitor_token_good(monitor, &params));
+    params_release(&params);
+}
+END_TEST
+
+START_TEST(host_names_are_checked)
+{
+    static const char *const no_names[] = {"", "a:80", "a b", "a/b", "http://a", "*"};
+    ck_assert_ptr_null(monitor_check_host("a-1.example.org"));
+    for (size_t i = 0; i < sizeof no_names / sizeof *no_names; i++)
+        ck_assert_msg(monitor_check_host(no_names[i]) != NULL, "%s", no_names[i]);
 }
 END_TEST
 
@@ -274,5 +332,8 @@ int main(void)
     tcase_add_test(tests, tokens_have_limits);
     tcase_add_test(tests, the_token_may_change);
     tcase_add_test(tests, what_is_no_file_is_an_error);
+    tcase_add_test(tests, a_name_that_a_page_made_up_shows_nothing);
+    tcase_add_test(tests, the_token_needs_no_host_name);
+    tcase_add_test(tests, host_names_are_checked);
     return run_suite(suite);
 }

@@ -168,30 +168,42 @@ static void reply(const char *json)
 
 /* --- which service --- */
 
-START_TEST(the_last_segment_of_the_path_names_it)
+START_TEST(the_path_behind_the_mount_point_names_it)
 {
     static const struct {
         const char *uri, *name;
     } rows[] = {
         {"/sse/publish", "publish"},
         {"/publish?x=/healthz", "publish"},
-        {"/a/b/healthz#publish", "healthz"},
-        {"publish", "publish"},
-        {"http://host/sse/publish", "publish"},
-        {"/sse", NULL},
-        {"/sse/", NULL},
-        {"/sse/publish/", NULL},
-        {"/sse/xpublish", NULL},
-        {"/sse/publishx", NULL},
-        {"/sse?/publish", NULL},
-        {"/sse/Publish", NULL},
-        {"/sse/%70ublish", NULL},
-        {"", NULL},
+        {"/sse/healthz#publish", "healthz"},
+        {"/sse", "streams"},
+        {"/sse/", "streams"},
+        {"/", "streams"},
+        {"/sse?/publish", "streams"},
+        {"/sse/publish/", "nothing"},
+        {"/sse/xpublish", "nothing"},
+        {"/sse/publishx", "nothing"},
+        {"/sse/Publish", "nothing"},
+        {"/sse/%70ublish", "nothing"},
+        {"/sse/x/publish", "nothing"},
+        {"/sse//publish", "nothing"},
+        {"", "nothing"},
     };
     struct params params = params_of(&(struct ask){.uri = rows[_i].uri});
-    const struct service *service = service_find(&params);
-    ck_assert_str_eq(service ? service->name : "none", rows[_i].name ? rows[_i].name : "none");
+    const struct service *service;
+    bool found = service_find(&set, &params, &service);
+    const char *name = service ? service->name : "streams";
+    ck_assert_str_eq(found ? name : "nothing", rows[_i].name);
     params_release(&params);
+}
+END_TEST
+
+START_TEST(a_path_that_names_nothing_is_404)
+{
+    send_request((struct ask){.method = "GET", .uri = "/sse/x/publish"});
+    assert_answer("404", "\"not_found\"");
+    send_request((struct ask){.method = "GET", .uri = "/sse/ssecast-client.js", .token = MAY});
+    assert_answer("404", "\"not_found\"");
 }
 END_TEST
 
@@ -359,9 +371,86 @@ START_TEST(a_body_is_worth_something_with_a_good_token)
     };
     struct params params = params_of(&rows[_i].ask);
     ck_assert_uint_eq(service_body_max(&set, &params), rows[_i].max);
+    ck_assert_uint_eq(service_body_max(&set, &params), rows[_i].max); /* it was judged once */
     set.limits.publish_bytes = 0;
     ck_assert_uint_eq(service_body_max(&set, &params), 0);
     params_release(&params);
+}
+END_TEST
+
+/* --- connect-rate --- */
+
+/* A request of this address, head first, as it comes from a web server. */
+static void send_from(const char *address, const char *token)
+{
+    int fds[2];
+    char from[64];
+    struct params params = params_of(&(struct ask){.token = token, .body = "{\"data\":1}"}), more = {.request = 1};
+    snprintf(from, sizeof from, "REMOTE_ADDR=%s", address);
+    char *list[8] = {from};
+    size_t count = 1;
+    for (char *item = params.text; *item; item += strlen(item) + 1)
+        list[count++] = item;
+    ck_assert_int_eq(params_copy(&more, list), 0);
+    params_release(&params);
+    service_body_max(&set, &more);
+    more.body = strdup("{\"data\":1}");
+    more.body_len = strlen(more.body);
+    more.body_state = BODY_WHOLE;
+    if (client >= 0)
+        close(client);
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    client = fds[1];
+    streams_request(&set, fds[0], &more, true);
+    turn();
+}
+
+START_TEST(who_tries_tokens_is_slowed_down)
+{
+    set.addresses = addresses_new(0, 3);
+    for (int i = 0; i < 3; i++) { /* each counts once, though its head came first */
+        send_from("192.0.2.1", FORGED);
+        assert_answer("401", "\"invalid_token\"");
+    }
+    send_from("192.0.2.1", FORGED);
+    assert_answer("429", "\"rate_limited\"");
+    send_from("192.0.2.1", MAY);
+    assert_answer("429", "Retry-After: 1\r\n");
+    ck_assert_uint_eq(set.counters[SHED_RATE], 2);
+    send_from("192.0.2.1", NULL); /* it tries none */
+    assert_answer("401", "\"missing_token\"");
+    send_from("192.0.2.2", FORGED);
+    assert_answer("401", "\"invalid_token\"");
+}
+END_TEST
+
+/* --- what came twice --- */
+
+static char *const twice[] = {
+    "HTTP_AUTHORIZATION=Bearer x", "HTTP_COOKIE=a=b", "REMOTE_ADDR=127.0.0.1", "REQUEST_METHOD=GET", "QUERY_STRING=",
+    "REQUEST_URI=/sse/healthz",    "HTTP_HOST=x",     "HTTP_ORIGIN=null",      "CONTENT_TYPE=x",     "CONTENT_LENGTH=1",
+};
+
+START_TEST(a_parameter_that_decides_may_not_come_twice)
+{
+    static char *const uris[] = {"REQUEST_URI=/sse/publish", "REQUEST_URI=/sse/status", "REQUEST_URI=/sse"};
+    for (int i = 0; i < 3; i++) {
+        int fds[2];
+        struct params params = {.request = 1};
+        char *list[] = {"REQUEST_METHOD=POST", uris[i], twice[_i], twice[_i], NULL};
+        ck_assert_int_eq(params_copy(&params, list), 0);
+        if (client >= 0)
+            close(client);
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+        client = fds[1];
+        streams_request(&set, fds[0], &params, true);
+        turn();
+        const char *text = answer();
+        if (strncmp(twice[_i], "REQUEST_URI", 11) != 0)
+            ck_assert_msg(strstr(text, "\"repeated_parameter\"") && strncmp(text, "Status: 400", 11) == 0, "%s", text);
+        else
+            ck_assert_msg(strncmp(text, "Status: 40", 10) == 0, "%s", text);
+    }
 }
 END_TEST
 
@@ -370,7 +459,8 @@ int main(void)
     Suite *suite = suite_create("service");
     TCase *tests = one_case(suite, "service");
     tcase_add_checked_fixture(tests, setup, teardown);
-    tcase_add_loop_test(tests, the_last_segment_of_the_path_names_it, 0, 14);
+    tcase_add_loop_test(tests, the_path_behind_the_mount_point_names_it, 0, 15);
+    tcase_add_test(tests, a_path_that_names_nothing_is_404);
     tcase_add_test(tests, a_preflight_is_the_services_own_where_pages_may_ask);
     tcase_add_loop_test(tests, what_cannot_be_published_is_refused, 0, REFUSALS);
     tcase_add_test(tests, it_may_be_switched_off);
@@ -381,5 +471,7 @@ int main(void)
     tcase_add_test(tests, calls_are_answered_each_with_its_own);
     tcase_add_test(tests, too_much_at_once_is_refused);
     tcase_add_loop_test(tests, a_body_is_worth_something_with_a_good_token, 0, 8);
+    tcase_add_test(tests, who_tries_tokens_is_slowed_down);
+    tcase_add_loop_test(tests, a_parameter_that_decides_may_not_come_twice, 0, (int)(sizeof twice / sizeof *twice));
     return run_suite(suite);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define TCP "tcp://"
+#define ABSTRACT "ipc://@"
 #define HOST_MAX 256
 
 bool endpoint_is_tcp(const char *endpoint)
@@ -61,10 +62,15 @@ static bool host_exposed(const char *host)
 
 bool endpoint_exposed(const char *endpoint)
 {
+    if (endpoint_is_tcp(endpoint))
+        return host_port_exposed(endpoint + strlen(TCP));
+    return strncmp(endpoint, ABSTRACT, strlen(ABSTRACT)) == 0;
+}
+
+bool host_port_exposed(const char *host_port)
+{
     char host[HOST_MAX];
-    if (!endpoint_is_tcp(endpoint))
-        return false;
-    const char *begin = endpoint + strlen(TCP), *end = strrchr(begin, ':');
+    const char *begin = host_port, *end = strrchr(begin, ':');
     size_t len = end ? (size_t)(end - begin) : strlen(begin);
     if (len > 2 && begin[0] == '[' && begin[len - 1] == ']') {
         begin++;
