@@ -1,14 +1,21 @@
 """What else web servers do to a request on its way: log in, compress, speak HTTP/2, balance, keep away what is wrong."""
 
 import base64
+import json
+import re
+import socket
 import subprocess
 import time
+import urllib.request
 
 import pytest
-from support.apache import Apache, ApacheBalancer
-from support.lighttpd import Lighttpd
+from support.apache import Apache, ApacheBalancer, ApacheCgi
+from support.bench import Bench
+from support.lighttpd import Lighttpd, LighttpdCgi
 from support.nginx import Nginx
+from support.processes import ROOT
 from support.site import Site
+from support.tokens import Issuer
 from support.waiting import wait_until
 
 PASSWORDS = "anna:{SHA}" + base64.b64encode(bytes.fromhex("e5e9fa1ba31ecd1ae84f75caaa474f3a663f05f4")).decode() + "\n"  # anna:secret
@@ -79,6 +86,148 @@ def test_a_browser_cannot_set_the_web_server_s_variables(bench):
     site = Site(bench, worker={"session_from": ["env:MY_SESSION", "remote-user"]})
     for name in ("MY_SESSION", "My-Session", "REMOTE_USER", "Remote-User", "HTTP_REMOTE_USER"):
         assert site.request(headers={name: "forged"})[0] == 400
+
+
+# A header that the web server sets, and that a browser sends too
+
+class LighttpdWithHeader(Lighttpd):
+    """As lighttpd/ssecast.conf has it. An empty value removes the header."""
+
+    value = "anna"
+
+    @property
+    def extra(self):
+        [line] = re.findall(r"^#     (setenv.set-request-header = .*)$", (ROOT / "lighttpd" / "ssecast.conf").read_text(), re.M)
+        return line.replace("...", self.value)
+
+
+class LighttpdWithoutHeader(LighttpdWithHeader):
+    value = ""
+
+
+class LighttpdCareless(Lighttpd):
+    """Sets the header, and forgets the other spellings."""
+
+    extra = 'setenv.set-request-header = ( "X-User-Id" => "anna" )'
+
+
+class ApacheWithHeader(Apache):
+    line = 'RequestHeader set X-User-Id "anna"'
+
+    def more(self):
+        return [self.line]
+
+
+class ApacheWithoutHeader(ApacheWithHeader):
+    line = "RequestHeader unset X-User-Id"
+
+
+class NginxWithHeader(Nginx):
+    value = "anna"
+
+    def configuration(self):
+        return super().configuration().replace("include fastcgi_params;", f'include fastcgi_params; fastcgi_param HTTP_X_USER_ID "{self.value}";')
+
+
+class NginxWithoutHeader(NginxWithHeader):
+    value = ""
+
+
+SPELLINGS = ["X-User-Id", "X_User_Id", "x_user-id", "X-User_Id", "x_USER_id"]
+
+
+@pytest.mark.parametrize("web", [LighttpdWithHeader, ApacheWithHeader, NginxWithHeader], ids=lambda w: w.name)
+def test_the_header_of_the_web_server_counts_and_never_the_browser_s(bench, web):
+    site = Site(bench, web=web, worker={"session_from": "header:X-User-Id"})
+    for sent in ({}, *({name: "mallory"} for name in SPELLINGS), dict.fromkeys(SPELLINGS, "mallory")):
+        site.open(None, headers=sent)
+    site.wait_connections("anna", len(SPELLINGS) + 2)
+    assert site.commands.connections_of("mallory") == 0
+
+
+@pytest.mark.parametrize("web", [LighttpdWithoutHeader, ApacheWithoutHeader, NginxWithoutHeader], ids=lambda w: w.name)
+def test_a_header_that_the_web_server_removes_names_nobody(bench, web):
+    site = Site(bench, web=web, worker={"session_from": "header:X-User-Id"})
+    for sent in ({}, *({name: "mallory"} for name in SPELLINGS), dict.fromkeys(SPELLINGS, "mallory")):
+        status, _, body = site.request(headers=sent)
+        assert status == 400 and json.loads(body)["error"] == "missing_session", sent
+
+
+def test_a_header_that_comes_twice_is_not_believed(bench):
+    """Should the web server's configuration have forgotten a spelling."""
+    site = Site(bench, web=LighttpdCareless, worker={"session_from": "header:X-User-Id"})
+    for name in SPELLINGS[1:]:
+        status, _, body = site.request(headers={name: "mallory"})
+        assert status == 400 and json.loads(body)["error"] == "repeated_parameter"
+        assert "HTTP_X_USER_ID" in json.loads(body)["message"]
+    site.open(None, headers={"X-User-Id": "mallory"})
+    site.wait_connections("anna", 1)
+    assert site.commands.connections_of("mallory") == 0
+
+
+def test_cookies_that_http2_splits_are_one(bench):
+    """Browsers send each cookie in a field of its own there; web servers put them together."""
+    for web in (LighttpdHttp2, ApacheHttp2):
+        with Bench() as b:
+            site = Site(b, web=web, worker={"session_from": "cookie:sid"})
+            done = subprocess.run(["curl", "-sSN", "--max-time", "2", "--http2-prior-knowledge", "-o", "/dev/null", "-w", "%{http_code}",
+                                   "-H", "Cookie: a=1", "-H", "Cookie: sid=anna", site.url(None)], capture_output=True, text=True)
+            assert done.stdout == "200", (web.name, done.stdout)
+
+
+# Paths: one mount point, and services right behind it
+
+class LighttpdWithRule(Lighttpd):
+    @property
+    def extra(self):
+        return '$HTTP["url"] =~ "^/sse/(publish|status|metrics)$" { url.access-deny = ("") }'
+
+
+class ApacheWithRule(Apache):
+    def more(self):
+        return ['<LocationMatch "^/sse/(publish|status|metrics)$">', "Require all denied", "</LocationMatch>"]
+
+
+class NginxWithRule(Nginx):
+    extra = "location ~ ^/sse/(publish|status|metrics)$ { return 403; }"
+
+
+DETOURS = ["/sse/x/{}", "/sse//{}", "//sse/{}", "/sse-x/{}", "/ssex/{}", "/sse/./{}", "/sse/x/../{}", "/sse/{}/", "/sse/{}/x", "/sse%2fx/{}", "/sse/x%2f{}",
+           "/sse%2f{}", "/sse/%2e/{}", "/./sse/{}", "/sse/{};x", "/x/../sse/{}", "/%73se/{}", "/sse/{}%00"]
+
+
+@pytest.mark.parametrize("web", [LighttpdWithRule, ApacheWithRule, NginxWithRule], ids=lambda w: w.name)
+@pytest.mark.parametrize("mount", [None, "/sse"])
+def test_a_rule_for_the_services_cannot_be_walked_around(bench, web, mount):
+    site = Site(bench, web=web, worker={"monitor_from": ["0.0.0.0/0", "::/0"], "publish": True, "mount": mount,
+                                        "jwt_secret_file": Issuer(bench.folder / "jwt.secret").secret_file})
+    site.open("anna")
+    for service in ("publish", "status", "metrics"):
+        for path in ("/sse/{}", *DETOURS):
+            for method in ("GET", "POST"):
+                status = raw_status(site, method, path.format(service))
+                assert status in (400, 403, 404), (method, path.format(service), status)
+
+
+def raw_status(site, method, path):
+    """Of a request for exactly this path."""
+    with socket.create_connection(("127.0.0.1", site.web.port), timeout=10) as connection:
+        connection.sendall(f"{method} {path}?session=anna HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+        return int(connection.makefile("rb").readline().split()[1])
+
+
+@pytest.mark.parametrize("web", [Lighttpd, Apache, Nginx, LighttpdCgi, ApacheCgi], ids=lambda w: w.name)
+def test_what_is_beside_the_mount_point_is_the_web_server_s(bench, web):
+    site = Site(bench, web=web)
+    for name in ("sse-client.js", "ssecast.txt"):
+        file = site.web.place / "www" / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("hello")
+        file.chmod(0o644)
+        done = urllib.request.urlopen(f"http://127.0.0.1:{site.web.port}/{name}", timeout=10)
+        assert done.status == 200 and done.read() == b"hello"
+    assert raw_status(site, "GET", "/sse/nothing") == 404
+    assert raw_status(site, "GET", "/sse") == raw_status(site, "GET", "/sse/") == 200
 
 
 # Compression
