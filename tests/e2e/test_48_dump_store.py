@@ -25,7 +25,8 @@ def test_the_events_are_those_that_history_lists(broker):
     dump = Dump(broker.options["store"])
     assert dump.status == 0 and dump.events == events
     assert dump.summary == {
-        "events": 11, "first": events[0]["seq"], "last": events[-1]["seq"], "trimmed": events[0]["seq"] - 1, "sound": True,
+        "events": 11, "first": events[0]["seq"], "last": events[-1]["seq"], "trimmed": events[0]["seq"] - 1, "past_ids": 0,
+        "sound": True,
     }
 
 
