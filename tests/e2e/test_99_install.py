@@ -121,6 +121,17 @@ def test_the_settings_are_valid_as_they_are_and_with_everything_set(bench, keys,
 # systemd
 
 
+def test_the_broker_cannot_replace_the_workers_sockets(root):
+    """Who can is given what browsers send, cookies included."""
+    [line] = [line.split() for line in (root / "usr/lib/tmpfiles.d/ssecast.conf").read_text().splitlines() if line.startswith("d ")]
+    assert line[:5] == ["d", "/run/ssecast", "0755", "root", "root"]
+    unit = (root / "usr/lib/systemd/system/ssecast-broker.service").read_text()
+    assert "RuntimeDirectory=ssecast-broker\n" in unit and "/run/ssecast\n" not in unit and "ReadWritePaths" not in unit
+    assert "ListenStream=/run/ssecast/" in (root / "usr/lib/systemd/system/ssecast-fcgi@.socket").read_text()
+    for text in [*ROOT.glob("docs/**/*"), *ROOT.glob("conf/*")]:
+        assert not text.is_file() or "ipc:///run/ssecast/" not in text.read_text(errors="replace"), text
+
+
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze")
 def test_systemd_understands_the_units(root):
     units = root / "usr/lib/systemd/system"
