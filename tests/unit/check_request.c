@@ -627,6 +627,57 @@ START_TEST(sources_and_origins_are_checked)
 }
 END_TEST
 
+/* --- what came twice --- */
+
+static const char *repeated_in(char *const *list)
+{
+    struct params params = {0};
+    request_release(&request);
+    ck_assert_int_eq(params_copy(&params, list), 0);
+    bool refused = request_refuse_repeated(&params, &rules, &request);
+    params_release(&params);
+    if (!refused)
+        return NULL;
+    ck_assert_int_eq(request.kind, REQUEST_REFUSED);
+    ck_assert_int_eq(request.status, 400);
+    ck_assert_str_eq(request.error, "repeated_parameter");
+    return request.message;
+}
+
+#define repeated(...) repeated_in((char *[]){__VA_ARGS__, NULL})
+
+START_TEST(who_is_named_twice_is_nobody)
+{
+    session_from.count = channels_from.count = 0;
+    add(&session_from, "header:X-User-Id");
+    add(&session_from, "env:USER_ID");
+    add(&session_from, "remote-user");
+    add(&channels_from, "header:X-Channels");
+    add(&meta, "agent=header:User-Agent");
+    ck_assert_ptr_nonnull(strstr(repeated("HTTP_X_USER_ID=mallory", "HTTP_X_USER_ID=anna"), "HTTP_X_USER_ID"));
+    ck_assert_ptr_nonnull(strstr(repeated("USER_ID=a", "A=b", "USER_ID=a"), "USER_ID"));
+    ck_assert_ptr_nonnull(strstr(repeated("REMOTE_USER=a", "REMOTE_USER=b"), "REMOTE_USER"));
+    ck_assert_ptr_nonnull(strstr(repeated("HTTP_X_CHANNELS=a", "HTTP_X_CHANNELS=b"), "HTTP_X_CHANNELS"));
+    ck_assert_ptr_nonnull(strstr(repeated("HTTP_LAST_EVENT_ID=1", "HTTP_LAST_EVENT_ID=2"), "HTTP_LAST_EVENT_ID"));
+    ck_assert_ptr_null(repeated("HTTP_USER_AGENT=a", "HTTP_USER_AGENT=b")); /* of metadata: it has no value */
+    ck_assert_ptr_null(repeated("HTTP_X_FORWARDED_FOR=a", "HTTP_X_FORWARDED_FOR=b")); /* nobody looks at it */
+    ck_assert_ptr_null(repeated("HTTP_X_USER_ID=anna", "HTTP_X_USER_IDS=mallory"));
+}
+END_TEST
+
+START_TEST(a_query_names_a_session_and_a_token_once)
+{
+    ck_assert_ptr_nonnull(strstr(repeated("QUERY_STRING=session=a&session=b"), "session"));
+    ck_assert_ptr_nonnull(strstr(repeated("QUERY_STRING=session=a&x&session="), "session"));
+    ck_assert_ptr_nonnull(strstr(repeated("QUERY_STRING=token=a&session=b&token=a"), "token"));
+    ck_assert_ptr_null(repeated("QUERY_STRING=session=a&sessions=b&lastEventId=1&lastEventId=2&channels=a&channels=b"));
+    session_from.count = 0;
+    add(&session_from, "query:user");
+    ck_assert_ptr_null(repeated("QUERY_STRING=session=a&session=b"));
+    ck_assert_ptr_nonnull(strstr(repeated("QUERY_STRING=user=a&user=b"), "user"));
+}
+END_TEST
+
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
 int main(void)
@@ -661,5 +712,7 @@ int main(void)
     tcase_add_loop_test(tests, what_is_kept_has_a_label, 0, (int)(sizeof labels / sizeof *labels));
     tcase_add_test(tests, names_and_channels_are_as_long_and_many_as_configured);
     tcase_add_test(tests, sources_and_origins_are_checked);
+    tcase_add_test(tests, who_is_named_twice_is_nobody);
+    tcase_add_test(tests, a_query_names_a_session_and_a_token_once);
     return run_suite(suite);
 }
