@@ -52,8 +52,7 @@ static json_t *keys_of_json(const char *text, size_t len)
         keys = json_pack("[O]", root);
 
     bool good = keys != NULL;
-    json_array_foreach(keys, i, jwk)
-        good = good && is_secret(jwk);
+    json_array_foreach(keys, i, jwk) good = good && is_secret(jwk);
     json_decref(root);
     if (good)
         return keys;
@@ -138,7 +137,8 @@ static int put_keys(FILE *out, json_t *keys)
     size_t i;
     json_t *jwk;
     fputs("{\"keys\":[\n", out);
-    json_array_foreach(keys, i, jwk) {
+    json_array_foreach(keys, i, jwk)
+    {
         if (json_dumpf(jwk, out, JSON_COMPACT | JSON_PRESERVE_ORDER) != 0)
             return -EIO;
         fputs(i + 1 < json_array_size(keys) ? ",\n" : "\n", out);

@@ -22,7 +22,7 @@
 #define JWKS_RSA_BITS_MIN 2048
 #define JWKS_KEYS_MAX 64u /* of one file */
 
-#define JWKS_DIGEST 32u   /* bytes */
+#define JWKS_DIGEST 32u /* bytes */
 
 enum jwks_kind { JWKS_PUBLIC, JWKS_SECRETS };
 

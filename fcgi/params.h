@@ -24,7 +24,8 @@ struct params {
     enum params_body body_state;
     char *body; /* BODY_WHOLE: body_len bytes; else of no use */
     size_t body_len;
-    void *judgement; /* what was found out about the request before its body was read (service_publish.c); NULL: nothing */
+    void *
+        judgement; /* what was found out about the request before its body was read (service_publish.c); NULL: nothing */
     void (*judgement_free)(void *judgement);
 };
 

@@ -246,9 +246,8 @@ static bool find_repeated(const struct params *params, const struct option_list 
 static bool find_fixed(const struct params *params, char out[PARAM_NAME_MAX])
 {
     static const char *const names[] = {
-        "REQUEST_METHOD",     "REQUEST_URI",  "SCRIPT_NAME",    "QUERY_STRING", "REMOTE_ADDR",
-        "HTTP_AUTHORIZATION", "HTTP_COOKIE",  "HTTP_HOST",      "HTTP_ORIGIN",  "HTTP_LAST_EVENT_ID",
-        "CONTENT_TYPE",       "CONTENT_LENGTH",
+        "REQUEST_METHOD", "REQUEST_URI", "SCRIPT_NAME", "QUERY_STRING",       "REMOTE_ADDR",  "HTTP_AUTHORIZATION",
+        "HTTP_COOKIE",    "HTTP_HOST",   "HTTP_ORIGIN", "HTTP_LAST_EVENT_ID", "CONTENT_TYPE", "CONTENT_LENGTH",
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (params_repeated(params, names[i])) {

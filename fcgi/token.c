@@ -82,8 +82,7 @@ static int read_file(const struct key_file *file, struct jwks *keys, struct stat
 
 static void set_files(struct key_file files[FILES], const struct token_rules *rules)
 {
-    files[SECRETS] =
-        (struct key_file){.option = "jwt-secret-file", .path = rules->secret_file, .kind = JWKS_SECRETS};
+    files[SECRETS] = (struct key_file){.option = "jwt-secret-file", .path = rules->secret_file, .kind = JWKS_SECRETS};
     files[PUBLIC_KEYS] = (struct key_file){.option = "jwt-key-file", .path = rules->key_file, .kind = JWKS_PUBLIC};
 }
 

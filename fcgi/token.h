@@ -35,11 +35,11 @@ struct token {
     bool has_channels;          /* false: not limited */
     struct names channels;      /* patterns */
     bool may_publish;
-    struct grant publish;   /* ROLE_PUBLISHER, with its patterns and its publisher */
-    int64_t expires_ms;     /* unix time, the leeway included; 0: it does not */
-    struct json_in *claims; /* what the slices above point to */
-    struct slice *names;    /* the lists above */
-    char *publisher;        /* the identity in publish */
+    struct grant publish;        /* ROLE_PUBLISHER, with its patterns and its publisher */
+    int64_t expires_ms;          /* unix time, the leeway included; 0: it does not */
+    struct json_in *claims;      /* what the slices above point to */
+    struct slice *names;         /* the lists above */
+    char *publisher;             /* the identity in publish */
     char fault[TOKEN_FAULT_MAX]; /* EXPIRED, INVALID: why, for the log */
 };
 

@@ -455,7 +455,8 @@ static int run(struct worker *w)
     privilege_warn();
     hold_signals(&w->held);
     make_labels(w);
-    w->streams.monitor = w->monitor = monitor_new(&w->options.monitor_from, &w->options.monitor_hosts, w->options.monitor_token_file);
+    w->streams.monitor = w->monitor =
+        monitor_new(&w->options.monitor_from, &w->options.monitor_hosts, w->options.monitor_token_file);
     if (!w->monitor || !open_tokens(w))
         return 2;
     int status = find_requests(w);

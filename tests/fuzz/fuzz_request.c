@@ -5,6 +5,7 @@
 #include <ctype.h>
 
 #include "fcgi/request.h"
+#include "fcgi/route.h"
 #include "fuzz.h"
 #include "name.h"
 
@@ -99,10 +100,26 @@ static void is_allowed(const struct request *r, const struct request_rules *rule
         must(patterns_match(&token->channels, r->channels[i]));
 }
 
+/* Nobody is identified by what came twice, and no service has more than one segment. */
+static void is_said_once(const struct params *params, const struct request_rules *rules)
+{
+    struct request r = {0};
+    struct route route = route_find(&(struct route_rules){.cgi = rules->max_name_bytes & 1}, params);
+    must(!memchr(route.name.len ? route.name.data : "", '/', route.name.len));
+    if (request_refuse_repeated(params, rules, &r)) {
+        must(r.kind == REQUEST_REFUSED && r.status == 400 && *r.message);
+        return;
+    }
+    must(!params_repeated(params, "HTTP_COOKIE") && !params_repeated(params, "REMOTE_ADDR"));
+    must(rules->session_from->items != others || !params_repeated(params, "HTTP_X_SESSION"));
+    must(rules->session_from->items != queries || !params_query_repeated(params, "session"));
+}
+
 static void read_one(char **list, struct request_rules rules, struct token token)
 {
     struct request r;
     struct params params = params_of(list);
+    is_said_once(&params, &rules);
     bool wanted = request_wants_token(&rules);
     must(request_read(&params, &rules, wanted ? &token : &(struct token){0}, &r) == 0);
     is_consistent(&r, &params);

@@ -52,7 +52,8 @@ START_TEST(interfaces_are_what_their_addresses_are)
     }
     freeifaddrs(all);
     ck_assert(host_port_exposed("0.0.0.0:80") && host_port_exposed("[::]:80") && host_port_exposed("*:80"));
-    ck_assert(!host_port_exposed("127.0.0.1:80") && !host_port_exposed("[::1]:80") && !host_port_exposed("localhost:80"));
+    ck_assert(!host_port_exposed("127.0.0.1:80") && !host_port_exposed("[::1]:80") &&
+              !host_port_exposed("localhost:80"));
     ck_assert(!endpoint_is_tcp("ipc:///tcp://"));
     ck_assert(endpoint_is_tcp("tcp://lo:1"));
 }

@@ -69,7 +69,7 @@ static const struct {
     struct slice file;
     size_t len;
 } secrets[] = {
-    {S_INIT(HEX32), 32},        {S_INIT(HEX32 "\n"), 32},         {S_INIT(HEX32 "\r\n"), 32},
+    {S_INIT(HEX32), 32},        {S_INIT(HEX32 "\n"), 32},        {S_INIT(HEX32 "\r\n"), 32},
     {S_INIT(BYTES31 "\7"), 32}, {S_INIT(BYTES31 " \xff\n"), 33}, /* no text: a blank in it is a byte like others */
     {S_INIT("MI" HEX32), 34},   {S_INIT("0\x20" BYTES31), 33},
 };
@@ -167,8 +167,9 @@ END_TEST
 
 START_TEST(several_secrets_are_a_set)
 {
-    reads_as(JWKS_SECRETS, S("{\"keys\":[" JWK_S ",{\"kty\":\"oct\",\"kid\":\"new\",\"alg\":\"HS256\",\"use\":\"sig\",\"k\":"
-                             "\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh9f\"},{\"kty\":\"oct\",\"alg\":\"HS512\"}]}"),
+    reads_as(JWKS_SECRETS,
+             S("{\"keys\":[" JWK_S ",{\"kty\":\"oct\",\"kid\":\"new\",\"alg\":\"HS256\",\"use\":\"sig\",\"k\":"
+               "\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh9f\"},{\"kty\":\"oct\",\"alg\":\"HS512\"}]}"),
              2);
     ck_assert_ptr_null(set.keys[0].kid);
     ck_assert_uint_eq(set.keys[0].len, 32);

@@ -170,12 +170,32 @@ static enum monitor_verdict judge_host(const char *host, bool guarded)
     return verdict;
 }
 
-static const char *const known_hosts[] = {"127.0.0.1", "127.0.0.1:8080", "192.0.2.7", "[::1]", "[::1]:80", "[2001:db8::1]:443",
-                                          "localhost", "LocalHost:8080", "monitor.example.org", "Monitor.Example.ORG:443", "", NULL};
-static const char *const made_up[] = {"evil.example",     "127.0.0.1.evil.example", "localhost.evil.example", "127.0.0.1@evil.example",
-                                      "evil.example:80",  "monitor.example.org.",   "xmonitor.example.org",   "[::1].evil.example",
-                                      "[::1",             "local host",             "1.2.3",                  "2130706433",
-                                      ":80",              "[evil.example]"};
+static const char *const known_hosts[] = {"127.0.0.1",
+                                          "127.0.0.1:8080",
+                                          "192.0.2.7",
+                                          "[::1]",
+                                          "[::1]:80",
+                                          "[2001:db8::1]:443",
+                                          "localhost",
+                                          "LocalHost:8080",
+                                          "monitor.example.org",
+                                          "Monitor.Example.ORG:443",
+                                          "",
+                                          NULL};
+static const char *const made_up[] = {"evil.example",
+                                      "127.0.0.1.evil.example",
+                                      "localhost.evil.example",
+                                      "127.0.0.1@evil.example",
+                                      "evil.example:80",
+                                      "monitor.example.org.",
+                                      "xmonitor.example.org",
+                                      "[::1].evil.example",
+                                      "[::1",
+                                      "local host",
+                                      "1.2.3",
+                                      "2130706433",
+                                      ":80",
+                                      "[evil.example]"};
 
 START_TEST(a_name_that_a_page_made_up_shows_nothing)
 {

@@ -659,7 +659,7 @@ START_TEST(who_is_named_twice_is_nobody)
     ck_assert_ptr_nonnull(strstr(repeated("REMOTE_USER=a", "REMOTE_USER=b"), "REMOTE_USER"));
     ck_assert_ptr_nonnull(strstr(repeated("HTTP_X_CHANNELS=a", "HTTP_X_CHANNELS=b"), "HTTP_X_CHANNELS"));
     ck_assert_ptr_nonnull(strstr(repeated("HTTP_LAST_EVENT_ID=1", "HTTP_LAST_EVENT_ID=2"), "HTTP_LAST_EVENT_ID"));
-    ck_assert_ptr_null(repeated("HTTP_USER_AGENT=a", "HTTP_USER_AGENT=b")); /* of metadata: it has no value */
+    ck_assert_ptr_null(repeated("HTTP_USER_AGENT=a", "HTTP_USER_AGENT=b"));           /* of metadata: it has no value */
     ck_assert_ptr_null(repeated("HTTP_X_FORWARDED_FOR=a", "HTTP_X_FORWARDED_FOR=b")); /* nobody looks at it */
     ck_assert_ptr_null(repeated("HTTP_X_USER_ID=anna", "HTTP_X_USER_IDS=mallory"));
 }

@@ -18,7 +18,8 @@ static const char *route(const struct route_rules *rules, const char *uri, const
     char texts[3][300];
     char *list[4] = {NULL};
     size_t count = 0;
-    const char *const names[] = {"REQUEST_URI", "SCRIPT_NAME", "SERVER_SOFTWARE"}, *const values[] = {uri, script, software};
+    const char *const names[] = {"REQUEST_URI", "SCRIPT_NAME", "SERVER_SOFTWARE"}, *const values[] = {uri, script,
+                                                                                                      software};
     for (size_t i = 0; i < 3; i++)
         if (values[i]) {
             snprintf(texts[count], sizeof texts[count], "%s=%s", names[i], values[i]);
@@ -113,10 +114,22 @@ END_TEST
 static const struct {
     const char *uri, *named;
 } configured[] = {
-    {"/sse", "streams"},          {"/sse/", "streams"},     {"/sse?x", "streams"}, {"/sse/publish", "publish"},
-    {"/api/v1/events", "streams"}, {"/api/v1/events/status", "status"}, {"/api/v1", "-"},     {"/api", "-"},
-    {"/ssex", "-"},               {"/sse-x/publish", "-"},  {"/publish", "-"},     {"/", "-"},
-    {"/sse/x/publish", "-"},      {"/x/publish", "-"},      {"/sse/.", "-"},       {"/sse//publish", "-"},
+    {"/sse", "streams"},
+    {"/sse/", "streams"},
+    {"/sse?x", "streams"},
+    {"/sse/publish", "publish"},
+    {"/api/v1/events", "streams"},
+    {"/api/v1/events/status", "status"},
+    {"/api/v1", "-"},
+    {"/api", "-"},
+    {"/ssex", "-"},
+    {"/sse-x/publish", "-"},
+    {"/publish", "-"},
+    {"/", "-"},
+    {"/sse/x/publish", "-"},
+    {"/x/publish", "-"},
+    {"/sse/.", "-"},
+    {"/sse//publish", "-"},
 };
 
 START_TEST(the_option_says_it_exactly)
@@ -151,7 +164,8 @@ END_TEST
 START_TEST(mount_points_are_checked)
 {
     static const char *const good[] = {"/", "/sse", "/api/v1/sse", "/%C3%A4", "/a.b"};
-    static const char *const bad[] = {"", "sse", "/sse/", "//", "/a//b", "/a/../b", "/a/.", "/..", "/a?b", "/a b", "/a#", "/a\\b"};
+    static const char *const bad[] = {"",     "sse", "/sse/", "//",   "/a//b", "/a/../b",
+                                      "/a/.", "/..", "/a?b",  "/a b", "/a#",   "/a\\b"};
     for (int i = 0; i < COUNT(good); i++)
         ck_assert_msg(!route_check_mount(good[i]), "%s", good[i]);
     for (int i = 0; i < COUNT(bad); i++)

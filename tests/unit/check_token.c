@@ -40,7 +40,7 @@ static void end(void)
 
 static void setup(void)
 {
-    rules = (struct token_rules){ .audience = &audience, .cookie = "ssecast_token"};
+    rules = (struct token_rules){.audience = &audience, .cookie = "ssecast_token"};
     audience.count = 0;
     now = NOW;
 }
@@ -220,14 +220,22 @@ static const struct {
     const char *claims;
     enum token_verdict verdict;
 } times[] = {
-    {"{\"exp\":1763710001}", TOKEN_GOOD},    {"{\"exp\":1763710000.5}", TOKEN_GOOD},
-    {"{\"exp\":1763710000}", TOKEN_EXPIRED}, {"{\"exp\":1763709999}", TOKEN_EXPIRED},
-    {"{\"exp\":0}", TOKEN_EXPIRED},          {"{\"exp\":-1}", TOKEN_EXPIRED},
-    {"{\"exp\":1e300}", TOKEN_INVALID},         {"{\"exp\":\"1763710001\"}", TOKEN_INVALID},
-    {"{\"exp\":null}", TOKEN_INVALID},       {"{\"nbf\":1763710000}", TOKEN_GOOD},
-    {"{\"nbf\":1763710001}", TOKEN_INVALID}, {"{\"nbf\":1763710001,\"exp\":1763709999}", TOKEN_INVALID},
-    {"{\"nbf\":true}", TOKEN_INVALID},       {"{\"iat\":1863710000}", TOKEN_GOOD},
-    {"{\"exp\":100000000000}", TOKEN_GOOD}, {"{\"exp\":1763710001000}", TOKEN_INVALID}, /* milliseconds */
+    {"{\"exp\":1763710001}", TOKEN_GOOD},
+    {"{\"exp\":1763710000.5}", TOKEN_GOOD},
+    {"{\"exp\":1763710000}", TOKEN_EXPIRED},
+    {"{\"exp\":1763709999}", TOKEN_EXPIRED},
+    {"{\"exp\":0}", TOKEN_EXPIRED},
+    {"{\"exp\":-1}", TOKEN_EXPIRED},
+    {"{\"exp\":1e300}", TOKEN_INVALID},
+    {"{\"exp\":\"1763710001\"}", TOKEN_INVALID},
+    {"{\"exp\":null}", TOKEN_INVALID},
+    {"{\"nbf\":1763710000}", TOKEN_GOOD},
+    {"{\"nbf\":1763710001}", TOKEN_INVALID},
+    {"{\"nbf\":1763710001,\"exp\":1763709999}", TOKEN_INVALID},
+    {"{\"nbf\":true}", TOKEN_INVALID},
+    {"{\"iat\":1863710000}", TOKEN_GOOD},
+    {"{\"exp\":100000000000}", TOKEN_GOOD},
+    {"{\"exp\":1763710001000}", TOKEN_INVALID}, /* milliseconds */
     {"{\"nbf\":1763709999000}", TOKEN_INVALID},
 };
 
