@@ -124,7 +124,9 @@ bool params_query_repeated(const struct params *params, const char *name)
 {
     struct slice value;
     const char *list = params_get(params, "QUERY_STRING");
-    return next_pair(&list, '&', name, &value) && next_pair(&list, '&', name, &value);
+    if (!next_pair(&list, '&', name, &value))
+        return false;
+    return next_pair(&list, '&', name, &value);
 }
 
 /* Less blanks behind it and quotes around it. */
@@ -152,7 +154,9 @@ char *params_cookie(const struct params *params, const char *name, size_t index)
 
 void params_header_name(const char *name, char out[PARAM_NAME_MAX])
 {
-    size_t len = strlen(strcpy(out, "HTTP_"));
+    static const char prefix[] = "HTTP_";
+    size_t len = sizeof prefix - 1;
+    memcpy(out, prefix, sizeof prefix);
     for (; *name && len + 1 < PARAM_NAME_MAX; name++)
         out[len++] = *name == '-' ? '_' : (char)toupper((unsigned char)*name);
     out[len] = '\0';
