@@ -100,10 +100,10 @@ static void read_keys_anew(struct broker *b)
 {
     bool cut[BUS_SOCKETS];
     access_reload(&b->access, cut);
-    if (cut[BUS_FEED])
-        bus_cut(b->bus, BUS_FEED);
-    if (cut[BUS_PRESENCE])
-        bus_cut(b->bus, BUS_PRESENCE);
+    static const enum bus_socket sockets[] = {BUS_COMMANDS, BUS_FEED, BUS_PRESENCE};
+    for (size_t i = 0; i < sizeof sockets / sizeof *sockets; i++)
+        if (cut[sockets[i]])
+            bus_cut(b->bus, sockets[i]);
 }
 
 void broker_take_signals(struct broker *b)

@@ -8,11 +8,13 @@
 #include <zmq.h>
 
 #include "curve_key.h"
+#include "endpoint.h"
 #include "endpoint_lock.h"
 #define LOG_SUBSYSTEM "sockets"
 #include "exposure.h"
 #include "log.h"
 #include "must.h"
+#include "unread.h"
 #include "zap.h"
 
 #define SOCKETS BUS_SOCKETS
@@ -27,6 +29,11 @@
 #define BATCHES_WAITING 20000
 /* Messages of a few hundred bytes that wait for one who watches; beyond, it has to take a snapshot again. */
 #define CHANGES_WAITING 100000
+
+/* Replies that wait for one publisher: of so many bytes or more they are counted (a smaller one is bounded by max_replies alone), and
+ * together they have so many at most. The largest, of `history`, have 4 MiB. */
+#define LARGE_REPLY 512u
+#define LARGE_REPLIES_WAITING ((size_t)32 << 20)
 
 #define SYNC_MESSAGE_MAX (256LL << 20) /* all connections of one worker, with their channels */
 #define SUBSCRIPTION_MAX 2048LL        /* what is subscribed to is a few bytes, a CURVE handshake some hundred */
@@ -54,6 +61,7 @@ struct bus {
     size_t lock_count;
     struct binding *bindings;
     size_t binding_count;
+    struct unread *unread;   /* of large replies on the commands socket */
     void *door;              /* where libzmq asks who may come in; NULL: without CURVE */
     void *monitors[SOCKETS]; /* of what fails before a peer is connected */
     zmq_msg_t question[ADMITTED + ZAP_QUESTION];
@@ -140,6 +148,7 @@ static int protect(const struct bus *b, enum bus_socket which)
 /* The file of an ipc endpoint never has more permissions than it is to have. */
 static int bind_with_mode(const struct bus *b, enum bus_socket which, const char *endpoint)
 {
+    set_int(b->sockets[which], ZMQ_IPV6, endpoint_is_ipv6(endpoint));
     mode_t before = umask(0777 & ~(mode_t)b->config->ipc_mode);
     int result = zmq_bind(b->sockets[which], endpoint), err = errno;
     umask(before);
@@ -228,7 +237,7 @@ static int open_socket(struct bus *b, enum bus_socket which)
 
 static int open_all(struct bus *b)
 {
-    if (!b->zmq || !b->locks || !b->bindings) {
+    if (!b->zmq || !b->locks || !b->bindings || !b->unread) {
         log_error("out of memory");
         return -1;
     }
@@ -254,6 +263,7 @@ struct bus *bus_open(const struct bus_config *config)
     b->zmq = zmq_ctx_new();
     b->locks = calloc(config->commands_count + SOCKETS - 1, sizeof *b->locks);
     b->bindings = calloc(config->commands_count + SOCKETS - 1, sizeof *b->bindings);
+    b->unread = unread_new(LARGE_REPLIES_WAITING);
     b->config = config;
     for (unsigned i = 0; i < BUS_WATCHES; i++)
         b->watched[i] = -1;
@@ -302,6 +312,7 @@ void bus_close(struct bus **b, int linger_ms)
     close_door(*b);
     if ((*b)->zmq)
         zmq_ctx_term((*b)->zmq);
+    unread_free(&(*b)->unread); /* libzmq has let go of every reply */
     for (size_t i = 0; i < (*b)->lock_count; i++)
         close((*b)->locks[i]);
     free((*b)->locks);
@@ -403,6 +414,7 @@ static bool bind_again(struct bus *b)
         struct binding *bound = &b->bindings[i];
         if (!bound->attempts)
             continue;
+        set_int(b->sockets[bound->socket], ZMQ_IPV6, endpoint_is_ipv6(bound->endpoint));
         if (zmq_bind(b->sockets[bound->socket], bound->endpoint) == 0)
             bound->attempts = 0;
         else if (++bound->attempts == BIND_PATIENCE)
@@ -531,9 +543,67 @@ static void send_envelope(void *socket, struct slice envelope)
     }
 }
 
+/* A copy of a reply that libzmq gives back when it has left. */
+struct large {
+    atomic_size_t *waiting;
+    size_t len;
+    char bytes[];
+};
+
+static void free_large(void *bytes, void *hint)
+{
+    struct large *l = hint;
+    (void)bytes;
+    unread_release(l->waiting, l->len);
+    free(l);
+}
+
+/* 0 or -errno; on failure there is no message. */
+static int make_large(struct bus *b, struct slice peer, struct slice body, zmq_msg_t *out)
+{
+    struct large *l = malloc(sizeof *l + body.len);
+    if (!l)
+        return -ENOMEM;
+
+    atomic_size_t *waiting = unread_reserve(b->unread, peer, body.len);
+    if (!waiting) {
+        free(l);
+        return -EAGAIN;
+    }
+
+    *l = (struct large){waiting, body.len};
+    memcpy(l->bytes, body.data, body.len);
+    if (zmq_msg_init_data(out, l->bytes, l->len, free_large, l) == 0)
+        return 0;
+    free_large(NULL, l);
+    return -ENOMEM;
+}
+
+static int send_large(struct bus *b, struct slice peer, struct slice envelope, struct slice body)
+{
+    zmq_msg_t message;
+    void *socket = b->sockets[BUS_COMMANDS];
+    int err = make_large(b, peer, body, &message);
+    if (err)
+        return err;
+    if (zmq_send(socket, peer.data, peer.len, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) {
+        err = -errno;
+        zmq_msg_close(&message);
+        return err;
+    }
+    send_envelope(socket, envelope);
+    if (zmq_msg_send(&message, socket, ZMQ_DONTWAIT) >= 0)
+        return 0;
+    err = -errno;
+    zmq_msg_close(&message);
+    return err;
+}
+
 int bus_send(struct bus *b, enum bus_socket to, struct slice peer, struct slice envelope, struct slice body)
 {
     void *socket = b->sockets[to];
+    if (to == BUS_COMMANDS && body.len >= LARGE_REPLY)
+        return send_large(b, peer, envelope, body);
     if (zmq_send(socket, peer.data, peer.len, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
         return -errno;
     send_envelope(socket, envelope);

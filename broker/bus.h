@@ -26,7 +26,7 @@ struct bus_config {
     const char *feed, *sync, *presence;
     bool presence_optional; /* nobody asked for it: that it cannot be bound is a warning */
     size_t max_command; /* bytes in one frame of a request; who sends more is disconnected by libzmq, without a reply */
-    int max_replies;    /* that wait for one publisher; beyond, they are dropped */
+    int max_replies;    /* that wait for one publisher; beyond, and beyond 32 MiB of large ones, they are dropped */
     int handshake_ms;   /* who has not finished greeting by then is disconnected */
     unsigned ipc_mode;  /* permissions of ipc sockets */
     const char *secret_key; /* CURVE for every tcp endpoint, with this key (text); NULL: for none */

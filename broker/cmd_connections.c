@@ -23,7 +23,7 @@ static int run(const struct command_context *c, const struct command_request *r,
     json_begin_list(reply, "connections");
     for (size_t i = 0; i < list.count; i++) {
         json_begin_object(reply, NULL);
-        describe_who(reply, items[i].name, items[i].value);
+        describe_who(reply, items[i].name, items[i].value, r->grant->limited ? &r->grant->channels : NULL);
         describe_origin(reply, items[i].value);
         describe_lag(reply, items[i].value, sequence_head(c->sequence));
         json_end_object(reply);

@@ -18,7 +18,7 @@ static void put_connections(struct json_out *reply, const struct listing *list)
     json_begin_list(reply, "connections");
     for (size_t i = 0; i < list->count; i++) {
         json_begin_object(reply, NULL);
-        describe_who(reply, list->items[i].name, list->items[i].value);
+        describe_who(reply, list->items[i].name, list->items[i].value, NULL);
         describe_origin(reply, list->items[i].value);
         json_end_object(reply);
     }

@@ -7,6 +7,7 @@
 #include "sse.h"
 #include "targets.h"
 
+#define RETRY_MIN 100       /* ms; less would make reconnecting browsers a load */
 #define RETRY_MAX INT32_MAX /* ms; browsers keep it in 32 bits */
 
 #define EVENT_RULE "at most 255 bytes without NUL, CR or LF, not beginning with \"" EVENT_RESERVED "\""
@@ -41,11 +42,15 @@ static int read_event_name(const struct json_object *o, struct slice *name, stru
     return err;
 }
 
-static int read_retry(const struct json_object *o, struct event_spec *spec, struct json_fault *fault)
+/* A stream has one reconnection time, whatever else is on it; so only who may reach everyone sets it. */
+static int read_retry(const struct command_context *c, const struct grant *grant, const struct json_object *o,
+                      struct event_spec *spec, struct json_fault *fault)
 {
-    uint64_t retry = 0;
-    int err = json_get_count(o, "retry", 0, RETRY_MAX, &retry, fault);
+    uint64_t retry = 0, max = c->limits.retry_ms ? c->limits.retry_ms : RETRY_MAX;
     spec->has_retry = json_has(o, "retry");
+    if (spec->has_retry && grant->limited)
+        return json_fault(fault, CODE_FORBIDDEN, "this key or token has limits and may not set `retry`");
+    int err = json_get_count(o, "retry", RETRY_MIN, max, &retry, fault);
     spec->retry = (uint32_t)retry;
     return err;
 }
@@ -94,11 +99,12 @@ static int read_event(const struct command_context *c, const struct grant *grant
     err = err ? err : check_size(c, o, field, spec->data, fault);
     err = err ? err : read_event_name(o, &spec->event, fault);
     err = err ? err : read_id(o, &spec->id, fault);
-    err = err ? err : read_retry(o, spec, fault);
+    err = err ? err : read_retry(c, grant, o, spec, fault);
     err = err ? err : targets_read_in(o, "to", &spec->lists[TO_SESSIONS], &spec->has_to, fault);
     err = err ? err : targets_read_in(o, "except", &spec->lists[EXCEPT_SESSIONS], &has_except, fault);
     err = err ? err : targets_check_count(c->limits.targets, o, spec->lists, fault);
-    return err ? err : targets_check(grant, spec->has_to, &spec->lists[TO_SESSIONS], fault);
+    err = err ? err : targets_check(grant, spec->has_to, &spec->lists[TO_SESSIONS], fault);
+    return err ? err : targets_check_except(grant, &spec->lists[EXCEPT_SESSIONS], fault);
 }
 
 /* --- appending --- */

@@ -71,7 +71,7 @@ static int check_grant(const struct grant *grant, struct json_fault *fault)
     if (!any)
         return json_fault(fault, CODE_FORBIDDEN, "this key may give no command");
 
-    if (grant->limited && !grant->sessions.count && !grant->channels.count)
+    if (grant_is_empty(grant))
         return json_fault(fault, CODE_FORBIDDEN, "this key or token is limited to no session and no channel");
     return 0;
 }

@@ -20,8 +20,9 @@
 /* What is refused although it could be done; 0: no limit of ours. */
 struct command_limits {
     struct json_limits json;
-    uint64_t batch;   /* events in one publish */
-    uint64_t targets; /* names in an event's `to` and `except` together */
+    uint64_t batch;    /* events in one publish */
+    uint64_t targets;  /* names in an event's `to` and `except` together */
+    uint64_t retry_ms; /* an event's `retry` */
 };
 
 /* What commands work on. */

@@ -1,16 +1,20 @@
 #include "describe.h"
 
+#include "grant.h"
 #include "meta.h"
 
-void describe_who(struct json_out *out, struct slice id, const struct connection *c)
+void describe_who(struct json_out *out, struct slice id, const struct connection *c, const struct names *channels)
 {
     struct connection_info info;
     connection_describe(c, &info);
     json_put_text(out, "connection", id);
     json_put_text(out, "session", info.session);
     json_begin_list(out, "channels");
-    for (size_t i = 0; i < info.channel_count; i++)
-        json_put_text(out, NULL, connection_channel(c, i));
+    for (size_t i = 0; i < info.channel_count; i++) {
+        struct slice channel = connection_channel(c, i);
+        if (!channels || patterns_match(channels, channel))
+            json_put_text(out, NULL, channel);
+    }
     json_end_list(out);
 }
 

@@ -8,6 +8,7 @@
 #include "name.h"
 #include "table.h"
 
+#define LINE_RULE "a line is ROLE KEY NAME [sessions=PATTERN,...] [channels=PATTERN,...]"
 #define FILE_MAX (4u << 20) /* bytes */
 #define SHOWN 60            /* bytes of a wrong word that a message repeats */
 
@@ -96,9 +97,9 @@ static int read_key(const struct reading *r, struct slice word, struct curve_key
 static int read_name(const struct reading *r, struct slice word, struct slice *out)
 {
     if (!word.len)
-        return wrong(r, "a name is missing; a line is ROLE KEY NAME");
-    if (!name_valid(word))
-        return wrong(r, "the name must be " NAME_RULE);
+        return wrong(r, "a name is missing; " LINE_RULE);
+    if (!key_name_valid(word))
+        return wrong(r, "'%.*s' is no name (" KEY_NAME_RULE "); " LINE_RULE, shown(word), word.data);
     *out = word;
     return 0;
 }

@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "endpoint.h"
 #include "event.h"
 #include "exposure.h"
 #include "journal.h"
@@ -85,6 +86,8 @@ static const struct option_row rows[] = {
      AT(max_json_depth), 8, 2000, NULL},
     {"max-in-flight", "N", "10000", "requests of one publisher that may be unanswered at once", OPTION_COUNT,
      AT(max_in_flight), 1, 1000000, NULL},
+    {"max-retry", "DURATION", "1h", "refuse events whose retry is longer", OPTION_SECONDS, AT(max_retry_ms), 100,
+     INT32_MAX, NULL},
     {"handshake-timeout", "DURATION", "5s", "who has not said by then who they are is disconnected", OPTION_SECONDS,
      AT(handshake_ms), 100, 600000, NULL},
     {"dump-store", "DIR", NULL, "print and check a store offline, and exit", OPTION_TEXT, AT(dump_store), 0, 0, NULL},
@@ -98,6 +101,13 @@ static const struct option_row rows[] = {
 static int check_endpoint(const struct broker_config *c, const char *option, const char *endpoint,
                           char why[OPTION_WHY_MAX])
 {
+    if (endpoint_is_abstract(endpoint) && !c->allow_insecure) {
+        snprintf(why, OPTION_WHY_MAX,
+                 "--%s %.200s: an abstract socket has no permissions, so anybody on this machine may connect; use "
+                 "ipc:///PATH, or say --allow-insecure",
+                 option, endpoint);
+        return -1;
+    }
     bool protected = c->curve_key_file && endpoint_is_tcp(endpoint); /* CURVE is for tcp */
     if (protected || c->allow_insecure || !endpoint_exposed(endpoint))
         return 0;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "endpoint.h"
 #include "exposure.h"
 #include "log.h"
 #include "parts.h"
@@ -57,9 +58,18 @@ static int open_store(struct broker *b, const struct broker_config *config)
 
 static void warn_of_exposure(const char *option, const char *endpoint)
 {
-    if (endpoint_exposed(endpoint))
+    if (endpoint_is_abstract(endpoint))
+        log_warn("--%s %s: anybody on this machine can connect to this endpoint (--allow-insecure)", option, endpoint);
+    else if (endpoint_exposed(endpoint))
         log_warn("--%s %s: others can reach this endpoint, and nothing protects it (--allow-insecure)", option,
                  endpoint);
+}
+
+/* With keys a tcp endpoint is protected; an abstract socket never is. */
+static void warn_when_open(const struct broker_config *config, const char *option, const char *endpoint)
+{
+    if (!config->keys || endpoint_is_abstract(endpoint))
+        warn_of_exposure(option, endpoint);
 }
 
 static int open_access(struct broker *b, const struct broker_config *config, struct curve_key *secret)
@@ -69,13 +79,11 @@ static int open_access(struct broker *b, const struct broker_config *config, str
         log_error("--curve-key-file %s", why);
         return -EINVAL;
     }
-    for (size_t i = 0; !config->keys && i < config->commands.count; i++)
-        warn_of_exposure("commands", config->commands.items[i]);
-    if (!config->keys) {
-        warn_of_exposure("feed", config->feed);
-        warn_of_exposure("sync", config->sync);
-        warn_of_exposure("presence", config->presence);
-    }
+    for (size_t i = 0; i < config->commands.count; i++)
+        warn_when_open(config, "commands", config->commands.items[i]);
+    warn_when_open(config, "feed", config->feed);
+    warn_when_open(config, "sync", config->sync);
+    warn_when_open(config, "presence", config->presence);
     return access_open(&b->access, config->keys, b->counters);
 }
 
@@ -201,7 +209,7 @@ static int open_bus(struct broker *b, const struct broker_config *config)
         .sync = config->sync,
         .presence = config->presence,
         .presence_optional = strcmp(config->presence, PRESENCE_DEFAULT) == 0,
-        .max_command = 4 * command_request_max(config->max_event_bytes),   /* what is too large still gets a reply */
+        .max_command = 4 * command_request_max(config->max_event_bytes),      /* what is too large still gets a reply */
         .max_replies = (int)(2 * config->max_in_flight + 2 * SHARE_REQUESTS), /* libzmq hears late of what was read */
         .handshake_ms = (int)config->handshake_ms,
         .ipc_mode = (unsigned)config->ipc_mode,
@@ -254,7 +262,8 @@ int broker_open(struct broker *b, const struct broker_config *config)
                             .depth = config->max_json_depth,
                             .values = command_values_max(config->max_batch, config->max_targets)},
                    .batch = config->max_batch,
-                   .targets = config->max_targets},
+                   .targets = config->max_targets,
+                   .retry_ms = config->max_retry_ms},
         .history_events = config->history_events,
         .history_bytes = config->history_bytes,
         .history_age_ms = config->history_age_ms,

@@ -35,6 +35,18 @@ static const struct slice *first_beyond(const struct names *patterns, const stru
     return NULL;
 }
 
+/* The sessions and channels in lists match the grant. */
+static int check_lists(const struct grant *grant, const struct names lists[TARGET_LISTS], const char *what,
+                       struct json_fault *fault)
+{
+    const struct slice *session = first_beyond(&grant->sessions, &lists[0]);
+    const struct slice *beyond = session ? session : first_beyond(&grant->channels, &lists[1]);
+    if (!beyond)
+        return 0;
+    return json_fault(fault, CODE_FORBIDDEN, "this key or token may not %s the %s \"%.*s\"", what,
+                      session ? "session" : "channel", (int)beyond->len, beyond->data);
+}
+
 int targets_check(const struct grant *grant, bool present, const struct names lists[TARGET_LISTS],
                   struct json_fault *fault)
 {
@@ -45,12 +57,12 @@ int targets_check(const struct grant *grant, bool present, const struct names li
                           "this key or token may not send to everyone; name its sessions or channels in `to`");
     if (lists[2].count)
         return json_fault(fault, CODE_FORBIDDEN, "this key or token may not send to connections");
-    const struct slice *session = first_beyond(&grant->sessions, &lists[0]);
-    const struct slice *beyond = session ? session : first_beyond(&grant->channels, &lists[1]);
-    if (!beyond)
-        return 0;
-    return json_fault(fault, CODE_FORBIDDEN, "this key or token may not send to the %s \"%.*s\"",
-                      session ? "session" : "channel", (int)beyond->len, beyond->data);
+    return check_lists(grant, lists, "send to", fault);
+}
+
+int targets_check_except(const struct grant *grant, const struct names lists[TARGET_LISTS], struct json_fault *fault)
+{
+    return grant->limited ? check_lists(grant, lists, "except", fault) : 0;
 }
 
 size_t targets_count(const struct names lists[TARGET_LISTS])

@@ -20,6 +20,9 @@ int targets_read_in(const struct json_object *o, const char *name, struct names 
 int targets_check(const struct grant *grant, bool present, const struct names lists[TARGET_LISTS],
                   struct json_fault *fault);
 
+/* The same for an event's `except`, of which a connection is no matter: who learns of its id may name it. */
+int targets_check_except(const struct grant *grant, const struct names lists[TARGET_LISTS], struct json_fault *fault);
+
 /* Are there more names in the lists of an event (to and except) or a shutdown (o) than limit (0: any number)? 0, or -EINVAL with a fault of code
  * too_large. */
 int targets_check_count(uint64_t limit, const struct json_object *o, const struct names lists[EVENT_LISTS],

@@ -13,6 +13,7 @@
 
 #include "clock.h"
 #include "curve_key.h"
+#include "endpoint.h"
 #include "handshake.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -235,6 +236,8 @@ static int connect_to(struct link *l, const char *endpoint, const struct ssecast
     l->count++;
     s->endpoint = strdup(endpoint);
     int err = s->endpoint ? set_numbers(s->socket) : -ENOMEM;
+    if (!err)
+        err = set_number(s->socket, ZMQ_IPV6, endpoint_is_ipv6(endpoint));
     if (!err)
         err = protect(s, curve);
     if (!err)
@@ -484,6 +487,8 @@ static int open_ear(struct ear *e, const char *endpoint, const struct ssecast_cu
         return errno ? -errno : -ENOMEM;
     s->endpoint = strdup(endpoint);
     int err = s->endpoint ? set_numbers(s->socket) : -ENOMEM;
+    if (!err)
+        err = set_number(s->socket, ZMQ_IPV6, endpoint_is_ipv6(endpoint));
     if (!err)
         err = set_number(s->socket, ZMQ_RCVHWM, HEARD_WAITING);
     if (!err)

@@ -79,8 +79,10 @@ static int check(const struct call *call)
         return complain(call, STATUS_USAGE, "--role must be publisher, operator, worker or broker%s%s%s",
                         f->role ? ", not '" : "", f->role ? f->role : "", f->role ? "'" : "");
     bool broker = !strcmp(f->role, "broker"), worker = !strcmp(f->role, "worker");
-    if (!broker && !is_word(f->name))
-        return complain(call, STATUS_USAGE, "--name must be given: " NAME_RULE ", and no spaces");
+    if (!broker && !f->name)
+        return complain(call, STATUS_USAGE, "--name must be given: " KEY_NAME_RULE);
+    if (!broker && !key_name_valid(slice_of(f->name)))
+        return complain(call, STATUS_USAGE, "--name '%s': must be " KEY_NAME_RULE, f->name);
     if ((broker || worker) && f->sessions.count + f->channels.count > 0)
         return complain(call, STATUS_USAGE, "a %s takes no limits (--session, --channel)", f->role);
     int status = check_patterns(call, "session", &f->sessions);

@@ -4,6 +4,11 @@
 
 const struct grant grant_everything = {.roles = ROLE_WORKER | ROLE_PUBLISHER | ROLE_OPERATOR};
 
+bool grant_is_empty(const struct grant *grant)
+{
+    return grant->limited && !grant->sessions.count && !grant->channels.count;
+}
+
 bool pattern_valid(struct slice pattern)
 {
     return name_valid(pattern);

@@ -38,6 +38,9 @@ struct grant {
 /* Every command, about everyone. */
 extern const struct grant grant_everything;
 
+/* Limited to nothing: no session and no channel can match. */
+bool grant_is_empty(const struct grant *grant);
+
 #define PATTERN_RULE "a name (1 to 255 bytes of UTF-8 without control characters); a `*` at its end stands for any rest"
 
 bool pattern_valid(struct slice pattern);

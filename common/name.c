@@ -78,6 +78,11 @@ bool own_id_valid(struct slice id)
     return cursor_valid(id) && !like_number(id);
 }
 
+bool key_name_valid(struct slice name)
+{
+    return name_valid(name) && !memchr(name.data, ' ', name.len) && !memchr(name.data, '=', name.len);
+}
+
 /* C1 controls are two bytes in UTF-8, and terminals obey some. */
 bool utf8_harmless(const char *sequence, size_t len)
 {

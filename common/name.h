@@ -21,6 +21,11 @@ bool cursor_valid(struct slice text);
 /* May a publisher use this id? A number could be taken for a seq. */
 bool own_id_valid(struct slice id);
 
+/* The name of a key's owner, in the broker's file of keys: a word in a line whose other words have a `=`. */
+#define KEY_NAME_RULE "1 to 255 bytes of UTF-8 without spaces, control characters and `=`"
+
+bool key_name_valid(struct slice name);
+
 /* The length of the valid UTF-8 sequence at the start of text (1 to 4 bytes), or 0 when there is none. text is not empty. */
 size_t utf8_sequence(struct slice text);
 

@@ -9,6 +9,7 @@
 #include <sys/epoll.h>
 #include <zmq.h>
 
+#include "endpoint.h"
 #include "handshake.h"
 #include "log.h"
 #include "wire.h"
@@ -100,6 +101,7 @@ static void set_options(const struct line *l)
 {
     const char *name = l->lines->config.name;
     set_int(l->socket, ZMQ_LINGER, 0);
+    set_int(l->socket, ZMQ_IPV6, endpoint_is_ipv6(l->endpoint));
     set_int(l->socket, ZMQ_RECONNECT_IVL, 100);
     set_int(l->socket, ZMQ_RECONNECT_IVL_MAX, 5000);
     set_int(l->socket, ZMQ_HEARTBEAT_IVL, 5000);

@@ -48,6 +48,12 @@ static int status_of(struct slice reply)
 
 /* --- who may --- */
 
+/* A claim that names nobody is none: what it sends would be refused, whatever it is. */
+static bool allows(const struct token *token)
+{
+    return token->may_publish && !grant_is_empty(&token->publish);
+}
+
 /* What is known of a request from its head on: a token is judged once, and counted once against its address's rate. */
 struct judgement {
     bool too_fast; /* and so the token was not looked at */
@@ -82,7 +88,7 @@ static size_t body_max(struct streams *set, struct params *params)
     if (!set->limits.publish_bytes)
         return 0;
     const struct judgement *j = judge(set, params);
-    return j && j->token.verdict == TOKEN_GOOD && j->token.may_publish ? set->limits.publish_bytes : 0;
+    return j && j->token.verdict == TOKEN_GOOD && allows(&j->token) ? set->limits.publish_bytes : 0;
 }
 
 static void refuse_token(struct call *c, enum token_verdict verdict)
@@ -129,7 +135,7 @@ static void ask(struct call *c, const struct token *token, const struct params *
 {
     struct grant grant = token->publish;
     grant.roles = ROLE_EVENTS;
-    if (!token->may_publish)
+    if (!allows(token))
         call_refuse(c, 403, "forbidden", "this token may not publish");
     else if (!is_json(params_get(params, "CONTENT_TYPE")))
         call_refuse(c, 415, "unsupported_media_type",

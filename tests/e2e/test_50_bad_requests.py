@@ -35,7 +35,7 @@ BAD = [
     {"op": "publish", "event": "a\rb", "data": 1}, {"op": "publish", "event": "a\0b", "data": 1},
     {"op": "publish", "event": "x" * 256, "data": 1}, {"op": "publish", "event": "ssecast.gap", "data": 1},
     {"op": "publish", "event": "ssecast.", "data": 1}, {"op": "publish", "event": "x", "text": 1},
-    {"op": "publish", "event": "x", "data": 1, "retry": -1}, {"op": "publish", "event": "x", "data": 1, "retry": "1"},
+    {"op": "publish", "event": "x", "data": 1, "retry": -1}, {"op": "publish", "event": "x", "data": 1, "retry": 0}, {"op": "publish", "event": "x", "data": 1, "retry": "1"},
     {"op": "publish", "event": "x", "data": 1, "retry": 1.5}, {"op": "publish", "event": "x", "data": 1, "retry": 10**12},
     {"op": "publish", "event": "x", "data": 1, "id": None}, {"op": "publish", "event": "x", "data": 1, "too": {"sessions": ["a"]}},
     {"op": "publish", "events": []}, {"op": "publish", "events": {}}, {"op": "publish", "events": [1]},

@@ -153,7 +153,7 @@ def test_without_a_token_nothing_is_published(site):
             assert site.broker_head() == before
 
 
-@pytest.mark.parametrize("claim", [None, False, "yes", 1, []], ids=repr)
+@pytest.mark.parametrize("claim", [None, False, "yes", 1, [], {}, {"sessions": []}], ids=repr)
 def test_a_token_without_a_publish_claim_may_not(site, claim):
     status, _, reply = site.publisher(site.issuer.token(publish=claim, sub="anna")).publish("m", data=1)
     assert status in (401, 403) and reply["error"] in ("forbidden", "invalid_token")
@@ -168,7 +168,8 @@ def test_the_token_may_come_in_a_cookie_or_the_query(site, session):
 
 
 REFUSED = [{}, {"to": {"sessions": ["admin"]}}, {"to": {"sessions": ["user-1", "admin"]}}, {"to": {"channels": ["user-1"]}}, {"to": {"connections": ["x"]}},
-           {"except": {"sessions": ["a"]}}]
+           {"except": {"sessions": ["a"]}}, {"to": {"sessions": ["user-1"]}, "except": {"sessions": ["admin"]}},
+           {"to": {"sessions": ["user-1"]}, "retry": 1000}]
 
 
 @pytest.mark.parametrize("fields", REFUSED, ids=str)
@@ -575,6 +576,34 @@ def test_large_bodies_at_once_are_taken_or_refused_in_time(bench):
     assert len([1 for _, (status, _, _) in answers if status == 200]) >= 40
     seen = reader.wait_for(len(expected))
     assert sorted(int(e.data.split()[0]) for e in seen) == sorted(expected)
+
+
+@pytest.mark.parametrize("fields, status", [({"data": [{}] * 250_000}, 403), ({"data": 1, "ref": "x" * 1_100_000}, 400)], ids=["data", "ref"])
+def test_refused_publishes_starve_nobody_on_the_commands_socket(bench, fields, status):
+    """Large ones, from many clients at once, each refused only when it was read."""
+    site = PublishingSite(bench, publish_bytes="2M")
+    token = site.issuer.publisher({"sessions": ["mallory"]})
+    body = json.dumps({"to": {"sessions": ["anna"]}, **fields}).encode()
+    refused, stop = [], threading.Event()
+
+    def flood():
+        with HttpPublisher(site.web.url, token) as publisher:
+            while not stop.is_set():
+                refused.append(publisher.send(body)[0])
+
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        floods = [pool.submit(flood) for _ in range(12)]
+        try:
+            wait_until(lambda: len(refused) >= 12, what="the flood is on")
+            with site.broker.commands() as honest:
+                for n in range(300):
+                    honest.publish("m", data=n, to={"sessions": ["anna"]})
+        finally:
+            stop.set()
+        for f in floods:
+            f.result()
+    assert set(refused) <= {status, 503} and status in refused
+    assert len(site.commands.history(since=0, limit=1000)["events"]) == 300
 
 
 # Trouble

@@ -30,6 +30,7 @@ class Commands:
         self.socket.setsockopt(zmq.SNDHWM, 0)
         self.socket.setsockopt(zmq.RCVHWM, 0)
         self.socket.setsockopt(zmq.RECONNECT_IVL, 20)
+        self.socket.setsockopt(zmq.IPV6, endpoint.startswith("tcp://["))
         if identity:
             identity.use(self.socket)
         self.socket.connect(endpoint)

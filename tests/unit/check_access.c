@@ -98,15 +98,16 @@ END_TEST
 
 static const struct {
     const char *text;
-    bool feed, presence; /* are cut */
+    bool commands, feed, presence; /* are cut */
 } changes[] = {
-    {ALL, false, false},
-    {ALL "worker " NOBODY " new\n", false, false},
-    {"operator " O " desk\nworker " W " renamed\n", false, false},
-    {"publisher " P " shop\noperator " O " desk\n", true, false},
-    {"publisher " P " shop\nworker " W " web\n", false, true},
-    {"operator " W " web\nworker " O " desk\n", true, true},
-    {"", true, true},
+    {ALL, false, false, false},
+    {ALL "worker " NOBODY " new\n", false, false, false},
+    {"operator " O " desk\nworker " W " renamed\n", true, false, false},
+    {"operator " P " shop\noperator " O " desk\nworker " W " web\n", false, false, false},
+    {"publisher " P " shop\noperator " O " desk\n", false, true, false},
+    {"publisher " P " shop\nworker " W " web\n", true, false, true},
+    {"operator " W " web\nworker " O " desk\n", true, true, true},
+    {"", true, true, true},
 };
 
 START_TEST(who_is_gone_is_cut_off)
@@ -114,6 +115,7 @@ START_TEST(who_is_gone_is_cut_off)
     bool cut[BUS_SOCKETS];
     write_keys(changes[_i].text);
     access_reload(&access_, cut);
+    ck_assert_int_eq(cut[BUS_COMMANDS], changes[_i].commands);
     ck_assert_int_eq(cut[BUS_FEED], changes[_i].feed);
     ck_assert_int_eq(cut[BUS_PRESENCE], changes[_i].presence);
 }

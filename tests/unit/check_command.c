@@ -184,10 +184,10 @@ END_TEST
 
 START_TEST(an_event_is_published)
 {
-    answers("{\"op\":\"publish\",\"event\":\"m\",\"data\": {\"a\": 0.10} ,\"retry\":5}",
+    answers("{\"op\":\"publish\",\"event\":\"m\",\"data\": {\"a\": 0.10} ,\"retry\":500}",
             "{\"ok\":true,\"seq\":1001,\"online\":0}");
     text_holds("data: {\"a\": 0.10}\n");
-    text_holds("retry: 5\n");
+    text_holds("retry: 500\n");
     text_holds("event: m\n");
     answers("{\"op\":\"publish\",\"text\":\"two\\nlines\"}", "{\"ok\":true,\"seq\":1002,\"online\":0}");
     text_is("id: 1002\ndata: two\ndata: lines\n\n");
@@ -242,6 +242,11 @@ START_TEST(wrong_fields_of_an_event_are_named)
     refuses("{\"op\":\"publish\",\"data\":1,\"except\":{\"sessions\":\"a\"}}", "bad_request", "`except.sessions`");
     refuses("{\"op\":\"publish\",\"data\":1,\"to\":{\"sessions\":[\"\"]}}", "bad_request", "`to.sessions[0]`");
     refuses("{\"op\":\"publish\",\"data\":1,\"retry\":2147483648}", "bad_request", "`retry`");
+    refuses("{\"op\":\"publish\",\"data\":1,\"retry\":99}", "bad_request",
+            "`retry` must be a whole number from 100 to 2147483647, not 99");
+    context.limits.retry_ms = 3600000;
+    refuses("{\"op\":\"publish\",\"data\":1,\"retry\":3600001}", "bad_request",
+            "`retry` must be a whole number from 100 to 3600000, not 3600001");
     refuses("{\"op\":\"publish\",\"data\":1,\"event\":\"ssecast.gap\"}", "bad_request", "not beginning with");
     refuses("{\"op\":\"publish\",\"data\":1,\"event\":\"a\\nb\"}", "bad_request", "`event`");
     refuses("{\"op\":\"publish\",\"data\":1,\"event\":\"a\\u0000\"}", "bad_request", "`event`");
@@ -410,19 +415,19 @@ END_TEST
 
 START_TEST(history_is_told_as_it_is_delivered)
 {
-    ask("{\"op\":\"publish\",\"event\":\"message\",\"text\":\"a\\r\\nevent: b\",\"id\":\"i\",\"retry\":5}");
+    ask("{\"op\":\"publish\",\"event\":\"message\",\"text\":\"a\\r\\nevent: b\",\"id\":\"i\",\"retry\":500}");
     ask("{\"op\":\"publish\",\"data\":1,\"to\":{\"sessions\":[\"a\"],\"connections\":[\"c\"]},\"except\":{\"channels\":"
         "[\"x\"]}}");
     ask_with("{\"op\":\"publish\",\"to\":{\"channels\":[\"y\"]}}", S("\xff\nevent: z"));
     const char *first =
-        "{\"seq\":1001,\"id\":\"i\",\"event\":\"message\",\"data\":\"a\\nevent: b\",\"retry\":5,\"at\":5000}";
+        "{\"seq\":1001,\"id\":\"i\",\"event\":\"message\",\"data\":\"a\\nevent: b\",\"retry\":500,\"at\":5000}";
     const char *second = "{\"seq\":1002,\"data\":\"1\",\"to\":{\"sessions\":[\"a\"],\"connections\":[\"c\"]},"
                          "\"except\":{\"channels\":[\"x\"]},\"at\":5000}";
     const char *third = "{\"seq\":1003,\"data\":\"\xef\xbf\xbd\\nevent: z\",\"to\":{\"channels\":[\"y\"]},\"at\":5000}";
     char all[1000];
     snprintf(all, sizeof all, "{\"ok\":true,\"events\":[%s,%s,%s],\"more\":false}", first, second, third);
     const char *text = ask("{\"op\":\"history\"}");
-    holds(text, "\"retry\":5");
+    holds(text, "\"retry\":500");
     holds(text, "\"id\":\"i\"");
     holds(text, "\"event\":\"message\"");
     holds(text, "\"data\":\"a\\nevent: b\"");
@@ -713,8 +718,8 @@ START_TEST(a_ref_is_bounded)
             "`ref` has 1025 bytes; accepted: at most 1024");
     ck_assert_ptr_null(strstr(answer, "rrr"));
     refuses(with_ref("\"op\":\"nothing\",", COMMAND_REF_MAX + 1), "bad_request", "`ref` has 1025 bytes");
-    struct command_outcome outcome = command_refuse(&context, CODE_TOO_LARGE, "too many",
-                                                    slice_of(with_ref("", COMMAND_REF_MAX + 1)), &reply);
+    struct command_outcome outcome =
+        command_refuse(&context, CODE_TOO_LARGE, "too many", slice_of(with_ref("", COMMAND_REF_MAX + 1)), &reply);
     ck_assert_uint_eq(outcome.ref.len, 0);
     ck_assert_ptr_null(memmem(reply.data, reply.len, "rrr", 3));
     outcome = command_refuse(&context, CODE_TOO_LARGE, "too many", slice_of(with_ref("", COMMAND_REF_MAX)), &reply);
@@ -761,6 +766,9 @@ START_TEST(limits_of_a_key_hold_for_every_command)
         "{\"op\":\"publish\",\"data\":1,\"to\":{\"channels\":[\"y\"]}}",
         "{\"op\":\"publish\",\"data\":1,\"to\":{\"connections\":[\"c1\"]}}",
         "{\"op\":\"publish\",\"events\":[{\"data\":1,\"to\":{\"sessions\":[\"a\"]}},{\"data\":1}]}",
+        "{\"op\":\"publish\",\"data\":1,\"to\":{\"sessions\":[\"a\"]},\"except\":{\"sessions\":[\"b\"]}}",
+        "{\"op\":\"publish\",\"data\":1,\"to\":{\"sessions\":[\"a\"]},\"except\":{\"channels\":[\"x\",\"y\"]}}",
+        "{\"op\":\"publish\",\"data\":1,\"to\":{\"sessions\":[\"a\"]},\"retry\":1000}",
         "{\"op\":\"shutdown\",\"sessions\":[\"b\"]}",
         "{\"op\":\"shutdown\",\"connections\":[\"c1\"]}",
         "{\"op\":\"shutdown\",\"sessions\":[\"a\"],\"channels\":[\"y\"]}",
@@ -786,8 +794,14 @@ START_TEST(limits_of_a_key_hold_for_every_command)
           "\"to\":{\"sessions\":[\"a\"],\"channels\":[\"x\"],\"connections\":[]}");
     holds(ask("{\"op\":\"history\",\"channel\":\"x\"}"), "\"seq\":1001");
     holds(ask("{\"op\":\"connections\",\"session\":\"a\"}"), "\"connection\":\"c2\"");
+    holds(answer, "\"channels\":[\"x\"]");
+    grant.channels = (struct names){rooms, 1};
+    holds(ask("{\"op\":\"connections\",\"session\":\"a\"}"), "\"channels\":[]");
+    ck_assert_ptr_null(strstr(answer, "[\"x\"]"));
+    grant.channels = (struct names){rooms, 2};
     holds(ask("{\"op\":\"online\",\"session\":\"a\"}"), "\"connections\":2");
-    holds(ask("{\"op\":\"publish\",\"data\":1,\"to\":{\"channels\":[\"room:7\"]},\"except\":{\"sessions\":[\"z\"]}}"),
+    holds(ask("{\"op\":\"publish\",\"data\":1,\"to\":{\"channels\":[\"room:7\"]},\"except\":{\"sessions\":[\"a\"],"
+              "\"connections\":[\"c1\"]}}"),
           "\"ok\":true");
     holds(ask("{\"op\":\"shutdown\",\"sessions\":[\"a\"]}"), "\"closed\":2");
     holds(ask("{\"op\":\"stats\"}"), "\"ok\":true");

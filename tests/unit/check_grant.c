@@ -61,6 +61,16 @@ START_TEST(what_is_no_name_is_no_pattern)
 }
 END_TEST
 
+START_TEST(a_grant_limited_to_nothing_is_empty)
+{
+    static struct slice one[] = {S_INIT("a")};
+    ck_assert(grant_is_empty(&(struct grant){.roles = ROLE_EVENTS, .limited = true}));
+    ck_assert(!grant_is_empty(&(struct grant){.limited = true, .sessions = {one, 1}}));
+    ck_assert(!grant_is_empty(&(struct grant){.limited = true, .channels = {one, 1}}));
+    ck_assert(!grant_is_empty(&grant_everything));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("grant");
@@ -69,5 +79,6 @@ int main(void)
     tcase_add_test(tests, one_of_several_is_enough);
     tcase_add_test(tests, names_may_hold_any_byte);
     tcase_add_test(tests, what_is_no_name_is_no_pattern);
+    tcase_add_test(tests, a_grant_limited_to_nothing_is_empty);
     return run_suite(suite);
 }
