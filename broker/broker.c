@@ -71,6 +71,23 @@ static void tell_workers_log_level(struct broker *b)
         wire_buf_release(&b->message);
 }
 
+/* Out of descriptors libzmq would spin, and nobody new be served; so some are kept. */
+static void look_at_descriptors(struct broker *b)
+{
+    struct bus_events events = bus_events(b->bus);
+    b->counters[HANDSHAKES_FAILED] += events.failed;
+    descriptors_opened(&b->descriptors, events.accepted);
+    if (!descriptors_look(&b->descriptors, clock_us()))
+        return;
+    bus_hold(b->bus, b->descriptors.scarce);
+    if (b->descriptors.scarce)
+        log_event(LOG_WARN, "few descriptors are left: new tcp connections wait; raise the limit (LimitNOFILE=)",
+                  log_count("open", b->descriptors.open), log_count("max", b->descriptors.max));
+    else
+        log_event(LOG_INFO, "there are descriptors again: new tcp connections are accepted",
+                  log_count("open", b->descriptors.open), log_count("max", b->descriptors.max));
+}
+
 static void each_second(struct broker *b)
 {
     int64_t now = clock_ms();
@@ -82,7 +99,6 @@ static void each_second(struct broker *b)
         log_event(LOG_WARN, "workers have been silent for too long: they are lost, with their connections",
                   log_count("workers", lost), log_count("seconds", WIRE_LEASE_MS / 1000));
     b->counters[WORKERS_LOST] += lost;
-    b->counters[HANDSHAKES_FAILED] += bus_failed_handshakes(b->bus);
     if (b->cluster)
         cluster_link_tick(b->cluster, now);
     sequence_expire(b->sequence, clock_unix_ms());
@@ -152,6 +168,7 @@ static void turn(struct broker *b)
         broker_answer_late(b);
     if (b->cluster)
         cluster_link_turn(b->cluster, clock_ms());
+    look_at_descriptors(b);
     each_second(b);
 }
 

@@ -1,8 +1,11 @@
 #include "bus.h"
 
 #include <errno.h>
+#include <linux/filter.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zmq.h>
@@ -38,6 +41,10 @@
 #define SYNC_MESSAGE_MAX (256LL << 20) /* all connections of one worker, with their channels */
 #define SUBSCRIPTION_MAX 2048LL        /* what is subscribed to is a few bytes, a CURVE handshake some hundred */
 
+#define SUBSCRIPTIONS_MAX                                                                                              \
+    (1u << 20)    /* bytes of topics on one socket, of all its peers; libzmq takes some 30 times that */
+#define BARRED 8u /* keys that are remembered */
+
 static const int socket_types[SOCKETS] = {ZMQ_ROUTER, ZMQ_ROUTER, ZMQ_XPUB, ZMQ_XPUB};
 static const char *const option_names[SOCKETS] = {"commands", "sync", "feed", "presence"};
 
@@ -60,10 +67,16 @@ struct bus {
     int *locks;
     size_t lock_count;
     struct binding *bindings;
-    size_t binding_count;
-    struct unread *unread;   /* of large replies on the commands socket */
-    void *door;              /* where libzmq asks who may come in; NULL: without CURVE */
-    void *monitors[SOCKETS]; /* of what fails before a peer is connected */
+    size_t binding_count, binding_max;
+    int *listeners; /* descriptors of those bound to tcp */
+    size_t listener_count;
+    bool held;                       /* they take no connections */
+    size_t subscribed[SOCKETS];      /* bytes of topics, as far as they differ */
+    struct curve_key barred[BARRED]; /* who subscribed too much last; empty: nobody */
+    size_t barred_count;             /* so far */
+    struct unread *unread;           /* of large replies on the commands socket */
+    void *door;                      /* where libzmq asks who may come in; NULL: without CURVE */
+    void *monitors[SOCKETS];         /* of listeners, connections, and what fails before a peer is connected */
     zmq_msg_t question[ADMITTED + ZAP_QUESTION];
     bus_admit *admit;
     void *admit_context;
@@ -192,7 +205,7 @@ static int bind_all(struct bus *b, enum bus_socket which, bool tcp)
     return 0;
 }
 
-/* Where libzmq tells of handshakes that fail. Nothing there may ever wait for us: it would stop libzmq's thread. */
+/* Where libzmq tells of listeners, connections and handshakes that fail. Nothing there may ever wait for us: it would stop libzmq's thread. */
 static int open_monitor(struct bus *b, enum bus_socket which)
 {
     char name[64];
@@ -200,7 +213,8 @@ static int open_monitor(struct bus *b, enum bus_socket which)
     b->monitors[which] = zmq_socket(b->zmq, ZMQ_PAIR);
     if (!b->monitors[which] || set_int(b->monitors[which], ZMQ_RCVHWM, 0) != 0 ||
         zmq_socket_monitor(b->sockets[which], name,
-                           ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL) != 0)
+                           ZMQ_EVENT_LISTENING | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+                               ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL) != 0)
         return -1;
     return zmq_connect(b->monitors[which], name);
 }
@@ -237,7 +251,7 @@ static int open_socket(struct bus *b, enum bus_socket which)
 
 static int open_all(struct bus *b)
 {
-    if (!b->zmq || !b->locks || !b->bindings || !b->unread) {
+    if (!b->zmq || !b->locks || !b->bindings || !b->listeners || !b->unread) {
         log_error("out of memory");
         return -1;
     }
@@ -262,7 +276,9 @@ struct bus *bus_open(const struct bus_config *config)
         return NULL;
     b->zmq = zmq_ctx_new();
     b->locks = calloc(config->commands_count + SOCKETS - 1, sizeof *b->locks);
-    b->bindings = calloc(config->commands_count + SOCKETS - 1, sizeof *b->bindings);
+    b->binding_max = config->commands_count + SOCKETS - 1;
+    b->bindings = calloc(b->binding_max, sizeof *b->bindings);
+    b->listeners = calloc(b->binding_max, sizeof *b->listeners);
     b->unread = unread_new(LARGE_REPLIES_WAITING);
     b->config = config;
     for (unsigned i = 0; i < BUS_WATCHES; i++)
@@ -316,6 +332,7 @@ void bus_close(struct bus **b, int linger_ms)
     for (size_t i = 0; i < (*b)->lock_count; i++)
         close((*b)->locks[i]);
     free((*b)->locks);
+    free((*b)->listeners);
     free((*b)->bindings);
     free(*b);
     *b = NULL;
@@ -340,8 +357,18 @@ static size_t take_question(struct bus *b)
     return count;
 }
 
+static bool is_barred(const struct bus *b, const struct curve_key *key)
+{
+    for (size_t i = 0; i < BARRED; i++)
+        if (strcmp(b->barred[i].text, key->text) == 0)
+            return true;
+    return false;
+}
+
 static bool admitted(struct bus *b, const struct zap_question *q, const struct curve_key *key)
 {
+    if (is_barred(b, key))
+        return false;
     for (int which = 0; which < SOCKETS; which++)
         if (slice_equal(q->domain, slice_of(option_names[which])))
             return b->admit(b->admit_context, (enum bus_socket)which, slice_of(key->text), q->address);
@@ -374,26 +401,82 @@ static void answer_door(struct bus *b)
     }
 }
 
-/* Each event is two frames. */
-static uint64_t drain_monitor(void *monitor)
+/* An event is two frames: its number (u16) and a value (u32), and an endpoint. */
+#define EVENT_LEN 6
+
+static bool next_event(void *monitor, uint16_t *event, int32_t *value)
 {
     char frame[512];
     size_t len = sizeof(int);
-    int more;
-    uint64_t events = 0;
-    while (zmq_recv(monitor, frame, sizeof frame, ZMQ_DONTWAIT) >= 0) {
-        zmq_getsockopt(monitor, ZMQ_RCVMORE, &more, &len);
-        events += !more;
-    }
+    int more = 1;
+    if (zmq_recv(monitor, frame, sizeof frame, ZMQ_DONTWAIT) < EVENT_LEN)
+        return false;
+    memcpy(event, frame, sizeof *event);
+    memcpy(value, frame + sizeof *event, sizeof *value);
+    for (zmq_getsockopt(monitor, ZMQ_RCVMORE, &more, &len); more; zmq_getsockopt(monitor, ZMQ_RCVMORE, &more, &len))
+        if (zmq_recv(monitor, frame, sizeof frame, ZMQ_DONTWAIT) < 0)
+            break;
+    return true;
+}
+
+static bool is_tcp_listener(int fd)
+{
+    int family = 0, listens = 0;
+    socklen_t len = sizeof family;
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) != 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) != 0)
+        return false;
+    return listens && (family == AF_INET || family == AF_INET6);
+}
+
+/* A filter that lets nothing pass keeps the listener from taking connections, which unbinding would not do without ending those there are. */
+static void hold_listener(int fd, bool held)
+{
+    struct sock_filter nothing[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
+    struct sock_fprog filter = {.len = 1, .filter = nothing};
+    int ignored = 0;
+    if (!is_tcp_listener(fd))
+        return;
+    if (held)
+        setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
+    else
+        setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &ignored, sizeof ignored);
+}
+
+/* A descriptor is used again once its listener was closed; so it is looked at before use. */
+static void add_listener(struct bus *b, int fd)
+{
+    for (size_t i = 0; i < b->listener_count; i++)
+        if (!is_tcp_listener(b->listeners[i]))
+            b->listeners[i--] = b->listeners[--b->listener_count];
+    if (b->listener_count == b->binding_max || !is_tcp_listener(fd))
+        return;
+    b->listeners[b->listener_count++] = fd;
+    hold_listener(fd, b->held);
+}
+
+struct bus_events bus_events(struct bus *b)
+{
+    struct bus_events events = {0};
+    uint16_t event;
+    int32_t value;
+    for (int which = 0; which < SOCKETS; which++)
+        while (next_event(b->monitors[which], &event, &value)) {
+            if (event == ZMQ_EVENT_LISTENING)
+                add_listener(b, value);
+            else if (event == ZMQ_EVENT_ACCEPTED)
+                events.accepted++;
+            else
+                events.failed++;
+        }
     return events;
 }
 
-uint64_t bus_failed_handshakes(struct bus *b)
+void bus_hold(struct bus *b, bool held)
 {
-    uint64_t events = 0;
-    for (int which = 0; which < SOCKETS; which++)
-        events += drain_monitor(b->monitors[which]);
-    return events;
+    b->held = held;
+    for (size_t i = 0; i < b->listener_count; i++)
+        hold_listener(b->listeners[i], held);
 }
 
 void bus_cut(struct bus *b, enum bus_socket which)
@@ -427,17 +510,41 @@ static bool bind_again(struct bus *b)
 
 /* --- receiving --- */
 
-/* What was subscribed to is of no interest, but would pile up. */
+/* Nobody needs so many subscriptions, and libzmq keeps them all: the connections of the socket end. With CURVE the key of who sent the last one
+ * is not admitted there any more. */
+static void end_subscriptions(struct bus *b, enum bus_socket which, zmq_msg_t *last)
+{
+    const char *user = zmq_msg_gets(last, "User-Id"), *address = zmq_msg_gets(last, "Peer-Address");
+    log_event(LOG_WARN, "too many subscriptions: the connections of this socket are ended",
+              log_name("socket", option_names[which]), log_text("address", slice_of(address)),
+              log_text("key", slice_of(user)));
+    b->subscribed[which] = 0;
+    if (user && strlen(user) == CURVE_KEY_LEN)
+        memcpy(b->barred[b->barred_count++ % BARRED].text, user, CURVE_KEY_LEN + 1);
+    bus_cut(b, which);
+}
+
+/* What was subscribed to is of no interest, but would pile up. A message is a 1 or a 0, for an end, and the topic. */
 static void drain_subscriptions(struct bus *b, enum bus_socket which)
 {
-    char topic[SUBSCRIPTION_MAX];
-    while (zmq_recv(b->sockets[which], topic, sizeof topic, ZMQ_DONTWAIT) >= 0)
-        continue;
+    zmq_msg_t message;
+    zmq_msg_init(&message);
+    while (zmq_msg_recv(&message, b->sockets[which], ZMQ_DONTWAIT) >= 0) {
+        struct slice text = slice_of_part(&message);
+        size_t *all = &b->subscribed[which];
+        if (text.len && text.data[0] == 1)
+            *all += text.len;
+        else
+            *all -= text.len < *all ? text.len : *all;
+        if (*all > SUBSCRIPTIONS_MAX)
+            end_subscriptions(b, which, &message);
+    }
+    zmq_msg_close(&message);
 }
 
 bool bus_wait(struct bus *b, int fd, int64_t timeout_ms)
 {
-    zmq_pollitem_t items[SOCKETS + 2 + BUS_WATCHES];
+    zmq_pollitem_t items[2 * SOCKETS + 2 + BUS_WATCHES];
     int count = 0;
     if (bind_again(b) && timeout_ms > BIND_AGAIN_MS)
         timeout_ms = BIND_AGAIN_MS;
@@ -450,6 +557,8 @@ bool bus_wait(struct bus *b, int fd, int64_t timeout_ms)
         items[count++] = (zmq_pollitem_t){.socket = b->door, .events = ZMQ_POLLIN};
     for (unsigned i = 0; i < BUS_WATCHES; i++)
         items[count++] = (zmq_pollitem_t){.fd = b->watched[i], .events = ZMQ_POLLIN};
+    for (int which = 0; which < SOCKETS; which++)
+        items[count++] = (zmq_pollitem_t){.socket = b->monitors[which], .events = ZMQ_POLLIN};
     if (zmq_poll(items, count, (long)timeout_ms) < 0)
         return false;
     if (items[BUS_FEED].revents)

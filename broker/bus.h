@@ -65,9 +65,17 @@ bool bus_wait(struct bus *b, int fd, int64_t timeout_ms);
  * themselves. */
 void bus_cut(struct bus *b, enum bus_socket which);
 
-/* Handshakes that failed since the last call, but for those that were not admitted: garbage, no or another mechanism, another key of ours
- * than we have, too slow. */
-uint64_t bus_failed_handshakes(struct bus *b);
+/* What happened on the sockets since the last call. */
+struct bus_events {
+    uint64_t accepted; /* connections */
+    uint64_t
+        failed; /* handshakes, but for those that were not admitted: garbage, no or another mechanism, another key of ours than we have,
+                          too slow */
+};
+struct bus_events bus_events(struct bus *b);
+
+/* Accept no new tcp connections, or accept them again. Meanwhile the system drops them unseen, and their peers try again. */
+void bus_hold(struct bus *b, bool held);
 
 #define BUS_WATCHES 2
 

@@ -9,6 +9,7 @@
 
 #include "cluster.h"
 #include "counters.h"
+#include "descriptors.h"
 #include "grant.h"
 #include "journal.h"
 #include "json.h"
@@ -42,8 +43,9 @@ struct command_context {
     int64_t clock_ms;                                       /* clock_ms(), which presence knows */
     int64_t uptime_ms;
     const struct overview *overview;
-    const char **workers_log_level; /* set to a level's name: workers are to be told */
-    const struct cluster *cluster;  /* NULL: there are no other brokers */
+    const struct descriptors *descriptors; /* NULL: not known */
+    const char **workers_log_level;        /* set to a level's name: workers are to be told */
+    const struct cluster *cluster;         /* NULL: there are no other brokers */
 };
 
 /* The codes of a refusal. */

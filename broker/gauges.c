@@ -21,6 +21,8 @@ const struct stat_row broker_gauge_rows[BROKER_GAUGES] = {
     [HISTORY_BYTES_MAX] = {.name = "history_bytes_max", .help = "history-bytes", .gauge = true},
     [HISTORY_AGE_MAX_MS] = {.name = "history_age_max_ms", .help = "history-age",
         .family = "ssecast_history_age_max_seconds", .decimals = 3, .gauge = true},
+    [DESCRIPTORS] = {.name = "descriptors", .help = "descriptors in use: connections and files", .gauge = true},
+    [DESCRIPTORS_MAX] = {.name = "descriptors_max", .help = "descriptors that the broker may have", .gauge = true},
     [STORE_FILE_BYTES] = {.name = "store_file_bytes", .help = "what the durable history takes on the disk; 0 with memory", .gauge = true},
     [STORE_USED_BYTES] = {.name = "store_used_bytes", .help = "how much of that holds something", .gauge = true},
     [STORE_COMMITS] = {.name = "store_commits", .help = "changes of the durable history that are on the disk"},
@@ -81,6 +83,8 @@ void gauges_read(const struct command_context *c, uint64_t out[BROKER_GAUGES])
     out[CONNECTIONS] = presence_connections(c->presence);
     out[SESSIONS] = presence_sessions(c->presence);
     out[CHANNELS] = presence_channels(c->presence);
+    out[DESCRIPTORS] = c->descriptors ? c->descriptors->open : 0;
+    out[DESCRIPTORS_MAX] = c->descriptors ? c->descriptors->max : 0;
     read_history(c, out);
     read_store(c, out);
 }

@@ -8,6 +8,7 @@
 #include "bus.h"
 #include "cluster_link.h"
 #include "command.h"
+#include "descriptors.h"
 #include "in_flight.h"
 #include "joint.h"
 #include "options.h"
@@ -30,6 +31,7 @@ struct broker {
     uint64_t counters[BROKER_COUNTERS];
     struct command_context commands;
     struct sync_context sync;
+    struct descriptors descriptors;
     struct in_flight *in_flight; /* NULL: a turn cannot have as many as are allowed */
     struct overview overview;
     uint64_t gaps_told;            /* by workers, as of the last second */

@@ -224,6 +224,7 @@ static int open_bus(struct broker *b, const struct broker_config *config)
 
 int broker_open(struct broker *b, const struct broker_config *config)
 {
+    descriptors_init(&b->descriptors);
     b->presence = presence_new();
     b->signal_fd = b->presence ? signals_open() : -ENOMEM;
     if (b->signal_fd < 0) {
@@ -268,6 +269,7 @@ int broker_open(struct broker *b, const struct broker_config *config)
         .history_bytes = config->history_bytes,
         .history_age_ms = config->history_age_ms,
         .overview = &b->overview,
+        .descriptors = &b->descriptors,
         .workers_log_level = &b->workers_log_level,
         .cluster = cluster_link_cluster(b->cluster)};
     return err;

@@ -1,16 +1,20 @@
 """ZeroMQ sockets of every kind at the broker's endpoints: envelopes, IPv6, and those who do not read."""
 
 import json
+import os
 import socket
 import threading
+import time
 
 import pytest
 import zmq
 from support.bench import Bench
 from support.broker import Broker
 from support.cli import Cli
+from support.keys import Keys, handshake
 from support.lighttpd import Lighttpd
-from support.processes import BROKER, run
+from support.ports import free_port
+from support.processes import BROKER, Program, run
 from support.reader import Readers
 from support.waiting import wait_until
 from support.worker import Worker
@@ -189,6 +193,47 @@ def test_what_is_read_is_not_dropped(bench):
         assert client.stats()["replies_dropped"] == 0
 
 
+# Subscriptions
+
+def subscribe_much(context, endpoint, key=None):
+    sub = context.socket(zmq.SUB)
+    sub.setsockopt(zmq.LINGER, 0)
+    sub.setsockopt(zmq.SNDHWM, 0)
+    if key:
+        key.use(sub)
+    sub.connect(endpoint)
+    for n in range(1500):
+        sub.subscribe(str(n).encode() + b"x" * 1000)
+    return sub
+
+
+def test_subscriptions_without_end_are_ended_and_others_come_back(bench, context):
+    broker = Broker(bench).start()
+    worker = Worker(bench, broker).start()
+    web = Lighttpd(bench, [worker]).start()
+    with Readers() as readers, broker.commands() as client:
+        reader = readers.open(f"{web.url}?session=anna").wait_open()
+        with subscribe_much(context, broker.endpoint("feed")):
+            wait_until(lambda: "too many subscriptions" in broker.log(), what="they are ended")
+        for n in range(20):
+            client.publish("m", data=n, to={"sessions": ["anna"]})
+        reader.wait_for(20)
+        assert reader.data("m") == [str(n) for n in range(20)] and reader.opens == 1
+
+
+def test_a_key_that_subscribes_without_end_is_not_admitted_again(bench, context):
+    keys = Keys(bench.folder)
+    greedy, other = keys.add("operator", "greedy"), keys.add("operator", "other")
+    broker = Broker(bench, commands=[f"tcp://127.0.0.1:{free_port()}", f"ipc://{bench.folder}/commands"], **keys.broker_options())
+    broker.options["commands"].reverse()
+    broker.start()
+    with subscribe_much(context, broker.endpoint("presence"), greedy):
+        wait_until(lambda: "too many subscriptions" in broker.log(), what="they are ended")
+    assert greedy.public in broker.log()
+    wait_until(lambda: handshake(broker.endpoint("presence"), other, zmq.SUB, timeout=1) == "in", what="others are admitted")
+    assert handshake(broker.endpoint("presence"), greedy, zmq.SUB) == "refused"
+
+
 # Names without permissions
 
 def test_an_abstract_socket_is_for_everybody_and_refused(bench):
@@ -196,3 +241,50 @@ def test_an_abstract_socket_is_for_everybody_and_refused(bench):
     assert done.returncode != 0 and "anybody on this machine may connect" in done.stderr
     allowed = run([BROKER, "--commands", "ipc://@ssecast-test", "--allow-insecure", "--check-config"])
     assert allowed.returncode == 0
+
+
+# Descriptors
+
+def start_with_descriptors(broker, soft, hard):
+    Program.start(broker, argv=["prlimit", f"--nofile={soft}:{hard}", *broker.argv])
+    broker.wait_ready(broker._answers, "answers a ping")
+    return broker
+
+
+def test_the_soft_limit_is_raised_to_the_hard_one(bench):
+    with start_with_descriptors(Broker(bench), 64, 500).commands() as client:
+        stats = client.stats()
+        assert stats["descriptors_max"] == 500 and 10 < stats["descriptors"] < 100
+
+
+def cpu_seconds(program):
+    with open(f"/proc/{program.pid}/stat", encoding="ascii") as f:
+        fields = f.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_short_of_descriptors_new_connections_wait_and_the_others_are_served(bench):
+    broker = start_with_descriptors(Broker(bench, handshake_timeout="600s"), 160, 160)
+    port = int(broker.endpoint("commands").rpartition(":")[2])
+    with broker.commands() as client:
+        client.ping()
+        crowd = []
+        for _ in range(300):
+            s = socket.socket()
+            s.setblocking(False)
+            s.connect_ex(("127.0.0.1", port))
+            crowd.append(s)
+        wait_until(lambda: "few descriptors are left" in broker.log(), what="it says so")
+        stats = client.stats()
+        assert stats["descriptors_max"] == 160 and stats["descriptors"] <= 160
+        before = cpu_seconds(broker)
+        for n in range(20):
+            client.publish("m", data=n, to={"sessions": ["nobody"]})
+            time.sleep(0.1)
+        assert cpu_seconds(broker) - before < 1  # of two: libzmq does not spin
+        with broker.commands() as late:
+            assert late.try_ask({"op": "ping"}, 0.5) is None
+            for s in crowd:
+                s.close()
+            wait_until(lambda: "there are descriptors again" in broker.log(), what="it says so")
+            wait_until(lambda: late.try_ask({"op": "ping"}, 1) is not None, what="who came late is served")
