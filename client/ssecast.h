@@ -69,7 +69,7 @@ struct ssecast_event {
     /* Your own id, 1 to 255 bytes in one line, not all digits. However often an event is sent under it, it is published once (while the
      * broker retains it), and browsers get it as lastEventId. NULL: none. */
     const char *id;
-    /* With has_retry: how long browsers wait before they reconnect, from now on; at most 2147483647. */
+    /* With has_retry: how long browsers wait before they reconnect, from now on; 100 to the broker's max-retry (1 h). */
     uint32_t retry_ms;
     bool has_retry;
     uint64_t reserved[4];
