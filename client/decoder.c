@@ -14,6 +14,7 @@ struct ssecast_decoder {
     char *last_id;
     size_t last_id_len;
     size_t max_event_bytes;
+    bool tells_checkpoints;
     const atomic_bool *stop; /* NULL: never */
     int err;
 };
@@ -56,10 +57,11 @@ static void on_event(void *context, const struct sse_event *event)
         .id = d->last_id ? d->last_id : "",
         .id_len = d->last_id_len,
     };
-    if (event->has_data)
-        d->handler.message(d->handler.context, &message);
-    else if (d->handler.id)
+    bool checkpoint = slice_equal(event->type, slice_of(CHECKPOINT));
+    if (d->handler.id && (checkpoint || !event->has_data))
         d->handler.id(d->handler.context, message.id, message.id_len);
+    if (event->has_data && (!checkpoint || d->tells_checkpoints))
+        d->handler.message(d->handler.context, &message);
 }
 
 static void on_retry(void *context, uint64_t ms)
@@ -141,4 +143,9 @@ int ssecast_decoder_set_last_id(struct ssecast_decoder *d, const char *id)
 void decoder_stop_on(struct ssecast_decoder *d, const atomic_bool *stop)
 {
     d->stop = stop;
+}
+
+void decoder_tell_checkpoints(struct ssecast_decoder *d)
+{
+    d->tells_checkpoints = true;
 }

@@ -103,10 +103,14 @@ static bool closing(const struct ssecast_source *s)
 static void on_message(void *context, const struct ssecast_message *m)
 {
     struct ssecast_source *s = context;
-    s->expired = s->expired || slice_equal(slice_of("ssecast.expired"), (struct slice){m->type, m->type_len});
+    struct slice type = {m->type, m->type_len};
+    bool checkpoint = slice_equal(slice_of(CHECKPOINT), type);
+    s->expired = s->expired || slice_equal(slice_of("ssecast.expired"), type);
+
     for (size_t i = 0; i < s->listener_count && !closing(s); i++) {
         struct listener l = s->listeners[i]; /* a callback may add more */
-        if (!l.type || slice_equal(slice_of(l.type), (struct slice){m->type, m->type_len}))
+        bool wanted = l.type ? slice_equal(slice_of(l.type), type) : !checkpoint;
+        if (wanted)
             l.message(l.context, m);
     }
 }
@@ -131,6 +135,7 @@ static int prepare(struct ssecast_source *s, const struct ssecast_source_options
     if (err)
         return err;
     decoder_stop_on(s->decoder, &s->closing);
+    decoder_tell_checkpoints(s->decoder);
     return o->last_event_id ? ssecast_decoder_set_last_id(s->decoder, o->last_event_id) : 0;
 }
 

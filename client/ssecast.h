@@ -299,10 +299,10 @@ struct ssecast_message {
     size_t id_len;
 };
 
-/* Who is told. All but message may be NULL. */
+/* Who is told. All but message may be NULL. Of an event ssecast.checkpoint only `id` is told. */
 struct ssecast_decoder_handler {
     void (*message)(void *context, const struct ssecast_message *message);
-    void (*id)(void *context, const char *id, size_t len);        /* a block without data moved the last event id */
+    void (*id)(void *context, const char *id, size_t len);        /* a checkpoint, or a block without data, moved it */
     void (*retry)(void *context, uint64_t ms);                    /* what the stream asks for */
     void (*comment)(void *context, const char *text, size_t len); /* behind the colon; not NUL-terminated */
     void *context;
@@ -390,7 +390,8 @@ SSECAST_API int ssecast_source_new(struct ssecast_source **source, const struct 
 /* Sets *source to NULL; NULL is allowed. Not while ssecast_source_run() is under way: close it, and join the thread that runs it. */
 SSECAST_API void ssecast_source_free(struct ssecast_source **source);
 
-/* Call message for each message of this type; type NULL: of every type. Several may listen to the same; they are called in the order they
+/* Call message for each message of this type; type NULL: of every type but ssecast.checkpoint, which only says how far the stream
+ * has come. Several may listen to the same; they are called in the order they
  * were added. Before ssecast_source_run(), or from a callback. 0 or -ENOMEM. */
 SSECAST_API int ssecast_source_on(struct ssecast_source *source, const char *type,
                                   void (*message)(void *context, const struct ssecast_message *message), void *context);

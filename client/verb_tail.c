@@ -196,6 +196,7 @@ const struct verb verb_tail = {
     .more = "Each event is one line: its id, its name and its data. When the stream ends it is opened again behind the "
             "last\n"
             "id, after the time the server asked for; a status other than 200 ends it, and so does 204.\n"
+            "Checkpoints are printed with --event ssecast.checkpoint only.\n"
             "--timeout is how long connecting may take.\n",
     .flags = {rows, COUNT(rows)},
     .flags_size = sizeof(struct tail_flags),

@@ -37,7 +37,7 @@ struct sse_event {
     struct slice type; /* "message" where the stream named none */
     struct slice data; /* lines joined by LF */
     struct slice id;   /* the last event id in force: it outlives its block */
-    bool has_data;     /* false: a checkpoint, only the id moved; a browser dispatches nothing */
+    bool has_data;     /* false: only the id moved; a browser dispatches nothing */
 };
 
 struct sse_handler {

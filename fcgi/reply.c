@@ -210,23 +210,38 @@ const char *reply_check_header(const char *value)
 
 /* --- blocks --- */
 
+static void put_checkpoint_data(FILE *out, const struct block *b)
+{
+    if (b->connection)
+        fprintf(out, "data: {\"connection\":\"%s\",\"heartbeat\":%" PRIu64 "}\n", b->connection, b->heartbeat_ms);
+    else
+        fputs("data: {}\n", out);
+}
+
 struct event *reply_block(const struct block *b)
 {
     struct text t;
+    bool checkpoint = b->checkpoint && b->id.len;
     if (!begin(&t))
         return NULL;
+
     if (b->padding)
         fprintf(t.file, ":%2048s\n", "");
-    if (b->keep_alive)
-        fputs(": keep-alive\n", t.file);
     if (b->has_retry)
         fprintf(t.file, "retry: %" PRIu32 "\n", b->retry);
+    if (checkpoint)
+        fputs("event: ssecast.checkpoint\n", t.file);
     if (b->id.len)
         fprintf(t.file, "id: %.*s\n", (int)b->id.len, b->id.data);
-    if (b->id.len && b->visible)
-        fputs("event: ssecast.checkpoint\ndata:\n", t.file);
+    if (checkpoint)
+        put_checkpoint_data(t.file, b);
     fputs("\n", t.file);
     return finish(&t);
+}
+
+struct event *reply_keep_alive(void)
+{
+    return event_text(slice_of(": keep-alive\n"));
 }
 
 static bool all_digits(struct slice text)

@@ -42,17 +42,22 @@ struct event *reply_preflight(const struct reply_rules *rules, const char *origi
 /* A whole response that only says when to come back: an overloaded worker's. */
 struct event *reply_come_back(const struct reply_rules *rules, const struct request *r, uint32_t retry_ms);
 
-/* A block without data, which a browser does not dispatch; unless it is to be visible. */
+/* A block of the worker's own: how the stream begins, or where it is. */
 struct block {
-    bool padding;    /* 2 KB of comment first, for polyfills */
-    bool keep_alive; /* a comment, so that the stream is not idle */
+    bool padding; /* 2 KB of comment first, for polyfills */
     bool has_retry;
     uint32_t retry;  /* ms */
     struct slice id; /* moves the client's cursor; empty: does not */
-    bool visible;    /* a browser dispatches it after all, when it has an id: event: ssecast.checkpoint */
+    bool
+        checkpoint; /* with an id: the event ssecast.checkpoint. Else a block without data, which moves fewer cursors */
+    const char *connection; /* the connection's id, for the checkpoint's data; NULL: `{}` */
+    uint64_t heartbeat_ms;  /* beside connection */
 };
 
 struct event *reply_block(const struct block *b);
+
+/* A comment, so that the stream is not idle. No empty line follows it: some libraries take that for a message. */
+struct event *reply_keep_alive(void);
 
 /* event: ssecast.gap. last is the client's cursor as it gave it; oldest is a seq. */
 struct event *reply_gap(struct slice last, uint64_t oldest);

@@ -489,6 +489,16 @@ static bool query_says_true(const struct params *params, const char *name)
     return yes;
 }
 
+/* Checkpoints are events unless the client wants none. */
+static void read_checkpoints(const struct params *params, struct request *r)
+{
+    char *value = params_query(params, "checkpoints");
+    r->checkpoints = !value || strcmp(value, "false") != 0;
+    if (value && r->checkpoints && strcmp(value, "true") != 0 && r->kind == REQUEST_STREAM)
+        refuse(r, 400, "bad_parameter", "checkpoints=%.40s; accepted: true or false", value);
+    free(value);
+}
+
 bool request_is_stream(const struct params *params)
 {
     return method_kind(params_get(params, "REQUEST_METHOD")) == REQUEST_STREAM;
@@ -512,7 +522,7 @@ int request_read(const struct params *params, const struct request_rules *rules,
         err = read_meta(params, token, rules->meta, out);
     read_cursor(params, out);
     out->padding = query_says_true(params, "padding");
-    out->checkpoints = query_says_true(params, "checkpoints");
+    read_checkpoints(params, out);
     return err;
 }
 

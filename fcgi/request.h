@@ -47,7 +47,7 @@ struct request {
     char *last_id;      /* the client's cursor as it gave it; NULL: none, the stream begins now */
     char *origin;       /* what Access-Control-Allow-Origin says: the client's origin, or "*"; NULL: none */
     bool padding;       /* a polyfill wants 2 KB first */
-    bool checkpoints;   /* a page's script wants to see them */
+    bool checkpoints;   /* they are events, which every client dispatches */
     char *meta;         /* values to be kept, packed (meta.h), in the order of the rules */
     size_t meta_len;
 };

@@ -62,6 +62,8 @@ static void go_live(struct stream *s)
 {
     s->state = STREAM_LIVE;
     s->conn.timed_after = s->cursor;
+    if (!s->placed)
+        stream_send_checkpoint(s, s->cursor);
 }
 
 void resume_begin(struct stream *s)

@@ -48,16 +48,31 @@ void stream_send_text(struct stream *s, struct event *text)
     event_unref(&text);
 }
 
-static struct event *position_block(bool keep_alive, bool visible, uint64_t position)
+static struct slice digits_of(uint64_t position, char digits[24])
 {
-    char digits[24];
-    int len = snprintf(digits, sizeof digits, "%" PRIu64, position);
-    return reply_block(&(struct block){.keep_alive = keep_alive, .id = {digits, (size_t)len}, .visible = visible});
+    return (struct slice){digits, (size_t)snprintf(digits, 24, "%" PRIu64, position)};
+}
+
+/* Make block a checkpoint of s. The first one says which connection it is, and how often it is heard of. */
+static void mark_place(struct stream *s, struct block *block, char connection[REGISTRY_ID_MAX])
+{
+    block->checkpoint = s->shows_checkpoints;
+    if (!s->placed) {
+        block->connection = registry_id(s->set->registry, stream_entry(s), connection);
+        block->heartbeat_ms = s->set->limits.heartbeat_ms;
+    }
+    s->placed = true;
 }
 
 void stream_send_checkpoint(struct stream *s, uint64_t position)
 {
-    stream_send_text(s, position_block(false, s->shows_checkpoints, position));
+    char digits[24], connection[REGISTRY_ID_MAX];
+    struct block block = {.id = digits_of(position, digits)};
+    if (s->kind != KIND_EVENTS)
+        return; /* it has ended meanwhile */
+
+    mark_place(s, &block, connection);
+    stream_send_text(s, reply_block(&block));
     s->shown = position;
 }
 
@@ -85,8 +100,9 @@ static struct event *heartbeat(struct streams *set, bool visible, uint64_t posit
     if (!position)
         return set->plain_beat;
     if (!*shared || set->beat_positions[visible] != position) {
+        char digits[24];
         event_unref(shared);
-        *shared = position_block(true, visible, position);
+        *shared = reply_block(&(struct block){.id = digits_of(position, digits), .checkpoint = visible});
         set->beat_positions[visible] = position;
     }
     return *shared ? *shared : set->plain_beat;
@@ -107,6 +123,7 @@ static void beat(struct stream *s)
     uint64_t head = s->state == STREAM_LIVE ? history_head(s->set->window) : 0;
     uint64_t position = head > s->cursor ? head : s->cursor;
     bool moved = s->state == STREAM_LIVE && position > s->shown;
+    MUST(!moved || s->placed);
     s->set->counters[HEARTBEATS]++;
     conn_send_unbounded(&s->conn, heartbeat(s->set, s->shows_checkpoints, moved ? position : 0));
     if (moved)
@@ -132,16 +149,19 @@ static void beat_idle(void *context, int64_t now)
 
 /* --- opening --- */
 
-static struct event *first_block(const struct stream *s, const struct request *r)
+/* Without a place where that is not known yet, or where the client's cursor cannot stand in an id: line. Then the first checkpoint
+ * follows when the stream has a place. */
+static struct event *first_block(struct stream *s, const struct request *r)
 {
-    char digits[24];
-    struct block block = {
-        .padding = r->padding, .has_retry = true, .retry = s->set->limits.retry, .visible = r->checkpoints};
+    char digits[24], connection[REGISTRY_ID_MAX];
+    struct block block = {.padding = r->padding, .has_retry = true, .retry = s->set->limits.retry};
     if (r->last_id && cursor_valid(slice_of(r->last_id)))
         block.id = slice_of(r->last_id); /* not the head: a disconnect during the replay would skip events */
     else if (!r->last_id && s->set->window)
-        block.id =
-            (struct slice){digits, (size_t)snprintf(digits, sizeof digits, "%" PRIu64, history_head(s->set->window))};
+        block.id = digits_of(history_head(s->set->window), digits);
+
+    if (block.id.len)
+        mark_place(s, &block, connection);
     return reply_block(&block);
 }
 
@@ -382,8 +402,6 @@ static void join(void *owner, void *context)
     struct stream *s = owner;
     (void)context;
     resume_begin(s);
-    if (s->state == STREAM_LIVE)
-        stream_send_checkpoint(s, s->cursor);
 }
 
 static void on_joined(void *context, uint64_t position)
@@ -727,7 +745,7 @@ int streams_init(struct streams *set, const char *prefix, size_t queue_bytes)
     set->registry = registry_new(prefix);
     set->blocks = blocks_new();
     set->live.max = queue_bytes / 4 < BUNDLE_BYTES ? queue_bytes / 4 : BUNDLE_BYTES;
-    set->plain_beat = reply_block(&(struct block){.keep_alive = true});
+    set->plain_beat = reply_keep_alive();
     set->beat_timer = (struct loop_timer){.fire = beat_idle, .context = set};
     services_init(set);
     int err = terms_init(set);

@@ -40,7 +40,8 @@ struct stream {
     struct streams *set;
     enum stream_kind kind;
     enum stream_state state;
-    bool shows_checkpoints;       /* its page's script sees them */
+    bool placed;                  /* an id: line has told its client where it begins */
+    bool shows_checkpoints;       /* they are events */
     bool bundled;                 /* events of a turn are one text for it; Apache and nginx prefer single ones */
     uint64_t opened_at;           /* position when it was opened: a shutdown up to it does not concern it */
     uint64_t cursor;              /* position: all up to it was sent; when live, what is above it is sent as it comes */
@@ -106,7 +107,7 @@ struct streams {
     struct loop_timer expiry_timer;
     struct event *expired; /* what they are told at the end */
     struct loop_timer beat_timer;
-    struct event *beats[2]; /* the last heartbeats with a checkpoint, invisible and visible, and their positions */
+    struct event *beats[2]; /* the last checkpoints of heartbeats, without data and as events, and their positions */
     uint64_t beat_positions[2];
     struct event *plain_beat;
     struct call *first_call, *last_call; /* that wait for the broker's reply, the longest first */

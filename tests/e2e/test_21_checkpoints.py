@@ -1,7 +1,10 @@
 """Heartbeats and checkpoints: a quiet stream stays alive, and its cursor fresh."""
 
+import json
+
 import pytest
 from support.bench import Bench
+from support.broker import Broker
 from support.fcgi import FastCgi
 from support.site import Site
 from support.tokens import Issuer
@@ -70,14 +73,64 @@ def test_a_checkpoint_is_never_ahead_of_what_was_sent(quick, session):
     assert reader.data() == [str(n) for n in range(total)]
 
 
-def test_checkpoints_can_be_made_visible(quick, session):
-    """For scripts, which cannot read EventSource's cursor."""
-    reader = quick.open(session, query={"checkpoints": "true"})
-    assert reader.wait_for(1)[0][:2] == ("ssecast.checkpoint", "")
+# As they stand in the stream
+
+@pytest.mark.parametrize("query", [{}, {"checkpoints": "true"}], ids=["by default", "asked for"])
+def test_a_checkpoint_is_an_event(quick, session, query):
+    reader = quick.open(session, query=query, keep_body=True)
+    assert reader.about == {"connection": reader.connection, "heartbeat": 200}
+    assert reader.body.startswith(b"retry: 200\nevent: ssecast.checkpoint\nid: %s\ndata: {" % reader.starts[0].encode())
     seq = quick.publish("m", data=1, to={"sessions": ["somebody"]})["seq"]
-    assert reader.wait_for(2)[1][:3] == ("ssecast.checkpoint", "", str(seq))
-    quick.publish("m", data=2, to={"sessions": [session]})
-    assert reader.wait_for(3)[2].type == "m"
+    reader.wait(lambda: int(reader.last_event_id) >= seq, f"the cursor at {seq}")
+    assert b"\nevent: ssecast.checkpoint\nid: %d\ndata: {}\n\n" % seq in reader.body
+
+
+def test_a_heartbeat_without_a_checkpoint_is_one_line(quick, session):
+    reader = quick.open(session, keep_body=True)
+    reader.wait(lambda: reader.decoder.comments >= 2, "2 comments")
+    assert b": keep-alive\n: keep-alive\n" in reader.body
+
+
+def test_checkpoints_can_be_turned_off(quick, session):
+    reader = quick.open(session, query={"checkpoints": "false"}, keep_body=True)
+    assert bytes(reader.body).startswith(b"retry: 200\nid: %s\n\n" % reader.starts[0].encode())
+    seq = quick.publish("m", data=1, to={"sessions": ["somebody"]})["seq"]
+    reader.wait(lambda: int(reader.last_event_id) >= seq, f"the cursor at {seq}")
+    assert b"ssecast.checkpoint" not in reader.body and b"\nid: %d\n\n" % seq in reader.body
+
+
+@pytest.mark.parametrize("value", ["1", "", "no", "True"])
+def test_checkpoints_are_wanted_or_not(quick, session, value):
+    status, _, body = quick.request(session=session, checkpoints=value)
+    refusal = json.loads(body)
+    assert (status, refusal["error"]) == (400, "bad_parameter")
+    assert refusal["message"] == f"checkpoints={value}; accepted: true or false"
+
+
+def test_a_resumed_stream_learns_its_connection_beside_its_own_cursor(quick, session):
+    quick.publish("m", data=1, to={"sessions": [session]}, id=f"own-{session}")
+    quick.settle()
+    reader = quick.open(session, last_event_id=f"own-{session}")
+    assert reader.starts == [f"own-{session}"] and reader.about["connection"] == reader.connection
+
+
+def test_a_cursor_that_no_id_line_can_hold_is_answered_with_a_place(quick, session):
+    with FastCgi(quick.worker.socket) as web:
+        web.get(f"session={session}", HTTP_LAST_EVENT_ID="x" * 300).wait_open()
+        decoder, events = web.decoded()
+        assert [e.type for e in events[:1]] == ["ssecast.gap"] and web.body.startswith(b"retry: 200\n\nevent: ssecast.gap\n")
+        assert json.loads(decoder.about) == {"connection": web.head["ssecast-connection"], "heartbeat": 200}
+
+
+def test_a_stream_that_waits_for_the_broker_learns_its_place_later(bench):
+    broker = Broker(bench)
+    worker = Worker(bench, broker, heartbeat="200ms").start()
+    with FastCgi(worker.socket) as web:
+        web.get("session=anna").wait(lambda: web.decoded()[0].comments >= 1, "a comment")
+        assert not web.decoded()[0].checkpoints
+        broker.start()
+        web.wait_open()
+        assert json.loads(web.decoded()[0].about) == {"connection": web.head["ssecast-connection"], "heartbeat": 200}
 
 
 def test_an_event_takes_the_place_of_a_heartbeat(quick, session):

@@ -194,6 +194,15 @@ def test_tail_prints_events_as_they_come(site, cli, session):
     ]
 
 
+def test_checkpoints_are_printed_when_they_are_asked_for(site, cli, session):
+    with cli.tail(site.url(session), "--event", "ssecast.checkpoint", "--event", "m", "--count", "2", "--json") as tail:
+        site.wait_connections(session, 1)
+        cli("publish", "m", "1", "--session", session).check()
+        checkpoint, event = [json.loads(line) for line in tail.finish().check().lines]
+    assert checkpoint["event"] == "ssecast.checkpoint" and json.loads(checkpoint["data"])["heartbeat"] == 15000
+    assert event["event"] == "m" and int(event["id"]) > int(checkpoint["id"])
+
+
 def test_tail_prints_only_what_is_asked_for(site, cli, session):
     with cli.tail(site.url(session), "--event", "a", "--event", "message", "--event", "a", "--count", "3") as tail:
         site.wait_connections(session, 1)

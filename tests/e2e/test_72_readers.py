@@ -7,6 +7,7 @@ import subprocess
 import pytest
 from support import node, processes
 from support.relay import Relay
+from support.site import Site
 from support.sse import Decoder
 from support.waiting import wait_until
 
@@ -39,8 +40,8 @@ def read(request, bench, session):
     """A function that starts a reader of that kind."""
     place = node.installed("tests/node")
 
-    def start(url):
-        reader = Lines(bench, request.param, [node.program("node"), place / "read.mjs", request.param, url, ",".join(NAMES)])
+    def start(url, names=NAMES):
+        reader = Lines(bench, request.param, [node.program("node"), place / "read.mjs", request.param, url, ",".join(names)])
         reader.start()
         reader.wait_open()
         return reader
@@ -74,6 +75,35 @@ def test_one_that_was_cut_resumes_exactly(site, session, read):
             ids += [str(site.publish(data=n, to=to(session))["seq"]) for n in range(20)]
             reader.wait_open(round + 2)
         assert [e[2] for e in reader.wait_for(len(ids))] == ids
+
+
+# Readers that drop the id of a block without data: eventsource and eventsource-parser are among them
+
+def test_one_that_received_nothing_misses_nothing_when_its_web_server_dies(bench, session, read):
+    site = Site(bench)
+    reader = read(site.url(session), ["ssecast.checkpoint", "message"])
+    [begin] = reader.wait_for(1)
+    assert begin[0] == "ssecast.checkpoint" and json.loads(begin[1])["heartbeat"] == 15000
+    site.web.kill()
+    ids = [str(site.publish(data=n, to=to(session))["seq"]) for n in range(3)]
+    site.web.start()
+    ids.append(str(site.publish(data=3, to=to(session))["seq"]))
+    reader.wait_for(6)
+    assert [e[2] for e in reader.events() if e[0] == "message"] == ids
+
+
+def test_one_that_is_rarely_addressed_is_not_told_a_gap(bench, session, read):
+    site = Site(bench, broker={"history_events": 50}, worker={"heartbeat": "300ms", "window_bytes": "64K"})
+    with Relay(site.web.port) as relay:
+        reader = read(site.url(session).replace(site.web.origin, relay.url), ["ssecast.checkpoint", "ssecast.gap", "message"])
+        site.publish(data="first", to=to(session))
+        for n in range(100):  # more than broker or window hold
+            seq = site.publish(text="x" * 1000, to={"sessions": ["somebody"]})["seq"]
+        wait_until(lambda: int(reader.events()[-1][2]) >= seq, what=lambda: f"a checkpoint at {seq}")
+        relay.cut()
+        site.publish(data="second", to=to(session))
+        wait_until(lambda: reader.events()[-1][1] == '"second"', what=lambda: f"the second event, have {reader.events()[-1]}")
+        assert [e[1] for e in reader.events() if e[0] != "ssecast.checkpoint"] == ['"first"', '"second"']
 
 
 def test_our_own_events(site, session, read):

@@ -139,12 +139,28 @@ def test_a_browser_that_received_nothing_resumes_from_the_first_block(site, brow
 def test_a_checkpoint_moves_the_cursor_and_dispatches_nothing(site, browser, relay, session):
     source = browser.listen(f"/sse?session={session}").wait_open()
     seq = site.publish(text="not for this one", to=OTHERS)["seq"]
-    wait_until(lambda: b"id: %d\n\n" % seq in relay.sent_down(), what="a checkpoint")
-    wait_until(lambda: b": keep-alive\n\n" in relay.sent_down().partition(b"id: %d\n\n" % seq)[2], what="the next heartbeat")
+    wait_until(lambda: b"id: %d\n" % seq in relay.sent_down(), what="a checkpoint")
+    wait_until(lambda: b": keep-alive\n" in relay.sent_down().partition(b"id: %d\n" % seq)[2], what="the next heartbeat")
     relay.cut()
     assert relay.wait_for_requests("/sse", 2)[1]["last-event-id"] == str(seq)
     source.wait_open(times=2)
     assert source.events() == []
+
+
+def test_a_browser_that_received_nothing_misses_nothing_when_its_web_server_dies(bench, chromium, session):
+    site = Site(bench)
+    chromium.goto(site.web.origin)
+    source = chromium.listen(f"/sse?session={session}", names=["ssecast.checkpoint"]).wait_open()
+    [begin] = source.wait_for(1)
+    site.web.kill()
+    seqs = [site.publish(data=n, to=to(session))["seq"] for n in range(3)]
+    site.web.start()
+    source.wait_open(times=2)
+    seqs.append(site.publish(data=3, to=to(session))["seq"])
+    events = source.wait_for(6)
+    assert begin["type"] == "ssecast.checkpoint"
+    assert [e["id"] for e in events if e["type"] == "message"] == [str(s) for s in seqs]
+    chromium.goto("about:blank")
 
 
 def test_a_gap_is_told_to_the_page(site, browser, session):

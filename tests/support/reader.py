@@ -120,6 +120,11 @@ class Reader:
         return self.decoder.checkpoints
 
     @property
+    def about(self):
+        """What the first checkpoint of this connection said of the stream."""
+        return json.loads(self.decoder.about)
+
+    @property
     def connection(self):
         """Its connection id, as the worker said."""
         return self.headers.get("ssecast-connection")

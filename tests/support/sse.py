@@ -8,14 +8,17 @@ Event = collections.namedtuple("Event", "type data id at")
 
 
 class Decoder:
-    """blocks: a list that every block with an id or data is added to, in order; type is None where nothing was dispatched."""
+    """Checkpoints are not among the events: their ids are in .checkpoints.
+
+    blocks: a list that every block with an id or data is added to, in order; type is None where nothing was dispatched."""
 
     def __init__(self, last_event_id="", blocks=None):
         self.blocks = blocks
         self.last_event_id = last_event_id
         self.retry = None       # milliseconds, as the stream last said
         self.comments = 0       # comment lines
-        self.checkpoints = []   # ids of blocks that dispatched nothing
+        self.checkpoints = []   # ids of events ssecast.checkpoint, and of blocks that dispatched nothing
+        self.about = None       # what the first event ssecast.checkpoint said of the stream: its data, as text
         self._rest, self._skip_lf, self._first = b"", False, True
         self._data, self._type, self._id = [], "", last_event_id
         self._had_id = False
@@ -61,7 +64,9 @@ class Decoder:
         self.last_event_id = self._id
         data, kind, had_id = self._data, self._type, self._had_id
         self._data, self._type, self._had_id = [], "", False
-        if not data:
+        if kind == "ssecast.checkpoint" and data and self.about is None:
+            self.about = b"\n".join(data).decode()
+        if not data or kind == "ssecast.checkpoint":
             if had_id:
                 self.checkpoints.append(self._id)
                 self._keep(Event(None, "", self._id, time.monotonic()))

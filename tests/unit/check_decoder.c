@@ -131,6 +131,27 @@ START_TEST(too_large_is_so_until_the_reset)
 }
 END_TEST
 
+START_TEST(a_checkpoint_moves_the_id_and_is_no_message)
+{
+    struct transcript t;
+    begin(&t, 0);
+    ck_assert_int_eq(feed(&t, "event: ssecast.checkpoint\nid: 7\ndata: {}\n\n"), 0);
+    ck_assert_str_eq(ssecast_decoder_last_id(t.decoder), "7");
+    ck_assert_int_eq(feed(&t, "data: a\n\nevent: ssecast.checkpoints\ndata: b\n\n"), 0);
+    end(&t, "I7Mmessage|a|7Mssecast.checkpoints|b|7");
+}
+END_TEST
+
+START_TEST(a_checkpoint_is_told_to_who_wants_it)
+{
+    struct transcript t;
+    begin(&t, 0);
+    decoder_tell_checkpoints(t.decoder);
+    ck_assert_int_eq(feed(&t, "event: ssecast.checkpoint\nid: 7\ndata: {}\n\n"), 0);
+    end(&t, "I7Mssecast.checkpoint|{}|7");
+}
+END_TEST
+
 START_TEST(a_stop_comes_between_two_messages)
 {
     struct transcript t;
@@ -152,6 +173,8 @@ int main(void)
     tcase_add_test(tests, a_new_stream_keeps_the_last_id_and_no_more);
     tcase_add_test(tests, the_last_id_can_be_given);
     tcase_add_test(tests, too_large_is_so_until_the_reset);
+    tcase_add_test(tests, a_checkpoint_moves_the_id_and_is_no_message);
+    tcase_add_test(tests, a_checkpoint_is_told_to_who_wants_it);
     tcase_add_test(tests, a_stop_comes_between_two_messages);
     return run_suite(suite);
 }

@@ -204,16 +204,35 @@ START_TEST(a_block_moves_the_cursor_and_no_more)
 {
     ck_assert_str_eq(said(reply_block(&(struct block){.has_retry = true, .retry = 15000, .id = S("42")})),
                      "retry: 15000\nid: 42\n\n");
-    ck_assert_str_eq(said(reply_block(&(struct block){.keep_alive = true})), ": keep-alive\n\n");
-    ck_assert_str_eq(said(reply_block(&(struct block){.keep_alive = true, .id = S("7")})), ": keep-alive\nid: 7\n\n");
+    ck_assert_str_eq(said(reply_block(&(struct block){.id = S("7")})), "id: 7\n\n");
 }
 END_TEST
 
-START_TEST(a_block_that_moves_the_cursor_can_be_visible)
+START_TEST(a_checkpoint_is_an_event)
 {
-    ck_assert_str_eq(said(reply_block(&(struct block){.keep_alive = true, .id = S("7"), .visible = true})),
-                     ": keep-alive\nid: 7\nevent: ssecast.checkpoint\ndata:\n\n");
-    ck_assert_str_eq(said(reply_block(&(struct block){.keep_alive = true, .visible = true})), ": keep-alive\n\n");
+    ck_assert_str_eq(said(reply_block(&(struct block){.id = S("7"), .checkpoint = true})),
+                     "event: ssecast.checkpoint\nid: 7\ndata: {}\n\n");
+    ck_assert_str_eq(said(reply_block(&(struct block){.has_retry = true, .retry = 1, .checkpoint = true})),
+                     "retry: 1\n\n");
+}
+END_TEST
+
+START_TEST(the_first_checkpoint_names_the_connection)
+{
+    struct block block = {.has_retry = true,
+                          .retry = 15000,
+                          .id = S("42"),
+                          .checkpoint = true,
+                          .connection = "w-1-2",
+                          .heartbeat_ms = 15000};
+    ck_assert_str_eq(said(reply_block(&block)), "retry: 15000\nevent: ssecast.checkpoint\nid: 42\n"
+                                                "data: {\"connection\":\"w-1-2\",\"heartbeat\":15000}\n\n");
+}
+END_TEST
+
+START_TEST(a_keep_alive_is_one_line)
+{
+    ck_assert_str_eq(said(reply_keep_alive()), ": keep-alive\n");
 }
 END_TEST
 
@@ -281,7 +300,9 @@ int main(void)
     tcase_add_test(tests, a_message_is_a_json_string_whatever_it_holds);
     tcase_add_test(tests, a_header_is_one_line_and_not_one_of_ours);
     tcase_add_test(tests, a_block_moves_the_cursor_and_no_more);
-    tcase_add_test(tests, a_block_that_moves_the_cursor_can_be_visible);
+    tcase_add_test(tests, a_checkpoint_is_an_event);
+    tcase_add_test(tests, the_first_checkpoint_names_the_connection);
+    tcase_add_test(tests, a_keep_alive_is_one_line);
     tcase_add_test(tests, padding_is_two_kilobytes_of_comment);
     tcase_add_loop_test(tests, a_gap_tells_the_clients_cursor, 0, (int)(sizeof gaps / sizeof gaps[0]));
     tcase_add_test(tests, a_gap_does_not_repeat_a_cursor_without_end);

@@ -158,6 +158,20 @@ static const char *body(struct client *c)
 
 #define assert_heard(c, should) ck_assert_str_eq(heard(c), should)
 #define assert_body(c, should) ck_assert_str_eq(body(c), should)
+#define CHECKPOINT(id) "event: ssecast.checkpoint\nid: " id "\ndata: {}\n\n"
+
+/* Its first block names this id, in a checkpoint that says which connection it is; the rest follows. */
+static void assert_begins(struct client *c, const char *id, const char *rest)
+{
+    char connection[REGISTRY_ID_MAX], should[2000];
+    const char *text = body(c), *header = strstr(c->text, "Ssecast-Connection: ");
+    ck_assert_int_eq(sscanf(header, "Ssecast-Connection: %63[^\r]", connection), 1);
+    snprintf(should, sizeof should,
+             "retry: 15000\nevent: ssecast.checkpoint\nid: %s\n"
+             "data: {\"connection\":\"%s\",\"heartbeat\":%" PRIu64 "}\n\n%s",
+             id, connection, set.limits.heartbeat_ms, rest);
+    ck_assert_str_eq(text, should);
+}
 
 /* --- the broker --- */
 
@@ -232,7 +246,7 @@ START_TEST(a_stream_begins_where_the_sequence_stands)
 {
     join(100);
     struct client *c = open_as(0, "a");
-    assert_body(c, "retry: 15000\nid: 100\n\n");
+    assert_begins(c, "100", "");
     ck_assert(!c->ended);
     ck_assert_uint_eq(set.counters[STREAMS_OPENED], 1);
     leave(c);
@@ -253,7 +267,9 @@ START_TEST(without_a_broker_it_opens_and_waits)
     struct client *c = open_as(0, "a");
     assert_body(c, "retry: 15000\n\n");
     join(100);
-    assert_heard(c, "id: 100\n\n");
+    const char first[] = "event: ssecast.checkpoint\nid: 100\ndata: {\"connection\":\"w-";
+    ck_assert_int_eq(strncmp(heard(c), first, strlen(first)), 0);
+    ck_assert_ptr_nonnull(strstr(c->text, "\",\"heartbeat\":600000}\n\n"));
     publish(101, NULL);
     assert_heard(c, "id: 101\ndata: x\n\n");
     leave(c);
@@ -326,7 +342,7 @@ START_TEST(beyond_a_limit_a_client_is_asked_to_come_back)
     ck_assert_uint_eq(set.counters[STREAMS_SHED], 2);
     leave(first);
     turn();
-    assert_body(open_as(3, "c"), "retry: 15000\nid: 100\n\n");
+    assert_begins(open_as(3, "c"), "100", "");
 }
 END_TEST
 
@@ -350,7 +366,7 @@ START_TEST(an_address_has_so_many_streams)
     ck_assert_uint_eq(set.counters[SHED_ADDRESS], 2);
     leave(first);
     turn();
-    assert_body(open_from(3, "c", "192.0.2.1"), "retry: 15000\nid: 100\n\n");
+    assert_begins(open_from(3, "c", "192.0.2.1"), "100", "");
 }
 END_TEST
 
@@ -413,7 +429,7 @@ START_TEST(a_stream_ends_with_its_token)
     take_tokens();
     join(100);
     struct client *late = open_for(0, "a", 60000), *soon = open_for(1, "a", 100), *never = open_for(2, "a", 0);
-    assert_body(soon, "retry: 15000\nid: 100\n\n");
+    assert_begins(soon, "100", "");
     turn();
     usleep(120000);
     assert_heard(soon, "event: ssecast.expired\ndata: {\"reason\":\"expired\"}\n\n");
@@ -490,7 +506,7 @@ START_TEST(a_blocked_session_is_told_to_stop)
     struct client *c = open_as(0, "a");
     ck_assert_int_eq(strncmp(heard(c), "Status: 204 ", 12), 0);
     ck_assert(c->ended);
-    assert_body(open_as(1, "b"), "retry: 15000\nid: 101\n\n");
+    assert_begins(open_as(1, "b"), "101", "");
     ck_assert_uint_eq(set.counters[STREAMS_BLOCKED], 1);
 }
 END_TEST
@@ -514,7 +530,7 @@ START_TEST(who_comes_back_past_a_shutdown_stays)
     shut_down(102, "a", 0);
     publish(103, NULL);
     struct client *c = come_back(0, "a", "100");
-    assert_body(c, "retry: 15000\nid: 100\n\nid: 101\ndata: x\n\nid: 103\ndata: x\n\n");
+    assert_begins(c, "100", "id: 101\ndata: x\n\nid: 103\ndata: x\n\n");
     ck_assert(!c->ended);
 }
 END_TEST
@@ -528,7 +544,7 @@ START_TEST(what_was_missed_comes_first)
     publish(104, "b");
     struct client *c = come_back(0, "a", "102");
     publish(105, NULL);
-    assert_body(c, "retry: 15000\nid: 102\n\nid: 103\ndata: x\n\nid: 105\ndata: x\n\n");
+    assert_begins(c, "102", "id: 103\ndata: x\n\nid: 105\ndata: x\n\n");
     ck_assert_uint_eq(set.counters[REPLAYS_LOCAL], 1);
     ck_assert_uint_eq(set.counters[GAPS_TOLD], 0);
 }
@@ -556,7 +572,7 @@ START_TEST(a_publishers_id_is_a_cursor)
     join(100);
     say(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = 101, .id = S("order-17"), .data = S("x")});
     publish(102, NULL);
-    assert_body(come_back(0, "a", "order-17"), "retry: 15000\nid: order-17\n\nid: 102\ndata: x\n\n");
+    assert_begins(come_back(0, "a", "order-17"), "order-17", "id: 102\ndata: x\n\n");
 }
 END_TEST
 
@@ -609,7 +625,7 @@ START_TEST(who_missed_nothing_is_sent_nothing)
     join(100);
     publish(101, NULL);
     struct client *c = come_back(0, "a", "101");
-    assert_body(c, "retry: 15000\nid: 101\n\n");
+    assert_begins(c, "101", "");
     publish(102, NULL);
     assert_heard(c, "id: 102\ndata: x\n\n");
 }
@@ -618,10 +634,10 @@ END_TEST
 START_TEST(a_client_may_come_back_before_the_broker)
 {
     struct client *c = come_back(0, "a", "100");
-    assert_body(c, "retry: 15000\nid: 100\n\n");
+    assert_begins(c, "100", "");
     join(100);
     publish(101, NULL);
-    assert_heard(c, "id: 100\n\nid: 101\ndata: x\n\n");
+    assert_heard(c, "id: 101\ndata: x\n\n");
 }
 END_TEST
 
@@ -654,17 +670,19 @@ START_TEST(the_broker_is_asked_for_what_the_window_does_not_know)
 {
     join(100);
     publish(101, NULL);
-    char should[100];
-    snprintf(should, sizeof should, "retry: 15000\nid: %s\n\n", unknown_cursors[_i].text);
     struct client *c = come_back(0, "a", unknown_cursors[_i].text);
     struct stream *s = last_stream();
-    assert_body(c, unknown_cursors[_i].shown ? should : "retry: 15000\n\n");
+    if (unknown_cursors[_i].shown)
+        assert_begins(c, unknown_cursors[_i].text, "");
+    else
+        assert_body(c, "retry: 15000\n\n");
     publish(102, NULL);
     assert_heard(c, ""); /* live events wait behind the answer */
     answer(s, (struct wire_page){.from = 100, .upto = 102, .head = 102, .oldest = 101, .gap = true}, 101, 102);
     const char *text = heard(c);
     ck_assert_int_eq(strncmp(text, "event: ssecast.gap\ndata: {\"last\":", 33), 0);
-    ck_assert_ptr_nonnull(strstr(text, ",\"oldest\":101}\n\nid: 100\n\nid: 101\ndata: x\n\nid: 102\ndata: x\n\n"));
+    ck_assert_ptr_nonnull(
+        strstr(text, ",\"oldest\":101}\n\n" CHECKPOINT("100") "id: 101\ndata: x\n\nid: 102\ndata: x\n\n"));
     publish(103, NULL);
     assert_heard(c, "id: 103\ndata: x\n\n");
     ck_assert_uint_eq(set.counters[GAPS_TOLD], 1);
@@ -680,7 +698,8 @@ START_TEST(a_cursor_without_end_does_no_harm)
     struct stream *s = last_stream();
     assert_body(c, "retry: 15000\n\n");
     answer(s, (struct wire_page){.from = 100, .upto = 100, .head = 100, .oldest = 101, .gap = true}, 1, 0);
-    ck_assert_uint_lt(strlen(heard(c)), 400);
+    ck_assert_uint_lt(strlen(heard(c)), 600);
+    ck_assert_ptr_nonnull(strstr(c->text, "\n\nevent: ssecast.checkpoint\nid: 100\ndata: {\"connection\":\"w-"));
 }
 END_TEST
 
@@ -690,7 +709,7 @@ START_TEST(pages_are_followed_by_the_window_and_by_live_events)
     publish_range(101, 102);
     struct client *c = come_back(0, "a", "50");
     struct stream *s = last_stream();
-    assert_body(c, "retry: 15000\nid: 50\n\n");
+    assert_begins(c, "50", "");
     answer(s, (struct wire_page){.from = 50, .upto = 60, .head = 102, .oldest = 1}, 59, 60);
     assert_heard(c, "id: 59\ndata: x\n\nid: 60\ndata: x\n\n");
     publish(103, NULL);
@@ -740,8 +759,8 @@ START_TEST(a_broken_sequence_is_told)
     publish(101, NULL);
     broker->broken(&set, 500, 501);
     publish(501, NULL);
-    assert_heard(c, "id: 101\ndata: x\n\nevent: ssecast.gap\ndata: {\"last\":101,\"oldest\":501}\n\nid: 500\n\n"
-                    "id: 501\ndata: x\n\n");
+    assert_heard(c, "id: 101\ndata: x\n\nevent: ssecast.gap\ndata: {\"last\":101,\"oldest\":501}\n\n" CHECKPOINT(
+                        "500") "id: 501\ndata: x\n\n");
     come_back(1, "a", "101");
     ck_assert_ptr_nonnull(last_stream()->question);
 }
@@ -756,7 +775,7 @@ START_TEST(an_advance_is_no_gap)
     broker->advanced(&set, 500);
     publish(501, NULL);
     assert_heard(c, "id: 101\ndata: x\n\nid: 501\ndata: x\n\n");
-    assert_body(come_back(1, "a", "101"), "retry: 15000\nid: 101\n\nid: 501\ndata: x\n\n");
+    assert_begins(come_back(1, "a", "101"), "101", "id: 501\ndata: x\n\n");
     ck_assert_uint_eq(set.counters[GAPS_TOLD], 0);
 }
 END_TEST
@@ -780,12 +799,28 @@ START_TEST(an_idle_stream_is_kept_alive_and_its_cursor_fresh)
     join(100);
     struct client *c = open_as(0, "a");
     body(c);
-    assert_hears_soon(c, ": keep-alive\n\n");
+    assert_hears_soon(c, ": keep-alive\n");
     publish_range(101, 102);
     assert_hears_soon(c, "id: 101\n");
     publish(103, "b");
-    assert_hears_soon(c, ": keep-alive\nid: 103\n\n");
-    assert_hears_soon(c, ": keep-alive\n\n");
+    assert_hears_soon(c, CHECKPOINT("103"));
+    assert_hears_soon(c, ": keep-alive\n");
+}
+END_TEST
+
+START_TEST(without_checkpoints_the_cursor_moves_quietly)
+{
+    set.limits.heartbeat_ms = 40;
+    struct client *c = open_with(0, 0, "QUERY_STRING=session=a&checkpoints=false", NULL);
+    assert_body(c, "retry: 15000\n\n");
+    join(100);
+    assert_heard(c, "id: 100\n\n");
+    assert_hears_soon(c, ": keep-alive\n");
+    publish(101, "b");
+    assert_hears_soon(c, "id: 101\n\n");
+    broker->broken(&set, 500, 501);
+    assert_heard(c, "event: ssecast.gap\ndata: {\"last\":101,\"oldest\":501}\n\nid: 500\n\n");
+    assert_body(open_with(1, 0, "QUERY_STRING=session=a&checkpoints=false", NULL), "retry: 15000\nid: 500\n\n");
 }
 END_TEST
 
@@ -798,7 +833,7 @@ START_TEST(a_stream_with_a_tokens_time_is_kept_alive_too)
     body(c);
     assert_hears_soon(c, ": keep-alive\n");
     publish(101, "b");
-    assert_hears_soon(c, ": keep-alive\nid: 101\n");
+    assert_hears_soon(c, CHECKPOINT("101"));
     tokens_free(&set.tokens);
 }
 END_TEST
@@ -832,7 +867,7 @@ START_TEST(one_that_could_not_be_written_to_is_kept_alive_again)
         turn();
     }
     heard(c);
-    assert_hears_soon(c, ": keep-alive\n\n");
+    assert_hears_soon(c, ": keep-alive\n");
 }
 END_TEST
 
@@ -843,7 +878,7 @@ START_TEST(a_checkpoint_is_never_ahead_of_a_resuming_stream)
     struct client *c = come_back(0, "a", "50");
     body(c);
     publish(101, NULL);
-    assert_hears_soon(c, ": keep-alive\n\n");
+    assert_hears_soon(c, ": keep-alive\n");
 }
 END_TEST
 
@@ -963,6 +998,7 @@ static void add_openings(TCase *tests)
     tcase_add_test(tests, who_comes_back_past_a_shutdown_stays);
     tcase_add_test(tests, an_idle_stream_is_kept_alive_and_its_cursor_fresh);
     tcase_add_test(tests, a_checkpoint_is_never_ahead_of_a_resuming_stream);
+    tcase_add_test(tests, without_checkpoints_the_cursor_moves_quietly);
     tcase_add_test(tests, a_stream_with_a_tokens_time_is_kept_alive_too);
     tcase_add_test(tests, one_of_a_counted_address_is_kept_alive_too);
     tcase_add_test(tests, one_that_could_not_be_written_to_is_kept_alive_again);

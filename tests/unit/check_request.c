@@ -299,12 +299,29 @@ START_TEST(a_polyfill_may_want_padding)
 }
 END_TEST
 
-START_TEST(a_page_s_script_may_want_to_see_checkpoints)
+START_TEST(checkpoints_are_events_unless_they_are_not_wanted)
 {
+    get("QUERY_STRING=session=a");
+    ck_assert(request.checkpoints);
     get("QUERY_STRING=session=a&checkpoints=true");
     ck_assert(request.checkpoints);
-    get("QUERY_STRING=session=a&checkpoints=1");
+    get("QUERY_STRING=session=a&checkpoints=false");
+    ck_assert_int_eq(request.kind, REQUEST_STREAM);
     ck_assert(!request.checkpoints);
+}
+END_TEST
+
+START_TEST(checkpoints_are_wanted_or_not)
+{
+    static const char *const values[] = {"1", "", "True", "no"};
+    char query[64];
+    snprintf(query, sizeof query, "QUERY_STRING=session=a&checkpoints=%s", values[_i]);
+    get(query);
+    ck_assert_int_eq(request.kind, REQUEST_REFUSED);
+    ck_assert_int_eq(request.status, 400);
+    ck_assert_str_eq(request.error, "bad_parameter");
+    snprintf(query, sizeof query, "checkpoints=%s; accepted: true or false", values[_i]);
+    ck_assert_str_eq(request.message, query);
 }
 END_TEST
 
@@ -696,7 +713,8 @@ int main(void)
     tcase_add_test(tests, a_cursor_of_any_length_is_kept);
     tcase_add_test(tests, the_header_goes_before_the_query);
     tcase_add_test(tests, a_polyfill_may_want_padding);
-    tcase_add_test(tests, a_page_s_script_may_want_to_see_checkpoints);
+    tcase_add_test(tests, checkpoints_are_events_unless_they_are_not_wanted);
+    tcase_add_loop_test(tests, checkpoints_are_wanted_or_not, 0, 4);
     tcase_add_loop_test(tests, only_an_allowed_origin_is_answered, 0, COUNT(cors));
     tcase_add_test(tests, a_preflight_and_a_refusal_have_an_origin_too);
     tcase_add_test(tests, a_session_can_come_from_a_token);
