@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "must.h"
 
 #define PIECES 256 /* of one writev */
 
@@ -46,6 +47,8 @@ static struct conn_list *list_of(struct conn *c)
         return c->blocked ? &c->set->blocked : &c->set->idle;
     case CONN_ENDING:
         return &c->set->ending;
+    case CONN_CUTTING:
+        return &c->set->cutting;
     case CONN_LINGER:
         return &c->set->linger;
     case CONN_DEAD:
@@ -91,18 +94,39 @@ static void die(struct conn *c)
     }
 }
 
-/* Leave the open state: from here on nothing is queued. */
-static void leave_open(struct conn *c, enum end_cause cause)
+/* Leave the open state for another one: from here on nothing is queued. */
+static void leave_open(struct conn *c, enum conn_state state, enum end_cause cause)
 {
-    enter(c, CONN_ENDING);
+    MUST(c->state == CONN_OPEN);
+    enter(c, state);
     c->cause = cause;
     c->set->hooks->gone(c);
 }
 
+/* Is a record written in part? No other one may come before its rest. */
+static bool record_begun(const struct conn *c)
+{
+    bool gathered = c->head_left || c->record_left;
+    return gathered && c->head_left != RECORD_HEADER_LEN;
+}
+
+/* End the response if that can be done at once. A web server that finds none takes the worker for crashed. */
+static void try_to_end(const struct conn *c)
+{
+    char tail[RECORD_END_LEN];
+    if (c->raw || record_begun(c))
+        return;
+    record_end(tail, c->request);
+    if (write(c->watch.fd, tail, sizeof tail) < 0)
+        return; /* it is closed in any case */
+}
+
 void conn_cut(struct conn *c, enum end_cause cause)
 {
+    if (c->state == CONN_OPEN && cause == END_SLOW)
+        try_to_end(c);
     if (c->state == CONN_OPEN)
-        leave_open(c, cause);
+        leave_open(c, CONN_ENDING, cause);
     if (c->state != CONN_DEAD)
         die(c);
 }
@@ -129,6 +153,7 @@ static void end_overdue(void *context, int64_t now)
 {
     struct conns *set = context;
     cut_overdue(set, &set->linger, CONN_LINGER_MS, now);
+    cut_overdue(set, &set->cutting, CONN_CUTTING_MS, now);
     cut_overdue(set, &set->ending, CONN_ENDING_MS, now);
     cut_overdue(set, &set->blocked, set->write_ms, now);
 }
@@ -162,8 +187,27 @@ void conn_end(struct conn *c, enum end_cause cause)
         return;
     c->tail_left = c->raw ? 0 : RECORD_END_LEN;
     mark_dirty(c);
-    leave_open(c, cause);
+    leave_open(c, CONN_ENDING, cause);
     watch_over(c->set, &c->set->ending, CONN_ENDING_MS);
+}
+
+/* More waits for c than may. What has begun is completed, so that the web server sees the end of a response and no crash. */
+static void cut_slow(struct conn *c)
+{
+    if (c->raw) {
+        conn_cut(c, END_SLOW);
+        return;
+    }
+    if (!record_begun(c)) {
+        c->head_left = 0;
+        c->record_left = 0;
+    }
+
+    queue_keep(&c->queue, c->record_left);
+    c->tail_left = RECORD_END_LEN;
+    mark_dirty(c);
+    leave_open(c, CONN_CUTTING, END_SLOW);
+    watch_over(c->set, &c->set->cutting, CONN_CUTTING_MS);
 }
 
 /* What a writev is made of, and the framing bytes it points to. */
@@ -313,9 +357,16 @@ void conn_send(struct conn *c, struct event *e)
     if (c->state != CONN_OPEN)
         return;
     int err = queue_push(&c->queue, e, c->set->budget);
-    if (err == -ENOSPC && write_waiting(c))
+    if (err == -ENOSPC && !write_waiting(c)) {
+        conn_cut(c, END_CLIENT);
+        return;
+    }
+    if (err == -ENOSPC)
         err = queue_push(&c->queue, e, c->set->budget);
-    if (err)
+
+    if (err == -ENOSPC)
+        cut_slow(c);
+    else if (err)
         conn_cut(c, END_SLOW);
     else
         mark_dirty(c);
@@ -329,7 +380,7 @@ static void flush(struct conn *c)
         return;
     else if (c->state == CONN_OPEN)
         c->set->hooks->hungry(c);
-    else if (c->state == CONN_ENDING)
+    else if (c->state < CONN_LINGER)
         linger(c);
 }
 
@@ -381,6 +432,7 @@ void conns_close(struct conns *set)
     close_all(&set->idle);
     close_all(&set->blocked);
     close_all(&set->ending);
+    close_all(&set->cutting);
     close_all(&set->linger);
     conns_flush(set); /* takes the dead ones out of the list of those to flush */
     conns_reap(set);
@@ -392,6 +444,8 @@ void conns_close(struct conns *set)
 static void end_unread(struct conn *c)
 {
     queue_release(&c->queue);
+    c->head_left = 0;
+    c->record_left = 0;
     conn_end(c, END_CLIENT);
 }
 
@@ -404,7 +458,7 @@ static void readable(struct conn *c)
         return;
     if (n > 0 && c->state != CONN_OPEN)
         return; /* the rest of a request that was refused early */
-    if (n == 0 && c->state == CONN_OPEN && !c->record_left && !c->head_left)
+    if (n == 0 && c->state == CONN_OPEN && !record_begun(c))
         end_unread(c);
     else
         conn_cut(c, END_CLIENT);

@@ -18,6 +18,7 @@
 enum conn_state {
     CONN_OPEN,
     CONN_ENDING, /* writes what waits, then the end of the response */
+    CONN_CUTTING, /* writes the rest of the record that has begun, then the end of the response: its reader is too slow for more */
     CONN_LINGER, /* all is written: waits for the web server to close */
     CONN_DEAD,   /* closed; freed at the end of the turn */
 };
@@ -66,6 +67,7 @@ struct conns {
     struct conn_list idle;    /* open; the one not written to for the longest time first */
     struct conn_list blocked; /* open, and something waits for the reader; the same order */
     struct conn_list ending;
+    struct conn_list cutting;
     struct conn_list linger;
     struct loop_timer end_timer;
 };
@@ -73,6 +75,7 @@ struct conns {
 #define CONN_RECORD_MAX 16384u     /* bytes in one FCGI_STDOUT record */
 #define CONN_HELD_BACK_BYTES 24576 /* of a socket's send buffer; the kernel allows twice as many: three records */
 #define CONN_ENDING_MS 30000       /* how long a reader may take none of what still waits for it at the end */
+#define CONN_CUTTING_MS 3000       /* how long a slow reader may take none of the rest of its record */
 #define CONN_LINGER_MS 2000        /* how long a web server may take to close after the end of a response */
 
 void conns_init(struct conns *set, struct loop *loop, const struct conn_hooks *hooks, size_t budget, int64_t write_ms,
@@ -87,7 +90,7 @@ int conn_open(struct conn *c, struct conns *set, int fd, uint16_t request, bool 
 void conn_hold_back(struct conn *c);
 
 /* Queue e, to be written at the end of the turn. When more than the budget would be waiting, what waits is written at once; when
- * that makes no room, the connection is cut (END_SLOW). Ignored unless open. */
+ * that makes no room, all that waits is dropped but the record that has begun, and the response ends (END_SLOW). Ignored unless open. */
 void conn_send(struct conn *c, struct event *e);
 
 /* The same without a budget, for a caller that bounds what it sends by itself. */
@@ -99,7 +102,7 @@ void conn_touch(struct conn *c);
 /* Write what waits, then end the response. Ignored unless open. */
 void conn_end(struct conn *c, enum end_cause cause);
 
-/* Close now. Safe at any time. */
+/* Close now. Safe at any time. For a slow reader (END_SLOW) the response is ended before where that can be written at once. */
 void conn_cut(struct conn *c, enum end_cause cause);
 
 /* At the end of a turn: write what was queued; free those that are dead. conns_flush() returns true when it must be called

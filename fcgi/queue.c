@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#include "must.h"
+
 #define KEEP_SLOTS 8 /* a queue that has grown beyond this gives its memory back when it runs empty */
 
 int queue_push(struct queue *q, struct event *e, size_t budget)
@@ -38,6 +40,7 @@ struct event *queue_take(struct queue *q, size_t *len)
 {
     struct event *e = deque_at(&q->events, 0);
     size_t left = e ? e->text.len - q->offset : 0;
+    MUST(*len <= q->bytes);
     if (e && *len >= left) {
         *len -= left;
         q->bytes -= left;
@@ -57,6 +60,19 @@ void queue_consume(struct queue *q, size_t len)
     struct event *e;
     while ((e = queue_take(q, &len)))
         event_unref(&e);
+}
+
+void queue_keep(struct queue *q, size_t bytes)
+{
+    MUST(bytes <= q->bytes);
+    for (struct event *last; (last = deque_back(&q->events)) && q->bytes - bytes >= last->text.len;) {
+        if (q->events.count == 1)
+            break; /* some of it may be written already */
+        q->bytes -= last->text.len;
+        deque_pop_back(&q->events);
+        event_unref(&last);
+    }
+    q->bytes = bytes;
 }
 
 void queue_release(struct queue *q)

@@ -33,6 +33,9 @@ struct event *queue_take(struct queue *q, size_t *len);
 /* The same for all of them. The first len bytes (not more than are waiting) have gone out. */
 void queue_consume(struct queue *q, size_t len);
 
+/* Of what waits (at least bytes) drop all but the first bytes. Nothing is to be pushed afterwards. */
+void queue_keep(struct queue *q, size_t bytes);
+
 /* Drop everything and free the memory. */
 void queue_release(struct queue *q);
 

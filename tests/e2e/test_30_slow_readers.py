@@ -78,6 +78,20 @@ def test_one_that_was_cut_comes_back_and_misses_nothing(tight, session):
     assert [int(d.split()[0]) for d in lazy.data()] == list(range(total)) and lazy.opens >= 2
 
 
+def test_lighttpd_sees_the_end_of_a_response_and_no_crash(bench):
+    site = Site(bench, worker={"queue_bytes": "256K"})
+    lazy = site.start_open("anna", receive_buffer=4096, paused=True).wait_head()
+    site.wait_connections("anna", 1)
+    for _ in range(40):
+        flood(site, "anna", 1)
+        if not site.commands.connections_of("anna"):
+            break
+    lazy.resume()
+    lazy.wait_end()
+    assert cut_as_slow(site) == 1 and lazy.complete
+    assert "gw_backend" not in site.web.log(), site.web.log()
+
+
 def test_a_reader_over_its_budget_costs_the_worker_no_more_than_that(bench):
     site = Site(bench, worker={"queue_bytes": "64K"})
     lazy = []

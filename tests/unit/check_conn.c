@@ -341,22 +341,78 @@ START_TEST(a_slow_reader_gets_everything_in_the_end)
 }
 END_TEST
 
-START_TEST(over_its_budget_it_is_cut)
+/* Send until it is cut. */
+static void overfill(struct peer *p)
 {
     static char text[10000];
-    struct peer *p = peer_new(false, 4096);
     memset(text, 'x', sizeof text);
     for (int i = 0; i < 100 && p->conn.state == CONN_OPEN; i++)
         send_text(p, text, sizeof text);
-    ck_assert_int_eq(p->conn.state, CONN_DEAD);
     ck_assert_int_eq(p->conn.cause, END_SLOW);
+    ck_assert_int_eq(p->gone, 1);
     ck_assert_uint_ge(p->sent_len, BUDGET - sizeof text);
     ck_assert_uint_lt(p->sent_len, 2 * BUDGET);
-    ck_assert_int_eq(p->gone, 1);
+}
+
+START_TEST(over_its_budget_it_ends_with_the_record_that_has_begun)
+{
+    struct peer *p = peer_new(false, 4096);
+    overfill(p);
+    ck_assert_int_eq(p->conn.state, CONN_CUTTING);
+    ck_assert_uint_le(p->conn.queue.bytes, CONN_RECORD_MAX);
+    say(p, "too late");
+    for (int i = 0; i < 100 && receive(p, 1000); i++)
+        turn();
+    struct records r = parse(p);
+    ck_assert(r.ended && !r.cut);
+    ck_assert_uint_lt(r.len, p->sent_len);
+    ck_assert_mem_eq(r.text, p->sent, r.len);
+    free(r.text);
+    hang_up(p);
+    turn();
+    ck_assert_int_eq(p->freed, 1);
+    peer_free(p);
+}
+END_TEST
+
+START_TEST(one_that_takes_nothing_of_its_last_record_is_closed)
+{
+    struct peer *p = peer_new(false, 4096);
+    overfill(p);
+    for (int64_t until = clock_ms() + 20000; !p->freed && clock_ms() < until;) {
+        poll(NULL, 0, 20);
+        turn();
+    }
+    ck_assert_int_eq(p->freed, 1);
+    peer_free(p);
+}
+END_TEST
+
+START_TEST(a_plain_response_over_its_budget_is_closed)
+{
+    struct peer *p = peer_new(true, 4096);
+    overfill(p);
+    ck_assert_int_eq(p->conn.state, CONN_DEAD);
     ck_assert_int_eq(p->freed, 0);
     turn();
     ck_assert_int_eq(p->freed, 1);
     ck_assert(!receive(p, SIZE_MAX));
+    peer_free(p);
+}
+END_TEST
+
+START_TEST(one_that_is_cut_between_two_records_is_told_the_end)
+{
+    struct peer *p = peer_new(false, 0);
+    say(p, "one");
+    turn();
+    say(p, "never written");
+    conn_cut(&p->conn, END_SLOW);
+    ck_assert(!receive(p, SIZE_MAX));
+    struct records r = parse(p);
+    ck_assert(r.ended && !r.cut);
+    assert_slice(((struct slice){r.text, r.len}), S("one"));
+    free(r.text);
     peer_free(p);
 }
 END_TEST
@@ -576,7 +632,7 @@ START_TEST(a_cut_is_at_once_and_once)
     ck_assert_int_eq(p->conn.cause, END_SLOW);
     ck_assert_uint_eq(conns.count, 0);
     ck_assert(!receive(p, SIZE_MAX));
-    ck_assert_uint_eq(p->raw_len, 0);
+    ck_assert_uint_eq(p->raw_len, RECORD_END_LEN); /* nothing but the end of the response */
     turn();
     ck_assert_int_eq(p->freed, 1);
     peer_free(p);
@@ -703,14 +759,14 @@ END_TEST
 
 #define PEERS 30
 
-/* What has arrived is the beginning of what was sent; all of it when the response has ended. */
+/* What has arrived is the beginning of what was sent; all of it when the response has ended and its reader was not too slow. */
 static void assert_prefix(const struct peer *p)
 {
     struct records r = parse(p);
     ck_assert_uint_le(r.len, p->sent_len);
     if (r.len)
         ck_assert(memcmp(r.text, p->sent, r.len) == 0);
-    if (r.ended && p->conn.cause != END_CLIENT)
+    if (r.ended && p->conn.cause == END_SHUTDOWN)
         ck_assert_uint_eq(r.len, p->sent_len);
     free(r.text);
 }
@@ -882,7 +938,10 @@ static void add_writing(TCase *tests)
     tcase_add_test(tests, many_small_events_all_leave);
     tcase_add_test(tests, a_plain_cgi_response_has_no_records);
     tcase_add_test(tests, a_slow_reader_gets_everything_in_the_end);
-    tcase_add_test(tests, over_its_budget_it_is_cut);
+    tcase_add_test(tests, over_its_budget_it_ends_with_the_record_that_has_begun);
+    tcase_add_test(tests, one_that_takes_nothing_of_its_last_record_is_closed);
+    tcase_add_test(tests, a_plain_response_over_its_budget_is_closed);
+    tcase_add_test(tests, one_that_is_cut_between_two_records_is_told_the_end);
     tcase_add_test(tests, a_burst_over_the_budget_is_written_at_once);
     tcase_add_test(tests, one_event_may_be_larger_than_the_budget);
     tcase_add_test(tests, unbounded_knows_no_budget);

@@ -170,6 +170,31 @@ START_TEST(every_byte_comes_out_once)
 }
 END_TEST
 
+START_TEST(what_comes_behind_can_be_dropped)
+{
+    push("one");
+    push("two");
+    push("three");
+    queue_consume(&queue, 1);
+    queue_keep(&queue, 4);
+    ck_assert_uint_eq(queue.bytes, 4);
+    assert_shows(16, 4, "ne|tw");
+    queue_consume(&queue, 4);
+    ck_assert_uint_eq(queue.bytes, 0);
+    queue_keep(&queue, 0);
+    queue_release(&queue);
+}
+END_TEST
+
+START_TEST(everything_can_be_dropped)
+{
+    push("one");
+    push("two");
+    queue_keep(&queue, 0);
+    ck_assert_uint_eq(queue.bytes, 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("queue");
@@ -183,6 +208,8 @@ int main(void)
     tcase_add_test(tests, an_empty_queue_takes_an_event_of_any_size);
     tcase_add_test(tests, the_same_event_may_wait_in_many_queues);
     tcase_add_test(tests, a_grown_queue_gives_its_memory_back);
+    tcase_add_test(tests, what_comes_behind_can_be_dropped);
+    tcase_add_test(tests, everything_can_be_dropped);
     tcase_add_test(tests, every_byte_comes_out_once);
     return run_suite(suite);
 }
