@@ -9,6 +9,7 @@ BUILD ?= build$(if $(SAN),-$(subst $(comma),-,$(SAN)))
 VERSION := 0.1.0
 PYTHON ?= /usr/bin/python3
 CC ?= cc
+JOBS ?= $(shell nproc)
 OBJCOPY ?= objcopy
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
@@ -101,7 +102,7 @@ $(BUILD)/obj/tests/unit/%.o: ALL_CPPFLAGS += -I. -Itests/unit
 
 unit-build: $(UNIT) $(if $(findstring fuzzer,$(SAN)),,$(FUZZ_OBJECTS))
 unit: $(UNIT) ## build and run the unit tests
-	@set -e; for t in $(UNIT); do CK_FORK=$(if $(SAN),no,yes) $$t; done
+	@CK_FORK=$(if $(SAN),no,yes) tests/unit/run $(JOBS) $(UNIT)
 
 # Fuzzing: tests/fuzz/fuzz_<module>.c, one program each, with libFuzzer and the sanitizers of clang in a build folder of their own.
 # Their seeds, and every input that ever found something, are in tests/fuzz/corpus.
@@ -136,10 +137,13 @@ $(RECORDER): tests/power/recorder.c
 	$(CC) -std=gnu17 -Wall -Wextra $(CFLAGS) -fPIC -shared $< -ldl -o $@
 
 # End-to-end tests: real web servers, ZeroMQ clients and a browser. E2E="tests/e2e/test_20_resume.py -k gap" runs some.
+# All of them run in several processes side by side, three for each core, because they mostly wait.
 E2E ?= tests/e2e
-e2e: all $(RECORDER) ## run the end-to-end tests
-	SSECAST_BUILD=$(BUILD) SSECAST_PATIENCE=$(if $(SAN),4,1) PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 \
-	    $(PYTHON) -m pytest -q -o cache_dir=$(abspath $(BUILD))/pytest $(if $(AGAIN),--last-failed --last-failed-no-failures none) $(E2E)
+E2E_JOBS ?= $(if $(filter-out tests/e2e,$(E2E)),0,$(shell echo $$((3 * $(JOBS)))))
+PYTEST = SSECAST_BUILD=$(BUILD) SSECAST_PATIENCE=$(if $(SAN),8,3) PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 \
+    $(PYTHON) -m pytest -q -o cache_dir=$(abspath $(BUILD))/pytest --dist loadgroup
+e2e: all $(RECORDER) ## run the end-to-end tests (E2E="tests/e2e/test_20_resume.py -k gap": some of them)
+	$(PYTEST) -n $(E2E_JOBS) --durations=10 --durations-min=1 $(E2E)
 
 # Lines that the tests run, in a build folder of its own. COVERAGE_E2E="tests/e2e/test_10_publish.py ...": fewer end-to-end tests.
 COVERAGE := build-coverage
@@ -176,7 +180,7 @@ check: ## install what is missing, build, and run every test (SAN=address,undefi
 	@$(MAKE) --no-print-directory -j$(shell nproc) all unit-build
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory fuzz-check
-	@$(MAKE) --no-print-directory e2e || { echo 'what failed is run once more: it counts when it fails again'; $(MAKE) --no-print-directory e2e AGAIN=1; }
+	@$(MAKE) --no-print-directory e2e
 
 SOAK ?= 10
 LOAD ?= $(SOAK)

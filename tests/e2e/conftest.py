@@ -4,7 +4,9 @@ import itertools
 import pathlib
 import re
 import resource
+import shutil
 import sys
+import tempfile
 
 import pytest
 
@@ -13,6 +15,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from support.bench import Bench, open_benches  # noqa: E402
 from support.browser import Browser  # noqa: E402
 from support.relay import Relay  # noqa: E402
+from support.side_by_side import Floor, arrange, plain_name  # noqa: E402
 from support.site import Site  # noqa: E402
 
 _numbers = itertools.count(1)
@@ -75,3 +78,42 @@ def pytest_runtest_makereport(item, call):
     if report.failed:
         for bench in open_benches():
             report.sections.append(("programs", bench.report()))
+
+
+# Side by side: see support/side_by_side.py. The first process starts the others and runs no test itself.
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    arrange(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    """In the first process: another one is about to be started."""
+    config = node.config
+    if not hasattr(config, "floor_folder"):
+        config.floor_folder = tempfile.mkdtemp(prefix="ssecast-floor-")
+        config.add_cleanup(lambda: shutil.rmtree(config.floor_folder))
+    node.workerinput["floor"] = config.floor_folder
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "alone: takes the whole machine; no other test runs at the same time")
+    started = getattr(config, "workerinput", None)
+    config.floor = Floor(pathlib.Path(started["floor"])) if started else None
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item, nextitem):
+    floor = item.config.floor
+    if floor:
+        floor.enter(bool(item.get_closest_marker("alone")))
+    yield
+    if floor:
+        floor.leave(bool(nextitem and nextitem.get_closest_marker("alone")))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logreport(report):
+    if hasattr(report, "node"):  # in the first process, from another one
+        report.nodeid = plain_name(report.nodeid)

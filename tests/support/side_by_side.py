@@ -1,0 +1,68 @@
+"""Tests side by side: which ones share a process, in which order they begin, and which have the machine to themselves.
+
+pytest-xdist (`-n 6 --dist loadgroup`) starts processes and hands them groups of tests. Those tests of a file that share a fixture
+are one group, so that the fixture is made once. Every other test is a group of its own.
+
+A test marked `alone` takes what the others need: nearly all descriptors, or both cores. No other test of the run goes on meanwhile.
+"""
+
+import fcntl
+
+import pytest
+
+# Files whose tests take long and share a fixture. They begin first, so that none of them is the last to end.
+_LONG = ()
+
+
+def arrange(items):
+    """Give each test its group, and put the groups into the order in which they begin."""
+    for item in items:
+        if item.get_closest_marker("alone"):
+            item.add_marker(pytest.mark.xdist_group("alone"))
+        elif _shares_a_fixture(item):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=_rank)
+
+
+def _shares_a_fixture(item):
+    """pytest has no public way to ask for the fixtures of a test and their scope."""
+    return any(definitions[-1].scope == "module" for definitions in item._fixtureinfo.name2fixturedefs.values())
+
+
+def _rank(item):
+    if item.get_closest_marker("alone"):
+        return 0
+    return 1 + (_LONG.index(item.path.stem) if item.path.stem in _LONG else len(_LONG))
+
+
+def plain_name(nodeid):
+    """A test's name without the group, which pytest-xdist appends to it."""
+    return nodeid.rpartition("@")[0] if nodeid.rfind("@") > nodeid.rfind("]") else nodeid
+
+
+class Floor:
+    """Held by a test while it runs: together with others, or alone. folder: the run's own.
+
+    There are two locks, so that a test alone need not wait for a moment without any test: behind the gate no further test begins.
+    """
+
+    def __init__(self, folder):
+        self._gate, self._floor = (open(folder / name, "a", encoding="utf-8") for name in ("gate", "floor"))
+        self._alone = False
+
+    def enter(self, alone):
+        if self._alone:
+            return
+        fcntl.flock(self._gate, fcntl.LOCK_EX)
+        fcntl.flock(self._floor, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        if not alone:
+            fcntl.flock(self._gate, fcntl.LOCK_UN)
+        self._alone = alone
+
+    def leave(self, next_alone):
+        """A test alone leaves the floor to the next one, if that is alone too."""
+        if self._alone and next_alone:
+            return
+        fcntl.flock(self._floor, fcntl.LOCK_UN)
+        fcntl.flock(self._gate, fcntl.LOCK_UN)
+        self._alone = False
