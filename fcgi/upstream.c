@@ -9,15 +9,11 @@
 #include "deque.h"
 #include "line.h"
 #include "log.h"
+#include "must.h"
 #include "reported.h"
 
 #define BYTES_PER_TURN                                                                                                 \
     262144 /* received before streams are written to, so that a burst is not taken for a slow reader */
-#define TICK_MS 1000
-#define RETRY_MS 2000 /* a question without an answer is asked again; later when answers take long */
-#define RETRY_MAX_MS 60000
-#define SILENCE_MS 15000     /* without a word from the broker it is taken for gone */
-#define MOVE_MS 3000         /* the same, where there is another one to turn to */
 #define HELD_MAX (64u << 20) /* bytes of events held during a repair; beyond, they are fetched again */
 #define PAGE_BYTES (64u << 10)
 #define REPAIR_BYTES (1u << 20)
@@ -147,8 +143,14 @@ static void send_again(struct upstream *u)
 /* Over a slow line, asking again too soon would fill it with answers that nobody needs. */
 static void learn_patience(struct upstream *u, const struct question *q)
 {
+    const struct upstream_pace *pace = &u->config.pace;
     int64_t patience = 2 * (loop_now(u->loop) - q->first);
-    u->retry_ms = patience < RETRY_MS ? RETRY_MS : patience > RETRY_MAX_MS ? RETRY_MAX_MS : patience;
+
+    if (patience < pace->retry)
+        patience = pace->retry;
+    if (patience > pace->retry_max)
+        patience = pace->retry_max;
+    u->retry_ms = patience;
 }
 
 static struct question *new_question(struct upstream *u, void *asker)
@@ -382,7 +384,7 @@ static void give_up_asked_once(struct upstream *u)
 static void lose_broker(struct upstream *u)
 {
     u->welcomed = false;
-    u->retry_ms = RETRY_MS;
+    u->retry_ms = u->config.pace.retry;
     drop_held(u, true);
     give_up_asked_once(u);
     while (u->under_way.first) {
@@ -460,7 +462,7 @@ static void write_presence(struct upstream *u, bool full, bool lags, struct wire
 static void send_presence(struct upstream *u)
 {
     bool full = u->presence_lost || u->presence.failed;
-    bool lags = full || loop_now(u->loop) - u->lags_at >= WIRE_RENEW_MS;
+    bool lags = full || loop_now(u->loop) - u->lags_at >= u->config.pace.renew;
     if (!u->welcomed || (!lags && !u->presence.len))
         return;
     struct wire_buf b = {0};
@@ -483,7 +485,7 @@ static bool same_run(struct upstream *u, uint64_t run)
         return true;
     if (u->welcomed)
         lose_broker(u);
-    if (loop_now(u->loop) - u->hello_at >= TICK_MS)
+    if (loop_now(u->loop) - u->hello_at >= u->config.pace.tick)
         say_hello(u);
     return false;
 }
@@ -640,20 +642,22 @@ static void move_on(struct upstream *u)
 static void tick(void *context, int64_t now)
 {
     struct upstream *u = context;
-    int64_t patience = u->config.brokers > 1 ? MOVE_MS : SILENCE_MS;
+    const struct upstream_pace *pace = &u->config.pace;
+    int64_t patience = u->config.brokers > 1 ? pace->move : pace->silence;
+
     if (u->welcomed && now - u->heard_at >= patience) {
         log_warn("the broker has been silent for %d s; streams stay open and wait for it", (int)(patience / 1000));
         lose_broker(u);
     }
     line_tick(u->feed, now);
     line_tick(u->sync, now);
-    if (u->config.brokers > 1 && !u->welcomed && now - u->broker_from >= MOVE_MS)
+    if (u->config.brokers > 1 && !u->welcomed && now - u->broker_from >= pace->move)
         move_on(u);
-    if (!u->welcomed && now - u->hello_at >= TICK_MS)
+    if (!u->welcomed && now - u->hello_at >= pace->tick)
         say_hello(u);
     send_again(u);
     send_waiting(u);
-    loop_timer_set(u->loop, &u->tick, now + TICK_MS);
+    loop_timer_set(u->loop, &u->tick, now + pace->tick);
 }
 
 bool upstream_turn(struct upstream *u)
@@ -686,13 +690,17 @@ int64_t upstream_silence(const struct upstream *u)
 struct upstream *upstream_new(const struct upstream_config *config, struct loop *loop,
                               const struct upstream_hooks *hooks, void *context)
 {
+    const struct upstream_pace *pace = &config->pace;
+    MUST(pace->tick > 0 && pace->renew > 0 && pace->retry >= pace->tick && pace->retry <= pace->retry_max);
+    MUST(pace->silence > pace->tick && pace->move > pace->tick);
+
     struct upstream *u = calloc(1, sizeof *u);
     if (!u)
         return NULL;
     *u = (struct upstream){.config = *config, .loop = loop, .hooks = hooks, .context = context};
     u->tick = (struct loop_timer){.fire = tick, .context = u};
-    u->hello_at = -TICK_MS;
-    u->retry_ms = RETRY_MS;
+    u->hello_at = -config->pace.tick;
+    u->retry_ms = config->pace.retry;
     u->lines = lines_new(&(struct lines_config){loop, config->name, config->curve});
     if (!u->lines || open_lines(u) != 0) {
         upstream_free(&u);

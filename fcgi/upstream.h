@@ -43,7 +43,23 @@ struct upstream_hooks {
     void (*told)(void *context, uint32_t mark);
 };
 
+/* How often and how long, in milliseconds. */
+struct upstream_pace {
+    int64_t tick;      /* between two looks at what is due; HELLO is repeated no faster */
+    int64_t retry;     /* until a request without a reply is sent again; longer while replies take long */
+    int64_t retry_max; /* the longest that becomes */
+    int64_t silence;   /* until a broker that sends nothing counts as lost */
+    int64_t move;      /* the same where there is another broker to turn to */
+    int64_t renew;     /* between two reports of presence; well below the broker's lease */
+};
+
+/* What workers use; tests are in more of a hurry. */
+#define UPSTREAM_PACE                                                                                                  \
+    ((struct upstream_pace){                                                                                           \
+        .tick = 1000, .retry = 2000, .retry_max = 60000, .silence = 15000, .move = 3000, .renew = WIRE_RENEW_MS})
+
 struct upstream_config {
+    struct upstream_pace pace;        /* UPSTREAM_PACE */
     char *const *feeds;               /* endpoints, one for each broker of a cluster; the first is tried first */
     char *const *syncs;               /* the same brokers', in the same order */
     size_t brokers;                   /* at least 1 */

@@ -305,6 +305,7 @@ static bool open_upstream(struct worker *w)
         return false;
     }
     struct upstream_config config = {
+        .pace = UPSTREAM_PACE,
         .feeds = o->feeds.items,
         .syncs = o->syncs.items,
         .brokers = o->feeds.count,

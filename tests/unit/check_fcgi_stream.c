@@ -59,7 +59,8 @@ static void setup(void)
     stop_timer = (struct loop_timer){.fire = stop};
     ck_assert_int_eq(streams_init(&set, "w", 1u << 20), 0);
     char *nowhere = (char *)"tcp://127.0.0.1:1";
-    struct upstream_config config = {.feeds = &nowhere,
+    struct upstream_config config = {.pace = UPSTREAM_PACE,
+                                     .feeds = &nowhere,
                                      .syncs = &nowhere,
                                      .brokers = 1,
                                      .name = "test",

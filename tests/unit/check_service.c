@@ -67,7 +67,8 @@ static void setup(void)
                            .limits = {.connections = 10, .heartbeat_ms = 600000, .publish_bytes = 1000}};
     stop_timer = (struct loop_timer){.fire = stop};
     ck_assert_int_eq(streams_init(&set, "w", 1u << 20), 0);
-    struct upstream_config config = {.feeds = &nowhere,
+    struct upstream_config config = {.pace = UPSTREAM_PACE,
+                                     .feeds = &nowhere,
                                      .syncs = &nowhere,
                                      .brokers = 1,
                                      .name = "test",

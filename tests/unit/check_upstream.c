@@ -9,7 +9,12 @@
 #include "log.h"
 #include "support.h"
 
-#define PATIENCE_MS 10000 /* less than the silence after which a worker begins anew: that must not be what helps */
+#define PATIENCE_MS 10000 /* of a test that waits */
+
+/* Ticks and HELLOs come fast. What a test must not see by chance, the repetition of a request or of a report, comes late. */
+static struct upstream_pace pace;
+static const struct upstream_pace calm = {
+    .tick = 20, .retry = PATIENCE_MS, .retry_max = 60000, .silence = 60000, .move = 60000, .renew = PATIENCE_MS};
 
 static struct loop *loop;
 static struct loop_timer stop_timer;
@@ -388,10 +393,32 @@ static void setup(void)
     stop_timer = (struct loop_timer){.fire = stop};
     char *feeds = feed_endpoint, *syncs = sync_endpoint;
     struct upstream_config config = {
-        .feeds = &feeds, .syncs = &syncs, .brokers = 1, .name = "worker-1", .counters = counters, .repairs = &repairs};
+        .pace = pace, .feeds = &feeds, .syncs = &syncs, .brokers = 1, .name = "worker-1", .counters = counters, .repairs = &repairs};
     marks = told_mark = 0;
     upstream = upstream_new(&config, loop, &hooks, told);
     ck_assert_ptr_nonnull(upstream);
+}
+
+static void setup_calm(void)
+{
+    pace = calm;
+    setup();
+}
+
+/* Requests are repeated fast. */
+static void setup_asking_again(void)
+{
+    pace = calm;
+    pace.retry = 40;
+    setup();
+}
+
+/* Reports are repeated fast. */
+static void setup_renewing(void)
+{
+    pace = calm;
+    pace.renew = 20;
+    setup();
 }
 
 static void teardown(void)
@@ -423,7 +450,7 @@ END_TEST
 START_TEST(hello_is_said_until_it_is_welcome)
 {
     broker.silent = true;
-    await(broker.hellos == 2);
+    await(broker.hellos >= 2);
     ck_assert_str_eq(told, "");
     broker.silent = false;
     await_told("joined 100");
@@ -500,7 +527,7 @@ START_TEST(what_comes_during_a_repair_waits_for_it)
     broker.silent = true;
     lose(101, 101);
     publish(102, 103);
-    await(broker.replays == 1);
+    await(broker.replays >= 1);
     publish(104, 104);
     for (int i = 0; i < 50; i++)
         turn();
@@ -643,7 +670,7 @@ START_TEST(a_lost_question_is_asked_again_and_answered_once)
     broker.complete = 0;
     broker.silent = true;
     replay("ann", 90);
-    await(broker.replays == 1);
+    await(broker.replays >= 1);
     broker.silent = false;
     await_told("joined 100 ann 90-100");
     for (int i = 0; i < 50; i++)
@@ -658,7 +685,7 @@ START_TEST(an_answer_that_comes_late_is_the_answer)
     broker.complete = 0;
     broker.silent = true;
     replay("ann", 90);
-    await(broker.replays == 2);
+    await(broker.replays >= 2);
     answer(&broker.first);
     await_told("joined 100 ann 90-100");
     answer(&broker.first); /* to the second asking */
@@ -826,9 +853,10 @@ START_TEST(after_a_resync_all_are_reported_again)
 {
     join();
     await(broker.fulls == 1);
+    int hellos = broker.hellos;
     resync();
     await(broker.fulls == 2);
-    ck_assert_int_eq(broker.hellos, 2);
+    ck_assert_int_eq(broker.hellos, hellos + 1);
     ck_assert_str_eq(broker.items, "+all ~slow ");
 }
 END_TEST
@@ -867,10 +895,11 @@ START_TEST(what_ended_while_there_was_no_broker_is_told_to_the_next_one)
     join();
     await(broker.fulls == 1);
     uint64_t before = broker.run;
+    int hellos = broker.hellos;
     broker.silent = true;
     restart(100);
     announce();
-    await(broker.hellos == 2);
+    await(broker.hellos > hellos);
     report("c1", true);
     report("c1", false);
     broker.silent = false;
@@ -895,11 +924,8 @@ START_TEST(the_lease_is_renewed)
     join();
     await(broker.fulls == 1);
     uint64_t n = broker.last_n;
-    int64_t start = clock_ms();
-    while (broker.last_n == n && clock_ms() < start + 3 * WIRE_RENEW_MS)
-        turn();
-    ck_assert_uint_eq(broker.last_n, n + 1);
-    ck_assert_int_le(clock_ms() - start, 3 * WIRE_RENEW_MS);
+    await(broker.last_n >= n + 3);
+    ck_assert_str_eq(broker.items, "~slow ");
     ck_assert_int_eq(broker.fulls, 1);
 }
 END_TEST
@@ -962,7 +988,8 @@ static void use_curve(struct curve_client *client, const char *expected)
         ck_assert_int_eq(zmq_bind(*sockets[i], "tcp://127.0.0.1:*"), 0);
         zmq_getsockopt(*sockets[i], ZMQ_LAST_ENDPOINT, i ? sync_endpoint : feed_endpoint, &size);
     }
-    struct upstream_config config = {.feeds = &feeds,
+    struct upstream_config config = {.pace = pace,
+                                     .feeds = &feeds,
                                      .syncs = &syncs,
                                      .brokers = 1,
                                      .curve = client->broker_count ? client : NULL,
@@ -1017,7 +1044,6 @@ static void add_sequence(TCase *tests)
     tcase_add_test(tests, a_lost_end_is_seen_at_the_announcement);
     tcase_add_test(tests, a_repair_takes_as_many_pages_as_it_needs);
     tcase_add_test(tests, a_page_is_followed_by_the_next);
-    tcase_add_test(tests, what_comes_during_a_repair_waits_for_it);
     tcase_add_test(tests, a_page_that_the_feed_overtook_doubles_nothing);
     tcase_add_test(tests, what_cannot_be_had_is_told);
     tcase_add_test(tests, a_restarted_broker_goes_on);
@@ -1032,14 +1058,11 @@ static void add_questions(TCase *tests)
 {
     tcase_add_test(tests, a_question_is_answered);
     tcase_add_test(tests, a_question_waits_for_the_broker);
-    tcase_add_test(tests, a_lost_question_is_asked_again_and_answered_once);
-    tcase_add_test(tests, an_answer_that_comes_late_is_the_answer);
     tcase_add_test(tests, what_was_forgotten_is_not_answered);
     tcase_add_test(tests, many_questions_are_all_answered);
     tcase_add_test(tests, questions_survive_a_restart);
     tcase_add_test(tests, a_command_is_given_and_its_reply_handed_on);
     tcase_add_test(tests, a_command_waits_for_the_broker);
-    tcase_add_test(tests, what_may_not_be_done_twice_is_asked_once);
     tcase_add_test(tests, a_lost_broker_ends_what_is_asked_once);
     tcase_add_test(tests, commands_wait_their_turn_too);
     tcase_add_test(tests, all_are_reported_first_and_changes_then);
@@ -1048,19 +1071,33 @@ static void add_questions(TCase *tests)
     tcase_add_test(tests, what_a_dead_broker_never_took_is_told_again);
     tcase_add_test(tests, what_ended_while_there_was_no_broker_is_told_to_the_next_one);
     tcase_add_test(tests, a_report_tells_the_gauges);
-    tcase_add_test(tests, the_lease_is_renewed);
+}
+
+static void add_asking_again(TCase *tests)
+{
+    tcase_add_test(tests, what_comes_during_a_repair_waits_for_it);
+    tcase_add_test(tests, a_lost_question_is_asked_again_and_answered_once);
+    tcase_add_test(tests, an_answer_that_comes_late_is_the_answer);
+    tcase_add_test(tests, what_may_not_be_done_twice_is_asked_once);
 }
 
 int main(void)
 {
     Suite *suite = suite_create("upstream");
     TCase *sequence = one_case(suite, "sequence"), *questions = one_case(suite, "questions"),
+          *asking_again = one_case(suite, "asking again"), *renewing = one_case(suite, "renewing"),
           *keys = one_case(suite, "keys");
-    tcase_add_checked_fixture(keys, setup, teardown);
+
+    tcase_add_checked_fixture(keys, setup_calm, teardown);
+    tcase_add_checked_fixture(sequence, setup_calm, teardown);
+    tcase_add_checked_fixture(questions, setup_calm, teardown);
+    tcase_add_checked_fixture(asking_again, setup_asking_again, teardown);
+    tcase_add_checked_fixture(renewing, setup_renewing, teardown);
+
     add_keys(keys);
-    tcase_add_checked_fixture(sequence, setup, teardown);
-    tcase_add_checked_fixture(questions, setup, teardown);
     add_sequence(sequence);
     add_questions(questions);
+    add_asking_again(asking_again);
+    tcase_add_test(renewing, the_lease_is_renewed);
     return run_suite(suite);
 }
