@@ -46,7 +46,7 @@ PROGRAMS := $(BUILD)/ssecast-broker $(BUILD)/ssecast-fcgi $(BUILD)/ssecast
 LIBRARIES := $(BUILD)/libssecast.so.0 $(BUILD)/libssecast.a
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps deps-build deps-demo deps-test deps-lint deps-bench deps-coverage deps-valgrind deps-deb demo check coverage coverage-report valgrind bench bench-build soak unit unit-build fuzz fuzz-targets fuzz-build fuzz-check fuzz-seeds e2e lint format deb check-deb install uninstall clean
+.PHONY: all help deps deps-build deps-demo deps-test deps-lint deps-bench deps-coverage deps-valgrind deps-deb demo check coverage coverage-report valgrind bench bench-build soak unit unit-build fuzz fuzz-targets fuzz-build fuzz-check fuzz-seeds e2e lint compdb format deb check-deb install uninstall clean
 
 all: $(PROGRAMS) $(LIBRARIES) ## build the three programs and libssecast into build/
 
@@ -239,12 +239,23 @@ bench: ## measure ssecast and its peers (QUICK=1: under two minutes; BENCH_ARGS=
 	@$(MAKE) --no-print-directory -j$(shell nproc) bench-build
 	@SSECAST_BUILD=$(BUILD) PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/bench/run $(if $(QUICK),--quick) $(BENCH_ARGS)
 
+# A file's findings are shown whole; without any, clang-tidy only counts what it left out.
 SOURCES := $(COMMON_SRC) $(wildcard fcgi/*.c broker/*.c client/*.c)
-lint: deps-lint ## clang-tidy and cppcheck (.clang-tidy says which checks)
-	printf '%s\n' $(SOURCES) | xargs -P $(shell nproc) -I{} clang-tidy --quiet --warnings-as-errors='*' {} -- -std=c17 $(ALL_CPPFLAGS) 2>/dev/null
+TEST_SOURCES := $(wildcard tests/unit/*.c tests/fuzz/*.c tests/bench/*.c)
+TIDY := file=$$1; shift; found=$$(clang-tidy --quiet --warnings-as-errors="*" "$$file" -- "$$@" 2>&1) || { echo "$$found"; exit 1; }
+lint: deps-lint ## clang-tidy, cppcheck, layout, and the words of texts (.clang-tidy, tests/lint)
+	@tests/lint/words
+	printf '%s\n' $(SOURCES) $(TEST_SOURCES) | xargs -P $(JOBS) -I{} sh -c '$(TIDY)' sh {} -std=c17 $(ALL_CPPFLAGS) -I. -Itests/unit
 	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability --inline-suppr \
 	    --suppress=missingIncludeSystem -D_GNU_SOURCE -Icommon $(SOURCES)
 	clang-format --dry-run --Werror $(SOURCES) $(wildcard */*.h tests/unit/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch])
+
+compdb: ## write compile_commands.json, for editors and clangd
+	@$(MAKE) --no-print-directory -nB all unit-build bench-build | awk -v folder='$(CURDIR)' ' \
+	    match($$0, / -c [^ ]+\.c /) { \
+	        file = substr($$0, RSTART + 4, RLENGTH - 5); gsub(/\\/, "\\\\"); gsub(/"/, "\\\""); \
+	        printf "%s{\"directory\": \"%s\", \"file\": \"%s\", \"command\": \"%s\"}", n++ ? ",\n" : "[\n", folder, file, $$0 } \
+	    END { print n ? "\n]" : "[]" }' > compile_commands.json
 
 format: ## lay the sources out as .clang-format says
 	clang-format -i $(SOURCES) $(wildcard */*.h tests/unit/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch])
