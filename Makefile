@@ -292,6 +292,7 @@ INSTALL_LINKS := $(libdir)/libssecast.so:libssecast.so.0
 INSTALL_DATA := \
     $(foreach page,$(wildcard docs/man/*.[1-9]),$(page):$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
     $(call into,README.md CHANGELOG.md SECURITY.md LICENSE $(wildcard docs/*.md),$(docdir)) \
+    $(call into,$(wildcard docs/adr/*.md),$(docdir)/adr) \
     client/ssecast.h:$(includedir)/ssecast.h client/ssecast.pc.in:$(libdir)/pkgconfig/ssecast.pc \
     $(call into,$(filter-out %.json %.md,$(wildcard client/js/ssecast*)),$(datadir)/javascript/ssecast) \
     $(call into,$(wildcard monitoring/*),$(datadir)/ssecast/monitoring) \
@@ -329,7 +330,7 @@ uninstall: ## remove what install put there; settings that were changed, and the
 	    if edited $$row | cmp -s - "$$(to $$row)"; then rm -f "$$(to $$row)"; \
 	    elif [ -e "$$(to $$row)" ]; then echo "kept: $$(to $$row)"; fi; \
 	done; \
-	rmdir '$(DESTDIR)$(datadir)/ssecast/monitoring' '$(DESTDIR)$(datadir)/ssecast' '$(DESTDIR)$(docdir)' '$(DESTDIR)$(sysconfdir)/ssecast' 2>/dev/null || true
+	rmdir '$(DESTDIR)$(datadir)/ssecast/monitoring' '$(DESTDIR)$(datadir)/ssecast' '$(DESTDIR)$(docdir)/adr' '$(DESTDIR)$(docdir)' '$(DESTDIR)$(sysconfdir)/ssecast' 2>/dev/null || true
 
 clean: ## remove everything that was built
 	rm -rf build build-*
