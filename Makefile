@@ -46,7 +46,7 @@ PROGRAMS := $(BUILD)/ssecast-broker $(BUILD)/ssecast-fcgi $(BUILD)/ssecast
 LIBRARIES := $(BUILD)/libssecast.so.0 $(BUILD)/libssecast.a
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps deps-build deps-demo deps-test deps-lint deps-bench deps-coverage deps-valgrind deps-deb demo check coverage coverage-report valgrind bench bench-build soak unit unit-build fuzz fuzz-targets fuzz-build fuzz-check fuzz-seeds e2e lint compdb format deb check-deb install uninstall clean
+.PHONY: all help deps deps-build deps-demo deps-test deps-lint deps-bench deps-coverage deps-valgrind deps-deb demo test check check-all coverage coverage-report valgrind bench bench-build soak unit unit-build fuzz fuzz-targets fuzz-build fuzz-check fuzz-seeds e2e lint compdb format deb check-deb install uninstall clean
 
 all: $(PROGRAMS) $(LIBRARIES) ## build the three programs and libssecast into build/
 
@@ -139,7 +139,8 @@ $(RECORDER): tests/power/recorder.c
 # End-to-end tests: real web servers, ZeroMQ clients and a browser. E2E="tests/e2e/test_20_resume.py -k gap" runs some.
 # All of them run in several processes side by side, three for each core, because they mostly wait.
 E2E ?= tests/e2e
-E2E_JOBS ?= $(if $(filter-out tests/e2e,$(E2E)),0,$(shell echo $$((3 * $(JOBS)))))
+SIDE_BY_SIDE := $(shell echo $$((3 * $(JOBS))))
+E2E_JOBS ?= $(if $(filter-out tests/e2e,$(E2E)),0,$(SIDE_BY_SIDE))
 PYTEST = SSECAST_BUILD=$(BUILD) SSECAST_PATIENCE=$(if $(SAN),8,3) PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 \
     $(PYTHON) -m pytest -q -o cache_dir=$(abspath $(BUILD))/pytest --dist loadgroup
 e2e: all $(RECORDER) ## run the end-to-end tests (E2E="tests/e2e/test_20_resume.py -k gap": some of them)
@@ -174,6 +175,13 @@ valgrind: deps-valgrind ## run the unit tests and some end-to-end tests (VALGRIN
 	SSECAST_BUILD=$(BUILD)-valgrind SSECAST_PATIENCE=6 PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 \
 	    $(PYTHON) -m pytest -q -o cache_dir=$(abspath $(BUILD))/pytest $(VALGRIND_E2E)
 
+# For every day: what nearly every change could break, in about a minute.
+CORE := $(wildcard $(foreach theme,02 10 11 12 20 21 41 50 51 52 60,tests/e2e/test_$(theme)_*.py))
+test: ## run the unit tests and the core of the end-to-end tests: about a minute
+	@$(MAKE) --no-print-directory -j$(JOBS) all unit-build
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory e2e E2E='$(CORE)' E2E_JOBS=$(SIDE_BY_SIDE)
+
 # In steps of their own, because what is installed first decides how the rest is built.
 check: ## install what is missing, build, and run every test (SAN=address,undefined: with sanitizers)
 	@$(MAKE) --no-print-directory deps
@@ -181,6 +189,9 @@ check: ## install what is missing, build, and run every test (SAN=address,undefi
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory fuzz-check
 	@$(MAKE) --no-print-directory e2e
+
+check-all: ## run all tests with gcc and clang, with each sanitizer, and in Debian 12 and 13: hours, the latter as root
+	@tests/all $(ALL)
 
 SOAK ?= 10
 LOAD ?= $(SOAK)

@@ -4,11 +4,10 @@ import re
 
 import pytest
 from support import processes
-from support.processes import BUILD, run
+from support.processes import BUILD, SANITIZED, run
 
 PROGRAMS = [processes.BROKER, processes.WORKER, processes.CLI]
 OBJECTS = [*PROGRAMS, BUILD / "libssecast.so.0"]
-SANITIZED = "-" in BUILD.name  # build-address, ...: made to find bugs, not to withstand them
 
 pytestmark = pytest.mark.skipif("coverage" in BUILD.name, reason="built plainly")
 

@@ -19,7 +19,7 @@ from support.bench import Bench
 from support.fcgi import STDIN, FastCgi, begin, environment, pair, params, record
 from support.http_publisher import HttpPublisher
 from support.lighttpd import Lighttpd
-from support.processes import BUILD
+from support.processes import SANITIZED
 from support.site import Site
 from support.tokens import Issuer
 from support.undisturbed import Undisturbed
@@ -27,7 +27,6 @@ from support.waiting import wait_until
 
 CHANCE = random.Random(56)
 MANY = 2000
-SANITIZED = "-" in BUILD.name  # build-address, ...: what is freed stays
 ORIGIN = "https://app.example"
 
 

@@ -161,7 +161,7 @@ static void numbers(struct slice text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct slice rest = {(const char *)data, size}, part;
+    struct slice rest = {(const char *)data, size}, part = {0};
     const struct option_program *program = next_byte(&rest) & 1 ? &worker_program : &broker_program;
     char path[40], *args[ARGS_MAX] = {"program", "--config", path};
     int count = 3, fd;

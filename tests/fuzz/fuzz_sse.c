@@ -18,8 +18,8 @@ static void note(struct diary *d, const char *mark, struct slice s)
     if (need > d->cap) {
         d->cap = need * 2;
         d->text = realloc(d->text, d->cap);
-        must(d->text);
     }
+    must(d->text);
     memcpy(d->text + d->len, mark, strlen(mark));
     d->len += strlen(mark);
     if (s.len)

@@ -20,6 +20,11 @@ BROKER = BUILD / "ssecast-broker"
 WORKER = BUILD / "ssecast-fcgi"
 CLI = BUILD / "ssecast"
 
+def _is_sanitized():
+    return BROKER.exists() and re.search(rb"__(asan|tsan|ubsan)_", BROKER.read_bytes()) is not None
+
+
+SANITIZED = _is_sanitized()  # the programs were built with SAN=...
 SANITIZER_REPORT = re.compile(
     r"ERROR: (Address|Leak|Memory)Sanitizer|WARNING: (Thread|Memory)Sanitizer|runtime error:|SUMMARY: \w+Sanitizer"
 )
