@@ -409,8 +409,8 @@ static enum json_verdict open_level(struct scan *s, bool object)
 /* A key and its colon. */
 static enum json_verdict read_key(struct scan *s)
 {
-    struct slice raw;
-    bool escaped;
+    struct slice raw = {0};
+    bool escaped = false;
     skip_space(s);
     if (s->p == s->end || *s->p != '"')
         return bad(s, "a field's name is expected");
