@@ -6,6 +6,7 @@
 
 #include "json_out.h"
 #include "monitor.h"
+#include "must.h"
 
 static const struct service *const services[] = {&service_publish, &service_healthz, &service_metrics, &service_status};
 #define SERVICES (sizeof services / sizeof services[0])

@@ -103,6 +103,28 @@ def test_a_worker_listens_on_tcp_too(bench):
         web.get("session=a").wait_open()
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "192.0.2.1"])
+def test_a_worker_does_not_listen_beyond_the_machine_by_a_slip(host):
+    done = run([WORKER, "--listen", f"{host}:9000", "--check-config"])
+    assert done.returncode == 2 and f"--listen {host}:9000" in done.stderr and "--allow-insecure" in done.stderr
+    assert run([WORKER, "--listen", f"{host}:9000", "--allow-insecure", "--check-config"]).returncode == 0
+    assert run([WORKER, "--listen", "127.0.0.1:9000", "--check-config"]).returncode == 0
+
+
+def test_a_worker_that_may_says_that_it_is_open(bench):
+    port = free_port()
+    worker = Worker(bench, Broker(bench).start(), listen=f"0.0.0.0:{port}", allow_insecure=True)
+    worker._listens = lambda: _answers(port)
+    worker.start()
+    assert "others can reach this address" in worker.log()
+
+
+def test_an_abstract_socket_protects_nothing():
+    for command in ([WORKER, "--listen", "@ssecast"], [BROKER, "--commands", "ipc://@ssecast"]):
+        done = run([*command, "--check-config"])
+        assert done.returncode == 2 and "@ssecast" in done.stderr
+
+
 def _answers(port):
     with socket.socket() as s:
         return s.connect_ex(("127.0.0.1", port)) == 0

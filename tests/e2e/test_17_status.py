@@ -44,6 +44,29 @@ def wait_replies(web, count):
     return replies(web)
 
 
+# Under which name it is shown
+
+@pytest.mark.parametrize("service", ["status", "metrics"])
+def test_a_page_whose_name_leads_here_sees_nothing(bench, service):
+    """DNS rebinding: the page's own name is 127.0.0.1 for a moment, and its requests come from the operator's browser."""
+    token = bench.folder / "token"
+    token.write_text(TOKEN)
+    token.chmod(0o600)
+    site = Site(bench, worker={"monitor_host": ["monitor.example.org"], "monitor_token_file": token})
+
+    def ask(host, **headers):
+        status, _, body = site.request(path=f"/{service}", headers={"Host": host, **headers})
+        return status, body
+
+    for host in ("evil.example", "evil.example:8080", "127.0.0.1.evil.example", "localhost.evil.example"):
+        status, body = ask(host)
+        assert status == 403 and b"monitor-host" in body, host
+        assert ask(host, Authorization=f"Bearer {TOKEN}")[0] == 200
+    for host in ("localhost:8080", "127.0.0.1", "[::1]:80", "monitor.example.org", "Monitor.Example.org:443"):
+        assert ask(host)[0] == 200, host
+    assert site.request(path="/healthz", headers={"Host": "evil.example"})[0] == 200
+
+
 # The command
 
 

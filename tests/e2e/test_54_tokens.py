@@ -759,6 +759,67 @@ def test_who_tries_tokens_is_slowed_down(bench):
     assert statuses[:5] == [401] * 5 and statuses.count(200) > 10 and 401 not in statuses[-5:] or statuses.count(401) < 20
 
 
+def test_who_tries_tokens_for_publishing_is_slowed_down_as_well(bench):
+    """Each request counts once, and what comes too fast is not verified. Who brings no token tries none."""
+    key = Secret()
+    site = new_site(bench, key.file, publish=True, connect_rate=5)
+    with HttpPublisher(site.web.url, "guess") as publisher:
+        answers = [publisher.publish("m", data=1) for _ in range(40)]
+    statuses = [status for status, _, _ in answers]
+    assert statuses[:5] == [401] * 5 and set(statuses) == {401, 429} and statuses.count(429) > 10
+    _, headers, reply = answers[statuses.index(429)]
+    assert headers["retry-after"] == "1" and reply["error"] == "rate_limited"
+    assert {HttpPublisher(site.web.url).publish("m", data=1)[0] for _ in range(20)} == {401}
+    with HttpPublisher(site.web.url, key.token(publish=True)) as publisher:
+        wait_until(lambda: publisher.publish("m", data=1)[0] == 200, what="time passes")
+    wait_until(lambda: site.stat("shed_rate") >= statuses.count(429), what="they are counted")
+
+
+@pytest.mark.parametrize("claims, reason", [
+    ({"alg": "HS512"}, "no key is for its algorithm HS512"), ({"kid": "gone"}, "no key has its kid gone"), ({"seconds": -5}, "it has expired"),
+    ({"iss": "https://evil.example"}, "iss is not the one of jwt-issuer"), ({"exp": 1e13}, "milliseconds"), ({"signature": 1}, "signature is not that of a key"),
+    ({"publish": "yes"}, "publish is not what it must be"),
+], ids=str)
+def test_the_log_tells_why_a_token_was_refused_and_the_answer_does_not(bench, claims, reason):
+    key = Secret("now")
+    site = new_site(bench, jwks(key), log_level="debug", jwt_issuer=ISSUER)
+    headers = {"kid": claims["kid"]} if "kid" in claims else None
+    signer = Secret("now") if "signature" in claims else key
+    more = {k: v for k, v in claims.items() if k not in ("alg", "kid", "signature", "seconds")}
+    token = signer.token(claims.get("seconds", 60), headers=headers, algorithm=claims.get("alg"), **{"sub": "anna", "iss": ISSUER, **more})
+    status, _, body = site.request(headers=bearer(token))
+    assert status == 401 and reason.encode() not in body
+    [line] = [line for line in site.worker.log().splitlines() if "a token was refused" in line]
+    assert reason in line and "client=127.0.0.1" in line and "port=" in line
+
+
+def test_of_several_token_cookies_the_good_one_counts(bench):
+    key = Secret()
+    site = new_site(bench, key.file)
+    for cookies in (f"ssecast_token=stale; ssecast_token={key.token(sub='anna')}", f"ssecast_token={key.token(sub='anna')}; ssecast_token=stale"):
+        site.open(None, headers={"Cookie": cookies})
+    site.wait_connections("anna", 2)
+    assert site.request(headers={"Cookie": "ssecast_token=a; ssecast_token=b"})[0] == 401
+
+
+def test_a_token_or_a_session_that_the_query_names_twice_is_refused(bench):
+    key = Secret()
+    site = new_site(bench, key.file)
+    token = key.token(sub="anna")
+    for query in (f"token={token}&token={token}", f"token=x&token={token}"):
+        assert raw_query(site, query) == (400, "repeated_parameter")
+    assert raw_query(site, f"token={token}&lastEventId=1&lastEventId=2")[0] == 200
+
+
+def raw_query(site, query):
+    """(status, error) of a request with exactly this query."""
+    with FastCgi(site.worker.socket) as web:
+        web.get(query)
+        web.wait(lambda: b"\r\n\r\n" in web.text, "a head")
+        error = re.search(rb'"error":"(\w+)"', web.text)
+        return web.head["status"], error and error[1].decode()
+
+
 def test_who_is_turned_away_comes_back_by_itself(bench):
     site = Site(bench, worker={"max_per_address": 1, "retry": "100ms"})
     first = site.open("anna")

@@ -180,7 +180,7 @@ def test_lighttpd_takes_the_configuration_with_what_it_depends_on(bench, root, n
 
 
 def test_apache_is_told_what_the_configuration_depends_on():
-    for name, modules in {"ssecast": "proxy_fcgi", "ssecast-cgi": "cgid env"}.items():
+    for name, modules in {"ssecast": "proxy_fcgi env", "ssecast-cgi": "cgid env"}.items():
         assert f"# Depends: {modules}\n" in (ROOT / f"apache/{name}.conf").read_text()
 
 
