@@ -66,8 +66,9 @@ struct ssecast_event {
     size_t bytes_len;
     const struct ssecast_target *to;     /* NULL: everyone. With empty lists only: nobody */
     const struct ssecast_target *except; /* but not these, whatever `to` says; NULL: none */
-    /* Your own id, 1 to 255 bytes in one line, not all digits. However often an event is sent under it, it is published once (while the
-     * broker retains it), and browsers get it as lastEventId. NULL: none. */
+    /* Your own id: 1 to 255 bytes of UTF-8 without control characters, without a blank at either end, not all digits.
+     * However often you send an event under it, it is published once, while the broker retains it. Other publishers may
+     * use the same id. Browsers get it as lastEventId, or the seq when the id was used before. NULL: none. */
     const char *id;
     /* With has_retry: how long browsers wait before they reconnect, from now on; 100 to the broker's max-retry (1 h). */
     uint32_t retry_ms;

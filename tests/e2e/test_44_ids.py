@@ -7,8 +7,18 @@ import time
 
 import pytest
 from support import processes
+from support.apache import Apache
+from support.asker import Asker
 from support.broker import Broker
+from support.commands import Commands
+from support.fcgi import FastCgi
+from support.http_publisher import HttpPublisher
+from support.keys import Keys
+from support.lighttpd import Lighttpd
+from support.nginx import Nginx
+from support.ports import free_port
 from support.site import Site
+from support.tokens import Issuer
 from support.waiting import wait_until
 
 FAKETIME = next(pathlib.Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
@@ -103,6 +113,233 @@ def test_a_publisher_that_tries_again_after_each_crash_publishes_once(site):
     publish(site, "end")
     reader.wait_data('"end"')
     assert reader.data() == ["0", "1", "2", "3", "4", '"end"'] and set(reader.types()) == {"m"}
+
+
+# Whose id it is
+
+class Publishers(Site):
+    """A site whose publishers come with tokens, over HTTP."""
+
+    def __init__(self, bench, **broker):
+        bench.folder.chmod(0o755)
+        self.issuer = Issuer(bench.folder / "jwt.key")
+        super().__init__(bench, broker=broker, worker={"publish": True, "jwt_key_file": self.issuer.key_file})
+
+    def publisher(self, publish=True, **claims):
+        return self.bench.closing(HttpPublisher(self.web.url, self.issuer.publisher(publish, **claims)))
+
+
+def reply_of(answer):
+    status, _, reply = answer
+    assert status == 200 and reply["ok"], answer
+    return reply
+
+
+def test_nobody_s_event_is_taken_for_one_of_another_token(bench):
+    site = Publishers(bench)
+    mallory, shop = site.publisher({"sessions": ["mallory-*"]}), site.publisher({"sessions": ["anna"]})
+    reader, other = site.open("anna"), site.open("mallory-1")
+    first = reply_of(mallory.publish("m", data="evil", id="order-18", to={"sessions": ["mallory-1"]}))
+    again = {"event": "m", "data": "order", "id": "order-18", "to": ANNA}
+    second = reply_of(shop.send(again))
+    assert "duplicate" not in second and second["online"] == 1 and second["seq"] > first["seq"]
+    assert [(e.data, e.id) for e in reader.wait_for(1)] == [('"order"', str(second["seq"]))]
+    assert other.wait_for(1)[0].id == "order-18"
+    repeated = reply_of(shop.send(again))
+    assert (repeated["seq"], repeated["duplicate"]) == (second["seq"], True)
+    assert [e["id"] for e in site.commands.history()["events"]] == ["order-18"] * 2
+    site.publish("m", data="end", to=ANNA)
+    assert reader.wait_data('"end"').data() == ['"order"', '"end"']
+
+
+def test_a_token_that_replaces_another_is_the_same_publisher(bench):
+    site = Publishers(bench)
+    event = {"event": "m", "data": 1, "id": "order-1", "to": ANNA}
+    first = reply_of(site.publisher(sub="shop", iss="login").send(event))
+    renewed = site.publisher({"sessions": ["anna"]}, sub="shop", iss="login", exp=int(time.time()) + 9999)
+    assert reply_of(renewed.send(event)) == {"ok": True, "seq": first["seq"], "duplicate": True, "online": 0}
+    assert "duplicate" not in reply_of(site.publisher(sub="shop", iss="other").send(event))
+    assert "duplicate" not in reply_of(site.publisher(sub="desk", iss="login").send(event))
+
+
+def test_a_batch_with_an_id_of_another_publisher_is_delivered_whole(bench):
+    site = Publishers(bench)
+    reader = site.open("anna")
+    reply_of(site.publisher(sub="mallory").publish("m", data="evil", id="b", to={"sessions": ["x"]}))
+    events = [{"event": "m", "data": n, "id": i, "to": ANNA} for n, i in enumerate("abcb")]
+    reply = reply_of(site.publisher(sub="shop").publish_batch(events))
+    assert reply["duplicates"] == [3] and reply["seqs"][3] == reply["seqs"][1]
+    assert [(e.data, e.id) for e in reader.wait_for(3)] == [("0", "a"), ("1", str(reply["seqs"][1])), ("2", "c")]
+
+
+def test_nobody_s_event_is_taken_for_one_of_another_key(bench):
+    keys, tcp = Keys(bench.folder), f"tcp://127.0.0.1:{free_port()}"
+    shop, mallory = keys.add("publisher", "shop"), keys.add("publisher", "mallory", "sessions=mallory-*")
+    web, replaced = keys.add("worker", "web"), keys.stranger("replaced")
+    keys.lines["replaced"] = f"publisher {replaced.public} shop"
+    keys.write()
+    site = Site(bench, broker={"commands": [f"ipc://{bench.folder}/commands", tcp], **keys.broker_options()}, worker=web.options())
+    reader = site.open("anna")
+
+    def publish(key, **fields):
+        with Commands(tcp, key) if key else site.broker.commands() as client:
+            return client.publish("m", id="order-18", **fields)
+
+    first = publish(mallory, data="evil", to={"sessions": ["mallory-1"]})
+    second = publish(shop, data="order", to=ANNA)
+    assert "duplicate" not in second and second["seq"] > first["seq"]
+    assert [(e.data, e.id) for e in reader.wait_for(1)] == [('"order"', str(second["seq"]))]
+    assert publish(replaced, data="order", to=ANNA)["duplicate"], "another key of the same name"
+    third = publish(None, data="local", to=ANNA)
+    assert "duplicate" not in third and reader.wait_for(2)[1].id == str(third["seq"])
+    with Asker(site.broker.endpoint("sync"), web) as worker:
+        reply = worker.publish("key:shop", text="forged", id="order-19")
+        assert (reply["ok"], reply["error"]) == (False, "forbidden")
+        assert "duplicate" not in worker.publish("token:x", text="new", id="order-18")
+        assert "duplicate" not in worker.publish("", text="new", id="order-18"), "not one of those without a key"
+        assert worker.publish("", text="new", id="order-18")["duplicate"]
+
+
+# An id that is used again
+
+def other_events(site, count):
+    site.commands.publish_many([{"event": "m", "data": n, "to": ANNA} for n in range(count)])
+
+
+@pytest.mark.parametrize("worker", ["stays", "restarted"])
+def test_an_id_that_is_used_again_hides_no_loss(bench, worker):
+    site = Site(bench, broker={"history_events": 10}, worker={"window_bytes": "64K"})
+    reader = site.open("anna")
+    site.publish("m", data="first", to=ANNA, id="order-1")
+    reader.wait_for(1)
+    reader.close()
+    other_events(site, 30)
+    if worker == "restarted":
+        site.worker.stop()
+        site.worker.start()
+    again = site.publish("m", data="second", to=ANNA, id="order-1")
+    assert "duplicate" not in again
+    site.publish("m", data="end", to=ANNA)
+    back = site.open("anna", last_event_id=reader.last_event_id)
+    back.wait_data('"end"')
+    told = [e.data for e in back.events if e.type == "m"]
+    if worker == "stays":  # its window has everything
+        assert back.types() == ["m"] * 32 and told == [str(n) for n in range(30)] + ['"second"', '"end"']
+    else:
+        assert back.types()[0] == "ssecast.gap" and told == [str(n) for n in range(22, 30)] + ['"second"', '"end"']
+
+
+def test_an_id_that_is_used_every_day_brings_nothing_twice(bench):
+    site = Site(bench, broker={"history_events": 10})
+    reader = site.open("anna")
+    site.publish("m", data="monday", to=ANNA, id="daily")
+    other_events(site, 30)
+    again = site.publish("m", data="tuesday", to=ANNA, id="daily")
+    reader.wait_for(32)
+    assert reader.events[0].id == "daily" and reader.last_event_id == str(again["seq"])
+    reader.close()
+    site.publish("m", data="end", to=ANNA)
+    back = site.open("anna", last_event_id=reader.last_event_id)
+    back.wait_for(1)
+    assert back.data() == ['"end"'] and back.types() == ["m"]
+
+
+def test_an_id_outlives_its_event_in_a_store(bench):
+    site = Site(bench, broker={"store": bench.folder / "history", "history_events": 10})
+    site.publish("m", data="first", to=ANNA, id="order-1")
+    for _ in range(2):  # evicted and trimmed, then remembered only
+        with site.broker.commands() as client:
+            client.publish_many([{"event": "m", "data": n, "to": ANNA} for n in range(30)])
+        site.broker.kill()
+        site.worker.kill()
+        site.broker.start()
+        site.worker.start()
+    reader = site.open("anna")
+    with site.broker.commands() as client:
+        again = client.publish("m", data="second", to=ANNA, id="order-1")
+        assert "duplicate" not in again and client.publish("m", data="second", to=ANNA, id="order-1")["duplicate"]
+    assert reader.wait_for(1)[0].id == str(again["seq"])
+    back = site.open("anna", last_event_id="order-1")
+    back.wait_data('"second"')
+    assert back.types()[0] == "ssecast.gap"
+
+
+def test_an_id_from_before_a_restart_without_a_store_hides_no_loss(bench):
+    """The broker does not know it any more; the worker that sent it does."""
+    site = Site(bench)
+    reader, watcher = site.open("anna"), site.open("anna")
+    site.publish("m", data="first", to=ANNA, id="order-1")
+    reader.wait_for(1)
+    reader.close()
+    site.publish("m", data="lost", to=ANNA)
+    watcher.wait_for(2)
+    site.broker.restart()
+    with site.broker.commands() as client:
+        client.publish("m", data="first", to=ANNA, id="order-1")  # tried again by a publisher that had no reply
+        client.publish("m", data="end", to=ANNA)
+    watcher.wait_data('"end"')
+    back = site.open("anna", last_event_id="order-1")
+    back.wait_data('"end"')
+    assert back.types()[0] == "ssecast.gap" and back.data()[-2:] == ['"first"', '"end"']
+
+
+def test_a_question_about_an_id_is_not_answered_by_a_broker_that_lost_its_memory(bench):
+    site = Site(bench)
+    site.publish("m", data="first", to=ANNA, id="order-1")
+    site.publish("m", data="lost", to=ANNA)
+    site.worker.stop()
+    site.worker.start()  # it never sent that id
+    site.open("anna")
+    site.broker.freeze()
+    back = site.open("anna", last_event_id="order-1")
+    site.broker.kill()
+    site.broker.start()
+    with site.broker.commands() as client:
+        client.publish("m", data="first", to=ANNA, id="order-1")
+        client.publish("m", data="end", to=ANNA)
+    back.wait_data('"end"')
+    assert back.types()[0] == "ssecast.gap" and back.data()[-2:] == ['"first"', '"end"']
+
+
+# What an id may be
+
+NO_HEADER = ["a\x01b", "a\fb", "a\x1f", "\x7f", "a\nb", "a\rb", "a\0b", " x", "x ", "\tx", "x\t", " ", "", "12", "-1", "+1", "x" * 256, "€" * 86]
+FINE = ["a\tb", "a b", "ä€", "\U0001f600", "\x85", "a\u2028b", "\ufeffx", "\"q\"", "x" * 255, "€" * 85, "0x10", "-", "a,b;c"]
+
+
+@pytest.mark.parametrize("web", [Lighttpd, Apache, Nginx], ids=lambda w: w.name)
+def test_an_own_id_comes_back_as_it_was(bench, web):
+    site = Site(bench, web=web)
+    for n, own in enumerate(FINE):
+        to = {"sessions": [f"s{n}"]}
+        reader = site.open(f"s{n}")
+        site.publish("m", data="first", to=to, id=own)
+        assert reader.wait_for(1)[0].id == own
+        reader.close()
+        site.publish("m", data="second", to=to)
+        back = site.open(f"s{n}", last_event_id=reader.last_event_id)
+        back.wait_for(1)
+        assert (back.data(), back.types(), back.starts) == (['"second"'], ["m"], [own])
+
+
+def test_an_own_id_that_would_not_come_back_is_refused(site):
+    for own in NO_HEADER:
+        reply = site.commands.ask({"op": "publish", "data": 1, "id": own})
+        assert (reply["ok"], reply["error"]) == (False, "bad_request"), own
+        assert reply["message"].startswith("`id` must be 1 to 255 bytes"), reply
+    assert site.commands.history()["events"] == []
+
+
+@pytest.mark.parametrize("cursor", ["a%01b", "x%20", "%20x", "a%7F", "%FF"])
+def test_a_cursor_that_would_not_come_back_is_not_named(site, cursor):
+    """It comes from a query, where it can be anything; a browser would keep it and be refused for ever. (lighttpd refuses some of it.)"""
+    site.publish("m", data="first", to=ANNA, id="x")
+    stream = site.bench.closing(FastCgi(site.worker.socket))
+    stream.get("session=anna&lastEventId=" + cursor).wait_open()
+    site.publish("m", data="second", to=ANNA)
+    events = stream.wait_events(3)
+    assert [(e.type, e.data) for e in events[1:]] == [("m", '"first"'), ("m", '"second"')]
+    assert (events[0].type, events[0].id) == ("ssecast.gap", "") and events[2].id.isdigit()
 
 
 # Stores that were taken away

@@ -10,6 +10,7 @@ import time
 
 import pytest
 from support import processes
+from support.asker import Asker
 from support.broker import Broker
 from support.fcgi import FastCgi
 from support.nats import SERVER, NatsClient, NatsCluster, NatsServer
@@ -95,6 +96,29 @@ def test_brokers_that_race_give_each_seq_and_each_own_id_once(bench):
     stats = [client.stats() for client in c.clients]
     assert stats[0]["events"] == stats[1]["events_adopted"] and stats[1]["events"] == stats[0]["events_adopted"]
     assert sum(s["publishes"] for s in stats) == 6000 and sum(s["duplicates"] for s in stats) == 600
+
+
+def test_an_id_that_two_publishers_race_for_is_shown_by_the_first(bench):
+    """Each event was encoded before its broker knew of the other one."""
+    c = Cluster(bench)
+    streams = [c.open(0), c.open(1)]
+
+    def publish(n):
+        with Asker(c.brokers[n].endpoint("sync")) as worker:
+            return worker.publish_many(f"token:{n}", [{"text": f"{n}-{i}", "id": f"both-{i}"} for i in range(500)])
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        replies = list(pool.map(publish, range(2)))
+    assert all(r["ok"] and "duplicate" not in r for rs in replies for r in rs)
+    for stream in streams:
+        stream.wait_events(1000)
+        ids = {e.data: e.id for e in stream.events()}
+        for i, pair in enumerate(zip(*replies, strict=True)):
+            first = 0 if pair[0]["seq"] < pair[1]["seq"] else 1
+            assert ids[f"{first}-{i}"] == f"both-{i}"
+            assert ids[f"{1 - first}-{i}"] == str(pair[1 - first]["seq"])
+    wait_same(c.clients)
+    assert sum(client.stats()["turns_overtaken"] for client in c.clients) > 0, "they did race"
 
 
 def test_batches_of_racing_brokers_are_not_mixed(bench):
