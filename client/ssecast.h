@@ -238,7 +238,7 @@ struct ssecast_presence_event {
     const char *const *channels;
     size_t channel_count;
     int64_t at; /* unix ms */
-    /* Of an end: "client", "shutdown", "slow", "drain", "expired", "worker_lost"; "" where it is not known. Else "". */
+    /* Of an end: "client", "shutdown", "slow", "drain", "expired", "worker_lost", "replaced"; "" where it is not known. Else "". */
     const char *cause;
     bool present;     /* it was so already when we began to watch */
     bool inferred;    /* its message was missed; it was found by comparing. `at` is when we found it, if it is an end */

@@ -157,6 +157,7 @@ static const char *cause_text(struct slice cause)
     static const char *const texts[][2] = {
         {"slow", "reader too slow"},  {"drain", "worker stopped"},    {"shutdown", "shut down"},
         {"expired", "token expired"}, {"worker_lost", "worker lost"}, {"gap", "told of a gap"},
+        {"replaced", "replaced"},
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         if (slice_equal(cause, slice_of(texts[i][0])))

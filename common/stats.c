@@ -52,6 +52,8 @@ const struct stat_row worker_counter_rows[WORKER_COUNTERS] = {
         .family = SHED, .labels = "limit=\"max-per-address\"", .family_help = "of the streams that were shed, those at these limits"},
     [SHED_RATE] = {.name = "shed_rate", .help = "of streams_shed, those over connect-rate",
         .family = SHED, .labels = "limit=\"connect-rate\""},
+    [ENDS_REPLACED] = {.name = "ends_replaced", .help = "streams that made way for a newer one of their session (max-per-session)",
+        .family = ENDS, .labels = "cause=\"replaced\""},
     [LATENCY_1] = {.name = "latency_1ms", .help = LATENCY, .family = METRIC_NONE},
     [LATENCY_2] = {.name = "latency_2ms", .help = LATENCY, .family = METRIC_NONE},
     [LATENCY_5] = {.name = "latency_5ms", .help = LATENCY, .family = METRIC_NONE},

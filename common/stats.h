@@ -33,6 +33,7 @@ enum worker_counter {
     ENDS_EXPIRED,           /* the token's time was over */
     SHED_ADDRESS,           /* of STREAMS_SHED: over max-per-address */
     SHED_RATE,              /* of STREAMS_SHED: over connect-rate */
+    ENDS_REPLACED,          /* it made way for a newer stream of its session */
     LATENCY_1,              /* live deliveries by the time from the publish to the write, ms; each counts once */
     LATENCY_2,
     LATENCY_5,

@@ -11,7 +11,8 @@
 
 const char *end_cause_name(enum end_cause cause)
 {
-    static const char *const names[END_CAUSES] = {"client", "shutdown", "slow", "drain", "expired", "worker_lost"};
+    static const char *const names[END_CAUSES] = {"client",  "shutdown",    "slow",    "drain",
+                                                  "expired", "worker_lost", "replaced"};
     return cause < END_CAUSES ? names[cause] : "unknown";
 }
 

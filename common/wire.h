@@ -57,11 +57,12 @@ enum end_cause {
     END_DRAIN,
     END_EXPIRED,
     END_WORKER_LOST,
+    END_REPLACED,
     END_CAUSES,
     END_ANSWERED, /* it was no stream: its answer is complete, or could not be given */
 };
 
-/* "client", "shutdown", "slow", "drain", "expired", "worker_lost". */
+/* "client", "shutdown", "slow", "drain", "expired", "worker_lost", "replaced". */
 const char *end_cause_name(enum end_cause cause);
 
 /* A message being written. Start with a zeroed one; a failed allocation is remembered in failed and everything after it

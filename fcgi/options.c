@@ -72,7 +72,7 @@ static const struct option_row rows[] = {
      1u << 28, NULL},
     {"max-connections", "N", "0", "streams at most; 0: 15/16 of the limit of open files", OPTION_COUNT,
      AT(max_connections), 0, 1u << 30, NULL},
-    {"max-per-session", "N", "0", "streams of one session at most; 0: no limit", OPTION_COUNT, AT(max_per_session), 0,
+    {"max-per-session", "N", "0", "streams of a session; the oldest makes way", OPTION_COUNT, AT(max_per_session), 0,
      1u << 30, NULL},
     {"max-per-address", "N", "0", "streams of one client address (IPv6: of one /64) at most; 0: no limit", OPTION_COUNT,
      AT(max_per_address), 0, 1u << 30, NULL},

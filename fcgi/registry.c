@@ -11,7 +11,7 @@
 #include "table.h"
 
 struct group {
-    struct membership *first;
+    struct membership *first, *last; /* the newest, the oldest */
     uint32_t count;
     bool channel;
 };
@@ -102,6 +102,8 @@ static int join(struct table *names, struct slice name, bool channel, struct mem
     m->next = g->first;
     if (g->first)
         g->first->prev = m;
+    else
+        g->last = m;
     g->first = m;
     return 0;
 }
@@ -117,6 +119,8 @@ static void leave(struct registry *r, struct membership *m)
         g->first = m->next;
     if (m->next)
         m->next->prev = m->prev;
+    else
+        g->last = m->prev;
     MUST(g->count > 0);
     if (--g->count == 0)
         table_remove(g->channel ? r->channels : r->sessions, g);
@@ -173,6 +177,12 @@ size_t registry_session_count(const struct registry *r, struct slice session)
 {
     const struct group *g = table_find(r->sessions, session);
     return g ? g->count : 0;
+}
+
+void *registry_session_oldest(const struct registry *r, struct slice session)
+{
+    const struct group *g = table_find(r->sessions, session);
+    return g ? g->last->entry->owner : NULL;
 }
 
 const char *registry_id(const struct registry *r, const struct registry_entry *entry, char out[REGISTRY_ID_MAX])

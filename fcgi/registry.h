@@ -49,6 +49,9 @@ void registry_remove(struct registry *r, struct registry_entry **entry);
 size_t registry_count(const struct registry *r);
 size_t registry_session_count(const struct registry *r, struct slice session);
 
+/* The owner of the session's oldest connection, or NULL. */
+void *registry_session_oldest(const struct registry *r, struct slice session);
+
 /* Write the connection's id and its NUL to out. Returns out. */
 const char *registry_id(const struct registry *r, const struct registry_entry *entry, char out[REGISTRY_ID_MAX]);
 

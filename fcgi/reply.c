@@ -267,6 +267,16 @@ struct event *reply_gap(struct slice last, uint64_t oldest)
     return finish(&t);
 }
 
+struct event *reply_replaced(uint32_t retry_ms)
+{
+    struct text t;
+    if (!begin(&t))
+        return NULL;
+    fprintf(t.file, "retry: %" PRIu32 "\nevent: ssecast.replaced\ndata: {\"reason\":\"max-per-session\"}\n\n",
+            retry_ms);
+    return finish(&t);
+}
+
 struct event *reply_expired(void)
 {
     return event_text(slice_of("event: ssecast.expired\ndata: {\"reason\":\"expired\"}\n\n"));

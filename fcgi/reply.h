@@ -65,6 +65,9 @@ struct event *reply_gap(struct slice last, uint64_t oldest);
 /* event: ssecast.expired. */
 struct event *reply_expired(void);
 
+/* event: ssecast.replaced, and when to come back. */
+struct event *reply_replaced(uint32_t retry_ms);
+
 /* NULL when value is a header line that may be added ("Name: value"), else what is accepted. */
 const char *reply_check_header(const char *value);
 

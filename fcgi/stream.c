@@ -147,6 +147,79 @@ static void beat_idle(void *context, int64_t now)
     set_beat_timer(set);
 }
 
+/* --- admission --- */
+
+enum admission {
+    ADMIT,
+    SHED_DRAINING,
+    SHED_WORKER_FULL,
+    SHED_ADDRESS_FULL,
+    SHED_TOO_FAST, /* the address asks too often (connect-rate) */
+};
+
+/* The stream that makes way when one more of this session opens; NULL: there is room for both. */
+static struct stream *displaced_by(const struct streams *set, struct slice session)
+{
+    uint64_t most = set->limits.per_session;
+    if (!most || registry_session_count(set->registry, session) < most)
+        return NULL;
+
+    return registry_session_oldest(set->registry, session);
+}
+
+/* Whether a new stream may open. The caller counts and logs a refusal. */
+static enum admission admit(const struct streams *set, const struct request *r, const struct address *address)
+{
+    const struct stream *displaced = displaced_by(set, slice_of(r->session));
+    if (set->draining)
+        return SHED_DRAINING;
+
+    if (!displaced && registry_count(set->registry) >= set->limits.connections)
+        return SHED_WORKER_FULL;
+
+    bool same_address = displaced && terms_address(stream_terms(displaced)) == address;
+    if (address && !same_address && address_full(set->addresses, address))
+        return SHED_ADDRESS_FULL;
+
+    return ADMIT;
+}
+
+static void count_shed(struct streams *set, enum admission why)
+{
+    set->counters[STREAMS_SHED]++;
+    switch (why) {
+    case SHED_WORKER_FULL:
+        log_event(LOG_WARN,
+                  "streams are turned away, there are as many as may be: raise max-connections, or add workers",
+                  log_count("max-connections", set->limits.connections));
+        break;
+    case SHED_ADDRESS_FULL:
+        set->counters[SHED_ADDRESS]++;
+        break;
+    case SHED_TOO_FAST:
+        set->counters[SHED_RATE]++;
+        break;
+    case ADMIT:
+    case SHED_DRAINING:
+        break;
+    }
+}
+
+static struct event *shed(struct streams *set, const struct request *r, enum admission why)
+{
+    MUST(why != ADMIT);
+    count_shed(set, why);
+    return reply_come_back(&set->reply_rules, r, stream_jitter(set->limits.retry));
+}
+
+/* End s for a newer stream of its session. It comes back late: two pages that know no better would replace each other in turn. */
+static void replace(struct stream *s)
+{
+    uint64_t retry = (uint64_t)s->set->limits.retry * STREAM_REPLACED_FACTOR;
+    stream_send_text(s, reply_replaced(stream_jitter(retry < UINT32_MAX ? (uint32_t)retry : UINT32_MAX)));
+    conn_end(&s->conn, END_REPLACED);
+}
+
 /* --- opening --- */
 
 /* Without a place where that is not known yet, or where the client's cursor cannot stand in an id: line. Then the first checkpoint
@@ -229,11 +302,15 @@ static void end_events(struct stream *s)
 static void open_stream(struct stream *s, struct request *r, struct address *address)
 {
     struct streams *set = s->set;
+    struct stream *displaced = displaced_by(set, slice_of(r->session));
     char id[REGISTRY_ID_MAX];
     if (become_events(s, r, address) != 0) {
         conn_cut(&s->conn, END_ANSWERED);
         return;
     }
+    if (displaced)
+        replace(displaced);
+
     set->counters[STREAMS_OPENED]++;
     s->since_ms = clock_unix_ms();
     s->shows_checkpoints = r->checkpoints;
@@ -247,28 +324,6 @@ static void open_stream(struct stream *s, struct request *r, struct address *add
     set_beat_timer(set);
     if (set->window)
         resume_begin(s);
-}
-
-/* Counted where it has a counter of its own. */
-static bool too_many(struct streams *set, const struct request *r, const struct address *address)
-{
-    bool full = !set->draining && registry_count(set->registry) >= set->limits.connections;
-    if (full)
-        log_event(LOG_WARN,
-                  "streams are turned away, there are as many as may be: raise max-connections, or add workers",
-                  log_count("max-connections", set->limits.connections));
-    bool here = set->draining || registry_count(set->registry) >= set->limits.connections ||
-                (set->limits.per_session &&
-                 registry_session_count(set->registry, slice_of(r->session)) >= set->limits.per_session);
-    bool there = !here && address && address_full(set->addresses, address);
-    set->counters[SHED_ADDRESS] += there;
-    return here || there;
-}
-
-static struct event *come_back(struct streams *set, const struct request *r)
-{
-    set->counters[STREAMS_SHED]++;
-    return reply_come_back(&set->reply_rules, r, stream_jitter(set->limits.retry));
 }
 
 static enum worker_counter refusal_counter(int status)
@@ -296,8 +351,9 @@ static struct event *short_answer(struct streams *set, const struct request *r, 
         set->counters[STREAMS_BLOCKED]++;
         return reply_no_content(&set->reply_rules, r);
     }
-    if (too_many(set, r, address))
-        return come_back(set, r);
+    enum admission admission = admit(set, r, address);
+    if (admission != ADMIT)
+        return shed(set, r, admission);
     *answered = false;
     return NULL;
 }
@@ -346,8 +402,7 @@ static int answer_request(struct stream *s, const struct params *params)
     if (!err && in_time)
         answer(s, &r, address);
     else if (!err)
-        end_with(s, come_back(set, &r));
-    set->counters[SHED_RATE] += !err && !in_time;
+        end_with(s, shed(set, &r, SHED_TOO_FAST));
     request_release(&r);
     return err;
 }
@@ -650,6 +705,9 @@ static void count_end(uint64_t *counters, enum end_cause cause)
         break;
     case END_EXPIRED:
         counters[ENDS_EXPIRED]++;
+        break;
+    case END_REPLACED:
+        counters[ENDS_REPLACED]++;
         break;
     case END_WORKER_LOST: /* for the broker to say */
     case END_CAUSES:

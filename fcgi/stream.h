@@ -146,6 +146,9 @@ extern const struct upstream_hooks stream_upstream_hooks;
 /* End up to count streams, each with its own retry (cause END_DRAIN). Returns how many are left. */
 size_t streams_drain(struct streams *set, size_t count);
 
+/* One that made way for a newer stream of its session comes back this many times later than others. */
+#define STREAM_REPLACED_FACTOR 10u
+
 /* A time to come back, ms: at random between a tenth of `retry` and all of it. */
 uint32_t stream_jitter(uint32_t retry);
 
@@ -163,6 +166,9 @@ int terms_new(struct stream *s, int64_t expires_ms, struct address *address, str
 /* The same of a request that opens no stream but brings a token. */
 bool terms_admit(struct streams *set, const struct params *params);
 
+
+/* The address that the stream counts for; NULL: none. terms may be NULL. */
+const struct address *terms_address(const struct terms *terms);
 
 /* The stream has ended. Sets *terms to NULL; safe on NULL. */
 void terms_free(struct terms **terms);

@@ -67,6 +67,11 @@ bool terms_admit(struct streams *set, const struct params *params)
 
 /* --- streams --- */
 
+const struct address *terms_address(const struct terms *terms)
+{
+    return terms ? terms->address : NULL;
+}
+
 int terms_new(struct stream *s, int64_t expires_ms, struct address *address, struct terms **terms)
 {
     struct streams *set = s->set;

@@ -169,14 +169,29 @@ def test_beyond_max_connections_a_stream_is_asked_to_come_back(bench):
     late.wait(lambda: late.starts, "room again")
 
 
-def test_beyond_max_per_session_only_that_session_is_asked_to_wait(bench):
+def test_beyond_max_per_session_the_oldest_stream_makes_way(bench):
     site = Site(bench, worker={"max_per_session": 2})
-    for _ in range(2):
-        site.open("anna")
-    assert site.start_open("anna").wait_end().status == 200
-    site.open("bert")
+    bert = site.open("bert")
+    first, second, third = (site.open("anna") for _ in range(3))
+    first.wait_end()
+    assert [e[:2] for e in first.events] == [("ssecast.replaced", '{"reason":"max-per-session"}')]
+    assert 200 <= first.decoder.retry <= 2000 and first.complete
+    site.wait_connections("anna", 2)
     site.publish("m", data=1)
-    assert site.commands.connections_of("anna") == 2
+    for reader in (second, third, bert):
+        reader.wait_for(1)
+    assert site.commands.stats()["ends_replaced"] == 1 and site.stat("streams_shed") == 0
+
+
+def test_a_stream_that_is_dead_without_a_word_is_in_nobody_s_way(bench):
+    """Its web server has not noticed; the page comes back."""
+    site = Site(bench, worker={"max_per_session": 1, "heartbeat": "300ms"})
+    with FastCgi(site.worker.socket) as dead:
+        dead.get("session=anna").wait_open()
+        again = site.open("anna", last_event_id=dead.decoded()[0].last_event_id)
+        site.publish("m", data=1)
+        again.wait_for(1)
+        assert dead.wait_end().events()[-1].type == "ssecast.replaced"
 
 
 # Shutdown

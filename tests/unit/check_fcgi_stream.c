@@ -333,17 +333,60 @@ static void assert_turned_away(struct client *c)
 START_TEST(beyond_a_limit_a_client_is_asked_to_come_back)
 {
     set.limits.connections = 3;
-    set.limits.per_session = 2;
     join(100);
     struct client *first = open_as(0, "a");
     open_as(1, "a");
-    assert_turned_away(open_as(2, "a"));
     open_as(2, "b");
     assert_turned_away(open_as(3, "c"));
-    ck_assert_uint_eq(set.counters[STREAMS_SHED], 2);
+    ck_assert_uint_eq(set.counters[STREAMS_SHED], 1);
     leave(first);
     turn();
     assert_begins(open_as(3, "c"), "100", "");
+}
+END_TEST
+
+/* It ends, and knows that a newer one took its place. */
+static void assert_replaced(struct client *c)
+{
+    unsigned retry = 0;
+    const char *text = heard(c), *event = strchr(text, '\n');
+    ck_assert_int_eq(sscanf(text, "retry: %u\n", &retry), 1);
+    ck_assert_uint_ge(retry, 15000);
+    ck_assert_uint_le(retry, 150000);
+    ck_assert_str_eq(event, "\nevent: ssecast.replaced\ndata: {\"reason\":\"max-per-session\"}\n\n");
+    ck_assert(c->ended);
+}
+
+START_TEST(the_oldest_stream_of_a_session_makes_way)
+{
+    set.limits.per_session = 2;
+    set.limits.connections = 3;
+    join(100);
+    struct client *first = open_as(0, "a"), *second = open_as(1, "a");
+    body(first);
+    body(second);
+    open_as(2, "b"); /* the worker is full */
+    assert_begins(open_as(3, "a"), "100", "");
+    assert_replaced(first);
+    ck_assert(!second->ended);
+    ck_assert_uint_eq(registry_session_count(set.registry, S("a")), 2);
+    ck_assert_uint_eq(set.counters[ENDS_REPLACED], 1);
+    ck_assert_uint_eq(set.counters[STREAMS_SHED], 0);
+    assert_begins(open_as(0, "a"), "100", "");
+    assert_replaced(second);
+}
+END_TEST
+
+START_TEST(while_draining_no_stream_makes_way)
+{
+    set.limits.per_session = 1;
+    join(100);
+    struct client *first = open_as(0, "a");
+    body(first);
+    set.draining = true;
+    assert_turned_away(open_as(1, "a"));
+    assert_heard(first, "");
+    ck_assert(!first->ended);
 }
 END_TEST
 
@@ -368,6 +411,22 @@ START_TEST(an_address_has_so_many_streams)
     leave(first);
     turn();
     assert_begins(open_from(3, "c", "192.0.2.1"), "100", "");
+}
+END_TEST
+
+START_TEST(a_stream_that_makes_way_does_so_for_its_address_too)
+{
+    set.addresses = addresses_new(1, 0);
+    set.limits.per_session = 1;
+    join(100);
+    struct client *first = open_from(0, "a", "192.0.2.1");
+    body(first);
+    assert_begins(open_from(1, "a", "192.0.2.1"), "100", "");
+    assert_replaced(first);
+    assert_turned_away(open_from(2, "b", "192.0.2.1"));
+    open_from(3, "b", "192.0.2.2");
+    assert_turned_away(open_from(2, "b", "192.0.2.1")); /* the one that would make way is another address's */
+    ck_assert_uint_eq(registry_session_count(set.registry, S("b")), 1);
 }
 END_TEST
 
@@ -988,6 +1047,9 @@ static void add_openings(TCase *tests)
     tcase_add_test(tests, live_events_reach_whom_they_concern);
     tcase_add_loop_test(tests, what_is_no_stream_is_answered_and_closed, 0, COUNT(short_answers));
     tcase_add_test(tests, beyond_a_limit_a_client_is_asked_to_come_back);
+    tcase_add_test(tests, the_oldest_stream_of_a_session_makes_way);
+    tcase_add_test(tests, while_draining_no_stream_makes_way);
+    tcase_add_test(tests, a_stream_that_makes_way_does_so_for_its_address_too);
     tcase_add_test(tests, an_address_has_so_many_streams);
     tcase_add_test(tests, an_address_asks_so_often);
     tcase_add_test(tests, a_stream_ends_with_its_token);

@@ -176,6 +176,8 @@ START_TEST(sessions_are_counted)
     ck_assert_uint_eq(registry_session_count(registry, S("eve")), 0);
     leave(&peers[2]);
     ck_assert_uint_eq(registry_session_count(registry, S("ann")), 1);
+    ck_assert_ptr_eq(registry_session_oldest(registry, S("ann")), peers[0].entry->owner);
+    ck_assert_ptr_null(registry_session_oldest(registry, S("nobody")));
     leave(&peers[0]);
     ck_assert_uint_eq(registry_session_count(registry, S("ann")), 0);
 }

@@ -693,6 +693,7 @@ START_TEST(every_cause_has_a_name)
 {
     ck_assert_str_eq(end_cause_name(END_CLIENT), "client");
     ck_assert_str_eq(end_cause_name(END_WORKER_LOST), "worker_lost");
+    ck_assert_str_eq(end_cause_name(END_REPLACED), "replaced");
     ck_assert_str_eq(end_cause_name(END_CAUSES), "unknown");
 }
 END_TEST
