@@ -332,17 +332,17 @@ def log_in(tab, user):
     tab.run("document.cookie = `sid=${arguments[0]}; path=/`", user)
 
 
-@pytest.mark.parametrize("named", [False, True], ids=["by default", "shared"])
-def test_the_next_user_of_the_browser_is_sent_nothing_of_the_one_before(site, tabs, session, named):
+@pytest.mark.parametrize("share", [lambda _: {}, lambda user: {"shared": user}], ids=["by default", "shared"])
+def test_the_next_user_of_the_browser_is_sent_nothing_of_the_one_before(site, tabs, session, share):
     """The address is the same for all."""
     users = [f"{session}-{name}" for name in ("anna", "bert")]
     tab = tabs()
     log_in(tab, users[0])
-    anna = tab.stream("/sse", shared=named and users[0]).wait_state("online")
+    anna = tab.stream("/sse", **share(users[0])).wait_state("online")
     secrets = publish(site, users[0], 3)
     anna.wait_for(3)
     log_in(tab, users[1])
-    bert = tabs().stream("/sse", shared=named and users[1], lastEventId=secrets[0]).wait_state("online")
+    bert = tabs().stream("/sse", **share(users[1]), lastEventId=secrets[0]).wait_state("online")
     ids = [publish(site, user, 1)[0] for user in users]
     anna.wait_for(4)
     bert.wait_for(1)
