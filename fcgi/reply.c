@@ -212,10 +212,12 @@ const char *reply_check_header(const char *value)
 
 static void put_checkpoint_data(FILE *out, const struct block *b)
 {
+    fputs("data: {", out);
     if (b->connection)
-        fprintf(out, "data: {\"connection\":\"%s\",\"heartbeat\":%" PRIu64 "}\n", b->connection, b->heartbeat_ms);
-    else
-        fputs("data: {}\n", out);
+        fprintf(out, "\"connection\":\"%s\",\"heartbeat\":%" PRIu64, b->connection, b->heartbeat_ms);
+    if (b->connection && b->owner[0])
+        fprintf(out, ",\"owner\":\"%s\"", b->owner);
+    fputs("}\n", out);
 }
 
 struct event *reply_block(const struct block *b)
@@ -242,6 +244,11 @@ struct event *reply_block(const struct block *b)
 struct event *reply_keep_alive(void)
 {
     return event_text(slice_of(": keep-alive\n"));
+}
+
+struct event *reply_beat(void)
+{
+    return event_text(slice_of("event: ssecast.checkpoint\ndata: {}\n\n"));
 }
 
 static bool all_digits(struct slice text)

@@ -7,6 +7,7 @@
 #ifndef SSECAST_REPLY_H
 #define SSECAST_REPLY_H
 
+#include "owner.h"
 #include "request.h"
 
 struct reply_rules {
@@ -50,14 +51,18 @@ struct block {
     struct slice id; /* moves the client's cursor; empty: does not */
     bool
         checkpoint; /* with an id: the event ssecast.checkpoint. Else a block without data, which moves fewer cursors */
-    const char *connection; /* the connection's id, for the checkpoint's data; NULL: `{}` */
-    uint64_t heartbeat_ms;  /* beside connection */
+    const char *connection;    /* the connection's id, for the checkpoint's data; NULL: `{}` */
+    uint64_t heartbeat_ms;     /* beside connection */
+    char owner[OWNER_LEN + 1]; /* beside connection; empty: not told */
 };
 
 struct event *reply_block(const struct block *b);
 
 /* A comment, so that the stream is not idle. No empty line follows it: some libraries take that for a message. */
 struct event *reply_keep_alive(void);
+
+/* The same for clients that see no comments: a checkpoint without an id, which leaves the cursor where it is. */
+struct event *reply_beat(void);
 
 /* event: ssecast.gap. last is the client's cursor as it gave it; oldest is a seq. */
 struct event *reply_gap(struct slice last, uint64_t oldest);

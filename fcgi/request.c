@@ -492,10 +492,19 @@ static bool query_says_true(const struct params *params, const char *name)
 /* Checkpoints are events unless the client wants none. */
 static void read_checkpoints(const struct params *params, struct request *r)
 {
+    static const char *const names[] = {
+        [CHECKPOINTS_OFF] = "false", [CHECKPOINTS_ON] = "true", [CHECKPOINTS_ALWAYS] = "always"};
     char *value = params_query(params, "checkpoints");
-    r->checkpoints = !value || strcmp(value, "false") != 0;
-    if (value && r->checkpoints && strcmp(value, "true") != 0 && r->kind == REQUEST_STREAM)
-        refuse(r, 400, "bad_parameter", "checkpoints=%.40s; accepted: true or false", value);
+    size_t i = 0;
+
+    while (value && i < sizeof names / sizeof names[0] && strcmp(value, names[i]) != 0)
+        i++;
+
+    r->checkpoints = CHECKPOINTS_ON;
+    if (value && i < sizeof names / sizeof names[0])
+        r->checkpoints = (enum checkpoints)i;
+    else if (value && r->kind == REQUEST_STREAM)
+        refuse(r, 400, "bad_parameter", "checkpoints=%.40s; accepted: true, false or always", value);
     free(value);
 }
 

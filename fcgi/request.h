@@ -32,6 +32,13 @@ struct request_rules {
     const struct option_list *meta; /* "LABEL=header:NAME", ...; META_MAX at most; NULL: none */
 };
 
+/* How a stream tells its position, and that it is alive. */
+enum checkpoints {
+    CHECKPOINTS_OFF,    /* id: lines without data, and comments */
+    CHECKPOINTS_ON,     /* events, which every client dispatches, when the position has moved; else comments */
+    CHECKPOINTS_ALWAYS, /* an event for each heartbeat, on a busy stream too; the first one names the owner */
+};
+
 struct request {
     enum request_kind kind;
     int status;            /* refused: 400, 401, 403, 404 or 405 */
@@ -47,8 +54,8 @@ struct request {
     char *last_id;      /* the client's cursor as it gave it; NULL: none, the stream begins now */
     char *origin;       /* what Access-Control-Allow-Origin says: the client's origin, or "*"; NULL: none */
     bool padding;       /* a polyfill wants 2 KB first */
-    bool checkpoints;   /* they are events, which every client dispatches */
-    char *meta;         /* values to be kept, packed (meta.h), in the order of the rules */
+    enum checkpoints checkpoints;
+    char *meta; /* values to be kept, packed (meta.h), in the order of the rules */
     size_t meta_len;
 };
 

@@ -60,6 +60,8 @@ static void mark_place(struct stream *s, struct block *block, char connection[RE
     if (!s->placed) {
         block->connection = registry_id(s->set->registry, stream_entry(s), connection);
         block->heartbeat_ms = s->set->limits.heartbeat_ms;
+        if (s->shows_beats)
+            owner_of(registry_session(stream_entry(s)), block->owner);
     }
     s->placed = true;
 }
@@ -76,6 +78,22 @@ void stream_send_checkpoint(struct stream *s, uint64_t position)
     s->shown = position;
 }
 
+/* Beside events, which a page sees only where it listens for their names. */
+static void beat_beside_events(struct stream *s)
+{
+    int64_t now = loop_now(s->set->loop);
+
+    if (!s->shows_beats || s->conn.state != CONN_OPEN)
+        return;
+
+    MUST(s->kind == KIND_EVENTS && now >= s->beaten_at);
+    if (2 * (now - s->beaten_at) < (int64_t)s->set->limits.heartbeat_ms)
+        return;
+
+    s->beaten_at = now;
+    conn_send_unbounded(&s->conn, s->set->visible_beat);
+}
+
 void stream_deliver(struct stream *s, struct event *e, bool bounded)
 {
     if (e->kind == EVENT_SHUTDOWN && e->seq <= s->opened_at)
@@ -85,20 +103,25 @@ void stream_deliver(struct stream *s, struct event *e, bool bounded)
         conn_send(&s->conn, e);
     else
         conn_send_unbounded(&s->conn, e);
-    if (e->kind == EVENT_SHUTDOWN)
+    if (e->kind == EVENT_SHUTDOWN) {
         conn_end(&s->conn, END_SHUTDOWN);
-    else
-        s->shown = e->seq;
+        return;
+    }
+
+    s->shown = e->seq;
+    beat_beside_events(s);
 }
 
 /* --- heartbeats --- */
 
-/* What keeps a stream at position alive. All that are equally far share it. */
-static struct event *heartbeat(struct streams *set, bool visible, uint64_t position)
+/* What keeps s alive, and tells position where it has moved (0: not). All that are equally far share it. */
+static struct event *heartbeat(const struct stream *s, uint64_t position)
 {
+    struct streams *set = s->set;
+    bool visible = s->shows_checkpoints;
     struct event **shared = &set->beats[visible];
     if (!position)
-        return set->plain_beat;
+        return s->shows_beats ? set->visible_beat : set->plain_beat;
     if (!*shared || set->beat_positions[visible] != position) {
         char digits[24];
         event_unref(shared);
@@ -125,7 +148,8 @@ static void beat(struct stream *s)
     bool moved = s->state == STREAM_LIVE && position > s->shown;
     MUST(!moved || s->placed);
     s->set->counters[HEARTBEATS]++;
-    conn_send_unbounded(&s->conn, heartbeat(s->set, s->shows_checkpoints, moved ? position : 0));
+    s->beaten_at = loop_now(s->set->loop);
+    conn_send_unbounded(&s->conn, heartbeat(s, moved ? position : 0));
     if (moved)
         s->shown = position;
 }
@@ -313,7 +337,9 @@ static void open_stream(struct stream *s, struct request *r, struct address *add
 
     set->counters[STREAMS_OPENED]++;
     s->since_ms = clock_unix_ms();
-    s->shows_checkpoints = r->checkpoints;
+    s->shows_checkpoints = r->checkpoints != CHECKPOINTS_OFF;
+    s->shows_beats = r->checkpoints == CHECKPOINTS_ALWAYS;
+    s->beaten_at = loop_now(set->loop);
     stream_send_text(s, reply_stream(&set->reply_rules, r, registry_id(set->registry, stream_entry(s), id)));
     stream_send_text(s, first_block(s, r));
     s->last_id = r->last_id;
@@ -526,6 +552,7 @@ static void deliver_live(void *owner, void *context)
     s->set->counters[DELIVERIES] += s->conn.state == CONN_OPEN ? d->bundle->events.count : 0;
     conn_send(&s->conn, d->text);
     s->shown = d->last;
+    beat_beside_events(s);
 }
 
 void streams_settle(struct streams *set)
@@ -804,10 +831,11 @@ int streams_init(struct streams *set, const char *prefix, size_t queue_bytes)
     set->blocks = blocks_new();
     set->live.max = queue_bytes / 4 < BUNDLE_BYTES ? queue_bytes / 4 : BUNDLE_BYTES;
     set->plain_beat = reply_keep_alive();
+    set->visible_beat = reply_beat();
     set->beat_timer = (struct loop_timer){.fire = beat_idle, .context = set};
     services_init(set);
     int err = terms_init(set);
-    return !err && set->registry && set->blocks && set->plain_beat ? 0 : -ENOMEM;
+    return !err && set->registry && set->blocks && set->plain_beat && set->visible_beat ? 0 : -ENOMEM;
 }
 
 void streams_release(struct streams *set)
@@ -822,4 +850,5 @@ void streams_release(struct streams *set)
     event_unref(&set->beats[false]);
     event_unref(&set->beats[true]);
     event_unref(&set->plain_beat);
+    event_unref(&set->visible_beat);
 }

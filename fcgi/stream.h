@@ -42,6 +42,7 @@ struct stream {
     enum stream_state state;
     bool placed;                  /* an id: line has told its client where it begins */
     bool shows_checkpoints;       /* they are events */
+    bool shows_beats;             /* and one is sent at least once per heartbeat */
     bool bundled;                 /* events of a turn are one text for it; Apache and nginx prefer single ones */
     uint64_t opened_at;           /* position when it was opened: a shutdown up to it does not concern it */
     uint64_t cursor;              /* position: all up to it was sent; when live, what is above it is sent as it comes */
@@ -54,7 +55,8 @@ struct stream {
             *terms; /* of KIND_EVENTS: until when, from where (terms.c); NULL: nothing binds it. stream_terms() */
         struct call *call; /* of KIND_CALL. stream_call() */
     } of;
-    int64_t since_ms; /* unix time */
+    int64_t since_ms;  /* unix time */
+    int64_t beaten_at; /* the loop's time of the last checkpoint, where shows_beats */
 };
 
 static inline struct registry_entry *stream_entry(const struct stream *s)
@@ -109,7 +111,7 @@ struct streams {
     struct loop_timer beat_timer;
     struct event *beats[2]; /* the last checkpoints of heartbeats, without data and as events, and their positions */
     uint64_t beat_positions[2];
-    struct event *plain_beat;
+    struct event *plain_beat, *visible_beat;
     struct call *first_call, *last_call; /* that wait for the broker's reply, the longest first */
     struct loop_timer call_timer;
     size_t asked_bytes;  /* of their questions */

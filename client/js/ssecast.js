@@ -72,7 +72,7 @@ class Connection {
   /* The address to open now. A header would be better, but EventSource has none to give. */
   #address() {
     const url = new URL(this.#url);
-    url.searchParams.set("checkpoints", "true");
+    url.searchParams.set("checkpoints", "always");
     if (this.#cursor)
       url.searchParams.set("lastEventId", this.#cursor);
     return url;
@@ -114,10 +114,15 @@ class Connection {
       this.#sink.begin({ connection, owner: this.#owner });
     }
 
-    this.#entry(null, event);
+    this.#signAt = performance.now();
+    const moved = event.lastEventId && event.lastEventId !== this.#cursor;
+    if (connection || moved)
+      this.#entry(null, event); // the first one tells other tabs where this stream begins
   }
 
-  /* The worker sends a checkpoint at least once per heartbeat. */
+  /* With checkpoints=always the worker sends checkpoints on quiet streams and on busy ones, at most one and a
+   * half heartbeats apart. Without it a script would not see that a stream is alive: comments, and
+   * events that it has no listeners for, are not dispatched. */
   #watch() {
     clearInterval(this.#watchdog);
     this.#signAt = performance.now();

@@ -8,6 +8,7 @@ from support.broker import Broker
 from support.fcgi import FastCgi
 from support.site import Site
 from support.tokens import Issuer
+from support.waiting import wait_until
 from support.worker import Worker
 
 
@@ -99,12 +100,30 @@ def test_checkpoints_can_be_turned_off(quick, session):
     assert b"ssecast.checkpoint" not in reader.body and b"\nid: %d\n\n" % seq in reader.body
 
 
+def test_every_heartbeat_can_be_made_an_event(quick, session):
+    """On a busy stream too: a page sees nothing of comments, nor of events that it has no listeners for."""
+    reader = quick.open(session, query={"checkpoints": "always"}, keep_body=True)
+    other = quick.open(session + "-other", query={"checkpoints": "always"})
+    same = quick.open(session, query={"checkpoints": "always"})
+    owner = reader.about["owner"]
+    assert owner == same.about["owner"] != other.about["owner"] and session not in owner
+    beat = b"\n\nevent: ssecast.checkpoint\ndata: {}\n\n"
+    reader.wait(lambda: bytes(reader.body).count(beat) >= 2, "heartbeats of an idle stream")
+    so_far = bytes(reader.body).count(beat)
+
+    def busy():
+        quick.publish("m", data=1, to={"sessions": [session]})
+        return bytes(reader.body).count(beat) >= so_far + 2
+    wait_until(busy, what="heartbeats of a busy stream")
+    assert b": keep-alive" not in reader.body
+
+
 @pytest.mark.parametrize("value", ["1", "", "no", "True"])
 def test_checkpoints_are_wanted_or_not(quick, session, value):
     status, _, body = quick.request(session=session, checkpoints=value)
     refusal = json.loads(body)
     assert (status, refusal["error"]) == (400, "bad_parameter")
-    assert refusal["message"] == f"checkpoints={value}; accepted: true or false"
+    assert refusal["message"] == f"checkpoints={value}; accepted: true, false or always"
 
 
 def test_a_resumed_stream_learns_its_connection_beside_its_own_cursor(quick, session):

@@ -166,6 +166,19 @@ for (const name of ["ssecast.checkpoint", "m"])
     assert.deepEqual(told, [["online", {}]]);
   });
 
+test("other tabs are told of a checkpoint when the cursor moves, and not of each heartbeat", async () => {
+  const posted = [];
+  mock.method(BroadcastChannel.prototype, "postMessage", (message) => posted.push(message));
+  withLocks(async (name, options, granted) => granted());
+  const { stream } = listen(["m"], { shared: "anna" });
+  await pass(100);
+  sources[0].open();
+  for (const [data, id] of [["{}", "1"], ["{}", ""], ["{}", "2"], ["{}", "2"]])
+    sources[0].send("ssecast.checkpoint", data, id);
+  assert.deepEqual(posted.filter(({ kind }) => kind === "entry").map(({ entry }) => entry.id), ["1", "2"]);
+  assert.equal(stream.lastEventId, "2");
+});
+
 test("a page that was busy itself does not give its stream up", async () => {
   const { told } = await opened(["m"]);
   now += 60 * HEARTBEAT;

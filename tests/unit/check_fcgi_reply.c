@@ -230,6 +230,22 @@ START_TEST(the_first_checkpoint_names_the_connection)
 }
 END_TEST
 
+START_TEST(the_first_checkpoint_may_name_the_owner)
+{
+    struct block block = {
+        .id = S("42"), .checkpoint = true, .connection = "w-1-2", .heartbeat_ms = 15000, .owner = "ab"};
+    ck_assert_str_eq(said(reply_block(&block)),
+                     "event: ssecast.checkpoint\nid: 42\n"
+                     "data: {\"connection\":\"w-1-2\",\"heartbeat\":15000,\"owner\":\"ab\"}\n\n");
+}
+END_TEST
+
+START_TEST(a_visible_beat_leaves_the_cursor_where_it_is)
+{
+    ck_assert_str_eq(said(reply_beat()), "event: ssecast.checkpoint\ndata: {}\n\n");
+}
+END_TEST
+
 START_TEST(a_keep_alive_is_one_line)
 {
     ck_assert_str_eq(said(reply_keep_alive()), ": keep-alive\n");
@@ -302,6 +318,8 @@ int main(void)
     tcase_add_test(tests, a_block_moves_the_cursor_and_no_more);
     tcase_add_test(tests, a_checkpoint_is_an_event);
     tcase_add_test(tests, the_first_checkpoint_names_the_connection);
+    tcase_add_test(tests, the_first_checkpoint_may_name_the_owner);
+    tcase_add_test(tests, a_visible_beat_leaves_the_cursor_where_it_is);
     tcase_add_test(tests, a_keep_alive_is_one_line);
     tcase_add_test(tests, padding_is_two_kilobytes_of_comment);
     tcase_add_loop_test(tests, a_gap_tells_the_clients_cursor, 0, (int)(sizeof gaps / sizeof gaps[0]));

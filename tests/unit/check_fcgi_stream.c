@@ -868,6 +868,51 @@ START_TEST(an_idle_stream_is_kept_alive_and_its_cursor_fresh)
 }
 END_TEST
 
+#define BEAT "event: ssecast.checkpoint\ndata: {}\n\n"
+#define ALWAYS "QUERY_STRING=session=a&checkpoints=always"
+
+START_TEST(each_heartbeat_is_seen_where_that_is_asked_for)
+{
+    char owner[OWNER_LEN + 1];
+    set.limits.heartbeat_ms = 40;
+    struct client *c = open_with(0, 0, ALWAYS, NULL);
+    assert_body(c, "retry: 15000\n\n");
+    assert_hears_soon(c, BEAT);
+    join(100);
+    owner_of(S("a"), owner);
+    ck_assert_ptr_nonnull(strstr(heard(c), owner));
+    assert_hears_soon(c, BEAT);
+    publish(101, "b");
+    assert_hears_soon(c, CHECKPOINT("101"));
+    assert_hears_soon(c, BEAT);
+}
+END_TEST
+
+/* A page sees nothing of events that it has no listeners for. */
+START_TEST(a_busy_stream_shows_heartbeats_beside_its_events)
+{
+    set.limits.heartbeat_ms = 40;
+    join(100);
+    struct client *always = open_with(0, 0, ALWAYS, NULL), *c = open_as(1, "a");
+    size_t beats = 0, others = 0;
+    body(always);
+    body(c);
+
+    for (uint64_t seq = 101; beats < 3; seq++) {
+        const char *text;
+        publish(seq, "a");
+        for (text = heard(always); (text = strstr(text, "data: x\n\n" BEAT)); text++)
+            beats++;
+        for (text = heard(c); (text = strstr(text, "ssecast.checkpoint")); text++)
+            others++;
+        loop_timer_set(set.loop, &stop_timer, clock_ms() + 5);
+        ck_assert_int_eq(loop_run(set.loop), 0);
+    }
+
+    ck_assert_uint_eq(others, 0);
+}
+END_TEST
+
 START_TEST(without_checkpoints_the_cursor_moves_quietly)
 {
     set.limits.heartbeat_ms = 40;
@@ -1061,6 +1106,8 @@ static void add_openings(TCase *tests)
     tcase_add_test(tests, who_comes_back_past_a_shutdown_stays);
     tcase_add_test(tests, an_idle_stream_is_kept_alive_and_its_cursor_fresh);
     tcase_add_test(tests, a_checkpoint_is_never_ahead_of_a_resuming_stream);
+    tcase_add_test(tests, each_heartbeat_is_seen_where_that_is_asked_for);
+    tcase_add_test(tests, a_busy_stream_shows_heartbeats_beside_its_events);
     tcase_add_test(tests, without_checkpoints_the_cursor_moves_quietly);
     tcase_add_test(tests, a_stream_with_a_tokens_time_is_kept_alive_too);
     tcase_add_test(tests, one_of_a_counted_address_is_kept_alive_too);

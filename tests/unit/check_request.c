@@ -302,12 +302,14 @@ END_TEST
 START_TEST(checkpoints_are_events_unless_they_are_not_wanted)
 {
     get("QUERY_STRING=session=a");
-    ck_assert(request.checkpoints);
+    ck_assert_int_eq(request.checkpoints, CHECKPOINTS_ON);
     get("QUERY_STRING=session=a&checkpoints=true");
-    ck_assert(request.checkpoints);
+    ck_assert_int_eq(request.checkpoints, CHECKPOINTS_ON);
+    get("QUERY_STRING=session=a&checkpoints=always");
+    ck_assert_int_eq(request.checkpoints, CHECKPOINTS_ALWAYS);
     get("QUERY_STRING=session=a&checkpoints=false");
     ck_assert_int_eq(request.kind, REQUEST_STREAM);
-    ck_assert(!request.checkpoints);
+    ck_assert_int_eq(request.checkpoints, CHECKPOINTS_OFF);
 }
 END_TEST
 
@@ -320,7 +322,7 @@ START_TEST(checkpoints_are_wanted_or_not)
     ck_assert_int_eq(request.kind, REQUEST_REFUSED);
     ck_assert_int_eq(request.status, 400);
     ck_assert_str_eq(request.error, "bad_parameter");
-    snprintf(query, sizeof query, "checkpoints=%s; accepted: true or false", values[_i]);
+    snprintf(query, sizeof query, "checkpoints=%s; accepted: true, false or always", values[_i]);
     ck_assert_str_eq(request.message, query);
 }
 END_TEST
