@@ -216,7 +216,7 @@ static int reserve(struct sequence *s)
 /* Keep e in the history and for the feed. The reference is the turn's on success. */
 static int keep(struct sequence *s, struct event *e)
 {
-    if (e->entry.len + HISTORY_EVENT_COST > s->limits.bytes)
+    if (history_cost(e) > s->limits.bytes)
         return -ENOSPC;
     uint64_t head = history_head(s->history);
     int err = reserve(s);

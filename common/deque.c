@@ -3,25 +3,35 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "must.h"
+
 void deque_release(struct deque *d)
 {
     free(d->slots);
     *d = (struct deque){0};
 }
 
-static int grow(struct deque *d)
+#define SMALLEST 2u /* slots */
+
+static int resize(struct deque *d, size_t cap)
 {
-    size_t cap = d->cap ? d->cap * 2 : 2;
     struct event **slots = malloc(cap * sizeof *slots);
     if (!slots)
         return -ENOMEM;
+
     for (size_t i = 0; i < d->count; i++)
         slots[i] = deque_at(d, i);
+
     free(d->slots);
     d->slots = slots;
     d->cap = cap;
     d->first = 0;
     return 0;
+}
+
+static int grow(struct deque *d)
+{
+    return resize(d, d->cap ? d->cap * 2 : SMALLEST);
 }
 
 int deque_push(struct deque *d, struct event *e)
@@ -58,6 +68,13 @@ struct event *deque_pop_back(struct deque *d)
     if (e)
         d->count--;
     return e;
+}
+
+void deque_shrink(struct deque *d)
+{
+    MUST(d->count <= d->cap);
+    if (d->cap > SMALLEST && d->count <= d->cap / 4)
+        resize(d, d->cap / 2);
 }
 
 size_t deque_after(const struct deque *d, uint64_t position)

@@ -29,6 +29,10 @@ struct event *deque_back(const struct deque *d);
 struct event *deque_pop_front(struct deque *d);
 struct event *deque_pop_back(struct deque *d);
 
+/* Give up half of the slots when three quarters are free. Called after each pop, there are at most four times the slots that the
+ * events need. Without memory for that it keeps what it has. */
+void deque_shrink(struct deque *d);
+
 /* The place of the first event with a seq above position; count when there is none. */
 size_t deque_after(const struct deque *d, uint64_t position);
 

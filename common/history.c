@@ -37,9 +37,49 @@ struct history {
     uint64_t bytes;
 };
 
-static uint64_t cost(const struct event *e)
+/* What e costs beside the names and the id that it is found by. */
+static uint64_t own_cost(const struct event *e)
 {
     return e->entry.len + HISTORY_EVENT_COST;
+}
+
+static uint64_t name_cost(struct slice name)
+{
+    return name.len + HISTORY_NAME_COST;
+}
+
+/* What an entry in an index of own ids costs. */
+static uint64_t id_cost(struct slice name)
+{
+    return name.len + HISTORY_ID_COST;
+}
+
+/* What e's own id costs at most: in the index of its publisher, and in the index of cursors. */
+static uint64_t own_id_cost(const struct event *e)
+{
+    if (!e->id.len)
+        return 0;
+
+    uint64_t published = 1 + e->id.len + e->publisher.len + HISTORY_ID_COST;
+    return event_shows_id(e) ? published + id_cost(e->id) : published;
+}
+
+uint64_t history_cost(const struct event *e)
+{
+    uint64_t cost = own_cost(e) + own_id_cost(e);
+    struct slice name;
+
+    for (enum event_list list = 0; list < TARGETS; list++)
+        for (size_t cursor = 0; event_next_name(e, list, &cursor, &name);)
+            cost += name_cost(name) + HISTORY_PLACE_COST;
+
+    return cost;
+}
+
+static void give_back(struct history *h, uint64_t bytes)
+{
+    MUST(h->bytes >= bytes);
+    h->bytes -= bytes;
 }
 
 /* --- segments --- */
@@ -76,26 +116,49 @@ static void drop_segments(struct history *h)
 
 /* --- indexes --- */
 
-static int index_add(struct table *names, struct slice name, struct event *e)
+static int index_add(struct history *h, enum event_list list, struct slice name, struct event *e)
 {
-    struct deque *index = table_insert(names, name);
+    struct deque *index = table_insert(h->targets[list], name);
     if (!index)
         return -ENOMEM;
-    return deque_back(index) == e ? 0 : deque_push(index, e); /* a name given twice counts once */
+
+    if (!index->count)
+        h->bytes += name_cost(name);
+    if (deque_back(index) == e)
+        return 0; /* a name given twice counts once */
+
+    int err = deque_push(index, e);
+    if (!err)
+        h->bytes += HISTORY_PLACE_COST;
+    return err;
 }
 
-static void index_drop(struct table *names, struct slice name, const struct event *e)
+/* Take e out of events, where it is the oldest, the newest, or not at all. True when it was there. */
+static bool take_out(struct deque *events, const struct event *e)
 {
-    struct deque *index = table_find(names, name);
+    size_t before = events->count;
+
+    if (deque_at(events, 0) == e)
+        deque_pop_front(events);
+    else if (deque_back(events) == e)
+        deque_pop_back(events);
+
+    deque_shrink(events);
+    return events->count < before;
+}
+
+static void index_drop(struct history *h, enum event_list list, struct slice name, const struct event *e)
+{
+    struct deque *index = table_find(h->targets[list], name);
     if (!index)
         return;
-    if (deque_at(index, 0) == e)
-        deque_pop_front(index);
-    else if (deque_back(index) == e)
-        deque_pop_back(index);
+
+    if (take_out(index, e))
+        give_back(h, HISTORY_PLACE_COST);
     if (index->count == 0) {
         deque_release(index);
-        table_remove(names, index);
+        table_remove(h->targets[list], index);
+        give_back(h, name_cost(name));
     }
 }
 
@@ -105,11 +168,8 @@ static void unlink_targets(struct history *h, const struct event *e)
     struct slice name;
     for (enum event_list list = 0; list < TARGETS; list++)
         for (size_t cursor = 0; event_next_name(e, list, &cursor, &name);)
-            index_drop(h->targets[list], name, e);
-    if (deque_at(&h->everyone, 0) == e)
-        deque_pop_front(&h->everyone);
-    else if (deque_back(&h->everyone) == e)
-        deque_pop_back(&h->everyone);
+            index_drop(h, list, name, e);
+    take_out(&h->everyone, e);
 }
 
 static int link_targets(struct history *h, struct event *e)
@@ -118,7 +178,7 @@ static int link_targets(struct history *h, struct event *e)
     struct slice name;
     for (enum event_list list = 0; list < TARGETS; list++)
         for (size_t cursor = 0; !err && event_next_name(e, list, &cursor, &name);)
-            err = index_add(h->targets[list], name, e);
+            err = index_add(h, list, name, e);
     return err;
 }
 
@@ -156,19 +216,32 @@ static struct event *newest_beside(const struct history *h, const struct event *
 }
 
 /* Take one event off the index. Returns what is left under its name, or NULL. */
-static struct named *drop_named(struct table *index, struct slice name)
+static struct named *drop_named(struct history *h, struct table *index, struct slice name)
 {
     struct named *n = table_find(index, name);
+
     MUST(n && n->count > 0);
     if (--n->count > 0)
         return n;
+
     table_remove(index, n);
+    give_back(h, id_cost(name));
     return NULL;
+}
+
+/* Add one event to the index under a name. NULL when out of memory. */
+static struct named *add_named(struct history *h, struct table *index, struct slice name)
+{
+    struct named *n = table_insert(index, name);
+
+    if (n && n->count++ == 0)
+        h->bytes += id_cost(name);
+    return n;
 }
 
 static void unlink_shown(struct history *h, const struct event *e)
 {
-    struct named *left = event_shows_id(e) ? drop_named(h->shown, e->id) : NULL;
+    struct named *left = event_shows_id(e) ? drop_named(h, h->shown, e->id) : NULL;
     if (left && left->event == e)
         left->event = NULL; /* also the one that is left does not have the id for itself */
 }
@@ -178,7 +251,7 @@ static void unlink_ids(struct history *h, const struct event *e)
     char key[PUBLISHED_KEY_MAX];
     if (!e->id.len)
         return;
-    struct named *left = drop_named(h->published, published_key(e->publisher, e->id, key));
+    struct named *left = drop_named(h, h->published, published_key(e->publisher, e->id, key));
     if (left && left->event == e)
         left->event = newest_beside(h, e);
     unlink_shown(h, e);
@@ -188,10 +261,10 @@ static int link_shown(struct history *h, struct event *e)
 {
     if (!event_shows_id(e))
         return 0;
-    struct named *n = table_insert(h->shown, e->id);
+    struct named *n = add_named(h, h->shown, e->id);
     if (!n)
         return -ENOMEM;
-    if (n->count++ == 0)
+    if (n->count == 1)
         n->event = e;
     return 0;
 }
@@ -203,12 +276,11 @@ static int link_ids(struct history *h, struct event *e)
     if (!e->id.len)
         return 0;
     struct slice name = published_key(e->publisher, e->id, key);
-    struct named *n = table_insert(h->published, name);
+    struct named *n = add_named(h, h->published, name);
     if (!n)
         return -ENOMEM;
-    n->count++;
     if (link_shown(h, e) != 0) {
-        drop_named(h->published, name);
+        drop_named(h, h->published, name);
         return -ENOMEM;
     }
     n->event = e;
@@ -240,9 +312,9 @@ static int link_event(struct history *h, struct event *e)
 /* e is out of `all` already. */
 static void forget(struct history *h, struct event *e)
 {
+    deque_shrink(&h->all);
     unlink_event(h, e);
-    MUST(h->bytes >= cost(e));
-    h->bytes -= cost(e);
+    give_back(h, own_cost(e));
     event_unref(&e);
 }
 
@@ -364,7 +436,7 @@ int history_append(struct history *h, struct event *e)
         return -ENOMEM;
     }
     event_ref(e);
-    h->bytes += cost(e);
+    h->bytes += own_cost(e);
     last_segment(h)->end = e->seq;
     return 0;
 }

@@ -21,13 +21,18 @@ struct history;
 /* Whichever is reached first evicts the oldest events. */
 struct history_limits {
     uint64_t events;
-    uint64_t bytes; /* of entries, plus HISTORY_EVENT_COST for each */
+    uint64_t bytes; /* memory: entries, and the costs below */
     uint64_t age_ms;
 };
 
 #define HISTORY_CHANNELS_MAX 1024u /* channels that one reader may have */
 
-#define HISTORY_EVENT_COST 192u /* what an event costs in memory beside its entry, bytes (measured, rounded up) */
+/* What is kept beside the entries, in bytes of memory with what malloc() adds (measured, rounded up). The sum depends on nothing
+ * but the retained events, so all brokers of a cluster evict alike. */
+#define HISTORY_EVENT_COST 192u /* each event */
+#define HISTORY_NAME_COST 176u  /* each distinct name that is in a `to`, beside its length */
+#define HISTORY_PLACE_COST 16u  /* each event under such a name */
+#define HISTORY_ID_COST 120u    /* each own id in each of two indexes, beside its length */
 
 /* An empty history that stands at position: nothing before it is known. NULL when out of memory. */
 struct history *history_new(const struct history_limits *limits, uint64_t position);
@@ -79,7 +84,10 @@ uint64_t history_head(const struct history *h);     /* position: the last seq, o
 uint64_t history_complete(const struct history *h); /* position: everything after it is retained */
 uint64_t history_oldest(const struct history *h);   /* seq of the oldest event; head + 1 when there is none */
 uint64_t history_count(const struct history *h);    /* events */
-uint64_t history_bytes(const struct history *h);
+uint64_t history_bytes(const struct history *h);    /* memory, as the limit counts it */
+
+/* What e costs at most: less when its names are in other events' `to` already. */
+uint64_t history_cost(const struct event *e);
 
 /* Can a client that saw everything up to cursor be brought up to date exactly? */
 bool history_knows(const struct history *h, uint64_t cursor);

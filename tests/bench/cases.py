@@ -6,10 +6,11 @@ import os
 import subprocess
 import time
 
-from support import processes
+from support import mixes, processes
 from support.bench import Bench
 from support.broker import Broker
 from support.waiting import wait_until
+from support.worker import Worker
 
 import tools
 
@@ -27,6 +28,7 @@ class Effort:
         self.seconds = 1.5 if quick else 5
         self.publish_count = 60_000 if quick else 300_000
         self.many = 2000 if quick else MANY
+        self.mixes = 3 if quick else len(mixes.MIXES)
         self.retained = 20_000 if quick else 100_000
 
 
@@ -273,6 +275,22 @@ def scattered_replay(server_class, effort):
 def _head(server):
     with server.broker.commands() as client:
         return client.ask({"op": "publish", "data": 0})["seq"]
+
+
+# --- memory ---
+
+def memory(effort):
+    """What broker and worker take for their limits, by mix of events: resident bytes, less those at the start, over the limit."""
+    found = {}
+    for mix in list(mixes.MIXES)[:effort.mixes]:
+        with Bench() as bench:
+            broker = Broker(bench, history_bytes=mixes.LIMIT, history_events=10_000_000).start()
+            worker = Worker(bench, broker, window_bytes=mixes.LIMIT).start()
+            before = {"broker": mixes.resident(broker), "worker": mixes.resident(worker)}
+            after = mixes.measure(broker, worker, mix)
+        for program, bytes_before in before.items():
+            found[f"{program}: {mix}"] = (after[program] - bytes_before) / mixes.LIMIT
+    return found
 
 
 # --- codecs ---

@@ -7,6 +7,8 @@ import shutil
 import statistics
 import subprocess
 
+from support import mixes
+
 
 class Results:
     """values[case][who][metric] = one number for each round."""
@@ -133,6 +135,7 @@ def targets(r):
                                                                      other_metric="scattered over a tenth s"), "<=", 1.5),
         ("writes per delivery, one event at a time", r.median("coalescing", mine, "paced"), "<=", 1.02),
         ("writes per delivery, flat out", r.median("coalescing", mine, "flat"), "<=", 0.5),
+        ("memory ÷ limit, the most of all mixes", _most(r, "memory", mine), "<=", mixes.FACTOR + mixes.BASE / mixes.LIMIT),
     ]
     return [(what, value, f"{'≥' if sign == '>=' else '≤'} {number(limit)}", value >= limit if sign == ">=" else value <= limit)
             for what, value, sign, limit in rows if value is not None]
@@ -141,6 +144,10 @@ def targets(r):
 def _sum(r, case, who, *metrics):
     values = [r.median(case, who, m) for m in metrics]
     return None if None in values else sum(values)
+
+
+def _most(r, case, who):
+    return max((r.median(case, who, m) for m in r.values.get(case, {}).get(who, {})), default=None)
 
 
 def targets_table(r):
@@ -170,6 +177,8 @@ def text(r, servers, effort, about):
         parts.append(plain_table(r, "coalescing", ["writes per delivery", ""]))
     if "cluster" in r.values:
         parts.append(plain_table(r, "cluster", ["several brokers on NATS JetStream, everything on one machine", ""]))
+    if "memory" in r.values:
+        parts.append(plain_table(r, "memory", [f"memory with limits of {mixes.LIMIT >> 20} MiB", "resident ÷ limit"]))
     if "codecs" in r.values:
         parts.append(plain_table(r, "codecs", ["codec", "instructions per call"]))
     parts.append(targets_table(r))

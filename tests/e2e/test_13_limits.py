@@ -1,11 +1,13 @@
 """Limits: what is retained, and how much may be asked for at once."""
 
 import pytest
+from support import mixes
 from support.bench import Bench
 from support.broker import Broker
 from support.processes import BROKER
 from support.site import Site
 from support.waiting import wait_until
+from support.worker import Worker
 
 
 # What is retained: whichever limit is reached first
@@ -53,6 +55,17 @@ def resident(program):
     """Bytes of memory it has."""
     with open(f"/proc/{program.pid}/statm", encoding="ascii") as f:
         return int(f.read().split()[1]) * 4096
+
+
+@pytest.mark.parametrize("mix", list(mixes.MIXES)[:4])
+def test_broker_and_worker_take_what_their_limits_say_whatever_is_published(bench, mix):
+    if b"__asan_init" in BROKER.read_bytes():
+        pytest.skip("the address sanitizer keeps what was freed")
+    broker = Broker(bench, history_bytes=mixes.LIMIT, history_events=10_000_000).start()
+    worker = Worker(bench, broker, window_bytes=mixes.LIMIT).start()
+    found, most = mixes.measure(broker, worker, mix), mixes.FACTOR * mixes.LIMIT + mixes.BASE
+    assert mixes.LIMIT / 2 < found["counted"] <= mixes.LIMIT
+    assert found["broker"] <= most and found["worker"] <= most
 
 
 def test_an_own_id_can_be_used_again_when_it_is_not_retained_any_more(bench):

@@ -39,6 +39,23 @@ START_TEST(first_in_first_out)
 }
 END_TEST
 
+START_TEST(what_is_free_is_given_up)
+{
+    struct deque d = {0};
+    for (uint64_t seq = 1; seq <= 1000; seq++)
+        ck_assert_int_eq(deque_push(&d, event_at(seq)), 0);
+    for (uint64_t seq = 1; seq <= 998; seq++) {
+        ck_assert_uint_eq(deque_pop_front(&d)->seq, seq);
+        deque_shrink(&d);
+        ck_assert_uint_le(d.cap, 4 * d.count);
+        ck_assert_uint_eq(deque_at(&d, 0)->seq, seq + 1);
+        ck_assert_uint_eq(deque_back(&d)->seq, 1000);
+    }
+    deque_release(&d);
+    deque_shrink(&d);
+}
+END_TEST
+
 static void assert_same(const struct deque *d, uint64_t first, uint64_t last)
 {
     ck_assert_uint_eq(d->count, last + 1 - first);
@@ -93,6 +110,7 @@ int main(void)
     TCase *tests = one_case(suite, "deque");
     tcase_add_test(tests, an_empty_deque_has_nothing);
     tcase_add_test(tests, first_in_first_out);
+    tcase_add_test(tests, what_is_free_is_given_up);
     tcase_add_test(tests, it_holds_what_was_pushed_and_not_popped);
     tcase_add_test(tests, found_by_seq_where_the_sequence_jumps);
     return run_suite(suite);

@@ -648,8 +648,8 @@ START_TEST(an_id_that_is_used_again_and_not_shown_names_the_first)
     join(100);
     say_own(101, "daily", true);
     say_own(102, "daily", false);
-    assert_body(come_back(0, "a", "daily"), "retry: 15000\nid: daily\n\nid: 102\ndata: x\n\n");
-    assert_body(come_back(1, "a", "102"), "retry: 15000\nid: 102\n\n");
+    assert_begins(come_back(0, "a", "daily"), "daily", "id: 102\ndata: x\n\n");
+    assert_begins(come_back(1, "a", "102"), "102", "");
 }
 END_TEST
 
@@ -659,7 +659,7 @@ START_TEST(an_id_that_two_events_showed_is_not_guessed)
     say_own(101, "daily", true);
     say_own(102, "daily", true); /* of a broker that did not know the first */
     struct client *c = come_back(0, "a", "daily");
-    assert_body(c, "retry: 15000\nid: daily\n\n");
+    assert_begins(c, "daily", "");
     ck_assert_ptr_nonnull(last_stream()->question);
     answer(last_stream(), (struct wire_page){.from = 100, .upto = 102, .head = 102, .oldest = 101, .gap = true}, 101,
            102);
@@ -741,8 +741,12 @@ START_TEST(the_broker_is_asked_for_what_the_window_does_not_know)
     answer(s, (struct wire_page){.from = 100, .upto = 102, .head = 102, .oldest = 101, .gap = true}, 101, 102);
     const char *text = heard(c);
     ck_assert_int_eq(strncmp(text, "event: ssecast.gap\ndata: {\"last\":", 33), 0);
-    ck_assert_ptr_nonnull(
-        strstr(text, ",\"oldest\":101}\n\n" CHECKPOINT("100") "id: 101\ndata: x\n\nid: 102\ndata: x\n\n"));
+    /* A stream whose first block has no id is told its connection in the first checkpoint that has one. */
+    const char *place = unknown_cursors[_i].shown
+                            ? ",\"oldest\":101}\n\n" CHECKPOINT("100")
+                            : ",\"oldest\":101}\n\nevent: ssecast.checkpoint\nid: 100\ndata: {\"connection\":";
+    ck_assert_ptr_nonnull(strstr(text, place));
+    ck_assert_ptr_nonnull(strstr(text, "}\n\nid: 101\ndata: x\n\nid: 102\ndata: x\n\n"));
     publish(103, NULL);
     assert_heard(c, "id: 103\ndata: x\n\n");
     ck_assert_uint_eq(set.counters[GAPS_TOLD], 1);
