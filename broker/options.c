@@ -91,6 +91,8 @@ static const struct option_row rows[] = {
     {"handshake-timeout", "DURATION", "5s", "who has not said by then who they are is disconnected", OPTION_SECONDS,
      AT(handshake_ms), 100, 600000, NULL},
     {"dump-store", "DIR", NULL, "print and check a store offline, and exit", OPTION_TEXT, AT(dump_store), 0, 0, NULL},
+    {"presence-settle", "DURATION", "5s", "delay the last end of a session after a start", OPTION_SECONDS,
+     AT(presence_settle_ms), 100, 600000, NULL},
     {"log-level", "LEVEL", "info", "error, warn, info or debug", OPTION_TEXT, AT(log_level), 0, 0, log_check_level},
     {"log-format", "FORMAT", "text", "text, or json: an object on each line", OPTION_TEXT, AT(log_format), 0, 0,
      log_check_format},

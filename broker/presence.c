@@ -6,15 +6,12 @@
 #include <stdlib.h>
 
 #include "meta.h"
+#include "must.h"
 #include "ranking.h"
 #include "table.h"
 
 /* A lost worker's counters stay with its id for so long, in case it was only stopped and returns. */
 #define REMEMBER_MS (10 * 60 * 1000)
-
-/* So long after a fresh broker heard of it, the end of what may be a session's last connection is told: by then other workers have said
- * whom they have of that session. */
-#define SETTLE_MS 5000
 
 struct member {
     struct connection *connection;
@@ -76,6 +73,7 @@ struct presence {
     uint64_t gone[WORKER_COUNTERS];   /* counted by workers that are forgotten */
     uint64_t before[WORKER_COUNTERS]; /* by workers before they were met */
     size_t ending;                    /* connections whose end is to be told */
+    int64_t settle_ms;
     uint64_t run;
     void (*changed)(void *context, const struct presence_change *change); /* NULL: nobody observes */
     void *context;
@@ -90,6 +88,7 @@ struct presence *presence_new(void)
     struct presence *p = calloc(1, sizeof *p);
     if (!p)
         return NULL;
+    p->settle_ms = PRESENCE_SETTLE_MS;
     p->workers = table_new(sizeof(struct worker));
     p->connections = table_new(sizeof(struct connection *));
     p->sessions = table_new(sizeof(struct group));
@@ -116,6 +115,12 @@ void presence_free(struct presence **p)
     ranking_release(&(*p)->largest);
     free(*p);
     *p = NULL;
+}
+
+void presence_set_settle(struct presence *p, int64_t ms)
+{
+    MUST(ms > 0);
+    p->settle_ms = ms;
 }
 
 void presence_observe(struct presence *p, uint64_t run,
@@ -316,7 +321,7 @@ static int on_ended_meanwhile(const struct report *r, const struct wire_presence
         end_connection(r->p, c, item->cause);
         return 0;
     }
-    c->ends_at = r->now + SETTLE_MS;
+    c->ends_at = r->now + r->p->settle_ms;
     c->cause = item->cause;
     r->p->ending++;
     return 0;

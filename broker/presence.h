@@ -27,6 +27,12 @@ struct worker;
 struct presence *presence_new(void);
 void presence_free(struct presence **p);
 
+#define PRESENCE_SETTLE_MS 5000
+
+/* How long a broker that has just started delays the end of what may be a session's last connection, when a worker reports that it
+ * ended meanwhile. By then other workers have reported theirs. PRESENCE_SETTLE_MS unless it is set. */
+void presence_set_settle(struct presence *p, int64_t ms);
+
 /* From now on ask this how far behind a worker is that reports to be at position. Before, nobody is. */
 void presence_measure_lag(struct presence *p, struct history_lag (*lag)(void *context, uint64_t position),
                           void *context);

@@ -241,6 +241,7 @@ int broker_open(struct broker *b, const struct broker_config *config)
         err = open_bus(b, config);
     if (!err && shared)
         err = open_cluster(b, config);
+    presence_set_settle(b->presence, (int64_t)config->presence_settle_ms);
     presence_measure_lag(b->presence, broker_lag_of, b);
     b->started_ms = clock_ms();
     b->watch = (struct watch){.run = err ? 0 : sequence_run(b->sequence), .send = broker_send_change, .context = b};

@@ -84,6 +84,8 @@ static const struct option_row rows[] = {
      AT(max_name_bytes), 1, EVENT_NAME_MAX, NULL},
     {"request-timeout", "DURATION", "10s", "how long the web server may take to send a request", OPTION_SECONDS,
      AT(request_timeout_ms), 100, 3600000, NULL},
+    {"broker-timeout", "DURATION", "15s", "silence after which the broker counts as lost", OPTION_SECONDS,
+     AT(broker_timeout_ms), 2000, 3600000, NULL},
     {"drain", "DURATION", "10s", "on SIGTERM, streams are closed one after the other over so long", OPTION_SECONDS,
      AT(drain_ms), 0, 86400000, NULL},
     {"monitor-from", "ADDRESS", "127.0.0.0/8,::1",

@@ -33,7 +33,7 @@ struct options {
     uint64_t max_per_address; /* 0: no limit */
     uint64_t connect_rate;    /* a second; 0: no limit */
     uint64_t max_channels, max_name_bytes;
-    uint64_t request_timeout_ms;
+    uint64_t request_timeout_ms, broker_timeout_ms;
     uint64_t drain_ms;
     struct option_list monitor_from;
     struct option_list monitor_hosts;

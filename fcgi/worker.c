@@ -304,8 +304,11 @@ static bool open_upstream(struct worker *w)
         log_error("%s", why);
         return false;
     }
+    struct upstream_pace pace = UPSTREAM_PACE;
+    pace.silence = (int64_t)o->broker_timeout_ms;
+
     struct upstream_config config = {
-        .pace = UPSTREAM_PACE,
+        .pace = pace,
         .feeds = o->feeds.items,
         .syncs = o->syncs.items,
         .brokers = o->feeds.count,

@@ -43,10 +43,13 @@ def presence(any_site):
         yield presence
 
 
+SETTLE = {"presence_settle": "1s"}  # both workers report within it, also on a machine that is busy
+
+
 @pytest.fixture
 def pair(bench):
-    """Two workers, and somebody who watches."""
-    site = Site(bench, workers=2)
+    """Two workers, and a subscriber to presence."""
+    site = Site(bench, workers=2, broker=SETTLE)
     site.presence = bench.closing(Presence(site.broker))
     return site
 
@@ -140,7 +143,7 @@ def test_a_frozen_worker_is_lost_and_comes_back(pair):
 
 @pytest.mark.parametrize("store", ["memory", "directory"])
 def test_the_broker_s_death(bench, store):
-    site = Site(bench, workers=2, broker={"store": bench.folder / "history"} if store == "directory" else None)
+    site = Site(bench, workers=2, broker={"store": bench.folder / "history", **SETTLE} if store == "directory" else SETTLE)
     presence = bench.closing(Presence(site.broker))
     stays, leaves = [site.open("stays"), site.open("stays")], site.open("leaves")
     presence.wait("leaves", *CAME)

@@ -251,6 +251,17 @@ def test_broker_and_workers_all_restarted_one_after_the_other_lose_nothing(durab
     assert reader.data() == [str(n) for n in range(total)] and set(reader.types()) == {"m"}
 
 
+def test_how_long_a_broker_may_be_silent_can_be_set(bench):
+    site = Site(bench, worker={"broker_timeout": "2s"})
+    reader = site.open("anna")
+    site.broker.freeze()
+    wait_until(lambda: "the broker has been silent for 2 s" in site.worker.log(), timeout=12, what="the broker counts as lost")
+    site.broker.thaw()
+    site.publish("m", data=0)
+    reader.wait_for(1)
+    assert reader.opens == 1 and set(reader.types()) == {"m"}
+
+
 def test_a_broker_that_was_silent_for_long_is_found_again(durable):
     """Longer than the 15 s after which workers take it for gone, and its own lease on them."""
     reader = durable.open("anna")

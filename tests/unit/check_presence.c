@@ -266,6 +266,22 @@ START_TEST(a_fresh_broker_takes_over_whom_another_run_was_told)
 }
 END_TEST
 
+START_TEST(the_delay_of_a_last_end_can_be_set)
+{
+    told_run = RUN - 1;
+    presence_set_settle(presence, 700);
+    hello("w", 0);
+    item(ITEM_ENDED, "gone", "g", true);
+    report("w", 1, true, 0);
+    ck_assert_str_eq(changes(), "(+gone) (^g) ");
+    presence_expire(presence, 699);
+    ck_assert_str_eq(changes(), "");
+    presence_expire(presence, 700);
+    ck_assert_str_eq(changes(), "-gone:client vg:client ");
+    told_run = 0;
+}
+END_TEST
+
 START_TEST(a_session_that_another_worker_still_has_does_not_go_offline)
 {
     told_run = RUN - 1;
@@ -710,6 +726,7 @@ int main(void)
     tcase_add_test(tests, a_full_report_tells_the_differences_only);
     tcase_add_test(tests, a_full_report_says_why_what_it_lost_on_the_way_ended);
     tcase_add_test(tests, a_fresh_broker_takes_over_whom_another_run_was_told);
+    tcase_add_test(tests, the_delay_of_a_last_end_can_be_set);
     tcase_add_test(tests, a_session_that_another_worker_still_has_does_not_go_offline);
     tcase_add_test(tests, who_was_lost_and_returns_is_told_again);
     tcase_add_test(tests, a_session_that_moves_to_another_worker_stays_online);

@@ -413,6 +413,14 @@ static void setup_asking_again(void)
     setup();
 }
 
+/* A broker that says nothing is soon taken for lost. */
+static void setup_doubting(void)
+{
+    pace = calm;
+    pace.silence = 60;
+    setup();
+}
+
 /* Reports are repeated fast. */
 static void setup_renewing(void)
 {
@@ -826,6 +834,19 @@ START_TEST(commands_wait_their_turn_too)
 }
 END_TEST
 
+START_TEST(a_broker_that_says_nothing_is_lost_and_found_again)
+{
+    join();
+    int hellos = broker.hellos;
+    broker.silent = true;
+    await(!upstream_connected(upstream));
+    await(broker.hellos > hellos);
+    broker.silent = false;
+    await(upstream_connected(upstream));
+    ck_assert_str_eq(told, "joined 100");
+}
+END_TEST
+
 static void resync(void)
 {
     struct wire_buf b = {0};
@@ -1085,19 +1106,21 @@ int main(void)
 {
     Suite *suite = suite_create("upstream");
     TCase *sequence = one_case(suite, "sequence"), *questions = one_case(suite, "questions"),
-          *asking_again = one_case(suite, "asking again"), *renewing = one_case(suite, "renewing"),
-          *keys = one_case(suite, "keys");
+          *asking_again = one_case(suite, "asking again"), *doubting = one_case(suite, "doubting"),
+          *renewing = one_case(suite, "renewing"), *keys = one_case(suite, "keys");
 
     tcase_add_checked_fixture(keys, setup_calm, teardown);
     tcase_add_checked_fixture(sequence, setup_calm, teardown);
     tcase_add_checked_fixture(questions, setup_calm, teardown);
     tcase_add_checked_fixture(asking_again, setup_asking_again, teardown);
+    tcase_add_checked_fixture(doubting, setup_doubting, teardown);
     tcase_add_checked_fixture(renewing, setup_renewing, teardown);
 
     add_keys(keys);
     add_sequence(sequence);
     add_questions(questions);
     add_asking_again(asking_again);
+    tcase_add_test(doubting, a_broker_that_says_nothing_is_lost_and_found_again);
     tcase_add_test(renewing, the_lease_is_renewed);
     return run_suite(suite);
 }
