@@ -147,6 +147,24 @@ static int put_keys(FILE *out, json_t *keys)
     return ferror(out) || fflush(out) != 0 || fsync(fileno(out)) != 0 ? -errno : 0;
 }
 
+/* Write the keys to fd (taken over), with the owner and mode of the old file. */
+static int write_keys(int fd, const struct stat *old, json_t *keys)
+{
+    int err = 0;
+    if (old && (fchown(fd, old->st_uid, old->st_gid) != 0 || fchmod(fd, old->st_mode & 07777) != 0))
+        err = -errno;
+
+    FILE *out = fdopen(fd, "w");
+    if (!out) {
+        close(fd);
+        return -ENOMEM;
+    }
+    err = err ? err : put_keys(out, keys);
+    if (fclose(out) != 0 && !err)
+        err = -errno;
+    return err;
+}
+
 /* Write the keys to a file beside path, like the old one, and put it in its place. */
 static int replace(const char *path, const struct stat *old, json_t *keys)
 {
@@ -154,19 +172,13 @@ static int replace(const char *path, const struct stat *old, json_t *keys)
     if (snprintf(name, sizeof name, "%s.XXXXXX", path) >= (int)sizeof name)
         return -ENAMETOOLONG;
     int fd = mkostemp(name, O_CLOEXEC);
-    FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
-    int err = out ? 0 : -errno;
-    if (!out && fd >= 0)
-        close(fd);
+    if (fd < 0)
+        return -errno;
 
-    if (!err && old && (fchown(fd, old->st_uid, old->st_gid) != 0 || fchmod(fd, old->st_mode & 07777) != 0))
-        err = -errno;
-    err = err ? err : put_keys(out, keys);
-    if (out && fclose(out) != 0 && !err)
-        err = -errno;
+    int err = write_keys(fd, old, keys);
     if (!err && (old ? rename(name, path) : link(name, path)) != 0)
         err = -errno;
-    if (fd >= 0 && (err || !old))
+    if (err || !old)
         unlink(name);
     return err;
 }
