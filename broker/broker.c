@@ -101,7 +101,7 @@ static void each_second(struct broker *b)
     b->counters[WORKERS_LOST] += lost;
     if (b->cluster)
         cluster_link_tick(b->cluster, now);
-    sequence_expire(b->sequence, clock_unix_ms());
+    b->counters[EVENTS] += (uint64_t)sequence_expire(b->sequence, clock_unix_ms());
     announce_head(b);
     tell_workers_log_level(b);
     remember_second(b);

@@ -38,15 +38,32 @@ static int read_request(const struct command_context *c, const struct grant *gra
     return err ? err : targets_check(grant, true, &spec->lists[TO_SESSIONS], fault);
 }
 
+static int append_fault(const struct command_context *c, int err, struct json_fault *fault)
+{
+    if (err == -E2BIG)
+        return json_fault(fault, CODE_TOO_LARGE,
+                          "more sessions would be banned than may be at once; accepted: at most %llu (--max-bans)",
+                          (unsigned long long)c->limits.bans);
+    if (err == -EFBIG)
+        return json_fault(fault, CODE_TOO_LARGE,
+                          "the names of all banned sessions would take more than an eighth of the history "
+                          "(--history-bytes is %llu, --history-events %llu)",
+                          (unsigned long long)c->history_bytes, (unsigned long long)c->history_events);
+    return json_fault(fault, CODE_STORE_FAILED, "the shutdown could not be stored; --history-bytes is %llu",
+                      (unsigned long long)c->history_bytes);
+}
+
 static int append(const struct command_context *c, struct event_spec *spec, char *data, struct json_fault *fault)
 {
     struct sequenced done;
     if (!data)
         return json_fault(fault, CODE_STORE_FAILED, "the shutdown could not be stored: out of memory");
+
     spec->data = slice_of(data);
-    if (sequence_append(c->sequence, spec, &done) != 0)
-        return json_fault(fault, CODE_STORE_FAILED, "the shutdown could not be stored; --history-bytes is %llu",
-                          (unsigned long long)c->history_bytes);
+    int err = sequence_append(c->sequence, spec, &done);
+    if (err)
+        return append_fault(c, err, fault);
+
     c->counters[SHUTDOWNS]++;
     return 0;
 }

@@ -7,8 +7,9 @@
 #define NAMES_ROOM (1u << 20)
 
 static const struct command *const commands[] = {
-    &cmd_publish, &cmd_shutdown, &cmd_online, &cmd_sessions, &cmd_connections, &cmd_presence, &cmd_history,
-    &cmd_workers, &cmd_metrics,  &cmd_stats,  &cmd_status,   &cmd_log,         &cmd_ping,
+    &cmd_publish,  &cmd_shutdown, &cmd_online,  &cmd_sessions, &cmd_connections,
+    &cmd_presence, &cmd_history,  &cmd_workers, &cmd_metrics,  &cmd_stats,
+    &cmd_status,   &cmd_log,      &cmd_ping,    &cmd_bans,     &cmd_unban,
 };
 
 #define COMMANDS (sizeof commands / sizeof *commands)
@@ -92,7 +93,7 @@ static const struct command *find_command(const struct json_object *o, const str
                                           struct json_fault *fault)
 {
     struct slice op = {0};
-    char ops[200];
+    char ops[300];
     if (!json_has(o, "op") && only_command(grant))
         return only_command(grant);
     if (!json_has(o, "op")) {

@@ -24,6 +24,7 @@ struct command_limits {
     uint64_t batch;    /* events in one publish */
     uint64_t targets;  /* names in an event's `to` and `except` together */
     uint64_t retry_ms; /* an event's `retry` */
+    uint64_t bans;    /* as sequence_limit_bans() was told, for people */
 };
 
 /* What commands work on. */
@@ -81,7 +82,7 @@ struct command {
 };
 
 extern const struct command cmd_publish, cmd_shutdown, cmd_online, cmd_sessions, cmd_connections, cmd_history,
-    cmd_workers, cmd_metrics, cmd_stats, cmd_status, cmd_log, cmd_ping, cmd_presence;
+    cmd_workers, cmd_metrics, cmd_stats, cmd_status, cmd_log, cmd_ping, cmd_presence, cmd_bans, cmd_unban;
 
 #define COMMAND_LIST_DEFAULT 100u /* `limit` of lists */
 #define COMMAND_LIST_MAX 1000u

@@ -1,6 +1,7 @@
 #include "event_json.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "sse.h"
 #include "targets.h"
@@ -42,6 +43,21 @@ static int put_text(struct json_out *reply, struct slice text)
     return err;
 }
 
+/* An EVENT_BANS has no text: how many bans it holds. */
+static void put_bans(struct json_out *out, const struct event *e)
+{
+    char data[32];
+    struct slice session;
+    int64_t until_ms;
+    uint64_t count = 0;
+
+    for (size_t cursor = 0; event_next_ban(e, &cursor, &session, &until_ms);)
+        count++;
+    snprintf(data, sizeof data, "{\"bans\":%llu}", (unsigned long long)count);
+    json_put_text(out, "event", slice_of(EVENT_RESERVED "bans"));
+    json_put_text(out, "data", slice_of(data));
+}
+
 int event_json_put(struct json_out *out, const struct event *e, const struct grant *grant)
 {
     json_begin_object(out, NULL);
@@ -49,7 +65,11 @@ int event_json_put(struct json_out *out, const struct event *e, const struct gra
     if (e->id.len)
         json_put_text(out, "id", e->id);
 
-    int err = put_text(out, e->text);
+    int err = 0;
+    if (e->kind == EVENT_BANS)
+        put_bans(out, e);
+    else
+        err = put_text(out, e->text);
     if (e->has_to)
         targets_put(out, "to", e, TO_SESSIONS, grant);
     if (e->counts[EXCEPT_SESSIONS] + e->counts[EXCEPT_CHANNELS] + e->counts[EXCEPT_CONNECTIONS])

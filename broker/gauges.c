@@ -11,6 +11,7 @@ const struct stat_row broker_gauge_rows[BROKER_GAUGES] = {
     [CONNECTIONS] = {.name = "connections", .help = "streams that are open, in all workers", .gauge = true},
     [SESSIONS] = {.name = "sessions", .help = "sessions that have a stream", .gauge = true},
     [CHANNELS] = {.name = "channels", .help = "channels that have a stream", .gauge = true},
+    [BANS] = {.name = "bans", .help = "sessions that are turned away", .gauge = true},
     [HISTORY_EVENTS] = {.name = "history_events", .help = "events retained", .gauge = true},
     [HISTORY_BYTES] = {.name = "history_bytes", .help = "memory for them, as history-bytes counts it", .gauge = true},
     [HISTORY_OLDEST] = {.name = "history_oldest", .help = "seq of the oldest event retained", .family = METRIC_NONE},
@@ -85,6 +86,7 @@ void gauges_read(const struct command_context *c, uint64_t out[BROKER_GAUGES])
     out[CHANNELS] = presence_channels(c->presence);
     out[DESCRIPTORS] = c->descriptors ? c->descriptors->open : 0;
     out[DESCRIPTORS_MAX] = c->descriptors ? c->descriptors->max : 0;
+    out[BANS] = bans_count(sequence_bans(c->sequence));
     read_history(c, out);
     read_store(c, out);
 }

@@ -17,6 +17,7 @@ enum broker_gauge {
     CONNECTIONS,
     SESSIONS,
     CHANNELS,
+    BANS,
     HISTORY_EVENTS,
     HISTORY_BYTES,
     HISTORY_OLDEST,

@@ -24,7 +24,8 @@ struct joint {
     int64_t since, until;            /* clock_ms(): when it was offered, and when it is given up */
     uint64_t delta[BROKER_COUNTERS]; /* what it counted */
     bool failing;
-    bool joined; /* others are served */
+    bool joined;     /* others are served */
+    bool wrote_bans; /* the last turn began with some */
 };
 
 struct joint *joint_new(const struct joint_config *config)
@@ -309,9 +310,20 @@ static bool run_all(struct joint *j, int64_t now)
     return shares_more(&shares);
 }
 
+/* Old bans first, since nothing is left of the journal's room when there is much to do; but in every second turn only, so that a request may have
+ * all of it. */
+static void write_bans(struct joint *j)
+{
+    size_t before = sequence_turn_bytes(j->config.sequence);
+    if (!j->wrote_bans)
+        sequence_write_bans_anew(j->config.sequence, room(j) / 2, clock_unix_ms());
+    j->wrote_bans = sequence_turn_bytes(j->config.sequence) > before;
+}
+
 static bool run_turn(struct joint *j, int64_t now)
 {
     remember(j->delta, j->config.counters);
+    write_bans(j);
     bool more = run_all(j, now);
     note_delta(j->delta, j->config.counters);
     if (sequence_turn_bytes(j->config.sequence) || sequence_has_word(j->config.sequence) || is_worn(j))

@@ -22,6 +22,9 @@
 #define UNAVAILABLE_MS 100 /* likewise when there was nobody to take it */
 #define OVERTAKEN_MS 300   /* what overtook us must come; else our reader is not what it should be */
 
+#define STREAM_TURNS 32u     /* of any size that the stream holds at least ... */
+#define STREAM_AGE_MS 60000u /* ... and how long */
+
 #define NO_REPLICAS 10074u
 #define NO_ACCOUNT 10039u
 #define NOT_ENABLED 10076u
@@ -152,14 +155,20 @@ static void pause_asking(struct journal *j, int64_t now)
     j->asked_at = now;
 }
 
+static uint64_t at_least(uint64_t limit, uint64_t least)
+{
+    return limit < least ? least : limit;
+}
+
+/* It holds what the history does; and several turns, however small the history is: bans are written anew before it forgets them. */
 static void make_stream(struct journal *j, int64_t now)
 {
     struct json_out body = {0};
     struct jetstream_stream stream = {.name = j->config.stream,
                                       .replicas = j->config.replicas,
-                                      .max_messages = j->config.limits.events,
-                                      .max_bytes = j->config.limits.bytes,
-                                      .max_age_ms = j->config.limits.age_ms};
+                                      .max_messages = at_least(j->config.limits.events, STREAM_TURNS),
+                                      .max_bytes = at_least(j->config.limits.bytes, STREAM_TURNS * journal_room(j)),
+                                      .max_age_ms = at_least(j->config.limits.age_ms, STREAM_AGE_MS)};
     jetstream_put_stream(&body, &stream);
     j->stage = MAKING;
     ask(j, 'm', "STREAM.CREATE", (struct slice){body.data, body.len}, now);

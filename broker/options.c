@@ -80,6 +80,7 @@ static const struct option_row rows[] = {
      NULL},
     {"max-targets", "N", "65535", "an event that names more sessions, channels and connections is refused",
      OPTION_COUNT, AT(max_targets), 1, EVENT_LISTS *EVENT_LIST_MAX, NULL},
+    {"max-bans", "N", "1000000", "refuse to ban more sessions at once", OPTION_COUNT, AT(max_bans), 0, 0, NULL},
     {"max-name-bytes", "N", "255", "a longer name of a session, channel or connection is refused", OPTION_COUNT,
      AT(max_name_bytes), 1, EVENT_NAME_MAX, NULL},
     {"max-json-depth", "N", "2000", "a request with more objects and lists within each other is refused", OPTION_COUNT,

@@ -9,9 +9,20 @@
 
 #define PROGRESS_EVENTS 20000u
 
+/* Bans that the log is about to forget are written anew. See write_bans_anew(). */
+#define BANS_RECORD_BYTES ((size_t)64 << 10)
+#define TICK_BYTES ((size_t)1 << 20)
+#define LOG_QUARTERS 4
+#define BANS_SHARE 8 /* a log holds at most this part of its bytes and events in bans */
+
 struct sequence {
     struct history *history;
-    struct blocks *blocks;
+    struct bans *bans;
+    uint64_t max_bans;
+    struct { /* of what the log holds, the quarter that is being filled */
+        uint64_t events, bytes;
+        int64_t since_ms;
+    } quarter;
     struct store *store;
     struct history_limits limits;
     uint64_t run;
@@ -54,12 +65,67 @@ struct sequence *sequence_new(const struct history_limits *limits, uint64_t posi
     struct sequence *s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
-    *s = (struct sequence){.limits = *limits, .run = run};
+    *s = (struct sequence){.limits = *limits, .run = run, .max_bans = UINT64_MAX};
     s->history = make_history(limits, position);
-    s->blocks = blocks_new();
-    if (!s->history || !s->blocks)
+    s->bans = bans_new();
+    if (!s->history || !s->bans)
         sequence_free(&s);
+    else
+        bans_hold(s->bans);
     return s;
+}
+
+void sequence_limit_bans(struct sequence *s, uint64_t max)
+{
+    s->max_bans = max;
+}
+
+/* --- bans in the log --- */
+
+/* Does the log outlive us? */
+static bool is_kept(const struct sequence *s)
+{
+    return s->store || s->shared;
+}
+
+static void next_quarter(struct sequence *s, int64_t now_ms)
+{
+    bans_next_quarter(s->bans);
+    s->quarter.events = s->quarter.bytes = 0;
+    s->quarter.since_ms = now_ms;
+}
+
+/* Time passes, also while there was no broker: a quarter is over when a quarter of history-age is. */
+static void note_time(struct sequence *s, int64_t now_ms)
+{
+    if (!s->quarter.since_ms)
+        s->quarter.since_ms = now_ms;
+
+    for (int i = 0; i < LOG_QUARTERS; i++) {
+        int64_t since = s->quarter.since_ms, length = (int64_t)(s->limits.age_ms / LOG_QUARTERS);
+        if (now_ms > since && now_ms - since > length)
+            next_quarter(s, since + length);
+    }
+}
+
+/* e is in the log, and takes its share of what that holds. A journal holds entries. */
+static void note_appended(struct sequence *s, const struct event *e)
+{
+    s->quarter.events++;
+    s->quarter.bytes += s->shared ? e->entry.len + HISTORY_EVENT_COST : history_cost(e);
+    note_time(s, e->time_ms);
+    if (s->quarter.events > s->limits.events / LOG_QUARTERS || s->quarter.bytes > s->limits.bytes / LOG_QUARTERS)
+        next_quarter(s, e->time_ms);
+}
+
+/* Bytes of bans that the log can hold: a small part of it, so that writing them anew never fills it. */
+static uint64_t max_ban_bytes(const struct sequence *s)
+{
+    uint64_t records = s->limits.events / BANS_SHARE + 1, bytes = s->limits.bytes / BANS_SHARE;
+    if (!is_kept(s))
+        return UINT64_MAX;
+
+    return records < bytes / BANS_RECORD_BYTES ? records * BANS_RECORD_BYTES : bytes;
 }
 
 /* --- what was stored --- */
@@ -97,7 +163,11 @@ static bool restore_event(void *context, struct event *e)
     history_evict(r->history);
     if (++r->count % PROGRESS_EVENTS == 0 && r->progress)
         r->progress(r->count);
-    return blocks_add_event(r->s->blocks, e) == 0;
+
+    int err = bans_apply(r->s->bans, e);
+    bans_settle(r->s->bans);
+    note_appended(r->s, e);
+    return err == 0;
 }
 
 static bool restore_id(void *context, uint64_t hash, uint64_t seq)
@@ -195,7 +265,7 @@ void sequence_free(struct sequence **s)
     drop_turn(*s, 0);
     free((*s)->turn);
     history_free(&(*s)->history);
-    blocks_free(&(*s)->blocks);
+    bans_free(&(*s)->bans);
     free(*s);
     *s = NULL;
 }
@@ -251,6 +321,21 @@ static bool was_shown(const struct sequence *s, struct slice id)
     return id.len && history_find_cursor(s->history, id, &seq) != CURSOR_UNKNOWN;
 }
 
+/* What e says of bans. When that fails, or there would be too many, e is taken back: the head was at `before`. */
+static int heed_bans(struct sequence *s, const struct event *e, uint64_t before)
+{
+    uint64_t count = bans_count(s->bans), bytes = bans_bytes(s->bans);
+    int err = bans_apply(s->bans, e);
+    bool many = bans_count(s->bans) > count && bans_count(s->bans) > s->max_bans;
+    bool large = bans_bytes(s->bans) > bytes && bans_bytes(s->bans) > max_ban_bytes(s);
+
+    if (!err && (many || large))
+        err = many ? -E2BIG : -EFBIG;
+    if (err)
+        sequence_rollback(s, before);
+    return err;
+}
+
 int sequence_append(struct sequence *s, struct event_spec *spec, struct sequenced *out)
 {
     const struct event *first = history_published(s->history, spec->publisher, spec->id);
@@ -261,11 +346,12 @@ int sequence_append(struct sequence *s, struct event_spec *spec, struct sequence
     MUST(out->seq > history_head(s->history));
     spec->seq = out->seq;
     spec->seq_as_id = was_shown(s, spec->id);
+    uint64_t before = history_head(s->history);
     struct event *e = event_new(spec);
     int err = e ? keep(s, e) : -ENOMEM;
     if (err)
         event_unref(&e);
-    return err;
+    return err ? err : heed_bans(s, e, before);
 }
 
 void sequence_rollback(struct sequence *s, uint64_t position)
@@ -273,6 +359,7 @@ void sequence_rollback(struct sequence *s, uint64_t position)
     size_t count = s->count;
     while (count > s->committed && s->turn[count - 1]->seq > position)
         count--;
+    bans_rollback(s->bans, position);
     drop_turn(s, count);
     history_rollback(s->history, position);
 }
@@ -283,11 +370,12 @@ static void take_back(struct sequence *s)
         sequence_rollback(s, s->turn[s->committed]->seq - 1);
 }
 
-/* The position up to which no event is retained. */
-static uint64_t evicted(const struct history *h)
+/* The position up to which the store may forget: no event is retained there, and no ban has its record there. */
+static uint64_t forgettable(const struct sequence *s)
 {
-    uint64_t complete = history_complete(h), before = history_oldest(h) - 1;
-    return complete < before ? complete : before;
+    uint64_t complete = history_complete(s->history), before = history_oldest(s->history) - 1;
+    uint64_t position = complete < before ? complete : before, ban = bans_oldest(s->bans);
+    return ban && ban <= position ? ban - 1 : position;
 }
 
 static int store_turn(struct sequence *s, size_t fresh)
@@ -296,10 +384,45 @@ static int store_turn(struct sequence *s, size_t fresh)
         return 0;
     if (s->unnoted)
         return s->fault; /* tried again each second */
-    return store_append(s->store, s->turn + s->committed, fresh, evicted(s->history));
+    return store_append(s->store, s->turn + s->committed, fresh, forgettable(s));
 }
 
-int sequence_commit(struct sequence *s)
+/* One more record of old bans, with at most max bytes. The bytes of it; 0: there is none to write, or no memory. */
+static size_t write_record(struct sequence *s, size_t max, int64_t now_ms)
+{
+    size_t share = s->limits.bytes / BANS_SHARE, most = share < BANS_RECORD_BYTES ? share : BANS_RECORD_BYTES;
+    struct event_spec spec = {.kind = EVENT_BANS, .time_ms = now_ms};
+    struct sequenced done;
+    char *bans;
+    size_t len = bans_collect(s->bans, max < most ? max : most, &bans);
+
+    spec.data = (struct slice){bans, len};
+    int err = len ? sequence_append(s, &spec, &done) : -ENOENT;
+    free(bans);
+    return err ? 0 : len;
+}
+
+void sequence_write_bans_anew(struct sequence *s, size_t max, int64_t now_ms)
+{
+    size_t all = 0, len;
+    if (!is_kept(s) || !bans_due(s->bans))
+        return;
+
+    while (all < max && (len = write_record(s, max - all, now_ms)))
+        all += len;
+}
+
+/* As much as the turn appended, and a record at least: so the store catches up however much is published. */
+static void write_bans_with_turn(struct sequence *s)
+{
+    if (s->count == s->committed || s->shared)
+        return;
+
+    size_t max = s->bytes < BANS_RECORD_BYTES ? BANS_RECORD_BYTES : s->bytes;
+    sequence_write_bans_anew(s, max, s->turn[s->count - 1]->time_ms);
+}
+
+static int finish_turn(struct sequence *s)
 {
     size_t fresh = s->count - s->committed;
     int err = store_turn(s, fresh);
@@ -307,12 +430,19 @@ int sequence_commit(struct sequence *s)
         take_back(s);
         return err;
     }
+
     history_evict(s->history);
+    bans_settle(s->bans);
     s->bytes = 0;
-    for (; s->committed < s->count; s->committed++)
-        blocks_add_event(s->blocks,
-                         s->turn[s->committed]); /* without memory: the open workers know the block all the same */
+    while (s->committed < s->count)
+        note_appended(s, s->turn[s->committed++]);
     return (int)fresh;
+}
+
+int sequence_commit(struct sequence *s)
+{
+    write_bans_with_turn(s);
+    return finish_turn(s);
 }
 
 /* --- with a journal --- */
@@ -351,8 +481,10 @@ void sequence_offer(struct sequence *s, struct turn *t, struct wire_buf *b)
 {
     char room[TURN_HEAD_LEN] = {0};
     bool fresh = s->count > s->committed, word = sequence_has_word(s);
-    if (fresh)
+    if (fresh) {
+        bans_rollback(s->bans, s->base);
         history_rollback(s->history, s->base);
+    }
     uint64_t place = word ? next_position(s) : history_head(s->history);
     put_word(s, t, fresh ? s->turn[s->committed]->seq - 1 : place);
     wire_add_bytes(b, (struct slice){room, sizeof room});
@@ -383,7 +515,10 @@ static void settle(struct sequence *s, struct event *e)
 {
     if (history_append(s->history, e) != 0)
         history_miss(s->history, e);
-    blocks_add_event(s->blocks, e);
+
+    bans_apply(s->bans, e); /* without memory: the workers know it all the same */
+    bans_settle(s->bans);
+    note_appended(s, e);
 }
 
 int sequence_accept(struct sequence *s)
@@ -425,6 +560,7 @@ static void drop_last_turn(struct sequence *s, uint64_t position)
         sequence_lose(s, head);
     if (s->turn_at < head)
         history_revoke(s->history, s->turn_at);
+    bans_doubt(s->bans, s->turn_at); /* we promised them: they are written anew */
 }
 
 int sequence_adopt(struct sequence *s, const struct turn *t, bool linked)
@@ -470,6 +606,7 @@ int sequence_restart(struct sequence *s, uint64_t floor)
     history_free(&s->history);
     s->history = empty;
     s->turn_at = 0;
+    bans_doubt(s->bans, 0); /* likewise, unless the journal still has them */
     return 0;
 }
 
@@ -500,13 +637,28 @@ bool sequence_next_batch(struct sequence *s, struct wire_buf *b)
     return true;
 }
 
-void sequence_expire(struct sequence *s, int64_t now_ms)
+/* Old bans, also when nobody publishes. */
+static int write_bans_in_time(struct sequence *s, int64_t now_ms)
 {
+    if (s->shared || s->unnoted || s->count > s->committed)
+        return 0;
+
+    sequence_write_bans_anew(s, TICK_BYTES, now_ms);
+    int count = finish_turn(s); /* when it fails: a later one does it */
+    return count > 0 ? count : 0;
+}
+
+int sequence_expire(struct sequence *s, int64_t now_ms)
+{
+    bans_expire(s->bans, now_ms);
+    note_time(s, now_ms);
+    int count = write_bans_in_time(s, now_ms);
+
     history_expire(s->history, now_ms);
     if (s->unnoted)
         begin_run(s, s->unnoted);
-    store_append(s->store, NULL, 0, evicted(s->history)); /* when it fails: a later one does it */
-    blocks_expire(s->blocks, now_ms);
+    store_append(s->store, NULL, 0, forgettable(s)); /* likewise */
+    return count;
 }
 
 uint64_t sequence_head(const struct sequence *s)
@@ -524,7 +676,7 @@ const struct history *sequence_history(const struct sequence *s)
     return s->history;
 }
 
-const struct blocks *sequence_blocks(const struct sequence *s)
+const struct bans *sequence_bans(const struct sequence *s)
 {
-    return s->blocks;
+    return s->bans;
 }

@@ -7,12 +7,12 @@
  * What a turn of the broker appends is provisional until sequence_commit(): nobody is told before, neither workers nor
  * publishers. That is the one place where a turn's events are made durable. It does not know sockets, clocks or JSON.
  *
- * Ownership: the sequence owns its history and its blocks; what it lends is valid until the next append.
+ * Ownership: the sequence owns its history and its bans; what it lends is valid until the next append.
  */
 #ifndef SSECAST_SEQUENCE_H
 #define SSECAST_SEQUENCE_H
 
-#include "blocks.h"
+#include "bans.h"
 #include "history.h"
 #include "store.h"
 #include "turn.h"
@@ -31,6 +31,9 @@ struct sequenced {
 /* A sequence that stands at position: its first event gets position + 1. run names this run of the broker and is not
  * 0. NULL when out of memory. */
 struct sequence *sequence_new(const struct history_limits *limits, uint64_t position, uint64_t run);
+
+/* From now on a shutdown that would ban more sessions than max is refused. */
+void sequence_limit_bans(struct sequence *s, uint64_t max);
 
 /* Take over what store holds, and keep in it what is committed from now on; before the first append. The sequence then stands at its
  * position or at the last event stored, whichever is later. store stays the caller's and may be NULL. progress, which may be NULL, is called now and then. 0 or -errno with a line in why. While
@@ -51,11 +54,18 @@ enum sequence_met {
 enum sequence_met sequence_meet(struct sequence *s, uint64_t position);
 
 /* Append the event that spec describes (its seq, and which id it shows, are set here). 0; -ENOSPC when the history's limit of bytes could not
- * hold it even alone; -ENOMEM. Unchanged on failure. */
+ * hold it even alone; -E2BIG when more sessions would be banned than may be, -EFBIG when their names would take more of the log than they
+ * may; -ENOMEM. Unchanged on failure. */
 int sequence_append(struct sequence *s, struct event_spec *spec, struct sequenced *out);
 
 /* Take back what was appended after position, which is where sequence_head() stood during this turn. */
 void sequence_rollback(struct sequence *s, uint64_t position);
+
+/* A store forgets its oldest events, and a ban may last longer than its record is kept. So bans whose record is in the older half of what the log
+ * holds are appended anew, in records of their own (EVENT_BANS), with the ends that they have. sequence_commit() and sequence_expire() do
+ * that by themselves, and a store never forgets a record whose ban has none that is newer. With a journal it is called before a turn is
+ * offered: append at most max bytes of such records. It does nothing when no ban is due, or when the log does not outlive us. */
+void sequence_write_bans_anew(struct sequence *s, size_t max, int64_t now_ms);
 
 /* Store what was appended. The number of events, which are in force from now on and are given by sequence_next_batch(); or the store's
  * -errno: then they are taken back. */
@@ -112,13 +122,13 @@ void sequence_skip_feed(struct sequence *s);
  * left out, which workers notice and repair. */
 bool sequence_next_batch(struct sequence *s, struct wire_buf *b);
 
-/* Forget what is too old (unix ms): events over the age limit (in the store too, some at each call), blocks that have ended. And
- * look whether the store can be written to again. */
-void sequence_expire(struct sequence *s, int64_t now_ms);
+/* Forget what is too old (unix ms): events over the age limit (in the store too, some at each call), bans that have ended. And
+ * look whether the store can be written to again. The number of events appended: bans written anew. */
+int sequence_expire(struct sequence *s, int64_t now_ms);
 
 uint64_t sequence_head(const struct sequence *s);
 uint64_t sequence_run(const struct sequence *s);
 const struct history *sequence_history(const struct sequence *s);
-const struct blocks *sequence_blocks(const struct sequence *s);
+const struct bans *sequence_bans(const struct sequence *s);
 
 #endif

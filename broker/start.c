@@ -233,6 +233,8 @@ int broker_open(struct broker *b, const struct broker_config *config)
     }
     bool shared = strstr(config->store, "://");
     int err = shared ? open_journal(b, config) : open_store(b, config);
+    if (!err)
+        sequence_limit_bans(b->sequence, config->max_bans);
     if (!err && config->max_in_flight < SHARE_REQUESTS) {
         b->in_flight = in_flight_new(SHARE_REQUESTS, config->max_in_flight);
         err = b->in_flight ? 0 : -ENOMEM;
@@ -265,7 +267,8 @@ int broker_open(struct broker *b, const struct broker_config *config)
                             .values = command_values_max(config->max_batch, config->max_targets)},
                    .batch = config->max_batch,
                    .targets = config->max_targets,
-                   .retry_ms = config->max_retry_ms},
+                   .retry_ms = config->max_retry_ms,
+                   .bans = config->max_bans},
         .history_events = config->history_events,
         .history_bytes = config->history_bytes,
         .history_age_ms = config->history_age_ms,

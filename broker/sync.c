@@ -4,12 +4,12 @@
 
 /* --- hello --- */
 
-static void add_blocks(const struct blocks *blocks, struct wire_buf *answer)
+static void add_bans(const struct bans *bans, struct wire_buf *answer)
 {
     struct slice session;
     int64_t until_ms;
     const void *cursor = NULL;
-    while ((cursor = blocks_next(blocks, cursor, &session, &until_ms)))
+    while ((cursor = bans_next(bans, cursor, &session, &until_ms)))
         wire_add_block(answer, session, until_ms);
 }
 
@@ -37,7 +37,7 @@ static bool on_hello(const struct sync_context *c, struct slice worker, const st
                                  .oldest = history_oldest(h),
                                  .taken = presence_taken(c->presence, worker),
                              });
-    add_blocks(sequence_blocks(c->sequence), answer);
+    add_bans(sequence_bans(c->sequence), answer);
     c->counters[WELCOMES]++;
     return true;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "bytes.h"
+#include "must.h"
 #include "sse.h"
 
 #define FLAG_HAS_TO 1
@@ -87,8 +88,88 @@ static struct slice id_line(const struct event_spec *spec, char digits[20])
     return decimal(spec->seq, digits);
 }
 
+/* --- bans --- */
+
+#define BAN_SIZE 10u /* beside the name */
+
+size_t event_ban_size(struct slice session)
+{
+    return BAN_SIZE + session.len;
+}
+
+void event_put_ban(char *out, struct slice session, int64_t until_ms)
+{
+    put_u16(out, (uint16_t)session.len);
+    put_u64(put_slice(out + 2, session), (uint64_t)until_ms);
+}
+
+/* The ban at the start of bytes. The size of it; 0: there is no whole one. */
+static size_t read_ban(struct slice bytes, struct slice *session, int64_t *until_ms)
+{
+    if (bytes.len < BAN_SIZE)
+        return 0;
+
+    size_t len = get_u16(bytes.data);
+    if (!len || len > EVENT_NAME_MAX || bytes.len < BAN_SIZE + len)
+        return 0;
+
+    *session = (struct slice){bytes.data + 2, len};
+    *until_ms = (int64_t)get_u64(bytes.data + 2 + len);
+    return *until_ms < 0 ? 0 : BAN_SIZE + len;
+}
+
+bool event_next_ban(const struct event *e, size_t *cursor, struct slice *session, int64_t *until_ms)
+{
+    if (e->kind != EVENT_BANS)
+        return false;
+
+    MUST(*cursor <= e->text.len);
+    size_t size = read_ban((struct slice){e->text.data + *cursor, e->text.len - *cursor}, session, until_ms);
+    *cursor += size;
+    return size > 0;
+}
+
+/* Nothing but bans in its text, and it is for nobody. */
+static bool are_bans(const struct event *e)
+{
+    struct slice session;
+    int64_t until_ms;
+    size_t cursor = 0;
+
+    while (event_next_ban(e, &cursor, &session, &until_ms))
+        continue;
+    for (int list = 0; list < EVENT_LISTS; list++)
+        if (e->counts[list])
+            return false;
+    return e->has_to && !e->id.len && cursor == e->text.len;
+}
+
+static struct event *new_bans(const struct event_spec *spec)
+{
+    size_t size = EVENT_ENTRY_MIN + spec->data.len;
+    struct event *e = size <= ENTRY_MAX ? malloc(sizeof *e + size) : NULL;
+    if (!e)
+        return NULL;
+
+    *e = (struct event){.seq = spec->seq,
+                        .time_ms = spec->time_ms,
+                        .refs = 1,
+                        .kind = EVENT_BANS,
+                        .has_to = true,
+                        .entry = {e->bytes, size}};
+    put_names(e->bytes + EVENT_ENTRY_MIN, e, (struct names[EVENT_LISTS]){{0}});
+    put_slice(e->bytes + EVENT_ENTRY_MIN, spec->data);
+    e->text = (struct slice){e->bytes + EVENT_ENTRY_MIN, spec->data.len};
+    put_head(e->bytes, e);
+    MUST(are_bans(e));
+    return e;
+}
+
 struct event *event_new(const struct event_spec *spec)
 {
+    if (spec->kind == EVENT_BANS)
+        return new_bans(spec);
+
     char digits[20];
     struct sse_block block = {
         .id = id_line(spec, digits),
@@ -176,14 +257,15 @@ static bool scan_entry(struct event *e)
     e->seq = get_u64(head + 8);
     e->time_ms = (int64_t)get_u64(head + 16);
     e->block_s = get_u32(head + 24);
-    if ((e->kind != EVENT_MESSAGE && e->kind != EVENT_SHUTDOWN) || e->seq == 0)
+    bool known = e->kind == EVENT_MESSAGE || e->kind == EVENT_SHUTDOWN || e->kind == EVENT_BANS;
+    if (!known || e->seq == 0)
         return false;
     const char *names = scan_id(e);
     const char *text = names ? scan_names(e, names, end) : NULL;
     if (!text || (size_t)(end - text) != text_len)
         return false;
     e->text = (struct slice){text, text_len};
-    return true;
+    return e->kind != EVENT_BANS || are_bans(e);
 }
 
 struct event *event_parse(struct slice bytes, size_t *used)

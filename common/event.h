@@ -14,7 +14,8 @@
  *            2 the id: line is the seq     44  u16 publisher length
  *     6  u16 id length                    46  u16 zero
  *     8  u64 seq                          48  id, publisher, then the names (u16 length + bytes,
- *    16  u64 time, unix ms                    list by list), then the text
+ *    16  u64 time, unix ms                    list by list), then the text (bans: for each
+ *                                          u16 length + session, u64 until)
  *
  * An event with an own id says who its publisher is, because own ids are counted per publisher. Its
  * id: line shows the own id unless another event showed the same id before: then it shows the seq.
@@ -30,6 +31,7 @@ enum event_kind {
     EVENT_MESSAGE = 1,  /* a publisher's event */
     EVENT_SHUTDOWN = 2, /* ends the streams it concerns */
     EVENT_TEXT = 3,     /* text for one stream (a heartbeat, a response head); never travels */
+    EVENT_BANS = 4,     /* bans in place of text, see event_next_ban(); concerns nobody and is delivered to nobody */
 };
 
 enum event_list {
@@ -57,11 +59,11 @@ struct names {
 struct event_spec {
     enum event_kind kind;
     uint64_t seq;
-    int64_t time_ms;        /* unix time */
-    struct slice id;        /* the publisher's own id; empty: the seq stands in its place */
-    bool seq_as_id;         /* the id: line shows the seq although there is an own id */
-    struct slice event;     /* the event: line; empty: none */
-    struct slice data;      /* the data: lines */
+    int64_t time_ms;    /* unix time */
+    struct slice id;    /* the publisher's own id; empty: the seq stands in its place */
+    bool seq_as_id;     /* the id: line shows the seq although there is an own id */
+    struct slice event; /* the event: line; empty: none */
+    struct slice data;  /* the data: lines; for EVENT_BANS what event_put_ban() wrote, and nothing else is looked at */
     struct slice publisher; /* whose id it is; kept only beside an own id */
     bool has_retry;
     uint32_t retry; /* ms */
@@ -112,6 +114,13 @@ bool event_shows_id(const struct event *e);
 
 /* Walk the names of one list: set *cursor to 0, then call until false. */
 bool event_next_name(const struct event *e, enum event_list list, size_t *cursor, struct slice *name);
+
+/* One ban of an EVENT_BANS: session is turned away until until_ms (unix time), or not any more (0). Its size, and written to out. */
+size_t event_ban_size(struct slice session);
+void event_put_ban(char *out, struct slice session, int64_t until_ms);
+
+/* Walk the bans of an EVENT_BANS: set *cursor to 0, then call until false. There are none in other events. */
+bool event_next_ban(const struct event *e, size_t *cursor, struct slice *session, int64_t *until_ms);
 
 /* Who is asking: one connection and what it belongs to. */
 struct audience {

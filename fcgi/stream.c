@@ -96,7 +96,7 @@ static void beat_beside_events(struct stream *s)
 
 void stream_deliver(struct stream *s, struct event *e, bool bounded)
 {
-    if (e->kind == EVENT_SHUTDOWN && e->seq <= s->opened_at)
+    if ((e->kind == EVENT_SHUTDOWN && e->seq <= s->opened_at) || e->kind == EVENT_BANS)
         return;
     s->set->counters[DELIVERIES] += s->conn.state == CONN_OPEN;
     if (bounded)
@@ -167,7 +167,7 @@ static void beat_idle(void *context, int64_t now)
     int64_t due = now - (int64_t)set->limits.heartbeat_ms;
     for (struct conn *c; (c = set->conns.idle.first) && c->touched <= due;)
         beat(stream_of(c));
-    blocks_expire(set->blocks, clock_unix_ms());
+    bans_expire(set->bans, clock_unix_ms());
     set_beat_timer(set);
 }
 
@@ -357,6 +357,17 @@ static enum worker_counter refusal_counter(int status)
     return status == 401 ? STREAMS_UNAUTHORIZED : status == 403 ? STREAMS_FORBIDDEN : STREAMS_REFUSED;
 }
 
+/* The log has the time of the ban, by which it is found among the broker's; see tell_slow(). */
+static bool is_banned(const struct streams *set, const struct request *r)
+{
+    int64_t until_ms = bans_until(set->bans, slice_of(r->session), clock_unix_ms());
+
+    if (until_ms)
+        log_event(LOG_DEBUG, "a request was answered 204: its session is banned",
+                  log_count("until", (uint64_t)until_ms));
+    return until_ms != 0;
+}
+
 /* The answer to a request that opens no stream; NULL when it opens one, or when out of memory (*counted then says which). */
 static struct event *short_answer(struct streams *set, const struct request *r, const struct address *address,
                                   bool *answered)
@@ -373,7 +384,7 @@ static struct event *short_answer(struct streams *set, const struct request *r, 
     case REQUEST_STREAM:
         break;
     }
-    if (blocks_active(set->blocks, slice_of(r->session), clock_unix_ms())) {
+    if (is_banned(set, r)) {
         set->counters[STREAMS_BLOCKED]++;
         return reply_no_content(&set->reply_rules, r);
     }
@@ -508,20 +519,64 @@ static void end_blocked(void *owner, void *context)
     conn_end(&s->conn, END_SHUTDOWN);
 }
 
-static void on_blocked(void *context, struct slice session, int64_t until_ms)
+/* What a session is told when its own shutdown cannot be. NULL when out of memory. */
+static struct event *shutdown_of(struct slice session)
 {
-    struct streams *set = context;
     struct event_spec spec = {.kind = EVENT_SHUTDOWN,
                               .seq = 1,
                               .event = slice_of("ssecast.shutdown"),
                               .data = slice_of("{\"reason\":null}"),
                               .has_to = true};
     spec.lists[TO_SESSIONS] = (struct names){&session, 1};
-    blocks_add(set->blocks, session, until_ms);
-    struct event *e = set->window ? NULL : event_new(&spec);
+    return event_new(&spec);
+}
+
+static void on_blocked(void *context, struct slice session, int64_t until_ms)
+{
+    struct streams *set = context;
+    bans_say(set->bans, session, until_ms);
+    struct event *e = set->window ? NULL : shutdown_of(session);
     if (e)
         registry_route(set->registry, e, end_blocked, e);
     event_unref(&e);
+}
+
+/* The shutdown that banned its session was among what is missing. */
+static void end_banned(void *owner, void *context)
+{
+    struct stream *s = owner;
+    const struct streams *set = context;
+    struct event *e;
+
+    if (!bans_until(set->bans, registry_session(s->entry), clock_unix_ms()))
+        return;
+    if (!(e = shutdown_of(registry_session(s->entry))))
+        return;
+
+    conn_send_unbounded(&s->conn, e);
+    conn_end(&s->conn, END_SHUTDOWN);
+    event_unref(&e);
+}
+
+/* What the window has after position came before this welcome, and is newer. */
+static void on_all_blocked(void *context, uint64_t position)
+{
+    struct streams *set = context;
+    struct event *events[64];
+    uint64_t at = position;
+
+    bans_replace(set->bans);
+    set->bans_at = position;
+
+    while (set->window && at < history_head(set->window)) {
+        size_t count = history_read(set->window, NULL, at, events, sizeof events / sizeof *events, SIZE_MAX, &at);
+        for (size_t i = 0; i < count; i++)
+            bans_apply(set->bans, events[i]);
+    }
+
+    if (set->missed)
+        registry_each(set->registry, end_banned, set);
+    set->missed = false;
 }
 
 /* The bundle one by one, to a stream that knows some of it already, or none of it went into one text. */
@@ -593,8 +648,10 @@ static void on_event(void *context, struct event *e)
     if (history_append(set->window, e) != 0)
         history_miss(set->window, e); /* whoever resumes across it asks the broker */
     history_evict(set->window);
-    blocks_add_event(set->blocks, e);
-    collect(set, e);
+    if (e->seq > set->bans_at)
+        bans_apply(set->bans, e);
+    if (e->kind != EVENT_BANS)
+        collect(set, e);
 }
 
 static void on_advanced(void *context, uint64_t position)
@@ -619,6 +676,7 @@ static void on_broken(void *context, uint64_t position, uint64_t oldest)
     struct breakage b = {position, oldest};
     streams_settle(set);
     history_break(set->window, position);
+    set->missed = true;
     registry_each(set->registry, tell_broken, &b);
 }
 
@@ -692,6 +750,7 @@ static void on_told(void *context, uint32_t mark)
 const struct upstream_hooks stream_upstream_hooks = {
     .joined = on_joined,
     .blocked = on_blocked,
+    .all_blocked = on_all_blocked,
     .event = on_event,
     .advanced = on_advanced,
     .broken = on_broken,
@@ -828,14 +887,14 @@ int streams_init(struct streams *set, const char *prefix, size_t queue_bytes)
 {
     conns_init(&set->conns, set->loop, &conn_hooks, queue_bytes, (int64_t)set->limits.write_ms, set->counters);
     set->registry = registry_new(prefix);
-    set->blocks = blocks_new();
+    set->bans = bans_new();
     set->live.max = queue_bytes / 4 < BUNDLE_BYTES ? queue_bytes / 4 : BUNDLE_BYTES;
     set->plain_beat = reply_keep_alive();
     set->visible_beat = reply_beat();
     set->beat_timer = (struct loop_timer){.fire = beat_idle, .context = set};
     services_init(set);
     int err = terms_init(set);
-    return !err && set->registry && set->blocks && set->plain_beat && set->visible_beat ? 0 : -ENOMEM;
+    return !err && set->registry && set->bans && set->plain_beat && set->visible_beat ? 0 : -ENOMEM;
 }
 
 void streams_release(struct streams *set)
@@ -845,7 +904,7 @@ void streams_release(struct streams *set)
     status_release(set);
     bundle_release(&set->live);
     registry_free(&set->registry);
-    blocks_free(&set->blocks);
+    bans_free(&set->bans);
     history_free(&set->window);
     event_unref(&set->beats[false]);
     event_unref(&set->beats[true]);

@@ -12,7 +12,7 @@
 #define SSECAST_STREAM_H
 
 #include "addresses.h"
-#include "blocks.h"
+#include "bans.h"
 #include "bundle.h"
 #include "conn.h"
 #include "expiry.h"
@@ -98,7 +98,9 @@ struct streams {
     struct stream_limits limits;
     struct conns conns;
     struct registry *registry;
-    struct blocks *blocks;
+    struct bans *bans;
+    uint64_t bans_at;              /* position: what came up to here is in them */
+    bool missed;                   /* events, since the last welcome */
     struct history *window;        /* NULL until the sequence is known */
     struct bundle live;            /* of this turn, in the window already, that live streams are still to be given */
     struct upstream *upstream;     /* set by the wiring */

@@ -331,6 +331,8 @@ static void advance(struct upstream *u, uint64_t position)
     u->hooks->advanced(u->context, position);
 }
 
+static void say_hello(struct upstream *u);
+
 /* The broker cannot connect its history to our position. Where it goes on: after what it retains, or where we are when it retains
  * from before us (an older copy of its store was put back). */
 static void lose_track(struct upstream *u, const struct wire_page *page)
@@ -341,6 +343,7 @@ static void lose_track(struct upstream *u, const struct wire_page *page)
     if (page->from > u->position || other_timeline)
         u->position = page->from;
     u->hooks->broken(u->context, u->position, page->oldest);
+    say_hello(u); /* bans may be among what is missing: the welcome has them all */
 }
 
 static void repaired(struct upstream *u, const struct wire_page *page)
@@ -421,6 +424,7 @@ static void on_welcome(struct upstream *u, struct slice message)
     int64_t until_ms;
     while (m.blocks.len && wire_next_block(&m.blocks, &session, &until_ms))
         u->hooks->blocked(u->context, session, until_ms);
+    u->hooks->all_blocked(u->context, m.head);
     if (!u->joined) {
         u->joined = true;
         u->position = m.head;

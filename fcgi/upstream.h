@@ -19,8 +19,10 @@ struct question;
 struct upstream_hooks {
     /* The first contact with a broker: the sequence stands at position; what comes next follows it. */
     void (*joined)(void *context, uint64_t position);
-    /* A session is turned away until until_ms (unix time); part of every welcome. */
+    /* The bans in force at a position; part of every welcome. A session is turned away until until_ms (unix time); after all of them: that is all
+     * there are, and what comes after position is not in them. */
     void (*blocked)(void *context, struct slice session, int64_t until_ms);
+    void (*all_blocked)(void *context, uint64_t position);
     /* The next event of the sequence. */
     void (*event)(void *context, struct event *e);
     /* The sequence went on to position, nothing was in between. */

@@ -1,4 +1,4 @@
-#include "fcgi/expiry.h"
+#include "expiry.h"
 
 #include "support.h"
 

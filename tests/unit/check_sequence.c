@@ -259,20 +259,74 @@ START_TEST(an_event_that_could_not_be_retained_is_refused)
 }
 END_TEST
 
-START_TEST(a_shutdown_blocks_its_sessions_once_committed)
+/* A shutdown of one session at 5,000 ms. What sequence_append() says. */
+static int shut_down(const char *session, uint32_t block_s)
 {
-    struct slice session = S("a");
-    struct event_spec spec = {.kind = EVENT_SHUTDOWN, .time_ms = 5000, .has_to = true, .block_s = 2};
+    struct slice name = slice_of(session);
+    struct event_spec spec = {.kind = EVENT_SHUTDOWN, .time_ms = 5000, .has_to = true, .block_s = block_s};
     struct sequenced out;
-    spec.lists[TO_SESSIONS] = (struct names){&session, 1};
-    ck_assert_int_eq(sequence_append(sequence, &spec, &out), 0);
-    ck_assert(!blocks_active(sequence_blocks(sequence), session, 5000));
+    spec.lists[TO_SESSIONS] = (struct names){&name, 1};
+    return sequence_append(sequence, &spec, &out);
+}
+
+/* "a=7000 b=9000", in the order of their records. */
+static void assert_bans(const char *should)
+{
+    char is[1000] = "";
+    size_t len = 0;
+    struct slice session;
+    int64_t until_ms;
+    for (const void *ban = NULL; (ban = bans_next(sequence_bans(sequence), ban, &session, &until_ms));)
+        len += (size_t)snprintf(is + len, sizeof is - len, "%s%.*s=%" PRId64, len ? " " : "", (int)session.len,
+                                session.data, until_ms);
+    ck_assert_str_eq(is, should);
+}
+
+START_TEST(a_shutdown_bans_its_sessions)
+{
+    ck_assert_int_eq(shut_down("a", 2), 0);
+    ck_assert_int_eq(shut_down("b", 4), 0);
+    assert_bans("a=7000 b=9000"); /* a question of the same turn is told */
     sequence_commit(sequence);
-    ck_assert(blocks_active(sequence_blocks(sequence), session, 6999));
-    ck_assert(!blocks_active(sequence_blocks(sequence), session, 7000));
+    assert_bans("a=7000 b=9000");
     sequence_expire(sequence, 7000);
-    int64_t until;
-    ck_assert_ptr_null(blocks_next(sequence_blocks(sequence), NULL, &session, &until));
+    assert_bans("b=9000");
+    ck_assert_int_eq(shut_down("b", 0), 0);
+    assert_bans("");
+}
+END_TEST
+
+START_TEST(a_ban_is_taken_back_with_its_event)
+{
+    shut_down("a", 2);
+    shut_down("b", 2);
+    sequence_commit(sequence);
+    uint64_t before = sequence_head(sequence);
+    shut_down("a", 0);
+    shut_down("c", 9);
+    shut_down("b", 9);
+    assert_bans("c=14000 b=14000");
+    sequence_rollback(sequence, before);
+    assert_bans("a=7000 b=7000");
+}
+END_TEST
+
+START_TEST(there_are_no_more_bans_than_may_be)
+{
+    sequence_limit_bans(sequence, 2);
+    ck_assert_int_eq(shut_down("a", 2), 0);
+    ck_assert_int_eq(shut_down("b", 2), 0);
+    uint64_t head = sequence_head(sequence);
+    ck_assert_int_eq(shut_down("c", 2), -E2BIG);
+    assert_bans("a=7000 b=7000");
+    ck_assert_uint_eq(sequence_head(sequence), head);
+    ck_assert_int_eq(shut_down("c", 0), 0);
+    ck_assert_int_eq(shut_down("a", 9), 0); /* the same session is no further one */
+    ck_assert_int_eq(shut_down("b", 0), 0);
+    ck_assert_int_eq(shut_down("c", 2), 0);
+    assert_bans("a=14000 c=7000");
+    sequence_limit_bans(sequence, 1);
+    ck_assert_int_eq(shut_down("a", 3), 0); /* they are there already */
 }
 END_TEST
 
@@ -281,11 +335,13 @@ END_TEST
 static char dir[64];
 static struct store *store;
 
+static struct history_limits limits;
+
 static void begin_stored(uint64_t floor)
 {
     char why[STORE_WHY_MAX];
     ck_assert_msg(store_open(dir, &store, why) == 0, "%s", why);
-    sequence = sequence_new(&wide, floor, RUN);
+    sequence = sequence_new(&limits, floor, RUN);
     ck_assert_msg(sequence_restore(sequence, store, NULL, why) == 0, "%s", why);
 }
 
@@ -299,6 +355,7 @@ static void make_place(void)
 {
     strcpy(dir, "/tmp/ssecast-sequence-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(dir));
+    limits = wide;
     begin_stored(START);
 }
 
@@ -399,18 +456,132 @@ START_TEST(a_run_without_events_is_known_again)
 }
 END_TEST
 
-START_TEST(blocks_are_there_again)
+START_TEST(bans_are_there_again)
 {
-    struct slice name = S("anna");
-    struct event_spec spec = {.kind = EVENT_SHUTDOWN, .time_ms = 5000, .has_to = true, .block_s = 60};
-    struct sequenced out;
-    spec.lists[TO_SESSIONS] = (struct names){&name, 1};
-    ck_assert_int_eq(sequence_append(sequence, &spec, &out), 0);
+    shut_down("anna", 60);
     sequence_commit(sequence);
     end_stored();
     begin_stored(START + 100);
-    ck_assert(blocks_active(sequence_blocks(sequence), name, 64000));
-    ck_assert(!blocks_active(sequence_blocks(sequence), name, 66000));
+    assert_bans("anna=65000");
+}
+END_TEST
+
+/* So much that nothing of before is retained. */
+static void publish_much(void)
+{
+    for (int i = 0; i < 1000; i++) {
+        append("x", NULL);
+        if (i % 5 == 4)
+            ck_assert_int_gt(sequence_commit(sequence), 0);
+    }
+    sequence_expire(sequence, 5000);
+}
+
+START_TEST(bans_outlive_their_records)
+{
+    limits.events = 40;
+    end_stored();
+    begin_stored(START + 100);
+    shut_down("anna", 600);
+    shut_down("bert", 700);
+    sequence_commit(sequence);
+    uint64_t banned = sequence_head(sequence);
+    publish_much();
+    ck_assert_uint_gt(history_oldest(sequence_history(sequence)), banned);
+    ck_assert_uint_gt(store_trimmed(store), banned);
+    assert_bans("anna=605000 bert=705000");
+    end_stored();
+    begin_stored(START + 10000);
+    assert_bans("anna=605000 bert=705000");
+    shut_down("anna", 0);
+    shut_down("bert", 60);
+    sequence_commit(sequence);
+    publish_much();
+    end_stored();
+    begin_stored(START + 20000);
+    assert_bans("bert=65000");
+}
+END_TEST
+
+/* The store keeps a record as long as its ban has no newer one: here it cannot have one, for want of a turn that is stored. */
+START_TEST(a_record_stays_until_its_ban_has_another)
+{
+    shut_down("anna", 600);
+    sequence_commit(sequence);
+    uint64_t banned = sequence_head(sequence);
+    limits.events = 20;
+    end_stored();
+    begin_stored(START + 100); /* with less than it was stored with */
+    for (int i = 0; i < 4; i++)
+        append("x", NULL);
+    sequence_commit(sequence);
+    ck_assert_uint_lt(store_trimmed(store), banned);
+    end_stored();
+    begin_stored(START + 200);
+    assert_bans("anna=605000");
+}
+END_TEST
+
+START_TEST(bans_of_many_shutdowns_go_into_few_records)
+{
+    char name[8];
+    limits.events = 2000;
+    end_stored();
+    begin_stored(START + 100);
+    for (int i = 0; i < 1000; i++) {
+        snprintf(name, sizeof name, "s%d", i);
+        ck_assert_int_eq(shut_down(name, 600), 0);
+    }
+    sequence_commit(sequence);
+    for (int i = 0; i < 10; i++)
+        publish_much();
+    ck_assert_uint_eq(bans_count(sequence_bans(sequence)), 1000);
+    uint64_t head = sequence_head(sequence);
+    ck_assert_uint_le(head, START + 100 + 1000 + 10000 + 60);
+    end_stored();
+    begin_stored(START + 20000);
+    ck_assert_uint_eq(bans_count(sequence_bans(sequence)), 1000);
+}
+END_TEST
+
+START_TEST(bans_take_no_more_of_a_log_than_their_share)
+{
+    char name[256];
+    limits.bytes = 64 << 10;
+    end_stored();
+    begin_stored(START + 100);
+    int err = 0, count = 0;
+    for (; !err && count < 1000; count++) {
+        snprintf(name, sizeof name, "%0200d", count);
+        err = shut_down(name, 600);
+    }
+    ck_assert_int_eq(err, -EFBIG);
+    ck_assert_int_eq(count - 1, (64 << 10) / 8 / 210);
+    sequence_commit(sequence);
+    publish_much();
+    end_stored();
+    begin_stored(START + 10000);
+    ck_assert_uint_eq(bans_count(sequence_bans(sequence)), (size_t)count - 1);
+}
+END_TEST
+
+START_TEST(old_bans_are_written_anew_although_nobody_publishes)
+{
+    limits.age_ms = 100000;
+    end_stored();
+    begin_stored(START + 100);
+    sequence_expire(sequence, 5000);
+    shut_down("anna", 6000);
+    sequence_commit(sequence);
+    uint64_t banned = sequence_head(sequence);
+    ck_assert_int_eq(sequence_expire(sequence, 40000), 0);
+    ck_assert_int_eq(sequence_expire(sequence, 70000), 1);
+    ck_assert_uint_eq(sequence_head(sequence), banned + 1);
+    sequence_expire(sequence, 120000);
+    ck_assert_uint_gt(history_oldest(sequence_history(sequence)), banned);
+    end_stored();
+    begin_stored(START + 200);
+    assert_bans("anna=6005000");
 }
 END_TEST
 
@@ -802,7 +973,9 @@ int main(void)
     tcase_add_test(tests, what_history_evicts_within_the_turn_still_reaches_the_feed);
     tcase_add_test(tests, rollback_takes_back_the_turn_after_a_position);
     tcase_add_test(tests, an_event_that_could_not_be_retained_is_refused);
-    tcase_add_test(tests, a_shutdown_blocks_its_sessions_once_committed);
+    tcase_add_test(tests, a_shutdown_bans_its_sessions);
+    tcase_add_test(tests, a_ban_is_taken_back_with_its_event);
+    tcase_add_test(tests, there_are_no_more_bans_than_may_be);
     TCase *stored = one_case(suite, "stored");
     tcase_add_checked_fixture(stored, make_place, remove_place);
     tcase_add_test(stored, what_was_committed_is_there_again);
@@ -810,7 +983,12 @@ int main(void)
     tcase_add_test(stored, a_run_without_events_is_known_again);
     tcase_add_test(stored, what_a_worker_saw_is_never_given_out_again);
     tcase_add_test(stored, what_a_worker_saw_and_is_not_stored_is_missing);
-    tcase_add_test(stored, blocks_are_there_again);
+    tcase_add_test(stored, bans_are_there_again);
+    tcase_add_test(stored, bans_outlive_their_records);
+    tcase_add_test(stored, a_record_stays_until_its_ban_has_another);
+    tcase_add_test(stored, bans_of_many_shutdowns_go_into_few_records);
+    tcase_add_test(stored, bans_take_no_more_of_a_log_than_their_share);
+    tcase_add_test(stored, old_bans_are_written_anew_although_nobody_publishes);
     tcase_add_test(stored, what_cannot_be_stored_is_taken_back);
     tcase_add_test(stored, what_history_evicts_leaves_the_store);
     tcase_add_test(stored, ids_that_were_shown_outlive_their_events_and_a_restart);

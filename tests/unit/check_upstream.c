@@ -332,8 +332,31 @@ static void on_measure(void *context, uint64_t gauges[WORKER_GAUGES])
     gauges[GAUGE_STREAMS] = 77;
 }
 
-static const struct upstream_hooks hooks = {on_joined, on_blocked, on_event,    on_advanced, on_broken, on_page,
-                                            on_reply,  on_measure, on_snapshot, on_lagging,  on_mark,   on_told};
+static uint64_t all_blocked_at;
+static unsigned all_blocked; /* how often */
+
+static void on_all_blocked(void *context, uint64_t position)
+{
+    (void)context;
+    all_blocked_at = position;
+    all_blocked++;
+}
+
+static const struct upstream_hooks hooks = {
+    .joined = on_joined,
+    .blocked = on_blocked,
+    .all_blocked = on_all_blocked,
+    .event = on_event,
+    .advanced = on_advanced,
+    .broken = on_broken,
+    .page = on_page,
+    .reply = on_reply,
+    .measure = on_measure,
+    .snapshot = on_snapshot,
+    .lagging = on_lagging,
+    .mark = on_mark,
+    .told = on_told,
+};
 
 static bool turn_end(void *context)
 {
@@ -620,19 +643,20 @@ START_TEST(a_broker_that_forgot_breaks_the_sequence)
 }
 END_TEST
 
-START_TEST(blocks_are_told_before_anything_else)
+START_TEST(bans_are_told_before_anything_else)
 {
     strcpy(broker.block, "ann");
     await_told("blocked ann 12345 joined 100");
+    ck_assert_uint_eq(all_blocked_at, 100);
 }
 END_TEST
 
 START_TEST(nonsense_is_ignored)
 {
     join();
-    zmq_send(broker.feed, "SSC\2", 4, 0);
-    zmq_send(broker.feed, "SSC\2\1\0\0\0abc", 11, 0);
-    zmq_send(broker.feed, "SSC\2\x63\0\0\0", 8, 0);
+    zmq_send(broker.feed, "SSC\3", 4, 0);
+    zmq_send(broker.feed, "SSC\3\1\0\0\0abc", 11, 0);
+    zmq_send(broker.feed, "SSC\3\x63\0\0\0", 8, 0);
     struct wire_buf b = {0};
     wire_put_batch(&b, broker.run, 100);
     add_events(&b, 101, 101);
@@ -1070,7 +1094,7 @@ static void add_sequence(TCase *tests)
     tcase_add_test(tests, a_restarted_broker_goes_on);
     tcase_add_test(tests, a_jump_of_the_sequence_is_no_loss);
     tcase_add_test(tests, a_broker_that_forgot_breaks_the_sequence);
-    tcase_add_test(tests, blocks_are_told_before_anything_else);
+    tcase_add_test(tests, bans_are_told_before_anything_else);
     tcase_add_test(tests, nonsense_is_ignored);
     tcase_add_test(tests, every_event_comes_once_and_in_order);
 }
