@@ -336,7 +336,7 @@ static const char *publisher_of(const char *claims)
 
 START_TEST(a_publisher_is_its_issuer_and_subject)
 {
-    use_key(SECRET);
+    use_secret(SECRET);
     const char *anna = publisher_of("{\"iss\":\"a\",\"sub\":\"anna\",\"publish\":true,\"exp\":1763710001}");
     ck_assert_int_eq(strncmp(anna, "token:", 6), 0);
     ck_assert_uint_eq(strlen(anna), 6 + 32);
@@ -355,7 +355,7 @@ END_TEST
 
 START_TEST(without_a_subject_a_publisher_is_what_it_may_publish)
 {
-    use_key(SECRET);
+    use_secret(SECRET);
     const char *all = publisher_of("{\"publish\":true}");
     ck_assert_str_eq(all, publisher_of("{\"publish\":true,\"exp\":1763710001,\"channels\":[\"c\"]}"));
     const char *some = publisher_of("{\"publish\":{\"sessions\":[\"a\",\"b*\"],\"channels\":[\"c\"]}}");
