@@ -18,6 +18,7 @@
 struct sequence {
     struct history *history;
     struct bans *bans;
+    uint64_t bans_since; /* position; 0: the log has told us all of them */
     uint64_t max_bans;
     struct { /* of what the log holds, the quarter that is being filled */
         uint64_t events, bytes;
@@ -65,7 +66,7 @@ struct sequence *sequence_new(const struct history_limits *limits, uint64_t posi
     struct sequence *s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
-    *s = (struct sequence){.limits = *limits, .run = run, .max_bans = UINT64_MAX};
+    *s = (struct sequence){.limits = *limits, .run = run, .bans_since = position, .max_bans = UINT64_MAX};
     s->history = make_history(limits, position);
     s->bans = bans_new();
     if (!s->history || !s->bans)
@@ -190,6 +191,7 @@ static int restore(struct sequence *s, struct store *store, void (*progress)(uin
     if (!err && r.history) {
         history_free(&s->history);
         s->history = r.history;
+        s->bans_since = 0;
         return 0;
     }
     history_free(&r.history);
@@ -679,4 +681,9 @@ const struct history *sequence_history(const struct sequence *s)
 const struct bans *sequence_bans(const struct sequence *s)
 {
     return s->bans;
+}
+
+uint64_t sequence_bans_since(const struct sequence *s)
+{
+    return s->bans_since;
 }

@@ -131,4 +131,7 @@ uint64_t sequence_run(const struct sequence *s);
 const struct history *sequence_history(const struct sequence *s);
 const struct bans *sequence_bans(const struct sequence *s);
 
+/* Position: sessions that were banned up to here may be unknown to us, because we keep no log, or found none. 0: we know all. */
+uint64_t sequence_bans_since(const struct sequence *s);
+
 #endif

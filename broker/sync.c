@@ -36,6 +36,7 @@ static bool on_hello(const struct sync_context *c, struct slice worker, const st
                                  .complete = history_complete(h),
                                  .oldest = history_oldest(h),
                                  .taken = presence_taken(c->presence, worker),
+                                 .bans_since = sequence_bans_since(c->sequence),
                              });
     add_bans(sequence_bans(c->sequence), answer);
     c->counters[WELCOMES]++;

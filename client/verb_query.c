@@ -1,4 +1,6 @@
 /* The questions: each sends its flags as fields of the same names, and shows what comes back. */
+#include <limits.h>
+
 #include "verb.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -151,6 +153,46 @@ const struct verb verb_sessions = {
     .flags_size = sizeof(struct query_flags),
     .view = {"sessions", sessions_columns, COUNT(sessions_columns), "--after the last one, or --limit"},
     .run = query,
+};
+
+/* ---- bans ---- */
+
+static const struct column bans_columns[] = {
+    {.field = "session", .heading = "SESSION"},
+    {.field = "until", .heading = "UNTIL", .is_time = true},
+};
+
+const struct verb verb_bans = {
+    .name = "bans",
+    .args = "",
+    .summary = "list the sessions that are turned away",
+    .flags = {sessions_flags, COUNT(sessions_flags)},
+    .flags_size = sizeof(struct query_flags),
+    .view = {"bans", bans_columns, COUNT(bans_columns), "--after the last one, or --limit"},
+    .run = query,
+};
+
+static int unban(const struct call *call)
+{
+    struct json_out request = {0};
+    json_begin_object(&request, NULL);
+    json_put_text(&request, "op", slice_of("unban"));
+    json_begin_list(&request, "sessions");
+    for (int i = 0; i < call->count; i++)
+        json_put_text(&request, NULL, slice_of(call->args[i]));
+    json_end_list(&request);
+    json_end_object(&request);
+    return exchange(call, &request);
+}
+
+const struct verb verb_unban = {
+    .name = "unban",
+    .args = "SESSION...",
+    .summary = "let sessions back before their time",
+    .more = "Tells how many of them were turned away.\n",
+    .min_args = 1,
+    .max_args = INT_MAX,
+    .run = unban,
 };
 
 /* ---- connections ---- */

@@ -55,7 +55,9 @@ const struct verb verb_shutdown = {
     .summary = "end streams",
     .more =
         "Each stream gets an event ssecast.shutdown with the reason, then ends. A session named with --session that\n"
-        "reconnects within --block seconds is told to stop for good; 0 lets it back at once.\n",
+        "reconnects within --block seconds is told to stop for good; 0 lets it back at once, and lifts an earlier "
+        "ban.\n"
+        "bans lists those that are turned away, unban lifts.\n",
     .flags = {rows, COUNT(rows)},
     .flags_size = sizeof(struct shutdown_flags),
     .run = run,

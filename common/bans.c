@@ -272,17 +272,20 @@ int bans_say(struct bans *b, struct slice session, int64_t until_ms)
     return err;
 }
 
-void bans_replace(struct bans *b)
+void bans_replace(struct bans *b, uint64_t position, uint64_t since)
 {
     struct ban *next;
-    MUST(!b->change_count);
+    MUST(!b->held);
 
     for (struct ban *ban = TAILQ_FIRST(&b->list); ban; ban = next) {
         next = TAILQ_NEXT(ban, link);
-        if (!ban->said)
+        if (!ban->said && ban->seq > since) {
             drop(b, ban);
-        else
-            ban->said = false;
+            continue;
+        }
+        if (ban->said)
+            ban->seq = position;
+        ban->said = false;
     }
 }
 

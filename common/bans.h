@@ -52,8 +52,9 @@ void bans_settle(struct bans *b);
 
 /* --- what replaces everything --- */
 
-/* What bans_say() said since this was called last is all there is: forget the others. */
-void bans_replace(struct bans *b);
+/* What bans_say() said since this was called last is all that was said up to position. Forget the others, but for those of records up to
+ * since: who says it does not know them. */
+void bans_replace(struct bans *b, uint64_t position, uint64_t since);
 
 /* As bans_set(), for a list that ends with bans_replace(). */
 int bans_say(struct bans *b, struct slice session, int64_t until_ms);

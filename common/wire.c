@@ -127,6 +127,7 @@ void wire_put_welcome(struct wire_buf *b, const struct wire_welcome *m)
     add_u64(b, m->complete);
     add_u64(b, m->oldest);
     add_u64(b, m->taken);
+    add_u64(b, m->bans_since);
 }
 
 void wire_put_replay(struct wire_buf *b, const struct wire_replay *m)
@@ -379,6 +380,7 @@ int wire_get_welcome(struct slice message, struct wire_welcome *m)
     m->complete = take_u64(&r);
     m->oldest = take_u64(&r);
     m->taken = take_u64(&r);
+    m->bans_since = take_u64(&r);
     m->blocks = (struct slice){r.at, r.failed ? 0 : (size_t)(r.end - r.at)};
     while (!r.failed && r.at != r.end) {
         take_name(&r);

@@ -101,6 +101,7 @@ struct wire_welcome {
     uint64_t complete;
     uint64_t oldest;     /* seq of the oldest event retained; head + 1 when there is none */
     uint64_t taken;      /* n of the last WIRE_PRESENCE of this worker that this run took; 0: none */
+    uint64_t bans_since; /* position: what was banned up to here may be unknown to this broker; 0: it knows all */
     struct slice blocks; /* walk with wire_next_block() */
 };
 

@@ -559,13 +559,13 @@ static void end_banned(void *owner, void *context)
 }
 
 /* What the window has after position came before this welcome, and is newer. */
-static void on_all_blocked(void *context, uint64_t position)
+static void on_all_blocked(void *context, uint64_t position, uint64_t since)
 {
     struct streams *set = context;
     struct event *events[64];
     uint64_t at = position;
 
-    bans_replace(set->bans);
+    bans_replace(set->bans, position, since);
     set->bans_at = position;
 
     while (set->window && at < history_head(set->window)) {

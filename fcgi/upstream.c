@@ -424,7 +424,7 @@ static void on_welcome(struct upstream *u, struct slice message)
     int64_t until_ms;
     while (m.blocks.len && wire_next_block(&m.blocks, &session, &until_ms))
         u->hooks->blocked(u->context, session, until_ms);
-    u->hooks->all_blocked(u->context, m.head);
+    u->hooks->all_blocked(u->context, m.head, m.bans_since);
     if (!u->joined) {
         u->joined = true;
         u->position = m.head;

@@ -19,10 +19,10 @@ struct question;
 struct upstream_hooks {
     /* The first contact with a broker: the sequence stands at position; what comes next follows it. */
     void (*joined)(void *context, uint64_t position);
-    /* The bans in force at a position; part of every welcome. A session is turned away until until_ms (unix time); after all of them: that is all
-     * there are, and what comes after position is not in them. */
+    /* The bans in force at a position; part of every welcome. A session is turned away until until_ms (unix time). After all of them: that is all
+     * there are, but for those of records up to since, which the broker does not know; and what comes after position is not in them. */
     void (*blocked)(void *context, struct slice session, int64_t until_ms);
-    void (*all_blocked)(void *context, uint64_t position);
+    void (*all_blocked)(void *context, uint64_t position, uint64_t since);
     /* The next event of the sequence. */
     void (*event)(void *context, struct event *e);
     /* The sequence went on to position, nothing was in between. */

@@ -525,10 +525,10 @@ def test_a_quiet_stream_keeps_its_place_longer_than_its_events(bench):
 
 
 def test_the_stream_holds_as_much_as_a_broker_retains(bench):
-    c = Cluster(bench, brokers=1, history_events=100, history_age="1h", history_bytes="10M")
+    c = Cluster(bench, brokers=1, history_events=100, history_age="1h", history_bytes="64M")
     with c.admin() as admin:
         config = admin.info()["config"]
-    assert (config["max_msgs"], config["max_age"], config["max_bytes"]) == (100, 3600 * 10**9, 10 << 20)
+    assert (config["max_msgs"], config["max_age"], config["max_bytes"]) == (100, 3600 * 10**9, 64 << 20)
     for n in range(300):
         c.clients[0].publish("m", text=str(n))
     late = c.broker(1).start()

@@ -95,6 +95,8 @@ static void on_event(void *context, const struct sse_event *event)
 static void can_be_read(const struct event *e)
 {
     struct seen seen = {0};
+    if (e->kind == EVENT_BANS)
+        return; /* nobody reads it */
     struct sse_decoder *d = sse_decoder_new(&(struct sse_handler){.event = on_event, .context = &seen});
     must(d && sse_decoder_feed(d, e->text.data, e->text.len) == 0);
     must(seen.events == 1);
@@ -117,6 +119,10 @@ static void is_allowed(const struct event *e, const struct grant *grant)
     if (!grant->limited)
         return;
     must(e->has_to && !e->counts[TO_CONNECTIONS]);
+    struct slice session;
+    int64_t until_ms;
+    for (size_t cursor = 0; event_next_ban(e, &cursor, &session, &until_ms);)
+        must(patterns_match(&grant->sessions, session) && until_ms == 0);
     all_match(e, TO_SESSIONS, &grant->sessions);
     all_match(e, TO_CHANNELS, &grant->channels);
 }

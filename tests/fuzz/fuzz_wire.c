@@ -51,6 +51,19 @@ static void walk_names(const struct event *e)
     }
 }
 
+/* All of the text, and nobody is concerned. */
+static void walk_bans(const struct event *e)
+{
+    struct slice session;
+    int64_t until_ms;
+    size_t cursor = 0;
+    while (event_next_ban(e, &cursor, &session, &until_ms)) {
+        must(within(session, e->text) && session.len && session.len <= EVENT_NAME_MAX && until_ms >= 0);
+        must(!event_concerns(e, &(struct audience){.session = session, .connection = session}));
+    }
+    must(cursor == (e->kind == EVENT_BANS ? e->text.len : 0));
+}
+
 static void is_an_event(const struct event *e, struct slice rest, size_t used)
 {
     struct audience who = {{"a", 1}, {"b", 1}, {&(struct slice){"c", 1}, 1}};
@@ -59,7 +72,8 @@ static void is_an_event(const struct event *e, struct slice rest, size_t used)
     must(within(e->text, e->entry) && within(e->id, e->entry) && e->id.len <= EVENT_NAME_MAX);
     must(within(e->publisher, e->entry) && e->publisher.len <= EVENT_PUBLISHER_MAX);
     must(e->id.len || (!e->publisher.len && !e->seq_as_id));
-    must(e->seq && (e->kind == EVENT_MESSAGE || e->kind == EVENT_SHUTDOWN));
+    must(e->seq && (e->kind == EVENT_MESSAGE || e->kind == EVENT_SHUTDOWN || e->kind == EVENT_BANS));
+    walk_bans(e);
     must(!event_concerns(e, &who) || !event_excludes(e, &who));
     walk_names(e);
 }

@@ -47,6 +47,21 @@ static struct event *event(uint64_t seq, enum event_kind kind, bool to)
     return e;
 }
 
+static void add_bans(struct wire_buf *b)
+{
+    struct slice a = slice_of("a"), b_ = slice_of("bert");
+    char text[64];
+    event_put_ban(text, a, 1763710060000);
+    event_put_ban(text + event_ban_size(a), b_, 0);
+    struct event *e = event_new(&(struct event_spec){.kind = EVENT_BANS,
+                                                     .seq = 1004,
+                                                     .time_ms = 1763710000000,
+                                                     .data = {text, event_ban_size(a) + event_ban_size(b_)}});
+    must(e);
+    wire_add_entry(b, e);
+    event_unref(&e);
+}
+
 static void add_events(struct wire_buf *b)
 {
     for (uint64_t seq = 1001; seq < 1004; seq++) {
@@ -54,6 +69,7 @@ static void add_events(struct wire_buf *b)
         wire_add_entry(b, e);
         event_unref(&e);
     }
+    add_bans(b);
 }
 
 static void put_presence(struct wire_buf *b, uint64_t n, bool full)
@@ -113,13 +129,13 @@ static void messages(void)
     wire_put_batch(&b, 77, 1000);
     add_events(&b);
     save_message("batch", &b);
-    wire_put_head(&b, &(struct wire_head){77, 1003, 1000});
+    wire_put_head(&b, &(struct wire_head){77, 1004, 1000});
     save_message("head", &b);
     wire_put_hello(&b, &(struct wire_hello){.worker = slice_of("web-1"),
                                             .position = 1001,
                                             .labels = {&(struct slice){"remote_addr", 11}, 1}});
     save_message("hello", &b);
-    wire_put_welcome(&b, &(struct wire_welcome){.run = 77, .head = 1003, .complete = 1000, .oldest = 1001});
+    wire_put_welcome(&b, &(struct wire_welcome){.run = 77, .head = 1004, .complete = 1000, .oldest = 1001});
     wire_add_block(&b, slice_of("a"), 1763710060000);
     wire_add_block(&b, slice_of("b"), 1);
     save_message("welcome", &b);
@@ -128,7 +144,7 @@ static void messages(void)
     put_replay(&b, false, "order-17");
     save_message("replay-one", &b);
     wire_put_page(&b,
-                  &(struct wire_page){.request = 9, .run = 77, .from = 1000, .upto = 1003, .head = 1003, .gap = true});
+                  &(struct wire_page){.request = 9, .run = 77, .from = 1000, .upto = 1004, .head = 1004, .gap = true});
     add_events(&b);
     save_message("page", &b);
     put_presence(&b, 1, true);

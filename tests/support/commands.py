@@ -125,6 +125,14 @@ class Commands:
         """shutdown(sessions=["a"], reason="logout", block=60)"""
         return self.demand({"op": "shutdown", **fields}, timeout)
 
+    def bans(self, **fields):
+        """{session: until} of a page."""
+        return {b["session"]: b["until"] for b in self.demand({"op": "bans", **fields})["bans"]}
+
+    def unban(self, *sessions):
+        """How many bans were lifted."""
+        return self.demand({"op": "unban", "sessions": list(sessions)})["lifted"]
+
     def online(self, session):
         return self.demand({"op": "online", "session": session})
 

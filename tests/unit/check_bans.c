@@ -265,9 +265,23 @@ START_TEST(a_list_replaces_what_was_known)
     ck_assert_int_eq(bans_say(bans, S("b"), 1500), 0);
     ck_assert_int_eq(bans_say(bans, S("c"), 3000), 0);
     assert_bans("a=1000 b=1500 c=3000");
-    bans_replace(bans);
+    bans_replace(bans, 10, 0);
     assert_bans("b=1500 c=3000");
-    bans_replace(bans);
+    bans_replace(bans, 20, 0);
+    assert_bans("");
+}
+END_TEST
+
+START_TEST(who_does_not_know_old_bans_does_not_lift_them)
+{
+    set("a", 1000, 5);
+    set("b", 2000, 50);
+    ck_assert_int_eq(bans_say(bans, S("c"), 3000), 0);
+    bans_replace(bans, 60, 40);
+    assert_bans("a=1000 c=3000");
+    bans_replace(bans, 70, 40); /* c was said by the same, and is lifted */
+    assert_bans("a=1000");
+    bans_replace(bans, 80, 0);
     assert_bans("");
 }
 END_TEST
@@ -344,6 +358,7 @@ int main(void)
     tcase_add_test(tests, what_was_settled_stays);
     tcase_add_test(tests, any_changes_are_taken_back_in_any_number);
     tcase_add_test(tests, a_list_replaces_what_was_known);
+    tcase_add_test(tests, who_does_not_know_old_bans_does_not_lift_them);
     tcase_add_test(tests, old_bans_are_due);
     tcase_add_test(tests, bans_in_doubt_are_due_first);
     return run_suite(suite);

@@ -102,6 +102,7 @@ START_TEST(hello_is_answered_with_where_we_stand)
     ck_assert_uint_eq(m.oldest, START + 1);
     ck_assert(wire_next_block(&m.blocks, &name, &until));
     assert_slice(name, session);
+    ck_assert_uint_eq(m.bans_since, START); /* we keep no log */
     ck_assert_int_eq(until, 7000);
     ck_assert_uint_eq(m.blocks.len, 0);
     ck_assert_uint_eq(presence_workers(presence), 1);

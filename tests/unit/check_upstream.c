@@ -335,9 +335,10 @@ static void on_measure(void *context, uint64_t gauges[WORKER_GAUGES])
 static uint64_t all_blocked_at;
 static unsigned all_blocked; /* how often */
 
-static void on_all_blocked(void *context, uint64_t position)
+static void on_all_blocked(void *context, uint64_t position, uint64_t since)
 {
     (void)context;
+    (void)since;
     all_blocked_at = position;
     all_blocked++;
 }

@@ -51,7 +51,8 @@ static void put_hello(struct wire_buf *b)
 
 static void put_welcome(struct wire_buf *b)
 {
-    wire_put_welcome(b, &(struct wire_welcome){.run = 11, .head = 12, .complete = 3, .oldest = 4, .taken = 8});
+    wire_put_welcome(
+        b, &(struct wire_welcome){.run = 11, .head = 12, .complete = 3, .oldest = 4, .taken = 8, .bans_since = 9});
     wire_add_block(b, S("a"), 1700000000123);
     wire_add_block(b, S("b"), -1);
 }
@@ -230,7 +231,7 @@ static const struct {
     {WIRE_BATCH, put_batch, get_batch, {0}},
     {WIRE_HEAD, put_head, get_head, {0}},
     {WIRE_HELLO, put_hello, get_hello, {0}},
-    {WIRE_WELCOME, put_welcome, get_welcome, {40, 51}},
+    {WIRE_WELCOME, put_welcome, get_welcome, {48, 59}},
     {WIRE_REPLAY, put_replay, get_replay, {0}},
     {WIRE_PAGE, put_page, get_page, {0}},
     {WIRE_PRESENCE,
@@ -436,6 +437,8 @@ START_TEST(a_welcome_arrives_with_its_blocks)
     ck_assert_uint_eq(m.head, 12);
     ck_assert_uint_eq(m.complete, 3);
     ck_assert_uint_eq(m.oldest, 4);
+    ck_assert_uint_eq(m.taken, 8);
+    ck_assert_uint_eq(m.bans_since, 9);
     ck_assert(wire_next_block(&m.blocks, &session, &until));
     assert_slice(session, S("a"));
     ck_assert_int_eq(until, 1700000000123);
