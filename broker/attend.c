@@ -8,7 +8,7 @@
 #define TURN_ANSWERS 64
 #define TURN_ANSWER_BYTES (4u << 20)
 #define LATER_BYTES (1u << 20)
-#define ASKED_BYTES (32u << 20) /* commands of workers that wait to be run */
+#define ASKED_BYTES (64u << 20) /* commands of workers that wait to be run: what one worker asks at once at most */
 
 /* Presence is what workers say it is and waits for no commit. */
 void broker_send_change(void *context, struct slice message)

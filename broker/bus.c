@@ -41,9 +41,10 @@
 #define SYNC_MESSAGE_MAX (256LL << 20) /* all connections of one worker, with their channels */
 #define SUBSCRIPTION_MAX 2048LL        /* what is subscribed to is a few bytes, a CURVE handshake some hundred */
 
-#define SUBSCRIPTIONS_MAX                                                                                              \
-    (1u << 20)    /* bytes of topics on one socket, of all its peers; libzmq takes some 30 times that */
-#define BARRED 8u /* keys that are remembered */
+/* Bytes of topics on one socket, of all its peers, as far as they differ; libzmq takes some 30 times that. A worker needs 4, a service none. */
+#define SUBSCRIPTIONS_MAX (64u << 10)
+#define SUBSCRIPTIONS_WAITING 64 /* of one peer, until they are counted */
+#define BARRED 8u                /* keys that are remembered */
 
 static const int socket_types[SOCKETS] = {ZMQ_ROUTER, ZMQ_ROUTER, ZMQ_XPUB, ZMQ_XPUB};
 static const char *const option_names[SOCKETS] = {"commands", "sync", "feed", "presence"};
@@ -112,7 +113,8 @@ static int set_up_sync(void *socket)
 
 static int set_up_publisher(void *socket, int waiting)
 {
-    return set_max_message(socket, SUBSCRIPTION_MAX) | set_int(socket, ZMQ_SNDHWM, waiting);
+    return set_max_message(socket, SUBSCRIPTION_MAX) | set_int(socket, ZMQ_SNDHWM, waiting) |
+           set_int(socket, ZMQ_RCVHWM, SUBSCRIPTIONS_WAITING);
 }
 
 static int set_up(const struct bus *b, enum bus_socket which)

@@ -202,7 +202,7 @@ def subscribe_much(context, endpoint, key=None):
     if key:
         key.use(sub)
     sub.connect(endpoint)
-    for n in range(1500):
+    for n in range(300):
         sub.subscribe(str(n).encode() + b"x" * 1000)
     return sub
 
