@@ -163,7 +163,7 @@ def test_an_event_takes_the_place_of_a_heartbeat(quick, session):
 # Streams that something binds: a token's time, or the limits of an address
 
 BOUND = {
-    "token": {"session_from": "jwt", "jwt_key_file": None},
+    "token": {"session_from": "jwt", "jwt_secret_file": None},
     "max-per-address": {"max_per_address": 100},
     "connect-rate": {"connect_rate": 100},
 }
@@ -174,7 +174,7 @@ def test_a_bound_stream_gets_heartbeats_and_checkpoints_too(quick, session, boun
     options, query = dict(BOUND[bound]), f"session={session}"
     if bound == "token":
         issuer = Issuer(quick.bench.folder / "bound.key")
-        options["jwt_key_file"], query = issuer.key_file, "token=" + issuer.token(sub=session)
+        options["jwt_secret_file"], query = issuer.secret_file, "token=" + issuer.token(sub=session)
     worker = Worker(quick.bench, quick.broker, bound, heartbeat="200ms", **options).start()
     with FastCgi(worker.socket) as web:
         web.get(query).wait_open()

@@ -42,7 +42,7 @@ class Kind:
         self.name, self.broker, self.options, self._addresses = name, broker, {**COMMON, **options}, itertools.count(1)
         self.issuer = Issuer(bench.folder / f"{name}.key") if "session_from" in options else None
         if self.issuer:
-            self.options["jwt_key_file"] = self.issuer.key_file
+            self.options["jwt_secret_file"] = self.issuer.secret_file
         self.worker = Worker(bench, broker, name, **self.options).start()
         self.commands = bench.closing(broker.commands())
         self._open = contextlib.ExitStack()

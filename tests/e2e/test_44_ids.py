@@ -123,7 +123,7 @@ class Publishers(Site):
     def __init__(self, bench, **broker):
         bench.folder.chmod(0o755)
         self.issuer = Issuer(bench.folder / "jwt.key")
-        super().__init__(bench, broker=broker, worker={"publish": True, "jwt_key_file": self.issuer.key_file})
+        super().__init__(bench, broker=broker, worker={"publish": True, "jwt_secret_file": self.issuer.secret_file})
 
     def publisher(self, publish=True, **claims):
         return self.bench.closing(HttpPublisher(self.web.url, self.issuer.publisher(publish, **claims)))
