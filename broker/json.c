@@ -123,15 +123,26 @@ static bool can_soften(const json_error_t *error)
     return code == json_error_numeric_overflow || code == json_error_null_byte_in_key;
 }
 
+static json_t *load_softened(struct slice text, json_error_t *error)
+{
+    char *copy = malloc(text.len);
+    if (!copy)
+        return NULL;
+    memcpy(copy, text.data, text.len);
+    json_soften(copy, text.len);
+    json_t *tree = load((struct slice){copy, text.len}, error);
+    free(copy);
+    return tree;
+}
+
 /* Build what json_reduce() has left; nothing in it is wrong but what jansson cannot hold. */
-static json_t *load_reduced(const struct json_reduced *reduced, struct json_fault *fault)
+static json_t *load_reduced(struct slice text, const struct json_reduced *reduced, struct json_fault *fault)
 {
     json_error_t error;
-    json_t *tree = load((struct slice){reduced->text, reduced->len}, &error);
-    if (!tree && can_soften(&error)) {
-        json_soften(reduced->text, reduced->len);
-        tree = load((struct slice){reduced->text, reduced->len}, &error);
-    }
+    struct slice left = reduced->text ? (struct slice){reduced->text, reduced->len} : text;
+    json_t *tree = load(left, &error);
+    if (!tree && can_soften(&error))
+        tree = load_softened(left, &error);
     if (!tree)
         json_fault(fault, "bad_json", "not valid JSON: %s", error.text);
     return tree;
@@ -213,7 +224,7 @@ struct json *json_parse_within(struct slice text, const struct json_limits *limi
     if (reduce(text, limits, &reduced, fault) != 0)
         return NULL;
 
-    json_t *tree = load_reduced(&reduced, fault);
+    json_t *tree = load_reduced(text, &reduced, fault);
     free(reduced.text);
     if (!tree)
         return NULL;

@@ -308,12 +308,18 @@ static enum json_verdict close_keys(struct scan *s)
 
 /* --- what is taken out --- */
 
-static void copy_until(struct scan *s, const char *end)
+/* The first copy makes room for all that can follow. */
+static bool copy_until(struct scan *s, const char *end)
 {
     size_t len = (size_t)(end - s->taken);
+    if (!s->out->text)
+        s->out->text = malloc((size_t)(s->end - s->start) + 1);
+    if (!s->out->text)
+        return false;
     memcpy(s->out->text + s->out->len, s->taken, len);
     s->out->len += len;
     s->taken = end;
+    return true;
 }
 
 /* A key was read, its value comes next. */
@@ -338,11 +344,10 @@ static enum json_verdict begin_value(struct scan *s)
         s->values++;
         return s->bounds.values && s->values > s->bounds.values ? JSON_TOO_MANY : JSON_GOOD;
     }
-    if (!s->raw) {
-        s->raw = s->p;
-        copy_until(s, s->p);
-    }
-    return JSON_GOOD;
+    if (s->raw)
+        return JSON_GOOD;
+    s->raw = s->p;
+    return copy_until(s, s->p) ? JSON_GOOD : JSON_NO_MEMORY;
 }
 
 /* A value ends at s->p. */
@@ -514,9 +519,8 @@ enum json_verdict json_reduce(struct slice text, const struct json_bounds *bound
         s.bounds.levels = JSON_LEVELS_MAX;
     if (text.len > INT32_MAX) /* places are 31 bits */
         return JSON_TOO_MANY;
-    out->text = malloc(text.len + 1);
-    enum json_verdict verdict = out->text ? read_all(&s) : JSON_NO_MEMORY;
-    if (verdict == JSON_GOOD)
+    enum json_verdict verdict = read_all(&s);
+    if (verdict == JSON_GOOD && out->text)
         copy_until(&s, s.end);
     free(s.keys);
     free(s.decoded);

@@ -29,7 +29,7 @@ enum json_verdict {
 };
 
 struct json_reduced {
-    char *text; /* malloc()ed; NULL unless JSON_GOOD */
+    char *text; /* malloc()ed; NULL: nothing was taken out (or not JSON_GOOD) */
     size_t len;
     struct slice ref; /* as it was sent; empty: there is none */
     size_t at;        /* JSON_BAD: bytes read, the wrong one included */

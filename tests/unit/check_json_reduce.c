@@ -22,7 +22,10 @@ static enum json_verdict reduce(struct slice text)
 static void becomes(const char *text, const char *wanted)
 {
     ck_assert_msg(reduce(slice_of(text)) == JSON_GOOD, "%s: %s", text, reduced.what);
-    assert_slice(((struct slice){reduced.text, reduced.len}), slice_of(wanted));
+    if (reduced.text)
+        assert_slice(((struct slice){reduced.text, reduced.len}), slice_of(wanted));
+    else
+        ck_assert_str_eq(text, wanted);
 }
 
 START_TEST(data_and_ref_become_a_zero)
@@ -185,7 +188,8 @@ START_TEST(it_accepts_what_jansson_accepts)
         ck_assert_msg((verdict == JSON_GOOD) == jansson_accepts((struct slice){exact, len}),
                       "SEED=%" PRIu64 ": '%s': %s", seed, text, verdict == JSON_GOOD ? "accepted" : reduced.what);
         if (verdict == JSON_GOOD)
-            ck_assert(jansson_accepts((struct slice){reduced.text, reduced.len}) && reduced.len <= len);
+            ck_assert(!reduced.text ||
+                      (jansson_accepts((struct slice){reduced.text, reduced.len}) && reduced.len <= len));
         else
             ck_assert_uint_le(reduced.at, len);
         free(exact);
