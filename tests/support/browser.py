@@ -32,10 +32,24 @@ for (const name of ["message", "ssecast.gap", "ssecast.shutdown", ...names])
 """
 
 
-class Browser:
+class Page:
+    """The EventSources of the page that a browser shows. A browser has goto() and run()."""
+
+    def __init__(self):
+        self._keys = map(str, itertools.count(1))
+
+    def listen(self, url, names=(), with_credentials=False):
+        """Open an EventSource in the page."""
+        key = next(self._keys)
+        self.run(_LISTEN, key, url, list(names), {"withCredentials": with_credentials})
+        return Source(self, key)
+
+
+class Browser(Page):
     """One Chromium. folder: where its profile may be. Close it: it is also a context manager."""
 
     def __init__(self, folder):
+        super().__init__()
         options = webdriver.ChromeOptions()
         for flag in _FLAGS.split():
             options.add_argument(flag)
@@ -43,7 +57,6 @@ class Browser:
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         self.driver = webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
         self.driver.set_script_timeout(TIMEOUT)
-        self._keys = map(str, itertools.count(1))
 
     def __enter__(self):
         return self
@@ -61,12 +74,6 @@ class Browser:
     def run(self, script, *arguments):
         """The value of a piece of JavaScript."""
         return self.driver.execute_script(script, *arguments)
-
-    def listen(self, url, names=(), with_credentials=False):
-        """Open an EventSource in the page."""
-        key = next(self._keys)
-        self.run(_LISTEN, key, url, list(names), {"withCredentials": with_credentials})
-        return Source(self, key)
 
     def errors(self):
         """What the console has complained about since the last time."""
