@@ -54,6 +54,22 @@ def pair(bench):
     return site
 
 
+def kill_broker(site):
+    """After every worker knows what was told by it. Else that would be told again, and rightly so."""
+    site.wait_reported()
+    site.broker.kill()
+
+
+def start_broker(site):
+    """With a subscriber before there is a worker: else what it tells first would be lost."""
+    for worker in site.workers:
+        worker.freeze()
+    site.broker.start()
+    site.presence.wait_subscribed(site.broker)
+    for worker in site.workers:
+        worker.thaw()
+
+
 # What is told
 
 
@@ -144,15 +160,15 @@ def test_a_frozen_worker_is_lost_and_comes_back(pair):
 @pytest.mark.parametrize("store", ["memory", "directory"])
 def test_the_broker_s_death(bench, store):
     site = Site(bench, workers=2, broker={"store": bench.folder / "history", **SETTLE} if store == "directory" else SETTLE)
-    presence = bench.closing(Presence(site.broker))
+    presence = site.presence = bench.closing(Presence(site.broker))
     stays, leaves = [site.open("stays"), site.open("stays")], site.open("leaves")
     presence.wait("leaves", *CAME)
     presence.wait("stays", *CAME, "connected")
-    site.broker.kill()
+    kill_broker(site)
     leaves.close()
     site.open("comes")
     site.open("flits").close()
-    site.broker.start()
+    start_broker(site)
     presence.wait("comes", *CAME)
     presence.wait("leaves", *CAME, *went("client"))
     presence.wait("flits", *CAME, *went("client"))
@@ -169,10 +185,10 @@ def test_the_broker_dies_again_and_again(pair):
     for n in range(rounds):
         reader = pair.open(f"s{n}")
         pair.presence.wait(f"s{n}", *CAME)
-        pair.broker.kill()
+        kill_broker(pair)
         reader.close()
         pair.open(f"t{n}")
-        pair.broker.start()
+        start_broker(pair)
         pair.presence.wait(f"s{n}", *CAME, *went("client"))
         pair.presence.wait(f"t{n}", *CAME)
     wait_until(lambda: len(everybody(pair.commands)) == rounds, what="all are known")
@@ -335,7 +351,7 @@ def test_watching_across_the_broker_s_death(pair, watch):
     readers = [pair.open(f"s{n}") for n in range(10)]
     one = watch(pair.broker)
     one.wait_for_truth(pair.commands)
-    pair.broker.kill()
+    kill_broker(pair)
     for reader in readers[:3]:
         reader.close()
     pair.open("new")
@@ -375,7 +391,7 @@ def test_one_who_does_not_listen_sees_that_something_is_missing(bench, watch):
             liar.report(*[liar.opened(f"{n:03}-{c:03}", f"s{c}") for c in range(500)])
             liar.report(*[liar.ended(f"{n:03}-{c:03}", f"s{c}") for c in range(500)])
             quick_until = 2000 * n
-            wait_until(lambda until=quick_until: len(quick.messages) >= until, what="the other is told at once")
+            wait_until(lambda until=quick_until: len(quick.messages) >= until, timeout=60, what="the other is told at once")
         site.open("anna")
         liar.report(*[liar.opened(f"last-{c:03}", f"s{c}") for c in range(300)])
         slow.process.send_signal(signal.SIGCONT)

@@ -212,6 +212,7 @@ def test_counters_never_fall_when_workers_come_and_go(bench):
     site.workers[0].restart()
     site.workers[1].kill()
     site.workers[1].start()
+    wait_until(lambda: site.request(path="/metrics")[0] == 200, what="lighttpd has noticed that there are workers")
     for deliveries in (8, 12):
         wait_until(lambda: site.commands.stats()["connections"] >= 4, what="all are back")
         site.publish("m", data=2)

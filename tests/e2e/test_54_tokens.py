@@ -22,10 +22,12 @@ from support.http_publisher import HttpPublisher
 from support.jwt_keys import Ec, Rsa, Secret, jwks, option_for, put
 from support.lighttpd import Lighttpd
 from support.nginx import Nginx
+from support.presence import Presence
 from support.processes import CLI, ROOT, WORKER, run
+from support.reader import wait_all_open
 from support.site import Site
 from support.tabs import Tab
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 ISSUER, AUDIENCE = "https://login.example.org", "events"
 
@@ -339,12 +341,21 @@ def test_a_stream_ends_with_its_token(site, key, session):
 
 
 def test_streams_end_in_the_order_of_their_tokens(site, key, session):
-    begin, ends = time.time() + 1.5, {}
-    readers = {n: open_with(site, good(key, f"{session}-{n}", exp=begin + n * 7 % 40 / 20)) for n in range(40)}
-    wait_until(lambda: [ends.setdefault(n, time.monotonic()) for n, r in readers.items() if r.ended] and len(ends) == 40, timeout=20, what="all end")
-    order = sorted(ends, key=lambda n: n * 7 % 40)
-    assert all(ends[n] <= ends[m] for n, m in itertools.pairwise(order))
-    assert 1.5 < ends[order[-1]] - ends[order[0]] < 3
+    """As the worker reports it: what readers see at the same moment has no order."""
+    begin = time.time() + 1.5 * PATIENCE
+    with Presence(site.broker) as presence:
+        names = [f"{session}-{n}" for n in sorted(range(40), key=lambda n: n * 7 % 40)]
+        tokens = {name: good(key, name, exp=begin + place / 20) for place, name in enumerate(names)}
+        readers = [site.start_open(None, headers=bearer(tokens[name])) for name in sorted(names)]
+        wait_all_open(readers)
+        wait_until(lambda: all(r.ended for r in readers), what="all end")
+
+        def ends():
+            return [m for m in list(presence.messages) if m["type"] == "disconnected" and m["session"] in tokens]
+
+        wait_until(lambda: len(ends()) == 40, what="all ends are reported")
+        assert [m["session"] for m in ends()] == names and {m["cause"] for m in ends()} == {"expired"}
+        assert 1.5 < (ends()[-1]["at"] - ends()[0]["at"]) / 1000 < 2 + PATIENCE
 
 
 def test_one_that_left_before_its_end_is_no_trouble(site, key, session):
@@ -520,7 +531,7 @@ def test_the_documented_way_to_make_a_token(bench):
     token = documented_token("rstrip", site.key_file)
     open_with(site, token, channels=["news", "room:7"])
     site.wait_connections("anna", 1)
-    done = run([CLI, "tail", "--count", "1", "--header", f"Authorization: Bearer {key.token(1, sub='bert')}", site.web.url])
+    done = run([CLI, "tail", "--count", "1", "--header", f"Authorization: Bearer {key.token(2 * PATIENCE, sub='bert')}", site.web.url])
     assert done.returncode == 0 and "ssecast.expired" in done.stdout
 
 
@@ -745,8 +756,10 @@ def test_an_ipv6_network_has_so_many_streams(limited):
 
 def test_an_address_opens_so_many_streams_a_second(limited):
     site, ask, _ = limited(connect_rate=5)
-    answers = [ask() for _ in range(20)]
-    assert answers[:5] == ["open"] * 5 and answers.count("later") >= 10
+    began = time.monotonic()
+    answers = [ask() for _ in range(60)]
+    took = time.monotonic() - began
+    assert answers[:5] == ["open"] * 5 and "later" in answers and answers.count("open") <= 6 + 5 * took
     assert ask(address="192.0.2.2") == "open"
     wait_until(lambda: site.stat("shed_rate") == answers.count("later"), what="they are counted")
     wait_until(lambda: ask() == "open", what="time passes")
@@ -755,8 +768,10 @@ def test_an_address_opens_so_many_streams_a_second(limited):
 def test_who_tries_tokens_is_slowed_down(bench):
     key = Secret()
     site = new_site(bench, key.file, connect_rate=5)
-    statuses = [site.request(headers=bearer(f"guess-{n}"))[0] for n in range(30)]
-    assert statuses[:5] == [401] * 5 and statuses.count(200) > 10 and 401 not in statuses[-5:] or statuses.count(401) < 20
+    began = time.monotonic()
+    statuses = [site.request(headers=bearer(f"guess-{n}"))[0] for n in range(60)]
+    took = time.monotonic() - began
+    assert statuses[:5] == [401] * 5 and 200 in statuses and statuses.count(401) <= 6 + 5 * took
 
 
 def test_who_tries_tokens_for_publishing_is_slowed_down_as_well(bench):

@@ -45,6 +45,7 @@ def test_a_thousand_streams_come_back_at_once_and_miss_nothing(bench):
         assert reader.data() == [str(n) for n in range(20)]
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 20000, reason="needs 20,000 descriptors (ulimit -Hn)")
 def test_8900_streams_through_one_lighttpd_all_receive_a_broadcast(bench):
     site = Site(bench, worker={"heartbeat": "60s"})

@@ -27,12 +27,17 @@ def files(root):
     return {str(p.relative_to(root)) for p in root.rglob("*") if not p.is_dir() or p.is_symlink()}
 
 
+@pytest.fixture(scope="module")
+def installed(bench_of_all):
+    """An installation below /usr, packed into a folder. Tests change copies of it."""
+    folder = bench_of_all.folder / "installed"
+    make("install", "prefix=/usr", f"DESTDIR={folder}")
+    return folder
+
+
 @pytest.fixture
-def root(bench):
-    """An installation below /usr, packed into a folder."""
-    root = bench.folder / "root"
-    make("install", "prefix=/usr", f"DESTDIR={root}")
-    return root
+def root(bench, installed):
+    return shutil.copytree(installed, bench.folder / "root", symlinks=True)
 
 
 # What arrives

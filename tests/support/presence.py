@@ -15,11 +15,14 @@ import zmq
 from .waiting import wait_until
 
 
+PROBE = "settle"  # a session whose messages are no matter to a test
+
+
 class Presence:
     """A SUB socket on the presence endpoint, read by a thread of its own."""
 
     def __init__(self, broker, **options):
-        self.messages = []
+        self.messages, self._probes = [], []
         self._stop, self._paused = threading.Event(), threading.Event()
         self._socket = zmq.Context.instance().socket(zmq.SUB)
         for name, value in options.items():
@@ -38,16 +41,21 @@ class Presence:
     def _run(self):
         while not self._stop.is_set():
             if not self._paused.is_set() and self._socket.poll(20):
-                self.messages.append(json.loads(self._socket.recv()))
+                m = json.loads(self._socket.recv())
+                (self._probes if m["session"] == PROBE else self.messages).append(m)
             elif self._paused.is_set():
                 self._stop.wait(0.02)
 
     def _settle(self, broker):
-        """The broker has our subscription when what it says arrives: a worker's that comes and goes."""
-        with Liar(broker, "settle") as liar:
-            wait_until(lambda: liar.flicker() or self.messages, what="the subscription is in force")
-            wait_until(lambda: (self.messages[-1]["connection"], self.messages[-1]["type"]) == (liar.last, "session_offline"), what="quiet")
+        self.wait_subscribed(broker)
         self.messages.clear()
+
+    def wait_subscribed(self, broker):
+        """The broker has our subscription when its messages arrive: those of a worker whose only connection comes and goes."""
+        seen = len(self._probes)
+        with Liar(broker, PROBE) as liar:
+            wait_until(lambda: liar.flicker() or self._probes[seen:], what="the subscription is in force")
+            wait_until(lambda: (self._probes[-1]["connection"], self._probes[-1]["type"]) == (liar.last, "session_offline"), what="quiet")
 
     def pause(self):
         self._paused.set()

@@ -98,5 +98,12 @@ class Site:
                 self.commands.publish("settle", data=0, to={"sessions": ["settle"]})
                 web.wait_events(1)
 
+    def wait_reported(self):
+        """Until every worker knows that the broker took its reports so far. (The broker acknowledges them on the same way, before it
+        replies to what the worker asks.)"""
+        for worker in self.workers:
+            with FastCgi(worker.socket) as web:
+                web.get("", REQUEST_URI="/sse/metrics").wait_end()
+
     def publish(self, event=None, **fields):
         return self.commands.publish(event, **fields)

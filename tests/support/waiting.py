@@ -10,6 +10,11 @@ PATIENCE = float(os.environ.get("SSECAST_PATIENCE", "1"))
 TIMEOUT = 20 * PATIENCE  # seconds
 
 
+def patient(seconds):
+    """This duration, times PATIENCE, as a value for an option of our programs."""
+    return f"{round(seconds * PATIENCE * 1000)}ms"
+
+
 class Timeout(AssertionError):
     """A condition did not become true in time."""
 
