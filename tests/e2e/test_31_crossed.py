@@ -67,6 +67,12 @@ class Kind:
     def open(self, session, **how):
         return self.ask(session, **how).wait_open()
 
+    def open_and_known(self, session):
+        """Open a stream and wait until the broker knows it."""
+        web = self.open(session)
+        wait_until(lambda: self.commands.connections_of(session) == 1, what="it is online")
+        return web
+
     def publish(self, session, data):
         return self.commands.publish("m", data=data, to={"sessions": [session]})["seq"]
 
@@ -160,7 +166,7 @@ def test_a_lost_sequence_is_told_and_then_its_place(kind, session):
 
 def test_a_slow_reader_is_cut_in_order_and_resumes_exactly(kind, session):
     before = kind.stat("ends_slow")
-    web = kind.open(session)
+    web = kind.open_and_known(session)
     total = 0
     while kind.commands.connections_of(session) and total < 2000:
         kind.commands.publish_many([{"event": "m", "data": [total + n, "x" * 10000], "to": {"sessions": [session]}} for n in range(20)])
@@ -176,7 +182,7 @@ def test_a_slow_reader_is_cut_in_order_and_resumes_exactly(kind, session):
 
 def test_a_shutdown_ends_it_and_keeps_it_away(kind, session):
     before = kind.stat("ends_shutdown")
-    web = kind.open(session)
+    web = kind.open_and_known(session)
     kind.publish(session, "last words")
     assert kind.commands.shutdown(sessions=[session], reason="logout", block=60)["closed"] == 1
     web.wait_end()
