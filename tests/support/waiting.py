@@ -33,14 +33,23 @@ class Deadline:
         return time.monotonic() >= self.at
 
 
+_PAUSE_MAX = 0.1  # seconds
+
+
 def wait_until(condition, timeout=None, what=None, pause=0.02):
-    """Call condition() until it gives something true, and return that. `what` names it when it never does."""
+    """Call condition() until it gives something true, and return that. `what` names it when it never does.
+
+    The pauses grow, and a condition that takes long is asked less often, so that waiting leaves the cores to others.
+    """
     deadline = Deadline(timeout)
     while True:
+        began = time.monotonic()
         value = condition()
+        took = time.monotonic() - began
         if value:
             return value
         if deadline.passed():
             name = what() if callable(what) else what
             raise Timeout(f"not within {deadline.seconds:g} s: {name or 'the condition'} (last: {value!r})")
-        time.sleep(pause)
+        time.sleep(max(pause, min(took, 0.25)))
+        pause = max(pause, min(pause * 1.2, _PAUSE_MAX))
