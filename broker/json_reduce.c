@@ -295,14 +295,13 @@ static enum json_verdict close_keys(struct scan *s)
 {
     size_t first = s->levels[s->depth].first_key;
     MUST(first <= s->key_count);
-    const struct key *keys = s->keys + first;
     size_t count = s->key_count - first;
-    if (count < 2) {
-        s->key_count = first;
-        return JSON_GOOD;
-    }
-    enum json_verdict verdict = count <= FEW_KEYS ? compare_few(s, keys, count) : compare_many(s, keys, count);
     s->key_count = first;
+    if (count < 2)
+        return JSON_GOOD;
+
+    const struct key *keys = s->keys + first;
+    enum json_verdict verdict = count <= FEW_KEYS ? compare_few(s, keys, count) : compare_many(s, keys, count);
     return verdict == JSON_BAD ? bad_at(s, s->p, "duplicate field in this object") : verdict;
 }
 

@@ -45,7 +45,7 @@ static bool within(struct slice part, struct slice whole)
     return part.len == 0 || (part.data >= whole.data && part.data + part.len <= whole.data + whole.len);
 }
 
-/* A field's source text is what the field is. The values of `data` and `ref` are not built. */
+/* A field's source text is what the field is. The values of `data` and `ref` are not built, nor is `data` in `events`. */
 static void has_its_source(const struct json_object *o, const char *key, const json_t *value, struct slice text)
 {
     json_error_t error;
@@ -55,6 +55,8 @@ static void has_its_source(const struct json_object *o, const char *key, const j
         must(json_is_integer(value) && json_text_valid(raw));
         return;
     }
+    if (strcmp(key, "events") == 0)
+        return;
     json_t *again = json_loadb(raw.data, raw.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
     must(again ? json_equal(again, (json_t *)value) : is_beyond_jansson(&error));
     json_decref(again);
