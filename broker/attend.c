@@ -78,11 +78,20 @@ static size_t answer_worker(struct broker *b, const struct bus_message *m, int64
     }
     if (wire_type(m->frames[0]) == WIRE_COMMAND)
         return keep_asked(b, m, now);
+
+    b->sync.clock_us = clock_unix_us();
     if (!sync_handle(&b->sync, m->peer, m->frames[0], now, &b->message))
         return 0;
     size_t len = b->message.len;
     send_answer(b, m->peer);
     return len;
+}
+
+/* The hook of sync.h. */
+bool broker_send_worker(void *context, struct slice worker, struct slice message)
+{
+    struct broker *b = context;
+    return bus_send(b->bus, BUS_SYNC, worker, (struct slice){0}, message) == 0;
 }
 
 static void answer_worker_now(struct broker *b, struct slice worker, struct slice message)
@@ -123,14 +132,17 @@ void broker_answer_workers(struct broker *b)
 {
     struct bus_message m;
     size_t bytes = 0;
-    int64_t now = clock_ms();
+    bool all_read = false;
     b->watch.now_ms = clock_unix_ms();
-    for (int i = 0; i < TURN_ANSWERS && bytes < TURN_ANSWER_BYTES; i++) {
-        if (!bus_receive(b->bus, BUS_SYNC, &m))
-            return;
-        bytes += answer_worker(b, &m, now);
+
+    for (int i = 0; i < TURN_ANSWERS && bytes < TURN_ANSWER_BYTES && !all_read; i++) {
+        all_read = !bus_receive(b->bus, BUS_SYNC, &m);
+        if (!all_read)
+            bytes += answer_worker(b, &m, clock_ms());
     }
-    b->more = true;
+
+    presence_attend(b->presence, clock_ms(), all_read);
+    b->more = b->more || !all_read;
 }
 
 /* The hook of cluster.c. */

@@ -25,7 +25,10 @@ static void announce_head(struct broker *b)
     const struct history *h = sequence_history(b->sequence);
     if (sequence_lost(b->sequence))
         return;
-    wire_put_head(&b->message, &(struct wire_head){sequence_run(b->sequence), history_head(h), history_complete(h)});
+    wire_put_head(&b->message, &(struct wire_head){.run = sequence_run(b->sequence),
+                                                   .head = history_head(h),
+                                                   .complete = history_complete(h),
+                                                   .clock = clock_unix_us()});
     if (!b->message.failed)
         bus_publish(b->bus, BUS_FEED, (struct slice){b->message.data, b->message.len});
     else
@@ -94,10 +97,10 @@ static void each_second(struct broker *b)
     if (now < b->announce_at)
         return;
     log_tick(now);
-    size_t lost = presence_expire(b->presence, now);
+    size_t lost = presence_expire(b->presence, clock_ms());
     if (lost)
         log_event(LOG_WARN, "workers have been silent for too long: they are lost, with their connections",
-                  log_count("workers", lost), log_count("seconds", WIRE_LEASE_MS / 1000));
+                  log_count("workers", lost), log_count("seconds", (uint64_t)presence_lease(b->presence) / 1000));
     b->counters[WORKERS_LOST] += lost;
     if (b->cluster)
         cluster_link_tick(b->cluster, now);

@@ -10,7 +10,7 @@ static const char *const fields[] = {"op", "ref", "after", "limit", NULL};
 /* By then every worker that lives has reported. */
 static bool settled(const struct command_context *c)
 {
-    return c->uptime_ms > WIRE_LEASE_MS;
+    return c->uptime_ms > presence_lease(c->presence);
 }
 
 static void put_connections(struct json_out *reply, const struct listing *list)

@@ -10,6 +10,7 @@
 #include "keys.h"
 #include "log.h"
 #include "store.h"
+#include "wire.h"
 
 /* The least that history may keep: something. */
 #define HISTORY_BYTES_MIN 4096
@@ -94,6 +95,8 @@ static const struct option_row rows[] = {
     {"dump-store", "DIR", NULL, "print and check a store offline, and exit", OPTION_TEXT, AT(dump_store), 0, 0, NULL},
     {"presence-settle", "DURATION", "5s", "delay the last end of a session after a start", OPTION_SECONDS,
      AT(presence_settle_ms), 100, 600000, NULL},
+    {"worker-lease", "DURATION", "15s", "silence after which a worker counts as lost", OPTION_SECONDS,
+     AT(worker_lease_ms), 2 * WIRE_RENEW_MS, 3600000, NULL},
     {"log-level", "LEVEL", "info", "error, warn, info or debug", OPTION_TEXT, AT(log_level), 0, 0, log_check_level},
     {"log-format", "FORMAT", "text", "text, or json: an object on each line", OPTION_TEXT, AT(log_format), 0, 0,
      log_check_format},

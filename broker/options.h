@@ -20,7 +20,7 @@ struct broker_config {
     uint64_t store_replicas, store_timeout_ms;
     uint64_t history_events, history_age_ms, history_bytes;
     uint64_t max_event_bytes, max_batch, max_targets, max_bans, max_name_bytes, max_json_depth;
-    uint64_t max_in_flight, handshake_ms, max_retry_ms, presence_settle_ms;
+    uint64_t max_in_flight, handshake_ms, max_retry_ms, presence_settle_ms, worker_lease_ms;
     char *log_level, *log_format;
     char *dump_store; /* NULL: run the broker */
 };

@@ -84,6 +84,7 @@ void broker_answer_late(struct broker *b);
 /* Hooks of watch.h, presence.h, sync.h and cluster.h; context is the broker. */
 void broker_send_change(void *context, struct slice message);
 void broker_on_change(void *context, const struct presence_change *change);
+bool broker_send_worker(void *context, struct slice worker, struct slice message);
 bool broker_answer_later(void *context, struct slice worker, struct slice message);
 struct history_lag broker_lag_of(void *context, uint64_t position);
 void broker_ask_worker_anew(void *context, struct slice worker);

@@ -13,6 +13,9 @@
 /* A lost worker's counters stay with its id for so long, in case it was only stopped and returns. */
 #define REMEMBER_MS (10 * 60 * 1000)
 
+/* The broker looks after workers at least this often. What goes beyond is time in which it did something else, or stood still. */
+#define ATTEND_MS 1500
+
 struct member {
     struct connection *connection;
     struct group *group; /* NULL: not in */
@@ -32,8 +35,10 @@ struct worker {
     struct connection *first;
     size_t count; /* of connections */
     int64_t heard_at;
-    uint64_t n;  /* of the last report taken */
-    bool synced; /* a full report was taken */
+    uint64_t n;     /* of the last report taken */
+    bool synced;    /* a full report was taken */
+    bool reporting; /* a full report was begun: the next piece is to follow */
+    bool takeover;  /* by that report: an earlier run of the broker knew its connections */
     bool lost;
     bool met; /* what its counters counted for another broker is known */
     uint64_t counters[WORKER_COUNTERS];
@@ -69,6 +74,9 @@ struct presence {
     struct table *sessions, *channels;
     struct ranking largest; /* sessions */
     size_t lost;            /* workers in the table that are only remembered */
+    int64_t lease_ms;
+    int64_t attended_at; /* when the broker last looked at what workers say; 0: not yet */
+    bool all_read;       /* nothing was left to be read then */
     uint64_t mark;
     uint64_t gone[WORKER_COUNTERS];   /* counted by workers that are forgotten */
     uint64_t before[WORKER_COUNTERS]; /* by workers before they were met */
@@ -89,6 +97,7 @@ struct presence *presence_new(void)
     if (!p)
         return NULL;
     p->settle_ms = PRESENCE_SETTLE_MS;
+    p->lease_ms = PRESENCE_LEASE_MS;
     p->workers = table_new(sizeof(struct worker));
     p->connections = table_new(sizeof(struct connection *));
     p->sessions = table_new(sizeof(struct group));
@@ -363,13 +372,20 @@ static int take_item(const struct report *r, const struct wire_presence_item *it
 
 /* --- workers --- */
 
-/* All but those that the last full report had, if keep is set. */
-static void end_connections_of(struct presence *p, struct worker *w, bool keep)
+static void end_connections_of(struct presence *p, struct worker *w, enum end_cause cause)
+{
+    while (w->first)
+        end_connection(p, w->first, cause);
+    MUST(w->count == 0);
+}
+
+/* Those that the full report, which has ended, did not have. */
+static void end_unreported_of(struct presence *p, struct worker *w)
 {
     struct connection *next;
     for (struct connection *c = w->first; c; c = next) {
         next = c->next;
-        if (!keep || (c->full != w->full && !c->ends_at))
+        if (c->full != w->full && !c->ends_at)
             end_connection(p, c, END_WORKER_LOST);
     }
 }
@@ -401,7 +417,7 @@ int presence_hello(struct presence *p, struct slice id, const struct wire_hello 
         return -ENOMEM;
     hear(p, w, now);
     w->met = w->met || !m->position;
-    w->synced = false;
+    w->synced = w->reporting = false;
     w->name_len = m->worker.len < sizeof w->name ? m->worker.len : sizeof w->name;
     if (w->name_len)
         memcpy(w->name, m->worker.data, w->name_len);
@@ -436,27 +452,76 @@ void presence_measure_lag(struct presence *p, struct history_lag (*lag)(void *co
     p->lag_context = context;
 }
 
+/* Does this report, or this piece of one, follow the last one that was taken? */
+static bool follows(const struct worker *w, const struct wire_presence *m)
+{
+    if (m->full && !m->rest)
+        return true;
+    bool begun = m->full ? w->reporting : w->synced;
+    return begun && m->n == w->n + 1;
+}
+
+/* A full report begins. What was taken of an earlier one that did not come to its end stays: those connections are there, and the end of this
+ * report shows which of them are not any more. */
+static void begin_full(const struct presence *p, struct worker *w, const struct wire_presence *m)
+{
+    w->full++;
+    w->reporting = true;
+    w->synced = false;
+    w->takeover = m->told && m->told != p->run;
+}
+
+static void end_full(struct presence *p, struct worker *w)
+{
+    MUST(w->reporting);
+    end_unreported_of(p, w);
+    w->reporting = false;
+    w->synced = true;
+}
+
+static void forget(struct presence *p, struct worker *w)
+{
+    MUST(!w->first);
+    for (int i = 0; i < WORKER_COUNTERS; i++)
+        p->gone[i] += w->counters[i];
+    free(w->labels);
+    table_remove(p->workers, w);
+}
+
+static void say_goodbye(struct presence *p, struct worker *w)
+{
+    end_connections_of(p, w, END_DRAIN);
+    forget(p, w);
+}
+
 int presence_report(struct presence *p, struct slice id, const struct wire_presence *m, int64_t now)
 {
     struct worker *w = table_find(p->workers, id);
     if (!w || w->lost)
         return -ESTALE;
     hear(p, w, now);
-    if (!m->full && (!w->synced || m->n != w->n + 1)) {
-        w->synced = false;
+
+    if (!follows(w, m)) {
+        w->synced = w->reporting = false;
         return -ESTALE;
     }
-    w->full += m->full;
+    if (m->full && !m->rest)
+        begin_full(p, w, m);
     w->round += m->lags;
-    const struct report report = {p, w, m->full, m->full && m->told && m->told != p->run, now};
+    const struct report report = {p, w, m->full, m->full && w->takeover, now};
     int err = take_items(&report, m->items);
-    if (m->full && !err)
-        end_connections_of(p, w, true);
-    if (!err)
-        w->n = m->n;
-    w->synced = !err;
     take_numbers(p, w, m);
-    return err ? -ESTALE : 0;
+    if (err) {
+        w->synced = w->reporting = false;
+        return -ESTALE;
+    }
+
+    w->n = m->n;
+    if (m->full && !m->more)
+        end_full(p, w);
+    if (m->bye)
+        say_goodbye(p, w);
+    return 0;
 }
 
 uint64_t presence_taken(const struct presence *p, struct slice id)
@@ -474,19 +539,17 @@ void presence_renew(struct presence *p, struct slice id, int64_t now)
 
 static void lose(struct presence *p, struct worker *w)
 {
-    end_connections_of(p, w, false);
+    end_connections_of(p, w, END_WORKER_LOST);
     w->lost = true;
-    w->synced = false;
+    w->synced = w->reporting = false;
     p->lost++;
 }
 
-static void forget(struct presence *p, struct worker *w)
+static void forget_lost(struct presence *p, struct worker *w)
 {
-    for (int i = 0; i < WORKER_COUNTERS; i++)
-        p->gone[i] += w->counters[i];
+    MUST(w->lost && p->lost > 0);
     p->lost--;
-    free(w->labels);
-    table_remove(p->workers, w);
+    forget(p, w);
 }
 
 /* Tell the ends that were put off. */
@@ -500,19 +563,55 @@ static void end_those_due(struct presence *p, int64_t now)
     }
 }
 
+void presence_set_lease(struct presence *p, int64_t ms)
+{
+    p->lease_ms = ms;
+}
+
+int64_t presence_lease(const struct presence *p)
+{
+    return p->lease_ms;
+}
+
+/* Of the time since the last look: how much of it no worker could be heard in. */
+static int64_t deaf_for(const struct presence *p, int64_t now)
+{
+    int64_t gap = p->attended_at ? now - p->attended_at : 0;
+    if (!p->all_read)
+        return gap;
+    return gap > ATTEND_MS ? gap - ATTEND_MS : 0;
+}
+
+void presence_attend(struct presence *p, int64_t now, bool all_read)
+{
+    int64_t deaf = deaf_for(p, now);
+    for (struct worker *w = deaf > 0 ? table_next(p->workers, NULL) : NULL; w; w = table_next(p->workers, w))
+        if (!w->lost)
+            w->heard_at = w->heard_at + deaf < now ? w->heard_at + deaf : now;
+    p->attended_at = now;
+    p->all_read = all_read;
+}
+
+/* Nobody is lost while it is not known what they said. */
+static bool leases_count(const struct presence *p, int64_t now)
+{
+    return !p->attended_at || (p->all_read && now - p->attended_at <= ATTEND_MS);
+}
+
 size_t presence_expire(struct presence *p, int64_t now)
 {
     end_those_due(p, now);
     size_t lost = 0;
+    bool count = leases_count(p, now);
     struct worker *next;
     for (struct worker *w = table_next(p->workers, NULL); w; w = next) {
         next = table_next(p->workers, w);
-        if (!w->lost && now - w->heard_at > WIRE_LEASE_MS) {
+        if (count && !w->lost && now - w->heard_at > p->lease_ms) {
             lose(p, w);
             lost++;
         }
         if (w->lost && now - w->heard_at > REMEMBER_MS)
-            forget(p, w);
+            forget_lost(p, w);
     }
     return lost;
 }

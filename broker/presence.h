@@ -57,8 +57,10 @@ void presence_observe(struct presence *p, uint64_t run,
  * are not accepted. 0 or -ENOMEM. */
 int presence_hello(struct presence *p, struct slice id, const struct wire_hello *m, int64_t now);
 
-/* Take a worker's report, also one that reached another broker of a cluster first. 0; -ESTALE when something was missed (an unknown worker,
- * a hole in n) or memory ran out: the worker has to say hello and report in full. */
+/* Take a worker's report, also one that reached another broker of a cluster first. Of a full report in pieces each is
+ * taken at once; connections that none of them had end with the last piece. A worker that says good-bye is forgotten.
+ * 0; -ESTALE when something was missed (an unknown worker, a hole in n) or memory ran out: the worker has to say hello
+ * and report in full. */
 int presence_report(struct presence *p, struct slice id, const struct wire_presence *m, int64_t now);
 
 /* The number of the last report that was taken from this worker; 0: none. */
@@ -67,7 +69,18 @@ uint64_t presence_taken(const struct presence *p, struct slice id);
 /* The worker said something else: its lease begins anew. Nothing when it is unknown. */
 void presence_renew(struct presence *p, struct slice id, int64_t now);
 
-/* Each second: drop the workers whose lease has ended, and tell ends that were put off. Returns how many workers were lost. */
+#define PRESENCE_LEASE_MS 15000 /* of a worker, unless presence_set_lease() says otherwise */
+
+/* A worker that says nothing for longer than this is lost. */
+void presence_set_lease(struct presence *p, int64_t ms);
+int64_t presence_lease(const struct presence *p);
+
+/* The broker has just read what workers say; all_read: nothing was left. Call it in each turn. Time in which the broker
+ * did not look, or did not come to an end with looking, does not count against a lease. */
+void presence_attend(struct presence *p, int64_t now, bool all_read);
+
+/* Each second: drop the workers whose lease has ended, and tell ends that were put off. Returns how many workers were lost.
+ * Without a presence_attend() just before nobody is. */
 size_t presence_expire(struct presence *p, int64_t now);
 
 /* Connections that an event with this audience concerns: those in the `to` lists (all when has_to is false), less

@@ -27,6 +27,8 @@ struct sequence {
     struct store *store;
     struct history_limits limits;
     uint64_t run;
+    uint64_t first;      /* position: before it there is nothing that was evicted */
+    uint64_t began;      /* position where this run began; 0: with a journal */
     uint64_t unnoted;    /* where this run begins, as long as the store could not note it; 0: it has */
     int fault;           /* why it could not */
     struct event **turn; /* appended in this turn, in order; a reference each, since history may evict them at once */
@@ -66,7 +68,12 @@ struct sequence *sequence_new(const struct history_limits *limits, uint64_t posi
     struct sequence *s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
-    *s = (struct sequence){.limits = *limits, .run = run, .bans_since = position, .max_bans = UINT64_MAX};
+    *s = (struct sequence){.limits = *limits,
+                           .run = run,
+                           .bans_since = position,
+                           .max_bans = UINT64_MAX,
+                           .first = position,
+                           .began = position};
     s->history = make_history(limits, position);
     s->bans = bans_new();
     if (!s->history || !s->bans)
@@ -136,6 +143,7 @@ struct restoring {
     struct history *history; /* NULL: nothing was stored so far */
     void (*progress)(uint64_t events);
     uint64_t count; /* of events */
+    uint64_t first; /* position at which the history began */
 };
 
 static bool begin_at(struct restoring *r, uint64_t position)
@@ -143,6 +151,7 @@ static bool begin_at(struct restoring *r, uint64_t position)
     if (r->history)
         return history_advance(r->history, position) == 0;
     r->history = make_history(&r->s->limits, position);
+    r->first = position;
     return r->history != NULL;
 }
 
@@ -189,6 +198,7 @@ static int restore(struct sequence *s, struct store *store, void (*progress)(uin
         return -ENOMEM;
     int err = store_load(store, &loader, why);
     if (!err && r.history) {
+        s->first = trimmed ? 0 : r.first;
         history_free(&s->history);
         s->history = r.history;
         s->bans_since = 0;
@@ -218,6 +228,7 @@ int sequence_restore(struct sequence *s, struct store *store, void (*progress)(u
     if (err)
         return err;
     err = begin_run(s, floor > history_head(s->history) ? floor : history_head(s->history));
+    s->began = history_head(s->history);
     why[0] = '\0';
     if (err)
         snprintf(why, STORE_WHY_MAX, "cannot write: %s", strerror(-err));
@@ -226,13 +237,13 @@ int sequence_restore(struct sequence *s, struct store *store, void (*progress)(u
 
 /* --- what workers know --- */
 
-#define POSITION_MAX ((uint64_t)1 << 53) /* beyond, JavaScript would round it; no clock leads there */
+#define POSITION_MAX ((uint64_t)1 << 53) /* JavaScript reads numbers below it exactly */
 
-enum sequence_met sequence_meet(struct sequence *s, uint64_t position)
+enum sequence_met sequence_meet(struct sequence *s, uint64_t position, uint64_t furthest)
 {
     struct history *h = s->history;
-    if (position >= POSITION_MAX)
-        return SEQUENCE_KNOWN;
+    if (position > history_head(h) && (position > furthest || position >= POSITION_MAX))
+        return SEQUENCE_UNKNOWN;
     if (s->shared && position > history_head(h)) {
         s->met = s->met < position ? position : s->met;
         return SEQUENCE_AHEAD;
@@ -453,6 +464,7 @@ void sequence_share(struct sequence *s, uint64_t floor)
 {
     s->shared = true;
     s->floor = floor;
+    s->first = s->began = 0;
 }
 
 static bool is_new(const struct sequence *s)
@@ -666,6 +678,23 @@ int sequence_expire(struct sequence *s, int64_t now_ms)
 uint64_t sequence_head(const struct sequence *s)
 {
     return history_head(s->history);
+}
+
+uint64_t sequence_began(const struct sequence *s)
+{
+    return s->began;
+}
+
+bool sequence_retains(const struct sequence *s, int64_t now_ms, uint64_t age_ms)
+{
+    struct event *oldest;
+    uint64_t upto;
+
+    if (history_complete(s->history) <= s->first)
+        return true;
+    if (history_read(s->history, NULL, history_oldest(s->history) - 1, &oldest, 1, 0, &upto) == 0)
+        return age_ms < s->limits.age_ms; /* only age takes the last one */
+    return now_ms - oldest->time_ms > (int64_t)age_ms;
 }
 
 uint64_t sequence_run(const struct sequence *s)

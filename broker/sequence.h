@@ -50,8 +50,16 @@ enum sequence_met {
     SEQUENCE_AHEAD, /* with a journal: it has seen what we have not taken in, or what is not in there. That is known after the next turn */
 };
 
-/* A worker stands at position, between turns. Seqs go on after it, whatever our clock and our store say. */
-enum sequence_met sequence_meet(struct sequence *s, uint64_t position);
+/* A worker stands at position, between turns. Seqs go on after it, whatever our clock and our store say; but a position
+ * beyond furthest is none that a broker gave out, and is unknown. */
+enum sequence_met sequence_meet(struct sequence *s, uint64_t position, uint64_t furthest);
+
+/* The position at which this run began: events up to it were stamped by the clock of an earlier one. 0: not known (with a
+ * journal, where each broker stamps its own). */
+uint64_t sequence_began(const struct sequence *s);
+
+/* Is everything retained that was appended in the last age_ms before now_ms (unix time)? */
+bool sequence_retains(const struct sequence *s, int64_t now_ms, uint64_t age_ms);
 
 /* Append the event that spec describes (its seq, and which id it shows, are set here). 0; -ENOSPC when the history's limit of bytes could not
  * hold it even alone; -E2BIG when more sessions would be banned than may be, -EFBIG when their names would take more of the log than they

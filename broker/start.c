@@ -244,6 +244,7 @@ int broker_open(struct broker *b, const struct broker_config *config)
     if (!err && shared)
         err = open_cluster(b, config);
     presence_set_settle(b->presence, (int64_t)config->presence_settle_ms);
+    presence_set_lease(b->presence, (int64_t)config->worker_lease_ms);
     presence_measure_lag(b->presence, broker_lag_of, b);
     b->started_ms = clock_ms();
     b->watch = (struct watch){.run = err ? 0 : sequence_run(b->sequence), .send = broker_send_change, .context = b};
@@ -252,6 +253,7 @@ int broker_open(struct broker *b, const struct broker_config *config)
                                     .presence = b->presence,
                                     .counters = b->counters,
                                     .cluster = cluster_link_cluster(b->cluster),
+                                    .send = broker_send_worker,
                                     .later = b->journal ? broker_answer_later : NULL,
                                     .context = b};
     b->commands = (struct command_context){

@@ -4,13 +4,46 @@
 
 /* --- hello --- */
 
-static void add_bans(const struct bans *bans, struct wire_buf *answer)
+static size_t piece_bytes(const struct sync_context *c)
 {
+    return c->piece_bytes ? c->piece_bytes : WIRE_PIECE_BYTES;
+}
+
+/* Bans from *cursor on, until b has the size of a piece. */
+static void fill_with_bans(const struct sync_context *c, const void **cursor, struct wire_buf *b)
+{
+    const struct bans *bans = sequence_bans(c->sequence);
     struct slice session;
     int64_t until_ms;
+
+    while ((!c->send || b->len < piece_bytes(c)) && (*cursor = bans_next(bans, *cursor, &session, &until_ms)))
+        wire_add_block(b, session, until_ms);
+}
+
+/* The first of them go into the welcome, the others before it: who is welcomed knows all. False: they could not be sent. */
+static bool send_bans(const struct sync_context *c, struct slice worker, struct wire_buf *welcome)
+{
+    struct wire_buf b = {0};
     const void *cursor = NULL;
-    while ((cursor = bans_next(bans, cursor, &session, &until_ms)))
-        wire_add_block(answer, session, until_ms);
+    bool sent = true;
+
+    fill_with_bans(c, &cursor, welcome);
+    while (cursor && sent) {
+        wire_put_blocks(&b, sequence_run(c->sequence));
+        fill_with_bans(c, &cursor, &b);
+        sent = !b.failed && c->send(c->context, worker, (struct slice){b.data, b.len});
+    }
+
+    wire_buf_release(&b);
+    return sent;
+}
+
+#define YEAR_US (366LL * 24 * 60 * 60 * 1000000)
+
+/* Sequences begin at the time in us. Positions beyond this one were not given out by a broker whose clock was nearly right. */
+static uint64_t furthest_position(const struct sync_context *c)
+{
+    return (uint64_t)(c->clock_us + YEAR_US);
 }
 
 static bool on_hello(const struct sync_context *c, struct slice worker, const struct wire_hello *m, int64_t now,
@@ -22,7 +55,7 @@ static bool on_hello(const struct sync_context *c, struct slice worker, const st
     log_event(LOG_INFO, "a worker says hello", log_text("worker", m->worker), log_count("position", m->position));
     if (sequence_lost(c->sequence))
         return false; /* likewise */
-    enum sequence_met met = sequence_meet(c->sequence, m->position);
+    enum sequence_met met = sequence_meet(c->sequence, m->position, furthest_position(c));
     if (met == SEQUENCE_AHEAD)
         return false; /* it says it again, and then it is known */
     if (met == SEQUENCE_UNKNOWN)
@@ -37,8 +70,11 @@ static bool on_hello(const struct sync_context *c, struct slice worker, const st
                                  .oldest = history_oldest(h),
                                  .taken = presence_taken(c->presence, worker),
                                  .bans_since = sequence_bans_since(c->sequence),
+                                 .began = sequence_began(c->sequence),
+                                 .clock = c->clock_us,
                              });
-    add_bans(sequence_bans(c->sequence), answer);
+    if (!send_bans(c, worker, answer))
+        return false; /* likewise */
     c->counters[WELCOMES]++;
     return true;
 }
@@ -131,6 +167,44 @@ static bool on_replay(const struct sync_context *c, struct slice worker, const s
     return true;
 }
 
+/* --- shutdowns --- */
+
+/* The shutdowns after *upto, until they fill a page; *upto moves on. */
+static void collect_shutdowns(const struct history *h, uint64_t *upto, struct wire_buf *entries)
+{
+    struct event *events[SYNC_PAGE_EVENTS];
+
+    for (unsigned i = 0; i < SYNC_LOOK_PAGES && *upto < history_head(h) && entries->len < SYNC_PAGE_BYTES; i++) {
+        size_t count = history_read(h, NULL, *upto, events, SYNC_PAGE_EVENTS, SYNC_PAGE_BYTES, upto);
+        for (size_t e = 0; e < count; e++)
+            if (events[e]->kind == EVENT_SHUTDOWN)
+                wire_add_entry(entries, events[e]);
+    }
+}
+
+static bool on_shutdowns(const struct sync_context *c, const struct wire_shutdowns *m, struct wire_buf *answer)
+{
+    const struct history *h = sequence_history(c->sequence);
+    struct wire_buf entries = {0};
+    struct wire_page page = {
+        .request = m->request,
+        .run = sequence_run(c->sequence),
+        .from = m->after,
+        .upto = m->after,
+        .head = history_head(h),
+        .oldest = history_oldest(h),
+        .gap = !m->after && !sequence_retains(c->sequence, c->clock_us / 1000, m->age_ms),
+    };
+
+    collect_shutdowns(h, &page.upto, &entries);
+    wire_put_page(answer, &page);
+    wire_add_items(answer, &entries);
+    answer->failed = answer->failed || entries.failed;
+    wire_buf_release(&entries);
+    c->counters[PAGES]++;
+    return true;
+}
+
 /* --- presence --- */
 
 static void pass_on(const struct sync_context *c, struct slice worker, struct slice message, int64_t now)
@@ -146,7 +220,10 @@ static bool on_presence(const struct sync_context *c, struct slice worker, struc
         c->counters[RESYNCS]++;
         wire_put_resync(answer);
     } else {
-        wire_put_taken(answer, &(struct wire_taken){sequence_run(c->sequence), m->n});
+        wire_put_taken(answer, &(struct wire_taken){.run = sequence_run(c->sequence),
+                                                    .n = m->n,
+                                                    .head = history_head(sequence_history(c->sequence)),
+                                                    .clock = c->clock_us});
         pass_on(c, worker, message, now);
     }
     return true;
@@ -171,11 +248,16 @@ bool sync_handle(const struct sync_context *c, struct slice worker, struct slice
     struct wire_hello hello;
     struct wire_replay replay;
     struct wire_presence presence;
+    struct wire_shutdowns shutdowns;
     if (wire_get_presence(message, &presence) == 0)
         return on_presence(c, worker, message, &presence, now, answer);
     if (wire_get_replay(message, &replay) == 0) {
         presence_renew(c->presence, worker, now);
         return on_replay(c, worker, &replay, message, answer);
+    }
+    if (wire_get_shutdowns(message, &shutdowns) == 0) {
+        presence_renew(c->presence, worker, now);
+        return on_shutdowns(c, &shutdowns, answer);
     }
     if (wire_get_hello(message, &hello) == 0) {
         pass_on(c, worker, message, now);

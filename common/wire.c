@@ -6,6 +6,7 @@
 
 #include "bytes.h"
 #include "meta.h"
+#include "must.h"
 
 #define HEADER_LEN 8u
 
@@ -109,6 +110,7 @@ void wire_put_head(struct wire_buf *b, const struct wire_head *m)
     add_u64(b, m->run);
     add_u64(b, m->head);
     add_u64(b, m->complete);
+    add_u64(b, (uint64_t)m->clock);
 }
 
 void wire_put_hello(struct wire_buf *b, const struct wire_hello *m)
@@ -128,6 +130,14 @@ void wire_put_welcome(struct wire_buf *b, const struct wire_welcome *m)
     add_u64(b, m->oldest);
     add_u64(b, m->taken);
     add_u64(b, m->bans_since);
+    add_u64(b, m->began);
+    add_u64(b, (uint64_t)m->clock);
+}
+
+void wire_put_blocks(struct wire_buf *b, uint64_t run)
+{
+    begin(b, WIRE_BLOCKS);
+    add_u64(b, run);
 }
 
 void wire_put_replay(struct wire_buf *b, const struct wire_replay *m)
@@ -141,6 +151,14 @@ void wire_put_replay(struct wire_buf *b, const struct wire_replay *m)
     add_name(b, m->who.session);
     add_name(b, m->who.connection);
     add_names(b, &m->who.channels);
+}
+
+void wire_put_shutdowns(struct wire_buf *b, const struct wire_shutdowns *m)
+{
+    begin(b, WIRE_SHUTDOWNS);
+    add_u64(b, m->request);
+    add_u64(b, m->after);
+    add_u64(b, m->age_ms);
 }
 
 void wire_put_page(struct wire_buf *b, const struct wire_page *m)
@@ -162,11 +180,38 @@ static void add_numbers(struct wire_buf *b, const uint64_t *numbers, uint16_t co
         add_u64(b, numbers[i]);
 }
 
+enum presence_flag { FLAG_FULL = 1, FLAG_LAGS = 2, FLAG_REST = 4, FLAG_MORE = 8, FLAG_BYE = 16 };
+
+static uint8_t presence_flags(const struct wire_presence *m)
+{
+    unsigned flags = 0;
+    if (m->full)
+        flags |= FLAG_FULL;
+    if (m->lags)
+        flags |= FLAG_LAGS;
+    if (m->rest)
+        flags |= FLAG_REST;
+    if (m->more)
+        flags |= FLAG_MORE;
+    if (m->bye)
+        flags |= FLAG_BYE;
+    return (uint8_t)flags;
+}
+
+/* Only a full report has pieces. One that says good-bye tells of no connections. */
+static bool flags_fit(const struct wire_presence *m)
+{
+    if (!m->full)
+        return !m->rest && !m->more;
+    return !m->bye;
+}
+
 void wire_put_presence(struct wire_buf *b, const struct wire_presence *m)
 {
+    MUST(flags_fit(m));
     begin(b, WIRE_PRESENCE);
     add_u64(b, m->n);
-    add_u8(b, (uint8_t)(m->full | m->lags << 1));
+    add_u8(b, presence_flags(m));
     add_u64(b, m->told);
     add_numbers(b, m->gauges, WORKER_GAUGES);
     add_numbers(b, m->counters, WORKER_COUNTERS);
@@ -188,6 +233,8 @@ void wire_put_taken(struct wire_buf *b, const struct wire_taken *m)
     begin(b, WIRE_TAKEN);
     add_u64(b, m->run);
     add_u64(b, m->n);
+    add_u64(b, m->head);
+    add_u64(b, (uint64_t)m->clock);
 }
 
 void wire_put_command(struct wire_buf *b, const struct wire_command *m)
@@ -329,7 +376,7 @@ int wire_type(struct slice message)
     if (message.len < HEADER_LEN || memcmp(message.data, WIRE_PREFIX, WIRE_PREFIX_LEN) != 0)
         return -EPROTO;
     uint32_t type = get_u32(message.data + WIRE_PREFIX_LEN);
-    return type >= WIRE_BATCH && type <= WIRE_LOG ? (int)type : -EPROTO;
+    return type >= WIRE_BATCH && type <= WIRE_SHUTDOWNS ? (int)type : -EPROTO;
 }
 
 static struct reader open_message(struct slice message, enum wire_type type)
@@ -360,6 +407,7 @@ int wire_get_head(struct slice message, struct wire_head *m)
     m->run = take_u64(&r);
     m->head = take_u64(&r);
     m->complete = take_u64(&r);
+    m->clock = (int64_t)take_u64(&r);
     return verdict(&r);
 }
 
@@ -372,6 +420,17 @@ int wire_get_hello(struct slice message, struct wire_hello *m)
     return verdict(&r);
 }
 
+/* Everything that is left, checked. */
+static struct slice take_blocks(struct reader *r)
+{
+    const char *start = r->at;
+    while (!r->failed && r->at != r->end) {
+        take_name(r);
+        take_u64(r);
+    }
+    return (struct slice){start, r->failed ? 0 : (size_t)(r->at - start)};
+}
+
 int wire_get_welcome(struct slice message, struct wire_welcome *m)
 {
     struct reader r = open_message(message, WIRE_WELCOME);
@@ -381,11 +440,17 @@ int wire_get_welcome(struct slice message, struct wire_welcome *m)
     m->oldest = take_u64(&r);
     m->taken = take_u64(&r);
     m->bans_since = take_u64(&r);
-    m->blocks = (struct slice){r.at, r.failed ? 0 : (size_t)(r.end - r.at)};
-    while (!r.failed && r.at != r.end) {
-        take_name(&r);
-        take_u64(&r);
-    }
+    m->began = take_u64(&r);
+    m->clock = (int64_t)take_u64(&r);
+    m->blocks = take_blocks(&r);
+    return verdict(&r);
+}
+
+int wire_get_blocks(struct slice message, struct wire_blocks *m)
+{
+    struct reader r = open_message(message, WIRE_BLOCKS);
+    m->run = take_u64(&r);
+    m->blocks = take_blocks(&r);
     return verdict(&r);
 }
 
@@ -400,6 +465,15 @@ int wire_get_replay(struct slice message, struct wire_replay *m)
     m->who.session = take_name(&r);
     m->who.connection = take_name(&r);
     m->channels = take_names(&r);
+    return verdict(&r);
+}
+
+int wire_get_shutdowns(struct slice message, struct wire_shutdowns *m)
+{
+    struct reader r = open_message(message, WIRE_SHUTDOWNS);
+    m->request = take_u64(&r);
+    m->after = take_u64(&r);
+    m->age_ms = take_u64(&r);
     return verdict(&r);
 }
 
@@ -475,9 +549,12 @@ int wire_get_presence(struct slice message, struct wire_presence *m)
     struct reader r = open_message(message, WIRE_PRESENCE);
     *m = (struct wire_presence){.n = take_u64(&r)};
     uint8_t flags = take_u8(&r);
-    m->full = flags & 1;
-    m->lags = flags & 2;
-    r.failed = r.failed || flags > 3;
+    m->full = flags & FLAG_FULL;
+    m->lags = flags & FLAG_LAGS;
+    m->rest = flags & FLAG_REST;
+    m->more = flags & FLAG_MORE;
+    m->bye = flags & FLAG_BYE;
+    r.failed = r.failed || flags != presence_flags(m) || !flags_fit(m);
     m->told = take_u64(&r);
     take_numbers(&r, m->gauges, WORKER_GAUGES);
     take_numbers(&r, m->counters, WORKER_COUNTERS);
@@ -503,6 +580,8 @@ int wire_get_taken(struct slice message, struct wire_taken *m)
     struct reader r = open_message(message, WIRE_TAKEN);
     m->run = take_u64(&r);
     m->n = take_u64(&r);
+    m->head = take_u64(&r);
+    m->clock = (int64_t)take_u64(&r);
     return verdict(&r);
 }
 
@@ -555,4 +634,21 @@ bool wire_next_presence(struct slice *rest, struct wire_presence_item *item)
     struct reader r = reader_of(*rest);
     take_item(&r, item);
     return step(&r, rest);
+}
+
+struct slice wire_cut_presence(struct slice items, size_t max, size_t *ended)
+{
+    struct wire_presence_item item;
+    struct slice rest = items;
+    *ended = 0;
+
+    while (items.len - rest.len < max && rest.len) {
+        size_t before = rest.len;
+        if (!wire_next_presence(&rest, &item))
+            break;
+        if (item.kind == ITEM_ENDED)
+            *ended += before - rest.len;
+    }
+
+    return (struct slice){items.data, items.len - rest.len};
 }

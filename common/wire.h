@@ -9,8 +9,9 @@
  *            WIRE_HEAD   once a second: where the sequence stands
  *            WIRE_LOG    the level that the workers' logs are to have from now on, when somebody wants that
  * The sync:  worker -> broker                      broker -> worker
- *            WIRE_HELLO                            WIRE_WELCOME
+ *            WIRE_HELLO                            WIRE_BLOCKS, as many as it takes, then WIRE_WELCOME
  *            WIRE_REPLAY                           WIRE_PAGE
+ *            WIRE_SHUTDOWNS                        WIRE_PAGE
  *            WIRE_PRESENCE (also the lease)        WIRE_TAKEN, or WIRE_RESYNC when one was missed
  *            WIRE_COMMAND                          WIRE_REPLY
  *
@@ -30,9 +31,17 @@
 #define WIRE_PREFIX "SSC\003" /* what a worker subscribes to */
 #define WIRE_PREFIX_LEN 4u
 
-#define WIRE_LEASE_MS 15000u   /* a worker that says nothing for so long is lost, and its connections with it */
 #define WIRE_RENEW_MS 1000u    /* how often a worker sends WIRE_PRESENCE at least */
 #define WIRE_ANNOUNCE_MS 1000u /* how often the broker sends WIRE_HEAD */
+
+/* What can be many is sent in pieces. A piece ends with the item that reaches this many bytes. */
+#define WIRE_PIECE_BYTES (1u << 20)
+
+/* The largest JSON of a WIRE_COMMAND, and the largest message that a broker accepts from a worker. */
+#define WIRE_COMMAND_JSON_MAX (16u << 20)
+#define WIRE_MESSAGE_MAX (WIRE_COMMAND_JSON_MAX + (2u << 20))
+
+_Static_assert(WIRE_MESSAGE_MAX >= 2 * WIRE_PIECE_BYTES, "a piece and its last item fit into a message");
 
 enum wire_type {
     WIRE_BATCH = 1,
@@ -47,6 +56,8 @@ enum wire_type {
     WIRE_REPLY = 10,
     WIRE_TAKEN = 11,
     WIRE_LOG = 12,
+    WIRE_BLOCKS = 13,
+    WIRE_SHUTDOWNS = 14,
 };
 
 /* Why a connection ended. The causes before END_CAUSES are those of streams, which workers report. */
@@ -86,6 +97,7 @@ struct wire_head {
     uint64_t run;
     uint64_t head;     /* position: the last seq given out */
     uint64_t complete; /* position: everything after it is retained */
+    int64_t clock;     /* the broker's, unix time in us, when it wrote this */
 };
 
 struct wire_hello {
@@ -102,6 +114,13 @@ struct wire_welcome {
     uint64_t oldest;     /* seq of the oldest event retained; head + 1 when there is none */
     uint64_t taken;      /* n of the last WIRE_PRESENCE of this worker that this run took; 0: none */
     uint64_t bans_since; /* position: what was banned up to here may be unknown to this broker; 0: it knows all */
+    uint64_t began;      /* position: events up to it are stamped by the clock of an earlier run; 0: not known */
+    int64_t clock;       /* as in the head */
+    struct slice blocks; /* walk with wire_next_block() */
+};
+
+struct wire_blocks {
+    uint64_t run;
     struct slice blocks; /* walk with wire_next_block() */
 };
 
@@ -114,6 +133,13 @@ struct wire_replay {
     struct audience who;   /* decoded: channels.items is NULL; see channels below */
     struct slice channels; /* decoded: walk with wire_next_name(); ignored when encoding */
     uint32_t max_bytes;    /* stop after about so many bytes of entries (at least one event is sent) */
+};
+
+/* Asks for the shutdowns after a position. A page with nothing else answers; its gap says that some may be missing. */
+struct wire_shutdowns {
+    uint64_t request; /* comes back in the page */
+    uint64_t after;   /* position */
+    uint64_t age_ms;  /* older ones are not needed */
 };
 
 struct wire_page {
@@ -129,7 +155,10 @@ struct wire_page {
 
 struct wire_presence {
     uint64_t n;    /* 1, 2, 3, ... from each hello; a hole makes the broker send WIRE_RESYNC */
-    bool full;     /* these are all connections of this worker; n may be anything */
+    bool full;     /* all connections of this worker, or a piece of that; of the first piece n may be anything */
+    bool rest;     /* full: this is not the first piece */
+    bool more;     /* full: this is not the last piece; the next one has n + 1 */
+    bool bye;      /* the worker ends in order: it has no connections any more */
     bool lags;     /* those that lag are among the items, and all others do not */
     uint64_t told; /* the run of the broker that took a full report last; 0: none did */
     uint64_t gauges[WORKER_GAUGES];
@@ -160,7 +189,9 @@ struct wire_log {
 
 struct wire_taken {
     uint64_t run;
-    uint64_t n; /* of the report */
+    uint64_t n;    /* of the report */
+    uint64_t head; /* position when it was taken */
+    int64_t clock; /* as in the head */
 };
 
 /* A command (protocol.md) that a worker gives for somebody who may do so much. */
@@ -184,7 +215,9 @@ void wire_put_batch(struct wire_buf *b, uint64_t run, uint64_t prev);
 void wire_put_head(struct wire_buf *b, const struct wire_head *m);
 void wire_put_hello(struct wire_buf *b, const struct wire_hello *m);
 void wire_put_welcome(struct wire_buf *b, const struct wire_welcome *m); /* then wire_add_block() */
+void wire_put_blocks(struct wire_buf *b, uint64_t run);                  /* the same */
 void wire_put_replay(struct wire_buf *b, const struct wire_replay *m);
+void wire_put_shutdowns(struct wire_buf *b, const struct wire_shutdowns *m);
 void wire_put_page(struct wire_buf *b, const struct wire_page *m);         /* then wire_add_entry() */
 void wire_put_presence(struct wire_buf *b, const struct wire_presence *m); /* then wire_add_presence() */
 void wire_put_resync(struct wire_buf *b);
@@ -209,7 +242,9 @@ int wire_get_batch(struct slice message, struct wire_batch *m);
 int wire_get_head(struct slice message, struct wire_head *m);
 int wire_get_hello(struct slice message, struct wire_hello *m);
 int wire_get_welcome(struct slice message, struct wire_welcome *m);
+int wire_get_blocks(struct slice message, struct wire_blocks *m);
 int wire_get_replay(struct slice message, struct wire_replay *m);
+int wire_get_shutdowns(struct slice message, struct wire_shutdowns *m);
 int wire_get_page(struct slice message, struct wire_page *m);
 int wire_get_presence(struct slice message, struct wire_presence *m);
 int wire_get_taken(struct slice message, struct wire_taken *m);
@@ -220,5 +255,9 @@ int wire_get_reply(struct slice message, struct wire_reply *m);
 bool wire_next_name(struct slice *rest, struct slice *name);
 bool wire_next_block(struct slice *rest, struct slice *session, int64_t *until_ms);
 bool wire_next_presence(struct slice *rest, struct wire_presence_item *item);
+
+/* The first items of a walk as a piece: it ends with the item that reaches max bytes. *ended: how many of its bytes are
+ * items of kind ITEM_ENDED. */
+struct slice wire_cut_presence(struct slice items, size_t max, size_t *ended);
 
 #endif

@@ -10,6 +10,7 @@
 #include "reply.h"
 #include "request.h"
 #include "route.h"
+#include "wire.h"
 
 #define AT(field) offsetof(struct options, field)
 
@@ -69,7 +70,7 @@ static const struct option_row rows[] = {
     {"publish", NULL, "no", "take events over HTTP too, from whoever brings a token with a publish claim", OPTION_FLAG,
      AT(publish), 0, 0, NULL},
     {"publish-bytes", "SIZE", "2M", "the largest request to publish over HTTP", OPTION_SIZE, AT(publish_bytes), 1024,
-     1u << 28, NULL},
+     WIRE_COMMAND_JSON_MAX, NULL},
     {"max-connections", "N", "0", "streams at most; 0: 15/16 of the limit of open files", OPTION_COUNT,
      AT(max_connections), 0, 1u << 30, NULL},
     {"max-per-session", "N", "0", "streams of a session; the oldest makes way", OPTION_COUNT, AT(max_per_session), 0,

@@ -24,7 +24,7 @@ struct registry {
     uint32_t slot_cap, free_count;
     uint32_t used; /* slots below this have been used */
     size_t count;
-    uint32_t generation;
+    uint64_t generation;
     uint64_t walk;
 };
 
@@ -187,7 +187,7 @@ void *registry_session_oldest(const struct registry *r, struct slice session)
 
 const char *registry_id(const struct registry *r, const struct registry_entry *entry, char out[REGISTRY_ID_MAX])
 {
-    snprintf(out, REGISTRY_ID_MAX, "%s-%" PRIx32 "-%" PRIx32, r->prefix, entry->slot, entry->generation);
+    snprintf(out, REGISTRY_ID_MAX, "%s-%" PRIx32 "-%" PRIx64, r->prefix, entry->slot, entry->generation);
     return out;
 }
 
@@ -201,7 +201,7 @@ struct slice registry_meta(const struct registry_entry *entry)
     return (struct slice){(const char *)&entry->members[entry->member_count], entry->meta_len};
 }
 
-uint32_t registry_generation(const struct registry *r)
+uint64_t registry_generation(const struct registry *r)
 {
     return r->generation;
 }
@@ -287,4 +287,14 @@ void registry_each(struct registry *r, void (*meet)(void *owner, void *context),
 {
     struct walk w = {++r->walk, meet, context};
     visit_all(r, &w);
+}
+
+bool registry_each_from(struct registry *r, size_t *cursor, bool (*meet)(void *owner, void *context), void *context)
+{
+    bool go_on = true;
+    while (go_on && *cursor < r->used) {
+        const struct registry_entry *entry = r->slots[(*cursor)++];
+        go_on = !entry || meet(entry->owner, context);
+    }
+    return *cursor < r->used;
 }

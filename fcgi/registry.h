@@ -23,7 +23,7 @@ struct membership {
 struct registry_entry {
     void *owner;           /* the connection */
     uint32_t slot;         /* place in the table of all */
-    uint32_t generation;   /* tells apart those that had this slot one after the other */
+    uint64_t generation;   /* counts the entries; tells apart those that had this slot one after the other */
     uint64_t mark;         /* the last walk that met it */
     uint32_t member_count; /* the session first, then the channels */
     uint32_t meta_len;
@@ -58,8 +58,8 @@ const char *registry_id(const struct registry *r, const struct registry_entry *e
 struct slice registry_session(const struct registry_entry *entry);
 struct slice registry_meta(const struct registry_entry *entry);
 
-/* The generation of the entry that was added last. */
-uint32_t registry_generation(const struct registry *r);
+/* The generation of the entry that was added last; 0: there was none. Generations only grow. */
+uint64_t registry_generation(const struct registry *r);
 
 /* Fill out with the channels' names. There must be room for all that the entry was added with. */
 struct names registry_channels(const struct registry_entry *entry, struct slice *out, size_t room);
@@ -69,5 +69,9 @@ void registry_route(struct registry *r, const struct event *e, void (*meet)(void
 
 /* Call meet for every connection's owner; the same holds. */
 void registry_each(struct registry *r, void (*meet)(void *owner, void *context), void *context);
+
+/* The same in pieces: from the place *cursor on (0: the first), until meet returns false, which removes nothing. True when there are more: *cursor
+ * is the next place. Connections that are added meanwhile may be met or not. */
+bool registry_each_from(struct registry *r, size_t *cursor, bool (*meet)(void *owner, void *context), void *context);
 
 #endif

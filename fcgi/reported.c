@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "must.h"
+
 void reported_release(struct reported *r)
 {
     wire_buf_release(&r->ended);
@@ -49,25 +51,54 @@ static bool make_room(struct reported *r)
     return true;
 }
 
-/* Without memory a report is forgotten: what it told is taken with the next one. */
-void reported_sent(struct reported *r, uint64_t n, uint32_t mark)
+uint64_t reported_end(const struct reported *r)
 {
-    if (make_room(r))
-        r->reports[r->first + r->count++] = (struct reported_report){n, mark, r->dropped + r->ended.len};
+    return r->dropped + r->ended.len;
 }
 
-bool reported_taken(struct reported *r, uint64_t n, uint32_t *mark)
+struct slice reported_from(const struct reported *r, uint64_t place)
 {
-    uint64_t ended = 0;
+    if (place < r->dropped)
+        place = r->dropped;
+    if (place >= reported_end(r))
+        return (struct slice){0};
+    size_t skip = (size_t)(place - r->dropped);
+    return (struct slice){r->ended.data + skip, r->ended.len - skip};
+}
+
+/* Without memory a report is forgotten: what it told is taken with the next one. */
+void reported_sent(struct reported *r, const struct reported_report *report)
+{
+    MUST(!r->count || r->reports[r->first + r->count - 1].n < report->n);
+    MUST(report->ended <= reported_end(r));
+    if (make_room(r))
+        r->reports[r->first + r->count++] = *report;
+}
+
+void reported_restart(struct reported *r)
+{
+    r->first = r->count = 0;
+}
+
+bool reported_taken(struct reported *r, uint64_t n, struct reported_report *out)
+{
+    *out = (struct reported_report){0};
     bool any = false;
+
     for (; r->count && r->reports[r->first].n <= n; r->first++, r->count--) {
-        *mark = r->reports[r->first].mark;
-        ended = r->reports[r->first].ended;
+        const struct reported_report *report = &r->reports[r->first];
+        bool whole = out->whole || report->whole;
+        uint64_t mark = report->whole ? report->mark : out->mark;
+        MUST(mark >= out->mark && report->ended >= out->ended);
+        *out = *report;
+        out->whole = whole;
+        out->mark = mark;
         any = true;
     }
+
     if (!r->count)
         r->first = 0;
-    if (ended > r->dropped)
-        drop_front(r, (size_t)(ended - r->dropped));
+    if (out->ended > r->dropped)
+        drop_front(r, (size_t)(out->ended - r->dropped));
     return any;
 }

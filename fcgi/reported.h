@@ -14,8 +14,10 @@
 /* A report under way. */
 struct reported_report {
     uint64_t n;
-    uint32_t mark;
-    uint64_t ended; /* bytes of ended items before its end, since the beginning of time */
+    bool whole;      /* with it the broker has been told of all connections ... */
+    uint64_t mark;   /* ... up to this one */
+    uint64_t ended;  /* bytes of ended items that had been told with it, since the beginning of time */
+    int64_t sent_at; /* us */
 };
 
 /* Zeroed is empty. */
@@ -31,10 +33,19 @@ void reported_release(struct reported *r);
 /* A connection ended. False when what is kept was more than max bytes: then all of it was dropped. */
 bool reported_ended(struct reported *r, const struct wire_presence_item *item, size_t max);
 
-/* Report n was sent: it told of everything there is here. mark says which connections there were; it comes back. */
-void reported_sent(struct reported *r, uint64_t n, uint32_t mark);
+/* How far the ended items go, in bytes since the beginning of time. */
+uint64_t reported_end(const struct reported *r);
 
-/* Reports up to n were taken. True when one of them was known: then *mark is that of the last. */
-bool reported_taken(struct reported *r, uint64_t n, uint32_t *mark);
+/* Those of them from this place on that are still kept. */
+struct slice reported_from(const struct reported *r, uint64_t place);
+
+/* This report was sent; n is greater than that of the one before. */
+void reported_sent(struct reported *r, const struct reported_report *report);
+
+/* What was sent so far counts for nothing: all of it is going to be reported anew. */
+void reported_restart(struct reported *r);
+
+/* Reports up to n were taken. True when one of them was known: then *out is the last, with the mark of the last that was whole, if one was. */
+bool reported_taken(struct reported *r, uint64_t n, struct reported_report *out);
 
 #endif

@@ -69,9 +69,8 @@ static void go_live(struct stream *s)
 void resume_begin(struct stream *s)
 {
     const struct history *window = s->set->window;
-    s->opened_at = history_head(window);
     if (!s->last_id) {
-        s->cursor = s->shown = s->opened_at;
+        s->cursor = s->shown = history_head(window);
         go_live(s);
         return;
     }

@@ -9,6 +9,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "must.h"
 #include "name.h"
 #include "past_ids.h"
 #include "service.h"
@@ -94,9 +95,33 @@ static void beat_beside_events(struct stream *s)
     conn_send_unbounded(&s->conn, s->set->visible_beat);
 }
 
+/* Was s opened before this shutdown? In doubt it was: its client comes back. */
+static bool opened_before(const struct stream *s, const struct event *e)
+{
+    if (e->seq <= s->opened_at)
+        return false;
+    if (s->confirmed && e->seq > s->opened_by)
+        return true;
+    return ordering_latest(&s->set->ordering, e->seq, e->time_ms) >= s->opened_us;
+}
+
+/* It was let in because its ban was not known here yet. */
+static bool slipped_in(const struct stream *s, const struct event *e)
+{
+    return e->seq > s->opened_at && bans_until(s->set->bans, registry_session(stream_entry(s)), clock_unix_ms());
+}
+
+/* Is the event for the client of s, beyond being addressed to it? */
+static bool concerns(const struct stream *s, const struct event *e)
+{
+    if (e->kind == EVENT_BANS)
+        return false;
+    return e->kind != EVENT_SHUTDOWN || opened_before(s, e) || slipped_in(s, e);
+}
+
 void stream_deliver(struct stream *s, struct event *e, bool bounded)
 {
-    if ((e->kind == EVENT_SHUTDOWN && e->seq <= s->opened_at) || e->kind == EVENT_BANS)
+    if (!concerns(s, e))
         return;
     s->set->counters[DELIVERIES] += s->conn.state == CONN_OPEN;
     if (bounded)
@@ -262,10 +287,10 @@ static struct event *first_block(struct stream *s, const struct request *r)
     return reply_block(&block);
 }
 
-/* Was a broker told of s? Generations wrap around. */
+/* Was a broker told of s? */
 static bool is_told(const struct stream *s)
 {
-    return (int32_t)(s->set->told - stream_entry(s)->generation) >= 0;
+    return stream_entry(s)->generation <= s->set->told;
 }
 
 /* s as the broker is told of it; channels and id as for stream_audience(). */
@@ -311,6 +336,7 @@ static int become_events(struct stream *s, const struct request *r, struct addre
     s->kind = KIND_EVENTS;
     s->entry = entry;
     s->of.terms = terms;
+    TAILQ_INSERT_TAIL(&s->set->unconfirmed, s, unconfirmed);
     return 0;
 }
 
@@ -318,9 +344,26 @@ static int become_events(struct stream *s, const struct request *r, struct addre
 static void end_events(struct stream *s)
 {
     MUST(s->kind == KIND_EVENTS);
+    if (!s->confirmed)
+        TAILQ_REMOVE(&s->set->unconfirmed, s, unconfirmed);
     registry_remove(s->set->registry, &s->entry);
     terms_free(&s->of.terms);
     s->kind = KIND_ANSWER;
+}
+
+/* When s was opened, as far as is known yet. */
+static void note_opening(struct stream *s)
+{
+    struct streams *set = s->set;
+    s->since_ms = clock_unix_ms();
+    s->opened_us = clock_us();
+    if (set->window) {
+        s->opened_at = history_head(set->window);
+        return;
+    }
+    s->waited = true;
+    if (!set->waiting_since)
+        set->waiting_since = s->opened_us;
 }
 
 static void open_stream(struct stream *s, struct request *r, struct address *address)
@@ -336,7 +379,7 @@ static void open_stream(struct stream *s, struct request *r, struct address *add
         replace(displaced);
 
     set->counters[STREAMS_OPENED]++;
-    s->since_ms = clock_unix_ms();
+    note_opening(s);
     s->shows_checkpoints = r->checkpoints != CHECKPOINTS_OFF;
     s->shows_beats = r->checkpoints == CHECKPOINTS_ALWAYS;
     s->beaten_at = loop_now(set->loop);
@@ -496,6 +539,69 @@ static void join(void *owner, void *context)
     resume_begin(s);
 }
 
+static struct event *retry_block(const struct streams *set)
+{
+    return reply_block(&(struct block){.has_retry = true, .retry = stream_jitter(set->limits.retry)});
+}
+
+static void send_back(void *owner, void *context)
+{
+    struct stream *s = owner;
+    (void)context;
+    if (!s->waited)
+        return;
+    stream_send_text(s, retry_block(s->set));
+    conn_end(&s->conn, END_DRAIN);
+}
+
+/* Shutdowns may have been made that nobody can name any more. Those who come back are judged anew. */
+static void send_waited_back(struct streams *set)
+{
+    log_event(
+        LOG_WARN,
+        "shutdowns from before the broker was there may be missing: streams that waited for it are asked to come back",
+        log_count("waited_ms", (uint64_t)(clock_us() - set->waiting_since) / 1000));
+    registry_each(set->registry, send_back, NULL);
+}
+
+#define PAST_MARGIN_MS 1000 /* beside the clocks' drift while streams waited */
+
+/* What was shut down while streams waited for the sequence. */
+static void ask_past(struct streams *set, uint64_t after)
+{
+    uint64_t waited_ms = (uint64_t)(clock_us() - set->waiting_since) / 1000;
+    if (!upstream_shutdowns(set->upstream, after, waited_ms + PAST_MARGIN_MS))
+        send_waited_back(set);
+}
+
+/* One that still resumes comes by the shutdown in its order. */
+static void end_past(void *owner, void *context)
+{
+    struct stream *s = owner;
+    struct event *e = context;
+    if (s->waited && s->state == STREAM_LIVE && s->conn.state == CONN_OPEN)
+        stream_deliver(s, e, false);
+}
+
+static void on_past(void *context, const struct wire_page *page)
+{
+    struct streams *set = context;
+    struct slice rest = page->entries;
+    struct event *e;
+
+    streams_settle(set);
+    for (size_t used; (e = event_parse(rest, &used)); event_unref(&e)) {
+        if (e->kind == EVENT_SHUTDOWN)
+            registry_route(set->registry, e, end_past, e);
+        rest = (struct slice){rest.data + used, rest.len - used};
+    }
+
+    if (page->gap)
+        send_waited_back(set);
+    else if (page->upto < page->head)
+        ask_past(set, page->upto);
+}
+
 static void on_joined(void *context, uint64_t position)
 {
     struct streams *set = context;
@@ -507,6 +613,8 @@ static void on_joined(void *context, uint64_t position)
         return;
     }
     registry_each(set->registry, join, NULL);
+    if (set->waiting_since)
+        ask_past(set, 0);
 }
 
 static void end_blocked(void *owner, void *context)
@@ -686,19 +794,27 @@ static void on_page(void *context, void *asker, const struct wire_page *page)
     resume_page(asker, page);
 }
 
-static void add_to_snapshot(void *owner, void *context)
+struct snapshot {
+    struct wire_buf *b;
+    size_t max;
+};
+
+static bool add_to_snapshot(void *owner, void *context)
 {
     const struct stream *s = owner;
+    const struct snapshot *to = context;
     struct slice channels[REQUEST_CHANNELS_MAX];
     char id[REGISTRY_ID_MAX];
     struct wire_presence_item item = presence_of(s, ITEM_OPENED, channels, id);
-    wire_add_presence(context, &item);
+    wire_add_presence(to->b, &item);
+    return to->b->len < to->max && !to->b->failed;
 }
 
-static void on_snapshot(void *context, struct wire_buf *b)
+static bool on_snapshot(void *context, struct wire_buf *b, size_t *cursor, size_t max)
 {
     struct streams *set = context;
-    registry_each(set->registry, add_to_snapshot, b);
+    struct snapshot to = {b, max};
+    return registry_each_from(set->registry, cursor, add_to_snapshot, &to);
 }
 
 static void on_measure(void *context, uint64_t gauges[WORKER_GAUGES])
@@ -735,16 +851,24 @@ static void on_lagging(void *context, struct wire_buf *b)
     }
 }
 
-static uint32_t on_mark(void *context)
+static uint64_t on_mark(void *context)
 {
     const struct streams *set = context;
     return registry_generation(set->registry);
 }
 
-static void on_told(void *context, uint32_t mark)
+static void on_told(void *context, uint64_t mark, uint64_t head)
 {
     struct streams *set = context;
+    struct stream *s;
+    MUST(mark >= set->told && mark <= registry_generation(set->registry));
     set->told = mark;
+
+    while ((s = TAILQ_FIRST(&set->unconfirmed)) && stream_entry(s)->generation <= mark) {
+        TAILQ_REMOVE(&set->unconfirmed, s, unconfirmed);
+        s->confirmed = true;
+        s->opened_by = head;
+    }
 }
 
 const struct upstream_hooks stream_upstream_hooks = {
@@ -761,6 +885,7 @@ const struct upstream_hooks stream_upstream_hooks = {
     .lagging = on_lagging,
     .mark = on_mark,
     .told = on_told,
+    .past = on_past,
 };
 
 /* --- what connections tell --- */
@@ -872,7 +997,7 @@ static void drain_one(void *owner, void *context)
     if (!d->left)
         return;
     d->left--;
-    stream_send_text(s, reply_block(&(struct block){.has_retry = true, .retry = stream_jitter(d->set->limits.retry)}));
+    stream_send_text(s, retry_block(d->set));
     conn_end(&s->conn, END_DRAIN);
 }
 
@@ -885,6 +1010,7 @@ size_t streams_drain(struct streams *set, size_t count)
 
 int streams_init(struct streams *set, const char *prefix, size_t queue_bytes)
 {
+    TAILQ_INIT(&set->unconfirmed);
     conns_init(&set->conns, set->loop, &conn_hooks, queue_bytes, (int64_t)set->limits.write_ms, set->counters);
     set->registry = registry_new(prefix);
     set->bans = bans_new();
@@ -900,6 +1026,8 @@ int streams_init(struct streams *set, const char *prefix, size_t queue_bytes)
 void streams_release(struct streams *set)
 {
     conns_close(&set->conns);
+    if (set->upstream)
+        upstream_leave(set->upstream);
     terms_release(set);
     status_release(set);
     bundle_release(&set->live);

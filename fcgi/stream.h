@@ -11,6 +11,8 @@
 #ifndef SSECAST_STREAM_H
 #define SSECAST_STREAM_H
 
+#include <sys/queue.h>
+
 #include "addresses.h"
 #include "bans.h"
 #include "bundle.h"
@@ -40,11 +42,16 @@ struct stream {
     struct streams *set;
     enum stream_kind kind;
     enum stream_state state;
-    bool placed;                  /* an id: line has told its client where it begins */
-    bool shows_checkpoints;       /* they are events */
-    bool shows_beats;             /* and one is sent at least once per heartbeat */
-    bool bundled;                 /* events of a turn are one text for it; Apache and nginx prefer single ones */
-    uint64_t opened_at;           /* position when it was opened: a shutdown up to it does not concern it */
+    bool placed;            /* an id: line has told its client where it begins */
+    bool shows_checkpoints; /* they are events */
+    bool shows_beats;       /* and one is sent at least once per heartbeat */
+    bool bundled;           /* events of a turn are one text for it; Apache and nginx prefer single ones */
+    uint64_t opened_at;     /* position when it was opened, 0 without one: a shutdown up to it does not concern it */
+    int64_t opened_us;      /* clock_us() then */
+    bool confirmed;         /* the broker was told of it, ... */
+    uint64_t opened_by;     /* ... and stood here then: a shutdown after it does concern it */
+    bool waited;            /* it was opened before the sequence was known */
+    TAILQ_ENTRY(stream) unconfirmed; /* of KIND_EVENTS, until it is confirmed */
     uint64_t cursor;              /* position: all up to it was sent; when live, what is above it is sent as it comes */
     uint64_t shown;               /* position in the last id: line sent */
     char *last_id;                /* the client's cursor as it gave it, until it was found; NULL: none */
@@ -116,10 +123,14 @@ struct streams {
     struct event *plain_beat, *visible_beat;
     struct call *first_call, *last_call; /* that wait for the broker's reply, the longest first */
     struct loop_timer call_timer;
-    size_t asked_bytes;  /* of their questions */
-    struct watch *watch; /* who looks at the status page; NULL: nobody did yet */
-    bool draining;       /* new streams are asked to come back */
-    uint32_t told;       /* a broker was told of the connections up to this generation (registry.h) */
+    size_t asked_bytes;                               /* of their questions */
+    struct watch *watch;                              /* who looks at the status page; NULL: nobody did yet */
+    bool draining;                                    /* new streams are asked to come back */
+    struct ordering ordering;                         /* whether a shutdown came before a stream */
+    TAILQ_HEAD(unconfirmed_list, stream) unconfirmed; /* in the order of their generations */
+    int64_t
+        waiting_since; /* clock_us() when the first stream was opened that waits for the sequence; 0: there was none */
+    uint64_t told;     /* a broker was told of the connections up to this generation (registry.h) */
     uint64_t counters[WORKER_COUNTERS];
     struct conns_load load; /* as of measured_at, clock_ms() */
     int64_t measured_at;
@@ -169,7 +180,6 @@ bool terms_knock(struct streams *set, const struct params *params, struct addres
 int terms_new(struct stream *s, int64_t expires_ms, struct address *address, struct terms **terms);
 /* The same of a request that opens no stream but brings a token. */
 bool terms_admit(struct streams *set, const struct params *params);
-
 
 /* The address that the stream counts for; NULL: none. terms may be NULL. */
 const struct address *terms_address(const struct terms *terms);

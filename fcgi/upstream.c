@@ -20,13 +20,14 @@
 #define IN_FLIGHT_MAX 64     /* questions under way at once; others wait their turn */
 #define ENDED_MAX (4u << 20) /* bytes of connections that ended while there is no broker to be told */
 
-/* A question to the broker: a stream's replay, the feed's repair (asker NULL), or a command. */
+enum question_kind { QUESTION_REPLAY, QUESTION_REPAIR, QUESTION_SHUTDOWNS, QUESTION_COMMAND };
+
 struct question {
     struct question *prev, *next;
     struct question_list *list; /* the one it is in */
-    void *asker;
-    bool command;
-    bool once; /* it is not asked again */
+    enum question_kind kind;
+    void *asker; /* of a replay or a command */
+    bool once;   /* it is not asked again */
     uint64_t number;
     int64_t first, asked;    /* when it was sent first and last, clock_ms() */
     struct wire_buf message; /* the request */
@@ -35,6 +36,15 @@ struct question {
 struct question_list {
     struct question *first, *last;
     size_t count;
+};
+
+/* A full report, piece by piece: first what ended and was not taken, then what is there, and with that what happens meanwhile. */
+struct full {
+    bool active;
+    bool rest;         /* a piece was sent */
+    uint64_t ended_to; /* place in reported: those after it are among what happens meanwhile */
+    bool walked;       /* all connections have been sent */
+    size_t cursor;     /* of the walk */
 };
 
 struct upstream {
@@ -61,12 +71,19 @@ struct upstream {
     uint64_t last_number;
     int64_t retry_ms; /* how long to wait for an answer */
     uint64_t presence_n;
+    uint64_t taken_n;         /* of the last report that was taken */
     bool presence_lost;       /* a full report is due */
+    int64_t report_at;        /* when the last report was sent */
     int64_t lags_at;          /* when it was told last who lags */
     uint64_t told;            /* the run of the broker that took a full report last; 0: none */
     struct wire_buf presence; /* items to report */
+    uint64_t covered;         /* place in reported: ended items up to it have been sent to this broker */
     struct reported reported;
+    struct full full;
+    int64_t hello_first_us; /* when the first hello was said that is not answered; 0: none */
 };
+
+#define UNDER_WAY 4 /* pieces of a full report that are not taken yet */
 
 static struct slice written(const struct wire_buf *b)
 {
@@ -153,11 +170,12 @@ static void learn_patience(struct upstream *u, const struct question *q)
     u->retry_ms = patience;
 }
 
-static struct question *new_question(struct upstream *u, void *asker)
+static struct question *new_question(struct upstream *u, enum question_kind kind, void *asker)
 {
     struct question *q = calloc(1, sizeof *q);
     if (!q)
         return NULL;
+    q->kind = kind;
     q->asker = asker;
     q->number = ++u->last_number;
     return q;
@@ -175,9 +193,10 @@ static struct question *enqueue(struct upstream *u, struct question *q)
     return q;
 }
 
-static struct question *ask(struct upstream *u, void *asker, const struct wire_replay *what, uint32_t max_bytes)
+static struct question *ask(struct upstream *u, enum question_kind kind, void *asker, const struct wire_replay *what,
+                            uint32_t max_bytes)
 {
-    struct question *q = new_question(u, asker);
+    struct question *q = new_question(u, kind, asker);
     struct wire_replay replay = *what;
     if (!q)
         return NULL;
@@ -205,7 +224,18 @@ static void drop_questions(struct question_list *list)
 
 struct question *upstream_replay(struct upstream *u, void *asker, const struct wire_replay *what)
 {
-    struct question *q = ask(u, asker, what, PAGE_BYTES);
+    struct question *q = ask(u, QUESTION_REPLAY, asker, what, PAGE_BYTES);
+    send_waiting(u);
+    return q;
+}
+
+struct question *upstream_shutdowns(struct upstream *u, uint64_t after, uint64_t age_ms)
+{
+    struct question *q = new_question(u, QUESTION_SHUTDOWNS, NULL);
+    if (!q)
+        return NULL;
+    wire_put_shutdowns(&q->message, &(struct wire_shutdowns){.request = q->number, .after = after, .age_ms = age_ms});
+    q = enqueue(u, q);
     send_waiting(u);
     return q;
 }
@@ -213,10 +243,9 @@ struct question *upstream_replay(struct upstream *u, void *asker, const struct w
 struct question *upstream_command(struct upstream *u, void *asker, const struct grant *grant, struct slice json,
                                   bool again)
 {
-    struct question *q = new_question(u, asker);
+    struct question *q = new_question(u, QUESTION_COMMAND, asker);
     if (!q)
         return NULL;
-    q->command = true;
     q->once = !again;
     wire_put_command(&q->message, &(struct wire_command){.request = q->number, .grant = *grant, .json = json});
     q = enqueue(u, q);
@@ -242,8 +271,8 @@ static void repair(struct upstream *u)
 {
     struct wire_replay what = {.everything = true, .after = u->position};
     if (!u->repair)
-        u->repair =
-            ask(u, NULL, &what, REPAIR_BYTES); /* without memory: the next announcement of the head tries again */
+        u->repair = ask(u, QUESTION_REPAIR, NULL, &what,
+                        REPAIR_BYTES); /* without memory: the next announcement of the head tries again */
     send_waiting(u);
 }
 
@@ -370,6 +399,31 @@ static void say_hello(struct upstream *u)
     u->hello_unsent = b.failed || line_send(u->sync, written(&b)) != 0;
     wire_buf_release(&b);
     u->hello_at = loop_now(u->loop);
+    if (!u->hello_first_us)
+        u->hello_first_us = clock_us();
+}
+
+/* --- what the broker's clock and positions show --- */
+
+static void note_clock(const struct upstream *u, int64_t broker_us)
+{
+    if (u->config.ordering)
+        ordering_heard(u->config.ordering, broker_us, clock_us());
+}
+
+/* The broker stands at head, and heard us say something at sent_us before that. */
+static void note_proof(const struct upstream *u, uint64_t head, int64_t sent_us)
+{
+    if (u->config.ordering && sent_us)
+        ordering_proved(u->config.ordering, head, sent_us);
+}
+
+static void note_run(const struct upstream *u, const struct wire_welcome *m)
+{
+    if (u->config.ordering && u->run != m->run)
+        ordering_begin(u->config.ordering, m->began);
+    note_clock(u, m->clock);
+    note_proof(u, m->head, u->hello_first_us);
 }
 
 /* The broker that was asked is lost, and what is asked only once with it. */
@@ -397,13 +451,36 @@ static void lose_broker(struct upstream *u)
     }
 }
 
-/* The broker of this run took our reports up to n. */
-static void note_taken(struct upstream *u, uint64_t n)
+/* The broker of this run took our reports up to n, and stood at head then. */
+static void note_taken(struct upstream *u, uint64_t n, uint64_t head)
 {
-    uint32_t mark;
+    struct reported_report report;
+    if (u->taken_n < n)
+        u->taken_n = n;
+    if (!reported_taken(&u->reported, n, &report))
+        return;
+
+    note_proof(u, head, report.sent_at);
+    if (!report.whole)
+        return;
     u->told = u->run;
-    if (reported_taken(&u->reported, n, &mark))
-        u->hooks->told(u->context, mark);
+    u->hooks->told(u->context, report.mark, head);
+}
+
+static void take_blocks(struct upstream *u, struct slice blocks)
+{
+    struct slice session;
+    int64_t until_ms;
+    while (blocks.len && wire_next_block(&blocks, &session, &until_ms))
+        u->hooks->blocked(u->context, session, until_ms);
+}
+
+/* They come before the welcome that they belong to. */
+static void on_blocks(struct upstream *u, struct slice message)
+{
+    struct wire_blocks m;
+    if (wire_get_blocks(message, &m) == 0)
+        take_blocks(u, m.blocks);
 }
 
 static void on_welcome(struct upstream *u, struct slice message)
@@ -413,17 +490,16 @@ static void on_welcome(struct upstream *u, struct slice message)
         return;
     if (u->run != m.run)
         lose_broker(u);
+    note_run(u, &m);
+    u->hello_first_us = 0;
     if (!u->welcomed)
         log_event(LOG_INFO, "the broker is there", log_count("head", m.head));
     u->run = m.run;
     u->welcomed = true;
     u->presence_lost = true;
     if (m.taken)
-        note_taken(u, m.taken);
-    struct slice session;
-    int64_t until_ms;
-    while (m.blocks.len && wire_next_block(&m.blocks, &session, &until_ms))
-        u->hooks->blocked(u->context, session, until_ms);
+        note_taken(u, m.taken, m.head);
+    take_blocks(u, m.blocks);
     u->hooks->all_blocked(u->context, m.head, m.bans_since);
     if (!u->joined) {
         u->joined = true;
@@ -448,36 +524,162 @@ void upstream_presence(struct upstream *u, const struct wire_presence_item *item
             "too many streams ended while there is no broker: it is not told of them, and their sessions just vanish");
 }
 
-static void write_presence(struct upstream *u, bool full, bool lags, struct wire_buf *b)
+static size_t piece_bytes(const struct upstream *u)
 {
-    struct wire_presence m = {.n = ++u->presence_n, .full = full, .lags = lags, .told = u->told};
-    m.gauges[GAUGE_POSITION] = u->position;
+    return u->config.piece_bytes ? u->config.piece_bytes : WIRE_PIECE_BYTES;
+}
+
+/* Send a report of these items. m: its flags. False: it did not leave, and a full report is due. */
+static bool send_report(struct upstream *u, struct wire_presence *m, const struct wire_buf *items, bool whole)
+{
+    struct wire_buf b = {0};
+    m->n = ++u->presence_n;
+    m->told = u->told;
+    m->gauges[GAUGE_POSITION] = u->position;
     if (u->hooks->measure)
-        u->hooks->measure(u->context, m.gauges);
-    memcpy(m.counters, u->config.counters, sizeof m.counters);
-    wire_put_presence(b, &m);
-    wire_add_items(b, full ? &u->reported.ended : &u->presence);
-    if (full)
-        u->hooks->snapshot(u->context, b);
-    if (lags && u->hooks->lagging)
-        u->hooks->lagging(u->context, b);
+        u->hooks->measure(u->context, m->gauges);
+    memcpy(m->counters, u->config.counters, sizeof m->counters);
+    wire_put_presence(&b, m);
+    wire_add_items(&b, items);
+    if (m->lags && u->hooks->lagging)
+        u->hooks->lagging(u->context, &b);
+
+    int64_t now_us = clock_us();
+    bool sent = !b.failed && !items->failed && line_send(u->sync, written(&b)) == 0;
+    wire_buf_release(&b);
+    u->report_at = loop_now(u->loop);
+    if (m->lags)
+        u->lags_at = u->report_at;
+    u->presence_lost = !sent;
+    if (!sent)
+        return false;
+
+    uint64_t end = reported_end(&u->reported);
+    struct reported_report report = {
+        .n = m->n, .whole = whole, .ended = u->covered < end ? u->covered : end, .sent_at = now_us};
+    if (whole)
+        report.mark = u->hooks->mark(u->context);
+    reported_sent(&u->reported, &report);
+    return true;
+}
+
+/* Move what happened since the last report to items, until those have max bytes. */
+static void take_changes(struct upstream *u, struct wire_buf *items, size_t max)
+{
+    size_t ended, left;
+    struct slice piece = wire_cut_presence(written(&u->presence), max - items->len, &ended);
+    wire_add_bytes(items, piece);
+    u->covered += ended;
+    left = u->presence.len - piece.len;
+
+    if (left)
+        memmove(u->presence.data, u->presence.data + piece.len, left);
+    u->presence.len = left;
+    if (!left)
+        wire_buf_release(&u->presence);
+}
+
+/* --- in full --- */
+
+static void begin_full(struct upstream *u)
+{
+    wire_buf_release(&u->presence);
+    reported_restart(&u->reported);
+    u->covered = reported_end(&u->reported) - reported_from(&u->reported, 0).len;
+    u->taken_n = u->presence_n;
+    u->presence_lost = false;
+    u->full = (struct full){.active = true, .ended_to = reported_end(&u->reported)};
+}
+
+/* What ended before the report began. True when there is more. */
+static bool add_ended(struct upstream *u, struct wire_buf *items)
+{
+    size_t ended;
+    struct slice left = reported_from(&u->reported, u->covered);
+    size_t later = (size_t)(reported_end(&u->reported) - u->full.ended_to);
+    if (u->covered >= u->full.ended_to || left.len <= later)
+        return false; /* or it was dropped */
+
+    left.len -= later;
+    struct slice piece = wire_cut_presence(left, piece_bytes(u), &ended);
+    wire_add_bytes(items, piece);
+    u->covered += piece.len;
+    return piece.len < left.len;
+}
+
+static bool send_piece(struct upstream *u)
+{
+    struct full *full = &u->full;
+    struct wire_buf items = {0};
+    bool more = add_ended(u, &items);
+    size_t max = piece_bytes(u);
+
+    if (!more && items.len < max)
+        take_changes(u, &items, max);
+    if (!more && !u->presence.len && !full->walked && items.len < max)
+        full->walked = !u->hooks->snapshot(u->context, &items, &full->cursor, max);
+    more = more || u->presence.len || !full->walked;
+
+    struct wire_presence m = {.full = true, .rest = full->rest, .more = more, .lags = !more};
+    full->rest = true;
+    full->active = send_report(u, &m, &items, !more) && more;
+    wire_buf_release(&items);
+    return full->active;
+}
+
+/* A few pieces at a time: more are sent as those are taken. A worker that must not wait renews its lease by that. */
+static void send_full(struct upstream *u)
+{
+    bool due = loop_now(u->loop) - u->report_at >= u->config.pace.renew;
+    while (u->full.active && (due || u->presence_n - u->taken_n < UNDER_WAY)) {
+        due = false;
+        if (!send_piece(u))
+            return;
+    }
+}
+
+static void send_changes(struct upstream *u)
+{
+    bool lags = loop_now(u->loop) - u->lags_at >= u->config.pace.renew;
+    while (lags || u->presence.len) {
+        struct wire_buf items = {0};
+        struct wire_presence m = {.lags = lags};
+        take_changes(u, &items, piece_bytes(u));
+        bool sent = send_report(u, &m, &items, !u->presence.len);
+        wire_buf_release(&items);
+        if (!sent)
+            return;
+        lags = false;
+    }
 }
 
 static void send_presence(struct upstream *u)
 {
-    bool full = u->presence_lost || u->presence.failed;
-    bool lags = full || loop_now(u->loop) - u->lags_at >= u->config.pace.renew;
-    if (!u->welcomed || (!lags && !u->presence.len))
+    if (!u->welcomed)
         return;
-    struct wire_buf b = {0};
-    write_presence(u, full, lags, &b);
-    u->presence_lost = b.failed || line_send(u->sync, written(&b)) != 0;
-    if (lags)
-        u->lags_at = loop_now(u->loop);
-    wire_buf_release(&b);
-    wire_buf_release(&u->presence);
+    if (u->presence_lost || u->presence.failed)
+        begin_full(u);
+    if (u->full.active)
+        send_full(u);
+    else
+        send_changes(u);
+}
+
+void upstream_leave(struct upstream *u)
+{
+    struct wire_buf nothing = {0};
+    struct wire_presence bye = {.bye = true};
+    if (!u->welcomed)
+        return;
+
+    if (u->presence_lost || u->presence.failed || u->full.active)
+        begin_full(u);
+    else
+        send_changes(u);
+    while (u->full.active && send_piece(u))
+        continue;
     if (!u->presence_lost)
-        reported_sent(&u->reported, u->presence_n, u->hooks->mark(u->context));
+        send_report(u, &bye, &nothing, true);
 }
 
 /* --- receiving --- */
@@ -507,7 +709,10 @@ static void on_batch(struct upstream *u, struct slice message)
 static void on_head(struct upstream *u, struct slice message)
 {
     struct wire_head m;
-    if (wire_get_head(message, &m) == 0 && same_run(u, m.run) && m.head > u->position)
+    if (wire_get_head(message, &m) != 0 || !same_run(u, m.run))
+        return;
+    note_clock(u, m.clock);
+    if (m.head > u->position)
         repair(u);
 }
 
@@ -528,12 +733,32 @@ static void on_reply(struct upstream *u, struct slice message)
     struct question *q = find_question(&u->asked_once, m.request);
     if (!q)
         q = find_question(&u->under_way, m.request);
-    if (!q || !q->command)
+    if (!q || q->kind != QUESTION_COMMAND)
         return;
     void *asker = q->asker;
     drop_question(q);
     u->hooks->reply(u->context, asker, m.json);
     send_waiting(u);
+}
+
+/* q is answered by this page, and gone. */
+static void hand_on_page(struct upstream *u, enum question_kind kind, void *asker, const struct wire_page *m)
+{
+    switch (kind) {
+    case QUESTION_REPLAY:
+        u->hooks->page(u->context, asker, m);
+        break;
+    case QUESTION_REPAIR:
+        u->repair = NULL;
+        repaired(u, m);
+        break;
+    case QUESTION_SHUTDOWNS:
+        if (u->hooks->past)
+            u->hooks->past(u->context, m);
+        break;
+    case QUESTION_COMMAND:
+        MUST(!"a command has a reply and no page");
+    }
 }
 
 static void on_page(struct upstream *u, struct slice message)
@@ -542,25 +767,23 @@ static void on_page(struct upstream *u, struct slice message)
     if (wire_get_page(message, &m) != 0 || !same_run(u, m.run))
         return;
     struct question *q = find_question(&u->under_way, m.request);
-    if (!q || q->command)
+    if (!q || q->kind == QUESTION_COMMAND)
         return;
+    enum question_kind kind = q->kind;
     void *asker = q->asker;
     learn_patience(u, q);
     drop_question(q);
-    if (asker) {
-        u->hooks->page(u->context, asker, &m);
-    } else {
-        u->repair = NULL;
-        repaired(u, &m);
-    }
+    hand_on_page(u, kind, asker, &m);
     send_waiting(u);
 }
 
 static void on_taken(struct upstream *u, struct slice message)
 {
     struct wire_taken m;
-    if (wire_get_taken(message, &m) == 0 && same_run(u, m.run))
-        note_taken(u, m.n);
+    if (wire_get_taken(message, &m) != 0 || !same_run(u, m.run))
+        return;
+    note_clock(u, m.clock);
+    note_taken(u, m.n, m.head);
 }
 
 static void on_log(struct slice message)
@@ -582,6 +805,9 @@ static void on_message(struct upstream *u, struct slice message)
         break;
     case WIRE_WELCOME:
         on_welcome(u, message);
+        break;
+    case WIRE_BLOCKS:
+        on_blocks(u, message);
         break;
     case WIRE_PAGE:
         on_page(u, message);

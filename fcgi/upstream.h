@@ -11,6 +11,7 @@
 #include "curve_key.h"
 #include "event.h"
 #include "loop.h"
+#include "ordering.h"
 #include "wire.h"
 
 struct upstream;
@@ -36,13 +37,17 @@ struct upstream_hooks {
     void (*reply)(void *context, void *asker, struct slice json);
     /* How it is: the gauges but GAUGE_POSITION. May be NULL. */
     void (*measure)(void *context, uint64_t gauges[WORKER_GAUGES]);
-    /* Add every connection to b with wire_add_presence(). */
-    void (*snapshot)(void *context, struct wire_buf *b);
+    /* Add connections to b with wire_add_presence(), from the place *cursor on (0: the first), until b has max bytes. True when there are
+     * more: *cursor is the next place. Connections that come meanwhile are reported by upstream_presence() too. */
+    bool (*snapshot)(void *context, struct wire_buf *b, size_t *cursor, size_t max);
     /* Add those that lag, as many as are worth it. May be NULL. */
     void (*lagging)(void *context, struct wire_buf *b);
-    /* Which connections there are now, as a number of the caller's; and: a broker has taken a report of all that there were then. */
-    uint32_t (*mark)(void *context);
-    void (*told)(void *context, uint32_t mark);
+    /* Which connections there are now, as a number of the caller's that only grows; and: a broker, which stood at head, has taken a report of
+     * all that there were then. */
+    uint64_t (*mark)(void *context);
+    void (*told)(void *context, uint64_t mark, uint64_t head);
+    /* Shutdowns of the past, in answer to upstream_shutdowns(): all, or with a gap some are not known any more. May be NULL. */
+    void (*past)(void *context, const struct wire_page *page);
 };
 
 /* How often and how long, in milliseconds. */
@@ -69,6 +74,8 @@ struct upstream_config {
     struct names labels;              /* of what the connections' packed values are called (meta.h) */
     const char *name;                 /* of this worker, unique per boot, EVENT_NAME_MAX bytes at most */
     const uint64_t *counters;         /* WORKER_COUNTERS of them, sent along with presence */
+    struct ordering *ordering;        /* told of what the broker's clock and positions show; NULL: nobody is */
+    size_t piece_bytes;               /* of reports; 0: WIRE_PIECE_BYTES */
     uint64_t *repairs;                /* counts pages of repair */
 };
 
@@ -86,6 +93,10 @@ bool upstream_turn(struct upstream *u);
  * can give it; it is asked again until then. The handle is valid until that call; NULL when out of memory. */
 struct question *upstream_replay(struct upstream *u, void *asker, const struct wire_replay *what);
 
+/* Ask for the shutdowns after a position (0: from the oldest), of which those older than age_ms are not needed. Pages come to the past hook, one for
+ * each call. NULL when out of memory. */
+struct question *upstream_shutdowns(struct upstream *u, uint64_t after, uint64_t age_ms);
+
 /* Give the broker a command (protocol.md) on behalf of somebody with this grant. The reply comes to the reply hook, if it comes: asker
  * has to have a deadline. again: ask again while no reply comes, also another run of the broker; only for what may be done twice. The
  * handle is valid until that call; NULL when out of memory. */
@@ -97,6 +108,9 @@ bool upstream_was_sent(const struct question *q);
 
 /* The answer is not wanted any more. Sets *q to NULL; safe on NULL. */
 void upstream_forget(struct question **q);
+
+/* This worker ends: report what ended last, and say good-bye. Call nothing but upstream_free() after it. */
+void upstream_leave(struct upstream *u);
 
 /* Report a connection that was opened or has ended. Those that end while there is no broker are kept for the next one. */
 void upstream_presence(struct upstream *u, const struct wire_presence_item *item);

@@ -316,6 +316,7 @@ static bool open_upstream(struct worker *w)
         .name = w->name,
         .labels = {w->labels, w->label_count},
         .counters = w->streams.counters,
+        .ordering = &w->streams.ordering,
         .repairs = &w->streams.counters[REPAIRS],
     };
     w->upstream = w->streams.upstream = upstream_new(&config, w->loop, &stream_upstream_hooks, &w->streams);

@@ -88,8 +88,29 @@ static struct audience asker(const struct wire_replay *question, struct slice *c
     return who;
 }
 
+/* A page of shutdowns. */
+static void is_past(const struct world *w, const struct wire_shutdowns *asked, struct slice answer)
+{
+    struct wire_page m;
+    size_t used;
+    must(wire_get_page(answer, &m) == 0);
+    must(m.request == asked->request && m.run == RUN && m.head == sequence_head(w->sequence));
+    uint64_t last = asked->after;
+    for (struct slice rest = m.entries; rest.len; rest.data += used, rest.len -= used) {
+        struct event *e = event_parse(rest, &used);
+        must(e && e->kind == EVENT_SHUTDOWN && e->seq > last && e->seq <= m.upto);
+        last = e->seq;
+        event_unref(&e);
+    }
+}
+
 static void is_a_page(const struct world *w, struct slice question, struct slice answer)
 {
+    struct wire_shutdowns past;
+    if (wire_get_shutdowns(question, &past) == 0) {
+        is_past(w, &past, answer);
+        return;
+    }
     struct slice channels[HISTORY_CHANNELS_MAX];
     struct wire_replay asked;
     struct wire_page m;
@@ -119,7 +140,7 @@ static void is_an_answer(const struct world *w, struct slice question, struct sl
         is_a_page(w, question, answer);
         break;
     case WIRE_TAKEN:
-        must(answer.len == 24);
+        must(answer.len == 40);
         break;
     default:
         must(wire_type(answer) == WIRE_RESYNC && answer.len == 8);
@@ -168,7 +189,9 @@ static void step(struct world *w, uint8_t what, struct slice bytes, struct wire_
         w->now += (int64_t)bytes.len * 1000;
     else if (what == 6)
         shut_down(w, bytes);
+    w->context.clock_us = w->now * 1000;
     sequence_expire(w->sequence, w->now);
+    presence_attend(w->presence, w->now, what != 5);
     presence_expire(w->presence, w->now);
     adds_up(w);
 }

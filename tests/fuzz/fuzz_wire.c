@@ -144,6 +144,31 @@ static bool welcome(struct slice message, struct wire_buf *b)
     return true;
 }
 
+static bool blocks(struct slice message, struct wire_buf *b)
+{
+    struct wire_blocks m;
+    struct slice session;
+    int64_t until;
+    if (wire_get_blocks(message, &m) != 0)
+        return false;
+    wire_put_blocks(b, m.run);
+    while (m.blocks.len) {
+        must(wire_next_block(&m.blocks, &session, &until));
+        must(within(session, message));
+        wire_add_block(b, session, until);
+    }
+    return true;
+}
+
+static bool shutdowns(struct slice message, struct wire_buf *b)
+{
+    struct wire_shutdowns m;
+    if (wire_get_shutdowns(message, &m) != 0)
+        return false;
+    wire_put_shutdowns(b, &m);
+    return true;
+}
+
 static bool replay(struct slice message, struct wire_buf *b)
 {
     struct slice items[NAMES_MAX];
@@ -181,6 +206,18 @@ static void unpack(struct slice packed)
     must(!packed.len);
 }
 
+/* Into pieces, and nothing is lost. */
+static void cut(struct slice items)
+{
+    size_t ended, total = 0;
+    for (size_t max = 1; items.len > total; max = max * 2 + 1) {
+        struct slice rest = {items.data + total, items.len - total}, piece = wire_cut_presence(rest, max, &ended);
+        must(piece.data == rest.data && piece.len > 0 && piece.len <= rest.len && ended <= piece.len);
+        must(piece.len >= max || piece.len == rest.len);
+        total += piece.len;
+    }
+}
+
 static bool presence(struct slice message, struct wire_buf *b)
 {
     struct slice items[NAMES_MAX];
@@ -189,6 +226,7 @@ static bool presence(struct slice message, struct wire_buf *b)
     if (wire_get_presence(message, &m) != 0)
         return false;
     wire_put_presence(b, &m);
+    cut(m.items);
     while (m.items.len) {
         must(wire_next_presence(&m.items, &item));
         must(within(item.connection, message) && within(item.session, message));
@@ -251,9 +289,11 @@ static bool reply(struct slice message, struct wire_buf *b)
 }
 
 static bool (*const types[])(struct slice message, struct wire_buf *b) = {
-    [WIRE_BATCH] = batch,     [WIRE_HEAD] = head,   [WIRE_HELLO] = hello,       [WIRE_WELCOME] = welcome,
-    [WIRE_REPLAY] = replay,   [WIRE_PAGE] = page,   [WIRE_PRESENCE] = presence, [WIRE_RESYNC] = resync,
-    [WIRE_COMMAND] = command, [WIRE_REPLY] = reply, [WIRE_TAKEN] = taken,       [WIRE_LOG] = log_level_of_workers,
+    [WIRE_BATCH] = batch,       [WIRE_HEAD] = head,           [WIRE_HELLO] = hello,
+    [WIRE_WELCOME] = welcome,   [WIRE_REPLAY] = replay,       [WIRE_PAGE] = page,
+    [WIRE_PRESENCE] = presence, [WIRE_RESYNC] = resync,       [WIRE_COMMAND] = command,
+    [WIRE_REPLY] = reply,       [WIRE_TAKEN] = taken,         [WIRE_LOG] = log_level_of_workers,
+    [WIRE_BLOCKS] = blocks,     [WIRE_SHUTDOWNS] = shutdowns,
 };
 #define TYPES (sizeof types / sizeof types[0])
 

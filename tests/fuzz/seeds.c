@@ -129,16 +129,25 @@ static void messages(void)
     wire_put_batch(&b, 77, 1000);
     add_events(&b);
     save_message("batch", &b);
-    wire_put_head(&b, &(struct wire_head){77, 1004, 1000});
+    wire_put_head(&b, &(struct wire_head){77, 1004, 1000, 1763710000000000});
     save_message("head", &b);
     wire_put_hello(&b, &(struct wire_hello){.worker = slice_of("web-1"),
                                             .position = 1001,
                                             .labels = {&(struct slice){"remote_addr", 11}, 1}});
     save_message("hello", &b);
-    wire_put_welcome(&b, &(struct wire_welcome){.run = 77, .head = 1004, .complete = 1000, .oldest = 1001});
+    wire_put_welcome(
+        &b, &(struct wire_welcome){
+                .run = 77, .head = 1004, .complete = 1000, .oldest = 1001, .began = 1000, .clock = 1763710000000000});
     wire_add_block(&b, slice_of("a"), 1763710060000);
     wire_add_block(&b, slice_of("b"), 1);
     save_message("welcome", &b);
+    wire_put_blocks(&b, 77);
+    wire_add_block(&b, slice_of("a"), 1763710060000);
+    save_message("blocks", &b);
+    wire_put_shutdowns(&b, &(struct wire_shutdowns){.request = 9, .after = 1001, .age_ms = 5000});
+    save_message("shutdowns", &b);
+    wire_put_taken(&b, &(struct wire_taken){.run = 77, .n = 3, .head = 1003, .clock = 1763710000000000});
+    save_message("taken", &b);
     put_replay(&b, true, NULL);
     save_message("replay-all", &b);
     put_replay(&b, false, "order-17");
@@ -149,6 +158,10 @@ static void messages(void)
     save_message("page", &b);
     put_presence(&b, 1, true);
     save_message("presence", &b);
+    wire_put_presence(&b, &(struct wire_presence){.n = 2, .full = true, .rest = true, .more = true});
+    save_message("presence-piece", &b);
+    wire_put_presence(&b, &(struct wire_presence){.n = 3, .bye = true});
+    save_message("presence-bye", &b);
     wire_put_resync(&b);
     save_message("resync", &b);
     put_command(&b, true);
@@ -206,6 +219,18 @@ static void conversation(const char *name, uint64_t position, bool everything)
     step(&talk, 5, slice_of("0123456789abcdef"));
     put_presence(&b, 2, false);
     say(&talk, 0, &b);
+    hello(&talk, 2, 0);
+    for (uint64_t n = 1; n < 4; n++) {
+        wire_put_presence(&b, &(struct wire_presence){.n = n, .full = true, .rest = n > 1, .more = n < 3});
+        wire_add_presence(
+            &b, &(struct wire_presence_item){
+                    .kind = ITEM_OPENED, .connection = slice_of("d"), .session = slice_of("a"), .since_ms = 1});
+        say(&talk, 2, &b);
+    }
+    wire_put_shutdowns(&b, &(struct wire_shutdowns){.request = 9, .age_ms = 60000});
+    say(&talk, 2, &b);
+    wire_put_presence(&b, &(struct wire_presence){.n = 4, .bye = true});
+    say(&talk, 2, &b);
     must(!talk.failed);
     save("fuzz_sync", name, (struct slice){talk.data, talk.len});
     wire_buf_release(&talk);

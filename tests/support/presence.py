@@ -132,8 +132,8 @@ def everybody(commands):
 class Liar:
     """A worker without a web server: it says what a worker says, about connections that do not exist (docs/protocol.md, 3)."""
 
-    def __init__(self, broker, name):
-        self.name, self.n, self.count = name, 0, 0
+    def __init__(self, broker, name, position=0):
+        self.name, self.position, self.n, self.count = name, position, 0, 0
         self._socket = zmq.Context.instance().socket(zmq.DEALER)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.ROUTING_ID, f"liar-{name}".encode())
@@ -142,11 +142,12 @@ class Liar:
         self.report(full=True)
 
     def hello(self):
-        self._send(3, struct.pack("<Q", 0) + _name(self.name) + struct.pack("<H", 0))
+        self._send(3, struct.pack("<Q", self.position) + _name(self.name) + struct.pack("<H", 0))
         assert self._socket.poll(10_000)
         self._socket.recv()
 
     def report(self, *items, full=False):
+        """full may be flags: 1 full, 4 not the first piece, 8 not the last, 16 good-bye."""
         self.n += 1
         self._send(7, struct.pack("<QBQHH", self.n, full, 0, 0, 0) + b"".join(items))
 
@@ -163,8 +164,9 @@ class Liar:
         self.report(self.opened(self.last, self.name), self.ended(self.last, self.name))
 
     def close(self):
-        """Leave nobody behind, and nothing to be lost."""
+        """Leave nobody behind, and nothing to be lost: say good-bye."""
         self.report(full=True)
+        self.report(full=16)
         self._socket.close(linger=1000)
 
     def __enter__(self):

@@ -199,17 +199,24 @@ static void publish_range(uint64_t first, uint64_t last)
         publish(seq, NULL);
 }
 
+/* name is written to *room, which lasts as long as the spec. */
+static struct event_spec shutdown_of(uint64_t seq, enum event_list list, struct slice *room, int64_t time_ms)
+{
+    struct event_spec spec = {.kind = EVENT_SHUTDOWN,
+                              .seq = seq,
+                              .time_ms = time_ms,
+                              .event = S("ssecast.shutdown"),
+                              .data = S("{}"),
+                              .has_to = true};
+    spec.lists[list] = (struct names){room, 1};
+    return spec;
+}
+
 static void shut_down(uint64_t seq, const char *session, uint32_t block_s)
 {
     struct slice name = slice_of(session);
-    struct event_spec spec = {.kind = EVENT_SHUTDOWN,
-                              .seq = seq,
-                              .time_ms = clock_unix_ms(),
-                              .event = S("ssecast.shutdown"),
-                              .data = S("{}"),
-                              .has_to = true,
-                              .block_s = block_s,
-                              .lists = {{&name, 1}}};
+    struct event_spec spec = shutdown_of(seq, TO_SESSIONS, &name, clock_unix_ms());
+    spec.block_s = block_s;
     say(&spec);
 }
 
@@ -592,6 +599,227 @@ START_TEST(who_comes_back_past_a_shutdown_stays)
     struct client *c = come_back(0, "a", "100");
     assert_begins(c, "100", "id: 101\ndata: x\n\nid: 103\ndata: x\n\n");
     ck_assert(!c->ended);
+}
+END_TEST
+
+/* --- a shutdown and a stream: which was first --- */
+
+#define HOUR_MS (3600 * 1000)
+
+static int64_t broker_ahead_ms;
+
+/* The broker's clock, ms. */
+static int64_t broker_time(void)
+{
+    return clock_unix_ms() + broker_ahead_ms;
+}
+
+/* Its clock becomes known, as it does with each message. */
+static void hear_clock(void)
+{
+    ordering_heard(&set.ordering, clock_unix_us() + broker_ahead_ms * 1000, clock_us());
+}
+
+/* So that one thing is after another, by clocks of ms. */
+static void a_moment(void)
+{
+    usleep(5000);
+}
+
+static struct client *open_in(int number, const char *session, const char *channel)
+{
+    char query[100];
+    snprintf(query, sizeof query, "QUERY_STRING=session=%s&channels=%s", session, channel);
+    return open_with(number, 0, query, NULL);
+}
+
+/* How shutdowns may name a stream of session a in channel x. */
+static const enum event_list namings[] = {TO_SESSIONS, TO_CHANNELS, TO_CONNECTIONS};
+static const int64_t clocks[] = {0, HOUR_MS, -HOUR_MS};
+
+/* The name of stream number `which` for a list; registry ids are w-<slot>-<generation>. */
+static struct slice name_in(enum event_list list, int which)
+{
+    static char id[32];
+    snprintf(id, sizeof id, "w-%d-%d", which, which + 1);
+    return list == TO_SESSIONS ? S("a") : list == TO_CHANNELS ? S("x") : slice_of(id);
+}
+
+static void say_late(uint64_t seq, enum event_list list, int which, int64_t stamp)
+{
+    struct slice name = name_in(list, which);
+    struct event_spec spec = shutdown_of(seq, list, &name, stamp);
+    say(&spec);
+}
+
+START_TEST(a_shutdown_that_comes_late_ends_what_was_opened_before_it)
+{
+    enum event_list list = namings[_i % 3];
+    broker_ahead_ms = clocks[_i / 3];
+    join(100);
+    hear_clock();
+    struct client *before = open_in(0, "a", "x");
+    a_moment();
+    int64_t stamp = broker_time();
+    a_moment();
+    struct client *after = open_in(1, "a", "x");
+    body(before);
+    body(after);
+    say_late(101, list, 0, stamp);
+    say_late(102, list, 1, stamp);
+    publish(103, NULL);
+    assert_heard(before, "event: ssecast.shutdown\ndata: {}\n\n");
+    ck_assert(before->ended);
+    assert_heard(after, "id: 103\ndata: x\n\n");
+    ck_assert(!after->ended);
+}
+END_TEST
+
+START_TEST(in_doubt_a_stream_ends)
+{
+    join(100);
+    struct client *unknown = open_as(0, "a"), *tie = open_as(1, "b");
+    body(unknown);
+    body(tie);
+    shut_down(101, "a", 0); /* nothing is known of the broker's clock */
+    assert_heard(unknown, "event: ssecast.shutdown\ndata: {}\n\n");
+    broker_ahead_ms = 0;
+    hear_clock();
+    struct stream *s = last_stream();
+    struct slice b = S("b");
+    struct event_spec spec = shutdown_of(102, TO_SESSIONS, &b, clock_unix_ms() - (clock_us() - s->opened_us) / 1000);
+    say(&spec);
+    assert_heard(tie, "event: ssecast.shutdown\ndata: {}\n\n");
+}
+END_TEST
+
+START_TEST(what_the_broker_confirmed_needs_no_clock)
+{
+    broker_ahead_ms = 0;
+    join(100);
+    hear_clock();
+    struct client *first = open_in(0, "a", "x"), *second = open_in(1, "a", "x");
+    body(first);
+    body(second);
+    broker->told(&set, 1, 100); /* it knew the first one when it stood at 100 */
+    say_late(101, TO_CHANNELS, 0, broker_time() - HOUR_MS);
+    assert_heard(first, "event: ssecast.shutdown\ndata: {}\n\n");
+    assert_heard(second, "");
+    broker->told(&set, 2, 102);
+    say_late(102, TO_CHANNELS, 0, broker_time() - HOUR_MS);
+    assert_heard(second, ""); /* it stood at 102 by then: that is no proof */
+    say_late(103, TO_CHANNELS, 0, broker_time() - HOUR_MS);
+    assert_heard(second, "event: ssecast.shutdown\ndata: {}\n\n");
+}
+END_TEST
+
+START_TEST(a_session_that_slipped_in_before_its_block_was_known_is_ended)
+{
+    broker_ahead_ms = 0;
+    join(100);
+    hear_clock();
+    int64_t stamp = broker_time();
+    a_moment();
+    struct client *c = open_as(0, "a");
+    struct slice a = S("a");
+    struct event_spec spec = shutdown_of(101, TO_SESSIONS, &a, stamp);
+    spec.block_s = 60;
+    body(c);
+    say(&spec);
+    assert_heard(c, "event: ssecast.shutdown\ndata: {}\n\n");
+    ck_assert(c->ended);
+}
+END_TEST
+
+/* What upstream was asked is answered. */
+static void tell_past(const struct event_spec *specs, size_t count, uint64_t head, bool gap)
+{
+    struct wire_buf b = {0};
+    for (size_t i = 0; i < count; i++) {
+        struct event *e = event_new(&specs[i]);
+        wire_add_entry(&b, e);
+        event_unref(&e);
+    }
+    struct wire_page page = {.upto = head, .head = head, .gap = gap, .entries = {b.data, b.len}};
+    broker->past(&set, &page);
+    wire_buf_release(&b);
+}
+
+START_TEST(one_that_waits_for_the_broker_is_ended_by_what_was_shut_down_meanwhile)
+{
+    enum event_list list = namings[_i % 3];
+    broker_ahead_ms = clocks[_i / 3];
+    int64_t long_ago = broker_time() - 1000;
+    struct client *before = open_in(0, "a", "x");
+    a_moment();
+    int64_t stamp = broker_time();
+    a_moment();
+    struct client *after = open_in(1, "a", "x"), *other = open_in(2, "b", "y");
+    body(before);
+    body(after);
+    body(other);
+    hear_clock();
+    join(100);
+    struct client *later = open_in(3, "a", "x");
+    body(later);
+    struct slice names[] = {name_in(list, 0), S("y")}, second = list == TO_CONNECTIONS ? S("w-1-2") : names[0];
+    struct event_spec specs[] = {shutdown_of(90, list, &names[0], stamp), shutdown_of(91, list, &second, stamp),
+                                 shutdown_of(92, TO_CHANNELS, &names[1], long_ago)};
+    tell_past(specs, 3, 100, false);
+    assert_heard(before, "id: 100\n\nevent: ssecast.shutdown\ndata: {}\n\n");
+    ck_assert(before->ended);
+    assert_heard(after, "id: 100\n\n");
+    assert_heard(other, "id: 100\n\n");
+    assert_heard(later, "");
+    ck_assert(!after->ended && !other->ended && !later->ended);
+}
+END_TEST
+
+START_TEST(when_shutdowns_may_be_missing_those_who_waited_come_back)
+{
+    struct client *waited = open_as(0, "a");
+    unsigned retry = 0;
+    body(waited);
+    hear_clock();
+    join(100);
+    struct client *later = open_as(1, "a");
+    body(later);
+    tell_past(NULL, 0, 100, true);
+    ck_assert_int_eq(sscanf(heard(waited), "id: 100\n\nretry: %u\n\n", &retry), 1);
+    ck_assert_uint_ge(retry, 1500);
+    ck_assert(waited->ended);
+    assert_heard(later, "");
+    ck_assert_uint_eq(set.counters[ENDS_DRAIN], 1);
+}
+END_TEST
+
+START_TEST(one_that_waited_and_replays_past_an_old_shutdown_stays)
+{
+    broker_ahead_ms = HOUR_MS;
+    int64_t old = broker_time() - 2000, stamp;
+    struct client *c = come_back(0, "a", "80");
+    a_moment();
+    stamp = broker_time();
+    body(c);
+    hear_clock();
+    join(100);
+    struct stream *s = last_stream();
+    struct slice a = S("a");
+    struct wire_buf b = {0};
+    struct event_spec specs[] = {shutdown_of(81, TO_SESSIONS, &a, old),
+                                 {.kind = EVENT_MESSAGE, .seq = 82, .data = S("x")},
+                                 shutdown_of(83, TO_SESSIONS, &a, stamp)};
+    for (int i = 0; i < 3; i++) {
+        struct event *e = event_new(&specs[i]);
+        wire_add_entry(&b, e);
+        event_unref(&e);
+    }
+    struct question *question = s->question;
+    upstream_forget(&question);
+    broker->page(&set, s, &(struct wire_page){.from = 80, .upto = 100, .head = 100, .entries = {b.data, b.len}});
+    wire_buf_release(&b);
+    assert_heard(c, "id: 82\ndata: x\n\nevent: ssecast.shutdown\ndata: {}\n\n");
+    ck_assert(c->ended);
 }
 END_TEST
 
@@ -1108,6 +1336,13 @@ static void add_openings(TCase *tests)
     tcase_add_test(tests, a_blocked_session_is_told_to_stop);
     tcase_add_test(tests, blocks_come_with_the_welcome);
     tcase_add_test(tests, who_comes_back_past_a_shutdown_stays);
+    tcase_add_loop_test(tests, a_shutdown_that_comes_late_ends_what_was_opened_before_it, 0, 9);
+    tcase_add_test(tests, in_doubt_a_stream_ends);
+    tcase_add_test(tests, what_the_broker_confirmed_needs_no_clock);
+    tcase_add_test(tests, a_session_that_slipped_in_before_its_block_was_known_is_ended);
+    tcase_add_loop_test(tests, one_that_waits_for_the_broker_is_ended_by_what_was_shut_down_meanwhile, 0, 9);
+    tcase_add_test(tests, when_shutdowns_may_be_missing_those_who_waited_come_back);
+    tcase_add_test(tests, one_that_waited_and_replays_past_an_old_shutdown_stays);
     tcase_add_test(tests, an_idle_stream_is_kept_alive_and_its_cursor_fresh);
     tcase_add_test(tests, a_checkpoint_is_never_ahead_of_a_resuming_stream);
     tcase_add_test(tests, each_heartbeat_is_seen_where_that_is_asked_for);

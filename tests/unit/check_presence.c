@@ -76,12 +76,16 @@ static void item(enum wire_item kind, const char *connection, const char *sessio
 
 static uint64_t told_run; /* of the broker, as the next reports say */
 static bool with_lags;
+static struct wire_presence piece; /* flags of the next reports */
 
 /* Send what opened() and ended() wrote, through the codec, as the wire would. */
 static int report(const char *worker, uint64_t n, bool full, int64_t now)
 {
     struct wire_presence m = {.n = n,
                               .full = full,
+                              .rest = piece.rest,
+                              .more = piece.more,
+                              .bye = piece.bye,
                               .lags = with_lags,
                               .told = told_run,
                               .gauges = {[GAUGE_POSITION] = 10 * n},
@@ -404,7 +408,160 @@ START_TEST(who_lags_is_known_until_the_next_report_of_it)
 }
 END_TEST
 
+/* --- full reports in pieces --- */
+
+/* Send a piece; first and last as they are. */
+static int send_piece(uint64_t n, bool first, bool last)
+{
+    piece = (struct wire_presence){.rest = !first, .more = !last};
+    int err = report("w", n, true, 0);
+    piece = (struct wire_presence){0};
+    return err;
+}
+
+START_TEST(only_the_last_piece_shows_who_is_missing)
+{
+    three_connections();
+    changes();
+    opened("a1", "a", "x", "y");
+    ck_assert_int_eq(send_piece(7, true, false), 0);
+    ck_assert_str_eq(changes(), "");
+    opened("d1", "d", NULL, NULL);
+    ended("d1");
+    ck_assert_int_eq(send_piece(8, false, false), 0);
+    ck_assert_str_eq(changes(), "+d1 ^d -d1:client vd:client ");
+    ck_assert_uint_eq(presence_connections(presence), 3);
+    opened("b1", "b", "x", NULL);
+    ck_assert_int_eq(send_piece(9, false, true), 0);
+    ck_assert_str_eq(changes(), "-a2:worker_lost ");
+    ck_assert_uint_eq(presence_taken(presence, S("w")), 9);
+    ck_assert_int_eq(report("w", 10, false, 0), 0);
+}
+END_TEST
+
+START_TEST(an_interrupted_report_is_no_report)
+{
+    three_connections();
+    changes();
+    opened("a1", "a", "x", "y");
+    ck_assert_int_eq(send_piece(7, true, false), 0);
+    ck_assert_int_eq(send_piece(9, false, true), -ESTALE);  /* one was lost */
+    ck_assert_int_eq(send_piece(10, false, true), -ESTALE); /* and it stays so */
+    ck_assert_int_eq(report("w", 10, false, 0), -ESTALE);
+    ck_assert_int_eq(send_piece(11, true, false), 0);
+    hello("w", 0); /* it begins anew */
+    ck_assert_int_eq(send_piece(12, false, true), -ESTALE);
+    ck_assert_int_eq(send_piece(13, true, false), 0);
+    ck_assert_int_eq(report("w", 14, false, 0), -ESTALE); /* changes belong to the pieces */
+    ck_assert_str_eq(changes(), "");
+    ck_assert_uint_eq(presence_connections(presence), 3);
+    opened("a2", "a", NULL, NULL);
+    ck_assert_int_eq(send_piece(20, true, false), 0);
+    ck_assert_int_eq(send_piece(21, true, true), 0); /* a new one in place of the rest */
+    ck_assert_str_eq(changes(), "-b1:worker_lost vb:worker_lost -a2:worker_lost -a1:worker_lost va:worker_lost ");
+}
+END_TEST
+
+START_TEST(a_worker_that_dies_within_a_report_is_lost_as_any_other)
+{
+    three_connections();
+    changes();
+    send_piece(7, true, false);
+    ck_assert_uint_eq(presence_expire(presence, PRESENCE_LEASE_MS + 1), 1);
+    ck_assert_uint_eq(presence_connections(presence), 0);
+    ck_assert_int_eq(send_piece(8, false, true), -ESTALE);
+    hello("w", 0);
+    ck_assert_int_eq(send_piece(8, false, true), -ESTALE);
+}
+END_TEST
+
+START_TEST(all_pieces_of_a_report_are_taken_over)
+{
+    hello("w", 0);
+    told_run = RUN - 1;
+    item(ITEM_OPENED, "a1", "a", true);
+    ck_assert_int_eq(send_piece(1, true, false), 0);
+    told_run = RUN; /* what a worker says that believes that the first piece was all */
+    item(ITEM_OPENED, "b1", "b", true);
+    item(ITEM_OPENED, "c1", "c", false);
+    ck_assert_int_eq(send_piece(2, false, true), 0);
+    told_run = 0;
+    ck_assert_str_eq(changes(), "(+a1) (^a) (+b1) (^b) +c1 ^c ");
+}
+END_TEST
+
+/* --- the end of a worker --- */
+
+START_TEST(a_worker_that_says_goodbye_is_not_lost)
+{
+    three_connections();
+    changes();
+    ended("a1");
+    piece.bye = true;
+    ck_assert_int_eq(report("w", 2, false, 0), 0);
+    piece.bye = false;
+    ck_assert_str_eq(changes(), "-a1:client -b1:drain vb:drain -a2:drain va:drain ");
+    ck_assert_uint_eq(presence_workers(presence), 0);
+    ck_assert_uint_eq(presence_expire(presence, 100000), 0);
+    ck_assert_int_eq(report("w", 3, false, 0), -ESTALE);
+    uint64_t counters[WORKER_COUNTERS];
+    presence_counters(presence, counters);
+    ck_assert_uint_eq(counters[STREAMS_OPENED], 2);
+}
+END_TEST
+
 /* --- leases --- */
+
+START_TEST(a_lease_is_as_long_as_it_was_set)
+{
+    ck_assert_int_eq(presence_lease(presence), PRESENCE_LEASE_MS);
+    presence_set_lease(presence, 3000);
+    three_connections();
+    ck_assert_uint_eq(presence_expire(presence, 3000), 0);
+    ck_assert_uint_eq(presence_expire(presence, 3001), 1);
+}
+END_TEST
+
+/* Look each second, as a broker does that has nothing else to do. */
+static size_t attend_for(int64_t *now, int seconds)
+{
+    size_t lost = 0;
+    for (int i = 0; i < seconds; i++) {
+        *now += 1000;
+        presence_attend(presence, *now, true);
+        lost += presence_expire(presence, *now);
+    }
+    return lost;
+}
+
+START_TEST(time_in_which_the_broker_was_busy_ends_no_lease)
+{
+    int64_t now = 1000;
+    three_connections();
+    presence_attend(presence, now, true);
+    ck_assert_int_eq(report("w", 2, false, now), 0);
+    now += 100000; /* a long turn, or a stop */
+    ck_assert_uint_eq(presence_expire(presence, now), 0);
+    presence_attend(presence, now, true);
+    ck_assert_uint_eq(presence_expire(presence, now), 0);
+    ck_assert_uint_eq(attend_for(&now, 13), 0);
+    ck_assert_uint_eq(attend_for(&now, 2), 1); /* it is silent all the same */
+}
+END_TEST
+
+START_TEST(nobody_is_lost_while_something_is_left_to_read)
+{
+    int64_t now = 1000;
+    three_connections();
+    for (int i = 0; i < 100; i++, now += 1000) {
+        presence_attend(presence, now, false);
+        ck_assert_uint_eq(presence_expire(presence, now), 0);
+    }
+    presence_attend(presence, now, true);
+    ck_assert_uint_eq(presence_expire(presence, now), 0);
+    ck_assert_uint_eq(attend_for(&now, 16), 1);
+}
+END_TEST
 
 START_TEST(a_silent_worker_is_lost_with_its_connections)
 {
@@ -412,11 +569,11 @@ START_TEST(a_silent_worker_is_lost_with_its_connections)
     hello("v", 1);
     opened("c1", "c", NULL, NULL);
     report("v", 1, true, 1);
-    ck_assert_uint_eq(presence_expire(presence, WIRE_LEASE_MS), 0);
-    ck_assert_uint_eq(presence_expire(presence, WIRE_LEASE_MS + 1), 1);
+    ck_assert_uint_eq(presence_expire(presence, PRESENCE_LEASE_MS), 0);
+    ck_assert_uint_eq(presence_expire(presence, PRESENCE_LEASE_MS + 1), 1);
     ck_assert_uint_eq(presence_connections(presence), 1);
     ck_assert_uint_eq(presence_workers(presence), 1);
-    ck_assert_uint_eq(presence_expire(presence, WIRE_LEASE_MS + 1), 0);
+    ck_assert_uint_eq(presence_expire(presence, PRESENCE_LEASE_MS + 1), 0);
 }
 END_TEST
 
@@ -424,10 +581,10 @@ START_TEST(whatever_a_worker_says_renews_its_lease)
 {
     three_connections();
     presence_renew(presence, S("w"), 10000);
-    ck_assert_uint_eq(presence_expire(presence, 10000 + WIRE_LEASE_MS), 0);
+    ck_assert_uint_eq(presence_expire(presence, 10000 + PRESENCE_LEASE_MS), 0);
     ck_assert_int_eq(report("w", 2, false, 20000), 0);
-    ck_assert_uint_eq(presence_expire(presence, 20000 + WIRE_LEASE_MS), 0);
-    ck_assert_uint_eq(presence_expire(presence, 20001 + WIRE_LEASE_MS), 1);
+    ck_assert_uint_eq(presence_expire(presence, 20000 + PRESENCE_LEASE_MS), 0);
+    ck_assert_uint_eq(presence_expire(presence, 20001 + PRESENCE_LEASE_MS), 1);
 }
 END_TEST
 
@@ -732,6 +889,14 @@ int main(void)
     tcase_add_test(tests, a_session_that_moves_to_another_worker_stays_online);
     tcase_add_test(tests, what_is_told_adds_up);
     tcase_add_test(tests, who_lags_is_known_until_the_next_report_of_it);
+    tcase_add_test(tests, only_the_last_piece_shows_who_is_missing);
+    tcase_add_test(tests, an_interrupted_report_is_no_report);
+    tcase_add_test(tests, a_worker_that_dies_within_a_report_is_lost_as_any_other);
+    tcase_add_test(tests, all_pieces_of_a_report_are_taken_over);
+    tcase_add_test(tests, a_worker_that_says_goodbye_is_not_lost);
+    tcase_add_test(tests, a_lease_is_as_long_as_it_was_set);
+    tcase_add_test(tests, time_in_which_the_broker_was_busy_ends_no_lease);
+    tcase_add_test(tests, nobody_is_lost_while_something_is_left_to_read);
     tcase_add_test(tests, a_silent_worker_is_lost_with_its_connections);
     tcase_add_test(tests, whatever_a_worker_says_renews_its_lease);
     tcase_add_test(tests, a_lost_worker_has_to_say_hello);

@@ -4,7 +4,7 @@
 #include "support.h"
 
 static struct reported reported;
-static uint32_t mark;
+static uint64_t mark;
 
 static void end(void)
 {
@@ -15,6 +15,21 @@ static void end(void)
 static bool ended(const char *connection)
 {
     return reported_ended(&reported, &(struct wire_presence_item){.connection = slice_of(connection)}, 1000);
+}
+
+/* Report n has told of everything that there is. */
+static void sent(uint64_t n, uint64_t up_to)
+{
+    reported_sent(&reported,
+                  &(struct reported_report){.n = n, .whole = true, .mark = up_to, .ended = reported_end(&reported)});
+}
+
+static bool taken(uint64_t n)
+{
+    struct reported_report report;
+    bool any = reported_taken(&reported, n, &report);
+    mark = report.mark;
+    return any;
 }
 
 /* The connections that are kept: "a b ". */
@@ -33,16 +48,16 @@ static const char *kept(void)
 START_TEST(what_ended_is_kept_until_its_report_is_taken)
 {
     ended("a");
-    reported_sent(&reported, 5, 50);
+    sent(5, 50);
     ended("b");
-    reported_sent(&reported, 6, 60);
+    sent(6, 60);
     ended("c");
     ck_assert_str_eq(kept(), "a b c ");
-    ck_assert(reported_taken(&reported, 5, &mark));
+    ck_assert(taken(5));
     ck_assert_uint_eq(mark, 50);
     ck_assert_str_eq(kept(), "b c ");
-    ck_assert(!reported_taken(&reported, 5, &mark));
-    ck_assert(reported_taken(&reported, 6, &mark));
+    ck_assert(!taken(5));
+    ck_assert(taken(6));
     ck_assert_uint_eq(mark, 60);
     ck_assert_str_eq(kept(), "c ");
 }
@@ -50,14 +65,14 @@ END_TEST
 
 START_TEST(a_later_report_that_is_taken_stands_for_those_before)
 {
-    for (uint32_t n = 1; n <= 100; n++) {
+    for (uint64_t n = 1; n <= 100; n++) {
         ended("x");
-        reported_sent(&reported, n, n * 10);
+        sent(n, n * 10);
     }
-    ck_assert(reported_taken(&reported, 99, &mark));
+    ck_assert(taken(99));
     ck_assert_uint_eq(mark, 990);
     ck_assert_str_eq(kept(), "x ");
-    ck_assert(reported_taken(&reported, 1000, &mark));
+    ck_assert(taken(1000));
     ck_assert_uint_eq(mark, 1000);
     ck_assert_str_eq(kept(), "");
 }
@@ -65,10 +80,10 @@ END_TEST
 
 START_TEST(the_list_is_used_again)
 {
-    for (uint32_t n = 1; n <= 1000; n++) {
-        reported_sent(&reported, n, n);
+    for (uint64_t n = 1; n <= 1000; n++) {
+        sent(n, n);
         if (n > 8)
-            ck_assert(reported_taken(&reported, n - 8, &mark) && mark == n - 8);
+            ck_assert(taken(n - 8) && mark == n - 8);
     }
     ck_assert_uint_eq(reported.count, 8);
     ck_assert_uint_le(reported.cap, 16);
@@ -82,9 +97,47 @@ START_TEST(too_much_is_dropped_and_counted_as_gone)
         fit++;
     ck_assert_int_gt(fit, 10);
     ck_assert_str_eq(kept(), "");
-    reported_sent(&reported, 1, 1);
+    sent(1, 1);
     ck_assert(ended("a"));
-    ck_assert(reported_taken(&reported, 1, &mark));
+    ck_assert(taken(1));
+    ck_assert_str_eq(kept(), "a ");
+}
+END_TEST
+
+START_TEST(a_report_of_a_part_takes_what_it_had)
+{
+    struct reported_report report;
+    ended("a");
+    uint64_t half = reported_end(&reported);
+    ended("b");
+    reported_sent(&reported, &(struct reported_report){.n = 1, .ended = half, .sent_at = 7});
+    ck_assert(reported_taken(&reported, 1, &report));
+    ck_assert(!report.whole);
+    ck_assert_int_eq(report.sent_at, 7);
+    ck_assert_str_eq(kept(), "b ");
+    ck_assert_uint_eq(reported_from(&reported, half).len, reported.ended.len);
+    ck_assert_uint_eq(reported_from(&reported, 0).len, reported.ended.len);
+    ck_assert_uint_eq(reported_from(&reported, reported_end(&reported)).len, 0);
+}
+END_TEST
+
+START_TEST(a_part_that_follows_a_whole_leaves_its_mark)
+{
+    struct reported_report report;
+    sent(1, 10);
+    reported_sent(&reported, &(struct reported_report){.n = 2});
+    ck_assert(reported_taken(&reported, 2, &report));
+    ck_assert(report.whole);
+    ck_assert_uint_eq(report.mark, 10);
+}
+END_TEST
+
+START_TEST(after_a_restart_earlier_reports_take_nothing)
+{
+    ended("a");
+    sent(1, 10);
+    reported_restart(&reported);
+    ck_assert(!taken(1));
     ck_assert_str_eq(kept(), "a ");
 }
 END_TEST
@@ -98,5 +151,8 @@ int main(void)
     tcase_add_test(tests, a_later_report_that_is_taken_stands_for_those_before);
     tcase_add_test(tests, the_list_is_used_again);
     tcase_add_test(tests, too_much_is_dropped_and_counted_as_gone);
+    tcase_add_test(tests, a_report_of_a_part_takes_what_it_had);
+    tcase_add_test(tests, a_part_that_follows_a_whole_leaves_its_mark);
+    tcase_add_test(tests, after_a_restart_earlier_reports_take_nothing);
     return run_suite(suite);
 }

@@ -399,17 +399,53 @@ START_TEST(a_clock_that_steps_back_gives_no_seq_twice)
 }
 END_TEST
 
+static enum sequence_met meet(uint64_t position)
+{
+    return sequence_meet(sequence, position, UINT64_MAX);
+}
+
+START_TEST(a_position_that_no_clock_leads_to_moves_nothing)
+{
+    const struct history *h = sequence_history(sequence);
+    append("a", NULL);
+    sequence_commit(sequence);
+    ck_assert(sequence_meet(sequence, START + 41, START + 40) == SEQUENCE_UNKNOWN);
+    ck_assert(sequence_meet(sequence, (UINT64_C(1) << 53) - 1, START + 40) == SEQUENCE_UNKNOWN);
+    ck_assert(sequence_meet(sequence, UINT64_C(1) << 53, UINT64_MAX) == SEQUENCE_UNKNOWN);
+    ck_assert(history_knows(h, START + 1)); /* it is in no doubt either */
+    ck_assert_uint_eq(append("b", NULL).seq, START + 2);
+    sequence_commit(sequence);
+    ck_assert(sequence_meet(sequence, START + 2, START) == SEQUENCE_KNOWN); /* our own, whatever the clock says */
+    ck_assert(sequence_meet(sequence, START + 40, START + 40) == SEQUENCE_UNKNOWN);
+    ck_assert_uint_eq(append("c", NULL).seq, START + 42);
+}
+END_TEST
+
+START_TEST(it_knows_where_its_run_began)
+{
+    ck_assert_uint_eq(sequence_began(sequence), START);
+    append("a", NULL);
+    sequence_commit(sequence);
+    ck_assert_uint_eq(sequence_began(sequence), START);
+    end_stored();
+    begin_stored(START - 500);
+    ck_assert_uint_eq(sequence_began(sequence), START + 1);
+    meet(START + 40);
+    ck_assert_uint_eq(sequence_began(sequence), START + 1);
+}
+END_TEST
+
 START_TEST(what_a_worker_saw_is_never_given_out_again)
 {
     const struct history *h = sequence_history(sequence);
     append("a", NULL);
     sequence_commit(sequence);
-    ck_assert(sequence_meet(sequence, 0) == SEQUENCE_KNOWN);         /* one that knows nothing */
-    ck_assert(sequence_meet(sequence, START) == SEQUENCE_KNOWN);     /* was behind */
-    ck_assert(sequence_meet(sequence, START + 1) == SEQUENCE_KNOWN); /* is up to date */
-    ck_assert(sequence_meet(sequence, UINT64_MAX - 1) == SEQUENCE_KNOWN);
+    ck_assert(meet(0) == SEQUENCE_KNOWN);         /* one that knows nothing */
+    ck_assert(meet(START) == SEQUENCE_KNOWN);     /* was behind */
+    ck_assert(meet(START + 1) == SEQUENCE_KNOWN); /* is up to date */
+    ck_assert(meet(UINT64_MAX - 1) == SEQUENCE_UNKNOWN);
     ck_assert_uint_eq(sequence_head(sequence), START + 1);
-    ck_assert(sequence_meet(sequence, START + 40) == SEQUENCE_UNKNOWN);
+    ck_assert(meet(START + 40) == SEQUENCE_UNKNOWN);
     ck_assert_uint_eq(append("b", NULL).seq, START + 42);
     ck_assert(!history_knows(h, START + 1) && !history_knows(h, START + 40) && history_knows(h, START + 41));
     sequence_commit(sequence);
@@ -430,8 +466,8 @@ START_TEST(what_a_worker_saw_and_is_not_stored_is_missing)
     begin_stored(START + 100);
     const struct history *h = sequence_history(sequence);
     ck_assert(history_knows(h, START + 1));
-    ck_assert(sequence_meet(sequence, START + 100) == SEQUENCE_KNOWN);
-    ck_assert(sequence_meet(sequence, START + 50) == SEQUENCE_UNKNOWN);
+    ck_assert(meet(START + 100) == SEQUENCE_KNOWN);
+    ck_assert(meet(START + 50) == SEQUENCE_UNKNOWN);
     ck_assert(!history_knows(h, START + 1) && history_knows(h, START + 100));
     append("b", NULL);
     sequence_commit(sequence);
@@ -929,16 +965,16 @@ END_TEST
 START_TEST(a_worker_that_is_ahead_is_answered_once_we_were_up_to_date)
 {
     store_first_turn();
-    ck_assert(sequence_meet(sequence, FLOOR + 3) == SEQUENCE_AHEAD);
+    ck_assert(meet(FLOOR + 3) == SEQUENCE_AHEAD);
     offer(); /* ... and are overtaken: */
     sequence_withdraw(sequence);
     sequence_adopt(sequence, others(FLOOR + 1, 2), true);
     ck_assert(!sequence_has_word(sequence));
-    ck_assert(sequence_meet(sequence, FLOOR + 3) == SEQUENCE_KNOWN);
-    ck_assert(sequence_meet(sequence, FLOOR + 9) == SEQUENCE_AHEAD);
+    ck_assert(meet(FLOOR + 3) == SEQUENCE_KNOWN);
+    ck_assert(meet(FLOOR + 9) == SEQUENCE_AHEAD);
     offer(); /* ... and it is stored: nobody has what the worker saw */
     sequence_accept(sequence);
-    ck_assert(sequence_meet(sequence, FLOOR + 9) == SEQUENCE_KNOWN);
+    ck_assert(meet(FLOOR + 9) == SEQUENCE_KNOWN);
     ck_assert(!history_knows(sequence_history(sequence), FLOOR + 9));
     ck_assert(append("next", NULL).seq > FLOOR + 9);
 }
@@ -981,6 +1017,8 @@ int main(void)
     tcase_add_test(stored, what_was_committed_is_there_again);
     tcase_add_test(stored, a_clock_that_steps_back_gives_no_seq_twice);
     tcase_add_test(stored, a_run_without_events_is_known_again);
+    tcase_add_test(stored, a_position_that_no_clock_leads_to_moves_nothing);
+    tcase_add_test(stored, it_knows_where_its_run_began);
     tcase_add_test(stored, what_a_worker_saw_is_never_given_out_again);
     tcase_add_test(stored, what_a_worker_saw_and_is_not_stored_is_missing);
     tcase_add_test(stored, bans_are_there_again);

@@ -109,6 +109,148 @@ START_TEST(hello_is_answered_with_where_we_stand)
 }
 END_TEST
 
+static void shut_down(const char *session, int64_t time_ms)
+{
+    struct slice name = slice_of(session);
+    struct event_spec spec = {.kind = EVENT_SHUTDOWN, .time_ms = time_ms, .has_to = true, .block_s = 60};
+    struct sequenced out;
+    spec.lists[TO_SESSIONS] = (struct names){&name, 1};
+    ck_assert_int_eq(sequence_append(sequence, &spec, &out), 0);
+    sequence_commit(sequence);
+}
+
+static size_t sent_before, sent_blocks, sent_largest;
+static bool refuse;
+
+static size_t count_blocks(struct slice blocks)
+{
+    struct slice name;
+    int64_t until;
+    size_t count = 0;
+    while (blocks.len && wire_next_block(&blocks, &name, &until))
+        count++;
+    return count;
+}
+
+static bool send_blocks(void *to, struct slice worker, struct slice message)
+{
+    struct wire_blocks m;
+    ck_assert_ptr_eq(to, &sent_before);
+    assert_slice(worker, W);
+    ck_assert_int_eq(wire_get_blocks(message, &m), 0);
+    ck_assert_uint_eq(m.run, RUN);
+    sent_before++;
+    sent_blocks += count_blocks(m.blocks);
+    sent_largest = message.len > sent_largest ? message.len : sent_largest;
+    return !refuse;
+}
+
+START_TEST(many_blocks_are_sent_in_pieces_before_the_welcome)
+{
+    struct wire_welcome m;
+    char name[16];
+    context.send = send_blocks;
+    context.context = &sent_before;
+    context.piece_bytes = 300;
+    sent_before = sent_blocks = sent_largest = 0;
+    refuse = false;
+    for (int i = 0; i < 100; i++) {
+        snprintf(name, sizeof name, "session-%d", i);
+        shut_down(name, 5000);
+    }
+    wire_put_hello(&question, &(struct wire_hello){.worker = S("web-1")});
+    ck_assert(ask());
+    ck_assert_int_eq(wire_get_welcome((struct slice){answer.data, answer.len}, &m), 0);
+    ck_assert_uint_gt(sent_before, 5);
+    ck_assert_uint_le(sent_largest, 300 + 20);
+    ck_assert_uint_le(answer.len, 300 + 20);
+    ck_assert_uint_eq(sent_blocks + count_blocks(m.blocks), 100);
+    refuse = true;
+    ck_assert(!ask()); /* it says hello again */
+}
+END_TEST
+
+static struct wire_page shutdowns_of(uint64_t after, uint64_t age_ms)
+{
+    struct wire_page page;
+    wire_put_shutdowns(&question, &(struct wire_shutdowns){.request = 8, .after = after, .age_ms = age_ms});
+    ck_assert(ask());
+    ck_assert_int_eq(wire_get_page((struct slice){answer.data, answer.len}, &page), 0);
+    ck_assert_uint_eq(page.request, 8);
+    ck_assert_uint_eq(page.run, RUN);
+    ck_assert_uint_eq(page.head, sequence_head(sequence));
+    return page;
+}
+
+START_TEST(shutdowns_are_found_among_everything)
+{
+    struct wire_page page = shutdowns_of(0, 1000);
+    ck_assert_str_eq(seqs_of(&page), "");
+    ck_assert(!page.gap);
+    publish("a", 1, NULL, NULL);
+    shut_down("a", 5000);
+    for (int i = 0; i < 3000; i++)
+        publish("a", 1, NULL, NULL);
+    shut_down("b", 5000);
+    publish("a", 1, NULL, NULL);
+    context.clock_us = 5100000;
+    page = shutdowns_of(0, 1000);
+    ck_assert_str_eq(seqs_of(&page), "2 3003");
+    ck_assert_uint_eq(page.upto, page.head);
+    ck_assert(!page.gap); /* nothing was evicted */
+    page = shutdowns_of(START + 2, 1000);
+    ck_assert_str_eq(seqs_of(&page), "3003");
+}
+END_TEST
+
+START_TEST(shutdowns_that_may_have_been_evicted_are_a_gap)
+{
+    end();
+    begin_with(2);
+    for (int i = 0; i < 5; i++)
+        shut_down("a", 5000 + i * 100);
+    context.clock_us = 5500000;
+    ck_assert(!shutdowns_of(0, 50).gap);
+    ck_assert(shutdowns_of(0, 500).gap); /* the oldest that is left is of 5,300 ms */
+    ck_assert(!shutdowns_of(START + 4, 500).gap);
+}
+END_TEST
+
+START_TEST(a_report_is_answered_with_place_and_time)
+{
+    struct wire_taken m;
+    publish("a", 1, NULL, NULL);
+    context.clock_us = 1234567;
+    presence_hello(presence, W, &(struct wire_hello){.worker = W}, 0);
+    wire_put_presence(&question, &(struct wire_presence){.n = 4, .full = true});
+    ck_assert(ask());
+    ck_assert_int_eq(wire_get_taken((struct slice){answer.data, answer.len}, &m), 0);
+    ck_assert_uint_eq(m.n, 4);
+    ck_assert_uint_eq(m.head, START + 1);
+    ck_assert_int_eq(m.clock, 1234567);
+}
+END_TEST
+
+START_TEST(a_worker_cannot_move_the_sequence_beyond_what_clocks_allow)
+{
+    struct wire_welcome m;
+    context.clock_us = 1763710000000000;
+    wire_put_hello(&question, &(struct wire_hello){.worker = W, .position = (UINT64_C(1) << 53) - 1});
+    ck_assert(ask());
+    ck_assert_int_eq(wire_get_welcome((struct slice){answer.data, answer.len}, &m), 0);
+    ck_assert_uint_eq(m.head, START);
+    publish("a", 1, NULL, NULL);
+    ck_assert_uint_eq(sequence_head(sequence), START + 1);
+    wire_put_replay(
+        &question,
+        &(struct wire_replay){.request = 1, .everything = true, .after = (UINT64_C(1) << 53) - 1, .max_bytes = 1000});
+    struct wire_page page;
+    ck_assert(ask());
+    ck_assert_int_eq(wire_get_page((struct slice){answer.data, answer.len}, &page), 0);
+    ck_assert(page.gap); /* the worker tells its streams */
+}
+END_TEST
+
 START_TEST(a_repair_gets_everything)
 {
     publish("a", 1, NULL, NULL);
@@ -196,7 +338,7 @@ START_TEST(an_id_from_before_a_loss_is_a_gap)
 {
     publish("a", 1, "x", NULL);
     ck_assert(!page_after("x").gap);
-    ck_assert(sequence_meet(sequence, START + 9) == SEQUENCE_UNKNOWN);
+    ck_assert(sequence_meet(sequence, START + 9, UINT64_MAX) == SEQUENCE_UNKNOWN);
     ck_assert(page_of(&(struct wire_replay){.request = 1, .after = START + 1, .max_bytes = 1000}).gap);
     ck_assert(page_after("x").gap);
 }
@@ -283,6 +425,11 @@ int main(void)
     TCase *tests = one_case(suite, "sync");
     tcase_add_checked_fixture(tests, begin, end);
     tcase_add_test(tests, hello_is_answered_with_where_we_stand);
+    tcase_add_test(tests, many_blocks_are_sent_in_pieces_before_the_welcome);
+    tcase_add_test(tests, shutdowns_are_found_among_everything);
+    tcase_add_test(tests, shutdowns_that_may_have_been_evicted_are_a_gap);
+    tcase_add_test(tests, a_report_is_answered_with_place_and_time);
+    tcase_add_test(tests, a_worker_cannot_move_the_sequence_beyond_what_clocks_allow);
     tcase_add_test(tests, a_repair_gets_everything);
     tcase_add_test(tests, a_connection_gets_what_concerns_it);
     tcase_add_test(tests, what_cannot_be_answered_exactly_is_a_gap);

@@ -39,8 +39,16 @@ static struct {
     uint64_t run, head, complete; /* it holds the events in (complete, head] */
     uint64_t jump_from, jump_to;  /* but for (jump_from, jump_to], where the sequence jumped */
     bool silent;                  /* does not answer */
-    size_t page;                  /* events in a page at most */
-    char block[16];               /* a session that is blocked; empty: none */
+    bool takes_nothing;           /* answers all but reports */
+    int pieces, ends, byes;       /* full reports' pieces, their ends, good-byes */
+    size_t largest;               /* report */
+    size_t known;                 /* connections that the report since its first piece has had */
+    int blocks;                   /* messages with a block to send before each welcome */
+    int64_t clock;
+    int shutdowns;
+    struct wire_shutdowns last_shutdowns;
+    size_t page;    /* events in a page at most */
+    char block[16]; /* a session that is blocked; empty: none */
     char worker[256], routing[256];
     size_t routing_len;
     int hellos, replays, presences, fulls, lags;
@@ -56,7 +64,9 @@ static struct {
     bool subscribed;
 } broker;
 
-static uint32_t marks, told_mark;
+static uint64_t marks, told_mark, told_head;
+static size_t crowd; /* connections in a snapshot; 0: the one that is called "all" */
+static struct ordering ordering;
 
 static struct event *event_number(uint64_t seq)
 {
@@ -86,8 +96,18 @@ static void reply(struct wire_buf *b)
 static void welcome(void)
 {
     struct wire_buf b = {0};
-    struct wire_welcome m = {
-        .run = broker.run, .head = broker.head, .complete = broker.complete, .oldest = broker.complete + 1};
+    for (int i = 0; i < broker.blocks; i++) {
+        char name[24];
+        snprintf(name, sizeof name, "block-%d", i);
+        wire_put_blocks(&b, broker.run);
+        wire_add_block(&b, slice_of(name), 1);
+        reply(&b);
+    }
+    struct wire_welcome m = {.run = broker.run,
+                             .head = broker.head,
+                             .complete = broker.complete,
+                             .oldest = broker.complete + 1,
+                             .clock = broker.clock};
     wire_put_welcome(&b, &m);
     if (*broker.block)
         wire_add_block(&b, slice_of(broker.block), 12345);
@@ -159,26 +179,45 @@ static void on_presence(struct slice message)
     struct wire_presence_item item;
     ck_assert_int_eq(wire_get_presence(message, &m), 0);
     broker.presences++;
-    broker.fulls += m.full;
+    broker.fulls += m.full && !m.rest;
+    broker.pieces += m.full;
+    broker.ends += m.full && !m.more;
+    broker.byes += m.bye;
+    broker.largest = message.len > broker.largest ? message.len : broker.largest;
     broker.last_n = m.n;
     broker.lags += m.lags;
     broker.told = m.told;
-    if (!broker.silent) {
+    if (!broker.silent && !broker.takes_nothing) {
         struct wire_buf b = {0};
-        wire_put_taken(&b, &(struct wire_taken){broker.run, m.n});
+        wire_put_taken(&b, &(struct wire_taken){broker.run, m.n, broker.head, broker.clock});
         reply(&b);
     }
     broker.streams = m.gauges[GAUGE_STREAMS];
     broker.position = m.gauges[GAUGE_POSITION];
     *broker.items = '\0';
-    while (wire_next_presence(&m.items, &item))
+    if (!m.rest)
+        broker.known = 0;
+    for (; wire_next_presence(&m.items, &item); broker.known += item.kind == ITEM_OPENED)
         snprintf(broker.items + strlen(broker.items), sizeof broker.items - strlen(broker.items), "%c%.*s ",
                  "-+~"[item.kind], (int)item.connection.len, item.connection.data);
 }
 
+static void on_shutdowns(struct slice message)
+{
+    struct wire_buf b = {0};
+    struct wire_page page = {.run = broker.run, .from = 1, .upto = broker.head, .head = broker.head};
+    ck_assert_int_eq(wire_get_shutdowns(message, &broker.last_shutdowns), 0);
+    broker.shutdowns++;
+    page.request = broker.last_shutdowns.request;
+    wire_put_page(&b, &page);
+    if (!broker.silent)
+        reply(&b);
+    wire_buf_release(&b);
+}
+
 static void serve(void)
 {
-    char bytes[4096];
+    static char bytes[1 << 20];
     int len;
     while (zmq_recv(broker.feed, bytes, sizeof bytes, ZMQ_DONTWAIT) > 0)
         broker.subscribed = true;
@@ -195,6 +234,9 @@ static void serve(void)
             break;
         case WIRE_PRESENCE:
             on_presence(message);
+            break;
+        case WIRE_SHUTDOWNS:
+            on_shutdowns(message);
             break;
         case WIRE_COMMAND:
             on_command(message);
@@ -230,7 +272,7 @@ static void lose(uint64_t first, uint64_t last)
 static void announce(void)
 {
     struct wire_buf b = {0};
-    wire_put_head(&b, &(struct wire_head){broker.run, broker.head, broker.complete});
+    wire_put_head(&b, &(struct wire_head){broker.run, broker.head, broker.complete, broker.clock});
     zmq_send(broker.feed, b.data, b.len, 0);
     wire_buf_release(&b);
 }
@@ -292,10 +334,19 @@ static void on_page(void *context, void *asker, const struct wire_page *page)
     tell(text);
 }
 
-static void on_snapshot(void *context, struct wire_buf *b)
+static bool on_snapshot(void *context, struct wire_buf *b, size_t *cursor, size_t max)
 {
+    char name[24];
     (void)context;
-    wire_add_presence(b, &(struct wire_presence_item){.kind = ITEM_OPENED, .connection = S("all"), .session = S("a")});
+    if (!crowd)
+        wire_add_presence(b,
+                          &(struct wire_presence_item){.kind = ITEM_OPENED, .connection = S("all"), .session = S("a")});
+    for (; *cursor < crowd && b->len < max; ++*cursor) {
+        snprintf(name, sizeof name, "c%zu", *cursor);
+        wire_add_presence(
+            b, &(struct wire_presence_item){.kind = ITEM_OPENED, .connection = slice_of(name), .session = S("a")});
+    }
+    return *cursor < crowd;
 }
 
 static void on_reply(void *context, void *asker, struct slice json)
@@ -312,18 +363,27 @@ static void on_lagging(void *context, struct wire_buf *b)
     wire_add_presence(b, &(struct wire_presence_item){.kind = ITEM_LAGS, .connection = S("slow")});
 }
 
-static uint32_t on_mark(void *context)
+static void on_past(void *context, const struct wire_page *page)
+{
+    char text[64];
+    (void)context;
+    snprintf(text, sizeof text, "past %" PRIu64, page->upto);
+    tell(text);
+}
+
+static uint64_t on_mark(void *context)
 {
     (void)context;
     return ++marks;
 }
 
-static void on_told(void *context, uint32_t mark)
+static void on_told(void *context, uint64_t mark, uint64_t head)
 {
     (void)context;
     ck_assert_uint_gt(mark, told_mark);
     ck_assert_uint_le(mark, marks);
     told_mark = mark;
+    told_head = head;
 }
 
 static void on_measure(void *context, uint64_t gauges[WORKER_GAUGES])
@@ -357,6 +417,7 @@ static const struct upstream_hooks hooks = {
     .lagging = on_lagging,
     .mark = on_mark,
     .told = on_told,
+    .past = on_past,
 };
 
 static bool turn_end(void *context)
@@ -416,8 +477,18 @@ static void setup(void)
     loop = loop_new(turn_end, NULL);
     stop_timer = (struct loop_timer){.fire = stop};
     char *feeds = feed_endpoint, *syncs = sync_endpoint;
-    struct upstream_config config = {
-        .pace = pace, .feeds = &feeds, .syncs = &syncs, .brokers = 1, .name = "worker-1", .counters = counters, .repairs = &repairs};
+    struct upstream_config config = {.pace = pace,
+                                     .feeds = &feeds,
+                                     .syncs = &syncs,
+                                     .brokers = 1,
+                                     .name = "worker-1",
+                                     .counters = counters,
+                                     .repairs = &repairs,
+                                     .ordering = &ordering,
+                                     .piece_bytes = 500};
+    ordering = (struct ordering){0};
+    crowd = 0;
+    told_head = 0;
     marks = told_mark = 0;
     upstream = upstream_new(&config, loop, &hooks, told);
     ck_assert_ptr_nonnull(upstream);
@@ -956,6 +1027,172 @@ START_TEST(what_ended_while_there_was_no_broker_is_told_to_the_next_one)
 }
 END_TEST
 
+/* --- reports in pieces --- */
+
+START_TEST(a_crowd_is_reported_in_pieces)
+{
+    crowd = 1000;
+    join();
+    await(broker.ends == 1 && told_mark == 1);
+    ck_assert_int_eq(broker.fulls, 1);
+    ck_assert_int_gt(broker.pieces, 10);
+    ck_assert_uint_eq(broker.known, 1000);
+    ck_assert_uint_le(broker.largest, 500 + 700); /* gauges and counters, and the last item */
+    report("x", true);
+    await(strcmp(broker.items, "+x ") == 0);
+    ck_assert_int_eq(broker.fulls, 1);
+}
+END_TEST
+
+START_TEST(pieces_wait_until_earlier_ones_are_taken)
+{
+    crowd = 1000;
+    broker.takes_nothing = true;
+    join();
+    await(broker.pieces == 4);
+    for (int i = 0; i < 50; i++)
+        turn();
+    ck_assert_int_eq(broker.pieces, 4);
+    await(broker.pieces == 5); /* the lease is renewed */
+    ck_assert_uint_eq(told_mark, 0);
+    broker.takes_nothing = false;
+    await(broker.ends == 1);
+    ck_assert_uint_eq(broker.known, 1000);
+}
+END_TEST
+
+START_TEST(what_happens_during_a_report_is_part_of_it)
+{
+    crowd = 1000;
+    broker.takes_nothing = true;
+    join();
+    await(broker.pieces == 4);
+    report("late", true);
+    report("c1", false);
+    await(broker.pieces == 5);
+    ck_assert_int_eq(strncmp(broker.items, "+late -c1 +c", 12), 0);
+    broker.takes_nothing = false;
+    await(broker.ends == 1 && told_mark);
+    resync();
+    await(broker.ends == 2);
+    ck_assert_ptr_null(strstr(broker.items, "-c1 ")); /* it was taken */
+}
+END_TEST
+
+START_TEST(a_report_that_was_interrupted_begins_anew)
+{
+    crowd = 1000;
+    broker.takes_nothing = true;
+    join();
+    await(broker.pieces == 4);
+    broker.takes_nothing = false;
+    resync();
+    await(broker.fulls == 2 && broker.ends == 1 && told_mark);
+    ck_assert_uint_eq(broker.known, 1000);
+    ck_assert_uint_eq(broker.told, 0); /* while it was sent, no broker had taken all */
+}
+END_TEST
+
+START_TEST(many_that_ended_are_reported_in_pieces_too)
+{
+    char name[24];
+    join();
+    await(broker.fulls == 1);
+    broker.silent = true;
+    restart(100);
+    announce();
+    await(broker.hellos == 2);
+    for (int i = 0; i < 300; i++) {
+        snprintf(name, sizeof name, "gone%d", i);
+        report(name, false);
+    }
+    broker.silent = false;
+    await(broker.ends == 2);
+    ck_assert_int_gt(broker.pieces, 10);
+    ck_assert_uint_le(broker.largest, 500 + 700);
+    await(told_mark >= 2);
+    resync();
+    await(broker.ends == 3);
+    ck_assert_str_eq(broker.items, "+all ~slow ");
+}
+END_TEST
+
+START_TEST(a_burst_of_changes_is_reported_in_pieces)
+{
+    char name[24];
+    join();
+    await(broker.fulls == 1);
+    int before = broker.presences;
+    for (int i = 0; i < 300; i++) {
+        snprintf(name, sizeof name, "new%d", i);
+        report(name, true);
+    }
+    await(strstr(broker.items, "+new299 ") != NULL);
+    ck_assert_int_gt(broker.presences - before, 10);
+    ck_assert_uint_le(broker.largest, 500 + 700);
+    ck_assert_int_eq(broker.fulls, 1);
+}
+END_TEST
+
+START_TEST(who_leaves_says_goodbye)
+{
+    join();
+    await(told_mark == 1);
+    report("c1", false);
+    upstream_leave(upstream);
+    await(broker.byes == 1);
+    ck_assert_int_eq(broker.fulls, 1);
+    ck_assert_str_eq(broker.items, "");
+}
+END_TEST
+
+START_TEST(who_leaves_within_a_report_comes_to_its_end_first)
+{
+    crowd = 1000;
+    broker.takes_nothing = true;
+    join();
+    await(broker.pieces == 4);
+    crowd = 10;
+    upstream_leave(upstream);
+    await(broker.byes == 1);
+    ck_assert_int_eq(broker.ends, 1);
+    ck_assert_uint_eq(broker.last_n, (uint64_t)broker.presences);
+}
+END_TEST
+
+START_TEST(blocks_may_come_before_the_welcome)
+{
+    broker.blocks = 3;
+    strcpy(broker.block, "ann");
+    await_told("blocked block-0 1 blocked block-1 1 blocked block-2 1 blocked ann 12345 joined 100");
+}
+END_TEST
+
+/* --- what came first --- */
+
+START_TEST(shutdowns_of_the_past_are_asked_for)
+{
+    ck_assert_ptr_nonnull(upstream_shutdowns(upstream, 0, 700));
+    await_told("joined 100 past 100");
+    ck_assert_uint_eq(broker.last_shutdowns.age_ms, 700);
+    ck_assert_uint_eq(broker.last_shutdowns.after, 0);
+}
+END_TEST
+
+START_TEST(the_brokers_clock_and_place_are_noted)
+{
+    broker.clock = clock_unix_us() + INT64_C(3600000000);
+    join();
+    await(told_mark == 1);
+    ck_assert_uint_eq(told_head, 100);
+    int64_t now = clock_us(), stamp = (broker.clock + 5000000) / 1000; /* 5 s after it was told */
+    int64_t at = ordering_latest(&ordering, 101, stamp);
+    ck_assert_int_lt(at, now + 5002000);
+    ck_assert_int_gt(at, now - PATIENCE_MS * 1000);
+    ck_assert_int_eq(ordering_latest(&ordering, 101, (broker.clock - 60000000) / 1000), INT64_MAX); /* disproved */
+}
+END_TEST
+
 START_TEST(a_report_tells_the_gauges)
 {
     join();
@@ -1116,6 +1353,17 @@ static void add_questions(TCase *tests)
     tcase_add_test(tests, a_taken_report_is_told_and_so_is_what_follows);
     tcase_add_test(tests, what_a_dead_broker_never_took_is_told_again);
     tcase_add_test(tests, what_ended_while_there_was_no_broker_is_told_to_the_next_one);
+    tcase_add_test(tests, a_crowd_is_reported_in_pieces);
+    tcase_add_test(tests, pieces_wait_until_earlier_ones_are_taken);
+    tcase_add_test(tests, what_happens_during_a_report_is_part_of_it);
+    tcase_add_test(tests, a_report_that_was_interrupted_begins_anew);
+    tcase_add_test(tests, many_that_ended_are_reported_in_pieces_too);
+    tcase_add_test(tests, a_burst_of_changes_is_reported_in_pieces);
+    tcase_add_test(tests, who_leaves_says_goodbye);
+    tcase_add_test(tests, who_leaves_within_a_report_comes_to_its_end_first);
+    tcase_add_test(tests, blocks_may_come_before_the_welcome);
+    tcase_add_test(tests, shutdowns_of_the_past_are_asked_for);
+    tcase_add_test(tests, the_brokers_clock_and_place_are_noted);
     tcase_add_test(tests, a_report_tells_the_gauges);
 }
 

@@ -41,7 +41,7 @@ static void put_batch(struct wire_buf *b)
 
 static void put_head(struct wire_buf *b)
 {
-    wire_put_head(b, &(struct wire_head){11, 12, 3});
+    wire_put_head(b, &(struct wire_head){11, 12, 3, 1700000000123456});
 }
 
 static void put_hello(struct wire_buf *b)
@@ -52,9 +52,28 @@ static void put_hello(struct wire_buf *b)
 static void put_welcome(struct wire_buf *b)
 {
     wire_put_welcome(
-        b, &(struct wire_welcome){.run = 11, .head = 12, .complete = 3, .oldest = 4, .taken = 8, .bans_since = 9});
+        b,
+        &(struct wire_welcome){
+            .run = 11, .head = 12, .complete = 3, .oldest = 4, .taken = 8, .bans_since = 9, .began = 2, .clock = 10});
     wire_add_block(b, S("a"), 1700000000123);
     wire_add_block(b, S("b"), -1);
+}
+
+static void put_blocks(struct wire_buf *b)
+{
+    wire_put_blocks(b, 11);
+    wire_add_block(b, S("a"), 1700000000123);
+    wire_add_block(b, S("b"), -1);
+}
+
+static void put_shutdowns(struct wire_buf *b)
+{
+    wire_put_shutdowns(b, &(struct wire_shutdowns){.request = 5, .after = 12, .age_ms = 1000});
+}
+
+static void put_taken(struct wire_buf *b)
+{
+    wire_put_taken(b, &(struct wire_taken){.run = 11, .n = 3, .head = 12, .clock = 9});
 }
 
 static void put_replay(struct wire_buf *b)
@@ -164,6 +183,29 @@ static int get_welcome(struct slice message)
     return err;
 }
 
+static int get_blocks(struct slice message)
+{
+    struct wire_blocks m;
+    struct slice session;
+    int64_t until;
+    int err = wire_get_blocks(message, &m);
+    while (!err && wire_next_block(&m.blocks, &session, &until))
+        ;
+    return err;
+}
+
+static int get_shutdowns(struct slice message)
+{
+    struct wire_shutdowns m;
+    return wire_get_shutdowns(message, &m);
+}
+
+static int get_taken(struct slice message)
+{
+    struct wire_taken m;
+    return wire_get_taken(message, &m);
+}
+
 static int get_replay(struct slice message)
 {
     struct wire_replay m;
@@ -231,7 +273,7 @@ static const struct {
     {WIRE_BATCH, put_batch, get_batch, {0}},
     {WIRE_HEAD, put_head, get_head, {0}},
     {WIRE_HELLO, put_hello, get_hello, {0}},
-    {WIRE_WELCOME, put_welcome, get_welcome, {48, 59}},
+    {WIRE_WELCOME, put_welcome, get_welcome, {64, 75}},
     {WIRE_REPLAY, put_replay, get_replay, {0}},
     {WIRE_PAGE, put_page, get_page, {0}},
     {WIRE_PRESENCE,
@@ -241,6 +283,9 @@ static const struct {
     {WIRE_COMMAND, put_command, get_command, {0}},
     {WIRE_REPLY, put_reply, get_reply, {0}},
     {WIRE_LOG, put_log, get_log, {0}},
+    {WIRE_TAKEN, put_taken, get_taken, {0}},
+    {WIRE_BLOCKS, put_blocks, get_blocks, {8, 19}},
+    {WIRE_SHUTDOWNS, put_shutdowns, get_shutdowns, {0}},
 };
 #define MESSAGES ((int)(sizeof messages / sizeof messages[0]))
 
@@ -647,12 +692,60 @@ START_TEST(a_report_that_was_taken_names_the_run)
 {
     struct wire_buf b = {0};
     struct wire_taken m;
-    wire_put_taken(&b, &(struct wire_taken){11, 3});
+    wire_put_taken(&b, &(struct wire_taken){11, 3, 12, 9});
     ck_assert_int_eq(wire_get_taken(message_of(&b), &m), 0);
     ck_assert_uint_eq(m.run, 11);
     ck_assert_uint_eq(m.n, 3);
+    ck_assert_uint_eq(m.head, 12);
+    ck_assert_int_eq(m.clock, 9);
     b.len--;
     ck_assert_int_eq(wire_get_taken(message_of(&b), &m), -EPROTO);
+    wire_buf_release(&b);
+}
+END_TEST
+
+static const struct {
+    uint8_t flags;
+    bool accepted;
+} presence_flags[] = {{0, true},      {1, true},         {2, true},   {3, true},   {1 + 4, true},
+                      {1 + 8, true},  {1 + 4 + 8, true}, {4, false},  {8, false},  {16, true},
+                      {16 + 2, true}, {16 + 1, false},   {32, false}, {128, false}};
+
+START_TEST(a_report_has_flags_that_fit)
+{
+    struct wire_buf b = {0};
+    struct wire_presence m = {.n = 1};
+    wire_put_presence(&b, &m);
+    b.data[HEADER_LEN + 8] = (char)presence_flags[_i].flags;
+    ck_assert_int_eq(wire_get_presence(message_of(&b), &m), presence_flags[_i].accepted ? 0 : -EPROTO);
+    wire_buf_release(&b);
+}
+END_TEST
+
+static void add_named(struct wire_buf *b, enum wire_item kind, const char *connection)
+{
+    wire_add_presence(
+        b, &(struct wire_presence_item){.kind = kind, .connection = slice_of(connection), .session = S("s")});
+}
+
+START_TEST(items_are_cut_into_pieces_between_two_of_them)
+{
+    struct wire_buf b = {0};
+    size_t ended;
+    add_named(&b, ITEM_ENDED, "a");
+    size_t first = b.len;
+    add_named(&b, ITEM_OPENED, "bb");
+    size_t second = b.len;
+    add_named(&b, ITEM_ENDED, "ccc");
+    ck_assert_uint_eq(wire_cut_presence(message_of(&b), 0, &ended).len, 0);
+    ck_assert_uint_eq(wire_cut_presence(message_of(&b), 1, &ended).len, first); /* one at least */
+    ck_assert_uint_eq(ended, first);
+    ck_assert_uint_eq(wire_cut_presence(message_of(&b), first, &ended).len, first);
+    ck_assert_uint_eq(wire_cut_presence(message_of(&b), first + 1, &ended).len, second);
+    ck_assert_uint_eq(ended, first);
+    ck_assert_uint_eq(wire_cut_presence(message_of(&b), SIZE_MAX, &ended).len, b.len);
+    ck_assert_uint_eq(ended, first + b.len - second);
+    ck_assert_uint_eq(wire_cut_presence((struct slice){0}, 100, &ended).len, 0);
     wire_buf_release(&b);
 }
 END_TEST
@@ -718,6 +811,8 @@ static void add_round_trips(TCase *tests)
     tcase_add_test(tests, presence_arrives_with_its_items);
     tcase_add_test(tests, items_may_be_collected_apart);
     tcase_add_loop_test(tests, a_worker_may_know_more_or_fewer_counters, 0, 4);
+    tcase_add_loop_test(tests, a_report_has_flags_that_fit, 0, sizeof presence_flags / sizeof *presence_flags);
+    tcase_add_test(tests, items_are_cut_into_pieces_between_two_of_them);
     tcase_add_test(tests, an_unknown_cause_is_refused);
     tcase_add_test(tests, a_name_has_255_bytes_at_most);
     tcase_add_test(tests, a_resync_is_only_its_header);

@@ -1,0 +1,56 @@
+/* ordering.h - whether something at the broker happened before or after something here.
+ *
+ * A shutdown ends the streams that were opened before it, and no others. The broker stamps it by its own clock, streams are opened by the
+ * worker's, and the message may come late. Two kinds of knowledge help:
+ *
+ * Proofs need no clock: the broker answered a message of ours at a position, so what has a greater seq happened after we sent that message.
+ *
+ * The clock difference is measured: each message that carries the broker's clock was sent before it arrived, so our clock less the broker's at
+ * its arrival is never below the true difference. The least of the recent ones is taken. So the time that ordering_latest() gives is never
+ * before the true one, but for the drift of the clocks in that time.
+ *
+ * It knows no clock, no socket and no stream. Times are us; `now` is of a clock that does not step.
+ */
+#ifndef SSECAST_ORDERING_H
+#define SSECAST_ORDERING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define ORDERING_RECENT_US 15000000 /* for this long, at least, and at most twice as long, a measurement counts */
+#define ORDERING_PROOFS 16u
+#define ORDERING_PROOF_US 1000000 /* proofs are kept at least this far apart */
+
+/* The least difference of some period. */
+struct ordering_period {
+    bool any;
+    int64_t least;
+};
+
+struct ordering {
+    struct ordering_period recent, before; /* the period that runs, and the one before it */
+    int64_t recent_from;
+    bool former_known; /* of the run of the broker before this one */
+    int64_t former;
+    uint64_t began; /* position: what is up to it was stamped by an earlier run; 0: not known */
+    struct {
+        uint64_t head;
+        int64_t sent_at;
+    } proofs[ORDERING_PROOFS]; /* a ring, the newest at last - 1 */
+    unsigned count, last;
+};
+
+/* Another run of the broker, which began at this position. Zeroed is fit for the first one. */
+void ordering_begin(struct ordering *o, uint64_t began);
+
+/* A message arrived now, and the broker's clock (unix time) was at broker_us before that. */
+void ordering_heard(struct ordering *o, int64_t broker_us, int64_t now);
+
+/* The broker stood at head after we had sent a message at sent_at. */
+void ordering_proved(struct ordering *o, uint64_t head, int64_t sent_at);
+
+/* The latest time, by our clock, at which the event with this seq and stamp (unix ms) was appended. INT64_MAX when nothing
+ * is known, or when the stamp cannot be right. */
+int64_t ordering_latest(const struct ordering *o, uint64_t seq, int64_t stamp_ms);
+
+#endif
