@@ -4,6 +4,7 @@
 
 #include "bytes.h"
 #include "log.h"
+#include "must.h"
 #include "table.h"
 
 /* Another broker: the value of a table, under the eight bytes of its run. */
@@ -30,6 +31,8 @@ struct cluster {
     struct table *peers, *workers;
     uint64_t number;
     bool asked;                     /* for everybody's workers */
+    bool crowded;                   /* a broker was ignored, and the log has said so */
+    int64_t ticked_at;              /* 0: not yet */
     uint64_t gone[BROKER_COUNTERS]; /* counted by brokers that are forgotten */
     struct wire_buf here;
 };
@@ -114,19 +117,50 @@ static void run_key(uint64_t run, char key[8])
     put_u64(key, run);
 }
 
-static struct peer *peer_of(struct cluster *c, uint64_t run)
-{
-    char key[8];
-    run_key(run, key);
-    return table_insert(c->peers, (struct slice){key, sizeof key});
-}
-
 static void forget(struct cluster *c, struct peer *p)
 {
     for (size_t i = 0; i < BROKER_COUNTERS; i++)
         c->gone[i] += p->counters[i];
     wire_buf_release(&p->whole.body);
     table_remove(c->peers, p);
+}
+
+/* Room for one more: the one that has been silent for longest goes. False: nobody is silent. */
+static bool make_room(struct cluster *c)
+{
+    struct peer *oldest = NULL;
+    for (struct peer *p = table_next(c->peers, NULL); p; p = table_next(c->peers, p))
+        if ((p->silent || !p->named) && (!oldest || p->heard_at < oldest->heard_at))
+            oldest = p;
+    if (oldest)
+        forget(c, oldest);
+    return oldest != NULL;
+}
+
+static void tell_crowded(struct cluster *c)
+{
+    if (!c->crowded)
+        log_warn("more than %u brokers speak on the subject of the cluster; the others are ignored", CLUSTER_PEERS_MAX);
+    c->crowded = true;
+}
+
+/* NULL: there are too many, or there is no memory. */
+static struct peer *peer_of(struct cluster *c, uint64_t run)
+{
+    char bytes[8];
+    run_key(run, bytes);
+    struct slice key = {bytes, sizeof bytes};
+    struct peer *p = table_find(c->peers, key);
+    if (p)
+        return p;
+
+    if (table_count(c->peers) >= CLUSTER_PEERS_MAX && !make_room(c)) {
+        tell_crowded(c);
+        return NULL;
+    }
+    p = table_insert(c->peers, key);
+    MUST(table_count(c->peers) <= CLUSTER_PEERS_MAX);
+    return p;
 }
 
 /* A broker that was killed and started again is not missing any more. */
@@ -263,9 +297,21 @@ static void drop_workers(struct cluster *c, int64_t now)
     }
 }
 
+#define TICK_MS 1500 /* a tick is due each second; what goes beyond this is time in which nobody could be heard */
+
+/* A broker that was busy or stopped does not take the others for silent. */
+static void excuse(struct cluster *c, int64_t now)
+{
+    int64_t deaf = c->ticked_at ? now - c->ticked_at - TICK_MS : 0;
+    for (struct peer *p = deaf > 0 ? table_next(c->peers, NULL) : NULL; p; p = table_next(c->peers, p))
+        p->heard_at = p->heard_at + deaf < now ? p->heard_at + deaf : now;
+    c->ticked_at = now;
+}
+
 void cluster_tick(struct cluster *c, int64_t now)
 {
     struct peer *next;
+    excuse(c, now);
     say_here(c);
     if (!c->asked)
         ask(c, (struct slice){0});

@@ -21,6 +21,8 @@ struct cluster;
 #define CLUSTER_SILENCE_MS 5000            /* a broker that says nothing for so long is named as missing, ... */
 #define CLUSTER_FORGET_MS (10 * 60 * 1000) /* ... and not any more after so long */
 
+#define CLUSTER_PEERS_MAX 64u /* brokers that are known at once; parts from further ones are ignored */
+
 struct cluster_config {
     uint64_t run;
     struct slice name; /* of this broker, for people */

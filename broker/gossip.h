@@ -17,7 +17,9 @@
 
 #define GOSSIP_HEAD_LEN 32u
 #define GOSSIP_PARTS_MAX 4096u
-#define GOSSIP_BYTES_MAX (256u << 20) /* of a body, put together */
+#define GOSSIP_BYTES_MAX (4u << 20) /* of a body, put together */
+
+_Static_assert(GOSSIP_BYTES_MAX >= 2 * WIRE_PIECE_BYTES, "what a worker reports fits into a body");
 
 enum gossip_type {
     GOSSIP_HERE = 1,   /* each second. name: the broker's for people; body: u64 counters */

@@ -88,11 +88,13 @@ static void say_hello(int i)
     wire_buf_release(&b);
 }
 
+static bool rest, more; /* flags of the next reports */
+
 /* count connections c<first>, ... of session s open or end. */
 static void report(int i, uint64_t n, bool full, bool opened, int first, int count)
 {
     struct wire_buf b = {0};
-    struct wire_presence m = {.n = n, .full = full};
+    struct wire_presence m = {.n = n, .full = full, .rest = rest, .more = more};
     wire_put_presence(&b, &m);
     for (int c = first; c < first + count; c++) {
         char name[16];
@@ -263,6 +265,96 @@ START_TEST(what_all_have_counted)
 }
 END_TEST
 
+static void piece(uint64_t n, bool first, bool last, int first_connection, int count)
+{
+    rest = !first;
+    more = !last;
+    report(0, n, true, true, first_connection, count);
+    rest = more = false;
+}
+
+START_TEST(a_report_in_pieces_reaches_everybody)
+{
+    id = S("w");
+    say_hello(0);
+    piece(1, true, false, 0, 10);
+    piece(2, false, true, 10, 10);
+    for (int i = 0; i < BROKERS; i++)
+        ck_assert_uint_eq(presence_connections(nodes[i].presence), 20);
+    piece(3, true, false, 0, 10);
+    for (int i = 0; i < BROKERS; i++)
+        ck_assert_uint_eq(presence_connections(nodes[i].presence), 20);
+    piece(4, false, true, 0, 0);
+    for (int i = 0; i < BROKERS; i++)
+        ck_assert_uint_eq(presence_connections(nodes[i].presence), 10);
+    ck_assert_int_eq(nodes[0].resyncs, 0);
+}
+END_TEST
+
+START_TEST(a_piece_that_is_lost_has_all_reported_anew_once)
+{
+    id = S("w");
+    say_hello(0);
+    int before = nodes[0].resyncs;
+    piece(1, true, false, 0, 10);
+    nodes[2].deaf = true;
+    piece(2, false, false, 10, 10);
+    nodes[2].deaf = false;
+    piece(3, false, false, 20, 10);
+    piece(4, false, true, 30, 10);
+    ck_assert_int_eq(nodes[0].resyncs, before + 1);
+    ck_assert_uint_eq(presence_connections(nodes[1].presence), 40);
+    piece(5, true, true, 0, 40);
+    ck_assert_uint_eq(presence_connections(nodes[2].presence), 40);
+    ck_assert_int_eq(nodes[0].resyncs, before + 1);
+}
+END_TEST
+
+/* Say hello to node 0 as the broker of this run. */
+static void strange_broker(uint64_t run, const char *name)
+{
+    char counters[BROKER_COUNTERS * 8] = {0};
+    struct wire_buf b = {0};
+    struct gossip m = {GOSSIP_HERE, run, 1, slice_of(name), {counters, sizeof counters}};
+    gossip_put(&b, &m, 0, 2000);
+    cluster_receive(nodes[0].cluster, (struct slice){b.data, b.len}, now);
+    wire_buf_release(&b);
+}
+
+START_TEST(brokers_without_end_are_not_all_remembered)
+{
+    char name[16];
+    for (uint64_t run = 1000; run < 2000; run++) {
+        sprintf(name, "b%d", (int)run);
+        strange_broker(run, name);
+    }
+    ck_assert_uint_eq(cluster_brokers(nodes[0].cluster), 1 + CLUSTER_PEERS_MAX);
+    for (int i = 0; i < 8; i++) { /* they are silent, our own are not */
+        now += 1000;
+        for (int n = 0; n < BROKERS; n++)
+            cluster_tick(nodes[n].cluster, now);
+    }
+    ck_assert_uint_eq(cluster_brokers(nodes[0].cluster), 3);
+    strange_broker(5000, "late"); /* one of the silent makes room */
+    ck_assert_uint_eq(cluster_brokers(nodes[0].cluster), 4);
+}
+END_TEST
+
+START_TEST(a_broker_that_stood_still_does_not_take_the_others_for_silent)
+{
+    now += 1000;
+    for (int n = 0; n < BROKERS; n++)
+        cluster_tick(nodes[n].cluster, now);
+    now += 60000;
+    cluster_tick(nodes[0].cluster, now);
+    ck_assert_uint_eq(missing(0), 0);
+    ck_assert_uint_eq(cluster_brokers(nodes[0].cluster), 3);
+    for (int i = 0; i < 6; i++, now += 1000)
+        cluster_tick(nodes[0].cluster, now);
+    ck_assert_uint_eq(missing(0), 2); /* they are silent all the same */
+}
+END_TEST
+
 START_TEST(noise_is_ignored)
 {
     cluster_receive(nodes[0].cluster, S("noise"), now);
@@ -283,6 +375,10 @@ int main(void)
     tcase_add_test(tests, one_that_was_started_again_takes_the_place_of_the_former);
     tcase_add_test(tests, one_that_leaves_is_not_missing);
     tcase_add_test(tests, what_all_have_counted);
+    tcase_add_test(tests, a_report_in_pieces_reaches_everybody);
+    tcase_add_test(tests, a_piece_that_is_lost_has_all_reported_anew_once);
+    tcase_add_test(tests, brokers_without_end_are_not_all_remembered);
+    tcase_add_test(tests, a_broker_that_stood_still_does_not_take_the_others_for_silent);
     tcase_add_test(tests, noise_is_ignored);
     return run_suite(suite);
 }
