@@ -18,6 +18,7 @@
 #include "log.h"
 #include "must.h"
 #include "unread.h"
+#include "wire.h"
 #include "zap.h"
 
 #define SOCKETS BUS_SOCKETS
@@ -30,16 +31,16 @@
  * be fetched by sync; bounded, because a worker that stands still would otherwise hold memory without end. Under load
  * the heartbeat is what counts: it disconnects such a worker after 15 s, and its queue is freed. */
 #define BATCHES_WAITING 20000
-/* Messages of a few hundred bytes that wait for one who watches; beyond, it has to take a snapshot again. */
-#define CHANGES_WAITING 100000
+/* Messages that wait for a subscriber of presence; beyond, it has to take a snapshot again. They have a few hundred bytes, and 17 KB at most with
+ * as many channels as a stream may have by default; subscribers share them. */
+#define CHANGES_WAITING 20000
 
 /* Replies that wait for one publisher: of so many bytes or more they are counted (a smaller one is bounded by max_replies alone), and
  * together they have so many at most. The largest, of `history`, have 4 MiB. */
 #define LARGE_REPLY 512u
 #define LARGE_REPLIES_WAITING ((size_t)32 << 20)
 
-#define SYNC_MESSAGE_MAX (256LL << 20) /* all connections of one worker, with their channels */
-#define SUBSCRIPTION_MAX 2048LL        /* what is subscribed to is a few bytes, a CURVE handshake some hundred */
+#define SUBSCRIPTION_MAX 2048LL /* what is subscribed to is a few bytes, a CURVE handshake some hundred */
 
 /* Bytes of topics on one socket, of all its peers, as far as they differ; libzmq takes some 30 times that. A worker needs 4, a service none. */
 #define SUBSCRIPTIONS_MAX (64u << 10)
@@ -107,7 +108,7 @@ static int set_up_commands(const struct bus *b, void *socket)
 /* HANDOVER: a worker that reconnects before its old connection was noticed to be dead takes its name over. */
 static int set_up_sync(void *socket)
 {
-    return set_max_message(socket, SYNC_MESSAGE_MAX) | set_int(socket, ZMQ_SNDHWM, ANSWERS_WAITING) |
+    return set_max_message(socket, (int64_t)WIRE_MESSAGE_MAX) | set_int(socket, ZMQ_SNDHWM, ANSWERS_WAITING) |
            set_int(socket, ZMQ_ROUTER_MANDATORY, 1) | set_int(socket, ZMQ_ROUTER_HANDOVER, 1);
 }
 

@@ -3,12 +3,19 @@
 #include "grant.h"
 #include "meta.h"
 
-void describe_who(struct json_out *out, struct slice id, const struct connection *c, const struct names *channels)
+void describe_name(struct json_out *out, struct slice id, const struct connection *c)
 {
     struct connection_info info;
     connection_describe(c, &info);
     json_put_text(out, "connection", id);
     json_put_text(out, "session", info.session);
+}
+
+void describe_who(struct json_out *out, struct slice id, const struct connection *c, const struct names *channels)
+{
+    struct connection_info info;
+    connection_describe(c, &info);
+    describe_name(out, id, c);
     json_begin_list(out, "channels");
     for (size_t i = 0; i < info.channel_count; i++) {
         struct slice channel = connection_channel(c, i);

@@ -8,7 +8,10 @@
 #include "json_out.h"
 #include "presence.h"
 
-/* Add "connection", "session" and "channels" to the object that out has open. Of the channels those that a pattern matches; NULL: all. */
+/* Add "connection" and "session" to the object that out has open. */
+void describe_name(struct json_out *out, struct slice id, const struct connection *c);
+
+/* The same, and "channels": those that a pattern matches; NULL: all. */
 void describe_who(struct json_out *out, struct slice id, const struct connection *c, const struct names *channels);
 
 /* Add "worker", "since" and "meta" (left out where it has none). */

@@ -24,7 +24,10 @@ static void write_message(struct watch *w, const struct presence_change *change)
     json_put_text(out, "run", slice_of(watch_run(w, run)));
     json_put_count(out, "n", w->n);
     json_put_text(out, "type", slice_of(types[change->what]));
-    describe_who(out, change->connection, change->of, NULL);
+    if (change->what == PRESENCE_CONNECTED || change->what == PRESENCE_DISCONNECTED)
+        describe_who(out, change->connection, change->of, NULL);
+    else
+        describe_name(out, change->connection, change->of); /* the message before this one had its channels */
     json_put_int(out, "at", w->now_ms);
     if (change->what == PRESENCE_DISCONNECTED || change->what == PRESENCE_SESSION_OFFLINE)
         json_put_text(out, "cause", slice_of(end_cause_name(change->cause)));
