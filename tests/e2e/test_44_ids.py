@@ -1,8 +1,6 @@
 """Ids are unique for ever: across restarts, wiped stores, backups put back and clocks set back. What may be missing is said."""
 
-import pathlib
 import shutil
-import subprocess
 import time
 
 import pytest
@@ -10,6 +8,7 @@ from support import processes
 from support.apache import Apache
 from support.asker import Asker
 from support.broker import Broker
+from support.clocks import FAKETIME, set_clock, skip_unless_time_can_be_faked
 from support.commands import Commands
 from support.fcgi import FastCgi
 from support.http_publisher import HttpPublisher
@@ -21,7 +20,6 @@ from support.site import Site
 from support.tokens import Issuer
 from support.waiting import wait_until
 
-FAKETIME = next(pathlib.Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 ANNA = {"sessions": ["anna"]}
 
 
@@ -403,24 +401,11 @@ def test_after_an_older_backup_was_put_back_no_id_is_used_again_and_everybody_is
 
 # Clocks
 
-def skip_unless_time_can_be_faked():
-    """A program with a sanitizer cannot be given another library first."""
-    if not FAKETIME:
-        pytest.skip("faketime is not installed")
-    done = subprocess.run([processes.BROKER, "--version"], env=processes.clean_environment(LD_PRELOAD=str(FAKETIME)), capture_output=True, check=False)
-    if done.returncode != 0:
-        pytest.skip("not with a sanitizer")
-
-
 @pytest.fixture
 def clock(site):
     """Sets the broker's clock: clock("-1h")."""
     skip_unless_time_can_be_faked()
-
-    def set_clock(offset):
-        site.broker.env = processes.clean_environment(LD_PRELOAD=str(FAKETIME), FAKETIME=offset, FAKETIME_DONT_FAKE_MONOTONIC="1")
-
-    return set_clock
+    return lambda offset: set_clock(site.broker, offset)
 
 
 def test_a_clock_that_was_set_back_gives_no_id_twice(site, clock):
