@@ -524,6 +524,14 @@ static void setup_renewing(void)
     setup();
 }
 
+/* Reports are repeated as workers do. */
+static void setup_leasing(void)
+{
+    pace = calm;
+    pace.renew = WIRE_RENEW_MS;
+    setup();
+}
+
 static void teardown(void)
 {
     upstream_free(&upstream);
@@ -1354,8 +1362,6 @@ static void add_questions(TCase *tests)
     tcase_add_test(tests, what_a_dead_broker_never_took_is_told_again);
     tcase_add_test(tests, what_ended_while_there_was_no_broker_is_told_to_the_next_one);
     tcase_add_test(tests, a_crowd_is_reported_in_pieces);
-    tcase_add_test(tests, pieces_wait_until_earlier_ones_are_taken);
-    tcase_add_test(tests, what_happens_during_a_report_is_part_of_it);
     tcase_add_test(tests, a_report_that_was_interrupted_begins_anew);
     tcase_add_test(tests, many_that_ended_are_reported_in_pieces_too);
     tcase_add_test(tests, a_burst_of_changes_is_reported_in_pieces);
@@ -1380,7 +1386,8 @@ int main(void)
     Suite *suite = suite_create("upstream");
     TCase *sequence = one_case(suite, "sequence"), *questions = one_case(suite, "questions"),
           *asking_again = one_case(suite, "asking again"), *doubting = one_case(suite, "doubting"),
-          *renewing = one_case(suite, "renewing"), *keys = one_case(suite, "keys");
+          *renewing = one_case(suite, "renewing"), *leasing = one_case(suite, "leasing"),
+          *keys = one_case(suite, "keys");
 
     tcase_add_checked_fixture(keys, setup_calm, teardown);
     tcase_add_checked_fixture(sequence, setup_calm, teardown);
@@ -1388,6 +1395,9 @@ int main(void)
     tcase_add_checked_fixture(asking_again, setup_asking_again, teardown);
     tcase_add_checked_fixture(doubting, setup_doubting, teardown);
     tcase_add_checked_fixture(renewing, setup_renewing, teardown);
+    tcase_add_checked_fixture(leasing, setup_leasing, teardown);
+    tcase_add_test(leasing, pieces_wait_until_earlier_ones_are_taken);
+    tcase_add_test(leasing, what_happens_during_a_report_is_part_of_it);
 
     add_keys(keys);
     add_sequence(sequence);
