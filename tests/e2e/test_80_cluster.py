@@ -578,6 +578,22 @@ def test_brokers_that_race_while_servers_are_killed_lose_and_double_nothing(benc
 
 # Three servers
 
+def test_a_large_report_reaches_the_other_brokers_in_pieces(bench):
+    c = Cluster(bench)
+    wide = Worker(bench, c.brokers[0], "wide", max_channels=1000).start()
+    query = "channels=" + ",".join(f"{n:04d}" + "x" * 232 for n in range(1000))
+    streams = [bench.closing(FastCgi(wide.socket)) for _ in range(12)]
+    for n, stream in enumerate(streams):
+        stream.get(f"session=s{n}&{query}", REQUEST_URI="/sse").wait_open()
+    for client in c.clients:
+        wait_until(lambda client=client: client.stats()["connections"] == 12, what="all are known")
+    c.brokers[1].restart()  # and asks for everything
+    with c.brokers[1].commands() as client:
+        wait_until(lambda: client.stats()["connections"] == 12, what="all are known again")
+        streams.pop().close()
+        wait_until(lambda: client.stats()["connections"] == 11, what="one is gone")
+
+
 def test_three_servers_keep_the_stream(bench):
     nats = NatsCluster(bench).start()
     broker = Broker(bench, store=nats.url, store_replicas=3, store_timeout="20s").start()
