@@ -17,24 +17,50 @@ static void fill_with_bans(const struct sync_context *c, const void **cursor, st
     int64_t until_ms;
 
     while ((!c->send || b->len < piece_bytes(c)) && (*cursor = bans_next(bans, *cursor, &session, &until_ms)))
-        wire_add_block(b, session, until_ms);
+        wire_add_ban(b, session, until_ms);
 }
 
 /* The first of them go into the welcome, the others before it: who is welcomed knows all. False: they could not be sent. */
-static bool send_bans(const struct sync_context *c, struct slice worker, struct wire_buf *welcome)
+static bool send_bans(const struct sync_context *c, struct slice worker, struct wire_buf *first, uint64_t *pieces)
 {
     struct wire_buf b = {0};
     const void *cursor = NULL;
     bool sent = true;
+    *pieces = 0;
 
-    fill_with_bans(c, &cursor, welcome);
+    fill_with_bans(c, &cursor, first);
     while (cursor && sent) {
-        wire_put_blocks(&b, sequence_run(c->sequence));
+        wire_put_bans(&b, &(struct wire_bans){.run = sequence_run(c->sequence), .piece = ++*pieces});
         fill_with_bans(c, &cursor, &b);
         sent = !b.failed && c->send(c->context, worker, (struct slice){b.data, b.len});
     }
 
     wire_buf_release(&b);
+    return sent;
+}
+
+/* False: the bans could not be sent. */
+static bool write_welcome(const struct sync_context *c, struct slice worker, struct wire_buf *answer)
+{
+    const struct history *h = sequence_history(c->sequence);
+    struct wire_buf bans = {0};
+    uint64_t pieces;
+    bool sent = send_bans(c, worker, &bans, &pieces);
+
+    wire_put_welcome(answer, &(struct wire_welcome){
+                                 .run = sequence_run(c->sequence),
+                                 .head = history_head(h),
+                                 .complete = history_complete(h),
+                                 .oldest = history_oldest(h),
+                                 .taken = presence_taken(c->presence, worker),
+                                 .bans_since = sequence_bans_since(c->sequence),
+                                 .began = sequence_began(c->sequence),
+                                 .clock = c->clock_us,
+                                 .pieces = pieces,
+                             });
+    wire_add_items(answer, &bans);
+    answer->failed = answer->failed || bans.failed;
+    wire_buf_release(&bans);
     return sent;
 }
 
@@ -49,7 +75,6 @@ static uint64_t furthest_position(const struct sync_context *c)
 static bool on_hello(const struct sync_context *c, struct slice worker, const struct wire_hello *m, int64_t now,
                      struct wire_buf *answer)
 {
-    const struct history *h = sequence_history(c->sequence);
     if (presence_hello(c->presence, worker, m, now) != 0)
         return false; /* it says it again in a second */
     log_event(LOG_INFO, "a worker says hello", log_text("worker", m->worker), log_count("position", m->position));
@@ -63,17 +88,7 @@ static bool on_hello(const struct sync_context *c, struct slice worker, const st
                   "events that a worker had are not here: an older copy of the store, or the clock was set back; "
                   "whoever may miss something is told (ssecast.gap)",
                   log_text("worker", m->worker), log_count("position", m->position));
-    wire_put_welcome(answer, &(struct wire_welcome){
-                                 .run = sequence_run(c->sequence),
-                                 .head = history_head(h),
-                                 .complete = history_complete(h),
-                                 .oldest = history_oldest(h),
-                                 .taken = presence_taken(c->presence, worker),
-                                 .bans_since = sequence_bans_since(c->sequence),
-                                 .began = sequence_began(c->sequence),
-                                 .clock = c->clock_us,
-                             });
-    if (!send_bans(c, worker, answer))
+    if (!write_welcome(c, worker, answer))
         return false; /* likewise */
     c->counters[WELCOMES]++;
     return true;

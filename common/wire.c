@@ -132,12 +132,14 @@ void wire_put_welcome(struct wire_buf *b, const struct wire_welcome *m)
     add_u64(b, m->bans_since);
     add_u64(b, m->began);
     add_u64(b, (uint64_t)m->clock);
+    add_u64(b, m->pieces);
 }
 
-void wire_put_blocks(struct wire_buf *b, uint64_t run)
+void wire_put_bans(struct wire_buf *b, const struct wire_bans *m)
 {
-    begin(b, WIRE_BLOCKS);
-    add_u64(b, run);
+    begin(b, WIRE_BANS);
+    add_u64(b, m->run);
+    add_u64(b, m->piece);
 }
 
 void wire_put_replay(struct wire_buf *b, const struct wire_replay *m)
@@ -261,7 +263,7 @@ void wire_add_entry(struct wire_buf *b, const struct event *e)
     add_bytes(b, e->entry.data, e->entry.len);
 }
 
-void wire_add_block(struct wire_buf *b, struct slice session, int64_t until_ms)
+void wire_add_ban(struct wire_buf *b, struct slice session, int64_t until_ms)
 {
     add_name(b, session);
     add_u64(b, (uint64_t)until_ms);
@@ -421,7 +423,7 @@ int wire_get_hello(struct slice message, struct wire_hello *m)
 }
 
 /* Everything that is left, checked. */
-static struct slice take_blocks(struct reader *r)
+static struct slice take_bans(struct reader *r)
 {
     const char *start = r->at;
     while (!r->failed && r->at != r->end) {
@@ -442,15 +444,17 @@ int wire_get_welcome(struct slice message, struct wire_welcome *m)
     m->bans_since = take_u64(&r);
     m->began = take_u64(&r);
     m->clock = (int64_t)take_u64(&r);
-    m->blocks = take_blocks(&r);
+    m->pieces = take_u64(&r);
+    m->bans = take_bans(&r);
     return verdict(&r);
 }
 
-int wire_get_blocks(struct slice message, struct wire_blocks *m)
+int wire_get_bans(struct slice message, struct wire_bans *m)
 {
-    struct reader r = open_message(message, WIRE_BLOCKS);
+    struct reader r = open_message(message, WIRE_BANS);
     m->run = take_u64(&r);
-    m->blocks = take_blocks(&r);
+    m->piece = take_u64(&r);
+    m->bans = take_bans(&r);
     return verdict(&r);
 }
 
@@ -621,7 +625,7 @@ bool wire_next_name(struct slice *rest, struct slice *name)
     return step(&r, rest);
 }
 
-bool wire_next_block(struct slice *rest, struct slice *session, int64_t *until_ms)
+bool wire_next_ban(struct slice *rest, struct slice *session, int64_t *until_ms)
 {
     struct reader r = reader_of(*rest);
     *session = take_name(&r);

@@ -9,7 +9,7 @@
  *            WIRE_HEAD   once a second: where the sequence stands
  *            WIRE_LOG    the level that the workers' logs are to have from now on, when somebody wants that
  * The sync:  worker -> broker                      broker -> worker
- *            WIRE_HELLO                            WIRE_BLOCKS, as many as it takes, then WIRE_WELCOME
+ *            WIRE_HELLO                            WIRE_BANS, as many as it takes, then WIRE_WELCOME
  *            WIRE_REPLAY                           WIRE_PAGE
  *            WIRE_SHUTDOWNS                        WIRE_PAGE
  *            WIRE_PRESENCE (also the lease)        WIRE_TAKEN, or WIRE_RESYNC when one was missed
@@ -56,7 +56,7 @@ enum wire_type {
     WIRE_REPLY = 10,
     WIRE_TAKEN = 11,
     WIRE_LOG = 12,
-    WIRE_BLOCKS = 13,
+    WIRE_BANS = 13,
     WIRE_SHUTDOWNS = 14,
 };
 
@@ -116,12 +116,14 @@ struct wire_welcome {
     uint64_t bans_since; /* position: what was banned up to here may be unknown to this broker; 0: it knows all */
     uint64_t began;      /* position: events up to it are stamped by the clock of an earlier run; 0: not known */
     int64_t clock;       /* as in the head */
-    struct slice blocks; /* walk with wire_next_block() */
+    uint64_t pieces;     /* WIRE_BANS that came before this and count with it */
+    struct slice bans;   /* walk with wire_next_ban() */
 };
 
-struct wire_blocks {
+struct wire_bans {
     uint64_t run;
-    struct slice blocks; /* walk with wire_next_block() */
+    uint64_t piece;    /* 1, 2, 3, ... of each welcome */
+    struct slice bans; /* walk with wire_next_ban() */
 };
 
 /* Asks for what came after a cursor. */
@@ -214,8 +216,8 @@ int wire_type(struct slice message);
 void wire_put_batch(struct wire_buf *b, uint64_t run, uint64_t prev);
 void wire_put_head(struct wire_buf *b, const struct wire_head *m);
 void wire_put_hello(struct wire_buf *b, const struct wire_hello *m);
-void wire_put_welcome(struct wire_buf *b, const struct wire_welcome *m); /* then wire_add_block() */
-void wire_put_blocks(struct wire_buf *b, uint64_t run);                  /* the same */
+void wire_put_welcome(struct wire_buf *b, const struct wire_welcome *m); /* then wire_add_ban() */
+void wire_put_bans(struct wire_buf *b, const struct wire_bans *m);       /* the same */
 void wire_put_replay(struct wire_buf *b, const struct wire_replay *m);
 void wire_put_shutdowns(struct wire_buf *b, const struct wire_shutdowns *m);
 void wire_put_page(struct wire_buf *b, const struct wire_page *m);         /* then wire_add_entry() */
@@ -227,7 +229,7 @@ void wire_put_command(struct wire_buf *b, const struct wire_command *m);
 void wire_put_reply(struct wire_buf *b, const struct wire_reply *m);
 
 void wire_add_entry(struct wire_buf *b, const struct event *e); /* also to a batch */
-void wire_add_block(struct wire_buf *b, struct slice session, int64_t until_ms);
+void wire_add_ban(struct wire_buf *b, struct slice session, int64_t until_ms);
 void wire_add_presence(struct wire_buf *b, const struct wire_presence_item *item);
 
 /* Add items that wire_add_presence() collected in a buffer of their own. */
@@ -242,7 +244,7 @@ int wire_get_batch(struct slice message, struct wire_batch *m);
 int wire_get_head(struct slice message, struct wire_head *m);
 int wire_get_hello(struct slice message, struct wire_hello *m);
 int wire_get_welcome(struct slice message, struct wire_welcome *m);
-int wire_get_blocks(struct slice message, struct wire_blocks *m);
+int wire_get_bans(struct slice message, struct wire_bans *m);
 int wire_get_replay(struct slice message, struct wire_replay *m);
 int wire_get_shutdowns(struct slice message, struct wire_shutdowns *m);
 int wire_get_page(struct slice message, struct wire_page *m);
@@ -253,7 +255,7 @@ int wire_get_command(struct slice message, struct wire_command *m);
 int wire_get_reply(struct slice message, struct wire_reply *m);
 
 bool wire_next_name(struct slice *rest, struct slice *name);
-bool wire_next_block(struct slice *rest, struct slice *session, int64_t *until_ms);
+bool wire_next_ban(struct slice *rest, struct slice *session, int64_t *until_ms);
 bool wire_next_presence(struct slice *rest, struct wire_presence_item *item);
 
 /* The first items of a walk as a piece: it ends with the item that reaches max bytes. *ended: how many of its bytes are

@@ -47,6 +47,12 @@ struct full {
     size_t cursor;     /* of the walk */
 };
 
+/* The bans that came before the next welcome (WIRE_BANS). */
+struct ban_pieces {
+    uint64_t run, count;
+    struct wire_buf bans;
+};
+
 struct upstream {
     struct upstream_config config;
     struct loop *loop;
@@ -80,6 +86,7 @@ struct upstream {
     uint64_t covered;         /* place in reported: ended items up to it have been sent to this broker */
     struct reported reported;
     struct full full;
+    struct ban_pieces ban_pieces;
     int64_t hello_first_us; /* when the first hello was said that is not answered; 0: none */
 };
 
@@ -451,6 +458,12 @@ static void lose_broker(struct upstream *u)
     }
 }
 
+static void drop_ban_pieces(struct upstream *u)
+{
+    wire_buf_release(&u->ban_pieces.bans);
+    u->ban_pieces = (struct ban_pieces){0};
+}
+
 /* The broker of this run took our reports up to n, and stood at head then. */
 static void note_taken(struct upstream *u, uint64_t n, uint64_t head)
 {
@@ -467,20 +480,58 @@ static void note_taken(struct upstream *u, uint64_t n, uint64_t head)
     u->hooks->told(u->context, report.mark, head);
 }
 
-static void take_blocks(struct upstream *u, struct slice blocks)
+/* --- bans --- */
+
+/* A piece of the welcome that comes next. What is in it counts with the welcome: only then is it known that nothing is missing, and which
+ * events are newer. */
+static void on_bans(struct upstream *u, struct slice message)
+{
+    struct ban_pieces *p = &u->ban_pieces;
+    struct wire_bans m;
+    if (wire_get_bans(message, &m) != 0)
+        return;
+
+    if (m.piece == 1)
+        drop_ban_pieces(u);
+    if (m.piece == 1)
+        p->run = m.run;
+    if (m.run != p->run || m.piece != p->count + 1)
+        return; /* the welcome will show that one is missing */
+    wire_add_bytes(&p->bans, m.bans);
+    p->count++;
+}
+
+static bool has_all_bans(const struct upstream *u, const struct wire_welcome *m)
+{
+    const struct ban_pieces *p = &u->ban_pieces;
+    return !m->pieces || (p->run == m->run && p->count == m->pieces && !p->bans.failed);
+}
+
+static void tell_bans(struct upstream *u, struct slice bans)
 {
     struct slice session;
     int64_t until_ms;
-    while (blocks.len && wire_next_block(&blocks, &session, &until_ms))
+    while (bans.len && wire_next_ban(&bans, &session, &until_ms))
         u->hooks->blocked(u->context, session, until_ms);
 }
 
-/* They come before the welcome that they belong to. */
-static void on_blocks(struct upstream *u, struct slice message)
+static void take_bans(struct upstream *u, const struct wire_welcome *m)
 {
-    struct wire_blocks m;
-    if (wire_get_blocks(message, &m) == 0)
-        take_blocks(u, m.blocks);
+    if (m->pieces)
+        tell_bans(u, written(&u->ban_pieces.bans));
+    tell_bans(u, m->bans);
+    u->hooks->all_blocked(u->context, m->head, m->bans_since);
+    drop_ban_pieces(u);
+}
+
+/* --- welcome --- */
+
+/* A welcome with some of the bans would let others in. HELLO is said again with the next tick. */
+static void refuse_welcome(struct upstream *u)
+{
+    log_warn("the broker's list of bans did not arrive whole, and it is asked for again");
+    drop_ban_pieces(u);
+    lose_broker(u);
 }
 
 static void on_welcome(struct upstream *u, struct slice message)
@@ -488,6 +539,10 @@ static void on_welcome(struct upstream *u, struct slice message)
     struct wire_welcome m;
     if (wire_get_welcome(message, &m) != 0)
         return;
+    if (!has_all_bans(u, &m)) {
+        refuse_welcome(u);
+        return;
+    }
     if (u->run != m.run)
         lose_broker(u);
     note_run(u, &m);
@@ -499,8 +554,7 @@ static void on_welcome(struct upstream *u, struct slice message)
     u->presence_lost = true;
     if (m.taken)
         note_taken(u, m.taken, m.head);
-    take_blocks(u, m.blocks);
-    u->hooks->all_blocked(u->context, m.head, m.bans_since);
+    take_bans(u, &m);
     if (!u->joined) {
         u->joined = true;
         u->position = m.head;
@@ -806,8 +860,8 @@ static void on_message(struct upstream *u, struct slice message)
     case WIRE_WELCOME:
         on_welcome(u, message);
         break;
-    case WIRE_BLOCKS:
-        on_blocks(u, message);
+    case WIRE_BANS:
+        on_bans(u, message);
         break;
     case WIRE_PAGE:
         on_page(u, message);
@@ -950,6 +1004,7 @@ void upstream_free(struct upstream **u)
     drop_held(*u, true);
     deque_release(&(*u)->held);
     wire_buf_release(&(*u)->presence);
+    drop_ban_pieces(*u);
     reported_release(&(*u)->reported);
     close_lines(*u);
     lines_free(&(*u)->lines);

@@ -136,26 +136,26 @@ static bool welcome(struct slice message, struct wire_buf *b)
     if (wire_get_welcome(message, &m) != 0)
         return false;
     wire_put_welcome(b, &m);
-    while (m.blocks.len) {
-        must(wire_next_block(&m.blocks, &session, &until));
+    while (m.bans.len) {
+        must(wire_next_ban(&m.bans, &session, &until));
         must(within(session, message));
-        wire_add_block(b, session, until);
+        wire_add_ban(b, session, until);
     }
     return true;
 }
 
-static bool blocks(struct slice message, struct wire_buf *b)
+static bool bans(struct slice message, struct wire_buf *b)
 {
-    struct wire_blocks m;
+    struct wire_bans m;
     struct slice session;
     int64_t until;
-    if (wire_get_blocks(message, &m) != 0)
+    if (wire_get_bans(message, &m) != 0)
         return false;
-    wire_put_blocks(b, m.run);
-    while (m.blocks.len) {
-        must(wire_next_block(&m.blocks, &session, &until));
+    wire_put_bans(b, &m);
+    while (m.bans.len) {
+        must(wire_next_ban(&m.bans, &session, &until));
         must(within(session, message));
-        wire_add_block(b, session, until);
+        wire_add_ban(b, session, until);
     }
     return true;
 }
@@ -293,7 +293,7 @@ static bool (*const types[])(struct slice message, struct wire_buf *b) = {
     [WIRE_WELCOME] = welcome,   [WIRE_REPLAY] = replay,       [WIRE_PAGE] = page,
     [WIRE_PRESENCE] = presence, [WIRE_RESYNC] = resync,       [WIRE_COMMAND] = command,
     [WIRE_REPLY] = reply,       [WIRE_TAKEN] = taken,         [WIRE_LOG] = log_level_of_workers,
-    [WIRE_BLOCKS] = blocks,     [WIRE_SHUTDOWNS] = shutdowns,
+    [WIRE_BANS] = bans,         [WIRE_SHUTDOWNS] = shutdowns,
 };
 #define TYPES (sizeof types / sizeof types[0])
 

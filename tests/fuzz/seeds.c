@@ -135,15 +135,19 @@ static void messages(void)
                                             .position = 1001,
                                             .labels = {&(struct slice){"remote_addr", 11}, 1}});
     save_message("hello", &b);
-    wire_put_welcome(
-        &b, &(struct wire_welcome){
-                .run = 77, .head = 1004, .complete = 1000, .oldest = 1001, .began = 1000, .clock = 1763710000000000});
-    wire_add_block(&b, slice_of("a"), 1763710060000);
-    wire_add_block(&b, slice_of("b"), 1);
+    wire_put_welcome(&b, &(struct wire_welcome){.run = 77,
+                                                .head = 1004,
+                                                .complete = 1000,
+                                                .oldest = 1001,
+                                                .began = 1000,
+                                                .clock = 1763710000000000,
+                                                .pieces = 1});
+    wire_add_ban(&b, slice_of("a"), 1763710060000);
+    wire_add_ban(&b, slice_of("b"), 1);
     save_message("welcome", &b);
-    wire_put_blocks(&b, 77);
-    wire_add_block(&b, slice_of("a"), 1763710060000);
-    save_message("blocks", &b);
+    wire_put_bans(&b, &(struct wire_bans){.run = 77, .piece = 1});
+    wire_add_ban(&b, slice_of("a"), 1763710060000);
+    save_message("bans", &b);
     wire_put_shutdowns(&b, &(struct wire_shutdowns){.request = 9, .after = 1001, .age_ms = 5000});
     save_message("shutdowns", &b);
     wire_put_taken(&b, &(struct wire_taken){.run = 77, .n = 3, .head = 1003, .clock = 1763710000000000});

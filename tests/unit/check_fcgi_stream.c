@@ -588,7 +588,7 @@ START_TEST(a_blocked_session_is_told_to_stop)
 }
 END_TEST
 
-START_TEST(blocks_come_with_the_welcome)
+START_TEST(bans_come_with_the_welcome)
 {
     struct client *waiting = open_as(0, "a");
     body(waiting);
@@ -723,7 +723,7 @@ START_TEST(what_the_broker_confirmed_needs_no_clock)
 }
 END_TEST
 
-START_TEST(a_session_that_slipped_in_before_its_block_was_known_is_ended)
+START_TEST(a_session_that_slipped_in_before_its_ban_was_known_is_ended)
 {
     broker_ahead_ms = 0;
     join(100);
@@ -1344,12 +1344,12 @@ static void add_openings(TCase *tests)
     tcase_add_test(tests, a_draining_worker_opens_none_and_closes_all);
     tcase_add_test(tests, a_shutdown_ends_after_what_came_before);
     tcase_add_test(tests, a_blocked_session_is_told_to_stop);
-    tcase_add_test(tests, blocks_come_with_the_welcome);
+    tcase_add_test(tests, bans_come_with_the_welcome);
     tcase_add_test(tests, who_comes_back_past_a_shutdown_stays);
     tcase_add_loop_test(tests, a_shutdown_that_comes_late_ends_what_was_opened_before_it, 0, 9);
     tcase_add_test(tests, in_doubt_a_stream_ends);
     tcase_add_test(tests, what_the_broker_confirmed_needs_no_clock);
-    tcase_add_test(tests, a_session_that_slipped_in_before_its_block_was_known_is_ended);
+    tcase_add_test(tests, a_session_that_slipped_in_before_its_ban_was_known_is_ended);
     tcase_add_loop_test(tests, one_that_waits_for_the_broker_is_ended_by_what_was_shut_down_meanwhile, 0, 9);
     tcase_add_test(tests, when_shutdowns_may_be_missing_those_who_waited_come_back);
     tcase_add_test(tests, one_that_waited_and_replays_past_an_old_shutdown_stays);

@@ -100,11 +100,11 @@ START_TEST(hello_is_answered_with_where_we_stand)
     ck_assert_uint_eq(m.head, START + 1);
     ck_assert_uint_eq(m.complete, START);
     ck_assert_uint_eq(m.oldest, START + 1);
-    ck_assert(wire_next_block(&m.blocks, &name, &until));
+    ck_assert(wire_next_ban(&m.bans, &name, &until));
     assert_slice(name, session);
     ck_assert_uint_eq(m.bans_since, START); /* we keep no log */
     ck_assert_int_eq(until, 7000);
-    ck_assert_uint_eq(m.blocks.len, 0);
+    ck_assert_uint_eq(m.bans.len, 0);
     ck_assert_uint_eq(presence_workers(presence), 1);
 }
 END_TEST
@@ -119,40 +119,41 @@ static void shut_down(const char *session, int64_t time_ms)
     sequence_commit(sequence);
 }
 
-static size_t sent_before, sent_blocks, sent_largest;
+static size_t sent_before, sent_bans, sent_largest;
 static bool refuse;
 
-static size_t count_blocks(struct slice blocks)
+static size_t count_bans(struct slice bans)
 {
     struct slice name;
     int64_t until;
     size_t count = 0;
-    while (blocks.len && wire_next_block(&blocks, &name, &until))
+    while (bans.len && wire_next_ban(&bans, &name, &until))
         count++;
     return count;
 }
 
-static bool send_blocks(void *to, struct slice worker, struct slice message)
+static bool send_bans(void *to, struct slice worker, struct slice message)
 {
-    struct wire_blocks m;
+    struct wire_bans m;
     ck_assert_ptr_eq(to, &sent_before);
     assert_slice(worker, W);
-    ck_assert_int_eq(wire_get_blocks(message, &m), 0);
+    ck_assert_int_eq(wire_get_bans(message, &m), 0);
     ck_assert_uint_eq(m.run, RUN);
     sent_before++;
-    sent_blocks += count_blocks(m.blocks);
+    ck_assert_uint_eq(m.piece, sent_before);
+    sent_bans += count_bans(m.bans);
     sent_largest = message.len > sent_largest ? message.len : sent_largest;
     return !refuse;
 }
 
-START_TEST(many_blocks_are_sent_in_pieces_before_the_welcome)
+START_TEST(many_bans_are_sent_in_pieces_before_the_welcome)
 {
     struct wire_welcome m;
     char name[16];
-    context.send = send_blocks;
+    context.send = send_bans;
     context.context = &sent_before;
     context.piece_bytes = 300;
-    sent_before = sent_blocks = sent_largest = 0;
+    sent_before = sent_bans = sent_largest = 0;
     refuse = false;
     for (int i = 0; i < 100; i++) {
         snprintf(name, sizeof name, "session-%d", i);
@@ -162,10 +163,12 @@ START_TEST(many_blocks_are_sent_in_pieces_before_the_welcome)
     ck_assert(ask());
     ck_assert_int_eq(wire_get_welcome((struct slice){answer.data, answer.len}, &m), 0);
     ck_assert_uint_gt(sent_before, 5);
+    ck_assert_uint_eq(m.pieces, sent_before);
     ck_assert_uint_le(sent_largest, 300 + 20);
-    ck_assert_uint_le(answer.len, 300 + 20);
-    ck_assert_uint_eq(sent_blocks + count_blocks(m.blocks), 100);
+    ck_assert_uint_le(answer.len, 300 + 20 + 80); /* the fields before the bans */
+    ck_assert_uint_eq(sent_bans + count_bans(m.bans), 100);
     refuse = true;
+    sent_before = 0;
     ck_assert(!ask()); /* it says hello again */
 }
 END_TEST
@@ -425,7 +428,7 @@ int main(void)
     TCase *tests = one_case(suite, "sync");
     tcase_add_checked_fixture(tests, begin, end);
     tcase_add_test(tests, hello_is_answered_with_where_we_stand);
-    tcase_add_test(tests, many_blocks_are_sent_in_pieces_before_the_welcome);
+    tcase_add_test(tests, many_bans_are_sent_in_pieces_before_the_welcome);
     tcase_add_test(tests, shutdowns_are_found_among_everything);
     tcase_add_test(tests, shutdowns_that_may_have_been_evicted_are_a_gap);
     tcase_add_test(tests, a_report_is_answered_with_place_and_time);

@@ -43,12 +43,13 @@ static struct {
     int pieces, ends, byes;       /* full reports' pieces, their ends, good-byes */
     size_t largest;               /* report */
     size_t known;                 /* connections that the report since its first piece has had */
-    int blocks;                   /* messages with a block to send before each welcome */
+    uint64_t bans;                /* messages with a ban to send before each welcome */
+    uint64_t lost_ban;            /* the number of the one that gets lost, once; 0: none */
     int64_t clock;
     int shutdowns;
     struct wire_shutdowns last_shutdowns;
-    size_t page;    /* events in a page at most */
-    char block[16]; /* a session that is blocked; empty: none */
+    size_t page;  /* events in a page at most */
+    char ban[16]; /* a session that is banned; empty: none */
     char worker[256], routing[256];
     size_t routing_len;
     int hellos, replays, presences, fulls, lags;
@@ -96,21 +97,25 @@ static void reply(struct wire_buf *b)
 static void welcome(void)
 {
     struct wire_buf b = {0};
-    for (int i = 0; i < broker.blocks; i++) {
+    for (uint64_t i = 1; i <= broker.bans; i++) {
+        if (i == broker.lost_ban)
+            continue;
         char name[24];
-        snprintf(name, sizeof name, "block-%d", i);
-        wire_put_blocks(&b, broker.run);
-        wire_add_block(&b, slice_of(name), 1);
+        snprintf(name, sizeof name, "ban-%" PRIu64, i);
+        wire_put_bans(&b, &(struct wire_bans){.run = broker.run, .piece = i});
+        wire_add_ban(&b, slice_of(name), 1);
         reply(&b);
     }
     struct wire_welcome m = {.run = broker.run,
                              .head = broker.head,
                              .complete = broker.complete,
                              .oldest = broker.complete + 1,
-                             .clock = broker.clock};
+                             .clock = broker.clock,
+                             .pieces = broker.bans};
+    broker.lost_ban = 0;
     wire_put_welcome(&b, &m);
-    if (*broker.block)
-        wire_add_block(&b, slice_of(broker.block), 12345);
+    if (*broker.ban)
+        wire_add_ban(&b, slice_of(broker.ban), 12345);
     reply(&b);
 }
 
@@ -725,7 +730,7 @@ END_TEST
 
 START_TEST(bans_are_told_before_anything_else)
 {
-    strcpy(broker.block, "ann");
+    strcpy(broker.ban, "ann");
     await_told("blocked ann 12345 joined 100");
     ck_assert_uint_eq(all_blocked_at, 100);
 }
@@ -1168,11 +1173,36 @@ START_TEST(who_leaves_within_a_report_comes_to_its_end_first)
 }
 END_TEST
 
-START_TEST(blocks_may_come_before_the_welcome)
+START_TEST(bans_may_come_before_the_welcome)
 {
-    broker.blocks = 3;
-    strcpy(broker.block, "ann");
-    await_told("blocked block-0 1 blocked block-1 1 blocked block-2 1 blocked ann 12345 joined 100");
+    broker.bans = 3;
+    strcpy(broker.ban, "ann");
+    await_told("blocked ban-1 1 blocked ban-2 1 blocked ban-3 1 blocked ann 12345 joined 100");
+    ck_assert_uint_eq(all_blocked, 1);
+    ck_assert_uint_eq(all_blocked_at, 100);
+}
+END_TEST
+
+START_TEST(a_welcome_without_all_of_its_bans_is_none)
+{
+    broker.bans = 3;
+    broker.lost_ban = (uint64_t)_i + 1;
+    await_told("blocked ban-1 1 blocked ban-2 1 blocked ban-3 1 joined 100");
+    ck_assert_int_eq(broker.hellos, 2);
+    ck_assert_uint_eq(all_blocked, 1);
+}
+END_TEST
+
+START_TEST(bans_of_a_welcome_that_never_came_do_not_count)
+{
+    struct wire_buf b = {0};
+    join();
+    wire_put_bans(&b, &(struct wire_bans){.run = broker.run, .piece = 1});
+    wire_add_ban(&b, S("old"), 1);
+    reply(&b);
+    resync();
+    await(all_blocked == 2);
+    ck_assert_ptr_null(strstr(told, "old"));
 }
 END_TEST
 
@@ -1367,7 +1397,9 @@ static void add_questions(TCase *tests)
     tcase_add_test(tests, a_burst_of_changes_is_reported_in_pieces);
     tcase_add_test(tests, who_leaves_says_goodbye);
     tcase_add_test(tests, who_leaves_within_a_report_comes_to_its_end_first);
-    tcase_add_test(tests, blocks_may_come_before_the_welcome);
+    tcase_add_test(tests, bans_may_come_before_the_welcome);
+    tcase_add_loop_test(tests, a_welcome_without_all_of_its_bans_is_none, 0, 3);
+    tcase_add_test(tests, bans_of_a_welcome_that_never_came_do_not_count);
     tcase_add_test(tests, shutdowns_of_the_past_are_asked_for);
     tcase_add_test(tests, the_brokers_clock_and_place_are_noted);
     tcase_add_test(tests, a_report_tells_the_gauges);

@@ -51,19 +51,24 @@ static void put_hello(struct wire_buf *b)
 
 static void put_welcome(struct wire_buf *b)
 {
-    wire_put_welcome(
-        b,
-        &(struct wire_welcome){
-            .run = 11, .head = 12, .complete = 3, .oldest = 4, .taken = 8, .bans_since = 9, .began = 2, .clock = 10});
-    wire_add_block(b, S("a"), 1700000000123);
-    wire_add_block(b, S("b"), -1);
+    wire_put_welcome(b, &(struct wire_welcome){.run = 11,
+                                               .head = 12,
+                                               .complete = 3,
+                                               .oldest = 4,
+                                               .taken = 8,
+                                               .bans_since = 9,
+                                               .began = 2,
+                                               .clock = 10,
+                                               .pieces = 6});
+    wire_add_ban(b, S("a"), 1700000000123);
+    wire_add_ban(b, S("b"), -1);
 }
 
-static void put_blocks(struct wire_buf *b)
+static void put_bans(struct wire_buf *b)
 {
-    wire_put_blocks(b, 11);
-    wire_add_block(b, S("a"), 1700000000123);
-    wire_add_block(b, S("b"), -1);
+    wire_put_bans(b, &(struct wire_bans){.run = 11, .piece = 3});
+    wire_add_ban(b, S("a"), 1700000000123);
+    wire_add_ban(b, S("b"), -1);
 }
 
 static void put_shutdowns(struct wire_buf *b)
@@ -178,18 +183,18 @@ static int get_welcome(struct slice message)
     struct slice session;
     int64_t until;
     int err = wire_get_welcome(message, &m);
-    while (!err && wire_next_block(&m.blocks, &session, &until))
+    while (!err && wire_next_ban(&m.bans, &session, &until))
         ;
     return err;
 }
 
-static int get_blocks(struct slice message)
+static int get_bans(struct slice message)
 {
-    struct wire_blocks m;
+    struct wire_bans m;
     struct slice session;
     int64_t until;
-    int err = wire_get_blocks(message, &m);
-    while (!err && wire_next_block(&m.blocks, &session, &until))
+    int err = wire_get_bans(message, &m);
+    while (!err && wire_next_ban(&m.bans, &session, &until))
         ;
     return err;
 }
@@ -273,7 +278,7 @@ static const struct {
     {WIRE_BATCH, put_batch, get_batch, {0}},
     {WIRE_HEAD, put_head, get_head, {0}},
     {WIRE_HELLO, put_hello, get_hello, {0}},
-    {WIRE_WELCOME, put_welcome, get_welcome, {64, 75}},
+    {WIRE_WELCOME, put_welcome, get_welcome, {72, 83}},
     {WIRE_REPLAY, put_replay, get_replay, {0}},
     {WIRE_PAGE, put_page, get_page, {0}},
     {WIRE_PRESENCE,
@@ -284,7 +289,7 @@ static const struct {
     {WIRE_REPLY, put_reply, get_reply, {0}},
     {WIRE_LOG, put_log, get_log, {0}},
     {WIRE_TAKEN, put_taken, get_taken, {0}},
-    {WIRE_BLOCKS, put_blocks, get_blocks, {8, 19}},
+    {WIRE_BANS, put_bans, get_bans, {16, 27}},
     {WIRE_SHUTDOWNS, put_shutdowns, get_shutdowns, {0}},
 };
 #define MESSAGES ((int)(sizeof messages / sizeof messages[0]))
@@ -470,7 +475,7 @@ START_TEST(a_hello_arrives)
 }
 END_TEST
 
-START_TEST(a_welcome_arrives_with_its_blocks)
+START_TEST(a_welcome_arrives_with_its_bans)
 {
     struct wire_buf b = {0};
     struct wire_welcome m;
@@ -484,14 +489,17 @@ START_TEST(a_welcome_arrives_with_its_blocks)
     ck_assert_uint_eq(m.oldest, 4);
     ck_assert_uint_eq(m.taken, 8);
     ck_assert_uint_eq(m.bans_since, 9);
-    ck_assert(wire_next_block(&m.blocks, &session, &until));
+    ck_assert_uint_eq(m.began, 2);
+    ck_assert_int_eq(m.clock, 10);
+    ck_assert_uint_eq(m.pieces, 6);
+    ck_assert(wire_next_ban(&m.bans, &session, &until));
     assert_slice(session, S("a"));
     ck_assert_int_eq(until, 1700000000123);
-    ck_assert(wire_next_block(&m.blocks, &session, &until));
+    ck_assert(wire_next_ban(&m.bans, &session, &until));
     assert_slice(session, S("b"));
     ck_assert_int_eq(until, -1);
-    ck_assert(!wire_next_block(&m.blocks, &session, &until));
-    ck_assert(!wire_next_block(&m.blocks, &session, &until));
+    ck_assert(!wire_next_ban(&m.bans, &session, &until));
+    ck_assert(!wire_next_ban(&m.bans, &session, &until));
     wire_buf_release(&b);
 }
 END_TEST
@@ -801,7 +809,7 @@ static void add_round_trips(TCase *tests)
     tcase_add_test(tests, a_command_arrives_with_its_grant);
     tcase_add_test(tests, a_reply_arrives);
     tcase_add_test(tests, a_hello_arrives);
-    tcase_add_test(tests, a_welcome_arrives_with_its_blocks);
+    tcase_add_test(tests, a_welcome_arrives_with_its_bans);
     tcase_add_test(tests, a_replay_arrives);
     tcase_add_test(tests, a_replay_may_have_any_number);
     tcase_add_test(tests, a_page_arrives);
