@@ -78,7 +78,7 @@ class Kind:
 
     def stat(self, name):
         """Of this kind's worker: the sums of `stats` lack those that have not reported to a broker that was just restarted."""
-        [mine] = [w for w in self.commands.workers()["workers"] if f"-{self.worker.pid}-" in w["worker"]]
+        [mine] = [w for w in self.commands.workers() if f"-{self.worker.pid}-" in w["worker"]]
         return mine[name]
 
 
