@@ -155,6 +155,7 @@ def test_it_resumes_exactly(kind, session, read_by):
 
 
 def test_a_lost_sequence_is_told_and_then_its_place(kind, session):
+    kind.open_and_known(f"{session}-before")    # the worker has heard that the test before restarted the broker
     web = kind.open(session)
     kind.publish(session, "before")
     wait_data(web, "before")

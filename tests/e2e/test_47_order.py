@@ -198,19 +198,18 @@ def test_reports_have_any_size(bench):
     """90 streams of 237 KB of channels are more than a broker takes in one message."""
     site = Site(bench, worker={"max_channels": "1000"})
     query = "channels=" + ",".join(NAMES)
-    streams = [bench.closing(FastCgi(site.worker.socket)) for _ in range(90)]
-    for n, stream in enumerate(streams):
-        stream.get(f"session=s{n}&{query}", REQUEST_URI="/sse")
-    for stream in streams:
-        stream.wait_open()
+    streams = []
+    for n in range(90):
+        streams.append(bench.closing(FastCgi(site.worker.socket)))
+        streams[-1].get(f"session=s{n}&{query}", REQUEST_URI="/sse").wait_open()
     wait_until(lambda: site.stat("connections") == 90, what="all are known")
     for restart in (site.broker.restart, lambda: (site.broker.kill(), site.broker.start())):
         restart()
         site.commands = bench.closing(site.broker.commands())
         wait_until(lambda: site.stat("connections") == 90, what="all are known again")
-    time.sleep(1.5)
-    stats = site.commands.stats()
-    assert stats["connections"] == 90 and stats["resyncs"] == 0 and stats["welcomes"] == 1
+    welcomes = site.stat("welcomes")
+    time.sleep(3)
+    assert site.stat("connections") == 90 and site.stat("welcomes") == welcomes, "the worker is in sync"
     streams.pop().close()
     wait_until(lambda: site.stat("connections") == 89, what="one is gone")
 
@@ -252,14 +251,14 @@ def test_a_report_that_breaks_off_ends_nobody(bench):
 # Leases
 
 def test_a_broker_that_stood_still_loses_no_worker(bench):
-    site = Site(bench, workers=2, broker={"worker_lease": "2s"})
+    site = Site(bench, workers=2, broker={"worker_lease": "3s"})
     with Presence(site.broker) as presence:
         for n in range(4):
             site.open(f"s{n}")
         presence.wait_count("s3", 2)
         for _ in range(2):
             site.broker.freeze()
-            time.sleep(5)
+            time.sleep(6)
             site.broker.thaw()
             time.sleep(1.5)
         assert site.stat("workers_lost") == 0 and site.stat("connections") == 4
@@ -267,23 +266,23 @@ def test_a_broker_that_stood_still_loses_no_worker(bench):
 
 
 def test_a_worker_that_is_silent_for_its_lease_is_lost(bench):
-    site = Site(bench, workers=2, broker={"worker_lease": "2s"})
+    site = Site(bench, workers=2, broker={"worker_lease": "3s"})
     site.open_many([f"s{n}" for n in range(4)])
     wait_until(lambda: site.stat("connections") == 4, what="all are known")
     started = time.monotonic()
     site.worker.kill()
     wait_until(lambda: site.stat("workers_lost") == 1, what="it is lost")
-    assert time.monotonic() - started > 1
+    assert time.monotonic() - started > 2
     assert site.stat("workers") == 1
 
 
 def test_a_worker_that_ends_in_order_is_not_lost(bench):
-    site = Site(bench, workers=2, broker={"worker_lease": "2s"})
+    site = Site(bench, workers=2, broker={"worker_lease": "3s"})
     site.open_many([f"s{n}" for n in range(4)])
     wait_until(lambda: site.stat("connections") == 4, what="all are known")
     site.worker.stop()
     wait_until(lambda: site.stat("workers") == 1, what="it is gone")
-    time.sleep(3.5)  # longer than its lease
+    time.sleep(4.5)  # longer than its lease
     assert site.stat("workers_lost") == 0 and "silent for too long" not in site.broker.log()
 
 

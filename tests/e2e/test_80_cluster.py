@@ -582,9 +582,10 @@ def test_a_large_report_reaches_the_other_brokers_in_pieces(bench):
     c = Cluster(bench)
     wide = Worker(bench, c.brokers[0], "wide", max_channels=1000).start()
     query = "channels=" + ",".join(f"{n:04d}" + "x" * 232 for n in range(1000))
-    streams = [bench.closing(FastCgi(wide.socket)) for _ in range(12)]
-    for n, stream in enumerate(streams):
-        stream.get(f"session=s{n}&{query}", REQUEST_URI="/sse").wait_open()
+    streams = []
+    for n in range(12):
+        streams.append(bench.closing(FastCgi(wide.socket)))
+        streams[-1].get(f"session=s{n}&{query}", REQUEST_URI="/sse").wait_open()
     for client in c.clients:
         wait_until(lambda client=client: client.stats()["connections"] == 12, what="all are known")
     c.brokers[1].restart()  # and asks for everything
