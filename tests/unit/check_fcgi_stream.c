@@ -600,6 +600,92 @@ START_TEST(bans_come_with_the_welcome)
 }
 END_TEST
 
+/* The stream that a further client opens as session. */
+static bool is_turned_away(int n, const char *session)
+{
+    return strncmp(heard(open_as(n, session)), "Status: 204 ", 12) == 0;
+}
+
+START_TEST(a_welcome_says_all_bans_and_lifts_others)
+{
+    join(100);
+    shut_down(101, "a", 60);
+    shut_down(102, "b", 60);
+    broker->blocked(&set, S("b"), clock_unix_ms() + 60000);
+    broker->all_blocked(&set, 102, 0);
+    ck_assert(!is_turned_away(0, "a"));
+    ck_assert(is_turned_away(1, "b"));
+}
+END_TEST
+
+START_TEST(what_came_before_its_welcome_is_newer_than_it)
+{
+    join(100);
+    shut_down(101, "a", 60);
+    shut_down(102, "b", 60);
+    shut_down(103, "c", 0);
+    broker->blocked(&set, S("a"), clock_unix_ms() + 60000); /* as it was at 101 */
+    broker->blocked(&set, S("c"), clock_unix_ms() + 60000);
+    broker->all_blocked(&set, 101, 0);
+    ck_assert(is_turned_away(0, "a"));
+    ck_assert(is_turned_away(1, "b"));
+    ck_assert(!is_turned_away(2, "c"));
+}
+END_TEST
+
+START_TEST(what_is_in_a_welcome_is_not_older_than_it)
+{
+    join(100);
+    broker->all_blocked(&set, 105, 0); /* a was banned at 101 and unbanned at 104 */
+    shut_down(101, "a", 60);
+    ck_assert(!is_turned_away(0, "a"));
+    shut_down(106, "a", 60);
+    ck_assert(is_turned_away(1, "a"));
+}
+END_TEST
+
+START_TEST(bans_that_a_broker_cannot_know_stay)
+{
+    join(100);
+    shut_down(101, "a", 60);
+    broker->all_blocked(&set, 500, 500);
+    ck_assert(is_turned_away(0, "a"));
+}
+END_TEST
+
+START_TEST(a_stream_whose_shutdown_was_missed_ends)
+{
+    join(100);
+    struct client *a = open_as(0, "a"), *b = open_as(1, "b");
+    body(a);
+    body(b);
+    broker->broken(&set, 500, 501);
+    ck_assert(!a->ended);
+    broker->blocked(&set, S("a"), clock_unix_ms() + 60000);
+    broker->all_blocked(&set, 500, 0);
+    ck_assert_ptr_nonnull(strstr(heard(a), "event: ssecast.shutdown\n"));
+    ck_assert(a->ended && !b->ended);
+}
+END_TEST
+
+START_TEST(records_of_bans_are_for_nobody)
+{
+    char text[32];
+    struct client *a = open_as(0, "a");
+    join(100);
+    body(a);
+    event_put_ban(text, S("b"), clock_unix_ms() + 60000);
+    struct event *e =
+        event_new(&(struct event_spec){.kind = EVENT_BANS, .seq = 101, .data = {text, event_ban_size(S("b"))}});
+    broker->event(&set, e);
+    event_unref(&e);
+    publish(102, NULL);
+    assert_heard(a, "id: 102\ndata: x\n\n");
+    ck_assert(is_turned_away(1, "b"));
+    assert_begins(come_back(2, "a", "100"), "100", "id: 102\ndata: x\n\n");
+}
+END_TEST
+
 START_TEST(who_comes_back_past_a_shutdown_stays)
 {
     join(100);
@@ -1345,6 +1431,12 @@ static void add_openings(TCase *tests)
     tcase_add_test(tests, a_shutdown_ends_after_what_came_before);
     tcase_add_test(tests, a_blocked_session_is_told_to_stop);
     tcase_add_test(tests, bans_come_with_the_welcome);
+    tcase_add_test(tests, a_welcome_says_all_bans_and_lifts_others);
+    tcase_add_test(tests, what_came_before_its_welcome_is_newer_than_it);
+    tcase_add_test(tests, what_is_in_a_welcome_is_not_older_than_it);
+    tcase_add_test(tests, bans_that_a_broker_cannot_know_stay);
+    tcase_add_test(tests, a_stream_whose_shutdown_was_missed_ends);
+    tcase_add_test(tests, records_of_bans_are_for_nobody);
     tcase_add_test(tests, who_comes_back_past_a_shutdown_stays);
     tcase_add_loop_test(tests, a_shutdown_that_comes_late_ends_what_was_opened_before_it, 0, 9);
     tcase_add_test(tests, in_doubt_a_stream_ends);
