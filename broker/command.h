@@ -24,7 +24,7 @@ struct command_limits {
     uint64_t batch;    /* events in one publish */
     uint64_t targets;  /* names in an event's `to` and `except` together */
     uint64_t retry_ms; /* an event's `retry` */
-    uint64_t bans;    /* as sequence_limit_bans() was told, for people */
+    uint64_t bans;     /* as sequence_limit_bans() was told, for people */
 };
 
 /* What commands work on. */

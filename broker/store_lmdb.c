@@ -164,26 +164,47 @@ static bool is_fresh(const struct store *s)
     return mdb_env_info(s->env, &info) == 0 && info.me_last_txnid == 0;
 }
 
+/* 0: there is none. */
+static uint32_t read_format(const struct store *s, MDB_txn *txn)
+{
+    MDB_val value;
+    int rc = mdb_get(txn, s->meta, &(MDB_val){6, "format"}, &value);
+
+    return rc == 0 && value.mv_size == 4 ? get_u32(value.mv_data) : 0;
+}
+
+static int write_format(const struct store *s, MDB_txn *txn)
+{
+    char format[4];
+
+    put_u32(format, FORMAT);
+    return mdb_put(txn, s->meta, &(MDB_val){6, "format"}, &(MDB_val){sizeof format, format}, 0);
+}
+
+static int open_data(struct store *s, MDB_txn *txn, unsigned create)
+{
+    int rc = mdb_dbi_open(txn, "events", MDB_INTEGERKEY | create, &s->events);
+
+    if (!rc)
+        rc = mdb_dbi_open(txn, "runs", MDB_INTEGERKEY | create, &s->runs);
+    return rc ? rc : mdb_dbi_open(txn, "ids", MDB_INTEGERKEY | create, &s->ids);
+}
+
+/* A store of another format may have other tables: its own are opened only where check_format() will find the format that it wants. */
 static int open_tables(struct store *s)
 {
     MDB_txn *txn;
-    char format[4];
     bool fresh = is_fresh(s);
     unsigned create = fresh ? MDB_CREATE : 0;
     int rc = mdb_txn_begin(s->env, NULL, 0, &txn);
     if (rc)
         return rc;
-    rc = mdb_dbi_open(txn, "events", MDB_INTEGERKEY | create, &s->events);
-    if (!rc)
-        rc = mdb_dbi_open(txn, "runs", MDB_INTEGERKEY | create, &s->runs);
-    if (!rc)
-        rc = mdb_dbi_open(txn, "ids", MDB_INTEGERKEY | create, &s->ids);
-    if (!rc)
-        rc = mdb_dbi_open(txn, "meta", create, &s->meta);
-    if (!rc && fresh) {
-        put_u32(format, FORMAT);
-        rc = mdb_put(txn, s->meta, &(MDB_val){6, "format"}, &(MDB_val){sizeof format, format}, 0);
-    }
+
+    rc = mdb_dbi_open(txn, "meta", create, &s->meta);
+    if (!rc && fresh)
+        rc = write_format(s, txn);
+    if (!rc && read_format(s, txn) == FORMAT)
+        rc = open_data(s, txn, create);
     if (rc) {
         mdb_txn_abort(txn);
         return rc;
@@ -237,18 +258,19 @@ static int check_format(struct store *s, char why[STORE_WHY_MAX])
     int rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
     if (rc)
         return explain(why, as_errno(rc), "%s: %s", s->dir, mdb_strerror(rc));
-    rc = mdb_get(txn, s->meta, &(MDB_val){6, "format"}, &value);
-    uint32_t format = !rc && value.mv_size == 4 ? get_u32(value.mv_data) : 0;
+
+    uint32_t format = read_format(s, txn);
+    if (format != FORMAT) {
+        mdb_txn_abort(txn);
+        return explain(why, -EBADMSG, "%s has format %" PRIu32 ", this program knows format %u; it was left as it is",
+                       s->dir, format, FORMAT);
+    }
+
     rc = mdb_get(txn, s->meta, &(MDB_val){7, "trimmed"}, &value);
     s->trimmed = !rc && value.mv_size == 8 ? get_u64(value.mv_data) : 0;
     rc = last_key(txn, s->events, &s->last);
     mdb_txn_abort(txn);
-    if (rc)
-        return explain(why, -EBADMSG, "%s is damaged (%s); it was left as it is", s->dir, mdb_strerror(rc));
-    return format == FORMAT
-               ? 0
-               : explain(why, -EBADMSG, "%s has format %" PRIu32 ", this program knows format %u; it was left as it is",
-                         s->dir, format, FORMAT);
+    return rc ? explain(why, -EBADMSG, "%s is damaged (%s); it was left as it is", s->dir, mdb_strerror(rc)) : 0;
 }
 
 static int make_dir(struct store *s, char why[STORE_WHY_MAX])

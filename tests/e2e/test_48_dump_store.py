@@ -1,6 +1,9 @@
 """`ssecast-broker --dump-store DIR`: a store shown and checked while no broker uses it."""
 
+import gzip
+
 import pytest
+from support import processes
 from support.broker import Broker
 from support.store import Dump
 
@@ -70,3 +73,40 @@ def test_a_damaged_store_is_said_to_be_so(broker, bench):
     file.write_bytes(file.read_bytes().replace(b'{"n": 5}', b'{"n": 6}'))
     dump = Dump(broker.options["store"])
     assert dump.status == 1 and "is damaged" in dump.errors and dump.summary is None
+
+
+# Stores that are kept (tests/data/stores)
+
+KEPT = processes.ROOT / "tests" / "data" / "stores"
+
+
+def kept(bench, name):
+    """The kept store of this name, in a folder of its own."""
+    folder = bench.subfolder(name)
+    (folder / "data.mdb").write_bytes(gzip.decompress((KEPT / f"{name}.mdb.gz").read_bytes()))
+    return folder
+
+
+def test_a_store_of_the_current_format_is_read(bench):
+    dump = Dump(kept(bench, "format-3"))
+    assert dump.status == 0 and dump.summary["events"] == len(dump.events)
+    assert dump.events[-1]["data"] == '"after the restart"' and dump.events[-2]["event"] == "ssecast.shutdown"
+    assert [e["data"] for e in dump.events if e.get("id") == "own-24"] == ['{"n": 24}']
+
+
+def test_a_broker_goes_on_with_a_kept_store(bench):
+    with Broker(bench, store=kept(bench, "format-3")).start().commands() as client:
+        assert [b["session"] for b in client.demand({"op": "bans"})["bans"]] == ["s1"]
+        assert client.publish("m", data={"n": 24}, id="own-24")["duplicate"]
+
+
+@pytest.mark.parametrize("name, said", [
+    ("format-2", "format 2, this program knows format 3"), ("damaged-format", "format 99, this program knows format 3"),
+    ("damaged-entry", "is damaged"), ("damaged-cut", "is damaged"), ("damaged-page", "is damaged"), ("damaged-no-store", "damaged or no store"),
+])
+def test_another_format_and_damage_are_told_and_nothing_is_changed(bench, name, said):
+    folder = kept(bench, name)
+    before = (folder / "data.mdb").read_bytes()
+    dump = Dump(folder)
+    assert dump.status == 1 and said in dump.errors and dump.summary is None
+    assert (folder / "data.mdb").read_bytes() == before
