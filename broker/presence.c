@@ -27,6 +27,7 @@ struct group {
     struct ranked rank; /* among sessions; its count may be smaller than ours when memory was short */
     struct member *first;
     size_t count;
+    uint64_t mark;           /* the last count that met all of its members */
     struct table *table;     /* the one it is in */
     struct ranking *ranking; /* NULL: a channel */
 };
@@ -618,11 +619,16 @@ size_t presence_expire(struct presence *p, int64_t now)
 
 /* --- counting --- */
 
-/* Mark the members of a group; returns how many were not marked before. */
-static size_t mark_group(const struct presence *p, const struct group *g)
+/* Mark the members of a group; returns how many were not marked before. A publisher may name a group 65,535 times: its members are met once. */
+static size_t mark_group(const struct presence *p, struct group *g)
 {
     size_t fresh = 0;
-    for (const struct member *m = g ? g->first : NULL; m; m = m->next) {
+
+    if (!g || g->mark == p->mark)
+        return 0;
+
+    g->mark = p->mark;
+    for (const struct member *m = g->first; m; m = m->next) {
         fresh += m->connection->mark != p->mark;
         m->connection->mark = p->mark;
     }

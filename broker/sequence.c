@@ -8,6 +8,7 @@
 #include "past_ids.h"
 
 #define PROGRESS_EVENTS 20000u
+#define POSITION_MAX ((uint64_t)1 << 53) /* JavaScript reads numbers below it exactly */
 
 /* Bans that the log is about to forget are written anew. See write_bans_anew(). */
 #define BANS_RECORD_BYTES ((size_t)64 << 10)
@@ -148,6 +149,8 @@ struct restoring {
 
 static bool begin_at(struct restoring *r, uint64_t position)
 {
+    if (position >= POSITION_MAX)
+        return false; /* no broker gave it out: the store is damaged */
     if (r->history)
         return history_advance(r->history, position) == 0;
     r->history = make_history(&r->s->limits, position);
@@ -168,6 +171,8 @@ static bool restore_run(void *context, uint64_t position, bool doubted)
 static bool restore_event(void *context, struct event *e)
 {
     struct restoring *r = context;
+    if (e->seq >= POSITION_MAX)
+        return false;
     if ((!r->history && !begin_at(r, e->seq - 1)) || history_append(r->history, e) != 0)
         return false;
     history_evict(r->history);
@@ -237,7 +242,6 @@ int sequence_restore(struct sequence *s, struct store *store, void (*progress)(u
 
 /* --- what workers know --- */
 
-#define POSITION_MAX ((uint64_t)1 << 53) /* JavaScript reads numbers below it exactly */
 
 enum sequence_met sequence_meet(struct sequence *s, uint64_t position, uint64_t furthest)
 {
@@ -579,6 +583,8 @@ static void drop_last_turn(struct sequence *s, uint64_t position)
 
 int sequence_adopt(struct sequence *s, const struct turn *t, bool linked)
 {
+    if (t->position >= POSITION_MAX || t->doubted >= POSITION_MAX)
+        return s->lost ? -EALREADY : -EPROTO; /* whoever may publish on the stream may write anything there */
     if (!linked && !is_new(s) && !s->lost)
         drop_last_turn(s, t->position);
     if (t->position < history_head(s->history))

@@ -11,6 +11,7 @@
 #define FLAG_HAS_TO 1
 #define FLAG_SEQ_AS_ID 2
 #define ENTRY_MAX ((size_t)UINT32_MAX)
+#define TIME_MAX_MS (INT64_MAX / 4) /* unix time: sums of times and durations do not overflow */
 
 static size_t names_size(const struct names *lists)
 {
@@ -218,7 +219,7 @@ static const char *scan_names(struct event *e, const char *p, const char *end)
             if (end - p < 2)
                 return NULL;
             size_t len = get_u16(p);
-            if (len > EVENT_NAME_MAX || (size_t)(end - p) < 2 + len)
+            if (!len || len > EVENT_NAME_MAX || (size_t)(end - p) < 2 + len)
                 return NULL;
             p += 2 + len;
         }
@@ -258,7 +259,7 @@ static bool scan_entry(struct event *e)
     e->time_ms = (int64_t)get_u64(head + 16);
     e->block_s = get_u32(head + 24);
     bool known = e->kind == EVENT_MESSAGE || e->kind == EVENT_SHUTDOWN || e->kind == EVENT_BANS;
-    if (!known || e->seq == 0)
+    if (!known || e->seq == 0 || e->time_ms < 0 || e->time_ms > TIME_MAX_MS)
         return false;
     const char *names = scan_id(e);
     const char *text = names ? scan_names(e, names, end) : NULL;

@@ -200,9 +200,10 @@ enum record_progress record_scan(struct record_scan *s, struct slice bytes)
             break;
         size_t content = (size_t)p[4] << 8 | p[5];
         size_t len = FCGI_HEADER_LEN + content + p[6];
-        if ((size_t)(end - p) < len && (p[1] != FCGI_STDIN || content == 0))
+        bool whole = (size_t)(end - p) >= len, management = is_management(s, p);
+        if (!whole && (management || p[1] != FCGI_STDIN || content == 0))
             break;
-        if (is_management(s, p))
+        if (management)
             return RECORD_MANAGEMENT;
         if (!step(s, p, content))
             return RECORD_BAD;

@@ -270,6 +270,8 @@ bool request_refuse_repeated(const struct params *params, const struct request_r
 {
     char name[PARAM_NAME_MAX];
     const char *in_query = find_in_query(params, rules->session_from);
+    if (!in_query)
+        in_query = find_in_query(params, rules->channels_from);
     if (find_fixed(params, name) || find_repeated(params, rules->session_from, name) ||
         find_repeated(params, rules->channels_from, name))
         refuse(out, 400, "repeated_parameter",

@@ -206,8 +206,8 @@ static void each_second(void *context, int64_t now)
     }
     if (!upstream_connected(watch->set->upstream) || now - watch->asked_at >= PATIENCE_MS)
         tell_all(watch, slice_of("event: away\ndata: {}\n\n"), false);
-    if (!watch->asker && upstream_connected(watch->set->upstream))
-        ask(watch, now);
+    if (watch->first && !watch->asker && upstream_connected(watch->set->upstream))
+        ask(watch, now); /* telling them may have ended the last one */
     loop_timer_set(watch->set->loop, &watch->timer, now + EACH_MS);
 }
 

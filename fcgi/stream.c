@@ -105,10 +105,28 @@ static bool opened_before(const struct stream *s, const struct event *e)
     return ordering_latest(&s->set->ordering, e->seq, e->time_ms) >= s->opened_us;
 }
 
+/* A page of a replay may bring a ban before the feed does. Then no table has it yet, and the feed will not deliver it to s again. */
+static bool bans_itself(const struct stream *s, const struct event *e, int64_t now_ms)
+{
+    struct slice name, session = registry_session(stream_entry(s));
+
+    if (e->seq <= history_head(s->set->window) || !e->block_s || e->time_ms + (int64_t)e->block_s * 1000 <= now_ms)
+        return false;
+
+    for (size_t cursor = 0; event_next_name(e, TO_SESSIONS, &cursor, &name);)
+        if (slice_equal(name, session))
+            return true;
+    return false;
+}
+
 /* It was let in because its ban was not known here yet. */
 static bool slipped_in(const struct stream *s, const struct event *e)
 {
-    return e->seq > s->opened_at && bans_until(s->set->bans, registry_session(stream_entry(s)), clock_unix_ms());
+    int64_t now_ms = clock_unix_ms();
+
+    if (e->seq <= s->opened_at)
+        return false;
+    return bans_until(s->set->bans, registry_session(stream_entry(s)), now_ms) || bans_itself(s, e, now_ms);
 }
 
 /* Is the event for the client of s, beyond being addressed to it? */
@@ -121,8 +139,10 @@ static bool concerns(const struct stream *s, const struct event *e)
 
 void stream_deliver(struct stream *s, struct event *e, bool bounded)
 {
-    if (!concerns(s, e))
+    /* What came before e in a page may have ended the stream. */
+    if (s->kind != KIND_EVENTS || !concerns(s, e))
         return;
+
     s->set->counters[DELIVERIES] += s->conn.state == CONN_OPEN;
     if (bounded)
         conn_send(&s->conn, e);

@@ -827,6 +827,40 @@ START_TEST(a_session_that_slipped_in_before_its_ban_was_known_is_ended)
 }
 END_TEST
 
+/* The page comes over another socket than the feed, which has not brought these shutdowns yet. The second one finds the stream ended. */
+START_TEST(a_page_that_brings_bans_before_the_feed_ends_the_stream)
+{
+    struct wire_buf b = {0};
+    struct slice a = S("a");
+
+    broker_ahead_ms = 0;
+    join(100);
+    hear_clock();
+    int64_t stamp = broker_time();
+    a_moment();
+    struct client *c = come_back(0, "a", "50");
+    struct stream *s = last_stream();
+    body(c);
+    for (uint64_t seq = 101; seq <= 102; seq++) {
+        struct event_spec spec = shutdown_of(seq, TO_SESSIONS, &a, stamp);
+        spec.block_s = 60;
+        struct event *e = event_new(&spec);
+        wire_add_entry(&b, e);
+        event_unref(&e);
+    }
+
+    struct wire_page page = {.from = 50, .upto = 102, .head = 102, .oldest = 51, .entries = {b.data, b.len}};
+    struct question *question = s->question;
+    ck_assert_ptr_nonnull(question);
+    upstream_forget(&question);
+    broker->page(&set, s, &page);
+    wire_buf_release(&b);
+
+    assert_heard(c, "event: ssecast.shutdown\ndata: {}\n\n");
+    ck_assert(c->ended);
+}
+END_TEST
+
 /* What upstream was asked is answered. */
 static void tell_past(const struct event_spec *specs, size_t count, uint64_t head, bool gap)
 {
@@ -1442,6 +1476,7 @@ static void add_openings(TCase *tests)
     tcase_add_test(tests, in_doubt_a_stream_ends);
     tcase_add_test(tests, what_the_broker_confirmed_needs_no_clock);
     tcase_add_test(tests, a_session_that_slipped_in_before_its_ban_was_known_is_ended);
+    tcase_add_test(tests, a_page_that_brings_bans_before_the_feed_ends_the_stream);
     tcase_add_loop_test(tests, one_that_waits_for_the_broker_is_ended_by_what_was_shut_down_meanwhile, 0, 9);
     tcase_add_test(tests, when_shutdowns_may_be_missing_those_who_waited_come_back);
     tcase_add_test(tests, one_that_waited_and_replays_past_an_old_shutdown_stays);
