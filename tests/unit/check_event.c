@@ -180,6 +180,35 @@ START_TEST(entries_stand_one_after_the_other)
 }
 END_TEST
 
+static bool parses(const char *bytes, size_t len);
+
+/* What a store or a journal may hold that no publisher can send. */
+START_TEST(names_are_not_empty_and_times_are_possible)
+{
+    struct slice anna = S("a");
+    struct event_spec spec = {.kind = EVENT_SHUTDOWN, .seq = 1, .has_to = true, .block_s = 60};
+    spec.lists[TO_SESSIONS] = (struct names){&anna, 1};
+    struct event *e = make(&spec);
+    char entry[200];
+    size_t len = e->entry.len;
+
+    ck_assert_uint_le(len, sizeof entry);
+    memcpy(entry, e->entry.data, len);
+    event_unref(&e);
+    ck_assert(parses(entry, len));
+    put_u64(entry + 16, (uint64_t)INT64_MAX);
+    ck_assert(!parses(entry, len));
+    put_u64(entry + 16, (uint64_t)-1);
+    ck_assert(!parses(entry, len));
+
+    put_u64(entry + 16, 0);
+    memmove(entry + 50, entry + 51, len - 51); /* the name's only byte goes */
+    put_u16(entry + 48, 0);
+    put_u32(entry, (uint32_t)len - 1);
+    ck_assert(!parses(entry, len - 1));
+}
+END_TEST
+
 static bool parses(const char *bytes, size_t len)
 {
     size_t used = 7;
@@ -397,6 +426,7 @@ int main(void)
 {
     Suite *suite = suite_create("event");
     TCase *tests = one_case(suite, "entry");
+    tcase_add_test(tests, names_are_not_empty_and_times_are_possible);
     tcase_add_test(tests, an_event_is_encoded_once);
     tcase_add_test(tests, without_an_id_of_its_own_the_seq_is_shown);
     tcase_add_test(tests, an_id_that_was_used_before_is_kept_and_not_shown);

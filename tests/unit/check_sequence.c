@@ -863,6 +863,26 @@ START_TEST(a_journal_that_is_read_again_has_the_same_cursors)
 }
 END_TEST
 
+/* Whoever may publish on the stream can write such a turn; it must not move the sequence to where numbers end. */
+START_TEST(a_position_that_no_broker_gives_out_is_refused)
+{
+    static const uint64_t beyond[] = {UINT64_MAX, UINT64_MAX - 1, (uint64_t)1 << 53};
+    struct sequenced done;
+    struct event_spec spec = {.kind = EVENT_MESSAGE, .data = S("x")};
+
+    store_first_turn();
+    for (size_t i = 0; i < sizeof beyond / sizeof *beyond; i++) {
+        struct turn t = {.position = beyond[i], .begins = true};
+        ck_assert_int_eq(sequence_adopt(sequence, &t, true), -EPROTO);
+        t = (struct turn){.position = sequence_head(sequence), .doubted = beyond[i]};
+        ck_assert_int_eq(sequence_adopt(sequence, &t, true), -EPROTO);
+    }
+
+    ck_assert_int_eq(sequence_append(sequence, &spec, &done), 0);
+    ck_assert_uint_eq(done.seq, FLOOR + 2);
+}
+END_TEST
+
 START_TEST(a_run_of_another_broker_is_a_place_that_is_known)
 {
     store_first_turn();
@@ -1039,6 +1059,7 @@ int main(void)
     tcase_add_test(shared, who_was_overtaken_by_the_same_id_of_another_publisher_does_not_show_it);
     tcase_add_test(shared, a_journal_that_is_read_again_has_the_same_cursors);
     tcase_add_test(shared, a_run_of_another_broker_is_a_place_that_is_known);
+    tcase_add_test(shared, a_position_that_no_broker_gives_out_is_refused);
     tcase_add_test(shared, where_something_is_missing_no_cursor_from_before_is_known);
     tcase_add_test(shared, a_turn_that_others_have_otherwise_is_taken_back_and_all_are_told);
     tcase_add_test(shared, a_journal_that_is_read_anew_begins_with_nothing);
