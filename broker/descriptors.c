@@ -1,6 +1,7 @@
 #include "descriptors.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <sys/resource.h>
 
 #include "clock.h"
@@ -8,13 +9,14 @@
 #define COUNT_US 1000000 /* between two counts at least ... */
 #define COUNT_SHARE 100  /* ... and so many times as long as one takes */
 
-/* 0: it cannot be known. */
-static uint64_t count_open(void)
+/* 0: it cannot be known. Counting takes a descriptor itself: when there is none, max are open. */
+static uint64_t count_open(uint64_t max)
 {
     uint64_t count = 0;
     DIR *folder = opendir("/proc/self/fd");
     if (!folder)
-        return 0;
+        return errno == EMFILE || errno == ENFILE ? max : 0;
+
     for (const struct dirent *entry; (entry = readdir(folder));)
         count += entry->d_name[0] != '.';
     closedir(folder);
@@ -24,7 +26,7 @@ static uint64_t count_open(void)
 static void count(struct descriptors *d, int64_t now_us)
 {
     int64_t before = clock_us();
-    d->open = count_open();
+    d->open = count_open(d->max);
     d->opened = 0;
     int64_t pause = (clock_us() - before) * COUNT_SHARE;
     d->count_at = now_us + (pause > COUNT_US ? pause : COUNT_US);

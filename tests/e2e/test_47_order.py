@@ -218,7 +218,7 @@ def test_the_largest_request_to_publish_fits_into_a_message(bench):
     """publish-bytes goes as far as what the broker takes from a worker."""
     issuer = Issuer(bench.folder / "jwt.key")
     broker = Broker(bench, max_event_bytes="20M").start()
-    worker = Worker(bench, broker, publish=True, publish_bytes="16M", jwt_key_file=issuer.key_file).start()
+    worker = Worker(bench, broker, publish=True, publish_bytes="16M", jwt_secret_file=issuer.secret_file).start()
     body = b'{"data":"' + b"x" * ((16 << 20) - 11) + b'"}'
     more = {"REQUEST_METHOD": "POST", "REQUEST_URI": "/sse/publish", "CONTENT_TYPE": "application/json",
             "CONTENT_LENGTH": str(len(body)), "HTTP_AUTHORIZATION": f"Bearer {issuer.publisher()}"}

@@ -234,11 +234,18 @@ def test_without_a_session_the_browser_gives_up(browser):
     assert browser.listen("/sse").wait_closed().opens() == 0
 
 
+def is_served(site, worker):
+    """Does lighttpd give requests to this worker? For a moment after it was away it does not, and with all away it answers 503."""
+    site.request(session="probe")
+    return any(f"-{worker.pid}-" in w["worker"] and w["streams_opened"] for w in site.commands.workers())
+
+
 def test_streams_survive_the_restart_of_their_worker(site, browser, session):
     source = browser.listen(f"/sse?session={session}").wait_open()
     site.publish(data=1, to=to(session))
     for worker in site.workers:
         worker.restart()
+        wait_until(lambda worker=worker: is_served(site, worker), what="lighttpd knows the worker again")
     site.publish(data=2, to=to(session))
     assert data(source.wait_for(2)) == ["1", "2"]
     assert source.wait_open(times=2).ready_state() == OPEN

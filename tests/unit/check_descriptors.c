@@ -52,12 +52,38 @@ START_TEST(many_that_came_and_went_are_no_matter)
 }
 END_TEST
 
+/* Then the count itself cannot open the folder that it counts in. */
+START_TEST(when_none_is_left_none_is_left)
+{
+    struct descriptors d;
+    struct rlimit files, few;
+    int more[64], count = 0;
+
+    descriptors_init(&d);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &files), 0);
+    few = files;
+    few.rlim_cur = 60;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+    d.max = few.rlim_cur;
+    while (count < 64 && (more[count] = dup(0)) >= 0)
+        count++;
+    bool changed = descriptors_look(&d, 0);
+    while (count > 0)
+        close(more[--count]);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &files), 0);
+
+    ck_assert(changed && d.scarce);
+    ck_assert_uint_eq(d.open, 60);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("descriptors");
     TCase *tests = one_case(suite, "descriptors");
     tcase_add_test(tests, the_soft_limit_becomes_the_hard_one);
     tcase_add_test(tests, few_left_are_told_when_it_changes);
+    tcase_add_test(tests, when_none_is_left_none_is_left);
     tcase_add_test(tests, many_that_came_and_went_are_no_matter);
     return run_suite(suite);
 }
