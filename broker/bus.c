@@ -1,8 +1,10 @@
 #include "bus.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -22,6 +24,7 @@
 #include "zap.h"
 
 #define SOCKETS BUS_SOCKETS
+#define SPARES 8u
 
 #define HEARTBEAT_MS 5000
 #define HEARTBEAT_TIMEOUT_MS 15000
@@ -84,6 +87,7 @@ struct bus {
     void *admit_context;
     const struct bus_config *config; /* while opening */
     int watched[BUS_WATCHES];        /* end bus_wait(); -1: none */
+    int spares[SPARES];              /* descriptors kept for turn_away_waiting(); -1: none */
     bool paused;                     /* commands do not */
 };
 
@@ -286,6 +290,8 @@ struct bus *bus_open(const struct bus_config *config)
     b->config = config;
     for (unsigned i = 0; i < BUS_WATCHES; i++)
         b->watched[i] = -1;
+    for (unsigned i = 0; i < SPARES; i++)
+        b->spares[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
     for (int s = 0; s < SOCKETS; s++)
         for (size_t i = 0; i <= BUS_FRAMES; i++)
             zmq_msg_init(&b->parts[s][i]);
@@ -334,6 +340,9 @@ void bus_close(struct bus **b, int linger_ms)
     unread_free(&(*b)->unread); /* libzmq has let go of every reply */
     for (size_t i = 0; i < (*b)->lock_count; i++)
         close((*b)->locks[i]);
+    for (size_t i = 0; i < SPARES; i++)
+        if ((*b)->spares[i] >= 0)
+            close((*b)->spares[i]);
     free((*b)->locks);
     free((*b)->listeners);
     free((*b)->bindings);
@@ -446,6 +455,25 @@ static void hold_listener(int fd, bool held)
         setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &ignored, sizeof ignored);
 }
 
+/* libzmq's accept loop spins over connections that wait when no descriptor is left. Spare ones are given up for them, so that they can be
+ * ended; their clients come back. libzmq may be faster and take a spare one itself. */
+static void turn_away_waiting(struct bus *b, int listener)
+{
+    struct pollfd waits = {.fd = listener, .events = POLLIN};
+
+    for (size_t i = 0; i < SPARES; i++) {
+        if (b->spares[i] >= 0)
+            close(b->spares[i]);
+        while (poll(&waits, 1, 0) == 1) {
+            int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+            if (fd < 0)
+                break;
+            close(fd);
+        }
+        b->spares[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    }
+}
+
 /* A descriptor is used again once its listener was closed; so it is looked at before use. */
 static void add_listener(struct bus *b, int fd)
 {
@@ -478,8 +506,11 @@ struct bus_events bus_events(struct bus *b)
 void bus_hold(struct bus *b, bool held)
 {
     b->held = held;
-    for (size_t i = 0; i < b->listener_count; i++)
+    for (size_t i = 0; i < b->listener_count; i++) {
         hold_listener(b->listeners[i], held);
+        if (held)
+            turn_away_waiting(b, b->listeners[i]);
+    }
 }
 
 void bus_cut(struct bus *b, enum bus_socket which)
