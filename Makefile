@@ -190,7 +190,7 @@ check: ## install what is missing, build, and run every test (SAN=address,undefi
 	@$(MAKE) --no-print-directory fuzz-check
 	@$(MAKE) --no-print-directory e2e
 
-check-all: ## run all tests with gcc and clang, with each sanitizer, and in Debian 12 and 13: hours, the latter as root
+check-all: deps-deb ## run all tests with gcc and clang, with each sanitizer, and in Debian 12 and 13: hours, the latter as root
 	@tests/all $(ALL)
 
 SOAK ?= 10

@@ -340,8 +340,10 @@ static char *read_line(char *out, int size, void *stream)
         fail(l, "%s, line %zu: longer than %d bytes", l->config_file, l->line, size - 2);
         return NULL;
     }
-    if (cut)
+    if (cut) {
         skip_line(context[1]);
+        memcpy(out, "#\n", sizeof "#\n"); /* newer versions of inih refuse a line that has no end */
+    }
     for (char *c = out + (*out != '\0'); *c; c++)
         if (*c == ';')
             *c = HIDDEN_SEMICOLON;
