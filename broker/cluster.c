@@ -297,13 +297,13 @@ static void drop_workers(struct cluster *c, int64_t now)
     }
 }
 
-#define TICK_MS 1500 /* a tick is due each second; what goes beyond this is time in which nobody could be heard */
+#define TICK_MS 1500 /* a tick is due each second; in a longer gap nobody could be heard */
 
 /* A broker that was busy or stopped does not take the others for silent. */
 static void excuse(struct cluster *c, int64_t now)
 {
-    int64_t deaf = c->ticked_at ? now - c->ticked_at - TICK_MS : 0;
-    for (struct peer *p = deaf > 0 ? table_next(c->peers, NULL) : NULL; p; p = table_next(c->peers, p))
+    int64_t gap = c->ticked_at ? now - c->ticked_at : 0, deaf = gap > TICK_MS ? gap : 0;
+    for (struct peer *p = deaf ? table_next(c->peers, NULL) : NULL; p; p = table_next(c->peers, p))
         p->heard_at = p->heard_at + deaf < now ? p->heard_at + deaf : now;
     c->ticked_at = now;
 }

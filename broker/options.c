@@ -96,7 +96,7 @@ static const struct option_row rows[] = {
     {"presence-settle", "DURATION", "5s", "delay the last end of a session after a start", OPTION_SECONDS,
      AT(presence_settle_ms), 100, 600000, NULL},
     {"worker-lease", "DURATION", "15s", "silence after which a worker counts as lost", OPTION_SECONDS,
-     AT(worker_lease_ms), 2 * WIRE_RENEW_MS, 3600000, NULL},
+     AT(worker_lease_ms), 3 * WIRE_RENEW_MS, 3600000, NULL},
     {"log-level", "LEVEL", "info", "error, warn, info or debug", OPTION_TEXT, AT(log_level), 0, 0, log_check_level},
     {"log-format", "FORMAT", "text", "text, or json: an object on each line", OPTION_TEXT, AT(log_format), 0, 0,
      log_check_format},

@@ -13,7 +13,7 @@
 /* A lost worker's counters stay with its id for so long, in case it was only stopped and returns. */
 #define REMEMBER_MS (10 * 60 * 1000)
 
-/* The broker looks after workers at least this often. What goes beyond is time in which it did something else, or stood still. */
+/* The broker looks after workers each second. After a longer gap it did something else meanwhile, or stood still. */
 #define ATTEND_MS 1500
 
 struct member {
@@ -375,8 +375,11 @@ static int take_item(const struct report *r, const struct wire_presence_item *it
 
 static void end_connections_of(struct presence *p, struct worker *w, enum end_cause cause)
 {
-    while (w->first)
-        end_connection(p, w->first, cause);
+    struct connection *next;
+    for (struct connection *c = w->first; c; c = next) {
+        next = c->next;
+        end_connection(p, c, cause);
+    }
     MUST(w->count == 0);
 }
 
@@ -578,9 +581,8 @@ int64_t presence_lease(const struct presence *p)
 static int64_t deaf_for(const struct presence *p, int64_t now)
 {
     int64_t gap = p->attended_at ? now - p->attended_at : 0;
-    if (!p->all_read)
-        return gap;
-    return gap > ATTEND_MS ? gap - ATTEND_MS : 0;
+    bool heard_all = p->all_read && gap <= ATTEND_MS;
+    return heard_all ? 0 : gap;
 }
 
 void presence_attend(struct presence *p, int64_t now, bool all_read)

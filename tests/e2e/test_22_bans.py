@@ -218,13 +218,14 @@ def test_records_of_bans_are_delivered_to_nobody_and_move_the_cursor(bench):
 
 def test_a_worker_that_stops_still_turns_away(bench):
     site = Site(bench, worker={"drain": "5s"})
-    reader = site.open("bert")
+    readers = site.open_many([f"reader-{n}" for n in range(20)])  # one alone would be closed at once
     site.commands.shutdown(sessions=["anna"], block=3600)
     site.settle()
     site.worker.expect_end()
     site.worker.process.terminate()
     assert status(site.worker, "anna") == 204
-    reader.wait_end()
+    for reader in readers:
+        reader.wait_end()
 
 
 def test_a_request_that_is_turned_away_is_in_the_log(bench):

@@ -349,7 +349,7 @@ START_TEST(a_broker_that_stood_still_does_not_take_the_others_for_silent)
     cluster_tick(nodes[0].cluster, now);
     ck_assert_uint_eq(missing(0), 0);
     ck_assert_uint_eq(cluster_brokers(nodes[0].cluster), 3);
-    for (int i = 0; i < 6; i++, now += 1000)
+    for (int i = 0; i < 8; i++, now += 1000)
         cluster_tick(nodes[0].cluster, now);
     ck_assert_uint_eq(missing(0), 2); /* they are silent all the same */
 }

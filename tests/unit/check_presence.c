@@ -544,8 +544,24 @@ START_TEST(time_in_which_the_broker_was_busy_ends_no_lease)
     ck_assert_uint_eq(presence_expire(presence, now), 0);
     presence_attend(presence, now, true);
     ck_assert_uint_eq(presence_expire(presence, now), 0);
-    ck_assert_uint_eq(attend_for(&now, 13), 0);
-    ck_assert_uint_eq(attend_for(&now, 2), 1); /* it is silent all the same */
+    ck_assert_uint_eq(attend_for(&now, 15), 0);
+    ck_assert_uint_eq(attend_for(&now, 1), 1); /* it is silent all the same */
+}
+END_TEST
+
+START_TEST(a_short_lease_outlasts_a_stop_too)
+{
+    int64_t now = 1000;
+    presence_set_lease(presence, 3000);
+    three_connections();
+    presence_attend(presence, now, true);
+    ck_assert_int_eq(report("w", 2, false, now), 0);
+    ck_assert_uint_eq(attend_for(&now, 1), 0); /* its next report is due, */
+    now += 5000;                               /* and the broker stands still */
+    presence_attend(presence, now, true);
+    ck_assert_uint_eq(presence_expire(presence, now), 0);
+    ck_assert_uint_eq(attend_for(&now, 2), 0);
+    ck_assert_uint_eq(attend_for(&now, 1), 1);
 }
 END_TEST
 
@@ -896,6 +912,7 @@ int main(void)
     tcase_add_test(tests, a_worker_that_says_goodbye_is_not_lost);
     tcase_add_test(tests, a_lease_is_as_long_as_it_was_set);
     tcase_add_test(tests, time_in_which_the_broker_was_busy_ends_no_lease);
+    tcase_add_test(tests, a_short_lease_outlasts_a_stop_too);
     tcase_add_test(tests, nobody_is_lost_while_something_is_left_to_read);
     tcase_add_test(tests, a_silent_worker_is_lost_with_its_connections);
     tcase_add_test(tests, whatever_a_worker_says_renews_its_lease);
