@@ -709,8 +709,8 @@ static void send_changes(struct upstream *u)
 
 static void send_presence(struct upstream *u)
 {
-    if (!u->welcomed)
-        return;
+    if (!u->welcomed || u->hello_first_us)
+        return; /* a report goes with the answer to HELLO; what comes before it would be out of order */
     if (u->presence_lost || u->presence.failed)
         begin_full(u);
     if (u->full.active)
@@ -726,7 +726,7 @@ void upstream_leave(struct upstream *u)
     if (!u->welcomed)
         return;
 
-    if (u->presence_lost || u->presence.failed || u->full.active)
+    if (u->presence_lost || u->presence.failed || u->full.active || u->hello_first_us)
         begin_full(u);
     else
         send_changes(u);
@@ -937,7 +937,7 @@ static void tick(void *context, int64_t now)
     line_tick(u->sync, now);
     if (u->config.brokers > 1 && !u->welcomed && now - u->broker_from >= pace->move)
         move_on(u);
-    if (!u->welcomed && now - u->hello_at >= pace->tick)
+    if ((!u->welcomed || u->hello_first_us) && now - u->hello_at >= pace->tick)
         say_hello(u);
     send_again(u);
     send_waiting(u);
