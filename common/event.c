@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "bytes.h"
+#include "hash.h"
 #include "must.h"
 #include "sse.h"
 
@@ -13,6 +14,84 @@
 #define ENTRY_MAX ((size_t)UINT32_MAX)
 #define TIME_MAX_MS (INT64_MAX / 4) /* unix time: sums of times and durations do not overflow */
 
+/* --- the index of `except` --- */
+
+/* A replay asks every event whether it excludes the reader. So the names of a long `except` are found by their hash.
+ * The index is a hash table with open addressing, behind the entry. A slot is the offset of a name in the entry, or 0. */
+#define INDEX_NAMES_MIN 16u /* fewer names are compared one by one */
+#define ENTRY_NAME_MIN 3u   /* bytes of a name in an entry: its length and one character */
+
+/* The number of slots, a power of two, for this number of names. */
+static uint32_t slots_for(size_t names)
+{
+    if (names < INDEX_NAMES_MIN)
+        return 0;
+
+    uint32_t slots = 1;
+    while (slots < 2 * names)
+        slots *= 2;
+    return slots;
+}
+
+/* An event with room for an entry of this size that names `excepted` names in its `except` lists. NULL when out of memory. */
+static struct event *event_room(size_t entry_size, size_t excepted)
+{
+    const size_t unit = sizeof(uint32_t);
+    size_t entry_room = (entry_size + unit - 1) / unit * unit;
+    uint32_t slots = slots_for(excepted);
+    struct event *e = malloc(sizeof *e + entry_room + slots * unit);
+    if (!e)
+        return NULL;
+
+    *e = (struct event){.refs = 1, .entry = {e->bytes, entry_size}, .index_slots = slots};
+    if (slots)
+        e->index = (uint32_t *)((char *)(e + 1) + entry_room);
+    return e;
+}
+
+static struct slice name_at(const struct event *e, size_t offset)
+{
+    return (struct slice){e->bytes + offset + 2, get_u16(e->bytes + offset)};
+}
+
+/* Is the name at this offset of the entry one of the list? */
+static bool in_list(const struct event *e, enum event_list list, size_t offset)
+{
+    size_t end = list + 1 < EVENT_LISTS ? e->offsets[list + 1] : (size_t)(e->text.data - e->bytes);
+    return offset >= e->offsets[list] && offset < end;
+}
+
+/* The slot of this name, which is 0 when the list does not have it. */
+static uint32_t *index_slot(const struct event *e, enum event_list list, struct slice name)
+{
+    uint32_t mask = e->index_slots - 1;
+    uint32_t at = (uint32_t)hash_keyed(name) & mask;
+
+    while (e->index[at] && !(in_list(e, list, e->index[at]) && slice_equal(name_at(e, e->index[at]), name)))
+        at = (at + 1) & mask;
+    return &e->index[at];
+}
+
+/* Fill the index, when there is one: the entry is whole by now. A name that is there twice takes one slot. */
+static void index_excepts(struct event *e)
+{
+    size_t cursor;
+    struct slice name;
+
+    if (!e->index)
+        return;
+
+    memset(e->index, 0, e->index_slots * sizeof *e->index);
+    for (enum event_list list = EXCEPT_SESSIONS; list <= EXCEPT_CONNECTIONS; list++)
+        for (cursor = 0; event_next_name(e, list, &cursor, &name);)
+            *index_slot(e, list, name) = (uint32_t)(name.data - 2 - e->bytes);
+}
+
+size_t event_index_bytes(const struct event *e)
+{
+    return e->index_slots * sizeof *e->index;
+}
+
 static size_t names_size(const struct names *lists)
 {
     size_t size = 0;
@@ -20,6 +99,11 @@ static size_t names_size(const struct names *lists)
         for (size_t i = 0; i < lists[list].count; i++)
             size += 2 + lists[list].items[i].len;
     return size;
+}
+
+static size_t excepted_names(const struct names *lists)
+{
+    return lists[EXCEPT_SESSIONS].count + lists[EXCEPT_CHANNELS].count + lists[EXCEPT_CONNECTIONS].count;
 }
 
 static bool fits(const struct event_spec *spec, size_t size)
@@ -148,16 +232,14 @@ static bool are_bans(const struct event *e)
 static struct event *new_bans(const struct event_spec *spec)
 {
     size_t size = EVENT_ENTRY_MIN + spec->data.len;
-    struct event *e = size <= ENTRY_MAX ? malloc(sizeof *e + size) : NULL;
+    struct event *e = size <= ENTRY_MAX ? event_room(size, 0) : NULL;
     if (!e)
         return NULL;
 
-    *e = (struct event){.seq = spec->seq,
-                        .time_ms = spec->time_ms,
-                        .refs = 1,
-                        .kind = EVENT_BANS,
-                        .has_to = true,
-                        .entry = {e->bytes, size}};
+    e->seq = spec->seq;
+    e->time_ms = spec->time_ms;
+    e->kind = EVENT_BANS;
+    e->has_to = true;
     put_names(e->bytes + EVENT_ENTRY_MIN, e, (struct names[EVENT_LISTS]){{0}});
     put_slice(e->bytes + EVENT_ENTRY_MIN, spec->data);
     e->text = (struct slice){e->bytes + EVENT_ENTRY_MIN, spec->data.len};
@@ -185,19 +267,17 @@ struct event *event_new(const struct event_spec *spec)
     size_t size = EVENT_ENTRY_MIN + spec->id.len + publisher.len + names_size(spec->lists) + text_len;
     if (!fits(spec, size))
         return NULL;
-    struct event *e = malloc(sizeof *e + size);
+
+    struct event *e = event_room(size, excepted_names(spec->lists));
     if (!e)
         return NULL;
-    *e = (struct event){
-        .seq = spec->seq,
-        .time_ms = spec->time_ms,
-        .refs = 1,
-        .block_s = spec->block_s,
-        .kind = spec->kind,
-        .has_to = spec->has_to,
-        .seq_as_id = spec->id.len && spec->seq_as_id,
-        .entry = {e->bytes, size},
-    };
+
+    e->seq = spec->seq;
+    e->time_ms = spec->time_ms;
+    e->block_s = spec->block_s;
+    e->kind = spec->kind;
+    e->has_to = spec->has_to;
+    e->seq_as_id = spec->id.len && spec->seq_as_id;
     char *p = e->bytes + EVENT_ENTRY_MIN;
     e->id = (struct slice){p, spec->id.len};
     p = put_slice(p, spec->id);
@@ -206,6 +286,7 @@ struct event *event_new(const struct event_spec *spec)
     p = put_names(p, e, spec->lists);
     e->text = (struct slice){p, sse_encode(&block, p)};
     put_head(e->bytes, e);
+    index_excepts(e);
     return e;
 }
 
@@ -266,7 +347,18 @@ static bool scan_entry(struct event *e)
     if (!text || (size_t)(end - text) != text_len)
         return false;
     e->text = (struct slice){text, text_len};
+    index_excepts(e);
     return e->kind != EVENT_BANS || are_bans(e);
+}
+
+/* How many names the head says are in `except`. More than an entry of this size can hold are none: the entry will be refused. */
+static size_t excepted_in_head(const char *head, size_t size)
+{
+    size_t names = 0;
+    for (enum event_list list = EXCEPT_SESSIONS; list <= EXCEPT_CONNECTIONS; list++)
+        names += get_u16(head + 32 + 2 * list);
+
+    return names * ENTRY_NAME_MIN <= size ? names : 0;
 }
 
 struct event *event_parse(struct slice bytes, size_t *used)
@@ -277,10 +369,9 @@ struct event *event_parse(struct slice bytes, size_t *used)
     size_t size = get_u32(bytes.data);
     if (size < EVENT_ENTRY_MIN || size > bytes.len)
         return NULL;
-    struct event *e = malloc(sizeof *e + size);
+    struct event *e = event_room(size, excepted_in_head(bytes.data, size));
     if (!e)
         return NULL;
-    *e = (struct event){.refs = 1, .entry = {e->bytes, size}};
     memcpy(e->bytes, bytes.data, size);
     if (!scan_entry(e)) {
         free(e);
@@ -339,6 +430,9 @@ bool event_next_name(const struct event *e, enum event_list list, size_t *cursor
 
 static bool names_hold(const struct event *e, enum event_list list, struct slice wanted)
 {
+    if (list >= EXCEPT_SESSIONS && e->index)
+        return *index_slot(e, list, wanted) != 0;
+
     size_t cursor = 0;
     struct slice name;
     while (event_next_name(e, list, &cursor, &name))

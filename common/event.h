@@ -83,10 +83,12 @@ struct event {
     bool seq_as_id; /* the id: line shows the seq although there is an own id */
     uint16_t counts[EVENT_LISTS];
     uint32_t offsets[EVENT_LISTS]; /* of each list's first name, in the entry */
-    struct slice id;               /* empty when the publisher gave none */
-    struct slice publisher;        /* whose id it is; empty: one of those that trust each other */
-    struct slice text;             /* the encoded SSE block */
-    struct slice entry;            /* empty for EVENT_TEXT */
+    uint32_t *index; /* of the names in a long `except`, in the same block of memory; NULL: there is none */
+    uint32_t index_slots;
+    struct slice id;        /* empty when the publisher gave none */
+    struct slice publisher; /* whose id it is; empty: one of those that trust each other */
+    struct slice text;      /* the encoded SSE block */
+    struct slice entry;     /* empty for EVENT_TEXT */
     char bytes[];
 };
 
@@ -132,7 +134,10 @@ struct audience {
 /* Does the event concern this connection: in `to` (or no `to`), and in no `except`. */
 bool event_concerns(const struct event *e, const struct audience *who);
 
-/* Is this connection in one of the event's `except` lists. */
+/* Is this connection in one of the event's `except` lists. The time does not grow with the number of names there. */
 bool event_excludes(const struct event *e, const struct audience *who);
+
+/* Bytes of memory that e takes beside its struct and its entry. */
+size_t event_index_bytes(const struct event *e);
 
 #endif

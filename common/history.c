@@ -40,7 +40,7 @@ struct history {
 /* What e costs beside the names and the id that it is found by. */
 static uint64_t own_cost(const struct event *e)
 {
-    return e->entry.len + HISTORY_EVENT_COST;
+    return e->entry.len + event_index_bytes(e) + HISTORY_EVENT_COST;
 }
 
 static uint64_t name_cost(struct slice name)

@@ -420,6 +420,56 @@ START_TEST(it_concerns_who_is_in_to_and_not_in_except)
 }
 END_TEST
 
+/* Is who in one of the `except` lists, found the plain way. */
+static bool excludes_plainly(const struct event *e, const struct audience *who)
+{
+    struct slice name;
+    for (enum event_list list = EXCEPT_SESSIONS; list <= EXCEPT_CONNECTIONS; list++)
+        for (size_t cursor = 0; event_next_name(e, list, &cursor, &name);) {
+            if (list == EXCEPT_SESSIONS && slice_equal(name, who->session))
+                return true;
+            if (list == EXCEPT_CHANNELS && slice_equal(name, who->channels.items[0]))
+                return true;
+            if (list == EXCEPT_CONNECTIONS && slice_equal(name, who->connection))
+                return true;
+        }
+    return false;
+}
+
+/* Each list of a long `except` has other names, and some names twice; a name of one list excludes nobody by another. */
+START_TEST(a_long_except_excludes_whom_a_short_one_excludes)
+{
+    static char text[3][400][8];
+    static struct slice names[3][400];
+    struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = 1};
+    for (int list = 0; list < 3; list++) {
+        for (int i = 0; i < 400; i++) {
+            int len = snprintf(text[list][i], sizeof text[list][i], "n%d", i * (list + 2) % 900);
+            names[list][i] = (struct slice){text[list][i], (size_t)len};
+        }
+        spec.lists[EXCEPT_SESSIONS + list] = (struct names){names[list], (size_t)_i};
+    }
+    struct event *e = make(&spec);
+    size_t used;
+    struct event *copy = event_parse(e->entry, &used);
+    ck_assert((event_index_bytes(e) > 0) == (3 * _i >= 16));
+    ck_assert_uint_eq(event_index_bytes(copy), event_index_bytes(e));
+
+    for (int n = 0; n < 1300; n++) {
+        char wanted[8];
+        struct slice name = {wanted, (size_t)snprintf(wanted, sizeof wanted, "n%d", n)}, nobody = S("nobody");
+        for (int which = 0; which < 3; which++) {
+            struct slice channel = which == 1 ? name : nobody;
+            struct audience who = {which == 0 ? name : nobody, which == 2 ? name : nobody, {&channel, 1}};
+            ck_assert(event_excludes(e, &who) == excludes_plainly(e, &who));
+            ck_assert(event_excludes(copy, &who) == excludes_plainly(e, &who));
+        }
+    }
+    event_unref(&copy);
+    event_unref(&e);
+}
+END_TEST
+
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
 int main(void)
@@ -443,5 +493,7 @@ int main(void)
     tcase_add_test(tests, too_many_names_or_a_long_id_make_no_event);
     tcase_add_test(tests, references_are_counted);
     tcase_add_loop_test(tests, it_concerns_who_is_in_to_and_not_in_except, 0, COUNT(concerned));
+    tcase_add_loop_test(tests, a_long_except_excludes_whom_a_short_one_excludes, 0, 7);
+    tcase_add_loop_test(tests, a_long_except_excludes_whom_a_short_one_excludes, 399, 401);
     return run_suite(suite);
 }
