@@ -7,7 +7,7 @@
 #include "clock.h"
 
 #define COUNT_US 1000000 /* between two counts at least ... */
-#define COUNT_SHARE 100  /* ... and so many times as long as one takes */
+#define COUNT_SHARE 100  /* ... and this multiple of the time of one count */
 
 /* 0: it cannot be known. Counting takes a descriptor itself: when there is none, max are open. */
 static uint64_t count_open(uint64_t max)

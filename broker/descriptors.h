@@ -11,7 +11,7 @@
 
 struct descriptors {
     uint64_t open, max;
-    uint64_t opened;  /* since `open` was counted, at most: what the owner was told of */
+    uint64_t opened;  /* since `open` was counted, at most: those that the owner noted */
     int64_t count_at; /* clock_us(): not before, since counting takes time */
     bool scarce;
 };
@@ -19,7 +19,7 @@ struct descriptors {
 /* Raise the soft limit to the hard one. */
 void descriptors_init(struct descriptors *d);
 
-/* So many connections were accepted. */
+/* Note this number of accepted connections. */
 void descriptors_opened(struct descriptors *d, uint64_t count);
 
 /* Once a second, and after descriptors_opened(): count again when it is due, or when few may be left. True when `scarce` changed: fewer than an

@@ -9,7 +9,7 @@
 #include "must.h"
 #include "name.h"
 
-#define FEW_KEYS 8u /* so many are compared each with each */
+#define FEW_KEYS 8u /* up to this number, each is compared with each */
 
 /* Where the values of `data` and `ref` may stand. */
 #define LEVEL_REQUEST 1u /* the request's own fields */

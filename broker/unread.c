@@ -10,7 +10,7 @@
 struct unread {
     struct table *peers; /* atomic_size_t: bytes that wait */
     size_t max;
-    size_t forget_at; /* with so many peers, those that nothing waits for are forgotten */
+    size_t forget_at; /* at this number of peers, those that nothing waits for are forgotten */
 };
 
 struct unread *unread_new(size_t max)

@@ -1,10 +1,10 @@
 /* bans.h - the sessions that are turned away for a while: who, until when, and which record of the sequence said so.
  *
  * The broker keeps them to tell workers that come later; a worker keeps them to answer 204. The last record about a session
- * counts: it may lengthen its ban, shorten it, or lift it. An end is an absolute time, so writing a ban anew never lengthens it.
+ * counts: it may lengthen its ban, shorten it, or lift it. An end is an absolute time, so writing a ban again never lengthens it.
  *
  * A log forgets its oldest records. The log is thought of in quarters, and each ban knows in which its record stands; so the broker can
- * write anew, in time, what the log is going to forget. It does not know logs, sockets or clocks.
+ * write again, in time, what the log is going to forget. It does not know logs, sockets or clocks.
  *
  * Ownership: names are copied.
  */
@@ -20,7 +20,7 @@ struct bans;
 struct bans *bans_new(void);
 void bans_free(struct bans **b);
 
-/* session is turned away until until_ms (unix time; 0: it is not any more), says the record seq. 0 or -ENOMEM. */
+/* session is turned away until until_ms (unix time; 0: its ban is lifted), says the record seq. 0 or -ENOMEM. */
 int bans_set(struct bans *b, struct slice session, int64_t until_ms, uint64_t seq);
 
 /* What the event says, if it is about bans: a shutdown bans each session it names for block_s from its time, or lifts their bans (0); an
@@ -67,7 +67,7 @@ void bans_next_quarter(struct bans *b);
 /* The ban whose record is the oldest: its seq; 0: there is none. */
 uint64_t bans_oldest(const struct bans *b);
 
-/* Is a record so old that its bans are to be written anew: two quarters or more? */
+/* Is a record so old that its bans are to be written again: two quarters or more? */
 bool bans_due(const struct bans *b);
 
 /* Collect bans for a record, the oldest first, as long as they are at least a quarter old and the record has at most max bytes. The caller frees *out. The

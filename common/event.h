@@ -61,15 +61,15 @@ struct event_spec {
     uint64_t seq;
     int64_t time_ms;    /* unix time */
     struct slice id;    /* the publisher's own id; empty: the seq stands in its place */
-    bool seq_as_id;     /* the id: line shows the seq although there is an own id */
     struct slice event; /* the event: line; empty: none */
     struct slice data;  /* the data: lines; for EVENT_BANS what event_put_ban() wrote, and nothing else is looked at */
     struct slice publisher; /* whose id it is; kept only beside an own id */
-    bool has_retry;
-    uint32_t retry; /* ms */
-    bool has_to;    /* false: concerns everyone, less the except lists */
     struct names lists[EVENT_LISTS];
+    uint32_t retry;   /* ms */
     uint32_t block_s; /* shutdown: how long its sessions are turned away, seconds */
+    bool seq_as_id;   /* the id: line shows the seq although there is an own id */
+    bool has_retry;
+    bool has_to; /* false: concerns everyone, less the except lists */
 };
 
 struct event {
@@ -117,7 +117,7 @@ bool event_shows_id(const struct event *e);
 /* Walk the names of one list: set *cursor to 0, then call until false. */
 bool event_next_name(const struct event *e, enum event_list list, size_t *cursor, struct slice *name);
 
-/* One ban of an EVENT_BANS: session is turned away until until_ms (unix time), or not any more (0). Its size, and written to out. */
+/* One ban of an EVENT_BANS: session is turned away until until_ms (unix time); 0: its ban is lifted. Its size, and written to out. */
 size_t event_ban_size(struct slice session);
 void event_put_ban(char *out, struct slice session, int64_t until_ms);
 

@@ -27,7 +27,7 @@ struct hash_parts {
 void hash_parts_begin(struct hash_parts *h);
 void hash_parts_add(struct hash_parts *h, struct slice part);
 
-/* The hash in hexadecimal. h is not used any more. */
+/* The hash in hexadecimal. h must not be used afterwards. */
 void hash_parts_end(struct hash_parts *h, char hex[HASH_PARTS_HEX]);
 
 #endif

@@ -6,7 +6,7 @@
  * broker, and where it jumps a new segment begins. It does not know sockets, clocks or files: the time is passed in.
  *
  * Own ids are in two indexes. One is for duplicates: an own id belongs to its publisher. The other is for cursors: it
- * has the ids that events showed to clients, whoever published them. Ids of events that are gone are remembered apart.
+ * has the ids that events showed to clients, of any publisher. Ids of events that are gone are remembered apart.
  *
  * Ownership: history_append() takes a reference of its own; what the lookups return is borrowed until the next append or
  * evict (take a reference to keep it).

@@ -56,7 +56,7 @@ static void look_at_stderr(void)
     choose_kind(s.st_mode);
 }
 
-/* Up to PIPE_BUF bytes: so many do not block once poll() says that the pipe is writable. */
+/* Up to PIPE_BUF bytes: a write of this size does not block once poll() says that the pipe is writable. */
 static ssize_t write_polled(const char *bytes, size_t len)
 {
     struct pollfd stderr_ = {.fd = STDERR_FILENO, .events = POLLOUT};

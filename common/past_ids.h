@@ -2,7 +2,7 @@
  *
  * A cursor names one event for ever. So an id that was shown once must not be shown again by another event, also when the first one was evicted.
  * This remembers which event showed which id, for a bounded number of ids; the oldest are forgotten first. An id is kept as a 64-bit hash.
- * Two ids with the same hash are taken for one: the effect is that an id is not shown, or that a client is told of a gap.
+ * Two ids with the same hash are taken for one: the effect is that an id is not shown, or that a client is sent a gap event.
  *
  * An id costs 24 to 48 bytes. Memory grows with the ids that are remembered, up to the bound.
  */

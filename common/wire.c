@@ -200,7 +200,7 @@ static uint8_t presence_flags(const struct wire_presence *m)
     return (uint8_t)flags;
 }
 
-/* Only a full report has pieces. One that says good-bye tells of no connections. */
+/* Only a full report has pieces. One that says good-bye holds no connections. */
 static bool flags_fit(const struct wire_presence *m)
 {
     if (!m->full)

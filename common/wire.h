@@ -131,10 +131,10 @@ struct wire_replay {
     uint64_t request;      /* comes back in the page */
     uint64_t after;        /* position; used when id is empty */
     struct slice id;       /* or a publisher's own id to begin after */
-    bool everything;       /* true: unfiltered, to repair the feed; false: what concerns who */
     struct audience who;   /* decoded: channels.items is NULL; see channels below */
     struct slice channels; /* decoded: walk with wire_next_name(); ignored when encoding */
-    uint32_t max_bytes;    /* stop after about so many bytes of entries (at least one event is sent) */
+    uint32_t max_bytes;    /* stop after about this number of bytes of entries (at least one event is sent) */
+    bool everything;       /* true: unfiltered, to repair the feed; false: what concerns who */
 };
 
 /* Asks for the shutdowns after a position. A page with nothing else answers; its gap says that some may be missing. */

@@ -64,7 +64,7 @@ struct request {
 int request_read(const struct params *params, const struct request_rules *rules, const struct token *token,
                  struct request *out);
 
-/* Refuse (400) a request in which a parameter came twice that somebody is identified by, or that decides what happens: the web server makes one
+/* Refuse (400) a request in which a parameter came twice that identifies a user, or that decides what happens: the web server makes one
  * name of X-User and X_User, and nobody can tell which of the two is its own. False: out is untouched. */
 bool request_refuse_repeated(const struct params *params, const struct request_rules *rules, struct request *out);
 

@@ -151,7 +151,7 @@ void resume_page(struct stream *s, const struct wire_page *page)
 }
 
 /* The broker was asked about an own id, and events were lost meanwhile. The id may be of one of them and may have been used again since: then the
- * broker takes it for the later one. So it is not asked about an id any more. */
+ * broker takes it for the later one. So it is asked about a seq from now on. */
 static void ask_anew(struct stream *s)
 {
     struct slice id;

@@ -140,7 +140,7 @@ static void keep_old(struct key_file *file, const char *why)
     file->failed = true;
 }
 
-/* Read the file. asked: somebody wants to hear about it. False with a line in the log; the keys that were there stay. */
+/* Read the file. asked: an operator asked for it, so success is logged too. False with a line in the log; the keys that were there stay. */
 static bool load(struct key_file *file, bool asked)
 {
     struct jwks keys = {0};
@@ -241,7 +241,7 @@ static bool is_critical(jwt_t *jwt)
     return json != NULL;
 }
 
-/* Why a token is refused, for the log. The algorithm and the key's name are its header's, and nothing else of it is told. */
+/* Why a token is refused, for the log. The algorithm and the key's name are its header's, and nothing else of the token is logged. */
 static void set_fault(struct token *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static void set_fault(struct token *out, const char *format, ...)

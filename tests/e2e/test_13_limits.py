@@ -126,7 +126,7 @@ def test_a_ref_is_for_matching_and_bounded(site):
 
 @pytest.mark.parametrize("piece", ["[]", "{}"])
 def test_many_small_values_cost_no_tree(bench, piece):
-    """In `data` they are text; anywhere else so many are refused before any of them is built."""
+    """In `data` they are text; anywhere else this number is refused before any of them is built."""
     if b"__asan_init" in BROKER.read_bytes():
         pytest.skip("the address sanitizer keeps what was freed")
     broker = Broker(bench, max_event_bytes="8M").start()

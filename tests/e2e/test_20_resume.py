@@ -168,7 +168,7 @@ def test_what_is_published_during_a_long_replay_comes_after_it(site, session, re
 def test_a_stream_of_as_many_channels_as_may_be_resumes_exactly(bench, read_by):
     site = Site(bench, worker={"max_channels": 1024})
     channels = [f"c{n}" for n in range(1024)]
-    [start] = publish(site, "somebody", "start")
+    [start] = publish(site, "another", "start")
     site.publish("m", data="to all of them", to={"channels": channels})
     site.publish("m", data="to the last", to={"channels": channels[-1:]})
     if read_by == "broker":

@@ -115,7 +115,7 @@ def test_a_worker_that_was_away_knows_what_was_lifted_and_what_was_banned_meanwh
     broker.start()
     wait_status(worker, "anna", 200)
     wait_status(worker, "bert", 204)
-    stays.wait_end()  # its shutdown is not retained any more
+    stays.wait_end()  # its shutdown is no longer retained
     assert [e.type for e in stays.events()][-1] == "ssecast.shutdown"
 
 

@@ -121,7 +121,7 @@ def wait_data(web, *data):
 def test_it_is_kept_alive_and_its_cursor_moves(kind, session):
     web = kind.open(session)
     web.wait(lambda: web.decoded()[0].comments >= 2, "2 comments")
-    seq = kind.publish("somebody", 1)
+    seq = kind.publish("another", 1)
     web.wait(lambda: cursor(web) == str(seq), f"the cursor at {seq}")
     if "checkpoints=false" in kind.query:
         assert b"ssecast.checkpoint" not in web.body
@@ -133,7 +133,7 @@ def test_it_is_kept_alive_and_its_cursor_moves(kind, session):
 def test_it_is_sent_what_concerns_it_in_order(kind, session):
     web = kind.open(session)
     sent = [{"event": "m", "data": n, "to": to} for n, to in enumerate(
-        [{"sessions": [session]}, {"channels": ["room"]}, {"sessions": ["somebody"]}, {"connections": [web.head["ssecast-connection"]]}] * 5)]
+        [{"sessions": [session]}, {"channels": ["room"]}, {"sessions": ["another"]}, {"connections": [web.head["ssecast-connection"]]}] * 5)]
     kind.commands.publish_batch(sent)
     wait_data(web, *[n for n in range(20) if n % 4 != 2])
 
@@ -238,7 +238,7 @@ def test_its_token_ends_it(kind, session):
     if kind.issuer:
         web.wait_end()
         assert [(e.type, e.data) for e in web.events()] == [("ssecast.expired", '{"reason":"expired"}')]
-        wait_until(lambda: kind.commands.connections_of(session) == 0, what="it is not online any more")
+        wait_until(lambda: kind.commands.connections_of(session) == 0, what="it is offline")
     else:
         web.wait(lambda: web.decoded()[0].comments >= 8, "more than two seconds of comments")
         assert kind.commands.connections_of(session) == 1

@@ -263,7 +263,7 @@ def test_an_id_outlives_its_event_in_a_store(bench):
 
 
 def test_an_id_from_before_a_restart_without_a_store_hides_no_loss(bench):
-    """The broker does not know it any more; the worker that sent it does."""
+    """The broker has forgotten it; the worker that sent it has not."""
     site = Site(bench)
     reader, watcher = site.open("anna"), site.open("anna")
     site.publish("m", data="first", to=ANNA, id="order-1")

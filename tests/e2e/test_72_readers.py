@@ -98,7 +98,7 @@ def test_one_that_is_rarely_addressed_is_not_told_a_gap(bench, session, read):
         reader = read(site.url(session).replace(site.web.origin, relay.url), ["ssecast.checkpoint", "ssecast.gap", "message"])
         site.publish(data="first", to=to(session))
         for n in range(100):  # more than broker or window hold
-            seq = site.publish(text="x" * 1000, to={"sessions": ["somebody"]})["seq"]
+            seq = site.publish(text="x" * 1000, to={"sessions": ["another"]})["seq"]
         wait_until(lambda: int(reader.events()[-1][2]) >= seq, what=lambda: f"a checkpoint at {seq}")
         relay.cut()
         site.publish(data="second", to=to(session))

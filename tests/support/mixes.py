@@ -41,7 +41,7 @@ def by_turns(*makers):
 
 
 def in_phases(length, *makers):
-    """So many events of one kind, then of the next."""
+    """A number of events of one kind, then of the next."""
     return lambda n: makers[n // length % len(makers)](n)
 
 

@@ -1,4 +1,4 @@
-/* The limit is raised, and few descriptors left are told once. */
+/* The limit is raised, and running low is reported once. */
 #include "broker/descriptors.h"
 
 #include <sys/resource.h>
@@ -40,7 +40,7 @@ START_TEST(few_left_are_told_when_it_changes)
 }
 END_TEST
 
-/* What is told of may be closed again: then nothing is scarce. */
+/* A connection that was noted may be closed again: then nothing is scarce. */
 START_TEST(many_that_came_and_went_are_no_matter)
 {
     struct descriptors d;

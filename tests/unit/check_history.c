@@ -65,7 +65,7 @@ static void append_id(uint64_t seq, const char *id)
     ck_assert_int_eq(try_append(&spec), 0);
 }
 
-/* Published with an id by somebody; shown or not. */
+/* Published with an id by one publisher; shown or not. */
 static void append_own(uint64_t seq, const char *publisher, const char *id, bool shown)
 {
     struct event_spec spec = {

@@ -118,7 +118,7 @@ static void params_are(enum record_progress progress, const char *content, size_
         ck_assert_msg(scan_params(content, len, cut) == progress, "cut at %zu", cut);
 }
 
-#define params_are(progress, literal) params_are(progress, literal, sizeof literal - 1)
+#define params_are(progress, literal) params_are(progress, literal, sizeof(literal) - 1)
 
 START_TEST(no_length_points_beyond_the_parameters)
 {

@@ -313,7 +313,7 @@ START_TEST(what_cannot_be_answered_exactly_is_a_gap)
 }
 END_TEST
 
-/* The page after an own id, to somebody without a session. */
+/* The page after an own id, to a client without a session. */
 static struct wire_page page_after(const char *id)
 {
     return page_of(&(struct wire_replay){.request = 1, .id = slice_of(id), .max_bytes = 1000});

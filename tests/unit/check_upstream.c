@@ -513,6 +513,14 @@ static void setup_asking_again(void)
     setup();
 }
 
+/* HELLO is not repeated, however slow the machine is: answers can be counted. */
+static void setup_once(void)
+{
+    pace = calm;
+    pace.tick = PATIENCE_MS;
+    setup();
+}
+
 /* A broker that says nothing is soon taken for lost. */
 static void setup_doubting(void)
 {
@@ -1410,15 +1418,11 @@ static void add_questions(TCase *tests)
     tcase_add_test(tests, a_taken_report_is_told_and_so_is_what_follows);
     tcase_add_test(tests, what_a_dead_broker_never_took_is_told_again);
     tcase_add_test(tests, what_ended_while_there_was_no_broker_is_told_to_the_next_one);
-    tcase_add_test(tests, a_crowd_is_reported_in_pieces);
     tcase_add_test(tests, a_report_that_was_interrupted_begins_anew);
     tcase_add_test(tests, many_that_ended_are_reported_in_pieces_too);
     tcase_add_test(tests, a_burst_of_changes_is_reported_in_pieces);
-    tcase_add_test(tests, who_leaves_says_goodbye);
     tcase_add_test(tests, who_leaves_within_a_report_comes_to_its_end_first);
-    tcase_add_test(tests, bans_may_come_before_the_welcome);
     tcase_add_loop_test(tests, a_welcome_without_all_of_its_bans_is_none, 0, 3);
-    tcase_add_test(tests, bans_of_a_welcome_that_never_came_do_not_count);
     tcase_add_test(tests, shutdowns_of_the_past_are_asked_for);
     tcase_add_test(tests, the_brokers_clock_and_place_are_noted);
     tcase_add_test(tests, a_report_tells_the_gauges);
@@ -1432,15 +1436,24 @@ static void add_asking_again(TCase *tests)
     tcase_add_test(tests, what_may_not_be_done_twice_is_asked_once);
 }
 
+static void add_once(TCase *tests)
+{
+    tcase_add_test(tests, a_crowd_is_reported_in_pieces);
+    tcase_add_test(tests, bans_may_come_before_the_welcome);
+    tcase_add_test(tests, bans_of_a_welcome_that_never_came_do_not_count);
+    tcase_add_test(tests, who_leaves_says_goodbye);
+}
+
 int main(void)
 {
     Suite *suite = suite_create("upstream");
     TCase *sequence = one_case(suite, "sequence"), *questions = one_case(suite, "questions"),
           *asking_again = one_case(suite, "asking again"), *doubting = one_case(suite, "doubting"),
           *renewing = one_case(suite, "renewing"), *leasing = one_case(suite, "leasing"),
-          *keys = one_case(suite, "keys");
+          *keys = one_case(suite, "keys"), *once = one_case(suite, "once");
 
     tcase_add_checked_fixture(keys, setup_calm, teardown);
+    tcase_add_checked_fixture(once, setup_once, teardown);
     tcase_add_checked_fixture(sequence, setup_calm, teardown);
     tcase_add_checked_fixture(questions, setup_calm, teardown);
     tcase_add_checked_fixture(asking_again, setup_asking_again, teardown);
@@ -1450,6 +1463,7 @@ int main(void)
     tcase_add_test(leasing, pieces_wait_until_earlier_ones_are_taken);
     tcase_add_test(leasing, what_happens_during_a_report_is_part_of_it);
 
+    add_once(once);
     add_keys(keys);
     add_sequence(sequence);
     add_questions(questions);
