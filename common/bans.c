@@ -156,12 +156,12 @@ void bans_rollback(struct bans *b, uint64_t position)
         take_back(b, &b->changes[--b->change_count]);
 }
 
-/* Those that were lifted since are at the list's end, with all that changed. */
+/* Bans that were lifted since are at the list's end, with all that changed. */
 void bans_settle(struct bans *b)
 {
-    struct ban *ban = b->change_count ? TAILQ_LAST(&b->list, ban_list) : NULL, *before;
+    struct ban *ban = TAILQ_LAST(&b->list, ban_list), *before;
 
-    for (; ban && ban->seq >= b->changes[0].record; ban = before) {
+    for (size_t left = b->change_count; ban && left; ban = before, left--) {
         before = TAILQ_PREV(ban, ban_list, link);
         if (!ban->until_ms)
             drop(b, ban);
