@@ -1,14 +1,19 @@
 """EventSource as it is in a browser: Chromium reads the streams, comes back by itself, and stops when it is told to."""
 
+import contextlib
+
 import pytest
 from support.apache import Apache, ApacheCgi
 from support.browser import CLOSED, OPEN, Browser
 from support.firefox import Firefox
 from support.lighttpd import LighttpdCgi, LighttpdSpawning
+from support.network import Network
 from support.nginx import Nginx
 from support.relay import Relay
 from support.site import Site
+from support.tabs import open_stream
 from support.waiting import wait_until
+from support.webkit import WebKit
 
 OTHERS = {"sessions": ["somebody-else"]}
 
@@ -154,12 +159,80 @@ def firefox(bench_of_all):
         yield firefox
 
 
-@pytest.fixture(params=["chromium", "firefox"])
+@pytest.fixture(scope="module")
+def webkit(bench_of_all):
+    with WebKit(bench_of_all.subfolder("webkit")) as webkit:
+        yield webkit
+
+
+@pytest.fixture(params=["chromium", "firefox", "webkit"])
 def any_browser(request):
-    """Firefox drops the id of a block without data; WebKit does too."""
+    """Firefox and WebKit drop the id of a block without data."""
     browser = request.getfixturevalue(request.param)
     yield browser
     browser.goto("about:blank")
+
+
+@pytest.fixture
+def each(any_browser, relay):
+    """Each browser, on a page of the relay's origin."""
+    any_browser.goto(relay.url)
+    return any_browser
+
+
+def test_each_browser_receives_and_comes_back_where_it_was(site, each, relay, session):
+    source = each.listen(f"/sse?session={session}", names=["greeting"]).wait_open()
+    wanted = []
+    for round in range(3):
+        seq = site.publish("greeting", data={"n": round}, to=to(session))["seq"]
+        wanted.append({"type": "greeting", "data": '{"n": %d}' % round, "id": str(seq)})
+        assert source.wait_for(len(wanted)) == wanted
+        relay.cut()
+        seq = site.publish(text=f"while it was away\n{round}", to=to(session))["seq"]
+        wanted.append({"type": "message", "data": f"while it was away\n{round}", "id": str(seq)})
+        assert source.wait_for(len(wanted)) == wanted
+        source.wait_open(times=round + 2)
+        assert relay.wait_for_requests("/sse", round + 2)[-1]["last-event-id"] == wanted[-2]["id"]
+
+
+def test_each_browser_is_told_of_a_gap_and_of_its_end_and_stays_away(site, each, relay, session):
+    site.publish(text="retained", to=to(session))
+    source = each.listen(f"/sse?session={session}&lastEventId=lost").wait_open()
+    site.commands.shutdown(sessions=[session], reason="logout", block=60)
+    gap, retained, end = source.wait_for(3)
+    assert gap["type"] == "ssecast.gap" and gap["data"].startswith('{"last":"lost","oldest":')
+    assert retained["data"] == "retained"
+    assert (end["type"], end["data"]) == ("ssecast.shutdown", '{"reason":"logout"}')
+    source.wait_closed()
+    assert len(requests(relay)) == 2 and b"HTTP/1.1 204 " in relay.sent_down()
+
+
+@pytest.mark.parametrize("shared", [False, "us"])
+def test_the_module_works_in_each_browser(site, each, relay, session, shared):
+    stream = open_stream(each, f"/sse?session={session}", ["m", "error"], shared=shared).wait_state("online")
+    wait_until(stream.connection, what="the connection's id")
+    wanted = []
+    for round in range(2):
+        wanted += [str(site.publish(name, data=round, to=to(session))["seq"]) for name in ("m", "error")]
+        relay.cut()
+        wanted += [str(site.publish(name, data=round, to=to(session))["seq"]) for name in ("m", "error")]
+        stream.wait_told("online", round + 2)
+        stream.wait_for(len(wanted))
+    assert stream.ids() == wanted and stream.told("gap") == []
+    site.commands.shutdown(sessions=[session], reason="logout", block=60)
+    stream.wait_state("stopped")
+    assert stream.told("stopped") == [["stopped", {"status": 204, "reason": "logout"}]]
+
+
+def test_the_module_notices_a_dead_connection_in_each_browser(site, any_browser, session):
+    with contextlib.closing(Network(site.web.port)) as network:
+        any_browser.goto(network.url)
+        stream = open_stream(any_browser, f"/sse?session={session}").wait_state("online")
+        network.stall()
+        seq = site.publish(data=1, to=to(session))["seq"]
+        assert stream.wait_for(1) == [{"type": "message", "data": "1", "id": str(seq)}]
+        assert stream.told("gap") == []
+        any_browser.goto("about:blank")
 
 
 def test_a_browser_that_received_nothing_misses_nothing_when_its_web_server_dies(bench, any_browser, session):

@@ -48,10 +48,10 @@ class Page:
 class Browser(Page):
     """One Chromium. folder: where its profile may be. Close it: it is also a context manager."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, flags=()):
         super().__init__()
         options = webdriver.ChromeOptions()
-        for flag in _FLAGS.split():
+        for flag in (*_FLAGS.split(), *flags):
             options.add_argument(flag)
         options.add_argument(f"--user-data-dir={pathlib.Path(folder) / 'profile'}")
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})

@@ -19,7 +19,8 @@ _numbers = itertools.count(1)
 
 # The module as a page gets it, and a stream that keeps a record of all that it says.
 _OPEN = """
-const [key, module, url, names, options, done] = arguments;
+const [key, module, url, names, options] = arguments;
+const done = (error = "") => { (window.begun ??= {})[key] = { error }; };
 const address = URL.createObjectURL(new Blob([module], { type: "text/javascript" }));
 import(address).then(({ EventStream }) => {
     const stream = new EventStream(url, options);
@@ -96,16 +97,21 @@ class Tab:
 
     def stream(self, url, names=("message",), **options):
         """Open an EventStream. Pauses are short unless options say otherwise."""
-        self._enter()
-        key = str(next(_numbers))
-        options = {"firstPause": 200, "longestPause": 1000, **options}
-        error = self.driver.execute_async_script(_OPEN, key, MODULE.read_text(), url, list(names), options)
-        assert error is None, error
-        return Stream(self, key)
+        return open_stream(self, url, names, **options)
 
     def _enter(self):
         if self.driver.current_window_handle != self.handle:
             self.driver.switch_to.window(self.handle)
+
+
+def open_stream(page, url, names=("message",), **options):
+    """Open an EventStream in a tab, or in the page of a browser without tabs."""
+    key = str(next(_numbers))
+    options = {"firstPause": 200, "longestPause": 1000, **options}
+    page.run(_OPEN, key, MODULE.read_text(), url, list(names), options)
+    begun = wait_until(lambda: page.run("return window.begun?.[arguments[0]]", key), what="the module in the page")
+    assert not begun["error"], begun["error"]
+    return Stream(page, key)
 
 
 class Stream:
