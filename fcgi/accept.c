@@ -16,6 +16,7 @@
 
 #include "exposure.h"
 #include "intake.h"
+#include "must.h"
 
 #define LOG_SUBSYSTEM "http"
 #include "log.h"
@@ -27,26 +28,36 @@
 #define SILENT_MS 1000 /* so long without a word, and a descriptor may be needed for somebody else */
 #define SILENT_AT_ONCE 64
 
+struct waiting;
+
 /* A descriptor whose request has not arrived yet. */
 struct pending {
     struct loop_watch watch;
     struct acceptor *acceptor;
+    struct waiting *list; /* that it is in */
     struct intake intake;
     int64_t since, deadline;
     struct pending *prev, *next;
 };
 
+/* Those with the same time-out, the oldest first. */
+struct waiting {
+    struct pending *first, *last;
+    size_t count;
+    int timeout_ms;
+};
+
 struct acceptor {
     struct loop *loop;
     struct loop_watch watch;
-    struct loop_timer timer; /* of the oldest pending */
+    struct loop_timer timer; /* of the oldest of both lists */
     struct loop_timer pause; /* until we accept again */
-    int timeout_ms;          /* for a request to arrive */
     struct intakes intakes;
     const struct accept_hooks *hooks;
     void *context;
-    struct pending *first, *last; /* the oldest first */
-    bool out_of_descriptors;      /* said so in the log already */
+    struct waiting requests; /* a request has begun, or is about to */
+    struct waiting kept;     /* had a request, and may have another one */
+    bool out_of_descriptors; /* said so in the log already */
 };
 
 /* --- sockets from whoever started us --- */
@@ -91,28 +102,37 @@ void accept_cgi_body(const struct accept_hooks *hooks, void *context, int timeou
 
 /* --- requests on their way --- */
 
-static void unlink_pending(struct acceptor *a, struct pending *p)
+static void unlink_pending(struct pending *p)
 {
+    struct waiting *list = p->list;
+
+    MUST(list && list->count);
+    list->count--;
     if (p->prev)
         p->prev->next = p->next;
     else
-        a->first = p->next;
+        list->first = p->next;
     if (p->next)
         p->next->prev = p->prev;
     else
-        a->last = p->prev;
+        list->last = p->prev;
+    p->list = NULL;
 }
 
-static void append_pending(struct acceptor *a, struct pending *p)
+static void append_pending(struct waiting *list, struct pending *p)
 {
-    p->deadline = loop_now(a->loop) + a->timeout_ms;
+    MUST(!p->list);
+    p->deadline = loop_now(p->acceptor->loop) + list->timeout_ms;
+    MUST(!list->last || list->last->deadline <= p->deadline);
+    p->list = list;
+    list->count++;
     p->next = NULL;
-    p->prev = a->last;
-    if (a->last)
-        a->last->next = p;
+    p->prev = list->last;
+    if (list->last)
+        list->last->next = p;
     else
-        a->first = p;
-    a->last = p;
+        list->first = p;
+    list->last = p;
 }
 
 /* Stop waiting and free p; its descriptor is the caller's. */
@@ -120,7 +140,7 @@ static int release(struct pending *p)
 {
     int fd = p->watch.fd;
     loop_remove(p->acceptor->loop, &p->watch);
-    unlink_pending(p->acceptor, p);
+    unlink_pending(p);
     intake_release(&p->acceptor->intakes, &p->intake);
     free(p);
     return fd;
@@ -143,10 +163,10 @@ static void settle(struct pending *p, enum intake_progress progress, struct para
 static void prolong(struct pending *p)
 {
     struct acceptor *a = p->acceptor;
-    if (!intake_wants_body(&p->intake) || loop_now(a->loop) + a->timeout_ms > p->since + ACCEPT_BODY_MS)
+    if (!intake_wants_body(&p->intake) || loop_now(a->loop) + a->requests.timeout_ms > p->since + ACCEPT_BODY_MS)
         return;
-    unlink_pending(a, p);
-    append_pending(a, p);
+    unlink_pending(p);
+    append_pending(&a->requests, p);
 }
 
 static void pending_ready(void *context, uint32_t events)
@@ -161,29 +181,45 @@ static void pending_ready(void *context, uint32_t events)
         settle(p, progress, &params);
 }
 
+static void fire_for(struct acceptor *a, const struct waiting *list)
+{
+    if (list->first && (!a->timer.due || list->first->deadline < a->timer.due))
+        loop_timer_set(a->loop, &a->timer, list->first->deadline);
+}
+
 static void set_timer(struct acceptor *a)
 {
-    if (a->first && !a->timer.due)
-        loop_timer_set(a->loop, &a->timer, a->first->deadline);
+    fire_for(a, &a->requests);
+    fire_for(a, &a->kept);
+}
+
+/* Close those of the kept that have waited until now; INT64_MAX: all. At most max. Not while events are handled: one may be theirs. */
+static void close_kept(struct acceptor *a, int64_t now, size_t max)
+{
+    struct pending *p;
+
+    while (max-- && (p = a->kept.first) && p->deadline <= now)
+        close(release(p));
 }
 
 static void times_up(void *context, int64_t now)
 {
     struct acceptor *a = context;
     struct pending *p;
-    while ((p = a->first) && p->deadline <= now) {
+    while ((p = a->requests.first) && p->deadline <= now) {
         struct params params = {0};
         settle(p, intake_give_up(&a->intakes, &p->intake, &params), &params);
     }
+    close_kept(a, a->watch.fd < 0 ? INT64_MAX : now, SIZE_MAX);
     set_timer(a);
 }
 
-/* Wait for the rest of a request. Edge-triggered: what is there is read to its end each time. */
-static void wait_for(struct acceptor *a, int fd)
+/* Wait on fd (taken over) in this list. Edge-triggered: what is there is read to its end each time. */
+static void wait_in(struct acceptor *a, struct waiting *list, int fd, void (*ready)(void *context, uint32_t events))
 {
     struct pending *p = calloc(1, sizeof *p);
     if (p) {
-        p->watch = (struct loop_watch){fd, pending_ready, p};
+        p->watch = (struct loop_watch){fd, ready, p};
         p->acceptor = a;
         p->since = loop_now(a->loop);
     }
@@ -192,7 +228,7 @@ static void wait_for(struct acceptor *a, int fd)
         close(fd);
         return;
     }
-    append_pending(a, p);
+    append_pending(list, p);
     set_timer(a);
 }
 
@@ -209,8 +245,34 @@ static void arrived(struct acceptor *a, int fd)
         a->hooks->dropped(a->context);
         break;
     case INTAKE_WAITING:
-        wait_for(a, fd);
+        wait_in(a, &a->requests, fd, pending_ready);
     }
+}
+
+/* A kept connection's next request begins, or its end has come. */
+static void kept_ready(void *context, uint32_t events)
+{
+    struct pending *p = context;
+    struct acceptor *a = p->acceptor;
+    char byte;
+    ssize_t n = recv(p->watch.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    (void)events;
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    int fd = release(p);
+    if (n > 0)
+        arrived(a, fd);
+    else
+        close(fd);
+}
+
+void acceptor_keep(struct acceptor *a, int fd)
+{
+    if (a->watch.fd < 0 || a->kept.count >= ACCEPT_KEPT_MAX)
+        close(fd);
+    else
+        wait_in(a, &a->kept, fd, kept_ready);
 }
 
 static bool out_of_resources(int err)
@@ -218,13 +280,14 @@ static bool out_of_resources(int err)
     return err == EMFILE || err == ENFILE || err == ENOBUFS || err == ENOMEM;
 }
 
-/* Those that have said nothing for the longest leave, so that others can be heard. */
+/* Those that wait for no request, and those that have said nothing for the longest, leave, so that others can be heard. */
 static void make_way(struct acceptor *a, int64_t now)
 {
     struct pending *p;
-    for (int i = 0; i < SILENT_AT_ONCE && (p = a->first); i++) {
+    close_kept(a, INT64_MAX, SILENT_AT_ONCE);
+    for (int i = 0; i < SILENT_AT_ONCE && (p = a->requests.first); i++) {
         // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): settle() unlinks what it frees
-        if (p->deadline - a->timeout_ms + SILENT_MS > now)
+        if (p->deadline - a->requests.timeout_ms + SILENT_MS > now)
             return;
         settle(p, INTAKE_BROKEN, NULL);
     }
@@ -274,7 +337,9 @@ struct acceptor *acceptor_new(struct loop *loop, int listen_fd, size_t room, uin
     struct acceptor *a = calloc(1, sizeof *a);
     if (!a)
         return NULL;
-    *a = (struct acceptor){.loop = loop, .timeout_ms = timeout_ms, .hooks = hooks, .context = context};
+    *a = (struct acceptor){.loop = loop, .hooks = hooks, .context = context};
+    a->requests.timeout_ms = timeout_ms;
+    a->kept.timeout_ms = ACCEPT_KEEP_MS;
     a->intakes =
         (struct intakes){.body_max = hooks->body_max, .context = context, .room = room, .max_requests = max_requests};
     a->watch = (struct loop_watch){listen_fd, accept_ready, a};
@@ -296,17 +361,16 @@ void acceptor_stop(struct acceptor *a, bool sweep)
         take(a, BACKLOG);
     loop_remove(a->loop, &a->watch);
     close(fd);
+    loop_timer_set(a->loop, &a->timer, loop_now(a->loop)); /* closes what is kept, once no events are being handled */
 }
 
 void acceptor_free(struct acceptor **a)
 {
     if (!*a)
         return;
-    struct pending *next;
-    for (struct pending *p = (*a)->first; p; p = next) {
-        next = p->next;
-        close(release(p));
-    }
+    while ((*a)->requests.first)
+        close(release((*a)->requests.first));
+    close_kept(*a, INT64_MAX, SIZE_MAX);
     int fd = (*a)->watch.fd;
     loop_remove((*a)->loop, &(*a)->watch);
     if (fd >= 0)

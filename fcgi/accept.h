@@ -12,6 +12,8 @@
 #include "params.h"
 
 #define ACCEPT_BODY_MS 60000 /* for a body that somebody wants, in all */
+#define ACCEPT_KEEP_MS 90000 /* for the next request on a connection; nginx closes its own end after 60 s */
+#define ACCEPT_KEPT_MAX 1024 /* connections that wait for their next request */
 
 struct acceptor;
 
@@ -53,7 +55,11 @@ const char *accept_check_listen(const char *where);
 struct acceptor *acceptor_new(struct loop *loop, int listen_fd, size_t room, uint64_t max_requests, int timeout_ms,
                               const struct accept_hooks *hooks, void *context);
 
-/* Close the listening socket; requests that are half there go on. sweep: first take in what is in the backlog, which nobody else
+/* Wait for another request on fd (taken over), whose web server keeps its connections: for ACCEPT_KEEP_MS. It is closed at once when
+ * ACCEPT_KEPT_MAX wait already, or after acceptor_stop(). */
+void acceptor_keep(struct acceptor *a, int fd);
+
+/* Close the listening socket, and connections that are kept; requests that are half there go on. sweep: first take in what is in the backlog, which nobody else
  * would. */
 void acceptor_stop(struct acceptor *a, bool sweep);
 

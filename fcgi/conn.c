@@ -79,12 +79,9 @@ void conn_touch(struct conn *c)
 
 /* --- the end --- */
 
-static void die(struct conn *c)
+static void bury(struct conn *c)
 {
-    int fd = c->watch.fd;
-    loop_remove(c->set->loop, &c->watch);
-    if (fd >= 0)
-        close(fd);
+    MUST(c->watch.fd < 0);
     queue_release(&c->queue);
     enter(c, CONN_DEAD);
     c->set->count--;
@@ -92,6 +89,21 @@ static void die(struct conn *c)
         c->next_dirty = c->set->dead;
         c->set->dead = c;
     }
+}
+
+static bool wrote_all(const struct conn *c)
+{
+    return !c->queue.bytes && !c->tail_left;
+}
+
+static void die(struct conn *c)
+{
+    int fd = c->watch.fd;
+
+    loop_remove(c->set->loop, &c->watch);
+    if (fd >= 0)
+        close(fd);
+    bury(c);
 }
 
 /* Leave the open state for another one: from here on nothing is queued. */
@@ -158,6 +170,17 @@ static void end_overdue(void *context, int64_t now)
     cut_overdue(set, &set->blocked, set->write_ms, now);
 }
 
+/* Let the connection go on to its next request. */
+static void hand_on(struct conn *c)
+{
+    int fd = c->watch.fd;
+
+    MUST(!c->raw && wrote_all(c) && (c->state == CONN_ENDING || c->state == CONN_CUTTING));
+    loop_remove(c->set->loop, &c->watch);
+    c->set->hooks->reuse(c, fd);
+    bury(c);
+}
+
 /* All is written. Closing with unread bytes would reset the connection under the response, so wait for the other side. */
 static void linger(struct conn *c)
 {
@@ -165,6 +188,11 @@ static void linger(struct conn *c)
         die(c);
         return;
     }
+    if (c->keep) {
+        hand_on(c);
+        return;
+    }
+
     shutdown(c->watch.fd, SHUT_WR);
     enter(c, CONN_LINGER);
     watch_over(c->set, &c->set->linger, CONN_LINGER_MS);
@@ -293,11 +321,6 @@ static void account(struct conn *c, size_t written)
         c->record_left = (uint16_t)(c->record_left - content);
     consume(c, content);
     c->tail_left = (uint8_t)(c->tail_left - part_written(c->tail_left, &written));
-}
-
-static bool wrote_all(const struct conn *c)
-{
-    return !c->queue.bytes && !c->tail_left;
 }
 
 /* The time that its reader has begins now. */
@@ -456,6 +479,7 @@ static void readable(struct conn *c)
     ssize_t n = read(c->watch.fd, bytes, sizeof bytes);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
+    c->keep = false; /* what it says now belongs to this request: an abort, or its body */
     if (n > 0 && c->state != CONN_OPEN)
         return; /* the rest of a request that was refused early */
     if (n == 0 && c->state == CONN_OPEN && !record_begun(c))
@@ -500,6 +524,12 @@ int conn_open(struct conn *c, struct conns *set, int fd, uint16_t request, bool 
     c->touched = loop_now(set->loop);
     list_append(&set->idle, c);
     return 0;
+}
+
+void conn_keep(struct conn *c)
+{
+    MUST(!c->raw && c->set->hooks->reuse);
+    c->keep = true;
 }
 
 void conn_hold_back(struct conn *c)

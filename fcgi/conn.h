@@ -30,6 +30,7 @@ struct conn {
     enum conn_state state;
     enum end_cause cause; /* why it ended */
     bool raw;             /* plain CGI: no records around the text */
+    bool keep;            /* the web server keeps the connection after the response (FCGI_KEEP_CONN) */
     bool plain_file;      /* cannot be watched, is always ready */
     bool dirty;           /* in the list of those to flush */
     bool blocked;         /* its reader takes nothing: waits for EPOLLOUT */
@@ -52,6 +53,8 @@ struct conn_hooks {
     void (*gone)(struct conn *c);   /* it ended; nothing can be sent any more. Called for every conn, once */
     void (*hungry)(struct conn *c); /* an open conn has written all that waited */
     void (*free)(struct conn *c);   /* give the memory back */
+    void (*reuse)(struct conn *c,
+                  int fd); /* after conn_keep(): the response is written; fd is the hook's, for the next request */
 };
 
 /* All connections of a worker. */
@@ -84,6 +87,10 @@ void conns_init(struct conns *set, struct loop *loop, const struct conn_hooks *h
 /* Begin with a zeroed c on fd (non-blocking), which answers this FastCGI request; raw for plain CGI. 0 or -errno (then fd is still the
  * caller's and c was not taken). */
 int conn_open(struct conn *c, struct conns *set, int fd, uint16_t request, bool raw);
+
+/* The web server keeps the connection: after the end of the response it goes to the reuse hook. Not for plain CGI. It is closed all the
+ * same where the response cannot end in order, or the web server says something before its end. */
+void conn_keep(struct conn *c);
 
 /* Give the socket a small buffer, for a web server that reads all that a socket holds and writes what is much to temporary files: what
  * waits then waits in the queue. */

@@ -144,6 +144,14 @@ static ssize_t receive(int fd, char *bytes, size_t size, int flags)
     return n;
 }
 
+/* Is the request all that has come? What follows may be in a buffer of libfcgi's, and lost. */
+static bool all_read(int fd, size_t seen, size_t request_len)
+{
+    char byte;
+
+    return seen == request_len && receive(fd, &byte, 1, MSG_PEEK) < 0 && errno == EAGAIN;
+}
+
 enum intake_progress intake_at_once(struct intakes *set, int fd, struct params *out)
 {
     static char bytes[INTAKE_HEAD_MAX];
@@ -158,8 +166,10 @@ enum intake_progress intake_at_once(struct intakes *set, int fd, struct params *
         close(fd);
         return INTAKE_BROKEN;
     }
-    if (parse(set, fd, (size_t)n, out) == 0)
+    if (parse(set, fd, (size_t)n, out) == 0) {
+        out->keep = scan.keep && all_read(fd, (size_t)n, scan.at);
         return INTAKE_READY;
+    }
     params_release(out);
     return INTAKE_BROKEN;
 }
@@ -195,6 +205,7 @@ static enum intake_progress take_body(struct intakes *set, struct intake *in, si
     }
     if (progress == RECORD_BAD)
         return INTAKE_BROKEN;
+    in->params.keep = in->scan.keep && progress == RECORD_COMPLETE && !in->framing.behind;
     if (in->body_max && in->len > in->body_max)
         return ready(set, in, BODY_TOO_LARGE, out);
     if (progress == RECORD_COMPLETE || in->dropped >= INTAKE_PATIENCE)

@@ -20,6 +20,7 @@ enum params_body {
 
 struct params {
     uint16_t request; /* FastCGI request id */
+    bool keep;        /* the web server keeps its connection for more requests, and no byte of one is lost */
     char *text;       /* NAME=value, each with its NUL; an empty string ends them */
     enum params_body body_state;
     char *body; /* BODY_WHOLE: body_len bytes; else of no use */

@@ -164,6 +164,7 @@ static bool begin_request(struct record_scan *s, const unsigned char *p, size_t 
     bool first = !s->begun;
     s->begun = true;
     s->request = (unsigned)p[2] << 8 | p[3];
+    s->keep = content == 8 && p[FCGI_HEADER_LEN + 2] & FCGI_KEEP_CONN;
     return first && content == 8 && p[FCGI_HEADER_LEN] == 0 && p[FCGI_HEADER_LEN + 1] == FCGI_RESPONDER;
 }
 
@@ -273,8 +274,10 @@ enum record_progress record_unframe(struct record_body *b, char *bytes, size_t *
             *len = out += content;
         }
         at += taken;
-        if (piece_done(b) && b->last)
+        if (piece_done(b) && b->last) {
+            b->behind = max - at;
             return RECORD_COMPLETE;
+        }
         if (piece_done(b))
             b->header_len = 0;
     }

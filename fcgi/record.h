@@ -50,6 +50,7 @@ struct record_scan {
     size_t params_end; /* how many bytes the request has up to the end of its parameters; 0: they are not complete */
     unsigned request;
     bool begun, params_done, body_done;
+    bool keep; /* FCGI_KEEP_CONN: the connection stays open after the response */
     struct record_pairs pairs;
 };
 
@@ -63,6 +64,7 @@ struct record_body {
     size_t header_len;                       /* bytes of it that are here */
     size_t content_left, padding_left;       /* of that record, still to come */
     bool last;                               /* it is the one that ends the body */
+    size_t behind;                           /* bytes that were given behind the end of the body */
 };
 
 /* Take the *len bytes that came next. What of them is the body's is moved to the front of bytes, and *len becomes how much that is.

@@ -537,6 +537,8 @@ void streams_request(struct streams *set, int fd, struct params *params, bool ra
         free(s);
         close(fd);
     } else {
+        if (params->keep && set->keep)
+            conn_keep(&s->conn);
         s->bundled = spools(params);
         if (s->bundled)
             conn_hold_back(&s->conn);
@@ -1001,7 +1003,14 @@ void streams_measure(struct streams *set, uint64_t gauges[WORKER_GAUGES])
     gauges[GAUGE_STARTED_MS] = (uint64_t)set->started_ms;
 }
 
-static const struct conn_hooks conn_hooks = {on_gone, on_hungry, on_free};
+static void on_reuse(struct conn *c, int fd)
+{
+    struct streams *set = stream_of(c)->set;
+
+    set->keep(set->keep_context, fd);
+}
+
+static const struct conn_hooks conn_hooks = {on_gone, on_hungry, on_free, on_reuse};
 
 /* --- life --- */
 

@@ -114,7 +114,10 @@ struct streams {
     struct tokens *tokens;         /* set by the wiring; NULL: there are no keys to judge them with */
     const struct monitor *monitor; /* set by the wiring */
     struct addresses *addresses;   /* NULL: no limits */
-    struct expiry expiry;          /* of streams whose tokens have a time */
+    void (*keep)(void *context,
+                 int fd); /* set by the wiring: takes a connection over that waits for its next request */
+    void *keep_context;
+    struct expiry expiry; /* of streams whose tokens have a time */
     struct loop_timer expiry_timer;
     struct event *expired; /* what they are told at the end */
     struct loop_timer beat_timer;

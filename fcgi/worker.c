@@ -200,6 +200,15 @@ static void dropped(void *context)
     w->streams.counters[REQUESTS_DROPPED]++;
 }
 
+static void keep(void *context, int fd)
+{
+    struct worker *w = context;
+    if (w->acceptor)
+        acceptor_keep(w->acceptor, fd);
+    else
+        close(fd);
+}
+
 static const struct accept_hooks accept_hooks = {take_request, body_max, dropped};
 
 /* Heads of 256 KiB at most, and bodies where somebody may publish. */
@@ -235,6 +244,8 @@ static void serve(struct worker *w)
         return;
     }
     w->listen_fd = -1;
+    w->streams.keep = keep;
+    w->streams.keep_context = w;
     notify_send("READY=1\nSTATUS=accepting streams, at most %" PRIu64, w->streams.limits.connections);
 }
 

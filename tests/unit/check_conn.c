@@ -24,6 +24,7 @@ struct peer {
     struct conn conn; /* first */
     int fd;           /* the web server's; -1 when closed */
     int gone, freed;
+    int reused;    /* the descriptor that was handed on; 0: none */
     size_t refill; /* bytes to send when hungry */
     char *raw;     /* all that has arrived */
     size_t raw_len;
@@ -59,7 +60,14 @@ static void on_free(struct conn *c)
     ck_assert_int_eq(p->gone, 1);
 }
 
-static const struct conn_hooks hooks = {on_gone, on_hungry, on_free};
+static void on_reuse(struct conn *c, int fd)
+{
+    struct peer *p = (struct peer *)c;
+    ck_assert_int_eq(p->reused, 0);
+    p->reused = fd;
+}
+
+static const struct conn_hooks hooks = {on_gone, on_hungry, on_free, on_reuse};
 
 static bool turn_end(void *context)
 {
@@ -622,6 +630,60 @@ START_TEST(after_the_end_it_may_talk)
 }
 END_TEST
 
+START_TEST(a_kept_connection_is_handed_on_after_the_end)
+{
+    struct peer *p = peer_new(false, 0);
+    char byte;
+
+    conn_keep(&p->conn);
+    send_text(p, "text", 4);
+    conn_end(&p->conn, END_ANSWERED);
+    ck_assert_int_eq(p->reused, 0);
+    turn();
+    ck_assert_int_gt(p->reused, 0);
+    ck_assert_int_eq(p->freed, 1);
+    ck_assert_uint_eq(conns.count, 0);
+
+    ck_assert_int_eq(recv(p->fd, &byte, 1, MSG_DONTWAIT), 1);
+    ck_assert_int_eq(write(p->reused, "x", 1), 1);
+    close(p->reused);
+    hang_up(p);
+    free(p->raw);
+    free(p->sent);
+    free(p);
+}
+END_TEST
+
+/* An abort, say: it must not be read as the next request. */
+START_TEST(one_whose_web_server_talks_before_the_end_is_not_kept)
+{
+    struct peer *p = peer_new(false, 4096);
+
+    conn_keep(&p->conn);
+    for (int i = 0; i < 50; i++)
+        send_text(p, "0123456789012345678901234567890123456789", 40);
+    send_text(p, "more than the socket takes", 26);
+    conn_end(&p->conn, END_ANSWERED);
+    ck_assert_int_eq(write(p->fd, "\1\2\0\1\0\0\0\0", 8), 8); /* FCGI_ABORT_REQUEST */
+    turn();
+    turn();
+    ck_assert_int_eq(p->reused, 0);
+    peer_free(p);
+}
+END_TEST
+
+START_TEST(a_cut_connection_is_not_kept)
+{
+    struct peer *p = peer_new(false, 0);
+
+    conn_keep(&p->conn);
+    conn_cut(&p->conn, END_SLOW);
+    turn();
+    ck_assert_int_eq(p->reused, 0);
+    peer_free(p);
+}
+END_TEST
+
 START_TEST(a_cut_is_at_once_and_once)
 {
     struct peer *p = peer_new(false, 0);
@@ -966,6 +1028,9 @@ static void add_ends(TCase *tests)
     tcase_add_test(tests, one_that_takes_a_little_is_kept);
     tcase_add_test(tests, those_that_wait_are_not_among_the_idle);
     tcase_add_test(tests, closing_all_leaves_none);
+    tcase_add_test(tests, a_kept_connection_is_handed_on_after_the_end);
+    tcase_add_test(tests, one_whose_web_server_talks_before_the_end_is_not_kept);
+    tcase_add_test(tests, a_cut_connection_is_not_kept);
     tcase_add_test(tests, whatever_happens_the_records_are_whole);
 }
 

@@ -302,6 +302,73 @@ START_TEST(a_body_of_other_records_is_no_request)
 }
 END_TEST
 
+/* --- connections that are kept --- */
+
+#define FLAGS_AT (FCGI_HEADER_LEN + 2)
+
+/* A request that asks for its connection to be kept, or not. */
+static void put_keeping_request(size_t body, bool keep)
+{
+    put_request(body);
+    wire[FLAGS_AT] = keep ? FCGI_KEEP_CONN : 0;
+}
+
+static void assert_kept(bool whole, bool keep)
+{
+    params_release(&params);
+    intake_release(&set, &intake);
+    params = (struct params){0};
+    intake = (struct intake){0};
+    wanted = 1000;
+    put_keeping_request(500, keep);
+
+    if (whole) {
+        send_some(0, wire_len);
+        ck_assert_int_eq(intake_at_once(&set, ends[1], &params), INTAKE_READY);
+    } else {
+        ck_assert_int_eq(send_in_pieces(7), INTAKE_READY);
+    }
+    ck_assert_int_eq(params.keep, keep);
+}
+
+START_TEST(a_connection_is_kept_where_the_web_server_says_so)
+{
+    assert_kept(true, true);
+    assert_kept(true, false);
+    assert_kept(false, true);
+    assert_kept(false, false);
+}
+END_TEST
+
+/* They are in a buffer that is given up. */
+START_TEST(one_with_bytes_behind_its_request_is_not_kept)
+{
+    put_keeping_request(0, true);
+    add_record(FCGI_BEGIN_REQUEST, "\0\1\1\0\0\0\0", 8);
+    send_some(0, wire_len);
+    ck_assert_int_eq(intake_at_once(&set, ends[1], &params), INTAKE_READY);
+    ck_assert(!params.keep);
+
+    params_release(&params);
+    while (recv(ends[1], wire + wire_len, 1, 0) == 1)
+        ;
+    put_keeping_request(0, true);
+    add_record(FCGI_BEGIN_REQUEST, "\0\1\1\0\0\0\0", 8);
+    ck_assert_int_eq(send_in_pieces(SIZE_MAX), INTAKE_READY);
+    ck_assert(!params.keep);
+}
+END_TEST
+
+START_TEST(one_whose_body_was_not_read_is_not_kept)
+{
+    wanted = 1000;
+    put_keeping_request(700000, true);
+    ck_assert_int_eq(send_in_pieces(SIZE_MAX), INTAKE_READY);
+    ck_assert_int_eq(params.body_state, BODY_TOO_LARGE);
+    ck_assert(!params.keep);
+}
+END_TEST
+
 /* --- an end of patience --- */
 
 START_TEST(half_a_head_is_nothing)
@@ -473,6 +540,9 @@ static void add_pieces(TCase *tests)
     tcase_add_test(tests, parameters_that_are_none_are_no_request);
     tcase_add_test(tests, a_body_of_other_records_is_no_request);
     tcase_add_test(tests, half_a_head_is_nothing);
+    tcase_add_test(tests, a_connection_is_kept_where_the_web_server_says_so);
+    tcase_add_test(tests, one_with_bytes_behind_its_request_is_not_kept);
+    tcase_add_test(tests, one_whose_body_was_not_read_is_not_kept);
     tcase_add_loop_test(tests, half_a_body_is_told, 0, 2);
     tcase_add_test(tests, what_is_held_is_counted_and_given_back);
     tcase_add_test(tests, without_room_a_body_is_refused);
