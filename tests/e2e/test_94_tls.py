@@ -7,9 +7,10 @@ import pytest
 from support.browser import Browser
 from support.ports import free_port
 from support.site import Site
-from support.tabs import Tab
+from support.tabs import Tab, open_stream
 from support.tls import EVENTS, SITE, ApacheTls, ApacheTlsApart, ApacheTlsTwice, LighttpdTls, flags
 from support.waiting import TIMEOUT, wait_until
+from support.webkit import WebKit
 
 LIGHTTPD_S_LIMIT = 8
 PATIENCE_MS = 2000  # of a page with a request that will hang
@@ -28,6 +29,12 @@ def chromium(bench_of_all):
         yield browser
 
 
+@pytest.fixture(scope="module")
+def webkit(bench_of_all):
+    with WebKit(bench_of_all.subfolder("webkit")) as browser:
+        yield browser
+
+
 class TwoCertificates(LighttpdTls):
     names = {"site.pem": (SITE,), "events.pem": (EVENTS,)}
 
@@ -43,8 +50,8 @@ def start(bench, web, **worker):
     return Site(bench, web=web, worker={"heartbeat": "1s", "cors_origin": f"https://{SITE}:{port}", **worker})
 
 
-def goto(browser, site):
-    browser.goto(site.web.tls_origin())
+def goto(browser, site, host=SITE):
+    browser.goto(site.web.tls_origin(host) + "/index.html")
     assert browser.run("return performance.getEntriesByType('navigation')[0].nextHopProtocol") == "h2"
 
 
@@ -196,6 +203,23 @@ def test_apache_s_http2_streams_are_not_ended_and_the_module_notices(bench, chro
     tab.close()
     assert (plain.opens(), plain.errors(), len(plain.events())) == (1, 0, 1)
     plain.close()
+
+
+@pytest.mark.parametrize("web", [LighttpdTls, ApacheTls], ids=lambda web: web.name)
+def test_webkit_notices_no_death_over_http2_and_the_module_does(bench, webkit, web):
+    """Of the web server, or behind Apache of the worker. The plain EventSource is there for the documentation again."""
+    site = Site(bench, web=web, worker={"heartbeat": "500ms"})
+    dying = site.web if web is LighttpdTls else site.worker
+    goto(webkit, site, "localhost")
+    plain = webkit.listen("/sse?session=plain").wait_open()
+    stream = open_stream(webkit, "/sse?session=anna").wait_state("online")
+    dying.kill()
+    seq = site.publish(data=1, to={"sessions": ["anna", "plain"]})["seq"]
+    dying.start()
+    assert stream.wait_for(1) == [{"type": "message", "data": "1", "id": str(seq)}]
+    assert stream.told("gap") == []
+    assert (plain.opens(), plain.errors(), plain.events()) == (1, 0, [])
+    webkit.goto("about:blank")
 
 
 def test_the_second_way_through_apache_passes_on_the_client_s_address(bench):

@@ -41,6 +41,7 @@ class WebKit(Page):
         options = Options()
         options.binary_location = str(browsers[0])
         options.add_argument("--automation")
+        options.set_capability("acceptInsecureCerts", True)  # of tls.py
         before = dict(os.environ)
         os.environ.update(_ENVIRONMENT, DISPLAY=f":{number}", **home)  # selenium passes on ours
         try:
