@@ -198,6 +198,7 @@ static void close_kept(struct acceptor *a, int64_t now, size_t max)
 {
     struct pending *p;
 
+    // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): release() unlinks what it frees
     while (max-- && (p = a->kept.first) && p->deadline <= now)
         close(release(p));
 }
@@ -368,8 +369,11 @@ void acceptor_free(struct acceptor **a)
 {
     if (!*a)
         return;
-    while ((*a)->requests.first)
-        close(release((*a)->requests.first));
+    struct pending *next;
+    for (struct pending *p = (*a)->requests.first; p; p = next) {
+        next = p->next;
+        close(release(p));
+    }
     close_kept(*a, INT64_MAX, SIZE_MAX);
     int fd = (*a)->watch.fd;
     loop_remove((*a)->loop, &(*a)->watch);
