@@ -22,7 +22,7 @@ const struct stat_row worker_counter_rows[WORKER_COUNTERS] = {
         .family = ENDS, .labels = "cause=\"client\"", .family_help = "streams that ended, by cause"},
     [ENDS_SHUTDOWN] = {.name = "ends_shutdown", .help = "streams ended by the shutdown command",
         .family = ENDS, .labels = "cause=\"shutdown\""},
-    [ENDS_SLOW] = {.name = "ends_slow", .help = "streams cut because too much was waiting for them, or because they took nothing",
+    [ENDS_SLOW] = {.name = "ends_slow", .help = "streams cut because they fell too far behind, or because they took nothing",
         .family = ENDS, .labels = "cause=\"slow\""},
     [ENDS_DRAIN] = {.name = "ends_drain", .help = "streams ended because their worker stopped",
         .family = ENDS, .labels = "cause=\"drain\""},
@@ -68,6 +68,7 @@ const struct stat_row worker_counter_rows[WORKER_COUNTERS] = {
     [LATENCY_5000] = {.name = "latency_5000ms", .help = LATENCY, .family = METRIC_NONE},
     [LATENCY_MORE] = {.name = "latency_more", .help = "live deliveries that took longer", .family = METRIC_NONE},
     [LATENCY_SUM_MS] = {.name = "latency_sum_ms", .help = "what all live deliveries took, together", .family = METRIC_NONE},
+    [STREAMS_BEHIND] = {.name = "streams_behind", .help = "times that a stream fell behind by more than queue-bytes and went on from the window"},
 };
 
 const struct stat_row worker_gauge_rows[WORKER_GAUGES] = {

@@ -48,6 +48,7 @@ enum worker_counter {
     LATENCY_5000,
     LATENCY_MORE,
     LATENCY_SUM_MS,
+    STREAMS_BEHIND, /* a live stream had more than queue-bytes to wait and went on from the window */
     WORKER_COUNTERS
 };
 

@@ -44,7 +44,9 @@ static struct conn_list *list_of(struct conn *c)
 {
     switch (c->state) {
     case CONN_OPEN:
-        return c->blocked ? &c->set->blocked : &c->set->idle;
+        if (!c->blocked)
+            return &c->set->idle;
+        return c->behind ? &c->set->behind : &c->set->blocked;
     case CONN_ENDING:
         return &c->set->ending;
     case CONN_CUTTING:
@@ -161,9 +163,27 @@ static void cut_overdue(struct conns *set, struct conn_list *list, int64_t patie
     watch_over(set, list, patience);
 }
 
+/* How long a reader that is behind may take nothing. */
+static int64_t behind_ms(const struct conns *set)
+{
+    return set->write_ms && set->write_ms < CONN_BEHIND_MS ? set->write_ms : CONN_BEHIND_MS;
+}
+
+static void cut_slow(struct conn *c);
+
+static void cut_behind(struct conns *set, int64_t now)
+{
+    struct conn_list *list = &set->behind;
+
+    while (list->first && list->first->touched + behind_ms(set) <= now)
+        cut_slow(list->first);
+    watch_over(set, list, behind_ms(set));
+}
+
 static void end_overdue(void *context, int64_t now)
 {
     struct conns *set = context;
+    cut_behind(set, now);
     cut_overdue(set, &set->linger, CONN_LINGER_MS, now);
     cut_overdue(set, &set->cutting, CONN_CUTTING_MS, now);
     cut_overdue(set, &set->ending, CONN_ENDING_MS, now);
@@ -324,20 +344,22 @@ static void account(struct conn *c, size_t written)
 }
 
 /* The time that its reader has begins now. */
-static void change_list(struct conn *c, bool blocked)
+static void change_list(struct conn *c, bool blocked, bool behind)
 {
     list_remove(list_of(c), c);
     c->blocked = blocked;
+    c->behind = behind;
     c->touched = loop_now(c->set->loop);
     list_append(list_of(c), c);
     watch_over(c->set, &c->set->blocked, c->set->write_ms);
+    watch_over(c->set, &c->set->behind, behind_ms(c->set));
 }
 
 static void block(struct conn *c, bool blocked)
 {
     if (c->blocked == blocked || c->plain_file)
         return;
-    change_list(c, blocked);
+    change_list(c, blocked, c->behind);
     loop_set(c->set->loop, &c->watch, (c->raw ? 0 : EPOLLIN | EPOLLRDHUP) | (blocked ? EPOLLOUT : 0));
 }
 
@@ -375,24 +397,49 @@ void conn_send_unbounded(struct conn *c, struct event *e)
         mark_dirty(c);
 }
 
-void conn_send(struct conn *c, struct event *e)
+bool conn_try_send(struct conn *c, struct event *e)
 {
     if (c->state != CONN_OPEN)
-        return;
+        return true;
+
     int err = queue_push(&c->queue, e, c->set->budget);
     if (err == -ENOSPC && !write_waiting(c)) {
         conn_cut(c, END_CLIENT);
-        return;
+        return true;
     }
     if (err == -ENOSPC)
         err = queue_push(&c->queue, e, c->set->budget);
-
     if (err == -ENOSPC)
-        cut_slow(c);
-    else if (err)
+        return false;
+
+    if (err)
         conn_cut(c, END_SLOW);
     else
         mark_dirty(c);
+    return true;
+}
+
+void conn_send(struct conn *c, struct event *e)
+{
+    if (!conn_try_send(c, e))
+        cut_slow(c);
+}
+
+void conn_fall_behind(struct conn *c)
+{
+    MUST(c->state == CONN_OPEN && !c->behind && c->queue.bytes);
+
+    if (c->blocked && c->touched + behind_ms(c->set) <= loop_now(c->set->loop))
+        cut_slow(c);
+    else
+        change_list(c, c->blocked, true);
+}
+
+void conn_catch_up(struct conn *c)
+{
+    MUST(c->behind);
+    if (c->state == CONN_OPEN)
+        change_list(c, c->blocked, false);
 }
 
 static void flush(struct conn *c)
@@ -440,13 +487,19 @@ static void close_all(struct conn_list *list)
         conn_cut(list->first, END_DRAIN);
 }
 
+static void add_load(struct conns_load *load, const struct conn_list *list)
+{
+    for (const struct conn *c = list->first; c; c = c->next) {
+        load->bytes += c->queue.bytes;
+        load->readers++;
+    }
+}
+
 struct conns_load conns_load(const struct conns *set)
 {
     struct conns_load load = {0};
-    for (const struct conn *c = set->blocked.first; c; c = c->next) {
-        load.bytes += c->queue.bytes;
-        load.readers++;
-    }
+    add_load(&load, &set->behind);
+    add_load(&load, &set->blocked);
     return load;
 }
 
@@ -454,6 +507,7 @@ void conns_close(struct conns *set)
 {
     close_all(&set->idle);
     close_all(&set->blocked);
+    close_all(&set->behind);
     close_all(&set->ending);
     close_all(&set->cutting);
     close_all(&set->linger);

@@ -34,6 +34,7 @@ struct conn {
     bool plain_file;      /* cannot be watched, is always ready */
     bool dirty;           /* in the list of those to flush */
     bool blocked;         /* its reader takes nothing: waits for EPOLLOUT */
+    bool behind;          /* more than the budget would wait; see conn_fall_behind() */
     uint16_t request;     /* FastCGI request id */
     uint8_t head_left;    /* bytes of the current record's header still to write */
     uint8_t tail_left;    /* bytes of the end of the response still to write */
@@ -69,6 +70,7 @@ struct conns {
     struct conn *dead;
     struct conn_list idle;    /* open; the one not written to for the longest time first */
     struct conn_list blocked; /* open, and something waits for the reader; the same order */
+    struct conn_list behind;  /* the same, of those that are behind */
     struct conn_list ending;
     struct conn_list cutting;
     struct conn_list linger;
@@ -79,6 +81,7 @@ struct conns {
 #define CONN_HELD_BACK_BYTES 24576 /* of a socket's send buffer; the kernel allows twice as many: three records */
 #define CONN_ENDING_MS 30000       /* how long a reader may take none of what still waits for it at the end */
 #define CONN_CUTTING_MS 3000       /* how long a slow reader may take none of the rest of its record */
+#define CONN_BEHIND_MS 3000        /* how long a reader that is behind may take none of what waits for it */
 #define CONN_LINGER_MS 2000        /* how long a web server may take to close after the end of a response */
 
 void conns_init(struct conns *set, struct loop *loop, const struct conn_hooks *hooks, size_t budget, int64_t write_ms,
@@ -99,6 +102,16 @@ void conn_hold_back(struct conn *c);
 /* Queue e, to be written at the end of the turn. When more than the budget would be waiting, what waits is written at once; when
  * that makes no room, all that waits is dropped but the record that has begun, and the response ends (END_SLOW). Ignored unless open. */
 void conn_send(struct conn *c, struct event *e);
+
+/* The same, but without room nothing changes: false. The caller then calls conn_fall_behind(), or ends the response. */
+bool conn_try_send(struct conn *c, struct event *e);
+
+/* There was no room for what comes next. The caller keeps it back until the hungry hook asks for more. A reader that takes nothing
+ * for CONN_BEHIND_MS (or the set's write_ms, when that is shorter) is cut; at once, when it took nothing for so long already. */
+void conn_fall_behind(struct conn *c);
+
+/* All that was kept back is queued: the budget holds again. Ignored unless open. */
+void conn_catch_up(struct conn *c);
 
 /* The same without a budget, for a caller that bounds what it sends by itself. */
 void conn_send_unbounded(struct conn *c, struct event *e);

@@ -61,7 +61,10 @@ static void forget_last_id(struct stream *s)
 static void go_live(struct stream *s)
 {
     s->state = STREAM_LIVE;
-    s->conn.timed_after = s->cursor;
+    if (s->conn.behind)
+        conn_catch_up(&s->conn);
+    else
+        s->conn.timed_after = s->cursor;
     if (!s->placed)
         stream_send_checkpoint(s, s->cursor);
 }
@@ -102,6 +105,26 @@ static void read_window(struct stream *s)
     s->cursor = upto;
 }
 
+void resume_fall_behind(struct stream *s, uint64_t position)
+{
+    MUST(s->state == STREAM_LIVE && !s->question && !s->last_id);
+    MUST(position >= s->cursor);
+
+    s->set->counters[STREAMS_BEHIND]++;
+    s->state = STREAM_RESUMING;
+    s->cursor = position;
+    conn_fall_behind(&s->conn);
+}
+
+/* The window does not know any more what follows. A reader so much slower than the sequence is cut; its client comes back for the rest. */
+static void leave_window(struct stream *s)
+{
+    if (s->conn.behind)
+        conn_cut(&s->conn, END_SLOW);
+    else
+        ask_broker(s, s->cursor, (struct slice){0});
+}
+
 void resume_continue(struct stream *s)
 {
     while (s->state == STREAM_RESUMING && !s->question && s->conn.state == CONN_OPEN &&
@@ -111,7 +134,7 @@ void resume_continue(struct stream *s)
         else if (history_knows(s->set->window, s->cursor))
             read_window(s);
         else
-            ask_broker(s, s->cursor, (struct slice){0});
+            leave_window(s);
     }
 }
 
@@ -166,8 +189,11 @@ void resume_broken(struct stream *s, uint64_t position, uint64_t oldest)
     char digits[24];
     if (s->question && s->last_id && !parse_seq(s->last_id))
         ask_anew(s);
-    if (s->last_id || (s->state == STREAM_RESUMING && s->cursor < position))
-        return; /* the broker has been asked, or will be, and tells */
+    if (s->last_id || (s->state == STREAM_RESUMING && s->cursor < position)) {
+        if (s->conn.behind)
+            conn_catch_up(&s->conn); /* the window does not know its place, which is no fault of its reader */
+        return;                      /* the broker has been asked, or will be, and tells */
+    }
     upstream_forget(&s->question);
     if (s->state == STREAM_LIVE && s->cursor < position)
         s->cursor = s->shown; /* the last place that its client heard of */

@@ -143,11 +143,15 @@ void stream_deliver(struct stream *s, struct event *e, bool bounded)
     if (s->kind != KIND_EVENTS || !concerns(s, e))
         return;
 
-    s->set->counters[DELIVERIES] += s->conn.state == CONN_OPEN;
-    if (bounded)
-        conn_send(&s->conn, e);
-    else
+    uint64_t open = s->conn.state == CONN_OPEN;
+    if (!bounded) {
         conn_send_unbounded(&s->conn, e);
+    } else if (!conn_try_send(&s->conn, e)) {
+        resume_fall_behind(s, e->seq - 1);
+        return;
+    }
+
+    s->set->counters[DELIVERIES] += open;
     if (e->kind == EVENT_SHUTDOWN) {
         conn_end(&s->conn, END_SHUTDOWN);
         return;
@@ -596,12 +600,13 @@ static void ask_past(struct streams *set, uint64_t after)
         send_waited_back(set);
 }
 
-/* One that still resumes comes by the shutdown in its order. */
+/* One that still resumes comes by the shutdown in its order; one that is behind was live after it. */
 static void end_past(void *owner, void *context)
 {
     struct stream *s = owner;
     struct event *e = context;
-    if (s->waited && s->state == STREAM_LIVE && s->conn.state == CONN_OPEN)
+    bool was_live = s->state == STREAM_LIVE || s->conn.behind;
+    if (s->waited && was_live && s->conn.state == CONN_OPEN)
         stream_deliver(s, e, false);
 }
 
@@ -713,7 +718,7 @@ static void on_all_blocked(void *context, uint64_t position, uint64_t since)
 static void deliver_each(struct stream *s, const struct bundle *b)
 {
     struct event *e;
-    for (size_t i = 0; (e = deque_at(&b->events, i)); i++)
+    for (size_t i = 0; s->state == STREAM_LIVE && (e = deque_at(&b->events, i)); i++)
         if (e->seq > s->cursor)
             stream_deliver(s, e, true);
 }
@@ -734,8 +739,14 @@ static void deliver_live(void *owner, void *context)
         deliver_each(s, d->bundle);
         return;
     }
-    s->set->counters[DELIVERIES] += s->conn.state == CONN_OPEN ? d->bundle->events.count : 0;
-    conn_send(&s->conn, d->text);
+
+    uint64_t open = s->conn.state == CONN_OPEN;
+    if (!conn_try_send(&s->conn, d->text)) {
+        resume_fall_behind(s, d->first - 1);
+        return;
+    }
+
+    s->set->counters[DELIVERIES] += open * d->bundle->events.count;
     s->shown = d->last;
     beat_beside_events(s);
 }
@@ -854,13 +865,10 @@ static uint64_t sent_position(const struct stream *s)
     return s->state == STREAM_LIVE ? history_head(s->set->window) : s->cursor;
 }
 
-/* Those whose readers take nothing, the longest of them first. */
-static void on_lagging(void *context, struct wire_buf *b)
+static void add_lagging(const struct streams *set, const struct conn_list *list, struct wire_buf *b, int *count)
 {
-    const struct streams *set = context;
-    const struct conn *c = set->conns.blocked.first;
     char id[REGISTRY_ID_MAX];
-    for (int count = 0; c && count < LAGGING_MAX; c = c->next) {
+    for (const struct conn *c = list->first; c && *count < LAGGING_MAX; c = c->next) {
         const struct stream *s = (const struct stream *)c;
         if (s->kind != KIND_EVENTS || !set->window)
             continue;
@@ -869,8 +877,18 @@ static void on_lagging(void *context, struct wire_buf *b)
                                             .connection = slice_of(registry_id(set->registry, stream_entry(s), id)),
                                             .sent = sent_position(s),
                                             .queued = c->queue.bytes});
-        count++;
+        (*count)++;
     }
+}
+
+/* Those whose readers take nothing: first those that are behind; the longest of each first. */
+static void on_lagging(void *context, struct wire_buf *b)
+{
+    const struct streams *set = context;
+    int count = 0;
+
+    add_lagging(set, &set->conns.behind, b, &count);
+    add_lagging(set, &set->conns.blocked, b, &count);
 }
 
 static uint64_t on_mark(void *context)
@@ -917,7 +935,7 @@ static void tell_slow(const struct stream *s)
 {
     char id[REGISTRY_ID_MAX];
     log_event(LOG_INFO,
-              "a stream was cut, because its reader takes too little of what is sent (queue-bytes, write-timeout)",
+              "a stream was cut, because its reader takes too little of what is sent (write-timeout, window-bytes)",
               log_name("connection", registry_id(s->set->registry, stream_entry(s), id)));
 }
 

@@ -2,7 +2,7 @@
  *
  * A stream is WAITING while the sequence is not known yet, RESUMING while it catches up with what it missed, then LIVE. A
  * resuming stream is not sent live events: it reads them from the window when it gets there, so that order holds by itself. It is
- * fed as fast as it reads and no faster.
+ * fed as fast as it reads and no faster. A live stream whose queue is full is RESUMING again: its conn is `behind`.
  *
  * stream.c opens streams and delivers to them, resume.c brings them up to date, terms.c ends them when their time is over. None of them
  * touches a descriptor (conn.c) or a socket of
@@ -192,7 +192,7 @@ void terms_free(struct terms **terms);
 
 /* --- between stream.c and resume.c --- */
 
-/* Send one event of the sequence that concerns s; a shutdown ends it. bounded: live, under the budget. */
+/* Send one event of the sequence that concerns s; a shutdown ends it. bounded: live, under the budget; without room s falls behind. */
 void stream_deliver(struct stream *s, struct event *e, bool bounded);
 
 /* Send text and give up the reference; a NULL text (no memory) cuts the stream. */
@@ -206,6 +206,9 @@ struct audience stream_audience(const struct stream *s, struct slice *channels, 
 
 /* The sequence is known: find s's cursor and begin to catch up, or be live. */
 void resume_begin(struct stream *s);
+
+/* s is live, and its reader has no room for what comes after position: from here on it reads from the window, as one that resumes. */
+void resume_fall_behind(struct stream *s, uint64_t position);
 
 /* Go on catching up, as far as there is room in the queue. */
 void resume_continue(struct stream *s);

@@ -1,4 +1,4 @@
-"""Slow readers: one that does not read is cut at its budget, and nobody else notices."""
+"""Slow readers: one that falls behind and takes nothing is cut, and nobody else notices."""
 
 import subprocess
 import time
@@ -86,6 +86,7 @@ def test_lighttpd_sees_the_end_of_a_response_and_no_crash(bench):
         flood(site, "anna", 1)
         if not site.commands.connections_of("anna"):
             break
+    site.wait_connections("anna", 0)
     lazy.resume()
     lazy.wait_end()
     assert cut_as_slow(site) == 1 and lazy.complete
@@ -105,6 +106,39 @@ def test_a_reader_over_its_budget_costs_the_worker_no_more_than_that(bench):
     assert resident(site.worker) - before < 80 << 20
     for web in lazy:
         web.close()
+
+
+# A burst beyond the budget
+
+@pytest.mark.parametrize("web", [Lighttpd, Apache, Nginx], ids=lambda w: w.name)
+def test_a_batch_of_the_greatest_size_cuts_no_reader(bench, web):
+    """All of it comes in one turn of the worker: 10,000 events of 200 bytes, twice as much as queue-bytes."""
+    site = Site(bench, web=web)
+    readers = [site.open("anna") for _ in range(5)]
+    site.wait_connections("anna", 5)
+    for batch in range(2):
+        site.commands.publish_many([{"event": "m", "text": f"{batch * 10_000 + n} {'x' * 200}", "to": {"sessions": ["anna"]}}
+                                    for n in range(10_000)])
+    for reader in readers:
+        reader.wait_for(20_000, timeout=60)
+        assert [int(d.split()[0]) for d in reader.data()] == list(range(20_000)) and reader.opens == 1
+    assert cut_as_slow(site) == 0
+    site.publish("end", data=0)
+    for reader in readers:
+        reader.wait_type("end")
+
+
+def test_a_reader_that_keeps_reading_goes_on_from_the_window(bench):
+    """It is far behind its budget, and slow, but neither stands still nor leaves the window."""
+    site = Site(bench, worker={"queue_bytes": "64K", "heartbeat": "500ms"})
+    with FastCgi(site.worker.socket) as web:
+        web.get("session=anna").wait_open()
+        site.commands.publish_many([{"event": "m", "text": f"{n} {TEXT}", "to": {"sessions": ["anna"]}} for n in range(400)])
+        site.publish("end", data=0)
+        web.wait(lambda: web.events() and web.events()[-1].type == "end", "the end of the burst")
+        assert [int(e.data.split()[0]) for e in web.events()[:-1]] == list(range(400))
+    stats = site.commands.stats()
+    assert stats["streams_behind"] == 1 and stats["ends_slow"] == 0
 
 
 # Readers that take nothing any more

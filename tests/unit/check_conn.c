@@ -409,6 +409,68 @@ START_TEST(a_plain_response_over_its_budget_is_closed)
 }
 END_TEST
 
+/* Queue until there is no room, and fall behind. */
+static void fall_behind(struct peer *p)
+{
+    static char text[20000];
+    struct event *e = event_text((struct slice){text, sizeof text});
+    int room = 0;
+    while (conn_try_send(&p->conn, e))
+        room++;
+    ck_assert_int_gt(room, 1);
+    ck_assert_uint_le(p->conn.queue.bytes, BUDGET);
+    conn_fall_behind(&p->conn);
+    event_unref(&e);
+}
+
+START_TEST(one_that_falls_behind_goes_on_when_it_reads)
+{
+    struct peer *p = peer_new(_i, 4096);
+    fall_behind(p);
+    ck_assert(p->conn.state == CONN_OPEN && p->conn.behind && conns.behind.first == &p->conn);
+    ck_assert_uint_eq(conns_load(&conns).bytes, p->conn.queue.bytes);
+    read_all(p);
+    ck_assert_uint_eq(p->conn.queue.bytes, 0);
+    conn_catch_up(&p->conn);
+    ck_assert(conns.idle.first == &p->conn && !conns.behind.first);
+    ck_assert_int_eq(p->conn.state, CONN_OPEN);
+    peer_free(p);
+}
+END_TEST
+
+START_TEST(one_that_falls_behind_and_takes_nothing_is_cut)
+{
+    struct peer *p = peer_new(_i, 4096);
+    fall_behind(p);
+    for (int64_t until = clock_ms() + 20000; !p->gone && clock_ms() < until;) {
+        poll(NULL, 0, 20);
+        turn();
+    }
+    ck_assert_int_eq(p->gone, 1);
+    ck_assert_int_eq(p->conn.cause, END_SLOW);
+    receive(p, SIZE_MAX);
+    read_all(p);
+    peer_free(p);
+}
+END_TEST
+
+START_TEST(one_that_took_nothing_for_long_cannot_fall_behind)
+{
+    struct peer *p = peer_new(_i, 4096);
+    struct event *e = event_text(S("0123456789"));
+    while (!p->conn.blocked) {
+        conn_send(&p->conn, e);
+        turn();
+    }
+    event_unref(&e);
+    p->conn.touched -= CONN_BEHIND_MS;
+    fall_behind(p);
+    ck_assert_int_eq(p->gone, 1);
+    ck_assert_int_eq(p->conn.cause, END_SLOW);
+    peer_free(p);
+}
+END_TEST
+
 START_TEST(one_that_is_cut_between_two_records_is_told_the_end)
 {
     struct peer *p = peer_new(false, 0);
@@ -1003,6 +1065,9 @@ static void add_writing(TCase *tests)
     tcase_add_test(tests, over_its_budget_it_ends_with_the_record_that_has_begun);
     tcase_add_test(tests, one_that_takes_nothing_of_its_last_record_is_closed);
     tcase_add_test(tests, a_plain_response_over_its_budget_is_closed);
+    tcase_add_loop_test(tests, one_that_falls_behind_goes_on_when_it_reads, 0, 2);
+    tcase_add_loop_test(tests, one_that_falls_behind_and_takes_nothing_is_cut, 0, 2);
+    tcase_add_loop_test(tests, one_that_took_nothing_for_long_cannot_fall_behind, 0, 2);
     tcase_add_test(tests, one_that_is_cut_between_two_records_is_told_the_end);
     tcase_add_test(tests, a_burst_over_the_budget_is_written_at_once);
     tcase_add_test(tests, one_event_may_be_larger_than_the_budget);

@@ -238,7 +238,9 @@ static void join(uint64_t position)
 /* The stream that was opened last. */
 static struct stream *last_stream(void)
 {
-    return (struct stream *)(set.conns.blocked.last ? set.conns.blocked.last : set.conns.idle.last);
+    const struct conns *all = &set.conns;
+    struct conn *blocked = all->behind.last ? all->behind.last : all->blocked.last;
+    return (struct stream *)(blocked ? blocked : all->idle.last);
 }
 
 /* Answer a stream's question with the events from first to last. */
@@ -1202,6 +1204,199 @@ START_TEST(an_advance_is_no_gap)
 }
 END_TEST
 
+/* --- a reader that falls behind --- */
+
+#define BURST 100
+#define SMALL_BUDGET 65536u
+#define BURST_EVENT 3000
+
+static const char *const behind_software[] = {NULL, "SERVER_SOFTWARE=lighttpd/1.4.69"};
+
+static void burst(uint64_t first, int count)
+{
+    static char data[BURST_EVENT];
+    memset(data, 'x', sizeof data);
+    for (uint64_t seq = first; seq < first + (uint64_t)count; seq++)
+        say(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = seq, .data = {data, sizeof data}});
+    streams_settle(&set);
+}
+
+/* A live stream of session a whose reader takes little, after more than its budget has come in one turn. */
+static struct stream *open_behind(int number, const char *extra)
+{
+    set.conns.budget = SMALL_BUDGET;
+    open_with(number, 4096, "QUERY_STRING=session=a", extra);
+    turn();
+    struct stream *s = last_stream();
+    burst(101, BURST);
+    ck_assert(s->conn.behind && s->state == STREAM_RESUMING);
+    ck_assert_uint_le(s->conn.queue.bytes, SMALL_BUDGET);
+    return s;
+}
+
+/* Let the client read until nothing more comes. */
+static const char *read_on(struct client *c)
+{
+    size_t before;
+    do {
+        before = c->len;
+        turn();
+        receive(c, 20000);
+    } while (c->len != before && !c->ended);
+    return c->text;
+}
+
+/* The events from first to last are there, once each and in order. */
+static void assert_seqs(const char *text, uint64_t first, uint64_t last)
+{
+    char id[32];
+    for (uint64_t seq = first; seq <= last; seq++) {
+        snprintf(id, sizeof id, "\nid: %" PRIu64 "\ndata: x", seq);
+        const char *at = strstr(text, "\nid: ");
+        while (at && strncmp(strchr(at + 1, '\n') + 1, "data: x", 7) != 0)
+            at = strstr(at + 1, "\nid: ");
+        ck_assert_msg(at && strncmp(at, id, strlen(id)) == 0, "not %" PRIu64, seq);
+        text = at + strlen(id);
+    }
+    ck_assert_ptr_null(strstr(text, "data: x"));
+}
+
+START_TEST(a_burst_beyond_the_budget_is_read_from_the_window)
+{
+    join(100);
+    struct stream *s = open_behind(0, behind_software[_i]);
+    publish(201, NULL);
+    assert_seqs(read_on(&clients[0]), 101, 201);
+    ck_assert(s->state == STREAM_LIVE && !s->conn.behind);
+    ck_assert(set.conns.behind.first == NULL);
+    ck_assert_uint_eq(set.counters[DELIVERIES], BURST + 1);
+    ck_assert_uint_eq(set.counters[STREAMS_BEHIND], 1);
+    ck_assert_uint_eq(set.counters[ENDS_SLOW] + set.counters[REPLAYS_LOCAL], 0);
+
+    clients[0].len = 0;
+    publish(202, NULL);
+    assert_heard(&clients[0], "id: 202\ndata: x\n\n");
+}
+END_TEST
+
+START_TEST(how_late_a_burst_is_counts)
+{
+    join(100);
+    open_behind(0, behind_software[_i]);
+    read_on(&clients[0]);
+    uint64_t count = 0;
+    for (int i = 0; i < LATENCY_BUCKETS; i++)
+        count += set.counters[LATENCY_FIRST + i];
+    ck_assert_uint_eq(count, BURST);
+}
+END_TEST
+
+START_TEST(one_that_is_behind_and_takes_nothing_is_cut)
+{
+    set.limits.write_ms = 60;
+    set.conns.write_ms = 60;
+    join(100);
+    open_behind(0, behind_software[_i]);
+    for (int64_t until = clock_ms() + 20000; !set.counters[ENDS_SLOW] && clock_ms() < until;) {
+        poll(NULL, 0, 10);
+        turn();
+    }
+    ck_assert_uint_eq(set.counters[ENDS_SLOW], 1);
+    ck_assert_uint_eq(registry_count(set.registry), 0);
+    ck_assert(set.conns.behind.first == NULL);
+}
+END_TEST
+
+START_TEST(one_that_the_window_has_left_behind_is_cut_after_what_waits)
+{
+    char last[32];
+    set.limits.window_bytes = 2 * SMALL_BUDGET;
+    join(100);
+    open_behind(0, behind_software[_i]);
+    burst(201, BURST);
+    read_on(&clients[0]);
+    ck_assert(clients[0].ended);
+    ck_assert_uint_eq(set.counters[ENDS_SLOW], 1);
+
+    uint64_t seq = 100;
+    do
+        snprintf(last, sizeof last, "\nid: %" PRIu64 "\n", ++seq);
+    while (strstr(clients[0].text, last));
+    ck_assert_uint_gt(seq, 110);
+    assert_seqs(clients[0].text, 101, seq - 1);
+}
+END_TEST
+
+START_TEST(a_shutdown_reaches_one_that_is_behind_in_its_order)
+{
+    join(100);
+    open_behind(0, behind_software[_i]);
+    shut_down(201, "a", 60);
+    publish(202, NULL);
+    const char *text = read_on(&clients[0]);
+    assert_seqs(text, 101, 200);
+    ck_assert_ptr_nonnull(strstr(text, "event: ssecast.shutdown"));
+    ck_assert(clients[0].ended);
+    ck_assert_uint_eq(set.counters[ENDS_SHUTDOWN], 1);
+}
+END_TEST
+
+START_TEST(one_that_is_behind_and_waited_is_ended_by_what_was_shut_down_meanwhile)
+{
+    set.conns.budget = SMALL_BUDGET;
+    open_with(0, 4096, "QUERY_STRING=session=a", NULL);
+    struct stream *s = last_stream();
+    a_moment();
+    hear_clock();
+    join(100);
+    turn();
+    burst(101, BURST);
+    ck_assert(s->conn.behind);
+    struct slice name = S("a");
+    struct event_spec spec = shutdown_of(90, TO_SESSIONS, &name, broker_time() + 1000);
+    tell_past(&spec, 1, 100, false);
+    ck_assert_ptr_nonnull(strstr(read_on(&clients[0]), "event: ssecast.shutdown"));
+    ck_assert(clients[0].ended);
+}
+END_TEST
+
+START_TEST(one_that_is_behind_when_the_sequence_breaks_asks_the_broker)
+{
+    join(100);
+    struct stream *s = open_behind(0, behind_software[_i]);
+    broker->broken(&set, 500, 501);
+    ck_assert(!s->conn.behind);
+    read_on(&clients[0]);
+    ck_assert(!clients[0].ended);
+    ck_assert_ptr_nonnull(s->question);
+    ck_assert_uint_eq(set.counters[ENDS_SLOW], 0);
+}
+END_TEST
+
+START_TEST(one_that_is_behind_ends_with_its_worker)
+{
+    join(100);
+    open_behind(0, behind_software[_i]);
+    ck_assert_uint_eq(streams_drain(&set, 10), 0);
+    read_on(&clients[0]);
+    ck_assert(clients[0].ended);
+    ck_assert_uint_eq(set.counters[ENDS_DRAIN], 1);
+}
+END_TEST
+
+START_TEST(those_that_are_behind_lag)
+{
+    struct wire_buf b = {0};
+    join(100);
+    struct stream *s = open_behind(0, behind_software[_i]);
+    broker->lagging(&set, &b);
+    ck_assert_uint_gt(b.len, 0);
+    wire_buf_release(&b);
+    ck_assert_uint_eq(conns_load(&set.conns).readers, 1);
+    ck_assert_uint_eq(conns_load(&set.conns).bytes, s->conn.queue.bytes);
+}
+END_TEST
+
 /* --- heartbeats --- */
 
 /* Wait for the next thing to be heard; it begins with this. */
@@ -1417,6 +1612,8 @@ START_TEST(a_resume_is_exact_at_any_speed)
     printf("stream: SEED=%" PRIu64 "\n", dice.state);
     fflush(stdout);
     dice.state += (uint64_t)_i * 1000;
+    if (_i % 2)
+        set.conns.budget = 5000 + roll(&dice, 50000); /* some fall behind */
     join(1000);
     for (uint64_t i = 0; i < MISSED + LIVE; i++)
         events[i] = random_event(&dice, 1001 + i);
@@ -1507,16 +1704,32 @@ static void add_resumes(TCase *tests)
     tcase_add_test(tests, who_left_is_not_answered);
     tcase_add_test(tests, a_broken_sequence_is_told);
     tcase_add_test(tests, an_advance_is_no_gap);
-    tcase_add_loop_test(tests, a_resume_is_exact_at_any_speed, 0, 5);
+    tcase_add_loop_test(tests, a_resume_is_exact_at_any_speed, 0, 10);
+}
+
+static void add_behind(TCase *tests)
+{
+    tcase_add_loop_test(tests, a_burst_beyond_the_budget_is_read_from_the_window, 0, COUNT(behind_software));
+    tcase_add_loop_test(tests, how_late_a_burst_is_counts, 0, COUNT(behind_software));
+    tcase_add_loop_test(tests, one_that_is_behind_and_takes_nothing_is_cut, 0, COUNT(behind_software));
+    tcase_add_loop_test(tests, one_that_the_window_has_left_behind_is_cut_after_what_waits, 0, COUNT(behind_software));
+    tcase_add_loop_test(tests, a_shutdown_reaches_one_that_is_behind_in_its_order, 0, COUNT(behind_software));
+    tcase_add_test(tests, one_that_is_behind_and_waited_is_ended_by_what_was_shut_down_meanwhile);
+    tcase_add_loop_test(tests, one_that_is_behind_when_the_sequence_breaks_asks_the_broker, 0, COUNT(behind_software));
+    tcase_add_loop_test(tests, one_that_is_behind_ends_with_its_worker, 0, COUNT(behind_software));
+    tcase_add_loop_test(tests, those_that_are_behind_lag, 0, COUNT(behind_software));
 }
 
 int main(void)
 {
     Suite *suite = suite_create("stream");
-    TCase *openings = one_case(suite, "openings"), *resumes = one_case(suite, "resumes");
+    TCase *openings = one_case(suite, "openings"), *resumes = one_case(suite, "resumes"),
+          *behind = one_case(suite, "behind");
     tcase_add_checked_fixture(openings, setup, teardown);
     tcase_add_checked_fixture(resumes, setup, teardown);
+    tcase_add_checked_fixture(behind, setup, teardown);
     add_openings(openings);
+    add_behind(behind);
     add_resumes(resumes);
     return run_suite(suite);
 }
