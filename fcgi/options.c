@@ -7,6 +7,7 @@
 #include "curve_key.h"
 #include "log.h"
 #include "monitor.h"
+#include "origin.h"
 #include "reply.h"
 #include "request.h"
 #include "route.h"
@@ -63,8 +64,8 @@ static const struct option_row rows[] = {
     {"window-bytes", "SIZE", "64M", "recent events kept in the worker, so that most resumes need not ask the broker",
      OPTION_SIZE, AT(window_bytes), 0, 0, NULL},
     {"cors-origin", "ORIGIN", "",
-     "an origin whose pages may read streams (https://example.org), or * for all, without credentials", OPTION_LIST,
-     AT(cors_origins), 0, 0, request_check_origin},
+     "let pages of this origin read streams", OPTION_LIST,
+     AT(cors_origins), 0, 0, origin_check},
     {"header", "LINE", "", "an extra header of each response, \"Name: value\"", OPTION_LINES, AT(headers), 0, 0,
      reply_check_header},
     {"publish", NULL, "no", "take events over HTTP too, from whoever brings a token with a publish claim", OPTION_FLAG,

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "name.h"
+#include "origin.h"
 
 /* --- where values come from --- */
 
@@ -458,20 +459,11 @@ char *request_origin(const struct params *params, const struct option_list *allo
 {
     const char *origin = params_get(params, "HTTP_ORIGIN"), *answer = NULL;
     for (size_t i = 0; origin && i < allowed->count; i++)
-        if (strcasecmp(allowed->items[i], origin) == 0)
+        if (origin_matches(allowed->items[i], origin))
             answer = origin;
         else if (strcmp(allowed->items[i], "*") == 0 && !answer)
             answer = "*";
     return answer ? strdup(answer) : NULL;
-}
-
-const char *request_check_origin(const char *value)
-{
-    const char *host = strstr(value, "://");
-    bool origin = host && host != value && host[3] && !strchr(host + 3, '/') && strlen(value) < 256 &&
-                  !strpbrk(value, " \t\r\n,");
-    return origin || strcmp(value, "*") == 0 ? NULL
-                                             : "SCHEME://HOST, with :PORT where it is not the scheme's own, or *";
 }
 
 static enum request_kind method_kind(const char *method)

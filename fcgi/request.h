@@ -96,7 +96,4 @@ const char *request_check_meta(const char *value);
  * case. "" for "none". Returns out. */
 const char *request_meta_label(const char *item, char out[META_LABEL_MAX + 1]);
 
-/* NULL when value is an origin (https://example.org, with a port if any) or *, else what is accepted. */
-const char *request_check_origin(const char *value);
-
 #endif

@@ -85,6 +85,18 @@ def test_other_origins_get_nothing(cors, origin):
     assert "origin" in headers["vary"].lower()
 
 
+def test_subdomains_of_an_allowed_one(bench):
+    site = Site(bench, worker={"cors_origin": "https://*.example.org"})
+    for origin in ("https://a.example.org", "https://a.b.example.org"):
+        headers = site.open("anna", headers={"Origin": origin}).headers
+        assert headers["access-control-allow-origin"] == origin and headers["access-control-allow-credentials"] == "true"
+        assert "origin" in headers["vary"].lower()
+    for origin in ("https://example.org", "https://evil-example.org", "https://example.org.evil", "https://a.example.org:8443",
+                   "http://a.example.org", "null"):
+        headers = site.open("anna", headers={"Origin": origin}).headers
+        assert not [h for h in headers if h.startswith("access-control")], origin
+
+
 def test_a_broadcast_with_cors_headers(cors):
     readers = [cors.open(f"s{n}", headers={"Origin": GOOD}) for n in range(3)]
     cors.publish("notification", data="hi")
