@@ -447,11 +447,21 @@ static void check_channels(struct request *r, const struct token *token)
             refuse(r, 403, "forbidden_channel", "channel %zu is not among those that the token allows", i + 1);
 }
 
+/* A polyfill sends the header that its page gave it with each reconnect, and beside it in the query what it has read since. A native
+ * EventSource repeats the query of its page, and its header is newer. */
 static void read_cursor(const struct params *params, struct request *r)
 {
     r->last_id = unless_empty(params_header(params, "Last-Event-ID"));
+    r->other_id = unless_empty(params_query(params, "lastEventId"));
     if (!r->last_id)
-        r->last_id = unless_empty(params_query(params, "lastEventId"));
+        request_swap_cursors(r);
+}
+
+void request_swap_cursors(struct request *r)
+{
+    char *last_id = r->last_id;
+    r->last_id = r->other_id;
+    r->other_id = last_id;
 }
 
 /* An origin that is named goes before *, which comes without credentials. */
@@ -535,6 +545,7 @@ void request_release(struct request *r)
     free(r->channels);
     free(r->channel_text);
     free(r->last_id);
+    free(r->other_id);
     free(r->origin);
     free(r->meta);
     *r = (struct request){0};

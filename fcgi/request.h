@@ -52,6 +52,7 @@ struct request {
     bool bound;         /* a token gave the session, or channels */
     int64_t expires_ms; /* unix time at which the stream ends; 0: it does not */
     char *last_id;      /* the client's cursor as it gave it; NULL: none, the stream begins now */
+    char *other_id;     /* another one, which may be newer; NULL: none */
     char *origin;       /* what Access-Control-Allow-Origin says: the client's origin, or "*"; NULL: none */
     bool padding;       /* a polyfill wants 2 KB first */
     enum checkpoints checkpoints;
@@ -79,6 +80,9 @@ bool request_is_stream(const struct params *params);
 
 /* The first source from which anybody can claim any session ("query:session"); NULL: none. */
 const char *request_open_source(const struct request_rules *rules);
+
+/* The other cursor is the newer one. */
+void request_swap_cursors(struct request *r);
 
 void request_release(struct request *r);
 

@@ -51,6 +51,19 @@ static uint64_t read_cursor(const struct history *window, const char *last_id, s
     return seq;
 }
 
+/* The seq that a cursor stands for, 0 where that is not known here. */
+static uint64_t seq_of(const struct history *window, const char *cursor)
+{
+    struct slice id;
+    return window ? read_cursor(window, cursor, &id) : parse_seq(cursor);
+}
+
+bool resume_is_newer(const struct history *window, const char *last_id, const char *other_id)
+{
+    uint64_t last = seq_of(window, last_id), other = seq_of(window, other_id);
+    return last && other > last;
+}
+
 static void forget_last_id(struct stream *s)
 {
     free(s->last_id);

@@ -407,6 +407,8 @@ static void open_stream(struct stream *s, struct request *r, struct address *add
     s->shows_checkpoints = r->checkpoints != CHECKPOINTS_OFF;
     s->shows_beats = r->checkpoints == CHECKPOINTS_ALWAYS;
     s->beaten_at = loop_now(set->loop);
+    if (r->last_id && r->other_id && resume_is_newer(set->window, r->last_id, r->other_id))
+        request_swap_cursors(r);
     stream_send_text(s, reply_stream(&set->reply_rules, r, registry_id(set->registry, stream_entry(s), id)));
     stream_send_text(s, first_block(s, r));
     s->last_id = r->last_id;

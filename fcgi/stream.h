@@ -204,6 +204,9 @@ void stream_send_checkpoint(struct stream *s, uint64_t position);
 /* Who s is; channels is scratch for REQUEST_CHANNELS_MAX names, id for the connection's. Valid while s and they are. */
 struct audience stream_audience(const struct stream *s, struct slice *channels, char id[REGISTRY_ID_MAX]);
 
+/* Is the second of two cursors the newer one? Own ids are compared as far as the window (NULL: there is none yet) knows them. */
+bool resume_is_newer(const struct history *window, const char *last_id, const char *other_id);
+
 /* The sequence is known: find s's cursor and begin to catch up, or be live. */
 void resume_begin(struct stream *s);
 

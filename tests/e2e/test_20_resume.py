@@ -87,6 +87,15 @@ def test_resume_from_an_own_id_with_odd_letters(site, session):
     assert back.wait_for(1)[0].data == '"two"'
 
 
+def test_the_newer_of_two_cursors_counts(site, session):
+    """A polyfill repeats the header of its first request, and tells in the query what it has read since."""
+    seqs = [site.publish("m", data=n, to={"sessions": [session]})["seq"] for n in range(4)]
+    for query, header in ((seqs[2], seqs[0]), (seqs[0], seqs[2])):
+        back = site.open(session, last_event_id=str(header), query={"lastEventId": query})
+        back.wait_for(1)
+        assert [e.data for e in back.events] == ["3"]
+
+
 def test_resume_from_an_id_of_somebody_else_s_event(site, session):
     [seq] = publish(site, session + "x", "not mine")
     publish(site, session, "mine")

@@ -75,6 +75,7 @@ static void is_consistent(const struct request *r, const struct params *params)
     must(!r->origin || strcmp(r->origin, "*") == 0 || (origin && strcmp(r->origin, origin) == 0));
     must(!r->origin || origin);
     must(!r->last_id || *r->last_id);
+    must(!r->other_id || (*r->other_id && r->last_id));
     if (r->kind == REQUEST_REFUSED) {
         must((r->status >= 400 && r->status < 500) && r->error && *r->error && *r->message);
         return;

@@ -1003,6 +1003,45 @@ static void say_own(uint64_t seq, const char *id, bool shown)
         .kind = EVENT_MESSAGE, .seq = seq, .id = slice_of(id), .seq_as_id = !shown, .data = S("x")});
 }
 
+static const struct {
+    const char *header, *query, *taken;
+} two_cursors[] = {
+    {"101", "103", "103"},     {"103", "101", "103"},
+    {"101", "", "101"},        {"101", "101", "101"},
+    {"one", "three", "three"}, {"three", "one", "three"},
+    {"one", "103", "103"},     {"103", "one", "103"},
+    {"101", "three", "three"}, {"one", "nowhere", "one"},
+    {"101", "nowhere", "101"}, {"one", "x y", "one"},
+    {"101", "0", "101"},       {"101", "99999999999999999999999", "101"},
+};
+
+/* As they come: the window knows, when there is one. */
+START_TEST(the_newer_of_two_cursors_counts)
+{
+    char query[100], header[100], rest[200] = "";
+    snprintf(query, sizeof query, "QUERY_STRING=session=a&lastEventId=%s", two_cursors[_i].query);
+    snprintf(header, sizeof header, "HTTP_LAST_EVENT_ID=%s", two_cursors[_i].header);
+    join(100);
+    say_own(101, "one", true);
+    say_own(102, "two", true);
+    say_own(103, "three", true);
+    bool first = strcmp(two_cursors[_i].taken, "one") == 0 || strcmp(two_cursors[_i].taken, "101") == 0;
+    if (first)
+        snprintf(rest, sizeof rest, "id: two\ndata: x\n\nid: three\ndata: x\n\n");
+    assert_begins(open_with(0, 0, query, header), two_cursors[_i].taken, rest);
+}
+END_TEST
+
+START_TEST(the_newer_of_two_cursors_counts_without_a_broker_too)
+{
+    struct client *c = open_with(0, 0, "QUERY_STRING=session=a&lastEventId=102", "HTTP_LAST_EVENT_ID=101");
+    assert_begins(c, "102", "");
+    assert_begins(open_with(1, 0, "QUERY_STRING=session=b&lastEventId=101", "HTTP_LAST_EVENT_ID=102"), "102", "");
+    join(100);
+    publish_range(101, 103);
+}
+END_TEST
+
 START_TEST(an_id_that_is_used_again_and_not_shown_names_the_first)
 {
     join(100);
@@ -1692,6 +1731,8 @@ static void add_resumes(TCase *tests)
     tcase_add_test(tests, what_was_missed_comes_first);
     tcase_add_test(tests, it_is_read_as_fast_as_it_is_written);
     tcase_add_test(tests, a_publishers_id_is_a_cursor);
+    tcase_add_loop_test(tests, the_newer_of_two_cursors_counts, 0, COUNT(two_cursors));
+    tcase_add_test(tests, the_newer_of_two_cursors_counts_without_a_broker_too);
     tcase_add_test(tests, an_id_that_is_used_again_and_not_shown_names_the_first);
     tcase_add_test(tests, an_id_that_two_events_showed_is_not_guessed);
     tcase_add_test(tests, an_id_is_not_guessed_when_the_window_has_evicted_its_first_event);

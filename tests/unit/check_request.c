@@ -275,16 +275,21 @@ START_TEST(a_cursor_of_any_length_is_kept)
 }
 END_TEST
 
-START_TEST(the_header_goes_before_the_query)
+START_TEST(there_may_be_two_cursors)
 {
     get("QUERY_STRING=session=a&lastEventId=5%2B6", "HTTP_LAST_EVENT_ID=7");
     ck_assert_str_eq(request.last_id, "7");
+    ck_assert_str_eq(request.other_id, "5+6");
+    request_swap_cursors(&request);
+    ck_assert_str_eq(request.last_id, "5+6");
+    ck_assert_str_eq(request.other_id, "7");
     get("QUERY_STRING=session=a&lastEventId=5%2B6", "HTTP_LAST_EVENT_ID=");
     ck_assert_str_eq(request.last_id, "5+6");
+    ck_assert_ptr_null(request.other_id);
     get("QUERY_STRING=session=a&lastEventId=");
-    ck_assert_ptr_null(request.last_id);
+    ck_assert(!request.last_id && !request.other_id);
     get("QUERY_STRING=session=a");
-    ck_assert_ptr_null(request.last_id);
+    ck_assert(!request.last_id && !request.other_id);
 }
 END_TEST
 
@@ -711,7 +716,7 @@ int main(void)
     tcase_add_test(tests, there_are_not_too_many_channels);
     tcase_add_loop_test(tests, the_cursor_is_kept_as_it_came, 0, COUNT(cursors));
     tcase_add_test(tests, a_cursor_of_any_length_is_kept);
-    tcase_add_test(tests, the_header_goes_before_the_query);
+    tcase_add_test(tests, there_may_be_two_cursors);
     tcase_add_test(tests, a_polyfill_may_want_padding);
     tcase_add_test(tests, checkpoints_are_events_unless_they_are_not_wanted);
     tcase_add_loop_test(tests, checkpoints_are_wanted_or_not, 0, 4);
