@@ -38,7 +38,7 @@ FCGI_SRC := $(filter-out fcgi/main.c,$(wildcard fcgi/*.c))
 BROKER_SRC := $(filter-out broker/main.c,$(wildcard broker/*.c))
 CLIENT_SRC := $(filter-out client/main.c,$(wildcard client/*.c))
 LIBRARY_SRC := $(addprefix client/,backoff.c decoder.c json_text.c link.c presence.c publisher.c reply.c request.c roster.c source.c stream.c window.c) \
-    $(addprefix common/,curve_key.c handshake.c hash.c json_out.c must.c name.c sse.c table.c)
+    $(addprefix common/,curve_key.c handshake.c hash.c json_out.c must.c name.c sse.c surrogate.c table.c)
 CLI_SRC := $(filter-out $(LIBRARY_SRC),$(CLIENT_SRC))
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 

@@ -8,6 +8,7 @@
 #include "hash.h"
 #include "must.h"
 #include "name.h"
+#include "surrogate.h"
 
 #define FEW_KEYS 8u /* up to this number, each is compared with each */
 
@@ -74,50 +75,18 @@ static bool take(struct scan *s, char c)
 
 /* --- strings --- */
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* The four digits at p: a code unit, or -1. */
-static int code_unit(const char *p, const char *end)
-{
-    int unit = 0;
-    for (int i = 0; i < 4; i++) {
-        int digit = p + i < end ? hex_digit(p[i]) : -1;
-        if (digit < 0)
-            return -1;
-        unit = unit * 16 + digit;
-    }
-    return unit;
-}
-
-/* The character that the escape at p (behind its backslash and `u`) stands for, and its length; -1: none. */
-static int32_t code_point(const char *p, const char *end, size_t *len)
-{
-    int first = code_unit(p, end);
-    *len = 4;
-    if (first < 0xd800 || first > 0xdfff)
-        return first;
-    if (first > 0xdbff || end - p < 10 || p[4] != '\\' || p[5] != 'u')
-        return -1;
-    int second = code_unit(p + 6, end);
-    *len = 10;
-    return second >= 0xdc00 && second <= 0xdfff ? 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00) : -1;
-}
-
 /* p is behind a backslash. */
 static enum json_verdict skip_escape(struct scan *s)
 {
     size_t len;
+    bool in_data = s->raw && !s->raw_is_ref;
     if (s->p == s->end || !*s->p || !strchr("\"\\/bfnrtu", *s->p))
         return bad(s, "no such escape");
     if (*s->p++ != 'u')
         return JSON_GOOD;
-    if (code_point(s->p, s->end, &len) < 0)
+
+    int32_t c = surrogate_read(s->p, s->end, &len);
+    if (c < 0 || (surrogate_half(c) && !in_data))
         return bad(s, "no character has this \\u escape");
     s->p += len;
     return JSON_GOOD;
@@ -205,7 +174,7 @@ static char *put_escape(char *to, const char **p, const char *end)
     size_t len = 0;
     char c = *(*p)++;
     if (c == 'u') {
-        to = put_utf8(to, code_point(*p, end, &len));
+        to = put_utf8(to, surrogate_read(*p, end, &len));
         *p += len;
         return to;
     }
@@ -360,6 +329,7 @@ static void end_value(struct scan *s)
     s->out->text[s->out->len++] = '0';
     s->taken = s->p;
     s->raw_depth = 0;
+    s->raw = NULL;
 }
 
 /* --- values --- */

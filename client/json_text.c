@@ -1,6 +1,7 @@
 #include "json_text.h"
 
 #include "name.h"
+#include "surrogate.h"
 
 struct scan {
     const char *p, *end;
@@ -59,28 +60,6 @@ static bool number(struct scan *s)
     return digits(s);
 }
 
-static int hex_digit(int c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* The four digits behind \u: the code unit, or -1. */
-static int code_unit(struct scan *s)
-{
-    int unit = 0;
-    for (int i = 0; i < 4; i++) {
-        int digit = hex_digit(peek(s));
-        if (digit < 0)
-            return -1;
-        unit = unit * 16 + digit;
-        s->p++;
-    }
-    return unit;
-}
-
 /* What follows a backslash. */
 static bool escape(struct scan *s)
 {
@@ -90,13 +69,12 @@ static bool escape(struct scan *s)
     s->p++;
     if (c != 'u')
         return true;
-    int unit = code_unit(s);
-    if (unit < 0 || (unit >= 0xdc00 && unit <= 0xdfff))
+
+    size_t len;
+    if (surrogate_read(s->p, s->end, &len) < 0)
         return false;
-    if (unit < 0xd800 || unit > 0xdfff)
-        return true;
-    int second = word(s, "\\u") ? code_unit(s) : -1;
-    return second >= 0xdc00 && second <= 0xdfff;
+    s->p += len;
+    return true;
 }
 
 /* What follows the opening quote, with the closing one. */

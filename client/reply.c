@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "notice.h"
+#include "surrogate.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -157,9 +158,18 @@ static bool is_question(const char *op)
     return false;
 }
 
+/* A request, whose `data` may have halves of surrogate pairs. */
+static json_t *read_request(struct slice text)
+{
+    char *softened = surrogate_softened(text);
+    json_t *tree = softened ? json_loadb(softened, text.len, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, NULL) : NULL;
+    free(softened);
+    return tree;
+}
+
 bool reply_is_request(struct slice text, bool *empty, bool *repeatable)
 {
-    json_t *tree = json_loadb(text.data, text.len, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, NULL);
+    json_t *tree = read_request(text);
     bool is = json_is_object(tree) && !json_object_get(tree, "ref");
     *empty = json_object_size(tree) == 0;
     *repeatable =
@@ -170,7 +180,7 @@ bool reply_is_request(struct slice text, bool *empty, bool *repeatable)
 
 bool reply_readable(struct slice request)
 {
-    json_t *tree = json_loadb(request.data, request.len, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, NULL);
+    json_t *tree = read_request(request);
     bool readable = tree != NULL;
     json_decref(tree);
     return readable;

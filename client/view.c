@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "show.h"
+#include "surrogate.h"
 
 #define HEADINGS_MAX 16
 
@@ -214,7 +215,14 @@ struct slice tree_text(const struct tree *t, const char *name)
 bool is_json(struct slice text, char *problem, size_t size)
 {
     json_error_t error;
-    json_t *value = json_loadb(text.data, text.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+    char *softened = surrogate_softened(text);
+    if (!softened) {
+        snprintf(problem, size, "out of memory");
+        return false;
+    }
+
+    json_t *value = json_loadb(softened, text.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+    free(softened);
     bool valid = value || json_error_code(&error) == json_error_numeric_overflow ||
                  json_error_code(&error) == json_error_null_byte_in_key; /* the broker looks at the rest */
     if (!valid)

@@ -72,6 +72,21 @@ def test_text_arrives_line_by_line(site, session, text):
     assert event.data == text.replace("\r\n", "\n").replace("\r", "\n")
 
 
+HALVES = ['"cut \\ud83d"', '{"\\ud83d": ["\\ude00\\ud83d"]}', '"\\ud83d\\ud83d\\ude00"']
+
+
+@pytest.mark.parametrize("data", HALVES, ids=[str(n) for n in range(len(HALVES))])
+def test_half_of_a_surrogate_pair_stays_as_it_is(site, session, data):
+    """JSON.stringify("abcd😀".slice(0, 5)) makes one. It refuses neither its event nor the batch."""
+    reader = site.open(session)
+    to = '"to":{"sessions":["%s"]}' % session.replace('"', "")
+    one = site.commands.demand(f'{{"op":"publish","data":{data},{to},"ref":1}}'.encode())
+    batch = site.commands.demand(f'{{"op":"publish","ref":2,"events":[{{"data":1,{to}}},{{"data":{data},{to}}}]}}'.encode())
+    framed = site.publish("f", payload=data.encode(), to={"sessions": [session]})
+    assert one["ok"] and batch["ok"] and framed["ok"]
+    assert [e.data for e in reader.wait_for(4)] == [data, "1", data, data]
+
+
 def test_a_second_frame_is_taken_verbatim(site, session):
     reader = site.open(session)
     payload = '{"spaces" :  [ 1.50,2 ]}  '.encode()

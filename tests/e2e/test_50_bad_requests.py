@@ -16,7 +16,8 @@ def refused(site, request, payload=None):
 
 
 NO_JSON = [b"", b"{", b"not json", b'{"op":"ping"} x', b'{"op":"ping",}', b"\xff\xfe", b'{"op":"p\xffing"}', b'{"op":"ping","op":"ping"}',
-           b"[" * 100_000, b'{"a":' * 50_000, b'{"op":"\\ud800"}', b"\0" * 100]
+           b"[" * 100_000, b'{"a":' * 50_000, b'{"op":"\\ud800"}', b"\0" * 100,
+           *(b'{"op":"publish","data":1,"%s":"\\ud83d"}' % field for field in (b"text", b"event", b"id", b"ref"))]
 
 
 @pytest.mark.parametrize("request_", NO_JSON, ids=lambda r: repr(r[:20]))

@@ -66,6 +66,15 @@ def test_an_event_arrives_and_its_reply_is_the_broker_s(site, session, publisher
     assert (event.type, json.loads(event.data)) == ("greeting", {"msg": "hi", "pi": 3.0})
 
 
+def test_text_that_was_cut_within_a_character_arrives_as_it_is(site, session, publisher):
+    """As JSON.stringify() writes it: half of a surrogate pair, as an escape."""
+    reader = site.open(session)
+    to = {"sessions": [session]}
+    status, _, reply = publisher.send({"events": [{"data": "cut \ud83d", "to": to}, {"data": 2, "to": to}]})
+    assert status == 200 and len(reply["seqs"]) == 2
+    assert [e.data for e in reader.wait_for(2)] == ['"cut \\ud83d"', "2"]
+
+
 def test_the_request_may_name_its_op_and_a_ref(site, session, publisher):
     status, _, reply = publisher.send({"op": "publish", "ref": [7, "x"], "text": "a\nb", "to": {"sessions": [session]}})
     assert (status, reply["ok"], reply["ref"]) == (200, True, [7, "x"])

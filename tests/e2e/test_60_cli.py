@@ -38,6 +38,13 @@ def test_a_published_event_arrives_as_it_was_typed(site, cli, session):
     assert shown["online"] == "1"
 
 
+def test_half_of_a_surrogate_pair_is_published_and_shown(site, cli, session):
+    reader = site.open(session)
+    cli("publish", "note", '"cut \\ud83d"', "--session", session).check()
+    assert reader.wait_for(1)[0].data == '"cut \\ud83d"'
+    assert "cut \\ud83d" in cli("history", "--session", session).check().out
+
+
 def test_json_from_standard_input(site, cli, session):
     reader = site.open(session)
     cli("publish", "--session", session, "m", "-", stdin='[1,\n 2]\n').check()

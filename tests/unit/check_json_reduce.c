@@ -65,6 +65,7 @@ START_TEST(a_field_twice_is_refused_anywhere)
         "{\"a\":1,\"\\u0061\":2}",
         "{\"data\":{\"x\":[{\"b\":1,\"c\":2,\"b\":3}]}}",
         "{\"data\":{\"\\ud83d\\ude00\":1,\"\xf0\x9f\x98\x80\":2}}",
+        "{\"data\":{\"\\ud83d\":1,\"\\uD83D\":2}}",
         "{\"ref\":1,\"ref\":2}",
         "{\"1\":1,\"2\":1,\"3\":1,\"4\":1,\"5\":1,\"6\":1,\"7\":1,\"8\":1,\"9\":1,\"10\":1,\"3\":1}",
     };
@@ -75,6 +76,15 @@ START_TEST(a_field_twice_is_refused_anywhere)
     becomes("{\"a\":{\"a\":{\"a\":1}},\"b\":{\"a\":1}}", "{\"a\":{\"a\":{\"a\":1}},\"b\":{\"a\":1}}");
     becomes("{\"1\":1,\"2\":1,\"3\":1,\"4\":1,\"5\":1,\"6\":1,\"7\":1,\"8\":1,\"9\":1,\"10\":1}",
             "{\"1\":1,\"2\":1,\"3\":1,\"4\":1,\"5\":1,\"6\":1,\"7\":1,\"8\":1,\"9\":1,\"10\":1}");
+}
+END_TEST
+
+START_TEST(data_may_have_halves_of_surrogate_pairs)
+{
+    becomes("{\"data\":\"cut \\ud83d\"}", "{\"data\":0}");
+    becomes("{\"data\":[\"\\ude00\\ud83d\",{\"\\ud83d\":1,\"\\ud83e\":2}]}", "{\"data\":0}");
+    becomes("{\"data\":\"\\ud83d\\ud83d\\ude00 \\ud83d\\n\"}", "{\"data\":0}");
+    becomes("{\"events\":[{\"data\":\"\\ud83d\"},{\"data\":1}]}", "{\"events\":[{\"data\":0},{\"data\":0}]}");
 }
 END_TEST
 
@@ -97,6 +107,11 @@ START_TEST(what_is_wrong_has_its_place)
     is_bad(S("{\"a\" 1}"), 6, "`:`");
     is_bad(S("\"\\x\""), 3, "escape");
     is_bad(S("\"\\ud800\""), 4, "\\u escape");
+    is_bad(S("{\"text\":\"\\ud83d\"}"), 12, "\\u escape");
+    is_bad(S("{\"ref\":\"\\ud83d\"}"), 11, "\\u escape");
+    is_bad(S("{\"data\":1,\"text\":\"\\ud83d\"}"), 21, "\\u escape");
+    is_bad(S("{\"to\":{\"data\":\"\\ud83d\"}}"), 18, "\\u escape");
+    is_bad(S("{\"data\":\"\\ud83\"}"), 12, "\\u escape");
     is_bad(S("\"\xff\""), 2, "UTF-8");
     is_bad(S("\"\n\""), 2, "control");
     is_bad(S("[1\0]"), 3, "NUL");
@@ -205,6 +220,7 @@ int main(void)
     tcase_add_test(tests, what_only_looks_like_them_stays);
     tcase_add_test(tests, a_field_twice_is_refused_anywhere);
     tcase_add_test(tests, what_is_wrong_has_its_place);
+    tcase_add_test(tests, data_may_have_halves_of_surrogate_pairs);
     tcase_add_test(tests, levels_and_values_are_bounded);
     tcase_add_test(tests, it_accepts_what_jansson_accepts);
     int status = run_suite(suite);
