@@ -5,6 +5,7 @@
 #include "dump.h"
 #include "log.h"
 #include "privilege.h"
+#include "variables.h"
 
 int main(int argc, char **argv)
 {
@@ -22,6 +23,7 @@ int main(int argc, char **argv)
     log_open(broker_program.name, log_level_of(config.log_level));
     log_set_format(config.log_format);
     privilege_warn();
+    variables_warn(&broker_program);
     int status = broker_run(&config);
     option_release(&broker_program, &config);
     return status;

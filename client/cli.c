@@ -7,6 +7,7 @@
 
 #include "name.h"
 #include "option.h"
+#include "variables.h"
 #include "verb.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -240,6 +241,15 @@ static const struct verb *asked_about(int argc, char **argv)
     return NULL;
 }
 
+/* A log is not what a command line has. */
+static void warn_of_variables(void)
+{
+    char why[VARIABLES_WHY_MAX];
+    size_t cursor = 0;
+    while (variables_next_unknown(&program, &cursor, why))
+        fprintf(stderr, PROGRAM ": warning: %s\n", why);
+}
+
 static bool wants_help(int argc, char **argv)
 {
     for (int i = 1; i < words(argc, argv); i++)
@@ -262,6 +272,8 @@ int cli_run(int argc, char **argv)
     enum option_result result = option_load(&program, argc, argv, &settings, &rest);
     if (result == OPTION_EXIT && help)
         show_verbs();
+    if (result == OPTION_RUN)
+        warn_of_variables();
     settings.json = json;
     int status = result == OPTION_RUN    ? dispatch(&settings, argc - rest, argv + rest)
                  : result == OPTION_EXIT ? STATUS_OK

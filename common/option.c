@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "option_number.h"
+#include "variables.h"
 
 #define HELP_WIDTH 80      /* columns */
 #define HELP_NAMES_MAX 30  /* columns; a longer name has a line of its own */
@@ -644,6 +645,10 @@ static enum option_result settle(struct loader *l, void *config)
         fail(l, "%s", why);
     if (!l->failed && !l->check)
         return OPTION_RUN;
+
+    size_t cursor = 0;
+    if (variables_next_unknown(l->program, &cursor, why))
+        fail(l, "%s", why);
     if (!l->failed)
         printf("%s: the configuration is valid\n", l->program->name);
     option_release(l->program, config);

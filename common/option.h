@@ -3,7 +3,8 @@
  * Every option has one long name, usable as `--name value` or `--name=value`, as the environment variable
  * SSECAST_NAME (dashes become underscores) and as a line `name = value` in the file that --config names. The
  * command line wins over the environment, the environment over the file, the file over the default. --help,
- * --version, --print-config and --check-config come from the same rows.
+ * --version, --print-config and --check-config come from the same rows. A variable SSECAST_NAME that no program knows is an error for
+ * --check-config; the programs warn of it (variables.h).
  *
  * It parses and stores; what a value means is the program's business.
  *

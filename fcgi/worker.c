@@ -26,6 +26,8 @@
 #include "service.h"
 #include "stream.h"
 #include "upstream.h"
+#include "variables.h"
+#include "variables.h"
 
 #define JOIN_PATIENCE_MS 1000
 #define JOIN_LOOK_MS 10
@@ -469,6 +471,7 @@ static int run(struct worker *w)
     log_open("ssecast-fcgi", log_level_of(w->options.log_level));
     log_set_format(w->options.log_format);
     privilege_warn();
+    variables_warn(&worker_program);
     hold_signals(&w->held);
     make_labels(w);
     w->streams.monitor = w->monitor =

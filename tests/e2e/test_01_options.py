@@ -1,8 +1,12 @@
 """Options: command line, environment and file; what is refused, and how."""
 
+import re
+
 import pytest
+from support.broker import Broker
 from support.options import arguments
-from support.processes import BROKER, WORKER, clean_environment, run
+from support.processes import BROKER, CLI, WORKER, clean_environment, run
+from support.worker import Worker
 
 PROGRAMS = pytest.mark.parametrize("program", [BROKER, WORKER], ids=["broker", "worker"])
 
@@ -52,6 +56,39 @@ def test_what_print_config_prints_is_a_config_that_says_the_same(program, tmp_pa
     second = run([program, "--config", tmp_path / "file.conf", "--print-config"])
     assert second.returncode == 0, second.stderr
     assert second.stdout == first.stdout
+
+
+@pytest.mark.parametrize("program", [BROKER, WORKER, CLI], ids=lambda p: p.name)
+def test_a_misspelt_variable_is_refused_with_what_was_meant(program):
+    env = clean_environment(SSECAST_SYNK="tcp://127.0.0.1:2", SSECAST_SESION_FROM="jwt")
+    done = run([program, "--check-config"], env=env)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "SSECAST_SYNK: no option has this name; did you mean SSECAST_SYNC?" in done.stderr
+
+
+@pytest.mark.parametrize("program", [BROKER, WORKER, CLI], ids=lambda p: p.name)
+def test_variables_of_the_other_programs_are_known(program):
+    """One file of settings may serve all three."""
+    names = {name for other in (BROKER, WORKER, CLI) for name in re.findall(r"^  --([a-z-]+)", run([other, "--help"]).stdout, re.M)}
+    own = set(re.findall(r"^  --([a-z-]+)", run([program, "--help"]).stdout, re.M))
+    assert len(names) > 60
+    others = {f"SSECAST_{name.upper().replace('-', '_')}": "x" for name in names - own}
+    done = run([program, "--check-config"], env=clean_environment(**others))
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_misspelt_variable_is_warned_of_at_the_start(bench):
+    broker = Broker(bench)
+    broker.env = clean_environment(SSECAST_HISTORY_EVENT="5")
+    broker.start()
+    worker = Worker(bench, broker)
+    worker.env = clean_environment(SSECAST_SESION_FROM="cookie:secret-name")
+    worker.start()
+    assert "warning: variables: environment SSECAST_HISTORY_EVENT: no option has this name; did you mean SSECAST_HISTORY_EVENTS?" in broker.log()
+    assert "did you mean SSECAST_SESSION_FROM?" in worker.log() and "secret-name" not in worker.log()
+    done = run([CLI, "--commands", broker.endpoint("commands"), "ping"], env=clean_environment(SSECAST_TIMEOT="1s"))
+    assert done.returncode == 0
+    assert done.stderr == "ssecast: warning: environment SSECAST_TIMEOT: no option has this name; did you mean SSECAST_TIMEOUT?\n"
 
 
 @PROGRAMS

@@ -330,13 +330,21 @@ START_TEST(the_environment_is_read)
     setenv("SSECAST_HISTORY_EVENTS", "5", 1);
     setenv("SSECAST_COMMANDS", "tcp://a:1,tcp://b:2", 1);
     setenv("SSECAST_RETRY", "", 1); /* as good as not set */
-    setenv("SSECAST_OF_ANOTHER_PROGRAM", "1", 1);
+    setenv("SSECAST_SESSION_FROM", "1", 1); /* of another program */
     load(NULL);
     assert_run();
     ck_assert_uint_eq(run.config.events, 5);
     ck_assert_uint_eq(run.config.commands.count, 2);
     ck_assert_uint_eq(run.config.retry, 15000);
-    unsetenv("SSECAST_OF_ANOTHER_PROGRAM");
+    forget();
+
+    setenv("SSECAST_OF_NO_PROGRAM", "1", 1); /* a warning, which is not for this module */
+    load(NULL);
+    assert_run();
+    forget();
+    load("--check-config");
+    assert_bad("prog: environment SSECAST_OF_NO_PROGRAM: no option has this name; --help lists the options\n");
+    unsetenv("SSECAST_OF_NO_PROGRAM");
 }
 END_TEST
 
