@@ -19,15 +19,33 @@ int complain(const struct call *call, int status, const char *format, ...)
     return status;
 }
 
+/* Which socket of the broker usually has the endpoint's port, when that takes no commands; else "". */
+static const char *usual_of(const char *endpoint)
+{
+    static const char *const usual[][2] = {{":5571", " (5571 is usually the broker's feed)"},
+                                           {":5572", " (5572 is usually the broker's sync)"},
+                                           {":5573", " (5573 is usually the broker's presence)"}};
+    const char *port = strrchr(endpoint, ':');
+    for (size_t i = 0; port && i < sizeof usual / sizeof usual[0]; i++)
+        if (strcmp(port, usual[i][0]) == 0)
+            return usual[i][1];
+    return "";
+}
+
 /* problem: what the library knows about why; "" when it does not. */
 static int failed(const struct call *call, int err, const char *problem)
 {
     const struct settings *s = call->settings;
     if (err == -EHOSTUNREACH && *problem)
-        return complain(call, STATUS_FAILED, "cannot connect to %s: %s", s->commands, problem);
-    if (err == -ETIMEDOUT || err == -EHOSTUNREACH)
-        return complain(call, STATUS_FAILED, "no answer from %s within %g s: is ssecast-broker running there?",
-                        s->commands, (double)s->timeout_ms / 1000);
+        return complain(call, STATUS_FAILED, "cannot connect to %s: %s%s", s->commands, problem, usual_of(s->commands));
+    if (err == -EHOSTUNREACH)
+        return complain(call, STATUS_FAILED, "no answer from %s within %g s: is ssecast-broker running there?%s",
+                        s->commands, (double)s->timeout_ms / 1000, usual_of(s->commands));
+    if (err == -ETIMEDOUT)
+        return complain(call, STATUS_FAILED,
+                        "no answer from %s within %g s, although a ZeroMQ socket took the request: is it busy, or "
+                        "is it the broker's sync and not its commands?%s",
+                        s->commands, (double)s->timeout_ms / 1000, usual_of(s->commands));
     if (err == -EBADMSG)
         return complain(call, STATUS_FAILED, "what answers at %s is not ssecast-broker", s->commands);
     return complain(call, STATUS_FAILED, "cannot use %s: %s", s->commands, strerror(-err));

@@ -33,6 +33,8 @@ struct station {
     bool curve;
     enum handshake last; /* how the last one failed */
     unsigned cuts;       /* in a row */
+    bool reached;        /* somebody took a connection */
+    bool greeted;        /* a handshake succeeded */
     int64_t again_at;    /* when to connect anew, because libzmq does not; 0: not at all */
 };
 
@@ -218,9 +220,10 @@ static int open_monitor(void *context, size_t number, struct station *s)
     snprintf(name, sizeof name, "inproc://monitor-%zu", number);
     s->monitor = zmq_socket(context, ZMQ_PAIR);
     int err = s->monitor ? set_number(s->monitor, ZMQ_RCVHWM, 0) : -errno;
-    if (!err && zmq_socket_monitor(s->socket, name,
-                                   ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
-                                       ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH))
+    if (!err &&
+        zmq_socket_monitor(s->socket, name,
+                           ZMQ_EVENT_CONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+                               ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH))
         err = -errno;
     if (!err && zmq_connect(s->monitor, name))
         err = -errno;
@@ -336,6 +339,22 @@ bool link_rung(const struct link *l)
 
 /* ---- handshakes ---- */
 
+static enum handshake meaning(uint16_t event)
+{
+    switch (event) {
+    case ZMQ_EVENT_CONNECTED:
+        return HANDSHAKE_SILENT; /* so far */
+    case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
+        return HANDSHAKE_NONE;
+    case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
+        return HANDSHAKE_REFUSED;
+    case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
+        return HANDSHAKE_MISMATCH;
+    default:
+        return HANDSHAKE_CUT;
+    }
+}
+
 /* What the next event of a monitor says, of two frames; false: there is none. */
 static bool next_handshake(void *monitor, enum handshake *what)
 {
@@ -345,19 +364,27 @@ static bool next_handshake(void *monitor, enum handshake *what)
         return false;
     zmq_recv(monitor, address, sizeof address, ZMQ_DONTWAIT);
     memcpy(&event, first, sizeof event);
-    *what = event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED         ? HANDSHAKE_NONE
-            : event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH     ? HANDSHAKE_REFUSED
-            : event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL ? HANDSHAKE_MISMATCH
-                                                           : HANDSHAKE_CUT;
+    *what = meaning(event);
     return true;
+}
+
+static void note(struct station *s, enum handshake what)
+{
+    if (what == HANDSHAKE_SILENT) {
+        s->reached = true;
+        return;
+    }
+
+    s->greeted = s->greeted || what == HANDSHAKE_NONE;
+    s->last = what;
+    s->cuts = what == HANDSHAKE_CUT ? s->cuts + 1 : 0;
 }
 
 static void look_at(struct station *s, int64_t now)
 {
     enum handshake what;
     while (next_handshake(s->monitor, &what)) {
-        s->last = what;
-        s->cuts = what == HANDSHAKE_CUT ? s->cuts + 1 : 0;
+        note(s, what);
         if (handshake_final(what))
             s->again_at = now + AGAIN_MS;
     }
@@ -386,9 +413,10 @@ int64_t link_due(const struct link *l)
 const char *link_problem(const struct link *l)
 {
     const struct station *s = &l->stations[l->current];
-    if (s->last == HANDSHAKE_CUT && s->cuts < HANDSHAKE_CUTS)
-        return NULL;
-    return handshake_problem(s->last, s->curve);
+    bool unsure = s->last == HANDSHAKE_NONE || (s->last == HANDSHAKE_CUT && s->cuts < HANDSHAKE_CUTS);
+    if (unsure && s->reached && !s->greeted)
+        return handshake_problem(HANDSHAKE_SILENT, s->curve);
+    return unsure ? NULL : handshake_problem(s->last, s->curve);
 }
 
 /* ---- messages ---- */

@@ -150,6 +150,16 @@ static char *read_token(const struct call *call, int *status)
     return text;
 }
 
+/* An event for nobody is no failure, and often a misspelt name. */
+static void note_nobody(const struct call *call, struct slice reply)
+{
+    struct tree *t = tree_parse(reply);
+    bool nobody = tree_flag(t, "ok") && tree_at(t, "online") && !tree_number(t, "online") && !tree_flag(t, "duplicate");
+    if (nobody && !call->settings->json)
+        fprintf(stderr, "(nobody who is connected gets it; it is kept for those who come back)\n");
+    tree_free(&t);
+}
+
 static int post(const struct call *call, const char *token, struct slice json)
 {
     const struct publish_flags *f = call->flags;
@@ -163,6 +173,8 @@ static int post(const struct call *call, const char *token, struct slice json)
                           answer.data ? answer.data : "nothing more");
     else
         status = show_answer(call, (struct slice){answer.data, answer.len});
+    if (!err && answer.status == 200 && status == STATUS_OK)
+        note_nobody(call, (struct slice){answer.data, answer.len});
     http_answer_release(&answer);
     return status;
 }
@@ -204,6 +216,11 @@ static int publish_to_broker(const struct call *call, struct slice data)
     if (status != STATUS_OK)
         return status;
     int err = ssecast_publish(publisher, &event, &reply);
+    if (!err) {
+        struct slice text;
+        text.data = ssecast_reply_json(reply, &text.len);
+        note_nobody(call, text);
+    }
     if (err != -EINVAL)
         return close_publisher(call, &publisher, err, &reply);
     ssecast_publisher_free(&publisher);

@@ -12,6 +12,7 @@ enum handshake {
     HANDSHAKE_REFUSED,  /* the broker knows who we are and does not let us in. libzmq does not try again */
     HANDSHAKE_MISMATCH, /* the two sides want different things. libzmq does not try again */
     HANDSHAKE_CUT,      /* the connection ended in the middle */
+    HANDSHAKE_SILENT,   /* somebody took the connection and has never greeted */
 };
 
 #define HANDSHAKE_CUTS 3 /* in a row, before it means anything: a network may cut too */

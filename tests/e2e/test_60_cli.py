@@ -311,6 +311,33 @@ def test_nobody_answers():
     assert done.status == FAILED and endpoint in done.err and "0.2 s" in done.err
 
 
+@pytest.mark.parametrize("socket, said", [("feed", "takes no commands"), ("presence", "takes no commands"), ("sync", "the broker's sync")])
+def test_another_socket_of_the_broker(site, socket, said):
+    done = Cli(endpoint=site.broker.endpoint(socket))("publish", "m", "1", "--timeout", "1s")
+    assert done.status == FAILED and said in done.err and site.broker.endpoint(socket) in done.err
+
+
+def test_a_web_server_is_no_broker(site):
+    done = Cli(endpoint=f"tcp://127.0.0.1:{site.web.port}")("publish", "m", "1", "--timeout", "1s")
+    assert done.status == FAILED and "a web server" in done.err and "5570" in done.err
+
+
+def test_a_usual_port_is_named():
+    done = Cli(endpoint="tcp://127.0.0.1:5572")("ping", "--timeout", "200ms")
+    assert done.status == FAILED and "5572 is usually the broker's sync" in done.err
+
+
+def test_an_event_for_nobody_is_told(site, cli, session):
+    done = cli("publish", "m", "1", "--channel", session + "-misspelt").check()
+    assert fields(done.out)["online"] == "0" and "nobody who is connected gets it" in done.err
+    assert cli("publish", "m", "1", "--channel", session + "-misspelt", "--json").check().err == ""
+    own = ["publish", "m", "1", "--session", session, "--id", f"once-{session}"]
+    reader = site.open(session)
+    assert cli(*own).check().err == ""
+    reader.wait_for(1)
+    assert cli(*own).check().err == ""
+
+
 def test_data_that_is_not_json(cli, session):
     done = cli("publish", "m", "hello", "--session", session)
     assert done.status == USAGE and "--text" in done.err
