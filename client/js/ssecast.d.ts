@@ -32,6 +32,9 @@ export interface EventStreamEvents {
   shutdown: CustomEvent<{ reason: string | null }>;
   /** The token's time is over, and the stream has ended; `stopped` follows, with status 401. Get a fresh token and `open()` again. */
   expired: CustomEvent<{ reason: string }>;
+  /** A newer stream of the session took its place (the worker's `max-per-session`); `stopped` follows, with status 409.
+   *  `open()` would replace that one in turn: call it when the user comes back to this page. */
+  replaced: CustomEvent<{ reason: string }>;
   /** The stream will not be opened again by itself: the server said so (204), or refused (4xx). `reason`
    *  is what it said. `status` 0: it came back as another session's stream, and nothing of that was
    *  delivered; the user of the browser has changed. */

@@ -15,7 +15,7 @@
  *
  *     sink.begin({ connection, owner })   a stream was opened: its id, and an opaque value for its session
  *     sink.entry({ type, data, id })      an event; type is null for a checkpoint, which only moves the cursor
- *     sink.tell(what, detail)             "online", "offline", "gap", "shutdown", "expired", "stopped"
+ *     sink.tell(what, detail)             "online", "offline", "gap", "shutdown", "expired", "replaced", "stopped"
  */
 
 const CHECKPOINT = "ssecast.checkpoint";
@@ -23,6 +23,7 @@ const DEFAULTS = { shared: false, withCredentials: false, lastEventId: "", first
 
 const SILENT_HEARTBEATS = 2; // without a sign of life, and half a heartbeat later still none: dead
 const PROBE_TIMEOUT = 10000;
+const REPLACED_PAUSE = 100; // until a stream that was replaced is told as such
 
 /* ---- one EventSource, kept going ---- */
 
@@ -86,6 +87,7 @@ class Connection {
     source.addEventListener("ssecast.gap", (event) => this.#sink.tell("gap", JSON.parse(event.data)));
     source.addEventListener("ssecast.shutdown", (event) => this.#onShutdown(JSON.parse(event.data)));
     source.addEventListener("ssecast.expired", (event) => this.#onExpired(JSON.parse(event.data)));
+    source.addEventListener("ssecast.replaced", (event) => this.#onReplaced(JSON.parse(event.data)));
     for (const name of this.#names)
       source.addEventListener(name, this.#onEvent);
     this.#source = source;
@@ -161,6 +163,16 @@ class Connection {
   #onExpired(detail) {
     this.#sink.tell("expired", detail);
     this.#stop(401, detail.reason);
+  }
+
+  /* A newer stream of the session took its place. EventSource would come back and replace that one in turn. When the newer
+   * one is another tab's that has taken the lead from us meanwhile, we are closed within the pause, and follow it. */
+  #onReplaced(detail) {
+    this.close();
+    this.#timer = setTimeout(() => {
+      this.#sink.tell("replaced", detail);
+      this.#stop(409, detail.reason);
+    }, REPLACED_PAUSE);
   }
 
   /* After the end of a stream or a network error EventSource comes back by itself. After any answer but 200 it is CLOSED, and so
@@ -541,8 +553,8 @@ function checkShared(shared) {
                         + "tabs share a stream only when they name the same user");
 }
 
-/* A stream of events. Its own events, for addEventListener, are online, offline, gap, shutdown, expired and stopped; what was
- * published is for on(), so that neither can be taken for the other. */
+/* A stream of events. Its own events, for addEventListener, are online, offline, gap, shutdown, expired, replaced and stopped;
+ * what was published is for on(), so that neither can be taken for the other. */
 export class EventStream extends EventTarget {
   #url; #options; #cursor;
   #owner = "";         // an opaque value for the session whose stream this is

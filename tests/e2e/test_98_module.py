@@ -71,7 +71,7 @@ def test_events_arrive_with_their_names_and_ids(site, tab, session):
     assert stream.told() == [["online", {}]]
 
 
-NAMES = ["open", "error", "message", "online", "offline", "gap", "shutdown", "expired", "stopped"]
+NAMES = ["open", "error", "message", "online", "offline", "gap", "shutdown", "expired", "replaced", "stopped"]
 
 
 @pytest.mark.parametrize("shared", [False, "us"])
@@ -583,3 +583,45 @@ def test_it_can_be_packed(tmp_path):
     with tarfile.open(next(tmp_path.glob("ssecast-*.tgz"))) as package:
         names = {pathlib.PurePath(name).name for name in package.getnames()}
     assert names == {"package.json", "README.md", "ssecast.js", "ssecast.d.ts"}
+
+
+# Where a session may have few streams
+
+def test_a_stream_that_was_replaced_does_not_fight(bench, chromium):
+    """With a plain EventSource two such tabs take turns."""
+    site = Site(bench, worker={"heartbeat": HEARTBEAT, "retry": "100ms", "max_per_session": 1})
+    first, second = (Tab(chromium, site.web.url + "/healthz") for _ in range(2))
+    try:
+        older = first.stream(path("anna")).wait_state("online")
+        newer = second.stream(path("anna")).wait_state("online")
+        older.wait_state("stopped")
+        assert older.told("replaced", "stopped") == [["replaced", {"reason": "max-per-session"}],
+                                                     ["stopped", {"status": 409, "reason": "max-per-session"}]]
+        publish(site, "anna", 1)
+        assert [e["data"] for e in newer.wait_for(1)] == ["0"]
+        assert site.commands.stats()["streams_opened"] == 2 and newer.told() == [["online", {}]]
+
+        older.open()
+        assert [e["data"] for e in older.wait_for(1)] == ["0"]
+        newer.wait_state("stopped")
+        wait_until(lambda: site.commands.stats()["ends_replaced"] == 2, what="the second that was replaced")
+        assert site.commands.stats()["streams_opened"] == 3
+    finally:
+        first.close()
+        second.close()
+
+
+def test_tabs_that_share_a_stream_hear_together_that_it_was_replaced(bench, chromium):
+    site = Site(bench, worker={"heartbeat": HEARTBEAT, "retry": "100ms", "max_per_session": 1})
+    first, second = (Tab(chromium, site.web.url + "/healthz") for _ in range(2))
+    try:
+        shared = [tab.stream(path("anna"), shared="anna").wait_state("online") for tab in (first, second)]
+        newer = site.open("anna")
+        for stream in shared:
+            stream.wait_state("stopped")
+            assert [what for what, _ in stream.told("replaced", "stopped")] == ["replaced", "stopped"]
+        publish(site, "anna", 1)
+        assert newer.wait_for(1)[0].data == "0" and site.commands.stats()["streams_opened"] == 2
+    finally:
+        first.close()
+        second.close()

@@ -26,7 +26,7 @@ import(address).then(({ EventStream }) => {
     const stream = new EventStream(url, options);
     const record = { stream, events: [], told: [] };
     record.listen = (name) => stream.on(name, (e) => record.events.push({ type: e.type, data: e.data, id: e.lastEventId }));
-    for (const what of ["online", "offline", "gap", "shutdown", "expired", "stopped"])
+    for (const what of ["online", "offline", "gap", "shutdown", "expired", "replaced", "stopped"])
         stream.addEventListener(what, (e) => record.told.push([what, e.detail]));
     names.forEach(record.listen);
     (window.streams ??= {})[key] = record;
