@@ -11,14 +11,12 @@ static int run(const struct command_context *c, const struct command_request *r,
                struct json_fault *fault)
 {
     struct listed items[COMMAND_LIST_MAX];
-    struct slice session = {0}, after = {0};
-    uint64_t limit = COMMAND_LIST_DEFAULT;
-    if (json_get_name(r->object, "session", &session, fault) != 0 ||
-        json_get_text(r->object, "after", &after, fault) != 0 ||
-        json_get_count(r->object, "limit", 1, COMMAND_LIST_MAX, &limit, fault) != 0 ||
+    struct slice session = {0};
+    struct listing list = {.items = items};
+    if (json_get_name(r->object, "session", &session, fault) != 0 || command_read_page(r, &list, fault) != 0 ||
         targets_check_names(r->grant, session, (struct slice){0}, fault) != 0)
         return -EINVAL;
-    struct listing list = {.items = items, .max = (size_t)limit, .after = after};
+
     presence_list_connections(c->presence, session, &list);
     json_begin_list(reply, "connections");
     for (size_t i = 0; i < list.count; i++) {

@@ -9,15 +9,11 @@ static int run(const struct command_context *c, const struct command_request *r,
                struct json_fault *fault)
 {
     struct listed items[COMMAND_LIST_MAX];
-    struct slice prefix = {0}, after = {0};
-    uint64_t limit = COMMAND_LIST_DEFAULT;
-    if (json_get_text(r->object, "prefix", &prefix, fault) != 0 ||
-        json_get_text(r->object, "after", &after, fault) != 0 ||
-        json_get_count(r->object, "limit", 1, COMMAND_LIST_MAX, &limit, fault) != 0)
+    struct slice prefix = {0};
+    struct listing list = {.items = items};
+    if (command_read_sessions_page(r, &prefix, &list, fault) != 0)
         return -EINVAL;
-    struct listing list = {.items = items, .max = (size_t)limit, .after = after};
-    if (r->grant->limited)
-        list.patterns = &r->grant->sessions;
+
     presence_list_sessions(c->presence, prefix, &list);
     json_begin_list(reply, "sessions");
     for (size_t i = 0; i < list.count; i++) {

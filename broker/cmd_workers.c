@@ -26,12 +26,10 @@ static int run(const struct command_context *c, const struct command_request *r,
                struct json_fault *fault)
 {
     struct listed items[COMMAND_LIST_MAX];
-    struct slice after = {0};
-    uint64_t limit = COMMAND_LIST_DEFAULT;
-    if (json_get_text(r->object, "after", &after, fault) != 0 ||
-        json_get_count(r->object, "limit", 1, COMMAND_LIST_MAX, &limit, fault) != 0)
+    struct listing list = {.items = items};
+    if (command_read_page(r, &list, fault) != 0)
         return -EINVAL;
-    struct listing list = {.items = items, .max = (size_t)limit, .after = after};
+
     presence_list_workers(c->presence, &list);
     json_begin_list(reply, "workers");
     for (size_t i = 0; i < list.count; i++)

@@ -1,7 +1,9 @@
 #include "command.h"
 
+#include <errno.h>
 #include <stdio.h>
 
+#include "listing.h"
 #include "must.h"
 
 #define NAMES_ROOM (1u << 20)
@@ -224,4 +226,26 @@ void command_store_failed(const struct command_context *c, const char *message, 
     json_fault(&fault, CODE_STORE_FAILED, "%s", message);
     json_reply_fault(reply, &fault, ref);
     count_fault(c, fault.code);
+}
+
+int command_read_page(const struct command_request *r, struct listing *list, struct json_fault *fault)
+{
+    uint64_t limit = COMMAND_LIST_DEFAULT;
+    if (json_get_text(r->object, "after", &list->after, fault) != 0 ||
+        json_get_count(r->object, "limit", 1, COMMAND_LIST_MAX, &limit, fault) != 0)
+        return -EINVAL;
+
+    MUST(limit >= 1 && limit <= COMMAND_LIST_MAX);
+    list->max = (size_t)limit;
+    return 0;
+}
+
+int command_read_sessions_page(const struct command_request *r, struct slice *prefix, struct listing *list,
+                               struct json_fault *fault)
+{
+    if (json_get_text(r->object, "prefix", prefix, fault) != 0)
+        return -EINVAL;
+    if (r->grant->limited)
+        list->patterns = &r->grant->sessions;
+    return command_read_page(r, list, fault);
 }

@@ -87,6 +87,13 @@ extern const struct command cmd_publish, cmd_shutdown, cmd_online, cmd_sessions,
 #define COMMAND_LIST_DEFAULT 100u /* `limit` of lists */
 #define COMMAND_LIST_MAX 1000u
 
+/* Read `after` and `limit` into list, whose items have room for COMMAND_LIST_MAX. 0, or -EINVAL with *fault set. */
+int command_read_page(const struct command_request *r, struct listing *list, struct json_fault *fault);
+
+/* The same of a list of sessions, with `prefix`; of a caller with limits, only those that match. */
+int command_read_sessions_page(const struct command_request *r, struct slice *prefix, struct listing *list,
+                               struct json_fault *fault);
+
 /* The longest request (its first frame) that is looked at: room for an event of max_event_bytes whose every byte is
  * escaped, and for names. More is answered with too_large. */
 size_t command_request_max(uint64_t max_event_bytes);
