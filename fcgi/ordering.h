@@ -53,4 +53,7 @@ void ordering_proved(struct ordering *o, uint64_t head, int64_t sent_at);
  * is known, or when the stamp cannot be right. */
 int64_t ordering_latest(const struct ordering *o, uint64_t seq, int64_t stamp_ms);
 
+/* What the broker's clock shows (unix ms), as far as it was heard, and not more; unknown_ms when nothing was. */
+int64_t ordering_broker_ms(const struct ordering *o, int64_t now, int64_t unknown_ms);
+
 #endif

@@ -95,6 +95,12 @@ static void beat_beside_events(struct stream *s)
     conn_send_unbounded(&s->conn, s->set->visible_beat);
 }
 
+/* Bans end by the broker's clock, which set their ends. */
+static int64_t ban_clock(const struct streams *set)
+{
+    return ordering_broker_ms(&set->ordering, clock_us(), clock_unix_ms());
+}
+
 /* Was s opened before this shutdown? In doubt it was: its client comes back. */
 static bool opened_before(const struct stream *s, const struct event *e)
 {
@@ -122,7 +128,7 @@ static bool bans_itself(const struct stream *s, const struct event *e, int64_t n
 /* It was let in because its ban was not known here yet. */
 static bool slipped_in(const struct stream *s, const struct event *e)
 {
-    int64_t now_ms = clock_unix_ms();
+    int64_t now_ms = ban_clock(s->set);
 
     if (e->seq <= s->opened_at)
         return false;
@@ -216,7 +222,7 @@ static void beat_idle(void *context, int64_t now)
     int64_t due = now - (int64_t)set->limits.heartbeat_ms;
     for (struct conn *c; (c = set->conns.idle.first) && c->touched <= due;)
         beat(stream_of(c));
-    bans_expire(set->bans, clock_unix_ms());
+    bans_expire(set->bans, ban_clock(set));
     set_beat_timer(set);
 }
 
@@ -429,7 +435,7 @@ static enum worker_counter refusal_counter(int status)
 /* The log has the time of the ban, by which it is found among the broker's; see tell_slow(). */
 static bool is_banned(const struct streams *set, const struct request *r)
 {
-    int64_t until_ms = bans_until(set->bans, slice_of(r->session), clock_unix_ms());
+    int64_t until_ms = bans_until(set->bans, slice_of(r->session), ban_clock(set));
 
     if (until_ms)
         log_event(LOG_DEBUG, "a request was answered 204: its session is banned",
@@ -685,7 +691,7 @@ static void end_banned(void *owner, void *context)
     const struct streams *set = context;
     struct event *e;
 
-    if (!bans_until(set->bans, registry_session(s->entry), clock_unix_ms()))
+    if (!bans_until(set->bans, registry_session(s->entry), ban_clock(set)))
         return;
     if (!(e = shutdown_of(registry_session(s->entry))))
         return;

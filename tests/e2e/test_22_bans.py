@@ -6,6 +6,7 @@ import time
 import pytest
 from support.broker import Broker
 from support.cli import Cli
+from support.clocks import set_clock
 from support.commands import Commands
 from support.fcgi import FastCgi
 from support.keys import Keys
@@ -46,6 +47,26 @@ def publish_much(client, count=100):
 
 def wait_status(worker, session, wanted):
     wait_until(lambda: status(worker, session) == wanted, what=f"{session} is answered {wanted}")
+
+
+# By the broker's clock
+
+@pytest.mark.parametrize("offset", ["-1h", "+1h"])
+def test_a_broker_with_a_wrong_clock_bans_for_as_long_as_it_says(bench, offset):
+    broker = Broker(bench)
+    set_clock(broker, offset)
+    broker.start()
+    before, after = (Worker(bench, broker, name) for name in ("before", "after"))
+    before.start()
+    with broker.commands() as client:
+        client.shutdown(sessions=["anna"], block=600)
+        client.shutdown(sessions=["bert"], block=1)
+        wait_status(before, "anna", 204)
+        after.start()
+        wait_status(after, "anna", 204)
+        for worker in (before, after):
+            wait_status(worker, "bert", 200)
+        assert list(client.bans()) == ["anna"]
 
 
 # For their whole time

@@ -750,6 +750,29 @@ static void say_late(uint64_t seq, enum event_list list, int which, int64_t stam
     say(&spec);
 }
 
+/* By a clock that is an hour off from ours, either way: with a ban of a minute, and one that ended a minute ago. */
+START_TEST(bans_end_by_the_clock_that_set_them)
+{
+    broker_ahead_ms = _i ? 3600000 : -3600000;
+    join(100);
+    hear_clock();
+    struct slice a = S("a"), b = S("b");
+    struct event_spec spec = shutdown_of(101, TO_SESSIONS, &a, broker_time());
+    spec.block_s = 60;
+    say(&spec);
+    spec = shutdown_of(102, TO_SESSIONS, &b, broker_time() - 120000);
+    spec.block_s = 60;
+    say(&spec);
+    ck_assert(is_turned_away(0, "a"));
+    ck_assert(!is_turned_away(1, "b"));
+    broker->blocked(&set, S("c"), broker_time() + 60000);
+    broker->blocked(&set, S("d"), broker_time() - 60000);
+    broker->all_blocked(&set, 102, 0);
+    ck_assert(is_turned_away(2, "c"));
+    ck_assert(!is_turned_away(3, "d"));
+}
+END_TEST
+
 START_TEST(a_shutdown_that_comes_late_ends_what_was_opened_before_it)
 {
     enum event_list list = namings[_i % 3];
@@ -1710,6 +1733,7 @@ static void add_openings(TCase *tests)
     tcase_add_test(tests, who_comes_back_past_a_shutdown_stays);
     tcase_add_loop_test(tests, a_shutdown_that_comes_late_ends_what_was_opened_before_it, 0, 9);
     tcase_add_test(tests, in_doubt_a_stream_ends);
+    tcase_add_loop_test(tests, bans_end_by_the_clock_that_set_them, 0, 2);
     tcase_add_test(tests, what_the_broker_confirmed_needs_no_clock);
     tcase_add_test(tests, a_session_that_slipped_in_before_its_ban_was_known_is_ended);
     tcase_add_test(tests, a_page_that_brings_bans_before_the_feed_ends_the_stream);

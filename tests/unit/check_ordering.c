@@ -111,6 +111,19 @@ START_TEST(a_stamp_that_is_none_may_be_late)
 }
 END_TEST
 
+START_TEST(the_brokers_clock_is_ours_less_the_difference)
+{
+    ck_assert_int_eq(ordering_broker_ms(&o, NOW, 77), 77);
+    ordering_heard(&o, HOUR, NOW);
+    ordering_heard(&o, HOUR, NOW + SECOND); /* late */
+    ck_assert_int_eq(ordering_broker_ms(&o, NOW + 2 * SECOND, 77), (HOUR + 2 * SECOND) / 1000);
+    ordering_begin(&o, 100);
+    ck_assert_int_eq(ordering_broker_ms(&o, NOW + 3 * SECOND, 77), (HOUR + 3 * SECOND) / 1000); /* until it is heard */
+    ordering_heard(&o, 2 * HOUR, NOW + 4 * SECOND);
+    ck_assert_int_eq(ordering_broker_ms(&o, NOW + 4 * SECOND, 77), 2 * HOUR / 1000);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("ordering");
@@ -125,5 +138,6 @@ int main(void)
     tcase_add_test(tests, what_an_earlier_run_stamped_is_measured_by_its_clock);
     tcase_add_test(tests, a_fresh_worker_takes_the_clock_that_there_is);
     tcase_add_test(tests, a_stamp_that_is_none_may_be_late);
+    tcase_add_test(tests, the_brokers_clock_is_ours_less_the_difference);
     return run_suite(suite);
 }
