@@ -17,6 +17,7 @@
 #include "endpoint_lock.h"
 #define LOG_SUBSYSTEM "sockets"
 #include "exposure.h"
+#include "folder.h"
 #include "log.h"
 #include "must.h"
 #include "unread.h"
@@ -143,11 +144,13 @@ static int set_up(const struct bus *b, enum bus_socket which)
 
 static int lock_endpoint(struct bus *b, const char *option, const char *endpoint)
 {
+    char why[FOLDER_WHY_MAX];
     int lock, err = endpoint_lock(endpoint, &lock);
     if (err == -EWOULDBLOCK)
         log_error("--%s %s: another broker uses this endpoint (it holds the lock file beside it)", option, endpoint);
     else if (err)
-        log_error("--%s %s: cannot lock the file beside it: %s", option, endpoint, strerror(-err));
+        log_error("--%s %s: cannot lock the file beside it: %s", option, endpoint,
+                  folder_problem(endpoint + strlen("ipc://"), -err, why));
     if (!err && lock != ENDPOINT_LOCK_NONE)
         b->locks[b->lock_count++] = lock;
     return err;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "exposure.h"
+#include "folder.h"
 #include "intake.h"
 #include "must.h"
 
@@ -431,8 +432,14 @@ static int listen_unix(const char *path, unsigned mode)
     mode_t mask = umask(0777 & ~mode); /* right from the moment it appears */
     int bound = bind(fd, (const struct sockaddr *)&address, sizeof address);
     umask(mask);
+    if (bound != 0 && errno != EADDRINUSE) {
+        char why[FOLDER_WHY_MAX];
+        log_error("--listen %s: %s", path, folder_problem(path, errno, why));
+        close(fd);
+        return -1;
+    }
     if (bound != 0)
-        return fail(fd, path, errno == EADDRINUSE ? "another process listens there" : "bind");
+        return fail(fd, path, "another process listens there");
     if (listen(fd, BACKLOG) != 0)
         return fail(fd, path, "listen");
     return fd;

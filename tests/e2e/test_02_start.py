@@ -142,6 +142,15 @@ def test_a_worker_takes_its_listening_socket_as_descriptor_0(bench):
         web.get("session=a").wait_open()
 
 
+def test_a_missing_directory_of_a_socket_is_named_with_how_to_make_it(tmp_path):
+    missing = tmp_path / "missing"
+    for argv in ([WORKER, "--listen", missing / "worker.sock"],
+                 [BROKER, "--commands", f"ipc://{missing}/commands", "--presence", f"tcp://127.0.0.1:{free_port()}"]):
+        done = run(argv)
+        assert done.returncode != 0
+        assert f"its directory {missing} does not exist; make it, as root: install -d -m 0750 -o " in done.stderr
+
+
 def test_without_a_socket_and_no_cgi_the_worker_says_what_it_needs(bench):
     done = run([WORKER])
     assert done.returncode in (1, 2)
