@@ -99,7 +99,7 @@ static bool has_row(const struct option_program *program, const char *option)
     return false;
 }
 
-/* What Kubernetes and Docker tell of a service that is called ssecast or ssecast-something. */
+/* What Kubernetes and Docker set for a service that is called ssecast or ssecast-something. */
 static bool is_of_a_service(const char *variable, const char *value)
 {
     size_t len = strcspn(variable, "=");

@@ -140,7 +140,7 @@ const char *origin_check(const char *pattern)
     if (strcmp(pattern, "*") == 0)
         return NULL;
     if (strcmp(pattern, "null") == 0)
-        return "an origin: every page in a sandbox has null, whoever wrote it; " ACCEPTED;
+        return "an origin: any page in a sandbox has null, of any author; " ACCEPTED;
     if (!host)
         return "an origin with its scheme: " ACCEPTED;
     if (strlen(pattern) > PATTERN_MAX)

@@ -129,7 +129,7 @@ void resume_fall_behind(struct stream *s, uint64_t position)
     conn_fall_behind(&s->conn);
 }
 
-/* The window does not know any more what follows. A reader so much slower than the sequence is cut; its client comes back for the rest. */
+/* The window no longer has what follows. A reader so much slower than the sequence is cut; its client comes back for the rest. */
 static void leave_window(struct stream *s)
 {
     if (s->conn.behind)

@@ -27,7 +27,6 @@
 #include "stream.h"
 #include "upstream.h"
 #include "variables.h"
-#include "variables.h"
 
 #define JOIN_PATIENCE_MS 1000
 #define JOIN_LOOK_MS 10

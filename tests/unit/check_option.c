@@ -329,7 +329,7 @@ START_TEST(the_environment_is_read)
 {
     setenv("SSECAST_HISTORY_EVENTS", "5", 1);
     setenv("SSECAST_COMMANDS", "tcp://a:1,tcp://b:2", 1);
-    setenv("SSECAST_RETRY", "", 1); /* as good as not set */
+    setenv("SSECAST_RETRY", "", 1);         /* as good as not set */
     setenv("SSECAST_SESSION_FROM", "1", 1); /* of another program */
     load(NULL);
     assert_run();
