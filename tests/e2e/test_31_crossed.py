@@ -77,9 +77,11 @@ class Kind:
         return self.commands.publish("m", data=data, to={"sessions": [session]})["seq"]
 
     def stat(self, name):
-        """Of this kind's worker: the sums of `stats` lack those that have not reported to a broker that was just restarted."""
-        [mine] = [w for w in self.commands.workers() if f"-{self.worker.pid}-" in w["worker"]]
-        return mine[name]
+        """Of this kind's worker, once it has reported to a broker that the test before may have restarted."""
+        def mine():
+            return next((w for w in self.commands.workers() if f"-{self.worker.pid}-" in w["worker"]), None)
+
+        return wait_until(mine, what="the broker lists the worker")[name]
 
 
 @pytest.fixture(scope="module")

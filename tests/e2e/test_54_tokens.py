@@ -24,7 +24,6 @@ from support.lighttpd import Lighttpd
 from support.nginx import Nginx
 from support.presence import Presence
 from support.processes import CLI, ROOT, WORKER, run
-from support.reader import wait_all_open
 from support.site import Site
 from support.tabs import Tab
 from support.waiting import PATIENCE, wait_until
@@ -342,20 +341,32 @@ def test_a_stream_ends_with_its_token(site, key, session):
 
 def test_streams_end_in_the_order_of_their_tokens(site, key, session):
     """As the worker reports it: what readers see at the same moment has no order."""
-    begin = time.time() + 1.5 * PATIENCE
     with Presence(site.broker) as presence:
-        names = [f"{session}-{n}" for n in sorted(range(40), key=lambda n: n * 7 % 40)]
-        tokens = {name: good(key, name, exp=begin + place / 20) for place, name in enumerate(names)}
-        readers = [site.start_open(None, headers=bearer(tokens[name])) for name in sorted(names)]
-        wait_all_open(readers)
+        expiries, readers = open_before_they_expire(site, key, session)
         wait_until(lambda: all(r.ended for r in readers), what="all end")
 
         def ends():
-            return [m for m in list(presence.messages) if m["type"] == "disconnected" and m["session"] in tokens]
+            return [m for m in list(presence.messages) if m["type"] == "disconnected" and m["session"] in expiries]
 
         wait_until(lambda: len(ends()) == 40, what="all ends are reported")
-        assert [m["session"] for m in ends()] == names and {m["cause"] for m in ends()} == {"expired"}
-        assert 1.5 < (ends()[-1]["at"] - ends()[0]["at"]) / 1000 < 2 + PATIENCE
+        assert [m["session"] for m in ends()] == list(expiries) and {m["cause"] for m in ends()} == {"expired"}
+        late = [m["at"] / 1000 - expiries[m["session"]] for m in ends()]
+        assert -0.01 < min(late) and max(late) < 2 * PATIENCE
+
+
+def open_before_they_expire(site, key, session):
+    """40 streams whose tokens expire one after the other. ({session: when, in that order}, readers).
+
+    On a busy machine the first token may expire before all streams are open: then the next attempt has more time."""
+    for seconds in (1, 3, 10, 30):
+        begin = time.time() + seconds
+        names = [f"{session}-{seconds}-{n}" for n in sorted(range(40), key=lambda n: n * 7 % 40)]
+        expiries = {name: begin + place / 20 for place, name in enumerate(names)}
+        readers = [site.start_open(None, headers=bearer(good(key, name, exp=expiries[name]))) for name in sorted(names)]
+        wait_until(lambda readers=readers: all(r.opens or r.ended for r in readers), what="each stream is open, or over")
+        if time.time() < begin:
+            return expiries, readers
+    raise AssertionError("40 streams are not open within 30 s")
 
 
 def test_one_that_left_before_its_end_is_no_trouble(site, key, session):
