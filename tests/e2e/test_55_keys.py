@@ -522,9 +522,10 @@ def test_who_never_finishes_the_handshake_is_counted_and_sent_away(bench):
         s.sendall(b"\xff\0\0\0\0\0\0\0\1\x7f\3\0CURVE" + bytes(47))
     site.publish("m", data=1)
     reader.wait_for(1)
-    with site.client(site.keys.add("publisher", "shop")) as shop:
-        site.reload()
-        shop.ping(timeout=10)
+    shop = site.keys.add("publisher", "shop")
+    site.reload()
+    with site.client(shop) as client:
+        client.ping(timeout=10)
     wait_until(lambda: site.stat("handshakes_failed") - before >= 200, what="all are counted")
     for s in half:
         s.settimeout(10)

@@ -9,7 +9,7 @@ import json
 
 import zmq
 
-from .waiting import Deadline, Timeout
+from .waiting import TIMEOUT, Deadline, Timeout
 
 
 class Refused(AssertionError):
@@ -29,6 +29,7 @@ class Commands:
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.setsockopt(zmq.SNDHWM, 0)
         self.socket.setsockopt(zmq.RCVHWM, 0)
+        self.socket.setsockopt(zmq.SNDTIMEO, int(TIMEOUT * 1000))  # libzmq gives up a connection whose key was refused, and sending would block
         self.socket.setsockopt(zmq.RECONNECT_IVL, 20)
         self.socket.setsockopt(zmq.IPV6, endpoint.startswith("tcp://["))
         if identity:
