@@ -1,6 +1,7 @@
 #include "jetstream.h"
 
 #include <errno.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -54,6 +55,13 @@ void jetstream_put_consumer(struct json_out *out, const char *stream, const char
     json_end_object(out);
 }
 
+void jetstream_put_get(struct json_out *out, uint64_t sequence)
+{
+    json_begin_object(out, NULL);
+    json_put_count(out, "seq", sequence);
+    json_end_object(out);
+}
+
 /* --- replies --- */
 
 static void copy_text(const struct json_object *o, const char *name, char *out, size_t size)
@@ -75,6 +83,29 @@ static bool find_object(const struct json_object *o, const char *name, struct js
 {
     struct json_fault ignored;
     return json_get_object(o, name, out, &ignored) == 0 && out->value;
+}
+
+#define BASE64_LEN(bytes) (((bytes) + 2) / 3 * 4)
+
+/* The message's data is base64. Text that is none leaves it empty. */
+static void copy_begin(const struct json_object *message, struct jetstream_reply *r)
+{
+    struct json_fault ignored;
+    struct slice text = {0};
+    char bytes[JETSTREAM_BEGIN_LEN + 2]; /* whole groups of three */
+    size_t len = 0;
+    if (json_get_text(message, "data", &text, &ignored) != 0 || !text.len)
+        return;
+
+    if (text.len > BASE64_LEN(JETSTREAM_BEGIN_LEN))
+        text.len = BASE64_LEN(JETSTREAM_BEGIN_LEN);
+    int err = sodium_base642bin((unsigned char *)bytes, sizeof bytes, text.data, text.len, NULL, &len, NULL,
+                                sodium_base64_VARIANT_ORIGINAL);
+    if (err)
+        return;
+
+    r->begin_len = len < JETSTREAM_BEGIN_LEN ? len : JETSTREAM_BEGIN_LEN;
+    memcpy(r->begin, bytes, r->begin_len);
 }
 
 static void read_reply(const struct json_object *o, struct jetstream_reply *r)
@@ -100,6 +131,8 @@ static void read_reply(const struct json_object *o, struct jetstream_reply *r)
         copy_count(&part, "max_age", &r->max_age_ms);
         r->max_age_ms /= NS_PER_MS;
     }
+    if (find_object(o, "message", &part))
+        copy_begin(&part, r);
 }
 
 int jetstream_get_reply(struct slice text, struct jetstream_reply *r)

@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "jetstream.h"
 #include "log.h"
+#include "must.h"
 
 #define API "$JS.API."
 #define SUBJECT_MAX 256
@@ -45,6 +46,10 @@ struct journal {
     uint64_t count;             /* messages that this reader was sent */
     uint64_t target;            /* the stream's last place when it was looked at */
     char created[JETSTREAM_TIME_MAX];
+    bool agreed;                 /* the stream's leader has the turn that we took in last */
+    uint64_t check_place;        /* not 0: the leader is being asked what stands there ... */
+    struct turn_name check_name; /* ... which must be this turn */
+    int64_t check_at;            /* clock_ms() */
     bool settings_told;
     bool hopeless, lost;
     char why[NATS_LINK_WHY_MAX];
@@ -140,10 +145,18 @@ bool journal_came_to_end(const struct journal *j)
     return !j->end_asked && j->place >= j->end;
 }
 
+/* What we have read may not be what the stream's leader has. */
+static void doubt(struct journal *j)
+{
+    j->agreed = false;
+    j->check_place = 0;
+}
+
 /* Look at the stream, and read it from there on where we are. */
 static void look(struct journal *j, int64_t now)
 {
     nats_link_unlisten(&j->deliveries);
+    doubt(j);
     j->stage = LOOKING;
     ask(j, 'i', "STREAM.INFO", (struct slice){0}, now);
 }
@@ -151,6 +164,7 @@ static void look(struct journal *j, int64_t now)
 static void pause_asking(struct journal *j, int64_t now)
 {
     nats_link_unlisten(&j->deliveries);
+    doubt(j);
     j->stage = PAUSED;
     j->asked_at = now;
 }
@@ -197,6 +211,13 @@ static void complain(struct journal *j, const char *why)
         return;
     snprintf(j->why, sizeof j->why, "%s", why);
     log_warn("the store is not available: %s", why);
+}
+
+static void end_complaint(struct journal *j)
+{
+    if (j->why[0])
+        log_info("the store is available again");
+    j->why[0] = '\0';
 }
 
 static void complain_of(struct journal *j, const char *what, const struct jetstream_reply *r)
@@ -304,9 +325,61 @@ static void on_opened(struct journal *j, const struct jetstream_reply *r, int64_
     }
     j->stage = READING;
     j->heard_at = now;
-    if (j->why[0])
-        log_info("the store is available again");
-    j->why[0] = '\0';
+}
+
+/* --- does the leader have what we have read? --- */
+
+/* The reader may be at a server whose copy of the stream went another way. nats-server before 2.10.23 keeps what a
+ * leader without a majority had written. Only the leader knows what the stream is. */
+static bool has_read_all(const struct journal *j)
+{
+    return j->stage == READING && !j->overlap && !j->lost && j->place >= j->target;
+}
+
+static void ask_leader(struct journal *j, int64_t now)
+{
+    struct json_out body = {0};
+    MUST(j->last_place <= j->place);
+    j->check_place = j->last_place;
+    j->check_name = j->last;
+    j->check_at = now;
+    jetstream_put_get(&body, j->check_place);
+    ask(j, 'g', "STREAM.MSG.GET", (struct slice){body.data, body.len}, now);
+    json_out_release(&body);
+}
+
+static void check(struct journal *j, int64_t now)
+{
+    if (j->agreed || !has_read_all(j))
+        return;
+    if (!j->last_place) {
+        j->agreed = true;
+        end_complaint(j);
+    } else if (!j->check_place)
+        ask_leader(j, now);
+}
+
+static void on_checked(struct journal *j, const struct jetstream_reply *r, int64_t now)
+{
+    struct turn t;
+    if (r->code && r->error != JETSTREAM_NO_MESSAGE)
+        return; /* it is asked again */
+
+    bool is_gone = r->error == JETSTREAM_NO_MESSAGE; /* the stream holds only so much, or never came so far */
+    if (is_gone && j->check_place > j->target) {
+        look(j, now);
+        return;
+    }
+
+    bool same = turn_get((struct slice){r->begin, r->begin_len}, &t) == 0 && turn_same_name(&t.name, &j->check_name);
+    j->check_place = 0;
+    j->agreed = is_gone || same;
+    if (j->agreed) {
+        end_complaint(j);
+        return;
+    }
+    lose(j, "is another at its leader than where it was read");
+    pause_asking(j, now);
 }
 
 /* --- the turn under way --- */
@@ -343,6 +416,8 @@ bool journal_give_up(struct journal *j)
 {
     j->stats.failures++;
     end_offer(j);
+    if (j->sent)
+        doubt(j); /* a leader that was cut off may have kept it for itself */
     return !j->sent;
 }
 
@@ -414,6 +489,8 @@ static enum journal_news on_answer(struct journal *j, const struct nats_link_mes
         on_made(j, &r, now);
     else if (*at == 'o' && j->stage == OPENING)
         on_opened(j, &r, now);
+    else if (*at == 'g' && j->check_place)
+        on_checked(j, &r, now);
     return JOURNAL_NOTHING;
 }
 
@@ -460,6 +537,8 @@ static enum journal_news take_in(struct journal *j, const struct jetstream_deliv
     out->linked = turn_same_name(&out->turn.forerunner, &j->last);
     j->last = out->turn.name;
     j->last_place = d->sequence;
+    if (j->last.broker == j->config.broker)
+        doubt(j); /* one that was given up, and stored nevertheless: by whom? */
     return JOURNAL_TURN;
 }
 
@@ -551,6 +630,8 @@ enum journal_news journal_next(struct journal *j, int64_t now, struct journal_tu
             j->asked_at = now;
         }
     }
+    if (!news)
+        check(j, now);
     if (news || !j->lost)
         return news;
     if (is_under_way(j))
@@ -567,11 +648,22 @@ static bool is_stuck(const struct journal *j, int64_t now)
     return now - j->asked_at >= (j->stage == PAUSED ? PAUSE_MS : ANSWER_MS);
 }
 
+static void complain_of_silence(struct journal *j)
+{
+    complain(j, "the server does not answer what it is asked about JetStream: not enabled, not permitted, or not yet");
+}
+
+static void check_again(struct journal *j, int64_t now)
+{
+    complain_of_silence(j);
+    j->check_place = 0;
+    check(j, now);
+}
+
 static void try_again(struct journal *j, int64_t now)
 {
     if (j->stage != READING && j->stage != PAUSED)
-        complain(j,
-                 "the server does not answer what it is asked about JetStream: not enabled, not permitted, or not yet");
+        complain_of_silence(j);
     if (j->overtaken_at)
         j->overtaken_at = now;
     look(j, now);
@@ -594,6 +686,8 @@ void journal_tick(struct journal *j, int64_t now)
         return;
     if (is_stuck(j, now))
         try_again(j, now);
+    if (j->check_place && now - j->check_at >= ANSWER_MS)
+        check_again(j, now);
     if (is_under_way(j) && now >= j->resend_at)
         send_offer(j, now);
     if (j->end_asked && now - j->end_asked_at >= RESEND_MS)
@@ -636,7 +730,7 @@ int journal_fd(const struct journal *j)
 
 bool journal_ready(const struct journal *j)
 {
-    return j->stage == READING && !j->overlap && !j->lost && j->place >= j->target;
+    return has_read_all(j) && j->agreed;
 }
 
 #define HEADER_ROOM 256u /* for the header of an offer */

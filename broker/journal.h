@@ -68,7 +68,7 @@ enum journal_news journal_next(struct journal *j, int64_t now, struct journal_tu
 /* Ask again what was not answered. Call it some ten times a second while something is under way or not journal_ready(), else each second. */
 void journal_tick(struct journal *j, int64_t now);
 
-/* Everything in the stream was taken in, and it is being read. */
+/* Everything in the stream was taken in, the stream's leader has the last turn of it too, and it is being read. */
 bool journal_ready(const struct journal *j);
 
 /* Ask the engine where the stream ends; one question at a time. */

@@ -48,6 +48,35 @@ START_TEST(a_stream_s_state_and_settings_are_read)
 }
 END_TEST
 
+START_TEST(a_message_begins_with_its_first_bytes)
+{
+    struct jetstream_reply r = read_reply("{\"message\":{\"subject\":\"ssecast\",\"seq\":7,\"data\":\"U1NDTAE=\"}}");
+    ck_assert_uint_eq(r.begin_len, 5);
+    ck_assert_mem_eq(r.begin, "SSCL\1", 5);
+
+    char long_one[1000], expected[JETSTREAM_BEGIN_LEN];
+    memset(expected, 'S', sizeof expected);
+    char base64[4 * 30 + 1] = "";
+    for (int i = 0; i < 30; i++)
+        strcat(base64, "U1NT"); /* SSS */
+    snprintf(long_one, sizeof long_one, "{\"message\":{\"data\":\"%s\"}}", base64);
+    r = read_reply(long_one);
+    ck_assert_uint_eq(r.begin_len, JETSTREAM_BEGIN_LEN);
+    ck_assert_mem_eq(r.begin, expected, sizeof expected);
+}
+END_TEST
+
+START_TEST(a_message_without_readable_data_begins_with_nothing)
+{
+    ck_assert_uint_eq(read_reply("{\"message\":{\"subject\":\"ssecast\",\"seq\":7}}").begin_len, 0);
+    ck_assert_uint_eq(read_reply("{\"message\":{\"data\":\"\"}}").begin_len, 0);
+    ck_assert_uint_eq(read_reply("{\"message\":{\"data\":\"?!\"}}").begin_len, 0);
+    ck_assert_uint_eq(read_reply("{\"message\":{\"data\":\"U\"}}").begin_len, 0);
+    ck_assert_uint_eq(read_reply("{\"message\":{\"data\":5}}").begin_len, 0);
+    ck_assert_uint_eq(read_reply("{\"error\":{\"code\":404,\"err_code\":10037}}").error, JETSTREAM_NO_MESSAGE);
+}
+END_TEST
+
 START_TEST(what_is_no_object_is_refused)
 {
     struct jetstream_reply r;
@@ -101,6 +130,9 @@ START_TEST(requests_are_what_the_server_expects)
                    "\"by_start_sequence\",\"opt_start_seq\":7,\"ack_policy\":\"none\",\"replay_policy\":\"instant\","
                    "\"max_deliver\":1,\"flow_control\":true,\"idle_heartbeat\":1000000000,\"inactive_threshold\":"
                    "5000000000,\"num_replicas\":1,\"mem_storage\":true}}"));
+    out.len = 0;
+    jetstream_put_get(&out, 7);
+    assert_slice(((struct slice){out.data, out.len}), S("{\"seq\":7}"));
     json_out_release(&out);
 }
 END_TEST
@@ -112,6 +144,8 @@ int main(void)
     tcase_add_test(tests, an_acknowledgement_has_a_sequence);
     tcase_add_test(tests, an_error_has_a_code_a_number_and_a_reason);
     tcase_add_test(tests, a_stream_s_state_and_settings_are_read);
+    tcase_add_test(tests, a_message_begins_with_its_first_bytes);
+    tcase_add_test(tests, a_message_without_readable_data_begins_with_nothing);
     tcase_add_test(tests, what_is_no_object_is_refused);
     tcase_add_test(tests, a_delivery_says_where_it_stands_whatever_the_server_s_age);
     tcase_add_test(tests, other_subjects_are_no_deliveries);
