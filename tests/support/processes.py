@@ -4,10 +4,10 @@ A program that ends when nobody asked it to, ends with a status other than 0, or
 failure of the test it ran in: check() says so.
 """
 
-import ctypes
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 
@@ -29,10 +29,6 @@ SANITIZER_REPORT = re.compile(
     r"ERROR: (Address|Leak|Memory)Sanitizer|WARNING: (Thread|Memory)Sanitizer|runtime error:|SUMMARY: \w+Sanitizer"
 )
 
-_libc = ctypes.CDLL(None)
-_PR_SET_PDEATHSIG = 1
-
-
 def as_root():
     return os.geteuid() == 0
 
@@ -44,8 +40,15 @@ def clean_environment(**extra):
     return env
 
 
-def _die_with_the_tests():
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+_SETPRIV = shutil.which("setpriv") or "/usr/bin/setpriv"
+
+
+def _dies_with_the_tests(group, argv):
+    """A command that becomes argv.
+
+    Python's own ways (preexec_fn, group) would fork this process, which takes 40 ms; without them a start takes 5.
+    """
+    return [_SETPRIV, "--pdeathsig", "KILL", *(["--regid", group, "--keep-groups"] if group else []), "--", *map(str, argv)]
 
 
 class Program:
@@ -70,11 +73,11 @@ class Program:
         """Start it (again). Returns itself; when it is ready is another question. argv: a command that ends in it."""
         assert self.process is None or self.process.poll() is not None, f"{self.name} is running already"
         self.expected_end = False
-        options = {"group": self.group} if self.group else {}
         with open(self.logs[0], "ab") as log:
             self.process = subprocess.Popen(
-                argv or self.argv, stdin=stdin, stdout=log, stderr=log if self.stderr is None else self.stderr, env=self.env, cwd=self.folder,
-                pass_fds=pass_fds, start_new_session=True, preexec_fn=_die_with_the_tests, **options,
+                _dies_with_the_tests(self.group, argv or self.argv), stdin=stdin, stdout=log,
+                stderr=log if self.stderr is None else self.stderr,
+                env=self.env, cwd=self.folder, pass_fds=pass_fds, start_new_session=True,
             )
         return self
 
