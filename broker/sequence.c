@@ -242,7 +242,6 @@ int sequence_restore(struct sequence *s, struct store *store, void (*progress)(u
 
 /* --- what workers know --- */
 
-
 enum sequence_met sequence_meet(struct sequence *s, uint64_t position, uint64_t furthest)
 {
     struct history *h = s->history;
@@ -522,7 +521,8 @@ static int heed_word(struct sequence *s, const struct turn *t, bool linked)
     if (!t->doubted)
         return err;
     history_doubt(s->history, t->doubted - 1);
-    s->lost = false;
+    if (t->doubted > s->seen) /* an older doubt, which is read anew, says nothing about what was lost now */
+        s->lost = false;
     if (s->doubted <= t->doubted)
         s->doubted = 0;
     return err;

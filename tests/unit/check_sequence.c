@@ -950,6 +950,31 @@ START_TEST(a_journal_that_is_read_anew_begins_with_nothing)
 }
 END_TEST
 
+/* Each stream begins with a doubt. Workers may have seen events above it that are none of the journal's. */
+START_TEST(after_a_loss_a_doubt_from_before_that_is_read_anew_settles_nothing)
+{
+    store_first_turn();
+    append("gone", NULL);
+    offer();
+    sequence_accept(sequence);
+    uint64_t seen = sequence_head(sequence);
+    ck_assert_int_eq(sequence_restart(sequence, FLOOR), 0);
+
+    struct turn t = *others(FLOOR, 1);
+    t.begins = true;
+    t.doubted = FLOOR;
+    ck_assert_int_eq(sequence_adopt(sequence, &t, true), 1);
+    ck_assert_int_eq(sequence_adopt(sequence, others(FLOOR + 1, 2), true), 2);
+    ck_assert(sequence_lost(sequence) && sequence_has_word(sequence));
+
+    offer();
+    ck_assert(turn.doubted > seen);
+    sequence_accept(sequence);
+    ck_assert(!sequence_lost(sequence));
+    ck_assert(!history_knows(sequence_history(sequence), seen));
+}
+END_TEST
+
 START_TEST(a_turn_of_another_past_is_not_taken_in_and_the_sequence_goes_on_above_it)
 {
     store_first_turn();
@@ -1063,6 +1088,7 @@ int main(void)
     tcase_add_test(shared, where_something_is_missing_no_cursor_from_before_is_known);
     tcase_add_test(shared, a_turn_that_others_have_otherwise_is_taken_back_and_all_are_told);
     tcase_add_test(shared, a_journal_that_is_read_anew_begins_with_nothing);
+    tcase_add_test(shared, after_a_loss_a_doubt_from_before_that_is_read_anew_settles_nothing);
     tcase_add_test(shared, a_turn_of_another_past_is_not_taken_in_and_the_sequence_goes_on_above_it);
     tcase_add_test(shared, after_a_loss_what_others_began_is_the_break_and_is_noted_for_all);
     tcase_add_test(shared, a_worker_that_is_ahead_is_answered_once_we_were_up_to_date);
