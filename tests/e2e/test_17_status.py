@@ -160,7 +160,7 @@ def test_streams_that_were_shut_down_are_told_together(bench):
 
 
 def test_streams_whose_worker_is_lost_or_stops_are_told(bench):
-    site = Site(bench, workers=2)
+    site = Site(bench, workers=2, broker={"worker_lease": "5s"})
     for n in range(6):
         site.open(f"s-{n}", reconnect=False)
     stopped, killed = site.workers
@@ -518,7 +518,7 @@ def test_it_can_be_read_on_every_screen(busy, page, bench_of_all, size, scheme):
     pictures = pathlib.Path(os.environ.get("SSECAST_SCREENSHOTS") or bench_of_all.subfolder("screenshots"))
     png = page.driver.get_screenshot_as_png()
     (pictures / f"status-{size}-{scheme}.png").write_bytes(png)
-    picture = Picture(png)
+    picture = Picture(page, png)
     colours = picture.colours()
     brightness = sum(sum(c) * n for c, n in colours.items()) / 3 / sum(colours.values())
     assert (brightness > 200) if scheme == "light" else (brightness < 70)
