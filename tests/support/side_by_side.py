@@ -10,8 +10,12 @@ import fcntl
 
 import pytest
 
-# Files whose tests take long and share a fixture. They begin first, so that none of them is the last to end.
-_LONG = ()
+# Files whose tests share a fixture and take longest together. They begin first, so that none of them is the last to end.
+_LONG = ("test_98_module", "test_95_browser", "test_96_demo", "test_17_status", "test_54_tokens", "test_57_http_publish",
+         "test_70_examples", "test_90_web_servers", "test_14_presence", "test_31_crossed", "test_55_keys", "test_30_slow_readers")
+
+# Tests without such a fixture that take longest: they follow.
+_LONG_TESTS = ("test_81_cluster_faults", "test_82_partition", "test_45_faults", "test_47_power", "test_80_cluster", "test_99_install")
 
 
 def arrange(items):
@@ -32,7 +36,12 @@ def _shares_a_fixture(item):
 def _rank(item):
     if item.get_closest_marker("alone"):
         return 0
-    return 1 + (_LONG.index(item.path.stem) if item.path.stem in _LONG else len(_LONG))
+    file, shared = item.path.stem, _shares_a_fixture(item)
+    if shared and file in _LONG:
+        return 1 + _LONG.index(file)
+    if not shared and file in _LONG_TESTS:
+        return 1 + len(_LONG)
+    return 2 + len(_LONG)
 
 
 def plain_name(nodeid):
