@@ -46,7 +46,7 @@ PROGRAMS := $(BUILD)/ssecast-broker $(BUILD)/ssecast-fcgi $(BUILD)/ssecast
 LIBRARIES := $(BUILD)/libssecast.so.0 $(BUILD)/libssecast.a
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps deps-build deps-demo deps-test deps-lint deps-bench deps-coverage deps-valgrind deps-deb demo test check check-all coverage coverage-report valgrind bench bench-build soak unit unit-build fuzz fuzz-targets fuzz-build fuzz-check fuzz-seeds e2e lint compdb format deb check-deb install uninstall clean
+.PHONY: all help deps deps-build deps-demo deps-test deps-lint deps-bench deps-coverage deps-valgrind deps-deb demo test check check-again check-all coverage coverage-report valgrind bench bench-build soak unit unit-build unit-sanitized fuzz fuzz-targets fuzz-build fuzz-check fuzz-seeds e2e lint compdb format deb check-deb install uninstall clean
 
 all: $(PROGRAMS) $(LIBRARIES) ## build the three programs and libssecast into build/
 
@@ -114,8 +114,13 @@ $(BUILD)/obj/tests/fuzz/%.o: ALL_CPPFLAGS += -I.
 
 fuzz-targets: $(FUZZ)
 FUZZ_BUILD ?= build-fuzz
+FUZZ_FLAGS = BUILD=$(FUZZ_BUILD) CC=clang SAN=fuzzer-no-link,address,undefined CFLAGS='-O1 -g' WARNINGS=
 fuzz-build:
-	@$(MAKE) --no-print-directory -j$(shell nproc) fuzz-targets BUILD=$(FUZZ_BUILD) CC=clang SAN=fuzzer-no-link,address,undefined CFLAGS='-O1 -g' WARNINGS=
+	@$(MAKE) --no-print-directory -j$(shell nproc) fuzz-targets $(FUZZ_FLAGS)
+
+# Everything but the tests themselves is compiled for the fuzzers already.
+unit-sanitized: ## run the unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@$(MAKE) --no-print-directory -j$(shell nproc) unit $(FUZZ_FLAGS)
 
 $(BUILD)/fuzz-seeds: $(BUILD)/obj/tests/fuzz/seeds.o $(BUILD)/obj/broker/gossip.o $(BUILD)/obj/broker/turn.o $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) $^ -lsodium -o $@
@@ -127,8 +132,8 @@ FUZZ_TARGET ?=
 fuzz: deps fuzz-build ## feed made-up input to every decoder, FUZZ_SECONDS (60) each, and keep what is new (FUZZ_TARGET=wire: one of them)
 	@$(PYTHON) tests/fuzz/run $(FUZZ_BUILD) --seconds $(FUZZ_SECONDS) $(addprefix --target ,$(FUZZ_TARGET))
 
-fuzz-check: fuzz-build # for `make check`: every input that is kept, then a few seconds of new ones
-	@$(PYTHON) tests/fuzz/run $(FUZZ_BUILD) --seconds 3 --fresh
+fuzz-check: fuzz-build # for `make check`: every input that is kept, then a second of new ones
+	@$(PYTHON) tests/fuzz/run $(FUZZ_BUILD) --seconds 1 --fresh
 
 # Records what a broker writes, syncs and answers: tests/support/power.py preloads it.
 RECORDER := $(BUILD)/power-recorder.so
@@ -189,6 +194,10 @@ check: ## install what is missing, build, and run every test (SAN=address,undefi
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory fuzz-check
 	@$(MAKE) --no-print-directory e2e
+
+RUNS ?= 10
+check-again: all $(RECORDER) ## run the end-to-end tests RUNS times (10) beside a busy core: none may fail
+	@tests/again $(RUNS) $(MAKE) --no-print-directory e2e
 
 check-all: deps-deb ## run all tests with gcc and clang, with each sanitizer, and in Debian 12 and 13: hours, the latter as root
 	@tests/all $(ALL)
