@@ -44,12 +44,13 @@ def presence(any_site):
 
 
 SETTLE = {"presence_settle": "1s"}  # both workers report within it, also on a machine that is busy
+LEASE = {"worker_lease": "5s"}      # several reports, which come once a second
 
 
 @pytest.fixture
 def pair(bench):
     """Two workers, and a subscriber to presence."""
-    site = Site(bench, workers=2, broker=SETTLE)
+    site = Site(bench, workers=2, broker={**SETTLE, **LEASE})
     site.presence = bench.closing(Presence(site.broker))
     return site
 
@@ -451,8 +452,8 @@ def test_how_far_a_reader_has_come(any_site, session):
 
     waiting = 0
     while waiting < 20_000:
-        any_site.commands.publish_many([{"event": "m", "text": "x" * 5000, "to": {"sessions": [session]}}] * 4)
-        time.sleep(0.2)
+        any_site.commands.publish_many([{"event": "m", "text": "x" * 5000, "to": {"sessions": [session]}}] * 10)
+        time.sleep(0.2)     # it is reported once a second, and must not reach queue-bytes meanwhile
         waiting = lag(session)["queued"]
     wait_until(lambda: lag(session)["lag"] > 2, what="it lags")
     mine, head = lag(session), any_site.commands.ping()["head"]

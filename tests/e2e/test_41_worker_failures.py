@@ -172,12 +172,12 @@ def freeze_worker_of(site, reader):
 
 
 def test_a_killed_worker_s_connections_are_forgotten_within_the_lease(bench):
-    site = Site(bench)
+    site = Site(bench, broker={"worker_lease": "3s"})
     for _ in range(3):
         site.open("anna")
     site.wait_connections("anna", 3)
     site.worker.kill()
-    site.wait_connections("anna", 0, timeout=25)  # the lease is 15 s
+    site.wait_connections("anna", 0, timeout=10)
 
 
 def test_a_worker_that_ends_in_order_takes_its_connections_along_at_once(bench):

@@ -8,7 +8,7 @@ import pytest
 from support.broker import Broker
 from support.power import Recording
 
-IMAGES = 250
+IMAGES = 80
 
 
 def test_what_was_acknowledged_survives_a_power_failure_at_any_moment(bench):

@@ -323,7 +323,7 @@ def test_the_command_line_says_why_it_cannot_connect(keyed):
     for cli, said in ((cli_of(keyed), "wants a key"),
                       (cli_of(keyed, keyed.keys.stranger("cli")), "the broker refuses this key"),
                       (cli_of(keyed, keyed.anyone, broker_key=keyed.anyone.public), "is broker-key the public key of this broker?")):
-        done = cli("ping", "--timeout", patient(2))
+        done = cli("ping", "--timeout", patient(1))
         assert done.status == FAILED and said in done.err and keyed.tcp in done.err, done.err
 
 

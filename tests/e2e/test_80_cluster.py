@@ -291,7 +291,7 @@ def test_the_permissions_in_the_documentation_are_enough(bench):
     store = f"nats://ssecast:secret@{server.address}"
     brokers = [Broker(bench, f"broker{n}", store=store, store_replicas=1).start() for n in range(2)]
     with brokers[0].commands() as a, brokers[1].commands() as b:
-        a.publish_many([{"text": "x" * 2000} for _ in range(20_000)], timeout=60)
+        a.publish_many([{"text": "x" * 2000} for _ in range(8000)], timeout=60)
         wait_same([a, b])
         late = Broker(bench, "late", store=store, store_replicas=1).start()  # so much at once needs flow control
         with late.commands() as client:

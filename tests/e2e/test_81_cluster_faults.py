@@ -14,7 +14,7 @@ from support.nats import SERVER
 
 pytestmark = pytest.mark.skipif(not shutil.which(SERVER), reason="no nats-server")
 
-SECONDS = float(os.environ.get("FAULT_SECONDS", "15"))
+SECONDS = float(os.environ.get("FAULT_SECONDS", "10"))
 
 
 @pytest.fixture

@@ -571,7 +571,7 @@ def test_its_types_fit():
     place = node.installed("tests/node")
     for name in ("ssecast.js", "ssecast.d.ts"):
         shutil.copy2(processes.ROOT / "client" / "js" / name, place)
-    done = subprocess.run([node.program("node"), "node_modules/typescript/bin/tsc", "--noEmit", "--strict", "--target", "es2022", "--module",
+    done = subprocess.run([node.program("node"), "node_modules/typescript/bin/tsc", "--noEmit", "--skipDefaultLibCheck", "--strict", "--target", "es2022", "--module",
                            "nodenext", "--lib", "es2022,dom", "types.ts"], cwd=place, capture_output=True, text=True, timeout=3 * TIMEOUT)
     assert done.returncode == 0, done.stdout
 
