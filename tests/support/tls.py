@@ -138,7 +138,7 @@ class ApacheTlsApart(ApacheTls):
 
 
 class ApacheTlsTwice(ApacheTls):
-    """Streams through Apache twice, so that HTTP/2 clients are told of a worker's death."""
+    """Streams through Apache twice, so that HTTP/2 clients notice a worker's death."""
 
     name = "apache-tls-twice"
     modules = (*ApacheTls.modules, "proxy_http", "remoteip")
