@@ -1,8 +1,10 @@
 /* json_reduce.h - one cheap pass over a request before jansson builds anything of it.
  *
- * The pass accepts JSON (RFC 8259) and nothing else; halves of surrogate pairs (surrogate.h) in `data` only. It counts the values that jansson would have to build, and writes a shorter text: the values
- * of `data` and `ref`, which are handed on as they were sent, become a 0. So nothing that is nested in them costs a tree. The time is linear
- * in the text; the memory is the shorter text and 8 bytes for each field of an open object.
+ * The pass accepts JSON (RFC 8259) and nothing else; halves of surrogate pairs (surrogate.h) in
+ * `data` only. It counts the values that jansson would have to build, and writes a shorter text: the
+ * values of `data` and `ref`, which are handed on as they were sent, become a 0. So nothing that is
+ * nested in them costs a tree. The time is linear in the text; the memory is the shorter text and 8
+ * bytes for each field of an open object.
  *
  * It does not know verbs: a `data` or `ref` of the request itself and a `data` in the objects of `events` are what it takes out.
  *
