@@ -15,11 +15,13 @@
 #define SUBJECT_MAX 256
 
 #define HEARTBEAT_MS 1000
-#define SILENCE_MS 2500    /* without a heartbeat our reader in the server is gone */
-#define ANSWER_MS 2000     /* a question is asked again */
-#define PAUSE_MS 250       /* after an answer that was no help */
-#define REOPEN_MS 2000     /* between attempts to connect anew when a server had refused us */
-#define RESEND_MS 1000     /* an offer without an answer is sent again: only one of them can be stored */
+#define SILENCE_MS 2500 /* without a heartbeat our reader in the server is gone */
+#define BEHIND_MS 3000  /* a reader that is sent nothing more while it is behind is at a server that lacks the rest */
+#define QUIET_MS 5000   /* without a message the leader is asked where the stream ends */
+#define ANSWER_MS 2000  /* a question is asked again */
+#define PAUSE_MS 250    /* after an answer that was no help */
+#define REOPEN_MS 2000  /* between attempts to connect anew when a server had refused us */
+#define RESEND_MS 1000  /* an offer without an answer is sent again: only one of them can be stored */
 #define UNAVAILABLE_MS 100 /* likewise when there was nobody to take it */
 #define OVERTAKEN_MS 300   /* what overtook us must come; else our reader is not what it should be */
 
@@ -43,6 +45,7 @@ struct journal {
 
     enum stage stage;
     int64_t asked_at, heard_at; /* clock_ms() */
+    int64_t moved_at;           /* clock_ms() of the last message, or since when there may be one */
     uint64_t count;             /* messages that this reader was sent */
     uint64_t target;            /* the stream's last place when it was looked at */
     char created[JETSTREAM_TIME_MAX];
@@ -324,7 +327,7 @@ static void on_opened(struct journal *j, const struct jetstream_reply *r, int64_
         return;
     }
     j->stage = READING;
-    j->heard_at = now;
+    j->heard_at = j->moved_at = now;
 }
 
 /* --- does the leader have what we have read? --- */
@@ -457,13 +460,17 @@ static enum journal_news on_acknowledged(struct journal *j, uint64_t number, con
     return JOURNAL_REFUSED;
 }
 
-static enum journal_news on_end(struct journal *j, uint64_t number, const struct nats_link_message *m)
+static enum journal_news on_end(struct journal *j, uint64_t number, const struct nats_link_message *m, int64_t now)
 {
     struct jetstream_reply r;
     if (number != j->end_asked || m->status || jetstream_get_reply(m->data, &r) != 0 || r.code)
         return JOURNAL_NOTHING; /* it is asked again */
     j->end = r.last;
     j->end_asked = 0;
+    if (j->target < r.last) {
+        j->target = r.last;
+        j->moved_at = now;
+    }
     return JOURNAL_NOTHING;
 }
 
@@ -475,7 +482,7 @@ static enum journal_news on_answer(struct journal *j, const struct nats_link_mes
     if (*at == 'a')
         return on_acknowledged(j, number, m, now);
     if (*at == 'e')
-        return on_end(j, number, m);
+        return on_end(j, number, m, now);
     if (number != j->asked)
         return JOURNAL_NOTHING; /* it was asked again meanwhile */
     if (m->status || jetstream_get_reply(m->data, &r) != 0) {
@@ -553,6 +560,7 @@ static enum journal_news on_delivered(struct journal *j, const struct nats_link_
     }
     if (!jetstream_get_delivery(m->reply, &d))
         return JOURNAL_NOTHING;
+    j->moved_at = now;
     if (d.count != ++j->count) {
         look(j, now);
         return JOURNAL_NOTHING;
@@ -643,7 +651,7 @@ enum journal_news journal_next(struct journal *j, int64_t now, struct journal_tu
 static bool is_stuck(const struct journal *j, int64_t now)
 {
     if (j->stage == READING)
-        return now - j->heard_at >= SILENCE_MS ||
+        return now - j->heard_at >= SILENCE_MS || (!has_read_all(j) && now - j->moved_at >= BEHIND_MS) ||
                (is_under_way(j) && j->overtaken_at && now - j->overtaken_at >= OVERTAKEN_MS);
     return now - j->asked_at >= (j->stage == PAUSED ? PAUSE_MS : ANSWER_MS);
 }
@@ -669,6 +677,14 @@ static void try_again(struct journal *j, int64_t now)
     look(j, now);
 }
 
+/* Again without an answer. Now and then when nothing comes: the reader may be at a server that lacks the rest. */
+static bool is_end_due(const struct journal *j, int64_t now)
+{
+    if (j->end_asked)
+        return now - j->end_asked_at >= RESEND_MS;
+    return has_read_all(j) && now - j->moved_at >= QUIET_MS && now - j->end_asked_at >= QUIET_MS;
+}
+
 void journal_tick(struct journal *j, int64_t now)
 {
     char why[NATS_LINK_WHY_MAX];
@@ -690,7 +706,7 @@ void journal_tick(struct journal *j, int64_t now)
         check_again(j, now);
     if (is_under_way(j) && now >= j->resend_at)
         send_offer(j, now);
-    if (j->end_asked && now - j->end_asked_at >= RESEND_MS)
+    if (is_end_due(j, now))
         journal_ask_end(j, now);
 }
 
