@@ -33,22 +33,29 @@ ifneq ($(filter thread,$(subst $(comma), ,$(SAN))),)
 export TSAN_OPTIONS := suppressions=$(abspath tests/support/thread.supp)
 endif
 
-COMMON_SRC := $(wildcard common/*.c)
-FCGI_SRC := $(filter-out fcgi/main.c,$(wildcard fcgi/*.c))
-BROKER_SRC := $(filter-out broker/main.c,$(wildcard broker/*.c))
-CLIENT_SRC := $(filter-out client/main.c,$(wildcard client/*.c))
-LIBRARY_SRC := $(addprefix client/,backoff.c decoder.c json_text.c link.c presence.c publisher.c reply.c request.c roster.c source.c stream.c window.c) \
-    $(addprefix common/,curve_key.c handshake.c hash.c json_out.c must.c name.c sse.c surrogate.c table.c)
-CLI_SRC := $(filter-out $(LIBRARY_SRC),$(CLIENT_SRC))
+# A folder is a part; the folders in it are its rooms. `make layers` says which room may use which.
+COMMON_SRC := $(wildcard common/*/*.c)
+FCGI_SRC := $(filter-out fcgi/main.c,$(wildcard fcgi/*.c fcgi/*/*.c))
+BROKER_SRC := $(filter-out broker/main.c,$(wildcard broker/*.c broker/*/*.c))
+LIBRARY_SRC := $(wildcard client/lib/*.c) $(addprefix common/,base/hash.c base/json_out.c base/must.c base/name.c base/table.c \
+    codec/sse.c codec/surrogate.c ops/curve_key.c ops/handshake.c)
+CLI_SRC := $(filter-out client/cli/main.c,$(wildcard client/cli/*.c))
+CLIENT_SRC := $(wildcard client/lib/*.c) $(CLI_SRC)
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
 PROGRAMS := $(BUILD)/ssecast-broker $(BUILD)/ssecast-fcgi $(BUILD)/ssecast
 LIBRARIES := $(BUILD)/libssecast.so.0 $(BUILD)/libssecast.a
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps deps-build deps-demo deps-test deps-lint deps-bench deps-coverage deps-valgrind deps-deb demo test check check-again check-all coverage coverage-report valgrind bench bench-build soak unit unit-build unit-sanitized fuzz fuzz-targets fuzz-build fuzz-check fuzz-seeds e2e lint compdb format deb check-deb install uninstall clean
+.PHONY: all help deps deps-build deps-demo deps-test deps-lint deps-bench deps-coverage deps-valgrind deps-deb demo test check check-again check-all coverage coverage-report valgrind bench bench-build soak unit unit-build unit-sanitized fuzz fuzz-targets fuzz-build fuzz-check fuzz-seeds e2e lint layers compdb format deb check-deb install uninstall clean
 
 all: $(PROGRAMS) $(LIBRARIES) ## build the three programs and libssecast into build/
+
+# A file names what it includes by its room: its own part's rooms, and those of common/.
+$(BUILD)/obj/broker/%.o: ALL_CPPFLAGS += -Ibroker
+$(BUILD)/obj/fcgi/%.o: ALL_CPPFLAGS += -Ifcgi
+$(BUILD)/obj/client/%.o $(BUILD)/pic/client/%.o: ALL_CPPFLAGS += -Iclient
+PARTS := -I. -Ibroker -Ifcgi -Iclient # for tests, which may use them all
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,14 +65,14 @@ $(BUILD)/obj/%.o: %.c
 	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
 # Into which the status page is put whole.
-$(BUILD)/obj/fcgi/service_status.o: fcgi/status.html
+$(BUILD)/obj/fcgi/service/service_status.o: fcgi/service/status.html
 
 # The library's objects once more, for any address, and with nothing to be seen from outside but ssecast.h.
 $(BUILD)/pic/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -fPIC -fvisibility=hidden -MMD -MP -c $< -o $@
-$(BUILD)/libssecast.so.0: $(patsubst %.c,$(BUILD)/pic/%.o,$(LIBRARY_SRC)) client/ssecast.map
-	$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,$(@F) -Wl,--version-script=client/ssecast.map -Wl,--as-needed $(filter %.o,$^) $(LIBRARY_LIBS) -o $@
+$(BUILD)/libssecast.so.0: $(patsubst %.c,$(BUILD)/pic/%.o,$(LIBRARY_SRC)) client/lib/ssecast.map
+	$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,$(@F) -Wl,--version-script=client/lib/ssecast.map -Wl,--as-needed $(filter %.o,$^) $(LIBRARY_LIBS) -o $@
 	@ln -sf $(@F) $(BUILD)/libssecast.so
 $(BUILD)/pic/libssecast.o: $(patsubst %.c,$(BUILD)/pic/%.o,$(LIBRARY_SRC))
 	$(CC) $(CFLAGS) -r -nostdlib $^ -o $@
@@ -89,7 +96,7 @@ $(BUILD)/ssecast-broker: $(BUILD)/obj/broker/main.o $(BUILD)/libbroker.a $(BUILD
 	$(CC) $(ALL_LDFLAGS) $(PIE) $^ $(BROKER_LIBS) -o $@
 $(BUILD)/ssecast-fcgi: $(BUILD)/obj/fcgi/main.o $(BUILD)/libworker.a $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) $(PIE) $^ $(WORKER_LIBS) -o $@
-$(BUILD)/ssecast: $(BUILD)/obj/client/main.o $(call object,$(CLI_SRC)) $(BUILD)/libssecast.a $(BUILD)/libcommon.a
+$(BUILD)/ssecast: $(BUILD)/obj/client/cli/main.o $(call object,$(CLI_SRC)) $(BUILD)/libssecast.a $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) $(PIE) $^ $(CLIENT_LIBS) -o $@
 
 # Unit tests: tests/unit/check_<module>.c, one program each, linked with the libraries they test.
@@ -98,7 +105,7 @@ UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/check_*.
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libworker.a $(BUILD)/libbroker.a $(BUILD)/libclient.a $(BUILD)/libcommon.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) $^ $(shell pkg-config --libs check) $(WORKER_LIBS) $(BROKER_LIBS) $(CLIENT_LIBS) -o $@
-$(BUILD)/obj/tests/unit/%.o: ALL_CPPFLAGS += -I. -Itests/unit
+$(BUILD)/obj/tests/unit/%.o: ALL_CPPFLAGS += $(PARTS) -Itests/unit
 
 unit-build: $(UNIT) $(if $(findstring fuzzer,$(SAN)),,$(FUZZ_OBJECTS))
 unit: $(UNIT) ## build and run the unit tests
@@ -110,7 +117,7 @@ FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c
 $(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/libworker.a $(BUILD)/libbroker.a $(BUILD)/libclient.a $(BUILD)/libcommon.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer $^ $(WORKER_LIBS) $(BROKER_LIBS) $(CLIENT_LIBS) -o $@
-$(BUILD)/obj/tests/fuzz/%.o: ALL_CPPFLAGS += -I.
+$(BUILD)/obj/tests/fuzz/%.o: ALL_CPPFLAGS += $(PARTS)
 
 fuzz-targets: $(FUZZ)
 FUZZ_BUILD ?= build-fuzz
@@ -122,7 +129,7 @@ fuzz-build:
 unit-sanitized: ## run the unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) --no-print-directory -j$(shell nproc) unit $(FUZZ_FLAGS)
 
-$(BUILD)/fuzz-seeds: $(BUILD)/obj/tests/fuzz/seeds.o $(BUILD)/obj/broker/gossip.o $(BUILD)/obj/broker/turn.o $(BUILD)/libcommon.a
+$(BUILD)/fuzz-seeds: $(BUILD)/obj/tests/fuzz/seeds.o $(BUILD)/obj/broker/presence/gossip.o $(BUILD)/obj/broker/log/turn.o $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) $^ -lsodium -o $@
 fuzz-seeds: $(BUILD)/fuzz-seeds # what tests/fuzz/corpus has of binary formats, written anew
 	$< tests/fuzz/corpus
@@ -260,15 +267,20 @@ bench: ## measure ssecast and its peers (QUICK=1: under two minutes; BENCH_ARGS=
 	@SSECAST_BUILD=$(BUILD) PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/bench/run $(if $(QUICK),--quick) $(BENCH_ARGS)
 
 # A file's findings are shown whole; without any, clang-tidy only counts what it left out.
-SOURCES := $(COMMON_SRC) $(wildcard fcgi/*.c broker/*.c client/*.c)
+SOURCES := $(COMMON_SRC) $(wildcard fcgi/*.c fcgi/*/*.c broker/*.c broker/*/*.c client/*/*.c)
+HEADERS := $(wildcard */*.h */*/*.h)
 TEST_SOURCES := $(wildcard tests/unit/*.c tests/fuzz/*.c tests/bench/*.c)
 TIDY := file=$$1; shift; found=$$(clang-tidy --quiet --warnings-as-errors="*" "$$file" -- "$$@" 2>&1) || { echo "$$found"; exit 1; }
 lint: deps-lint ## clang-tidy, cppcheck, layout, and the words of texts (.clang-tidy, tests/lint)
 	@tests/lint/words
-	printf '%s\n' $(SOURCES) $(TEST_SOURCES) | xargs -P $(JOBS) -I{} sh -c '$(TIDY)' sh {} -std=c17 $(ALL_CPPFLAGS) -I. -Itests/unit
+	@$(MAKE) --no-print-directory layers
+	printf '%s\n' $(SOURCES) $(TEST_SOURCES) | xargs -P $(JOBS) -I{} sh -c '$(TIDY)' sh {} -std=c17 $(ALL_CPPFLAGS) $(PARTS) -Itests/unit
 	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability --inline-suppr \
-	    --suppress=missingIncludeSystem -D_GNU_SOURCE -Icommon $(SOURCES)
-	clang-format --dry-run --Werror $(SOURCES) $(wildcard */*.h tests/unit/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch])
+	    --suppress=missingIncludeSystem -D_GNU_SOURCE -Icommon $(PARTS) $(SOURCES)
+	clang-format --dry-run --Werror $(SOURCES) $(HEADERS) $(wildcard tests/unit/*.c tests/fuzz/*.c tests/bench/*.c)
+
+layers: ## check which room includes which (tests/lint/allowed-includes)
+	@tests/lint/layers
 
 compdb: ## write compile_commands.json, for editors and clangd
 	@$(MAKE) --no-print-directory -nB all unit-build bench-build | awk -v folder='$(CURDIR)' ' \
@@ -278,7 +290,7 @@ compdb: ## write compile_commands.json, for editors and clangd
 	    END { print n ? "\n]" : "[]" }' > compile_commands.json
 
 format: ## lay the sources out as .clang-format says
-	clang-format -i $(SOURCES) $(wildcard */*.h tests/unit/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch])
+	clang-format -i $(SOURCES) $(HEADERS) $(wildcard tests/unit/*.c tests/fuzz/*.c tests/bench/*.c)
 
 # Debian packages: built from a copy, so that nothing of it stays in the tree.
 deb: deps-deb ## build the Debian packages into build/deb/, judged by lintian
@@ -313,7 +325,7 @@ INSTALL_DATA := \
     $(foreach page,$(wildcard docs/man/*.[1-9]),$(page):$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
     $(call into,README.md CHANGELOG.md SECURITY.md LICENSE $(wildcard docs/*.md),$(docdir)) \
     $(call into,$(wildcard docs/adr/*.md),$(docdir)/adr) \
-    client/ssecast.h:$(includedir)/ssecast.h client/ssecast.pc.in:$(libdir)/pkgconfig/ssecast.pc \
+    client/lib/ssecast.h:$(includedir)/ssecast.h client/lib/ssecast.pc.in:$(libdir)/pkgconfig/ssecast.pc \
     $(call into,$(filter-out %.json %.md,$(wildcard client/js/ssecast*)),$(datadir)/javascript/ssecast) \
     $(call into,$(wildcard monitoring/*),$(datadir)/ssecast/monitoring) \
     $(call into,$(wildcard systemd/ssecast*),$(unitdir)) \

@@ -2,7 +2,7 @@
  * stored. */
 #define LOG_SUBSYSTEM "broker"
 
-#include "clock.h"
+#include "base/clock.h"
 #include "parts.h"
 
 #define TURN_ANSWERS 64

@@ -7,11 +7,11 @@
 #include <signal.h>
 #include <string.h>
 
-#include "clock.h"
-#include "log.h"
-#include "notify.h"
+#include "base/clock.h"
+#include "net/signals.h"
+#include "ops/log.h"
+#include "ops/notify.h"
 #include "parts.h"
-#include "signals.h"
 
 #define KEEP_BYTES ((size_t)4 << 20)
 

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "event_json.h"
-#include "store.h"
+#include "command/event_json.h"
+#include "log/store.h"
 
 static const struct grant everything = {.roles = ROLE_OPERATOR};
 

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "clock.h"
-#include "command.h"
-#include "log.h"
+#include "base/clock.h"
+#include "command/command.h"
+#include "ops/log.h"
 
 #define NEWS_MS 20 /* of taking in what others appended, then others have their turn */
 

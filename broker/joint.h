@@ -10,12 +10,12 @@
 #ifndef SSECAST_JOINT_H
 #define SSECAST_JOINT_H
 
-#include "counters.h"
-#include "journal.h"
-#include "outbox.h"
-#include "requests.h"
-#include "sequence.h"
-#include "shares.h"
+#include "command/outbox.h"
+#include "command/requests.h"
+#include "command/shares.h"
+#include "log/journal.h"
+#include "log/sequence.h"
+#include "stats/counters.h"
 
 struct joint;
 

@@ -3,9 +3,9 @@
 
 #include "broker.h"
 #include "dump.h"
-#include "log.h"
-#include "privilege.h"
-#include "variables.h"
+#include "ops/log.h"
+#include "ops/privilege.h"
+#include "ops/variables.h"
 
 int main(int argc, char **argv)
 {

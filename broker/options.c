@@ -3,14 +3,14 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "endpoint.h"
-#include "event.h"
-#include "exposure.h"
-#include "journal.h"
-#include "keys.h"
-#include "log.h"
-#include "store.h"
-#include "wire.h"
+#include "codec/event.h"
+#include "codec/wire.h"
+#include "log/journal.h"
+#include "log/store.h"
+#include "net/keys.h"
+#include "ops/endpoint.h"
+#include "ops/exposure.h"
+#include "ops/log.h"
 
 /* The least that history may keep: something. */
 #define HISTORY_BYTES_MIN 4096
@@ -83,7 +83,7 @@ static const struct option_row rows[] = {
      OPTION_COUNT, AT(max_targets), 1, EVENT_LISTS *EVENT_LIST_MAX, NULL},
     {"max-bans", "N", "1000000", "refuse to ban more sessions at once", OPTION_COUNT, AT(max_bans), 0, 0, NULL},
     {"max-name-bytes", "N", "255", "a longer name of a session, channel or connection is refused", OPTION_COUNT,
-     AT(max_name_bytes), 1, EVENT_NAME_MAX, NULL},
+     AT(max_name_bytes), 1, NAME_BYTES_MAX, NULL},
     {"max-json-depth", "N", "2000", "a request with more objects and lists within each other is refused", OPTION_COUNT,
      AT(max_json_depth), 8, 2000, NULL},
     {"max-in-flight", "N", "10000", "requests of one publisher that may be unanswered at once", OPTION_COUNT,

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "option.h"
+#include "ops/option.h"
 
 /* Where presence is told unless configured otherwise. */
 #define PRESENCE_DEFAULT "tcp://127.0.0.1:5573"

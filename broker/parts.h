@@ -4,18 +4,18 @@
 #ifndef SSECAST_BROKER_PARTS_H
 #define SSECAST_BROKER_PARTS_H
 
-#include "access.h"
-#include "bus.h"
-#include "cluster_link.h"
-#include "command.h"
-#include "descriptors.h"
-#include "in_flight.h"
+#include "command/command.h"
+#include "command/in_flight.h"
+#include "command/outbox.h"
+#include "command/shares.h"
 #include "joint.h"
+#include "net/access.h"
+#include "net/bus.h"
+#include "net/descriptors.h"
 #include "options.h"
-#include "outbox.h"
-#include "shares.h"
-#include "sync.h"
-#include "watch.h"
+#include "presence/cluster_link.h"
+#include "presence/sync.h"
+#include "presence/watch.h"
 
 struct broker {
     struct bus *bus;
@@ -24,7 +24,7 @@ struct broker {
     struct journal *journal;      /* NULL: nobody else appends */
     struct joint *joint;          /* with a journal: the turns */
     struct cluster_link *cluster; /* with a journal: the other brokers */
-    char name[EVENT_NAME_MAX + 1];
+    char name[NAME_BYTES_MAX + 1];
     struct sequence *sequence;
     struct presence *presence;
     struct watch watch; /* of presence */

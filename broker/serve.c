@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "clock.h"
-#include "log.h"
+#include "base/clock.h"
+#include "ops/log.h"
 #include "parts.h"
 
 /* --- commands --- */

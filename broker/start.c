@@ -10,12 +10,12 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "endpoint.h"
-#include "exposure.h"
-#include "log.h"
+#include "base/clock.h"
+#include "net/signals.h"
+#include "ops/endpoint.h"
+#include "ops/exposure.h"
+#include "ops/log.h"
 #include "parts.h"
-#include "signals.h"
 
 #define LINGER_MS 1000 /* for the last batches and replies to leave */
 

@@ -3,15 +3,15 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "accept.h"
-#include "curve_key.h"
-#include "log.h"
-#include "monitor.h"
-#include "origin.h"
-#include "reply.h"
-#include "request.h"
-#include "route.h"
-#include "wire.h"
+#include "auth/origin.h"
+#include "codec/wire.h"
+#include "http/accept.h"
+#include "http/route.h"
+#include "ops/curve_key.h"
+#include "ops/log.h"
+#include "service/monitor.h"
+#include "stream/reply.h"
+#include "stream/request.h"
 
 #define AT(field) offsetof(struct options, field)
 
@@ -82,7 +82,7 @@ static const struct option_row rows[] = {
     {"max-channels", "N", "64", "channels of one stream at most", OPTION_COUNT, AT(max_channels), 0,
      REQUEST_CHANNELS_MAX, NULL},
     {"max-name-bytes", "N", "255", "bytes in the name of a session or channel at most", OPTION_COUNT,
-     AT(max_name_bytes), 1, EVENT_NAME_MAX, NULL},
+     AT(max_name_bytes), 1, NAME_BYTES_MAX, NULL},
     {"request-timeout", "DURATION", "10s", "how long the web server may take to send a request", OPTION_SECONDS,
      AT(request_timeout_ms), 100, 3600000, NULL},
     {"broker-timeout", "DURATION", "15s", "silence after which the broker counts as lost", OPTION_SECONDS,

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "option.h"
+#include "ops/option.h"
 
 struct options {
     char *listen; /* NULL: descriptor 0 */

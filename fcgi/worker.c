@@ -16,17 +16,17 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "accept.h"
-#include "clock.h"
-#include "log.h"
-#include "monitor.h"
-#include "notify.h"
+#include "base/clock.h"
+#include "http/accept.h"
+#include "ops/log.h"
+#include "ops/notify.h"
+#include "ops/privilege.h"
+#include "ops/variables.h"
 #include "options.h"
-#include "privilege.h"
-#include "service.h"
-#include "stream.h"
-#include "upstream.h"
-#include "variables.h"
+#include "service/monitor.h"
+#include "service/service.h"
+#include "stream/stream.h"
+#include "upstream/upstream.h"
 
 #define JOIN_PATIENCE_MS 1000
 #define JOIN_LOOK_MS 10
@@ -47,7 +47,7 @@ struct worker {
     int listen_fd; /* until the acceptor has it; -1 */
     bool own_path; /* the unix socket's file is ours to remove */
     bool cgi;
-    char name[EVENT_NAME_MAX];
+    char name[NAME_BYTES_MAX];
     char label_texts[META_MAX][META_LABEL_MAX + 1]; /* of what is kept of requests */
     struct slice labels[META_MAX];
     size_t label_count;

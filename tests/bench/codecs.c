@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/json.h"
-#include "common/event.h"
-#include "common/sse.h"
-#include "common/wire.h"
-#include "fcgi/record.h"
+#include "codec/event.h"
+#include "codec/json.h"
+#include "codec/sse.h"
+#include "codec/wire.h"
+#include "http/record.h"
 
 #define DATA                                                                                                           \
     "{\"n\":1000000001,\"t\":1000000123456789012,\"p\":"                                                               \

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
+#include "base/clock.h"
 
 static struct {
     const char *servers, *stream;

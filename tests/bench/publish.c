@@ -24,8 +24,8 @@
 #include <sys/socket.h>
 #include <zmq.h>
 
-#include "curve_key.h"
 #include "histogram.h"
+#include "ops/curve_key.h"
 #include "progress.h"
 #include "stamp.h"
 

@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include <zmq.h>
 
-#include "common/wire.h"
+#include "codec/wire.h"
 
 #define NAME "bench-sessions"
 

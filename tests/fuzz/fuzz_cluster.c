@@ -5,11 +5,11 @@
  * cut; `r`, then a reply of JetStream's; `d`, then the subject of a delivery. */
 #include <errno.h>
 
-#include "broker/gossip.h"
-#include "broker/jetstream.h"
-#include "broker/turn.h"
-#include "bytes.h"
+#include "base/bytes.h"
 #include "fuzz.h"
+#include "log/jetstream.h"
+#include "log/turn.h"
+#include "presence/gossip.h"
 
 static struct slice bytes_of(const struct wire_buf *b)
 {
@@ -41,7 +41,7 @@ static void turn(struct slice message)
 static void is_a_message(const struct gossip *m)
 {
     must(m->type >= GOSSIP_HERE && m->type <= GOSSIP_BYE);
-    must(m->name.len <= EVENT_NAME_MAX && m->body.len <= GOSSIP_BYTES_MAX);
+    must(m->name.len <= NAME_BYTES_MAX && m->body.len <= GOSSIP_BYTES_MAX);
 }
 
 /* Whole again in as many parts as there are, and not before. */
@@ -68,7 +68,7 @@ static void comes_together(const struct gossip *m, size_t max)
 static void cut(struct slice rest)
 {
     struct gossip m = {.type = GOSSIP_WORKER, .run = 7, .number = 1 + rest.len};
-    size_t max = GOSSIP_HEAD_LEN + EVENT_NAME_MAX + 1 + next_byte(&rest);
+    size_t max = GOSSIP_HEAD_LEN + NAME_BYTES_MAX + 1 + next_byte(&rest);
     m.name = (struct slice){rest.data, rest.len < 9 ? rest.len : 9};
     m.body = rest;
     comes_together(&m, max);
@@ -88,7 +88,7 @@ static void gossip(struct slice rest)
         must(err != 0 || gossip_sender(part, &run) == 0);
         if (err == 0) {
             is_a_message(&m);
-            comes_together(&m, GOSSIP_HEAD_LEN + EVENT_NAME_MAX + 1 + 100);
+            comes_together(&m, GOSSIP_HEAD_LEN + NAME_BYTES_MAX + 1 + 100);
         }
         free((char *)part.data);
         rest = (struct slice){rest.data + 2 + len, rest.len - 2 - len};

@@ -3,12 +3,12 @@
  *
  * Input: requests separated by PART. The first character of each says whose it is: `*` everything, `p` a publisher, `l` a publisher limited to
  * sessions s* and channel c, `w` a worker, `f` everything, with a store that fails. UNIT separates the frames of a request. */
-#include "broker/command.h"
-#include "client/json_text.h"
-#include "client/reply.h"
+#include "base/name.h"
+#include "codec/sse.h"
+#include "command/command.h"
 #include "fuzz.h"
-#include "name.h"
-#include "sse.h"
+#include "lib/json_text.h"
+#include "lib/reply.h"
 
 #define START 1000u
 #define MAX_EVENT 512u
@@ -87,7 +87,7 @@ static void on_event(void *context, const struct sse_event *event)
     struct seen *seen = context;
     seen->events += event->has_data;
     seen->ours =
-        event->type.len >= 8 && memcmp(event->type.data, EVENT_RESERVED, 8) == 0 && event->type.len < EVENT_NAME_MAX;
+        event->type.len >= 8 && memcmp(event->type.data, EVENT_RESERVED, 8) == 0 && event->type.len < NAME_BYTES_MAX;
     must(!event->id.len || cursor_valid(event->id));
 }
 

@@ -4,14 +4,14 @@
  * Input: one text. */
 #include <jansson.h>
 
-#include "broker/json.h"
-#include "broker/json_reduce.h"
-#include "broker/json_scan.h"
-#include "client/json_text.h"
-#include "client/notice.h"
-#include "client/reply.h"
+#include "codec/json.h"
+#include "codec/json_reduce.h"
+#include "codec/json_scan.h"
+#include "codec/surrogate.h"
 #include "fuzz.h"
-#include "surrogate.h"
+#include "lib/json_text.h"
+#include "lib/notice.h"
+#include "lib/reply.h"
 
 /* What jansson cannot hold although it is JSON, or does not try. */
 static bool is_beyond_jansson(const json_error_t *error)
@@ -87,7 +87,7 @@ static void is_asked(const struct json_object *o, const char *key, struct slice 
     if (json_get_objects(o, key, 100, &list, &count, &fault) == 0)
         for (size_t i = 0; i < count; i++)
             must(within(list[i].text, text) && list[i].text.data[0] == '{');
-    must(json_get_name(o, key, &out, &fault) != 0 || (out.len >= 1 && out.len <= EVENT_NAME_MAX));
+    must(json_get_name(o, key, &out, &fault) != 0 || (out.len >= 1 && out.len <= NAME_BYTES_MAX));
     must(strlen(fault.message) < sizeof fault.message);
 }
 

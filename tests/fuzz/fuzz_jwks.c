@@ -4,7 +4,7 @@
  * Input: the file. */
 #include <openssl/evp.h>
 
-#include "fcgi/jwks.h"
+#include "auth/jwks.h"
 #include "fuzz.h"
 
 static void is_public(const struct jwk *key)

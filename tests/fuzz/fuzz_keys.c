@@ -4,10 +4,10 @@
  * Input: a first byte `k`, then a file of keys; `f`, then the file of one key; else frames separated by UNIT. */
 #include <ctype.h>
 
-#include "broker/keys.h"
-#include "broker/zap.h"
+#include "base/name.h"
 #include "fuzz.h"
-#include "name.h"
+#include "net/keys.h"
+#include "net/zap.h"
 
 #define FRAMES_MAX 9
 

@@ -9,7 +9,7 @@
 #include "broker/options.h"
 #include "fcgi/options.h"
 #include "fuzz.h"
-#include "option_number.h"
+#include "ops/option_number.h"
 
 #define ARGS_MAX 20
 #define SHOWN_MAX 65536

@@ -7,9 +7,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "fcgi/intake.h"
 #include "fuzz.h"
-#include "log.h"
+#include "http/intake.h"
+#include "ops/log.h"
 
 /* --- the judgement --- */
 

@@ -4,11 +4,11 @@
  * Input: a first byte that chooses among the rules, then parameters NAME=value separated by PART. */
 #include <ctype.h>
 
-#include "fcgi/origin.h"
-#include "fcgi/request.h"
-#include "fcgi/route.h"
+#include "auth/origin.h"
+#include "base/name.h"
 #include "fuzz.h"
-#include "name.h"
+#include "http/route.h"
+#include "stream/request.h"
 
 #define LIST_MAX 200
 #define CHANNELS_MAX 64u
@@ -31,7 +31,7 @@ static struct request_rules rules_of(uint8_t choice)
                                   .channels_from = &channels_from[choice >> 2 & 3],
                                   .cors_origins = &cors[choice >> 4 & 3],
                                   .max_channels = CHANNELS_MAX,
-                                  .max_name_bytes = EVENT_NAME_MAX};
+                                  .max_name_bytes = NAME_BYTES_MAX};
 }
 
 static struct params params_of(char **list)

@@ -2,12 +2,12 @@
  * its quotes and its text.
  *
  * Input: texts separated by PART; each is shown in every way. */
-#include "client/json_text.h"
-#include "client/show.h"
+#include "base/name.h"
+#include "cli/show.h"
 #include "fuzz.h"
-#include "log_line.h"
-#include "metrics.h"
-#include "name.h"
+#include "lib/json_text.h"
+#include "ops/log_line.h"
+#include "ops/metrics.h"
 
 /* Nothing that a terminal obeys, and UTF-8 throughout. */
 static void is_harmless(struct slice text)

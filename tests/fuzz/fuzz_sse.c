@@ -2,9 +2,9 @@
  * library's decoder keeps the id that counts. And written: what is encoded is decoded to itself.
  *
  * Input: a stream; or, after a first byte `=`, an id, an event name and data, separated by UNIT, to be encoded. */
-#include "client/ssecast.h"
+#include "codec/sse.h"
 #include "fuzz.h"
-#include "sse.h"
+#include "lib/ssecast.h"
 
 /* What a reader is told, as text. */
 struct diary {

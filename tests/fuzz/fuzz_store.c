@@ -9,9 +9,9 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#include "broker/store.h"
-#include "bytes.h"
+#include "base/bytes.h"
 #include "fuzz.h"
+#include "log/store.h"
 
 #define BAD_SUM 0x80
 

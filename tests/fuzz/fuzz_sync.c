@@ -3,10 +3,10 @@
  *
  * Input: steps of u8 what, u16 length, and so many bytes. what: 0 to 3, a message from worker 0 to 3; 4, an event with these bytes is published;
  * 5, as many seconds pass; 6, a shutdown of the session of this name; else nothing. */
-#include "broker/sync.h"
-#include "bytes.h"
+#include "base/bytes.h"
 #include "fuzz.h"
-#include "log.h"
+#include "ops/log.h"
+#include "presence/sync.h"
 
 #define START 1000u
 #define RUN 77u
@@ -25,7 +25,7 @@ static void on_change(void *context, const struct presence_change *change)
     struct world *w = context;
     struct connection_info info;
     connection_describe(change->of, &info);
-    must(change->connection.len <= EVENT_NAME_MAX && info.session.len <= EVENT_NAME_MAX);
+    must(change->connection.len <= NAME_BYTES_MAX && info.session.len <= NAME_BYTES_MAX);
     must(change->what != PRESENCE_DISCONNECTED || w->connected);
     must(change->what != PRESENCE_SESSION_OFFLINE || w->online);
     w->connected += change->what == PRESENCE_CONNECTED;
@@ -60,7 +60,7 @@ static void shut_down(struct world *w, struct slice session)
 {
     struct sequenced out;
     struct event_spec spec = {.kind = EVENT_SHUTDOWN, .time_ms = w->now, .has_to = true, .block_s = 60};
-    if (session.len > EVENT_NAME_MAX)
+    if (session.len > NAME_BYTES_MAX)
         return;
     spec.lists[TO_SESSIONS] = (struct names){&session, 1};
     must(sequence_append(w->sequence, &spec, &out) == 0 && sequence_commit(w->sequence) >= 0);

@@ -8,10 +8,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "fcgi/token.h"
+#include "auth/token.h"
+#include "base/name.h"
 #include "fuzz.h"
-#include "log.h"
-#include "name.h"
+#include "ops/log.h"
 
 #define SECRET "0123456789abcdef0123456789abcdef"
 #define HEADER "{\"alg\":\"HS256\"}"

@@ -2,9 +2,9 @@
  * message (numbers that stand for yes, and counters beyond ours, apart), and no other decoder accepts it.
  *
  * Input: one message. */
+#include "codec/meta.h"
+#include "codec/wire.h"
 #include "fuzz.h"
-#include "meta.h"
-#include "wire.h"
 
 #define NAMES_MAX 2048
 
@@ -27,7 +27,7 @@ static struct names names_of(struct slice raw, struct slice *items)
     size_t count = 0;
     while (raw.len) {
         must(wire_next_name(&raw, &name));
-        must(name.len <= EVENT_NAME_MAX && within(name, whole) && within(raw, whole));
+        must(name.len <= NAME_BYTES_MAX && within(name, whole) && within(raw, whole));
         if (count < NAMES_MAX)
             items[count] = name;
         count++;
@@ -44,7 +44,7 @@ static void walk_names(const struct event *e)
         size_t cursor = 0, count = 0;
         struct slice name;
         while (event_next_name(e, list, &cursor, &name)) {
-            must(name.len <= EVENT_NAME_MAX && within(name, e->entry));
+            must(name.len <= NAME_BYTES_MAX && within(name, e->entry));
             count++;
         }
         must(count == e->counts[list]);
@@ -58,7 +58,7 @@ static void walk_bans(const struct event *e)
     int64_t until_ms;
     size_t cursor = 0;
     while (event_next_ban(e, &cursor, &session, &until_ms)) {
-        must(within(session, e->text) && session.len && session.len <= EVENT_NAME_MAX && until_ms >= 0);
+        must(within(session, e->text) && session.len && session.len <= NAME_BYTES_MAX && until_ms >= 0);
         must(!event_concerns(e, &(struct audience){.session = session, .connection = session}));
     }
     must(cursor == (e->kind == EVENT_BANS ? e->text.len : 0));
@@ -69,7 +69,7 @@ static void is_an_event(const struct event *e, struct slice rest, size_t used)
     struct audience who = {{"a", 1}, {"b", 1}, {&(struct slice){"c", 1}, 1}};
     must(used >= EVENT_ENTRY_MIN && used <= rest.len);
     must(e->entry.len == used && memcmp(e->entry.data, rest.data, used) == 0);
-    must(within(e->text, e->entry) && within(e->id, e->entry) && e->id.len <= EVENT_NAME_MAX);
+    must(within(e->text, e->entry) && within(e->id, e->entry) && e->id.len <= NAME_BYTES_MAX);
     must(within(e->publisher, e->entry) && e->publisher.len <= EVENT_PUBLISHER_MAX);
     must(e->id.len || (!e->publisher.len && !e->seq_as_id));
     must(e->seq && (e->kind == EVENT_MESSAGE || e->kind == EVENT_SHUTDOWN || e->kind == EVENT_BANS));

@@ -5,11 +5,11 @@
 #include <fastcgi.h>
 #include <sys/stat.h>
 
-#include "broker/gossip.h"
-#include "broker/turn.h"
-#include "bytes.h"
+#include "base/bytes.h"
+#include "codec/wire.h"
 #include "fuzz.h"
-#include "wire.h"
+#include "log/turn.h"
+#include "presence/gossip.h"
 
 static const char *top;
 

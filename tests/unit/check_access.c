@@ -1,9 +1,9 @@
 /* Who is let in where, what a key that is gone may do, and which sockets are cut when keys change. */
-#include "broker/access.h"
+#include "net/access.h"
 
 #include <unistd.h>
 
-#include "log.h"
+#include "ops/log.h"
 #include "support.h"
 
 #define P "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"

@@ -1,4 +1,4 @@
-#include "fcgi/addresses.h"
+#include "stream/addresses.h"
 
 #include "support.h"
 

@@ -1,5 +1,5 @@
 /* How long a source waits. */
-#include "client/backoff.h"
+#include "lib/backoff.h"
 
 #include "support.h"
 

@@ -1,4 +1,4 @@
-#include "bans.h"
+#include "model/bans.h"
 
 #include "support.h"
 

@@ -1,4 +1,4 @@
-#include "fcgi/bundle.h"
+#include "stream/bundle.h"
 
 #include <errno.h>
 

@@ -1,5 +1,5 @@
 /* What the broker said, as the library tells it. */
-#include "client/reply.h"
+#include "lib/reply.h"
 
 #include <errno.h>
 

@@ -1,5 +1,5 @@
 /* What the library asks of the broker. */
-#include "client/request.h"
+#include "lib/request.h"
 
 #include <errno.h>
 

@@ -1,7 +1,7 @@
 /* Three brokers that hear each other; a worker is what it says. */
-#include "broker/cluster.h"
+#include "presence/cluster.h"
 
-#include "log.h"
+#include "ops/log.h"
 #include "support.h"
 
 #define BROKERS 3

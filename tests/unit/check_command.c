@@ -1,7 +1,7 @@
 /* Requests in, replies out: what each verb answers, how each refusal is worded and counted, and that a refusal
  * changes nothing. */
-#include "broker/command.h"
-#include "log.h"
+#include "command/command.h"
+#include "ops/log.h"
 #include "support.h"
 
 #define START 1000u

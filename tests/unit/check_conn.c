@@ -1,4 +1,4 @@
-#include "fcgi/conn.h"
+#include "http/conn.h"
 
 #include <errno.h>
 #include <fastcgi.h>
@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "clock.h"
+#include "base/clock.h"
 #include "support.h"
 
 #define BUDGET 100000

@@ -1,5 +1,5 @@
 /* Keys as text: which are some, where files have them, and which files are not read. */
-#include "curve_key.h"
+#include "ops/curve_key.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

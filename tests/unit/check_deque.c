@@ -1,4 +1,4 @@
-#include "deque.h"
+#include "model/deque.h"
 
 #include "support.h"
 

@@ -1,5 +1,5 @@
 /* The limit is raised, and running low is reported once. */
-#include "broker/descriptors.h"
+#include "net/descriptors.h"
 
 #include <sys/resource.h>
 #include <unistd.h>

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "broker/endpoint_lock.h"
+#include "net/endpoint_lock.h"
 #include "support.h"
 
 START_TEST(an_ipc_path_is_held_once)

@@ -1,8 +1,8 @@
-#include "event.h"
+#include "codec/event.h"
 
 #include <string.h>
 
-#include "bytes.h"
+#include "base/bytes.h"
 #include "support.h"
 
 static struct slice some_names[] = {S_INIT("a"), S_INIT("room:7"), S_INIT("\xc3\xa9t\xc3\xa9"), S_INIT("")};
@@ -293,9 +293,9 @@ END_TEST
 
 START_TEST(a_name_that_is_too_long_is_refused)
 {
-    static char text[EVENT_NAME_MAX + 1];
+    static char text[NAME_BYTES_MAX + 1];
     memset(text, 'x', sizeof text);
-    struct slice name = {text, EVENT_NAME_MAX};
+    struct slice name = {text, NAME_BYTES_MAX};
     struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = 1, .has_to = true, .lists = {{&name, 1}}};
     struct event *e = make(&spec);
     ck_assert(parses(e->entry.data, e->entry.len));
@@ -339,7 +339,7 @@ START_TEST(too_many_names_or_a_long_id_make_no_event)
     spec.lists[EXCEPT_CHANNELS].count++;
     ck_assert_ptr_null(event_new(&spec));
     free(many);
-    static char id[EVENT_NAME_MAX + 1];
+    static char id[NAME_BYTES_MAX + 1];
     memset(id, 'x', sizeof id);
     spec = (struct event_spec){.kind = EVENT_MESSAGE, .seq = 1, .id = {id, sizeof id}};
     ck_assert_ptr_null(event_new(&spec));

@@ -1,4 +1,4 @@
-#include "expiry.h"
+#include "base/expiry.h"
 
 #include "support.h"
 

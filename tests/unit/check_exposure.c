@@ -1,5 +1,5 @@
 /* Which endpoints others can reach. */
-#include "common/exposure.h"
+#include "ops/exposure.h"
 
 #include <ifaddrs.h>
 #include <netinet/in.h>

@@ -1,4 +1,4 @@
-#include "fcgi/reply.h"
+#include "stream/reply.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* Streams over a socket pair, as plain CGI so that the text stands alone. What the broker would say is said through
  * stream_upstream_hooks; upstream itself is there and finds nobody. */
-#include "fcgi/stream.h"
+#include "stream/stream.h"
 
 #include <errno.h>
 #include <jwt.h>
@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "clock.h"
+#include "base/clock.h"
 #include "support.h"
 
 static char *session_source = (char *)"query:session", *channel_source = (char *)"query:channels";

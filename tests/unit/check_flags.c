@@ -1,7 +1,7 @@
 /* A verb's flags, in every way people write them. */
 #include <errno.h>
 
-#include "client/flags.h"
+#include "cli/flags.h"
 #include "support.h"
 
 struct values {

@@ -1,4 +1,4 @@
-#include "folder.h"
+#include "base/folder.h"
 
 #include <errno.h>
 #include <limits.h>

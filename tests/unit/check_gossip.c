@@ -1,4 +1,4 @@
-#include "broker/gossip.h"
+#include "presence/gossip.h"
 
 #include <errno.h>
 

@@ -1,4 +1,4 @@
-#include "grant.h"
+#include "codec/grant.h"
 
 #include "support.h"
 

@@ -1,5 +1,5 @@
 /* Each way to fail has its own words. */
-#include "handshake.h"
+#include "ops/handshake.h"
 
 #include "support.h"
 

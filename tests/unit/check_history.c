@@ -1,4 +1,4 @@
-#include "history.h"
+#include "model/history.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -594,7 +594,7 @@ static const struct mix mixes[] = {
 
 static void append_of(const struct mix *mix, uint64_t seq)
 {
-    static char text[20000][EVENT_NAME_MAX + 1], id[EVENT_NAME_MAX + 1];
+    static char text[20000][NAME_BYTES_MAX + 1], id[NAME_BYTES_MAX + 1];
     static char data[300000];
     struct slice *names = calloc(mix->names + 1, sizeof *names);
     struct event_spec spec = {

@@ -1,5 +1,5 @@
 /* Each publisher has its own count, and each turn begins anew. */
-#include "broker/in_flight.h"
+#include "command/in_flight.h"
 
 #include "support.h"
 

@@ -1,5 +1,5 @@
 /* Requests over a socket pair: whole, in pieces of every size, too large, cut short. */
-#include "fcgi/intake.h"
+#include "http/intake.h"
 
 #include <fastcgi.h>
 #include <fcntl.h>

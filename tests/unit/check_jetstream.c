@@ -1,5 +1,5 @@
 /* What JetStream says, as a server of version 2.9 says it, and what it is asked. */
-#include "broker/jetstream.h"
+#include "log/jetstream.h"
 
 #include <errno.h>
 

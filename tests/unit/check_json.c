@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "broker/json.h"
+#include "codec/json.h"
 #include "support.h"
 
 static struct json_fault fault;

@@ -1,4 +1,4 @@
-#include "fcgi/json_in.h"
+#include "codec/json_in.h"
 
 #include "support.h"
 

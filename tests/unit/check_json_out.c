@@ -1,5 +1,5 @@
 /* JSON as it is written: always valid, whatever the texts hold. */
-#include "json_out.h"
+#include "base/json_out.h"
 #include "support.h"
 
 static void wrote(struct json_out *out, const char *wanted)

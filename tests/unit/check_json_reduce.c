@@ -1,9 +1,9 @@
 /* The pass before jansson: it accepts what jansson accepts and nothing else, takes `data` and `ref` out, and counts what is left. */
-#include "broker/json_reduce.h"
+#include "codec/json_reduce.h"
 
 #include <jansson.h>
 
-#include "broker/json_scan.h"
+#include "codec/json_scan.h"
 #include "support.h"
 
 static struct json_reduced reduced;

@@ -1,5 +1,5 @@
 /* Where things stand in JSON, and what jansson cannot hold made harmless; random texts keep to what a parser says. */
-#include "broker/json_scan.h"
+#include "codec/json_scan.h"
 
 #include <jansson.h>
 

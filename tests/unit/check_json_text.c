@@ -1,5 +1,5 @@
 /* What may be put into a request as it is. */
-#include "client/json_text.h"
+#include "lib/json_text.h"
 
 #include "support.h"
 

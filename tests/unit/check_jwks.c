@@ -1,4 +1,4 @@
-#include "fcgi/jwks.h"
+#include "auth/jwks.h"
 
 #include <errno.h>
 

@@ -1,12 +1,12 @@
 /* ssecast keygen --jwt: files of secrets. What it writes the worker must read. */
-#include "client/jwt_secret.h"
+#include "cli/jwt_secret.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fcgi/jwks.h"
+#include "auth/jwks.h"
 #include "support.h"
 
 static char folder[] = "/tmp/check-jwt-secret-XXXXXX", file[64], link_path[64], why[200];

@@ -1,5 +1,5 @@
 /* The file of keys: what its lines mean, and what each wrong line is told. */
-#include "broker/keys.h"
+#include "net/keys.h"
 
 #include <unistd.h>
 
@@ -44,8 +44,8 @@ END_TEST
 
 START_TEST(a_key_publishes_under_its_name)
 {
-    static char text[600], longest[EVENT_NAME_MAX + 1];
-    memset(longest, 'n', EVENT_NAME_MAX);
+    static char text[600], longest[NAME_BYTES_MAX + 1];
+    memset(longest, 'n', NAME_BYTES_MAX);
     snprintf(text, sizeof text, "%s%s", "publisher " K1 " shop\noperator " K2 " shop sessions=a\npublisher " K3 " ",
              longest);
     parse(text);

@@ -1,5 +1,5 @@
 /* The first names of an unordered walk. */
-#include "broker/listing.h"
+#include "presence/listing.h"
 #include "support.h"
 
 static struct listed room[3];

@@ -1,4 +1,4 @@
-#include "log_line.h"
+#include "ops/log_line.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "log_sink.h"
+#include "ops/log_sink.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -6,8 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "log.h"
-#include "log_line.h"
+#include "ops/log.h"
+#include "ops/log_line.h"
 #include "support.h"
 
 static int before = -1; /* the test program's own stderr */

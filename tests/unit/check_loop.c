@@ -1,11 +1,11 @@
-#include "fcgi/loop.h"
+#include "base/loop.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "clock.h"
+#include "base/clock.h"
 #include "support.h"
 
 static struct loop *loop;

@@ -1,5 +1,5 @@
 /* Values that are kept of requests: packed and unpacked, addresses in few bytes, nothing lost. */
-#include "meta.h"
+#include "codec/meta.h"
 
 #include "support.h"
 

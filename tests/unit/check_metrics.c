@@ -1,8 +1,8 @@
-#include "metrics.h"
+#include "ops/metrics.h"
 
 #include <string.h>
 
-#include "broker/gauges.h"
+#include "command/gauges.h"
 #include "support.h"
 
 static struct metrics metrics;

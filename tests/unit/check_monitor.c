@@ -1,4 +1,4 @@
-#include "fcgi/monitor.h"
+#include "service/monitor.h"
 
 #include <string.h>
 #include <sys/stat.h>

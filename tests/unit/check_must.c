@@ -1,4 +1,4 @@
-#include "must.h"
+#include "base/must.h"
 
 #include <signal.h>
 #include <sys/wait.h>

@@ -1,4 +1,4 @@
-#include "option.h"
+#include "ops/option.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* What is known of the order of things here and at the broker: with clocks that differ, messages that come late, stamps that cannot be right. */
-#include "fcgi/ordering.h"
+#include "upstream/ordering.h"
 
 #include "support.h"
 

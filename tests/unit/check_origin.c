@@ -1,4 +1,4 @@
-#include "fcgi/origin.h"
+#include "auth/origin.h"
 
 #include <string.h>
 

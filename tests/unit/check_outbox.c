@@ -1,5 +1,5 @@
 /* Replies wait, and come out as they went in. */
-#include "broker/outbox.h"
+#include "command/outbox.h"
 #include "support.h"
 
 static void put(struct outbox *o, struct slice peer, bool enveloped, struct slice body)

@@ -1,4 +1,4 @@
-#include "broker/overview.h"
+#include "stats/overview.h"
 
 #include "support.h"
 
@@ -169,10 +169,10 @@ END_TEST
 
 START_TEST(long_names_are_cut)
 {
-    static char name[2 * EVENT_NAME_MAX];
+    static char name[2 * NAME_BYTES_MAX];
     memset(name, 'x', sizeof name);
     overview_ended(&overview, 1, "slow", (struct slice){name, sizeof name}, (struct slice){name, sizeof name}, 1);
-    ck_assert_uint_eq(overview_end(&overview, 0)->session_len, EVENT_NAME_MAX);
+    ck_assert_uint_eq(overview_end(&overview, 0)->session_len, NAME_BYTES_MAX);
 }
 END_TEST
 

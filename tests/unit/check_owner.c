@@ -1,4 +1,4 @@
-#include "fcgi/owner.h"
+#include "stream/owner.h"
 
 #include "support.h"
 

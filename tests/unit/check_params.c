@@ -1,4 +1,4 @@
-#include "fcgi/params.h"
+#include "http/params.h"
 
 #include <stdlib.h>
 

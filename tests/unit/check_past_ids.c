@@ -1,5 +1,5 @@
 /* Ids of events that are gone: who showed which, the oldest forgotten first. */
-#include "past_ids.h"
+#include "model/past_ids.h"
 
 #include "support.h"
 

@@ -1,7 +1,7 @@
 /* Who is connected: reports and holes in them, leases, counting an audience, ordered lists. */
 #include <errno.h>
 
-#include "broker/presence.h"
+#include "presence/presence.h"
 #include "support.h"
 
 static struct presence *presence;

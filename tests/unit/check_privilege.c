@@ -1,10 +1,10 @@
 /* Who runs a program as root is told. */
-#include "privilege.h"
+#include "ops/privilege.h"
 
 #include <unistd.h>
 
 #include "capture.h"
-#include "log.h"
+#include "ops/log.h"
 #include "support.h"
 
 START_TEST(root_is_told_and_nobody_else)

@@ -1,5 +1,5 @@
 /* The publisher against a ROUTER in the same thread, which says what and when it likes. */
-#include "client/ssecast.h"
+#include "lib/ssecast.h"
 
 #include <errno.h>
 #include <poll.h>

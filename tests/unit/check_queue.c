@@ -1,4 +1,4 @@
-#include "fcgi/queue.h"
+#include "http/queue.h"
 
 #include <errno.h>
 

@@ -1,4 +1,4 @@
-#include "broker/ranking.h"
+#include "presence/ranking.h"
 
 #include "support.h"
 

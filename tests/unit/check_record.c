@@ -1,4 +1,4 @@
-#include "fcgi/record.h"
+#include "http/record.h"
 
 #include <fastcgi.h>
 

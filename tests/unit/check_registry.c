@@ -1,4 +1,4 @@
-#include "fcgi/registry.h"
+#include "stream/registry.h"
 
 #include <string.h>
 

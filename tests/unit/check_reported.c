@@ -1,5 +1,5 @@
 /* What a worker keeps of its reports until they are taken. */
-#include "fcgi/reported.h"
+#include "upstream/reported.h"
 
 #include "support.h"
 

@@ -1,4 +1,4 @@
-#include "fcgi/request.h"
+#include "stream/request.h"
 
 #include <string.h>
 

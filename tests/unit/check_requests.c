@@ -1,5 +1,5 @@
 /* Requests are kept as they came, in their order, and their bytes are ours. */
-#include "broker/requests.h"
+#include "command/requests.h"
 
 #include "support.h"
 

@@ -1,5 +1,5 @@
 /* Who is connected as one who watches knows it: pages and messages in any mixture tell each change once. */
-#include "client/roster.h"
+#include "lib/roster.h"
 
 #include <errno.h>
 

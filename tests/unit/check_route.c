@@ -1,4 +1,4 @@
-#include "fcgi/route.h"
+#include "http/route.h"
 
 #include "support.h"
 

@@ -4,7 +4,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "broker/sequence.h"
+#include "log/sequence.h"
 #include "support.h"
 
 #define START 1000u

@@ -1,13 +1,13 @@
 /* Requests to services over a socket pair, as plain CGI so that the text stands alone. What the broker replies is said through
  * stream_upstream_hooks; upstream itself is there and finds nobody. */
-#include "fcgi/service.h"
+#include "service/service.h"
 
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "fcgi/token.h"
+#include "auth/token.h"
+#include "base/clock.h"
 #include "support.h"
 
 #define SECRET "0123456789abcdef0123456789abcdef"

@@ -1,5 +1,5 @@
 /* Two sources take turns: each has its share, and a first request always. */
-#include "broker/shares.h"
+#include "command/shares.h"
 
 #include "support.h"
 

@@ -1,5 +1,5 @@
 /* What a terminal is shown: nothing that it would obey, and columns that stand under each other. */
-#include "client/show.h"
+#include "cli/show.h"
 #include "support.h"
 
 static char *text;

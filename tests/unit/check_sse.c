@@ -1,4 +1,4 @@
-#include "sse.h"
+#include "codec/sse.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* The store on a directory: what was appended is there after opening again, and nothing damaged is taken for whole. */
-#include "broker/store.h"
+#include "log/store.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "past_ids.h"
+#include "model/past_ids.h"
 #include "support.h"
 
 static char dir[64], path[128];

@@ -1,4 +1,4 @@
-#include "surrogate.h"
+#include "codec/surrogate.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /* What a worker is answered: welcome, pages, resync. */
-#include "broker/sync.h"
-#include "log.h"
+#include "ops/log.h"
+#include "presence/sync.h"
 #include "support.h"
 
 #define START 1000u

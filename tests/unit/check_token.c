@@ -1,4 +1,4 @@
-#include "fcgi/token.h"
+#include "auth/token.h"
 
 #include <jwt.h>
 #include <sys/stat.h>
@@ -6,7 +6,7 @@
 
 #include "capture.h"
 #include "keys.h"
-#include "log.h"
+#include "ops/log.h"
 #include "support.h"
 
 #define SECRET "0123456789abcdef0123456789abcdef"

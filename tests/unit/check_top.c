@@ -1,4 +1,4 @@
-#include "client/top.h"
+#include "cli/top.h"
 
 #include <stdlib.h>
 #include <string.h>

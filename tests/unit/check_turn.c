@@ -1,5 +1,5 @@
 /* A turn comes out of the journal as it went in, and what is no turn is not taken for one. */
-#include "broker/turn.h"
+#include "log/turn.h"
 
 #include <errno.h>
 

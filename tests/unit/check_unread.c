@@ -1,5 +1,5 @@
 /* Bytes that wait for a peer are bounded, and peers that nothing waits for are forgotten. */
-#include "broker/unread.h"
+#include "net/unread.h"
 
 #include "support.h"
 

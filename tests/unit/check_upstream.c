@@ -1,12 +1,12 @@
 /* Upstream against a broker of our own making, which speaks wire.h over real sockets, loses what it is told to lose and
  * remembers what it was asked. */
-#include "fcgi/upstream.h"
+#include "upstream/upstream.h"
 
 #include <string.h>
 #include <zmq.h>
 
-#include "clock.h"
-#include "log.h"
+#include "base/clock.h"
+#include "ops/log.h"
 #include "support.h"
 
 #define PATIENCE_MS 10000 /* of a test that waits */

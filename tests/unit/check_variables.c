@@ -1,4 +1,4 @@
-#include "variables.h"
+#include "ops/variables.h"
 
 #include <stdlib.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
 /* Replies as people see them. */
-#include "client/view.h"
+#include "cli/view.h"
 
 #include <errno.h>
 

@@ -1,5 +1,5 @@
 /* Presence as messages: numbers, and what each says. */
-#include "broker/watch.h"
+#include "presence/watch.h"
 
 #include "support.h"
 

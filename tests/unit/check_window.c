@@ -1,5 +1,5 @@
 /* Requests under way. */
-#include "client/window.h"
+#include "lib/window.h"
 
 #include "support.h"
 

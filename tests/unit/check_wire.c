@@ -1,9 +1,9 @@
-#include "wire.h"
+#include "codec/wire.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "bytes.h"
+#include "base/bytes.h"
 #include "support.h"
 
 #define HEADER_LEN 8 /* before the fields */
@@ -760,13 +760,13 @@ END_TEST
 
 START_TEST(a_name_has_255_bytes_at_most)
 {
-    char text[EVENT_NAME_MAX + 1];
+    char text[NAME_BYTES_MAX + 1];
     struct wire_hello m;
     memset(text, 'x', sizeof text);
-    for (size_t len = EVENT_NAME_MAX; len <= EVENT_NAME_MAX + 1; len++) {
+    for (size_t len = NAME_BYTES_MAX; len <= NAME_BYTES_MAX + 1; len++) {
         struct wire_buf b = {0};
         wire_put_hello(&b, &(struct wire_hello){.worker = {text, len}});
-        ck_assert_int_eq(wire_get_hello(message_of(&b), &m), len > EVENT_NAME_MAX ? -EPROTO : 0);
+        ck_assert_int_eq(wire_get_hello(message_of(&b), &m), len > NAME_BYTES_MAX ? -EPROTO : 0);
         wire_buf_release(&b);
     }
 }

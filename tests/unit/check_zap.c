@@ -1,5 +1,5 @@
 /* Questions of libzmq about a peer, and their answers. */
-#include "broker/zap.h"
+#include "net/zap.h"
 
 #include "support.h"
 

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "slice.h"
+#include "base/slice.h"
 
 /* Run the suite, tell the failures, free it. The exit status of the program. */
 static inline int run_suite(Suite *suite)

@@ -1,0 +1,59 @@
+/* gauges.h - how the broker is at this moment: what its modules say of themselves, as rows.
+ *
+ * `stats` and Prometheus are told from here. A number that its module counts itself (the store's) is here too, as a counter. Adding one is adding a
+ * name here, a row and a line that reads it in gauges.c.
+ */
+#ifndef SSECAST_GAUGES_H
+#define SSECAST_GAUGES_H
+
+#include "command/command.h"
+
+enum broker_gauge {
+    UPTIME_MS,
+    STARTED_MS, /* unix time */
+    BROKERS,
+    BROKERS_MISSING,
+    WORKERS,
+    CONNECTIONS,
+    SESSIONS,
+    CHANNELS,
+    BANS,
+    HISTORY_EVENTS,
+    HISTORY_BYTES,
+    HISTORY_OLDEST,
+    HISTORY_HEAD,
+    HISTORY_OLDEST_MS, /* unix time */
+    HISTORY_EVENTS_MAX,
+    HISTORY_BYTES_MAX,
+    HISTORY_AGE_MAX_MS,
+    DESCRIPTORS,
+    DESCRIPTORS_MAX,
+    STORE_FILE_BYTES,
+    STORE_USED_BYTES,
+    STORE_COMMITS,
+    STORE_COMMIT_US,
+    STORE_WRITTEN_EVENTS,
+    STORE_WRITTEN_BYTES,
+    STORE_FAILURES,
+    STORE_FAILING,
+    BROKER_GAUGES
+};
+
+extern const struct stat_row broker_gauge_rows[BROKER_GAUGES];
+
+void gauges_read(const struct command_context *c, uint64_t out[BROKER_GAUGES]);
+
+/* What this broker and the others of its cluster have counted. */
+void gauges_counters(const struct command_context *c, uint64_t out[BROKER_COUNTERS]);
+
+/* Everything that is counted and measured, the workers' in all. */
+struct broker_numbers {
+    uint64_t gauges[BROKER_GAUGES];
+    uint64_t counters[BROKER_COUNTERS];
+    uint64_t worker_gauges[WORKER_GAUGES];
+    uint64_t worker_counters[WORKER_COUNTERS];
+};
+
+void numbers_read(const struct command_context *c, struct broker_numbers *out);
+
+#endif

@@ -1,0 +1,42 @@
+/* requests.h - requests that are kept until what they asked for is stored: what a turn has run, and what waits for the next.
+ *
+ * With a journal a turn may have to be run again, because another broker was first; so its requests are kept, in the order of their arrival.
+ *
+ * Ownership: everything is copied.
+ */
+#ifndef SSECAST_REQUESTS_H
+#define SSECAST_REQUESTS_H
+
+#include <stdint.h>
+
+#include "base/slice.h"
+
+#define REQUEST_FRAMES 2u
+
+struct request {
+    struct slice peer;
+    struct slice envelope; /* as in bus.h */
+    bool to_worker;    /* frames[0] is the worker's message (wire.h), which has the command and a grant of its own */
+    struct slice user; /* else: the key it came through */
+    bool surplus;      /* its sender has too many unanswered */
+    struct slice frames[REQUEST_FRAMES];
+    size_t frame_count; /* as sent; beyond REQUEST_FRAMES none was kept */
+    int64_t arrived;    /* clock_ms() */
+};
+
+/* Zeroed is empty. */
+struct requests {
+    struct request **items;
+    size_t count, cap;
+    size_t bytes; /* of peers, envelopes, users and frames */
+};
+
+/* 0 or -ENOMEM; unchanged on failure. */
+int requests_put(struct requests *r, const struct request *request);
+
+/* Drop the first count. */
+void requests_drop(struct requests *r, size_t count);
+
+void requests_release(struct requests *r);
+
+#endif

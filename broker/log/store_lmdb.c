@@ -1,0 +1,835 @@
+/* The store in a directory, on LMDB (data.mdb and lock.mdb are its own files; ssecast.lock says which process has it).
+ *
+ * Format 3, four tables. `events`: seq -> entry (event.h) and its XXH3 sum, 64 bits. `runs`: position -> nothing, where a run of the broker began, or
+ * -> "?", when events from before it are missing. `ids`: seq of an event that was forgotten -> u64 hash of the id that it showed, and the XXH3 sum of seq and
+ * hash. `meta`:
+ * "format" -> u32, "trimmed" -> u64 position up to which events are gone. Keys are native 64-bit integers, values little-endian.
+ *
+ * Pages that trimming freed are used again by LMDB, so the file grows to the most that was ever retained and stays there. */
+#include "log/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <lmdb.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "model/past_ids.h"
+
+#define FORMAT 3u
+#define SUM_LEN 8u
+#define ID_LEN 16u /* of a value in `ids` */
+#define TABLES 4
+#define FREE_PAGES 0          /* LMDB's own table */
+#define MAP_FIRST (64u << 20) /* bytes of address space to begin with; doubled when it is full */
+#define TRIM_MAX 10000u       /* events forgotten in one transaction */
+
+struct store {
+    char *dir;
+    int lock;     /* ssecast.lock */
+    MDB_env *env; /* NULL after a failure that LMDB does not survive: opened again before the next use */
+    MDB_dbi events, runs, ids, meta;
+    uint64_t ids_max;
+    uint64_t trimmed;
+    uint64_t last; /* seq of the last event stored; 0: none */
+    bool doubtful; /* a failed change may be on the disk nevertheless: what is after last must go */
+    struct store_stats stats;
+};
+
+static int explain(char why[STORE_WHY_MAX], int result, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+static int explain(char why[STORE_WHY_MAX], int result, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(why, STORE_WHY_MAX, format, args);
+    va_end(args);
+    return result;
+}
+
+/* LMDB's codes are errno values or negative codes of its own. */
+static int as_errno(int rc)
+{
+    return rc > 0 ? -rc : rc == 0 ? 0 : -EIO;
+}
+
+const char *store_check(const char *where)
+{
+    bool path = strchr(where, '/') && !strstr(where, "://");
+    return path || strcmp(where, "memory") == 0 ? NULL : "memory, or the path of a directory (with a / in it)";
+}
+
+/* --- the entries' sum --- */
+
+/* Not against malice, but what a failing disk made of an entry shall not pass for one. */
+static uint64_t sum(struct slice entry)
+{
+    return XXH3_64bits(entry.data, entry.len);
+}
+
+/* --- walking --- */
+
+/* A cursor on a table with numbers for keys; the key is 0 when there is nothing more. */
+struct walk {
+    MDB_cursor *cursor;
+    uint64_t key;
+    MDB_val value;
+    uint64_t last;  /* key before */
+    uint64_t count; /* of keys so far */
+};
+
+static int step(struct walk *w, MDB_cursor_op op)
+{
+    MDB_val key;
+    int rc = mdb_cursor_get(w->cursor, &key, &w->value, op);
+    w->last = w->key;
+    w->key = 0;
+    if (rc)
+        return rc == MDB_NOTFOUND ? 0 : rc;
+    if (key.mv_size != sizeof w->key)
+        return MDB_CORRUPTED;
+    memcpy(&w->key, key.mv_data, sizeof w->key);
+    if (w->key == 0 || (op == MDB_NEXT && w->key <= w->last))
+        return MDB_CORRUPTED;
+    w->count++;
+    return 0;
+}
+
+static int last_key(MDB_txn *txn, MDB_dbi table, uint64_t *key)
+{
+    struct walk w = {0};
+    int rc = mdb_cursor_open(txn, table, &w.cursor);
+    if (rc)
+        return rc;
+    rc = step(&w, MDB_LAST);
+    *key = w.key;
+    mdb_cursor_close(w.cursor);
+    return rc;
+}
+
+/* --- opening --- */
+
+static int file_path(const struct store *s, const char *name, char **path)
+{
+    return asprintf(path, "%s/%s", s->dir, name) < 0 ? -ENOMEM : 0;
+}
+
+static int take_lock(struct store *s, char why[STORE_WHY_MAX])
+{
+    char *path;
+    if (file_path(s, "ssecast.lock", &path) != 0)
+        return explain(why, -ENOMEM, "out of memory");
+    s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int err = s->lock < 0 || flock(s->lock, LOCK_EX | LOCK_NB) != 0 ? -errno : 0;
+    if (err == -EWOULDBLOCK)
+        explain(why, err = -EBUSY, "%s is in use by another process", s->dir);
+    else if (err)
+        explain(why, err, "%s: %s", path, strerror(-err));
+    free(path);
+    return err;
+}
+
+/* Bytes of data.mdb; -1 when there is none. */
+static int64_t data_size(const struct store *s)
+{
+    char *path;
+    struct stat st;
+    if (file_path(s, "data.mdb", &path) != 0)
+        return -1;
+    int found = stat(path, &st);
+    free(path);
+    return found == 0 ? st.st_size : -1;
+}
+
+static size_t map_size(const struct store *s)
+{
+    int64_t size = data_size(s);
+    return size < MAP_FIRST / 2 ? MAP_FIRST : (size_t)size * 2;
+}
+
+/* Nothing was ever committed: the files are new, or their making was interrupted. */
+static bool is_fresh(const struct store *s)
+{
+    MDB_envinfo info;
+    return mdb_env_info(s->env, &info) == 0 && info.me_last_txnid == 0;
+}
+
+/* 0: there is none. */
+static uint32_t read_format(const struct store *s, MDB_txn *txn)
+{
+    MDB_val value;
+    int rc = mdb_get(txn, s->meta, &(MDB_val){6, "format"}, &value);
+
+    return rc == 0 && value.mv_size == 4 ? get_u32(value.mv_data) : 0;
+}
+
+static int write_format(const struct store *s, MDB_txn *txn)
+{
+    char format[4];
+
+    put_u32(format, FORMAT);
+    return mdb_put(txn, s->meta, &(MDB_val){6, "format"}, &(MDB_val){sizeof format, format}, 0);
+}
+
+static int open_data(struct store *s, MDB_txn *txn, unsigned create)
+{
+    int rc = mdb_dbi_open(txn, "events", MDB_INTEGERKEY | create, &s->events);
+
+    if (!rc)
+        rc = mdb_dbi_open(txn, "runs", MDB_INTEGERKEY | create, &s->runs);
+    return rc ? rc : mdb_dbi_open(txn, "ids", MDB_INTEGERKEY | create, &s->ids);
+}
+
+/* A store of another format may have other tables: its own are opened only where check_format() will find the format that it wants. */
+static int open_tables(struct store *s)
+{
+    MDB_txn *txn;
+    bool fresh = is_fresh(s);
+    unsigned create = fresh ? MDB_CREATE : 0;
+    int rc = mdb_txn_begin(s->env, NULL, 0, &txn);
+    if (rc)
+        return rc;
+
+    rc = mdb_dbi_open(txn, "meta", create, &s->meta);
+    if (!rc && fresh)
+        rc = write_format(s, txn);
+    if (!rc && read_format(s, txn) == FORMAT)
+        rc = open_data(s, txn, create);
+    if (rc) {
+        mdb_txn_abort(txn);
+        return rc;
+    }
+    return mdb_txn_commit(txn);
+}
+
+static void close_env(struct store *s)
+{
+    if (s->env)
+        mdb_env_close(s->env);
+    s->env = NULL;
+}
+
+/* A cut file would be read beyond its end, which is a crash and not an error. */
+static bool is_cut(const struct store *s)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+    if (mdb_env_info(s->env, &info) != 0 || mdb_env_stat(s->env, &stat) != 0)
+        return true;
+    return data_size(s) < (int64_t)((info.me_last_pgno + 1) * stat.ms_psize);
+}
+
+static int open_env(struct store *s, char why[STORE_WHY_MAX])
+{
+    int rc = mdb_env_create(&s->env);
+    if (!rc)
+        rc = mdb_env_set_maxdbs(s->env, TABLES);
+    if (!rc)
+        rc = mdb_env_set_mapsize(s->env, map_size(s));
+    if (!rc)
+        rc = mdb_env_open(s->env, s->dir, MDB_NOTLS, 0600);
+    if (!rc && is_cut(s))
+        rc = MDB_CORRUPTED;
+    if (!rc)
+        rc = open_tables(s);
+    if (!rc)
+        return 0;
+    close_env(s);
+    if (rc > 0)
+        return explain(why, -rc, "%s: %s", s->dir, mdb_strerror(rc));
+    return explain(why, -EBADMSG, "%s is damaged or no store of ours (%s); it was left as it is", s->dir,
+                   mdb_strerror(rc));
+}
+
+static int check_format(struct store *s, char why[STORE_WHY_MAX])
+{
+    MDB_txn *txn;
+    MDB_val value = {0};
+    int rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
+    if (rc)
+        return explain(why, as_errno(rc), "%s: %s", s->dir, mdb_strerror(rc));
+
+    uint32_t format = read_format(s, txn);
+    if (format != FORMAT) {
+        mdb_txn_abort(txn);
+        return explain(why, -EBADMSG, "%s has format %" PRIu32 ", this program knows format %u; it was left as it is",
+                       s->dir, format, FORMAT);
+    }
+
+    rc = mdb_get(txn, s->meta, &(MDB_val){7, "trimmed"}, &value);
+    s->trimmed = !rc && value.mv_size == 8 ? get_u64(value.mv_data) : 0;
+    rc = last_key(txn, s->events, &s->last);
+    mdb_txn_abort(txn);
+    return rc ? explain(why, -EBADMSG, "%s is damaged (%s); it was left as it is", s->dir, mdb_strerror(rc)) : 0;
+}
+
+static int make_dir(struct store *s, char why[STORE_WHY_MAX])
+{
+    struct stat st;
+    if (mkdir(s->dir, 0700) != 0 && errno != EEXIST)
+        return explain(why, -errno, "cannot make %s: %s", s->dir, strerror(errno));
+    if (stat(s->dir, &st) != 0 || !S_ISDIR(st.st_mode))
+        return explain(why, -ENOTDIR, "%s is not a directory", s->dir);
+    return 0;
+}
+
+static bool ignore_event(void *context, struct event *e)
+{
+    (void)context;
+    (void)e;
+    return true;
+}
+
+static bool ignore_run(void *context, uint64_t position, bool doubted)
+{
+    (void)context;
+    (void)position;
+    (void)doubted;
+    return true;
+}
+
+static bool ignore_id(void *context, uint64_t hash, uint64_t seq)
+{
+    (void)context;
+    (void)hash;
+    (void)seq;
+    return true;
+}
+
+/* In a child: read all that the parent is going to read. What it finds wrong without crashing the parent will find too, and say. */
+static void rehearse(struct store *s)
+{
+    char why[STORE_WHY_MAX];
+    struct store_loader nobody = {ignore_event, ignore_run, ignore_id, NULL};
+    struct rlimit no_core = {0, 0};
+    int quiet = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    setrlimit(RLIMIT_CORE, &no_core);
+    dup2(quiet, STDERR_FILENO); /* LMDB's last words would stand before our message */
+    if (open_env(s, why) == 0 && check_format(s, why) == 0)
+        store_load(s, &nobody, why);
+    _exit(0);
+}
+
+/* LMDB trusts its pages. Where one is damaged it follows pointers to nowhere, or aborts; so that this ends in a message, a child reads
+ * everything first. */
+static bool is_readable(struct store *s)
+{
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0)
+        rehearse(s);
+    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
+        continue;
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* A new file is safe from a power failure only when the folder that names it is on the disk, too. Not every file system can sync a folder, and
+ * not everybody may open the one above: then there is nothing to be done about it. */
+static int sync_folder(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int err = fd >= 0 && fsync(fd) != 0 && errno == EIO ? -EIO : 0;
+
+    if (fd >= 0)
+        close(fd);
+    return err;
+}
+
+static int sync_folders(const struct store *s, char why[STORE_WHY_MAX])
+{
+    char *above;
+    if (asprintf(&above, "%s/..", s->dir) < 0)
+        return explain(why, -ENOMEM, "out of memory");
+
+    int err = sync_folder(s->dir);
+    err = err ? err : sync_folder(above);
+    free(above);
+    return err ? explain(why, err, "%s: cannot sync the directory: %s", s->dir, strerror(-err)) : 0;
+}
+
+static int open_dir(struct store *s, char why[STORE_WHY_MAX])
+{
+    int err = make_dir(s, why);
+    if (!err)
+        err = take_lock(s, why);
+    if (err)
+        return err;
+    int64_t size = data_size(s);
+    if (size == 0)
+        return explain(why, -EBADMSG, "%s/data.mdb is empty: damaged; it was left as it is", s->dir);
+    if (size > 0 && !is_readable(s))
+        return explain(why, -EBADMSG, "%s is damaged; it was left as it is", s->dir);
+    err = open_env(s, why);
+    err = err ? err : sync_folders(s, why);
+    return err ? err : check_format(s, why);
+}
+
+int store_open(const char *where, struct store **out, char why[STORE_WHY_MAX])
+{
+    *out = NULL;
+    why[0] = '\0';
+    if (strcmp(where, "memory") == 0)
+        return 0;
+    struct store *s = calloc(1, sizeof *s);
+    if (s)
+        *s = (struct store){.lock = -1, .dir = strdup(where), .ids_max = PAST_IDS};
+    int err = s && s->dir ? open_dir(s, why) : explain(why, -ENOMEM, "out of memory");
+    if (err)
+        store_free(&s);
+    *out = s;
+    return err;
+}
+
+void store_free(struct store **s)
+{
+    if (!*s)
+        return;
+    close_env(*s);
+    if ((*s)->lock >= 0)
+        close((*s)->lock);
+    free((*s)->dir);
+    free(*s);
+    *s = NULL;
+}
+
+/* --- loading --- */
+
+/* The event at w, or NULL when it is damaged or there is no memory for it. */
+static struct event *event_at(const struct walk *w)
+{
+    size_t used, len = w->value.mv_size < SUM_LEN ? 0 : w->value.mv_size - SUM_LEN;
+    struct slice entry = {w->value.mv_data, len};
+    if (!len || get_u64(entry.data + len) != sum(entry))
+        return NULL;
+
+    struct event *e = event_parse(entry, &used);
+    if (e && (used != len || e->seq != w->key))
+        event_unref(&e);
+    return e;
+}
+
+static int load_event(const struct walk *w, const struct store_loader *loader)
+{
+    struct event *e = event_at(w);
+    if (!e)
+        return MDB_CORRUPTED;
+    bool go_on = loader->event(loader->context, e);
+    event_unref(&e);
+    return go_on ? 0 : ECANCELED;
+}
+
+static void pack_id(char out[ID_LEN], uint64_t seq, uint64_t hash)
+{
+    char both[16];
+    put_u64(both, seq);
+    put_u64(both + 8, hash);
+    put_u64(out, hash);
+    put_u64(out + 8, sum((struct slice){both, sizeof both}));
+}
+
+static int load_ids(struct walk *ids, const struct store_loader *loader)
+{
+    char packed[ID_LEN];
+    int rc = step(ids, MDB_FIRST);
+    while (!rc && ids->key) {
+        if (ids->value.mv_size != ID_LEN)
+            return MDB_CORRUPTED;
+        uint64_t hash = get_u64(ids->value.mv_data);
+        pack_id(packed, ids->key, hash);
+        if (memcmp(packed, ids->value.mv_data, ID_LEN) != 0)
+            return MDB_CORRUPTED;
+        rc = loader->id(loader->context, hash, ids->key) ? step(ids, MDB_NEXT) : ECANCELED;
+    }
+    return rc;
+}
+
+/* Two cursors that are walked together, in the order of their keys. */
+static int load_all(struct walk *events, struct walk *runs, const struct store_loader *loader)
+{
+    int rc = step(events, MDB_FIRST);
+    if (!rc)
+        rc = step(runs, MDB_FIRST);
+    while (!rc && (events->key || runs->key)) {
+        bool run_first = runs->key && (!events->key || runs->key < events->key);
+        if (run_first) {
+            bool doubted = runs->value.mv_size != 0;
+            rc = loader->run(loader->context, runs->key, doubted) ? step(runs, MDB_NEXT) : ECANCELED;
+        } else {
+            rc = load_event(events, loader);
+            if (!rc)
+                rc = step(events, MDB_NEXT);
+        }
+    }
+    return rc;
+}
+
+struct loading {
+    struct store *s;
+    const struct store_loader *loader;
+    MDB_txn *txn;
+    struct walk pages, events, runs, ids;
+};
+
+/* Was everything in the table walked? Damage may also cut a tree short. */
+static int check_count(MDB_txn *txn, MDB_dbi table, const struct walk *w)
+{
+    MDB_stat stat;
+    int rc = mdb_stat(txn, table, &stat);
+    return rc || stat.ms_entries == w->count ? rc : MDB_CORRUPTED;
+}
+
+/* LMDB's own list of pages to use again: transaction -> how many, and their numbers, falling. A wrong one would overwrite events. */
+static bool are_pages(const MDB_val *value, size_t last)
+{
+    size_t count = value->mv_size / sizeof(size_t), number, above = last + 1;
+    const char *at = value->mv_data;
+    for (size_t i = 0; i < count; i++, at += sizeof number) {
+        memcpy(&number, at, sizeof number);
+        bool fits = i == 0 ? number < count : number >= 2 && number < above;
+        if (!fits)
+            return false;
+        count = i == 0 ? number + 1 : count;
+        above = i == 0 ? above : number;
+    }
+    return count > 0;
+}
+
+static int check_free_pages(const struct store *s, MDB_txn *txn, struct walk *w)
+{
+    MDB_envinfo info;
+    int rc = mdb_env_info(s->env, &info);
+    if (!rc)
+        rc = mdb_cursor_open(txn, FREE_PAGES, &w->cursor);
+    if (!rc)
+        rc = step(w, MDB_FIRST);
+    while (!rc && w->key)
+        rc = are_pages(&w->value, info.me_last_pgno) ? step(w, MDB_NEXT) : MDB_CORRUPTED;
+    return rc ? rc : check_count(txn, FREE_PAGES, w);
+}
+
+static int load_tables(struct loading *l)
+{
+    int rc = check_free_pages(l->s, l->txn, &l->pages);
+    if (!rc)
+        rc = mdb_cursor_open(l->txn, l->s->events, &l->events.cursor);
+    if (!rc)
+        rc = mdb_cursor_open(l->txn, l->s->runs, &l->runs.cursor);
+    if (!rc)
+        rc = mdb_cursor_open(l->txn, l->s->ids, &l->ids.cursor);
+    if (!rc)
+        rc = load_ids(&l->ids, l->loader);
+    if (!rc)
+        rc = check_count(l->txn, l->s->ids, &l->ids);
+    if (!rc)
+        rc = load_all(&l->events, &l->runs, l->loader);
+    if (!rc)
+        rc = check_count(l->txn, l->s->events, &l->events);
+    return rc ? rc : check_count(l->txn, l->s->runs, &l->runs);
+}
+
+int store_load(struct store *s, const struct store_loader *loader, char why[STORE_WHY_MAX])
+{
+    struct loading l = {.s = s, .loader = loader};
+    if (!s)
+        return 0;
+    int rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &l.txn);
+    if (rc)
+        return explain(why, as_errno(rc), "%s: %s", s->dir, mdb_strerror(rc));
+    rc = load_tables(&l);
+    mdb_cursor_close(l.pages.cursor);
+    mdb_cursor_close(l.events.cursor);
+    mdb_cursor_close(l.runs.cursor);
+    mdb_cursor_close(l.ids.cursor);
+    mdb_txn_abort(l.txn);
+    if (rc >= 0)
+        return rc ? explain(why, -rc, "%s: %s", s->dir, mdb_strerror(rc)) : 0;
+    return explain(why, -EBADMSG, "%s is damaged after event %" PRIu64 "; it was left as it is", s->dir, l.events.last);
+}
+
+void store_remember_ids(struct store *s, uint64_t max)
+{
+    if (s)
+        s->ids_max = max;
+}
+
+uint64_t store_trimmed(const struct store *s)
+{
+    return s ? s->trimmed : 0;
+}
+
+/* --- writing --- */
+
+/* Delete up to *left of a table's first keys that are at or before position, and take their number off *left. *last is the last one
+ * deleted, if any. */
+static int delete_until(MDB_txn *txn, MDB_dbi table, uint64_t position, size_t *left, uint64_t *last)
+{
+    struct walk w = {0};
+    int rc = mdb_cursor_open(txn, table, &w.cursor);
+    if (rc)
+        return rc;
+    rc = step(&w, MDB_FIRST);
+    while (!rc && w.key && w.key <= position && *left) {
+        --*left;
+        *last = w.key;
+        rc = mdb_cursor_del(w.cursor, 0);
+        if (!rc)
+            rc = step(&w, MDB_NEXT);
+    }
+    mdb_cursor_close(w.cursor);
+    return rc;
+}
+
+/* Delete a table's last keys, as far as they are after position. */
+static int delete_after(MDB_txn *txn, MDB_dbi table, uint64_t position)
+{
+    struct walk w = {0};
+    int rc = mdb_cursor_open(txn, table, &w.cursor);
+    if (rc)
+        return rc;
+    rc = step(&w, MDB_LAST);
+    while (!rc && w.key > position) {
+        rc = mdb_cursor_del(w.cursor, 0);
+        if (!rc)
+            rc = step(&w, MDB_LAST);
+    }
+    mdb_cursor_close(w.cursor);
+    return rc;
+}
+
+/* The event at w is about to go: keep the id that it showed. */
+static int keep_id(const struct store *s, MDB_txn *txn, const struct walk *w)
+{
+    char value[ID_LEN];
+    uint64_t seq = w->key;
+    struct event *e = event_at(w);
+    int rc = 0;
+    if (e && event_shows_id(e)) {
+        pack_id(value, seq, past_id_hash(e->id));
+        rc = mdb_put(txn, s->ids, &(MDB_val){sizeof seq, &seq}, &(MDB_val){sizeof value, value}, MDB_APPEND);
+        if (rc == MDB_KEYEXIST) /* a later id is there, which is not our doing */
+            rc = mdb_put(txn, s->ids, &(MDB_val){sizeof seq, &seq}, &(MDB_val){sizeof value, value}, 0);
+    }
+    event_unref(&e);
+    return rc;
+}
+
+/* Keep the ids of up to max events that are at or before position. */
+static int keep_ids(const struct store *s, MDB_txn *txn, uint64_t position, size_t max)
+{
+    struct walk w = {0};
+    int rc = mdb_cursor_open(txn, s->events, &w.cursor);
+    if (rc)
+        return rc;
+    rc = step(&w, MDB_FIRST);
+    while (!rc && w.key && w.key <= position && max--) {
+        rc = keep_id(s, txn, &w);
+        if (!rc)
+            rc = step(&w, MDB_NEXT);
+    }
+    mdb_cursor_close(w.cursor);
+    return rc;
+}
+
+/* Forget the oldest ids, some of those that are too many. */
+static int trim_ids(const struct store *s, MDB_txn *txn)
+{
+    MDB_stat stat;
+    uint64_t last = 0;
+    int rc = mdb_stat(txn, s->ids, &stat);
+    if (rc || stat.ms_entries <= s->ids_max)
+        return rc;
+    size_t left = stat.ms_entries - (size_t)s->ids_max;
+    if (left > 2 * TRIM_MAX)
+        left = 2 * TRIM_MAX;
+    return delete_until(txn, s->ids, UINT64_MAX, &left, &last);
+}
+
+static int trim(struct store *s, MDB_txn *txn, uint64_t position, uint64_t *trimmed)
+{
+    char value[8];
+    uint64_t run = 0;
+    size_t left = TRIM_MAX;
+    int rc = keep_ids(s, txn, position, left);
+    if (!rc)
+        rc = trim_ids(s, txn);
+    if (!rc)
+        rc = delete_until(txn, s->events, position, &left, trimmed);
+    if (left)
+        *trimmed = position;
+    left = TRIM_MAX;
+    if (!rc)
+        rc = delete_until(txn, s->runs, *trimmed, &left, &run);
+    put_u64(value, *trimmed);
+    return rc ? rc : mdb_put(txn, s->meta, &(MDB_val){7, "trimmed"}, &(MDB_val){sizeof value, value}, 0);
+}
+
+/* What one transaction does. */
+struct change {
+    struct event *const *events;
+    size_t count;
+    uint64_t run;  /* 0: none */
+    bool doubted;  /* what came before it is missing */
+    uint64_t trim; /* 0: nothing */
+};
+
+static int put_event(MDB_txn *txn, MDB_dbi table, const struct event *e)
+{
+    uint64_t key = e->seq;
+    MDB_val value = {.mv_size = e->entry.len + SUM_LEN};
+    int rc = mdb_put(txn, table, &(MDB_val){sizeof key, &key}, &value, MDB_APPEND | MDB_RESERVE);
+    if (rc)
+        return rc;
+    memcpy(value.mv_data, e->entry.data, e->entry.len);
+    put_u64((char *)value.mv_data + e->entry.len, sum(e->entry));
+    return 0;
+}
+
+static int put_events(struct store *s, MDB_txn *txn, const struct change *c)
+{
+    int rc = 0;
+    for (size_t i = 0; !rc && i < c->count; i++)
+        rc = put_event(txn, s->events, c->events[i]);
+    return rc;
+}
+
+static int change(struct store *s, const struct change *c)
+{
+    MDB_txn *txn;
+    uint64_t trimmed = s->trimmed, run = c->run;
+    MDB_val mark = {.mv_size = c->doubted ? 1 : 0, .mv_data = "?"};
+    int rc = mdb_txn_begin(s->env, NULL, 0, &txn);
+    if (rc)
+        return rc;
+    if (s->doubtful)
+        rc = delete_after(txn, s->events, s->last);
+    if (!rc)
+        rc = put_events(s, txn, c);
+    if (!rc && c->run)
+        rc = mdb_put(txn, s->runs, &(MDB_val){sizeof run, &run}, &mark, 0);
+    if (!rc && c->trim > trimmed)
+        rc = trim(s, txn, c->trim, &trimmed);
+    if (rc) {
+        mdb_txn_abort(txn);
+        return rc;
+    }
+    rc = mdb_txn_commit(txn);
+    if (rc)
+        return rc;
+    s->trimmed = trimmed;
+    s->doubtful = false;
+    if (c->count)
+        s->last = c->events[c->count - 1]->seq;
+    return 0;
+}
+
+static int grow(struct store *s)
+{
+    MDB_envinfo info;
+    int rc = mdb_env_info(s->env, &info);
+    return rc ? rc : mdb_env_set_mapsize(s->env, info.me_mapsize * 2);
+}
+
+/* Make the change, with more address space when that is what it takes. */
+static int attempt(struct store *s, const struct change *c)
+{
+    char why[STORE_WHY_MAX];
+    int rc;
+    if (!s->env && open_env(s, why) != 0)
+        return EIO;
+    while ((rc = change(s, c)) == MDB_MAP_FULL)
+        if ((rc = grow(s)))
+            break;
+    s->doubtful = s->doubtful || rc;
+    if (rc < 0)
+        close_env(s);
+    return rc;
+}
+
+/* After a failure that LMDB does not survive it says MDB_PANIC, and the files must be opened again. */
+static int try_change(struct store *s, const struct change *c)
+{
+    int rc = attempt(s, c);
+    return as_errno(rc == MDB_PANIC ? attempt(s, c) : rc);
+}
+
+static int make_change(struct store *s, const struct change *c)
+{
+    int64_t began = clock_us();
+    int err = try_change(s, c);
+    if (err) {
+        s->stats.failures++;
+        return err;
+    }
+    for (size_t i = 0; i < c->count; i++)
+        s->stats.written_bytes += c->events[i]->entry.len;
+    s->stats.written_events += c->count;
+    s->stats.commits++;
+    s->stats.commit_us += (uint64_t)(clock_us() - began);
+    return 0;
+}
+
+int store_begin_run(struct store *s, uint64_t position)
+{
+    return s ? make_change(s, &(struct change){.run = position}) : 0;
+}
+
+int store_doubt_run(struct store *s, uint64_t position)
+{
+    return s ? make_change(s, &(struct change){.run = position, .doubted = true}) : 0;
+}
+
+int store_append(struct store *s, struct event *const *events, size_t count, uint64_t trim_position)
+{
+    if (!s || (!count && trim_position <= s->trimmed))
+        return 0;
+    return make_change(s, &(struct change){.events = events, .count = count, .trim = trim_position});
+}
+
+/* --- numbers --- */
+
+static int add_pages(MDB_txn *txn, MDB_dbi table, uint64_t *bytes)
+{
+    MDB_stat stat;
+    int rc = mdb_stat(txn, table, &stat);
+    if (!rc)
+        *bytes += (stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages) * stat.ms_psize;
+    return rc;
+}
+
+static uint64_t used_bytes(const struct store *s)
+{
+    MDB_txn *txn;
+    uint64_t bytes = 0;
+    if (!s->env || mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn) != 0)
+        return 0;
+    int rc = add_pages(txn, s->events, &bytes);
+    if (!rc)
+        rc = add_pages(txn, s->runs, &bytes);
+    if (!rc)
+        rc = add_pages(txn, s->ids, &bytes);
+    if (!rc)
+        rc = add_pages(txn, s->meta, &bytes);
+    mdb_txn_abort(txn);
+    return rc ? 0 : bytes;
+}
+
+struct store_stats store_stats(const struct store *s)
+{
+    if (!s)
+        return (struct store_stats){0};
+    struct store_stats stats = s->stats;
+    int64_t file = data_size(s);
+    stats.file_bytes = file > 0 ? (uint64_t)file : 0;
+    stats.used_bytes = used_bytes(s);
+    return stats;
+}

@@ -1,0 +1,762 @@
+#include "net/bus.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#include "net/endpoint_lock.h"
+#include "ops/curve_key.h"
+#include "ops/endpoint.h"
+#define LOG_SUBSYSTEM "sockets"
+#include "base/folder.h"
+#include "base/must.h"
+#include "codec/wire.h"
+#include "net/unread.h"
+#include "net/zap.h"
+#include "ops/exposure.h"
+#include "ops/log.h"
+
+#define SOCKETS BUS_SOCKETS
+#define SPARES 8u
+
+#define HEARTBEAT_MS 5000
+#define HEARTBEAT_TIMEOUT_MS 15000
+/* Answers that wait for one worker; it asks again for what was dropped. */
+#define ANSWERS_WAITING 10000
+/* Batches that wait for one worker, of up to about 256 KiB but shared among all. High, because what is dropped has to
+ * be fetched by sync; bounded, because a worker that stands still would otherwise hold memory without end. Under load
+ * the heartbeat is what counts: it disconnects such a worker after 15 s, and its queue is freed. */
+#define BATCHES_WAITING 20000
+/* Messages that wait for a subscriber of presence; beyond, it has to take a snapshot again. They have a few hundred bytes, and 17 KB at most with
+ * as many channels as a stream may have by default; subscribers share them. */
+#define CHANGES_WAITING 20000
+
+/* Replies that wait for one publisher: of so many bytes or more they are counted (a smaller one is bounded by max_replies alone), and
+ * together they have so many at most. The largest, of `history`, have 4 MiB. */
+#define LARGE_REPLY 512u
+#define LARGE_REPLIES_WAITING ((size_t)32 << 20)
+
+#define SUBSCRIPTION_MAX 2048LL /* what is subscribed to is a few bytes, a CURVE handshake some hundred */
+
+/* Bytes of topics on one socket, of all its peers, as far as they differ; libzmq takes some 30 times that. A worker needs 4, a service none. */
+#define SUBSCRIPTIONS_MAX (64u << 10)
+#define SUBSCRIPTIONS_WAITING 64 /* of one peer, until they are counted */
+#define BARRED 8u                /* keys that are remembered */
+
+static const int socket_types[SOCKETS] = {ZMQ_ROUTER, ZMQ_ROUTER, ZMQ_XPUB, ZMQ_XPUB};
+static const char *const option_names[SOCKETS] = {"commands", "sync", "feed", "presence"};
+
+#define ADMITTED 2u /* frames before a question of libzmq's: routing id, delimiter */
+#define BIND_AGAIN_MS 10
+#define BIND_PATIENCE 200 /* attempts to bind anew before somebody is told */
+
+/* An endpoint as it was bound: with the port, where a wildcard was asked for. */
+struct binding {
+    enum bus_socket socket;
+    unsigned attempts; /* to bind anew; 0: it is bound */
+    char endpoint[512];
+};
+
+struct bus {
+    void *zmq;
+    void *sockets[SOCKETS];
+    zmq_msg_t parts[SOCKETS][1 + BUS_FRAMES]; /* of the message received last: peer, frames */
+    char envelopes[SOCKETS][ENVELOPE_MAX];    /* of the message received last */
+    int *locks;
+    size_t lock_count;
+    struct binding *bindings;
+    size_t binding_count, binding_max;
+    int *listeners; /* descriptors of those bound to tcp */
+    size_t listener_count;
+    bool held;                       /* they take no connections */
+    size_t subscribed[SOCKETS];      /* bytes of topics, as far as they differ */
+    struct curve_key barred[BARRED]; /* who subscribed too much last; empty: nobody */
+    size_t barred_count;             /* so far */
+    struct unread *unread;           /* of large replies on the commands socket */
+    void *door;                      /* where libzmq asks who may come in; NULL: without CURVE */
+    void *monitors[SOCKETS];         /* of listeners, connections, and what fails before a peer is connected */
+    zmq_msg_t question[ADMITTED + ZAP_QUESTION];
+    bus_admit *admit;
+    void *admit_context;
+    const struct bus_config *config; /* while opening */
+    int watched[BUS_WATCHES];        /* end bus_wait(); -1: none */
+    int spares[SPARES];              /* descriptors kept for turn_away_waiting(); -1: none */
+    bool paused;                     /* commands do not */
+};
+
+/* --- opening --- */
+
+static int set_int(void *socket, int option, int value)
+{
+    return zmq_setsockopt(socket, option, &value, sizeof value);
+}
+
+static int set_max_message(void *socket, int64_t bytes)
+{
+    return zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &bytes, sizeof bytes);
+}
+
+static int set_up_commands(const struct bus *b, void *socket)
+{
+    return set_max_message(socket, (int64_t)b->config->max_command) |
+           set_int(socket, ZMQ_SNDHWM, b->config->max_replies) | set_int(socket, ZMQ_ROUTER_MANDATORY, 1);
+}
+
+/* HANDOVER: a worker that reconnects before its old connection was noticed to be dead takes its name over. */
+static int set_up_sync(void *socket)
+{
+    return set_max_message(socket, (int64_t)WIRE_MESSAGE_MAX) | set_int(socket, ZMQ_SNDHWM, ANSWERS_WAITING) |
+           set_int(socket, ZMQ_ROUTER_MANDATORY, 1) | set_int(socket, ZMQ_ROUTER_HANDOVER, 1);
+}
+
+static int set_up_publisher(void *socket, int waiting)
+{
+    return set_max_message(socket, SUBSCRIPTION_MAX) | set_int(socket, ZMQ_SNDHWM, waiting) |
+           set_int(socket, ZMQ_RCVHWM, SUBSCRIPTIONS_WAITING);
+}
+
+static int set_up(const struct bus *b, enum bus_socket which)
+{
+    void *socket = b->sockets[which];
+    int err = set_int(socket, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS) |
+              set_int(socket, ZMQ_HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS) |
+              set_int(socket, ZMQ_HANDSHAKE_IVL, b->config->handshake_ms) | set_int(socket, ZMQ_LINGER, 0);
+    switch (which) {
+    case BUS_COMMANDS:
+        return err | set_up_commands(b, socket);
+    case BUS_SYNC:
+        return err | set_up_sync(socket);
+    case BUS_FEED:
+        return err | set_up_publisher(socket, BATCHES_WAITING);
+    case BUS_PRESENCE:
+        break;
+    }
+    return err | set_up_publisher(socket, CHANGES_WAITING);
+}
+
+static int lock_endpoint(struct bus *b, const char *option, const char *endpoint)
+{
+    char why[FOLDER_WHY_MAX];
+    int lock, err = endpoint_lock(endpoint, &lock);
+    if (err == -EWOULDBLOCK)
+        log_error("--%s %s: another broker uses this endpoint (it holds the lock file beside it)", option, endpoint);
+    else if (err)
+        log_error("--%s %s: cannot lock the file beside it: %s", option, endpoint,
+                  folder_problem(endpoint + strlen("ipc://"), -err, why));
+    if (!err && lock != ENDPOINT_LOCK_NONE)
+        b->locks[b->lock_count++] = lock;
+    return err;
+}
+
+/* CURVE for what is bound from now on: libzmq copies a socket's options when it binds. It cannot be undone. */
+static int protect(const struct bus *b, enum bus_socket which)
+{
+    void *socket = b->sockets[which];
+    const char *secret = b->config->secret_key, *domain = option_names[which];
+    if (!secret)
+        return 0;
+    return set_int(socket, ZMQ_CURVE_SERVER, 1) |
+           zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, secret, CURVE_KEY_LEN + 1) |
+           zmq_setsockopt(socket, ZMQ_ZAP_DOMAIN, domain, strlen(domain));
+}
+
+/* The file of an ipc endpoint never has more permissions than it is to have. */
+static int bind_with_mode(const struct bus *b, enum bus_socket which, const char *endpoint)
+{
+    set_int(b->sockets[which], ZMQ_IPV6, endpoint_is_ipv6(endpoint));
+    mode_t before = umask(0777 & ~(mode_t)b->config->ipc_mode);
+    int result = zmq_bind(b->sockets[which], endpoint), err = errno;
+    umask(before);
+    errno = err;
+    return result;
+}
+
+static int bind_endpoint(struct bus *b, enum bus_socket which, const char *endpoint)
+{
+    const char *option = option_names[which];
+    struct binding *bound = &b->bindings[b->binding_count];
+    size_t len = sizeof bound->endpoint;
+    if (lock_endpoint(b, option, endpoint) != 0)
+        return -1;
+    if (bind_with_mode(b, which, endpoint) != 0) {
+        log_error("--%s %s: cannot bind: %s", option, endpoint, zmq_strerror(errno));
+        return -1;
+    }
+    bound->socket = which;
+    zmq_getsockopt(b->sockets[which], ZMQ_LAST_ENDPOINT, bound->endpoint, &len);
+    b->binding_count++;
+    return 0;
+}
+
+/* A socket's endpoints. */
+static size_t endpoints_of(const struct bus_config *c, enum bus_socket which, char *const **out, char *single[1])
+{
+    *out = which == BUS_COMMANDS ? c->commands : single;
+    single[0] = (char *)(which == BUS_FEED ? c->feed : which == BUS_SYNC ? c->sync : c->presence);
+    return which == BUS_COMMANDS ? c->commands_count : 1;
+}
+
+/* Bind those that are tcp, or those that are not. */
+static int bind_all(struct bus *b, enum bus_socket which, bool tcp)
+{
+    char *single[1], *const *endpoints;
+    size_t count = endpoints_of(b->config, which, &endpoints, single);
+    for (size_t i = 0; i < count; i++)
+        if (endpoint_is_tcp(endpoints[i]) == tcp && bind_endpoint(b, which, endpoints[i]) != 0)
+            return -1;
+    return 0;
+}
+
+/* Where libzmq tells of listeners, connections and handshakes that fail. Nothing there may ever wait for us: it would stop libzmq's thread. */
+static int open_monitor(struct bus *b, enum bus_socket which)
+{
+    char name[64];
+    snprintf(name, sizeof name, "inproc://monitor-%s", option_names[which]);
+    b->monitors[which] = zmq_socket(b->zmq, ZMQ_PAIR);
+    if (!b->monitors[which] || set_int(b->monitors[which], ZMQ_RCVHWM, 0) != 0 ||
+        zmq_socket_monitor(b->sockets[which], name,
+                           ZMQ_EVENT_LISTENING | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+                               ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL) != 0)
+        return -1;
+    return zmq_connect(b->monitors[which], name);
+}
+
+/* Before any endpoint is bound: libzmq lets everybody in while nobody is there to be asked. */
+static int open_door(struct bus *b)
+{
+    if (!b->config->secret_key)
+        return 0;
+    b->admit = b->config->admit;
+    b->admit_context = b->config->admit_context;
+    b->door = zmq_socket(b->zmq, ZMQ_ROUTER);
+    if (b->door && zmq_bind(b->door, ZAP_ENDPOINT) == 0)
+        return 0;
+    log_error("cannot make the socket for authentication: %s", zmq_strerror(errno));
+    return -1;
+}
+
+static int open_socket(struct bus *b, enum bus_socket which)
+{
+    b->sockets[which] = zmq_socket(b->zmq, socket_types[which]);
+    if (!b->sockets[which] || set_up(b, which) != 0 || open_monitor(b, which) != 0) {
+        log_error("--%s: cannot make the socket: %s", option_names[which], zmq_strerror(errno));
+        return -1;
+    }
+    if (bind_all(b, which, false) != 0)
+        return -1;
+    if (protect(b, which) != 0) {
+        log_error("--curve-key-file: libzmq does not take the key: %s", zmq_strerror(errno));
+        return -1;
+    }
+    return bind_all(b, which, true);
+}
+
+static int open_all(struct bus *b)
+{
+    if (!b->zmq || !b->locks || !b->bindings || !b->listeners || !b->unread) {
+        log_error("out of memory");
+        return -1;
+    }
+    if (open_door(b) != 0 || open_socket(b, BUS_COMMANDS) != 0 || open_socket(b, BUS_FEED) != 0 ||
+        open_socket(b, BUS_SYNC) != 0)
+        return -1;
+    if (open_socket(b, BUS_PRESENCE) != 0) {
+        if (!b->config->presence_optional)
+            return -1;
+        log_warn("nobody is told who comes and goes: give this broker a --presence of its own");
+    }
+    for (size_t i = 0; i < b->binding_count; i++)
+        log_info("%s at %s%s", option_names[b->bindings[i].socket], b->bindings[i].endpoint,
+                 b->door && endpoint_is_tcp(b->bindings[i].endpoint) ? ", with CURVE" : "");
+    return 0;
+}
+
+struct bus *bus_open(const struct bus_config *config)
+{
+    struct bus *b = calloc(1, sizeof *b);
+    if (!b)
+        return NULL;
+    b->zmq = zmq_ctx_new();
+    b->locks = calloc(config->commands_count + SOCKETS - 1, sizeof *b->locks);
+    b->binding_max = config->commands_count + SOCKETS - 1;
+    b->bindings = calloc(b->binding_max, sizeof *b->bindings);
+    b->listeners = calloc(b->binding_max, sizeof *b->listeners);
+    b->unread = unread_new(LARGE_REPLIES_WAITING);
+    b->config = config;
+    for (unsigned i = 0; i < BUS_WATCHES; i++)
+        b->watched[i] = -1;
+    for (unsigned i = 0; i < SPARES; i++)
+        b->spares[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    for (int s = 0; s < SOCKETS; s++)
+        for (size_t i = 0; i <= BUS_FRAMES; i++)
+            zmq_msg_init(&b->parts[s][i]);
+    for (size_t i = 0; i < ADMITTED + ZAP_QUESTION; i++)
+        zmq_msg_init(&b->question[i]);
+    if (open_all(b) != 0)
+        bus_close(&b, 0);
+    else
+        b->config = NULL;
+    return b;
+}
+
+/* --- closing --- */
+
+static void close_socket(struct bus *b, int which, int linger_ms)
+{
+    for (size_t i = 0; i <= BUS_FRAMES; i++)
+        zmq_msg_close(&b->parts[which][i]);
+    if (b->sockets[which]) {
+        set_int(b->sockets[which], ZMQ_LINGER, linger_ms);
+        zmq_close(b->sockets[which]);
+    }
+    if (b->monitors[which])
+        zmq_close(b->monitors[which]);
+}
+
+static void close_door(struct bus *b)
+{
+    for (size_t i = 0; i < ADMITTED + ZAP_QUESTION; i++)
+        zmq_msg_close(&b->question[i]);
+    if (b->door) {
+        set_int(b->door, ZMQ_LINGER, 0);
+        zmq_close(b->door);
+    }
+}
+
+void bus_close(struct bus **b, int linger_ms)
+{
+    if (!*b)
+        return;
+    for (int which = 0; which < SOCKETS; which++)
+        close_socket(*b, which, linger_ms);
+    close_door(*b);
+    if ((*b)->zmq)
+        zmq_ctx_term((*b)->zmq);
+    unread_free(&(*b)->unread); /* libzmq has let go of every reply */
+    for (size_t i = 0; i < (*b)->lock_count; i++)
+        close((*b)->locks[i]);
+    for (size_t i = 0; i < SPARES; i++)
+        if ((*b)->spares[i] >= 0)
+            close((*b)->spares[i]);
+    free((*b)->locks);
+    free((*b)->listeners);
+    free((*b)->bindings);
+    free(*b);
+    *b = NULL;
+}
+
+/* --- who is let in --- */
+
+static struct slice slice_of_part(zmq_msg_t *part)
+{
+    return (struct slice){zmq_msg_data(part), zmq_msg_size(part)};
+}
+
+/* Take a question of libzmq's. How many frames it has; 0: there is none. */
+static size_t take_question(struct bus *b)
+{
+    size_t count = 0;
+    for (bool more = true; more && count < ADMITTED + ZAP_QUESTION; count++) {
+        if (zmq_msg_recv(&b->question[count], b->door, ZMQ_DONTWAIT) < 0)
+            break;
+        more = zmq_msg_more(&b->question[count]);
+    }
+    return count;
+}
+
+static bool is_barred(const struct bus *b, const struct curve_key *key)
+{
+    for (size_t i = 0; i < BARRED; i++)
+        if (strcmp(b->barred[i].text, key->text) == 0)
+            return true;
+    return false;
+}
+
+static bool admitted(struct bus *b, const struct zap_question *q, const struct curve_key *key)
+{
+    if (is_barred(b, key))
+        return false;
+    for (int which = 0; which < SOCKETS; which++)
+        if (slice_equal(q->domain, slice_of(option_names[which])))
+            return b->admit(b->admit_context, (enum bus_socket)which, slice_of(key->text), q->address);
+    return false;
+}
+
+static void send_answer(struct bus *b, const struct zap_question *q, struct slice user)
+{
+    struct slice frames[ZAP_ANSWER];
+    zap_answer(q, user, frames);
+    zmq_send(b->door, zmq_msg_data(&b->question[0]), zmq_msg_size(&b->question[0]), ZMQ_SNDMORE | ZMQ_DONTWAIT);
+    zmq_send(b->door, "", 0, ZMQ_SNDMORE | ZMQ_DONTWAIT);
+    for (size_t i = 0; i < ZAP_ANSWER; i++)
+        zmq_send(b->door, frames[i].data, frames[i].len, ZMQ_DONTWAIT | (i + 1 < ZAP_ANSWER ? ZMQ_SNDMORE : 0));
+}
+
+static void answer_door(struct bus *b)
+{
+    struct slice frames[ZAP_QUESTION];
+    struct zap_question q;
+    struct curve_key key = {0};
+    for (size_t count; (count = take_question(b)) > 0;) {
+        for (size_t i = ADMITTED; i < count; i++)
+            frames[i - ADMITTED] = slice_of_part(&b->question[i]);
+        if (count < ADMITTED || !zap_read(frames, count - ADMITTED, &q))
+            continue;
+        if (q.key.len)
+            curve_key_encode((const unsigned char *)q.key.data, &key);
+        send_answer(b, &q, q.key.len && admitted(b, &q, &key) ? slice_of(key.text) : (struct slice){0});
+    }
+}
+
+/* An event is two frames: its number (u16) and a value (u32), and an endpoint. */
+#define EVENT_LEN 6
+
+static bool next_event(void *monitor, uint16_t *event, int32_t *value)
+{
+    char frame[512];
+    size_t len = sizeof(int);
+    int more = 1;
+    if (zmq_recv(monitor, frame, sizeof frame, ZMQ_DONTWAIT) < EVENT_LEN)
+        return false;
+    memcpy(event, frame, sizeof *event);
+    memcpy(value, frame + sizeof *event, sizeof *value);
+    for (zmq_getsockopt(monitor, ZMQ_RCVMORE, &more, &len); more; zmq_getsockopt(monitor, ZMQ_RCVMORE, &more, &len))
+        if (zmq_recv(monitor, frame, sizeof frame, ZMQ_DONTWAIT) < 0)
+            break;
+    return true;
+}
+
+static bool is_tcp_listener(int fd)
+{
+    int family = 0, listens = 0;
+    socklen_t len = sizeof family;
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) != 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) != 0)
+        return false;
+    return listens && (family == AF_INET || family == AF_INET6);
+}
+
+/* A filter that lets nothing pass keeps the listener from taking connections, which unbinding would not do without ending those there are. */
+static void hold_listener(int fd, bool held)
+{
+    struct sock_filter nothing[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
+    struct sock_fprog filter = {.len = 1, .filter = nothing};
+    int ignored = 0;
+    if (!is_tcp_listener(fd))
+        return;
+    if (held)
+        setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
+    else
+        setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &ignored, sizeof ignored);
+}
+
+/* libzmq's accept loop spins over connections that wait when no descriptor is left. Spare ones are given up for them, so that they can be
+ * ended; their clients come back. libzmq may be faster and take a spare one itself. */
+static void turn_away_waiting(struct bus *b, int listener)
+{
+    struct pollfd waits = {.fd = listener, .events = POLLIN};
+
+    for (size_t i = 0; i < SPARES; i++) {
+        if (b->spares[i] >= 0)
+            close(b->spares[i]);
+        while (poll(&waits, 1, 0) == 1) {
+            int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+            if (fd < 0)
+                break;
+            close(fd);
+        }
+        b->spares[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    }
+}
+
+/* A descriptor is used again once its listener was closed; so it is looked at before use. */
+static void add_listener(struct bus *b, int fd)
+{
+    for (size_t i = 0; i < b->listener_count; i++)
+        if (!is_tcp_listener(b->listeners[i]))
+            b->listeners[i--] = b->listeners[--b->listener_count];
+    if (b->listener_count == b->binding_max || !is_tcp_listener(fd))
+        return;
+    b->listeners[b->listener_count++] = fd;
+    hold_listener(fd, b->held);
+}
+
+struct bus_events bus_events(struct bus *b)
+{
+    struct bus_events events = {0};
+    uint16_t event;
+    int32_t value;
+    for (int which = 0; which < SOCKETS; which++)
+        while (next_event(b->monitors[which], &event, &value)) {
+            if (event == ZMQ_EVENT_LISTENING)
+                add_listener(b, value);
+            else if (event == ZMQ_EVENT_ACCEPTED)
+                events.accepted++;
+            else
+                events.failed++;
+        }
+    return events;
+}
+
+void bus_hold(struct bus *b, bool held)
+{
+    b->held = held;
+    for (size_t i = 0; i < b->listener_count; i++) {
+        hold_listener(b->listeners[i], held);
+        if (held)
+            turn_away_waiting(b, b->listeners[i]);
+    }
+}
+
+void bus_cut(struct bus *b, enum bus_socket which)
+{
+    for (size_t i = 0; i < b->binding_count; i++) {
+        struct binding *bound = &b->bindings[i];
+        if (bound->socket == which && endpoint_is_tcp(bound->endpoint) && !bound->attempts &&
+            zmq_unbind(b->sockets[which], bound->endpoint) == 0)
+            bound->attempts = 1;
+    }
+}
+
+/* libzmq gives an endpoint up in its own thread, so it is a moment until it can be had again. True when one is still missing. */
+static bool bind_again(struct bus *b)
+{
+    bool missing = false;
+    for (size_t i = 0; i < b->binding_count; i++) {
+        struct binding *bound = &b->bindings[i];
+        if (!bound->attempts)
+            continue;
+        set_int(b->sockets[bound->socket], ZMQ_IPV6, endpoint_is_ipv6(bound->endpoint));
+        if (zmq_bind(b->sockets[bound->socket], bound->endpoint) == 0)
+            bound->attempts = 0;
+        else if (++bound->attempts == BIND_PATIENCE)
+            log_error("--%s %s: cannot bind it again: %s; it is tried on", option_names[bound->socket], bound->endpoint,
+                      zmq_strerror(errno));
+        missing = missing || bound->attempts;
+    }
+    return missing;
+}
+
+/* --- receiving --- */
+
+/* Nobody needs so many subscriptions, and libzmq keeps them all: the connections of the socket end. With CURVE the key of who sent the last one
+ * is not admitted there any more. */
+static void end_subscriptions(struct bus *b, enum bus_socket which, zmq_msg_t *last)
+{
+    const char *user = zmq_msg_gets(last, "User-Id"), *address = zmq_msg_gets(last, "Peer-Address");
+    log_event(LOG_WARN, "too many subscriptions: the connections of this socket are ended",
+              log_name("socket", option_names[which]), log_text("address", slice_of(address)),
+              log_text("key", slice_of(user)));
+    b->subscribed[which] = 0;
+    if (user && strlen(user) == CURVE_KEY_LEN)
+        memcpy(b->barred[b->barred_count++ % BARRED].text, user, CURVE_KEY_LEN + 1);
+    bus_cut(b, which);
+}
+
+/* What was subscribed to is of no interest, but would pile up. A message is a 1 or a 0, for an end, and the topic. */
+static void drain_subscriptions(struct bus *b, enum bus_socket which)
+{
+    zmq_msg_t message;
+    zmq_msg_init(&message);
+    while (zmq_msg_recv(&message, b->sockets[which], ZMQ_DONTWAIT) >= 0) {
+        struct slice text = slice_of_part(&message);
+        size_t *all = &b->subscribed[which];
+        if (text.len && text.data[0] == 1)
+            *all += text.len;
+        else
+            *all -= text.len < *all ? text.len : *all;
+        if (*all > SUBSCRIPTIONS_MAX)
+            end_subscriptions(b, which, &message);
+    }
+    zmq_msg_close(&message);
+}
+
+bool bus_wait(struct bus *b, int fd, int64_t timeout_ms)
+{
+    zmq_pollitem_t items[2 * SOCKETS + 2 + BUS_WATCHES];
+    int count = 0;
+    if (bind_again(b) && timeout_ms > BIND_AGAIN_MS)
+        timeout_ms = BIND_AGAIN_MS;
+    for (; count < SOCKETS; count++)
+        items[count] = (zmq_pollitem_t){.socket = b->sockets[count], .events = ZMQ_POLLIN};
+    if (b->paused)
+        items[BUS_COMMANDS].events = 0;
+    items[count++] = (zmq_pollitem_t){.fd = fd, .events = ZMQ_POLLIN};
+    if (b->door)
+        items[count++] = (zmq_pollitem_t){.socket = b->door, .events = ZMQ_POLLIN};
+    for (unsigned i = 0; i < BUS_WATCHES; i++)
+        items[count++] = (zmq_pollitem_t){.fd = b->watched[i], .events = ZMQ_POLLIN};
+    for (int which = 0; which < SOCKETS; which++)
+        items[count++] = (zmq_pollitem_t){.socket = b->monitors[which], .events = ZMQ_POLLIN};
+    if (zmq_poll(items, count, (long)timeout_ms) < 0)
+        return false;
+    if (items[BUS_FEED].revents)
+        drain_subscriptions(b, BUS_FEED);
+    if (items[BUS_PRESENCE].revents)
+        drain_subscriptions(b, BUS_PRESENCE);
+    if (b->door)
+        answer_door(b);
+    return fd >= 0 && items[SOCKETS].revents != 0;
+}
+
+void bus_watch(struct bus *b, unsigned which, int fd)
+{
+    b->watched[which] = fd;
+}
+
+void bus_pause(struct bus *b, bool paused)
+{
+    b->paused = paused;
+}
+
+/* A frame before an empty one may be of an envelope: *len is what the envelope has so far. False when it is none. */
+static bool add_to_envelope(char *envelope, size_t *len, size_t count, struct slice frame)
+{
+    if (count >= ENVELOPE_FRAMES || frame.len > ENVELOPE_FRAME_MAX)
+        return false;
+    MUST(*len + 1 + frame.len < ENVELOPE_MAX);
+    envelope[(*len)++] = (char)frame.len;
+    if (frame.len)
+        memcpy(envelope + *len, frame.data, frame.len);
+    *len += frame.len;
+    return true;
+}
+
+/* The rest of a message: frames into parts[1...], and what is beyond BUS_FRAMES away. The first empty frame that others follow ends an envelope,
+ * when what stands before it can be one. */
+static void receive_frames(void *socket, zmq_msg_t *parts, char *envelope, struct bus_message *m)
+{
+    zmq_msg_t surplus;
+    size_t len = 0;
+    bool in_envelope = true;
+    zmq_msg_init(&surplus);
+    for (bool more = true; more;) {
+        zmq_msg_t *part = m->frame_count < BUS_FRAMES ? &parts[1 + m->frame_count] : &surplus;
+        if (zmq_msg_recv(part, socket, ZMQ_DONTWAIT) < 0)
+            break; /* cannot be: a message arrives whole */
+        more = zmq_msg_more(part);
+        struct slice frame = slice_of_part(part);
+        if (in_envelope && more && !frame.len) {
+            envelope[len++] = 0;
+            m->envelope = (struct slice){envelope, len};
+            m->frame_count = 0;
+            in_envelope = false;
+            continue;
+        }
+        in_envelope = in_envelope && add_to_envelope(envelope, &len, m->frame_count, frame);
+        if (m->frame_count < BUS_FRAMES)
+            m->frames[m->frame_count] = frame;
+        m->frame_count++;
+    }
+    zmq_msg_close(&surplus);
+    for (size_t i = m->frame_count; i < BUS_FRAMES; i++)
+        m->frames[i] = (struct slice){0}; /* it was of the envelope */
+}
+
+bool bus_receive(struct bus *b, enum bus_socket from, struct bus_message *m)
+{
+    zmq_msg_t *parts = b->parts[from];
+    if (zmq_msg_recv(&parts[0], b->sockets[from], ZMQ_DONTWAIT) < 0)
+        return false;
+    *m = (struct bus_message){.peer = slice_of_part(&parts[0])};
+    if (zmq_msg_more(&parts[0]))
+        receive_frames(b->sockets[from], parts, b->envelopes[from], m);
+    const char *user = b->door && m->frame_count ? zmq_msg_gets(&parts[1], "User-Id") : NULL;
+    m->user = slice_of(user);
+    if (m->frame_count == 0)
+        m->frame_count = 1; /* a peer cannot send that; were it so, an empty frame would not be less */
+    return true;
+}
+
+/* --- sending --- */
+
+/* Once the peer's name has been taken the rest cannot fail. */
+static void send_envelope(void *socket, struct slice envelope)
+{
+    for (size_t at = 0; at < envelope.len;) {
+        size_t len = (unsigned char)envelope.data[at];
+        MUST(at + 1 + len <= envelope.len);
+        zmq_send(socket, envelope.data + at + 1, len, ZMQ_SNDMORE | ZMQ_DONTWAIT);
+        at += 1 + len;
+    }
+}
+
+/* A copy of a reply that libzmq gives back when it has left. */
+struct large {
+    atomic_size_t *waiting;
+    size_t len;
+    char bytes[];
+};
+
+static void free_large(void *bytes, void *hint)
+{
+    struct large *l = hint;
+    (void)bytes;
+    unread_release(l->waiting, l->len);
+    free(l);
+}
+
+/* 0 or -errno; on failure there is no message. */
+static int make_large(struct bus *b, struct slice peer, struct slice body, zmq_msg_t *out)
+{
+    struct large *l = malloc(sizeof *l + body.len);
+    if (!l)
+        return -ENOMEM;
+
+    atomic_size_t *waiting = unread_reserve(b->unread, peer, body.len);
+    if (!waiting) {
+        free(l);
+        return -EAGAIN;
+    }
+
+    *l = (struct large){waiting, body.len};
+    memcpy(l->bytes, body.data, body.len);
+    if (zmq_msg_init_data(out, l->bytes, l->len, free_large, l) == 0)
+        return 0;
+    free_large(NULL, l);
+    return -ENOMEM;
+}
+
+static int send_large(struct bus *b, struct slice peer, struct slice envelope, struct slice body)
+{
+    zmq_msg_t message;
+    void *socket = b->sockets[BUS_COMMANDS];
+    int err = make_large(b, peer, body, &message);
+    if (err)
+        return err;
+    if (zmq_send(socket, peer.data, peer.len, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) {
+        err = -errno;
+        zmq_msg_close(&message);
+        return err;
+    }
+    send_envelope(socket, envelope);
+    if (zmq_msg_send(&message, socket, ZMQ_DONTWAIT) >= 0)
+        return 0;
+    err = -errno;
+    zmq_msg_close(&message);
+    return err;
+}
+
+int bus_send(struct bus *b, enum bus_socket to, struct slice peer, struct slice envelope, struct slice body)
+{
+    void *socket = b->sockets[to];
+    if (to == BUS_COMMANDS && body.len >= LARGE_REPLY)
+        return send_large(b, peer, envelope, body);
+    if (zmq_send(socket, peer.data, peer.len, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
+        return -errno;
+    send_envelope(socket, envelope);
+    return zmq_send(socket, body.data, body.len, ZMQ_DONTWAIT) < 0 ? -errno : 0;
+}
+
+int bus_publish(struct bus *b, enum bus_socket on, struct slice message)
+{
+    return zmq_send(b->sockets[on], message.data, message.len, ZMQ_DONTWAIT) < 0 ? -errno : 0;
+}

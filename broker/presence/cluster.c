@@ -1,0 +1,355 @@
+#include "presence/cluster.h"
+
+#include <stdlib.h>
+
+#include "base/bytes.h"
+#include "base/must.h"
+#include "base/table.h"
+#include "ops/log.h"
+
+/* Another broker: the value of a table, under the eight bytes of its run. */
+struct peer {
+    int64_t heard_at;
+    bool named;  /* it said who it is */
+    bool silent; /* it did not say good-bye */
+    char name[NAME_BYTES_MAX];
+    size_t name_len;
+    uint64_t counters[BROKER_COUNTERS];
+    struct gossip_whole whole;
+};
+
+/* Which broker a worker belongs to: the value of a table, under the worker's routing id. */
+struct belonging {
+    uint64_t run;
+    bool asked; /* to report in full, and has not yet */
+    bool met;   /* we have taken a full report: what is new in the next one is news here too */
+    int64_t heard_at;
+};
+
+struct cluster {
+    struct cluster_config config;
+    struct table *peers, *workers;
+    uint64_t number;
+    bool asked;                     /* for everybody's workers */
+    bool crowded;                   /* a broker was ignored, and the log has said so */
+    int64_t ticked_at;              /* 0: not yet */
+    uint64_t gone[BROKER_COUNTERS]; /* counted by brokers that are forgotten */
+    struct wire_buf here;
+};
+
+/* --- life --- */
+
+struct cluster *cluster_new(const struct cluster_config *config)
+{
+    struct cluster *c = calloc(1, sizeof *c);
+    if (!c)
+        return NULL;
+    c->config = *config;
+    c->peers = table_new(sizeof(struct peer));
+    c->workers = table_new(sizeof(struct belonging));
+    if (!c->peers || !c->workers)
+        cluster_free(&c);
+    return c;
+}
+
+void cluster_free(struct cluster **c)
+{
+    if (!*c)
+        return;
+    struct peer *p = NULL;
+    while ((*c)->peers && (p = table_next((*c)->peers, p)))
+        wire_buf_release(&p->whole.body);
+    table_free(&(*c)->peers);
+    table_free(&(*c)->workers);
+    wire_buf_release(&(*c)->here);
+    free(*c);
+    *c = NULL;
+}
+
+/* --- telling --- */
+
+static void tell(struct cluster *c, enum gossip_type type, struct slice name, struct slice body)
+{
+    struct gossip m = {type, c->config.run, ++c->number, name, body};
+    c->config.send(c->config.send_context, &m);
+}
+
+static void ask(struct cluster *c, struct slice worker)
+{
+    tell(c, GOSSIP_ASK, worker, (struct slice){0});
+}
+
+void cluster_worker_said(struct cluster *c, struct slice worker, struct slice message, int64_t now)
+{
+    struct belonging *b = table_insert(c->workers, worker);
+    if (b)
+        *b = (struct belonging){.run = c->config.run, .met = true, .heard_at = now};
+    tell(c, GOSSIP_WORKER, worker, message);
+}
+
+static void say_here(struct cluster *c)
+{
+    char counters[BROKER_COUNTERS * 8];
+    for (size_t i = 0; i < BROKER_COUNTERS; i++)
+        put_u64(counters + 8 * i, c->config.counters[i]);
+    tell(c, GOSSIP_HERE, c->config.name, (struct slice){counters, sizeof counters});
+}
+
+void cluster_leave(struct cluster *c)
+{
+    tell(c, GOSSIP_BYE, c->config.name, (struct slice){0});
+}
+
+void cluster_rejoin(struct cluster *c)
+{
+    c->asked = false;
+}
+
+/* --- hearing --- */
+
+static struct slice name_of(const struct peer *p)
+{
+    return (struct slice){p->name, p->name_len};
+}
+
+static void run_key(uint64_t run, char key[8])
+{
+    put_u64(key, run);
+}
+
+static void forget(struct cluster *c, struct peer *p)
+{
+    for (size_t i = 0; i < BROKER_COUNTERS; i++)
+        c->gone[i] += p->counters[i];
+    wire_buf_release(&p->whole.body);
+    table_remove(c->peers, p);
+}
+
+/* Room for one more: the one that has been silent for longest goes. False: nobody is silent. */
+static bool make_room(struct cluster *c)
+{
+    struct peer *oldest = NULL;
+    for (struct peer *p = table_next(c->peers, NULL); p; p = table_next(c->peers, p))
+        if ((p->silent || !p->named) && (!oldest || p->heard_at < oldest->heard_at))
+            oldest = p;
+    if (oldest)
+        forget(c, oldest);
+    return oldest != NULL;
+}
+
+static void tell_crowded(struct cluster *c)
+{
+    if (!c->crowded)
+        log_warn("more than %u brokers speak on the subject of the cluster; the others are ignored", CLUSTER_PEERS_MAX);
+    c->crowded = true;
+}
+
+/* NULL: there are too many, or there is no memory. */
+static struct peer *peer_of(struct cluster *c, uint64_t run)
+{
+    char bytes[8];
+    run_key(run, bytes);
+    struct slice key = {bytes, sizeof bytes};
+    struct peer *p = table_find(c->peers, key);
+    if (p)
+        return p;
+
+    if (table_count(c->peers) >= CLUSTER_PEERS_MAX && !make_room(c)) {
+        tell_crowded(c);
+        return NULL;
+    }
+    p = table_insert(c->peers, key);
+    MUST(table_count(c->peers) <= CLUSTER_PEERS_MAX);
+    return p;
+}
+
+/* A broker that was killed and started again is not missing any more. */
+static void forget_former(struct cluster *c, const struct peer *p)
+{
+    struct peer *next;
+    for (struct peer *other = table_next(c->peers, NULL); other; other = next) {
+        next = table_next(c->peers, other);
+        if (other != p && other->named && slice_equal(name_of(other), name_of(p)))
+            forget(c, other);
+    }
+}
+
+static void on_here(struct cluster *c, struct peer *p, const struct gossip *m)
+{
+    bool fresh = !p->named;
+    if (fresh)
+        log_info("broker %.*s is part of the cluster", (int)m->name.len, m->name.data);
+    else if (p->silent)
+        log_info("broker %.*s is there again", (int)m->name.len, m->name.data);
+    p->named = true;
+    p->silent = false;
+    p->name_len = m->name.len;
+    if (m->name.len)
+        memcpy(p->name, m->name.data, m->name.len);
+    if (fresh)
+        forget_former(c, p);
+    for (size_t i = 0; i < BROKER_COUNTERS && 8 * i + 8 <= m->body.len; i++)
+        p->counters[i] = get_u64(m->body.data + 8 * i);
+}
+
+/* A report that does not follow the last one: its broker is asked once, until a full one comes. */
+static void on_report(struct cluster *c, struct belonging *b, const struct gossip *m, struct wire_presence *report,
+                      int64_t now)
+{
+    if (b->run != m->run)
+        return; /* it belongs to another broker by now */
+    if (b->met)
+        report->told = c->config.run;
+    bool taken = presence_report(c->config.presence, m->name, report, now) == 0;
+    if (!taken && !b->asked)
+        ask(c, m->name);
+    b->asked = !taken;
+    b->met = b->met || (taken && report->full);
+}
+
+static void on_worker(struct cluster *c, const struct gossip *m, int64_t now)
+{
+    struct wire_hello hello;
+    struct wire_presence report;
+    struct belonging *b = table_insert(c->workers, m->name);
+    if (!b)
+        return;
+    if (!b->run)
+        b->run = m->run;
+    b->heard_at = now;
+    if (wire_get_hello(m->body, &hello) == 0) {
+        *b = (struct belonging){.run = m->run, .met = b->met, .heard_at = now};
+        presence_hello(c->config.presence, m->name, &hello, now);
+    } else if (wire_get_presence(m->body, &report) == 0) {
+        on_report(c, b, m, &report, now);
+    }
+}
+
+static void resync_all(struct cluster *c)
+{
+    for (const struct belonging *b = table_next(c->workers, NULL); b; b = table_next(c->workers, b))
+        if (b->run == c->config.run)
+            c->config.resync(c->config.context, table_name(b));
+}
+
+static void on_ask(struct cluster *c, const struct gossip *m)
+{
+    const struct belonging *b = m->name.len ? table_find(c->workers, m->name) : NULL;
+    if (!m->name.len)
+        resync_all(c);
+    else if (b && b->run == c->config.run)
+        c->config.resync(c->config.context, m->name);
+}
+
+static void on_gossip(struct cluster *c, struct peer *p, const struct gossip *m, int64_t now)
+{
+    switch (m->type) {
+    case GOSSIP_HERE:
+        on_here(c, p, m);
+        break;
+    case GOSSIP_WORKER:
+        on_worker(c, m, now);
+        break;
+    case GOSSIP_ASK:
+        on_ask(c, m);
+        break;
+    case GOSSIP_BYE: /* one that stops in order is not missing: its workers turn to others */
+        log_info("broker %.*s leaves the cluster", (int)m->name.len, m->name.data);
+        forget(c, p);
+        break;
+    }
+}
+
+void cluster_receive(struct cluster *c, struct slice part, int64_t now)
+{
+    uint64_t run;
+    struct gossip m;
+    if (gossip_sender(part, &run) != 0 || run == c->config.run)
+        return;
+    struct peer *p = peer_of(c, run);
+    if (!p)
+        return;
+    p->heard_at = now;
+    if (gossip_join(&p->whole, part, &m) == 0)
+        on_gossip(c, p, &m, now);
+}
+
+/* --- time --- */
+
+static void look_at(struct cluster *c, struct peer *p, int64_t now)
+{
+    if (!p->silent && now - p->heard_at > CLUSTER_SILENCE_MS) {
+        p->silent = true;
+        log_warn("broker %.*s has been silent for %d s; who is connected through it is not known", (int)p->name_len,
+                 p->name, CLUSTER_SILENCE_MS / 1000);
+    }
+    if (now - p->heard_at > CLUSTER_FORGET_MS)
+        forget(c, p);
+}
+
+static void drop_workers(struct cluster *c, int64_t now)
+{
+    struct belonging *next;
+    for (struct belonging *b = table_next(c->workers, NULL); b; b = next) {
+        next = table_next(c->workers, b);
+        if (now - b->heard_at > CLUSTER_FORGET_MS)
+            table_remove(c->workers, b);
+    }
+}
+
+#define TICK_MS 1500 /* a tick is due each second; in a longer gap nobody could be heard */
+
+/* A broker that was busy or stopped does not take the others for silent. */
+static void excuse(struct cluster *c, int64_t now)
+{
+    int64_t gap = c->ticked_at ? now - c->ticked_at : 0, deaf = gap > TICK_MS ? gap : 0;
+    for (struct peer *p = deaf ? table_next(c->peers, NULL) : NULL; p; p = table_next(c->peers, p))
+        p->heard_at = p->heard_at + deaf < now ? p->heard_at + deaf : now;
+    c->ticked_at = now;
+}
+
+void cluster_tick(struct cluster *c, int64_t now)
+{
+    struct peer *next;
+    excuse(c, now);
+    say_here(c);
+    if (!c->asked)
+        ask(c, (struct slice){0});
+    c->asked = true;
+    for (struct peer *p = table_next(c->peers, NULL); p; p = next) {
+        next = table_next(c->peers, p);
+        look_at(c, p, now);
+    }
+    drop_workers(c, now);
+}
+
+/* --- what is known --- */
+
+size_t cluster_brokers(const struct cluster *c)
+{
+    size_t count = 1;
+    for (const struct peer *p = table_next(c->peers, NULL); p; p = table_next(c->peers, p))
+        count += p->named && !p->silent;
+    return count;
+}
+
+const void *cluster_next_missing(const struct cluster *c, const void *cursor, struct slice *name)
+{
+    const struct peer *p = c ? table_next(c->peers, cursor) : NULL;
+    while (p && !(p->named && p->silent))
+        p = table_next(c->peers, p);
+    if (p)
+        *name = name_of(p);
+    return p;
+}
+
+void cluster_add_counters(const struct cluster *c, uint64_t *sums)
+{
+    if (!c)
+        return;
+    for (size_t i = 0; i < BROKER_COUNTERS; i++)
+        sums[i] += c->gone[i];
+    for (const struct peer *p = table_next(c->peers, NULL); p; p = table_next(c->peers, p))
+        for (size_t i = 0; i < BROKER_COUNTERS; i++)
+            sums[i] += p->counters[i];
+}

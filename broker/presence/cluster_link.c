@@ -1,0 +1,130 @@
+#include "presence/cluster_link.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ops/log.h"
+
+#define SUBJECT_MAX 300
+#define HEADERS_ROOM 1024u /* of a message's limit */
+
+struct cluster_link {
+    struct cluster_link_config config;
+    char subject[SUBJECT_MAX];
+    struct nats_link *link; /* NULL: the servers refused us; tried again each second */
+    struct nats_listener *listener;
+    struct cluster *cluster;
+    struct wire_buf part;
+};
+
+/* --- the connection --- */
+
+static int connect_link(struct cluster_link *l, char why[NATS_LINK_WHY_MAX])
+{
+    int err = nats_link_open(&l->config.link, &l->link, why);
+    if (err)
+        return err;
+    l->listener = nats_link_listen(l->link, l->subject);
+    return l->listener ? 0 : -ENOMEM;
+}
+
+static void disconnect(struct cluster_link *l)
+{
+    nats_link_unlisten(&l->listener);
+    nats_link_free(&l->link);
+}
+
+/* The hook of cluster.c. */
+static void send_all(void *context, const struct gossip *m)
+{
+    struct cluster_link *l = context;
+    unsigned parts = 1;
+    if (!l->link)
+        return;
+    for (unsigned i = 0; i < parts; i++) {
+        parts = gossip_put(&l->part, m, i, nats_link_max_message(l->link) - HEADERS_ROOM);
+        if (l->part.failed ||
+            nats_link_send(l->link, l->subject, NULL, NULL, NULL, (struct slice){l->part.data, l->part.len}) != 0)
+            break; /* who misses it asks */
+    }
+    if (l->part.failed)
+        wire_buf_release(&l->part);
+}
+
+/* --- life --- */
+
+int cluster_link_open(const struct cluster_link_config *config, struct cluster_link **out, char why[NATS_LINK_WHY_MAX])
+{
+    struct cluster_link *l = calloc(1, sizeof *l);
+    snprintf(why, NATS_LINK_WHY_MAX, "out of memory");
+    if (!l)
+        return -ENOMEM;
+    l->config = *config;
+    l->config.cluster.send = send_all;
+    l->config.cluster.send_context = l;
+    snprintf(l->subject, sizeof l->subject, "%s.brokers", config->stream);
+    l->cluster = cluster_new(&l->config.cluster);
+    int err = l->cluster ? connect_link(l, why) : -ENOMEM;
+    if (err)
+        cluster_link_close(&l);
+    *out = l;
+    return err;
+}
+
+void cluster_link_close(struct cluster_link **l)
+{
+    if (!*l)
+        return;
+    if ((*l)->link && (*l)->cluster)
+        cluster_leave((*l)->cluster);
+    disconnect(*l);
+    cluster_free(&(*l)->cluster);
+    wire_buf_release(&(*l)->part);
+    free(*l);
+    *l = NULL;
+}
+
+int cluster_link_fd(const struct cluster_link *l)
+{
+    return l->link ? nats_link_fd(l->link) : -1;
+}
+
+struct cluster *cluster_link_cluster(const struct cluster_link *l)
+{
+    return l ? l->cluster : NULL;
+}
+
+/* --- turns --- */
+
+void cluster_link_turn(struct cluster_link *l, int64_t now)
+{
+    struct nats_link_message m;
+    while (l->link && nats_link_receive(l->link, &m)) {
+        if (m.news == NATS_LINK_MESSAGE)
+            cluster_receive(l->cluster, m.data, now);
+        else if (m.news == NATS_LINK_UP)
+            cluster_rejoin(l->cluster);
+        else if (m.news == NATS_LINK_CLOSED)
+            disconnect(l);
+    }
+}
+
+/* Connecting waits for a server's answer, so it is tried again only when one had refused us (credentials that were replaced). */
+static void connect_again(struct cluster_link *l)
+{
+    char why[NATS_LINK_WHY_MAX];
+    if (connect_link(l, why) == 0) {
+        cluster_rejoin(l->cluster);
+        return;
+    }
+    log_warn("the other brokers cannot be reached: %s", why);
+    disconnect(l);
+}
+
+void cluster_link_tick(struct cluster_link *l, int64_t now)
+{
+    if (!l->link)
+        connect_again(l);
+    cluster_tick(l->cluster, now);
+}

@@ -1,0 +1,820 @@
+/* A connection is a member of groups: its session first, then its channels. Groups exist while they have members, and
+ * workers, too, hold their connections in a list, so that everything ends at the cost of what ends. */
+#include "presence/presence.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/must.h"
+#include "base/table.h"
+#include "codec/meta.h"
+#include "presence/ranking.h"
+
+/* A lost worker's counters stay with its id for so long, in case it was only stopped and returns. */
+#define REMEMBER_MS (10 * 60 * 1000)
+
+/* The broker looks after workers each second. After a longer gap it did something else meanwhile, or stood still. */
+#define ATTEND_MS 1500
+
+struct member {
+    struct connection *connection;
+    struct group *group; /* NULL: not in */
+    struct member *prev, *next;
+};
+
+/* A session or a channel: the value of a table, under its name. */
+struct group {
+    struct ranked rank; /* among sessions; its count may be smaller than ours when memory was short */
+    struct member *first;
+    size_t count;
+    uint64_t mark;           /* the last count that met all of its members */
+    struct table *table;     /* the one it is in */
+    struct ranking *ranking; /* NULL: a channel */
+};
+
+struct worker {
+    struct connection *first;
+    size_t count; /* of connections */
+    int64_t heard_at;
+    uint64_t n;     /* of the last report taken */
+    bool synced;    /* a full report was taken */
+    bool reporting; /* a full report was begun: the next piece is to follow */
+    bool takeover;  /* by that report: an earlier run of the broker knew its connections */
+    bool lost;
+    bool met; /* what its counters counted for another broker is known */
+    uint64_t counters[WORKER_COUNTERS];
+    uint64_t gauges[WORKER_GAUGES];
+    struct history_lag lag;
+    char name[NAME_BYTES_MAX];
+    size_t name_len;
+    char *labels; /* what its connections' values are called, as in its hello; NULL: they have none */
+    size_t labels_len;
+    uint64_t full;  /* full reports taken: tells apart who was in the last one */
+    uint64_t round; /* reports of who lags taken */
+};
+
+struct connection {
+    struct connection **slot; /* in the table of connections */
+    struct worker *worker;
+    struct connection *prev, *next; /* of the worker */
+    int64_t since_ms;
+    uint64_t mark;         /* the last count that met it */
+    uint64_t full;         /* the worker's full report that had it last */
+    uint64_t round;        /* the worker's report of who lags that had it last */
+    uint64_t sent, queued; /* as that said */
+    int64_t ends_at;       /* when its end is to be told; 0: it has not ended */
+    enum end_cause cause;  /* of that end */
+    uint32_t member_count;
+    uint32_t meta_len;
+    struct member members[]; /* behind them: the packed values */
+};
+
+struct presence {
+    struct table *workers;     /* routing id -> struct worker */
+    struct table *connections; /* id -> struct connection * */
+    struct table *sessions, *channels;
+    struct ranking largest; /* sessions */
+    size_t lost;            /* workers in the table that are only remembered */
+    int64_t lease_ms;
+    int64_t attended_at; /* when the broker last looked at what workers say; 0: not yet */
+    bool all_read;       /* nothing was left to be read then */
+    uint64_t mark;
+    uint64_t gone[WORKER_COUNTERS];   /* counted by workers that are forgotten */
+    uint64_t before[WORKER_COUNTERS]; /* by workers before they were met */
+    size_t ending;                    /* connections whose end is to be told */
+    int64_t settle_ms;
+    uint64_t run;
+    void (*changed)(void *context, const struct presence_change *change); /* NULL: nobody observes */
+    void *context;
+    struct history_lag (*lag)(void *context, uint64_t position); /* NULL: nobody is behind */
+    void *lag_context;
+};
+
+/* --- life --- */
+
+struct presence *presence_new(void)
+{
+    struct presence *p = calloc(1, sizeof *p);
+    if (!p)
+        return NULL;
+    p->settle_ms = PRESENCE_SETTLE_MS;
+    p->lease_ms = PRESENCE_LEASE_MS;
+    p->workers = table_new(sizeof(struct worker));
+    p->connections = table_new(sizeof(struct connection *));
+    p->sessions = table_new(sizeof(struct group));
+    p->channels = table_new(sizeof(struct group));
+    if (!p->workers || !p->connections || !p->sessions || !p->channels)
+        presence_free(&p);
+    return p;
+}
+
+void presence_free(struct presence **p)
+{
+    if (!*p)
+        return;
+    struct connection **slot = NULL;
+    while ((*p)->connections && (slot = table_next((*p)->connections, slot)))
+        free(*slot);
+    struct worker *w = NULL;
+    while ((*p)->workers && (w = table_next((*p)->workers, w)))
+        free(w->labels);
+    table_free(&(*p)->workers);
+    table_free(&(*p)->connections);
+    table_free(&(*p)->sessions);
+    table_free(&(*p)->channels);
+    ranking_release(&(*p)->largest);
+    free(*p);
+    *p = NULL;
+}
+
+void presence_set_settle(struct presence *p, int64_t ms)
+{
+    MUST(ms > 0);
+    p->settle_ms = ms;
+}
+
+void presence_observe(struct presence *p, uint64_t run,
+                      void (*changed)(void *context, const struct presence_change *change), void *context)
+{
+    p->run = run;
+    p->changed = changed;
+    p->context = context;
+}
+
+/* --- groups --- */
+
+static int join(struct table *groups, struct ranking *ranking, struct slice name, struct member *m)
+{
+    struct group *g = table_insert(groups, name);
+    if (!g)
+        return -ENOMEM;
+    g->table = groups;
+    g->ranking = ranking;
+    if (g->first && g->first->connection == m->connection)
+        return 0; /* a channel named twice counts once */
+    m->group = g;
+    m->next = g->first;
+    if (g->first)
+        g->first->prev = m;
+    g->first = m;
+    g->count++;
+    if (ranking)
+        ranking_up(ranking, &g->rank); /* without memory it stands too low, which harms nobody */
+    return 0;
+}
+
+static void leave(struct member *m)
+{
+    struct group *g = m->group;
+    if (!g)
+        return;
+    if (m->next)
+        m->next->prev = m->prev;
+    if (m->prev)
+        m->prev->next = m->next;
+    else
+        g->first = m->next;
+    g->count--;
+    while (g->ranking && g->rank.count > g->count)
+        ranking_down(g->ranking, &g->rank);
+    if (!g->count)
+        table_remove(g->table, g);
+}
+
+/* --- connections --- */
+
+static void tell(const struct presence *p, const struct connection *c, enum presence_what what, bool silent,
+                 enum end_cause cause)
+{
+    struct presence_change change = {what, silent, table_name(c->slot), c, cause};
+    if (p->changed)
+        p->changed(p->context, &change);
+}
+
+static bool only_one(const struct connection *c)
+{
+    return c->members[0].group->count == 1;
+}
+
+static void drop_connection(struct presence *p, struct connection *c)
+{
+    p->ending -= c->ends_at != 0;
+    for (size_t i = 0; i < c->member_count; i++)
+        leave(&c->members[i]);
+    if (c->next)
+        c->next->prev = c->prev;
+    if (c->prev)
+        c->prev->next = c->next;
+    else
+        c->worker->first = c->next;
+    c->worker->count--;
+    table_remove(p->connections, c->slot);
+    free(c);
+}
+
+static void end_connection(struct presence *p, struct connection *c, enum end_cause cause)
+{
+    cause = c->ends_at ? c->cause : cause;
+    tell(p, c, PRESENCE_DISCONNECTED, false, cause);
+    if (only_one(c))
+        tell(p, c, PRESENCE_SESSION_OFFLINE, false, cause);
+    drop_connection(p, c);
+}
+
+static size_t count_names(struct slice names)
+{
+    size_t count = 0;
+    struct slice name;
+    while (wire_next_name(&names, &name))
+        count++;
+    return count;
+}
+
+static void give_to(struct worker *w, struct connection *c)
+{
+    c->worker = w;
+    w->count++;
+    c->next = w->first;
+    if (w->first)
+        w->first->prev = c;
+    w->first = c;
+}
+
+static int join_all(struct presence *p, struct connection *c, const struct wire_presence_item *item)
+{
+    struct slice names = item->raw_channels, name;
+    for (size_t i = 0; i < c->member_count; i++)
+        c->members[i].connection = c;
+    int err = join(p->sessions, &p->largest, item->session, &c->members[0]);
+    for (size_t i = 1; !err && wire_next_name(&names, &name); i++)
+        err = join(p->channels, NULL, name, &c->members[i]);
+    return err;
+}
+
+/* The memory of a connection as item has it, and its place in the table. NULL: none to be had. */
+static struct connection *new_connection(struct presence *p, const struct wire_presence_item *item)
+{
+    size_t members = 1 + count_names(item->raw_channels);
+    struct connection *c = calloc(1, sizeof *c + members * sizeof c->members[0] + item->meta.len);
+    struct connection **slot = c ? table_insert(p->connections, item->connection) : NULL;
+    if (!slot) {
+        free(c);
+        return NULL;
+    }
+    *slot = c;
+    c->slot = slot;
+    c->since_ms = item->since_ms;
+    c->member_count = (uint32_t)members;
+    c->meta_len = (uint32_t)item->meta.len;
+    if (item->meta.len)
+        memcpy(&c->members[members], item->meta.data, item->meta.len);
+    return c;
+}
+
+static int add_connection(struct presence *p, struct worker *w, const struct wire_presence_item *item, bool silent)
+{
+    struct connection *c = new_connection(p, item);
+    if (!c)
+        return -ENOMEM;
+    give_to(w, c);
+    int err = join_all(p, c, item);
+    if (err) {
+        drop_connection(p, c);
+        return err;
+    }
+    c->full = w->full;
+    tell(p, c, PRESENCE_CONNECTED, silent, END_CLIENT);
+    if (only_one(c))
+        tell(p, c, PRESENCE_SESSION_ONLINE, silent, END_CLIENT);
+    return 0;
+}
+
+static struct connection *find_connection(const struct presence *p, struct slice id)
+{
+    struct connection **c = table_find(p->connections, id);
+    return c ? *c : NULL;
+}
+
+/* --- what reports say --- */
+
+/* One worker's report, while it is taken. */
+struct report {
+    struct presence *p;
+    struct worker *worker;
+    bool full;
+    bool takeover; /* the worker has told its connections to an earlier run of the broker and not yet to this one */
+    int64_t now;
+};
+
+static int on_opened(const struct report *r, const struct wire_presence_item *item)
+{
+    struct connection *c = find_connection(r->p, item->connection);
+    if (c && c->worker == r->worker && slice_equal(table_name(c->members[0].group), item->session)) {
+        c->full = r->worker->full;
+        return 0;
+    }
+    if (c)
+        end_connection(r->p, c, END_WORKER_LOST); /* a worker that forgot that it used this id */
+    return add_connection(r->p, r->worker, item, r->takeover && item->told);
+}
+
+/* What a full report says of one that is not known: it came and went while there was no broker, or only went. */
+static int on_ended_meanwhile(const struct report *r, const struct wire_presence_item *item)
+{
+    if (item->told && !r->takeover)
+        return 0; /* it was told already */
+    int err = add_connection(r->p, r->worker, item, item->told);
+    if (err)
+        return err;
+    struct connection *c = find_connection(r->p, item->connection);
+    if (!item->told || !only_one(c)) {
+        end_connection(r->p, c, item->cause);
+        return 0;
+    }
+    c->ends_at = r->now + r->p->settle_ms;
+    c->cause = item->cause;
+    r->p->ending++;
+    return 0;
+}
+
+static int on_ended(const struct report *r, const struct wire_presence_item *item)
+{
+    struct connection *c = find_connection(r->p, item->connection);
+    if (!c)
+        return r->full ? on_ended_meanwhile(r, item) : 0;
+    if (c->worker == r->worker)
+        end_connection(r->p, c, item->cause);
+    return 0;
+}
+
+static void on_lags(const struct report *r, const struct wire_presence_item *item)
+{
+    struct connection *c = find_connection(r->p, item->connection);
+    if (!c || c->worker != r->worker)
+        return;
+    c->round = r->worker->round;
+    c->sent = item->sent;
+    c->queued = item->queued;
+}
+
+static int take_item(const struct report *r, const struct wire_presence_item *item)
+{
+    switch (item->kind) {
+    case ITEM_OPENED:
+        return on_opened(r, item);
+    case ITEM_ENDED:
+        return on_ended(r, item);
+    case ITEM_LAGS:
+        on_lags(r, item);
+        break;
+    }
+    return 0;
+}
+
+/* --- workers --- */
+
+static void end_connections_of(struct presence *p, struct worker *w, enum end_cause cause)
+{
+    struct connection *next;
+    for (struct connection *c = w->first; c; c = next) {
+        next = c->next;
+        end_connection(p, c, cause);
+    }
+    MUST(w->count == 0);
+}
+
+/* Those that the full report, which has ended, did not have. */
+static void end_unreported_of(struct presence *p, struct worker *w)
+{
+    struct connection *next;
+    for (struct connection *c = w->first; c; c = next) {
+        next = c->next;
+        if (c->full != w->full && !c->ends_at)
+            end_connection(p, c, END_WORKER_LOST);
+    }
+}
+
+static void hear(struct presence *p, struct worker *w, int64_t now)
+{
+    w->heard_at = now;
+    p->lost -= w->lost;
+    w->lost = false;
+}
+
+static int keep_labels(struct worker *w, struct slice labels)
+{
+    char *copy = labels.len ? malloc(labels.len) : NULL;
+    if (labels.len && !copy)
+        return -ENOMEM;
+    if (copy)
+        memcpy(copy, labels.data, labels.len);
+    free(w->labels);
+    w->labels = copy;
+    w->labels_len = labels.len;
+    return 0;
+}
+
+int presence_hello(struct presence *p, struct slice id, const struct wire_hello *m, int64_t now)
+{
+    struct worker *w = table_insert(p->workers, id);
+    if (!w)
+        return -ENOMEM;
+    hear(p, w, now);
+    w->met = w->met || !m->position;
+    w->synced = w->reporting = false;
+    w->name_len = m->worker.len < sizeof w->name ? m->worker.len : sizeof w->name;
+    if (w->name_len)
+        memcpy(w->name, m->worker.data, w->name_len);
+    return keep_labels(w, m->raw_labels);
+}
+
+static int take_items(const struct report *r, struct slice rest)
+{
+    struct wire_presence_item item;
+    int err = 0;
+    while (!err && wire_next_presence(&rest, &item))
+        err = take_item(r, &item);
+    return err;
+}
+
+/* What a worker counted for the broker before us is in its first report, and is not of our time. */
+static void take_numbers(struct presence *p, struct worker *w, const struct wire_presence *m)
+{
+    for (int i = 0; i < WORKER_COUNTERS && !w->met; i++)
+        p->before[i] += m->counters[i];
+    w->met = true;
+    memcpy(w->counters, m->counters, sizeof w->counters);
+    memcpy(w->gauges, m->gauges, sizeof w->gauges);
+    if (p->lag)
+        w->lag = p->lag(p->lag_context, m->gauges[GAUGE_POSITION]);
+}
+
+void presence_measure_lag(struct presence *p, struct history_lag (*lag)(void *context, uint64_t position),
+                          void *context)
+{
+    p->lag = lag;
+    p->lag_context = context;
+}
+
+/* Does this report, or this piece of one, follow the last one that was taken? */
+static bool follows(const struct worker *w, const struct wire_presence *m)
+{
+    if (m->full && !m->rest)
+        return true;
+    bool begun = m->full ? w->reporting : w->synced;
+    return begun && m->n == w->n + 1;
+}
+
+/* A full report begins. What was taken of an earlier one that did not come to its end stays: those connections are there, and the end of this
+ * report shows which of them are not any more. */
+static void begin_full(const struct presence *p, struct worker *w, const struct wire_presence *m)
+{
+    w->full++;
+    w->reporting = true;
+    w->synced = false;
+    w->takeover = m->told && m->told != p->run;
+}
+
+static void end_full(struct presence *p, struct worker *w)
+{
+    MUST(w->reporting);
+    end_unreported_of(p, w);
+    w->reporting = false;
+    w->synced = true;
+}
+
+static void forget(struct presence *p, struct worker *w)
+{
+    MUST(!w->first);
+    for (int i = 0; i < WORKER_COUNTERS; i++)
+        p->gone[i] += w->counters[i];
+    free(w->labels);
+    table_remove(p->workers, w);
+}
+
+static void say_goodbye(struct presence *p, struct worker *w)
+{
+    end_connections_of(p, w, END_DRAIN);
+    forget(p, w);
+}
+
+int presence_report(struct presence *p, struct slice id, const struct wire_presence *m, int64_t now)
+{
+    struct worker *w = table_find(p->workers, id);
+    if (!w || w->lost)
+        return -ESTALE;
+    hear(p, w, now);
+
+    if (!follows(w, m)) {
+        w->synced = w->reporting = false;
+        return -ESTALE;
+    }
+    if (m->full && !m->rest)
+        begin_full(p, w, m);
+    w->round += m->lags;
+    const struct report report = {p, w, m->full, m->full && w->takeover, now};
+    int err = take_items(&report, m->items);
+    take_numbers(p, w, m);
+    if (err) {
+        w->synced = w->reporting = false;
+        return -ESTALE;
+    }
+
+    w->n = m->n;
+    if (m->full && !m->more)
+        end_full(p, w);
+    if (m->bye)
+        say_goodbye(p, w);
+    return 0;
+}
+
+uint64_t presence_taken(const struct presence *p, struct slice id)
+{
+    const struct worker *w = table_find(p->workers, id);
+    return w ? w->n : 0;
+}
+
+void presence_renew(struct presence *p, struct slice id, int64_t now)
+{
+    struct worker *w = table_find(p->workers, id);
+    if (w && !w->lost)
+        hear(p, w, now);
+}
+
+static void lose(struct presence *p, struct worker *w)
+{
+    end_connections_of(p, w, END_WORKER_LOST);
+    w->lost = true;
+    w->synced = w->reporting = false;
+    p->lost++;
+}
+
+static void forget_lost(struct presence *p, struct worker *w)
+{
+    MUST(w->lost && p->lost > 0);
+    p->lost--;
+    forget(p, w);
+}
+
+/* Tell the ends that were put off. */
+static void end_those_due(struct presence *p, int64_t now)
+{
+    struct connection **next;
+    for (struct connection **c = p->ending ? table_next(p->connections, NULL) : NULL; c; c = next) {
+        next = table_next(p->connections, c);
+        if ((*c)->ends_at && (*c)->ends_at <= now)
+            end_connection(p, *c, (*c)->cause);
+    }
+}
+
+void presence_set_lease(struct presence *p, int64_t ms)
+{
+    p->lease_ms = ms;
+}
+
+int64_t presence_lease(const struct presence *p)
+{
+    return p->lease_ms;
+}
+
+/* Of the time since the last look: how much of it no worker could be heard in. */
+static int64_t deaf_for(const struct presence *p, int64_t now)
+{
+    int64_t gap = p->attended_at ? now - p->attended_at : 0;
+    bool heard_all = p->all_read && gap <= ATTEND_MS;
+    return heard_all ? 0 : gap;
+}
+
+void presence_attend(struct presence *p, int64_t now, bool all_read)
+{
+    int64_t deaf = deaf_for(p, now);
+    for (struct worker *w = deaf > 0 ? table_next(p->workers, NULL) : NULL; w; w = table_next(p->workers, w))
+        if (!w->lost)
+            w->heard_at = w->heard_at + deaf < now ? w->heard_at + deaf : now;
+    p->attended_at = now;
+    p->all_read = all_read;
+}
+
+/* Nobody is lost while it is not known what they said. */
+static bool leases_count(const struct presence *p, int64_t now)
+{
+    return !p->attended_at || (p->all_read && now - p->attended_at <= ATTEND_MS);
+}
+
+size_t presence_expire(struct presence *p, int64_t now)
+{
+    end_those_due(p, now);
+    size_t lost = 0;
+    bool count = leases_count(p, now);
+    struct worker *next;
+    for (struct worker *w = table_next(p->workers, NULL); w; w = next) {
+        next = table_next(p->workers, w);
+        if (count && !w->lost && now - w->heard_at > p->lease_ms) {
+            lose(p, w);
+            lost++;
+        }
+        if (w->lost && now - w->heard_at > REMEMBER_MS)
+            forget_lost(p, w);
+    }
+    return lost;
+}
+
+/* --- counting --- */
+
+/* Mark the members of a group; returns how many were not marked before. A publisher may name a group 65,535 times: its members are met once. */
+static size_t mark_group(const struct presence *p, struct group *g)
+{
+    size_t fresh = 0;
+
+    if (!g || g->mark == p->mark)
+        return 0;
+
+    g->mark = p->mark;
+    for (const struct member *m = g->first; m; m = m->next) {
+        fresh += m->connection->mark != p->mark;
+        m->connection->mark = p->mark;
+    }
+    return fresh;
+}
+
+static size_t mark_connection(const struct presence *p, struct slice id)
+{
+    struct connection **c = table_find(p->connections, id);
+    if (!c || (*c)->mark == p->mark)
+        return 0;
+    (*c)->mark = p->mark;
+    return 1;
+}
+
+/* Mark all that the three lists name, beginning with this list of sessions. */
+static size_t mark_lists(const struct presence *p, const struct names *lists)
+{
+    size_t fresh = 0;
+    for (size_t i = 0; i < lists[0].count; i++)
+        fresh += mark_group(p, table_find(p->sessions, lists[0].items[i]));
+    for (size_t i = 0; i < lists[1].count; i++)
+        fresh += mark_group(p, table_find(p->channels, lists[1].items[i]));
+    for (size_t i = 0; i < lists[2].count; i++)
+        fresh += mark_connection(p, lists[2].items[i]);
+    return fresh;
+}
+
+/* One session or channel and no exception: nobody can be counted twice, so nobody need be met. */
+static const struct group *only_group(const struct presence *p, const struct names lists[EVENT_LISTS])
+{
+    size_t total = 0;
+    for (int i = 0; i < EVENT_LISTS; i++)
+        total += lists[i].count;
+    if (total != 1 || lists[TO_SESSIONS].count + lists[TO_CHANNELS].count != 1)
+        return NULL;
+    if (lists[TO_SESSIONS].count)
+        return table_find(p->sessions, lists[TO_SESSIONS].items[0]);
+    return table_find(p->channels, lists[TO_CHANNELS].items[0]);
+}
+
+size_t presence_match(struct presence *p, bool has_to, const struct names lists[EVENT_LISTS])
+{
+    const struct group *only = has_to ? only_group(p, lists) : NULL;
+    if (only)
+        return only->count;
+    p->mark++;
+    size_t excepted = mark_lists(p, &lists[EXCEPT_SESSIONS]);
+    return has_to ? mark_lists(p, &lists[TO_SESSIONS]) : presence_connections(p) - excepted;
+}
+
+size_t presence_connections(const struct presence *p)
+{
+    return table_count(p->connections);
+}
+
+size_t presence_sessions(const struct presence *p)
+{
+    return table_count(p->sessions);
+}
+
+size_t presence_channels(const struct presence *p)
+{
+    return table_count(p->channels);
+}
+
+size_t presence_workers(const struct presence *p)
+{
+    return table_count(p->workers) - p->lost;
+}
+
+size_t presence_session_connections(const struct presence *p, struct slice session)
+{
+    const struct group *g = table_find(p->sessions, session);
+    return g ? g->count : 0;
+}
+
+void presence_counters(const struct presence *p, uint64_t out[WORKER_COUNTERS])
+{
+    memcpy(out, p->gone, sizeof p->gone);
+    for (const struct worker *w = table_next(p->workers, NULL); w; w = table_next(p->workers, w))
+        for (int i = 0; i < WORKER_COUNTERS; i++)
+            out[i] += w->counters[i];
+}
+
+void presence_counted_before(const struct presence *p, uint64_t out[WORKER_COUNTERS])
+{
+    memcpy(out, p->before, sizeof p->before);
+}
+
+void presence_gauges(const struct presence *p, uint64_t out[WORKER_GAUGES])
+{
+    memset(out, 0, WORKER_GAUGES * sizeof *out);
+    for (const struct worker *w = table_next(p->workers, NULL); w; w = table_next(p->workers, w))
+        for (int i = 0; i < WORKER_GAUGES && !w->lost; i++)
+            out[i] += w->gauges[i];
+}
+
+/* --- listing --- */
+
+size_t presence_top_sessions(const struct presence *p, struct top_session *out, size_t max)
+{
+    size_t count = 0;
+    for (const struct ranked *one = p->largest.first; one && count < max; one = one->next) {
+        const struct group *g = (const struct group *)one; /* its first field */
+        out[count++] = (struct top_session){table_name(g), g->count};
+    }
+    return count;
+}
+
+void presence_list_workers(const struct presence *p, struct listing *out)
+{
+    for (const struct worker *w = table_next(p->workers, NULL); w; w = table_next(p->workers, w))
+        if (!w->lost)
+            listing_offer(out, (struct slice){w->name, w->name_len}, w);
+}
+
+void worker_describe(const struct worker *w, struct worker_info *out)
+{
+    *out = (struct worker_info){
+        .connections = w->count,
+        .heard_at = w->heard_at,
+        .lag_events = w->lag.events,
+        .lag_ms = w->lag.ms,
+        .counters = w->counters,
+        .gauges = w->gauges,
+    };
+}
+
+static bool begins_with(struct slice name, struct slice prefix)
+{
+    return name.len >= prefix.len && (prefix.len == 0 || memcmp(name.data, prefix.data, prefix.len) == 0);
+}
+
+void presence_list_sessions(const struct presence *p, struct slice prefix, struct listing *out)
+{
+    for (const struct group *g = table_next(p->sessions, NULL); g; g = table_next(p->sessions, g))
+        if (begins_with(table_name(g), prefix))
+            listing_offer(out, table_name(g), g);
+}
+
+size_t presence_listed_connections(const struct listed *session)
+{
+    return ((const struct group *)session->value)->count;
+}
+
+static void list_session(const struct group *g, struct listing *out)
+{
+    for (const struct member *m = g ? g->first : NULL; m; m = m->next)
+        listing_offer(out, table_name(m->connection->slot), m->connection);
+}
+
+void presence_list_connections(const struct presence *p, struct slice session, struct listing *out)
+{
+    if (session.len) {
+        list_session(table_find(p->sessions, session), out);
+        return;
+    }
+    struct connection *const *slot = NULL;
+    while ((slot = table_next(p->connections, slot)))
+        listing_offer(out, table_name(slot), *slot);
+}
+
+void connection_describe(const struct connection *c, struct connection_info *out)
+{
+    const struct worker *w = c->worker;
+    *out = (struct connection_info){
+        .session = table_name(c->members[0].group),
+        .worker = {w->name, w->name_len},
+        .since_ms = c->since_ms,
+        .labels = {w->labels, w->labels_len},
+        .meta = {(const char *)&c->members[c->member_count], c->meta_len},
+        .lags = w->round && c->round == w->round,
+        .sent = c->sent,
+        .queued = c->queued,
+    };
+    for (size_t i = 1; i < c->member_count; i++)
+        out->channel_count += c->members[i].group != NULL;
+}
+
+struct slice connection_channel(const struct connection *c, size_t i)
+{
+    for (size_t at = 1; at < c->member_count; at++)
+        if (c->members[at].group && i-- == 0)
+            return table_name(c->members[at].group);
+    return (struct slice){0};
+}

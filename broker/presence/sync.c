@@ -1,0 +1,284 @@
+#include "presence/sync.h"
+
+#include "ops/log.h"
+
+/* --- hello --- */
+
+static size_t piece_bytes(const struct sync_context *c)
+{
+    return c->piece_bytes ? c->piece_bytes : WIRE_PIECE_BYTES;
+}
+
+/* Bans from *cursor on, until b has the size of a piece. */
+static void fill_with_bans(const struct sync_context *c, const void **cursor, struct wire_buf *b)
+{
+    const struct bans *bans = sequence_bans(c->sequence);
+    struct slice session;
+    int64_t until_ms;
+
+    while ((!c->send || b->len < piece_bytes(c)) && (*cursor = bans_next(bans, *cursor, &session, &until_ms)))
+        wire_add_ban(b, session, until_ms);
+}
+
+/* The first of them go into the welcome, the others before it: who is welcomed knows all. False: they could not be sent. */
+static bool send_bans(const struct sync_context *c, struct slice worker, struct wire_buf *first, uint64_t *pieces)
+{
+    struct wire_buf b = {0};
+    const void *cursor = NULL;
+    bool sent = true;
+    *pieces = 0;
+
+    fill_with_bans(c, &cursor, first);
+    while (cursor && sent) {
+        wire_put_bans(&b, &(struct wire_bans){.run = sequence_run(c->sequence), .piece = ++*pieces});
+        fill_with_bans(c, &cursor, &b);
+        sent = !b.failed && c->send(c->context, worker, (struct slice){b.data, b.len});
+    }
+
+    wire_buf_release(&b);
+    return sent;
+}
+
+/* False: the bans could not be sent. */
+static bool write_welcome(const struct sync_context *c, struct slice worker, struct wire_buf *answer)
+{
+    const struct history *h = sequence_history(c->sequence);
+    struct wire_buf bans = {0};
+    uint64_t pieces;
+    bool sent = send_bans(c, worker, &bans, &pieces);
+
+    wire_put_welcome(answer, &(struct wire_welcome){
+                                 .run = sequence_run(c->sequence),
+                                 .head = history_head(h),
+                                 .complete = history_complete(h),
+                                 .oldest = history_oldest(h),
+                                 .taken = presence_taken(c->presence, worker),
+                                 .bans_since = sequence_bans_since(c->sequence),
+                                 .began = sequence_began(c->sequence),
+                                 .clock = c->clock_us,
+                                 .pieces = pieces,
+                             });
+    wire_add_items(answer, &bans);
+    answer->failed = answer->failed || bans.failed;
+    wire_buf_release(&bans);
+    return sent;
+}
+
+#define YEAR_US (366LL * 24 * 60 * 60 * 1000000)
+
+/* Sequences begin at the time in us. Positions beyond this one were not given out by a broker whose clock was nearly right. */
+static uint64_t furthest_position(const struct sync_context *c)
+{
+    return (uint64_t)(c->clock_us + YEAR_US);
+}
+
+static bool on_hello(const struct sync_context *c, struct slice worker, const struct wire_hello *m, int64_t now,
+                     struct wire_buf *answer)
+{
+    if (presence_hello(c->presence, worker, m, now) != 0)
+        return false; /* it says it again in a second */
+    log_event(LOG_INFO, "a worker says hello", log_text("worker", m->worker), log_count("position", m->position));
+    if (sequence_lost(c->sequence))
+        return false; /* likewise */
+    enum sequence_met met = sequence_meet(c->sequence, m->position, furthest_position(c));
+    if (met == SEQUENCE_AHEAD)
+        return false; /* it says it again, and then it is known */
+    if (met == SEQUENCE_UNKNOWN)
+        log_event(LOG_WARN,
+                  "events that a worker had are not here: an older copy of the store, or the clock was set back; "
+                  "whoever may miss something is told (ssecast.gap)",
+                  log_text("worker", m->worker), log_count("position", m->position));
+    if (!write_welcome(c, worker, answer))
+        return false; /* likewise */
+    c->counters[WELCOMES]++;
+    return true;
+}
+
+/* --- replay --- */
+
+/* Where a question's page begins, and whether that is an exact answer. */
+struct start {
+    uint64_t from;  /* as the page says */
+    uint64_t after; /* events are read from here on */
+    bool gap;
+};
+
+/* What cannot be answered exactly is answered with all that is retained. */
+static struct start find_start(const struct history *h, const struct wire_replay *m)
+{
+    uint64_t cursor = m->after;
+    bool exact = !m->id.len || history_find_cursor(h, m->id, &cursor) == CURSOR_EXACT;
+    if (exact && history_knows(h, cursor))
+        return (struct start){cursor, cursor, false};
+    uint64_t complete = history_complete(h), oldest = history_oldest(h) - 1;
+    return (struct start){complete, complete > oldest ? complete : oldest, true};
+}
+
+/* The channels' names into items. False when there are more than a reader may have. */
+static bool read_channels(struct slice raw, struct slice *items, struct names *out)
+{
+    struct slice name;
+    size_t count = 0;
+    while (wire_next_name(&raw, &name)) {
+        if (count == HISTORY_CHANNELS_MAX)
+            return false;
+        items[count++] = name;
+    }
+    *out = (struct names){items, count};
+    return true;
+}
+
+static size_t page_bytes(const struct wire_replay *m)
+{
+    return m->max_bytes < SYNC_PAGE_BYTES ? m->max_bytes : SYNC_PAGE_BYTES;
+}
+
+static void put_page(const struct sync_context *c, const struct wire_page *page, struct event **events, size_t count,
+                     struct wire_buf *answer)
+{
+    wire_put_page(answer, page);
+    for (size_t i = 0; i < count; i++)
+        wire_add_entry(answer, events[i]);
+    c->counters[PAGES]++;
+    c->counters[PAGE_EVENTS] += count;
+    c->counters[PAGE_GAPS] += page->gap;
+}
+
+/* Could the cursor be one that we have not heard of yet? */
+static bool is_news(const struct history *h, const struct wire_replay *m, const struct start *start)
+{
+    return start->gap && (m->id.len || m->after > history_head(h));
+}
+
+static bool on_replay(const struct sync_context *c, struct slice worker, const struct wire_replay *m,
+                      struct slice message, struct wire_buf *answer)
+{
+    const struct history *h = sequence_history(c->sequence);
+    struct start start = find_start(h, m);
+    bool unsure = is_news(h, m, &start) || sequence_lost(c->sequence);
+    if (c->later && unsure && c->later(c->context, worker, message))
+        return false;
+    struct wire_page page = {
+        .request = m->request,
+        .run = sequence_run(c->sequence),
+        .from = start.from,
+        .head = history_head(h),
+        .oldest = history_oldest(h),
+        .gap = start.gap,
+    };
+    struct slice channels[HISTORY_CHANNELS_MAX];
+    struct event *events[SYNC_PAGE_EVENTS];
+    struct audience who = m->who;
+    size_t count = 0;
+    if (!read_channels(m->channels, channels,
+                       &who.channels)) { /* cannot be read at a bounded cost: say that all is missing */
+        page.gap = true;
+        page.from = page.upto = page.head;
+    } else {
+        count = history_read(h, m->everything ? NULL : &who, start.after, events, SYNC_PAGE_EVENTS, page_bytes(m),
+                             &page.upto);
+    }
+    put_page(c, &page, events, count, answer);
+    return true;
+}
+
+/* --- shutdowns --- */
+
+/* The shutdowns after *upto, until they fill a page; *upto moves on. */
+static void collect_shutdowns(const struct history *h, uint64_t *upto, struct wire_buf *entries)
+{
+    struct event *events[SYNC_PAGE_EVENTS];
+
+    for (unsigned i = 0; i < SYNC_LOOK_PAGES && *upto < history_head(h) && entries->len < SYNC_PAGE_BYTES; i++) {
+        size_t count = history_read(h, NULL, *upto, events, SYNC_PAGE_EVENTS, SYNC_PAGE_BYTES, upto);
+        for (size_t e = 0; e < count; e++)
+            if (events[e]->kind == EVENT_SHUTDOWN)
+                wire_add_entry(entries, events[e]);
+    }
+}
+
+static bool on_shutdowns(const struct sync_context *c, const struct wire_shutdowns *m, struct wire_buf *answer)
+{
+    const struct history *h = sequence_history(c->sequence);
+    struct wire_buf entries = {0};
+    struct wire_page page = {
+        .request = m->request,
+        .run = sequence_run(c->sequence),
+        .from = m->after,
+        .upto = m->after,
+        .head = history_head(h),
+        .oldest = history_oldest(h),
+        .gap = !m->after && !sequence_retains(c->sequence, c->clock_us / 1000, m->age_ms),
+    };
+
+    collect_shutdowns(h, &page.upto, &entries);
+    wire_put_page(answer, &page);
+    wire_add_items(answer, &entries);
+    answer->failed = answer->failed || entries.failed;
+    wire_buf_release(&entries);
+    c->counters[PAGES]++;
+    return true;
+}
+
+/* --- presence --- */
+
+static void pass_on(const struct sync_context *c, struct slice worker, struct slice message, int64_t now)
+{
+    if (c->cluster)
+        cluster_worker_said(c->cluster, worker, message, now);
+}
+
+static bool on_presence(const struct sync_context *c, struct slice worker, struct slice message,
+                        const struct wire_presence *m, int64_t now, struct wire_buf *answer)
+{
+    if (presence_report(c->presence, worker, m, now) != 0) {
+        c->counters[RESYNCS]++;
+        wire_put_resync(answer);
+    } else {
+        wire_put_taken(answer, &(struct wire_taken){.run = sequence_run(c->sequence),
+                                                    .n = m->n,
+                                                    .head = history_head(sequence_history(c->sequence)),
+                                                    .clock = c->clock_us});
+        pass_on(c, worker, message, now);
+    }
+    return true;
+}
+
+static void log_ignored(struct slice message)
+{
+    bool ours = message.len > 3 && memcmp(message.data, WIRE_PREFIX, 3) == 0;
+    if (ours && message.data[3] != WIRE_VERSION)
+        log_event(
+            LOG_WARN,
+            "a worker of another version asks for this broker and is not served; broker and workers have to be of "
+            "the same",
+            log_count("protocol", (unsigned char)message.data[3]), log_count("ours", WIRE_VERSION));
+    else
+        log_debug("a message of %zu bytes on sync is none of ours; it is ignored", message.len);
+}
+
+bool sync_handle(const struct sync_context *c, struct slice worker, struct slice message, int64_t now,
+                 struct wire_buf *answer)
+{
+    struct wire_hello hello;
+    struct wire_replay replay;
+    struct wire_presence presence;
+    struct wire_shutdowns shutdowns;
+    if (wire_get_presence(message, &presence) == 0)
+        return on_presence(c, worker, message, &presence, now, answer);
+    if (wire_get_replay(message, &replay) == 0) {
+        presence_renew(c->presence, worker, now);
+        return on_replay(c, worker, &replay, message, answer);
+    }
+    if (wire_get_shutdowns(message, &shutdowns) == 0) {
+        presence_renew(c->presence, worker, now);
+        return on_shutdowns(c, &shutdowns, answer);
+    }
+    if (wire_get_hello(message, &hello) == 0) {
+        pass_on(c, worker, message, now);
+        return on_hello(c, worker, &hello, now, answer);
+    }
+    c->counters[SYNC_INVALID]++;
+    log_ignored(message);
+    return false;
+}

@@ -1,0 +1,29 @@
+/* http.h - one JSON text sent to a web server, and its answer: for events that go over HTTP. The only user of libcurl in the command line.
+ *
+ * Redirects are not followed: the token is for the server that was named.
+ *
+ * Ownership: http_post() allocates the answer's text; http_answer_release() frees it.
+ */
+#ifndef SSECAST_HTTP_H
+#define SSECAST_HTTP_H
+
+#include <stdint.h>
+
+#include "base/slice.h"
+
+#define HTTP_WHY 256
+
+struct http_answer {
+    long status;
+    char *data; /* NUL-terminated; NULL when there is none */
+    size_t len;
+};
+
+/* POST json to url; token may be NULL. 0, or -errno with the reason in why: -EINVAL when url is none, -ETIMEDOUT, -EHOSTUNREACH, -ENOMEM.
+ * Release out in any case. */
+int http_post(const char *url, const char *token, struct slice json, uint64_t timeout_ms, struct http_answer *out,
+              char why[HTTP_WHY]);
+
+void http_answer_release(struct http_answer *a);
+
+#endif

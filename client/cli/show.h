@@ -1,0 +1,30 @@
+/* show.h - what others wrote, put on a terminal safely, and tables.
+ *
+ * Names and payloads are anybody's: control characters in them (a terminal obeys those) are written as escapes, and so is what is not
+ * UTF-8. Nothing here knows what the texts mean.
+ */
+#ifndef SSECAST_SHOW_H
+#define SSECAST_SHOW_H
+
+#include <stdio.h>
+
+#include "base/slice.h"
+
+/* Write text: newline as \n, tab as \t, other control characters and stray bytes as \xNN, a backslash as it is. Returns the columns it
+ * takes, counting one for each character. out NULL only counts. */
+size_t show_text(FILE *out, struct slice text);
+
+/* A table in memory, cell by cell. */
+struct grid;
+
+/* headings ends with NULL and is kept by the caller; NULL: a table without headings, of the columns given. NULL when out of memory. */
+struct grid *grid_new(const char *const *headings, size_t columns);
+void grid_free(struct grid **g);
+
+/* Add the next cell (copied). 0 or -ENOMEM. */
+int grid_add(struct grid *g, struct slice text);
+
+/* Write it, columns aligned, the last one as wide as it is. */
+void grid_show(const struct grid *g, FILE *out);
+
+#endif

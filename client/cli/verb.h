@@ -1,0 +1,68 @@
+/* verb.h - the verbs of the command line: a row for each.
+ *
+ * cli.c reads the line and calls run(); a verb builds its request, exchange() sends it and shows the reply. Adding a verb is adding its
+ * file and its row in cli.c.
+ */
+#ifndef SSECAST_VERB_H
+#define SSECAST_VERB_H
+
+#include "base/json_out.h"
+#include "cli/flags.h"
+#include "cli/view.h"
+#include "lib/ssecast.h"
+#include "ops/curve_key.h"
+
+/* Exit statuses. */
+enum { STATUS_OK = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 };
+
+/* The program's options. */
+struct settings {
+    char *commands, *presence;         /* the broker's endpoints */
+    char *curve_key_file, *broker_key; /* NULL: without CURVE */
+    uint64_t timeout_ms;
+    bool json; /* for machines */
+};
+
+/* One call of a verb. */
+struct call {
+    const struct verb *verb;
+    const struct settings *settings;
+    const void *flags; /* the verb's struct */
+    char **args;
+    int count;
+};
+
+struct verb {
+    const char *name;
+    const char *args;    /* "EVENT [DATA|-]" */
+    const char *summary; /* one line, no full stop */
+    const char *more;    /* further paragraphs of --help, wrapped by hand; NULL: none */
+    struct flags flags;
+    size_t flags_size; /* of the verb's struct, bytes */
+    int min_args, max_args;
+    struct view view;                    /* how a reply is shown to people */
+    int (*run)(const struct call *call); /* an exit status */
+};
+
+extern const struct verb verb_publish, verb_shutdown, verb_online, verb_sessions, verb_connections, verb_workers,
+    verb_history, verb_stats, verb_ping, verb_tail, verb_log_level, verb_keygen, verb_top, verb_watch, verb_bans,
+    verb_unban;
+
+/* One line on stderr: "ssecast VERB: ..." with control characters escaped. Returns status. */
+int complain(const struct call *call, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Send the request (and release it), wait for the reply, and show it: as it came with --json, else by the verb's view. An exit
+ * status. */
+int exchange(const struct call *call, struct json_out *request);
+
+/* Show a reply that came in another way: as exchange() does. */
+int show_answer(const struct call *call, struct slice json);
+
+/* The same in two halves, around a call of the library: a publisher to call it with; then what it gave, shown, and both released. */
+int open_publisher(const struct call *call, struct ssecast_publisher **publisher);
+int open_presence(const struct call *call, struct ssecast_presence_options *options,
+                  struct ssecast_presence **presence);
+int close_publisher(const struct call *call, struct ssecast_publisher **publisher, int err,
+                    struct ssecast_reply **reply);
+
+#endif

@@ -1,0 +1,277 @@
+/* Why the payload is never decoded here: what was typed is what the browser gets, digits and all. JSON stands in the request as it
+ * is, text travels beside it as bytes. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "cli/http.h"
+#include "cli/verb.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define READ_STEP 65536u /* bytes */
+
+struct publish_flags {
+    struct flag_list sessions, channels, connections, except_sessions, except_channels, except_connections;
+    const char *id, *url, *token_file;
+    struct flag_count retry;
+    bool text;
+};
+
+#define LIST(flag, field, value, text)                                                                                 \
+    {                                                                                                                  \
+        .name = (flag), .arg = (value), .help = (text), .type = FLAG_LIST,                                             \
+        .offset = offsetof(struct publish_flags, field)                                                                \
+    }
+
+static const struct flag_row rows[] = {
+    LIST("session", sessions, "SESSION", "to this session"),
+    LIST("channel", channels, "CHANNEL", "to those in this channel"),
+    LIST("connection", connections, "CONNECTION", "to this connection"),
+    LIST("except-session", except_sessions, "SESSION", "but not to this session"),
+    LIST("except-channel", except_channels, "CHANNEL", "but not to those in this channel"),
+    LIST("except-connection", except_connections, "CONNECTION", "but not to this connection"),
+    {.name = "text",
+     .help = "DATA is text, sent as it is",
+     .type = FLAG_SWITCH,
+     .offset = offsetof(struct publish_flags, text)},
+    {.name = "id",
+     .arg = "ID",
+     .help = "your own id of the event: published once, however often it is tried",
+     .type = FLAG_TEXT,
+     .offset = offsetof(struct publish_flags, id)},
+    {.name = "url",
+     .arg = "URL",
+     .help = "over HTTP, to a worker that takes events so: https://example.org/sse/publish",
+     .type = FLAG_TEXT,
+     .offset = offsetof(struct publish_flags, url)},
+    {.name = "token-file",
+     .arg = "FILE",
+     .help = "with --url: the token that says that you may",
+     .type = FLAG_TEXT,
+     .offset = offsetof(struct publish_flags, token_file)},
+    {.name = "retry",
+     .arg = "MS",
+     .help = "how long browsers wait before they reconnect, from now on",
+     .type = FLAG_COUNT,
+     .offset = offsetof(struct publish_flags, retry),
+     .max = UINT32_MAX},
+};
+
+static struct ssecast_target target(const struct flag_list *sessions, const struct flag_list *channels,
+                                    const struct flag_list *connections)
+{
+    return (struct ssecast_target){{sessions->items, sessions->count},
+                                   {channels->items, channels->count},
+                                   {connections->items, connections->count}};
+}
+
+static bool names_somebody(const struct ssecast_target *t)
+{
+    return t->sessions.count + t->channels.count + t->connections.count > 0;
+}
+
+/* Read to the end, and put a NUL behind it. 0, or -errno; *out is the caller's to free either way. */
+static int read_all(FILE *in, char **out, size_t *len)
+{
+    size_t cap = 0, got;
+    do {
+        if (cap - *len < READ_STEP) {
+            char *grown = realloc(*out, (cap = cap * 2 + READ_STEP) + 1);
+            if (!grown)
+                return -ENOMEM;
+            *out = grown;
+        }
+        got = fread(*out + *len, 1, cap - *len, in);
+        *len += got;
+    } while (got > 0);
+    if (ferror(in))
+        return -errno;
+    (*out)[*len] = 0;
+    return 0;
+}
+
+/* --- over HTTP --- */
+
+static void put_names(struct json_out *out, const char *name, const struct flag_list *names)
+{
+    if (!names->count)
+        return;
+    json_begin_list(out, name);
+    for (size_t i = 0; i < names->count; i++)
+        json_put_text(out, NULL, slice_of(names->items[i]));
+    json_end_list(out);
+}
+
+static void put_target(struct json_out *out, const char *name, const struct flag_list *sessions,
+                       const struct flag_list *channels, const struct flag_list *connections)
+{
+    if (!sessions->count && !channels->count && !connections->count)
+        return;
+    json_begin_object(out, name);
+    put_names(out, "sessions", sessions);
+    put_names(out, "channels", channels);
+    put_names(out, "connections", connections);
+    json_end_object(out);
+}
+
+static void put_event(struct json_out *out, const struct call *call, struct slice data)
+{
+    const struct publish_flags *f = call->flags;
+    json_begin_object(out, NULL);
+    json_put_text(out, "event", slice_of(call->args[0]));
+    if (f->text)
+        json_put_text(out, "text", data);
+    else
+        json_put_raw(out, "data", data);
+    put_target(out, "to", &f->sessions, &f->channels, &f->connections);
+    put_target(out, "except", &f->except_sessions, &f->except_channels, &f->except_connections);
+    if (f->id)
+        json_put_text(out, "id", slice_of(f->id));
+    if (f->retry.given)
+        json_put_count(out, "retry", f->retry.value);
+    json_end_object(out);
+}
+
+/* The token in the file, without the line break at its end; NULL without a file, *status then says whether that is a failure. */
+static char *read_token(const struct call *call, int *status)
+{
+    const char *name = ((const struct publish_flags *)call->flags)->token_file;
+    char *text = NULL;
+    size_t len = 0;
+    FILE *file = name ? fopen(name, "re") : NULL;
+    int err = !name ? 0 : file ? read_all(file, &text, &len) : -errno;
+    if (file)
+        fclose(file);
+    if (err)
+        *status = complain(call, STATUS_USAGE, "--token-file %s: %s", name, strerror(-err));
+    else if (text && strcspn(text, "\r\n") == 0)
+        *status = complain(call, STATUS_USAGE, "--token-file %s: it holds no token", name);
+    else if (text)
+        text[strcspn(text, "\r\n")] = '\0';
+    return text;
+}
+
+/* An event for nobody is no failure, and often a misspelt name. */
+static void note_nobody(const struct call *call, struct slice reply)
+{
+    struct tree *t = tree_parse(reply);
+    bool nobody = tree_flag(t, "ok") && tree_at(t, "online") && !tree_number(t, "online") && !tree_flag(t, "duplicate");
+    if (nobody && !call->settings->json)
+        fprintf(stderr, "(nobody who is connected gets it; it is kept for those who come back)\n");
+    tree_free(&t);
+}
+
+static int post(const struct call *call, const char *token, struct slice json)
+{
+    const struct publish_flags *f = call->flags;
+    struct http_answer answer;
+    char why[HTTP_WHY];
+    int status, err = http_post(f->url, token, json, call->settings->timeout_ms, &answer, why);
+    if (err)
+        status = complain(call, err == -EINVAL ? STATUS_USAGE : STATUS_FAILED, "%s: %s", f->url, why);
+    else if (answer.status != 200)
+        status = complain(call, STATUS_FAILED, "%s answered %ld: %s", f->url, answer.status,
+                          answer.data ? answer.data : "nothing more");
+    else
+        status = show_answer(call, (struct slice){answer.data, answer.len});
+    if (!err && answer.status == 200 && status == STATUS_OK)
+        note_nobody(call, (struct slice){answer.data, answer.len});
+    http_answer_release(&answer);
+    return status;
+}
+
+static int publish_over_http(const struct call *call, struct slice data)
+{
+    struct json_out json = {0};
+    int status = STATUS_OK;
+    char *token = read_token(call, &status);
+    if (status == STATUS_OK) {
+        put_event(&json, call, data);
+        status = json.failed ? complain(call, STATUS_FAILED, "out of memory")
+                             : post(call, token, (struct slice){json.data, json.len});
+    }
+    json_out_release(&json);
+    free(token);
+    return status;
+}
+
+/* --- over ZeroMQ --- */
+
+static int publish_to_broker(const struct call *call, struct slice data)
+{
+    const struct publish_flags *f = call->flags;
+    const struct ssecast_target to = target(&f->sessions, &f->channels, &f->connections);
+    const struct ssecast_target except = target(&f->except_sessions, &f->except_channels, &f->except_connections);
+    const struct ssecast_event event = {.event = call->args[0],
+                                        .json = f->text ? NULL : data.data,
+                                        .bytes = f->text ? data.data : NULL,
+                                        .bytes_len = data.len,
+                                        .to = names_somebody(&to) ? &to : NULL,
+                                        .except = names_somebody(&except) ? &except : NULL,
+                                        .id = f->id,
+                                        .has_retry = f->retry.given,
+                                        .retry_ms = (uint32_t)f->retry.value};
+    struct ssecast_publisher *publisher;
+    struct ssecast_reply *reply;
+    int status = open_publisher(call, &publisher);
+    if (status != STATUS_OK)
+        return status;
+    int err = ssecast_publish(publisher, &event, &reply);
+    if (!err) {
+        struct slice text;
+        text.data = ssecast_reply_json(reply, &text.len);
+        note_nobody(call, text);
+    }
+    if (err != -EINVAL)
+        return close_publisher(call, &publisher, err, &reply);
+    ssecast_publisher_free(&publisher);
+    return complain(call, STATUS_USAGE, "DATA is not JSON; with --text it is sent as text");
+}
+
+/* data ends with a NUL that len does not count. */
+static int publish(const struct call *call, struct slice data)
+{
+    const struct publish_flags *f = call->flags;
+    char problem[256] = "it holds a NUL byte";
+    if (!f->text && (!is_json(data, problem, sizeof problem) || strlen(data.data) != data.len))
+        return complain(call, STATUS_USAGE, "DATA is not JSON (%s); with --text it is sent as text", problem);
+    if (f->token_file && !f->url)
+        return complain(call, STATUS_USAGE, "--token-file goes with --url; without it the event goes to the broker");
+    return f->url ? publish_over_http(call, data) : publish_to_broker(call, data);
+}
+
+static int publish_input(const struct call *call)
+{
+    char *data = NULL;
+    size_t len = 0;
+    int err = read_all(stdin, &data, &len);
+    int status = err ? complain(call, STATUS_FAILED, "cannot read standard input: %s", strerror(-err))
+                     : publish(call, (struct slice){data, len});
+    free(data);
+    return status;
+}
+
+static int run(const struct call *call)
+{
+    const struct publish_flags *f = call->flags;
+    if (call->count < 2)
+        return publish(call, slice_of(f->text ? "" : "null"));
+    if (!strcmp(call->args[1], "-"))
+        return publish_input(call);
+    return publish(call, slice_of(call->args[1]));
+}
+
+const struct verb verb_publish = {
+    .name = "publish",
+    .args = "EVENT [DATA|-]",
+    .summary = "publish an event",
+    .more =
+        "EVENT is the name that pages listen for; '' sends an event without one, which they get as \"message\".\n"
+        "DATA is a JSON value and arrives as it was typed; - reads it from standard input. Without DATA it is null\n"
+        "(with --text: empty). Without --session, --channel and --connection the event is for everyone; with several\n"
+        "of them for all of those.\n",
+    .flags = {rows, COUNT(rows)},
+    .flags_size = sizeof(struct publish_flags),
+    .min_args = 1,
+    .max_args = 2,
+    .run = run,
+};

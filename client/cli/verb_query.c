@@ -1,0 +1,282 @@
+/* The questions: each sends its flags as fields of the same names, and shows what comes back. */
+#include <limits.h>
+
+#include "cli/verb.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define SEQ_MAX INT64_MAX
+
+struct query_flags {
+    const char *session, *channel, *connection, *prefix, *after;
+    struct flag_count since, limit;
+};
+
+#define TEXT(flag, field, value, text)                                                                                 \
+    {                                                                                                                  \
+        .name = (flag), .arg = (value), .help = (text), .type = FLAG_TEXT,                                             \
+        .offset = offsetof(struct query_flags, field)                                                                  \
+    }
+#define NUMBER(flag, field, value, text)                                                                               \
+    {                                                                                                                  \
+        .name = (flag), .arg = (value), .help = (text), .type = FLAG_COUNT,                                            \
+        .offset = offsetof(struct query_flags, field), .max = SEQ_MAX                                                  \
+    }
+#define LIMIT NUMBER("limit", limit, "N", "how many at most")
+
+static void put_flag(struct json_out *out, const struct flag_row *row, const char *values)
+{
+    if (row->type == FLAG_TEXT) {
+        const char *text = *(const char *const *)(const void *)(values + row->offset);
+        if (text)
+            json_put_text(out, row->name, slice_of(text));
+        return;
+    }
+    const struct flag_count *count = (const void *)(values + row->offset);
+    if (count->given)
+        json_put_count(out, row->name, count->value);
+}
+
+static int query(const struct call *call)
+{
+    struct json_out request = {0};
+    const struct flags *flags = &call->verb->flags;
+    json_begin_object(&request, NULL);
+    json_put_text(&request, "op", slice_of(call->verb->name));
+    if (call->count > 0)
+        json_put_text(&request, "session", slice_of(call->args[0]));
+    for (size_t i = 0; i < flags->count; i++)
+        put_flag(&request, &flags->rows[i], call->flags);
+    json_end_object(&request);
+    return exchange(call, &request);
+}
+
+const struct verb verb_online = {
+    .name = "online",
+    .args = "SESSION",
+    .summary = "tell whether a session is connected",
+    .more = "The exit status says whether there was an answer, not what it was.\n",
+    .min_args = 1,
+    .max_args = 1,
+    .run = query,
+};
+
+const struct verb verb_ping = {.name = "ping", .args = "", .summary = "tell whether the broker answers", .run = query};
+
+/* ---- stats ---- */
+
+struct stats_flags {
+    bool prometheus;
+};
+
+static const struct flag_row stats_flags[] = {
+    {.name = "prometheus",
+     .help = "as text for Prometheus, each worker's numbers among it",
+     .type = FLAG_SWITCH,
+     .offset = offsetof(struct stats_flags, prometheus)},
+};
+
+/* What its reply looks like. */
+static const struct verb prometheus = {.name = "stats", .view = {.text = "text"}};
+
+static int stats(const struct call *call)
+{
+    const struct stats_flags *flags = call->flags;
+    struct call shown = *call;
+    struct json_out request = {0};
+    shown.verb = flags->prometheus ? &prometheus : call->verb;
+    json_begin_object(&request, NULL);
+    json_put_text(&request, "op", slice_of(flags->prometheus ? "metrics" : "stats"));
+    json_end_object(&request);
+    return exchange(&shown, &request);
+}
+
+const struct verb verb_stats = {
+    .name = "stats",
+    .args = "",
+    .summary = "show the counters of the broker and its workers",
+    .more = "--prometheus writes what GET .../metrics of a worker answers: for a file that a collector reads, or to "
+            "look at.\n",
+    .flags = {stats_flags, COUNT(stats_flags)},
+    .flags_size = sizeof(struct stats_flags),
+    .run = stats,
+};
+
+/* ---- log level ---- */
+
+static const struct flag_row log_level_flags[] = {
+    {.name = "workers", .help = "the workers' logs too", .type = FLAG_SWITCH, .offset = 0},
+};
+
+static int log_level(const struct call *call)
+{
+    struct json_out request = {0};
+    json_begin_object(&request, NULL);
+    json_put_text(&request, "op", slice_of("log"));
+    if (call->count > 0)
+        json_put_text(&request, "level", slice_of(call->args[0]));
+    if (*(const bool *)call->flags)
+        json_put_flag(&request, "workers", true);
+    json_end_object(&request);
+    return exchange(call, &request);
+}
+
+const struct verb verb_log_level = {
+    .name = "log-level",
+    .args = "[LEVEL]",
+    .summary = "show the level of the broker's log, or change it",
+    .more = "LEVEL is error, warn, info or debug, until the program is restarted. SIGUSR1 sets a worker's (or the\n"
+            "broker's) to debug, and back.\n",
+    .flags = {log_level_flags, COUNT(log_level_flags)},
+    .flags_size = sizeof(bool),
+    .max_args = 1,
+    .run = log_level,
+};
+
+/* ---- sessions ---- */
+
+static const struct flag_row sessions_flags[] = {
+    TEXT("prefix", prefix, "TEXT", "only those whose names begin so"),
+    TEXT("after", after, "SESSION", "only those behind this one, in byte order"),
+    LIMIT,
+};
+
+static const struct column sessions_columns[] = {
+    {.field = "session", .heading = "SESSION"},
+    {.field = "connections", .heading = "CONNECTIONS"},
+};
+
+const struct verb verb_sessions = {
+    .name = "sessions",
+    .args = "",
+    .summary = "list the sessions that are connected",
+    .flags = {sessions_flags, COUNT(sessions_flags)},
+    .flags_size = sizeof(struct query_flags),
+    .view = {"sessions", sessions_columns, COUNT(sessions_columns), "--after the last one, or --limit"},
+    .run = query,
+};
+
+/* ---- bans ---- */
+
+static const struct column bans_columns[] = {
+    {.field = "session", .heading = "SESSION"},
+    {.field = "until", .heading = "UNTIL", .is_time = true},
+};
+
+const struct verb verb_bans = {
+    .name = "bans",
+    .args = "",
+    .summary = "list the sessions that are turned away",
+    .flags = {sessions_flags, COUNT(sessions_flags)},
+    .flags_size = sizeof(struct query_flags),
+    .view = {"bans", bans_columns, COUNT(bans_columns), "--after the last one, or --limit"},
+    .run = query,
+};
+
+static int unban(const struct call *call)
+{
+    struct json_out request = {0};
+    json_begin_object(&request, NULL);
+    json_put_text(&request, "op", slice_of("unban"));
+    json_begin_list(&request, "sessions");
+    for (int i = 0; i < call->count; i++)
+        json_put_text(&request, NULL, slice_of(call->args[i]));
+    json_end_list(&request);
+    json_end_object(&request);
+    return exchange(call, &request);
+}
+
+const struct verb verb_unban = {
+    .name = "unban",
+    .args = "SESSION...",
+    .summary = "let sessions back before their time",
+    .more = "Tells how many of them were turned away.\n",
+    .min_args = 1,
+    .max_args = INT_MAX,
+    .run = unban,
+};
+
+/* ---- connections ---- */
+
+static const struct flag_row connections_flags[] = {
+    TEXT("session", session, "SESSION", "only those of this session"),
+    TEXT("after", after, "CONNECTION", "only those behind this one, in byte order"),
+    LIMIT,
+};
+
+static const struct column connections_columns[] = {
+    {.field = "connection", .heading = "CONNECTION"},
+    {.field = "session", .heading = "SESSION"},
+    {.field = "since", .heading = "SINCE", .is_time = true},
+    {.field = "worker", .heading = "WORKER"},
+    {.field = "queued", .heading = "QUEUED"},
+    {.field = "lag", .heading = "LAG"},
+    {.field = "meta", .heading = "REQUEST"},
+    {.field = "channels", .heading = "CHANNELS"},
+};
+
+const struct verb verb_connections = {
+    .name = "connections",
+    .args = "",
+    .summary = "list the connections",
+    .flags = {connections_flags, COUNT(connections_flags)},
+    .flags_size = sizeof(struct query_flags),
+    .view = {"connections", connections_columns, COUNT(connections_columns), "--after the last one, or --limit"},
+    .run = query,
+};
+
+/* ---- workers ---- */
+
+static const struct flag_row workers_flags[] = {
+    TEXT("after", after, "WORKER", "only those behind this one, in byte order"),
+    LIMIT,
+};
+
+static const struct column workers_columns[] = {
+    {.field = "worker", .heading = "WORKER"},       {.field = "connections", .heading = "CONNECTIONS"},
+    {.field = "lag_events", .heading = "LAG"},      {.field = "queued_readers", .heading = "BEHIND"},
+    {.field = "queued_bytes", .heading = "QUEUED"}, {.field = "deliveries", .heading = "DELIVERIES"},
+    {.field = "ends_slow", .heading = "CUT"},       {.field = "started_ms", .heading = "STARTED", .is_time = true},
+};
+
+const struct verb verb_workers = {
+    .name = "workers",
+    .args = "",
+    .summary = "list the workers, and how each is doing",
+    .more =
+        "LAG: events that it has not got yet. BEHIND: streams whose reader takes nothing, and QUEUED the bytes that\n"
+        "wait for them. CUT: streams that were too slow. --json tells all its numbers.\n",
+    .flags = {workers_flags, COUNT(workers_flags)},
+    .flags_size = sizeof(struct query_flags),
+    .view = {"workers", workers_columns, COUNT(workers_columns), "--after the last one, or --limit"},
+    .run = query,
+};
+
+/* ---- history ---- */
+
+static const struct flag_row history_flags[] = {
+    NUMBER("since", since, "SEQ", "only those behind this one"),
+    TEXT("session", session, "SESSION", "only what concerns this session"),
+    TEXT("channel", channel, "CHANNEL", "only what concerns this channel"),
+    TEXT("connection", connection, "CONNECTION", "only what concerns this connection"),
+    LIMIT,
+};
+
+static const struct column history_columns[] = {
+    {.field = "seq", .heading = "SEQ"},
+    {.field = "at", .heading = "TIME", .is_time = true},
+    {.field = "id", .heading = "ID"},
+    {.field = "event", .heading = "EVENT"},
+    {.field = "to", .heading = "TO", .missing = "everyone"},
+    {.field = "except", .heading = "EXCEPT"},
+    {.field = "data", .heading = "DATA"},
+};
+
+const struct verb verb_history = {
+    .name = "history",
+    .args = "",
+    .summary = "list the retained events, oldest first",
+    .flags = {history_flags, COUNT(history_flags)},
+    .flags_size = sizeof(struct query_flags),
+    .view = {"events", history_columns, COUNT(history_columns), "--since the last one, or --limit"},
+    .run = query,
+};

@@ -1,0 +1,434 @@
+/* Wiring: link.c hears messages, publisher.c asks for snapshots, roster.c knows what of both is news. */
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/json_out.h"
+#include "lib/link.h"
+#include "lib/roster.h"
+
+#define ENDPOINT "tcp://127.0.0.1:5573"
+#define CHECK_MS 2000u
+#define SOON_MS 100  /* after a snapshot: was the subscription there in time? */
+#define GRACE_MS 500 /* for messages that are under way while the broker already tells their numbers */
+#define AGAIN_MS 1000
+#define BURST_MAX 1000 /* messages in a row, before the time is looked at */
+#define HEARD_MAX 1000000
+
+struct ssecast_presence {
+    struct ssecast_presence_options options;
+    struct ear *ear;
+    struct ssecast_publisher *publisher;
+    struct roster *roster;
+    struct json_out text;
+    char run[64]; /* without snapshots: as the last message had them */
+    uint64_t n;
+    bool complete;    /* since the last snapshot nothing was missed */
+    bool announced;   /* `complete` was told once */
+    bool unreachable; /* was told */
+    bool settled;     /* the last snapshot is of a broker that knows everybody */
+    uint64_t lacking; /* changes that had not come when we looked */
+    int64_t look_at;  /* clock_ms(): when to ask where the broker stands */
+    int64_t soon_ms;
+    int err; /* why it ends */
+    atomic_bool closing;
+    int stop_fd; /* readable: closing */
+};
+
+/* ---- telling ---- */
+
+static bool closing(const struct ssecast_presence *p)
+{
+    return atomic_load(&p->closing);
+}
+
+static void tell_state(struct ssecast_presence *p, enum ssecast_presence_state state, uint64_t missed,
+                       const char *message)
+{
+    if (p->options.state && !closing(p))
+        p->options.state(p->options.context, state, missed, message);
+}
+
+static const char *type_name(enum ssecast_presence_type type)
+{
+    static const char *const names[] = {"connected", "disconnected", "session_online", "session_offline"};
+    return names[type];
+}
+
+/* What the broker's row says of the connection; without one, what is known. */
+static void put_who(struct json_out *out, const struct roster_change *c)
+{
+    if (c->whole.len > 2) {
+        json_put_raw(out, NULL, (struct slice){c->whole.data + 1, c->whole.len - 2});
+        return;
+    }
+    json_put_text(out, "connection", slice_of(c->connection));
+    json_put_text(out, "session", slice_of(c->session));
+    json_begin_list(out, "channels");
+    for (size_t i = 0; i < c->channel_count; i++)
+        json_put_text(out, NULL, slice_of(c->channels[i]));
+    json_end_list(out);
+}
+
+/* The object that says what no message said. */
+static void compose(struct json_out *out, const struct roster_change *c)
+{
+    out->len = 0;
+    json_begin_object(out, NULL);
+    json_put_text(out, "type", slice_of(type_name(c->type)));
+    put_who(out, c);
+    json_put_int(out, "at", c->at);
+    if (*c->cause)
+        json_put_text(out, "cause", slice_of(c->cause));
+    if (c->source != ROSTER_MESSAGE)
+        json_put_flag(out, c->source == ROSTER_PRESENT ? "present" : "inferred", true);
+    json_end_object(out);
+}
+
+static void tell_event(const struct ssecast_presence *p, const struct roster_change *c, char *json)
+{
+    const struct ssecast_presence_event event = {
+        .type = c->type,
+        .session = c->session,
+        .connection = c->connection,
+        .channels = c->channels,
+        .channel_count = c->channel_count,
+        .at = c->at,
+        .cause = c->cause,
+        .present = c->source == ROSTER_PRESENT,
+        .inferred = c->source == ROSTER_INFERRED,
+        .json = json,
+        .json_len = strlen(json),
+    };
+    p->options.event(p->options.context, &event);
+}
+
+static void on_change(void *context, const struct roster_change *c)
+{
+    struct ssecast_presence *p = context;
+    struct slice text = c->whole;
+    if (closing(p))
+        return;
+    if (c->source != ROSTER_MESSAGE || !text.len) {
+        compose(&p->text, c);
+        text = (struct slice){p->text.data, p->text.failed ? 0 : p->text.len};
+    }
+    char *json = text.len ? strndup(text.data, text.len) : NULL;
+    if (json)
+        tell_event(p, c, json);
+    else
+        p->err = -ENOMEM;
+    free(json);
+}
+
+/* ---- snapshots ---- */
+
+static void look_soon(struct ssecast_presence *p)
+{
+    p->soon_ms = SOON_MS;
+    p->look_at = clock_ms() + p->soon_ms;
+    p->lacking = 0;
+}
+
+/* More and more rarely, up to check_ms. */
+static void look_later(struct ssecast_presence *p)
+{
+    p->soon_ms = p->soon_ms * 2 < p->options.check_ms ? p->soon_ms * 2 : p->options.check_ms;
+    p->look_at = clock_ms() + p->soon_ms;
+}
+
+static void unreachable(struct ssecast_presence *p, int err)
+{
+    char message[256];
+    const char *problem = ssecast_publisher_problem(p->publisher);
+    if (!p->unreachable) {
+        snprintf(message, sizeof message, "the broker does not answer (%s); asking again until it does",
+                 *problem ? problem : strerror(-err));
+        tell_state(p, SSECAST_PRESENCE_UNREACHABLE, 0, message);
+    }
+    p->unreachable = true;
+    p->look_at = clock_ms() + AGAIN_MS;
+}
+
+/* Ask `presence`. 0 and *reply, or -errno: what is for ever is in p->err. */
+static int ask(struct ssecast_presence *p, const char *after, unsigned limit, struct ssecast_reply **reply)
+{
+    struct json_out request = {0};
+    json_begin_object(&request, NULL);
+    json_put_text(&request, "op", slice_of("presence"));
+    json_put_text(&request, "after", slice_of(after));
+    json_put_count(&request, "limit", limit);
+    json_end_object(&request);
+    char *text = request.failed ? NULL : strndup(request.data, request.len);
+    json_out_release(&request);
+    int err = text ? ssecast_query(p->publisher, text, reply) : -ENOMEM;
+    free(text);
+    if (err == -EREMOTEIO) {
+        tell_state(p, SSECAST_PRESENCE_UNREACHABLE, 0, ssecast_reply_message(*reply));
+        ssecast_reply_free(reply);
+        p->err = err;
+    }
+    if (!err)
+        p->unreachable = false;
+    return err;
+}
+
+struct rows {
+    struct roster *roster;
+    int err;
+};
+
+static void on_row(void *context, const struct notice *row)
+{
+    struct rows *rows = context;
+    if (!rows->err)
+        rows->err = roster_row(rows->roster, row);
+}
+
+/* One page into the roster. 0, or -errno. */
+static int take_page(struct ssecast_presence *p, bool *more)
+{
+    struct ssecast_reply *reply;
+    struct notice_page page;
+    struct rows rows = {p->roster, 0};
+    int err = ask(p, roster_after(p->roster), 1000, &reply);
+    if (err)
+        return err;
+    err = notice_read_page(reply, &page, on_row, &rows);
+    if (!err)
+        err = rows.err;
+    if (!err)
+        err = roster_page(p->roster, &page);
+    *more = page.more;
+    p->settled = page.settled;
+    ssecast_reply_free(&reply);
+    return err;
+}
+
+/* ---- what was missed ---- */
+
+static void missed(struct ssecast_presence *p, enum roster_verdict verdict, uint64_t count)
+{
+    char message[128];
+    if (verdict == ROSTER_TAKEN)
+        return;
+    p->complete = false;
+    p->look_at = clock_ms();
+    if (verdict == ROSTER_RESTARTED) {
+        tell_state(p, SSECAST_PRESENCE_RESTARTED, 0, "the broker was restarted");
+        return;
+    }
+    if (!p->settled && !p->options.no_snapshot)
+        return; /* what a fresh broker takes over it tells nobody, and nothing was missed */
+    snprintf(message, sizeof message, "%" PRIu64 " changes were missed", count);
+    tell_state(p, SSECAST_PRESENCE_MISSED, count, message);
+}
+
+/* Did anything happen that no message told of? What is under way is given its time. */
+static void look(struct ssecast_presence *p)
+{
+    struct ssecast_reply *reply;
+    struct notice_page at;
+    uint64_t lacking = 0;
+    int err = ask(p, "", 0, &reply);
+    if (err) {
+        unreachable(p, err);
+        return;
+    }
+    err = notice_read_page(reply, &at, on_row, NULL);
+    enum roster_verdict verdict = err ? ROSTER_TAKEN : roster_look(p->roster, &at, &lacking);
+    bool again = !err && at.settled && roster_doubts(p->roster);
+    bool settled = !err && at.settled;
+    ssecast_reply_free(&reply);
+    look_later(p);
+    if (verdict == ROSTER_MISSED && !p->lacking)
+        p->look_at = clock_ms() + GRACE_MS;
+    else if (verdict != ROSTER_TAKEN)
+        missed(p, verdict, lacking);
+    else if (again)
+        p->complete = false; /* now it is known who is gone */
+    p->lacking = lacking;
+    p->settled = p->settled || settled;
+}
+
+/* ---- messages ---- */
+
+/* Without snapshots: as it came, and what is missing is only counted. */
+static void pass_on(struct ssecast_presence *p, const struct notice *n)
+{
+    const struct roster_change change = {
+        .type = n->type,
+        .connection = n->connection,
+        .session = n->session,
+        .cause = n->cause,
+        .channels = n->channels,
+        .channel_count = n->channel_count,
+        .at = n->at,
+        .whole = n->whole,
+    };
+    bool first = !*p->run, same = strncmp(p->run, n->run, sizeof p->run - 1) == 0;
+    if (!first && !same)
+        missed(p, ROSTER_RESTARTED, 0);
+    else if (!first && n->n > p->n + 1)
+        missed(p, ROSTER_MISSED, n->n - p->n - 1);
+    snprintf(p->run, sizeof p->run, "%s", n->run);
+    p->n = n->n;
+    on_change(p, &change);
+}
+
+static void on_notice(void *context, const struct notice *n)
+{
+    struct ssecast_presence *p = context;
+    uint64_t count;
+    if (p->options.no_snapshot) {
+        pass_on(p, n);
+        return;
+    }
+    enum roster_verdict verdict = roster_message(p->roster, n, &count);
+    missed(p, verdict, count);
+}
+
+static void hear(struct ssecast_presence *p, int max)
+{
+    struct slice text;
+    bool stop = false;
+    for (int i = 0; i < max && !stop; i++) {
+        stop = closing(p) || p->err || (!p->complete && !p->options.no_snapshot) || ear_receive(p->ear, &text) <= 0;
+        if (!stop && notice_read(text, on_notice, p) == -ENOMEM)
+            p->err = -ENOMEM;
+    }
+}
+
+/* A whole snapshot. 0; another -errno: try again at look_at. */
+static int take_snapshot(struct ssecast_presence *p)
+{
+    bool more = true;
+    int err = 0;
+    roster_begin(p->roster);
+    while (more && !err && !closing(p))
+        err = take_page(p, &more);
+    if (err == -ENOMEM)
+        p->err = err;
+    if (err == -ESTALE)
+        p->look_at = clock_ms();
+    else if (err)
+        unreachable(p, err);
+    if (err || closing(p))
+        return err;
+    p->complete = true;
+    hear(p, HEARD_MAX); /* why those ended who are not there any more */
+    if (!p->complete)
+        return 0;
+    roster_end(p->roster, clock_unix_ms());
+    look_soon(p);
+    if (!p->announced)
+        tell_state(p, SSECAST_PRESENCE_COMPLETE, 0, "all who are connected have been told");
+    p->announced = true;
+    return 0;
+}
+
+/* ---- running ---- */
+
+static void wait_for_more(struct ssecast_presence *p)
+{
+    int64_t left = p->look_at - clock_ms();
+    if (p->options.no_snapshot || left > (int64_t)p->options.check_ms)
+        left = p->options.check_ms;
+    if (left > 0)
+        ear_wait(p->ear, p->stop_fd, left);
+}
+
+/* Incomplete, messages are left where they are: those that come after the snapshot count. */
+static void wait_to_ask(struct ssecast_presence *p)
+{
+    int64_t left = p->look_at - clock_ms();
+    struct pollfd stop = {.fd = p->stop_fd, .events = POLLIN};
+    if (left > 0)
+        poll(&stop, 1, (int)left);
+}
+
+static void turn(struct ssecast_presence *p)
+{
+    if (p->options.no_snapshot || p->complete) {
+        hear(p, BURST_MAX);
+        if (p->complete && clock_ms() >= p->look_at)
+            look(p);
+        if (p->options.no_snapshot || p->complete)
+            wait_for_more(p);
+    } else {
+        wait_to_ask(p);
+        if (!closing(p))
+            take_snapshot(p);
+    }
+}
+
+int ssecast_presence_run(struct ssecast_presence *p)
+{
+    eventfd_t count;
+    p->err = 0;
+    while (!closing(p) && !p->err)
+        turn(p);
+    if (atomic_exchange(&p->closing, false))
+        eventfd_read(p->stop_fd, &count);
+    return p->err;
+}
+
+void ssecast_presence_close(struct ssecast_presence *p)
+{
+    int saved = errno;
+    atomic_store(&p->closing, true);
+    eventfd_write(p->stop_fd, 1);
+    errno = saved;
+}
+
+/* ---- life ---- */
+
+static int prepare(struct ssecast_presence *p, const struct ssecast_presence_options *o)
+{
+    p->options = *o;
+    p->options.check_ms = o->check_ms ? o->check_ms : CHECK_MS;
+    p->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    p->roster = roster_new(on_change, p);
+    if (p->stop_fd < 0 || !p->roster)
+        return p->stop_fd < 0 ? -EMFILE : -ENOMEM;
+    int err = ear_new(&p->ear, o->endpoint ? o->endpoint : ENDPOINT, &o->commands.curve);
+    return err || o->no_snapshot ? err : ssecast_publisher_new(&p->publisher, &o->commands);
+}
+
+int ssecast_presence_new(struct ssecast_presence **presence, const struct ssecast_presence_options *options)
+{
+    *presence = NULL;
+    if (!options->event)
+        return -EINVAL;
+    struct ssecast_presence *p = calloc(1, sizeof *p);
+    if (!p)
+        return -ENOMEM;
+    p->stop_fd = -1;
+    atomic_init(&p->closing, false);
+    int err = prepare(p, options);
+    if (err)
+        ssecast_presence_free(&p);
+    *presence = p;
+    return err;
+}
+
+void ssecast_presence_free(struct ssecast_presence **presence)
+{
+    struct ssecast_presence *p = *presence;
+    if (!p)
+        return;
+    ssecast_publisher_free(&p->publisher);
+    ear_free(&p->ear);
+    roster_free(&p->roster);
+    json_out_release(&p->text);
+    if (p->stop_fd >= 0)
+        close(p->stop_fd);
+    free(p);
+    *presence = NULL;
+}

@@ -1,0 +1,292 @@
+#include "lib/roster.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/table.h"
+
+#define RUN_MAX 64
+
+struct member {
+    char *texts; /* session, then the channels, each with its NUL */
+    uint32_t channel_count;
+    uint32_t seen; /* the snapshot that had it, or a message after it */
+};
+
+/* Messages up to n are no news for ids up to last. */
+struct page {
+    char *last; /* NULL: the last page */
+    uint64_t n;
+};
+
+struct roster {
+    void (*tell)(void *context, const struct roster_change *change);
+    void *context;
+    struct table *members;  /* connection -> struct member */
+    struct table *sessions; /* -> size_t: how many connections */
+    char run[RUN_MAX], former_run[RUN_MAX];
+    uint64_t n;        /* of the last message that counts */
+    uint32_t snapshot; /* the number of the last one begun; 0: none yet */
+    bool complete;     /* one was, ever */
+    bool settled;      /* the last one was of a broker that knows everybody */
+    bool doubts;
+    struct page *pages; /* of the last snapshot */
+    size_t page_count;
+    char *after; /* the last row's id */
+};
+
+/* ---- life ---- */
+
+struct roster *roster_new(void (*tell)(void *context, const struct roster_change *change), void *context)
+{
+    struct roster *r = calloc(1, sizeof *r);
+    if (!r)
+        return NULL;
+    *r = (struct roster){.tell = tell, .context = context};
+    r->members = table_new(sizeof(struct member));
+    r->sessions = table_new(sizeof(size_t));
+    if (!r->members || !r->sessions)
+        roster_free(&r);
+    return r;
+}
+
+static void drop_pages(struct roster *r)
+{
+    for (size_t i = 0; i < r->page_count; i++)
+        free(r->pages[i].last);
+    free(r->pages);
+    free(r->after);
+    r->pages = NULL;
+    r->page_count = 0;
+    r->after = NULL;
+}
+
+void roster_free(struct roster **r)
+{
+    struct member *m = NULL;
+    if (!*r)
+        return;
+    while ((*r)->members && (m = table_next((*r)->members, m)))
+        free(m->texts);
+    table_free(&(*r)->members);
+    table_free(&(*r)->sessions);
+    drop_pages(*r);
+    free(*r);
+    *r = NULL;
+}
+
+/* ---- telling ---- */
+
+/* m under its id, as a change of that type. */
+static void tell(const struct roster *r, enum ssecast_presence_type type, const struct member *m,
+                 struct roster_change how)
+{
+    const char *channels[NOTICE_CHANNELS_MAX], *at = m->texts;
+    how.type = type;
+    how.session = at;
+    for (uint32_t i = 0; i < m->channel_count; i++)
+        channels[i] = at += strlen(at) + 1;
+    how.channels = channels;
+    how.channel_count = m->channel_count;
+    r->tell(r->context, &how);
+}
+
+static char *copy_texts(const struct notice *n)
+{
+    size_t len = strlen(n->session) + 1;
+    for (size_t i = 0; i < n->channel_count; i++)
+        len += strlen(n->channels[i]) + 1;
+    char *texts = malloc(len), *at = texts;
+    if (!texts)
+        return NULL;
+    at = stpcpy(at, n->session) + 1;
+    for (size_t i = 0; i < n->channel_count; i++)
+        at = stpcpy(at, n->channels[i]) + 1;
+    return texts;
+}
+
+static int add(struct roster *r, const struct notice *n, enum roster_source source)
+{
+    size_t *session = table_insert(r->sessions, slice_of(n->session));
+    struct member *m = table_insert(r->members, slice_of(n->connection));
+    if (m)
+        m->texts = copy_texts(n);
+    if (!session || !m || !m->texts) {
+        if (m)
+            table_remove(r->members, m);
+        if (session && !*session)
+            table_remove(r->sessions, session);
+        return -ENOMEM;
+    }
+    m->channel_count = (uint32_t)n->channel_count;
+    m->seen = r->snapshot;
+    const struct roster_change how = {
+        .source = source, .connection = n->connection, .cause = "", .at = n->at, .whole = n->whole};
+    tell(r, SSECAST_CONNECTED, m, how);
+    if (++*session == 1)
+        tell(r, SSECAST_SESSION_ONLINE, m,
+             (struct roster_change){.source = source, .connection = n->connection, .cause = "", .at = n->at});
+    return 0;
+}
+
+/* The last texts of how belong to the caller and outlive m. */
+static void drop(struct roster *r, struct member *m, struct roster_change how)
+{
+    size_t *session = table_find(r->sessions, slice_of(m->texts));
+    tell(r, SSECAST_DISCONNECTED, m, how);
+    how.whole = (struct slice){0};
+    if (--*session == 0) {
+        tell(r, SSECAST_SESSION_OFFLINE, m, how);
+        table_remove(r->sessions, session);
+    }
+    free(m->texts);
+    table_remove(r->members, m);
+}
+
+/* ---- snapshots ---- */
+
+void roster_begin(struct roster *r)
+{
+    drop_pages(r);
+    r->snapshot++;
+}
+
+int roster_row(struct roster *r, const struct notice *row)
+{
+    struct member *known = table_find(r->members, slice_of(row->connection));
+    char *after = strdup(row->connection);
+    if (!after)
+        return -ENOMEM;
+    free(r->after);
+    r->after = after;
+    if (!known)
+        return add(r, row, r->complete ? ROSTER_INFERRED : ROSTER_PRESENT);
+    known->seen = r->snapshot;
+    return 0;
+}
+
+static void take_run(struct roster *r, const char *run)
+{
+    if (strcmp(r->run, run) == 0)
+        return;
+    memcpy(r->former_run, r->run, sizeof r->run);
+    snprintf(r->run, sizeof r->run, "%s", run);
+}
+
+int roster_page(struct roster *r, const struct notice_page *page)
+{
+    if (r->page_count && strncmp(page->run, r->run, RUN_MAX - 1) != 0)
+        return -ESTALE;
+    struct page *pages = realloc(r->pages, (r->page_count + 1) * sizeof *pages);
+    if (pages)
+        r->pages = pages;
+    char *last = pages && page->more ? strdup(r->after ? r->after : "") : NULL;
+    if (!pages || (page->more && !last))
+        return -ENOMEM;
+    if (r->page_count == 0) {
+        take_run(r, page->run);
+        r->n = page->n;
+    }
+    r->pages[r->page_count++] = (struct page){last, page->n};
+    r->settled = page->settled;
+    return 0;
+}
+
+void roster_end(struct roster *r, int64_t now)
+{
+    struct member *next;
+    bool keep = r->complete && !r->settled;
+    r->doubts = false;
+    for (struct member *m = table_next(r->members, NULL); m; m = next) {
+        next = table_next(r->members, m);
+        if (m->seen == r->snapshot)
+            continue;
+        r->doubts = r->doubts || keep;
+        if (!keep) {
+            char id[256];
+            struct slice name = table_name(m);
+            snprintf(id, sizeof id, "%.*s", (int)name.len, name.data);
+            drop(r, m, (struct roster_change){.source = ROSTER_INFERRED, .connection = id, .cause = "", .at = now});
+        }
+    }
+    r->complete = true;
+}
+
+bool roster_doubts(const struct roster *r)
+{
+    return r->doubts;
+}
+
+const char *roster_after(const struct roster *r)
+{
+    return r->after ? r->after : "";
+}
+
+/* ---- messages ---- */
+
+/* Did the snapshot know of change n of this connection? */
+static bool is_old(const struct roster *r, const char *connection, uint64_t n)
+{
+    for (size_t i = 0; i < r->page_count; i++)
+        if (!r->pages[i].last || strcmp(connection, r->pages[i].last) <= 0)
+            return n <= r->pages[i].n;
+    return false;
+}
+
+static void end_member(struct roster *r, struct member *m, const struct notice *n)
+{
+    const struct roster_change how = {
+        .source = ROSTER_MESSAGE, .connection = n->connection, .cause = n->cause, .at = n->at, .whole = n->whole};
+    drop(r, m, how);
+}
+
+/* The end of one who was not in the snapshot: it explains why. */
+static void explain(struct roster *r, const struct notice *n)
+{
+    struct member *m = table_find(r->members, slice_of(n->connection));
+    if (n->type == SSECAST_DISCONNECTED && m && m->seen != r->snapshot)
+        end_member(r, m, n);
+}
+
+static void apply(struct roster *r, const struct notice *n)
+{
+    struct member *m = table_find(r->members, slice_of(n->connection));
+    if (n->type == SSECAST_CONNECTED && !m) {
+        if (add(r, n, ROSTER_MESSAGE) != 0)
+            r->n--; /* without memory: it is missing, and the next one shows it */
+    } else if (n->type == SSECAST_CONNECTED) {
+        m->seen = r->snapshot;
+    } else if (n->type == SSECAST_DISCONNECTED && m) {
+        end_member(r, m, n);
+    }
+}
+
+/* A message is true whatever came before it: also the one by which it shows that others are missing. */
+enum roster_verdict roster_message(struct roster *r, const struct notice *m, uint64_t *missed)
+{
+    *missed = 0;
+    if (strncmp(m->run, r->former_run, RUN_MAX - 1) == 0)
+        return ROSTER_TAKEN;
+    if (strncmp(m->run, r->run, RUN_MAX - 1) != 0) {
+        apply(r, m);
+        return ROSTER_RESTARTED;
+    }
+    explain(r, m);
+    if (m->n <= r->n)
+        return ROSTER_TAKEN;
+    *missed = m->n - r->n - 1;
+    r->n = m->n;
+    if (!is_old(r, m->connection, m->n))
+        apply(r, m);
+    return *missed ? ROSTER_MISSED : ROSTER_TAKEN;
+}
+
+enum roster_verdict roster_look(const struct roster *r, const struct notice_page *at, uint64_t *missed)
+{
+    *missed = 0;
+    if (strncmp(at->run, r->run, RUN_MAX - 1) != 0)
+        return ROSTER_RESTARTED;
+    *missed = at->n > r->n ? at->n - r->n : 0;
+    return *missed ? ROSTER_MISSED : ROSTER_TAKEN;
+}

@@ -1,0 +1,76 @@
+#include "base/expiry.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static void put(struct expiry *e, size_t place, struct expiry_item *item)
+{
+    e->items[place - 1] = item;
+    item->place = place;
+}
+
+static struct expiry_item *get(const struct expiry *e, size_t place)
+{
+    return e->items[place - 1];
+}
+
+static void rise(struct expiry *e, struct expiry_item *item)
+{
+    size_t place = item->place;
+    for (; place > 1 && get(e, place / 2)->at > item->at; place /= 2)
+        put(e, place, get(e, place / 2));
+    put(e, place, item);
+}
+
+static void sink(struct expiry *e, struct expiry_item *item)
+{
+    size_t place = item->place;
+    for (size_t next; (next = 2 * place) <= e->count; place = next) {
+        if (next < e->count && get(e, next + 1)->at < get(e, next)->at)
+            next++;
+        if (get(e, next)->at >= item->at)
+            break;
+        put(e, place, get(e, next));
+    }
+    put(e, place, item);
+}
+
+int expiry_add(struct expiry *e, struct expiry_item *item, int64_t at)
+{
+    if (e->count == e->size) {
+        size_t size = e->size ? 2 * e->size : 64;
+        struct expiry_item **items = reallocarray(e->items, size, sizeof *items);
+        if (!items)
+            return -ENOMEM;
+        e->items = items;
+        e->size = size;
+    }
+    item->at = at;
+    put(e, ++e->count, item);
+    rise(e, item);
+    return 0;
+}
+
+void expiry_remove(struct expiry *e, struct expiry_item *item)
+{
+    if (!item->place)
+        return;
+    struct expiry_item *last = get(e, e->count--);
+    if (last != item) {
+        put(e, item->place, last);
+        rise(e, last);
+        sink(e, last);
+    }
+    item->place = 0;
+}
+
+struct expiry_item *expiry_first(const struct expiry *e)
+{
+    return e->count ? get(e, 1) : NULL;
+}
+
+void expiry_release(struct expiry *e)
+{
+    free(e->items);
+    *e = (struct expiry){0};
+}

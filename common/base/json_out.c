@@ -1,0 +1,185 @@
+#include "base/json_out.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/name.h"
+
+#define FIRST_SIZE 256u
+#define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
+
+void json_out_release(struct json_out *out)
+{
+    free(out->data);
+    *out = (struct json_out){0};
+}
+
+static bool grow(struct json_out *out, size_t need)
+{
+    size_t cap = out->cap ? out->cap : FIRST_SIZE;
+    while (cap < need)
+        cap *= 2;
+    char *data = realloc(out->data, cap);
+    if (!data) {
+        out->failed = true;
+        return false;
+    }
+    out->data = data;
+    out->cap = cap;
+    return true;
+}
+
+static void put(struct json_out *out, const char *bytes, size_t len)
+{
+    if (out->failed || len == 0 || (out->cap - out->len < len && !grow(out, out->len + len)))
+        return;
+    memcpy(out->data + out->len, bytes, len);
+    out->len += len;
+}
+
+static void put_string(struct json_out *out, const char *text)
+{
+    put(out, text, strlen(text));
+}
+
+/* The comma and the name that come before a value. */
+static void put_name(struct json_out *out, const char *name)
+{
+    char last = out->len > 0 ? out->data[out->len - 1] : '[';
+    if (last != '{' && last != '[')
+        put(out, ",", 1);
+    if (!name)
+        return;
+    put(out, "\"", 1);
+    put_string(out, name);
+    put(out, "\":", 2);
+}
+
+void json_begin_object(struct json_out *out, const char *name)
+{
+    put_name(out, name);
+    put(out, "{", 1);
+}
+
+void json_end_object(struct json_out *out)
+{
+    put(out, "}", 1);
+}
+
+void json_begin_list(struct json_out *out, const char *name)
+{
+    put_name(out, name);
+    put(out, "[", 1);
+}
+
+void json_end_list(struct json_out *out)
+{
+    put(out, "]", 1);
+}
+
+static bool plain(unsigned char c)
+{
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+static size_t plain_run(struct slice text)
+{
+    size_t n = 0;
+    while (n < text.len && plain((unsigned char)text.data[n]))
+        n++;
+    return n;
+}
+
+static void put_ascii(struct json_out *out, char c)
+{
+    char escape[7];
+    if (c == '"' || c == '\\')
+        snprintf(escape, sizeof escape, "\\%c", c);
+    else if (c == '\n')
+        snprintf(escape, sizeof escape, "\\n");
+    else
+        snprintf(escape, sizeof escape, "\\u%04x", (unsigned)c);
+    put_string(out, escape);
+}
+
+/* The bytes at the start of text, no valid character, that one replacement stands for: as many as could begin one. So do the
+ * Encoding Standard and with it browsers. */
+static size_t broken_run(struct slice text)
+{
+    for (size_t n = text.len < 3 ? text.len : 3; n > 1; n--) {
+        char completed[] = "\x80\x80\x80\x80";
+        memcpy(completed, text.data, n);
+        if (utf8_sequence((struct slice){completed, 4}) > n)
+            return n;
+    }
+    return 1;
+}
+
+/* Write the character at the start of text, which is not plain. Returns the bytes it took. */
+static size_t put_special(struct json_out *out, struct slice text)
+{
+    size_t n = utf8_sequence(text);
+    if (n == 1)
+        put_ascii(out, text.data[0]);
+    else if (n == 0)
+        put_string(out, REPLACEMENT);
+    else
+        put(out, text.data, n);
+    return n > 0 ? n : broken_run(text);
+}
+
+void json_put_text(struct json_out *out, const char *name, struct slice text)
+{
+    put_name(out, name);
+    put(out, "\"", 1);
+    while (text.len > 0) {
+        size_t n = plain_run(text);
+        put(out, text.data, n);
+        if (n < text.len)
+            n += put_special(out, (struct slice){text.data + n, text.len - n});
+        text = (struct slice){text.data + n, text.len - n};
+    }
+    put(out, "\"", 1);
+}
+
+/* printf would cost more than all the rest of a short reply. */
+static void put_digits(struct json_out *out, uint64_t value)
+{
+    char digits[20], *p = digits + sizeof digits;
+    do
+        *--p = (char)('0' + value % 10);
+    while (value /= 10);
+    put(out, p, (size_t)(digits + sizeof digits - p));
+}
+
+void json_put_count(struct json_out *out, const char *name, uint64_t value)
+{
+    put_name(out, name);
+    put_digits(out, value);
+}
+
+void json_put_int(struct json_out *out, const char *name, int64_t value)
+{
+    put_name(out, name);
+    if (value < 0)
+        put(out, "-", 1);
+    put_digits(out, value < 0 ? -(uint64_t)value : (uint64_t)value);
+}
+
+void json_put_flag(struct json_out *out, const char *name, bool value)
+{
+    put_name(out, name);
+    put_string(out, value ? "true" : "false");
+}
+
+void json_put_null(struct json_out *out, const char *name)
+{
+    put_name(out, name);
+    put_string(out, "null");
+}
+
+void json_put_raw(struct json_out *out, const char *name, struct slice json)
+{
+    put_name(out, name);
+    put(out, json.data, json.len);
+}

@@ -1,0 +1,140 @@
+/* Timers are few (a handful for the whole worker, none for each stream), so a list is searched for the next one due. */
+#include "base/loop.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+#define BATCH 256 /* descriptors handled in one turn */
+
+struct loop {
+    int epoll;
+    bool stopped;
+    bool (*turn_end)(void *context);
+    void *context;
+    struct loop_timer *timers;
+    int64_t now;
+};
+
+struct loop *loop_new(bool (*turn_end)(void *context), void *context)
+{
+    struct loop *l = calloc(1, sizeof *l);
+    if (!l)
+        return NULL;
+    *l = (struct loop){
+        .epoll = epoll_create1(EPOLL_CLOEXEC), .turn_end = turn_end, .context = context, .now = clock_ms()};
+    if (l->epoll < 0) {
+        free(l);
+        return NULL;
+    }
+    return l;
+}
+
+void loop_free(struct loop **l)
+{
+    if (!*l)
+        return;
+    close((*l)->epoll);
+    free(*l);
+    *l = NULL;
+}
+
+int loop_add(struct loop *l, struct loop_watch *w, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.ptr = w};
+    return epoll_ctl(l->epoll, EPOLL_CTL_ADD, w->fd, &event) == 0 ? 0 : -errno;
+}
+
+void loop_set(struct loop *l, struct loop_watch *w, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.ptr = w};
+    if (w->fd >= 0)
+        epoll_ctl(l->epoll, EPOLL_CTL_MOD, w->fd, &event);
+}
+
+void loop_remove(struct loop *l, struct loop_watch *w)
+{
+    if (w->fd >= 0)
+        epoll_ctl(l->epoll, EPOLL_CTL_DEL, w->fd, NULL);
+    w->fd = -1;
+}
+
+void loop_timer_set(struct loop *l, struct loop_timer *t, int64_t due)
+{
+    t->due = due;
+    if (!t->linked) {
+        t->linked = true;
+        t->next = l->timers;
+        l->timers = t;
+    }
+}
+
+void loop_timer_stop(struct loop_timer *t)
+{
+    t->due = 0;
+}
+
+int64_t loop_now(const struct loop *l)
+{
+    return l->now;
+}
+
+/* Milliseconds that epoll may wait: until the next timer, for ever (-1) without one. */
+static int wait_time(const struct loop *l)
+{
+    int64_t due = INT64_MAX;
+    for (const struct loop_timer *t = l->timers; t; t = t->next)
+        if (t->due && t->due < due)
+            due = t->due;
+    if (due == INT64_MAX)
+        return -1;
+    int64_t left = due - clock_ms();
+    return left <= 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
+}
+
+static void fire_timers(struct loop *l)
+{
+    for (struct loop_timer *t = l->timers; t; t = t->next)
+        if (t->due && t->due <= l->now) {
+            t->due = 0;
+            t->fire(t->context, l->now);
+        }
+}
+
+static int turn(struct loop *l, int timeout)
+{
+    struct epoll_event events[BATCH];
+    int count = epoll_wait(l->epoll, events, BATCH, timeout);
+    if (count < 0 && errno != EINTR)
+        return -errno;
+    l->now = clock_ms();
+    for (int i = 0; i < count; i++) {
+        struct loop_watch *w = events[i].data.ptr;
+        if (w->fd >= 0)
+            w->ready(w->context, events[i].events);
+    }
+    fire_timers(l);
+    return 0;
+}
+
+int loop_run(struct loop *l)
+{
+    bool more = false;
+    while (!l->stopped) {
+        int err = turn(l, more ? 0 : wait_time(l));
+        if (err)
+            return err;
+        more = l->turn_end(l->context);
+    }
+    l->stopped = false;
+    return 0;
+}
+
+void loop_stop(struct loop *l)
+{
+    l->stopped = true;
+}

@@ -1,0 +1,95 @@
+#include "base/name.h"
+
+static bool in(unsigned char byte, unsigned low, unsigned high)
+{
+    return byte >= low && byte <= high;
+}
+
+/* The Unicode Standard, table 3-7: the second byte has a range of its own after some first bytes. */
+size_t utf8_sequence(struct slice text)
+{
+    const unsigned char *p = (const unsigned char *)text.data;
+    if (p[0] < 0x80)
+        return 1;
+    size_t len = in(p[0], 0xc2, 0xdf) ? 2 : in(p[0], 0xe0, 0xef) ? 3 : in(p[0], 0xf0, 0xf4) ? 4 : 0;
+    if (!len || text.len < len)
+        return 0;
+    unsigned low = p[0] == 0xe0 ? 0xa0 : p[0] == 0xf0 ? 0x90 : 0x80;
+    unsigned high = p[0] == 0xed ? 0x9f : p[0] == 0xf4 ? 0x8f : 0xbf;
+    if (!in(p[1], low, high))
+        return 0;
+    for (size_t i = 2; i < len; i++)
+        if (!in(p[i], 0x80, 0xbf))
+            return 0;
+    return len;
+}
+
+/* 1 to NAME_BYTES_MAX bytes of UTF-8 without control characters, but maybe tabs. */
+static bool is_plain(struct slice text, bool tabs)
+{
+    if (text.len == 0 || text.len > NAME_BYTES_MAX)
+        return false;
+    while (text.len) {
+        size_t len = utf8_sequence(text);
+        unsigned char first = (unsigned char)text.data[0];
+        bool control = first < 0x20 || first == 0x7f;
+        if (!len || (control && !(tabs && first == '\t')))
+            return false;
+        text = (struct slice){text.data + len, text.len - len};
+    }
+    return true;
+}
+
+bool name_valid(struct slice name)
+{
+    return is_plain(name, false);
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+bool cursor_valid(struct slice text)
+{
+    return is_plain(text, true) && !is_blank(text.data[0]) && !is_blank(text.data[text.len - 1]);
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Could text be taken for a seq? It is not empty. */
+static bool like_number(struct slice text)
+{
+    if (text.data[0] == '+' || text.data[0] == '-')
+        return text.len > 1 && is_digit(text.data[1]);
+    for (size_t i = 0; i < text.len; i++)
+        if (!is_digit(text.data[i]))
+            return false;
+    return true;
+}
+
+bool own_id_valid(struct slice id)
+{
+    return cursor_valid(id) && !like_number(id);
+}
+
+bool key_name_valid(struct slice name)
+{
+    return name_valid(name) && !memchr(name.data, ' ', name.len) && !memchr(name.data, '=', name.len);
+}
+
+/* C1 controls are two bytes in UTF-8, and terminals obey some. */
+bool utf8_harmless(const char *sequence, size_t len)
+{
+    const unsigned char *u = (const unsigned char *)sequence;
+    if (len == 1)
+        return u[0] >= 0x20 && u[0] != 0x7f;
+    if (len == 2)
+        return u[0] != 0xc2 || u[1] >= 0xa0;
+    if (len == 3 && u[0] == 0xe2 && u[1] == 0x80)
+        return u[2] < 0x8e || (u[2] > 0x8f && (u[2] < 0xa8 || u[2] > 0xae));
+    return len != 3 || u[0] != 0xe2 || u[1] != 0x81 || u[2] < 0xa6 || u[2] > 0xa9;
+}

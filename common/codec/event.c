@@ -1,0 +1,462 @@
+/* The entry is written once and kept whole: what is parsed points into it, so storing, sending and replaying an
+ * event are copies of bytes that are never taken apart again. */
+#include "codec/event.h"
+
+#include <stdlib.h>
+
+#include "base/bytes.h"
+#include "base/hash.h"
+#include "base/must.h"
+#include "codec/sse.h"
+
+#define FLAG_HAS_TO 1
+#define FLAG_SEQ_AS_ID 2
+#define ENTRY_MAX ((size_t)UINT32_MAX)
+#define TIME_MAX_MS (INT64_MAX / 4) /* unix time: sums of times and durations do not overflow */
+
+/* --- the index of `except` --- */
+
+/* A replay asks every event whether it excludes the reader. So the names of a long `except` are found by their hash.
+ * The index is a hash table with open addressing, behind the entry. A slot is the offset of a name in the entry, or 0. */
+#define INDEX_NAMES_MIN 16u /* fewer names are compared one by one */
+#define ENTRY_NAME_MIN 3u   /* bytes of a name in an entry: its length and one character */
+
+/* The number of slots, a power of two, for this number of names. */
+static uint32_t slots_for(size_t names)
+{
+    if (names < INDEX_NAMES_MIN)
+        return 0;
+
+    uint32_t slots = 1;
+    while (slots < 2 * names)
+        slots *= 2;
+    return slots;
+}
+
+/* An event with room for an entry of this size that names `excepted` names in its `except` lists. NULL when out of memory. */
+static struct event *event_room(size_t entry_size, size_t excepted)
+{
+    const size_t unit = sizeof(uint32_t);
+    size_t entry_room = (entry_size + unit - 1) / unit * unit;
+    uint32_t slots = slots_for(excepted);
+    struct event *e = malloc(sizeof *e + entry_room + slots * unit);
+    if (!e)
+        return NULL;
+
+    *e = (struct event){.refs = 1, .entry = {e->bytes, entry_size}, .index_slots = slots};
+    if (slots)
+        e->index = (uint32_t *)((char *)(e + 1) + entry_room);
+    return e;
+}
+
+static struct slice name_at(const struct event *e, size_t offset)
+{
+    return (struct slice){e->bytes + offset + 2, get_u16(e->bytes + offset)};
+}
+
+/* Is the name at this offset of the entry one of the list? */
+static bool in_list(const struct event *e, enum event_list list, size_t offset)
+{
+    size_t end = list + 1 < EVENT_LISTS ? e->offsets[list + 1] : (size_t)(e->text.data - e->bytes);
+    return offset >= e->offsets[list] && offset < end;
+}
+
+/* The slot of this name, which is 0 when the list does not have it. */
+static uint32_t *index_slot(const struct event *e, enum event_list list, struct slice name)
+{
+    uint32_t mask = e->index_slots - 1;
+    uint32_t at = (uint32_t)hash_keyed(name) & mask;
+
+    while (e->index[at] && !(in_list(e, list, e->index[at]) && slice_equal(name_at(e, e->index[at]), name)))
+        at = (at + 1) & mask;
+    return &e->index[at];
+}
+
+/* Fill the index, when there is one: the entry is whole by now. A name that is there twice takes one slot. */
+static void index_excepts(struct event *e)
+{
+    size_t cursor;
+    struct slice name;
+
+    if (!e->index)
+        return;
+
+    memset(e->index, 0, e->index_slots * sizeof *e->index);
+    for (enum event_list list = EXCEPT_SESSIONS; list <= EXCEPT_CONNECTIONS; list++)
+        for (cursor = 0; event_next_name(e, list, &cursor, &name);)
+            *index_slot(e, list, name) = (uint32_t)(name.data - 2 - e->bytes);
+}
+
+size_t event_index_bytes(const struct event *e)
+{
+    return e->index_slots * sizeof *e->index;
+}
+
+static size_t names_size(const struct names *lists)
+{
+    size_t size = 0;
+    for (int list = 0; list < EVENT_LISTS; list++)
+        for (size_t i = 0; i < lists[list].count; i++)
+            size += 2 + lists[list].items[i].len;
+    return size;
+}
+
+static size_t excepted_names(const struct names *lists)
+{
+    return lists[EXCEPT_SESSIONS].count + lists[EXCEPT_CHANNELS].count + lists[EXCEPT_CONNECTIONS].count;
+}
+
+static bool fits(const struct event_spec *spec, size_t size)
+{
+    for (int list = 0; list < EVENT_LISTS; list++)
+        if (spec->lists[list].count > EVENT_LIST_MAX)
+            return false;
+
+    return size <= ENTRY_MAX && spec->id.len <= NAME_BYTES_MAX && spec->publisher.len <= EVENT_PUBLISHER_MAX;
+}
+
+static char *put_slice(char *p, struct slice s)
+{
+    if (s.len)
+        memcpy(p, s.data, s.len);
+    return p + s.len;
+}
+
+static char *put_names(char *p, struct event *e, const struct names *lists)
+{
+    for (int list = 0; list < EVENT_LISTS; list++) {
+        e->counts[list] = (uint16_t)lists[list].count;
+        e->offsets[list] = (uint32_t)(p - e->bytes);
+        for (size_t i = 0; i < lists[list].count; i++) {
+            put_u16(p, (uint16_t)lists[list].items[i].len);
+            p = put_slice(p + 2, lists[list].items[i]);
+        }
+    }
+    return p;
+}
+
+static void put_head(char *p, const struct event *e)
+{
+    memset(p, 0, EVENT_ENTRY_MIN);
+    put_u32(p, (uint32_t)e->entry.len);
+    p[4] = (char)e->kind;
+    p[5] = (char)((e->has_to ? FLAG_HAS_TO : 0) | (e->seq_as_id ? FLAG_SEQ_AS_ID : 0));
+    put_u16(p + 6, (uint16_t)e->id.len);
+    put_u64(p + 8, e->seq);
+    put_u64(p + 16, (uint64_t)e->time_ms);
+    put_u32(p + 24, e->block_s);
+    put_u32(p + 28, (uint32_t)e->text.len);
+    for (int list = 0; list < EVENT_LISTS; list++)
+        put_u16(p + 32 + 2 * list, e->counts[list]);
+    put_u16(p + 44, (uint16_t)e->publisher.len);
+}
+
+/* value in decimal at the end of digits. (snprintf() takes longer than everything else in event_new().) */
+static struct slice decimal(uint64_t value, char digits[20])
+{
+    size_t first = 20;
+    do
+        digits[--first] = (char)('0' + value % 10);
+    while (value /= 10);
+    return (struct slice){digits + first, 20 - first};
+}
+
+/* What a browser is to see as the id: the publisher's own, else the seq; none on our own events. */
+static struct slice id_line(const struct event_spec *spec, char digits[20])
+{
+    if (spec->kind == EVENT_SHUTDOWN)
+        return (struct slice){0};
+
+    if (spec->id.len && !spec->seq_as_id)
+        return spec->id;
+
+    return decimal(spec->seq, digits);
+}
+
+/* --- bans --- */
+
+#define BAN_SIZE 10u /* beside the name */
+
+size_t event_ban_size(struct slice session)
+{
+    return BAN_SIZE + session.len;
+}
+
+void event_put_ban(char *out, struct slice session, int64_t until_ms)
+{
+    put_u16(out, (uint16_t)session.len);
+    put_u64(put_slice(out + 2, session), (uint64_t)until_ms);
+}
+
+/* The ban at the start of bytes. The size of it; 0: there is no whole one. */
+static size_t read_ban(struct slice bytes, struct slice *session, int64_t *until_ms)
+{
+    if (bytes.len < BAN_SIZE)
+        return 0;
+
+    size_t len = get_u16(bytes.data);
+    if (!len || len > NAME_BYTES_MAX || bytes.len < BAN_SIZE + len)
+        return 0;
+
+    *session = (struct slice){bytes.data + 2, len};
+    *until_ms = (int64_t)get_u64(bytes.data + 2 + len);
+    return *until_ms < 0 ? 0 : BAN_SIZE + len;
+}
+
+bool event_next_ban(const struct event *e, size_t *cursor, struct slice *session, int64_t *until_ms)
+{
+    if (e->kind != EVENT_BANS)
+        return false;
+
+    MUST(*cursor <= e->text.len);
+    size_t size = read_ban((struct slice){e->text.data + *cursor, e->text.len - *cursor}, session, until_ms);
+    *cursor += size;
+    return size > 0;
+}
+
+/* Nothing but bans in its text, and it is for nobody. */
+static bool are_bans(const struct event *e)
+{
+    struct slice session;
+    int64_t until_ms;
+    size_t cursor = 0;
+
+    while (event_next_ban(e, &cursor, &session, &until_ms))
+        continue;
+    for (int list = 0; list < EVENT_LISTS; list++)
+        if (e->counts[list])
+            return false;
+    return e->has_to && !e->id.len && cursor == e->text.len;
+}
+
+static struct event *new_bans(const struct event_spec *spec)
+{
+    size_t size = EVENT_ENTRY_MIN + spec->data.len;
+    struct event *e = size <= ENTRY_MAX ? event_room(size, 0) : NULL;
+    if (!e)
+        return NULL;
+
+    e->seq = spec->seq;
+    e->time_ms = spec->time_ms;
+    e->kind = EVENT_BANS;
+    e->has_to = true;
+    put_names(e->bytes + EVENT_ENTRY_MIN, e, (struct names[EVENT_LISTS]){{0}});
+    put_slice(e->bytes + EVENT_ENTRY_MIN, spec->data);
+    e->text = (struct slice){e->bytes + EVENT_ENTRY_MIN, spec->data.len};
+    put_head(e->bytes, e);
+    MUST(are_bans(e));
+    return e;
+}
+
+struct event *event_new(const struct event_spec *spec)
+{
+    if (spec->kind == EVENT_BANS)
+        return new_bans(spec);
+
+    char digits[20];
+    struct sse_block block = {
+        .id = id_line(spec, digits),
+        .event = spec->event,
+        .data = spec->data,
+        .has_data = true,
+        .has_retry = spec->has_retry,
+        .retry = spec->retry,
+    };
+    struct slice publisher = spec->id.len ? spec->publisher : (struct slice){0};
+    size_t text_len = sse_encoded_size(&block);
+    size_t size = EVENT_ENTRY_MIN + spec->id.len + publisher.len + names_size(spec->lists) + text_len;
+    if (!fits(spec, size))
+        return NULL;
+
+    struct event *e = event_room(size, excepted_names(spec->lists));
+    if (!e)
+        return NULL;
+
+    e->seq = spec->seq;
+    e->time_ms = spec->time_ms;
+    e->block_s = spec->block_s;
+    e->kind = spec->kind;
+    e->has_to = spec->has_to;
+    e->seq_as_id = spec->id.len && spec->seq_as_id;
+    char *p = e->bytes + EVENT_ENTRY_MIN;
+    e->id = (struct slice){p, spec->id.len};
+    p = put_slice(p, spec->id);
+    e->publisher = (struct slice){p, publisher.len};
+    p = put_slice(p, publisher);
+    p = put_names(p, e, spec->lists);
+    e->text = (struct slice){p, sse_encode(&block, p)};
+    put_head(e->bytes, e);
+    index_excepts(e);
+    return e;
+}
+
+/* Find where each list of names begins. Returns what follows the names, or NULL when they do not fit before end. */
+static const char *scan_names(struct event *e, const char *p, const char *end)
+{
+    for (int list = 0; list < EVENT_LISTS; list++) {
+        e->counts[list] = get_u16(e->bytes + 32 + 2 * list);
+        e->offsets[list] = (uint32_t)(p - e->bytes);
+        for (uint16_t i = 0; i < e->counts[list]; i++) {
+            if (end - p < 2)
+                return NULL;
+            size_t len = get_u16(p);
+            if (!len || len > NAME_BYTES_MAX || (size_t)(end - p) < 2 + len)
+                return NULL;
+            p += 2 + len;
+        }
+    }
+    return p;
+}
+
+/* Find the own id and its publisher. Returns what follows them, or NULL when they are not as event_new() writes them. */
+static const char *scan_id(struct event *e)
+{
+    const char *head = e->bytes;
+    size_t id_len = get_u16(head + 6), publisher_len = get_u16(head + 44);
+
+    if (id_len > NAME_BYTES_MAX || publisher_len > EVENT_PUBLISHER_MAX || get_u16(head + 46) != 0)
+        return NULL;
+
+    if (e->entry.len - EVENT_ENTRY_MIN < id_len + publisher_len)
+        return NULL;
+
+    if (!id_len && (publisher_len || e->seq_as_id))
+        return NULL;
+
+    e->id = (struct slice){head + EVENT_ENTRY_MIN, id_len};
+    e->publisher = (struct slice){e->id.data + id_len, publisher_len};
+    return e->publisher.data + publisher_len;
+}
+
+/* e->bytes holds a whole entry of e->entry.len bytes: fill in the rest. */
+static bool scan_entry(struct event *e)
+{
+    const char *head = e->bytes, *end = e->bytes + e->entry.len;
+    size_t text_len = get_u32(head + 28);
+    e->kind = (enum event_kind)head[4];
+    e->has_to = head[5] & FLAG_HAS_TO;
+    e->seq_as_id = (head[5] & FLAG_SEQ_AS_ID) != 0;
+    e->seq = get_u64(head + 8);
+    e->time_ms = (int64_t)get_u64(head + 16);
+    e->block_s = get_u32(head + 24);
+    bool known = e->kind == EVENT_MESSAGE || e->kind == EVENT_SHUTDOWN || e->kind == EVENT_BANS;
+    if (!known || e->seq == 0 || e->time_ms < 0 || e->time_ms > TIME_MAX_MS)
+        return false;
+    const char *names = scan_id(e);
+    const char *text = names ? scan_names(e, names, end) : NULL;
+    if (!text || (size_t)(end - text) != text_len)
+        return false;
+    e->text = (struct slice){text, text_len};
+    index_excepts(e);
+    return e->kind != EVENT_BANS || are_bans(e);
+}
+
+/* How many names the head says are in `except`. More than an entry of this size can hold are none: the entry will be refused. */
+static size_t excepted_in_head(const char *head, size_t size)
+{
+    size_t names = 0;
+    for (enum event_list list = EXCEPT_SESSIONS; list <= EXCEPT_CONNECTIONS; list++)
+        names += get_u16(head + 32 + 2 * list);
+
+    return names * ENTRY_NAME_MIN <= size ? names : 0;
+}
+
+struct event *event_parse(struct slice bytes, size_t *used)
+{
+    *used = 0;
+    if (bytes.len < EVENT_ENTRY_MIN)
+        return NULL;
+    size_t size = get_u32(bytes.data);
+    if (size < EVENT_ENTRY_MIN || size > bytes.len)
+        return NULL;
+    struct event *e = event_room(size, excepted_in_head(bytes.data, size));
+    if (!e)
+        return NULL;
+    memcpy(e->bytes, bytes.data, size);
+    if (!scan_entry(e)) {
+        free(e);
+        return NULL;
+    }
+    *used = size;
+    return e;
+}
+
+struct event *event_text_room(size_t len)
+{
+    struct event *e = malloc(sizeof *e + len);
+    if (e)
+        *e = (struct event){.refs = 1, .kind = EVENT_TEXT, .text = {e->bytes, len}};
+    return e;
+}
+
+struct event *event_text(struct slice text)
+{
+    struct event *e = event_text_room(text.len);
+    if (e)
+        put_slice(e->bytes, text);
+    return e;
+}
+
+struct event *event_ref(struct event *e)
+{
+    e->refs++;
+    return e;
+}
+
+void event_unref(struct event **e)
+{
+    if (*e && --(*e)->refs == 0)
+        free(*e);
+    *e = NULL;
+}
+
+bool event_shows_id(const struct event *e)
+{
+    return e->id.len && !e->seq_as_id;
+}
+
+bool event_next_name(const struct event *e, enum event_list list, size_t *cursor, struct slice *name)
+{
+    /* The cursor is 0 before the first name, then the offset of the next one. */
+    size_t at = *cursor ? *cursor : e->offsets[list];
+    size_t end = list + 1 < EVENT_LISTS ? e->offsets[list + 1] : (size_t)(e->text.data - e->bytes);
+    if (!e->counts[list] || at >= end)
+        return false;
+    name->len = get_u16(e->bytes + at);
+    name->data = e->bytes + at + 2;
+    *cursor = at + 2 + name->len;
+    return true;
+}
+
+static bool names_hold(const struct event *e, enum event_list list, struct slice wanted)
+{
+    if (list >= EXCEPT_SESSIONS && e->index)
+        return *index_slot(e, list, wanted) != 0;
+
+    size_t cursor = 0;
+    struct slice name;
+    while (event_next_name(e, list, &cursor, &name))
+        if (slice_equal(name, wanted))
+            return true;
+    return false;
+}
+
+static bool lists_hold(const struct event *e, enum event_list sessions, const struct audience *who)
+{
+    if (names_hold(e, sessions, who->session) || names_hold(e, sessions + 2, who->connection))
+        return true;
+    for (size_t i = 0; e->counts[sessions + 1] && i < who->channels.count; i++)
+        if (names_hold(e, sessions + 1, who->channels.items[i]))
+            return true;
+    return false;
+}
+
+bool event_concerns(const struct event *e, const struct audience *who)
+{
+    return (!e->has_to || lists_hold(e, TO_SESSIONS, who)) && !event_excludes(e, who);
+}
+
+bool event_excludes(const struct event *e, const struct audience *who)
+{
+    return lists_hold(e, EXCEPT_SESSIONS, who);
+}

@@ -1,0 +1,502 @@
+/* Why no recursion: the depth is the sender's choice. Why a table of keys: a field that stands twice in an object is refused, in `data` too, and
+ * comparing each with each would be quadratic. */
+#include "codec/json_reduce.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "base/hash.h"
+#include "base/must.h"
+#include "base/name.h"
+#include "codec/surrogate.h"
+
+#define FEW_KEYS 8u /* up to this number, each is compared with each */
+
+/* Where the values of `data` and `ref` may stand. */
+#define LEVEL_REQUEST 1u /* the request's own fields */
+#define LEVEL_EVENTS 2u  /* the list `events` */
+#define LEVEL_EVENT 3u   /* the fields of one of its objects */
+
+/* A key's place: in the text, or (with escapes) decoded in the scan's own bytes. */
+struct key {
+    uint32_t at;
+    uint32_t len : 31;
+    uint32_t decoded : 1;
+};
+
+struct level {
+    uint32_t first_key; /* the level's keys begin there */
+    bool object;
+};
+
+struct scan {
+    const char *start, *p, *end;
+    struct json_bounds bounds;
+    struct level *levels; /* room for JSON_LEVELS_MAX + 1; [1] is the outermost */
+    size_t depth;
+    struct key *keys; /* of all open objects */
+    size_t key_count, key_cap;
+    char *decoded;
+    size_t decoded_len, decoded_cap;
+    size_t values;
+    bool in_events;    /* within the list `events` */
+    size_t raw_depth;  /* of the object whose `data` or `ref` is being read; 0: none is */
+    const char *raw;   /* where that value begins; NULL: not yet */
+    bool raw_is_ref;   /* it is the request's `ref` */
+    const char *taken; /* up to here the text was copied or left out */
+    struct json_reduced *out;
+};
+
+static enum json_verdict bad_at(struct scan *s, const char *p, const char *what)
+{
+    s->out->at = (size_t)(p - s->start) + (p < s->end);
+    s->out->what = p < s->end && !*p ? "a NUL byte" : what;
+    return JSON_BAD;
+}
+
+static enum json_verdict bad(struct scan *s, const char *what)
+{
+    return bad_at(s, s->p, s->p < s->end ? what : "it ends too early");
+}
+
+static void skip_space(struct scan *s)
+{
+    while (s->p < s->end && (*s->p == ' ' || *s->p == '\t' || *s->p == '\n' || *s->p == '\r'))
+        s->p++;
+}
+
+static bool take(struct scan *s, char c)
+{
+    if (s->p == s->end || *s->p != c)
+        return false;
+    s->p++;
+    return true;
+}
+
+/* --- strings --- */
+
+/* p is behind a backslash. */
+static enum json_verdict skip_escape(struct scan *s)
+{
+    size_t len;
+    bool in_data = s->raw && !s->raw_is_ref;
+    if (s->p == s->end || !*s->p || !strchr("\"\\/bfnrtu", *s->p))
+        return bad(s, "no such escape");
+    if (*s->p++ != 'u')
+        return JSON_GOOD;
+
+    int32_t c = surrogate_read(s->p, s->end, &len);
+    if (c < 0 || (surrogate_half(c) && !in_data))
+        return bad(s, "no character has this \\u escape");
+    s->p += len;
+    return JSON_GOOD;
+}
+
+/* Bytes of a string that need no look; 0 for quotes, backslashes, control characters and all beyond ASCII. */
+static bool is_plain(char c)
+{
+    return (unsigned char)c >= 0x20 && (unsigned char)c < 0x80 && c != '"' && c != '\\';
+}
+
+static enum json_verdict skip_other(struct scan *s)
+{
+    size_t len = (unsigned char)*s->p < 0x80 ? 0 : utf8_sequence((struct slice){s->p, (size_t)(s->end - s->p)});
+    if (!len)
+        return bad(s, (unsigned char)*s->p < 0x80 ? "a control character in a string" : "invalid UTF-8");
+    s->p += len;
+    return JSON_GOOD;
+}
+
+/* s->p is at the opening quote. *inside is what the quotes enclose. */
+static enum json_verdict skip_string(struct scan *s, struct slice *inside, bool *escaped)
+{
+    enum json_verdict verdict = JSON_GOOD;
+    const char *start = ++s->p;
+    *escaped = false;
+    while (verdict == JSON_GOOD) {
+        while (s->p < s->end && is_plain(*s->p))
+            s->p++;
+        if (s->p == s->end)
+            return bad(s, "");
+        if (*s->p == '"')
+            break;
+        if (*s->p == '\\') {
+            *escaped = true;
+            s->p++;
+            verdict = skip_escape(s);
+        } else {
+            verdict = skip_other(s);
+        }
+    }
+    *inside = (struct slice){start, (size_t)(s->p - start)};
+    s->p += verdict == JSON_GOOD;
+    return verdict;
+}
+
+/* --- keys --- */
+
+/* Room for one more item of `size` bytes. */
+static void *grow(void *items, size_t count, size_t *cap, size_t more, size_t size)
+{
+    if (count + more <= *cap)
+        return items;
+    size_t wanted = (count + more) * 2 + 64;
+    void *fresh = realloc(items, wanted * size);
+    if (fresh)
+        *cap = wanted;
+    return fresh;
+}
+
+static char *put_utf8(char *to, int32_t c)
+{
+    if (c < 0x80) {
+        *to++ = (char)c;
+    } else if (c < 0x800) {
+        *to++ = (char)(0xc0 | c >> 6);
+    } else if (c < 0x10000) {
+        *to++ = (char)(0xe0 | c >> 12);
+        *to++ = (char)(0x80 | (c >> 6 & 0x3f));
+    } else {
+        *to++ = (char)(0xf0 | c >> 18);
+        *to++ = (char)(0x80 | (c >> 12 & 0x3f));
+        *to++ = (char)(0x80 | (c >> 6 & 0x3f));
+    }
+    if (c >= 0x80)
+        *to++ = (char)(0x80 | (c & 0x3f));
+    return to;
+}
+
+/* Write what the valid escape at *p (behind its backslash) stands for. */
+static char *put_escape(char *to, const char **p, const char *end)
+{
+    static const char names[] = "bfnrt", meant[] = "\b\f\n\r\t";
+    const char *at = strchr(names, **p);
+    size_t len = 0;
+    char c = *(*p)++;
+    if (c == 'u') {
+        to = put_utf8(to, surrogate_read(*p, end, &len));
+        *p += len;
+        return to;
+    }
+    *to++ = at ? meant[at - names] : c;
+    return to;
+}
+
+/* A key with escapes, decoded; what is decoded is never longer. */
+static bool decode(struct scan *s, struct slice raw, struct key *out)
+{
+    char *bytes = grow(s->decoded, s->decoded_len, &s->decoded_cap, raw.len, 1);
+    if (!bytes)
+        return false;
+    s->decoded = bytes;
+    char *to = bytes + s->decoded_len;
+    for (const char *p = raw.data, *end = p + raw.len; p < end;)
+        if (*p == '\\') {
+            p++;
+            to = put_escape(to, &p, end);
+        } else {
+            *to++ = *p++;
+        }
+    size_t len = (size_t)(to - bytes) - s->decoded_len;
+    MUST(len <= raw.len);
+    *out = (struct key){.at = (uint32_t)s->decoded_len, .len = (uint32_t)len & INT32_MAX, .decoded = 1};
+    s->decoded_len += len;
+    return true;
+}
+
+static struct slice key_text(const struct scan *s, const struct key *k)
+{
+    return (struct slice){(k->decoded ? s->decoded : s->start) + k->at, k->len};
+}
+
+static bool add_key(struct scan *s, struct slice raw, bool escaped)
+{
+    struct key *keys = grow(s->keys, s->key_count, &s->key_cap, 1, sizeof *keys);
+    if (!keys)
+        return false;
+    s->keys = keys;
+    struct key *k = &keys[s->key_count];
+    if (!escaped)
+        *k = (struct key){.at = (uint32_t)(raw.data - s->start), .len = (uint32_t)raw.len & INT32_MAX};
+    else if (!decode(s, raw, k))
+        return false;
+    s->key_count++;
+    return true;
+}
+
+static enum json_verdict compare_few(const struct scan *s, const struct key *keys, size_t count)
+{
+    for (size_t i = 1; i < count; i++)
+        for (size_t j = 0; j < i; j++)
+            if (slice_equal(key_text(s, &keys[i]), key_text(s, &keys[j])))
+                return JSON_BAD;
+    return JSON_GOOD;
+}
+
+/* places: a hash table with open addressing, of 1 + index. */
+static bool put_in_table(const struct scan *s, const struct key *keys, size_t i, uint32_t *places, size_t mask)
+{
+    struct slice text = key_text(s, &keys[i]);
+    size_t at = (size_t)hash_keyed(text) & mask;
+    for (; places[at]; at = (at + 1) & mask)
+        if (slice_equal(text, key_text(s, &keys[places[at] - 1])))
+            return false;
+    places[at] = (uint32_t)i + 1;
+    return true;
+}
+
+static enum json_verdict compare_many(const struct scan *s, const struct key *keys, size_t count)
+{
+    size_t size = 2 * FEW_KEYS;
+    while (size < 2 * count)
+        size *= 2;
+    uint32_t *places = calloc(size, sizeof *places);
+    enum json_verdict verdict = places ? JSON_GOOD : JSON_NO_MEMORY;
+    for (size_t i = 0; i < count && verdict == JSON_GOOD; i++)
+        if (!put_in_table(s, keys, i, places, size - 1))
+            verdict = JSON_BAD;
+    free(places);
+    return verdict;
+}
+
+/* An object ends: its keys differ, and are forgotten. */
+static enum json_verdict close_keys(struct scan *s)
+{
+    size_t first = s->levels[s->depth].first_key;
+    MUST(first <= s->key_count);
+    size_t count = s->key_count - first;
+    s->key_count = first;
+    if (count < 2)
+        return JSON_GOOD;
+
+    const struct key *keys = s->keys + first;
+    enum json_verdict verdict = count <= FEW_KEYS ? compare_few(s, keys, count) : compare_many(s, keys, count);
+    return verdict == JSON_BAD ? bad_at(s, s->p, "duplicate field in this object") : verdict;
+}
+
+/* --- what is taken out --- */
+
+/* The first copy makes room for all that can follow. */
+static bool copy_until(struct scan *s, const char *end)
+{
+    size_t len = (size_t)(end - s->taken);
+    if (!s->out->text)
+        s->out->text = malloc((size_t)(s->end - s->start) + 1);
+    if (!s->out->text)
+        return false;
+    memcpy(s->out->text + s->out->len, s->taken, len);
+    s->out->len += len;
+    s->taken = end;
+    return true;
+}
+
+/* A key was read, its value comes next. */
+static void note_key(struct scan *s, struct slice name)
+{
+    if (s->raw_depth)
+        return;
+    bool outermost = s->depth == LEVEL_REQUEST, event = s->depth == LEVEL_EVENT && s->in_events;
+    bool is_ref = outermost && slice_equal(name, slice_of("ref"));
+    if (outermost)
+        s->in_events = slice_equal(name, slice_of("events"));
+    if (!is_ref && !((outermost || event) && slice_equal(name, slice_of("data"))))
+        return;
+    s->raw_depth = s->depth;
+    s->raw = NULL;
+    s->raw_is_ref = is_ref;
+}
+
+static enum json_verdict begin_value(struct scan *s)
+{
+    if (!s->raw_depth) {
+        s->values++;
+        return s->bounds.values && s->values > s->bounds.values ? JSON_TOO_MANY : JSON_GOOD;
+    }
+    if (s->raw)
+        return JSON_GOOD;
+    s->raw = s->p;
+    return copy_until(s, s->p) ? JSON_GOOD : JSON_NO_MEMORY;
+}
+
+/* A value ends at s->p. */
+static void end_value(struct scan *s)
+{
+    if (!s->raw_depth || s->depth != s->raw_depth)
+        return;
+    MUST(s->raw && s->taken == s->raw);
+    if (s->raw_is_ref)
+        s->out->ref = (struct slice){s->raw, (size_t)(s->p - s->raw)};
+    s->out->text[s->out->len++] = '0';
+    s->taken = s->p;
+    s->raw_depth = 0;
+    s->raw = NULL;
+}
+
+/* --- values --- */
+
+static bool skip_digits(struct scan *s)
+{
+    const char *start = s->p;
+    while (s->p < s->end && *s->p >= '0' && *s->p <= '9')
+        s->p++;
+    return s->p > start;
+}
+
+static enum json_verdict skip_number(struct scan *s)
+{
+    take(s, '-');
+    if (!take(s, '0') && !skip_digits(s))
+        return bad(s, "a value is expected");
+    if (take(s, '.') && !skip_digits(s))
+        return bad(s, "a digit is expected");
+    if (!take(s, 'e') && !take(s, 'E'))
+        return JSON_GOOD;
+    if (!take(s, '+'))
+        take(s, '-');
+    return skip_digits(s) ? JSON_GOOD : bad(s, "a digit is expected");
+}
+
+static enum json_verdict skip_scalar(struct scan *s)
+{
+    static const char *const words[] = {"true", "false", "null"};
+    size_t left = (size_t)(s->end - s->p);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        size_t len = strlen(words[i]);
+        if (left >= len && memcmp(s->p, words[i], len) == 0) {
+            s->p += len;
+            return JSON_GOOD;
+        }
+    }
+    return skip_number(s);
+}
+
+static enum json_verdict open_level(struct scan *s, bool object)
+{
+    if (s->depth == s->bounds.levels)
+        return JSON_TOO_DEEP;
+    MUST(s->depth < JSON_LEVELS_MAX);
+    s->levels[++s->depth] = (struct level){.first_key = (uint32_t)s->key_count, .object = object};
+    s->p++;
+    return JSON_GOOD;
+}
+
+/* A key and its colon. */
+static enum json_verdict read_key(struct scan *s)
+{
+    struct slice raw = {0};
+    bool escaped = false;
+    skip_space(s);
+    if (s->p == s->end || *s->p != '"')
+        return bad(s, "a field's name is expected");
+    enum json_verdict verdict = skip_string(s, &raw, &escaped);
+    if (verdict != JSON_GOOD)
+        return verdict;
+    if (!add_key(s, raw, escaped))
+        return JSON_NO_MEMORY;
+    note_key(s, key_text(s, &s->keys[s->key_count - 1]));
+    skip_space(s);
+    return take(s, ':') ? JSON_GOOD : bad(s, "`:` is expected");
+}
+
+/* What follows an opening bracket, up to the first value. *empty: there is none. */
+static enum json_verdict first_item(struct scan *s, bool *empty)
+{
+    bool object = s->levels[s->depth].object;
+    skip_space(s);
+    *empty = s->p < s->end && *s->p == (object ? '}' : ']');
+    return object && !*empty ? read_key(s) : JSON_GOOD;
+}
+
+static enum json_verdict close_level(struct scan *s)
+{
+    enum json_verdict verdict = s->levels[s->depth].object ? close_keys(s) : JSON_GOOD;
+    s->p++;
+    s->depth--;
+    return verdict;
+}
+
+/* Values have ended: close what is closed, up to the comma before the next value. *more: there is a next value. */
+static enum json_verdict after_value(struct scan *s, bool *more)
+{
+    enum json_verdict verdict = JSON_GOOD;
+    for (end_value(s); s->depth && verdict == JSON_GOOD; end_value(s)) {
+        bool object = s->levels[s->depth].object;
+        skip_space(s);
+        if (take(s, ',')) {
+            *more = true;
+            return object ? read_key(s) : JSON_GOOD;
+        }
+        if (s->p == s->end || *s->p != (object ? '}' : ']'))
+            return bad(s, object ? "`,` or `}` is expected" : "`,` or `]` is expected");
+        verdict = close_level(s);
+    }
+    *more = false;
+    return verdict;
+}
+
+/* One value, or the beginning of one with values in it. *open: a value in it comes next. */
+static enum json_verdict read_value(struct scan *s, bool *open)
+{
+    struct slice inside;
+    bool escaped, empty;
+    *open = false;
+    skip_space(s);
+    if (s->p == s->end)
+        return bad(s, "");
+    enum json_verdict verdict = begin_value(s);
+    if (verdict != JSON_GOOD)
+        return verdict;
+    if (*s->p == '"')
+        return skip_string(s, &inside, &escaped);
+    if (*s->p != '{' && *s->p != '[')
+        return skip_scalar(s);
+    verdict = open_level(s, *s->p == '{');
+    verdict = verdict == JSON_GOOD ? first_item(s, &empty) : verdict;
+    if (verdict != JSON_GOOD)
+        return verdict;
+    *open = !empty;
+    return empty ? close_level(s) : JSON_GOOD;
+}
+
+static enum json_verdict read_all(struct scan *s)
+{
+    enum json_verdict verdict = JSON_GOOD;
+    bool more = true, open;
+    while (more) {
+        verdict = read_value(s, &open);
+        if (verdict == JSON_GOOD && !open)
+            verdict = after_value(s, &more);
+        if (verdict != JSON_GOOD)
+            return verdict;
+    }
+    skip_space(s);
+    return s->p == s->end ? JSON_GOOD : bad(s, "the end is expected");
+}
+
+enum json_verdict json_reduce(struct slice text, const struct json_bounds *bounds, struct json_reduced *out)
+{
+    struct level levels[JSON_LEVELS_MAX + 1];
+    struct scan s = {.start = text.data,
+                     .p = text.data,
+                     .end = text.data + text.len,
+                     .levels = levels,
+                     .taken = text.data,
+                     .out = out};
+    *out = (struct json_reduced){0};
+    s.bounds = *bounds;
+    if (!bounds->levels || bounds->levels > JSON_LEVELS_MAX)
+        s.bounds.levels = JSON_LEVELS_MAX;
+    if (text.len > INT32_MAX) /* places are 31 bits */
+        return JSON_TOO_MANY;
+    enum json_verdict verdict = read_all(&s);
+    if (verdict == JSON_GOOD && out->text)
+        copy_until(&s, s.end);
+    free(s.keys);
+    free(s.decoded);
+    if (verdict != JSON_GOOD) {
+        free(out->text);
+        out->text = NULL;
+        out->ref = (struct slice){0};
+    }
+    return verdict;
+}

@@ -1,0 +1,265 @@
+/* wire.h - the messages between broker and worker: feed (XPUB to SUB) and sync (ROUTER to DEALER).
+ *
+ * Each message is one ZeroMQ frame: 'S' 'S' 'C' WIRE_VERSION, a type byte, three zero bytes, then the fields,
+ * little-endian; a name is u16 length + bytes; events travel as entries (event.h). docs/protocol.md has the
+ * tables. A decoder returns 0, or -EPROTO for a message that is not exactly of its type; its slices point into the
+ * message.
+ *
+ * The feed:  WIRE_BATCH  events in order, as soon as they are stored
+ *            WIRE_HEAD   once a second: where the sequence stands
+ *            WIRE_LOG    the level that the workers' logs are to have from now on, when somebody wants that
+ * The sync:  worker -> broker                      broker -> worker
+ *            WIRE_HELLO                            WIRE_BANS, as many as it takes, then WIRE_WELCOME
+ *            WIRE_REPLAY                           WIRE_PAGE
+ *            WIRE_SHUTDOWNS                        WIRE_PAGE
+ *            WIRE_PRESENCE (also the lease)        WIRE_TAKEN, or WIRE_RESYNC when one was missed
+ *            WIRE_COMMAND                          WIRE_REPLY
+ *
+ * A position is a seq, or the place where a run of the broker began: everything up to and including it has been seen.
+ */
+#ifndef SSECAST_WIRE_H
+#define SSECAST_WIRE_H
+
+#include <stdint.h>
+
+#include "codec/event.h"
+#include "codec/grant.h"
+#include "ops/log_line.h"
+#include "ops/stats.h"
+
+#define WIRE_VERSION 3
+#define WIRE_PREFIX "SSC\003" /* what a worker subscribes to */
+#define WIRE_PREFIX_LEN 4u
+
+#define WIRE_RENEW_MS 1000u    /* how often a worker sends WIRE_PRESENCE at least */
+#define WIRE_ANNOUNCE_MS 1000u /* how often the broker sends WIRE_HEAD */
+
+/* What can be many is sent in pieces. A piece ends with the item that reaches this many bytes. */
+#define WIRE_PIECE_BYTES (1u << 20)
+
+/* The largest JSON of a WIRE_COMMAND, and the largest message that a broker accepts from a worker. */
+#define WIRE_COMMAND_JSON_MAX (16u << 20)
+#define WIRE_MESSAGE_MAX (WIRE_COMMAND_JSON_MAX + (2u << 20))
+
+_Static_assert(WIRE_MESSAGE_MAX >= 2 * WIRE_PIECE_BYTES, "a piece and its last item fit into a message");
+
+enum wire_type {
+    WIRE_BATCH = 1,
+    WIRE_HEAD = 2,
+    WIRE_HELLO = 3,
+    WIRE_WELCOME = 4,
+    WIRE_REPLAY = 5,
+    WIRE_PAGE = 6,
+    WIRE_PRESENCE = 7,
+    WIRE_RESYNC = 8,
+    WIRE_COMMAND = 9,
+    WIRE_REPLY = 10,
+    WIRE_TAKEN = 11,
+    WIRE_LOG = 12,
+    WIRE_BANS = 13,
+    WIRE_SHUTDOWNS = 14,
+};
+
+/* Why a connection ended. The causes before END_CAUSES are those of streams, which workers report. */
+enum end_cause {
+    END_CLIENT,
+    END_SHUTDOWN,
+    END_SLOW,
+    END_DRAIN,
+    END_EXPIRED,
+    END_WORKER_LOST,
+    END_REPLACED,
+    END_CAUSES,
+    END_ANSWERED, /* it was no stream: its answer is complete, or could not be given */
+};
+
+/* "client", "shutdown", "slow", "drain", "expired", "worker_lost", "replaced". */
+const char *end_cause_name(enum end_cause cause);
+
+/* A message being written. Start with a zeroed one; a failed allocation is remembered in failed and everything after it
+ * is ignored. The caller frees data, or hands it on. */
+struct wire_buf {
+    char *data;
+    size_t len, cap; /* bytes */
+    bool failed;
+};
+
+/* Free what the buffer holds and zero it. */
+void wire_buf_release(struct wire_buf *b);
+
+struct wire_batch {
+    uint64_t run;         /* names the broker's run; another number: it was restarted */
+    uint64_t prev;        /* position just before the first entry */
+    struct slice entries; /* one after the other, in order */
+};
+
+struct wire_head {
+    uint64_t run;
+    uint64_t head;     /* position: the last seq given out */
+    uint64_t complete; /* position: everything after it is retained */
+    int64_t clock;     /* the broker's, unix time in us, when it wrote this */
+};
+
+struct wire_hello {
+    struct slice worker;     /* its name for people, NAME_BYTES_MAX bytes at most */
+    uint64_t position;       /* 0: a fresh worker */
+    struct names labels;     /* what the values of its connections are called (meta.h); decoded: NULL */
+    struct slice raw_labels; /* decoded: walk with wire_next_name() */
+};
+
+struct wire_welcome {
+    uint64_t run;
+    uint64_t head;
+    uint64_t complete;
+    uint64_t oldest;     /* seq of the oldest event retained; head + 1 when there is none */
+    uint64_t taken;      /* n of the last WIRE_PRESENCE of this worker that this run took; 0: none */
+    uint64_t bans_since; /* position: what was banned up to here may be unknown to this broker; 0: it knows all */
+    uint64_t began;      /* position: events up to it are stamped by the clock of an earlier run; 0: not known */
+    int64_t clock;       /* as in the head */
+    uint64_t pieces;     /* WIRE_BANS that came before this and count with it */
+    struct slice bans;   /* walk with wire_next_ban() */
+};
+
+struct wire_bans {
+    uint64_t run;
+    uint64_t piece;    /* 1, 2, 3, ... of each welcome */
+    struct slice bans; /* walk with wire_next_ban() */
+};
+
+/* Asks for what came after a cursor. */
+struct wire_replay {
+    uint64_t request;      /* comes back in the page */
+    uint64_t after;        /* position; used when id is empty */
+    struct slice id;       /* or a publisher's own id to begin after */
+    struct audience who;   /* decoded: channels.items is NULL; see channels below */
+    struct slice channels; /* decoded: walk with wire_next_name(); ignored when encoding */
+    uint32_t max_bytes;    /* stop after about this number of bytes of entries (at least one event is sent) */
+    bool everything;       /* true: unfiltered, to repair the feed; false: what concerns who */
+};
+
+/* Asks for the shutdowns after a position. A page with nothing else answers; its gap says that some may be missing. */
+struct wire_shutdowns {
+    uint64_t request; /* comes back in the page */
+    uint64_t after;   /* position */
+    uint64_t age_ms;  /* older ones are not needed */
+};
+
+struct wire_page {
+    uint64_t request;
+    uint64_t run;
+    uint64_t from; /* position this page begins after: the cursor, or where history begins after a gap */
+    uint64_t upto; /* position: complete up to here; ask on from here while upto < head */
+    uint64_t head;
+    uint64_t oldest; /* as in the welcome */
+    bool gap;        /* the cursor is unknown or too old: something after it may be missing */
+    struct slice entries;
+};
+
+struct wire_presence {
+    uint64_t n;    /* 1, 2, 3, ... from each hello; a hole makes the broker send WIRE_RESYNC */
+    bool full;     /* all connections of this worker, or a piece of that; of the first piece n may be anything */
+    bool rest;     /* full: this is not the first piece */
+    bool more;     /* full: this is not the last piece; the next one has n + 1 */
+    bool bye;      /* the worker ends in order: it has no connections any more */
+    bool lags;     /* those that lag are among the items, and all others do not */
+    uint64_t told; /* the run of the broker that took a full report last; 0: none did */
+    uint64_t gauges[WORKER_GAUGES];
+    uint64_t counters[WORKER_COUNTERS]; /* since the worker started */
+    struct slice items;                 /* walk with wire_next_presence() */
+};
+
+enum wire_item { ITEM_ENDED, ITEM_OPENED, ITEM_LAGS };
+
+/* What happened to a connection. One that ended says who it was, because a fresh broker does not know it. */
+struct wire_presence_item {
+    enum wire_item kind;
+    struct slice connection;
+    struct slice session;      /* opened, ended */
+    int64_t since_ms;          /* opened, ended: unix time */
+    struct names channels;     /* opened, ended, encoding; decoded: NULL */
+    struct slice raw_channels; /* decoded: walk with wire_next_name() */
+    bool told;                 /* opened, ended: a broker was told that it opened */
+    struct slice meta;         /* opened: values, packed (meta.h) */
+    enum end_cause cause;      /* ended */
+    uint64_t sent;             /* lags: position up to which everything was sent */
+    uint64_t queued;           /* lags: bytes that wait for it */
+};
+
+struct wire_log {
+    enum log_level level;
+};
+
+struct wire_taken {
+    uint64_t run;
+    uint64_t n;    /* of the report */
+    uint64_t head; /* position when it was taken */
+    int64_t clock; /* as in the head */
+};
+
+/* A command (protocol.md) that a worker gives for somebody who may do so much. */
+struct wire_command {
+    uint64_t request;                        /* comes back in the reply */
+    struct grant grant;                      /* encoding; decoded: its patterns are NULL, the publisher is set */
+    struct slice raw_sessions, raw_channels; /* decoded: the grant's patterns; walk with wire_next_name() */
+    struct slice json;
+};
+
+struct wire_reply {
+    uint64_t request;
+    struct slice json;
+};
+
+/* The type of a message, or -EPROTO when it does not begin as one. Each decoder checks it again. */
+int wire_type(struct slice message);
+
+/* Writing. Each begins a message in an empty buffer; what can be many is added afterwards, piece by piece. */
+void wire_put_batch(struct wire_buf *b, uint64_t run, uint64_t prev);
+void wire_put_head(struct wire_buf *b, const struct wire_head *m);
+void wire_put_hello(struct wire_buf *b, const struct wire_hello *m);
+void wire_put_welcome(struct wire_buf *b, const struct wire_welcome *m); /* then wire_add_ban() */
+void wire_put_bans(struct wire_buf *b, const struct wire_bans *m);       /* the same */
+void wire_put_replay(struct wire_buf *b, const struct wire_replay *m);
+void wire_put_shutdowns(struct wire_buf *b, const struct wire_shutdowns *m);
+void wire_put_page(struct wire_buf *b, const struct wire_page *m);         /* then wire_add_entry() */
+void wire_put_presence(struct wire_buf *b, const struct wire_presence *m); /* then wire_add_presence() */
+void wire_put_resync(struct wire_buf *b);
+void wire_put_taken(struct wire_buf *b, const struct wire_taken *m);
+void wire_put_log(struct wire_buf *b, const struct wire_log *m);
+void wire_put_command(struct wire_buf *b, const struct wire_command *m);
+void wire_put_reply(struct wire_buf *b, const struct wire_reply *m);
+
+void wire_add_entry(struct wire_buf *b, const struct event *e); /* also to a batch */
+void wire_add_ban(struct wire_buf *b, struct slice session, int64_t until_ms);
+void wire_add_presence(struct wire_buf *b, const struct wire_presence_item *item);
+
+/* Add items that wire_add_presence() collected in a buffer of their own. */
+void wire_add_items(struct wire_buf *b, const struct wire_buf *items);
+
+/* Add bytes as they are. */
+void wire_add_bytes(struct wire_buf *b, struct slice bytes);
+
+/* Reading. Unlike the decoders, a walk ends (false) at the first malformed piece; a decoder has already checked names and
+ * presence items, so only entries can be malformed (event_parse() says). */
+int wire_get_batch(struct slice message, struct wire_batch *m);
+int wire_get_head(struct slice message, struct wire_head *m);
+int wire_get_hello(struct slice message, struct wire_hello *m);
+int wire_get_welcome(struct slice message, struct wire_welcome *m);
+int wire_get_bans(struct slice message, struct wire_bans *m);
+int wire_get_replay(struct slice message, struct wire_replay *m);
+int wire_get_shutdowns(struct slice message, struct wire_shutdowns *m);
+int wire_get_page(struct slice message, struct wire_page *m);
+int wire_get_presence(struct slice message, struct wire_presence *m);
+int wire_get_taken(struct slice message, struct wire_taken *m);
+int wire_get_log(struct slice message, struct wire_log *m);
+int wire_get_command(struct slice message, struct wire_command *m);
+int wire_get_reply(struct slice message, struct wire_reply *m);
+
+bool wire_next_name(struct slice *rest, struct slice *name);
+bool wire_next_ban(struct slice *rest, struct slice *session, int64_t *until_ms);
+bool wire_next_presence(struct slice *rest, struct wire_presence_item *item);
+
+/* The first items of a walk as a piece: it ends with the item that reaches max bytes. *ended: how many of its bytes are
+ * items of kind ITEM_ENDED. */
+struct slice wire_cut_presence(struct slice items, size_t max, size_t *ended);
+
+#endif

@@ -1,0 +1,386 @@
+/* Bans are in a table by session, in a list in the order of their records, and in a heap by their ends. */
+#include "model/bans.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/queue.h>
+
+#include "base/expiry.h"
+#include "base/must.h"
+#include "base/table.h"
+
+#define DUE_QUARTERS 2
+#define LONG_AGO (INT64_MIN / 2) /* a quarter: due whatever comes */
+
+struct ban {
+    struct expiry_item expiry; /* first; `at` is when it ends */
+    TAILQ_ENTRY(ban) link;
+    int64_t until_ms; /* 0: lifted, and kept until that is final */
+    int64_t quarter;  /* in which its record was appended */
+    uint64_t seq;     /* of its record */
+    bool said;        /* by bans_say(), since bans_replace() */
+};
+
+TAILQ_HEAD(ban_list, ban);
+
+/* How a ban was before a change. */
+struct change {
+    struct ban *ban, *before; /* before: in the list */
+    int64_t until_ms, quarter;
+    uint64_t seq;
+    uint64_t record; /* that changed it */
+    bool fresh;      /* there was none */
+};
+
+struct bans {
+    struct table *sessions; /* name -> struct ban */
+    struct ban_list list;   /* ascending seq */
+    struct expiry ends;     /* of those that are not lifted */
+    int64_t quarter;
+    uint64_t bytes;
+    bool held;
+    struct change *changes;
+    size_t change_count, change_cap;
+};
+
+struct bans *bans_new(void)
+{
+    struct bans *b = calloc(1, sizeof *b);
+    if (!b)
+        return NULL;
+
+    TAILQ_INIT(&b->list);
+    b->sessions = table_new(sizeof(struct ban));
+    if (!b->sessions)
+        bans_free(&b);
+    return b;
+}
+
+void bans_free(struct bans **b)
+{
+    if (!*b)
+        return;
+
+    table_free(&(*b)->sessions);
+    expiry_release(&(*b)->ends);
+    free((*b)->changes);
+    free(*b);
+    *b = NULL;
+}
+
+/* --- one ban --- */
+
+/* Set when it ends. Without memory it is as before; none is needed for one that had an end since the last bans_settle(). */
+static int set_end(struct bans *b, struct ban *ban, int64_t until_ms)
+{
+    size_t size = event_ban_size(table_name(ban));
+    if (until_ms && !ban->until_ms) {
+        if (expiry_add(&b->ends, &ban->expiry, until_ms) != 0)
+            return -ENOMEM;
+        b->bytes += size;
+    } else if (ban->until_ms) {
+        expiry_remove(&b->ends, &ban->expiry);
+        if (until_ms)
+            MUST(expiry_add(&b->ends, &ban->expiry, until_ms) == 0); /* in the room it had */
+        else
+            b->bytes -= size;
+    }
+
+    ban->until_ms = until_ms;
+    return 0;
+}
+
+static void drop(struct bans *b, struct ban *ban)
+{
+    MUST(set_end(b, ban, 0) == 0);
+    TAILQ_REMOVE(&b->list, ban, link);
+    table_remove(b->sessions, ban);
+}
+
+static struct ban *find_or_add(struct bans *b, struct slice session, bool *fresh)
+{
+    struct ban *ban = table_find(b->sessions, session);
+    *fresh = !ban;
+    if (ban)
+        return ban;
+
+    ban = table_insert(b->sessions, session);
+    if (ban)
+        TAILQ_INSERT_TAIL(&b->list, ban, link);
+    return ban;
+}
+
+/* --- what may be taken back --- */
+
+static int reserve_change(struct bans *b)
+{
+    if (b->change_count < b->change_cap)
+        return 0;
+
+    size_t cap = b->change_cap ? b->change_cap * 2 : 64;
+    struct change *changes = reallocarray(b->changes, cap, sizeof *changes);
+    if (!changes)
+        return -ENOMEM;
+
+    b->changes = changes;
+    b->change_cap = cap;
+    return 0;
+}
+
+void bans_hold(struct bans *b)
+{
+    b->held = true;
+}
+
+static void take_back(struct bans *b, const struct change *c)
+{
+    if (c->fresh) {
+        drop(b, c->ban);
+        return;
+    }
+
+    MUST(set_end(b, c->ban, c->until_ms) == 0);
+    c->ban->quarter = c->quarter;
+    c->ban->seq = c->seq;
+
+    TAILQ_REMOVE(&b->list, c->ban, link);
+    if (c->before)
+        TAILQ_INSERT_AFTER(&b->list, c->before, c->ban, link);
+    else
+        TAILQ_INSERT_HEAD(&b->list, c->ban, link);
+}
+
+void bans_rollback(struct bans *b, uint64_t position)
+{
+    while (b->change_count && b->changes[b->change_count - 1].record > position)
+        take_back(b, &b->changes[--b->change_count]);
+}
+
+/* Bans that were lifted since are at the list's end, with all that changed. */
+void bans_settle(struct bans *b)
+{
+    struct ban *ban = TAILQ_LAST(&b->list, ban_list), *before;
+
+    for (size_t left = b->change_count; ban && left; ban = before, left--) {
+        before = TAILQ_PREV(ban, ban_list, link);
+        if (!ban->until_ms)
+            drop(b, ban);
+    }
+
+    free(b->changes);
+    b->changes = NULL;
+    b->change_count = b->change_cap = 0;
+}
+
+/* --- changes --- */
+
+static void note_change(struct bans *b, const struct change *c)
+{
+    MUST(b->change_count < b->change_cap);
+    MUST(!b->change_count || b->changes[b->change_count - 1].record <= c->record);
+    b->changes[b->change_count++] = *c;
+}
+
+static struct change change_of(struct ban *ban, bool fresh, uint64_t record)
+{
+    return (struct change){.ban = ban,
+                           .before = fresh ? NULL : TAILQ_PREV(ban, ban_list, link),
+                           .until_ms = ban->until_ms,
+                           .quarter = ban->quarter,
+                           .seq = ban->seq,
+                           .record = record,
+                           .fresh = fresh};
+}
+
+static void move_to_end(struct bans *b, struct ban *ban, uint64_t seq)
+{
+    ban->seq = seq;
+    ban->quarter = b->quarter;
+    TAILQ_REMOVE(&b->list, ban, link);
+    TAILQ_INSERT_TAIL(&b->list, ban, link);
+}
+
+int bans_set(struct bans *b, struct slice session, int64_t until_ms, uint64_t seq)
+{
+    bool fresh;
+    if (!until_ms && !table_find(b->sessions, session))
+        return 0;
+    if (b->held && reserve_change(b) != 0)
+        return -ENOMEM;
+
+    struct ban *ban = find_or_add(b, session, &fresh);
+    if (!ban)
+        return -ENOMEM;
+
+    struct change c = change_of(ban, fresh, seq);
+    if (set_end(b, ban, until_ms) != 0) {
+        if (fresh)
+            drop(b, ban);
+        return -ENOMEM;
+    }
+
+    move_to_end(b, ban, seq);
+    if (b->held)
+        note_change(b, &c);
+    else if (!until_ms)
+        drop(b, ban);
+    return 0;
+}
+
+static int apply_shutdown(struct bans *b, const struct event *e)
+{
+    int64_t until_ms = e->block_s ? e->time_ms + (int64_t)e->block_s * 1000 : 0;
+    struct slice session;
+    int err = 0;
+
+    for (size_t cursor = 0; !err && event_next_name(e, TO_SESSIONS, &cursor, &session);)
+        err = bans_set(b, session, until_ms, e->seq);
+    return err;
+}
+
+int bans_apply(struct bans *b, const struct event *e)
+{
+    struct slice session;
+    int64_t until_ms;
+    int err = 0;
+    if (e->kind == EVENT_SHUTDOWN)
+        return apply_shutdown(b, e);
+
+    for (size_t cursor = 0; !err && event_next_ban(e, &cursor, &session, &until_ms);)
+        err = bans_set(b, session, until_ms, e->seq);
+    return err;
+}
+
+void bans_expire(struct bans *b, int64_t now_ms)
+{
+    struct expiry_item *first;
+    MUST(!b->change_count);
+
+    while ((first = expiry_first(&b->ends)) && first->at <= now_ms)
+        drop(b, (struct ban *)first);
+}
+
+/* --- what replaces everything --- */
+
+int bans_say(struct bans *b, struct slice session, int64_t until_ms)
+{
+    int err = bans_set(b, session, until_ms, 0);
+    struct ban *ban = table_find(b->sessions, session);
+
+    if (!err && ban)
+        ban->said = true;
+    return err;
+}
+
+void bans_replace(struct bans *b, uint64_t position, uint64_t since)
+{
+    struct ban *next;
+    MUST(!b->held);
+
+    for (struct ban *ban = TAILQ_FIRST(&b->list); ban; ban = next) {
+        next = TAILQ_NEXT(ban, link);
+        if (!ban->said && ban->seq > since) {
+            drop(b, ban);
+            continue;
+        }
+        if (ban->said)
+            ban->seq = position;
+        ban->said = false;
+    }
+}
+
+/* --- before the log forgets --- */
+
+void bans_next_quarter(struct bans *b)
+{
+    b->quarter++;
+}
+
+static const struct ban *oldest(const struct bans *b)
+{
+    const struct ban *ban = TAILQ_FIRST(&b->list);
+    while (ban && !ban->until_ms)
+        ban = TAILQ_NEXT(ban, link);
+    return ban;
+}
+
+uint64_t bans_oldest(const struct bans *b)
+{
+    const struct ban *ban = oldest(b);
+    return ban ? ban->seq : 0;
+}
+
+bool bans_due(const struct bans *b)
+{
+    const struct ban *ban = oldest(b);
+    return ban && b->quarter - ban->quarter >= DUE_QUARTERS;
+}
+
+/* As bans_collect(); out NULL: count only. */
+static size_t collect(const struct bans *b, size_t max, char *out)
+{
+    size_t len = 0;
+    for (const struct ban *ban = TAILQ_FIRST(&b->list); ban && ban->quarter < b->quarter; ban = TAILQ_NEXT(ban, link)) {
+        struct slice session = table_name(ban);
+        size_t size = event_ban_size(session);
+        if (!ban->until_ms)
+            continue;
+        if (len && len + size > max)
+            break;
+        if (out)
+            event_put_ban(out + len, session, ban->until_ms);
+        len += size;
+    }
+    return len;
+}
+
+size_t bans_collect(const struct bans *b, size_t max, char **out)
+{
+    size_t len = collect(b, max, NULL);
+    *out = len ? malloc(len) : NULL;
+    return *out ? collect(b, max, *out) : 0;
+}
+
+void bans_doubt(struct bans *b, uint64_t position)
+{
+    struct ban *ban;
+    MUST(!b->change_count);
+
+    while ((ban = TAILQ_LAST(&b->list, ban_list)) && ban->seq > position && ban->quarter != LONG_AGO) {
+        ban->quarter = LONG_AGO;
+        TAILQ_REMOVE(&b->list, ban, link);
+        TAILQ_INSERT_HEAD(&b->list, ban, link);
+    }
+}
+
+/* --- questions --- */
+
+int64_t bans_until(const struct bans *b, struct slice session, int64_t now_ms)
+{
+    const struct ban *ban = table_find(b->sessions, session);
+    return ban && ban->until_ms > now_ms ? ban->until_ms : 0;
+}
+
+size_t bans_count(const struct bans *b)
+{
+    return b->ends.count;
+}
+
+uint64_t bans_bytes(const struct bans *b)
+{
+    return b->bytes;
+}
+
+const void *bans_next(const struct bans *b, const void *cursor, struct slice *session, int64_t *until_ms)
+{
+    const struct ban *ban = cursor;
+    do
+        ban = ban ? TAILQ_NEXT(ban, link) : TAILQ_FIRST(&b->list);
+    while (ban && !ban->until_ms);
+
+    if (ban) {
+        *session = table_name(ban);
+        *until_ms = ban->until_ms;
+    }
+    return ban;
+}

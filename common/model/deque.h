@@ -1,0 +1,39 @@
+/* deque.h - a growing ring of events in order of their seq: in at the back, out at both ends, found by seq.
+ *
+ * Ownership: it holds plain pointers; references are the caller's.
+ */
+#ifndef SSECAST_DEQUE_H
+#define SSECAST_DEQUE_H
+
+#include "codec/event.h"
+
+/* Zeroed is empty. */
+struct deque {
+    struct event **slots;
+    size_t cap; /* 0 or a power of two */
+    size_t first, count;
+};
+
+void deque_release(struct deque *d);
+
+/* 0 or -ENOMEM; unchanged on failure. e->seq is above that of the back. */
+int deque_push(struct deque *d, struct event *e);
+
+/* The i-th event from the front; NULL when there are not so many. */
+struct event *deque_at(const struct deque *d, size_t i);
+
+/* The last event, or NULL. */
+struct event *deque_back(const struct deque *d);
+
+/* Take out the first, or the last; NULL when empty. */
+struct event *deque_pop_front(struct deque *d);
+struct event *deque_pop_back(struct deque *d);
+
+/* Give up half of the slots when three quarters are free. Called after each pop, there are at most four times the slots that the
+ * events need. Without memory for that it keeps what it has. */
+void deque_shrink(struct deque *d);
+
+/* The place of the first event with a seq above position; count when there is none. */
+size_t deque_after(const struct deque *d, uint64_t position);
+
+#endif

@@ -1,0 +1,648 @@
+/* One deque holds all events in order; an index is another deque with the same events, for those that name one session,
+ * channel or connection. Events leave at the front only, so the front of the whole is the front of each index it is in. */
+#include "model/history.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/must.h"
+#include "base/table.h"
+#include "model/deque.h"
+#include "model/past_ids.h"
+
+#define TARGETS 3 /* the to-lists of enum event_list, in its order */
+
+/* The sequence is contiguous from start (a position) to end. */
+struct segment {
+    uint64_t start, end;
+};
+
+/* The events under one id. Nearly always it is one. */
+struct named {
+    struct event *event; /* NULL: not known which of them */
+    size_t count;
+};
+
+struct history {
+    struct history_limits limits;
+    struct deque all;
+    struct deque everyone;          /* those without a `to` */
+    struct table *targets[TARGETS]; /* name -> struct deque */
+    struct table *published;        /* publisher and own id -> struct named: the newest event */
+    struct table *shown;            /* own id that events showed -> struct named: the only event */
+    struct past_ids *past;          /* ids that events showed which are gone */
+    struct segment *segments;       /* ascending; never none */
+    size_t segment_count, segment_cap;
+    uint64_t complete;
+    uint64_t bytes;
+};
+
+/* What e costs beside the names and the id that it is found by. */
+static uint64_t own_cost(const struct event *e)
+{
+    return e->entry.len + event_index_bytes(e) + HISTORY_EVENT_COST;
+}
+
+static uint64_t name_cost(struct slice name)
+{
+    return name.len + HISTORY_NAME_COST;
+}
+
+/* What an entry in an index of own ids costs. */
+static uint64_t id_cost(struct slice name)
+{
+    return name.len + HISTORY_ID_COST;
+}
+
+/* What e's own id costs at most: in the index of its publisher, and in the index of cursors. */
+static uint64_t own_id_cost(const struct event *e)
+{
+    if (!e->id.len)
+        return 0;
+
+    uint64_t published = 1 + e->id.len + e->publisher.len + HISTORY_ID_COST;
+    return event_shows_id(e) ? published + id_cost(e->id) : published;
+}
+
+uint64_t history_cost(const struct event *e)
+{
+    uint64_t cost = own_cost(e) + own_id_cost(e);
+    struct slice name;
+
+    for (enum event_list list = 0; list < TARGETS; list++)
+        for (size_t cursor = 0; event_next_name(e, list, &cursor, &name);)
+            cost += name_cost(name) + HISTORY_PLACE_COST;
+
+    return cost;
+}
+
+static void give_back(struct history *h, uint64_t bytes)
+{
+    MUST(h->bytes >= bytes);
+    h->bytes -= bytes;
+}
+
+/* --- segments --- */
+
+static struct segment *last_segment(const struct history *h)
+{
+    return &h->segments[h->segment_count - 1];
+}
+
+static int begin_segment(struct history *h, uint64_t start)
+{
+    if (h->segment_count == h->segment_cap) {
+        size_t cap = h->segment_cap ? h->segment_cap * 2 : 4;
+        struct segment *segments = realloc(h->segments, cap * sizeof *segments);
+        if (!segments)
+            return -ENOMEM;
+        h->segments = segments;
+        h->segment_cap = cap;
+    }
+    h->segments[h->segment_count++] = (struct segment){start, start};
+    return 0;
+}
+
+/* Forget segments that no cursor can be in any more. */
+static void drop_segments(struct history *h)
+{
+    size_t gone = 0;
+    while (gone + 1 < h->segment_count && h->segments[gone].end < h->complete)
+        gone++;
+    h->segment_count -= gone;
+    if (gone)
+        memmove(h->segments, h->segments + gone, h->segment_count * sizeof *h->segments);
+}
+
+/* --- indexes --- */
+
+static int index_add(struct history *h, enum event_list list, struct slice name, struct event *e)
+{
+    struct deque *index = table_insert(h->targets[list], name);
+    if (!index)
+        return -ENOMEM;
+
+    if (!index->count)
+        h->bytes += name_cost(name);
+    if (deque_back(index) == e)
+        return 0; /* a name given twice counts once */
+
+    int err = deque_push(index, e);
+    if (!err)
+        h->bytes += HISTORY_PLACE_COST;
+    return err;
+}
+
+/* Take e out of events, where it is the oldest, the newest, or not at all. True when it was there. */
+static bool take_out(struct deque *events, const struct event *e)
+{
+    size_t before = events->count;
+
+    if (deque_at(events, 0) == e)
+        deque_pop_front(events);
+    else if (deque_back(events) == e)
+        deque_pop_back(events);
+
+    deque_shrink(events);
+    return events->count < before;
+}
+
+static void index_drop(struct history *h, enum event_list list, struct slice name, const struct event *e)
+{
+    struct deque *index = table_find(h->targets[list], name);
+    if (!index)
+        return;
+
+    if (take_out(index, e))
+        give_back(h, HISTORY_PLACE_COST);
+    if (index->count == 0) {
+        deque_release(index);
+        table_remove(h->targets[list], index);
+        give_back(h, name_cost(name));
+    }
+}
+
+/* Undo link_targets(), also one that went half way. e is the oldest or the newest event of every index it is in. */
+static void unlink_targets(struct history *h, const struct event *e)
+{
+    struct slice name;
+    for (enum event_list list = 0; list < TARGETS; list++)
+        for (size_t cursor = 0; event_next_name(e, list, &cursor, &name);)
+            index_drop(h, list, name, e);
+    take_out(&h->everyone, e);
+}
+
+static int link_targets(struct history *h, struct event *e)
+{
+    int err = e->has_to ? 0 : deque_push(&h->everyone, e);
+    struct slice name;
+    for (enum event_list list = 0; list < TARGETS; list++)
+        for (size_t cursor = 0; !err && event_next_name(e, list, &cursor, &name);)
+            err = index_add(h, list, name, e);
+    return err;
+}
+
+/* --- own ids --- */
+
+#define PUBLISHED_KEY_MAX (1 + NAME_BYTES_MAX + EVENT_PUBLISHER_MAX)
+
+/* The name in h->published. The length in front keeps id and publisher apart. */
+static struct slice published_key(struct slice publisher, struct slice id, char out[PUBLISHED_KEY_MAX])
+{
+    MUST(id.len <= NAME_BYTES_MAX && publisher.len <= EVENT_PUBLISHER_MAX);
+    out[0] = (char)id.len;
+    memcpy(out + 1, id.data, id.len);
+    if (publisher.len)
+        memcpy(out + 1 + id.len, publisher.data, publisher.len);
+    return (struct slice){out, 1 + id.len + publisher.len};
+}
+
+static bool same_publication(const struct event *a, const struct event *b)
+{
+    return slice_equal(a->id, b->id) && slice_equal(a->publisher, b->publisher);
+}
+
+/* The newest event but e that e's publisher published with e's id. There hardly ever are two: a broker appends no
+ * duplicate. */
+static struct event *newest_beside(const struct history *h, const struct event *e)
+{
+    struct event *found = NULL;
+    for (size_t i = h->all.count; !found && i-- > 0;) {
+        struct event *other = deque_at(&h->all, i);
+        if (other != e && same_publication(other, e))
+            found = other;
+    }
+    return found;
+}
+
+/* Take one event off the index. Returns what is left under its name, or NULL. */
+static struct named *drop_named(struct history *h, struct table *index, struct slice name)
+{
+    struct named *n = table_find(index, name);
+
+    MUST(n && n->count > 0);
+    if (--n->count > 0)
+        return n;
+
+    table_remove(index, n);
+    give_back(h, id_cost(name));
+    return NULL;
+}
+
+/* Add one event to the index under a name. NULL when out of memory. */
+static struct named *add_named(struct history *h, struct table *index, struct slice name)
+{
+    struct named *n = table_insert(index, name);
+
+    if (n && n->count++ == 0)
+        h->bytes += id_cost(name);
+    return n;
+}
+
+static void unlink_shown(struct history *h, const struct event *e)
+{
+    struct named *left = event_shows_id(e) ? drop_named(h, h->shown, e->id) : NULL;
+    if (left && left->event == e)
+        left->event = NULL; /* also the one that is left does not have the id for itself */
+}
+
+static void unlink_ids(struct history *h, const struct event *e)
+{
+    char key[PUBLISHED_KEY_MAX];
+    if (!e->id.len)
+        return;
+    struct named *left = drop_named(h, h->published, published_key(e->publisher, e->id, key));
+    if (left && left->event == e)
+        left->event = newest_beside(h, e);
+    unlink_shown(h, e);
+}
+
+static int link_shown(struct history *h, struct event *e)
+{
+    if (!event_shows_id(e))
+        return 0;
+    struct named *n = add_named(h, h->shown, e->id);
+    if (!n)
+        return -ENOMEM;
+    if (n->count == 1)
+        n->event = e;
+    return 0;
+}
+
+/* All or nothing. */
+static int link_ids(struct history *h, struct event *e)
+{
+    char key[PUBLISHED_KEY_MAX];
+    if (!e->id.len)
+        return 0;
+    struct slice name = published_key(e->publisher, e->id, key);
+    struct named *n = add_named(h, h->published, name);
+    if (!n)
+        return -ENOMEM;
+    if (link_shown(h, e) != 0) {
+        drop_named(h, h->published, name);
+        return -ENOMEM;
+    }
+    n->event = e;
+    return 0;
+}
+
+/* --- linking --- */
+
+static void unlink_event(struct history *h, const struct event *e)
+{
+    unlink_targets(h, e);
+    unlink_ids(h, e);
+}
+
+/* All or nothing. */
+static int link_event(struct history *h, struct event *e)
+{
+    int err = link_ids(h, e);
+    if (err)
+        return err;
+    err = link_targets(h, e);
+    if (err)
+        unlink_event(h, e);
+    return err;
+}
+
+/* --- limits --- */
+
+/* e is out of `all` already. */
+static void forget(struct history *h, struct event *e)
+{
+    deque_shrink(&h->all);
+    unlink_event(h, e);
+    give_back(h, own_cost(e));
+    event_unref(&e);
+}
+
+static void remember(struct history *h, const struct event *e)
+{
+    if (event_shows_id(e))
+        past_ids_add(h->past, past_id_hash(e->id), e->seq);
+}
+
+static void evict_oldest(struct history *h)
+{
+    struct event *e = deque_pop_front(&h->all);
+    if (h->complete < e->seq)
+        h->complete = e->seq;
+    remember(h, e);
+    forget(h, e);
+}
+
+void history_evict(struct history *h)
+{
+    while (h->all.count && (h->all.count > h->limits.events || h->bytes > h->limits.bytes))
+        evict_oldest(h);
+    drop_segments(h);
+}
+
+void history_expire(struct history *h, int64_t now_ms)
+{
+    struct event *e;
+    while ((e = deque_at(&h->all, 0)) && e->time_ms < now_ms && (uint64_t)(now_ms - e->time_ms) > h->limits.age_ms)
+        evict_oldest(h);
+    drop_segments(h);
+}
+
+/* --- life --- */
+
+struct history *history_new(const struct history_limits *limits, uint64_t position)
+{
+    struct history *h = calloc(1, sizeof *h);
+    if (!h)
+        return NULL;
+    h->limits = *limits;
+    h->complete = position;
+    h->published = table_new(sizeof(struct named));
+    h->shown = table_new(sizeof(struct named));
+    h->past = past_ids_new(0);
+    bool ok = h->published && h->shown && h->past && begin_segment(h, position) == 0;
+    for (int i = 0; i < TARGETS; i++) {
+        h->targets[i] = table_new(sizeof(struct deque));
+        ok = ok && h->targets[i];
+    }
+    if (!ok)
+        history_free(&h);
+    return h;
+}
+
+static void clear(struct history *h)
+{
+    while (h->all.count)
+        evict_oldest(h);
+}
+
+void history_free(struct history **h)
+{
+    if (!*h)
+        return;
+    while ((*h)->all.count)
+        forget(*h, deque_pop_front(&(*h)->all));
+    deque_release(&(*h)->all);
+    deque_release(&(*h)->everyone);
+    for (int i = 0; i < TARGETS; i++)
+        table_free(&(*h)->targets[i]);
+    table_free(&(*h)->published);
+    table_free(&(*h)->shown);
+    past_ids_free(&(*h)->past);
+    free((*h)->segments);
+    free(*h);
+    *h = NULL;
+}
+
+int history_remember_ids(struct history *h, uint64_t max)
+{
+    struct past_ids *past = past_ids_new(max);
+    if (!past)
+        return -ENOMEM;
+    past_ids_free(&h->past);
+    h->past = past;
+    return 0;
+}
+
+void history_remember_id(struct history *h, uint64_t hash, uint64_t seq)
+{
+    past_ids_add(h->past, hash, seq);
+}
+
+void history_inherit_ids(struct history *h, struct history *old)
+{
+    struct past_ids *mine = h->past;
+
+    for (size_t i = 0; i < old->all.count; i++)
+        remember(old, deque_at(&old->all, i));
+    h->past = old->past;
+    old->past = mine;
+}
+
+int history_append(struct history *h, struct event *e)
+{
+    bool jump = e->seq != history_head(h) + 1;
+    if (e->seq <= history_head(h))
+        return -EINVAL;
+    if (deque_push(&h->all, e) != 0)
+        return -ENOMEM;
+    if (link_event(h, e) != 0) {
+        deque_pop_back(&h->all);
+        return -ENOMEM;
+    }
+    if (jump && begin_segment(h, e->seq - 1) != 0) {
+        unlink_event(h, e);
+        deque_pop_back(&h->all);
+        return -ENOMEM;
+    }
+    event_ref(e);
+    h->bytes += own_cost(e);
+    last_segment(h)->end = e->seq;
+    return 0;
+}
+
+int history_advance(struct history *h, uint64_t position)
+{
+    return position > history_head(h) ? begin_segment(h, position) : 0;
+}
+
+int history_break(struct history *h, uint64_t position)
+{
+    if (position < history_head(h)) { /* what is held would stand in the future */
+        clear(h);
+        h->segment_count = 0;
+    }
+    int err = begin_segment(h, position);
+    h->complete = position;
+    drop_segments(h);
+    return err;
+}
+
+int history_miss(struct history *h, const struct event *e)
+{
+    remember(h, e);
+    return history_break(h, e->seq);
+}
+
+void history_doubt(struct history *h, uint64_t cursor)
+{
+    size_t i = 0;
+    while (i < h->segment_count && h->segments[i].start <= cursor)
+        i++;
+    if (i < h->segment_count && h->complete < h->segments[i].start)
+        h->complete = h->segments[i].start;
+    drop_segments(h);
+}
+
+void history_revoke(struct history *h, uint64_t position)
+{
+    for (size_t i = deque_after(&h->all, position); i < h->all.count; i++)
+        remember(h, deque_at(&h->all, i));
+    history_rollback(h, position);
+}
+
+void history_rollback(struct history *h, uint64_t position)
+{
+    while (h->all.count && deque_back(&h->all)->seq > position)
+        forget(h, deque_pop_back(&h->all));
+    while (h->segment_count > 1 && last_segment(h)->start > position)
+        h->segment_count--;
+    if (last_segment(h)->end > position)
+        last_segment(h)->end = position;
+}
+
+/* --- questions --- */
+
+uint64_t history_head(const struct history *h)
+{
+    return last_segment(h)->end;
+}
+
+uint64_t history_complete(const struct history *h)
+{
+    return h->complete;
+}
+
+uint64_t history_oldest(const struct history *h)
+{
+    return h->all.count ? deque_at(&h->all, 0)->seq : history_head(h) + 1;
+}
+
+uint64_t history_count(const struct history *h)
+{
+    return h->all.count;
+}
+
+uint64_t history_bytes(const struct history *h)
+{
+    return h->bytes;
+}
+
+bool history_knows(const struct history *h, uint64_t cursor)
+{
+    for (size_t i = h->segment_count; cursor >= h->complete && i-- > 0;)
+        if (cursor >= h->segments[i].start)
+            return cursor <= h->segments[i].end;
+    return false;
+}
+
+struct event *history_published(const struct history *h, struct slice publisher, struct slice id)
+{
+    char key[PUBLISHED_KEY_MAX];
+    if (!id.len || id.len > NAME_BYTES_MAX || publisher.len > EVENT_PUBLISHER_MAX)
+        return NULL;
+    const struct named *n = table_find(h->published, published_key(publisher, id, key));
+    return n ? n->event : NULL;
+}
+
+/* An event that is gone had the id as well, unless it is the one that is retained: a log can be read again. */
+static enum history_cursor find_shown(const struct named *n, uint64_t past, uint64_t *seq)
+{
+    bool one = n->count == 1 && n->event;
+    if (!one || (past && past != n->event->seq))
+        return CURSOR_AMBIGUOUS;
+    *seq = n->event->seq;
+    return CURSOR_EXACT;
+}
+
+enum history_cursor history_find_cursor(const struct history *h, struct slice id, uint64_t *seq)
+{
+    const struct named *n = table_find(h->shown, id);
+    uint64_t past = past_ids_find(h->past, past_id_hash(id));
+    if (n)
+        return find_shown(n, past, seq);
+    if (past == 0)
+        return CURSOR_UNKNOWN;
+    if (past == PAST_ID_SEVERAL)
+        return CURSOR_AMBIGUOUS;
+    *seq = past;
+    return CURSOR_EXACT;
+}
+
+/* --- reading --- */
+
+#define SOURCES_MAX (3 + HISTORY_CHANNELS_MAX) /* everyone, the session, the connection, and the channels */
+
+/* The deques that a reader merges, and how far it has come in each. */
+struct sources {
+    size_t count;
+    struct source {
+        const struct deque *deque;
+        size_t at;
+    } items[SOURCES_MAX];
+};
+
+static void add_source(struct sources *s, const struct deque *deque, uint64_t after)
+{
+    if (!deque)
+        return;
+    MUST(s->count < SOURCES_MAX);
+    s->items[s->count++] = (struct source){deque, deque_after(deque, after)};
+}
+
+static void find_sources(const struct history *h, const struct audience *who, uint64_t after, struct sources *s)
+{
+    s->count = 0;
+    if (!who) {
+        add_source(s, &h->all, after);
+        return;
+    }
+
+    add_source(s, &h->everyone, after);
+    add_source(s, table_find(h->targets[TO_SESSIONS], who->session), after);
+    add_source(s, table_find(h->targets[TO_CONNECTIONS], who->connection), after);
+    for (size_t i = 0; i < who->channels.count; i++)
+        add_source(s, table_find(h->targets[TO_CHANNELS], who->channels.items[i]), after);
+}
+
+/* The oldest event that no source has passed, and step past it in all of them; NULL at the end. */
+static struct event *merge_next(struct sources *s)
+{
+    struct event *oldest = NULL;
+    for (size_t i = 0; i < s->count; i++) {
+        struct event *e = deque_at(s->items[i].deque, s->items[i].at);
+        if (e && (!oldest || e->seq < oldest->seq))
+            oldest = e;
+    }
+
+    for (size_t i = 0; oldest && i < s->count; i++)
+        if (deque_at(s->items[i].deque, s->items[i].at) == oldest)
+            s->items[i].at++;
+    return oldest;
+}
+
+size_t history_read(const struct history *h, const struct audience *who, uint64_t after, struct event **out, size_t max,
+                    size_t max_bytes, uint64_t *upto)
+{
+    struct sources sources;
+    find_sources(h, who, after, &sources);
+    size_t found = 0, bytes = 0;
+    struct event *e;
+    while ((e = merge_next(&sources))) {
+        if (who && event_excludes(e, who))
+            continue;
+        if (found == max || (found && bytes + e->entry.len > max_bytes)) {
+            *upto = out[found - 1]->seq;
+            return found;
+        }
+        out[found++] = e;
+        bytes += e->entry.len;
+    }
+    *upto = history_head(h);
+    return found;
+}
+
+struct history_lag history_lag(const struct history *h, uint64_t position, int64_t now_ms)
+{
+    struct history_lag lag = {0};
+    uint64_t head = history_head(h), upto;
+    struct event *next;
+    if (!position || position >= head)
+        return lag;
+    lag.events = head - position;
+    if (lag.events > history_count(h))
+        lag.events = history_count(h); /* seqs jump where a run of the broker began */
+    if (history_read(h, NULL, position, &next, 1, 1, &upto) && now_ms > next->time_ms)
+        lag.ms = now_ms - next->time_ms;
+    return lag;
+}

@@ -1,0 +1,122 @@
+/* history.h - the recent past: events in order, under three limits, found by seq, by own id and by whom they concern.
+ *
+ * Used twice: as the broker's truth and as each worker's window. It keeps an index for each session, channel and
+ * connection named in a `to`, and one for the events that concern everyone, so that a replay costs what it delivers and not
+ * what is stored. It knows which cursors it can answer exactly: the sequence is contiguous within a run of the
+ * broker, and where it jumps a new segment begins. It does not know sockets, clocks or files: the time is passed in.
+ *
+ * Own ids are in two indexes. One is for duplicates: an own id belongs to its publisher. The other is for cursors: it
+ * has the ids that events showed to clients, of any publisher. Ids of events that are gone are remembered apart.
+ *
+ * Ownership: history_append() takes a reference of its own; what the lookups return is borrowed until the next append or
+ * evict (take a reference to keep it).
+ */
+#ifndef SSECAST_HISTORY_H
+#define SSECAST_HISTORY_H
+
+#include "codec/event.h"
+
+struct history;
+
+/* Whichever is reached first evicts the oldest events. */
+struct history_limits {
+    uint64_t events;
+    uint64_t bytes; /* memory: entries, and the costs below */
+    uint64_t age_ms;
+};
+
+#define HISTORY_CHANNELS_MAX 1024u /* channels that one reader may have */
+
+/* What is kept beside the entries, in bytes of memory with what malloc() adds (measured, rounded up). The sum depends on nothing
+ * but the retained events, so all brokers of a cluster evict alike. */
+#define HISTORY_EVENT_COST 192u /* each event */
+#define HISTORY_NAME_COST 176u  /* each distinct name that is in a `to`, beside its length */
+#define HISTORY_PLACE_COST 16u  /* each event under such a name */
+#define HISTORY_ID_COST 120u    /* each own id in each of two indexes, beside its length */
+
+/* An empty history that stands at position: nothing before it is known. NULL when out of memory. */
+struct history *history_new(const struct history_limits *limits, uint64_t position);
+
+void history_free(struct history **h);
+
+/* From now on remember the ids that evicted events showed, max of them; at first none are. 0 or -ENOMEM. */
+int history_remember_ids(struct history *h, uint64_t max);
+
+/* An event with this seq and id is gone; past_ids.h has the hash. */
+void history_remember_id(struct history *h, uint64_t hash, uint64_t seq);
+
+/* Take over the ids that events of old showed. old remembers none from then on. */
+void history_inherit_ids(struct history *h, struct history *old);
+
+/* Append e. e->seq is greater than head; a jump (seq > head + 1) begins a new segment after which nothing was missed. Nothing is
+ * evicted yet: history_evict() does that, when the append is final. 0, -EINVAL (seq not greater than head), or -ENOMEM; unchanged on
+ * failure. */
+int history_append(struct history *h, struct event *e);
+
+/* Evict what is over the count and byte limits. */
+void history_evict(struct history *h);
+
+/* The sequence went on to position without an event in between (the broker was restarted): a new segment begins there,
+ * and nothing was missed. Ignored when position is not beyond head. 0 or -ENOMEM. */
+int history_advance(struct history *h, uint64_t position);
+
+/* What came between head and position is not known: cursors before position can no longer be answered exactly. Events
+ * stay retained. position may be anything. 0 or -ENOMEM. */
+int history_break(struct history *h, uint64_t position);
+
+/* There is no memory to append e, which is in force all the same: a break at its seq. The id that it shows is remembered. 0 or -ENOMEM. */
+int history_miss(struct history *h, const struct event *e);
+
+/* A cursor that was given out is in no segment, so something between two of them is missing: from now on cursors before the later one
+ * can no longer be answered exactly. Events stay retained. Ignored when no segment begins after cursor. */
+void history_doubt(struct history *h, uint64_t cursor);
+
+/* Take back every event with a seq above position that nobody has seen (a store that failed). */
+void history_rollback(struct history *h, uint64_t position);
+
+/* The same of events that were seen: the ids that they showed are remembered. */
+void history_revoke(struct history *h, uint64_t position);
+
+/* Evict what is older than the age limit at now_ms (unix time). */
+void history_expire(struct history *h, int64_t now_ms);
+
+uint64_t history_head(const struct history *h);     /* position: the last seq, or where it stands when empty */
+uint64_t history_complete(const struct history *h); /* position: everything after it is retained */
+uint64_t history_oldest(const struct history *h);   /* seq of the oldest event; head + 1 when there is none */
+uint64_t history_count(const struct history *h);    /* events */
+uint64_t history_bytes(const struct history *h);    /* memory, as the limit counts it */
+
+/* What e costs at most: less when its names are in other events' `to` already. */
+uint64_t history_cost(const struct event *e);
+
+/* Can a client that saw everything up to cursor be brought up to date exactly? */
+bool history_knows(const struct history *h, uint64_t cursor);
+
+/* The retained event that this publisher published with this id, or NULL; the newest when there are several. */
+struct event *history_published(const struct history *h, struct slice publisher, struct slice id);
+
+/* What an own id means as a cursor. */
+enum history_cursor {
+    CURSOR_UNKNOWN,  /* no event is known that showed it */
+    CURSOR_EXACT,    /* one event showed it, retained or not */
+    CURSOR_AMBIGUOUS /* several did: which one is meant cannot be said */
+};
+
+/* Find what id names. *seq is set with CURSOR_EXACT only: the seq is a cursor that means the same. */
+enum history_cursor history_find_cursor(const struct history *h, struct slice id, uint64_t *seq);
+
+/* How far behind head a worker is that has everything up to position: events, and how old (ms, at now_ms) the first of them is. Position 0 is
+ * that of one that has heard of nothing yet. */
+struct history_lag {
+    uint64_t events;
+    int64_t ms;
+};
+struct history_lag history_lag(const struct history *h, uint64_t position, int64_t now_ms);
+
+/* Collect up to max events after position `after`, oldest first, until their entries pass max_bytes (at least one is
+ * given); for who NULL all, else those that concern who. *upto is the position up to which the answer is complete.
+ * who has at most HISTORY_CHANNELS_MAX channels. max is at least 1. Returns the number of events in out. */
+size_t history_read(const struct history *h, const struct audience *who, uint64_t after, struct event **out, size_t max,
+                    size_t max_bytes, uint64_t *upto);
+
+#endif

@@ -1,0 +1,28 @@
+#include "ops/handshake.h"
+
+#include <stddef.h>
+
+const char *handshake_problem(enum handshake what, bool curve)
+{
+    switch (what) {
+    case HANDSHAKE_REFUSED:
+        return "the broker refuses this key: it is not in the broker's file of keys, or has another role there";
+    case HANDSHAKE_MISMATCH:
+        return curve ? "what answers there does not use CURVE: is it this broker, and has it keys?"
+                     : "what answers there is no broker, or wants a key: see curve-key-file and broker-key";
+    case HANDSHAKE_CUT:
+        return curve ? "what answers there does not accept us: is broker-key the public key of this broker?"
+                     : "what answers there ends the connection: it is no broker, or wants a key (curve-key-file)";
+    case HANDSHAKE_SILENT:
+        return "what answers there takes no commands from us: a web server, the broker's feed or presence, or a broker "
+               "that wants a key? The broker's option commands says where it takes them (port 5570)";
+    case HANDSHAKE_NONE:
+        break;
+    }
+    return NULL;
+}
+
+bool handshake_final(enum handshake what)
+{
+    return what == HANDSHAKE_REFUSED || what == HANDSHAKE_MISMATCH;
+}

@@ -1,0 +1,717 @@
+/* option.c - collects the texts given for each row, lowest source first, then turns them into the config struct.
+ *
+ * The only user of inih. It is handed lines that leave it no choice: no continuation lines, and no comments behind a value,
+ * which would cut header lines short.
+ */
+#include "ops/option.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <ini.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ops/option_number.h"
+#include "ops/variables.h"
+
+#define HELP_WIDTH 80      /* columns */
+#define HELP_NAMES_MAX 30  /* columns; a longer name has a line of its own */
+#define SHOWN_MAX 200      /* bytes of a value in an error */
+#define HIDDEN_SEMICOLON 1 /* stands for ';' while inih sees a line */
+
+enum source { FROM_NOWHERE, FROM_DEFAULT, FROM_FILE, FROM_ENVIRONMENT, FROM_COMMAND_LINE };
+
+/* What was given for one row. */
+struct given {
+    enum source source; /* the highest that gave anything */
+    char **items;
+    size_t count;
+};
+
+struct loader {
+    const struct option_program *program;
+    struct given *given; /* one for each row */
+    const char *config_file;
+    bool print, check;
+    bool failed;
+    size_t line; /* in config_file */
+};
+
+/* What every program has beside its rows. */
+static const struct {
+    const char *name, *arg, *help;
+} built_in[] = {
+    {"config", "FILE", "read options from FILE, one NAME = VALUE on each line"},
+    {"check-config", NULL, "say whether the configuration is valid, and exit"},
+    {"print-config", NULL, "print the configuration in force, as a file for --config, and exit"},
+    {"help", NULL, "show this help and exit"},
+    {"version", NULL, "show the version and exit"},
+};
+#define BUILT_INS (sizeof built_in / sizeof built_in[0])
+
+/* Errors: one line, and only the first is told. */
+
+static void fail(struct loader *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void fail(struct loader *l, const char *format, ...)
+{
+    char line[1024];
+    if (l->failed)
+        return;
+    l->failed = true;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    for (char *c = line; *c; c++)
+        if (iscntrl((unsigned char)*c))
+            *c = '?';
+    fprintf(stderr, "%s: %s\n", l->program->name, line);
+}
+
+static void fail_memory(struct loader *l)
+{
+    fail(l, "out of memory");
+}
+
+static void variable_name(const char *name, char out[64])
+{
+    size_t n = (size_t)snprintf(out, 64, "SSECAST_%s", name);
+    for (size_t i = 0; i < n && i < 63; i++)
+        out[i] = out[i] == '-' ? '_' : (char)toupper((unsigned char)out[i]);
+}
+
+/* "environment SSECAST_FEED", "settings.conf, line 3". */
+static void describe_source(const struct loader *l, enum source source, const char *name, char *out, size_t size)
+{
+    char variable[64];
+    variable_name(name, variable);
+    switch (source) {
+    case FROM_FILE:
+        snprintf(out, size, "%s, line %zu", l->config_file, l->line);
+        break;
+    case FROM_ENVIRONMENT:
+        snprintf(out, size, "environment %s", variable);
+        break;
+    case FROM_COMMAND_LINE:
+        snprintf(out, size, "command line");
+        break;
+    default:
+        snprintf(out, size, "default");
+    }
+}
+
+/* A copy of value for people: of URLs, what stands between :// and @ is left out. */
+static void without_passwords(const char *value, char out[SHOWN_MAX + 1])
+{
+    size_t len = 0;
+    while (*value && len < SHOWN_MAX) {
+        bool url = strncmp(value, "://", 3) == 0;
+        size_t hidden = url ? strcspn(value + 3, "@/,") : 0;
+        for (int i = 0; i < (url ? 3 : 1) && len < SHOWN_MAX; i++)
+            out[len++] = *value++;
+        value += url && value[hidden] == '@' ? hidden : 0;
+    }
+    out[len] = '\0';
+}
+
+static void fail_value(struct loader *l, const struct option_row *row, enum source source, const char *value,
+                       const char *accepted)
+{
+    char where[320], shown[SHOWN_MAX + 1];
+    describe_source(l, source, row->name, where, sizeof where);
+    without_passwords(value, shown);
+    fail(l, "--%s '%s' (%s): must be %s", row->name, shown, where, accepted);
+}
+
+static bool is_list(enum option_type type)
+{
+    return type == OPTION_LIST || type == OPTION_LINES;
+}
+
+/* Collecting */
+
+static void given_clear(struct given *g)
+{
+    for (size_t i = 0; i < g->count; i++)
+        free(g->items[i]);
+    free(g->items);
+    *g = (struct given){0};
+}
+
+static bool given_add(struct given *g, const char *text, size_t len)
+{
+    char **items = realloc(g->items, (g->count + 1) * sizeof *items);
+    if (!items)
+        return false;
+    g->items = items;
+    g->items[g->count] = strndup(text, len);
+    if (!g->items[g->count])
+        return false;
+    g->count++;
+    return true;
+}
+
+static bool has_controls(const char *text)
+{
+    while (*text && !iscntrl((unsigned char)*text))
+        text++;
+    return *text != '\0';
+}
+
+static bool parse_flag(const char *text, bool *out)
+{
+    *out = strcmp(text, "yes") == 0;
+    return *out || strcmp(text, "no") == 0;
+}
+
+/* One value or one item of a list: does the row take it? */
+static bool accept_value(struct loader *l, const struct option_row *row, enum source source, const char *value)
+{
+    char accepted[256];
+    uint64_t ignored;
+    bool flag;
+    const char *wanted = NULL;
+    if (row->type == OPTION_FLAG) {
+        wanted = parse_flag(value, &flag) ? NULL : "yes or no";
+    } else if (option_is_number(row->type)) {
+        option_describe_number(row, accepted, sizeof accepted);
+        wanted = option_parse_number(row, value, &ignored) ? NULL : accepted;
+    } else if (has_controls(value)) {
+        wanted = "text without control characters";
+    } else if (row->check) {
+        wanted = row->check(value);
+    }
+    if (wanted)
+        fail_value(l, row, source, value, wanted);
+    return !wanted;
+}
+
+static void add_item(struct loader *l, size_t index, enum source source, const char *text, size_t len)
+{
+    struct given *g = &l->given[index];
+    if (!given_add(g, text, len))
+        fail_memory(l);
+    else
+        accept_value(l, &l->program->rows[index], source, g->items[g->count - 1]);
+}
+
+/* The piece without the spaces around it; an empty one is no item. */
+static void add_piece(struct loader *l, size_t index, enum source source, const char *text, size_t len)
+{
+    while (len > 0 && isspace((unsigned char)*text)) {
+        text++;
+        len--;
+    }
+    while (len > 0 && isspace((unsigned char)text[len - 1]))
+        len--;
+    if (len > 0)
+        add_item(l, index, source, text, len);
+}
+
+static void add_pieces(struct loader *l, size_t index, enum source source, const char *value)
+{
+    for (;;) {
+        size_t len = strcspn(value, ",");
+        add_piece(l, index, source, value, len);
+        if (value[len] == '\0')
+            return;
+        value += len + 1;
+    }
+}
+
+static bool has_fallback(const struct option_row *row)
+{
+    return row->fallback && *row->fallback;
+}
+
+/* Take a value for row index. A higher source replaces what a lower one gave; within one source lists grow and single
+ * values are replaced. An empty value means none, where a list may be empty or a text has no default. */
+static void give(struct loader *l, size_t index, enum source source, const char *value)
+{
+    const struct option_row *row = &l->program->rows[index];
+    struct given *g = &l->given[index];
+    if (g->source != source || !is_list(row->type))
+        given_clear(g);
+    g->source = source;
+    if (row->type == OPTION_LIST)
+        add_pieces(l, index, source, value);
+    else if (row->type == OPTION_LINES)
+        add_piece(l, index, source, value, strlen(value));
+    else if (*value || option_is_number(row->type) || has_fallback(row))
+        add_item(l, index, source, value, strlen(value));
+}
+
+static void give_defaults(struct loader *l)
+{
+    for (size_t i = 0; i < l->program->count; i++)
+        if (has_fallback(&l->program->rows[i]))
+            give(l, i, FROM_DEFAULT, l->program->rows[i].fallback);
+}
+
+/* A variable that is set but empty counts as not set. */
+static void give_environment(struct loader *l)
+{
+    char variable[64];
+    for (size_t i = 0; i < l->program->count; i++) {
+        variable_name(l->program->rows[i].name, variable);
+        const char *value = getenv(variable);
+        if (value && *value)
+            give(l, i, FROM_ENVIRONMENT, value);
+    }
+}
+
+/* Names */
+
+/* The index of the row so named; count when there is none. */
+static size_t find_row(const struct option_program *program, const char *name, size_t len)
+{
+    size_t i = 0;
+    for (; i < program->count; i++)
+        if (strlen(program->rows[i].name) == len && memcmp(program->rows[i].name, name, len) == 0)
+            break;
+    return i;
+}
+
+static size_t find_built_in(const char *name, size_t len)
+{
+    size_t i = 0;
+    for (; i < BUILT_INS; i++)
+        if (strlen(built_in[i].name) == len && memcmp(built_in[i].name, name, len) == 0)
+            break;
+    return i;
+}
+
+/* Is one letter of a added, missing, wrong or swapped with its neighbour in b? */
+static bool nearly_same(const char *a, size_t a_len, const char *b)
+{
+    size_t b_len = strlen(b), head = 0, tail = 0;
+    size_t shorter = a_len < b_len ? a_len : b_len, longer = a_len + b_len - shorter;
+    while (head < shorter && a[head] == b[head])
+        head++;
+    while (tail < shorter - head && a[a_len - 1 - tail] == b[b_len - 1 - tail])
+        tail++;
+    size_t rest = longer - head - tail;
+    if (rest == 2 && a_len == b_len)
+        return a[head] == b[head + 1] && a[head + 1] == b[head];
+    return rest <= 1;
+}
+
+static const char *suggest_row(const struct option_program *program, const char *name, size_t len)
+{
+    for (size_t i = 0; i < program->count; i++)
+        if (nearly_same(name, len, program->rows[i].name))
+            return program->rows[i].name;
+    return NULL;
+}
+
+static const char *suggest_argument(const struct option_program *program, const char *name, size_t len)
+{
+    const char *row = suggest_row(program, name, len);
+    for (size_t i = 0; !row && i < BUILT_INS; i++)
+        if (nearly_same(name, len, built_in[i].name))
+            return built_in[i].name;
+    return row;
+}
+
+/* The file */
+
+static void skip_line(FILE *file)
+{
+    int c;
+    do
+        c = getc(file);
+    while (c != EOF && c != '\n');
+}
+
+/* fgets() for inih. The line loses its indentation, and what would begin a comment within it is hidden. */
+static char *read_line(char *out, int size, void *stream)
+{
+    void **context = stream;
+    struct loader *l = context[0];
+    if (l->failed || !fgets(out, size, context[1]))
+        return NULL;
+    l->line++;
+    size_t len = strlen(out), indent = strspn(out, " \t");
+    bool cut = len + 1 == (size_t)size && out[len - 1] != '\n';
+    memmove(out, out + indent, len - indent + 1);
+    if (cut && *out != '#' && *out != ';') {
+        fail(l, "%s, line %zu: longer than %d bytes", l->config_file, l->line, size - 2);
+        return NULL;
+    }
+    if (cut) {
+        skip_line(context[1]);
+        memcpy(out, "#\n", sizeof "#\n"); /* newer versions of inih refuse a line that has no end */
+    }
+    for (char *c = out + (*out != '\0'); *c; c++)
+        if (*c == ';')
+            *c = HIDDEN_SEMICOLON;
+    return out;
+}
+
+static char *unhide(const char *value)
+{
+    char *copy = strdup(value);
+    for (char *c = copy; c && *c; c++)
+        if (*c == HIDDEN_SEMICOLON)
+            *c = ';';
+    return copy;
+}
+
+static void fail_unknown_in_file(struct loader *l, const char *name)
+{
+    const char *near = suggest_row(l->program, name, strlen(name));
+    fail(l, "%s, line %zu: unknown option '%s'%s%s%s", l->config_file, l->line, name, near ? ", did you mean '" : "",
+         near ? near : "", near ? "'?" : "");
+}
+
+static int take_line(void *context, const char *section, const char *name, const char *value)
+{
+    struct loader *l = context;
+    if (l->failed)
+        return 1;
+    size_t index = name ? find_row(l->program, name, strlen(name)) : 0;
+    if (*section || !name)
+        fail(l, "%s, line %zu: sections are not used here", l->config_file, l->line);
+    else if (index == l->program->count)
+        fail_unknown_in_file(l, name);
+    else {
+        char *copy = unhide(value ? value : "");
+        if (copy)
+            give(l, index, FROM_FILE, copy);
+        else
+            fail_memory(l);
+        free(copy);
+    }
+    return 1;
+}
+
+static void give_file(struct loader *l)
+{
+    FILE *file = fopen(l->config_file, "re");
+    void *context[2] = {l, file};
+    if (!file) {
+        fail(l, "--config '%s': %s", l->config_file, strerror(errno));
+        return;
+    }
+    int bad_line = ini_parse_stream(read_line, context, take_line, l);
+    if (ferror(file))
+        fail(l, "--config '%s': %s", l->config_file, strerror(errno));
+    else if (bad_line > 0)
+        fail(l, "%s, line %d: must be NAME = VALUE", l->config_file, bad_line);
+    else if (bad_line < 0)
+        fail_memory(l);
+    fclose(file);
+}
+
+/* --help and its kin */
+
+static void help_wrap(FILE *out, int column, const char *text)
+{
+    int at = column;
+    while (*text) {
+        int len = (int)strcspn(text, " ");
+        if (at > column && at + 1 + len > HELP_WIDTH) {
+            fprintf(out, "\n%*s", column, "");
+            at = column;
+        }
+        at += fprintf(out, "%s%.*s", at > column ? " " : "", len, text);
+        text += len;
+        text += strspn(text, " ");
+    }
+    fputc('\n', out);
+}
+
+static int help_name_width(const char *name, const char *arg)
+{
+    return (int)(strlen(name) + (arg ? strlen(arg) + 1 : 0)) + 4;
+}
+
+static int help_column(const struct option_program *program)
+{
+    int column = 0;
+    for (size_t i = 0; i < program->count + BUILT_INS; i++) {
+        bool own = i < program->count;
+        size_t b = own ? 0 : i - program->count;
+        int width = own ? help_name_width(program->rows[i].name, program->rows[i].arg)
+                        : help_name_width(built_in[b].name, built_in[b].arg);
+        if (width > column && width <= HELP_NAMES_MAX)
+            column = width;
+    }
+    return column + 2;
+}
+
+static void help_option(FILE *out, int column, const char *name, const char *arg, const char *text)
+{
+    int at = fprintf(out, "  --%s%s%s", name, arg ? " " : "", arg ? arg : "");
+    if (at + 2 > column) {
+        fputc('\n', out);
+        at = 0;
+    }
+    fprintf(out, "%*s", column - at, "");
+    help_wrap(out, column, text);
+}
+
+static void help_row(FILE *out, int column, const struct option_row *row)
+{
+    char text[1024];
+    snprintf(text, sizeof text, "%s%s%s%s%s", row->help, is_list(row->type) ? "; may be repeated" : "",
+             has_fallback(row) ? " (default: " : "", has_fallback(row) ? row->fallback : "",
+             has_fallback(row) ? ")" : "");
+    help_option(out, column, row->name, row->arg, text);
+}
+
+static void show_help(const struct option_program *program)
+{
+    int column = help_column(program);
+    printf("Usage: %s %s\n", program->name, program->usage);
+    help_wrap(stdout, 0, program->summary);
+    printf("\nOptions:\n");
+    for (size_t i = 0; i < program->count; i++)
+        help_row(stdout, column, &program->rows[i]);
+    for (size_t i = 0; i < BUILT_INS; i++)
+        help_option(stdout, column, built_in[i].name, built_in[i].arg, built_in[i].help);
+    printf("\n");
+    help_wrap(
+        stdout, 0,
+        "Each option that takes a value can also be set as SSECAST_NAME in the environment (dashes become underscores) "
+        "or as NAME = VALUE in the --config file. The command line wins over the environment, the environment over the "
+        "file.");
+}
+
+static void print_config(const struct loader *l)
+{
+    for (size_t i = 0; i < l->program->count; i++) {
+        const struct given *g = &l->given[i];
+        const char *name = l->program->rows[i].name;
+        if (g->count == 0)
+            printf(g->source > FROM_DEFAULT && has_fallback(&l->program->rows[i]) ? "%s =\n" : "# %s =\n", name);
+        for (size_t j = 0; j < g->count; j++)
+            printf("%s = %s\n", name, g->items[j]);
+    }
+}
+
+/* The command line */
+
+struct argument {
+    const char *name; /* without its dashes */
+    size_t name_len;
+    const char *value; /* NULL: none */
+    size_t row;        /* the row's index; program->count: a built-in one */
+    size_t built_in;
+};
+
+/* --help and --version end everything at once, whatever else is wrong. */
+static bool act(struct loader *l, const struct argument *a)
+{
+    const char *name = built_in[a->built_in].name;
+    if (strcmp(name, "help") == 0)
+        show_help(l->program);
+    else if (strcmp(name, "version") == 0)
+        printf("%s %s\n", l->program->name, SSECAST_VERSION);
+    else
+        return false;
+    return true;
+}
+
+static void note_built_in(struct loader *l, const struct argument *a)
+{
+    const char *name = built_in[a->built_in].name;
+    if (strcmp(name, "config") == 0)
+        l->config_file = a->value;
+    else if (strcmp(name, "print-config") == 0)
+        l->print = true;
+    else
+        l->check = true;
+}
+
+static void fail_unknown_argument(struct loader *l, const char *argument)
+{
+    size_t len = strcspn(argument, "=");
+    const char *near = strncmp(argument, "--", 2) == 0 ? suggest_argument(l->program, argument + 2, len - 2) : NULL;
+    if (near)
+        fail(l, "unknown option '%.*s', did you mean '--%s'?", (int)len, argument, near);
+    else
+        fail(l, "unknown option '%.*s'; --help lists them", (int)len, argument);
+}
+
+/* Take argv[*i], and the one after it when that is its value. */
+static bool read_argument(struct loader *l, int argc, char **argv, int *i, struct argument *a)
+{
+    const char *text = argv[*i];
+    bool is_long = strncmp(text, "--", 2) == 0;
+    a->name = is_long ? text + 2 : "";
+    a->name_len = strcspn(a->name, "=");
+    a->value = a->name[a->name_len] == '=' ? a->name + a->name_len + 1 : NULL;
+    a->row = find_row(l->program, a->name, a->name_len);
+    a->built_in = find_built_in(a->name, a->name_len);
+    if (a->row == l->program->count && a->built_in == BUILT_INS) {
+        fail_unknown_argument(l, text);
+        return false;
+    }
+    const char *arg = a->row < l->program->count ? l->program->rows[a->row].arg : built_in[a->built_in].arg;
+    bool own = a->row < l->program->count, flag = own && l->program->rows[a->row].type == OPTION_FLAG;
+    bool takes_value = own || arg;
+    if (flag && !a->value)
+        a->value = "yes";
+    if (takes_value && !a->value && *i + 1 < argc)
+        a->value = argv[++*i];
+    if (takes_value && !a->value)
+        fail(l, "--%.*s (command line): a value is missing: %s", (int)a->name_len, a->name, arg ? arg : "VALUE");
+    else if (!takes_value && a->value)
+        fail(l, "--%.*s '%.*s' (command line): takes no value", (int)a->name_len, a->name, SHOWN_MAX, a->value);
+    return !l->failed;
+}
+
+/* Walk the options up to the first other argument. The first time (apply false) only the built-in ones count, the second
+ * time the rows. True when one of them has done all there was to do. */
+static bool walk_arguments(struct loader *l, int argc, char **argv, bool apply, int *end)
+{
+    struct argument a;
+    int i = 1;
+    for (; i < argc && argv[i][0] == '-' && argv[i][1] != '\0'; i++) {
+        if (strcmp(argv[i], "--") == 0) {
+            i++;
+            break;
+        }
+        if (!read_argument(l, argc, argv, &i, &a))
+            return false;
+        bool own = a.row < l->program->count;
+        if (!own && !apply && act(l, &a))
+            return true;
+        if (!own)
+            note_built_in(l, &a);
+        else if (apply)
+            give(l, a.row, FROM_COMMAND_LINE, a.value);
+    }
+    *end = i < argc ? i : argc;
+    return false;
+}
+
+/* Storing */
+
+static void store(const struct option_row *row, struct given *g, void *config)
+{
+    void *field = (char *)config + row->offset;
+    if (is_list(row->type)) {
+        struct option_list *list = field;
+        list->items = g->items;
+        list->count = g->count;
+        *g = (struct given){0};
+    } else if (row->type == OPTION_TEXT) {
+        *(char **)field = g->count > 0 ? g->items[0] : NULL;
+        g->count = 0;
+        given_clear(g);
+    } else if (row->type == OPTION_FLAG) {
+        *(bool *)field = g->count > 0 && strcmp(g->items[0], "yes") == 0;
+    } else if (g->count > 0) {
+        option_parse_number(row, g->items[0], field);
+    }
+}
+
+/* Everything but storing. OPTION_RUN: all values are known and valid. */
+static enum option_result collect(struct loader *l, int argc, char **argv, int *rest)
+{
+    int end = argc;
+    l->config_file = getenv("SSECAST_CONFIG");
+    if (walk_arguments(l, argc, argv, false, &end))
+        return OPTION_EXIT;
+    if (!l->failed && !rest && end < argc)
+        fail(l, "unexpected argument '%.*s'; --help lists the options", SHOWN_MAX, argv[end]);
+    if (!l->failed)
+        give_defaults(l);
+    if (!l->failed && l->config_file && *l->config_file)
+        give_file(l);
+    if (!l->failed)
+        give_environment(l);
+    if (!l->failed)
+        walk_arguments(l, argc, argv, true, &end);
+    if (l->failed)
+        return OPTION_BAD;
+    if (rest)
+        *rest = end;
+    return OPTION_RUN;
+}
+
+/* Store the values and let the program judge them together. */
+static enum option_result settle(struct loader *l, void *config)
+{
+    char why[OPTION_WHY_MAX] = "";
+    for (size_t i = 0; i < l->program->count; i++)
+        store(&l->program->rows[i], &l->given[i], config);
+    if (l->program->check && l->program->check(config, why) != 0)
+        fail(l, "%s", why);
+    if (!l->failed && !l->check)
+        return OPTION_RUN;
+
+    size_t cursor = 0;
+    if (variables_next_unknown(l->program, &cursor, why))
+        fail(l, "%s", why);
+    if (!l->failed)
+        printf("%s: the configuration is valid\n", l->program->name);
+    option_release(l->program, config);
+    return l->failed ? OPTION_BAD : OPTION_EXIT;
+}
+
+enum option_result option_load(const struct option_program *program, int argc, char **argv, void *config, int *rest)
+{
+    struct loader l = {.program = program, .given = calloc(program->count + 1, sizeof *l.given)};
+    enum option_result result = OPTION_BAD;
+    if (l.given)
+        result = collect(&l, argc, argv, rest);
+    else
+        fail_memory(&l);
+    if (result == OPTION_RUN && l.print) {
+        print_config(&l);
+        result = OPTION_EXIT;
+    }
+    if (result == OPTION_RUN)
+        result = settle(&l, config);
+    for (size_t i = 0; l.given && i < program->count; i++)
+        given_clear(&l.given[i]);
+    free(l.given);
+    return result;
+}
+
+void option_release(const struct option_program *program, void *config)
+{
+    for (size_t i = 0; i < program->count; i++) {
+        const struct option_row *row = &program->rows[i];
+        void *field = (char *)config + row->offset;
+        if (is_list(row->type)) {
+            struct option_list *list = field;
+            for (size_t j = 0; j < list->count; j++)
+                free(list->items[j]);
+            free(list->items);
+            *list = (struct option_list){0};
+        } else if (row->type == OPTION_TEXT) {
+            free(*(char **)field);
+            *(char **)field = NULL;
+        }
+    }
+}
+
+/* A port: 1 to 65535, digits only. */
+static bool valid_port(const char *text)
+{
+    size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || digits > 5 || text[digits] != '\0')
+        return false;
+    int port = atoi(text);
+    return port >= 1 && port <= 65535;
+}
+
+const char *option_check_endpoint(const char *value)
+{
+    static const char *const accepted = "tcp://HOST:PORT or ipc://PATH";
+    if (strncmp(value, "ipc://", 6) == 0)
+        return value[6] != '\0' ? NULL : accepted;
+    if (strncmp(value, "tcp://", 6) != 0)
+        return accepted;
+    const char *host = value + 6, *colon = strrchr(host, ':');
+    if (!colon || colon == host || !valid_port(colon + 1) || strpbrk(host, " \t/"))
+        return accepted;
+    return NULL;
+}

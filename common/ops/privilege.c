@@ -1,0 +1,11 @@
+#include "ops/privilege.h"
+
+#include <unistd.h>
+
+#include "ops/log.h"
+
+void privilege_warn(void)
+{
+    if (geteuid() == 0)
+        log_warn("running as root, which nothing here needs: use an account of its own, as the systemd units do");
+}

@@ -1,0 +1,94 @@
+/* token.h - JSON Web Tokens: whose stream it is, which channels, until when; and what somebody may publish. The only user of libjwt.
+ *
+ * HS256, RS256 and ES256, and which of them is decided by the key: a token that names another algorithm than its key's, or none, is
+ * refused. Keys come from two files, one of secrets and one of public keys (jwks.h says in which forms), which are read again when they
+ * change. A file never changes its kind.
+ *
+ * Why a token was refused is told in the log at level debug: with the algorithm and the kid that it named, and with nothing else of it. Who
+ * asks is told no reason.
+ *
+ * Ownership: tokens_verify() allocates what a struct token points to; token_release() frees it.
+ */
+#ifndef SSECAST_TOKEN_H
+#define SSECAST_TOKEN_H
+
+#include "codec/grant.h"
+#include "codec/json_in.h"
+#include "http/params.h"
+#include "ops/option.h"
+
+#define TOKEN_BYTES_MAX 8192u /* of a token's text; a longer one is invalid */
+#define TOKEN_NAMES_MAX 1024u /* patterns in all lists of a token; one with more is invalid */
+#define TOKEN_COOKIES_MAX 4u  /* cookies of one request that are looked at */
+#define TOKEN_FAULT_MAX 128u
+
+enum token_verdict {
+    TOKEN_MISSING, /* the request brought none */
+    TOKEN_GOOD,
+    TOKEN_EXPIRED, /* its signature is good, its time is over */
+    TOKEN_INVALID, /* anything else */
+};
+
+struct token {
+    enum token_verdict verdict; /* the rest is set with TOKEN_GOOD only */
+    struct slice sub;           /* the session; empty: it names none */
+    bool has_channels;          /* false: not limited */
+    struct names channels;      /* patterns */
+    bool may_publish;
+    struct grant publish;        /* ROLE_PUBLISHER, with its patterns and its publisher */
+    int64_t expires_ms;          /* unix time, the leeway included; 0: it does not */
+    struct json_in *claims;      /* what the slices above point to */
+    struct slice *names;         /* the lists above */
+    char *publisher;             /* the identity in publish */
+    char fault[TOKEN_FAULT_MAX]; /* EXPIRED, INVALID: why, for the log */
+};
+
+/* What a token must say. */
+struct token_rules {
+    const char *secret_file;            /* jwt-secret-file; NULL: none */
+    const char *key_file;               /* jwt-key-file, public keys; NULL: none */
+    const char *issuer;                 /* NULL: any */
+    const struct option_list *audience; /* one of these must be named; empty: any */
+    const char *cookie;                 /* where token_in_request() looks */
+    int64_t leeway_ms;                  /* clocks may differ by so much */
+};
+
+struct tokens;
+
+/* Could the keys be read? 0, or -errno with a line in why. */
+int tokens_check(const struct token_rules *rules, char *why, size_t size);
+
+/* Read the keys, of one file at least. rules is copied, what it points to is not. NULL with a line in the log. */
+struct tokens *tokens_new(const struct token_rules *rules);
+
+/* Safe on NULL; sets *t to NULL. */
+void tokens_free(struct tokens **t);
+
+/* Read the files again, changed or not (SIGHUP). When that fails their keys stay, and a line in the log says why. */
+void tokens_reload(struct tokens *t);
+
+/* The token that a request brings: `Authorization: Bearer`, else the cookie, else `?token=`. index 1 and up: of more cookies of that name, when
+ * it is the cookie. A new text, to be freed with free(); NULL: none. */
+char *token_in_request(const struct tokens *t, const struct params *params, size_t index);
+
+/* Does the request bring one? */
+bool token_is_brought(const struct tokens *t, const struct params *params);
+
+/* Judge text; NULL is no token. now_ms is unix time; the files are looked at when that was last done more than a second ago. Returns
+ * out->verdict. Release out in any case. */
+enum token_verdict tokens_verify(struct tokens *t, const char *text, int64_t now_ms, struct token *out);
+
+/* The two together. Of several cookies the first that is good counts; a refusal is told in the log (debug), with the client's address. */
+enum token_verdict tokens_verify_request(struct tokens *t, const struct params *params, int64_t now_ms,
+                                         struct token *out);
+
+/* The value of WWW-Authenticate with a 401, and the error code and the sentence that its body may tell. */
+struct token_refusal {
+    const char *challenge, *error, *message;
+};
+
+const struct token_refusal *token_refusal(enum token_verdict verdict);
+
+void token_release(struct token *token);
+
+#endif

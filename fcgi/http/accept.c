@@ -1,0 +1,477 @@
+/* Those who wait are in the order of their deadlines: each deadline is set to the same time from now, and its owner then goes to the end
+ * of the list. */
+#include "http/accept.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/folder.h"
+#include "base/must.h"
+#include "http/intake.h"
+#include "ops/exposure.h"
+
+#define LOG_SUBSYSTEM "http"
+#include "ops/log.h"
+
+#define BACKLOG 4096
+#define PASSED_FD 3 /* where systemd puts the first (sd_listen_fds) */
+#define ACCEPTS_PER_TURN 256
+#define PAUSE_MS 100   /* without accepting, when there are no descriptors left */
+#define SILENT_MS 1000 /* so long without a word, and a descriptor may be needed for somebody else */
+#define SILENT_AT_ONCE 64
+
+struct waiting;
+
+/* A descriptor whose request has not arrived yet. */
+struct pending {
+    struct loop_watch watch;
+    struct acceptor *acceptor;
+    struct waiting *list; /* that it is in */
+    struct intake intake;
+    int64_t since, deadline;
+    struct pending *prev, *next;
+};
+
+/* Those with the same time-out, the oldest first. */
+struct waiting {
+    struct pending *first, *last;
+    size_t count;
+    int timeout_ms;
+};
+
+struct acceptor {
+    struct loop *loop;
+    struct loop_watch watch;
+    struct loop_timer timer; /* of the oldest of both lists */
+    struct loop_timer pause; /* until we accept again */
+    struct intakes intakes;
+    const struct accept_hooks *hooks;
+    void *context;
+    struct waiting requests; /* a request has begun, or is about to */
+    struct waiting kept;     /* had a request, and may have another one */
+    bool out_of_descriptors; /* said so in the log already */
+};
+
+/* --- sockets from whoever started us --- */
+
+static bool is_listening(int fd)
+{
+    int listening = 0;
+    socklen_t len = sizeof listening;
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) == 0 && listening;
+}
+
+/* How many descriptors systemd passed to this very process (and not to one that started it). */
+static long passed_descriptors(void)
+{
+    const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+    return pid && count && strtol(pid, NULL, 10) == getpid() ? strtol(count, NULL, 10) : 0;
+}
+
+int accept_handed(void)
+{
+    long passed = passed_descriptors();
+    if (passed == 1 && is_listening(PASSED_FD))
+        return PASSED_FD;
+    if (passed) {
+        log_error("LISTEN_FDS=%ld: a worker takes one listening stream socket from systemd", passed);
+        return -EINVAL;
+    }
+    return is_listening(STDIN_FILENO) ? STDIN_FILENO : -1;
+}
+
+bool accept_is_cgi(void)
+{
+    return !passed_descriptors() && !is_listening(STDIN_FILENO) && getenv("GATEWAY_INTERFACE");
+}
+
+void accept_cgi_body(const struct accept_hooks *hooks, void *context, int timeout_ms, int stop_fd,
+                     struct params *params)
+{
+    struct intakes set = {.body_max = hooks->body_max, .context = context};
+    intake_cgi_body(&set, STDIN_FILENO, stop_fd, timeout_ms, params);
+}
+
+/* --- requests on their way --- */
+
+static void unlink_pending(struct pending *p)
+{
+    struct waiting *list = p->list;
+
+    MUST(list && list->count);
+    list->count--;
+    if (p->prev)
+        p->prev->next = p->next;
+    else
+        list->first = p->next;
+    if (p->next)
+        p->next->prev = p->prev;
+    else
+        list->last = p->prev;
+    p->list = NULL;
+}
+
+static void append_pending(struct waiting *list, struct pending *p)
+{
+    MUST(!p->list);
+    p->deadline = loop_now(p->acceptor->loop) + list->timeout_ms;
+    MUST(!list->last || list->last->deadline <= p->deadline);
+    p->list = list;
+    list->count++;
+    p->next = NULL;
+    p->prev = list->last;
+    if (list->last)
+        list->last->next = p;
+    else
+        list->first = p;
+    list->last = p;
+}
+
+/* Stop waiting and free p; its descriptor is the caller's. */
+static int release(struct pending *p)
+{
+    int fd = p->watch.fd;
+    loop_remove(p->acceptor->loop, &p->watch);
+    unlink_pending(p);
+    intake_release(&p->acceptor->intakes, &p->intake);
+    free(p);
+    return fd;
+}
+
+/* p has waited enough: for a request, or for nothing. */
+static void settle(struct pending *p, enum intake_progress progress, struct params *params)
+{
+    struct acceptor *a = p->acceptor;
+    int fd = release(p);
+    if (progress == INTAKE_READY) {
+        a->hooks->request(a->context, fd, params);
+        return;
+    }
+    a->hooks->dropped(a->context);
+    close(fd);
+}
+
+/* A body that comes in time may take longer than a request that does not. */
+static void prolong(struct pending *p)
+{
+    struct acceptor *a = p->acceptor;
+    if (!intake_wants_body(&p->intake) || loop_now(a->loop) + a->requests.timeout_ms > p->since + ACCEPT_BODY_MS)
+        return;
+    unlink_pending(p);
+    append_pending(&a->requests, p);
+}
+
+static void pending_ready(void *context, uint32_t events)
+{
+    struct pending *p = context;
+    struct params params = {0};
+    enum intake_progress progress = intake_more(&p->acceptor->intakes, &p->intake, p->watch.fd, &params);
+    (void)events;
+    if (progress == INTAKE_WAITING)
+        prolong(p);
+    else
+        settle(p, progress, &params);
+}
+
+static void fire_for(struct acceptor *a, const struct waiting *list)
+{
+    if (list->first && (!a->timer.due || list->first->deadline < a->timer.due))
+        loop_timer_set(a->loop, &a->timer, list->first->deadline);
+}
+
+static void set_timer(struct acceptor *a)
+{
+    fire_for(a, &a->requests);
+    fire_for(a, &a->kept);
+}
+
+/* Close those of the kept that have waited until now; INT64_MAX: all. At most max. Not while events are handled: one may be theirs. */
+static void close_kept(struct acceptor *a, int64_t now, size_t max)
+{
+    struct pending *p;
+
+    // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): release() unlinks what it frees
+    while (max-- && (p = a->kept.first) && p->deadline <= now)
+        close(release(p));
+}
+
+static void times_up(void *context, int64_t now)
+{
+    struct acceptor *a = context;
+    struct pending *p;
+    while ((p = a->requests.first) && p->deadline <= now) {
+        struct params params = {0};
+        settle(p, intake_give_up(&a->intakes, &p->intake, &params), &params);
+    }
+    close_kept(a, a->watch.fd < 0 ? INT64_MAX : now, SIZE_MAX);
+    set_timer(a);
+}
+
+/* Wait on fd (taken over) in this list. Edge-triggered: what is there is read to its end each time. */
+static void wait_in(struct acceptor *a, struct waiting *list, int fd, void (*ready)(void *context, uint32_t events))
+{
+    struct pending *p = calloc(1, sizeof *p);
+    if (p) {
+        p->watch = (struct loop_watch){fd, ready, p};
+        p->acceptor = a;
+        p->since = loop_now(a->loop);
+    }
+    if (!p || loop_add(a->loop, &p->watch, EPOLLIN | EPOLLRDHUP | EPOLLET) != 0) {
+        free(p);
+        close(fd);
+        return;
+    }
+    append_pending(list, p);
+    set_timer(a);
+}
+
+/* --- accepting --- */
+
+static void arrived(struct acceptor *a, int fd)
+{
+    struct params params = {0};
+    switch (intake_at_once(&a->intakes, fd, &params)) {
+    case INTAKE_READY:
+        a->hooks->request(a->context, fd, &params);
+        break;
+    case INTAKE_BROKEN:
+        a->hooks->dropped(a->context);
+        break;
+    case INTAKE_WAITING:
+        wait_in(a, &a->requests, fd, pending_ready);
+    }
+}
+
+/* A kept connection's next request begins, or its end has come. */
+static void kept_ready(void *context, uint32_t events)
+{
+    struct pending *p = context;
+    struct acceptor *a = p->acceptor;
+    char byte;
+    ssize_t n = recv(p->watch.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    (void)events;
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    int fd = release(p);
+    if (n > 0)
+        arrived(a, fd);
+    else
+        close(fd);
+}
+
+void acceptor_keep(struct acceptor *a, int fd)
+{
+    if (a->watch.fd < 0 || a->kept.count >= ACCEPT_KEPT_MAX)
+        close(fd);
+    else
+        wait_in(a, &a->kept, fd, kept_ready);
+}
+
+static bool out_of_resources(int err)
+{
+    return err == EMFILE || err == ENFILE || err == ENOBUFS || err == ENOMEM;
+}
+
+/* Those that wait for no request, and those that have said nothing for the longest, leave, so that others can be heard. */
+static void make_way(struct acceptor *a, int64_t now)
+{
+    struct pending *p;
+    close_kept(a, INT64_MAX, SILENT_AT_ONCE);
+    for (int i = 0; i < SILENT_AT_ONCE && (p = a->requests.first); i++) {
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): settle() unlinks what it frees
+        if (p->deadline - a->requests.timeout_ms + SILENT_MS > now)
+            return;
+        settle(p, INTAKE_BROKEN, NULL);
+    }
+}
+
+/* A timer's: nobody who leaves here has an event that was fetched already. */
+static void pause_over(void *context, int64_t now)
+{
+    struct acceptor *a = context;
+    make_way(a, now);
+    loop_set(a->loop, &a->watch, EPOLLIN);
+}
+
+/* Without a descriptor nothing can be answered; look again a little later instead of spinning. */
+static void pause_accepting(struct acceptor *a)
+{
+    if (!a->out_of_descriptors)
+        log_error("no descriptor left for new connections: raise the limit of open files or lower max-connections");
+    a->out_of_descriptors = true;
+    loop_set(a->loop, &a->watch, 0);
+    loop_timer_set(a->loop, &a->pause, loop_now(a->loop) + PAUSE_MS);
+}
+
+static void take(struct acceptor *a, int max)
+{
+    errno = 0;
+    for (int i = 0; i < max; i++) {
+        int fd = accept4(a->watch.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0)
+            arrived(a, fd);
+        else if (errno != ECONNABORTED && errno != EINTR)
+            break;
+    }
+    if (out_of_resources(errno))
+        pause_accepting(a);
+}
+
+static void accept_ready(void *context, uint32_t events)
+{
+    (void)events;
+    take(context, ACCEPTS_PER_TURN);
+}
+
+struct acceptor *acceptor_new(struct loop *loop, int listen_fd, size_t room, uint64_t max_requests, int timeout_ms,
+                              const struct accept_hooks *hooks, void *context)
+{
+    struct acceptor *a = calloc(1, sizeof *a);
+    if (!a)
+        return NULL;
+    *a = (struct acceptor){.loop = loop, .hooks = hooks, .context = context};
+    a->requests.timeout_ms = timeout_ms;
+    a->kept.timeout_ms = ACCEPT_KEEP_MS;
+    a->intakes =
+        (struct intakes){.body_max = hooks->body_max, .context = context, .room = room, .max_requests = max_requests};
+    a->watch = (struct loop_watch){listen_fd, accept_ready, a};
+    a->timer = (struct loop_timer){.fire = times_up, .context = a};
+    a->pause = (struct loop_timer){.fire = pause_over, .context = a};
+    if (intake_init() != 0 || loop_add(loop, &a->watch, EPOLLIN) != 0) {
+        free(a);
+        return NULL;
+    }
+    return a;
+}
+
+void acceptor_stop(struct acceptor *a, bool sweep)
+{
+    int fd = a->watch.fd;
+    if (fd < 0)
+        return;
+    if (sweep)
+        take(a, BACKLOG);
+    loop_remove(a->loop, &a->watch);
+    close(fd);
+    loop_timer_set(a->loop, &a->timer, loop_now(a->loop)); /* closes what is kept, once no events are being handled */
+}
+
+void acceptor_free(struct acceptor **a)
+{
+    if (!*a)
+        return;
+    struct pending *next;
+    for (struct pending *p = (*a)->requests.first; p; p = next) {
+        next = p->next;
+        close(release(p));
+    }
+    close_kept(*a, INT64_MAX, SIZE_MAX);
+    int fd = (*a)->watch.fd;
+    loop_remove((*a)->loop, &(*a)->watch);
+    if (fd >= 0)
+        close(fd);
+    free(*a);
+    *a = NULL;
+}
+
+/* --- the listening socket --- */
+
+static bool is_path(const char *where)
+{
+    return strchr(where, '/') != NULL;
+}
+
+const char *accept_check_listen(const char *where)
+{
+    const char *colon = strrchr(where, ':');
+    if (where[0] == '@')
+        return "a unix socket path (with a /) or HOST:PORT; an abstract socket has no permissions";
+    if (is_path(where))
+        return strlen(where) < sizeof(((struct sockaddr_un *)0)->sun_path) ? NULL
+                                                                           : "a unix socket path of at most 107 bytes";
+    return colon && colon != where && colon[1] ? NULL : "a unix socket path (with a /) or HOST:PORT";
+}
+
+static int fail(int fd, const char *where, const char *what)
+{
+    log_error("--listen %s: %s: %s", where, what, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+/* Is there a socket file that nobody listens on. */
+static bool is_stale(const struct sockaddr_un *address)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool stale =
+        fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof *address) != 0 && errno == ECONNREFUSED;
+    close(fd);
+    return stale;
+}
+
+static int listen_unix(const char *path, unsigned mode)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    memccpy(address.sun_path, path, '\0', sizeof address.sun_path - 1);
+    if (is_stale(&address))
+        unlink(path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return fail(fd, path, "socket");
+    mode_t mask = umask(0777 & ~mode); /* right from the moment it appears */
+    int bound = bind(fd, (const struct sockaddr *)&address, sizeof address);
+    umask(mask);
+    if (bound != 0 && errno != EADDRINUSE) {
+        char why[FOLDER_WHY_MAX];
+        log_error("--listen %s: %s", path, folder_problem(path, errno, why));
+        close(fd);
+        return -1;
+    }
+    if (bound != 0)
+        return fail(fd, path, "another process listens there");
+    if (listen(fd, BACKLOG) != 0)
+        return fail(fd, path, "listen");
+    return fd;
+}
+
+static int listen_tcp(const char *where)
+{
+    char host[256] = "";
+    const char *colon = strrchr(where, ':');
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found;
+    size_t len = (size_t)(colon - where);
+    bool bracketed = where[0] == '[' && len > 2 && colon[-1] == ']';
+    snprintf(host, sizeof host, "%.*s", (int)(bracketed ? len - 2 : len), where + bracketed);
+    int err = getaddrinfo(host, colon + 1, &hints, &found);
+    if (err) {
+        log_error("--listen %s: %s", where, gai_strerror(err));
+        return -1;
+    }
+    int one = 1;
+    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    bool ok = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
+              bind(fd, found->ai_addr, found->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0;
+    freeaddrinfo(found);
+    return ok ? fd : fail(fd, where, "cannot listen");
+}
+
+bool accept_exposed(const char *where)
+{
+    return !is_path(where) && host_port_exposed(where);
+}
+
+int accept_listen(const char *where, unsigned mode)
+{
+    return is_path(where) ? listen_unix(where, mode) : listen_tcp(where);
+}

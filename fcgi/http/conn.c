@@ -1,0 +1,593 @@
+/* Why records are built here and not by libfcgi: its writer blocks or fails, and makes one record of each event. Here one
+ * record holds all that waits (up to CONN_RECORD_MAX) and points at the shared events. */
+#include "http/conn.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/must.h"
+
+#define PIECES 256 /* of one writev */
+
+/* --- lists --- */
+
+static void list_remove(struct conn_list *l, struct conn *c)
+{
+    if (c->prev)
+        c->prev->next = c->next;
+    else
+        l->first = c->next;
+    if (c->next)
+        c->next->prev = c->prev;
+    else
+        l->last = c->prev;
+    c->prev = c->next = NULL;
+}
+
+static void list_append(struct conn_list *l, struct conn *c)
+{
+    c->prev = l->last;
+    c->next = NULL;
+    if (l->last)
+        l->last->next = c;
+    else
+        l->first = c;
+    l->last = c;
+}
+
+/* The list that c is in; NULL when dead. */
+static struct conn_list *list_of(struct conn *c)
+{
+    switch (c->state) {
+    case CONN_OPEN:
+        if (!c->blocked)
+            return &c->set->idle;
+        return c->behind ? &c->set->behind : &c->set->blocked;
+    case CONN_ENDING:
+        return &c->set->ending;
+    case CONN_CUTTING:
+        return &c->set->cutting;
+    case CONN_LINGER:
+        return &c->set->linger;
+    case CONN_DEAD:
+        break;
+    }
+    return NULL;
+}
+
+static void enter(struct conn *c, enum conn_state state)
+{
+    if (c->state != CONN_DEAD)
+        list_remove(list_of(c), c);
+    c->state = state;
+    c->touched = loop_now(c->set->loop);
+    if (state != CONN_DEAD)
+        list_append(list_of(c), c);
+}
+
+void conn_touch(struct conn *c)
+{
+    struct conn_list *list = list_of(c);
+    c->touched = loop_now(c->set->loop);
+    if (c->state != CONN_DEAD && list->last != c) {
+        list_remove(list, c);
+        list_append(list, c);
+    }
+}
+
+/* --- the end --- */
+
+static void bury(struct conn *c)
+{
+    MUST(c->watch.fd < 0);
+    queue_release(&c->queue);
+    enter(c, CONN_DEAD);
+    c->set->count--;
+    if (!c->dirty) { /* else conns_flush() still walks over it, and buries it */
+        c->next_dirty = c->set->dead;
+        c->set->dead = c;
+    }
+}
+
+static bool wrote_all(const struct conn *c)
+{
+    return !c->queue.bytes && !c->tail_left;
+}
+
+static void die(struct conn *c)
+{
+    int fd = c->watch.fd;
+
+    loop_remove(c->set->loop, &c->watch);
+    if (fd >= 0)
+        close(fd);
+    bury(c);
+}
+
+/* Leave the open state for another one: from here on nothing is queued. */
+static void leave_open(struct conn *c, enum conn_state state, enum end_cause cause)
+{
+    MUST(c->state == CONN_OPEN);
+    enter(c, state);
+    c->cause = cause;
+    c->set->hooks->gone(c);
+}
+
+/* Is a record written in part? No other one may come before its rest. */
+static bool record_begun(const struct conn *c)
+{
+    bool gathered = c->head_left || c->record_left;
+    return gathered && c->head_left != RECORD_HEADER_LEN;
+}
+
+/* End the response if that can be done at once. A web server that finds none takes the worker for crashed. */
+static void try_to_end(const struct conn *c)
+{
+    char tail[RECORD_END_LEN];
+    if (c->raw || record_begun(c))
+        return;
+    record_end(tail, c->request);
+    if (write(c->watch.fd, tail, sizeof tail) < 0)
+        return; /* it is closed in any case */
+}
+
+void conn_cut(struct conn *c, enum end_cause cause)
+{
+    if (c->state == CONN_OPEN && cause == END_SLOW)
+        try_to_end(c);
+    if (c->state == CONN_OPEN)
+        leave_open(c, CONN_ENDING, cause);
+    if (c->state != CONN_DEAD)
+        die(c);
+}
+
+/* See to it that a list's first will be looked at when its time is over. Nobody is cut here: the caller may be walking over streams. */
+static void watch_over(struct conns *set, const struct conn_list *list, int64_t patience)
+{
+    if (!list->first || !patience)
+        return;
+    int64_t due = list->first->touched + patience;
+    if (!set->end_timer.due || due < set->end_timer.due)
+        loop_timer_set(set->loop, &set->end_timer, due);
+}
+
+/* Cut those in the list that were not written to for so long. */
+static void cut_overdue(struct conns *set, struct conn_list *list, int64_t patience, int64_t now)
+{
+    while (patience && list->first && list->first->touched + patience <= now)
+        conn_cut(list->first, END_SLOW);
+    watch_over(set, list, patience);
+}
+
+/* How long a reader that is behind may take nothing. */
+static int64_t behind_ms(const struct conns *set)
+{
+    return set->write_ms && set->write_ms < CONN_BEHIND_MS ? set->write_ms : CONN_BEHIND_MS;
+}
+
+static void cut_slow(struct conn *c);
+
+static void cut_behind(struct conns *set, int64_t now)
+{
+    struct conn_list *list = &set->behind;
+
+    while (list->first && list->first->touched + behind_ms(set) <= now)
+        cut_slow(list->first);
+    watch_over(set, list, behind_ms(set));
+}
+
+static void end_overdue(void *context, int64_t now)
+{
+    struct conns *set = context;
+    cut_behind(set, now);
+    cut_overdue(set, &set->linger, CONN_LINGER_MS, now);
+    cut_overdue(set, &set->cutting, CONN_CUTTING_MS, now);
+    cut_overdue(set, &set->ending, CONN_ENDING_MS, now);
+    cut_overdue(set, &set->blocked, set->write_ms, now);
+}
+
+/* Let the connection go on to its next request. */
+static void hand_on(struct conn *c)
+{
+    int fd = c->watch.fd;
+
+    MUST(!c->raw && wrote_all(c) && (c->state == CONN_ENDING || c->state == CONN_CUTTING));
+    loop_remove(c->set->loop, &c->watch);
+    c->set->hooks->reuse(c, fd);
+    bury(c);
+}
+
+/* All is written. Closing with unread bytes would reset the connection under the response, so wait for the other side. */
+static void linger(struct conn *c)
+{
+    if (c->raw) {
+        die(c);
+        return;
+    }
+    if (c->keep) {
+        hand_on(c);
+        return;
+    }
+
+    shutdown(c->watch.fd, SHUT_WR);
+    enter(c, CONN_LINGER);
+    watch_over(c->set, &c->set->linger, CONN_LINGER_MS);
+}
+
+/* --- writing --- */
+
+static void mark_dirty(struct conn *c)
+{
+    if (c->dirty)
+        return;
+    c->dirty = true;
+    c->next_dirty = c->set->dirty;
+    c->set->dirty = c;
+}
+
+void conn_end(struct conn *c, enum end_cause cause)
+{
+    if (c->state != CONN_OPEN)
+        return;
+    c->tail_left = c->raw ? 0 : RECORD_END_LEN;
+    mark_dirty(c);
+    leave_open(c, CONN_ENDING, cause);
+    watch_over(c->set, &c->set->ending, CONN_ENDING_MS);
+}
+
+/* More waits for c than may. What has begun is completed, so that the web server sees the end of a response and no crash. */
+static void cut_slow(struct conn *c)
+{
+    if (c->raw) {
+        conn_cut(c, END_SLOW);
+        return;
+    }
+    if (!record_begun(c)) {
+        c->head_left = 0;
+        c->record_left = 0;
+    }
+
+    queue_keep(&c->queue, c->record_left);
+    c->tail_left = RECORD_END_LEN;
+    mark_dirty(c);
+    leave_open(c, CONN_CUTTING, END_SLOW);
+    watch_over(c->set, &c->set->cutting, CONN_CUTTING_MS);
+}
+
+/* What a writev is made of, and the framing bytes it points to. */
+struct output {
+    struct iovec pieces[PIECES];
+    int count;
+    size_t bytes;
+    char head[RECORD_HEADER_LEN];
+    char tail[RECORD_END_LEN];
+};
+
+static void add_piece(struct output *out, char *bytes, size_t len)
+{
+    out->pieces[out->count++] = (struct iovec){bytes, len};
+    out->bytes += len;
+}
+
+/* The bytes that come next: the rest of a record, or a new one; at the end of an ending response, its tail. */
+static void gather(struct conn *c, struct output *out)
+{
+    size_t bytes = 0, limit = c->raw ? SIZE_MAX : c->record_left;
+    out->count = 0;
+    out->bytes = 0;
+    if (!c->raw && !c->record_left && c->queue.bytes) {
+        limit = c->queue.bytes < CONN_RECORD_MAX ? c->queue.bytes : CONN_RECORD_MAX;
+        c->record_len = c->record_left = (uint16_t)limit;
+        c->head_left = RECORD_HEADER_LEN;
+    }
+    if (c->head_left) {
+        record_stdout(out->head, c->request, c->record_len);
+        add_piece(out, out->head + RECORD_HEADER_LEN - c->head_left, c->head_left);
+    }
+    if (limit)
+        out->count += queue_gather(&c->queue, out->pieces + out->count, PIECES - 2, limit, &bytes);
+    out->bytes += bytes;
+    if (c->tail_left && bytes == c->queue.bytes && (c->raw || bytes == c->record_left)) {
+        record_end(out->tail, c->request);
+        add_piece(out, out->tail + RECORD_END_LEN - c->tail_left, c->tail_left);
+    }
+}
+
+/* min(left, *written) bytes of a part went out: take them off both. */
+static size_t part_written(size_t left, size_t *written)
+{
+    size_t done = left < *written ? left : *written;
+    *written -= done;
+    return done;
+}
+
+/* How long it took from the publish to the write that has just happened. The broker set the one time and our clock tells the other: where
+ * these disagree, what seems to come from the future took no time. */
+static void observe(uint64_t *counters, const struct event *e, int64_t now_ms)
+{
+    uint64_t took = now_ms > e->time_ms ? (uint64_t)(now_ms - e->time_ms) : 0, count = 1 + (uint64_t)e->further;
+    int bucket = 0;
+    while (bucket < LATENCY_BUCKETS - 1 && took > latency_bounds_ms[bucket])
+        bucket++;
+    counters[LATENCY_FIRST + bucket] += count;
+    counters[LATENCY_SUM_MS] += count * took;
+}
+
+/* len bytes of what waits have gone out. The clock is asked once for each write, and only when an event counts. */
+static void consume(struct conn *c, size_t len)
+{
+    struct event *e;
+    int64_t now_ms = 0;
+    while ((e = queue_take(&c->queue, &len))) {
+        if (e->seq > c->timed_after) {
+            now_ms = now_ms ? now_ms : clock_unix_ms();
+            observe(c->set->counters, e, now_ms);
+        }
+        event_unref(&e);
+    }
+}
+
+static void account(struct conn *c, size_t written)
+{
+    c->set->counters[WRITES]++;
+    c->set->counters[BYTES_WRITTEN] += written;
+    c->head_left = (uint8_t)(c->head_left - part_written(c->head_left, &written));
+    size_t content = part_written(c->raw ? c->queue.bytes : c->record_left, &written);
+    if (!c->raw)
+        c->record_left = (uint16_t)(c->record_left - content);
+    consume(c, content);
+    c->tail_left = (uint8_t)(c->tail_left - part_written(c->tail_left, &written));
+}
+
+/* The time that its reader has begins now. */
+static void change_list(struct conn *c, bool blocked, bool behind)
+{
+    list_remove(list_of(c), c);
+    c->blocked = blocked;
+    c->behind = behind;
+    c->touched = loop_now(c->set->loop);
+    list_append(list_of(c), c);
+    watch_over(c->set, &c->set->blocked, c->set->write_ms);
+    watch_over(c->set, &c->set->behind, behind_ms(c->set));
+}
+
+static void block(struct conn *c, bool blocked)
+{
+    if (c->blocked == blocked || c->plain_file)
+        return;
+    change_list(c, blocked, c->behind);
+    loop_set(c->set->loop, &c->watch, (c->raw ? 0 : EPOLLIN | EPOLLRDHUP) | (blocked ? EPOLLOUT : 0));
+}
+
+/* Write until nothing waits or the socket is full. False when the connection failed. */
+static bool write_waiting(struct conn *c)
+{
+    while (!wrote_all(c)) {
+        struct output out;
+        gather(c, &out);
+        ssize_t n = writev(c->watch.fd, out.pieces, out.count);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno != EAGAIN)
+            return false;
+        if (n > 0) {
+            account(c, (size_t)n);
+            conn_touch(c);
+        }
+        if (n < (ssize_t)out.bytes) {
+            block(c, true);
+            return true;
+        }
+    }
+    block(c, false);
+    return true;
+}
+
+void conn_send_unbounded(struct conn *c, struct event *e)
+{
+    if (c->state != CONN_OPEN)
+        return;
+    if (queue_push(&c->queue, e, SIZE_MAX) != 0)
+        conn_cut(c, END_SLOW);
+    else
+        mark_dirty(c);
+}
+
+bool conn_try_send(struct conn *c, struct event *e)
+{
+    if (c->state != CONN_OPEN)
+        return true;
+
+    int err = queue_push(&c->queue, e, c->set->budget);
+    if (err == -ENOSPC && !write_waiting(c)) {
+        conn_cut(c, END_CLIENT);
+        return true;
+    }
+    if (err == -ENOSPC)
+        err = queue_push(&c->queue, e, c->set->budget);
+    if (err == -ENOSPC)
+        return false;
+
+    if (err)
+        conn_cut(c, END_SLOW);
+    else
+        mark_dirty(c);
+    return true;
+}
+
+void conn_send(struct conn *c, struct event *e)
+{
+    if (!conn_try_send(c, e))
+        cut_slow(c);
+}
+
+void conn_fall_behind(struct conn *c)
+{
+    MUST(c->state == CONN_OPEN && !c->behind && c->queue.bytes);
+
+    if (c->blocked && c->touched + behind_ms(c->set) <= loop_now(c->set->loop))
+        cut_slow(c);
+    else
+        change_list(c, c->blocked, true);
+}
+
+void conn_catch_up(struct conn *c)
+{
+    MUST(c->behind);
+    if (c->state == CONN_OPEN)
+        change_list(c, c->blocked, false);
+}
+
+static void flush(struct conn *c)
+{
+    if (!write_waiting(c))
+        conn_cut(c, END_CLIENT);
+    else if (!wrote_all(c))
+        return;
+    else if (c->state == CONN_OPEN)
+        c->set->hooks->hungry(c);
+    else if (c->state < CONN_LINGER)
+        linger(c);
+}
+
+bool conns_flush(struct conns *set)
+{
+    struct conn *c = set->dirty;
+    set->dirty = NULL; /* those that become dirty again meanwhile are for the next round */
+    while (c) {
+        struct conn *next = c->next_dirty;
+        c->dirty = false;
+        if (c->state == CONN_DEAD) {
+            c->next_dirty = set->dead;
+            set->dead = c;
+        } else if (!c->blocked) {
+            flush(c);
+        }
+        c = next;
+    }
+    return set->dirty != NULL;
+}
+
+void conns_reap(struct conns *set)
+{
+    struct conn *c;
+    while ((c = set->dead)) {
+        set->dead = c->next_dirty;
+        set->hooks->free(c);
+    }
+}
+
+static void close_all(struct conn_list *list)
+{
+    while (list->first)
+        conn_cut(list->first, END_DRAIN);
+}
+
+static void add_load(struct conns_load *load, const struct conn_list *list)
+{
+    for (const struct conn *c = list->first; c; c = c->next) {
+        load->bytes += c->queue.bytes;
+        load->readers++;
+    }
+}
+
+struct conns_load conns_load(const struct conns *set)
+{
+    struct conns_load load = {0};
+    add_load(&load, &set->behind);
+    add_load(&load, &set->blocked);
+    return load;
+}
+
+void conns_close(struct conns *set)
+{
+    close_all(&set->idle);
+    close_all(&set->blocked);
+    close_all(&set->behind);
+    close_all(&set->ending);
+    close_all(&set->cutting);
+    close_all(&set->linger);
+    conns_flush(set); /* takes the dead ones out of the list of those to flush */
+    conns_reap(set);
+}
+
+/* --- reading --- */
+
+/* The client is gone and the web server still listens: say that this is the end, or it would log a failure of ours. */
+static void end_unread(struct conn *c)
+{
+    queue_release(&c->queue);
+    c->head_left = 0;
+    c->record_left = 0;
+    conn_end(c, END_CLIENT);
+}
+
+/* The web server says nothing while a response is under way: a closed or talking one means that the client is gone. */
+static void readable(struct conn *c)
+{
+    char bytes[4096];
+    ssize_t n = read(c->watch.fd, bytes, sizeof bytes);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    c->keep = false; /* what it says now belongs to this request: an abort, or its body */
+    if (n > 0 && c->state != CONN_OPEN)
+        return; /* the rest of a request that was refused early */
+    if (n == 0 && c->state == CONN_OPEN && !record_begun(c))
+        end_unread(c);
+    else
+        conn_cut(c, END_CLIENT);
+}
+
+static void ready(void *context, uint32_t events)
+{
+    struct conn *c = context;
+    if (events & EPOLLIN)
+        readable(c);
+    else if (events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP))
+        conn_cut(c, END_CLIENT);
+    if ((events & EPOLLOUT) && c->state < CONN_LINGER)
+        flush(c);
+}
+
+/* --- life --- */
+
+void conns_init(struct conns *set, struct loop *loop, const struct conn_hooks *hooks, size_t budget, int64_t write_ms,
+                uint64_t *counters)
+{
+    *set = (struct conns){.loop = loop, .hooks = hooks, .budget = budget, .write_ms = write_ms, .counters = counters};
+    set->end_timer = (struct loop_timer){.fire = end_overdue, .context = set};
+}
+
+int conn_open(struct conn *c, struct conns *set, int fd, uint16_t request, bool raw)
+{
+    c->set = set;
+    c->request = request;
+    c->raw = raw;
+    c->state = CONN_OPEN;
+    c->timed_after = UINT64_MAX;
+    c->watch = (struct loop_watch){fd, ready, c};
+    int err = loop_add(set->loop, &c->watch, raw ? 0 : EPOLLIN | EPOLLRDHUP);
+    c->plain_file = err == -EPERM;
+    if (err && !c->plain_file)
+        return err;
+    set->count++;
+    c->touched = loop_now(set->loop);
+    list_append(&set->idle, c);
+    return 0;
+}
+
+void conn_keep(struct conn *c)
+{
+    MUST(!c->raw && c->set->hooks->reuse);
+    c->keep = true;
+}
+
+void conn_hold_back(struct conn *c)
+{
+    int size = CONN_HELD_BACK_BYTES;
+    setsockopt(c->watch.fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+}

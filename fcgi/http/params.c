@@ -1,0 +1,171 @@
+#include "http/params.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/slice.h"
+
+int params_copy(struct params *p, char *const *list)
+{
+    size_t size = 1;
+    for (char *const *item = list; *item; item++)
+        size += strlen(*item) + 1;
+    char *out = malloc(size);
+    if (!out)
+        return -ENOMEM;
+    p->text = out;
+    for (char *const *item = list; *item; item++)
+        if (**item)
+            out = stpcpy(out, *item) + 1;
+    *out = '\0';
+    return 0;
+}
+
+void params_release(struct params *p)
+{
+    if (p->judgement)
+        p->judgement_free(p->judgement);
+    free(p->text);
+    free(p->body);
+    *p = (struct params){.request = p->request};
+}
+
+/* The first name=value from item on; NULL: none. */
+static const char *find(const char *item, const char *name, size_t len)
+{
+    for (; *item; item += strlen(item) + 1)
+        if (strncmp(item, name, len) == 0 && item[len] == '=')
+            return item;
+    return NULL;
+}
+
+const char *params_get(const struct params *p, const char *name)
+{
+    size_t len = strlen(name);
+    const char *item = p->text ? find(p->text, name, len) : NULL;
+    if (!item || find(item + strlen(item) + 1, name, len))
+        return NULL;
+    return item + len + 1;
+}
+
+bool params_repeated(const struct params *p, const char *name)
+{
+    size_t len = strlen(name);
+    const char *item = p->text ? find(p->text, name, len) : NULL;
+    return item && find(item + strlen(item) + 1, name, len);
+}
+
+uint64_t params_content_length(const struct params *p)
+{
+    const char *text = params_get(p, "CONTENT_LENGTH");
+    char *end;
+    if (!text || !isdigit((unsigned char)*text))
+        return UINT64_MAX;
+    errno = 0;
+    uint64_t length = strtoull(text, &end, 10);
+    return *end || errno ? UINT64_MAX : length;
+}
+
+/* --- values within values --- */
+
+static int hex(char c)
+{
+    return isdigit((unsigned char)c) ? c - '0' : isxdigit((unsigned char)c) ? tolower((unsigned char)c) - 'a' + 10 : -1;
+}
+
+/* Decode %XX and + of a query string's value. An escape that is none stands for itself; %00 ends up as an ASCII SUB, which no name
+ * may hold, since C strings cannot carry it. */
+static char *decode(struct slice raw)
+{
+    char *text = malloc(raw.len + 1), *out = text;
+    if (!text)
+        return NULL;
+    for (size_t i = 0; i < raw.len; i++) {
+        char c = raw.data[i] == '+' ? ' ' : raw.data[i];
+        int high = c == '%' && i + 2 < raw.len ? hex(raw.data[i + 1]) : -1;
+        int low = high < 0 ? -1 : hex(raw.data[i + 2]);
+        if (low >= 0) {
+            c = (char)(high * 16 + low);
+            i += 2;
+        }
+        *out++ = c ? c : 0x1a;
+    }
+    *out = '\0';
+    return text;
+}
+
+/* The next value of `name` in a list of name=value separated by `separator`, blanks around pairs ignored. *list moves behind it. */
+static bool next_pair(const char **list, char separator, const char *name, struct slice *value)
+{
+    size_t name_len = strlen(name);
+    for (const char *at = *list; at && *at;) {
+        const char *end = strchrnul(at, separator);
+        at += strspn(at, " ");
+        bool found = at < end && strncmp(at, name, name_len) == 0 && at[name_len] == '=';
+        if (found)
+            *value = (struct slice){at + name_len + 1, (size_t)(end - at) - name_len - 1};
+        at = *list = *end ? end + 1 : end;
+        if (found)
+            return true;
+    }
+    return false;
+}
+
+char *params_query(const struct params *params, const char *name)
+{
+    struct slice value;
+    const char *list = params_get(params, "QUERY_STRING");
+    return next_pair(&list, '&', name, &value) ? decode(value) : NULL;
+}
+
+bool params_query_repeated(const struct params *params, const char *name)
+{
+    struct slice value;
+    const char *list = params_get(params, "QUERY_STRING");
+    if (!next_pair(&list, '&', name, &value))
+        return false;
+    return next_pair(&list, '&', name, &value);
+}
+
+/* Less blanks behind it and quotes around it. */
+static struct slice trim_cookie(struct slice value)
+{
+    while (value.len && value.data[value.len - 1] == ' ')
+        value.len--;
+    if (value.len >= 2 && value.data[0] == '"' && value.data[value.len - 1] == '"')
+        value = (struct slice){value.data + 1, value.len - 2};
+    return value;
+}
+
+/* Cookies are taken as they are, less quotes around them: no standard says that they are %-encoded. */
+char *params_cookie(const struct params *params, const char *name, size_t index)
+{
+    struct slice value;
+    const char *list = params_get(params, "HTTP_COOKIE");
+    while (next_pair(&list, ';', name, &value)) {
+        value = trim_cookie(value);
+        if (value.len && index-- == 0)
+            return strndup(value.data, value.len);
+    }
+    return NULL;
+}
+
+void params_header_name(const char *name, char out[PARAM_NAME_MAX])
+{
+    static const char prefix[] = "HTTP_";
+    size_t len = sizeof prefix - 1;
+    memcpy(out, prefix, sizeof prefix);
+    for (; *name && len + 1 < PARAM_NAME_MAX; name++)
+        out[len++] = *name == '-' ? '_' : (char)toupper((unsigned char)*name);
+    out[len] = '\0';
+}
+
+char *params_header(const struct params *params, const char *name)
+{
+    char param[PARAM_NAME_MAX];
+    params_header_name(name, param);
+    const char *value = params_get(params, param);
+    return value ? strdup(value) : NULL;
+}

@@ -1,0 +1,63 @@
+/* params.h - the parameters of one request, as the web server sent them, and its body where somebody wanted it.
+ *
+ * Ownership: the text of all parameters is one allocation, the body another; values point into the text.
+ */
+#ifndef SSECAST_PARAMS_H
+#define SSECAST_PARAMS_H
+
+#include <stdint.h>
+
+#include "base/slice.h"
+
+/* What became of the request's body. */
+enum params_body {
+    BODY_NONE,      /* nobody wanted it */
+    BODY_WHOLE,     /* it is there, and may be empty */
+    BODY_PARTIAL,   /* its time was up before it was complete */
+    BODY_TOO_LARGE, /* more than was wanted */
+    BODY_NO_ROOM,   /* the bodies of others took all the memory that there is for them */
+};
+
+struct params {
+    uint16_t request; /* FastCGI request id */
+    bool keep;        /* the web server keeps its connection for more requests, and no byte of one is lost */
+    char *text;       /* NAME=value, each with its NUL; an empty string ends them */
+    enum params_body body_state;
+    char *body; /* BODY_WHOLE: body_len bytes; else of no use */
+    size_t body_len;
+    void *
+        judgement; /* what was found out about the request before its body was read (service_publish.c); NULL: nothing */
+    void (*judgement_free)(void *judgement);
+};
+
+/* Copy a NULL-terminated list of NAME=value strings (an environment). 0 or -ENOMEM. */
+int params_copy(struct params *p, char *const *list);
+
+void params_release(struct params *p);
+
+/* The value of name, or NULL. A name that came twice has no value: a web server makes one name of X-User and of X_User, and which of the
+ * two the client sent, nobody can tell any more. */
+const char *params_get(const struct params *p, const char *name);
+
+/* Did name come twice? */
+bool params_repeated(const struct params *p, const char *name);
+
+/* A parameter of the query string, decoded, the first of that name; a header. A new text, to be freed with free(); NULL: none. */
+char *params_query(const struct params *p, const char *name);
+char *params_header(const struct params *p, const char *name);
+
+/* A cookie, likewise: of those of this name that are not empty, index 0 is the first. */
+char *params_cookie(const struct params *p, const char *name, size_t index);
+
+/* Did a parameter of the query string come twice? */
+bool params_query_repeated(const struct params *p, const char *name);
+
+#define PARAM_NAME_MAX 300u /* bytes, its NUL included */
+
+/* The parameter that a header arrives as: HTTP_X_USER of X-User. */
+void params_header_name(const char *name, char out[PARAM_NAME_MAX]);
+
+/* How many bytes the body has by CONTENT_LENGTH; UINT64_MAX when there is no such parameter, or no number in it. */
+uint64_t params_content_length(const struct params *p);
+
+#endif

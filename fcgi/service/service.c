@@ -1,0 +1,292 @@
+#include "service/service.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/json_out.h"
+#include "base/must.h"
+#include "service/monitor.h"
+
+static const struct service *const services[] = {&service_publish, &service_healthz, &service_metrics, &service_status};
+#define SERVICES (sizeof services / sizeof services[0])
+
+static bool is_preflight(const char *method)
+{
+    return method && strcmp(method, "OPTIONS") == 0;
+}
+
+static const struct service *named(struct slice name)
+{
+    for (size_t i = 0; i < SERVICES; i++)
+        if (slice_equal(name, slice_of(services[i]->name)))
+            return services[i];
+    return NULL;
+}
+
+bool service_find(const struct streams *set, const struct params *params, const struct service **service)
+{
+    struct route route = route_find(&set->route_rules, params);
+    *service = route.name.len ? named(route.name) : NULL;
+
+    bool found = route.kind == ROUTE_STREAMS || route.kind == ROUTE_EITHER || *service;
+    if (*service && !(*service)->cross_origin && is_preflight(params_get(params, "REQUEST_METHOD")))
+        *service = NULL; /* it is told about streams */
+    return found;
+}
+
+static bool method_accepted(const struct service *service, const char *method)
+{
+    size_t len = method ? strlen(method) : 0;
+    const char *at = len ? strstr(service->methods, method) : NULL;
+    return at && (at[len] == ',' || !at[len]) && (at == service->methods || at[-1] == ' ');
+}
+
+size_t service_body_max(struct streams *set, struct params *params)
+{
+    const struct service *service;
+    service_find(set, params, &service);
+    bool wants = service && service->body_max && method_accepted(service, params_get(params, "REQUEST_METHOD"));
+    return wants ? service->body_max(set, params) : 0;
+}
+
+/* No reply from the broker, and there will be none. */
+static void give_up(struct call *c, bool asked)
+{
+    if (c->service->unanswered)
+        c->service->unanswered(c);
+    else if (!asked)
+        call_refuse(c, 503, "unavailable", "the broker is away; nothing was done");
+    else
+        call_refuse(c, 503, "unavailable", "the broker has not replied%s%s", c->service->unsure ? "; " : "",
+                    c->service->unsure ? c->service->unsure : "");
+}
+
+/* --- those that wait for the broker --- */
+
+static void watch_over(struct streams *set)
+{
+    if (set->first_call && !set->call_timer.due)
+        loop_timer_set(set->loop, &set->call_timer, set->first_call->deadline);
+}
+
+static void too_late(void *context, int64_t now)
+{
+    struct streams *set = context;
+    struct call *c;
+    while ((c = set->first_call) && c->deadline <= now)
+        give_up(c, upstream_was_sent(c->question));
+    watch_over(set);
+}
+
+void services_give_up(struct streams *set)
+{
+    struct call *c;
+    while ((c = set->first_call))
+        give_up(c, upstream_was_sent(c->question));
+}
+
+void services_init(struct streams *set)
+{
+    set->call_timer = (struct loop_timer){.fire = too_late, .context = set};
+}
+
+static void begin_wait(struct call *c, size_t bytes)
+{
+    struct streams *set = c->stream->set;
+    c->deadline = loop_now(set->loop) + SERVICE_PATIENCE_MS;
+    c->asked_bytes = bytes;
+    set->asked_bytes += bytes;
+    c->prev = set->last_call;
+    if (c->prev)
+        c->prev->next = c;
+    else
+        set->first_call = c;
+    set->last_call = c;
+    watch_over(set);
+}
+
+/* Safe when c does not wait. */
+static void end_wait(struct call *c)
+{
+    struct streams *set = c->stream->set;
+    if (!c->deadline)
+        return;
+    if (c->prev)
+        c->prev->next = c->next;
+    else
+        set->first_call = c->next;
+    if (c->next)
+        c->next->prev = c->prev;
+    else
+        set->last_call = c->prev;
+    MUST(set->asked_bytes >= c->asked_bytes);
+    set->asked_bytes -= c->asked_bytes;
+    c->deadline = 0;
+}
+
+/* --- requests --- */
+
+static void answer_preflight(struct call *c)
+{
+    struct stream *s = c->stream;
+    stream_send_text(
+        s, reply_preflight(&s->set->reply_rules, c->origin, c->service->methods, "Authorization, Content-Type"));
+    conn_end(&s->conn, END_ANSWERED);
+}
+
+/* A page of another site may have made its own name lead here, and would read the answer. */
+static void refuse_host(struct call *c)
+{
+    call_refuse(c, 403, "forbidden",
+                "by address this is shown under an address, localhost, or a name of the worker's option monitor-host "
+                "only; or send the monitor's token");
+}
+
+/* This request may not see how the system is. */
+static void turn_away(struct call *c)
+{
+    bool asks = c->service->asks && monitor_asks(c->stream->set->monitor);
+    c->headers = asks ? "WWW-Authenticate: Basic realm=\"ssecast\", charset=\"UTF-8\"\r\n" : NULL;
+    if (asks)
+        call_refuse(c, 401, "unauthorized", "the monitor's token is needed, as the password of any name");
+    else
+        call_refuse(c, 403, "forbidden", "this is not for you");
+}
+
+/* May the sender see how the system is? False: c was answered. Who guesses tokens too fast is not worth comparing one. */
+static bool admit(struct call *c, const struct params *params)
+{
+    struct streams *set = c->stream->set;
+    switch (monitor_judge(set->monitor, params, c->service->guarded)) {
+    case MONITOR_SHOWN:
+        return true;
+    case MONITOR_HOST:
+        refuse_host(c);
+        return false;
+    case MONITOR_TOKEN:
+        break;
+    case MONITOR_HIDDEN:
+        turn_away(c);
+        return false;
+    }
+    if (!terms_admit(set, params))
+        call_refuse_rate(c);
+    else if (monitor_token_good(set->monitor, params))
+        return true;
+    else
+        turn_away(c);
+    return false;
+}
+
+static void begin(struct call *c, struct params *params)
+{
+    const struct streams *set = c->stream->set;
+    const char *method = params_get(params, "REQUEST_METHOD");
+    if (c->service->cross_origin)
+        c->origin = request_origin(params, set->reply_rules.cors_origins);
+    if (c->service->monitors && !admit(c, params))
+        return;
+    if (is_preflight(method))
+        answer_preflight(c);
+    else if (method_accepted(c->service, method))
+        c->service->begin(c, params);
+    else
+        call_refuse(c, 405, "method_not_allowed", "%.20s is not accepted here; accepted: %s",
+                    method ? method : "no method", c->service->methods);
+}
+
+void service_begin(struct stream *s, const struct service *service, struct params *params)
+{
+    struct call *c = calloc(1, sizeof *c);
+    if (!c) {
+        conn_cut(&s->conn, END_ANSWERED);
+        return;
+    }
+    MUST(s->kind == KIND_ANSWER);
+    *c = (struct call){.stream = s, .service = service};
+    s->kind = KIND_CALL;
+    s->of.call = c;
+    begin(c, params);
+}
+
+void call_ask(struct call *c, const struct grant *grant, struct slice json, bool again)
+{
+    struct streams *set = c->stream->set;
+    if (json.len > SERVICE_ASKED_MAX - set->asked_bytes) {
+        call_refuse(c, 503, "unavailable", "too much is being asked at the moment; nothing was done");
+        return;
+    }
+    c->question = upstream_command(set->upstream, c, grant, json, again);
+    if (!c->question) {
+        call_refuse(c, 503, "unavailable", "out of memory; nothing was done");
+        return;
+    }
+    begin_wait(c, json.len);
+}
+
+void service_replied(void *context, void *asker, struct slice json)
+{
+    struct call *c = asker;
+    (void)context;
+    c->question = NULL;
+    if (json.len)
+        c->service->replied(c, json);
+    else if (!c->streams)
+        give_up(c, true);
+}
+
+void call_answer(struct call *c, int status, const char *headers, const char *type, struct slice body)
+{
+    struct stream *s = c->stream;
+    struct answer answer = {.status = status,
+                            .allow = status == 405 ? c->service->methods : NULL,
+                            .origin = c->origin,
+                            .headers = headers,
+                            .type = type,
+                            .body = body};
+    if (c->service->answered)
+        c->service->answered(c, status);
+    stream_send_text(s, reply_answer(&s->set->reply_rules, &answer));
+    conn_end(&s->conn, END_ANSWERED);
+}
+
+void call_refuse(struct call *c, int status, const char *error, const char *format, ...)
+{
+    char message[256];
+    struct json_out out = {0};
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    json_begin_object(&out, NULL);
+    json_put_text(&out, "error", slice_of(error));
+    json_put_text(&out, "message", slice_of(message));
+    json_end_object(&out);
+    call_answer(c, status, c->headers ? c->headers : "", "application/json",
+                (struct slice){out.data, out.failed ? 0 : out.len});
+    json_out_release(&out);
+}
+
+void call_refuse_rate(struct call *c)
+{
+    c->stream->set->counters[SHED_RATE]++;
+    c->headers = "Retry-After: 1\r\n";
+    call_refuse(c, 429, "rate_limited", "this address sends too many requests; try again in a second (connect-rate)");
+}
+
+void service_end(struct stream *s)
+{
+    struct call *c = stream_call(s);
+    MUST(c->stream == s);
+    if (c->service->gone)
+        c->service->gone(c);
+    end_wait(c);
+    upstream_forget(&c->question);
+
+    free(c->state);
+    free(c->origin);
+    free(c);
+    s->kind = KIND_ANSWER;
+    s->of.call = NULL;
+}

@@ -1,0 +1,96 @@
+/* service.h - what a worker answers beside streams: requests whose path names a service (/sse/healthz, ...).
+ *
+ * A service is a row: who may, which methods, and what it does. It answers at once, or asks the broker and answers when the reply is
+ * there; a request that waits for more than SERVICE_PATIENCE_MS is answered 503. Each service lives in its service_<name>.c.
+ *
+ * Ownership: a call belongs to its stream (of KIND_CALL), and ends with it.
+ */
+#ifndef SSECAST_SERVICE_H
+#define SSECAST_SERVICE_H
+
+#include "stream/stream.h"
+
+#define SERVICE_PATIENCE_MS 5000
+#define SERVICE_ASKED_MAX (64u << 20) /* bytes of all questions under way */
+
+/* One request to a service, until it is answered. */
+struct call {
+    struct stream *stream;
+    const struct service *service;
+    struct question *question; /* to the broker, under way */
+    int64_t deadline;          /* for the broker's reply */
+    struct call *prev, *next;  /* among those that wait for one, the longest first */
+    const char *headers;       /* more of those of a refusal, each ended by CRLF; NULL: none */
+    char *origin;              /* a page of which may read the answer; NULL: none */
+    size_t asked_bytes;        /* of the question */
+    bool streams; /* it was answered with a stream, which goes on: heartbeats and refusals are none of it */
+    void *state;  /* the service's own; freed with free() */
+};
+
+struct service {
+    const char *name;    /* the segment of the path behind the mount point (route.h) */
+    const char *methods; /* "GET, HEAD" */
+    bool monitors;       /* only for those who may see how the system is (monitor.h); others are answered 403 */
+    bool guarded;        /* by address only under a name that is known, and not one that a page made up (monitor.h) */
+    bool asks;           /* who is refused so and has a browser is asked for the monitor's token, as a password (401) */
+    bool cross_origin;   /* pages of the origins in cors-origin may ask too */
+    const char *unsure;  /* for its 503 when the broker was asked and did not reply; NULL: that says it all */
+    /* How many bytes of its body a request is worth; 0: none. NULL: it never has one. */
+    size_t (*body_max)(struct streams *set, struct params *params);
+    /* Answer c with call_answer(), or ask with call_ask(). params is valid during the call. */
+    void (*begin)(struct call *c, struct params *params);
+    /* The broker's reply to call_ask(), valid during the call: answer c. NULL: it asks nothing. */
+    void (*replied)(struct call *c, struct slice json);
+    /* The broker is away, or has not replied in time: answer c. NULL: 503. */
+    void (*unanswered)(struct call *c);
+    /* c is about to be answered with this status; for counting. NULL: it does not count. */
+    void (*answered)(struct call *c, int status);
+    /* c ends now, for whatever reason. NULL: nothing depends on it. */
+    void (*gone)(struct call *c);
+};
+
+extern const struct service service_publish, service_healthz, service_metrics, service_status;
+
+/* Prepare set for calls. */
+void services_init(struct streams *set);
+
+/* The worker ends: answer those that still wait for the broker. */
+void services_give_up(struct streams *set);
+
+/* What the request's path names: a service, or NULL for the streams. False: nothing. */
+bool service_find(const struct streams *set, const struct params *params, const struct service **service);
+
+/* How many bytes of its body a request is worth; 0: none. */
+size_t service_body_max(struct streams *set, struct params *params);
+
+/* Answer the request to service that was read from s's connection (just opened). */
+void service_begin(struct stream *s, const struct service *service, struct params *params);
+
+/* --- for the services --- */
+
+/* Ask the broker for somebody with this grant; again: as for upstream_command(). Without memory, or when too much is being asked at
+ * the moment, the call is answered 503. */
+void call_ask(struct call *c, const struct grant *grant, struct slice json, bool again);
+
+/* Answer and end the request. headers is empty or whole lines, each ended by CRLF; type is a Content-Type. c is gone afterwards. */
+void call_answer(struct call *c, int status, const char *headers, const char *type, struct slice body);
+
+/* The same with {"error":...,"message":...} as the body; message goes through printf. */
+void call_refuse(struct call *c, int status, const char *error, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* Refuse with 429: the client's address sends too many requests that bring a token. */
+void call_refuse_rate(struct call *c);
+
+/* --- for stream.c --- */
+
+/* At the end, when no stream is left: what the status page remembers. */
+void status_release(struct streams *set);
+
+/* The connection of s, which is a call, is gone: so is the call. */
+void service_end(struct stream *s);
+
+/* The reply hook of upstream. */
+void service_replied(void *context, void *asker, struct slice json);
+
+#endif

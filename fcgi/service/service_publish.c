@@ -1,0 +1,192 @@
+/* publish: events over HTTP, for services that do not speak ZeroMQ. POST with the JSON that the broker's publish command takes; the answer is
+ * the broker's.
+ *
+ * Who may publish, and to whom, a token says (token.h). Only application/json is taken: a form of another site, which a browser would send
+ * with the cookies of this one and without asking, cannot have that type; a script of another site is asked about first, and cors-origin
+ * decides.
+ *
+ * What is to be published may have been stored although no reply came. So the question is put to the broker once, and the answer says so. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#include "auth/token.h"
+#include "base/clock.h"
+#include "service/service.h"
+
+#define UNSURE                                                                                                         \
+    "it is not known whether anything was published: send it again with an `id`, which publishes it once at most"
+
+/* How the broker's replies begin (protocol.md). */
+#define REPLY_OK "{\"ok\":true"
+#define REPLY_ERROR "{\"ok\":false,\"error\":\""
+
+static bool begins_with(struct slice text, const char *beginning)
+{
+    size_t len = strlen(beginning);
+    return text.len >= len && memcmp(text.data, beginning, len) == 0;
+}
+
+/* The status that goes with the broker's reply. */
+static int status_of(struct slice reply)
+{
+    static const struct {
+        const char *beginning;
+        int status;
+    } rows[] = {
+        {REPLY_OK, 200},
+        {REPLY_ERROR "forbidden\"", 403},
+        {REPLY_ERROR "too_large\"", 413},
+        {REPLY_ERROR "busy\"", 503},
+        {REPLY_ERROR "store_failed\"", 503},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (begins_with(reply, rows[i].beginning))
+            return rows[i].status;
+    return 400;
+}
+
+/* --- who may --- */
+
+/* A claim that names nobody is none: what it sends would be refused, whatever it is. */
+static bool allows(const struct token *token)
+{
+    return token->may_publish && !grant_is_empty(&token->publish);
+}
+
+/* What is known of a request from its head on: a token is judged once, and counted once against its address's rate. */
+struct judgement {
+    bool too_fast; /* and so the token was not looked at */
+    struct token token;
+};
+
+static void free_judgement(void *judgement)
+{
+    struct judgement *j = judgement;
+    token_release(&j->token);
+    free(j);
+}
+
+/* NULL without memory, or without keys. */
+static struct judgement *judge(struct streams *set, struct params *params)
+{
+    struct judgement *j = params->judgement;
+    if (j || !set->tokens || !(j = calloc(1, sizeof *j)))
+        return j;
+
+    params->judgement = j;
+    params->judgement_free = free_judgement;
+    j->too_fast = token_is_brought(set->tokens, params) && !terms_admit(set, params);
+    if (!j->too_fast)
+        tokens_verify_request(set->tokens, params, clock_unix_ms(), &j->token);
+    return j;
+}
+
+/* A body takes memory: only for those who may. */
+static size_t body_max(struct streams *set, struct params *params)
+{
+    if (!set->limits.publish_bytes)
+        return 0;
+    const struct judgement *j = judge(set, params);
+    return j && j->token.verdict == TOKEN_GOOD && allows(&j->token) ? set->limits.publish_bytes : 0;
+}
+
+static void refuse_token(struct call *c, enum token_verdict verdict)
+{
+    char challenge[128];
+    const struct token_refusal *refusal = token_refusal(verdict);
+    snprintf(challenge, sizeof challenge, "WWW-Authenticate: %s\r\n", refusal->challenge);
+    c->headers = challenge;
+    call_refuse(c, 401, refusal->error, "%s", refusal->message);
+}
+
+/* --- what is sent --- */
+
+static bool is_json(const char *type)
+{
+    size_t len = type ? strcspn(type, "; \t") : 0;
+    return len == strlen("application/json") && strncasecmp(type, "application/json", len) == 0;
+}
+
+/* Why the body cannot be published; true when c was answered. */
+static bool refuse_body(struct call *c, const struct params *params)
+{
+    unsigned long long max = c->stream->set->limits.publish_bytes;
+    uint64_t length = params_content_length(params);
+    switch (params->body_state) {
+    case BODY_TOO_LARGE:
+        call_refuse(c, 413, "too_large", "the request has more than %llu bytes (--publish-bytes)", max);
+        return true;
+    case BODY_NO_ROOM:
+        call_refuse(c, 503, "unavailable", "too much is being published at the moment; nothing was published");
+        return true;
+    case BODY_WHOLE:
+        if (length == UINT64_MAX || length == params->body_len)
+            return false;
+        break;
+    default:
+        break;
+    }
+    call_refuse(c, 400, "bad_request", "the request ended before it was complete; nothing was published");
+    return true;
+}
+
+static void ask(struct call *c, const struct token *token, const struct params *params)
+{
+    struct grant grant = token->publish;
+    grant.roles = ROLE_EVENTS;
+    if (!allows(token))
+        call_refuse(c, 403, "forbidden", "this token may not publish");
+    else if (!is_json(params_get(params, "CONTENT_TYPE")))
+        call_refuse(c, 415, "unsupported_media_type",
+                    "the request is not JSON; accepted: Content-Type: application/json");
+    else if (!refuse_body(c, params))
+        call_ask(c, &grant, (struct slice){params->body, params->body_len}, false);
+}
+
+/* The body may have taken longer than the token lasts. */
+static enum token_verdict verdict_now(const struct token *token)
+{
+    bool over = token->expires_ms && token->expires_ms <= clock_unix_ms();
+    return token->verdict == TOKEN_GOOD && over ? TOKEN_EXPIRED : token->verdict;
+}
+
+static void begin(struct call *c, struct params *params)
+{
+    struct streams *set = c->stream->set;
+    if (!set->limits.publish_bytes) {
+        call_refuse(c, 404, "not_found", "nothing is published here; the worker's option `publish` is off");
+        return;
+    }
+
+    const struct judgement *j = judge(set, params);
+    if (j && j->too_fast)
+        call_refuse_rate(c);
+    else if (!j)
+        refuse_token(c, TOKEN_MISSING);
+    else if (verdict_now(&j->token) == TOKEN_GOOD)
+        ask(c, &j->token, params);
+    else
+        refuse_token(c, verdict_now(&j->token));
+}
+
+static void replied(struct call *c, struct slice json)
+{
+    call_answer(c, status_of(json), "", "application/json", json);
+}
+
+static void answered(struct call *c, int status)
+{
+    c->stream->set->counters[status == 200 ? PUBLISHES_HTTP : PUBLISHES_HTTP_REFUSED]++;
+}
+
+const struct service service_publish = {
+    .name = "publish",
+    .methods = "POST, OPTIONS",
+    .cross_origin = true,
+    .unsure = UNSURE,
+    .body_max = body_max,
+    .begin = begin,
+    .replied = replied,
+    .answered = answered,
+};

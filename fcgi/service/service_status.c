@@ -1,0 +1,256 @@
+/* status: a page for people, and the stream that feeds it.
+ *
+ * The page is one file without anything from elsewhere (status.html), so it works where there is no internet. What it shows comes from
+ * the broker: while somebody watches, this worker asks once a second, however many watch, and gives all of them the same text. When
+ * the broker does not answer, watchers are told so; they always hear something each second. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "ops/log.h"
+#include "service/service.h"
+
+#define EACH_MS 1000
+#define PATIENCE_MS 3000 /* for the broker's answer; then it is asked again */
+#define WATCHERS_MAX 200
+#define SECONDS_FIRST 300 /* of the past, for whom it is new */
+#define SECONDS_AGAIN 5   /* for all others: more than one, should an answer be lost */
+#define RETRY_MS 2000
+
+/* --- the page --- */
+
+extern const char status_page[]; /* a string */
+
+__asm__(".section .rodata\n"
+        ".global status_page\n"
+        "status_page:\n"
+        ".incbin \"fcgi/service/status.html\"\n"
+        ".byte 0\n"
+        ".previous\n");
+
+#define NONCE_MARK "{{nonce}}" /* in the page, where this answer's nonce goes */
+
+/* A new one for each answer, so that no script or style but the page's own is ever obeyed. */
+static bool make_nonce(char out[33])
+{
+    unsigned char random[16];
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
+        return false;
+    for (size_t i = 0; i < sizeof random; i++)
+        snprintf(out + 2 * i, 3, "%02x", random[i]);
+    return true;
+}
+
+static void write_page(FILE *out, const char *nonce)
+{
+    const char *at = status_page, *mark;
+    while ((mark = strstr(at, NONCE_MARK))) {
+        fwrite(at, 1, (size_t)(mark - at), out);
+        fputs(nonce, out);
+        at = mark + sizeof NONCE_MARK - 1;
+    }
+    fputs(at, out);
+}
+
+static void answer_page(struct call *c)
+{
+    char nonce[33], headers[512], *text = NULL;
+    size_t len = 0;
+    FILE *out = make_nonce(nonce) ? open_memstream(&text, &len) : NULL;
+    if (out)
+        write_page(out, nonce);
+    if (!out || fclose(out) != 0) {
+        call_refuse(c, 503, "unavailable", "out of memory");
+        free(text);
+        return;
+    }
+    snprintf(headers, sizeof headers,
+             "Content-Security-Policy: default-src 'none'; script-src 'nonce-%s'; style-src 'nonce-%s'; "
+             "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n"
+             "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n",
+             nonce, nonce);
+    call_answer(c, 200, headers, "text/html; charset=utf-8", (struct slice){text, len});
+    free(text);
+}
+
+/* --- who watches --- */
+
+struct watcher {
+    struct call *call;
+    struct watcher *next, *prev;
+    bool fresh; /* has not been told the past */
+};
+
+struct watch {
+    struct streams *set;
+    struct watcher *first;
+    size_t count;
+    struct call *asker; /* the watcher in whose name the broker is being asked; NULL: it is not */
+    int64_t asked_at;
+    bool whole; /* it was asked for the past too */
+    struct loop_timer timer;
+};
+
+static void each_second(void *context, int64_t now);
+
+static struct watch *watch_of(struct streams *set)
+{
+    if (!set->watch)
+        set->watch = calloc(1, sizeof *set->watch);
+    if (set->watch) {
+        set->watch->set = set;
+        set->watch->timer.fire = each_second;
+        set->watch->timer.context = set->watch;
+    }
+    return set->watch;
+}
+
+void status_release(struct streams *set)
+{
+    if (set->watch)
+        loop_timer_stop(&set->watch->timer);
+    free(set->watch);
+    set->watch = NULL;
+}
+
+static bool add_watcher(struct watch *watch, struct call *c)
+{
+    struct watcher *w = calloc(1, sizeof *w);
+    if (!w)
+        return false;
+    *w = (struct watcher){.call = c, .next = watch->first, .fresh = true};
+    if (watch->first)
+        watch->first->prev = w;
+    watch->first = w;
+    watch->count++;
+    c->state = w; /* freed with the call */
+    return true;
+}
+
+static void gone(struct call *c)
+{
+    struct watch *watch = c->stream->set->watch;
+    struct watcher *w = c->state;
+    if (!w)
+        return;
+    if (w->next)
+        w->next->prev = w->prev;
+    if (w->prev)
+        w->prev->next = w->next;
+    else
+        watch->first = w->next;
+    watch->count--;
+    if (watch->asker == c)
+        watch->asker = NULL;
+}
+
+/* --- what they are told --- */
+
+/* Send the text to all; whole: it tells the past too. Whoever does not read is cut as any stream is. */
+static void tell_all(struct watch *watch, struct slice text, bool whole)
+{
+    struct event *e = event_text(text);
+    struct watcher *next;
+    for (struct watcher *w = watch->first; e && w; w = next) {
+        next = w->next; /* sending may end it */
+        w->fresh = w->fresh && !whole;
+        conn_send(&w->call->stream->conn, e);
+    }
+    event_unref(&e);
+}
+
+/* The broker's answer as an event; it has no line breaks in it. */
+static void replied(struct call *c, struct slice json)
+{
+    struct watch *watch = c->stream->set->watch;
+    char *text = malloc(json.len + 16);
+    watch->asker = NULL;
+    if (!text)
+        return;
+    int len = snprintf(text, json.len + 16, "data: %.*s\n\n", (int)json.len, json.data);
+    tell_all(watch, (struct slice){text, (size_t)len}, watch->whole);
+    free(text);
+}
+
+static void ask(struct watch *watch, int64_t now)
+{
+    char json[64];
+    bool whole = false;
+    for (const struct watcher *w = watch->first; w; w = w->next)
+        whole = whole || w->fresh;
+    int len = snprintf(json, sizeof json, "{\"op\":\"status\",\"seconds\":%d}", whole ? SECONDS_FIRST : SECONDS_AGAIN);
+    struct call *c = watch->first->call;
+    c->question =
+        upstream_command(watch->set->upstream, c, &grant_everything, (struct slice){json, (size_t)len}, false);
+    watch->asker = c->question ? c : NULL;
+    watch->asked_at = now;
+    watch->whole = whole;
+}
+
+static void end_all(struct watch *watch)
+{
+    while (watch->first)
+        conn_end(&watch->first->call->stream->conn, END_ANSWERED);
+}
+
+static void each_second(void *context, int64_t now)
+{
+    struct watch *watch = context;
+    if (watch->set->draining)
+        end_all(watch);
+    if (!watch->first)
+        return;
+    if (watch->asker && now - watch->asked_at >= PATIENCE_MS) {
+        upstream_forget(&watch->asker->question);
+        watch->asker = NULL;
+    }
+    if (!upstream_connected(watch->set->upstream) || now - watch->asked_at >= PATIENCE_MS)
+        tell_all(watch, slice_of("event: away\ndata: {}\n\n"), false);
+    if (watch->first && !watch->asker && upstream_connected(watch->set->upstream))
+        ask(watch, now); /* telling them may have ended the last one */
+    loop_timer_set(watch->set->loop, &watch->timer, now + EACH_MS);
+}
+
+static void begin_stream(struct call *c)
+{
+    struct streams *set = c->stream->set;
+    struct watch *watch = watch_of(set);
+    if (!watch || watch->count >= WATCHERS_MAX || !add_watcher(watch, c)) {
+        call_refuse(c, 503, "unavailable", "too many watch already");
+        return;
+    }
+    c->streams = true;
+    stream_send_text(c->stream, reply_stream(&set->reply_rules, &(struct request){0}, NULL));
+    stream_send_text(c->stream, reply_block(&(struct block){.has_retry = true, .retry = RETRY_MS}));
+    if (!watch->timer.due)
+        watch->asked_at = loop_now(set->loop);
+    loop_timer_set(set->loop, &watch->timer, loop_now(set->loop));
+}
+
+/* --- the request --- */
+
+static bool wants_stream(const struct params *params)
+{
+    const char *accept = params_get(params, "HTTP_ACCEPT");
+    char *asked = params_query(params, "stream");
+    bool wants = asked || (accept && strstr(accept, "text/event-stream"));
+    free(asked);
+    return wants;
+}
+
+static void begin(struct call *c, struct params *params)
+{
+    if (wants_stream(params))
+        begin_stream(c);
+    else
+        answer_page(c);
+}
+
+const struct service service_status = {.name = "status",
+                                       .methods = "GET, HEAD",
+                                       .monitors = true,
+                                       .guarded = true,
+                                       .asks = true,
+                                       .begin = begin,
+                                       .replied = replied,
+                                       .gone = gone};

@@ -1,0 +1,168 @@
+#include "stream/addresses.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/table.h"
+
+#define SECOND_US INT64_C(1000000)
+#define SLACK 4 /* addresses that are forgotten in one knock, at most: more than come in */
+
+struct address {
+    uint64_t streams;
+    int64_t next_us;             /* when the next knock would be due, were they as regular as the rate */
+    struct address *prev, *next; /* without streams: among those, the one that was silent for the longest time first */
+};
+
+struct addresses {
+    uint64_t max_streams;
+    int64_t interval_us; /* between knocks; 0: no limit */
+    struct table *table;
+    struct address *first, *last;
+    size_t idle;
+};
+
+/* --- which address --- */
+
+#define KEY_BYTES 16u
+
+static bool is_mapped(const unsigned char *bytes)
+{
+    static const unsigned char prefix[12] = {[10] = 0xff, [11] = 0xff};
+    return memcmp(bytes, prefix, sizeof prefix) == 0;
+}
+
+/* What stands for the text's address; false: it is none. */
+static bool read_key(const char *remote, unsigned char key[KEY_BYTES])
+{
+    char text[INET6_ADDRSTRLEN] = "";
+    size_t len = remote ? strcspn(remote, "%") : 0; /* a link-local address's interface is left out */
+    if (!remote || len == 0 || len >= sizeof text)
+        return false;
+    memcpy(text, remote, len);
+    memset(key, 0, KEY_BYTES);
+    key[10] = key[11] = 0xff;
+    if (inet_pton(AF_INET, text, key + 12) == 1)
+        return true;
+    if (inet_pton(AF_INET6, text, key) != 1)
+        return false;
+    if (!is_mapped(key))
+        memset(key + 8, 0, 8);
+    return true;
+}
+
+/* --- those without streams --- */
+
+static void list_append(struct addresses *a, struct address *address)
+{
+    address->prev = a->last;
+    address->next = NULL;
+    if (a->last)
+        a->last->next = address;
+    else
+        a->first = address;
+    a->last = address;
+    a->idle++;
+}
+
+static void list_remove(struct addresses *a, struct address *address)
+{
+    if (address->prev)
+        address->prev->next = address->next;
+    else
+        a->first = address->next;
+    if (address->next)
+        address->next->prev = address->prev;
+    else
+        a->last = address->prev;
+    a->idle--;
+}
+
+/* Forget those whose rate does not matter any more, and those that are too many. */
+static void forget(struct addresses *a, int64_t now_us)
+{
+    for (int i = 0; i < SLACK && a->first && (a->first->next_us <= now_us || a->idle > ADDRESSES_IDLE_MAX); i++) {
+        struct address *gone = a->first;
+        list_remove(a, gone);
+        table_remove(a->table, gone);
+    }
+}
+
+/* --- from outside --- */
+
+struct addresses *addresses_new(uint64_t max_streams, uint64_t rate)
+{
+    struct addresses *a = calloc(1, sizeof *a);
+    if (!a)
+        return NULL;
+    a->max_streams = max_streams;
+    a->interval_us = rate ? SECOND_US / (int64_t)rate : 0;
+    a->table = table_new(sizeof(struct address));
+    if (!a->table)
+        addresses_free(&a);
+    return a;
+}
+
+void addresses_free(struct addresses **a)
+{
+    if (!*a)
+        return;
+    table_free(&(*a)->table);
+    free(*a);
+    *a = NULL;
+}
+
+/* The address, as the one that was heard last. */
+static struct address *find(struct addresses *a, const unsigned char key[KEY_BYTES])
+{
+    struct slice name = {(const char *)key, KEY_BYTES};
+    struct address *address = table_find(a->table, name);
+    if (address && !address->streams)
+        list_remove(a, address);
+    if (!address)
+        address = table_insert(a->table, name);
+    if (address && !address->streams)
+        list_append(a, address);
+    return address;
+}
+
+/* The generic cell rate algorithm: a second's worth at once, then one in each interval. */
+static bool in_time(const struct addresses *a, struct address *address, int64_t now_us)
+{
+    int64_t due = address->next_us > now_us ? address->next_us : now_us;
+    if (due + a->interval_us > now_us + SECOND_US)
+        return false;
+    address->next_us = due + a->interval_us;
+    return true;
+}
+
+bool addresses_knock(struct addresses *a, const char *remote, int64_t now_ms, struct address **out)
+{
+    unsigned char key[KEY_BYTES];
+    forget(a, now_ms * 1000);
+    *out = read_key(remote, key) ? find(a, key) : NULL;
+    return !*out || in_time(a, *out, now_ms * 1000);
+}
+
+bool address_full(const struct addresses *a, const struct address *address)
+{
+    return a->max_streams && address->streams >= a->max_streams;
+}
+
+void address_open(struct addresses *a, struct address *address)
+{
+    if (address->streams++ == 0)
+        list_remove(a, address);
+}
+
+void address_close(struct addresses *a, struct address *address)
+{
+    if (--address->streams == 0)
+        list_append(a, address);
+}
+
+size_t addresses_count(const struct addresses *a)
+{
+    return table_count(a->table);
+}

@@ -1,0 +1,300 @@
+/* All connections stand in an array of slots (a broadcast walks it); sessions and channels are lists through the entries. An
+ * id names its slot, so finding a connection by id needs no table. */
+#include "stream/registry.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/must.h"
+#include "base/table.h"
+
+struct group {
+    struct membership *first, *last; /* the newest, the oldest */
+    uint32_t count;
+    bool channel;
+};
+
+struct registry {
+    char prefix[41];
+    struct table *sessions, *channels; /* name -> struct group */
+    struct registry_entry **slots;
+    uint32_t *free_slots; /* a stack of them */
+    uint32_t slot_cap, free_count;
+    uint32_t used; /* slots below this have been used */
+    size_t count;
+    uint64_t generation;
+    uint64_t walk;
+};
+
+struct registry *registry_new(const char *prefix)
+{
+    struct registry *r = calloc(1, sizeof *r);
+    if (!r)
+        return NULL;
+    snprintf(r->prefix, sizeof r->prefix, "%s", prefix);
+    r->sessions = table_new(sizeof(struct group));
+    r->channels = table_new(sizeof(struct group));
+    if (!r->sessions || !r->channels)
+        registry_free(&r);
+    return r;
+}
+
+void registry_free(struct registry **r)
+{
+    if (!*r)
+        return;
+    table_free(&(*r)->sessions);
+    table_free(&(*r)->channels);
+    free((*r)->slots);
+    free((*r)->free_slots);
+    free(*r);
+    *r = NULL;
+}
+
+/* --- slots --- */
+
+static int grow_slots(struct registry *r)
+{
+    uint32_t cap = r->slot_cap ? r->slot_cap * 2 : 64;
+    struct registry_entry **slots = realloc(r->slots, cap * sizeof(struct registry_entry *));
+    if (slots)
+        r->slots = slots;
+    uint32_t *free_slots = realloc(r->free_slots, cap * sizeof *free_slots);
+    if (free_slots)
+        r->free_slots = free_slots;
+    if (!slots || !free_slots)
+        return -ENOMEM;
+    r->slot_cap = cap;
+    return 0;
+}
+
+static int take_slot(struct registry *r, struct registry_entry *entry)
+{
+    if (!r->free_count && r->used == r->slot_cap && grow_slots(r) != 0)
+        return -ENOMEM;
+    entry->slot = r->free_count ? r->free_slots[--r->free_count] : r->used++;
+    entry->generation = ++r->generation;
+    r->slots[entry->slot] = entry;
+    r->count++;
+    return 0;
+}
+
+static void give_slot(struct registry *r, const struct registry_entry *entry)
+{
+    r->slots[entry->slot] = NULL;
+    r->free_slots[r->free_count++] = entry->slot;
+    r->count--;
+}
+
+/* --- groups --- */
+
+static int join(struct table *names, struct slice name, bool channel, struct membership *m)
+{
+    struct group *g = table_insert(names, name);
+    if (!g)
+        return -ENOMEM;
+    g->channel = channel;
+    g->count++;
+    m->group = g;
+    m->prev = NULL;
+    m->next = g->first;
+    if (g->first)
+        g->first->prev = m;
+    else
+        g->last = m;
+    g->first = m;
+    return 0;
+}
+
+static void leave(struct registry *r, struct membership *m)
+{
+    struct group *g = m->group;
+    if (!g)
+        return;
+    if (m->prev)
+        m->prev->next = m->next;
+    else
+        g->first = m->next;
+    if (m->next)
+        m->next->prev = m->prev;
+    else
+        g->last = m->prev;
+    MUST(g->count > 0);
+    if (--g->count == 0)
+        table_remove(g->channel ? r->channels : r->sessions, g);
+}
+
+static struct registry_entry *new_entry(void *owner, size_t members, struct slice meta)
+{
+    struct registry_entry *entry = calloc(1, sizeof *entry + members * sizeof entry->members[0] + meta.len);
+    if (!entry)
+        return NULL;
+    entry->owner = owner;
+    entry->member_count = (uint32_t)members;
+    entry->meta_len = (uint32_t)meta.len;
+    for (size_t i = 0; i < members; i++)
+        entry->members[i].entry = entry;
+    if (meta.len)
+        memcpy(&entry->members[members], meta.data, meta.len);
+    return entry;
+}
+
+struct registry_entry *registry_add(struct registry *r, void *owner, struct slice session, struct names channels,
+                                    struct slice meta)
+{
+    struct registry_entry *entry = new_entry(owner, 1 + channels.count, meta);
+    if (!entry)
+        return NULL;
+    if (take_slot(r, entry) != 0) {
+        free(entry);
+        return NULL;
+    }
+    int err = join(r->sessions, session, false, &entry->members[0]);
+    for (size_t i = 0; !err && i < channels.count; i++)
+        err = join(r->channels, channels.items[i], true, &entry->members[1 + i]);
+    if (err)
+        registry_remove(r, &entry);
+    return entry;
+}
+
+void registry_remove(struct registry *r, struct registry_entry **entry)
+{
+    for (size_t i = 0; i < (*entry)->member_count; i++)
+        leave(r, &(*entry)->members[i]);
+    give_slot(r, *entry);
+    free(*entry);
+    *entry = NULL;
+}
+
+size_t registry_count(const struct registry *r)
+{
+    return r->count;
+}
+
+size_t registry_session_count(const struct registry *r, struct slice session)
+{
+    const struct group *g = table_find(r->sessions, session);
+    return g ? g->count : 0;
+}
+
+void *registry_session_oldest(const struct registry *r, struct slice session)
+{
+    const struct group *g = table_find(r->sessions, session);
+    return g ? g->last->entry->owner : NULL;
+}
+
+const char *registry_id(const struct registry *r, const struct registry_entry *entry, char out[REGISTRY_ID_MAX])
+{
+    snprintf(out, REGISTRY_ID_MAX, "%s-%" PRIx32 "-%" PRIx64, r->prefix, entry->slot, entry->generation);
+    return out;
+}
+
+struct slice registry_session(const struct registry_entry *entry)
+{
+    return table_name(entry->members[0].group);
+}
+
+struct slice registry_meta(const struct registry_entry *entry)
+{
+    return (struct slice){(const char *)&entry->members[entry->member_count], entry->meta_len};
+}
+
+uint64_t registry_generation(const struct registry *r)
+{
+    return r->generation;
+}
+
+struct names registry_channels(const struct registry_entry *entry, struct slice *out, size_t room)
+{
+    MUST(entry->member_count <= room + 1);
+    for (size_t i = 1; i < entry->member_count; i++)
+        out[i - 1] = table_name(entry->members[i].group);
+    return (struct names){out, entry->member_count - 1};
+}
+
+/* --- routing --- */
+
+static struct registry_entry *find_id(const struct registry *r, struct slice id)
+{
+    size_t prefix = strlen(r->prefix);
+    char text[REGISTRY_ID_MAX], again[REGISTRY_ID_MAX];
+    if (id.len <= prefix + 1 || id.len >= sizeof text || memcmp(id.data, r->prefix, prefix) != 0)
+        return NULL;
+    memcpy(text, id.data, id.len);
+    text[id.len] = '\0';
+    unsigned long slot = strtoul(text + prefix + 1, NULL, 16);
+    struct registry_entry *entry = slot < r->used ? r->slots[slot] : NULL;
+    return entry && strcmp(registry_id(r, entry, again), text) == 0 ? entry : NULL;
+}
+
+struct walk {
+    uint64_t number;
+    void (*meet)(void *owner, void *context); /* NULL: only mark */
+    void *context;
+};
+
+static void visit(struct registry_entry *entry, const struct walk *w)
+{
+    if (!entry || entry->mark == w->number)
+        return;
+    entry->mark = w->number;
+    if (w->meet)
+        w->meet(entry->owner, w->context);
+}
+
+static void visit_group(const struct table *names, struct slice name, const struct walk *w)
+{
+    const struct group *g = table_find(names, name);
+    for (struct membership *m = g ? g->first : NULL, *next; m; m = next) {
+        next = m->next; /* m may be gone after the visit */
+        visit(m->entry, w);
+    }
+}
+
+/* Everyone in the three lists that begin with `sessions` (TO_SESSIONS or EXCEPT_SESSIONS). */
+static void visit_lists(struct registry *r, const struct event *e, enum event_list sessions, const struct walk *w)
+{
+    struct slice name;
+    for (size_t cursor = 0; event_next_name(e, sessions, &cursor, &name);)
+        visit_group(r->sessions, name, w);
+    for (size_t cursor = 0; event_next_name(e, sessions + 1, &cursor, &name);)
+        visit_group(r->channels, name, w);
+    for (size_t cursor = 0; event_next_name(e, sessions + 2, &cursor, &name);)
+        visit(find_id(r, name), w);
+}
+
+static void visit_all(struct registry *r, const struct walk *w)
+{
+    for (uint32_t slot = 0; slot < r->used; slot++)
+        visit(r->slots[slot], w);
+}
+
+void registry_route(struct registry *r, const struct event *e, void (*meet)(void *owner, void *context), void *context)
+{
+    struct walk w = {.number = ++r->walk};
+    visit_lists(r, e, EXCEPT_SESSIONS, &w); /* those are marked as met before anyone is */
+    w.meet = meet;
+    w.context = context;
+    if (e->has_to)
+        visit_lists(r, e, TO_SESSIONS, &w);
+    else
+        visit_all(r, &w);
+}
+
+void registry_each(struct registry *r, void (*meet)(void *owner, void *context), void *context)
+{
+    struct walk w = {++r->walk, meet, context};
+    visit_all(r, &w);
+}
+
+bool registry_each_from(struct registry *r, size_t *cursor, bool (*meet)(void *owner, void *context), void *context)
+{
+    bool go_on = true;
+    while (go_on && *cursor < r->used) {
+        const struct registry_entry *entry = r->slots[(*cursor)++];
+        go_on = !entry || meet(entry->owner, context);
+    }
+    return *cursor < r->used;
+}

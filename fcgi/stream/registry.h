@@ -1,0 +1,77 @@
+/* registry.h - which connections an event concerns: all of them, by session, by channel, by connection id.
+ *
+ * It routes and keeps no order, no queue and no descriptor. A connection is any struct that embeds a registry_entry.
+ *
+ * Ownership: entries belong to their connections; the registry owns names, ids and its tables.
+ */
+#ifndef SSECAST_REGISTRY_H
+#define SSECAST_REGISTRY_H
+
+#include "codec/event.h"
+
+struct registry;
+struct group;
+struct registry_entry;
+
+/* One place in the list of a session or a channel. */
+struct membership {
+    struct registry_entry *entry;
+    struct group *group;
+    struct membership *prev, *next;
+};
+
+struct registry_entry {
+    void *owner;           /* the connection */
+    uint32_t slot;         /* place in the table of all */
+    uint64_t generation;   /* counts the entries; tells apart those that had this slot one after the other */
+    uint64_t mark;         /* the last walk that met it */
+    uint32_t member_count; /* the session first, then the channels */
+    uint32_t meta_len;
+    struct membership members[]; /* behind them: meta_len bytes that are kept for the connection */
+};
+
+#define REGISTRY_ID_MAX 64 /* bytes of a connection id, NUL included */
+
+/* prefix begins every connection id and makes it unique among workers and boots (at most 40 bytes). NULL when out of memory. */
+struct registry *registry_new(const char *prefix);
+
+/* The registry must be empty of connections. */
+void registry_free(struct registry **r);
+
+/* A new entry for owner, with a copy of meta (packed values, meta.h); it takes part at once. NULL when out of memory. */
+struct registry_entry *registry_add(struct registry *r, void *owner, struct slice session, struct names channels,
+                                    struct slice meta);
+
+/* Take the entry out and free it; sets *entry to NULL. */
+void registry_remove(struct registry *r, struct registry_entry **entry);
+
+/* Connections in all, and those of one session. */
+size_t registry_count(const struct registry *r);
+size_t registry_session_count(const struct registry *r, struct slice session);
+
+/* The owner of the session's oldest connection, or NULL. */
+void *registry_session_oldest(const struct registry *r, struct slice session);
+
+/* Write the connection's id and its NUL to out. Returns out. */
+const char *registry_id(const struct registry *r, const struct registry_entry *entry, char out[REGISTRY_ID_MAX]);
+
+struct slice registry_session(const struct registry_entry *entry);
+struct slice registry_meta(const struct registry_entry *entry);
+
+/* The generation of the entry that was added last; 0: there was none. Generations only grow. */
+uint64_t registry_generation(const struct registry *r);
+
+/* Fill out with the channels' names. There must be room for all that the entry was added with. */
+struct names registry_channels(const struct registry_entry *entry, struct slice *out, size_t room);
+
+/* Call meet for the owner of each connection that e concerns, once each. meet may remove that connection and no other. */
+void registry_route(struct registry *r, const struct event *e, void (*meet)(void *owner, void *context), void *context);
+
+/* Call meet for every connection's owner; the same holds. */
+void registry_each(struct registry *r, void (*meet)(void *owner, void *context), void *context);
+
+/* The same in pieces: from the place *cursor on (0: the first), until meet returns false, which removes nothing. True when there are more: *cursor
+ * is the next place. Connections that are added meanwhile may be met or not. */
+bool registry_each_from(struct registry *r, size_t *cursor, bool (*meet)(void *owner, void *context), void *context);
+
+#endif

@@ -1,0 +1,290 @@
+#include "stream/reply.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/name.h"
+
+/* A text being written; finish() turns it into an event. */
+struct text {
+    char *data;
+    size_t len;
+    FILE *file;
+};
+
+static bool begin(struct text *t)
+{
+    t->file = open_memstream(&t->data, &t->len);
+    return t->file != NULL;
+}
+
+static struct event *finish(struct text *t)
+{
+    bool failed = fclose(t->file) != 0;
+    struct event *e = failed ? NULL : event_text((struct slice){t->data, t->len});
+    free(t->data);
+    return e;
+}
+
+/* --- heads --- */
+
+static bool depends_on_origin(const struct option_list *origins)
+{
+    for (size_t i = 0; i < origins->count; i++)
+        if (strcmp(origins->items[i], "*") != 0)
+            return true;
+    return false;
+}
+
+static void put_cors(FILE *out, const struct reply_rules *rules, const char *origin)
+{
+    if (origin)
+        fprintf(out, "Access-Control-Allow-Origin: %s\r\n", origin);
+    if (origin && strcmp(origin, "*") != 0)
+        fputs("Access-Control-Allow-Credentials: true\r\n", out);
+    if (depends_on_origin(rules->cors_origins))
+        fputs("Vary: Origin\r\n", out);
+}
+
+static void put_common(FILE *out, const struct reply_rules *rules, const char *origin)
+{
+    put_cors(out, rules, origin);
+    for (size_t i = 0; i < rules->headers->count; i++)
+        fprintf(out, "%s\r\n", rules->headers->items[i]);
+}
+
+static void put_stream_head(FILE *out, const struct reply_rules *rules, const struct request *r, const char *connection)
+{
+    fputs("Status: 200 OK\r\n"
+          "Content-Type: text/event-stream\r\n"
+          "Cache-Control: no-cache, no-transform\r\n"
+          "X-Accel-Buffering: no\r\n",
+          out);
+    if (connection)
+        fprintf(out, "Ssecast-Connection: %s\r\n", connection);
+    put_common(out, rules, r->origin);
+    if (connection && r->origin)
+        fputs("Access-Control-Expose-Headers: Ssecast-Connection\r\n", out);
+    fputs("\r\n", out);
+}
+
+struct event *reply_stream(const struct reply_rules *rules, const struct request *r, const char *connection)
+{
+    struct text t;
+    if (!begin(&t))
+        return NULL;
+    put_stream_head(t.file, rules, r, connection);
+    return finish(&t);
+}
+
+struct event *reply_come_back(const struct reply_rules *rules, const struct request *r, uint32_t retry_ms)
+{
+    struct text t;
+    if (!begin(&t))
+        return NULL;
+    put_stream_head(t.file, rules, r, NULL);
+    fprintf(t.file, "retry: %" PRIu32 "\n\n", retry_ms);
+    return finish(&t);
+}
+
+struct event *reply_no_content(const struct reply_rules *rules, const struct request *r)
+{
+    struct text t;
+    if (!begin(&t))
+        return NULL;
+    fputs("Status: 204 No Content\r\nCache-Control: no-store\r\n", t.file);
+    put_common(t.file, rules, r->origin);
+    fputs("\r\n", t.file);
+    return finish(&t);
+}
+
+struct event *reply_preflight(const struct reply_rules *rules, const char *origin, const char *methods,
+                              const char *headers)
+{
+    struct text t;
+    if (!begin(&t))
+        return NULL;
+    fprintf(t.file, "Status: 204 No Content\r\nAllow: %s\r\n", methods);
+    if (origin)
+        fprintf(t.file,
+                "Access-Control-Allow-Methods: %s\r\n"
+                "Access-Control-Allow-Headers: %s\r\n"
+                "Access-Control-Max-Age: 86400\r\n",
+                methods, headers);
+    put_common(t.file, rules, origin);
+    fputs("\r\n", t.file);
+    return finish(&t);
+}
+
+/* As a JSON string. Bytes that are no UTF-8 become '?'. */
+static void put_json_string(FILE *out, struct slice text)
+{
+    fputc('"', out);
+    while (text.len) {
+        size_t len = utf8_sequence(text);
+        unsigned char c = (unsigned char)text.data[0];
+        if (!len)
+            fputc('?', out);
+        else if (c < 0x20)
+            fprintf(out, "\\u%04x", c);
+        else
+            fprintf(out, "%s%.*s", c == '"' || c == '\\' ? "\\" : "", (int)len, text.data);
+        len = len ? len : 1;
+        text = (struct slice){text.data + len, text.len - len};
+    }
+    fputc('"', out);
+}
+
+static const char *reason_of(int status)
+{
+    static const struct {
+        int status;
+        const char *reason;
+    } rows[] = {{200, "OK"},
+                {400, "Bad Request"},
+                {401, "Unauthorized"},
+                {403, "Forbidden"},
+                {404, "Not Found"},
+                {405, "Method Not Allowed"},
+                {413, "Content Too Large"},
+                {415, "Unsupported Media Type"},
+                {429, "Too Many Requests"},
+                {503, "Service Unavailable"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (rows[i].status == status)
+            return rows[i].reason;
+    return "Error";
+}
+
+struct event *reply_refused(const struct reply_rules *rules, const struct request *r)
+{
+    struct text t;
+    if (!begin(&t))
+        return NULL;
+    fprintf(t.file, "Status: %d %s\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n", r->status,
+            reason_of(r->status));
+    if (r->status == 405)
+        fputs("Allow: " REQUEST_METHODS "\r\n", t.file);
+    if (r->challenge)
+        fprintf(t.file, "WWW-Authenticate: %s\r\n", r->challenge);
+    put_common(t.file, rules, r->origin);
+    fprintf(t.file, "\r\n{\"error\":\"%s\",\"message\":", r->error);
+    put_json_string(t.file, slice_of(r->message));
+    fputs("}\n", t.file);
+    return finish(&t);
+}
+
+struct event *reply_answer(const struct reply_rules *rules, const struct answer *a)
+{
+    struct text t;
+    if (!begin(&t))
+        return NULL;
+    fprintf(t.file, "Status: %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nCache-Control: no-store\r\n%s",
+            a->status, reason_of(a->status), a->type, a->body.len, a->headers);
+    if (a->allow)
+        fprintf(t.file, "Allow: %s\r\n", a->allow);
+    put_common(t.file, rules, a->origin);
+    fputs("\r\n", t.file);
+    fwrite(a->body.data, 1, a->body.len, t.file);
+    return finish(&t);
+}
+
+const char *reply_check_header(const char *value)
+{
+    static const char ours[][20] = {"status",        "content-type",      "content-length",
+                                    "cache-control", "transfer-encoding", "connection"};
+    static const char accepted[] =
+        "Name: value, on one line, and not one of the headers that make the stream "
+        "(Status, Content-Type, Content-Length, Cache-Control, Transfer-Encoding, Connection)";
+    size_t len = 0;
+    while (isalnum((unsigned char)value[len]) || (value[len] && strchr("!#$%&'*+-.^_`|~", value[len])))
+        len++;
+    if (len == 0 || value[len] != ':' || strpbrk(value, "\r\n"))
+        return accepted;
+    for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
+        if (strlen(ours[i]) == len && strncasecmp(ours[i], value, len) == 0)
+            return accepted;
+    return NULL;
+}
+
+/* --- blocks --- */
+
+static void put_checkpoint_data(FILE *out, const struct block *b)
+{
+    fputs("data: {", out);
+    if (b->connection)
+        fprintf(out, "\"connection\":\"%s\",\"heartbeat\":%" PRIu64, b->connection, b->heartbeat_ms);
+    if (b->connection && b->owner[0])
+        fprintf(out, ",\"owner\":\"%s\"", b->owner);
+    fputs("}\n", out);
+}
+
+struct event *reply_block(const struct block *b)
+{
+    struct text t;
+    bool checkpoint = b->checkpoint && b->id.len;
+    if (!begin(&t))
+        return NULL;
+
+    if (b->padding)
+        fprintf(t.file, ":%2048s\n", "");
+    if (b->has_retry)
+        fprintf(t.file, "retry: %" PRIu32 "\n", b->retry);
+    if (checkpoint)
+        fputs("event: ssecast.checkpoint\n", t.file);
+    if (b->id.len)
+        fprintf(t.file, "id: %.*s\n", (int)b->id.len, b->id.data);
+    if (checkpoint)
+        put_checkpoint_data(t.file, b);
+    fputs("\n", t.file);
+    return finish(&t);
+}
+
+struct event *reply_keep_alive(void)
+{
+    return event_text(slice_of(": keep-alive\n"));
+}
+
+struct event *reply_beat(void)
+{
+    return event_text(slice_of("event: ssecast.checkpoint\ndata: {}\n\n"));
+}
+
+static bool all_digits(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!isdigit((unsigned char)text.data[i]))
+            return false;
+    return text.len > 0;
+}
+
+struct event *reply_gap(struct slice last, uint64_t oldest)
+{
+    struct text t;
+    if (!begin(&t))
+        return NULL;
+    fputs("event: ssecast.gap\ndata: {\"last\":", t.file);
+    bool number = all_digits(last) && (last.data[0] != '0' || last.len == 1) && last.len <= 20;
+    if (number)
+        fprintf(t.file, "%.*s", (int)last.len, last.data);
+    else
+        put_json_string(t.file, (struct slice){last.data, last.len < NAME_BYTES_MAX ? last.len : NAME_BYTES_MAX});
+    fprintf(t.file, ",\"oldest\":%" PRIu64 "}\n\n", oldest);
+    return finish(&t);
+}
+
+struct event *reply_replaced(uint32_t retry_ms)
+{
+    struct text t;
+    if (!begin(&t))
+        return NULL;
+    fprintf(t.file, "retry: %" PRIu32 "\nevent: ssecast.replaced\ndata: {\"reason\":\"max-per-session\"}\n\n",
+            retry_ms);
+    return finish(&t);
+}
+
+struct event *reply_expired(void)
+{
+    return event_text(slice_of("event: ssecast.expired\ndata: {\"reason\":\"expired\"}\n\n"));
+}

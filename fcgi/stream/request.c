@@ -1,0 +1,552 @@
+#include "stream/request.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "auth/origin.h"
+#include "base/name.h"
+
+/* --- where values come from --- */
+
+static char *from_query(const struct params *params, const struct token *token, const char *name)
+{
+    (void)token;
+    return params_query(params, name);
+}
+
+static char *from_cookie(const struct params *params, const struct token *token, const char *name)
+{
+    (void)token;
+    return params_cookie(params, name, 0);
+}
+
+static char *from_header(const struct params *params, const struct token *token, const char *name)
+{
+    (void)token;
+    return params_header(params, name);
+}
+
+static char *from_param(const struct params *params, const struct token *token, const char *name)
+{
+    const char *value = params_get(params, name);
+    (void)token;
+    return value ? strdup(value) : NULL;
+}
+
+static char *from_remote_user(const struct params *params, const struct token *token, const char *name)
+{
+    (void)name;
+    return from_param(params, token, "REMOTE_USER");
+}
+
+static char *from_token(const struct params *params, const struct token *token, const char *name)
+{
+    (void)params;
+    (void)name;
+    return token->sub.len ? strndup(token->sub.data, token->sub.len) : NULL;
+}
+
+static const struct source_row {
+    const char *prefix;
+    bool named;
+    char *(*value)(const struct params *params, const struct token *token, const char *name);
+} source_rows[] = {
+    {"query:", true, from_query}, {"cookie:", true, from_cookie},           {"header:", true, from_header},
+    {"env:", true, from_param},   {"remote-user", false, from_remote_user}, {"jwt", false, from_token},
+};
+
+static const struct source_row *source_row(const char *source)
+{
+    for (size_t i = 0; i < sizeof source_rows / sizeof source_rows[0]; i++) {
+        const struct source_row *row = &source_rows[i];
+        size_t len = strlen(row->prefix);
+        if (strncmp(source, row->prefix, len) == 0 && (source[len] != '\0') == row->named)
+            return row;
+    }
+    return NULL;
+}
+
+const char *request_check_source(const char *value)
+{
+    const struct source_row *row = source_row(value);
+    return row && strlen(value) < 256 ? NULL : "query:NAME, cookie:NAME, header:NAME, env:VAR, remote-user or jwt";
+}
+
+static bool is_token(const char *source)
+{
+    return strcmp(source, "jwt") == 0;
+}
+
+static bool lists_token(const struct option_list *sources)
+{
+    for (size_t i = 0; i < sources->count; i++)
+        if (is_token(sources->items[i]))
+            return true;
+    return false;
+}
+
+/* The part of [LABEL=]SOURCE behind the label. */
+static const char *meta_source(const char *item)
+{
+    size_t label = strcspn(item, "=:");
+    return item[label] == '=' ? item + label + 1 : item;
+}
+
+static bool is_none(const char *item)
+{
+    return strcmp(item, "none") == 0;
+}
+
+/* A claim of the token, "jwt:NAME": of metadata only, since a session is what `sub` says. */
+static bool is_claim(const char *source)
+{
+    return strncmp(source, "jwt:", 4) == 0 && source[4];
+}
+
+static bool keeps_token(const struct option_list *meta)
+{
+    for (size_t i = 0; meta && i < meta->count; i++)
+        if (is_token(meta_source(meta->items[i])) || is_claim(meta_source(meta->items[i])))
+            return true;
+    return false;
+}
+
+bool request_wants_token(const struct request_rules *rules)
+{
+    return lists_token(rules->session_from) || lists_token(rules->channels_from) || keeps_token(rules->meta);
+}
+
+const char *request_open_source(const struct request_rules *rules)
+{
+    for (size_t i = 0; i < rules->session_from->count; i++)
+        if (strncmp(rules->session_from->items[i], "query:", 6) == 0)
+            return rules->session_from->items[i];
+    return NULL;
+}
+
+/* value, or NULL (freed) when it is empty. */
+static char *unless_empty(char *value)
+{
+    if (value && *value)
+        return value;
+    free(value);
+    return NULL;
+}
+
+static char *from_source(const char *source, const struct params *params, const struct token *token)
+{
+    const struct source_row *row = source_row(source);
+    return row ? unless_empty(row->value(params, token, source + strlen(row->prefix))) : NULL;
+}
+
+/* --- what is kept --- */
+
+const char *request_check_meta(const char *value)
+{
+    const char *source = meta_source(value);
+    bool labelled = source != value;
+    bool good_label = !labelled || meta_label_valid((struct slice){value, (size_t)(source - value) - 1});
+    return is_none(value) || (good_label && (is_claim(source) || !request_check_source(source)))
+               ? NULL
+               : "none, or [LABEL=]SOURCE with a SOURCE as of session-from or jwt:CLAIM, and a LABEL of " META_RULE;
+}
+
+const char *request_meta_label(const char *item, char out[META_LABEL_MAX + 1])
+{
+    const char *source = meta_source(item), *colon = strchr(source, ':');
+    size_t len = 0;
+    if (source != item) {
+        snprintf(out, META_LABEL_MAX + 1, "%.*s", (int)(source - item) - 1, item);
+        return out;
+    }
+    for (const char *c = colon ? colon + 1 : source; *c && len < META_LABEL_MAX && !is_none(item); c++)
+        out[len++] = isalnum((unsigned char)*c) ? (char)tolower((unsigned char)*c) : '_';
+    out[len] = '\0';
+    return out;
+}
+
+/* A text, or a number, that the token says. */
+static char *claim(const struct token *token, const char *name)
+{
+    const struct json_in *value = token->verdict == TOKEN_GOOD ? json_in_member(token->claims, name) : NULL;
+    struct slice text = json_in_text(value);
+    char digits[32];
+    if (json_in_is_number(value)) {
+        snprintf(digits, sizeof digits, "%.15g", json_in_number(value));
+        text = slice_of(digits);
+    }
+    return text.len ? strndup(text.data, text.len) : NULL;
+}
+
+static char *meta_value(const char *source, const struct params *params, const struct token *token)
+{
+    return is_claim(source) ? claim(token, source + 4) : from_source(source, params, token);
+}
+
+static int read_meta(const struct params *params, const struct token *token, const struct option_list *items,
+                     struct request *r)
+{
+    size_t count = items ? items->count : 0;
+    r->meta = count ? malloc(count * (META_VALUE_MAX + 1)) : NULL;
+    if (count && !r->meta)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        char *value = is_none(items->items[i]) ? NULL : meta_value(meta_source(items->items[i]), params, token);
+        if (!is_none(items->items[i]))
+            r->meta_len += meta_pack(slice_of(value), r->meta + r->meta_len);
+        free(value);
+    }
+    return 0;
+}
+
+/* --- what the request says --- */
+
+static void refuse(struct request *r, int status, const char *error, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+static void refuse(struct request *r, int status, const char *error, const char *format, ...)
+{
+    va_list args;
+    r->kind = REQUEST_REFUSED;
+    r->status = status;
+    r->error = error;
+    va_start(args, format);
+    vsnprintf(r->message, sizeof r->message, format, args);
+    va_end(args);
+}
+
+/* --- what came twice --- */
+
+/* The parameter that a source reads; "" for one that is in the list below. */
+static void param_of(const char *source, char out[PARAM_NAME_MAX])
+{
+    const char *colon = strchr(source, ':');
+    out[0] = '\0';
+    if (strncmp(source, "header:", 7) == 0)
+        params_header_name(colon + 1, out);
+    else if (strncmp(source, "env:", 4) == 0)
+        snprintf(out, PARAM_NAME_MAX, "%s", colon + 1);
+    else if (strcmp(source, "remote-user") == 0)
+        snprintf(out, PARAM_NAME_MAX, "REMOTE_USER");
+}
+
+/* Looks at what every request is judged by, and at what these sources read. */
+static bool find_repeated(const struct params *params, const struct option_list *sources, char out[PARAM_NAME_MAX])
+{
+    for (size_t i = 0; i < sources->count; i++) {
+        param_of(sources->items[i], out);
+        if (*out && params_repeated(params, out))
+            return true;
+    }
+    return false;
+}
+
+static bool find_fixed(const struct params *params, char out[PARAM_NAME_MAX])
+{
+    static const char *const names[] = {
+        "REQUEST_METHOD", "REQUEST_URI", "SCRIPT_NAME", "QUERY_STRING",       "REMOTE_ADDR",  "HTTP_AUTHORIZATION",
+        "HTTP_COOKIE",    "HTTP_HOST",   "HTTP_ORIGIN", "HTTP_LAST_EVENT_ID", "CONTENT_TYPE", "CONTENT_LENGTH",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (params_repeated(params, names[i])) {
+            snprintf(out, PARAM_NAME_MAX, "%s", names[i]);
+            return true;
+        }
+    return false;
+}
+
+/* A session or a token that the query says twice: another program may believe the one that this one does not. */
+static const char *find_in_query(const struct params *params, const struct option_list *sources)
+{
+    for (size_t i = 0; i < sources->count; i++)
+        if (strncmp(sources->items[i], "query:", 6) == 0 && params_query_repeated(params, sources->items[i] + 6))
+            return sources->items[i] + 6;
+    return params_query_repeated(params, "token") ? "token" : NULL;
+}
+
+bool request_refuse_repeated(const struct params *params, const struct request_rules *rules, struct request *out)
+{
+    char name[PARAM_NAME_MAX];
+    const char *in_query = find_in_query(params, rules->session_from);
+    if (!in_query)
+        in_query = find_in_query(params, rules->channels_from);
+    if (find_fixed(params, name) || find_repeated(params, rules->session_from, name) ||
+        find_repeated(params, rules->channels_from, name))
+        refuse(out, 400, "repeated_parameter",
+               "%.80s came twice, maybe as a header with - and as one with _; accepted: once", name);
+    else if (in_query)
+        refuse(out, 400, "repeated_parameter", "the query names %.80s twice; accepted: once", in_query);
+    else
+        return false;
+    return true;
+}
+
+void request_refuse_path(struct request *out)
+{
+    refuse(out, 404, "not_found",
+           "neither streams nor a service are at this path; the worker's option mount says where streams are");
+}
+
+/* --- tokens --- */
+
+static void refuse_token(struct request *r, enum token_verdict verdict)
+{
+    const struct token_refusal *why = token_refusal(verdict);
+    refuse(r, 401, why->error, "%s", why->message);
+    r->challenge = why->challenge;
+}
+
+/* A source is about to be asked. A token that was brought and is not good is refused, whatever may come after it in the list. */
+static bool token_stops(const char *source, const struct token *token, struct request *r)
+{
+    bool bad = is_token(source) && (token->verdict == TOKEN_EXPIRED || token->verdict == TOKEN_INVALID);
+    if (bad)
+        refuse_token(r, token->verdict);
+    return bad;
+}
+
+/* The token gave something: it limits the stream. */
+static void bind_to(struct request *r, const struct token *token)
+{
+    r->bound = true;
+    r->expires_ms = token->expires_ms;
+}
+
+static void refuse_nameless(const struct option_list *sources, const struct token *token, struct request *r)
+{
+    if (!lists_token(sources)) {
+        refuse(r, 400, "missing_session", "the request names no session; this worker looks in: %s%s",
+               sources->count > 0 ? sources->items[0] : "nothing", sources->count > 1 ? " and other places" : "");
+        return;
+    }
+    refuse_token(r, token->verdict);
+    if (token->verdict == TOKEN_GOOD)
+        snprintf(r->message, sizeof r->message, "the token names no session: it has no `sub`");
+}
+
+static bool name_fits(const struct request_rules *rules, struct slice name)
+{
+    return name_valid(name) && name.len <= rules->max_name_bytes;
+}
+
+static void read_session(const struct params *params, const struct request_rules *rules, const struct token *token,
+                         struct request *r)
+{
+    const struct option_list *sources = rules->session_from;
+    for (size_t i = 0; !r->session && i < sources->count; i++) {
+        if (token_stops(sources->items[i], token, r))
+            return;
+        r->session = from_source(sources->items[i], params, token);
+        if (r->session && is_token(sources->items[i]))
+            bind_to(r, token);
+    }
+    if (!r->session)
+        refuse_nameless(sources, token, r);
+    else if (!name_fits(rules, slice_of(r->session)))
+        refuse(r, 400, "missing_session",
+               "the session's name is not valid; accepted: 1 to %zu bytes of UTF-8 without control characters",
+               rules->max_name_bytes);
+}
+
+static bool has_channel(const struct request *r, struct slice name)
+{
+    for (size_t i = 0; i < r->channel_count; i++)
+        if (slice_equal(r->channels[i], name))
+            return true;
+    return false;
+}
+
+static void add_channel(struct request *r, const struct request_rules *rules, struct slice name)
+{
+    if (!name.len || has_channel(r, name))
+        return;
+    if (!name_fits(rules, name))
+        refuse(r, 400, "bad_channels",
+               "channel %zu has no valid name; accepted: 1 to %zu bytes of UTF-8 without control characters",
+               r->channel_count + 1, rules->max_name_bytes);
+    else if (r->channel_count == rules->max_channels)
+        refuse(r, 400, "bad_channels", "too many channels; accepted: at most %zu", rules->max_channels);
+    else
+        r->channels[r->channel_count++] = name;
+}
+
+static void split_channels(struct request *r, const struct request_rules *rules)
+{
+    for (const char *at = r->channel_text; r->kind == REQUEST_STREAM;) {
+        struct slice name = {at, strcspn(at, ",")};
+        add_channel(r, rules, name);
+        if (!at[name.len])
+            break;
+        at += name.len + 1;
+    }
+}
+
+static bool is_pattern(struct slice name)
+{
+    return name.data[name.len - 1] == '*';
+}
+
+/* The channels that a token names exactly; its names end with it, so they are copied. */
+static int take_channels(struct request *r, const struct request_rules *rules, const struct token *token)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < token->channels.count; i++)
+        size += token->channels.items[i].len;
+    char *at = r->channel_text = malloc(size + 1);
+    if (!at)
+        return -ENOMEM;
+    for (size_t i = 0; i < token->channels.count && r->kind == REQUEST_STREAM; i++) {
+        struct slice name = token->channels.items[i];
+        if (is_pattern(name))
+            continue;
+        add_channel(r, rules, (struct slice){memcpy(at, name.data, name.len), name.len});
+        at += name.len;
+    }
+    return 0;
+}
+
+/* Fill in the channels from a source, if it has any. */
+static int try_channels(struct request *r, const char *source, const struct params *params,
+                        const struct request_rules *rules, const struct token *token)
+{
+    if (!is_token(source)) {
+        r->channel_text = from_source(source, params, token);
+        if (r->channel_text)
+            split_channels(r, rules);
+        return 0;
+    }
+    if (token_stops(source, token, r) || token->verdict != TOKEN_GOOD)
+        return 0;
+    bind_to(r, token);
+    return token->has_channels ? take_channels(r, rules, token) : 0;
+}
+
+static int read_channels(const struct params *params, const struct request_rules *rules, const struct token *token,
+                         struct request *r)
+{
+    const struct option_list *sources = rules->channels_from;
+    int err = 0;
+    r->channels = calloc(rules->max_channels + 1, sizeof *r->channels);
+    if (!r->channels)
+        return -ENOMEM;
+    for (size_t i = 0; !err && r->kind == REQUEST_STREAM && !r->channel_text && i < sources->count; i++)
+        err = try_channels(r, sources->items[i], params, rules, token);
+    return err;
+}
+
+/* A token that gave the session, or channels, says which channels there may be. */
+static void check_channels(struct request *r, const struct token *token)
+{
+    if (!token->has_channels || !r->bound)
+        return;
+    for (size_t i = 0; i < r->channel_count && r->kind == REQUEST_STREAM; i++)
+        if (!patterns_match(&token->channels, r->channels[i]))
+            refuse(r, 403, "forbidden_channel", "channel %zu is not among those that the token allows", i + 1);
+}
+
+/* A polyfill sends the header that its page gave it with each reconnect, and beside it in the query what it has read since. A native
+ * EventSource repeats the query of its page, and its header is newer. */
+static void read_cursor(const struct params *params, struct request *r)
+{
+    r->last_id = unless_empty(params_header(params, "Last-Event-ID"));
+    r->other_id = unless_empty(params_query(params, "lastEventId"));
+    if (!r->last_id)
+        request_swap_cursors(r);
+}
+
+void request_swap_cursors(struct request *r)
+{
+    char *last_id = r->last_id;
+    r->last_id = r->other_id;
+    r->other_id = last_id;
+}
+
+/* An origin that is named goes before *, which comes without credentials. */
+char *request_origin(const struct params *params, const struct option_list *allowed)
+{
+    const char *origin = params_get(params, "HTTP_ORIGIN"), *answer = NULL;
+    for (size_t i = 0; origin && i < allowed->count; i++)
+        if (origin_matches(allowed->items[i], origin))
+            answer = origin;
+        else if (strcmp(allowed->items[i], "*") == 0 && !answer)
+            answer = "*";
+    return answer ? strdup(answer) : NULL;
+}
+
+static enum request_kind method_kind(const char *method)
+{
+    if (method && strcmp(method, "GET") == 0)
+        return REQUEST_STREAM;
+    if (method && strcmp(method, "HEAD") == 0)
+        return REQUEST_HEAD;
+    return method && strcmp(method, "OPTIONS") == 0 ? REQUEST_PREFLIGHT : REQUEST_REFUSED;
+}
+
+static bool query_says_true(const struct params *params, const char *name)
+{
+    char *value = params_query(params, name);
+    bool yes = value && strcmp(value, "true") == 0;
+    free(value);
+    return yes;
+}
+
+/* Checkpoints are events unless the client wants none. */
+static void read_checkpoints(const struct params *params, struct request *r)
+{
+    static const char *const names[] = {
+        [CHECKPOINTS_OFF] = "false", [CHECKPOINTS_ON] = "true", [CHECKPOINTS_ALWAYS] = "always"};
+    char *value = params_query(params, "checkpoints");
+    size_t i = 0;
+
+    while (value && i < sizeof names / sizeof names[0] && strcmp(value, names[i]) != 0)
+        i++;
+
+    r->checkpoints = CHECKPOINTS_ON;
+    if (value && i < sizeof names / sizeof names[0])
+        r->checkpoints = (enum checkpoints)i;
+    else if (value && r->kind == REQUEST_STREAM)
+        refuse(r, 400, "bad_parameter", "checkpoints=%.40s; accepted: true, false or always", value);
+    free(value);
+}
+
+bool request_is_stream(const struct params *params)
+{
+    return method_kind(params_get(params, "REQUEST_METHOD")) == REQUEST_STREAM;
+}
+
+int request_read(const struct params *params, const struct request_rules *rules, const struct token *token,
+                 struct request *out)
+{
+    const char *method = params_get(params, "REQUEST_METHOD");
+    *out = (struct request){.kind = method_kind(method)};
+    out->origin = request_origin(params, rules->cors_origins);
+    if (out->kind == REQUEST_REFUSED)
+        refuse(out, 405, "method_not_allowed", "%.20s is not accepted here; accepted: " REQUEST_METHODS,
+               method ? method : "no method");
+    if (out->kind != REQUEST_STREAM)
+        return 0;
+    read_session(params, rules, token, out);
+    int err = out->kind == REQUEST_STREAM ? read_channels(params, rules, token, out) : 0;
+    check_channels(out, token);
+    if (!err)
+        err = read_meta(params, token, rules->meta, out);
+    read_cursor(params, out);
+    out->padding = query_says_true(params, "padding");
+    read_checkpoints(params, out);
+    return err;
+}
+
+void request_release(struct request *r)
+{
+    free(r->session);
+    free(r->channels);
+    free(r->channel_text);
+    free(r->last_id);
+    free(r->other_id);
+    free(r->origin);
+    free(r->meta);
+    *r = (struct request){0};
+}

@@ -1,0 +1,103 @@
+/* request.h - what a request wants: its parameters turned into an intention. Pure: nothing is read, written or logged.
+ *
+ * Ownership: request_read() allocates what the struct points to; request_release() frees it.
+ */
+#ifndef SSECAST_REQUEST_H
+#define SSECAST_REQUEST_H
+
+#include "auth/token.h"
+#include "codec/event.h"
+#include "codec/meta.h"
+#include "http/params.h"
+#include "ops/option.h"
+
+#define REQUEST_CHANNELS_MAX 1024u /* channels of one connection, whatever is configured */
+#define REQUEST_METHODS "GET, HEAD, OPTIONS"
+#define REQUEST_HEADERS "Last-Event-ID, Cache-Control, Authorization" /* that pages of other origins may send */
+
+enum request_kind {
+    REQUEST_STREAM,    /* GET: open a stream */
+    REQUEST_HEAD,      /* HEAD: a stream's response head and nothing more */
+    REQUEST_PREFLIGHT, /* OPTIONS */
+    REQUEST_REFUSED,   /* status, error and message say why */
+};
+
+/* What the worker was configured to accept. */
+struct request_rules {
+    const struct option_list *session_from; /* "query:NAME", ..., in order */
+    const struct option_list *channels_from;
+    const struct option_list *cors_origins;
+    size_t max_channels;            /* of one connection */
+    size_t max_name_bytes;          /* of a session or channel */
+    const struct option_list *meta; /* "LABEL=header:NAME", ...; META_MAX at most; NULL: none */
+};
+
+/* How a stream tells its position, and that it is alive. */
+enum checkpoints {
+    CHECKPOINTS_OFF,    /* id: lines without data, and comments */
+    CHECKPOINTS_ON,     /* events, which every client dispatches, when the position has moved; else comments */
+    CHECKPOINTS_ALWAYS, /* an event for each heartbeat, on a busy stream too; the first one names the owner */
+};
+
+struct request {
+    enum request_kind kind;
+    int status;            /* refused: 400, 401, 403, 404 or 405 */
+    const char *error;     /* refused: the code; static */
+    const char *challenge; /* refused with 401: the value of WWW-Authenticate; static */
+    char message[200];     /* refused: for people */
+    char *session;
+    struct slice *channels; /* into channel_text; no name twice */
+    size_t channel_count;
+    char *channel_text;
+    bool bound;         /* a token gave the session, or channels */
+    int64_t expires_ms; /* unix time at which the stream ends; 0: it does not */
+    char *last_id;      /* the client's cursor as it gave it; NULL: none, the stream begins now */
+    char *other_id;     /* another one, which may be newer; NULL: none */
+    char *origin;       /* what Access-Control-Allow-Origin says: the client's origin, or "*"; NULL: none */
+    bool padding;       /* a polyfill wants 2 KB first */
+    enum checkpoints checkpoints;
+    char *meta; /* values to be kept, packed (meta.h), in the order of the rules */
+    size_t meta_len;
+};
+
+/* token is what became of the request's token, if the rules want one (request_wants_token()); else all zero. 0 or -ENOMEM; release out in
+ * either case. */
+int request_read(const struct params *params, const struct request_rules *rules, const struct token *token,
+                 struct request *out);
+
+/* Refuse (400) a request in which a parameter came twice that identifies a user, or that decides what happens: the web server makes one
+ * name of X-User and X_User, and nobody can tell which of the two is its own. False: out is untouched. */
+bool request_refuse_repeated(const struct params *params, const struct request_rules *rules, struct request *out);
+
+/* Refuse (404) a request whose path names nothing. */
+void request_refuse_path(struct request *out);
+
+/* Is a token looked at: is `jwt` among the sources? */
+bool request_wants_token(const struct request_rules *rules);
+
+/* Would this request open a stream, if all is well? */
+bool request_is_stream(const struct params *params);
+
+/* The first source from which anybody can claim any session ("query:session"); NULL: none. */
+const char *request_open_source(const struct request_rules *rules);
+
+/* The other cursor is the newer one. */
+void request_swap_cursors(struct request *r);
+
+void request_release(struct request *r);
+
+/* What Access-Control-Allow-Origin says: the origin that the request names, when it is one of those allowed, or "*". A new text; NULL:
+ * no such header. */
+char *request_origin(const struct params *params, const struct option_list *allowed);
+
+/* NULL when value is one of the sources a session or channels can come from, else what is accepted. */
+const char *request_check_source(const char *value);
+
+/* NULL when value is [LABEL=]SOURCE, or "none"; else what is accepted. */
+const char *request_check_meta(const char *value);
+
+/* What the value of such an item is called: its label, else the source's own name with '_' for all that is no letter or digit, in lower
+ * case. "" for "none". Returns out. */
+const char *request_meta_label(const char *item, char out[META_LABEL_MAX + 1]);
+
+#endif

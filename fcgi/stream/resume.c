@@ -1,0 +1,215 @@
+/* How a stream is brought from its client's cursor to live. Everything after the cursor is read from the worker's window where that
+ * knows it, else page by page from the broker; the broker alone says that something is lost. */
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/name.h"
+#include "stream/stream.h"
+
+#define LOW_WATER 32768u /* bytes waiting below which more is read */
+#define CHUNK 64u        /* events read at once */
+
+static void ask_broker(struct stream *s, uint64_t after, struct slice id)
+{
+    struct slice channels[REQUEST_CHANNELS_MAX];
+    char connection[REGISTRY_ID_MAX];
+    struct wire_replay what = {.after = after, .id = id, .who = stream_audience(s, channels, connection)};
+    s->question = upstream_replay(s->set->upstream, s, &what);
+    if (!s->question)
+        conn_cut(&s->conn, END_SLOW);
+}
+
+/* The seq that text is, or 0: no seq is 0. */
+static uint64_t parse_seq(const char *text)
+{
+    char *end;
+    if (!isdigit((unsigned char)*text))
+        return 0;
+    errno = 0;
+    unsigned long long seq = strtoull(text, &end, 10);
+    return *end || errno ? 0 : seq;
+}
+
+/* What a client's cursor names: a seq (0: it is not known which), and an own id that the broker can be asked about instead (empty: none).
+ *
+ * The window may know an id better than the broker does, which may have been restarted without its history. Then the broker is asked with the seq. When
+ * several events showed the id, or the cursor is no id that anybody can have been given, it is asked about position 0: that is a gap. */
+static uint64_t read_cursor(const struct history *window, const char *last_id, struct slice *id)
+{
+    struct slice text = slice_of(last_id);
+    uint64_t seq = parse_seq(last_id);
+
+    *id = (struct slice){0};
+    if (seq || !own_id_valid(text))
+        return seq;
+
+    if (history_find_cursor(window, text, &seq) == CURSOR_UNKNOWN)
+        *id = text;
+    return seq;
+}
+
+/* The seq that a cursor stands for, 0 where that is not known here. */
+static uint64_t seq_of(const struct history *window, const char *cursor)
+{
+    struct slice id;
+    return window ? read_cursor(window, cursor, &id) : parse_seq(cursor);
+}
+
+bool resume_is_newer(const struct history *window, const char *last_id, const char *other_id)
+{
+    uint64_t last = seq_of(window, last_id), other = seq_of(window, other_id);
+    return last && other > last;
+}
+
+static void forget_last_id(struct stream *s)
+{
+    free(s->last_id);
+    s->last_id = NULL;
+}
+
+/* From here on s is sent what comes, and how long that takes is counted. What was replayed is as old as its client was away. */
+static void go_live(struct stream *s)
+{
+    s->state = STREAM_LIVE;
+    if (s->conn.behind)
+        conn_catch_up(&s->conn);
+    else
+        s->conn.timed_after = s->cursor;
+    if (!s->placed)
+        stream_send_checkpoint(s, s->cursor);
+}
+
+void resume_begin(struct stream *s)
+{
+    const struct history *window = s->set->window;
+    if (!s->last_id) {
+        s->cursor = s->shown = history_head(window);
+        go_live(s);
+        return;
+    }
+    s->state = STREAM_RESUMING;
+    struct slice id;
+    uint64_t seq = read_cursor(window, s->last_id, &id);
+    if (seq && history_knows(window, seq)) {
+        s->cursor = seq;
+        s->set->counters[REPLAYS_LOCAL]++;
+        s->shown = s->cursor;
+        forget_last_id(s);
+        resume_continue(s);
+        return;
+    }
+    s->cursor = 0;
+    ask_broker(s, seq, id);
+}
+
+static void read_window(struct stream *s)
+{
+    struct slice channels[REQUEST_CHANNELS_MAX];
+    char connection[REGISTRY_ID_MAX];
+    struct audience who = stream_audience(s, channels, connection);
+    struct event *events[CHUNK];
+    uint64_t upto;
+    size_t count = history_read(s->set->window, &who, s->cursor, events, CHUNK, LOW_WATER, &upto);
+    for (size_t i = 0; i < count; i++)
+        stream_deliver(s, events[i], false);
+    s->cursor = upto;
+}
+
+void resume_fall_behind(struct stream *s, uint64_t position)
+{
+    MUST(s->state == STREAM_LIVE && !s->question && !s->last_id);
+    MUST(position >= s->cursor);
+
+    s->set->counters[STREAMS_BEHIND]++;
+    s->state = STREAM_RESUMING;
+    s->cursor = position;
+    conn_fall_behind(&s->conn);
+}
+
+/* The window no longer has what follows. A reader so much slower than the sequence is cut; its client comes back for the rest. */
+static void leave_window(struct stream *s)
+{
+    if (s->conn.behind)
+        conn_cut(&s->conn, END_SLOW);
+    else
+        ask_broker(s, s->cursor, (struct slice){0});
+}
+
+void resume_continue(struct stream *s)
+{
+    while (s->state == STREAM_RESUMING && !s->question && s->conn.state == CONN_OPEN &&
+           s->conn.queue.bytes < LOW_WATER) {
+        if (s->cursor >= history_head(s->set->window))
+            go_live(s);
+        else if (history_knows(s->set->window, s->cursor))
+            read_window(s);
+        else
+            leave_window(s);
+    }
+}
+
+static void tell_gap(struct stream *s, struct slice last, uint64_t position, uint64_t oldest)
+{
+    s->set->counters[GAPS_TOLD]++;
+    stream_send_text(s, reply_gap(last, oldest));
+    s->cursor = position;
+    stream_send_checkpoint(s, position);
+}
+
+static struct slice cursor_digits(const struct stream *s, char digits[24])
+{
+    int len = snprintf(digits, 24, "%" PRIu64, s->cursor);
+    return (struct slice){digits, (size_t)len};
+}
+
+void resume_page(struct stream *s, const struct wire_page *page)
+{
+    char digits[24];
+    s->question = NULL;
+    s->set->counters[REPLAYS_BROKER]++;
+    s->cursor = page->gap ? s->cursor : page->from;
+    if (page->gap)
+        tell_gap(s, s->last_id ? slice_of(s->last_id) : cursor_digits(s, digits), page->from, page->oldest);
+    else if (s->last_id)
+        s->shown = s->cursor;
+    forget_last_id(s);
+    struct slice rest = page->entries;
+    struct event *e;
+    for (size_t used; (e = event_parse(rest, &used)); event_unref(&e)) {
+        stream_deliver(s, e, false);
+        rest = (struct slice){rest.data + used, rest.len - used};
+    }
+    s->cursor = page->upto;
+    resume_continue(s);
+}
+
+/* The broker was asked about an own id, and events were lost meanwhile. The id may be of one of them and may have been used again since: then the
+ * broker takes it for the later one. So it is asked about a seq from now on. */
+static void ask_anew(struct stream *s)
+{
+    struct slice id;
+    uint64_t seq = read_cursor(s->set->window, s->last_id, &id);
+
+    upstream_forget(&s->question);
+    ask_broker(s, seq, (struct slice){0});
+}
+
+void resume_broken(struct stream *s, uint64_t position, uint64_t oldest)
+{
+    char digits[24];
+    if (s->question && s->last_id && !parse_seq(s->last_id))
+        ask_anew(s);
+    if (s->last_id || (s->state == STREAM_RESUMING && s->cursor < position)) {
+        if (s->conn.behind)
+            conn_catch_up(&s->conn); /* the window does not know its place, which is no fault of its reader */
+        return;                      /* the broker has been asked, or will be, and tells */
+    }
+    upstream_forget(&s->question);
+    if (s->state == STREAM_LIVE && s->cursor < position)
+        s->cursor = s->shown; /* the last place that its client heard of */
+    tell_gap(s, cursor_digits(s, digits), position, oldest);
+    go_live(s);
+}

@@ -1,0 +1,225 @@
+/* stream.h - the streams of a worker: who may open one, what each is sent, and how one that comes back is brought up to date.
+ *
+ * A stream is WAITING while the sequence is not known yet, RESUMING while it catches up with what it missed, then LIVE. A
+ * resuming stream is not sent live events: it reads them from the window when it gets there, so that order holds by itself. It is
+ * fed as fast as it reads and no faster. A live stream whose queue is full is RESUMING again: its conn is `behind`.
+ *
+ * stream.c opens streams and delivers to them, resume.c brings them up to date, terms.c ends them when their time is over. None of them
+ * touches a descriptor (conn.c) or a socket of
+ * the broker's (upstream.c).
+ */
+#ifndef SSECAST_STREAM_H
+#define SSECAST_STREAM_H
+
+#include <sys/queue.h>
+
+#include "base/expiry.h"
+#include "base/must.h"
+#include "http/conn.h"
+#include "http/route.h"
+#include "model/bans.h"
+#include "model/history.h"
+#include "stream/addresses.h"
+#include "stream/bundle.h"
+#include "stream/registry.h"
+#include "stream/reply.h"
+#include "upstream/upstream.h"
+
+/* A stream resumes with all of its channels. */
+_Static_assert(REQUEST_CHANNELS_MAX == HISTORY_CHANNELS_MAX, "channels of a stream, and of a reader of the history");
+
+enum stream_state { STREAM_WAITING, STREAM_RESUMING, STREAM_LIVE };
+
+/* What a request has become. Some fields of struct stream exist for one kind only. */
+enum stream_kind {
+    KIND_ANSWER, /* an answer that is being written, and nothing else; also what is left of the other kinds at their end */
+    KIND_EVENTS, /* a stream of events: it has an entry in the registry */
+    KIND_CALL,   /* a request to a service (service.h), until it is answered */
+};
+
+struct stream {
+    struct conn conn; /* first: a conn is its stream */
+    struct streams *set;
+    enum stream_kind kind;
+    enum stream_state state;
+    bool placed;            /* an id: line has told its client where it begins */
+    bool shows_checkpoints; /* they are events */
+    bool shows_beats;       /* and one is sent at least once per heartbeat */
+    bool bundled;           /* events of a turn are one text for it; Apache and nginx prefer single ones */
+    uint64_t opened_at;     /* position when it was opened, 0 without one: a shutdown up to it does not concern it */
+    int64_t opened_us;      /* clock_us() then */
+    bool confirmed;         /* the broker was told of it, ... */
+    uint64_t opened_by;     /* ... and stood here then: a shutdown after it does concern it */
+    bool waited;            /* it was opened before the sequence was known */
+    TAILQ_ENTRY(stream) unconfirmed; /* of KIND_EVENTS, until it is confirmed */
+    uint64_t cursor;              /* position: all up to it was sent; when live, what is above it is sent as it comes */
+    uint64_t shown;               /* position in the last id: line sent */
+    char *last_id;                /* the client's cursor as it gave it, until it was found; NULL: none */
+    struct question *question;    /* to the broker, under way */
+    struct registry_entry *entry; /* of KIND_EVENTS; read it with stream_entry() */
+    union {
+        struct terms
+            *terms; /* of KIND_EVENTS: until when, from where (terms.c); NULL: nothing binds it. stream_terms() */
+        struct call *call; /* of KIND_CALL. stream_call() */
+    } of;
+    int64_t since_ms;  /* unix time */
+    int64_t beaten_at; /* the loop's time of the last checkpoint, where shows_beats */
+};
+
+static inline struct registry_entry *stream_entry(const struct stream *s)
+{
+    MUST(s->kind == KIND_EVENTS);
+    return s->entry;
+}
+
+static inline struct terms *stream_terms(const struct stream *s)
+{
+    MUST(s->kind == KIND_EVENTS);
+    return s->of.terms;
+}
+
+static inline struct call *stream_call(const struct stream *s)
+{
+    MUST(s->kind == KIND_CALL);
+    return s->of.call;
+}
+
+struct stream_limits {
+    uint64_t connections;  /* streams of this worker */
+    uint64_t per_session;  /* 0: no limit */
+    uint64_t per_address;  /* 0: no limit */
+    uint64_t connect_rate; /* of one address, a second; 0: no limit */
+    uint64_t heartbeat_ms;
+    uint64_t write_ms; /* how long a reader may take none of what waits for it; 0: for ever */
+    uint32_t retry;    /* ms */
+    uint64_t window_bytes;
+    uint64_t publish_bytes; /* the largest request to publish over HTTP; 0: nobody may */
+};
+
+/* All streams, and what they share. */
+struct streams {
+    struct loop *loop;
+    struct request_rules request_rules;
+    struct route_rules route_rules;
+    struct reply_rules reply_rules;
+    struct stream_limits limits;
+    struct conns conns;
+    struct registry *registry;
+    struct bans *bans;
+    uint64_t bans_at;              /* position: what came up to here is in them */
+    bool missed;                   /* events, since the last welcome */
+    struct history *window;        /* NULL until the sequence is known */
+    struct bundle live;            /* of this turn, in the window already, that live streams are still to be given */
+    struct upstream *upstream;     /* set by the wiring */
+    struct tokens *tokens;         /* set by the wiring; NULL: there are no keys to judge them with */
+    const struct monitor *monitor; /* set by the wiring */
+    struct addresses *addresses;   /* NULL: no limits */
+    void (*keep)(void *context,
+                 int fd); /* set by the wiring: takes a connection over that waits for its next request */
+    void *keep_context;
+    struct expiry expiry; /* of streams whose tokens have a time */
+    struct loop_timer expiry_timer;
+    struct event *expired; /* what they are told at the end */
+    struct loop_timer beat_timer;
+    struct event *beats[2]; /* the last checkpoints of heartbeats, without data and as events, and their positions */
+    uint64_t beat_positions[2];
+    struct event *plain_beat, *visible_beat;
+    struct call *first_call, *last_call; /* that wait for the broker's reply, the longest first */
+    struct loop_timer call_timer;
+    size_t asked_bytes;                               /* of their questions */
+    struct watch *watch;                              /* who looks at the status page; NULL: nobody did yet */
+    bool draining;                                    /* new streams are asked to come back */
+    struct ordering ordering;                         /* whether a shutdown came before a stream */
+    TAILQ_HEAD(unconfirmed_list, stream) unconfirmed; /* in the order of their generations */
+    int64_t
+        waiting_since; /* clock_us() when the first stream was opened that waits for the sequence; 0: there was none */
+    uint64_t told;     /* a broker was told of the connections up to this generation (registry.h) */
+    uint64_t counters[WORKER_COUNTERS];
+    struct conns_load load; /* as of measured_at, clock_ms() */
+    int64_t measured_at;
+    const char *name;   /* of the worker */
+    int64_t started_ms; /* unix time */
+};
+
+/* set's loop, rules and limits are filled in; prepare the rest. prefix: see registry.h. 0 or -ENOMEM. */
+int streams_init(struct streams *set, const char *prefix, size_t queue_bytes);
+
+/* After the loop's last turn: close and free everything. */
+void streams_release(struct streams *set);
+
+/* Answer the request that was read from fd (taken over): open a stream, or say why not. params is released. */
+void streams_request(struct streams *set, int fd, struct params *params, bool raw);
+
+/* After upstream's turn: give live streams what came. */
+void streams_settle(struct streams *set);
+
+/* How the worker is. What waits for readers is counted now and then only, not in every turn in which somebody comes or goes. */
+void streams_measure(struct streams *set, uint64_t gauges[WORKER_GAUGES]);
+
+#define STREAMS_MEASURE_MS 500
+
+/* What upstream tells; context is the struct streams. */
+extern const struct upstream_hooks stream_upstream_hooks;
+
+/* End up to count streams, each with its own retry (cause END_DRAIN). Returns how many are left. */
+size_t streams_drain(struct streams *set, size_t count);
+
+/* One that made way for a newer stream of its session comes back this many times later than others. */
+#define STREAM_REPLACED_FACTOR 10u
+
+/* A time to come back, ms: at random between a tenth of `retry` and all of it. */
+uint32_t stream_jitter(uint32_t retry);
+
+/* --- between stream.c and terms.c --- */
+
+int terms_init(struct streams *set); /* limits are filled in. 0 or -ENOMEM */
+void terms_release(struct streams *set);
+
+/* A request for a stream has come, and nothing of it was judged yet. False: its address asks too fast. *address may be NULL: no limits. */
+bool terms_knock(struct streams *set, const struct params *params, struct address **address);
+
+/* The terms of s, which is about to open: it ends at expires_ms (unix time; 0: not so), and counts for its address (NULL: for none).
+ * *terms is NULL when nothing binds it. 0 or -ENOMEM. */
+int terms_new(struct stream *s, int64_t expires_ms, struct address *address, struct terms **terms);
+/* The same of a request that opens no stream but brings a token. */
+bool terms_admit(struct streams *set, const struct params *params);
+
+/* The address that the stream counts for; NULL: none. terms may be NULL. */
+const struct address *terms_address(const struct terms *terms);
+
+/* The stream has ended. Sets *terms to NULL; safe on NULL. */
+void terms_free(struct terms **terms);
+
+/* --- between stream.c and resume.c --- */
+
+/* Send one event of the sequence that concerns s; a shutdown ends it. bounded: live, under the budget; without room s falls behind. */
+void stream_deliver(struct stream *s, struct event *e, bool bounded);
+
+/* Send text and give up the reference; a NULL text (no memory) cuts the stream. */
+void stream_send_text(struct stream *s, struct event *text);
+
+/* Move the client's cursor. */
+void stream_send_checkpoint(struct stream *s, uint64_t position);
+
+/* Who s is; channels is scratch for REQUEST_CHANNELS_MAX names, id for the connection's. Valid while s and they are. */
+struct audience stream_audience(const struct stream *s, struct slice *channels, char id[REGISTRY_ID_MAX]);
+
+/* Is the second of two cursors the newer one? Own ids are compared as far as the window (NULL: there is none yet) knows them. */
+bool resume_is_newer(const struct history *window, const char *last_id, const char *other_id);
+
+/* The sequence is known: find s's cursor and begin to catch up, or be live. */
+void resume_begin(struct stream *s);
+
+/* s is live, and its reader has no room for what comes after position: from here on it reads from the window, as one that resumes. */
+void resume_fall_behind(struct stream *s, uint64_t position);
+
+/* Go on catching up, as far as there is room in the queue. */
+void resume_continue(struct stream *s);
+
+/* The broker's answer. */
+void resume_page(struct stream *s, const struct wire_page *page);
+
+/* The sequence broke: nothing between s's cursor and position can be had. */
+void resume_broken(struct stream *s, uint64_t position, uint64_t oldest);
+
+#endif

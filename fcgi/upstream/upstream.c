@@ -1,0 +1,1013 @@
+/* Feed and sync are two sockets with no order between them. So there is one rule: an event is handed on when its seq follows
+ * the position. What is newer is held, what is missing is fetched over sync, and that is repeated until the first held event follows
+ * the last fetched one. */
+#include "upstream/upstream.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/must.h"
+#include "model/deque.h"
+#include "ops/log.h"
+#include "upstream/line.h"
+#include "upstream/reported.h"
+
+#define BYTES_PER_TURN                                                                                                 \
+    262144 /* received before streams are written to, so that a burst is not taken for a slow reader */
+#define HELD_MAX (64u << 20) /* bytes of events held during a repair; beyond, they are fetched again */
+#define PAGE_BYTES (64u << 10)
+#define REPAIR_BYTES (1u << 20)
+#define IN_FLIGHT_MAX 64     /* questions under way at once; others wait their turn */
+#define ENDED_MAX (4u << 20) /* bytes of connections that ended while there is no broker to be told */
+
+enum question_kind { QUESTION_REPLAY, QUESTION_REPAIR, QUESTION_SHUTDOWNS, QUESTION_COMMAND };
+
+struct question {
+    struct question *prev, *next;
+    struct question_list *list; /* the one it is in */
+    enum question_kind kind;
+    void *asker; /* of a replay or a command */
+    bool once;   /* it is not asked again */
+    uint64_t number;
+    int64_t first, asked;    /* when it was sent first and last, clock_ms() */
+    struct wire_buf message; /* the request */
+};
+
+struct question_list {
+    struct question *first, *last;
+    size_t count;
+};
+
+/* A full report, piece by piece: first what ended and was not taken, then what is there, and with that what happens meanwhile. */
+struct full {
+    bool active;
+    bool rest;         /* a piece was sent */
+    uint64_t ended_to; /* place in reported: those after it are among what happens meanwhile */
+    bool walked;       /* all connections have been sent */
+    size_t cursor;     /* of the walk */
+};
+
+/* The bans that came before the next welcome (WIRE_BANS). */
+struct ban_pieces {
+    uint64_t run, count;
+    struct wire_buf bans;
+};
+
+struct upstream {
+    struct upstream_config config;
+    struct loop *loop;
+    const struct upstream_hooks *hooks;
+    void *context;
+    struct lines *lines;
+    struct line *feed, *sync; /* NULL when they could not be opened */
+    size_t broker;            /* the one that we are connected to, of config.brokers */
+    int64_t broker_from;      /* since when */
+    struct loop_timer tick;
+    uint64_t run;
+    uint64_t position;
+    bool joined;       /* position means something */
+    bool welcomed;     /* by this run of the broker */
+    int64_t hello_at;  /* when it was said last */
+    bool hello_unsent; /* there was no connection yet */
+    int64_t heard_at;
+    struct deque held; /* events beyond the position, in order */
+    size_t held_bytes;
+    struct question *repair; /* NULL: nothing is known to be missing */
+    struct question_list waiting, under_way, asked_once;
+    uint64_t last_number;
+    int64_t retry_ms; /* how long to wait for an answer */
+    uint64_t presence_n;
+    uint64_t taken_n;         /* of the last report that was taken */
+    bool presence_lost;       /* a full report is due */
+    int64_t report_at;        /* when the last report was sent */
+    int64_t lags_at;          /* when it was told last who lags */
+    uint64_t told;            /* the run of the broker that took a full report last; 0: none */
+    struct wire_buf presence; /* items to report */
+    uint64_t covered;         /* place in reported: ended items up to it have been sent to this broker */
+    struct reported reported;
+    struct full full;
+    struct ban_pieces ban_pieces;
+    int64_t hello_first_us; /* when the first hello was said that is not answered; 0: none */
+};
+
+#define UNDER_WAY 4 /* pieces of a full report that are not taken yet */
+
+static struct slice written(const struct wire_buf *b)
+{
+    return (struct slice){b->data, b->len};
+}
+
+/* --- questions --- */
+
+static void list_add(struct question_list *list, struct question *q)
+{
+    q->list = list;
+    q->next = NULL;
+    q->prev = list->last;
+    if (list->last)
+        list->last->next = q;
+    else
+        list->first = q;
+    list->last = q;
+    list->count++;
+}
+
+static void list_remove(struct question *q)
+{
+    struct question_list *list = q->list;
+    if (q->prev)
+        q->prev->next = q->next;
+    else
+        list->first = q->next;
+    if (q->next)
+        q->next->prev = q->prev;
+    else
+        list->last = q->prev;
+    list->count--;
+}
+
+/* Send q; when the message is lost it is sent again later. It keeps its number: whichever answer comes first is the answer. False: q is
+ * asked only once, there is no connection to do it, and it goes on waiting. */
+static bool send_question(struct upstream *u, struct question *q)
+{
+    bool sent = line_send(u->sync, written(&q->message)) == 0;
+    if (!sent && q->once)
+        return false;
+    q->asked = loop_now(u->loop);
+    if (q->list == &u->waiting)
+        q->first = q->asked;
+    list_remove(q);
+    list_add(q->once ? &u->asked_once : &u->under_way, q);
+    return true;
+}
+
+static size_t in_flight(const struct upstream *u)
+{
+    return u->under_way.count + u->asked_once.count;
+}
+
+/* Send those whose turn it is. The repair goes first: streams wait for it too. */
+static void send_waiting(struct upstream *u)
+{
+    if (u->welcomed && u->repair && u->repair->list == &u->waiting)
+        send_question(u, u->repair);
+    while (u->welcomed && u->waiting.first && in_flight(u) < IN_FLIGHT_MAX)
+        if (!send_question(u, u->waiting.first))
+            return;
+}
+
+/* Those under way are in the order in which they were sent. */
+static void send_again(struct upstream *u)
+{
+    struct question *q;
+    while (u->welcomed && (q = u->under_way.first) && loop_now(u->loop) - q->asked >= u->retry_ms)
+        send_question(u, q);
+}
+
+/* Over a slow line, asking again too soon would fill it with answers that nobody needs. */
+static void learn_patience(struct upstream *u, const struct question *q)
+{
+    const struct upstream_pace *pace = &u->config.pace;
+    int64_t patience = 2 * (loop_now(u->loop) - q->first);
+
+    if (patience < pace->retry)
+        patience = pace->retry;
+    if (patience > pace->retry_max)
+        patience = pace->retry_max;
+    u->retry_ms = patience;
+}
+
+static struct question *new_question(struct upstream *u, enum question_kind kind, void *asker)
+{
+    struct question *q = calloc(1, sizeof *q);
+    if (!q)
+        return NULL;
+    q->kind = kind;
+    q->asker = asker;
+    q->number = ++u->last_number;
+    return q;
+}
+
+/* q, whose message is written, waits for its turn; NULL when there was no memory for the message. */
+static struct question *enqueue(struct upstream *u, struct question *q)
+{
+    if (q->message.failed) {
+        wire_buf_release(&q->message);
+        free(q);
+        return NULL;
+    }
+    list_add(&u->waiting, q);
+    return q;
+}
+
+static struct question *ask(struct upstream *u, enum question_kind kind, void *asker, const struct wire_replay *what,
+                            uint32_t max_bytes)
+{
+    struct question *q = new_question(u, kind, asker);
+    struct wire_replay replay = *what;
+    if (!q)
+        return NULL;
+    replay.request = q->number;
+    replay.max_bytes = max_bytes;
+    wire_put_replay(&q->message, &replay);
+    return enqueue(u, q);
+}
+
+static void drop_question(struct question *q)
+{
+    list_remove(q);
+    wire_buf_release(&q->message);
+    free(q);
+}
+
+static void drop_questions(struct question_list *list)
+{
+    struct question *next;
+    for (struct question *q = list->first; q; q = next) {
+        next = q->next;
+        drop_question(q);
+    }
+}
+
+struct question *upstream_replay(struct upstream *u, void *asker, const struct wire_replay *what)
+{
+    struct question *q = ask(u, QUESTION_REPLAY, asker, what, PAGE_BYTES);
+    send_waiting(u);
+    return q;
+}
+
+struct question *upstream_shutdowns(struct upstream *u, uint64_t after, uint64_t age_ms)
+{
+    struct question *q = new_question(u, QUESTION_SHUTDOWNS, NULL);
+    if (!q)
+        return NULL;
+    wire_put_shutdowns(&q->message, &(struct wire_shutdowns){.request = q->number, .after = after, .age_ms = age_ms});
+    q = enqueue(u, q);
+    send_waiting(u);
+    return q;
+}
+
+struct question *upstream_command(struct upstream *u, void *asker, const struct grant *grant, struct slice json,
+                                  bool again)
+{
+    struct question *q = new_question(u, QUESTION_COMMAND, asker);
+    if (!q)
+        return NULL;
+    q->once = !again;
+    wire_put_command(&q->message, &(struct wire_command){.request = q->number, .grant = *grant, .json = json});
+    q = enqueue(u, q);
+    send_waiting(u);
+    return q;
+}
+
+bool upstream_was_sent(const struct question *q)
+{
+    return q->asked != 0;
+}
+
+void upstream_forget(struct question **q)
+{
+    if (*q)
+        drop_question(*q);
+    *q = NULL;
+}
+
+/* --- the sequence --- */
+
+static void repair(struct upstream *u)
+{
+    struct wire_replay what = {.everything = true, .after = u->position};
+    if (!u->repair)
+        u->repair = ask(u, QUESTION_REPAIR, NULL, &what,
+                        REPAIR_BYTES); /* without memory: the next announcement of the head tries again */
+    send_waiting(u);
+}
+
+static void hand_on(struct upstream *u, struct event *e)
+{
+    u->position = e->seq;
+    u->hooks->event(u->context, e);
+}
+
+static void drop_held(struct upstream *u, bool all)
+{
+    struct event *e;
+    while ((e = deque_at(&u->held, 0)) && (all || e->seq <= u->position)) {
+        deque_pop_front(&u->held);
+        u->held_bytes -= e->entry.len;
+        event_unref(&e);
+    }
+}
+
+/* Hand on those held events that follow the position now; what still does not needs another repair. */
+static void release_held(struct upstream *u)
+{
+    struct event *e;
+    drop_held(u, false);
+    while ((e = deque_at(&u->held, 0)) && e->seq == u->position + 1) {
+        deque_pop_front(&u->held);
+        u->held_bytes -= e->entry.len;
+        hand_on(u, e);
+        event_unref(&e);
+    }
+    if (u->held.count)
+        repair(u);
+}
+
+/* An event from the feed that does not follow the position. Events come in order, so that the held ones are in order too. */
+static void hold(struct upstream *u, struct event *e)
+{
+    const struct event *back = deque_back(&u->held);
+    if (u->held_bytes + e->entry.len > HELD_MAX || (back && back->seq >= e->seq))
+        return; /* it will be fetched */
+    if (deque_push(&u->held, e) == 0) {
+        event_ref(e);
+        u->held_bytes += e->entry.len;
+    }
+}
+
+static void each_entry(struct upstream *u, struct slice entries, void (*take)(struct upstream *u, struct event *e))
+{
+    while (entries.len) {
+        size_t used;
+        struct event *e = event_parse(entries, &used);
+        if (!e) {
+            log_warn(
+                "a message from the broker ends in bytes that are no event, and they are ignored; broker and workers "
+                "should be of the same version");
+            return;
+        }
+        take(u, e);
+        event_unref(&e);
+        entries = (struct slice){entries.data + used, entries.len - used};
+    }
+}
+
+static void from_feed(struct upstream *u, struct event *e)
+{
+    if (e->seq <= u->position)
+        return;
+    if (e->seq == u->position + 1 && !u->held.count)
+        hand_on(u, e);
+    else
+        hold(u, e);
+}
+
+static void from_repair(struct upstream *u, struct event *e)
+{
+    if (e->seq > u->position)
+        hand_on(u, e);
+}
+
+static void advance(struct upstream *u, uint64_t position)
+{
+    if (position <= u->position)
+        return;
+    u->position = position;
+    u->hooks->advanced(u->context, position);
+}
+
+static void say_hello(struct upstream *u);
+
+/* The broker cannot connect its history to our position. Where it goes on: after what it retains, or where we are when it retains
+ * from before us (an older copy of its store was put back). */
+static void lose_track(struct upstream *u, const struct wire_page *page)
+{
+    bool other_timeline = page->head < u->position; /* a broker without a memory whose clock was set back */
+    log_event(LOG_WARN, "the broker does not know any more what follows; open streams are told (ssecast.gap)",
+              log_count("position", u->position));
+    if (page->from > u->position || other_timeline)
+        u->position = page->from;
+    u->hooks->broken(u->context, u->position, page->oldest);
+    say_hello(u); /* bans may be among what is missing: the welcome has them all */
+}
+
+static void repaired(struct upstream *u, const struct wire_page *page)
+{
+    ++*u->config.repairs;
+    if (page->gap)
+        lose_track(u, page);
+    each_entry(u, page->entries, from_repair);
+    advance(u, page->upto);
+    if (page->upto < page->head)
+        repair(u);
+    else
+        release_held(u);
+}
+
+/* --- hello --- */
+
+static void say_hello(struct upstream *u)
+{
+    struct wire_buf b = {0};
+    wire_put_hello(&b, &(struct wire_hello){.worker = slice_of(u->config.name),
+                                            .position = u->joined ? u->position : 0,
+                                            .labels = u->config.labels});
+    u->hello_unsent = b.failed || line_send(u->sync, written(&b)) != 0;
+    wire_buf_release(&b);
+    u->hello_at = loop_now(u->loop);
+    if (!u->hello_first_us)
+        u->hello_first_us = clock_us();
+}
+
+/* --- what the broker's clock and positions show --- */
+
+static void note_clock(const struct upstream *u, int64_t broker_us)
+{
+    if (u->config.ordering)
+        ordering_heard(u->config.ordering, broker_us, clock_us());
+}
+
+/* The broker stands at head, and heard us say something at sent_us before that. */
+static void note_proof(const struct upstream *u, uint64_t head, int64_t sent_us)
+{
+    if (u->config.ordering && sent_us)
+        ordering_proved(u->config.ordering, head, sent_us);
+}
+
+static void note_run(const struct upstream *u, const struct wire_welcome *m)
+{
+    if (u->config.ordering && u->run != m->run)
+        ordering_begin(u->config.ordering, m->began);
+    note_clock(u, m->clock);
+    note_proof(u, m->head, u->hello_first_us);
+}
+
+/* The broker that was asked is lost, and what is asked only once with it. */
+static void give_up_asked_once(struct upstream *u)
+{
+    struct question *q;
+    while ((q = u->asked_once.first)) {
+        void *asker = q->asker; // NOLINT(clang-analyzer-unix.Malloc): drop_question() unlinks what it frees
+        drop_question(q);
+        u->hooks->reply(u->context, asker, (struct slice){0});
+    }
+}
+
+/* The broker that welcomed us is not there any more, or is another one. */
+static void lose_broker(struct upstream *u)
+{
+    u->welcomed = false;
+    u->retry_ms = u->config.pace.retry;
+    drop_held(u, true);
+    give_up_asked_once(u);
+    while (u->under_way.first) {
+        struct question *q = u->under_way.first;
+        list_remove(q);
+        list_add(&u->waiting, q);
+    }
+}
+
+static void drop_ban_pieces(struct upstream *u)
+{
+    wire_buf_release(&u->ban_pieces.bans);
+    u->ban_pieces = (struct ban_pieces){0};
+}
+
+/* The broker of this run took our reports up to n, and stood at head then. */
+static void note_taken(struct upstream *u, uint64_t n, uint64_t head)
+{
+    struct reported_report report;
+    if (u->taken_n < n)
+        u->taken_n = n;
+    if (!reported_taken(&u->reported, n, &report))
+        return;
+
+    note_proof(u, head, report.sent_at);
+    if (!report.whole)
+        return;
+    u->told = u->run;
+    u->hooks->told(u->context, report.mark, head);
+}
+
+/* --- bans --- */
+
+/* A piece of the welcome that comes next. What is in it counts with the welcome: only then is it known that nothing is missing, and which
+ * events are newer. */
+static void on_bans(struct upstream *u, struct slice message)
+{
+    struct ban_pieces *p = &u->ban_pieces;
+    struct wire_bans m;
+    if (wire_get_bans(message, &m) != 0)
+        return;
+
+    if (m.piece == 1)
+        drop_ban_pieces(u);
+    if (m.piece == 1)
+        p->run = m.run;
+    if (m.run != p->run || m.piece != p->count + 1)
+        return; /* the welcome will show that one is missing */
+    wire_add_bytes(&p->bans, m.bans);
+    p->count++;
+}
+
+static bool has_all_bans(const struct upstream *u, const struct wire_welcome *m)
+{
+    const struct ban_pieces *p = &u->ban_pieces;
+    return !m->pieces || (p->run == m->run && p->count == m->pieces && !p->bans.failed);
+}
+
+static void tell_bans(struct upstream *u, struct slice bans)
+{
+    struct slice session;
+    int64_t until_ms;
+    while (bans.len && wire_next_ban(&bans, &session, &until_ms))
+        u->hooks->blocked(u->context, session, until_ms);
+}
+
+static void take_bans(struct upstream *u, const struct wire_welcome *m)
+{
+    if (m->pieces)
+        tell_bans(u, written(&u->ban_pieces.bans));
+    tell_bans(u, m->bans);
+    u->hooks->all_blocked(u->context, m->head, m->bans_since);
+    drop_ban_pieces(u);
+}
+
+/* --- welcome --- */
+
+/* A welcome with some of the bans would let others in. HELLO is said again with the next tick. */
+static void refuse_welcome(struct upstream *u)
+{
+    log_warn("the broker's list of bans did not arrive whole, and it is asked for again");
+    drop_ban_pieces(u);
+    lose_broker(u);
+}
+
+static void on_welcome(struct upstream *u, struct slice message)
+{
+    struct wire_welcome m;
+    if (wire_get_welcome(message, &m) != 0)
+        return;
+    if (!has_all_bans(u, &m)) {
+        refuse_welcome(u);
+        return;
+    }
+    if (u->run != m.run)
+        lose_broker(u);
+    note_run(u, &m);
+    u->hello_first_us = 0;
+    if (!u->welcomed)
+        log_event(LOG_INFO, "the broker is there", log_count("head", m.head));
+    u->run = m.run;
+    u->welcomed = true;
+    u->presence_lost = true;
+    if (m.taken)
+        note_taken(u, m.taken, m.head);
+    take_bans(u, &m);
+    if (!u->joined) {
+        u->joined = true;
+        u->position = m.head;
+        u->hooks->joined(u->context, m.head);
+    } else if (u->position != m.head) {
+        repair(u);
+    }
+    send_waiting(u);
+}
+
+/* --- presence --- */
+
+void upstream_presence(struct upstream *u, const struct wire_presence_item *item)
+{
+    if (u->welcomed && !u->presence_lost)
+        wire_add_presence(&u->presence, item);
+    if (item->kind != ITEM_ENDED)
+        return;
+    if (!reported_ended(&u->reported, item, ENDED_MAX))
+        log_warn(
+            "too many streams ended while there is no broker: it is not told of them, and their sessions just vanish");
+}
+
+static size_t piece_bytes(const struct upstream *u)
+{
+    return u->config.piece_bytes ? u->config.piece_bytes : WIRE_PIECE_BYTES;
+}
+
+/* Send a report of these items. m: its flags. False: it did not leave, and a full report is due. */
+static bool send_report(struct upstream *u, struct wire_presence *m, const struct wire_buf *items, bool whole)
+{
+    struct wire_buf b = {0};
+    m->n = ++u->presence_n;
+    m->told = u->told;
+    m->gauges[GAUGE_POSITION] = u->position;
+    if (u->hooks->measure)
+        u->hooks->measure(u->context, m->gauges);
+    memcpy(m->counters, u->config.counters, sizeof m->counters);
+    wire_put_presence(&b, m);
+    wire_add_items(&b, items);
+    if (m->lags && u->hooks->lagging)
+        u->hooks->lagging(u->context, &b);
+
+    int64_t now_us = clock_us();
+    bool sent = !b.failed && !items->failed && line_send(u->sync, written(&b)) == 0;
+    wire_buf_release(&b);
+    u->report_at = loop_now(u->loop);
+    if (m->lags)
+        u->lags_at = u->report_at;
+    u->presence_lost = !sent;
+    if (!sent)
+        return false;
+
+    uint64_t end = reported_end(&u->reported);
+    struct reported_report report = {
+        .n = m->n, .whole = whole, .ended = u->covered < end ? u->covered : end, .sent_at = now_us};
+    if (whole)
+        report.mark = u->hooks->mark(u->context);
+    reported_sent(&u->reported, &report);
+    return true;
+}
+
+/* Move what happened since the last report to items, until those have max bytes. */
+static void take_changes(struct upstream *u, struct wire_buf *items, size_t max)
+{
+    size_t ended, left;
+    struct slice piece = wire_cut_presence(written(&u->presence), max - items->len, &ended);
+    wire_add_bytes(items, piece);
+    u->covered += ended;
+    left = u->presence.len - piece.len;
+
+    if (left)
+        memmove(u->presence.data, u->presence.data + piece.len, left);
+    u->presence.len = left;
+    if (!left)
+        wire_buf_release(&u->presence);
+}
+
+/* --- in full --- */
+
+static void begin_full(struct upstream *u)
+{
+    wire_buf_release(&u->presence);
+    reported_restart(&u->reported);
+    u->covered = reported_end(&u->reported) - reported_from(&u->reported, 0).len;
+    u->taken_n = u->presence_n;
+    u->presence_lost = false;
+    u->full = (struct full){.active = true, .ended_to = reported_end(&u->reported)};
+}
+
+/* What ended before the report began. True when there is more. */
+static bool add_ended(struct upstream *u, struct wire_buf *items)
+{
+    size_t ended;
+    struct slice left = reported_from(&u->reported, u->covered);
+    size_t later = (size_t)(reported_end(&u->reported) - u->full.ended_to);
+    if (u->covered >= u->full.ended_to || left.len <= later)
+        return false; /* or it was dropped */
+
+    left.len -= later;
+    struct slice piece = wire_cut_presence(left, piece_bytes(u), &ended);
+    wire_add_bytes(items, piece);
+    u->covered += piece.len;
+    return piece.len < left.len;
+}
+
+static bool send_piece(struct upstream *u)
+{
+    struct full *full = &u->full;
+    struct wire_buf items = {0};
+    bool more = add_ended(u, &items);
+    size_t max = piece_bytes(u);
+
+    if (!more && items.len < max)
+        take_changes(u, &items, max);
+    if (!more && !u->presence.len && !full->walked && items.len < max)
+        full->walked = !u->hooks->snapshot(u->context, &items, &full->cursor, max);
+    more = more || u->presence.len || !full->walked;
+
+    struct wire_presence m = {.full = true, .rest = full->rest, .more = more, .lags = !more};
+    full->rest = true;
+    full->active = send_report(u, &m, &items, !more) && more;
+    wire_buf_release(&items);
+    return full->active;
+}
+
+/* A few pieces at a time: more are sent as those are taken. A worker that must not wait renews its lease by that. */
+static void send_full(struct upstream *u)
+{
+    bool due = loop_now(u->loop) - u->report_at >= u->config.pace.renew;
+    while (u->full.active && (due || u->presence_n - u->taken_n < UNDER_WAY)) {
+        due = false;
+        if (!send_piece(u))
+            return;
+    }
+}
+
+static void send_changes(struct upstream *u)
+{
+    bool lags = loop_now(u->loop) - u->lags_at >= u->config.pace.renew;
+    while (lags || u->presence.len) {
+        struct wire_buf items = {0};
+        struct wire_presence m = {.lags = lags};
+        take_changes(u, &items, piece_bytes(u));
+        bool sent = send_report(u, &m, &items, !u->presence.len);
+        wire_buf_release(&items);
+        if (!sent)
+            return;
+        lags = false;
+    }
+}
+
+static void send_presence(struct upstream *u)
+{
+    if (!u->welcomed || u->hello_first_us)
+        return; /* a report goes with the answer to HELLO; what comes before it would be out of order */
+    if (u->presence_lost || u->presence.failed)
+        begin_full(u);
+    if (u->full.active)
+        send_full(u);
+    else
+        send_changes(u);
+}
+
+void upstream_leave(struct upstream *u)
+{
+    struct wire_buf nothing = {0};
+    struct wire_presence bye = {.bye = true};
+    if (!u->welcomed)
+        return;
+
+    if (u->presence_lost || u->presence.failed || u->full.active || u->hello_first_us)
+        begin_full(u);
+    else
+        send_changes(u);
+    while (u->full.active && send_piece(u))
+        continue;
+    if (!u->presence_lost)
+        send_report(u, &bye, &nothing, true);
+}
+
+/* --- receiving --- */
+
+/* True when the message is from the run that we know. Another: the broker was restarted. */
+static bool same_run(struct upstream *u, uint64_t run)
+{
+    if (u->welcomed && run == u->run)
+        return true;
+    if (u->welcomed)
+        lose_broker(u);
+    if (loop_now(u->loop) - u->hello_at >= u->config.pace.tick)
+        say_hello(u);
+    return false;
+}
+
+static void on_batch(struct upstream *u, struct slice message)
+{
+    struct wire_batch m;
+    if (wire_get_batch(message, &m) != 0 || !same_run(u, m.run))
+        return;
+    if (m.prev > u->position && !u->held.count)
+        repair(u);
+    each_entry(u, m.entries, from_feed);
+}
+
+static void on_head(struct upstream *u, struct slice message)
+{
+    struct wire_head m;
+    if (wire_get_head(message, &m) != 0 || !same_run(u, m.run))
+        return;
+    note_clock(u, m.clock);
+    if (m.head > u->position)
+        repair(u);
+}
+
+/* The question with this number; NULL when it was answered already or its answer is not wanted any more. */
+static struct question *find_question(const struct question_list *list, uint64_t number)
+{
+    struct question *q = list->first;
+    while (q && q->number != number)
+        q = q->next;
+    return q;
+}
+
+static void on_reply(struct upstream *u, struct slice message)
+{
+    struct wire_reply m;
+    if (wire_get_reply(message, &m) != 0)
+        return;
+    struct question *q = find_question(&u->asked_once, m.request);
+    if (!q)
+        q = find_question(&u->under_way, m.request);
+    if (!q || q->kind != QUESTION_COMMAND)
+        return;
+    void *asker = q->asker;
+    drop_question(q);
+    u->hooks->reply(u->context, asker, m.json);
+    send_waiting(u);
+}
+
+/* q is answered by this page, and gone. */
+static void hand_on_page(struct upstream *u, enum question_kind kind, void *asker, const struct wire_page *m)
+{
+    switch (kind) {
+    case QUESTION_REPLAY:
+        u->hooks->page(u->context, asker, m);
+        break;
+    case QUESTION_REPAIR:
+        u->repair = NULL;
+        repaired(u, m);
+        break;
+    case QUESTION_SHUTDOWNS:
+        if (u->hooks->past)
+            u->hooks->past(u->context, m);
+        break;
+    case QUESTION_COMMAND:
+        MUST(!"a command has a reply and no page");
+    }
+}
+
+static void on_page(struct upstream *u, struct slice message)
+{
+    struct wire_page m;
+    if (wire_get_page(message, &m) != 0 || !same_run(u, m.run))
+        return;
+    struct question *q = find_question(&u->under_way, m.request);
+    if (!q || q->kind == QUESTION_COMMAND)
+        return;
+    enum question_kind kind = q->kind;
+    void *asker = q->asker;
+    learn_patience(u, q);
+    drop_question(q);
+    hand_on_page(u, kind, asker, &m);
+    send_waiting(u);
+}
+
+static void on_taken(struct upstream *u, struct slice message)
+{
+    struct wire_taken m;
+    if (wire_get_taken(message, &m) != 0 || !same_run(u, m.run))
+        return;
+    note_clock(u, m.clock);
+    note_taken(u, m.n, m.head);
+}
+
+static void on_log(struct slice message)
+{
+    struct wire_log m;
+    if (wire_get_log(message, &m) == 0)
+        log_change_level(m.level, "broker");
+}
+
+static void on_message(struct upstream *u, struct slice message)
+{
+    u->heard_at = loop_now(u->loop);
+    switch (wire_type(message)) {
+    case WIRE_BATCH:
+        on_batch(u, message);
+        break;
+    case WIRE_HEAD:
+        on_head(u, message);
+        break;
+    case WIRE_WELCOME:
+        on_welcome(u, message);
+        break;
+    case WIRE_BANS:
+        on_bans(u, message);
+        break;
+    case WIRE_PAGE:
+        on_page(u, message);
+        break;
+    case WIRE_REPLY:
+        on_reply(u, message);
+        break;
+    case WIRE_RESYNC:
+        say_hello(u);
+        break;
+    case WIRE_TAKEN:
+        on_taken(u, message);
+        break;
+    case WIRE_LOG:
+        on_log(message);
+        break;
+    default:
+        log_debug("a message of %zu bytes that is none of ours was ignored", message.len);
+    }
+}
+
+/* Handle what waits on one line, within a bound. True when the bound was reached. */
+static bool receive(struct upstream *u, struct line *line)
+{
+    struct slice message;
+    for (size_t bytes = 0; bytes < BYTES_PER_TURN; bytes += message.len) {
+        if (!line_receive(line, &message))
+            return false;
+        on_message(u, message);
+    }
+    return true;
+}
+
+/* --- time --- */
+
+static void close_lines(struct upstream *u)
+{
+    line_close(&u->feed);
+    line_close(&u->sync);
+}
+
+/* 0 or -1 with a line in the log: then both are closed. */
+static int open_lines(struct upstream *u)
+{
+    u->feed = line_open(u->lines, LINE_FEED, u->config.feeds[u->broker], u->broker);
+    u->sync = u->feed ? line_open(u->lines, LINE_SYNC, u->config.syncs[u->broker], u->broker) : NULL;
+    u->broker_from = loop_now(u->loop);
+    if (!u->sync)
+        close_lines(u);
+    return u->sync ? 0 : -1;
+}
+
+/* To the next broker. Without descriptors it is tried again. */
+static void move_on(struct upstream *u)
+{
+    close_lines(u);
+    u->broker = (u->broker + 1) % u->config.brokers;
+    if (open_lines(u) == 0)
+        log_info("trying the broker at %s", u->config.syncs[u->broker]);
+}
+
+static void tick(void *context, int64_t now)
+{
+    struct upstream *u = context;
+    const struct upstream_pace *pace = &u->config.pace;
+    int64_t patience = u->config.brokers > 1 ? pace->move : pace->silence;
+
+    if (u->welcomed && now - u->heard_at >= patience) {
+        log_warn("the broker has been silent for %d s; streams stay open and wait for it", (int)(patience / 1000));
+        lose_broker(u);
+    }
+    line_tick(u->feed, now);
+    line_tick(u->sync, now);
+    if (u->config.brokers > 1 && !u->welcomed && now - u->broker_from >= pace->move)
+        move_on(u);
+    if ((!u->welcomed || u->hello_first_us) && now - u->hello_at >= pace->tick)
+        say_hello(u);
+    send_again(u);
+    send_waiting(u);
+    loop_timer_set(u->loop, &u->tick, now + pace->tick);
+}
+
+bool upstream_turn(struct upstream *u)
+{
+    if (u->hello_unsent) /* the connection may just have been made, which is a turn of its own */
+        say_hello(u);
+    bool more = receive(u, u->sync);
+    more = receive(u, u->feed) || more;
+    send_presence(u);
+    return more;
+}
+
+bool upstream_turned_away(const struct upstream *u)
+{
+    return line_turned_away(u->feed) || line_turned_away(u->sync);
+}
+
+bool upstream_connected(const struct upstream *u)
+{
+    return u->welcomed;
+}
+
+int64_t upstream_silence(const struct upstream *u)
+{
+    return u->welcomed ? loop_now(u->loop) - u->heard_at : INT64_MAX;
+}
+
+/* --- life --- */
+
+struct upstream *upstream_new(const struct upstream_config *config, struct loop *loop,
+                              const struct upstream_hooks *hooks, void *context)
+{
+    const struct upstream_pace *pace = &config->pace;
+    MUST(pace->tick > 0 && pace->renew > 0 && pace->retry >= pace->tick && pace->retry <= pace->retry_max);
+    MUST(pace->silence > pace->tick && pace->move > pace->tick);
+
+    struct upstream *u = calloc(1, sizeof *u);
+    if (!u)
+        return NULL;
+    *u = (struct upstream){.config = *config, .loop = loop, .hooks = hooks, .context = context};
+    u->tick = (struct loop_timer){.fire = tick, .context = u};
+    u->hello_at = -config->pace.tick;
+    u->retry_ms = config->pace.retry;
+    u->lines = lines_new(&(struct lines_config){loop, config->name, config->curve});
+    if (!u->lines || open_lines(u) != 0) {
+        upstream_free(&u);
+        return NULL;
+    }
+    loop_timer_set(loop, &u->tick, clock_ms());
+    return u;
+}
+
+void upstream_free(struct upstream **u)
+{
+    if (!*u)
+        return;
+    drop_questions(&(*u)->waiting);
+    drop_questions(&(*u)->under_way);
+    drop_questions(&(*u)->asked_once);
+    drop_held(*u, true);
+    deque_release(&(*u)->held);
+    wire_buf_release(&(*u)->presence);
+    drop_ban_pieces(*u);
+    reported_release(&(*u)->reported);
+    close_lines(*u);
+    lines_free(&(*u)->lines);
+    free(*u);
+    *u = NULL;
+}
