@@ -46,8 +46,9 @@ def bench_of_all():
 
 
 @pytest.fixture(scope="module")
-def chromium(bench_of_all):
-    with Browser(bench_of_all.subfolder("chromium")) as browser:
+def chromium(bench_of_all, request):
+    """A file that says ONE_RENDERER = True has tests that show one page at a time."""
+    with Browser(bench_of_all.subfolder("chromium"), getattr(request.module, "ONE_RENDERER", False)) as browser:
         yield browser
 
 

@@ -15,6 +15,7 @@ from support.tabs import open_stream
 from support.waiting import wait_until
 from support.webkit import WebKit
 
+ONE_RENDERER = True
 OTHERS = {"sessions": ["somebody-else"]}
 
 

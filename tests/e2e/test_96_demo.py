@@ -108,7 +108,7 @@ def demo(bench_of_all):
 
 @pytest.fixture(scope="module")
 def browser(bench_of_all):
-    with Browser(bench_of_all.subfolder("chromium")) as browser:
+    with Browser(bench_of_all.subfolder("chromium"), one_renderer=True) as browser:
         browser.emulate(*SIZES["desktop"])
         yield browser
 

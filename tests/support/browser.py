@@ -17,7 +17,10 @@ from .waiting import TIMEOUT, wait_until
 CONNECTING, OPEN, CLOSED = 0, 1, 2
 
 _FLAGS = """--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
-            --disable-component-update --disable-sync --disable-dev-shm-usage"""
+            --disable-component-update --disable-sync --disable-dev-shm-usage """
+
+# A page gets no process of its own: starting one takes half a second of CPU, at nearly every page that is loaded.
+_ONE_RENDERER = "--renderer-process-limit=1 --disable-site-isolation-trials --disable-features=SpareRendererForSitePerProcess"
 
 # What listen() runs in the page: an EventSource that keeps a record of all that happens to it.
 _LISTEN = """
@@ -46,12 +49,15 @@ class Page:
 
 
 class Browser(Page):
-    """One Chromium. folder: where its profile may be. Close it: it is also a context manager."""
+    """One Chromium. folder: where its profile may be. Close it: it is also a context manager.
 
-    def __init__(self, folder, flags=()):
+    one_renderer: for tests that show one page at a time. Pages that wait for each other want processes of their own.
+    """
+
+    def __init__(self, folder, flags=(), one_renderer=False):
         super().__init__()
         options = webdriver.ChromeOptions()
-        for flag in (*_FLAGS.split(), *flags):
+        for flag in (*_FLAGS.split(), *flags, *(_ONE_RENDERER.split() if one_renderer else ())):
             options.add_argument(flag)
         options.add_argument(f"--user-data-dir={pathlib.Path(folder) / 'profile'}")
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
