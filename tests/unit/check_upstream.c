@@ -495,6 +495,8 @@ static void setup(void)
     crowd = 0;
     told_head = 0;
     marks = told_mark = 0;
+    all_blocked = 0;
+    all_blocked_at = 0;
     upstream = upstream_new(&config, loop, &hooks, told);
     ck_assert_ptr_nonnull(upstream);
 }
