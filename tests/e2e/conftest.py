@@ -48,7 +48,7 @@ def bench_of_all():
 @pytest.fixture(scope="module")
 def chromium(bench_of_all, request):
     """A file that says ONE_RENDERER = True has tests that show one page at a time."""
-    with Browser(bench_of_all.subfolder("chromium"), getattr(request.module, "ONE_RENDERER", False)) as browser:
+    with Browser(bench_of_all.subfolder("chromium"), one_renderer=getattr(request.module, "ONE_RENDERER", False)) as browser:
         yield browser
 
 
