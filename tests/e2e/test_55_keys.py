@@ -446,7 +446,7 @@ int main(int argc, char **argv)
 """)
     program = bench.folder / "publish"
     flags = ["-fsanitize=" + s for s, sign in (("address", b"__asan_init"), ("undefined", b"__ubsan_")) if sign in CLI.read_bytes()]
-    done = run(["cc", "-Wall", "-Wextra", "-Werror", *flags, f"-I{ROOT}/client", source, "-o", program, f"-L{BUILD}", "-lssecast",
+    done = run(["cc", "-Wall", "-Wextra", "-Werror", *flags, f"-I{ROOT}/client/lib", source, "-o", program, f"-L{BUILD}", "-lssecast",
                 f"-Wl,-rpath,{BUILD}"], timeout=120)
     assert done.returncode == 0, done.stderr
     reader = keyed.open(session)

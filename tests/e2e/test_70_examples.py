@@ -81,7 +81,7 @@ def compiled(folder):
     if re.search(rb"__[at]san_init", (processes.BUILD / "libssecast.so").read_bytes()):
         pytest.skip("the library was built with a sanitizer, which the program would have to begin with")
     program = folder / "publish"
-    command = ["cc", "-Wall", "-Werror", EXAMPLES / "publish" / "publish.c", "-o", program, f"-I{processes.ROOT}/client",
+    command = ["cc", "-Wall", "-Werror", EXAMPLES / "publish" / "publish.c", "-o", program, f"-I{processes.ROOT}/client/lib",
                processes.BUILD / "libssecast.so", f"-Wl,-rpath,{processes.BUILD}"]
     done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
