@@ -121,7 +121,7 @@ $(BUILD)/obj/tests/fuzz/%.o: ALL_CPPFLAGS += $(PARTS)
 
 fuzz-targets: $(FUZZ)
 FUZZ_BUILD ?= build-fuzz
-FUZZ_FLAGS = BUILD=$(FUZZ_BUILD) CC=clang SAN=fuzzer-no-link,address,undefined CFLAGS='-O1 -g' WARNINGS=
+FUZZ_FLAGS = BUILD=$(FUZZ_BUILD) CC=clang SAN=fuzzer-no-link,address,undefined CFLAGS='-O1 -gline-tables-only' WARNINGS=
 fuzz-build:
 	@$(MAKE) --no-print-directory -j$(shell nproc) fuzz-targets $(FUZZ_FLAGS)
 
