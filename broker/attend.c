@@ -43,7 +43,7 @@ static void send_answer(struct broker *b, struct slice worker)
         bus_send(b->bus, BUS_SYNC, worker, (struct slice){0}, (struct slice){b->message.data, b->message.len}) != 0)
         b->counters[ANSWERS_DROPPED]++; /* the worker asks again */
     if (b->message.failed)
-        wire_buf_release(&b->message);
+        buf_release(&b->message);
 }
 
 /* More commands wait than are kept: the worker tells its publisher. */
@@ -149,9 +149,9 @@ void broker_answer_workers(struct broker *b)
 void broker_ask_worker_anew(void *context, struct slice worker)
 {
     struct broker *b = context;
-    struct wire_buf message = {0};
+    struct buf message = {0};
     wire_put_resync(&message);
     if (!message.failed)
         bus_send(b->bus, BUS_SYNC, worker, (struct slice){0}, (struct slice){message.data, message.len});
-    wire_buf_release(&message);
+    buf_release(&message);
 }

@@ -32,16 +32,16 @@ static void announce_head(struct broker *b)
     if (!b->message.failed)
         bus_publish(b->bus, BUS_FEED, (struct slice){b->message.data, b->message.len});
     else
-        wire_buf_release(&b->message);
+        buf_release(&b->message);
 }
 
 /* One large answer must not keep its memory for ever. */
 static void give_memory_back(struct broker *b)
 {
     if (b->reply.cap > KEEP_BYTES)
-        json_out_release(&b->reply);
+        buf_release(&b->reply);
     if (b->message.cap > KEEP_BYTES)
-        wire_buf_release(&b->message);
+        buf_release(&b->message);
 }
 
 /* For people who look later: how it is now, and what workers told since the last second. */
@@ -71,7 +71,7 @@ static void tell_workers_log_level(struct broker *b)
     if (!b->message.failed)
         bus_publish(b->bus, BUS_FEED, (struct slice){b->message.data, b->message.len});
     else
-        wire_buf_release(&b->message);
+        buf_release(&b->message);
 }
 
 /* Out of descriptors libzmq would spin, and nobody new be served; so some are kept. */

@@ -12,7 +12,7 @@ static const struct grant everything = {.roles = ROLE_OPERATOR};
 
 struct dump {
     FILE *out;
-    struct json_out line;
+    struct buf line;
     uint64_t events, first, last; /* how many, and the seqs of the oldest and the newest; 0: none */
     uint64_t ids;                 /* own ids of forgotten events */
 };
@@ -106,6 +106,6 @@ int dump_store(const char *dir, FILE *out)
         fprintf(stderr, "--dump-store: %s\n", why);
 
     store_free(&store);
-    json_out_release(&d.line);
+    buf_release(&d.line);
     return err ? 1 : 0;
 }

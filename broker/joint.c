@@ -200,14 +200,14 @@ static bool is_worn(const struct joint *j)
 static void offer(struct joint *j, int64_t now)
 {
     struct turn t;
-    struct wire_buf message = {0};
+    struct buf message = {0};
     sequence_offer(j->config.sequence, &t, &message);
     j->since = now;
     j->until = (j->requests.count ? j->requests.items[0]->arrived : now) + (int64_t)j->config.timeout_ms;
     if (j->until < now + OFFER_MS)
         j->until = now + OFFER_MS;
     if (message.failed) {
-        wire_buf_release(&message);
+        buf_release(&message);
         fail(j, "nothing was stored: out of memory", false);
         return;
     }

@@ -37,15 +37,15 @@ struct broker {
     uint64_t gaps_told;            /* by workers, as of the last second */
     const char *workers_log_level; /* that they are to be told within the second; NULL: none */
     struct outbox outbox;
-    struct outbox asked;     /* commands that workers gave, until the next turn */
-    struct outbox later;     /* with a journal: questions that wait for its end to be asked ... */
-    struct outbox waiting;   /* ... and to be reached */
-    struct json_out reply;   /* the one being written */
-    struct wire_buf message; /* for feed or sync, being written */
-    int64_t started_ms;      /* clock_ms() */
-    int64_t announce_at;     /* clock_ms(): when the second's work is due */
-    bool more;               /* a bound was reached: there may be more to do at once */
-    bool failing;            /* the last commit failed */
+    struct outbox asked;   /* commands that workers gave, until the next turn */
+    struct outbox later;   /* with a journal: questions that wait for its end to be asked ... */
+    struct outbox waiting; /* ... and to be reached */
+    struct buf reply;      /* the one being written */
+    struct buf message;    /* for feed or sync, being written */
+    int64_t started_ms;    /* clock_ms() */
+    int64_t announce_at;   /* clock_ms(): when the second's work is due */
+    bool more;             /* a bound was reached: there may be more to do at once */
+    bool failing;          /* the last commit failed */
     int signal_fd;
     int stop_signal; /* that asked to stop; 0: none has */
 };

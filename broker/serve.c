@@ -18,7 +18,7 @@ static void put_reply(struct broker *b, struct outbox_reply *reply)
     reply->body = (struct slice){b->reply.data, b->reply.len};
     if (b->reply.failed || outbox_put(&b->outbox, reply) != 0) {
         b->counters[REPLIES_DROPPED]++;
-        json_out_release(&b->reply);
+        buf_release(&b->reply);
     }
 }
 
@@ -152,7 +152,7 @@ static void publish_batches(struct broker *b)
 {
     while (sequence_next_batch(b->sequence, &b->message)) {
         if (b->message.failed) {
-            wire_buf_release(&b->message);
+            buf_release(&b->message);
             continue;
         }
         bus_publish(b->bus, BUS_FEED, (struct slice){b->message.data, b->message.len});
@@ -168,7 +168,7 @@ static int send_reply(struct broker *b, const struct outbox_reply *r)
     wire_put_reply(&b->message, &(struct wire_reply){r->request, r->body});
     if (!b->message.failed)
         return bus_send(b->bus, BUS_SYNC, r->peer, (struct slice){0}, (struct slice){b->message.data, b->message.len});
-    wire_buf_release(&b->message);
+    buf_release(&b->message);
     return -ENOMEM;
 }
 

@@ -297,6 +297,6 @@ void broker_close(struct broker *b)
     outbox_release(&b->asked);
     outbox_release(&b->later);
     outbox_release(&b->waiting);
-    json_out_release(&b->reply);
-    wire_buf_release(&b->message);
+    buf_release(&b->reply);
+    buf_release(&b->message);
 }

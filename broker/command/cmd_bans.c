@@ -23,7 +23,7 @@ static void list_bans(const struct command_context *c, struct slice prefix, stru
             listing_offer(list, session, ban);
 }
 
-static void put_bans(const struct command_context *c, const struct listing *list, struct json_out *reply)
+static void put_bans(const struct command_context *c, const struct listing *list, struct buf *reply)
 {
     const struct bans *bans = sequence_bans(c->sequence);
 
@@ -39,7 +39,7 @@ static void put_bans(const struct command_context *c, const struct listing *list
     json_put_flag(reply, "more", list->more);
 }
 
-static int run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+static int run(const struct command_context *c, const struct command_request *r, struct buf *reply,
                struct json_fault *fault)
 {
     struct listed items[COMMAND_LIST_MAX];

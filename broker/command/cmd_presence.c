@@ -13,7 +13,7 @@ static bool settled(const struct command_context *c)
     return c->uptime_ms > presence_lease(c->presence);
 }
 
-static void put_connections(struct json_out *reply, const struct listing *list)
+static void put_connections(struct buf *reply, const struct listing *list)
 {
     json_begin_list(reply, "connections");
     for (size_t i = 0; i < list->count; i++) {
@@ -25,7 +25,7 @@ static void put_connections(struct json_out *reply, const struct listing *list)
     json_end_list(reply);
 }
 
-static int run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+static int run(const struct command_context *c, const struct command_request *r, struct buf *reply,
                struct json_fault *fault)
 {
     struct listed items[COMMAND_LIST_MAX];

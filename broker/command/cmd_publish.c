@@ -135,7 +135,7 @@ static int append_all(const struct command_context *c, struct event_spec *specs,
     return 0;
 }
 
-static int publish_one(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+static int publish_one(const struct command_context *c, const struct command_request *r, struct buf *reply,
                        struct json_fault *fault)
 {
     struct event_spec spec;
@@ -152,7 +152,7 @@ static int publish_one(const struct command_context *c, const struct command_req
 
 /* --- batches --- */
 
-static void put_batch(struct json_out *reply, const struct sequenced *done, size_t count)
+static void put_batch(struct buf *reply, const struct sequenced *done, size_t count)
 {
     bool duplicates = false;
     json_begin_list(reply, "seqs");
@@ -181,7 +181,7 @@ static int read_events(const struct command_context *c, const struct grant *gran
 }
 
 static int run_batch(const struct command_context *c, const struct grant *grant, const struct json_object *items,
-                     size_t count, struct json_out *reply, struct json_fault *fault)
+                     size_t count, struct buf *reply, struct json_fault *fault)
 {
     struct event_spec *specs = calloc(count, sizeof *specs);
     struct sequenced *done = calloc(count, sizeof *done);
@@ -203,7 +203,7 @@ static int batch_too_large(const struct command_context *c, const struct json_ob
     return -EINVAL;
 }
 
-static int publish_batch(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+static int publish_batch(const struct command_context *c, const struct command_request *r, struct buf *reply,
                          struct json_fault *fault)
 {
     const struct json_object *items = NULL;
@@ -220,7 +220,7 @@ static int publish_batch(const struct command_context *c, const struct command_r
     return run_batch(c, r->grant, items, count, reply, fault);
 }
 
-static int run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+static int run(const struct command_context *c, const struct command_request *r, struct buf *reply,
                struct json_fault *fault)
 {
     return json_has(r->object, "events") ? publish_batch(c, r, reply, fault) : publish_one(c, r, reply, fault);

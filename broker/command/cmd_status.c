@@ -10,7 +10,7 @@ static const char *const fields[] = {"op", "ref", "seconds", NULL};
 #define WORKERS_MAX 100u
 #define TOP_SESSIONS 10u
 
-static void put_connected(const struct command_context *c, struct json_out *reply)
+static void put_connected(const struct command_context *c, struct buf *reply)
 {
     json_put_text(reply, "version", slice_of(SSECAST_VERSION));
     json_put_int(reply, "now", c->now_ms);
@@ -23,7 +23,7 @@ static void put_connected(const struct command_context *c, struct json_out *repl
 
 /* --- over time --- */
 
-static void put_seconds(struct json_out *reply, const char *name, const struct overview_second *seconds, size_t count,
+static void put_seconds(struct buf *reply, const char *name, const struct overview_second *seconds, size_t count,
                         size_t offset)
 {
     json_begin_list(reply, name);
@@ -32,7 +32,7 @@ static void put_seconds(struct json_out *reply, const char *name, const struct o
     json_end_list(reply);
 }
 
-static void put_over_time(const struct overview *overview, size_t max, struct json_out *reply)
+static void put_over_time(const struct overview *overview, size_t max, struct buf *reply)
 {
     struct overview_second seconds[OVERVIEW_SAMPLES];
     int64_t until_ms;
@@ -46,7 +46,7 @@ static void put_over_time(const struct overview *overview, size_t max, struct js
 }
 
 /* A time is left out when there is none to tell, or when it is more than could be measured. */
-static void put_latency(const struct overview *overview, struct json_out *reply)
+static void put_latency(const struct overview *overview, struct buf *reply)
 {
     static const struct {
         const char *name;
@@ -64,7 +64,7 @@ static void put_latency(const struct overview *overview, struct json_out *reply)
 
 /* --- workers --- */
 
-static void put_worker(const struct command_context *c, struct json_out *reply, const struct listed *item)
+static void put_worker(const struct command_context *c, struct buf *reply, const struct listed *item)
 {
     struct worker_info info;
     worker_describe(item->value, &info);
@@ -79,7 +79,7 @@ static void put_worker(const struct command_context *c, struct json_out *reply, 
     json_end_object(reply);
 }
 
-static void put_workers(const struct command_context *c, struct json_out *reply)
+static void put_workers(const struct command_context *c, struct buf *reply)
 {
     struct listed items[WORKERS_MAX];
     struct listing list = {.items = items, .max = WORKERS_MAX};
@@ -93,7 +93,7 @@ static void put_workers(const struct command_context *c, struct json_out *reply)
 
 /* --- what is kept --- */
 
-static void put_history(const uint64_t gauges[BROKER_GAUGES], int64_t now_ms, struct json_out *reply)
+static void put_history(const uint64_t gauges[BROKER_GAUGES], int64_t now_ms, struct buf *reply)
 {
     uint64_t now = (uint64_t)now_ms, oldest = gauges[HISTORY_OLDEST_MS];
     json_begin_object(reply, "history");
@@ -106,7 +106,7 @@ static void put_history(const uint64_t gauges[BROKER_GAUGES], int64_t now_ms, st
     json_end_object(reply);
 }
 
-static void put_store(const uint64_t gauges[BROKER_GAUGES], const char *kind, struct json_out *reply)
+static void put_store(const uint64_t gauges[BROKER_GAUGES], const char *kind, struct buf *reply)
 {
     json_begin_object(reply, "store");
     json_put_text(reply, "kind", slice_of(kind));
@@ -121,7 +121,7 @@ static void put_store(const uint64_t gauges[BROKER_GAUGES], const char *kind, st
 
 /* --- sessions and ends --- */
 
-static void put_top_sessions(const struct presence *p, struct json_out *reply)
+static void put_top_sessions(const struct presence *p, struct buf *reply)
 {
     struct top_session top[TOP_SESSIONS];
     size_t count = presence_top_sessions(p, top, TOP_SESSIONS);
@@ -135,7 +135,7 @@ static void put_top_sessions(const struct presence *p, struct json_out *reply)
     json_end_list(reply);
 }
 
-static void put_ends(const struct overview *overview, struct json_out *reply)
+static void put_ends(const struct overview *overview, struct buf *reply)
 {
     const struct overview_end *end;
     json_begin_list(reply, "ends");
@@ -159,7 +159,7 @@ static const enum worker_counter worker_shown[] = {
     DELIVERIES, BYTES_WRITTEN, STREAMS_OPENED, STREAMS_REFUSED, STREAMS_SHED,   ENDS_CLIENT, ENDS_SHUTDOWN,
     ENDS_SLOW,  ENDS_DRAIN,    GAPS_TOLD,      REPLAYS_LOCAL,   REPLAYS_BROKER, REPAIRS};
 
-static void put_counters(const struct command_context *c, struct json_out *reply)
+static void put_counters(const struct command_context *c, struct buf *reply)
 {
     uint64_t counters[BROKER_COUNTERS], workers[WORKER_COUNTERS];
     gauges_counters(c, counters);
@@ -172,7 +172,7 @@ static void put_counters(const struct command_context *c, struct json_out *reply
     json_end_object(reply);
 }
 
-static int run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+static int run(const struct command_context *c, const struct command_request *r, struct buf *reply,
                struct json_fault *fault)
 {
     uint64_t seconds = OVERVIEW_SAMPLES, gauges[BROKER_GAUGES];

@@ -5,7 +5,7 @@
 
 static const char *const fields[] = {"op", "ref", "after", "limit", NULL};
 
-static void put_worker(const struct command_context *c, struct json_out *reply, const struct listed *item)
+static void put_worker(const struct command_context *c, struct buf *reply, const struct listed *item)
 {
     struct worker_info info;
     worker_describe(item->value, &info);
@@ -22,7 +22,7 @@ static void put_worker(const struct command_context *c, struct json_out *reply, 
     json_end_object(reply);
 }
 
-static int run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+static int run(const struct command_context *c, const struct command_request *r, struct buf *reply,
                struct json_fault *fault)
 {
     struct listed items[COMMAND_LIST_MAX];

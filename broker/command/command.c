@@ -114,7 +114,7 @@ static const struct command *find_command(const struct json_object *o, const str
 }
 
 /* Brokers whose workers and counters the reply may lack. */
-static void put_missing(const struct cluster *cluster, struct json_out *reply)
+static void put_missing(const struct cluster *cluster, struct buf *reply)
 {
     struct slice name;
     const void *at = cluster_next_missing(cluster, NULL, &name);
@@ -126,7 +126,7 @@ static void put_missing(const struct cluster *cluster, struct json_out *reply)
     json_end_list(reply);
 }
 
-static int dispatch(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+static int dispatch(const struct command_context *c, const struct command_request *r, struct buf *reply,
                     struct command_outcome *outcome, struct json_fault *fault)
 {
     const struct command *command = find_command(r->object, r->grant, fault);
@@ -176,7 +176,7 @@ static int take_ref(struct slice ref, struct command_outcome *outcome, struct js
 }
 
 struct command_outcome command_run(const struct command_context *c, const struct grant *grant,
-                                   const struct slice *frames, size_t frame_count, struct json_out *reply)
+                                   const struct slice *frames, size_t frame_count, struct buf *reply)
 {
     struct json_fault fault = {0};
     struct command_outcome outcome = {0};
@@ -204,7 +204,7 @@ struct command_outcome command_run(const struct command_context *c, const struct
 }
 
 struct command_outcome command_refuse(const struct command_context *c, const char *code, const char *message,
-                                      struct slice frame, struct json_out *reply)
+                                      struct slice frame, struct buf *reply)
 {
     struct json_fault fault = {0}, ignored;
     struct command_outcome outcome = {0};
@@ -218,7 +218,7 @@ struct command_outcome command_refuse(const struct command_context *c, const cha
 }
 
 void command_store_failed(const struct command_context *c, const char *message, bool unknown, struct slice ref,
-                          struct json_out *reply)
+                          struct buf *reply)
 {
     struct json_fault fault = {.unknown = unknown};
     MUST(ref.len <= COMMAND_REF_MAX);

@@ -77,7 +77,7 @@ struct command {
         tells_sequence; /* its reply says what is in the sequence, which is true only when the turn's events are stored */
     /* Write the reply's fields between json_reply_begin() and json_reply_end(). 0, or -EINVAL with *fault set: then
      * nothing has changed and what was written is dropped. */
-    int (*run)(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+    int (*run)(const struct command_context *c, const struct command_request *r, struct buf *reply,
                struct json_fault *fault);
 };
 
@@ -115,14 +115,14 @@ struct command_outcome {
 /* Answer the request in these frames (frame_count may be more than 2), from a peer that may do so much, with the whole reply in
  * *reply, whose previous content is dropped. */
 struct command_outcome command_run(const struct command_context *c, const struct grant *grant,
-                                   const struct slice *frames, size_t frame_count, struct json_out *reply);
+                                   const struct slice *frames, size_t frame_count, struct buf *reply);
 
 /* Refuse the request in this frame without looking at what it wants. Its ref comes back when it is JSON. */
 struct command_outcome command_refuse(const struct command_context *c, const char *code, const char *message,
-                                      struct slice frame, struct json_out *reply);
+                                      struct slice frame, struct buf *reply);
 
 /* What a provisional reply becomes when storing failed; message is for people. unknown: nobody knows whether it did. */
 void command_store_failed(const struct command_context *c, const char *message, bool unknown, struct slice ref,
-                          struct json_out *reply);
+                          struct buf *reply);
 
 #endif

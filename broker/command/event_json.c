@@ -8,7 +8,7 @@
 
 /* The reply that a decoded block is written to. */
 struct writing {
-    struct json_out *reply;
+    struct buf *reply;
     bool named; /* the block has an event: line */
 };
 
@@ -33,7 +33,7 @@ static bool has_event_line(struct slice text)
 }
 
 /* Write what the event's text says. -ENOMEM when there is no memory for it. */
-static int put_text(struct json_out *reply, struct slice text)
+static int put_text(struct buf *reply, struct slice text)
 {
     struct writing w = {reply, has_event_line(text)};
     struct sse_decoder *d =
@@ -44,7 +44,7 @@ static int put_text(struct json_out *reply, struct slice text)
 }
 
 /* An EVENT_BANS has no text: how many bans it holds. */
-static void put_bans(struct json_out *out, const struct event *e)
+static void put_bans(struct buf *out, const struct event *e)
 {
     char data[32];
     struct slice session;
@@ -58,7 +58,7 @@ static void put_bans(struct json_out *out, const struct event *e)
     json_put_text(out, "data", slice_of(data));
 }
 
-int event_json_put(struct json_out *out, const struct event *e, const struct grant *grant)
+int event_json_put(struct buf *out, const struct event *e, const struct grant *grant)
 {
     json_begin_object(out, NULL);
     json_put_count(out, "seq", e->seq);

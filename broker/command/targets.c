@@ -105,7 +105,7 @@ static const struct names *patterns_of(const struct grant *grant, unsigned list)
     return list == 0 ? &grant->sessions : list == 1 ? &grant->channels : &none;
 }
 
-static void put_list(struct json_out *out, const char *name, const struct event *e, enum event_list list,
+static void put_list(struct buf *out, const char *name, const struct event *e, enum event_list list,
                      const struct names *patterns)
 {
     size_t cursor = 0;
@@ -119,7 +119,7 @@ static void put_list(struct json_out *out, const char *name, const struct event 
     json_end_list(out);
 }
 
-void targets_put(struct json_out *out, const char *name, const struct event *e, enum event_list first,
+void targets_put(struct buf *out, const char *name, const struct event *e, enum event_list first,
                  const struct grant *grant)
 {
     json_begin_object(out, name);

@@ -37,7 +37,7 @@ size_t targets_count(const struct names lists[TARGET_LISTS]);
 
 /* Write the lists of e that are not empty, beginning with list first, as an object called name; of a limited grant's only what it
  * matches. */
-void targets_put(struct json_out *out, const char *name, const struct event *e, enum event_list first,
+void targets_put(struct buf *out, const char *name, const struct event *e, enum event_list first,
                  const struct grant *grant);
 
 #endif

@@ -10,12 +10,12 @@
 #define NS_PER_MS 1000000u
 #define INACTIVE_MS 5000u
 
-static void put_name(struct json_out *out, const char *name, const char *value)
+static void put_name(struct buf *out, const char *name, const char *value)
 {
     json_put_text(out, name, slice_of(value));
 }
 
-void jetstream_put_stream(struct json_out *out, const struct jetstream_stream *s)
+void jetstream_put_stream(struct buf *out, const struct jetstream_stream *s)
 {
     json_begin_object(out, NULL);
     put_name(out, "name", s->name);
@@ -34,7 +34,7 @@ void jetstream_put_stream(struct json_out *out, const struct jetstream_stream *s
     json_end_object(out);
 }
 
-void jetstream_put_consumer(struct json_out *out, const char *stream, const char *deliver, uint64_t start,
+void jetstream_put_consumer(struct buf *out, const char *stream, const char *deliver, uint64_t start,
                             uint64_t heartbeat_ms)
 {
     json_begin_object(out, NULL);
@@ -55,7 +55,7 @@ void jetstream_put_consumer(struct json_out *out, const char *stream, const char
     json_end_object(out);
 }
 
-void jetstream_put_get(struct json_out *out, uint64_t sequence)
+void jetstream_put_get(struct buf *out, uint64_t sequence)
 {
     json_begin_object(out, NULL);
     json_put_count(out, "seq", sequence);

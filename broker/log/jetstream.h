@@ -27,15 +27,15 @@ struct jetstream_stream {
     uint64_t max_messages, max_bytes, max_age_ms;
 };
 
-void jetstream_put_stream(struct json_out *out, const struct jetstream_stream *s);
+void jetstream_put_stream(struct buf *out, const struct jetstream_stream *s);
 
 /* A reader of the stream from sequence `start` on, whose messages are sent to `deliver`: no acknowledgements, flow control, a heartbeat
  * each heartbeat_ms when idle, forgotten after a few seconds without a subscriber. */
-void jetstream_put_consumer(struct json_out *out, const char *stream, const char *deliver, uint64_t start,
+void jetstream_put_consumer(struct buf *out, const char *stream, const char *deliver, uint64_t start,
                             uint64_t heartbeat_ms);
 
 /* Ask for the message at this sequence. The stream's leader answers, whereas a reader may be at any server. */
-void jetstream_put_get(struct json_out *out, uint64_t sequence);
+void jetstream_put_get(struct buf *out, uint64_t sequence);
 
 /* Any reply; what it does not say is 0 or empty. */
 struct jetstream_reply {

@@ -66,7 +66,7 @@ struct journal {
     struct turn_name overlap_name; /* ... which must hold this turn */
     int64_t last_ms;               /* unix time of the last message */
 
-    struct wire_buf offer; /* the turn under way; no data: none is */
+    struct buf offer; /* the turn under way; no data: none is */
     struct turn_name offered;
     uint64_t offer_place;
     uint64_t offers, sends; /* so far */
@@ -180,7 +180,7 @@ static uint64_t at_least(uint64_t limit, uint64_t least)
 /* It holds what the history does; and several turns, however small the history is: bans are written anew before it forgets them. */
 static void make_stream(struct journal *j, int64_t now)
 {
-    struct json_out body = {0};
+    struct buf body = {0};
     struct jetstream_stream stream = {.name = j->config.stream,
                                       .replicas = j->config.replicas,
                                       .max_messages = at_least(j->config.limits.events, STREAM_TURNS),
@@ -189,12 +189,12 @@ static void make_stream(struct journal *j, int64_t now)
     jetstream_put_stream(&body, &stream);
     j->stage = MAKING;
     ask(j, 'm', "STREAM.CREATE", (struct slice){body.data, body.len}, now);
-    json_out_release(&body);
+    buf_release(&body);
 }
 
 static void open_reader(struct journal *j, uint64_t start, int64_t now)
 {
-    struct json_out body = {0};
+    struct buf body = {0};
     char deliver[SUBJECT_MAX];
     j->stage = OPENING;
     j->count = 0;
@@ -202,7 +202,7 @@ static void open_reader(struct journal *j, uint64_t start, int64_t now)
     j->deliveries = nats_link_listen(j->link, deliver);
     jetstream_put_consumer(&body, j->config.stream, deliver, start, HEARTBEAT_MS);
     ask(j, 'o', "CONSUMER.CREATE", (struct slice){body.data, body.len}, now);
-    json_out_release(&body);
+    buf_release(&body);
 }
 
 /* --- what is wrong --- */
@@ -244,7 +244,7 @@ static void lose(struct journal *j, const char *how)
 
 static void end_offer(struct journal *j)
 {
-    wire_buf_release(&j->offer);
+    buf_release(&j->offer);
 }
 
 static bool is_under_way(const struct journal *j)
@@ -341,14 +341,14 @@ static bool has_read_all(const struct journal *j)
 
 static void ask_leader(struct journal *j, int64_t now)
 {
-    struct json_out body = {0};
+    struct buf body = {0};
     MUST(j->last_place <= j->place);
     j->check_place = j->last_place;
     j->check_name = j->last;
     j->check_at = now;
     jetstream_put_get(&body, j->check_place);
     ask(j, 'g', "STREAM.MSG.GET", (struct slice){body.data, body.len}, now);
-    json_out_release(&body);
+    buf_release(&body);
 }
 
 static void check(struct journal *j, int64_t now)
@@ -398,14 +398,14 @@ static void send_offer(struct journal *j, int64_t now)
     j->resend_at = now + RESEND_MS;
 }
 
-void journal_offer(struct journal *j, struct wire_buf *message, struct turn *t, int64_t now)
+void journal_offer(struct journal *j, struct buf *message, struct turn *t, int64_t now)
 {
     t->name = (struct turn_name){j->config.broker, ++j->offers};
     t->forerunner = j->last;
     t->place = j->place;
     turn_put_head(message->data, t);
     j->offer = *message;
-    *message = (struct wire_buf){0};
+    *message = (struct buf){0};
     j->offered = t->name;
     j->offer_place = j->place;
     j->offered_us = clock_us();
@@ -732,7 +732,7 @@ void journal_free(struct journal **j)
     if (!*j)
         return;
     leave(*j);
-    wire_buf_release(&(*j)->offer);
+    buf_release(&(*j)->offer);
     free(*j);
     *j = NULL;
 }

@@ -82,7 +82,7 @@ size_t journal_room(const struct journal *j);
 
 /* Offer a turn, when none is under way: message holds the entries after TURN_HEAD_LEN bytes for the head, t what is to be in the head except names
  * and place. The message is taken over, and *message zeroed. */
-void journal_offer(struct journal *j, struct wire_buf *message, struct turn *t, int64_t now);
+void journal_offer(struct journal *j, struct buf *message, struct turn *t, int64_t now);
 
 /* Wait no longer for the turn under way. True when it was never sent, so that it is certainly not stored. Else nobody knows: should it be
  * stored, it comes as a JOURNAL_TURN. */

@@ -494,7 +494,7 @@ static void put_word(struct sequence *s, struct turn *t, uint64_t position)
     s->offered = *t;
 }
 
-void sequence_offer(struct sequence *s, struct turn *t, struct wire_buf *b)
+void sequence_offer(struct sequence *s, struct turn *t, struct buf *b)
 {
     char room[TURN_HEAD_LEN] = {0};
     bool fresh = s->count > s->committed, word = sequence_has_word(s);
@@ -640,7 +640,7 @@ void sequence_skip_feed(struct sequence *s)
     s->given = s->committed;
 }
 
-bool sequence_next_batch(struct sequence *s, struct wire_buf *b)
+bool sequence_next_batch(struct sequence *s, struct buf *b)
 {
     if (s->given == s->count) {
         drop_turn(s, 0);

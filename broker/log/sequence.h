@@ -97,7 +97,7 @@ size_t sequence_turn_bytes(const struct sequence *s);
 
 /* Write the turn's entries behind TURN_HEAD_LEN bytes of room in b (zeroed), and into t what its head says. What was appended is out of the
  * history until one of the two below. When b->failed, call sequence_withdraw(). */
-void sequence_offer(struct sequence *s, struct turn *t, struct wire_buf *b);
+void sequence_offer(struct sequence *s, struct turn *t, struct buf *b);
 
 /* The turn that was offered is in the journal: it is in force. The number of its events. */
 int sequence_accept(struct sequence *s);
@@ -128,7 +128,7 @@ void sequence_skip_feed(struct sequence *s);
 
 /* Write the next message for the feed. False when everything committed was given. When memory runs out the message is
  * left out, which workers notice and repair. */
-bool sequence_next_batch(struct sequence *s, struct wire_buf *b);
+bool sequence_next_batch(struct sequence *s, struct buf *b);
 
 /* Forget what is too old (unix ms): events over the age limit (in the store too, some at each call), bans that have ended. And
  * look whether the store can be written to again. The number of events appended: bans written anew. */

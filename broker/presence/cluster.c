@@ -34,7 +34,7 @@ struct cluster {
     bool crowded;                   /* a broker was ignored, and the log has said so */
     int64_t ticked_at;              /* 0: not yet */
     uint64_t gone[BROKER_COUNTERS]; /* counted by brokers that are forgotten */
-    struct wire_buf here;
+    struct buf here;
 };
 
 /* --- life --- */
@@ -58,10 +58,10 @@ void cluster_free(struct cluster **c)
         return;
     struct peer *p = NULL;
     while ((*c)->peers && (p = table_next((*c)->peers, p)))
-        wire_buf_release(&p->whole.body);
+        buf_release(&p->whole.body);
     table_free(&(*c)->peers);
     table_free(&(*c)->workers);
-    wire_buf_release(&(*c)->here);
+    buf_release(&(*c)->here);
     free(*c);
     *c = NULL;
 }
@@ -121,7 +121,7 @@ static void forget(struct cluster *c, struct peer *p)
 {
     for (size_t i = 0; i < BROKER_COUNTERS; i++)
         c->gone[i] += p->counters[i];
-    wire_buf_release(&p->whole.body);
+    buf_release(&p->whole.body);
     table_remove(c->peers, p);
 }
 

@@ -15,7 +15,7 @@ struct cluster_link {
     struct nats_link *link; /* NULL: the servers refused us; tried again each second */
     struct nats_listener *listener;
     struct cluster *cluster;
-    struct wire_buf part;
+    struct buf part;
 };
 
 /* --- the connection --- */
@@ -49,7 +49,7 @@ static void send_all(void *context, const struct gossip *m)
             break; /* who misses it asks */
     }
     if (l->part.failed)
-        wire_buf_release(&l->part);
+        buf_release(&l->part);
 }
 
 /* --- life --- */
@@ -80,7 +80,7 @@ void cluster_link_close(struct cluster_link **l)
         cluster_leave((*l)->cluster);
     disconnect(*l);
     cluster_free(&(*l)->cluster);
-    wire_buf_release(&(*l)->part);
+    buf_release(&(*l)->part);
     free(*l);
     *l = NULL;
 }

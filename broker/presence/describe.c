@@ -3,7 +3,7 @@
 #include "codec/grant.h"
 #include "codec/meta.h"
 
-void describe_name(struct json_out *out, struct slice id, const struct connection *c)
+void describe_name(struct buf *out, struct slice id, const struct connection *c)
 {
     struct connection_info info;
     connection_describe(c, &info);
@@ -11,7 +11,7 @@ void describe_name(struct json_out *out, struct slice id, const struct connectio
     json_put_text(out, "session", info.session);
 }
 
-void describe_who(struct json_out *out, struct slice id, const struct connection *c, const struct names *channels)
+void describe_who(struct buf *out, struct slice id, const struct connection *c, const struct names *channels)
 {
     struct connection_info info;
     connection_describe(c, &info);
@@ -26,7 +26,7 @@ void describe_who(struct json_out *out, struct slice id, const struct connection
 }
 
 /* Labels come from a worker and have been looked at there; what is none anyway is not shown. */
-static void put_meta(struct json_out *out, struct slice labels, struct slice meta)
+static void put_meta(struct buf *out, struct slice labels, struct slice meta)
 {
     char name[META_LABEL_MAX + 1], text[META_VALUE_MAX];
     struct slice label, value;
@@ -41,7 +41,7 @@ static void put_meta(struct json_out *out, struct slice labels, struct slice met
     json_end_object(out);
 }
 
-void describe_origin(struct json_out *out, const struct connection *c)
+void describe_origin(struct buf *out, const struct connection *c)
 {
     struct connection_info info;
     connection_describe(c, &info);
@@ -51,7 +51,7 @@ void describe_origin(struct json_out *out, const struct connection *c)
         put_meta(out, info.labels, info.meta);
 }
 
-void describe_lag(struct json_out *out, const struct connection *c, uint64_t head)
+void describe_lag(struct buf *out, const struct connection *c, uint64_t head)
 {
     struct connection_info info;
     connection_describe(c, &info);

@@ -23,7 +23,7 @@ static void put_head(char *p, const struct gossip *m, unsigned part, unsigned pa
     put_u16(p + 26, (uint16_t)parts);
 }
 
-unsigned gossip_put(struct wire_buf *b, const struct gossip *m, unsigned part, size_t max)
+unsigned gossip_put(struct buf *b, const struct gossip *m, unsigned part, size_t max)
 {
     size_t head = GOSSIP_HEAD_LEN + m->name.len, room = max - head;
     size_t parts = m->body.len ? (m->body.len + room - 1) / room : 1;
@@ -75,7 +75,7 @@ int gossip_sender(struct slice part, uint64_t *run)
     return err;
 }
 
-static int append(struct wire_buf *b, struct slice bytes)
+static int append(struct buf *b, struct slice bytes)
 {
     if (b->len + bytes.len > GOSSIP_BYTES_MAX)
         return -EPROTO;
@@ -90,7 +90,7 @@ int gossip_join(struct gossip_whole *w, struct slice bytes, struct gossip *m)
     if (err)
         return err;
     if (p.index == 0) {
-        wire_buf_release(&w->body);
+        buf_release(&w->body);
         w->number = p.m.number;
         w->next = 0;
     }

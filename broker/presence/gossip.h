@@ -38,11 +38,11 @@ struct gossip {
 
 /* Write part `part` of m, of which none is longer than max bytes (at least GOSSIP_HEAD_LEN + NAME_BYTES_MAX + 1). Returns in how many parts it goes;
  * 0: in more than GOSSIP_PARTS_MAX. */
-unsigned gossip_put(struct wire_buf *b, const struct gossip *m, unsigned part, size_t max);
+unsigned gossip_put(struct buf *b, const struct gossip *m, unsigned part, size_t max);
 
 /* One sender's message, until all its parts are here. Zeroed is empty. */
 struct gossip_whole {
-    struct wire_buf body;
+    struct buf body;
     uint64_t number;
     unsigned next; /* part */
 };

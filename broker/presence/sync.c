@@ -10,7 +10,7 @@ static size_t piece_bytes(const struct sync_context *c)
 }
 
 /* Bans from *cursor on, until b has the size of a piece. */
-static void fill_with_bans(const struct sync_context *c, const void **cursor, struct wire_buf *b)
+static void fill_with_bans(const struct sync_context *c, const void **cursor, struct buf *b)
 {
     const struct bans *bans = sequence_bans(c->sequence);
     struct slice session;
@@ -21,9 +21,9 @@ static void fill_with_bans(const struct sync_context *c, const void **cursor, st
 }
 
 /* The first of them go into the welcome, the others before it: who is welcomed knows all. False: they could not be sent. */
-static bool send_bans(const struct sync_context *c, struct slice worker, struct wire_buf *first, uint64_t *pieces)
+static bool send_bans(const struct sync_context *c, struct slice worker, struct buf *first, uint64_t *pieces)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     const void *cursor = NULL;
     bool sent = true;
     *pieces = 0;
@@ -35,15 +35,15 @@ static bool send_bans(const struct sync_context *c, struct slice worker, struct 
         sent = !b.failed && c->send(c->context, worker, (struct slice){b.data, b.len});
     }
 
-    wire_buf_release(&b);
+    buf_release(&b);
     return sent;
 }
 
 /* False: the bans could not be sent. */
-static bool write_welcome(const struct sync_context *c, struct slice worker, struct wire_buf *answer)
+static bool write_welcome(const struct sync_context *c, struct slice worker, struct buf *answer)
 {
     const struct history *h = sequence_history(c->sequence);
-    struct wire_buf bans = {0};
+    struct buf bans = {0};
     uint64_t pieces;
     bool sent = send_bans(c, worker, &bans, &pieces);
 
@@ -60,7 +60,7 @@ static bool write_welcome(const struct sync_context *c, struct slice worker, str
                              });
     wire_add_items(answer, &bans);
     answer->failed = answer->failed || bans.failed;
-    wire_buf_release(&bans);
+    buf_release(&bans);
     return sent;
 }
 
@@ -73,7 +73,7 @@ static uint64_t furthest_position(const struct sync_context *c)
 }
 
 static bool on_hello(const struct sync_context *c, struct slice worker, const struct wire_hello *m, int64_t now,
-                     struct wire_buf *answer)
+                     struct buf *answer)
 {
     if (presence_hello(c->presence, worker, m, now) != 0)
         return false; /* it says it again in a second */
@@ -134,7 +134,7 @@ static size_t page_bytes(const struct wire_replay *m)
 }
 
 static void put_page(const struct sync_context *c, const struct wire_page *page, struct event **events, size_t count,
-                     struct wire_buf *answer)
+                     struct buf *answer)
 {
     wire_put_page(answer, page);
     for (size_t i = 0; i < count; i++)
@@ -151,7 +151,7 @@ static bool is_news(const struct history *h, const struct wire_replay *m, const 
 }
 
 static bool on_replay(const struct sync_context *c, struct slice worker, const struct wire_replay *m,
-                      struct slice message, struct wire_buf *answer)
+                      struct slice message, struct buf *answer)
 {
     const struct history *h = sequence_history(c->sequence);
     struct start start = find_start(h, m);
@@ -185,7 +185,7 @@ static bool on_replay(const struct sync_context *c, struct slice worker, const s
 /* --- shutdowns --- */
 
 /* The shutdowns after *upto, until they fill a page; *upto moves on. */
-static void collect_shutdowns(const struct history *h, uint64_t *upto, struct wire_buf *entries)
+static void collect_shutdowns(const struct history *h, uint64_t *upto, struct buf *entries)
 {
     struct event *events[SYNC_PAGE_EVENTS];
 
@@ -197,10 +197,10 @@ static void collect_shutdowns(const struct history *h, uint64_t *upto, struct wi
     }
 }
 
-static bool on_shutdowns(const struct sync_context *c, const struct wire_shutdowns *m, struct wire_buf *answer)
+static bool on_shutdowns(const struct sync_context *c, const struct wire_shutdowns *m, struct buf *answer)
 {
     const struct history *h = sequence_history(c->sequence);
-    struct wire_buf entries = {0};
+    struct buf entries = {0};
     struct wire_page page = {
         .request = m->request,
         .run = sequence_run(c->sequence),
@@ -215,7 +215,7 @@ static bool on_shutdowns(const struct sync_context *c, const struct wire_shutdow
     wire_put_page(answer, &page);
     wire_add_items(answer, &entries);
     answer->failed = answer->failed || entries.failed;
-    wire_buf_release(&entries);
+    buf_release(&entries);
     c->counters[PAGES]++;
     return true;
 }
@@ -229,7 +229,7 @@ static void pass_on(const struct sync_context *c, struct slice worker, struct sl
 }
 
 static bool on_presence(const struct sync_context *c, struct slice worker, struct slice message,
-                        const struct wire_presence *m, int64_t now, struct wire_buf *answer)
+                        const struct wire_presence *m, int64_t now, struct buf *answer)
 {
     if (presence_report(c->presence, worker, m, now) != 0) {
         c->counters[RESYNCS]++;
@@ -258,7 +258,7 @@ static void log_ignored(struct slice message)
 }
 
 bool sync_handle(const struct sync_context *c, struct slice worker, struct slice message, int64_t now,
-                 struct wire_buf *answer)
+                 struct buf *answer)
 {
     struct wire_hello hello;
     struct wire_replay replay;

@@ -33,6 +33,6 @@ struct sync_context {
 /* Take message from the worker with this routing id. True when *answer holds what to send back. now is that of
  * presence.h. */
 bool sync_handle(const struct sync_context *c, struct slice worker, struct slice message, int64_t now,
-                 struct wire_buf *answer);
+                 struct buf *answer);
 
 #endif

@@ -17,7 +17,7 @@ static void write_message(struct watch *w, const struct presence_change *change)
         [PRESENCE_SESSION_ONLINE] = "session_online",
         [PRESENCE_SESSION_OFFLINE] = "session_offline",
     };
-    struct json_out *out = &w->message;
+    struct buf *out = &w->message;
     char run[WATCH_RUN_LEN];
     out->len = 0;
     json_begin_object(out, NULL);
@@ -44,12 +44,12 @@ void watch_change(void *context, const struct presence_change *change)
         return;
     write_message(w, change);
     if (w->message.failed)
-        json_out_release(&w->message); /* its number is missing then, and whoever watches looks again */
+        buf_release(&w->message); /* its number is missing then, and whoever watches looks again */
     else
         w->send(w->context, (struct slice){w->message.data, w->message.len});
 }
 
 void watch_release(struct watch *w)
 {
-    json_out_release(&w->message);
+    buf_release(&w->message);
 }

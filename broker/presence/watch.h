@@ -14,7 +14,7 @@ struct watch {
     uint64_t run;
     uint64_t n;     /* of the last change */
     int64_t now_ms; /* unix time, set by who turns the broker's loop */
-    struct json_out message;
+    struct buf message;
     void (*send)(void *context, struct slice message); /* message is valid during the call */
     void *context;
 };

@@ -165,11 +165,11 @@ static int ask(const struct call *call, const char *request)
     return close_publisher(call, &publisher, err, &reply);
 }
 
-int exchange(const struct call *call, struct json_out *request)
+int exchange(const struct call *call, struct buf *request)
 {
     char *text = request->failed ? NULL : strndup(request->data, request->len);
     int status = text ? ask(call, text) : complain(call, STATUS_FAILED, "out of memory");
     free(text);
-    json_out_release(request);
+    buf_release(request);
     return status;
 }

@@ -7,18 +7,17 @@
 
 #define ANSWER_MAX (16u << 20) /* bytes; a reply to 10,000 events has 200 KB */
 
+/* libcurl's: fewer bytes than it gave end the transfer. */
 static size_t take(char *data, size_t size, size_t count, void *context)
 {
-    struct http_answer *a = context;
+    struct buf *text = &((struct http_answer *)context)->text;
     size_t len = size * count;
-    char *grown = a->len + len < ANSWER_MAX ? realloc(a->data, a->len + len + 1) : NULL;
-    if (!grown)
+    if (len >= ANSWER_MAX - text->len)
         return 0;
-    memcpy(grown + a->len, data, len);
-    a->data = grown;
-    a->len += len;
-    a->data[a->len] = '\0';
-    return len;
+
+    buf_put(text, data, len);
+    buf_terminate(text);
+    return text->failed ? 0 : len;
 }
 
 /* list is freed when it cannot grow. */
@@ -97,6 +96,6 @@ int http_post(const char *url, const char *token, struct slice json, uint64_t ti
 
 void http_answer_release(struct http_answer *a)
 {
-    free(a->data);
+    buf_release(&a->text);
     *a = (struct http_answer){0};
 }

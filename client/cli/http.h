@@ -9,14 +9,13 @@
 
 #include <stdint.h>
 
-#include "base/slice.h"
+#include "base/buf.h"
 
 #define HTTP_WHY 256
 
 struct http_answer {
     long status;
-    char *data; /* NUL-terminated; NULL when there is none */
-    size_t len;
+    struct buf text; /* NUL-terminated; its data is NULL when there is none */
 };
 
 /* POST json to url; token may be NULL. 0, or -errno with the reason in why: -EINVAL when url is none, -ETIMEDOUT, -EHOSTUNREACH, -ENOMEM.

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/name.h"
 
 #define COLUMNS_MAX 16u
@@ -85,24 +86,17 @@ void grid_free(struct grid **g)
     *g = NULL;
 }
 
-static int grow(struct grid *g)
-{
-    size_t cap = g->cap ? g->cap * 2 : 64;
-    struct cell *cells = realloc(g->cells, cap * sizeof *cells);
-    if (!cells)
-        return -ENOMEM;
-    g->cells = cells;
-    g->cap = cap;
-    return 0;
-}
-
 int grid_add(struct grid *g, struct slice text)
 {
-    if (g->count == g->cap && grow(g))
+    struct cell *cells = array_reserve(g->cells, &g->cap, g->count + 1, sizeof *cells);
+    if (!cells)
         return -ENOMEM;
+
+    g->cells = cells;
     char *copy = malloc(text.len + 1);
     if (!copy)
         return -ENOMEM;
+
     if (text.len)
         memcpy(copy, text.data, text.len);
     g->cells[g->count].text = copy;

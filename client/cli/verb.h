@@ -53,7 +53,7 @@ int complain(const struct call *call, int status, const char *format, ...) __att
 
 /* Send the request (and release it), wait for the reply, and show it: as it came with --json, else by the verb's view. An exit
  * status. */
-int exchange(const struct call *call, struct json_out *request);
+int exchange(const struct call *call, struct buf *request);
 
 /* Show a reply that came in another way: as exchange() does. */
 int show_answer(const struct call *call, struct slice json);

@@ -179,7 +179,7 @@ static int write_both(const struct call *call, const char *public_path, const ch
 static void show_json(const struct call *call, const char *public_path, const char *public_key)
 {
     const struct keygen_flags *f = call->flags;
-    struct json_out out = {0};
+    struct buf out = {0};
     json_begin_object(&out, NULL);
     json_put_flag(&out, "ok", true);
     json_put_text(&out, "role", slice_of(f->role));
@@ -188,7 +188,7 @@ static void show_json(const struct call *call, const char *public_path, const ch
     json_put_text(&out, "public_file", slice_of(public_path));
     json_end_object(&out);
     printf("%.*s\n", (int)out.len, out.data);
-    json_out_release(&out);
+    buf_release(&out);
 }
 
 static void show(const struct call *call, const char *public_path, const char *public_key)
@@ -220,7 +220,7 @@ static int make(const struct call *call, const char *public_path)
 
 static void show_secret(const struct call *call, const struct jwt_secret_made *made)
 {
-    struct json_out out = {0};
+    struct buf out = {0};
     if (!call->settings->json) {
         printf("%s\n", made->kid);
         fprintf(stderr, "(the kid of the new secret; %s holds %zu, and is what a worker takes as --jwt-secret-file)\n",
@@ -234,7 +234,7 @@ static void show_secret(const struct call *call, const struct jwt_secret_made *m
     json_put_count(&out, "secrets", made->count);
     json_end_object(&out);
     printf("%.*s\n", (int)out.len, out.data);
-    json_out_release(&out);
+    buf_release(&out);
 }
 
 static int run_jwt(const struct call *call)

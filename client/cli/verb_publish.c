@@ -69,29 +69,27 @@ static bool names_somebody(const struct ssecast_target *t)
     return t->sessions.count + t->channels.count + t->connections.count > 0;
 }
 
-/* Read to the end, and put a NUL behind it. 0, or -errno; *out is the caller's to free either way. */
-static int read_all(FILE *in, char **out, size_t *len)
+/* Read to the end and put a NUL behind it. 0 or -errno; the caller releases out either way. */
+static int read_all(FILE *in, struct buf *out)
 {
-    size_t cap = 0, got;
-    do {
-        if (cap - *len < READ_STEP) {
-            char *grown = realloc(*out, (cap = cap * 2 + READ_STEP) + 1);
-            if (!grown)
-                return -ENOMEM;
-            *out = grown;
-        }
-        got = fread(*out + *len, 1, cap - *len, in);
-        *len += got;
-    } while (got > 0);
+    size_t got = READ_STEP;
+    while (got > 0) {
+        char *step = buf_extend(out, READ_STEP);
+        if (!step)
+            return -ENOMEM;
+        got = fread(step, 1, READ_STEP, in);
+        out->len -= READ_STEP - got;
+    }
     if (ferror(in))
         return -errno;
-    (*out)[*len] = 0;
-    return 0;
+
+    buf_terminate(out);
+    return out->failed ? -ENOMEM : 0;
 }
 
 /* --- over HTTP --- */
 
-static void put_names(struct json_out *out, const char *name, const struct flag_list *names)
+static void put_names(struct buf *out, const char *name, const struct flag_list *names)
 {
     if (!names->count)
         return;
@@ -101,7 +99,7 @@ static void put_names(struct json_out *out, const char *name, const struct flag_
     json_end_list(out);
 }
 
-static void put_target(struct json_out *out, const char *name, const struct flag_list *sessions,
+static void put_target(struct buf *out, const char *name, const struct flag_list *sessions,
                        const struct flag_list *channels, const struct flag_list *connections)
 {
     if (!sessions->count && !channels->count && !connections->count)
@@ -113,7 +111,7 @@ static void put_target(struct json_out *out, const char *name, const struct flag
     json_end_object(out);
 }
 
-static void put_event(struct json_out *out, const struct call *call, struct slice data)
+static void put_event(struct buf *out, const struct call *call, struct slice data)
 {
     const struct publish_flags *f = call->flags;
     json_begin_object(out, NULL);
@@ -135,10 +133,10 @@ static void put_event(struct json_out *out, const struct call *call, struct slic
 static char *read_token(const struct call *call, int *status)
 {
     const char *name = ((const struct publish_flags *)call->flags)->token_file;
-    char *text = NULL;
-    size_t len = 0;
+    struct buf content = {0};
     FILE *file = name ? fopen(name, "re") : NULL;
-    int err = !name ? 0 : file ? read_all(file, &text, &len) : -errno;
+    int err = !name ? 0 : file ? read_all(file, &content) : -errno;
+    char *text = content.data;
     if (file)
         fclose(file);
     if (err)
@@ -170,18 +168,18 @@ static int post(const struct call *call, const char *token, struct slice json)
         status = complain(call, err == -EINVAL ? STATUS_USAGE : STATUS_FAILED, "%s: %s", f->url, why);
     else if (answer.status != 200)
         status = complain(call, STATUS_FAILED, "%s answered %ld: %s", f->url, answer.status,
-                          answer.data ? answer.data : "nothing more");
+                          answer.text.data ? answer.text.data : "nothing more");
     else
-        status = show_answer(call, (struct slice){answer.data, answer.len});
+        status = show_answer(call, buf_slice(&answer.text));
     if (!err && answer.status == 200 && status == STATUS_OK)
-        note_nobody(call, (struct slice){answer.data, answer.len});
+        note_nobody(call, buf_slice(&answer.text));
     http_answer_release(&answer);
     return status;
 }
 
 static int publish_over_http(const struct call *call, struct slice data)
 {
-    struct json_out json = {0};
+    struct buf json = {0};
     int status = STATUS_OK;
     char *token = read_token(call, &status);
     if (status == STATUS_OK) {
@@ -189,7 +187,7 @@ static int publish_over_http(const struct call *call, struct slice data)
         status = json.failed ? complain(call, STATUS_FAILED, "out of memory")
                              : post(call, token, (struct slice){json.data, json.len});
     }
-    json_out_release(&json);
+    buf_release(&json);
     free(token);
     return status;
 }
@@ -241,12 +239,11 @@ static int publish(const struct call *call, struct slice data)
 
 static int publish_input(const struct call *call)
 {
-    char *data = NULL;
-    size_t len = 0;
-    int err = read_all(stdin, &data, &len);
+    struct buf input = {0};
+    int err = read_all(stdin, &input);
     int status = err ? complain(call, STATUS_FAILED, "cannot read standard input: %s", strerror(-err))
-                     : publish(call, (struct slice){data, len});
-    free(data);
+                     : publish(call, buf_slice(&input));
+    buf_release(&input);
     return status;
 }
 

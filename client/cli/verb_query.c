@@ -23,7 +23,7 @@ struct query_flags {
     }
 #define LIMIT NUMBER("limit", limit, "N", "how many at most")
 
-static void put_flag(struct json_out *out, const struct flag_row *row, const char *values)
+static void put_flag(struct buf *out, const struct flag_row *row, const char *values)
 {
     if (row->type == FLAG_TEXT) {
         const char *text = *(const char *const *)(const void *)(values + row->offset);
@@ -38,7 +38,7 @@ static void put_flag(struct json_out *out, const struct flag_row *row, const cha
 
 static int query(const struct call *call)
 {
-    struct json_out request = {0};
+    struct buf request = {0};
     const struct flags *flags = &call->verb->flags;
     json_begin_object(&request, NULL);
     json_put_text(&request, "op", slice_of(call->verb->name));
@@ -82,7 +82,7 @@ static int stats(const struct call *call)
 {
     const struct stats_flags *flags = call->flags;
     struct call shown = *call;
-    struct json_out request = {0};
+    struct buf request = {0};
     shown.verb = flags->prometheus ? &prometheus : call->verb;
     json_begin_object(&request, NULL);
     json_put_text(&request, "op", slice_of(flags->prometheus ? "metrics" : "stats"));
@@ -109,7 +109,7 @@ static const struct flag_row log_level_flags[] = {
 
 static int log_level(const struct call *call)
 {
-    struct json_out request = {0};
+    struct buf request = {0};
     json_begin_object(&request, NULL);
     json_put_text(&request, "op", slice_of("log"));
     if (call->count > 0)
@@ -174,7 +174,7 @@ const struct verb verb_bans = {
 
 static int unban(const struct call *call)
 {
-    struct json_out request = {0};
+    struct buf request = {0};
     json_begin_object(&request, NULL);
     json_put_text(&request, "op", slice_of("unban"));
     json_begin_list(&request, "sessions");

@@ -45,7 +45,7 @@ struct tail {
     const struct call *call;
     const struct tail_flags *flags;
     struct ssecast_source *source;
-    struct json_out line;
+    struct buf line;
     uint64_t seen; /* events printed */
     bool opened;   /* there was a stream once */
     int status;    /* the exit status, should it end now */
@@ -185,7 +185,7 @@ static int run(const struct call *call)
     if (status != STATUS_OK || (t.flags->count.given && t.flags->count.value == 0))
         return status;
     status = follow(&t);
-    json_out_release(&t.line);
+    buf_release(&t.line);
     return status;
 }
 

@@ -26,7 +26,7 @@ struct ssecast_presence {
     struct ear *ear;
     struct ssecast_publisher *publisher;
     struct roster *roster;
-    struct json_out text;
+    struct buf text;
     char run[64]; /* without snapshots: as the last message had them */
     uint64_t n;
     bool complete;    /* since the last snapshot nothing was missed */
@@ -62,7 +62,7 @@ static const char *type_name(enum ssecast_presence_type type)
 }
 
 /* What the broker's row says of the connection; without one, what is known. */
-static void put_who(struct json_out *out, const struct roster_change *c)
+static void put_who(struct buf *out, const struct roster_change *c)
 {
     if (c->whole.len > 2) {
         json_put_raw(out, NULL, (struct slice){c->whole.data + 1, c->whole.len - 2});
@@ -77,7 +77,7 @@ static void put_who(struct json_out *out, const struct roster_change *c)
 }
 
 /* The object that says what no message said. */
-static void compose(struct json_out *out, const struct roster_change *c)
+static void compose(struct buf *out, const struct roster_change *c)
 {
     out->len = 0;
     json_begin_object(out, NULL);
@@ -159,14 +159,14 @@ static void unreachable(struct ssecast_presence *p, int err)
 /* Ask `presence`. 0 and *reply, or -errno: what is for ever is in p->err. */
 static int ask(struct ssecast_presence *p, const char *after, unsigned limit, struct ssecast_reply **reply)
 {
-    struct json_out request = {0};
+    struct buf request = {0};
     json_begin_object(&request, NULL);
     json_put_text(&request, "op", slice_of("presence"));
     json_put_text(&request, "after", slice_of(after));
     json_put_count(&request, "limit", limit);
     json_end_object(&request);
     char *text = request.failed ? NULL : strndup(request.data, request.len);
-    json_out_release(&request);
+    buf_release(&request);
     int err = text ? ssecast_query(p->publisher, text, reply) : -ENOMEM;
     free(text);
     if (err == -EREMOTEIO) {
@@ -426,7 +426,7 @@ void ssecast_presence_free(struct ssecast_presence **presence)
     ssecast_publisher_free(&p->publisher);
     ear_free(&p->ear);
     roster_free(&p->roster);
-    json_out_release(&p->text);
+    buf_release(&p->text);
     if (p->stop_fd >= 0)
         close(p->stop_fd);
     free(p);

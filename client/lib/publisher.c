@@ -105,7 +105,7 @@ static void send_waiting(struct ssecast_publisher *p, int64_t now)
 
 /* A request that is being written. */
 struct draft {
-    struct json_out text;
+    struct buf text;
     uint64_t ref;
     bool repeatable;
     int err; /* why it cannot be sent */
@@ -137,7 +137,7 @@ static int submit(struct ssecast_publisher *p, struct draft *d, const struct sli
 {
     int64_t now = clock_ms();
     struct pending *pending = d->err ? NULL : pending_new(d, payload);
-    json_out_release(&d->text);
+    buf_release(&d->text);
     if (!pending)
         return d->err ? d->err : -ENOMEM;
     pending->request.deadline = now + p->timeout_ms;

@@ -22,7 +22,7 @@ int request_ids_begin(struct request_ids *ids)
 
 /* ---- pieces ---- */
 
-static int put_text(struct json_out *out, const char *name, const char *text)
+static int put_text(struct buf *out, const char *name, const char *text)
 {
     struct slice bytes = slice_of(text);
     if (!utf8_valid(bytes))
@@ -31,7 +31,7 @@ static int put_text(struct json_out *out, const char *name, const char *text)
     return 0;
 }
 
-static int put_names(struct json_out *out, const char *name, const struct ssecast_names *list)
+static int put_names(struct buf *out, const char *name, const struct ssecast_names *list)
 {
     int err = 0;
     if (list->count == 0)
@@ -43,7 +43,7 @@ static int put_names(struct json_out *out, const char *name, const struct ssecas
     return err;
 }
 
-static int put_target_fields(struct json_out *out, const struct ssecast_target *target)
+static int put_target_fields(struct buf *out, const struct ssecast_target *target)
 {
     int err = put_names(out, "sessions", &target->sessions);
     if (!err)
@@ -51,7 +51,7 @@ static int put_target_fields(struct json_out *out, const struct ssecast_target *
     return err ? err : put_names(out, "connections", &target->connections);
 }
 
-static int put_target(struct json_out *out, const char *name, const struct ssecast_target *target)
+static int put_target(struct buf *out, const char *name, const struct ssecast_target *target)
 {
     if (!target)
         return 0;
@@ -61,7 +61,7 @@ static int put_target(struct json_out *out, const char *name, const struct sseca
     return err;
 }
 
-static int end_request(struct json_out *out, uint64_t ref)
+static int end_request(struct buf *out, uint64_t ref)
 {
     json_put_count(out, "ref", ref);
     json_end_object(out);
@@ -70,7 +70,7 @@ static int end_request(struct json_out *out, uint64_t ref)
 
 /* ---- events ---- */
 
-static int put_payload(struct json_out *out, const struct ssecast_event *e)
+static int put_payload(struct buf *out, const struct ssecast_event *e)
 {
     if ((e->json != NULL) + (e->text != NULL) + (e->bytes != NULL) > 1)
         return -EINVAL;
@@ -85,7 +85,7 @@ static int put_payload(struct json_out *out, const struct ssecast_event *e)
     return 0;
 }
 
-static int put_id(struct json_out *out, const struct ssecast_event *e, struct request_ids *ids)
+static int put_id(struct buf *out, const struct ssecast_event *e, struct request_ids *ids)
 {
     char text[sizeof ids->prefix + 24];
     if (e->id)
@@ -98,7 +98,7 @@ static int put_id(struct json_out *out, const struct ssecast_event *e, struct re
 }
 
 /* The fields that an event has in a request of its own and in a batch. */
-static int put_event(struct json_out *out, const struct ssecast_event *e, struct request_ids *ids)
+static int put_event(struct buf *out, const struct ssecast_event *e, struct request_ids *ids)
 {
     int err = e->event && *e->event ? put_text(out, "event", e->event) : 0;
     if (!err)
@@ -114,7 +114,7 @@ static int put_event(struct json_out *out, const struct ssecast_event *e, struct
     return err;
 }
 
-int request_publish(struct json_out *out, const struct ssecast_event *event, struct request_ids *ids, uint64_t ref,
+int request_publish(struct buf *out, const struct ssecast_event *event, struct request_ids *ids, uint64_t ref,
                     bool *repeatable)
 {
     json_begin_object(out, NULL);
@@ -124,7 +124,7 @@ int request_publish(struct json_out *out, const struct ssecast_event *event, str
     return err ? err : end_request(out, ref);
 }
 
-int request_batch(struct json_out *out, const struct ssecast_event *events, size_t count, struct request_ids *ids,
+int request_batch(struct buf *out, const struct ssecast_event *events, size_t count, struct request_ids *ids,
                   uint64_t ref, bool *repeatable)
 {
     int err = count == 0 || count > REQUEST_EVENTS_MAX ? -EINVAL : 0;
@@ -144,7 +144,7 @@ int request_batch(struct json_out *out, const struct ssecast_event *events, size
 
 /* ---- the rest ---- */
 
-int request_shutdown(struct json_out *out, const struct ssecast_shutdown *shutdown, uint64_t ref)
+int request_shutdown(struct buf *out, const struct ssecast_shutdown *shutdown, uint64_t ref)
 {
     json_begin_object(out, NULL);
     json_put_text(out, "op", slice_of("shutdown"));
@@ -156,7 +156,7 @@ int request_shutdown(struct json_out *out, const struct ssecast_shutdown *shutdo
     return err ? err : end_request(out, ref);
 }
 
-int request_query(struct json_out *out, const char *json, uint64_t ref, bool *repeatable)
+int request_query(struct buf *out, const char *json, uint64_t ref, bool *repeatable)
 {
     struct slice text = slice_of(json);
     bool empty;

@@ -23,13 +23,13 @@ int request_ids_begin(struct request_ids *ids);
 
 /* Append the request to out. *repeatable: sending it twice does no more than sending it once. 0; -EINVAL, -EILSEQ or -ENOMEM, out is then
  * of no use. A payload in bytes is left to the caller to send behind it. */
-int request_publish(struct json_out *out, const struct ssecast_event *event, struct request_ids *ids, uint64_t ref,
+int request_publish(struct buf *out, const struct ssecast_event *event, struct request_ids *ids, uint64_t ref,
                     bool *repeatable);
-int request_batch(struct json_out *out, const struct ssecast_event *events, size_t count, struct request_ids *ids,
+int request_batch(struct buf *out, const struct ssecast_event *events, size_t count, struct request_ids *ids,
                   uint64_t ref, bool *repeatable);
-int request_shutdown(struct json_out *out, const struct ssecast_shutdown *shutdown, uint64_t ref);
+int request_shutdown(struct buf *out, const struct ssecast_shutdown *shutdown, uint64_t ref);
 
 /* The request that json is. It is one object without "ref". */
-int request_query(struct json_out *out, const char *json, uint64_t ref, bool *repeatable);
+int request_query(struct buf *out, const char *json, uint64_t ref, bool *repeatable);
 
 #endif

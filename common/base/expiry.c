@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/array.h"
+
 static void put(struct expiry *e, size_t place, struct expiry_item *item)
 {
     e->items[place - 1] = item;
@@ -37,14 +39,11 @@ static void sink(struct expiry *e, struct expiry_item *item)
 
 int expiry_add(struct expiry *e, struct expiry_item *item, int64_t at)
 {
-    if (e->count == e->size) {
-        size_t size = e->size ? 2 * e->size : 64;
-        struct expiry_item **items = reallocarray(e->items, size, sizeof *items);
-        if (!items)
-            return -ENOMEM;
-        e->items = items;
-        e->size = size;
-    }
+    struct expiry_item **items = array_reserve(e->items, &e->size, e->count + 1, sizeof(struct expiry_item *));
+    if (!items)
+        return -ENOMEM;
+
+    e->items = items;
     item->at = at;
     put(e, ++e->count, item);
     rise(e, item);

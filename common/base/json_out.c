@@ -5,76 +5,46 @@
 
 #include "base/name.h"
 
-#define FIRST_SIZE 256u
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
-void json_out_release(struct json_out *out)
+static void put_string(struct buf *out, const char *text)
 {
-    free(out->data);
-    *out = (struct json_out){0};
-}
-
-static bool grow(struct json_out *out, size_t need)
-{
-    size_t cap = out->cap ? out->cap : FIRST_SIZE;
-    while (cap < need)
-        cap *= 2;
-    char *data = realloc(out->data, cap);
-    if (!data) {
-        out->failed = true;
-        return false;
-    }
-    out->data = data;
-    out->cap = cap;
-    return true;
-}
-
-static void put(struct json_out *out, const char *bytes, size_t len)
-{
-    if (out->failed || len == 0 || (out->cap - out->len < len && !grow(out, out->len + len)))
-        return;
-    memcpy(out->data + out->len, bytes, len);
-    out->len += len;
-}
-
-static void put_string(struct json_out *out, const char *text)
-{
-    put(out, text, strlen(text));
+    buf_put(out, text, strlen(text));
 }
 
 /* The comma and the name that come before a value. */
-static void put_name(struct json_out *out, const char *name)
+static void put_name(struct buf *out, const char *name)
 {
     char last = out->len > 0 ? out->data[out->len - 1] : '[';
     if (last != '{' && last != '[')
-        put(out, ",", 1);
+        buf_put(out, ",", 1);
     if (!name)
         return;
-    put(out, "\"", 1);
+    buf_put(out, "\"", 1);
     put_string(out, name);
-    put(out, "\":", 2);
+    buf_put(out, "\":", 2);
 }
 
-void json_begin_object(struct json_out *out, const char *name)
+void json_begin_object(struct buf *out, const char *name)
 {
     put_name(out, name);
-    put(out, "{", 1);
+    buf_put(out, "{", 1);
 }
 
-void json_end_object(struct json_out *out)
+void json_end_object(struct buf *out)
 {
-    put(out, "}", 1);
+    buf_put(out, "}", 1);
 }
 
-void json_begin_list(struct json_out *out, const char *name)
+void json_begin_list(struct buf *out, const char *name)
 {
     put_name(out, name);
-    put(out, "[", 1);
+    buf_put(out, "[", 1);
 }
 
-void json_end_list(struct json_out *out)
+void json_end_list(struct buf *out)
 {
-    put(out, "]", 1);
+    buf_put(out, "]", 1);
 }
 
 static bool plain(unsigned char c)
@@ -90,7 +60,7 @@ static size_t plain_run(struct slice text)
     return n;
 }
 
-static void put_ascii(struct json_out *out, char c)
+static void put_ascii(struct buf *out, char c)
 {
     char escape[7];
     if (c == '"' || c == '\\')
@@ -116,7 +86,7 @@ static size_t broken_run(struct slice text)
 }
 
 /* Write the character at the start of text, which is not plain. Returns the bytes it took. */
-static size_t put_special(struct json_out *out, struct slice text)
+static size_t put_special(struct buf *out, struct slice text)
 {
     size_t n = utf8_sequence(text);
     if (n == 1)
@@ -124,62 +94,62 @@ static size_t put_special(struct json_out *out, struct slice text)
     else if (n == 0)
         put_string(out, REPLACEMENT);
     else
-        put(out, text.data, n);
+        buf_put(out, text.data, n);
     return n > 0 ? n : broken_run(text);
 }
 
-void json_put_text(struct json_out *out, const char *name, struct slice text)
+void json_put_text(struct buf *out, const char *name, struct slice text)
 {
     put_name(out, name);
-    put(out, "\"", 1);
+    buf_put(out, "\"", 1);
     while (text.len > 0) {
         size_t n = plain_run(text);
-        put(out, text.data, n);
+        buf_put(out, text.data, n);
         if (n < text.len)
             n += put_special(out, (struct slice){text.data + n, text.len - n});
         text = (struct slice){text.data + n, text.len - n};
     }
-    put(out, "\"", 1);
+    buf_put(out, "\"", 1);
 }
 
 /* printf would cost more than all the rest of a short reply. */
-static void put_digits(struct json_out *out, uint64_t value)
+static void put_digits(struct buf *out, uint64_t value)
 {
     char digits[20], *p = digits + sizeof digits;
     do
         *--p = (char)('0' + value % 10);
     while (value /= 10);
-    put(out, p, (size_t)(digits + sizeof digits - p));
+    buf_put(out, p, (size_t)(digits + sizeof digits - p));
 }
 
-void json_put_count(struct json_out *out, const char *name, uint64_t value)
+void json_put_count(struct buf *out, const char *name, uint64_t value)
 {
     put_name(out, name);
     put_digits(out, value);
 }
 
-void json_put_int(struct json_out *out, const char *name, int64_t value)
+void json_put_int(struct buf *out, const char *name, int64_t value)
 {
     put_name(out, name);
     if (value < 0)
-        put(out, "-", 1);
+        buf_put(out, "-", 1);
     put_digits(out, value < 0 ? -(uint64_t)value : (uint64_t)value);
 }
 
-void json_put_flag(struct json_out *out, const char *name, bool value)
+void json_put_flag(struct buf *out, const char *name, bool value)
 {
     put_name(out, name);
     put_string(out, value ? "true" : "false");
 }
 
-void json_put_null(struct json_out *out, const char *name)
+void json_put_null(struct buf *out, const char *name)
 {
     put_name(out, name);
     put_string(out, "null");
 }
 
-void json_put_raw(struct json_out *out, const char *name, struct slice json)
+void json_put_raw(struct buf *out, const char *name, struct slice json)
 {
     put_name(out, name);
-    put(out, json.data, json.len);
+    buf_put(out, json.data, json.len);
 }

@@ -557,20 +557,20 @@ int json_get_objects(const struct json_object *o, const char *name, size_t max, 
 
 /* ---- replies ---- */
 
-void json_reply_begin(struct json_out *out)
+void json_reply_begin(struct buf *out)
 {
     json_begin_object(out, NULL);
     json_put_flag(out, "ok", true);
 }
 
-void json_reply_end(struct json_out *out, struct slice ref)
+void json_reply_end(struct buf *out, struct slice ref)
 {
     if (ref.len > 0)
         json_put_raw(out, "ref", ref);
     json_end_object(out);
 }
 
-void json_reply_fault(struct json_out *out, const struct json_fault *fault, struct slice ref)
+void json_reply_fault(struct buf *out, const struct json_fault *fault, struct slice ref)
 {
     out->len = 0;
     json_begin_object(out, NULL);

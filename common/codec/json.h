@@ -109,10 +109,10 @@ int json_get_objects(const struct json_object *o, const char *name, size_t max, 
                      size_t *count, struct json_fault *fault);
 
 /* {"ok":true ... then the fields of the reply, then json_reply_end() adds "ref" (left out when empty) and the brace. */
-void json_reply_begin(struct json_out *out);
-void json_reply_end(struct json_out *out, struct slice ref);
+void json_reply_begin(struct buf *out);
+void json_reply_end(struct buf *out, struct slice ref);
 
 /* A whole {"ok":false,...}. ref may be empty. Anything written to out before is dropped. */
-void json_reply_fault(struct json_out *out, const struct json_fault *fault, struct slice ref);
+void json_reply_fault(struct buf *out, const struct json_fault *fault, struct slice ref);
 
 #endif

@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "base/array.h"
+#include "base/buf.h"
 #include "base/hash.h"
 #include "base/must.h"
 #include "base/name.h"
@@ -36,8 +38,7 @@ struct scan {
     size_t depth;
     struct key *keys; /* of all open objects */
     size_t key_count, key_cap;
-    char *decoded;
-    size_t decoded_len, decoded_cap;
+    struct buf decoded;
     size_t values;
     bool in_events;    /* within the list `events` */
     size_t raw_depth;  /* of the object whose `data` or `ref` is being read; 0: none is */
@@ -135,18 +136,6 @@ static enum json_verdict skip_string(struct scan *s, struct slice *inside, bool 
 
 /* --- keys --- */
 
-/* Room for one more item of `size` bytes. */
-static void *grow(void *items, size_t count, size_t *cap, size_t more, size_t size)
-{
-    if (count + more <= *cap)
-        return items;
-    size_t wanted = (count + more) * 2 + 64;
-    void *fresh = realloc(items, wanted * size);
-    if (fresh)
-        *cap = wanted;
-    return fresh;
-}
-
 static char *put_utf8(char *to, int32_t c)
 {
     if (c < 0x80) {
@@ -185,11 +174,11 @@ static char *put_escape(char *to, const char **p, const char *end)
 /* A key with escapes, decoded; what is decoded is never longer. */
 static bool decode(struct scan *s, struct slice raw, struct key *out)
 {
-    char *bytes = grow(s->decoded, s->decoded_len, &s->decoded_cap, raw.len, 1);
+    size_t at = s->decoded.len;
+    char *bytes = buf_extend(&s->decoded, raw.len), *to = bytes;
     if (!bytes)
         return false;
-    s->decoded = bytes;
-    char *to = bytes + s->decoded_len;
+
     for (const char *p = raw.data, *end = p + raw.len; p < end;)
         if (*p == '\\') {
             p++;
@@ -197,21 +186,22 @@ static bool decode(struct scan *s, struct slice raw, struct key *out)
         } else {
             *to++ = *p++;
         }
-    size_t len = (size_t)(to - bytes) - s->decoded_len;
+
+    size_t len = (size_t)(to - bytes);
     MUST(len <= raw.len);
-    *out = (struct key){.at = (uint32_t)s->decoded_len, .len = (uint32_t)len & INT32_MAX, .decoded = 1};
-    s->decoded_len += len;
+    *out = (struct key){.at = (uint32_t)at, .len = (uint32_t)len & INT32_MAX, .decoded = 1};
+    s->decoded.len = at + len;
     return true;
 }
 
 static struct slice key_text(const struct scan *s, const struct key *k)
 {
-    return (struct slice){(k->decoded ? s->decoded : s->start) + k->at, k->len};
+    return (struct slice){(k->decoded ? s->decoded.data : s->start) + k->at, k->len};
 }
 
 static bool add_key(struct scan *s, struct slice raw, bool escaped)
 {
-    struct key *keys = grow(s->keys, s->key_count, &s->key_cap, 1, sizeof *keys);
+    struct key *keys = array_reserve(s->keys, &s->key_cap, s->key_count + 1, sizeof *keys);
     if (!keys)
         return false;
     s->keys = keys;
@@ -492,7 +482,7 @@ enum json_verdict json_reduce(struct slice text, const struct json_bounds *bound
     if (verdict == JSON_GOOD && out->text)
         copy_until(&s, s.end);
     free(s.keys);
-    free(s.decoded);
+    buf_release(&s.decoded);
     if (verdict != JSON_GOOD) {
         free(out->text);
         out->text = NULL;

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/buf.h"
+
 /* The first LF or CR in bytes, or NULL. It looks in windows, so that many short lines ended by one of the two are not each
  * searched to the far end for the other. */
 static const char *line_end(struct slice bytes)
@@ -119,17 +121,12 @@ bool sse_valid_event(struct slice value)
 
 /* --- decoder --- */
 
-struct text {
-    char *data;
-    size_t len, cap;
-};
-
 struct sse_decoder {
     struct sse_handler handler;
-    struct text line; /* the line being received */
-    struct text data; /* the data buffer: each line with its LF */
-    struct text type; /* the event type buffer */
-    struct text id;   /* the last event id buffer */
+    struct buf line;  /* the line being received */
+    struct buf data;  /* the data buffer: each line with its LF */
+    struct buf type;  /* the event type buffer */
+    struct buf id;    /* the last event id buffer */
     bool id_moved;    /* this block had an id: field */
     bool has_data;    /* this block had a data: field */
     bool after_cr;    /* the last byte ended a line with CR: a LF that follows belongs to it */
@@ -139,32 +136,17 @@ struct sse_decoder {
 };
 
 /* A NUL follows, which len does not count. */
-static int text_add(struct text *t, const char *bytes, size_t len)
+static int text_add(struct buf *t, const char *bytes, size_t len)
 {
-    if (t->cap - t->len <= len) {
-        size_t cap = (t->len + len) * 2 + 64;
-        char *data = realloc(t->data, cap);
-        if (!data)
-            return -ENOMEM;
-        t->data = data;
-        t->cap = cap;
-    }
-    if (len)
-        memcpy(t->data + t->len, bytes, len);
-    t->len += len;
-    t->data[t->len] = 0;
-    return 0;
+    buf_put(t, bytes, len);
+    buf_terminate(t);
+    return t->failed ? -ENOMEM : 0;
 }
 
-static int text_set(struct text *t, struct slice value)
+static int text_set(struct buf *t, struct slice value)
 {
     t->len = 0;
     return text_add(t, value.data, value.len);
-}
-
-static struct slice text_slice(const struct text *t)
-{
-    return (struct slice){t->data, t->len};
 }
 
 struct sse_decoder *sse_decoder_new(const struct sse_handler *handler)
@@ -179,10 +161,10 @@ void sse_decoder_free(struct sse_decoder **d)
 {
     if (!*d)
         return;
-    free((*d)->line.data);
-    free((*d)->data.data);
-    free((*d)->type.data);
-    free((*d)->id.data);
+    buf_release(&(*d)->line);
+    buf_release(&(*d)->data);
+    buf_release(&(*d)->type);
+    buf_release(&(*d)->id);
     free(*d);
     *d = NULL;
 }
@@ -200,9 +182,9 @@ int sse_decoder_set_id(struct sse_decoder *d, struct slice id)
 static void dispatch(struct sse_decoder *d)
 {
     struct sse_event event = {
-        .type = d->type.len ? text_slice(&d->type) : slice_of("message"),
-        .data = text_slice(&d->data),
-        .id = text_slice(&d->id),
+        .type = d->type.len ? buf_slice(&d->type) : slice_of("message"),
+        .data = buf_slice(&d->data),
+        .id = buf_slice(&d->id),
         .has_data = d->has_data,
     };
     if (d->has_data)
@@ -295,7 +277,7 @@ static int end_line(struct sse_decoder *d, struct slice tail)
         return whole_line(d, tail);
     int err = text_add(&d->line, tail.data, tail.len);
     if (!err)
-        err = whole_line(d, text_slice(&d->line));
+        err = whole_line(d, buf_slice(&d->line));
     d->line.len = 0;
     return err;
 }

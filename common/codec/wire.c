@@ -2,7 +2,6 @@
 #include "codec/wire.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 #include "base/bytes.h"
 #include "base/must.h"
@@ -19,92 +18,60 @@ const char *end_cause_name(enum end_cause cause)
 
 /* --- writing --- */
 
-void wire_buf_release(struct wire_buf *b)
+static void add_u8(struct buf *b, uint8_t v)
 {
-    free(b->data);
-    *b = (struct wire_buf){0};
+    buf_put(b, &v, 1);
 }
 
-/* Room for len more bytes, counted as written; NULL when there is none. */
-static char *extend(struct wire_buf *b, size_t len)
+static void add_u16(struct buf *b, uint16_t v)
 {
-    if (b->failed)
-        return NULL;
-    if (b->cap - b->len < len) {
-        size_t cap = (b->len + len) * 2 + 256;
-        char *data = realloc(b->data, cap);
-        if (!data) {
-            b->failed = true;
-            return NULL;
-        }
-        b->data = data;
-        b->cap = cap;
-    }
-    b->len += len;
-    return b->data + b->len - len;
-}
-
-static void add_bytes(struct wire_buf *b, const void *bytes, size_t len)
-{
-    char *p = len ? extend(b, len) : NULL;
-    if (p)
-        memcpy(p, bytes, len);
-}
-
-static void add_u8(struct wire_buf *b, uint8_t v)
-{
-    add_bytes(b, &v, 1);
-}
-
-static void add_u16(struct wire_buf *b, uint16_t v)
-{
-    char *p = extend(b, 2);
+    char *p = buf_extend(b, 2);
     if (p)
         put_u16(p, v);
 }
 
-static void add_u32(struct wire_buf *b, uint32_t v)
+static void add_u32(struct buf *b, uint32_t v)
 {
-    char *p = extend(b, 4);
+    char *p = buf_extend(b, 4);
     if (p)
         put_u32(p, v);
 }
 
-static void add_u64(struct wire_buf *b, uint64_t v)
+static void add_u64(struct buf *b, uint64_t v)
 {
-    char *p = extend(b, 8);
+    char *p = buf_extend(b, 8);
     if (p)
         put_u64(p, v);
 }
 
-static void add_name(struct wire_buf *b, struct slice name)
+static void add_name(struct buf *b, struct slice name)
 {
     add_u16(b, (uint16_t)name.len);
-    add_bytes(b, name.data, name.len);
+    buf_put(b, name.data, name.len);
 }
 
-static void add_names(struct wire_buf *b, const struct names *names)
+static void add_names(struct buf *b, const struct names *names)
 {
     add_u16(b, (uint16_t)names->count);
     for (size_t i = 0; i < names->count; i++)
         add_name(b, names->items[i]);
 }
 
-static void begin(struct wire_buf *b, enum wire_type type)
+static void begin(struct buf *b, enum wire_type type)
 {
     b->len = 0;
-    add_bytes(b, WIRE_PREFIX, WIRE_PREFIX_LEN);
+    buf_put(b, WIRE_PREFIX, WIRE_PREFIX_LEN);
     add_u32(b, (uint32_t)type);
 }
 
-void wire_put_batch(struct wire_buf *b, uint64_t run, uint64_t prev)
+void wire_put_batch(struct buf *b, uint64_t run, uint64_t prev)
 {
     begin(b, WIRE_BATCH);
     add_u64(b, run);
     add_u64(b, prev);
 }
 
-void wire_put_head(struct wire_buf *b, const struct wire_head *m)
+void wire_put_head(struct buf *b, const struct wire_head *m)
 {
     begin(b, WIRE_HEAD);
     add_u64(b, m->run);
@@ -113,7 +80,7 @@ void wire_put_head(struct wire_buf *b, const struct wire_head *m)
     add_u64(b, (uint64_t)m->clock);
 }
 
-void wire_put_hello(struct wire_buf *b, const struct wire_hello *m)
+void wire_put_hello(struct buf *b, const struct wire_hello *m)
 {
     begin(b, WIRE_HELLO);
     add_u64(b, m->position);
@@ -121,7 +88,7 @@ void wire_put_hello(struct wire_buf *b, const struct wire_hello *m)
     add_names(b, &m->labels);
 }
 
-void wire_put_welcome(struct wire_buf *b, const struct wire_welcome *m)
+void wire_put_welcome(struct buf *b, const struct wire_welcome *m)
 {
     begin(b, WIRE_WELCOME);
     add_u64(b, m->run);
@@ -135,14 +102,14 @@ void wire_put_welcome(struct wire_buf *b, const struct wire_welcome *m)
     add_u64(b, m->pieces);
 }
 
-void wire_put_bans(struct wire_buf *b, const struct wire_bans *m)
+void wire_put_bans(struct buf *b, const struct wire_bans *m)
 {
     begin(b, WIRE_BANS);
     add_u64(b, m->run);
     add_u64(b, m->piece);
 }
 
-void wire_put_replay(struct wire_buf *b, const struct wire_replay *m)
+void wire_put_replay(struct buf *b, const struct wire_replay *m)
 {
     begin(b, WIRE_REPLAY);
     add_u64(b, m->request);
@@ -155,7 +122,7 @@ void wire_put_replay(struct wire_buf *b, const struct wire_replay *m)
     add_names(b, &m->who.channels);
 }
 
-void wire_put_shutdowns(struct wire_buf *b, const struct wire_shutdowns *m)
+void wire_put_shutdowns(struct buf *b, const struct wire_shutdowns *m)
 {
     begin(b, WIRE_SHUTDOWNS);
     add_u64(b, m->request);
@@ -163,7 +130,7 @@ void wire_put_shutdowns(struct wire_buf *b, const struct wire_shutdowns *m)
     add_u64(b, m->age_ms);
 }
 
-void wire_put_page(struct wire_buf *b, const struct wire_page *m)
+void wire_put_page(struct buf *b, const struct wire_page *m)
 {
     begin(b, WIRE_PAGE);
     add_u64(b, m->request);
@@ -175,7 +142,7 @@ void wire_put_page(struct wire_buf *b, const struct wire_page *m)
     add_u8(b, m->gap);
 }
 
-static void add_numbers(struct wire_buf *b, const uint64_t *numbers, uint16_t count)
+static void add_numbers(struct buf *b, const uint64_t *numbers, uint16_t count)
 {
     add_u16(b, count);
     for (uint16_t i = 0; i < count; i++)
@@ -208,7 +175,7 @@ static bool flags_fit(const struct wire_presence *m)
     return !m->bye;
 }
 
-void wire_put_presence(struct wire_buf *b, const struct wire_presence *m)
+void wire_put_presence(struct buf *b, const struct wire_presence *m)
 {
     MUST(flags_fit(m));
     begin(b, WIRE_PRESENCE);
@@ -219,18 +186,18 @@ void wire_put_presence(struct wire_buf *b, const struct wire_presence *m)
     add_numbers(b, m->counters, WORKER_COUNTERS);
 }
 
-void wire_put_resync(struct wire_buf *b)
+void wire_put_resync(struct buf *b)
 {
     begin(b, WIRE_RESYNC);
 }
 
-void wire_put_log(struct wire_buf *b, const struct wire_log *m)
+void wire_put_log(struct buf *b, const struct wire_log *m)
 {
     begin(b, WIRE_LOG);
     add_u8(b, (uint8_t)m->level);
 }
 
-void wire_put_taken(struct wire_buf *b, const struct wire_taken *m)
+void wire_put_taken(struct buf *b, const struct wire_taken *m)
 {
     begin(b, WIRE_TAKEN);
     add_u64(b, m->run);
@@ -239,7 +206,7 @@ void wire_put_taken(struct wire_buf *b, const struct wire_taken *m)
     add_u64(b, (uint64_t)m->clock);
 }
 
-void wire_put_command(struct wire_buf *b, const struct wire_command *m)
+void wire_put_command(struct buf *b, const struct wire_command *m)
 {
     begin(b, WIRE_COMMAND);
     add_u64(b, m->request);
@@ -248,28 +215,28 @@ void wire_put_command(struct wire_buf *b, const struct wire_command *m)
     add_name(b, m->grant.publisher);
     add_names(b, &m->grant.sessions);
     add_names(b, &m->grant.channels);
-    add_bytes(b, m->json.data, m->json.len);
+    buf_put(b, m->json.data, m->json.len);
 }
 
-void wire_put_reply(struct wire_buf *b, const struct wire_reply *m)
+void wire_put_reply(struct buf *b, const struct wire_reply *m)
 {
     begin(b, WIRE_REPLY);
     add_u64(b, m->request);
-    add_bytes(b, m->json.data, m->json.len);
+    buf_put(b, m->json.data, m->json.len);
 }
 
-void wire_add_entry(struct wire_buf *b, const struct event *e)
+void wire_add_entry(struct buf *b, const struct event *e)
 {
-    add_bytes(b, e->entry.data, e->entry.len);
+    buf_put(b, e->entry.data, e->entry.len);
 }
 
-void wire_add_ban(struct wire_buf *b, struct slice session, int64_t until_ms)
+void wire_add_ban(struct buf *b, struct slice session, int64_t until_ms)
 {
     add_name(b, session);
     add_u64(b, (uint64_t)until_ms);
 }
 
-void wire_add_presence(struct wire_buf *b, const struct wire_presence_item *item)
+void wire_add_presence(struct buf *b, const struct wire_presence_item *item)
 {
     add_u8(b, (uint8_t)item->kind);
     add_name(b, item->connection);
@@ -287,17 +254,17 @@ void wire_add_presence(struct wire_buf *b, const struct wire_presence_item *item
         return;
     }
     add_u16(b, (uint16_t)item->meta.len);
-    add_bytes(b, item->meta.data, item->meta.len);
+    buf_put(b, item->meta.data, item->meta.len);
 }
 
-void wire_add_items(struct wire_buf *b, const struct wire_buf *items)
+void wire_add_items(struct buf *b, const struct buf *items)
 {
-    add_bytes(b, items->data, items->len);
+    buf_put(b, items->data, items->len);
 }
 
-void wire_add_bytes(struct wire_buf *b, struct slice bytes)
+void wire_add_bytes(struct buf *b, struct slice bytes)
 {
-    add_bytes(b, bytes.data, bytes.len);
+    buf_put(b, bytes.data, bytes.len);
 }
 
 /* --- reading --- */

@@ -22,6 +22,7 @@
 
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "codec/event.h"
 #include "codec/grant.h"
 #include "ops/log_line.h"
@@ -75,17 +76,6 @@ enum end_cause {
 
 /* "client", "shutdown", "slow", "drain", "expired", "worker_lost", "replaced". */
 const char *end_cause_name(enum end_cause cause);
-
-/* A message being written. Start with a zeroed one; a failed allocation is remembered in failed and everything after it
- * is ignored. The caller frees data, or hands it on. */
-struct wire_buf {
-    char *data;
-    size_t len, cap; /* bytes */
-    bool failed;
-};
-
-/* Free what the buffer holds and zero it. */
-void wire_buf_release(struct wire_buf *b);
 
 struct wire_batch {
     uint64_t run;         /* names the broker's run; another number: it was restarted */
@@ -213,30 +203,30 @@ struct wire_reply {
 int wire_type(struct slice message);
 
 /* Writing. Each begins a message in an empty buffer; what can be many is added afterwards, piece by piece. */
-void wire_put_batch(struct wire_buf *b, uint64_t run, uint64_t prev);
-void wire_put_head(struct wire_buf *b, const struct wire_head *m);
-void wire_put_hello(struct wire_buf *b, const struct wire_hello *m);
-void wire_put_welcome(struct wire_buf *b, const struct wire_welcome *m); /* then wire_add_ban() */
-void wire_put_bans(struct wire_buf *b, const struct wire_bans *m);       /* the same */
-void wire_put_replay(struct wire_buf *b, const struct wire_replay *m);
-void wire_put_shutdowns(struct wire_buf *b, const struct wire_shutdowns *m);
-void wire_put_page(struct wire_buf *b, const struct wire_page *m);         /* then wire_add_entry() */
-void wire_put_presence(struct wire_buf *b, const struct wire_presence *m); /* then wire_add_presence() */
-void wire_put_resync(struct wire_buf *b);
-void wire_put_taken(struct wire_buf *b, const struct wire_taken *m);
-void wire_put_log(struct wire_buf *b, const struct wire_log *m);
-void wire_put_command(struct wire_buf *b, const struct wire_command *m);
-void wire_put_reply(struct wire_buf *b, const struct wire_reply *m);
+void wire_put_batch(struct buf *b, uint64_t run, uint64_t prev);
+void wire_put_head(struct buf *b, const struct wire_head *m);
+void wire_put_hello(struct buf *b, const struct wire_hello *m);
+void wire_put_welcome(struct buf *b, const struct wire_welcome *m); /* then wire_add_ban() */
+void wire_put_bans(struct buf *b, const struct wire_bans *m);       /* the same */
+void wire_put_replay(struct buf *b, const struct wire_replay *m);
+void wire_put_shutdowns(struct buf *b, const struct wire_shutdowns *m);
+void wire_put_page(struct buf *b, const struct wire_page *m);         /* then wire_add_entry() */
+void wire_put_presence(struct buf *b, const struct wire_presence *m); /* then wire_add_presence() */
+void wire_put_resync(struct buf *b);
+void wire_put_taken(struct buf *b, const struct wire_taken *m);
+void wire_put_log(struct buf *b, const struct wire_log *m);
+void wire_put_command(struct buf *b, const struct wire_command *m);
+void wire_put_reply(struct buf *b, const struct wire_reply *m);
 
-void wire_add_entry(struct wire_buf *b, const struct event *e); /* also to a batch */
-void wire_add_ban(struct wire_buf *b, struct slice session, int64_t until_ms);
-void wire_add_presence(struct wire_buf *b, const struct wire_presence_item *item);
+void wire_add_entry(struct buf *b, const struct event *e); /* also to a batch */
+void wire_add_ban(struct buf *b, struct slice session, int64_t until_ms);
+void wire_add_presence(struct buf *b, const struct wire_presence_item *item);
 
 /* Add items that wire_add_presence() collected in a buffer of their own. */
-void wire_add_items(struct wire_buf *b, const struct wire_buf *items);
+void wire_add_items(struct buf *b, const struct buf *items);
 
 /* Add bytes as they are. */
-void wire_add_bytes(struct wire_buf *b, struct slice bytes);
+void wire_add_bytes(struct buf *b, struct slice bytes);
 
 /* Reading. Unlike the decoders, a walk ends (false) at the first malformed piece; a decoder has already checked names and
  * presence items, so only entries can be malformed (event_parse() says). */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/queue.h>
 
+#include "base/array.h"
 #include "base/expiry.h"
 #include "base/must.h"
 #include "base/table.h"
@@ -114,16 +115,11 @@ static struct ban *find_or_add(struct bans *b, struct slice session, bool *fresh
 
 static int reserve_change(struct bans *b)
 {
-    if (b->change_count < b->change_cap)
-        return 0;
-
-    size_t cap = b->change_cap ? b->change_cap * 2 : 64;
-    struct change *changes = reallocarray(b->changes, cap, sizeof *changes);
+    struct change *changes = array_reserve(b->changes, &b->change_cap, b->change_count + 1, sizeof *changes);
     if (!changes)
         return -ENOMEM;
 
     b->changes = changes;
-    b->change_cap = cap;
     return 0;
 }
 

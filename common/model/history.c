@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/must.h"
 #include "base/table.h"
 #include "model/deque.h"
@@ -91,14 +92,11 @@ static struct segment *last_segment(const struct history *h)
 
 static int begin_segment(struct history *h, uint64_t start)
 {
-    if (h->segment_count == h->segment_cap) {
-        size_t cap = h->segment_cap ? h->segment_cap * 2 : 4;
-        struct segment *segments = realloc(h->segments, cap * sizeof *segments);
-        if (!segments)
-            return -ENOMEM;
-        h->segments = segments;
-        h->segment_cap = cap;
-    }
+    struct segment *segments = array_reserve(h->segments, &h->segment_cap, h->segment_count + 1, sizeof *segments);
+    if (!segments)
+        return -ENOMEM;
+
+    h->segments = segments;
     h->segments[h->segment_count++] = (struct segment){start, start};
     return 0;
 }

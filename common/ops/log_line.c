@@ -142,7 +142,7 @@ static struct slice shortened(struct slice text, size_t max)
     return (struct slice){text.data, text.len < max ? text.len : max};
 }
 
-static void write_object(struct json_out *out, const struct log_record *r, size_t fields, size_t text_max)
+static void write_object(struct buf *out, const struct log_record *r, size_t fields, size_t text_max)
 {
     char text[40];
     out->len = 0;
@@ -165,13 +165,13 @@ static void write_object(struct json_out *out, const struct log_record *r, size_
 /* With as many fields as there is room for. False when out of memory. */
 static bool put_object(struct line *l, const struct log_record *r)
 {
-    struct json_out out = {0};
+    struct buf out = {0};
     bool fits = false;
     for (size_t left = r->field_count + 2; left > 0 && !fits && !out.failed; left--) {
         write_object(&out, r, left > 1 ? left - 2 : 0, left > 1 ? TEXT_MAX : TEXT_SHORT);
         fits = !out.failed && put(l, out.data, out.len);
     }
-    json_out_release(&out);
+    buf_release(&out);
     return fits;
 }
 

@@ -254,7 +254,7 @@ void call_answer(struct call *c, int status, const char *headers, const char *ty
 void call_refuse(struct call *c, int status, const char *error, const char *format, ...)
 {
     char message[256];
-    struct json_out out = {0};
+    struct buf out = {0};
     va_list args;
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
@@ -265,7 +265,7 @@ void call_refuse(struct call *c, int status, const char *error, const char *form
     json_end_object(&out);
     call_answer(c, status, c->headers ? c->headers : "", "application/json",
                 (struct slice){out.data, out.failed ? 0 : out.len});
-    json_out_release(&out);
+    buf_release(&out);
 }
 
 void call_refuse_rate(struct call *c)

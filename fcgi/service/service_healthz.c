@@ -17,7 +17,7 @@ static bool only_live(const struct params *params)
 }
 
 /* Adds the reasons why a stream would not be served. */
-static void put_reasons(struct json_out *out, const struct streams *set)
+static void put_reasons(struct buf *out, const struct streams *set)
 {
     if (!set->window)
         json_put_text(out, NULL, slice_of("no broker"));
@@ -33,7 +33,7 @@ static void put_reasons(struct json_out *out, const struct streams *set)
 
 static void begin(struct call *c, struct params *params)
 {
-    struct json_out out = {0}, reasons = {0};
+    struct buf out = {0}, reasons = {0};
     json_begin_list(&reasons, NULL);
     put_reasons(&reasons, c->stream->set);
     json_end_list(&reasons);
@@ -45,8 +45,8 @@ static void begin(struct call *c, struct params *params)
     json_end_object(&out);
     call_answer(c, ready || only_live(params) ? 200 : 503, "", "application/json",
                 (struct slice){out.data, out.failed ? 0 : out.len});
-    json_out_release(&out);
-    json_out_release(&reasons);
+    buf_release(&out);
+    buf_release(&reasons);
 }
 
 const struct service service_healthz = {.name = "healthz", .methods = "GET, HEAD", .monitors = true, .begin = begin};

@@ -836,7 +836,7 @@ static void on_page(void *context, void *asker, const struct wire_page *page)
 }
 
 struct snapshot {
-    struct wire_buf *b;
+    struct buf *b;
     size_t max;
 };
 
@@ -851,7 +851,7 @@ static bool add_to_snapshot(void *owner, void *context)
     return to->b->len < to->max && !to->b->failed;
 }
 
-static bool on_snapshot(void *context, struct wire_buf *b, size_t *cursor, size_t max)
+static bool on_snapshot(void *context, struct buf *b, size_t *cursor, size_t max)
 {
     struct streams *set = context;
     struct snapshot to = {b, max};
@@ -873,7 +873,7 @@ static uint64_t sent_position(const struct stream *s)
     return s->state == STREAM_LIVE ? history_head(s->set->window) : s->cursor;
 }
 
-static void add_lagging(const struct streams *set, const struct conn_list *list, struct wire_buf *b, int *count)
+static void add_lagging(const struct streams *set, const struct conn_list *list, struct buf *b, int *count)
 {
     char id[REGISTRY_ID_MAX];
     for (const struct conn *c = list->first; c && *count < LAGGING_MAX; c = c->next) {
@@ -890,7 +890,7 @@ static void add_lagging(const struct streams *set, const struct conn_list *list,
 }
 
 /* Those whose readers take nothing: first those that are behind; the longest of each first. */
-static void on_lagging(void *context, struct wire_buf *b)
+static void on_lagging(void *context, struct buf *b)
 {
     const struct streams *set = context;
     int count = 0;

@@ -6,7 +6,7 @@
 
 void reported_release(struct reported *r)
 {
-    wire_buf_release(&r->ended);
+    buf_release(&r->ended);
     free(r->reports);
     *r = (struct reported){0};
 }
@@ -19,7 +19,7 @@ static void drop_front(struct reported *r, size_t bytes)
     r->ended.len -= bytes;
     r->dropped += bytes;
     if (!r->ended.len)
-        wire_buf_release(&r->ended);
+        buf_release(&r->ended);
 }
 
 bool reported_ended(struct reported *r, const struct wire_presence_item *item, size_t max)
@@ -28,7 +28,7 @@ bool reported_ended(struct reported *r, const struct wire_presence_item *item, s
     if (r->ended.len <= max && !r->ended.failed)
         return true;
     r->dropped += r->ended.len;
-    wire_buf_release(&r->ended);
+    buf_release(&r->ended);
     return false;
 }
 

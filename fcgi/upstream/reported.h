@@ -22,8 +22,8 @@ struct reported_report {
 
 /* Zeroed is empty. */
 struct reported {
-    struct wire_buf ended; /* items that no broker is known to have taken, oldest first */
-    uint64_t dropped;      /* bytes of items that went out in front */
+    struct buf ended; /* items that no broker is known to have taken, oldest first */
+    uint64_t dropped; /* bytes of items that went out in front */
     struct reported_report *reports;
     size_t first, count, cap;
 };

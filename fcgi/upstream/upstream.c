@@ -29,8 +29,8 @@ struct question {
     void *asker; /* of a replay or a command */
     bool once;   /* it is not asked again */
     uint64_t number;
-    int64_t first, asked;    /* when it was sent first and last, clock_ms() */
-    struct wire_buf message; /* the request */
+    int64_t first, asked; /* when it was sent first and last, clock_ms() */
+    struct buf message;   /* the request */
 };
 
 struct question_list {
@@ -50,7 +50,7 @@ struct full {
 /* The bans that came before the next welcome (WIRE_BANS). */
 struct ban_pieces {
     uint64_t run, count;
-    struct wire_buf bans;
+    struct buf bans;
 };
 
 struct upstream {
@@ -77,13 +77,13 @@ struct upstream {
     uint64_t last_number;
     int64_t retry_ms; /* how long to wait for an answer */
     uint64_t presence_n;
-    uint64_t taken_n;         /* of the last report that was taken */
-    bool presence_lost;       /* a full report is due */
-    int64_t report_at;        /* when the last report was sent */
-    int64_t lags_at;          /* when it was told last who lags */
-    uint64_t told;            /* the run of the broker that took a full report last; 0: none */
-    struct wire_buf presence; /* items to report */
-    uint64_t covered;         /* place in reported: ended items up to it have been sent to this broker */
+    uint64_t taken_n;    /* of the last report that was taken */
+    bool presence_lost;  /* a full report is due */
+    int64_t report_at;   /* when the last report was sent */
+    int64_t lags_at;     /* when it was told last who lags */
+    uint64_t told;       /* the run of the broker that took a full report last; 0: none */
+    struct buf presence; /* items to report */
+    uint64_t covered;    /* place in reported: ended items up to it have been sent to this broker */
     struct reported reported;
     struct full full;
     struct ban_pieces ban_pieces;
@@ -92,7 +92,7 @@ struct upstream {
 
 #define UNDER_WAY 4 /* pieces of a full report that are not taken yet */
 
-static struct slice written(const struct wire_buf *b)
+static struct slice written(const struct buf *b)
 {
     return (struct slice){b->data, b->len};
 }
@@ -192,7 +192,7 @@ static struct question *new_question(struct upstream *u, enum question_kind kind
 static struct question *enqueue(struct upstream *u, struct question *q)
 {
     if (q->message.failed) {
-        wire_buf_release(&q->message);
+        buf_release(&q->message);
         free(q);
         return NULL;
     }
@@ -216,7 +216,7 @@ static struct question *ask(struct upstream *u, enum question_kind kind, void *a
 static void drop_question(struct question *q)
 {
     list_remove(q);
-    wire_buf_release(&q->message);
+    buf_release(&q->message);
     free(q);
 }
 
@@ -399,12 +399,12 @@ static void repaired(struct upstream *u, const struct wire_page *page)
 
 static void say_hello(struct upstream *u)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     wire_put_hello(&b, &(struct wire_hello){.worker = slice_of(u->config.name),
                                             .position = u->joined ? u->position : 0,
                                             .labels = u->config.labels});
     u->hello_unsent = b.failed || line_send(u->sync, written(&b)) != 0;
-    wire_buf_release(&b);
+    buf_release(&b);
     u->hello_at = loop_now(u->loop);
     if (!u->hello_first_us)
         u->hello_first_us = clock_us();
@@ -460,7 +460,7 @@ static void lose_broker(struct upstream *u)
 
 static void drop_ban_pieces(struct upstream *u)
 {
-    wire_buf_release(&u->ban_pieces.bans);
+    buf_release(&u->ban_pieces.bans);
     u->ban_pieces = (struct ban_pieces){0};
 }
 
@@ -584,9 +584,9 @@ static size_t piece_bytes(const struct upstream *u)
 }
 
 /* Send a report of these items. m: its flags. False: it did not leave, and a full report is due. */
-static bool send_report(struct upstream *u, struct wire_presence *m, const struct wire_buf *items, bool whole)
+static bool send_report(struct upstream *u, struct wire_presence *m, const struct buf *items, bool whole)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     m->n = ++u->presence_n;
     m->told = u->told;
     m->gauges[GAUGE_POSITION] = u->position;
@@ -600,7 +600,7 @@ static bool send_report(struct upstream *u, struct wire_presence *m, const struc
 
     int64_t now_us = clock_us();
     bool sent = !b.failed && !items->failed && line_send(u->sync, written(&b)) == 0;
-    wire_buf_release(&b);
+    buf_release(&b);
     u->report_at = loop_now(u->loop);
     if (m->lags)
         u->lags_at = u->report_at;
@@ -618,7 +618,7 @@ static bool send_report(struct upstream *u, struct wire_presence *m, const struc
 }
 
 /* Move what happened since the last report to items, until those have max bytes. */
-static void take_changes(struct upstream *u, struct wire_buf *items, size_t max)
+static void take_changes(struct upstream *u, struct buf *items, size_t max)
 {
     size_t ended, left;
     struct slice piece = wire_cut_presence(written(&u->presence), max - items->len, &ended);
@@ -630,14 +630,14 @@ static void take_changes(struct upstream *u, struct wire_buf *items, size_t max)
         memmove(u->presence.data, u->presence.data + piece.len, left);
     u->presence.len = left;
     if (!left)
-        wire_buf_release(&u->presence);
+        buf_release(&u->presence);
 }
 
 /* --- in full --- */
 
 static void begin_full(struct upstream *u)
 {
-    wire_buf_release(&u->presence);
+    buf_release(&u->presence);
     reported_restart(&u->reported);
     u->covered = reported_end(&u->reported) - reported_from(&u->reported, 0).len;
     u->taken_n = u->presence_n;
@@ -646,7 +646,7 @@ static void begin_full(struct upstream *u)
 }
 
 /* What ended before the report began. True when there is more. */
-static bool add_ended(struct upstream *u, struct wire_buf *items)
+static bool add_ended(struct upstream *u, struct buf *items)
 {
     size_t ended;
     struct slice left = reported_from(&u->reported, u->covered);
@@ -664,7 +664,7 @@ static bool add_ended(struct upstream *u, struct wire_buf *items)
 static bool send_piece(struct upstream *u)
 {
     struct full *full = &u->full;
-    struct wire_buf items = {0};
+    struct buf items = {0};
     bool more = add_ended(u, &items);
     size_t max = piece_bytes(u);
 
@@ -677,7 +677,7 @@ static bool send_piece(struct upstream *u)
     struct wire_presence m = {.full = true, .rest = full->rest, .more = more, .lags = !more};
     full->rest = true;
     full->active = send_report(u, &m, &items, !more) && more;
-    wire_buf_release(&items);
+    buf_release(&items);
     return full->active;
 }
 
@@ -696,11 +696,11 @@ static void send_changes(struct upstream *u)
 {
     bool lags = loop_now(u->loop) - u->lags_at >= u->config.pace.renew;
     while (lags || u->presence.len) {
-        struct wire_buf items = {0};
+        struct buf items = {0};
         struct wire_presence m = {.lags = lags};
         take_changes(u, &items, piece_bytes(u));
         bool sent = send_report(u, &m, &items, !u->presence.len);
-        wire_buf_release(&items);
+        buf_release(&items);
         if (!sent)
             return;
         lags = false;
@@ -721,7 +721,7 @@ static void send_presence(struct upstream *u)
 
 void upstream_leave(struct upstream *u)
 {
-    struct wire_buf nothing = {0};
+    struct buf nothing = {0};
     struct wire_presence bye = {.bye = true};
     if (!u->welcomed)
         return;
@@ -1003,7 +1003,7 @@ void upstream_free(struct upstream **u)
     drop_questions(&(*u)->asked_once);
     drop_held(*u, true);
     deque_release(&(*u)->held);
-    wire_buf_release(&(*u)->presence);
+    buf_release(&(*u)->presence);
     drop_ban_pieces(*u);
     reported_release(&(*u)->reported);
     close_lines(*u);

@@ -39,9 +39,9 @@ struct upstream_hooks {
     void (*measure)(void *context, uint64_t gauges[WORKER_GAUGES]);
     /* Add connections to b with wire_add_presence(), from the place *cursor on (0: the first), until b has max bytes. True when there are
      * more: *cursor is the next place. Connections that come meanwhile are reported by upstream_presence() too. */
-    bool (*snapshot)(void *context, struct wire_buf *b, size_t *cursor, size_t max);
+    bool (*snapshot)(void *context, struct buf *b, size_t *cursor, size_t max);
     /* Add those that lag, as many as are worth it. May be NULL. */
-    void (*lagging)(void *context, struct wire_buf *b);
+    void (*lagging)(void *context, struct buf *b);
     /* Which connections there are now, as a number of the caller's that only grows; and: a broker, which stood at head, has taken a report of
      * all that there were then. */
     uint64_t (*mark)(void *context);

@@ -104,11 +104,11 @@ static void wire_batch_write(unsigned long times)
 {
     struct event *e = some_event();
     for (unsigned long i = 0; e && i < times; i++) {
-        struct wire_buf b = {0};
+        struct buf b = {0};
         wire_put_batch(&b, 1, 1);
         wire_add_entry(&b, e);
         sink += b.len;
-        wire_buf_release(&b);
+        buf_release(&b);
     }
     event_unref(&e);
 }
@@ -116,7 +116,7 @@ static void wire_batch_write(unsigned long times)
 static void wire_batch_read(unsigned long times)
 {
     struct event *e = some_event();
-    struct wire_buf b = {0};
+    struct buf b = {0};
     wire_put_batch(&b, 1, 1);
     if (e)
         wire_add_entry(&b, e);
@@ -124,7 +124,7 @@ static void wire_batch_read(unsigned long times)
         struct wire_batch batch;
         sink += wire_get_batch((struct slice){b.data, b.len}, &batch) == 0 ? batch.entries.len : 0;
     }
-    wire_buf_release(&b);
+    buf_release(&b);
     event_unref(&e);
 }
 
@@ -145,13 +145,13 @@ static void publish_parse(unsigned long times)
 static void publish_reply(unsigned long times)
 {
     for (unsigned long i = 0; i < times; i++) {
-        struct json_out out = {0};
+        struct buf out = {0};
         json_reply_begin(&out);
         json_put_count(&out, "seq", 1700000000000001);
         json_put_count(&out, "online", 1000);
         json_reply_end(&out, (struct slice){0});
         sink += out.len;
-        json_out_release(&out);
+        buf_release(&out);
     }
 }
 

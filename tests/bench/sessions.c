@@ -20,15 +20,15 @@ static struct slice slice(const char *text)
     return (struct slice){(char *)text, strlen(text)};
 }
 
-static void say(void *socket, struct wire_buf *b)
+static void say(void *socket, struct buf *b)
 {
     zmq_send(socket, b->data, b->len, 0);
-    wire_buf_release(b);
+    buf_release(b);
 }
 
 static void say_all(void *socket, unsigned long count, uint64_t n)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     struct wire_presence m = {.n = n, .full = true};
     char connection[64], session[64];
     wire_put_presence(&b, &m);
@@ -44,7 +44,7 @@ static void say_all(void *socket, unsigned long count, uint64_t n)
 
 static void keep_lease(void *socket, uint64_t n)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     wire_put_presence(&b, &(struct wire_presence){.n = n});
     say(socket, &b);
 }
@@ -57,7 +57,7 @@ int main(int argc, char **argv)
     zmq_setsockopt(socket, ZMQ_ROUTING_ID, NAME, strlen(NAME));
     if (zmq_connect(socket, argv[1]) != 0)
         return 1;
-    struct wire_buf b = {0};
+    struct buf b = {0};
     char answer[65536];
     wire_put_hello(&b, &(struct wire_hello){.worker = slice(NAME)});
     say(socket, &b);

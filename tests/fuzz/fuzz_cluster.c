@@ -11,7 +11,7 @@
 #include "log/turn.h"
 #include "presence/gossip.h"
 
-static struct slice bytes_of(const struct wire_buf *b)
+static struct slice bytes_of(const struct buf *b)
 {
     must(!b->failed);
     return (struct slice){b->data, b->len};
@@ -48,7 +48,7 @@ static void is_a_message(const struct gossip *m)
 static void comes_together(const struct gossip *m, size_t max)
 {
     struct gossip_whole whole = {0};
-    struct wire_buf b = {0};
+    struct buf b = {0};
     struct gossip out;
     uint64_t run;
     unsigned parts = 1;
@@ -61,8 +61,8 @@ static void comes_together(const struct gossip *m, size_t max)
     }
     must(out.type == m->type && out.run == m->run && out.number == m->number);
     must(slice_equal(out.name, m->name) && slice_equal(out.body, m->body));
-    wire_buf_release(&whole.body);
-    wire_buf_release(&b);
+    buf_release(&whole.body);
+    buf_release(&b);
 }
 
 static void cut(struct slice rest)
@@ -93,7 +93,7 @@ static void gossip(struct slice rest)
         free((char *)part.data);
         rest = (struct slice){rest.data + 2 + len, rest.len - 2 - len};
     }
-    wire_buf_release(&whole.body);
+    buf_release(&whole.body);
 }
 
 /* --- JetStream --- */

@@ -31,7 +31,7 @@ struct world {
 
 static void one_is_connected(struct world *w)
 {
-    struct wire_buf items = {0}, b = {0};
+    struct buf items = {0}, b = {0};
     struct wire_presence m = {.n = 1, .full = true};
     struct slice channel = {"c", 1};
     wire_add_presence(&items, &(struct wire_presence_item){.kind = ITEM_OPENED,
@@ -44,8 +44,8 @@ static void one_is_connected(struct world *w)
     must(wire_get_presence((struct slice){b.data, b.len}, &m) == 0);
     must(presence_hello(w->presence, slice_of("w"), &(struct wire_hello){.worker = slice_of("worker")}, 0) == 0);
     must(presence_report(w->presence, slice_of("w"), &m, 0) == 0);
-    wire_buf_release(&items);
-    wire_buf_release(&b);
+    buf_release(&items);
+    buf_release(&b);
 }
 
 static void begin(struct world *w)
@@ -130,7 +130,7 @@ static void is_allowed(const struct event *e, const struct grant *grant)
 /* What the feed carries of a turn: entries that follow one another, from where the sequence stood to where it stands. */
 static void feed_is_whole(struct world *w, uint64_t before, const struct grant *grant)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     struct wire_batch batch;
     uint64_t position = before;
     must(sequence_commit(w->sequence) >= 0);
@@ -148,7 +148,7 @@ static void feed_is_whole(struct world *w, uint64_t before, const struct grant *
         }
     }
     must(position == sequence_head(w->sequence));
-    wire_buf_release(&b);
+    buf_release(&b);
 }
 
 /* --- requests --- */
@@ -184,7 +184,7 @@ static size_t split(struct slice text, struct slice frames[FRAMES_MAX])
     return count;
 }
 
-static void run(struct world *w, char who, struct slice text, struct json_out *reply)
+static void run(struct world *w, char who, struct slice text, struct buf *reply)
 {
     struct slice frames[FRAMES_MAX];
     size_t count = split(text, frames);
@@ -210,7 +210,7 @@ static void run(struct world *w, char who, struct slice text, struct json_out *r
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct world w;
-    struct json_out reply = {0};
+    struct buf reply = {0};
     struct slice rest = {(const char *)data, size}, part;
     begin(&w);
     while (next_part(&rest, PART, &part)) {
@@ -219,7 +219,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         w.context.now_ms += 100;
         sequence_expire(w.sequence, w.context.now_ms);
     }
-    json_out_release(&reply);
+    buf_release(&reply);
     sequence_free(&w.sequence);
     presence_free(&w.presence);
     return 0;

@@ -169,7 +169,7 @@ static void adds_up(const struct world *w)
     must(w->connected == presence_connections(w->presence) && w->online == presence_sessions(w->presence));
 }
 
-static void hear(struct world *w, uint8_t worker, struct slice message, struct wire_buf *answer)
+static void hear(struct world *w, uint8_t worker, struct slice message, struct buf *answer)
 {
     char name = (char)('0' + worker);
     uint64_t head = sequence_head(w->sequence);
@@ -179,7 +179,7 @@ static void hear(struct world *w, uint8_t worker, struct slice message, struct w
     must(sequence_head(w->sequence) == head || wire_type(message) == WIRE_HELLO);
 }
 
-static void step(struct world *w, uint8_t what, struct slice bytes, struct wire_buf *answer)
+static void step(struct world *w, uint8_t what, struct slice bytes, struct buf *answer)
 {
     if (what < 4)
         hear(w, what, bytes, answer);
@@ -199,7 +199,7 @@ static void step(struct world *w, uint8_t what, struct slice bytes, struct wire_
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct world w;
-    struct wire_buf answer = {0};
+    struct buf answer = {0};
     struct slice rest = {(const char *)data, size};
     log_open("fuzz", LOG_ERROR); /* hellos would be told */
     begin(&w);
@@ -212,7 +212,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         free((char *)bytes.data);
         rest = (struct slice){rest.data + 3 + len, rest.len - 3 - len};
     }
-    wire_buf_release(&answer);
+    buf_release(&answer);
     sequence_free(&w.sequence);
     presence_free(&w.presence);
     return 0;

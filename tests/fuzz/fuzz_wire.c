@@ -8,7 +8,7 @@
 
 #define NAMES_MAX 2048
 
-static struct slice bytes_of(const struct wire_buf *b)
+static struct slice bytes_of(const struct buf *b)
 {
     must(!b->failed);
     return (struct slice){b->data, b->len};
@@ -96,7 +96,7 @@ static size_t walk_entries(struct slice rest)
 
 /* --- each type: true when it was accepted; the message again in b --- */
 
-static bool batch(struct slice message, struct wire_buf *b)
+static bool batch(struct slice message, struct buf *b)
 {
     struct wire_batch m;
     if (wire_get_batch(message, &m) != 0)
@@ -107,7 +107,7 @@ static bool batch(struct slice message, struct wire_buf *b)
     return true;
 }
 
-static bool head(struct slice message, struct wire_buf *b)
+static bool head(struct slice message, struct buf *b)
 {
     struct wire_head m;
     if (wire_get_head(message, &m) != 0)
@@ -116,7 +116,7 @@ static bool head(struct slice message, struct wire_buf *b)
     return true;
 }
 
-static bool hello(struct slice message, struct wire_buf *b)
+static bool hello(struct slice message, struct buf *b)
 {
     struct slice labels[NAMES_MAX];
     struct wire_hello m;
@@ -128,7 +128,7 @@ static bool hello(struct slice message, struct wire_buf *b)
     return true;
 }
 
-static bool welcome(struct slice message, struct wire_buf *b)
+static bool welcome(struct slice message, struct buf *b)
 {
     struct wire_welcome m;
     struct slice session;
@@ -144,7 +144,7 @@ static bool welcome(struct slice message, struct wire_buf *b)
     return true;
 }
 
-static bool bans(struct slice message, struct wire_buf *b)
+static bool bans(struct slice message, struct buf *b)
 {
     struct wire_bans m;
     struct slice session;
@@ -160,7 +160,7 @@ static bool bans(struct slice message, struct wire_buf *b)
     return true;
 }
 
-static bool shutdowns(struct slice message, struct wire_buf *b)
+static bool shutdowns(struct slice message, struct buf *b)
 {
     struct wire_shutdowns m;
     if (wire_get_shutdowns(message, &m) != 0)
@@ -169,7 +169,7 @@ static bool shutdowns(struct slice message, struct wire_buf *b)
     return true;
 }
 
-static bool replay(struct slice message, struct wire_buf *b)
+static bool replay(struct slice message, struct buf *b)
 {
     struct slice items[NAMES_MAX];
     struct wire_replay m;
@@ -181,7 +181,7 @@ static bool replay(struct slice message, struct wire_buf *b)
     return true;
 }
 
-static bool page(struct slice message, struct wire_buf *b)
+static bool page(struct slice message, struct buf *b)
 {
     struct wire_page m;
     if (wire_get_page(message, &m) != 0)
@@ -218,7 +218,7 @@ static void cut(struct slice items)
     }
 }
 
-static bool presence(struct slice message, struct wire_buf *b)
+static bool presence(struct slice message, struct buf *b)
 {
     struct slice items[NAMES_MAX];
     struct wire_presence m;
@@ -238,7 +238,7 @@ static bool presence(struct slice message, struct wire_buf *b)
     return true;
 }
 
-static bool resync(struct slice message, struct wire_buf *b)
+static bool resync(struct slice message, struct buf *b)
 {
     if (wire_type(message) != WIRE_RESYNC)
         return false;
@@ -246,7 +246,7 @@ static bool resync(struct slice message, struct wire_buf *b)
     return true;
 }
 
-static bool taken(struct slice message, struct wire_buf *b)
+static bool taken(struct slice message, struct buf *b)
 {
     struct wire_taken m;
     if (wire_get_taken(message, &m) != 0)
@@ -255,7 +255,7 @@ static bool taken(struct slice message, struct wire_buf *b)
     return true;
 }
 
-static bool log_level_of_workers(struct slice message, struct wire_buf *b)
+static bool log_level_of_workers(struct slice message, struct buf *b)
 {
     struct wire_log m;
     if (wire_get_log(message, &m) != 0)
@@ -265,7 +265,7 @@ static bool log_level_of_workers(struct slice message, struct wire_buf *b)
     return true;
 }
 
-static bool command(struct slice message, struct wire_buf *b)
+static bool command(struct slice message, struct buf *b)
 {
     static struct slice sessions[NAMES_MAX], channels[NAMES_MAX];
     struct wire_command m;
@@ -278,7 +278,7 @@ static bool command(struct slice message, struct wire_buf *b)
     return true;
 }
 
-static bool reply(struct slice message, struct wire_buf *b)
+static bool reply(struct slice message, struct buf *b)
 {
     struct wire_reply m;
     if (wire_get_reply(message, &m) != 0)
@@ -288,7 +288,7 @@ static bool reply(struct slice message, struct wire_buf *b)
     return true;
 }
 
-static bool (*const types[])(struct slice message, struct wire_buf *b) = {
+static bool (*const types[])(struct slice message, struct buf *b) = {
     [WIRE_BATCH] = batch,       [WIRE_HEAD] = head,           [WIRE_HELLO] = hello,
     [WIRE_WELCOME] = welcome,   [WIRE_REPLAY] = replay,       [WIRE_PAGE] = page,
     [WIRE_PRESENCE] = presence, [WIRE_RESYNC] = resync,       [WIRE_COMMAND] = command,
@@ -298,13 +298,13 @@ static bool (*const types[])(struct slice message, struct wire_buf *b) = {
 #define TYPES (sizeof types / sizeof types[0])
 
 /* Encoded again it is accepted again, and from then on nothing changes any more. */
-static void is_stable(size_t type, struct slice message, const struct wire_buf *first)
+static void is_stable(size_t type, struct slice message, const struct buf *first)
 {
-    struct wire_buf second = {0};
+    struct buf second = {0};
     must(types[type](bytes_of(first), &second));
     must(slice_equal(bytes_of(first), bytes_of(&second)));
     must(type == WIRE_PRESENCE || type == WIRE_RESYNC || first->len <= message.len);
-    wire_buf_release(&second);
+    buf_release(&second);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -314,12 +314,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int type = wire_type(message);
     must(type < (int)TYPES);
     for (size_t i = 1; i < TYPES; i++) {
-        struct wire_buf b = {0};
+        struct buf b = {0};
         bool accepted = types[i](message, &b);
         must(!accepted || type == (int)i);
         if (accepted)
             is_stable(i, message, &b);
-        wire_buf_release(&b);
+        buf_release(&b);
     }
     walk_entries(message); /* stored entries have no message around them */
     free(copy);

@@ -47,7 +47,7 @@ static struct event *event(uint64_t seq, enum event_kind kind, bool to)
     return e;
 }
 
-static void add_bans(struct wire_buf *b)
+static void add_bans(struct buf *b)
 {
     struct slice a = slice_of("a"), b_ = slice_of("bert");
     char text[64];
@@ -62,7 +62,7 @@ static void add_bans(struct wire_buf *b)
     event_unref(&e);
 }
 
-static void add_events(struct wire_buf *b)
+static void add_events(struct buf *b)
 {
     for (uint64_t seq = 1001; seq < 1004; seq++) {
         struct event *e = event(seq, seq == 1003 ? EVENT_SHUTDOWN : EVENT_MESSAGE, seq > 1001);
@@ -72,7 +72,7 @@ static void add_events(struct wire_buf *b)
     add_bans(b);
 }
 
-static void put_presence(struct wire_buf *b, uint64_t n, bool full)
+static void put_presence(struct buf *b, uint64_t n, bool full)
 {
     struct slice channels[] = {slice_of("c"), slice_of("d")};
     struct wire_presence m = {.n = n, .full = full, .counters = {3, 2, 1}};
@@ -92,7 +92,7 @@ static void put_presence(struct wire_buf *b, uint64_t n, bool full)
         b, &(struct wire_presence_item){.kind = ITEM_LAGS, .connection = slice_of("c1"), .sent = 1001, .queued = 9});
 }
 
-static void put_replay(struct wire_buf *b, bool everything, const char *id)
+static void put_replay(struct buf *b, bool everything, const char *id)
 {
     struct slice channels[] = {slice_of("b"), slice_of("c")};
     wire_put_replay(b, &(struct wire_replay){.request = 9,
@@ -103,7 +103,7 @@ static void put_replay(struct wire_buf *b, bool everything, const char *id)
                                              .who = {slice_of("a"), slice_of("c1"), {channels, everything ? 0 : 2}}});
 }
 
-static void put_command(struct wire_buf *b, bool limited)
+static void put_command(struct buf *b, bool limited)
 {
     struct slice patterns[] = {slice_of("s*"), slice_of("c")};
     wire_put_command(b, &(struct wire_command){.request = 4,
@@ -116,16 +116,16 @@ static void put_command(struct wire_buf *b, bool limited)
 }
 
 /* For fuzz_wire as it is, for fuzz_sync as a step of worker 0. */
-static void save_message(const char *name, struct wire_buf *b)
+static void save_message(const char *name, struct buf *b)
 {
     must(!b->failed);
     save("fuzz_wire", name, (struct slice){b->data, b->len});
-    wire_buf_release(b);
+    buf_release(b);
 }
 
 static void messages(void)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     wire_put_batch(&b, 77, 1000);
     add_events(&b);
     save_message("batch", &b);
@@ -185,7 +185,7 @@ static void entries(void)
 
 /* --- conversations on sync: the steps of fuzz_sync.c --- */
 
-static void step(struct wire_buf *talk, uint8_t what, struct slice bytes)
+static void step(struct buf *talk, uint8_t what, struct slice bytes)
 {
     char head[3] = {(char)what};
     put_u16(head + 1, (uint16_t)bytes.len);
@@ -193,22 +193,22 @@ static void step(struct wire_buf *talk, uint8_t what, struct slice bytes)
     wire_add_bytes(talk, bytes);
 }
 
-static void say(struct wire_buf *talk, uint8_t worker, struct wire_buf *b)
+static void say(struct buf *talk, uint8_t worker, struct buf *b)
 {
     step(talk, worker, (struct slice){b->data, b->len});
-    wire_buf_release(b);
+    buf_release(b);
 }
 
-static void hello(struct wire_buf *talk, uint8_t worker, uint64_t position)
+static void hello(struct buf *talk, uint8_t worker, uint64_t position)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     wire_put_hello(&b, &(struct wire_hello){.worker = slice_of("web"), .position = position});
     say(talk, worker, &b);
 }
 
 static void conversation(const char *name, uint64_t position, bool everything)
 {
-    struct wire_buf talk = {0}, b = {0};
+    struct buf talk = {0}, b = {0};
     hello(&talk, 0, 0);
     put_presence(&b, 1, true);
     say(&talk, 0, &b);
@@ -237,55 +237,55 @@ static void conversation(const char *name, uint64_t position, bool everything)
     say(&talk, 2, &b);
     must(!talk.failed);
     save("fuzz_sync", name, (struct slice){talk.data, talk.len});
-    wire_buf_release(&talk);
+    buf_release(&talk);
 }
 
 /* --- brokers that share a stream: what fuzz_cluster.c takes --- */
 
-static void marked(const char *name, char mark, const struct wire_buf *b)
+static void marked(const char *name, char mark, const struct buf *b)
 {
-    struct wire_buf all = {0};
+    struct buf all = {0};
     must(!b->failed);
     wire_add_bytes(&all, (struct slice){&mark, 1});
     wire_add_items(&all, b);
     save("fuzz_cluster", name, (struct slice){all.data, all.len});
-    wire_buf_release(&all);
+    buf_release(&all);
 }
 
 static void a_turn(void)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     char head[TURN_HEAD_LEN];
     turn_put_head(head, &(struct turn){{7, 2}, {7, 1}, 5, 1000, 900, true, {0}});
     wire_add_bytes(&b, (struct slice){head, sizeof head});
     add_events(&b);
     marked("turn", 't', &b);
-    wire_buf_release(&b);
+    buf_release(&b);
 }
 
 static void some_gossip(const char *name, enum gossip_type type, size_t body, size_t max)
 {
-    struct wire_buf all = {0};
+    struct buf all = {0};
     struct gossip m = {.type = type, .run = 7, .number = 1, .name = slice_of("web-1"), .body = {NULL, body}};
     m.body.data = calloc(1, body + 1);
     unsigned parts = 1;
     for (unsigned part = 0; part < parts; part++) {
-        struct wire_buf b = {0};
+        struct buf b = {0};
         char len[2];
         parts = gossip_put(&b, &m, part, max);
         put_u16(len, (uint16_t)b.len);
         wire_add_bytes(&all, (struct slice){len, 2});
         wire_add_items(&all, &b);
-        wire_buf_release(&b);
+        buf_release(&b);
     }
     marked(name, 'g', &all);
-    wire_buf_release(&all);
+    buf_release(&all);
     free((char *)m.body.data);
 }
 
 /* --- stores: the rows of fuzz_store.c --- */
 
-static void row(struct wire_buf *b, uint8_t table, uint8_t key, struct slice bytes)
+static void row(struct buf *b, uint8_t table, uint8_t key, struct slice bytes)
 {
     char head[4] = {(char)table, (char)key};
     put_u16(head + 2, (uint16_t)bytes.len);
@@ -295,7 +295,7 @@ static void row(struct wire_buf *b, uint8_t table, uint8_t key, struct slice byt
 
 static void stored(const char *name, uint8_t sum, struct slice doubt)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     row(&b, 1, 4, doubt);
     row(&b, 3 | sum, 3, slice_of("id"));
     for (uint64_t seq = 5; seq < 8; seq++) {
@@ -306,12 +306,12 @@ static void stored(const char *name, uint8_t sum, struct slice doubt)
     row(&b, 2, 1, (struct slice){"\4\0\0\0\0\0\0\0", 8});
     must(!b.failed);
     save("fuzz_store", name, (struct slice){b.data, b.len});
-    wire_buf_release(&b);
+    buf_release(&b);
 }
 
 /* --- FastCGI --- */
 
-static void record(struct wire_buf *b, uint8_t type, struct slice content)
+static void record(struct buf *b, uint8_t type, struct slice content)
 {
     char head[FCGI_HEADER_LEN] = {
         FCGI_VERSION_1, (char)type, 0, 1, (char)(content.len >> 8), (char)content.len, (char)(-content.len & 7), 0};
@@ -320,7 +320,7 @@ static void record(struct wire_buf *b, uint8_t type, struct slice content)
     wire_add_bytes(b, (struct slice){(char[8]){0}, (unsigned char)head[6]});
 }
 
-static void pair(struct wire_buf *b, const char *name, struct slice value)
+static void pair(struct buf *b, const char *name, struct slice value)
 {
     char lengths[5] = {(char)strlen(name), (char)value.len};
     size_t len = 2;
@@ -339,7 +339,7 @@ static void pair(struct wire_buf *b, const char *name, struct slice value)
 static void request(const char *name, bool long_one, const char *body)
 {
     static char cookie[300];
-    struct wire_buf params = {0}, b = {0};
+    struct buf params = {0}, b = {0};
     memset(cookie, 'x', sizeof cookie);
     pair(&params, "REQUEST_METHOD", slice_of(body ? "POST" : "GET"));
     pair(&params, "QUERY_STRING", slice_of("session=a&channels=b,c"));
@@ -355,8 +355,8 @@ static void request(const char *name, bool long_one, const char *body)
     record(&b, FCGI_STDIN, (struct slice){0});
     must(!b.failed);
     save("fuzz_record", name, (struct slice){b.data, b.len});
-    wire_buf_release(&params);
-    wire_buf_release(&b);
+    buf_release(&params);
+    buf_release(&b);
 }
 
 int main(int argc, char **argv)

@@ -5,7 +5,7 @@
 
 #include "support.h"
 
-static struct json_out out;
+static struct buf out;
 static struct request_ids no_ids;
 static bool repeatable;
 
@@ -13,13 +13,13 @@ static void is(int err, const char *wanted)
 {
     ck_assert_int_eq(err, 0);
     assert_slice(((struct slice){out.data, out.len}), slice_of(wanted));
-    json_out_release(&out);
+    buf_release(&out);
 }
 
 static void refused(int err, int wanted)
 {
     ck_assert_int_eq(err, wanted);
-    json_out_release(&out);
+    buf_release(&out);
 }
 
 static int publish(struct ssecast_event e)

@@ -25,14 +25,14 @@ static void receive(struct node *n, struct slice part)
 
 static void send_all(void *context, const struct gossip *m)
 {
-    struct wire_buf part = {0};
+    struct buf part = {0};
     (void)context;
     for (unsigned i = 0, parts = 1; i < parts; i++) {
         parts = gossip_put(&part, m, i, PART + GOSSIP_HEAD_LEN);
         for (int n = 0; n < BROKERS; n++)
             receive(&nodes[n], (struct slice){part.data, part.len});
     }
-    wire_buf_release(&part);
+    buf_release(&part);
 }
 
 static void on_resync(void *context, struct slice worker)
@@ -81,11 +81,11 @@ static struct slice id;
 
 static void say_hello(int i)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     wire_put_hello(&b, &(struct wire_hello){.worker = id});
     ck_assert_int_eq(presence_hello(nodes[i].presence, id, &(struct wire_hello){.worker = id}, now), 0);
     cluster_worker_said(nodes[i].cluster, id, (struct slice){b.data, b.len}, now);
-    wire_buf_release(&b);
+    buf_release(&b);
 }
 
 static bool rest, more; /* flags of the next reports */
@@ -93,7 +93,7 @@ static bool rest, more; /* flags of the next reports */
 /* count connections c<first>, ... of session s open or end. */
 static void report(int i, uint64_t n, bool full, bool opened, int first, int count)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     struct wire_presence m = {.n = n, .full = full, .rest = rest, .more = more};
     wire_put_presence(&b, &m);
     for (int c = first; c < first + count; c++) {
@@ -108,7 +108,7 @@ static void report(int i, uint64_t n, bool full, bool opened, int first, int cou
     ck_assert_int_eq(wire_get_presence(message, &decoded), 0);
     ck_assert_int_eq(presence_report(nodes[i].presence, id, &decoded, now), 0);
     cluster_worker_said(nodes[i].cluster, id, message, now);
-    wire_buf_release(&b);
+    buf_release(&b);
 }
 
 static void assert_known(size_t connections)
@@ -314,11 +314,11 @@ END_TEST
 static void strange_broker(uint64_t run, const char *name)
 {
     char counters[BROKER_COUNTERS * 8] = {0};
-    struct wire_buf b = {0};
+    struct buf b = {0};
     struct gossip m = {GOSSIP_HERE, run, 1, slice_of(name), {counters, sizeof counters}};
     gossip_put(&b, &m, 0, 2000);
     cluster_receive(nodes[0].cluster, (struct slice){b.data, b.len}, now);
-    wire_buf_release(&b);
+    buf_release(&b);
 }
 
 START_TEST(brokers_without_end_are_not_all_remembered)

@@ -13,7 +13,7 @@ static uint64_t counters[BROKER_COUNTERS];
 static struct overview overview;
 static const char *workers_log_level;
 static struct command_context context;
-static struct json_out reply;
+static struct buf reply;
 static struct grant grant; /* of who asks */
 
 static void begin(void)
@@ -40,7 +40,7 @@ static void end(void)
 {
     sequence_free(&sequence);
     presence_free(&presence);
-    json_out_release(&reply);
+    buf_release(&reply);
 }
 
 /* What was answered last, as a string. */
@@ -115,7 +115,7 @@ static void three_connections(void)
 {
     struct slice x = S("x");
     static const char *const rows[][2] = {{"c1", "a"}, {"c2", "a"}, {"c3", "b"}};
-    struct wire_buf items = {0}, b = {0};
+    struct buf items = {0}, b = {0};
     struct wire_presence m = {.n = 1, .full = true, .counters = {[DELIVERIES] = 12}};
     for (size_t i = 0; i < 3; i++)
         wire_add_presence(&items, &(struct wire_presence_item){.kind = ITEM_OPENED,
@@ -128,8 +128,8 @@ static void three_connections(void)
     ck_assert_int_eq(wire_get_presence((struct slice){b.data, b.len}, &m), 0);
     presence_hello(presence, S("w"), &(struct wire_hello){.worker = S("worker")}, 0);
     ck_assert_int_eq(presence_report(presence, S("w"), &m, 0), 0);
-    wire_buf_release(&items);
-    wire_buf_release(&b);
+    buf_release(&items);
+    buf_release(&b);
 }
 
 /* --- the table --- */

@@ -246,7 +246,7 @@ static struct stream *last_stream(void)
 /* Answer a stream's question with the events from first to last. */
 static void answer(struct stream *s, struct wire_page page, uint64_t first, uint64_t last)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     ck_assert_ptr_nonnull(s->question);
     for (uint64_t seq = first; seq <= last; seq++) {
         struct event *e = event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = seq, .data = S("x")});
@@ -257,7 +257,7 @@ static void answer(struct stream *s, struct wire_page page, uint64_t first, uint
     struct question *question = s->question;
     upstream_forget(&question); /* as upstream does */
     broker->page(&set, s, &page);
-    wire_buf_release(&b);
+    buf_release(&b);
 }
 
 /* --- opening --- */
@@ -855,7 +855,7 @@ END_TEST
 /* The page comes over another socket than the feed, which has not brought these shutdowns yet. The second one finds the stream ended. */
 START_TEST(a_page_that_brings_bans_before_the_feed_ends_the_stream)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     struct slice a = S("a");
 
     broker_ahead_ms = 0;
@@ -879,7 +879,7 @@ START_TEST(a_page_that_brings_bans_before_the_feed_ends_the_stream)
     ck_assert_ptr_nonnull(question);
     upstream_forget(&question);
     broker->page(&set, s, &page);
-    wire_buf_release(&b);
+    buf_release(&b);
 
     assert_heard(c, "event: ssecast.shutdown\ndata: {}\n\n");
     ck_assert(c->ended);
@@ -889,7 +889,7 @@ END_TEST
 /* What upstream was asked is answered. */
 static void tell_past(const struct event_spec *specs, size_t count, uint64_t head, bool gap)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     for (size_t i = 0; i < count; i++) {
         struct event *e = event_new(&specs[i]);
         wire_add_entry(&b, e);
@@ -897,7 +897,7 @@ static void tell_past(const struct event_spec *specs, size_t count, uint64_t hea
     }
     struct wire_page page = {.upto = head, .head = head, .gap = gap, .entries = {b.data, b.len}};
     broker->past(&set, &page);
-    wire_buf_release(&b);
+    buf_release(&b);
 }
 
 START_TEST(one_that_waits_for_the_broker_is_ended_by_what_was_shut_down_meanwhile)
@@ -960,7 +960,7 @@ START_TEST(one_that_waited_and_replays_past_an_old_shutdown_stays)
     join(100);
     struct stream *s = last_stream();
     struct slice a = S("a");
-    struct wire_buf b = {0};
+    struct buf b = {0};
     struct event_spec specs[] = {shutdown_of(81, TO_SESSIONS, &a, old),
                                  {.kind = EVENT_MESSAGE, .seq = 82, .data = S("x")},
                                  shutdown_of(83, TO_SESSIONS, &a, stamp)};
@@ -972,7 +972,7 @@ START_TEST(one_that_waited_and_replays_past_an_old_shutdown_stays)
     struct question *question = s->question;
     upstream_forget(&question);
     broker->page(&set, s, &(struct wire_page){.from = 80, .upto = 100, .head = 100, .entries = {b.data, b.len}});
-    wire_buf_release(&b);
+    buf_release(&b);
     assert_heard(c, "id: 82\ndata: x\n\nevent: ssecast.shutdown\ndata: {}\n\n");
     ck_assert(c->ended);
 }
@@ -1448,12 +1448,12 @@ END_TEST
 
 START_TEST(those_that_are_behind_lag)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     join(100);
     struct stream *s = open_behind(0, behind_software[_i]);
     broker->lagging(&set, &b);
     ck_assert_uint_gt(b.len, 0);
-    wire_buf_release(&b);
+    buf_release(&b);
     ck_assert_uint_eq(conns_load(&set.conns).readers, 1);
     ck_assert_uint_eq(conns_load(&set.conns).bytes, s->conn.queue.bytes);
 }

@@ -5,12 +5,12 @@
 #include "support.h"
 
 static struct gossip_whole whole;
-static struct wire_buf part;
+static struct buf part;
 
 static void teardown(void)
 {
-    wire_buf_release(&whole.body);
-    wire_buf_release(&part);
+    buf_release(&whole.body);
+    buf_release(&part);
     whole = (struct gossip_whole){0};
 }
 

@@ -116,7 +116,7 @@ END_TEST
 
 START_TEST(requests_are_what_the_server_expects)
 {
-    struct json_out out = {0};
+    struct buf out = {0};
     struct jetstream_stream s = {"ssecast", 3, 100000, 1 << 20, 1000};
     jetstream_put_stream(&out, &s);
     assert_slice(((struct slice){out.data, out.len}),
@@ -133,7 +133,7 @@ START_TEST(requests_are_what_the_server_expects)
     out.len = 0;
     jetstream_put_get(&out, 7);
     assert_slice(((struct slice){out.data, out.len}), S("{\"seq\":7}"));
-    json_out_release(&out);
+    buf_release(&out);
 }
 END_TEST
 

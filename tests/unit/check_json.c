@@ -285,7 +285,7 @@ END_TEST
 
 /* ---- replies ---- */
 
-static void wrote(struct json_out *out, const char *wanted)
+static void wrote(struct buf *out, const char *wanted)
 {
     ck_assert(!out->failed);
     is((struct slice){out->data, out->len}, wanted);
@@ -294,7 +294,7 @@ static void wrote(struct json_out *out, const char *wanted)
 
 START_TEST(a_reply_is_written)
 {
-    struct json_out out = {0};
+    struct buf out = {0};
     json_reply_begin(&out);
     json_put_count(&out, "seq", UINT64_MAX);
     json_reply_end(&out, slice_of("{\"a\": 0.10}"));
@@ -302,18 +302,18 @@ START_TEST(a_reply_is_written)
     json_reply_begin(&out);
     json_reply_end(&out, (struct slice){NULL, 0});
     wrote(&out, "{\"ok\":true}");
-    json_out_release(&out);
+    buf_release(&out);
 }
 END_TEST
 
 START_TEST(a_fault_becomes_a_reply)
 {
-    struct json_out out = {0};
+    struct buf out = {0};
     json_reply_begin(&out);
     json_fault(&fault, "too_large", "%d bytes", 5);
     json_reply_fault(&out, &fault, slice_of("1"));
     wrote(&out, "{\"ok\":false,\"error\":\"too_large\",\"message\":\"5 bytes\",\"ref\":1}");
-    json_out_release(&out);
+    buf_release(&out);
 }
 END_TEST
 

@@ -2,7 +2,7 @@
 #include "base/json_out.h"
 #include "support.h"
 
-static void wrote(struct json_out *out, const char *wanted)
+static void wrote(struct buf *out, const char *wanted)
 {
     ck_assert(!out->failed);
     assert_slice(((struct slice){out->data, out->len}), slice_of(wanted));
@@ -11,7 +11,7 @@ static void wrote(struct json_out *out, const char *wanted)
 
 START_TEST(lists_and_objects_get_their_commas)
 {
-    struct json_out out = {0};
+    struct buf out = {0};
     json_begin_object(&out, NULL);
     json_begin_list(&out, "seqs");
     json_put_count(&out, NULL, 1);
@@ -27,16 +27,16 @@ START_TEST(lists_and_objects_get_their_commas)
     json_end_list(&out);
     json_end_object(&out);
     wrote(&out, "{\"seqs\":[1,-9223372036854775808],\"list\":[{\"a\":false,\"b\":null},{}]}");
-    json_out_release(&out);
+    buf_release(&out);
 }
 END_TEST
 
 START_TEST(texts_are_escaped_and_always_utf8)
 {
-    struct json_out out = {0};
+    struct buf out = {0};
     json_put_text(&out, NULL, (struct slice){"a\"\\\n\x01\0\x7f\xc3\xa9\xff\xf0\x9f", 12});
     wrote(&out, "\"a\\\"\\\\\\n\\u0001\\u0000\\u007f\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\"");
-    json_out_release(&out);
+    buf_release(&out);
 }
 END_TEST
 
@@ -59,37 +59,37 @@ START_TEST(what_is_no_utf8_is_replaced_as_browsers_do)
         {"\xed\xa0\x80", "\"" BROKEN BROKEN BROKEN "\""},
         {"\xf4\x90\x80\x80", "\"" BROKEN BROKEN BROKEN BROKEN "\""},
     };
-    struct json_out out = {0};
+    struct buf out = {0};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         json_put_text(&out, NULL, slice_of(rows[i].text));
         wrote(&out, rows[i].wanted);
     }
-    json_out_release(&out);
+    buf_release(&out);
 }
 END_TEST
 
 START_TEST(a_text_ending_in_a_brace_still_gets_its_comma)
 {
-    struct json_out out = {0};
+    struct buf out = {0};
     json_begin_list(&out, NULL);
     json_put_text(&out, NULL, slice_of("{"));
     json_put_text(&out, NULL, slice_of("["));
     json_end_list(&out);
     wrote(&out, "[\"{\",\"[\"]");
-    json_out_release(&out);
+    buf_release(&out);
 }
 END_TEST
 
 START_TEST(a_long_text_grows)
 {
     enum { COUNT = 10000 };
-    struct json_out out = {0};
+    struct buf out = {0};
     json_begin_list(&out, NULL);
     for (int i = 0; i < COUNT; i++)
         json_put_count(&out, NULL, 7);
     json_end_list(&out);
     ck_assert_uint_eq(out.len, 2 * COUNT + 1);
-    json_out_release(&out);
+    buf_release(&out);
     ck_assert_ptr_null(out.data);
 }
 END_TEST

@@ -5,7 +5,7 @@
 #include "support.h"
 
 static struct presence *presence;
-static struct wire_buf items; /* of the report being written */
+static struct buf items; /* of the report being written */
 
 #define RUN 7u
 
@@ -45,7 +45,7 @@ static void end(void)
 {
     presence_free(&presence);
     ck_assert_ptr_null(presence);
-    wire_buf_release(&items);
+    buf_release(&items);
 }
 
 static void opened(const char *connection, const char *session, const char *channel, const char *channel_2)
@@ -90,13 +90,13 @@ static int report(const char *worker, uint64_t n, bool full, int64_t now)
                               .told = told_run,
                               .gauges = {[GAUGE_POSITION] = 10 * n},
                               .counters = {[STREAMS_OPENED] = n}};
-    struct wire_buf b = {0};
+    struct buf b = {0};
     wire_put_presence(&b, &m);
     wire_add_items(&b, &items);
     ck_assert_int_eq(wire_get_presence((struct slice){b.data, b.len}, &m), 0);
     int err = presence_report(presence, slice_of(worker), &m, now);
-    wire_buf_release(&b);
-    wire_buf_release(&items);
+    buf_release(&b);
+    buf_release(&items);
     return err;
 }
 
@@ -360,7 +360,7 @@ START_TEST(what_is_told_adds_up)
             there[w][c] = now;
         }
         if (lost) { /* on the way: the next one is refused, and the one after that is full */
-            wire_buf_release(&items);
+            buf_release(&items);
             n[w] = 0;
             continue;
         }

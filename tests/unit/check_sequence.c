@@ -13,7 +13,7 @@
 static const struct history_limits wide = {.events = 1000, .bytes = 1 << 20, .age_ms = 60000};
 
 static struct sequence *sequence;
-static struct wire_buf message;
+static struct buf message;
 
 static void begin_with(const struct history_limits *limits)
 {
@@ -30,7 +30,7 @@ static void end(void)
 {
     sequence_free(&sequence);
     ck_assert_ptr_null(sequence);
-    wire_buf_release(&message);
+    buf_release(&message);
 }
 
 static struct sequenced append(const char *data, const char *id)
@@ -732,7 +732,7 @@ END_TEST
 
 #define FLOOR 1000u
 
-static struct wire_buf offered;
+static struct buf offered;
 static struct turn turn;
 
 static void begin_shared(void)
@@ -744,13 +744,13 @@ static void begin_shared(void)
 static void end_shared(void)
 {
     end();
-    wire_buf_release(&offered);
+    buf_release(&offered);
 }
 
 /* Offer what was appended. */
 static void offer(void)
 {
-    wire_buf_release(&offered);
+    buf_release(&offered);
     sequence_offer(sequence, &turn, &offered);
     ck_assert(!offered.failed && offered.len >= TURN_HEAD_LEN);
     turn.entries = (struct slice){offered.data + TURN_HEAD_LEN, offered.len - TURN_HEAD_LEN};
@@ -760,8 +760,8 @@ static void offer(void)
 static const struct turn *others(uint64_t position, unsigned count)
 {
     static struct turn t;
-    static struct wire_buf entries;
-    wire_buf_release(&entries);
+    static struct buf entries;
+    buf_release(&entries);
     wire_put_resync(&entries); /* any message: only what is added counts */
     size_t from = entries.len;
     for (unsigned i = 1; i <= count; i++) {

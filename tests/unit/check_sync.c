@@ -11,7 +11,7 @@ static struct sequence *sequence;
 static struct presence *presence;
 static uint64_t counters[BROKER_COUNTERS];
 static struct sync_context context;
-static struct wire_buf question, answer;
+static struct buf question, answer;
 
 static void begin_with(uint64_t max_events)
 {
@@ -27,8 +27,8 @@ static void end(void)
 {
     sequence_free(&sequence);
     presence_free(&presence);
-    wire_buf_release(&question);
-    wire_buf_release(&answer);
+    buf_release(&question);
+    buf_release(&answer);
 }
 
 static void begin(void)

@@ -75,7 +75,7 @@ static struct event *event_number(uint64_t seq)
     return event_new(&spec);
 }
 
-static void add_events(struct wire_buf *b, uint64_t first, uint64_t last)
+static void add_events(struct buf *b, uint64_t first, uint64_t last)
 {
     for (uint64_t seq = first; seq <= last; seq++) {
         if (seq > broker.jump_from && seq <= broker.jump_to)
@@ -86,17 +86,17 @@ static void add_events(struct wire_buf *b, uint64_t first, uint64_t last)
     }
 }
 
-static void reply(struct wire_buf *b)
+static void reply(struct buf *b)
 {
     ck_assert(!b->failed);
     zmq_send(broker.sync, broker.routing, broker.routing_len, ZMQ_SNDMORE);
     zmq_send(broker.sync, b->data, b->len, 0);
-    wire_buf_release(b);
+    buf_release(b);
 }
 
 static void welcome(void)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     for (uint64_t i = 1; i <= broker.bans; i++) {
         if (i == broker.lost_ban)
             continue;
@@ -132,7 +132,7 @@ static void on_hello(struct slice message)
 
 static void answer(const struct wire_replay *m)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     bool gap = m->after < broker.complete || m->after > broker.head;
     uint64_t from = gap ? broker.complete : m->after;
     uint64_t upto = broker.head - from > broker.page ? from + broker.page : broker.head;
@@ -161,7 +161,7 @@ static void on_replay(struct slice message)
 
 static void answer_command(uint64_t number)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     wire_put_reply(&b, &(struct wire_reply){number, S("done")});
     reply(&b);
 }
@@ -193,7 +193,7 @@ static void on_presence(struct slice message)
     broker.lags += m.lags;
     broker.told = m.told;
     if (!broker.silent && !broker.takes_nothing) {
-        struct wire_buf b = {0};
+        struct buf b = {0};
         wire_put_taken(&b, &(struct wire_taken){broker.run, m.n, broker.head, broker.clock});
         reply(&b);
     }
@@ -209,7 +209,7 @@ static void on_presence(struct slice message)
 
 static void on_shutdowns(struct slice message)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     struct wire_page page = {.run = broker.run, .from = 1, .upto = broker.head, .head = broker.head};
     ck_assert_int_eq(wire_get_shutdowns(message, &broker.last_shutdowns), 0);
     broker.shutdowns++;
@@ -217,7 +217,7 @@ static void on_shutdowns(struct slice message)
     wire_put_page(&b, &page);
     if (!broker.silent)
         reply(&b);
-    wire_buf_release(&b);
+    buf_release(&b);
 }
 
 static void serve(void)
@@ -255,13 +255,13 @@ static void serve(void)
 /* Send the events from first to last over the feed, as the broker does, or lose them on the way. */
 static void publish_with(uint64_t first, uint64_t last, bool lost)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     wire_put_batch(&b, broker.run, first - 1);
     add_events(&b, first, last);
     broker.head = last > broker.head ? last : broker.head;
     if (!lost)
         zmq_send(broker.feed, b.data, b.len, 0);
-    wire_buf_release(&b);
+    buf_release(&b);
 }
 
 static void publish(uint64_t first, uint64_t last)
@@ -276,10 +276,10 @@ static void lose(uint64_t first, uint64_t last)
 
 static void announce(void)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     wire_put_head(&b, &(struct wire_head){broker.run, broker.head, broker.complete, broker.clock});
     zmq_send(broker.feed, b.data, b.len, 0);
-    wire_buf_release(&b);
+    buf_release(&b);
 }
 
 /* Another run of the broker: it stands at position and holds nothing. */
@@ -339,7 +339,7 @@ static void on_page(void *context, void *asker, const struct wire_page *page)
     tell(text);
 }
 
-static bool on_snapshot(void *context, struct wire_buf *b, size_t *cursor, size_t max)
+static bool on_snapshot(void *context, struct buf *b, size_t *cursor, size_t max)
 {
     char name[24];
     (void)context;
@@ -362,7 +362,7 @@ static void on_reply(void *context, void *asker, struct slice json)
     tell(text);
 }
 
-static void on_lagging(void *context, struct wire_buf *b)
+static void on_lagging(void *context, struct buf *b)
 {
     (void)context;
     wire_add_presence(b, &(struct wire_presence_item){.kind = ITEM_LAGS, .connection = S("slow")});
@@ -752,12 +752,12 @@ START_TEST(nonsense_is_ignored)
     zmq_send(broker.feed, "SSC\3", 4, 0);
     zmq_send(broker.feed, "SSC\3\1\0\0\0abc", 11, 0);
     zmq_send(broker.feed, "SSC\3\x63\0\0\0", 8, 0);
-    struct wire_buf b = {0};
+    struct buf b = {0};
     wire_put_batch(&b, broker.run, 100);
     add_events(&b, 101, 101);
     b.len -= 3; /* the last entry is cut */
     zmq_send(broker.feed, b.data, b.len, 0);
-    wire_buf_release(&b);
+    buf_release(&b);
     publish(101, 102);
     await_told("joined 100 101 102");
 }
@@ -968,7 +968,7 @@ END_TEST
 
 static void resync(void)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     wire_put_resync(&b);
     reply(&b);
 }
@@ -1223,7 +1223,7 @@ END_TEST
 
 START_TEST(bans_of_a_welcome_that_never_came_do_not_count)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     join();
     wire_put_bans(&b, &(struct wire_bans){.run = broker.run, .piece = 1});
     wire_add_ban(&b, S("old"), 1);

@@ -6,7 +6,7 @@
 static struct presence *presence;
 static struct watch watch;
 static char sent[4096]; /* the messages, each with its newline */
-static struct wire_buf items;
+static struct buf items;
 
 static void send_message(void *context, struct slice message)
 {
@@ -18,7 +18,7 @@ static void begin(void)
 {
     struct slice labels[] = {S("remote_addr"), S("user_agent")};
     struct wire_hello hello;
-    struct wire_buf b = {0};
+    struct buf b = {0};
     presence = presence_new();
     watch = (struct watch){.run = 0x1234abcd, .now_ms = 5000, .send = send_message, .context = sent};
     *sent = '\0';
@@ -26,26 +26,26 @@ static void begin(void)
     wire_put_hello(&b, &(struct wire_hello){.worker = S("web-1"), .labels = {labels, 2}});
     ck_assert_int_eq(wire_get_hello((struct slice){b.data, b.len}, &hello), 0);
     ck_assert_int_eq(presence_hello(presence, S("w"), &hello, 0), 0);
-    wire_buf_release(&b);
+    buf_release(&b);
 }
 
 static void end(void)
 {
     presence_free(&presence);
     watch_release(&watch);
-    wire_buf_release(&items);
+    buf_release(&items);
 }
 
 static void report(uint64_t n, bool full, uint64_t told)
 {
     struct wire_presence m = {.n = n, .full = full, .told = told};
-    struct wire_buf b = {0};
+    struct buf b = {0};
     wire_put_presence(&b, &m);
     wire_add_items(&b, &items);
     ck_assert_int_eq(wire_get_presence((struct slice){b.data, b.len}, &m), 0);
     ck_assert_int_eq(presence_report(presence, S("w"), &m, 0), 0);
-    wire_buf_release(&b);
-    wire_buf_release(&items);
+    buf_release(&b);
+    buf_release(&items);
 }
 
 static void opened(bool told)

@@ -8,7 +8,7 @@
 
 #define HEADER_LEN 8 /* before the fields */
 
-static struct slice message_of(const struct wire_buf *b)
+static struct slice message_of(const struct buf *b)
 {
     ck_assert(!b->failed);
     return (struct slice){b->data, b->len};
@@ -24,7 +24,7 @@ static struct event *some_event(uint64_t seq)
     return event_new(&spec);
 }
 
-static void add_entries(struct wire_buf *b)
+static void add_entries(struct buf *b)
 {
     for (uint64_t seq = 8; seq <= 9; seq++) {
         struct event *e = some_event(seq);
@@ -33,23 +33,23 @@ static void add_entries(struct wire_buf *b)
     }
 }
 
-static void put_batch(struct wire_buf *b)
+static void put_batch(struct buf *b)
 {
     wire_put_batch(b, 11, 7);
     add_entries(b);
 }
 
-static void put_head(struct wire_buf *b)
+static void put_head(struct buf *b)
 {
     wire_put_head(b, &(struct wire_head){11, 12, 3, 1700000000123456});
 }
 
-static void put_hello(struct wire_buf *b)
+static void put_hello(struct buf *b)
 {
     wire_put_hello(b, &(struct wire_hello){.worker = S("worker-1"), .position = 12, .labels = {some_channels, 2}});
 }
 
-static void put_welcome(struct wire_buf *b)
+static void put_welcome(struct buf *b)
 {
     wire_put_welcome(b, &(struct wire_welcome){.run = 11,
                                                .head = 12,
@@ -64,24 +64,24 @@ static void put_welcome(struct wire_buf *b)
     wire_add_ban(b, S("b"), -1);
 }
 
-static void put_bans(struct wire_buf *b)
+static void put_bans(struct buf *b)
 {
     wire_put_bans(b, &(struct wire_bans){.run = 11, .piece = 3});
     wire_add_ban(b, S("a"), 1700000000123);
     wire_add_ban(b, S("b"), -1);
 }
 
-static void put_shutdowns(struct wire_buf *b)
+static void put_shutdowns(struct buf *b)
 {
     wire_put_shutdowns(b, &(struct wire_shutdowns){.request = 5, .after = 12, .age_ms = 1000});
 }
 
-static void put_taken(struct wire_buf *b)
+static void put_taken(struct buf *b)
 {
     wire_put_taken(b, &(struct wire_taken){.run = 11, .n = 3, .head = 12, .clock = 9});
 }
 
-static void put_replay(struct wire_buf *b)
+static void put_replay(struct buf *b)
 {
     wire_put_replay(b, &(struct wire_replay){.request = 5,
                                              .after = 6,
@@ -91,7 +91,7 @@ static void put_replay(struct wire_buf *b)
                                              .max_bytes = 65536});
 }
 
-static void put_page(struct wire_buf *b)
+static void put_page(struct buf *b)
 {
     wire_put_page(
         b, &(struct wire_page){.request = 5, .run = 11, .from = 7, .upto = 9, .head = 12, .oldest = 4, .gap = true});
@@ -110,7 +110,7 @@ static struct wire_presence_item opened_item(void)
 }
 
 /* Behind the first: one that ended, one that lags. */
-static void add_others(struct wire_buf *b)
+static void add_others(struct buf *b)
 {
     wire_add_presence(b, &(struct wire_presence_item){.connection = S("c2"), .session = S("b"), .cause = END_SLOW});
     wire_add_presence(
@@ -129,7 +129,7 @@ static struct wire_presence some_presence(void)
     return m;
 }
 
-static void put_presence(struct wire_buf *b)
+static void put_presence(struct buf *b)
 {
     struct wire_presence m = some_presence();
     struct wire_presence_item item = opened_item();
@@ -138,21 +138,21 @@ static void put_presence(struct wire_buf *b)
     add_others(b);
 }
 
-static void put_resync(struct wire_buf *b)
+static void put_resync(struct buf *b)
 {
     wire_put_resync(b);
 }
 
 static struct slice some_patterns[] = {S_INIT("user-*"), S_INIT("a")};
 
-static void put_command(struct wire_buf *b)
+static void put_command(struct buf *b)
 {
     struct grant grant = {
         .roles = ROLE_EVENTS, .limited = true, .sessions = {some_patterns, 2}, .publisher = S("token:0123")};
     wire_put_command(b, &(struct wire_command){.request = 5, .grant = grant, .json = S("{\"op\":\"ping\"}")});
 }
 
-static void put_reply(struct wire_buf *b)
+static void put_reply(struct buf *b)
 {
     wire_put_reply(b, &(struct wire_reply){.request = 5, .json = S("{\"ok\":true}")});
 }
@@ -249,7 +249,7 @@ static int get_command(struct slice message)
     return err;
 }
 
-static void put_log(struct wire_buf *b)
+static void put_log(struct buf *b)
 {
     wire_put_log(b, &(struct wire_log){LOG_DEBUG});
 }
@@ -270,7 +270,7 @@ static int get_reply(struct slice message)
 
 static const struct {
     enum wire_type type;
-    void (*put)(struct wire_buf *b);
+    void (*put)(struct buf *b);
     int (*get)(struct slice message);
     /* Cut here (behind the header) it is still whole: entries and items are just fewer. */
     size_t whole[4];
@@ -322,42 +322,42 @@ static bool may_be_whole(int i, size_t len)
 
 START_TEST(a_truncated_message_is_refused)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     messages[_i].put(&b);
     for (size_t len = 0; len < b.len; len++)
         ck_assert_msg(get_copy(_i, b.data, len) == (may_be_whole(_i, len) ? 0 : -EPROTO), "type %d cut at %zu",
                       (int)messages[_i].type, len);
     ck_assert_int_eq(get_copy(_i, b.data, b.len), 0);
-    wire_buf_release(&b);
+    buf_release(&b);
 }
 END_TEST
 
 START_TEST(a_longer_message_is_refused)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     messages[_i].put(&b);
     char *longer = calloc(1, b.len + 1);
     memcpy(longer, b.data, b.len);
     ck_assert_int_eq(get_copy(_i, longer, b.len + 1), fields_before_rest(messages[_i].type) ? 0 : -EPROTO);
     free(longer);
-    wire_buf_release(&b);
+    buf_release(&b);
 }
 END_TEST
 
 START_TEST(a_decoder_takes_its_own_type_only)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     messages[_i].put(&b);
     ck_assert_int_eq(wire_type(message_of(&b)), (int)messages[_i].type);
     for (int i = 0; i < MESSAGES; i++)
         ck_assert_int_eq(messages[i].get(message_of(&b)), i == _i ? 0 : -EPROTO);
-    wire_buf_release(&b);
+    buf_release(&b);
 }
 END_TEST
 
 START_TEST(another_version_or_type_is_no_message)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     messages[_i].put(&b);
     for (size_t at = 0; at < HEADER_LEN; at++) {
         b.data[at] ^= 0x40;
@@ -365,7 +365,7 @@ START_TEST(another_version_or_type_is_no_message)
         ck_assert_int_eq(messages[_i].get(message_of(&b)), -EPROTO);
         b.data[at] ^= 0x40;
     }
-    wire_buf_release(&b);
+    buf_release(&b);
 }
 END_TEST
 
@@ -373,7 +373,7 @@ START_TEST(random_damage_never_reads_outside)
 {
     struct dice dice = dice_new();
     uint64_t seed = dice.state;
-    struct wire_buf b = {0};
+    struct buf b = {0};
     messages[_i].put(&b);
     char *bytes = malloc(b.len);
     for (int round = 0; round < 5000; round++) {
@@ -384,7 +384,7 @@ START_TEST(random_damage_never_reads_outside)
         ck_assert_msg(err == 0 || err == -EPROTO, "%d with SEED=%" PRIu64, err, seed);
     }
     free(bytes);
-    wire_buf_release(&b);
+    buf_release(&b);
 }
 END_TEST
 
@@ -405,33 +405,33 @@ static void assert_entries(struct slice entries)
 
 START_TEST(a_batch_arrives)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     struct wire_batch m;
     put_batch(&b);
     ck_assert_int_eq(wire_get_batch(message_of(&b), &m), 0);
     ck_assert_uint_eq(m.run, 11);
     ck_assert_uint_eq(m.prev, 7);
     assert_entries(m.entries);
-    wire_buf_release(&b);
+    buf_release(&b);
 }
 END_TEST
 
 START_TEST(a_head_arrives)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     struct wire_head m;
     put_head(&b);
     ck_assert_int_eq(wire_get_head(message_of(&b), &m), 0);
     ck_assert_uint_eq(m.run, 11);
     ck_assert_uint_eq(m.head, 12);
     ck_assert_uint_eq(m.complete, 3);
-    wire_buf_release(&b);
+    buf_release(&b);
 }
 END_TEST
 
 START_TEST(a_command_arrives_with_its_grant)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     struct wire_command m;
     struct slice name;
     put_command(&b);
@@ -447,37 +447,37 @@ START_TEST(a_command_arrives_with_its_grant)
     assert_slice(name, S("a"));
     ck_assert(!wire_next_name(&m.raw_sessions, &name));
     ck_assert(!wire_next_name(&m.raw_channels, &name));
-    wire_buf_release(&b);
+    buf_release(&b);
 }
 END_TEST
 
 START_TEST(a_reply_arrives)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     struct wire_reply m;
     put_reply(&b);
     ck_assert_int_eq(wire_get_reply(message_of(&b), &m), 0);
     ck_assert_uint_eq(m.request, 5);
     assert_slice(m.json, S("{\"ok\":true}"));
-    wire_buf_release(&b);
+    buf_release(&b);
 }
 END_TEST
 
 START_TEST(a_hello_arrives)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     struct wire_hello m;
     put_hello(&b);
     ck_assert_int_eq(wire_get_hello(message_of(&b), &m), 0);
     assert_slice(m.worker, S("worker-1"));
     ck_assert_uint_eq(m.position, 12);
-    wire_buf_release(&b);
+    buf_release(&b);
 }
 END_TEST
 
 START_TEST(a_welcome_arrives_with_its_bans)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     struct wire_welcome m;
     struct slice session;
     int64_t until;
@@ -500,13 +500,13 @@ START_TEST(a_welcome_arrives_with_its_bans)
     ck_assert_int_eq(until, -1);
     ck_assert(!wire_next_ban(&m.bans, &session, &until));
     ck_assert(!wire_next_ban(&m.bans, &session, &until));
-    wire_buf_release(&b);
+    buf_release(&b);
 }
 END_TEST
 
 START_TEST(a_replay_arrives)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     struct wire_replay m;
     struct slice name;
     put_replay(&b);
@@ -523,25 +523,25 @@ START_TEST(a_replay_arrives)
         assert_slice(name, some_channels[i]);
     }
     ck_assert(!wire_next_name(&m.channels, &name));
-    wire_buf_release(&b);
+    buf_release(&b);
 }
 END_TEST
 
 START_TEST(a_replay_may_have_any_number)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     struct wire_replay m;
     wire_put_replay(&b, &(struct wire_replay){.request = UINT64_MAX, .after = 6});
     ck_assert_int_eq(wire_get_replay(message_of(&b), &m), 0);
     ck_assert_uint_eq(m.request, UINT64_MAX);
     ck_assert_uint_eq(m.after, 6);
-    wire_buf_release(&b);
+    buf_release(&b);
 }
 END_TEST
 
 START_TEST(a_page_arrives)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     struct wire_page m;
     put_page(&b);
     ck_assert_int_eq(wire_get_page(message_of(&b), &m), 0);
@@ -553,7 +553,7 @@ START_TEST(a_page_arrives)
     ck_assert_uint_eq(m.oldest, 4);
     ck_assert(m.gap);
     assert_entries(m.entries);
-    wire_buf_release(&b);
+    buf_release(&b);
 }
 END_TEST
 
@@ -588,7 +588,7 @@ static void assert_items(struct slice items)
 
 START_TEST(presence_arrives_with_its_items)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     struct wire_presence m;
     put_presence(&b);
     ck_assert_int_eq(wire_get_presence(message_of(&b), &m), 0);
@@ -600,13 +600,13 @@ START_TEST(presence_arrives_with_its_items)
     for (uint64_t i = 0; i < WORKER_GAUGES; i++)
         ck_assert_uint_eq(m.gauges[i], 50 + i);
     assert_items(m.items);
-    wire_buf_release(&b);
+    buf_release(&b);
 }
 END_TEST
 
 START_TEST(items_may_be_collected_apart)
 {
-    struct wire_buf b = {0}, whole = {0}, items = {0}, none = {0};
+    struct buf b = {0}, whole = {0}, items = {0}, none = {0};
     struct wire_presence m = some_presence();
     struct wire_presence_item item = opened_item();
     put_presence(&whole);
@@ -616,14 +616,14 @@ START_TEST(items_may_be_collected_apart)
     wire_add_items(&b, &items);
     wire_add_items(&b, &none);
     assert_slice(message_of(&b), message_of(&whole));
-    wire_buf_release(&b);
-    wire_buf_release(&whole);
-    wire_buf_release(&items);
+    buf_release(&b);
+    buf_release(&whole);
+    buf_release(&items);
 }
 END_TEST
 
 /* A worker that is newer or older: other counters than ours. */
-static void put_counters(struct wire_buf *b, uint16_t count)
+static void put_counters(struct buf *b, uint16_t count)
 {
     struct wire_presence m = some_presence();
     struct wire_presence_item item = opened_item();
@@ -642,25 +642,25 @@ static void put_counters(struct wire_buf *b, uint16_t count)
 START_TEST(a_worker_may_know_more_or_fewer_counters)
 {
     const uint16_t counts[] = {0, 1, WORKER_COUNTERS + 1, WORKER_COUNTERS + 500};
-    struct wire_buf b = {0};
+    struct buf b = {0};
     struct wire_presence m;
     put_counters(&b, counts[_i]);
     ck_assert_int_eq(wire_get_presence(message_of(&b), &m), 0);
     for (uint64_t i = 0; i < WORKER_COUNTERS; i++)
         ck_assert_uint_eq(m.counters[i], i < counts[_i] ? 100 + i : 0);
     assert_items(m.items);
-    wire_buf_release(&b);
+    buf_release(&b);
 }
 END_TEST
 
 START_TEST(an_unknown_cause_is_refused)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     struct wire_presence m = some_presence();
     wire_put_presence(&b, &m);
     wire_add_presence(&b, &(struct wire_presence_item){.connection = S("c"), .cause = END_CAUSES});
     ck_assert_int_eq(wire_get_presence(message_of(&b), &m), -EPROTO);
-    wire_buf_release(&b);
+    buf_release(&b);
 }
 END_TEST
 
@@ -669,20 +669,20 @@ START_TEST(an_item_that_is_none_is_refused)
     struct wire_presence m = some_presence();
     struct wire_presence_item item = opened_item();
     for (int wrong = 0; wrong < 2; wrong++) {
-        struct wire_buf b = {0};
+        struct buf b = {0};
         wire_put_presence(&b, &m);
         item.kind = wrong ? ITEM_OPENED : (enum wire_item)(ITEM_LAGS + 1);
         item.meta = wrong ? S("\5text") : S("");
         wire_add_presence(&b, &item);
         ck_assert_int_eq(wire_get_presence(message_of(&b), &m), -EPROTO);
-        wire_buf_release(&b);
+        buf_release(&b);
     }
 }
 END_TEST
 
 START_TEST(a_worker_says_what_its_values_are_called)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     struct wire_hello m;
     struct slice name;
     put_hello(&b);
@@ -692,13 +692,13 @@ START_TEST(a_worker_says_what_its_values_are_called)
         assert_slice(name, some_channels[i]);
     }
     ck_assert(!wire_next_name(&m.raw_labels, &name));
-    wire_buf_release(&b);
+    buf_release(&b);
 }
 END_TEST
 
 START_TEST(a_report_that_was_taken_names_the_run)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     struct wire_taken m;
     wire_put_taken(&b, &(struct wire_taken){11, 3, 12, 9});
     ck_assert_int_eq(wire_get_taken(message_of(&b), &m), 0);
@@ -708,7 +708,7 @@ START_TEST(a_report_that_was_taken_names_the_run)
     ck_assert_int_eq(m.clock, 9);
     b.len--;
     ck_assert_int_eq(wire_get_taken(message_of(&b), &m), -EPROTO);
-    wire_buf_release(&b);
+    buf_release(&b);
 }
 END_TEST
 
@@ -721,16 +721,16 @@ static const struct {
 
 START_TEST(a_report_has_flags_that_fit)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     struct wire_presence m = {.n = 1};
     wire_put_presence(&b, &m);
     b.data[HEADER_LEN + 8] = (char)presence_flags[_i].flags;
     ck_assert_int_eq(wire_get_presence(message_of(&b), &m), presence_flags[_i].accepted ? 0 : -EPROTO);
-    wire_buf_release(&b);
+    buf_release(&b);
 }
 END_TEST
 
-static void add_named(struct wire_buf *b, enum wire_item kind, const char *connection)
+static void add_named(struct buf *b, enum wire_item kind, const char *connection)
 {
     wire_add_presence(
         b, &(struct wire_presence_item){.kind = kind, .connection = slice_of(connection), .session = S("s")});
@@ -738,7 +738,7 @@ static void add_named(struct wire_buf *b, enum wire_item kind, const char *conne
 
 START_TEST(items_are_cut_into_pieces_between_two_of_them)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     size_t ended;
     add_named(&b, ITEM_ENDED, "a");
     size_t first = b.len;
@@ -754,7 +754,7 @@ START_TEST(items_are_cut_into_pieces_between_two_of_them)
     ck_assert_uint_eq(wire_cut_presence(message_of(&b), SIZE_MAX, &ended).len, b.len);
     ck_assert_uint_eq(ended, first + b.len - second);
     ck_assert_uint_eq(wire_cut_presence((struct slice){0}, 100, &ended).len, 0);
-    wire_buf_release(&b);
+    buf_release(&b);
 }
 END_TEST
 
@@ -764,32 +764,32 @@ START_TEST(a_name_has_255_bytes_at_most)
     struct wire_hello m;
     memset(text, 'x', sizeof text);
     for (size_t len = NAME_BYTES_MAX; len <= NAME_BYTES_MAX + 1; len++) {
-        struct wire_buf b = {0};
+        struct buf b = {0};
         wire_put_hello(&b, &(struct wire_hello){.worker = {text, len}});
         ck_assert_int_eq(wire_get_hello(message_of(&b), &m), len > NAME_BYTES_MAX ? -EPROTO : 0);
-        wire_buf_release(&b);
+        buf_release(&b);
     }
 }
 END_TEST
 
 START_TEST(a_resync_is_only_its_header)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     put_resync(&b);
     ck_assert_int_eq(wire_type(message_of(&b)), WIRE_RESYNC);
     ck_assert_uint_eq(b.len, HEADER_LEN);
-    wire_buf_release(&b);
-    wire_buf_release(&b);
+    buf_release(&b);
+    buf_release(&b);
 }
 END_TEST
 
 START_TEST(a_subscriber_asks_for_this_version)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     put_head(&b);
     ck_assert_int_eq(memcmp(b.data, WIRE_PREFIX, WIRE_PREFIX_LEN), 0);
     ck_assert_int_eq(b.data[3], WIRE_VERSION);
-    wire_buf_release(&b);
+    buf_release(&b);
 }
 END_TEST
 
