@@ -16,7 +16,7 @@ struct loop {
     bool stopped;
     bool (*turn_end)(void *context);
     void *context;
-    struct loop_timer *timers;
+    SLIST_HEAD(, loop_timer) timers;
     int64_t now;
 };
 
@@ -68,8 +68,7 @@ void loop_timer_set(struct loop *l, struct loop_timer *t, int64_t due)
     t->due = due;
     if (!t->linked) {
         t->linked = true;
-        t->next = l->timers;
-        l->timers = t;
+        SLIST_INSERT_HEAD(&l->timers, t, link);
     }
 }
 
@@ -87,9 +86,10 @@ int64_t loop_now(const struct loop *l)
 static int wait_time(const struct loop *l)
 {
     int64_t due = INT64_MAX;
-    for (const struct loop_timer *t = l->timers; t; t = t->next)
-        if (t->due && t->due < due)
-            due = t->due;
+    const struct loop_timer *t;
+    SLIST_FOREACH(t, &l->timers, link)
+    if (t->due && t->due < due)
+        due = t->due;
     if (due == INT64_MAX)
         return -1;
     int64_t left = due - clock_ms();
@@ -98,11 +98,12 @@ static int wait_time(const struct loop *l)
 
 static void fire_timers(struct loop *l)
 {
-    for (struct loop_timer *t = l->timers; t; t = t->next)
-        if (t->due && t->due <= l->now) {
-            t->due = 0;
-            t->fire(t->context, l->now);
-        }
+    struct loop_timer *t;
+    SLIST_FOREACH(t, &l->timers, link)
+    if (t->due && t->due <= l->now) {
+        t->due = 0;
+        t->fire(t->context, l->now);
+    }
 }
 
 static int turn(struct loop *l, int timeout)

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 struct loop;
 
@@ -24,7 +25,7 @@ struct loop_timer {
     int64_t due;                                 /* clock_ms(); 0: not set */
     void (*fire)(void *context, int64_t now_ms); /* the timer is unset before */
     void *context;
-    struct loop_timer *next;
+    SLIST_ENTRY(loop_timer) link;
     bool linked;
 };
 

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/queue.h>
 
 #include "base/name.h"
 #include "codec/json_reduce.h"
@@ -16,25 +17,25 @@
 #define PATH_MAX_BYTES 160
 
 /* Memory that lives as long as the request. */
-struct block {
-    struct block *next;
+struct json_block {
+    SLIST_ENTRY(json_block) link;
     max_align_t bytes[];
 };
 
 struct json {
     json_t *tree;
-    struct block *blocks;
+    SLIST_HEAD(, json_block) blocks;
     struct json_object root;
     size_t name_bytes; /* at most */
 };
 
 static void *allocate(struct json *j, size_t size)
 {
-    struct block *b = calloc(1, sizeof *b + size);
+    struct json_block *b = calloc(1, sizeof *b + size);
     if (!b)
         return NULL;
-    b->next = j->blocks;
-    j->blocks = b;
+
+    SLIST_INSERT_HEAD(&j->blocks, b, link);
     return b->bytes;
 }
 
@@ -259,8 +260,9 @@ void json_free(struct json **j)
     if (!*j)
         return;
     json_decref((*j)->tree);
-    for (struct block *b = (*j)->blocks, *next; b; b = next) {
-        next = b->next;
+    struct json_block *b;
+    while ((b = SLIST_FIRST(&(*j)->blocks))) {
+        SLIST_REMOVE_HEAD(&(*j)->blocks, link);
         free(b);
     }
     free(*j);

@@ -22,8 +22,8 @@ static struct {
     enum log_level usual; /* the limit to come back to from debug */
     bool json;
     bool journal;
-    int64_t now_ms;         /* the last tick's */
-    struct log_site *sites; /* that were met */
+    int64_t now_ms;               /* the last tick's */
+    SLIST_HEAD(, log_site) sites; /* that wrote a line */
 } state = {.program = "ssecast", .limit = LOG_INFO, .usual = LOG_INFO};
 
 /* --- levels and formats --- */
@@ -192,12 +192,11 @@ static void begin_minute(struct log_site *site)
 
 static void meet(struct log_site *site)
 {
-    if (site->met)
+    if (site->linked)
         return;
-    site->met = true;
+    site->linked = true;
     site->since_ms = state.now_ms;
-    site->next = state.sites;
-    state.sites = site;
+    SLIST_INSERT_HEAD(&state.sites, site, link);
 }
 
 static void hold_back(struct log_site *site, const struct log_record *r)
@@ -258,13 +257,15 @@ void log_tick(int64_t now_ms)
 {
     state.now_ms = now_ms;
     report_dropped();
-    for (struct log_site *site = state.sites; site; site = site->next)
-        if (now_ms - site->since_ms >= MINUTE_MS)
-            begin_minute(site);
+    struct log_site *site;
+    SLIST_FOREACH(site, &state.sites, link)
+    if (now_ms - site->since_ms >= MINUTE_MS)
+        begin_minute(site);
 }
 
 void log_close(void)
 {
-    for (struct log_site *site = state.sites; site; site = site->next)
-        begin_minute(site);
+    struct log_site *site;
+    SLIST_FOREACH(site, &state.sites, link)
+    begin_minute(site);
 }

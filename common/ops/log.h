@@ -13,6 +13,8 @@
 #ifndef SSECAST_LOG_H
 #define SSECAST_LOG_H
 
+#include <sys/queue.h>
+
 #include "ops/log_line.h"
 
 /* The program's name in each line, and the level above which nothing is written. Lines are text; when stderr is the journal (as
@@ -79,8 +81,8 @@ enum log_level log_level_of(const char *name);
 /* One call in the source: what was written from it lately. */
 struct log_site {
     const char *subsystem;
-    struct log_site *next; /* of those that were met */
-    bool met;
+    SLIST_ENTRY(log_site) link; /* all sites that wrote a line */
+    bool linked;
     int64_t since_ms;            /* when its minute began */
     unsigned texts;              /* written since then */
     uint64_t seen[LOG_DISTINCT]; /* what they were: hashes */
