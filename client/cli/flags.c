@@ -7,7 +7,7 @@
 
 #define NAMES_WIDTH 30
 
-struct reading {
+struct flag_reading {
     const struct flags *flags;
     char **argv;
     int argc, at;
@@ -61,7 +61,7 @@ static int add(struct flag_list *list, const char *item)
     return 0;
 }
 
-static int set_count(struct reading *r, const struct flag_row *row, struct flag_count *count, const char *value)
+static int set_count(struct flag_reading *r, const struct flag_row *row, struct flag_count *count, const char *value)
 {
     char *end = NULL;
     errno = 0;
@@ -75,7 +75,7 @@ static int set_count(struct reading *r, const struct flag_row *row, struct flag_
     return 0;
 }
 
-static int set(struct reading *r, const struct flag_row *row, const char *value)
+static int set(struct flag_reading *r, const struct flag_row *row, const char *value)
 {
     void *field = r->values + row->offset;
     switch (row->type) {
@@ -93,7 +93,7 @@ static int set(struct reading *r, const struct flag_row *row, const char *value)
     return -EINVAL;
 }
 
-static int take_flag(struct reading *r)
+static int take_flag(struct flag_reading *r)
 {
     const char *arg = r->argv[r->at++], *value;
     const struct flag_row *row = find(r->flags, arg, &value);
@@ -116,7 +116,7 @@ static int take_flag(struct reading *r)
 
 int flags_parse(const struct flags *flags, int argc, char **argv, void *values, char *problem, size_t size)
 {
-    struct reading r = {flags, argv, argc, 0, values, problem, size};
+    struct flag_reading r = {flags, argv, argc, 0, values, problem, size};
     int kept = 0;
     bool ended = false;
     while (r.at < argc) {

@@ -18,7 +18,7 @@
 enum style { PLAIN, BOLD, ALARM };
 
 /* The lines being written. */
-struct page {
+struct top_page {
     FILE *out;
     size_t columns, left; /* left: lines; SIZE_MAX: no end */
     bool styled;
@@ -59,7 +59,7 @@ static void put_plain(FILE *out, struct slice text)
     }
 }
 
-static void put_line(struct page *p, enum style style, const char *text)
+static void put_line(struct top_page *p, enum style style, const char *text)
 {
     static const char *const begin[] = {"", "\x1b[1m", "\x1b[7m"};
     size_t columns, len = fit(text, p->columns, &columns);
@@ -79,10 +79,10 @@ static void put_line(struct page *p, enum style style, const char *text)
         fputc('\n', p->out);
 }
 
-static void put_formatted(struct page *p, enum style style, const char *format, ...)
+static void put_formatted(struct top_page *p, enum style style, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-static void put_formatted(struct page *p, enum style style, const char *format, ...)
+static void put_formatted(struct top_page *p, enum style style, const char *format, ...)
 {
     char text[4 * TOP_COLUMNS_MAX];
     va_list args;
@@ -196,7 +196,7 @@ static uint64_t now_of(const struct curve *c)
 }
 
 /* The last seconds as bars, one column each, the newest at the right. */
-static void put_curve(struct page *p, const char *name, const struct curve *c)
+static void put_curve(struct top_page *p, const char *name, const struct curve *c)
 {
     static const char *const bars[BARS + 1] = {" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
     char text[4 * TOP_COLUMNS_MAX];
@@ -212,7 +212,7 @@ static void put_curve(struct page *p, const char *name, const struct curve *c)
 
 /* --- parts --- */
 
-static void put_header(struct page *p, const struct top_frame *f)
+static void put_header(struct top_page *p, const struct top_frame *f)
 {
     const struct tree *s = f->status;
     struct slice version = tree_text(s, "version");
@@ -225,7 +225,7 @@ static void put_header(struct page *p, const struct top_frame *f)
         put_formatted(p, ALARM, "%s%s", f->trouble, s ? "; these numbers are old" : "");
 }
 
-static void put_totals(struct page *p, const struct tree *s)
+static void put_totals(struct top_page *p, const struct tree *s)
 {
     struct curve events, deliveries, connections;
     const struct tree *over_time = tree_at(s, "over_time");
@@ -247,7 +247,7 @@ static void put_totals(struct page *p, const struct tree *s)
     put_line(p, PLAIN, "");
 }
 
-static void put_limit(struct page *p, const char *name, uint64_t value, uint64_t limit, const char *text,
+static void put_limit(struct top_page *p, const char *name, uint64_t value, uint64_t limit, const char *text,
                       const char *limit_text)
 {
     char bar[LIMIT_BAR + 1];
@@ -259,7 +259,7 @@ static void put_limit(struct page *p, const char *name, uint64_t value, uint64_t
     put_formatted(p, PLAIN, "%-8s %s %s of %s", name, bar, text, limit_text);
 }
 
-static void put_kept(struct page *p, const struct tree *s)
+static void put_kept(struct top_page *p, const struct tree *s)
 {
     const struct tree *h = tree_at(s, "history"), *store = tree_at(s, "store");
     uint64_t events = tree_number(h, "events"), held = tree_number(h, "bytes"), age = tree_number(h, "age_ms");
@@ -296,7 +296,7 @@ static const char *padded(struct slice text, size_t columns, char *out, size_t s
 }
 
 /* How many lines a list may have, when so many others come after it. */
-static size_t share(const struct page *p, size_t wanted, size_t others)
+static size_t share(const struct top_page *p, size_t wanted, size_t others)
 {
     if (p->left == SIZE_MAX)
         return wanted;
@@ -305,7 +305,7 @@ static size_t share(const struct page *p, size_t wanted, size_t others)
     return wanted < room ? wanted : room;
 }
 
-static void put_worker(struct page *p, const struct tree *w, size_t name, bool wide)
+static void put_worker(struct top_page *p, const struct tree *w, size_t name, bool wide)
 {
     char text[4 * TOP_COLUMNS_MAX], more[64] = "";
     uint64_t silent = tree_number(w, "silent_ms");
@@ -317,7 +317,7 @@ static void put_worker(struct page *p, const struct tree *w, size_t name, bool w
                   bytes(tree_number(w, "queued_bytes")), more);
 }
 
-static void put_workers(struct page *p, const struct tree *s)
+static void put_workers(struct top_page *p, const struct tree *s)
 {
     const struct tree *list = tree_at(s, "workers");
     bool wide = p->columns >= NARROW;
@@ -333,7 +333,7 @@ static void put_workers(struct page *p, const struct tree *s)
         put_line(p, ALARM, "none: nobody can be streamed to");
 }
 
-static void put_sessions(struct page *p, const struct tree *s)
+static void put_sessions(struct top_page *p, const struct tree *s)
 {
     const struct tree *list = tree_at(s, "sessions_top");
     size_t shown = share(p, tree_length(list), 1), name = p->columns > 42 ? 32 : p->columns - 10;
@@ -347,7 +347,7 @@ static void put_sessions(struct page *p, const struct tree *s)
                       number(tree_number(tree_item(list, i), "connections")));
 }
 
-static void put_ends(struct page *p, const struct tree *s)
+static void put_ends(struct top_page *p, const struct tree *s)
 {
     const struct tree *list = tree_at(s, "ends");
     size_t shown = share(p, tree_length(list), 0);
@@ -367,10 +367,10 @@ static void put_ends(struct page *p, const struct tree *s)
 
 void top_write(const struct top_frame *frame, FILE *out)
 {
-    struct page p = {.out = out,
-                     .columns = between(frame->size.columns, TOP_COLUMNS_MIN, TOP_COLUMNS_MAX),
-                     .left = frame->size.lines ? frame->size.lines : SIZE_MAX,
-                     .styled = frame->styled};
+    struct top_page p = {.out = out,
+                         .columns = between(frame->size.columns, TOP_COLUMNS_MIN, TOP_COLUMNS_MAX),
+                         .left = frame->size.lines ? frame->size.lines : SIZE_MAX,
+                         .styled = frame->styled};
     put_header(&p, frame);
     if (frame->status) {
         put_totals(&p, frame->status);

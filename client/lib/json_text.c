@@ -3,19 +3,19 @@
 #include "base/name.h"
 #include "codec/surrogate.h"
 
-struct scan {
+struct json_text_scan {
     const char *p, *end;
     int depth;
 };
 
-static bool value(struct scan *s);
+static bool value(struct json_text_scan *s);
 
-static int peek(const struct scan *s)
+static int peek(const struct json_text_scan *s)
 {
     return s->p < s->end ? (unsigned char)*s->p : -1;
 }
 
-static bool take(struct scan *s, char c)
+static bool take(struct json_text_scan *s, char c)
 {
     if (peek(s) != (unsigned char)c)
         return false;
@@ -23,13 +23,13 @@ static bool take(struct scan *s, char c)
     return true;
 }
 
-static void space(struct scan *s)
+static void space(struct json_text_scan *s)
 {
     while (s->p < s->end && (*s->p == ' ' || *s->p == '\t' || *s->p == '\n' || *s->p == '\r'))
         s->p++;
 }
 
-static bool word(struct scan *s, const char *text)
+static bool word(struct json_text_scan *s, const char *text)
 {
     size_t len = strlen(text);
     if ((size_t)(s->end - s->p) < len || memcmp(s->p, text, len) != 0)
@@ -38,7 +38,7 @@ static bool word(struct scan *s, const char *text)
     return true;
 }
 
-static bool digits(struct scan *s)
+static bool digits(struct json_text_scan *s)
 {
     const char *start = s->p;
     while (peek(s) >= '0' && peek(s) <= '9')
@@ -46,7 +46,7 @@ static bool digits(struct scan *s)
     return s->p > start;
 }
 
-static bool number(struct scan *s)
+static bool number(struct json_text_scan *s)
 {
     take(s, '-');
     if (!take(s, '0') && !digits(s))
@@ -61,7 +61,7 @@ static bool number(struct scan *s)
 }
 
 /* What follows a backslash. */
-static bool escape(struct scan *s)
+static bool escape(struct json_text_scan *s)
 {
     int c = peek(s);
     if (c < 0 || !strchr("\"\\/bfnrtu", c) || c == 0)
@@ -78,7 +78,7 @@ static bool escape(struct scan *s)
 }
 
 /* What follows the opening quote, with the closing one. */
-static bool string(struct scan *s)
+static bool string(struct json_text_scan *s)
 {
     while (s->p < s->end) {
         unsigned char c = (unsigned char)*s->p;
@@ -94,7 +94,7 @@ static bool string(struct scan *s)
     return false;
 }
 
-static bool member(struct scan *s)
+static bool member(struct json_text_scan *s)
 {
     space(s);
     if (!take(s, '"') || !string(s))
@@ -104,7 +104,7 @@ static bool member(struct scan *s)
 }
 
 /* What follows the opening bracket, up to the closing one. */
-static bool items(struct scan *s, bool (*item)(struct scan *s), char closing)
+static bool items(struct json_text_scan *s, bool (*item)(struct json_text_scan *s), char closing)
 {
     space(s);
     if (take(s, closing))
@@ -119,7 +119,7 @@ static bool items(struct scan *s, bool (*item)(struct scan *s), char closing)
     return take(s, closing);
 }
 
-static bool value(struct scan *s)
+static bool value(struct json_text_scan *s)
 {
     space(s);
     bool good = take(s, '{')   ? items(s, member, '}')
@@ -132,7 +132,7 @@ static bool value(struct scan *s)
 
 bool json_text_valid(struct slice text)
 {
-    struct scan s = {.p = text.data, .end = text.data + text.len};
+    struct json_text_scan s = {.p = text.data, .end = text.data + text.len};
     return text.len > 0 && value(&s) && s.p == s.end;
 }
 

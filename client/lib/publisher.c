@@ -25,7 +25,7 @@ struct ssecast_publisher {
     bool closing;
 };
 
-struct pending {
+struct submitted_request {
     struct request request; /* the first: the window knows us by it */
     struct parcel *parcel;
     ssecast_done *done;
@@ -67,7 +67,7 @@ int ssecast_publisher_new(struct ssecast_publisher **publisher, const struct sse
 /* Take r out and tell its owner, once. */
 static void complete(struct ssecast_publisher *p, struct request *r, int err, struct ssecast_reply *reply)
 {
-    struct pending *pending = (struct pending *)r;
+    struct submitted_request *pending = (struct submitted_request *)r;
     bool inside = p->calling_back;
     window_remove(p->window, r);
     parcel_free(&pending->parcel);
@@ -99,7 +99,7 @@ void ssecast_publisher_free(struct ssecast_publisher **publisher)
 static void send_waiting(struct ssecast_publisher *p, int64_t now)
 {
     struct request *r;
-    while ((r = window_waiting(p->window)) && link_send(p->link, ((struct pending *)r)->parcel) == 0)
+    while ((r = window_waiting(p->window)) && link_send(p->link, ((struct submitted_request *)r)->parcel) == 0)
         window_sent(p->window, r, now + p->retry_ms);
 }
 
@@ -118,9 +118,9 @@ static struct draft begin(const struct ssecast_publisher *p)
     return d;
 }
 
-static struct pending *pending_new(const struct draft *d, const struct slice *payload)
+static struct submitted_request *pending_new(const struct draft *d, const struct slice *payload)
 {
-    struct pending *pending = calloc(1, sizeof *pending);
+    struct submitted_request *pending = calloc(1, sizeof *pending);
     if (!pending)
         return NULL;
     pending->request = (struct request){.ref = d->ref, .repeatable = d->repeatable};
@@ -136,7 +136,7 @@ static int submit(struct ssecast_publisher *p, struct draft *d, const struct sli
                   void *context)
 {
     int64_t now = clock_ms();
-    struct pending *pending = d->err ? NULL : pending_new(d, payload);
+    struct submitted_request *pending = d->err ? NULL : pending_new(d, payload);
     buf_release(&d->text);
     if (!pending)
         return d->err ? d->err : -ENOMEM;
@@ -189,7 +189,7 @@ int ssecast_query_async(struct ssecast_publisher *p, const char *json, ssecast_d
 
 static struct slice request_text(const struct request *r)
 {
-    return parcel_json(((const struct pending *)r)->parcel);
+    return parcel_json(((const struct submitted_request *)r)->parcel);
 }
 
 /* Whom a refusal concerns that names no request: what is too large, or cannot be read, is not looked into. Too large is then at least the
@@ -328,7 +328,7 @@ int ssecast_publisher_wait(struct ssecast_publisher *p, size_t pending, int time
 }
 
 /* A call that waits for its own reply. */
-struct waiting {
+struct awaited_reply {
     bool answered;
     int err;
     struct ssecast_reply *reply;
@@ -336,8 +336,8 @@ struct waiting {
 
 static void answered(void *context, int err, struct ssecast_reply *reply)
 {
-    struct waiting *w = context;
-    *w = (struct waiting){true, err, ssecast_reply_ref(reply)};
+    struct awaited_reply *w = context;
+    *w = (struct awaited_reply){true, err, ssecast_reply_ref(reply)};
 }
 
 /* Before a call that waits: room for its request. */
@@ -356,7 +356,7 @@ static int make_room(struct ssecast_publisher *p, struct ssecast_reply **reply)
 }
 
 /* After it was submitted, or not. */
-static int wait_answer(struct ssecast_publisher *p, int err, struct waiting *w, struct ssecast_reply **reply)
+static int wait_answer(struct ssecast_publisher *p, int err, struct awaited_reply *w, struct ssecast_reply **reply)
 {
     if (err)
         return err;
@@ -371,7 +371,7 @@ static int wait_answer(struct ssecast_publisher *p, int err, struct waiting *w, 
 
 int ssecast_publish(struct ssecast_publisher *p, const struct ssecast_event *event, struct ssecast_reply **reply)
 {
-    struct waiting w = {0};
+    struct awaited_reply w = {0};
     int err = make_room(p, reply);
     return wait_answer(p, err ? err : ssecast_publish_async(p, event, answered, &w), &w, reply);
 }
@@ -379,21 +379,21 @@ int ssecast_publish(struct ssecast_publisher *p, const struct ssecast_event *eve
 int ssecast_publish_batch(struct ssecast_publisher *p, const struct ssecast_event *events, size_t count,
                           struct ssecast_reply **reply)
 {
-    struct waiting w = {0};
+    struct awaited_reply w = {0};
     int err = make_room(p, reply);
     return wait_answer(p, err ? err : ssecast_publish_batch_async(p, events, count, answered, &w), &w, reply);
 }
 
 int ssecast_shutdown(struct ssecast_publisher *p, const struct ssecast_shutdown *shutdown, struct ssecast_reply **reply)
 {
-    struct waiting w = {0};
+    struct awaited_reply w = {0};
     int err = make_room(p, reply);
     return wait_answer(p, err ? err : ssecast_shutdown_async(p, shutdown, answered, &w), &w, reply);
 }
 
 int ssecast_query(struct ssecast_publisher *p, const char *json, struct ssecast_reply **reply)
 {
-    struct waiting w = {0};
+    struct awaited_reply w = {0};
     int err = make_room(p, reply);
     return wait_answer(p, err ? err : ssecast_query_async(p, json, answered, &w), &w, reply);
 }

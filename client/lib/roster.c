@@ -8,14 +8,14 @@
 
 #define RUN_MAX 64
 
-struct member {
+struct tracked_connection {
     char *texts; /* session, then the channels, each with its NUL */
     uint32_t channel_count;
     uint32_t seen; /* the snapshot that had it, or a message after it */
 };
 
 /* Messages up to n are no news for ids up to last. */
-struct page {
+struct snapshot_page {
     char *last; /* NULL: the last page */
     uint64_t n;
 };
@@ -23,7 +23,7 @@ struct page {
 struct roster {
     void (*tell)(void *context, const struct roster_change *change);
     void *context;
-    struct table *members;  /* connection -> struct member */
+    struct table *members;  /* connection -> struct tracked_connection */
     struct table *sessions; /* -> size_t: how many connections */
     char run[RUN_MAX], former_run[RUN_MAX];
     uint64_t n;        /* of the last message that counts */
@@ -31,7 +31,7 @@ struct roster {
     bool complete;     /* one was, ever */
     bool settled;      /* the last one was of a broker that knows everybody */
     bool doubts;
-    struct page *pages; /* of the last snapshot */
+    struct snapshot_page *pages; /* of the last snapshot */
     size_t page_count;
     char *after; /* the last row's id */
 };
@@ -44,7 +44,7 @@ struct roster *roster_new(void (*tell)(void *context, const struct roster_change
     if (!r)
         return NULL;
     *r = (struct roster){.tell = tell, .context = context};
-    r->members = table_new(sizeof(struct member));
+    r->members = table_new(sizeof(struct tracked_connection));
     r->sessions = table_new(sizeof(size_t));
     if (!r->members || !r->sessions)
         roster_free(&r);
@@ -64,7 +64,7 @@ static void drop_pages(struct roster *r)
 
 void roster_free(struct roster **r)
 {
-    struct member *m = NULL;
+    struct tracked_connection *m = NULL;
     if (!*r)
         return;
     while ((*r)->members && (m = table_next((*r)->members, m)))
@@ -79,7 +79,7 @@ void roster_free(struct roster **r)
 /* ---- telling ---- */
 
 /* m under its id, as a change of that type. */
-static void tell(const struct roster *r, enum ssecast_presence_type type, const struct member *m,
+static void tell(const struct roster *r, enum ssecast_presence_type type, const struct tracked_connection *m,
                  struct roster_change how)
 {
     const char *channels[NOTICE_CHANNELS_MAX], *at = m->texts;
@@ -109,7 +109,7 @@ static char *copy_texts(const struct notice *n)
 static int add(struct roster *r, const struct notice *n, enum roster_source source)
 {
     size_t *session = table_insert(r->sessions, slice_of(n->session));
-    struct member *m = table_insert(r->members, slice_of(n->connection));
+    struct tracked_connection *m = table_insert(r->members, slice_of(n->connection));
     if (m)
         m->texts = copy_texts(n);
     if (!session || !m || !m->texts) {
@@ -131,7 +131,7 @@ static int add(struct roster *r, const struct notice *n, enum roster_source sour
 }
 
 /* The last texts of how belong to the caller and outlive m. */
-static void drop(struct roster *r, struct member *m, struct roster_change how)
+static void drop(struct roster *r, struct tracked_connection *m, struct roster_change how)
 {
     size_t *session = table_find(r->sessions, slice_of(m->texts));
     tell(r, SSECAST_DISCONNECTED, m, how);
@@ -154,7 +154,7 @@ void roster_begin(struct roster *r)
 
 int roster_row(struct roster *r, const struct notice *row)
 {
-    struct member *known = table_find(r->members, slice_of(row->connection));
+    struct tracked_connection *known = table_find(r->members, slice_of(row->connection));
     char *after = strdup(row->connection);
     if (!after)
         return -ENOMEM;
@@ -178,7 +178,7 @@ int roster_page(struct roster *r, const struct notice_page *page)
 {
     if (r->page_count && strncmp(page->run, r->run, RUN_MAX - 1) != 0)
         return -ESTALE;
-    struct page *pages = realloc(r->pages, (r->page_count + 1) * sizeof *pages);
+    struct snapshot_page *pages = realloc(r->pages, (r->page_count + 1) * sizeof *pages);
     if (pages)
         r->pages = pages;
     char *last = pages && page->more ? strdup(r->after ? r->after : "") : NULL;
@@ -188,17 +188,17 @@ int roster_page(struct roster *r, const struct notice_page *page)
         take_run(r, page->run);
         r->n = page->n;
     }
-    r->pages[r->page_count++] = (struct page){last, page->n};
+    r->pages[r->page_count++] = (struct snapshot_page){last, page->n};
     r->settled = page->settled;
     return 0;
 }
 
 void roster_end(struct roster *r, int64_t now)
 {
-    struct member *next;
+    struct tracked_connection *next;
     bool keep = r->complete && !r->settled;
     r->doubts = false;
-    for (struct member *m = table_next(r->members, NULL); m; m = next) {
+    for (struct tracked_connection *m = table_next(r->members, NULL); m; m = next) {
         next = table_next(r->members, m);
         if (m->seen == r->snapshot)
             continue;
@@ -234,7 +234,7 @@ static bool is_old(const struct roster *r, const char *connection, uint64_t n)
     return false;
 }
 
-static void end_member(struct roster *r, struct member *m, const struct notice *n)
+static void end_member(struct roster *r, struct tracked_connection *m, const struct notice *n)
 {
     const struct roster_change how = {
         .source = ROSTER_MESSAGE, .connection = n->connection, .cause = n->cause, .at = n->at, .whole = n->whole};
@@ -244,14 +244,14 @@ static void end_member(struct roster *r, struct member *m, const struct notice *
 /* The end of one who was not in the snapshot: it explains why. */
 static void explain(struct roster *r, const struct notice *n)
 {
-    struct member *m = table_find(r->members, slice_of(n->connection));
+    struct tracked_connection *m = table_find(r->members, slice_of(n->connection));
     if (n->type == SSECAST_DISCONNECTED && m && m->seen != r->snapshot)
         end_member(r, m, n);
 }
 
 static void apply(struct roster *r, const struct notice *n)
 {
-    struct member *m = table_find(r->members, slice_of(n->connection));
+    struct tracked_connection *m = table_find(r->members, slice_of(n->connection));
     if (n->type == SSECAST_CONNECTED && !m) {
         if (add(r, n, ROSTER_MESSAGE) != 0)
             r->n--; /* without memory: it is missing, and the next one shows it */

@@ -20,7 +20,7 @@
 #define LEVEL_EVENT 3u   /* the fields of one of its objects */
 
 /* A key's place: in the text, or (with escapes) decoded in the scan's own bytes. */
-struct key {
+struct json_key {
     uint32_t at;
     uint32_t len : 31;
     uint32_t decoded : 1;
@@ -31,12 +31,12 @@ struct level {
     bool object;
 };
 
-struct scan {
+struct reduction {
     const char *start, *p, *end;
     struct json_bounds bounds;
     struct level *levels; /* room for JSON_LEVELS_MAX + 1; [1] is the outermost */
     size_t depth;
-    struct key *keys; /* of all open objects */
+    struct json_key *keys; /* of all open objects */
     size_t key_count, key_cap;
     struct buf decoded;
     size_t values;
@@ -48,25 +48,25 @@ struct scan {
     struct json_reduced *out;
 };
 
-static enum json_verdict bad_at(struct scan *s, const char *p, const char *what)
+static enum json_verdict bad_at(struct reduction *s, const char *p, const char *what)
 {
     s->out->at = (size_t)(p - s->start) + (p < s->end);
     s->out->what = p < s->end && !*p ? "a NUL byte" : what;
     return JSON_BAD;
 }
 
-static enum json_verdict bad(struct scan *s, const char *what)
+static enum json_verdict bad(struct reduction *s, const char *what)
 {
     return bad_at(s, s->p, s->p < s->end ? what : "it ends too early");
 }
 
-static void skip_space(struct scan *s)
+static void skip_space(struct reduction *s)
 {
     while (s->p < s->end && (*s->p == ' ' || *s->p == '\t' || *s->p == '\n' || *s->p == '\r'))
         s->p++;
 }
 
-static bool take(struct scan *s, char c)
+static bool take(struct reduction *s, char c)
 {
     if (s->p == s->end || *s->p != c)
         return false;
@@ -77,7 +77,7 @@ static bool take(struct scan *s, char c)
 /* --- strings --- */
 
 /* p is behind a backslash. */
-static enum json_verdict skip_escape(struct scan *s)
+static enum json_verdict skip_escape(struct reduction *s)
 {
     size_t len;
     bool in_data = s->raw && !s->raw_is_ref;
@@ -99,7 +99,7 @@ static bool is_plain(char c)
     return (unsigned char)c >= 0x20 && (unsigned char)c < 0x80 && c != '"' && c != '\\';
 }
 
-static enum json_verdict skip_other(struct scan *s)
+static enum json_verdict skip_other(struct reduction *s)
 {
     size_t len = (unsigned char)*s->p < 0x80 ? 0 : utf8_sequence((struct slice){s->p, (size_t)(s->end - s->p)});
     if (!len)
@@ -109,7 +109,7 @@ static enum json_verdict skip_other(struct scan *s)
 }
 
 /* s->p is at the opening quote. *inside is what the quotes enclose. */
-static enum json_verdict skip_string(struct scan *s, struct slice *inside, bool *escaped)
+static enum json_verdict skip_string(struct reduction *s, struct slice *inside, bool *escaped)
 {
     enum json_verdict verdict = JSON_GOOD;
     const char *start = ++s->p;
@@ -172,7 +172,7 @@ static char *put_escape(char *to, const char **p, const char *end)
 }
 
 /* A key with escapes, decoded; what is decoded is never longer. */
-static bool decode(struct scan *s, struct slice raw, struct key *out)
+static bool decode(struct reduction *s, struct slice raw, struct json_key *out)
 {
     size_t at = s->decoded.len;
     char *bytes = buf_extend(&s->decoded, raw.len), *to = bytes;
@@ -189,32 +189,32 @@ static bool decode(struct scan *s, struct slice raw, struct key *out)
 
     size_t len = (size_t)(to - bytes);
     MUST(len <= raw.len);
-    *out = (struct key){.at = (uint32_t)at, .len = (uint32_t)len & INT32_MAX, .decoded = 1};
+    *out = (struct json_key){.at = (uint32_t)at, .len = (uint32_t)len & INT32_MAX, .decoded = 1};
     s->decoded.len = at + len;
     return true;
 }
 
-static struct slice key_text(const struct scan *s, const struct key *k)
+static struct slice key_text(const struct reduction *s, const struct json_key *k)
 {
     return (struct slice){(k->decoded ? s->decoded.data : s->start) + k->at, k->len};
 }
 
-static bool add_key(struct scan *s, struct slice raw, bool escaped)
+static bool add_key(struct reduction *s, struct slice raw, bool escaped)
 {
-    struct key *keys = array_reserve(s->keys, &s->key_cap, s->key_count + 1, sizeof *keys);
+    struct json_key *keys = array_reserve(s->keys, &s->key_cap, s->key_count + 1, sizeof *keys);
     if (!keys)
         return false;
     s->keys = keys;
-    struct key *k = &keys[s->key_count];
+    struct json_key *k = &keys[s->key_count];
     if (!escaped)
-        *k = (struct key){.at = (uint32_t)(raw.data - s->start), .len = (uint32_t)raw.len & INT32_MAX};
+        *k = (struct json_key){.at = (uint32_t)(raw.data - s->start), .len = (uint32_t)raw.len & INT32_MAX};
     else if (!decode(s, raw, k))
         return false;
     s->key_count++;
     return true;
 }
 
-static enum json_verdict compare_few(const struct scan *s, const struct key *keys, size_t count)
+static enum json_verdict compare_few(const struct reduction *s, const struct json_key *keys, size_t count)
 {
     for (size_t i = 1; i < count; i++)
         for (size_t j = 0; j < i; j++)
@@ -224,7 +224,8 @@ static enum json_verdict compare_few(const struct scan *s, const struct key *key
 }
 
 /* places: a hash table with open addressing, of 1 + index. */
-static bool put_in_table(const struct scan *s, const struct key *keys, size_t i, uint32_t *places, size_t mask)
+static bool put_in_table(const struct reduction *s, const struct json_key *keys, size_t i, uint32_t *places,
+                         size_t mask)
 {
     struct slice text = key_text(s, &keys[i]);
     size_t at = (size_t)hash_keyed(text) & mask;
@@ -235,7 +236,7 @@ static bool put_in_table(const struct scan *s, const struct key *keys, size_t i,
     return true;
 }
 
-static enum json_verdict compare_many(const struct scan *s, const struct key *keys, size_t count)
+static enum json_verdict compare_many(const struct reduction *s, const struct json_key *keys, size_t count)
 {
     size_t size = 2 * FEW_KEYS;
     while (size < 2 * count)
@@ -250,7 +251,7 @@ static enum json_verdict compare_many(const struct scan *s, const struct key *ke
 }
 
 /* An object ends: its keys differ, and are forgotten. */
-static enum json_verdict close_keys(struct scan *s)
+static enum json_verdict close_keys(struct reduction *s)
 {
     size_t first = s->levels[s->depth].first_key;
     MUST(first <= s->key_count);
@@ -259,7 +260,7 @@ static enum json_verdict close_keys(struct scan *s)
     if (count < 2)
         return JSON_GOOD;
 
-    const struct key *keys = s->keys + first;
+    const struct json_key *keys = s->keys + first;
     enum json_verdict verdict = count <= FEW_KEYS ? compare_few(s, keys, count) : compare_many(s, keys, count);
     return verdict == JSON_BAD ? bad_at(s, s->p, "duplicate field in this object") : verdict;
 }
@@ -267,7 +268,7 @@ static enum json_verdict close_keys(struct scan *s)
 /* --- what is taken out --- */
 
 /* The first copy makes room for all that can follow. */
-static bool copy_until(struct scan *s, const char *end)
+static bool copy_until(struct reduction *s, const char *end)
 {
     size_t len = (size_t)(end - s->taken);
     if (!s->out->text)
@@ -281,7 +282,7 @@ static bool copy_until(struct scan *s, const char *end)
 }
 
 /* A key was read, its value comes next. */
-static void note_key(struct scan *s, struct slice name)
+static void note_key(struct reduction *s, struct slice name)
 {
     if (s->raw_depth)
         return;
@@ -296,7 +297,7 @@ static void note_key(struct scan *s, struct slice name)
     s->raw_is_ref = is_ref;
 }
 
-static enum json_verdict begin_value(struct scan *s)
+static enum json_verdict begin_value(struct reduction *s)
 {
     if (!s->raw_depth) {
         s->values++;
@@ -309,7 +310,7 @@ static enum json_verdict begin_value(struct scan *s)
 }
 
 /* A value ends at s->p. */
-static void end_value(struct scan *s)
+static void end_value(struct reduction *s)
 {
     if (!s->raw_depth || s->depth != s->raw_depth)
         return;
@@ -324,7 +325,7 @@ static void end_value(struct scan *s)
 
 /* --- values --- */
 
-static bool skip_digits(struct scan *s)
+static bool skip_digits(struct reduction *s)
 {
     const char *start = s->p;
     while (s->p < s->end && *s->p >= '0' && *s->p <= '9')
@@ -332,7 +333,7 @@ static bool skip_digits(struct scan *s)
     return s->p > start;
 }
 
-static enum json_verdict skip_number(struct scan *s)
+static enum json_verdict skip_number(struct reduction *s)
 {
     take(s, '-');
     if (!take(s, '0') && !skip_digits(s))
@@ -346,7 +347,7 @@ static enum json_verdict skip_number(struct scan *s)
     return skip_digits(s) ? JSON_GOOD : bad(s, "a digit is expected");
 }
 
-static enum json_verdict skip_scalar(struct scan *s)
+static enum json_verdict skip_scalar(struct reduction *s)
 {
     static const char *const words[] = {"true", "false", "null"};
     size_t left = (size_t)(s->end - s->p);
@@ -360,7 +361,7 @@ static enum json_verdict skip_scalar(struct scan *s)
     return skip_number(s);
 }
 
-static enum json_verdict open_level(struct scan *s, bool object)
+static enum json_verdict open_level(struct reduction *s, bool object)
 {
     if (s->depth == s->bounds.levels)
         return JSON_TOO_DEEP;
@@ -371,7 +372,7 @@ static enum json_verdict open_level(struct scan *s, bool object)
 }
 
 /* A key and its colon. */
-static enum json_verdict read_key(struct scan *s)
+static enum json_verdict read_key(struct reduction *s)
 {
     struct slice raw = {0};
     bool escaped = false;
@@ -389,7 +390,7 @@ static enum json_verdict read_key(struct scan *s)
 }
 
 /* What follows an opening bracket, up to the first value. *empty: there is none. */
-static enum json_verdict first_item(struct scan *s, bool *empty)
+static enum json_verdict first_item(struct reduction *s, bool *empty)
 {
     bool object = s->levels[s->depth].object;
     skip_space(s);
@@ -397,7 +398,7 @@ static enum json_verdict first_item(struct scan *s, bool *empty)
     return object && !*empty ? read_key(s) : JSON_GOOD;
 }
 
-static enum json_verdict close_level(struct scan *s)
+static enum json_verdict close_level(struct reduction *s)
 {
     enum json_verdict verdict = s->levels[s->depth].object ? close_keys(s) : JSON_GOOD;
     s->p++;
@@ -406,7 +407,7 @@ static enum json_verdict close_level(struct scan *s)
 }
 
 /* Values have ended: close what is closed, up to the comma before the next value. *more: there is a next value. */
-static enum json_verdict after_value(struct scan *s, bool *more)
+static enum json_verdict after_value(struct reduction *s, bool *more)
 {
     enum json_verdict verdict = JSON_GOOD;
     for (end_value(s); s->depth && verdict == JSON_GOOD; end_value(s)) {
@@ -425,7 +426,7 @@ static enum json_verdict after_value(struct scan *s, bool *more)
 }
 
 /* One value, or the beginning of one with values in it. *open: a value in it comes next. */
-static enum json_verdict read_value(struct scan *s, bool *open)
+static enum json_verdict read_value(struct reduction *s, bool *open)
 {
     struct slice inside;
     bool escaped, empty;
@@ -448,7 +449,7 @@ static enum json_verdict read_value(struct scan *s, bool *open)
     return empty ? close_level(s) : JSON_GOOD;
 }
 
-static enum json_verdict read_all(struct scan *s)
+static enum json_verdict read_all(struct reduction *s)
 {
     enum json_verdict verdict = JSON_GOOD;
     bool more = true, open;
@@ -466,12 +467,12 @@ static enum json_verdict read_all(struct scan *s)
 enum json_verdict json_reduce(struct slice text, const struct json_bounds *bounds, struct json_reduced *out)
 {
     struct level levels[JSON_LEVELS_MAX + 1];
-    struct scan s = {.start = text.data,
-                     .p = text.data,
-                     .end = text.data + text.len,
-                     .levels = levels,
-                     .taken = text.data,
-                     .out = out};
+    struct reduction s = {.start = text.data,
+                          .p = text.data,
+                          .end = text.data + text.len,
+                          .levels = levels,
+                          .taken = text.data,
+                          .out = out};
     *out = (struct json_reduced){0};
     s.bounds = *bounds;
     if (!bounds->levels || bounds->levels > JSON_LEVELS_MAX)

@@ -25,7 +25,7 @@ struct ban {
 TAILQ_HEAD(ban_list, ban);
 
 /* How a ban was before a change. */
-struct change {
+struct ban_change {
     struct ban *ban, *before; /* before: in the list */
     int64_t until_ms, quarter;
     uint64_t seq;
@@ -40,7 +40,7 @@ struct bans {
     int64_t quarter;
     uint64_t bytes;
     bool held;
-    struct change *changes;
+    struct ban_change *changes;
     size_t change_count, change_cap;
 };
 
@@ -115,7 +115,7 @@ static struct ban *find_or_add(struct bans *b, struct slice session, bool *fresh
 
 static int reserve_change(struct bans *b)
 {
-    struct change *changes = array_reserve(b->changes, &b->change_cap, b->change_count + 1, sizeof *changes);
+    struct ban_change *changes = array_reserve(b->changes, &b->change_cap, b->change_count + 1, sizeof *changes);
     if (!changes)
         return -ENOMEM;
 
@@ -128,7 +128,7 @@ void bans_hold(struct bans *b)
     b->held = true;
 }
 
-static void take_back(struct bans *b, const struct change *c)
+static void take_back(struct bans *b, const struct ban_change *c)
 {
     if (c->fresh) {
         drop(b, c->ban);
@@ -170,22 +170,22 @@ void bans_settle(struct bans *b)
 
 /* --- changes --- */
 
-static void note_change(struct bans *b, const struct change *c)
+static void note_change(struct bans *b, const struct ban_change *c)
 {
     MUST(b->change_count < b->change_cap);
     MUST(!b->change_count || b->changes[b->change_count - 1].record <= c->record);
     b->changes[b->change_count++] = *c;
 }
 
-static struct change change_of(struct ban *ban, bool fresh, uint64_t record)
+static struct ban_change change_of(struct ban *ban, bool fresh, uint64_t record)
 {
-    return (struct change){.ban = ban,
-                           .before = fresh ? NULL : TAILQ_PREV(ban, ban_list, link),
-                           .until_ms = ban->until_ms,
-                           .quarter = ban->quarter,
-                           .seq = ban->seq,
-                           .record = record,
-                           .fresh = fresh};
+    return (struct ban_change){.ban = ban,
+                               .before = fresh ? NULL : TAILQ_PREV(ban, ban_list, link),
+                               .until_ms = ban->until_ms,
+                               .quarter = ban->quarter,
+                               .seq = ban->seq,
+                               .record = record,
+                               .fresh = fresh};
 }
 
 static void move_to_end(struct bans *b, struct ban *ban, uint64_t seq)
@@ -208,7 +208,7 @@ int bans_set(struct bans *b, struct slice session, int64_t until_ms, uint64_t se
     if (!ban)
         return -ENOMEM;
 
-    struct change c = change_of(ban, fresh, seq);
+    struct ban_change c = change_of(ban, fresh, seq);
     if (set_end(b, ban, until_ms) != 0) {
         if (fresh)
             drop(b, ban);

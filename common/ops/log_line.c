@@ -16,13 +16,13 @@ const char *const log_level_names[LOG_LEVELS] = {"error", "warn", "info", "debug
 static const char *const marks[LOG_LEVELS] = {"error: ", "warning: ", "", "debug: "};
 static const char *const priorities[LOG_LEVELS] = {"<3>", "<4>", "<6>", "<7>"}; /* sd-daemon(3) */
 
-struct line {
+struct line_text {
     char *data;
     size_t len, room;
 };
 
 /* All of text, or nothing. */
-static bool put(struct line *l, const char *text, size_t len)
+static bool put(struct line_text *l, const char *text, size_t len)
 {
     if (len > l->room - l->len)
         return false;
@@ -31,19 +31,19 @@ static bool put(struct line *l, const char *text, size_t len)
     return true;
 }
 
-static void put_string(struct line *l, const char *text)
+static void put_string(struct line_text *l, const char *text)
 {
     put(l, text, strlen(text));
 }
 
-static void put_number(struct line *l, uint64_t number)
+static void put_number(struct line_text *l, uint64_t number)
 {
     char digits[24] = "";
     put(l, digits, (size_t)snprintf(digits, sizeof digits, "%" PRIu64, number));
 }
 
 /* One character: as it is, or its bytes as escapes. Returns how many bytes of text it has. */
-static size_t put_character(struct line *l, struct slice text, bool quoted)
+static size_t put_character(struct line_text *l, struct slice text, bool quoted)
 {
     size_t len = utf8_sequence(text), used = len ? len : 1;
     if (quoted && (text.data[0] == '"' || text.data[0] == '\\'))
@@ -59,7 +59,7 @@ static size_t put_character(struct line *l, struct slice text, bool quoted)
     return used;
 }
 
-static void put_text(struct line *l, struct slice text, bool quoted)
+static void put_text(struct line_text *l, struct slice text, bool quoted)
 {
     size_t end = text.len < TEXT_MAX ? text.len : TEXT_MAX;
     for (size_t at = 0; at < end;)
@@ -91,7 +91,7 @@ static bool bare(struct slice text)
     return text.len > 0;
 }
 
-static void put_field(struct line *l, const struct log_field *f)
+static void put_field(struct line_text *l, const struct log_field *f)
 {
     size_t before = l->len;
     put(l, " ", 1);
@@ -107,7 +107,7 @@ static void put_field(struct line *l, const struct log_field *f)
         l->len = before;
 }
 
-static void put_head(struct line *l, const struct log_record *r, bool journal)
+static void put_head(struct line_text *l, const struct log_record *r, bool journal)
 {
     char text[40];
     if (!journal) {
@@ -121,7 +121,7 @@ static void put_head(struct line *l, const struct log_record *r, bool journal)
     put(l, ": ", 2);
 }
 
-static void put_line(struct line *l, const struct log_record *r, bool journal)
+static void put_line(struct line_text *l, const struct log_record *r, bool journal)
 {
     char text[40];
     put_head(l, r, journal);
@@ -163,7 +163,7 @@ static void write_object(struct buf *out, const struct log_record *r, size_t fie
 }
 
 /* With as many fields as there is room for. False when out of memory. */
-static bool put_object(struct line *l, const struct log_record *r)
+static bool put_object(struct line_text *l, const struct log_record *r)
 {
     struct buf out = {0};
     bool fits = false;
@@ -177,7 +177,7 @@ static bool put_object(struct line *l, const struct log_record *r)
 
 size_t log_line(char *out, const struct log_record *r, enum log_format format)
 {
-    struct line l = {out, 0, LOG_LINE_MAX - 1};
+    struct line_text l = {out, 0, LOG_LINE_MAX - 1};
     bool journal = format == LOG_FORMAT_JOURNAL || format == LOG_FORMAT_JOURNAL_JSON;
     bool json = format == LOG_FORMAT_JSON || format == LOG_FORMAT_JOURNAL_JSON;
     if (journal)

@@ -21,11 +21,11 @@
 #define SHOWN_MAX 200      /* bytes of a value in an error */
 #define HIDDEN_SEMICOLON 1 /* stands for ';' while inih sees a line */
 
-enum source { FROM_NOWHERE, FROM_DEFAULT, FROM_FILE, FROM_ENVIRONMENT, FROM_COMMAND_LINE };
+enum option_source { FROM_NOWHERE, FROM_DEFAULT, FROM_FILE, FROM_ENVIRONMENT, FROM_COMMAND_LINE };
 
 /* What was given for one row. */
 struct given {
-    enum source source; /* the highest that gave anything */
+    enum option_source source; /* the highest that gave anything */
     char **items;
     size_t count;
 };
@@ -84,7 +84,7 @@ static void variable_name(const char *name, char out[64])
 }
 
 /* "environment SSECAST_FEED", "settings.conf, line 3". */
-static void describe_source(const struct loader *l, enum source source, const char *name, char *out, size_t size)
+static void describe_source(const struct loader *l, enum option_source source, const char *name, char *out, size_t size)
 {
     char variable[64];
     variable_name(name, variable);
@@ -117,7 +117,7 @@ static void without_passwords(const char *value, char out[SHOWN_MAX + 1])
     out[len] = '\0';
 }
 
-static void fail_value(struct loader *l, const struct option_row *row, enum source source, const char *value,
+static void fail_value(struct loader *l, const struct option_row *row, enum option_source source, const char *value,
                        const char *accepted)
 {
     char where[320], shown[SHOWN_MAX + 1];
@@ -168,7 +168,7 @@ static bool parse_flag(const char *text, bool *out)
 }
 
 /* One value or one item of a list: does the row take it? */
-static bool accept_value(struct loader *l, const struct option_row *row, enum source source, const char *value)
+static bool accept_value(struct loader *l, const struct option_row *row, enum option_source source, const char *value)
 {
     char accepted[256];
     uint64_t ignored;
@@ -189,7 +189,7 @@ static bool accept_value(struct loader *l, const struct option_row *row, enum so
     return !wanted;
 }
 
-static void add_item(struct loader *l, size_t index, enum source source, const char *text, size_t len)
+static void add_item(struct loader *l, size_t index, enum option_source source, const char *text, size_t len)
 {
     struct given *g = &l->given[index];
     if (!given_add(g, text, len))
@@ -199,7 +199,7 @@ static void add_item(struct loader *l, size_t index, enum source source, const c
 }
 
 /* The piece without the spaces around it; an empty one is no item. */
-static void add_piece(struct loader *l, size_t index, enum source source, const char *text, size_t len)
+static void add_piece(struct loader *l, size_t index, enum option_source source, const char *text, size_t len)
 {
     while (len > 0 && isspace((unsigned char)*text)) {
         text++;
@@ -211,7 +211,7 @@ static void add_piece(struct loader *l, size_t index, enum source source, const 
         add_item(l, index, source, text, len);
 }
 
-static void add_pieces(struct loader *l, size_t index, enum source source, const char *value)
+static void add_pieces(struct loader *l, size_t index, enum option_source source, const char *value)
 {
     for (;;) {
         size_t len = strcspn(value, ",");
@@ -229,7 +229,7 @@ static bool has_fallback(const struct option_row *row)
 
 /* Take a value for row index. A higher source replaces what a lower one gave; within one source lists grow and single
  * values are replaced. An empty value means none, where a list may be empty or a text has no default. */
-static void give(struct loader *l, size_t index, enum source source, const char *value)
+static void give(struct loader *l, size_t index, enum option_source source, const char *value)
 {
     const struct option_row *row = &l->program->rows[index];
     struct given *g = &l->given[index];
