@@ -180,7 +180,7 @@ static bool is_utf8(const char *text)
 
 /* ---- a verb ---- */
 
-static int check_arguments(const struct call *call)
+static int check_arguments(const struct verb_call *call)
 {
     const struct verb *verb = call->verb;
     if (call->count < verb->min_args)
@@ -191,7 +191,7 @@ static int check_arguments(const struct call *call)
     return STATUS_OK;
 }
 
-static int run_with(struct call *call, int argc, void *values)
+static int run_with(struct verb_call *call, int argc, void *values)
 {
     char problem[256] = "out of memory";
     int count = flags_parse(&call->verb->flags, argc, call->args, values, problem, sizeof problem);
@@ -205,7 +205,7 @@ static int run_with(struct call *call, int argc, void *values)
 static int run_verb(const struct verb *verb, const struct settings *settings, int argc, char **argv)
 {
     void *values = calloc(1, verb->flags_size + 1);
-    struct call call = {.verb = verb, .settings = settings, .flags = values, .args = argv};
+    struct verb_call call = {.verb = verb, .settings = settings, .flags = values, .args = argv};
     if (!values)
         return complain(&call, STATUS_FAILED, "out of memory");
     for (int i = 0; i < argc; i++)

@@ -1,6 +1,6 @@
 /* verb.h - the verbs of the command line: a row for each.
  *
- * cli.c reads the line and calls run(); a verb builds its request, exchange() sends it and shows the reply. Adding a verb is adding its
+ * cli.c reads the line and calls run(); a verb builds its request, round_trip() sends it and shows the reply. Adding a verb is adding its
  * file and its row in cli.c.
  */
 #ifndef SSECAST_VERB_H
@@ -24,7 +24,7 @@ struct settings {
 };
 
 /* One call of a verb. */
-struct call {
+struct verb_call {
     const struct verb *verb;
     const struct settings *settings;
     const void *flags; /* the verb's struct */
@@ -40,8 +40,8 @@ struct verb {
     struct flags flags;
     size_t flags_size; /* of the verb's struct, bytes */
     int min_args, max_args;
-    struct view view;                    /* how a reply is shown to people */
-    int (*run)(const struct call *call); /* an exit status */
+    struct view view;                         /* how a reply is shown to people */
+    int (*run)(const struct verb_call *call); /* an exit status */
 };
 
 extern const struct verb verb_publish, verb_shutdown, verb_online, verb_sessions, verb_connections, verb_workers,
@@ -49,20 +49,20 @@ extern const struct verb verb_publish, verb_shutdown, verb_online, verb_sessions
     verb_unban;
 
 /* One line on stderr: "ssecast VERB: ..." with control characters escaped. Returns status. */
-int complain(const struct call *call, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int complain(const struct verb_call *call, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* Send the request (and release it), wait for the reply, and show it: as it came with --json, else by the verb's view. An exit
  * status. */
-int exchange(const struct call *call, struct buf *request);
+int round_trip(const struct verb_call *call, struct buf *request);
 
-/* Show a reply that came in another way: as exchange() does. */
-int show_answer(const struct call *call, struct slice json);
+/* Show a reply that came in another way: as round_trip() does. */
+int show_answer(const struct verb_call *call, struct slice json);
 
 /* The same in two halves, around a call of the library: a publisher to call it with; then what it gave, shown, and both released. */
-int open_publisher(const struct call *call, struct ssecast_publisher **publisher);
-int open_presence(const struct call *call, struct ssecast_presence_options *options,
+int open_publisher(const struct verb_call *call, struct ssecast_publisher **publisher);
+int open_presence(const struct verb_call *call, struct ssecast_presence_options *options,
                   struct ssecast_presence **presence);
-int close_publisher(const struct call *call, struct ssecast_publisher **publisher, int err,
+int close_publisher(const struct verb_call *call, struct ssecast_publisher **publisher, int err,
                     struct ssecast_reply **reply);
 
 #endif

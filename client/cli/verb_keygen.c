@@ -63,7 +63,7 @@ static bool is_word(const char *text)
     return text && name_valid(slice_of(text)) && !strchr(text, ' ');
 }
 
-static int check_patterns(const struct call *call, const char *flag, const struct flag_list *list)
+static int check_patterns(const struct verb_call *call, const char *flag, const struct flag_list *list)
 {
     for (size_t i = 0; i < list->count; i++)
         if (!is_word(list->items[i]) || strchr(list->items[i], ','))
@@ -72,7 +72,7 @@ static int check_patterns(const struct call *call, const char *flag, const struc
     return STATUS_OK;
 }
 
-static int check(const struct call *call)
+static int check(const struct verb_call *call)
 {
     const struct keygen_flags *f = call->flags;
     if (!is_role(f->role))
@@ -138,7 +138,7 @@ static int finish(FILE *file)
     return err;
 }
 
-static int write_secret(const struct call *call, const char *public_key, const char *secret_key)
+static int write_secret(const struct verb_call *call, const char *public_key, const char *secret_key)
 {
     FILE *file = create(call->args[0], 0600);
     if (!file)
@@ -151,7 +151,7 @@ static int write_secret(const struct call *call, const char *public_key, const c
     return err;
 }
 
-static int write_public(const struct call *call, const char *path, const char *public_key)
+static int write_public(const struct verb_call *call, const char *path, const char *public_key)
 {
     FILE *file = create(path, 0644);
     if (!file)
@@ -160,7 +160,8 @@ static int write_public(const struct call *call, const char *path, const char *p
     return finish(file);
 }
 
-static int write_both(const struct call *call, const char *public_path, const char *public_key, const char *secret_key)
+static int write_both(const struct verb_call *call, const char *public_path, const char *public_key,
+                      const char *secret_key)
 {
     int err = write_secret(call, public_key, secret_key);
     if (err)
@@ -176,7 +177,7 @@ static int write_both(const struct call *call, const char *public_path, const ch
 
 /* --- what is shown --- */
 
-static void show_json(const struct call *call, const char *public_path, const char *public_key)
+static void show_json(const struct verb_call *call, const char *public_path, const char *public_key)
 {
     const struct keygen_flags *f = call->flags;
     struct buf out = {0};
@@ -191,7 +192,7 @@ static void show_json(const struct call *call, const char *public_path, const ch
     buf_release(&out);
 }
 
-static void show(const struct call *call, const char *public_path, const char *public_key)
+static void show(const struct verb_call *call, const char *public_path, const char *public_key)
 {
     const struct keygen_flags *f = call->flags;
     if (call->settings->json) {
@@ -203,7 +204,7 @@ static void show(const struct call *call, const char *public_path, const char *p
             !strcmp(f->role, "broker") ? "everybody else takes as --broker-key" : "goes into the broker's --keys file");
 }
 
-static int make(const struct call *call, const char *public_path)
+static int make(const struct verb_call *call, const char *public_path)
 {
     char public_key[41], secret_key[41];
     int err = ssecast_curve_keypair(public_key, secret_key);
@@ -218,7 +219,7 @@ static int make(const struct call *call, const char *public_path)
 
 /* --- a secret for tokens --- */
 
-static void show_secret(const struct call *call, const struct jwt_secret_made *made)
+static void show_secret(const struct verb_call *call, const struct jwt_secret_made *made)
 {
     struct buf out = {0};
     if (!call->settings->json) {
@@ -237,7 +238,7 @@ static void show_secret(const struct call *call, const struct jwt_secret_made *m
     buf_release(&out);
 }
 
-static int run_jwt(const struct call *call)
+static int run_jwt(const struct verb_call *call)
 {
     const struct keygen_flags *f = call->flags;
     struct jwt_secret_made made;
@@ -250,7 +251,7 @@ static int run_jwt(const struct call *call)
     return STATUS_OK;
 }
 
-static int run(const struct call *call)
+static int run(const struct verb_call *call)
 {
     char *public_path;
     const struct keygen_flags *f = call->flags;

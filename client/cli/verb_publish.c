@@ -111,7 +111,7 @@ static void put_target(struct buf *out, const char *name, const struct flag_list
     json_end_object(out);
 }
 
-static void put_event(struct buf *out, const struct call *call, struct slice data)
+static void put_event(struct buf *out, const struct verb_call *call, struct slice data)
 {
     const struct publish_flags *f = call->flags;
     json_begin_object(out, NULL);
@@ -130,7 +130,7 @@ static void put_event(struct buf *out, const struct call *call, struct slice dat
 }
 
 /* The token in the file, without the line break at its end; NULL without a file, *status then says whether that is a failure. */
-static char *read_token(const struct call *call, int *status)
+static char *read_token(const struct verb_call *call, int *status)
 {
     const char *name = ((const struct publish_flags *)call->flags)->token_file;
     struct buf content = {0};
@@ -149,7 +149,7 @@ static char *read_token(const struct call *call, int *status)
 }
 
 /* An event for nobody is no failure, and often a misspelt name. */
-static void note_nobody(const struct call *call, struct slice reply)
+static void note_nobody(const struct verb_call *call, struct slice reply)
 {
     struct tree *t = tree_parse(reply);
     bool nobody = tree_flag(t, "ok") && tree_at(t, "online") && !tree_number(t, "online") && !tree_flag(t, "duplicate");
@@ -158,7 +158,7 @@ static void note_nobody(const struct call *call, struct slice reply)
     tree_free(&t);
 }
 
-static int post(const struct call *call, const char *token, struct slice json)
+static int post(const struct verb_call *call, const char *token, struct slice json)
 {
     const struct publish_flags *f = call->flags;
     struct http_answer answer;
@@ -177,7 +177,7 @@ static int post(const struct call *call, const char *token, struct slice json)
     return status;
 }
 
-static int publish_over_http(const struct call *call, struct slice data)
+static int publish_over_http(const struct verb_call *call, struct slice data)
 {
     struct buf json = {0};
     int status = STATUS_OK;
@@ -194,7 +194,7 @@ static int publish_over_http(const struct call *call, struct slice data)
 
 /* --- over ZeroMQ --- */
 
-static int publish_to_broker(const struct call *call, struct slice data)
+static int publish_to_broker(const struct verb_call *call, struct slice data)
 {
     const struct publish_flags *f = call->flags;
     const struct ssecast_target to = target(&f->sessions, &f->channels, &f->connections);
@@ -226,7 +226,7 @@ static int publish_to_broker(const struct call *call, struct slice data)
 }
 
 /* data ends with a NUL that len does not count. */
-static int publish(const struct call *call, struct slice data)
+static int publish(const struct verb_call *call, struct slice data)
 {
     const struct publish_flags *f = call->flags;
     char problem[256] = "it holds a NUL byte";
@@ -237,7 +237,7 @@ static int publish(const struct call *call, struct slice data)
     return f->url ? publish_over_http(call, data) : publish_to_broker(call, data);
 }
 
-static int publish_input(const struct call *call)
+static int publish_input(const struct verb_call *call)
 {
     struct buf input = {0};
     int err = read_all(stdin, &input);
@@ -247,7 +247,7 @@ static int publish_input(const struct call *call)
     return status;
 }
 
-static int run(const struct call *call)
+static int run(const struct verb_call *call)
 {
     const struct publish_flags *f = call->flags;
     if (call->count < 2)

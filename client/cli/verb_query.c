@@ -36,7 +36,7 @@ static void put_flag(struct buf *out, const struct flag_row *row, const char *va
         json_put_count(out, row->name, count->value);
 }
 
-static int query(const struct call *call)
+static int query(const struct verb_call *call)
 {
     struct buf request = {0};
     const struct flags *flags = &call->verb->flags;
@@ -47,7 +47,7 @@ static int query(const struct call *call)
     for (size_t i = 0; i < flags->count; i++)
         put_flag(&request, &flags->rows[i], call->flags);
     json_end_object(&request);
-    return exchange(call, &request);
+    return round_trip(call, &request);
 }
 
 const struct verb verb_online = {
@@ -78,16 +78,16 @@ static const struct flag_row stats_flags[] = {
 /* What its reply looks like. */
 static const struct verb prometheus = {.name = "stats", .view = {.text = "text"}};
 
-static int stats(const struct call *call)
+static int stats(const struct verb_call *call)
 {
     const struct stats_flags *flags = call->flags;
-    struct call shown = *call;
+    struct verb_call shown = *call;
     struct buf request = {0};
     shown.verb = flags->prometheus ? &prometheus : call->verb;
     json_begin_object(&request, NULL);
     json_put_text(&request, "op", slice_of(flags->prometheus ? "metrics" : "stats"));
     json_end_object(&request);
-    return exchange(&shown, &request);
+    return round_trip(&shown, &request);
 }
 
 const struct verb verb_stats = {
@@ -107,7 +107,7 @@ static const struct flag_row log_level_flags[] = {
     {.name = "workers", .help = "the workers' logs too", .type = FLAG_SWITCH, .offset = 0},
 };
 
-static int log_level(const struct call *call)
+static int log_level(const struct verb_call *call)
 {
     struct buf request = {0};
     json_begin_object(&request, NULL);
@@ -117,7 +117,7 @@ static int log_level(const struct call *call)
     if (*(const bool *)call->flags)
         json_put_flag(&request, "workers", true);
     json_end_object(&request);
-    return exchange(call, &request);
+    return round_trip(call, &request);
 }
 
 const struct verb verb_log_level = {
@@ -172,7 +172,7 @@ const struct verb verb_bans = {
     .run = query,
 };
 
-static int unban(const struct call *call)
+static int unban(const struct verb_call *call)
 {
     struct buf request = {0};
     json_begin_object(&request, NULL);
@@ -182,7 +182,7 @@ static int unban(const struct call *call)
         json_put_text(&request, NULL, slice_of(call->args[i]));
     json_end_list(&request);
     json_end_object(&request);
-    return exchange(call, &request);
+    return round_trip(call, &request);
 }
 
 const struct verb verb_unban = {

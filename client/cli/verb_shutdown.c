@@ -29,7 +29,7 @@ static struct ssecast_names names(const struct flag_list *list)
     return (struct ssecast_names){list->items, list->count};
 }
 
-static int run(const struct call *call)
+static int run(const struct verb_call *call)
 {
     const struct shutdown_flags *f = call->flags;
     const struct ssecast_shutdown shutdown = {

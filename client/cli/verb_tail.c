@@ -42,7 +42,7 @@ static const struct flag_row rows[] = {
 };
 
 struct tail {
-    const struct call *call;
+    const struct verb_call *call;
     const struct tail_flags *flags;
     struct ssecast_source *source;
     struct buf line;
@@ -168,7 +168,7 @@ static bool good_id(const char *id)
     return *id && strlen(id) <= ID_MAX && !strpbrk(id, "\r\n");
 }
 
-static int check(const struct call *call, const struct tail_flags *f)
+static int check(const struct verb_call *call, const struct tail_flags *f)
 {
     for (size_t i = 0; i < f->headers.count; i++)
         if (!good_header(f->headers.items[i]))
@@ -178,7 +178,7 @@ static int check(const struct call *call, const struct tail_flags *f)
     return STATUS_OK;
 }
 
-static int run(const struct call *call)
+static int run(const struct verb_call *call)
 {
     struct tail t = {.call = call, .flags = call->flags};
     int status = check(call, t.flags);

@@ -23,7 +23,7 @@ struct top_flags {
 static volatile sig_atomic_t ended, resized;
 
 struct session {
-    const struct call *call;
+    const struct verb_call *call;
     struct ssecast_publisher *publisher;
     struct tree *status; /* NULL: none yet */
     char trouble[160];   /* empty: none */
@@ -211,7 +211,7 @@ static bool is_terminal(void)
     return isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && term && *term && strcmp(term, "dumb") != 0;
 }
 
-static int run(const struct call *call)
+static int run(const struct verb_call *call)
 {
     const struct top_flags *flags = call->flags;
     struct session s = {.call = call};

@@ -34,7 +34,7 @@ static const struct flag_row rows[] = {
 };
 
 struct watching {
-    const struct call *call;
+    const struct verb_call *call;
     const struct watch_flags *flags;
     struct ssecast_presence *presence;
     uint64_t seen; /* lines printed */
@@ -107,7 +107,7 @@ static void on_state(void *context, enum ssecast_presence_state state, uint64_t 
         complain(w->call, STATUS_OK, "%s%s", message, made_up ? "; what is different is told" : "");
 }
 
-static int run(const struct call *call)
+static int run(const struct verb_call *call)
 {
     struct watching w = {.call = call, .flags = call->flags};
     struct ssecast_presence_options options = {

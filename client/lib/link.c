@@ -1,4 +1,4 @@
-/* Why a bell: libzmq's descriptor tells changes, and sending may swallow one. So a caller who sent something outside of its loop rings,
+/* Why a wakeup: libzmq's descriptor tells changes, and sending may swallow one. So a caller who sent something outside of its loop wakes,
  * and looks again. Why a socket for each endpoint, and ZMQ_IMMEDIATE: one DEALER for all would
  * deal requests out in turn, and brokers of one cluster would sequence them in any order; and none gets a request that is not there. */
 #include "lib/link.h"
@@ -20,13 +20,13 @@
 #define AGAIN_MS 1000
 #define REPLY_MAX (64LL << 20) /* bytes; the broker's largest are of a few MiB */
 
-struct parcel {
+struct link_message {
     zmq_msg_t frames[2];
     int count;
 };
 
 /* An endpoint. */
-struct station {
+struct link_endpoint {
     void *socket;
     void *monitor; /* where libzmq tells of its handshakes */
     char *endpoint;
@@ -40,15 +40,15 @@ struct station {
 
 struct link {
     void *context;
-    struct station *stations;
+    struct link_endpoint *endpoints;
     size_t count;
     size_t current;    /* the one in use */
     zmq_msg_t message; /* the one received last */
-    int epoll, bell;
-    bool rung;
+    int epoll, wakeup;
+    bool woken;
 };
 
-/* ---- parcels ---- */
+/* ---- messages ---- */
 
 static int fill(zmq_msg_t *frame, struct slice bytes)
 {
@@ -59,7 +59,7 @@ static int fill(zmq_msg_t *frame, struct slice bytes)
     return 0;
 }
 
-static int pack(struct parcel *p, struct slice bytes)
+static int pack(struct link_message *p, struct slice bytes)
 {
     int err = fill(&p->frames[p->count], bytes);
     if (!err)
@@ -67,17 +67,17 @@ static int pack(struct parcel *p, struct slice bytes)
     return err;
 }
 
-struct parcel *parcel_new(struct slice json, const struct slice *payload)
+struct link_message *link_message_new(struct slice json, const struct slice *payload)
 {
-    struct parcel *p = calloc(1, sizeof *p);
+    struct link_message *p = calloc(1, sizeof *p);
     if (!p)
         return NULL;
     if (pack(p, json) || (payload && pack(p, *payload)))
-        parcel_free(&p);
+        link_message_free(&p);
     return p;
 }
 
-void parcel_free(struct parcel **p)
+void link_message_free(struct link_message **p)
 {
     if (!*p)
         return;
@@ -87,7 +87,7 @@ void parcel_free(struct parcel **p)
     *p = NULL;
 }
 
-struct slice parcel_json(const struct parcel *p)
+struct slice link_message_json(const struct link_message *p)
 {
     zmq_msg_t *frame = (zmq_msg_t *)&p->frames[0]; /* libzmq knows no const here */
     return (struct slice){zmq_msg_data(frame), zmq_msg_size(frame)};
@@ -185,7 +185,7 @@ static bool is_tcp(const char *endpoint)
     return strncmp(endpoint, "tcp://", 6) == 0;
 }
 
-static int protect(struct station *s, const struct ssecast_curve *curve)
+static int protect(struct link_endpoint *s, const struct ssecast_curve *curve)
 {
     if (!curve->server_key)
         return curve->public_key || curve->secret_key ? -EINVAL : 0;
@@ -202,8 +202,8 @@ static int watch(const struct link *l, int fd)
 static int open_descriptors(struct link *l)
 {
     l->epoll = epoll_create1(EPOLL_CLOEXEC);
-    l->bell = l->epoll < 0 ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return l->bell < 0 ? -errno : watch(l, l->bell);
+    l->wakeup = l->epoll < 0 ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return l->wakeup < 0 ? -errno : watch(l, l->wakeup);
 }
 
 static int watch_socket(const struct link *l, void *socket)
@@ -214,7 +214,7 @@ static int watch_socket(const struct link *l, void *socket)
 }
 
 /* Nothing in a monitor may ever wait for us: it would stop libzmq's thread. */
-static int open_monitor(void *context, size_t number, struct station *s)
+static int open_monitor(void *context, size_t number, struct link_endpoint *s)
 {
     char name[32];
     snprintf(name, sizeof name, "inproc://monitor-%zu", number);
@@ -232,7 +232,7 @@ static int open_monitor(void *context, size_t number, struct station *s)
 
 static int connect_to(struct link *l, const char *endpoint, const struct ssecast_curve *curve)
 {
-    struct station *s = &l->stations[l->count];
+    struct link_endpoint *s = &l->endpoints[l->count];
     s->socket = zmq_socket(l->context, ZMQ_DEALER);
     if (!s->socket)
         return -errno;
@@ -260,8 +260,8 @@ static int open_link(struct link *l, const struct ssecast_publisher_options *opt
     const char *const *endpoints = options->endpoint_count ? options->endpoints : usual;
     size_t count = options->endpoint_count ? options->endpoint_count : COUNT(usual);
     l->context = zmq_ctx_new();
-    l->stations = calloc(count, sizeof *l->stations);
-    if (!l->context || !l->stations)
+    l->endpoints = calloc(count, sizeof *l->endpoints);
+    if (!l->context || !l->endpoints)
         return -ENOMEM;
     int err = open_descriptors(l);
     for (size_t i = 0; i < count && !err; i++)
@@ -274,18 +274,18 @@ int link_new(struct link **out, const struct ssecast_publisher_options *options)
     struct link *l = calloc(1, sizeof *l);
     if (!l)
         return -ENOMEM;
-    l->epoll = l->bell = -1;
+    l->epoll = l->wakeup = -1;
     zmq_msg_init(&l->message);
     int err = open_link(l, options);
     if (err)
         link_free(&l);
     else
-        link_ring(l); /* its first look must not wait for a change */
+        link_wake(l); /* its first look must not wait for a change */
     *out = l;
     return err;
 }
 
-static void close_station(struct station *s)
+static void close_endpoint(struct link_endpoint *s)
 {
     zmq_close(s->socket);
     if (s->monitor)
@@ -299,12 +299,12 @@ void link_free(struct link **l)
         return;
     zmq_msg_close(&(*l)->message);
     for (size_t i = 0; i < (*l)->count; i++)
-        close_station(&(*l)->stations[i]);
-    free((*l)->stations);
+        close_endpoint(&(*l)->endpoints[i]);
+    free((*l)->endpoints);
     if ((*l)->context)
         zmq_ctx_term((*l)->context);
-    if ((*l)->bell >= 0)
-        close((*l)->bell);
+    if ((*l)->wakeup >= 0)
+        close((*l)->wakeup);
     if ((*l)->epoll >= 0)
         close((*l)->epoll);
     free(*l);
@@ -318,23 +318,23 @@ int link_fd(const struct link *l)
     return l->epoll;
 }
 
-void link_ring(struct link *l)
+void link_wake(struct link *l)
 {
-    if (!l->rung)
-        l->rung = eventfd_write(l->bell, 1) == 0;
+    if (!l->woken)
+        l->woken = eventfd_write(l->wakeup, 1) == 0;
 }
 
-void link_quiet(struct link *l)
+void link_clear_wakeup(struct link *l)
 {
     eventfd_t count;
-    if (l->rung)
-        eventfd_read(l->bell, &count);
-    l->rung = false;
+    if (l->woken)
+        eventfd_read(l->wakeup, &count);
+    l->woken = false;
 }
 
-bool link_rung(const struct link *l)
+bool link_is_woken(const struct link *l)
 {
-    return l->rung;
+    return l->woken;
 }
 
 /* ---- handshakes ---- */
@@ -368,7 +368,7 @@ static bool next_handshake(void *monitor, enum handshake *what)
     return true;
 }
 
-static void note(struct station *s, enum handshake what)
+static void note(struct link_endpoint *s, enum handshake what)
 {
     if (what == HANDSHAKE_SILENT) {
         s->reached = true;
@@ -380,7 +380,7 @@ static void note(struct station *s, enum handshake what)
     s->cuts = what == HANDSHAKE_CUT ? s->cuts + 1 : 0;
 }
 
-static void look_at(struct station *s, int64_t now)
+static void look_at(struct link_endpoint *s, int64_t now)
 {
     enum handshake what;
     while (next_handshake(s->monitor, &what)) {
@@ -398,21 +398,21 @@ static void look_at(struct station *s, int64_t now)
 void link_look(struct link *l, int64_t now)
 {
     for (size_t i = 0; i < l->count; i++)
-        look_at(&l->stations[i], now);
+        look_at(&l->endpoints[i], now);
 }
 
 int64_t link_due(const struct link *l)
 {
     int64_t due = INT64_MAX;
     for (size_t i = 0; i < l->count; i++)
-        if (l->stations[i].again_at && l->stations[i].again_at < due)
-            due = l->stations[i].again_at;
+        if (l->endpoints[i].again_at && l->endpoints[i].again_at < due)
+            due = l->endpoints[i].again_at;
     return due;
 }
 
 const char *link_problem(const struct link *l)
 {
-    const struct station *s = &l->stations[l->current];
+    const struct link_endpoint *s = &l->endpoints[l->current];
     bool unsure = s->last == HANDSHAKE_NONE || (s->last == HANDSHAKE_CUT && s->cuts < HANDSHAKE_CUTS);
     if (unsure && s->reached && !s->greeted)
         return handshake_problem(HANDSHAKE_SILENT, s->curve);
@@ -433,7 +433,7 @@ static int send_frame(void *socket, zmq_msg_t *frame, int flags)
 }
 
 /* Should the connection end between two frames, libzmq takes the first one back. */
-static int send_parcel(void *socket, struct parcel *p)
+static int link_send_message(void *socket, struct link_message *p)
 {
     int err = 0;
     for (int i = 0; i < p->count && !err; i++)
@@ -441,12 +441,12 @@ static int send_parcel(void *socket, struct parcel *p)
     return err;
 }
 
-int link_send(struct link *l, struct parcel *p)
+int link_send(struct link *l, struct link_message *p)
 {
-    int err = send_parcel(l->stations[l->current].socket, p);
+    int err = link_send_message(l->endpoints[l->current].socket, p);
     for (size_t i = 1; err == -EAGAIN && i < l->count; i++) {
         size_t other = (l->current + 1) % l->count;
-        err = send_parcel(l->stations[other].socket, p);
+        err = link_send_message(l->endpoints[other].socket, p);
         l->current = other;
     }
     return err;
@@ -491,7 +491,7 @@ int link_receive(struct link *l, struct slice *text)
 {
     int got = 0;
     for (size_t i = 0; got == 0 && i < l->count; i++)
-        got = receive_from(l, l->stations[(l->current + i) % l->count].socket, text);
+        got = receive_from(l, l->endpoints[(l->current + i) % l->count].socket, text);
     return got;
 }
 
@@ -500,15 +500,15 @@ int link_receive(struct link *l, struct slice *text)
 /* What waits for a reader that is busy with a snapshot. */
 #define HEARD_WAITING 1000000
 
-struct ear {
+struct subscriber {
     void *context;
-    struct station station;
+    struct link_endpoint endpoint;
     zmq_msg_t message; /* the one received last */
 };
 
-static int open_ear(struct ear *e, const char *endpoint, const struct ssecast_curve *curve)
+static int open_subscriber(struct subscriber *e, const char *endpoint, const struct ssecast_curve *curve)
 {
-    struct station *s = &e->station;
+    struct link_endpoint *s = &e->endpoint;
     e->context = zmq_ctx_new();
     s->socket = e->context ? zmq_socket(e->context, ZMQ_SUB) : NULL;
     if (!s->socket)
@@ -530,46 +530,46 @@ static int open_ear(struct ear *e, const char *endpoint, const struct ssecast_cu
     return err;
 }
 
-int ear_new(struct ear **out, const char *endpoint, const struct ssecast_curve *curve)
+int subscriber_new(struct subscriber **out, const char *endpoint, const struct ssecast_curve *curve)
 {
-    struct ear *e = *out = calloc(1, sizeof *e);
+    struct subscriber *e = *out = calloc(1, sizeof *e);
     if (!e)
         return -ENOMEM;
     zmq_msg_init(&e->message);
-    int err = open_ear(e, endpoint, curve);
+    int err = open_subscriber(e, endpoint, curve);
     if (err)
-        ear_free(out);
+        subscriber_free(out);
     return err;
 }
 
-void ear_free(struct ear **e)
+void subscriber_free(struct subscriber **e)
 {
     if (!*e)
         return;
     zmq_msg_close(&(*e)->message);
-    if ((*e)->station.socket)
-        close_station(&(*e)->station);
+    if ((*e)->endpoint.socket)
+        close_endpoint(&(*e)->endpoint);
     if ((*e)->context)
         zmq_ctx_term((*e)->context);
     free(*e);
     *e = NULL;
 }
 
-void ear_wait(struct ear *e, int fd, int64_t ms)
+void subscriber_wait(struct subscriber *e, int fd, int64_t ms)
 {
-    look_at(&e->station, clock_ms());
-    zmq_pollitem_t items[] = {{.socket = e->station.socket, .events = ZMQ_POLLIN}, {.fd = fd, .events = ZMQ_POLLIN}};
+    look_at(&e->endpoint, clock_ms());
+    zmq_pollitem_t items[] = {{.socket = e->endpoint.socket, .events = ZMQ_POLLIN}, {.fd = fd, .events = ZMQ_POLLIN}};
     zmq_poll(items, 2, (long)ms);
 }
 
-int ear_receive(struct ear *e, struct slice *text)
+int subscriber_receive(struct subscriber *e, struct slice *text)
 {
     zmq_msg_t surplus;
-    if (zmq_msg_recv(&e->message, e->station.socket, ZMQ_DONTWAIT) < 0)
+    if (zmq_msg_recv(&e->message, e->endpoint.socket, ZMQ_DONTWAIT) < 0)
         return errno == EAGAIN ? 0 : -errno;
     for (bool more = zmq_msg_more(&e->message); more;) {
         zmq_msg_init(&surplus);
-        more = zmq_msg_recv(&surplus, e->station.socket, ZMQ_DONTWAIT) >= 0 && zmq_msg_more(&surplus);
+        more = zmq_msg_recv(&surplus, e->endpoint.socket, ZMQ_DONTWAIT) >= 0 && zmq_msg_more(&surplus);
         zmq_msg_close(&surplus);
     }
     *text = (struct slice){zmq_msg_data(&e->message), zmq_msg_size(&e->message)};

@@ -1,6 +1,6 @@
 /* link.h - the sockets to the broker: the only user of libzmq in the library.
  *
- * It sends parcels and receives texts. Which reply belongs to which request, and how long to wait, is its caller's business.
+ * It sends messages and receives texts. Which reply belongs to which request, and how long to wait, is its caller's business.
  * Of several endpoints one is used as long as it is there, so that what is sent keeps its order; then the next.
  */
 #ifndef SSECAST_LINK_H
@@ -10,12 +10,12 @@
 #include "lib/ssecast.h"
 
 /* A message that can be sent again and again: JSON, and a payload behind it or none. Both are copied once, here. */
-struct parcel;
+struct link_message;
 
 /* payload NULL: none. NULL when out of memory. */
-struct parcel *parcel_new(struct slice json, const struct slice *payload);
-void parcel_free(struct parcel **p);
-struct slice parcel_json(const struct parcel *p);
+struct link_message *link_message_new(struct slice json, const struct slice *payload);
+void link_message_free(struct link_message **p);
+struct slice link_message_json(const struct link_message *p);
 
 struct link;
 
@@ -25,16 +25,16 @@ int link_new(struct link **out, const struct ssecast_publisher_options *options)
 /* At once; what was not sent by then is lost. */
 void link_free(struct link **l);
 
-/* Readable (level-triggered) when there may be something to receive, when sending may go on, or when the bell was rung. */
+/* Readable (level-triggered) when there may be something to receive, when sending may go on, or when the wakeup was woken. */
 int link_fd(const struct link *l);
 
-/* Make the descriptor readable until link_quiet(). */
-void link_ring(struct link *l);
-void link_quiet(struct link *l);
-bool link_rung(const struct link *l);
+/* Make the descriptor readable until link_clear_wakeup(). */
+void link_wake(struct link *l);
+void link_clear_wakeup(struct link *l);
+bool link_is_woken(const struct link *l);
 
 /* Send without waiting. 0; -EAGAIN when no endpoint takes more now; another -errno. */
-int link_send(struct link *l, struct parcel *p);
+int link_send(struct link *l, struct link_message *p);
 
 /* See how connecting goes; an endpoint that refused us is tried again, at most once a second. */
 void link_look(struct link *l, int64_t now);
@@ -52,16 +52,16 @@ void link_move(struct link *l);
 int link_receive(struct link *l, struct slice *text);
 
 /* A socket that hears everything that is told at one endpoint (SUB). */
-struct ear;
+struct subscriber;
 
 /* 0; -EINVAL for a key or an endpoint that cannot be one; another -errno. */
-int ear_new(struct ear **out, const char *endpoint, const struct ssecast_curve *curve);
-void ear_free(struct ear **e);
+int subscriber_new(struct subscriber **out, const char *endpoint, const struct ssecast_curve *curve);
+void subscriber_free(struct subscriber **e);
 
 /* Wait until a message is there or fd is readable, for ms at most. */
-void ear_wait(struct ear *e, int fd, int64_t ms);
+void subscriber_wait(struct subscriber *e, int fd, int64_t ms);
 
 /* As link_receive(). */
-int ear_receive(struct ear *e, struct slice *text);
+int subscriber_receive(struct subscriber *e, struct slice *text);
 
 #endif

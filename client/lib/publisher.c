@@ -1,4 +1,4 @@
-/* Wiring: request.c writes what is asked, window.c knows what is under way, link.c carries it, reply.c reads what comes back. */
+/* Wiring: request_json.c writes what is asked, window.c knows what is under way, link.c carries it, reply_json.c reads what comes back. */
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -6,8 +6,8 @@
 
 #include "base/clock.h"
 #include "lib/link.h"
-#include "lib/reply.h"
-#include "lib/request.h"
+#include "lib/reply_json.h"
+#include "lib/request_json.h"
 #include "lib/window.h"
 
 #define TIMEOUT_MS 5000u
@@ -26,8 +26,8 @@ struct ssecast_publisher {
 };
 
 struct submitted_request {
-    struct request request; /* the first: the window knows us by it */
-    struct parcel *parcel;
+    struct window_request request; /* the first: the window knows us by it */
+    struct link_message *message;
     ssecast_done *done;
     void *context;
 };
@@ -65,12 +65,12 @@ int ssecast_publisher_new(struct ssecast_publisher **publisher, const struct sse
 }
 
 /* Take r out and tell its owner, once. */
-static void complete(struct ssecast_publisher *p, struct request *r, int err, struct ssecast_reply *reply)
+static void complete(struct ssecast_publisher *p, struct window_request *r, int err, struct ssecast_reply *reply)
 {
     struct submitted_request *pending = (struct submitted_request *)r;
     bool inside = p->calling_back;
     window_remove(p->window, r);
-    parcel_free(&pending->parcel);
+    link_message_free(&pending->message);
     p->calling_back = true;
     if (pending->done)
         pending->done(pending->context, err, reply);
@@ -81,7 +81,7 @@ static void complete(struct ssecast_publisher *p, struct request *r, int err, st
 void ssecast_publisher_free(struct ssecast_publisher **publisher)
 {
     struct ssecast_publisher *p = *publisher;
-    struct request *r;
+    struct window_request *r;
     if (!p)
         return;
     p->closing = true;
@@ -98,8 +98,8 @@ void ssecast_publisher_free(struct ssecast_publisher **publisher)
 /* As many as the link takes now; the rest is tried again when it takes more. */
 static void send_waiting(struct ssecast_publisher *p, int64_t now)
 {
-    struct request *r;
-    while ((r = window_waiting(p->window)) && link_send(p->link, ((struct submitted_request *)r)->parcel) == 0)
+    struct window_request *r;
+    while ((r = window_waiting(p->window)) && link_send(p->link, ((struct submitted_request *)r)->message) == 0)
         window_sent(p->window, r, now + p->retry_ms);
 }
 
@@ -123,9 +123,9 @@ static struct submitted_request *pending_new(const struct draft *d, const struct
     struct submitted_request *pending = calloc(1, sizeof *pending);
     if (!pending)
         return NULL;
-    pending->request = (struct request){.ref = d->ref, .repeatable = d->repeatable};
-    pending->parcel = parcel_new((struct slice){d->text.data, d->text.len}, payload);
-    if (pending->parcel)
+    pending->request = (struct window_request){.ref = d->ref, .repeatable = d->repeatable};
+    pending->message = link_message_new((struct slice){d->text.data, d->text.len}, payload);
+    if (pending->message)
         return pending;
     free(pending);
     return NULL;
@@ -145,7 +145,7 @@ static int submit(struct ssecast_publisher *p, struct draft *d, const struct sli
     pending->context = context;
     window_add(p->window, &pending->request);
     send_waiting(p, now);
-    link_ring(p->link);
+    link_wake(p->link);
     return 0;
 }
 
@@ -187,18 +187,18 @@ int ssecast_query_async(struct ssecast_publisher *p, const char *json, ssecast_d
 
 /* ---- receiving ---- */
 
-static struct slice request_text(const struct request *r)
+static struct slice request_text(const struct window_request *r)
 {
-    return parcel_json(((const struct submitted_request *)r)->parcel);
+    return link_message_json(((const struct submitted_request *)r)->message);
 }
 
 /* Whom a refusal concerns that names no request: what is too large, or cannot be read, is not looked into. Too large is then at least the
  * largest one that was sent. NULL: nobody can tell. */
-static struct request *find_unnamed(const struct ssecast_publisher *p, const char *code)
+static struct window_request *find_unnamed(const struct ssecast_publisher *p, const char *code)
 {
-    struct request *found = NULL;
+    struct window_request *found = NULL;
     bool too_large = !strcmp(code, "too_large");
-    for (struct request *r = window_oldest(p->window); r; r = window_newer(r)) {
+    for (struct window_request *r = window_oldest(p->window); r; r = window_newer(r)) {
         if (r->state == REQUEST_WAITING)
             continue;
         if (too_large ? !found || request_text(r).len > request_text(found).len
@@ -220,9 +220,9 @@ static int take_reply(struct ssecast_publisher *p, struct slice text)
     }
     if (err)
         return 0; /* without memory it is as if it had been lost on the way */
-    struct request *r = ref                       ? window_find(p->window, ref)
-                        : ssecast_reply_ok(reply) ? NULL
-                                                  : find_unnamed(p, ssecast_reply_code(reply));
+    struct window_request *r = ref                       ? window_find(p->window, ref)
+                               : ssecast_reply_ok(reply) ? NULL
+                                                         : find_unnamed(p, ssecast_reply_code(reply));
     if (r)
         complete(p, r, ssecast_reply_ok(reply) ? 0 : -EREMOTEIO, reply);
     ssecast_reply_free(&reply);
@@ -238,14 +238,14 @@ static int receive(struct ssecast_publisher *p)
         taken++;
     }
     if (taken == BURST_MAX)
-        link_ring(p->link);
+        link_wake(p->link);
     return completed;
 }
 
 static int time_out(struct ssecast_publisher *p, int64_t now)
 {
     int completed = 0;
-    struct request *r;
+    struct window_request *r;
     while ((r = window_oldest(p->window)) && r->deadline <= now) {
         complete(p, r, r->was_sent ? -ETIMEDOUT : -EHOSTUNREACH, NULL);
         completed++;
@@ -253,12 +253,12 @@ static int time_out(struct ssecast_publisher *p, int64_t now)
     return completed;
 }
 
-/* What a callback submits rings the bell, so nothing is forgotten by looking only once. */
+/* What a callback submits wakes the wakeup, so nothing is forgotten by looking only once. */
 int ssecast_publisher_process(struct ssecast_publisher *p)
 {
     if (p->calling_back)
         return -EDEADLK;
-    link_quiet(p->link);
+    link_clear_wakeup(p->link);
     int completed = receive(p);
     int64_t now = clock_ms();
     link_look(p->link, now);
@@ -287,7 +287,7 @@ int ssecast_publisher_next_timeout(const struct ssecast_publisher *p)
 {
     int64_t due = window_due(p->window), again = link_due(p->link), now = clock_ms();
     due = again < due ? again : due;
-    if (link_rung(p->link) || due <= now)
+    if (link_is_woken(p->link) || due <= now)
         return 0;
     return due == INT64_MAX ? -1 : due - now > INT_MAX ? INT_MAX : (int)(due - now);
 }

@@ -1,4 +1,4 @@
-/* EventSource's rules: stream.c opens the URL once, decoder.c reads what comes, and this decides whether, when and from where to open it
+/* EventSource's rules: http_stream.c opens the URL once, decoder.c reads what comes, and this decides whether, when and from where to open it
  * again, as section 9.2.3 of the standard says. */
 #include <errno.h>
 #include <limits.h>
@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "lib/backoff.h"
 #include "lib/decoder.h"
-#include "lib/stream.h"
+#include "lib/http_stream.h"
 
 #define RETRY_MS 3000u
 #define RETRY_MAX_MS 86400000u /* a server that asks for more gets a day */
@@ -210,9 +210,9 @@ static int on_bytes(void *context, struct slice bytes)
 }
 
 /* Open it once. 0, or why the decoder gave up. */
-static int open_once(struct ssecast_source *s, struct stream_outcome *outcome)
+static int open_once(struct ssecast_source *s, struct http_stream_outcome *outcome)
 {
-    const struct stream_request request = {
+    const struct http_stream_request request = {
         .url = s->options.url,
         .last_event_id = ssecast_decoder_last_id(s->decoder),
         .headers = (const char *const *)s->headers,
@@ -228,11 +228,11 @@ static int open_once(struct ssecast_source *s, struct stream_outcome *outcome)
     atomic_store(&s->state, SSECAST_CONNECTING);
     s->expired = false;
     ssecast_decoder_reset(s->decoder);
-    stream_open(&request, outcome);
+    http_stream_open(&request, outcome);
     return ssecast_decoder_feed(s->decoder, NULL, 0);
 }
 
-static void tell(struct ssecast_source *s, enum ssecast_state state, const struct stream_outcome *outcome,
+static void tell(struct ssecast_source *s, enum ssecast_state state, const struct http_stream_outcome *outcome,
                  uint64_t wait_ms)
 {
     const struct ssecast_source_error error = {state, outcome->end, outcome->status, outcome->message, wait_ms};
@@ -258,7 +258,7 @@ static void wait_ms(const struct ssecast_source *s, uint64_t ms)
             take_sign(s);
 }
 
-static void come_back(struct ssecast_source *s, const struct stream_outcome *outcome)
+static void come_back(struct ssecast_source *s, const struct http_stream_outcome *outcome)
 {
     uint32_t random = 0;
     if (outcome->end == SSECAST_UNREACHABLE && s->backoff.failures < UINT32_MAX)
@@ -289,7 +289,7 @@ static int result_of(enum ssecast_end end)
 }
 
 /* What the decoder has to say, or the stream itself, comes before what became of the transfer. */
-static void judge(const struct ssecast_source *s, struct stream_outcome *outcome, int err)
+static void judge(const struct ssecast_source *s, struct http_stream_outcome *outcome, int err)
 {
     if (!err && !s->expired)
         return;
@@ -304,7 +304,7 @@ static void judge(const struct ssecast_source *s, struct stream_outcome *outcome
 static int follow(struct ssecast_source *s)
 {
     while (!closing(s)) {
-        struct stream_outcome outcome;
+        struct http_stream_outcome outcome;
         int err = open_once(s, &outcome);
         if (closing(s))
             break;

@@ -5,11 +5,11 @@
 #include <stdlib.h>
 
 struct window {
-    struct request_list all;     /* by age, and so by deadline */
-    struct request_list waiting; /* to be sent */
-    struct request_list sent;    /* that may be sent again, by when */
-    struct request **slots;      /* by ref */
-    size_t slot_count;           /* a power of two */
+    struct window_request_list all;     /* by age, and so by deadline */
+    struct window_request_list waiting; /* to be sent */
+    struct window_request_list sent;    /* that may be sent again, by when */
+    struct window_request **slots;      /* by ref */
+    size_t slot_count;                  /* a power of two */
     size_t size, count;
     uint64_t next_ref;
 };
@@ -22,7 +22,7 @@ struct window *window_new(size_t size)
     w->slot_count = 2;
     while (w->slot_count < 2 * size)
         w->slot_count *= 2;
-    w->slots = calloc(w->slot_count, sizeof(struct request *));
+    w->slots = calloc(w->slot_count, sizeof(struct window_request *));
     if (!w->slots) {
         free(w);
         return NULL;
@@ -49,7 +49,7 @@ size_t window_count(const struct window *w)
     return w->count;
 }
 
-static struct request **slot(const struct window *w, uint64_t ref)
+static struct window_request **slot(const struct window *w, uint64_t ref)
 {
     return &w->slots[ref & (w->slot_count - 1)];
 }
@@ -63,7 +63,7 @@ uint64_t window_next_ref(struct window *w)
     return w->next_ref;
 }
 
-void window_add(struct window *w, struct request *r)
+void window_add(struct window *w, struct window_request *r)
 {
     *slot(w, r->ref) = r;
     w->next_ref = r->ref + 1;
@@ -74,7 +74,7 @@ void window_add(struct window *w, struct request *r)
     TAILQ_INSERT_TAIL(&w->waiting, r, by_turn);
 }
 
-static void leave_turn(struct window *w, struct request *r)
+static void leave_turn(struct window *w, struct window_request *r)
 {
     if (r->state == REQUEST_WAITING)
         TAILQ_REMOVE(&w->waiting, r, by_turn);
@@ -82,7 +82,7 @@ static void leave_turn(struct window *w, struct request *r)
         TAILQ_REMOVE(&w->sent, r, by_turn);
 }
 
-void window_remove(struct window *w, struct request *r)
+void window_remove(struct window *w, struct window_request *r)
 {
     leave_turn(w, r);
     TAILQ_REMOVE(&w->all, r, by_age);
@@ -90,28 +90,28 @@ void window_remove(struct window *w, struct request *r)
     w->count--;
 }
 
-struct request *window_find(const struct window *w, uint64_t ref)
+struct window_request *window_find(const struct window *w, uint64_t ref)
 {
-    struct request *r = *slot(w, ref);
+    struct window_request *r = *slot(w, ref);
     return r && r->ref == ref ? r : NULL;
 }
 
-struct request *window_oldest(const struct window *w)
+struct window_request *window_oldest(const struct window *w)
 {
     return TAILQ_FIRST(&w->all);
 }
 
-struct request *window_newer(const struct request *r)
+struct window_request *window_newer(const struct window_request *r)
 {
     return TAILQ_NEXT(r, by_age);
 }
 
-struct request *window_waiting(const struct window *w)
+struct window_request *window_waiting(const struct window *w)
 {
     return TAILQ_FIRST(&w->waiting);
 }
 
-void window_sent(struct window *w, struct request *r, int64_t resend_at)
+void window_sent(struct window *w, struct window_request *r, int64_t resend_at)
 {
     leave_turn(w, r);
     r->state = r->repeatable ? REQUEST_SENT : REQUEST_SENT_ONCE;
@@ -123,7 +123,7 @@ void window_sent(struct window *w, struct request *r, int64_t resend_at)
 
 size_t window_resend(struct window *w, int64_t now)
 {
-    struct request *r;
+    struct window_request *r;
     size_t count = 0;
     while ((r = TAILQ_FIRST(&w->sent)) && r->resend_at <= now) {
         leave_turn(w, r);
@@ -136,7 +136,7 @@ size_t window_resend(struct window *w, int64_t now)
 
 int64_t window_due(const struct window *w)
 {
-    const struct request *oldest = TAILQ_FIRST(&w->all), *repeat = TAILQ_FIRST(&w->sent);
+    const struct window_request *oldest = TAILQ_FIRST(&w->all), *repeat = TAILQ_FIRST(&w->sent);
     int64_t due = oldest ? oldest->deadline : INT64_MAX;
     return repeat && repeat->resend_at < due ? repeat->resend_at : due;
 }

@@ -12,20 +12,20 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-enum request_state { REQUEST_WAITING, REQUEST_SENT, REQUEST_SENT_ONCE };
+enum window_request_state { REQUEST_WAITING, REQUEST_SENT, REQUEST_SENT_ONCE };
 
-struct request {
+struct window_request {
     uint64_t ref;
     int64_t deadline;  /* set by the caller; never before that of a request added earlier */
     bool repeatable;   /* set by the caller: it may be sent again */
     int64_t resend_at; /* REQUEST_SENT only */
-    enum request_state state;
+    enum window_request_state state;
     bool was_sent; /* at least once */
-    TAILQ_ENTRY(request) by_age;
-    TAILQ_ENTRY(request) by_turn; /* REQUEST_WAITING: the order of sending; REQUEST_SENT: of sending again */
+    TAILQ_ENTRY(window_request) by_age;
+    TAILQ_ENTRY(window_request) by_turn; /* REQUEST_WAITING: the order of sending; REQUEST_SENT: of sending again */
 };
 
-TAILQ_HEAD(request_list, request);
+TAILQ_HEAD(window_request_list, window_request);
 
 struct window;
 
@@ -39,17 +39,17 @@ size_t window_count(const struct window *w);
 uint64_t window_next_ref(struct window *w);
 
 /* Add r, which has that ref; it waits to be sent. */
-void window_add(struct window *w, struct request *r);
+void window_add(struct window *w, struct window_request *r);
 
-void window_remove(struct window *w, struct request *r);
+void window_remove(struct window *w, struct window_request *r);
 
-struct request *window_find(const struct window *w, uint64_t ref); /* NULL: not under way (any more) */
-struct request *window_oldest(const struct window *w);             /* NULL: none */
-struct request *window_newer(const struct request *r);             /* the one added after r, or NULL */
-struct request *window_waiting(const struct window *w);            /* the next to send, or NULL */
+struct window_request *window_find(const struct window *w, uint64_t ref); /* NULL: not under way (any more) */
+struct window_request *window_oldest(const struct window *w);             /* NULL: none */
+struct window_request *window_newer(const struct window_request *r);      /* the one added after r, or NULL */
+struct window_request *window_waiting(const struct window *w);            /* the next to send, or NULL */
 
 /* r, which waited, was sent. If it may be sent again it will be due at resend_at, which is not before that of one sent earlier. */
-void window_sent(struct window *w, struct request *r, int64_t resend_at);
+void window_sent(struct window *w, struct window_request *r, int64_t resend_at);
 
 /* Let those that are due again wait for their turn. Returns how many. */
 size_t window_resend(struct window *w, int64_t now);

@@ -8,7 +8,7 @@
 #include "command/command.h"
 #include "fuzz.h"
 #include "lib/json_text.h"
-#include "lib/reply.h"
+#include "lib/reply_json.h"
 
 #define START 1000u
 #define MAX_EVENT 512u

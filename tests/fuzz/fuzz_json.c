@@ -10,8 +10,8 @@
 #include "codec/surrogate.h"
 #include "fuzz.h"
 #include "lib/json_text.h"
-#include "lib/notice.h"
-#include "lib/reply.h"
+#include "lib/presence_message.h"
+#include "lib/reply_json.h"
 
 /* What jansson cannot hold although it is JSON, or does not try. */
 static bool is_beyond_jansson(const json_error_t *error)
@@ -181,21 +181,21 @@ static void library_reads(struct slice text)
     ssecast_reply_free(&reply);
 }
 
-static void see(void *context, const struct notice *n)
+static void see(void *context, const struct presence_message *n)
 {
-    must(n->channel_count <= NOTICE_CHANNELS_MAX && n->connection && n->session && n->cause && n->run);
+    must(n->channel_count <= PRESENCE_CHANNELS_MAX && n->connection && n->session && n->cause && n->run);
     (*(size_t *)context)++;
 }
 
 static void watcher_reads(struct slice text)
 {
     struct ssecast_reply *reply;
-    struct notice_page page;
+    struct presence_page page;
     uint64_t ref;
     size_t seen = 0;
-    must(notice_read(text, see, &seen) == 0 ? seen == 1 : seen == 0);
+    must(presence_message_read(text, see, &seen) == 0 ? seen == 1 : seen == 0);
     if (reply_parse(text, &reply, &ref) == 0)
-        notice_read_page(reply, &page, see, &seen);
+        presence_page_read(reply, &page, see, &seen);
     ssecast_reply_free(&reply);
 }
 

@@ -3,9 +3,9 @@
 
 #include "support.h"
 
-static struct request *add(struct window *w, int64_t deadline, bool repeatable)
+static struct window_request *add(struct window *w, int64_t deadline, bool repeatable)
 {
-    struct request *r = calloc(1, sizeof *r);
+    struct window_request *r = calloc(1, sizeof *r);
     r->ref = window_next_ref(w);
     r->deadline = deadline;
     r->repeatable = repeatable;
@@ -14,7 +14,7 @@ static struct request *add(struct window *w, int64_t deadline, bool repeatable)
     return r;
 }
 
-static void drop(struct window *w, struct request *r)
+static void drop(struct window *w, struct window_request *r)
 {
     window_remove(w, r);
     free(r);
@@ -24,7 +24,7 @@ START_TEST(a_request_waits_is_sent_and_found)
 {
     struct window *w = window_new(4);
     ck_assert_int_eq(window_due(w), INT64_MAX);
-    struct request *a = add(w, 100, false), *b = add(w, 100, true);
+    struct window_request *a = add(w, 100, false), *b = add(w, 100, true);
     ck_assert_ptr_eq(window_waiting(w), a);
     ck_assert_ptr_eq(window_newer(a), b);
     window_sent(w, a, 10);
@@ -48,7 +48,7 @@ END_TEST
 START_TEST(only_what_may_be_is_sent_again)
 {
     struct window *w = window_new(4);
-    struct request *once = add(w, 100, false), *again = add(w, 100, true), *later = add(w, 100, true);
+    struct window_request *once = add(w, 100, false), *again = add(w, 100, true), *later = add(w, 100, true);
     window_sent(w, once, 10);
     window_sent(w, again, 10);
     window_sent(w, later, 11);
@@ -71,7 +71,7 @@ END_TEST
 START_TEST(it_is_bounded)
 {
     struct window *w = window_new(1);
-    struct request *r = add(w, 1, false);
+    struct window_request *r = add(w, 1, false);
     ck_assert_uint_eq(window_next_ref(w), 0);
     drop(w, r);
     ck_assert_uint_ne(window_next_ref(w), 0);
@@ -82,9 +82,9 @@ END_TEST
 START_TEST(a_straggler_keeps_its_number)
 {
     struct window *w = window_new(3);
-    struct request *straggler = add(w, 1, false);
+    struct window_request *straggler = add(w, 1, false);
     for (int i = 0; i < 1000; i++) {
-        struct request *a = add(w, 1, true), *b = add(w, 1, i % 2);
+        struct window_request *a = add(w, 1, true), *b = add(w, 1, i % 2);
         ck_assert_uint_gt(b->ref, a->ref);
         ck_assert_ptr_eq(window_find(w, straggler->ref), straggler);
         ck_assert_ptr_eq(window_find(w, a->ref), a);

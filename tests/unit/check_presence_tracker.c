@@ -1,24 +1,24 @@
 /* Who is connected as one who watches knows it: pages and messages in any mixture tell each change once. */
-#include "lib/roster.h"
+#include "lib/presence_tracker.h"
 
 #include <errno.h>
 
 #include "support.h"
 
-static struct roster *roster;
+static struct presence_tracker *tracker;
 static char told[1024]; /* "+c1 ^s -c1:client vs:client "; of a snapshot in brackets, inferred with a question mark */
 static uint64_t missed;
 
-static void on_change(void *context, const struct roster_change *c)
+static void on_change(void *context, const struct tracker_change *c)
 {
     static const char signs[] = "+-^v";
     ck_assert_ptr_eq(context, told);
     const char *name = c->type >= SSECAST_SESSION_ONLINE ? c->session : c->connection;
-    snprintf(told + strlen(told), sizeof told - strlen(told), "%s%c%s%s%s%s ", c->source == ROSTER_PRESENT ? "(" : "",
+    snprintf(told + strlen(told), sizeof told - strlen(told), "%s%c%s%s%s%s ", c->source == TRACKER_PRESENT ? "(" : "",
              signs[c->type], name, *c->cause ? ":" : "", c->cause,
-             c->source == ROSTER_PRESENT    ? ")"
-             : c->source == ROSTER_INFERRED ? "?"
-                                            : "");
+             c->source == TRACKER_PRESENT    ? ")"
+             : c->source == TRACKER_INFERRED ? "?"
+                                             : "");
 }
 
 /* What was told since it was asked last. */
@@ -33,29 +33,30 @@ static const char *changes(void)
 static void begin(void)
 {
     *told = '\0';
-    roster = roster_new(on_change, told);
-    ck_assert_ptr_nonnull(roster);
+    tracker = tracker_new(on_change, told);
+    ck_assert_ptr_nonnull(tracker);
 }
 
 static void end(void)
 {
-    roster_free(&roster);
-    ck_assert_ptr_null(roster);
+    tracker_free(&tracker);
+    ck_assert_ptr_null(tracker);
 }
 
-static enum roster_verdict message(const char *run, uint64_t n, enum ssecast_presence_type type, const char *connection)
+static enum tracker_verdict message(const char *run, uint64_t n, enum ssecast_presence_type type,
+                                    const char *connection)
 {
     char session[2] = {connection[0], '\0'};
-    struct notice m = {.type = type,
-                       .run = run,
-                       .n = n,
-                       .connection = connection,
-                       .session = session,
-                       .cause = type == SSECAST_DISCONNECTED ? "client" : "",
-                       .channels = {"x", "y"},
-                       .channel_count = 2,
-                       .at = 5};
-    return roster_message(roster, &m, &missed);
+    struct presence_message m = {.type = type,
+                                 .run = run,
+                                 .n = n,
+                                 .connection = connection,
+                                 .session = session,
+                                 .cause = type == SSECAST_DISCONNECTED ? "client" : "",
+                                 .channels = {"x", "y"},
+                                 .channel_count = 2,
+                                 .at = 5};
+    return tracker_message(tracker, &m, &missed);
 }
 
 /* A page with these connections (each a letter, its session, and a digit); until: more follow. */
@@ -64,28 +65,28 @@ static int page(const char *run, uint64_t n, bool settled, bool more, const char
     for (; *rows; rows += strspn(rows, " ")) {
         char id[8], session[2] = {*rows, '\0'};
         snprintf(id, sizeof id, "%.*s", (int)strcspn(rows, " "), rows);
-        struct notice row = {
+        struct presence_message row = {
             .connection = id, .session = session, .cause = "", .run = "", .channels = {"x"}, .channel_count = 1};
-        ck_assert_int_eq(roster_row(roster, &row), 0);
+        ck_assert_int_eq(tracker_row(tracker, &row), 0);
         rows += strlen(id);
     }
-    return roster_page(roster, &(struct notice_page){run, n, settled, more});
+    return tracker_page(tracker, &(struct presence_page){run, n, settled, more});
 }
 
 static void snapshot(const char *run, uint64_t n, bool settled, const char *rows)
 {
-    roster_begin(roster);
+    tracker_begin(tracker);
     ck_assert_int_eq(page(run, n, settled, false, rows), 0);
-    roster_end(roster, 9);
+    tracker_end(tracker, 9);
 }
 
 START_TEST(it_begins_with_who_is_there)
 {
     snapshot("r", 7, true, "a1 a2 b1");
     ck_assert_str_eq(changes(), "(+a1) (^a) (+a2) (+b1) (^b) ");
-    ck_assert_int_eq(message("r", 8, SSECAST_DISCONNECTED, "b1"), ROSTER_TAKEN);
-    ck_assert_int_eq(message("r", 9, SSECAST_SESSION_OFFLINE, "b1"), ROSTER_TAKEN);
-    ck_assert_int_eq(message("r", 10, SSECAST_CONNECTED, "a3"), ROSTER_TAKEN);
+    ck_assert_int_eq(message("r", 8, SSECAST_DISCONNECTED, "b1"), TRACKER_CURRENT);
+    ck_assert_int_eq(message("r", 9, SSECAST_SESSION_OFFLINE, "b1"), TRACKER_CURRENT);
+    ck_assert_int_eq(message("r", 10, SSECAST_CONNECTED, "a3"), TRACKER_CURRENT);
     ck_assert_str_eq(changes(), "-b1:client vb:client +a3 ");
 }
 END_TEST
@@ -94,19 +95,19 @@ START_TEST(what_the_snapshot_knew_is_no_news)
 {
     snapshot("r", 7, true, "a1");
     changes();
-    ck_assert_int_eq(message("r", 6, SSECAST_CONNECTED, "a1"), ROSTER_TAKEN);
-    ck_assert_int_eq(message("r", 7, SSECAST_DISCONNECTED, "z9"), ROSTER_TAKEN);
+    ck_assert_int_eq(message("r", 6, SSECAST_CONNECTED, "a1"), TRACKER_CURRENT);
+    ck_assert_int_eq(message("r", 7, SSECAST_DISCONNECTED, "z9"), TRACKER_CURRENT);
     ck_assert_str_eq(changes(), "");
 }
 END_TEST
 
 START_TEST(each_page_counts_for_its_own_connections)
 {
-    roster_begin(roster);
+    tracker_begin(tracker);
     page("r", 5, true, true, "a1 a2");
-    ck_assert_str_eq(roster_after(roster), "a2");
+    ck_assert_str_eq(tracker_after(tracker), "a2");
     page("r", 8, true, false, "b1 b2");
-    roster_end(roster, 0);
+    tracker_end(tracker, 0);
     changes();
     message("r", 6, SSECAST_DISCONNECTED, "a1"); /* after the first page was written */
     message("r", 7, SSECAST_CONNECTED, "b1");    /* before the second */
@@ -120,7 +121,7 @@ START_TEST(a_hole_is_seen_and_made_up_for)
 {
     snapshot("r", 1, true, "a1 b1 c1");
     changes();
-    ck_assert_int_eq(message("r", 4, SSECAST_CONNECTED, "d1"), ROSTER_MISSED);
+    ck_assert_int_eq(message("r", 4, SSECAST_CONNECTED, "d1"), TRACKER_MISSED);
     ck_assert_uint_eq(missed, 2);
     snapshot("r", 6, true, "a1 d1 e1");
     ck_assert_str_eq(changes(), "+d1 ^d +e1? ^e? -b1? vb? -c1? vc? ");
@@ -132,10 +133,10 @@ START_TEST(a_message_that_waited_says_why_one_is_not_there)
     snapshot("r", 1, true, "a1 b1");
     message("r", 3, SSECAST_CONNECTED, "c1");
     changes();
-    roster_begin(roster);
+    tracker_begin(tracker);
     page("r", 9, true, false, "a1 c1");
-    ck_assert_int_eq(message("r", 8, SSECAST_DISCONNECTED, "b1"), ROSTER_TAKEN);
-    roster_end(roster, 0);
+    ck_assert_int_eq(message("r", 8, SSECAST_DISCONNECTED, "b1"), TRACKER_CURRENT);
+    tracker_end(tracker, 0);
     ck_assert_str_eq(changes(), "-b1:client vb:client ");
 }
 END_TEST
@@ -144,21 +145,21 @@ START_TEST(a_fresh_broker_is_not_believed_who_is_gone)
 {
     snapshot("r", 50, true, "a1 b1 c1");
     changes();
-    ck_assert_int_eq(message("s", 1, SSECAST_CONNECTED, "d1"), ROSTER_RESTARTED);
+    ck_assert_int_eq(message("s", 1, SSECAST_CONNECTED, "d1"), TRACKER_RESTARTED);
     snapshot("s", 2, false, "d1 a1");
     ck_assert_str_eq(changes(), "+d1 ^d ");
-    ck_assert(roster_doubts(roster));
-    ck_assert_int_eq(message("r", 51, SSECAST_DISCONNECTED, "a1"), ROSTER_TAKEN); /* from before */
-    ck_assert_int_eq(message("s", 3, SSECAST_DISCONNECTED, "b1"), ROSTER_TAKEN);
+    ck_assert(tracker_incomplete(tracker));
+    ck_assert_int_eq(message("r", 51, SSECAST_DISCONNECTED, "a1"), TRACKER_CURRENT); /* from before */
+    ck_assert_int_eq(message("s", 3, SSECAST_DISCONNECTED, "b1"), TRACKER_CURRENT);
     snapshot("s", 3, true, "a1 d1");
     ck_assert_str_eq(changes(), "-b1:client vb:client -c1? vc? ");
-    ck_assert(!roster_doubts(roster));
+    ck_assert(!tracker_incomplete(tracker));
 }
 END_TEST
 
 START_TEST(pages_of_two_runs_make_no_snapshot)
 {
-    roster_begin(roster);
+    tracker_begin(tracker);
     page("r", 5, true, true, "a1");
     ck_assert_int_eq(page("s", 1, false, false, ""), -ESTALE);
 }
@@ -167,13 +168,13 @@ END_TEST
 START_TEST(a_look_tells_what_did_not_come)
 {
     snapshot("r", 5, true, "a1");
-    struct notice_page at = {"r", 5, true, false};
-    ck_assert_int_eq(roster_look(roster, &at, &missed), ROSTER_TAKEN);
+    struct presence_page at = {"r", 5, true, false};
+    ck_assert_int_eq(tracker_look(tracker, &at, &missed), TRACKER_CURRENT);
     at.n = 8;
-    ck_assert_int_eq(roster_look(roster, &at, &missed), ROSTER_MISSED);
+    ck_assert_int_eq(tracker_look(tracker, &at, &missed), TRACKER_MISSED);
     ck_assert_uint_eq(missed, 3);
     at.run = "s";
-    ck_assert_int_eq(roster_look(roster, &at, &missed), ROSTER_RESTARTED);
+    ck_assert_int_eq(tracker_look(tracker, &at, &missed), TRACKER_RESTARTED);
 }
 END_TEST
 
@@ -184,7 +185,7 @@ START_TEST(what_is_told_adds_up)
     bool there[26] = {0}, known[26] = {0};
     uint64_t n = 0;
     char id[3] = "a1", rows[128];
-    printf("roster: SEED=%" PRIu64 "\n", dice.state);
+    printf("tracker: SEED=%" PRIu64 "\n", dice.state);
     snapshot("r", 0, true, "");
     for (int round = 0; round < 20000; round++) {
         unsigned c = (unsigned)roll(&dice, 26);
@@ -192,9 +193,9 @@ START_TEST(what_is_told_adds_up)
         n++;
         id[0] = (char)('a' + c);
         bool lost = roll(&dice, 20) == 0;
-        enum roster_verdict verdict =
-            lost ? ROSTER_TAKEN : message("r", n, there[c] ? SSECAST_CONNECTED : SSECAST_DISCONNECTED, id);
-        if (verdict == ROSTER_MISSED) {
+        enum tracker_verdict verdict =
+            lost ? TRACKER_CURRENT : message("r", n, there[c] ? SSECAST_CONNECTED : SSECAST_DISCONNECTED, id);
+        if (verdict == TRACKER_MISSED) {
             *rows = '\0';
             for (int i = 0; i < 26; i++)
                 if (there[i])
@@ -216,8 +217,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("roster");
-    TCase *tests = one_case(suite, "roster");
+    Suite *suite = suite_create("tracker");
+    TCase *tests = one_case(suite, "tracker");
     tcase_add_checked_fixture(tests, begin, end);
     tcase_add_test(tests, it_begins_with_who_is_there);
     tcase_add_test(tests, what_the_snapshot_knew_is_no_news);

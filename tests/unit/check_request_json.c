@@ -1,5 +1,5 @@
 /* What the library asks of the broker. */
-#include "lib/request.h"
+#include "lib/request_json.h"
 
 #include <errno.h>
 
@@ -138,8 +138,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("client_request");
-    TCase *tests = one_case(suite, "client_request");
+    Suite *suite = suite_create("request_json");
+    TCase *tests = one_case(suite, "request_json");
     tcase_add_test(tests, an_event_is_written);
     tcase_add_test(tests, a_target_that_is_empty_stays_one);
     tcase_add_test(tests, what_would_be_another_request_is_refused);

@@ -1,4 +1,4 @@
-#include "lib/reply.h"
+#include "lib/reply_json.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "codec/surrogate.h"
-#include "lib/notice.h"
+#include "lib/presence_message.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -205,14 +205,14 @@ static int type_of(const char *name, enum ssecast_presence_type *type)
 }
 
 /* What messages and rows have in common. */
-static int read_who(const json_t *object, const char *time, struct notice *n)
+static int read_who(const json_t *object, const char *time, struct presence_message *n)
 {
     const json_t *channels = json_object_get(object, "channels");
     n->connection = json_string_value(json_object_get(object, "connection"));
     n->session = json_string_value(json_object_get(object, "session"));
     n->at = json_integer_value(json_object_get(object, time));
     n->channel_count = 0;
-    for (size_t i = 0; i < json_array_size(channels) && i < NOTICE_CHANNELS_MAX; i++) {
+    for (size_t i = 0; i < json_array_size(channels) && i < PRESENCE_CHANNELS_MAX; i++) {
         const char *channel = json_string_value(json_array_get(channels, i));
         if (channel)
             n->channels[n->channel_count++] = channel;
@@ -220,7 +220,7 @@ static int read_who(const json_t *object, const char *time, struct notice *n)
     return n->connection && n->session ? 0 : -EBADMSG;
 }
 
-static int read_message(const json_t *tree, struct notice *n)
+static int read_message(const json_t *tree, struct presence_message *n)
 {
     int err = type_of(json_string_value(json_object_get(tree, "type")), &n->type);
     const char *run = json_string_value(json_object_get(tree, "run"));
@@ -231,10 +231,11 @@ static int read_message(const json_t *tree, struct notice *n)
     return err || !run || !n->n ? -EBADMSG : read_who(tree, "at", n);
 }
 
-int notice_read(struct slice text, void (*see)(void *context, const struct notice *notice), void *context)
+int presence_message_read(struct slice text, void (*see)(void *context, const struct presence_message *message),
+                          void *context)
 {
     json_error_t error;
-    struct notice n = {.whole = text};
+    struct presence_message n = {.whole = text};
     json_t *tree = json_loadb(text.data, text.len, JSON_ALLOW_NUL, &error);
     if (!tree)
         return json_error_code(&error) == json_error_out_of_memory ? -ENOMEM : -EBADMSG;
@@ -245,9 +246,9 @@ int notice_read(struct slice text, void (*see)(void *context, const struct notic
     return err;
 }
 
-static int see_row(const json_t *row, void (*see)(void *context, const struct notice *notice), void *context)
+static int see_row(const json_t *row, void (*see)(void *context, const struct presence_message *message), void *context)
 {
-    struct notice n = {.type = SSECAST_CONNECTED, .run = "", .cause = ""};
+    struct presence_message n = {.type = SSECAST_CONNECTED, .run = "", .cause = ""};
     char *text = json_dumps(row, JSON_COMPACT);
     int err = text ? read_who(row, "since", &n) : -ENOMEM;
     n.whole = slice_of(text);
@@ -257,8 +258,8 @@ static int see_row(const json_t *row, void (*see)(void *context, const struct no
     return err;
 }
 
-int notice_read_page(const struct ssecast_reply *r, struct notice_page *page,
-                     void (*see)(void *context, const struct notice *notice), void *context)
+int presence_page_read(const struct ssecast_reply *r, struct presence_page *page,
+                       void (*see)(void *context, const struct presence_message *message), void *context)
 {
     const json_t *rows = json_object_get(r->tree, "connections"), *n = json_object_get(r->tree, "n");
     page->run = json_string_value(json_object_get(r->tree, "run"));

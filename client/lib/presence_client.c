@@ -1,4 +1,4 @@
-/* Wiring: link.c hears messages, publisher.c asks for snapshots, roster.c knows what of both is news. */
+/* Wiring: link.c hears messages, publisher.c asks for snapshots, presence_tracker.c knows what of both is news. */
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "base/json_out.h"
 #include "lib/link.h"
-#include "lib/roster.h"
+#include "lib/presence_tracker.h"
 
 #define ENDPOINT "tcp://127.0.0.1:5573"
 #define CHECK_MS 2000u
@@ -23,9 +23,9 @@
 
 struct ssecast_presence {
     struct ssecast_presence_options options;
-    struct ear *ear;
+    struct subscriber *subscriber;
     struct ssecast_publisher *publisher;
-    struct roster *roster;
+    struct presence_tracker *tracker;
     struct buf text;
     char run[64]; /* without snapshots: as the last message had them */
     uint64_t n;
@@ -62,7 +62,7 @@ static const char *type_name(enum ssecast_presence_type type)
 }
 
 /* What the broker's row says of the connection; without one, what is known. */
-static void put_who(struct buf *out, const struct roster_change *c)
+static void put_who(struct buf *out, const struct tracker_change *c)
 {
     if (c->whole.len > 2) {
         json_put_raw(out, NULL, (struct slice){c->whole.data + 1, c->whole.len - 2});
@@ -77,7 +77,7 @@ static void put_who(struct buf *out, const struct roster_change *c)
 }
 
 /* The object that says what no message said. */
-static void compose(struct buf *out, const struct roster_change *c)
+static void compose(struct buf *out, const struct tracker_change *c)
 {
     out->len = 0;
     json_begin_object(out, NULL);
@@ -86,12 +86,12 @@ static void compose(struct buf *out, const struct roster_change *c)
     json_put_int(out, "at", c->at);
     if (*c->cause)
         json_put_text(out, "cause", slice_of(c->cause));
-    if (c->source != ROSTER_MESSAGE)
-        json_put_flag(out, c->source == ROSTER_PRESENT ? "present" : "inferred", true);
+    if (c->source != TRACKER_MESSAGE)
+        json_put_flag(out, c->source == TRACKER_PRESENT ? "present" : "inferred", true);
     json_end_object(out);
 }
 
-static void tell_event(const struct ssecast_presence *p, const struct roster_change *c, char *json)
+static void tell_event(const struct ssecast_presence *p, const struct tracker_change *c, char *json)
 {
     const struct ssecast_presence_event event = {
         .type = c->type,
@@ -101,21 +101,21 @@ static void tell_event(const struct ssecast_presence *p, const struct roster_cha
         .channel_count = c->channel_count,
         .at = c->at,
         .cause = c->cause,
-        .present = c->source == ROSTER_PRESENT,
-        .inferred = c->source == ROSTER_INFERRED,
+        .present = c->source == TRACKER_PRESENT,
+        .inferred = c->source == TRACKER_INFERRED,
         .json = json,
         .json_len = strlen(json),
     };
     p->options.event(p->options.context, &event);
 }
 
-static void on_change(void *context, const struct roster_change *c)
+static void on_change(void *context, const struct tracker_change *c)
 {
     struct ssecast_presence *p = context;
     struct slice text = c->whole;
     if (closing(p))
         return;
-    if (c->source != ROSTER_MESSAGE || !text.len) {
+    if (c->source != TRACKER_MESSAGE || !text.len) {
         compose(&p->text, c);
         text = (struct slice){p->text.data, p->text.failed ? 0 : p->text.len};
     }
@@ -180,31 +180,31 @@ static int ask(struct ssecast_presence *p, const char *after, unsigned limit, st
 }
 
 struct rows {
-    struct roster *roster;
+    struct presence_tracker *tracker;
     int err;
 };
 
-static void on_row(void *context, const struct notice *row)
+static void on_row(void *context, const struct presence_message *row)
 {
     struct rows *rows = context;
     if (!rows->err)
-        rows->err = roster_row(rows->roster, row);
+        rows->err = tracker_row(rows->tracker, row);
 }
 
-/* One page into the roster. 0, or -errno. */
+/* One page into the tracker. 0, or -errno. */
 static int take_page(struct ssecast_presence *p, bool *more)
 {
     struct ssecast_reply *reply;
-    struct notice_page page;
-    struct rows rows = {p->roster, 0};
-    int err = ask(p, roster_after(p->roster), 1000, &reply);
+    struct presence_page page;
+    struct rows rows = {p->tracker, 0};
+    int err = ask(p, tracker_after(p->tracker), 1000, &reply);
     if (err)
         return err;
-    err = notice_read_page(reply, &page, on_row, &rows);
+    err = presence_page_read(reply, &page, on_row, &rows);
     if (!err)
         err = rows.err;
     if (!err)
-        err = roster_page(p->roster, &page);
+        err = tracker_page(p->tracker, &page);
     *more = page.more;
     p->settled = page.settled;
     ssecast_reply_free(&reply);
@@ -213,14 +213,14 @@ static int take_page(struct ssecast_presence *p, bool *more)
 
 /* ---- what was missed ---- */
 
-static void missed(struct ssecast_presence *p, enum roster_verdict verdict, uint64_t count)
+static void missed(struct ssecast_presence *p, enum tracker_verdict verdict, uint64_t count)
 {
     char message[128];
-    if (verdict == ROSTER_TAKEN)
+    if (verdict == TRACKER_CURRENT)
         return;
     p->complete = false;
     p->look_at = clock_ms();
-    if (verdict == ROSTER_RESTARTED) {
+    if (verdict == TRACKER_RESTARTED) {
         tell_state(p, SSECAST_PRESENCE_RESTARTED, 0, "the broker was restarted");
         return;
     }
@@ -234,22 +234,22 @@ static void missed(struct ssecast_presence *p, enum roster_verdict verdict, uint
 static void look(struct ssecast_presence *p)
 {
     struct ssecast_reply *reply;
-    struct notice_page at;
+    struct presence_page at;
     uint64_t lacking = 0;
     int err = ask(p, "", 0, &reply);
     if (err) {
         unreachable(p, err);
         return;
     }
-    err = notice_read_page(reply, &at, on_row, NULL);
-    enum roster_verdict verdict = err ? ROSTER_TAKEN : roster_look(p->roster, &at, &lacking);
-    bool again = !err && at.settled && roster_doubts(p->roster);
+    err = presence_page_read(reply, &at, on_row, NULL);
+    enum tracker_verdict verdict = err ? TRACKER_CURRENT : tracker_look(p->tracker, &at, &lacking);
+    bool again = !err && at.settled && tracker_incomplete(p->tracker);
     bool settled = !err && at.settled;
     ssecast_reply_free(&reply);
     look_later(p);
-    if (verdict == ROSTER_MISSED && !p->lacking)
+    if (verdict == TRACKER_MISSED && !p->lacking)
         p->look_at = clock_ms() + GRACE_MS;
-    else if (verdict != ROSTER_TAKEN)
+    else if (verdict != TRACKER_CURRENT)
         missed(p, verdict, lacking);
     else if (again)
         p->complete = false; /* now it is known who is gone */
@@ -260,9 +260,9 @@ static void look(struct ssecast_presence *p)
 /* ---- messages ---- */
 
 /* Without snapshots: as it came, and what is missing is only counted. */
-static void pass_on(struct ssecast_presence *p, const struct notice *n)
+static void pass_on(struct ssecast_presence *p, const struct presence_message *n)
 {
-    const struct roster_change change = {
+    const struct tracker_change change = {
         .type = n->type,
         .connection = n->connection,
         .session = n->session,
@@ -274,15 +274,15 @@ static void pass_on(struct ssecast_presence *p, const struct notice *n)
     };
     bool first = !*p->run, same = strncmp(p->run, n->run, sizeof p->run - 1) == 0;
     if (!first && !same)
-        missed(p, ROSTER_RESTARTED, 0);
+        missed(p, TRACKER_RESTARTED, 0);
     else if (!first && n->n > p->n + 1)
-        missed(p, ROSTER_MISSED, n->n - p->n - 1);
+        missed(p, TRACKER_MISSED, n->n - p->n - 1);
     snprintf(p->run, sizeof p->run, "%s", n->run);
     p->n = n->n;
     on_change(p, &change);
 }
 
-static void on_notice(void *context, const struct notice *n)
+static void on_presence_message(void *context, const struct presence_message *n)
 {
     struct ssecast_presence *p = context;
     uint64_t count;
@@ -290,7 +290,7 @@ static void on_notice(void *context, const struct notice *n)
         pass_on(p, n);
         return;
     }
-    enum roster_verdict verdict = roster_message(p->roster, n, &count);
+    enum tracker_verdict verdict = tracker_message(p->tracker, n, &count);
     missed(p, verdict, count);
 }
 
@@ -299,8 +299,9 @@ static void hear(struct ssecast_presence *p, int max)
     struct slice text;
     bool stop = false;
     for (int i = 0; i < max && !stop; i++) {
-        stop = closing(p) || p->err || (!p->complete && !p->options.no_snapshot) || ear_receive(p->ear, &text) <= 0;
-        if (!stop && notice_read(text, on_notice, p) == -ENOMEM)
+        stop = closing(p) || p->err || (!p->complete && !p->options.no_snapshot) ||
+               subscriber_receive(p->subscriber, &text) <= 0;
+        if (!stop && presence_message_read(text, on_presence_message, p) == -ENOMEM)
             p->err = -ENOMEM;
     }
 }
@@ -310,7 +311,7 @@ static int take_snapshot(struct ssecast_presence *p)
 {
     bool more = true;
     int err = 0;
-    roster_begin(p->roster);
+    tracker_begin(p->tracker);
     while (more && !err && !closing(p))
         err = take_page(p, &more);
     if (err == -ENOMEM)
@@ -325,7 +326,7 @@ static int take_snapshot(struct ssecast_presence *p)
     hear(p, HEARD_MAX); /* why those ended who are not there any more */
     if (!p->complete)
         return 0;
-    roster_end(p->roster, clock_unix_ms());
+    tracker_end(p->tracker, clock_unix_ms());
     look_soon(p);
     if (!p->announced)
         tell_state(p, SSECAST_PRESENCE_COMPLETE, 0, "all who are connected have been told");
@@ -341,7 +342,7 @@ static void wait_for_more(struct ssecast_presence *p)
     if (p->options.no_snapshot || left > (int64_t)p->options.check_ms)
         left = p->options.check_ms;
     if (left > 0)
-        ear_wait(p->ear, p->stop_fd, left);
+        subscriber_wait(p->subscriber, p->stop_fd, left);
 }
 
 /* Incomplete, messages are left where they are: those that come after the snapshot count. */
@@ -394,10 +395,10 @@ static int prepare(struct ssecast_presence *p, const struct ssecast_presence_opt
     p->options = *o;
     p->options.check_ms = o->check_ms ? o->check_ms : CHECK_MS;
     p->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    p->roster = roster_new(on_change, p);
-    if (p->stop_fd < 0 || !p->roster)
+    p->tracker = tracker_new(on_change, p);
+    if (p->stop_fd < 0 || !p->tracker)
         return p->stop_fd < 0 ? -EMFILE : -ENOMEM;
-    int err = ear_new(&p->ear, o->endpoint ? o->endpoint : ENDPOINT, &o->commands.curve);
+    int err = subscriber_new(&p->subscriber, o->endpoint ? o->endpoint : ENDPOINT, &o->commands.curve);
     return err || o->no_snapshot ? err : ssecast_publisher_new(&p->publisher, &o->commands);
 }
 
@@ -424,8 +425,8 @@ void ssecast_presence_free(struct ssecast_presence **presence)
     if (!p)
         return;
     ssecast_publisher_free(&p->publisher);
-    ear_free(&p->ear);
-    roster_free(&p->roster);
+    subscriber_free(&p->subscriber);
+    tracker_free(&p->tracker);
     buf_release(&p->text);
     if (p->stop_fd >= 0)
         close(p->stop_fd);

@@ -1,4 +1,4 @@
-#include "lib/stream.h"
+#include "lib/http_stream.h"
 
 #include <curl/curl.h>
 #include <limits.h>
@@ -14,7 +14,7 @@
 #define KEEPALIVE_S 30L /* a peer that vanished without a word is noticed after about this long */
 
 struct transfer {
-    const struct stream_request *request;
+    const struct http_stream_request *request;
     CURL *curl;
     bool opened;   /* it is an event stream */
     bool answered; /* all headers of a response are here */
@@ -94,7 +94,7 @@ static struct curl_slist *add_last_event_id(struct curl_slist *list, const char 
     return list;
 }
 
-static struct curl_slist *headers_of(const struct stream_request *r)
+static struct curl_slist *headers_of(const struct http_stream_request *r)
 {
     struct curl_slist *list = add_header(NULL, "Accept: " STREAM_TYPE);
     if (list)
@@ -107,7 +107,7 @@ static struct curl_slist *headers_of(const struct stream_request *r)
 
 static void prepare(struct transfer *t, struct curl_slist *headers, char *error)
 {
-    const struct stream_request *r = t->request;
+    const struct http_stream_request *r = t->request;
     curl_easy_setopt(t->curl, CURLOPT_URL, r->url);
     curl_easy_setopt(t->curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(t->curl, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
@@ -130,13 +130,13 @@ static void prepare(struct transfer *t, struct curl_slist *headers, char *error)
 
 /* ---- how it ended ---- */
 
-static void set(struct stream_outcome *o, enum ssecast_end end, const char *message)
+static void set(struct http_stream_outcome *o, enum ssecast_end end, const char *message)
 {
     o->end = end;
     snprintf(o->message, sizeof o->message, "%s", message);
 }
 
-static void refused(struct stream_outcome *o, const struct transfer *t)
+static void refused(struct http_stream_outcome *o, const struct transfer *t)
 {
     const char *type = NULL;
     o->end = SSECAST_REFUSED;
@@ -154,7 +154,7 @@ static bool led_nowhere(int status, CURLcode result)
     return status / 100 == 3 && result != CURLE_OK && result != CURLE_TOO_MANY_REDIRECTS && result != CURLE_WRITE_ERROR;
 }
 
-static void judge(const struct transfer *t, CURLcode result, const char *error, struct stream_outcome *o)
+static void judge(const struct transfer *t, CURLcode result, const char *error, struct http_stream_outcome *o)
 {
     const char *why = *error ? error : curl_easy_strerror(result);
     o->status = (int)status_of(t->curl);
@@ -205,7 +205,7 @@ static CURLcode drive(struct transfer *t, CURLM *multi)
     return result_of(multi);
 }
 
-static void perform(struct transfer *t, CURLM *multi, struct stream_outcome *outcome)
+static void perform(struct transfer *t, CURLM *multi, struct http_stream_outcome *outcome)
 {
     char error[CURL_ERROR_SIZE] = "";
     struct curl_slist *headers = headers_of(t->request);
@@ -226,13 +226,13 @@ static void begin_curl(void)
     curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
-void stream_open(const struct stream_request *request, struct stream_outcome *outcome)
+void http_stream_open(const struct http_stream_request *request, struct http_stream_outcome *outcome)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, begin_curl);
     struct transfer t = {.request = request, .curl = curl_easy_init()};
     CURLM *multi = curl_multi_init();
-    *outcome = (struct stream_outcome){0};
+    *outcome = (struct http_stream_outcome){0};
     if (t.curl && multi)
         perform(&t, multi, outcome);
     else

@@ -1,4 +1,4 @@
-#include "lib/roster.h"
+#include "lib/presence_tracker.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -20,8 +20,8 @@ struct snapshot_page {
     uint64_t n;
 };
 
-struct roster {
-    void (*tell)(void *context, const struct roster_change *change);
+struct presence_tracker {
+    void (*tell)(void *context, const struct tracker_change *change);
     void *context;
     struct table *members;  /* connection -> struct tracked_connection */
     struct table *sessions; /* -> size_t: how many connections */
@@ -38,20 +38,20 @@ struct roster {
 
 /* ---- life ---- */
 
-struct roster *roster_new(void (*tell)(void *context, const struct roster_change *change), void *context)
+struct presence_tracker *tracker_new(void (*tell)(void *context, const struct tracker_change *change), void *context)
 {
-    struct roster *r = calloc(1, sizeof *r);
+    struct presence_tracker *r = calloc(1, sizeof *r);
     if (!r)
         return NULL;
-    *r = (struct roster){.tell = tell, .context = context};
+    *r = (struct presence_tracker){.tell = tell, .context = context};
     r->members = table_new(sizeof(struct tracked_connection));
     r->sessions = table_new(sizeof(size_t));
     if (!r->members || !r->sessions)
-        roster_free(&r);
+        tracker_free(&r);
     return r;
 }
 
-static void drop_pages(struct roster *r)
+static void drop_pages(struct presence_tracker *r)
 {
     for (size_t i = 0; i < r->page_count; i++)
         free(r->pages[i].last);
@@ -62,7 +62,7 @@ static void drop_pages(struct roster *r)
     r->after = NULL;
 }
 
-void roster_free(struct roster **r)
+void tracker_free(struct presence_tracker **r)
 {
     struct tracked_connection *m = NULL;
     if (!*r)
@@ -79,10 +79,10 @@ void roster_free(struct roster **r)
 /* ---- telling ---- */
 
 /* m under its id, as a change of that type. */
-static void tell(const struct roster *r, enum ssecast_presence_type type, const struct tracked_connection *m,
-                 struct roster_change how)
+static void tell(const struct presence_tracker *r, enum ssecast_presence_type type, const struct tracked_connection *m,
+                 struct tracker_change how)
 {
-    const char *channels[NOTICE_CHANNELS_MAX], *at = m->texts;
+    const char *channels[PRESENCE_CHANNELS_MAX], *at = m->texts;
     how.type = type;
     how.session = at;
     for (uint32_t i = 0; i < m->channel_count; i++)
@@ -92,7 +92,7 @@ static void tell(const struct roster *r, enum ssecast_presence_type type, const 
     r->tell(r->context, &how);
 }
 
-static char *copy_texts(const struct notice *n)
+static char *copy_texts(const struct presence_message *n)
 {
     size_t len = strlen(n->session) + 1;
     for (size_t i = 0; i < n->channel_count; i++)
@@ -106,7 +106,7 @@ static char *copy_texts(const struct notice *n)
     return texts;
 }
 
-static int add(struct roster *r, const struct notice *n, enum roster_source source)
+static int add(struct presence_tracker *r, const struct presence_message *n, enum tracker_source source)
 {
     size_t *session = table_insert(r->sessions, slice_of(n->session));
     struct tracked_connection *m = table_insert(r->members, slice_of(n->connection));
@@ -121,17 +121,17 @@ static int add(struct roster *r, const struct notice *n, enum roster_source sour
     }
     m->channel_count = (uint32_t)n->channel_count;
     m->seen = r->snapshot;
-    const struct roster_change how = {
+    const struct tracker_change how = {
         .source = source, .connection = n->connection, .cause = "", .at = n->at, .whole = n->whole};
     tell(r, SSECAST_CONNECTED, m, how);
     if (++*session == 1)
         tell(r, SSECAST_SESSION_ONLINE, m,
-             (struct roster_change){.source = source, .connection = n->connection, .cause = "", .at = n->at});
+             (struct tracker_change){.source = source, .connection = n->connection, .cause = "", .at = n->at});
     return 0;
 }
 
 /* The last texts of how belong to the caller and outlive m. */
-static void drop(struct roster *r, struct tracked_connection *m, struct roster_change how)
+static void drop(struct presence_tracker *r, struct tracked_connection *m, struct tracker_change how)
 {
     size_t *session = table_find(r->sessions, slice_of(m->texts));
     tell(r, SSECAST_DISCONNECTED, m, how);
@@ -146,13 +146,13 @@ static void drop(struct roster *r, struct tracked_connection *m, struct roster_c
 
 /* ---- snapshots ---- */
 
-void roster_begin(struct roster *r)
+void tracker_begin(struct presence_tracker *r)
 {
     drop_pages(r);
     r->snapshot++;
 }
 
-int roster_row(struct roster *r, const struct notice *row)
+int tracker_row(struct presence_tracker *r, const struct presence_message *row)
 {
     struct tracked_connection *known = table_find(r->members, slice_of(row->connection));
     char *after = strdup(row->connection);
@@ -161,12 +161,12 @@ int roster_row(struct roster *r, const struct notice *row)
     free(r->after);
     r->after = after;
     if (!known)
-        return add(r, row, r->complete ? ROSTER_INFERRED : ROSTER_PRESENT);
+        return add(r, row, r->complete ? TRACKER_INFERRED : TRACKER_PRESENT);
     known->seen = r->snapshot;
     return 0;
 }
 
-static void take_run(struct roster *r, const char *run)
+static void take_run(struct presence_tracker *r, const char *run)
 {
     if (strcmp(r->run, run) == 0)
         return;
@@ -174,7 +174,7 @@ static void take_run(struct roster *r, const char *run)
     snprintf(r->run, sizeof r->run, "%s", run);
 }
 
-int roster_page(struct roster *r, const struct notice_page *page)
+int tracker_page(struct presence_tracker *r, const struct presence_page *page)
 {
     if (r->page_count && strncmp(page->run, r->run, RUN_MAX - 1) != 0)
         return -ESTALE;
@@ -193,7 +193,7 @@ int roster_page(struct roster *r, const struct notice_page *page)
     return 0;
 }
 
-void roster_end(struct roster *r, int64_t now)
+void tracker_end(struct presence_tracker *r, int64_t now)
 {
     struct tracked_connection *next;
     bool keep = r->complete && !r->settled;
@@ -207,18 +207,18 @@ void roster_end(struct roster *r, int64_t now)
             char id[256];
             struct slice name = table_name(m);
             snprintf(id, sizeof id, "%.*s", (int)name.len, name.data);
-            drop(r, m, (struct roster_change){.source = ROSTER_INFERRED, .connection = id, .cause = "", .at = now});
+            drop(r, m, (struct tracker_change){.source = TRACKER_INFERRED, .connection = id, .cause = "", .at = now});
         }
     }
     r->complete = true;
 }
 
-bool roster_doubts(const struct roster *r)
+bool tracker_incomplete(const struct presence_tracker *r)
 {
     return r->doubts;
 }
 
-const char *roster_after(const struct roster *r)
+const char *tracker_after(const struct presence_tracker *r)
 {
     return r->after ? r->after : "";
 }
@@ -226,7 +226,7 @@ const char *roster_after(const struct roster *r)
 /* ---- messages ---- */
 
 /* Did the snapshot know of change n of this connection? */
-static bool is_old(const struct roster *r, const char *connection, uint64_t n)
+static bool is_old(const struct presence_tracker *r, const char *connection, uint64_t n)
 {
     for (size_t i = 0; i < r->page_count; i++)
         if (!r->pages[i].last || strcmp(connection, r->pages[i].last) <= 0)
@@ -234,26 +234,26 @@ static bool is_old(const struct roster *r, const char *connection, uint64_t n)
     return false;
 }
 
-static void end_member(struct roster *r, struct tracked_connection *m, const struct notice *n)
+static void end_member(struct presence_tracker *r, struct tracked_connection *m, const struct presence_message *n)
 {
-    const struct roster_change how = {
-        .source = ROSTER_MESSAGE, .connection = n->connection, .cause = n->cause, .at = n->at, .whole = n->whole};
+    const struct tracker_change how = {
+        .source = TRACKER_MESSAGE, .connection = n->connection, .cause = n->cause, .at = n->at, .whole = n->whole};
     drop(r, m, how);
 }
 
 /* The end of one who was not in the snapshot: it explains why. */
-static void explain(struct roster *r, const struct notice *n)
+static void explain(struct presence_tracker *r, const struct presence_message *n)
 {
     struct tracked_connection *m = table_find(r->members, slice_of(n->connection));
     if (n->type == SSECAST_DISCONNECTED && m && m->seen != r->snapshot)
         end_member(r, m, n);
 }
 
-static void apply(struct roster *r, const struct notice *n)
+static void apply(struct presence_tracker *r, const struct presence_message *n)
 {
     struct tracked_connection *m = table_find(r->members, slice_of(n->connection));
     if (n->type == SSECAST_CONNECTED && !m) {
-        if (add(r, n, ROSTER_MESSAGE) != 0)
+        if (add(r, n, TRACKER_MESSAGE) != 0)
             r->n--; /* without memory: it is missing, and the next one shows it */
     } else if (n->type == SSECAST_CONNECTED) {
         m->seen = r->snapshot;
@@ -263,30 +263,30 @@ static void apply(struct roster *r, const struct notice *n)
 }
 
 /* A message is true whatever came before it: also the one by which it shows that others are missing. */
-enum roster_verdict roster_message(struct roster *r, const struct notice *m, uint64_t *missed)
+enum tracker_verdict tracker_message(struct presence_tracker *r, const struct presence_message *m, uint64_t *missed)
 {
     *missed = 0;
     if (strncmp(m->run, r->former_run, RUN_MAX - 1) == 0)
-        return ROSTER_TAKEN;
+        return TRACKER_CURRENT;
     if (strncmp(m->run, r->run, RUN_MAX - 1) != 0) {
         apply(r, m);
-        return ROSTER_RESTARTED;
+        return TRACKER_RESTARTED;
     }
     explain(r, m);
     if (m->n <= r->n)
-        return ROSTER_TAKEN;
+        return TRACKER_CURRENT;
     *missed = m->n - r->n - 1;
     r->n = m->n;
     if (!is_old(r, m->connection, m->n))
         apply(r, m);
-    return *missed ? ROSTER_MISSED : ROSTER_TAKEN;
+    return *missed ? TRACKER_MISSED : TRACKER_CURRENT;
 }
 
-enum roster_verdict roster_look(const struct roster *r, const struct notice_page *at, uint64_t *missed)
+enum tracker_verdict tracker_look(const struct presence_tracker *r, const struct presence_page *at, uint64_t *missed)
 {
     *missed = 0;
     if (strncmp(at->run, r->run, RUN_MAX - 1) != 0)
-        return ROSTER_RESTARTED;
+        return TRACKER_RESTARTED;
     *missed = at->n > r->n ? at->n - r->n : 0;
-    return *missed ? ROSTER_MISSED : ROSTER_TAKEN;
+    return *missed ? TRACKER_MISSED : TRACKER_CURRENT;
 }

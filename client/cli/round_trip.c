@@ -6,7 +6,7 @@
 #include "cli/show.h"
 #include "cli/verb.h"
 
-int complain(const struct call *call, int status, const char *format, ...)
+int complain(const struct verb_call *call, int status, const char *format, ...)
 {
     char line[1024];
     va_list args;
@@ -33,7 +33,7 @@ static const char *usual_of(const char *endpoint)
 }
 
 /* problem: what the library knows about why; "" when it does not. */
-static int failed(const struct call *call, int err, const char *problem)
+static int failed(const struct verb_call *call, int err, const char *problem)
 {
     const struct settings *s = call->settings;
     if (err == -EHOSTUNREACH && *problem)
@@ -51,14 +51,14 @@ static int failed(const struct call *call, int err, const char *problem)
     return complain(call, STATUS_FAILED, "cannot use %s: %s", s->commands, strerror(-err));
 }
 
-static int written(const struct call *call)
+static int written(const struct verb_call *call)
 {
     if (fflush(stdout) || ferror(stdout))
         return complain(call, STATUS_FAILED, "cannot write the output: %s", strerror(errno));
     return STATUS_OK;
 }
 
-static int show_reply(const struct call *call, struct slice text)
+static int show_reply(const struct verb_call *call, struct slice text)
 {
     bool more;
     int err = view_show(&call->verb->view, text, stdout, &more);
@@ -75,7 +75,7 @@ static void show_verbatim(struct slice text)
     fputc('\n', stdout);
 }
 
-int show_answer(const struct call *call, struct slice json)
+int show_answer(const struct verb_call *call, struct slice json)
 {
     int status = STATUS_OK;
     if (call->settings->json)
@@ -85,7 +85,7 @@ int show_answer(const struct call *call, struct slice json)
     return status == STATUS_OK ? written(call) : status;
 }
 
-static int show(const struct call *call, const struct ssecast_reply *reply)
+static int show(const struct verb_call *call, const struct ssecast_reply *reply)
 {
     struct slice text;
     text.data = ssecast_reply_json(reply, &text.len);
@@ -97,7 +97,7 @@ static int show(const struct call *call, const struct ssecast_reply *reply)
 }
 
 /* How to reach the broker, with these keys. */
-static struct ssecast_publisher_options reach(const struct call *call, const struct curve_client *keys)
+static struct ssecast_publisher_options reach(const struct verb_call *call, const struct curve_client *keys)
 {
     const struct settings *s = call->settings;
     struct ssecast_publisher_options options = {.endpoints = (const char *const *)&s->commands,
@@ -109,7 +109,7 @@ static struct ssecast_publisher_options reach(const struct call *call, const str
     return options;
 }
 
-static int load_keys(const struct call *call, struct curve_client *keys)
+static int load_keys(const struct verb_call *call, struct curve_client *keys)
 {
     char why[CURVE_KEY_WHY];
     char *broker = call->settings->broker_key;
@@ -118,7 +118,7 @@ static int load_keys(const struct call *call, struct curve_client *keys)
     return STATUS_OK;
 }
 
-int open_publisher(const struct call *call, struct ssecast_publisher **publisher)
+int open_publisher(const struct verb_call *call, struct ssecast_publisher **publisher)
 {
     struct curve_client keys;
     int status = load_keys(call, &keys);
@@ -130,7 +130,8 @@ int open_publisher(const struct call *call, struct ssecast_publisher **publisher
     return err ? failed(call, err, "") : STATUS_OK;
 }
 
-int open_presence(const struct call *call, struct ssecast_presence_options *options, struct ssecast_presence **presence)
+int open_presence(const struct verb_call *call, struct ssecast_presence_options *options,
+                  struct ssecast_presence **presence)
 {
     struct curve_client keys;
     int status = load_keys(call, &keys);
@@ -145,7 +146,7 @@ int open_presence(const struct call *call, struct ssecast_presence_options *opti
                : STATUS_OK;
 }
 
-int close_publisher(const struct call *call, struct ssecast_publisher **publisher, int err,
+int close_publisher(const struct verb_call *call, struct ssecast_publisher **publisher, int err,
                     struct ssecast_reply **reply)
 {
     int status = *reply ? show(call, *reply) : failed(call, err, ssecast_publisher_problem(*publisher));
@@ -154,7 +155,7 @@ int close_publisher(const struct call *call, struct ssecast_publisher **publishe
     return status;
 }
 
-static int ask(const struct call *call, const char *request)
+static int ask(const struct verb_call *call, const char *request)
 {
     struct ssecast_publisher *publisher = NULL;
     struct ssecast_reply *reply = NULL;
@@ -165,7 +166,7 @@ static int ask(const struct call *call, const char *request)
     return close_publisher(call, &publisher, err, &reply);
 }
 
-int exchange(const struct call *call, struct buf *request)
+int round_trip(const struct verb_call *call, struct buf *request)
 {
     char *text = request->failed ? NULL : strndup(request->data, request->len);
     int status = text ? ask(call, text) : complain(call, STATUS_FAILED, "out of memory");

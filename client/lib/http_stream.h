@@ -1,17 +1,17 @@
-/* stream.h - one response of an event stream over HTTP: the only user of libcurl.
+/* http_stream.h - one response of an event stream over HTTP: the only user of libcurl.
  *
  * It opens the URL once and hands the body's bytes on until the stream ends. When to come back, and with which id, is its
  * caller's business.
  */
-#ifndef SSECAST_STREAM_CLIENT_H
-#define SSECAST_STREAM_CLIENT_H
+#ifndef SSECAST_HTTP_STREAM_H
+#define SSECAST_HTTP_STREAM_H
 
 #include <stdint.h>
 
 #include "base/slice.h"
 #include "lib/ssecast.h"
 
-struct stream_request {
+struct http_stream_request {
     const char *url;            /* http or https */
     const char *last_event_id;  /* "": none */
     const char *const *headers; /* "Name: value", header_count of them */
@@ -25,7 +25,7 @@ struct stream_request {
     void *context;
 };
 
-struct stream_outcome {
+struct http_stream_outcome {
     bool enough; /* we ended it; nothing else is told */
     enum ssecast_end end;
     int status;        /* of HTTP, 0: there was no response */
@@ -33,6 +33,6 @@ struct stream_outcome {
 };
 
 /* Returns when the stream has ended. */
-void stream_open(const struct stream_request *request, struct stream_outcome *outcome);
+void http_stream_open(const struct http_stream_request *request, struct http_stream_outcome *outcome);
 
 #endif

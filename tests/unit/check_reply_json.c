@@ -1,5 +1,5 @@
 /* What the broker said, as the library tells it. */
-#include "lib/reply.h"
+#include "lib/reply_json.h"
 
 #include <errno.h>
 
@@ -112,8 +112,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("client_reply");
-    TCase *tests = one_case(suite, "client_reply");
+    Suite *suite = suite_create("reply_json");
+    TCase *tests = one_case(suite, "reply_json");
     tcase_add_test(tests, what_is_no_reply_is_refused);
     tcase_add_test(tests, our_number_is_taken_out);
     tcase_add_test(tests, a_publish_tells_its_seq);

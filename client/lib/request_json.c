@@ -1,4 +1,4 @@
-#include "lib/request.h"
+#include "lib/request_json.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -6,7 +6,7 @@
 #include <sys/random.h>
 
 #include "lib/json_text.h"
-#include "lib/reply.h"
+#include "lib/reply_json.h"
 
 int request_ids_begin(struct request_ids *ids)
 {

@@ -1,9 +1,9 @@
-/* reply.h - the broker's replies, taken apart: the only user of jansson in the library.
+/* reply_json.h - the broker's replies, taken apart: the only user of jansson in the library.
  *
  * The public part is in ssecast.h; here is what the publisher needs besides.
  */
-#ifndef SSECAST_REPLY_H
-#define SSECAST_REPLY_H
+#ifndef SSECAST_REPLY_JSON_H
+#define SSECAST_REPLY_JSON_H
 
 #include <stdint.h>
 

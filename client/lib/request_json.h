@@ -1,10 +1,10 @@
-/* request.h - what is asked of the broker, as JSON text.
+/* request_json.h - what is asked of the broker, as JSON text.
  *
  * Pure: structs of ssecast.h in, one JSON object out, with our own "ref" at its end. What the broker can tell better (a name that is too
  * long, a field that is unknown) is left to it; what would make another request of this one is refused here.
  */
-#ifndef SSECAST_REQUEST_H
-#define SSECAST_REQUEST_H
+#ifndef SSECAST_REQUEST_JSON_H
+#define SSECAST_REQUEST_JSON_H
 
 #include "base/json_out.h"
 #include "lib/ssecast.h"
