@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "dispatch.h"
 #include "http/accept.h"
 #include "ops/log.h"
 #include "ops/notify.h"
@@ -38,7 +39,10 @@
 
 struct worker {
     struct options options;
+    struct exchanges exchanges;
     struct streams streams;
+    struct services services;
+    struct upstream_hooks upstream_hooks;
     struct loop *loop;
     struct upstream *upstream;
     struct curve_client curve;
@@ -111,10 +115,10 @@ static void drain_step(void *context, int64_t now)
         stop_listening(w, true);
     else
         loop_timer_set(w->loop, &w->drain_timer, now + DRAIN_STEP_MS);
-    if (!left && w->streams.conns.count)
+    if (!left && w->exchanges.conns.count)
         loop_timer_set(w->loop, &w->drain_timer, now + DRAIN_STEP_MS);
     if (now >= w->drain_until + STOP_PATIENCE_MS) {
-        services_give_up(&w->streams);
+        services_give_up(&w->services);
         loop_stop(w->loop);
     }
 }
@@ -170,13 +174,13 @@ static void tick(void *context, int64_t now)
 static bool turn_end(void *context)
 {
     struct worker *w = context;
-    bool more = conns_flush(&w->streams.conns);
+    bool more = conns_flush(&w->exchanges.conns);
     more = upstream_turn(w->upstream) || more;
     streams_settle(&w->streams);
-    more = conns_flush(&w->streams.conns) || more;
-    conns_reap(&w->streams.conns);
+    more = conns_flush(&w->exchanges.conns) || more;
+    conns_reap(&w->exchanges.conns);
     bool served = w->stopping || (w->cgi && !w->start_timer.due);
-    if (served && !w->streams.conns.count)
+    if (served && !w->exchanges.conns.count)
         loop_stop(w->loop);
     return more;
 }
@@ -186,13 +190,13 @@ static bool turn_end(void *context)
 static void take_request(void *context, int fd, struct params *params)
 {
     struct worker *w = context;
-    streams_request(&w->streams, fd, params, false);
+    dispatch_request(&w->services, &(struct incoming){fd, params, false});
 }
 
 static size_t body_max(void *context, struct params *params)
 {
     struct worker *w = context;
-    return service_body_max(&w->streams, params);
+    return service_body_max(&w->services, params);
 }
 
 static void dropped(void *context)
@@ -228,7 +232,7 @@ static void serve_cgi(struct worker *w)
     }
     accept_cgi_body(&accept_hooks, w, (int)w->options.request_timeout_ms, w->signals.fd, &params);
     fcntl(STDOUT_FILENO, F_SETFL, fcntl(STDOUT_FILENO, F_GETFL) | O_NONBLOCK);
-    streams_request(&w->streams, STDOUT_FILENO, &params, true);
+    dispatch_request(&w->services, &(struct incoming){STDOUT_FILENO, &params, true});
 }
 
 static void serve(struct worker *w)
@@ -245,8 +249,8 @@ static void serve(struct worker *w)
         return;
     }
     w->listen_fd = -1;
-    w->streams.keep = keep;
-    w->streams.keep_context = w;
+    w->exchanges.keep = keep;
+    w->exchanges.keep_context = w;
     notify_send("READY=1\nSTATUS=accepting streams, at most %" PRIu64, w->streams.limits.connections);
 }
 
@@ -283,6 +287,7 @@ static int open_streams(struct worker *w, const char *prefix)
 {
     const struct options *o = &w->options;
     w->streams.loop = w->loop;
+    w->streams.exchanges = &w->exchanges;
     w->streams.name = w->name;
     w->streams.started_ms = clock_unix_ms();
     w->streams.request_rules = (struct request_rules){.session_from = &o->session_from,
@@ -291,7 +296,6 @@ static int open_streams(struct worker *w, const char *prefix)
                                                       .meta = &o->meta,
                                                       .max_channels = o->max_channels,
                                                       .max_name_bytes = o->max_name_bytes};
-    w->streams.route_rules = (struct route_rules){.mounts = &o->mounts, .cgi = w->cgi};
     w->streams.reply_rules = (struct reply_rules){&o->headers, &o->cors_origins};
     w->streams.limits = (struct stream_limits){
         .connections = stream_limit(o->max_connections),
@@ -299,12 +303,22 @@ static int open_streams(struct worker *w, const char *prefix)
         .per_address = o->max_per_address,
         .connect_rate = o->connect_rate,
         .heartbeat_ms = o->heartbeat_ms,
-        .write_ms = o->write_timeout_ms,
         .retry = (uint32_t)o->retry_ms,
         .window_bytes = o->window_bytes,
         .publish_bytes = o->publish ? o->publish_bytes : 0,
     };
+    exchanges_init(&w->exchanges, w->loop, o->queue_bytes, (int64_t)o->write_timeout_ms, w->streams.counters);
     return streams_init(&w->streams, prefix, o->queue_bytes);
+}
+
+static void open_services(struct worker *w)
+{
+    w->services = (struct services){
+        .streams = &w->streams,
+        .monitor = w->monitor,
+        .route_rules = {.mounts = &w->options.mounts, .cgi = w->cgi},
+    };
+    services_init(&w->services);
 }
 
 static bool open_upstream(struct worker *w)
@@ -331,7 +345,9 @@ static bool open_upstream(struct worker *w)
         .ordering = &w->streams.ordering,
         .repairs = &w->streams.counters[REPAIRS],
     };
-    w->upstream = w->streams.upstream = upstream_new(&config, w->loop, &stream_upstream_hooks, &w->streams);
+    w->upstream_hooks = stream_upstream_hooks;
+    w->upstream_hooks.reply = service_replied;
+    w->upstream = w->streams.upstream = upstream_new(&config, w->loop, &w->upstream_hooks, &w->streams);
     return w->upstream != NULL;
 }
 
@@ -374,6 +390,7 @@ static bool start(struct worker *w)
         log_error("cannot start: %s", strerror(errno));
         return false;
     }
+    open_services(w);
     if (!open_upstream(w))
         return false;
     warn_if_open(w);
@@ -398,6 +415,8 @@ static void stop(struct worker *w)
         close(w->listen_fd);
     if (w->loop) {
         acceptor_free(&w->acceptor);
+        conns_close(&w->exchanges.conns);
+        services_release(&w->services);
         streams_release(&w->streams);
         upstream_free(&w->upstream);
         curve_client_release(&w->curve);
@@ -473,8 +492,7 @@ static int run(struct worker *w)
     variables_warn(&worker_program);
     hold_signals(&w->held);
     make_labels(w);
-    w->streams.monitor = w->monitor =
-        monitor_new(&w->options.monitor_from, &w->options.monitor_hosts, w->options.monitor_token_file);
+    w->monitor = monitor_new(&w->options.monitor_from, &w->options.monitor_hosts, w->options.monitor_token_file);
     if (!w->monitor || !open_tokens(w))
         return 2;
     int status = find_requests(w);

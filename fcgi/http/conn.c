@@ -114,7 +114,7 @@ static void leave_open(struct conn *c, enum conn_state state, enum end_cause cau
     MUST(c->state == CONN_OPEN);
     enter(c, state);
     c->cause = cause;
-    c->set->hooks->gone(c);
+    c->hooks->closed(c);
 }
 
 /* Is a record written in part? No other one may come before its rest. */
@@ -449,7 +449,7 @@ static void flush(struct conn *c)
     else if (!wrote_all(c))
         return;
     else if (c->state == CONN_OPEN)
-        c->set->hooks->hungry(c);
+        c->hooks->drained(c);
     else if (c->state < CONN_LINGER)
         linger(c);
 }
@@ -555,16 +555,17 @@ static void ready(void *context, uint32_t events)
 
 /* --- life --- */
 
-void conns_init(struct conns *set, struct loop *loop, const struct conn_hooks *hooks, size_t budget, int64_t write_ms,
+void conns_init(struct conns *set, struct loop *loop, const struct conns_hooks *hooks, size_t budget, int64_t write_ms,
                 uint64_t *counters)
 {
     *set = (struct conns){.loop = loop, .hooks = hooks, .budget = budget, .write_ms = write_ms, .counters = counters};
     set->end_timer = (struct loop_timer){.fire = end_overdue, .context = set};
 }
 
-int conn_open(struct conn *c, struct conns *set, int fd, uint16_t request, bool raw)
+int conn_open(struct conn *c, struct conns *set, const struct conn_hooks *hooks, int fd, uint16_t request, bool raw)
 {
     c->set = set;
+    c->hooks = hooks;
     c->request = request;
     c->raw = raw;
     c->state = CONN_OPEN;

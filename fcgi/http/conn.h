@@ -1,10 +1,10 @@
 /* conn.h - one connection to the web server: what waits for it, its FastCGI records, its end.
  *
  * It writes events in order, many in one record and one system call, and notices when the other side is gone. It knows neither
- * sessions nor sequence: stream.c says what to send. A conn is embedded in its stream.
+ * sessions nor sequence: its owner says what to send. A conn is embedded in its exchange.
  *
- * Ownership: conn_open() takes the descriptor over. When the connection has ended the set's `gone` hook is called, once; at the end
- * of a turn the `free` hook gives the memory back.
+ * Ownership: conn_open() takes the descriptor over. When the connection has ended its `closed` hook is called, once; at the
+ * end of an iteration the set's `free` hook gives the memory back.
  */
 #ifndef SSECAST_CONN_H
 #define SSECAST_CONN_H
@@ -26,6 +26,7 @@ enum conn_state {
 struct conn {
     struct loop_watch watch;
     struct conns *set;
+    const struct conn_hooks *hooks;
     struct queue queue;
     enum conn_state state;
     enum end_cause cause; /* why it ended */
@@ -50,18 +51,24 @@ struct conn_list {
     struct conn *first, *last;
 };
 
+/* What a conn tells its owner. */
 struct conn_hooks {
-    void (*gone)(struct conn *c);   /* it ended; nothing can be sent any more. Called for every conn, once */
-    void (*hungry)(struct conn *c); /* an open conn has written all that waited */
-    void (*free)(struct conn *c);   /* give the memory back */
-    void (*reuse)(struct conn *c,
-                  int fd); /* after conn_keep(): the response is written; fd is the hook's, for the next request */
+    void (*closed)(struct conn *c);  /* it ended; nothing can be sent any more. Called for every conn, once */
+    void (*drained)(struct conn *c); /* an open conn has written all that waited */
+};
+
+/* The same for each conn of a set. */
+struct conns_hooks {
+    void (*free)(struct conn *c); /* give the memory back */
+
+    /* After conn_keep(): the response is written; fd is the hook's, for the next request. */
+    void (*reuse)(struct conn *c, int fd);
 };
 
 /* All connections of a worker. */
 struct conns {
     struct loop *loop;
-    const struct conn_hooks *hooks;
+    const struct conns_hooks *hooks;
     size_t budget;      /* bytes that may wait for one */
     int64_t write_ms;   /* how long a reader may take none of what waits for it; 0: for ever */
     uint64_t *counters; /* WORKER_COUNTERS of them */
@@ -84,12 +91,12 @@ struct conns {
 #define CONN_BEHIND_MS 3000        /* how long a reader that is behind may take none of what waits for it */
 #define CONN_LINGER_MS 2000        /* how long a web server may take to close after the end of a response */
 
-void conns_init(struct conns *set, struct loop *loop, const struct conn_hooks *hooks, size_t budget, int64_t write_ms,
+void conns_init(struct conns *set, struct loop *loop, const struct conns_hooks *hooks, size_t budget, int64_t write_ms,
                 uint64_t *counters);
 
-/* Begin with a zeroed c on fd (non-blocking), which answers this FastCGI request; raw for plain CGI. 0 or -errno (then fd is still the
- * caller's and c was not taken). */
-int conn_open(struct conn *c, struct conns *set, int fd, uint16_t request, bool raw);
+/* Begin with a zeroed c on fd (non-blocking), which answers this FastCGI request; raw for plain CGI. hooks lasts as long as
+ * c; its owner may set c->hooks anew. 0 or -errno (then fd is still the caller's and c was not taken). */
+int conn_open(struct conn *c, struct conns *set, const struct conn_hooks *hooks, int fd, uint16_t request, bool raw);
 
 /* The web server keeps the connection: after the end of the response it goes to the reuse hook. Not for plain CGI. It is closed all the
  * same where the response cannot end in order, or the web server says something before its end. */
@@ -106,7 +113,7 @@ void conn_send(struct conn *c, struct event *e);
 /* The same, but without room nothing changes: false. The caller then calls conn_fall_behind(), or ends the response. */
 bool conn_try_send(struct conn *c, struct event *e);
 
-/* There was no room for what comes next. The caller keeps it back until the hungry hook asks for more. A reader that takes nothing
+/* There was no room for what comes next. The caller keeps it back until the drained hook asks for more. A reader that takes nothing
  * for CONN_BEHIND_MS (or the set's write_ms, when that is shorter) is cut; at once, when it took nothing for so long already. */
 void conn_fall_behind(struct conn *c);
 

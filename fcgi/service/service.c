@@ -24,7 +24,7 @@ static const struct service *named(struct slice name)
     return NULL;
 }
 
-bool service_find(const struct streams *set, const struct params *params, const struct service **service)
+bool service_find(const struct services *set, const struct params *params, const struct service **service)
 {
     struct route route = route_find(&set->route_rules, params);
     *service = route.name.len ? named(route.name) : NULL;
@@ -42,7 +42,7 @@ static bool method_accepted(const struct service *service, const char *method)
     return at && (at[len] == ',' || !at[len]) && (at == service->methods || at[-1] == ' ');
 }
 
-size_t service_body_max(struct streams *set, struct params *params)
+size_t service_body_max(struct services *set, struct params *params)
 {
     const struct service *service;
     service_find(set, params, &service);
@@ -64,37 +64,45 @@ static void give_up(struct call *c, bool asked)
 
 /* --- those that wait for the broker --- */
 
-static void watch_over(struct streams *set)
+static void watch_over(struct services *set)
 {
     if (set->first_call && !set->call_timer.due)
-        loop_timer_set(set->loop, &set->call_timer, set->first_call->deadline);
+        loop_timer_set(set->streams->loop, &set->call_timer, set->first_call->deadline);
 }
 
 static void too_late(void *context, int64_t now)
 {
-    struct streams *set = context;
+    struct services *set = context;
     struct call *c;
     while ((c = set->first_call) && c->deadline <= now)
         give_up(c, upstream_was_sent(c->question));
     watch_over(set);
 }
 
-void services_give_up(struct streams *set)
+void services_give_up(struct services *set)
 {
     struct call *c;
     while ((c = set->first_call))
         give_up(c, upstream_was_sent(c->question));
 }
 
-void services_init(struct streams *set)
+void services_init(struct services *set)
 {
     set->call_timer = (struct loop_timer){.fire = too_late, .context = set};
 }
 
+void services_release(struct services *set)
+{
+    MUST(!set->first_call && !set->asked_bytes);
+
+    loop_timer_stop(&set->call_timer);
+    status_release(set);
+}
+
 static void begin_wait(struct call *c, size_t bytes)
 {
-    struct streams *set = c->stream->set;
-    c->deadline = loop_now(set->loop) + SERVICE_PATIENCE_MS;
+    struct services *set = c->services;
+    c->deadline = loop_now(set->streams->loop) + SERVICE_PATIENCE_MS;
     c->asked_bytes = bytes;
     set->asked_bytes += bytes;
     c->prev = set->last_call;
@@ -109,7 +117,7 @@ static void begin_wait(struct call *c, size_t bytes)
 /* Safe when c does not wait. */
 static void end_wait(struct call *c)
 {
-    struct streams *set = c->stream->set;
+    struct services *set = c->services;
     if (!c->deadline)
         return;
     if (c->prev)
@@ -129,10 +137,8 @@ static void end_wait(struct call *c)
 
 static void answer_preflight(struct call *c)
 {
-    struct stream *s = c->stream;
-    stream_send_text(
-        s, reply_preflight(&s->set->reply_rules, c->origin, c->service->methods, "Authorization, Content-Type"));
-    conn_end(&s->conn, END_ANSWERED);
+    exchange_finish(&c->exchange, reply_preflight(&c->services->streams->reply_rules, c->origin, c->service->methods,
+                                                  "Authorization, Content-Type"));
 }
 
 /* A page of another site may have made its own name lead here, and would read the answer. */
@@ -146,7 +152,7 @@ static void refuse_host(struct call *c)
 /* This request may not see how the system is. */
 static void turn_away(struct call *c)
 {
-    bool asks = c->service->asks && monitor_asks(c->stream->set->monitor);
+    bool asks = c->service->asks && monitor_asks(c->services->monitor);
     c->headers = asks ? "WWW-Authenticate: Basic realm=\"ssecast\", charset=\"UTF-8\"\r\n" : NULL;
     if (asks)
         call_refuse(c, 401, "unauthorized", "the monitor's token is needed, as the password of any name");
@@ -157,7 +163,7 @@ static void turn_away(struct call *c)
 /* May the sender see how the system is? False: c was answered. Who guesses tokens too fast is not worth comparing one. */
 static bool admit(struct call *c, const struct params *params)
 {
-    struct streams *set = c->stream->set;
+    struct services *set = c->services;
     switch (monitor_judge(set->monitor, params, c->service->guarded)) {
     case MONITOR_SHOWN:
         return true;
@@ -170,7 +176,7 @@ static bool admit(struct call *c, const struct params *params)
         turn_away(c);
         return false;
     }
-    if (!terms_admit(set, params))
+    if (!terms_admit(set->streams, params))
         call_refuse_rate(c);
     else if (monitor_token_good(set->monitor, params))
         return true;
@@ -181,10 +187,10 @@ static bool admit(struct call *c, const struct params *params)
 
 static void begin(struct call *c, struct params *params)
 {
-    const struct streams *set = c->stream->set;
+    const struct services *set = c->services;
     const char *method = params_get(params, "REQUEST_METHOD");
     if (c->service->cross_origin)
-        c->origin = request_origin(params, set->reply_rules.cors_origins);
+        c->origin = request_origin(params, set->streams->reply_rules.cors_origins);
     if (c->service->monitors && !admit(c, params))
         return;
     if (is_preflight(method))
@@ -196,28 +202,51 @@ static void begin(struct call *c, struct params *params)
                     method ? method : "no method", c->service->methods);
 }
 
-void service_begin(struct stream *s, const struct service *service, struct params *params)
+/* However c ends: its reply is not waited for any more. */
+static void call_closed(struct conn *conn)
 {
-    struct call *c = calloc(1, sizeof *c);
-    if (!c) {
-        conn_cut(&s->conn, END_ANSWERED);
+    struct call *c = (struct call *)conn;
+    MUST(c->exchange.role == EXCHANGE_CALL);
+
+    if (c->service->closed)
+        c->service->closed(c);
+    end_wait(c);
+    upstream_forget(&c->question);
+
+    free(c->state);
+    free(c->origin);
+    c->state = NULL;
+    c->origin = NULL;
+    exchange_leave(&c->exchange);
+}
+
+static void call_drained(struct conn *conn)
+{
+    (void)conn; /* a service sends when it has something to say */
+}
+
+static const struct conn_hooks call_hooks = {call_closed, call_drained};
+
+void service_begin(struct services *set, const struct service *service, const struct incoming *in)
+{
+    struct call *c = exchange_new(set->streams->exchanges, in, sizeof *c);
+    if (!c)
         return;
-    }
-    MUST(s->kind == KIND_ANSWER);
-    *c = (struct call){.stream = s, .service = service};
-    s->kind = KIND_CALL;
-    s->of.call = c;
-    begin(c, params);
+
+    c->services = set;
+    c->service = service;
+    exchange_become(&c->exchange, EXCHANGE_CALL, &call_hooks);
+    begin(c, in->params);
 }
 
 void call_ask(struct call *c, const struct grant *grant, struct slice json, bool again)
 {
-    struct streams *set = c->stream->set;
+    struct services *set = c->services;
     if (json.len > SERVICE_ASKED_MAX - set->asked_bytes) {
         call_refuse(c, 503, "unavailable", "too much is being asked at the moment; nothing was done");
         return;
     }
-    c->question = upstream_command(set->upstream, c, grant, json, again);
+    c->question = upstream_command(set->streams->upstream, c, grant, json, again);
     if (!c->question) {
         call_refuse(c, 503, "unavailable", "out of memory; nothing was done");
         return;
@@ -238,7 +267,6 @@ void service_replied(void *context, void *asker, struct slice json)
 
 void call_answer(struct call *c, int status, const char *headers, const char *type, struct slice body)
 {
-    struct stream *s = c->stream;
     struct answer answer = {.status = status,
                             .allow = status == 405 ? c->service->methods : NULL,
                             .origin = c->origin,
@@ -247,8 +275,7 @@ void call_answer(struct call *c, int status, const char *headers, const char *ty
                             .body = body};
     if (c->service->answered)
         c->service->answered(c, status);
-    stream_send_text(s, reply_answer(&s->set->reply_rules, &answer));
-    conn_end(&s->conn, END_ANSWERED);
+    exchange_finish(&c->exchange, reply_answer(&c->services->streams->reply_rules, &answer));
 }
 
 void call_refuse(struct call *c, int status, const char *error, const char *format, ...)
@@ -270,23 +297,7 @@ void call_refuse(struct call *c, int status, const char *error, const char *form
 
 void call_refuse_rate(struct call *c)
 {
-    c->stream->set->counters[SHED_RATE]++;
+    c->services->streams->counters[SHED_RATE]++;
     c->headers = "Retry-After: 1\r\n";
     call_refuse(c, 429, "rate_limited", "this address sends too many requests; try again in a second (connect-rate)");
-}
-
-void service_end(struct stream *s)
-{
-    struct call *c = stream_call(s);
-    MUST(c->stream == s);
-    if (c->service->gone)
-        c->service->gone(c);
-    end_wait(c);
-    upstream_forget(&c->question);
-
-    free(c->state);
-    free(c->origin);
-    free(c);
-    s->kind = KIND_ANSWER;
-    s->of.call = NULL;
 }

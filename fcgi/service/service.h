@@ -3,19 +3,37 @@
  * A service is a row: who may, which methods, and what it does. It answers at once, or asks the broker and answers when the reply is
  * there; a request that waits for more than SERVICE_PATIENCE_MS is answered 503. Each service lives in its service_<name>.c.
  *
- * Ownership: a call belongs to its stream (of KIND_CALL), and ends with it.
+ * Ownership: a call is an exchange (exchange.h), and ends with it. struct services is the caller's; it keeps what it points to.
  */
 #ifndef SSECAST_SERVICE_H
 #define SSECAST_SERVICE_H
 
+#include "http/exchange.h"
+#include "http/route.h"
 #include "stream/stream.h"
 
 #define SERVICE_PATIENCE_MS 5000
 #define SERVICE_ASKED_MAX (64u << 20) /* bytes of all questions under way */
 
+struct call;
+struct service;
+struct watch;
+
+/* What all calls share. */
+struct services {
+    struct streams *streams;             /* their limits, counters, upstream and exchanges, and how they are */
+    const struct monitor *monitor;       /* NULL: what needs one is shown to nobody */
+    struct route_rules route_rules;      /* which paths there are */
+    struct call *first_call, *last_call; /* that wait for the broker's reply, the longest first */
+    struct loop_timer call_timer;
+    size_t asked_bytes;  /* of their questions */
+    struct watch *watch; /* viewers of the status page; NULL: there was none yet */
+};
+
 /* One request to a service, until it is answered. */
 struct call {
-    struct stream *stream;
+    struct exchange exchange; /* first: the exchange that it is while its role is EXCHANGE_CALL */
+    struct services *services;
     const struct service *service;
     struct question *question; /* to the broker, under way */
     int64_t deadline;          /* for the broker's reply */
@@ -36,7 +54,7 @@ struct service {
     bool cross_origin;   /* pages of the origins in cors-origin may ask too */
     const char *unsure;  /* for its 503 when the broker was asked and did not reply; NULL: that says it all */
     /* How many bytes of its body a request is worth; 0: none. NULL: it never has one. */
-    size_t (*body_max)(struct streams *set, struct params *params);
+    size_t (*body_max)(struct services *set, struct params *params);
     /* Answer c with call_answer(), or ask with call_ask(). params is valid during the call. */
     void (*begin)(struct call *c, struct params *params);
     /* The broker's reply to call_ask(), valid during the call: answer c. NULL: it asks nothing. */
@@ -46,25 +64,31 @@ struct service {
     /* c is about to be answered with this status; for counting. NULL: it does not count. */
     void (*answered)(struct call *c, int status);
     /* c ends now, for whatever reason. NULL: nothing depends on it. */
-    void (*gone)(struct call *c);
+    void (*closed)(struct call *c);
 };
 
 extern const struct service service_publish, service_healthz, service_metrics, service_status;
 
-/* Prepare set for calls. */
-void services_init(struct streams *set);
+/* set's streams, monitor and route_rules are filled in; prepare the rest. */
+void services_init(struct services *set);
 
 /* The worker ends: answer those that still wait for the broker. */
-void services_give_up(struct streams *set);
+void services_give_up(struct services *set);
+
+/* At the end, when all connections are closed. */
+void services_release(struct services *set);
 
 /* What the request's path names: a service, or NULL for the streams. False: nothing. */
-bool service_find(const struct streams *set, const struct params *params, const struct service **service);
+bool service_find(const struct services *set, const struct params *params, const struct service **service);
 
 /* How many bytes of its body a request is worth; 0: none. */
-size_t service_body_max(struct streams *set, struct params *params);
+size_t service_body_max(struct services *set, struct params *params);
 
-/* Answer the request to service that was read from s's connection (just opened). */
-void service_begin(struct stream *s, const struct service *service, struct params *params);
+/* Answer the request to service. Its descriptor is taken over; the parameters stay the caller's. */
+void service_begin(struct services *set, const struct service *service, const struct incoming *in);
+
+/* The reply hook of upstream. */
+void service_replied(void *context, void *asker, struct slice json);
 
 /* --- for the services --- */
 
@@ -82,15 +106,9 @@ void call_refuse(struct call *c, int status, const char *error, const char *form
 /* Refuse with 429: the client's address sends too many requests that bring a token. */
 void call_refuse_rate(struct call *c);
 
-/* --- for stream.c --- */
+/* --- between service.c and service_status.c --- */
 
-/* At the end, when no stream is left: what the status page remembers. */
-void status_release(struct streams *set);
-
-/* The connection of s, which is a call, is gone: so is the call. */
-void service_end(struct stream *s);
-
-/* The reply hook of upstream. */
-void service_replied(void *context, void *asker, struct slice json);
+/* At the end: what the status page remembers. */
+void status_release(struct services *set);
 
 #endif

@@ -35,7 +35,7 @@ static void begin(struct call *c, struct params *params)
 {
     struct buf out = {0}, reasons = {0};
     json_begin_list(&reasons, NULL);
-    put_reasons(&reasons, c->stream->set);
+    put_reasons(&reasons, c->services->streams);
     json_end_list(&reasons);
     bool ready = !reasons.failed && reasons.len == 2;
     json_begin_object(&out, NULL);

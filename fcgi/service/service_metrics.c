@@ -18,7 +18,7 @@ static void answer_text(struct call *c, struct slice text)
 
 static void answer_own(struct call *c)
 {
-    struct streams *set = c->stream->set;
+    struct streams *set = c->services->streams;
     uint64_t gauges[WORKER_GAUGES];
     struct metrics_worker self = {.name = slice_of(set->name), .counters = set->counters, .gauges = gauges};
     struct metrics m;
@@ -37,7 +37,7 @@ static void answer_own(struct call *c)
 static void begin(struct call *c, struct params *params)
 {
     (void)params;
-    if (upstream_silence(c->stream->set->upstream) < 3 * (int64_t)WIRE_ANNOUNCE_MS)
+    if (upstream_silence(c->services->streams->upstream) < 3 * (int64_t)WIRE_ANNOUNCE_MS)
         call_ask(c, &grant_everything, slice_of(REQUEST), true);
     else
         answer_own(c);

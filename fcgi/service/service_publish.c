@@ -68,8 +68,9 @@ static void free_judgement(void *judgement)
 }
 
 /* NULL without memory, or without keys. */
-static struct judgement *judge(struct streams *set, struct params *params)
+static struct judgement *judge(const struct services *services, struct params *params)
 {
+    struct streams *set = services->streams;
     struct judgement *j = params->judgement;
     if (j || !set->tokens || !(j = calloc(1, sizeof *j)))
         return j;
@@ -83,12 +84,14 @@ static struct judgement *judge(struct streams *set, struct params *params)
 }
 
 /* A body takes memory: only for those who may. */
-static size_t body_max(struct streams *set, struct params *params)
+static size_t body_max(struct services *services, struct params *params)
 {
-    if (!set->limits.publish_bytes)
+    uint64_t max = services->streams->limits.publish_bytes;
+    if (!max)
         return 0;
-    const struct judgement *j = judge(set, params);
-    return j && j->token.verdict == TOKEN_GOOD && allows(&j->token) ? set->limits.publish_bytes : 0;
+
+    const struct judgement *j = judge(services, params);
+    return j && j->token.verdict == TOKEN_GOOD && allows(&j->token) ? max : 0;
 }
 
 static void refuse_token(struct call *c, enum token_verdict verdict)
@@ -111,7 +114,7 @@ static bool is_json(const char *type)
 /* Why the body cannot be published; true when c was answered. */
 static bool refuse_body(struct call *c, const struct params *params)
 {
-    unsigned long long max = c->stream->set->limits.publish_bytes;
+    unsigned long long max = c->services->streams->limits.publish_bytes;
     uint64_t length = params_content_length(params);
     switch (params->body_state) {
     case BODY_TOO_LARGE:
@@ -153,13 +156,12 @@ static enum token_verdict verdict_now(const struct token *token)
 
 static void begin(struct call *c, struct params *params)
 {
-    struct streams *set = c->stream->set;
-    if (!set->limits.publish_bytes) {
+    if (!c->services->streams->limits.publish_bytes) {
         call_refuse(c, 404, "not_found", "nothing is published here; the worker's option `publish` is off");
         return;
     }
 
-    const struct judgement *j = judge(set, params);
+    const struct judgement *j = judge(c->services, params);
     if (j && j->too_fast)
         call_refuse_rate(c);
     else if (!j)
@@ -177,7 +179,7 @@ static void replied(struct call *c, struct slice json)
 
 static void answered(struct call *c, int status)
 {
-    c->stream->set->counters[status == 200 ? PUBLISHES_HTTP : PUBLISHES_HTTP_REFUSED]++;
+    c->services->streams->counters[status == 200 ? PUBLISHES_HTTP : PUBLISHES_HTTP_REFUSED]++;
 }
 
 const struct service service_publish = {

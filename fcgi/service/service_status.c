@@ -82,7 +82,7 @@ struct watcher {
 };
 
 struct watch {
-    struct streams *set;
+    struct services *set;
     struct watcher *first;
     size_t count;
     struct call *asker; /* the watcher in whose name the broker is being asked; NULL: it is not */
@@ -93,7 +93,7 @@ struct watch {
 
 static void each_second(void *context, int64_t now);
 
-static struct watch *watch_of(struct streams *set)
+static struct watch *watch_of(struct services *set)
 {
     if (!set->watch)
         set->watch = calloc(1, sizeof *set->watch);
@@ -105,7 +105,7 @@ static struct watch *watch_of(struct streams *set)
     return set->watch;
 }
 
-void status_release(struct streams *set)
+void status_release(struct services *set)
 {
     if (set->watch)
         loop_timer_stop(&set->watch->timer);
@@ -127,9 +127,9 @@ static bool add_watcher(struct watch *watch, struct call *c)
     return true;
 }
 
-static void gone(struct call *c)
+static void closed(struct call *c)
 {
-    struct watch *watch = c->stream->set->watch;
+    struct watch *watch = c->services->watch;
     struct watcher *w = c->state;
     if (!w)
         return;
@@ -154,7 +154,7 @@ static void tell_all(struct watch *watch, struct slice text, bool whole)
     for (struct watcher *w = watch->first; e && w; w = next) {
         next = w->next; /* sending may end it */
         w->fresh = w->fresh && !whole;
-        conn_send(&w->call->stream->conn, e);
+        conn_send(&w->call->exchange.conn, e);
     }
     event_unref(&e);
 }
@@ -162,7 +162,7 @@ static void tell_all(struct watch *watch, struct slice text, bool whole)
 /* The broker's answer as an event; it has no line breaks in it. */
 static void replied(struct call *c, struct slice json)
 {
-    struct watch *watch = c->stream->set->watch;
+    struct watch *watch = c->services->watch;
     char *text = malloc(json.len + 16);
     watch->asker = NULL;
     if (!text)
@@ -181,7 +181,7 @@ static void ask(struct watch *watch, int64_t now)
     int len = snprintf(json, sizeof json, "{\"op\":\"status\",\"seconds\":%d}", whole ? SECONDS_FIRST : SECONDS_AGAIN);
     struct call *c = watch->first->call;
     c->question =
-        upstream_command(watch->set->upstream, c, &grant_everything, (struct slice){json, (size_t)len}, false);
+        upstream_command(watch->set->streams->upstream, c, &grant_everything, (struct slice){json, (size_t)len}, false);
     watch->asker = c->question ? c : NULL;
     watch->asked_at = now;
     watch->whole = whole;
@@ -190,13 +190,13 @@ static void ask(struct watch *watch, int64_t now)
 static void end_all(struct watch *watch)
 {
     while (watch->first)
-        conn_end(&watch->first->call->stream->conn, END_ANSWERED);
+        conn_end(&watch->first->call->exchange.conn, END_ANSWERED);
 }
 
 static void each_second(void *context, int64_t now)
 {
     struct watch *watch = context;
-    if (watch->set->draining)
+    if (watch->set->streams->draining)
         end_all(watch);
     if (!watch->first)
         return;
@@ -204,27 +204,27 @@ static void each_second(void *context, int64_t now)
         upstream_forget(&watch->asker->question);
         watch->asker = NULL;
     }
-    if (!upstream_connected(watch->set->upstream) || now - watch->asked_at >= PATIENCE_MS)
+    if (!upstream_connected(watch->set->streams->upstream) || now - watch->asked_at >= PATIENCE_MS)
         tell_all(watch, slice_of("event: away\ndata: {}\n\n"), false);
-    if (watch->first && !watch->asker && upstream_connected(watch->set->upstream))
+    if (watch->first && !watch->asker && upstream_connected(watch->set->streams->upstream))
         ask(watch, now); /* telling them may have ended the last one */
-    loop_timer_set(watch->set->loop, &watch->timer, now + EACH_MS);
+    loop_timer_set(watch->set->streams->loop, &watch->timer, now + EACH_MS);
 }
 
 static void begin_stream(struct call *c)
 {
-    struct streams *set = c->stream->set;
+    struct services *set = c->services;
     struct watch *watch = watch_of(set);
     if (!watch || watch->count >= WATCHERS_MAX || !add_watcher(watch, c)) {
         call_refuse(c, 503, "unavailable", "too many watch already");
         return;
     }
     c->streams = true;
-    stream_send_text(c->stream, reply_stream(&set->reply_rules, &(struct request){0}, NULL));
-    stream_send_text(c->stream, reply_block(&(struct block){.has_retry = true, .retry = RETRY_MS}));
+    exchange_send(&c->exchange, reply_stream(&set->streams->reply_rules, &(struct request){0}, NULL));
+    exchange_send(&c->exchange, reply_block(&(struct block){.has_retry = true, .retry = RETRY_MS}));
     if (!watch->timer.due)
-        watch->asked_at = loop_now(set->loop);
-    loop_timer_set(set->loop, &watch->timer, loop_now(set->loop));
+        watch->asked_at = loop_now(set->streams->loop);
+    loop_timer_set(set->streams->loop, &watch->timer, loop_now(set->streams->loop));
 }
 
 /* --- the request --- */
@@ -253,4 +253,4 @@ const struct service service_status = {.name = "status",
                                        .asks = true,
                                        .begin = begin,
                                        .replied = replied,
-                                       .gone = gone};
+                                       .closed = closed};

@@ -19,7 +19,7 @@ static void ask_broker(struct stream *s, uint64_t after, struct slice id)
     struct wire_replay what = {.after = after, .id = id, .who = stream_audience(s, channels, connection)};
     s->question = upstream_replay(s->set->upstream, s, &what);
     if (!s->question)
-        conn_cut(&s->conn, END_SLOW);
+        conn_cut(&s->exchange.conn, END_SLOW);
 }
 
 /* The seq that text is, or 0: no seq is 0. */
@@ -74,10 +74,10 @@ static void forget_last_id(struct stream *s)
 static void go_live(struct stream *s)
 {
     s->state = STREAM_LIVE;
-    if (s->conn.behind)
-        conn_catch_up(&s->conn);
+    if (s->exchange.conn.behind)
+        conn_catch_up(&s->exchange.conn);
     else
-        s->conn.timed_after = s->cursor;
+        s->exchange.conn.timed_after = s->cursor;
     if (!s->placed)
         stream_send_checkpoint(s, s->cursor);
 }
@@ -126,22 +126,22 @@ void resume_fall_behind(struct stream *s, uint64_t position)
     s->set->counters[STREAMS_BEHIND]++;
     s->state = STREAM_RESUMING;
     s->cursor = position;
-    conn_fall_behind(&s->conn);
+    conn_fall_behind(&s->exchange.conn);
 }
 
 /* The window no longer has what follows. A reader so much slower than the sequence is cut; its client comes back for the rest. */
 static void leave_window(struct stream *s)
 {
-    if (s->conn.behind)
-        conn_cut(&s->conn, END_SLOW);
+    if (s->exchange.conn.behind)
+        conn_cut(&s->exchange.conn, END_SLOW);
     else
         ask_broker(s, s->cursor, (struct slice){0});
 }
 
 void resume_continue(struct stream *s)
 {
-    while (s->state == STREAM_RESUMING && !s->question && s->conn.state == CONN_OPEN &&
-           s->conn.queue.bytes < LOW_WATER) {
+    while (s->state == STREAM_RESUMING && !s->question && s->exchange.conn.state == CONN_OPEN &&
+           s->exchange.conn.queue.bytes < LOW_WATER) {
         if (s->cursor >= history_head(s->set->window))
             go_live(s);
         else if (history_knows(s->set->window, s->cursor))
@@ -154,7 +154,7 @@ void resume_continue(struct stream *s)
 static void tell_gap(struct stream *s, struct slice last, uint64_t position, uint64_t oldest)
 {
     s->set->counters[GAPS_TOLD]++;
-    stream_send_text(s, reply_gap(last, oldest));
+    exchange_send(&s->exchange, reply_gap(last, oldest));
     s->cursor = position;
     stream_send_checkpoint(s, position);
 }
@@ -200,12 +200,14 @@ static void ask_anew(struct stream *s)
 void resume_broken(struct stream *s, uint64_t position, uint64_t oldest)
 {
     char digits[24];
-    if (s->question && s->last_id && !parse_seq(s->last_id))
+    if (s->question && s->last_id && !parse_seq(s->last_id)) {
         ask_anew(s);
+        return;
+    }
     if (s->last_id || (s->state == STREAM_RESUMING && s->cursor < position)) {
-        if (s->conn.behind)
-            conn_catch_up(&s->conn); /* the window does not know its place, which is no fault of its reader */
-        return;                      /* the broker has been asked, or will be, and tells */
+        if (s->exchange.conn.behind)
+            conn_catch_up(&s->exchange.conn); /* the window does not know its place, which is no fault of its reader */
+        return;                               /* the broker has been asked, or will be, and tells */
     }
     upstream_forget(&s->question);
     if (s->state == STREAM_LIVE && s->cursor < position)

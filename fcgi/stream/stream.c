@@ -12,14 +12,8 @@
 #include "base/name.h"
 #include "model/past_ids.h"
 #include "ops/log.h"
-#include "service/service.h"
 
 #define LAGGING_MAX 1000 /* streams that the broker is told lag */
-
-static struct stream *stream_of(struct conn *c)
-{
-    return (struct stream *)c;
-}
 
 struct audience stream_audience(const struct stream *s, struct slice *channels, char id[REGISTRY_ID_MAX])
 {
@@ -40,22 +34,13 @@ uint32_t stream_jitter(uint32_t retry)
 
 /* --- sending --- */
 
-void stream_send_text(struct stream *s, struct event *text)
-{
-    if (text)
-        conn_send_unbounded(&s->conn, text);
-    else
-        conn_cut(&s->conn, END_SLOW);
-    event_unref(&text);
-}
-
-static struct slice digits_of(uint64_t position, char digits[24])
+struct slice stream_digits(uint64_t position, char digits[24])
 {
     return (struct slice){digits, (size_t)snprintf(digits, 24, "%" PRIu64, position)};
 }
 
 /* Make block a checkpoint of s. The first one says which connection it is, and how often it is heard of. */
-static void mark_place(struct stream *s, struct block *block, char connection[REGISTRY_ID_MAX])
+void stream_mark_place(struct stream *s, struct block *block, char connection[REGISTRY_ID_MAX])
 {
     block->checkpoint = s->shows_checkpoints;
     if (!s->placed) {
@@ -70,12 +55,12 @@ static void mark_place(struct stream *s, struct block *block, char connection[RE
 void stream_send_checkpoint(struct stream *s, uint64_t position)
 {
     char digits[24], connection[REGISTRY_ID_MAX];
-    struct block block = {.id = digits_of(position, digits)};
-    if (s->kind != KIND_EVENTS)
+    struct block block = {.id = stream_digits(position, digits)};
+    if (!stream_is_open(s))
         return; /* it has ended meanwhile */
 
-    mark_place(s, &block, connection);
-    stream_send_text(s, reply_block(&block));
+    stream_mark_place(s, &block, connection);
+    exchange_send(&s->exchange, reply_block(&block));
     s->shown = position;
 }
 
@@ -84,19 +69,19 @@ static void beat_beside_events(struct stream *s)
 {
     int64_t now = loop_now(s->set->loop);
 
-    if (!s->shows_beats || s->conn.state != CONN_OPEN)
+    if (!s->shows_beats || s->exchange.conn.state != CONN_OPEN)
         return;
 
-    MUST(s->kind == KIND_EVENTS && now >= s->beaten_at);
+    MUST(stream_is_open(s) && now >= s->beaten_at);
     if (2 * (now - s->beaten_at) < (int64_t)s->set->limits.heartbeat_ms)
         return;
 
     s->beaten_at = now;
-    conn_send_unbounded(&s->conn, s->set->visible_beat);
+    conn_send_unbounded(&s->exchange.conn, s->set->visible_beat);
 }
 
 /* Bans end by the broker's clock, which set their ends. */
-static int64_t ban_clock(const struct streams *set)
+int64_t streams_ban_clock(const struct streams *set)
 {
     return ordering_broker_ms(&set->ordering, clock_us(), clock_unix_ms());
 }
@@ -128,7 +113,7 @@ static bool bans_itself(const struct stream *s, const struct event *e, int64_t n
 /* It was let in because its ban was not known here yet. */
 static bool slipped_in(const struct stream *s, const struct event *e)
 {
-    int64_t now_ms = ban_clock(s->set);
+    int64_t now_ms = streams_ban_clock(s->set);
 
     if (e->seq <= s->opened_at)
         return false;
@@ -146,20 +131,20 @@ static bool concerns(const struct stream *s, const struct event *e)
 void stream_deliver(struct stream *s, struct event *e, bool bounded)
 {
     /* What came before e in a page may have ended the stream. */
-    if (s->kind != KIND_EVENTS || !concerns(s, e))
+    if (!stream_is_open(s) || !concerns(s, e))
         return;
 
-    uint64_t open = s->conn.state == CONN_OPEN;
+    uint64_t open = s->exchange.conn.state == CONN_OPEN;
     if (!bounded) {
-        conn_send_unbounded(&s->conn, e);
-    } else if (!conn_try_send(&s->conn, e)) {
+        conn_send_unbounded(&s->exchange.conn, e);
+    } else if (!conn_try_send(&s->exchange.conn, e)) {
         resume_fall_behind(s, e->seq - 1);
         return;
     }
 
     s->set->counters[DELIVERIES] += open;
     if (e->kind == EVENT_SHUTDOWN) {
-        conn_end(&s->conn, END_SHUTDOWN);
+        conn_end(&s->exchange.conn, END_SHUTDOWN);
         return;
     }
 
@@ -180,22 +165,19 @@ static struct event *heartbeat(const struct stream *s, uint64_t position)
     if (!*shared || set->beat_positions[visible] != position) {
         char digits[24];
         event_unref(shared);
-        *shared = reply_block(&(struct block){.id = digits_of(position, digits), .checkpoint = visible});
+        *shared = reply_block(&(struct block){.id = stream_digits(position, digits), .checkpoint = visible});
         set->beat_positions[visible] = position;
     }
     return *shared ? *shared : set->plain_beat;
 }
 
 /* What waits for its reader will keep a stream alive; a service looks after its own. */
-static bool is_quiet(const struct stream *s)
+static void beat(struct conn *c)
 {
-    return s->kind == KIND_EVENTS && !s->conn.queue.bytes;
-}
+    struct stream *s = stream_of(c);
 
-static void beat(struct stream *s)
-{
-    conn_touch(&s->conn);
-    if (!is_quiet(s))
+    conn_touch(c);
+    if (!s || c->queue.bytes)
         return;
 
     uint64_t head = s->state == STREAM_LIVE ? history_head(s->set->window) : 0;
@@ -204,15 +186,16 @@ static void beat(struct stream *s)
     MUST(!moved || s->placed);
     s->set->counters[HEARTBEATS]++;
     s->beaten_at = loop_now(s->set->loop);
-    conn_send_unbounded(&s->conn, heartbeat(s, moved ? position : 0));
+    conn_send_unbounded(&s->exchange.conn, heartbeat(s, moved ? position : 0));
     if (moved)
         s->shown = position;
 }
 
-static void set_beat_timer(struct streams *set)
+void streams_set_beat_timer(struct streams *set)
 {
-    if (set->conns.idle.first && !set->beat_timer.due)
-        loop_timer_set(set->loop, &set->beat_timer, set->conns.idle.first->touched + (int64_t)set->limits.heartbeat_ms);
+    if (set->exchanges->conns.idle.first && !set->beat_timer.due)
+        loop_timer_set(set->loop, &set->beat_timer,
+                       set->exchanges->conns.idle.first->touched + (int64_t)set->limits.heartbeat_ms);
 }
 
 /* The list is in the order of the last write, so only those that are due are looked at. */
@@ -220,101 +203,10 @@ static void beat_idle(void *context, int64_t now)
 {
     struct streams *set = context;
     int64_t due = now - (int64_t)set->limits.heartbeat_ms;
-    for (struct conn *c; (c = set->conns.idle.first) && c->touched <= due;)
-        beat(stream_of(c));
-    bans_expire(set->bans, ban_clock(set));
-    set_beat_timer(set);
-}
-
-/* --- admission --- */
-
-enum admission {
-    ADMIT,
-    SHED_DRAINING,
-    SHED_WORKER_FULL,
-    SHED_ADDRESS_FULL,
-    SHED_TOO_FAST, /* the address asks too often (connect-rate) */
-};
-
-/* The stream that makes way when one more of this session opens; NULL: there is room for both. */
-static struct stream *displaced_by(const struct streams *set, struct slice session)
-{
-    uint64_t most = set->limits.per_session;
-    if (!most || registry_session_count(set->registry, session) < most)
-        return NULL;
-
-    return registry_session_oldest(set->registry, session);
-}
-
-/* Whether a new stream may open. The caller counts and logs a refusal. */
-static enum admission admit(const struct streams *set, const struct request *r, const struct address *address)
-{
-    const struct stream *displaced = displaced_by(set, slice_of(r->session));
-    if (set->draining)
-        return SHED_DRAINING;
-
-    if (!displaced && registry_count(set->registry) >= set->limits.connections)
-        return SHED_WORKER_FULL;
-
-    bool same_address = displaced && terms_address(stream_terms(displaced)) == address;
-    if (address && !same_address && address_full(set->addresses, address))
-        return SHED_ADDRESS_FULL;
-
-    return ADMIT;
-}
-
-static void count_shed(struct streams *set, enum admission why)
-{
-    set->counters[STREAMS_SHED]++;
-    switch (why) {
-    case SHED_WORKER_FULL:
-        log_event(LOG_WARN,
-                  "streams are turned away, there are as many as may be: raise max-connections, or add workers",
-                  log_count("max-connections", set->limits.connections));
-        break;
-    case SHED_ADDRESS_FULL:
-        set->counters[SHED_ADDRESS]++;
-        break;
-    case SHED_TOO_FAST:
-        set->counters[SHED_RATE]++;
-        break;
-    case ADMIT:
-    case SHED_DRAINING:
-        break;
-    }
-}
-
-static struct event *shed(struct streams *set, const struct request *r, enum admission why)
-{
-    MUST(why != ADMIT);
-    count_shed(set, why);
-    return reply_come_back(&set->reply_rules, r, stream_jitter(set->limits.retry));
-}
-
-/* End s for a newer stream of its session. It comes back late: two pages that know no better would replace each other in turn. */
-static void replace(struct stream *s)
-{
-    uint64_t retry = (uint64_t)s->set->limits.retry * STREAM_REPLACED_FACTOR;
-    stream_send_text(s, reply_replaced(stream_jitter(retry < UINT32_MAX ? (uint32_t)retry : UINT32_MAX)));
-    conn_end(&s->conn, END_REPLACED);
-}
-
-/* --- opening --- */
-
-/* Without a place where that is not known yet, or where the client's cursor cannot stand in an id: line. Then the first checkpoint
- * follows when the stream has a place. */
-static struct event *first_block(struct stream *s, const struct request *r)
-{
-    char digits[24], connection[REGISTRY_ID_MAX];
-    struct block block = {.padding = r->padding, .has_retry = true, .retry = s->set->limits.retry};
-    if (r->last_id && cursor_valid(slice_of(r->last_id)))
-        block.id = slice_of(r->last_id); /* not the head: a disconnect during the replay would skip events */
-    else if (!r->last_id && s->set->window)
-        block.id = digits_of(history_head(s->set->window), digits);
-
-    if (block.id.len)
-        mark_place(s, &block, connection);
-    return reply_block(&block);
+    for (struct conn *c; (c = set->exchanges->conns.idle.first) && c->touched <= due;)
+        beat(c);
+    bans_expire(set->bans, streams_ban_clock(set));
+    streams_set_beat_timer(set);
 }
 
 /* Was a broker told of s? */
@@ -335,233 +227,16 @@ static struct wire_presence_item presence_of(const struct stream *s, enum wire_i
                                        .channels = who.channels,
                                        .told = is_told(s),
                                        .meta = registry_meta(stream_entry(s)),
-                                       .cause = s->conn.cause};
+                                       .cause = s->exchange.conn.cause};
 }
 
-static void report(struct stream *s, enum wire_item kind)
+void stream_report(struct stream *s, enum wire_item kind)
 {
     struct slice channels[REQUEST_CHANNELS_MAX];
     char id[REGISTRY_ID_MAX];
     struct wire_presence_item item = presence_of(s, kind, channels, id);
     MUST(item.cause < END_CAUSES);
     upstream_presence(s->set->upstream, &item);
-}
-
-/* s becomes a stream of events. 0 or -ENOMEM (it stays what it is). */
-static int become_events(struct stream *s, const struct request *r, struct address *address)
-{
-    struct terms *terms;
-    MUST(s->kind == KIND_ANSWER);
-    if (terms_new(s, r->expires_ms, address, &terms) != 0)
-        return -ENOMEM;
-
-    struct registry_entry *entry =
-        registry_add(s->set->registry, s, slice_of(r->session), (struct names){r->channels, r->channel_count},
-                     (struct slice){r->meta, r->meta_len});
-    if (!entry) {
-        terms_free(&terms);
-        return -ENOMEM;
-    }
-
-    s->kind = KIND_EVENTS;
-    s->entry = entry;
-    s->of.terms = terms;
-    TAILQ_INSERT_TAIL(&s->set->unconfirmed, s, unconfirmed);
-    return 0;
-}
-
-/* The end of a stream of events: all that is left is what still waits to be written. */
-static void end_events(struct stream *s)
-{
-    MUST(s->kind == KIND_EVENTS);
-    if (!s->confirmed)
-        TAILQ_REMOVE(&s->set->unconfirmed, s, unconfirmed);
-    registry_remove(s->set->registry, &s->entry);
-    terms_free(&s->of.terms);
-    s->kind = KIND_ANSWER;
-}
-
-/* When s was opened, as far as is known yet. */
-static void note_opening(struct stream *s)
-{
-    struct streams *set = s->set;
-    s->since_ms = clock_unix_ms();
-    s->opened_us = clock_us();
-    if (set->window) {
-        s->opened_at = history_head(set->window);
-        return;
-    }
-    s->waited = true;
-    if (!set->waiting_since)
-        set->waiting_since = s->opened_us;
-}
-
-static void open_stream(struct stream *s, struct request *r, struct address *address)
-{
-    struct streams *set = s->set;
-    struct stream *displaced = displaced_by(set, slice_of(r->session));
-    char id[REGISTRY_ID_MAX];
-    if (become_events(s, r, address) != 0) {
-        conn_cut(&s->conn, END_ANSWERED);
-        return;
-    }
-    if (displaced)
-        replace(displaced);
-
-    set->counters[STREAMS_OPENED]++;
-    note_opening(s);
-    s->shows_checkpoints = r->checkpoints != CHECKPOINTS_OFF;
-    s->shows_beats = r->checkpoints == CHECKPOINTS_ALWAYS;
-    s->beaten_at = loop_now(set->loop);
-    if (r->last_id && r->other_id && resume_is_newer(set->window, r->last_id, r->other_id))
-        request_swap_cursors(r);
-    stream_send_text(s, reply_stream(&set->reply_rules, r, registry_id(set->registry, stream_entry(s), id)));
-    stream_send_text(s, first_block(s, r));
-    s->last_id = r->last_id;
-    r->last_id = NULL;
-    if (s->conn.state != CONN_OPEN)
-        return;
-    report(s, ITEM_OPENED);
-    set_beat_timer(set);
-    if (set->window)
-        resume_begin(s);
-}
-
-static enum worker_counter refusal_counter(int status)
-{
-    return status == 401 ? STREAMS_UNAUTHORIZED : status == 403 ? STREAMS_FORBIDDEN : STREAMS_REFUSED;
-}
-
-/* The log has the time of the ban, by which it is found among the broker's; see tell_slow(). */
-static bool is_banned(const struct streams *set, const struct request *r)
-{
-    int64_t until_ms = bans_until(set->bans, slice_of(r->session), ban_clock(set));
-
-    if (until_ms)
-        log_event(LOG_DEBUG, "a request was answered 204: its session is banned",
-                  log_count("until", (uint64_t)until_ms));
-    return until_ms != 0;
-}
-
-/* The answer to a request that opens no stream; NULL when it opens one, or when out of memory (*counted then says which). */
-static struct event *short_answer(struct streams *set, const struct request *r, const struct address *address,
-                                  bool *answered)
-{
-    *answered = true;
-    switch (r->kind) {
-    case REQUEST_REFUSED:
-        set->counters[refusal_counter(r->status)]++;
-        return reply_refused(&set->reply_rules, r);
-    case REQUEST_PREFLIGHT:
-        return reply_preflight(&set->reply_rules, r->origin, REQUEST_METHODS, REQUEST_HEADERS);
-    case REQUEST_HEAD:
-        return reply_stream(&set->reply_rules, r, NULL);
-    case REQUEST_STREAM:
-        break;
-    }
-    if (is_banned(set, r)) {
-        set->counters[STREAMS_BLOCKED]++;
-        return reply_no_content(&set->reply_rules, r);
-    }
-    enum admission admission = admit(set, r, address);
-    if (admission != ADMIT)
-        return shed(set, r, admission);
-    *answered = false;
-    return NULL;
-}
-
-static void end_with(struct stream *s, struct event *text)
-{
-    stream_send_text(s, text);
-    conn_end(&s->conn, END_ANSWERED);
-}
-
-static void answer(struct stream *s, struct request *r, struct address *address)
-{
-    bool answered;
-    struct event *text = short_answer(s->set, r, address, &answered);
-    if (answered)
-        end_with(s, text);
-    else
-        open_stream(s, r, address);
-}
-
-/* lighttpd does (Apache and nginx read what they can pass on, and are faster when the socket holds more). */
-static bool spools(const struct params *params)
-{
-    return route_lighttpd(params);
-}
-
-/* The request's token is judged first, where one is wanted. 0 or -ENOMEM. */
-static int read_request(struct streams *set, const struct params *params, bool judge, struct request *r)
-{
-    struct token token = {0};
-    if (judge && set->tokens && request_wants_token(&set->request_rules))
-        tokens_verify_request(set->tokens, params, clock_unix_ms(), &token);
-    int err = request_read(params, &set->request_rules, &token, r);
-    token_release(&token);
-    return err;
-}
-
-/* Count against the address's rate before a token is judged: that is expensive. */
-static int answer_request(struct stream *s, const struct params *params)
-{
-    struct streams *set = s->set;
-    struct address *address = NULL;
-    struct request r = {0};
-    bool stream = request_is_stream(params), in_time = !stream || terms_knock(set, params, &address);
-    int err = read_request(set, params, stream && in_time, &r);
-    if (!err && in_time)
-        answer(s, &r, address);
-    else if (!err)
-        end_with(s, shed(set, &r, SHED_TOO_FAST));
-    request_release(&r);
-    return err;
-}
-
-/* Refuse a request before anybody looks at what it is for: it has no path here, or can be read in two ways. False: it was not refused. */
-static bool refuse_early(struct stream *s, const struct params *params, bool found)
-{
-    struct streams *set = s->set;
-    struct request r = {0};
-    if (!request_refuse_repeated(params, &set->request_rules, &r) && found)
-        return false;
-    if (!r.status)
-        request_refuse_path(&r);
-    r.origin = request_origin(params, set->reply_rules.cors_origins);
-    set->counters[refusal_counter(r.status)]++;
-    end_with(s, reply_refused(&set->reply_rules, &r));
-    request_release(&r);
-    return true;
-}
-
-void streams_request(struct streams *set, int fd, struct params *params, bool raw)
-{
-    struct stream *s = calloc(1, sizeof *s);
-    const struct service *service;
-    bool found = service_find(set, params, &service);
-    if (s)
-        s->set = set;
-    if (!s || conn_open(&s->conn, &set->conns, fd, params->request, raw) != 0) {
-        log_error(
-            "a request could not be answered, for want of memory or descriptors: raise the limit of open files, or "
-            "give it more memory");
-        free(s);
-        close(fd);
-    } else {
-        if (params->keep && set->keep)
-            conn_keep(&s->conn);
-        s->bundled = spools(params);
-        if (s->bundled)
-            conn_hold_back(&s->conn);
-        if (refuse_early(s, params, found))
-            ; /* it was answered */
-        else if (service)
-            service_begin(s, service, params);
-        else if (answer_request(s, params) != 0)
-            conn_cut(&s->conn, END_ANSWERED);
-    }
-    params_release(params);
 }
 
 /* --- what upstream tells --- */
@@ -584,8 +259,8 @@ static void send_back(void *owner, void *context)
     (void)context;
     if (!s->waited)
         return;
-    stream_send_text(s, retry_block(s->set));
-    conn_end(&s->conn, END_DRAIN);
+    exchange_send(&s->exchange, retry_block(s->set));
+    conn_end(&s->exchange.conn, END_DRAIN);
 }
 
 /* Shutdowns may have been made that nobody can name any more. Those who come back are judged anew. */
@@ -613,8 +288,8 @@ static void end_past(void *owner, void *context)
 {
     struct stream *s = owner;
     struct event *e = context;
-    bool was_live = s->state == STREAM_LIVE || s->conn.behind;
-    if (s->waited && was_live && s->conn.state == CONN_OPEN)
+    bool was_live = s->state == STREAM_LIVE || s->exchange.conn.behind;
+    if (s->waited && was_live && s->exchange.conn.state == CONN_OPEN)
         stream_deliver(s, e, false);
 }
 
@@ -658,8 +333,8 @@ static void end_blocked(void *owner, void *context)
     struct event *e = context;
     if (s->state != STREAM_WAITING)
         return; /* the shutdown itself reaches it, in order */
-    conn_send_unbounded(&s->conn, e);
-    conn_end(&s->conn, END_SHUTDOWN);
+    conn_send_unbounded(&s->exchange.conn, e);
+    conn_end(&s->exchange.conn, END_SHUTDOWN);
 }
 
 /* What a session is told when its own shutdown cannot be. NULL when out of memory. */
@@ -691,13 +366,13 @@ static void end_banned(void *owner, void *context)
     const struct streams *set = context;
     struct event *e;
 
-    if (!bans_until(set->bans, registry_session(s->entry), ban_clock(set)))
+    if (!bans_until(set->bans, registry_session(s->entry), streams_ban_clock(set)))
         return;
     if (!(e = shutdown_of(registry_session(s->entry))))
         return;
 
-    conn_send_unbounded(&s->conn, e);
-    conn_end(&s->conn, END_SHUTDOWN);
+    conn_send_unbounded(&s->exchange.conn, e);
+    conn_end(&s->exchange.conn, END_SHUTDOWN);
     event_unref(&e);
 }
 
@@ -743,13 +418,13 @@ static void deliver_live(void *owner, void *context)
     const struct delivery *d = context;
     if (s->state != STREAM_LIVE)
         return;
-    if (!d->text || !s->bundled || s->cursor >= d->first) {
+    if (!d->text || !s->exchange.spools || s->cursor >= d->first) {
         deliver_each(s, d->bundle);
         return;
     }
 
-    uint64_t open = s->conn.state == CONN_OPEN;
-    if (!conn_try_send(&s->conn, d->text)) {
+    uint64_t open = s->exchange.conn.state == CONN_OPEN;
+    if (!conn_try_send(&s->exchange.conn, d->text)) {
         resume_fall_behind(s, d->first - 1);
         return;
     }
@@ -867,7 +542,7 @@ static void on_measure(void *context, uint64_t gauges[WORKER_GAUGES])
 static uint64_t sent_position(const struct stream *s)
 {
     const struct event *e;
-    for (size_t i = 0; (e = deque_at(&s->conn.queue.events, i)); i++)
+    for (size_t i = 0; (e = deque_at(&s->exchange.conn.queue.events, i)); i++)
         if (e->seq)
             return e->seq - 1;
     return s->state == STREAM_LIVE ? history_head(s->set->window) : s->cursor;
@@ -876,9 +551,9 @@ static uint64_t sent_position(const struct stream *s)
 static void add_lagging(const struct streams *set, const struct conn_list *list, struct buf *b, int *count)
 {
     char id[REGISTRY_ID_MAX];
-    for (const struct conn *c = list->first; c && *count < LAGGING_MAX; c = c->next) {
-        const struct stream *s = (const struct stream *)c;
-        if (s->kind != KIND_EVENTS || !set->window)
+    for (struct conn *c = list->first; c && *count < LAGGING_MAX; c = c->next) {
+        const struct stream *s = stream_of(c);
+        if (!s || !set->window)
             continue;
         wire_add_presence(
             b, &(struct wire_presence_item){.kind = ITEM_LAGS,
@@ -895,8 +570,8 @@ static void on_lagging(void *context, struct buf *b)
     const struct streams *set = context;
     int count = 0;
 
-    add_lagging(set, &set->conns.behind, b, &count);
-    add_lagging(set, &set->conns.blocked, b, &count);
+    add_lagging(set, &set->exchanges->conns.behind, b, &count);
+    add_lagging(set, &set->exchanges->conns.blocked, b, &count);
 }
 
 static uint64_t on_mark(void *context)
@@ -927,7 +602,6 @@ const struct upstream_hooks stream_upstream_hooks = {
     .advanced = on_advanced,
     .broken = on_broken,
     .page = on_page,
-    .reply = service_replied,
     .measure = on_measure,
     .snapshot = on_snapshot,
     .lagging = on_lagging,
@@ -975,40 +649,37 @@ static void count_end(uint64_t *counters, enum end_cause cause)
     }
 }
 
-static void on_gone(struct conn *c)
+/* All that is left of s is what still waits to be written. */
+static void stream_closed(struct conn *c)
 {
     struct stream *s = stream_of(c);
+    MUST(s && s->entry);
+
     upstream_forget(&s->question);
-    switch (s->kind) {
-    case KIND_ANSWER:
-        break;
-    case KIND_CALL:
-        service_end(s);
-        break;
-    case KIND_EVENTS:
-        if (c->cause == END_SLOW)
-            tell_slow(s);
-        count_end(s->set->counters, c->cause);
-        report(s, ITEM_ENDED);
-        end_events(s);
-        break;
-    }
-}
+    if (c->cause == END_SLOW)
+        tell_slow(s);
+    count_end(s->set->counters, c->cause);
+    stream_report(s, ITEM_ENDED);
 
-static void on_hungry(struct conn *c)
-{
-    struct stream *s = stream_of(c);
-    set_beat_timer(s->set); /* the only one may have been blocked */
-    if (s->kind == KIND_EVENTS)
-        resume_continue(s);
-}
-
-static void on_free(struct conn *c)
-{
-    struct stream *s = stream_of(c);
+    if (!s->confirmed)
+        TAILQ_REMOVE(&s->set->unconfirmed, s, unconfirmed);
+    registry_remove(s->set->registry, &s->entry);
+    terms_free(&s->terms);
     free(s->last_id);
-    free(s);
+    s->last_id = NULL;
+    exchange_leave(&s->exchange);
 }
+
+static void stream_drained(struct conn *c)
+{
+    struct stream *s = stream_of(c);
+    MUST(s);
+
+    streams_set_beat_timer(s->set); /* the only one may have been blocked */
+    resume_continue(s);
+}
+
+const struct conn_hooks stream_conn_hooks = {stream_closed, stream_drained};
 
 /* --- how it is --- */
 
@@ -1016,7 +687,7 @@ void streams_measure(struct streams *set, uint64_t gauges[WORKER_GAUGES])
 {
     int64_t now = loop_now(set->loop);
     if (!set->measured_at || now - set->measured_at >= STREAMS_MEASURE_MS) {
-        set->load = conns_load(&set->conns);
+        set->load = conns_load(&set->exchanges->conns);
         set->measured_at = now;
     }
     gauges[GAUGE_STREAMS] = registry_count(set->registry);
@@ -1028,15 +699,6 @@ void streams_measure(struct streams *set, uint64_t gauges[WORKER_GAUGES])
     gauges[GAUGE_WINDOW_BYTES] = set->window ? history_bytes(set->window) : 0;
     gauges[GAUGE_STARTED_MS] = (uint64_t)set->started_ms;
 }
-
-static void on_reuse(struct conn *c, int fd)
-{
-    struct streams *set = stream_of(c)->set;
-
-    set->keep(set->keep_context, fd);
-}
-
-static const struct conn_hooks conn_hooks = {on_gone, on_hungry, on_free, on_reuse};
 
 /* --- life --- */
 
@@ -1052,8 +714,8 @@ static void drain_one(void *owner, void *context)
     if (!d->left)
         return;
     d->left--;
-    stream_send_text(s, retry_block(d->set));
-    conn_end(&s->conn, END_DRAIN);
+    exchange_send(&s->exchange, retry_block(d->set));
+    conn_end(&s->exchange.conn, END_DRAIN);
 }
 
 size_t streams_drain(struct streams *set, size_t count)
@@ -1066,25 +728,21 @@ size_t streams_drain(struct streams *set, size_t count)
 int streams_init(struct streams *set, const char *prefix, size_t queue_bytes)
 {
     TAILQ_INIT(&set->unconfirmed);
-    conns_init(&set->conns, set->loop, &conn_hooks, queue_bytes, (int64_t)set->limits.write_ms, set->counters);
     set->registry = registry_new(prefix);
     set->bans = bans_new();
     set->live.max = queue_bytes / 4 < BUNDLE_BYTES ? queue_bytes / 4 : BUNDLE_BYTES;
     set->plain_beat = reply_keep_alive();
     set->visible_beat = reply_beat();
     set->beat_timer = (struct loop_timer){.fire = beat_idle, .context = set};
-    services_init(set);
     int err = terms_init(set);
     return !err && set->registry && set->bans && set->plain_beat && set->visible_beat ? 0 : -ENOMEM;
 }
 
 void streams_release(struct streams *set)
 {
-    conns_close(&set->conns);
     if (set->upstream)
         upstream_leave(set->upstream);
     terms_release(set);
-    status_release(set);
     bundle_release(&set->live);
     registry_free(&set->registry);
     bans_free(&set->bans);

@@ -1,12 +1,11 @@
-/* stream.h - the streams of a worker: who may open one, what each is sent, and how one that comes back is brought up to date.
+/* stream.h - the streams of a worker: what each is sent, and how one that comes back is brought up to date.
  *
  * A stream is WAITING while the sequence is not known yet, RESUMING while it catches up with what it missed, then LIVE. A
  * resuming stream is not sent live events: it reads them from the window when it gets there, so that order holds by itself. It is
  * fed as fast as it reads and no faster. A live stream whose queue is full is RESUMING again: its conn is `behind`.
  *
- * stream.c opens streams and delivers to them, resume.c brings them up to date, terms.c ends them when their time is over. None of them
- * touches a descriptor (conn.c) or a socket of
- * the broker's (upstream.c).
+ * open.c opens streams, stream.c delivers to them, resume.c brings them up to date, terms.c ends them when their time is over.
+ * None of them touches a descriptor (conn.c) or a socket of the broker's (upstream.c).
  */
 #ifndef SSECAST_STREAM_H
 #define SSECAST_STREAM_H
@@ -15,8 +14,7 @@
 
 #include "base/expiry.h"
 #include "base/must.h"
-#include "http/conn.h"
-#include "http/route.h"
+#include "http/exchange.h"
 #include "model/bans.h"
 #include "model/history.h"
 #include "stream/addresses.h"
@@ -30,58 +28,52 @@ _Static_assert(REQUEST_CHANNELS_MAX == HISTORY_CHANNELS_MAX, "channels of a stre
 
 enum stream_state { STREAM_WAITING, STREAM_RESUMING, STREAM_LIVE };
 
-/* What a request has become. Some fields of struct stream exist for one kind only. */
-enum stream_kind {
-    KIND_ANSWER, /* an answer that is being written, and nothing else; also what is left of the other kinds at their end */
-    KIND_EVENTS, /* a stream of events: it has an entry in the registry */
-    KIND_CALL,   /* a request to a service (service.h), until it is answered */
-};
-
 struct stream {
-    struct conn conn; /* first: a conn is its stream */
+    struct exchange exchange; /* first: the exchange that it is while its role is EXCHANGE_STREAM */
     struct streams *set;
-    enum stream_kind kind;
     enum stream_state state;
     bool placed;            /* an id: line has told its client where it begins */
     bool shows_checkpoints; /* they are events */
     bool shows_beats;       /* and one is sent at least once per heartbeat */
-    bool bundled;           /* events of a turn are one text for it; Apache and nginx prefer single ones */
+    bool confirmed;         /* the broker was told of it, ... */
+    bool waited;            /* it was opened before the sequence was known */
+    uint64_t opened_by;     /* ... and stood here then: a shutdown after it does concern it */
     uint64_t opened_at;     /* position when it was opened, 0 without one: a shutdown up to it does not concern it */
     int64_t opened_us;      /* clock_us() then */
-    bool confirmed;         /* the broker was told of it, ... */
-    uint64_t opened_by;     /* ... and stood here then: a shutdown after it does concern it */
-    bool waited;            /* it was opened before the sequence was known */
-    TAILQ_ENTRY(stream) unconfirmed; /* of KIND_EVENTS, until it is confirmed */
+    TAILQ_ENTRY(stream) unconfirmed; /* until it is confirmed */
     uint64_t cursor;              /* position: all up to it was sent; when live, what is above it is sent as it comes */
     uint64_t shown;               /* position in the last id: line sent */
     char *last_id;                /* the client's cursor as it gave it, until it was found; NULL: none */
     struct question *question;    /* to the broker, under way */
-    struct registry_entry *entry; /* of KIND_EVENTS; read it with stream_entry() */
-    union {
-        struct terms
-            *terms; /* of KIND_EVENTS: until when, from where (terms.c); NULL: nothing binds it. stream_terms() */
-        struct call *call; /* of KIND_CALL. stream_call() */
-    } of;
-    int64_t since_ms;  /* unix time */
-    int64_t beaten_at; /* the loop's time of the last checkpoint, where shows_beats */
+    struct registry_entry *entry; /* while it is open; read it with stream_entry() */
+    struct terms *terms;          /* until when, from where (terms.c); NULL: nothing binds it. stream_terms() */
+    int64_t since_ms;             /* unix time */
+    int64_t beaten_at;            /* the loop's time of the last checkpoint, where shows_beats */
 };
+
+/* The stream that c is; NULL when it is no stream, or has ended. */
+static inline struct stream *stream_of(struct conn *c)
+{
+    struct exchange *x = (struct exchange *)c;
+    return x->role == EXCHANGE_STREAM ? (struct stream *)x : NULL;
+}
+
+/* False when s has ended: all that is left is what still waits to be written. */
+static inline bool stream_is_open(const struct stream *s)
+{
+    return s->exchange.role == EXCHANGE_STREAM;
+}
 
 static inline struct registry_entry *stream_entry(const struct stream *s)
 {
-    MUST(s->kind == KIND_EVENTS);
+    MUST(stream_is_open(s));
     return s->entry;
 }
 
 static inline struct terms *stream_terms(const struct stream *s)
 {
-    MUST(s->kind == KIND_EVENTS);
-    return s->of.terms;
-}
-
-static inline struct call *stream_call(const struct stream *s)
-{
-    MUST(s->kind == KIND_CALL);
-    return s->of.call;
+    MUST(stream_is_open(s));
+    return s->terms;
 }
 
 struct stream_limits {
@@ -90,8 +82,7 @@ struct stream_limits {
     uint64_t per_address;  /* 0: no limit */
     uint64_t connect_rate; /* of one address, a second; 0: no limit */
     uint64_t heartbeat_ms;
-    uint64_t write_ms; /* how long a reader may take none of what waits for it; 0: for ever */
-    uint32_t retry;    /* ms */
+    uint32_t retry; /* ms */
     uint64_t window_bytes;
     uint64_t publish_bytes; /* the largest request to publish over HTTP; 0: nobody may */
 };
@@ -99,35 +90,26 @@ struct stream_limits {
 /* All streams, and what they share. */
 struct streams {
     struct loop *loop;
+    struct exchanges *exchanges; /* set by the wiring */
     struct request_rules request_rules;
-    struct route_rules route_rules;
     struct reply_rules reply_rules;
     struct stream_limits limits;
-    struct conns conns;
     struct registry *registry;
     struct bans *bans;
-    uint64_t bans_at;              /* position: what came up to here is in them */
-    bool missed;                   /* events, since the last welcome */
-    struct history *window;        /* NULL until the sequence is known */
-    struct bundle live;            /* of this turn, in the window already, that live streams are still to be given */
-    struct upstream *upstream;     /* set by the wiring */
-    struct tokens *tokens;         /* set by the wiring; NULL: there are no keys to judge them with */
-    const struct monitor *monitor; /* set by the wiring */
-    struct addresses *addresses;   /* NULL: no limits */
-    void (*keep)(void *context,
-                 int fd); /* set by the wiring: takes a connection over that waits for its next request */
-    void *keep_context;
-    struct expiry expiry; /* of streams whose tokens have a time */
+    uint64_t bans_at;            /* position: what came up to here is in them */
+    bool missed;                 /* events, since the last welcome */
+    struct history *window;      /* NULL until the sequence is known */
+    struct bundle live;          /* of this turn, in the window already, that live streams are still to be given */
+    struct upstream *upstream;   /* set by the wiring */
+    struct tokens *tokens;       /* set by the wiring; NULL: there are no keys to judge them with */
+    struct addresses *addresses; /* NULL: no limits */
+    struct expiry expiry;        /* of streams whose tokens have a time */
     struct loop_timer expiry_timer;
     struct event *expired; /* what they are told at the end */
     struct loop_timer beat_timer;
     struct event *beats[2]; /* the last checkpoints of heartbeats, without data and as events, and their positions */
     uint64_t beat_positions[2];
     struct event *plain_beat, *visible_beat;
-    struct call *first_call, *last_call; /* that wait for the broker's reply, the longest first */
-    struct loop_timer call_timer;
-    size_t asked_bytes;                               /* of their questions */
-    struct watch *watch;                              /* who looks at the status page; NULL: nobody did yet */
     bool draining;                                    /* new streams are asked to come back */
     struct ordering ordering;                         /* whether a shutdown came before a stream */
     TAILQ_HEAD(unconfirmed_list, stream) unconfirmed; /* in the order of their generations */
@@ -141,14 +123,12 @@ struct streams {
     int64_t started_ms; /* unix time */
 };
 
-/* set's loop, rules and limits are filled in; prepare the rest. prefix: see registry.h. 0 or -ENOMEM. */
+/* set's loop, exchanges, rules and limits are filled in; prepare the rest. prefix: see registry.h. queue_bytes may wait for
+ * one stream. 0 or -ENOMEM. */
 int streams_init(struct streams *set, const char *prefix, size_t queue_bytes);
 
-/* After the loop's last turn: close and free everything. */
+/* After the loop's last turn, when all connections are closed: free everything. */
 void streams_release(struct streams *set);
-
-/* Answer the request that was read from fd (taken over): open a stream, or say why not. params is released. */
-void streams_request(struct streams *set, int fd, struct params *params, bool raw);
 
 /* After upstream's turn: give live streams what came. */
 void streams_settle(struct streams *set);
@@ -158,7 +138,7 @@ void streams_measure(struct streams *set, uint64_t gauges[WORKER_GAUGES]);
 
 #define STREAMS_MEASURE_MS 500
 
-/* What upstream tells; context is the struct streams. */
+/* What upstream tells streams; context is the struct streams. The reply hook is left to the services. */
 extern const struct upstream_hooks stream_upstream_hooks;
 
 /* End up to count streams, each with its own retry (cause END_DRAIN). Returns how many are left. */
@@ -190,13 +170,30 @@ const struct address *terms_address(const struct terms *terms);
 /* The stream has ended. Sets *terms to NULL; safe on NULL. */
 void terms_free(struct terms **terms);
 
+/* --- between stream.c and open.c --- */
+
+/* How the exchange of a stream ends and goes on. */
+extern const struct conn_hooks stream_conn_hooks;
+
+/* Make block a checkpoint of s. The first one says which connection it is, and how often it is heard of. connection is room for its id. */
+void stream_mark_place(struct stream *s, struct block *block, char connection[REGISTRY_ID_MAX]);
+
+/* Tell the broker that s was opened, or has ended. */
+void stream_report(struct stream *s, enum wire_item kind);
+
+/* position as text, in digits. */
+struct slice stream_digits(uint64_t position, char digits[24]);
+
+/* The broker's time: bans end by its clock, which set their ends. */
+int64_t streams_ban_clock(const struct streams *set);
+
+/* See to it that a heartbeat is sent when one is due. */
+void streams_set_beat_timer(struct streams *set);
+
 /* --- between stream.c and resume.c --- */
 
 /* Send one event of the sequence that concerns s; a shutdown ends it. bounded: live, under the budget; without room s falls behind. */
 void stream_deliver(struct stream *s, struct event *e, bool bounded);
-
-/* Send text and give up the reference; a NULL text (no memory) cuts the stream. */
-void stream_send_text(struct stream *s, struct event *text);
 
 /* Move the client's cursor. */
 void stream_send_checkpoint(struct stream *s, uint64_t position);

@@ -31,8 +31,8 @@ static void set_expiry_timer(struct streams *set)
 
 static void expire(struct stream *s)
 {
-    conn_send_unbounded(&s->conn, s->set->expired);
-    conn_end(&s->conn, END_EXPIRED);
+    conn_send_unbounded(&s->exchange.conn, s->set->expired);
+    conn_end(&s->exchange.conn, END_EXPIRED);
 }
 
 static void expire_due(void *context, int64_t now)

@@ -23,25 +23,25 @@ static uint64_t counters[WORKER_COUNTERS];
 struct peer {
     struct conn conn; /* first */
     int fd;           /* the web server's; -1 when closed */
-    int gone, freed;
+    int closed, freed;
     int reused;    /* the descriptor that was handed on; 0: none */
-    size_t refill; /* bytes to send when hungry */
+    size_t refill; /* bytes to send when drained */
     char *raw;     /* all that has arrived */
     size_t raw_len;
     char *sent; /* all that was queued */
     size_t sent_len;
 };
 
-static void on_gone(struct conn *c)
+static void on_closed(struct conn *c)
 {
     struct peer *p = (struct peer *)c;
-    p->gone++;
-    ck_assert_int_eq(p->gone, 1);
+    p->closed++;
+    ck_assert_int_eq(p->closed, 1);
 }
 
 static void send_text(struct peer *p, const char *text, size_t len);
 
-static void on_hungry(struct conn *c)
+static void on_drained(struct conn *c)
 {
     struct peer *p = (struct peer *)c;
     ck_assert_int_eq(c->state, CONN_OPEN);
@@ -57,7 +57,7 @@ static void on_free(struct conn *c)
     struct peer *p = (struct peer *)c;
     p->freed++;
     ck_assert_int_eq(p->freed, 1);
-    ck_assert_int_eq(p->gone, 1);
+    ck_assert_int_eq(p->closed, 1);
 }
 
 static void on_reuse(struct conn *c, int fd)
@@ -67,7 +67,8 @@ static void on_reuse(struct conn *c, int fd)
     p->reused = fd;
 }
 
-static const struct conn_hooks hooks = {on_gone, on_hungry, on_free, on_reuse};
+static const struct conn_hooks hooks = {on_closed, on_drained};
+static const struct conns_hooks set_hooks = {on_free, on_reuse};
 
 static bool turn_end(void *context)
 {
@@ -96,7 +97,7 @@ static void setup(void)
     memset(counters, 0, sizeof counters);
     loop = loop_new(turn_end, NULL);
     stop_timer = (struct loop_timer){.fire = stop};
-    conns_init(&conns, loop, &hooks, BUDGET, WRITE_MS, counters);
+    conns_init(&conns, loop, &set_hooks, BUDGET, WRITE_MS, counters);
 }
 
 static void teardown(void)
@@ -114,7 +115,7 @@ static struct peer *peer_new(bool raw, int buffer)
     if (buffer)
         setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
     p->fd = fds[1];
-    ck_assert_int_eq(conn_open(&p->conn, &conns, fds[0], 0x0102, raw), 0);
+    ck_assert_int_eq(conn_open(&p->conn, &conns, &hooks, fds[0], 0x0102, raw), 0);
     return p;
 }
 
@@ -130,7 +131,7 @@ static void peer_free(struct peer *p)
     conn_cut(&p->conn, END_CLIENT);
     conns_flush(&conns);
     conns_reap(&conns);
-    ck_assert_int_eq(p->gone, 1);
+    ck_assert_int_eq(p->closed, 1);
     ck_assert_int_eq(p->freed, 1);
     hang_up(p);
     free(p->raw);
@@ -357,7 +358,7 @@ static void overfill(struct peer *p)
     for (int i = 0; i < 100 && p->conn.state == CONN_OPEN; i++)
         send_text(p, text, sizeof text);
     ck_assert_int_eq(p->conn.cause, END_SLOW);
-    ck_assert_int_eq(p->gone, 1);
+    ck_assert_int_eq(p->closed, 1);
     ck_assert_uint_ge(p->sent_len, BUDGET - sizeof text);
     ck_assert_uint_lt(p->sent_len, 2 * BUDGET);
 }
@@ -442,11 +443,11 @@ START_TEST(one_that_falls_behind_and_takes_nothing_is_cut)
 {
     struct peer *p = peer_new(_i, 4096);
     fall_behind(p);
-    for (int64_t until = clock_ms() + 20000; !p->gone && clock_ms() < until;) {
+    for (int64_t until = clock_ms() + 20000; !p->closed && clock_ms() < until;) {
         poll(NULL, 0, 20);
         turn();
     }
-    ck_assert_int_eq(p->gone, 1);
+    ck_assert_int_eq(p->closed, 1);
     ck_assert_int_eq(p->conn.cause, END_SLOW);
     receive(p, SIZE_MAX);
     read_all(p);
@@ -465,7 +466,7 @@ START_TEST(one_that_took_nothing_for_long_cannot_fall_behind)
     event_unref(&e);
     p->conn.touched -= CONN_BEHIND_MS;
     fall_behind(p);
-    ck_assert_int_eq(p->gone, 1);
+    ck_assert_int_eq(p->closed, 1);
     ck_assert_int_eq(p->conn.cause, END_SLOW);
     peer_free(p);
 }
@@ -528,7 +529,7 @@ START_TEST(unbounded_knows_no_budget)
 }
 END_TEST
 
-START_TEST(one_that_has_written_all_is_hungry)
+START_TEST(one_that_has_written_all_is_drained)
 {
     struct peer *p = peer_new(false, 0);
     p->refill = 5;
@@ -550,7 +551,7 @@ START_TEST(an_end_comes_after_what_waits)
     say(p, "one");
     say(p, "two");
     conn_end(&p->conn, END_SHUTDOWN);
-    ck_assert_int_eq(p->gone, 1);
+    ck_assert_int_eq(p->closed, 1);
     say(p, "too late");
     conn_end(&p->conn, END_DRAIN);
     turn();
@@ -1072,7 +1073,7 @@ static void add_writing(TCase *tests)
     tcase_add_test(tests, a_burst_over_the_budget_is_written_at_once);
     tcase_add_test(tests, one_event_may_be_larger_than_the_budget);
     tcase_add_test(tests, unbounded_knows_no_budget);
-    tcase_add_test(tests, one_that_has_written_all_is_hungry);
+    tcase_add_test(tests, one_that_has_written_all_is_drained);
 }
 
 static void add_ends(TCase *tests)

@@ -1,6 +1,6 @@
 /* Streams over a socket pair, as plain CGI so that the text stands alone. What the broker would say is said through
  * stream_upstream_hooks; upstream itself is there and finds nobody. */
-#include "stream/stream.h"
+#include "stream/open.h"
 
 #include <errno.h>
 #include <jwt.h>
@@ -16,6 +16,7 @@
 static char *session_source = (char *)"query:session", *channel_source = (char *)"query:channels";
 static const struct option_list session_from = {&session_source, 1}, channels_from = {&channel_source, 1},
                                 none = {NULL, 0};
+static struct exchanges exchanges;
 static struct streams set;
 static struct loop_timer stop_timer;
 static const struct upstream_hooks *const broker = &stream_upstream_hooks;
@@ -24,8 +25,8 @@ static bool turn_end(void *context)
 {
     (void)context;
     streams_settle(&set);
-    bool more = conns_flush(&set.conns);
-    conns_reap(&set.conns);
+    bool more = conns_flush(&exchanges.conns);
+    conns_reap(&exchanges.conns);
     return more;
 }
 
@@ -47,6 +48,7 @@ static void setup(void)
     signal(SIGPIPE, SIG_IGN);
     set = (struct streams){
         .loop = loop_new(turn_end, NULL),
+        .exchanges = &exchanges,
         .request_rules = {.session_from = &session_from,
                           .channels_from = &channels_from,
                           .cors_origins = &none,
@@ -57,6 +59,7 @@ static void setup(void)
         .limits = {.connections = 1000, .heartbeat_ms = 600000, .retry = 15000, .window_bytes = 1u << 24},
     };
     stop_timer = (struct loop_timer){.fire = stop};
+    exchanges_init(&exchanges, set.loop, 1u << 20, 0, set.counters);
     ck_assert_int_eq(streams_init(&set, "w", 1u << 20), 0);
     char *nowhere = (char *)"tcp://127.0.0.1:1";
     struct upstream_config config = {.pace = UPSTREAM_PACE,
@@ -72,6 +75,7 @@ static void setup(void)
 
 static void teardown(void)
 {
+    conns_close(&exchanges.conns);
     streams_release(&set);
     upstream_free(&set.upstream);
     loop_free(&set.loop);
@@ -103,6 +107,13 @@ static void receive(struct client *c, size_t max)
     c->text[c->len] = '\0';
 }
 
+/* Answer this request, which comes from fd. */
+static void request_stream(int fd, struct params *params)
+{
+    open_request(&set, &(struct incoming){fd, params, true});
+    params_release(params);
+}
+
 /* Open a stream; extra may be NULL or a further parameter. */
 static struct client *open_with(int number, int buffer, const char *query, const char *extra)
 {
@@ -115,7 +126,7 @@ static struct client *open_with(int number, int buffer, const char *query, const
         setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
     c->fd = fds[1];
     ck_assert_int_eq(params_copy(&params, (char *[]){"REQUEST_METHOD=GET", (char *)query, (char *)extra, NULL}), 0);
-    streams_request(&set, fds[0], &params, true);
+    request_stream(fds[0], &params);
     return c;
 }
 
@@ -238,7 +249,7 @@ static void join(uint64_t position)
 /* The stream that was opened last. */
 static struct stream *last_stream(void)
 {
-    const struct conns *all = &set.conns;
+    const struct conns *all = &exchanges.conns;
     struct conn *blocked = all->behind.last ? all->behind.last : all->blocked.last;
     return (struct stream *)(blocked ? blocked : all->idle.last);
 }
@@ -329,11 +340,11 @@ START_TEST(what_is_no_stream_is_answered_and_closed)
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
     c->fd = fds[1];
     params_copy(&params, (char *[]){(char *)short_answers[_i].params[0], (char *)short_answers[_i].params[1], NULL});
-    streams_request(&set, fds[0], &params, true);
+    request_stream(fds[0], &params);
     const char *text = heard(c);
     ck_assert_int_eq(strncmp(text, short_answers[_i].status, strlen(short_answers[_i].status)), 0);
     ck_assert(c->ended);
-    ck_assert_uint_eq(set.conns.count, 0);
+    ck_assert_uint_eq(exchanges.conns.count, 0);
     ck_assert_uint_eq(set.counters[STREAMS_OPENED], 0);
 }
 END_TEST
@@ -1001,11 +1012,11 @@ START_TEST(it_is_read_as_fast_as_it_is_written)
     for (uint64_t seq = 101; seq <= 1100; seq++)
         say(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = seq, .data = {data, sizeof data}});
     open_with(0, 4096, "QUERY_STRING=session=a", "HTTP_LAST_EVENT_ID=100");
-    ck_assert_uint_lt(last_stream()->conn.queue.bytes, 150000);
+    ck_assert_uint_lt(last_stream()->exchange.conn.queue.bytes, 150000);
     for (int i = 0; i < 20; i++) {
         receive(&clients[0], 10000);
         turn();
-        ck_assert_uint_lt(last_stream()->conn.queue.bytes, 150000);
+        ck_assert_uint_lt(last_stream()->exchange.conn.queue.bytes, 150000);
     }
 }
 END_TEST
@@ -1230,7 +1241,7 @@ START_TEST(who_left_is_not_answered)
     leave(c);
     turn();
     turn();
-    ck_assert_uint_eq(set.conns.count, 0);
+    ck_assert_uint_eq(exchanges.conns.count, 0);
     ck_assert_uint_eq(registry_count(set.registry), 0);
 }
 END_TEST
@@ -1286,13 +1297,13 @@ static void burst(uint64_t first, int count)
 /* A live stream of session a whose reader takes little, after more than its budget has come in one turn. */
 static struct stream *open_behind(int number, const char *extra)
 {
-    set.conns.budget = SMALL_BUDGET;
+    exchanges.conns.budget = SMALL_BUDGET;
     open_with(number, 4096, "QUERY_STRING=session=a", extra);
     turn();
     struct stream *s = last_stream();
     burst(101, BURST);
-    ck_assert(s->conn.behind && s->state == STREAM_RESUMING);
-    ck_assert_uint_le(s->conn.queue.bytes, SMALL_BUDGET);
+    ck_assert(s->exchange.conn.behind && s->state == STREAM_RESUMING);
+    ck_assert_uint_le(s->exchange.conn.queue.bytes, SMALL_BUDGET);
     return s;
 }
 
@@ -1329,8 +1340,8 @@ START_TEST(a_burst_beyond_the_budget_is_read_from_the_window)
     struct stream *s = open_behind(0, behind_software[_i]);
     publish(201, NULL);
     assert_seqs(read_on(&clients[0]), 101, 201);
-    ck_assert(s->state == STREAM_LIVE && !s->conn.behind);
-    ck_assert(set.conns.behind.first == NULL);
+    ck_assert(s->state == STREAM_LIVE && !s->exchange.conn.behind);
+    ck_assert(exchanges.conns.behind.first == NULL);
     ck_assert_uint_eq(set.counters[DELIVERIES], BURST + 1);
     ck_assert_uint_eq(set.counters[STREAMS_BEHIND], 1);
     ck_assert_uint_eq(set.counters[ENDS_SLOW] + set.counters[REPLAYS_LOCAL], 0);
@@ -1355,8 +1366,7 @@ END_TEST
 
 START_TEST(one_that_is_behind_and_takes_nothing_is_cut)
 {
-    set.limits.write_ms = 60;
-    set.conns.write_ms = 60;
+    exchanges.conns.write_ms = 60;
     join(100);
     open_behind(0, behind_software[_i]);
     for (int64_t until = clock_ms() + 20000; !set.counters[ENDS_SLOW] && clock_ms() < until;) {
@@ -1365,7 +1375,7 @@ START_TEST(one_that_is_behind_and_takes_nothing_is_cut)
     }
     ck_assert_uint_eq(set.counters[ENDS_SLOW], 1);
     ck_assert_uint_eq(registry_count(set.registry), 0);
-    ck_assert(set.conns.behind.first == NULL);
+    ck_assert(exchanges.conns.behind.first == NULL);
 }
 END_TEST
 
@@ -1405,7 +1415,7 @@ END_TEST
 
 START_TEST(one_that_is_behind_and_waited_is_ended_by_what_was_shut_down_meanwhile)
 {
-    set.conns.budget = SMALL_BUDGET;
+    exchanges.conns.budget = SMALL_BUDGET;
     open_with(0, 4096, "QUERY_STRING=session=a", NULL);
     struct stream *s = last_stream();
     a_moment();
@@ -1413,7 +1423,7 @@ START_TEST(one_that_is_behind_and_waited_is_ended_by_what_was_shut_down_meanwhil
     join(100);
     turn();
     burst(101, BURST);
-    ck_assert(s->conn.behind);
+    ck_assert(s->exchange.conn.behind);
     struct slice name = S("a");
     struct event_spec spec = shutdown_of(90, TO_SESSIONS, &name, broker_time() + 1000);
     tell_past(&spec, 1, 100, false);
@@ -1427,7 +1437,7 @@ START_TEST(one_that_is_behind_when_the_sequence_breaks_asks_the_broker)
     join(100);
     struct stream *s = open_behind(0, behind_software[_i]);
     broker->broken(&set, 500, 501);
-    ck_assert(!s->conn.behind);
+    ck_assert(!s->exchange.conn.behind);
     read_on(&clients[0]);
     ck_assert(!clients[0].ended);
     ck_assert_ptr_nonnull(s->question);
@@ -1454,8 +1464,8 @@ START_TEST(those_that_are_behind_lag)
     broker->lagging(&set, &b);
     ck_assert_uint_gt(b.len, 0);
     buf_release(&b);
-    ck_assert_uint_eq(conns_load(&set.conns).readers, 1);
-    ck_assert_uint_eq(conns_load(&set.conns).bytes, s->conn.queue.bytes);
+    ck_assert_uint_eq(conns_load(&exchanges.conns).readers, 1);
+    ck_assert_uint_eq(conns_load(&exchanges.conns).bytes, s->exchange.conn.queue.bytes);
 }
 END_TEST
 
@@ -1583,10 +1593,10 @@ START_TEST(one_that_could_not_be_written_to_is_kept_alive_again)
     body(c);
     say(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = 101, .data = {data, sizeof data}});
     turn();
-    ck_assert_ptr_null(set.conns.idle.first);
+    ck_assert_ptr_null(exchanges.conns.idle.first);
     poll(NULL, 0, 50);
     turn();
-    while (set.conns.blocked.first) {
+    while (exchanges.conns.blocked.first) {
         receive(c, SIZE_MAX);
         turn();
     }
@@ -1675,7 +1685,7 @@ START_TEST(a_resume_is_exact_at_any_speed)
     fflush(stdout);
     dice.state += (uint64_t)_i * 1000;
     if (_i % 2)
-        set.conns.budget = 5000 + roll(&dice, 50000); /* some fall behind */
+        exchanges.conns.budget = 5000 + roll(&dice, 50000); /* some fall behind */
     join(1000);
     for (uint64_t i = 0; i < MISSED + LIVE; i++)
         events[i] = random_event(&dice, 1001 + i);

@@ -1,6 +1,8 @@
 /* Requests to services over a socket pair, as plain CGI so that the text stands alone. What the broker replies is said through
- * stream_upstream_hooks; upstream itself is there and finds nobody. */
+ * service_replied(); upstream itself is there and finds nobody. */
 #include "service/service.h"
+
+#include "dispatch.h"
 
 #include <signal.h>
 #include <sys/socket.h>
@@ -19,8 +21,10 @@
 
 static char *origin = (char *)"https://app.example";
 static const struct option_list none = {NULL, 0}, origins = {&origin, 1};
-static const struct upstream_hooks *const broker = &stream_upstream_hooks;
+static struct exchanges exchanges;
 static struct streams set;
+static struct services services;
+static struct upstream_hooks hooks;
 static struct loop_timer stop_timer;
 static char key_file[] = "/tmp/check-service-XXXXXX";
 static int client; /* the other end of the last request's connection */
@@ -28,8 +32,8 @@ static int client; /* the other end of the last request's connection */
 static bool turn_end(void *context)
 {
     (void)context;
-    bool more = conns_flush(&set.conns);
-    conns_reap(&set.conns);
+    bool more = conns_flush(&exchanges.conns);
+    conns_reap(&exchanges.conns);
     return more;
 }
 
@@ -62,11 +66,15 @@ static void setup(void)
     char *nowhere = (char *)"tcp://127.0.0.1:1";
     signal(SIGPIPE, SIG_IGN);
     set = (struct streams){.loop = loop_new(turn_end, NULL),
+                           .exchanges = &exchanges,
                            .request_rules = {&none, &none, &origins, 64, 255},
                            .reply_rules = {&none, &origins},
                            .limits = {.connections = 10, .heartbeat_ms = 600000, .publish_bytes = 1000}};
     stop_timer = (struct loop_timer){.fire = stop};
+    exchanges_init(&exchanges, set.loop, 1u << 20, 0, set.counters);
     ck_assert_int_eq(streams_init(&set, "w", 1u << 20), 0);
+    services = (struct services){.streams = &set};
+    services_init(&services);
     struct upstream_config config = {.pace = UPSTREAM_PACE,
                                      .feeds = &nowhere,
                                      .syncs = &nowhere,
@@ -74,7 +82,9 @@ static void setup(void)
                                      .name = "test",
                                      .counters = set.counters,
                                      .repairs = &set.counters[REPAIRS]};
-    set.upstream = upstream_new(&config, set.loop, broker, &set);
+    hooks = stream_upstream_hooks;
+    hooks.reply = service_replied;
+    set.upstream = upstream_new(&config, set.loop, &hooks, &set);
     set.tokens = new_tokens();
     ck_assert(set.upstream && set.tokens);
     client = -1;
@@ -82,9 +92,11 @@ static void setup(void)
 
 static void teardown(void)
 {
+    conns_close(&exchanges.conns);
+    services_release(&services);
     streams_release(&set);
-    ck_assert_uint_eq(set.asked_bytes, 0);
-    ck_assert_ptr_null(set.first_call);
+    ck_assert_uint_eq(services.asked_bytes, 0);
+    ck_assert_ptr_null(services.first_call);
     upstream_free(&set.upstream);
     tokens_free(&set.tokens);
     loop_free(&set.loop);
@@ -131,7 +143,7 @@ static void send_request(struct ask a)
         close(client);
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
     client = fds[1];
-    streams_request(&set, fds[0], &params, true);
+    dispatch_request(&services, &(struct incoming){fds[0], &params, true});
     turn();
 }
 
@@ -160,10 +172,10 @@ static const struct ask good = {.token = MAY, .body = "{\"data\":1}"};
 /* What the broker replies to the call that waits for the longest. */
 static void reply(const char *json)
 {
-    struct call *c = set.first_call;
+    struct call *c = services.first_call;
     ck_assert_ptr_nonnull(c);
     upstream_forget(&c->question); /* as upstream does */
-    broker->reply(&set, c, slice_of(json));
+    service_replied(&set, c, slice_of(json));
     turn();
 }
 
@@ -192,7 +204,7 @@ START_TEST(the_path_behind_the_mount_point_names_it)
     };
     struct params params = params_of(&(struct ask){.uri = rows[_i].uri});
     const struct service *service;
-    bool found = service_find(&set, &params, &service);
+    bool found = service_find(&services, &params, &service);
     const char *name = service ? service->name : "streams";
     ck_assert_str_eq(found ? name : "nothing", rows[_i].name);
     params_release(&params);
@@ -252,7 +264,7 @@ START_TEST(what_cannot_be_published_is_refused)
     };
     send_request(rows[_i].ask);
     assert_answer(rows[_i].status, rows[_i].part);
-    ck_assert_ptr_null(set.first_call);
+    ck_assert_ptr_null(services.first_call);
     ck_assert_uint_eq(set.counters[PUBLISHES_HTTP_REFUSED], 1);
 }
 END_TEST
@@ -289,10 +301,10 @@ START_TEST(the_brokers_reply_is_the_answer)
     };
     send_request(good);
     ck_assert_str_eq(answer(), "");
-    ck_assert_uint_eq(set.asked_bytes, strlen(good.body));
+    ck_assert_uint_eq(services.asked_bytes, strlen(good.body));
     reply(rows[_i].json);
     assert_answer(rows[_i].status, rows[_i].json);
-    ck_assert_uint_eq(set.asked_bytes, 0);
+    ck_assert_uint_eq(services.asked_bytes, 0);
     ck_assert_uint_eq(set.counters[PUBLISHES_HTTP] + set.counters[PUBLISHES_HTTP_REFUSED], 1);
     ck_assert_uint_eq(set.counters[PUBLISHES_HTTP], _i == 0);
     ck_assert_uint_eq(set.counters[ENDS_CLIENT], 0); /* it was no stream */
@@ -330,9 +342,9 @@ START_TEST(calls_are_answered_each_with_its_own)
         client = -1;
     }
     close(clients[1]);
-    conn_cut(&set.first_call->next->stream->conn, END_CLIENT); /* raw ones do not notice by themselves */
+    conn_cut(&services.first_call->next->exchange.conn, END_CLIENT); /* raw ones do not notice by themselves */
     turn();
-    ck_assert_uint_eq(set.asked_bytes, 2 * strlen(good.body));
+    ck_assert_uint_eq(services.asked_bytes, 2 * strlen(good.body));
     ck_assert_uint_eq(set.counters[ENDS_CLIENT], 0); /* it was no stream */
     reply("{\"ok\":true,\"seq\":1}");
     reply("{\"ok\":true,\"seq\":3}");
@@ -346,12 +358,12 @@ END_TEST
 
 START_TEST(too_much_at_once_is_refused)
 {
-    set.asked_bytes = SERVICE_ASKED_MAX - strlen(good.body);
+    services.asked_bytes = SERVICE_ASKED_MAX - strlen(good.body);
     send_request(good);
     ck_assert_str_eq(answer(), "");
     send_request(good); /* nobody waits for the first any more, but the broker may have been asked */
     assert_answer("503", "nothing was done");
-    set.asked_bytes -= SERVICE_ASKED_MAX - strlen(good.body);
+    services.asked_bytes -= SERVICE_ASKED_MAX - strlen(good.body);
 }
 END_TEST
 
@@ -371,10 +383,10 @@ START_TEST(a_body_is_worth_something_with_a_good_token)
         {{.token = MAY, .uri = "/sse/healthz"}, 0},
     };
     struct params params = params_of(&rows[_i].ask);
-    ck_assert_uint_eq(service_body_max(&set, &params), rows[_i].max);
-    ck_assert_uint_eq(service_body_max(&set, &params), rows[_i].max); /* it was judged once */
+    ck_assert_uint_eq(service_body_max(&services, &params), rows[_i].max);
+    ck_assert_uint_eq(service_body_max(&services, &params), rows[_i].max); /* it was judged once */
     set.limits.publish_bytes = 0;
-    ck_assert_uint_eq(service_body_max(&set, &params), 0);
+    ck_assert_uint_eq(service_body_max(&services, &params), 0);
     params_release(&params);
 }
 END_TEST
@@ -394,7 +406,7 @@ static void send_from(const char *address, const char *token)
         list[count++] = item;
     ck_assert_int_eq(params_copy(&more, list), 0);
     params_release(&params);
-    service_body_max(&set, &more);
+    service_body_max(&services, &more);
     more.body = strdup("{\"data\":1}");
     more.body_len = strlen(more.body);
     more.body_state = BODY_WHOLE;
@@ -402,7 +414,7 @@ static void send_from(const char *address, const char *token)
         close(client);
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
     client = fds[1];
-    streams_request(&set, fds[0], &more, true);
+    dispatch_request(&services, &(struct incoming){fds[0], &more, true});
     turn();
 }
 
@@ -444,7 +456,7 @@ START_TEST(a_parameter_that_decides_may_not_come_twice)
             close(client);
         ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
         client = fds[1];
-        streams_request(&set, fds[0], &params, true);
+        dispatch_request(&services, &(struct incoming){fds[0], &params, true});
         turn();
         const char *text = answer();
         if (strncmp(twice[_i], "REQUEST_URI", 11) != 0)

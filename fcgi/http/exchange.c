@@ -1,0 +1,123 @@
+#include "http/exchange.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/must.h"
+#include "http/route.h"
+#include "ops/log.h"
+
+_Static_assert(offsetof(struct exchange, conn) == 0, "a conn is its exchange");
+_Static_assert(offsetof(struct exchanges, conns) == 0, "the conns are their exchanges");
+
+/* --- hooks --- */
+
+static void answer_closed(struct conn *c)
+{
+    MUST(((struct exchange *)c)->role == EXCHANGE_ANSWER);
+}
+
+static void answer_drained(struct conn *c)
+{
+    (void)c; /* there is nothing more to send */
+}
+
+static const struct conn_hooks answer_hooks = {answer_closed, answer_drained};
+
+static void exchange_free(struct conn *c)
+{
+    struct exchange *x = (struct exchange *)c;
+
+    MUST(x->role == EXCHANGE_ANSWER);
+    free(x);
+}
+
+static void exchange_reuse(struct conn *c, int fd)
+{
+    struct exchanges *set = (struct exchanges *)c->set;
+
+    set->keep(set->keep_context, fd);
+}
+
+static const struct conns_hooks exchanges_hooks = {exchange_free, exchange_reuse};
+
+void exchanges_init(struct exchanges *set, struct loop *loop, size_t budget, int64_t write_ms, uint64_t *counters)
+{
+    *set = (struct exchanges){0};
+    conns_init(&set->conns, loop, &exchanges_hooks, budget, write_ms, counters);
+}
+
+/* --- life --- */
+
+void exchange_drop(const struct incoming *in)
+{
+    log_error("request dropped: out of memory or file descriptors");
+    close(in->fd);
+}
+
+void *exchange_new(struct exchanges *set, const struct incoming *in, size_t size)
+{
+    MUST(size >= sizeof(struct exchange));
+
+    struct exchange *x = calloc(1, size);
+    if (!x || conn_open(&x->conn, &set->conns, &answer_hooks, in->fd, in->params->request, in->raw) != 0) {
+        free(x);
+        exchange_drop(in);
+        return NULL;
+    }
+
+    if (in->params->keep && set->keep)
+        conn_keep(&x->conn);
+
+    x->role = EXCHANGE_ANSWER;
+    x->spools = route_lighttpd(in->params);
+    if (x->spools)
+        conn_hold_back(&x->conn);
+    return x;
+}
+
+void exchange_become(struct exchange *x, enum exchange_role role, const struct conn_hooks *hooks)
+{
+    MUST(x->role == EXCHANGE_ANSWER && role != EXCHANGE_ANSWER);
+    MUST(x->conn.state == CONN_OPEN);
+
+    x->role = role;
+    x->conn.hooks = hooks;
+}
+
+void exchange_leave(struct exchange *x)
+{
+    MUST(x->role != EXCHANGE_ANSWER && x->conn.state != CONN_OPEN);
+
+    x->role = EXCHANGE_ANSWER;
+    x->conn.hooks = &answer_hooks;
+}
+
+/* --- answers --- */
+
+void exchange_send(struct exchange *x, struct event *text)
+{
+    if (text)
+        conn_send_unbounded(&x->conn, text);
+    else
+        conn_cut(&x->conn, END_SLOW);
+
+    event_unref(&text);
+}
+
+void exchange_finish(struct exchange *x, struct event *text)
+{
+    exchange_send(x, text);
+    conn_end(&x->conn, END_ANSWERED);
+}
+
+void exchange_answer(struct exchanges *set, const struct incoming *in, struct event *text)
+{
+    struct exchange *x = exchange_new(set, in, sizeof *x);
+
+    if (x)
+        exchange_finish(x, text);
+    else
+        event_unref(&text);
+}

@@ -1,0 +1,296 @@
+#include "stream/open.h"
+
+#include <errno.h>
+
+#include "base/clock.h"
+#include "base/must.h"
+#include "base/name.h"
+#include "ops/log.h"
+
+/* --- admission --- */
+
+enum admission {
+    ADMIT,
+    SHED_DRAINING,
+    SHED_WORKER_FULL,
+    SHED_ADDRESS_FULL,
+    SHED_TOO_FAST, /* the address asks too often (connect-rate) */
+};
+
+/* The stream that makes way when one more of this session opens; NULL: there is room for both. */
+static struct stream *displaced_by(const struct streams *set, struct slice session)
+{
+    uint64_t most = set->limits.per_session;
+    if (!most || registry_session_count(set->registry, session) < most)
+        return NULL;
+
+    return registry_session_oldest(set->registry, session);
+}
+
+/* Whether a new stream may open. The caller counts and logs a refusal. */
+static enum admission admit(const struct streams *set, const struct request *r, const struct address *address)
+{
+    const struct stream *displaced = displaced_by(set, slice_of(r->session));
+    if (set->draining)
+        return SHED_DRAINING;
+
+    if (!displaced && registry_count(set->registry) >= set->limits.connections)
+        return SHED_WORKER_FULL;
+
+    bool same_address = displaced && terms_address(stream_terms(displaced)) == address;
+    if (address && !same_address && address_full(set->addresses, address))
+        return SHED_ADDRESS_FULL;
+
+    return ADMIT;
+}
+
+static void count_shed(struct streams *set, enum admission why)
+{
+    set->counters[STREAMS_SHED]++;
+    switch (why) {
+    case SHED_WORKER_FULL:
+        log_event(LOG_WARN,
+                  "streams are turned away, there are as many as may be: raise max-connections, or add workers",
+                  log_count("max-connections", set->limits.connections));
+        break;
+    case SHED_ADDRESS_FULL:
+        set->counters[SHED_ADDRESS]++;
+        break;
+    case SHED_TOO_FAST:
+        set->counters[SHED_RATE]++;
+        break;
+    case ADMIT:
+    case SHED_DRAINING:
+        break;
+    }
+}
+
+static struct event *shed(struct streams *set, const struct request *r, enum admission why)
+{
+    MUST(why != ADMIT);
+    count_shed(set, why);
+    return reply_come_back(&set->reply_rules, r, stream_jitter(set->limits.retry));
+}
+
+/* End s for a newer stream of its session. It comes back late: two pages that know no better would replace each other in turn. */
+static void replace(struct stream *s)
+{
+    uint64_t retry = (uint64_t)s->set->limits.retry * STREAM_REPLACED_FACTOR;
+    exchange_send(&s->exchange, reply_replaced(stream_jitter(retry < UINT32_MAX ? (uint32_t)retry : UINT32_MAX)));
+    conn_end(&s->exchange.conn, END_REPLACED);
+}
+
+/* --- opening --- */
+
+/* Without a place where that is not known yet, or where the client's cursor cannot stand in an id: line. Then the first checkpoint
+ * follows when the stream has a place. */
+static struct event *first_block(struct stream *s, const struct request *r)
+{
+    char digits[24], connection[REGISTRY_ID_MAX];
+    struct block block = {.padding = r->padding, .has_retry = true, .retry = s->set->limits.retry};
+    if (r->last_id && cursor_valid(slice_of(r->last_id)))
+        block.id = slice_of(r->last_id); /* not the head: a disconnect during the replay would skip events */
+    else if (!r->last_id && s->set->window)
+        block.id = stream_digits(history_head(s->set->window), digits);
+
+    if (block.id.len)
+        stream_mark_place(s, &block, connection);
+    return reply_block(&block);
+}
+
+/* The exchange s becomes a stream. 0 or -ENOMEM (it stays what it is). */
+static int become_stream(struct stream *s, const struct request *r, struct address *address)
+{
+    struct streams *set = s->set;
+    if (terms_new(s, r->expires_ms, address, &s->terms) != 0)
+        return -ENOMEM;
+
+    s->entry = registry_add(set->registry, s, slice_of(r->session), (struct names){r->channels, r->channel_count},
+                            (struct slice){r->meta, r->meta_len});
+    if (!s->entry) {
+        terms_free(&s->terms);
+        return -ENOMEM;
+    }
+
+    exchange_become(&s->exchange, EXCHANGE_STREAM, &stream_conn_hooks);
+    TAILQ_INSERT_TAIL(&set->unconfirmed, s, unconfirmed);
+    return 0;
+}
+
+/* When s was opened, as far as is known yet. */
+static void note_opening(struct stream *s)
+{
+    struct streams *set = s->set;
+    s->since_ms = clock_unix_ms();
+    s->opened_us = clock_us();
+    if (set->window) {
+        s->opened_at = history_head(set->window);
+        return;
+    }
+    s->waited = true;
+    if (!set->waiting_since)
+        set->waiting_since = s->opened_us;
+}
+
+/* The cursor that the stream resumes from is the newer one of two. */
+static void choose_cursor(const struct streams *set, struct request *r)
+{
+    if (r->last_id && r->other_id && resume_is_newer(set->window, r->last_id, r->other_id))
+        request_swap_cursors(r);
+}
+
+/* The response's head and its first block. */
+static void send_beginning(struct stream *s, const struct request *r)
+{
+    struct streams *set = s->set;
+    char id[REGISTRY_ID_MAX];
+
+    registry_id(set->registry, stream_entry(s), id);
+    exchange_send(&s->exchange, reply_stream(&set->reply_rules, r, id));
+    if (stream_is_open(s))
+        exchange_send(&s->exchange, first_block(s, r));
+}
+
+/* s has become a stream: send how it begins, and let it follow the sequence. */
+static void begin_stream(struct stream *s, struct request *r)
+{
+    struct streams *set = s->set;
+
+    set->counters[STREAMS_OPENED]++;
+    note_opening(s);
+    s->shows_checkpoints = r->checkpoints != CHECKPOINTS_OFF;
+    s->shows_beats = r->checkpoints == CHECKPOINTS_ALWAYS;
+    s->beaten_at = loop_now(set->loop);
+
+    choose_cursor(set, r);
+    send_beginning(s, r);
+    if (!stream_is_open(s))
+        return;
+
+    s->last_id = r->last_id;
+    r->last_id = NULL;
+    stream_report(s, ITEM_OPENED);
+    streams_set_beat_timer(set);
+    if (set->window)
+        resume_begin(s);
+}
+
+/* The request was admitted. */
+static void open_stream(struct streams *set, const struct incoming *in, struct request *r, struct address *address)
+{
+    struct stream *displaced = displaced_by(set, slice_of(r->session));
+    struct stream *s = exchange_new(set->exchanges, in, sizeof *s);
+    if (!s)
+        return;
+
+    s->set = set;
+    if (become_stream(s, r, address) != 0) {
+        conn_cut(&s->exchange.conn, END_ANSWERED);
+        return;
+    }
+
+    if (displaced)
+        replace(displaced);
+    begin_stream(s, r);
+}
+
+/* --- short answers --- */
+
+static enum worker_counter refusal_counter(int status)
+{
+    return status == 401 ? STREAMS_UNAUTHORIZED : status == 403 ? STREAMS_FORBIDDEN : STREAMS_REFUSED;
+}
+
+/* The log has the time of the ban, by which it is found among the broker's; see tell_slow(). */
+static bool is_banned(const struct streams *set, const struct request *r)
+{
+    int64_t until_ms = bans_until(set->bans, slice_of(r->session), streams_ban_clock(set));
+
+    if (until_ms)
+        log_event(LOG_DEBUG, "a request was answered 204: its session is banned",
+                  log_count("until", (uint64_t)until_ms));
+    return until_ms != 0;
+}
+
+/* The answer to a request that opens no stream; NULL when it opens one, or when out of memory (*counted then says which). */
+static struct event *short_answer(struct streams *set, const struct request *r, const struct address *address,
+                                  bool *answered)
+{
+    *answered = true;
+    switch (r->kind) {
+    case REQUEST_REFUSED:
+        set->counters[refusal_counter(r->status)]++;
+        return reply_refused(&set->reply_rules, r);
+    case REQUEST_PREFLIGHT:
+        return reply_preflight(&set->reply_rules, r->origin, REQUEST_METHODS, REQUEST_HEADERS);
+    case REQUEST_HEAD:
+        return reply_stream(&set->reply_rules, r, NULL);
+    case REQUEST_STREAM:
+        break;
+    }
+    if (is_banned(set, r)) {
+        set->counters[STREAMS_BLOCKED]++;
+        return reply_no_content(&set->reply_rules, r);
+    }
+    enum admission admission = admit(set, r, address);
+    if (admission != ADMIT)
+        return shed(set, r, admission);
+    *answered = false;
+    return NULL;
+}
+
+static void answer(struct streams *set, const struct incoming *in, struct request *r, struct address *address)
+{
+    bool answered;
+    struct event *text = short_answer(set, r, address, &answered);
+
+    if (answered)
+        exchange_answer(set->exchanges, in, text);
+    else
+        open_stream(set, in, r, address);
+}
+
+/* The request's token is verified first, where one is wanted. 0 or -ENOMEM. */
+static int read_request(struct streams *set, const struct params *params, bool verify, struct request *r)
+{
+    struct token token = {0};
+    if (verify && set->tokens && request_wants_token(&set->request_rules))
+        tokens_verify_request(set->tokens, params, clock_unix_ms(), &token);
+
+    int err = request_read(params, &set->request_rules, &token, r);
+    token_release(&token);
+    return err;
+}
+
+void open_request(struct streams *set, const struct incoming *in)
+{
+    struct address *address = NULL;
+    struct request r = {0};
+
+    /* Count against the address's rate before the token is verified: verification is expensive. */
+    bool stream = request_is_stream(in->params);
+    bool in_time = !stream || terms_knock(set, in->params, &address);
+
+    if (read_request(set, in->params, stream && in_time, &r) != 0)
+        exchange_drop(in);
+    else if (in_time)
+        answer(set, in, &r, address);
+    else
+        exchange_answer(set->exchanges, in, shed(set, &r, SHED_TOO_FAST));
+    request_release(&r);
+}
+
+bool open_refuse(struct streams *set, const struct incoming *in, bool found)
+{
+    struct request r = {0};
+    if (!request_refuse_repeated(in->params, &set->request_rules, &r) && found)
+        return false;
+
+    if (!r.status)
+        request_refuse_path(&r);
+    r.origin = request_origin(in->params, set->reply_rules.cors_origins);
+    set->counters[refusal_counter(r.status)]++;
+    exchange_answer(set->exchanges, in, reply_refused(&set->reply_rules, &r));
+    request_release(&r);
+    return true;
+}

@@ -1,0 +1,259 @@
+/* Exchanges over a socket pair, as plain CGI so that the text stands alone. */
+#include "http/exchange.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "support.h"
+
+static struct exchanges set;
+static struct loop *loop;
+static struct loop_timer stop_timer;
+static uint64_t counters[WORKER_COUNTERS];
+static int closed, drained, kept;
+
+/* A role of a struct of its own. */
+struct visit {
+    struct exchange exchange;
+    char *text;
+};
+
+static void visit_closed(struct conn *c)
+{
+    struct visit *v = (struct visit *)c;
+
+    ck_assert_int_eq(v->exchange.role, EXCHANGE_CALL);
+    free(v->text);
+    closed++;
+    exchange_leave(&v->exchange);
+}
+
+static void visit_drained(struct conn *c)
+{
+    ck_assert_int_eq(((struct visit *)c)->exchange.role, EXCHANGE_CALL);
+    drained++;
+}
+
+static const struct conn_hooks visit_hooks = {visit_closed, visit_drained};
+
+static bool turn_end(void *context)
+{
+    (void)context;
+    bool more = conns_flush(&set.conns);
+    conns_reap(&set.conns);
+    return more;
+}
+
+static void stop(void *context, int64_t now)
+{
+    (void)context;
+    (void)now;
+    loop_stop(loop);
+}
+
+static void turn(void)
+{
+    loop_timer_set(loop, &stop_timer, clock_ms());
+    ck_assert_int_eq(loop_run(loop), 0);
+}
+
+static void setup(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    loop = loop_new(turn_end, NULL);
+    stop_timer = (struct loop_timer){.fire = stop};
+    exchanges_init(&set, loop, 100000, 0, counters);
+    closed = drained = 0;
+    kept = -1;
+}
+
+static void teardown(void)
+{
+    conns_close(&set.conns);
+    ck_assert_uint_eq(set.conns.count, 0);
+    loop_free(&loop);
+}
+
+/* A request whose connection has its other end in *client. */
+static struct incoming request(struct params *params, bool raw, int *client)
+{
+    int fds[2];
+
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    *client = fds[1];
+    *params = (struct params){.request = 1};
+    return (struct incoming){fds[0], params, raw};
+}
+
+/* What has come; *ended: and nothing more will. */
+static const char *heard(int client, bool *ended)
+{
+    static char text[1000];
+    ssize_t n = read(client, text, sizeof text - 1);
+
+    text[n > 0 ? n : 0] = '\0';
+    *ended = n == 0 || (n > 0 && read(client, text + n, 1) == 0);
+    return text;
+}
+
+START_TEST(a_short_answer_is_sent_and_ends)
+{
+    struct params params;
+    bool ended;
+    int client;
+    struct incoming in = request(&params, true, &client);
+
+    exchange_answer(&set, &in, event_text(S("no")));
+    turn();
+    ck_assert_str_eq(heard(client, &ended), "no");
+    ck_assert(ended);
+    ck_assert_uint_eq(set.conns.count, 0);
+    close(client);
+}
+END_TEST
+
+START_TEST(without_memory_for_its_text_it_ends)
+{
+    struct params params;
+    bool ended;
+    int client;
+    struct incoming in = request(&params, true, &client);
+
+    exchange_answer(&set, &in, NULL);
+    turn();
+    ck_assert_str_eq(heard(client, &ended), "");
+    ck_assert(ended);
+    close(client);
+}
+END_TEST
+
+START_TEST(a_request_that_cannot_be_answered_is_closed)
+{
+    struct params params;
+    bool ended;
+    int client;
+    struct incoming in = request(&params, true, &client);
+
+    exchange_drop(&in);
+    ck_assert_str_eq(heard(client, &ended), "");
+    ck_assert(ended);
+    ck_assert_uint_eq(set.conns.count, 0);
+    close(client);
+}
+END_TEST
+
+/* An exchange that is a visit. */
+static struct visit *visit(const struct incoming *in)
+{
+    struct visit *v = exchange_new(&set, in, sizeof *v);
+
+    ck_assert_ptr_nonnull(v);
+    ck_assert_int_eq(v->exchange.role, EXCHANGE_ANSWER);
+    ck_assert_ptr_null(v->text);
+    v->text = strdup("bye");
+    exchange_become(&v->exchange, EXCHANGE_CALL, &visit_hooks);
+    return v;
+}
+
+START_TEST(a_role_is_told_when_all_is_written_and_at_its_end)
+{
+    struct params params;
+    bool ended;
+    int client;
+    struct incoming in = request(&params, true, &client);
+    struct visit *v = visit(&in);
+
+    exchange_send(&v->exchange, event_text(S("hi ")));
+    turn();
+    ck_assert_int_eq(drained, 1);
+    ck_assert_int_eq(closed, 0);
+
+    exchange_finish(&v->exchange, event_text(S("bye")));
+    ck_assert_int_eq(closed, 1);
+    ck_assert_int_eq(v->exchange.role, EXCHANGE_ANSWER); /* whose rest is still to be written */
+    turn();
+    ck_assert_str_eq(heard(client, &ended), "hi bye");
+    ck_assert(ended);
+    ck_assert_int_eq(closed, 1);
+    ck_assert_int_eq(drained, 1);
+    close(client);
+}
+END_TEST
+
+START_TEST(a_role_ends_with_the_worker)
+{
+    struct params params;
+    int client;
+    struct incoming in = request(&params, true, &client);
+
+    visit(&in);
+    conns_close(&set.conns);
+    ck_assert_int_eq(closed, 1);
+    close(client);
+}
+END_TEST
+
+static void keep(void *context, int fd)
+{
+    ck_assert_ptr_eq(context, &kept);
+    kept = fd;
+}
+
+/* Only where the web server keeps it and a hook takes it over. */
+START_TEST(a_connection_that_is_kept_is_handed_on)
+{
+    bool wanted = _i & 1, taken = _i & 2;
+    struct params params;
+    int client;
+    struct incoming in = request(&params, false, &client);
+
+    params.keep = wanted;
+    if (taken) {
+        set.keep = keep;
+        set.keep_context = &kept;
+    }
+    exchange_answer(&set, &in, event_text(S("no")));
+    turn();
+    ck_assert_int_eq(kept, wanted && taken ? in.fd : -1);
+    if (kept >= 0)
+        close(kept);
+    close(client);
+}
+END_TEST
+
+START_TEST(lighttpd_gets_a_small_buffer)
+{
+    struct params params;
+    int client, bytes = 0;
+    socklen_t len = sizeof bytes;
+    struct incoming in = request(&params, true, &client);
+
+    char *list[] = {(char *)(_i ? "SERVER_SOFTWARE=lighttpd/1.4.69" : "SERVER_SOFTWARE=nginx/1.22"), NULL};
+    ck_assert_int_eq(params_copy(&params, list), 0);
+    const struct visit *v = visit(&in);
+    ck_assert_int_eq(getsockopt(in.fd, SOL_SOCKET, SO_SNDBUF, &bytes, &len), 0);
+    ck_assert_int_eq(v->exchange.spools, _i == 1);
+    ck_assert_int_eq(bytes <= 2 * CONN_HELD_BACK_BYTES, _i == 1);
+    params_release(&params);
+    close(client);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("exchange");
+    TCase *tests = one_case(suite, "exchange");
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, a_short_answer_is_sent_and_ends);
+    tcase_add_test(tests, without_memory_for_its_text_it_ends);
+    tcase_add_test(tests, a_request_that_cannot_be_answered_is_closed);
+    tcase_add_test(tests, a_role_is_told_when_all_is_written_and_at_its_end);
+    tcase_add_test(tests, a_role_ends_with_the_worker);
+    tcase_add_loop_test(tests, a_connection_that_is_kept_is_handed_on, 0, 4);
+    tcase_add_loop_test(tests, lighttpd_gets_a_small_buffer, 0, 2);
+    return run_suite(suite);
+}
