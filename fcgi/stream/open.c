@@ -6,6 +6,8 @@
 #include "base/must.h"
 #include "base/name.h"
 #include "ops/log.h"
+#include "stream/heartbeat.h"
+#include "stream/report.h"
 
 /* --- admission --- */
 
@@ -14,7 +16,7 @@ enum admission {
     SHED_DRAINING,
     SHED_WORKER_FULL,
     SHED_ADDRESS_FULL,
-    SHED_TOO_FAST, /* the address asks too often (connect-rate) */
+    SHED_TOO_FAST, /* more requests from this address than connect-rate allows */
 };
 
 /* The stream that makes way when one more of this session opens; NULL: there is room for both. */
@@ -49,8 +51,7 @@ static void count_shed(struct streams *set, enum admission why)
     set->counters[STREAMS_SHED]++;
     switch (why) {
     case SHED_WORKER_FULL:
-        log_event(LOG_WARN,
-                  "streams are turned away, there are as many as may be: raise max-connections, or add workers",
+        log_event(LOG_WARN, "streams refused: worker is full, raise max-connections or add workers",
                   log_count("max-connections", set->limits.connections));
         break;
     case SHED_ADDRESS_FULL:
@@ -72,22 +73,24 @@ static struct event *shed(struct streams *set, const struct request *r, enum adm
     return reply_come_back(&set->reply_rules, r, stream_jitter(set->limits.retry));
 }
 
-/* End s for a newer stream of its session. It comes back late: two pages that know no better would replace each other in turn. */
+/* End s for a newer stream of its session. Its client reconnects late, so that two pages do not replace each other in turn. */
 static void replace(struct stream *s)
 {
     uint64_t retry = (uint64_t)s->set->limits.retry * STREAM_REPLACED_FACTOR;
+
     exchange_send(&s->exchange, reply_replaced(stream_jitter(retry < UINT32_MAX ? (uint32_t)retry : UINT32_MAX)));
     conn_end(&s->exchange.conn, END_REPLACED);
 }
 
 /* --- opening --- */
 
-/* Without a place where that is not known yet, or where the client's cursor cannot stand in an id: line. Then the first checkpoint
- * follows when the stream has a place. */
+/* The first block has no id: line while the position is unknown, or if the client's cursor is not valid in one. Then the first
+ * checkpoint follows when the stream has a position. */
 static struct event *first_block(struct stream *s, const struct request *r)
 {
     char digits[24], connection[REGISTRY_ID_MAX];
     struct block block = {.padding = r->padding, .has_retry = true, .retry = s->set->limits.retry};
+
     if (r->last_id && cursor_valid(slice_of(r->last_id)))
         block.id = slice_of(r->last_id); /* not the head: a disconnect during the replay would skip events */
     else if (!r->last_id && s->set->window)
@@ -117,7 +120,7 @@ static int become_stream(struct stream *s, const struct request *r, struct addre
     return 0;
 }
 
-/* When s was opened, as far as is known yet. */
+/* Note the time, and the position if it is known. */
 static void note_opening(struct stream *s)
 {
     struct streams *set = s->set;
@@ -169,8 +172,8 @@ static void begin_stream(struct stream *s, struct request *r)
 
     s->last_id = r->last_id;
     r->last_id = NULL;
-    stream_report(s, ITEM_OPENED);
-    streams_set_beat_timer(set);
+    report_stream(s, ITEM_OPENED);
+    heartbeat_arm(set);
     if (set->window)
         resume_begin(s);
 }
@@ -198,21 +201,23 @@ static void open_stream(struct streams *set, const struct incoming *in, struct r
 
 static enum worker_counter refusal_counter(int status)
 {
-    return status == 401 ? STREAMS_UNAUTHORIZED : status == 403 ? STREAMS_FORBIDDEN : STREAMS_REFUSED;
+    if (status == 401)
+        return STREAMS_UNAUTHORIZED;
+
+    return status == 403 ? STREAMS_FORBIDDEN : STREAMS_REFUSED;
 }
 
-/* The log has the time of the ban, by which it is found among the broker's; see tell_slow(). */
+/* The log line names the end of the ban, not the session: see log_slow(). */
 static bool is_banned(const struct streams *set, const struct request *r)
 {
     int64_t until_ms = bans_until(set->bans, slice_of(r->session), streams_ban_clock(set));
 
     if (until_ms)
-        log_event(LOG_DEBUG, "a request was answered 204: its session is banned",
-                  log_count("until", (uint64_t)until_ms));
+        log_event(LOG_DEBUG, "request refused (204): session is banned", log_count("until", (uint64_t)until_ms));
     return until_ms != 0;
 }
 
-/* The answer to a request that opens no stream; NULL when it opens one, or when out of memory (*counted then says which). */
+/* The answer to a request that opens no stream. *answered is false if it opens one; the result is then NULL. */
 static struct event *short_answer(struct streams *set, const struct request *r, const struct address *address,
                                   bool *answered)
 {
@@ -228,13 +233,16 @@ static struct event *short_answer(struct streams *set, const struct request *r, 
     case REQUEST_STREAM:
         break;
     }
+
     if (is_banned(set, r)) {
         set->counters[STREAMS_BLOCKED]++;
         return reply_no_content(&set->reply_rules, r);
     }
+
     enum admission admission = admit(set, r, address);
     if (admission != ADMIT)
         return shed(set, r, admission);
+
     *answered = false;
     return NULL;
 }

@@ -1,11 +1,12 @@
-/* stream.h - the streams of a worker: what each is sent, and how one that comes back is brought up to date.
+/* stream.h - the streams of a worker: what each one is sent, and how a client that reconnects catches up.
  *
- * A stream is WAITING while the sequence is not known yet, RESUMING while it catches up with what it missed, then LIVE. A
- * resuming stream is not sent live events: it reads them from the window when it gets there, so that order holds by itself. It is
- * fed as fast as it reads and no faster. A live stream whose queue is full is RESUMING again: its conn is `behind`.
+ * A stream is WAITING while the sequence is not known yet, RESUMING while it catches up with the events it missed, then LIVE. A
+ * resuming stream is not sent live events: it reads them from the window later, so that the order holds. It is fed as fast as its
+ * reader reads. A live stream whose queue is full is RESUMING again: its conn is `behind`.
  *
- * open.c opens streams, stream.c delivers to them, resume.c brings them up to date, terms.c ends them when their time is over.
- * None of them touches a descriptor (conn.c) or a socket of the broker's (upstream.c).
+ * open.c opens streams. feed.c takes the sequence from upstream, and stream.c delivers it. resume.c brings streams up to date,
+ * heartbeat.c keeps them alive, terms.c ends them when their time is over, report.c reports them to the broker. None of them touches
+ * a descriptor (conn.c) or a socket of the broker's (upstream.c).
  */
 #ifndef SSECAST_STREAM_H
 #define SSECAST_STREAM_H
@@ -32,21 +33,21 @@ struct stream {
     struct exchange exchange; /* first: the exchange that it is while its role is EXCHANGE_STREAM */
     struct streams *set;
     enum stream_state state;
-    bool placed;            /* an id: line has told its client where it begins */
-    bool shows_checkpoints; /* they are events */
-    bool shows_beats;       /* and one is sent at least once per heartbeat */
-    bool confirmed;         /* the broker was told of it, ... */
+    bool placed;            /* an id: line with its first position was sent */
+    bool shows_checkpoints; /* checkpoints are events */
+    bool shows_beats;       /* a checkpoint is sent at least once per heartbeat */
+    bool confirmed;         /* the broker has acknowledged its report, at opened_by */
     bool waited;            /* it was opened before the sequence was known */
-    uint64_t opened_by;     /* ... and stood here then: a shutdown after it does concern it */
-    uint64_t opened_at;     /* position when it was opened, 0 without one: a shutdown up to it does not concern it */
-    int64_t opened_us;      /* clock_us() then */
+    uint64_t opened_by;     /* position of the acknowledgement: a shutdown after it ends the stream */
+    uint64_t opened_at; /* position when it was opened, 0 without one: a shutdown up to it does not end the stream */
+    int64_t opened_us;  /* clock_us() then */
     TAILQ_ENTRY(stream) unconfirmed; /* until it is confirmed */
-    uint64_t cursor;              /* position: all up to it was sent; when live, what is above it is sent as it comes */
-    uint64_t shown;               /* position in the last id: line sent */
-    char *last_id;                /* the client's cursor as it gave it, until it was found; NULL: none */
+    uint64_t cursor; /* position up to which all events were sent; when live, later ones are sent as they arrive */
+    uint64_t shown;  /* position in the last id: line sent */
+    char *last_id;   /* the client's cursor as text, until it was found; NULL: none */
     struct question *question;    /* to the broker, under way */
     struct registry_entry *entry; /* while it is open; read it with stream_entry() */
-    struct terms *terms;          /* until when, from where (terms.c); NULL: nothing binds it. stream_terms() */
+    struct terms *terms;          /* its end time and its address (terms.c); NULL: neither. stream_terms() */
     int64_t since_ms;             /* unix time */
     int64_t beaten_at;            /* the loop's time of the last checkpoint, where shows_beats */
 };
@@ -58,7 +59,7 @@ static inline struct stream *stream_of(struct conn *c)
     return x->role == EXCHANGE_STREAM ? (struct stream *)x : NULL;
 }
 
-/* False when s has ended: all that is left is what still waits to be written. */
+/* False when s has ended and its last bytes are being written. */
 static inline bool stream_is_open(const struct stream *s)
 {
     return s->exchange.role == EXCHANGE_STREAM;
@@ -84,7 +85,7 @@ struct stream_limits {
     uint64_t heartbeat_ms;
     uint32_t retry; /* ms */
     uint64_t window_bytes;
-    uint64_t publish_bytes; /* the largest request to publish over HTTP; 0: nobody may */
+    uint64_t publish_bytes; /* the largest request to publish over HTTP; 0: publishing is off */
 };
 
 /* All streams, and what they share. */
@@ -96,26 +97,25 @@ struct streams {
     struct stream_limits limits;
     struct registry *registry;
     struct bans *bans;
-    uint64_t bans_at;            /* position: what came up to here is in them */
+    uint64_t bans_at;            /* position up to which events are applied to bans */
     bool missed;                 /* events, since the last welcome */
     struct history *window;      /* NULL until the sequence is known */
-    struct bundle live;          /* of this turn, in the window already, that live streams are still to be given */
+    struct bundle live;          /* of this iteration, in the window already, not yet sent to live streams */
     struct upstream *upstream;   /* set by the wiring */
-    struct tokens *tokens;       /* set by the wiring; NULL: there are no keys to judge them with */
+    struct tokens *tokens;       /* set by the wiring; NULL: no keys are configured */
     struct addresses *addresses; /* NULL: no limits */
     struct expiry expiry;        /* of streams whose tokens have a time */
     struct loop_timer expiry_timer;
-    struct event *expired; /* what they are told at the end */
+    struct event *expired; /* the last text of an expired stream */
     struct loop_timer beat_timer;
     struct event *beats[2]; /* the last checkpoints of heartbeats, without data and as events, and their positions */
     uint64_t beat_positions[2];
     struct event *plain_beat, *visible_beat;
-    bool draining;                                    /* new streams are asked to come back */
+    bool draining;                                    /* new streams are refused with a retry */
     struct ordering ordering;                         /* whether a shutdown came before a stream */
     TAILQ_HEAD(unconfirmed_list, stream) unconfirmed; /* in the order of their generations */
-    int64_t
-        waiting_since; /* clock_us() when the first stream was opened that waits for the sequence; 0: there was none */
-    uint64_t told;     /* a broker was told of the connections up to this generation (registry.h) */
+    int64_t waiting_since; /* clock_us() at the opening of the first stream that waited for the sequence; 0: none */
+    uint64_t told;         /* last acknowledged generation (registry.h) */
     uint64_t counters[WORKER_COUNTERS];
     struct conns_load load; /* as of measured_at, clock_ms() */
     int64_t measured_at;
@@ -127,27 +127,27 @@ struct streams {
  * one stream. 0 or -ENOMEM. */
 int streams_init(struct streams *set, const char *prefix, size_t queue_bytes);
 
-/* After the loop's last turn, when all connections are closed: free everything. */
+/* After the loop's last iteration, when all connections are closed: free everything. */
 void streams_release(struct streams *set);
 
-/* After upstream's turn: give live streams what came. */
+/* After upstream's iteration: send live streams the new events. */
 void streams_settle(struct streams *set);
 
-/* How the worker is. What waits for readers is counted now and then only, not in every turn in which somebody comes or goes. */
+/* The gauges of the worker. Queued bytes are counted at most every STREAMS_MEASURE_MS. */
 void streams_measure(struct streams *set, uint64_t gauges[WORKER_GAUGES]);
 
 #define STREAMS_MEASURE_MS 500
 
-/* What upstream tells streams; context is the struct streams. The reply hook is left to the services. */
+/* The hooks of upstream; context is the struct streams. The reply hook is left to the services. */
 extern const struct upstream_hooks stream_upstream_hooks;
 
 /* End up to count streams, each with its own retry (cause END_DRAIN). Returns how many are left. */
 size_t streams_drain(struct streams *set, size_t count);
 
-/* One that made way for a newer stream of its session comes back this many times later than others. */
+/* A client whose stream was replaced by a newer one of its session reconnects this many times later. */
 #define STREAM_REPLACED_FACTOR 10u
 
-/* A time to come back, ms: at random between a tenth of `retry` and all of it. */
+/* A retry time, ms: random between a tenth of `retry` and all of it. */
 uint32_t stream_jitter(uint32_t retry);
 
 /* --- between stream.c and terms.c --- */
@@ -155,50 +155,53 @@ uint32_t stream_jitter(uint32_t retry);
 int terms_init(struct streams *set); /* limits are filled in. 0 or -ENOMEM */
 void terms_release(struct streams *set);
 
-/* A request for a stream has come, and nothing of it was judged yet. False: its address asks too fast. *address may be NULL: no limits. */
+/* Count a request for a stream before its token is verified. False: the rate of its address is exceeded. *address may be NULL: no
+ * limits. */
 bool terms_knock(struct streams *set, const struct params *params, struct address **address);
 
-/* The terms of s, which is about to open: it ends at expires_ms (unix time; 0: not so), and counts for its address (NULL: for none).
- * *terms is NULL when nothing binds it. 0 or -ENOMEM. */
+/* The limits of s, which is about to open: it ends at expires_ms (unix time; 0: never), and counts for its address (NULL: none).
+ * *terms is NULL if there are none. 0 or -ENOMEM. */
 int terms_new(struct stream *s, int64_t expires_ms, struct address *address, struct terms **terms);
-/* The same of a request that opens no stream but brings a token. */
+
+/* The same for a request with a token that opens no stream. */
 bool terms_admit(struct streams *set, const struct params *params);
 
-/* The address that the stream counts for; NULL: none. terms may be NULL. */
+/* The address whose streams include this one; NULL: none. terms may be NULL. */
 const struct address *terms_address(const struct terms *terms);
 
 /* The stream has ended. Sets *terms to NULL; safe on NULL. */
 void terms_free(struct terms **terms);
 
-/* --- between stream.c and open.c --- */
+/* --- between stream.c and its neighbours --- */
 
-/* How the exchange of a stream ends and goes on. */
+/* The role of a stream's exchange. */
 extern const struct conn_hooks stream_conn_hooks;
 
-/* Make block a checkpoint of s. The first one says which connection it is, and how often it is heard of. connection is room for its id. */
+/* Make block a checkpoint of s. The first one names the connection and the heartbeat period. connection is room for the id. */
 void stream_mark_place(struct stream *s, struct block *block, char connection[REGISTRY_ID_MAX]);
-
-/* Tell the broker that s was opened, or has ended. */
-void stream_report(struct stream *s, enum wire_item kind);
 
 /* position as text, in digits. */
 struct slice stream_digits(uint64_t position, char digits[24]);
 
+/* A block with a retry time. A new text; NULL when out of memory. */
+struct event *stream_retry_block(const struct streams *set);
+
+/* Send e to live streams at the end of the iteration, together with other events for the same streams. */
+void streams_collect(struct streams *set, struct event *e);
+
 /* The broker's time: bans end by its clock, which set their ends. */
 int64_t streams_ban_clock(const struct streams *set);
 
-/* See to it that a heartbeat is sent when one is due. */
-void streams_set_beat_timer(struct streams *set);
-
 /* --- between stream.c and resume.c --- */
 
-/* Send one event of the sequence that concerns s; a shutdown ends it. bounded: live, under the budget; without room s falls behind. */
+/* Send an event of the sequence that is addressed to s; a shutdown ends it. bounded: s is live and its queue has a budget; without
+ * room s falls behind. */
 void stream_deliver(struct stream *s, struct event *e, bool bounded);
 
 /* Move the client's cursor. */
 void stream_send_checkpoint(struct stream *s, uint64_t position);
 
-/* Who s is; channels is scratch for REQUEST_CHANNELS_MAX names, id for the connection's. Valid while s and they are. */
+/* The names of s. channels is room for REQUEST_CHANNELS_MAX names, id for the connection's; both stay valid as long as s. */
 struct audience stream_audience(const struct stream *s, struct slice *channels, char id[REGISTRY_ID_MAX]);
 
 /* Is the second of two cursors the newer one? Own ids are compared as far as the window (NULL: there is none yet) knows them. */
@@ -207,13 +210,13 @@ bool resume_is_newer(const struct history *window, const char *last_id, const ch
 /* The sequence is known: find s's cursor and begin to catch up, or be live. */
 void resume_begin(struct stream *s);
 
-/* s is live, and its reader has no room for what comes after position: from here on it reads from the window, as one that resumes. */
+/* s is live, and its queue has no room for events after position: from here on it reads from the window. */
 void resume_fall_behind(struct stream *s, uint64_t position);
 
 /* Go on catching up, as far as there is room in the queue. */
 void resume_continue(struct stream *s);
 
-/* The broker's answer. */
+/* The broker's reply. */
 void resume_page(struct stream *s, const struct wire_page *page);
 
 /* The sequence broke: nothing between s's cursor and position can be had. */

@@ -1,0 +1,227 @@
+/* The upstream hooks: the sequence, its breaks, and bans. The window keeps each event, and live streams are sent it at the end
+ * of the iteration. */
+#include "base/clock.h"
+#include "model/past_ids.h"
+#include "ops/log.h"
+#include "stream/report.h"
+#include "stream/stream.h"
+
+/* --- streams that waited for the sequence --- */
+
+static void feed_join(void *owner, void *context)
+{
+    struct stream *s = owner;
+    (void)context;
+    resume_begin(s);
+}
+
+static void send_back(void *owner, void *context)
+{
+    struct stream *s = owner;
+    (void)context;
+    if (!s->waited)
+        return;
+    exchange_send(&s->exchange, stream_retry_block(s->set));
+    conn_end(&s->exchange.conn, END_DRAIN);
+}
+
+/* The broker no longer has all shutdowns of the time in which streams waited. Clients that reconnect are checked against the bans
+ * again. */
+static void send_waited_back(struct streams *set)
+{
+    log_event(LOG_WARN, "waiting streams ended with a retry: shutdowns from before the broker connected may be missing",
+              log_count("waited_ms", (uint64_t)(clock_us() - set->waiting_since) / 1000));
+    registry_each(set->registry, send_back, NULL);
+}
+
+#define PAST_MARGIN_MS 1000 /* beside the clocks' drift while streams waited */
+
+/* Request the shutdowns after this position, from the time in which streams waited for the sequence. */
+static void ask_past(struct streams *set, uint64_t after)
+{
+    uint64_t waited_ms = (uint64_t)(clock_us() - set->waiting_since) / 1000;
+    if (!upstream_shutdowns(set->upstream, after, waited_ms + PAST_MARGIN_MS))
+        send_waited_back(set);
+}
+
+/* A stream that still resumes gets the shutdown in its order. A stream that is behind was live after it. */
+static void end_past(void *owner, void *context)
+{
+    struct stream *s = owner;
+    struct event *e = context;
+    bool was_live = s->state == STREAM_LIVE || s->exchange.conn.behind;
+    if (s->waited && was_live && s->exchange.conn.state == CONN_OPEN)
+        stream_deliver(s, e, false);
+}
+
+static void on_past(void *context, const struct wire_page *page)
+{
+    struct streams *set = context;
+    struct slice rest = page->entries;
+    struct event *e;
+
+    streams_settle(set);
+    for (size_t used; (e = event_parse(rest, &used)); event_unref(&e)) {
+        if (e->kind == EVENT_SHUTDOWN)
+            registry_route(set->registry, e, end_past, e);
+        rest = (struct slice){rest.data + used, rest.len - used};
+    }
+
+    if (page->gap)
+        send_waited_back(set);
+    else if (page->upto < page->head)
+        ask_past(set, page->upto);
+}
+
+/* --- hooks --- */
+
+static void on_joined(void *context, uint64_t position)
+{
+    struct streams *set = context;
+    struct history_limits limits = {UINT64_MAX, set->limits.window_bytes, UINT64_MAX};
+    set->window = history_new(&limits, position);
+    if (!set->window || history_remember_ids(set->window, PAST_IDS) != 0) {
+        log_error("window not created: out of memory");
+        loop_stop(set->loop);
+        return;
+    }
+    registry_each(set->registry, feed_join, NULL);
+
+    if (set->waiting_since)
+        ask_past(set, 0);
+}
+
+static void end_blocked(void *owner, void *context)
+{
+    struct stream *s = owner;
+    struct event *e = context;
+    if (s->state != STREAM_WAITING)
+        return; /* the shutdown itself follows, in order */
+    conn_send_unbounded(&s->exchange.conn, e);
+    conn_end(&s->exchange.conn, END_SHUTDOWN);
+}
+
+/* A shutdown event for a session whose own one is not available. NULL when out of memory. */
+static struct event *shutdown_of(struct slice session)
+{
+    struct event_spec spec = {.kind = EVENT_SHUTDOWN,
+                              .seq = 1,
+                              .event = slice_of("ssecast.shutdown"),
+                              .data = slice_of("{\"reason\":null}"),
+                              .has_to = true};
+    spec.lists[TO_SESSIONS] = (struct names){&session, 1};
+    return event_new(&spec);
+}
+
+static void on_blocked(void *context, struct slice session, int64_t until_ms)
+{
+    struct streams *set = context;
+    bans_say(set->bans, session, until_ms);
+    struct event *e = set->window ? NULL : shutdown_of(session);
+    if (e)
+        registry_route(set->registry, e, end_blocked, e);
+    event_unref(&e);
+}
+
+/* End the stream if its session is banned: the shutdown itself is among the events that are missing. */
+static void end_banned(void *owner, void *context)
+{
+    struct stream *s = owner;
+    const struct streams *set = context;
+    struct event *e;
+
+    if (!bans_until(set->bans, registry_session(s->entry), streams_ban_clock(set)))
+        return;
+    if (!(e = shutdown_of(registry_session(s->entry))))
+        return;
+
+    conn_send_unbounded(&s->exchange.conn, e);
+    conn_end(&s->exchange.conn, END_SHUTDOWN);
+    event_unref(&e);
+}
+
+/* Events of the window after position arrived before this welcome and are newer than its bans. */
+static void on_all_blocked(void *context, uint64_t position, uint64_t since)
+{
+    struct streams *set = context;
+    struct event *events[64];
+    uint64_t at = position;
+
+    bans_replace(set->bans, position, since);
+    set->bans_at = position;
+
+    while (set->window && at < history_head(set->window)) {
+        size_t count = history_read(set->window, NULL, at, events, sizeof events / sizeof *events, SIZE_MAX, &at);
+        for (size_t i = 0; i < count; i++)
+            bans_apply(set->bans, events[i]);
+    }
+
+    if (set->missed)
+        registry_each(set->registry, end_banned, set);
+    set->missed = false;
+}
+
+static void on_event(void *context, struct event *e)
+{
+    struct streams *set = context;
+    if (history_append(set->window, e) != 0)
+        history_miss(set->window, e); /* a stream that resumes across it asks the broker */
+    history_evict(set->window);
+    if (e->seq > set->bans_at)
+        bans_apply(set->bans, e);
+    if (e->kind != EVENT_BANS)
+        streams_collect(set, e);
+}
+
+static void on_advanced(void *context, uint64_t position)
+{
+    struct streams *set = context;
+    history_advance(set->window, position);
+}
+
+struct breakage {
+    uint64_t position, oldest;
+};
+
+static void tell_broken(void *owner, void *context)
+{
+    const struct breakage *b = context;
+    resume_broken(owner, b->position, b->oldest);
+}
+
+static void on_broken(void *context, uint64_t position, uint64_t oldest)
+{
+    struct streams *set = context;
+    struct breakage b = {position, oldest};
+    streams_settle(set);
+    history_break(set->window, position);
+    set->missed = true;
+    registry_each(set->registry, tell_broken, &b);
+}
+
+static void on_page(void *context, void *asker, const struct wire_page *page)
+{
+    (void)context;
+    resume_page(asker, page);
+}
+
+static void on_measure(void *context, uint64_t gauges[WORKER_GAUGES])
+{
+    streams_measure(context, gauges);
+}
+
+const struct upstream_hooks stream_upstream_hooks = {
+    .joined = on_joined,
+    .blocked = on_blocked,
+    .all_blocked = on_all_blocked,
+    .event = on_event,
+    .advanced = on_advanced,
+    .broken = on_broken,
+    .page = on_page,
+    .measure = on_measure,
+    .snapshot = report_snapshot,
+    .lagging = report_lagging,
+    .mark = report_mark,
+    .told = report_told,
+    .past = on_past,
+};

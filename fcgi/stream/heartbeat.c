@@ -1,0 +1,95 @@
+#include "stream/heartbeat.h"
+
+#include <errno.h>
+
+/* --- heartbeats --- */
+
+/* The heartbeat of s. It carries the position if that has moved (0: it has not). Streams at the same position share the text. */
+static struct event *heartbeat_for(const struct stream *s, uint64_t position)
+{
+    struct streams *set = s->set;
+    bool visible = s->shows_checkpoints;
+    struct event **shared = &set->beats[visible];
+
+    if (!position)
+        return s->shows_beats ? set->visible_beat : set->plain_beat;
+
+    if (!*shared || set->beat_positions[visible] != position) {
+        char digits[24];
+        event_unref(shared);
+        *shared = reply_block(&(struct block){.id = stream_digits(position, digits), .checkpoint = visible});
+        set->beat_positions[visible] = position;
+    }
+    return *shared ? *shared : set->plain_beat;
+}
+
+/* Send a heartbeat, unless c is a service call or has bytes queued, which keep it alive. */
+static void heartbeat_send(struct conn *c)
+{
+    struct stream *s = stream_of(c);
+
+    conn_touch(c);
+    if (!s || c->queue.bytes)
+        return;
+
+    uint64_t head = s->state == STREAM_LIVE ? history_head(s->set->window) : 0;
+    uint64_t position = head > s->cursor ? head : s->cursor;
+    bool moved = s->state == STREAM_LIVE && position > s->shown;
+    MUST(!moved || s->placed);
+    s->set->counters[HEARTBEATS]++;
+    s->beaten_at = loop_now(s->set->loop);
+    conn_send_unbounded(&s->exchange.conn, heartbeat_for(s, moved ? position : 0));
+    if (moved)
+        s->shown = position;
+}
+
+void heartbeat_arm(struct streams *set)
+{
+    if (set->exchanges->conns.idle.first && !set->beat_timer.due)
+        loop_timer_set(set->loop, &set->beat_timer,
+                       set->exchanges->conns.idle.first->touched + (int64_t)set->limits.heartbeat_ms);
+}
+
+/* The list is in the order of the last write, so only due connections are visited. */
+static void heartbeat_due(void *context, int64_t now)
+{
+    struct streams *set = context;
+    int64_t due = now - (int64_t)set->limits.heartbeat_ms;
+    for (struct conn *c; (c = set->exchanges->conns.idle.first) && c->touched <= due;)
+        heartbeat_send(c);
+    bans_expire(set->bans, streams_ban_clock(set));
+    heartbeat_arm(set);
+}
+
+/* A page sees events only if it listens for their names. */
+void heartbeat_beside_events(struct stream *s)
+{
+    int64_t now = loop_now(s->set->loop);
+
+    if (!s->shows_beats || s->exchange.conn.state != CONN_OPEN)
+        return;
+
+    MUST(stream_is_open(s) && now >= s->beaten_at);
+    if (2 * (now - s->beaten_at) < (int64_t)s->set->limits.heartbeat_ms)
+        return;
+
+    s->beaten_at = now;
+    conn_send_unbounded(&s->exchange.conn, s->set->visible_beat);
+}
+
+int heartbeat_init(struct streams *set)
+{
+    set->plain_beat = reply_keep_alive();
+    set->visible_beat = reply_beat();
+    set->beat_timer = (struct loop_timer){.fire = heartbeat_due, .context = set};
+
+    return set->plain_beat && set->visible_beat ? 0 : -ENOMEM;
+}
+
+void heartbeat_release(struct streams *set)
+{
+    event_unref(&set->beats[false]);
+    event_unref(&set->beats[true]);
+    event_unref(&set->plain_beat);
+    event_unref(&set->visible_beat);
+}

@@ -1,0 +1,114 @@
+#include "stream/report.h"
+
+#include "base/must.h"
+
+#define LAGGING_MAX 1000 /* slow streams in one report */
+
+/* Has a broker acknowledged a report of s? */
+static bool is_acknowledged(const struct stream *s)
+{
+    return stream_entry(s)->generation <= s->set->told;
+}
+
+/* The presence item of s; channels and id as for stream_audience(). */
+static struct wire_presence_item report_item(const struct stream *s, enum wire_item kind, struct slice *channels,
+                                             char id[REGISTRY_ID_MAX])
+{
+    struct audience who = stream_audience(s, channels, id);
+    return (struct wire_presence_item){.kind = kind,
+                                       .connection = who.connection,
+                                       .session = who.session,
+                                       .since_ms = s->since_ms,
+                                       .channels = who.channels,
+                                       .told = is_acknowledged(s),
+                                       .meta = registry_meta(stream_entry(s)),
+                                       .cause = s->exchange.conn.cause};
+}
+
+void report_stream(struct stream *s, enum wire_item kind)
+{
+    struct slice channels[REQUEST_CHANNELS_MAX];
+    char id[REGISTRY_ID_MAX];
+    struct wire_presence_item item = report_item(s, kind, channels, id);
+    MUST(item.cause < END_CAUSES);
+    upstream_presence(s->set->upstream, &item);
+}
+
+struct snapshot {
+    struct buf *b;
+    size_t max;
+};
+
+static bool add_to_snapshot(void *owner, void *context)
+{
+    const struct stream *s = owner;
+    const struct snapshot *to = context;
+    struct slice channels[REQUEST_CHANNELS_MAX];
+    char id[REGISTRY_ID_MAX];
+    struct wire_presence_item item = report_item(s, ITEM_OPENED, channels, id);
+    wire_add_presence(to->b, &item);
+    return to->b->len < to->max && !to->b->failed;
+}
+
+bool report_snapshot(void *context, struct buf *b, size_t *cursor, size_t max)
+{
+    struct streams *set = context;
+    struct snapshot to = {b, max};
+    return registry_each_from(set->registry, cursor, add_to_snapshot, &to);
+}
+
+/* The last position that the reader was sent: before the first event in its queue. */
+static uint64_t sent_position(const struct stream *s)
+{
+    const struct event *e;
+    for (size_t i = 0; (e = deque_at(&s->exchange.conn.queue.events, i)); i++)
+        if (e->seq)
+            return e->seq - 1;
+    return s->state == STREAM_LIVE ? history_head(s->set->window) : s->cursor;
+}
+
+static void add_lagging(const struct streams *set, const struct conn_list *list, struct buf *b, int *count)
+{
+    char id[REGISTRY_ID_MAX];
+    for (struct conn *c = list->first; c && *count < LAGGING_MAX; c = c->next) {
+        const struct stream *s = stream_of(c);
+        if (!s || !set->window)
+            continue;
+        wire_add_presence(
+            b, &(struct wire_presence_item){.kind = ITEM_LAGS,
+                                            .connection = slice_of(registry_id(set->registry, stream_entry(s), id)),
+                                            .sent = sent_position(s),
+                                            .queued = c->queue.bytes});
+        (*count)++;
+    }
+}
+
+/* First the streams that are behind, then those whose readers take nothing; the longest of each first. */
+void report_lagging(void *context, struct buf *b)
+{
+    const struct streams *set = context;
+    int count = 0;
+
+    add_lagging(set, &set->exchanges->conns.behind, b, &count);
+    add_lagging(set, &set->exchanges->conns.blocked, b, &count);
+}
+
+uint64_t report_mark(void *context)
+{
+    const struct streams *set = context;
+    return registry_generation(set->registry);
+}
+
+void report_told(void *context, uint64_t mark, uint64_t head)
+{
+    struct streams *set = context;
+    struct stream *s;
+    MUST(mark >= set->told && mark <= registry_generation(set->registry));
+    set->told = mark;
+
+    while ((s = TAILQ_FIRST(&set->unconfirmed)) && stream_entry(s)->generation <= mark) {
+        TAILQ_REMOVE(&set->unconfirmed, s, unconfirmed);
+        s->confirmed = true;
+        s->opened_by = head;
+    }
+}
