@@ -11,7 +11,7 @@
 #include "net/signals.h"
 #include "ops/log.h"
 #include "ops/notify.h"
-#include "parts.h"
+#include "state.h"
 
 #define KEEP_BYTES ((size_t)4 << 20)
 
@@ -141,11 +141,11 @@ static void wait_for_work(struct broker *b)
     int64_t left = b->announce_at - clock_ms();
     int64_t timeout = b->more || left < 0 ? 0 : left;
     b->more = false;
-    if (b->joint) {
-        timeout = joint_patience(b->joint, timeout);
+    if (b->journal) {
+        timeout = commit_timeout(b, timeout);
         bus_watch(b->bus, 0, journal_fd(b->journal));
         bus_watch(b->bus, 1, cluster_link_fd(b->cluster));
-        bus_pause(b->bus, joint_full(b->joint));
+        bus_pause(b->bus, commit_is_full(b));
     }
     if (bus_wait(b->bus, b->signal_fd, timeout))
         broker_take_signals(b);
@@ -156,29 +156,20 @@ static void set_clocks(struct broker *b)
     b->commands.now_ms = clock_unix_ms();
     b->commands.clock_ms = clock_ms();
     b->commands.uptime_ms = b->commands.clock_ms - b->started_ms;
-    b->commands.store_failing = b->joint ? joint_failing(b->joint) : b->failing;
+    b->commands.store_failing = b->batch.failing;
 }
 
 static void turn(struct broker *b)
 {
     set_clocks(b);
-    if (b->joint)
-        b->more = joint_turn(b->joint, clock_ms());
-    else
-        broker_serve(b);
+    b->more = commit_iterate(b, clock_ms());
     broker_answer_workers(b);
-    if (b->joint)
+    if (b->journal)
         broker_answer_late(b);
     if (b->cluster)
         cluster_link_turn(b->cluster, clock_ms());
     look_at_descriptors(b);
     each_second(b);
-}
-
-/* Is a turn offered to the journal? */
-static bool is_undecided(const struct broker *b)
-{
-    return b->joint && joint_under_way(b->joint);
 }
 
 /* Answer what has been received, until nothing more comes; publishers that go on sending do not keep us long. The sockets stay as they are:
@@ -189,7 +180,7 @@ static void stop(struct broker *b)
     signals_close(b->signal_fd);
     log_info("stopping: %s", strsignal(b->stop_signal));
     notify_send("STOPPING=1");
-    while (now < until && (now < quiet_at || is_undecided(b))) {
+    while (now < until && (now < quiet_at || commit_is_pending(b))) {
         uint64_t requests = b->counters[REQUESTS];
         b->more = false;
         turn(b);

@@ -15,7 +15,7 @@
 #include "ops/endpoint.h"
 #include "ops/exposure.h"
 #include "ops/log.h"
-#include "parts.h"
+#include "state.h"
 
 #define LINGER_MS 1000 /* for the last batches and replies to leave */
 
@@ -46,6 +46,7 @@ static int open_store(struct broker *b, const struct broker_config *config)
         err = b->sequence ? sequence_restore(b->sequence, b->store, isatty(STDERR_FILENO) ? show_loading : NULL, why)
                           : -ENOMEM;
     }
+    b->log = (struct event_log){.sequence = b->sequence};
     if (err)
         log_error("--store %s: %s", config->store, why);
     else if (b->store)
@@ -126,7 +127,7 @@ static int connect_journal(struct broker *b, const struct journal_config *config
 static int join_journal(struct broker *b)
 {
     int64_t began = clock_ms();
-    while (!joint_join(b->joint, clock_ms())) {
+    while (!commit_join(b, clock_ms())) {
         if (journal_hopeless(b->journal)) {
             log_error("--store: %s", journal_why(b->journal));
             return -EINVAL;
@@ -186,15 +187,9 @@ static int open_journal(struct broker *b, const struct broker_config *config)
     if (err)
         return err;
     sequence_share(b->sequence, (uint64_t)clock_unix_us());
-    b->joint = joint_new(&(struct joint_config){.journal = b->journal,
-                                                .sequence = b->sequence,
-                                                .outbox = &b->outbox,
-                                                .counters = b->counters,
-                                                .timeout_ms = config->store_timeout_ms,
-                                                .age_ms = config->history_age_ms,
-                                                .hooks = &broker_joint_hooks,
-                                                .context = b});
-    return b->joint ? join_journal(b) : -ENOMEM;
+    b->log = (struct event_log){.sequence = b->sequence, .journal = b->journal, .max_age_ms = config->history_age_ms};
+    b->store_timeout_ms = config->store_timeout_ms;
+    return join_journal(b);
 }
 
 static int open_bus(struct broker *b, const struct broker_config *config)
@@ -287,7 +282,7 @@ void broker_close(struct broker *b)
     bus_close(&b->bus, LINGER_MS);
     access_close(&b->access);
     in_flight_free(&b->in_flight);
-    joint_free(&b->joint);
+    requests_release(&b->batch.kept);
     journal_free(&b->journal);
     sequence_free(&b->sequence);
     store_free(&b->store);

@@ -3,7 +3,7 @@
 #define LOG_SUBSYSTEM "broker"
 
 #include "base/clock.h"
-#include "parts.h"
+#include "state.h"
 
 #define TURN_ANSWERS 64
 #define TURN_ANSWER_BYTES (4u << 20)

@@ -1,0 +1,429 @@
+/* commit.c - the batch of an iteration: requests are run, their events are committed, published, and then the requests are answered.
+ *
+ * The order matters: nobody sees an event that a crash could still take back. Memory and a store decide at once. A journal that other
+ * brokers share decides later: one batch is pending at a time, and its requests are kept, because they are run again when another
+ * broker was first. Meanwhile requests wait in their socket. Only when the journal takes long, or cannot be reached, they are looked at:
+ * questions are answered, and what would append is kept until its time is over.
+ */
+#define LOG_SUBSYSTEM "broker"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/must.h"
+#include "ops/log.h"
+#include "state.h"
+
+#define NEWS_MS 20 /* for reading what others appended, until the loop goes on */
+
+#define LATE_MS 100  /* a pending batch is waited for, before other requests are looked at */
+#define OFFER_MS 500 /* an offer is given this long at least */
+#define TICK_MS 50
+#define HELD_MAX 10000
+#define HELD_BYTES (64u << 20)
+
+/* --- counting: what a batch counted is taken back when it comes to nothing --- */
+
+static void delta_begin(struct broker *b)
+{
+    memcpy(b->batch.delta, b->counters, sizeof b->batch.delta);
+}
+
+static void delta_end(struct broker *b)
+{
+    for (int i = 0; i < BROKER_COUNTERS; i++)
+        b->batch.delta[i] = b->counters[i] - b->batch.delta[i];
+}
+
+static void take_back_all(struct broker *b)
+{
+    for (int i = 0; i < BROKER_COUNTERS; i++)
+        b->counters[i] -= b->batch.delta[i];
+}
+
+static void take_back_publishes(struct broker *b)
+{
+    static const enum broker_counter which[] = {PUBLISHES, DUPLICATES, SHUTDOWNS};
+    for (size_t i = 0; i < sizeof which / sizeof *which; i++)
+        b->counters[which[i]] -= b->batch.delta[which[i]];
+}
+
+/* --- how a batch ends --- */
+
+/* Its requests are answered. failed, unknown: as commands_reply(). */
+static void end_batch(struct broker *b, const char *failed, bool unknown)
+{
+    commands_publish(b);
+    commands_reply(b, failed, unknown);
+    if (event_log_is_shared(&b->log))
+        requests_drop(&b->batch.kept, b->batch.ran);
+    b->batch.ran = 0;
+}
+
+static void on_committed(struct broker *b, uint64_t events)
+{
+    b->counters[EVENTS] += events;
+    if (event_log_is_shared(&b->log))
+        b->counters[TURNS_STORED]++;
+    if (b->batch.failing)
+        log_info("events can be stored again");
+
+    b->batch.failing = false;
+    end_batch(b, NULL, false);
+}
+
+/* The batch is not stored, or nobody knows. */
+static void fail_batch(struct broker *b, bool unknown)
+{
+    const char *why = event_log_why(&b->log);
+    char message[EVENT_LOG_WHY_MAX + 64];
+    snprintf(message, sizeof message, "%s: %s",
+             unknown ? "it is not known whether it was stored" : "nothing was stored", why);
+    take_back_publishes(b);
+    if (!b->batch.failing)
+        log_error("events cannot be stored: %s; publishers are told so until they can be again", why);
+
+    b->batch.failing = true;
+    end_batch(b, message, unknown);
+}
+
+/* Another broker was first: the requests are run again. */
+static void on_overtaken(struct broker *b)
+{
+    take_back_all(b);
+    outbox_cut(&b->outbox, 0);
+    b->counters[TURNS_OVERTAKEN]++;
+    b->batch.ran = 0;
+}
+
+static void give_up(struct broker *b)
+{
+    bool certain = event_log_give_up(&b->log);
+    if (!certain)
+        b->counters[TURNS_UNKNOWN]++;
+    fail_batch(b, !certain);
+}
+
+/* --- what a shared log brings --- */
+
+static void on_entry(struct broker *b, uint64_t events)
+{
+    b->counters[TURNS_ADOPTED]++;
+    b->counters[EVENTS_ADOPTED] += events;
+}
+
+static void on_reset(struct broker *b)
+{
+    if (b->batch.serving)
+        commands_publish(b);
+    event_log_reset(&b->log);
+}
+
+static void on_news(struct broker *b, enum event_log_result news, uint64_t events, bool was_pending)
+{
+    bool overtaken = news == EVENT_LOG_OVERTAKEN || news == EVENT_LOG_ENTRY || news == EVENT_LOG_RESET;
+    if (overtaken && was_pending)
+        on_overtaken(b);
+
+    if (news == EVENT_LOG_COMMITTED)
+        on_committed(b, events);
+    else if (news == EVENT_LOG_REJECTED)
+        fail_batch(b, false);
+    else if (news == EVENT_LOG_ENTRY)
+        on_entry(b, events);
+    else if (news == EVENT_LOG_RESET)
+        on_reset(b);
+}
+
+/* Read the log to its end, within a bound. True when there may be more. */
+static bool follow(struct broker *b, int64_t now)
+{
+    int64_t until = now + NEWS_MS;
+    event_log_tick(&b->log, now);
+    for (;;) {
+        uint64_t events;
+        bool was_pending = b->log.pending;
+        enum event_log_result news = event_log_next(&b->log, now, &events);
+        if (news == EVENT_LOG_NOTHING)
+            return false;
+
+        on_news(b, news, events, was_pending);
+        now = clock_ms();
+        if (now >= until)
+            return true;
+    }
+}
+
+/* --- the requests of a batch --- */
+
+static bool is_one_waiting(const struct broker *b)
+{
+    return b->batch.ran < b->batch.kept.count;
+}
+
+static void refuse_large(struct broker *b, const struct request *r, size_t bytes)
+{
+    char message[200];
+    snprintf(message, sizeof message,
+             "what is to be appended at once has %zu bytes; the journal takes at most %zu (max_payload of nats-server)",
+             bytes, event_log_room(&b->log));
+    commands_refuse(b, r, CODE_TOO_LARGE, message);
+}
+
+/* Run it within the room of a batch. False when the batch has no room for it. */
+static bool run_within_room(struct broker *b, const struct request *r)
+{
+    uint64_t before = sequence_head(b->sequence), counters[BROKER_COUNTERS];
+    size_t mark = b->outbox.len, bytes = sequence_turn_bytes(b->sequence);
+    memcpy(counters, b->counters, sizeof counters);
+    commands_run(b, r, false);
+    size_t all = sequence_turn_bytes(b->sequence);
+    if (all <= event_log_room(&b->log))
+        return true;
+
+    sequence_rollback(b->sequence, before);
+    outbox_cut(&b->outbox, mark);
+    memcpy(b->counters, counters, sizeof counters);
+    if (bytes)
+        return false;
+
+    refuse_large(b, r, all);
+    return true;
+}
+
+/* False when the batch has no room for it. */
+static bool run_request(struct broker *b, const struct request *r)
+{
+    if (event_log_is_shared(&b->log)) {
+        MUST(is_one_waiting(b));
+        if (!run_within_room(b, r))
+            return false;
+    } else {
+        commands_run(b, r, false);
+    }
+    b->batch.ran++;
+    return true;
+}
+
+static enum source source_of(const struct request *r)
+{
+    return r->to_worker ? FROM_WORKERS : FROM_SERVICES;
+}
+
+/* A shared log may be ahead of us, and the request is run again then: keep it. NULL when out of memory. */
+static const struct request *keep_request(struct broker *b, const struct request *r)
+{
+    if (requests_put(&b->batch.kept, r) == 0)
+        return b->batch.kept.items[b->batch.ran];
+
+    b->counters[REPLIES_DROPPED]++; /* as without memory for its reply */
+    return NULL;
+}
+
+/* The first request that waits, or one more that has arrived, in *room. NULL: there is none from this source; *skip: there was no
+ * memory for one. */
+static const struct request *next_request(struct broker *b, enum source from, int64_t now, struct request *room,
+                                          bool *skip)
+{
+    *skip = false;
+    if (is_one_waiting(b))
+        return b->batch.kept.items[b->batch.ran];
+    if (!commands_take(b, from, room, false))
+        return NULL;
+    if (!event_log_is_shared(&b->log))
+        return room;
+
+    room->arrived = now;
+    const struct request *kept = keep_request(b, room);
+    *skip = !kept;
+    return kept;
+}
+
+/* May one more request be run in this batch? Requests that wait are run in their order, in the share of their source. */
+static bool may_run(const struct broker *b, const struct shares *shares, enum source *from)
+{
+    bool left = shares_next(shares, from);
+    if (left && is_one_waiting(b))
+        *from = source_of(b->batch.kept.items[b->batch.ran]);
+    return left && shares_has_left(shares, *from);
+}
+
+/* Run requests until a bound is reached. True when one was. */
+static bool run_requests(struct broker *b, int64_t now)
+{
+    struct shares shares;
+    enum source from;
+    int64_t us = clock_us();
+    for (shares_begin(&shares); may_run(b, &shares, &from);) {
+        bool skip;
+        struct request room;
+        size_t replies = b->outbox.len;
+        const struct request *r = next_request(b, from, now, &room, &skip);
+        if (!r && !skip)
+            shares_empty(&shares, from);
+        if (!r)
+            continue;
+
+        size_t bytes = r->frames[0].len + r->frames[1].len;
+        if (!run_request(b, r))
+            return true;
+
+        int64_t before = us;
+        us = clock_us();
+        now = us / 1000;
+        shares_use(&shares, from, bytes + b->outbox.len - replies, us - before);
+    }
+    return shares_more(&shares);
+}
+
+/* --- a batch --- */
+
+/* A request waits for the log as long as it may, counted from its arrival. */
+static void note_offered(struct broker *b, int64_t now)
+{
+    struct batch_state *batch = &b->batch;
+    int64_t arrived = batch->kept.count ? batch->kept.items[0]->arrived : now;
+    batch->since = now;
+    batch->until = arrived + (int64_t)b->store_timeout_ms;
+    if (batch->until < now + OFFER_MS)
+        batch->until = now + OFFER_MS;
+}
+
+static void offer(struct broker *b, int64_t now)
+{
+    uint64_t events;
+    enum event_log_result result = event_log_offer(&b->log, now, &events);
+    if (result == EVENT_LOG_COMMITTED)
+        on_committed(b, events);
+    else if (result == EVENT_LOG_PENDING)
+        note_offered(b, now);
+    else if (result == EVENT_LOG_REJECTED)
+        fail_batch(b, false);
+    else if (b->batch.ran)
+        end_batch(b, NULL, false); /* nothing was appended */
+}
+
+static bool run_batch(struct broker *b, int64_t now)
+{
+    delta_begin(b);
+    event_log_begin(&b->log);
+    bool more = run_requests(b, now);
+    delta_end(b);
+    offer(b, now);
+    return more && !b->log.pending;
+}
+
+/* --- when a shared log takes long --- */
+
+static bool is_late(const struct broker *b, int64_t now)
+{
+    return b->log.pending ? now - b->batch.since >= LATE_MS : !event_log_ready(&b->log);
+}
+
+/* Answer a request that does not wait for the log. The outbox holds the replies of the pending batch; this reply must not wait behind
+ * them. */
+static void answer_now(struct broker *b, const struct request *r, int64_t now)
+{
+    struct outbox batch = b->outbox;
+    b->outbox = (struct outbox){0};
+    bool held = !commands_run(b, r, true);
+    if (!held)
+        commands_reply(b, NULL, false);
+    outbox_release(&b->outbox);
+    b->outbox = batch;
+
+    struct request copy = *r;
+    copy.arrived = now;
+    if (held && requests_put(&b->batch.kept, &copy) != 0)
+        b->counters[REPLIES_DROPPED]++;
+}
+
+static bool answer_while_late(struct broker *b, int64_t now)
+{
+    struct request r;
+    struct shares shares;
+    enum source from;
+    for (shares_begin(&shares); !commit_is_full(b) && shares_next(&shares, &from);) {
+        if (!commands_take(b, from, &r, true)) {
+            shares_empty(&shares, from);
+            continue;
+        }
+        int64_t before = clock_us();
+        size_t bytes = r.frames[0].len + r.frames[1].len;
+        answer_now(b, &r, now);
+        shares_use(&shares, from, bytes, clock_us() - before);
+    }
+    return !commit_is_full(b) && shares_more(&shares);
+}
+
+/* Refuse the requests whose time is over while the log is not ready. */
+static void refuse_old(struct broker *b, int64_t now)
+{
+    const struct requests *kept = &b->batch.kept;
+    char message[EVENT_LOG_WHY_MAX + 64];
+    size_t old = 0;
+    snprintf(message, sizeof message, "nothing was stored: %s", event_log_why(&b->log));
+    while (old < kept->count && now - kept->items[old]->arrived >= (int64_t)b->store_timeout_ms)
+        commands_refuse(b, kept->items[old++], CODE_STORE_FAILED, message);
+    if (!old)
+        return;
+
+    b->batch.ran = old;
+    b->batch.delta[PUBLISHES] = b->batch.delta[DUPLICATES] = b->batch.delta[SHUTDOWNS] = 0;
+    fail_batch(b, false);
+}
+
+/* --- an iteration --- */
+
+bool commit_iterate(struct broker *b, int64_t now)
+{
+    b->batch.serving = true;
+    bool more = follow(b, now);
+    commands_publish(b);
+
+    if (b->log.pending && now >= b->batch.until)
+        give_up(b);
+    if (b->log.pending)
+        return (is_late(b, now) && answer_while_late(b, now)) || more;
+
+    if (event_log_ready(&b->log))
+        return run_batch(b, now) || more;
+
+    refuse_old(b, now);
+    return answer_while_late(b, now) || more;
+}
+
+bool commit_join(struct broker *b, int64_t now)
+{
+    while (follow(b, now))
+        sequence_skip_feed(b->sequence);
+    sequence_skip_feed(b->sequence);
+    if (b->log.pending || !event_log_ready(&b->log))
+        return false;
+    if (!event_log_is_shared(&b->log) || !sequence_has_word(b->sequence))
+        return true;
+
+    delta_begin(b);
+    delta_end(b);
+    offer(b, now);
+    return false;
+}
+
+bool commit_is_pending(const struct broker *b)
+{
+    return b->log.pending;
+}
+
+bool commit_is_full(const struct broker *b)
+{
+    const struct requests *kept = &b->batch.kept;
+    if (b->log.pending && clock_ms() - b->batch.since < LATE_MS)
+        return true;
+    return kept->count >= HELD_MAX || kept->bytes >= HELD_BYTES;
+}
+
+int64_t commit_timeout(const struct broker *b, int64_t max)
+{
+    bool calm = !b->log.pending && event_log_ready(&b->log);
+    return calm || max < TICK_MS ? max : TICK_MS;
+}

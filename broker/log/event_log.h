@@ -1,0 +1,70 @@
+/* event_log.h - the log that a batch is committed to: memory, a store of our own, or a journal that several brokers append to.
+ *
+ * A batch is what one iteration appended to the sequence. event_log_offer() commits it. Memory and a store answer at once. A journal
+ * answers later, through event_log_next(), and other brokers may be first. The interface is the same, so there is one engine (commit.c).
+ *
+ * It does not know requests, replies or sockets.
+ *
+ * Ownership: sequence and journal are the caller's.
+ */
+#ifndef SSECAST_EVENT_LOG_H
+#define SSECAST_EVENT_LOG_H
+
+#include "log/journal.h"
+#include "log/sequence.h"
+
+#define EVENT_LOG_WHY_MAX NATS_LINK_WHY_MAX
+
+struct event_log {
+    struct sequence *sequence;
+    struct journal *journal; /* NULL: memory, or the store of the sequence */
+    uint64_t max_age_ms; /* a journal keeps a batch for this long; it gets another before, so that it is never empty */
+    bool pending;        /* a batch is offered and not decided */
+    bool wrote_bans;     /* the last batch began with old bans */
+    char why[EVENT_LOG_WHY_MAX];
+};
+
+enum event_log_result {
+    EVENT_LOG_NOTHING,   /* nothing was offered; or no news for now */
+    EVENT_LOG_COMMITTED, /* the batch is stored: its events are final */
+    EVENT_LOG_PENDING,   /* event_log_next() will tell */
+    EVENT_LOG_REJECTED,  /* the batch is not stored and its events are taken back; event_log_why() */
+    EVENT_LOG_OVERTAKEN, /* another broker was first: a pending batch is taken back and is to be run again */
+    EVENT_LOG_ENTRY,     /* likewise, and the batch of another broker is in the history */
+    EVENT_LOG_RESET,     /* likewise, and the log is not the one that was read: call event_log_reset() */
+};
+
+/* A log that several brokers share decides later, and in an order that is not ours alone. */
+static inline bool event_log_is_shared(const struct event_log *l)
+{
+    return l->journal != NULL;
+}
+
+/* Everything in the log was read, and a batch can be offered. */
+bool event_log_ready(const struct event_log *l);
+
+/* Bytes of entries that a batch may have; SIZE_MAX: no limit. */
+size_t event_log_room(const struct event_log *l);
+
+/* A batch begins: append bans whose record is about to be forgotten. Call it when ready and nothing is pending. */
+void event_log_begin(struct event_log *l);
+
+/* Commit what was appended since event_log_begin(), when ready. *events: how many were COMMITTED. now: clock_ms(). */
+enum event_log_result event_log_offer(struct event_log *l, int64_t now, uint64_t *events);
+
+/* Ask again what a journal has not answered; once in an iteration. */
+void event_log_tick(struct event_log *l, int64_t now);
+
+/* What the log has decided or brought. *events: how many were COMMITTED, or are in the ENTRY. Never PENDING. */
+enum event_log_result event_log_next(struct event_log *l, int64_t now, uint64_t *events);
+
+/* After RESET: empty the history; the log is read again from its beginning. What is final should be on the feed before. */
+void event_log_reset(struct event_log *l);
+
+/* Wait no longer for the pending batch, and take its events back. True when it is certainly not stored. */
+bool event_log_give_up(struct event_log *l);
+
+/* One line for people: why the last batch failed, or why the log is not ready. */
+const char *event_log_why(const struct event_log *l);
+
+#endif

@@ -1,0 +1,136 @@
+/* state.h - the state of a broker, and the functions of the files that work on it.
+ *
+ * start.c opens and closes it, broker.c is the loop, commit.c is the batch of an iteration, commands.c runs requests and replies, and
+ * workers.c answers workers. Nobody else includes this.
+ */
+#ifndef SSECAST_BROKER_STATE_H
+#define SSECAST_BROKER_STATE_H
+
+#include "command/command.h"
+#include "command/in_flight.h"
+#include "command/outbox.h"
+#include "command/requests.h"
+#include "command/shares.h"
+#include "log/event_log.h"
+#include "net/access.h"
+#include "net/bus.h"
+#include "net/descriptors.h"
+#include "options.h"
+#include "presence/cluster_link.h"
+#include "presence/sync.h"
+#include "presence/watch.h"
+#include "stats/counters.h"
+
+/* The batch of an iteration: the requests that were run, until the log has decided. */
+struct batch_state {
+    struct requests kept;            /* with a shared log: the first `ran` are of this batch, the others wait */
+    size_t ran;                      /* requests of this batch */
+    int64_t since, until;            /* clock_ms(): when it was offered, and when it is given up */
+    uint64_t delta[BROKER_COUNTERS]; /* what it counted */
+    bool failing;                    /* the last batch could not be stored */
+    bool serving;                    /* history was read: the feed is open */
+};
+
+struct broker {
+    struct bus *bus;
+    struct access access;
+    struct store *store;          /* NULL: memory only, or a journal */
+    struct journal *journal;      /* NULL: nobody else appends */
+    struct cluster_link *cluster; /* with a journal: the other brokers */
+    char name[NAME_BYTES_MAX + 1];
+    struct sequence *sequence;
+    struct event_log log; /* of the sequence: the store or the journal */
+    struct batch_state batch;
+    uint64_t store_timeout_ms; /* how long a request waits for a shared log */
+    struct presence *presence;
+    struct watch watch; /* of presence */
+    uint64_t counters[BROKER_COUNTERS];
+    struct command_context commands;
+    struct sync_context sync;
+    struct descriptors descriptors;
+    struct in_flight *in_flight; /* NULL: a turn cannot have as many as are allowed */
+    struct overview overview;
+    uint64_t gaps_told;            /* by workers, as of the last second */
+    const char *workers_log_level; /* that they are to be told within the second; NULL: none */
+    struct outbox outbox;
+    struct outbox asked;     /* commands that workers gave, until the next turn */
+    struct outbox later;     /* with a journal: questions that wait for its end to be asked ... */
+    struct outbox waiting;   /* ... and to be reached */
+    struct buf reply;   /* the one being written */
+    struct buf message; /* for feed or sync, being written */
+    int64_t started_ms;      /* clock_ms() */
+    int64_t announce_at;     /* clock_ms(): when the second's work is due */
+    bool more;               /* a bound was reached: there may be more to do at once */
+    int signal_fd;
+    int stop_signal; /* that asked to stop; 0: none has */
+};
+
+/* --- start.c --- */
+
+/* Fill in b, whose signal_fd is -1: open the store or the journal and load it, then the sockets. 0, or -errno with a line in the log; broker_close() in
+ * any case. */
+int broker_open(struct broker *b, const struct broker_config *config);
+void broker_close(struct broker *b);
+
+/* Where history is, for people: what may be a password is not shown. */
+const char *broker_place(const struct broker_config *config);
+
+/* --- broker.c --- */
+
+/* Obey the signals that came. */
+void broker_take_signals(struct broker *b);
+
+/* --- commit.c --- */
+
+/* Before anybody is served: read the log, and offer what has to be said first. True when everything was read and the sequence has a
+ * position; else call it again. now: clock_ms(). */
+bool commit_join(struct broker *b, int64_t now);
+
+/* Take what has arrived, within a bound, until it is stored, on the feed and answered. With a shared log the last three may be the work
+ * of a later iteration. True when there may be more to do at once. */
+bool commit_iterate(struct broker *b, int64_t now);
+
+/* A batch is offered and not decided. */
+bool commit_is_pending(const struct broker *b);
+
+/* Requests are better left in their socket for now. */
+bool commit_is_full(const struct broker *b);
+
+/* How long the loop may sleep when nothing arrives, ms; at most max. */
+int64_t commit_timeout(const struct broker *b, int64_t max);
+
+/* --- commands.c --- */
+
+/* The next request from this source; valid until the next call. False when there is none. holding: while a batch is waited for. */
+bool commands_take(struct broker *b, enum source from, struct request *out, bool holding);
+
+/* Run it: the reply goes into the outbox. False when it is held: it would append, and that has to wait (holding). */
+bool commands_run(struct broker *b, const struct request *r, bool holding);
+
+/* Put a refusal into the outbox instead. code as in command.h. */
+void commands_refuse(struct broker *b, const struct request *r, const char *code, const char *message);
+
+/* Put what is final on the feed. */
+void commands_publish(struct broker *b);
+
+/* Send the replies. failed: why nothing is stored (for people), and provisional replies say so; NULL: all are true. unknown: it is not
+ * known whether it is stored. */
+void commands_reply(struct broker *b, const char *failed, bool unknown);
+
+/* --- workers.c --- */
+
+/* Answer workers, within a bound. */
+void broker_answer_workers(struct broker *b);
+
+/* With a journal: answer those who had to wait for it. */
+void broker_answer_late(struct broker *b);
+
+/* Hooks of watch.h, presence.h, sync.h and cluster.h; context is the broker. */
+void broker_send_change(void *context, struct slice message);
+void broker_on_change(void *context, const struct presence_change *change);
+bool broker_send_worker(void *context, struct slice worker, struct slice message);
+bool broker_answer_later(void *context, struct slice worker, struct slice message);
+struct history_lag broker_lag_of(void *context, uint64_t position);
+void broker_ask_worker_anew(void *context, struct slice worker);
+
+#endif
