@@ -1322,7 +1322,7 @@ static const char *read_on(struct client *c)
 /* The events from first to last are there, once each and in order. */
 static void assert_seqs(const char *text, uint64_t first, uint64_t last)
 {
-    char id[32];
+    char id[48];
     for (uint64_t seq = first; seq <= last; seq++) {
         snprintf(id, sizeof id, "\nid: %" PRIu64 "\ndata: x", seq);
         const char *at = strstr(text, "\nid: ");
