@@ -107,7 +107,9 @@ $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libworker.a $(BUILD)/libbr
 	$(CC) $(ALL_LDFLAGS) $^ $(shell pkg-config --libs check) $(WORKER_LIBS) $(BROKER_LIBS) $(CLIENT_LIBS) -o $@
 $(BUILD)/obj/tests/unit/%.o: ALL_CPPFLAGS += $(PARTS) -Itests/unit
 
-unit-build: $(UNIT) $(if $(findstring fuzzer,$(SAN)),,$(FUZZ_OBJECTS))
+# Measurements are compiled along too.
+BENCH_OBJECTS := $(patsubst tests/bench/%.c,$(BUILD)/obj/tests/bench/%.o,$(wildcard tests/bench/*.c))
+unit-build: $(UNIT) $(if $(findstring fuzzer,$(SAN)),,$(FUZZ_OBJECTS) $(BENCH_OBJECTS))
 unit: $(UNIT) ## build and run the unit tests
 	@CK_FORK=$(if $(SAN),no,yes) tests/unit/run $(JOBS) $(UNIT)
 
@@ -258,7 +260,7 @@ BENCH := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c)
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/libworker.a $(BUILD)/libbroker.a $(BUILD)/libcommon.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) $^ $(WORKER_LIBS) $(BROKER_LIBS) -o $@
-$(BUILD)/obj/tests/bench/%.o: ALL_CPPFLAGS += -I.
+$(BUILD)/obj/tests/bench/%.o: ALL_CPPFLAGS += $(PARTS)
 
 bench-build: all $(BENCH)
 bench: ## measure ssecast and its peers (QUICK=1: under two minutes; BENCH_ARGS="--help" says what else)
