@@ -327,6 +327,7 @@ INSTALL_DATA := \
     $(foreach page,$(wildcard docs/man/*.[1-9]),$(page):$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
     $(call into,README.md CHANGELOG.md SECURITY.md LICENSE $(wildcard docs/*.md),$(docdir)) \
     $(call into,$(wildcard docs/adr/*.md),$(docdir)/adr) \
+    $(call into,$(wildcard docs/pictures/*.png),$(docdir)/pictures) \
     client/lib/ssecast.h:$(includedir)/ssecast.h client/lib/ssecast.pc.in:$(libdir)/pkgconfig/ssecast.pc \
     $(call into,$(filter-out %.json %.md,$(wildcard client/js/ssecast*)),$(datadir)/javascript/ssecast) \
     $(call into,$(wildcard monitoring/*),$(datadir)/ssecast/monitoring) \

@@ -508,7 +508,7 @@ def test_what_is_no_secret_is_named(bench, text, why):
 
 
 def test_secrets_are_rotated_without_a_gap(bench):
-    """As operations.md has it: ssecast keygen --jwt, first for the file, then for the secret that comes beside it."""
+    """As docs/secure.md has it: ssecast keygen --jwt, first for the file, then for the secret that comes beside it."""
     file = bench.subfolder("keys") / "jwt.secret"
     first = make_secret(file)
     file.chmod(0o640)
@@ -529,8 +529,8 @@ def test_secrets_are_rotated_without_a_gap(bench):
 # As the documentation has it
 
 def documented_token(part_of_code, file):
-    """What the Python lines of operations.md with this in them make of this file."""
-    text = (ROOT / "docs" / "operations.md").read_text()
+    """What the Python lines of docs/secure.md with this in them make of this file."""
+    text = (ROOT / "docs" / "secure.md").read_text()
     [code] = [c for c in re.findall(r"```python\n(.*?)```", text, re.S) if '"sub": "anna"' in c and part_of_code in c]
     assert "/etc/ssecast/jwt.secret" in code
     return run(["/usr/bin/python3", "-c", code.replace("/etc/ssecast/jwt.secret", str(file)) + "\nprint(token)"]).stdout.strip()

@@ -286,8 +286,8 @@ USERS = """authorization { users: [
 
 
 def permissions():
-    """Those that docs/operations.md names."""
-    text = (processes.ROOT / "docs/operations.md").read_text()
+    """Those that docs/configure.md names."""
+    text = (processes.ROOT / "docs/configure.md").read_text()
     return text[text.index("    permissions {\n") + len("    permissions {\n"):].partition("\n    }\n")[0]
 
 

@@ -161,7 +161,7 @@ authorization { users: [ { user: ssecast, password: secret, permissions {
 
 
 def test_the_permissions_in_the_documentation_are_enough(bench):
-    text = (ROOT / "docs/operations.md").read_text()
+    text = (ROOT / "docs/configure.md").read_text()
     permissions = text[text.index("    permissions {\n") + len("    permissions {\n"):].partition("\n    }\n")[0]
     site = Cluster(bench, extra=USERS % permissions, user="ssecast:secret@")
     site.stream_at(1, "anna")

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 
+import jwt
 import pytest
 from support import processes
 from support.broker import Broker
@@ -40,7 +41,7 @@ def options(program):
 @pytest.mark.parametrize("title", PROGRAMS)
 def test_the_table_of_options_is_the_program_s(title):
     names, defaults = options(PROGRAMS[title])
-    table = {row[0].strip("`"): row[1] for row in rows(section(read("docs/operations.md"), title))}
+    table = {row[0].strip("`"): row[1] for row in rows(section(read("docs/configure.md"), title))}
     assert set(table) == names
     assert {name: re.match("`([^`]*)`", table[name]).group(1) for name in defaults} == defaults
 
@@ -60,7 +61,7 @@ def test_the_man_page_knows_every_option(program):
 def test_every_number_of_stats_is_explained(bench):
     with Broker(bench).start().commands() as commands:
         shown = set(commands.stats()) - {"ok", "ref"}
-    text = read("docs/operations.md")
+    text = read("docs/monitor.md")
     text = text[text.index("\n## Statistics"):text.index("\n### Each worker")]
     explained = {name for row in rows(text) for name in re.findall("`([a-z0-9_]+)`", row[0])}
     assert explained == shown
@@ -68,14 +69,14 @@ def test_every_number_of_stats_is_explained(bench):
 
 def test_every_number_of_a_worker_is_explained(site):
     [shown] = site.commands.demand({"op": "workers", "limit": 1})["workers"]
-    text = read("docs/operations.md")
+    text = read("docs/monitor.md")
     text = text[text.index("\n### The workers' counters"):text.index("\n### Latency")]
     assert {name for row in rows(text) for name in re.findall("`([a-z0-9_]+)`", row[0])} == set(shown) - {"worker"}
 
 
 def test_every_metric_is_explained(site):
     """By the row of the number it is made of, or by its own name."""
-    text = read("docs/operations.md")
+    text = read("docs/monitor.md")
     text = text[text.index("\n## Statistics"):text.index("\n## Logs")]
     explained = {name for row in rows(text) for name in re.findall("`([a-z0-9_]+)`", row[0])}
     metrics = Samples(site.commands.demand({"op": "metrics"})["text"]).types
@@ -126,7 +127,8 @@ def test_the_readme_publishes_from_a_shell(bench):
         assert processes.run(["sh", "-c", command], env=env).returncode == 0, command
 
 
-@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md", "SECURITY.md", *(f"docs/{p.name}" for p in DOCS.glob("*.md"))])
+@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "client/js/README.md", "examples/README.md",
+                                  *(f"docs/{p.name}" for p in DOCS.glob("*.md"))])
 def test_links_lead_somewhere(name):
     text, folder = read(name), (processes.ROOT / name).parent
     for target in re.findall(r"\]\(([^)]+)\)", text):
@@ -137,6 +139,42 @@ def test_links_lead_somewhere(name):
         if anchor:
             headings = re.findall(r"^#+ (.*)$", (folder / path).read_text() if path else text, re.M)
             assert anchor in {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings}, target
+
+
+# What people look for, and the document that has it under this heading.
+LOOKED_FOR = {
+    "install.md": ["Which user runs what", "Without systemd", "Upgrading"],
+    "configure.md": ["Publishing from a web request", "Moving from memory to disk", "TLS and HTTP/2", "Behind another proxy or CDN"],
+    "secure.md": ["Sessions", "PHP tokens without Composer", "Rotating a secret", "Authorising per article", "Logout and logging in again",
+                  "Lifting a ban"],
+    "monitor.md": ["Health", "Statistics", "Metrics", "Status page", "Logs"],
+    "troubleshoot.md": ["Troubleshooting", "Nothing arrives", "Events arrive in lumps", "502 or 503", "The stream ends after 60 seconds",
+                        "The ninth tab hangs", "A browser is not told of what it missed"],
+    "glossary.md": ["Glossary"],
+    "compare.md": ["Why not Mercure"],
+}
+
+
+@pytest.mark.parametrize("name", LOOKED_FOR)
+def test_the_headings_that_people_look_for(name):
+    headings = re.findall("^#+ (.*)$", read(f"docs/{name}"), re.M)
+    assert [h for h in LOOKED_FOR[name] if h not in headings] == []
+    assert f"docs/{name}" in read("README.md")
+
+
+@pytest.mark.parametrize("name", ["install.md", "configure.md", "secure.md", "monitor.md", "troubleshoot.md", "compare.md"])
+def test_the_contents_name_every_chapter(name):
+    text = read(f"docs/{name}")
+    contents = text[:text.index("\n## ")]
+    chapters = re.findall("^## (.*)$", text, re.M)
+    assert [c for c in chapters if f"[{c}](#" not in contents] == []
+
+
+def test_a_token_from_php_without_composer():
+    [code] = re.findall(r"```php\n(function ssecast_token.*?)```", read("docs/secure.md"), re.S)
+    code = code.replace("file_get_contents('/etc/ssecast/jwt.secret')", f"'{'k' * 32}'") + "echo $token;"
+    token = processes.run(["/usr/bin/php", "-r", code]).stdout
+    assert jwt.decode(token, "k" * 32, algorithms=["HS256"])["sub"] == "anna"
 
 
 def test_every_module_is_named_under_its_room():
