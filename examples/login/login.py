@@ -1,12 +1,13 @@
 #!/usr/bin/python3
-"""What the page asks of the server, as a CGI program. Each request is a POST with a JSON object.
+"""The server's side of the page, as a CGI program. Each request is a POST with a JSON object.
 
 {"login": NAME}             logs in, and answers {"name": NAME}. An application would ask for a password
 {}                          who is logged in? {"name": NAME}, or {"name": null}
-{"to": NAME, "text": TEXT}  says something to somebody, in the name of who is logged in
+{"to": NAME, "text": TEXT}  sends a text to another user, in the name of the user who is logged in
 
-Each answer to somebody who is logged in brings a cookie with a fresh token for the stream, good for SECONDS. That cookie goes to /sse only, and no
-script can read it. Who is logged in stands in a cookie of the application's own, here a token too, for another audience.
+Each answer to a logged-in user sets a cookie with a fresh token for the stream, valid for SECONDS. That
+cookie goes to /sse only, and no script can read it. A second cookie, the application's own, holds the
+login. Here it is a token too, for another audience.
 """
 
 import http.cookies

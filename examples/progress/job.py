@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""A long job that tells its progress. ./job.py NAME
+"""A long job that reports its progress. ./job.py NAME
 
-Each event is the whole state, not a step: whoever joins late needs only the last one. All go to one channel, which the pages that
-watch this job are in.
+Each event is the whole state, not a step: a page that joins late needs only the last one. All events go
+to one channel, which the pages that watch this job have.
 """
 
 import json
