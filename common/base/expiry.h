@@ -1,6 +1,6 @@
-/* expiry.h - what ends at a time of its own, the next one first: a heap. It knows no clock and no stream.
+/* expiry.h - a heap of deadlines, the earliest first. It knows neither clocks nor streams.
  *
- * Ownership: items are embedded in what they are about; the heap has pointers to them.
+ * Ownership: items are embedded in the objects that expire; the heap holds pointers to them.
  */
 #ifndef SSECAST_EXPIRY_H
 #define SSECAST_EXPIRY_H
@@ -10,22 +10,22 @@
 
 struct expiry_item {
     int64_t at;
-    size_t place; /* in the heap, from 1; 0: it is not there */
+    size_t place; /* position in the heap, from 1; 0: not in the heap */
 };
 
-/* Begin with a zeroed one. */
+/* Zeroed is empty. */
 struct expiry {
     struct expiry_item **items;
     size_t count, size;
 };
 
-/* Put item (which is not there) in. 0 or -ENOMEM. */
+/* Add an item that is not in the heap. 0 or -ENOMEM; unchanged on failure. */
 int expiry_add(struct expiry *e, struct expiry_item *item, int64_t at);
 
-/* Take item out; safe when it is not there. */
+/* Remove the item. Safe when it is not in the heap. */
 void expiry_remove(struct expiry *e, struct expiry_item *item);
 
-/* The item with the smallest `at`; NULL: there is none. */
+/* The item with the earliest `at`; NULL when the heap is empty. */
 struct expiry_item *expiry_first(const struct expiry *e);
 
 void expiry_release(struct expiry *e);

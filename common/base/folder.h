@@ -1,11 +1,11 @@
-/* folder.h - why a file cannot be made where it should be, for people who install the programs. */
+/* folder.h - explains why a file cannot be created in its directory. */
 #ifndef SSECAST_FOLDER_H
 #define SSECAST_FOLDER_H
 
 #define FOLDER_WHY_MAX 640
 
-/* The file at path could not be made, because of err (positive errno). What is wrong with its folder, and how to mend it; else what err
- * says. Returns out. */
+/* The file at path could not be created because of err (a positive errno). Writes what is wrong with
+ * its directory and how to fix it, or else the text of err. Returns out. */
 const char *folder_problem(const char *path, int err, char out[FOLDER_WHY_MAX]);
 
 #endif

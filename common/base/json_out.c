@@ -72,8 +72,8 @@ static void put_ascii(struct buf *out, char c)
     put_string(out, escape);
 }
 
-/* The bytes at the start of text, no valid character, that one replacement stands for: as many as could begin one. So do the
- * Encoding Standard and with it browsers. */
+/* The number of bytes at the start of text (no valid character) that one U+FFFD replaces: the longest
+ * truncated sequence. The Encoding Standard, and so browsers, do the same. */
 static size_t broken_run(struct slice text)
 {
     for (size_t n = text.len < 3 ? text.len : 3; n > 1; n--) {
@@ -85,7 +85,7 @@ static size_t broken_run(struct slice text)
     return 1;
 }
 
-/* Write the character at the start of text, which is not plain. Returns the bytes it took. */
+/* Write the first character of text, which is not plain. Returns the number of bytes consumed. */
 static size_t put_special(struct buf *out, struct slice text)
 {
     size_t n = utf8_sequence(text);
@@ -112,7 +112,7 @@ void json_put_text(struct buf *out, const char *name, struct slice text)
     buf_put(out, "\"", 1);
 }
 
-/* printf would cost more than all the rest of a short reply. */
+/* snprintf() would take longer than the rest of a short reply. */
 static void put_digits(struct buf *out, uint64_t value)
 {
     char digits[20], *p = digits + sizeof digits;

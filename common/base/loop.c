@@ -1,4 +1,5 @@
-/* Timers are few (a handful for the whole worker, none for each stream), so a list is searched for the next one due. */
+/* Timers are few, a handful for the whole worker and none for each stream. So finding the next one
+ * walks a list. */
 #include "base/loop.h"
 
 #include <errno.h>
@@ -9,7 +10,7 @@
 
 #include "base/clock.h"
 
-#define BATCH 256 /* descriptors handled in one turn */
+#define BATCH 256 /* descriptors that one turn handles */
 
 struct loop {
     int epoll;
@@ -82,7 +83,7 @@ int64_t loop_now(const struct loop *l)
     return l->now;
 }
 
-/* Milliseconds that epoll may wait: until the next timer, for ever (-1) without one. */
+/* The timeout for epoll_wait() in ms: until the next timer, or -1 (none) when no timer is set. */
 static int wait_time(const struct loop *l)
 {
     int64_t due = INT64_MAX;

@@ -1,4 +1,7 @@
-/* name.h - what a session, channel or connection may be called: 1 to NAME_BYTES_MAX bytes of UTF-8 without control characters. */
+/* name.h - the rules for names of sessions, channels and connections, for cursors and for own ids.
+ *
+ * A name has 1 to NAME_BYTES_MAX bytes of UTF-8 without control characters.
+ */
 #ifndef SSECAST_NAME_H
 #define SSECAST_NAME_H
 
@@ -9,20 +12,21 @@
 
 bool name_valid(struct slice name);
 
-/* Cursors come back in an HTTP header. Web servers refuse control characters there and cut off blanks at both ends. */
+/* A client sends its cursor back in an HTTP header. Web servers refuse control characters in headers
+ * and strip blanks at both ends. */
 #define CURSOR_RULE                                                                                                    \
     "1 to 255 bytes of UTF-8 without control characters (a tab inside is fine) and without a space or tab at either "  \
     "end"
 
-/* Can this text be a client's cursor, and come back as it was? */
+/* True when a client can send this text back unchanged as its cursor. */
 bool cursor_valid(struct slice text);
 
 #define OWN_ID_RULE CURSOR_RULE ", not a number (digits, or a sign before a digit)"
 
-/* May a publisher use this id? A number could be taken for a seq. */
+/* True when a publisher may use this id. A number is refused: it could be mistaken for a seq. */
 bool own_id_valid(struct slice id);
 
-/* The name of a key's owner, in the broker's file of keys: a word in a line whose other words have a `=`. */
+/* The name of a key's owner in the broker's key file: the one word of a line that has no `=`. */
 #define KEY_NAME_RULE "1 to 255 bytes of UTF-8 without spaces, control characters and `=`"
 
 bool key_name_valid(struct slice name);
@@ -30,8 +34,8 @@ bool key_name_valid(struct slice name);
 /* The length of the valid UTF-8 sequence at the start of text (1 to 4 bytes), or 0 when there is none. text is not empty. */
 size_t utf8_sequence(struct slice text);
 
-/* May this valid UTF-8 sequence of len bytes be put on a terminal? Not control characters, which it would obey, nor those that
- * change the direction of what follows, with which a text can read as another. */
+/* True when this valid UTF-8 sequence of len bytes is safe to print on a terminal. Control characters
+ * are not, and neither are characters that change the direction of text, which can disguise it. */
 bool utf8_harmless(const char *sequence, size_t len);
 
 #endif

@@ -1,7 +1,7 @@
-/* slice.h - a run of bytes that somebody else owns.
+/* slice.h - bytes that are owned elsewhere: a pointer and a length.
  *
- * The codecs speak in slices so that names and payloads may hold any byte, NUL included, and nothing is
- * copied before it has to be.
+ * Codecs take and give slices. So names and payloads may hold any byte, NUL included, and bytes are
+ * copied only where a copy is needed.
  */
 #ifndef SSECAST_SLICE_H
 #define SSECAST_SLICE_H

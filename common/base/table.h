@@ -24,19 +24,20 @@ void *table_find(const struct table *t, struct slice name);
 /* The value under name; where there is none, a new one with all bytes zero. NULL when out of memory. */
 void *table_insert(struct table *t, struct slice name);
 
-/* Remove a value that table_find() or table_insert() gave. The value and its name are gone afterwards. */
+/* Remove a value that table_find() or table_insert() returned. This frees the value and its name. */
 void table_remove(struct table *t, void *value);
 
-/* The name under which a value stands. Valid as long as the value. */
+/* The name of a value. Valid as long as the value. */
 struct slice table_name(const void *value);
 
-/* Walk: the first value for NULL, then the next; NULL at the end. The value just given may be removed if the
- * next one was fetched before. */
+/* Walk: the first value for NULL, then the next; NULL at the end. The current value may be removed
+ * when the next one was fetched before. */
 void *table_next(const struct table *t, const void *value);
 
 size_t table_count(const struct table *t);
 
-/* How many entries the fullest bucket has: what a lookup compares at most. A walk over all buckets, for tests. */
+/* The number of entries in the fullest bucket, the most that a lookup compares. For tests: it walks all
+ * buckets. */
 size_t table_longest_chain(const struct table *t);
 
 #endif

@@ -1,5 +1,5 @@
-/* The entry is written once and kept whole: what is parsed points into it, so storing, sending and replaying an
- * event are copies of bytes that are never taken apart again. */
+/* The entry is encoded once and kept as a whole; parsed fields point into it. So storing, sending and
+ * replaying an event copies bytes and parses nothing. */
 #include "codec/event.h"
 
 #include <stdlib.h>
@@ -161,7 +161,7 @@ static struct slice decimal(uint64_t value, char digits[20])
     return (struct slice){digits + first, 20 - first};
 }
 
-/* What a browser is to see as the id: the publisher's own, else the seq; none on our own events. */
+/* The id: line's value: the publisher's own id, else the seq; empty for our own events. */
 static struct slice id_line(const struct event_spec *spec, char digits[20])
 {
     if (spec->kind == EVENT_SHUTDOWN)
@@ -214,7 +214,7 @@ bool event_next_ban(const struct event *e, size_t *cursor, struct slice *session
     return size > 0;
 }
 
-/* Nothing but bans in its text, and it is for nobody. */
+/* True when the text holds nothing but bans and the event has no targets. */
 static bool are_bans(const struct event *e)
 {
     struct slice session;

@@ -1,11 +1,10 @@
-/* event.h - one event of the sequence: whom it concerns and its encoded text.
+/* event.h - one event of the sequence: its targets and its encoded text.
  *
- * An event is encoded once, by the broker, and is immutable from then on. Its entry (the bytes below) is what
- * the feed carries, what a replay carries and what a store keeps; its text is what every stream is sent. An
- * event does not know where it has been delivered.
+ * The broker encodes an event once; it is immutable from then on. The feed, replays and stores carry its
+ * entry (the bytes below). Streams are sent its text. An event does not know where it was delivered.
  *
- * Ownership: reference counted, for one thread. event_new(), event_parse() and event_text() give one
- * reference; event_ref() adds one, event_unref() gives one up.
+ * Ownership: reference counted, for one thread. event_new(), event_parse() and event_text() return one
+ * reference; event_ref() adds one, event_unref() drops one.
  *
  * The entry, little-endian (format version: see wire.h):
  *     0  u32 size of the whole entry      24  u32 block, seconds (shutdown)
@@ -17,8 +16,8 @@
  *    16  u64 time, unix ms                    list by list), then the text (bans: for each
  *                                          u16 length + session, u64 until)
  *
- * An event with an own id says who its publisher is, because own ids are counted per publisher. Its
- * id: line shows the own id unless another event showed the same id before: then it shows the seq.
+ * An event with an own id names its publisher, because own ids are unique for each publisher. Its id: line
+ * shows the own id. When another event showed the same id before, the line shows the seq instead.
  */
 #ifndef SSECAST_EVENT_H
 #define SSECAST_EVENT_H
@@ -31,7 +30,7 @@ enum event_kind {
     EVENT_MESSAGE = 1,  /* a publisher's event */
     EVENT_SHUTDOWN = 2, /* ends the streams it concerns */
     EVENT_TEXT = 3,     /* text for one stream (a heartbeat, a response head); never travels */
-    EVENT_BANS = 4,     /* bans in place of text, see event_next_ban(); concerns nobody and is delivered to nobody */
+    EVENT_BANS = 4,     /* bans in place of text, see event_next_ban(); never delivered */
 };
 
 enum event_list {
@@ -47,28 +46,28 @@ enum event_list {
 #define EVENT_PUBLISHER_MAX 259u  /* bytes of a publisher's identity: "key:" and a name */
 #define EVENT_LIST_MAX 65535u     /* names in one list */
 #define EVENT_ENTRY_MIN 48u       /* bytes */
-#define EVENT_RESERVED "ssecast." /* event names beginning so are ours */
+#define EVENT_RESERVED "ssecast." /* event names with this prefix are reserved */
 
 struct names {
     const struct slice *items;
     size_t count;
 };
 
-/* What an event is made of. Everything is copied; the caller has checked names and ids. */
+/* The content of a new event. It is copied; the caller has checked names and ids. */
 struct event_spec {
     enum event_kind kind;
     uint64_t seq;
     int64_t time_ms;    /* unix time */
-    struct slice id;    /* the publisher's own id; empty: the seq stands in its place */
+    struct slice id;    /* the publisher's own id; empty: the seq is used */
     struct slice event; /* the event: line; empty: none */
     struct slice data;  /* the data: lines; for EVENT_BANS what event_put_ban() wrote, and nothing else is looked at */
-    struct slice publisher; /* whose id it is; kept only beside an own id */
+    struct slice publisher; /* identity; kept only beside an own id */
     struct names lists[EVENT_LISTS];
     uint32_t retry;   /* ms */
-    uint32_t block_s; /* shutdown: how long its sessions are turned away, seconds */
+    uint32_t block_s; /* shutdown: how long its sessions are refused, seconds */
     bool seq_as_id;   /* the id: line shows the seq although there is an own id */
     bool has_retry;
-    bool has_to; /* false: concerns everyone, less the except lists */
+    bool has_to; /* false: for everyone but the except lists */
 };
 
 struct event {
@@ -76,67 +75,69 @@ struct event {
     int64_t time_ms;
     uint32_t refs;
     uint32_t block_s;
-    uint32_t further; /* EVENT_TEXT: how many events it holds beside the first */
+    uint32_t further; /* EVENT_TEXT: the number of events it holds beside the first */
     enum event_kind kind;
     bool has_to;
     bool seq_as_id; /* the id: line shows the seq although there is an own id */
     uint16_t counts[EVENT_LISTS];
     uint32_t offsets[EVENT_LISTS]; /* of each list's first name, in the entry */
-    uint32_t *index; /* of the names in a long `except`, in the same block of memory; NULL: there is none */
+    uint32_t *index;               /* of the names in a long `except`, in the same allocation; NULL: none */
     uint32_t index_slots;
     struct slice id;        /* empty when the publisher gave none */
-    struct slice publisher; /* whose id it is; empty: one of those that trust each other */
+    struct slice publisher; /* identity of the id's owner; empty: publishers without a key */
     struct slice text;      /* the encoded SSE block */
     struct slice entry;     /* empty for EVENT_TEXT */
     char bytes[];
 };
 
-/* Build and encode an event. A shutdown carries no id: line, whatever the spec says. NULL when out of memory or when
- * the entry would pass 4 GiB or a list EVENT_LIST_MAX. */
+/* Build and encode an event. A shutdown never has an id: line. NULL when out of memory, or when the entry
+ * would exceed 4 GiB or a list EVENT_LIST_MAX. */
 struct event *event_new(const struct event_spec *spec);
 
-/* Read the entry at the start of bytes; *used says how many bytes it took. NULL with *used 0 when bytes does not
- * begin with one whole valid entry, or when out of memory. */
+/* Parse the entry at the start of bytes; *used is its size. NULL with *used 0 when bytes does not begin
+ * with a complete valid entry, or when out of memory. */
 struct event *event_parse(struct slice bytes, size_t *used);
 
 /* An EVENT_TEXT with a copy of text. NULL when out of memory. */
 struct event *event_text(struct slice text);
 
-/* An EVENT_TEXT of len bytes, which the caller writes to its `bytes` before anybody else has it. NULL when out of memory. */
+/* An EVENT_TEXT of len bytes, which the caller writes to its `bytes` before sharing it. NULL when out of
+ * memory. */
 struct event *event_text_room(size_t len);
 
 struct event *event_ref(struct event *e);
 
-/* Give up a reference and set *e to NULL. Safe on NULL. */
+/* Drop a reference and set *e to NULL. Safe on NULL. */
 void event_unref(struct event **e);
 
-/* Is the event's own id a cursor that clients were given? */
+/* True when the id: line shows the event's own id, so that clients have it as a cursor. */
 bool event_shows_id(const struct event *e);
 
 /* Walk the names of one list: set *cursor to 0, then call until false. */
 bool event_next_name(const struct event *e, enum event_list list, size_t *cursor, struct slice *name);
 
-/* One ban of an EVENT_BANS: session is turned away until until_ms (unix time); 0: its ban is lifted. Its size, and written to out. */
+/* One ban of an EVENT_BANS: session is refused until until_ms (unix time); 0 lifts its ban. The encoded
+ * size in bytes, and encoding it to out. */
 size_t event_ban_size(struct slice session);
 void event_put_ban(char *out, struct slice session, int64_t until_ms);
 
-/* Walk the bans of an EVENT_BANS: set *cursor to 0, then call until false. There are none in other events. */
+/* Walk the bans of an EVENT_BANS: set *cursor to 0, then call until false. Other events have none. */
 bool event_next_ban(const struct event *e, size_t *cursor, struct slice *session, int64_t *until_ms);
 
-/* Who is asking: one connection and what it belongs to. */
+/* One connection, its session and its channels. */
 struct audience {
     struct slice session;
     struct slice connection;
     struct names channels;
 };
 
-/* Does the event concern this connection: in `to` (or no `to`), and in no `except`. */
+/* True when the connection is in `to` (or there is no `to`) and in no `except`. */
 bool event_concerns(const struct event *e, const struct audience *who);
 
-/* Is this connection in one of the event's `except` lists. The time does not grow with the number of names there. */
+/* True when the connection is in an `except` list. The time does not depend on the length of the lists. */
 bool event_excludes(const struct event *e, const struct audience *who);
 
-/* Bytes of memory that e takes beside its struct and its entry. */
+/* Bytes of memory of e's index, beside its struct and its entry. */
 size_t event_index_bytes(const struct event *e);
 
 #endif

@@ -1,4 +1,4 @@
-/* Why values are checked here and not by each command: what a publisher reads when it was wrong should not depend on whom it asked. */
+/* Values are checked here and not by each command, so that error messages are the same for all. */
 #include "codec/json.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@
 #define SHOWN_MAX 40 /* bytes of a wrong value that a message repeats */
 #define PATH_MAX_BYTES 160
 
-/* Memory that lives as long as the request. */
+/* Memory that lives as long as its struct json. */
 struct json_block {
     SLIST_ENTRY(json_block) link;
     max_align_t bytes[];
@@ -69,7 +69,7 @@ static void path_add(struct path *p, const char *name, long index)
     p->len += (size_t)n < room ? (size_t)n : room - 1;
 }
 
-/* No deeper than events[1].to: requests have few levels that are asked for. */
+/* No deeper than events[1].to: getters reach few levels. */
 static void path_of(struct path *p, const struct json_object *o)
 {
     if (!o->parent)
@@ -117,7 +117,7 @@ static json_t *load(struct slice text, json_error_t *error)
     return json_loadb(text.data, text.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, error);
 }
 
-/* What jansson cannot hold although it is JSON. */
+/* Errors of jansson for valid JSON that it cannot represent. */
 static bool can_soften(const json_error_t *error)
 {
     enum json_error_code code = json_error_code(error);
@@ -136,7 +136,7 @@ static json_t *load_softened(struct slice text, json_error_t *error)
     return tree;
 }
 
-/* Build what json_reduce() has left; nothing in it is wrong but what jansson cannot hold. */
+/* Build the tree of the reduced text. It is valid JSON, but may exceed what jansson can represent. */
 static json_t *load_reduced(struct slice text, const struct json_reduced *reduced, struct json_fault *fault)
 {
     json_error_t error;

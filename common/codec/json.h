@@ -1,14 +1,12 @@
-/* json.h - requests read, replies written: the only user of jansson.
+/* json.h - parses requests and writes replies: the only user of jansson. It does not know the commands.
  *
- * jansson builds the request without its `data` and `ref`, whose values stay the text that was sent (json_reduce.h).
+ * A request is parsed once. Getters take values by name and type. A wrong type becomes an error message
+ * such as "`limit` must be a whole number from 1 to 1000, not \"x\"". The values of `ref` and `data` are
+ * passed on as the request's own bytes (json_reduce.h), so that numbers keep their digits. Replies are
+ * written as text (json_out.h).
  *
- * A request is parsed once. Its values are asked for by name and type; an answer that is not what was asked for is put into
- * words that a person can act upon ("`limit` must be a whole number from 1 to 1000, not \"x\""). What is to be handed on
- * unchanged (`ref`, `data`) is taken from the request's own bytes, so that numbers keep their digits.
- * Replies are written as text (json_out.h). Nothing here knows the commands.
- *
- * Ownership: a struct json owns everything that the getters give (names, texts, objects, lists); all of it lives until
- * json_free(). The request's bytes are the caller's and must live as long.
+ * Ownership: a struct json owns everything that the getters return, until json_free(). The request's
+ * bytes belong to the caller and must live as long.
  */
 #ifndef SSECAST_JSON_H
 #define SSECAST_JSON_H
@@ -20,11 +18,11 @@
 
 struct json;
 
-/* What was wrong. code is one of those a reply carries; message is UTF-8 as far as the request was. */
+/* An error of a request. code is an error code of replies; message is UTF-8 as far as the request was. */
 struct json_fault {
     const char *code; /* "bad_json", "bad_request", or a caller's own */
     char message[384];
-    bool unknown; /* whether it was carried out nevertheless is not known */
+    bool unknown; /* it is not known whether the request took effect */
 };
 
 /* An object within a request. Plain to copy; parent and json must outlive it. */
@@ -33,7 +31,7 @@ struct json_object {
     void *value;                      /* jansson's */
     struct slice text;                /* its source, from { to } */
     const struct json_object *parent; /* NULL: the request itself */
-    const char *name;                 /* under which it stands in its parent */
+    const char *name;                 /* its field's name in the parent */
     long index;                       /* in the parent's list of that name; -1: not in a list */
 };
 
@@ -41,17 +39,18 @@ struct json_object {
  * twice in one object, more than about 2,000 levels; bad_request when it is JSON but not an object, or out of memory. */
 struct json *json_parse(struct slice text, struct json_fault *fault);
 
-/* What is refused although it could be read; 0: what json_parse() accepts. */
+/* Limits below what json_parse() accepts; 0: no further limit. */
 struct json_limits {
     size_t name_bytes; /* of a session, channel or connection */
     size_t depth;      /* objects and lists within each other, the request's own object included */
     size_t values;     /* without those in `data` and `ref`, which are not built */
 };
 
-/* The same within limits. What is nested too deeply is bad_json, too many values are too_large. */
+/* The same within limits. Nesting too deep is bad_json; too many values are too_large. */
 struct json *json_parse_within(struct slice text, const struct json_limits *limits, struct json_fault *fault);
 
-/* The `ref` of a request, as it was sent, without building anything; empty when there is none, or when the request is not JSON. */
+/* The `ref` of a request as it was sent; empty when there is none, or when the request is not JSON. Builds
+ * no tree. */
 struct slice json_ref(struct slice text);
 
 /* Free and set *j to NULL. Safe on NULL. */
@@ -60,7 +59,7 @@ void json_free(struct json **j);
 /* The request itself. */
 const struct json_object *json_root(const struct json *j);
 
-/* Put code and a message into *fault. Always -EINVAL, for `return json_fault(...)`. */
+/* Set *fault to code and a message. Always returns -EINVAL, for `return json_fault(...)`. */
 int json_fault(struct json_fault *fault, const char *code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -77,11 +76,12 @@ bool json_has(const struct json_object *o, const char *name);
 /* The source text of a field's value, without the white space around it; empty when there is no such field. For ref and data. */
 struct slice json_raw(const struct json_object *o, const char *name);
 
-/* Is each field among accepted (ended by NULL)? 0, or -EINVAL: the fault names the field and those accepted. */
+/* Check that each field is in accepted (ended by NULL). 0, or -EINVAL: the fault names the field and those
+ * accepted. */
 int json_check_fields(const struct json_object *o, const char *const *accepted, struct json_fault *fault);
 
-/* The getters. 0, or -EINVAL with *fault set. A field that is not there is no fault and leaves *out as it was: set the
- * default before, and use json_has() where it is required. null is not "not there". */
+/* The getters. 0, or -EINVAL with *fault set. A missing field is no fault and leaves *out
+ * unchanged: set the default before, and use json_has() for required fields. null is not missing. */
 
 /* Any text, NUL included. */
 int json_get_text(const struct json_object *o, const char *name, struct slice *out, struct json_fault *fault);
@@ -98,21 +98,22 @@ int json_get_count(const struct json_object *o, const char *name, uint64_t min, 
 
 int json_get_flag(const struct json_object *o, const char *name, bool *out, struct json_fault *fault);
 
-/* An object, such as `to`. When it is not there, out->value is NULL. */
+/* An object, such as `to`. out->value is NULL when it is missing. */
 int json_get_object(const struct json_object *o, const char *name, struct json_object *out, struct json_fault *fault);
 
-/* How many values the list called name has; 0 when it is no list, or not there. */
+/* The number of values of the list under name; 0 when it is missing or no list. */
 size_t json_list_length(const struct json_object *o, const char *name);
 
 /* A list of objects, such as `events`: at most max. */
 int json_get_objects(const struct json_object *o, const char *name, size_t max, const struct json_object **out,
                      size_t *count, struct json_fault *fault);
 
-/* {"ok":true ... then the fields of the reply, then json_reply_end() adds "ref" (left out when empty) and the brace. */
+/* Write {"ok":true. The caller adds the reply's fields. json_reply_end() adds "ref" (unless empty) and the
+ * closing brace. */
 void json_reply_begin(struct buf *out);
 void json_reply_end(struct buf *out, struct slice ref);
 
-/* A whole {"ok":false,...}. ref may be empty. Anything written to out before is dropped. */
+/* Write a complete {"ok":false,...}. ref may be empty. Replaces what out held before. */
 void json_reply_fault(struct buf *out, const struct json_fault *fault, struct slice ref);
 
 #endif

@@ -1,6 +1,7 @@
-/* json_in.h - JSON that is small and comes from elsewhere, read: a token's claims, a file of keys. The worker's only user of jansson.
+/* json_in.h - reads small JSON texts from outside: a token's claims, a key file. The worker's only user of
+ * jansson.
  *
- * Values are asked for what they are; one that is something else is not there. NULL may be asked for anything.
+ * Getters take a type; a value of another type counts as missing. Every getter accepts NULL.
  *
  * Ownership: the root owns everything below it, until json_in_free().
  */

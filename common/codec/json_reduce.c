@@ -1,5 +1,5 @@
-/* Why no recursion: the depth is the sender's choice. Why a table of keys: a field that stands twice in an object is refused, in `data` too, and
- * comparing each with each would be quadratic. */
+/* There is no recursion, because the sender chooses the depth. Keys are in a hash table, because duplicate
+ * fields are refused (in `data` too) and comparing all pairs would take quadratic time. */
 #include "codec/json_reduce.h"
 
 #include <stdint.h>
@@ -171,7 +171,7 @@ static char *put_escape(char *to, const char **p, const char *end)
     return to;
 }
 
-/* A key with escapes, decoded; what is decoded is never longer. */
+/* Decode a key with escapes. The decoded text is never longer. */
 static bool decode(struct reduction *s, struct slice raw, struct json_key *out)
 {
     size_t at = s->decoded.len;

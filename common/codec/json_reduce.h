@@ -1,4 +1,4 @@
-/* json_reduce.h - one cheap pass over a request before jansson builds anything of it.
+/* json_reduce.h - one cheap pass over a request before jansson builds a tree of it.
  *
  * The pass accepts JSON (RFC 8259) and nothing else; halves of surrogate pairs (surrogate.h) in
  * `data` only. It counts the values that jansson would have to build, and writes a shorter text: the
@@ -6,9 +6,10 @@
  * nested in them costs a tree. The time is linear in the text; the memory is the shorter text and 8
  * bytes for each field of an open object.
  *
- * It does not know verbs: a `data` or `ref` of the request itself and a `data` in the objects of `events` are what it takes out.
+ * It does not know the commands. It takes out `data` and `ref` of the request itself, and `data` of the
+ * objects in `events`.
  *
- * Ownership: the result owns its text; `ref` points into what was read.
+ * Ownership: the result owns its text; `ref` points into the input.
  */
 #ifndef SSECAST_JSON_REDUCE_H
 #define SSECAST_JSON_REDUCE_H

@@ -1,4 +1,5 @@
-/* Why this exists beside jansson: jansson gives values, and a double that was read and written again is not what was sent. */
+/* jansson returns values, and a double that is read and written again may differ from the text that was
+ * sent. So the text is scanned here. */
 #include "codec/json_scan.h"
 
 #include <stddef.h>
@@ -22,7 +23,7 @@ static const char *skip_space(const char *p, const char *end)
     return p;
 }
 
-/* Is the quote at p escaped: is there an odd number of backslashes before it, back to start? */
+/* True when the quote at p is escaped: an odd number of backslashes precedes it, back to start. */
 static bool is_escaped(const char *p, const char *start)
 {
     size_t backslashes = 0;
@@ -141,7 +142,7 @@ static const char *skip_number(const char *p, const char *end)
     return skip_exponent(skip_fraction(whole, end), end);
 }
 
-/* Does jansson hold a number of so many bytes as it is? Without an exponent, short ones and what fits an int64_t. */
+/* True when jansson holds this number exactly: it has no exponent and is short or fits an int64_t. */
 static bool is_held(const char *number, size_t len)
 {
     bool negative = *number == '-';
@@ -171,7 +172,7 @@ static char *skip_token(char *p, const char *end)
     return after > p ? after : p + 1;
 }
 
-/* NUL escapes in a key become U+FFFE, a character that nobody uses. */
+/* NUL escapes in a key become U+FFFE, which is not a character. */
 static void soften_key(char *key, const char *end)
 {
     for (char *p = key; p + 6 <= end; p++) {

@@ -6,7 +6,7 @@
 
 enum { PACKED_IPV4 = 254, PACKED_IPV6 = 255 };
 
-/* True when text is the address that packed stands for, written as one would write it: nothing is lost. */
+/* True when text is the canonical form of the packed address, so that nothing is lost. */
 static bool unpacks_to(int family, const void *packed, struct slice text)
 {
     char again[INET6_ADDRSTRLEN];
@@ -27,7 +27,7 @@ static size_t pack_address(struct slice value, char *out)
     return family == AF_INET6 ? 17 : 5;
 }
 
-/* How much of it fits, in whole characters. */
+/* The number of bytes that fit, in whole characters. */
 static size_t fitting(struct slice text)
 {
     if (text.len <= META_VALUE_MAX)

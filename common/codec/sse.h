@@ -1,7 +1,7 @@
 /* sse.h - the text/event-stream format: encoder and decoder.
  *
- * Source: WHATWG HTML Living Standard, section 9.2 "Server-sent events". Bytes in, bytes out: nothing here
- * reads, writes, logs or knows what time it is.
+ * Source: WHATWG HTML Living Standard, section 9.2 "Server-sent events". Pure: bytes in, bytes out, no
+ * I/O and no clock.
  */
 #ifndef SSECAST_SSE_H
 #define SSECAST_SSE_H
@@ -10,7 +10,7 @@
 
 #include "base/slice.h"
 
-/* What one block says. Empty id and event: their lines are left out. */
+/* One block. An empty id or event leaves its line out. */
 struct sse_block {
     struct slice id;    /* holds no NUL, CR or LF */
     struct slice event; /* holds no CR or LF */
@@ -54,13 +54,15 @@ struct sse_decoder *sse_decoder_new(const struct sse_handler *handler);
 
 void sse_decoder_free(struct sse_decoder **d);
 
-/* An event whose lines, name, data and id are of more than max bytes together is -EMSGSIZE; at first there is no limit. */
+/* Limit an event: more than max bytes of lines, name, data and id together are -EMSGSIZE. 0: no limit,
+ * as at first. */
 void sse_decoder_limit(struct sse_decoder *d, size_t max);
 
-/* The last event id in force when the stream begins; at first there is none. 0 or -ENOMEM. */
+/* Set the last event id for the start of the stream; at first it is empty. 0 or -ENOMEM. */
 int sse_decoder_set_id(struct sse_decoder *d, struct slice id);
 
-/* Feed bytes, cut anywhere. 0; -EMSGSIZE or -ENOMEM: the decoder is then unusable and gives the same again. */
+/* Feed bytes, cut anywhere. 0, -EMSGSIZE or -ENOMEM. After an error the decoder is unusable: every further
+ * call returns the same. */
 int sse_decoder_feed(struct sse_decoder *d, const char *bytes, size_t len);
 
 #endif

@@ -1,4 +1,4 @@
-/* Pure: bytes in, bytes out. A reader checks once, when a message is decoded; the walks then trust what it checked. */
+/* Pure: bytes in, bytes out. Decoding checks a message once; the walks trust that check. */
 #include "codec/wire.h"
 
 #include <errno.h>
@@ -167,7 +167,7 @@ static uint8_t presence_flags(const struct wire_presence *m)
     return (uint8_t)flags;
 }
 
-/* Only a full report has pieces. One that says good-bye holds no connections. */
+/* Only a full report has pieces. A bye holds no connections. */
 static bool flags_fit(const struct wire_presence *m)
 {
     if (!m->full)
@@ -318,7 +318,7 @@ static struct slice take_name(struct reader *r)
     return p ? (struct slice){p, len} : (struct slice){0};
 }
 
-/* A counted list of names, skipped over; what is returned can be walked with wire_next_name(). */
+/* Skip a counted list of names. The result can be walked with wire_next_name(). */
 static struct slice take_names(struct reader *r)
 {
     uint16_t count = take_u16(r);
@@ -355,7 +355,7 @@ static struct reader open_message(struct slice message, enum wire_type type)
     return reader_of((struct slice){message.data + HEADER_LEN, message.len - HEADER_LEN});
 }
 
-/* The decoder's verdict: everything was there and nothing was left over. */
+/* True when the message was complete and had no further bytes. */
 static int verdict(const struct reader *r)
 {
     return r->failed || r->at != r->end ? -EPROTO : 0;
@@ -504,7 +504,7 @@ static void take_item(struct reader *r, struct wire_presence_item *item)
         take_change(r, item);
 }
 
-/* As many as we know; what a newer peer knows more is passed over. */
+/* Read the numbers that we know; skip those that a newer peer adds. */
 static void take_numbers(struct reader *r, uint64_t *numbers, uint16_t known)
 {
     uint16_t count = take_u16(r);

@@ -7,15 +7,16 @@
  *
  * The feed:  WIRE_BATCH  events in order, as soon as they are stored
  *            WIRE_HEAD   once a second: where the sequence stands
- *            WIRE_LOG    the level that the workers' logs are to have from now on, when somebody wants that
+ *            WIRE_LOG    a new log level for the workers, when an operator changes it
  * The sync:  worker -> broker                      broker -> worker
- *            WIRE_HELLO                            WIRE_BANS, as many as it takes, then WIRE_WELCOME
+ *            WIRE_HELLO                            WIRE_BANS until all are sent, then WIRE_WELCOME
  *            WIRE_REPLAY                           WIRE_PAGE
  *            WIRE_SHUTDOWNS                        WIRE_PAGE
- *            WIRE_PRESENCE (also the lease)        WIRE_TAKEN, or WIRE_RESYNC when one was missed
+ *            WIRE_PRESENCE (also the lease)        WIRE_TAKEN, or WIRE_RESYNC after a missed report
  *            WIRE_COMMAND                          WIRE_REPLY
  *
- * A position is a seq, or the place where a run of the broker began: everything up to and including it has been seen.
+ * A position is a seq, or the point where an epoch (run) of the broker began: everything up to and
+ * including it has been seen.
  */
 #ifndef SSECAST_WIRE_H
 #define SSECAST_WIRE_H
@@ -35,7 +36,7 @@
 #define WIRE_RENEW_MS 1000u    /* how often a worker sends WIRE_PRESENCE at least */
 #define WIRE_ANNOUNCE_MS 1000u /* how often the broker sends WIRE_HEAD */
 
-/* What can be many is sent in pieces. A piece ends with the item that reaches this many bytes. */
+/* Long lists are sent in pieces. A piece ends with the item that reaches this number of bytes. */
 #define WIRE_PIECE_BYTES (1u << 20)
 
 /* The largest JSON of a WIRE_COMMAND, and the largest message that a broker accepts from a worker. */
@@ -71,21 +72,21 @@ enum end_cause {
     END_WORKER_LOST,
     END_REPLACED,
     END_CAUSES,
-    END_ANSWERED, /* it was no stream: its answer is complete, or could not be given */
+    END_ANSWERED, /* not a stream: its response is complete, or failed */
 };
 
 /* "client", "shutdown", "slow", "drain", "expired", "worker_lost", "replaced". */
 const char *end_cause_name(enum end_cause cause);
 
 struct wire_batch {
-    uint64_t run;         /* names the broker's run; another number: it was restarted */
+    uint64_t run;         /* the broker's epoch; it differs after a restart */
     uint64_t prev;        /* position just before the first entry */
     struct slice entries; /* one after the other, in order */
 };
 
 struct wire_head {
     uint64_t run;
-    uint64_t head;     /* position: the last seq given out */
+    uint64_t head;     /* position: the last seq assigned */
     uint64_t complete; /* position: everything after it is retained */
     int64_t clock;     /* the broker's, unix time in us, when it wrote this */
 };
@@ -93,7 +94,7 @@ struct wire_head {
 struct wire_hello {
     struct slice worker;     /* its name for people, NAME_BYTES_MAX bytes at most */
     uint64_t position;       /* 0: a fresh worker */
-    struct names labels;     /* what the values of its connections are called (meta.h); decoded: NULL */
+    struct names labels;     /* of the values of its connections (meta.h); decoded: NULL */
     struct slice raw_labels; /* decoded: walk with wire_next_name() */
 };
 
@@ -102,11 +103,11 @@ struct wire_welcome {
     uint64_t head;
     uint64_t complete;
     uint64_t oldest;     /* seq of the oldest event retained; head + 1 when there is none */
-    uint64_t taken;      /* n of the last WIRE_PRESENCE of this worker that this run took; 0: none */
-    uint64_t bans_since; /* position: what was banned up to here may be unknown to this broker; 0: it knows all */
-    uint64_t began;      /* position: events up to it are stamped by the clock of an earlier run; 0: not known */
+    uint64_t taken;      /* n of this worker's last WIRE_PRESENCE acknowledged in this epoch; 0: none */
+    uint64_t bans_since; /* position: bans up to here may be unknown to this broker; 0: it knows all */
+    uint64_t began;      /* position: events up to it have times of an earlier epoch's clock; 0: unknown */
     int64_t clock;       /* as in the head */
-    uint64_t pieces;     /* WIRE_BANS that came before this and count with it */
+    uint64_t pieces;     /* number of WIRE_BANS that preceded this message */
     struct slice bans;   /* walk with wire_next_ban() */
 };
 
@@ -116,7 +117,7 @@ struct wire_bans {
     struct slice bans; /* walk with wire_next_ban() */
 };
 
-/* Asks for what came after a cursor. */
+/* Requests the events after a cursor. */
 struct wire_replay {
     uint64_t request;      /* comes back in the page */
     uint64_t after;        /* position; used when id is empty */
@@ -127,18 +128,19 @@ struct wire_replay {
     bool everything;       /* true: unfiltered, to repair the feed; false: what concerns who */
 };
 
-/* Asks for the shutdowns after a position. A page with nothing else answers; its gap says that some may be missing. */
+/* Requests the shutdowns after a position. The reply is a page of these; its gap flag means that some may
+ * be missing. */
 struct wire_shutdowns {
     uint64_t request; /* comes back in the page */
     uint64_t after;   /* position */
-    uint64_t age_ms;  /* older ones are not needed */
+    uint64_t age_ms;  /* older shutdowns are not needed */
 };
 
 struct wire_page {
     uint64_t request;
     uint64_t run;
     uint64_t from; /* position this page begins after: the cursor, or where history begins after a gap */
-    uint64_t upto; /* position: complete up to here; ask on from here while upto < head */
+    uint64_t upto; /* position: complete up to here; continue from here while upto < head */
     uint64_t head;
     uint64_t oldest; /* as in the welcome */
     bool gap;        /* the cursor is unknown or too old: something after it may be missing */
@@ -150,9 +152,9 @@ struct wire_presence {
     bool full;     /* all connections of this worker, or a piece of that; of the first piece n may be anything */
     bool rest;     /* full: this is not the first piece */
     bool more;     /* full: this is not the last piece; the next one has n + 1 */
-    bool bye;      /* the worker ends in order: it has no connections any more */
-    bool lags;     /* those that lag are among the items, and all others do not */
-    uint64_t told; /* the run of the broker that took a full report last; 0: none did */
+    bool bye;      /* the worker stops and has no connections left */
+    bool lags;     /* the items name all connections that lag */
+    uint64_t told; /* epoch of the broker that last acknowledged a full report; 0: none */
     uint64_t gauges[WORKER_GAUGES];
     uint64_t counters[WORKER_COUNTERS]; /* since the worker started */
     struct slice items;                 /* walk with wire_next_presence() */
@@ -160,7 +162,8 @@ struct wire_presence {
 
 enum wire_item { ITEM_ENDED, ITEM_OPENED, ITEM_LAGS };
 
-/* What happened to a connection. One that ended says who it was, because a fresh broker does not know it. */
+/* A change of one connection. An end repeats the session and channels, because a restarted broker does not
+ * know them. */
 struct wire_presence_item {
     enum wire_item kind;
     struct slice connection;
@@ -168,11 +171,11 @@ struct wire_presence_item {
     int64_t since_ms;          /* opened, ended: unix time */
     struct names channels;     /* opened, ended, encoding; decoded: NULL */
     struct slice raw_channels; /* decoded: walk with wire_next_name() */
-    bool told;                 /* opened, ended: a broker was told that it opened */
+    bool told;                 /* opened, ended: its opening was reported to a broker */
     struct slice meta;         /* opened: values, packed (meta.h) */
     enum end_cause cause;      /* ended */
     uint64_t sent;             /* lags: position up to which everything was sent */
-    uint64_t queued;           /* lags: bytes that wait for it */
+    uint64_t queued;           /* lags: bytes queued for it */
 };
 
 struct wire_log {
@@ -182,11 +185,11 @@ struct wire_log {
 struct wire_taken {
     uint64_t run;
     uint64_t n;    /* of the report */
-    uint64_t head; /* position when it was taken */
+    uint64_t head; /* position when it was acknowledged */
     int64_t clock; /* as in the head */
 };
 
-/* A command (protocol.md) that a worker gives for somebody who may do so much. */
+/* A command (protocol.md) that a worker forwards for a caller with this grant. */
 struct wire_command {
     uint64_t request;                        /* comes back in the reply */
     struct grant grant;                      /* encoding; decoded: its patterns are NULL, the publisher is set */
@@ -202,7 +205,7 @@ struct wire_reply {
 /* The type of a message, or -EPROTO when it does not begin as one. Each decoder checks it again. */
 int wire_type(struct slice message);
 
-/* Writing. Each begins a message in an empty buffer; what can be many is added afterwards, piece by piece. */
+/* Writing. Each begins a message in an empty buffer; items of lists are added afterwards. */
 void wire_put_batch(struct buf *b, uint64_t run, uint64_t prev);
 void wire_put_head(struct buf *b, const struct wire_head *m);
 void wire_put_hello(struct buf *b, const struct wire_hello *m);
@@ -228,8 +231,8 @@ void wire_add_items(struct buf *b, const struct buf *items);
 /* Add bytes as they are. */
 void wire_add_bytes(struct buf *b, struct slice bytes);
 
-/* Reading. Unlike the decoders, a walk ends (false) at the first malformed piece; a decoder has already checked names and
- * presence items, so only entries can be malformed (event_parse() says). */
+/* Reading. A walk ends (false) at the first malformed item. The decoders have checked names and presence
+ * items, so only entries can be malformed; event_parse() reports it. */
 int wire_get_batch(struct slice message, struct wire_batch *m);
 int wire_get_head(struct slice message, struct wire_head *m);
 int wire_get_hello(struct slice message, struct wire_hello *m);
@@ -248,8 +251,8 @@ bool wire_next_name(struct slice *rest, struct slice *name);
 bool wire_next_ban(struct slice *rest, struct slice *session, int64_t *until_ms);
 bool wire_next_presence(struct slice *rest, struct wire_presence_item *item);
 
-/* The first items of a walk as a piece: it ends with the item that reaches max bytes. *ended: how many of its bytes are
- * items of kind ITEM_ENDED. */
+/* The first items of a walk as a piece, which ends with the item that reaches max bytes. *ended: the bytes
+ * of its items of kind ITEM_ENDED. */
 struct slice wire_cut_presence(struct slice items, size_t max, size_t *ended);
 
 #endif

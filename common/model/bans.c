@@ -24,7 +24,7 @@ struct ban {
 
 TAILQ_HEAD(ban_list, ban);
 
-/* How a ban was before a change. */
+/* The state of a ban before a change. */
 struct ban_change {
     struct ban *ban, *before; /* before: in the list */
     int64_t until_ms, quarter;
@@ -152,7 +152,7 @@ void bans_rollback(struct bans *b, uint64_t position)
         take_back(b, &b->changes[--b->change_count]);
 }
 
-/* Bans that were lifted since are at the list's end, with all that changed. */
+/* Bans lifted since are at the end of the list, with all other changes. */
 void bans_settle(struct bans *b)
 {
     struct ban *ban = TAILQ_LAST(&b->list, ban_list), *before;

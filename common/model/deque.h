@@ -1,6 +1,6 @@
-/* deque.h - a growing ring of events in order of their seq: in at the back, out at both ends, found by seq.
+/* deque.h - a growing ring of events in order of seq: append at the back, pop at both ends, find by seq.
  *
- * Ownership: it holds plain pointers; references are the caller's.
+ * Ownership: it holds plain pointers; references belong to the caller.
  */
 #ifndef SSECAST_DEQUE_H
 #define SSECAST_DEQUE_H
@@ -19,18 +19,18 @@ void deque_release(struct deque *d);
 /* 0 or -ENOMEM; unchanged on failure. e->seq is above that of the back. */
 int deque_push(struct deque *d, struct event *e);
 
-/* The i-th event from the front; NULL when there are not so many. */
+/* The i-th event from the front; NULL when i is out of range. */
 struct event *deque_at(const struct deque *d, size_t i);
 
 /* The last event, or NULL. */
 struct event *deque_back(const struct deque *d);
 
-/* Take out the first, or the last; NULL when empty. */
+/* Remove and return the first or the last event; NULL when empty. */
 struct event *deque_pop_front(struct deque *d);
 struct event *deque_pop_back(struct deque *d);
 
-/* Give up half of the slots when three quarters are free. Called after each pop, there are at most four times the slots that the
- * events need. Without memory for that it keeps what it has. */
+/* Halve the slots when three quarters are free. When this is called after each pop, there are at most four
+ * slots for each event. When out of memory nothing changes. */
 void deque_shrink(struct deque *d);
 
 /* The place of the first event with a seq above position; count when there is none. */

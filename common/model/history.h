@@ -1,9 +1,10 @@
-/* history.h - the recent past: events in order, under three limits, found by seq, by own id and by whom they concern.
+/* history.h - recent events in order, under three limits, found by seq, by own id and by target.
  *
- * Used twice: as the broker's truth and as each worker's window. It keeps an index for each session, channel and
- * connection named in a `to`, and one for the events that concern everyone, so that a replay costs what it delivers and not
- * what is stored. It knows which cursors it can answer exactly: the sequence is contiguous within a run of the
- * broker, and where it jumps a new segment begins. It does not know sockets, clocks or files: the time is passed in.
+ * Used as the broker's history and as each worker's window. There is an index for each session, channel and
+ * connection named in a `to`, and one for events without a `to`. So the cost of a replay depends on what
+ * it delivers, not on what is stored. The history knows which cursors it can answer exactly: seqs are
+ * contiguous within an epoch of the broker, and a new segment begins where they jump. It does not know
+ * sockets, clocks or files; the time is passed in.
  *
  * Own ids are in two indexes. One is for duplicates: an own id belongs to its publisher. The other is for cursors: it
  * has the ids that events showed to clients, of any publisher. Ids of events that are gone are remembered apart.
@@ -42,10 +43,10 @@ void history_free(struct history **h);
 /* From now on remember the ids that evicted events showed, max of them; at first none are. 0 or -ENOMEM. */
 int history_remember_ids(struct history *h, uint64_t max);
 
-/* An event with this seq and id is gone; past_ids.h has the hash. */
+/* The event with this seq showed this id and was evicted. The hash is that of past_ids.h. */
 void history_remember_id(struct history *h, uint64_t hash, uint64_t seq);
 
-/* Take over the ids that events of old showed. old remembers none from then on. */
+/* Move the remembered ids from old, which then remembers none. */
 void history_inherit_ids(struct history *h, struct history *old);
 
 /* Append e. e->seq is greater than head; a jump (seq > head + 1) begins a new segment after which nothing was missed. Nothing is
@@ -64,17 +65,19 @@ int history_advance(struct history *h, uint64_t position);
  * stay retained. position may be anything. 0 or -ENOMEM. */
 int history_break(struct history *h, uint64_t position);
 
-/* There is no memory to append e, which is in force all the same: a break at its seq. The id that it shows is remembered. 0 or -ENOMEM. */
+/* Record a break at e's seq when there is no memory to append e, although e is final. Its shown id is
+ * remembered. 0 or -ENOMEM. */
 int history_miss(struct history *h, const struct event *e);
 
-/* A cursor that was given out is in no segment, so something between two of them is missing: from now on cursors before the later one
- * can no longer be answered exactly. Events stay retained. Ignored when no segment begins after cursor. */
+/* A cursor that clients have lies in no segment, so events between two segments are missing. Cursors before
+ * the later segment can no longer be answered exactly. Events stay retained. Ignored when no segment
+ * begins after cursor. */
 void history_doubt(struct history *h, uint64_t cursor);
 
-/* Take back every event with a seq above position that nobody has seen (a store that failed). */
+/* Remove the events after position that no client has seen (a store failed). */
 void history_rollback(struct history *h, uint64_t position);
 
-/* The same of events that were seen: the ids that they showed are remembered. */
+/* Remove the events after position that clients may have seen: their shown ids are remembered. */
 void history_revoke(struct history *h, uint64_t position);
 
 /* Evict what is older than the age limit at now_ms (unix time). */
@@ -95,18 +98,18 @@ bool history_knows(const struct history *h, uint64_t cursor);
 /* The retained event that this publisher published with this id, or NULL; the newest when there are several. */
 struct event *history_published(const struct history *h, struct slice publisher, struct slice id);
 
-/* What an own id means as a cursor. */
+/* The meaning of an own id as a cursor. */
 enum history_cursor {
     CURSOR_UNKNOWN,  /* no event is known that showed it */
     CURSOR_EXACT,    /* one event showed it, retained or not */
-    CURSOR_AMBIGUOUS /* several did: which one is meant cannot be said */
+    CURSOR_AMBIGUOUS /* several events showed it */
 };
 
 /* Find what id names. *seq is set with CURSOR_EXACT only: the seq is a cursor that means the same. */
 enum history_cursor history_find_cursor(const struct history *h, struct slice id, uint64_t *seq);
 
-/* How far behind head a worker is that has everything up to position: events, and how old (ms, at now_ms) the first of them is. Position 0 is
- * that of one that has heard of nothing yet. */
+/* The lag of a worker that has everything up to position: the number of events up to head, and the age of
+ * the first of these in ms at now_ms. Position 0 is that of a worker that has received nothing. */
 struct history_lag {
     uint64_t events;
     int64_t ms;

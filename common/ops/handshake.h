@@ -1,6 +1,7 @@
-/* handshake.h - why a connection to the broker does not come about, in words.
+/* handshake.h - explains why a connection to the broker fails.
  *
- * ZeroMQ connects in the background and says nothing; who watches a socket's handshakes translates what it sees into these, and tells people.
+ * ZeroMQ connects in the background and reports nothing by itself. The users of libzmq translate the
+ * events of a socket's monitor into enum handshake and report the problem.
  */
 #ifndef SSECAST_HANDSHAKE_H
 #define SSECAST_HANDSHAKE_H
@@ -8,19 +9,19 @@
 #include <stdbool.h>
 
 enum handshake {
-    HANDSHAKE_NONE,     /* nothing has failed lately */
-    HANDSHAKE_REFUSED,  /* the broker knows who we are and does not let us in. libzmq does not try again */
-    HANDSHAKE_MISMATCH, /* the two sides want different things. libzmq does not try again */
-    HANDSHAKE_CUT,      /* the connection ended in the middle */
-    HANDSHAKE_SILENT,   /* somebody took the connection and has never greeted */
+    HANDSHAKE_NONE,     /* no failure since the last success */
+    HANDSHAKE_REFUSED,  /* the broker rejected our key; libzmq does not retry */
+    HANDSHAKE_MISMATCH, /* the security mechanisms differ; libzmq does not retry */
+    HANDSHAKE_CUT,      /* the connection ended during the handshake */
+    HANDSHAKE_SILENT,   /* a peer accepted the connection and never sent a greeting */
 };
 
-#define HANDSHAKE_CUTS 3 /* in a row, before it means anything: a network may cut too */
+#define HANDSHAKE_CUTS 3 /* in a row before they are reported: networks cut connections too */
 
-/* What to look at. curve: we use a key. NULL for HANDSHAKE_NONE. */
+/* A line that says what to check. curve: whether this side uses a key. NULL for HANDSHAKE_NONE. */
 const char *handshake_problem(enum handshake what, bool curve);
 
-/* Does libzmq leave the endpoint alone after this, so that it has to be connected to anew? */
+/* True when libzmq does not retry after this failure, so that the caller has to reconnect. */
 bool handshake_final(enum handshake what);
 
 #endif

@@ -1,5 +1,7 @@
-/* log.c - what is written and what is only counted. A line is built in one buffer and written with one call, so that lines of two
- * processes never mix; log_sink.c writes it. The state is the program's one stderr and what was written to it: the one place that is global. */
+/* log.c - decides which lines are written and which are only counted.
+ *
+ * A line is built in one buffer and written with one call (log_sink.c), so that lines of two processes
+ * never mix. The state belongs to the process, as stderr does: it is the one global variable. */
 #include "ops/log.h"
 
 #include <errno.h>
@@ -53,7 +55,7 @@ const char *log_check_format(const char *name)
     return strcmp(name, "text") == 0 || strcmp(name, "json") == 0 ? NULL : "text or json";
 }
 
-/* Is stderr the stream that the journal gave this program? systemd.exec(5) has JOURNAL_STREAM. */
+/* True when stderr is the journal's stream; see JOURNAL_STREAM in systemd.exec(5). */
 static bool is_journal(void)
 {
     const char *stream = getenv("JOURNAL_STREAM");
@@ -128,7 +130,7 @@ static void write_record(struct log_record *r)
     write_line(r);
 }
 
-/* At any level: whoever asked sees that it worked. */
+/* Written at every level, so that the operator sees the effect. */
 static void tell_level(const char *by)
 {
     const struct log_field fields[] = {log_name("level", log_level_names[state.limit]), log_name("by", by)};
@@ -178,7 +180,7 @@ static uint64_t hash_record(const struct log_record *r)
     return hash;
 }
 
-/* The site's minute is over: tell what was held back, and begin the next. */
+/* The site's minute is over: report the lines held back, and begin the next minute. */
 static void begin_minute(struct log_site *site)
 {
     struct log_record r = {
@@ -206,7 +208,7 @@ static void hold_back(struct log_site *site, const struct log_record *r)
     snprintf(site->last, sizeof site->last, "%s", r->message);
 }
 
-/* Is r to be written now? */
+/* True when r is to be written now. False: it repeats and is only counted. */
 static bool is_news(struct log_site *site, const struct log_record *r)
 {
     meet(site);

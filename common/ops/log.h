@@ -1,14 +1,16 @@
-/* log.h - one line for each thing an operator should know, on stderr.
+/* log.h - writes log lines to stderr.
  *
  *     log_warn("the broker has been silent for %d s; streams stay open and wait for it", 15);
  *     log_event(LOG_WARN, "a worker was silent and is lost, with its connections", log_text("worker", name), log_count("connections", n));
  *
- * A line names the part of the program it comes from: the module's name, unless the file defines LOG_SUBSYSTEM before it includes this.
- * What repeats is counted and not written again: of the lines of one call, those with the same text as one in the last minute, and
- * those beyond LOG_DISTINCT in a minute, are told by one line a minute that says how many there were. Lines of the level debug, which
- * somebody asked for, are all written.
+ * A line names its subsystem: the module's name, unless the file defines LOG_SUBSYSTEM before it includes
+ * this header.
+ * Repeated lines are counted instead of written. For each call in the source, lines with the same text
+ * as one of the last minute, and lines beyond LOG_DISTINCT in a minute, are summed up by one line a
+ * minute. Lines of the level debug are all written.
  *
- * Payloads, tokens and keys are never logged. Names of sessions and the like are anybody's: control characters in a line are escaped.
+ * Payloads, tokens and keys are never logged. Names come from outside: control characters in a line are
+ * escaped.
  */
 #ifndef SSECAST_LOG_H
 #define SSECAST_LOG_H
@@ -17,31 +19,31 @@
 
 #include "ops/log_line.h"
 
-/* The program's name in each line, and the level above which nothing is written. Lines are text; when stderr is the journal (as
- * JOURNAL_STREAM says), with the priority in front and without the time, which the journal knows itself. */
+/* Set the program's name and the most detailed level that is written. Lines are text. When stderr is the
+ * systemd journal (see JOURNAL_STREAM), they begin with the priority and have no time. */
 void log_open(const char *program, enum log_level level);
 
 /* The name of a format, as log_check_format() accepts it: "text" or "json". */
 void log_set_format(const char *format);
 
-/* From now on. */
+/* Change the level without a log line. */
 void log_set_level(enum log_level level);
 
-/* The same while the program runs: says so, and by what ("signal"), in a line that is always written. */
+/* Change the level at run time. A line that is always written names the cause, such as "signal". */
 void log_change_level(enum log_level level, const char *by);
 
 enum log_level log_level(void);
 
-/* Debug, or back to the level that was set: for a signal. Says so as log_change_level() does. */
+/* Switch to debug, or back to the level that was set. For a signal. Logs as log_change_level() does. */
 void log_toggle_debug(void);
 
-/* Once a second, from the program's loop (clock_ms()): the time by which repetitions are counted, and what is to be told of them. */
+/* Call once a second from the program's loop, with clock_ms(). Reports repetitions whose minute is over. */
 void log_tick(int64_t now_ms);
 
-/* At the end: what was counted and not yet told. */
+/* Call at the end: reports the repetitions that were counted and not yet reported. */
 void log_close(void);
 
-/* NULL when it is a level ("error", "warn", "info", "debug"), or a format; else what is accepted. */
+/* NULL when name is a level ("error", "warn", "info", "debug") or a format; otherwise what is accepted. */
 const char *log_check_level(const char *name);
 const char *log_check_format(const char *name);
 
@@ -50,7 +52,7 @@ enum log_level log_level_of(const char *name);
 
 /* --- writing --- */
 
-/* A line without its newline, at a level; printf's formats. */
+/* Write a line at a level. Takes printf() formats; no newline. */
 #define log_write(level, ...)                                                                                          \
     do {                                                                                                               \
         static struct log_site log_site_ = {.subsystem = LOG_SUBSYSTEM};                                               \
@@ -62,7 +64,7 @@ enum log_level log_level_of(const char *name);
 #define log_info(...) log_write(LOG_INFO, __VA_ARGS__)
 #define log_debug(...) log_write(LOG_DEBUG, __VA_ARGS__)
 
-/* A message that is always the same, and fields: log_text(), log_name() or log_count(), at least one. */
+/* Write a constant message with at least one field: log_text(), log_name() or log_count(). */
 #define log_event(level, message, ...)                                                                                 \
     do {                                                                                                               \
         static struct log_site log_site_ = {.subsystem = LOG_SUBSYSTEM};                                               \
@@ -78,17 +80,17 @@ enum log_level log_level_of(const char *name);
 
 #define LOG_DISTINCT 20 /* different lines of one call in a minute */
 
-/* One call in the source: what was written from it lately. */
+/* One call in the source, and the lines that it wrote lately. */
 struct log_site {
     const char *subsystem;
     SLIST_ENTRY(log_site) link; /* all sites that wrote a line */
     bool linked;
     int64_t since_ms;            /* when its minute began */
     unsigned texts;              /* written since then */
-    uint64_t seen[LOG_DISTINCT]; /* what they were: hashes */
-    uint64_t held_back;          /* lines since then that were not */
+    uint64_t seen[LOG_DISTINCT]; /* hashes of these lines */
+    uint64_t held_back;          /* lines since then that were not written */
     enum log_level level;
-    char last[LOG_REPEATED_MAX]; /* the last of them */
+    char last[LOG_REPEATED_MAX]; /* the last line held back */
 };
 
 void log_print(struct log_site *site, enum log_level level, const char *format, ...)

@@ -21,7 +21,7 @@ struct line_text {
     size_t len, room;
 };
 
-/* All of text, or nothing. */
+/* Add text as a whole, or nothing. */
 static bool put(struct line_text *l, const char *text, size_t len)
 {
     if (len > l->room - l->len)
@@ -162,7 +162,7 @@ static void write_object(struct buf *out, const struct log_record *r, size_t fie
     json_end_object(out);
 }
 
-/* With as many fields as there is room for. False when out of memory. */
+/* Adds as many fields as there is room for. False when out of memory. */
 static bool put_object(struct line_text *l, const struct log_record *r)
 {
     struct buf out = {0};

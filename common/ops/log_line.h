@@ -1,10 +1,11 @@
-/* log_line.h - what a line of the log looks like. Pure: a record in, text out.
+/* log_line.h - formats a log line. Pure: a record in, text out.
  *
  *     2026-11-21T10:46:50.123Z ssecast-broker: warning: sync: a worker is lost worker=web1-4711 connections=12
  *     <4>sync: a worker is lost worker=web1-4711 connections=12
  *     {"time":"2026-11-21T10:46:50.123Z","level":"warn","program":"ssecast-broker","subsystem":"sync","message":"a worker is lost","worker":"web1-4711","connections":12}
  *
- * A value that holds anything but letters, digits and the like is in quotes; control characters and what is not UTF-8 are escaped (\x1b).
+ * A value with characters other than letters, digits and a few more is quoted. Control characters and
+ * invalid UTF-8 are escaped (\x1b).
  */
 #ifndef SSECAST_LOG_LINE_H
 #define SSECAST_LOG_LINE_H
@@ -39,14 +40,14 @@ struct log_record {
     const char *message;
     const struct log_field *fields;
     size_t field_count;
-    uint64_t repeated; /* so many lines like this one were not written; 0: it is a line itself */
+    uint64_t repeated; /* the number of lines like this one that were not written; 0: a line of its own */
 };
 
 #define LOG_LINE_MAX 3072    /* bytes of a line at most, so that lines of two processes never mix */
 #define LOG_REPEATED_MAX 200 /* bytes of a message that is remembered, NUL included */
 
-/* Write the record with its newline into out, which has LOG_LINE_MAX bytes; what does not fit is left out, and the line stays whole.
- * Returns the line's bytes. */
+/* Write the record with its newline to out, which has LOG_LINE_MAX bytes. Fields that do not fit are left
+ * out. Returns the length in bytes. */
 size_t log_line(char *out, const struct log_record *r, enum log_format format);
 
 #endif

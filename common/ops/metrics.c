@@ -1,4 +1,5 @@
-/* Numbers are whole ones all the way: a row says how many of its digits stand behind the point. So nothing is rounded, however large it has grown. */
+/* Numbers are integers throughout; a row gives the number of digits behind the decimal point. So nothing
+ * is rounded, however large a counter is. */
 #include "ops/metrics.h"
 
 #include <errno.h>
@@ -60,7 +61,7 @@ static void put_sample(struct metrics *m, const char *family, const char *labels
     put_number(m, value, decimals);
 }
 
-/* What a name may hold that a label's value may not, or that is not ASCII, becomes a question mark. */
+/* Characters that a label's value may not hold, and all beyond ASCII, become question marks. */
 static void put_worker_label(struct metrics *m, struct slice name, const char *labels)
 {
     fputs("{worker=\"", m->file);
@@ -83,14 +84,14 @@ static const char *help_of(const struct stat_row *row)
     return row->family_help ? row->family_help : row->help;
 }
 
-/* The family's name into out: as the row says, or made of its own name. part: "" or "worker_". */
+/* Write the family's name to out: from the row, or made of the row's name. part: "" or "worker_". */
 static const char *family_of(const struct stat_row *row, const char *part, char out[NAME_MAX_LEN])
 {
     static const char ours[] = "ssecast_";
     const char *rest = row->family ? row->family + sizeof ours - 1 : row->name;
     size_t len = strlen(part);
     if (strncmp(rest, part, len) == 0)
-        part = ""; /* it has that already */
+        part = ""; /* the name has it already */
     snprintf(out, NAME_MAX_LEN, "%s%s%s%s", ours, part, rest, row->family || row->gauge ? "" : "_total");
     return out;
 }
@@ -158,7 +159,7 @@ static void put_each(struct metrics *m, const struct stat_row *rows, size_t row,
 
 enum heard_number { SILENT_MS, LAG_EVENTS, LAG_MS, HEARD_NUMBERS };
 
-/* What the broker knows of a worker. */
+/* Gauges that the broker keeps of a worker. */
 static const struct stat_row heard_rows[HEARD_NUMBERS] = {
     [SILENT_MS] = {.help = "how long ago the worker was heard",
                    .family = "ssecast_worker_silent_seconds",

@@ -43,15 +43,15 @@ struct loader {
 static const struct {
     const char *name, *arg, *help;
 } built_in[] = {
-    {"config", "FILE", "read options from FILE, one NAME = VALUE on each line"},
-    {"check-config", NULL, "say whether the configuration is valid, and exit"},
-    {"print-config", NULL, "print the configuration in force, as a file for --config, and exit"},
+    {"config", "FILE", "read options from FILE, NAME = VALUE lines"},
+    {"check-config", NULL, "check the configuration and exit"},
+    {"print-config", NULL, "print the configuration as a file and exit"},
     {"help", NULL, "show this help and exit"},
     {"version", NULL, "show the version and exit"},
 };
 #define BUILT_INS (sizeof built_in / sizeof built_in[0])
 
-/* Errors: one line, and only the first is told. */
+/* Errors: one line, and only the first is reported. */
 
 static void fail(struct loader *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

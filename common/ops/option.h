@@ -6,7 +6,7 @@
  * --version, --print-config and --check-config come from the same rows. A variable SSECAST_NAME that no program knows is an error for
  * --check-config; the programs warn of it (variables.h).
  *
- * It parses and stores; what a value means is the program's business.
+ * It parses and stores values; the program gives them their meaning.
  *
  * Ownership: option_load() allocates what the config struct points to; option_release() frees it.
  */
@@ -37,7 +37,7 @@ struct option_list {
 struct option_row {
     const char *name;     /* "history-events" */
     const char *arg;      /* how --help names its value: "N", "ENDPOINT" */
-    const char *fallback; /* the default as one would write it; NULL or "": none */
+    const char *fallback; /* the default, as an option's value; NULL or "": none */
     const char *help;     /* one sentence, no full stop */
     enum option_type type;
     size_t offset;     /* of the field in the program's config struct */
@@ -55,8 +55,8 @@ struct option_program {
     const char *usage;   /* what follows the name in --help's first line: "[OPTION]..." */
     const struct option_row *rows;
     size_t count;
-    /* Do the values go together? They are all stored. 0, or another number with a line in why; what it opens or reads it releases again.
-     * --check-config asks it too. May be NULL. */
+    /* Check the values together, when all are stored. 0, or another number with a line in why. It releases
+     * what it opens. --check-config calls it too. May be NULL. */
     int (*check)(const void *config, char why[OPTION_WHY_MAX]);
 };
 

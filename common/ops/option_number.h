@@ -8,11 +8,11 @@
 
 bool option_is_number(enum option_type type);
 
-/* The value of text, in the unit of the row's type. False (then *out may hold anything) when it is none, does not fit or is
- * outside the row's limits. */
+/* The value of text, in the unit of the row's type. False when it is no such number, does
+ * not fit or is outside the row's limits; *out is undefined then. */
 bool option_parse_number(const struct option_row *row, const char *text, uint64_t *out);
 
-/* What is accepted, for people: "a duration such as 15 (seconds), ..., from 1s to 1h". */
+/* Describe what is accepted: "a duration such as 15 (seconds), ..., from 1s to 1h". */
 void option_describe_number(const struct option_row *row, char *out, size_t size);
 
 #endif

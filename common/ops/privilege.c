@@ -7,5 +7,5 @@
 void privilege_warn(void)
 {
     if (geteuid() == 0)
-        log_warn("running as root, which nothing here needs: use an account of its own, as the systemd units do");
+        log_warn("running as root, which is not needed: use a dedicated user, as the systemd units do");
 }

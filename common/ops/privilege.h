@@ -1,8 +1,8 @@
-/* privilege.h - a word to those who give these programs more power than they use. */
+/* privilege.h - warns when a program runs as root. */
 #ifndef SSECAST_PRIVILEGE_H
 #define SSECAST_PRIVILEGE_H
 
-/* A line in the log when this process runs as root. It goes on: in containers everything does. */
+/* Log a warning when this process runs as root, and continue: in containers that is common. */
 void privilege_warn(void);
 
 #endif

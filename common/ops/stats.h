@@ -1,6 +1,7 @@
-/* stats.h - the workers' counters and gauges: their names, and the order in which they travel to the broker.
+/* stats.h - the workers' counters and gauges: their names, and their order in messages to the broker.
  *
- * A counter only grows, a gauge says how it is now. Adding one is adding a row here, at the end; a broker ignores those it does not know.
+ * A counter only grows; a gauge is a current value. New ones are added at the end. A broker ignores
+ * those that it does not know.
  */
 #ifndef SSECAST_STATS_H
 #define SSECAST_STATS_H
@@ -33,7 +34,7 @@ enum worker_counter {
     ENDS_EXPIRED,           /* the token's time was over */
     SHED_ADDRESS,           /* of STREAMS_SHED: over max-per-address */
     SHED_RATE,              /* of STREAMS_SHED: over connect-rate */
-    ENDS_REPLACED,          /* it made way for a newer stream of its session */
+    ENDS_REPLACED,          /* replaced by a newer stream of its session */
     LATENCY_1,              /* live deliveries by the time from the publish to the write, ms; each counts once */
     LATENCY_2,
     LATENCY_5,
@@ -58,7 +59,7 @@ enum worker_counter {
 /* The upper ends of all buckets but the last. */
 extern const uint32_t latency_bounds_ms[LATENCY_BUCKETS - 1];
 
-/* How a worker is at the moment; the same in all else. */
+/* Current values of a worker. */
 enum worker_gauge {
     GAUGE_STREAMS,      /* open */
     GAUGE_POSITION,     /* up to which it has the sequence */
@@ -77,15 +78,14 @@ struct stat_row {
     const char *help;
     const char *family;      /* the metric's name; NULL: ssecast_<name>, with _total for a counter; or METRIC_NONE */
     const char *labels;      /* cause="slow" */
-    const char *family_help; /* where help is about this label only: of the whole family, in its first row */
-    uint8_t decimals;        /* that the number has when told in the family's unit: 3 for ms, 6 for us */
+    const char *family_help; /* of the whole family, in its first row, where help is about this label only */
+    uint8_t decimals;        /* digits behind the point in the family's unit: 3 for ms, 6 for us */
     bool gauge;              /* else a counter */
-    bool
-        each_worker; /* a counter of which Prometheus is told for each worker too, as ssecast_worker_...; gauges always */
-    bool no_sum;     /* a gauge whose sum over the workers means nothing */
+    bool each_worker; /* a counter that is also exported for each worker, as ssecast_worker_...; gauges always are */
+    bool no_sum;      /* a gauge whose sum over the workers has no meaning */
 };
 
-#define METRIC_NONE "" /* Prometheus is told of it in another way, or not at all */
+#define METRIC_NONE "" /* exported in another way, or not at all */
 
 extern const struct stat_row worker_counter_rows[WORKER_COUNTERS];
 extern const struct stat_row worker_gauge_rows[WORKER_GAUGES];

@@ -1,6 +1,6 @@
-/* variables.h - environment variables that begin with SSECAST_ and set nothing: most are misspelt.
+/* variables.h - finds environment variables that begin with SSECAST_ and set no option: most are misspelt.
  *
- * A variable that sets an option of another of our programs is none of them: one file of settings may serve all.
+ * Variables for options of our other programs are accepted, because one settings file may serve all.
  */
 #ifndef SSECAST_VARIABLES_H
 #define SSECAST_VARIABLES_H
@@ -11,14 +11,14 @@
 
 #define VARIABLES_WHY_MAX 256
 
-/* The next such variable of the environment, from *cursor (at first 0) on. why is for people: its name, without its value, and the nearest
- * known name where one is near. False: there is none left. */
+/* Find the next such variable, from *cursor (0 at first) on. why receives a line with its name, without
+ * its value, and the nearest known name if there is one. False at the end. */
 bool variables_next_unknown(const struct option_program *program, size_t *cursor, char why[VARIABLES_WHY_MAX]);
 
-/* Log a warning for each of them. */
+/* Log a warning for each such variable. */
 void variables_warn(const struct option_program *program);
 
-/* Is this the name of an option of any of our programs? */
+/* True when one of our programs has an option of this name. */
 bool variables_known(const char *option);
 
 #endif
