@@ -1,6 +1,6 @@
-/* backoff.h - how long to wait before a stream is opened again.
+/* backoff.h - the wait before a stream is reopened.
  *
- * Pure: the caller brings the dice.
+ * Pure: the caller provides the random bits.
  */
 #ifndef SSECAST_BACKOFF_H
 #define SSECAST_BACKOFF_H
@@ -8,10 +8,10 @@
 #include <stdint.h>
 
 struct backoff {
-    uint64_t retry_ms;       /* what the server asked for, or our default */
+    uint64_t retry_ms;       /* the server's `retry`, or the default */
     uint64_t max_ms;         /* doubling ends here, but never below retry_ms */
-    uint32_t jitter_percent; /* up to so much of the wait is added */
-    uint32_t failures;       /* in a row: attempts that found nobody */
+    uint32_t jitter_percent; /* random addition, in percent of the wait */
+    uint32_t failures;       /* consecutive failed attempts */
 };
 
 /* The next wait in milliseconds. random: 32 random bits. */

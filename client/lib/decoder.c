@@ -1,4 +1,5 @@
-/* The public face of common/codec/sse.c: it adds the last event id that is committed, and turns slices into texts that end with NUL. */
+/* The public interface of common/codec/sse.c. It adds the committed last event id, and converts slices to
+ * NUL-terminated texts. */
 #include "lib/decoder.h"
 
 #include <errno.h>
@@ -78,7 +79,7 @@ static void on_comment(void *context, struct slice text)
         d->handler.comment(d->handler.context, text.data, text.len);
 }
 
-/* A fresh machine that knows the last id. */
+/* A new decoder with the last event id. */
 static int begin(struct ssecast_decoder *d)
 {
     const struct sse_handler handler = {on_event, on_retry, on_comment, d};

@@ -1,4 +1,4 @@
-/* decoder.h - the decoder's side that only source.c sees. */
+/* decoder.h - functions of the decoder for source.c only. */
 #ifndef SSECAST_DECODER_H
 #define SSECAST_DECODER_H
 
@@ -6,13 +6,14 @@
 
 #include "lib/ssecast.h"
 
-/* The event of which an application is told its id alone. */
+/* The event of which only the id is reported to applications. */
 #define CHECKPOINT "ssecast.checkpoint"
 
-/* From the moment *stop is true nothing more is told, the last event id stays where it is, and feeding gives -ECANCELED. */
+/* While *stop is true nothing is reported, the last event id does not change, and feeding returns
+ * -ECANCELED. */
 void decoder_stop_on(struct ssecast_decoder *d, const atomic_bool *stop);
 
-/* Checkpoints are told as messages too, after `id`. */
+/* Report checkpoints as messages too, after `id`. */
 void decoder_tell_checkpoints(struct ssecast_decoder *d);
 
 #endif

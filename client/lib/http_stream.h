@@ -1,7 +1,7 @@
 /* http_stream.h - one response of an event stream over HTTP: the only user of libcurl.
  *
- * It opens the URL once and hands the body's bytes on until the stream ends. When to come back, and with which id, is its
- * caller's business.
+ * It opens the URL once and passes on the body's bytes until the stream ends. The caller decides when to
+ * reconnect and with which id.
  */
 #ifndef SSECAST_HTTP_STREAM_H
 #define SSECAST_HTTP_STREAM_H
@@ -17,16 +17,16 @@ struct http_stream_request {
     const char *const *headers; /* "Name: value", header_count of them */
     size_t header_count;
     const char *ca_file; /* NULL: the system's */
-    uint32_t connect_ms; /* how long connecting may take */
-    uint32_t idle_ms;    /* how long an open stream may be silent; 0: for ever */
-    int stop_fd;         /* when it is readable there is enough */
+    uint32_t connect_ms; /* timeout for connecting */
+    uint32_t idle_ms;    /* timeout without any byte on an open stream; 0: none */
+    int stop_fd;         /* when readable, the transfer ends */
     void (*opened)(void *context);
-    int (*bytes)(void *context, struct slice bytes); /* nonzero: enough */
+    int (*bytes)(void *context, struct slice bytes); /* nonzero ends the transfer */
     void *context;
 };
 
 struct http_stream_outcome {
-    bool enough; /* we ended it; nothing else is told */
+    bool enough; /* ended by this side; nothing else is reported */
     enum ssecast_end end;
     int status;        /* of HTTP, 0: there was no response */
     char message[256]; /* one line for people */

@@ -1,13 +1,13 @@
-/* json_text.h - is a text one JSON value? It is asked before somebody's text is put into a request.
+/* json_text.h - checks that a text is one JSON value, before it is put into a request.
  *
- * Why not a parser of trees: numbers may be as large as they like here (they travel as text), and nothing is kept.
+ * It builds no tree: numbers stay text and may have any size, and nothing is allocated.
  */
 #ifndef SSECAST_JSON_TEXT_H
 #define SSECAST_JSON_TEXT_H
 
 #include "base/slice.h"
 
-#define JSON_TEXT_DEPTH 1900 /* lists and objects in one another; the broker refuses requests a little deeper */
+#define JSON_TEXT_DEPTH 1900 /* nesting of lists and objects; the broker accepts a little more */
 
 /* True for exactly one value, with white space around it allowed (RFC 8259); strings are UTF-8. Escapes of surrogates need not
  * come in pairs: the broker takes them so in `data`. */

@@ -1,6 +1,9 @@
-/* Why a wakeup: libzmq's descriptor tells changes, and sending may swallow one. So a caller who sent something outside of its loop wakes,
- * and looks again. Why a socket for each endpoint, and ZMQ_IMMEDIATE: one DEALER for all would
- * deal requests out in turn, and brokers of one cluster would sequence them in any order; and none gets a request that is not there. */
+/* link_wake(): libzmq's descriptor reports changes of state, and sending may consume one. So a caller that
+ * sent outside of its event loop makes the descriptor readable and processes the socket again.
+ *
+ * Each endpoint has its own socket with ZMQ_IMMEDIATE. One DEALER for all would distribute requests round
+ * robin, and brokers of a cluster would sequence them in any order. No request is queued for an endpoint
+ * that is not connected. */
 #include "lib/link.h"
 
 #include <errno.h>
@@ -18,32 +21,32 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define AGAIN_MS 1000
-#define REPLY_MAX (64LL << 20) /* bytes; the broker's largest are of a few MiB */
+#define REPLY_MAX (64LL << 20) /* bytes; the broker's largest replies have a few MiB */
 
 struct link_message {
     zmq_msg_t frames[2];
     int count;
 };
 
-/* An endpoint. */
+/* An endpoint, its socket and the state of its handshakes. */
 struct link_endpoint {
     void *socket;
-    void *monitor; /* where libzmq tells of its handshakes */
+    void *monitor; /* receives libzmq's handshake events */
     char *endpoint;
     bool curve;
-    enum handshake last; /* how the last one failed */
-    unsigned cuts;       /* in a row */
-    bool reached;        /* somebody took a connection */
-    bool greeted;        /* a handshake succeeded */
-    int64_t again_at;    /* when to connect anew, because libzmq does not; 0: not at all */
+    enum handshake last; /* how the last handshake failed */
+    unsigned cuts;       /* consecutive HANDSHAKE_CUT */
+    bool reached;        /* a peer accepted a connection */
+    bool greeted;        /* a handshake succeeded once */
+    int64_t again_at;    /* when to reconnect, because libzmq does not; 0: not set */
 };
 
 struct link {
     void *context;
     struct link_endpoint *endpoints;
     size_t count;
-    size_t current;    /* the one in use */
-    zmq_msg_t message; /* the one received last */
+    size_t current;    /* the endpoint in use */
+    zmq_msg_t message; /* received last */
     int epoll, wakeup;
     bool woken;
 };
@@ -89,7 +92,7 @@ void link_message_free(struct link_message **p)
 
 struct slice link_message_json(const struct link_message *p)
 {
-    zmq_msg_t *frame = (zmq_msg_t *)&p->frames[0]; /* libzmq knows no const here */
+    zmq_msg_t *frame = (zmq_msg_t *)&p->frames[0]; /* libzmq's functions take no const */
     return (struct slice){zmq_msg_data(frame), zmq_msg_size(frame)};
 }
 
@@ -112,8 +115,8 @@ static int set_numbers(void *socket)
         {ZMQ_HANDSHAKE_IVL, 5000},
         {ZMQ_HEARTBEAT_IVL, 5000},
         {ZMQ_HEARTBEAT_TIMEOUT, 15000},
-        {ZMQ_SNDHWM, 0}, /* the window bounds what is under way: -EAGAIN means that the endpoint is not there */
-        {ZMQ_RCVHWM, 0}, /* replies are as many as the requests under way */
+        {ZMQ_SNDHWM, 0}, /* the window limits pending requests; -EAGAIN: not connected */
+        {ZMQ_RCVHWM, 0}, /* at most one reply for each pending request */
     };
     int64_t max = REPLY_MAX;
     for (size_t i = 0; i < COUNT(rows); i++) {
@@ -151,7 +154,7 @@ int ssecast_curve_read(const char *file, char public_key[41], char secret_key[41
     return err;
 }
 
-/* The pair that is used: the caller's, or a fresh one. */
+/* The key pair in use: the caller's, or a new one. */
 static int find_pair(const struct ssecast_curve *curve, char public_key[41], char secret_key[41])
 {
     if (!curve->secret_key)
@@ -179,7 +182,7 @@ static int set_curve(void *socket, const struct ssecast_curve *curve)
     return err;
 }
 
-/* Brokers have keys on tcp only: ipc is protected by the permissions of its file. */
+/* Brokers use keys on tcp only; ipc is protected by file permissions. */
 static bool is_tcp(const char *endpoint)
 {
     return strncmp(endpoint, "tcp://", 6) == 0;
@@ -213,7 +216,7 @@ static int watch_socket(const struct link *l, void *socket)
     return zmq_getsockopt(socket, ZMQ_FD, &fd, &size) ? -errno : watch(l, fd);
 }
 
-/* Nothing in a monitor may ever wait for us: it would stop libzmq's thread. */
+/* The monitor has no high water mark: a full queue would block libzmq's thread. */
 static int open_monitor(void *context, size_t number, struct link_endpoint *s)
 {
     char name[32];
@@ -280,7 +283,7 @@ int link_new(struct link **out, const struct ssecast_publisher_options *options)
     if (err)
         link_free(&l);
     else
-        link_wake(l); /* its first look must not wait for a change */
+        link_wake(l); /* process it once before any event */
     *out = l;
     return err;
 }
@@ -343,7 +346,7 @@ static enum handshake meaning(uint16_t event)
 {
     switch (event) {
     case ZMQ_EVENT_CONNECTED:
-        return HANDSHAKE_SILENT; /* so far */
+        return HANDSHAKE_SILENT; /* until the handshake ends */
     case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
         return HANDSHAKE_NONE;
     case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
@@ -355,7 +358,7 @@ static enum handshake meaning(uint16_t event)
     }
 }
 
-/* What the next event of a monitor says, of two frames; false: there is none. */
+/* Read the next event of a monitor, which has two frames. False when there is none. */
 static bool next_handshake(void *monitor, enum handshake *what)
 {
     uint16_t event;
@@ -432,7 +435,7 @@ static int send_frame(void *socket, zmq_msg_t *frame, int flags)
     return err;
 }
 
-/* Should the connection end between two frames, libzmq takes the first one back. */
+/* When the connection ends between two frames, libzmq drops the first one. */
 static int link_send_message(void *socket, struct link_message *p)
 {
     int err = 0;
@@ -463,7 +466,7 @@ static int next_frame(struct link *l, void *socket)
     return zmq_msg_recv(&l->message, socket, ZMQ_DONTWAIT) < 0 ? -errno : 0;
 }
 
-/* The frames behind the one that counts. */
+/* Skip the frames after the text. */
 static void skip_rest(struct link *l, void *socket)
 {
     zmq_msg_t frame;
@@ -495,15 +498,15 @@ int link_receive(struct link *l, struct slice *text)
     return got;
 }
 
-/* ---- hearing ---- */
+/* ---- subscribing ---- */
 
-/* What waits for a reader that is busy with a snapshot. */
-#define HEARD_WAITING 1000000
+/* Messages queued while the caller takes a snapshot. */
+#define QUEUED_MAX 1000000
 
 struct subscriber {
     void *context;
     struct link_endpoint endpoint;
-    zmq_msg_t message; /* the one received last */
+    zmq_msg_t message; /* received last */
 };
 
 static int open_subscriber(struct subscriber *e, const char *endpoint, const struct ssecast_curve *curve)
@@ -518,7 +521,7 @@ static int open_subscriber(struct subscriber *e, const char *endpoint, const str
     if (!err)
         err = set_number(s->socket, ZMQ_IPV6, endpoint_is_ipv6(endpoint));
     if (!err)
-        err = set_number(s->socket, ZMQ_RCVHWM, HEARD_WAITING);
+        err = set_number(s->socket, ZMQ_RCVHWM, QUEUED_MAX);
     if (!err)
         err = protect(s, curve);
     if (!err)

@@ -1,7 +1,8 @@
 /* link.h - the sockets to the broker: the only user of libzmq in the library.
  *
- * It sends messages and receives texts. Which reply belongs to which request, and how long to wait, is its caller's business.
- * Of several endpoints one is used as long as it is there, so that what is sent keeps its order; then the next.
+ * It sends messages and receives texts. The caller matches replies to requests and keeps timeouts. Of
+ * several endpoints one is used as long as it is reachable, so that messages keep their order; then the
+ * next one.
  */
 #ifndef SSECAST_LINK_H
 #define SSECAST_LINK_H
@@ -9,7 +10,7 @@
 #include "base/slice.h"
 #include "lib/ssecast.h"
 
-/* A message that can be sent again and again: JSON, and a payload behind it or none. Both are copied once, here. */
+/* A message that can be sent repeatedly: JSON, and optionally a payload. Both are copied once. */
 struct link_message;
 
 /* payload NULL: none. NULL when out of memory. */
@@ -19,13 +20,15 @@ struct slice link_message_json(const struct link_message *p);
 
 struct link;
 
-/* Connect to each endpoint of the options. 0; -EINVAL for a key or an endpoint that cannot be one; another -errno. */
+/* Start to connect to each endpoint of the options. 0; -EINVAL for an invalid key or endpoint; another
+ * -errno. */
 int link_new(struct link **out, const struct ssecast_publisher_options *options);
 
-/* At once; what was not sent by then is lost. */
+/* Free without waiting; unsent messages are lost. */
 void link_free(struct link **l);
 
-/* Readable (level-triggered) when there may be something to receive, when sending may go on, or when the wakeup was woken. */
+/* A descriptor that is readable (level-triggered) when a message may have arrived, when sending may
+ * continue, or after link_wake(). */
 int link_fd(const struct link *l);
 
 /* Make the descriptor readable until link_clear_wakeup(). */
@@ -33,32 +36,34 @@ void link_wake(struct link *l);
 void link_clear_wakeup(struct link *l);
 bool link_is_woken(const struct link *l);
 
-/* Send without waiting. 0; -EAGAIN when no endpoint takes more now; another -errno. */
+/* Send without waiting. 0; -EAGAIN when no endpoint accepts more now; another -errno. */
 int link_send(struct link *l, struct link_message *p);
 
-/* See how connecting goes; an endpoint that refused us is tried again, at most once a second. */
+/* Process handshake events. An endpoint that refused us is retried at most once a second. */
 void link_look(struct link *l, int64_t now);
 
-/* When link_look() has something to do, clock_ms(); INT64_MAX: never. */
+/* When link_look() has work, clock_ms(); INT64_MAX: never. */
 int64_t link_due(const struct link *l);
 
-/* Why the endpoint in use cannot be connected to, in words; NULL: nothing is known to be wrong. */
+/* Why the current endpoint cannot be reached, as a line; NULL: no problem is known. */
 const char *link_problem(const struct link *l);
 
-/* The endpoint in use does not answer: use the next one that is there from now on. Replies from the others are still received. */
+/* The current endpoint does not answer: switch to the next reachable one. Replies from the others are still
+ * received. */
 void link_move(struct link *l);
 
-/* Take the next message: 1, and *text is its first frame that is not empty, valid until the next call; 0 when there is none; -errno. */
+/* Receive the next message: 1, and *text is its first frame that is not empty, valid until the next call; 0
+ * when there is none; or -errno. */
 int link_receive(struct link *l, struct slice *text);
 
-/* A socket that hears everything that is told at one endpoint (SUB). */
+/* A SUB socket that receives every message of one endpoint. */
 struct subscriber;
 
-/* 0; -EINVAL for a key or an endpoint that cannot be one; another -errno. */
+/* 0; -EINVAL for an invalid key or endpoint; another -errno. */
 int subscriber_new(struct subscriber **out, const char *endpoint, const struct ssecast_curve *curve);
 void subscriber_free(struct subscriber **e);
 
-/* Wait until a message is there or fd is readable, for ms at most. */
+/* Wait for a message, or until fd is readable, for at most ms. */
 void subscriber_wait(struct subscriber *e, int fd, int64_t ms);
 
 /* As link_receive(). */

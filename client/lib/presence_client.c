@@ -1,4 +1,4 @@
-/* Wiring: link.c hears messages, publisher.c asks for snapshots, presence_tracker.c knows what of both is news. */
+/* link.c receives messages, publisher.c requests snapshots, presence_tracker.c derives the changes. */
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -15,10 +15,10 @@
 
 #define ENDPOINT "tcp://127.0.0.1:5573"
 #define CHECK_MS 2000u
-#define SOON_MS 100  /* after a snapshot: was the subscription there in time? */
-#define GRACE_MS 500 /* for messages that are under way while the broker already tells their numbers */
+#define SOON_MS 100  /* first check after a snapshot, for a late subscription */
+#define GRACE_MS 500 /* for messages in transit whose numbers are known already */
 #define AGAIN_MS 1000
-#define BURST_MAX 1000 /* messages in a row, before the time is looked at */
+#define BURST_MAX 1000 /* messages processed before the time is checked */
 #define HEARD_MAX 1000000
 
 struct ssecast_presence {
@@ -27,21 +27,21 @@ struct ssecast_presence {
     struct ssecast_publisher *publisher;
     struct presence_tracker *tracker;
     struct buf text;
-    char run[64]; /* without snapshots: as the last message had them */
+    char run[64]; /* epoch and number of the last message, without snapshots */
     uint64_t n;
-    bool complete;    /* since the last snapshot nothing was missed */
-    bool announced;   /* `complete` was told once */
-    bool unreachable; /* was told */
-    bool settled;     /* the last snapshot is of a broker that knows everybody */
-    uint64_t lacking; /* changes that had not come when we looked */
-    int64_t look_at;  /* clock_ms(): when to ask where the broker stands */
+    bool complete;    /* nothing was missed since the last snapshot */
+    bool announced;   /* SSECAST_PRESENCE_COMPLETE was reported */
+    bool unreachable; /* SSECAST_PRESENCE_UNREACHABLE was reported */
+    bool settled;     /* the last snapshot is complete */
+    uint64_t lacking; /* changes that had not arrived at the last check */
+    int64_t look_at;  /* clock_ms(): when to request the broker's position */
     int64_t soon_ms;
-    int err; /* why it ends */
+    int err; /* why the run ends */
     atomic_bool closing;
     int stop_fd; /* readable: closing */
 };
 
-/* ---- telling ---- */
+/* ---- reporting ---- */
 
 static bool closing(const struct ssecast_presence *p)
 {
@@ -61,7 +61,7 @@ static const char *type_name(enum ssecast_presence_type type)
     return names[type];
 }
 
-/* What the broker's row says of the connection; without one, what is known. */
+/* The connection's fields from the broker's row, or else those that the tracker has. */
 static void put_who(struct buf *out, const struct tracker_change *c)
 {
     if (c->whole.len > 2) {
@@ -76,7 +76,7 @@ static void put_who(struct buf *out, const struct tracker_change *c)
     json_end_list(out);
 }
 
-/* The object that says what no message said. */
+/* Write the JSON object of a change that was not in a message. */
 static void compose(struct buf *out, const struct tracker_change *c)
 {
     out->len = 0;
@@ -136,7 +136,7 @@ static void look_soon(struct ssecast_presence *p)
     p->lacking = 0;
 }
 
-/* More and more rarely, up to check_ms. */
+/* Check at doubling intervals, up to check_ms. */
 static void look_later(struct ssecast_presence *p)
 {
     p->soon_ms = p->soon_ms * 2 < p->options.check_ms ? p->soon_ms * 2 : p->options.check_ms;
@@ -148,7 +148,7 @@ static void unreachable(struct ssecast_presence *p, int err)
     char message[256];
     const char *problem = ssecast_publisher_problem(p->publisher);
     if (!p->unreachable) {
-        snprintf(message, sizeof message, "the broker does not answer (%s); asking again until it does",
+        snprintf(message, sizeof message, "the broker does not answer (%s); retrying",
                  *problem ? problem : strerror(-err));
         tell_state(p, SSECAST_PRESENCE_UNREACHABLE, 0, message);
     }
@@ -156,7 +156,7 @@ static void unreachable(struct ssecast_presence *p, int err)
     p->look_at = clock_ms() + AGAIN_MS;
 }
 
-/* Ask `presence`. 0 and *reply, or -errno: what is for ever is in p->err. */
+/* Request `presence`. 0 and *reply, or -errno. A permanent error is in p->err too. */
 static int ask(struct ssecast_presence *p, const char *after, unsigned limit, struct ssecast_reply **reply)
 {
     struct buf request = {0};
@@ -225,12 +225,12 @@ static void missed(struct ssecast_presence *p, enum tracker_verdict verdict, uin
         return;
     }
     if (!p->settled && !p->options.no_snapshot)
-        return; /* what a fresh broker takes over it tells nobody, and nothing was missed */
+        return; /* a new broker sends no messages for connections that it takes over */
     snprintf(message, sizeof message, "%" PRIu64 " changes were missed", count);
     tell_state(p, SSECAST_PRESENCE_MISSED, count, message);
 }
 
-/* Did anything happen that no message told of? What is under way is given its time. */
+/* Check for changes without a message. Messages in transit get GRACE_MS. */
 static void look(struct ssecast_presence *p)
 {
     struct ssecast_reply *reply;
@@ -252,14 +252,14 @@ static void look(struct ssecast_presence *p)
     else if (verdict != TRACKER_CURRENT)
         missed(p, verdict, lacking);
     else if (again)
-        p->complete = false; /* now it is known who is gone */
+        p->complete = false; /* a settled snapshot shows which connections ended */
     p->lacking = lacking;
     p->settled = p->settled || settled;
 }
 
 /* ---- messages ---- */
 
-/* Without snapshots: as it came, and what is missing is only counted. */
+/* Without snapshots: report the message, and count missing ones. */
 static void pass_on(struct ssecast_presence *p, const struct presence_message *n)
 {
     const struct tracker_change change = {
@@ -306,7 +306,7 @@ static void hear(struct ssecast_presence *p, int max)
     }
 }
 
-/* A whole snapshot. 0; another -errno: try again at look_at. */
+/* Take a complete snapshot. 0; -errno: retry at look_at. */
 static int take_snapshot(struct ssecast_presence *p)
 {
     bool more = true;
@@ -323,13 +323,13 @@ static int take_snapshot(struct ssecast_presence *p)
     if (err || closing(p))
         return err;
     p->complete = true;
-    hear(p, HEARD_MAX); /* why those ended who are not there any more */
+    hear(p, HEARD_MAX); /* the causes of ends since the snapshot */
     if (!p->complete)
         return 0;
     tracker_end(p->tracker, clock_unix_ms());
     look_soon(p);
     if (!p->announced)
-        tell_state(p, SSECAST_PRESENCE_COMPLETE, 0, "all who are connected have been told");
+        tell_state(p, SSECAST_PRESENCE_COMPLETE, 0, "all existing connections are reported");
     p->announced = true;
     return 0;
 }
@@ -345,7 +345,7 @@ static void wait_for_more(struct ssecast_presence *p)
         subscriber_wait(p->subscriber, p->stop_fd, left);
 }
 
-/* Incomplete, messages are left where they are: those that come after the snapshot count. */
+/* While incomplete, messages stay in the socket: they are applied after the snapshot. */
 static void wait_to_ask(struct ssecast_presence *p)
 {
     int64_t left = p->look_at - clock_ms();

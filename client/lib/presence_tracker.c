@@ -11,10 +11,10 @@
 struct tracked_connection {
     char *texts; /* session, then the channels, each with its NUL */
     uint32_t channel_count;
-    uint32_t seen; /* the snapshot that had it, or a message after it */
+    uint32_t seen; /* number of the last snapshot with it, or with a message after that */
 };
 
-/* Messages up to n are no news for ids up to last. */
+/* Messages up to n are included in the page for connection ids up to last. */
 struct snapshot_page {
     char *last; /* NULL: the last page */
     uint64_t n;
@@ -24,12 +24,12 @@ struct presence_tracker {
     void (*tell)(void *context, const struct tracker_change *change);
     void *context;
     struct table *members;  /* connection -> struct tracked_connection */
-    struct table *sessions; /* -> size_t: how many connections */
+    struct table *sessions; /* -> size_t: number of connections */
     char run[RUN_MAX], former_run[RUN_MAX];
-    uint64_t n;        /* of the last message that counts */
+    uint64_t n;        /* of the last message */
     uint32_t snapshot; /* the number of the last one begun; 0: none yet */
-    bool complete;     /* one was, ever */
-    bool settled;      /* the last one was of a broker that knows everybody */
+    bool complete;     /* a snapshot was completed */
+    bool settled;      /* the last snapshot was complete */
     bool doubts;
     struct snapshot_page *pages; /* of the last snapshot */
     size_t page_count;
@@ -76,9 +76,9 @@ void tracker_free(struct presence_tracker **r)
     *r = NULL;
 }
 
-/* ---- telling ---- */
+/* ---- reporting ---- */
 
-/* m under its id, as a change of that type. */
+/* Report a change of this type. */
 static void tell(const struct presence_tracker *r, enum ssecast_presence_type type, const struct tracked_connection *m,
                  struct tracker_change how)
 {
@@ -225,7 +225,7 @@ const char *tracker_after(const struct presence_tracker *r)
 
 /* ---- messages ---- */
 
-/* Did the snapshot know of change n of this connection? */
+/* True when the snapshot includes change n of this connection. */
 static bool is_old(const struct presence_tracker *r, const char *connection, uint64_t n)
 {
     for (size_t i = 0; i < r->page_count; i++)
@@ -241,7 +241,7 @@ static void end_member(struct presence_tracker *r, struct tracked_connection *m,
     drop(r, m, how);
 }
 
-/* The end of one who was not in the snapshot: it explains why. */
+/* An end of a connection that was not in the snapshot gives its cause. */
 static void explain(struct presence_tracker *r, const struct presence_message *n)
 {
     struct tracked_connection *m = table_find(r->members, slice_of(n->connection));
@@ -254,7 +254,7 @@ static void apply(struct presence_tracker *r, const struct presence_message *n)
     struct tracked_connection *m = table_find(r->members, slice_of(n->connection));
     if (n->type == SSECAST_CONNECTED && !m) {
         if (add(r, n, TRACKER_MESSAGE) != 0)
-            r->n--; /* without memory: it is missing, and the next one shows it */
+            r->n--; /* out of memory: it counts as missing, which the next message shows */
     } else if (n->type == SSECAST_CONNECTED) {
         m->seen = r->snapshot;
     } else if (n->type == SSECAST_DISCONNECTED && m) {
@@ -262,7 +262,7 @@ static void apply(struct presence_tracker *r, const struct presence_message *n)
     }
 }
 
-/* A message is true whatever came before it: also the one by which it shows that others are missing. */
+/* A message is applied also when it shows that others before it are missing. */
 enum tracker_verdict tracker_message(struct presence_tracker *r, const struct presence_message *m, uint64_t *missed)
 {
     *missed = 0;

@@ -1,7 +1,9 @@
-/* presence_tracker.h - who is connected, as one who watches knows it: messages in order, snapshots where some are missing.
+/* presence_tracker.h - tracks connections from presence messages, and from snapshots where messages are
+ * missing.
  *
- * The rule by which pages of a snapshot and messages fit together is in docs/protocol.md, 1.5. Each change is told once, whatever came
- * twice, late or not at all; sessions are counted here. Pure: it neither asks nor waits.
+ * docs/protocol.md, 1.5, defines how pages of a snapshot and messages are merged. Each change is reported
+ * once, although messages may be repeated, late or lost. The tracker counts the connections of sessions.
+ * Pure: no I/O and no clock.
  */
 #ifndef SSECAST_PRESENCE_TRACKER_H
 #define SSECAST_PRESENCE_TRACKER_H
@@ -10,11 +12,11 @@
 
 struct presence_tracker;
 
-/* How a change was learned. */
+/* The source of a change. */
 enum tracker_source {
     TRACKER_MESSAGE,
-    TRACKER_PRESENT,  /* it was so when we began to watch */
-    TRACKER_INFERRED, /* from a later snapshot: the message was missed */
+    TRACKER_PRESENT,  /* the first snapshot */
+    TRACKER_INFERRED, /* a later snapshot: the message was missed */
 };
 
 struct tracker_change {
@@ -24,37 +26,39 @@ struct tracker_change {
     const char *const *channels;
     size_t channel_count;
     int64_t at;
-    struct slice whole; /* what the broker said; empty when it said nothing of the kind */
+    struct slice whole; /* the broker's JSON object; empty when the change was not in a message */
 };
 
-/* What became of a message, or of a look at where the broker stands. */
+/* The result of a message, or of a check of the broker's position. */
 enum tracker_verdict {
     TRACKER_CURRENT,
     TRACKER_MISSED,    /* messages are missing: a snapshot is needed */
-    TRACKER_RESTARTED, /* another run of the broker: the same */
+    TRACKER_RESTARTED, /* another epoch of the broker: a snapshot is needed */
 };
 
-/* tell is called for each change, valid during the call. NULL when out of memory. */
+/* tell is called for each change, which is valid during the call. NULL when out of memory. */
 struct presence_tracker *tracker_new(void (*tell)(void *context, const struct tracker_change *change), void *context);
 void tracker_free(struct presence_tracker **r);
 
-/* A snapshot: begin, each row, then the page it stood on, ..., then messages that have come meanwhile, then the end. 0, or -ENOMEM; tracker_page(): also -ESTALE when it is of
- * another run than the pages before. Then begin again. now: unix ms. */
+/* A snapshot: begin; for each page its rows and then the page; then the messages received meanwhile; then
+ * the end. now: unix ms. 0 or -ENOMEM. tracker_page() returns -ESTALE when the page is of another epoch
+ * than the pages before: begin again. */
 void tracker_begin(struct presence_tracker *r);
 int tracker_row(struct presence_tracker *r, const struct presence_message *row);
 int tracker_page(struct presence_tracker *r, const struct presence_page *page);
 void tracker_end(struct presence_tracker *r, int64_t now);
 
-/* The snapshot is of a broker so fresh that some who are connected may not be in it: they are kept until one is taken that knows. */
+/* True when the snapshot may be incomplete, because the broker has just started. Connections missing in it
+ * are kept until a settled snapshot. */
 bool tracker_incomplete(const struct presence_tracker *r);
 
-/* The id behind which the next page begins; "" for the first. */
+/* The connection id after which the next page begins; "" for the first page. */
 const char *tracker_after(const struct presence_tracker *r);
 
-/* A message. Only after a snapshot's pages; *missed: how many are missing. */
+/* Apply a message, only after the pages of a snapshot. *missed: the number of missing messages. */
 enum tracker_verdict tracker_message(struct presence_tracker *r, const struct presence_message *m, uint64_t *missed);
 
-/* The broker stands at n: *missed messages of it did not come (yet). */
+/* Compare with the broker's position. *missed: the number of messages that have not arrived. */
 enum tracker_verdict tracker_look(const struct presence_tracker *r, const struct presence_page *at, uint64_t *missed);
 
 #endif

@@ -1,4 +1,4 @@
-/* Wiring: request_json.c writes what is asked, window.c knows what is under way, link.c carries it, reply_json.c reads what comes back. */
+/* request_json.c encodes requests, window.c tracks them, link.c sends them, reply_json.c parses replies. */
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -14,7 +14,7 @@
 #define RETRY_MS 1000u
 #define WINDOW 1000u
 #define WINDOW_MAX 1000000u
-#define BURST_MAX 1000 /* replies in a row, before the loop gets its turn again */
+#define BURST_MAX 1000 /* replies processed in one call */
 
 struct ssecast_publisher {
     struct link *link;
@@ -26,7 +26,7 @@ struct ssecast_publisher {
 };
 
 struct submitted_request {
-    struct window_request request; /* the first: the window knows us by it */
+    struct window_request request; /* first: window entries are cast to this struct */
     struct link_message *message;
     ssecast_done *done;
     void *context;
@@ -64,7 +64,7 @@ int ssecast_publisher_new(struct ssecast_publisher **publisher, const struct sse
     return err;
 }
 
-/* Take r out and tell its owner, once. */
+/* Remove r and call its callback, once. */
 static void complete(struct ssecast_publisher *p, struct window_request *r, int err, struct ssecast_reply *reply)
 {
     struct submitted_request *pending = (struct submitted_request *)r;
@@ -95,7 +95,7 @@ void ssecast_publisher_free(struct ssecast_publisher **publisher)
 
 /* ---- sending ---- */
 
-/* As many as the link takes now; the rest is tried again when it takes more. */
+/* Send the requests that the link accepts now. The rest is sent when it accepts more. */
 static void send_waiting(struct ssecast_publisher *p, int64_t now)
 {
     struct window_request *r;
@@ -131,7 +131,7 @@ static struct submitted_request *pending_new(const struct draft *d, const struct
     return NULL;
 }
 
-/* Put d under way, with the payload behind it (NULL: none), and release it. */
+/* Submit d with the payload (NULL: none), and release it. */
 static int submit(struct ssecast_publisher *p, struct draft *d, const struct slice *payload, ssecast_done *done,
                   void *context)
 {
@@ -192,8 +192,8 @@ static struct slice request_text(const struct window_request *r)
     return link_message_json(((const struct submitted_request *)r)->message);
 }
 
-/* Whom a refusal concerns that names no request: what is too large, or cannot be read, is not looked into. Too large is then at least the
- * largest one that was sent. NULL: nobody can tell. */
+/* The request of a refusal without a ref. The broker does not parse a request that is too large or invalid.
+ * A refusal as too large is for the largest request that was sent. NULL: unknown. */
 static struct window_request *find_unnamed(const struct ssecast_publisher *p, const char *code)
 {
     struct window_request *found = NULL;
@@ -208,7 +208,7 @@ static struct window_request *find_unnamed(const struct ssecast_publisher *p, co
     return found || window_count(p->window) != 1 ? found : window_oldest(p->window);
 }
 
-/* How many requests this answers: what came late, or twice, answers none. */
+/* The number of requests that this reply completes: 0 for a late or repeated one. */
 static int take_reply(struct ssecast_publisher *p, struct slice text)
 {
     struct ssecast_reply *reply;
@@ -219,7 +219,7 @@ static int take_reply(struct ssecast_publisher *p, struct slice text)
         return 1;
     }
     if (err)
-        return 0; /* without memory it is as if it had been lost on the way */
+        return 0; /* out of memory: as if the reply was lost */
     struct window_request *r = ref                       ? window_find(p->window, ref)
                                : ssecast_reply_ok(reply) ? NULL
                                                          : find_unnamed(p, ssecast_reply_code(reply));
@@ -253,7 +253,7 @@ static int time_out(struct ssecast_publisher *p, int64_t now)
     return completed;
 }
 
-/* What a callback submits wakes the wakeup, so nothing is forgotten by looking only once. */
+/* A request that a callback submits wakes the link, so one pass suffices. */
 int ssecast_publisher_process(struct ssecast_publisher *p)
 {
     if (p->calling_back)
@@ -268,7 +268,7 @@ int ssecast_publisher_process(struct ssecast_publisher *p)
     bool waited = window_waiting(p->window) != NULL;
     send_waiting(p, now);
     if (waited)
-        completed += receive(p); /* sending may have swallowed the sign that something came */
+        completed += receive(p); /* sending may have consumed the event of an arrival */
     return completed;
 }
 
@@ -299,7 +299,7 @@ size_t ssecast_publisher_pending(const struct ssecast_publisher *p)
 
 /* ---- waiting ---- */
 
-/* Until something is due, at the latest at until. */
+/* Wait until work is due, at the latest until this time. */
 static void sleep_until(const struct ssecast_publisher *p, int64_t until)
 {
     struct pollfd fd = {.fd = link_fd(p->link), .events = POLLIN};
@@ -309,7 +309,7 @@ static void sleep_until(const struct ssecast_publisher *p, int64_t until)
         rest = 0;
     if (timeout < 0 || timeout > rest)
         timeout = rest > INT_MAX ? INT_MAX : (int)rest;
-    poll(&fd, 1, timeout); /* after a signal it is simply asked again */
+    poll(&fd, 1, timeout); /* the caller repeats it after a signal */
 }
 
 int ssecast_publisher_wait(struct ssecast_publisher *p, size_t pending, int timeout_ms)
@@ -327,7 +327,7 @@ int ssecast_publisher_wait(struct ssecast_publisher *p, size_t pending, int time
     }
 }
 
-/* A call that waits for its own reply. */
+/* The state of a synchronous call. */
 struct awaited_reply {
     bool answered;
     int err;
@@ -340,7 +340,7 @@ static void answered(void *context, int err, struct ssecast_reply *reply)
     *w = (struct awaited_reply){true, err, ssecast_reply_ref(reply)};
 }
 
-/* Before a call that waits: room for its request. */
+/* Wait for room in the window, before a synchronous call. */
 static int make_room(struct ssecast_publisher *p, struct ssecast_reply **reply)
 {
     if (reply)
@@ -355,7 +355,7 @@ static int make_room(struct ssecast_publisher *p, struct ssecast_reply **reply)
     return 0;
 }
 
-/* After it was submitted, or not. */
+/* Wait for the reply, unless the submission failed with err. */
 static int wait_answer(struct ssecast_publisher *p, int err, struct awaited_reply *w, struct ssecast_reply **reply)
 {
     if (err)

@@ -1,6 +1,6 @@
-/* reply_json.h - the broker's replies, taken apart: the only user of jansson in the library.
+/* reply_json.h - parses the broker's replies: the only user of jansson in the library.
  *
- * The public part is in ssecast.h; here is what the publisher needs besides.
+ * The public functions are in ssecast.h; these are for the publisher.
  */
 #ifndef SSECAST_REPLY_JSON_H
 #define SSECAST_REPLY_JSON_H
@@ -10,14 +10,15 @@
 #include "base/slice.h"
 #include "lib/ssecast.h"
 
-/* Take text apart and remove our ref from it. *ref is the number of the request it belongs to, 0 when it names none. *reply has one
- * reference, the caller's. 0; -EBADMSG when text is no reply of a broker; -ENOMEM. */
+/* Parse text and remove our ref from it. *ref is the number of its request, 0 when it has none. The caller
+ * owns the one reference of *reply. 0; -EBADMSG when text is not a reply of a broker; -ENOMEM. */
 int reply_parse(struct slice text, struct ssecast_reply **reply, uint64_t *ref);
 
-/* Is text (valid JSON) a request: an object, with no "ref"? Has it no fields? May it be sent twice: is it a question? */
+/* True when text (valid JSON) is a request: an object without "ref". *empty: it has no fields. *repeatable:
+ * it is a query, or has an id. */
 bool reply_is_request(struct slice text, bool *empty, bool *repeatable);
 
-/* Can the broker read this request? (It refuses the same field twice, which json_text.h lets pass.) */
+/* True when the broker can parse this request. It refuses duplicate fields, which json_text.h accepts. */
 bool reply_readable(struct slice request);
 
 #endif

@@ -1,5 +1,5 @@
-/* EventSource's rules: http_stream.c opens the URL once, decoder.c reads what comes, and this decides whether, when and from where to open it
- * again, as section 9.2.3 of the standard says. */
+/* The rules of EventSource. http_stream.c opens the URL once and decoder.c decodes the stream. This decides
+ * whether, when and from which id to reconnect, as in section 9.2.3 of the standard. */
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -15,7 +15,7 @@
 #include "lib/http_stream.h"
 
 #define RETRY_MS 3000u
-#define RETRY_MAX_MS 86400000u /* a server that asks for more gets a day */
+#define RETRY_MAX_MS 86400000u /* limit for the server's `retry`: a day */
 #define BACKOFF_MAX_MS 60000u
 #define JITTER_PERCENT 25u
 #define CONNECT_MS 30000u
@@ -27,7 +27,7 @@ struct listener {
 };
 
 struct ssecast_source {
-    struct ssecast_source_options options; /* its texts are copies of ours */
+    struct ssecast_source_options options; /* with copies of the texts */
     char **headers;
     struct ssecast_decoder *decoder;
     struct listener *listeners;
@@ -35,7 +35,7 @@ struct ssecast_source {
     struct backoff backoff;
     atomic_int state;
     atomic_bool closing;
-    bool expired; /* so the stream said */
+    bool expired; /* the stream sent ssecast.expired */
     int stop_fd;  /* readable: closing */
 };
 
@@ -74,7 +74,7 @@ static int copy_texts(struct ssecast_source *s, const struct ssecast_source_opti
 {
     int err = copy_text(&s->options.url);
     if (err)
-        s->options.ca_file = NULL; /* it is not ours yet */
+        s->options.ca_file = NULL; /* not copied yet */
     if (!err)
         err = copy_text(&s->options.ca_file);
     return err ? err : copy_headers(s, o);
@@ -209,7 +209,7 @@ static int on_bytes(void *context, struct slice bytes)
     return closing(s) || ssecast_decoder_feed(s->decoder, bytes.data, bytes.len) != 0;
 }
 
-/* Open it once. 0, or why the decoder gave up. */
+/* Open the stream once. 0, or the decoder's error. */
 static int open_once(struct ssecast_source *s, struct http_stream_outcome *outcome)
 {
     const struct http_stream_request request = {
@@ -241,14 +241,15 @@ static void tell(struct ssecast_source *s, enum ssecast_state state, const struc
         s->options.error(s->options.context, &error);
 }
 
-/* A close that came between two runs may have left its sign behind. Whoever takes it away looks at closing() afterwards. */
+/* A close between two runs leaves the descriptor readable. The caller that clears it checks closing()
+ * afterwards. */
 static void take_sign(const struct ssecast_source *s)
 {
     eventfd_t count;
     eventfd_read(s->stop_fd, &count);
 }
 
-/* So long, or until it is closed. */
+/* Wait for this time, or until the source is closed. */
 static void wait_ms(const struct ssecast_source *s, uint64_t ms)
 {
     struct pollfd stop = {.fd = s->stop_fd, .events = POLLIN};
@@ -288,7 +289,7 @@ static int result_of(enum ssecast_end end)
     }
 }
 
-/* What the decoder has to say, or the stream itself, comes before what became of the transfer. */
+/* An error of the decoder or the stream takes precedence over the result of the transfer. */
 static void judge(const struct ssecast_source *s, struct http_stream_outcome *outcome, int err)
 {
     if (!err && !s->expired)
@@ -300,7 +301,7 @@ static void judge(const struct ssecast_source *s, struct http_stream_outcome *ou
                                 : "out of memory");
 }
 
-/* Until there is nothing more to do. */
+/* Repeat until the source is closed or fails for good. */
 static int follow(struct ssecast_source *s)
 {
     while (!closing(s)) {

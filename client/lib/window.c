@@ -1,5 +1,5 @@
-/* Why slots: a reply names its request by number, and most come in order. With twice as many slots as requests, a number whose slot is
- * still taken by a straggler is simply skipped. */
+/* A reply names its request by number; slots find it. There are twice as many slots as requests. A number
+ * whose slot is still in use by an old request is skipped. */
 #include "lib/window.h"
 
 #include <stdlib.h>
