@@ -1,4 +1,5 @@
-/* Why options are moved to the front: `ssecast stats --timeout 1s` reads as well as `ssecast --timeout 1s stats`. */
+/* Options are moved to the front, so that `ssecast stats --timeout 1s` works like `ssecast --timeout 1s
+ * stats`. */
 #include "cli/cli.h"
 
 #include <stdarg.h>
@@ -23,31 +24,31 @@ static const struct option_row options[] = {
     {.name = "commands",
      .arg = "ENDPOINT",
      .fallback = "tcp://127.0.0.1:5570",
-     .help = "where the broker takes commands",
+     .help = "the broker's commands endpoint",
      .type = OPTION_TEXT,
      .offset = offsetof(struct settings, commands),
      .check = option_check_endpoint},
     {.name = "presence",
      .arg = "ENDPOINT",
      .fallback = "tcp://127.0.0.1:5573",
-     .help = "where the broker tells who comes and goes",
+     .help = "the broker's presence endpoint",
      .type = OPTION_TEXT,
      .offset = offsetof(struct settings, presence),
      .check = option_check_endpoint},
     {.name = "curve-key-file",
      .arg = "FILE",
-     .help = "your secret key, for a broker with keys; needs broker-key",
+     .help = "your secret key for CURVE; needs broker-key",
      .type = OPTION_TEXT,
      .offset = offsetof(struct settings, curve_key_file)},
     {.name = "broker-key",
      .arg = "KEY",
-     .help = "the broker's public key, or a file with it",
+     .help = "the broker's public key, or its file",
      .type = OPTION_TEXT,
      .offset = offsetof(struct settings, broker_key)},
     {.name = "timeout",
      .arg = "TIME",
      .fallback = "5s",
-     .help = "how long to wait for the broker's answer",
+     .help = "timeout for the broker's reply",
      .type = OPTION_SECONDS,
      .offset = offsetof(struct settings, timeout_ms),
      .min = 1,
@@ -56,7 +57,7 @@ static const struct option_row options[] = {
 
 static const struct option_program program = {
     .name = PROGRAM,
-    .summary = "Publishes events to browsers through ssecast-broker, and asks it what it knows.",
+    .summary = "Publishes events through ssecast-broker and queries it.",
     .usage = "[OPTION]... COMMAND [FLAG]... [ARGUMENT]...",
     .rows = options,
     .count = COUNT(options),
@@ -69,8 +70,8 @@ static void show_verbs(void)
     printf("\nCommands:\n");
     for (size_t i = 0; i < COUNT(verbs); i++)
         printf("  %-11s  %-14s  %s\n", verbs[i]->name, verbs[i]->args, verbs[i]->summary);
-    printf("\n" PROGRAM " COMMAND --help tells more about each. --json prints what the broker answered, for programs.\n"
-           "Exit status: 0 it worked; 1 the broker refused or did not answer; 2 the call was wrong.\n");
+    printf("\n" PROGRAM " COMMAND --help describes a command. --json prints the broker's reply, for programs.\n"
+           "Exit status: 0 success; 1 the broker refused or did not answer; 2 usage error.\n");
 }
 
 static void show_verb_help(const struct verb *verb)
@@ -81,8 +82,7 @@ static void show_verb_help(const struct verb *verb)
         printf("\n%s", verb->more);
     printf("\nFlags:\n");
     flags_help(&verb->flags, stdout);
-    printf("  %-30s  %s\n  %-30s  %s\n", "--json", "print what came, for programs", "--help",
-           "show this help and exit");
+    printf("  %-30s  %s\n  %-30s  %s\n", "--json", "print the reply as JSON", "--help", "show this help and exit");
     printf("\n" PROGRAM " --help lists the options that all commands share.\n");
 }
 
@@ -97,7 +97,7 @@ static int words(int argc, char **argv)
     return n < argc ? n : argc;
 }
 
-/* Take every argument that is text out of argv; was it there? */
+/* Remove every argument equal to text from argv. True when there was one. */
 static bool take_switch(int *argc, char **argv, const char *text)
 {
     int kept = 1, end = words(*argc, argv);
@@ -110,7 +110,7 @@ static bool take_switch(int *argc, char **argv, const char *text)
     return taken;
 }
 
-/* How many arguments an option takes at argv[i]: 0 when it is none of the shared ones. */
+/* The number of arguments of the shared option at argv[i]; 0 when it is not one. */
 static int option_words(const char *arg)
 {
     static const char *const with_value[] = {"commands",   "presence", "curve-key-file",
@@ -124,7 +124,7 @@ static int option_words(const char *arg)
     return 0;
 }
 
-/* Move argv[from..from+count) to argv[to], what was between behind it. */
+/* Move argv[from..from+count) to argv[to]; the arguments between follow. */
 static void move_front(char **argv, int to, int from, int count)
 {
     char *moved[2] = {argv[from], count > 1 ? argv[from + 1] : NULL};
@@ -166,7 +166,7 @@ static const struct verb *find_verb(const char *name)
     return NULL;
 }
 
-/* What is sent is UTF-8, and so must be what was typed. */
+/* Arguments must be UTF-8, as requests are. */
 static bool is_utf8(const char *text)
 {
     for (struct slice rest = slice_of(text); rest.len > 0;) {
@@ -184,9 +184,9 @@ static int check_arguments(const struct verb_call *call)
 {
     const struct verb *verb = call->verb;
     if (call->count < verb->min_args)
-        return complain(call, STATUS_USAGE, "too few arguments: it takes %s", verb->args);
+        return complain(call, STATUS_USAGE, "too few arguments; accepted: %s", verb->args);
     if (call->count > verb->max_args)
-        return complain(call, STATUS_USAGE, "what is '%s'? It takes %s", call->args[verb->max_args],
+        return complain(call, STATUS_USAGE, "unexpected argument '%s'; accepted: %s", call->args[verb->max_args],
                         *verb->args ? verb->args : "no arguments");
     return STATUS_OK;
 }
@@ -222,10 +222,10 @@ static int run_verb(const struct verb *verb, const struct settings *settings, in
 static int dispatch(const struct settings *settings, int argc, char **argv)
 {
     if (argc == 0)
-        return usage("what is to be done? " PROGRAM " --help lists the commands");
+        return usage("missing command; " PROGRAM " --help lists them");
     const struct verb *verb = find_verb(argv[0]);
     if (!verb)
-        return usage("there is no command '%s'; " PROGRAM " --help lists them", argv[0]);
+        return usage("unknown command '%s'; " PROGRAM " --help lists them", argv[0]);
     return run_verb(verb, settings, argc - 1, argv + 1);
 }
 
@@ -241,7 +241,7 @@ static const struct verb *asked_about(int argc, char **argv)
     return NULL;
 }
 
-/* A log is not what a command line has. */
+/* The command line writes no log. */
 static void warn_of_variables(void)
 {
     char why[VARIABLES_WHY_MAX];

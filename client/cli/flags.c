@@ -98,7 +98,7 @@ static int take_flag(struct flag_reading *r)
     const char *arg = r->argv[r->at++], *value;
     const struct flag_row *row = find(r->flags, arg, &value);
     if (!row) {
-        snprintf(r->problem, r->size, "there is no flag %s here", arg);
+        snprintf(r->problem, r->size, "unknown flag %s", arg);
         return -EINVAL;
     }
     if (row->type == FLAG_SWITCH && value) {

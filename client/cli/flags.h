@@ -1,9 +1,9 @@
-/* flags.h - what a verb takes: rows for its flags, and the arguments between them.
+/* flags.h - parses the flags and arguments of a verb, by rows.
  *
- * Like the programs' options (option.h) but for one command: given on the command line only, before, between or behind the
- * arguments. "-" and what looks like a negative number are arguments; "--" ends the flags.
+ * Like the programs' options (option.h), but for one command and on the command line only. Flags may stand
+ * before, between or after the arguments. "-" and negative numbers are arguments; "--" ends the flags.
  *
- * Ownership: values point into argv; the lists' arrays belong to the values and are freed by flags_release().
+ * Ownership: values point into argv. The arrays of lists are freed by flags_release().
  */
 #ifndef SSECAST_FLAGS_H
 #define SSECAST_FLAGS_H
@@ -45,8 +45,8 @@ struct flags {
     size_t count;
 };
 
-/* Read argv[0..argc) into values (zeroed by the caller). Arguments that are not flags are moved to the front of argv, in their
- * order; returns how many, or -EINVAL with a line in problem. */
+/* Read argv[0..argc) into values (zeroed by the caller). Moves the other arguments to the front of
+ * argv, in their order. Returns their number, or -EINVAL with a line in problem. */
 int flags_parse(const struct flags *flags, int argc, char **argv, void *values, char *problem, size_t size);
 
 void flags_release(const struct flags *flags, void *values);

@@ -1,8 +1,8 @@
-/* http.h - one JSON text sent to a web server, and its answer: for events that go over HTTP. The only user of libcurl in the command line.
+/* http.h - posts JSON to a web server, to publish over HTTP. The only user of libcurl in the command line.
  *
- * Redirects are not followed: the token is for the server that was named.
+ * Redirects are not followed, because the token is meant for the named server only.
  *
- * Ownership: http_post() allocates the answer's text; http_answer_release() frees it.
+ * Ownership: http_post() allocates the text of the answer; http_answer_release() frees it.
  */
 #ifndef SSECAST_HTTP_H
 #define SSECAST_HTTP_H

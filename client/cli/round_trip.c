@@ -1,4 +1,5 @@
-/* Why a refusal goes to both outputs with --json: a program reads the code on stdout, a person the message on stderr. */
+/* With --json a refusal is written to both outputs: programs read the code on stdout, people the message on
+ * stderr. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -19,7 +20,7 @@ int complain(const struct verb_call *call, int status, const char *format, ...)
     return status;
 }
 
-/* Which socket of the broker usually has the endpoint's port, when that takes no commands; else "". */
+/* The broker's socket that usually has the endpoint's port, when it is not that of commands; else "". */
 static const char *usual_of(const char *endpoint)
 {
     static const char *const usual[][2] = {{":5571", " (5571 is usually the broker's feed)"},
@@ -32,7 +33,7 @@ static const char *usual_of(const char *endpoint)
     return "";
 }
 
-/* problem: what the library knows about why; "" when it does not. */
+/* problem: the library's explanation; "": none. */
 static int failed(const struct verb_call *call, int err, const char *problem)
 {
     const struct settings *s = call->settings;
@@ -43,11 +44,11 @@ static int failed(const struct verb_call *call, int err, const char *problem)
                         s->commands, (double)s->timeout_ms / 1000, usual_of(s->commands));
     if (err == -ETIMEDOUT)
         return complain(call, STATUS_FAILED,
-                        "no answer from %s within %g s, although a ZeroMQ socket took the request: is it busy, or "
-                        "is it the broker's sync and not its commands?%s",
+                        "no answer from %s within %g s, although a ZeroMQ socket accepted the request: is it "
+                        "busy, or is this the broker's sync endpoint?%s",
                         s->commands, (double)s->timeout_ms / 1000, usual_of(s->commands));
     if (err == -EBADMSG)
-        return complain(call, STATUS_FAILED, "what answers at %s is not ssecast-broker", s->commands);
+        return complain(call, STATUS_FAILED, "the peer at %s is not ssecast-broker", s->commands);
     return complain(call, STATUS_FAILED, "cannot use %s: %s", s->commands, strerror(-err));
 }
 
@@ -96,7 +97,7 @@ static int show(const struct verb_call *call, const struct ssecast_reply *reply)
     return complain(call, STATUS_FAILED, "%s: %s", ssecast_reply_code(reply), ssecast_reply_message(reply));
 }
 
-/* How to reach the broker, with these keys. */
+/* The publisher's options, with these keys. */
 static struct ssecast_publisher_options reach(const struct verb_call *call, const struct curve_client *keys)
 {
     const struct settings *s = call->settings;

@@ -1,7 +1,7 @@
-/* show.h - what others wrote, put on a terminal safely, and tables.
+/* show.h - prints untrusted text safely on a terminal, and tables.
  *
- * Names and payloads are anybody's: control characters in them (a terminal obeys those) are written as escapes, and so is what is not
- * UTF-8. Nothing here knows what the texts mean.
+ * Names and payloads come from outside. Control characters, which a terminal would obey, and invalid UTF-8
+ * are written as escapes.
  */
 #ifndef SSECAST_SHOW_H
 #define SSECAST_SHOW_H

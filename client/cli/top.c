@@ -31,7 +31,7 @@ static size_t between(size_t n, size_t low, size_t high)
 
 /* --- lines --- */
 
-/* Bytes of text that take at most so many columns. */
+/* The bytes of text that fit into this number of columns. */
 static size_t fit(const char *text, size_t columns, size_t *taken)
 {
     size_t len = 0;
@@ -47,7 +47,7 @@ static size_t fit(const char *text, size_t columns, size_t *taken)
     return len;
 }
 
-/* So many bytes of text, with a '?' for whatever a terminal would obey. */
+/* Write bytes of text, with a '?' for each control character. */
 static void put_plain(FILE *out, struct slice text)
 {
     while (text.len) {
@@ -156,7 +156,7 @@ static const char *cause_text(struct slice cause)
 {
     static const char *const texts[][2] = {
         {"slow", "reader too slow"},  {"drain", "worker stopped"},    {"shutdown", "shut down"},
-        {"expired", "token expired"}, {"worker_lost", "worker lost"}, {"gap", "told of a gap"},
+        {"expired", "token expired"}, {"worker_lost", "worker lost"}, {"gap", "sent a gap"},
         {"replaced", "replaced"},
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
@@ -274,12 +274,12 @@ static void put_kept(struct top_page *p, const struct tree *s)
         put_line(p, PLAIN, "store    memory");
     else
         put_formatted(p, failing ? ALARM : PLAIN, "store    %.*s, %s, %s on the disk, a commit takes %.2f ms",
-                      (int)kind.len, kind.data, failing ? "CANNOT BE WRITTEN: events are refused" : "fine",
+                      (int)kind.len, kind.data, failing ? "WRITE FAILED: events are refused" : "fine",
                       bytes(tree_number(store, "file_bytes")),
                       commits ? (double)tree_number(store, "commit_us") / (double)commits / 1000 : 0.0);
 }
 
-/* Into out: text made harmless, cut or filled to so many columns. */
+/* Write text to out: made harmless, cut or padded to this number of columns. */
 static const char *padded(struct slice text, size_t columns, char *out, size_t size)
 {
     char *shown = NULL;
@@ -295,7 +295,7 @@ static const char *padded(struct slice text, size_t columns, char *out, size_t s
     return out;
 }
 
-/* How many lines a list may have, when so many others come after it. */
+/* The number of lines for a list, when this number of others follows it. */
 static size_t share(const struct top_page *p, size_t wanted, size_t others)
 {
     if (p->left == SIZE_MAX)
@@ -330,7 +330,7 @@ static void put_workers(struct top_page *p, const struct tree *s)
     for (size_t i = 0; i < shown; i++)
         put_worker(p, tree_item(list, i), name, wide);
     if (!count)
-        put_line(p, ALARM, "none: nobody can be streamed to");
+        put_line(p, ALARM, "none: no streams are possible");
 }
 
 static void put_sessions(struct top_page *p, const struct tree *s)

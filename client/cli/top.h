@@ -1,6 +1,6 @@
 /* top.h - the reply to `status` as one frame of text for a terminal of a given size. Pure: what goes in decides what comes out.
  *
- * A frame is lines of at most so many columns; what does not fit is cut, and lists get what height is left. Texts of others are made
+ * Lines are cut at the terminal's width, and lists get the remaining height. Untrusted text is made
  * harmless.
  */
 #ifndef SSECAST_TOP_H
@@ -14,13 +14,13 @@
 #define TOP_COLUMNS_MAX 1000u
 
 struct top_size {
-    size_t columns, lines; /* lines 0: as many as there is something to show */
+    size_t columns, lines; /* lines 0: no limit */
 };
 
 struct top_frame {
-    const struct tree *status; /* the last reply; NULL: there was none yet */
-    const char *endpoint;      /* who is asked */
-    const char *trouble;       /* why there is nothing newer; NULL: all is well */
+    const struct tree *status; /* the last reply; NULL: none yet */
+    const char *endpoint;      /* the broker's */
+    const char *trouble;       /* why there is no newer reply; NULL: no problem */
     struct top_size size;
     bool styled; /* with the terminal's bold and reverse */
 };

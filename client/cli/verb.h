@@ -1,7 +1,7 @@
 /* verb.h - the verbs of the command line: a row for each.
  *
- * cli.c reads the line and calls run(); a verb builds its request, round_trip() sends it and shows the reply. Adding a verb is adding its
- * file and its row in cli.c.
+ * cli.c parses the command line and calls run(). A verb builds its request; round_trip() sends it and shows
+ * the reply. A new verb is a file and a row in cli.c.
  */
 #ifndef SSECAST_VERB_H
 #define SSECAST_VERB_H
@@ -18,9 +18,9 @@ enum { STATUS_OK = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 };
 /* The program's options. */
 struct settings {
     char *commands, *presence;         /* the broker's endpoints */
-    char *curve_key_file, *broker_key; /* NULL: without CURVE */
+    char *curve_key_file, *broker_key; /* NULL: no CURVE */
     uint64_t timeout_ms;
-    bool json; /* for machines */
+    bool json; /* print JSON */
 };
 
 /* One call of a verb. */
@@ -40,7 +40,7 @@ struct verb {
     struct flags flags;
     size_t flags_size; /* of the verb's struct, bytes */
     int min_args, max_args;
-    struct view view;                         /* how a reply is shown to people */
+    struct view view;                         /* how a reply is shown without --json */
     int (*run)(const struct verb_call *call); /* an exit status */
 };
 
@@ -51,14 +51,15 @@ extern const struct verb verb_publish, verb_shutdown, verb_online, verb_sessions
 /* One line on stderr: "ssecast VERB: ..." with control characters escaped. Returns status. */
 int complain(const struct verb_call *call, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* Send the request (and release it), wait for the reply, and show it: as it came with --json, else by the verb's view. An exit
- * status. */
+/* Send the request and release it, wait for the reply, and show it: as received with --json, else by the
+ * verb's view. Returns an exit status. */
 int round_trip(const struct verb_call *call, struct buf *request);
 
 /* Show a reply that came in another way: as round_trip() does. */
 int show_answer(const struct verb_call *call, struct slice json);
 
-/* The same in two halves, around a call of the library: a publisher to call it with; then what it gave, shown, and both released. */
+/* The same in two steps, around a call of the library: open a publisher; then show the reply, and release
+ * both. */
 int open_publisher(const struct verb_call *call, struct ssecast_publisher **publisher);
 int open_presence(const struct verb_call *call, struct ssecast_presence_options *options,
                   struct ssecast_presence **presence);

@@ -1,5 +1,5 @@
-/* keygen: a key pair for CURVE, or a secret for tokens (--jwt). A secret goes into a file and nowhere else: not to the output, not into
- * arguments. */
+/* keygen: creates a key pair for CURVE, or a secret for tokens (--jwt). Secrets are written to files only,
+ * never to the output. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -27,7 +27,7 @@ static const struct flag_row rows[] = {
      .offset = offsetof(struct keygen_flags, role)},
     {.name = "name",
      .arg = "NAME",
-     .help = "who it is, for people and the broker's log",
+     .help = "name of the key's owner",
      .type = FLAG_TEXT,
      .offset = offsetof(struct keygen_flags, name)},
     {.name = "session",
@@ -113,7 +113,7 @@ static void put_line(FILE *out, const struct keygen_flags *f, const char *public
 /* A certificate, as other ZeroMQ tools read it too. */
 static void put_certificate(FILE *out, const struct keygen_flags *f, const char *public_key, const char *secret_key)
 {
-    fprintf(out, "# A secret key of ssecast (%s%s%s): nobody else may read this file.\n", f->role, f->name ? " " : "",
+    fprintf(out, "# A secret key of ssecast (%s%s%s): keep this file private.\n", f->role, f->name ? " " : "",
             f->name ? f->name : "");
     fprintf(out, "curve\n    public-key = \"%s\"\n    secret-key = \"%s\"\n", public_key, secret_key);
 }
@@ -166,13 +166,13 @@ static int write_both(const struct verb_call *call, const char *public_path, con
     int err = write_secret(call, public_key, secret_key);
     if (err)
         return complain(call, STATUS_FAILED, "cannot write '%s': %s", call->args[0],
-                        err == -EEXIST ? "there is a file already, and keys are not overwritten" : strerror(-err));
+                        err == -EEXIST ? "the file exists, and keys are not overwritten" : strerror(-err));
     err = write_public(call, public_path, public_key);
     if (!err)
         return STATUS_OK;
     unlink(call->args[0]);
     return complain(call, STATUS_FAILED, "cannot write '%s': %s", public_path,
-                    err == -EEXIST ? "there is a file already, and keys are not overwritten" : strerror(-err));
+                    err == -EEXIST ? "the file exists, and keys are not overwritten" : strerror(-err));
 }
 
 /* --- what is shown --- */
@@ -201,7 +201,7 @@ static void show(const struct verb_call *call, const char *public_path, const ch
     }
     put_line(stdout, f, public_key);
     fprintf(stderr, "(the secret key is in %s; %s is what %s)\n", call->args[0], public_path,
-            !strcmp(f->role, "broker") ? "everybody else takes as --broker-key" : "goes into the broker's --keys file");
+            !strcmp(f->role, "broker") ? "clients use as --broker-key" : "goes into the broker's --keys file");
 }
 
 static int make(const struct verb_call *call, const char *public_path)
@@ -209,7 +209,7 @@ static int make(const struct verb_call *call, const char *public_path)
     char public_key[41], secret_key[41];
     int err = ssecast_curve_keypair(public_key, secret_key);
     if (err)
-        return complain(call, STATUS_FAILED, "cannot make keys: %s", strerror(-err));
+        return complain(call, STATUS_FAILED, "cannot create keys: %s", strerror(-err));
     int status = write_both(call, public_path, public_key, secret_key);
     explicit_bzero(secret_key, sizeof secret_key);
     if (status == STATUS_OK)
@@ -244,7 +244,7 @@ static int run_jwt(const struct verb_call *call)
     struct jwt_secret_made made;
     char why[200];
     if (f->role || f->name || f->sessions.count + f->channels.count > 0)
-        return complain(call, STATUS_USAGE, "--jwt makes a secret for tokens, which takes no other flag");
+        return complain(call, STATUS_USAGE, "--jwt takes no other flag");
     if (jwt_secret_add(call->args[0], &made, why, sizeof why) != 0)
         return complain(call, STATUS_FAILED, "cannot add a secret to '%s': %s", call->args[0], why);
     show_secret(call, &made);
@@ -270,7 +270,7 @@ static int run(const struct verb_call *call)
 const struct verb verb_keygen = {
     .name = "keygen",
     .args = "FILE",
-    .summary = "make a key pair for a broker with keys, or a secret for tokens",
+    .summary = "create a CURVE key pair or a token secret",
     .more =
         "The pair goes into FILE (mode 0600), which is what --curve-key-file names. FILE.pub and the output get the "
         "public\n"

@@ -1,5 +1,5 @@
-/* Why the payload is never decoded here: what was typed is what the browser gets, digits and all. JSON stands in the request as it
- * is, text travels beside it as bytes. */
+/* The payload is never decoded, so that browsers get it as typed. JSON is put into the request unchanged;
+ * text is sent as bytes in a second frame. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -23,34 +23,34 @@ struct publish_flags {
     }
 
 static const struct flag_row rows[] = {
-    LIST("session", sessions, "SESSION", "to this session"),
-    LIST("channel", channels, "CHANNEL", "to those in this channel"),
-    LIST("connection", connections, "CONNECTION", "to this connection"),
-    LIST("except-session", except_sessions, "SESSION", "but not to this session"),
-    LIST("except-channel", except_channels, "CHANNEL", "but not to those in this channel"),
-    LIST("except-connection", except_connections, "CONNECTION", "but not to this connection"),
+    LIST("session", sessions, "SESSION", "send to this session"),
+    LIST("channel", channels, "CHANNEL", "send to this channel"),
+    LIST("connection", connections, "CONNECTION", "send to this connection"),
+    LIST("except-session", except_sessions, "SESSION", "exclude this session"),
+    LIST("except-channel", except_channels, "CHANNEL", "exclude this channel"),
+    LIST("except-connection", except_connections, "CONNECTION", "exclude this connection"),
     {.name = "text",
-     .help = "DATA is text, sent as it is",
+     .help = "send DATA as text, not as JSON",
      .type = FLAG_SWITCH,
      .offset = offsetof(struct publish_flags, text)},
     {.name = "id",
      .arg = "ID",
-     .help = "your own id of the event: published once, however often it is tried",
+     .help = "set your own id; it is published once",
      .type = FLAG_TEXT,
      .offset = offsetof(struct publish_flags, id)},
     {.name = "url",
      .arg = "URL",
-     .help = "over HTTP, to a worker that takes events so: https://example.org/sse/publish",
+     .help = "publish over HTTP: https://example.org/sse/publish",
      .type = FLAG_TEXT,
      .offset = offsetof(struct publish_flags, url)},
     {.name = "token-file",
      .arg = "FILE",
-     .help = "with --url: the token that says that you may",
+     .help = "with --url: read the token from FILE",
      .type = FLAG_TEXT,
      .offset = offsetof(struct publish_flags, token_file)},
     {.name = "retry",
      .arg = "MS",
-     .help = "how long browsers wait before they reconnect, from now on",
+     .help = "set the browsers' reconnection time",
      .type = FLAG_COUNT,
      .offset = offsetof(struct publish_flags, retry),
      .max = UINT32_MAX},
@@ -129,7 +129,8 @@ static void put_event(struct buf *out, const struct verb_call *call, struct slic
     json_end_object(out);
 }
 
-/* The token in the file, without the line break at its end; NULL without a file, *status then says whether that is a failure. */
+/* The token in the file, without its line break. NULL without a file; *status tells whether that is an
+ * error. */
 static char *read_token(const struct verb_call *call, int *status)
 {
     const char *name = ((const struct publish_flags *)call->flags)->token_file;
@@ -142,19 +143,19 @@ static char *read_token(const struct verb_call *call, int *status)
     if (err)
         *status = complain(call, STATUS_USAGE, "--token-file %s: %s", name, strerror(-err));
     else if (text && strcspn(text, "\r\n") == 0)
-        *status = complain(call, STATUS_USAGE, "--token-file %s: it holds no token", name);
+        *status = complain(call, STATUS_USAGE, "--token-file %s: no token in the file", name);
     else if (text)
         text[strcspn(text, "\r\n")] = '\0';
     return text;
 }
 
-/* An event for nobody is no failure, and often a misspelt name. */
+/* An event without receivers is no error, but often a misspelt name. */
 static void note_nobody(const struct verb_call *call, struct slice reply)
 {
     struct tree *t = tree_parse(reply);
     bool nobody = tree_flag(t, "ok") && tree_at(t, "online") && !tree_number(t, "online") && !tree_flag(t, "duplicate");
     if (nobody && !call->settings->json)
-        fprintf(stderr, "(nobody who is connected gets it; it is kept for those who come back)\n");
+        fprintf(stderr, "(no open stream gets it; it is kept for streams that resume)\n");
     tree_free(&t);
 }
 
@@ -233,7 +234,7 @@ static int publish(const struct verb_call *call, struct slice data)
     if (!f->text && (!is_json(data, problem, sizeof problem) || strlen(data.data) != data.len))
         return complain(call, STATUS_USAGE, "DATA is not JSON (%s); with --text it is sent as text", problem);
     if (f->token_file && !f->url)
-        return complain(call, STATUS_USAGE, "--token-file goes with --url; without it the event goes to the broker");
+        return complain(call, STATUS_USAGE, "--token-file needs --url");
     return f->url ? publish_over_http(call, data) : publish_to_broker(call, data);
 }
 

@@ -1,4 +1,4 @@
-/* The questions: each sends its flags as fields of the same names, and shows what comes back. */
+/* The queries: each sends its flags as fields of the same names and shows the reply. */
 #include <limits.h>
 
 #include "cli/verb.h"
@@ -21,7 +21,7 @@ struct query_flags {
         .name = (flag), .arg = (value), .help = (text), .type = FLAG_COUNT,                                            \
         .offset = offsetof(struct query_flags, field), .max = SEQ_MAX                                                  \
     }
-#define LIMIT NUMBER("limit", limit, "N", "how many at most")
+#define LIMIT NUMBER("limit", limit, "N", "list at most N")
 
 static void put_flag(struct buf *out, const struct flag_row *row, const char *values)
 {
@@ -53,14 +53,14 @@ static int query(const struct verb_call *call)
 const struct verb verb_online = {
     .name = "online",
     .args = "SESSION",
-    .summary = "tell whether a session is connected",
-    .more = "The exit status says whether there was an answer, not what it was.\n",
+    .summary = "show whether a session is connected",
+    .more = "The exit status shows whether the broker answered, not what it answered.\n",
     .min_args = 1,
     .max_args = 1,
     .run = query,
 };
 
-const struct verb verb_ping = {.name = "ping", .args = "", .summary = "tell whether the broker answers", .run = query};
+const struct verb verb_ping = {.name = "ping", .args = "", .summary = "check whether the broker answers", .run = query};
 
 /* ---- stats ---- */
 
@@ -70,12 +70,12 @@ struct stats_flags {
 
 static const struct flag_row stats_flags[] = {
     {.name = "prometheus",
-     .help = "as text for Prometheus, each worker's numbers among it",
+     .help = "print metrics for Prometheus",
      .type = FLAG_SWITCH,
      .offset = offsetof(struct stats_flags, prometheus)},
 };
 
-/* What its reply looks like. */
+/* The form of its reply. */
 static const struct verb prometheus = {.name = "stats", .view = {.text = "text"}};
 
 static int stats(const struct verb_call *call)
@@ -123,7 +123,7 @@ static int log_level(const struct verb_call *call)
 const struct verb verb_log_level = {
     .name = "log-level",
     .args = "[LEVEL]",
-    .summary = "show the level of the broker's log, or change it",
+    .summary = "show or change the broker's log level",
     .more = "LEVEL is error, warn, info or debug, until the program is restarted. SIGUSR1 sets a worker's (or the\n"
             "broker's) to debug, and back.\n",
     .flags = {log_level_flags, COUNT(log_level_flags)},
@@ -135,8 +135,8 @@ const struct verb verb_log_level = {
 /* ---- sessions ---- */
 
 static const struct flag_row sessions_flags[] = {
-    TEXT("prefix", prefix, "TEXT", "only those whose names begin so"),
-    TEXT("after", after, "SESSION", "only those behind this one, in byte order"),
+    TEXT("prefix", prefix, "TEXT", "list names with this prefix"),
+    TEXT("after", after, "SESSION", "list those after this one, in byte order"),
     LIMIT,
 };
 
@@ -165,7 +165,7 @@ static const struct column bans_columns[] = {
 const struct verb verb_bans = {
     .name = "bans",
     .args = "",
-    .summary = "list the sessions that are turned away",
+    .summary = "list the banned sessions",
     .flags = {sessions_flags, COUNT(sessions_flags)},
     .flags_size = sizeof(struct query_flags),
     .view = {"bans", bans_columns, COUNT(bans_columns), "--after the last one, or --limit"},
@@ -188,8 +188,8 @@ static int unban(const struct verb_call *call)
 const struct verb verb_unban = {
     .name = "unban",
     .args = "SESSION...",
-    .summary = "let sessions back before their time",
-    .more = "Tells how many of them were turned away.\n",
+    .summary = "lift bans of sessions",
+    .more = "Shows how many of them were banned.\n",
     .min_args = 1,
     .max_args = INT_MAX,
     .run = unban,
@@ -198,8 +198,8 @@ const struct verb verb_unban = {
 /* ---- connections ---- */
 
 static const struct flag_row connections_flags[] = {
-    TEXT("session", session, "SESSION", "only those of this session"),
-    TEXT("after", after, "CONNECTION", "only those behind this one, in byte order"),
+    TEXT("session", session, "SESSION", "list those of this session"),
+    TEXT("after", after, "CONNECTION", "list those after this one, in byte order"),
     LIMIT,
 };
 
@@ -227,7 +227,7 @@ const struct verb verb_connections = {
 /* ---- workers ---- */
 
 static const struct flag_row workers_flags[] = {
-    TEXT("after", after, "WORKER", "only those behind this one, in byte order"),
+    TEXT("after", after, "WORKER", "list those after this one, in byte order"),
     LIMIT,
 };
 
@@ -241,10 +241,10 @@ static const struct column workers_columns[] = {
 const struct verb verb_workers = {
     .name = "workers",
     .args = "",
-    .summary = "list the workers, and how each is doing",
+    .summary = "list the workers and their state",
     .more =
         "LAG: events that it has not got yet. BEHIND: streams whose reader takes nothing, and QUEUED the bytes that\n"
-        "wait for them. CUT: streams that were too slow. --json tells all its numbers.\n",
+        "wait for them. CUT: streams that were too slow. --json shows all numbers.\n",
     .flags = {workers_flags, COUNT(workers_flags)},
     .flags_size = sizeof(struct query_flags),
     .view = {"workers", workers_columns, COUNT(workers_columns), "--after the last one, or --limit"},
@@ -254,10 +254,10 @@ const struct verb verb_workers = {
 /* ---- history ---- */
 
 static const struct flag_row history_flags[] = {
-    NUMBER("since", since, "SEQ", "only those behind this one"),
-    TEXT("session", session, "SESSION", "only what concerns this session"),
-    TEXT("channel", channel, "CHANNEL", "only what concerns this channel"),
-    TEXT("connection", connection, "CONNECTION", "only what concerns this connection"),
+    NUMBER("since", since, "SEQ", "list events after this seq"),
+    TEXT("session", session, "SESSION", "list events for this session"),
+    TEXT("channel", channel, "CHANNEL", "list events for this channel"),
+    TEXT("connection", connection, "CONNECTION", "list events for this connection"),
     LIMIT,
 };
 

@@ -1,4 +1,4 @@
-/* Ends streams; the browsers of the sessions named are told not to come back for a while. */
+/* Ends streams, and bans the named sessions for a while. */
 #include "cli/verb.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -15,10 +15,10 @@ static const struct flag_row rows[] = {
     {.name = "session", .arg = "SESSION", .help = "end the streams of this session", .type = FLAG_LIST, AT(sessions)},
     {.name = "channel", .arg = "CHANNEL", .help = "end the streams in this channel", .type = FLAG_LIST, AT(channels)},
     {.name = "connection", .arg = "CONNECTION", .help = "end this stream", .type = FLAG_LIST, AT(connections)},
-    {.name = "reason", .arg = "TEXT", .help = "what the page is told", .type = FLAG_TEXT, AT(reason)},
+    {.name = "reason", .arg = "TEXT", .help = "send this reason to the page", .type = FLAG_TEXT, AT(reason)},
     {.name = "block",
      .arg = "SECONDS",
-     .help = "how long the sessions named are turned away (60)",
+     .help = "ban the named sessions this long (60)",
      .type = FLAG_COUNT,
      AT(block),
      .max = UINT32_MAX},
@@ -41,7 +41,7 @@ static int run(const struct verb_call *call)
     struct ssecast_publisher *publisher;
     struct ssecast_reply *reply;
     if (f->sessions.count + f->channels.count + f->connections.count == 0)
-        return complain(call, STATUS_USAGE, "say whose streams: --session, --channel or --connection");
+        return complain(call, STATUS_USAGE, "missing --session, --channel or --connection");
     int status = open_publisher(call, &publisher);
     if (status != STATUS_OK)
         return status;
@@ -55,9 +55,9 @@ const struct verb verb_shutdown = {
     .summary = "end streams",
     .more =
         "Each stream gets an event ssecast.shutdown with the reason, then ends. A session named with --session that\n"
-        "reconnects within --block seconds is told to stop for good; 0 lets it back at once, and lifts an earlier "
+        "reconnects within --block seconds is answered 204; 0 lets it back at once, and lifts an earlier "
         "ban.\n"
-        "bans lists those that are turned away, unban lifts.\n",
+        "bans lists banned sessions, unban lifts bans.\n",
     .flags = {rows, COUNT(rows)},
     .flags_size = sizeof(struct shutdown_flags),
     .run = run,

@@ -1,6 +1,6 @@
-/* Prints a stream as the library's EventSource tells it. Unlike that it gives up at once when the first attempt finds nobody: a mistyped
- * address is more likely than a server that starts a moment later. And it comes back exactly when the server asked for it, so that people
- * see what a server says. */
+/* Prints a stream through the library's EventSource. Unlike that it fails when the first attempt finds no
+ * server, because a mistyped address is likelier than a server that starts later. It reconnects exactly
+ * after the server's reconnection time, so that people see the server's behaviour. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -24,13 +24,13 @@ static const struct flag_row rows[] = {
      .offset = offsetof(struct tail_flags, events)},
     {.name = "last-event-id",
      .arg = "ID",
-     .help = "begin behind this event",
+     .help = "resume after this event",
      .type = FLAG_TEXT,
      .offset = offsetof(struct tail_flags, last_event_id)},
     {.name = "header",
      .letter = 'H',
      .arg = "'NAME: VALUE'",
-     .help = "send this request header too",
+     .help = "send this request header",
      .type = FLAG_LIST,
      .offset = offsetof(struct tail_flags, headers)},
     {.name = "count",
@@ -110,12 +110,12 @@ static void on_error(void *context, const struct ssecast_source_error *error)
     struct tail *t = context;
     const char *bad_url = error->end == SSECAST_BAD_URL ? "cannot use this URL: " : "";
     if (error->state == SSECAST_CONNECTING && (t->opened || error->end != SSECAST_UNREACHABLE))
-        complain(t->call, STATUS_OK, "%s; connecting again in %g s", error->message, (double)error->wait_ms / 1000);
+        complain(t->call, STATUS_OK, "%s; reconnecting in %g s", error->message, (double)error->wait_ms / 1000);
     else
         stop(t, complain(t->call, status_of(error), "%s%s", bad_url, error->message));
 }
 
-/* Be told of the events that are wanted; each name once, or an event would be printed twice. */
+/* Listen for the wanted events; each name once, or an event would be printed twice. */
 static int listen_for(struct tail *t)
 {
     const struct flag_list *events = &t->flags->events;
@@ -192,7 +192,7 @@ static int run(const struct verb_call *call)
 const struct verb verb_tail = {
     .name = "tail",
     .args = "URL",
-    .summary = "print a stream, as a browser would receive it",
+    .summary = "print a stream as a browser receives it",
     .more = "Each event is one line: its id, its name and its data. When the stream ends it is opened again behind the "
             "last\n"
             "id, after the time the server asked for; a status other than 200 ends it, and so does 204.\n"

@@ -1,4 +1,5 @@
-/* top: the status page for a terminal. One question is under way at a time; keys and the terminal's size are heeded while it is. */
+/* top: the status page for a terminal. One request is pending at a time; keys and changes of the terminal's
+ * size are handled meanwhile. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -116,7 +117,7 @@ static void catch_signals(void)
         sigaction(numbers[i], &action, NULL);
 }
 
-/* Keys one by one and not shown; a screen of our own, without a cursor. */
+/* Unbuffered keys without echo; the alternate screen, without a cursor. */
 static void begin_screen(struct termios *before)
 {
     tcgetattr(STDIN_FILENO, before);
@@ -144,7 +145,7 @@ static bool take_keys(struct session *s)
     for (ssize_t i = 0; i < n; i++)
         if (keys[i] == 'q' || keys[i] == 'Q')
             return false;
-    s->changed = s->changed || n > 0; /* a key draws anew: whatever else was written to the screen goes */
+    s->changed = s->changed || n > 0; /* a key redraws the screen, which removes foreign output */
     return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
@@ -189,7 +190,7 @@ static int watch_screen(struct session *s)
 
 /* --- the verb --- */
 
-/* One question, one frame. */
+/* One request, one frame. */
 static int show_once(struct session *s)
 {
     struct ssecast_reply *reply = NULL;
@@ -217,7 +218,7 @@ static int run(const struct verb_call *call)
     struct session s = {.call = call};
     bool once = flags->once || call->settings->json;
     if (!once && !is_terminal())
-        return complain(call, STATUS_USAGE, "this is no terminal that it could draw on; --once prints one frame");
+        return complain(call, STATUS_USAGE, "the output is not a terminal; --once prints one frame");
     int status = open_publisher(call, &s.publisher);
     if (status == STATUS_OK)
         status = once ? show_once(&s) : watch_screen(&s);
@@ -228,7 +229,7 @@ static int run(const struct verb_call *call)
 
 static const struct flag_row rows[] = {
     {.name = "once",
-     .help = "print one frame and end, for scripts",
+     .help = "print one frame and exit",
      .type = FLAG_SWITCH,
      .offset = offsetof(struct top_flags, once)},
 };
@@ -236,7 +237,7 @@ static const struct flag_row rows[] = {
 const struct verb verb_top = {
     .name = "top",
     .args = "",
-    .summary = "show how everything is, once a second",
+    .summary = "show the status once a second",
     .more = "The keys q and Ctrl-C end it. Each column of a curve is a second, the newest at the right.\n",
     .flags = {rows, sizeof rows / sizeof rows[0]},
     .flags_size = sizeof(struct top_flags),

@@ -1,5 +1,5 @@
-/* Prints who comes and goes, as the library tells it. What concerns the watching itself goes to stderr, so that what is piped on are changes
- * only. */
+/* Prints presence changes that the library reports. Messages about the watch itself go to stderr, so that
+ * pipes receive changes only. */
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
@@ -17,12 +17,12 @@ struct watch_flags {
 
 static const struct flag_row rows[] = {
     {.name = "no-snapshot",
-     .help = "print changes only, not who is there already; what is missed stays missed",
+     .help = "print changes only, without snapshots",
      .type = FLAG_SWITCH,
      .offset = offsetof(struct watch_flags, no_snapshot)},
     {.name = "session",
      .arg = "SESSION",
-     .help = "print what concerns this session only",
+     .help = "print changes of this session only",
      .type = FLAG_TEXT,
      .offset = offsetof(struct watch_flags, session)},
     {.name = "count",
@@ -104,7 +104,7 @@ static void on_state(void *context, enum ssecast_presence_state state, uint64_t 
     (void)missed;
     bool made_up = !w->flags->no_snapshot && (state == SSECAST_PRESENCE_MISSED || state == SSECAST_PRESENCE_RESTARTED);
     if (state != SSECAST_PRESENCE_COMPLETE)
-        complain(w->call, STATUS_OK, "%s%s", message, made_up ? "; what is different is told" : "");
+        complain(w->call, STATUS_OK, "%s%s", message, made_up ? "; the differences follow" : "");
 }
 
 static int run(const struct verb_call *call)
@@ -127,7 +127,7 @@ static int run(const struct verb_call *call)
 const struct verb verb_watch = {
     .name = "watch",
     .args = "",
-    .summary = "print who comes and goes, beginning with who is there",
+    .summary = "print presence changes",
     .more = "Each change is one line: when, what, the session, the connection and its channels, why it ended. A "
             "session comes\n"
             "online with its first connection and goes offline with its last. When the broker is restarted, or changes "

@@ -1,6 +1,6 @@
-/* view.h - the broker's replies, shown to people: the only user of jansson in the command line.
+/* view.h - shows the broker's replies as tables: the only user of jansson in the command line.
  *
- * Which reply it is, and whether it is a refusal, libssecast knows; this makes tables of one.
+ * libssecast tells refusals from other replies; this formats one reply.
  */
 #ifndef SSECAST_VIEW_H
 #define SSECAST_VIEW_H
@@ -18,19 +18,19 @@ struct column {
     bool is_time;        /* unix ms, shown as local time */
 };
 
-/* What a verb's reply looks like: a text under one name, as it is; a list under one name; or its fields, one on each line. */
+/* The form of a verb's reply: a text field as it is; a list field as a table; or all fields, one a line. */
 struct view {
     const char *list; /* NULL: none */
     const struct column *columns;
     size_t count;
-    const char *more; /* how to ask for what did not fit */
+    const char *more; /* how to request the rest */
     const char *text; /* NULL: none */
 };
 
-/* Write the reply for people. *more: is there more than it holds? 0; -EBADMSG when it is no JSON object; -ENOMEM. */
+/* Write the reply. *more: the list is incomplete. 0; -EBADMSG when it is not a JSON object; -ENOMEM. */
 int view_show(const struct view *view, struct slice reply, FILE *out, bool *more);
 
-/* A reply to look into. What is asked of NULL, of a name that is not there, or of another kind of value, is nothing: NULL, 0, empty. */
+/* A parsed reply. For NULL, a missing name or a value of another type, getters return NULL, 0 or empty. */
 struct tree;
 
 /* NULL when it is no JSON object, or out of memory. */
@@ -45,7 +45,7 @@ uint64_t tree_number_at(const struct tree *list, size_t i);
 bool tree_flag(const struct tree *t, const char *name);
 struct slice tree_text(const struct tree *t, const char *name);
 
-/* Is text a JSON value? When not, a line in problem says where. */
+/* True when text is a JSON value. Otherwise a line in problem says where it is wrong. */
 bool is_json(struct slice text, char *problem, size_t size);
 
 #endif

@@ -238,7 +238,7 @@ def test_tail_comes_back_and_misses_nothing(site, cli, session):
                 site.publish("m", data=2 * n + 1, to={"sessions": [session]})
             done = tail.finish().check()
     assert [line.split("  ")[2] for line in done.lines] == [str(n) for n in range(6)]
-    assert "connecting again in 0.2 s" in done.err
+    assert "reconnecting in 0.2 s" in done.err
 
 
 def test_tail_sends_headers(bench):
@@ -329,7 +329,7 @@ def test_a_usual_port_is_named():
 
 def test_an_event_for_nobody_is_told(site, cli, session):
     done = cli("publish", "m", "1", "--channel", session + "-misspelt").check()
-    assert fields(done.out)["online"] == "0" and "nobody who is connected gets it" in done.err
+    assert fields(done.out)["online"] == "0" and "no open stream gets it" in done.err
     assert cli("publish", "m", "1", "--channel", session + "-misspelt", "--json").check().err == ""
     own = ["publish", "m", "1", "--session", session, "--id", f"once-{session}"]
     reader = site.open(session)

@@ -136,7 +136,7 @@ START_TEST(a_reply_without_anything_in_it_is_shown_too)
 {
     struct tree *empty = tree_parse(S("{\"workers\":7,\"over_time\":[],\"ends\":[3,null]}"));
     frame(80, 24, false, NULL, empty);
-    assert_has("none: nobody can be streamed to\n");
+    assert_has("none: no streams are possible\n");
     tree_free(&empty);
     ck_assert_ptr_null(tree_parse(S("[1]")));
     ck_assert_ptr_null(tree_parse(S("nonsense")));
@@ -147,7 +147,7 @@ START_TEST(a_store_that_fails_stands_out)
 {
     struct tree *failing = tree_parse(S("{\"store\":{\"kind\":\"directory\",\"failing\":true}}"));
     frame(100, 0, true, NULL, failing);
-    assert_has("\x1b[7mstore    directory, CANNOT BE WRITTEN");
+    assert_has("\x1b[7mstore    directory, WRITE FAILED");
     tree_free(&failing);
 }
 END_TEST
