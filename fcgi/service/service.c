@@ -176,7 +176,7 @@ static bool admit(struct call *c, const struct params *params)
         turn_away(c);
         return false;
     }
-    if (!terms_admit(set->streams, params))
+    if (!limits_admit_token(set->streams, params))
         call_refuse_rate(c);
     else if (monitor_token_good(set->monitor, params))
         return true;

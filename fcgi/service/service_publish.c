@@ -77,7 +77,7 @@ static struct judgement *judge(const struct services *services, struct params *p
 
     params->judgement = j;
     params->judgement_free = free_judgement;
-    j->too_fast = token_is_brought(set->tokens, params) && !terms_admit(set, params);
+    j->too_fast = token_is_brought(set->tokens, params) && !limits_admit_token(set, params);
     if (!j->too_fast)
         tokens_verify_request(set->tokens, params, clock_unix_ms(), &j->token);
     return j;

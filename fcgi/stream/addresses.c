@@ -7,23 +7,23 @@
 #include "base/table.h"
 
 #define SECOND_US INT64_C(1000000)
-#define SLACK 4 /* addresses that are forgotten in one knock, at most: more than come in */
+#define FORGET_MAX 4 /* addresses removed for one request: more than are added */
 
 struct address {
     uint64_t streams;
-    int64_t next_us;             /* when the next knock would be due, were they as regular as the rate */
-    struct address *prev, *next; /* without streams: among those, the one that was silent for the longest time first */
+    int64_t next_us;             /* when the next request would be due at the exact rate */
+    struct address *prev, *next; /* in the list of those without streams, the longest silent first */
 };
 
 struct addresses {
     uint64_t max_streams;
-    int64_t interval_us; /* between knocks; 0: no limit */
+    int64_t interval_us; /* between requests; 0: no limit */
     struct table *table;
     struct address *first, *last;
     size_t idle;
 };
 
-/* --- which address --- */
+/* --- keys --- */
 
 #define KEY_BYTES 16u
 
@@ -33,26 +33,29 @@ static bool is_mapped(const unsigned char *bytes)
     return memcmp(bytes, prefix, sizeof prefix) == 0;
 }
 
-/* What stands for the text's address; false: it is none. */
+/* The key of the address in remote. False: it is not an address. */
 static bool read_key(const char *remote, unsigned char key[KEY_BYTES])
 {
     char text[INET6_ADDRSTRLEN] = "";
-    size_t len = remote ? strcspn(remote, "%") : 0; /* a link-local address's interface is left out */
+    size_t len = remote ? strcspn(remote, "%") : 0; /* without the interface of a link-local address */
     if (!remote || len == 0 || len >= sizeof text)
         return false;
+
     memcpy(text, remote, len);
     memset(key, 0, KEY_BYTES);
     key[10] = key[11] = 0xff;
+
     if (inet_pton(AF_INET, text, key + 12) == 1)
         return true;
     if (inet_pton(AF_INET6, text, key) != 1)
         return false;
+
     if (!is_mapped(key))
         memset(key + 8, 0, 8);
     return true;
 }
 
-/* --- those without streams --- */
+/* --- the list of addresses without streams --- */
 
 static void list_append(struct addresses *a, struct address *address)
 {
@@ -79,17 +82,17 @@ static void list_remove(struct addresses *a, struct address *address)
     a->idle--;
 }
 
-/* Forget those whose rate does not matter any more, and those that are too many. */
-static void forget(struct addresses *a, int64_t now_us)
+/* Remove addresses whose rate has no effect now, and those above ADDRESSES_IDLE_MAX. */
+static void addresses_forget(struct addresses *a, int64_t now_us)
 {
-    for (int i = 0; i < SLACK && a->first && (a->first->next_us <= now_us || a->idle > ADDRESSES_IDLE_MAX); i++) {
-        struct address *gone = a->first;
-        list_remove(a, gone);
-        table_remove(a->table, gone);
+    for (int i = 0; i < FORGET_MAX && a->first && (a->first->next_us <= now_us || a->idle > ADDRESSES_IDLE_MAX); i++) {
+        struct address *oldest = a->first;
+        list_remove(a, oldest);
+        table_remove(a->table, oldest);
     }
 }
 
-/* --- from outside --- */
+/* --- interface --- */
 
 struct addresses *addresses_new(uint64_t max_streams, uint64_t rate)
 {
@@ -113,8 +116,8 @@ void addresses_free(struct addresses **a)
     *a = NULL;
 }
 
-/* The address, as the one that was heard last. */
-static struct address *find(struct addresses *a, const unsigned char key[KEY_BYTES])
+/* The address, moved to the end of its list. */
+static struct address *addresses_find(struct addresses *a, const unsigned char key[KEY_BYTES])
 {
     struct slice name = {(const char *)key, KEY_BYTES};
     struct address *address = table_find(a->table, name);
@@ -127,7 +130,7 @@ static struct address *find(struct addresses *a, const unsigned char key[KEY_BYT
     return address;
 }
 
-/* The generic cell rate algorithm: a second's worth at once, then one in each interval. */
+/* The generic cell rate algorithm: a burst of one second, then one request in each interval. */
 static bool in_time(const struct addresses *a, struct address *address, int64_t now_us)
 {
     int64_t due = address->next_us > now_us ? address->next_us : now_us;
@@ -137,11 +140,12 @@ static bool in_time(const struct addresses *a, struct address *address, int64_t 
     return true;
 }
 
-bool addresses_knock(struct addresses *a, const char *remote, int64_t now_ms, struct address **out)
+bool addresses_admit(struct addresses *a, const char *remote, int64_t now_ms, struct address **out)
 {
     unsigned char key[KEY_BYTES];
-    forget(a, now_ms * 1000);
-    *out = read_key(remote, key) ? find(a, key) : NULL;
+
+    addresses_forget(a, now_ms * 1000);
+    *out = read_key(remote, key) ? addresses_find(a, key) : NULL;
     return !*out || in_time(a, *out, now_ms * 1000);
 }
 

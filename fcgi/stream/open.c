@@ -39,7 +39,7 @@ static enum admission admit(const struct streams *set, const struct request *r, 
     if (!displaced && registry_count(set->registry) >= set->limits.connections)
         return SHED_WORKER_FULL;
 
-    bool same_address = displaced && terms_address(stream_terms(displaced)) == address;
+    bool same_address = displaced && limits_address(stream_own_limits(displaced)) == address;
     if (address && !same_address && address_full(set->addresses, address))
         return SHED_ADDRESS_FULL;
 
@@ -105,13 +105,13 @@ static struct event *first_block(struct stream *s, const struct request *r)
 static int become_stream(struct stream *s, const struct request *r, struct address *address)
 {
     struct streams *set = s->set;
-    if (terms_new(s, r->expires_ms, address, &s->terms) != 0)
+    if (limits_new(s, r->expires_ms, address, &s->own_limits) != 0)
         return -ENOMEM;
 
     s->entry = registry_add(set->registry, s, slice_of(r->session), (struct names){r->channels, r->channel_count},
                             (struct slice){r->meta, r->meta_len});
     if (!s->entry) {
-        terms_free(&s->terms);
+        limits_free(&s->own_limits);
         return -ENOMEM;
     }
 
@@ -277,7 +277,7 @@ void open_request(struct streams *set, const struct incoming *in)
 
     /* Count against the address's rate before the token is verified: verification is expensive. */
     bool stream = request_is_stream(in->params);
-    bool in_time = !stream || terms_knock(set, in->params, &address);
+    bool in_time = !stream || limits_admit(set, in->params, &address);
 
     if (read_request(set, in->params, stream && in_time, &r) != 0)
         exchange_drop(in);

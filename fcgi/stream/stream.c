@@ -265,7 +265,7 @@ static void stream_closed(struct conn *c)
     if (!s->confirmed)
         TAILQ_REMOVE(&s->set->unconfirmed, s, unconfirmed);
     registry_remove(s->set->registry, &s->entry);
-    terms_free(&s->terms);
+    limits_free(&s->own_limits);
     free(s->last_id);
     s->last_id = NULL;
     exchange_leave(&s->exchange);
@@ -335,7 +335,7 @@ int streams_init(struct streams *set, const char *prefix, size_t queue_bytes)
     set->live.max = queue_bytes / 4 < BUNDLE_BYTES ? queue_bytes / 4 : BUNDLE_BYTES;
 
     int err = heartbeat_init(set);
-    err = err ? err : terms_init(set);
+    err = err ? err : limits_init(set);
     return !err && set->registry && set->bans ? 0 : -ENOMEM;
 }
 
@@ -343,7 +343,7 @@ void streams_release(struct streams *set)
 {
     if (set->upstream)
         upstream_leave(set->upstream);
-    terms_release(set);
+    limits_release(set);
     bundle_release(&set->live);
     registry_free(&set->registry);
     bans_free(&set->bans);

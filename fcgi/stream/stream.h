@@ -5,7 +5,7 @@
  * reader reads. A live stream whose queue is full is RESUMING again: its conn is `behind`.
  *
  * open.c opens streams. feed.c takes the sequence from upstream, and stream.c delivers it. resume.c brings streams up to date,
- * heartbeat.c keeps them alive, terms.c ends them when their time is over, report.c reports them to the broker. None of them touches
+ * heartbeat.c keeps them alive, limits.c ends them when their time is over, report.c reports them to the broker. None of them touches
  * a descriptor (conn.c) or a socket of the broker's (upstream.c).
  */
 #ifndef SSECAST_STREAM_H
@@ -47,7 +47,7 @@ struct stream {
     char *last_id;   /* the client's cursor as text, until it was found; NULL: none */
     struct question *question;    /* to the broker, under way */
     struct registry_entry *entry; /* while it is open; read it with stream_entry() */
-    struct terms *terms;          /* its end time and its address (terms.c); NULL: neither. stream_terms() */
+    struct limits *own_limits;    /* its end time and its address (limits.c); NULL: neither. stream_own_limits() */
     int64_t since_ms;             /* unix time */
     int64_t beaten_at;            /* the loop's time of the last checkpoint, where shows_beats */
 };
@@ -71,10 +71,10 @@ static inline struct registry_entry *stream_entry(const struct stream *s)
     return s->entry;
 }
 
-static inline struct terms *stream_terms(const struct stream *s)
+static inline struct limits *stream_own_limits(const struct stream *s)
 {
     MUST(stream_is_open(s));
-    return s->terms;
+    return s->own_limits;
 }
 
 struct stream_limits {
@@ -150,27 +150,27 @@ size_t streams_drain(struct streams *set, size_t count);
 /* A retry time, ms: random between a tenth of `retry` and all of it. */
 uint32_t stream_jitter(uint32_t retry);
 
-/* --- between stream.c and terms.c --- */
+/* --- between stream.c and limits.c --- */
 
-int terms_init(struct streams *set); /* limits are filled in. 0 or -ENOMEM */
-void terms_release(struct streams *set);
+int limits_init(struct streams *set); /* limits are filled in. 0 or -ENOMEM */
+void limits_release(struct streams *set);
 
 /* Count a request for a stream before its token is verified. False: the rate of its address is exceeded. *address may be NULL: no
  * limits. */
-bool terms_knock(struct streams *set, const struct params *params, struct address **address);
+bool limits_admit(struct streams *set, const struct params *params, struct address **address);
 
 /* The limits of s, which is about to open: it ends at expires_ms (unix time; 0: never), and counts for its address (NULL: none).
- * *terms is NULL if there are none. 0 or -ENOMEM. */
-int terms_new(struct stream *s, int64_t expires_ms, struct address *address, struct terms **terms);
+ * *own is NULL if there are none. 0 or -ENOMEM. */
+int limits_new(struct stream *s, int64_t expires_ms, struct address *address, struct limits **own);
 
 /* The same for a request with a token that opens no stream. */
-bool terms_admit(struct streams *set, const struct params *params);
+bool limits_admit_token(struct streams *set, const struct params *params);
 
-/* The address whose streams include this one; NULL: none. terms may be NULL. */
-const struct address *terms_address(const struct terms *terms);
+/* The address whose streams include this one; NULL: none. own may be NULL. */
+const struct address *limits_address(const struct limits *own);
 
-/* The stream has ended. Sets *terms to NULL; safe on NULL. */
-void terms_free(struct terms **terms);
+/* The stream has ended. Sets *own to NULL; safe on NULL. */
+void limits_free(struct limits **own);
 
 /* --- between stream.c and its neighbours --- */
 

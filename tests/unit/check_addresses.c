@@ -19,39 +19,39 @@ static void teardown(void)
     addresses_free(&table);
 }
 
-static bool knock(const char *remote)
+static bool admit(const char *remote)
 {
-    return addresses_knock(table, remote, now, &address);
+    return addresses_admit(table, remote, now, &address);
 }
 
 static struct address *address_of(const char *remote)
 {
-    knock(remote);
+    admit(remote);
     return address;
 }
 
 START_TEST(so_many_at_once_and_then_at_the_rate)
 {
     for (int i = 0; i < 10; i++)
-        ck_assert(knock("192.0.2.1"));
-    ck_assert(!knock("192.0.2.1"));
-    ck_assert(knock("192.0.2.2")); /* others have their own */
+        ck_assert(admit("192.0.2.1"));
+    ck_assert(!admit("192.0.2.1"));
+    ck_assert(admit("192.0.2.2")); /* others have their own */
     now += 100;
-    ck_assert(knock("192.0.2.1"));
-    ck_assert(!knock("192.0.2.1"));
+    ck_assert(admit("192.0.2.1"));
+    ck_assert(!admit("192.0.2.1"));
     now += 5000; /* what was not used is not saved up */
     for (int i = 0; i < 10; i++)
-        ck_assert(knock("192.0.2.1"));
-    ck_assert(!knock("192.0.2.1"));
+        ck_assert(admit("192.0.2.1"));
+    ck_assert(!admit("192.0.2.1"));
 }
 END_TEST
 
 START_TEST(a_refused_knock_costs_nothing)
 {
     for (int i = 0; i < 1000; i++)
-        knock("192.0.2.1");
+        admit("192.0.2.1");
     now += 100;
-    ck_assert(knock("192.0.2.1"));
+    ck_assert(admit("192.0.2.1"));
 }
 END_TEST
 
@@ -103,8 +103,8 @@ static const char *const none[] = {"",
 START_TEST(what_is_no_address_is_not_limited)
 {
     for (int i = 0; i < 100; i++)
-        ck_assert(knock(none[_i]) && !address);
-    ck_assert(knock(NULL) && !address);
+        ck_assert(admit(none[_i]) && !address);
+    ck_assert(admit(NULL) && !address);
     ck_assert_uint_eq(addresses_count(table), 0);
 }
 END_TEST
@@ -119,11 +119,11 @@ static const char *numbered(unsigned n)
 START_TEST(what_does_not_matter_any_more_is_forgotten)
 {
     for (unsigned n = 0; n < 1000; n++)
-        knock(numbered(n));
+        admit(numbered(n));
     ck_assert_uint_eq(addresses_count(table), 1000);
     now += 1000;
     for (int i = 0; i < 300; i++)
-        knock("192.0.2.1");
+        admit("192.0.2.1");
     ck_assert_uint_eq(addresses_count(table), 1);
 }
 END_TEST
@@ -133,7 +133,7 @@ START_TEST(not_too_many_are_remembered)
     struct address *kept = address_of("192.0.2.1");
     address_open(table, kept);
     for (unsigned n = 0; n < ADDRESSES_IDLE_MAX + 5000; n++)
-        knock(numbered(n));
+        admit(numbered(n));
     ck_assert_uint_le(addresses_count(table), ADDRESSES_IDLE_MAX + 2);
     ck_assert_ptr_eq(address_of("192.0.2.1"), kept); /* with a stream it stays */
     address_close(table, kept);
@@ -145,7 +145,7 @@ START_TEST(without_limits_there_are_none)
     addresses_free(&table);
     table = addresses_new(0, 0);
     for (int i = 0; i < 10000; i++) {
-        ck_assert(knock("192.0.2.1"));
+        ck_assert(admit("192.0.2.1"));
         address_open(table, address);
     }
     ck_assert(!address_full(table, address));

@@ -1,5 +1,5 @@
-/* What binds some streams and not others: the time of a token, and the limits of a client's address. A stream that neither concerns has no
- * struct terms, and pays a pointer. */
+/* The limits of one stream: the expiry of its token and the stream count of its client's address. A stream with neither has no struct
+ * limits and pays a pointer. */
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -7,29 +7,31 @@
 #include "base/clock.h"
 #include "stream/stream.h"
 
-#define LOOK_MS 60000 /* the clock of the tokens may be set meanwhile */
+#define CHECK_MS 60000 /* at most between two looks at the clock, which may be set meanwhile */
 
-struct terms {
+struct limits {
     struct stream *stream;
     struct expiry_item expiry;
-    struct address *address; /* NULL: no limits */
+    struct address *address; /* NULL: unlimited */
 };
 
-/* --- the time of tokens --- */
+/* --- expiry of tokens --- */
 
 static void set_expiry_timer(struct streams *set)
 {
     const struct expiry_item *first = expiry_first(&set->expiry);
     if (!first)
         return;
+
     int64_t left = first->at - clock_unix_ms();
-    loop_timer_set(set->loop, &set->expiry_timer,
-                   loop_now(set->loop) + (left < 0         ? 0
-                                          : left > LOOK_MS ? LOOK_MS
-                                                           : left));
+    if (left < 0)
+        left = 0;
+    if (left > CHECK_MS)
+        left = CHECK_MS;
+    loop_timer_set(set->loop, &set->expiry_timer, loop_now(set->loop) + left);
 }
 
-static void expire(struct stream *s)
+static void limits_expire(struct stream *s)
 {
     conn_send_unbounded(&s->exchange.conn, s->set->expired);
     conn_end(&s->exchange.conn, END_EXPIRED);
@@ -42,51 +44,51 @@ static void expire_due(void *context, int64_t now)
     struct expiry_item *first;
     (void)now;
     while ((first = expiry_first(&set->expiry)) && first->at <= unix_ms) {
-        struct terms *t = (struct terms *)((char *)first - offsetof(struct terms, expiry));
-        MUST(stream_terms(t->stream) == t);
-        expiry_remove(&set->expiry, first); /* its end may come later than now */
-        expire(t->stream);
+        struct limits *t = (struct limits *)((char *)first - offsetof(struct limits, expiry));
+        MUST(stream_own_limits(t->stream) == t);
+        expiry_remove(&set->expiry, first); /* the stream may end later than now */
+        limits_expire(t->stream);
     }
     set_expiry_timer(set);
 }
 
 /* --- addresses --- */
 
-bool terms_knock(struct streams *set, const struct params *params, struct address **address)
+bool limits_admit(struct streams *set, const struct params *params, struct address **address)
 {
     *address = NULL;
     return !set->addresses ||
-           addresses_knock(set->addresses, params_get(params, "REMOTE_ADDR"), loop_now(set->loop), address);
+           addresses_admit(set->addresses, params_get(params, "REMOTE_ADDR"), loop_now(set->loop), address);
 }
 
-bool terms_admit(struct streams *set, const struct params *params)
+bool limits_admit_token(struct streams *set, const struct params *params)
 {
     struct address *address;
-    return terms_knock(set, params, &address);
+    return limits_admit(set, params, &address);
 }
 
 /* --- streams --- */
 
-const struct address *terms_address(const struct terms *terms)
+const struct address *limits_address(const struct limits *own)
 {
-    return terms ? terms->address : NULL;
+    return own ? own->address : NULL;
 }
 
-int terms_new(struct stream *s, int64_t expires_ms, struct address *address, struct terms **terms)
+int limits_new(struct stream *s, int64_t expires_ms, struct address *address, struct limits **own)
 {
     struct streams *set = s->set;
-    *terms = NULL;
+    *own = NULL;
     if (!expires_ms && !address)
         return 0;
 
-    struct terms *t = calloc(1, sizeof *t);
+    struct limits *t = calloc(1, sizeof *t);
     if (!t || (expires_ms && expiry_add(&set->expiry, &t->expiry, expires_ms) != 0)) {
         free(t);
         return -ENOMEM;
     }
     t->stream = s;
     t->address = address;
-    *terms = t;
+    *own = t;
 
     if (address)
         address_open(set->addresses, address);
@@ -95,9 +97,9 @@ int terms_new(struct stream *s, int64_t expires_ms, struct address *address, str
     return 0;
 }
 
-void terms_free(struct terms **terms)
+void limits_free(struct limits **own)
 {
-    struct terms *t = *terms;
+    struct limits *t = *own;
     if (!t)
         return;
 
@@ -106,10 +108,10 @@ void terms_free(struct terms **terms)
     if (t->address)
         address_close(set->addresses, t->address);
     free(t);
-    *terms = NULL;
+    *own = NULL;
 }
 
-int terms_init(struct streams *set)
+int limits_init(struct streams *set)
 {
     set->expiry_timer = (struct loop_timer){.fire = expire_due, .context = set};
     set->expired = reply_expired();
@@ -119,7 +121,7 @@ int terms_init(struct streams *set)
     return set->expired && (set->addresses || !limited) ? 0 : -ENOMEM;
 }
 
-void terms_release(struct streams *set)
+void limits_release(struct streams *set)
 {
     expiry_release(&set->expiry);
     addresses_free(&set->addresses);
