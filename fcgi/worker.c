@@ -127,7 +127,7 @@ static void begin_stop(struct worker *w)
 {
     if (!w->options.listen && w->acceptor)
         acceptor_stop(w->acceptor, false); /* a handed socket: the next worker takes what waits there */
-    log_write(news_level(w), "stopping: %zu streams are closed over %" PRIu64 " ms",
+    log_write(news_level(w), "worker stopping: closing %zu streams over %" PRIu64 " ms",
               registry_count(w->streams.registry), w->options.drain_ms);
     notify_send("STOPPING=1\nSTATUS=closing %zu streams", registry_count(w->streams.registry));
     w->stopping = true;
@@ -264,7 +264,7 @@ static void try_to_serve(void *context, int64_t now)
         return;
     }
     if (!w->streams.window)
-        log_warn("no broker at %s yet: streams are opened and wait for it", w->options.syncs.items[0]);
+        log_warn("no broker yet at %s: streams open and wait", w->options.syncs.items[0]);
     serve(w);
 }
 
@@ -278,7 +278,7 @@ static uint64_t stream_limit(uint64_t configured)
     setrlimit(RLIMIT_NOFILE, &files);
     uint64_t most = files.rlim_cur / 16 * 15;
     if (configured > most)
-        log_warn("max-connections %" PRIu64 " is more than the limit of open files (%" PRIu64 ") allows", configured,
+        log_warn("max-connections %" PRIu64 " exceeds the limit of open files (%" PRIu64 ")", configured,
                  (uint64_t)files.rlim_cur);
     return configured ? configured : most;
 }
@@ -375,7 +375,7 @@ static void warn_if_open(const struct worker *w)
 {
     const char *source = request_open_source(&w->streams.request_rules);
     if (source && !w->cgi)
-        log_warn("session-from %s: whoever knows a session's name can open its streams; where that matters use jwt, "
+        log_warn("session-from %s: any client that knows a session's name can open its streams; to prevent it use jwt, "
                  "remote-user, or a cookie that cannot be guessed",
                  source);
 }
@@ -401,9 +401,9 @@ static bool start(struct worker *w)
     loop_timer_set(w->loop, &w->tick_timer, loop_now(w->loop) + TICK_MS);
     loop_timer_set(w->loop, &w->start_timer, loop_now(w->loop) + JOIN_LOOK_MS);
     log_write(news_level(w), "worker %s: %s, feed %s, sync %s, at most %" PRIu64 " streams", w->name,
-              w->cgi              ? "one stream to stdout"
+              w->cgi              ? "stdout (CGI)"
               : w->options.listen ? w->options.listen
-                                  : "a socket that was handed over",
+                                  : "inherited socket",
               w->options.feeds.items[0], w->options.syncs.items[0], w->streams.limits.connections);
     return true;
 }
@@ -431,8 +431,7 @@ static int take_handed(struct worker *w)
 {
     int fd = accept_handed();
     if (fd == -1)
-        log_error(
-            "nowhere to take requests from: use --listen SOCKET, or let a web server or systemd start this program");
+        log_error("no socket for requests: use --listen SOCKET, or start this program from a web server or systemd");
     if (fd < 0)
         return 2;
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
@@ -446,11 +445,11 @@ static int listen_ourselves(struct worker *w)
 {
     int handed = accept_handed();
     if (handed > STDIN_FILENO)
-        log_error("--listen %s: systemd passed a socket too; take one of the two away", w->options.listen);
+        log_error("--listen %s: systemd passed a socket, too; remove one of them", w->options.listen);
     if (handed > STDIN_FILENO || handed == -EINVAL)
         return 2;
     if (accept_exposed(w->options.listen))
-        log_warn("--listen %s: others can reach this address, and nothing protects it (--allow-insecure)",
+        log_warn("--listen %s: other hosts can reach this address, which has no protection (--allow-insecure)",
                  w->options.listen);
     w->listen_fd = accept_listen(w->options.listen, (unsigned)w->options.listen_mode);
     w->own_path = w->listen_fd >= 0 && strchr(w->options.listen, '/');

@@ -113,7 +113,7 @@ int tokens_check(const struct token_rules *rules, char *why, size_t size)
 static void warn_of_readers(const struct key_file *file)
 {
     if (file->kind == JWKS_SECRETS && (file->seen.st_mode & S_IROTH))
-        log_warn("%s %s: every user of this machine can read this secret; accepted: a file that others cannot read "
+        log_warn("%s %s: every user of this host can read this secret; accepted: a file without permissions for others "
                  "(chmod o= FILE)",
                  file->option, file->path);
 }
@@ -136,7 +136,7 @@ static bool same_file(const struct stat *a, const struct stat *b)
 static void keep_old(struct key_file *file, const char *why)
 {
     if (!file->failed)
-        log_error("%s %s: %s%s", file->option, file->path, why, file->keys.count ? "; the keys from before stay" : "");
+        log_error("%s %s: %s%s", file->option, file->path, why, file->keys.count ? "; keeping the previous keys" : "");
     file->failed = true;
 }
 
@@ -160,8 +160,7 @@ static bool load(struct key_file *file, bool asked)
     }
 
     if (!first && (asked || changed || file->failed))
-        log_info("%s %s: read again, it holds %zu key%s", file->option, file->path, keys.count,
-                 keys.count == 1 ? "" : "s");
+        log_info("%s %s: reloaded, %zu key%s", file->option, file->path, keys.count, keys.count == 1 ? "" : "s");
     jwks_release(&file->keys);
     file->keys = keys;
     file->failed = false;
@@ -321,7 +320,7 @@ static struct json_in *signed_claims(const struct tokens *t, const char *token, 
         if (unsigned_one)
             set_fault(out, "it has no signature");
         else
-            set_fault(out, "it is no JWT of three parts and at most %u bytes", TOKEN_BYTES_MAX);
+            set_fault(out, "it is not a JWT of three parts and at most %u bytes", TOKEN_BYTES_MAX);
         return NULL;
     }
     if (jwt_decode(&jwt, token, NULL, 0) != 0) { /* no key: it checks nothing */
@@ -494,15 +493,15 @@ static const char *judge(const struct token_rules *rules, int64_t now_ms, struct
 {
     int64_t not_before = 0;
     if (!get_time(out->claims, "exp", &out->expires_ms) || !get_time(out->claims, "nbf", &not_before))
-        return "exp or nbf is no number";
+        return "exp or nbf is not a number";
     if (is_late(out->claims, "exp") || is_late(out->claims, "nbf"))
         return "exp or nbf is beyond the year 5138, so it is in milliseconds; accepted: seconds";
     if (not_before > now_ms + rules->leeway_ms)
         return "nbf is in the future";
     if (!issuer_fits(rules->issuer, json_in_member(out->claims, "iss")))
-        return "iss is not the one of jwt-issuer";
+        return "iss differs from jwt-issuer";
     if (!audience_fits(rules->audience, json_in_member(out->claims, "aud")))
-        return "aud is none of jwt-audience";
+        return "aud is not in jwt-audience";
     return get_rights(out) ? NULL : "sub, channels or publish is not what it must be";
 }
 
@@ -598,7 +597,7 @@ static void tell_refusal(const struct token *token, const struct params *params)
 {
     const char *client = params_get(params, "REMOTE_ADDR"), *port = params_get(params, "REMOTE_PORT");
     if (token->verdict != TOKEN_GOOD && token->verdict != TOKEN_MISSING)
-        log_event(LOG_DEBUG, "a token was refused", log_name("reason", token->fault),
+        log_event(LOG_DEBUG, "token refused", log_name("reason", token->fault),
                   log_name("client", client ? client : "unknown"), log_name("port", port ? port : "unknown"));
 }
 
@@ -625,7 +624,7 @@ enum token_verdict tokens_verify_request(struct tokens *t, const struct params *
 const struct token_refusal *token_refusal(enum token_verdict verdict)
 {
     static const struct token_refusal missing = {
-        "Bearer", "missing_token", "this needs a token: in Authorization: Bearer, a cookie, or the parameter `token`"};
+        "Bearer", "missing_token", "token required: in Authorization: Bearer, a cookie, or the parameter `token`"};
     static const struct token_refusal expired = {"Bearer error=\"invalid_token\", error_description=\"expired\"",
                                                  "token_expired", "the token has expired"};
     static const struct token_refusal invalid = {"Bearer error=\"invalid_token\"", "invalid_token",

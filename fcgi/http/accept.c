@@ -307,7 +307,7 @@ static void pause_over(void *context, int64_t now)
 static void pause_accepting(struct acceptor *a)
 {
     if (!a->out_of_descriptors)
-        log_error("no descriptor left for new connections: raise the limit of open files or lower max-connections");
+        log_error("out of file descriptors: raise the limit of open files or lower max-connections");
     a->out_of_descriptors = true;
     loop_set(a->loop, &a->watch, 0);
     loop_timer_set(a->loop, &a->pause, loop_now(a->loop) + PAUSE_MS);
@@ -439,7 +439,7 @@ static int listen_unix(const char *path, unsigned mode)
         return -1;
     }
     if (bound != 0)
-        return fail(fd, path, "another process listens there");
+        return fail(fd, path, "another process listens on this socket");
     if (listen(fd, BACKLOG) != 0)
         return fail(fd, path, "listen");
     return fd;

@@ -226,9 +226,9 @@ static const char *read_token(struct monitor *m, FILE *file)
     struct stat about;
     char text[MONITOR_TOKEN_MAX + 3];
     if (fstat(fileno(file), &about) != 0 || !S_ISREG(about.st_mode))
-        return "it is no plain file";
+        return "it is not a regular file";
     if (about.st_mode & S_IRWXO)
-        return "every user of this machine may use it; take that away (chmod o= FILE)";
+        return "every user of this host may use it; remove that permission (chmod o= FILE)";
     size_t len = fread(text, 1, sizeof text, file);
     if (ferror(file))
         return "it cannot be read";

@@ -56,7 +56,7 @@ static void give_up(struct call *c, bool asked)
     if (c->service->unanswered)
         c->service->unanswered(c);
     else if (!asked)
-        call_refuse(c, 503, "unavailable", "the broker is away; nothing was done");
+        call_refuse(c, 503, "unavailable", "no broker is connected; nothing was done");
     else
         call_refuse(c, 503, "unavailable", "the broker has not replied%s%s", c->service->unsure ? "; " : "",
                     c->service->unsure ? c->service->unsure : "");
@@ -144,9 +144,10 @@ static void answer_preflight(struct call *c)
 /* A page of another site may have made its own name lead here, and would read the answer. */
 static void refuse_host(struct call *c)
 {
-    call_refuse(c, 403, "forbidden",
-                "by address this is shown under an address, localhost, or a name of the worker's option monitor-host "
-                "only; or send the monitor's token");
+    call_refuse(
+        c, 403, "forbidden",
+        "this host name is not accepted; accepted: an IP address, localhost, a name of the option monitor-host, or "
+        "the monitor token");
 }
 
 /* This request may not see how the system is. */
@@ -155,9 +156,10 @@ static void turn_away(struct call *c)
     bool asks = c->service->asks && monitor_asks(c->services->monitor);
     c->headers = asks ? "WWW-Authenticate: Basic realm=\"ssecast\", charset=\"UTF-8\"\r\n" : NULL;
     if (asks)
-        call_refuse(c, 401, "unauthorized", "the monitor's token is needed, as the password of any name");
+        call_refuse(c, 401, "unauthorized", "monitor token required, as the password of any user name");
     else
-        call_refuse(c, 403, "forbidden", "this is not for you");
+        call_refuse(c, 403, "forbidden",
+                    "access denied; accepted: an address of the option monitor-from, or the monitor token");
 }
 
 /* May the sender see how the system is? False: c was answered. Who guesses tokens too fast is not worth comparing one. */
@@ -243,7 +245,7 @@ void call_ask(struct call *c, const struct grant *grant, struct slice json, bool
 {
     struct services *set = c->services;
     if (json.len > SERVICE_ASKED_MAX - set->asked_bytes) {
-        call_refuse(c, 503, "unavailable", "too much is being asked at the moment; nothing was done");
+        call_refuse(c, 503, "unavailable", "too many requests are pending; nothing was done");
         return;
     }
     c->question = upstream_command(set->streams->upstream, c, grant, json, again);
@@ -299,5 +301,5 @@ void call_refuse_rate(struct call *c)
 {
     c->services->streams->counters[SHED_RATE]++;
     c->headers = "Retry-After: 1\r\n";
-    call_refuse(c, 429, "rate_limited", "this address sends too many requests; try again in a second (connect-rate)");
+    call_refuse(c, 429, "rate_limited", "too many requests from this address; retry in a second (connect-rate)");
 }

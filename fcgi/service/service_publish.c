@@ -15,7 +15,7 @@
 #include "service/service.h"
 
 #define UNSURE                                                                                                         \
-    "it is not known whether anything was published: send it again with an `id`, which publishes it once at most"
+    "it is unknown whether the event was published: send it again with an `id`, so that it is published at most once"
 
 /* How the broker's replies begin (protocol.md). */
 #define REPLY_OK "{\"ok\":true"
@@ -121,7 +121,7 @@ static bool refuse_body(struct call *c, const struct params *params)
         call_refuse(c, 413, "too_large", "the request has more than %llu bytes (--publish-bytes)", max);
         return true;
     case BODY_NO_ROOM:
-        call_refuse(c, 503, "unavailable", "too much is being published at the moment; nothing was published");
+        call_refuse(c, 503, "unavailable", "too many requests are pending; nothing was published");
         return true;
     case BODY_WHOLE:
         if (length == UINT64_MAX || length == params->body_len)
@@ -157,7 +157,7 @@ static enum token_verdict verdict_now(const struct token *token)
 static void begin(struct call *c, struct params *params)
 {
     if (!c->services->streams->limits.publish_bytes) {
-        call_refuse(c, 404, "not_found", "nothing is published here; the worker's option `publish` is off");
+        call_refuse(c, 404, "not_found", "publishing over HTTP is off (option publish)");
         return;
     }
 

@@ -216,7 +216,7 @@ static void begin_stream(struct call *c)
     struct services *set = c->services;
     struct watch *watch = watch_of(set);
     if (!watch || watch->count >= WATCHERS_MAX || !add_watcher(watch, c)) {
-        call_refuse(c, 503, "unavailable", "too many watch already");
+        call_refuse(c, 503, "unavailable", "too many viewers of the status page");
         return;
     }
     c->streams = true;

@@ -276,7 +276,7 @@ bool request_refuse_repeated(const struct params *params, const struct request_r
     if (find_fixed(params, name) || find_repeated(params, rules->session_from, name) ||
         find_repeated(params, rules->channels_from, name))
         refuse(out, 400, "repeated_parameter",
-               "%.80s came twice, maybe as a header with - and as one with _; accepted: once", name);
+               "%.80s was sent twice, possibly once with - and once with _; accepted: once", name);
     else if (in_query)
         refuse(out, 400, "repeated_parameter", "the query names %.80s twice; accepted: once", in_query);
     else
@@ -286,8 +286,7 @@ bool request_refuse_repeated(const struct params *params, const struct request_r
 
 void request_refuse_path(struct request *out)
 {
-    refuse(out, 404, "not_found",
-           "neither streams nor a service are at this path; the worker's option mount says where streams are");
+    refuse(out, 404, "not_found", "no stream or service at this path; the option mount sets the path of streams");
 }
 
 /* --- tokens --- */
@@ -365,7 +364,7 @@ static void add_channel(struct request *r, const struct request_rules *rules, st
         return;
     if (!name_fits(rules, name))
         refuse(r, 400, "bad_channels",
-               "channel %zu has no valid name; accepted: 1 to %zu bytes of UTF-8 without control characters",
+               "the name of channel %zu is not valid; accepted: 1 to %zu bytes of UTF-8 without control characters",
                r->channel_count + 1, rules->max_name_bytes);
     else if (r->channel_count == rules->max_channels)
         refuse(r, 400, "bad_channels", "too many channels; accepted: at most %zu", rules->max_channels);
@@ -444,7 +443,7 @@ static void check_channels(struct request *r, const struct token *token)
         return;
     for (size_t i = 0; i < r->channel_count && r->kind == REQUEST_STREAM; i++)
         if (!patterns_match(&token->channels, r->channels[i]))
-            refuse(r, 403, "forbidden_channel", "channel %zu is not among those that the token allows", i + 1);
+            refuse(r, 403, "forbidden_channel", "the token does not allow channel %zu", i + 1);
 }
 
 /* A polyfill sends the header that its page gave it with each reconnect, and beside it in the query what it has read since. A native

@@ -333,8 +333,8 @@ static void each_entry(struct upstream *u, struct slice entries, void (*take)(st
         struct event *e = event_parse(entries, &used);
         if (!e) {
             log_warn(
-                "a message from the broker ends in bytes that are no event, and they are ignored; broker and workers "
-                "should be of the same version");
+                "message from the broker ends in invalid bytes, which are ignored: run the same version of broker and "
+                "workers");
             return;
         }
         take(u, e);
@@ -374,7 +374,7 @@ static void say_hello(struct upstream *u);
 static void lose_track(struct upstream *u, const struct wire_page *page)
 {
     bool other_timeline = page->head < u->position; /* a broker without a memory whose clock was set back */
-    log_event(LOG_WARN, "the broker does not know any more what follows; open streams are told (ssecast.gap)",
+    log_event(LOG_WARN, "broker cannot resume: sending ssecast.gap to open streams",
               log_count("position", u->position));
     if (page->from > u->position || other_timeline)
         u->position = page->from;
@@ -529,7 +529,7 @@ static void take_bans(struct upstream *u, const struct wire_welcome *m)
 /* A welcome with some of the bans would let others in. HELLO is said again with the next tick. */
 static void refuse_welcome(struct upstream *u)
 {
-    log_warn("the broker's list of bans did not arrive whole, and it is asked for again");
+    log_warn("list of bans incomplete: requesting it again");
     drop_ban_pieces(u);
     lose_broker(u);
 }
@@ -548,7 +548,7 @@ static void on_welcome(struct upstream *u, struct slice message)
     note_run(u, &m);
     u->hello_first_us = 0;
     if (!u->welcomed)
-        log_event(LOG_INFO, "the broker is there", log_count("head", m.head));
+        log_event(LOG_INFO, "broker connected", log_count("head", m.head));
     u->run = m.run;
     u->welcomed = true;
     u->presence_lost = true;
@@ -574,8 +574,7 @@ void upstream_presence(struct upstream *u, const struct wire_presence_item *item
     if (item->kind != ITEM_ENDED)
         return;
     if (!reported_ended(&u->reported, item, ENDED_MAX))
-        log_warn(
-            "too many streams ended while there is no broker: it is not told of them, and their sessions just vanish");
+        log_warn("presence lost: too many streams ended without a broker; their sessions vanish without a report");
 }
 
 static size_t piece_bytes(const struct upstream *u)
@@ -879,7 +878,7 @@ static void on_message(struct upstream *u, struct slice message)
         on_log(message);
         break;
     default:
-        log_debug("a message of %zu bytes that is none of ours was ignored", message.len);
+        log_event(LOG_DEBUG, "message ignored: unknown type", log_count("bytes", message.len));
     }
 }
 
@@ -920,7 +919,7 @@ static void move_on(struct upstream *u)
     close_lines(u);
     u->broker = (u->broker + 1) % u->config.brokers;
     if (open_lines(u) == 0)
-        log_info("trying the broker at %s", u->config.syncs[u->broker]);
+        log_info("broker changed: connecting to %s", u->config.syncs[u->broker]);
 }
 
 static void tick(void *context, int64_t now)
@@ -930,7 +929,7 @@ static void tick(void *context, int64_t now)
     int64_t patience = u->config.brokers > 1 ? pace->move : pace->silence;
 
     if (u->welcomed && now - u->heard_at >= patience) {
-        log_warn("the broker has been silent for %d s; streams stay open and wait for it", (int)(patience / 1000));
+        log_warn("broker silent for %d s: streams stay open and wait", (int)(patience / 1000));
         lose_broker(u);
     }
     line_tick(u->feed, now);

@@ -116,7 +116,7 @@ def test_a_worker_that_may_says_that_it_is_open(bench):
     worker = Worker(bench, Broker(bench).start(), listen=f"0.0.0.0:{port}", allow_insecure=True)
     worker._listens = lambda: _answers(port)
     worker.start()
-    assert "others can reach this address" in worker.log()
+    assert "other hosts can reach this address" in worker.log()
 
 
 def test_an_abstract_socket_protects_nothing():

@@ -117,7 +117,7 @@ def test_one_worker_restarted_behind_lighttpd_refuses_nobody(bench, listener):
 def test_variables_that_are_meant_for_another_process_are_ignored(bench, listener):
     env = {"LISTEN_FDS": "1", "LISTEN_PID": "1"}
     done = run([WORKER], env={**os.environ, **env})
-    assert done.returncode == 2 and "nowhere to take requests from" in done.stderr
+    assert done.returncode == 2 and "no socket for requests" in done.stderr
 
 
 def refused(bench, listener, count=1, **options):

@@ -369,7 +369,7 @@ def test_prometheus_itself_reads_all_of_it(bench):
 @pytest.mark.parametrize("path", ["/healthz", "/metrics"])
 def test_others_are_refused(closed, path):
     status, headers, body = closed.request(path=path)
-    assert (status, json.loads(body)) == (403, {"error": "forbidden", "message": "this is not for you"})
+    assert (status, json.loads(body)) == (403, {"error": "forbidden", "message": "access denied; accepted: an address of the option monitor-from, or the monitor token"})
     assert closed.request("DELETE", path=path)[0] == 403, "who may not see it is not told what there is"
     assert closed.request(path=path, headers={"Authorization": f"Bearer {TOKEN}x"})[0] == 403
     assert closed.request(path=path, headers={"Authorization": f"Bearer {TOKEN}"})[0] == 200

@@ -83,7 +83,7 @@ def test_the_broker_s_level_is_changed_by_command(bench):
 def test_the_workers_levels_are_changed_with_it_when_that_is_wanted(bench):
     broker = Broker(bench).start()
     workers = [Worker(bench, broker, name).start() for name in ("one", "two")]
-    wait_until(lambda: all("the broker is there" in worker.log() for worker in workers), what="both have a broker")
+    wait_until(lambda: all("broker connected" in worker.log() for worker in workers), what="both have a broker")
     cli = Cli(broker)
     cli("log-level", "warn").check()
     cli("log-level", "debug", "--workers").check()
@@ -169,11 +169,11 @@ def test_what_limits_do_is_told_without_names_of_sessions(bench):
         third.get(f"session={SECRET}").wait_end()
         for _ in range(20):
             commands.publish("m", text="x" * 100000, to={"sessions": [SECRET]})
-        wait_until(lambda: "a stream was cut" in worker.log(), what="the cut is told")
+        wait_until(lambda: "stream dropped" in worker.log(), what="the cut is told")
         connection = slow.head["ssecast-connection"]
     log = worker.log()
     assert re.search(r"warning: open: streams refused.* max-connections=2$", log, re.M)
-    assert re.search(rf"a stream was cut, .* connection={connection}$", log, re.M)
+    assert re.search(rf"stream dropped: .* connection={connection}$", log, re.M)
     assert SECRET not in log
 
 

@@ -243,7 +243,7 @@ def test_no_token_is_ever_in_a_log(site, key, session):
     for token, name in itertools.product(tokens, ("header", "query")):
         site.request(headers=bearer(token) if name == "header" else {}, **({"token": token} if name == "query" else {}))
     site.worker.signal(signal.SIGUSR1)
-    wait_until(lambda: "a token was refused" in site.worker.log(), what="the refusal is in the log")
+    wait_until(lambda: "token refused" in site.worker.log(), what="the refusal is in the log")
     for token in tokens:
         assert not any(part in site.worker.log() for part in token.split(".")[1:] if part)
 
@@ -421,7 +421,7 @@ def test_a_file_that_is_no_key_leaves_the_old_one_and_is_told_once(bench):
             put(site.key_file, text)
         time.sleep(1.1)
         assert accepted(site, key.token(sub="anna")), text
-    assert site.worker.log().count("the keys from before stay") == 1
+    assert site.worker.log().count("keeping the previous keys") == 1
     other = Secret()
     put(site.key_file, other.file)
     wait_accepted(site, other.token(sub="anna"))
@@ -485,7 +485,7 @@ def test_what_replaces_public_keys_is_never_a_secret(bench, text):
     new.chmod(0o644)
     os.replace(new, site.key_file)
     site.worker.signal(signal.SIGHUP)
-    wait_until(lambda: "the keys from before stay" in site.worker.log(), what="the file is refused")
+    wait_until(lambda: "keeping the previous keys" in site.worker.log(), what="the file is refused")
     for token in [*with_bytes(text), Secret().token(sub="victim")]:
         assert refusal(site, token) == (401, "invalid_token")
         assert HttpPublisher(site.web.url, token).publish("m", data=1)[0] == 401
@@ -572,15 +572,15 @@ def test_tokens_need_a_key(tmp_path, option):
 
 def test_a_secret_that_everybody_can_read_is_told(bench):
     site = new_site(bench, Secret().file)
-    assert "every user of this machine can read this secret" in site.worker.log()
+    assert "every user of this host can read this secret" in site.worker.log()
 
 
 def test_open_sessions_are_told_once(bench, key):
     site = Site(bench)
     site.open("anna")
     site.open("bert")
-    assert site.worker.log().count("whoever knows a session's name") == 1
-    assert "whoever knows" not in new_site(bench.closing(Bench()), key.file).worker.log()
+    assert site.worker.log().count("any client that knows a session's name") == 1
+    assert "any client that knows" not in new_site(bench.closing(Bench()), key.file).worker.log()
 
 
 # Nobody reads what is for others, whatever cursor is named
@@ -803,7 +803,7 @@ def test_who_tries_tokens_for_publishing_is_slowed_down_as_well(bench):
 
 @pytest.mark.parametrize("claims, reason", [
     ({"alg": "HS512"}, "no key is for its algorithm HS512"), ({"kid": "gone"}, "no key has its kid gone"), ({"seconds": -5}, "it has expired"),
-    ({"iss": "https://evil.example"}, "iss is not the one of jwt-issuer"), ({"exp": 1e13}, "milliseconds"), ({"signature": 1}, "signature is not that of a key"),
+    ({"iss": "https://evil.example"}, "iss differs from jwt-issuer"), ({"exp": 1e13}, "milliseconds"), ({"signature": 1}, "signature is not that of a key"),
     ({"publish": "yes"}, "publish is not what it must be"),
 ], ids=str)
 def test_the_log_tells_why_a_token_was_refused_and_the_answer_does_not(bench, claims, reason):
@@ -815,7 +815,7 @@ def test_the_log_tells_why_a_token_was_refused_and_the_answer_does_not(bench, cl
     token = signer.token(claims.get("seconds", 60), headers=headers, algorithm=claims.get("alg"), **{"sub": "anna", "iss": ISSUER, **more})
     status, _, body = site.request(headers=bearer(token))
     assert status == 401 and reason.encode() not in body
-    [line] = [line for line in site.worker.log().splitlines() if "a token was refused" in line]
+    [line] = [line for line in site.worker.log().splitlines() if "token refused" in line]
     assert reason in line and "client=127.0.0.1" in line and "port=" in line
 
 

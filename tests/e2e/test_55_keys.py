@@ -372,7 +372,7 @@ def test_keygen_makes_what_the_broker_and_its_clients_read(bench):
     broker = Broker(bench, commands=[f"ipc://{folder}/c", tcp := f"tcp://127.0.0.1:{free_port()}"], curve_key_file=folder / "broker.key",
                     keys=folder / "keys").start()
     worker = Worker(bench, broker, curve_key_file=folder / "worker.key", broker_key=folder / "broker.key.pub").start()
-    wait_until(lambda: "the broker is there" in worker.log(), what="the worker is welcomed")
+    wait_until(lambda: "broker connected" in worker.log(), what="the worker is welcomed")
     ask = Cli(endpoint=tcp)
     ask.env.update(SSECAST_BROKER_KEY=f"{folder}/broker.key.pub", SSECAST_CURVE_KEY_FILE=f"{folder}/operator.key")
     assert json.loads(ask("stats", "--json").check().out)["workers"] == 1

@@ -457,7 +457,7 @@ START_TEST(keys_that_cannot_be_read_leave_the_old_ones)
     for (int i = 0; i < 5; i++, now += 2000)
         assert_verdict(sign("{}"), TOKEN_GOOD);
     const char *log = capture_end(&err);
-    ck_assert_uint_eq(lines_with(log, "the keys from before stay"), 1);
+    ck_assert_uint_eq(lines_with(log, "keeping the previous keys"), 1);
     write_key(OTHER_SECRET);
     assert_verdict(sign("{}"), TOKEN_INVALID);
     assert_verdict(sign_as(JWT_ALG_HS256, OTHER_SECRET, NULL, "{}"), TOKEN_GOOD);
@@ -500,7 +500,7 @@ START_TEST(a_file_of_public_keys_never_becomes_a_secret)
     assert_verdict(sign_as(JWT_ALG_RS256, rsa.private, NULL, "{\"sub\":\"anna\"}"), TOKEN_GOOD);
     const char *log = capture_end(&err);
     ck_assert_ptr_nonnull(strstr(log, "jwt-key-file"));
-    ck_assert_ptr_nonnull(strstr(log, "the keys from before stay"));
+    ck_assert_ptr_nonnull(strstr(log, "keeping the previous keys"));
 }
 END_TEST
 
@@ -559,8 +559,8 @@ START_TEST(the_log_says_how_many_keys_there_are_and_what_everybody_can_read)
     tokens_reload(tokens);
     tokens_reload(tokens);
     const char *log = capture_end(&err);
-    ck_assert_ptr_nonnull(strstr(log, "read again, it holds 1 key"));
-    ck_assert_ptr_nonnull(strstr(log, "every user of this machine can read this secret"));
+    ck_assert_ptr_nonnull(strstr(log, "reloaded, 1 key"));
+    ck_assert_ptr_nonnull(strstr(log, "every user of this host can read this secret"));
     chmod(file, 0600);
 }
 END_TEST
@@ -569,7 +569,7 @@ static const struct {
     const char *claims, *fault;
 } faults[] = {
     {"{\"exp\":1763709999}", "expired"}, {"{\"exp\":1763709999000}", "milliseconds"},
-    {"{\"exp\":true}", "no number"},     {"{\"nbf\":1863709999}", "nbf"},
+    {"{\"exp\":true}", "not a number"},  {"{\"nbf\":1863709999}", "nbf"},
     {"{\"iss\":\"x\"}", "iss"},          {"{\"iss\":\"https://id\",\"sub\":7}", "sub"},
 };
 
