@@ -1,5 +1,5 @@
 /* The order of things. At the start the listening socket is there first, so that no web server is refused; requests are taken from it as
- * soon as the broker has told where the sequence stands, or after JOIN_PATIENCE_MS without it. At the end a socket of our own stays
+ * soon as the broker has told where the sequence stands, or after JOIN_TIMEOUT_MS without it. At the end a socket of our own stays
  * open until all streams are closed, because a web server that finds none answers 503, on which EventSource gives up for good. */
 #include "worker.h"
 
@@ -29,13 +29,13 @@
 #include "stream/stream.h"
 #include "upstream/upstream.h"
 
-#define JOIN_PATIENCE_MS 1000
+#define JOIN_TIMEOUT_MS 1000
 #define JOIN_LOOK_MS 10
 #define DRAIN_STEP_MS 50
 #define TICK_MS 1000
 #define REQUESTS_ROOM (16u << 20) /* bytes held for requests that are not complete */
 #define BODIES 32u                /* of the largest that may be published; more for those */
-#define STOP_PATIENCE_MS 3000     /* after the drain, for the last bytes to leave */
+#define STOP_TIMEOUT_MS 3000      /* after the drain, for the last bytes to leave */
 
 struct worker {
     struct options options;
@@ -117,7 +117,7 @@ static void drain_step(void *context, int64_t now)
         loop_timer_set(w->loop, &w->drain_timer, now + DRAIN_STEP_MS);
     if (!left && w->exchanges.conns.count)
         loop_timer_set(w->loop, &w->drain_timer, now + DRAIN_STEP_MS);
-    if (now >= w->drain_until + STOP_PATIENCE_MS) {
+    if (now >= w->drain_until + STOP_TIMEOUT_MS) {
         services_give_up(&w->services);
         loop_stop(w->loop);
     }
@@ -394,7 +394,7 @@ static bool start(struct worker *w)
     if (!open_upstream(w))
         return false;
     warn_if_open(w);
-    w->start_by = loop_now(w->loop) + JOIN_PATIENCE_MS;
+    w->start_by = loop_now(w->loop) + JOIN_TIMEOUT_MS;
     w->start_timer = (struct loop_timer){.fire = try_to_serve, .context = w};
     w->drain_timer = (struct loop_timer){.fire = drain_step, .context = w};
     w->tick_timer = (struct loop_timer){.fire = tick, .context = w};

@@ -146,21 +146,21 @@ void conn_cut(struct conn *c, enum end_cause cause)
 }
 
 /* See to it that a list's first will be looked at when its time is over. Nobody is cut here: the caller may be walking over streams. */
-static void watch_over(struct conns *set, const struct conn_list *list, int64_t patience)
+static void watch_over(struct conns *set, const struct conn_list *list, int64_t timeout)
 {
-    if (!list->first || !patience)
+    if (!list->first || !timeout)
         return;
-    int64_t due = list->first->touched + patience;
+    int64_t due = list->first->touched + timeout;
     if (!set->end_timer.due || due < set->end_timer.due)
         loop_timer_set(set->loop, &set->end_timer, due);
 }
 
 /* Cut those in the list that were not written to for so long. */
-static void cut_overdue(struct conns *set, struct conn_list *list, int64_t patience, int64_t now)
+static void cut_overdue(struct conns *set, struct conn_list *list, int64_t timeout, int64_t now)
 {
-    while (patience && list->first && list->first->touched + patience <= now)
+    while (timeout && list->first && list->first->touched + timeout <= now)
         conn_cut(list->first, END_SLOW);
-    watch_over(set, list, patience);
+    watch_over(set, list, timeout);
 }
 
 /* How long a reader that is behind may take nothing. */

@@ -296,7 +296,7 @@ bool intake_wants_body(const struct intake *in)
 
 /* --- plain CGI --- */
 
-/* Is there something to read, before patience is over and nobody wants this program to end? */
+/* Is there something to read, before timeout is over and nobody wants this program to end? */
 static bool wait_readable(int fd, int stop_fd, int64_t until)
 {
     struct pollfd fds[] = {{.fd = fd, .events = POLLIN}, {.fd = stop_fd, .events = POLLIN}};

@@ -75,7 +75,7 @@ static void too_late(void *context, int64_t now)
     struct services *set = context;
     struct call *c;
     while ((c = set->first_call) && c->deadline <= now)
-        give_up(c, upstream_was_sent(c->question));
+        give_up(c, upstream_was_sent(c->pending));
     watch_over(set);
 }
 
@@ -83,7 +83,7 @@ void services_give_up(struct services *set)
 {
     struct call *c;
     while ((c = set->first_call))
-        give_up(c, upstream_was_sent(c->question));
+        give_up(c, upstream_was_sent(c->pending));
 }
 
 void services_init(struct services *set)
@@ -102,7 +102,7 @@ void services_release(struct services *set)
 static void begin_wait(struct call *c, size_t bytes)
 {
     struct services *set = c->services;
-    c->deadline = loop_now(set->streams->loop) + SERVICE_PATIENCE_MS;
+    c->deadline = loop_now(set->streams->loop) + SERVICE_TIMEOUT_MS;
     c->asked_bytes = bytes;
     set->asked_bytes += bytes;
     c->prev = set->last_call;
@@ -213,7 +213,7 @@ static void call_closed(struct conn *conn)
     if (c->service->closed)
         c->service->closed(c);
     end_wait(c);
-    upstream_forget(&c->question);
+    upstream_forget(&c->pending);
 
     free(c->state);
     free(c->origin);
@@ -248,8 +248,8 @@ void call_ask(struct call *c, const struct grant *grant, struct slice json, bool
         call_refuse(c, 503, "unavailable", "too many requests are pending; nothing was done");
         return;
     }
-    c->question = upstream_command(set->streams->upstream, c, grant, json, again);
-    if (!c->question) {
+    c->pending = upstream_command(set->streams->upstream, c, grant, json, again);
+    if (!c->pending) {
         call_refuse(c, 503, "unavailable", "out of memory; nothing was done");
         return;
     }
@@ -260,7 +260,7 @@ void service_replied(void *context, void *asker, struct slice json)
 {
     struct call *c = asker;
     (void)context;
-    c->question = NULL;
+    c->pending = NULL;
     if (json.len)
         c->service->replied(c, json);
     else if (!c->streams)

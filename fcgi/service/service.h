@@ -1,7 +1,7 @@
 /* service.h - what a worker answers beside streams: requests whose path names a service (/sse/healthz, ...).
  *
  * A service is a row: who may, which methods, and what it does. It answers at once, or asks the broker and answers when the reply is
- * there; a request that waits for more than SERVICE_PATIENCE_MS is answered 503. Each service lives in its service_<name>.c.
+ * there; a request that waits for more than SERVICE_TIMEOUT_MS is answered 503. Each service lives in its service_<name>.c.
  *
  * Ownership: a call is an exchange (exchange.h), and ends with it. struct services is the caller's; it keeps what it points to.
  */
@@ -12,7 +12,7 @@
 #include "http/route.h"
 #include "stream/stream.h"
 
-#define SERVICE_PATIENCE_MS 5000
+#define SERVICE_TIMEOUT_MS 5000
 #define SERVICE_ASKED_MAX (64u << 20) /* bytes of all questions under way */
 
 struct call;
@@ -35,12 +35,12 @@ struct call {
     struct exchange exchange; /* first: the exchange that it is while its role is EXCHANGE_CALL */
     struct services *services;
     const struct service *service;
-    struct question *question; /* to the broker, under way */
-    int64_t deadline;          /* for the broker's reply */
-    struct call *prev, *next;  /* among those that wait for one, the longest first */
-    const char *headers;       /* more of those of a refusal, each ended by CRLF; NULL: none */
-    char *origin;              /* a page of which may read the answer; NULL: none */
-    size_t asked_bytes;        /* of the question */
+    struct upstream_request *pending; /* to the broker, under way */
+    int64_t deadline;                 /* for the broker's reply */
+    struct call *prev, *next;         /* among those that wait for one, the longest first */
+    const char *headers;              /* more of those of a refusal, each ended by CRLF; NULL: none */
+    char *origin;                     /* a page of which may read the answer; NULL: none */
+    size_t asked_bytes;               /* of the question */
     bool streams; /* it was answered with a stream, which goes on: heartbeats and refusals are none of it */
     void *state;  /* the service's own; freed with free() */
 };

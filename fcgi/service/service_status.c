@@ -11,7 +11,7 @@
 #include "service/service.h"
 
 #define EACH_MS 1000
-#define PATIENCE_MS 3000 /* for the broker's answer; then it is asked again */
+#define REPLY_TIMEOUT_MS 3000 /* for the broker's answer; then it is asked again */
 #define WATCHERS_MAX 200
 #define SECONDS_FIRST 300 /* of the past, for whom it is new */
 #define SECONDS_AGAIN 5   /* for all others: more than one, should an answer be lost */
@@ -180,9 +180,9 @@ static void ask(struct watch *watch, int64_t now)
         whole = whole || w->fresh;
     int len = snprintf(json, sizeof json, "{\"op\":\"status\",\"seconds\":%d}", whole ? SECONDS_FIRST : SECONDS_AGAIN);
     struct call *c = watch->first->call;
-    c->question =
+    c->pending =
         upstream_command(watch->set->streams->upstream, c, &grant_everything, (struct slice){json, (size_t)len}, false);
-    watch->asker = c->question ? c : NULL;
+    watch->asker = c->pending ? c : NULL;
     watch->asked_at = now;
     watch->whole = whole;
 }
@@ -200,11 +200,11 @@ static void each_second(void *context, int64_t now)
         end_all(watch);
     if (!watch->first)
         return;
-    if (watch->asker && now - watch->asked_at >= PATIENCE_MS) {
-        upstream_forget(&watch->asker->question);
+    if (watch->asker && now - watch->asked_at >= REPLY_TIMEOUT_MS) {
+        upstream_forget(&watch->asker->pending);
         watch->asker = NULL;
     }
-    if (!upstream_connected(watch->set->streams->upstream) || now - watch->asked_at >= PATIENCE_MS)
+    if (!upstream_connected(watch->set->streams->upstream) || now - watch->asked_at >= REPLY_TIMEOUT_MS)
         tell_all(watch, slice_of("event: away\ndata: {}\n\n"), false);
     if (watch->first && !watch->asker && upstream_connected(watch->set->streams->upstream))
         ask(watch, now); /* telling them may have ended the last one */

@@ -1,5 +1,7 @@
 /* The upstream hooks: the sequence, its breaks, and bans. The window keeps each event, and live streams are sent it at the end
  * of the iteration. */
+#define LOG_SUBSYSTEM "stream"
+
 #include "base/clock.h"
 #include "model/past_ids.h"
 #include "ops/log.h"
@@ -222,6 +224,6 @@ const struct upstream_hooks stream_upstream_hooks = {
     .snapshot = report_snapshot,
     .lagging = report_lagging,
     .mark = report_mark,
-    .told = report_told,
+    .acknowledged = report_acknowledged,
     .past = on_past,
 };

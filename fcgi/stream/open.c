@@ -1,3 +1,5 @@
+#define LOG_SUBSYSTEM "stream"
+
 #include "stream/open.h"
 
 #include <errno.h>

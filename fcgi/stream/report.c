@@ -7,7 +7,7 @@
 /* Has a broker acknowledged a report of s? */
 static bool is_acknowledged(const struct stream *s)
 {
-    return stream_entry(s)->generation <= s->set->told;
+    return stream_entry(s)->generation <= s->set->acked;
 }
 
 /* The presence item of s; channels and id as for stream_audience(). */
@@ -99,12 +99,12 @@ uint64_t report_mark(void *context)
     return registry_generation(set->registry);
 }
 
-void report_told(void *context, uint64_t mark, uint64_t head)
+void report_acknowledged(void *context, uint64_t mark, uint64_t head)
 {
     struct streams *set = context;
     struct stream *s;
-    MUST(mark >= set->told && mark <= registry_generation(set->registry));
-    set->told = mark;
+    MUST(mark >= set->acked && mark <= registry_generation(set->registry));
+    set->acked = mark;
 
     while ((s = TAILQ_FIRST(&set->unconfirmed)) && stream_entry(s)->generation <= mark) {
         TAILQ_REMOVE(&set->unconfirmed, s, unconfirmed);

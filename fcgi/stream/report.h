@@ -13,6 +13,6 @@ void report_stream(struct stream *s, enum wire_item kind);
 bool report_snapshot(void *context, struct buf *b, size_t *cursor, size_t max);
 void report_lagging(void *context, struct buf *b);
 uint64_t report_mark(void *context);
-void report_told(void *context, uint64_t mark, uint64_t head);
+void report_acknowledged(void *context, uint64_t mark, uint64_t head);
 
 #endif

@@ -17,8 +17,8 @@ static void ask_broker(struct stream *s, uint64_t after, struct slice id)
     struct slice channels[REQUEST_CHANNELS_MAX];
     char connection[REGISTRY_ID_MAX];
     struct wire_replay what = {.after = after, .id = id, .who = stream_audience(s, channels, connection)};
-    s->question = upstream_replay(s->set->upstream, s, &what);
-    if (!s->question)
+    s->pending = upstream_replay(s->set->upstream, s, &what);
+    if (!s->pending)
         conn_cut(&s->exchange.conn, END_SLOW);
 }
 
@@ -120,7 +120,7 @@ static void read_window(struct stream *s)
 
 void resume_fall_behind(struct stream *s, uint64_t position)
 {
-    MUST(s->state == STREAM_LIVE && !s->question && !s->last_id);
+    MUST(s->state == STREAM_LIVE && !s->pending && !s->last_id);
     MUST(position >= s->cursor);
 
     s->set->counters[STREAMS_BEHIND]++;
@@ -140,7 +140,7 @@ static void leave_window(struct stream *s)
 
 void resume_continue(struct stream *s)
 {
-    while (s->state == STREAM_RESUMING && !s->question && s->exchange.conn.state == CONN_OPEN &&
+    while (s->state == STREAM_RESUMING && !s->pending && s->exchange.conn.state == CONN_OPEN &&
            s->exchange.conn.queue.bytes < LOW_WATER) {
         if (s->cursor >= history_head(s->set->window))
             go_live(s);
@@ -168,7 +168,7 @@ static struct slice cursor_digits(const struct stream *s, char digits[24])
 void resume_page(struct stream *s, const struct wire_page *page)
 {
     char digits[24];
-    s->question = NULL;
+    s->pending = NULL;
     s->set->counters[REPLAYS_BROKER]++;
     s->cursor = page->gap ? s->cursor : page->from;
     if (page->gap)
@@ -193,14 +193,14 @@ static void ask_anew(struct stream *s)
     struct slice id;
     uint64_t seq = read_cursor(s->set->window, s->last_id, &id);
 
-    upstream_forget(&s->question);
+    upstream_forget(&s->pending);
     ask_broker(s, seq, (struct slice){0});
 }
 
 void resume_broken(struct stream *s, uint64_t position, uint64_t oldest)
 {
     char digits[24];
-    if (s->question && s->last_id && !parse_seq(s->last_id)) {
+    if (s->pending && s->last_id && !parse_seq(s->last_id)) {
         ask_anew(s);
         return;
     }
@@ -209,7 +209,7 @@ void resume_broken(struct stream *s, uint64_t position, uint64_t oldest)
             conn_catch_up(&s->exchange.conn); /* the window does not know its place, which is no fault of its reader */
         return;                               /* the broker has been asked, or will be, and tells */
     }
-    upstream_forget(&s->question);
+    upstream_forget(&s->pending);
     if (s->state == STREAM_LIVE && s->cursor < position)
         s->cursor = s->shown; /* the last place that its client heard of */
     tell_gap(s, cursor_digits(s, digits), position, oldest);

@@ -256,7 +256,7 @@ static void stream_closed(struct conn *c)
     struct stream *s = stream_of(c);
     MUST(s && s->entry);
 
-    upstream_forget(&s->question);
+    upstream_forget(&s->pending);
     if (c->cause == END_SLOW)
         log_slow(s);
     count_end(s->set->counters, c->cause);

@@ -45,11 +45,11 @@ struct stream {
     uint64_t cursor; /* position up to which all events were sent; when live, later ones are sent as they arrive */
     uint64_t shown;  /* position in the last id: line sent */
     char *last_id;   /* the client's cursor as text, until it was found; NULL: none */
-    struct question *question;    /* to the broker, under way */
-    struct registry_entry *entry; /* while it is open; read it with stream_entry() */
-    struct limits *own_limits;    /* its end time and its address (limits.c); NULL: neither. stream_own_limits() */
-    int64_t since_ms;             /* unix time */
-    int64_t beaten_at;            /* the loop's time of the last checkpoint, where shows_beats */
+    struct upstream_request *pending; /* to the broker, under way */
+    struct registry_entry *entry;     /* while it is open; read it with stream_entry() */
+    struct limits *own_limits;        /* its end time and its address (limits.c); NULL: neither. stream_own_limits() */
+    int64_t since_ms;                 /* unix time */
+    int64_t beaten_at;                /* the loop's time of the last checkpoint, where shows_beats */
 };
 
 /* The stream that c is; NULL when it is no stream, or has ended. */
@@ -115,7 +115,7 @@ struct streams {
     struct ordering ordering;                         /* whether a shutdown came before a stream */
     TAILQ_HEAD(unconfirmed_list, stream) unconfirmed; /* in the order of their generations */
     int64_t waiting_since; /* clock_us() at the opening of the first stream that waited for the sequence; 0: none */
-    uint64_t told;         /* last acknowledged generation (registry.h) */
+    uint64_t acked;        /* last acknowledged generation (registry.h) */
     uint64_t counters[WORKER_COUNTERS];
     struct conns_load load; /* as of measured_at, clock_ms() */
     int64_t measured_at;

@@ -1,6 +1,5 @@
-/* Feed and sync are two sockets with no order between them. So there is one rule: an event is handed on when its seq follows
- * the position. What is newer is held, what is missing is fetched over sync, and that is repeated until the first held event follows
- * the last fetched one. */
+/* Feed and sync are two sockets with no order between them. So there is one rule: an event is passed to the hook when its seq follows
+ * the position. Newer events are held and missing ones fetched over sync, until the first held event follows the last fetched one. */
 #include "upstream/upstream.h"
 
 #include <stdlib.h>
@@ -9,45 +8,45 @@
 #include "base/must.h"
 #include "model/deque.h"
 #include "ops/log.h"
-#include "upstream/line.h"
-#include "upstream/reported.h"
+#include "upstream/socket.h"
+#include "upstream/unacked.h"
 
 #define BYTES_PER_TURN                                                                                                 \
-    262144 /* received before streams are written to, so that a burst is not taken for a slow reader */
+    262144 /* received before streams are written to, so that a burst does not look like a slow reader */
 #define HELD_MAX (64u << 20) /* bytes of events held during a repair; beyond, they are fetched again */
 #define PAGE_BYTES (64u << 10)
 #define REPAIR_BYTES (1u << 20)
-#define IN_FLIGHT_MAX 64     /* questions under way at once; others wait their turn */
-#define ENDED_MAX (4u << 20) /* bytes of connections that ended while there is no broker to be told */
+#define IN_FLIGHT_MAX 64     /* requests in flight; further ones wait */
+#define ENDED_MAX (4u << 20) /* bytes of reports of connections that ended without a broker */
 
-enum question_kind { QUESTION_REPLAY, QUESTION_REPAIR, QUESTION_SHUTDOWNS, QUESTION_COMMAND };
+enum request_purpose { FOR_REPLAY, FOR_REPAIR, FOR_SHUTDOWNS, FOR_COMMAND };
 
-struct question {
-    struct question *prev, *next;
-    struct question_list *list; /* the one it is in */
-    enum question_kind kind;
+struct upstream_request {
+    struct upstream_request *prev, *next;
+    struct request_list *list; /* that contains it */
+    enum request_purpose kind;
     void *asker; /* of a replay or a command */
-    bool once;   /* it is not asked again */
+    bool once;   /* it is never sent again */
     uint64_t number;
-    int64_t first, asked; /* when it was sent first and last, clock_ms() */
-    struct buf message;   /* the request */
+    int64_t first, asked;    /* when it was sent first and last, clock_ms() */
+    struct buf message; /* the request */
 };
 
-struct question_list {
-    struct question *first, *last;
+struct request_list {
+    struct upstream_request *first, *last;
     size_t count;
 };
 
-/* A full report, piece by piece: first what ended and was not taken, then what is there, and with that what happens meanwhile. */
+/* A full report in pieces: connections that ended unacknowledged, then all connections, together with changes in the meantime. */
 struct full {
     bool active;
     bool rest;         /* a piece was sent */
-    uint64_t ended_to; /* place in reported: those after it are among what happens meanwhile */
+    uint64_t ended_to; /* offset in unacked: later items are changes in the meantime */
     bool walked;       /* all connections have been sent */
     size_t cursor;     /* of the walk */
 };
 
-/* The bans that came before the next welcome (WIRE_BANS). */
+/* The bans received for the next welcome (WIRE_BANS). */
 struct ban_pieces {
     uint64_t run, count;
     struct buf bans;
@@ -58,48 +57,48 @@ struct upstream {
     struct loop *loop;
     const struct upstream_hooks *hooks;
     void *context;
-    struct lines *lines;
-    struct line *feed, *sync; /* NULL when they could not be opened */
-    size_t broker;            /* the one that we are connected to, of config.brokers */
-    int64_t broker_from;      /* since when */
+    struct broker_sockets *sockets;
+    struct broker_socket *feed, *sync; /* NULL when they could not be opened */
+    size_t broker;                     /* index of the connected one of config.brokers */
+    int64_t broker_from;               /* since when */
     struct loop_timer tick;
     uint64_t run;
     uint64_t position;
-    bool joined;       /* position means something */
+    bool joined;       /* position is known */
     bool welcomed;     /* by this run of the broker */
-    int64_t hello_at;  /* when it was said last */
-    bool hello_unsent; /* there was no connection yet */
+    int64_t hello_at;  /* when it was sent last */
+    bool hello_unsent; /* there was no connection */
     int64_t heard_at;
     struct deque held; /* events beyond the position, in order */
     size_t held_bytes;
-    struct question *repair; /* NULL: nothing is known to be missing */
-    struct question_list waiting, under_way, asked_once;
+    struct upstream_request *repair; /* NULL: nothing is known to be missing */
+    struct request_list waiting, under_way, asked_once;
     uint64_t last_number;
-    int64_t retry_ms; /* how long to wait for an answer */
+    int64_t retry_ms; /* timeout of a request */
     uint64_t presence_n;
-    uint64_t taken_n;    /* of the last report that was taken */
-    bool presence_lost;  /* a full report is due */
-    int64_t report_at;   /* when the last report was sent */
-    int64_t lags_at;     /* when it was told last who lags */
-    uint64_t told;       /* the run of the broker that took a full report last; 0: none */
+    uint64_t acked_n;         /* of the last acknowledged report */
+    bool presence_lost;       /* a full report is due */
+    int64_t report_at;        /* when the last report was sent */
+    int64_t lags_at;          /* when slow streams were reported last */
+    uint64_t acked_run;       /* epoch of the broker that acknowledged a full report last; 0: none */
     struct buf presence; /* items to report */
-    uint64_t covered;    /* place in reported: ended items up to it have been sent to this broker */
-    struct reported reported;
+    uint64_t covered;         /* offset in unacked: ended items up to it were sent to this broker */
+    struct unacked unacked;
     struct full full;
     struct ban_pieces ban_pieces;
-    int64_t hello_first_us; /* when the first hello was said that is not answered; 0: none */
+    int64_t hello_first_us; /* when the first unanswered hello was sent; 0: none */
 };
 
-#define UNDER_WAY 4 /* pieces of a full report that are not taken yet */
+#define UNDER_WAY 4 /* unacknowledged pieces of a full report */
 
 static struct slice written(const struct buf *b)
 {
     return (struct slice){b->data, b->len};
 }
 
-/* --- questions --- */
+/* --- requests --- */
 
-static void list_add(struct question_list *list, struct question *q)
+static void list_add(struct request_list *list, struct upstream_request *q)
 {
     q->list = list;
     q->next = NULL;
@@ -112,9 +111,9 @@ static void list_add(struct question_list *list, struct question *q)
     list->count++;
 }
 
-static void list_remove(struct question *q)
+static void list_remove(struct upstream_request *q)
 {
-    struct question_list *list = q->list;
+    struct request_list *list = q->list;
     if (q->prev)
         q->prev->next = q->next;
     else
@@ -126,11 +125,11 @@ static void list_remove(struct question *q)
     list->count--;
 }
 
-/* Send q; when the message is lost it is sent again later. It keeps its number: whichever answer comes first is the answer. False: q is
- * asked only once, there is no connection to do it, and it goes on waiting. */
-static bool send_question(struct upstream *u, struct question *q)
+/* Send q. It is sent again later with the same number, and the first reply counts. False: q is sent only once and there is no
+ * connection, so it keeps waiting. */
+static bool request_send(struct upstream *u, struct upstream_request *q)
 {
-    bool sent = line_send(u->sync, written(&q->message)) == 0;
+    bool sent = socket_send(u->sync, written(&q->message)) == 0;
     if (!sent && q->once)
         return false;
     q->asked = loop_now(u->loop);
@@ -146,40 +145,40 @@ static size_t in_flight(const struct upstream *u)
     return u->under_way.count + u->asked_once.count;
 }
 
-/* Send those whose turn it is. The repair goes first: streams wait for it too. */
+/* Send waiting requests up to the limit. The repair goes first: streams wait for it, too. */
 static void send_waiting(struct upstream *u)
 {
     if (u->welcomed && u->repair && u->repair->list == &u->waiting)
-        send_question(u, u->repair);
+        request_send(u, u->repair);
     while (u->welcomed && u->waiting.first && in_flight(u) < IN_FLIGHT_MAX)
-        if (!send_question(u, u->waiting.first))
+        if (!request_send(u, u->waiting.first))
             return;
 }
 
-/* Those under way are in the order in which they were sent. */
+/* Requests under way are in the order in which they were sent. */
 static void send_again(struct upstream *u)
 {
-    struct question *q;
+    struct upstream_request *q;
     while (u->welcomed && (q = u->under_way.first) && loop_now(u->loop) - q->asked >= u->retry_ms)
-        send_question(u, q);
+        request_send(u, q);
 }
 
-/* Over a slow line, asking again too soon would fill it with answers that nobody needs. */
-static void learn_patience(struct upstream *u, const struct question *q)
+/* On a slow connection, sending requests again too soon would fill it with duplicate replies. */
+static void adapt_timeout(struct upstream *u, const struct upstream_request *q)
 {
     const struct upstream_pace *pace = &u->config.pace;
-    int64_t patience = 2 * (loop_now(u->loop) - q->first);
+    int64_t timeout = 2 * (loop_now(u->loop) - q->first);
 
-    if (patience < pace->retry)
-        patience = pace->retry;
-    if (patience > pace->retry_max)
-        patience = pace->retry_max;
-    u->retry_ms = patience;
+    if (timeout < pace->retry)
+        timeout = pace->retry;
+    if (timeout > pace->retry_max)
+        timeout = pace->retry_max;
+    u->retry_ms = timeout;
 }
 
-static struct question *new_question(struct upstream *u, enum question_kind kind, void *asker)
+static struct upstream_request *request_new(struct upstream *u, enum request_purpose kind, void *asker)
 {
-    struct question *q = calloc(1, sizeof *q);
+    struct upstream_request *q = calloc(1, sizeof *q);
     if (!q)
         return NULL;
     q->kind = kind;
@@ -188,8 +187,8 @@ static struct question *new_question(struct upstream *u, enum question_kind kind
     return q;
 }
 
-/* q, whose message is written, waits for its turn; NULL when there was no memory for the message. */
-static struct question *enqueue(struct upstream *u, struct question *q)
+/* Queue q, whose message is complete. NULL when there was no memory for the message. */
+static struct upstream_request *enqueue(struct upstream *u, struct upstream_request *q)
 {
     if (q->message.failed) {
         buf_release(&q->message);
@@ -200,10 +199,10 @@ static struct question *enqueue(struct upstream *u, struct question *q)
     return q;
 }
 
-static struct question *ask(struct upstream *u, enum question_kind kind, void *asker, const struct wire_replay *what,
-                            uint32_t max_bytes)
+static struct upstream_request *ask(struct upstream *u, enum request_purpose kind, void *asker,
+                                    const struct wire_replay *what, uint32_t max_bytes)
 {
-    struct question *q = new_question(u, kind, asker);
+    struct upstream_request *q = request_new(u, kind, asker);
     struct wire_replay replay = *what;
     if (!q)
         return NULL;
@@ -213,32 +212,32 @@ static struct question *ask(struct upstream *u, enum question_kind kind, void *a
     return enqueue(u, q);
 }
 
-static void drop_question(struct question *q)
+static void request_drop(struct upstream_request *q)
 {
     list_remove(q);
     buf_release(&q->message);
     free(q);
 }
 
-static void drop_questions(struct question_list *list)
+static void requests_drop(struct request_list *list)
 {
-    struct question *next;
-    for (struct question *q = list->first; q; q = next) {
+    struct upstream_request *next;
+    for (struct upstream_request *q = list->first; q; q = next) {
         next = q->next;
-        drop_question(q);
+        request_drop(q);
     }
 }
 
-struct question *upstream_replay(struct upstream *u, void *asker, const struct wire_replay *what)
+struct upstream_request *upstream_replay(struct upstream *u, void *asker, const struct wire_replay *what)
 {
-    struct question *q = ask(u, QUESTION_REPLAY, asker, what, PAGE_BYTES);
+    struct upstream_request *q = ask(u, FOR_REPLAY, asker, what, PAGE_BYTES);
     send_waiting(u);
     return q;
 }
 
-struct question *upstream_shutdowns(struct upstream *u, uint64_t after, uint64_t age_ms)
+struct upstream_request *upstream_shutdowns(struct upstream *u, uint64_t after, uint64_t age_ms)
 {
-    struct question *q = new_question(u, QUESTION_SHUTDOWNS, NULL);
+    struct upstream_request *q = request_new(u, FOR_SHUTDOWNS, NULL);
     if (!q)
         return NULL;
     wire_put_shutdowns(&q->message, &(struct wire_shutdowns){.request = q->number, .after = after, .age_ms = age_ms});
@@ -247,10 +246,10 @@ struct question *upstream_shutdowns(struct upstream *u, uint64_t after, uint64_t
     return q;
 }
 
-struct question *upstream_command(struct upstream *u, void *asker, const struct grant *grant, struct slice json,
-                                  bool again)
+struct upstream_request *upstream_command(struct upstream *u, void *asker, const struct grant *grant, struct slice json,
+                                          bool again)
 {
-    struct question *q = new_question(u, QUESTION_COMMAND, asker);
+    struct upstream_request *q = request_new(u, FOR_COMMAND, asker);
     if (!q)
         return NULL;
     q->once = !again;
@@ -260,15 +259,15 @@ struct question *upstream_command(struct upstream *u, void *asker, const struct 
     return q;
 }
 
-bool upstream_was_sent(const struct question *q)
+bool upstream_was_sent(const struct upstream_request *q)
 {
     return q->asked != 0;
 }
 
-void upstream_forget(struct question **q)
+void upstream_forget(struct upstream_request **q)
 {
     if (*q)
-        drop_question(*q);
+        request_drop(*q);
     *q = NULL;
 }
 
@@ -278,7 +277,7 @@ static void repair(struct upstream *u)
 {
     struct wire_replay what = {.everything = true, .after = u->position};
     if (!u->repair)
-        u->repair = ask(u, QUESTION_REPAIR, NULL, &what,
+        u->repair = ask(u, FOR_REPAIR, NULL, &what,
                         REPAIR_BYTES); /* without memory: the next announcement of the head tries again */
     send_waiting(u);
 }
@@ -299,7 +298,7 @@ static void drop_held(struct upstream *u, bool all)
     }
 }
 
-/* Hand on those held events that follow the position now; what still does not needs another repair. */
+/* Pass on the held events that follow the position now. If some remain, another repair is needed. */
 static void release_held(struct upstream *u)
 {
     struct event *e;
@@ -314,12 +313,12 @@ static void release_held(struct upstream *u)
         repair(u);
 }
 
-/* An event from the feed that does not follow the position. Events come in order, so that the held ones are in order too. */
+/* Hold an event of the feed that does not follow the position. The feed is in order, so held events are, too. */
 static void hold(struct upstream *u, struct event *e)
 {
     const struct event *back = deque_back(&u->held);
     if (u->held_bytes + e->entry.len > HELD_MAX || (back && back->seq >= e->seq))
-        return; /* it will be fetched */
+        return; /* it is fetched later */
     if (deque_push(&u->held, e) == 0) {
         event_ref(e);
         u->held_bytes += e->entry.len;
@@ -369,8 +368,8 @@ static void advance(struct upstream *u, uint64_t position)
 
 static void say_hello(struct upstream *u);
 
-/* The broker cannot connect its history to our position. Where it goes on: after what it retains, or where we are when it retains
- * from before us (an older copy of its store was put back). */
+/* The broker's history does not contain our position. The sequence continues at the oldest retained event, or at our position if
+ * that is newer (an older copy of the store was restored). */
 static void lose_track(struct upstream *u, const struct wire_page *page)
 {
     bool other_timeline = page->head < u->position; /* a broker without a memory whose clock was set back */
@@ -379,7 +378,7 @@ static void lose_track(struct upstream *u, const struct wire_page *page)
     if (page->from > u->position || other_timeline)
         u->position = page->from;
     u->hooks->broken(u->context, u->position, page->oldest);
-    say_hello(u); /* bans may be among what is missing: the welcome has them all */
+    say_hello(u); /* bans may be among the missing events: the welcome has all of them */
 }
 
 static void repaired(struct upstream *u, const struct wire_page *page)
@@ -403,14 +402,14 @@ static void say_hello(struct upstream *u)
     wire_put_hello(&b, &(struct wire_hello){.worker = slice_of(u->config.name),
                                             .position = u->joined ? u->position : 0,
                                             .labels = u->config.labels});
-    u->hello_unsent = b.failed || line_send(u->sync, written(&b)) != 0;
+    u->hello_unsent = b.failed || socket_send(u->sync, written(&b)) != 0;
     buf_release(&b);
     u->hello_at = loop_now(u->loop);
     if (!u->hello_first_us)
         u->hello_first_us = clock_us();
 }
 
-/* --- what the broker's clock and positions show --- */
+/* --- the broker's clock and positions --- */
 
 static void note_clock(const struct upstream *u, int64_t broker_us)
 {
@@ -418,7 +417,7 @@ static void note_clock(const struct upstream *u, int64_t broker_us)
         ordering_heard(u->config.ordering, broker_us, clock_us());
 }
 
-/* The broker stands at head, and heard us say something at sent_us before that. */
+/* The broker was at head after it received a message that was sent at sent_us. */
 static void note_proof(const struct upstream *u, uint64_t head, int64_t sent_us)
 {
     if (u->config.ordering && sent_us)
@@ -433,18 +432,18 @@ static void note_run(const struct upstream *u, const struct wire_welcome *m)
     note_proof(u, m->head, u->hello_first_us);
 }
 
-/* The broker that was asked is lost, and what is asked only once with it. */
+/* The broker is lost: requests that are sent only once get an empty reply. */
 static void give_up_asked_once(struct upstream *u)
 {
-    struct question *q;
+    struct upstream_request *q;
     while ((q = u->asked_once.first)) {
-        void *asker = q->asker; // NOLINT(clang-analyzer-unix.Malloc): drop_question() unlinks what it frees
-        drop_question(q);
+        void *asker = q->asker; // NOLINT(clang-analyzer-unix.Malloc): request_drop() unlinks what it frees
+        request_drop(q);
         u->hooks->reply(u->context, asker, (struct slice){0});
     }
 }
 
-/* The broker that welcomed us is not there any more, or is another one. */
+/* The connected broker is lost, or has restarted. */
 static void lose_broker(struct upstream *u)
 {
     u->welcomed = false;
@@ -452,7 +451,7 @@ static void lose_broker(struct upstream *u)
     drop_held(u, true);
     give_up_asked_once(u);
     while (u->under_way.first) {
-        struct question *q = u->under_way.first;
+        struct upstream_request *q = u->under_way.first;
         list_remove(q);
         list_add(&u->waiting, q);
     }
@@ -464,26 +463,25 @@ static void drop_ban_pieces(struct upstream *u)
     u->ban_pieces = (struct ban_pieces){0};
 }
 
-/* The broker of this run took our reports up to n, and stood at head then. */
-static void note_taken(struct upstream *u, uint64_t n, uint64_t head)
+/* The broker acknowledged reports up to n; it was at head then. */
+static void note_acknowledged(struct upstream *u, uint64_t n, uint64_t head)
 {
-    struct reported_report report;
-    if (u->taken_n < n)
-        u->taken_n = n;
-    if (!reported_taken(&u->reported, n, &report))
+    struct unacked_report report;
+    if (u->acked_n < n)
+        u->acked_n = n;
+    if (!unacked_acknowledge(&u->unacked, n, &report))
         return;
 
     note_proof(u, head, report.sent_at);
     if (!report.whole)
         return;
-    u->told = u->run;
-    u->hooks->told(u->context, report.mark, head);
+    u->acked_run = u->run;
+    u->hooks->acknowledged(u->context, report.mark, head);
 }
 
 /* --- bans --- */
 
-/* A piece of the welcome that comes next. What is in it counts with the welcome: only then is it known that nothing is missing, and which
- * events are newer. */
+/* A piece of the next welcome. Its bans apply with the welcome, which shows that the list is complete and which events are newer. */
 static void on_bans(struct upstream *u, struct slice message)
 {
     struct ban_pieces *p = &u->ban_pieces;
@@ -526,7 +524,7 @@ static void take_bans(struct upstream *u, const struct wire_welcome *m)
 
 /* --- welcome --- */
 
-/* A welcome with some of the bans would let others in. HELLO is said again with the next tick. */
+/* An incomplete list would admit banned sessions. HELLO is sent again with the next tick. */
 static void refuse_welcome(struct upstream *u)
 {
     log_warn("list of bans incomplete: requesting it again");
@@ -553,7 +551,7 @@ static void on_welcome(struct upstream *u, struct slice message)
     u->welcomed = true;
     u->presence_lost = true;
     if (m.taken)
-        note_taken(u, m.taken, m.head);
+        note_acknowledged(u, m.taken, m.head);
     take_bans(u, &m);
     if (!u->joined) {
         u->joined = true;
@@ -573,7 +571,7 @@ void upstream_presence(struct upstream *u, const struct wire_presence_item *item
         wire_add_presence(&u->presence, item);
     if (item->kind != ITEM_ENDED)
         return;
-    if (!reported_ended(&u->reported, item, ENDED_MAX))
+    if (!unacked_ended(&u->unacked, item, ENDED_MAX))
         log_warn("presence lost: too many streams ended without a broker; their sessions vanish without a report");
 }
 
@@ -582,12 +580,12 @@ static size_t piece_bytes(const struct upstream *u)
     return u->config.piece_bytes ? u->config.piece_bytes : WIRE_PIECE_BYTES;
 }
 
-/* Send a report of these items. m: its flags. False: it did not leave, and a full report is due. */
+/* Send a report of these items. m: its flags. False: it was not sent, and a full report is due. */
 static bool send_report(struct upstream *u, struct wire_presence *m, const struct buf *items, bool whole)
 {
     struct buf b = {0};
     m->n = ++u->presence_n;
-    m->told = u->told;
+    m->told = u->acked_run;
     m->gauges[GAUGE_POSITION] = u->position;
     if (u->hooks->measure)
         u->hooks->measure(u->context, m->gauges);
@@ -598,7 +596,7 @@ static bool send_report(struct upstream *u, struct wire_presence *m, const struc
         u->hooks->lagging(u->context, &b);
 
     int64_t now_us = clock_us();
-    bool sent = !b.failed && !items->failed && line_send(u->sync, written(&b)) == 0;
+    bool sent = !b.failed && !items->failed && socket_send(u->sync, written(&b)) == 0;
     buf_release(&b);
     u->report_at = loop_now(u->loop);
     if (m->lags)
@@ -607,16 +605,16 @@ static bool send_report(struct upstream *u, struct wire_presence *m, const struc
     if (!sent)
         return false;
 
-    uint64_t end = reported_end(&u->reported);
-    struct reported_report report = {
+    uint64_t end = unacked_end(&u->unacked);
+    struct unacked_report report = {
         .n = m->n, .whole = whole, .ended = u->covered < end ? u->covered : end, .sent_at = now_us};
     if (whole)
         report.mark = u->hooks->mark(u->context);
-    reported_sent(&u->reported, &report);
+    unacked_sent(&u->unacked, &report);
     return true;
 }
 
-/* Move what happened since the last report to items, until those have max bytes. */
+/* Move changes since the last report to items, up to max bytes. */
 static void take_changes(struct upstream *u, struct buf *items, size_t max)
 {
     size_t ended, left;
@@ -637,19 +635,19 @@ static void take_changes(struct upstream *u, struct buf *items, size_t max)
 static void begin_full(struct upstream *u)
 {
     buf_release(&u->presence);
-    reported_restart(&u->reported);
-    u->covered = reported_end(&u->reported) - reported_from(&u->reported, 0).len;
-    u->taken_n = u->presence_n;
+    unacked_restart(&u->unacked);
+    u->covered = unacked_end(&u->unacked) - unacked_from(&u->unacked, 0).len;
+    u->acked_n = u->presence_n;
     u->presence_lost = false;
-    u->full = (struct full){.active = true, .ended_to = reported_end(&u->reported)};
+    u->full = (struct full){.active = true, .ended_to = unacked_end(&u->unacked)};
 }
 
-/* What ended before the report began. True when there is more. */
+/* Add connections that ended before the report began. True when there are more. */
 static bool add_ended(struct upstream *u, struct buf *items)
 {
     size_t ended;
-    struct slice left = reported_from(&u->reported, u->covered);
-    size_t later = (size_t)(reported_end(&u->reported) - u->full.ended_to);
+    struct slice left = unacked_from(&u->unacked, u->covered);
+    size_t later = (size_t)(unacked_end(&u->unacked) - u->full.ended_to);
     if (u->covered >= u->full.ended_to || left.len <= later)
         return false; /* or it was dropped */
 
@@ -680,11 +678,11 @@ static bool send_piece(struct upstream *u)
     return full->active;
 }
 
-/* A few pieces at a time: more are sent as those are taken. A worker that must not wait renews its lease by that. */
+/* Send a few pieces at a time, and more as they are acknowledged. A piece that is due renews the lease and does not wait. */
 static void send_full(struct upstream *u)
 {
     bool due = loop_now(u->loop) - u->report_at >= u->config.pace.renew;
-    while (u->full.active && (due || u->presence_n - u->taken_n < UNDER_WAY)) {
+    while (u->full.active && (due || u->presence_n - u->acked_n < UNDER_WAY)) {
         due = false;
         if (!send_piece(u))
             return;
@@ -709,7 +707,7 @@ static void send_changes(struct upstream *u)
 static void send_presence(struct upstream *u)
 {
     if (!u->welcomed || u->hello_first_us)
-        return; /* a report goes with the answer to HELLO; what comes before it would be out of order */
+        return; /* reports begin after the answer to HELLO, to be in order */
     if (u->presence_lost || u->presence.failed)
         begin_full(u);
     if (u->full.active)
@@ -737,7 +735,7 @@ void upstream_leave(struct upstream *u)
 
 /* --- receiving --- */
 
-/* True when the message is from the run that we know. Another: the broker was restarted. */
+/* True when the message is from the known epoch. Otherwise the broker was restarted. */
 static bool same_run(struct upstream *u, uint64_t run)
 {
     if (u->welcomed && run == u->run)
@@ -769,10 +767,10 @@ static void on_head(struct upstream *u, struct slice message)
         repair(u);
 }
 
-/* The question with this number; NULL when it was answered already or its answer is not wanted any more. */
-static struct question *find_question(const struct question_list *list, uint64_t number)
+/* The request with this number; NULL when it was answered or forgotten. */
+static struct upstream_request *request_find(const struct request_list *list, uint64_t number)
 {
-    struct question *q = list->first;
+    struct upstream_request *q = list->first;
     while (q && q->number != number)
         q = q->next;
     return q;
@@ -783,33 +781,33 @@ static void on_reply(struct upstream *u, struct slice message)
     struct wire_reply m;
     if (wire_get_reply(message, &m) != 0)
         return;
-    struct question *q = find_question(&u->asked_once, m.request);
+    struct upstream_request *q = request_find(&u->asked_once, m.request);
     if (!q)
-        q = find_question(&u->under_way, m.request);
-    if (!q || q->kind != QUESTION_COMMAND)
+        q = request_find(&u->under_way, m.request);
+    if (!q || q->kind != FOR_COMMAND)
         return;
     void *asker = q->asker;
-    drop_question(q);
+    request_drop(q);
     u->hooks->reply(u->context, asker, m.json);
     send_waiting(u);
 }
 
-/* q is answered by this page, and gone. */
-static void hand_on_page(struct upstream *u, enum question_kind kind, void *asker, const struct wire_page *m)
+/* The request was answered by this page, and freed. */
+static void hand_on_page(struct upstream *u, enum request_purpose kind, void *asker, const struct wire_page *m)
 {
     switch (kind) {
-    case QUESTION_REPLAY:
+    case FOR_REPLAY:
         u->hooks->page(u->context, asker, m);
         break;
-    case QUESTION_REPAIR:
+    case FOR_REPAIR:
         u->repair = NULL;
         repaired(u, m);
         break;
-    case QUESTION_SHUTDOWNS:
+    case FOR_SHUTDOWNS:
         if (u->hooks->past)
             u->hooks->past(u->context, m);
         break;
-    case QUESTION_COMMAND:
+    case FOR_COMMAND:
         MUST(!"a command has a reply and no page");
     }
 }
@@ -819,13 +817,13 @@ static void on_page(struct upstream *u, struct slice message)
     struct wire_page m;
     if (wire_get_page(message, &m) != 0 || !same_run(u, m.run))
         return;
-    struct question *q = find_question(&u->under_way, m.request);
-    if (!q || q->kind == QUESTION_COMMAND)
+    struct upstream_request *q = request_find(&u->under_way, m.request);
+    if (!q || q->kind == FOR_COMMAND)
         return;
-    enum question_kind kind = q->kind;
+    enum request_purpose kind = q->kind;
     void *asker = q->asker;
-    learn_patience(u, q);
-    drop_question(q);
+    adapt_timeout(u, q);
+    request_drop(q);
     hand_on_page(u, kind, asker, &m);
     send_waiting(u);
 }
@@ -836,7 +834,7 @@ static void on_taken(struct upstream *u, struct slice message)
     if (wire_get_taken(message, &m) != 0 || !same_run(u, m.run))
         return;
     note_clock(u, m.clock);
-    note_taken(u, m.n, m.head);
+    note_acknowledged(u, m.n, m.head);
 }
 
 static void on_log(struct slice message)
@@ -882,12 +880,12 @@ static void on_message(struct upstream *u, struct slice message)
     }
 }
 
-/* Handle what waits on one line, within a bound. True when the bound was reached. */
-static bool receive(struct upstream *u, struct line *line)
+/* Handle the messages of one socket, up to a bound. True when the bound was reached. */
+static bool receive(struct upstream *u, struct broker_socket *socket)
 {
     struct slice message;
     for (size_t bytes = 0; bytes < BYTES_PER_TURN; bytes += message.len) {
-        if (!line_receive(line, &message))
+        if (!socket_receive(socket, &message))
             return false;
         on_message(u, message);
     }
@@ -896,29 +894,29 @@ static bool receive(struct upstream *u, struct line *line)
 
 /* --- time --- */
 
-static void close_lines(struct upstream *u)
+static void close_sockets(struct upstream *u)
 {
-    line_close(&u->feed);
-    line_close(&u->sync);
+    socket_close(&u->feed);
+    socket_close(&u->sync);
 }
 
 /* 0 or -1 with a line in the log: then both are closed. */
-static int open_lines(struct upstream *u)
+static int open_sockets(struct upstream *u)
 {
-    u->feed = line_open(u->lines, LINE_FEED, u->config.feeds[u->broker], u->broker);
-    u->sync = u->feed ? line_open(u->lines, LINE_SYNC, u->config.syncs[u->broker], u->broker) : NULL;
+    u->feed = socket_open(u->sockets, SOCKET_FEED, u->config.feeds[u->broker], u->broker);
+    u->sync = u->feed ? socket_open(u->sockets, SOCKET_SYNC, u->config.syncs[u->broker], u->broker) : NULL;
     u->broker_from = loop_now(u->loop);
     if (!u->sync)
-        close_lines(u);
+        close_sockets(u);
     return u->sync ? 0 : -1;
 }
 
-/* To the next broker. Without descriptors it is tried again. */
+/* Connect to the next broker. Without descriptors the next tick tries again. */
 static void move_on(struct upstream *u)
 {
-    close_lines(u);
+    close_sockets(u);
     u->broker = (u->broker + 1) % u->config.brokers;
-    if (open_lines(u) == 0)
+    if (open_sockets(u) == 0)
         log_info("broker changed: connecting to %s", u->config.syncs[u->broker]);
 }
 
@@ -926,14 +924,14 @@ static void tick(void *context, int64_t now)
 {
     struct upstream *u = context;
     const struct upstream_pace *pace = &u->config.pace;
-    int64_t patience = u->config.brokers > 1 ? pace->move : pace->silence;
+    int64_t timeout = u->config.brokers > 1 ? pace->move : pace->silence;
 
-    if (u->welcomed && now - u->heard_at >= patience) {
-        log_warn("broker silent for %d s: streams stay open and wait", (int)(patience / 1000));
+    if (u->welcomed && now - u->heard_at >= timeout) {
+        log_warn("broker silent for %d s: streams stay open and wait", (int)(timeout / 1000));
         lose_broker(u);
     }
-    line_tick(u->feed, now);
-    line_tick(u->sync, now);
+    socket_tick(u->feed, now);
+    socket_tick(u->sync, now);
     if (u->config.brokers > 1 && !u->welcomed && now - u->broker_from >= pace->move)
         move_on(u);
     if ((!u->welcomed || u->hello_first_us) && now - u->hello_at >= pace->tick)
@@ -945,7 +943,7 @@ static void tick(void *context, int64_t now)
 
 bool upstream_turn(struct upstream *u)
 {
-    if (u->hello_unsent) /* the connection may just have been made, which is a turn of its own */
+    if (u->hello_unsent) /* the connection may be new since the last iteration */
         say_hello(u);
     bool more = receive(u, u->sync);
     more = receive(u, u->feed) || more;
@@ -955,7 +953,7 @@ bool upstream_turn(struct upstream *u)
 
 bool upstream_turned_away(const struct upstream *u)
 {
-    return line_turned_away(u->feed) || line_turned_away(u->sync);
+    return socket_turned_away(u->feed) || socket_turned_away(u->sync);
 }
 
 bool upstream_connected(const struct upstream *u)
@@ -984,8 +982,8 @@ struct upstream *upstream_new(const struct upstream_config *config, struct loop 
     u->tick = (struct loop_timer){.fire = tick, .context = u};
     u->hello_at = -config->pace.tick;
     u->retry_ms = config->pace.retry;
-    u->lines = lines_new(&(struct lines_config){loop, config->name, config->curve});
-    if (!u->lines || open_lines(u) != 0) {
+    u->sockets = sockets_new(&(struct sockets_config){loop, config->name, config->curve});
+    if (!u->sockets || open_sockets(u) != 0) {
         upstream_free(&u);
         return NULL;
     }
@@ -997,16 +995,16 @@ void upstream_free(struct upstream **u)
 {
     if (!*u)
         return;
-    drop_questions(&(*u)->waiting);
-    drop_questions(&(*u)->under_way);
-    drop_questions(&(*u)->asked_once);
+    requests_drop(&(*u)->waiting);
+    requests_drop(&(*u)->under_way);
+    requests_drop(&(*u)->asked_once);
     drop_held(*u, true);
     deque_release(&(*u)->held);
     buf_release(&(*u)->presence);
     drop_ban_pieces(*u);
-    reported_release(&(*u)->reported);
-    close_lines(*u);
-    lines_free(&(*u)->lines);
+    unacked_release(&(*u)->unacked);
+    close_sockets(*u);
+    sockets_free(&(*u)->sockets);
     free(*u);
     *u = NULL;
 }

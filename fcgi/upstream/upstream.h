@@ -1,7 +1,7 @@
-/* upstream.h - the worker's side of the broker: the feed in order, the repair of what it missed, replays, presence.
+/* upstream.h - the worker's connection to the broker: the feed in order, repair of missed events, replays, presence.
  *
- * It hands every event of the sequence on exactly once and in order, or says that it cannot; it does
- * not know streams. Source: wire.h for the messages.
+ * It passes every event of the sequence to a hook exactly once and in order, or reports that it cannot. It does not know streams.
+ * The messages are those of wire.h.
  *
  * Ownership: events given to hooks are borrowed; hooks take references of their own.
  */
@@ -15,49 +15,49 @@
 #include "upstream/ordering.h"
 
 struct upstream;
-struct question;
+struct upstream_request;
 
 struct upstream_hooks {
-    /* The first contact with a broker: the sequence stands at position; what comes next follows it. */
+    /* The first contact with a broker: the sequence is at position, and the next event follows it. */
     void (*joined)(void *context, uint64_t position);
-    /* The bans in force at a position; part of every welcome. A session is turned away until until_ms (unix time). After all of them: that is all
-     * there are, but for those of records up to since, which the broker does not know; and what comes after position is not in them. */
+    /* The bans in force at a position; part of every welcome. A session is banned until until_ms (unix time). all_blocked ends the
+     * list: it is complete, except for bans of records up to since, which the broker does not know. Events after position are not in it. */
     void (*blocked)(void *context, struct slice session, int64_t until_ms);
     void (*all_blocked)(void *context, uint64_t position, uint64_t since);
     /* The next event of the sequence. */
     void (*event)(void *context, struct event *e);
-    /* The sequence went on to position, nothing was in between. */
+    /* The sequence moved to position without events. */
     void (*advanced)(void *context, uint64_t position);
-    /* What came between here and position can no longer be had; oldest is what the broker still holds. */
+    /* Events up to position are no longer available; oldest is the first that the broker has. */
     void (*broken)(void *context, uint64_t position, uint64_t oldest);
     /* The answer to upstream_replay(). page is valid during the call. */
     void (*page)(void *context, void *asker, const struct wire_page *page);
-    /* The broker's reply, one JSON object, to upstream_command(). It is valid during the call. Empty: the broker was lost, and what is
-     * asked only once will not be answered. */
+    /* The broker's reply to upstream_command(): one JSON object, valid during the call. Empty: the broker was lost, and the request is
+     * not sent again. */
     void (*reply)(void *context, void *asker, struct slice json);
-    /* How it is: the gauges but GAUGE_POSITION. May be NULL. */
+    /* Fill in the gauges except GAUGE_POSITION. May be NULL. */
     void (*measure)(void *context, uint64_t gauges[WORKER_GAUGES]);
-    /* Add connections to b with wire_add_presence(), from the place *cursor on (0: the first), until b has max bytes. True when there are
-     * more: *cursor is the next place. Connections that come meanwhile are reported by upstream_presence() too. */
+    /* Add connections to b with wire_add_presence(), from *cursor on (0: the first), until b has max bytes. True when there are
+     * more: *cursor is where to continue. Connections that open meanwhile are also reported by upstream_presence(). */
     bool (*snapshot)(void *context, struct buf *b, size_t *cursor, size_t max);
-    /* Add those that lag, as many as are worth it. May be NULL. */
+    /* Add streams with slow readers, up to a limit of the hook. May be NULL. */
     void (*lagging)(void *context, struct buf *b);
-    /* Which connections there are now, as a number of the caller's that only grows; and: a broker, which stood at head, has taken a report of
-     * all that there were then. */
+    /* mark: the newest connection, as a number that only grows. acknowledged: a broker, which was at head, has a report of all
+     * connections up to mark. */
     uint64_t (*mark)(void *context);
-    void (*told)(void *context, uint64_t mark, uint64_t head);
-    /* Shutdowns of the past, in answer to upstream_shutdowns(): all, or with a gap some are not known any more. May be NULL. */
+    void (*acknowledged)(void *context, uint64_t mark, uint64_t head);
+    /* Past shutdowns, in reply to upstream_shutdowns(). With a gap, some are no longer known. May be NULL. */
     void (*past)(void *context, const struct wire_page *page);
 };
 
-/* How often and how long, in milliseconds. */
+/* Periods and timeouts, in milliseconds. */
 struct upstream_pace {
-    int64_t tick;      /* between two looks at what is due; HELLO is repeated no faster */
+    int64_t tick;      /* period of the timer, and the shortest one of HELLO */
     int64_t retry;     /* until a request without a reply is sent again; longer while replies take long */
     int64_t retry_max; /* the longest that becomes */
-    int64_t silence;   /* until a broker that sends nothing counts as lost */
-    int64_t move;      /* the same where there is another broker to turn to */
-    int64_t renew;     /* between two reports of presence; well below the broker's lease */
+    int64_t silence;   /* until a silent broker counts as lost */
+    int64_t move;      /* the same in a cluster */
+    int64_t renew;     /* between two presence reports; well below the broker's lease */
 };
 
 /* What workers use; tests are in more of a hurry. */
@@ -91,23 +91,23 @@ bool upstream_turn(struct upstream *u);
 
 /* Ask for a page of what asker missed (request and max_bytes are set here). The answer comes to the page hook, whenever the broker
  * can give it; it is asked again until then. The handle is valid until that call; NULL when out of memory. */
-struct question *upstream_replay(struct upstream *u, void *asker, const struct wire_replay *what);
+struct upstream_request *upstream_replay(struct upstream *u, void *asker, const struct wire_replay *what);
 
 /* Ask for the shutdowns after a position (0: from the oldest), of which those older than age_ms are not needed. Pages come to the past hook, one for
  * each call. NULL when out of memory. */
-struct question *upstream_shutdowns(struct upstream *u, uint64_t after, uint64_t age_ms);
+struct upstream_request *upstream_shutdowns(struct upstream *u, uint64_t after, uint64_t age_ms);
 
 /* Give the broker a command (protocol.md) on behalf of somebody with this grant. The reply comes to the reply hook, if it comes: asker
  * has to have a deadline. again: ask again while no reply comes, also another run of the broker; only for what may be done twice. The
  * handle is valid until that call; NULL when out of memory. */
-struct question *upstream_command(struct upstream *u, void *asker, const struct grant *grant, struct slice json,
-                                  bool again);
+struct upstream_request *upstream_command(struct upstream *u, void *asker, const struct grant *grant, struct slice json,
+                                          bool again);
 
 /* Has the broker been asked? It may have heard it then, and done it. */
-bool upstream_was_sent(const struct question *q);
+bool upstream_was_sent(const struct upstream_request *q);
 
 /* The answer is not wanted any more. Sets *q to NULL; safe on NULL. */
-void upstream_forget(struct question **q);
+void upstream_forget(struct upstream_request **q);
 
 /* This worker ends: report what ended last, and say good-bye. Call nothing but upstream_free() after it. */
 void upstream_leave(struct upstream *u);

@@ -172,7 +172,7 @@ def test_what_limits_do_is_told_without_names_of_sessions(bench):
         wait_until(lambda: "stream dropped" in worker.log(), what="the cut is told")
         connection = slow.head["ssecast-connection"]
     log = worker.log()
-    assert re.search(r"warning: open: streams refused.* max-connections=2$", log, re.M)
+    assert re.search(r"warning: stream: streams refused.* max-connections=2$", log, re.M)
     assert re.search(rf"stream dropped: .* connection={connection}$", log, re.M)
     assert SECRET not in log
 

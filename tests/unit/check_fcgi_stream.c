@@ -258,14 +258,14 @@ static struct stream *last_stream(void)
 static void answer(struct stream *s, struct wire_page page, uint64_t first, uint64_t last)
 {
     struct buf b = {0};
-    ck_assert_ptr_nonnull(s->question);
+    ck_assert_ptr_nonnull(s->pending);
     for (uint64_t seq = first; seq <= last; seq++) {
         struct event *e = event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = seq, .data = S("x")});
         wire_add_entry(&b, e);
         event_unref(&e);
     }
     page.entries = (struct slice){b.data, b.len};
-    struct question *question = s->question;
+    struct upstream_request *question = s->pending;
     upstream_forget(&question); /* as upstream does */
     broker->page(&set, s, &page);
     buf_release(&b);
@@ -833,11 +833,11 @@ START_TEST(what_the_broker_confirmed_needs_no_clock)
     struct client *first = open_in(0, "a", "x"), *second = open_in(1, "a", "x");
     body(first);
     body(second);
-    broker->told(&set, 1, 100); /* it knew the first one when it stood at 100 */
+    broker->acknowledged(&set, 1, 100); /* it knew the first one when it stood at 100 */
     say_late(101, TO_CHANNELS, 0, broker_time() - HOUR_MS);
     assert_heard(first, "event: ssecast.shutdown\ndata: {}\n\n");
     assert_heard(second, "");
-    broker->told(&set, 2, 102);
+    broker->acknowledged(&set, 2, 102);
     say_late(102, TO_CHANNELS, 0, broker_time() - HOUR_MS);
     assert_heard(second, ""); /* it stood at 102 by then: that is no proof */
     say_late(103, TO_CHANNELS, 0, broker_time() - HOUR_MS);
@@ -886,7 +886,7 @@ START_TEST(a_page_that_brings_bans_before_the_feed_ends_the_stream)
     }
 
     struct wire_page page = {.from = 50, .upto = 102, .head = 102, .oldest = 51, .entries = {b.data, b.len}};
-    struct question *question = s->question;
+    struct upstream_request *question = s->pending;
     ck_assert_ptr_nonnull(question);
     upstream_forget(&question);
     broker->page(&set, s, &page);
@@ -980,7 +980,7 @@ START_TEST(one_that_waited_and_replays_past_an_old_shutdown_stays)
         wire_add_entry(&b, e);
         event_unref(&e);
     }
-    struct question *question = s->question;
+    struct upstream_request *question = s->pending;
     upstream_forget(&question);
     broker->page(&set, s, &(struct wire_page){.from = 80, .upto = 100, .head = 100, .entries = {b.data, b.len}});
     buf_release(&b);
@@ -1093,7 +1093,7 @@ START_TEST(an_id_that_two_events_showed_is_not_guessed)
     say_own(102, "daily", true); /* of a broker that did not know the first */
     struct client *c = come_back(0, "a", "daily");
     assert_begins(c, "daily", "");
-    ck_assert_ptr_nonnull(last_stream()->question);
+    ck_assert_ptr_nonnull(last_stream()->pending);
     answer(last_stream(), (struct wire_page){.from = 100, .upto = 102, .head = 102, .oldest = 101, .gap = true}, 101,
            102);
     ck_assert_int_eq(strncmp(heard(c), "event: ssecast.gap\ndata: {\"last\":\"daily\"", 40), 0);
@@ -1109,7 +1109,7 @@ START_TEST(an_id_is_not_guessed_when_the_window_has_evicted_its_first_event)
     ck_assert_uint_gt(history_oldest(set.window), 101);
     say_own(111, "daily", true);
     come_back(0, "a", "daily");
-    ck_assert_ptr_nonnull(last_stream()->question);
+    ck_assert_ptr_nonnull(last_stream()->pending);
 }
 END_TEST
 
@@ -1259,7 +1259,7 @@ START_TEST(a_broken_sequence_is_told)
     assert_heard(c, "id: 101\ndata: x\n\nevent: ssecast.gap\ndata: {\"last\":101,\"oldest\":501}\n\n" CHECKPOINT(
                         "500") "id: 501\ndata: x\n\n");
     come_back(1, "a", "101");
-    ck_assert_ptr_nonnull(last_stream()->question);
+    ck_assert_ptr_nonnull(last_stream()->pending);
 }
 END_TEST
 
@@ -1440,7 +1440,7 @@ START_TEST(one_that_is_behind_when_the_sequence_breaks_asks_the_broker)
     ck_assert(!s->exchange.conn.behind);
     read_on(&clients[0]);
     ck_assert(!clients[0].ended);
-    ck_assert_ptr_nonnull(s->question);
+    ck_assert_ptr_nonnull(s->pending);
     ck_assert_uint_eq(set.counters[ENDS_SLOW], 0);
 }
 END_TEST

@@ -174,7 +174,7 @@ static void reply(const char *json)
 {
     struct call *c = services.first_call;
     ck_assert_ptr_nonnull(c);
-    upstream_forget(&c->question); /* as upstream does */
+    upstream_forget(&c->pending); /* as upstream does */
     service_replied(&set, c, slice_of(json));
     turn();
 }

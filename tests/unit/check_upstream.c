@@ -9,12 +9,16 @@
 #include "ops/log.h"
 #include "support.h"
 
-#define PATIENCE_MS 10000 /* of a test that waits */
+#define REPLY_TIMEOUT_MS 10000 /* of a test that waits */
 
 /* Ticks and HELLOs come fast. What a test must not see by chance, the repetition of a request or of a report, comes late. */
 static struct upstream_pace pace;
-static const struct upstream_pace calm = {
-    .tick = 20, .retry = PATIENCE_MS, .retry_max = 60000, .silence = 60000, .move = 60000, .renew = PATIENCE_MS};
+static const struct upstream_pace calm = {.tick = 20,
+                                          .retry = REPLY_TIMEOUT_MS,
+                                          .retry_max = 60000,
+                                          .silence = 60000,
+                                          .move = 60000,
+                                          .renew = REPLY_TIMEOUT_MS};
 
 static struct loop *loop;
 static struct loop_timer stop_timer;
@@ -421,7 +425,7 @@ static const struct upstream_hooks hooks = {
     .snapshot = on_snapshot,
     .lagging = on_lagging,
     .mark = on_mark,
-    .told = on_told,
+    .acknowledged = on_told,
     .past = on_past,
 };
 
@@ -448,7 +452,7 @@ static void turn(void)
 /* Turn until this holds. */
 #define await(condition)                                                                                               \
     do {                                                                                                               \
-        int64_t deadline_ = clock_ms() + PATIENCE_MS;                                                                  \
+        int64_t deadline_ = clock_ms() + REPLY_TIMEOUT_MS;                                                             \
         while (!(condition)) {                                                                                         \
             ck_assert_msg(clock_ms() < deadline_, "never: %s; told: %s", #condition, told);                            \
             turn();                                                                                                    \
@@ -519,7 +523,7 @@ static void setup_asking_again(void)
 static void setup_once(void)
 {
     pace = calm;
-    pace.tick = PATIENCE_MS;
+    pace.tick = REPLY_TIMEOUT_MS;
     setup();
 }
 
@@ -765,10 +769,10 @@ END_TEST
 
 /* --- questions --- */
 
-static struct question *replay(const char *asker, uint64_t after)
+static struct upstream_request *replay(const char *asker, uint64_t after)
 {
     struct wire_replay what = {.after = after, .who = {.session = S("a"), .connection = S("c")}};
-    struct question *q = upstream_replay(upstream, (void *)asker, &what);
+    struct upstream_request *q = upstream_replay(upstream, (void *)asker, &what);
     ck_assert_ptr_nonnull(q);
     return q;
 }
@@ -826,7 +830,7 @@ START_TEST(what_was_forgotten_is_not_answered)
 {
     join();
     broker.complete = 0;
-    struct question *q = replay("ann", 90);
+    struct upstream_request *q = replay("ann", 90);
     upstream_forget(&q);
     ck_assert_ptr_null(q);
     upstream_forget(&q);
@@ -871,7 +875,7 @@ static void report(const char *connection, bool opened)
                                                              .session = S("a")});
 }
 
-static struct question *command(const char *asker, bool again)
+static struct upstream_request *command(const char *asker, bool again)
 {
     struct grant grant = {.roles = ROLE_EVENTS};
     return upstream_command(upstream, (void *)asker, &grant, S("{}"), again);
@@ -894,7 +898,7 @@ END_TEST
 START_TEST(a_command_waits_for_the_broker)
 {
     broker.silent = true;
-    struct question *q = command("anna", false);
+    struct upstream_request *q = command("anna", false);
     for (int i = 0; i < 20; i++)
         turn();
     ck_assert(!upstream_was_sent(q));
@@ -908,7 +912,7 @@ START_TEST(what_may_not_be_done_twice_is_asked_once)
 {
     join();
     broker.silent = true;
-    struct question *once = command("once", false), *again = command("again", true);
+    struct upstream_request *once = command("once", false), *again = command("again", true);
     await(broker.commands >= 4); /* the other one is asked and asked */
     ck_assert(upstream_was_sent(once) && upstream_was_sent(again));
     broker.silent = false;
@@ -935,7 +939,7 @@ END_TEST
 
 START_TEST(commands_wait_their_turn_too)
 {
-    struct question *questions[100];
+    struct upstream_request *questions[100];
     join();
     broker.silent = true;
     for (int i = 0; i < 100; i++)
@@ -1254,7 +1258,7 @@ START_TEST(the_brokers_clock_and_place_are_noted)
     int64_t now = clock_us(), stamp = (broker.clock + 5000000) / 1000; /* 5 s after it was told */
     int64_t at = ordering_latest(&ordering, 101, stamp);
     ck_assert_int_lt(at, now + 5002000);
-    ck_assert_int_gt(at, now - PATIENCE_MS * 1000);
+    ck_assert_int_gt(at, now - REPLY_TIMEOUT_MS * 1000);
     ck_assert_int_eq(ordering_latest(&ordering, 101, (broker.clock - 60000000) / 1000), INT64_MAX); /* disproved */
 }
 END_TEST

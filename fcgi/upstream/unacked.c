@@ -1,17 +1,17 @@
-#include "upstream/reported.h"
+#include "upstream/unacked.h"
 
 #include <stdlib.h>
 
 #include "base/must.h"
 
-void reported_release(struct reported *r)
+void unacked_release(struct unacked *r)
 {
     buf_release(&r->ended);
     free(r->reports);
-    *r = (struct reported){0};
+    *r = (struct unacked){0};
 }
 
-static void drop_front(struct reported *r, size_t bytes)
+static void drop_front(struct unacked *r, size_t bytes)
 {
     if (bytes == 0)
         return;
@@ -22,7 +22,7 @@ static void drop_front(struct reported *r, size_t bytes)
         buf_release(&r->ended);
 }
 
-bool reported_ended(struct reported *r, const struct wire_presence_item *item, size_t max)
+bool unacked_ended(struct unacked *r, const struct wire_presence_item *item, size_t max)
 {
     wire_add_presence(&r->ended, item);
     if (r->ended.len <= max && !r->ended.failed)
@@ -32,8 +32,8 @@ bool reported_ended(struct reported *r, const struct wire_presence_item *item, s
     return false;
 }
 
-/* Room for one more at the end: those taken go, or the list grows. */
-static bool make_room(struct reported *r)
+/* Make room for one more report: move the list to the front, or let it grow. */
+static bool make_room(struct unacked *r)
 {
     if (r->first + r->count < r->cap)
         return true;
@@ -43,7 +43,7 @@ static bool make_room(struct reported *r)
         return true;
     }
     size_t cap = r->cap ? r->cap * 2 : 16;
-    struct reported_report *reports = realloc(r->reports, cap * sizeof *reports);
+    struct unacked_report *reports = realloc(r->reports, cap * sizeof *reports);
     if (!reports)
         return false;
     r->reports = reports;
@@ -51,42 +51,42 @@ static bool make_room(struct reported *r)
     return true;
 }
 
-uint64_t reported_end(const struct reported *r)
+uint64_t unacked_end(const struct unacked *r)
 {
     return r->dropped + r->ended.len;
 }
 
-struct slice reported_from(const struct reported *r, uint64_t place)
+struct slice unacked_from(const struct unacked *r, uint64_t offset)
 {
-    if (place < r->dropped)
-        place = r->dropped;
-    if (place >= reported_end(r))
+    if (offset < r->dropped)
+        offset = r->dropped;
+    if (offset >= unacked_end(r))
         return (struct slice){0};
-    size_t skip = (size_t)(place - r->dropped);
+    size_t skip = (size_t)(offset - r->dropped);
     return (struct slice){r->ended.data + skip, r->ended.len - skip};
 }
 
-/* Without memory a report is forgotten: what it told is taken with the next one. */
-void reported_sent(struct reported *r, const struct reported_report *report)
+/* Without memory a report is forgotten: the next one acknowledges its items. */
+void unacked_sent(struct unacked *r, const struct unacked_report *report)
 {
     MUST(!r->count || r->reports[r->first + r->count - 1].n < report->n);
-    MUST(report->ended <= reported_end(r));
+    MUST(report->ended <= unacked_end(r));
     if (make_room(r))
         r->reports[r->first + r->count++] = *report;
 }
 
-void reported_restart(struct reported *r)
+void unacked_restart(struct unacked *r)
 {
     r->first = r->count = 0;
 }
 
-bool reported_taken(struct reported *r, uint64_t n, struct reported_report *out)
+bool unacked_acknowledge(struct unacked *r, uint64_t n, struct unacked_report *out)
 {
-    *out = (struct reported_report){0};
+    *out = (struct unacked_report){0};
     bool any = false;
 
     for (; r->count && r->reports[r->first].n <= n; r->first++, r->count--) {
-        const struct reported_report *report = &r->reports[r->first];
+        const struct unacked_report *report = &r->reports[r->first];
         bool whole = out->whole || report->whole;
         uint64_t mark = report->whole ? report->mark : out->mark;
         MUST(mark >= out->mark && report->ended >= out->ended);

@@ -1,33 +1,33 @@
-/* What a worker keeps of its reports until they are taken. */
-#include "upstream/reported.h"
+/* What a worker keeps of its reports until they are acknowledged. */
+#include "upstream/unacked.h"
 
 #include "support.h"
 
-static struct reported reported;
+static struct unacked unacked;
 static uint64_t mark;
 
 static void end(void)
 {
-    reported_release(&reported);
-    ck_assert_uint_eq(reported.count, 0);
+    unacked_release(&unacked);
+    ck_assert_uint_eq(unacked.count, 0);
 }
 
 static bool ended(const char *connection)
 {
-    return reported_ended(&reported, &(struct wire_presence_item){.connection = slice_of(connection)}, 1000);
+    return unacked_ended(&unacked, &(struct wire_presence_item){.connection = slice_of(connection)}, 1000);
 }
 
 /* Report n has told of everything that there is. */
 static void sent(uint64_t n, uint64_t up_to)
 {
-    reported_sent(&reported,
-                  &(struct reported_report){.n = n, .whole = true, .mark = up_to, .ended = reported_end(&reported)});
+    unacked_sent(&unacked,
+                 &(struct unacked_report){.n = n, .whole = true, .mark = up_to, .ended = unacked_end(&unacked)});
 }
 
 static bool taken(uint64_t n)
 {
-    struct reported_report report;
-    bool any = reported_taken(&reported, n, &report);
+    struct unacked_report report;
+    bool any = unacked_acknowledge(&unacked, n, &report);
     mark = report.mark;
     return any;
 }
@@ -36,7 +36,7 @@ static bool taken(uint64_t n)
 static const char *kept(void)
 {
     static char text[256];
-    struct slice rest = {reported.ended.data, reported.ended.len};
+    struct slice rest = {unacked.ended.data, unacked.ended.len};
     struct wire_presence_item item;
     *text = '\0';
     while (rest.len && wire_next_presence(&rest, &item))
@@ -85,8 +85,8 @@ START_TEST(the_list_is_used_again)
         if (n > 8)
             ck_assert(taken(n - 8) && mark == n - 8);
     }
-    ck_assert_uint_eq(reported.count, 8);
-    ck_assert_uint_le(reported.cap, 16);
+    ck_assert_uint_eq(unacked.count, 8);
+    ck_assert_uint_le(unacked.cap, 16);
 }
 END_TEST
 
@@ -106,27 +106,27 @@ END_TEST
 
 START_TEST(a_report_of_a_part_takes_what_it_had)
 {
-    struct reported_report report;
+    struct unacked_report report;
     ended("a");
-    uint64_t half = reported_end(&reported);
+    uint64_t half = unacked_end(&unacked);
     ended("b");
-    reported_sent(&reported, &(struct reported_report){.n = 1, .ended = half, .sent_at = 7});
-    ck_assert(reported_taken(&reported, 1, &report));
+    unacked_sent(&unacked, &(struct unacked_report){.n = 1, .ended = half, .sent_at = 7});
+    ck_assert(unacked_acknowledge(&unacked, 1, &report));
     ck_assert(!report.whole);
     ck_assert_int_eq(report.sent_at, 7);
     ck_assert_str_eq(kept(), "b ");
-    ck_assert_uint_eq(reported_from(&reported, half).len, reported.ended.len);
-    ck_assert_uint_eq(reported_from(&reported, 0).len, reported.ended.len);
-    ck_assert_uint_eq(reported_from(&reported, reported_end(&reported)).len, 0);
+    ck_assert_uint_eq(unacked_from(&unacked, half).len, unacked.ended.len);
+    ck_assert_uint_eq(unacked_from(&unacked, 0).len, unacked.ended.len);
+    ck_assert_uint_eq(unacked_from(&unacked, unacked_end(&unacked)).len, 0);
 }
 END_TEST
 
 START_TEST(a_part_that_follows_a_whole_leaves_its_mark)
 {
-    struct reported_report report;
+    struct unacked_report report;
     sent(1, 10);
-    reported_sent(&reported, &(struct reported_report){.n = 2});
-    ck_assert(reported_taken(&reported, 2, &report));
+    unacked_sent(&unacked, &(struct unacked_report){.n = 2});
+    ck_assert(unacked_acknowledge(&unacked, 2, &report));
     ck_assert(report.whole);
     ck_assert_uint_eq(report.mark, 10);
 }
@@ -136,7 +136,7 @@ START_TEST(after_a_restart_earlier_reports_take_nothing)
 {
     ended("a");
     sent(1, 10);
-    reported_restart(&reported);
+    unacked_restart(&unacked);
     ck_assert(!taken(1));
     ck_assert_str_eq(kept(), "a ");
 }
@@ -144,8 +144,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("reported");
-    TCase *tests = one_case(suite, "reported");
+    Suite *suite = suite_create("unacked");
+    TCase *tests = one_case(suite, "unacked");
     tcase_add_checked_fixture(tests, NULL, end);
     tcase_add_test(tests, what_ended_is_kept_until_its_report_is_taken);
     tcase_add_test(tests, a_later_report_that_is_taken_stands_for_those_before);

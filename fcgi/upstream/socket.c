@@ -1,6 +1,6 @@
 #define LOG_SUBSYSTEM "upstream"
 
-#include "upstream/line.h"
+#include "upstream/socket.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -14,44 +14,44 @@
 #include "ops/handshake.h"
 #include "ops/log.h"
 
-#define AGAIN_MS 2000 /* until a broker that refused us is tried again */
-#define LINGER_MS 500 /* for the last report to leave when the worker stops */
+#define AGAIN_MS 2000 /* until reconnecting to a broker that refused the handshake */
+#define LINGER_MS 500 /* for the last report to be sent when the worker stops */
 
-struct lines {
-    struct lines_config config;
+struct broker_sockets {
+    struct sockets_config config;
     void *zmq;
-    unsigned monitors; /* made so far: each has a name of its own */
+    unsigned monitors; /* created so far: each has its own name */
 };
 
-struct line {
-    struct lines *lines;
-    enum line_kind kind;
+struct broker_socket {
+    struct broker_sockets *sockets;
+    enum socket_kind kind;
     const char *endpoint;
     size_t broker;
     void *socket;
-    void *monitor; /* where libzmq tells of handshakes */
+    void *monitor; /* reports handshakes */
     struct loop_watch watch;
     zmq_msg_t message;   /* received last */
-    enum handshake last; /* how the last one failed */
-    unsigned cuts;       /* in a row */
-    bool told;           /* since the last one that succeeded */
-    int64_t again_at;    /* when to connect anew, because libzmq does not; 0: not at all */
+    enum handshake last; /* result of the last handshake */
+    unsigned cuts;       /* handshakes in a row that were cut */
+    bool logged;         /* the problem was logged since the last success */
+    int64_t again_at;    /* when to reconnect, because libzmq does not; 0: never */
 };
 
-static const char *const option_names[] = {[LINE_FEED] = "feed", [LINE_SYNC] = "sync"};
+static const char *const option_names[] = {[SOCKET_FEED] = "feed", [SOCKET_SYNC] = "sync"};
 
-struct lines *lines_new(const struct lines_config *config)
+struct broker_sockets *sockets_new(const struct sockets_config *config)
 {
-    struct lines *l = calloc(1, sizeof *l);
+    struct broker_sockets *l = calloc(1, sizeof *l);
     if (!l)
         return NULL;
-    *l = (struct lines){.config = *config, .zmq = zmq_ctx_new()};
+    *l = (struct broker_sockets){.config = *config, .zmq = zmq_ctx_new()};
     if (!l->zmq)
-        lines_free(&l);
+        sockets_free(&l);
     return l;
 }
 
-void lines_free(struct lines **l)
+void sockets_free(struct broker_sockets **l)
 {
     if (!*l)
         return;
@@ -68,7 +68,7 @@ static void set_int(void *socket, int option, int value)
     zmq_setsockopt(socket, option, &value, sizeof value);
 }
 
-/* ZMQ_FD is edge-triggered and says only that something happened; the worker looks after every turn. */
+/* ZMQ_FD is edge-triggered and says only that an event happened; the worker receives after every iteration. */
 static void woken(void *context, uint32_t events)
 {
     (void)context;
@@ -76,16 +76,16 @@ static void woken(void *context, uint32_t events)
 }
 
 /* ipc endpoints of a broker use no keys. */
-static bool uses_curve(const struct line *l)
+static bool uses_curve(const struct broker_socket *l)
 {
-    const struct curve_client *c = l->lines->config.curve;
+    const struct curve_client *c = l->sockets->config.curve;
     return c && c->broker_count && strncmp(l->endpoint, "tcp://", 6) == 0;
 }
 
 /* 0 or -1 with errno. */
-static int set_curve(const struct line *l)
+static int set_curve(const struct broker_socket *l)
 {
-    const struct curve_client *c = l->lines->config.curve;
+    const struct curve_client *c = l->sockets->config.curve;
     struct curve_key public;
     if (!uses_curve(l))
         return 0;
@@ -97,9 +97,9 @@ static int set_curve(const struct line *l)
     return zmq_setsockopt(l->socket, ZMQ_CURVE_SECRETKEY, c->secret.text, sizeof c->secret.text);
 }
 
-static void set_options(const struct line *l)
+static void set_options(const struct broker_socket *l)
 {
-    const char *name = l->lines->config.name;
+    const char *name = l->sockets->config.name;
     set_int(l->socket, ZMQ_LINGER, 0);
     set_int(l->socket, ZMQ_IPV6, endpoint_is_ipv6(l->endpoint));
     set_int(l->socket, ZMQ_RECONNECT_IVL, 100);
@@ -109,7 +109,7 @@ static void set_options(const struct line *l)
     set_int(l->socket, ZMQ_HANDSHAKE_IVL, 5000);
     set_int(l->socket, ZMQ_SNDHWM, 100000);
     set_int(l->socket, ZMQ_RCVHWM, 100000);
-    if (l->kind == LINE_FEED) {
+    if (l->kind == SOCKET_FEED) {
         zmq_setsockopt(l->socket, ZMQ_SUBSCRIBE, WIRE_PREFIX, WIRE_PREFIX_LEN);
         return;
     }
@@ -119,11 +119,11 @@ static void set_options(const struct line *l)
 }
 
 /* Nothing in the monitor may ever wait for us: it would stop libzmq's thread. */
-static int watch_handshakes(struct line *l)
+static int watch_handshakes(struct broker_socket *l)
 {
     char name[32];
-    snprintf(name, sizeof name, "inproc://monitor-%u", ++l->lines->monitors);
-    l->monitor = zmq_socket(l->lines->zmq, ZMQ_PAIR);
+    snprintf(name, sizeof name, "inproc://monitor-%u", ++l->sockets->monitors);
+    l->monitor = zmq_socket(l->sockets->zmq, ZMQ_PAIR);
     if (!l->monitor)
         return -1;
     set_int(l->monitor, ZMQ_RCVHWM, 0);
@@ -135,40 +135,42 @@ static int watch_handshakes(struct line *l)
 }
 
 /* 0 or -1 with errno. */
-static int connect_line(struct line *l)
+static int connect_line(struct broker_socket *l)
 {
     size_t len = sizeof l->watch.fd;
-    l->socket = zmq_socket(l->lines->zmq, l->kind == LINE_FEED ? ZMQ_SUB : ZMQ_DEALER);
+    l->socket = zmq_socket(l->sockets->zmq, l->kind == SOCKET_FEED ? ZMQ_SUB : ZMQ_DEALER);
     if (!l->socket)
         return -1;
     set_options(l);
     if (set_curve(l) != 0 || watch_handshakes(l) != 0 || zmq_connect(l->socket, l->endpoint) != 0 ||
         zmq_getsockopt(l->socket, ZMQ_FD, &l->watch.fd, &len) != 0)
         return -1;
-    int err = loop_add(l->lines->config.loop, &l->watch, EPOLLIN);
+    int err = loop_add(l->sockets->config.loop, &l->watch, EPOLLIN);
     errno = -err;
     return err ? -1 : 0;
 }
 
-struct line *line_open(struct lines *lines, enum line_kind kind, const char *endpoint, size_t broker)
+struct broker_socket *socket_open(struct broker_sockets *sockets, enum socket_kind kind, const char *endpoint,
+                                  size_t broker)
 {
-    struct line *l = calloc(1, sizeof *l);
+    struct broker_socket *l = calloc(1, sizeof *l);
     if (!l)
         return NULL;
-    *l = (struct line){.lines = lines, .kind = kind, .endpoint = endpoint, .broker = broker, .watch = {-1, woken, l}};
+    *l = (struct broker_socket){
+        .sockets = sockets, .kind = kind, .endpoint = endpoint, .broker = broker, .watch = {-1, woken, l}};
     zmq_msg_init(&l->message);
     if (connect_line(l) == 0)
         return l;
     log_error("--%s %s: %s", option_names[kind], endpoint, zmq_strerror(errno));
-    line_close(&l);
+    socket_close(&l);
     return NULL;
 }
 
-void line_close(struct line **l)
+void socket_close(struct broker_socket **l)
 {
     if (!*l)
         return;
-    loop_remove((*l)->lines->config.loop, &(*l)->watch);
+    loop_remove((*l)->sockets->config.loop, &(*l)->watch);
     zmq_msg_close(&(*l)->message);
     if ((*l)->socket)
         zmq_close((*l)->socket);
@@ -180,14 +182,14 @@ void line_close(struct line **l)
 
 /* --- messages --- */
 
-int line_send(struct line *l, struct slice message)
+int socket_send(struct broker_socket *l, struct slice message)
 {
     if (!l)
         return -ENOTCONN;
     return zmq_send(l->socket, message.data, message.len, ZMQ_DONTWAIT) < 0 ? -errno : 0;
 }
 
-bool line_receive(struct line *l, struct slice *message)
+bool socket_receive(struct broker_socket *l, struct slice *message)
 {
     if (!l || zmq_msg_recv(&l->message, l->socket, ZMQ_DONTWAIT) < 0)
         return false;
@@ -198,7 +200,7 @@ bool line_receive(struct line *l, struct slice *message)
 /* --- handshakes --- */
 
 /* What the next event of the monitor says; false: there is none. */
-static bool next_handshake(const struct line *l, enum handshake *what)
+static bool next_handshake(const struct broker_socket *l, enum handshake *what)
 {
     uint16_t event;
     char first[8], address[512];
@@ -214,22 +216,22 @@ static bool next_handshake(const struct line *l, enum handshake *what)
 }
 
 /* Tell it once, when it means something. */
-static void tell_problem(struct line *l)
+static void tell_problem(struct broker_socket *l)
 {
-    if (l->told || l->last == HANDSHAKE_NONE || (l->last == HANDSHAKE_CUT && l->cuts < HANDSHAKE_CUTS))
+    if (l->logged || l->last == HANDSHAKE_NONE || (l->last == HANDSHAKE_CUT && l->cuts < HANDSHAKE_CUTS))
         return;
     log_warn("--%s %s: %s", option_names[l->kind], l->endpoint, handshake_problem(l->last, uses_curve(l)));
-    l->told = true;
+    l->logged = true;
 }
 
-void line_tick(struct line *l, int64_t now)
+void socket_tick(struct broker_socket *l, int64_t now)
 {
     enum handshake what;
     while (l && next_handshake(l, &what)) {
         l->last = what;
         l->cuts = what == HANDSHAKE_CUT ? l->cuts + 1 : 0;
         if (what == HANDSHAKE_NONE)
-            l->told = false;
+            l->logged = false;
         if (handshake_final(what))
             l->again_at = now + AGAIN_MS;
         tell_problem(l);
@@ -241,7 +243,7 @@ void line_tick(struct line *l, int64_t now)
     }
 }
 
-bool line_turned_away(const struct line *l)
+bool socket_turned_away(const struct broker_socket *l)
 {
-    return l && l->told;
+    return l && l->logged;
 }
