@@ -131,7 +131,7 @@ def refused(bench, listener, count=1, **options):
 
 def test_a_passed_socket_and_listen_are_one_too_many(bench, listener):
     status, log = refused(bench, listener)
-    assert status == 2 and "systemd passed a socket too" in log
+    assert status == 2 and "systemd passed a socket, too" in log
 
 
 def test_more_sockets_than_one_are_refused(bench, listener):

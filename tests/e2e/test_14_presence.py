@@ -434,7 +434,7 @@ def test_nothing_need_be_kept(bench):
 
 @pytest.mark.parametrize("meta, problem", [
     (["nowhere:X"], "LABEL=]SOURCE"), (["a b=env:X"], "LABEL=]SOURCE"), ([f"env:V{n}" for n in range(9)], "at most 8"),
-    (["env:X", "x=query:y"], "has this label"),
+    (["env:X", "x=query:y"], "this label is used twice"),
 ])
 def test_what_cannot_be_kept(bench, meta, problem):
     argv = [processes.WORKER, "--listen", bench.folder / "w.sock", *[a for m in meta for a in ("--meta", m)]]

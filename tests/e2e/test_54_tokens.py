@@ -434,7 +434,7 @@ def test_a_hangup_reads_the_keys_at_once(bench):
     assert accepted(site, old.token(sub="anna"))
     put(site.key_file, new.file)
     site.worker.signal(signal.SIGHUP)
-    wait_until(lambda: "read again" in site.worker.log(), what="the keys are read")
+    wait_until(lambda: "reloaded" in site.worker.log(), what="the keys are read")
     assert accepted(site, new.token(sub="anna")) and not accepted(site, old.token(sub="anna"))
 
 
@@ -518,7 +518,7 @@ def test_secrets_are_rotated_without_a_gap(bench):
     assert first.kid != second.kid and len(json.loads(file.read_text())["keys"]) == 2
     wait_accepted(site, second.token(sub="anna"))
     assert accepted(site, first.token(sub="anna"))
-    wait_until(lambda: "it holds 2 keys" in site.worker.log(), what="the log says how many there are")
+    wait_until(lambda: "reloaded, 2 keys" in site.worker.log(), what="the log says how many there are")
     documented = documented_token("b64decode", file)
     assert accepted(site, documented) and pyjwt.get_unverified_header(documented)["kid"] == second.kid
     put(file, "".join(line for line in file.read_text().splitlines(True) if first.kid not in line))
