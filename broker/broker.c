@@ -1,6 +1,9 @@
-/* One thread, one loop. A turn takes what has arrived, within a bound, and nobody is told of an event before the
- * turn's commit: first the events are stored, then they go on the feed, then their publishers get their replies. What
- * workers ask is answered after that, so that their answers, too, tell only what is stored. */
+/* broker.c - one thread and one loop.
+ *
+ * An iteration runs the requests that have arrived, within a bound. Their events are stored, then published on the feed,
+ * and then the publishers get their replies (commit.c). Workers are answered last, so that their answers contain only
+ * events that are stored.
+ */
 #include "broker.h"
 
 #include <inttypes.h>
@@ -15,8 +18,8 @@
 
 #define KEEP_BYTES ((size_t)4 << 20)
 
-#define STOP_MS 2000      /* for answering what had been received when the signal came */
-#define STOP_QUIET_MS 100 /* without a request: that was all */
+#define STOP_MS 2000      /* bound of answering the requests that had arrived before the signal */
+#define STOP_QUIET_MS 100 /* without a request: all have been answered */
 
 /* --- each second --- */
 
@@ -35,8 +38,8 @@ static void announce_head(struct broker *b)
         buf_release(&b->message);
 }
 
-/* One large answer must not keep its memory for ever. */
-static void give_memory_back(struct broker *b)
+/* Free buffers that one large answer has grown. */
+static void release_large_buffers(struct broker *b)
 {
     if (b->reply.cap > KEEP_BYTES)
         buf_release(&b->reply);
@@ -44,8 +47,8 @@ static void give_memory_back(struct broker *b)
         buf_release(&b->message);
 }
 
-/* For people who look later: how it is now, and what workers told since the last second. */
-static void remember_second(struct broker *b)
+/* Sample the gauges, and what workers have reported since the last second (overview.h). */
+static void sample_second(struct broker *b)
 {
     uint64_t counters[WORKER_COUNTERS], before[WORKER_COUNTERS];
     int64_t now_ms = clock_unix_ms();
@@ -61,8 +64,8 @@ static void remember_second(struct broker *b)
     b->gaps_told = gaps;
 }
 
-/* On the feed, which all of them hear. */
-static void tell_workers_log_level(struct broker *b)
+/* The feed reaches every worker. */
+static void send_log_level(struct broker *b)
 {
     if (!b->workers_log_level)
         return;
@@ -74,8 +77,8 @@ static void tell_workers_log_level(struct broker *b)
         buf_release(&b->message);
 }
 
-/* Out of descriptors libzmq would spin, and nobody new be served; so some are kept. */
-static void look_at_descriptors(struct broker *b)
+/* Without free descriptors libzmq spins and serves no new peer. Stop accepting while few are left. */
+static void check_descriptors(struct broker *b)
 {
     struct bus_events events = bus_events(b->bus);
     b->counters[HANDSHAKES_FAILED] += events.failed;
@@ -84,10 +87,10 @@ static void look_at_descriptors(struct broker *b)
         return;
     bus_hold(b->bus, b->descriptors.scarce);
     if (b->descriptors.scarce)
-        log_event(LOG_WARN, "few descriptors are left: new tcp connections wait; raise the limit (LimitNOFILE=)",
+        log_event(LOG_WARN, "few descriptors left: new tcp connections wait; raise the limit (LimitNOFILE=)",
                   log_count("open", b->descriptors.open), log_count("max", b->descriptors.max));
     else
-        log_event(LOG_INFO, "there are descriptors again: new tcp connections are accepted",
+        log_event(LOG_INFO, "descriptors available again: accepting tcp connections",
                   log_count("open", b->descriptors.open), log_count("max", b->descriptors.max));
 }
 
@@ -99,23 +102,23 @@ static void each_second(struct broker *b)
     log_tick(now);
     size_t lost = presence_expire(b->presence, clock_ms());
     if (lost)
-        log_event(LOG_WARN, "workers have been silent for too long: they are lost, with their connections",
-                  log_count("workers", lost), log_count("seconds", (uint64_t)presence_lease(b->presence) / 1000));
+        log_event(LOG_WARN, "workers lost: silent for longer than their lease", log_count("workers", lost),
+                  log_count("seconds", (uint64_t)presence_lease(b->presence) / 1000));
     b->counters[WORKERS_LOST] += lost;
     if (b->cluster)
         cluster_link_tick(b->cluster, now);
     b->counters[EVENTS] += (uint64_t)sequence_expire(b->sequence, clock_unix_ms());
     announce_head(b);
-    tell_workers_log_level(b);
-    remember_second(b);
-    give_memory_back(b);
+    send_log_level(b);
+    sample_second(b);
+    release_large_buffers(b);
     b->announce_at = now + WIRE_ANNOUNCE_MS;
 }
 
 /* --- the loop --- */
 
-/* Those who are not to be here any more are cut off, and with them for a moment those who are. */
-static void read_keys_anew(struct broker *b)
+/* Revoked peers are disconnected. Admitted peers on the same socket reconnect. */
+static void reload_keys(struct broker *b)
 {
     bool cut[BUS_SOCKETS];
     access_reload(&b->access, cut);
@@ -131,7 +134,7 @@ void broker_take_signals(struct broker *b)
         if (number == SIGUSR1)
             log_toggle_debug();
         else if (number == SIGHUP)
-            read_keys_anew(b);
+            reload_keys(b);
         else
             b->stop_signal = number;
 }
@@ -159,21 +162,21 @@ static void set_clocks(struct broker *b)
     b->commands.store_failing = b->batch.failing;
 }
 
-static void turn(struct broker *b)
+static void iterate(struct broker *b)
 {
     set_clocks(b);
     b->more = commit_iterate(b, clock_ms());
     broker_answer_workers(b);
     if (b->journal)
-        broker_answer_late(b);
+        broker_answer_deferred(b);
     if (b->cluster)
         cluster_link_turn(b->cluster, clock_ms());
-    look_at_descriptors(b);
+    check_descriptors(b);
     each_second(b);
 }
 
-/* Answer what has been received, until nothing more comes; publishers that go on sending do not keep us long. The sockets stay as they are:
- * libzmq ends the connections of an endpoint that is unbound, and with them the replies. */
+/* Answer the requests that have arrived. Publishers that go on sending delay the stop by STOP_MS at most. The sockets stay
+ * bound: libzmq drops the connections of an unbound endpoint, and their replies. */
 static void stop(struct broker *b)
 {
     int64_t now = clock_ms(), until = now + STOP_MS, quiet_at = now + STOP_QUIET_MS;
@@ -183,7 +186,7 @@ static void stop(struct broker *b)
     while (now < until && (now < quiet_at || commit_is_pending(b))) {
         uint64_t requests = b->counters[REQUESTS];
         b->more = false;
-        turn(b);
+        iterate(b);
         now = clock_ms();
         if (b->counters[REQUESTS] != requests)
             quiet_at = now + STOP_QUIET_MS;
@@ -202,10 +205,10 @@ int broker_run(const struct broker_config *config)
     int err = broker_open(&b, config);
     if (!err) {
         log_info("ssecast-broker %s is ready; history in %s, sequence at %" PRIu64, SSECAST_VERSION,
-                 broker_place(config), sequence_head(b.sequence));
-        notify_send("READY=1\nSTATUS=history in %s", broker_place(config));
+                 broker_store_name(config), sequence_head(b.sequence));
+        notify_send("READY=1\nSTATUS=history in %s", broker_store_name(config));
         while (!b.stop_signal) {
-            turn(&b);
+            iterate(&b);
             wait_for_work(&b);
         }
         stop(&b);

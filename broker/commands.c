@@ -10,7 +10,7 @@
 
 /* --- commands --- */
 
-/* Without memory for its reply a request is not answered; the publisher asks again, and its id keeps that from doubling. */
+/* Without memory for its reply a request is not answered. The publisher retries, and the id prevents a duplicate. */
 static void put_reply(struct broker *b, struct outbox_reply *reply)
 {
     reply->body = (struct slice){b->reply.data, b->reply.len};
@@ -20,12 +20,12 @@ static void put_reply(struct broker *b, struct outbox_reply *reply)
     }
 }
 
-/* Answer the request in frames to the peer that reply names. False when it is held. */
+/* Run the request in frames; the reply goes to the peer that `reply` names. False when the request is held. */
 static bool run_command(struct broker *b, const struct grant *grant, const struct slice *frames, size_t frame_count,
                         struct outbox_reply *reply)
 {
     b->commands.now_ms =
-        clock_unix_ms(); /* not before the request came: workers compare it with when streams were opened */
+        clock_unix_ms(); /* not before the request arrived: workers compare it with the time a stream was opened */
     struct command_outcome outcome = command_run(&b->commands, grant, frames, frame_count, &b->reply);
     if (outcome.held)
         return false;
@@ -62,7 +62,7 @@ static struct slice *read_patterns(struct slice raw, struct names *out)
     return items;
 }
 
-/* Only the broker knows who has a key, so a worker names those with tokens. When it names nobody it asks for itself. */
+/* Only the broker knows who has a key, so a worker may name the bearer of a token only. Without a name it asks for itself. */
 static bool take_publisher(struct slice publisher, struct grant *grant)
 {
     struct slice token = slice_of(PUBLISHER_TOKEN);
@@ -72,7 +72,7 @@ static bool take_publisher(struct slice publisher, struct grant *grant)
     return true;
 }
 
-/* A command that a worker gave. False when it is held. */
+/* A command from a worker. False when it is held. */
 static bool run_for_worker(struct broker *b, struct slice worker, struct slice message)
 {
     struct wire_command m;
@@ -113,7 +113,7 @@ static bool take_from_service(struct broker *b, struct request *out, bool holdin
 static bool take_from_worker(struct broker *b, struct request *out)
 {
     struct outbox_reply asked;
-    if (!outbox_next(&b->asked, &asked))
+    if (!outbox_next(&b->worker_commands, &asked))
         return false;
 
     *out = (struct request){.peer = asked.peer, .to_worker = true, .frames = {asked.body}, .frame_count = 1};

@@ -12,8 +12,8 @@ static const struct grant everything = {.roles = ROLE_OPERATOR};
 
 struct dump {
     FILE *out;
-    struct buf line;
-    uint64_t events, first, last; /* how many, and the seqs of the oldest and the newest; 0: none */
+    struct json_out line;
+    uint64_t events, first, last; /* count; seqs of the oldest and the newest, 0: none */
     uint64_t ids;                 /* own ids of forgotten events */
 };
 
@@ -49,7 +49,7 @@ static bool dump_run(void *context, uint64_t position, bool doubted)
     return end_line(d);
 }
 
-/* A hash means nothing to people. */
+/* An id is stored as a hash, which is of no use in the output. */
 static bool count_id(void *context, uint64_t hash, uint64_t seq)
 {
     struct dump *d = context;
@@ -73,7 +73,7 @@ static bool dump_summary(struct dump *d, const struct store *s)
     return end_line(d);
 }
 
-/* store_open() would make a store where there is none. */
+/* store_open() would create a missing store. */
 static bool has_store(const char *dir)
 {
     char *file;
@@ -83,7 +83,7 @@ static bool has_store(const char *dir)
 
     bool found = access(file, R_OK) == 0;
     if (!found)
-        fprintf(stderr, "--dump-store %s: there is no store here (%s: %s)\n", dir, file, strerror(errno));
+        fprintf(stderr, "--dump-store %s: no store found (%s: %s)\n", dir, file, strerror(errno));
     free(file);
     return found;
 }

@@ -6,7 +6,7 @@
 
 #include "ops/option.h"
 
-/* Where presence is told unless configured otherwise. */
+/* The default of --presence. A broker that cannot bind it starts without. */
 #define PRESENCE_DEFAULT "tcp://127.0.0.1:5573"
 
 struct broker_config {

@@ -1,5 +1,5 @@
-/* What has to be there before the first turn, in order: history first, which may take a while, then the sockets, so that nobody is served
- * who would be told less than there is. */
+/* start.c - opens and closes a broker: history first, which may take seconds, then the sockets. So no client is served from an
+ * incomplete history. */
 #define LOG_SUBSYSTEM "broker"
 
 #include <errno.h>
@@ -17,24 +17,24 @@
 #include "ops/log.h"
 #include "state.h"
 
-#define LINGER_MS 1000 /* for the last batches and replies to leave */
+#define LINGER_MS 1000 /* for sending the last batches and replies */
 
-/* A number that no other run has. */
-static uint64_t new_run(void)
+/* A random number that identifies this start of the broker; not 0. */
+static uint64_t new_epoch(void)
 {
-    uint64_t run;
-    if (getrandom(&run, sizeof run, 0) != (ssize_t)sizeof run)
-        run = (uint64_t)clock_unix_us();
-    return run ? run : 1;
+    uint64_t epoch;
+    if (getrandom(&epoch, sizeof epoch, 0) != (ssize_t)sizeof epoch)
+        epoch = (uint64_t)clock_unix_us();
+    return epoch ? epoch : 1;
 }
 
-/* For people at a terminal: a large history takes seconds. The line is overwritten by what comes next. */
-static void show_loading(uint64_t events)
+/* Progress on a terminal: loading a large history takes seconds. The next line overwrites it. */
+static void show_progress(uint64_t events)
 {
     fprintf(stderr, "loading: %" PRIu64 " events\r", events);
 }
 
-/* The sequence, with what the store holds. */
+/* Restore the sequence from the store. */
 static int open_store(struct broker *b, const struct broker_config *config)
 {
     struct history_limits limits = {config->history_events, config->history_bytes, config->history_age_ms};
@@ -42,8 +42,8 @@ static int open_store(struct broker *b, const struct broker_config *config)
     int64_t began = clock_ms();
     int err = store_open(config->store, &b->store, why);
     if (!err) {
-        b->sequence = sequence_new(&limits, (uint64_t)clock_unix_us(), new_run());
-        err = b->sequence ? sequence_restore(b->sequence, b->store, isatty(STDERR_FILENO) ? show_loading : NULL, why)
+        b->sequence = sequence_new(&limits, (uint64_t)clock_unix_us(), new_epoch());
+        err = b->sequence ? sequence_restore(b->sequence, b->store, isatty(STDERR_FILENO) ? show_progress : NULL, why)
                           : -ENOMEM;
     }
     b->log = (struct event_log){.sequence = b->sequence};
@@ -53,24 +53,24 @@ static int open_store(struct broker *b, const struct broker_config *config)
         log_info("%s: %" PRIu64 " events loaded in %" PRId64 " ms", config->store,
                  history_count(sequence_history(b->sequence)), clock_ms() - began);
     if (!err && why[0])
-        log_warn("--store %s: %s; publishers are told so until it can be written again", config->store, why);
+        log_warn("--store %s: %s; publishes fail with store_failed until it can be written", config->store, why);
     return err;
 }
 
-static void warn_of_exposure(const char *option, const char *endpoint)
+static void warn_exposed(const char *option, const char *endpoint)
 {
     if (endpoint_is_abstract(endpoint))
-        log_warn("--%s %s: anybody on this machine can connect to this endpoint (--allow-insecure)", option, endpoint);
+        log_warn("--%s %s: every local process can connect to this endpoint (--allow-insecure)", option, endpoint);
     else if (endpoint_exposed(endpoint))
-        log_warn("--%s %s: others can reach this endpoint, and nothing protects it (--allow-insecure)", option,
-                 endpoint);
+        log_warn("--%s %s: other hosts or users can reach this endpoint without authentication (--allow-insecure)",
+                 option, endpoint);
 }
 
-/* With keys a tcp endpoint is protected; an abstract socket never is. */
-static void warn_when_open(const struct broker_config *config, const char *option, const char *endpoint)
+/* Keys protect a tcp endpoint. Nothing protects an abstract socket. */
+static void check_exposure(const struct broker_config *config, const char *option, const char *endpoint)
 {
     if (!config->keys || endpoint_is_abstract(endpoint))
-        warn_of_exposure(option, endpoint);
+        warn_exposed(option, endpoint);
 }
 
 static int open_access(struct broker *b, const struct broker_config *config, struct curve_key *secret)
@@ -81,20 +81,20 @@ static int open_access(struct broker *b, const struct broker_config *config, str
         return -EINVAL;
     }
     for (size_t i = 0; i < config->commands.count; i++)
-        warn_when_open(config, "commands", config->commands.items[i]);
-    warn_when_open(config, "feed", config->feed);
-    warn_when_open(config, "sync", config->sync);
-    warn_when_open(config, "presence", config->presence);
+        check_exposure(config, "commands", config->commands.items[i]);
+    check_exposure(config, "feed", config->feed);
+    check_exposure(config, "sync", config->sync);
+    check_exposure(config, "presence", config->presence);
     return access_open(&b->access, config->keys, b->counters);
 }
 
-/* Where history is, for people: what may be a password is not shown. */
-const char *broker_place(const struct broker_config *config)
+/* Server URLs may contain a password, so they are not shown. */
+const char *broker_store_name(const struct broker_config *config)
 {
     return strstr(config->store, "://") ? "NATS JetStream" : config->store;
 }
 
-/* Wait for news of the journal, or a signal. False when it asked to stop. */
+/* Wait until the journal is readable or a signal arrives. False when the signal asks to stop. */
 static bool wait_for_journal(struct broker *b, int timeout_ms)
 {
     struct pollfd fds[] = {{.fd = b->signal_fd, .events = POLLIN},
@@ -105,16 +105,16 @@ static bool wait_for_journal(struct broker *b, int timeout_ms)
     return !b->stop_signal;
 }
 
-#define CONNECT_AGAIN_MS 1000
+#define RECONNECT_MS 1000
 
-/* Connect, however long that takes. */
+/* Connect, and retry until that succeeds. */
 static int connect_journal(struct broker *b, const struct journal_config *config)
 {
     char why[NATS_LINK_WHY_MAX];
     int err = journal_open(config, &b->journal, why);
     if (err == -EAGAIN)
-        log_warn("the servers of --store cannot be reached: %s; waiting for them", why);
-    while (err == -EAGAIN && wait_for_journal(b, CONNECT_AGAIN_MS))
+        log_warn("--store: servers unreachable: %s; retrying", why);
+    while (err == -EAGAIN && wait_for_journal(b, RECONNECT_MS))
         err = journal_open(config, &b->journal, why);
     if (err && err != -EAGAIN)
         log_error("--store: %s", why);
@@ -123,7 +123,7 @@ static int connect_journal(struct broker *b, const struct journal_config *config
 
 #define JOIN_MS 50
 
-/* Read everything that is in there. */
+/* Read the whole journal. */
 static int join_journal(struct broker *b)
 {
     int64_t began = clock_ms();
@@ -150,7 +150,7 @@ static struct nats_link_config servers_of(const struct broker_config *config)
                                      .key = config->store_tls_key};
 }
 
-/* People know it by its host and where it takes commands; so a broker that was started again is known as the one before. */
+/* A broker is named by its host and commands endpoint, so it keeps its name over a restart. */
 static int open_cluster(struct broker *b, const struct broker_config *config)
 {
     char host[64] = "", why[NATS_LINK_WHY_MAX];
@@ -163,26 +163,26 @@ static int open_cluster(struct broker *b, const struct broker_config *config)
                     .name = slice_of(b->name),
                     .presence = b->presence,
                     .counters = b->counters,
-                    .resync = broker_ask_worker_anew,
+                    .resync = broker_resync_worker,
                     .context = b},
     };
     int err = cluster_link_open(&cluster, &b->cluster, why);
     if (err)
-        log_error("--store: the other brokers cannot be reached: %s", why);
+        log_error("--store: cannot reach the other brokers: %s", why);
     return err;
 }
 
 static int open_journal(struct broker *b, const struct broker_config *config)
 {
-    uint64_t run = new_run();
+    uint64_t epoch = new_epoch();
     struct journal_config journal = {
         .link = servers_of(config),
         .stream = config->store_stream,
         .replicas = config->store_replicas,
         .limits = {config->history_events, config->history_bytes, config->history_age_ms},
-        .broker = run,
+        .broker = epoch,
     };
-    b->sequence = sequence_new(&journal.limits, 0, run);
+    b->sequence = sequence_new(&journal.limits, 0, epoch);
     int err = b->sequence ? connect_journal(b, &journal) : -ENOMEM;
     if (err)
         return err;
@@ -204,8 +204,9 @@ static int open_bus(struct broker *b, const struct broker_config *config)
         .sync = config->sync,
         .presence = config->presence,
         .presence_optional = strcmp(config->presence, PRESENCE_DEFAULT) == 0,
-        .max_command = 4 * command_request_max(config->max_event_bytes),      /* what is too large still gets a reply */
-        .max_replies = (int)(2 * config->max_in_flight + 2 * SHARE_REQUESTS), /* libzmq hears late of what was read */
+        .max_command = 4 * command_request_max(config->max_event_bytes), /* a larger request still gets a reply */
+        .max_replies =
+            (int)(2 * config->max_in_flight + 2 * SHARE_REQUESTS), /* libzmq learns late what a peer has read */
         .handshake_ms = (int)config->handshake_ms,
         .ipc_mode = (unsigned)config->ipc_mode,
         .secret_key = config->curve_key_file ? secret.text : NULL,
@@ -249,7 +250,7 @@ int broker_open(struct broker *b, const struct broker_config *config)
                                     .counters = b->counters,
                                     .cluster = cluster_link_cluster(b->cluster),
                                     .send = broker_send_worker,
-                                    .later = b->journal ? broker_answer_later : NULL,
+                                    .later = b->journal ? broker_defer : NULL,
                                     .context = b};
     b->commands = (struct command_context){
         .sequence = b->sequence,
@@ -289,8 +290,8 @@ void broker_close(struct broker *b)
     presence_free(&b->presence);
     watch_release(&b->watch);
     outbox_release(&b->outbox);
-    outbox_release(&b->asked);
-    outbox_release(&b->later);
+    outbox_release(&b->worker_commands);
+    outbox_release(&b->deferred);
     outbox_release(&b->waiting);
     buf_release(&b->reply);
     buf_release(&b->message);

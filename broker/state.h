@@ -48,36 +48,36 @@ struct broker {
     struct command_context commands;
     struct sync_context sync;
     struct descriptors descriptors;
-    struct in_flight *in_flight; /* NULL: a turn cannot have as many as are allowed */
+    struct in_flight *in_flight; /* NULL: a batch cannot reach the limit */
     struct overview overview;
-    uint64_t gaps_told;            /* by workers, as of the last second */
-    const char *workers_log_level; /* that they are to be told within the second; NULL: none */
+    uint64_t gaps_told;            /* the workers' counter, as of the last second */
+    const char *workers_log_level; /* to be sent to all workers within the second; NULL: none */
     struct outbox outbox;
-    struct outbox asked;     /* commands that workers gave, until the next turn */
-    struct outbox later;     /* with a journal: questions that wait for its end to be asked ... */
-    struct outbox waiting;   /* ... and to be reached */
-    struct buf reply;   /* the one being written */
-    struct buf message; /* for feed or sync, being written */
-    int64_t started_ms;      /* clock_ms() */
-    int64_t announce_at;     /* clock_ms(): when the second's work is due */
-    bool more;               /* a bound was reached: there may be more to do at once */
+    struct outbox worker_commands; /* commands of workers, until the next iteration */
+    struct outbox deferred;        /* with a journal: worker requests that wait for the next query of its end ... */
+    struct outbox waiting;         /* ... and for the end that was queried */
+    struct json_out reply;         /* the reply that is being written */
+    struct wire_buf message;       /* the message for feed or sync that is being written */
+    int64_t started_ms;            /* clock_ms() */
+    int64_t announce_at;           /* clock_ms(): when the work of the second is due */
+    bool more;                     /* a bound was reached: do not wait */
     int signal_fd;
-    int stop_signal; /* that asked to stop; 0: none has */
+    int stop_signal; /* 0: run */
 };
 
 /* --- start.c --- */
 
-/* Fill in b, whose signal_fd is -1: open the store or the journal and load it, then the sockets. 0, or -errno with a line in the log; broker_close() in
- * any case. */
+/* Open the store or the journal, load it, and open the sockets. The signal_fd of b is -1. 0, or -errno with a line in the
+ * log. Call broker_close() in any case. */
 int broker_open(struct broker *b, const struct broker_config *config);
 void broker_close(struct broker *b);
 
-/* Where history is, for people: what may be a password is not shown. */
-const char *broker_place(const struct broker_config *config);
+/* Names the store in messages, without a password. */
+const char *broker_store_name(const struct broker_config *config);
 
 /* --- broker.c --- */
 
-/* Obey the signals that came. */
+/* Handle the signals that have arrived. */
 void broker_take_signals(struct broker *b);
 
 /* --- commit.c --- */
@@ -119,18 +119,18 @@ void commands_reply(struct broker *b, const char *failed, bool unknown);
 
 /* --- workers.c --- */
 
-/* Answer workers, within a bound. */
+/* Answer the requests of workers, within a bound. */
 void broker_answer_workers(struct broker *b);
 
-/* With a journal: answer those who had to wait for it. */
-void broker_answer_late(struct broker *b);
+/* With a journal: answer deferred requests whose end of the journal was reached. */
+void broker_answer_deferred(struct broker *b);
 
-/* Hooks of watch.h, presence.h, sync.h and cluster.h; context is the broker. */
+/* Hooks of watch.h, presence.h, sync.h and cluster.h. context is the broker. */
 void broker_send_change(void *context, struct slice message);
 void broker_on_change(void *context, const struct presence_change *change);
 bool broker_send_worker(void *context, struct slice worker, struct slice message);
-bool broker_answer_later(void *context, struct slice worker, struct slice message);
+bool broker_defer(void *context, struct slice worker, struct slice message);
 struct history_lag broker_lag_of(void *context, uint64_t position);
-void broker_ask_worker_anew(void *context, struct slice worker);
+void broker_resync_worker(void *context, struct slice worker);
 
 #endif

@@ -1,16 +1,16 @@
-/* What workers say and ask on the sync socket. They are answered after the turn's commit, so that their answers, too, tell only what is
- * stored. */
+/* workers.c - answers the requests of workers on the sync socket. It runs after the commit, so that answers contain only events
+ * that are stored. */
 #define LOG_SUBSYSTEM "broker"
 
 #include "base/clock.h"
 #include "state.h"
 
-#define TURN_ANSWERS 64
-#define TURN_ANSWER_BYTES (4u << 20)
-#define LATER_BYTES (1u << 20)
-#define ASKED_BYTES (64u << 20) /* commands of workers that wait to be run: what one worker asks at once at most */
+#define ANSWERS_MAX 64 /* of an iteration */
+#define ANSWER_BYTES (4u << 20)
+#define DEFERRED_BYTES (1u << 20)
+#define COMMAND_BYTES (64u << 20) /* commands of workers that wait to be run: the most that one worker sends at once */
 
-/* Presence is what workers say it is and waits for no commit. */
+/* Presence is known from the reports of workers and does not wait for a commit. */
 void broker_send_change(void *context, struct slice message)
 {
     struct broker *b = context;
@@ -18,7 +18,7 @@ void broker_send_change(void *context, struct slice message)
     b->counters[PRESENCE_MESSAGES]++;
 }
 
-/* Somebody came or went: told to who subscribed, and kept for people who look later when it was we who ended the stream. */
+/* Publish a change of presence. Streams that ssecast ended are also kept for the status page (overview.h). */
 void broker_on_change(void *context, const struct presence_change *change)
 {
     struct broker *b = context;
@@ -30,7 +30,7 @@ void broker_on_change(void *context, const struct presence_change *change)
     overview_ended(&b->overview, b->watch.now_ms, end_cause_name(change->cause), info.session, info.worker, 1);
 }
 
-/* Of a worker that says where it is: what it has not got may be on the way. */
+/* How far a worker at this position is behind. Events may be on the way to it. */
 struct history_lag broker_lag_of(void *context, uint64_t position)
 {
     const struct broker *b = context;
@@ -41,32 +41,33 @@ static void send_answer(struct broker *b, struct slice worker)
 {
     if (b->message.failed ||
         bus_send(b->bus, BUS_SYNC, worker, (struct slice){0}, (struct slice){b->message.data, b->message.len}) != 0)
-        b->counters[ANSWERS_DROPPED]++; /* the worker asks again */
+        b->counters[ANSWERS_DROPPED]++; /* the worker retries */
     if (b->message.failed)
         buf_release(&b->message);
 }
 
-/* More commands wait than are kept: the worker tells its publisher. */
-static void refuse_asked(struct broker *b, const struct bus_message *m)
+/* Too many commands wait. The worker passes the refusal to its publisher. */
+static void refuse_command_of(struct broker *b, const struct bus_message *m)
 {
     struct wire_command c;
     if (wire_get_command(m->frames[0], &c) != 0)
         return;
-    command_refuse(&b->commands, CODE_BUSY, "too many requests of workers wait; nothing was done", c.json, &b->reply);
+    command_refuse(&b->commands, CODE_BUSY, "too many requests of workers are waiting; nothing was done", c.json,
+                   &b->reply);
     wire_put_reply(&b->message, &(struct wire_reply){c.request, {b->reply.data, b->reply.len}});
     send_answer(b, m->peer);
 }
 
 /* Keep a command until the next iteration. */
-static size_t keep_asked(struct broker *b, const struct bus_message *m, int64_t now)
+static size_t keep_command(struct broker *b, const struct bus_message *m, int64_t now)
 {
     size_t len = m->frames[0].len;
     presence_renew(b->presence, m->peer, now);
     b->more = true;
-    if (outbox_waiting(&b->asked) + len > ASKED_BYTES)
-        refuse_asked(b, m);
+    if (outbox_waiting(&b->worker_commands) + len > COMMAND_BYTES)
+        refuse_command_of(b, m);
     else
-        outbox_put(&b->asked, &(struct outbox_reply){.peer = m->peer, .body = m->frames[0]});
+        outbox_put(&b->worker_commands, &(struct outbox_reply){.peer = m->peer, .body = m->frames[0]});
     return len;
 }
 
@@ -77,7 +78,7 @@ static size_t answer_worker(struct broker *b, const struct bus_message *m, int64
         return 0;
     }
     if (wire_type(m->frames[0]) == WIRE_COMMAND)
-        return keep_asked(b, m, now);
+        return keep_command(b, m, now);
 
     b->sync.clock_us = clock_unix_us();
     if (!sync_handle(&b->sync, m->peer, m->frames[0], now, &b->message))
@@ -94,7 +95,7 @@ bool broker_send_worker(void *context, struct slice worker, struct slice message
     return bus_send(b->bus, BUS_SYNC, worker, (struct slice){0}, message) == 0;
 }
 
-static void answer_worker_now(struct broker *b, struct slice worker, struct slice message)
+static void answer_deferred_worker(struct broker *b, struct slice worker, struct slice message)
 {
     bool (*later)(void *, struct slice, struct slice) = b->sync.later;
     b->sync.later = NULL;
@@ -103,28 +104,29 @@ static void answer_worker_now(struct broker *b, struct slice worker, struct slic
     b->sync.later = later;
 }
 
-/* sync.h: questions about cursors that may be news. They wait until everything was taken in that the journal had when they came. */
-bool broker_answer_later(void *context, struct slice worker, struct slice message)
+/* The hook of sync.h: the cursor of this request may be from another broker. The request waits until everything was read that the
+ * journal had when it arrived. */
+bool broker_defer(void *context, struct slice worker, struct slice message)
 {
     struct broker *b = context;
-    if (b->later.len < LATER_BYTES) /* else the worker asks again */
-        outbox_put(&b->later, &(struct outbox_reply){.peer = worker, .body = message});
+    if (b->deferred.len < DEFERRED_BYTES) /* else it is dropped, and the worker retries */
+        outbox_put(&b->deferred, &(struct outbox_reply){.peer = worker, .body = message});
     return true;
 }
 
-void broker_answer_late(struct broker *b)
+void broker_answer_deferred(struct broker *b)
 {
-    struct outbox_reply question;
+    struct outbox_reply request;
     if (sequence_lost(b->sequence))
         return;
     if (b->waiting.len && journal_came_to_end(b->journal))
-        while (outbox_next(&b->waiting, &question))
-            answer_worker_now(b, question.peer, question.body);
-    if (b->waiting.len || !b->later.len)
+        while (outbox_next(&b->waiting, &request))
+            answer_deferred_worker(b, request.peer, request.body);
+    if (b->waiting.len || !b->deferred.len)
         return;
     struct outbox empty = b->waiting;
-    b->waiting = b->later;
-    b->later = empty;
+    b->waiting = b->deferred;
+    b->deferred = empty;
     journal_ask_end(b->journal, clock_ms());
 }
 
@@ -135,7 +137,7 @@ void broker_answer_workers(struct broker *b)
     bool all_read = false;
     b->watch.now_ms = clock_unix_ms();
 
-    for (int i = 0; i < TURN_ANSWERS && bytes < TURN_ANSWER_BYTES && !all_read; i++) {
+    for (int i = 0; i < ANSWERS_MAX && bytes < ANSWER_BYTES && !all_read; i++) {
         all_read = !bus_receive(b->bus, BUS_SYNC, &m);
         if (!all_read)
             bytes += answer_worker(b, &m, clock_ms());
@@ -146,7 +148,7 @@ void broker_answer_workers(struct broker *b)
 }
 
 /* The hook of cluster.c. */
-void broker_ask_worker_anew(void *context, struct slice worker)
+void broker_resync_worker(void *context, struct slice worker)
 {
     struct broker *b = context;
     struct buf message = {0};

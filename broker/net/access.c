@@ -4,8 +4,8 @@
 
 #include "ops/log.h"
 
-/* Who may connect to a socket. What goes over commands is judged message by message, whose sender is known; what is published is not, so it
- * is for those who may see all of it. */
+/* The roles that may connect to a socket. Commands are checked for each message. Feed and presence reach every subscriber, so
+ * only a role that may see everything is admitted. */
 static const unsigned admitted_roles[BUS_SOCKETS] = {
     [BUS_COMMANDS] = ROLE_PUBLISHER | ROLE_OPERATOR,
     [BUS_SYNC] = ROLE_WORKER,
@@ -14,7 +14,7 @@ static const unsigned admitted_roles[BUS_SOCKETS] = {
 };
 static const char *const socket_names[BUS_SOCKETS] = {"commands", "sync", "feed", "presence"};
 
-static bool may_connect(const struct key *key, enum bus_socket socket)
+static bool may_connect(const struct peer_key *key, enum bus_socket socket)
 {
     return key && (key->grant.roles & admitted_roles[socket]) && !(socket == BUS_PRESENCE && key->grant.limited);
 }
@@ -31,7 +31,7 @@ int access_open(struct access *a, const char *file, uint64_t *counters)
         return -EINVAL;
     }
     if (keys_count(a->keys) == 0)
-        log_warn("--keys %s: there is no key in it, so nobody may connect to the tcp endpoints", file);
+        log_warn("--keys %s: no keys; every connection to a tcp endpoint is refused", file);
     return 0;
 }
 
@@ -43,16 +43,16 @@ void access_close(struct access *a)
 bool access_admit(void *context, enum bus_socket socket, struct slice text, struct slice address)
 {
     struct access *a = context;
-    const struct key *key = keys_find(a->keys, text);
+    const struct peer_key *key = keys_find(a->keys, text);
     if (may_connect(key, socket))
         return true;
     a->counters[KEYS_REFUSED]++;
     if (key)
-        log_event(LOG_WARN, "a key may not connect here", log_name("socket", socket_names[socket]),
+        log_event(LOG_WARN, "key refused: its role may not connect here", log_name("socket", socket_names[socket]),
                   log_text("name", key->name), log_name("role", keys_role_name(key->grant.roles)),
                   log_text("address", address));
     else
-        log_event(LOG_WARN, "a key that is not among the keys was refused", log_name("socket", socket_names[socket]),
+        log_event(LOG_WARN, "key refused: not in the keys file", log_name("socket", socket_names[socket]),
                   log_text("key", text), log_text("address", address));
     return false;
 }
@@ -62,17 +62,17 @@ const struct grant *access_grant(const struct access *a, const struct bus_messag
     static const struct grant nothing = {0};
     if (!a->keys || !m->user.len)
         return &grant_everything;
-    const struct key *key = keys_find(a->keys, m->user);
+    const struct peer_key *key = keys_find(a->keys, m->user);
     return key ? &key->grant : &nothing;
 }
 
-/* Who was admitted by old and is not by new? */
-static size_t compare(const struct keys *old, const struct keys *new, bool cut[BUS_SOCKETS])
+/* The number of keys that were removed. Sets cut[i] if a revoked peer may still be connected to socket i. */
+static size_t compare_keys(const struct keys *old, const struct keys *new, bool cut[BUS_SOCKETS])
 {
-    const struct key *key;
+    const struct peer_key *key;
     size_t gone = 0;
     for (size_t i = 0; (key = keys_at(old, i)); i++) {
-        const struct key *now = keys_find(new, slice_of(key->text.text));
+        const struct peer_key *now = keys_find(new, slice_of(key->text.text));
         gone += !now;
         for (int s = 0; s < BUS_SOCKETS; s++)
             cut[s] = cut[s] || (may_connect(key, (enum bus_socket)s) && !may_connect(now, (enum bus_socket)s));
@@ -87,18 +87,18 @@ void access_reload(struct access *a, bool cut[BUS_SOCKETS])
         cut[s] = false;
     a->readings++;
     if (!a->file) {
-        log_info("there is nothing to read anew: no --keys are configured");
+        log_info("nothing to reload: --keys is not set");
         return;
     }
     struct keys *fresh = keys_load(a->file, why);
     if (!fresh) {
-        log_event(LOG_ERROR, "the keys cannot be read anew and stay as they were", log_name("why", why),
+        log_event(LOG_ERROR, "keys not reloaded: the old keys stay in force", log_name("why", why),
                   log_count("reading", a->readings));
         return;
     }
-    size_t gone = compare(a->keys, fresh, cut);
+    size_t gone = compare_keys(a->keys, fresh, cut);
     keys_free(&a->keys);
     a->keys = fresh;
-    log_event(LOG_INFO, "the keys were read anew", log_count("keys", keys_count(fresh)), log_count("removed", gone),
+    log_event(LOG_INFO, "keys reloaded", log_count("keys", keys_count(fresh)), log_count("removed", gone),
               log_count("reading", a->readings));
 }

@@ -1,6 +1,6 @@
-/* access.h - who may do what at the broker: the keys in force, what each may connect to, and the file of keys read anew.
+/* access.h - the keys in force: which sockets a key may connect to, its grant, and reloading the keys file.
  *
- * Without a file everybody who reaches an endpoint may do everything there.
+ * Without a keys file every peer that reaches an endpoint may do everything there.
  */
 #ifndef SSECAST_ACCESS_H
 #define SSECAST_ACCESS_H
@@ -12,7 +12,7 @@
 struct access {
     const char *file;   /* of the keys; NULL: none */
     struct keys *keys;  /* NULL: without a file */
-    uint64_t readings;  /* of the file anew: each is told apart in the log */
+    uint64_t readings;  /* reloads so far, for the log */
     uint64_t *counters; /* BROKER_COUNTERS of them */
 };
 
@@ -23,12 +23,12 @@ void access_close(struct access *a);
 /* A bus_admit; the context is a struct access. */
 bool access_admit(void *context, enum bus_socket socket, struct slice key, struct slice address);
 
-/* What the sender of m may do. A key that was taken out of the file may do nothing; who came through no key, which only an ipc endpoint
- * allows, everything. Valid until the file is read anew. */
+/* The grant of the sender of m. A removed key has none. A sender without a key, on an ipc endpoint, may do everything. Valid until
+ * the next reload. */
 const struct grant *access_grant(const struct access *a, const struct bus_message *m);
 
-/* Read the file anew; when something is wrong in it the old keys stay. True for each socket in cut that somebody may be connected to who would
- * not be admitted any more. */
+/* Reload the file. The old keys stay when it has an error. Sets cut[i] if a now-revoked peer may still be connected to
+ * socket i. */
 void access_reload(struct access *a, bool cut[BUS_SOCKETS]);
 
 #endif

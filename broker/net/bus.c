@@ -1,3 +1,5 @@
+#define LOG_SUBSYSTEM "sockets"
+
 #include "net/bus.h"
 
 #include <errno.h>
@@ -12,15 +14,14 @@
 #include <unistd.h>
 #include <zmq.h>
 
-#include "net/endpoint_lock.h"
-#include "ops/curve_key.h"
-#include "ops/endpoint.h"
-#define LOG_SUBSYSTEM "sockets"
 #include "base/folder.h"
 #include "base/must.h"
 #include "codec/wire.h"
+#include "net/endpoint_lock.h"
 #include "net/unread.h"
 #include "net/zap.h"
+#include "ops/curve_key.h"
+#include "ops/endpoint.h"
 #include "ops/exposure.h"
 #include "ops/log.h"
 
@@ -29,39 +30,40 @@
 
 #define HEARTBEAT_MS 5000
 #define HEARTBEAT_TIMEOUT_MS 15000
-/* Answers that wait for one worker; it asks again for what was dropped. */
+/* Answers that wait for one worker. The worker retries when one was dropped. */
 #define ANSWERS_WAITING 10000
-/* Batches that wait for one worker, of up to about 256 KiB but shared among all. High, because what is dropped has to
- * be fetched by sync; bounded, because a worker that stands still would otherwise hold memory without end. Under load
- * the heartbeat is what counts: it disconnects such a worker after 15 s, and its queue is freed. */
+/* Batches that wait for one worker. A batch has up to 256 KiB, shared among all workers. The bound is high, because a dropped
+ * batch has to be fetched through sync. It exists, because a worker that does not read would hold memory without end. Under
+ * load the heartbeat disconnects such a worker after 15 s, which frees its queue. */
 #define BATCHES_WAITING 20000
-/* Messages that wait for a subscriber of presence; beyond, it has to take a snapshot again. They have a few hundred bytes, and 17 KB at most with
- * as many channels as a stream may have by default; subscribers share them. */
+/* Messages that wait for a subscriber of presence. A subscriber that misses one takes a snapshot again. A message has a few
+ * hundred bytes, 17 KB with the default limit of channels. Subscribers share it. */
 #define CHANGES_WAITING 20000
 
-/* Replies that wait for one publisher: of so many bytes or more they are counted (a smaller one is bounded by max_replies alone), and
- * together they have so many at most. The largest, of `history`, have 4 MiB. */
+/* Replies that wait for one publisher. Replies of at least LARGE_REPLY bytes are limited by their bytes, smaller ones by
+ * max_replies alone. The largest, of `history`, have 4 MiB. */
 #define LARGE_REPLY 512u
 #define LARGE_REPLIES_WAITING ((size_t)32 << 20)
 
-#define SUBSCRIPTION_MAX 2048LL /* what is subscribed to is a few bytes, a CURVE handshake some hundred */
+#define SUBSCRIPTION_MAX 2048LL /* a topic has a few bytes, a CURVE handshake some hundred */
 
-/* Bytes of topics on one socket, of all its peers, as far as they differ; libzmq takes some 30 times that. A worker needs 4, a service none. */
+/* Bytes of distinct topics on one socket, of all peers. libzmq needs about 30 times that. A worker needs 4 bytes, a service
+ * none. */
 #define SUBSCRIPTIONS_MAX (64u << 10)
 #define SUBSCRIPTIONS_WAITING 64 /* of one peer, until they are counted */
-#define BARRED 8u                /* keys that are remembered */
+#define BARRED 8u                /* keys */
 
 static const int socket_types[SOCKETS] = {ZMQ_ROUTER, ZMQ_ROUTER, ZMQ_XPUB, ZMQ_XPUB};
 static const char *const option_names[SOCKETS] = {"commands", "sync", "feed", "presence"};
 
-#define ADMITTED 2u /* frames before a question of libzmq's: routing id, delimiter */
-#define BIND_AGAIN_MS 10
-#define BIND_PATIENCE 200 /* attempts to bind anew before somebody is told */
+#define ZAP_PREFIX 2u /* frames before a ZAP request: routing id, delimiter */
+#define REBIND_MS 10
+#define REBIND_ATTEMPTS 200 /* before a failure is logged */
 
 /* An endpoint as it was bound: with the port, where a wildcard was asked for. */
 struct binding {
     enum bus_socket socket;
-    unsigned attempts; /* to bind anew; 0: it is bound */
+    unsigned attempts; /* to bind it again; 0: it is bound */
     char endpoint[512];
 };
 
@@ -74,22 +76,22 @@ struct bus {
     size_t lock_count;
     struct binding *bindings;
     size_t binding_count, binding_max;
-    int *listeners; /* descriptors of those bound to tcp */
+    int *listeners; /* descriptors of the tcp listeners */
     size_t listener_count;
-    bool held;                       /* they take no connections */
-    size_t subscribed[SOCKETS];      /* bytes of topics, as far as they differ */
-    struct curve_key barred[BARRED]; /* who subscribed too much last; empty: nobody */
-    size_t barred_count;             /* so far */
+    bool held;                       /* listeners accept no connections */
+    size_t subscribed[SOCKETS];      /* bytes of distinct topics */
+    struct curve_key barred[BARRED]; /* the last keys that subscribed too much; empty: none */
+    size_t barred_count;             /* since the start */
     struct unread *unread;           /* of large replies on the commands socket */
-    void *door;                      /* where libzmq asks who may come in; NULL: without CURVE */
-    void *monitors[SOCKETS];         /* of listeners, connections, and what fails before a peer is connected */
-    zmq_msg_t question[ADMITTED + ZAP_QUESTION];
+    void *zap;                       /* receives ZAP requests; NULL: without CURVE */
+    void *monitors[SOCKETS];         /* of listeners, connections and failed handshakes */
+    zmq_msg_t zap_frames[ZAP_PREFIX + ZAP_REQUEST_FRAMES];
     bus_admit *admit;
     void *admit_context;
     const struct bus_config *config; /* while opening */
     int watched[BUS_WATCHES];        /* end bus_wait(); -1: none */
-    int spares[SPARES];              /* descriptors kept for turn_away_waiting(); -1: none */
-    bool paused;                     /* commands do not */
+    int spares[SPARES];              /* descriptors kept for close_waiting(); -1: none */
+    bool paused;                     /* commands do not end bus_wait() */
 };
 
 /* --- opening --- */
@@ -110,7 +112,7 @@ static int set_up_commands(const struct bus *b, void *socket)
            set_int(socket, ZMQ_SNDHWM, b->config->max_replies) | set_int(socket, ZMQ_ROUTER_MANDATORY, 1);
 }
 
-/* HANDOVER: a worker that reconnects before its old connection was noticed to be dead takes its name over. */
+/* ROUTER_HANDOVER: a worker may reconnect before its dead connection was noticed. */
 static int set_up_sync(void *socket)
 {
     return set_max_message(socket, (int64_t)WIRE_MESSAGE_MAX) | set_int(socket, ZMQ_SNDHWM, ANSWERS_WAITING) |
@@ -147,16 +149,17 @@ static int lock_endpoint(struct bus *b, const char *option, const char *endpoint
     char why[FOLDER_WHY_MAX];
     int lock, err = endpoint_lock(endpoint, &lock);
     if (err == -EWOULDBLOCK)
-        log_error("--%s %s: another broker uses this endpoint (it holds the lock file beside it)", option, endpoint);
+        log_error("--%s %s: another broker uses this endpoint (it holds its lock file)", option, endpoint);
     else if (err)
-        log_error("--%s %s: cannot lock the file beside it: %s", option, endpoint,
+        log_error("--%s %s: cannot lock its lock file: %s", option, endpoint,
                   folder_problem(endpoint + strlen("ipc://"), -err, why));
     if (!err && lock != ENDPOINT_LOCK_NONE)
         b->locks[b->lock_count++] = lock;
     return err;
 }
 
-/* CURVE for what is bound from now on: libzmq copies a socket's options when it binds. It cannot be undone. */
+/* Enable CURVE for endpoints that are bound from now on: libzmq copies the options of a socket when it binds. This cannot be
+ * undone. */
 static int protect(const struct bus *b, enum bus_socket which)
 {
     void *socket = b->sockets[which];
@@ -168,7 +171,7 @@ static int protect(const struct bus *b, enum bus_socket which)
            zmq_setsockopt(socket, ZMQ_ZAP_DOMAIN, domain, strlen(domain));
 }
 
-/* The file of an ipc endpoint never has more permissions than it is to have. */
+/* The umask ensures that the file of an ipc endpoint never has more permissions than --ipc-mode. */
 static int bind_with_mode(const struct bus *b, enum bus_socket which, const char *endpoint)
 {
     set_int(b->sockets[which], ZMQ_IPV6, endpoint_is_ipv6(endpoint));
@@ -196,7 +199,7 @@ static int bind_endpoint(struct bus *b, enum bus_socket which, const char *endpo
     return 0;
 }
 
-/* A socket's endpoints. */
+/* The endpoints of a socket. */
 static size_t endpoints_of(const struct bus_config *c, enum bus_socket which, char *const **out, char *single[1])
 {
     *out = which == BUS_COMMANDS ? c->commands : single;
@@ -204,7 +207,7 @@ static size_t endpoints_of(const struct bus_config *c, enum bus_socket which, ch
     return which == BUS_COMMANDS ? c->commands_count : 1;
 }
 
-/* Bind those that are tcp, or those that are not. */
+/* Bind the tcp endpoints of a socket, or all others. */
 static int bind_all(struct bus *b, enum bus_socket which, bool tcp)
 {
     char *single[1], *const *endpoints;
@@ -215,7 +218,8 @@ static int bind_all(struct bus *b, enum bus_socket which, bool tcp)
     return 0;
 }
 
-/* Where libzmq tells of listeners, connections and handshakes that fail. Nothing there may ever wait for us: it would stop libzmq's thread. */
+/* libzmq reports listeners, connections and failed handshakes here. The queue is unbounded: a full one would block the thread
+ * of libzmq. */
 static int open_monitor(struct bus *b, enum bus_socket which)
 {
     char name[64];
@@ -229,17 +233,17 @@ static int open_monitor(struct bus *b, enum bus_socket which)
     return zmq_connect(b->monitors[which], name);
 }
 
-/* Before any endpoint is bound: libzmq lets everybody in while nobody is there to be asked. */
-static int open_door(struct bus *b)
+/* Call it before any endpoint is bound: libzmq admits every peer while there is no ZAP socket. */
+static int open_zap(struct bus *b)
 {
     if (!b->config->secret_key)
         return 0;
     b->admit = b->config->admit;
     b->admit_context = b->config->admit_context;
-    b->door = zmq_socket(b->zmq, ZMQ_ROUTER);
-    if (b->door && zmq_bind(b->door, ZAP_ENDPOINT) == 0)
+    b->zap = zmq_socket(b->zmq, ZMQ_ROUTER);
+    if (b->zap && zmq_bind(b->zap, ZAP_ENDPOINT) == 0)
         return 0;
-    log_error("cannot make the socket for authentication: %s", zmq_strerror(errno));
+    log_error("cannot create the socket for authentication: %s", zmq_strerror(errno));
     return -1;
 }
 
@@ -247,13 +251,13 @@ static int open_socket(struct bus *b, enum bus_socket which)
 {
     b->sockets[which] = zmq_socket(b->zmq, socket_types[which]);
     if (!b->sockets[which] || set_up(b, which) != 0 || open_monitor(b, which) != 0) {
-        log_error("--%s: cannot make the socket: %s", option_names[which], zmq_strerror(errno));
+        log_error("--%s: cannot create the socket: %s", option_names[which], zmq_strerror(errno));
         return -1;
     }
     if (bind_all(b, which, false) != 0)
         return -1;
     if (protect(b, which) != 0) {
-        log_error("--curve-key-file: libzmq does not take the key: %s", zmq_strerror(errno));
+        log_error("--curve-key-file: libzmq rejects the key: %s", zmq_strerror(errno));
         return -1;
     }
     return bind_all(b, which, true);
@@ -265,17 +269,17 @@ static int open_all(struct bus *b)
         log_error("out of memory");
         return -1;
     }
-    if (open_door(b) != 0 || open_socket(b, BUS_COMMANDS) != 0 || open_socket(b, BUS_FEED) != 0 ||
+    if (open_zap(b) != 0 || open_socket(b, BUS_COMMANDS) != 0 || open_socket(b, BUS_FEED) != 0 ||
         open_socket(b, BUS_SYNC) != 0)
         return -1;
     if (open_socket(b, BUS_PRESENCE) != 0) {
         if (!b->config->presence_optional)
             return -1;
-        log_warn("nobody is told who comes and goes: give this broker a --presence of its own");
+        log_warn("presence changes are not published: set --presence to an endpoint of this broker");
     }
     for (size_t i = 0; i < b->binding_count; i++)
         log_info("%s at %s%s", option_names[b->bindings[i].socket], b->bindings[i].endpoint,
-                 b->door && endpoint_is_tcp(b->bindings[i].endpoint) ? ", with CURVE" : "");
+                 b->zap && endpoint_is_tcp(b->bindings[i].endpoint) ? ", with CURVE" : "");
     return 0;
 }
 
@@ -298,8 +302,8 @@ struct bus *bus_open(const struct bus_config *config)
     for (int s = 0; s < SOCKETS; s++)
         for (size_t i = 0; i <= BUS_FRAMES; i++)
             zmq_msg_init(&b->parts[s][i]);
-    for (size_t i = 0; i < ADMITTED + ZAP_QUESTION; i++)
-        zmq_msg_init(&b->question[i]);
+    for (size_t i = 0; i < ZAP_PREFIX + ZAP_REQUEST_FRAMES; i++)
+        zmq_msg_init(&b->zap_frames[i]);
     if (open_all(b) != 0)
         bus_close(&b, 0);
     else
@@ -321,13 +325,13 @@ static void close_socket(struct bus *b, int which, int linger_ms)
         zmq_close(b->monitors[which]);
 }
 
-static void close_door(struct bus *b)
+static void close_zap(struct bus *b)
 {
-    for (size_t i = 0; i < ADMITTED + ZAP_QUESTION; i++)
-        zmq_msg_close(&b->question[i]);
-    if (b->door) {
-        set_int(b->door, ZMQ_LINGER, 0);
-        zmq_close(b->door);
+    for (size_t i = 0; i < ZAP_PREFIX + ZAP_REQUEST_FRAMES; i++)
+        zmq_msg_close(&b->zap_frames[i]);
+    if (b->zap) {
+        set_int(b->zap, ZMQ_LINGER, 0);
+        zmq_close(b->zap);
     }
 }
 
@@ -337,7 +341,7 @@ void bus_close(struct bus **b, int linger_ms)
         return;
     for (int which = 0; which < SOCKETS; which++)
         close_socket(*b, which, linger_ms);
-    close_door(*b);
+    close_zap(*b);
     if ((*b)->zmq)
         zmq_ctx_term((*b)->zmq);
     unread_free(&(*b)->unread); /* libzmq has let go of every reply */
@@ -353,21 +357,21 @@ void bus_close(struct bus **b, int linger_ms)
     *b = NULL;
 }
 
-/* --- who is let in --- */
+/* --- admission --- */
 
 static struct slice slice_of_part(zmq_msg_t *part)
 {
     return (struct slice){zmq_msg_data(part), zmq_msg_size(part)};
 }
 
-/* Take a question of libzmq's. How many frames it has; 0: there is none. */
-static size_t take_question(struct bus *b)
+/* Receive a ZAP request. The number of its frames; 0: there is none. */
+static size_t receive_zap(struct bus *b)
 {
     size_t count = 0;
-    for (bool more = true; more && count < ADMITTED + ZAP_QUESTION; count++) {
-        if (zmq_msg_recv(&b->question[count], b->door, ZMQ_DONTWAIT) < 0)
+    for (bool more = true; more && count < ZAP_PREFIX + ZAP_REQUEST_FRAMES; count++) {
+        if (zmq_msg_recv(&b->zap_frames[count], b->zap, ZMQ_DONTWAIT) < 0)
             break;
-        more = zmq_msg_more(&b->question[count]);
+        more = zmq_msg_more(&b->zap_frames[count]);
     }
     return count;
 }
@@ -380,7 +384,7 @@ static bool is_barred(const struct bus *b, const struct curve_key *key)
     return false;
 }
 
-static bool admitted(struct bus *b, const struct zap_question *q, const struct curve_key *key)
+static bool admitted(struct bus *b, const struct zap_request *q, const struct curve_key *key)
 {
     if (is_barred(b, key))
         return false;
@@ -390,33 +394,33 @@ static bool admitted(struct bus *b, const struct zap_question *q, const struct c
     return false;
 }
 
-static void send_answer(struct bus *b, const struct zap_question *q, struct slice user)
+static void send_zap_reply(struct bus *b, const struct zap_request *q, struct slice user)
 {
-    struct slice frames[ZAP_ANSWER];
-    zap_answer(q, user, frames);
-    zmq_send(b->door, zmq_msg_data(&b->question[0]), zmq_msg_size(&b->question[0]), ZMQ_SNDMORE | ZMQ_DONTWAIT);
-    zmq_send(b->door, "", 0, ZMQ_SNDMORE | ZMQ_DONTWAIT);
-    for (size_t i = 0; i < ZAP_ANSWER; i++)
-        zmq_send(b->door, frames[i].data, frames[i].len, ZMQ_DONTWAIT | (i + 1 < ZAP_ANSWER ? ZMQ_SNDMORE : 0));
+    struct slice frames[ZAP_REPLY_FRAMES];
+    zap_reply(q, user, frames);
+    zmq_send(b->zap, zmq_msg_data(&b->zap_frames[0]), zmq_msg_size(&b->zap_frames[0]), ZMQ_SNDMORE | ZMQ_DONTWAIT);
+    zmq_send(b->zap, "", 0, ZMQ_SNDMORE | ZMQ_DONTWAIT);
+    for (size_t i = 0; i < ZAP_REPLY_FRAMES; i++)
+        zmq_send(b->zap, frames[i].data, frames[i].len, ZMQ_DONTWAIT | (i + 1 < ZAP_REPLY_FRAMES ? ZMQ_SNDMORE : 0));
 }
 
-static void answer_door(struct bus *b)
+static void answer_zap(struct bus *b)
 {
-    struct slice frames[ZAP_QUESTION];
-    struct zap_question q;
+    struct slice frames[ZAP_REQUEST_FRAMES];
+    struct zap_request q;
     struct curve_key key = {0};
-    for (size_t count; (count = take_question(b)) > 0;) {
-        for (size_t i = ADMITTED; i < count; i++)
-            frames[i - ADMITTED] = slice_of_part(&b->question[i]);
-        if (count < ADMITTED || !zap_read(frames, count - ADMITTED, &q))
+    for (size_t count; (count = receive_zap(b)) > 0;) {
+        for (size_t i = ZAP_PREFIX; i < count; i++)
+            frames[i - ZAP_PREFIX] = slice_of_part(&b->zap_frames[i]);
+        if (count < ZAP_PREFIX || !zap_read(frames, count - ZAP_PREFIX, &q))
             continue;
         if (q.key.len)
             curve_key_encode((const unsigned char *)q.key.data, &key);
-        send_answer(b, &q, q.key.len && admitted(b, &q, &key) ? slice_of(key.text) : (struct slice){0});
+        send_zap_reply(b, &q, q.key.len && admitted(b, &q, &key) ? slice_of(key.text) : (struct slice){0});
     }
 }
 
-/* An event is two frames: its number (u16) and a value (u32), and an endpoint. */
+/* A monitor event has two frames: a number (u16) with a value (u32), and an endpoint. */
 #define EVENT_LEN 6
 
 static bool next_event(void *monitor, uint16_t *event, int32_t *value)
@@ -444,7 +448,7 @@ static bool is_tcp_listener(int fd)
     return listens && (family == AF_INET || family == AF_INET6);
 }
 
-/* A filter that lets nothing pass keeps the listener from taking connections, which unbinding would not do without ending those there are. */
+/* A socket filter that drops everything stops the listener from accepting. Unbinding would end its connections as well. */
 static void hold_listener(int fd, bool held)
 {
     struct sock_filter nothing[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
@@ -458,9 +462,9 @@ static void hold_listener(int fd, bool held)
         setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &ignored, sizeof ignored);
 }
 
-/* libzmq's accept loop spins over connections that wait when no descriptor is left. Spare ones are given up for them, so that they can be
- * ended; their clients come back. libzmq may be faster and take a spare one itself. */
-static void turn_away_waiting(struct bus *b, int listener)
+/* Without a free descriptor the accept loop of libzmq spins while connections wait. Spare descriptors are freed to accept and
+ * close these connections; their clients reconnect. libzmq may be faster and use a spare descriptor itself. */
+static void close_waiting(struct bus *b, int listener)
 {
     struct pollfd waits = {.fd = listener, .events = POLLIN};
 
@@ -477,7 +481,7 @@ static void turn_away_waiting(struct bus *b, int listener)
     }
 }
 
-/* A descriptor is used again once its listener was closed; so it is looked at before use. */
+/* The system reuses the number of a closed listener, so each one is checked before use. */
 static void add_listener(struct bus *b, int fd)
 {
     for (size_t i = 0; i < b->listener_count; i++)
@@ -512,7 +516,7 @@ void bus_hold(struct bus *b, bool held)
     for (size_t i = 0; i < b->listener_count; i++) {
         hold_listener(b->listeners[i], held);
         if (held)
-            turn_away_waiting(b, b->listeners[i]);
+            close_waiting(b, b->listeners[i]);
     }
 }
 
@@ -526,8 +530,8 @@ void bus_cut(struct bus *b, enum bus_socket which)
     }
 }
 
-/* libzmq gives an endpoint up in its own thread, so it is a moment until it can be had again. True when one is still missing. */
-static bool bind_again(struct bus *b)
+/* libzmq unbinds an endpoint in its own thread, so binding it again takes some attempts. True when one is still unbound. */
+static bool rebind(struct bus *b)
 {
     bool missing = false;
     for (size_t i = 0; i < b->binding_count; i++) {
@@ -537,8 +541,8 @@ static bool bind_again(struct bus *b)
         set_int(b->sockets[bound->socket], ZMQ_IPV6, endpoint_is_ipv6(bound->endpoint));
         if (zmq_bind(b->sockets[bound->socket], bound->endpoint) == 0)
             bound->attempts = 0;
-        else if (++bound->attempts == BIND_PATIENCE)
-            log_error("--%s %s: cannot bind it again: %s; it is tried on", option_names[bound->socket], bound->endpoint,
+        else if (++bound->attempts == REBIND_ATTEMPTS)
+            log_error("--%s %s: rebind failed: %s; retrying", option_names[bound->socket], bound->endpoint,
                       zmq_strerror(errno));
         missing = missing || bound->attempts;
     }
@@ -547,12 +551,12 @@ static bool bind_again(struct bus *b)
 
 /* --- receiving --- */
 
-/* Nobody needs so many subscriptions, and libzmq keeps them all: the connections of the socket end. With CURVE the key of who sent the last one
- * is not admitted there any more. */
+/* libzmq keeps every subscription. Beyond the limit all connections of the socket are ended. With CURVE the key that sent the
+ * last subscription is no longer admitted. */
 static void end_subscriptions(struct bus *b, enum bus_socket which, zmq_msg_t *last)
 {
     const char *user = zmq_msg_gets(last, "User-Id"), *address = zmq_msg_gets(last, "Peer-Address");
-    log_event(LOG_WARN, "too many subscriptions: the connections of this socket are ended",
+    log_event(LOG_WARN, "too many subscriptions: disconnecting the peers of this socket",
               log_name("socket", option_names[which]), log_text("address", slice_of(address)),
               log_text("key", slice_of(user)));
     b->subscribed[which] = 0;
@@ -561,7 +565,7 @@ static void end_subscriptions(struct bus *b, enum bus_socket which, zmq_msg_t *l
     bus_cut(b, which);
 }
 
-/* What was subscribed to is of no interest, but would pile up. A message is a 1 or a 0, for an end, and the topic. */
+/* Subscriptions are only counted. A message is a byte, 1 for subscribe or 0 for unsubscribe, and the topic. */
 static void drain_subscriptions(struct bus *b, enum bus_socket which)
 {
     zmq_msg_t message;
@@ -583,15 +587,15 @@ bool bus_wait(struct bus *b, int fd, int64_t timeout_ms)
 {
     zmq_pollitem_t items[2 * SOCKETS + 2 + BUS_WATCHES];
     int count = 0;
-    if (bind_again(b) && timeout_ms > BIND_AGAIN_MS)
-        timeout_ms = BIND_AGAIN_MS;
+    if (rebind(b) && timeout_ms > REBIND_MS)
+        timeout_ms = REBIND_MS;
     for (; count < SOCKETS; count++)
         items[count] = (zmq_pollitem_t){.socket = b->sockets[count], .events = ZMQ_POLLIN};
     if (b->paused)
         items[BUS_COMMANDS].events = 0;
     items[count++] = (zmq_pollitem_t){.fd = fd, .events = ZMQ_POLLIN};
-    if (b->door)
-        items[count++] = (zmq_pollitem_t){.socket = b->door, .events = ZMQ_POLLIN};
+    if (b->zap)
+        items[count++] = (zmq_pollitem_t){.socket = b->zap, .events = ZMQ_POLLIN};
     for (unsigned i = 0; i < BUS_WATCHES; i++)
         items[count++] = (zmq_pollitem_t){.fd = b->watched[i], .events = ZMQ_POLLIN};
     for (int which = 0; which < SOCKETS; which++)
@@ -602,8 +606,8 @@ bool bus_wait(struct bus *b, int fd, int64_t timeout_ms)
         drain_subscriptions(b, BUS_FEED);
     if (items[BUS_PRESENCE].revents)
         drain_subscriptions(b, BUS_PRESENCE);
-    if (b->door)
-        answer_door(b);
+    if (b->zap)
+        answer_zap(b);
     return fd >= 0 && items[SOCKETS].revents != 0;
 }
 
@@ -617,7 +621,7 @@ void bus_pause(struct bus *b, bool paused)
     b->paused = paused;
 }
 
-/* A frame before an empty one may be of an envelope: *len is what the envelope has so far. False when it is none. */
+/* Frames before an empty frame may be an envelope. *len is its length so far. False when this frame cannot be part of one. */
 static bool add_to_envelope(char *envelope, size_t *len, size_t count, struct slice frame)
 {
     if (count >= ENVELOPE_FRAMES || frame.len > ENVELOPE_FRAME_MAX)
@@ -630,8 +634,8 @@ static bool add_to_envelope(char *envelope, size_t *len, size_t count, struct sl
     return true;
 }
 
-/* The rest of a message: frames into parts[1...], and what is beyond BUS_FRAMES away. The first empty frame that others follow ends an envelope,
- * when what stands before it can be one. */
+/* Receive the rest of a message into parts[1...]; frames beyond BUS_FRAMES are dropped. The first empty frame that is not the
+ * last frame ends an envelope, if the frames before it can be one. */
 static void receive_frames(void *socket, zmq_msg_t *parts, char *envelope, struct bus_message *m)
 {
     zmq_msg_t surplus;
@@ -658,7 +662,7 @@ static void receive_frames(void *socket, zmq_msg_t *parts, char *envelope, struc
     }
     zmq_msg_close(&surplus);
     for (size_t i = m->frame_count; i < BUS_FRAMES; i++)
-        m->frames[i] = (struct slice){0}; /* it was of the envelope */
+        m->frames[i] = (struct slice){0}; /* it belonged to the envelope */
 }
 
 bool bus_receive(struct bus *b, enum bus_socket from, struct bus_message *m)
@@ -669,16 +673,16 @@ bool bus_receive(struct bus *b, enum bus_socket from, struct bus_message *m)
     *m = (struct bus_message){.peer = slice_of_part(&parts[0])};
     if (zmq_msg_more(&parts[0]))
         receive_frames(b->sockets[from], parts, b->envelopes[from], m);
-    const char *user = b->door && m->frame_count ? zmq_msg_gets(&parts[1], "User-Id") : NULL;
+    const char *user = b->zap && m->frame_count ? zmq_msg_gets(&parts[1], "User-Id") : NULL;
     m->user = slice_of(user);
     if (m->frame_count == 0)
-        m->frame_count = 1; /* a peer cannot send that; were it so, an empty frame would not be less */
+        m->frame_count = 1; /* no peer can send that; treat it as one empty frame */
     return true;
 }
 
 /* --- sending --- */
 
-/* Once the peer's name has been taken the rest cannot fail. */
+/* Cannot fail once libzmq has accepted the routing id of the peer. */
 static void send_envelope(void *socket, struct slice envelope)
 {
     for (size_t at = 0; at < envelope.len;) {
@@ -689,8 +693,8 @@ static void send_envelope(void *socket, struct slice envelope)
     }
 }
 
-/* A copy of a reply that libzmq gives back when it has left. */
-struct large {
+/* A copy of a reply. libzmq frees it after sending. */
+struct large_reply {
     atomic_size_t *waiting;
     size_t len;
     char bytes[];
@@ -698,7 +702,7 @@ struct large {
 
 static void free_large(void *bytes, void *hint)
 {
-    struct large *l = hint;
+    struct large_reply *l = hint;
     (void)bytes;
     unread_release(l->waiting, l->len);
     free(l);
@@ -707,7 +711,7 @@ static void free_large(void *bytes, void *hint)
 /* 0 or -errno; on failure there is no message. */
 static int make_large(struct bus *b, struct slice peer, struct slice body, zmq_msg_t *out)
 {
-    struct large *l = malloc(sizeof *l + body.len);
+    struct large_reply *l = malloc(sizeof *l + body.len);
     if (!l)
         return -ENOMEM;
 
@@ -717,7 +721,7 @@ static int make_large(struct bus *b, struct slice peer, struct slice body, zmq_m
         return -EAGAIN;
     }
 
-    *l = (struct large){waiting, body.len};
+    *l = (struct large_reply){waiting, body.len};
     memcpy(l->bytes, body.data, body.len);
     if (zmq_msg_init_data(out, l->bytes, l->len, free_large, l) == 0)
         return 0;

@@ -1,7 +1,7 @@
-/* descriptors.h - how many descriptors (open files and connections) the broker has, and how many it may have.
+/* descriptors.h - counts the open descriptors of the broker (files and connections) against their limit.
  *
- * Each connection takes one, and libzmq's accept loop spins when there are none left. So the limit is raised as far as allowed, and the owner stops
- * accepting while descriptors_scarce() says so.
+ * Each connection takes one, and the accept loop of libzmq spins when none is left. So the limit is raised as far as allowed, and
+ * the owner stops accepting while `scarce` is set.
  */
 #ifndef SSECAST_DESCRIPTORS_H
 #define SSECAST_DESCRIPTORS_H
@@ -11,7 +11,7 @@
 
 struct descriptors {
     uint64_t open, max;
-    uint64_t opened;  /* since `open` was counted, at most: those that the owner noted */
+    uint64_t opened;  /* since `open` was counted, as noted by the owner */
     int64_t count_at; /* clock_us(): not before, since counting takes time */
     bool scarce;
 };
@@ -22,8 +22,8 @@ void descriptors_init(struct descriptors *d);
 /* Note this number of accepted connections. */
 void descriptors_opened(struct descriptors *d, uint64_t count);
 
-/* Once a second, and after descriptors_opened(): count again when it is due, or when few may be left. True when `scarce` changed: fewer than an
- * eighth of max are left, or more than a quarter again. */
+/* Call it once a second and after descriptors_opened(). Counts again when that is due, or when few may be left. True when
+ * `scarce` changed: it is set below an eighth of max, and cleared above a quarter. */
 bool descriptors_look(struct descriptors *d, int64_t now_us);
 
 #endif

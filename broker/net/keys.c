@@ -10,7 +10,7 @@
 
 #define LINE_RULE "a line is ROLE KEY NAME [sessions=PATTERN,...] [channels=PATTERN,...]"
 #define FILE_MAX (4u << 20) /* bytes */
-#define SHOWN 60            /* bytes of a wrong word that a message repeats */
+#define SHOWN 60            /* bytes of an invalid word that a message quotes */
 
 static const struct {
     const char *name;
@@ -21,15 +21,15 @@ static const struct {
 
 struct keys {
     char *text;             /* of the file; names and patterns point into it */
-    struct key *items;      /* in the file's order */
+    struct peer_key *items; /* in the order of the file */
     struct slice *patterns; /* of all grants, one after the other */
     char *publishers;       /* the identities of all keys, one after the other */
     size_t count, pattern_count, publishers_len;
-    struct table *index; /* text of the key to its place + 1 (size_t) */
+    struct table *index; /* text of the key -> its index in items + 1 (size_t) */
 };
 
-/* A file being read. */
-struct reading {
+/* The state of reading a file. */
+struct keys_reader {
     struct keys *keys;
     const char *file;
     size_t line;
@@ -41,12 +41,12 @@ const char *keys_role_name(unsigned role)
     for (size_t i = 0; i < ROLES; i++)
         if (roles[i].role == role)
             return roles[i].name;
-    return "nobody";
+    return "none";
 }
 
-static int wrong(const struct reading *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static int reader_error(const struct keys_reader *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-static int wrong(const struct reading *r, const char *format, ...)
+static int reader_error(const struct keys_reader *r, const char *format, ...)
 {
     va_list args;
     int n = snprintf(r->why, KEYS_WHY_MAX, "%s, line %zu: ", r->file, r->line);
@@ -75,47 +75,47 @@ static struct slice next_word(struct slice *line)
     return word;
 }
 
-static int read_role(const struct reading *r, struct slice word, unsigned *role)
+static int read_role(const struct keys_reader *r, struct slice word, unsigned *role)
 {
     for (size_t i = 0; i < ROLES; i++)
         if (slice_equal(word, slice_of(roles[i].name))) {
             *role = roles[i].role;
             return 0;
         }
-    return wrong(r, "'%.*s' is no role; a line is ROLE KEY NAME, the role publisher, operator or worker", shown(word),
-                 word.data);
+    return reader_error(r, "'%.*s' is no role; accepted: publisher, operator or worker; a line is ROLE KEY NAME",
+                        shown(word), word.data);
 }
 
-static int read_key(const struct reading *r, struct slice word, struct curve_key *out)
+static int read_public_key(const struct keys_reader *r, struct slice word, struct curve_key *out)
 {
     if (!curve_key_valid(word))
-        return wrong(r, "'%.*s' is no public key (" CURVE_KEY_RULE ")", shown(word), word.data);
+        return reader_error(r, "'%.*s' is no public key (" CURVE_KEY_RULE ")", shown(word), word.data);
     memcpy(out->text, word.data, CURVE_KEY_LEN);
     return 0;
 }
 
-static int read_name(const struct reading *r, struct slice word, struct slice *out)
+static int read_name(const struct keys_reader *r, struct slice word, struct slice *out)
 {
     if (!word.len)
-        return wrong(r, "a name is missing; " LINE_RULE);
+        return reader_error(r, "a name is missing; " LINE_RULE);
     if (!key_name_valid(word))
-        return wrong(r, "'%.*s' is no name (" KEY_NAME_RULE "); " LINE_RULE, shown(word), word.data);
+        return reader_error(r, "'%.*s' is no name (" KEY_NAME_RULE "); " LINE_RULE, shown(word), word.data);
     *out = word;
     return 0;
 }
 
-/* Patterns between commas, from the table's room for them. */
-static int read_patterns(const struct reading *r, const char *what, struct slice list, struct names *out)
+/* Split a list of patterns at its commas, into the patterns of the table. */
+static int read_patterns(const struct keys_reader *r, const char *what, struct slice list, struct names *out)
 {
     struct slice *items = r->keys->patterns + r->keys->pattern_count;
     if (out->items)
-        return wrong(r, "%s= stands there twice", what);
+        return reader_error(r, "%s= is given twice", what);
     size_t count = 0;
     for (bool more = true; more;) {
         const char *comma = memchr(list.data, ',', list.len);
         struct slice one = {list.data, comma ? (size_t)(comma - list.data) : list.len};
         if (!pattern_valid(one))
-            return wrong(r, "'%.*s' in %s= is no pattern; accepted: " PATTERN_RULE, shown(one), one.data, what);
+            return reader_error(r, "'%.*s' in %s= is no pattern; accepted: " PATTERN_RULE, shown(one), one.data, what);
         items[count++] = one;
         more = comma != NULL;
         if (more)
@@ -135,22 +135,22 @@ static bool after(struct slice word, const char *prefix, struct slice *rest)
     return true;
 }
 
-static int read_limit(const struct reading *r, struct slice word, struct grant *grant)
+static int read_limit(const struct keys_reader *r, struct slice word, struct grant *grant)
 {
     struct slice list;
     grant->limited = true;
     if (grant->roles == ROLE_WORKER)
-        return wrong(r, "a worker takes no limits, not '%.*s'", shown(word), word.data);
+        return reader_error(r, "a worker takes no limits, not '%.*s'", shown(word), word.data);
     if (after(word, "sessions=", &list))
         return read_patterns(r, "sessions", list, &grant->sessions);
     if (after(word, "channels=", &list))
         return read_patterns(r, "channels", list, &grant->channels);
-    return wrong(r, "'%.*s' is not understood; accepted behind the name: sessions=PATTERN,... channels=PATTERN,...",
-                 shown(word), word.data);
+    return reader_error(r, "unexpected '%.*s'; accepted after the name: sessions=PATTERN,... channels=PATTERN,...",
+                        shown(word), word.data);
 }
 
-/* "key:" and the name: so keys with the same name are one publisher, and a key can be replaced. */
-static void add_publisher(struct keys *k, struct key *key)
+/* The identity is "key:" and the name. So keys with the same name are one publisher, and a key can be replaced. */
+static void add_publisher(struct keys *k, struct peer_key *key)
 {
     static const size_t prefix_len = sizeof PUBLISHER_KEY - 1;
     _Static_assert(sizeof PUBLISHER_KEY - 1 + NAME_BYTES_MAX <= EVENT_PUBLISHER_MAX, "every key has an identity");
@@ -161,23 +161,23 @@ static void add_publisher(struct keys *k, struct key *key)
     k->publishers_len += key->grant.publisher.len;
 }
 
-static int index_key(const struct reading *r, const struct key *key)
+static int index_key(const struct keys_reader *r, const struct peer_key *key)
 {
     size_t *place = table_insert(r->keys->index, (struct slice){key->text.text, CURVE_KEY_LEN});
     if (!place)
-        return wrong(r, "out of memory");
+        return reader_error(r, "out of memory");
     if (*place)
-        return wrong(r, "this key is there already, as '%.*s'", shown(r->keys->items[*place - 1].name),
-                     r->keys->items[*place - 1].name.data);
+        return reader_error(r, "duplicate key: it is already listed as '%.*s'", shown(r->keys->items[*place - 1].name),
+                            r->keys->items[*place - 1].name.data);
     *place = ++r->keys->count;
     return 0;
 }
 
-static int read_line(const struct reading *r, struct slice line)
+static int read_line(const struct keys_reader *r, struct slice line)
 {
-    struct key *key = &r->keys->items[r->keys->count];
+    struct peer_key *key = &r->keys->items[r->keys->count];
     int err = read_role(r, next_word(&line), &key->grant.roles);
-    err = err ? err : read_key(r, next_word(&line), &key->text);
+    err = err ? err : read_public_key(r, next_word(&line), &key->text);
     err = err ? err : read_name(r, next_word(&line), &key->name);
     for (struct slice word = next_word(&line); word.len && !err; word = next_word(&line))
         err = read_limit(r, word, &key->grant);
@@ -186,7 +186,7 @@ static int read_line(const struct reading *r, struct slice line)
     return err ? err : index_key(r, key);
 }
 
-static int read_lines(struct reading *r, struct slice text)
+static int read_lines(struct keys_reader *r, struct slice text)
 {
     struct slice line;
     int err = 0;
@@ -206,7 +206,7 @@ static size_t count_of(struct slice text, char c)
     return count;
 }
 
-/* Room for as many keys as there are lines, and as many patterns as there are lists and commas. */
+/* Allocate for one key a line, and one pattern for each list and comma. */
 static struct keys *keys_new(struct slice text)
 {
     struct keys *k = calloc(1, sizeof *k);
@@ -215,7 +215,7 @@ static struct keys *keys_new(struct slice text)
     k->text = malloc(text.len + 1);
     k->items = calloc(count_of(text, '\n') + 1, sizeof *k->items);
     k->patterns = calloc(count_of(text, '=') + count_of(text, ',') + 1, sizeof *k->patterns);
-    k->publishers = malloc(text.len + 1); /* an identity is shorter than its line, which has the key, too */
+    k->publishers = malloc(text.len + 1); /* an identity is shorter than its line */
     k->index = table_new(sizeof(size_t));
     if (!k->text || !k->items || !k->patterns || !k->publishers || !k->index)
         keys_free(&k);
@@ -231,7 +231,7 @@ struct keys *keys_parse(const char *file, struct slice text, char why[KEYS_WHY_M
         snprintf(why, KEYS_WHY_MAX, "%s: out of memory", file);
         return NULL;
     }
-    if (read_lines(&(struct reading){.keys = k, .file = file, .why = why}, (struct slice){k->text, text.len}) != 0)
+    if (read_lines(&(struct keys_reader){.keys = k, .file = file, .why = why}, (struct slice){k->text, text.len}) != 0)
         keys_free(&k);
     return k;
 }
@@ -263,7 +263,7 @@ void keys_free(struct keys **k)
     *k = NULL;
 }
 
-const struct key *keys_find(const struct keys *k, struct slice text)
+const struct peer_key *keys_find(const struct keys *k, struct slice text)
 {
     const size_t *place = table_find(k->index, text);
     return place ? &k->items[*place - 1] : NULL;
@@ -274,7 +274,7 @@ size_t keys_count(const struct keys *k)
     return k->count;
 }
 
-const struct key *keys_at(const struct keys *k, size_t i)
+const struct peer_key *keys_at(const struct keys *k, size_t i)
 {
     return i < k->count ? &k->items[i] : NULL;
 }

@@ -1,13 +1,13 @@
-/* keys.h - who may come in: the broker's file of public keys, and what each of them may do.
+/* keys.h - the keys file: the public keys that may connect, and the grant of each.
  *
- * A line for each key, in the manner of ssh's authorized_keys:
+ * A line for each key, similar to authorized_keys of ssh:
  *
  *     # comment
  *     publisher KEY NAME [sessions=PATTERN,...] [channels=PATTERN,...]
  *
- * It is read as a whole or not at all. Nothing here knows sockets.
+ * A file with an error is refused as a whole. It does not know sockets.
  *
- * Ownership: what is found belongs to the table.
+ * Ownership: keys belong to the table.
  */
 #ifndef SSECAST_KEYS_H
 #define SSECAST_KEYS_H
@@ -17,15 +17,15 @@
 
 struct keys;
 
-struct key {
+struct peer_key {
     struct curve_key text; /* the public key */
-    struct slice name;     /* for people */
+    struct slice name;     /* for the log; also the publisher identity */
     struct grant grant;
 };
 
 #define KEYS_WHY_MAX 480
 
-/* Read the text of a file. NULL with a line in why: file and line, what is wrong, what is accepted. */
+/* Parse the text of a file. NULL with a line in why: file and line, the error, and what is accepted. */
 struct keys *keys_parse(const char *file, struct slice text, char why[KEYS_WHY_MAX]);
 
 /* Read the file. */
@@ -35,10 +35,10 @@ struct keys *keys_load(const char *file, char why[KEYS_WHY_MAX]);
 void keys_free(struct keys **k);
 
 /* The key with this text, or NULL. */
-const struct key *keys_find(const struct keys *k, struct slice text);
+const struct peer_key *keys_find(const struct keys *k, struct slice text);
 
 size_t keys_count(const struct keys *k);
-const struct key *keys_at(const struct keys *k, size_t i);
+const struct peer_key *keys_at(const struct keys *k, size_t i);
 
 /* "worker", "publisher" or "operator". */
 const char *keys_role_name(unsigned role);

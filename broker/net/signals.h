@@ -1,5 +1,7 @@
-/* signals.h - the signals that the broker knows, as a descriptor: SIGTERM and SIGINT ask to stop in order, SIGUSR1 changes the log's
- * level, SIGHUP has the keys read anew. While it stops, the second SIGTERM or SIGINT ends the program at once. */
+/* signals.h - the signals of the broker as a descriptor.
+ *
+ * SIGTERM and SIGINT stop in order; a second one ends the program at once. SIGUSR1 toggles debug logging. SIGHUP reloads the keys.
+ */
 #ifndef SSECAST_SIGNALS_H
 #define SSECAST_SIGNALS_H
 
@@ -7,10 +9,10 @@
  * -errno. */
 int signals_open(void);
 
-/* The number of the next one that arrived; 0: none is left. */
+/* The number of the next signal that has arrived; 0: none. */
 int signals_next(int fd);
 
-/* From now on they have their default effect. Closes fd. */
+/* Restore the default effect of SIGTERM and SIGINT, and ignore the others. Closes fd. */
 void signals_close(int fd);
 
 #endif

@@ -5,12 +5,12 @@
 #include "base/must.h"
 #include "base/table.h"
 
-#define PEERS_MIN 64u /* fewer are not worth looking for those to forget */
+#define PEERS_MIN 64u /* fewer are kept without looking for idle ones */
 
 struct unread {
     struct table *peers; /* atomic_size_t: bytes that wait */
     size_t max;
-    size_t forget_at; /* at this number of peers, those that nothing waits for are forgotten */
+    size_t forget_at; /* with this many peers, idle ones are forgotten */
 };
 
 struct unread *unread_new(size_t max)

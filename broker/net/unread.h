@@ -1,9 +1,9 @@
-/* unread.h - how many bytes of large replies wait for each peer, so that one that does not read cannot take memory without end.
+/* unread.h - bounds the bytes of large replies that wait for a peer which does not read.
  *
- * libzmq bounds what waits for a peer by number only. A large reply is handed to it with a function that it calls when the reply has left (or is
- * given up); until then its bytes count.
+ * libzmq bounds the waiting messages of a peer by number only. libzmq calls a function when a large reply was sent or dropped; until
+ * then its bytes count.
  *
- * Nothing here knows sockets. unread_release() may be called from any thread, everything else from one.
+ * It does not know sockets. unread_release() may be called from any thread, everything else from one thread.
  */
 #ifndef SSECAST_UNREAD_H
 #define SSECAST_UNREAD_H
@@ -20,13 +20,13 @@ struct unread *unread_new(size_t max);
 /* Every reservation has been released. Sets *u to NULL; safe on NULL. */
 void unread_free(struct unread **u);
 
-/* Count len more bytes for this peer. NULL when that would be too much (the first reply may have any size), or without memory. What is given is
- * handed to unread_release() once. */
+/* Count len more bytes for this peer. NULL when that exceeds the limit (the first reply may have any size), or out of memory. Pass
+ * the result to unread_release() once. */
 atomic_size_t *unread_reserve(struct unread *u, struct slice peer, size_t len);
 
 void unread_release(atomic_size_t *waiting, size_t len);
 
-/* Peers that something is kept of. */
+/* The number of peers in the table. */
 size_t unread_peers(const struct unread *u);
 
 #endif

@@ -1,4 +1,4 @@
-/* zap.h - ZeroMQ's authentication protocol (RFC 27) as frames: what libzmq asks before it lets a peer in, and the answer.
+/* zap.h - the ZeroMQ authentication protocol (RFC 27): decodes a request of libzmq to admit a peer, and encodes the reply.
  *
  * Pure: bus.c moves the frames.
  */
@@ -8,20 +8,21 @@
 #include "base/slice.h"
 
 #define ZAP_ENDPOINT "inproc://zeromq.zap.01"
-#define ZAP_QUESTION 7u /* frames of a question about CURVE, without routing id and delimiter */
-#define ZAP_ANSWER 6u
+#define ZAP_REQUEST_FRAMES 7u /* of a request about CURVE, without routing id and delimiter */
+#define ZAP_REPLY_FRAMES 6u
 
-struct zap_question {
+struct zap_request {
     struct slice id;
     struct slice domain;
-    struct slice address; /* of the peer, for people */
+    struct slice address; /* of the peer, for the log */
     struct slice key;     /* 32 bytes; empty when the mechanism is not CURVE */
 };
 
-/* False when the frames are no question of this protocol. */
-bool zap_read(const struct slice *frames, size_t count, struct zap_question *out);
+/* False when the frames are no request of this protocol. */
+bool zap_read(const struct slice *frames, size_t count, struct zap_request *out);
 
-/* The frames of the answer: let in as this user, or (user empty) not. They point to the arguments and to constants. */
-void zap_answer(const struct zap_question *question, struct slice user, struct slice out[ZAP_ANSWER]);
+/* Write the frames of the reply: admit the peer as this user, or refuse it when user is empty. They point to the arguments and to
+ * constants. */
+void zap_reply(const struct zap_request *request, struct slice user, struct slice out[ZAP_REPLY_FRAMES]);
 
 #endif

@@ -36,7 +36,7 @@ def test_with_keys_that_change_nothing_is_lost(bench, seed):
     site = FaultySite(bench, seed, keys=True)
     go_through(site, SECONDS)
     assert site.verdict.expected > 10 * SECONDS and site.verdict.gaps == 0
-    assert "the keys were read anew" in site.broker.log()
+    assert "keys reloaded" in site.broker.log()
 
 
 def test_with_a_broker_without_a_memory_what_is_lost_is_told_as_a_gap(bench, seed):

@@ -62,7 +62,7 @@ def test_a_store_in_use_is_left_alone(broker):
 
 def test_nothing_is_made_where_there_is_no_store(bench):
     dump = Dump(bench.folder / "nowhere")
-    assert dump.status == 1 and "there is no store here" in dump.errors
+    assert dump.status == 1 and "no store found" in dump.errors
     assert not (bench.folder / "nowhere").exists()
 
 

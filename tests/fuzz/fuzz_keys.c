@@ -20,7 +20,7 @@ static void patterns_are_valid(const struct grant *grant, const struct names *pa
         must(pattern_valid(patterns->items[i]));
 }
 
-static void is_a_key(const struct keys *keys, const struct key *key)
+static void is_a_key(const struct keys *keys, const struct peer_key *key)
 {
     struct slice text = slice_of(key->text.text);
     unsigned roles = key->grant.roles;
@@ -69,17 +69,17 @@ static void read_one_key(struct slice text)
 
 static void read_question(struct slice rest)
 {
-    struct slice frames[FRAMES_MAX], answer[ZAP_ANSWER];
-    struct zap_question question;
+    struct slice frames[FRAMES_MAX], answer[ZAP_REPLY_FRAMES];
+    struct zap_request question;
     size_t count = 0;
     while (count < FRAMES_MAX && next_part(&rest, UNIT, &frames[count]))
         count++;
     if (!zap_read(frames, count, &question))
         return;
     must(question.key.len == 0 || question.key.len == CURVE_KEY_BYTES);
-    zap_answer(&question, (struct slice){0}, answer);
+    zap_reply(&question, (struct slice){0}, answer);
     must(slice_equal(answer[2], slice_of("400")) && slice_equal(answer[1], question.id));
-    zap_answer(&question, slice_of("shop"), answer);
+    zap_reply(&question, slice_of("shop"), answer);
     must(slice_equal(answer[2], slice_of("200")) && slice_equal(answer[4], slice_of("shop")));
 }
 

@@ -21,7 +21,7 @@ static void parse(const char *text)
 
 static const struct grant *grant_of(const char *key)
 {
-    const struct key *found = keys_find(keys, slice_of(key));
+    const struct peer_key *found = keys_find(keys, slice_of(key));
     ck_assert_ptr_nonnull(found);
     return &found->grant;
 }
@@ -98,12 +98,12 @@ static const struct {
     {LINE_1 "publisher " K1 " channels=a sessions=b", "keys, line 2: 'channels=a' is no name"},
     {LINE_1 "worker " K1 " a=b", "keys, line 2: 'a=b' is no name"},
     {LINE_1 "worker " K1 " a sessions=b", "keys, line 2: a worker takes no limits"},
-    {LINE_1 "publisher " K1 " a session=b", "keys, line 2: 'session=b' is not understood; accepted"},
+    {LINE_1 "publisher " K1 " a session=b", "keys, line 2: unexpected 'session=b'; accepted"},
     {LINE_1 "publisher " K1 " a sessions=", "keys, line 2: '' in sessions= is no pattern"},
     {LINE_1 "publisher " K1 " a sessions=b,,c", "keys, line 2: '' in sessions= is no pattern"},
-    {LINE_1 "publisher " K1 " a sessions=b sessions=c", "keys, line 2: sessions= stands there twice"},
+    {LINE_1 "publisher " K1 " a sessions=b sessions=c", "keys, line 2: sessions= is given twice"},
     {LINE_1 "publisher " K1 " a channels=\xff", "keys, line 2: '\xff' in channels= is no pattern"},
-    {LINE_1 "worker " K3 " a", "keys, line 2: this key is there already, as 'desk'"},
+    {LINE_1 "worker " K3 " a", "keys, line 2: duplicate key: it is already listed as 'desk'"},
 };
 
 START_TEST(a_wrong_line_is_told_with_its_number)

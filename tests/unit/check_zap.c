@@ -3,7 +3,7 @@
 
 #include "support.h"
 
-static const struct slice curve[ZAP_QUESTION] = {
+static const struct slice curve[ZAP_REQUEST_FRAMES] = {
     S_INIT("1.0"),
     S_INIT("7"),
     S_INIT("feed"),
@@ -15,8 +15,8 @@ static const struct slice curve[ZAP_QUESTION] = {
 
 START_TEST(a_question_is_read)
 {
-    struct zap_question q;
-    ck_assert(zap_read(curve, ZAP_QUESTION, &q));
+    struct zap_request q;
+    ck_assert(zap_read(curve, ZAP_REQUEST_FRAMES, &q));
     assert_slice(q.id, S("7"));
     assert_slice(q.domain, S("feed"));
     assert_slice(q.address, S("10.0.0.7"));
@@ -25,9 +25,9 @@ START_TEST(a_question_is_read)
 END_TEST
 
 /* The frames of curve with another one at place. */
-static bool reads_with(size_t place, struct slice frame, size_t count, struct zap_question *q)
+static bool reads_with(size_t place, struct slice frame, size_t count, struct zap_request *q)
 {
-    struct slice frames[ZAP_QUESTION];
+    struct slice frames[ZAP_REQUEST_FRAMES];
     memcpy(frames, curve, sizeof frames);
     frames[place] = frame;
     return zap_read(frames, count, q);
@@ -35,7 +35,7 @@ static bool reads_with(size_t place, struct slice frame, size_t count, struct za
 
 START_TEST(only_curve_has_a_key)
 {
-    struct zap_question q;
+    struct zap_request q;
     ck_assert(reads_with(5, S("NULL"), 6, &q));
     ck_assert_uint_eq(q.key.len, 0);
     ck_assert(reads_with(5, S("NULL"), 7, &q));
@@ -47,7 +47,7 @@ END_TEST
 
 START_TEST(what_is_no_question_is_refused)
 {
-    struct zap_question q;
+    struct zap_request q;
     ck_assert(!reads_with(0, S("2.0"), 7, &q));
     ck_assert(!zap_read(curve, 5, &q));
     ck_assert(!zap_read(curve, 0, &q));
@@ -56,15 +56,15 @@ END_TEST
 
 START_TEST(the_answer_lets_in_or_does_not)
 {
-    struct slice frames[ZAP_ANSWER];
-    struct zap_question q;
-    ck_assert(zap_read(curve, ZAP_QUESTION, &q));
-    zap_answer(&q, S("somebody"), frames);
+    struct slice frames[ZAP_REPLY_FRAMES];
+    struct zap_request q;
+    ck_assert(zap_read(curve, ZAP_REQUEST_FRAMES, &q));
+    zap_reply(&q, S("somebody"), frames);
     assert_slice(frames[0], S("1.0"));
     assert_slice(frames[1], S("7"));
     assert_slice(frames[2], S("200"));
     assert_slice(frames[4], S("somebody"));
-    zap_answer(&q, S(""), frames);
+    zap_reply(&q, S(""), frames);
     assert_slice(frames[1], S("7"));
     assert_slice(frames[2], S("400"));
     ck_assert_uint_eq(frames[4].len, 0);
