@@ -131,7 +131,7 @@ fuzz-build:
 unit-sanitized: ## run the unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) --no-print-directory -j$(shell nproc) unit $(FUZZ_FLAGS)
 
-$(BUILD)/fuzz-seeds: $(BUILD)/obj/tests/fuzz/seeds.o $(BUILD)/obj/broker/presence/gossip.o $(BUILD)/obj/broker/log/turn.o $(BUILD)/libcommon.a
+$(BUILD)/fuzz-seeds: $(BUILD)/obj/tests/fuzz/seeds.o $(BUILD)/obj/broker/presence/gossip.o $(BUILD)/obj/broker/log/batch.o $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) $^ -lsodium -o $@
 fuzz-seeds: $(BUILD)/fuzz-seeds # what tests/fuzz/corpus has of binary formats, written anew
 	$< tests/fuzz/corpus

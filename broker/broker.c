@@ -28,7 +28,7 @@ static void announce_head(struct broker *b)
     const struct history *h = sequence_history(b->sequence);
     if (sequence_lost(b->sequence))
         return;
-    wire_put_head(&b->message, &(struct wire_head){.run = sequence_run(b->sequence),
+    wire_put_head(&b->message, &(struct wire_head){.run = sequence_epoch(b->sequence),
                                                    .head = history_head(h),
                                                    .complete = history_complete(h),
                                                    .clock = clock_unix_us()});

@@ -174,10 +174,10 @@ static void refuse_large(struct broker *b, const struct request *r, size_t bytes
 static bool run_within_room(struct broker *b, const struct request *r)
 {
     uint64_t before = sequence_head(b->sequence), counters[BROKER_COUNTERS];
-    size_t mark = b->outbox.len, bytes = sequence_turn_bytes(b->sequence);
+    size_t mark = b->outbox.len, bytes = sequence_batch_bytes(b->sequence);
     memcpy(counters, b->counters, sizeof counters);
     commands_run(b, r, false);
-    size_t all = sequence_turn_bytes(b->sequence);
+    size_t all = sequence_batch_bytes(b->sequence);
     if (all <= event_log_room(&b->log))
         return true;
 
@@ -400,7 +400,7 @@ bool commit_join(struct broker *b, int64_t now)
     sequence_skip_feed(b->sequence);
     if (b->log.pending || !event_log_ready(&b->log))
         return false;
-    if (!event_log_is_shared(&b->log) || !sequence_has_word(b->sequence))
+    if (!event_log_is_shared(&b->log) || !sequence_has_header(b->sequence))
         return true;
 
     delta_begin(b);

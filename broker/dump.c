@@ -38,13 +38,13 @@ static bool dump_event(void *context, struct event *e)
     return event_json_put(&d->line, e, &everything) == 0 && end_line(d);
 }
 
-static bool dump_run(void *context, uint64_t position, bool doubted)
+static bool dump_epoch(void *context, uint64_t position, bool incomplete)
 {
     struct dump *d = context;
 
     json_begin_object(&d->line, NULL);
     json_put_count(&d->line, "started_at", position);
-    json_put_flag(&d->line, "incomplete", doubted);
+    json_put_flag(&d->line, "incomplete", incomplete);
     json_end_object(&d->line);
     return end_line(d);
 }
@@ -91,7 +91,7 @@ static bool has_store(const char *dir)
 int dump_store(const char *dir, FILE *out)
 {
     struct dump d = {.out = out};
-    struct store_loader loader = {dump_event, dump_run, count_id, &d};
+    struct store_loader loader = {dump_event, dump_epoch, count_id, &d};
     struct store *store = NULL;
     char why[STORE_WHY_MAX];
 

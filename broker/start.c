@@ -159,7 +159,7 @@ static int open_cluster(struct broker *b, const struct broker_config *config)
     struct cluster_link_config cluster = {
         .link = servers_of(config),
         .stream = config->store_stream,
-        .cluster = {.run = sequence_run(b->sequence),
+        .cluster = {.run = sequence_epoch(b->sequence),
                     .name = slice_of(b->name),
                     .presence = b->presence,
                     .counters = b->counters,
@@ -243,7 +243,7 @@ int broker_open(struct broker *b, const struct broker_config *config)
     presence_set_lease(b->presence, (int64_t)config->worker_lease_ms);
     presence_measure_lag(b->presence, broker_lag_of, b);
     b->started_ms = clock_ms();
-    b->watch = (struct watch){.run = err ? 0 : sequence_run(b->sequence), .send = broker_send_change, .context = b};
+    b->watch = (struct watch){.run = err ? 0 : sequence_epoch(b->sequence), .send = broker_send_change, .context = b};
     presence_observe(b->presence, b->watch.run, broker_on_change, b);
     b->sync = (struct sync_context){.sequence = b->sequence,
                                     .presence = b->presence,

@@ -119,7 +119,7 @@ void broker_answer_deferred(struct broker *b)
     struct outbox_reply request;
     if (sequence_lost(b->sequence))
         return;
-    if (b->waiting.len && journal_came_to_end(b->journal))
+    if (b->waiting.len && journal_reached_end(b->journal))
         while (outbox_next(&b->waiting, &request))
             answer_deferred_worker(b, request.peer, request.body);
     if (b->waiting.len || !b->deferred.len)
@@ -127,7 +127,7 @@ void broker_answer_deferred(struct broker *b)
     struct outbox empty = b->waiting;
     b->waiting = b->deferred;
     b->deferred = empty;
-    journal_ask_end(b->journal, clock_ms());
+    journal_request_end(b->journal, clock_ms());
 }
 
 void broker_answer_workers(struct broker *b)

@@ -19,7 +19,7 @@ size_t event_log_room(const struct event_log *l)
         return SIZE_MAX;
 
     size_t all = journal_room(l->journal);
-    return all > TURN_HEAD_LEN ? all - TURN_HEAD_LEN : 0;
+    return all > BATCH_HEADER_LEN ? all - BATCH_HEADER_LEN : 0;
 }
 
 static uint64_t clock_floor(void)
@@ -37,10 +37,10 @@ void event_log_begin(struct event_log *l)
     if (!l->journal)
         return;
 
-    size_t before = sequence_turn_bytes(l->sequence);
+    size_t before = sequence_batch_bytes(l->sequence);
     if (!l->wrote_bans)
         sequence_write_bans_anew(l->sequence, event_log_room(l) / 2, clock_unix_ms());
-    l->wrote_bans = sequence_turn_bytes(l->sequence) > before;
+    l->wrote_bans = sequence_batch_bytes(l->sequence) > before;
 }
 
 /* The last batch of the journal will be forgotten soon. */
@@ -52,10 +52,10 @@ static bool is_worn(const struct event_log *l)
 
 static bool has_batch(const struct event_log *l)
 {
-    if (sequence_turn_bytes(l->sequence))
+    if (sequence_batch_bytes(l->sequence))
         return true;
 
-    return l->journal && (sequence_has_word(l->sequence) || is_worn(l));
+    return l->journal && (sequence_has_header(l->sequence) || is_worn(l));
 }
 
 static enum event_log_result reject(struct event_log *l, const char *why)
@@ -76,8 +76,8 @@ static enum event_log_result commit_to_store(struct event_log *l, uint64_t *even
 
 static enum event_log_result offer_to_journal(struct event_log *l, int64_t now)
 {
-    struct turn t;
-    struct buf message = {0};
+    struct batch t;
+    struct wire_buf message = {0};
     sequence_offer(l->sequence, &t, &message);
     if (message.failed) {
         buf_release(&message);
@@ -120,20 +120,20 @@ bool event_log_give_up(struct event_log *l)
 /* --- what a journal brings --- */
 
 /* A batch of the journal does not continue what was read. */
-static void report_break(const struct event_log *l, const struct journal_turn *t)
+static void report_break(const struct event_log *l, const struct journal_batch *t)
 {
     if (!t->linked && !sequence_lost(l->sequence) && sequence_head(l->sequence))
         log_error("the journal has other batches before position %" PRIu64 " than were read; sending ssecast.gap to "
                   "open streams",
-                  t->turn.position);
+                  t->batch.position);
 }
 
 /* The number of events of another broker that are now in the history. */
-static uint64_t adopt(struct event_log *l, const struct journal_turn *t, bool *adopted)
+static uint64_t adopt(struct event_log *l, const struct journal_batch *t, bool *adopted)
 {
     bool lost = sequence_lost(l->sequence);
     report_break(l, t);
-    int count = sequence_adopt(l->sequence, &t->turn, t->linked);
+    int count = sequence_adopt(l->sequence, &t->batch, t->linked);
     if (lost && sequence_lost(l->sequence))
         sequence_skip_feed(l->sequence); /* workers have it, or will be told of a gap */
 
@@ -145,7 +145,7 @@ static uint64_t adopt(struct event_log *l, const struct journal_turn *t, bool *a
 
     log_error("a batch of the journal does not continue what was read (position %" PRIu64 ", head %" PRIu64
               "); sending ssecast.gap to open streams",
-              t->turn.position, sequence_head(l->sequence));
+              t->batch.position, sequence_head(l->sequence));
     sequence_lose(l->sequence, clock_floor());
     return 0;
 }
@@ -166,7 +166,7 @@ static enum event_log_result accept_own(struct event_log *l, uint64_t *events)
 
 enum event_log_result event_log_next(struct event_log *l, int64_t now, uint64_t *events)
 {
-    struct journal_turn t;
+    struct journal_batch t;
     bool adopted = false;
     enum journal_news news = l->journal ? journal_next(l->journal, now, &t) : JOURNAL_NOTHING;
     *events = 0;
@@ -180,7 +180,7 @@ enum event_log_result event_log_next(struct event_log *l, int64_t now, uint64_t 
         return reject(l, journal_why(l->journal));
     if (news == JOURNAL_LOST)
         return EVENT_LOG_RESET;
-    if (news == JOURNAL_TURN)
+    if (news == JOURNAL_BATCH)
         *events = adopt(l, &t, &adopted);
     return adopted ? EVENT_LOG_ENTRY : EVENT_LOG_OVERTAKEN;
 }

@@ -72,7 +72,7 @@ static void copy_text(const struct json_object *o, const char *name, char *out, 
         snprintf(out, size, "%.*s", (int)text.len, text.data);
 }
 
-/* A number, or what it was before when it is not there or none of ours: -1 is "no limit". */
+/* A number; unchanged when it is missing or negative: -1 means "no limit". */
 static void copy_count(const struct json_object *o, const char *name, uint64_t *out)
 {
     struct json_fault ignored;
@@ -87,7 +87,7 @@ static bool find_object(const struct json_object *o, const char *name, struct js
 
 #define BASE64_LEN(bytes) (((bytes) + 2) / 3 * 4)
 
-/* The message's data is base64. Text that is none leaves it empty. */
+/* The data of the message is base64. Invalid text leaves it empty. */
 static void copy_begin(const struct json_object *message, struct jetstream_reply *r)
 {
     struct json_fault ignored;
@@ -152,8 +152,8 @@ int jetstream_get_reply(struct slice text, struct jetstream_reply *r)
 #define ACK_PREFIX "$JS.ACK."
 #define ACK_TOKENS_MAX 16
 
-/* `$JS.ACK.STREAM.CONSUMER.TRIES.SEQUENCE.COUNT.NANOSECONDS.PENDING`; servers that know domains put two words after `$JS.ACK`,
- * and may put more at the end. */
+/* `$JS.ACK.STREAM.CONSUMER.TRIES.SEQUENCE.COUNT.NANOSECONDS.PENDING`; servers with domains add two words after `$JS.ACK`,
+ * and may add more at the end. */
 bool jetstream_get_delivery(const char *subject, struct jetstream_delivery *d)
 {
     const char *tokens[ACK_TOKENS_MAX];

@@ -10,9 +10,9 @@
 
 #define CONNECT_MS 2000
 #define RECONNECT_MS 250 /* between two attempts */
-#define PING_MS 1000     /* a server that leaves two of them without an answer is taken for gone */
+#define PING_MS 1000     /* a server that misses two of them is considered dead */
 #define PINGS_OUT 2
-#define WRITE_MS 2000 /* a server that takes nothing for so long likewise */
+#define WRITE_MS 2000 /* a server that reads nothing for this time is considered dead */
 #define CLOSE_MS 2000
 
 struct queued {
@@ -51,7 +51,7 @@ struct nats_link {
 static void enqueue(struct nats_link *l, enum nats_link_news news, natsMsg *msg, int64_t listener)
 {
     struct queued *q = calloc(1, sizeof *q);
-    if (!q) { /* a hole in what the server counts: it is noticed and read again */
+    if (!q) { /* the count of the server then shows a hole, and it is read again */
         natsMsg_Destroy(msg);
         return;
     }
@@ -121,7 +121,7 @@ static void on_closed(natsConnection *connection, void *context)
     pthread_mutex_unlock(&l->lock);
 }
 
-/* Without a handler libnats would write to stderr. What matters is noticed otherwise. */
+/* Without a handler libnats writes to stderr. Errors that matter are detected elsewhere. */
 static void on_error(natsConnection *connection, natsSubscription *subscription, natsStatus err, void *context)
 {
     (void)connection;
@@ -214,7 +214,7 @@ static natsStatus connect_to(struct nats_link *l, const struct nats_link_config 
     return s == NATS_OK ? natsInbox_Create(&l->inbox) : s;
 }
 
-/* Is it likely that the same will work later? */
+/* Whether a retry may succeed. */
 static bool worth_trying_again(natsStatus s)
 {
     return s == NATS_NO_SERVER || s == NATS_TIMEOUT || s == NATS_IO_ERROR || s == NATS_STALE_CONNECTION ||
@@ -259,7 +259,7 @@ static bool is_quiet(const struct nats_link *l)
     return l->closed;
 }
 
-/* Destroy the subscriptions that are not wanted any more (all: any), as far as their threads are done. */
+/* Destroy the ended subscriptions (all: every one) whose threads are done. */
 static void reap(struct nats_link *l, bool all)
 {
     struct nats_listener **at = &l->listeners, *s;
@@ -325,7 +325,7 @@ static struct slice data_of(natsMsg *msg)
     return (struct slice){natsMsg_GetData(msg), (size_t)natsMsg_GetDataLength(msg)};
 }
 
-/* A message without data may be the server's own word, with a status. */
+/* A message without data may be a status of the server. */
 static int status_of(natsMsg *msg)
 {
     const char *status = NULL;
@@ -405,7 +405,7 @@ void nats_link_unlisten(struct nats_listener **s)
     *s = NULL;
 }
 
-/* --- what is known --- */
+/* --- state --- */
 
 int64_t nats_link_listener_id(const struct nats_listener *s)
 {

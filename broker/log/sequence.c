@@ -10,7 +10,7 @@
 #define PROGRESS_EVENTS 20000u
 #define POSITION_MAX ((uint64_t)1 << 53) /* JavaScript reads numbers below it exactly */
 
-/* Bans that the log is about to forget are written anew. See write_bans_anew(). */
+/* Records of bans are written again before the log forgets them. See sequence_write_bans_anew(). */
 #define BANS_RECORD_BYTES ((size_t)64 << 10)
 #define TICK_BYTES ((size_t)1 << 20)
 #define LOG_QUARTERS 4
@@ -19,35 +19,35 @@
 struct sequence {
     struct history *history;
     struct bans *bans;
-    uint64_t bans_since; /* position; 0: the log has told us all of them */
+    uint64_t bans_since; /* position; 0: all bans are known from the log */
     uint64_t max_bans;
-    struct { /* of what the log holds, the quarter that is being filled */
+    struct { /* the quarter of the log that is being filled */
         uint64_t events, bytes;
         int64_t since_ms;
     } quarter;
     struct store *store;
     struct history_limits limits;
-    uint64_t run;
-    uint64_t first;      /* position: before it there is nothing that was evicted */
-    uint64_t began;      /* position where this run began; 0: with a journal */
-    uint64_t unnoted;    /* where this run begins, as long as the store could not note it; 0: it has */
-    int fault;           /* why it could not */
-    struct event **turn; /* appended in this turn, in order; a reference each, since history may evict them at once */
+    uint64_t epoch;
+    uint64_t first;       /* position: no event before it was evicted */
+    uint64_t began;       /* position where this epoch began; 0: with a journal */
+    uint64_t unnoted;     /* where this epoch begins, until the store has noted it; 0: it has */
+    int fault;            /* the error of the store */
+    struct event **batch; /* appended, in order; a reference each, since history may evict them at once */
     size_t count, cap;
-    size_t committed; /* so many of them are final */
-    size_t given;     /* so many of those are on the feed */
+    size_t committed; /* the first ones are final */
+    size_t given;     /* the first ones are on the feed */
     /* with a journal: */
     bool shared;
-    uint64_t floor;   /* our seqs are above it */
-    uint64_t met;     /* a worker stands here */
-    uint64_t doubted; /* not 0: to be noted in the journal */
-    bool begun;       /* a turn of ours is in the journal */
-    uint64_t seen;    /* what was lost ended here: workers may have seen as much */
-    uint64_t turn_at; /* position before the last turn in the history */
-    bool lost;        /* what came before is to be doubted, once it is known where the sequence goes on */
-    uint64_t base;    /* the head before the turn */
-    size_t bytes;     /* of the entries that it appended */
-    struct turn offered;
+    uint64_t floor;      /* our seqs are above it */
+    uint64_t met;        /* the highest position of a worker that is ahead */
+    uint64_t incomplete; /* not 0: to be written to the journal */
+    bool begun;          /* the journal has a batch of this epoch */
+    uint64_t seen;       /* end of a lost history: workers may have events up to here */
+    uint64_t batch_at;   /* position before the last batch in the history */
+    bool lost;           /* older events may be missing, once it is known where the sequence continues */
+    uint64_t base;       /* the head before the batch */
+    size_t bytes;        /* of its entries */
+    struct batch offered;
 };
 
 static uint64_t ids_remembered(const struct history_limits *limits)
@@ -64,13 +64,13 @@ static struct history *make_history(const struct history_limits *limits, uint64_
     return h;
 }
 
-struct sequence *sequence_new(const struct history_limits *limits, uint64_t position, uint64_t run)
+struct sequence *sequence_new(const struct history_limits *limits, uint64_t position, uint64_t epoch)
 {
     struct sequence *s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
     *s = (struct sequence){.limits = *limits,
-                           .run = run,
+                           .epoch = epoch,
                            .bans_since = position,
                            .max_bans = UINT64_MAX,
                            .first = position,
@@ -91,7 +91,7 @@ void sequence_limit_bans(struct sequence *s, uint64_t max)
 
 /* --- bans in the log --- */
 
-/* Does the log outlive us? */
+/* True when the log outlives the broker. */
 static bool is_kept(const struct sequence *s)
 {
     return s->store || s->shared;
@@ -104,7 +104,7 @@ static void next_quarter(struct sequence *s, int64_t now_ms)
     s->quarter.since_ms = now_ms;
 }
 
-/* Time passes, also while there was no broker: a quarter is over when a quarter of history-age is. */
+/* A quarter ends after a quarter of history-age at the latest, also while no broker ran. */
 static void note_time(struct sequence *s, int64_t now_ms)
 {
     if (!s->quarter.since_ms)
@@ -117,7 +117,7 @@ static void note_time(struct sequence *s, int64_t now_ms)
     }
 }
 
-/* e is in the log, and takes its share of what that holds. A journal holds entries. */
+/* Count e against what the log holds. A journal holds entries. */
 static void note_appended(struct sequence *s, const struct event *e)
 {
     s->quarter.events++;
@@ -127,7 +127,7 @@ static void note_appended(struct sequence *s, const struct event *e)
         next_quarter(s, e->time_ms);
 }
 
-/* Bytes of bans that the log can hold: a small part of it, so that writing them anew never fills it. */
+/* Maximum bytes of bans: a small part of the log, so that writing them again never fills it. */
 static uint64_t max_ban_bytes(const struct sequence *s)
 {
     uint64_t records = s->limits.events / BANS_SHARE + 1, bytes = s->limits.bytes / BANS_SHARE;
@@ -137,11 +137,11 @@ static uint64_t max_ban_bytes(const struct sequence *s)
     return records < bytes / BANS_RECORD_BYTES ? records * BANS_RECORD_BYTES : bytes;
 }
 
-/* --- what was stored --- */
+/* --- loading the store --- */
 
 struct restoring {
     struct sequence *s;
-    struct history *history; /* NULL: nothing was stored so far */
+    struct history *history; /* NULL: the store is empty so far */
     void (*progress)(uint64_t events);
     uint64_t count; /* of events */
     uint64_t first; /* position at which the history began */
@@ -150,7 +150,7 @@ struct restoring {
 static bool begin_at(struct restoring *r, uint64_t position)
 {
     if (position >= POSITION_MAX)
-        return false; /* no broker gave it out: the store is damaged */
+        return false; /* no broker gives it out: the store is damaged */
     if (r->history)
         return history_advance(r->history, position) == 0;
     r->history = make_history(&r->s->limits, position);
@@ -158,12 +158,12 @@ static bool begin_at(struct restoring *r, uint64_t position)
     return r->history != NULL;
 }
 
-static bool restore_run(void *context, uint64_t position, bool doubted)
+static bool restore_epoch(void *context, uint64_t position, bool incomplete)
 {
     struct restoring *r = context;
     if (!begin_at(r, position))
         return false;
-    if (doubted)
+    if (incomplete)
         history_doubt(r->history, position - 1);
     return true;
 }
@@ -197,7 +197,7 @@ static bool restore_id(void *context, uint64_t hash, uint64_t seq)
 static int restore(struct sequence *s, struct store *store, void (*progress)(uint64_t events), char why[STORE_WHY_MAX])
 {
     struct restoring r = {.s = s, .progress = progress};
-    struct store_loader loader = {restore_event, restore_run, restore_id, &r};
+    struct store_loader loader = {restore_event, restore_epoch, restore_id, &r};
     uint64_t trimmed = store_trimmed(store);
     if (trimmed && !begin_at(&r, trimmed))
         return -ENOMEM;
@@ -213,10 +213,10 @@ static int restore(struct sequence *s, struct store *store, void (*progress)(uin
     return err;
 }
 
-/* The sequence goes on at position, once the store has noted it: a cursor must not name a place that a restart would forget. */
-static int begin_run(struct sequence *s, uint64_t position)
+/* The sequence continues at position once the store has noted it: a restart must not forget the position of a cursor. */
+static int begin_epoch(struct sequence *s, uint64_t position)
 {
-    int err = store_begin_run(s->store, position);
+    int err = store_begin_epoch(s->store, position);
     s->unnoted = err ? position : 0;
     s->fault = err;
     return err ? err : history_advance(s->history, position);
@@ -232,7 +232,7 @@ int sequence_restore(struct sequence *s, struct store *store, void (*progress)(u
     int err = restore(s, store, progress, why);
     if (err)
         return err;
-    err = begin_run(s, floor > history_head(s->history) ? floor : history_head(s->history));
+    err = begin_epoch(s, floor > history_head(s->history) ? floor : history_head(s->history));
     s->began = history_head(s->history);
     why[0] = '\0';
     if (err)
@@ -240,7 +240,7 @@ int sequence_restore(struct sequence *s, struct store *store, void (*progress)(u
     return s->unnoted ? 0 : err;
 }
 
-/* --- what workers know --- */
+/* --- positions of workers --- */
 
 enum sequence_met sequence_meet(struct sequence *s, uint64_t position, uint64_t furthest)
 {
@@ -252,25 +252,25 @@ enum sequence_met sequence_meet(struct sequence *s, uint64_t position, uint64_t 
         return SEQUENCE_AHEAD;
     }
     if (position > history_head(h))
-        begin_run(s, position < s->unnoted ? s->unnoted : position + 1);
+        begin_epoch(s, position < s->unnoted ? s->unnoted : position + 1);
     if (position < history_complete(h) || history_knows(h, position))
         return SEQUENCE_KNOWN;
     history_doubt(h, position);
     if (s->shared)
-        s->doubted = history_complete(h);
-    else if (position < history_complete(h)) /* when it fails: it is doubted until the next start */
-        store_doubt_run(s->store, history_complete(h));
+        s->incomplete = history_complete(h);
+    else if (position < history_complete(h)) /* a failure holds until the next start */
+        store_mark_incomplete(s->store, history_complete(h));
     return SEQUENCE_UNKNOWN;
 }
 
-/* --- the turn --- */
+/* --- the batch --- */
 
-static void drop_turn(struct sequence *s, size_t keep)
+static void drop_batch(struct sequence *s, size_t keep)
 {
     while (s->count > keep) {
         if (s->count > s->committed)
-            s->bytes -= s->turn[s->count - 1]->entry.len;
-        event_unref(&s->turn[--s->count]);
+            s->bytes -= s->batch[s->count - 1]->entry.len;
+        event_unref(&s->batch[--s->count]);
     }
 }
 
@@ -278,8 +278,8 @@ void sequence_free(struct sequence **s)
 {
     if (!*s)
         return;
-    drop_turn(*s, 0);
-    free((*s)->turn);
+    drop_batch(*s, 0);
+    free((*s)->batch);
     history_free(&(*s)->history);
     bans_free(&(*s)->bans);
     free(*s);
@@ -291,15 +291,15 @@ static int reserve(struct sequence *s)
     if (s->count < s->cap)
         return 0;
     size_t cap = s->cap ? s->cap * 2 : 64;
-    struct event **turn = realloc(s->turn, cap * sizeof(struct event *));
-    if (!turn)
+    struct event **batch = realloc(s->batch, cap * sizeof(struct event *));
+    if (!batch)
         return -ENOMEM;
-    s->turn = turn;
+    s->batch = batch;
     s->cap = cap;
     return 0;
 }
 
-/* Keep e in the history and for the feed. The reference is the turn's on success. */
+/* Keep e in the history and for the feed. The batch owns the reference on success. */
 static int keep(struct sequence *s, struct event *e)
 {
     if (history_cost(e) > s->limits.bytes)
@@ -312,12 +312,12 @@ static int keep(struct sequence *s, struct event *e)
         return err;
     if (s->count == s->committed)
         s->base = head;
-    s->turn[s->count++] = e;
+    s->batch[s->count++] = e;
     s->bytes += e->entry.len;
     return 0;
 }
 
-/* Where the sequence goes on: at its head, or after a jump. */
+/* Where the sequence continues: at its head, or above a floor. */
 static uint64_t next_position(const struct sequence *s)
 {
     uint64_t head = history_head(s->history), position = head;
@@ -330,15 +330,15 @@ static uint64_t next_position(const struct sequence *s)
     return position;
 }
 
-/* Did another event show this id? */
+/* True when a known event has shown this id. */
 static bool was_shown(const struct sequence *s, struct slice id)
 {
     uint64_t seq;
     return id.len && history_find_cursor(s->history, id, &seq) != CURSOR_UNKNOWN;
 }
 
-/* What e says of bans. When that fails, or there would be too many, e is taken back: the head was at `before`. */
-static int heed_bans(struct sequence *s, const struct event *e, uint64_t before)
+/* Apply the bans of e. On an error, or when there are too many, take e back: the head was `before`. */
+static int apply_bans(struct sequence *s, const struct event *e, uint64_t before)
 {
     uint64_t count = bans_count(s->bans), bytes = bans_bytes(s->bans);
     int err = bans_apply(s->bans, e);
@@ -367,26 +367,26 @@ int sequence_append(struct sequence *s, struct event_spec *spec, struct sequence
     int err = e ? keep(s, e) : -ENOMEM;
     if (err)
         event_unref(&e);
-    return err ? err : heed_bans(s, e, before);
+    return err ? err : apply_bans(s, e, before);
 }
 
 void sequence_rollback(struct sequence *s, uint64_t position)
 {
     size_t count = s->count;
-    while (count > s->committed && s->turn[count - 1]->seq > position)
+    while (count > s->committed && s->batch[count - 1]->seq > position)
         count--;
     bans_rollback(s->bans, position);
-    drop_turn(s, count);
+    drop_batch(s, count);
     history_rollback(s->history, position);
 }
 
 static void take_back(struct sequence *s)
 {
     if (s->count > s->committed)
-        sequence_rollback(s, s->turn[s->committed]->seq - 1);
+        sequence_rollback(s, s->batch[s->committed]->seq - 1);
 }
 
-/* The position up to which the store may forget: no event is retained there, and no ban has its record there. */
+/* The position up to which the store may forget: it has neither retained events nor the only record of a ban. */
 static uint64_t forgettable(const struct sequence *s)
 {
     uint64_t complete = history_complete(s->history), before = history_oldest(s->history) - 1;
@@ -394,16 +394,16 @@ static uint64_t forgettable(const struct sequence *s)
     return ban && ban <= position ? ban - 1 : position;
 }
 
-static int store_turn(struct sequence *s, size_t fresh)
+static int store_batch(struct sequence *s, size_t fresh)
 {
     if (!fresh)
         return 0;
     if (s->unnoted)
-        return s->fault; /* tried again each second */
-    return store_append(s->store, s->turn + s->committed, fresh, forgettable(s));
+        return s->fault; /* retried each second */
+    return store_append(s->store, s->batch + s->committed, fresh, forgettable(s));
 }
 
-/* One more record of old bans, with at most max bytes. The bytes of it; 0: there is none to write, or no memory. */
+/* Append a record of old bans with at most max bytes. Its bytes; 0: no ban is due, or out of memory. */
 static size_t write_record(struct sequence *s, size_t max, int64_t now_ms)
 {
     size_t share = s->limits.bytes / BANS_SHARE, most = share < BANS_RECORD_BYTES ? share : BANS_RECORD_BYTES;
@@ -428,20 +428,20 @@ void sequence_write_bans_anew(struct sequence *s, size_t max, int64_t now_ms)
         all += len;
 }
 
-/* As much as the turn appended, and a record at least: so the store catches up however much is published. */
-static void write_bans_with_turn(struct sequence *s)
+/* As many bytes as the batch has, and at least one record: so the bans keep up with any rate of publishing. */
+static void write_bans_with_batch(struct sequence *s)
 {
     if (s->count == s->committed || s->shared)
         return;
 
     size_t max = s->bytes < BANS_RECORD_BYTES ? BANS_RECORD_BYTES : s->bytes;
-    sequence_write_bans_anew(s, max, s->turn[s->count - 1]->time_ms);
+    sequence_write_bans_anew(s, max, s->batch[s->count - 1]->time_ms);
 }
 
-static int finish_turn(struct sequence *s)
+static int finish_batch(struct sequence *s)
 {
     size_t fresh = s->count - s->committed;
-    int err = store_turn(s, fresh);
+    int err = store_batch(s, fresh);
     if (err) {
         take_back(s);
         return err;
@@ -451,14 +451,14 @@ static int finish_turn(struct sequence *s)
     bans_settle(s->bans);
     s->bytes = 0;
     while (s->committed < s->count)
-        note_appended(s, s->turn[s->committed++]);
+        note_appended(s, s->batch[s->committed++]);
     return (int)fresh;
 }
 
 int sequence_commit(struct sequence *s)
 {
-    write_bans_with_turn(s);
-    return finish_turn(s);
+    write_bans_with_batch(s);
+    return finish_batch(s);
 }
 
 /* --- with a journal --- */
@@ -475,66 +475,67 @@ static bool is_new(const struct sequence *s)
     return history_head(s->history) == 0;
 }
 
-bool sequence_has_word(const struct sequence *s)
+bool sequence_has_header(const struct sequence *s)
 {
-    return !s->begun || s->lost || s->doubted || s->met > history_head(s->history) || is_new(s);
+    return !s->begun || s->lost || s->incomplete || s->met > history_head(s->history) || is_new(s);
 }
 
-size_t sequence_turn_bytes(const struct sequence *s)
+size_t sequence_batch_bytes(const struct sequence *s)
 {
     return s->bytes;
 }
 
-/* What the next turn's head says, if it begins at position. */
-static void put_word(struct sequence *s, struct turn *t, uint64_t position)
+/* The header of the next batch, if it begins at position. */
+static void put_header(struct sequence *s, struct batch *t, uint64_t position)
 {
     uint64_t head = history_head(s->history);
     bool unsure = s->lost || s->met > head || is_new(s);
-    *t = (struct turn){.position = position, .begins = position > head, .doubted = unsure ? position : s->doubted};
+    *t = (struct batch){
+        .position = position, .begins = position > head, .incomplete = unsure ? position : s->incomplete};
     s->offered = *t;
 }
 
-void sequence_offer(struct sequence *s, struct turn *t, struct buf *b)
+void sequence_offer(struct sequence *s, struct batch *t, struct wire_buf *b)
 {
-    char room[TURN_HEAD_LEN] = {0};
-    bool fresh = s->count > s->committed, word = sequence_has_word(s);
+    char room[BATCH_HEADER_LEN] = {0};
+    bool fresh = s->count > s->committed, word = sequence_has_header(s);
     if (fresh) {
         bans_rollback(s->bans, s->base);
         history_rollback(s->history, s->base);
     }
-    uint64_t place = word ? next_position(s) : history_head(s->history);
-    put_word(s, t, fresh ? s->turn[s->committed]->seq - 1 : place);
+    uint64_t position = word ? next_position(s) : history_head(s->history);
+    put_header(s, t, fresh ? s->batch[s->committed]->seq - 1 : position);
     wire_add_bytes(b, (struct slice){room, sizeof room});
     for (size_t i = s->committed; i < s->count; i++)
-        wire_add_entry(b, s->turn[i]);
+        wire_add_entry(b, s->batch[i]);
 }
 
 void sequence_withdraw(struct sequence *s)
 {
-    drop_turn(s, s->committed);
+    drop_batch(s, s->committed);
 }
 
-/* What the head of a turn in the journal does to the history. */
-static int heed_word(struct sequence *s, const struct turn *t, bool linked)
+/* Apply the header of a batch in the journal to the history. */
+static int apply_header(struct sequence *s, const struct batch *t, bool linked)
 {
     int err = linked ? history_advance(s->history, t->position) : history_break(s->history, t->position);
-    if (!t->doubted)
+    if (!t->incomplete)
         return err;
-    history_doubt(s->history, t->doubted - 1);
-    if (t->doubted > s->seen) /* an older doubt, which is read anew, says nothing about what was lost now */
+    history_doubt(s->history, t->incomplete - 1);
+    if (t->incomplete > s->seen) /* an older header, which is read again, does not cover this loss */
         s->lost = false;
-    if (s->doubted <= t->doubted)
-        s->doubted = 0;
+    if (s->incomplete <= t->incomplete)
+        s->incomplete = 0;
     return err;
 }
 
-/* e is in the journal, so it is in force. Without memory for it the history has a hole there, and says so. */
+/* The journal has e, so it is final. Without memory for it the history has a known hole. */
 static void settle(struct sequence *s, struct event *e)
 {
     if (history_append(s->history, e) != 0)
         history_miss(s->history, e);
 
-    bans_apply(s->bans, e); /* without memory: the workers know it all the same */
+    bans_apply(s->bans, e); /* without memory: the workers know the ban all the same */
     bans_settle(s->bans);
     note_appended(s, e);
 }
@@ -543,16 +544,16 @@ int sequence_accept(struct sequence *s)
 {
     size_t fresh = s->count - s->committed;
     s->begun = true;
-    s->turn_at = s->offered.position;
-    heed_word(s, &s->offered, true);
+    s->batch_at = s->offered.position;
+    apply_header(s, &s->offered, true);
     for (; s->committed < s->count; s->committed++)
-        settle(s, s->turn[s->committed]);
+        settle(s, s->batch[s->committed]);
     s->bytes = 0;
     history_evict(s->history);
     return (int)fresh;
 }
 
-/* The events of a turn that begins after position. */
+/* Adopt the events of a batch that begins after position. Their number or -EPROTO. */
 static int adopt_entries(struct sequence *s, uint64_t position, struct slice entries)
 {
     int count = 0;
@@ -563,39 +564,39 @@ static int adopt_entries(struct sequence *s, uint64_t position, struct slice ent
             return -EPROTO;
         }
         settle(s, e);
-        s->turn[s->count++] = e;
+        s->batch[s->count++] = e;
         s->committed = s->count;
         count++;
     }
     return count;
 }
 
-/* The turn taken in last is not the one that others have in its place: it is none of the journal's. */
-static void drop_last_turn(struct sequence *s, uint64_t position)
+/* The batch adopted last is not the predecessor that the others have: it is not in the journal. */
+static void drop_last_batch(struct sequence *s, uint64_t position)
 {
     uint64_t head = history_head(s->history);
-    if (position <= head) /* nobody would notice by the numbers */
+    if (position <= head) /* the seqs would not show it */
         sequence_lose(s, head);
-    if (s->turn_at < head)
-        history_revoke(s->history, s->turn_at);
-    bans_doubt(s->bans, s->turn_at); /* we promised them: they are written anew */
+    if (s->batch_at < head)
+        history_revoke(s->history, s->batch_at);
+    bans_doubt(s->bans, s->batch_at); /* they were promised: write them again */
 }
 
-int sequence_adopt(struct sequence *s, const struct turn *t, bool linked)
+int sequence_adopt(struct sequence *s, const struct batch *t, bool linked)
 {
-    if (t->position >= POSITION_MAX || t->doubted >= POSITION_MAX)
-        return s->lost ? -EALREADY : -EPROTO; /* whoever may publish on the stream may write anything there */
+    if (t->position >= POSITION_MAX || t->incomplete >= POSITION_MAX)
+        return s->lost ? -EALREADY : -EPROTO; /* any client of the stream may write anything there */
     if (!linked && !is_new(s) && !s->lost)
-        drop_last_turn(s, t->position);
+        drop_last_batch(s, t->position);
     if (t->position < history_head(s->history))
         return s->lost ? -EALREADY : -ESTALE;
     bool jump = t->position > history_head(s->history) && t->position > s->seen;
-    if (s->lost && jump) { /* here the other past begins that the journal has now; others have to know that, too */
+    if (s->lost && jump) { /* here the new history of the journal begins; the other brokers have to know that, too */
         s->lost = linked = false;
-        s->doubted = t->position;
+        s->incomplete = t->position;
     }
-    s->turn_at = t->position;
-    int count = heed_word(s, t, linked);
+    s->batch_at = t->position;
+    int count = apply_header(s, t, linked);
     if (count == 0)
         count = adopt_entries(s, t->position, t->entries);
     history_evict(s->history);
@@ -621,12 +622,12 @@ int sequence_restart(struct sequence *s, uint64_t floor)
     if (!empty)
         return -ENOMEM;
     history_inherit_ids(empty, s->history);
-    drop_turn(s, 0);
+    drop_batch(s, 0);
     s->committed = s->given = 0;
     history_free(&s->history);
     s->history = empty;
-    s->turn_at = 0;
-    bans_doubt(s->bans, 0); /* likewise, unless the journal still has them */
+    s->batch_at = 0;
+    bans_doubt(s->bans, 0); /* the same, unless the journal still has them */
     return 0;
 }
 
@@ -643,28 +644,28 @@ void sequence_skip_feed(struct sequence *s)
 bool sequence_next_batch(struct sequence *s, struct buf *b)
 {
     if (s->given == s->count) {
-        drop_turn(s, 0);
+        drop_batch(s, 0);
         s->committed = s->given = 0;
     }
     if (s->given == s->committed)
         return false;
-    uint64_t last = s->turn[s->given]->seq - 1;
-    wire_put_batch(b, s->run, last);
-    while (s->given < s->committed && s->turn[s->given]->seq == last + 1 && b->len < SEQUENCE_BATCH_BYTES) {
+    uint64_t last = s->batch[s->given]->seq - 1;
+    wire_put_batch(b, s->epoch, last);
+    while (s->given < s->committed && s->batch[s->given]->seq == last + 1 && b->len < SEQUENCE_BATCH_BYTES) {
         last++;
-        wire_add_entry(b, s->turn[s->given++]);
+        wire_add_entry(b, s->batch[s->given++]);
     }
     return true;
 }
 
-/* Old bans, also when nobody publishes. */
+/* Write old bans again, also while nothing is published. */
 static int write_bans_in_time(struct sequence *s, int64_t now_ms)
 {
     if (s->shared || s->unnoted || s->count > s->committed)
         return 0;
 
     sequence_write_bans_anew(s, TICK_BYTES, now_ms);
-    int count = finish_turn(s); /* when it fails: a later one does it */
+    int count = finish_batch(s); /* a failure is repaired by a later batch */
     return count > 0 ? count : 0;
 }
 
@@ -676,8 +677,8 @@ int sequence_expire(struct sequence *s, int64_t now_ms)
 
     history_expire(s->history, now_ms);
     if (s->unnoted)
-        begin_run(s, s->unnoted);
-    store_append(s->store, NULL, 0, forgettable(s)); /* likewise */
+        begin_epoch(s, s->unnoted);
+    store_append(s->store, NULL, 0, forgettable(s)); /* the same */
     return count;
 }
 
@@ -699,13 +700,13 @@ bool sequence_retains(const struct sequence *s, int64_t now_ms, uint64_t age_ms)
     if (history_complete(s->history) <= s->first)
         return true;
     if (history_read(s->history, NULL, history_oldest(s->history) - 1, &oldest, 1, 0, &upto) == 0)
-        return age_ms < s->limits.age_ms; /* only age takes the last one */
+        return age_ms < s->limits.age_ms; /* only the age limit evicts the last event */
     return now_ms - oldest->time_ms > (int64_t)age_ms;
 }
 
-uint64_t sequence_run(const struct sequence *s)
+uint64_t sequence_epoch(const struct sequence *s)
 {
-    return s->run;
+    return s->epoch;
 }
 
 const struct history *sequence_history(const struct sequence *s)

@@ -1,145 +1,147 @@
-/* sequence.h - gives each event its place: seq, duplicates by own id, history, and the turn's batch for the feed.
+/* sequence.h - gives each event its seq, finds duplicates by their own id, and keeps the history and the batch of an iteration.
  *
- * An own id is counted per publisher: only what the same publisher published before is a duplicate. A cursor names one event for ever:
- * an event's id: line shows its own id only when no event before showed that id, as far as is known here. What is known: the events that are
- * retained, and the last PAST_IDS ids (or as many as the history may have events) of those that are gone. A store keeps them, too.
+ * An own id belongs to its publisher: only an earlier event of the same publisher makes a duplicate. As a cursor an id names one
+ * event for ever: the id: line of an event shows its own id only when no known event has shown that id before. Known are the
+ * retained events, and the last PAST_IDS ids (or as many as history may have events) of forgotten ones. A store keeps these, too.
  *
- * What a turn of the broker appends is provisional until sequence_commit(): nobody is told before, neither workers nor
- * publishers. That is the one place where a turn's events are made durable. It does not know sockets, clocks or JSON.
+ * The batch of an iteration is provisional until it is committed: neither workers nor publishers see its events before. It does
+ * not know sockets, clocks or JSON.
  *
- * Ownership: the sequence owns its history and its bans; what it lends is valid until the next append.
+ * Ownership: the sequence owns its history and its bans. Pointers into them are valid until the next append.
  */
 #ifndef SSECAST_SEQUENCE_H
 #define SSECAST_SEQUENCE_H
 
 #include "codec/wire.h"
+#include "log/batch.h"
 #include "log/store.h"
-#include "log/turn.h"
 #include "model/bans.h"
 #include "model/history.h"
 
 struct sequence;
 
-#define SEQUENCE_BATCH_BYTES (256u << 10) /* a message on the feed is closed when it has reached so many bytes */
+#define SEQUENCE_BATCH_BYTES (256u << 10) /* a message on the feed is closed at this size */
 
-/* What became of an event. */
+/* The result of an append. */
 struct sequenced {
     uint64_t seq;   /* of the event, or of the first one with its id */
-    bool duplicate; /* an event of this publisher with this id is retained: nothing was appended */
+    bool duplicate; /* a retained event of this publisher has this id: nothing was appended */
 };
 
-/* A sequence that stands at position: its first event gets position + 1. run names this run of the broker and is not
- * 0. NULL when out of memory. */
-struct sequence *sequence_new(const struct history_limits *limits, uint64_t position, uint64_t run);
+/* A sequence whose head is position: its first event gets position + 1. epoch identifies this start of the broker and is not 0.
+ * NULL when out of memory. */
+struct sequence *sequence_new(const struct history_limits *limits, uint64_t position, uint64_t epoch);
 
-/* From now on a shutdown that would ban more sessions than max is refused. */
+/* Refuse to ban more sessions than max at once. */
 void sequence_limit_bans(struct sequence *s, uint64_t max);
 
-/* Take over what store holds, and keep in it what is committed from now on; before the first append. The sequence then stands at its
- * position or at the last event stored, whichever is later. store stays the caller's and may be NULL. progress, which may be NULL, is called now and then. 0 or -errno with a line in why. While
- * the store cannot be written to it stands at the last event stored and commits nothing; that too is 0, with a line in why (else empty). */
+/* Load the store, and commit to it from now on. Call it before the first append. The head is then the later of the position of
+ * sequence_new() and the last stored event. store stays the caller's and may be NULL. progress may be NULL and is called now and
+ * then. 0 or -errno with a line in why. A store that cannot be written is no error: the head stays at the last stored event,
+ * commits fail, and why has a line (else it is empty). */
 int sequence_restore(struct sequence *s, struct store *store, void (*progress)(uint64_t events),
                      char why[STORE_WHY_MAX]);
 
 void sequence_free(struct sequence **s);
 
+/* What the position of a worker says about the history. */
 enum sequence_met {
     SEQUENCE_KNOWN,
-    SEQUENCE_UNKNOWN, /* it has seen what is not stored here (an older copy of the store, or a clock that was set back): cursors from before are
-                         no longer known */
-    SEQUENCE_AHEAD, /* with a journal: it has seen what we have not taken in, or what is not in there. That is known after the next turn */
+    SEQUENCE_UNKNOWN, /* it has events that are not stored (an older copy of the store, or a clock set back): older cursors
+                         become unknown */
+    SEQUENCE_AHEAD, /* with a journal: it has events that were not read yet, or are missing; the next batch will tell */
 };
 
-/* A worker stands at position, between turns. Seqs go on after it, whatever our clock and our store say; but a position
- * beyond furthest is none that a broker gave out, and is unknown. */
+/* A worker reports its position, between batches. The next seq is above it, whatever the clock and the store say. No broker gives
+ * out a position beyond furthest, so such a position is unknown. */
 enum sequence_met sequence_meet(struct sequence *s, uint64_t position, uint64_t furthest);
 
-/* The position at which this run began: events up to it were stamped by the clock of an earlier one. 0: not known (with a
- * journal, where each broker stamps its own). */
+/* The position at which this epoch began: earlier events have times of an earlier clock. 0: unknown (with a journal, where each
+ * broker has its clock). */
 uint64_t sequence_began(const struct sequence *s);
 
-/* Is everything retained that was appended in the last age_ms before now_ms (unix time)? */
+/* True when all events of the last age_ms before now_ms (unix time) are retained. */
 bool sequence_retains(const struct sequence *s, int64_t now_ms, uint64_t age_ms);
 
-/* Append the event that spec describes (its seq, and which id it shows, are set here). 0; -ENOSPC when the history's limit of bytes could not
- * hold it even alone; -E2BIG when more sessions would be banned than may be, -EFBIG when their names would take more of the log than they
- * may; -ENOMEM. Unchanged on failure. */
+/* Append the event that spec describes; its seq and the id it shows are set here. 0; -ENOSPC when it exceeds the byte limit of the
+ * history by itself; -E2BIG when too many sessions would be banned; -EFBIG when their names would exceed their share of the log;
+ * -ENOMEM. Unchanged on failure. */
 int sequence_append(struct sequence *s, struct event_spec *spec, struct sequenced *out);
 
-/* Take back what was appended after position, which is where sequence_head() stood during this turn. */
+/* Take back the events after position, an earlier sequence_head() of this batch. */
 void sequence_rollback(struct sequence *s, uint64_t position);
 
-/* A store forgets its oldest events, and a ban may last longer than its record is kept. So bans whose record is in the older half of what the log
- * holds are appended anew, in records of their own (EVENT_BANS), with the ends that they have. sequence_commit() and sequence_expire() do
- * that by themselves, and a store never forgets a record whose ban has none that is newer. With a journal it is called before a turn is
- * offered: append at most max bytes of such records. It does nothing when no ban is due, or when the log does not outlive us. */
+/* A log forgets its oldest events, and a ban may last longer than its record is kept. So bans whose record is in the older half of
+ * the log are appended again, in records of their own (EVENT_BANS), with their old ends. sequence_commit() and sequence_expire()
+ * do that themselves, and a store keeps a record until its ban has a newer one. With a journal call it before a batch is offered:
+ * it appends at most max bytes of records. It does nothing when no ban is due, or when the log does not outlive the broker. */
 void sequence_write_bans_anew(struct sequence *s, size_t max, int64_t now_ms);
 
-/* Store what was appended. The number of events, which are in force from now on and are given by sequence_next_batch(); or the store's
- * -errno: then they are taken back. */
+/* Store the batch. The number of its events, which are final and follow from sequence_next_batch(); or -errno of the store: then
+ * they are taken back. */
 int sequence_commit(struct sequence *s);
 
 /* --- with a journal that other brokers append to as well (journal.h) ---
  *
- * Then sequence_restore() and sequence_commit() are not used. What a turn appended is offered, and is not in the history until the journal has
- * it; what others appended is adopted. The sequence begins at position 0 and knows nothing until the first turn of the journal. */
+ * Then sequence_restore() and sequence_commit() are not used. A batch is offered, and is not in the history until the journal has
+ * accepted it. Batches of other brokers are adopted. The sequence begins at position 0 and is empty until the first batch. */
 
-/* From now on the truth is a journal. Our first event gets a seq after floor at least: no two runs of a broker give the same one,
- * whatever became of the journal. */
+/* Use a journal from now on. The first seq is above floor, so that two epochs never give the same one, even when the journal
+ * was lost. */
 void sequence_share(struct sequence *s, uint64_t floor);
 
-/* Is there something to offer though nothing was appended: a doubt to be noted, a place where the sequence goes on, or our first turn (that it is taken proves that
- * we were up to date)? */
-bool sequence_has_word(const struct sequence *s);
+/* True when a batch has to be offered although nothing was appended: events are missing, the sequence continues at another
+ * position, or no batch of this epoch was accepted yet (which proves that the journal was read to its end). */
+bool sequence_has_header(const struct sequence *s);
 
-/* Bytes of what the turn appended so far, as entries. */
-size_t sequence_turn_bytes(const struct sequence *s);
+/* Bytes of the entries in the batch. */
+size_t sequence_batch_bytes(const struct sequence *s);
 
-/* Write the turn's entries behind TURN_HEAD_LEN bytes of room in b (zeroed), and into t what its head says. What was appended is out of the
- * history until one of the two below. When b->failed, call sequence_withdraw(). */
-void sequence_offer(struct sequence *s, struct turn *t, struct buf *b);
+/* Write BATCH_HEADER_LEN zero bytes and the entries of the batch to b, and fill the header t. The events leave the history until one
+ * of the next two functions. When b->failed, call sequence_withdraw(). */
+void sequence_offer(struct sequence *s, struct batch *t, struct wire_buf *b);
 
-/* The turn that was offered is in the journal: it is in force. The number of its events. */
+/* The journal has the offered batch: it is final. The number of its events. */
 int sequence_accept(struct sequence *s);
 
-/* It is not. The seqs are given to others. */
+/* The journal does not have it. Its seqs are free again. */
 void sequence_withdraw(struct sequence *s);
 
-/* Take in a turn of the journal, when none of ours is offered. linked: it follows what was taken in last; else something before it may be missing.
- * The number of its events; -ESTALE when it would go back behind the head, so that it is of another past, and -EPROTO when it is malformed: call
- * sequence_lose() then. -EALREADY: likewise, after sequence_lose(). */
-int sequence_adopt(struct sequence *s, const struct turn *t, bool linked);
+/* Adopt a batch of the journal, while no batch is offered. linked: it follows the batch adopted last; else events before it may be
+ * missing. The number of its events. -ESTALE when it begins before the head, so that it belongs to another history; -EPROTO when
+ * it is malformed: call sequence_lose() then. -EALREADY: the same, after sequence_lose(). */
+int sequence_adopt(struct sequence *s, const struct batch *t, bool linked);
 
-/* The journal has another past than was read. The sequence is to go on after floor and after all that was seen, and cursors from before are not
+/* The journal differs from what was read. The sequence will continue above floor and above all known seqs, and older cursors are not
  * exact. */
 void sequence_lose(struct sequence *s, uint64_t floor);
 
-/* The same, and the journal is read anew from its begin: the history is emptied for that. What was committed and not given to the feed is dropped. 0 or
- * -ENOMEM: then the history is as it was. */
+/* The same, and the journal is read again from its beginning into an empty history. Events that are not yet on the feed are dropped.
+ * 0 or -ENOMEM: then the history is unchanged. */
 int sequence_restart(struct sequence *s, uint64_t floor);
 
-/* What the history says is in doubt, until the journal has a note of that: answer no worker. */
+/* The history may be wrong until the journal has a batch that says so. Do not answer workers meanwhile. */
 bool sequence_lost(const struct sequence *s);
 
-/* What was adopted so far is not for the feed: it was there before us. */
+/* Do not publish the events adopted so far: they are older than this broker. */
 void sequence_skip_feed(struct sequence *s);
 
 /* --- */
 
-/* Write the next message for the feed. False when everything committed was given. When memory runs out the message is
- * left out, which workers notice and repair. */
-bool sequence_next_batch(struct sequence *s, struct buf *b);
+/* Write the next message for the feed. False when all final events were given. Without memory the message is left out; workers notice
+ * that and fetch the events. */
+bool sequence_next_batch(struct sequence *s, struct wire_buf *b);
 
-/* Forget what is too old (unix ms): events over the age limit (in the store too, some at each call), bans that have ended. And
- * look whether the store can be written to again. The number of events appended: bans written anew. */
+/* Forget events beyond the age limit (in the store too, some at each call) and bans that have ended, and retry a store that could not
+ * be written. now_ms is unix time. The number of events appended: records of bans. */
 int sequence_expire(struct sequence *s, int64_t now_ms);
 
 uint64_t sequence_head(const struct sequence *s);
-uint64_t sequence_run(const struct sequence *s);
+uint64_t sequence_epoch(const struct sequence *s);
 const struct history *sequence_history(const struct sequence *s);
 const struct bans *sequence_bans(const struct sequence *s);
 
-/* Position: sessions that were banned up to here may be unknown to us, because we keep no log, or found none. 0: we know all. */
+/* Position: bans up to here may be unknown, because there was no log. 0: all are known. */
 uint64_t sequence_bans_since(const struct sequence *s);
 
 #endif

@@ -1,11 +1,13 @@
-/* The store in a directory, on LMDB (data.mdb and lock.mdb are its own files; ssecast.lock says which process has it).
+/* store_lmdb.c - the store in a directory, on LMDB. LMDB owns data.mdb and lock.mdb; a process locks ssecast.lock.
  *
- * Format 3, four tables. `events`: seq -> entry (event.h) and its XXH3 sum, 64 bits. `runs`: position -> nothing, where a run of the broker began, or
- * -> "?", when events from before it are missing. `ids`: seq of an event that was forgotten -> u64 hash of the id that it showed, and the XXH3 sum of seq and
- * hash. `meta`:
- * "format" -> u32, "trimmed" -> u64 position up to which events are gone. Keys are native 64-bit integers, values little-endian.
+ * Format 3 has four tables. Keys are native 64-bit integers, values little-endian.
+ *     events  seq -> entry (event.h), u64 XXH3 sum of it
+ *     runs    position where an epoch began -> nothing, or "?" when earlier events are missing
+ *     ids     seq of a forgotten event -> u64 hash of the id it showed, u64 XXH3 sum of seq and hash
+ *     meta    "format" -> u32; "trimmed" -> u64 position up to which events are forgotten
  *
- * Pages that trimming freed are used again by LMDB, so the file grows to the most that was ever retained and stays there. */
+ * LMDB reuses the pages that trimming frees. So the file grows to the most that was ever retained and stays there.
+ */
 #include "log/store.h"
 
 #include <errno.h>
@@ -31,18 +33,18 @@
 #define ID_LEN 16u /* of a value in `ids` */
 #define TABLES 4
 #define FREE_PAGES 0          /* LMDB's own table */
-#define MAP_FIRST (64u << 20) /* bytes of address space to begin with; doubled when it is full */
+#define MAP_FIRST (64u << 20) /* initial bytes of address space; doubled when full */
 #define TRIM_MAX 10000u       /* events forgotten in one transaction */
 
 struct store {
     char *dir;
     int lock;     /* ssecast.lock */
-    MDB_env *env; /* NULL after a failure that LMDB does not survive: opened again before the next use */
+    MDB_env *env; /* NULL after a fatal error of LMDB: opened again before the next use */
     MDB_dbi events, runs, ids, meta;
     uint64_t ids_max;
     uint64_t trimmed;
-    uint64_t last; /* seq of the last event stored; 0: none */
-    bool doubtful; /* a failed change may be on the disk nevertheless: what is after last must go */
+    uint64_t last;  /* seq of the last event stored; 0: none */
+    bool uncertain; /* a failed change may be on the disk: delete events after last */
     struct store_stats stats;
 };
 
@@ -71,7 +73,7 @@ const char *store_check(const char *where)
 
 /* --- the entries' sum --- */
 
-/* Not against malice, but what a failing disk made of an entry shall not pass for one. */
+/* Detects entries that a failing disk has damaged, not forged ones. */
 static uint64_t sum(struct slice entry)
 {
     return XXH3_64bits(entry.data, entry.len);
@@ -79,16 +81,16 @@ static uint64_t sum(struct slice entry)
 
 /* --- walking --- */
 
-/* A cursor on a table with numbers for keys; the key is 0 when there is nothing more. */
-struct walk {
+/* A cursor on a table with integer keys. The key is 0 at the end. */
+struct table_walk {
     MDB_cursor *cursor;
     uint64_t key;
     MDB_val value;
-    uint64_t last;  /* key before */
+    uint64_t last;  /* the previous key */
     uint64_t count; /* of keys so far */
 };
 
-static int step(struct walk *w, MDB_cursor_op op)
+static int step(struct table_walk *w, MDB_cursor_op op)
 {
     MDB_val key;
     int rc = mdb_cursor_get(w->cursor, &key, &w->value, op);
@@ -107,7 +109,7 @@ static int step(struct walk *w, MDB_cursor_op op)
 
 static int last_key(MDB_txn *txn, MDB_dbi table, uint64_t *key)
 {
-    struct walk w = {0};
+    struct table_walk w = {0};
     int rc = mdb_cursor_open(txn, table, &w.cursor);
     if (rc)
         return rc;
@@ -157,7 +159,7 @@ static size_t map_size(const struct store *s)
     return size < MAP_FIRST / 2 ? MAP_FIRST : (size_t)size * 2;
 }
 
-/* Nothing was ever committed: the files are new, or their making was interrupted. */
+/* True when nothing was ever committed: the files are new, or creating them was interrupted. */
 static bool is_fresh(const struct store *s)
 {
     MDB_envinfo info;
@@ -190,7 +192,7 @@ static int open_data(struct store *s, MDB_txn *txn, unsigned create)
     return rc ? rc : mdb_dbi_open(txn, "ids", MDB_INTEGERKEY | create, &s->ids);
 }
 
-/* A store of another format may have other tables: its own are opened only where check_format() will find the format that it wants. */
+/* Another format may have other tables. So the tables are opened only when check_format() will accept the store. */
 static int open_tables(struct store *s)
 {
     MDB_txn *txn;
@@ -219,7 +221,7 @@ static void close_env(struct store *s)
     s->env = NULL;
 }
 
-/* A cut file would be read beyond its end, which is a crash and not an error. */
+/* Reading a truncated file beyond its end would crash. */
 static bool is_cut(const struct store *s)
 {
     MDB_envinfo info;
@@ -290,11 +292,11 @@ static bool ignore_event(void *context, struct event *e)
     return true;
 }
 
-static bool ignore_run(void *context, uint64_t position, bool doubted)
+static bool ignore_run(void *context, uint64_t position, bool incomplete)
 {
     (void)context;
     (void)position;
-    (void)doubted;
+    (void)incomplete;
     return true;
 }
 
@@ -306,7 +308,7 @@ static bool ignore_id(void *context, uint64_t hash, uint64_t seq)
     return true;
 }
 
-/* In a child: read all that the parent is going to read. What it finds wrong without crashing the parent will find too, and say. */
+/* In a child process: read everything that the parent is going to read. Errors without a crash are reported by the parent. */
 static void rehearse(struct store *s)
 {
     char why[STORE_WHY_MAX];
@@ -314,14 +316,14 @@ static void rehearse(struct store *s)
     struct rlimit no_core = {0, 0};
     int quiet = open("/dev/null", O_WRONLY | O_CLOEXEC);
     setrlimit(RLIMIT_CORE, &no_core);
-    dup2(quiet, STDERR_FILENO); /* LMDB's last words would stand before our message */
+    dup2(quiet, STDERR_FILENO); /* hide the message of an LMDB assertion */
     if (open_env(s, why) == 0 && check_format(s, why) == 0)
         store_load(s, &nobody, why);
     _exit(0);
 }
 
-/* LMDB trusts its pages. Where one is damaged it follows pointers to nowhere, or aborts; so that this ends in a message, a child reads
- * everything first. */
+/* Probe the store in a child process, so that damage cannot crash the broker: LMDB follows invalid pointers in a damaged page, or
+ * aborts. */
 static bool is_readable(struct store *s)
 {
     int status = 0;
@@ -333,8 +335,8 @@ static bool is_readable(struct store *s)
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-/* A new file is safe from a power failure only when the folder that names it is on the disk, too. Not every file system can sync a folder, and
- * not everybody may open the one above: then there is nothing to be done about it. */
+/* A new file survives a power failure only when its directory is on the disk, too. Some file systems cannot sync a directory, and the
+ * parent may not be readable: errors are ignored. */
 static int sync_folder(const char *path)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -404,8 +406,8 @@ void store_free(struct store **s)
 
 /* --- loading --- */
 
-/* The event at w, or NULL when it is damaged or there is no memory for it. */
-static struct event *event_at(const struct walk *w)
+/* The event at w. NULL when it is damaged or out of memory. */
+static struct event *event_at(const struct table_walk *w)
 {
     size_t used, len = w->value.mv_size < SUM_LEN ? 0 : w->value.mv_size - SUM_LEN;
     struct slice entry = {w->value.mv_data, len};
@@ -418,7 +420,7 @@ static struct event *event_at(const struct walk *w)
     return e;
 }
 
-static int load_event(const struct walk *w, const struct store_loader *loader)
+static int load_event(const struct table_walk *w, const struct store_loader *loader)
 {
     struct event *e = event_at(w);
     if (!e)
@@ -437,7 +439,7 @@ static void pack_id(char out[ID_LEN], uint64_t seq, uint64_t hash)
     put_u64(out + 8, sum((struct slice){both, sizeof both}));
 }
 
-static int load_ids(struct walk *ids, const struct store_loader *loader)
+static int load_ids(struct table_walk *ids, const struct store_loader *loader)
 {
     char packed[ID_LEN];
     int rc = step(ids, MDB_FIRST);
@@ -453,8 +455,8 @@ static int load_ids(struct walk *ids, const struct store_loader *loader)
     return rc;
 }
 
-/* Two cursors that are walked together, in the order of their keys. */
-static int load_all(struct walk *events, struct walk *runs, const struct store_loader *loader)
+/* Walk two tables together, in the order of their keys. */
+static int load_all(struct table_walk *events, struct table_walk *runs, const struct store_loader *loader)
 {
     int rc = step(events, MDB_FIRST);
     if (!rc)
@@ -462,8 +464,8 @@ static int load_all(struct walk *events, struct walk *runs, const struct store_l
     while (!rc && (events->key || runs->key)) {
         bool run_first = runs->key && (!events->key || runs->key < events->key);
         if (run_first) {
-            bool doubted = runs->value.mv_size != 0;
-            rc = loader->run(loader->context, runs->key, doubted) ? step(runs, MDB_NEXT) : ECANCELED;
+            bool incomplete = runs->value.mv_size != 0;
+            rc = loader->epoch(loader->context, runs->key, incomplete) ? step(runs, MDB_NEXT) : ECANCELED;
         } else {
             rc = load_event(events, loader);
             if (!rc)
@@ -477,18 +479,18 @@ struct loading {
     struct store *s;
     const struct store_loader *loader;
     MDB_txn *txn;
-    struct walk pages, events, runs, ids;
+    struct table_walk pages, events, runs, ids;
 };
 
-/* Was everything in the table walked? Damage may also cut a tree short. */
-static int check_count(MDB_txn *txn, MDB_dbi table, const struct walk *w)
+/* Whether the walk met every entry of the table. Damage may truncate a tree. */
+static int check_count(MDB_txn *txn, MDB_dbi table, const struct table_walk *w)
 {
     MDB_stat stat;
     int rc = mdb_stat(txn, table, &stat);
     return rc || stat.ms_entries == w->count ? rc : MDB_CORRUPTED;
 }
 
-/* LMDB's own list of pages to use again: transaction -> how many, and their numbers, falling. A wrong one would overwrite events. */
+/* LMDB's list of free pages: transaction -> count and page numbers, descending. A wrong number would overwrite events. */
 static bool are_pages(const MDB_val *value, size_t last)
 {
     size_t count = value->mv_size / sizeof(size_t), number, above = last + 1;
@@ -504,7 +506,7 @@ static bool are_pages(const MDB_val *value, size_t last)
     return count > 0;
 }
 
-static int check_free_pages(const struct store *s, MDB_txn *txn, struct walk *w)
+static int check_free_pages(const struct store *s, MDB_txn *txn, struct table_walk *w)
 {
     MDB_envinfo info;
     int rc = mdb_env_info(s->env, &info);
@@ -569,11 +571,11 @@ uint64_t store_trimmed(const struct store *s)
 
 /* --- writing --- */
 
-/* Delete up to *left of a table's first keys that are at or before position, and take their number off *left. *last is the last one
- * deleted, if any. */
+/* Delete up to *left of the first keys of a table that are at or before position, and subtract their number from *left. *last is set
+ * to the last deleted key. */
 static int delete_until(MDB_txn *txn, MDB_dbi table, uint64_t position, size_t *left, uint64_t *last)
 {
-    struct walk w = {0};
+    struct table_walk w = {0};
     int rc = mdb_cursor_open(txn, table, &w.cursor);
     if (rc)
         return rc;
@@ -589,10 +591,10 @@ static int delete_until(MDB_txn *txn, MDB_dbi table, uint64_t position, size_t *
     return rc;
 }
 
-/* Delete a table's last keys, as far as they are after position. */
+/* Delete the keys of a table after position. */
 static int delete_after(MDB_txn *txn, MDB_dbi table, uint64_t position)
 {
-    struct walk w = {0};
+    struct table_walk w = {0};
     int rc = mdb_cursor_open(txn, table, &w.cursor);
     if (rc)
         return rc;
@@ -606,8 +608,8 @@ static int delete_after(MDB_txn *txn, MDB_dbi table, uint64_t position)
     return rc;
 }
 
-/* The event at w is about to go: keep the id that it showed. */
-static int keep_id(const struct store *s, MDB_txn *txn, const struct walk *w)
+/* The event at w will be deleted: keep the id that it showed. */
+static int keep_id(const struct store *s, MDB_txn *txn, const struct table_walk *w)
 {
     char value[ID_LEN];
     uint64_t seq = w->key;
@@ -616,17 +618,17 @@ static int keep_id(const struct store *s, MDB_txn *txn, const struct walk *w)
     if (e && event_shows_id(e)) {
         pack_id(value, seq, past_id_hash(e->id));
         rc = mdb_put(txn, s->ids, &(MDB_val){sizeof seq, &seq}, &(MDB_val){sizeof value, value}, MDB_APPEND);
-        if (rc == MDB_KEYEXIST) /* a later id is there, which is not our doing */
+        if (rc == MDB_KEYEXIST) /* a later id exists, which only damage explains */
             rc = mdb_put(txn, s->ids, &(MDB_val){sizeof seq, &seq}, &(MDB_val){sizeof value, value}, 0);
     }
     event_unref(&e);
     return rc;
 }
 
-/* Keep the ids of up to max events that are at or before position. */
+/* Keep the ids of up to max events at or before position. */
 static int keep_ids(const struct store *s, MDB_txn *txn, uint64_t position, size_t max)
 {
-    struct walk w = {0};
+    struct table_walk w = {0};
     int rc = mdb_cursor_open(txn, s->events, &w.cursor);
     if (rc)
         return rc;
@@ -640,7 +642,7 @@ static int keep_ids(const struct store *s, MDB_txn *txn, uint64_t position, size
     return rc;
 }
 
-/* Forget the oldest ids, some of those that are too many. */
+/* Forget some of the oldest ids beyond the limit. */
 static int trim_ids(const struct store *s, MDB_txn *txn)
 {
     MDB_stat stat;
@@ -657,7 +659,7 @@ static int trim_ids(const struct store *s, MDB_txn *txn)
 static int trim(struct store *s, MDB_txn *txn, uint64_t position, uint64_t *trimmed)
 {
     char value[8];
-    uint64_t run = 0;
+    uint64_t epoch = 0;
     size_t left = TRIM_MAX;
     int rc = keep_ids(s, txn, position, left);
     if (!rc)
@@ -668,18 +670,18 @@ static int trim(struct store *s, MDB_txn *txn, uint64_t position, uint64_t *trim
         *trimmed = position;
     left = TRIM_MAX;
     if (!rc)
-        rc = delete_until(txn, s->runs, *trimmed, &left, &run);
+        rc = delete_until(txn, s->runs, *trimmed, &left, &epoch);
     put_u64(value, *trimmed);
     return rc ? rc : mdb_put(txn, s->meta, &(MDB_val){7, "trimmed"}, &(MDB_val){sizeof value, value}, 0);
 }
 
-/* What one transaction does. */
+/* The changes of one transaction. */
 struct change {
     struct event *const *events;
     size_t count;
-    uint64_t run;  /* 0: none */
-    bool doubted;  /* what came before it is missing */
-    uint64_t trim; /* 0: nothing */
+    uint64_t epoch;  /* position where one begins; 0: none */
+    bool incomplete; /* earlier events are missing */
+    uint64_t trim;   /* 0: nothing */
 };
 
 static int put_event(MDB_txn *txn, MDB_dbi table, const struct event *e)
@@ -705,17 +707,17 @@ static int put_events(struct store *s, MDB_txn *txn, const struct change *c)
 static int change(struct store *s, const struct change *c)
 {
     MDB_txn *txn;
-    uint64_t trimmed = s->trimmed, run = c->run;
-    MDB_val mark = {.mv_size = c->doubted ? 1 : 0, .mv_data = "?"};
+    uint64_t trimmed = s->trimmed, epoch = c->epoch;
+    MDB_val mark = {.mv_size = c->incomplete ? 1 : 0, .mv_data = "?"};
     int rc = mdb_txn_begin(s->env, NULL, 0, &txn);
     if (rc)
         return rc;
-    if (s->doubtful)
+    if (s->uncertain)
         rc = delete_after(txn, s->events, s->last);
     if (!rc)
         rc = put_events(s, txn, c);
-    if (!rc && c->run)
-        rc = mdb_put(txn, s->runs, &(MDB_val){sizeof run, &run}, &mark, 0);
+    if (!rc && c->epoch)
+        rc = mdb_put(txn, s->runs, &(MDB_val){sizeof epoch, &epoch}, &mark, 0);
     if (!rc && c->trim > trimmed)
         rc = trim(s, txn, c->trim, &trimmed);
     if (rc) {
@@ -726,7 +728,7 @@ static int change(struct store *s, const struct change *c)
     if (rc)
         return rc;
     s->trimmed = trimmed;
-    s->doubtful = false;
+    s->uncertain = false;
     if (c->count)
         s->last = c->events[c->count - 1]->seq;
     return 0;
@@ -739,7 +741,7 @@ static int grow(struct store *s)
     return rc ? rc : mdb_env_set_mapsize(s->env, info.me_mapsize * 2);
 }
 
-/* Make the change, with more address space when that is what it takes. */
+/* Commit the change, with more address space when LMDB needs it. */
 static int attempt(struct store *s, const struct change *c)
 {
     char why[STORE_WHY_MAX];
@@ -749,13 +751,13 @@ static int attempt(struct store *s, const struct change *c)
     while ((rc = change(s, c)) == MDB_MAP_FULL)
         if ((rc = grow(s)))
             break;
-    s->doubtful = s->doubtful || rc;
+    s->uncertain = s->uncertain || rc;
     if (rc < 0)
         close_env(s);
     return rc;
 }
 
-/* After a failure that LMDB does not survive it says MDB_PANIC, and the files must be opened again. */
+/* LMDB answers MDB_PANIC after a fatal error: the files must be opened again. */
 static int try_change(struct store *s, const struct change *c)
 {
     int rc = attempt(s, c);
@@ -778,14 +780,14 @@ static int make_change(struct store *s, const struct change *c)
     return 0;
 }
 
-int store_begin_run(struct store *s, uint64_t position)
+int store_begin_epoch(struct store *s, uint64_t position)
 {
-    return s ? make_change(s, &(struct change){.run = position}) : 0;
+    return s ? make_change(s, &(struct change){.epoch = position}) : 0;
 }
 
-int store_doubt_run(struct store *s, uint64_t position)
+int store_mark_incomplete(struct store *s, uint64_t position)
 {
-    return s ? make_change(s, &(struct change){.run = position, .doubted = true}) : 0;
+    return s ? make_change(s, &(struct change){.epoch = position, .incomplete = true}) : 0;
 }
 
 int store_append(struct store *s, struct event *const *events, size_t count, uint64_t trim_position)

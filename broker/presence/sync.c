@@ -30,7 +30,7 @@ static bool send_bans(const struct sync_context *c, struct slice worker, struct 
 
     fill_with_bans(c, &cursor, first);
     while (cursor && sent) {
-        wire_put_bans(&b, &(struct wire_bans){.run = sequence_run(c->sequence), .piece = ++*pieces});
+        wire_put_bans(&b, &(struct wire_bans){.run = sequence_epoch(c->sequence), .piece = ++*pieces});
         fill_with_bans(c, &cursor, &b);
         sent = !b.failed && c->send(c->context, worker, (struct slice){b.data, b.len});
     }
@@ -48,7 +48,7 @@ static bool write_welcome(const struct sync_context *c, struct slice worker, str
     bool sent = send_bans(c, worker, &bans, &pieces);
 
     wire_put_welcome(answer, &(struct wire_welcome){
-                                 .run = sequence_run(c->sequence),
+                                 .run = sequence_epoch(c->sequence),
                                  .head = history_head(h),
                                  .complete = history_complete(h),
                                  .oldest = history_oldest(h),
@@ -160,7 +160,7 @@ static bool on_replay(const struct sync_context *c, struct slice worker, const s
         return false;
     struct wire_page page = {
         .request = m->request,
-        .run = sequence_run(c->sequence),
+        .run = sequence_epoch(c->sequence),
         .from = start.from,
         .head = history_head(h),
         .oldest = history_oldest(h),
@@ -203,7 +203,7 @@ static bool on_shutdowns(const struct sync_context *c, const struct wire_shutdow
     struct buf entries = {0};
     struct wire_page page = {
         .request = m->request,
-        .run = sequence_run(c->sequence),
+        .run = sequence_epoch(c->sequence),
         .from = m->after,
         .upto = m->after,
         .head = history_head(h),
@@ -235,7 +235,7 @@ static bool on_presence(const struct sync_context *c, struct slice worker, struc
         c->counters[RESYNCS]++;
         wire_put_resync(answer);
     } else {
-        wire_put_taken(answer, &(struct wire_taken){.run = sequence_run(c->sequence),
+        wire_put_taken(answer, &(struct wire_taken){.run = sequence_epoch(c->sequence),
                                                     .n = m->n,
                                                     .head = history_head(sequence_history(c->sequence)),
                                                     .clock = c->clock_us});

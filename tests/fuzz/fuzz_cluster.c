@@ -7,8 +7,8 @@
 
 #include "base/bytes.h"
 #include "fuzz.h"
+#include "log/batch.h"
 #include "log/jetstream.h"
-#include "log/turn.h"
 #include "presence/gossip.h"
 
 static struct slice bytes_of(const struct buf *b)
@@ -22,17 +22,17 @@ static bool within(struct slice part, struct slice whole)
     return part.len == 0 || (part.data >= whole.data && part.data + part.len <= whole.data + whole.len);
 }
 
-static void turn(struct slice message)
+static void check_batch(struct slice message)
 {
-    struct turn once, again;
-    char head[TURN_HEAD_LEN];
-    if (turn_get(message, &once) != 0)
+    struct batch once, again;
+    char head[BATCH_HEADER_LEN];
+    if (batch_get(message, &once) != 0)
         return;
-    must(within(once.entries, message) && once.entries.len == message.len - TURN_HEAD_LEN);
-    turn_put_head(head, &once);
-    must(turn_get((struct slice){head, sizeof head}, &again) == 0 && again.entries.len == 0);
-    must(turn_same_name(&once.name, &again.name) && turn_same_name(&once.forerunner, &again.forerunner));
-    must(once.place == again.place && once.position == again.position && once.doubted == again.doubted);
+    must(within(once.entries, message) && once.entries.len == message.len - BATCH_HEADER_LEN);
+    batch_put_header(head, &once);
+    must(batch_get((struct slice){head, sizeof head}, &again) == 0 && again.entries.len == 0);
+    must(batch_same_name(&once.name, &again.name) && batch_same_name(&once.predecessor, &again.predecessor));
+    must(once.offset == again.offset && once.position == again.position && once.incomplete == again.incomplete);
     must(once.begins == again.begins);
 }
 
@@ -122,7 +122,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t mode = next_byte(&rest);
     rest.data = exact_copy(rest);
     if (mode == 't')
-        turn(rest);
+        check_batch(rest);
     else if (mode == 'g')
         gossip(rest);
     else if (mode == 'c')

@@ -8,7 +8,7 @@
 #include "base/bytes.h"
 #include "codec/wire.h"
 #include "fuzz.h"
-#include "log/turn.h"
+#include "log/batch.h"
 #include "presence/gossip.h"
 
 static const char *top;
@@ -254,9 +254,9 @@ static void marked(const char *name, char mark, const struct buf *b)
 
 static void a_turn(void)
 {
-    struct buf b = {0};
-    char head[TURN_HEAD_LEN];
-    turn_put_head(head, &(struct turn){{7, 2}, {7, 1}, 5, 1000, 900, true, {0}});
+    struct wire_buf b = {0};
+    char head[BATCH_HEADER_LEN];
+    batch_put_header(head, &(struct batch){{7, 2}, {7, 1}, 5, 1000, 900, true, {0}});
     wire_add_bytes(&b, (struct slice){head, sizeof head});
     add_events(&b);
     marked("turn", 't', &b);

@@ -175,7 +175,7 @@ class NatsClient:
         return answer
 
     def turns(self, stream="ssecast"):
-        """What broker/log/turn.h says of each message, a line each."""
+        """What broker/log/batch.h says of each message, a line each."""
         state = self.info(stream)["state"]
         for place in range(state["first_seq"], state["last_seq"] + 1):
             message = self.api(f"STREAM.MSG.GET.{stream}", {"seq": place}).get("message")

@@ -1,4 +1,4 @@
-/* The sequence: contiguous seqs, duplicates, all-or-none, what a turn gives to the feed. */
+/* The sequence: contiguous seqs, duplicates, all-or-none, what a batch gives to the feed. */
 #include <errno.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -286,7 +286,7 @@ START_TEST(a_shutdown_bans_its_sessions)
 {
     ck_assert_int_eq(shut_down("a", 2), 0);
     ck_assert_int_eq(shut_down("b", 4), 0);
-    assert_bans("a=7000 b=9000"); /* a question of the same turn is told */
+    assert_bans("a=7000 b=9000"); /* a question of the same batch is told */
     sequence_commit(sequence);
     assert_bans("a=7000 b=9000");
     sequence_expire(sequence, 7000);
@@ -539,7 +539,7 @@ START_TEST(bans_outlive_their_records)
 }
 END_TEST
 
-/* The store keeps a record as long as its ban has no newer one: here it cannot have one, for want of a turn that is stored. */
+/* The store keeps a record as long as its ban has no newer one: here it cannot have one, for want of a batch that is stored. */
 START_TEST(a_record_stays_until_its_ban_has_another)
 {
     shut_down("anna", 600);
@@ -732,8 +732,8 @@ END_TEST
 
 #define FLOOR 1000u
 
-static struct buf offered;
-static struct turn turn;
+static struct wire_buf offered;
+static struct batch batch;
 
 static void begin_shared(void)
 {
@@ -750,18 +750,18 @@ static void end_shared(void)
 /* Offer what was appended. */
 static void offer(void)
 {
-    buf_release(&offered);
-    sequence_offer(sequence, &turn, &offered);
-    ck_assert(!offered.failed && offered.len >= TURN_HEAD_LEN);
-    turn.entries = (struct slice){offered.data + TURN_HEAD_LEN, offered.len - TURN_HEAD_LEN};
+    wire_buf_release(&offered);
+    sequence_offer(sequence, &batch, &offered);
+    ck_assert(!offered.failed && offered.len >= BATCH_HEADER_LEN);
+    batch.entries = (struct slice){offered.data + BATCH_HEADER_LEN, offered.len - BATCH_HEADER_LEN};
 }
 
-/* A turn of another broker that begins after position, with so many events, as it stands in the journal. */
-static const struct turn *others(uint64_t position, unsigned count)
+/* A batch of another broker that begins after position, with so many events, as it stands in the journal. */
+static const struct batch *others(uint64_t position, unsigned count)
 {
-    static struct turn t;
-    static struct buf entries;
-    buf_release(&entries);
+    static struct batch t;
+    static struct wire_buf entries;
+    wire_buf_release(&entries);
     wire_put_resync(&entries); /* any message: only what is added counts */
     size_t from = entries.len;
     for (unsigned i = 1; i <= count; i++) {
@@ -771,7 +771,7 @@ static const struct turn *others(uint64_t position, unsigned count)
         wire_add_entry(&entries, e);
         event_unref(&e);
     }
-    t = (struct turn){.position = position, .entries = {entries.data + from, entries.len - from}};
+    t = (struct batch){.position = position, .entries = {entries.data + from, entries.len - from}};
     return &t;
 }
 
@@ -784,16 +784,16 @@ static void store_first_turn(void)
 
 START_TEST(the_first_turn_begins_above_the_floor_and_nothing_before_is_known)
 {
-    ck_assert(sequence_has_word(sequence));
+    ck_assert(sequence_has_header(sequence));
     ck_assert_uint_eq(append("a", NULL).seq, FLOOR + 1);
     offer();
-    ck_assert(turn.begins);
-    ck_assert_uint_eq(turn.position, FLOOR);
-    ck_assert_uint_eq(turn.doubted, FLOOR);
+    ck_assert(batch.begins);
+    ck_assert_uint_eq(batch.position, FLOOR);
+    ck_assert_uint_eq(batch.incomplete, FLOOR);
     ck_assert_int_eq(sequence_accept(sequence), 1);
     ck_assert(!history_knows(sequence_history(sequence), 0));
     ck_assert(history_knows(sequence_history(sequence), FLOOR));
-    ck_assert(!sequence_has_word(sequence));
+    ck_assert(!sequence_has_header(sequence));
     next_batch_is(FLOOR + 1, FLOOR + 1);
 }
 END_TEST
@@ -814,7 +814,7 @@ START_TEST(what_is_offered_is_nowhere_until_it_is_accepted)
     ck_assert_uint_eq(published("b"), FLOOR + 2);
     ck_assert_uint_eq(named("b"), FLOOR + 2);
     next_batch_is(FLOOR + 2, FLOOR + 3);
-    ck_assert_uint_eq(sequence_turn_bytes(sequence), 0);
+    ck_assert_uint_eq(sequence_batch_bytes(sequence), 0);
 }
 END_TEST
 
@@ -863,7 +863,7 @@ START_TEST(a_journal_that_is_read_again_has_the_same_cursors)
 }
 END_TEST
 
-/* Whoever may publish on the stream can write such a turn; it must not move the sequence to where numbers end. */
+/* Whoever may publish on the stream can write such a batch; it must not move the sequence to where numbers end. */
 START_TEST(a_position_that_no_broker_gives_out_is_refused)
 {
     static const uint64_t beyond[] = {UINT64_MAX, UINT64_MAX - 1, (uint64_t)1 << 53};
@@ -872,9 +872,9 @@ START_TEST(a_position_that_no_broker_gives_out_is_refused)
 
     store_first_turn();
     for (size_t i = 0; i < sizeof beyond / sizeof *beyond; i++) {
-        struct turn t = {.position = beyond[i], .begins = true};
+        struct batch t = {.position = beyond[i], .begins = true};
         ck_assert_int_eq(sequence_adopt(sequence, &t, true), -EPROTO);
-        t = (struct turn){.position = sequence_head(sequence), .doubted = beyond[i]};
+        t = (struct batch){.position = sequence_head(sequence), .incomplete = beyond[i]};
         ck_assert_int_eq(sequence_adopt(sequence, &t, true), -EPROTO);
     }
 
@@ -886,7 +886,7 @@ END_TEST
 START_TEST(a_run_of_another_broker_is_a_place_that_is_known)
 {
     store_first_turn();
-    struct turn t = *others(FLOOR + 500, 2);
+    struct batch t = *others(FLOOR + 500, 2);
     t.begins = true;
     ck_assert_int_eq(sequence_adopt(sequence, &t, true), 2);
     const struct history *h = sequence_history(sequence);
@@ -922,7 +922,7 @@ START_TEST(a_turn_that_others_have_otherwise_is_taken_back_and_all_are_told)
     ck_assert_int_eq(sequence_adopt(sequence, others(FLOOR + 3, 1), true), 1);
     ck_assert(sequence_lost(sequence));
     offer();
-    ck_assert(turn.begins && turn.position > FLOOR + 4 && turn.doubted == turn.position);
+    ck_assert(batch.begins && batch.position > FLOOR + 4 && batch.incomplete == batch.position);
     sequence_accept(sequence);
     ck_assert(!sequence_lost(sequence) && !history_knows(h, FLOOR + 4));
 }
@@ -936,14 +936,14 @@ START_TEST(a_journal_that_is_read_anew_begins_with_nothing)
     sequence_accept(sequence);
     ck_assert_int_eq(sequence_restart(sequence, FLOOR), 0);
     ck_assert(!sequence_next_batch(sequence, &message));
-    struct turn t = *others(FLOOR, 1);
+    struct batch t = *others(FLOOR, 1);
     t.begins = true;
     ck_assert_int_eq(sequence_adopt(sequence, &t, true), 1);
     ck_assert_uint_eq(published("gone"), 0);
     ck_assert_uint_eq(named("gone"), FLOOR + 2);
     ck_assert(sequence_lost(sequence));
     offer();
-    ck_assert_uint_eq(turn.position, FLOOR + 3); /* above what was seen */
+    ck_assert_uint_eq(batch.position, FLOOR + 3); /* above what was seen */
     sequence_accept(sequence);
     ck_assert(!history_knows(sequence_history(sequence), FLOOR + 1));
     ck_assert(append("new", NULL).seq > FLOOR + 2);
@@ -960,15 +960,15 @@ START_TEST(after_a_loss_a_doubt_from_before_that_is_read_anew_settles_nothing)
     uint64_t seen = sequence_head(sequence);
     ck_assert_int_eq(sequence_restart(sequence, FLOOR), 0);
 
-    struct turn t = *others(FLOOR, 1);
+    struct batch t = *others(FLOOR, 1);
     t.begins = true;
-    t.doubted = FLOOR;
+    t.incomplete = FLOOR;
     ck_assert_int_eq(sequence_adopt(sequence, &t, true), 1);
     ck_assert_int_eq(sequence_adopt(sequence, others(FLOOR + 1, 2), true), 2);
-    ck_assert(sequence_lost(sequence) && sequence_has_word(sequence));
+    ck_assert(sequence_lost(sequence) && sequence_has_header(sequence));
 
     offer();
-    ck_assert(turn.doubted > seen);
+    ck_assert(batch.incomplete > seen);
     sequence_accept(sequence);
     ck_assert(!sequence_lost(sequence));
     ck_assert(!history_knows(sequence_history(sequence), seen));
@@ -981,11 +981,12 @@ START_TEST(a_turn_of_another_past_is_not_taken_in_and_the_sequence_goes_on_above
     ck_assert_int_eq(sequence_adopt(sequence, others(FLOOR - 5, 2), true), -ESTALE);
     sequence_lose(sequence, FLOOR - 100);
     ck_assert_int_eq(sequence_adopt(sequence, others(FLOOR - 3, 2), true), -EALREADY);
-    ck_assert(sequence_has_word(sequence));
+    ck_assert(sequence_has_header(sequence));
     offer();
-    ck_assert(turn.begins && turn.position > FLOOR + 1 && turn.doubted == turn.position && turn.entries.len == 0);
+    ck_assert(batch.begins && batch.position > FLOOR + 1 && batch.incomplete == batch.position &&
+              batch.entries.len == 0);
     sequence_accept(sequence);
-    ck_assert(!sequence_has_word(sequence));
+    ck_assert(!sequence_has_header(sequence));
     ck_assert(!history_knows(sequence_history(sequence), FLOOR + 1));
 }
 END_TEST
@@ -994,15 +995,15 @@ START_TEST(after_a_loss_what_others_began_is_the_break_and_is_noted_for_all)
 {
     store_first_turn();
     sequence_lose(sequence, FLOOR);
-    struct turn t = *others(FLOOR + 50, 1);
+    struct batch t = *others(FLOOR + 50, 1);
     t.begins = true;
     ck_assert_int_eq(sequence_adopt(sequence, &t, true), 1);
     ck_assert(!history_knows(sequence_history(sequence), FLOOR + 1));
     offer();
-    ck_assert_uint_eq(turn.doubted, FLOOR + 50);
-    ck_assert(!turn.begins);
+    ck_assert_uint_eq(batch.incomplete, FLOOR + 50);
+    ck_assert(!batch.begins);
     sequence_accept(sequence);
-    ck_assert(!sequence_has_word(sequence));
+    ck_assert(!sequence_has_header(sequence));
     ck_assert(history_knows(sequence_history(sequence), FLOOR + 51));
 }
 END_TEST
@@ -1014,7 +1015,7 @@ START_TEST(a_worker_that_is_ahead_is_answered_once_we_were_up_to_date)
     offer(); /* ... and are overtaken: */
     sequence_withdraw(sequence);
     sequence_adopt(sequence, others(FLOOR + 1, 2), true);
-    ck_assert(!sequence_has_word(sequence));
+    ck_assert(!sequence_has_header(sequence));
     ck_assert(meet(FLOOR + 3) == SEQUENCE_KNOWN);
     ck_assert(meet(FLOOR + 9) == SEQUENCE_AHEAD);
     offer(); /* ... and it is stored: nobody has what the worker saw */
@@ -1028,7 +1029,7 @@ END_TEST
 START_TEST(a_malformed_turn_is_refused)
 {
     store_first_turn();
-    struct turn t = *others(FLOOR + 1, 2);
+    struct batch t = *others(FLOOR + 1, 2);
     t.entries.len -= 3;
     ck_assert_int_eq(sequence_adopt(sequence, &t, true), -EPROTO);
     t = *others(FLOOR + 2, 2);

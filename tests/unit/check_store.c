@@ -139,12 +139,12 @@ END_TEST
 START_TEST(what_was_appended_is_there_again)
 {
     struct store *s = open_store();
-    ck_assert_int_eq(store_begin_run(s, 4), 0);
+    ck_assert_int_eq(store_begin_epoch(s, 4), 0);
     append(s, 5, 2, 0, S("x"));
-    ck_assert_int_eq(store_begin_run(s, 10), 0);
-    ck_assert_int_eq(store_begin_run(s, 20), 0);
+    ck_assert_int_eq(store_begin_epoch(s, 10), 0);
+    ck_assert_int_eq(store_begin_epoch(s, 20), 0);
     append(s, 21, 1, 0, S("x"));
-    ck_assert_int_eq(store_doubt_run(s, 10), 0);
+    ck_assert_int_eq(store_mark_incomplete(s, 10), 0);
     store_free(&s);
     assert_holds("r4 5 6 ?10 r20 21", 0);
 }
@@ -153,7 +153,7 @@ END_TEST
 START_TEST(trimming_forgets_events_and_runs)
 {
     struct store *s = open_store();
-    store_begin_run(s, 4);
+    store_begin_epoch(s, 4);
     append(s, 5, 4, 0, S("x"));
     append(s, 9, 1, 6, S("x"));
     store_free(&s);
