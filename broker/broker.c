@@ -170,7 +170,7 @@ static void iterate(struct broker *b)
     if (b->journal)
         broker_answer_deferred(b);
     if (b->cluster)
-        cluster_link_turn(b->cluster, clock_ms());
+        cluster_link_receive(b->cluster, clock_ms());
     check_descriptors(b);
     each_second(b);
 }

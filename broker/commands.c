@@ -94,38 +94,38 @@ static bool run_for_worker(struct broker *b, struct slice worker, struct slice m
     return done;
 }
 
-static bool take_from_service(struct broker *b, struct request *out, bool holding)
+static bool take_from_service(struct broker *b, struct pending_request *out, bool holding)
 {
     struct bus_message m;
     if (!bus_receive(b->bus, BUS_COMMANDS, &m))
         return false;
 
-    *out = (struct request){.peer = m.peer,
-                            .envelope = m.envelope,
-                            .user = m.user,
-                            .surplus = b->in_flight && !holding && !in_flight_take(b->in_flight, m.peer),
-                            .frames = {m.frames[0], m.frames[1]},
-                            .frame_count = m.frame_count};
+    *out = (struct pending_request){.peer = m.peer,
+                                    .envelope = m.envelope,
+                                    .user = m.user,
+                                    .surplus = b->in_flight && !holding && !in_flight_admit(b->in_flight, m.peer),
+                                    .frames = {m.frames[0], m.frames[1]},
+                                    .frame_count = m.frame_count};
     return true;
 }
 
 /* Workers' commands were kept by the last iteration, when workers were answered (workers.c). */
-static bool take_from_worker(struct broker *b, struct request *out)
+static bool take_from_worker(struct broker *b, struct pending_request *out)
 {
     struct outbox_reply asked;
     if (!outbox_next(&b->worker_commands, &asked))
         return false;
 
-    *out = (struct request){.peer = asked.peer, .to_worker = true, .frames = {asked.body}, .frame_count = 1};
+    *out = (struct pending_request){.peer = asked.peer, .to_worker = true, .frames = {asked.body}, .frame_count = 1};
     return true;
 }
 
-bool commands_take(struct broker *b, enum source from, struct request *out, bool holding)
+bool commands_take(struct broker *b, enum source from, struct pending_request *out, bool holding)
 {
     return from == FROM_WORKERS ? take_from_worker(b, out) : take_from_service(b, out, holding);
 }
 
-bool commands_run(struct broker *b, const struct request *r, bool holding)
+bool commands_run(struct broker *b, const struct pending_request *r, bool holding)
 {
     b->commands.holding = holding;
     if (r->to_worker)
@@ -140,7 +140,7 @@ bool commands_run(struct broker *b, const struct request *r, bool holding)
     return true;
 }
 
-void commands_refuse(struct broker *b, const struct request *r, const char *code, const char *message)
+void commands_refuse(struct broker *b, const struct pending_request *r, const char *code, const char *message)
 {
     struct wire_command m = {0};
     struct outbox_reply reply = {.peer = r->peer, .envelope = r->envelope, .to_worker = r->to_worker};
@@ -190,5 +190,5 @@ void commands_reply(struct broker *b, const char *failed, bool unknown)
     }
 
     if (b->in_flight)
-        in_flight_begin(b->in_flight); /* requests that wait for the next batch are not counted */
+        in_flight_reset(b->in_flight); /* requests that wait for the next batch are not counted */
 }

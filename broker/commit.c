@@ -161,7 +161,7 @@ static bool is_one_waiting(const struct broker *b)
     return b->batch.ran < b->batch.kept.count;
 }
 
-static void refuse_large(struct broker *b, const struct request *r, size_t bytes)
+static void refuse_large(struct broker *b, const struct pending_request *r, size_t bytes)
 {
     char message[200];
     snprintf(message, sizeof message,
@@ -171,7 +171,7 @@ static void refuse_large(struct broker *b, const struct request *r, size_t bytes
 }
 
 /* Run it within the room of a batch. False when the batch has no room for it. */
-static bool run_within_room(struct broker *b, const struct request *r)
+static bool run_within_room(struct broker *b, const struct pending_request *r)
 {
     uint64_t before = sequence_head(b->sequence), counters[BROKER_COUNTERS];
     size_t mark = b->outbox.len, bytes = sequence_batch_bytes(b->sequence);
@@ -192,7 +192,7 @@ static bool run_within_room(struct broker *b, const struct request *r)
 }
 
 /* False when the batch has no room for it. */
-static bool run_request(struct broker *b, const struct request *r)
+static bool run_request(struct broker *b, const struct pending_request *r)
 {
     if (event_log_is_shared(&b->log)) {
         MUST(is_one_waiting(b));
@@ -205,13 +205,13 @@ static bool run_request(struct broker *b, const struct request *r)
     return true;
 }
 
-static enum source source_of(const struct request *r)
+static enum source source_of(const struct pending_request *r)
 {
     return r->to_worker ? FROM_WORKERS : FROM_SERVICES;
 }
 
 /* A shared log may be ahead of us, and the request is run again then: keep it. NULL when out of memory. */
-static const struct request *keep_request(struct broker *b, const struct request *r)
+static const struct pending_request *keep_request(struct broker *b, const struct pending_request *r)
 {
     if (requests_put(&b->batch.kept, r) == 0)
         return b->batch.kept.items[b->batch.ran];
@@ -222,8 +222,8 @@ static const struct request *keep_request(struct broker *b, const struct request
 
 /* The first request that waits, or one more that has arrived, in *room. NULL: there is none from this source; *skip: there was no
  * memory for one. */
-static const struct request *next_request(struct broker *b, enum source from, int64_t now, struct request *room,
-                                          bool *skip)
+static const struct pending_request *next_request(struct broker *b, enum source from, int64_t now,
+                                                  struct pending_request *room, bool *skip)
 {
     *skip = false;
     if (is_one_waiting(b))
@@ -234,7 +234,7 @@ static const struct request *next_request(struct broker *b, enum source from, in
         return room;
 
     room->arrived = now;
-    const struct request *kept = keep_request(b, room);
+    const struct pending_request *kept = keep_request(b, room);
     *skip = !kept;
     return kept;
 }
@@ -256,9 +256,9 @@ static bool run_requests(struct broker *b, int64_t now)
     int64_t us = clock_us();
     for (shares_begin(&shares); may_run(b, &shares, &from);) {
         bool skip;
-        struct request room;
+        struct pending_request room;
         size_t replies = b->outbox.len;
-        const struct request *r = next_request(b, from, now, &room, &skip);
+        const struct pending_request *r = next_request(b, from, now, &room, &skip);
         if (!r && !skip)
             shares_empty(&shares, from);
         if (!r)
@@ -322,7 +322,7 @@ static bool is_late(const struct broker *b, int64_t now)
 
 /* Answer a request that does not wait for the log. The outbox holds the replies of the pending batch; this reply must not wait behind
  * them. */
-static void answer_now(struct broker *b, const struct request *r, int64_t now)
+static void answer_now(struct broker *b, const struct pending_request *r, int64_t now)
 {
     struct outbox batch = b->outbox;
     b->outbox = (struct outbox){0};
@@ -332,7 +332,7 @@ static void answer_now(struct broker *b, const struct request *r, int64_t now)
     outbox_release(&b->outbox);
     b->outbox = batch;
 
-    struct request copy = *r;
+    struct pending_request copy = *r;
     copy.arrived = now;
     if (held && requests_put(&b->batch.kept, &copy) != 0)
         b->counters[REPLIES_DROPPED]++;
@@ -340,7 +340,7 @@ static void answer_now(struct broker *b, const struct request *r, int64_t now)
 
 static bool answer_while_late(struct broker *b, int64_t now)
 {
-    struct request r;
+    struct pending_request r;
     struct shares shares;
     enum source from;
     for (shares_begin(&shares); !commit_is_full(b) && shares_next(&shares, &from);) {

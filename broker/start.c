@@ -159,7 +159,7 @@ static int open_cluster(struct broker *b, const struct broker_config *config)
     struct cluster_link_config cluster = {
         .link = servers_of(config),
         .stream = config->store_stream,
-        .cluster = {.run = sequence_epoch(b->sequence),
+        .cluster = {.epoch = sequence_epoch(b->sequence),
                     .name = slice_of(b->name),
                     .presence = b->presence,
                     .counters = b->counters,
@@ -243,19 +243,20 @@ int broker_open(struct broker *b, const struct broker_config *config)
     presence_set_lease(b->presence, (int64_t)config->worker_lease_ms);
     presence_measure_lag(b->presence, broker_lag_of, b);
     b->started_ms = clock_ms();
-    b->watch = (struct watch){.run = err ? 0 : sequence_epoch(b->sequence), .send = broker_send_change, .context = b};
-    presence_observe(b->presence, b->watch.run, broker_on_change, b);
+    b->feed = (struct presence_feed){
+        .epoch = err ? 0 : sequence_epoch(b->sequence), .send = broker_send_change, .context = b};
+    presence_observe(b->presence, b->feed.epoch, broker_on_change, b);
     b->sync = (struct sync_context){.sequence = b->sequence,
                                     .presence = b->presence,
                                     .counters = b->counters,
                                     .cluster = cluster_link_cluster(b->cluster),
                                     .send = broker_send_worker,
-                                    .later = b->journal ? broker_defer : NULL,
+                                    .defer = b->journal ? broker_defer : NULL,
                                     .context = b};
     b->commands = (struct command_context){
         .sequence = b->sequence,
         .presence = b->presence,
-        .watch = &b->watch,
+        .feed = &b->feed,
         .store = b->store,
         .journal = b->journal,
         .counters = b->counters,
@@ -288,7 +289,7 @@ void broker_close(struct broker *b)
     sequence_free(&b->sequence);
     store_free(&b->store);
     presence_free(&b->presence);
-    watch_release(&b->watch);
+    presence_feed_release(&b->feed);
     outbox_release(&b->outbox);
     outbox_release(&b->worker_commands);
     outbox_release(&b->deferred);

@@ -17,8 +17,8 @@
 #include "net/descriptors.h"
 #include "options.h"
 #include "presence/cluster_link.h"
+#include "presence/presence_feed.h"
 #include "presence/sync.h"
-#include "presence/watch.h"
 #include "stats/counters.h"
 
 /* The batch of an iteration: the requests that were run, until the log has decided. */
@@ -43,7 +43,7 @@ struct broker {
     struct batch_state batch;
     uint64_t store_timeout_ms; /* how long a request waits for a shared log */
     struct presence *presence;
-    struct watch watch; /* of presence */
+    struct presence_feed feed; /* of presence */
     uint64_t counters[BROKER_COUNTERS];
     struct command_context commands;
     struct sync_context sync;
@@ -102,13 +102,13 @@ int64_t commit_timeout(const struct broker *b, int64_t max);
 /* --- commands.c --- */
 
 /* The next request from this source; valid until the next call. False when there is none. holding: while a batch is waited for. */
-bool commands_take(struct broker *b, enum source from, struct request *out, bool holding);
+bool commands_take(struct broker *b, enum source from, struct pending_request *out, bool holding);
 
 /* Run it: the reply goes into the outbox. False when it is held: it would append, and that has to wait (holding). */
-bool commands_run(struct broker *b, const struct request *r, bool holding);
+bool commands_run(struct broker *b, const struct pending_request *r, bool holding);
 
 /* Put a refusal into the outbox instead. code as in command.h. */
-void commands_refuse(struct broker *b, const struct request *r, const char *code, const char *message);
+void commands_refuse(struct broker *b, const struct pending_request *r, const char *code, const char *message);
 
 /* Put what is final on the feed. */
 void commands_publish(struct broker *b);
@@ -125,7 +125,7 @@ void broker_answer_workers(struct broker *b);
 /* With a journal: answer deferred requests whose end of the journal was reached. */
 void broker_answer_deferred(struct broker *b);
 
-/* Hooks of watch.h, presence.h, sync.h and cluster.h. context is the broker. */
+/* Hooks of presence_feed.h, presence.h, sync.h and cluster.h. context is the broker. */
 void broker_send_change(void *context, struct slice message);
 void broker_on_change(void *context, const struct presence_change *change);
 bool broker_send_worker(void *context, struct slice worker, struct slice message);

@@ -23,11 +23,11 @@ void broker_on_change(void *context, const struct presence_change *change)
 {
     struct broker *b = context;
     struct connection_info info;
-    watch_change(&b->watch, change);
+    presence_feed_change(&b->feed, change);
     if (change->what != PRESENCE_DISCONNECTED || change->cause == END_CLIENT || change->silent)
         return;
     connection_describe(change->of, &info);
-    overview_ended(&b->overview, b->watch.now_ms, end_cause_name(change->cause), info.session, info.worker, 1);
+    overview_ended(&b->overview, b->feed.now_ms, end_cause_name(change->cause), info.session, info.worker, 1);
 }
 
 /* How far a worker at this position is behind. Events may be on the way to it. */
@@ -97,11 +97,11 @@ bool broker_send_worker(void *context, struct slice worker, struct slice message
 
 static void answer_deferred_worker(struct broker *b, struct slice worker, struct slice message)
 {
-    bool (*later)(void *, struct slice, struct slice) = b->sync.later;
-    b->sync.later = NULL;
+    bool (*defer)(void *, struct slice, struct slice) = b->sync.defer;
+    b->sync.defer = NULL; /* now the cursor is known, or no broker knows it */
     struct bus_message m = {.peer = worker, .frames = {message}, .frame_count = 1};
     answer_worker(b, &m, clock_ms());
-    b->sync.later = later;
+    b->sync.defer = defer;
 }
 
 /* The hook of sync.h: the cursor of this request may be from another broker. The request waits until everything was read that the
@@ -135,7 +135,7 @@ void broker_answer_workers(struct broker *b)
     struct bus_message m;
     size_t bytes = 0;
     bool all_read = false;
-    b->watch.now_ms = clock_unix_ms();
+    b->feed.now_ms = clock_unix_ms();
 
     for (int i = 0; i < ANSWERS_MAX && bytes < ANSWER_BYTES && !all_read; i++) {
         all_read = !bus_receive(b->bus, BUS_SYNC, &m);

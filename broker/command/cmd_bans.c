@@ -39,8 +39,8 @@ static void put_bans(const struct command_context *c, const struct listing *list
     json_put_flag(reply, "more", list->more);
 }
 
-static int run(const struct command_context *c, const struct command_request *r, struct buf *reply,
-               struct json_fault *fault)
+static int bans_run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+                    struct json_fault *fault)
 {
     struct listed items[COMMAND_LIST_MAX];
     struct slice prefix = {0};
@@ -54,4 +54,4 @@ static int run(const struct command_context *c, const struct command_request *r,
 }
 
 const struct command cmd_bans = {
-    .op = "bans", .keeps_limits = true, .fields = fields, .tells_sequence = true, .run = run};
+    .op = "bans", .keeps_limits = true, .fields = fields, .tells_sequence = true, .run = bans_run};

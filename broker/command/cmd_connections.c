@@ -7,8 +7,8 @@
 
 static const char *const fields[] = {"op", "ref", "session", "after", "limit", NULL};
 
-static int run(const struct command_context *c, const struct command_request *r, struct buf *reply,
-               struct json_fault *fault)
+static int connections_run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+                           struct json_fault *fault)
 {
     struct listed items[COMMAND_LIST_MAX];
     struct slice session = {0};
@@ -32,4 +32,4 @@ static int run(const struct command_context *c, const struct command_request *r,
 }
 
 const struct command cmd_connections = {
-    .op = "connections", .keeps_limits = true, .of_all = true, .fields = fields, .run = run};
+    .op = "connections", .keeps_limits = true, .of_all = true, .fields = fields, .run = connections_run};

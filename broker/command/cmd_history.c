@@ -31,8 +31,8 @@ static int read_filter(const struct json_object *o, struct filter *f, struct jso
     return 0;
 }
 
-static int run(const struct command_context *c, const struct command_request *r, struct buf *reply,
-               struct json_fault *fault)
+static int history_run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+                       struct json_fault *fault)
 {
     struct event *events[COMMAND_LIST_MAX];
     const struct history *h = sequence_history(c->sequence);
@@ -53,4 +53,4 @@ static int run(const struct command_context *c, const struct command_request *r,
 }
 
 const struct command cmd_history = {
-    .op = "history", .keeps_limits = true, .fields = fields, .tells_sequence = true, .run = run};
+    .op = "history", .keeps_limits = true, .fields = fields, .tells_sequence = true, .run = history_run};

@@ -31,8 +31,8 @@ static int change(const struct command_context *c, const struct command_request 
     return 0;
 }
 
-static int run(const struct command_context *c, const struct command_request *r, struct buf *reply,
-               struct json_fault *fault)
+static int log_run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+                   struct json_fault *fault)
 {
     const char *before = log_level_names[log_level()];
     bool workers = false;
@@ -47,4 +47,4 @@ static int run(const struct command_context *c, const struct command_request *r,
     return 0;
 }
 
-const struct command cmd_log = {.op = "log", .fields = fields, .run = run};
+const struct command cmd_log = {.op = "log", .fields = fields, .run = log_run};

@@ -13,7 +13,7 @@ static size_t describe_workers(const struct command_context *c, struct metrics_w
     struct worker_info info;
     presence_list_workers(c->presence, &list);
     for (size_t i = 0; i < list.count; i++) {
-        worker_describe(items[i].value, &info);
+        presence_describe_worker(items[i].value, &info);
         out[i] = (struct metrics_worker){
             .name = items[i].name,
             .counters = info.counters,
@@ -47,8 +47,8 @@ static void put_all(const struct command_context *c, struct metrics *m)
     metrics_workers(m, workers, describe_workers(c, workers));
 }
 
-static int run(const struct command_context *c, const struct command_request *r, struct buf *reply,
-               struct json_fault *fault)
+static int metrics_run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+                       struct json_fault *fault)
 {
     struct metrics m;
     (void)r;
@@ -63,4 +63,4 @@ static int run(const struct command_context *c, const struct command_request *r,
     return 0;
 }
 
-const struct command cmd_metrics = {.op = "metrics", .keeps_limits = true, .fields = fields, .run = run};
+const struct command cmd_metrics = {.op = "metrics", .keeps_limits = true, .fields = fields, .run = metrics_run};

@@ -6,8 +6,8 @@
 
 static const char *const fields[] = {"op", "ref", "session", NULL};
 
-static int run(const struct command_context *c, const struct command_request *r, struct buf *reply,
-               struct json_fault *fault)
+static int online_run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+                      struct json_fault *fault)
 {
     struct slice session = {0};
     if (!json_has(r->object, "session"))
@@ -23,4 +23,4 @@ static int run(const struct command_context *c, const struct command_request *r,
 }
 
 const struct command cmd_online = {
-    .op = "online", .keeps_limits = true, .of_all = true, .roles = ROLE_PUBLISHER, .fields = fields, .run = run};
+    .op = "online", .keeps_limits = true, .of_all = true, .roles = ROLE_PUBLISHER, .fields = fields, .run = online_run};

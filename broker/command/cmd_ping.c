@@ -3,8 +3,8 @@
 
 static const char *const fields[] = {"op", "ref", NULL};
 
-static int run(const struct command_context *c, const struct command_request *r, struct buf *reply,
-               struct json_fault *fault)
+static int ping_run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+                    struct json_fault *fault)
 {
     (void)r;
     (void)fault;
@@ -15,4 +15,4 @@ static int run(const struct command_context *c, const struct command_request *r,
 }
 
 const struct command cmd_ping = {
-    .op = "ping", .keeps_limits = true, .roles = ROLE_PUBLISHER, .fields = fields, .run = run};
+    .op = "ping", .keeps_limits = true, .roles = ROLE_PUBLISHER, .fields = fields, .run = ping_run};

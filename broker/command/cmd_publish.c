@@ -220,8 +220,8 @@ static int publish_batch(const struct command_context *c, const struct command_r
     return run_batch(c, r->grant, items, count, reply, fault);
 }
 
-static int run(const struct command_context *c, const struct command_request *r, struct buf *reply,
-               struct json_fault *fault)
+static int publish_run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+                       struct json_fault *fault)
 {
     return json_has(r->object, "events") ? publish_batch(c, r, reply, fault) : publish_one(c, r, reply, fault);
 }
@@ -232,4 +232,4 @@ const struct command cmd_publish = {.op = "publish",
                                     .takes_payload = true,
                                     .appends = true,
                                     .tells_sequence = true,
-                                    .run = run};
+                                    .run = publish_run};

@@ -5,8 +5,8 @@
 
 static const char *const fields[] = {"op", "ref", "prefix", "after", "limit", NULL};
 
-static int run(const struct command_context *c, const struct command_request *r, struct buf *reply,
-               struct json_fault *fault)
+static int sessions_run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+                        struct json_fault *fault)
 {
     struct listed items[COMMAND_LIST_MAX];
     struct slice prefix = {0};
@@ -28,4 +28,4 @@ static int run(const struct command_context *c, const struct command_request *r,
 }
 
 const struct command cmd_sessions = {
-    .op = "sessions", .keeps_limits = true, .of_all = true, .fields = fields, .run = run};
+    .op = "sessions", .keeps_limits = true, .of_all = true, .fields = fields, .run = sessions_run};

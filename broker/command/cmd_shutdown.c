@@ -6,8 +6,8 @@
 #include "command/command.h"
 #include "command/targets.h"
 
-#define BLOCK_DEFAULT 60u
-#define BLOCK_MAX (366u * 24 * 60 * 60) /* seconds: about a year */
+#define BAN_DEFAULT 60u
+#define BAN_MAX (366u * 24 * 60 * 60) /* seconds: about a year */
 
 static const char *const fields[] = {"op", "ref", "sessions", "channels", "connections", "reason", "block", NULL};
 
@@ -23,12 +23,12 @@ static int read_request(const struct command_context *c, const struct grant *gra
                         struct event_spec *spec, struct json_fault *fault)
 {
     struct slice reason = {0};
-    uint64_t block = BLOCK_DEFAULT;
+    uint64_t block = BAN_DEFAULT;
     if (!json_has(o, "sessions") && !json_has(o, "channels") && !json_has(o, "connections"))
         return json_fault(fault, CODE_BAD_REQUEST,
                           "shutdown needs at least one of `sessions`, `channels` and `connections`");
     if (targets_read(o, &spec->lists[TO_SESSIONS], fault) != 0 || json_get_text(o, "reason", &reason, fault) != 0 ||
-        json_get_count(o, "block", 0, BLOCK_MAX, &block, fault) != 0)
+        json_get_count(o, "block", 0, BAN_MAX, &block, fault) != 0)
         return -EINVAL;
     if (json_raw(o, "reason").len > c->max_event_bytes)
         return json_fault(fault, CODE_TOO_LARGE, "`reason` has %zu bytes; accepted: at most %llu (--max-event-bytes)",
@@ -68,8 +68,8 @@ static int append(const struct command_context *c, struct event_spec *spec, char
     return 0;
 }
 
-static int run(const struct command_context *c, const struct command_request *r, struct buf *reply,
-               struct json_fault *fault)
+static int shutdown_run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+                        struct json_fault *fault)
 {
     struct event_spec spec = {
         .kind = EVENT_SHUTDOWN, .time_ms = c->now_ms, .event = slice_of(EVENT_RESERVED "shutdown"), .has_to = true};
@@ -92,4 +92,4 @@ const struct command cmd_shutdown = {.op = "shutdown",
                                      .fields = fields,
                                      .appends = true,
                                      .tells_sequence = true,
-                                     .run = run};
+                                     .run = shutdown_run};

@@ -10,8 +10,8 @@ static void put_numbers(struct buf *reply, const struct stat_row *rows, const ui
             json_put_count(reply, rows[i].name, numbers[i]);
 }
 
-static int run(const struct command_context *c, const struct command_request *r, struct buf *reply,
-               struct json_fault *fault)
+static int stats_run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+                     struct json_fault *fault)
 {
     struct broker_numbers numbers;
     (void)r;
@@ -24,4 +24,5 @@ static int run(const struct command_context *c, const struct command_request *r,
     return 0;
 }
 
-const struct command cmd_stats = {.op = "stats", .keeps_limits = true, .of_all = true, .fields = fields, .run = run};
+const struct command cmd_stats = {
+    .op = "stats", .keeps_limits = true, .of_all = true, .fields = fields, .run = stats_run};

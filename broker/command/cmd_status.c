@@ -67,7 +67,7 @@ static void put_latency(const struct overview *overview, struct buf *reply)
 static void put_worker(const struct command_context *c, struct buf *reply, const struct listed *item)
 {
     struct worker_info info;
-    worker_describe(item->value, &info);
+    presence_describe_worker(item->value, &info);
     json_begin_object(reply, NULL);
     json_put_text(reply, "worker", item->name);
     json_put_count(reply, "connections", info.gauges[GAUGE_STREAMS]);
@@ -172,8 +172,8 @@ static void put_counters(const struct command_context *c, struct buf *reply)
     json_end_object(reply);
 }
 
-static int run(const struct command_context *c, const struct command_request *r, struct buf *reply,
-               struct json_fault *fault)
+static int status_run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+                      struct json_fault *fault)
 {
     uint64_t seconds = OVERVIEW_SAMPLES, gauges[BROKER_GAUGES];
     if (json_get_count(r->object, "seconds", 0, OVERVIEW_SAMPLES, &seconds, fault) != 0)
@@ -191,4 +191,4 @@ static int run(const struct command_context *c, const struct command_request *r,
     return 0;
 }
 
-const struct command cmd_status = {.op = "status", .of_all = true, .fields = fields, .run = run};
+const struct command cmd_status = {.op = "status", .of_all = true, .fields = fields, .run = status_run};

@@ -60,8 +60,8 @@ static uint64_t count_active(const struct command_context *c, const struct names
     return count;
 }
 
-static int run(const struct command_context *c, const struct command_request *r, struct buf *reply,
-               struct json_fault *fault)
+static int unban_run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+                     struct json_fault *fault)
 {
     struct names lists[EVENT_LISTS] = {{0}}, *sessions = &lists[TO_SESSIONS];
     if (read_request(c, r, lists, fault) != 0)
@@ -78,4 +78,4 @@ static int run(const struct command_context *c, const struct command_request *r,
 }
 
 const struct command cmd_unban = {
-    .op = "unban", .keeps_limits = true, .fields = fields, .appends = true, .tells_sequence = true, .run = run};
+    .op = "unban", .keeps_limits = true, .fields = fields, .appends = true, .tells_sequence = true, .run = unban_run};

@@ -8,7 +8,7 @@ static const char *const fields[] = {"op", "ref", "after", "limit", NULL};
 static void put_worker(const struct command_context *c, struct buf *reply, const struct listed *item)
 {
     struct worker_info info;
-    worker_describe(item->value, &info);
+    presence_describe_worker(item->value, &info);
     json_begin_object(reply, NULL);
     json_put_text(reply, "worker", item->name);
     json_put_count(reply, "connections", info.connections);
@@ -22,8 +22,8 @@ static void put_worker(const struct command_context *c, struct buf *reply, const
     json_end_object(reply);
 }
 
-static int run(const struct command_context *c, const struct command_request *r, struct buf *reply,
-               struct json_fault *fault)
+static int workers_run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+                       struct json_fault *fault)
 {
     struct listed items[COMMAND_LIST_MAX];
     struct listing list = {.items = items};
@@ -39,4 +39,4 @@ static int run(const struct command_context *c, const struct command_request *r,
     return 0;
 }
 
-const struct command cmd_workers = {.op = "workers", .of_all = true, .fields = fields, .run = run};
+const struct command cmd_workers = {.op = "workers", .of_all = true, .fields = fields, .run = workers_run};

@@ -14,7 +14,7 @@
 #include "net/descriptors.h"
 #include "presence/cluster.h"
 #include "presence/presence.h"
-#include "presence/watch.h"
+#include "presence/presence_feed.h"
 #include "stats/counters.h"
 #include "stats/overview.h"
 
@@ -31,11 +31,11 @@ struct command_limits {
 struct command_context {
     struct sequence *sequence;
     struct presence *presence;
-    const struct watch *watch;     /* of presence */
-    const struct store *store;     /* NULL: memory only, or a journal */
-    const struct journal *journal; /* NULL: none */
-    bool holding;                  /* nothing can be appended now: such requests are left to their time */
-    uint64_t *counters;            /* BROKER_COUNTERS of them */
+    const struct presence_feed *feed; /* of presence */
+    const struct store *store;        /* NULL: memory only, or a journal */
+    const struct journal *journal;    /* NULL: none */
+    bool holding;                     /* nothing can be appended now: such requests are left to their time */
+    uint64_t *counters;               /* BROKER_COUNTERS of them */
     uint64_t max_event_bytes;
     struct command_limits limits;
     uint64_t history_events, history_bytes, history_age_ms; /* limits */

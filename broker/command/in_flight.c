@@ -39,7 +39,7 @@ void in_flight_free(struct in_flight **f)
     *f = NULL;
 }
 
-void in_flight_begin(struct in_flight *f)
+void in_flight_reset(struct in_flight *f)
 {
     f->turn++;
 }
@@ -54,7 +54,7 @@ static struct slot *find(struct in_flight *f, struct slice peer)
     }
 }
 
-bool in_flight_take(struct in_flight *f, struct slice peer)
+bool in_flight_admit(struct in_flight *f, struct slice peer)
 {
     struct slot *slot = find(f, peer);
     if (slot->turn != f->turn) {

@@ -17,9 +17,9 @@ struct in_flight *in_flight_new(unsigned turn_max, uint64_t peer_max);
 void in_flight_free(struct in_flight **f);
 
 /* A turn begins: nothing is unanswered. */
-void in_flight_begin(struct in_flight *f);
+void in_flight_reset(struct in_flight *f);
 
 /* One more request of this peer (a routing id, at most 255 bytes). False when it has as many as it may already. */
-bool in_flight_take(struct in_flight *f, struct slice peer);
+bool in_flight_admit(struct in_flight *f, struct slice peer);
 
 #endif

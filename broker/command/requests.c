@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static size_t cost(const struct request *r)
+static size_t cost(const struct pending_request *r)
 {
     return r->peer.len + r->envelope.len + r->user.len + r->frames[0].len + r->frames[1].len;
 }
@@ -13,7 +13,7 @@ static int reserve(struct requests *r)
     if (r->count < r->cap)
         return 0;
     size_t cap = r->cap ? r->cap * 2 : 64;
-    struct request **items = realloc(r->items, cap * sizeof(struct request *));
+    struct pending_request **items = realloc(r->items, cap * sizeof(struct pending_request *));
     if (!items)
         return -ENOMEM;
     r->items = items;
@@ -29,9 +29,9 @@ static char *keep(char *p, struct slice *s)
     return p + s->len;
 }
 
-int requests_put(struct requests *r, const struct request *request)
+int requests_put(struct requests *r, const struct pending_request *request)
 {
-    struct request *copy = reserve(r) == 0 ? malloc(sizeof *copy + cost(request)) : NULL;
+    struct pending_request *copy = reserve(r) == 0 ? malloc(sizeof *copy + cost(request)) : NULL;
     if (!copy)
         return -ENOMEM;
     *copy = *request;
@@ -53,7 +53,7 @@ void requests_drop(struct requests *r, size_t count)
     }
     r->count -= count;
     if (count)
-        memmove(r->items, r->items + count, r->count * sizeof(struct request *));
+        memmove(r->items, r->items + count, r->count * sizeof(struct pending_request *));
 }
 
 void requests_release(struct requests *r)

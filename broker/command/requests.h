@@ -13,7 +13,7 @@
 
 #define REQUEST_FRAMES 2u
 
-struct request {
+struct pending_request {
     struct slice peer;
     struct slice envelope; /* as in bus.h */
     bool to_worker;    /* frames[0] is the worker's message (wire.h), which has the command and a grant of its own */
@@ -26,13 +26,13 @@ struct request {
 
 /* Zeroed is empty. */
 struct requests {
-    struct request **items;
+    struct pending_request **items;
     size_t count, cap;
     size_t bytes; /* of peers, envelopes, users and frames */
 };
 
 /* 0 or -ENOMEM; unchanged on failure. */
-int requests_put(struct requests *r, const struct request *request);
+int requests_put(struct requests *r, const struct pending_request *request);
 
 /* Drop the first count. */
 void requests_drop(struct requests *r, size_t count);

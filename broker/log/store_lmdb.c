@@ -676,7 +676,7 @@ static int trim(struct store *s, MDB_txn *txn, uint64_t position, uint64_t *trim
 }
 
 /* The changes of one transaction. */
-struct change {
+struct store_change {
     struct event *const *events;
     size_t count;
     uint64_t epoch;  /* position where one begins; 0: none */
@@ -696,7 +696,7 @@ static int put_event(MDB_txn *txn, MDB_dbi table, const struct event *e)
     return 0;
 }
 
-static int put_events(struct store *s, MDB_txn *txn, const struct change *c)
+static int put_events(struct store *s, MDB_txn *txn, const struct store_change *c)
 {
     int rc = 0;
     for (size_t i = 0; !rc && i < c->count; i++)
@@ -704,7 +704,7 @@ static int put_events(struct store *s, MDB_txn *txn, const struct change *c)
     return rc;
 }
 
-static int change(struct store *s, const struct change *c)
+static int change(struct store *s, const struct store_change *c)
 {
     MDB_txn *txn;
     uint64_t trimmed = s->trimmed, epoch = c->epoch;
@@ -742,7 +742,7 @@ static int grow(struct store *s)
 }
 
 /* Commit the change, with more address space when LMDB needs it. */
-static int attempt(struct store *s, const struct change *c)
+static int attempt(struct store *s, const struct store_change *c)
 {
     char why[STORE_WHY_MAX];
     int rc;
@@ -758,13 +758,13 @@ static int attempt(struct store *s, const struct change *c)
 }
 
 /* LMDB answers MDB_PANIC after a fatal error: the files must be opened again. */
-static int try_change(struct store *s, const struct change *c)
+static int try_change(struct store *s, const struct store_change *c)
 {
     int rc = attempt(s, c);
     return as_errno(rc == MDB_PANIC ? attempt(s, c) : rc);
 }
 
-static int make_change(struct store *s, const struct change *c)
+static int make_change(struct store *s, const struct store_change *c)
 {
     int64_t began = clock_us();
     int err = try_change(s, c);
@@ -782,19 +782,19 @@ static int make_change(struct store *s, const struct change *c)
 
 int store_begin_epoch(struct store *s, uint64_t position)
 {
-    return s ? make_change(s, &(struct change){.epoch = position}) : 0;
+    return s ? make_change(s, &(struct store_change){.epoch = position}) : 0;
 }
 
 int store_mark_incomplete(struct store *s, uint64_t position)
 {
-    return s ? make_change(s, &(struct change){.epoch = position, .incomplete = true}) : 0;
+    return s ? make_change(s, &(struct store_change){.epoch = position, .incomplete = true}) : 0;
 }
 
 int store_append(struct store *s, struct event *const *events, size_t count, uint64_t trim_position)
 {
     if (!s || (!count && trim_position <= s->trimmed))
         return 0;
-    return make_change(s, &(struct change){.events = events, .count = count, .trim = trim_position});
+    return make_change(s, &(struct store_change){.events = events, .count = count, .trim = trim_position});
 }
 
 /* --- numbers --- */

@@ -7,11 +7,11 @@
 #include "base/table.h"
 #include "ops/log.h"
 
-/* Another broker: the value of a table, under the eight bytes of its run. */
+/* Another broker: the value of a table, under the eight bytes of its epoch. */
 struct peer {
     int64_t heard_at;
-    bool named;  /* it said who it is */
-    bool silent; /* it did not say good-bye */
+    bool named;  /* its name is known */
+    bool silent; /* it stopped sending without a GOSSIP_BYE */
     char name[NAME_BYTES_MAX];
     size_t name_len;
     uint64_t counters[BROKER_COUNTERS];
@@ -19,10 +19,10 @@ struct peer {
 };
 
 /* Which broker a worker belongs to: the value of a table, under the worker's routing id. */
-struct belonging {
-    uint64_t run;
-    bool asked; /* to report in full, and has not yet */
-    bool met;   /* we have taken a full report: what is new in the next one is news here too */
+struct worker_home {
+    uint64_t epoch;
+    bool requested; /* a full report was requested, and has not arrived */
+    bool met;       /* a full report was applied: new connections in the next one are changes here, too */
     int64_t heard_at;
 };
 
@@ -30,11 +30,11 @@ struct cluster {
     struct cluster_config config;
     struct table *peers, *workers;
     uint64_t number;
-    bool asked;                     /* for everybody's workers */
-    bool crowded;                   /* a broker was ignored, and the log has said so */
+    bool asked;                     /* reports of all workers were requested */
+    bool crowded;                   /* a broker was ignored, and that was logged */
     int64_t ticked_at;              /* 0: not yet */
-    uint64_t gone[BROKER_COUNTERS]; /* counted by brokers that are forgotten */
-    struct buf here;
+    uint64_t gone[BROKER_COUNTERS]; /* counted by forgotten brokers */
+    struct wire_buf here;
 };
 
 /* --- life --- */
@@ -46,7 +46,7 @@ struct cluster *cluster_new(const struct cluster_config *config)
         return NULL;
     c->config = *config;
     c->peers = table_new(sizeof(struct peer));
-    c->workers = table_new(sizeof(struct belonging));
+    c->workers = table_new(sizeof(struct worker_home));
     if (!c->peers || !c->workers)
         cluster_free(&c);
     return c;
@@ -66,38 +66,38 @@ void cluster_free(struct cluster **c)
     *c = NULL;
 }
 
-/* --- telling --- */
+/* --- sending --- */
 
-static void tell(struct cluster *c, enum gossip_type type, struct slice name, struct slice body)
+static void cluster_send(struct cluster *c, enum gossip_type type, struct slice name, struct slice body)
 {
-    struct gossip m = {type, c->config.run, ++c->number, name, body};
+    struct gossip m = {type, c->config.epoch, ++c->number, name, body};
     c->config.send(c->config.send_context, &m);
 }
 
-static void ask(struct cluster *c, struct slice worker)
+static void cluster_request(struct cluster *c, struct slice worker)
 {
-    tell(c, GOSSIP_ASK, worker, (struct slice){0});
+    cluster_send(c, GOSSIP_REQUEST, worker, (struct slice){0});
 }
 
-void cluster_worker_said(struct cluster *c, struct slice worker, struct slice message, int64_t now)
+void cluster_forward(struct cluster *c, struct slice worker, struct slice message, int64_t now)
 {
-    struct belonging *b = table_insert(c->workers, worker);
+    struct worker_home *b = table_insert(c->workers, worker);
     if (b)
-        *b = (struct belonging){.run = c->config.run, .met = true, .heard_at = now};
-    tell(c, GOSSIP_WORKER, worker, message);
+        *b = (struct worker_home){.epoch = c->config.epoch, .met = true, .heard_at = now};
+    cluster_send(c, GOSSIP_WORKER, worker, message);
 }
 
-static void say_here(struct cluster *c)
+static void send_here(struct cluster *c)
 {
     char counters[BROKER_COUNTERS * 8];
     for (size_t i = 0; i < BROKER_COUNTERS; i++)
         put_u64(counters + 8 * i, c->config.counters[i]);
-    tell(c, GOSSIP_HERE, c->config.name, (struct slice){counters, sizeof counters});
+    cluster_send(c, GOSSIP_HERE, c->config.name, (struct slice){counters, sizeof counters});
 }
 
 void cluster_leave(struct cluster *c)
 {
-    tell(c, GOSSIP_BYE, c->config.name, (struct slice){0});
+    cluster_send(c, GOSSIP_BYE, c->config.name, (struct slice){0});
 }
 
 void cluster_rejoin(struct cluster *c)
@@ -105,19 +105,19 @@ void cluster_rejoin(struct cluster *c)
     c->asked = false;
 }
 
-/* --- hearing --- */
+/* --- receiving --- */
 
 static struct slice name_of(const struct peer *p)
 {
     return (struct slice){p->name, p->name_len};
 }
 
-static void run_key(uint64_t run, char key[8])
+static void epoch_key(uint64_t epoch, char key[8])
 {
-    put_u64(key, run);
+    put_u64(key, epoch);
 }
 
-static void forget(struct cluster *c, struct peer *p)
+static void peer_forget(struct cluster *c, struct peer *p)
 {
     for (size_t i = 0; i < BROKER_COUNTERS; i++)
         c->gone[i] += p->counters[i];
@@ -125,7 +125,7 @@ static void forget(struct cluster *c, struct peer *p)
     table_remove(c->peers, p);
 }
 
-/* Room for one more: the one that has been silent for longest goes. False: nobody is silent. */
+/* Make room for one more: forget the broker that is silent for longest. False when none is silent. */
 static bool make_room(struct cluster *c)
 {
     struct peer *oldest = NULL;
@@ -133,29 +133,29 @@ static bool make_room(struct cluster *c)
         if ((p->silent || !p->named) && (!oldest || p->heard_at < oldest->heard_at))
             oldest = p;
     if (oldest)
-        forget(c, oldest);
+        peer_forget(c, oldest);
     return oldest != NULL;
 }
 
-static void tell_crowded(struct cluster *c)
+static void warn_crowded(struct cluster *c)
 {
     if (!c->crowded)
-        log_warn("more than %u brokers speak on the subject of the cluster; the others are ignored", CLUSTER_PEERS_MAX);
+        log_warn("more than %u brokers on the subject of the cluster; ignoring the others", CLUSTER_PEERS_MAX);
     c->crowded = true;
 }
 
-/* NULL: there are too many, or there is no memory. */
-static struct peer *peer_of(struct cluster *c, uint64_t run)
+/* NULL when there are too many, or out of memory. */
+static struct peer *peer_of(struct cluster *c, uint64_t epoch)
 {
     char bytes[8];
-    run_key(run, bytes);
+    epoch_key(epoch, bytes);
     struct slice key = {bytes, sizeof bytes};
     struct peer *p = table_find(c->peers, key);
     if (p)
         return p;
 
     if (table_count(c->peers) >= CLUSTER_PEERS_MAX && !make_room(c)) {
-        tell_crowded(c);
+        warn_crowded(c);
         return NULL;
     }
     p = table_insert(c->peers, key);
@@ -163,14 +163,14 @@ static struct peer *peer_of(struct cluster *c, uint64_t run)
     return p;
 }
 
-/* A broker that was killed and started again is not missing any more. */
+/* A broker that was killed and started again is no longer missing. */
 static void forget_former(struct cluster *c, const struct peer *p)
 {
     struct peer *next;
     for (struct peer *other = table_next(c->peers, NULL); other; other = next) {
         next = table_next(c->peers, other);
         if (other != p && other->named && slice_equal(name_of(other), name_of(p)))
-            forget(c, other);
+            peer_forget(c, other);
     }
 }
 
@@ -178,9 +178,9 @@ static void on_here(struct cluster *c, struct peer *p, const struct gossip *m)
 {
     bool fresh = !p->named;
     if (fresh)
-        log_info("broker %.*s is part of the cluster", (int)m->name.len, m->name.data);
+        log_info("broker %.*s joined the cluster", (int)m->name.len, m->name.data);
     else if (p->silent)
-        log_info("broker %.*s is there again", (int)m->name.len, m->name.data);
+        log_info("broker %.*s reconnected", (int)m->name.len, m->name.data);
     p->named = true;
     p->silent = false;
     p->name_len = m->name.len;
@@ -192,18 +192,18 @@ static void on_here(struct cluster *c, struct peer *p, const struct gossip *m)
         p->counters[i] = get_u64(m->body.data + 8 * i);
 }
 
-/* A report that does not follow the last one: its broker is asked once, until a full one comes. */
-static void on_report(struct cluster *c, struct belonging *b, const struct gossip *m, struct wire_presence *report,
+/* For a report with a hole before it, a full report is requested once from its broker. */
+static void on_report(struct cluster *c, struct worker_home *b, const struct gossip *m, struct wire_presence *report,
                       int64_t now)
 {
-    if (b->run != m->run)
-        return; /* it belongs to another broker by now */
+    if (b->epoch != m->epoch)
+        return; /* the worker has moved to another broker */
     if (b->met)
-        report->told = c->config.run;
+        report->told = c->config.epoch;
     bool taken = presence_report(c->config.presence, m->name, report, now) == 0;
-    if (!taken && !b->asked)
-        ask(c, m->name);
-    b->asked = !taken;
+    if (!taken && !b->requested)
+        cluster_request(c, m->name);
+    b->requested = !taken;
     b->met = b->met || (taken && report->full);
 }
 
@@ -211,14 +211,14 @@ static void on_worker(struct cluster *c, const struct gossip *m, int64_t now)
 {
     struct wire_hello hello;
     struct wire_presence report;
-    struct belonging *b = table_insert(c->workers, m->name);
+    struct worker_home *b = table_insert(c->workers, m->name);
     if (!b)
         return;
-    if (!b->run)
-        b->run = m->run;
+    if (!b->epoch)
+        b->epoch = m->epoch;
     b->heard_at = now;
     if (wire_get_hello(m->body, &hello) == 0) {
-        *b = (struct belonging){.run = m->run, .met = b->met, .heard_at = now};
+        *b = (struct worker_home){.epoch = m->epoch, .met = b->met, .heard_at = now};
         presence_hello(c->config.presence, m->name, &hello, now);
     } else if (wire_get_presence(m->body, &report) == 0) {
         on_report(c, b, m, &report, now);
@@ -227,17 +227,17 @@ static void on_worker(struct cluster *c, const struct gossip *m, int64_t now)
 
 static void resync_all(struct cluster *c)
 {
-    for (const struct belonging *b = table_next(c->workers, NULL); b; b = table_next(c->workers, b))
-        if (b->run == c->config.run)
+    for (const struct worker_home *b = table_next(c->workers, NULL); b; b = table_next(c->workers, b))
+        if (b->epoch == c->config.epoch)
             c->config.resync(c->config.context, table_name(b));
 }
 
-static void on_ask(struct cluster *c, const struct gossip *m)
+static void on_request(struct cluster *c, const struct gossip *m)
 {
-    const struct belonging *b = m->name.len ? table_find(c->workers, m->name) : NULL;
+    const struct worker_home *b = m->name.len ? table_find(c->workers, m->name) : NULL;
     if (!m->name.len)
         resync_all(c);
-    else if (b && b->run == c->config.run)
+    else if (b && b->epoch == c->config.epoch)
         c->config.resync(c->config.context, m->name);
 }
 
@@ -250,23 +250,23 @@ static void on_gossip(struct cluster *c, struct peer *p, const struct gossip *m,
     case GOSSIP_WORKER:
         on_worker(c, m, now);
         break;
-    case GOSSIP_ASK:
-        on_ask(c, m);
+    case GOSSIP_REQUEST:
+        on_request(c, m);
         break;
-    case GOSSIP_BYE: /* one that stops in order is not missing: its workers turn to others */
-        log_info("broker %.*s leaves the cluster", (int)m->name.len, m->name.data);
-        forget(c, p);
+    case GOSSIP_BYE: /* a broker that stops in order is not missing: its workers connect to others */
+        log_info("broker %.*s left the cluster", (int)m->name.len, m->name.data);
+        peer_forget(c, p);
         break;
     }
 }
 
 void cluster_receive(struct cluster *c, struct slice part, int64_t now)
 {
-    uint64_t run;
+    uint64_t epoch;
     struct gossip m;
-    if (gossip_sender(part, &run) != 0 || run == c->config.run)
+    if (gossip_sender(part, &epoch) != 0 || epoch == c->config.epoch)
         return;
-    struct peer *p = peer_of(c, run);
+    struct peer *p = peer_of(c, epoch);
     if (!p)
         return;
     p->heard_at = now;
@@ -276,31 +276,31 @@ void cluster_receive(struct cluster *c, struct slice part, int64_t now)
 
 /* --- time --- */
 
-static void look_at(struct cluster *c, struct peer *p, int64_t now)
+static void peer_check(struct cluster *c, struct peer *p, int64_t now)
 {
     if (!p->silent && now - p->heard_at > CLUSTER_SILENCE_MS) {
         p->silent = true;
-        log_warn("broker %.*s has been silent for %d s; who is connected through it is not known", (int)p->name_len,
-                 p->name, CLUSTER_SILENCE_MS / 1000);
+        log_warn("broker %.*s silent for %d s; its connections are unknown", (int)p->name_len, p->name,
+                 CLUSTER_SILENCE_MS / 1000);
     }
     if (now - p->heard_at > CLUSTER_FORGET_MS)
-        forget(c, p);
+        peer_forget(c, p);
 }
 
 static void drop_workers(struct cluster *c, int64_t now)
 {
-    struct belonging *next;
-    for (struct belonging *b = table_next(c->workers, NULL); b; b = next) {
+    struct worker_home *next;
+    for (struct worker_home *b = table_next(c->workers, NULL); b; b = next) {
         next = table_next(c->workers, b);
         if (now - b->heard_at > CLUSTER_FORGET_MS)
             table_remove(c->workers, b);
     }
 }
 
-#define TICK_MS 1500 /* a tick is due each second; in a longer gap nobody could be heard */
+#define TICK_MS 1500 /* a tick is due each second; in a longer gap no broker was heard */
 
-/* A broker that was busy or stopped does not take the others for silent. */
-static void excuse(struct cluster *c, int64_t now)
+/* Time in which this broker was busy or stopped does not count as silence of the others. */
+static void peers_excuse(struct cluster *c, int64_t now)
 {
     int64_t gap = c->ticked_at ? now - c->ticked_at : 0, deaf = gap > TICK_MS ? gap : 0;
     for (struct peer *p = deaf ? table_next(c->peers, NULL) : NULL; p; p = table_next(c->peers, p))
@@ -311,19 +311,19 @@ static void excuse(struct cluster *c, int64_t now)
 void cluster_tick(struct cluster *c, int64_t now)
 {
     struct peer *next;
-    excuse(c, now);
-    say_here(c);
+    peers_excuse(c, now);
+    send_here(c);
     if (!c->asked)
-        ask(c, (struct slice){0});
+        cluster_request(c, (struct slice){0});
     c->asked = true;
     for (struct peer *p = table_next(c->peers, NULL); p; p = next) {
         next = table_next(c->peers, p);
-        look_at(c, p, now);
+        peer_check(c, p, now);
     }
     drop_workers(c, now);
 }
 
-/* --- what is known --- */
+/* --- state --- */
 
 size_t cluster_brokers(const struct cluster *c)
 {

@@ -1,13 +1,13 @@
-/* cluster.h - the other brokers of a cluster: who is connected through them, what they have counted, and who of them is silent.
+/* cluster.h - the other brokers of a cluster: their connections, their counters, and which of them are silent.
  *
- * What a worker says to its broker about its connections is told to all the others, who take it as if it had been said to them. So each
- * broker answers for the whole cluster from what it knows, and its presence feed tells of everybody. A worker belongs to the broker that it said
- * hello to last. What was lost on the way shows by the reports' own numbers; then the worker's broker is asked to let it report in full.
+ * A broker forwards the hellos and reports of its workers to all others, which apply them as their own. So each broker answers for the
+ * whole cluster, and its presence feed covers all connections. A worker belongs to the broker that received its last hello. A lost
+ * message shows as a hole in the numbers of reports; then the broker of the worker is requested to let it report in full.
  *
- * It knows neither sockets nor clocks: messages (gossip.h) come in decoded from parts, go out through a hook, and the time (ms of a clock that
- * does not step back) is passed in.
+ * It does not know sockets or clocks: messages (gossip.h) are passed in as parts and leave through a hook, and the time (ms of a
+ * monotonic clock) is passed in.
  *
- * Ownership: everything in the config is the caller's; what is passed in is copied.
+ * Ownership: everything in the config is the caller's. Arguments are copied.
  */
 #ifndef SSECAST_CLUSTER_H
 #define SSECAST_CLUSTER_H
@@ -18,20 +18,20 @@
 
 struct cluster;
 
-#define CLUSTER_SILENCE_MS 5000            /* a broker that says nothing for so long is named as missing, ... */
-#define CLUSTER_FORGET_MS (10 * 60 * 1000) /* ... and not any more after so long */
+#define CLUSTER_SILENCE_MS 5000            /* a broker that is silent for this time is listed as missing ... */
+#define CLUSTER_FORGET_MS (10 * 60 * 1000) /* ... and is forgotten after this time */
 
-#define CLUSTER_PEERS_MAX 64u /* brokers that are known at once; parts from further ones are ignored */
+#define CLUSTER_PEERS_MAX 64u /* brokers that are known at once; further ones are ignored */
 
 struct cluster_config {
-    uint64_t run;
-    struct slice name; /* of this broker, for people */
+    uint64_t epoch;
+    struct slice name; /* of this broker */
     struct presence *presence;
     const uint64_t *counters; /* BROKER_COUNTERS of them */
-    /* To every other broker; m is valid during the call. What is not sent is lost. */
+    /* Send m to every other broker. It is valid during the call. It may be lost. */
     void (*send)(void *send_context, const struct gossip *m);
     void *send_context;
-    /* Ask a worker of ours to say hello and to report in full. */
+    /* Request a hello and a full report from a worker of this broker. */
     void (*resync)(void *context, struct slice worker);
     void *context;
 };
@@ -40,28 +40,28 @@ struct cluster_config {
 struct cluster *cluster_new(const struct cluster_config *config);
 void cluster_free(struct cluster **c);
 
-/* A worker said this to us (a hello or a presence report that was taken): pass it on. */
-void cluster_worker_said(struct cluster *c, struct slice worker, struct slice message, int64_t now);
+/* Forward a message of a worker of this broker: a hello, or a report that was applied. */
+void cluster_forward(struct cluster *c, struct slice worker, struct slice message, int64_t now);
 
-/* Take a part of what another broker sent. */
+/* Handle a part of a message from another broker. */
 void cluster_receive(struct cluster *c, struct slice part, int64_t now);
 
-/* Each second, and once at the start: say that we are here, and look who is not. */
+/* Call it each second, and once at the start: announce this broker, and check which others are silent. */
 void cluster_tick(struct cluster *c, int64_t now);
 
-/* We were cut off, and may have missed anything. */
+/* The connection was lost: any message may have been missed. */
 void cluster_rejoin(struct cluster *c);
 
-/* We stop. */
+/* This broker stops. */
 void cluster_leave(struct cluster *c);
 
-/* Brokers that are there, this one included. */
+/* The number of brokers that are heard, this one included. */
 size_t cluster_brokers(const struct cluster *c);
 
-/* Walk the names of those that were there and are silent: NULL first, then what it gave; NULL at the end. Safe on a NULL cluster. */
+/* Iterate over the names of missing brokers. cursor: NULL first, then the last result; NULL at the end. Safe on a NULL cluster. */
 const void *cluster_next_missing(const struct cluster *c, const void *cursor, struct slice *name);
 
-/* Add what the others have counted to sums (BROKER_COUNTERS of them). Safe on a NULL cluster. */
+/* Add the counters of the other brokers to sums (BROKER_COUNTERS of them). Safe on a NULL cluster. */
 void cluster_add_counters(const struct cluster *c, uint64_t *sums);
 
 #endif

@@ -12,7 +12,7 @@
 struct cluster_link {
     struct cluster_link_config config;
     char subject[SUBJECT_MAX];
-    struct nats_link *link; /* NULL: the servers refused us; tried again each second */
+    struct nats_link *link; /* NULL: the servers refused the connection; retried each second */
     struct nats_listener *listener;
     struct cluster *cluster;
     struct buf part;
@@ -46,7 +46,7 @@ static void send_all(void *context, const struct gossip *m)
         parts = gossip_put(&l->part, m, i, nats_link_max_message(l->link) - HEADERS_ROOM);
         if (l->part.failed ||
             nats_link_send(l->link, l->subject, NULL, NULL, NULL, (struct slice){l->part.data, l->part.len}) != 0)
-            break; /* who misses it asks */
+            break; /* brokers that miss it request it */
     }
     if (l->part.failed)
         buf_release(&l->part);
@@ -95,9 +95,9 @@ struct cluster *cluster_link_cluster(const struct cluster_link *l)
     return l ? l->cluster : NULL;
 }
 
-/* --- turns --- */
+/* --- iterations --- */
 
-void cluster_link_turn(struct cluster_link *l, int64_t now)
+void cluster_link_receive(struct cluster_link *l, int64_t now)
 {
     struct nats_link_message m;
     while (l->link && nats_link_receive(l->link, &m)) {
@@ -110,21 +110,21 @@ void cluster_link_turn(struct cluster_link *l, int64_t now)
     }
 }
 
-/* Connecting waits for a server's answer, so it is tried again only when one had refused us (credentials that were replaced). */
-static void connect_again(struct cluster_link *l)
+/* Connecting blocks, so it is repeated only after a server had refused the connection (credentials may have been replaced). */
+static void reconnect(struct cluster_link *l)
 {
     char why[NATS_LINK_WHY_MAX];
     if (connect_link(l, why) == 0) {
         cluster_rejoin(l->cluster);
         return;
     }
-    log_warn("the other brokers cannot be reached: %s", why);
+    log_warn("cannot reach the other brokers: %s", why);
     disconnect(l);
 }
 
 void cluster_link_tick(struct cluster_link *l, int64_t now)
 {
     if (!l->link)
-        connect_again(l);
+        reconnect(l);
     cluster_tick(l->cluster, now);
 }

@@ -17,7 +17,7 @@ static void put_head(char *p, const struct gossip *m, unsigned part, unsigned pa
     p[4] = FORMAT;
     p[5] = (char)m->type;
     put_u16(p + 6, (uint16_t)part);
-    put_u64(p + 8, m->run);
+    put_u64(p + 8, m->epoch);
     put_u64(p + 16, m->number);
     put_u16(p + 24, (uint16_t)m->name.len);
     put_u16(p + 26, (uint16_t)parts);
@@ -54,12 +54,12 @@ static int read_part(struct slice bytes, struct part *p)
         return -EPROTO;
     size_t name = get_u16(at + 24), head = GOSSIP_HEAD_LEN + name;
     *p = (struct part){
-        .m = {.type = (enum gossip_type)at[5], .run = get_u64(at + 8), .number = get_u64(at + 16)},
+        .m = {.type = (enum gossip_type)at[5], .epoch = get_u64(at + 8), .number = get_u64(at + 16)},
         .index = get_u16(at + 6),
         .count = get_u16(at + 26),
     };
     bool sound = p->m.type >= GOSSIP_HERE && p->m.type <= GOSSIP_BYE && name <= NAME_BYTES_MAX && head <= bytes.len &&
-                 p->index < p->count && p->count <= GOSSIP_PARTS_MAX && p->m.run && !get_u32(at + 28);
+                 p->index < p->count && p->count <= GOSSIP_PARTS_MAX && p->m.epoch && !get_u32(at + 28);
     if (!sound)
         return -EPROTO;
     p->m.name = (struct slice){at + GOSSIP_HEAD_LEN, name};
@@ -67,11 +67,11 @@ static int read_part(struct slice bytes, struct part *p)
     return 0;
 }
 
-int gossip_sender(struct slice part, uint64_t *run)
+int gossip_sender(struct slice part, uint64_t *epoch)
 {
     struct part p;
     int err = read_part(part, &p);
-    *run = err ? 0 : p.m.run;
+    *epoch = err ? 0 : p.m.epoch;
     return err;
 }
 
@@ -95,7 +95,7 @@ int gossip_join(struct gossip_whole *w, struct slice bytes, struct gossip *m)
         w->next = 0;
     }
     if (p.m.number != w->number || p.index != w->next)
-        return -EAGAIN; /* what it belongs to is not whole any more */
+        return -EAGAIN; /* an earlier part was lost */
     *m = p.m;
     if (p.count == 1)
         return 0;

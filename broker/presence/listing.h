@@ -1,7 +1,7 @@
-/* listing.h - the first names, in byte order, of a collection that has no order.
+/* listing.h - selects the first names of an unordered collection, in byte order.
  *
- * A list that is asked for page by page needs an order; a hash table has none. Offered every name, this keeps the
- * smallest ones, so that a page costs one walk and no memory beyond itself.
+ * A paged list needs an order, and a hash table has none. This keeps the smallest of all offered names. So a page costs one walk of
+ * the table, and memory for one page.
  *
  * Ownership: names and values are the caller's.
  */

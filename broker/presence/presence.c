@@ -1,5 +1,7 @@
-/* A connection is a member of groups: its session first, then its channels. Groups exist while they have members, and
- * workers, too, hold their connections in a list, so that everything ends at the cost of what ends. */
+/* presence.c - a connection is a member of groups: its session first, then its channels.
+ *
+ * A group exists while it has members. Workers hold their connections in a list. So ending connections costs only what ends.
+ */
 #include "presence/presence.h"
 
 #include <errno.h>
@@ -10,83 +12,83 @@
 #include "codec/meta.h"
 #include "presence/ranking.h"
 
-/* A lost worker's counters stay with its id for so long, in case it was only stopped and returns. */
+/* The counters of a lost worker are kept for this time, in case it was only stopped. */
 #define REMEMBER_MS (10 * 60 * 1000)
 
-/* The broker looks after workers each second. After a longer gap it did something else meanwhile, or stood still. */
+/* The broker reads messages of workers each second at least. After a longer gap it was busy or stopped. */
 #define ATTEND_MS 1500
 
-struct member {
+struct group_member {
     struct connection *connection;
-    struct group *group; /* NULL: not in */
-    struct member *prev, *next;
+    struct presence_group *group; /* NULL: not a member */
+    struct group_member *prev, *next;
 };
 
 /* A session or a channel: the value of a table, under its name. */
-struct group {
-    struct ranked rank; /* among sessions; its count may be smaller than ours when memory was short */
-    struct member *first;
+struct presence_group {
+    struct ranked rank; /* among sessions; its count may be lower than ours after an allocation failed */
+    struct group_member *first;
     size_t count;
-    uint64_t mark;           /* the last count that met all of its members */
-    struct table *table;     /* the one it is in */
+    uint64_t mark;           /* the last count that included all of its members */
+    struct table *table;     /* the table it is in */
     struct ranking *ranking; /* NULL: a channel */
 };
 
-struct worker {
+struct presence_worker {
     struct connection *first;
     size_t count; /* of connections */
     int64_t heard_at;
-    uint64_t n;     /* of the last report taken */
-    bool synced;    /* a full report was taken */
-    bool reporting; /* a full report was begun: the next piece is to follow */
-    bool takeover;  /* by that report: an earlier run of the broker knew its connections */
+    uint64_t n;     /* of the last report applied */
+    bool synced;    /* a full report was applied */
+    bool reporting; /* a full report has begun: its next piece is due */
+    bool takeover;  /* by that report: it was sent to an earlier epoch before */
     bool lost;
-    bool met; /* what its counters counted for another broker is known */
+    bool met; /* the counts for earlier brokers are known */
     uint64_t counters[WORKER_COUNTERS];
     uint64_t gauges[WORKER_GAUGES];
     struct history_lag lag;
     char name[NAME_BYTES_MAX];
     size_t name_len;
-    char *labels; /* what its connections' values are called, as in its hello; NULL: they have none */
+    char *labels; /* names of the meta values of its connections, from its hello; NULL: none */
     size_t labels_len;
-    uint64_t full;  /* full reports taken: tells apart who was in the last one */
-    uint64_t round; /* reports of who lags taken */
+    uint64_t full;  /* full reports so far: marks the connections in the last one */
+    uint64_t round; /* reports of lagging connections so far */
 };
 
 struct connection {
     struct connection **slot; /* in the table of connections */
-    struct worker *worker;
+    struct presence_worker *worker;
     struct connection *prev, *next; /* of the worker */
     int64_t since_ms;
-    uint64_t mark;         /* the last count that met it */
-    uint64_t full;         /* the worker's full report that had it last */
-    uint64_t round;        /* the worker's report of who lags that had it last */
-    uint64_t sent, queued; /* as that said */
-    int64_t ends_at;       /* when its end is to be told; 0: it has not ended */
+    uint64_t mark;         /* the last count that included it */
+    uint64_t full;         /* the last full report of the worker that had it */
+    uint64_t round;        /* the last report of lagging connections that had it */
+    uint64_t sent, queued; /* from that report */
+    int64_t ends_at;       /* when its end is to be reported; 0: it has not ended */
     enum end_cause cause;  /* of that end */
     uint32_t member_count;
     uint32_t meta_len;
-    struct member members[]; /* behind them: the packed values */
+    struct group_member members[]; /* followed by the packed values */
 };
 
 struct presence {
-    struct table *workers;     /* routing id -> struct worker */
+    struct table *workers;     /* routing id -> struct presence_worker */
     struct table *connections; /* id -> struct connection * */
     struct table *sessions, *channels;
     struct ranking largest; /* sessions */
-    size_t lost;            /* workers in the table that are only remembered */
+    size_t lost;            /* lost workers in the table */
     int64_t lease_ms;
-    int64_t attended_at; /* when the broker last looked at what workers say; 0: not yet */
-    bool all_read;       /* nothing was left to be read then */
+    int64_t attended_at; /* when the broker last read messages of workers; 0: not yet */
+    bool all_read;       /* it had read all of them */
     uint64_t mark;
-    uint64_t gone[WORKER_COUNTERS];   /* counted by workers that are forgotten */
-    uint64_t before[WORKER_COUNTERS]; /* by workers before they were met */
-    size_t ending;                    /* connections whose end is to be told */
+    uint64_t gone[WORKER_COUNTERS];   /* counted by forgotten workers */
+    uint64_t before[WORKER_COUNTERS]; /* counted by workers for earlier brokers */
+    size_t ending;                    /* connections with a delayed end */
     int64_t settle_ms;
-    uint64_t run;
-    void (*changed)(void *context, const struct presence_change *change); /* NULL: nobody observes */
+    uint64_t epoch;
+    void (*changed)(void *context, const struct presence_change *change); /* NULL: no observer */
     void *context;
-    struct history_lag (*lag)(void *context, uint64_t position); /* NULL: nobody is behind */
+    struct history_lag (*lag)(void *context, uint64_t position); /* NULL: no worker is behind */
     void *lag_context;
 };
 
@@ -99,10 +101,10 @@ struct presence *presence_new(void)
         return NULL;
     p->settle_ms = PRESENCE_SETTLE_MS;
     p->lease_ms = PRESENCE_LEASE_MS;
-    p->workers = table_new(sizeof(struct worker));
+    p->workers = table_new(sizeof(struct presence_worker));
     p->connections = table_new(sizeof(struct connection *));
-    p->sessions = table_new(sizeof(struct group));
-    p->channels = table_new(sizeof(struct group));
+    p->sessions = table_new(sizeof(struct presence_group));
+    p->channels = table_new(sizeof(struct presence_group));
     if (!p->workers || !p->connections || !p->sessions || !p->channels)
         presence_free(&p);
     return p;
@@ -115,7 +117,7 @@ void presence_free(struct presence **p)
     struct connection **slot = NULL;
     while ((*p)->connections && (slot = table_next((*p)->connections, slot)))
         free(*slot);
-    struct worker *w = NULL;
+    struct presence_worker *w = NULL;
     while ((*p)->workers && (w = table_next((*p)->workers, w)))
         free(w->labels);
     table_free(&(*p)->workers);
@@ -133,19 +135,19 @@ void presence_set_settle(struct presence *p, int64_t ms)
     p->settle_ms = ms;
 }
 
-void presence_observe(struct presence *p, uint64_t run,
+void presence_observe(struct presence *p, uint64_t epoch,
                       void (*changed)(void *context, const struct presence_change *change), void *context)
 {
-    p->run = run;
+    p->epoch = epoch;
     p->changed = changed;
     p->context = context;
 }
 
 /* --- groups --- */
 
-static int join(struct table *groups, struct ranking *ranking, struct slice name, struct member *m)
+static int group_join(struct table *groups, struct ranking *ranking, struct slice name, struct group_member *m)
 {
-    struct group *g = table_insert(groups, name);
+    struct presence_group *g = table_insert(groups, name);
     if (!g)
         return -ENOMEM;
     g->table = groups;
@@ -159,13 +161,13 @@ static int join(struct table *groups, struct ranking *ranking, struct slice name
     g->first = m;
     g->count++;
     if (ranking)
-        ranking_up(ranking, &g->rank); /* without memory it stands too low, which harms nobody */
+        ranking_up(ranking, &g->rank); /* without memory its rank is too low, which is harmless */
     return 0;
 }
 
-static void leave(struct member *m)
+static void group_leave(struct group_member *m)
 {
-    struct group *g = m->group;
+    struct presence_group *g = m->group;
     if (!g)
         return;
     if (m->next)
@@ -183,8 +185,8 @@ static void leave(struct member *m)
 
 /* --- connections --- */
 
-static void tell(const struct presence *p, const struct connection *c, enum presence_what what, bool silent,
-                 enum end_cause cause)
+static void report_change(const struct presence *p, const struct connection *c, enum presence_what what, bool silent,
+                          enum end_cause cause)
 {
     struct presence_change change = {what, silent, table_name(c->slot), c, cause};
     if (p->changed)
@@ -200,7 +202,7 @@ static void drop_connection(struct presence *p, struct connection *c)
 {
     p->ending -= c->ends_at != 0;
     for (size_t i = 0; i < c->member_count; i++)
-        leave(&c->members[i]);
+        group_leave(&c->members[i]);
     if (c->next)
         c->next->prev = c->prev;
     if (c->prev)
@@ -215,9 +217,9 @@ static void drop_connection(struct presence *p, struct connection *c)
 static void end_connection(struct presence *p, struct connection *c, enum end_cause cause)
 {
     cause = c->ends_at ? c->cause : cause;
-    tell(p, c, PRESENCE_DISCONNECTED, false, cause);
+    report_change(p, c, PRESENCE_DISCONNECTED, false, cause);
     if (only_one(c))
-        tell(p, c, PRESENCE_SESSION_OFFLINE, false, cause);
+        report_change(p, c, PRESENCE_SESSION_OFFLINE, false, cause);
     drop_connection(p, c);
 }
 
@@ -230,7 +232,7 @@ static size_t count_names(struct slice names)
     return count;
 }
 
-static void give_to(struct worker *w, struct connection *c)
+static void connection_set_worker(struct presence_worker *w, struct connection *c)
 {
     c->worker = w;
     w->count++;
@@ -240,18 +242,18 @@ static void give_to(struct worker *w, struct connection *c)
     w->first = c;
 }
 
-static int join_all(struct presence *p, struct connection *c, const struct wire_presence_item *item)
+static int connection_join_all(struct presence *p, struct connection *c, const struct wire_presence_item *item)
 {
     struct slice names = item->raw_channels, name;
     for (size_t i = 0; i < c->member_count; i++)
         c->members[i].connection = c;
-    int err = join(p->sessions, &p->largest, item->session, &c->members[0]);
+    int err = group_join(p->sessions, &p->largest, item->session, &c->members[0]);
     for (size_t i = 1; !err && wire_next_name(&names, &name); i++)
-        err = join(p->channels, NULL, name, &c->members[i]);
+        err = group_join(p->channels, NULL, name, &c->members[i]);
     return err;
 }
 
-/* The memory of a connection as item has it, and its place in the table. NULL: none to be had. */
+/* Allocate the connection of item and insert it into the table. NULL when out of memory. */
 static struct connection *new_connection(struct presence *p, const struct wire_presence_item *item)
 {
     size_t members = 1 + count_names(item->raw_channels);
@@ -271,21 +273,22 @@ static struct connection *new_connection(struct presence *p, const struct wire_p
     return c;
 }
 
-static int add_connection(struct presence *p, struct worker *w, const struct wire_presence_item *item, bool silent)
+static int add_connection(struct presence *p, struct presence_worker *w, const struct wire_presence_item *item,
+                          bool silent)
 {
     struct connection *c = new_connection(p, item);
     if (!c)
         return -ENOMEM;
-    give_to(w, c);
-    int err = join_all(p, c, item);
+    connection_set_worker(w, c);
+    int err = connection_join_all(p, c, item);
     if (err) {
         drop_connection(p, c);
         return err;
     }
     c->full = w->full;
-    tell(p, c, PRESENCE_CONNECTED, silent, END_CLIENT);
+    report_change(p, c, PRESENCE_CONNECTED, silent, END_CLIENT);
     if (only_one(c))
-        tell(p, c, PRESENCE_SESSION_ONLINE, silent, END_CLIENT);
+        report_change(p, c, PRESENCE_SESSION_ONLINE, silent, END_CLIENT);
     return 0;
 }
 
@@ -295,18 +298,18 @@ static struct connection *find_connection(const struct presence *p, struct slice
     return c ? *c : NULL;
 }
 
-/* --- what reports say --- */
+/* --- reports --- */
 
-/* One worker's report, while it is taken. */
-struct report {
+/* A report that is being applied. */
+struct report_context {
     struct presence *p;
-    struct worker *worker;
+    struct presence_worker *worker;
     bool full;
-    bool takeover; /* the worker has told its connections to an earlier run of the broker and not yet to this one */
+    bool takeover; /* the worker has reported its connections to an earlier epoch, and not yet to this one */
     int64_t now;
 };
 
-static int on_opened(const struct report *r, const struct wire_presence_item *item)
+static int on_opened(const struct report_context *r, const struct wire_presence_item *item)
 {
     struct connection *c = find_connection(r->p, item->connection);
     if (c && c->worker == r->worker && slice_equal(table_name(c->members[0].group), item->session)) {
@@ -314,15 +317,15 @@ static int on_opened(const struct report *r, const struct wire_presence_item *it
         return 0;
     }
     if (c)
-        end_connection(r->p, c, END_WORKER_LOST); /* a worker that forgot that it used this id */
+        end_connection(r->p, c, END_WORKER_LOST); /* the worker uses an id again */
     return add_connection(r->p, r->worker, item, r->takeover && item->told);
 }
 
-/* What a full report says of one that is not known: it came and went while there was no broker, or only went. */
-static int on_ended_meanwhile(const struct report *r, const struct wire_presence_item *item)
+/* A full report ends an unknown connection: it ended, and perhaps opened, while no broker ran. */
+static int on_ended_meanwhile(const struct report_context *r, const struct wire_presence_item *item)
 {
     if (item->told && !r->takeover)
-        return 0; /* it was told already */
+        return 0; /* it was reported before */
     int err = add_connection(r->p, r->worker, item, item->told);
     if (err)
         return err;
@@ -337,7 +340,7 @@ static int on_ended_meanwhile(const struct report *r, const struct wire_presence
     return 0;
 }
 
-static int on_ended(const struct report *r, const struct wire_presence_item *item)
+static int on_ended(const struct report_context *r, const struct wire_presence_item *item)
 {
     struct connection *c = find_connection(r->p, item->connection);
     if (!c)
@@ -347,7 +350,7 @@ static int on_ended(const struct report *r, const struct wire_presence_item *ite
     return 0;
 }
 
-static void on_lags(const struct report *r, const struct wire_presence_item *item)
+static void on_lags(const struct report_context *r, const struct wire_presence_item *item)
 {
     struct connection *c = find_connection(r->p, item->connection);
     if (!c || c->worker != r->worker)
@@ -357,7 +360,7 @@ static void on_lags(const struct report *r, const struct wire_presence_item *ite
     c->queued = item->queued;
 }
 
-static int take_item(const struct report *r, const struct wire_presence_item *item)
+static int apply_item(const struct report_context *r, const struct wire_presence_item *item)
 {
     switch (item->kind) {
     case ITEM_OPENED:
@@ -373,7 +376,7 @@ static int take_item(const struct report *r, const struct wire_presence_item *it
 
 /* --- workers --- */
 
-static void end_connections_of(struct presence *p, struct worker *w, enum end_cause cause)
+static void end_connections_of(struct presence *p, struct presence_worker *w, enum end_cause cause)
 {
     struct connection *next;
     for (struct connection *c = w->first; c; c = next) {
@@ -383,8 +386,8 @@ static void end_connections_of(struct presence *p, struct worker *w, enum end_ca
     MUST(w->count == 0);
 }
 
-/* Those that the full report, which has ended, did not have. */
-static void end_unreported_of(struct presence *p, struct worker *w)
+/* End the connections that the completed full report did not have. */
+static void end_unreported_of(struct presence *p, struct presence_worker *w)
 {
     struct connection *next;
     for (struct connection *c = w->first; c; c = next) {
@@ -394,14 +397,14 @@ static void end_unreported_of(struct presence *p, struct worker *w)
     }
 }
 
-static void hear(struct presence *p, struct worker *w, int64_t now)
+static void worker_heard(struct presence *p, struct presence_worker *w, int64_t now)
 {
     w->heard_at = now;
     p->lost -= w->lost;
     w->lost = false;
 }
 
-static int keep_labels(struct worker *w, struct slice labels)
+static int keep_labels(struct presence_worker *w, struct slice labels)
 {
     char *copy = labels.len ? malloc(labels.len) : NULL;
     if (labels.len && !copy)
@@ -416,10 +419,10 @@ static int keep_labels(struct worker *w, struct slice labels)
 
 int presence_hello(struct presence *p, struct slice id, const struct wire_hello *m, int64_t now)
 {
-    struct worker *w = table_insert(p->workers, id);
+    struct presence_worker *w = table_insert(p->workers, id);
     if (!w)
         return -ENOMEM;
-    hear(p, w, now);
+    worker_heard(p, w, now);
     w->met = w->met || !m->position;
     w->synced = w->reporting = false;
     w->name_len = m->worker.len < sizeof w->name ? m->worker.len : sizeof w->name;
@@ -428,17 +431,17 @@ int presence_hello(struct presence *p, struct slice id, const struct wire_hello 
     return keep_labels(w, m->raw_labels);
 }
 
-static int take_items(const struct report *r, struct slice rest)
+static int apply_items(const struct report_context *r, struct slice rest)
 {
     struct wire_presence_item item;
     int err = 0;
     while (!err && wire_next_presence(&rest, &item))
-        err = take_item(r, &item);
+        err = apply_item(r, &item);
     return err;
 }
 
-/* What a worker counted for the broker before us is in its first report, and is not of our time. */
-static void take_numbers(struct presence *p, struct worker *w, const struct wire_presence *m)
+/* The first report of a worker includes its counts for earlier brokers. */
+static void apply_numbers(struct presence *p, struct presence_worker *w, const struct wire_presence *m)
 {
     for (int i = 0; i < WORKER_COUNTERS && !w->met; i++)
         p->before[i] += m->counters[i];
@@ -456,8 +459,8 @@ void presence_measure_lag(struct presence *p, struct history_lag (*lag)(void *co
     p->lag_context = context;
 }
 
-/* Does this report, or this piece of one, follow the last one that was taken? */
-static bool follows(const struct worker *w, const struct wire_presence *m)
+/* Whether this report, or this piece of one, follows the one applied last. */
+static bool report_follows(const struct presence_worker *w, const struct wire_presence *m)
 {
     if (m->full && !m->rest)
         return true;
@@ -465,17 +468,17 @@ static bool follows(const struct worker *w, const struct wire_presence *m)
     return begun && m->n == w->n + 1;
 }
 
-/* A full report begins. What was taken of an earlier one that did not come to its end stays: those connections are there, and the end of this
- * report shows which of them are not any more. */
-static void begin_full(const struct presence *p, struct worker *w, const struct wire_presence *m)
+/* A full report begins. The connections of an earlier incomplete report stay, and the end of this report removes those that have
+ * ended. */
+static void begin_full(const struct presence *p, struct presence_worker *w, const struct wire_presence *m)
 {
     w->full++;
     w->reporting = true;
     w->synced = false;
-    w->takeover = m->told && m->told != p->run;
+    w->takeover = m->told && m->told != p->epoch;
 }
 
-static void end_full(struct presence *p, struct worker *w)
+static void end_full(struct presence *p, struct presence_worker *w)
 {
     MUST(w->reporting);
     end_unreported_of(p, w);
@@ -483,7 +486,7 @@ static void end_full(struct presence *p, struct worker *w)
     w->synced = true;
 }
 
-static void forget(struct presence *p, struct worker *w)
+static void worker_forget(struct presence *p, struct presence_worker *w)
 {
     MUST(!w->first);
     for (int i = 0; i < WORKER_COUNTERS; i++)
@@ -492,29 +495,29 @@ static void forget(struct presence *p, struct worker *w)
     table_remove(p->workers, w);
 }
 
-static void say_goodbye(struct presence *p, struct worker *w)
+static void worker_goodbye(struct presence *p, struct presence_worker *w)
 {
     end_connections_of(p, w, END_DRAIN);
-    forget(p, w);
+    worker_forget(p, w);
 }
 
 int presence_report(struct presence *p, struct slice id, const struct wire_presence *m, int64_t now)
 {
-    struct worker *w = table_find(p->workers, id);
+    struct presence_worker *w = table_find(p->workers, id);
     if (!w || w->lost)
         return -ESTALE;
-    hear(p, w, now);
+    worker_heard(p, w, now);
 
-    if (!follows(w, m)) {
+    if (!report_follows(w, m)) {
         w->synced = w->reporting = false;
         return -ESTALE;
     }
     if (m->full && !m->rest)
         begin_full(p, w, m);
     w->round += m->lags;
-    const struct report report = {p, w, m->full, m->full && w->takeover, now};
-    int err = take_items(&report, m->items);
-    take_numbers(p, w, m);
+    const struct report_context report = {p, w, m->full, m->full && w->takeover, now};
+    int err = apply_items(&report, m->items);
+    apply_numbers(p, w, m);
     if (err) {
         w->synced = w->reporting = false;
         return -ESTALE;
@@ -524,24 +527,24 @@ int presence_report(struct presence *p, struct slice id, const struct wire_prese
     if (m->full && !m->more)
         end_full(p, w);
     if (m->bye)
-        say_goodbye(p, w);
+        worker_goodbye(p, w);
     return 0;
 }
 
-uint64_t presence_taken(const struct presence *p, struct slice id)
+uint64_t presence_acknowledged(const struct presence *p, struct slice id)
 {
-    const struct worker *w = table_find(p->workers, id);
+    const struct presence_worker *w = table_find(p->workers, id);
     return w ? w->n : 0;
 }
 
 void presence_renew(struct presence *p, struct slice id, int64_t now)
 {
-    struct worker *w = table_find(p->workers, id);
+    struct presence_worker *w = table_find(p->workers, id);
     if (w && !w->lost)
-        hear(p, w, now);
+        worker_heard(p, w, now);
 }
 
-static void lose(struct presence *p, struct worker *w)
+static void worker_lose(struct presence *p, struct presence_worker *w)
 {
     end_connections_of(p, w, END_WORKER_LOST);
     w->lost = true;
@@ -549,14 +552,14 @@ static void lose(struct presence *p, struct worker *w)
     p->lost++;
 }
 
-static void forget_lost(struct presence *p, struct worker *w)
+static void worker_forget_lost(struct presence *p, struct presence_worker *w)
 {
     MUST(w->lost && p->lost > 0);
     p->lost--;
-    forget(p, w);
+    worker_forget(p, w);
 }
 
-/* Tell the ends that were put off. */
+/* Report the delayed ends that are due. */
 static void end_those_due(struct presence *p, int64_t now)
 {
     struct connection **next;
@@ -577,7 +580,7 @@ int64_t presence_lease(const struct presence *p)
     return p->lease_ms;
 }
 
-/* Of the time since the last look: how much of it no worker could be heard in. */
+/* The part of the time since the last presence_attend() in which no worker was heard. */
 static int64_t deaf_for(const struct presence *p, int64_t now)
 {
     int64_t gap = p->attended_at ? now - p->attended_at : 0;
@@ -588,14 +591,14 @@ static int64_t deaf_for(const struct presence *p, int64_t now)
 void presence_attend(struct presence *p, int64_t now, bool all_read)
 {
     int64_t deaf = deaf_for(p, now);
-    for (struct worker *w = deaf > 0 ? table_next(p->workers, NULL) : NULL; w; w = table_next(p->workers, w))
+    for (struct presence_worker *w = deaf > 0 ? table_next(p->workers, NULL) : NULL; w; w = table_next(p->workers, w))
         if (!w->lost)
             w->heard_at = w->heard_at + deaf < now ? w->heard_at + deaf : now;
     p->attended_at = now;
     p->all_read = all_read;
 }
 
-/* Nobody is lost while it is not known what they said. */
+/* No worker is lost while its messages may be unread. */
 static bool leases_count(const struct presence *p, int64_t now)
 {
     return !p->attended_at || (p->all_read && now - p->attended_at <= ATTEND_MS);
@@ -606,23 +609,24 @@ size_t presence_expire(struct presence *p, int64_t now)
     end_those_due(p, now);
     size_t lost = 0;
     bool count = leases_count(p, now);
-    struct worker *next;
-    for (struct worker *w = table_next(p->workers, NULL); w; w = next) {
+    struct presence_worker *next;
+    for (struct presence_worker *w = table_next(p->workers, NULL); w; w = next) {
         next = table_next(p->workers, w);
         if (count && !w->lost && now - w->heard_at > p->lease_ms) {
-            lose(p, w);
+            worker_lose(p, w);
             lost++;
         }
         if (w->lost && now - w->heard_at > REMEMBER_MS)
-            forget_lost(p, w);
+            worker_forget_lost(p, w);
     }
     return lost;
 }
 
 /* --- counting --- */
 
-/* Mark the members of a group; returns how many were not marked before. A publisher may name a group 65,535 times: its members are met once. */
-static size_t mark_group(const struct presence *p, struct group *g)
+/* Mark the members of a group; returns the number of newly marked ones. A publisher may name a group 65,535 times: its members are
+ * visited once. */
+static size_t mark_group(const struct presence *p, struct presence_group *g)
 {
     size_t fresh = 0;
 
@@ -630,7 +634,7 @@ static size_t mark_group(const struct presence *p, struct group *g)
         return 0;
 
     g->mark = p->mark;
-    for (const struct member *m = g->first; m; m = m->next) {
+    for (const struct group_member *m = g->first; m; m = m->next) {
         fresh += m->connection->mark != p->mark;
         m->connection->mark = p->mark;
     }
@@ -646,7 +650,7 @@ static size_t mark_connection(const struct presence *p, struct slice id)
     return 1;
 }
 
-/* Mark all that the three lists name, beginning with this list of sessions. */
+/* Mark all connections in the three lists, of which lists[0] names sessions. */
 static size_t mark_lists(const struct presence *p, const struct names *lists)
 {
     size_t fresh = 0;
@@ -659,8 +663,8 @@ static size_t mark_lists(const struct presence *p, const struct names *lists)
     return fresh;
 }
 
-/* One session or channel and no exception: nobody can be counted twice, so nobody need be met. */
-static const struct group *only_group(const struct presence *p, const struct names lists[EVENT_LISTS])
+/* One session or channel and no exception: its count is the result, without a visit of its members. */
+static const struct presence_group *only_group(const struct presence *p, const struct names lists[EVENT_LISTS])
 {
     size_t total = 0;
     for (int i = 0; i < EVENT_LISTS; i++)
@@ -674,7 +678,7 @@ static const struct group *only_group(const struct presence *p, const struct nam
 
 size_t presence_match(struct presence *p, bool has_to, const struct names lists[EVENT_LISTS])
 {
-    const struct group *only = has_to ? only_group(p, lists) : NULL;
+    const struct presence_group *only = has_to ? only_group(p, lists) : NULL;
     if (only)
         return only->count;
     p->mark++;
@@ -704,14 +708,14 @@ size_t presence_workers(const struct presence *p)
 
 size_t presence_session_connections(const struct presence *p, struct slice session)
 {
-    const struct group *g = table_find(p->sessions, session);
+    const struct presence_group *g = table_find(p->sessions, session);
     return g ? g->count : 0;
 }
 
 void presence_counters(const struct presence *p, uint64_t out[WORKER_COUNTERS])
 {
     memcpy(out, p->gone, sizeof p->gone);
-    for (const struct worker *w = table_next(p->workers, NULL); w; w = table_next(p->workers, w))
+    for (const struct presence_worker *w = table_next(p->workers, NULL); w; w = table_next(p->workers, w))
         for (int i = 0; i < WORKER_COUNTERS; i++)
             out[i] += w->counters[i];
 }
@@ -724,7 +728,7 @@ void presence_counted_before(const struct presence *p, uint64_t out[WORKER_COUNT
 void presence_gauges(const struct presence *p, uint64_t out[WORKER_GAUGES])
 {
     memset(out, 0, WORKER_GAUGES * sizeof *out);
-    for (const struct worker *w = table_next(p->workers, NULL); w; w = table_next(p->workers, w))
+    for (const struct presence_worker *w = table_next(p->workers, NULL); w; w = table_next(p->workers, w))
         for (int i = 0; i < WORKER_GAUGES && !w->lost; i++)
             out[i] += w->gauges[i];
 }
@@ -735,7 +739,7 @@ size_t presence_top_sessions(const struct presence *p, struct top_session *out, 
 {
     size_t count = 0;
     for (const struct ranked *one = p->largest.first; one && count < max; one = one->next) {
-        const struct group *g = (const struct group *)one; /* its first field */
+        const struct presence_group *g = (const struct presence_group *)one; /* its first field */
         out[count++] = (struct top_session){table_name(g), g->count};
     }
     return count;
@@ -743,12 +747,12 @@ size_t presence_top_sessions(const struct presence *p, struct top_session *out, 
 
 void presence_list_workers(const struct presence *p, struct listing *out)
 {
-    for (const struct worker *w = table_next(p->workers, NULL); w; w = table_next(p->workers, w))
+    for (const struct presence_worker *w = table_next(p->workers, NULL); w; w = table_next(p->workers, w))
         if (!w->lost)
             listing_offer(out, (struct slice){w->name, w->name_len}, w);
 }
 
-void worker_describe(const struct worker *w, struct worker_info *out)
+void presence_describe_worker(const struct presence_worker *w, struct worker_info *out)
 {
     *out = (struct worker_info){
         .connections = w->count,
@@ -767,19 +771,19 @@ static bool begins_with(struct slice name, struct slice prefix)
 
 void presence_list_sessions(const struct presence *p, struct slice prefix, struct listing *out)
 {
-    for (const struct group *g = table_next(p->sessions, NULL); g; g = table_next(p->sessions, g))
+    for (const struct presence_group *g = table_next(p->sessions, NULL); g; g = table_next(p->sessions, g))
         if (begins_with(table_name(g), prefix))
             listing_offer(out, table_name(g), g);
 }
 
 size_t presence_listed_connections(const struct listed *session)
 {
-    return ((const struct group *)session->value)->count;
+    return ((const struct presence_group *)session->value)->count;
 }
 
-static void list_session(const struct group *g, struct listing *out)
+static void list_session(const struct presence_group *g, struct listing *out)
 {
-    for (const struct member *m = g ? g->first : NULL; m; m = m->next)
+    for (const struct group_member *m = g ? g->first : NULL; m; m = m->next)
         listing_offer(out, table_name(m->connection->slot), m->connection);
 }
 
@@ -796,7 +800,7 @@ void presence_list_connections(const struct presence *p, struct slice session, s
 
 void connection_describe(const struct connection *c, struct connection_info *out)
 {
-    const struct worker *w = c->worker;
+    const struct presence_worker *w = c->worker;
     *out = (struct connection_info){
         .session = table_name(c->members[0].group),
         .worker = {w->name, w->name_len},

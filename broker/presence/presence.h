@@ -1,16 +1,15 @@
-/* presence.h - who is connected, through which worker, under what lease.
+/* presence.h - the presence tracker: who is connected, through which worker, under what lease.
  *
- * Workers report what opens and what ends; a worker that is silent for longer than its lease is lost, and its
- * connections with it. Connections are found by id, by session and by channel, so that what is asked costs what it
- * concerns. It knows neither sockets nor clocks: messages arrive decoded and the time (any clock in ms that does not
- * step back) is passed in.
+ * Workers report opened and ended streams. A worker that is silent for longer than its lease is lost, with its connections.
+ * Connections are found by id, by session and by channel, so the cost of a query depends on its result.
  *
- * Each change is told once to whoever observes. A full report is compared with what was known, so only differences are changes; what
- * ends and what a worker has lost on the way is told with its cause. A fresh broker knows nobody: connections that their worker
- * had reported to the run before are taken over, which is a silent change; and of those that ended meanwhile the last known one of a session counts for
- * some seconds more, until other workers had their time to say whom they have.
+ * Each change is reported once to the observer. A full report is compared with the known connections, so only differences are
+ * changes. A new broker knows no connections: those that a worker had reported to the previous epoch are taken over silently. The
+ * last connection of a session that ended meanwhile counts for some seconds more, until other workers have reported theirs.
  *
- * Ownership: it copies all names; what it lends is valid until the next report or expiry.
+ * It does not know sockets or clocks: messages are decoded, and the time (ms of a monotonic clock) is passed in.
+ *
+ * Ownership: all names are copied. Results are valid until the next report or expiry.
  */
 #ifndef SSECAST_PRESENCE_H
 #define SSECAST_PRESENCE_H
@@ -22,69 +21,68 @@
 
 struct presence;
 struct connection;
-struct worker;
+struct presence_worker;
 
 struct presence *presence_new(void);
 void presence_free(struct presence **p);
 
 #define PRESENCE_SETTLE_MS 5000
 
-/* How long a broker that has just started delays the end of what may be a session's last connection, when a worker reports that it
- * ended meanwhile. By then other workers have reported theirs. PRESENCE_SETTLE_MS unless it is set. */
+/* After a start, delay the end of the last known connection of a session by this time, when it ended while no broker ran. By then
+ * other workers have reported theirs. PRESENCE_SETTLE_MS by default. */
 void presence_set_settle(struct presence *p, int64_t ms);
 
-/* From now on ask this how far behind a worker is that reports to be at position. Before, nobody is. */
+/* Set the function that measures how far a worker at this position is behind. Without it no worker is behind. */
 void presence_measure_lag(struct presence *p, struct history_lag (*lag)(void *context, uint64_t position),
                           void *context);
 
 enum presence_what { PRESENCE_CONNECTED, PRESENCE_DISCONNECTED, PRESENCE_SESSION_ONLINE, PRESENCE_SESSION_OFFLINE };
 
-/* A session comes online with its first connection, after it, and goes offline with its last, after it. */
+/* A session comes online after its first connection, and goes offline after its last one ended. */
 struct presence_change {
     enum presence_what what;
-    bool silent; /* it happened before this run of the broker, which told nobody */
+    bool silent; /* it happened before this epoch and is not published */
     struct slice connection;
-    const struct connection *of; /* to be described; it is there, also when it just ended */
+    const struct connection *of; /* to be described; valid also when it just ended */
     enum end_cause cause;        /* disconnected, session_offline */
 };
 
-/* From now on call changed for each change, in order; it must not call back. run is this broker's: a worker that told its connections to
- * another run has those taken over. */
-void presence_observe(struct presence *p, uint64_t run,
+/* Call changed for each change from now on, in order. It must not call back. epoch is that of this broker: connections that were
+ * reported to another epoch are taken over. */
+void presence_observe(struct presence *p, uint64_t epoch,
                       void (*changed)(void *context, const struct presence_change *change), void *context);
 
-/* The worker with this routing id said hello (at position 0: it has not met a broker before); until its next full report, increments
- * are not accepted. 0 or -ENOMEM. */
+/* The worker with this routing id sent a hello (position 0: its first to any broker). Increments are refused until its next full
+ * report. 0 or -ENOMEM. */
 int presence_hello(struct presence *p, struct slice id, const struct wire_hello *m, int64_t now);
 
-/* Take a worker's report, also one that reached another broker of a cluster first. Of a full report in pieces each is
- * taken at once; connections that none of them had end with the last piece. A worker that says good-bye is forgotten.
- * 0; -ESTALE when something was missed (an unknown worker, a hole in n) or memory ran out: the worker has to say hello
- * and report in full. */
+/* Apply a report of a worker, also one from another broker of the cluster. Each piece of a full report is applied at once;
+ * connections in none of the pieces end with the last piece. A worker that leaves is forgotten. 0; -ESTALE when a report was missed
+ * (an unknown worker, a hole in n) or out of memory: the worker has to send a hello and a full report. */
 int presence_report(struct presence *p, struct slice id, const struct wire_presence *m, int64_t now);
 
-/* The number of the last report that was taken from this worker; 0: none. */
-uint64_t presence_taken(const struct presence *p, struct slice id);
+/* The number of the last report of this worker that was applied; 0: none. */
+uint64_t presence_acknowledged(const struct presence *p, struct slice id);
 
-/* The worker said something else: its lease begins anew. Nothing when it is unknown. */
+/* The worker sent another message: renew its lease. Ignored for an unknown worker. */
 void presence_renew(struct presence *p, struct slice id, int64_t now);
 
-#define PRESENCE_LEASE_MS 15000 /* of a worker, unless presence_set_lease() says otherwise */
+#define PRESENCE_LEASE_MS 15000 /* the default of presence_set_lease() */
 
-/* A worker that says nothing for longer than this is lost. */
+/* A worker that is silent for longer than this is lost. */
 void presence_set_lease(struct presence *p, int64_t ms);
 int64_t presence_lease(const struct presence *p);
 
-/* The broker has just read what workers say; all_read: nothing was left. Call it in each turn. Time in which the broker
- * did not look, or did not come to an end with looking, does not count against a lease. */
+/* The broker has just read messages of workers; all_read: none is left. Call it in each iteration. Time in which the broker did not
+ * read, or did not read all, does not count against a lease. */
 void presence_attend(struct presence *p, int64_t now, bool all_read);
 
-/* Each second: drop the workers whose lease has ended, and tell ends that were put off. Returns how many workers were lost.
- * Without a presence_attend() just before nobody is. */
+/* Call it each second: drop workers whose lease has ended, and report delayed ends. Returns the number of lost workers, which is 0
+ * without a recent presence_attend(). */
 size_t presence_expire(struct presence *p, int64_t now);
 
-/* Connections that an event with this audience concerns: those in the `to` lists (all when has_to is false), less
- * those in the `except` lists. Costs in proportion to those that the lists concern. */
+/* The number of connections that an event with these lists reaches: those in `to` (all when has_to is false) without those in
+ * `except`. The cost is proportional to the connections in the lists. */
 size_t presence_match(struct presence *p, bool has_to, const struct names lists[EVENT_LISTS]);
 
 size_t presence_connections(const struct presence *p);
@@ -93,19 +91,19 @@ size_t presence_channels(const struct presence *p);
 size_t presence_workers(const struct presence *p);
 size_t presence_session_connections(const struct presence *p, struct slice session);
 
-/* The workers' counters, those of lost workers included: in all, and of that what was counted before this presence was there or while a
- * worker was forgotten (a new broker is told of all that its workers ever did). */
+/* Sums of the counters of all workers, lost ones included. counted_before is the part from before this broker started, or while a
+ * worker was forgotten: workers report what they have ever counted. */
 void presence_counters(const struct presence *p, uint64_t out[WORKER_COUNTERS]);
 void presence_counted_before(const struct presence *p, uint64_t out[WORKER_COUNTERS]);
 
-/* The sums of the gauges of all workers that are heard of. */
+/* The sums of the gauges of all workers under a lease. */
 void presence_gauges(const struct presence *p, uint64_t out[WORKER_GAUGES]);
 
-/* Offer each session whose name begins with prefix; the count of a listed value is presence_listed_connections(). */
+/* Offer each session with this prefix. presence_listed_connections() counts the connections of a listed value. */
 void presence_list_sessions(const struct presence *p, struct slice prefix, struct listing *out);
 size_t presence_listed_connections(const struct listed *session);
 
-/* Offer each connection's id, its struct connection as the value: of one session, or of all when session is empty. */
+/* Offer the id of each connection of a session (all sessions when it is empty); the value is its struct connection. */
 void presence_list_connections(const struct presence *p, struct slice session, struct listing *out);
 
 struct top_session {
@@ -113,14 +111,14 @@ struct top_session {
     size_t connections;
 };
 
-/* The sessions with the most connections, the largest first: max of them. Costs as much as it gives. */
+/* Up to max sessions with the most connections, the largest first. The cost is proportional to the result. */
 size_t presence_top_sessions(const struct presence *p, struct top_session *out, size_t max);
 
-/* Offer each worker under a lease by its name for people, its struct worker as the value. */
+/* Offer the name of each worker under a lease; the value is its struct presence_worker. */
 void presence_list_workers(const struct presence *p, struct listing *out);
 
 struct worker_info {
-    int64_t heard_at;         /* the clock of the reports */
+    int64_t heard_at;         /* the clock of reports */
     const uint64_t *gauges;   /* WORKER_GAUGES, as of its last report */
     const uint64_t *counters; /* WORKER_COUNTERS */
     size_t connections;
@@ -128,16 +126,16 @@ struct worker_info {
     int64_t lag_ms;
 };
 
-void worker_describe(const struct worker *w, struct worker_info *out);
+void presence_describe_worker(const struct presence_worker *w, struct worker_info *out);
 
 struct connection_info {
     struct slice session;
-    struct slice worker; /* its name for people */
+    struct slice worker; /* its name */
     int64_t since_ms;    /* unix time */
     size_t channel_count;
     struct slice labels; /* names, encoded: walk with wire_next_name() */
     struct slice meta;   /* their values, packed (meta.h) */
-    bool lags;           /* else all is sent that concerns it, and nothing waits */
+    bool lags;           /* else it has received all of its events */
     uint64_t sent;       /* lags: position */
     uint64_t queued;     /* lags: bytes */
 };

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Those with the same count. */
+/* The entries with the same count. */
 struct ranking_class {
     struct ranked *first, *last;
 };
@@ -42,7 +42,7 @@ static void take_out(struct ranking *r, struct ranked *one)
         r->first = one->next;
 }
 
-/* Between two neighbours, at one end of its class. */
+/* Insert one between two neighbours, at an end of its class. */
 static void put_in(struct ranking *r, struct ranked *one, struct ranked *before, struct ranked *after)
 {
     struct ranking_class *class = &r->classes[one->count];
@@ -60,7 +60,7 @@ static void put_in(struct ranking *r, struct ranked *one, struct ranked *before,
         class->last = one;
 }
 
-/* The last of all. */
+/* The last entry of the list. */
 static struct ranked *last_of_all(const struct ranking *r)
 {
     for (size_t count = 1; count < r->room; count++)

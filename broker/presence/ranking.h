@@ -1,8 +1,8 @@
-/* ranking.h - which have the most: a list in the order of counts, kept at the same small cost for each change of one by one.
+/* ranking.h - a list ordered by count, with constant cost for each change by one.
  *
- * Sessions come and go a thousand times a second, and somebody may ask each second which are the largest; sorting a hundred thousand for
- * that would stop everything else. So the order is never computed, only kept: all that have the same count are neighbours, and what
- * changes by one goes to the end of its neighbours that is nearer to where it belongs.
+ * Sessions may change a thousand times a second, and a client may request the largest ones each second; sorting a hundred thousand
+ * would block the broker. So the order is maintained: entries with the same count are neighbours, and an entry that changes by one
+ * moves past its neighbours.
  *
  * Ownership: a ranked is embedded in its owner, who keeps the memory while its count is not 0.
  */
@@ -11,9 +11,9 @@
 
 #include <stddef.h>
 
-/* Zeroed: not in. */
+/* Zeroed: not in the list. */
 struct ranked {
-    struct ranked *prev, *next; /* more or as many; as many or fewer */
+    struct ranked *prev, *next; /* with at least this count; with at most this count */
     size_t count;
 };
 
@@ -27,10 +27,10 @@ struct ranking {
 /* One more. 0; -ENOMEM: nothing has changed. */
 int ranking_up(struct ranking *r, struct ranked *one);
 
-/* One fewer; at 0 it is taken out. Nothing when it is not in. */
+/* One fewer; at 0 it leaves the list. Ignored when it is not in the list. */
 void ranking_down(struct ranking *r, struct ranked *one);
 
-/* Free what the ranking itself holds. */
+/* Free the memory of the ranking itself. */
 void ranking_release(struct ranking *r);
 
 #endif

@@ -9,8 +9,8 @@ static size_t piece_bytes(const struct sync_context *c)
     return c->piece_bytes ? c->piece_bytes : WIRE_PIECE_BYTES;
 }
 
-/* Bans from *cursor on, until b has the size of a piece. */
-static void fill_with_bans(const struct sync_context *c, const void **cursor, struct buf *b)
+/* Add bans from *cursor on, until b has the size of a piece. */
+static void fill_with_bans(const struct sync_context *c, const void **cursor, struct wire_buf *b)
 {
     const struct bans *bans = sequence_bans(c->sequence);
     struct slice session;
@@ -20,8 +20,9 @@ static void fill_with_bans(const struct sync_context *c, const void **cursor, st
         wire_add_ban(b, session, until_ms);
 }
 
-/* The first of them go into the welcome, the others before it: who is welcomed knows all. False: they could not be sent. */
-static bool send_bans(const struct sync_context *c, struct slice worker, struct buf *first, uint64_t *pieces)
+/* The first bans go into the welcome, the others are sent before it: with the welcome a worker knows all. False when sending
+ * failed. */
+static bool send_bans(const struct sync_context *c, struct slice worker, struct wire_buf *first, uint64_t *pieces)
 {
     struct buf b = {0};
     const void *cursor = NULL;
@@ -39,8 +40,8 @@ static bool send_bans(const struct sync_context *c, struct slice worker, struct 
     return sent;
 }
 
-/* False: the bans could not be sent. */
-static bool write_welcome(const struct sync_context *c, struct slice worker, struct buf *answer)
+/* False when the bans could not be sent. */
+static bool write_welcome(const struct sync_context *c, struct slice worker, struct wire_buf *answer)
 {
     const struct history *h = sequence_history(c->sequence);
     struct buf bans = {0};
@@ -52,7 +53,7 @@ static bool write_welcome(const struct sync_context *c, struct slice worker, str
                                  .head = history_head(h),
                                  .complete = history_complete(h),
                                  .oldest = history_oldest(h),
-                                 .taken = presence_taken(c->presence, worker),
+                                 .taken = presence_acknowledged(c->presence, worker),
                                  .bans_since = sequence_bans_since(c->sequence),
                                  .began = sequence_began(c->sequence),
                                  .clock = c->clock_us,
@@ -66,7 +67,7 @@ static bool write_welcome(const struct sync_context *c, struct slice worker, str
 
 #define YEAR_US (366LL * 24 * 60 * 60 * 1000000)
 
-/* Sequences begin at the time in us. Positions beyond this one were not given out by a broker whose clock was nearly right. */
+/* Sequences begin at the time in us. No broker with a sane clock gives out a position beyond this one. */
 static uint64_t furthest_position(const struct sync_context *c)
 {
     return (uint64_t)(c->clock_us + YEAR_US);
@@ -76,17 +77,17 @@ static bool on_hello(const struct sync_context *c, struct slice worker, const st
                      struct buf *answer)
 {
     if (presence_hello(c->presence, worker, m, now) != 0)
-        return false; /* it says it again in a second */
-    log_event(LOG_INFO, "a worker says hello", log_text("worker", m->worker), log_count("position", m->position));
+        return false; /* the worker retries in a second */
+    log_event(LOG_INFO, "worker connected", log_text("worker", m->worker), log_count("position", m->position));
     if (sequence_lost(c->sequence))
         return false; /* likewise */
     enum sequence_met met = sequence_meet(c->sequence, m->position, furthest_position(c));
     if (met == SEQUENCE_AHEAD)
-        return false; /* it says it again, and then it is known */
+        return false; /* the worker retries, and then it is known */
     if (met == SEQUENCE_UNKNOWN)
         log_event(LOG_WARN,
-                  "events that a worker had are not here: an older copy of the store, or the clock was set back; "
-                  "whoever may miss something is told (ssecast.gap)",
+                  "events of a worker are missing here: an older copy of the store, or the clock was set back; "
+                  "sending ssecast.gap to open streams",
                   log_text("worker", m->worker), log_count("position", m->position));
     if (!write_welcome(c, worker, answer))
         return false; /* likewise */
@@ -96,25 +97,25 @@ static bool on_hello(const struct sync_context *c, struct slice worker, const st
 
 /* --- replay --- */
 
-/* Where a question's page begins, and whether that is an exact answer. */
-struct start {
+/* Where a page begins, and whether that answers the cursor exactly. */
+struct page_start {
     uint64_t from;  /* as the page says */
     uint64_t after; /* events are read from here on */
     bool gap;
 };
 
-/* What cannot be answered exactly is answered with all that is retained. */
-static struct start find_start(const struct history *h, const struct wire_replay *m)
+/* An unknown cursor is answered with all retained events. */
+static struct page_start find_start(const struct history *h, const struct wire_replay *m)
 {
     uint64_t cursor = m->after;
     bool exact = !m->id.len || history_find_cursor(h, m->id, &cursor) == CURSOR_EXACT;
     if (exact && history_knows(h, cursor))
-        return (struct start){cursor, cursor, false};
+        return (struct page_start){cursor, cursor, false};
     uint64_t complete = history_complete(h), oldest = history_oldest(h) - 1;
-    return (struct start){complete, complete > oldest ? complete : oldest, true};
+    return (struct page_start){complete, complete > oldest ? complete : oldest, true};
 }
 
-/* The channels' names into items. False when there are more than a reader may have. */
+/* Read the names of channels into items. False when there are more than a reader may have. */
 static bool read_channels(struct slice raw, struct slice *items, struct names *out)
 {
     struct slice name;
@@ -145,7 +146,7 @@ static void put_page(const struct sync_context *c, const struct wire_page *page,
 }
 
 /* Could the cursor be one that we have not heard of yet? */
-static bool is_news(const struct history *h, const struct wire_replay *m, const struct start *start)
+static bool is_news(const struct history *h, const struct wire_replay *m, const struct page_start *start)
 {
     return start->gap && (m->id.len || m->after > history_head(h));
 }
@@ -154,9 +155,9 @@ static bool on_replay(const struct sync_context *c, struct slice worker, const s
                       struct slice message, struct buf *answer)
 {
     const struct history *h = sequence_history(c->sequence);
-    struct start start = find_start(h, m);
+    struct page_start start = find_start(h, m);
     bool unsure = is_news(h, m, &start) || sequence_lost(c->sequence);
-    if (c->later && unsure && c->later(c->context, worker, message))
+    if (c->defer && unsure && c->defer(c->context, worker, message))
         return false;
     struct wire_page page = {
         .request = m->request,
@@ -225,7 +226,7 @@ static bool on_shutdowns(const struct sync_context *c, const struct wire_shutdow
 static void pass_on(const struct sync_context *c, struct slice worker, struct slice message, int64_t now)
 {
     if (c->cluster)
-        cluster_worker_said(c->cluster, worker, message, now);
+        cluster_forward(c->cluster, worker, message, now);
 }
 
 static bool on_presence(const struct sync_context *c, struct slice worker, struct slice message,
@@ -248,13 +249,10 @@ static void log_ignored(struct slice message)
 {
     bool ours = message.len > 3 && memcmp(message.data, WIRE_PREFIX, 3) == 0;
     if (ours && message.data[3] != WIRE_VERSION)
-        log_event(
-            LOG_WARN,
-            "a worker of another version asks for this broker and is not served; broker and workers have to be of "
-            "the same",
-            log_count("protocol", (unsigned char)message.data[3]), log_count("ours", WIRE_VERSION));
+        log_event(LOG_WARN, "worker refused: its protocol version differs; use the same version of broker and workers",
+                  log_count("protocol", (unsigned char)message.data[3]), log_count("ours", WIRE_VERSION));
     else
-        log_debug("a message of %zu bytes on sync is none of ours; it is ignored", message.len);
+        log_debug("invalid message of %zu bytes on sync; ignored", message.len);
 }
 
 bool sync_handle(const struct sync_context *c, struct slice worker, struct slice message, int64_t now,

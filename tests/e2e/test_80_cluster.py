@@ -222,7 +222,7 @@ def test_a_server_that_comes_late_is_waited_for(bench):
     server = NatsServer(bench, "nats")
     broker = Broker(bench, store=f"nats://{server.address}", store_replicas=1)
     processes.Program.start(broker)
-    wait_until(lambda: "waiting for them" in broker.log(), what="it says that it waits")
+    wait_until(lambda: "servers unreachable" in broker.log(), what="it says that it waits")
     server.start()
     wait_until(broker._answers, what="the broker serves")
 
@@ -232,7 +232,7 @@ def test_a_broker_that_waits_for_its_server_can_be_ended(bench):
     broker = Broker(bench, store=f"nats://{server.address}", store_replicas=1)
     broker.ok_statuses = (1,)
     processes.Program.start(broker)
-    wait_until(lambda: "waiting for them" in broker.log(), what="it says that it waits")
+    wait_until(lambda: "servers unreachable" in broker.log(), what="it says that it waits")
     broker.stop(timeout=5)
 
 

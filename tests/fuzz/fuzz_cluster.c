@@ -56,10 +56,10 @@ static void comes_together(const struct gossip *m, size_t max)
         b.len = 0;
         parts = gossip_put(&b, m, part, max);
         must(parts > 0 && b.len <= max);
-        must(gossip_sender(bytes_of(&b), &run) == 0 && run == m->run);
+        must(gossip_sender(bytes_of(&b), &run) == 0 && run == m->epoch);
         must(gossip_join(&whole, bytes_of(&b), &out) == (part + 1 == parts ? 0 : -EAGAIN));
     }
-    must(out.type == m->type && out.run == m->run && out.number == m->number);
+    must(out.type == m->type && out.epoch == m->epoch && out.number == m->number);
     must(slice_equal(out.name, m->name) && slice_equal(out.body, m->body));
     buf_release(&whole.body);
     buf_release(&b);
@@ -67,7 +67,7 @@ static void comes_together(const struct gossip *m, size_t max)
 
 static void cut(struct slice rest)
 {
-    struct gossip m = {.type = GOSSIP_WORKER, .run = 7, .number = 1 + rest.len};
+    struct gossip m = {.type = GOSSIP_WORKER, .epoch = 7, .number = 1 + rest.len};
     size_t max = GOSSIP_HEAD_LEN + NAME_BYTES_MAX + 1 + next_byte(&rest);
     m.name = (struct slice){rest.data, rest.len < 9 ? rest.len : 9};
     m.body = rest;

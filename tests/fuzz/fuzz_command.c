@@ -24,7 +24,7 @@ static const struct grant publisher = {.roles = ROLE_PUBLISHER}, worker = {.role
 struct world {
     struct sequence *sequence;
     struct presence *presence;
-    struct watch watch;
+    struct presence_feed feed;
     uint64_t counters[BROKER_COUNTERS];
     struct command_context context;
 };
@@ -55,7 +55,7 @@ static void begin(struct world *w)
     must(w->sequence && w->presence);
     w->context = (struct command_context){.sequence = w->sequence,
                                           .presence = w->presence,
-                                          .watch = &w->watch,
+                                          .feed = &w->feed,
                                           .counters = w->counters,
                                           .max_event_bytes = MAX_EVENT,
                                           .history_bytes = limits.bytes,

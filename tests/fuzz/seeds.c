@@ -265,8 +265,8 @@ static void a_turn(void)
 
 static void some_gossip(const char *name, enum gossip_type type, size_t body, size_t max)
 {
-    struct buf all = {0};
-    struct gossip m = {.type = type, .run = 7, .number = 1, .name = slice_of("web-1"), .body = {NULL, body}};
+    struct wire_buf all = {0};
+    struct gossip m = {.type = type, .epoch = 7, .number = 1, .name = slice_of("web-1"), .body = {NULL, body}};
     m.body.data = calloc(1, body + 1);
     unsigned parts = 1;
     for (unsigned part = 0; part < parts; part++) {

@@ -84,8 +84,8 @@ static void say_hello(int i)
     struct buf b = {0};
     wire_put_hello(&b, &(struct wire_hello){.worker = id});
     ck_assert_int_eq(presence_hello(nodes[i].presence, id, &(struct wire_hello){.worker = id}, now), 0);
-    cluster_worker_said(nodes[i].cluster, id, (struct slice){b.data, b.len}, now);
-    buf_release(&b);
+    cluster_forward(nodes[i].cluster, id, (struct slice){b.data, b.len}, now);
+    wire_buf_release(&b);
 }
 
 static bool rest, more; /* flags of the next reports */
@@ -107,8 +107,8 @@ static void report(int i, uint64_t n, bool full, bool opened, int first, int cou
     struct wire_presence decoded;
     ck_assert_int_eq(wire_get_presence(message, &decoded), 0);
     ck_assert_int_eq(presence_report(nodes[i].presence, id, &decoded, now), 0);
-    cluster_worker_said(nodes[i].cluster, id, message, now);
-    buf_release(&b);
+    cluster_forward(nodes[i].cluster, id, message, now);
+    wire_buf_release(&b);
 }
 
 static void assert_known(size_t connections)

@@ -8,7 +8,7 @@
 
 static struct sequence *sequence;
 static struct presence *presence;
-static struct watch watch = {.run = 0xab, .n = 7};
+static struct presence_feed feed = {.epoch = 0xab, .n = 7};
 static uint64_t counters[BROKER_COUNTERS];
 static struct overview overview;
 static const char *workers_log_level;
@@ -26,7 +26,7 @@ static void begin(void)
     grant = grant_everything;
     context = (struct command_context){.sequence = sequence,
                                        .presence = presence,
-                                       .watch = &watch,
+                                       .feed = &feed,
                                        .overview = &overview,
                                        .workers_log_level = &workers_log_level,
                                        .counters = counters,

@@ -70,7 +70,7 @@ END_TEST
 
 START_TEST(nothing_else_is_taken)
 {
-    struct gossip sent = {GOSSIP_ASK, 77, 9, S("w"), {0}}, got;
+    struct gossip sent = {GOSSIP_REQUEST, 77, 9, S("w"), {0}}, got;
     gossip_put(&part, &sent, 0, 1000);
     for (size_t len = 0; len < part.len; len++)
         ck_assert_int_eq(gossip_join(&whole, (struct slice){part.data, len}, &got), -EPROTO);

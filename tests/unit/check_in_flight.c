@@ -14,11 +14,11 @@ START_TEST(each_peer_may_have_so_many)
 {
     f = in_flight_new(1000, 3);
     for (int round = 0; round < 3; round++)
-        ck_assert(in_flight_take(f, S("a")) && in_flight_take(f, S("b\0x")));
-    ck_assert(!in_flight_take(f, S("a")));
-    ck_assert(!in_flight_take(f, S("b\0x")));
-    ck_assert(in_flight_take(f, S("b\0y")));
-    ck_assert(in_flight_take(f, S("")));
+        ck_assert(in_flight_admit(f, S("a")) && in_flight_admit(f, S("b\0x")));
+    ck_assert(!in_flight_admit(f, S("a")));
+    ck_assert(!in_flight_admit(f, S("b\0x")));
+    ck_assert(in_flight_admit(f, S("b\0y")));
+    ck_assert(in_flight_admit(f, S("")));
 }
 END_TEST
 
@@ -26,9 +26,9 @@ START_TEST(a_turn_begins_anew)
 {
     f = in_flight_new(10, 1);
     for (int turn = 0; turn < 100; turn++) {
-        ck_assert(in_flight_take(f, S("a")));
-        ck_assert(!in_flight_take(f, S("a")));
-        in_flight_begin(f);
+        ck_assert(in_flight_admit(f, S("a")));
+        ck_assert(!in_flight_admit(f, S("a")));
+        in_flight_reset(f);
     }
 }
 END_TEST
@@ -41,7 +41,7 @@ START_TEST(as_many_peers_as_a_turn_can_have)
         for (int i = 0; i < 1000; i++) {
             memset(peer, 'x', sizeof peer);
             memcpy(peer + 251, &i, sizeof i);
-            ck_assert(in_flight_take(f, (struct slice){peer, sizeof peer}) == (round < 2));
+            ck_assert(in_flight_admit(f, (struct slice){peer, sizeof peer}) == (round < 2));
         }
 }
 END_TEST

@@ -403,7 +403,7 @@ START_TEST(who_lags_is_known_until_the_next_report_of_it)
     with_lags = false;
     connection_describe(row[0].value, &info);
     ck_assert(!info.lags);
-    ck_assert_uint_eq(presence_taken(presence, S("w")), 4);
+    ck_assert_uint_eq(presence_acknowledged(presence, S("w")), 4);
     changes();
 }
 END_TEST
@@ -434,7 +434,7 @@ START_TEST(only_the_last_piece_shows_who_is_missing)
     opened("b1", "b", "x", NULL);
     ck_assert_int_eq(send_piece(9, false, true), 0);
     ck_assert_str_eq(changes(), "-a2:worker_lost ");
-    ck_assert_uint_eq(presence_taken(presence, S("w")), 9);
+    ck_assert_uint_eq(presence_acknowledged(presence, S("w")), 9);
     ck_assert_int_eq(report("w", 10, false, 0), 0);
 }
 END_TEST
@@ -652,7 +652,7 @@ START_TEST(workers_are_listed_with_what_they_said_of_themselves)
     ck_assert_int_eq(presence_hello(presence, slice_of("v"), &(struct wire_hello){.worker = S("other")}, 20000), 0);
     presence_list_workers(presence, &list);
     ck_assert_uint_eq(list.count, 2);
-    worker_describe(list.items[0].value, &info);
+    presence_describe_worker(list.items[0].value, &info);
     ck_assert(slice_equal(list.items[0].name, slice_of("name")));
     ck_assert_uint_eq(info.gauges[GAUGE_POSITION], 70);
     ck_assert_uint_eq(info.counters[STREAMS_OPENED], 7);
@@ -847,7 +847,7 @@ START_TEST(workers_are_described)
     presence_list_workers(presence, &list);
     ck_assert_uint_eq(list.count, 1);
     assert_slice(room[0].name, S("name"));
-    worker_describe(room[0].value, &info);
+    presence_describe_worker(room[0].value, &info);
     ck_assert_uint_eq(info.connections, 3);
     ck_assert_int_eq(info.heard_at, 0);
     ck_assert_uint_eq(info.lag_events, 0);
@@ -855,7 +855,7 @@ START_TEST(workers_are_described)
     presence_measure_lag(presence, behind_100, &info);
     ended("a1");
     ck_assert_int_eq(report("w", 2, false, 0), 0);
-    worker_describe(room[0].value, &info);
+    presence_describe_worker(room[0].value, &info);
     ck_assert_uint_eq(info.connections, 2);
     ck_assert_uint_eq(info.gauges[GAUGE_POSITION], 20);
     ck_assert_uint_eq(info.lag_events, 80);

@@ -7,7 +7,7 @@ static struct requests requests;
 
 static void put(const char *peer, const char *first, const char *second)
 {
-    struct request r = {.peer = slice_of(peer),
+    struct pending_request r = {.peer = slice_of(peer),
                         .envelope = S_INIT("\2ab\0"),
                         .frames = {slice_of(first), slice_of(second)},
                         .frame_count = *second ? 2 : 1,
@@ -20,7 +20,7 @@ START_TEST(what_was_put_is_there_though_its_bytes_are_gone)
     char frame[] = "frame";
     put("peer", frame, "second");
     memset(frame, 'x', sizeof frame - 1);
-    const struct request *r = requests.items[0];
+    const struct pending_request *r = requests.items[0];
     assert_slice(r->peer, S("peer"));
     assert_slice(r->frames[0], S("frame"));
     assert_slice(r->frames[1], S("second"));

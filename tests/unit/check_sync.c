@@ -405,7 +405,7 @@ START_TEST(a_report_from_nowhere_is_answered_with_resync)
     presence_hello(presence, W, &(struct wire_hello){.worker = W}, 0);
     ck_assert(ask());
     ck_assert_int_eq(wire_type((struct slice){answer.data, answer.len}), WIRE_TAKEN);
-    ck_assert_uint_eq(presence_taken(presence, W), 1);
+    ck_assert_uint_eq(presence_acknowledged(presence, W), 1);
 }
 END_TEST
 

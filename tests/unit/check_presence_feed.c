@@ -1,10 +1,10 @@
 /* Presence as messages: numbers, and what each says. */
-#include "presence/watch.h"
+#include "presence/presence_feed.h"
 
 #include "support.h"
 
 static struct presence *presence;
-static struct watch watch;
+static struct presence_feed feed;
 static char sent[4096]; /* the messages, each with its newline */
 static struct buf items;
 
@@ -20,9 +20,9 @@ static void begin(void)
     struct wire_hello hello;
     struct buf b = {0};
     presence = presence_new();
-    watch = (struct watch){.run = 0x1234abcd, .now_ms = 5000, .send = send_message, .context = sent};
+    feed = (struct presence_feed){.epoch = 0x1234abcd, .now_ms = 5000, .send = send_message, .context = sent};
     *sent = '\0';
-    presence_observe(presence, watch.run, watch_change, &watch);
+    presence_observe(presence, feed.epoch, presence_feed_change, &feed);
     wire_put_hello(&b, &(struct wire_hello){.worker = S("web-1"), .labels = {labels, 2}});
     ck_assert_int_eq(wire_get_hello((struct slice){b.data, b.len}, &hello), 0);
     ck_assert_int_eq(presence_hello(presence, S("w"), &hello, 0), 0);
@@ -32,8 +32,8 @@ static void begin(void)
 static void end(void)
 {
     presence_free(&presence);
-    watch_release(&watch);
-    buf_release(&items);
+    presence_feed_release(&feed);
+    wire_buf_release(&items);
 }
 
 static void report(uint64_t n, bool full, uint64_t told)
@@ -89,7 +89,7 @@ START_TEST(a_silent_change_takes_a_number_and_is_not_sent)
     opened(true);
     report(1, true, 1);
     ck_assert_str_eq(sent, "");
-    ck_assert_uint_eq(watch.n, 2);
+    ck_assert_uint_eq(feed.n, 2);
     ended();
     report(2, false, 1);
     ck_assert_ptr_nonnull(strstr(sent, "\"n\":3,\"type\":\"disconnected\""));
@@ -98,8 +98,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("watch");
-    TCase *tests = one_case(suite, "watch");
+    Suite *suite = suite_create("presence_feed");
+    TCase *tests = one_case(suite, "feed");
     tcase_add_checked_fixture(tests, begin, end);
     tcase_add_test(tests, a_life_is_four_messages);
     tcase_add_test(tests, a_silent_change_takes_a_number_and_is_not_sent);
