@@ -1,8 +1,8 @@
 /* broker.c - one thread and one loop.
  *
- * An iteration runs the requests that have arrived, within a bound. Their events are stored, then published on the feed,
- * and then the publishers get their replies (commit.c). Workers are answered last, so that their answers contain only
- * events that are stored.
+ * An iteration runs the requests that have arrived, within a bound. Their events are stored, then
+ * published on the feed, and then the publishers get their replies (commit.c). Workers are answered
+ * last, so that their answers contain only events that are stored.
  */
 #include "broker.h"
 
@@ -16,7 +16,7 @@
 #include "ops/notify.h"
 #include "state.h"
 
-#define KEEP_BYTES ((size_t)4 << 20)
+#define KEEP_BYTES ((size_t)4 << 20) /* larger buffers are freed each second */
 
 #define STOP_MS 2000      /* bound of answering the requests that had arrived before the signal */
 #define STOP_QUIET_MS 100 /* without a request: all have been answered */
@@ -54,11 +54,13 @@ static void sample_second(struct broker *b)
     int64_t now_ms = clock_unix_ms();
     presence_counters(b->presence, counters);
     presence_counted_before(b->presence, before);
+
     uint64_t deliveries = counters[DELIVERIES] - before[DELIVERIES], gaps = counters[GAPS_TOLD] - before[GAPS_TOLD];
     struct overview_sample sample = {now_ms, presence_connections(b->presence), b->counters[EVENTS], deliveries, {0}};
     for (int i = 0; i < LATENCY_BUCKETS; i++)
         sample.latency[i] = counters[LATENCY_FIRST + i] - before[LATENCY_FIRST + i];
     overview_sample(&b->overview, &sample);
+
     if (gaps > b->gaps_told)
         overview_ended(&b->overview, now_ms, "gap", slice_of(""), slice_of(""), gaps - b->gaps_told);
     b->gaps_told = gaps;
@@ -77,7 +79,8 @@ static void send_log_level(struct broker *b)
         buf_release(&b->message);
 }
 
-/* Without free descriptors libzmq spins and serves no new peer. Stop accepting while few are left. */
+/* Without free descriptors libzmq spins and serves no new peer. Stop accepting while few are
+ * left. */
 static void check_descriptors(struct broker *b)
 {
     struct bus_events events = bus_events(b->bus);
@@ -85,6 +88,7 @@ static void check_descriptors(struct broker *b)
     descriptors_opened(&b->descriptors, events.accepted);
     if (!descriptors_look(&b->descriptors, clock_us()))
         return;
+
     bus_hold(b->bus, b->descriptors.scarce);
     if (b->descriptors.scarce)
         log_event(LOG_WARN, "few descriptors left: new tcp connections wait; raise the limit (LimitNOFILE=)",
@@ -99,15 +103,18 @@ static void each_second(struct broker *b)
     int64_t now = clock_ms();
     if (now < b->announce_at)
         return;
+
     log_tick(now);
     size_t lost = presence_expire(b->presence, clock_ms());
     if (lost)
         log_event(LOG_WARN, "workers lost: silent for longer than their lease", log_count("workers", lost),
                   log_count("seconds", (uint64_t)presence_lease(b->presence) / 1000));
     b->counters[WORKERS_LOST] += lost;
+
     if (b->cluster)
         cluster_link_tick(b->cluster, now);
     b->counters[EVENTS] += (uint64_t)sequence_expire(b->sequence, clock_unix_ms());
+
     announce_head(b);
     send_log_level(b);
     sample_second(b);
@@ -144,12 +151,14 @@ static void wait_for_work(struct broker *b)
     int64_t left = b->announce_at - clock_ms();
     int64_t timeout = b->more || left < 0 ? 0 : left;
     b->more = false;
+
     if (b->journal) {
         timeout = commit_timeout(b, timeout);
         bus_watch(b->bus, 0, journal_fd(b->journal));
         bus_watch(b->bus, 1, cluster_link_fd(b->cluster));
         bus_pause(b->bus, commit_is_full(b));
     }
+
     if (bus_wait(b->bus, b->signal_fd, timeout))
         broker_take_signals(b);
 }
@@ -165,24 +174,29 @@ static void set_clocks(struct broker *b)
 static void iterate(struct broker *b)
 {
     set_clocks(b);
+
     b->more = commit_iterate(b, clock_ms());
     broker_answer_workers(b);
     if (b->journal)
         broker_answer_deferred(b);
+
     if (b->cluster)
         cluster_link_receive(b->cluster, clock_ms());
+
     check_descriptors(b);
     each_second(b);
 }
 
-/* Answer the requests that have arrived. Publishers that go on sending delay the stop by STOP_MS at most. The sockets stay
- * bound: libzmq drops the connections of an unbound endpoint, and their replies. */
+/* Answer the requests that have arrived. Publishers that go on sending delay the stop by STOP_MS at
+ * most. The sockets stay bound: libzmq drops the connections of an unbound endpoint, and their
+ * replies. */
 static void stop(struct broker *b)
 {
     int64_t now = clock_ms(), until = now + STOP_MS, quiet_at = now + STOP_QUIET_MS;
     signals_close(b->signal_fd);
     log_info("stopping: %s", strsignal(b->stop_signal));
     notify_send("STOPPING=1");
+
     while (now < until && (now < quiet_at || commit_is_pending(b))) {
         uint64_t requests = b->counters[REQUESTS];
         b->more = false;
@@ -207,6 +221,7 @@ int broker_run(const struct broker_config *config)
         log_info("ssecast-broker %s is ready; history in %s, sequence at %" PRIu64, SSECAST_VERSION,
                  broker_store_name(config), sequence_head(b.sequence));
         notify_send("READY=1\nSTATUS=history in %s", broker_store_name(config));
+
         while (!b.stop_signal) {
             iterate(&b);
             wait_for_work(&b);

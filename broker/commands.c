@@ -1,4 +1,5 @@
-/* The requests of services, and of workers on behalf of HTTP publishers: take, run, publish, reply. commit.c calls these in order. */
+/* The requests of services, and of workers on behalf of HTTP publishers: take, run, publish, reply.
+ * commit.c calls these in order. */
 #define LOG_SUBSYSTEM "broker"
 
 #include <errno.h>
@@ -10,7 +11,8 @@
 
 /* --- commands --- */
 
-/* Without memory for its reply a request is not answered. The publisher retries, and the id prevents a duplicate. */
+/* Without memory for its reply a request is not answered. The publisher retries, and the id
+ * prevents a duplicate. */
 static void put_reply(struct broker *b, struct outbox_reply *reply)
 {
     reply->body = (struct slice){b->reply.data, b->reply.len};
@@ -20,7 +22,8 @@ static void put_reply(struct broker *b, struct outbox_reply *reply)
     }
 }
 
-/* Run the request in frames; the reply goes to the peer that `reply` names. False when the request is held. */
+/* Run the request in frames; the reply goes to the peer that `reply` names. False when the request
+ * is held. */
 static bool run_command(struct broker *b, const struct grant *grant, const struct slice *frames, size_t frame_count,
                         struct outbox_reply *reply)
 {
@@ -29,6 +32,7 @@ static bool run_command(struct broker *b, const struct grant *grant, const struc
     struct command_outcome outcome = command_run(&b->commands, grant, frames, frame_count, &b->reply);
     if (outcome.held)
         return false;
+
     reply->provisional = outcome.provisional;
     reply->ref = outcome.ref;
     put_reply(b, reply);
@@ -55,6 +59,7 @@ static struct slice *read_patterns(struct slice raw, struct names *out)
     size_t count = 0;
     while (wire_next_name(&rest, &name))
         count++;
+
     struct slice *items = calloc(count + 1, sizeof *items);
     for (size_t i = 0; items && i < count; i++)
         wire_next_name(&raw, &items[i]);
@@ -62,7 +67,8 @@ static struct slice *read_patterns(struct slice raw, struct names *out)
     return items;
 }
 
-/* Only the broker knows who has a key, so a worker may name the bearer of a token only. Without a name it asks for itself. */
+/* Only the broker knows who has a key, so a worker may name the bearer of a token only. Without a
+ * name it asks for itself. */
 static bool take_publisher(struct slice publisher, struct grant *grant)
 {
     struct slice token = slice_of(PUBLISHER_TOKEN);
@@ -79,16 +85,19 @@ static bool run_for_worker(struct broker *b, struct slice worker, struct slice m
     bool done = true;
     if (wire_get_command(message, &m) != 0)
         return true;
+
     if (!take_publisher(m.grant.publisher, &m.grant)) {
         struct outbox_reply refusal = {.peer = worker, .to_worker = true, .request = m.request};
         refuse_command(b, CODE_FORBIDDEN, "a worker may not publish for the bearer of a key", m.json, &refusal);
         return true;
     }
+
     struct slice *sessions = read_patterns(m.raw_sessions, &m.grant.sessions);
     struct slice *channels = read_patterns(m.raw_channels, &m.grant.channels);
     struct outbox_reply reply = {.peer = worker, .to_worker = true, .request = m.request};
     if (sessions && channels)
         done = run_command(b, &m.grant, &m.json, 1, &reply);
+
     free(sessions);
     free(channels);
     return done;
@@ -170,6 +179,7 @@ static int send_reply(struct broker *b, const struct outbox_reply *r)
 {
     if (!r->to_worker)
         return bus_send(b->bus, BUS_COMMANDS, r->peer, r->envelope, r->body);
+
     wire_put_reply(&b->message, &(struct wire_reply){r->request, r->body});
     if (!b->message.failed)
         return bus_send(b->bus, BUS_SYNC, r->peer, (struct slice){0}, (struct slice){b->message.data, b->message.len});

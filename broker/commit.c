@@ -1,9 +1,11 @@
-/* commit.c - the batch of an iteration: requests are run, their events are committed, published, and then the requests are answered.
+/* commit.c - the batch of an iteration: requests are run, their events are committed, published,
+ * and then the requests are answered.
  *
- * The order matters: nobody sees an event that a crash could still take back. Memory and a store decide at once. A journal that other
- * brokers share decides later: one batch is pending at a time, and its requests are kept, because they are run again when another
- * broker was first. Meanwhile requests wait in their socket. Only when the journal takes long, or cannot be reached, they are looked at:
- * questions are answered, and what would append is kept until its time is over.
+ * The order matters: nobody sees an event that a crash could still take back. Memory and a store
+ * decide at once. A journal that other brokers share decides later: one batch is pending at a time,
+ * and its requests are kept, because they are run again when another broker was first. Meanwhile
+ * requests wait in their socket. Only when the journal takes long, or cannot be reached, they are
+ * looked at: questions are answered, and what would append is kept until its time is over.
  */
 #define LOG_SUBSYSTEM "broker"
 
@@ -81,7 +83,7 @@ static void fail_batch(struct broker *b, bool unknown)
              unknown ? "it is not known whether it was stored" : "nothing was stored", why);
     take_back_publishes(b);
     if (!b->batch.failing)
-        log_error("events cannot be stored: %s; publishers are told so until they can be again", why);
+        log_error("events cannot be stored: %s; publishes fail with store_failed", why);
 
     b->batch.failing = true;
     end_batch(b, message, unknown);
@@ -210,7 +212,8 @@ static enum source source_of(const struct pending_request *r)
     return r->to_worker ? FROM_WORKERS : FROM_SERVICES;
 }
 
-/* A shared log may be ahead of us, and the request is run again then: keep it. NULL when out of memory. */
+/* A shared log may be ahead of us, and the request is run again then: keep it. NULL when out of
+ * memory. */
 static const struct pending_request *keep_request(struct broker *b, const struct pending_request *r)
 {
     if (requests_put(&b->batch.kept, r) == 0)
@@ -220,8 +223,8 @@ static const struct pending_request *keep_request(struct broker *b, const struct
     return NULL;
 }
 
-/* The first request that waits, or one more that has arrived, in *room. NULL: there is none from this source; *skip: there was no
- * memory for one. */
+/* The first request that waits, or one more that has arrived, in *room. NULL: there is none from
+ * this source; *skip: there was no memory for one. */
 static const struct pending_request *next_request(struct broker *b, enum source from, int64_t now,
                                                   struct pending_request *room, bool *skip)
 {
@@ -239,7 +242,8 @@ static const struct pending_request *next_request(struct broker *b, enum source 
     return kept;
 }
 
-/* May one more request be run in this batch? Requests that wait are run in their order, in the share of their source. */
+/* May one more request be run in this batch? Requests that wait are run in their order, in the
+ * share of their source. */
 static bool may_run(const struct broker *b, const struct shares *shares, enum source *from)
 {
     bool left = shares_next(shares, from);
@@ -320,8 +324,8 @@ static bool is_late(const struct broker *b, int64_t now)
     return b->log.pending ? now - b->batch.since >= LATE_MS : !event_log_ready(&b->log);
 }
 
-/* Answer a request that does not wait for the log. The outbox holds the replies of the pending batch; this reply must not wait behind
- * them. */
+/* Answer a request that does not wait for the log. The outbox holds the replies of the pending
+ * batch; this reply must not wait behind them. */
 static void answer_now(struct broker *b, const struct pending_request *r, int64_t now)
 {
     struct outbox batch = b->outbox;

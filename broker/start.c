@@ -1,5 +1,5 @@
-/* start.c - opens and closes a broker: history first, which may take seconds, then the sockets. So no client is served from an
- * incomplete history. */
+/* start.c - opens and closes a broker: history first, which may take seconds, then the sockets. So
+ * no client is served from an incomplete history. */
 #define LOG_SUBSYSTEM "broker"
 
 #include <errno.h>
@@ -40,6 +40,7 @@ static int open_store(struct broker *b, const struct broker_config *config)
     struct history_limits limits = {config->history_events, config->history_bytes, config->history_age_ms};
     char why[STORE_WHY_MAX] = "out of memory";
     int64_t began = clock_ms();
+
     int err = store_open(config->store, &b->store, why);
     if (!err) {
         b->sequence = sequence_new(&limits, (uint64_t)clock_unix_us(), new_epoch());
@@ -47,6 +48,7 @@ static int open_store(struct broker *b, const struct broker_config *config)
                           : -ENOMEM;
     }
     b->log = (struct event_log){.sequence = b->sequence};
+
     if (err)
         log_error("--store %s: %s", config->store, why);
     else if (b->store)
@@ -182,10 +184,12 @@ static int open_journal(struct broker *b, const struct broker_config *config)
         .limits = {config->history_events, config->history_bytes, config->history_age_ms},
         .broker = epoch,
     };
+
     b->sequence = sequence_new(&journal.limits, 0, epoch);
     int err = b->sequence ? connect_journal(b, &journal) : -ENOMEM;
     if (err)
         return err;
+
     sequence_share(b->sequence, (uint64_t)clock_unix_us());
     b->log = (struct event_log){.sequence = b->sequence, .journal = b->journal, .max_age_ms = config->history_age_ms};
     b->store_timeout_ms = config->store_timeout_ms;
@@ -197,6 +201,7 @@ static int open_bus(struct broker *b, const struct broker_config *config)
     struct curve_key secret = {0};
     if (open_access(b, config, &secret) != 0)
         return -EINVAL;
+
     struct bus_config bus = {
         .commands = config->commands.items,
         .commands_count = config->commands.count,
@@ -213,9 +218,85 @@ static int open_bus(struct broker *b, const struct broker_config *config)
         .admit = access_admit,
         .admit_context = &b->access,
     };
+
     b->bus = bus_open(&bus);
     curve_key_wipe(&secret);
     return b->bus ? 0 : -EIO;
+}
+
+/* The event log, then the sockets, then the other brokers. */
+static int open_services(struct broker *b, const struct broker_config *config)
+{
+    bool shared = strstr(config->store, "://");
+    int err = shared ? open_journal(b, config) : open_store(b, config);
+    if (err)
+        return err;
+
+    sequence_limit_bans(b->sequence, config->max_bans);
+    if (config->max_in_flight < SHARE_REQUESTS) {
+        b->in_flight = in_flight_new(SHARE_REQUESTS, config->max_in_flight);
+        if (!b->in_flight)
+            return -ENOMEM;
+    }
+
+    err = open_bus(b, config);
+    if (!err && shared)
+        err = open_cluster(b, config);
+    return err;
+}
+
+static void set_up_presence(struct broker *b, const struct broker_config *config)
+{
+    uint64_t epoch = b->sequence ? sequence_epoch(b->sequence) : 0;
+    presence_set_settle(b->presence, (int64_t)config->presence_settle_ms);
+    presence_set_lease(b->presence, (int64_t)config->worker_lease_ms);
+    presence_measure_lag(b->presence, broker_lag_of, b);
+
+    b->feed = (struct presence_feed){.epoch = epoch, .send = broker_send_change, .context = b};
+    presence_observe(b->presence, epoch, broker_on_change, b);
+}
+
+static struct command_limits command_limits_of(const struct broker_config *config)
+{
+    return (struct command_limits){
+        .json = {.name_bytes = config->max_name_bytes,
+                 .depth = config->max_json_depth,
+                 .values = command_values_max(config->max_batch, config->max_targets)},
+        .batch = config->max_batch,
+        .targets = config->max_targets,
+        .retry_ms = config->max_retry_ms,
+        .bans = config->max_bans,
+    };
+}
+
+static void set_up_contexts(struct broker *b, const struct broker_config *config)
+{
+    b->sync = (struct sync_context){
+        .sequence = b->sequence,
+        .presence = b->presence,
+        .counters = b->counters,
+        .cluster = cluster_link_cluster(b->cluster),
+        .send = broker_send_worker,
+        .defer = b->journal ? broker_defer : NULL,
+        .context = b,
+    };
+    b->commands = (struct command_context){
+        .sequence = b->sequence,
+        .presence = b->presence,
+        .feed = &b->feed,
+        .store = b->store,
+        .journal = b->journal,
+        .counters = b->counters,
+        .max_event_bytes = config->max_event_bytes,
+        .limits = command_limits_of(config),
+        .history_events = config->history_events,
+        .history_bytes = config->history_bytes,
+        .history_age_ms = config->history_age_ms,
+        .overview = &b->overview,
+        .descriptors = &b->descriptors,
+        .workers_log_level = &b->workers_log_level,
+        .cluster = cluster_link_cluster(b->cluster),
+    };
 }
 
 int broker_open(struct broker *b, const struct broker_config *config)
@@ -227,54 +308,11 @@ int broker_open(struct broker *b, const struct broker_config *config)
         log_error("cannot start: %s", strerror(-b->signal_fd));
         return b->signal_fd;
     }
-    bool shared = strstr(config->store, "://");
-    int err = shared ? open_journal(b, config) : open_store(b, config);
-    if (!err)
-        sequence_limit_bans(b->sequence, config->max_bans);
-    if (!err && config->max_in_flight < SHARE_REQUESTS) {
-        b->in_flight = in_flight_new(SHARE_REQUESTS, config->max_in_flight);
-        err = b->in_flight ? 0 : -ENOMEM;
-    }
-    if (!err)
-        err = open_bus(b, config);
-    if (!err && shared)
-        err = open_cluster(b, config);
-    presence_set_settle(b->presence, (int64_t)config->presence_settle_ms);
-    presence_set_lease(b->presence, (int64_t)config->worker_lease_ms);
-    presence_measure_lag(b->presence, broker_lag_of, b);
+
+    int err = open_services(b, config);
+    set_up_presence(b, config);
+    set_up_contexts(b, config);
     b->started_ms = clock_ms();
-    b->feed = (struct presence_feed){
-        .epoch = err ? 0 : sequence_epoch(b->sequence), .send = broker_send_change, .context = b};
-    presence_observe(b->presence, b->feed.epoch, broker_on_change, b);
-    b->sync = (struct sync_context){.sequence = b->sequence,
-                                    .presence = b->presence,
-                                    .counters = b->counters,
-                                    .cluster = cluster_link_cluster(b->cluster),
-                                    .send = broker_send_worker,
-                                    .defer = b->journal ? broker_defer : NULL,
-                                    .context = b};
-    b->commands = (struct command_context){
-        .sequence = b->sequence,
-        .presence = b->presence,
-        .feed = &b->feed,
-        .store = b->store,
-        .journal = b->journal,
-        .counters = b->counters,
-        .max_event_bytes = config->max_event_bytes,
-        .limits = {.json = {.name_bytes = config->max_name_bytes,
-                            .depth = config->max_json_depth,
-                            .values = command_values_max(config->max_batch, config->max_targets)},
-                   .batch = config->max_batch,
-                   .targets = config->max_targets,
-                   .retry_ms = config->max_retry_ms,
-                   .bans = config->max_bans},
-        .history_events = config->history_events,
-        .history_bytes = config->history_bytes,
-        .history_age_ms = config->history_age_ms,
-        .overview = &b->overview,
-        .descriptors = &b->descriptors,
-        .workers_log_level = &b->workers_log_level,
-        .cluster = cluster_link_cluster(b->cluster)};
     return err;
 }
 

@@ -1,7 +1,7 @@
 /* state.h - the state of a broker, and the functions of the files that work on it.
  *
- * start.c opens and closes it, broker.c is the loop, commit.c is the batch of an iteration, commands.c runs requests and replies, and
- * workers.c answers workers. Nobody else includes this.
+ * start.c opens and closes it, broker.c is the loop, commit.c is the batch of an iteration,
+ * commands.c runs requests and replies, and workers.c answers workers. Nobody else includes this.
  */
 #ifndef SSECAST_BROKER_STATE_H
 #define SSECAST_BROKER_STATE_H
@@ -67,8 +67,8 @@ struct broker {
 
 /* --- start.c --- */
 
-/* Open the store or the journal, load it, and open the sockets. The signal_fd of b is -1. 0, or -errno with a line in the
- * log. Call broker_close() in any case. */
+/* Open the store or the journal, load it, and open the sockets. The signal_fd of b is -1. 0, or
+ * -errno with a line in the log. Call broker_close() in any case. */
 int broker_open(struct broker *b, const struct broker_config *config);
 void broker_close(struct broker *b);
 
@@ -82,12 +82,13 @@ void broker_take_signals(struct broker *b);
 
 /* --- commit.c --- */
 
-/* Before anybody is served: read the log, and offer what has to be said first. True when everything was read and the sequence has a
- * position; else call it again. now: clock_ms(). */
+/* Before anybody is served: read the log, and offer what has to be said first. True when everything
+ * was read and the sequence has a position; else call it again. now: clock_ms(). */
 bool commit_join(struct broker *b, int64_t now);
 
-/* Take what has arrived, within a bound, until it is stored, on the feed and answered. With a shared log the last three may be the work
- * of a later iteration. True when there may be more to do at once. */
+/* Take what has arrived, within a bound, until it is stored, on the feed and answered. With a
+ * shared log the last three may be the work of a later iteration. True when there may be more to do
+ * at once. */
 bool commit_iterate(struct broker *b, int64_t now);
 
 /* A batch is offered and not decided. */
@@ -101,10 +102,12 @@ int64_t commit_timeout(const struct broker *b, int64_t max);
 
 /* --- commands.c --- */
 
-/* The next request from this source; valid until the next call. False when there is none. holding: while a batch is waited for. */
+/* The next request from this source; valid until the next call. False when there is none. holding:
+ * while a batch is waited for. */
 bool commands_take(struct broker *b, enum source from, struct pending_request *out, bool holding);
 
-/* Run it: the reply goes into the outbox. False when it is held: it would append, and that has to wait (holding). */
+/* Run it: the reply goes into the outbox. False when it is held: it would append, and that has to
+ * wait (holding). */
 bool commands_run(struct broker *b, const struct pending_request *r, bool holding);
 
 /* Put a refusal into the outbox instead. code as in command.h. */
@@ -113,8 +116,8 @@ void commands_refuse(struct broker *b, const struct pending_request *r, const ch
 /* Put what is final on the feed. */
 void commands_publish(struct broker *b);
 
-/* Send the replies. failed: why nothing is stored (for people), and provisional replies say so; NULL: all are true. unknown: it is not
- * known whether it is stored. */
+/* Send the replies. failed: why nothing is stored (for people), and provisional replies say so;
+ * NULL: all are true. unknown: it is not known whether it is stored. */
 void commands_reply(struct broker *b, const char *failed, bool unknown);
 
 /* --- workers.c --- */

@@ -1,5 +1,5 @@
-/* workers.c - answers the requests of workers on the sync socket. It runs after the commit, so that answers contain only events
- * that are stored. */
+/* workers.c - answers the requests of workers on the sync socket. It runs after the commit, so that
+ * answers contain only events that are stored. */
 #define LOG_SUBSYSTEM "broker"
 
 #include "base/clock.h"
@@ -18,7 +18,8 @@ void broker_send_change(void *context, struct slice message)
     b->counters[PRESENCE_MESSAGES]++;
 }
 
-/* Publish a change of presence. Streams that ssecast ended are also kept for the status page (overview.h). */
+/* Publish a change of presence. Streams that ssecast ended are also kept for the status page
+ * (overview.h). */
 void broker_on_change(void *context, const struct presence_change *change)
 {
     struct broker *b = context;
@@ -26,6 +27,7 @@ void broker_on_change(void *context, const struct presence_change *change)
     presence_feed_change(&b->feed, change);
     if (change->what != PRESENCE_DISCONNECTED || change->cause == END_CLIENT || change->silent)
         return;
+
     connection_describe(change->of, &info);
     overview_ended(&b->overview, b->feed.now_ms, end_cause_name(change->cause), info.session, info.worker, 1);
 }
@@ -52,6 +54,7 @@ static void refuse_command_of(struct broker *b, const struct bus_message *m)
     struct wire_command c;
     if (wire_get_command(m->frames[0], &c) != 0)
         return;
+
     command_refuse(&b->commands, CODE_BUSY, "too many requests of workers are waiting; nothing was done", c.json,
                    &b->reply);
     wire_put_reply(&b->message, &(struct wire_reply){c.request, {b->reply.data, b->reply.len}});
@@ -104,8 +107,8 @@ static void answer_deferred_worker(struct broker *b, struct slice worker, struct
     b->sync.defer = defer;
 }
 
-/* The hook of sync.h: the cursor of this request may be from another broker. The request waits until everything was read that the
- * journal had when it arrived. */
+/* The hook of sync.h: the cursor of this request may be from another broker. The request waits
+ * until everything was read that the journal had when it arrived. */
 bool broker_defer(void *context, struct slice worker, struct slice message)
 {
     struct broker *b = context;
@@ -124,6 +127,7 @@ void broker_answer_deferred(struct broker *b)
             answer_deferred_worker(b, request.peer, request.body);
     if (b->waiting.len || !b->deferred.len)
         return;
+
     struct outbox empty = b->waiting;
     b->waiting = b->deferred;
     b->deferred = empty;

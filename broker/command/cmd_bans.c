@@ -1,4 +1,4 @@
-/* bans: the sessions that are turned away, in byte order, page by page (`after`). */
+/* bans: lists banned sessions, ordered by name, in pages (`after`). */
 #include <errno.h>
 
 #include "command/command.h"

@@ -1,4 +1,4 @@
-/* connections: all, or those of one session, in the byte order of their ids, page by page (`after`). */
+/* connections: lists connections, all or of one session, ordered by id, in pages (`after`). */
 #include <errno.h>
 
 #include "command/command.h"

@@ -1,4 +1,4 @@
-/* history: the retained events after a seq, as they are delivered; all, or those that concern a session, channel or
+/* history: lists the retained events after a seq, all or those for a session, channel or
  * connection. */
 #include <errno.h>
 
@@ -6,7 +6,7 @@
 #include "command/event_json.h"
 #include "command/targets.h"
 
-#define REPLY_BYTES ((size_t)4 << 20) /* of entries: then there is more */
+#define REPLY_BYTES ((size_t)4 << 20) /* of entries in a page */
 
 static const char *const fields[] = {"op", "ref", "since", "session", "channel", "connection", "limit", NULL};
 
@@ -14,7 +14,7 @@ struct filter {
     uint64_t since, limit;
     struct slice channel;
     struct audience who;
-    bool any; /* of the three is given */
+    bool any; /* one of the three is set */
 };
 
 static int read_filter(const struct json_object *o, struct filter *f, struct json_fault *fault)

@@ -1,4 +1,5 @@
-/* log: the level of the broker's log; with `level`, it is changed from now on, with `workers` that of all workers' logs too. */
+/* log: shows the log level of the broker. `level` sets it, `workers` sets it for all workers,
+ * too. */
 #include <errno.h>
 
 #include "command/command.h"
@@ -6,7 +7,7 @@
 
 static const char *const fields[] = {"op", "ref", "level", "workers", NULL};
 
-/* The name of a level that text is, or NULL. */
+/* The name of the level in text, or NULL. */
 static const char *level_named(struct slice text)
 {
     for (int i = 0; i < LOG_LEVELS; i++)
@@ -39,7 +40,8 @@ static int log_run(const struct command_context *c, const struct command_request
     if (json_get_flag(r->object, "workers", &workers, fault) != 0)
         return -EINVAL;
     if (workers && !json_has(r->object, "level"))
-        return json_fault_at(fault, r->object, "workers", "goes with `level`: what is theirs is not known here");
+        return json_fault_at(fault, r->object, "workers",
+                             "goes with `level`: the levels of workers are not known here");
     if (json_has(r->object, "level") && change(c, r, workers, fault) != 0)
         return -EINVAL;
     json_put_text(reply, "level", slice_of(log_level_names[log_level()]));

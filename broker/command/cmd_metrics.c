@@ -1,4 +1,4 @@
-/* metrics: all numbers of the system as one text for Prometheus. */
+/* metrics: all counters and gauges as text for Prometheus. */
 #include <errno.h>
 
 #include "command/gauges.h"
@@ -27,7 +27,8 @@ static size_t describe_workers(const struct command_context *c, struct metrics_w
     return list.count;
 }
 
-/* The workers' counters of our own time: Prometheus would take those that a new broker is told of for events of now. */
+/* Counts from before this broker started are subtracted: Prometheus would take them for new
+ * events. */
 static void put_all(const struct command_context *c, struct metrics *m)
 {
     struct metrics_worker workers[METRICS_WORKERS_MAX];

@@ -1,4 +1,4 @@
-/* online: is this session connected, and how often. */
+/* online: the number of connections of a session. */
 #include <errno.h>
 
 #include "command/command.h"

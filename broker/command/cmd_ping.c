@@ -1,4 +1,4 @@
-/* ping: the broker is there, which one, and where its sequence stands. */
+/* ping: the version of the broker and the head of its sequence. */
 #include "command/command.h"
 
 static const char *const fields[] = {"op", "ref", NULL};

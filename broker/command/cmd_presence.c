@@ -1,5 +1,6 @@
-/* presence: who is connected, page by page, and which number the last change had: what a service begins with, or begins again with, to
- * follow the messages of the presence socket. The rule by which pages and messages fit together is in docs/protocol.md. */
+/* presence: a snapshot of all connections in pages, with the number of the last change. A service
+ * takes it before it follows the messages of the presence socket, or after it missed one.
+ * docs/protocol.md says how pages and messages fit together. */
 #include <errno.h>
 
 #include "command/command.h"
@@ -7,7 +8,7 @@
 
 static const char *const fields[] = {"op", "ref", "after", "limit", NULL};
 
-/* By then every worker that lives has reported. */
+/* After a lease every live worker has reported. */
 static bool settled(const struct command_context *c)
 {
     return c->uptime_ms > presence_lease(c->presence);

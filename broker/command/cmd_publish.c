@@ -1,4 +1,4 @@
-/* publish: one event, or a batch of which all are appended or none. */
+/* publish: appends one event, or a batch of events, all or none. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -18,7 +18,7 @@ static const char *const single_fields[] = {"op", "ref", EVENT_FIELDS};
 static const char *const batch_fields[] = {"op", "ref", "events", NULL};
 static const char *const item_fields[] = {EVENT_FIELDS};
 
-/* --- what an event says --- */
+/* --- parsing --- */
 
 static int read_id(const struct json_object *o, struct slice *id, struct json_fault *fault)
 {
@@ -42,7 +42,8 @@ static int read_event_name(const struct json_object *o, struct slice *name, stru
     return err;
 }
 
-/* A stream has one reconnection time, whatever else is on it; so only who may reach everyone sets it. */
+/* A stream has one reconnection time for all its events, so only a caller without limits may set
+ * it. */
 static int read_retry(const struct command_context *c, const struct grant *grant, const struct json_object *o,
                       struct event_spec *spec, struct json_fault *fault)
 {
@@ -55,7 +56,8 @@ static int read_retry(const struct command_context *c, const struct grant *grant
     return err;
 }
 
-/* The payload, of which there is exactly one; *field is where it stands, NULL for the second frame. */
+/* Read the payload. Exactly one is accepted. *field is the name of its field; NULL: the second
+ * frame. */
 static int read_data(const struct json_object *o, const struct slice *payload, struct slice *data, const char **field,
                      struct json_fault *fault)
 {

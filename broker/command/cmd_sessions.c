@@ -1,4 +1,4 @@
-/* sessions: those that are connected, in byte order, page by page (`after`). */
+/* sessions: lists connected sessions, ordered by name, in pages (`after`). */
 #include <errno.h>
 
 #include "command/command.h"

@@ -1,4 +1,5 @@
-/* shutdown: a record in the sequence that ends the streams of the sessions, channels and connections it names. */
+/* shutdown: appends a record that ends the streams of sessions, channels and connections, and bans
+ * the sessions. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +12,7 @@
 
 static const char *const fields[] = {"op", "ref", "sessions", "channels", "connections", "reason", "block", NULL};
 
-/* {"reason":...} as the stream will show it; the caller frees it. */
+/* {"reason":...} as streams receive it. The caller frees it. */
 static char *reason_data(const struct json_object *o)
 {
     struct slice reason = json_has(o, "reason") ? json_raw(o, "reason") : slice_of("null");

@@ -1,4 +1,4 @@
-/* stats: one flat object of counters and gauges; the broker's own and the sum of its workers'. */
+/* stats: a flat object of counters and gauges: those of the broker, and the sums of its workers. */
 #include "command/gauges.h"
 
 static const char *const fields[] = {"op", "ref", NULL};

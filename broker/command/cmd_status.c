@@ -1,5 +1,5 @@
-/* status: how everything is, for people who look: the status page and `ssecast top` ask once a second. Its cost does not grow with
- * what is connected. */
+/* status: the numbers of the status page and of `ssecast top`, which request it each second. Its
+ * cost does not depend on the number of connections. */
 #include <errno.h>
 
 #include "command/command.h"
@@ -45,8 +45,8 @@ static void put_over_time(const struct overview *overview, size_t max, struct bu
     json_end_object(reply);
 }
 
-/* A time is left out when there is none to tell, or when it is more than could be measured. */
-static void put_latency(const struct overview *overview, struct buf *reply)
+/* A time is left out when there is none, or when it exceeds the measured range. */
+static void put_latency(const struct overview *overview, struct json_out *reply)
 {
     static const struct {
         const char *name;
@@ -91,7 +91,7 @@ static void put_workers(const struct command_context *c, struct buf *reply)
     json_end_list(reply);
 }
 
-/* --- what is kept --- */
+/* --- history and store --- */
 
 static void put_history(const uint64_t gauges[BROKER_GAUGES], int64_t now_ms, struct buf *reply)
 {

@@ -1,4 +1,4 @@
-/* unban: a record in the sequence that lifts the bans of the sessions it names. */
+/* unban: appends a record that lifts the bans of sessions. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -19,7 +19,7 @@ static int read_request(const struct command_context *c, const struct command_re
     return err ? err : targets_check(r->grant, true, &lists[TO_SESSIONS], fault);
 }
 
-/* All of them as lifted. The caller frees it; NULL when out of memory. */
+/* Encode all sessions as lifted bans. The caller frees the result; NULL when out of memory. */
 static char *lifted(const struct names *sessions, size_t *len)
 {
     size_t size = 0, at = 0;
@@ -36,7 +36,8 @@ static char *lifted(const struct names *sessions, size_t *len)
     return text;
 }
 
-/* Also of sessions that are not banned here: another broker may have banned them, which is seen when this record gets its place. */
+/* Sessions without a ban are included: another broker may have banned them before this record is
+ * stored. */
 static int append(const struct command_context *c, const struct names *sessions, struct json_fault *fault)
 {
     struct event_spec spec = {.kind = EVENT_BANS, .time_ms = c->now_ms};

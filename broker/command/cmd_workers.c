@@ -1,4 +1,4 @@
-/* workers: those that are heard of, in the byte order of their names, page by page (`after`), each with its own numbers. */
+/* workers: lists workers under a lease with their counters, ordered by name, in pages (`after`). */
 #include <errno.h>
 
 #include "command/command.h"

@@ -41,7 +41,7 @@ size_t command_request_max(uint64_t max_event_bytes)
     return (size_t)max_event_bytes * 6 + NAMES_ROOM;
 }
 
-#define EVENT_VALUES 16u /* an event's fields, its lists of targets, and a name in each */
+#define EVENT_VALUES 16u /* the fields of an event, its lists of targets, and a name in each */
 
 size_t command_values_max(uint64_t max_batch, uint64_t max_targets)
 {
@@ -62,7 +62,7 @@ static bool may_give(const struct grant *grant, const struct command *command)
     return (command->roles | ROLE_OPERATOR) & grant->roles;
 }
 
-/* Before a request is parsed: is there any that this grant allows? */
+/* Before parsing: refuse a peer whose grant allows no command at all. */
 static int check_grant(const struct grant *grant, struct json_fault *fault)
 {
     bool any = false;
@@ -79,7 +79,7 @@ static int check_grant(const struct grant *grant, struct json_fault *fault)
     return 0;
 }
 
-/* The command that this grant is for, when it is for one alone; it need not be named. */
+/* The only command of this grant; then `op` may be missing. NULL when there are several. */
 static const struct command *only_command(const struct grant *grant)
 {
     const struct command *only = NULL;
@@ -113,8 +113,8 @@ static const struct command *find_command(const struct json_object *o, const str
     return NULL;
 }
 
-/* Brokers whose workers and counters the reply may lack. */
-static void put_missing(const struct cluster *cluster, struct buf *reply)
+/* List the brokers whose workers and counters may be missing in the reply. */
+static void put_missing(const struct cluster *cluster, struct json_out *reply)
 {
     struct slice name;
     const void *at = cluster_next_missing(cluster, NULL, &name);
@@ -165,7 +165,7 @@ static int check_frames(const struct command_context *c, const struct slice *fra
     return 0;
 }
 
-/* The request's ref, when it may come back. */
+/* Keep the ref of the request for the reply. */
 static int take_ref(struct slice ref, struct command_outcome *outcome, struct json_fault *fault)
 {
     if (ref.len > COMMAND_REF_MAX)

@@ -26,14 +26,14 @@ static void put_retry(void *context, uint64_t ms)
     json_put_count(w->reply, "retry", ms);
 }
 
-/* No data line can look like this one. */
+/* Not a possible data line. */
 static bool has_event_line(struct slice text)
 {
     return memmem(text.data, text.len, "\nevent:", 7) || (text.len > 6 && memcmp(text.data, "event:", 6) == 0);
 }
 
-/* Write what the event's text says. -ENOMEM when there is no memory for it. */
-static int put_text(struct buf *reply, struct slice text)
+/* Decode the text of the event. 0 or -ENOMEM. */
+static int put_text(struct json_out *reply, struct slice text)
 {
     struct writing w = {reply, has_event_line(text)};
     struct sse_decoder *d =
@@ -43,8 +43,8 @@ static int put_text(struct buf *reply, struct slice text)
     return err;
 }
 
-/* An EVENT_BANS has no text: how many bans it holds. */
-static void put_bans(struct buf *out, const struct event *e)
+/* The number of bans in an EVENT_BANS, which has no text. */
+static void put_bans(struct json_out *out, const struct event *e)
 {
     char data[32];
     struct slice session;

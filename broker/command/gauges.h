@@ -1,7 +1,7 @@
-/* gauges.h - how the broker is at this moment: what its modules say of themselves, as rows.
+/* gauges.h - the current state of the broker as rows of numbers.
  *
- * `stats` and Prometheus are told from here. A number that its module counts itself (the store's) is here too, as a counter. Adding one is adding a
- * name here, a row and a line that reads it in gauges.c.
+ * `stats` and Prometheus read it. A counter that its module keeps itself (the store) is here, too.
+ * To add a number, add a name here, and in gauges.c a row and a line that reads it.
  */
 #ifndef SSECAST_GAUGES_H
 #define SSECAST_GAUGES_H
@@ -43,10 +43,10 @@ extern const struct stat_row broker_gauge_rows[BROKER_GAUGES];
 
 void gauges_read(const struct command_context *c, uint64_t out[BROKER_GAUGES]);
 
-/* What this broker and the others of its cluster have counted. */
+/* The counters of all brokers of the cluster. */
 void gauges_counters(const struct command_context *c, uint64_t out[BROKER_COUNTERS]);
 
-/* Everything that is counted and measured, the workers' in all. */
+/* All counters and gauges; those of workers are sums. */
 struct broker_numbers {
     uint64_t gauges[BROKER_GAUGES];
     uint64_t counters[BROKER_COUNTERS];

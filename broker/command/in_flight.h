@@ -1,7 +1,8 @@
-/* in_flight.h - how many requests of each publisher a turn holds unanswered, so that one publisher cannot have all of a turn.
+/* in_flight.h - limits the unanswered requests of each publisher in a batch, so that one publisher
+ * cannot fill a batch.
  *
- * Replies leave together at the end of a turn; so what was taken in one turn is what is unanswered at once. Who never has more than the limit
- * unanswered is never refused.
+ * The replies of a batch leave together, so its requests are the unanswered ones. A publisher that
+ * never has more than the limit unanswered is never refused.
  */
 #ifndef SSECAST_IN_FLIGHT_H
 #define SSECAST_IN_FLIGHT_H
@@ -12,14 +13,15 @@
 
 struct in_flight;
 
-/* For turns of at most so many requests. NULL when out of memory. */
-struct in_flight *in_flight_new(unsigned turn_max, uint64_t peer_max);
+/* For batches of at most batch_max requests. NULL when out of memory. */
+struct in_flight *in_flight_new(unsigned batch_max, uint64_t peer_max);
 void in_flight_free(struct in_flight **f);
 
-/* A turn begins: nothing is unanswered. */
+/* A batch begins: no request is unanswered. */
 void in_flight_reset(struct in_flight *f);
 
-/* One more request of this peer (a routing id, at most 255 bytes). False when it has as many as it may already. */
+/* Admit one more request of this peer (a routing id, at most 255 bytes). False when it has reached
+ * the limit. */
 bool in_flight_admit(struct in_flight *f, struct slice peer);
 
 #endif

@@ -6,11 +6,12 @@
 #include "base/bytes.h"
 #include "base/must.h"
 
-/* Each reply: u8 peer length, u8 flags, u64 ref length, u64 body length, u64 request, u16 envelope length, then peer, envelope, ref, body. */
+/* Each reply: u8 peer length, u8 flags, u64 ref length, u64 body length, u64 request, u16 envelope
+ * length, then peer, envelope, ref, body. */
 #define HEAD_LEN 28u
 #define PROVISIONAL 1
 #define TO_WORKER 2
-#define KEEP_BYTES ((size_t)4 << 20) /* a larger buffer is given back after the turn */
+#define KEEP_BYTES ((size_t)4 << 20) /* a larger buffer is freed once it is empty */
 
 void outbox_release(struct outbox *o)
 {
@@ -29,7 +30,8 @@ size_t outbox_waiting(const struct outbox *o)
     return o->len - o->read;
 }
 
-/* Move what waits to the front, when what was given is more: an outbox that is never empty does not grow. */
+/* Move waiting replies to the front when more than half was read. So an outbox that is never empty
+ * does not grow. */
 static void pack(struct outbox *o)
 {
     if (o->read <= o->len / 2)

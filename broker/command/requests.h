@@ -1,6 +1,8 @@
-/* requests.h - requests that are kept until what they asked for is stored: what a turn has run, and what waits for the next.
+/* requests.h - keeps requests until their events are stored: those of the pending batch, and those
+ * that wait for the next one.
  *
- * With a journal a turn may have to be run again, because another broker was first; so its requests are kept, in the order of their arrival.
+ * With a journal a batch is run again when another broker was first. So its requests are kept in
+ * the order of their arrival.
  *
  * Ownership: everything is copied.
  */
@@ -16,9 +18,9 @@
 struct pending_request {
     struct slice peer;
     struct slice envelope; /* as in bus.h */
-    bool to_worker;    /* frames[0] is the worker's message (wire.h), which has the command and a grant of its own */
-    struct slice user; /* else: the key it came through */
-    bool surplus;      /* its sender has too many unanswered */
+    bool to_worker;        /* frames[0] is the message of the worker (wire.h), with the command and its grant */
+    struct slice user;     /* else: the key of the connection */
+    bool surplus;          /* its sender has too many unanswered requests */
     struct slice frames[REQUEST_FRAMES];
     size_t frame_count; /* as sent; beyond REQUEST_FRAMES none was kept */
     int64_t arrived;    /* clock_ms() */

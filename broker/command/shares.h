@@ -1,7 +1,9 @@
-/* shares.h - who gives the next request of an iteration: services (the commands socket) and workers (on behalf of HTTP publishers) take turns.
+/* shares.h - divides an iteration between services (the commands socket) and workers (requests of
+ * HTTP publishers).
  *
- * Each source has a share of its own: requests, bytes (of requests and of their replies) and time. The source that has used fewer bytes is
- * next. The first request of a source is always taken, however large what the other sent. So neither can keep the other from being served.
+ * Each source has its own share of requests, bytes (of requests and replies) and time. The source
+ * that has used fewer bytes is next. The first request of a source is always taken, whatever the
+ * other has sent. So no source can starve the other.
  */
 #ifndef SSECAST_SHARES_H
 #define SSECAST_SHARES_H
@@ -13,7 +15,7 @@
 enum source { FROM_SERVICES, FROM_WORKERS };
 #define SOURCES 2
 
-/* What a source gets of an iteration. A request that is begun within it is finished. */
+/* The share of a source in an iteration. A request that begins within the share is finished. */
 #define SHARE_REQUESTS 1000u
 #define SHARE_BYTES ((size_t)1 << 20)
 #define SHARE_US 10000
@@ -21,29 +23,29 @@ enum source { FROM_SERVICES, FROM_WORKERS };
 struct share {
     size_t requests, bytes;
     int64_t us;
-    bool empty; /* nothing is there */
+    bool empty; /* no request is waiting */
 };
 
 struct shares {
     struct share of[SOURCES];
 };
 
-/* A new iteration. */
+/* Begin an iteration. */
 void shares_begin(struct shares *s);
 
-/* Which source gives the next request. False when each has used its share or is empty. */
+/* The source of the next request. False when every source is empty or has used its share. */
 bool shares_next(const struct shares *s, enum source *from);
 
-/* May this source give one more? */
+/* True when this source has a part of its share left. */
 bool shares_has_left(const struct shares *s, enum source from);
 
-/* A request of this source was run: bytes and microseconds. */
+/* Charge a request that was run to this source. */
 void shares_use(struct shares *s, enum source from, size_t bytes, int64_t us);
 
 /* The source has no more requests for now. */
 void shares_empty(struct shares *s, enum source from);
 
-/* May there be more: has a share ended the iteration? */
+/* True when more requests may be waiting: a share ended the iteration. */
 bool shares_more(const struct shares *s);
 
 #endif

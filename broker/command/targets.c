@@ -35,7 +35,7 @@ static const struct slice *first_beyond(const struct names *patterns, const stru
     return NULL;
 }
 
-/* The sessions and channels in lists match the grant. */
+/* Check that the sessions and channels in lists match the grant. */
 static int check_lists(const struct grant *grant, const struct names lists[TARGET_LISTS], const char *what,
                        struct json_fault *fault)
 {

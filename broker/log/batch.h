@@ -1,8 +1,9 @@
 /* batch.h - the batch of a broker as a message of a shared log: encoder and decoder.
  *
- * Bytes in, bytes out. A batch is one message of the log, so it is stored as a whole or not at all. Its header names the offset
- * and the batch that it was written after. A batch at another offset is void, and all readers of the log agree on that. A batch
- * whose predecessor is not the batch that was read last does not continue what was read.
+ * Bytes in, bytes out. A batch is one message of the log, so it is stored as a whole or not at all.
+ * Its header names the offset and the batch that it was written after. A batch at another offset is
+ * void, and all readers of the log agree on that. A batch whose predecessor is not the batch that
+ * was read last does not continue what was read.
  *
  * The message, little-endian (format 1):
  *     0  'S' 'S' 'C' 'L'         8  u64 broker, 16 u64 number: name of the batch   40  u64 offset it was written after

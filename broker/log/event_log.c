@@ -29,8 +29,9 @@ static uint64_t clock_floor(void)
 
 /* --- our batch --- */
 
-/* Old bans come first: when there is much to do, nothing is left of the journal's room. They come in every second batch
- * only, so that a request may have all of it. A store writes them in sequence_commit(). */
+/* Old bans come first: when there is much to do, nothing is left of the journal's room. They come
+ * in every second batch only, so that a request may have all of it. A store writes them in
+ * sequence_commit(). */
 void event_log_begin(struct event_log *l)
 {
     MUST(!l->pending);
@@ -39,7 +40,7 @@ void event_log_begin(struct event_log *l)
 
     size_t before = sequence_batch_bytes(l->sequence);
     if (!l->wrote_bans)
-        sequence_write_bans_anew(l->sequence, event_log_room(l) / 2, clock_unix_ms());
+        sequence_rewrite_bans(l->sequence, event_log_room(l) / 2, clock_unix_ms());
     l->wrote_bans = sequence_batch_bytes(l->sequence) > before;
 }
 

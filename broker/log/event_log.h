@@ -1,7 +1,9 @@
-/* event_log.h - the log that a batch is committed to: memory, a store of our own, or a journal that several brokers append to.
+/* event_log.h - the log that a batch is committed to: memory, a store of our own, or a journal that
+ * several brokers append to.
  *
- * A batch is what one iteration appended to the sequence. event_log_offer() commits it. Memory and a store answer at once. A journal
- * answers later, through event_log_next(), and other brokers may be first. The interface is the same, so there is one engine (commit.c).
+ * A batch is what one iteration appended to the sequence. event_log_offer() commits it. Memory and
+ * a store answer at once. A journal answers later, through event_log_next(), and other brokers may
+ * be first. The interface is the same, so there is one engine (commit.c).
  *
  * It does not know requests, replies or sockets.
  *
@@ -46,22 +48,27 @@ bool event_log_ready(const struct event_log *l);
 /* Bytes of entries that a batch may have; SIZE_MAX: no limit. */
 size_t event_log_room(const struct event_log *l);
 
-/* A batch begins: append bans whose record is about to be forgotten. Call it when ready and nothing is pending. */
+/* A batch begins: append bans whose record is about to be forgotten. Call it when ready and nothing
+ * is pending. */
 void event_log_begin(struct event_log *l);
 
-/* Commit what was appended since event_log_begin(), when ready. *events: how many were COMMITTED. now: clock_ms(). */
+/* Commit what was appended since event_log_begin(), when ready. *events: how many were COMMITTED.
+ * now: clock_ms(). */
 enum event_log_result event_log_offer(struct event_log *l, int64_t now, uint64_t *events);
 
 /* Ask again what a journal has not answered; once in an iteration. */
 void event_log_tick(struct event_log *l, int64_t now);
 
-/* What the log has decided or brought. *events: how many were COMMITTED, or are in the ENTRY. Never PENDING. */
+/* What the log has decided or brought. *events: how many were COMMITTED, or are in the ENTRY. Never
+ * PENDING. */
 enum event_log_result event_log_next(struct event_log *l, int64_t now, uint64_t *events);
 
-/* After RESET: empty the history; the log is read again from its beginning. What is final should be on the feed before. */
+/* After RESET: empty the history; the log is read again from its beginning. What is final should be
+ * on the feed before. */
 void event_log_reset(struct event_log *l);
 
-/* Wait no longer for the pending batch, and take its events back. True when it is certainly not stored. */
+/* Wait no longer for the pending batch, and take its events back. True when it is certainly not
+ * stored. */
 bool event_log_give_up(struct event_log *l);
 
 /* One line for people: why the last batch failed, or why the log is not ready. */

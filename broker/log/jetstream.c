@@ -152,8 +152,8 @@ int jetstream_get_reply(struct slice text, struct jetstream_reply *r)
 #define ACK_PREFIX "$JS.ACK."
 #define ACK_TOKENS_MAX 16
 
-/* `$JS.ACK.STREAM.CONSUMER.TRIES.SEQUENCE.COUNT.NANOSECONDS.PENDING`; servers with domains add two words after `$JS.ACK`,
- * and may add more at the end. */
+/* `$JS.ACK.STREAM.CONSUMER.TRIES.SEQUENCE.COUNT.NANOSECONDS.PENDING`; servers with domains add two
+ * words after `$JS.ACK`, and may add more at the end. */
 bool jetstream_get_delivery(const char *subject, struct jetstream_delivery *d)
 {
     const char *tokens[ACK_TOKENS_MAX];

@@ -1,7 +1,8 @@
-/* jetstream.h - encodes requests to JetStream, and decodes its replies and acknowledgements. Pure text.
+/* jetstream.h - encodes requests to JetStream, and decodes its replies and acknowledgements. Pure
+ * text.
  *
- * Requests are JSON messages to the subjects `$JS.API...`. Only those of the journal are here: inspect and create a stream, read it from
- * a sequence on, get one message, and append.
+ * Requests are JSON messages to the subjects `$JS.API...`. Only those of the journal are here:
+ * inspect and create a stream, read it from a sequence on, get one message, and append.
  */
 #ifndef SSECAST_JETSTREAM_H
 #define SSECAST_JETSTREAM_H
@@ -29,12 +30,14 @@ struct jetstream_stream {
 
 void jetstream_put_stream(struct buf *out, const struct jetstream_stream *s);
 
-/* A consumer of the stream from sequence `start` on that delivers to the subject `deliver`: without acknowledgements, with flow
- * control and a heartbeat each heartbeat_ms when idle. The server deletes it after a few seconds without a subscriber. */
+/* A consumer of the stream from sequence `start` on that delivers to the subject `deliver`: without
+ * acknowledgements, with flow control and a heartbeat each heartbeat_ms when idle. The server
+ * deletes it after a few seconds without a subscriber. */
 void jetstream_put_consumer(struct json_out *out, const char *stream, const char *deliver, uint64_t start,
                             uint64_t heartbeat_ms);
 
-/* Get the message at this sequence. The leader of the stream answers, while a consumer may be at any server. */
+/* Get the message at this sequence. The leader of the stream answers, while a consumer may be at
+ * any server. */
 void jetstream_put_get(struct json_out *out, uint64_t sequence);
 
 /* Any reply; missing fields are 0 or empty. */

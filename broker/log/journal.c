@@ -177,7 +177,8 @@ static uint64_t max_of(uint64_t limit, uint64_t least)
     return limit < least ? least : limit;
 }
 
-/* The stream holds what the history holds, and at least some batches: bans are written again before the stream forgets them. */
+/* The stream holds what the history holds, and at least some batches: bans are written again before
+ * the stream forgets them. */
 static void make_stream(struct journal *j, int64_t now)
 {
     struct buf body = {0};
@@ -271,7 +272,8 @@ static void report_settings(struct journal *j, const struct jetstream_reply *r)
                  j->config.stream);
 }
 
-/* Detect another stream by its state. The message at the last offset is compared when the consumer begins. */
+/* Detect another stream by its state. The message at the last offset is compared when the consumer
+ * begins. */
 static void compare_stream(struct journal *j, const struct jetstream_reply *r)
 {
     bool other = j->created[0] && strcmp(j->created, r->created) != 0;
@@ -332,8 +334,8 @@ static void on_opened(struct journal *j, const struct jetstream_reply *r, int64_
 
 /* --- comparing with the leader --- */
 
-/* The consumer may be at a server whose copy of the stream differs: nats-server before 2.10.23 keeps messages of a leader that
- * lost its majority. Only the leader has the stream. */
+/* The consumer may be at a server whose copy of the stream differs: nats-server before 2.10.23
+ * keeps messages of a leader that lost its majority. Only the leader has the stream. */
 static bool has_read_all(const struct journal *j)
 {
     return j->stage == READING && !j->overlap && !j->lost && j->offset >= j->target;
@@ -503,7 +505,8 @@ static enum journal_news on_answer(struct journal *j, const struct nats_link_mes
 
 /* --- deliveries --- */
 
-/* A status message of the server: flow control to be answered, and the count of messages sent so far. */
+/* A status message of the server: flow control to be answered, and the count of messages sent so
+ * far. */
 static void on_status(struct journal *j, const struct nats_link_message *m, int64_t now)
 {
     const char *stalled = nats_link_header(m, "Nats-Consumer-Stalled");
@@ -514,7 +517,8 @@ static void on_status(struct journal *j, const struct nats_link_message *m, int6
         inspect_stream(j, now); /* a message was lost */
 }
 
-/* The consumer begins with the batch that was read last, if the stream still has it. False: its offset has another message. */
+/* The consumer begins with the batch that was read last, if the stream still has it. False: its
+ * offset has another message. */
 static bool overlaps(struct journal *j, uint64_t sequence, struct slice message)
 {
     struct batch t;
@@ -677,7 +681,8 @@ static void try_again(struct journal *j, int64_t now)
     inspect_stream(j, now);
 }
 
-/* Repeat an unanswered request. Without messages request the end now and then: the server of the consumer may lack the rest. */
+/* Repeat an unanswered request. Without messages request the end now and then: the server of the
+ * consumer may lack the rest. */
 static bool is_end_due(const struct journal *j, int64_t now)
 {
     if (j->end_requested)

@@ -1,15 +1,18 @@
-/* journal.h - a log of batches that several brokers append to: a stream on NATS JetStream, and recovery when it differs from what was read.
+/* journal.h - a log of batches that several brokers append to: a stream on NATS JetStream, and
+ * recovery when it differs from what was read.
  *
- * All brokers read the stream from its beginning and go on reading. A batch (batch.h) is offered with the offset of the last message
- * that its broker has read, and the server accepts it only when no other message follows. So the broker was up to date, and all
- * brokers hold the same order. A broker that was overtaken reads the batches of the others and offers its batch again.
+ * All brokers read the stream from its beginning and go on reading. A batch (batch.h) is offered
+ * with the offset of the last message that its broker has read, and the server accepts it only when
+ * no other message follows. So the broker was up to date, and all brokers hold the same order. A
+ * broker that was overtaken reads the batches of the others and offers its batch again.
  *
- * The stream decides, never a missing acknowledgement: a batch that was given up may still appear, and is then read like any other.
- * A stream that was deleted, truncated or restored from an older copy is detected, by its sequence numbers and because each batch
- * names its predecessor, and reported.
+ * The stream decides, never a missing acknowledgement: a batch that was given up may still appear,
+ * and is then read like any other. A stream that was deleted, truncated or restored from an older
+ * copy is detected, by its sequence numbers and because each batch names its predecessor, and
+ * reported.
  *
- * It does not look into events. It does not block, except in journal_open(), in journal_free(), and when it reconnects after the
- * server had refused the connection.
+ * It does not look into events. It does not block, except in journal_open(), in journal_free(), and
+ * when it reconnects after the server had refused the connection.
  *
  * Ownership: the result of journal_next() is valid until its next call.
  */
@@ -45,7 +48,8 @@ int journal_open(const struct journal_config *config, struct journal **out, char
 /* Safe on NULL. */
 void journal_free(struct journal **j);
 
-/* Becomes readable when journal_next() may have news. It changes with each new connection; -1: not connected. */
+/* Becomes readable when journal_next() may have news. It changes with each new connection; -1: not
+ * connected. */
 int journal_fd(const struct journal *j);
 
 enum journal_news {
@@ -65,11 +69,12 @@ struct journal_batch {
 /* now: clock_ms(). */
 enum journal_news journal_next(struct journal *j, int64_t now, struct journal_batch *out);
 
-/* Repeat unanswered requests. Call it about ten times a second while a batch is pending or journal_ready() is false, else every
- * second. */
+/* Repeat unanswered requests. Call it about ten times a second while a batch is pending or
+ * journal_ready() is false, else every second. */
 void journal_tick(struct journal *j, int64_t now);
 
-/* The stream was read to its end, the leader of the stream has its last batch too, and reading goes on. */
+/* The stream was read to its end, the leader of the stream has its last batch too, and reading goes
+ * on. */
 bool journal_ready(const struct journal *j);
 
 /* Request the end of the stream; one request at a time. */
@@ -81,12 +86,13 @@ bool journal_reached_end(const struct journal *j);
 /* Maximum bytes of a message, header included. */
 size_t journal_room(const struct journal *j);
 
-/* Offer a batch, while none is pending. message holds BATCH_HEADER_LEN bytes for the header, and the entries. t has the fields of the
- * header except names and offset. The message is taken over, and *message zeroed. */
+/* Offer a batch, while none is pending. message holds BATCH_HEADER_LEN bytes for the header, and
+ * the entries. t has the fields of the header except names and offset. The message is taken over,
+ * and *message zeroed. */
 void journal_offer(struct journal *j, struct wire_buf *message, struct batch *t, int64_t now);
 
-/* Stop waiting for the pending batch. True when it was never sent, so that it is certainly not stored. Else that is unknown: if it is
- * stored, it comes as a JOURNAL_BATCH. */
+/* Stop waiting for the pending batch. True when it was never sent, so that it is certainly not
+ * stored. Else that is unknown: if it is stored, it comes as a JOURNAL_BATCH. */
 bool journal_give_up(struct journal *j);
 
 /* When the last message of the stream was stored (unix ms); 0: there was none. */

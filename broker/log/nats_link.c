@@ -22,8 +22,8 @@ struct queued {
     int64_t listener;
 };
 
-/* libnats delivers each subscription's messages in a thread of its own. A subscription is destroyed only after that thread has said that it is
- * done with it. */
+/* libnats delivers each subscription's messages in a thread of its own. A subscription is destroyed
+ * only after that thread has said that it is done with it. */
 struct nats_listener {
     struct nats_link *link;
     struct nats_listener *next;

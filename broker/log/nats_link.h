@@ -1,8 +1,9 @@
-/* nats_link.h - a connection to one of several NATS servers: sends and receives messages. The only user of libnats.
+/* nats_link.h - a connection to one of several NATS servers: sends and receives messages. The only
+ * user of libnats.
  *
- * The threads of libnats put messages and connection events into one queue in order, and a descriptor becomes readable. All
- * functions are called by one thread. Only nats_link_open() and nats_link_free() block. It reconnects without a limit. It does not
- * know JetStream.
+ * The threads of libnats put messages and connection events into one queue in order, and a
+ * descriptor becomes readable. All functions are called by one thread. Only nats_link_open() and
+ * nats_link_free() block. It reconnects without a limit. It does not know JetStream.
  *
  * Ownership: the result of nats_link_receive() is valid until its next call.
  */
@@ -24,8 +25,8 @@ struct nats_link_config {
 
 #define NATS_LINK_WHY_MAX 256u
 
-/* 0; -EAGAIN when no server could be reached: retry; -EINVAL when a server refused the connection, or a setting is wrong. why has a
- * line for the log. */
+/* 0; -EAGAIN when no server could be reached: retry; -EINVAL when a server refused the connection,
+ * or a setting is wrong. why has a line for the log. */
 int nats_link_open(const struct nats_link_config *config, struct nats_link **out, char why[NATS_LINK_WHY_MAX]);
 
 /* Safe on NULL. */
@@ -58,7 +59,8 @@ bool nats_link_receive(struct nats_link *l, struct nats_link_message *m);
 /* A header of the message received last; NULL: there is none. */
 const char *nats_link_header(const struct nats_link_message *m, const char *name);
 
-/* Send data; reply and header may be NULL. 0, or -EIO when it was not sent. A sent message may still be lost. */
+/* Send data; reply and header may be NULL. 0, or -EIO when it was not sent. A sent message may
+ * still be lost. */
 int nats_link_send(struct nats_link *l, const char *subject, const char *reply, const char *header, const char *value,
                    struct slice data);
 

@@ -10,7 +10,7 @@
 #define PROGRESS_EVENTS 20000u
 #define POSITION_MAX ((uint64_t)1 << 53) /* JavaScript reads numbers below it exactly */
 
-/* Records of bans are written again before the log forgets them. See sequence_write_bans_anew(). */
+/* Records of bans are written again before the log forgets them. See sequence_rewrite_bans(). */
 #define BANS_RECORD_BYTES ((size_t)64 << 10)
 #define TICK_BYTES ((size_t)1 << 20)
 #define LOG_QUARTERS 4
@@ -213,7 +213,8 @@ static int restore(struct sequence *s, struct store *store, void (*progress)(uin
     return err;
 }
 
-/* The sequence continues at position once the store has noted it: a restart must not forget the position of a cursor. */
+/* The sequence continues at position once the store has noted it: a restart must not forget the
+ * position of a cursor. */
 static int begin_epoch(struct sequence *s, uint64_t position)
 {
     int err = store_begin_epoch(s->store, position);
@@ -337,7 +338,8 @@ static bool was_shown(const struct sequence *s, struct slice id)
     return id.len && history_find_cursor(s->history, id, &seq) != CURSOR_UNKNOWN;
 }
 
-/* Apply the bans of e. On an error, or when there are too many, take e back: the head was `before`. */
+/* Apply the bans of e. On an error, or when there are too many, take e back: the head was
+ * `before`. */
 static int apply_bans(struct sequence *s, const struct event *e, uint64_t before)
 {
     uint64_t count = bans_count(s->bans), bytes = bans_bytes(s->bans);
@@ -386,7 +388,8 @@ static void take_back(struct sequence *s)
         sequence_rollback(s, s->batch[s->committed]->seq - 1);
 }
 
-/* The position up to which the store may forget: it has neither retained events nor the only record of a ban. */
+/* The position up to which the store may forget: it has neither retained events nor the only record
+ * of a ban. */
 static uint64_t forgettable(const struct sequence *s)
 {
     uint64_t complete = history_complete(s->history), before = history_oldest(s->history) - 1;
@@ -403,7 +406,8 @@ static int store_batch(struct sequence *s, size_t fresh)
     return store_append(s->store, s->batch + s->committed, fresh, forgettable(s));
 }
 
-/* Append a record of old bans with at most max bytes. Its bytes; 0: no ban is due, or out of memory. */
+/* Append a record of old bans with at most max bytes. Its bytes; 0: no ban is due, or out of
+ * memory. */
 static size_t write_record(struct sequence *s, size_t max, int64_t now_ms)
 {
     size_t share = s->limits.bytes / BANS_SHARE, most = share < BANS_RECORD_BYTES ? share : BANS_RECORD_BYTES;
@@ -418,7 +422,7 @@ static size_t write_record(struct sequence *s, size_t max, int64_t now_ms)
     return err ? 0 : len;
 }
 
-void sequence_write_bans_anew(struct sequence *s, size_t max, int64_t now_ms)
+void sequence_rewrite_bans(struct sequence *s, size_t max, int64_t now_ms)
 {
     size_t all = 0, len;
     if (!is_kept(s) || !bans_due(s->bans))
@@ -428,14 +432,15 @@ void sequence_write_bans_anew(struct sequence *s, size_t max, int64_t now_ms)
         all += len;
 }
 
-/* As many bytes as the batch has, and at least one record: so the bans keep up with any rate of publishing. */
+/* As many bytes as the batch has, and at least one record: so the bans keep up with any rate of
+ * publishing. */
 static void write_bans_with_batch(struct sequence *s)
 {
     if (s->count == s->committed || s->shared)
         return;
 
     size_t max = s->bytes < BANS_RECORD_BYTES ? BANS_RECORD_BYTES : s->bytes;
-    sequence_write_bans_anew(s, max, s->batch[s->count - 1]->time_ms);
+    sequence_rewrite_bans(s, max, s->batch[s->count - 1]->time_ms);
 }
 
 static int finish_batch(struct sequence *s)
@@ -664,7 +669,7 @@ static int write_bans_in_time(struct sequence *s, int64_t now_ms)
     if (s->shared || s->unnoted || s->count > s->committed)
         return 0;
 
-    sequence_write_bans_anew(s, TICK_BYTES, now_ms);
+    sequence_rewrite_bans(s, TICK_BYTES, now_ms);
     int count = finish_batch(s); /* a failure is repaired by a later batch */
     return count > 0 ? count : 0;
 }

@@ -1,8 +1,9 @@
 /* store.h - the log of events on disk: append, trim at the old end, load at the start.
  *
- * A store answers no questions; the history in memory does. It keeps the events in order and the positions where epochs of the
- * broker began. What it reports as stored survives `kill -9` and power loss. store_lmdb.c implements it in a directory. It is
- * called from one thread and waits for the disk.
+ * A store answers no questions; the history in memory does. It keeps the events in order and the
+ * positions where epochs of the broker began. What it reports as stored survives `kill -9` and
+ * power loss. store_lmdb.c implements it in a directory. It is called from one thread and waits for
+ * the disk.
  *
  * Ownership: store_open() returns a store, store_free() frees it. Events are borrowed.
  */
@@ -15,9 +16,9 @@ struct store;
 
 #define STORE_WHY_MAX 512 /* bytes of an error message, NUL included */
 
-/* Receives the content of a store in order, ids first. False from a function ends the loading (-ECANCELED). event: e is borrowed.
- * epoch: an epoch of the broker began at position; incomplete: earlier events are missing. id: a forgotten event showed this id
- * (past_ids.h). */
+/* Receives the content of a store in order, ids first. False from a function ends the loading
+ * (-ECANCELED). event: e is borrowed. epoch: an epoch of the broker began at position; incomplete:
+ * earlier events are missing. id: a forgotten event showed this id (past_ids.h). */
 struct store_loader {
     bool (*event)(void *context, struct event *e);
     bool (*epoch)(void *context, uint64_t position, bool incomplete);
@@ -28,8 +29,9 @@ struct store_loader {
 /* NULL when `where` is valid ("memory", or the path of a directory), else the accepted form. */
 const char *store_check(const char *where);
 
-/* Open the store, and create a missing one. 0 (*out is NULL for "memory", which stores nothing), or -errno with one line in why:
- * -EBUSY when another process uses it, -EBADMSG when it is damaged or has another format. A damaged store is not changed. */
+/* Open the store, and create a missing one. 0 (*out is NULL for "memory", which stores nothing), or
+ * -errno with one line in why: -EBUSY when another process uses it, -EBADMSG when it is damaged or
+ * has another format. A damaged store is not changed. */
 int store_open(const char *where, struct store **out, char why[STORE_WHY_MAX]);
 
 /* Safe on NULL. All functions below are, too: they do nothing and succeed. */
@@ -50,8 +52,9 @@ int store_begin_epoch(struct store *s, uint64_t position);
 /* Events before the epoch that began at position are missing. 0 or -errno. */
 int store_mark_incomplete(struct store *s, uint64_t position);
 
-/* Append events in order, all or none, and forget some of the events up to position trim (all after a few calls). count may be 0.
- * 0: they are on the disk. -errno: nothing has changed, and a later call may succeed. */
+/* Append events in order, all or none, and forget some of the events up to position trim (all after
+ * a few calls). count may be 0. 0: they are on the disk. -errno: nothing has changed, and a later
+ * call may succeed. */
 int store_append(struct store *s, struct event *const *events, size_t count, uint64_t trim);
 
 /* Numbers of a store; all 0 for "memory". */

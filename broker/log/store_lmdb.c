@@ -1,4 +1,5 @@
-/* store_lmdb.c - the store in a directory, on LMDB. LMDB owns data.mdb and lock.mdb; a process locks ssecast.lock.
+/* store_lmdb.c - the store in a directory, on LMDB. LMDB owns data.mdb and lock.mdb; a process
+ * locks ssecast.lock.
  *
  * Format 3 has four tables. Keys are native 64-bit integers, values little-endian.
  *     events  seq -> entry (event.h), u64 XXH3 sum of it
@@ -6,7 +7,8 @@
  *     ids     seq of a forgotten event -> u64 hash of the id it showed, u64 XXH3 sum of seq and hash
  *     meta    "format" -> u32; "trimmed" -> u64 position up to which events are forgotten
  *
- * LMDB reuses the pages that trimming frees. So the file grows to the most that was ever retained and stays there.
+ * LMDB reuses the pages that trimming frees. So the file grows to the most that was ever retained
+ * and stays there.
  */
 #include "log/store.h"
 
@@ -192,7 +194,8 @@ static int open_data(struct store *s, MDB_txn *txn, unsigned create)
     return rc ? rc : mdb_dbi_open(txn, "ids", MDB_INTEGERKEY | create, &s->ids);
 }
 
-/* Another format may have other tables. So the tables are opened only when check_format() will accept the store. */
+/* Another format may have other tables. So the tables are opened only when check_format() will
+ * accept the store. */
 static int open_tables(struct store *s)
 {
     MDB_txn *txn;
@@ -308,7 +311,8 @@ static bool ignore_id(void *context, uint64_t hash, uint64_t seq)
     return true;
 }
 
-/* In a child process: read everything that the parent is going to read. Errors without a crash are reported by the parent. */
+/* In a child process: read everything that the parent is going to read. Errors without a crash are
+ * reported by the parent. */
 static void rehearse(struct store *s)
 {
     char why[STORE_WHY_MAX];
@@ -322,8 +326,8 @@ static void rehearse(struct store *s)
     _exit(0);
 }
 
-/* Probe the store in a child process, so that damage cannot crash the broker: LMDB follows invalid pointers in a damaged page, or
- * aborts. */
+/* Probe the store in a child process, so that damage cannot crash the broker: LMDB follows invalid
+ * pointers in a damaged page, or aborts. */
 static bool is_readable(struct store *s)
 {
     int status = 0;
@@ -335,8 +339,8 @@ static bool is_readable(struct store *s)
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-/* A new file survives a power failure only when its directory is on the disk, too. Some file systems cannot sync a directory, and the
- * parent may not be readable: errors are ignored. */
+/* A new file survives a power failure only when its directory is on the disk, too. Some file
+ * systems cannot sync a directory, and the parent may not be readable: errors are ignored. */
 static int sync_folder(const char *path)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -490,7 +494,8 @@ static int check_count(MDB_txn *txn, MDB_dbi table, const struct table_walk *w)
     return rc || stat.ms_entries == w->count ? rc : MDB_CORRUPTED;
 }
 
-/* LMDB's list of free pages: transaction -> count and page numbers, descending. A wrong number would overwrite events. */
+/* LMDB's list of free pages: transaction -> count and page numbers, descending. A wrong number
+ * would overwrite events. */
 static bool are_pages(const MDB_val *value, size_t last)
 {
     size_t count = value->mv_size / sizeof(size_t), number, above = last + 1;
@@ -571,8 +576,8 @@ uint64_t store_trimmed(const struct store *s)
 
 /* --- writing --- */
 
-/* Delete up to *left of the first keys of a table that are at or before position, and subtract their number from *left. *last is set
- * to the last deleted key. */
+/* Delete up to *left of the first keys of a table that are at or before position, and subtract
+ * their number from *left. *last is set to the last deleted key. */
 static int delete_until(MDB_txn *txn, MDB_dbi table, uint64_t position, size_t *left, uint64_t *last)
 {
     struct table_walk w = {0};

@@ -4,8 +4,8 @@
 
 #include "ops/log.h"
 
-/* The roles that may connect to a socket. Commands are checked for each message. Feed and presence reach every subscriber, so
- * only a role that may see everything is admitted. */
+/* The roles that may connect to a socket. Commands are checked for each message. Feed and presence
+ * reach every subscriber, so only a role that may see everything is admitted. */
 static const unsigned admitted_roles[BUS_SOCKETS] = {
     [BUS_COMMANDS] = ROLE_PUBLISHER | ROLE_OPERATOR,
     [BUS_SYNC] = ROLE_WORKER,
@@ -66,7 +66,8 @@ const struct grant *access_grant(const struct access *a, const struct bus_messag
     return key ? &key->grant : &nothing;
 }
 
-/* The number of keys that were removed. Sets cut[i] if a revoked peer may still be connected to socket i. */
+/* The number of keys that were removed. Sets cut[i] if a revoked peer may still be connected to
+ * socket i. */
 static size_t compare_keys(const struct keys *old, const struct keys *new, bool cut[BUS_SOCKETS])
 {
     const struct peer_key *key;

@@ -1,4 +1,5 @@
-/* access.h - the keys in force: which sockets a key may connect to, its grant, and reloading the keys file.
+/* access.h - the keys in force: which sockets a key may connect to, its grant, and reloading the
+ * keys file.
  *
  * Without a keys file every peer that reaches an endpoint may do everything there.
  */
@@ -23,12 +24,12 @@ void access_close(struct access *a);
 /* A bus_admit; the context is a struct access. */
 bool access_admit(void *context, enum bus_socket socket, struct slice key, struct slice address);
 
-/* The grant of the sender of m. A removed key has none. A sender without a key, on an ipc endpoint, may do everything. Valid until
- * the next reload. */
+/* The grant of the sender of m. A removed key has none. A sender without a key, on an ipc endpoint,
+ * may do everything. Valid until the next reload. */
 const struct grant *access_grant(const struct access *a, const struct bus_message *m);
 
-/* Reload the file. The old keys stay when it has an error. Sets cut[i] if a now-revoked peer may still be connected to
- * socket i. */
+/* Reload the file. The old keys stay when it has an error. Sets cut[i] if a now-revoked peer may
+ * still be connected to socket i. */
 void access_reload(struct access *a, bool cut[BUS_SOCKETS]);
 
 #endif

@@ -32,23 +32,25 @@
 #define HEARTBEAT_TIMEOUT_MS 15000
 /* Answers that wait for one worker. The worker retries when one was dropped. */
 #define ANSWERS_WAITING 10000
-/* Batches that wait for one worker. A batch has up to 256 KiB, shared among all workers. The bound is high, because a dropped
- * batch has to be fetched through sync. It exists, because a worker that does not read would hold memory without end. Under
- * load the heartbeat disconnects such a worker after 15 s, which frees its queue. */
+/* Batches that wait for one worker. A batch has up to 256 KiB, shared among all workers. The bound
+ * is high, because a dropped batch has to be fetched through sync. It exists, because a worker that
+ * does not read would hold memory without end. Under load the heartbeat disconnects such a worker
+ * after 15 s, which frees its queue. */
 #define BATCHES_WAITING 20000
-/* Messages that wait for a subscriber of presence. A subscriber that misses one takes a snapshot again. A message has a few
- * hundred bytes, 17 KB with the default limit of channels. Subscribers share it. */
+/* Messages that wait for a subscriber of presence. A subscriber that misses one takes a snapshot
+ * again. A message has a few hundred bytes, 17 KB with the default limit of channels. Subscribers
+ * share it. */
 #define CHANGES_WAITING 20000
 
-/* Replies that wait for one publisher. Replies of at least LARGE_REPLY bytes are limited by their bytes, smaller ones by
- * max_replies alone. The largest, of `history`, have 4 MiB. */
+/* Replies that wait for one publisher. Replies of at least LARGE_REPLY bytes are limited by their
+ * bytes, smaller ones by max_replies alone. The largest, of `history`, have 4 MiB. */
 #define LARGE_REPLY 512u
 #define LARGE_REPLIES_WAITING ((size_t)32 << 20)
 
 #define SUBSCRIPTION_MAX 2048LL /* a topic has a few bytes, a CURVE handshake some hundred */
 
-/* Bytes of distinct topics on one socket, of all peers. libzmq needs about 30 times that. A worker needs 4 bytes, a service
- * none. */
+/* Bytes of distinct topics on one socket, of all peers. libzmq needs about 30 times that. A worker
+ * needs 4 bytes, a service none. */
 #define SUBSCRIPTIONS_MAX (64u << 10)
 #define SUBSCRIPTIONS_WAITING 64 /* of one peer, until they are counted */
 #define BARRED 8u                /* keys */
@@ -158,8 +160,8 @@ static int lock_endpoint(struct bus *b, const char *option, const char *endpoint
     return err;
 }
 
-/* Enable CURVE for endpoints that are bound from now on: libzmq copies the options of a socket when it binds. This cannot be
- * undone. */
+/* Enable CURVE for endpoints that are bound from now on: libzmq copies the options of a socket when
+ * it binds. This cannot be undone. */
 static int protect(const struct bus *b, enum bus_socket which)
 {
     void *socket = b->sockets[which];
@@ -218,8 +220,8 @@ static int bind_all(struct bus *b, enum bus_socket which, bool tcp)
     return 0;
 }
 
-/* libzmq reports listeners, connections and failed handshakes here. The queue is unbounded: a full one would block the thread
- * of libzmq. */
+/* libzmq reports listeners, connections and failed handshakes here. The queue is unbounded: a full
+ * one would block the thread of libzmq. */
 static int open_monitor(struct bus *b, enum bus_socket which)
 {
     char name[64];
@@ -448,7 +450,8 @@ static bool is_tcp_listener(int fd)
     return listens && (family == AF_INET || family == AF_INET6);
 }
 
-/* A socket filter that drops everything stops the listener from accepting. Unbinding would end its connections as well. */
+/* A socket filter that drops everything stops the listener from accepting. Unbinding would end its
+ * connections as well. */
 static void hold_listener(int fd, bool held)
 {
     struct sock_filter nothing[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
@@ -462,8 +465,9 @@ static void hold_listener(int fd, bool held)
         setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &ignored, sizeof ignored);
 }
 
-/* Without a free descriptor the accept loop of libzmq spins while connections wait. Spare descriptors are freed to accept and
- * close these connections; their clients reconnect. libzmq may be faster and use a spare descriptor itself. */
+/* Without a free descriptor the accept loop of libzmq spins while connections wait. Spare
+ * descriptors are freed to accept and close these connections; their clients reconnect. libzmq may
+ * be faster and use a spare descriptor itself. */
 static void close_waiting(struct bus *b, int listener)
 {
     struct pollfd waits = {.fd = listener, .events = POLLIN};
@@ -530,7 +534,8 @@ void bus_cut(struct bus *b, enum bus_socket which)
     }
 }
 
-/* libzmq unbinds an endpoint in its own thread, so binding it again takes some attempts. True when one is still unbound. */
+/* libzmq unbinds an endpoint in its own thread, so binding it again takes some attempts. True when
+ * one is still unbound. */
 static bool rebind(struct bus *b)
 {
     bool missing = false;
@@ -551,8 +556,8 @@ static bool rebind(struct bus *b)
 
 /* --- receiving --- */
 
-/* libzmq keeps every subscription. Beyond the limit all connections of the socket are ended. With CURVE the key that sent the
- * last subscription is no longer admitted. */
+/* libzmq keeps every subscription. Beyond the limit all connections of the socket are ended. With
+ * CURVE the key that sent the last subscription is no longer admitted. */
 static void end_subscriptions(struct bus *b, enum bus_socket which, zmq_msg_t *last)
 {
     const char *user = zmq_msg_gets(last, "User-Id"), *address = zmq_msg_gets(last, "Peer-Address");
@@ -565,7 +570,8 @@ static void end_subscriptions(struct bus *b, enum bus_socket which, zmq_msg_t *l
     bus_cut(b, which);
 }
 
-/* Subscriptions are only counted. A message is a byte, 1 for subscribe or 0 for unsubscribe, and the topic. */
+/* Subscriptions are only counted. A message is a byte, 1 for subscribe or 0 for unsubscribe, and
+ * the topic. */
 static void drain_subscriptions(struct bus *b, enum bus_socket which)
 {
     zmq_msg_t message;
@@ -621,7 +627,8 @@ void bus_pause(struct bus *b, bool paused)
     b->paused = paused;
 }
 
-/* Frames before an empty frame may be an envelope. *len is its length so far. False when this frame cannot be part of one. */
+/* Frames before an empty frame may be an envelope. *len is its length so far. False when this frame
+ * cannot be part of one. */
 static bool add_to_envelope(char *envelope, size_t *len, size_t count, struct slice frame)
 {
     if (count >= ENVELOPE_FRAMES || frame.len > ENVELOPE_FRAME_MAX)
@@ -634,8 +641,8 @@ static bool add_to_envelope(char *envelope, size_t *len, size_t count, struct sl
     return true;
 }
 
-/* Receive the rest of a message into parts[1...]; frames beyond BUS_FRAMES are dropped. The first empty frame that is not the
- * last frame ends an envelope, if the frames before it can be one. */
+/* Receive the rest of a message into parts[1...]; frames beyond BUS_FRAMES are dropped. The first
+ * empty frame that is not the last frame ends an envelope, if the frames before it can be one. */
 static void receive_frames(void *socket, zmq_msg_t *parts, char *envelope, struct bus_message *m)
 {
     zmq_msg_t surplus;

@@ -1,8 +1,11 @@
-/* bus.h - the sockets of the broker: commands (ROUTER), feed (XPUB), sync (ROUTER) and presence (XPUB).
+/* bus.h - the sockets of the broker: commands (ROUTER), feed (XPUB), sync (ROUTER) and presence
+ * (XPUB).
  *
- * It moves messages and does not interpret them. Only bus_wait() and bus_close() block. In the broker it is the only user of libzmq.
+ * It moves messages and does not interpret them. Only bus_wait() and bus_close() block. In the
+ * broker it is the only user of libzmq.
  *
- * Ownership: a received message belongs to the bus and is valid until the next bus_receive() from the same socket.
+ * Ownership: a received message belongs to the bus and is valid until the next bus_receive() from
+ * the same socket.
  */
 #ifndef SSECAST_BUS_H
 #define SSECAST_BUS_H
@@ -16,8 +19,8 @@ struct bus;
 enum bus_socket { BUS_COMMANDS, BUS_SYNC, BUS_FEED, BUS_PRESENCE };
 #define BUS_SOCKETS 4
 
-/* Whether a peer with this public key (as text) may connect to a socket from this address. Called from bus_wait(), for CURVE
- * only. */
+/* Whether a peer with this public key (as text) may connect to a socket from this address. Called
+ * from bus_wait(), for CURVE only. */
 typedef bool bus_admit(void *context, enum bus_socket socket, struct slice key, struct slice address);
 
 struct bus_config {
@@ -38,8 +41,9 @@ struct bus_config {
 #define BUS_PEER_MAX 255u /* bytes of a peer's routing id */
 #define BUS_FRAMES 2u     /* that are kept of a message */
 
-/* The envelope of a request: the frames before an empty frame (REQ and REP, RFC 28). They are the ids of devices on its way and
- * the number of a REQ socket. The envelope is sent back before the reply. Bounds of the frames before the empty one: */
+/* The envelope of a request: the frames before an empty frame (REQ and REP, RFC 28). They are the
+ * ids of devices on its way and the number of a REQ socket. The envelope is sent back before the
+ * reply. Bounds of the frames before the empty one: */
 #define ENVELOPE_FRAMES 8u
 #define ENVELOPE_FRAME_MAX 255u
 #define ENVELOPE_MAX (ENVELOPE_FRAMES * (1 + ENVELOPE_FRAME_MAX) + 1) /* bytes of an encoded envelope */
@@ -53,16 +57,20 @@ struct bus_message {
     size_t frame_count;              /* as sent, so it may be more than BUS_FRAMES; at least 1 */
 };
 
-/* Bind all endpoints and log them. NULL on failure, with a line in the log: which option, and why. */
+/* Bind all endpoints and log them. NULL on failure, with a line in the log: which option, and
+ * why. */
 struct bus *bus_open(const struct bus_config *config);
 
-/* Close the sockets, and wait up to linger_ms until everything is sent. Sets *b to NULL. Safe on NULL. */
+/* Close the sockets, and wait up to linger_ms until everything is sent. Sets *b to NULL. Safe on
+ * NULL. */
 void bus_close(struct bus **b, int linger_ms);
 
-/* Wait until a message may be there, fd (-1: none) is readable, or timeout_ms have passed. True when fd is readable. */
+/* Wait until a message may be there, fd (-1: none) is readable, or timeout_ms have passed. True
+ * when fd is readable. */
 bool bus_wait(struct bus *b, int fd, int64_t timeout_ms);
 
-/* End every tcp connection of a socket. bus_wait() soon binds the endpoint again, and admitted peers reconnect. */
+/* End every tcp connection of a socket. bus_wait() soon binds the endpoint again, and admitted
+ * peers reconnect. */
 void bus_cut(struct bus *b, enum bus_socket which);
 
 /* Events on the sockets since the last call. */
@@ -72,7 +80,8 @@ struct bus_events {
 };
 struct bus_events bus_events(struct bus *b);
 
-/* Stop or resume accepting tcp connections. Meanwhile the kernel drops connection attempts, and peers retry. */
+/* Stop or resume accepting tcp connections. Meanwhile the kernel drops connection attempts, and
+ * peers retry. */
 void bus_hold(struct bus *b, bool held);
 
 #define BUS_WATCHES 2
@@ -86,11 +95,12 @@ void bus_pause(struct bus *b, bool paused);
 /* The next message from a ROUTER socket. False when there is none. */
 bool bus_receive(struct bus *b, enum bus_socket from, struct bus_message *m);
 
-/* Send body to a peer of a ROUTER socket, behind this envelope (empty: none). 0; -EHOSTUNREACH when the peer is disconnected,
- * -EAGAIN when too much waits for it. Then the message was dropped. */
+/* Send body to a peer of a ROUTER socket, behind this envelope (empty: none). 0; -EHOSTUNREACH when
+ * the peer is disconnected, -EAGAIN when too much waits for it. Then the message was dropped. */
 int bus_send(struct bus *b, enum bus_socket to, struct slice peer, struct slice envelope, struct slice body);
 
-/* Send message to all subscribers of an XPUB socket. A subscriber with too much waiting loses it, and notices by the numbers. */
+/* Send message to all subscribers of an XPUB socket. A subscriber with too much waiting loses it,
+ * and notices by the numbers. */
 int bus_publish(struct bus *b, enum bus_socket on, struct slice message);
 
 #endif

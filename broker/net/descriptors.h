@@ -1,7 +1,8 @@
-/* descriptors.h - counts the open descriptors of the broker (files and connections) against their limit.
+/* descriptors.h - counts the open descriptors of the broker (files and connections) against their
+ * limit.
  *
- * Each connection takes one, and the accept loop of libzmq spins when none is left. So the limit is raised as far as allowed, and
- * the owner stops accepting while `scarce` is set.
+ * Each connection takes one, and the accept loop of libzmq spins when none is left. So the limit is
+ * raised as far as allowed, and the owner stops accepting while `scarce` is set.
  */
 #ifndef SSECAST_DESCRIPTORS_H
 #define SSECAST_DESCRIPTORS_H
@@ -22,8 +23,9 @@ void descriptors_init(struct descriptors *d);
 /* Note this number of accepted connections. */
 void descriptors_opened(struct descriptors *d, uint64_t count);
 
-/* Call it once a second and after descriptors_opened(). Counts again when that is due, or when few may be left. True when
- * `scarce` changed: it is set below an eighth of max, and cleared above a quarter. */
+/* Call it once a second and after descriptors_opened(). Counts again when that is due, or when few
+ * may be left. True when `scarce` changed: it is set below an eighth of max, and cleared above a
+ * quarter. */
 bool descriptors_look(struct descriptors *d, int64_t now_us);
 
 #endif

@@ -149,7 +149,8 @@ static int read_limit(const struct keys_reader *r, struct slice word, struct gra
                         shown(word), word.data);
 }
 
-/* The identity is "key:" and the name. So keys with the same name are one publisher, and a key can be replaced. */
+/* The identity is "key:" and the name. So keys with the same name are one publisher, and a key can
+ * be replaced. */
 static void add_publisher(struct keys *k, struct peer_key *key)
 {
     static const size_t prefix_len = sizeof PUBLISHER_KEY - 1;

@@ -25,7 +25,8 @@ struct peer_key {
 
 #define KEYS_WHY_MAX 480
 
-/* Parse the text of a file. NULL with a line in why: file and line, the error, and what is accepted. */
+/* Parse the text of a file. NULL with a line in why: file and line, the error, and what is
+ * accepted. */
 struct keys *keys_parse(const char *file, struct slice text, char why[KEYS_WHY_MAX]);
 
 /* Read the file. */

@@ -1,4 +1,5 @@
-/* zap.h - the ZeroMQ authentication protocol (RFC 27): decodes a request of libzmq to admit a peer, and encodes the reply.
+/* zap.h - the ZeroMQ authentication protocol (RFC 27): decodes a request of libzmq to admit a peer,
+ * and encodes the reply.
  *
  * Pure: bus.c moves the frames.
  */
@@ -21,8 +22,8 @@ struct zap_request {
 /* False when the frames are no request of this protocol. */
 bool zap_read(const struct slice *frames, size_t count, struct zap_request *out);
 
-/* Write the frames of the reply: admit the peer as this user, or refuse it when user is empty. They point to the arguments and to
- * constants. */
+/* Write the frames of the reply: admit the peer as this user, or refuse it when user is empty. They
+ * point to the arguments and to constants. */
 void zap_reply(const struct zap_request *request, struct slice user, struct slice out[ZAP_REPLY_FRAMES]);
 
 #endif

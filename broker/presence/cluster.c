@@ -125,7 +125,8 @@ static void peer_forget(struct cluster *c, struct peer *p)
     table_remove(c->peers, p);
 }
 
-/* Make room for one more: forget the broker that is silent for longest. False when none is silent. */
+/* Make room for one more: forget the broker that is silent for longest. False when none is
+ * silent. */
 static bool make_room(struct cluster *c)
 {
     struct peer *oldest = NULL;

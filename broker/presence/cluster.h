@@ -1,11 +1,13 @@
-/* cluster.h - the other brokers of a cluster: their connections, their counters, and which of them are silent.
+/* cluster.h - the other brokers of a cluster: their connections, their counters, and which of them
+ * are silent.
  *
- * A broker forwards the hellos and reports of its workers to all others, which apply them as their own. So each broker answers for the
- * whole cluster, and its presence feed covers all connections. A worker belongs to the broker that received its last hello. A lost
- * message shows as a hole in the numbers of reports; then the broker of the worker is requested to let it report in full.
+ * A broker forwards the hellos and reports of its workers to all others, which apply them as their
+ * own. So each broker answers for the whole cluster, and its presence feed covers all connections.
+ * A worker belongs to the broker that received its last hello. A lost message shows as a hole in
+ * the numbers of reports; then the broker of the worker is requested to let it report in full.
  *
- * It does not know sockets or clocks: messages (gossip.h) are passed in as parts and leave through a hook, and the time (ms of a
- * monotonic clock) is passed in.
+ * It does not know sockets or clocks: messages (gossip.h) are passed in as parts and leave through
+ * a hook, and the time (ms of a monotonic clock) is passed in.
  *
  * Ownership: everything in the config is the caller's. Arguments are copied.
  */
@@ -46,7 +48,8 @@ void cluster_forward(struct cluster *c, struct slice worker, struct slice messag
 /* Handle a part of a message from another broker. */
 void cluster_receive(struct cluster *c, struct slice part, int64_t now);
 
-/* Call it each second, and once at the start: announce this broker, and check which others are silent. */
+/* Call it each second, and once at the start: announce this broker, and check which others are
+ * silent. */
 void cluster_tick(struct cluster *c, int64_t now);
 
 /* The connection was lost: any message may have been missed. */
@@ -58,10 +61,12 @@ void cluster_leave(struct cluster *c);
 /* The number of brokers that are heard, this one included. */
 size_t cluster_brokers(const struct cluster *c);
 
-/* Iterate over the names of missing brokers. cursor: NULL first, then the last result; NULL at the end. Safe on a NULL cluster. */
+/* Iterate over the names of missing brokers. cursor: NULL first, then the last result; NULL at the
+ * end. Safe on a NULL cluster. */
 const void *cluster_next_missing(const struct cluster *c, const void *cursor, struct slice *name);
 
-/* Add the counters of the other brokers to sums (BROKER_COUNTERS of them). Safe on a NULL cluster. */
+/* Add the counters of the other brokers to sums (BROKER_COUNTERS of them). Safe on a NULL
+ * cluster. */
 void cluster_add_counters(const struct cluster *c, uint64_t *sums);
 
 #endif

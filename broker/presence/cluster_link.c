@@ -110,7 +110,8 @@ void cluster_link_receive(struct cluster_link *l, int64_t now)
     }
 }
 
-/* Connecting blocks, so it is repeated only after a server had refused the connection (credentials may have been replaced). */
+/* Connecting blocks, so it is repeated only after a server had refused the connection (credentials
+ * may have been replaced). */
 static void reconnect(struct cluster_link *l)
 {
     char why[NATS_LINK_WHY_MAX];

@@ -1,7 +1,8 @@
-/* cluster_link.h - carries the messages of a cluster over a subject on the NATS servers that also hold the sequence.
+/* cluster_link.h - carries the messages of a cluster over a subject on the NATS servers that also
+ * hold the sequence.
  *
- * Messages are as large as the servers allow. Messages sent while the servers are unreachable are lost; after a reconnection everything
- * is requested again. Only cluster_link_open() blocks.
+ * Messages are as large as the servers allow. Messages sent while the servers are unreachable are
+ * lost; after a reconnection everything is requested again. Only cluster_link_open() blocks.
  *
  * Ownership: it owns its connection and the cluster. The rest of the config is the caller's.
  */

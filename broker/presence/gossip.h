@@ -1,7 +1,8 @@
 /* gossip.h - messages between the brokers of a cluster, beside the sequence: encoder and decoder.
  *
- * Bytes in, bytes out. A message that is longer than its carrier allows is sent in parts, in order; gossip_join() reassembles it. A
- * broker receives its own messages, too, and recognizes them by its epoch.
+ * Bytes in, bytes out. A message that is longer than its carrier allows is sent in parts, in order;
+ * gossip_join() reassembles it. A broker receives its own messages, too, and recognizes them by its
+ * epoch.
  *
  * The message, little-endian (format 1), numbered by its sender from 1 on:
  *     0  'S' 'S' 'C' 'G'      6  u16 part, from 0         16  u64 number
@@ -36,8 +37,8 @@ struct gossip {
     struct slice body;
 };
 
-/* Write part `part` of m. No part is longer than max bytes (at least GOSSIP_HEAD_LEN + NAME_BYTES_MAX + 1). Returns the number of
- * parts; 0: more than GOSSIP_PARTS_MAX. */
+/* Write part `part` of m. No part is longer than max bytes (at least GOSSIP_HEAD_LEN +
+ * NAME_BYTES_MAX + 1). Returns the number of parts; 0: more than GOSSIP_PARTS_MAX. */
 unsigned gossip_put(struct wire_buf *b, const struct gossip *m, unsigned part, size_t max);
 
 /* The message of a sender, until all parts have arrived. Zeroed is empty. */
@@ -50,8 +51,8 @@ struct gossip_whole {
 /* The epoch of the sender of this part. 0, or -EPROTO. */
 int gossip_sender(struct slice part, uint64_t *epoch);
 
-/* Add a part from the sender of w. 0: *m is whole, and valid until the next call; -EAGAIN: parts are missing, or an earlier one was
- * lost; -EPROTO; -ENOMEM. */
+/* Add a part from the sender of w. 0: *m is whole, and valid until the next call; -EAGAIN: parts
+ * are missing, or an earlier one was lost; -EPROTO; -ENOMEM. */
 int gossip_join(struct gossip_whole *w, struct slice part, struct gossip *m);
 
 #endif

@@ -1,7 +1,7 @@
 /* listing.h - selects the first names of an unordered collection, in byte order.
  *
- * A paged list needs an order, and a hash table has none. This keeps the smallest of all offered names. So a page costs one walk of
- * the table, and memory for one page.
+ * A paged list needs an order, and a hash table has none. This keeps the smallest of all offered
+ * names. So a page costs one walk of the table, and memory for one page.
  *
  * Ownership: names and values are the caller's.
  */

@@ -1,6 +1,7 @@
 /* presence.c - a connection is a member of groups: its session first, then its channels.
  *
- * A group exists while it has members. Workers hold their connections in a list. So ending connections costs only what ends.
+ * A group exists while it has members. Workers hold their connections in a list. So ending
+ * connections costs only what ends.
  */
 #include "presence/presence.h"
 
@@ -15,7 +16,8 @@
 /* The counters of a lost worker are kept for this time, in case it was only stopped. */
 #define REMEMBER_MS (10 * 60 * 1000)
 
-/* The broker reads messages of workers each second at least. After a longer gap it was busy or stopped. */
+/* The broker reads messages of workers each second at least. After a longer gap it was busy or
+ * stopped. */
 #define ATTEND_MS 1500
 
 struct group_member {
@@ -468,8 +470,8 @@ static bool report_follows(const struct presence_worker *w, const struct wire_pr
     return begun && m->n == w->n + 1;
 }
 
-/* A full report begins. The connections of an earlier incomplete report stay, and the end of this report removes those that have
- * ended. */
+/* A full report begins. The connections of an earlier incomplete report stay, and the end of this
+ * report removes those that have ended. */
 static void begin_full(const struct presence *p, struct presence_worker *w, const struct wire_presence *m)
 {
     w->full++;
@@ -624,8 +626,8 @@ size_t presence_expire(struct presence *p, int64_t now)
 
 /* --- counting --- */
 
-/* Mark the members of a group; returns the number of newly marked ones. A publisher may name a group 65,535 times: its members are
- * visited once. */
+/* Mark the members of a group; returns the number of newly marked ones. A publisher may name a
+ * group 65,535 times: its members are visited once. */
 static size_t mark_group(const struct presence *p, struct presence_group *g)
 {
     size_t fresh = 0;
@@ -663,7 +665,8 @@ static size_t mark_lists(const struct presence *p, const struct names *lists)
     return fresh;
 }
 
-/* One session or channel and no exception: its count is the result, without a visit of its members. */
+/* One session or channel and no exception: its count is the result, without a visit of its
+ * members. */
 static const struct presence_group *only_group(const struct presence *p, const struct names lists[EVENT_LISTS])
 {
     size_t total = 0;

@@ -1,13 +1,17 @@
 /* presence.h - the presence tracker: who is connected, through which worker, under what lease.
  *
- * Workers report opened and ended streams. A worker that is silent for longer than its lease is lost, with its connections.
- * Connections are found by id, by session and by channel, so the cost of a query depends on its result.
+ * Workers report opened and ended streams. A worker that is silent for longer than its lease is
+ * lost, with its connections. Connections are found by id, by session and by channel, so the cost
+ * of a query depends on its result.
  *
- * Each change is reported once to the observer. A full report is compared with the known connections, so only differences are
- * changes. A new broker knows no connections: those that a worker had reported to the previous epoch are taken over silently. The
- * last connection of a session that ended meanwhile counts for some seconds more, until other workers have reported theirs.
+ * Each change is reported once to the observer. A full report is compared with the known
+ * connections, so only differences are changes. A new broker knows no connections: those that a
+ * worker had reported to the previous epoch are taken over silently. The last connection of a
+ * session that ended meanwhile counts for some seconds more, until other workers have reported
+ * theirs.
  *
- * It does not know sockets or clocks: messages are decoded, and the time (ms of a monotonic clock) is passed in.
+ * It does not know sockets or clocks: messages are decoded, and the time (ms of a monotonic clock)
+ * is passed in.
  *
  * Ownership: all names are copied. Results are valid until the next report or expiry.
  */
@@ -28,11 +32,13 @@ void presence_free(struct presence **p);
 
 #define PRESENCE_SETTLE_MS 5000
 
-/* After a start, delay the end of the last known connection of a session by this time, when it ended while no broker ran. By then
- * other workers have reported theirs. PRESENCE_SETTLE_MS by default. */
+/* After a start, delay the end of the last known connection of a session by this time, when it
+ * ended while no broker ran. By then other workers have reported theirs. PRESENCE_SETTLE_MS by
+ * default. */
 void presence_set_settle(struct presence *p, int64_t ms);
 
-/* Set the function that measures how far a worker at this position is behind. Without it no worker is behind. */
+/* Set the function that measures how far a worker at this position is behind. Without it no worker
+ * is behind. */
 void presence_measure_lag(struct presence *p, struct history_lag (*lag)(void *context, uint64_t position),
                           void *context);
 
@@ -47,18 +53,19 @@ struct presence_change {
     enum end_cause cause;        /* disconnected, session_offline */
 };
 
-/* Call changed for each change from now on, in order. It must not call back. epoch is that of this broker: connections that were
- * reported to another epoch are taken over. */
+/* Call changed for each change from now on, in order. It must not call back. epoch is that of this
+ * broker: connections that were reported to another epoch are taken over. */
 void presence_observe(struct presence *p, uint64_t epoch,
                       void (*changed)(void *context, const struct presence_change *change), void *context);
 
-/* The worker with this routing id sent a hello (position 0: its first to any broker). Increments are refused until its next full
- * report. 0 or -ENOMEM. */
+/* The worker with this routing id sent a hello (position 0: its first to any broker). Increments
+ * are refused until its next full report. 0 or -ENOMEM. */
 int presence_hello(struct presence *p, struct slice id, const struct wire_hello *m, int64_t now);
 
-/* Apply a report of a worker, also one from another broker of the cluster. Each piece of a full report is applied at once;
- * connections in none of the pieces end with the last piece. A worker that leaves is forgotten. 0; -ESTALE when a report was missed
- * (an unknown worker, a hole in n) or out of memory: the worker has to send a hello and a full report. */
+/* Apply a report of a worker, also one from another broker of the cluster. Each piece of a full
+ * report is applied at once; connections in none of the pieces end with the last piece. A worker
+ * that leaves is forgotten. 0; -ESTALE when a report was missed (an unknown worker, a hole in n) or
+ * out of memory: the worker has to send a hello and a full report. */
 int presence_report(struct presence *p, struct slice id, const struct wire_presence *m, int64_t now);
 
 /* The number of the last report of this worker that was applied; 0: none. */
@@ -73,16 +80,16 @@ void presence_renew(struct presence *p, struct slice id, int64_t now);
 void presence_set_lease(struct presence *p, int64_t ms);
 int64_t presence_lease(const struct presence *p);
 
-/* The broker has just read messages of workers; all_read: none is left. Call it in each iteration. Time in which the broker did not
- * read, or did not read all, does not count against a lease. */
+/* The broker has just read messages of workers; all_read: none is left. Call it in each iteration.
+ * Time in which the broker did not read, or did not read all, does not count against a lease. */
 void presence_attend(struct presence *p, int64_t now, bool all_read);
 
-/* Call it each second: drop workers whose lease has ended, and report delayed ends. Returns the number of lost workers, which is 0
- * without a recent presence_attend(). */
+/* Call it each second: drop workers whose lease has ended, and report delayed ends. Returns the
+ * number of lost workers, which is 0 without a recent presence_attend(). */
 size_t presence_expire(struct presence *p, int64_t now);
 
-/* The number of connections that an event with these lists reaches: those in `to` (all when has_to is false) without those in
- * `except`. The cost is proportional to the connections in the lists. */
+/* The number of connections that an event with these lists reaches: those in `to` (all when has_to
+ * is false) without those in `except`. The cost is proportional to the connections in the lists. */
 size_t presence_match(struct presence *p, bool has_to, const struct names lists[EVENT_LISTS]);
 
 size_t presence_connections(const struct presence *p);
@@ -91,19 +98,22 @@ size_t presence_channels(const struct presence *p);
 size_t presence_workers(const struct presence *p);
 size_t presence_session_connections(const struct presence *p, struct slice session);
 
-/* Sums of the counters of all workers, lost ones included. counted_before is the part from before this broker started, or while a
- * worker was forgotten: workers report what they have ever counted. */
+/* Sums of the counters of all workers, lost ones included. counted_before is the part from before
+ * this broker started, or while a worker was forgotten: workers report what they have ever
+ * counted. */
 void presence_counters(const struct presence *p, uint64_t out[WORKER_COUNTERS]);
 void presence_counted_before(const struct presence *p, uint64_t out[WORKER_COUNTERS]);
 
 /* The sums of the gauges of all workers under a lease. */
 void presence_gauges(const struct presence *p, uint64_t out[WORKER_GAUGES]);
 
-/* Offer each session with this prefix. presence_listed_connections() counts the connections of a listed value. */
+/* Offer each session with this prefix. presence_listed_connections() counts the connections of a
+ * listed value. */
 void presence_list_sessions(const struct presence *p, struct slice prefix, struct listing *out);
 size_t presence_listed_connections(const struct listed *session);
 
-/* Offer the id of each connection of a session (all sessions when it is empty); the value is its struct connection. */
+/* Offer the id of each connection of a session (all sessions when it is empty); the value is its
+ * struct connection. */
 void presence_list_connections(const struct presence *p, struct slice session, struct listing *out);
 
 struct top_session {
@@ -111,7 +121,8 @@ struct top_session {
     size_t connections;
 };
 
-/* Up to max sessions with the most connections, the largest first. The cost is proportional to the result. */
+/* Up to max sessions with the most connections, the largest first. The cost is proportional to the
+ * result. */
 size_t presence_top_sessions(const struct presence *p, struct top_session *out, size_t max);
 
 /* Offer the name of each worker under a lease; the value is its struct presence_worker. */

@@ -1,7 +1,7 @@
 /* presence_feed.h - encodes changes of presence as JSON messages with consecutive numbers.
  *
- * Every change has a number, published or not. A subscriber that misses a number takes a snapshot (cmd_presence.c). The numbers
- * restart with each epoch of the broker, which every message names.
+ * Every change has a number, published or not. A subscriber that misses a number takes a snapshot
+ * (cmd_presence.c). The numbers restart with each epoch of the broker, which every message names.
  *
  * It does not know who is connected, and sends through a hook.
  */
@@ -19,7 +19,8 @@ struct presence_feed {
     void *context;
 };
 
-/* Write the epoch as messages and snapshots show it: 16 hexadecimal digits and a NUL. Returns out. */
+/* Write the epoch as messages and snapshots show it: 16 hexadecimal digits and a NUL. Returns
+ * out. */
 #define PRESENCE_EPOCH_LEN 17
 const char *presence_feed_epoch(const struct presence_feed *w, char out[PRESENCE_EPOCH_LEN]);
 

@@ -1,8 +1,8 @@
 /* ranking.h - a list ordered by count, with constant cost for each change by one.
  *
- * Sessions may change a thousand times a second, and a client may request the largest ones each second; sorting a hundred thousand
- * would block the broker. So the order is maintained: entries with the same count are neighbours, and an entry that changes by one
- * moves past its neighbours.
+ * Sessions may change a thousand times a second, and a client may request the largest ones each
+ * second; sorting a hundred thousand would block the broker. So the order is maintained: entries
+ * with the same count are neighbours, and an entry that changes by one moves past its neighbours.
  *
  * Ownership: a ranked is embedded in its owner, who keeps the memory while its count is not 0.
  */

@@ -20,8 +20,8 @@ static void fill_with_bans(const struct sync_context *c, const void **cursor, st
         wire_add_ban(b, session, until_ms);
 }
 
-/* The first bans go into the welcome, the others are sent before it: with the welcome a worker knows all. False when sending
- * failed. */
+/* The first bans go into the welcome, the others are sent before it: with the welcome a worker
+ * knows all. False when sending failed. */
 static bool send_bans(const struct sync_context *c, struct slice worker, struct wire_buf *first, uint64_t *pieces)
 {
     struct buf b = {0};
@@ -67,7 +67,8 @@ static bool write_welcome(const struct sync_context *c, struct slice worker, str
 
 #define YEAR_US (366LL * 24 * 60 * 60 * 1000000)
 
-/* Sequences begin at the time in us. No broker with a sane clock gives out a position beyond this one. */
+/* Sequences begin at the time in us. No broker with a sane clock gives out a position beyond this
+ * one. */
 static uint64_t furthest_position(const struct sync_context *c)
 {
     return (uint64_t)(c->clock_us + YEAR_US);

@@ -1,7 +1,7 @@
 /* sync.h - the requests of workers on the sync socket: hello, replay, shutdowns and presence.
  *
- * Bytes in, bytes out: it knows the sequence and presence, but no socket and no clock. Call it only between batches, when every event
- * in the sequence is committed: answers contain the history.
+ * Bytes in, bytes out: it knows the sequence and presence, but no socket and no clock. Call it only
+ * between batches, when every event in the sequence is committed: answers contain the history.
  */
 #ifndef SSECAST_SYNC_H
 #define SSECAST_SYNC_H
@@ -18,10 +18,12 @@ struct sync_context {
     struct cluster *cluster; /* receives the messages of workers; NULL: no other brokers */
     int64_t clock_us;        /* unix time of the broker, now */
     size_t piece_bytes;      /* size of a piece; 0: WIRE_PIECE_BYTES */
-    /* Send a message before the answer. False when it could not be sent. NULL: nothing is sent in pieces. */
+    /* Send a message before the answer. False when it could not be sent. NULL: nothing is sent in
+     * pieces. */
     bool (*send)(void *context, struct slice worker, struct slice message);
-    /* The cursor of this request is unknown here, but another broker may have given it out: keep the message until the log was read to
-     * its end. True: no answer now. NULL: the log was read. */
+    /* The cursor of this request is unknown here, but another broker may have given it out: keep
+     * the message until the log was read to its end. True: no answer now. NULL: the log was
+     * read. */
     bool (*defer)(void *context, struct slice worker, struct slice message);
     void *context;
 };
@@ -30,7 +32,8 @@ struct sync_context {
 #define SYNC_PAGE_BYTES (1u << 20)
 #define SYNC_LOOK_PAGES 64u /* pages searched for one page of shutdowns */
 
-/* Handle a message of the worker with this routing id. True when *answer is to be sent back. now is the clock of presence.h. */
+/* Handle a message of the worker with this routing id. True when *answer is to be sent back. now is
+ * the clock of presence.h. */
 bool sync_handle(const struct sync_context *c, struct slice worker, struct slice message, int64_t now,
                  struct buf *answer);
 

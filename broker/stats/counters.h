@@ -1,6 +1,6 @@
-/* counters.h - what the broker counts: names, and what `stats` says about them.
+/* counters.h - the counters of the broker: their names, and their rows for `stats` and Prometheus.
  *
- * A counter only grows. Adding one is adding a name here and a row in counters.c.
+ * A counter only grows. To add one, add a name here and a row in counters.c.
  */
 #ifndef SSECAST_COUNTERS_H
 #define SSECAST_COUNTERS_H

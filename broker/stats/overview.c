@@ -9,7 +9,7 @@ void overview_sample(struct overview *o, const struct overview_sample *sample)
     o->samples[o->sampled++ % RING] = *sample;
 }
 
-/* What a total grew, for a second: the broker's seconds are as long as its turns let them be. */
+/* The growth of a total per second: samples may be more than a second apart. */
 static uint64_t per_second(uint64_t before, uint64_t after, int64_t ms)
 {
     return after > before && ms > 0 ? ((after - before) * 1000 + (uint64_t)ms / 2) / (uint64_t)ms : 0;
@@ -34,7 +34,7 @@ size_t overview_read(const struct overview *o, struct overview_second *out, size
 
 /* --- latency --- */
 
-/* What was counted in each bucket in the last minute. Returns their sum. */
+/* The count of each bucket in the last minute. Returns their sum. */
 static uint64_t recent_latency(const struct overview *o, uint64_t out[LATENCY_BUCKETS])
 {
     uint64_t known = o->sampled < RING ? o->sampled : RING, sum = 0;
@@ -73,14 +73,14 @@ static size_t copy_name(char *out, struct slice name)
     return len;
 }
 
-/* Is what ends now to be told with this end? */
+/* Whether a new end belongs to this one. */
 static bool together(const struct overview_end *end, int64_t at_ms, const char *cause, struct slice worker)
 {
     return strcmp(end->cause, cause) == 0 && at_ms - end->at_ms <= OVERVIEW_TOGETHER_MS &&
            slice_equal((struct slice){end->worker, end->worker_len}, worker);
 }
 
-/* The i-th newest becomes the newest. */
+/* Make the i-th newest end the newest. */
 static struct overview_end *renew(struct overview *o, size_t i)
 {
     struct overview_end kept = *overview_end(o, i);
@@ -91,7 +91,7 @@ static struct overview_end *renew(struct overview *o, size_t i)
     return newest;
 }
 
-/* The one to tell it with, now the newest; NULL: there is none. */
+/* The end that a new one belongs to, now the newest; NULL: there is none. */
 static struct overview_end *find_together(struct overview *o, int64_t at_ms, const char *cause, struct slice worker)
 {
     const struct overview_end *end;
