@@ -12,7 +12,7 @@ static const struct grant everything = {.roles = ROLE_OPERATOR};
 
 struct dump {
     FILE *out;
-    struct json_out line;
+    struct buf line;
     uint64_t events, first, last; /* count; seqs of the oldest and the newest, 0: none */
     uint64_t ids;                 /* own ids of forgotten events */
 };

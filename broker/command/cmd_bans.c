@@ -39,7 +39,7 @@ static void put_bans(const struct command_context *c, const struct listing *list
     json_put_flag(reply, "more", list->more);
 }
 
-static int bans_run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+static int bans_run(const struct command_context *c, const struct command_request *r, struct buf *reply,
                     struct json_fault *fault)
 {
     struct listed items[COMMAND_LIST_MAX];

@@ -7,7 +7,7 @@
 
 static const char *const fields[] = {"op", "ref", "session", "after", "limit", NULL};
 
-static int connections_run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+static int connections_run(const struct command_context *c, const struct command_request *r, struct buf *reply,
                            struct json_fault *fault)
 {
     struct listed items[COMMAND_LIST_MAX];

@@ -31,7 +31,7 @@ static int read_filter(const struct json_object *o, struct filter *f, struct jso
     return 0;
 }
 
-static int history_run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+static int history_run(const struct command_context *c, const struct command_request *r, struct buf *reply,
                        struct json_fault *fault)
 {
     struct event *events[COMMAND_LIST_MAX];

@@ -32,7 +32,7 @@ static int change(const struct command_context *c, const struct command_request 
     return 0;
 }
 
-static int log_run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+static int log_run(const struct command_context *c, const struct command_request *r, struct buf *reply,
                    struct json_fault *fault)
 {
     const char *before = log_level_names[log_level()];

@@ -48,7 +48,7 @@ static void put_all(const struct command_context *c, struct metrics *m)
     metrics_workers(m, workers, describe_workers(c, workers));
 }
 
-static int metrics_run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+static int metrics_run(const struct command_context *c, const struct command_request *r, struct buf *reply,
                        struct json_fault *fault)
 {
     struct metrics m;

@@ -6,7 +6,7 @@
 
 static const char *const fields[] = {"op", "ref", "session", NULL};
 
-static int online_run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+static int online_run(const struct command_context *c, const struct command_request *r, struct buf *reply,
                       struct json_fault *fault)
 {
     struct slice session = {0};

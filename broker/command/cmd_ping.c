@@ -3,7 +3,7 @@
 
 static const char *const fields[] = {"op", "ref", NULL};
 
-static int ping_run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+static int ping_run(const struct command_context *c, const struct command_request *r, struct buf *reply,
                     struct json_fault *fault)
 {
     (void)r;

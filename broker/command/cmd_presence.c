@@ -26,7 +26,7 @@ static void put_connections(struct buf *reply, const struct listing *list)
     json_end_list(reply);
 }
 
-static int presence_run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+static int presence_run(const struct command_context *c, const struct command_request *r, struct buf *reply,
                         struct json_fault *fault)
 {
     struct listed items[COMMAND_LIST_MAX];

@@ -222,7 +222,7 @@ static int publish_batch(const struct command_context *c, const struct command_r
     return run_batch(c, r->grant, items, count, reply, fault);
 }
 
-static int publish_run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+static int publish_run(const struct command_context *c, const struct command_request *r, struct buf *reply,
                        struct json_fault *fault)
 {
     return json_has(r->object, "events") ? publish_batch(c, r, reply, fault) : publish_one(c, r, reply, fault);

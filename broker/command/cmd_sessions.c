@@ -5,7 +5,7 @@
 
 static const char *const fields[] = {"op", "ref", "prefix", "after", "limit", NULL};
 
-static int sessions_run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+static int sessions_run(const struct command_context *c, const struct command_request *r, struct buf *reply,
                         struct json_fault *fault)
 {
     struct listed items[COMMAND_LIST_MAX];

@@ -69,7 +69,7 @@ static int append(const struct command_context *c, struct event_spec *spec, char
     return 0;
 }
 
-static int shutdown_run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+static int shutdown_run(const struct command_context *c, const struct command_request *r, struct buf *reply,
                         struct json_fault *fault)
 {
     struct event_spec spec = {

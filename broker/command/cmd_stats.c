@@ -10,7 +10,7 @@ static void put_numbers(struct buf *reply, const struct stat_row *rows, const ui
             json_put_count(reply, rows[i].name, numbers[i]);
 }
 
-static int stats_run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+static int stats_run(const struct command_context *c, const struct command_request *r, struct buf *reply,
                      struct json_fault *fault)
 {
     struct broker_numbers numbers;

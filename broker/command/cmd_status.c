@@ -46,7 +46,7 @@ static void put_over_time(const struct overview *overview, size_t max, struct bu
 }
 
 /* A time is left out when there is none, or when it exceeds the measured range. */
-static void put_latency(const struct overview *overview, struct json_out *reply)
+static void put_latency(const struct overview *overview, struct buf *reply)
 {
     static const struct {
         const char *name;
@@ -172,7 +172,7 @@ static void put_counters(const struct command_context *c, struct buf *reply)
     json_end_object(reply);
 }
 
-static int status_run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+static int status_run(const struct command_context *c, const struct command_request *r, struct buf *reply,
                       struct json_fault *fault)
 {
     uint64_t seconds = OVERVIEW_SAMPLES, gauges[BROKER_GAUGES];

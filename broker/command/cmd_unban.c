@@ -61,7 +61,7 @@ static uint64_t count_active(const struct command_context *c, const struct names
     return count;
 }
 
-static int unban_run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+static int unban_run(const struct command_context *c, const struct command_request *r, struct buf *reply,
                      struct json_fault *fault)
 {
     struct names lists[EVENT_LISTS] = {{0}}, *sessions = &lists[TO_SESSIONS];

@@ -22,7 +22,7 @@ static void put_worker(const struct command_context *c, struct buf *reply, const
     json_end_object(reply);
 }
 
-static int workers_run(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+static int workers_run(const struct command_context *c, const struct command_request *r, struct buf *reply,
                        struct json_fault *fault)
 {
     struct listed items[COMMAND_LIST_MAX];

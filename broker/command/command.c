@@ -114,7 +114,7 @@ static const struct command *find_command(const struct json_object *o, const str
 }
 
 /* List the brokers whose workers and counters may be missing in the reply. */
-static void put_missing(const struct cluster *cluster, struct json_out *reply)
+static void put_missing(const struct cluster *cluster, struct buf *reply)
 {
     struct slice name;
     const void *at = cluster_next_missing(cluster, NULL, &name);

@@ -76,7 +76,7 @@ struct command {
     bool tells_sequence; /* its reply depends on events of this batch, so it is wrong when they cannot be stored */
     /* Write the fields of the reply between json_reply_begin() and json_reply_end(). 0, or -EINVAL
      * with *fault set: then nothing has changed and the written fields are dropped. */
-    int (*run)(const struct command_context *c, const struct command_request *r, struct json_out *reply,
+    int (*run)(const struct command_context *c, const struct command_request *r, struct buf *reply,
                struct json_fault *fault);
 };
 

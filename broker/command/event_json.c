@@ -33,7 +33,7 @@ static bool has_event_line(struct slice text)
 }
 
 /* Decode the text of the event. 0 or -ENOMEM. */
-static int put_text(struct json_out *reply, struct slice text)
+static int put_text(struct buf *reply, struct slice text)
 {
     struct writing w = {reply, has_event_line(text)};
     struct sse_decoder *d =
@@ -44,7 +44,7 @@ static int put_text(struct json_out *reply, struct slice text)
 }
 
 /* The number of bans in an EVENT_BANS, which has no text. */
-static void put_bans(struct json_out *out, const struct event *e)
+static void put_bans(struct buf *out, const struct event *e)
 {
     char data[32];
     struct slice session;

@@ -12,6 +12,6 @@
 
 /* Write e to out, as an element of a list or at the top. A limited grant sees only the names that
  * it matches. 0, or -ENOMEM: the object is closed, but the data is missing. */
-int event_json_put(struct json_out *out, const struct event *e, const struct grant *grant);
+int event_json_put(struct buf *out, const struct event *e, const struct grant *grant);
 
 #endif

@@ -40,7 +40,7 @@ size_t targets_count(const struct names lists[TARGET_LISTS]);
 
 /* Write the non-empty lists of e, from list first on, as an object called name. A limited caller
  * sees only names that match its grant. */
-void targets_put(struct json_out *out, const char *name, const struct event *e, enum event_list first,
+void targets_put(struct buf *out, const char *name, const struct event *e, enum event_list first,
                  const struct grant *grant);
 
 #endif

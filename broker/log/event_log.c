@@ -78,7 +78,7 @@ static enum event_log_result commit_to_store(struct event_log *l, uint64_t *even
 static enum event_log_result offer_to_journal(struct event_log *l, int64_t now)
 {
     struct batch t;
-    struct wire_buf message = {0};
+    struct buf message = {0};
     sequence_offer(l->sequence, &t, &message);
     if (message.failed) {
         buf_release(&message);

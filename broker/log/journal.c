@@ -66,7 +66,7 @@ struct journal {
     struct batch_name overlap_name; /* ... which must hold this batch */
     int64_t last_ms;                /* unix time of the last message */
 
-    struct wire_buf offer; /* the pending batch; no data: none */
+    struct buf offer; /* the pending batch; no data: none */
     struct batch_name offered;
     uint64_t offer_offset;
     uint64_t offers, sends; /* so far */
@@ -190,7 +190,7 @@ static void make_stream(struct journal *j, int64_t now)
     jetstream_put_stream(&body, &stream);
     j->stage = MAKING;
     request(j, 'm', "STREAM.CREATE", (struct slice){body.data, body.len}, now);
-    json_out_release(&body);
+    buf_release(&body);
 }
 
 static void open_reader(struct journal *j, uint64_t start, int64_t now)
@@ -203,7 +203,7 @@ static void open_reader(struct journal *j, uint64_t start, int64_t now)
     j->deliveries = nats_link_listen(j->link, deliver);
     jetstream_put_consumer(&body, j->config.stream, deliver, start, HEARTBEAT_MS);
     request(j, 'o', "CONSUMER.CREATE", (struct slice){body.data, body.len}, now);
-    json_out_release(&body);
+    buf_release(&body);
 }
 
 /* --- problems --- */
@@ -343,14 +343,14 @@ static bool has_read_all(const struct journal *j)
 
 static void ask_leader(struct journal *j, int64_t now)
 {
-    struct json_out body = {0};
+    struct buf body = {0};
     MUST(j->last_offset <= j->offset);
     j->check_offset = j->last_offset;
     j->check_name = j->last;
     j->check_at = now;
     jetstream_put_get(&body, j->check_offset);
     request(j, 'g', "STREAM.MSG.GET", (struct slice){body.data, body.len}, now);
-    json_out_release(&body);
+    buf_release(&body);
 }
 
 static void check_leader(struct journal *j, int64_t now)
@@ -400,7 +400,7 @@ static void send_offer(struct journal *j, int64_t now)
     j->resend_at = now + RESEND_MS;
 }
 
-void journal_offer(struct journal *j, struct wire_buf *message, struct batch *t, int64_t now)
+void journal_offer(struct journal *j, struct buf *message, struct batch *t, int64_t now)
 {
     t->name = (struct batch_name){j->config.broker, ++j->offers};
     t->predecessor = j->last;
@@ -737,7 +737,7 @@ void journal_free(struct journal **j)
     if (!*j)
         return;
     disconnect_link(*j);
-    wire_buf_release(&(*j)->offer);
+    buf_release(&(*j)->offer);
     free(*j);
     *j = NULL;
 }

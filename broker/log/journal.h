@@ -89,7 +89,7 @@ size_t journal_room(const struct journal *j);
 /* Offer a batch, while none is pending. message holds BATCH_HEADER_LEN bytes for the header, and
  * the entries. t has the fields of the header except names and offset. The message is taken over,
  * and *message zeroed. */
-void journal_offer(struct journal *j, struct wire_buf *message, struct batch *t, int64_t now);
+void journal_offer(struct journal *j, struct buf *message, struct batch *t, int64_t now);
 
 /* Stop waiting for the pending batch. True when it was never sent, so that it is certainly not
  * stored. Else that is unknown: if it is stored, it comes as a JOURNAL_BATCH. */

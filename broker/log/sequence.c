@@ -500,7 +500,7 @@ static void put_header(struct sequence *s, struct batch *t, uint64_t position)
     s->offered = *t;
 }
 
-void sequence_offer(struct sequence *s, struct batch *t, struct wire_buf *b)
+void sequence_offer(struct sequence *s, struct batch *t, struct buf *b)
 {
     char room[BATCH_HEADER_LEN] = {0};
     bool fresh = s->count > s->committed, word = sequence_has_header(s);

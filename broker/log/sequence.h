@@ -109,7 +109,7 @@ size_t sequence_batch_bytes(const struct sequence *s);
 /* Write BATCH_HEADER_LEN zero bytes and the entries of the batch to b, and fill the header t. The
  * events leave the history until one of the next two functions. When b->failed, call
  * sequence_withdraw(). */
-void sequence_offer(struct sequence *s, struct batch *t, struct wire_buf *b);
+void sequence_offer(struct sequence *s, struct batch *t, struct buf *b);
 
 /* The journal has the offered batch: it is final. The number of its events. */
 int sequence_accept(struct sequence *s);
@@ -142,7 +142,7 @@ void sequence_skip_feed(struct sequence *s);
 
 /* Write the next message for the feed. False when all final events were given. Without memory the
  * message is left out; workers notice that and fetch the events. */
-bool sequence_next_batch(struct sequence *s, struct wire_buf *b);
+bool sequence_next_batch(struct sequence *s, struct buf *b);
 
 /* Forget events beyond the age limit (in the store too, some at each call) and bans that have
  * ended, and retry a store that could not be written. now_ms is unix time. The number of events

@@ -34,7 +34,7 @@ struct cluster {
     bool crowded;                   /* a broker was ignored, and that was logged */
     int64_t ticked_at;              /* 0: not yet */
     uint64_t gone[BROKER_COUNTERS]; /* counted by forgotten brokers */
-    struct wire_buf here;
+    struct buf here;
 };
 
 /* --- life --- */

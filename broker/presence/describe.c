@@ -26,7 +26,7 @@ void describe_who(struct buf *out, struct slice id, const struct connection *c, 
 }
 
 /* Labels come from a worker, which has checked them. An invalid label is left out. */
-static void put_meta(struct json_out *out, struct slice labels, struct slice meta)
+static void put_meta(struct buf *out, struct slice labels, struct slice meta)
 {
     char name[META_LABEL_MAX + 1], text[META_VALUE_MAX];
     struct slice label, value;

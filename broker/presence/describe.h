@@ -9,15 +9,15 @@
 #include "presence/presence.h"
 
 /* Add "connection" and "session" to the open object of out. */
-void describe_name(struct json_out *out, struct slice id, const struct connection *c);
+void describe_name(struct buf *out, struct slice id, const struct connection *c);
 
 /* The same, and "channels" that match a pattern; NULL: all. */
-void describe_who(struct json_out *out, struct slice id, const struct connection *c, const struct names *channels);
+void describe_who(struct buf *out, struct slice id, const struct connection *c, const struct names *channels);
 
 /* Add "worker", "since" and "meta" (left out where it has none). */
 void describe_origin(struct buf *out, const struct connection *c);
 
 /* Add "sent", "queued" and "lag": its distance to head at the last report of its worker. */
-void describe_lag(struct json_out *out, const struct connection *c, uint64_t head);
+void describe_lag(struct buf *out, const struct connection *c, uint64_t head);
 
 #endif

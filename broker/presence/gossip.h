@@ -39,7 +39,7 @@ struct gossip {
 
 /* Write part `part` of m. No part is longer than max bytes (at least GOSSIP_HEAD_LEN +
  * NAME_BYTES_MAX + 1). Returns the number of parts; 0: more than GOSSIP_PARTS_MAX. */
-unsigned gossip_put(struct wire_buf *b, const struct gossip *m, unsigned part, size_t max);
+unsigned gossip_put(struct buf *b, const struct gossip *m, unsigned part, size_t max);
 
 /* The message of a sender, until all parts have arrived. Zeroed is empty. */
 struct gossip_whole {

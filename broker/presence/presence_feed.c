@@ -17,7 +17,7 @@ static void write_message(struct presence_feed *w, const struct presence_change 
         [PRESENCE_SESSION_ONLINE] = "session_online",
         [PRESENCE_SESSION_OFFLINE] = "session_offline",
     };
-    struct json_out *out = &w->message;
+    struct buf *out = &w->message;
     char epoch[PRESENCE_EPOCH_LEN];
     out->len = 0;
     json_begin_object(out, NULL);
@@ -44,7 +44,7 @@ void presence_feed_change(void *context, const struct presence_change *change)
         return;
     write_message(w, change);
     if (w->message.failed)
-        json_out_release(&w->message); /* its number is missing, so subscribers take a snapshot */
+        buf_release(&w->message); /* its number is missing, so subscribers take a snapshot */
     else
         w->send(w->context, (struct slice){w->message.data, w->message.len});
 }

@@ -14,7 +14,7 @@ struct presence_feed {
     uint64_t epoch;
     uint64_t n;     /* of the last change */
     int64_t now_ms; /* unix time, set by the loop of the broker */
-    struct json_out message;
+    struct buf message;
     void (*send)(void *context, struct slice message); /* message is valid during the call */
     void *context;
 };

@@ -10,7 +10,7 @@ static size_t piece_bytes(const struct sync_context *c)
 }
 
 /* Add bans from *cursor on, until b has the size of a piece. */
-static void fill_with_bans(const struct sync_context *c, const void **cursor, struct wire_buf *b)
+static void fill_with_bans(const struct sync_context *c, const void **cursor, struct buf *b)
 {
     const struct bans *bans = sequence_bans(c->sequence);
     struct slice session;
@@ -22,7 +22,7 @@ static void fill_with_bans(const struct sync_context *c, const void **cursor, st
 
 /* The first bans go into the welcome, the others are sent before it: with the welcome a worker
  * knows all. False when sending failed. */
-static bool send_bans(const struct sync_context *c, struct slice worker, struct wire_buf *first, uint64_t *pieces)
+static bool send_bans(const struct sync_context *c, struct slice worker, struct buf *first, uint64_t *pieces)
 {
     struct buf b = {0};
     const void *cursor = NULL;
@@ -41,7 +41,7 @@ static bool send_bans(const struct sync_context *c, struct slice worker, struct 
 }
 
 /* False when the bans could not be sent. */
-static bool write_welcome(const struct sync_context *c, struct slice worker, struct wire_buf *answer)
+static bool write_welcome(const struct sync_context *c, struct slice worker, struct buf *answer)
 {
     const struct history *h = sequence_history(c->sequence);
     struct buf bans = {0};

@@ -254,7 +254,7 @@ static void marked(const char *name, char mark, const struct buf *b)
 
 static void a_turn(void)
 {
-    struct wire_buf b = {0};
+    struct buf b = {0};
     char head[BATCH_HEADER_LEN];
     batch_put_header(head, &(struct batch){{7, 2}, {7, 1}, 5, 1000, 900, true, {0}});
     wire_add_bytes(&b, (struct slice){head, sizeof head});
@@ -265,7 +265,7 @@ static void a_turn(void)
 
 static void some_gossip(const char *name, enum gossip_type type, size_t body, size_t max)
 {
-    struct wire_buf all = {0};
+    struct buf all = {0};
     struct gossip m = {.type = type, .epoch = 7, .number = 1, .name = slice_of("web-1"), .body = {NULL, body}};
     m.body.data = calloc(1, body + 1);
     unsigned parts = 1;

@@ -85,7 +85,7 @@ static void say_hello(int i)
     wire_put_hello(&b, &(struct wire_hello){.worker = id});
     ck_assert_int_eq(presence_hello(nodes[i].presence, id, &(struct wire_hello){.worker = id}, now), 0);
     cluster_forward(nodes[i].cluster, id, (struct slice){b.data, b.len}, now);
-    wire_buf_release(&b);
+    buf_release(&b);
 }
 
 static bool rest, more; /* flags of the next reports */
@@ -108,7 +108,7 @@ static void report(int i, uint64_t n, bool full, bool opened, int first, int cou
     ck_assert_int_eq(wire_get_presence(message, &decoded), 0);
     ck_assert_int_eq(presence_report(nodes[i].presence, id, &decoded, now), 0);
     cluster_forward(nodes[i].cluster, id, message, now);
-    wire_buf_release(&b);
+    buf_release(&b);
 }
 
 static void assert_known(size_t connections)

@@ -33,7 +33,7 @@ static void end(void)
 {
     presence_free(&presence);
     presence_feed_release(&feed);
-    wire_buf_release(&items);
+    buf_release(&items);
 }
 
 static void report(uint64_t n, bool full, uint64_t told)

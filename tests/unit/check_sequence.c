@@ -732,7 +732,7 @@ END_TEST
 
 #define FLOOR 1000u
 
-static struct wire_buf offered;
+static struct buf offered;
 static struct batch batch;
 
 static void begin_shared(void)
@@ -750,7 +750,7 @@ static void end_shared(void)
 /* Offer what was appended. */
 static void offer(void)
 {
-    wire_buf_release(&offered);
+    buf_release(&offered);
     sequence_offer(sequence, &batch, &offered);
     ck_assert(!offered.failed && offered.len >= BATCH_HEADER_LEN);
     batch.entries = (struct slice){offered.data + BATCH_HEADER_LEN, offered.len - BATCH_HEADER_LEN};
@@ -760,8 +760,8 @@ static void offer(void)
 static const struct batch *others(uint64_t position, unsigned count)
 {
     static struct batch t;
-    static struct wire_buf entries;
-    wire_buf_release(&entries);
+    static struct buf entries;
+    buf_release(&entries);
     wire_put_resync(&entries); /* any message: only what is added counts */
     size_t from = entries.len;
     for (unsigned i = 1; i <= count; i++) {
