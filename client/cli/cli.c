@@ -1,5 +1,5 @@
-/* Options are moved to the front, so that `ssecast stats --timeout 1s` works like `ssecast --timeout 1s
- * stats`. */
+/* Options are moved to the front, so that `ssecast stats --timeout 1s` works like `ssecast
+ * --timeout 1s stats`. */
 #include "cli/cli.h"
 
 #include <stdarg.h>

@@ -1,7 +1,8 @@
 /* flags.h - parses the flags and arguments of a verb, by rows.
  *
- * Like the programs' options (option.h), but for one command and on the command line only. Flags may stand
- * before, between or after the arguments. "-" and negative numbers are arguments; "--" ends the flags.
+ * Like the programs' options (option.h), but for one command and on the command line only. Flags
+ * may stand before, between or after the arguments. "-" and negative numbers are arguments; "--"
+ * ends the flags.
  *
  * Ownership: values point into argv. The arrays of lists are freed by flags_release().
  */

@@ -1,4 +1,5 @@
-/* http.h - posts JSON to a web server, to publish over HTTP. The only user of libcurl in the command line.
+/* http.h - posts JSON to a web server, to publish over HTTP. The only user of libcurl in the
+ * command line.
  *
  * Redirects are not followed, because the token is meant for the named server only.
  *
@@ -18,8 +19,8 @@ struct http_answer {
     struct buf text; /* NUL-terminated; its data is NULL when there is none */
 };
 
-/* POST json to url; token may be NULL. 0, or -errno with the reason in why: -EINVAL when url is none, -ETIMEDOUT, -EHOSTUNREACH, -ENOMEM.
- * Release out in any case. */
+/* POST json to url; token may be NULL. 0, or -errno with the reason in why: -EINVAL when url is
+ * none, -ETIMEDOUT, -EHOSTUNREACH, -ENOMEM. Release out in any case. */
 int http_post(const char *url, const char *token, struct slice json, uint64_t timeout_ms, struct http_answer *out,
               char why[HTTP_WHY]);
 

@@ -40,7 +40,8 @@ static bool is_secret(const json_t *jwk)
     return type && strcmp(type, "oct") == 0 && json_is_string(json_object_get(jwk, "k"));
 }
 
-/* The keys of a JWKS, or of a single JWK. NULL: it is neither, or holds something that is no secret. */
+/* The keys of a JWKS, or of a single JWK. NULL: it is neither, or holds something that is no
+ * secret. */
 static json_t *keys_of_json(const char *text, size_t len)
 {
     json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL), *list = json_object_get(root, "keys");

@@ -1,8 +1,8 @@
-/* jwt_secret.h - the file of secrets that sign tokens (HS256), as the worker's option jwt-secret-file reads
- * it: a JWKS with one key (kty oct) on each line.
+/* jwt_secret.h - the file of secrets that sign tokens (HS256), as the worker's option
+ * jwt-secret-file reads it: a JWKS with one key (kty oct) on each line.
  *
- * The file is replaced atomically, so that no worker reads half of it. It keeps its owner and mode; a new
- * file has mode 0600.
+ * The file is replaced atomically, so that no worker reads half of it. It keeps its owner and mode;
+ * a new file has mode 0600.
  */
 #ifndef SSECAST_JWT_SECRET_H
 #define SSECAST_JWT_SECRET_H
@@ -18,9 +18,9 @@ struct jwt_secret_made {
     size_t count; /* secrets in the file, including this one */
 };
 
-/* Add a new secret to the file, which is created if missing. A file with one secret as plain text becomes a
- * JWKS of that secret, without a kid, and the new one. 0; or -EINVAL or -errno with a line in why: the file
- * is unchanged. */
+/* Add a new secret to the file, which is created if missing. A file with one secret as plain
+ * text becomes a JWKS of that secret, without a kid, and the new one. 0; or -EINVAL or -errno
+ * with a line in why: the file is unchanged. */
 int jwt_secret_add(const char *path, struct jwt_secret_made *made, char *why, size_t size);
 
 #endif

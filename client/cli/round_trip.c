@@ -1,5 +1,5 @@
-/* With --json a refusal is written to both outputs: programs read the code on stdout, people the message on
- * stderr. */
+/* With --json a refusal is written to both outputs: programs read the code on stdout, people the
+ * message on stderr. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -20,7 +20,8 @@ int complain(const struct verb_call *call, int status, const char *format, ...)
     return status;
 }
 
-/* The broker's socket that usually has the endpoint's port, when it is not that of commands; else "". */
+/* The broker's socket that usually has the endpoint's port, when it is not that of commands;
+ * else "". */
 static const char *usual_of(const char *endpoint)
 {
     static const char *const usual[][2] = {{":5571", " (5571 is usually the broker's feed)"},

@@ -21,7 +21,8 @@ static size_t show_escape(FILE *out, unsigned char c)
     return (size_t)n;
 }
 
-/* Write the character at the start of text; *used says how many bytes it has. Returns its columns. */
+/* Write the character at the start of text; *used says how many bytes it has. Returns its
+ * columns. */
 static size_t show_character(FILE *out, struct slice text, size_t *used)
 {
     size_t len = utf8_sequence(text);

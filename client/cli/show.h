@@ -1,7 +1,7 @@
 /* show.h - prints untrusted text safely on a terminal, and tables.
  *
- * Names and payloads come from outside. Control characters, which a terminal would obey, and invalid UTF-8
- * are written as escapes.
+ * Names and payloads come from outside. Control characters, which a terminal would obey, and
+ * invalid UTF-8 are written as escapes.
  */
 #ifndef SSECAST_SHOW_H
 #define SSECAST_SHOW_H
@@ -10,14 +10,16 @@
 
 #include "base/slice.h"
 
-/* Write text: newline as \n, tab as \t, other control characters and stray bytes as \xNN, a backslash as it is. Returns the columns it
- * takes, counting one for each character. out NULL only counts. */
+/* Write text: newline as \n, tab as \t, other control characters and stray bytes as \xNN, a
+ * backslash as it is. Returns the columns it takes, counting one for each character. out NULL
+ * only counts. */
 size_t show_text(FILE *out, struct slice text);
 
 /* A table in memory, cell by cell. */
 struct grid;
 
-/* headings ends with NULL and is kept by the caller; NULL: a table without headings, of the columns given. NULL when out of memory. */
+/* headings ends with NULL and is kept by the caller; NULL: a table without headings, of the
+ * columns given. NULL when out of memory. */
 struct grid *grid_new(const char *const *headings, size_t columns);
 void grid_free(struct grid **g);
 

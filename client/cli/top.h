@@ -1,4 +1,5 @@
-/* top.h - the reply to `status` as one frame of text for a terminal of a given size. Pure: what goes in decides what comes out.
+/* top.h - the reply to `status` as one frame of text for a terminal of a given size. Pure: what
+ * goes in decides what comes out.
  *
  * Lines are cut at the terminal's width, and lists get the remaining height. Untrusted text is made
  * harmless.
@@ -25,7 +26,8 @@ struct top_frame {
     bool styled; /* with the terminal's bold and reverse */
 };
 
-/* Write the lines, each ended by a line feed; styled: by what clears the rest of the line and CR LF, and the rest of the screen at the end (where there is one). */
+/* Write the lines, each ended by a line feed; styled: by what clears the rest of the line and CR
+ * LF, and the rest of the screen at the end (where there is one). */
 void top_write(const struct top_frame *frame, FILE *out);
 
 #endif

@@ -1,7 +1,7 @@
 /* verb.h - the verbs of the command line: a row for each.
  *
- * cli.c parses the command line and calls run(). A verb builds its request; round_trip() sends it and shows
- * the reply. A new verb is a file and a row in cli.c.
+ * cli.c parses the command line and calls run(). A verb builds its request; round_trip() sends it
+ * and shows the reply. A new verb is a file and a row in cli.c.
  */
 #ifndef SSECAST_VERB_H
 #define SSECAST_VERB_H
@@ -51,15 +51,15 @@ extern const struct verb verb_publish, verb_shutdown, verb_online, verb_sessions
 /* One line on stderr: "ssecast VERB: ..." with control characters escaped. Returns status. */
 int complain(const struct verb_call *call, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* Send the request and release it, wait for the reply, and show it: as received with --json, else by the
- * verb's view. Returns an exit status. */
+/* Send the request and release it, wait for the reply, and show it: as received with --json,
+ * else by the verb's view. Returns an exit status. */
 int round_trip(const struct verb_call *call, struct buf *request);
 
 /* Show a reply that came in another way: as round_trip() does. */
 int show_answer(const struct verb_call *call, struct slice json);
 
-/* The same in two steps, around a call of the library: open a publisher; then show the reply, and release
- * both. */
+/* The same in two steps, around a call of the library: open a publisher; then show the reply,
+ * and release both. */
 int open_publisher(const struct verb_call *call, struct ssecast_publisher **publisher);
 int open_presence(const struct verb_call *call, struct ssecast_presence_options *options,
                   struct ssecast_presence **presence);

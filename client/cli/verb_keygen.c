@@ -1,5 +1,5 @@
-/* keygen: creates a key pair for CURVE, or a secret for tokens (--jwt). Secrets are written to files only,
- * never to the output. */
+/* keygen: creates a key pair for CURVE, or a secret for tokens (--jwt). Secrets are written to
+ * files only, never to the output. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

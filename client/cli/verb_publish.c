@@ -1,5 +1,5 @@
-/* The payload is never decoded, so that browsers get it as typed. JSON is put into the request unchanged;
- * text is sent as bytes in a second frame. */
+/* The payload is never decoded, so that browsers get it as typed. JSON is put into the request
+ * unchanged; text is sent as bytes in a second frame. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -129,8 +129,8 @@ static void put_event(struct buf *out, const struct verb_call *call, struct slic
     json_end_object(out);
 }
 
-/* The token in the file, without its line break. NULL without a file; *status tells whether that is an
- * error. */
+/* The token in the file, without its line break. NULL without a file; *status tells whether that
+ * is an error. */
 static char *read_token(const struct verb_call *call, int *status)
 {
     const char *name = ((const struct publish_flags *)call->flags)->token_file;

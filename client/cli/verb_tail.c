@@ -1,6 +1,7 @@
-/* Prints a stream through the library's EventSource. Unlike that it fails when the first attempt finds no
- * server, because a mistyped address is likelier than a server that starts later. It reconnects exactly
- * after the server's reconnection time, so that people see the server's behaviour. */
+/* Prints a stream through the library's EventSource. Unlike that it fails when the first attempt
+ * finds no server, because a mistyped address is likelier than a server that starts later. It
+ * reconnects exactly after the server's reconnection time, so that people see the server's
+ * behaviour. */
 #include <errno.h>
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
-/* top: the status page for a terminal. One request is pending at a time; keys and changes of the terminal's
- * size are handled meanwhile. */
+/* top: the status page for a terminal. One request is pending at a time; keys and changes of the
+ * terminal's size are handled meanwhile. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>

@@ -1,5 +1,5 @@
-/* Prints presence changes that the library reports. Messages about the watch itself go to stderr, so that
- * pipes receive changes only. */
+/* Prints presence changes that the library reports. Messages about the watch itself go to
+ * stderr, so that pipes receive changes only. */
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>

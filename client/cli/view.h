@@ -18,7 +18,8 @@ struct column {
     bool is_time;        /* unix ms, shown as local time */
 };
 
-/* The form of a verb's reply: a text field as it is; a list field as a table; or all fields, one a line. */
+/* The form of a verb's reply: a text field as it is; a list field as a table; or all fields, one
+ * a line. */
 struct view {
     const char *list; /* NULL: none */
     const struct column *columns;
@@ -27,10 +28,12 @@ struct view {
     const char *text; /* NULL: none */
 };
 
-/* Write the reply. *more: the list is incomplete. 0; -EBADMSG when it is not a JSON object; -ENOMEM. */
+/* Write the reply. *more: the list is incomplete. 0; -EBADMSG when it is not a JSON object;
+ * -ENOMEM. */
 int view_show(const struct view *view, struct slice reply, FILE *out, bool *more);
 
-/* A parsed reply. For NULL, a missing name or a value of another type, getters return NULL, 0 or empty. */
+/* A parsed reply. For NULL, a missing name or a value of another type, getters return NULL, 0 or
+ * empty. */
 struct tree;
 
 /* NULL when it is no JSON object, or out of memory. */

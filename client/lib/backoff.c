@@ -1,6 +1,7 @@
 #include "lib/backoff.h"
 
-/* retry_ms for the first attempt after a stream that was open, and for the first failure; then twice as long each time. */
+/* retry_ms for the first attempt after a stream that was open, and for the first failure; then
+ * twice as long each time. */
 static uint64_t doubled(const struct backoff *b)
 {
     uint64_t wait = b->retry_ms > 0 ? b->retry_ms : 1, max = b->max_ms > b->retry_ms ? b->max_ms : b->retry_ms;

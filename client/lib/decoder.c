@@ -1,5 +1,5 @@
-/* The public interface of common/codec/sse.c. It adds the committed last event id, and converts slices to
- * NUL-terminated texts. */
+/* The public interface of common/codec/sse.c. It adds the committed last event id, and converts
+ * slices to NUL-terminated texts. */
 #include "lib/decoder.h"
 
 #include <errno.h>

@@ -175,7 +175,8 @@ static void judge(const struct transfer *t, CURLcode result, const char *error, 
 
 /* ---- the transfer ---- */
 
-/* How long it may be silent yet, ms; -1: for ever. A refusal whose body does not come must not hold us up either. */
+/* How long it may be silent yet, ms; -1: for ever. A refusal whose body does not come must not
+ * hold us up either. */
 static int patience(const struct transfer *t)
 {
     uint32_t allowed = t->opened ? t->request->idle_ms : t->answered ? t->request->connect_ms : 0;

@@ -1,7 +1,7 @@
 /* http_stream.h - one response of an event stream over HTTP: the only user of libcurl.
  *
- * It opens the URL once and passes on the body's bytes until the stream ends. The caller decides when to
- * reconnect and with which id.
+ * It opens the URL once and passes on the body's bytes until the stream ends. The caller decides
+ * when to reconnect and with which id.
  */
 #ifndef SSECAST_HTTP_STREAM_H
 #define SSECAST_HTTP_STREAM_H

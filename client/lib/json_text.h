@@ -9,8 +9,8 @@
 
 #define JSON_TEXT_DEPTH 1900 /* nesting of lists and objects; the broker accepts a little more */
 
-/* True for exactly one value, with white space around it allowed (RFC 8259); strings are UTF-8. Escapes of surrogates need not
- * come in pairs: the broker takes them so in `data`. */
+/* True for exactly one value, with white space around it allowed (RFC 8259); strings are UTF-8.
+ * Escapes of surrogates need not come in pairs: the broker takes them so in `data`. */
 bool json_text_valid(struct slice text);
 
 /* True when every byte of text belongs to a valid UTF-8 sequence. */

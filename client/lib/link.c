@@ -1,9 +1,10 @@
-/* link_wake(): libzmq's descriptor reports changes of state, and sending may consume one. So a caller that
- * sent outside of its event loop makes the descriptor readable and processes the socket again.
+/* link_wake(): libzmq's descriptor reports changes of state, and sending may consume one. So a
+ * caller that sent outside of its event loop makes the descriptor readable and processes the socket
+ * again.
  *
- * Each endpoint has its own socket with ZMQ_IMMEDIATE. One DEALER for all would distribute requests round
- * robin, and brokers of a cluster would sequence them in any order. No request is queued for an endpoint
- * that is not connected. */
+ * Each endpoint has its own socket with ZMQ_IMMEDIATE. One DEALER for all would distribute
+ * requests round robin, and brokers of a cluster would sequence them in any order. No request is
+ * queued for an endpoint that is not connected. */
 #include "lib/link.h"
 
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* link.h - the sockets to the broker: the only user of libzmq in the library.
  *
- * It sends messages and receives texts. The caller matches replies to requests and keeps timeouts. Of
- * several endpoints one is used as long as it is reachable, so that messages keep their order; then the
- * next one.
+ * It sends messages and receives texts. The caller matches replies to requests and keeps timeouts.
+ * Of several endpoints one is used as long as it is reachable, so that messages keep their order;
+ * then the next one.
  */
 #ifndef SSECAST_LINK_H
 #define SSECAST_LINK_H
@@ -20,8 +20,8 @@ struct slice link_message_json(const struct link_message *p);
 
 struct link;
 
-/* Start to connect to each endpoint of the options. 0; -EINVAL for an invalid key or endpoint; another
- * -errno. */
+/* Start to connect to each endpoint of the options. 0; -EINVAL for an invalid key or endpoint;
+ * another -errno. */
 int link_new(struct link **out, const struct ssecast_publisher_options *options);
 
 /* Free without waiting; unsent messages are lost. */
@@ -48,12 +48,12 @@ int64_t link_due(const struct link *l);
 /* Why the current endpoint cannot be reached, as a line; NULL: no problem is known. */
 const char *link_problem(const struct link *l);
 
-/* The current endpoint does not answer: switch to the next reachable one. Replies from the others are still
- * received. */
+/* The current endpoint does not answer: switch to the next reachable one. Replies from the
+ * others are still received. */
 void link_move(struct link *l);
 
-/* Receive the next message: 1, and *text is its first frame that is not empty, valid until the next call; 0
- * when there is none; or -errno. */
+/* Receive the next message: 1, and *text is its first frame that is not empty, valid until the
+ * next call; 0 when there is none; or -errno. */
 int link_receive(struct link *l, struct slice *text);
 
 /* A SUB socket that receives every message of one endpoint. */

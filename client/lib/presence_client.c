@@ -1,4 +1,5 @@
-/* link.c receives messages, publisher.c requests snapshots, presence_tracker.c derives the changes. */
+/* link.c receives messages, publisher.c requests snapshots, presence_tracker.c derives the
+ * changes. */
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>

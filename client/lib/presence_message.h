@@ -1,5 +1,5 @@
-/* presence_message.h - one connection as the broker describes it: a message of the presence socket, or a row
- * of a presence page.
+/* presence_message.h - one connection as the broker describes it: a message of the presence socket,
+ * or a row of a presence page.
  *
  * Parsed by reply_json.c, the user of jansson.
  */
@@ -34,8 +34,8 @@ struct presence_page {
 int presence_message_read(struct slice text, void (*see)(void *context, const struct presence_message *message),
                           void *context);
 
-/* Parse a reply to `presence` and pass each row to see. *page is valid as long as the reply. 0; -EBADMSG
- * when it is not such a reply; -ENOMEM. */
+/* Parse a reply to `presence` and pass each row to see. *page is valid as long as the reply. 0;
+ * -EBADMSG when it is not such a reply; -ENOMEM. */
 int presence_page_read(const struct ssecast_reply *reply, struct presence_page *page,
                        void (*see)(void *context, const struct presence_message *message), void *context);
 

@@ -1,9 +1,9 @@
-/* presence_tracker.h - tracks connections from presence messages, and from snapshots where messages are
- * missing.
+/* presence_tracker.h - tracks connections from presence messages, and from snapshots where messages
+ * are missing.
  *
- * docs/protocol.md, 1.5, defines how pages of a snapshot and messages are merged. Each change is reported
- * once, although messages may be repeated, late or lost. The tracker counts the connections of sessions.
- * Pure: no I/O and no clock.
+ * docs/protocol.md, 1.5, defines how pages of a snapshot and messages are merged. Each change is
+ * reported once, although messages may be repeated, late or lost. The tracker counts the
+ * connections of sessions. Pure: no I/O and no clock.
  */
 #ifndef SSECAST_PRESENCE_TRACKER_H
 #define SSECAST_PRESENCE_TRACKER_H
@@ -40,16 +40,16 @@ enum tracker_verdict {
 struct presence_tracker *tracker_new(void (*tell)(void *context, const struct tracker_change *change), void *context);
 void tracker_free(struct presence_tracker **r);
 
-/* A snapshot: begin; for each page its rows and then the page; then the messages received meanwhile; then
- * the end. now: unix ms. 0 or -ENOMEM. tracker_page() returns -ESTALE when the page is of another epoch
- * than the pages before: begin again. */
+/* A snapshot: begin; for each page its rows and then the page; then the messages received
+ * meanwhile; then the end. now: unix ms. 0 or -ENOMEM. tracker_page() returns -ESTALE when the
+ * page is of another epoch than the pages before: begin again. */
 void tracker_begin(struct presence_tracker *r);
 int tracker_row(struct presence_tracker *r, const struct presence_message *row);
 int tracker_page(struct presence_tracker *r, const struct presence_page *page);
 void tracker_end(struct presence_tracker *r, int64_t now);
 
-/* True when the snapshot may be incomplete, because the broker has just started. Connections missing in it
- * are kept until a settled snapshot. */
+/* True when the snapshot may be incomplete, because the broker has just started. Connections
+ * missing in it are kept until a settled snapshot. */
 bool tracker_incomplete(const struct presence_tracker *r);
 
 /* The connection id after which the next page begins; "" for the first page. */

@@ -1,4 +1,5 @@
-/* request_json.c encodes requests, window.c tracks them, link.c sends them, reply_json.c parses replies. */
+/* request_json.c encodes requests, window.c tracks them, link.c sends them, reply_json.c parses
+ * replies. */
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -192,8 +193,8 @@ static struct slice request_text(const struct window_request *r)
     return link_message_json(((const struct submitted_request *)r)->message);
 }
 
-/* The request of a refusal without a ref. The broker does not parse a request that is too large or invalid.
- * A refusal as too large is for the largest request that was sent. NULL: unknown. */
+/* The request of a refusal without a ref. The broker does not parse a request that is too large
+ * or invalid. A refusal as too large is for the largest request that was sent. NULL: unknown. */
 static struct window_request *find_unnamed(const struct ssecast_publisher *p, const char *code)
 {
     struct window_request *found = NULL;

@@ -1,7 +1,7 @@
 /* request_json.h - encodes requests to the broker as JSON.
  *
- * Pure: structs of ssecast.h in, one JSON object out, with our own "ref" at its end. The broker validates
- * names and fields. Input that would change the meaning of the request is refused here.
+ * Pure: structs of ssecast.h in, one JSON object out, with our own "ref" at its end. The broker
+ * validates names and fields. Input that would change the meaning of the request is refused here.
  */
 #ifndef SSECAST_REQUEST_JSON_H
 #define SSECAST_REQUEST_JSON_H
@@ -21,8 +21,9 @@ struct request_ids {
 /* 0, or -errno when the system provides no random bytes. */
 int request_ids_begin(struct request_ids *ids);
 
-/* Append the request to out. *repeatable: sending it twice has the same effect as once. 0; -EINVAL, -EILSEQ
- * or -ENOMEM: out is then invalid. The caller sends a payload in bytes as the next frame. */
+/* Append the request to out. *repeatable: sending it twice has the same effect as once. 0;
+ * -EINVAL, -EILSEQ or -ENOMEM: out is then invalid. The caller sends a payload in bytes as the
+ * next frame. */
 int request_publish(struct buf *out, const struct ssecast_event *event, struct request_ids *ids, uint64_t ref,
                     bool *repeatable);
 int request_batch(struct buf *out, const struct ssecast_event *events, size_t count, struct request_ids *ids,

@@ -1,5 +1,6 @@
-/* The rules of EventSource. http_stream.c opens the URL once and decoder.c decodes the stream. This decides
- * whether, when and from which id to reconnect, as in section 9.2.3 of the standard. */
+/* The rules of EventSource. http_stream.c opens the URL once and decoder.c decodes the stream.
+ * This decides whether, when and from which id to reconnect, as in section 9.2.3 of the
+ * standard. */
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -241,8 +242,8 @@ static void tell(struct ssecast_source *s, enum ssecast_state state, const struc
         s->options.error(s->options.context, &error);
 }
 
-/* A close between two runs leaves the descriptor readable. The caller that clears it checks closing()
- * afterwards. */
+/* A close between two runs leaves the descriptor readable. The caller that clears it checks
+ * closing() afterwards. */
 static void take_sign(const struct ssecast_source *s)
 {
     eventfd_t count;

@@ -1,5 +1,5 @@
-/* A reply names its request by number; slots find it. There are twice as many slots as requests. A number
- * whose slot is still in use by an old request is skipped. */
+/* A reply names its request by number; slots find it. There are twice as many slots as requests.
+ * A number whose slot is still in use by an old request is skipped. */
 #include "lib/window.h"
 
 #include <stdlib.h>

@@ -48,8 +48,8 @@ struct window_request *window_oldest(const struct window *w);             /* NUL
 struct window_request *window_newer(const struct window_request *r);      /* the one added after r, or NULL */
 struct window_request *window_waiting(const struct window *w);            /* the next to send, or NULL */
 
-/* r, which waited, was sent. A repeatable one is due again at resend_at, which never decreases between
- * calls. */
+/* r, which waited, was sent. A repeatable one is due again at resend_at, which never decreases
+ * between calls. */
 void window_sent(struct window *w, struct window_request *r, int64_t resend_at);
 
 /* Queue the requests that are due to be resent. Returns their number. */

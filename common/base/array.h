@@ -10,8 +10,9 @@
 
 #define ARRAY_FIRST ((size_t)16) /* items */
 
-/* Make room for count items of size bytes each. *cap is the number of items there is room for; it at least doubles when it
- * grows. Returns the array, which may have moved. NULL when out of memory: the array and *cap stay as they are. */
+/* Make room for count items of size bytes each. *cap is the number of items there is room for;
+ * it at least doubles when it grows. Returns the array, which may have moved. NULL when out of
+ * memory: the array and *cap stay as they are. */
 static inline void *array_reserve(void *items, size_t *cap, size_t count, size_t size)
 {
     if (count <= *cap)

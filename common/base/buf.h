@@ -1,6 +1,7 @@
 /* buf.h - bytes that grow at their end: the one growable buffer of the programs.
  *
- * A failed allocation is remembered in failed, and everything that is put after it is ignored. So a writer checks once, at the end.
+ * A failed allocation is remembered in failed, and everything that is put after it is ignored. So a
+ * writer checks once, at the end.
  *
  * Ownership: the caller releases the memory with buf_release(), or takes data and frees it.
  */
@@ -20,7 +21,8 @@ struct buf {
 /* Free the memory and zero the buffer. */
 void buf_release(struct buf *b);
 
-/* Make room for len more bytes. False when there is none; failed is set then, and the bytes stay as they are. */
+/* Make room for len more bytes. False when there is none; failed is set then, and the bytes stay
+ * as they are. */
 bool buf_grow(struct buf *b, size_t len);
 
 /* Count len more bytes as written and return where they begin; NULL when there is no room. */

@@ -4,8 +4,8 @@
 
 #define FOLDER_WHY_MAX 640
 
-/* The file at path could not be created because of err (a positive errno). Writes what is wrong with
- * its directory and how to fix it, or else the text of err. Returns out. */
+/* The file at path could not be created because of err (a positive errno). Writes what is wrong
+ * with its directory and how to fix it, or else the text of err. Returns out. */
 const char *folder_problem(const char *path, int err, char out[FOLDER_WHY_MAX]);
 
 #endif

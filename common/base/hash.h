@@ -1,7 +1,9 @@
 /* hash.h - a keyed hash for names that strangers choose.
  *
- * The hash is SipHash-2-4 of libsodium under a key that each process draws at random. Nobody outside the process can find names that fall into
- * the same bucket, so a hash table keeps its speed whatever names it is given. Hashes mean nothing in another process: do not store or send them.
+ * The hash is SipHash-2-4 of libsodium under a key that each process draws at random. Nobody
+ * outside the process can find names that fall into the same bucket, so a hash table keeps its
+ * speed whatever names it is given. Hashes mean nothing in another process: do not store or send
+ * them.
  */
 #ifndef SSECAST_HASH_H
 #define SSECAST_HASH_H
@@ -10,14 +12,16 @@
 
 #include "base/slice.h"
 
-/* The hash of bytes; of none too. Safe from any thread. Aborts when the kernel gives no random numbers for the key. */
+/* The hash of bytes; of none too. Safe from any thread. Aborts when the kernel gives no random
+ * numbers for the key. */
 uint64_t hash_keyed(struct slice bytes);
 
-/* A hash that is the same in every process, so it can be stored. Its key is public: colliding bytes can be computed
- * with 2^32 tries. Do not make it the place in a hash table. */
+/* A hash that is the same in every process, so it can be stored. Its key is public: colliding
+ * bytes can be computed with 2^32 tries. Do not make it the place in a hash table. */
 uint64_t hash_fixed(struct slice bytes);
 
-/* SHA-256 over parts. Each part goes in behind its length, so parts cannot be cut differently for the same hash. */
+/* SHA-256 over parts. Each part goes in behind its length, so parts cannot be cut differently
+ * for the same hash. */
 struct hash_parts {
     _Alignas(16) unsigned char state[128];
 };

@@ -72,8 +72,8 @@ static void put_ascii(struct buf *out, char c)
     put_string(out, escape);
 }
 
-/* The number of bytes at the start of text (no valid character) that one U+FFFD replaces: the longest
- * truncated sequence. The Encoding Standard, and so browsers, do the same. */
+/* The number of bytes at the start of text (no valid character) that one U+FFFD replaces: the
+ * longest truncated sequence. The Encoding Standard, and so browsers, do the same. */
 static size_t broken_run(struct slice text)
 {
     for (size_t n = text.len < 3 ? text.len : 3; n > 1; n--) {

@@ -13,8 +13,8 @@
 
 #include "base/buf.h"
 
-/* Each writes one piece. name is the field's name (plain ASCII, not escaped), or NULL inside a list and at
- * the top level. Commas are added automatically. */
+/* Each writes one piece. name is the field's name (plain ASCII, not escaped), or NULL inside a
+ * list and at the top level. Commas are added automatically. */
 void json_begin_object(struct buf *out, const char *name);
 void json_end_object(struct buf *out);
 void json_begin_list(struct buf *out, const char *name);

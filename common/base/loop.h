@@ -2,10 +2,10 @@
  *
  * It runs in one thread and knows nothing of streams.
  *
- * Ownership: watches and timers are embedded in their owners. After loop_remove() the owner keeps the
- * memory until the end of the turn (see the reaping in worker.c): an event that was already fetched
- * finds fd < 0 and is skipped. A timer that was ever set must live as long as the loop. Timers are
- * few: each serves a whole list of deadlines.
+ * Ownership: watches and timers are embedded in their owners. After loop_remove() the owner keeps
+ * the memory until the end of the turn (see the reaping in worker.c): an event that was already
+ * fetched finds fd < 0 and is skipped. A timer that was ever set must live as long as the loop.
+ * Timers are few: each serves a whole list of deadlines.
  */
 #ifndef SSECAST_LOOP_H
 #define SSECAST_LOOP_H
@@ -30,8 +30,8 @@ struct loop_timer {
     bool linked;
 };
 
-/* turn_end is called with context after the callbacks of each turn. It returns true when more work is
- * ready, so that the loop does not sleep. NULL on failure, with errno set. */
+/* turn_end is called with context after the callbacks of each turn. It returns true when more
+ * work is ready, so that the loop does not sleep. NULL on failure, with errno set. */
 struct loop *loop_new(bool (*turn_end)(void *context), void *context);
 
 void loop_free(struct loop **l);
@@ -53,7 +53,8 @@ void loop_timer_stop(struct loop_timer *t);
 /* The time (clock_ms()) at which this turn began. */
 int64_t loop_now(const struct loop *l);
 
-/* Run until loop_stop(); return at once if it was called before. May be called again. 0 or -errno. */
+/* Run until loop_stop(); return at once if it was called before. May be called again. 0 or
+ * -errno. */
 int loop_run(struct loop *l);
 
 void loop_stop(struct loop *l);

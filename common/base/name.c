@@ -5,7 +5,8 @@ static bool in(unsigned char byte, unsigned low, unsigned high)
     return byte >= low && byte <= high;
 }
 
-/* The Unicode Standard, table 3-7: the second byte has a range of its own after some first bytes. */
+/* The Unicode Standard, table 3-7: the second byte has a range of its own after some first
+ * bytes. */
 size_t utf8_sequence(struct slice text)
 {
     const unsigned char *p = (const unsigned char *)text.data;

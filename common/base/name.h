@@ -12,8 +12,8 @@
 
 bool name_valid(struct slice name);
 
-/* A client sends its cursor back in an HTTP header. Web servers refuse control characters in headers
- * and strip blanks at both ends. */
+/* A client sends its cursor back in an HTTP header. Web servers refuse control characters in
+ * headers and strip blanks at both ends. */
 #define CURSOR_RULE                                                                                                    \
     "1 to 255 bytes of UTF-8 without control characters (a tab inside is fine) and without a space or tab at either "  \
     "end"
@@ -31,11 +31,13 @@ bool own_id_valid(struct slice id);
 
 bool key_name_valid(struct slice name);
 
-/* The length of the valid UTF-8 sequence at the start of text (1 to 4 bytes), or 0 when there is none. text is not empty. */
+/* The length of the valid UTF-8 sequence at the start of text (1 to 4 bytes), or 0 when there is
+ * none. text is not empty. */
 size_t utf8_sequence(struct slice text);
 
-/* True when this valid UTF-8 sequence of len bytes is safe to print on a terminal. Control characters
- * are not, and neither are characters that change the direction of text, which can disguise it. */
+/* True when this valid UTF-8 sequence of len bytes is safe to print on a terminal. Control
+ * characters are not, and neither are characters that change the direction of text, which can
+ * disguise it. */
 bool utf8_harmless(const char *sequence, size_t len);
 
 #endif

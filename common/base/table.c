@@ -1,11 +1,13 @@
-/* Why a wrapper: uthash is macros over the caller's struct; here it is named in one place and stays there. */
+/* Why a wrapper: uthash is macros over the caller's struct; here it is named in one place and
+ * stays there. */
 #include "base/table.h"
 
 #include <stdlib.h>
 
 #include "base/hash.h"
 
-/* Names come from outside: uthash's own hash has no key, and names that collide under it can be computed. */
+/* Names come from outside: uthash's own hash has no key, and names that collide under it can be
+ * computed. */
 #define HASH_FUNCTION(name, len, hash) ((hash) = (unsigned)hash_keyed((struct slice){(name), (len)}))
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>

@@ -1,7 +1,8 @@
 /* table.h - a hash table from names (any bytes) to values of one fixed size.
  *
- * A value lives inside its entry, next to its name: one allocation each, and its address does not change
- * until it is removed. There is no locking and no order. The hash is keyed (hash.h), so strangers may choose the names.
+ * A value lives inside its entry, next to its name: one allocation each, and its address does not
+ * change until it is removed. There is no locking and no order. The hash is keyed (hash.h), so
+ * strangers may choose the names.
  *
  * Ownership: the table owns entries and names; what a value points to is the caller's.
  */
@@ -21,10 +22,12 @@ void table_free(struct table **t);
 /* The value under name, or NULL. */
 void *table_find(const struct table *t, struct slice name);
 
-/* The value under name; where there is none, a new one with all bytes zero. NULL when out of memory. */
+/* The value under name; where there is none, a new one with all bytes zero. NULL when out of
+ * memory. */
 void *table_insert(struct table *t, struct slice name);
 
-/* Remove a value that table_find() or table_insert() returned. This frees the value and its name. */
+/* Remove a value that table_find() or table_insert() returned. This frees the value and its
+ * name. */
 void table_remove(struct table *t, void *value);
 
 /* The name of a value. Valid as long as the value. */
@@ -36,8 +39,8 @@ void *table_next(const struct table *t, const void *value);
 
 size_t table_count(const struct table *t);
 
-/* The number of entries in the fullest bucket, the most that a lookup compares. For tests: it walks all
- * buckets. */
+/* The number of entries in the fullest bucket, the most that a lookup compares. For tests: it
+ * walks all buckets. */
 size_t table_longest_chain(const struct table *t);
 
 #endif

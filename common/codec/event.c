@@ -1,5 +1,5 @@
-/* The entry is encoded once and kept as a whole; parsed fields point into it. So storing, sending and
- * replaying an event copies bytes and parses nothing. */
+/* The entry is encoded once and kept as a whole; parsed fields point into it. So storing,
+ * sending and replaying an event copies bytes and parses nothing. */
 #include "codec/event.h"
 
 #include <stdlib.h>
@@ -16,8 +16,9 @@
 
 /* --- the index of `except` --- */
 
-/* A replay asks every event whether it excludes the reader. So the names of a long `except` are found by their hash.
- * The index is a hash table with open addressing, behind the entry. A slot is the offset of a name in the entry, or 0. */
+/* A replay asks every event whether it excludes the reader. So the names of a long `except` are
+ * found by their hash. The index is a hash table with open addressing, behind the entry. A slot
+ * is the offset of a name in the entry, or 0. */
 #define INDEX_NAMES_MIN 16u /* fewer names are compared one by one */
 #define ENTRY_NAME_MIN 3u   /* bytes of a name in an entry: its length and one character */
 
@@ -33,7 +34,8 @@ static uint32_t slots_for(size_t names)
     return slots;
 }
 
-/* An event with room for an entry of this size that names `excepted` names in its `except` lists. NULL when out of memory. */
+/* An event with room for an entry of this size that names `excepted` names in its `except`
+ * lists. NULL when out of memory. */
 static struct event *event_room(size_t entry_size, size_t excepted)
 {
     const size_t unit = sizeof(uint32_t);
@@ -72,7 +74,8 @@ static uint32_t *index_slot(const struct event *e, enum event_list list, struct 
     return &e->index[at];
 }
 
-/* Fill the index, when there is one: the entry is whole by now. A name that is there twice takes one slot. */
+/* Fill the index, when there is one: the entry is whole by now. A name that is there twice takes
+ * one slot. */
 static void index_excepts(struct event *e)
 {
     size_t cursor;
@@ -151,7 +154,8 @@ static void put_head(char *p, const struct event *e)
     put_u16(p + 44, (uint16_t)e->publisher.len);
 }
 
-/* value in decimal at the end of digits. (snprintf() takes longer than everything else in event_new().) */
+/* value in decimal at the end of digits. (snprintf() takes longer than everything else in
+ * event_new().) */
 static struct slice decimal(uint64_t value, char digits[20])
 {
     size_t first = 20;
@@ -290,7 +294,8 @@ struct event *event_new(const struct event_spec *spec)
     return e;
 }
 
-/* Find where each list of names begins. Returns what follows the names, or NULL when they do not fit before end. */
+/* Find where each list of names begins. Returns what follows the names, or NULL when they do not
+ * fit before end. */
 static const char *scan_names(struct event *e, const char *p, const char *end)
 {
     for (int list = 0; list < EVENT_LISTS; list++) {
@@ -308,7 +313,8 @@ static const char *scan_names(struct event *e, const char *p, const char *end)
     return p;
 }
 
-/* Find the own id and its publisher. Returns what follows them, or NULL when they are not as event_new() writes them. */
+/* Find the own id and its publisher. Returns what follows them, or NULL when they are not as
+ * event_new() writes them. */
 static const char *scan_id(struct event *e)
 {
     const char *head = e->bytes;
@@ -351,7 +357,8 @@ static bool scan_entry(struct event *e)
     return e->kind != EVENT_BANS || are_bans(e);
 }
 
-/* How many names the head says are in `except`. More than an entry of this size can hold are none: the entry will be refused. */
+/* How many names the head says are in `except`. More than an entry of this size can hold are
+ * none: the entry will be refused. */
 static size_t excepted_in_head(const char *head, size_t size)
 {
     size_t names = 0;

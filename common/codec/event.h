@@ -1,10 +1,11 @@
 /* event.h - one event of the sequence: its targets and its encoded text.
  *
- * The broker encodes an event once; it is immutable from then on. The feed, replays and stores carry its
- * entry (the bytes below). Streams are sent its text. An event does not know where it was delivered.
+ * The broker encodes an event once; it is immutable from then on. The feed, replays and stores
+ * carry its entry (the bytes below). Streams are sent its text. An event does not know where it was
+ * delivered.
  *
- * Ownership: reference counted, for one thread. event_new(), event_parse() and event_text() return one
- * reference; event_ref() adds one, event_unref() drops one.
+ * Ownership: reference counted, for one thread. event_new(), event_parse() and event_text() return
+ * one reference; event_ref() adds one, event_unref() drops one.
  *
  * The entry, little-endian (format version: see wire.h):
  *     0  u32 size of the whole entry      24  u32 block, seconds (shutdown)
@@ -16,8 +17,9 @@
  *    16  u64 time, unix ms                    list by list), then the text (bans: for each
  *                                          u16 length + session, u64 until)
  *
- * An event with an own id names its publisher, because own ids are unique for each publisher. Its id: line
- * shows the own id. When another event showed the same id before, the line shows the seq instead.
+ * An event with an own id names its publisher, because own ids are unique for each publisher. Its
+ * id: line shows the own id. When another event showed the same id before, the line shows the seq
+ * instead.
  */
 #ifndef SSECAST_EVENT_H
 #define SSECAST_EVENT_H
@@ -90,19 +92,19 @@ struct event {
     char bytes[];
 };
 
-/* Build and encode an event. A shutdown never has an id: line. NULL when out of memory, or when the entry
- * would exceed 4 GiB or a list EVENT_LIST_MAX. */
+/* Build and encode an event. A shutdown never has an id: line. NULL when out of memory, or when
+ * the entry would exceed 4 GiB or a list EVENT_LIST_MAX. */
 struct event *event_new(const struct event_spec *spec);
 
-/* Parse the entry at the start of bytes; *used is its size. NULL with *used 0 when bytes does not begin
- * with a complete valid entry, or when out of memory. */
+/* Parse the entry at the start of bytes; *used is its size. NULL with *used 0 when bytes does
+ * not begin with a complete valid entry, or when out of memory. */
 struct event *event_parse(struct slice bytes, size_t *used);
 
 /* An EVENT_TEXT with a copy of text. NULL when out of memory. */
 struct event *event_text(struct slice text);
 
-/* An EVENT_TEXT of len bytes, which the caller writes to its `bytes` before sharing it. NULL when out of
- * memory. */
+/* An EVENT_TEXT of len bytes, which the caller writes to its `bytes` before sharing it. NULL
+ * when out of memory. */
 struct event *event_text_room(size_t len);
 
 struct event *event_ref(struct event *e);
@@ -116,12 +118,13 @@ bool event_shows_id(const struct event *e);
 /* Walk the names of one list: set *cursor to 0, then call until false. */
 bool event_next_name(const struct event *e, enum event_list list, size_t *cursor, struct slice *name);
 
-/* One ban of an EVENT_BANS: session is refused until until_ms (unix time); 0 lifts its ban. The encoded
- * size in bytes, and encoding it to out. */
+/* One ban of an EVENT_BANS: session is refused until until_ms (unix time); 0 lifts its ban. The
+ * encoded size in bytes, and encoding it to out. */
 size_t event_ban_size(struct slice session);
 void event_put_ban(char *out, struct slice session, int64_t until_ms);
 
-/* Walk the bans of an EVENT_BANS: set *cursor to 0, then call until false. Other events have none. */
+/* Walk the bans of an EVENT_BANS: set *cursor to 0, then call until false. Other events have
+ * none. */
 bool event_next_ban(const struct event *e, size_t *cursor, struct slice *session, int64_t *until_ms);
 
 /* One connection, its session and its channels. */
@@ -134,7 +137,8 @@ struct audience {
 /* True when the connection is in `to` (or there is no `to`) and in no `except`. */
 bool event_concerns(const struct event *e, const struct audience *who);
 
-/* True when the connection is in an `except` list. The time does not depend on the length of the lists. */
+/* True when the connection is in an `except` list. The time does not depend on the length of the
+ * lists. */
 bool event_excludes(const struct event *e, const struct audience *who);
 
 /* Bytes of memory of e's index, beside its struct and its entry. */

@@ -1,12 +1,13 @@
 /* grant.h - the permissions of a caller: which commands, and for which sessions and channels.
  *
- * Keys of services, tokens of HTTP publishers and workers all become a grant. The broker's commands check
- * grants only. A grant knows neither keys nor tokens.
+ * Keys of services, tokens of HTTP publishers and workers all become a grant. The broker's commands
+ * check grants only. A grant knows neither keys nor tokens.
  *
  * A pattern is a name, or a prefix followed by `*`; `*` alone matches every name.
  *
- * A publisher's identity is a short text: `key:` and a key's name; `token:` and a hash of a token's claims;
- * or empty for all callers without a key. Publishers with the same identity share their own ids.
+ * A publisher's identity is a short text: `key:` and a key's name; `token:` and a hash of a token's
+ * claims; or empty for all callers without a key. Publishers with the same identity share their own
+ * ids.
  *
  * Ownership: a grant borrows its patterns and the identity.
  */

@@ -136,7 +136,8 @@ static json_t *load_softened(struct slice text, json_error_t *error)
     return tree;
 }
 
-/* Build the tree of the reduced text. It is valid JSON, but may exceed what jansson can represent. */
+/* Build the tree of the reduced text. It is valid JSON, but may exceed what jansson can
+ * represent. */
 static json_t *load_reduced(struct slice text, const struct json_reduced *reduced, struct json_fault *fault)
 {
     json_error_t error;

@@ -1,12 +1,13 @@
-/* json.h - parses requests and writes replies: the only user of jansson. It does not know the commands.
+/* json.h - parses requests and writes replies: the only user of jansson. It does not know the
+ * commands.
  *
- * A request is parsed once. Getters take values by name and type. A wrong type becomes an error message
- * such as "`limit` must be a whole number from 1 to 1000, not \"x\"". The values of `ref` and `data` are
- * passed on as the request's own bytes (json_reduce.h), so that numbers keep their digits. Replies are
- * written as text (json_out.h).
+ * A request is parsed once. Getters take values by name and type. A wrong type becomes an error
+ * message such as "`limit` must be a whole number from 1 to 1000, not \"x\"". The values of `ref`
+ * and `data` are passed on as the request's own bytes (json_reduce.h), so that numbers keep their
+ * digits. Replies are written as text (json_out.h).
  *
- * Ownership: a struct json owns everything that the getters return, until json_free(). The request's
- * bytes belong to the caller and must live as long.
+ * Ownership: a struct json owns everything that the getters return, until json_free(). The
+ * request's bytes belong to the caller and must live as long.
  */
 #ifndef SSECAST_JSON_H
 #define SSECAST_JSON_H
@@ -18,7 +19,8 @@
 
 struct json;
 
-/* An error of a request. code is an error code of replies; message is UTF-8 as far as the request was. */
+/* An error of a request. code is an error code of replies; message is UTF-8 as far as the
+ * request was. */
 struct json_fault {
     const char *code; /* "bad_json", "bad_request", or a caller's own */
     char message[384];
@@ -35,8 +37,9 @@ struct json_object {
     long index;                       /* in the parent's list of that name; -1: not in a list */
 };
 
-/* Parse one request. NULL with *fault set: bad_json (with the position) when text is not valid JSON: invalid UTF-8, a name
- * twice in one object, more than about 2,000 levels; bad_request when it is JSON but not an object, or out of memory. */
+/* Parse one request. NULL with *fault set: bad_json (with the position) when text is not valid
+ * JSON: invalid UTF-8, a name twice in one object, more than about 2,000 levels; bad_request
+ * when it is JSON but not an object, or out of memory. */
 struct json *json_parse(struct slice text, struct json_fault *fault);
 
 /* Limits below what json_parse() accepts; 0: no further limit. */
@@ -49,8 +52,8 @@ struct json_limits {
 /* The same within limits. Nesting too deep is bad_json; too many values are too_large. */
 struct json *json_parse_within(struct slice text, const struct json_limits *limits, struct json_fault *fault);
 
-/* The `ref` of a request as it was sent; empty when there is none, or when the request is not JSON. Builds
- * no tree. */
+/* The `ref` of a request as it was sent; empty when there is none, or when the request is not
+ * JSON. Builds no tree. */
 struct slice json_ref(struct slice text);
 
 /* Free and set *j to NULL. Safe on NULL. */
@@ -63,7 +66,8 @@ const struct json_object *json_root(const struct json *j);
 int json_fault(struct json_fault *fault, const char *code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The same as bad_request about a field of o: the message begins with the field's path in backquotes, as in "`events[3].to` ". */
+/* The same as bad_request about a field of o: the message begins with the field's path in
+ * backquotes, as in "`events[3].to` ". */
 int json_fault_at(struct json_fault *fault, const struct json_object *o, const char *name, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
@@ -73,15 +77,17 @@ int json_fault_of(struct json_fault *fault, const struct json_object *o, const c
 
 bool json_has(const struct json_object *o, const char *name);
 
-/* The source text of a field's value, without the white space around it; empty when there is no such field. For ref and data. */
+/* The source text of a field's value, without the white space around it; empty when there is no
+ * such field. For ref and data. */
 struct slice json_raw(const struct json_object *o, const char *name);
 
-/* Check that each field is in accepted (ended by NULL). 0, or -EINVAL: the fault names the field and those
- * accepted. */
+/* Check that each field is in accepted (ended by NULL). 0, or -EINVAL: the fault names the field
+ * and those accepted. */
 int json_check_fields(const struct json_object *o, const char *const *accepted, struct json_fault *fault);
 
 /* The getters. 0, or -EINVAL with *fault set. A missing field is no fault and leaves *out
- * unchanged: set the default before, and use json_has() for required fields. null is not missing. */
+ * unchanged: set the default before, and use json_has() for required fields. null is not
+ * missing. */
 
 /* Any text, NUL included. */
 int json_get_text(const struct json_object *o, const char *name, struct slice *out, struct json_fault *fault);
@@ -108,8 +114,8 @@ size_t json_list_length(const struct json_object *o, const char *name);
 int json_get_objects(const struct json_object *o, const char *name, size_t max, const struct json_object **out,
                      size_t *count, struct json_fault *fault);
 
-/* Write {"ok":true. The caller adds the reply's fields. json_reply_end() adds "ref" (unless empty) and the
- * closing brace. */
+/* Write {"ok":true. The caller adds the reply's fields. json_reply_end() adds "ref" (unless
+ * empty) and the closing brace. */
 void json_reply_begin(struct buf *out);
 void json_reply_end(struct buf *out, struct slice ref);
 

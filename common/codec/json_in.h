@@ -1,5 +1,5 @@
-/* json_in.h - reads small JSON texts from outside: a token's claims, a key file. The worker's only user of
- * jansson.
+/* json_in.h - reads small JSON texts from outside: a token's claims, a key file. The worker's only
+ * user of jansson.
  *
  * Getters take a type; a value of another type counts as missing. Every getter accepts NULL.
  *
@@ -12,7 +12,8 @@
 
 struct json_in; /* any value */
 
-/* The value that text is; NULL when it is not JSON, holds a name twice in one object, or out of memory. */
+/* The value that text is; NULL when it is not JSON, holds a name twice in one object, or out of
+ * memory. */
 struct json_in *json_in_parse(struct slice text);
 
 /* Free and set *root to NULL. Safe on NULL. */

@@ -1,5 +1,6 @@
-/* There is no recursion, because the sender chooses the depth. Keys are in a hash table, because duplicate
- * fields are refused (in `data` too) and comparing all pairs would take quadratic time. */
+/* There is no recursion, because the sender chooses the depth. Keys are in a hash table, because
+ * duplicate fields are refused (in `data` too) and comparing all pairs would take quadratic
+ * time. */
 #include "codec/json_reduce.h"
 
 #include <stdint.h>
@@ -93,7 +94,8 @@ static enum json_verdict skip_escape(struct reduction *s)
     return JSON_GOOD;
 }
 
-/* Bytes of a string that need no look; 0 for quotes, backslashes, control characters and all beyond ASCII. */
+/* Bytes of a string that need no look; 0 for quotes, backslashes, control characters and all
+ * beyond ASCII. */
 static bool is_plain(char c)
 {
     return (unsigned char)c >= 0x20 && (unsigned char)c < 0x80 && c != '"' && c != '\\';
@@ -406,7 +408,8 @@ static enum json_verdict close_level(struct reduction *s)
     return verdict;
 }
 
-/* Values have ended: close what is closed, up to the comma before the next value. *more: there is a next value. */
+/* Values have ended: close what is closed, up to the comma before the next value. *more: there
+ * is a next value. */
 static enum json_verdict after_value(struct reduction *s, bool *more)
 {
     enum json_verdict verdict = JSON_GOOD;

@@ -1,13 +1,13 @@
 /* json_reduce.h - one cheap pass over a request before jansson builds a tree of it.
  *
  * The pass accepts JSON (RFC 8259) and nothing else; halves of surrogate pairs (surrogate.h) in
- * `data` only. It counts the values that jansson would have to build, and writes a shorter text: the
- * values of `data` and `ref`, which are handed on as they were sent, become a 0. So nothing that is
- * nested in them costs a tree. The time is linear in the text; the memory is the shorter text and 8
- * bytes for each field of an open object.
+ * `data` only. It counts the values that jansson would have to build, and writes a shorter text:
+ * the values of `data` and `ref`, which are handed on as they were sent, become a 0. So nothing
+ * that is nested in them costs a tree. The time is linear in the text; the memory is the shorter
+ * text and 8 bytes for each field of an open object.
  *
- * It does not know the commands. It takes out `data` and `ref` of the request itself, and `data` of the
- * objects in `events`.
+ * It does not know the commands. It takes out `data` and `ref` of the request itself, and `data` of
+ * the objects in `events`.
  *
  * Ownership: the result owns its text; `ref` points into the input.
  */

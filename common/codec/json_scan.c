@@ -1,5 +1,5 @@
-/* jansson returns values, and a double that is read and written again may differ from the text that was
- * sent. So the text is scanned here. */
+/* jansson returns values, and a double that is read and written again may differ from the text
+ * that was sent. So the text is scanned here. */
 #include "codec/json_scan.h"
 
 #include <stddef.h>
@@ -82,7 +82,8 @@ struct slice json_inside(struct slice text)
     return text.len < 2 ? (struct slice){NULL, 0} : (struct slice){text.data + 1, text.len - 2};
 }
 
-/* Take the next value; what is behind it, and behind one of the separators if it is there, is left in rest. */
+/* Take the next value; what is behind it, and behind one of the separators if it is there, is
+ * left in rest. */
 static bool take(struct slice *rest, char separator, struct slice *value)
 {
     const char *end = rest->data + rest->len;
@@ -142,7 +143,8 @@ static const char *skip_number(const char *p, const char *end)
     return skip_exponent(skip_fraction(whole, end), end);
 }
 
-/* True when jansson holds this number exactly: it has no exponent and is short or fits an int64_t. */
+/* True when jansson holds this number exactly: it has no exponent and is short or fits an
+ * int64_t. */
 static bool is_held(const char *number, size_t len)
 {
     bool negative = *number == '-';

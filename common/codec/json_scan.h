@@ -1,7 +1,7 @@
 /* json_scan.h - finds the spans of values in the text of valid JSON. It decodes nothing.
  *
- * json_reduce() has accepted the text before, so no errors are reported. On other text the functions stay
- * within its bounds, and their results are undefined.
+ * json_reduce() has accepted the text before, so no errors are reported. On other text the
+ * functions stay within its bounds, and their results are undefined.
  */
 #ifndef SSECAST_JSON_SCAN_H
 #define SSECAST_JSON_SCAN_H
@@ -11,15 +11,16 @@
 /* The text between the brackets of an object or list, for the walks below. */
 struct slice json_inside(struct slice text);
 
-/* Walk an object's fields: key with its quotes, value without white space around it. false at the end. */
+/* Walk an object's fields: key with its quotes, value without white space around it. false at
+ * the end. */
 bool json_next_field(struct slice *rest, struct slice *key, struct slice *value);
 
 /* Walk a list's values. false at the end. */
 bool json_next_item(struct slice *rest, struct slice *value);
 
-/* Replace valid JSON that jansson cannot represent, in place and without changing lengths. Numbers beyond
- * its range become zeros, and the NUL escape in a key becomes another character. Invalid JSON stays
- * invalid. */
+/* Replace valid JSON that jansson cannot represent, in place and without changing lengths.
+ * Numbers beyond its range become zeros, and the NUL escape in a key becomes another character.
+ * Invalid JSON stays invalid. */
 void json_soften(char *text, size_t len);
 
 #endif

@@ -1,8 +1,9 @@
-/* meta.h - packs the values that are kept of a request besides session and channels, META_MAX at most.
+/* meta.h - packs the values that are kept of a request besides session and channels, META_MAX at
+ * most.
  *
- * A worker keeps the values as long as the stream and reports them to the broker, so they are packed. An
- * IP address takes 5 or 17 bytes, a text its length and one byte, a missing value one byte. Labels are
- * kept elsewhere, once for each worker. Pure.
+ * A worker keeps the values as long as the stream and reports them to the broker, so they are
+ * packed. An IP address takes 5 or 17 bytes, a text its length and one byte, a missing value one
+ * byte. Labels are kept elsewhere, once for each worker. Pure.
  */
 #ifndef SSECAST_META_H
 #define SSECAST_META_H
@@ -17,8 +18,8 @@
 #define META_PACKED_MAX (META_MAX * (META_VALUE_MAX + 1))
 #define META_RULE "1 to 64 of letters, digits, '_', '-' and '.'"
 
-/* Write value to out, which has room for META_VALUE_MAX + 1 bytes. Returns the bytes written. An empty
- * value is a missing one. */
+/* Write value to out, which has room for META_VALUE_MAX + 1 bytes. Returns the bytes written. An
+ * empty value is a missing one. */
 size_t meta_pack(struct slice value, char *out);
 
 /* True when packed is the output of at most META_MAX calls of meta_pack(). */

@@ -1,4 +1,5 @@
-/* The encoder makes one pass to count and one to write; the decoder is the standard's line machine, fed any way. */
+/* The encoder makes one pass to count and one to write; the decoder is the standard's line
+ * machine, fed any way. */
 #include "codec/sse.h"
 
 #include <errno.h>
@@ -7,8 +8,8 @@
 
 #include "base/buf.h"
 
-/* The first LF or CR in bytes, or NULL. It looks in windows, so that many short lines ended by one of the two are not each
- * searched to the far end for the other. */
+/* The first LF or CR in bytes, or NULL. It looks in windows, so that many short lines ended by
+ * one of the two are not each searched to the far end for the other. */
 static const char *line_end(struct slice bytes)
 {
     const size_t window = 256;
@@ -22,8 +23,8 @@ static const char *line_end(struct slice bytes)
     return NULL;
 }
 
-/* The length of the first line of rest; *next is where the line after it begins (LF, CR or CRLF between them), or NULL when
- * there is none. */
+/* The length of the first line of rest; *next is where the line after it begins (LF, CR or CRLF
+ * between them), or NULL when there is none. */
 static size_t line_length(struct slice rest, const char **next)
 {
     const char *end = line_end(rest);

@@ -1,7 +1,7 @@
 /* sse.h - the text/event-stream format: encoder and decoder.
  *
- * Source: WHATWG HTML Living Standard, section 9.2 "Server-sent events". Pure: bytes in, bytes out, no
- * I/O and no clock.
+ * Source: WHATWG HTML Living Standard, section 9.2 "Server-sent events". Pure: bytes in, bytes out,
+ * no I/O and no clock.
  */
 #ifndef SSECAST_SSE_H
 #define SSECAST_SSE_H
@@ -23,7 +23,8 @@ struct sse_block {
 /* Bytes that sse_encode() will write for this block, the closing blank line included. */
 size_t sse_encoded_size(const struct sse_block *block);
 
-/* Write the block to out, which has room for sse_encoded_size() bytes. Returns the bytes written. */
+/* Write the block to out, which has room for sse_encoded_size() bytes. Returns the bytes
+ * written. */
 size_t sse_encode(const struct sse_block *block, char *out);
 
 /* True when value can stand in an id: line: 1 to 255 bytes, no NUL, CR or LF. */
@@ -32,7 +33,8 @@ bool sse_valid_id(struct slice value);
 /* True when value can stand in an event: line: no NUL, CR or LF, 255 bytes at most. */
 bool sse_valid_event(struct slice value);
 
-/* One decoded event. The slices are valid during the callback only. A NUL byte follows each that is not empty. */
+/* One decoded event. The slices are valid during the callback only. A NUL byte follows each that
+ * is not empty. */
 struct sse_event {
     struct slice type; /* "message" where the stream named none */
     struct slice data; /* lines joined by LF */
@@ -54,15 +56,15 @@ struct sse_decoder *sse_decoder_new(const struct sse_handler *handler);
 
 void sse_decoder_free(struct sse_decoder **d);
 
-/* Limit an event: more than max bytes of lines, name, data and id together are -EMSGSIZE. 0: no limit,
- * as at first. */
+/* Limit an event: more than max bytes of lines, name, data and id together are -EMSGSIZE. 0: no
+ * limit, as at first. */
 void sse_decoder_limit(struct sse_decoder *d, size_t max);
 
 /* Set the last event id for the start of the stream; at first it is empty. 0 or -ENOMEM. */
 int sse_decoder_set_id(struct sse_decoder *d, struct slice id);
 
-/* Feed bytes, cut anywhere. 0, -EMSGSIZE or -ENOMEM. After an error the decoder is unusable: every further
- * call returns the same. */
+/* Feed bytes, cut anywhere. 0, -EMSGSIZE or -ENOMEM. After an error the decoder is unusable:
+ * every further call returns the same. */
 int sse_decoder_feed(struct sse_decoder *d, const char *bytes, size_t len);
 
 #endif

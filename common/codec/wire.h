@@ -1,9 +1,9 @@
 /* wire.h - the messages between broker and worker: feed (XPUB to SUB) and sync (ROUTER to DEALER).
  *
- * Each message is one ZeroMQ frame: 'S' 'S' 'C' WIRE_VERSION, a type byte, three zero bytes, then the fields,
- * little-endian; a name is u16 length + bytes; events travel as entries (event.h). docs/protocol.md has the
- * tables. A decoder returns 0, or -EPROTO for a message that is not exactly of its type; its slices point into the
- * message.
+ * Each message is one ZeroMQ frame: 'S' 'S' 'C' WIRE_VERSION, a type byte, three zero bytes, then
+ * the fields, little-endian; a name is u16 length + bytes; events travel as entries (event.h).
+ * docs/protocol.md has the tables. A decoder returns 0, or -EPROTO for a message that is not
+ * exactly of its type; its slices point into the message.
  *
  * The feed:  WIRE_BATCH  events in order, as soon as they are stored
  *            WIRE_HEAD   once a second: where the sequence stands
@@ -39,7 +39,8 @@
 /* Long lists are sent in pieces. A piece ends with the item that reaches this number of bytes. */
 #define WIRE_PIECE_BYTES (1u << 20)
 
-/* The largest JSON of a WIRE_COMMAND, and the largest message that a broker accepts from a worker. */
+/* The largest JSON of a WIRE_COMMAND, and the largest message that a broker accepts from a
+ * worker. */
 #define WIRE_COMMAND_JSON_MAX (16u << 20)
 #define WIRE_MESSAGE_MAX (WIRE_COMMAND_JSON_MAX + (2u << 20))
 
@@ -62,7 +63,8 @@ enum wire_type {
     WIRE_SHUTDOWNS = 14,
 };
 
-/* Why a connection ended. The causes before END_CAUSES are those of streams, which workers report. */
+/* Why a connection ended. The causes before END_CAUSES are those of streams, which workers
+ * report. */
 enum end_cause {
     END_CLIENT,
     END_SHUTDOWN,
@@ -128,8 +130,8 @@ struct wire_replay {
     bool everything;       /* true: unfiltered, to repair the feed; false: what concerns who */
 };
 
-/* Requests the shutdowns after a position. The reply is a page of these; its gap flag means that some may
- * be missing. */
+/* Requests the shutdowns after a position. The reply is a page of these; its gap flag means that
+ * some may be missing. */
 struct wire_shutdowns {
     uint64_t request; /* comes back in the page */
     uint64_t after;   /* position */
@@ -162,8 +164,8 @@ struct wire_presence {
 
 enum wire_item { ITEM_ENDED, ITEM_OPENED, ITEM_LAGS };
 
-/* A change of one connection. An end repeats the session and channels, because a restarted broker does not
- * know them. */
+/* A change of one connection. An end repeats the session and channels, because a restarted
+ * broker does not know them. */
 struct wire_presence_item {
     enum wire_item kind;
     struct slice connection;
@@ -231,8 +233,8 @@ void wire_add_items(struct buf *b, const struct buf *items);
 /* Add bytes as they are. */
 void wire_add_bytes(struct buf *b, struct slice bytes);
 
-/* Reading. A walk ends (false) at the first malformed item. The decoders have checked names and presence
- * items, so only entries can be malformed; event_parse() reports it. */
+/* Reading. A walk ends (false) at the first malformed item. The decoders have checked names and
+ * presence items, so only entries can be malformed; event_parse() reports it. */
 int wire_get_batch(struct slice message, struct wire_batch *m);
 int wire_get_head(struct slice message, struct wire_head *m);
 int wire_get_hello(struct slice message, struct wire_hello *m);
@@ -251,8 +253,8 @@ bool wire_next_name(struct slice *rest, struct slice *name);
 bool wire_next_ban(struct slice *rest, struct slice *session, int64_t *until_ms);
 bool wire_next_presence(struct slice *rest, struct wire_presence_item *item);
 
-/* The first items of a walk as a piece, which ends with the item that reaches max bytes. *ended: the bytes
- * of its items of kind ITEM_ENDED. */
+/* The first items of a walk as a piece, which ends with the item that reaches max bytes. *ended:
+ * the bytes of its items of kind ITEM_ENDED. */
 struct slice wire_cut_presence(struct slice items, size_t max, size_t *ended);
 
 #endif

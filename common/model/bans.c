@@ -1,4 +1,5 @@
-/* Bans are in a table by session, in a list in the order of their records, and in a heap by their ends. */
+/* Bans are in a table by session, in a list in the order of their records, and in a heap by
+ * their ends. */
 #include "model/bans.h"
 
 #include <errno.h>
@@ -71,7 +72,8 @@ void bans_free(struct bans **b)
 
 /* --- one ban --- */
 
-/* Set when it ends. Without memory it is as before; none is needed for one that had an end since the last bans_settle(). */
+/* Set when it ends. Without memory it is as before; none is needed for one that had an end since
+ * the last bans_settle(). */
 static int set_end(struct bans *b, struct ban *ban, int64_t until_ms)
 {
     size_t size = event_ban_size(table_name(ban));

@@ -1,12 +1,12 @@
 /* bans.h - banned sessions: until when, and by which record of the sequence.
  *
- * The broker keeps bans to send them to workers that connect later; a worker keeps them to answer 204. The
- * last record of a session counts: it may extend, shorten or lift the ban. An end is an absolute time, so
- * writing a ban again never extends it.
+ * The broker keeps bans to send them to workers that connect later; a worker keeps them to answer
+ * 204. The last record of a session counts: it may extend, shorten or lift the ban. An end is an
+ * absolute time, so writing a ban again never extends it.
  *
- * A log evicts its oldest records. The log is divided into quarters, and each ban has the quarter of its
- * record. So the broker rewrites bans before the log evicts them. This module does not know logs, sockets
- * or clocks.
+ * A log evicts its oldest records. The log is divided into quarters, and each ban has the quarter
+ * of its record. So the broker rewrites bans before the log evicts them. This module does not know
+ * logs, sockets or clocks.
  *
  * Ownership: names are copied.
  */
@@ -25,8 +25,9 @@ void bans_free(struct bans **b);
 /* Ban session until until_ms (unix time; 0 lifts its ban), by the record seq. 0 or -ENOMEM. */
 int bans_set(struct bans *b, struct slice session, int64_t until_ms, uint64_t seq);
 
-/* Apply the bans of an event. A shutdown bans each session it names for block_s from its time, or lifts
- * their bans (0). An EVENT_BANS lists bans. 0, or -ENOMEM: some bans may be missing then. */
+/* Apply the bans of an event. A shutdown bans each session it names for block_s from its time,
+ * or lifts their bans (0). An EVENT_BANS lists bans. 0, or -ENOMEM: some bans may be missing
+ * then. */
 int bans_apply(struct bans *b, const struct event *e);
 
 /* When the session's ban ends; 0: it is not banned at now_ms. */
@@ -56,8 +57,8 @@ void bans_settle(struct bans *b);
 
 /* --- replacing all bans --- */
 
-/* The bans from bans_say() since the last call are all bans up to position. Remove the others, except
- * those by records up to since, which the sender does not know. */
+/* The bans from bans_say() since the last call are all bans up to position. Remove the others,
+ * except those by records up to since, which the sender does not know. */
 void bans_replace(struct bans *b, uint64_t position, uint64_t since);
 
 /* As bans_set(), for a list that ends with bans_replace(). */
@@ -74,8 +75,9 @@ uint64_t bans_oldest(const struct bans *b);
 /* True when a record is at least two quarters old, so that its bans must be rewritten. */
 bool bans_due(const struct bans *b);
 
-/* Collect bans at least a quarter old for a new record of at most max bytes, the oldest first. Returns the
- * length of its text in bytes; 0 when there are none, or when out of memory. The caller frees *out. */
+/* Collect bans at least a quarter old for a new record of at most max bytes, the oldest first.
+ * Returns the length of its text in bytes; 0 when there are none, or when out of memory. The
+ * caller frees *out. */
 size_t bans_collect(const struct bans *b, size_t max, char **out);
 
 /* The log may lack the records after position (0: any record): their bans are due. */

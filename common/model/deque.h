@@ -1,4 +1,5 @@
-/* deque.h - a growing ring of events in order of seq: append at the back, pop at both ends, find by seq.
+/* deque.h - a growing ring of events in order of seq: append at the back, pop at both ends, find by
+ * seq.
  *
  * Ownership: it holds plain pointers; references belong to the caller.
  */
@@ -29,8 +30,8 @@ struct event *deque_back(const struct deque *d);
 struct event *deque_pop_front(struct deque *d);
 struct event *deque_pop_back(struct deque *d);
 
-/* Halve the slots when three quarters are free. When this is called after each pop, there are at most four
- * slots for each event. When out of memory nothing changes. */
+/* Halve the slots when three quarters are free. When this is called after each pop, there are at
+ * most four slots for each event. When out of memory nothing changes. */
 void deque_shrink(struct deque *d);
 
 /* The place of the first event with a seq above position; count when there is none. */

@@ -1,5 +1,6 @@
-/* One deque holds all events in order; an index is another deque with the same events, for those that name one session,
- * channel or connection. Events leave at the front only, so the front of the whole is the front of each index it is in. */
+/* One deque holds all events in order; an index is another deque with the same events, for those
+ * that name one session, channel or connection. Events leave at the front only, so the front of
+ * the whole is the front of each index it is in. */
 #include "model/history.h"
 
 #include <errno.h>
@@ -131,7 +132,8 @@ static int index_add(struct history *h, enum event_list list, struct slice name,
     return err;
 }
 
-/* Take e out of events, where it is the oldest, the newest, or not at all. True when it was there. */
+/* Take e out of events, where it is the oldest, the newest, or not at all. True when it was
+ * there. */
 static bool take_out(struct deque *events, const struct event *e)
 {
     size_t before = events->count;
@@ -160,7 +162,8 @@ static void index_drop(struct history *h, enum event_list list, struct slice nam
     }
 }
 
-/* Undo link_targets(), also one that went half way. e is the oldest or the newest event of every index it is in. */
+/* Undo link_targets(), also one that went half way. e is the oldest or the newest event of every
+ * index it is in. */
 static void unlink_targets(struct history *h, const struct event *e)
 {
     struct slice name;
@@ -200,8 +203,8 @@ static bool same_publication(const struct event *a, const struct event *b)
     return slice_equal(a->id, b->id) && slice_equal(a->publisher, b->publisher);
 }
 
-/* The newest event but e that e's publisher published with e's id. There hardly ever are two: a broker appends no
- * duplicate. */
+/* The newest event but e that e's publisher published with e's id. There hardly ever are two: a
+ * broker appends no duplicate. */
 static struct event *newest_beside(const struct history *h, const struct event *e)
 {
     struct event *found = NULL;
@@ -533,7 +536,8 @@ struct event *history_published(const struct history *h, struct slice publisher,
     return n ? n->event : NULL;
 }
 
-/* An event that is gone had the id as well, unless it is the one that is retained: a log can be read again. */
+/* An event that is gone had the id as well, unless it is the one that is retained: a log can be
+ * read again. */
 static enum history_cursor find_shown(const struct named *n, uint64_t past, uint64_t *seq)
 {
     bool one = n->count == 1 && n->event;

@@ -1,16 +1,17 @@
 /* history.h - recent events in order, under three limits, found by seq, by own id and by target.
  *
- * Used as the broker's history and as each worker's window. There is an index for each session, channel and
- * connection named in a `to`, and one for events without a `to`. So the cost of a replay depends on what
- * it delivers, not on what is stored. The history knows which cursors it can answer exactly: seqs are
- * contiguous within an epoch of the broker, and a new segment begins where they jump. It does not know
- * sockets, clocks or files; the time is passed in.
+ * Used as the broker's history and as each worker's window. There is an index for each session,
+ * channel and connection named in a `to`, and one for events without a `to`. So the cost of a
+ * replay depends on what it delivers, not on what is stored. The history knows which cursors it can
+ * answer exactly: seqs are contiguous within an epoch of the broker, and a new segment begins where
+ * they jump. It does not know sockets, clocks or files; the time is passed in.
  *
- * Own ids are in two indexes. One is for duplicates: an own id belongs to its publisher. The other is for cursors: it
- * has the ids that events showed to clients, of any publisher. Ids of events that are gone are remembered apart.
+ * Own ids are in two indexes. One is for duplicates: an own id belongs to its publisher. The other
+ * is for cursors: it has the ids that events showed to clients, of any publisher. Ids of events
+ * that are gone are remembered apart.
  *
- * Ownership: history_append() takes a reference of its own; what the lookups return is borrowed until the next append or
- * evict (take a reference to keep it).
+ * Ownership: history_append() takes a reference of its own; what the lookups return is borrowed
+ * until the next append or evict (take a reference to keep it).
  */
 #ifndef SSECAST_HISTORY_H
 #define SSECAST_HISTORY_H
@@ -28,8 +29,9 @@ struct history_limits {
 
 #define HISTORY_CHANNELS_MAX 1024u /* channels that one reader may have */
 
-/* What is kept beside the entries, in bytes of memory with what malloc() adds (measured, rounded up). The sum depends on nothing
- * but the retained events, so all brokers of a cluster evict alike. */
+/* What is kept beside the entries, in bytes of memory with what malloc() adds (measured, rounded
+ * up). The sum depends on nothing but the retained events, so all brokers of a cluster evict
+ * alike. */
 #define HISTORY_EVENT_COST 192u /* each event */
 #define HISTORY_NAME_COST 176u  /* each distinct name that is in a `to`, beside its length */
 #define HISTORY_PLACE_COST 16u  /* each event under such a name */
@@ -40,7 +42,8 @@ struct history *history_new(const struct history_limits *limits, uint64_t positi
 
 void history_free(struct history **h);
 
-/* From now on remember the ids that evicted events showed, max of them; at first none are. 0 or -ENOMEM. */
+/* From now on remember the ids that evicted events showed, max of them; at first none are. 0 or
+ * -ENOMEM. */
 int history_remember_ids(struct history *h, uint64_t max);
 
 /* The event with this seq showed this id and was evicted. The hash is that of past_ids.h. */
@@ -49,29 +52,30 @@ void history_remember_id(struct history *h, uint64_t hash, uint64_t seq);
 /* Move the remembered ids from old, which then remembers none. */
 void history_inherit_ids(struct history *h, struct history *old);
 
-/* Append e. e->seq is greater than head; a jump (seq > head + 1) begins a new segment after which nothing was missed. Nothing is
- * evicted yet: history_evict() does that, when the append is final. 0, -EINVAL (seq not greater than head), or -ENOMEM; unchanged on
- * failure. */
+/* Append e. e->seq is greater than head; a jump (seq > head + 1) begins a new segment after
+ * which nothing was missed. Nothing is evicted yet: history_evict() does that, when the append
+ * is final. 0, -EINVAL (seq not greater than head), or -ENOMEM; unchanged on failure. */
 int history_append(struct history *h, struct event *e);
 
 /* Evict what is over the count and byte limits. */
 void history_evict(struct history *h);
 
-/* The sequence went on to position without an event in between (the broker was restarted): a new segment begins there,
- * and nothing was missed. Ignored when position is not beyond head. 0 or -ENOMEM. */
+/* The sequence went on to position without an event in between (the broker was restarted): a new
+ * segment begins there, and nothing was missed. Ignored when position is not beyond head. 0 or
+ * -ENOMEM. */
 int history_advance(struct history *h, uint64_t position);
 
-/* What came between head and position is not known: cursors before position can no longer be answered exactly. Events
- * stay retained. position may be anything. 0 or -ENOMEM. */
+/* What came between head and position is not known: cursors before position can no longer be
+ * answered exactly. Events stay retained. position may be anything. 0 or -ENOMEM. */
 int history_break(struct history *h, uint64_t position);
 
-/* Record a break at e's seq when there is no memory to append e, although e is final. Its shown id is
- * remembered. 0 or -ENOMEM. */
+/* Record a break at e's seq when there is no memory to append e, although e is final. Its shown
+ * id is remembered. 0 or -ENOMEM. */
 int history_miss(struct history *h, const struct event *e);
 
-/* A cursor that clients have lies in no segment, so events between two segments are missing. Cursors before
- * the later segment can no longer be answered exactly. Events stay retained. Ignored when no segment
- * begins after cursor. */
+/* A cursor that clients have lies in no segment, so events between two segments are missing.
+ * Cursors before the later segment can no longer be answered exactly. Events stay retained.
+ * Ignored when no segment begins after cursor. */
 void history_doubt(struct history *h, uint64_t cursor);
 
 /* Remove the events after position that no client has seen (a store failed). */
@@ -95,7 +99,8 @@ uint64_t history_cost(const struct event *e);
 /* Can a client that saw everything up to cursor be brought up to date exactly? */
 bool history_knows(const struct history *h, uint64_t cursor);
 
-/* The retained event that this publisher published with this id, or NULL; the newest when there are several. */
+/* The retained event that this publisher published with this id, or NULL; the newest when there
+ * are several. */
 struct event *history_published(const struct history *h, struct slice publisher, struct slice id);
 
 /* The meaning of an own id as a cursor. */
@@ -105,20 +110,23 @@ enum history_cursor {
     CURSOR_AMBIGUOUS /* several events showed it */
 };
 
-/* Find what id names. *seq is set with CURSOR_EXACT only: the seq is a cursor that means the same. */
+/* Find what id names. *seq is set with CURSOR_EXACT only: the seq is a cursor that means the
+ * same. */
 enum history_cursor history_find_cursor(const struct history *h, struct slice id, uint64_t *seq);
 
-/* The lag of a worker that has everything up to position: the number of events up to head, and the age of
- * the first of these in ms at now_ms. Position 0 is that of a worker that has received nothing. */
+/* The lag of a worker that has everything up to position: the number of events up to head, and
+ * the age of the first of these in ms at now_ms. Position 0 is that of a worker that has
+ * received nothing. */
 struct history_lag {
     uint64_t events;
     int64_t ms;
 };
 struct history_lag history_lag(const struct history *h, uint64_t position, int64_t now_ms);
 
-/* Collect up to max events after position `after`, oldest first, until their entries pass max_bytes (at least one is
- * given); for who NULL all, else those that concern who. *upto is the position up to which the answer is complete.
- * who has at most HISTORY_CHANNELS_MAX channels. max is at least 1. Returns the number of events in out. */
+/* Collect up to max events after position `after`, oldest first, until their entries pass
+ * max_bytes (at least one is given); for who NULL all, else those that concern who. *upto is the
+ * position up to which the answer is complete. who has at most HISTORY_CHANNELS_MAX channels.
+ * max is at least 1. Returns the number of events in out. */
 size_t history_read(const struct history *h, const struct audience *who, uint64_t after, struct event **out, size_t max,
                     size_t max_bytes, uint64_t *upto);
 

@@ -1,5 +1,6 @@
-/* The ids stand in a ring in the order in which they came. A hash table with open addressing finds them; it holds places in the ring. Publishers
- * choose the ids and could compute their hashes, so the place in the table is found with a keyed hash of the hash. */
+/* The ids stand in a ring in the order in which they came. A hash table with open addressing
+ * finds them; it holds places in the ring. Publishers choose the ids and could compute their
+ * hashes, so the place in the table is found with a keyed hash of the hash. */
 #include "model/past_ids.h"
 
 #include <errno.h>

@@ -1,9 +1,9 @@
 /* past_ids.h - ids of evicted events that clients may still send as cursors.
  *
- * A cursor always names the same event. So an id must not be shown by a second event, even when the first
- * was evicted. This module remembers which event showed which id, for a bounded number of ids; the oldest
- * are dropped first. An id is kept as a 64-bit hash. Two ids with the same hash count as one: an id is
- * then not shown, or a client is sent a gap event.
+ * A cursor always names the same event. So an id must not be shown by a second event, even when the
+ * first was evicted. This module remembers which event showed which id, for a bounded number of
+ * ids; the oldest are dropped first. An id is kept as a 64-bit hash. Two ids with the same hash
+ * count as one: an id is then not shown, or a client is sent a gap event.
  *
  * An id takes 24 to 48 bytes. Memory grows with the number of ids, up to the bound.
  */
@@ -29,8 +29,8 @@ void past_ids_free(struct past_ids **p);
 /* The hash of an id; the same in every process. */
 uint64_t past_id_hash(struct slice id);
 
-/* The event with this seq (not 0) showed the id and was evicted. When out of memory the oldest id is
- * dropped, or this one when there is no other. */
+/* The event with this seq (not 0) showed the id and was evicted. When out of memory the oldest
+ * id is dropped, or this one when there is no other. */
 void past_ids_add(struct past_ids *p, uint64_t hash, uint64_t seq);
 
 /* The seq of the event that showed the id; 0 when none is remembered; or PAST_ID_SEVERAL. */

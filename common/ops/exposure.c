@@ -1,4 +1,5 @@
-/* Why so thorough: what libzmq binds to is an address, a name of an interface, or a wildcard, and each of them may or may not be loopback. */
+/* Why so thorough: what libzmq binds to is an address, a name of an interface, or a wildcard,
+ * and each of them may or may not be loopback. */
 #include "ops/exposure.h"
 
 #include <arpa/inet.h>

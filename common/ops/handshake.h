@@ -1,7 +1,7 @@
 /* handshake.h - explains why a connection to the broker fails.
  *
- * ZeroMQ connects in the background and reports nothing by itself. The users of libzmq translate the
- * events of a socket's monitor into enum handshake and report the problem.
+ * ZeroMQ connects in the background and reports nothing by itself. The users of libzmq translate
+ * the events of a socket's monitor into enum handshake and report the problem.
  */
 #ifndef SSECAST_HANDSHAKE_H
 #define SSECAST_HANDSHAKE_H

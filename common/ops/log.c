@@ -1,7 +1,8 @@
 /* log.c - decides which lines are written and which are only counted.
  *
- * A line is built in one buffer and written with one call (log_sink.c), so that lines of two processes
- * never mix. The state belongs to the process, as stderr does: it is the one global variable. */
+ * A line is built in one buffer and written with one call (log_sink.c), so that lines of two
+ * processes never mix. The state belongs to the process, as stderr does: it is the one global
+ * variable. */
 #include "ops/log.h"
 
 #include <errno.h>

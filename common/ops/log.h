@@ -3,14 +3,13 @@
  *     log_warn("broker silent for %d s: streams stay open and wait", 15);
  *     log_event(LOG_WARN, "a worker was silent and is lost, with its connections", log_text("worker", name), log_count("connections", n));
  *
- * A line names its subsystem: the module's name, unless the file defines LOG_SUBSYSTEM before it includes
- * this header.
- * Repeated lines are counted instead of written. For each call in the source, lines with the same text
- * as one of the last minute, and lines beyond LOG_DISTINCT in a minute, are summed up by one line a
- * minute. Lines of the level debug are all written.
+ * A line names its subsystem: the module's name, unless the file defines LOG_SUBSYSTEM before it
+ * includes this header. Repeated lines are counted instead of written. For each call in the source,
+ * lines with the same text as one of the last minute, and lines beyond LOG_DISTINCT in a minute,
+ * are summed up by one line a minute. Lines of the level debug are all written.
  *
- * Payloads, tokens and keys are never logged. Names come from outside: control characters in a line are
- * escaped.
+ * Payloads, tokens and keys are never logged. Names come from outside: control characters in a line
+ * are escaped.
  */
 #ifndef SSECAST_LOG_H
 #define SSECAST_LOG_H
@@ -19,8 +18,9 @@
 
 #include "ops/log_line.h"
 
-/* Set the program's name and the most detailed level that is written. Lines are text. When stderr is the
- * systemd journal (see JOURNAL_STREAM), they begin with the priority and have no time. */
+/* Set the program's name and the most detailed level that is written. Lines are text. When
+ * stderr is the systemd journal (see JOURNAL_STREAM), they begin with the priority and have no
+ * time. */
 void log_open(const char *program, enum log_level level);
 
 /* The name of a format, as log_check_format() accepts it: "text" or "json". */
@@ -34,16 +34,19 @@ void log_change_level(enum log_level level, const char *by);
 
 enum log_level log_level(void);
 
-/* Switch to debug, or back to the level that was set. For a signal. Logs as log_change_level() does. */
+/* Switch to debug, or back to the level that was set. For a signal. Logs as log_change_level()
+ * does. */
 void log_toggle_debug(void);
 
-/* Call once a second from the program's loop, with clock_ms(). Reports repetitions whose minute is over. */
+/* Call once a second from the program's loop, with clock_ms(). Reports repetitions whose minute
+ * is over. */
 void log_tick(int64_t now_ms);
 
 /* Call at the end: reports the repetitions that were counted and not yet reported. */
 void log_close(void);
 
-/* NULL when name is a level ("error", "warn", "info", "debug") or a format; otherwise what is accepted. */
+/* NULL when name is a level ("error", "warn", "info", "debug") or a format; otherwise what is
+ * accepted. */
 const char *log_check_level(const char *name);
 const char *log_check_format(const char *name);
 

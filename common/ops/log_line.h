@@ -4,8 +4,8 @@
  *     <4>sync: a worker is lost worker=web1-4711 connections=12
  *     {"time":"2026-11-21T10:46:50.123Z","level":"warn","program":"ssecast-broker","subsystem":"sync","message":"a worker is lost","worker":"web1-4711","connections":12}
  *
- * A value with characters other than letters, digits and a few more is quoted. Control characters and
- * invalid UTF-8 are escaped (\x1b).
+ * A value with characters other than letters, digits and a few more is quoted. Control characters
+ * and invalid UTF-8 are escaped (\x1b).
  */
 #ifndef SSECAST_LOG_LINE_H
 #define SSECAST_LOG_LINE_H
@@ -46,8 +46,8 @@ struct log_record {
 #define LOG_LINE_MAX 3072    /* bytes of a line at most, so that lines of two processes never mix */
 #define LOG_REPEATED_MAX 200 /* bytes of a message that is remembered, NUL included */
 
-/* Write the record with its newline to out, which has LOG_LINE_MAX bytes. Fields that do not fit are left
- * out. Returns the length in bytes. */
+/* Write the record with its newline to out, which has LOG_LINE_MAX bytes. Fields that do not fit
+ * are left out. Returns the length in bytes. */
 size_t log_line(char *out, const struct log_record *r, enum log_format format);
 
 #endif

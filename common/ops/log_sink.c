@@ -1,6 +1,7 @@
-/* The flag O_NONBLOCK belongs to the open file, which other processes share, so stderr itself is left as it is. A socket is written with
- * MSG_DONTWAIT. A pipe or a terminal is opened once more through /proc, for us alone; where that is not allowed (the pipe belongs to another
- * user), poll() says whether it takes PIPE_BUF bytes. */
+/* The flag O_NONBLOCK belongs to the open file, which other processes share, so stderr itself is
+ * left as it is. A socket is written with MSG_DONTWAIT. A pipe or a terminal is opened once more
+ * through /proc, for us alone; where that is not allowed (the pipe belongs to another user),
+ * poll() says whether it takes PIPE_BUF bytes. */
 #include "ops/log_sink.h"
 
 #include <errno.h>
@@ -56,7 +57,8 @@ static void look_at_stderr(void)
     choose_kind(s.st_mode);
 }
 
-/* Up to PIPE_BUF bytes: a write of this size does not block once poll() says that the pipe is writable. */
+/* Up to PIPE_BUF bytes: a write of this size does not block once poll() says that the pipe is
+ * writable. */
 static ssize_t write_polled(const char *bytes, size_t len)
 {
     struct pollfd stderr_ = {.fd = STDERR_FILENO, .events = POLLOUT};

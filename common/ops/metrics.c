@@ -1,5 +1,5 @@
-/* Numbers are integers throughout; a row gives the number of digits behind the decimal point. So nothing
- * is rounded, however large a counter is. */
+/* Numbers are integers throughout; a row gives the number of digits behind the decimal point. So
+ * nothing is rounded, however large a counter is. */
 #include "ops/metrics.h"
 
 #include <errno.h>
@@ -84,7 +84,8 @@ static const char *help_of(const struct stat_row *row)
     return row->family_help ? row->family_help : row->help;
 }
 
-/* Write the family's name to out: from the row, or made of the row's name. part: "" or "worker_". */
+/* Write the family's name to out: from the row, or made of the row's name. part: "" or
+ * "worker_". */
 static const char *family_of(const struct stat_row *row, const char *part, char out[NAME_MAX_LEN])
 {
     static const char ours[] = "ssecast_";

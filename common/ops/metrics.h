@@ -1,7 +1,7 @@
 /* metrics.h - writes metrics for Prometheus (text exposition format 0.0.4).
  *
- * The rows of stats.h name the metrics; the caller has the numbers. The broker writes the metrics of the
- * whole system. A worker without a broker writes its own, in the same form.
+ * The rows of stats.h name the metrics; the caller has the numbers. The broker writes the metrics
+ * of the whole system. A worker without a broker writes its own, in the same form.
  *
  * Ownership: the text belongs to the struct until metrics_release().
  */

@@ -1,7 +1,9 @@
-/* notify.h - reports the program's state to the service manager: the sd_notify protocol, without libsystemd.
+/* notify.h - reports the program's state to the service manager: the sd_notify protocol, without
+ * libsystemd.
  *
- * One datagram to the socket that the environment variable NOTIFY_SOCKET names: a path, or an abstract name written with '@' in
- * front. Where the variable is not set (started by hand, or by a web server) nothing is sent.
+ * One datagram to the socket that the environment variable NOTIFY_SOCKET names: a path, or an
+ * abstract name written with '@' in front. Where the variable is not set (started by hand, or by a
+ * web server) nothing is sent.
  */
 #ifndef SSECAST_NOTIFY_H
 #define SSECAST_NOTIFY_H

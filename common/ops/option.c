@@ -1,7 +1,8 @@
-/* option.c - collects the texts given for each row, lowest source first, then turns them into the config struct.
+/* option.c - collects the texts given for each row, lowest source first, then turns them into the
+ * config struct.
  *
- * The only user of inih. It is handed lines that leave it no choice: no continuation lines, and no comments behind a value,
- * which would cut header lines short.
+ * The only user of inih. It is handed lines that leave it no choice: no continuation lines, and no
+ * comments behind a value, which would cut header lines short.
  */
 #include "ops/option.h"
 
@@ -227,8 +228,9 @@ static bool has_fallback(const struct option_row *row)
     return row->fallback && *row->fallback;
 }
 
-/* Take a value for row index. A higher source replaces what a lower one gave; within one source lists grow and single
- * values are replaced. An empty value means none, where a list may be empty or a text has no default. */
+/* Take a value for row index. A higher source replaces what a lower one gave; within one source
+ * lists grow and single values are replaced. An empty value means none, where a list may be
+ * empty or a text has no default. */
 static void give(struct loader *l, size_t index, enum option_source source, const char *value)
 {
     const struct option_row *row = &l->program->rows[index];
@@ -326,7 +328,8 @@ static void skip_line(FILE *file)
     while (c != EOF && c != '\n');
 }
 
-/* fgets() for inih. The line loses its indentation, and what would begin a comment within it is hidden. */
+/* fgets() for inih. The line loses its indentation, and what would begin a comment within it is
+ * hidden. */
 static char *read_line(char *out, int size, void *stream)
 {
     void **context = stream;
@@ -565,8 +568,9 @@ static bool read_argument(struct loader *l, int argc, char **argv, int *i, struc
     return !l->failed;
 }
 
-/* Walk the options up to the first other argument. The first time (apply false) only the built-in ones count, the second
- * time the rows. True when one of them has done all there was to do. */
+/* Walk the options up to the first other argument. The first time (apply false) only the
+ * built-in ones count, the second time the rows. True when one of them has done all there was to
+ * do. */
 static bool walk_arguments(struct loader *l, int argc, char **argv, bool apply, int *end)
 {
     struct argument a;

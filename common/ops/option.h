@@ -1,10 +1,12 @@
-/* option.h - a program's options: one table of rows for the command line, the environment, the file and --help.
+/* option.h - a program's options: one table of rows for the command line, the environment, the file
+ * and --help.
  *
- * Every option has one long name, usable as `--name value` or `--name=value`, as the environment variable
- * SSECAST_NAME (dashes become underscores) and as a line `name = value` in the file that --config names. The
- * command line wins over the environment, the environment over the file, the file over the default. --help,
- * --version, --print-config and --check-config come from the same rows. A variable SSECAST_NAME that no program knows is an error for
- * --check-config; the programs warn of it (variables.h).
+ * Every option has one long name, usable as `--name value` or `--name=value`, as the environment
+ * variable SSECAST_NAME (dashes become underscores) and as a line `name = value` in the file that
+ * --config names. The command line wins over the environment, the environment over the file, the
+ * file over the default. --help, --version, --print-config and --check-config come from the same
+ * rows. A variable SSECAST_NAME that no program knows is an error for --check-config; the programs
+ * warn of it (variables.h).
  *
  * It parses and stores values; the program gives them their meaning.
  *
@@ -42,8 +44,8 @@ struct option_row {
     enum option_type type;
     size_t offset;     /* of the field in the program's config struct */
     uint64_t min, max; /* numbers: both inclusive; max 0 means no limit */
-    /* For texts and each item of a list: NULL when the value is accepted, else what is accepted ("tcp://HOST:PORT or
-     * ipc://PATH"). May be NULL. */
+    /* For texts and each item of a list: NULL when the value is accepted, else what is accepted
+     * ("tcp://HOST:PORT or ipc://PATH"). May be NULL. */
     const char *(*check)(const char *value);
 };
 
@@ -55,8 +57,8 @@ struct option_program {
     const char *usage;   /* what follows the name in --help's first line: "[OPTION]..." */
     const struct option_row *rows;
     size_t count;
-    /* Check the values together, when all are stored. 0, or another number with a line in why. It releases
-     * what it opens. --check-config calls it too. May be NULL. */
+    /* Check the values together, when all are stored. 0, or another number with a line in why.
+     * It releases what it opens. --check-config calls it too. May be NULL. */
     int (*check)(const void *config, char why[OPTION_WHY_MAX]);
 };
 
@@ -66,8 +68,9 @@ enum option_result {
     OPTION_BAD,  /* one line on stderr named the option, the value and what is accepted: exit 2 */
 };
 
-/* Fill config (zeroed by the caller) from argv, environment, file and defaults. *rest is set to the index of the first argument
- * that is not an option ("--" ends options); when rest is NULL, such an argument is an error. */
+/* Fill config (zeroed by the caller) from argv, environment, file and defaults. *rest is set to
+ * the index of the first argument that is not an option ("--" ends options); when rest is NULL,
+ * such an argument is an error. */
 enum option_result option_load(const struct option_program *program, int argc, char **argv, void *config, int *rest);
 
 /* Free what option_load() allocated in config, and zero those fields. */

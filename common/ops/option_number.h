@@ -1,4 +1,5 @@
-/* option_number.h - the numbers among a program's options: counts, sizes, durations, permissions. Pure: text in, value out. */
+/* option_number.h - the numbers among a program's options: counts, sizes, durations,
+ * permissions. Pure: text in, value out. */
 #ifndef SSECAST_OPTION_NUMBER_H
 #define SSECAST_OPTION_NUMBER_H
 

@@ -1,4 +1,5 @@
-/* stats.h - the workers' counters and gauges: their names, and their order in messages to the broker.
+/* stats.h - the workers' counters and gauges: their names, and their order in messages to the
+ * broker.
  *
  * A counter only grows; a gauge is a current value. New ones are added at the end. A broker ignores
  * those that it does not know.

@@ -9,7 +9,8 @@
 #define PREFIX "SSECAST_"
 #define NAME_MAX_LEN 64u /* longer ones are cut */
 
-/* The options of all programs (a test compares them), and at the end what the programs in examples/ read. */
+/* The options of all programs (a test compares them), and at the end what the programs in
+ * examples/ read. */
 static const char *const known[] = {
     "allow-insecure",
     "broker-key",
@@ -160,7 +161,8 @@ static void consider(const char *name, const char *option, const char **best, si
     }
 }
 
-/* The known name that is so near that it was meant; NULL: there is none. The program's own go first. */
+/* The known name that is so near that it was meant; NULL: there is none. The program's own go
+ * first. */
 static const char *nearest(const struct option_program *program, const char *name)
 {
     size_t limit = strlen(name) / 4 + 2;
