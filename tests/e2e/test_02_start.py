@@ -33,12 +33,12 @@ def test_a_broker_says_which_endpoint_is_taken(bench):
         assert done.returncode == 1 and broker.endpoint(name) in done.stderr
 
 
-def test_a_broker_that_was_not_told_where_to_tell_presence_starts_beside_another(bench):
+def test_a_broker_without_a_presence_endpoint_starts_beside_another(bench):
     with socket.socket() as taken:
         try:
             taken.bind(("127.0.0.1", 5573))
         except OSError:
-            pass  # somebody has it already: as good
+            pass  # in use already, which is as good
         broker = Broker(bench, presence=None).start()
     assert "--presence tcp://127.0.0.1:5573: cannot bind" in broker.log()
 
@@ -62,7 +62,7 @@ def test_the_broker_listens_to_commands_at_several_places(bench):
             client.ping()
 
 
-def test_the_worker_s_socket_has_the_mode_it_was_told(bench):
+def test_the_worker_s_socket_has_the_configured_mode(bench):
     broker = Broker(bench).start()
     assert os.stat(Worker(bench, broker, "usual").start().socket).st_mode & 0o777 == 0o660
     assert os.stat(Worker(bench, broker, "open", listen_mode="0666").start().socket).st_mode & 0o777 == 0o666

@@ -1,4 +1,4 @@
-"""What the compiler and the linker were told to put into the programs against bugs in them; and that no secret is told."""
+"""Hardening options of the compiler and the linker; no secret is printed."""
 
 import re
 

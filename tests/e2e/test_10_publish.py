@@ -1,4 +1,4 @@
-"""Publishing: what is sent is what arrives, with the id the publisher was told."""
+"""Publishing: events arrive as sent, with the seq of the reply as their id."""
 
 import json
 

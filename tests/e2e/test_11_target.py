@@ -31,7 +31,7 @@ def test_all_connections_of_a_session_get_its_events(site, session):
         reader.wait_for(1)
 
 
-def test_a_channel_reaches_those_who_listen_to_it(site, session):
+def test_a_channel_event_reaches_its_listeners(site, session):
     room, other = names(session, "room", "other")
     a = site.open(session + "a", channels=[room, other])
     b = site.open(session + "b", channels=[room])
@@ -50,7 +50,7 @@ def test_a_connection_is_addressed_by_its_own_id(site, session):
     assert second.wait_type("end") and second.data("m") == []
 
 
-def test_one_who_is_meant_twice_gets_it_once(site, session):
+def test_a_connection_that_matches_twice_gets_an_event_once(site, session):
     reader = site.open(session, channels=[session])
     reply = site.publish("m", data=1, to={"sessions": [session], "channels": [session], "connections": [reader.connection]})
     site.publish("end", data=0)
@@ -86,14 +86,14 @@ def test_except_holds_on_replay_too(site, session):
 
 
 @pytest.mark.parametrize("to", [{}, {"sessions": []}, {"sessions": [], "channels": [], "connections": []}], ids=str)
-def test_an_empty_target_is_nobody_not_everybody(site, session, to):
+def test_an_empty_target_is_no_connection(site, session, to):
     reader = site.open(session)
     assert site.publish("m", data=1, to=to)["online"] == 0
     site.publish("end", data=0, to={"sessions": [session]})
     assert reader.wait_type("end") and reader.types() == ["end"]
 
 
-def test_one_who_is_not_there_gets_it_when_he_returns(site, session):
+def test_a_disconnected_client_gets_its_events_on_return(site, session):
     reader = site.open(session)
     reader.close()
     site.wait_connections(session, 0)

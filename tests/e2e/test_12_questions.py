@@ -45,7 +45,7 @@ def test_a_list_is_bounded_and_says_when_there_is_more(site, session):
     assert site.commands.sessions(prefix=f"{session}-", limit=4)["more"] is False
 
 
-def test_connections_say_who_they_are(site, session):
+def test_connections_show_their_session_and_channels(site, session):
     before = time.time() * 1000
     reader = site.open(session, channels=["x", "y"])
     site.wait_connections(session, 1)
@@ -80,7 +80,7 @@ def test_a_worker_that_hangs_is_seen(bench):
     wait_until(lambda: site.commands.workers()[0]["silent_ms"] < 1000, what="a report")
 
 
-def test_history_tells_what_was_delivered(site, session):
+def test_history_lists_what_was_delivered(site, session):
     first = site.publish("h", data=[1], to={"sessions": [session]})["seq"]
     second = site.publish("h", text="two\nlines", to={"sessions": [session]}, id=f"own-{session}")["seq"]
     reply = site.commands.history(since=first - 1, session=session)

@@ -1,4 +1,4 @@
-"""Presence: services are told who comes and goes, each change once, whatever dies meanwhile; a snapshot without a race; metadata."""
+"""Presence: each change is reported once, also after crashes; snapshots without races; metadata."""
 
 import json
 import os
@@ -56,7 +56,7 @@ def pair(bench):
 
 
 def kill_broker(site):
-    """After every worker knows what was told by it. Else that would be told again, and rightly so."""
+    """Wait until every report was acknowledged. Otherwise it would rightly be sent again."""
     site.wait_reported()
     site.broker.kill()
 
@@ -71,7 +71,7 @@ def start_broker(site):
         worker.thaw()
 
 
-# What is told
+# Messages
 
 
 def test_a_stream_s_life(any_site, presence, session):
@@ -140,7 +140,7 @@ def test_a_killed_worker_s_connections_are_lost_once(pair):
     held = {c["connection"]: c["session"] for c in everybody(pair.commands)}
     pair.worker.kill()
     prefixes = [r.connection.partition("-")[0] for r in readers if r.connection in held]
-    wait_until(lambda: sum(m["type"] == "disconnected" for m in pair.presence.messages) >= 1, timeout=30, what="they are told")
+    wait_until(lambda: sum(m["type"] == "disconnected" for m in pair.presence.messages) >= 1, timeout=30, what="the messages")
     ends = [m for m in pair.presence.messages if m["type"] == "disconnected"]
     assert {m["cause"] for m in ends} == {"worker_lost"} and len({m["connection"] for m in ends}) == len(ends)
     assert len({p for p in prefixes}) == 2
@@ -154,7 +154,7 @@ def test_a_frozen_worker_is_lost_and_comes_back(pair):
     wait_until(lambda: any(m.get("cause") == "worker_lost" for m in pair.presence.messages), timeout=30, what="lost")
     pair.worker.thaw()
     wait_until(lambda: len(everybody(pair.commands)) == 4, what="all are there again")
-    wait_until(lambda: sum(m["type"] == "connected" for m in pair.presence.messages) >= 5, what="they are told")
+    wait_until(lambda: sum(m["type"] == "connected" for m in pair.presence.messages) >= 5, what="the messages")
     pair.presence.check(pair.commands)
 
 
@@ -197,7 +197,7 @@ def test_the_broker_dies_again_and_again(pair):
 
 
 def test_a_report_in_full_is_no_storm(bench):
-    """A worker that lost its connection to the broker has to say everything anew; nobody is told of that."""
+    """A worker that lost its connection to the broker reports in full again, which causes no messages."""
     site = SyncRelayed(bench)
     presence = bench.closing(Presence(site.broker))
     readers = [site.open(f"s{n}") for n in range(30)]
@@ -313,7 +313,7 @@ class Watch:
         self.process.wait()
 
     def here(self):
-        """Who is here by what was told; it must have been told once each."""
+        """The connections according to the messages. Each must have been reported once."""
         here, sessions = {}, {}
         for line in list(self.lines):
             take_change(here, sessions, json.loads(line))
@@ -324,7 +324,7 @@ class Watch:
             return {c["connection"]: c["session"] for c in everybody(commands)}
 
         wait_until(lambda: self.here() == truth(), timeout,
-                   what=lambda: f"{len(self.here())} are told, {len(truth())} are there; said: {self.errors}", pause=0.2)
+                   what=lambda: f"{len(self.here())} are reported, {len(truth())} are connected; errors: {self.errors}", pause=0.2)
 
 
 @pytest.fixture
@@ -339,7 +339,7 @@ def test_a_snapshot_in_the_middle_of_everything(pair, watch):
         watches = [watch(pair.broker) for _ in range(3)]
         readers = [pair.open(f"real{n}") for n in range(10)]
         for one in watches:
-            wait_until(lambda one=one: len(one.lines) > 3000, what="it is told")
+            wait_until(lambda one=one: len(one.lines) > 3000, what="the message")
         for reader in readers[5:]:
             reader.close()
     for one in watches:
@@ -364,7 +364,7 @@ def test_watching_across_the_broker_s_death(pair, watch):
 
 
 def test_a_worker_that_dies_while_the_broker_is_dead_is_found_gone(pair, watch):
-    """Nobody is left who could tell of it; one who watches finds it by comparing, as soon as the broker knows all who live."""
+    """No program is left that could report it. A watcher finds it by comparing snapshots."""
     for n in range(6):
         pair.open(f"s{n}")
     one = watch(pair.broker)
@@ -378,7 +378,7 @@ def test_a_worker_that_dies_while_the_broker_is_dead_is_found_gone(pair, watch):
     assert len(ends) == 3 and all(e["inferred"] is True for e in ends)
 
 
-def test_one_who_does_not_listen_sees_that_something_is_missing(bench, watch):
+def test_a_paused_subscriber_sees_that_messages_are_missing(bench, watch):
     """More than may wait for it: it takes a snapshot, and has it right again; nobody else waits."""
     site = Site(bench)
     slow, quick = watch(site.broker), bench.closing(Presence(site.broker))
@@ -392,7 +392,7 @@ def test_one_who_does_not_listen_sees_that_something_is_missing(bench, watch):
             liar.report(*[liar.opened(f"{n:03}-{c:03}", f"s{c}") for c in range(500)])
             liar.report(*[liar.ended(f"{n:03}-{c:03}", f"s{c}") for c in range(500)])
             quick_until = 2000 * n
-            wait_until(lambda until=quick_until: len(quick.messages) >= until, timeout=60, what="the other is told at once")
+            wait_until(lambda until=quick_until: len(quick.messages) >= until, timeout=60, what="the other one gets them at once")
         site.open("anna")
         liar.report(*[liar.opened(f"last-{c:03}", f"s{c}") for c in range(300)])
         slow.process.send_signal(signal.SIGCONT)
@@ -488,7 +488,7 @@ def test_watch_without_a_snapshot(any_site, watch, session):
         any_site.open(session).close()
         return any(f'"{session}"' in line for line in one.lines)
 
-    wait_until(told, what="it is told")
+    wait_until(told, what="the message")
     assert not any("-before" in line for line in one.lines)
     assert {"run", "n", "type", "at"} <= set(json.loads(one.lines[0]))
 
@@ -513,13 +513,13 @@ def test_the_example_in_python(pair):
         threading.Thread(target=lambda: lines.extend(line.split() for line in example.stdout), daemon=True).start()
         wait_until(lambda: lines, what="the snapshot")
         bert = pair.open("bert")
-        wait_until(lambda: len(lines) == 2, what="bert is told")
+        wait_until(lambda: len(lines) == 2, what="bert is reported")
         pair.broker.kill()
         anna.close()
         pair.broker.start()
         pair.wait_connections("bert", 1)
         bert.close()
-        wait_until(lambda: len([line for line in lines if line[0] == "-"]) == 2, timeout=40, what="both ends are told")
+        wait_until(lambda: len([line for line in lines if line[0] == "-"]) == 2, timeout=40, what="both ends are reported")
         os.kill(example.pid, signal.SIGTERM)
     assert [line[:2] for line in lines if line[0] == "+"] == [["+", "anna"], ["+", "bert"]]
     assert sorted(line[1] for line in lines if line[0] == "-") == ["anna", "bert"]

@@ -245,7 +245,7 @@ def test_a_new_broker_does_not_count_again_what_its_workers_did_before(bench):
     assert sum(found.of("ssecast_worker_deliveries_total").values()) == 11
 
 
-def test_without_a_broker_a_worker_tells_of_itself(bench):
+def test_without_a_broker_a_worker_reports_itself(bench):
     site = Site(bench)
     site.open("anna")
     site.publish("m", data=1)
@@ -274,7 +274,7 @@ def test_an_answer_that_waits_for_the_broker_is_sent_no_heartbeat(bench):
     assert Samples(web.body.decode())["ssecast_up"] == 0, "the broker did not reply in time"
 
 
-def test_the_command_line_tells_the_same(watched):
+def test_the_command_line_shows_the_same(watched):
     done = run([CLI, "--commands", watched.broker.endpoint("commands"), "stats", "--prometheus"])
     assert done.returncode == 0
     check(done.stdout)
@@ -392,7 +392,7 @@ def test_only_listed_addresses_may(bench):
             assert web.head["status"] == status, address
 
 
-def test_the_token_is_read_anew_on_sighup(bench):
+def test_the_token_is_reread_on_sighup(bench):
     site = Site(bench, worker={"monitor_from": "none", "monitor_token_file": token_file(bench)})
 
     def seen_with(token):

@@ -142,7 +142,7 @@ def test_what_repeats_is_written_once_and_counted(bench):
     assert [line.get("repeated") for line in lines] == [None, 49]
 
 
-def test_payloads_and_names_with_controls_are_not_told(bench):
+def test_payloads_and_control_characters_are_not_logged(bench):
     broker, worker = site(bench, log_level="debug")
     evil = "evil\x1b[31m\nssecast-broker: forged"
     with broker.commands() as commands:
@@ -153,12 +153,12 @@ def test_payloads_and_names_with_controls_are_not_told(bench):
     with FastCgi(worker.socket) as web:
         web.get(f"session={SECRET}").wait_open()
     say(broker, hello(evil))
-    wait_until(lambda: "forged" in broker.log(), what="a worker with such a name is told")
+    wait_until(lambda: "forged" in broker.log(), what="a worker with such a name is logged")
     assert "\x1b" not in broker.log() and "\\x1b[31m\\x0assecast-broker: forged" in broker.log()
     assert not any(SECRET in program.log() for program in (broker, worker))
 
 
-def test_what_limits_do_is_told_without_names_of_sessions(bench):
+def test_effects_of_limits_are_logged_without_session_names(bench):
     """A session may be the value of a cookie."""
     broker = Broker(bench).start()
     worker = Worker(bench, broker, max_connections=2, queue_bytes="64K").start()
@@ -245,7 +245,7 @@ def test_a_log_that_is_not_read_stops_no_broker(unread):
         for _ in range(20):
             assert client.publish("m", data=1)["ok"]
         pipe.read()
-        wait_until(lambda: "log lines were dropped because stderr was not read" in pipe.read(), what="the loss is told")
+        wait_until(lambda: "log lines were dropped because stderr was not read" in pipe.read(), what="the loss is logged")
     assert broker.stop() == 0
 
 

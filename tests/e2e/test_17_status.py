@@ -97,14 +97,14 @@ def test_the_largest_sessions_come_first(site, session):
         assert site.commands.connections_of(t["session"]) == t["connections"]
 
 
-def test_each_second_is_told_once(bench):
+def test_each_second_is_reported_once(bench):
     site = Site(bench)
     reader = site.open("a")
     wait_until(lambda: len(status(site)["over_time"]["events"]) >= 1, what="a second has passed")
     for n in range(50):
         site.publish("m", data=n)
     reader.wait_for(50)
-    wait_until(lambda: sum(status(site)["over_time"]["deliveries"]) >= 49, what="the deliveries are told")
+    wait_until(lambda: sum(status(site)["over_time"]["deliveries"]) >= 49, what="the deliveries")
     over_time = status(site)["over_time"]
     assert 49 <= sum(over_time["events"]) <= 51 and sum(over_time["deliveries"]) <= 51  # seconds are rounded
     assert over_time["connections"][-1] == 1
@@ -113,7 +113,7 @@ def test_each_second_is_told_once(bench):
     assert [len(status(site, seconds=n)["over_time"]["events"]) for n in (0, 1, 3)] == [0, 1, 3]
 
 
-def test_latency_is_told_once_there_is_some(bench):
+def test_latency_is_reported_once_measured(bench):
     site = Site(bench)
     assert status(site)["latency"] == {"measured": False}
     reader = site.open("a")
@@ -132,7 +132,7 @@ def test_a_wrong_number_of_seconds_is_refused(site, seconds):
     assert refused.value.error == "bad_request" and "seconds" in str(refused.value)
 
 
-def test_history_and_store_are_told_with_their_limits(bench):
+def test_history_and_store_are_reported_with_their_limits(bench):
     site = Site(bench, broker={"store": bench.folder / "history", "history_events": 10, "history_bytes": "64K", "history_age": "1h"})
     for n in range(15):
         site.publish("m", data=n)
@@ -147,7 +147,7 @@ def ends(site, cause):
     return [e for e in status(site)["ends"] if e["cause"] == cause]
 
 
-def test_streams_that_were_shut_down_are_told_together(bench):
+def test_streams_that_were_shut_down_are_reported_together(bench):
     site = Site(bench)
     for n in range(5):
         site.open(f"many-{n}")
@@ -160,7 +160,7 @@ def test_streams_that_were_shut_down_are_told_together(bench):
     assert abs(end["at"] - time.time() * 1000) < 20000
 
 
-def test_streams_whose_worker_is_lost_or_stops_are_told(bench):
+def test_streams_of_a_lost_or_stopped_worker_are_reported(bench):
     site = Site(bench, workers=2, broker={"worker_lease": "5s"})
     for n in range(6):
         site.open(f"s-{n}", reconnect=False)
@@ -174,7 +174,7 @@ def test_streams_whose_worker_is_lost_or_stops_are_told(bench):
     assert len({e["worker"] for e in told}) == 2
 
 
-def test_a_reader_that_is_too_slow_is_told(bench):
+def test_a_slow_reader_is_reported(bench):
     site = Site(bench, worker={"queue_bytes": "64K"})
     with FastCgi(site.worker.socket) as slow:
         slow.get("session=slow").wait_open()
@@ -184,7 +184,7 @@ def test_a_reader_that_is_too_slow_is_told(bench):
     assert ends(site, "slow")[0]["session"] == "slow"
 
 
-def test_streams_that_were_told_of_a_gap_are_told(site):
+def test_streams_that_got_a_gap_are_reported(site):
     site.open("gap", last_event_id="unknown")
     wait_until(lambda: any(e["cause"] == "gap" for e in status(site)["ends"]), what="a gap among the ends")
 
@@ -192,7 +192,7 @@ def test_streams_that_were_told_of_a_gap_are_told(site):
 # The stream
 
 
-def test_the_page_is_told_the_past_and_then_each_second(site):
+def test_the_page_gets_the_past_and_then_each_second(site):
     wait_until(lambda: len(status(site)["over_time"]["events"]) >= 6)
     with watch(site.worker) as web:
         first, *more = wait_replies(web, 3)
@@ -225,19 +225,19 @@ def test_however_many_watch_the_broker_is_asked_once_a_second_and_otherwise_not_
     assert site.stat("requests") == before + 1
 
 
-def test_watchers_are_told_when_the_broker_is_away_and_when_it_is_back(bench):
+def test_watchers_see_when_the_broker_is_away_and_when_it_is_back(bench):
     site = Site(bench)
     with watch(site.worker) as web:
         wait_replies(web, 1)
         site.broker.stop()
-        web.wait(lambda: any(e.type == "away" for e in web.events()), "it is told that the broker is away")
+        web.wait(lambda: any(e.type == "away" for e in web.events()), "the event away")
         count = len(replies(web))
         site.broker.start()
         told = wait_replies(web, count + 2)
         assert told[-1]["uptime_ms"] < told[0]["uptime_ms"] + 60000 and told[-1]["ok"]
 
 
-def test_whoever_watches_keeps_no_worker_from_stopping(bench):
+def test_watchers_do_not_keep_a_worker_from_stopping(bench):
     site = Site(bench)
     with watch(site.worker) as web:
         wait_replies(web, 1)
@@ -249,7 +249,7 @@ def test_whoever_watches_keeps_no_worker_from_stopping(bench):
     assert time.monotonic() - began < 2.5
 
 
-def test_who_watches_and_does_not_read_is_cut_and_costs_others_nothing(bench):
+def test_a_watcher_that_does_not_read_is_cut_and_costs_others_nothing(bench):
     """To lighttpd a worker keeps small buffers, and names of sessions can be long: so it does not take long."""
     site = Site(bench, worker={"write_timeout": "1s", "queue_bytes": "4K"})
     for n in range(10):
@@ -471,7 +471,7 @@ def test_everything_has_a_name(page):
     assert page.run("return document.querySelectorAll('[aria-live=polite]').length") == 0  # numbers are not read out each second
 
 
-def test_nothing_moves_for_who_does_not_want_it(page):
+def test_nothing_moves_with_reduced_motion(page):
     page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-reduced-motion", "value": "reduce"}]})
     assert page.run("return [...document.querySelectorAll('*')].every((e) => parseFloat(getComputedStyle(e).transitionDuration) === 0)")
 

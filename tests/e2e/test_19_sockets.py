@@ -162,7 +162,7 @@ def resident(program):
         return int(f.read().split()[1]) * 4096
 
 
-def test_replies_that_nobody_reads_take_bounded_memory(bench, context):
+def test_unread_replies_take_bounded_memory(bench, context):
     """Replies to `history` are of megabytes, and nobody takes them."""
     if b"__asan_init" in BROKER.read_bytes():
         pytest.skip("the address sanitizer keeps what was freed")

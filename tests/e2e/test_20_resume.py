@@ -63,7 +63,7 @@ def test_the_first_block_of_a_resumed_stream_names_the_client_s_own_cursor(site,
     assert site.open(session, last_event_id=str(first)).starts == [str(first)]
 
 
-def test_a_resumed_stream_that_missed_nothing_is_told_nothing(site, session):
+def test_a_resumed_stream_without_missed_events_gets_no_gap(site, session):
     [seq] = publish(site, session, 1)
     back = site.open(session, last_event_id=str(seq))
     publish(site, session, 2)
@@ -96,7 +96,7 @@ def test_the_newer_of_two_cursors_counts(site, session):
         assert [e.data for e in back.events] == ["3"]
 
 
-def test_resume_from_an_id_of_somebody_else_s_event(site, session):
+def test_resume_from_the_id_of_another_session_s_event(site, session):
     [seq] = publish(site, session + "x", "not mine")
     publish(site, session, "mine")
     back = site.open(session, last_event_id=str(seq))
@@ -114,7 +114,7 @@ def test_nothing_of_others_is_replayed(site, session):
     assert back.wait_data('"end"').data() == [str(n) for n in range(50) if n % 5 == 3] + ['"end"']
 
 
-def test_channels_are_replayed_for_those_who_listen_now(site, session):
+def test_channels_are_replayed_for_current_listeners(site, session):
     [start] = publish(site, session, "start")
     site.publish("m", data="room", to={"channels": [session]})
     assert site.open(session + "-a", channels=[session], last_event_id=str(start)).wait_for(1)[0].data == '"room"'
@@ -197,7 +197,7 @@ STRANGE = ["-9223372036854775808", "+5", "0x10", "0", "-1", "1", "92233720368547
 
 
 @pytest.mark.parametrize("cursor", STRANGE, ids=lambda c: c[:20] + (f"...{len(c)}" if len(c) > 20 else ""))
-def test_an_unknown_cursor_is_told_as_a_gap(site, session, cursor):
+def test_an_unknown_cursor_gets_a_gap(site, session, cursor):
     started = time.monotonic()
     reader = site.open(session, last_event_id=cursor)
     gap = reader.wait_type("ssecast.gap")

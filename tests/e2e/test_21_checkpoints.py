@@ -38,7 +38,7 @@ def test_a_heartbeat_leaves_the_cursor_alone_when_nothing_happened(quick, sessio
     assert len(reader.checkpoints) <= 2
 
 
-def test_one_who_is_rarely_addressed_is_not_told_of_a_gap(quick, session):
+def test_a_rarely_addressed_client_gets_no_gap(quick, session):
     reader = quick.open(session)
     for n in range(300):  # more than are retained
         seq = quick.publish("m", data=n, to={"sessions": ["somebody"]})["seq"]
@@ -49,7 +49,7 @@ def test_one_who_is_rarely_addressed_is_not_told_of_a_gap(quick, session):
     assert back.wait_for(1)[0].data == '"mine"'
 
 
-def test_what_is_no_longer_retained_is_told_as_a_gap(quick, session):
+def test_events_no_longer_retained_are_reported_as_a_gap(quick, session):
     first = quick.publish("m", data="first", to={"sessions": [session]})["seq"]
     for n in range(300):
         quick.publish("m", data=n, to={"sessions": ["somebody"]})

@@ -174,7 +174,7 @@ def test_a_ban_ends_by_itself_everywhere(bench):
 
 # The last word
 
-def test_block_0_lets_back_at_once_also_who_was_banned_before(bench):
+def test_block_0_lifts_earlier_bans_too(bench):
     site = Site(bench, workers=2)
     site.commands.shutdown(sessions=["anna"], block=3600)
     site.settle()
@@ -207,7 +207,7 @@ def test_requests_at_once_count_in_their_order(bench):
 
 # With what else there is
 
-def test_who_was_banned_resumes_exactly_after_it(bench):
+def test_a_banned_client_resumes_exactly_after_its_ban(bench):
     site = Site(bench)
     first = site.publish("m", data=1, to={"sessions": ["anna"]})["seq"]
     site.commands.shutdown(sessions=["anna"], block=3600)
@@ -222,7 +222,7 @@ def test_who_was_banned_resumes_exactly_after_it(bench):
     assert back.data("m") == ["2", "3"] and back.types() == ["m", "m"]
 
 
-def test_records_of_bans_are_delivered_to_nobody_and_move_the_cursor(bench):
+def test_records_of_bans_are_not_delivered_and_move_the_cursor(bench):
     site = Site(bench, worker={"heartbeat": "200ms"})
     reader = site.open("anna")
     site.commands.unban("x", "y")

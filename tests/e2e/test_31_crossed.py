@@ -156,7 +156,7 @@ def test_it_resumes_exactly(kind, session, read_by):
     wait_data(kind.open(session, last_id=begin), *range(10))
 
 
-def test_a_lost_sequence_is_told_and_then_its_place(kind, session):
+def test_a_lost_sequence_is_reported_and_then_its_position(kind, session):
     kind.open_and_known(f"{session}-before")    # the worker has heard that the test before restarted the broker
     web = kind.open(session)
     kind.publish(session, "before")

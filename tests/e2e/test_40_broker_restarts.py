@@ -23,12 +23,12 @@ def publish_again(site, *data, session="anna"):
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-def test_streams_stay_open_and_are_told_of_the_gap(site, end):
+def test_streams_stay_open_and_get_a_gap(site, end):
     reader = site.open("anna")
     [before] = publish_again(site, "before")
     getattr(site.broker, end)()
     site.broker.start()
-    wait_until(lambda: reader.types()[-1] == "ssecast.gap", what="the gap is told")
+    wait_until(lambda: reader.types()[-1] == "ssecast.gap", what="the gap")
     [after] = publish_again(site, "after")
     reader.wait_data('"after"')
     assert reader.types() == ["m", "ssecast.gap", "m"] and reader.opens == 1
@@ -137,7 +137,7 @@ def acknowledged(client, count):
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
-def test_what_was_acknowledged_has_reached_the_streams_or_a_gap_is_told(site, end):
+def test_acknowledged_events_reach_the_streams_or_a_gap_is_sent(site, end):
     reader = site.open("anna")
     for n in range(3000):
         site.commands.send({"op": "publish", "event": "m", "data": n, "to": {"sessions": ["anna"]}})

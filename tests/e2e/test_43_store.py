@@ -1,4 +1,4 @@
-"""Durable history: what was acknowledged is there again, and a disk that fails is said and survived."""
+"""Durable history: acknowledged events survive, and a failing disk is reported and survived."""
 
 import random
 import time
@@ -39,7 +39,7 @@ def restarted(broker):
 
 
 def publish(client, count, text="x", batch=500):
-    """Publish so many events in batches. Returns their seqs."""
+    """Publish this number of events in batches. Returns their seqs."""
     seqs = []
     for first in range(0, count, batch):
         texts = [f"{n} {text}" for n in range(first, min(first + batch, count))]
@@ -67,7 +67,7 @@ def test_what_was_acknowledged_is_there_after_kill_9(broker):
     assert list(there.values()) == [str(n) for n in range(len(there))]
 
 
-def test_what_somebody_saw_is_there_after_kill_9(durable):
+def test_delivered_events_survive_kill_9(durable):
     reader = durable.open()
     for n in range(20_000):
         durable.commands.send({"op": "publish", "event": "m", "data": n})
@@ -277,7 +277,7 @@ def publish_until_refused(site):
     raise AssertionError("never refused")
 
 
-def test_when_the_disk_fails_publishers_are_told_and_all_goes_on_when_it_works_again(bench, disk):
+def test_when_the_disk_fails_publishes_are_refused_until_it_works_again(bench, disk):
     site = Site(bench, broker={"store": disk.folder / "history"}, worker={"heartbeat": "300ms"})
     reader = site.open("anna")
     disk.fill(site.broker)

@@ -116,7 +116,7 @@ def test_a_checkpoint_that_goes_back():
     assert any("goes back" in c for c in judge(anna=ANNA[:4] + [checkpoint(12), *ANNA[4:]]))
 
 
-def test_a_checkpoint_that_nobody_gave_out():
+def test_a_forged_checkpoint():
     assert any("no id that was given out" in c for c in judge(anna=ANNA[:4] + [checkpoint("what"), *ANNA[4:]]))
 
 
@@ -142,7 +142,7 @@ def test_a_missing_gap():
     assert "did not see k12" in complaint
 
 
-def test_what_nobody_acknowledged_may_appear_to_nobody_or_to_all():
+def test_an_unacknowledged_event_appears_to_no_stream_or_to_all():
     maybe = event("maybe", 17)
     anna, bert = ANNA[:-1] + [maybe, ANNA[-1]], BERT[:-1] + [maybe, BERT[-1]]
     assert judge(more=[Publication("maybe", fate=UNKNOWN)]) == []

@@ -58,7 +58,7 @@ def test_a_restart_is_not_noticed(site, end):
     assert [int(e.id) for e in reader.events] == seqs and rising(seqs)
 
 
-def test_who_was_away_during_a_restart_resumes_exactly(site):
+def test_a_client_away_during_a_restart_resumes_exactly(site):
     reader = site.open("anna")
     publish(site, 0)
     reader.wait_for(1)
@@ -133,7 +133,7 @@ def reply_of(answer):
     return reply
 
 
-def test_nobody_s_event_is_taken_for_one_of_another_token(bench):
+def test_events_of_different_tokens_are_not_confused(bench):
     site = Publishers(bench)
     mallory, shop = site.publisher({"sessions": ["mallory-*"]}), site.publisher({"sessions": ["anna"]})
     reader, other = site.open("anna"), site.open("mallory-1")
@@ -170,7 +170,7 @@ def test_a_batch_with_an_id_of_another_publisher_is_delivered_whole(bench):
     assert [(e.data, e.id) for e in reader.wait_for(3)] == [("0", "a"), ("1", str(reply["seqs"][1])), ("2", "c")]
 
 
-def test_nobody_s_event_is_taken_for_one_of_another_key(bench):
+def test_events_of_different_keys_are_not_confused(bench):
     keys, tcp = Keys(bench.folder), f"tcp://127.0.0.1:{free_port()}"
     shop, mallory = keys.add("publisher", "shop"), keys.add("publisher", "mallory", "sessions=mallory-*")
     web, replaced = keys.add("worker", "web"), keys.stranger("replaced")
@@ -342,7 +342,7 @@ def test_a_cursor_that_would_not_come_back_is_not_named(site, cursor):
 
 # Stores that were taken away
 
-def test_after_a_wiped_store_no_id_is_used_again_and_everybody_is_told(site):
+def test_after_a_wiped_store_no_id_is_used_again_and_all_clients_get_a_gap(site):
     reader, away = site.open("anna"), site.open("anna")
     seqs = publish(site, 0, 1)
     away.wait_for(2)
@@ -374,7 +374,7 @@ class Backup:
         shutil.copytree(self.copy, self.store)
 
 
-def test_after_an_older_backup_was_put_back_no_id_is_used_again_and_everybody_is_told(site):
+def test_after_an_older_backup_no_id_is_used_again_and_all_clients_get_a_gap(site):
     reader, early, late = (site.open("anna") for _ in range(3))
     seqs = publish(site, 0, 1)
     early.wait_for(2)

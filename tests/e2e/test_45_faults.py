@@ -26,7 +26,7 @@ def go_through(site, seconds):
     print(f"{site.verdict}, {len(site.log)} faults and ends of faults, {site.counters}")
 
 
-def test_with_a_durable_broker_nothing_is_lost_and_no_gap_is_told(bench, seed):
+def test_with_a_durable_broker_nothing_is_lost_and_no_gap_is_sent(bench, seed):
     site = FaultySite(bench, seed)
     go_through(site, SECONDS)
     assert site.verdict.expected > 10 * SECONDS and site.verdict.gaps == 0
@@ -39,7 +39,7 @@ def test_with_keys_that_change_nothing_is_lost(bench, seed):
     assert "keys reloaded" in site.broker.log()
 
 
-def test_with_a_broker_without_a_memory_what_is_lost_is_told_as_a_gap(bench, seed):
+def test_with_a_broker_without_a_store_lost_events_are_reported_as_a_gap(bench, seed):
     site = FaultySite(bench, seed, durable=False)
     go_through(site, SECONDS / 2)
     assert site.verdict.gaps > 0

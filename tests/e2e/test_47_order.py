@@ -160,7 +160,7 @@ def test_a_worker_that_has_no_broker_yet(bench, naming, clock):
             assert b"ssecast.shutdown" not in stream.text
 
 
-def test_when_shutdowns_were_evicted_those_who_waited_come_back(bench):
+def test_when_shutdowns_were_evicted_waiting_clients_reconnect(bench):
     broker = Broker(bench, history_events=5).start()
     networks = {name: bench.closing(Network(free_port())) for name in ("feed", "sync")}
     worker = Worker(bench, **{name: f"tcp://127.0.0.1:{n.port}" for name, n in networks.items()}).start()
@@ -232,7 +232,7 @@ def test_the_largest_request_to_publish_fits_into_a_message(bench):
     assert run([WORKER, "--check-config", "--publish-bytes", str((16 << 20) + 1)]).returncode == 2
 
 
-def test_a_report_that_breaks_off_ends_nobody(bench):
+def test_an_incomplete_report_ends_no_connection(bench):
     broker = Broker(bench, worker_lease="3s").start()
     with Presence(broker) as presence, Liar(broker, "half") as liar, broker.commands() as client:
         liar.report(liar.opened("c1", "a"), liar.opened("c2", "b"))

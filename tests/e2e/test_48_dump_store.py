@@ -104,7 +104,7 @@ def test_a_broker_goes_on_with_a_kept_store(bench):
     ("format-2", "format 2, this program knows format 3"), ("damaged-format", "format 99, this program knows format 3"),
     ("damaged-entry", "is damaged"), ("damaged-cut", "is damaged"), ("damaged-page", "is damaged"), ("damaged-no-store", "damaged or no store"),
 ])
-def test_another_format_and_damage_are_told_and_nothing_is_changed(bench, name, said):
+def test_another_format_and_damage_are_reported_and_nothing_is_changed(bench, name, said):
     folder = kept(bench, name)
     before = (folder / "data.mdb").read_bytes()
     dump = Dump(folder)

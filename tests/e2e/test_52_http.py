@@ -112,7 +112,7 @@ def test_a_preflight_is_answered(cors):
     assert "GET" in headers["access-control-allow-methods"]
 
 
-def test_a_preflight_from_elsewhere_is_told_nothing(cors):
+def test_a_preflight_from_another_origin_gets_no_headers(cors):
     _, headers, _ = cors.request("OPTIONS", headers={"Origin": "https://evil.example", "Access-Control-Request-Method": "GET"})
     assert "access-control-allow-origin" not in headers
 
@@ -195,7 +195,7 @@ def test_beyond_max_per_session_the_oldest_stream_makes_way(bench):
     assert site.commands.stats()["ends_replaced"] == 1 and site.stat("streams_shed") == 0
 
 
-def test_a_stream_that_is_dead_without_a_word_is_in_nobody_s_way(bench):
+def test_a_silently_dead_stream_does_not_block_others(bench):
     """Its web server has not noticed; the page comes back."""
     site = Site(bench, worker={"max_per_session": 1, "heartbeat": "300ms"})
     with FastCgi(site.worker.socket) as dead:
@@ -270,7 +270,7 @@ def test_a_restarted_worker_knows_blocks_in_force(bench):
         assert web.get("session=anna").head["status"] == 204
 
 
-def test_one_who_resumes_past_a_shutdown_is_not_ended_by_it(site, session):
+def test_a_client_that_resumes_past_a_shutdown_is_not_ended_by_it(site, session):
     seq = site.publish("m", data="before", to={"sessions": [session]})["seq"]
     site.commands.shutdown(sessions=[session], block=0)
     site.publish("m", data="after", to={"sessions": [session]})

@@ -85,7 +85,7 @@ def test_random_changes_of_a_request(site, session):
     still_works(site, session)
 
 
-def test_those_who_connect_and_never_speak_never_stop_others(site, session):
+def test_silent_connections_do_not_stop_others(site, session):
     silent = [FastCgi(site.worker.socket) for _ in range(300)]
     for half in silent[:100]:
         half.send(ALL[:20])

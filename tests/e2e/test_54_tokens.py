@@ -411,7 +411,7 @@ def test_keys_are_rotated_without_a_gap(bench):
     assert accepted(site, new.token(sub="anna"))
 
 
-def test_a_file_that_is_no_key_leaves_the_old_one_and_is_told_once(bench):
+def test_an_invalid_key_file_is_logged_once_and_the_old_key_stays(bench):
     key = Secret()
     site = new_site(bench, key.file)
     for text in ("", "short\n", "{", '{"keys":[]}', "-----BEGIN PUBLIC KEY-----\n", Ec().file, None):
@@ -570,12 +570,12 @@ def test_tokens_need_a_key(tmp_path, option):
     assert done.returncode == 2 and "--jwt-key-file" in done.stderr and "--jwt-secret-file" in done.stderr
 
 
-def test_a_secret_that_everybody_can_read_is_told(bench):
+def test_a_world_readable_secret_is_reported(bench):
     site = new_site(bench, Secret().file)
     assert "every user of this host can read this secret" in site.worker.log()
 
 
-def test_open_sessions_are_told_once(bench, key):
+def test_open_sessions_are_reported_once(bench, key):
     site = Site(bench)
     site.open("anna")
     site.open("bert")
@@ -634,7 +634,7 @@ def test_what_was_excepted_stays_excepted(site, key, session):
     assert back.data() == ['"end"']
 
 
-def test_whoever_resumes_from_anywhere_gets_what_is_theirs_and_nothing_else(site, key, session):
+def test_a_resume_from_any_position_gets_exactly_its_own_events(site, key, session):
     """Readers with random tokens and cursors, against what the events say of themselves."""
     dice = random.Random(session)
     people, rooms = [f"{session}-p{n}" for n in range(4)], [f"{session}-r{n}" for n in range(4)]
@@ -776,7 +776,7 @@ def test_an_address_opens_so_many_streams_a_second(limited):
     wait_until(lambda: ask() == "open", what="time passes")
 
 
-def test_who_tries_tokens_is_slowed_down(bench):
+def test_guessing_tokens_is_slowed_down(bench):
     key = Secret()
     site = new_site(bench, key.file, connect_rate=5)
     began = time.monotonic()
@@ -785,7 +785,7 @@ def test_who_tries_tokens_is_slowed_down(bench):
     assert statuses[:5] == [401] * 5 and 200 in statuses and statuses.count(401) <= 6 + 5 * took
 
 
-def test_who_tries_tokens_for_publishing_is_slowed_down_as_well(bench):
+def test_guessing_tokens_for_publishing_is_slowed_down(bench):
     """Each request counts once, and what comes too fast is not verified. Who brings no token tries none."""
     key = Secret()
     site = new_site(bench, key.file, publish=True, connect_rate=5)
@@ -806,7 +806,7 @@ def test_who_tries_tokens_for_publishing_is_slowed_down_as_well(bench):
     ({"iss": "https://evil.example"}, "iss differs from jwt-issuer"), ({"exp": 1e13}, "milliseconds"), ({"signature": 1}, "signature is not that of a key"),
     ({"publish": "yes"}, "publish is not what it must be"),
 ], ids=str)
-def test_the_log_tells_why_a_token_was_refused_and_the_answer_does_not(bench, claims, reason):
+def test_the_log_has_the_reason_of_a_refused_token_and_the_answer_does_not(bench, claims, reason):
     key = Secret("now")
     site = new_site(bench, jwks(key), log_level="debug", jwt_issuer=ISSUER)
     headers = {"kid": claims["kid"]} if "kid" in claims else None
@@ -846,7 +846,7 @@ def raw_query(site, query):
         return web.head["status"], error and error[1].decode()
 
 
-def test_who_is_turned_away_comes_back_by_itself(bench):
+def test_a_refused_browser_reconnects_by_itself(bench):
     site = Site(bench, worker={"max_per_address": 1, "retry": "100ms"})
     first = site.open("anna")
     second = site.start_open("bert", reconnect=True)

@@ -43,7 +43,7 @@ class KeyedSite(Site):
         return Commands(self.tcp, key)
 
     def reload(self):
-        """The broker has read the file anew, or said why not: after a reply it looks for signals, before it takes the next command."""
+        """Wait until the broker has reread the file, or logged why not. It handles signals between two commands."""
         self.broker.signal(signal.SIGHUP)
         self.commands.ping()
         self.commands.ping()
@@ -84,7 +84,7 @@ def test_a_role_is_let_in_where_it_belongs(keyed, name):
     assert handshake(endpoint, keyed.desk, KINDS[name], broker=keyed.desk.public) == "failed"
 
 
-def test_the_log_names_who_was_refused(keyed):
+def test_the_log_names_the_refused_key(keyed):
     assert handshake(keyed.broker.endpoint("feed"), keyed.desk, zmq.SUB) == "refused"
     stranger = keyed.keys.stranger("who")
     assert handshake(keyed.tcp, stranger) == "refused"
@@ -175,7 +175,7 @@ def test_a_large_event_passes_through_curve(keyed, session):
     assert len(reader.wait_for(1)[0].data) == 1 << 20
 
 
-# Reading the file anew
+# Rereading the file
 
 def test_a_key_is_let_in_when_it_is_added_and_cut_off_when_it_is_gone(keyed):
     late = keyed.keys.stranger("late")
@@ -191,7 +191,7 @@ def test_a_key_is_let_in_when_it_is_added_and_cut_off_when_it_is_gone(keyed):
             other.ping()
             keyed.reload()
             assert client.try_ask({"op": "publish", "event": "m", "data": 2, "to": {"sessions": ["nobody"]}}, 1) is None
-            other.ping()  # whose connection was cut too, and is there again
+            other.ping()  # its connection was cut too, and reconnected
         assert keyed.commands.ping()["head"] == head
     assert handshake(keyed.tcp, late) == "refused"
 
@@ -339,14 +339,14 @@ def test_watching_with_a_key(keyed, session):
     late = keyed.keys.stranger("watcher")
     cli = cli_of(keyed, keyed.desk)
     with Tail([str(CLI), *where, "watch", "--session", session, "--count", "1"], cli.env) as watch:
-        wait_until(lambda: keyed.open(session).close() or watch.process.poll() is not None, what="somebody is seen")
+        wait_until(lambda: keyed.open(session).close() or watch.process.poll() is not None, what="a change")
         assert "connected" in watch.finish().check().out
     refused = keyed.stat("keys_refused")
     with Tail([str(CLI), *where, "watch", "--no-snapshot", "--session", session, "--count", "1"], cli_of(keyed, late).env) as watch:
         wait_until(lambda: keyed.stat("keys_refused") > refused, what="it is refused")
         keyed.keys.add("operator", "watcher", key=late)
         keyed.reload()
-        wait_until(lambda: keyed.open(session).close() or watch.process.poll() is not None, what="somebody is seen", pause=0.2)
+        wait_until(lambda: keyed.open(session).close() or watch.process.poll() is not None, what="a change", pause=0.2)
         assert "connected" in watch.finish().check().out
     keyed.keys.remove("watcher")
     keyed.reload()
@@ -460,7 +460,7 @@ int main(int argc, char **argv)
 
 
 def test_a_publisher_passes_once_its_key_is_known(keyed):
-    """Without being made anew: the library connects again after it was refused."""
+    """The library reconnects by itself after it was refused."""
     late = keyed.keys.stranger("patient")
     cli = cli_of(keyed, late)
     process = subprocess.Popen([str(CLI), "ping", "--timeout", "15s"], env=cli.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -513,7 +513,7 @@ def test_garbage_on_an_endpoint_with_curve(keyed, session, noise):
     reader.wait_for(4)
 
 
-def test_who_never_finishes_the_handshake_is_counted_and_sent_away(bench):
+def test_an_unfinished_handshake_is_counted_and_disconnected(bench):
     site = KeyedSite(bench, broker={"handshake_timeout": "500ms"})
     reader, port = site.open("anna"), int(site.tcp.rpartition(":")[2])
     before = site.stat("handshakes_failed")
@@ -534,7 +534,7 @@ def test_who_never_finishes_the_handshake_is_counted_and_sent_away(bench):
         s.close()
 
 
-def test_a_client_that_claims_to_be_somebody_is_not_believed(keyed):
+def test_a_session_claimed_by_a_client_is_not_believed(keyed):
     """A User-Id in its own metadata counts for nothing."""
     with Commands(keyed.tcp, None) as client:
         client.socket.close()
@@ -627,7 +627,7 @@ def test_limits_of_a_request_are_options(bench):
         assert client.stats()["errors_too_large"] == 2
 
 
-def test_requests_in_flight_are_bounded_and_who_keeps_to_it_is_not_refused(bench):
+def test_requests_in_flight_are_bounded_and_within_the_bound_none_is_refused(bench):
     broker = Broker(bench, max_in_flight=20).start()
     with broker.commands() as greedy, broker.commands() as modest:
         modest.ping(), greedy.ping()

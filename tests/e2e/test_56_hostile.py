@@ -1,4 +1,4 @@
-"""What somebody would send who means harm, to every socket that there is, while streams go on and nobody else notices.
+"""Hostile input on every socket, while streams continue undisturbed.
 
 Noise is in test_53_garbage.py, one piece at a time; here it is much of it at once, and through the web servers."""
 
@@ -61,7 +61,7 @@ def site():
 
 
 def connect_many(count, address, first=b""):
-    """So many connections that have said so much."""
+    """This number of connections, each with these bytes sent."""
     out = []
     for _ in range(count):
         s = socket.socket(socket.AF_INET if isinstance(address, tuple) else socket.AF_UNIX)
@@ -104,7 +104,7 @@ def serves(site, session):
 
 # The worker's socket
 
-def test_many_who_never_speak(site, session):
+def test_many_silent_connections(site, session):
     files = site.worker.open_files()
     with Undisturbed(site):
         silent = connect_many(MANY, site.worker.socket)
@@ -123,14 +123,14 @@ HALVES = {
 
 
 @pytest.mark.parametrize("half", HALVES.values(), ids=HALVES)
-def test_many_who_say_half_of_it(site, session, half):
+def test_many_half_requests(site, session, half):
     with Undisturbed(site):
         halves = connect_many(500, site.worker.socket, half)
         serves(site, session)
         close_all(halves)
 
 
-def test_many_who_say_it_in_single_bytes(site, session):
+def test_many_requests_in_single_bytes(site, session):
     with Undisturbed(site):
         slow = [FastCgi(site.worker.socket) for _ in range(50)]
         whole = fcgi.request(f"session={session}-slow")
@@ -367,7 +367,7 @@ def test_nasty_requests_get_one_clean_answer(web_site, session, request_):
     serves(web_site, session)
 
 
-def test_many_nasty_requests_disturb_nobody(web_site, session):
+def test_many_malformed_requests_disturb_no_stream(web_site, session):
     with Undisturbed(web_site):
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda r: speak(web_site, r), list(NASTY.values()) * 3))

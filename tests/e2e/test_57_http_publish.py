@@ -182,7 +182,7 @@ REFUSED = [{}, {"to": {"sessions": ["admin"]}}, {"to": {"sessions": ["user-1", "
 
 
 @pytest.mark.parametrize("fields", REFUSED, ids=str)
-def test_a_limited_token_reaches_nobody_else(site, fields):
+def test_a_limited_token_reaches_no_other_name(site, fields):
     publisher = site.publisher(site.issuer.publisher({"sessions": ["user-*"], "channels": ["room:7"]}))
     before = site.broker_head()
     for body in ({"data": 1, **fields}, {"events": [{"data": 1, "to": {"sessions": ["user-1"]}}, {"data": 2, **fields}]}):
@@ -191,7 +191,7 @@ def test_a_limited_token_reaches_nobody_else(site, fields):
     assert site.broker_head() == before
 
 
-def test_a_limited_token_reaches_those_it_names(site, session):
+def test_a_limited_token_reaches_the_names_it_lists(site, session):
     publisher = site.publisher(site.issuer.publisher({"sessions": [session + "*"], "channels": ["room:7"]}))
     reader = site.open(session + "-1")
     assert publisher.publish("m", data=1, to={"sessions": [session + "-1"], "channels": ["room:7"]})[0] == 200
@@ -280,7 +280,7 @@ def test_a_preflight_from_an_allowed_origin(site, publisher):
     assert headers["access-control-allow-headers"] == "Authorization, Content-Type"
 
 
-def test_a_preflight_from_elsewhere_is_told_nothing(publisher):
+def test_a_preflight_from_another_origin_gets_no_headers(publisher):
     _, headers, _ = publisher.send(b"", method="OPTIONS", headers={"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"})
     assert not [h for h in headers if h.startswith("access-control")]
 
@@ -400,7 +400,7 @@ def test_the_module_tries_again(page):
     assert reader.data("m") == ["1"]
 
 
-def test_the_module_tells_what_is_refused(page):
+def test_the_module_reports_refusals(page):
     kind, status, code, message = page({"data": 1}, token=page.site.issuer.token(sub="anna"))
     assert (kind, status, code) == ("PublishError", 403, "forbidden") and message
     assert page({"dta": 1})[:3] == ["PublishError", 400, "bad_request"]
@@ -588,7 +588,7 @@ def test_large_bodies_at_once_are_taken_or_refused_in_time(bench):
 
 
 @pytest.mark.parametrize("fields, status", [({"data": [{}] * 250_000}, 403), ({"data": 1, "ref": "x" * 1_100_000}, 400)], ids=["data", "ref"])
-def test_refused_publishes_starve_nobody_on_the_commands_socket(bench, fields, status):
+def test_refused_publishes_do_not_starve_the_commands_socket(bench, fields, status):
     """Large ones, from many clients at once, each refused only when it was read."""
     site = PublishingSite(bench, publish_bytes="2M")
     token = site.issuer.publisher({"sessions": ["mallory"]})
@@ -630,7 +630,7 @@ def test_without_a_broker_it_is_503_in_time_and_nothing_was_published(bench):
     assert reader.data("m") == ['"back"']
 
 
-def test_a_broker_that_does_not_reply_is_told_honestly(bench):
+def test_a_broker_that_does_not_reply_is_reported(bench):
     """It may have stored the event: the message says so, and sending it again with its id does no harm."""
     site = PublishingSite(bench)
     reader = site.open("anna")
@@ -647,7 +647,7 @@ def test_a_broker_that_does_not_reply_is_told_honestly(bench):
     assert reader.wait_data("2") and reader.data("m") == ["1", "2"]
 
 
-def test_a_worker_that_stops_answers_those_who_wait(bench):
+def test_a_worker_that_stops_answers_pending_requests(bench):
     site = PublishingSite(bench)
     assert site.publisher().publish("m", data=0)[0] == 200
     files = min(site.worker.open_files() for _ in range(20) if not time.sleep(0.02))  # that connection has gone
@@ -755,7 +755,7 @@ def test_a_body_that_never_ends_is_given_up(site, session):
         assert web.head["status"] == 400 and b"before it was complete" in web.text
 
 
-def test_only_who_may_publish_has_a_body_kept(site):
+def test_bodies_are_kept_for_authorized_publishers_only(site):
     """Without a good token the body is dropped as it comes, and the worker's memory does not grow."""
     fields = environment("", REQUEST_METHOD="POST", REQUEST_URI="/sse/publish", CONTENT_TYPE="application/json", CONTENT_LENGTH="3000000")
     with FastCgi(site.worker.socket) as web:

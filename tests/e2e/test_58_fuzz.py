@@ -1,4 +1,4 @@
-"""The fuzzers themselves: every decoder of what others send has one, with inputs to begin from; and what a target finds is told.
+"""The fuzzers themselves: every decoder of outside input has one, with seeds; and findings are reported.
 
 `make fuzz` and the short run of `make check` do the fuzzing.
 """

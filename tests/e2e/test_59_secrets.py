@@ -110,5 +110,5 @@ def test_a_file_that_is_wrong_is_named_and_not_shown(bench, command):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="not root")
-def test_who_runs_it_as_root_is_told(bench):
+def test_running_as_root_is_warned_about(bench):
     assert "running as root" in Broker(bench).start().log()

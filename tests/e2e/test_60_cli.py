@@ -111,7 +111,7 @@ def test_retry_reaches_the_reader(site, cli, session):
 # Questions
 
 
-def test_who_is_there(site, cli, session):
+def test_existing_connections_are_listed(site, cli, session):
     assert fields(cli("online", session).check().out) == {"online": "false", "connections": "0"}
     reader = site.open(session, channels=["x", "y"])
     site.wait_connections(session, 1)
@@ -181,7 +181,7 @@ def test_shutdown_ends_a_stream_for_good(site, cli, session):
     assert line.split("  ", 1)[1] == 'ssecast.shutdown  {"reason":"log\\"out"}'
 
 
-def test_shutdown_wants_to_know_whom(cli):
+def test_shutdown_requires_a_target(cli):
     done = cli("shutdown", "--reason", "x")
     assert done.status == USAGE and "--session" in done.err
 
@@ -219,7 +219,7 @@ def test_tail_prints_only_what_is_asked_for(site, cli, session):
     assert [line.split("  ")[1:] for line in done.lines] == [["a", "a"], ["message", ""], ["a", "a"]]
 
 
-def test_tail_begins_where_it_is_told(site, cli, session):
+def test_tail_begins_at_the_given_id(site, cli, session):
     first = site.publish("m", data=1, to={"sessions": [session]})["seq"]
     site.publish("m", data=2, to={"sessions": [session]})
     done = cli("tail", site.url(session), "--last-event-id", first, "--count", "1").check()
@@ -305,7 +305,7 @@ def test_the_brokers_refusal(cli):
     assert done.status == FAILED and done.json["error"] == "bad_request" and "bad_request" in done.err
 
 
-def test_nobody_answers():
+def test_no_answer():
     endpoint = f"tcp://127.0.0.1:{free_port()}"
     done = Cli(endpoint=endpoint)("ping", "--timeout", "200ms")
     assert done.status == FAILED and endpoint in done.err and "0.2 s" in done.err
@@ -327,7 +327,7 @@ def test_a_usual_port_is_named():
     assert done.status == FAILED and "5572 is usually the broker's sync" in done.err
 
 
-def test_an_event_for_nobody_is_told(site, cli, session):
+def test_an_event_without_receivers_is_reported(site, cli, session):
     done = cli("publish", "m", "1", "--channel", session + "-misspelt").check()
     assert fields(done.out)["online"] == "0" and "no open stream gets it" in done.err
     assert cli("publish", "m", "1", "--channel", session + "-misspelt", "--json").check().err == ""

@@ -266,7 +266,7 @@ def test_requests_wait_for_a_broker_that_starts_later(tool):
     assert out.splitlines()[0] == "published 7"
 
 
-def test_of_several_endpoints_those_are_used_that_are_there(tool):
+def test_of_several_endpoints_reachable_ones_are_used(tool):
     dead = [f"tcp://127.0.0.1:{free_port()}" for _ in range(2)]
     with Router(accept) as router:
         assert tool("unsure", ",".join([dead[0], router.endpoint, dead[1]]), 5000, "")[0] == "published 7"
@@ -320,7 +320,7 @@ def test_a_source_in_a_thread(site, tool, session):
     assert [line.split("|")[:2] for line in (first, second)] == [["message m", '"m"']] * 2
 
 
-def test_a_source_begins_where_it_is_told_and_comes_back(site, tool, session):
+def test_a_source_begins_at_the_given_id_and_reconnects(site, tool, session):
     first = site.publish("m", data=0, to={"sessions": [session]})["seq"]
     with Relay(site.web.port) as relay:
         path = site.url(session).split("/", 3)[3]
@@ -368,7 +368,7 @@ def test_a_url_that_cannot_be_used(tool):
     assert tool("read", "gopher://x/", 0, "*") == ["error state 2 end 4 status 0 wait 0", "ended Invalid argument, state 2, last "]
 
 
-def test_nobody_there_is_tried_again_more_and_more_rarely(tool):
+def test_retries_of_an_unreachable_server_slow_down(tool):
     reader = subprocess.Popen([tool.program, "read", f"http://127.0.0.1:{free_port()}/", "1", "*"], env=tool.env,
                               stdout=subprocess.PIPE, text=True)
     lines = [reader.stdout.readline().strip() for _ in range(4)]

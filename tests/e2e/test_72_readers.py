@@ -98,7 +98,7 @@ def test_one_that_was_cut_resumes_exactly(site, session, read):
 
 
 @pytest.mark.parametrize("end", ["restart", "kill"])
-def test_one_whose_worker_goes_misses_nothing(site, session, read, end):
+def test_a_client_whose_worker_stops_misses_nothing(site, session, read, end):
     """One worker after the other. A request that no worker takes is answered 503, on which an EventSource gives up."""
     reader = read(site.url(session))
     ids = []
@@ -156,7 +156,7 @@ def test_one_that_received_nothing_misses_nothing_when_its_web_server_dies(bench
     assert [e[2] for e in reader.events() if e[0] == "message"] == ids
 
 
-def test_one_that_is_rarely_addressed_is_not_told_a_gap(bench, session, read):
+def test_a_rarely_addressed_page_gets_no_gap(bench, session, read):
     site = Site(bench, broker={"history_events": 50}, worker={"heartbeat": "300ms", "window_bytes": "64K"})
     with Relay(site.web.port) as relay:
         reader = read(site.url(session).replace(site.web.origin, relay.url), ["ssecast.checkpoint", "ssecast.gap", "message"])
@@ -180,7 +180,7 @@ def test_our_own_events(site, session, read):
     assert reader.wait_for(3)[2][:2] == ("ssecast.shutdown", '{"reason":"logout"}')
 
 
-def test_one_whose_session_is_shut_down_stays_away(site, session, package, read):
+def test_a_client_whose_session_is_shut_down_stays_away(site, session, package, read):
     """Three packages do so because read.mjs looks for the 204. One does not."""
     with Relay(site.web.port) as relay:
         reader = read(site.url(session).replace(site.web.origin, relay.url))

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not shutil.which(SERVER), reason="no nats-server
 
 
 class Cluster:
-    """One server, so many brokers, and a worker for each."""
+    """One server, this number of brokers, and a worker for each."""
 
     def __init__(self, bench, brokers=2, extra="", **options):
         self.bench, self.options = bench, {"store_replicas": 1, "store_timeout": "1s", **options}
@@ -272,7 +272,7 @@ def test_a_server_without_jetstream_is_no_store(bench):
     ({"store": "nats://127.0.0.1:1,127.0.0.1:2"}, None), ({"store": "nats://a b"}, "must be memory"), ({"store": "nats://a,:4"}, "must be memory"),
     ({"store": "nats://127.0.0.1:1", "store_stream": "a.b"}, "letters, digits, - and _"),
     ({"store": "nats://127.0.0.1:1", "store_replicas": "0"}, "store-replicas"), ({"store_timeout": "1ms"}, "store-timeout")])
-def test_what_is_no_place_is_refused(options, part):
+def test_an_invalid_place_is_refused(options, part):
     done = processes.run([processes.BROKER, *arguments(options), "--check-config"])
     assert (done.returncode, part in done.stderr) == (2, True) if part else done.returncode == 0
 
@@ -341,7 +341,7 @@ def test_tls_with_certificates_on_both_sides(bench):
 
 # The server is away
 
-def test_while_the_server_is_away_publishers_are_told_in_time_and_then_it_goes_on(bench):
+def test_while_the_server_is_away_publishes_fail_in_time_and_then_work_again(bench):
     c = Cluster(bench)
     streams = [c.open(0), c.open(1)]
     c.clients[0].publish("m", text="before")
@@ -391,7 +391,7 @@ def test_a_server_that_refuses_us_for_a_while_is_asked_again(bench):
         assert [d for _, d in kept(client) if d != "x"] == ["before", "after"]
 
 
-def test_when_the_answer_is_lost_the_publisher_is_told_that_nobody_knows_and_its_id_keeps_it_from_doubling(bench):
+def test_when_the_answer_is_lost_the_outcome_is_unknown_and_the_id_prevents_a_duplicate(bench):
     c = Cluster(bench)
     stream = c.open(1)
     c.clients[0].publish("m", text="before")
@@ -456,7 +456,7 @@ def test_a_broker_that_starts_on_an_emptied_stream_gives_no_id_twice_and_knows_n
     assert cursors_and_gaps(stream) == ["m"] * 5 + ["ssecast.gap", "m"]
 
 
-@pytest.mark.parametrize("meanwhile", ["both brokers run on", "one broker starts anew"])
+@pytest.mark.parametrize("meanwhile", ["both brokers run on", "one broker restarts"])
 def test_an_older_copy_of_the_stream_ends_in_a_gap_and_no_id_is_used_twice(bench, meanwhile):
     c = Cluster(bench)
     streams = [c.open(0), c.open(1)]
@@ -470,10 +470,10 @@ def test_an_older_copy_of_the_stream_ends_in_a_gap_and_no_id_is_used_twice(bench
     c.server.stop()
     shutil.rmtree(c.server.data)
     shutil.copytree(bench.folder / "copy", c.server.data)
-    if meanwhile == "one broker starts anew":
+    if meanwhile == "one broker restarts":
         c.brokers[1].kill()
     c.server.start()
-    if meanwhile == "one broker starts anew":
+    if meanwhile == "one broker restarts":
         c.brokers[1].start()
     after = wait_until(lambda: c.clients[1].ask({"op": "publish", "event": "m", "text": "after", "id": "after"}).get("seq"), what="published again")
     assert after > max(seqs)

@@ -25,7 +25,7 @@ def seed():
     return n
 
 
-def test_whoever_is_killed_nothing_is_lost_and_nothing_is_doubled(bench, seed):
+def test_a_killed_program_loses_and_doubles_no_event(bench, seed):
     cluster = FaultyCluster(bench, seed)
     cluster.round(SECONDS)
     print(f"{cluster.verdict}, {len(cluster.log)} faults and ends of faults, {cluster.counters}")

@@ -109,7 +109,7 @@ def test_a_broker_that_stops_in_order_is_not_missing(bench):
     assert "missing" not in site.clients[0].stats()
 
 
-def test_a_broker_that_starts_later_knows_who_is_there(bench):
+def test_a_broker_that_starts_later_knows_all_connections(bench):
     site = Cluster(bench)
     site.stream_at(0, "anna")
     site.wait_known("anna", 1)
@@ -132,7 +132,7 @@ def test_a_broker_that_stood_still_catches_up(bench):
 
 
 def test_streams_stay_open_and_lose_nothing_when_their_broker_is_killed(bench):
-    """One by one, under continued publishing to whoever is there."""
+    """One by one, while events are published to the remaining brokers."""
     site = Cluster(bench, roam=True)
     readers = [site.open(f"s{n}") for n in range(10)]
     to, count = {"sessions": [f"s{n}" for n in range(10)]}, 0

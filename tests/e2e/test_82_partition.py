@@ -78,6 +78,6 @@ def test_a_machine_that_loses_the_network_does_no_harm(machines, nats, bench, wh
     with nats.client() as client:
         assert all("ssecast.gap" in w for w in wrong), "\n".join([*client.turns(), *map(str, wrong)])
     # nats-server before 2.10.23 may keep what a leader without a majority has written, at that leader alone. Then nobody is left in
-    # doubt: everybody was told of a gap.
+    # doubt: every client was sent a gap.
     assert not wrong or version() < (2, 10, 23), wrong
     wait_until(lambda: len({c.ping()["head"] for c in clients}) == 1, what="the brokers stand at the same place")

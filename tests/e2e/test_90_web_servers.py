@@ -156,7 +156,7 @@ def test_lighttpd_spawns_several_workers_and_all_of_them_deliver(bench):
         reader.wait_for(1)
 
 
-def test_lighttpd_starts_a_worker_that_died_anew(bench):
+def test_lighttpd_restarts_a_dead_worker(bench):
     site = Site(bench, web=LighttpdSpawning)
     readers = [site.open(f"s{n}", stubborn=True, retry=0.1) for n in range(4)]
     for pid in children(site.web.pid):

@@ -52,7 +52,7 @@ class NginxWithLogin(Nginx):
 
 
 @pytest.mark.parametrize("web", [LighttpdWithLogin, ApacheWithLogin, NginxWithLogin], ids=lambda w: w.name)
-def test_the_session_is_who_logged_in(bench, web):
+def test_the_session_is_the_logged_in_user(bench, web):
     site = Site(bench, web=web, worker={"session_from": "remote-user"})
     assert site.request()[0] == 401
     reader = site.open(None, headers=LOGIN)
@@ -146,7 +146,7 @@ def test_the_header_of_the_web_server_counts_and_never_the_browser_s(bench, web)
 
 
 @pytest.mark.parametrize("web", [LighttpdWithoutHeader, ApacheWithoutHeader, NginxWithoutHeader], ids=lambda w: w.name)
-def test_a_header_that_the_web_server_removes_names_nobody(bench, web):
+def test_a_header_that_the_web_server_removes_names_no_session(bench, web):
     site = Site(bench, web=web, worker={"session_from": "header:X-User-Id"})
     for sent in ({}, *({name: "mallory"} for name in SPELLINGS), dict.fromkeys(SPELLINGS, "mallory")):
         status, _, body = site.request(headers=sent)

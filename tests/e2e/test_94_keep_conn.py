@@ -155,7 +155,7 @@ def _is_over(web):
     return web.eof
 
 
-def test_a_worker_that_stops_closes_those_it_keeps(bench):
+def test_a_worker_that_stops_closes_kept_connections(bench):
     site = Site(bench)
     with FastCgi(site.worker.socket) as web:
         assert answered(ask(web)) == 400

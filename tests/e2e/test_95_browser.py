@@ -1,4 +1,4 @@
-"""EventSource as it is in a browser: Chromium reads the streams, comes back by itself, and stops when it is told to."""
+"""EventSource in browsers: they read streams, reconnect by themselves, and stop on request."""
 
 import contextlib
 
@@ -196,7 +196,7 @@ def test_each_browser_receives_and_comes_back_where_it_was(site, each, relay, se
         assert relay.wait_for_requests("/sse", round + 2)[-1]["last-event-id"] == wanted[-2]["id"]
 
 
-def test_each_browser_is_told_of_a_gap_and_of_its_end_and_stays_away(site, each, relay, session):
+def test_each_browser_reports_a_gap_and_a_shutdown_and_stays_away(site, each, relay, session):
     site.publish(text="retained", to=to(session))
     source = each.listen(f"/sse?session={session}&lastEventId=lost").wait_open()
     site.commands.shutdown(sessions=[session], reason="logout", block=60)
@@ -251,7 +251,7 @@ def test_a_browser_that_received_nothing_misses_nothing_when_its_web_server_dies
     assert [e["id"] for e in events if e["type"] == "message"] == [str(s) for s in seqs]
 
 
-def test_a_browser_that_is_rarely_addressed_is_not_told_a_gap(bench, any_browser, session):
+def test_a_browser_that_is_rarely_addressed_gets_no_gap(bench, any_browser, session):
     site = Site(bench, broker={"history_events": 50}, worker={"heartbeat": "300ms", "window_bytes": "64K"})
     with Relay(site.web.port) as relay:
         any_browser.goto(relay.url)
@@ -267,7 +267,7 @@ def test_a_browser_that_is_rarely_addressed_is_not_told_a_gap(bench, any_browser
         any_browser.goto("about:blank")
 
 
-def test_a_gap_is_told_to_the_page(site, browser, session):
+def test_a_gap_is_reported_to_the_page(site, browser, session):
     source = browser.listen(f"/sse?session={session}&lastEventId=lost")
     [gap, *_] = source.wait_for(1)
     assert gap["type"] == "ssecast.gap"
@@ -276,7 +276,7 @@ def test_a_gap_is_told_to_the_page(site, browser, session):
 
 # Ends
 
-def test_a_shutdown_is_told_and_the_browser_stays_away(site, browser, relay, session):
+def test_a_shutdown_is_reported_and_the_browser_stays_away(site, browser, relay, session):
     source = browser.listen(f"/sse?session={session}").wait_open()
     site.publish(text="last words", to=to(session))
     assert site.commands.shutdown(sessions=[session], reason="logout", block=60)["closed"] == 1
@@ -325,7 +325,7 @@ def test_streams_survive_the_restart_of_their_worker(site, browser, session):
     assert source.wait_open(times=2).ready_state() == OPEN
 
 
-def test_a_stream_stays_open_while_a_broker_without_a_store_restarts_and_is_told_of_the_gap(site, browser, session):
+def test_a_stream_stays_open_and_gets_a_gap_when_a_broker_without_a_store_restarts(site, browser, session):
     source = browser.listen(f"/sse?session={session}").wait_open()
     site.publish(data=1, to=to(session))
     before = source.wait_for(1)[0]["id"]

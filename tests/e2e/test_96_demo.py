@@ -146,7 +146,7 @@ def test_json_keeps_its_digits_and_text_its_lines(page):
     page.wait_row("greeting", "two\nlines")
 
 
-def test_wrong_json_is_told_and_not_sent(page):
+def test_invalid_json_is_reported_and_not_sent(page):
     assert "JSON" in page.publish(payload="{oops")
     assert page.rows() == []
 
@@ -161,7 +161,7 @@ def test_a_session_and_a_channel_can_be_addressed(page, demo, session):
     assert [r[2] for r in page.rows()] == ['"for me"']
 
 
-def test_who_is_online_is_counted(page, demo, session):
+def test_online_sessions_are_counted(page, demo, session):
     page.wait_text("sessions", rf"{session} \(you\) 1\s")
     second = listen_beside(page, demo, session)
     page.wait_text("sessions", rf"{session} \(you\) 2\s")
@@ -199,7 +199,7 @@ def test_a_stream_that_was_closed_resumes_when_it_is_opened(page, session):
     assert [r[2] for r in page.rows()] == ['"first"', '"meanwhile"']
 
 
-def test_a_session_that_was_shut_down_is_told_why_and_stays_away(page, session):
+def test_a_session_that_was_shut_down_gets_the_reason_and_stays_away(page, session):
     page.fill("reason", "closing time")
     wait_until(lambda: page.browser.driver.find_elements(By.CSS_SELECTOR, f'[aria-label="Shut down {session}"]'), what="its row")
     page.browser.driver.find_element(By.CSS_SELECTOR, f'[aria-label="Shut down {session}"]').click()
@@ -271,7 +271,7 @@ def test_ctrl_c_ends_everything_that_was_started(bench, number):
     assert demo.log().rstrip().endswith("stopped")
 
 
-def test_a_port_that_is_taken_is_told_in_a_line(bench, demo):
+def test_a_port_in_use_is_reported_in_one_line(bench, demo):
     second = Demo(bench)
     second.ok_statuses = (1,)
     second.env["DEMO_PORT"] = str(demo.port)

@@ -107,7 +107,7 @@ def test_a_listener_can_come_later(site, tab, session):
     assert stream.wait_for(1)[0]["type"] == "late"
 
 
-def test_a_gap_is_told_and_what_is_retained_follows(site, tab, session):
+def test_retained_events_follow_a_gap(site, tab, session):
     site.publish(text="retained", to=to(session))
     stream = tab.stream(path(session), lastEventId="unknown")
     assert stream.wait_told("gap")["last"] == "unknown"
@@ -138,7 +138,7 @@ def test_cut_connections_lose_nothing(site, tab, relay, session):
 
 
 @pytest.mark.parametrize("before", [0, 3])
-def test_it_opens_anew_when_the_web_server_has_answered_503(site, tab, session, before):
+def test_it_reconnects_when_the_web_server_has_answered_503(site, tab, session, before):
     """EventSource alone gives up then. Also a page that has received nothing yet resumes exactly."""
     stream = tab.stream(path(session)).wait_state("online")
     ids = publish(site, session, before)
@@ -204,7 +204,7 @@ def test_a_quiet_stream_is_not_dead(site, tab, session):
         wait_until(lambda: stream.told("offline"), SEVERAL_HEARTBEATS, what="another connection")
 
 
-def test_nor_is_one_that_is_busy_with_events_that_nobody_listens_for(site, tab, session):
+def test_a_stream_busy_with_unheard_events_is_not_dead(site, tab, session):
     stream = tab.stream(path(session)).wait_state("online")
 
     def publish_and_look():
@@ -215,7 +215,7 @@ def test_nor_is_one_that_is_busy_with_events_that_nobody_listens_for(site, tab, 
         wait_until(publish_and_look, SEVERAL_HEARTBEATS, what="another connection")
 
 
-def test_nor_is_one_while_the_broker_is_away(site, tab, session):
+def test_a_stream_is_not_dead_while_the_broker_is_away(site, tab, session):
     stream = tab.stream(path(session)).wait_state("online")
     site.broker.kill()
     try:
@@ -250,7 +250,7 @@ def test_a_session_that_was_shut_down_stays_away(site, tab, relay, session):
         wait_until(lambda: len(relay.requests("/sse")) > asked, 1.5, what="another request")
 
 
-def test_one_that_is_not_to_stay_away_comes_back(site, tab, session):
+def test_a_page_without_a_block_reconnects(site, tab, session):
     stream = tab.stream(path(session)).wait_state("online")
     site.commands.shutdown(sessions=[session], block=0)
     stream.wait_told("online", 2)
@@ -265,7 +265,7 @@ def test_a_204_is_a_wish_without_a_shutdown_too(site, tab, session):
     assert stream.told("stopped") == [["stopped", {"status": 204, "reason": None}]]
 
 
-def test_a_refusal_is_told_with_its_reason(tab):
+def test_a_refusal_is_reported_with_its_reason(tab):
     stream = tab.stream("/sse?session=").wait_state("stopped")
     told = stream.told("stopped")[0][1]
     assert told["status"] == 400 and "session" in told["reason"]
@@ -489,7 +489,7 @@ def test_a_leader_that_is_frozen_is_replaced_and_catches_up(site, tabs, session)
     assert streams_of(site, session) == 1
 
 
-def test_so_is_one_that_says_nothing(site, tabs, session):
+def test_a_silent_leader_is_replaced_too(site, tabs, session):
     anna, bert = (together(tabs(), session, leaderTimeout=500).wait_state("online") for _ in range(2))
     ids = publish(site, session, 5)
     bert.wait_for(5)
@@ -513,7 +513,7 @@ def test_a_503_and_a_cut_reach_all_tabs(site, tabs, relay, session):
     bert.wait_told("online", 2)
     site.worker.kill()
     ids = publish(site, session, 5)
-    wait_until(lambda: any(t[1]["retryIn"] for t in bert.told("offline")), what="a pause is told")
+    wait_until(lambda: any(t[1]["retryIn"] for t in bert.told("offline")), what="a pause is reported")
     site.worker.start()
     for stream in (anna, bert):
         stream.wait_for(5)
@@ -546,7 +546,7 @@ def test_a_page_that_was_left_is_gone_and_brought_up_to_date_on_the_way_back(sit
     assert streams_of(site, session) == 1
 
 
-def test_one_that_the_others_cannot_bring_up_to_date_asks_the_server(site, tabs, session):
+def test_a_tab_that_others_cannot_update_asks_the_server(site, tabs, session):
     known, *ids = publish(site, session, 3)
     anna = together(tabs(), session).wait_state("online")
     bert = together(tabs(), session, lastEventId=known).wait_state("online")

@@ -86,7 +86,7 @@ class Browser(Page):
         return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
 
     def emulate(self, width, height, scheme="light"):
-        """Look like a screen of that size, of somebody who prefers that colour scheme."""
+        """Emulate a screen of that size and that preferred colour scheme."""
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
             "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600})
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {

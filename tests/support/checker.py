@@ -87,7 +87,7 @@ def check(publications, diaries, end, gaps_allowed=False):
 
 
 def _learn_from_readers(known, diaries, complaints):
-    """The seqs of events that nobody acknowledged and somebody saw: from then on everybody has to see them."""
+    """The seqs of unacknowledged events that one stream got: every other stream must get them too."""
     for block in itertools.chain.from_iterable(d.blocks for d in diaries):
         if block.type != "m":
             continue

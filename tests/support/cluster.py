@@ -88,7 +88,7 @@ class ClusterSchedule(Schedule):
         return [(f"{server.name} killed", lambda: kill(server), lambda: start(server), 1.5), (f"{server.name} frozen", *frozen(server), 2.0)]
 
     def _leader_faults(self):
-        """Whoever leads the stream at that moment, unless it suffers already."""
+        """The current leader of the stream, unless a fault is active there."""
         victims = []
 
         def kill_leader():

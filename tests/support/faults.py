@@ -32,12 +32,12 @@ _STORE = "64m"  # a tmpfs for the broker's store, when we may mount one
 
 
 class GracefulLighttpd(Lighttpd):
-    """On SIGUSR1 it starts anew and leaves the old streams a second."""
+    """On SIGUSR1 it restarts and keeps the old streams for a second."""
 
     extra = 'server.feature-flags += ("server.graceful-shutdown-timeout" => 1)'
 
     def finish(self):
-        """A SIGTERM while it starts anew would be lost."""
+        """A SIGTERM during its restart would be lost."""
         if self.running():
             self.kill()
         else:
@@ -46,7 +46,7 @@ class GracefulLighttpd(Lighttpd):
 
 class FaultySite(Site):
     """seed: of everything drawn. durable: the broker keeps its history in a directory. history_events: how many at most; less than are
-    published while somebody is away means gaps, and a publisher's own ids are forgotten before it asks again. A third of the readers come through a
+    published during a fault means gaps, and a publisher's own ids are forgotten before it asks again. A third of the readers come through a
     network that fails, and so do both workers and the publishers to the broker. keys: the broker has some, which change."""
 
     keys = identity = None
@@ -140,7 +140,7 @@ class FaultySite(Site):
     # A round
 
     def round(self, seconds, quiet=False, stretch=1, progress=lambda text: None):
-        """Faults for so long (none, when quiet), then calm, then judgement. stretch: how many times as long as usual each fault may last."""
+        """Faults for this time (none when quiet), then calm, then the check. stretch: factor for the length of each fault."""
         self.rounds += 1
         self.log = []
         schedule = self._schedule(random.Random(f"{self.seed} round {self.rounds}"), seconds, quiet, stretch)
@@ -219,7 +219,7 @@ class Schedule:
                 (self._network_faults("commands"), 2), (self._reader_faults(), 0.5)]
 
     def _draw(self, number, faults, pause):
-        """Faults of one actor, one after the other, with a pause of about so many seconds between them."""
+        """Faults of one actor, one after the other, with a pause of about this number of seconds between them."""
         at = self.chance.uniform(0.1, pause)
         while at < self.seconds:
             name, begin, end, longest = self.chance.choice(faults)

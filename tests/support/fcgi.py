@@ -40,7 +40,7 @@ def params(pairs, request=1, piece=60000):
 
 
 def environment(query="", **more):
-    """What a web server tells of a GET request. Keywords add to it; None takes away."""
+    """The parameters of a GET request. Keywords add to them; None removes one."""
     out = {"GATEWAY_INTERFACE": "CGI/1.1", "REQUEST_METHOD": "GET", "SCRIPT_NAME": "/sse", "REQUEST_URI": "/sse?" + query,
            "QUERY_STRING": query, "SERVER_PROTOCOL": "HTTP/1.1", "REMOTE_ADDR": "127.0.0.1", "SERVER_SOFTWARE": "test"}
     out.update(more)

@@ -24,7 +24,7 @@ class _Key:
         self.kid = kid
 
     def token(self, seconds=3600, headers=None, algorithm=None, **claims):
-        """A token with these claims, which ends after so many seconds (None: it does not; negative: it has)."""
+        """A token with these claims, which expires after this number of seconds (None: never; negative: expired)."""
         if seconds is not None:
             claims.setdefault("exp", time.time() + seconds)
         headers = {**({"kid": self.kid} if self.kid else {}), **(headers or {})}

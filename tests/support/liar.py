@@ -10,7 +10,7 @@ _ONE, _TWO = re.compile(rb"(?<=\n\n)" + _BLOCK), re.compile(rb"(?<=\n\n)(" + _BL
 
 
 class Liar:
-    """tamper() is for Network. It lies when it is told to, at the first opportunity."""
+    """tamper() is for Network. It lies on request, at the first opportunity."""
 
     def __init__(self, lie):
         self._lie, self._armed, self.told = lie, False, None

@@ -60,7 +60,7 @@ class Machine:
 
 
 class Machines:
-    """So many of them; close() takes them away."""
+    """This number of machines; close() removes them."""
 
     def __init__(self, count):
         self.hub = f"ssecast-{os.getpid()}-hub"

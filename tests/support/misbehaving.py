@@ -1,4 +1,4 @@
-"""A web server that gives the answers it is told to, wrong ones too."""
+"""A web server with prepared answers, wrong ones too."""
 
 import http.server
 import threading

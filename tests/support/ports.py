@@ -1,6 +1,6 @@
 """Free TCP ports on loopback, each held for the caller until this process ends.
 
-A port that is only looked up can be taken by somebody else before it is used. So each port that is handed out stays bound to a
+A port that is only looked up can be taken by another program before it is used. So each port that is handed out stays bound to a
 socket of ours that never listens. The kernel then gives it to no outgoing connection, and free_port() in no other process gets it.
 The program that the port is for can still bind and listen, because it sets SO_REUSEADDR like every server does.
 """

@@ -1,4 +1,4 @@
-"""Presence as tests see it: a subscriber that listens all the time, a judge of what it was told, and a worker that is none.
+"""Presence in tests: a permanent subscriber, a checker of its messages, and a fake worker.
 
     with Presence(site.broker) as presence:
         site.open("anna")
@@ -74,21 +74,21 @@ class Presence:
     def __exit__(self, *_):
         self.close()
 
-    # What was told
+    # Messages
 
     def of(self, session):
         """The types of the session's messages, with the causes of ends."""
         return [m["type"] + (f":{m['cause']}" if "cause" in m else "") for m in list(self.messages) if m["session"] == session]
 
     def wait(self, session, *types, timeout=None):
-        """Until exactly this was told of the session."""
-        wait_until(lambda: self.of(session) == list(types), timeout, what=lambda: f"{types} of {session}; was told {self.of(session)}")
+        """Wait until exactly these changes of the session were reported."""
+        wait_until(lambda: self.of(session) == list(types), timeout, what=lambda: f"{types} of {session}; got {self.of(session)}")
 
     def wait_count(self, session, count, timeout=None):
         wait_until(lambda: len(self.of(session)) >= count, timeout, what=lambda: f"{count} messages of {session}; have {self.of(session)}")
 
     def check(self, commands, before=()):
-        """Nothing was told twice, numbers have no holes within a run, and what was told adds up to who is connected now."""
+        """No change is repeated, numbers have no holes within an epoch, and the changes add up to the connections."""
         here, sessions, last = {c["connection"]: c["session"] for c in before}, {}, {}
         for c in before:
             sessions[c["session"]] = sessions.get(c["session"], 0) + 1
@@ -158,7 +158,7 @@ class Liar:
         return b"\0" + _name(connection) + _name(session) + struct.pack("<QHBB", 1, 0, 0, 0)
 
     def flicker(self):
-        """Somebody comes and goes."""
+        """A session connects and disconnects."""
         self.count += 1
         self.last = f"{self.name}-{self.count}"
         self.report(self.opened(self.last, self.name), self.ended(self.last, self.name))

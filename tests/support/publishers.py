@@ -84,7 +84,7 @@ class Publisher:
                 self._send_again(socket, now)
                 while self._publishing.is_set() and self._allowed >= 1 and len(self._open()) < _WINDOW:
                     self._send_new(socket)
-        except Exception as e:  # seen by whoever waits next
+        except Exception as e:  # raised by the next wait
             self.failure = f"{self._name}: {e!r}"
         socket.close()
 

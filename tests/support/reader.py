@@ -6,7 +6,7 @@
     bert = readers.open(url, last_event_id=anna.last_event_id, reconnect=True)
 
 A Reader keeps what it saw: status, headers, events, the cursor (last_event_id) and the checkpoints that moved it. Like
-EventSource it comes back after an end of the stream or a network error when it was told to (reconnect), and gives up on any
+EventSource it comes back after an end of the stream or a network error when asked to (reconnect), and gives up on any
 status other than 200.
 """
 
@@ -196,7 +196,7 @@ class Reader:
         assert done.wait(Deadline().seconds)
 
     def cut(self):
-        """Lose the connection, as a network does; it comes back if it was told to."""
+        """Lose the connection, as a network does; it comes back with reconnect."""
         self._loop.call(lambda: self._sock and self._lost("cut by the test"))
 
     def pause(self):

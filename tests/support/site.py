@@ -83,7 +83,7 @@ class Site:
     # What the broker knows
 
     def wait_connections(self, session, count, timeout=None):
-        """Until the broker counts so many connections of the session."""
+        """Wait until the broker counts this number of connections of the session."""
         wait_until(lambda: self.commands.connections_of(session) == count, timeout,
                    what=lambda: f"{count} connections of {session}; have {self.commands.online(session)}")
 

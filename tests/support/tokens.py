@@ -21,7 +21,7 @@ class Issuer:
         self.secret_file.chmod(0o644)  # workers run as other users in some tests
 
     def token(self, seconds=3600, **claims):
-        """A token that ends after so many seconds (negative: it has), with these claims; one that is None is left out."""
+        """A token with these claims that expires after this number of seconds (negative: expired). A claim None is left out."""
         claims = {"exp": int(time.time()) + seconds, **claims}
         return jwt.encode({k: v for k, v in claims.items() if v is not None}, self.secret, algorithm="HS256")
 
