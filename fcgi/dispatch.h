@@ -1,4 +1,5 @@
-/* dispatch.h - what each request is that comes in: one for a service, one for a stream, or one that is refused.
+/* dispatch.h - what each request is that comes in: one for a service, one for a stream, or one that
+ * is refused.
  *
  * It only decides. Services answer in service/, streams and refusals in stream/open.h.
  */

@@ -1,6 +1,8 @@
-/* The order of things. At the start the listening socket is there first, so that no web server is refused; requests are taken from it as
- * soon as the broker has told where the sequence stands, or after JOIN_TIMEOUT_MS without it. At the end a socket of our own stays
- * open until all streams are closed, because a web server that finds none answers 503, on which EventSource gives up for good. */
+/* The order of things. At the start the listening socket is there first, so that no web server
+ * is refused; requests are taken from it as soon as the broker has told where the sequence
+ * stands, or after JOIN_TIMEOUT_MS without it. At the end a socket of our own stays open until
+ * all streams are closed, because a web server that finds none answers 503, on which EventSource
+ * gives up for good. */
 #include "worker.h"
 
 #include <errno.h>
@@ -351,8 +353,8 @@ static bool open_upstream(struct worker *w)
     return w->upstream != NULL;
 }
 
-/* Signals are read from a descriptor; libfcgi's and everybody's handlers never run. Before the socket is there, so that nobody can meet a
- * worker that a signal still kills. */
+/* Signals are read from a descriptor; libfcgi's and everybody's handlers never run. Before the
+ * socket is there, so that nobody can meet a worker that a signal still kills. */
 static void hold_signals(sigset_t *set)
 {
     sigemptyset(set);
@@ -426,7 +428,8 @@ static void stop(struct worker *w)
     loop_free(&w->loop);
 }
 
-/* A socket that was handed over stays open with who did it: no request is refused when this worker ends. */
+/* A socket that was handed over stays open with who did it: no request is refused when this
+ * worker ends. */
 static int take_handed(struct worker *w)
 {
     int fd = accept_handed();
@@ -440,7 +443,8 @@ static int take_handed(struct worker *w)
     return 0;
 }
 
-/* Descriptor 0 may be anything then; but a socket from systemd on which nobody accepts would keep web servers waiting for ever. */
+/* Descriptor 0 may be anything then; but a socket from systemd on which nobody accepts would
+ * keep web servers waiting for ever. */
 static int listen_ourselves(struct worker *w)
 {
     int handed = accept_handed();

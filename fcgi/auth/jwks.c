@@ -1,5 +1,6 @@
-/* libjwt 1.10 checks signatures too, but reads a public key's PEM text anew for each: half a millisecond, in which no stream is served, where the
- * check itself takes a tenth. So public keys are kept as libcrypto has them. */
+/* libjwt 1.10 checks signatures too, but reads a public key's PEM text anew for each: half a
+ * millisecond, in which no stream is served, where the check itself takes a tenth. So public
+ * keys are kept as libcrypto has them. */
 #include "auth/jwks.h"
 
 #include <ctype.h>
@@ -157,7 +158,8 @@ static int base64url_digit(char c)
     return c == '-' ? 62 : c == '_' ? 63 : -1;
 }
 
-/* Decode text into out. The bytes written; 0 when it is empty, longer than max, or not what an encoder would write. */
+/* Decode text into out. The bytes written; 0 when it is empty, longer than max, or not what an
+ * encoder would write. */
 static size_t decode(struct slice text, unsigned char *out, size_t max)
 {
     size_t len = 0;
@@ -268,7 +270,8 @@ static bool may_verify(const struct json_in *jwk)
     return may;
 }
 
-/* A set may hold keys for other purposes: for encryption, and for algorithms that are none of ours. */
+/* A set may hold keys for other purposes: for encryption, and for algorithms that are none of
+ * ours. */
 static bool meant_for(const struct json_in *jwk, const char *type, const char *algorithm)
 {
     return is(jwk, "kty", type) && (!json_in_member(jwk, "use") || is(jwk, "use", "sig")) && may_verify(jwk) &&
@@ -420,7 +423,8 @@ static bool has_blank(struct slice text)
     return false;
 }
 
-/* What text is, if it is something that people know and that is no secret; NULL: nothing of that. */
+/* What text is, if it is something that people know and that is no secret; NULL: nothing of
+ * that. */
 static const char *known_format(struct slice text)
 {
     struct slice first = behind_blanks(text);
@@ -454,7 +458,8 @@ static struct slice without_line_break(struct slice text)
     return text;
 }
 
-/* NULL, or what keeps this line from being a secret: most of it comes from an editor, and would make every token invalid. */
+/* NULL, or what keeps this line from being a secret: most of it comes from an editor, and would
+ * make every token invalid. */
 static const char *secret_fault(struct slice secret)
 {
     static const char accepted[] = "a secret has at least 32 bytes (openssl rand -hex 32)";
@@ -559,7 +564,8 @@ static bool public_fits(const struct jwk *key, struct slice text, const unsigned
     return fits;
 }
 
-/* r and s, one after the other, as the DER that libcrypto wants. Its length; 0 when they are not of that size. */
+/* r and s, one after the other, as the DER that libcrypto wants. Its length; 0 when they are not
+ * of that size. */
 static size_t to_der(const unsigned char *signature, size_t len, unsigned char der[ES256_DER_MAX])
 {
     ECDSA_SIG *pair = len == ES256_BYTES ? ECDSA_SIG_new() : NULL;

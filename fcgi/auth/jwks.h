@@ -1,8 +1,9 @@
-/* jwks.h - the keys that tokens are signed with, read from a file's text: secrets, or public keys; and whether one of them has signed a
- * text. The only user of libcrypto. Pure: text in, keys out.
+/* jwks.h - the keys that tokens are signed with, read from a file's text: secrets, or public keys;
+ * and whether one of them has signed a text. The only user of libcrypto. Pure: text in, keys out.
  *
- * Each key is for one algorithm, and is used for no other; what a token is good for, token.c says. A file is of one kind, which the
- * caller names and the text never decides: what is public can then never become a secret.
+ * Each key is for one algorithm, and is used for no other; what a token is good for, token.c says.
+ * A file is of one kind, which the caller names and the text never decides: what is public can then
+ * never become a secret.
  *
  *     JWKS_PUBLIC     PEM (-----BEGIN PUBLIC KEY-----), one or more keys; or a JWKS ({"keys":[...]}) or one JWK of kty RSA or EC.
  *                     RSA of 2048 bits or more, EC P-256. A key of kty oct is an error
@@ -11,7 +12,8 @@
  *
  * In a JWKS, keys of the right kty for another use or algorithm are left out.
  *
- * Ownership: jwks_read() allocates what the struct points to; jwks_release() frees it, and wipes secrets.
+ * Ownership: jwks_read() allocates what the struct points to; jwks_release() frees it, and wipes
+ * secrets.
  */
 #ifndef SSECAST_JWKS_H
 #define SSECAST_JWKS_H
@@ -43,7 +45,8 @@ struct jwks {
     size_t count;
 };
 
-/* 0, or -EINVAL or -ENOMEM: out is empty and *why a sentence that says what was wrong, valid until the next call. */
+/* 0, or -EINVAL or -ENOMEM: out is empty and *why a sentence that says what was wrong, valid
+ * until the next call. */
 int jwks_read(enum jwks_kind kind, struct slice text, struct jwks *out, const char **why);
 
 /* SHA-256 of text: whether a file's text is another one than before. All zero without memory. */

@@ -1,5 +1,6 @@
-/* Browsers serialize an origin in one way only: scheme and host in lower case, a host of ASCII, no port that is the scheme's own, and
- * nothing behind it. A pattern in any other spelling would never match, so it is refused. */
+/* Browsers serialize an origin in one way only: scheme and host in lower case, a host of ASCII,
+ * no port that is the scheme's own, and nothing behind it. A pattern in any other spelling would
+ * never match, so it is refused. */
 #include "auth/origin.h"
 
 #include <arpa/inet.h>

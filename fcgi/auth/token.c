@@ -1,5 +1,6 @@
-/* libjwt takes a token apart, and its header says which algorithm and which key it names. Each of our keys that is for that algorithm and may be the
- * one named is tried, in jwks.c. So the header chooses among keys, and never what a key is used for. */
+/* libjwt takes a token apart, and its header says which algorithm and which key it names. Each
+ * of our keys that is for that algorithm and may be the one named is tried, in jwks.c. So the
+ * header chooses among keys, and never what a key is used for. */
 #include "auth/token.h"
 
 #include <errno.h>
@@ -58,7 +59,8 @@ static ssize_t read_all(int fd, char *data)
     return n < 0 || len == FILE_MAX ? -1 : (ssize_t)len;
 }
 
-/* Read the file's keys into *keys, and what it is into *is and digest. 0; else *why says what was wrong. */
+/* Read the file's keys into *keys, and what it is into *is and digest. 0; else *why says what
+ * was wrong. */
 static int read_file(const struct key_file *file, struct jwks *keys, struct stat *is, unsigned char digest[JWKS_DIGEST],
                      const char **why)
 {
@@ -140,7 +142,8 @@ static void keep_old(struct key_file *file, const char *why)
     file->failed = true;
 }
 
-/* Read the file. asked: an operator asked for it, so success is logged too. False with a line in the log; the keys that were there stay. */
+/* Read the file. asked: an operator asked for it, so success is logged too. False with a line in
+ * the log; the keys that were there stay. */
 static bool load(struct key_file *file, bool asked)
 {
     struct jwks keys = {0};
@@ -169,7 +172,8 @@ static bool load(struct key_file *file, bool asked)
     return true;
 }
 
-/* A file that was replaced by one of the same size within a tick of the clock looks the same: it is read until that is over. */
+/* A file that was replaced by one of the same size within a tick of the clock looks the same: it
+ * is read until that is over. */
 static void look(struct tokens *t, int64_t now_ms)
 {
     if (now_ms < t->look_at && t->look_at - now_ms <= LOOK_MS)
@@ -240,7 +244,8 @@ static bool is_critical(jwt_t *jwt)
     return json != NULL;
 }
 
-/* Why a token is refused, for the log. The algorithm and the key's name are its header's, and nothing else of the token is logged. */
+/* Why a token is refused, for the log. The algorithm and the key's name are its header's, and
+ * nothing else of the token is logged. */
 static void set_fault(struct token *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static void set_fault(struct token *out, const char *format, ...)
@@ -296,8 +301,8 @@ static bool is_signed(const struct tokens *t, jwt_t *jwt, struct slice text, str
     return best == SIGNATURE_GOOD;
 }
 
-/* Split header.claims.signature before the signature. False when it has not these three parts, or one is empty: libjwt would write a byte
- * into a block of none. */
+/* Split header.claims.signature before the signature. False when it has not these three parts,
+ * or one is empty: libjwt would write a byte into a block of none. */
 static bool split(const char *token, struct slice *text, struct slice *signature)
 {
     const char *first = strchr(token, '.'), *second = first ? strchr(first + 1, '.') : NULL;
@@ -343,7 +348,8 @@ static struct json_in *signed_claims(const struct tokens *t, const char *token, 
 
 /* --- the claims --- */
 
-/* Later than this a time is none in seconds, but one in milliseconds, with which a stream would never end. */
+/* Later than this a time is none in seconds, but one in milliseconds, with which a stream would
+ * never end. */
 #define SECONDS_MAX 1e11 /* the year 5138 */
 
 static bool is_late(const struct json_in *claims, const char *name)
@@ -406,8 +412,8 @@ static int compare_names(const void *a, const void *b)
     return order ? order : (x->len > y->len) - (x->len < y->len);
 }
 
-/* Add patterns in one order, whatever order the token has them in, each once, and an empty part behind the last: no pattern is empty. False when
- * out of memory. */
+/* Add patterns in one order, whatever order the token has them in, each once, and an empty part
+ * behind the last: no pattern is empty. False when out of memory. */
 static bool add_patterns(struct hash_parts *hash, const struct names *patterns)
 {
     struct slice *sorted = calloc(patterns->count + 1, sizeof *sorted);
@@ -432,8 +438,9 @@ static bool add_grant(struct hash_parts *hash, const struct grant *grant)
     return add_patterns(hash, &grant->sessions) && add_patterns(hash, &grant->channels);
 }
 
-/* The identity of the token's bearer (grant.h): a token that replaces this one has the same. It is made of issuer and subject, or, without
- * a subject, of issuer and what may be published. False when out of memory. */
+/* The identity of the token's bearer (grant.h): a token that replaces this one has the same. It
+ * is made of issuer and subject, or, without a subject, of issuer and what may be published.
+ * False when out of memory. */
 static bool get_publisher(struct token *out)
 {
     char hex[HASH_PARTS_HEX];
@@ -601,7 +608,8 @@ static void tell_refusal(const struct token *token, const struct params *params)
                   log_name("client", client ? client : "unknown"), log_name("port", port ? port : "unknown"));
 }
 
-/* Browsers send several cookies of one name, of several paths or domains: a stale one keeps nobody out who has a good one too. */
+/* Browsers send several cookies of one name, of several paths or domains: a stale one keeps
+ * nobody out who has a good one too. */
 enum token_verdict tokens_verify_request(struct tokens *t, const struct params *params, int64_t now_ms,
                                          struct token *out)
 {

@@ -1,11 +1,13 @@
-/* token.h - JSON Web Tokens: whose stream it is, which channels, until when; and what somebody may publish. The only user of libjwt.
+/* token.h - JSON Web Tokens: whose stream it is, which channels, until when; and what somebody may
+ * publish. The only user of libjwt.
  *
- * HS256, RS256 and ES256, and which of them is decided by the key: a token that names another algorithm than its key's, or none, is
- * refused. Keys come from two files, one of secrets and one of public keys (jwks.h says in which forms), which are read again when they
- * change. A file never changes its kind.
+ * HS256, RS256 and ES256, and which of them is decided by the key: a token that names another
+ * algorithm than its key's, or none, is refused. Keys come from two files, one of secrets and one
+ * of public keys (jwks.h says in which forms), which are read again when they change. A file never
+ * changes its kind.
  *
- * Why a token was refused is told in the log at level debug: with the algorithm and the kid that it named, and with nothing else of it. Who
- * asks is told no reason.
+ * Why a token was refused is told in the log at level debug: with the algorithm and the kid that it
+ * named, and with nothing else of it. Who asks is told no reason.
  *
  * Ownership: tokens_verify() allocates what a struct token points to; token_release() frees it.
  */
@@ -58,31 +60,36 @@ struct tokens;
 /* Could the keys be read? 0, or -errno with a line in why. */
 int tokens_check(const struct token_rules *rules, char *why, size_t size);
 
-/* Read the keys, of one file at least. rules is copied, what it points to is not. NULL with a line in the log. */
+/* Read the keys, of one file at least. rules is copied, what it points to is not. NULL with a
+ * line in the log. */
 struct tokens *tokens_new(const struct token_rules *rules);
 
 /* Safe on NULL; sets *t to NULL. */
 void tokens_free(struct tokens **t);
 
-/* Read the files again, changed or not (SIGHUP). When that fails their keys stay, and a line in the log says why. */
+/* Read the files again, changed or not (SIGHUP). When that fails their keys stay, and a line in
+ * the log says why. */
 void tokens_reload(struct tokens *t);
 
-/* The token that a request brings: `Authorization: Bearer`, else the cookie, else `?token=`. index 1 and up: of more cookies of that name, when
- * it is the cookie. A new text, to be freed with free(); NULL: none. */
+/* The token that a request brings: `Authorization: Bearer`, else the cookie, else `?token=`.
+ * index 1 and up: of more cookies of that name, when it is the cookie. A new text, to be freed
+ * with free(); NULL: none. */
 char *token_in_request(const struct tokens *t, const struct params *params, size_t index);
 
 /* Does the request bring one? */
 bool token_is_brought(const struct tokens *t, const struct params *params);
 
-/* Judge text; NULL is no token. now_ms is unix time; the files are looked at when that was last done more than a second ago. Returns
- * out->verdict. Release out in any case. */
+/* Judge text; NULL is no token. now_ms is unix time; the files are looked at when that was last
+ * done more than a second ago. Returns out->verdict. Release out in any case. */
 enum token_verdict tokens_verify(struct tokens *t, const char *text, int64_t now_ms, struct token *out);
 
-/* The two together. Of several cookies the first that is good counts; a refusal is told in the log (debug), with the client's address. */
+/* The two together. Of several cookies the first that is good counts; a refusal is told in the
+ * log (debug), with the client's address. */
 enum token_verdict tokens_verify_request(struct tokens *t, const struct params *params, int64_t now_ms,
                                          struct token *out);
 
-/* The value of WWW-Authenticate with a 401, and the error code and the sentence that its body may tell. */
+/* The value of WWW-Authenticate with a 401, and the error code and the sentence that its body
+ * may tell. */
 struct token_refusal {
     const char *challenge, *error, *message;
 };

@@ -1,5 +1,5 @@
-/* Those who wait are in the order of their deadlines: each deadline is set to the same time from now, and its owner then goes to the end
- * of the list. */
+/* Each list of waiting descriptors is in the order of deadlines: a new deadline is always the
+ * same time from now, and its owner moves to the end of the list. */
 #include "http/accept.h"
 
 #include <errno.h>
@@ -26,22 +26,22 @@
 #define PASSED_FD 3 /* where systemd puts the first (sd_listen_fds) */
 #define ACCEPTS_PER_TURN 256
 #define PAUSE_MS 100   /* without accepting, when there are no descriptors left */
-#define SILENT_MS 1000 /* so long without a word, and a descriptor may be needed for somebody else */
+#define SILENT_MS 1000 /* a peer that is silent for longer may be closed to free its descriptor */
 #define SILENT_AT_ONCE 64
 
 struct waiting;
 
-/* A descriptor whose request has not arrived yet. */
+/* A descriptor without a complete request. */
 struct pending {
     struct loop_watch watch;
     struct acceptor *acceptor;
-    struct waiting *list; /* that it is in */
+    struct waiting *list; /* that contains it */
     struct intake intake;
     int64_t since, deadline;
     struct pending *prev, *next;
 };
 
-/* Those with the same time-out, the oldest first. */
+/* Descriptors with the same timeout, the oldest first. */
 struct waiting {
     struct pending *first, *last;
     size_t count;
@@ -52,16 +52,16 @@ struct acceptor {
     struct loop *loop;
     struct loop_watch watch;
     struct loop_timer timer; /* of the oldest of both lists */
-    struct loop_timer pause; /* until we accept again */
+    struct loop_timer pause; /* until accepting resumes */
     struct intakes intakes;
     const struct accept_hooks *hooks;
     void *context;
-    struct waiting requests; /* a request has begun, or is about to */
-    struct waiting kept;     /* had a request, and may have another one */
-    bool out_of_descriptors; /* said so in the log already */
+    struct waiting requests; /* before or within a request */
+    struct waiting kept;     /* between two requests */
+    bool out_of_descriptors; /* logged */
 };
 
-/* --- sockets from whoever started us --- */
+/* --- inherited sockets --- */
 
 static bool is_listening(int fd)
 {
@@ -101,7 +101,7 @@ void accept_cgi_body(const struct accept_hooks *hooks, void *context, int timeou
     intake_cgi_body(&set, STDIN_FILENO, stop_fd, timeout_ms, params);
 }
 
-/* --- requests on their way --- */
+/* --- incomplete requests --- */
 
 static void unlink_pending(struct pending *p)
 {
@@ -147,7 +147,7 @@ static int release(struct pending *p)
     return fd;
 }
 
-/* p has waited enough: for a request, or for nothing. */
+/* The request of p is complete, or will never be. */
 static void settle(struct pending *p, enum intake_progress progress, struct params *params)
 {
     struct acceptor *a = p->acceptor;
@@ -160,7 +160,7 @@ static void settle(struct pending *p, enum intake_progress progress, struct para
     close(fd);
 }
 
-/* A body that comes in time may take longer than a request that does not. */
+/* A body that keeps arriving may take longer than a request. */
 static void prolong(struct pending *p)
 {
     struct acceptor *a = p->acceptor;
@@ -194,7 +194,8 @@ static void set_timer(struct acceptor *a)
     fire_for(a, &a->kept);
 }
 
-/* Close those of the kept that have waited until now; INT64_MAX: all. At most max. Not while events are handled: one may be theirs. */
+/* Close at most max kept connections whose deadline is up to now (INT64_MAX: all). Not while
+ * events are handled: one may refer to them. */
 static void close_kept(struct acceptor *a, int64_t now, size_t max)
 {
     struct pending *p;
@@ -216,7 +217,8 @@ static void times_up(void *context, int64_t now)
     set_timer(a);
 }
 
-/* Wait on fd (taken over) in this list. Edge-triggered: what is there is read to its end each time. */
+/* Wait on fd (taken over) in this list. Edge-triggered: what is there is read to its end each
+ * time. */
 static void wait_in(struct acceptor *a, struct waiting *list, int fd, void (*ready)(void *context, uint32_t events))
 {
     struct pending *p = calloc(1, sizeof *p);
@@ -251,7 +253,7 @@ static void arrived(struct acceptor *a, int fd)
     }
 }
 
-/* A kept connection's next request begins, or its end has come. */
+/* A kept connection begins its next request, or was closed. */
 static void kept_ready(void *context, uint32_t events)
 {
     struct pending *p = context;
@@ -282,7 +284,7 @@ static bool out_of_resources(int err)
     return err == EMFILE || err == ENFILE || err == ENOBUFS || err == ENOMEM;
 }
 
-/* Those that wait for no request, and those that have said nothing for the longest, leave, so that others can be heard. */
+/* Close kept connections and the longest silent ones, to free descriptors. */
 static void make_way(struct acceptor *a, int64_t now)
 {
     struct pending *p;
@@ -295,7 +297,7 @@ static void make_way(struct acceptor *a, int64_t now)
     }
 }
 
-/* A timer's: nobody who leaves here has an event that was fetched already. */
+/* Called by a timer: no closed connection has a pending event. */
 static void pause_over(void *context, int64_t now)
 {
     struct acceptor *a = context;
@@ -303,7 +305,7 @@ static void pause_over(void *context, int64_t now)
     loop_set(a->loop, &a->watch, EPOLLIN);
 }
 
-/* Without a descriptor nothing can be answered; look again a little later instead of spinning. */
+/* Without descriptors, pause accepting instead of spinning. */
 static void pause_accepting(struct acceptor *a)
 {
     if (!a->out_of_descriptors)
@@ -363,7 +365,8 @@ void acceptor_stop(struct acceptor *a, bool sweep)
         take(a, BACKLOG);
     loop_remove(a->loop, &a->watch);
     close(fd);
-    loop_timer_set(a->loop, &a->timer, loop_now(a->loop)); /* closes what is kept, once no events are being handled */
+    loop_timer_set(a->loop, &a->timer,
+                   loop_now(a->loop)); /* closes kept connections when no events are being handled */
 }
 
 void acceptor_free(struct acceptor **a)
@@ -410,7 +413,7 @@ static int fail(int fd, const char *where, const char *what)
     return -1;
 }
 
-/* Is there a socket file that nobody listens on. */
+/* Is there a socket file without a listener? */
 static bool is_stale(const struct sockaddr_un *address)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -1,9 +1,11 @@
-/* accept.h - takes requests in: the listening socket, and who has connected to it until there is a request.
+/* accept.h - accepts requests: the listening socket, and connections until their request is
+ * complete.
  *
- * No thread and no blocking read: a descriptor waits in the event loop until intake.c has all of its request. A peer that connects and
- * says nothing costs a descriptor for a time-out; one that says half of it, some memory too, which is bounded for all together.
+ * There is no thread and no blocking read: a descriptor waits in the event loop until intake.c has
+ * its whole request. A silent peer costs a descriptor until the timeout. A peer that sends half a
+ * request also costs memory, which is bounded for all peers together.
  *
- * Ownership: the handler takes the descriptor and the parameters over.
+ * Ownership: the request hook takes the descriptor and the parameters over.
  */
 #ifndef SSECAST_ACCEPT_H
 #define SSECAST_ACCEPT_H
@@ -11,8 +13,8 @@
 #include "base/loop.h"
 #include "http/params.h"
 
-#define ACCEPT_BODY_MS 60000 /* for a body that somebody wants, in all */
-#define ACCEPT_KEEP_MS 90000 /* for the next request on a connection; nginx closes its own end after 60 s */
+#define ACCEPT_BODY_MS 60000 /* for a whole body that is read */
+#define ACCEPT_KEEP_MS 90000 /* until the next request on a connection; nginx closes it after 60 s */
 #define ACCEPT_KEPT_MAX 1024 /* connections that wait for their next request */
 
 struct acceptor;
@@ -20,50 +22,56 @@ struct acceptor;
 struct accept_hooks {
     /* A request was read from fd (non-blocking); params is the hook's to release. */
     void (*request)(void *context, int fd, struct params *params);
-    /* How many bytes of its body this request is worth. 0: it wants none. */
+    /* The largest body accepted for this request. 0: its body is not read. */
     size_t (*body_max)(void *context, struct params *params);
-    /* A connection never became a request. */
+    /* A connection ended without a request. */
     void (*dropped)(void *context);
 };
 
-/* Was this process started as a plain CGI program: no listening socket was handed over, and GATEWAY_INTERFACE is set. */
+/* Was this process started as a plain CGI program, without a listening socket and with
+ * GATEWAY_INTERFACE set? */
 bool accept_is_cgi(void);
 
-/* A plain CGI program's body, from its descriptor 0; the time-out (ms) and a readable stop_fd make an end of waiting for it. */
+/* Read the body of a plain CGI program from descriptor 0, until the timeout (ms) or until
+ * stop_fd is readable. */
 void accept_cgi_body(const struct accept_hooks *hooks, void *context, int timeout_ms, int stop_fd,
                      struct params *params);
 
-/* The listening socket that this process was started with: descriptor 3 from systemd (LISTEN_FDS and LISTEN_PID say so), else descriptor 0
- * from a web server. -1: none; -EINVAL with a line in the log: systemd passed something else than one listening stream socket.
- * It belongs to who handed it over: others hold it too, and its file is theirs to remove. */
+/* The listening socket that this process was started with: descriptor 3 from systemd (LISTEN_FDS
+ * and LISTEN_PID), else descriptor 0 from a web server. -1: none; -EINVAL with a line in the
+ * log: systemd passed anything other than one listening stream socket. The parent process owns
+ * the socket and its file. */
 int accept_handed(void);
 
-/* Open a listening socket: a unix socket path (with this mode) or HOST:PORT. A stale unix socket is replaced; one that somebody listens
- * on is not. The descriptor, or -1 with a line in the log. */
+/* Open a listening socket: a unix socket path (with this mode) or HOST:PORT. A stale unix socket
+ * is replaced; one in use is not. The descriptor, or -1 with a line in the log. */
 int accept_listen(const char *where, unsigned mode);
 
-/* Can others than this machine connect to `where`? Who can, says who a request is from: FastCGI has no protection of its own. */
+/* Can other hosts connect to `where`? FastCGI has no authentication: a peer names the user of
+ * each request. */
 bool accept_exposed(const char *where);
 
 /* NULL when `where` is a unix socket path or HOST:PORT, else what is accepted. */
 const char *accept_check_listen(const char *where);
 
-/* Accept on listen_fd (taken over) from now on. room: bytes that may be held for all requests that are not complete.
- * max_requests: how many requests at a time a web server is told to expect, when it asks. timeout_ms: for a
- * whole request to arrive; for a body that somebody wants, from one piece to the next. libfcgi installs signal handlers here: install yours
- * afterwards. NULL on failure (listen_fd is still the caller's). */
+/* Accept on listen_fd (taken over) from now on. room: bytes held for all incomplete requests.
+ * max_requests: reported to a web server that asks for the limit. timeout_ms: for a whole
+ * request to arrive; for a body that is read, from one piece to the next. libfcgi installs
+ * signal handlers here: install yours afterwards. NULL on failure (listen_fd is still the
+ * caller's). */
 struct acceptor *acceptor_new(struct loop *loop, int listen_fd, size_t room, uint64_t max_requests, int timeout_ms,
                               const struct accept_hooks *hooks, void *context);
 
-/* Wait for another request on fd (taken over), whose web server keeps its connections: for ACCEPT_KEEP_MS. It is closed at once when
- * ACCEPT_KEPT_MAX wait already, or after acceptor_stop(). */
+/* Wait for another request on fd (taken over), whose web server keeps its connections: for
+ * ACCEPT_KEEP_MS. It is closed at once if ACCEPT_KEPT_MAX connections wait, and after
+ * acceptor_stop(). */
 void acceptor_keep(struct acceptor *a, int fd);
 
-/* Close the listening socket, and connections that are kept; requests that are half there go on. sweep: first take in what is in the backlog, which nobody else
- * would. */
+/* Close the listening socket and kept connections; incomplete requests go on. sweep: first
+ * accept the connections in the backlog, for a socket that no other process accepts on. */
 void acceptor_stop(struct acceptor *a, bool sweep);
 
-/* Close everything that has not become a request. */
+/* Close all connections without a complete request. */
 void acceptor_free(struct acceptor **a);
 
 #endif

@@ -1,5 +1,6 @@
-/* Why records are built here and not by libfcgi: its writer blocks or fails, and makes one record of each event. Here one
- * record holds all that waits (up to CONN_RECORD_MAX) and points at the shared events. */
+/* Records are built here because libfcgi's writer blocks or fails, and makes one record of each
+ * event. Here one record contains the queue (up to CONN_RECORD_MAX) and points at the shared
+ * events. */
 #include "http/conn.h"
 
 #include <errno.h>
@@ -117,14 +118,15 @@ static void leave_open(struct conn *c, enum conn_state state, enum end_cause cau
     c->hooks->closed(c);
 }
 
-/* Is a record written in part? No other one may come before its rest. */
+/* Is a record written in part? Its rest must be written before another one. */
 static bool record_begun(const struct conn *c)
 {
     bool gathered = c->head_left || c->record_left;
     return gathered && c->head_left != RECORD_HEADER_LEN;
 }
 
-/* End the response if that can be done at once. A web server that finds none takes the worker for crashed. */
+/* End the response if that is possible at once. Without an end, a web server reports a crash of
+ * the worker. */
 static void try_to_end(const struct conn *c)
 {
     char tail[RECORD_END_LEN];
@@ -145,7 +147,8 @@ void conn_cut(struct conn *c, enum end_cause cause)
         die(c);
 }
 
-/* See to it that a list's first will be looked at when its time is over. Nobody is cut here: the caller may be walking over streams. */
+/* Set the timer for the first of a list. No connection is cut here: the caller may be iterating
+ * over streams. */
 static void watch_over(struct conns *set, const struct conn_list *list, int64_t timeout)
 {
     if (!list->first || !timeout)
@@ -155,7 +158,7 @@ static void watch_over(struct conns *set, const struct conn_list *list, int64_t 
         loop_timer_set(set->loop, &set->end_timer, due);
 }
 
-/* Cut those in the list that were not written to for so long. */
+/* Cut the connections of the list without a write for this long. */
 static void cut_overdue(struct conns *set, struct conn_list *list, int64_t timeout, int64_t now)
 {
     while (timeout && list->first && list->first->touched + timeout <= now)
@@ -163,7 +166,7 @@ static void cut_overdue(struct conns *set, struct conn_list *list, int64_t timeo
     watch_over(set, list, timeout);
 }
 
-/* How long a reader that is behind may take nothing. */
+/* Timeout of a reader that is behind. */
 static int64_t behind_ms(const struct conns *set)
 {
     return set->write_ms && set->write_ms < CONN_BEHIND_MS ? set->write_ms : CONN_BEHIND_MS;
@@ -190,7 +193,7 @@ static void end_overdue(void *context, int64_t now)
     cut_overdue(set, &set->blocked, set->write_ms, now);
 }
 
-/* Let the connection go on to its next request. */
+/* Pass the connection on for its next request. */
 static void hand_on(struct conn *c)
 {
     int fd = c->watch.fd;
@@ -201,7 +204,8 @@ static void hand_on(struct conn *c)
     bury(c);
 }
 
-/* All is written. Closing with unread bytes would reset the connection under the response, so wait for the other side. */
+/* Everything is written. Closing with unread bytes would reset the connection before the
+ * response is read, so wait for the peer. */
 static void linger(struct conn *c)
 {
     if (c->raw) {
@@ -239,7 +243,8 @@ void conn_end(struct conn *c, enum end_cause cause)
     watch_over(c->set, &c->set->ending, CONN_ENDING_MS);
 }
 
-/* More waits for c than may. What has begun is completed, so that the web server sees the end of a response and no crash. */
+/* The queue is too long. The current record is completed, so that the web server sees the end of
+ * a response and no crash. */
 static void cut_slow(struct conn *c)
 {
     if (c->raw) {
@@ -258,7 +263,7 @@ static void cut_slow(struct conn *c)
     watch_over(c->set, &c->set->cutting, CONN_CUTTING_MS);
 }
 
-/* What a writev is made of, and the framing bytes it points to. */
+/* The pieces of a writev, and the framing bytes they point to. */
 struct output {
     struct iovec pieces[PIECES];
     int count;
@@ -273,7 +278,8 @@ static void add_piece(struct output *out, char *bytes, size_t len)
     out->bytes += len;
 }
 
-/* The bytes that come next: the rest of a record, or a new one; at the end of an ending response, its tail. */
+/* Collect the next bytes: the rest of a record, or a new one; at the end of an ending response,
+ * its tail. */
 static void gather(struct conn *c, struct output *out)
 {
     size_t bytes = 0, limit = c->raw ? SIZE_MAX : c->record_left;
@@ -305,8 +311,8 @@ static size_t part_written(size_t left, size_t *written)
     return done;
 }
 
-/* How long it took from the publish to the write that has just happened. The broker set the one time and our clock tells the other: where
- * these disagree, what seems to come from the future took no time. */
+/* Count the time from the publish, by the broker's clock, to this write, by ours. A negative
+ * time counts as zero. */
 static void observe(uint64_t *counters, const struct event *e, int64_t now_ms)
 {
     uint64_t took = now_ms > e->time_ms ? (uint64_t)(now_ms - e->time_ms) : 0, count = 1 + (uint64_t)e->further;
@@ -317,7 +323,8 @@ static void observe(uint64_t *counters, const struct event *e, int64_t now_ms)
     counters[LATENCY_SUM_MS] += count * took;
 }
 
-/* len bytes of what waits have gone out. The clock is asked once for each write, and only when an event counts. */
+/* len bytes of the queue were written. The clock is read once for each write, and only if an
+ * event counts. */
 static void consume(struct conn *c, size_t len)
 {
     struct event *e;
@@ -343,7 +350,7 @@ static void account(struct conn *c, size_t written)
     c->tail_left = (uint8_t)(c->tail_left - part_written(c->tail_left, &written));
 }
 
-/* The time that its reader has begins now. */
+/* The timeout of its reader begins again. */
 static void change_list(struct conn *c, bool blocked, bool behind)
 {
     list_remove(list_of(c), c);
@@ -363,7 +370,7 @@ static void block(struct conn *c, bool blocked)
     loop_set(c->set->loop, &c->watch, (c->raw ? 0 : EPOLLIN | EPOLLRDHUP) | (blocked ? EPOLLOUT : 0));
 }
 
-/* Write until nothing waits or the socket is full. False when the connection failed. */
+/* Write until the queue is empty or the socket is full. False when the connection failed. */
 static bool write_waiting(struct conn *c)
 {
     while (!wrote_all(c)) {
@@ -457,7 +464,7 @@ static void flush(struct conn *c)
 bool conns_flush(struct conns *set)
 {
     struct conn *c = set->dirty;
-    set->dirty = NULL; /* those that become dirty again meanwhile are for the next round */
+    set->dirty = NULL; /* connections that become dirty meanwhile are for the next call */
     while (c) {
         struct conn *next = c->next_dirty;
         c->dirty = false;
@@ -511,13 +518,14 @@ void conns_close(struct conns *set)
     close_all(&set->ending);
     close_all(&set->cutting);
     close_all(&set->linger);
-    conns_flush(set); /* takes the dead ones out of the list of those to flush */
+    conns_flush(set); /* removes dead ones from the list of connections to flush */
     conns_reap(set);
 }
 
 /* --- reading --- */
 
-/* The client is gone and the web server still listens: say that this is the end, or it would log a failure of ours. */
+/* The client has left and the web server still reads: end the response, else the web server logs
+ * a failure. */
 static void end_unread(struct conn *c)
 {
     queue_release(&c->queue);
@@ -526,14 +534,14 @@ static void end_unread(struct conn *c)
     conn_end(c, END_CLIENT);
 }
 
-/* The web server says nothing while a response is under way: a closed or talking one means that the client is gone. */
+/* The web server sends nothing during a response: if it closes or sends, the client has left. */
 static void readable(struct conn *c)
 {
     char bytes[4096];
     ssize_t n = read(c->watch.fd, bytes, sizeof bytes);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    c->keep = false; /* what it says now belongs to this request: an abort, or its body */
+    c->keep = false; /* bytes now belong to this request: an abort, or its body */
     if (n > 0 && c->state != CONN_OPEN)
         return; /* the rest of a request that was refused early */
     if (n == 0 && c->state == CONN_OPEN && !record_begun(c))

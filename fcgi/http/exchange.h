@@ -1,11 +1,13 @@
 /* exchange.h - one HTTP exchange: a request, its connection, and the role that its answer has.
  *
- * Each request becomes an exchange. A short answer is nothing but its connection. A service call and a stream are structs
- * that begin with an exchange. When one of them ends, its exchange is a short answer again: the rest of the response is
- * still written. An exchange does not read requests (intake.h), and knows neither services nor streams.
+ * Each request becomes an exchange. A short answer is nothing but its connection. A service call
+ * and a stream are structs that begin with an exchange. When one of them ends, its exchange is a
+ * short answer again: the rest of the response is still written. An exchange does not read requests
+ * (intake.h), and knows neither services nor streams.
  *
- * Ownership: exchange_new() allocates one piece of memory for the exchange and the struct around it. It is freed at the end
- * of the iteration in which the connection has closed. What it points to is given up in the role's closed hook.
+ * Ownership: exchange_new() allocates one piece of memory for the exchange and the struct around
+ * it. It is freed at the end of the iteration in which the connection has closed. What it points to
+ * is given up in the role's closed hook.
  */
 #ifndef SSECAST_EXCHANGE_H
 #define SSECAST_EXCHANGE_H
@@ -36,7 +38,8 @@ struct incoming {
 struct exchanges {
     struct conns conns; /* first: the conns are their exchanges */
 
-    /* Takes a connection over that waits for its next request. NULL: connections are closed after one response. */
+    /* Takes a connection over that waits for its next request. NULL: connections are closed
+     * after one response. */
     void (*keep)(void *context, int fd);
     void *keep_context;
 };
@@ -44,20 +47,23 @@ struct exchanges {
 /* budget and write_ms: as in struct conns; counters: WORKER_COUNTERS of them. */
 void exchanges_init(struct exchanges *set, struct loop *loop, size_t budget, int64_t write_ms, uint64_t *counters);
 
-/* A short answer without content yet, zeroed, in size bytes: those of a struct that begins with a struct exchange. NULL with
- * a line in the log when memory or descriptors are exhausted. In either case the descriptor is taken over. */
+/* A short answer without content yet, zeroed, in size bytes: those of a struct that begins with
+ * a struct exchange. NULL with a line in the log when memory or descriptors are exhausted. In
+ * either case the descriptor is taken over. */
 void *exchange_new(struct exchanges *set, const struct incoming *in, size_t size);
 
 /* Close the descriptor of a request that cannot be answered, and log that. */
 void exchange_drop(const struct incoming *in);
 
-/* The short answer x takes this role. hooks lasts as long as x; its closed hook calls exchange_leave(). */
+/* The short answer x takes this role. hooks lasts as long as x; its closed hook calls
+ * exchange_leave(). */
 void exchange_become(struct exchange *x, enum exchange_role role, const struct conn_hooks *hooks);
 
 /* x has closed and its role ends: it is a short answer again. */
 void exchange_leave(struct exchange *x);
 
-/* Send text without a budget and give up the reference. A NULL text (no memory) cuts the connection. */
+/* Send text without a budget and give up the reference. A NULL text (no memory) cuts the
+ * connection. */
 void exchange_send(struct exchange *x, struct event *text);
 
 /* Send the last text of x, and end the response. text as for exchange_send(). */

@@ -1,6 +1,7 @@
-/* What libfcgi must not do here: accept, block, close slowly or write. So it gets a request with no listening socket and a descriptor
- * that holds all it will read, and gives the descriptor back untouched. That is the socket itself when a whole request waits in it; else a
- * file in memory with the head that was collected here, and the body is taken out of its records without libfcgi. */
+/* libfcgi must not accept, block, close slowly or write here. So it gets a request without a
+ * listening socket and a descriptor that holds all bytes it reads. That is the socket itself
+ * when it contains a whole request. Otherwise it is a file in memory with the collected head,
+ * and the body is extracted from its records without libfcgi. */
 #include "http/intake.h"
 
 #include <errno.h>
@@ -15,14 +16,15 @@
 
 /* --- memory --- */
 
-/* What a request of so many bytes takes of the common room: the first ones are everybody's own, so that nobody's greed keeps an ordinary
- * request out. */
+/* The share of the common room that a request of this size uses. The first bytes are free, so
+ * that large requests cannot keep out a usual one. */
 static size_t charge(size_t size)
 {
     return size > INTAKE_OWN_ROOM ? size - INTAKE_OWN_ROOM : 0;
 }
 
-/* Make room for at least one more byte, and for no more than max in all. 0, -ENOMEM, -ENOBUFS when others hold too much, or -EMSGSIZE. */
+/* Make room for at least one more byte, and for no more than max in all. 0, -ENOMEM, -ENOBUFS
+ * when others hold too much, or -EMSGSIZE. */
 static int make_room(struct intakes *set, struct intake *in, size_t max)
 {
     if (in->len < in->size)
@@ -64,7 +66,7 @@ int intake_init(void)
     return FCGX_Init() == 0 ? 0 : -1;
 }
 
-/* len bytes of a body are here. */
+/* The body ended after len bytes. */
 static void body_ends(struct params *params, size_t len, size_t max)
 {
     params->body_state = len > max ? BODY_TOO_LARGE : BODY_WHOLE;
@@ -75,7 +77,7 @@ static void body_ends(struct params *params, size_t len, size_t max)
     params->body = NULL;
 }
 
-/* The body, all of which is there for libfcgi to read: at most so many bytes, records included. */
+/* Read the body, which is complete in the descriptor: at most at_most bytes, records included. */
 static int read_body(const struct intakes *set, FCGX_Stream *in, size_t at_most, struct params *params)
 {
     char rest[4096];
@@ -94,8 +96,8 @@ static int read_body(const struct intakes *set, FCGX_Stream *in, size_t at_most,
     return 0;
 }
 
-/* Let libfcgi read the request that waits in fd, of which peeked bytes were seen; none: its head alone. 0 (fd is the caller's), or -errno
- * (fd is closed). */
+/* Let libfcgi read the request in fd, which has peeked bytes; 0: its head only. 0 (fd is the
+ * caller's), or -errno (fd is closed). */
 static int parse(const struct intakes *set, int fd, size_t peeked, struct params *out)
 {
     FCGX_Request r;
@@ -116,7 +118,7 @@ static int parse(const struct intakes *set, int fd, size_t peeked, struct params
     return err;
 }
 
-/* The same with a head that was collected. */
+/* The same with a collected head. */
 static int parse_head(const struct intakes *set, struct slice head, struct params *out)
 {
     int fd = memfd_create("request", MFD_CLOEXEC);
@@ -132,9 +134,9 @@ static int parse_head(const struct intakes *set, struct slice head, struct param
     return err;
 }
 
-/* --- a request that is there --- */
+/* --- a complete request --- */
 
-/* What waits in the socket; with MSG_PEEK without taking it. */
+/* Read from the socket; with MSG_PEEK the bytes stay there. */
 static ssize_t receive(int fd, char *bytes, size_t size, int flags)
 {
     ssize_t n;
@@ -144,7 +146,7 @@ static ssize_t receive(int fd, char *bytes, size_t size, int flags)
     return n;
 }
 
-/* Is the request all that has come? What follows may be in a buffer of libfcgi's, and lost. */
+/* Did nothing follow the request? Further bytes may be lost in a buffer of libfcgi. */
 static bool all_read(int fd, size_t seen, size_t request_len)
 {
     char byte;
@@ -193,7 +195,7 @@ static enum intake_progress ready(struct intakes *set, struct intake *in, enum p
     return INTAKE_READY;
 }
 
-/* Of the bytes from `from` on, which came last, keep what is the body's. */
+/* Of the last bytes, from `from` on, keep those of the body. */
 static enum intake_progress take_body(struct intakes *set, struct intake *in, size_t from, struct params *out)
 {
     size_t len = in->len - from;
@@ -208,7 +210,7 @@ static enum intake_progress take_body(struct intakes *set, struct intake *in, si
     in->params.keep = in->scan.keep && progress == RECORD_COMPLETE && !in->framing.behind;
     if (in->body_max && in->len > in->body_max)
         return ready(set, in, BODY_TOO_LARGE, out);
-    if (progress == RECORD_COMPLETE || in->dropped >= INTAKE_PATIENCE)
+    if (progress == RECORD_COMPLETE || in->dropped >= INTAKE_SKIP_MAX)
         return ready(set, in, BODY_WHOLE, out);
     return INTAKE_WAITING;
 }
@@ -230,7 +232,8 @@ static enum intake_progress begin_body(struct intakes *set, struct intake *in, s
     return take_body(set, in, 0, out);
 }
 
-/* Answer a management record, and drop it. False when there are too many, or the peer does not take the answer. */
+/* Answer a management record, and drop it. False when there are too many, or the peer does not
+ * take the answer. */
 static bool answer_management(const struct intakes *set, struct intake *in, int fd)
 {
     char answer[RECORD_ANSWER_MAX];
@@ -258,7 +261,8 @@ static enum intake_progress take_head(struct intakes *set, struct intake *in, in
     }
 }
 
-/* There is no memory for what comes. A head without it is nothing; who wants a body is told. */
+/* There is no room for further bytes. Without a complete head the request is broken; else its
+ * body is BODY_NO_ROOM. */
 static enum intake_progress no_room(struct intakes *set, struct intake *in, int err, struct params *out)
 {
     if (!in->in_body)
@@ -270,7 +274,8 @@ enum intake_progress intake_more(struct intakes *set, struct intake *in, int fd,
 {
     enum intake_progress progress = INTAKE_WAITING;
     while (progress == INTAKE_WAITING) {
-        /* a body's last bytes come with their records' headers: some room for those, so that one of body_max bytes ends */
+        /* a body's last bytes come with their records' headers: some room for those, so that one
+         * of body_max bytes ends */
         size_t max = in->in_body ? in->body_max + INTAKE_OWN_ROOM : INTAKE_HEAD_MAX, from = in->len;
         int err = make_room(set, in, max);
         if (err)
@@ -296,7 +301,7 @@ bool intake_wants_body(const struct intake *in)
 
 /* --- plain CGI --- */
 
-/* Is there something to read, before timeout is over and nobody wants this program to end? */
+/* Wait for bytes. False at the timeout, and when stop_fd is readable. */
 static bool wait_readable(int fd, int stop_fd, int64_t until)
 {
     struct pollfd fds[] = {{.fd = fd, .events = POLLIN}, {.fd = stop_fd, .events = POLLIN}};
@@ -304,7 +309,7 @@ static bool wait_readable(int fd, int stop_fd, int64_t until)
     return left > 0 && poll(fds, 2, (int)left) > 0 && !fds[1].revents;
 }
 
-/* At most max bytes. How many there were. */
+/* Read at most max bytes. Returns the number of bytes. */
 static size_t read_until(int fd, int stop_fd, int64_t until, char *data, size_t max)
 {
     size_t len = 0;
@@ -317,7 +322,8 @@ static size_t read_until(int fd, int stop_fd, int64_t until, char *data, size_t 
     return len;
 }
 
-/* Some web servers have one socket for both directions: closing it with unread bytes would reset it under the response. */
+/* Some web servers have one socket for both directions: closing it with unread bytes would reset
+ * it under the response. */
 static void drop_until(int fd, int stop_fd, int64_t until, uint64_t bytes)
 {
     char rest[4096];
@@ -325,9 +331,9 @@ static void drop_until(int fd, int stop_fd, int64_t until, uint64_t bytes)
         n = read_until(fd, stop_fd, until, rest, bytes < sizeof rest ? bytes : sizeof rest);
 }
 
-void intake_cgi_body(const struct intakes *set, int fd, int stop_fd, int patience_ms, struct params *params)
+void intake_cgi_body(const struct intakes *set, int fd, int stop_fd, int timeout_ms, struct params *params)
 {
-    int64_t until = clock_ms() + patience_ms;
+    int64_t until = clock_ms() + timeout_ms;
     uint64_t length = params_content_length(params);
     size_t max = set->body_max(set->context, params);
     length = length == UINT64_MAX ? 0 : length; /* CGI has no body without its length */

@@ -75,8 +75,8 @@ static int hex(char c)
     return isdigit((unsigned char)c) ? c - '0' : isxdigit((unsigned char)c) ? tolower((unsigned char)c) - 'a' + 10 : -1;
 }
 
-/* Decode %XX and + of a query string's value. An escape that is none stands for itself; %00 ends up as an ASCII SUB, which no name
- * may hold, since C strings cannot carry it. */
+/* Decode %XX and + of a query string's value. An escape that is none stands for itself; %00 ends
+ * up as an ASCII SUB, which no name may hold, since C strings cannot carry it. */
 static char *decode(struct slice raw)
 {
     char *text = malloc(raw.len + 1), *out = text;
@@ -96,7 +96,8 @@ static char *decode(struct slice raw)
     return text;
 }
 
-/* The next value of `name` in a list of name=value separated by `separator`, blanks around pairs ignored. *list moves behind it. */
+/* The next value of `name` in a list of name=value separated by `separator`, blanks around pairs
+ * ignored. *list moves behind it. */
 static bool next_pair(const char **list, char separator, const char *name, struct slice *value)
 {
     size_t name_len = strlen(name);
@@ -139,7 +140,8 @@ static struct slice trim_cookie(struct slice value)
     return value;
 }
 
-/* Cookies are taken as they are, less quotes around them: no standard says that they are %-encoded. */
+/* Cookies are taken as they are, less quotes around them: no standard says that they are
+ * %-encoded. */
 char *params_cookie(const struct params *params, const char *name, size_t index)
 {
     struct slice value;

@@ -1,6 +1,8 @@
-/* params.h - the parameters of one request, as the web server sent them, and its body where somebody wanted it.
+/* params.h - the parameters of one request, as the web server sent them, and its body where a
+ * service reads it.
  *
- * Ownership: the text of all parameters is one allocation, the body another; values point into the text.
+ * Ownership: the text of all parameters is one allocation, the body another; values point into the
+ * text.
  */
 #ifndef SSECAST_PARAMS_H
 #define SSECAST_PARAMS_H
@@ -9,13 +11,13 @@
 
 #include "base/slice.h"
 
-/* What became of the request's body. */
+/* State of the request's body. */
 enum params_body {
-    BODY_NONE,      /* nobody wanted it */
-    BODY_WHOLE,     /* it is there, and may be empty */
-    BODY_PARTIAL,   /* its time was up before it was complete */
-    BODY_TOO_LARGE, /* more than was wanted */
-    BODY_NO_ROOM,   /* the bodies of others took all the memory that there is for them */
+    BODY_NONE,      /* not read */
+    BODY_WHOLE,     /* complete, possibly empty */
+    BODY_PARTIAL,   /* incomplete at the timeout */
+    BODY_TOO_LARGE, /* larger than accepted */
+    BODY_NO_ROOM,   /* other bodies use all the memory reserved for them */
 };
 
 struct params {
@@ -35,14 +37,15 @@ int params_copy(struct params *p, char *const *list);
 
 void params_release(struct params *p);
 
-/* The value of name, or NULL. A name that came twice has no value: a web server makes one name of X-User and of X_User, and which of the
- * two the client sent, nobody can tell any more. */
+/* The value of name, or NULL. A name that came twice has no value: a web server makes one name
+ * of X-User and of X_User, and which of the two the client sent, nobody can tell any more. */
 const char *params_get(const struct params *p, const char *name);
 
 /* Did name come twice? */
 bool params_repeated(const struct params *p, const char *name);
 
-/* A parameter of the query string, decoded, the first of that name; a header. A new text, to be freed with free(); NULL: none. */
+/* A parameter of the query string, decoded, the first of that name; a header. A new text, to be
+ * freed with free(); NULL: none. */
 char *params_query(const struct params *p, const char *name);
 char *params_header(const struct params *p, const char *name);
 
@@ -57,7 +60,8 @@ bool params_query_repeated(const struct params *p, const char *name);
 /* The parameter that a header arrives as: HTTP_X_USER of X-User. */
 void params_header_name(const char *name, char out[PARAM_NAME_MAX]);
 
-/* How many bytes the body has by CONTENT_LENGTH; UINT64_MAX when there is no such parameter, or no number in it. */
+/* How many bytes the body has by CONTENT_LENGTH; UINT64_MAX when there is no such parameter, or
+ * no number in it. */
 uint64_t params_content_length(const struct params *p);
 
 #endif

@@ -1,9 +1,11 @@
 /* queue.h - bounded queue of outgoing events for one subscriber.
  *
- * Events wait here while the socket is not writable. The queue never touches a descriptor: conn.c writes what
- * queue_gather() shows and says with queue_consume() how much of it went out. It keeps the order and the budget.
+ * Events wait here while the socket is not writable. The queue never touches a descriptor: conn.c
+ * writes what queue_gather() shows and says with queue_consume() how much of it went out. It keeps
+ * the order and the budget.
  *
- * Ownership: queue_push() takes a reference on the event; it is given up when its last byte was consumed.
+ * Ownership: queue_push() takes a reference on the event; it is given up when its last byte was
+ * consumed.
  */
 #ifndef SSECAST_QUEUE_H
 #define SSECAST_QUEUE_H
@@ -19,21 +21,24 @@ struct queue {
     size_t bytes;  /* waiting */
 };
 
-/* Append e. 0; -ENOSPC (the queue is unchanged) when more than budget bytes would be waiting, except that an empty queue takes
- * an event of any size; -ENOMEM. */
+/* Append e. 0; -ENOSPC (the queue is unchanged) when more than budget bytes would be waiting,
+ * except that an empty queue takes an event of any size; -ENOMEM. */
 int queue_push(struct queue *q, struct event *e, size_t budget);
 
-/* Show up to max pieces (at least 1), max_bytes in all, of what waits. Returns the pieces; *bytes is their sum. */
+/* Show up to max pieces (at least 1), max_bytes in all, of what waits. Returns the pieces;
+ * *bytes is their sum. */
 int queue_gather(const struct queue *q, struct iovec *pieces, int max, size_t max_bytes, size_t *bytes);
 
-/* The first *len bytes (not more than are waiting) have gone out: gives the first event whose last byte is among them, and takes its bytes
- * off *len; the reference is the caller's. NULL when there is none: then nothing of *len is left. */
+/* The first *len bytes (not more than are waiting) have gone out: gives the first event whose
+ * last byte is among them, and takes its bytes off *len; the reference is the caller's. NULL
+ * when there is none: then nothing of *len is left. */
 struct event *queue_take(struct queue *q, size_t *len);
 
 /* The same for all of them. The first len bytes (not more than are waiting) have gone out. */
 void queue_consume(struct queue *q, size_t len);
 
-/* Of what waits (at least bytes) drop all but the first bytes. Nothing is to be pushed afterwards. */
+/* Of what waits (at least bytes) drop all but the first bytes. Nothing is to be pushed
+ * afterwards. */
 void queue_keep(struct queue *q, size_t bytes);
 
 /* Drop everything and free the memory. */

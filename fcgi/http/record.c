@@ -61,7 +61,8 @@ static void scan_pairs(struct record_pairs *s, const unsigned char *p, size_t le
     }
 }
 
-/* The last pair is whole: no length points beyond the end. libfcgi would allocate what it says (CVE-2025-23016). */
+/* The last pair is whole: no length points beyond the end. libfcgi would allocate what it says
+ * (CVE-2025-23016). */
 static bool pairs_end(const struct record_pairs *s)
 {
     return !s->skip && !s->known && !s->bytes;

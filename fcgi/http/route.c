@@ -50,7 +50,8 @@ static struct route find_configured(const struct option_list *mounts, struct sli
     return route;
 }
 
-/* The mount point is one segment, or the root. A % is none of its characters: the web server may have decoded a / from it. */
+/* The mount point is one segment, or the root. A % is none of its characters: the web server may
+ * have decoded a / from it. */
 static struct route find_usual(struct slice path)
 {
     if (memchr(path.data, '%', path.len))
@@ -84,7 +85,8 @@ static struct slice path_of(const char *uri)
     return (struct slice){uri, strcspn(uri, "?#")};
 }
 
-/* Has it an empty segment, or . or .., which a web server would take out? The last segment may be empty. */
+/* Has it an empty segment, or . or .., which a web server would take out? The last segment may
+ * be empty. */
 static bool is_untidy(struct slice path)
 {
     while (path.len) {

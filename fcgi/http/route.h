@@ -1,14 +1,17 @@
-/* route.h - what a request's path names: the mount point of the streams, a service behind it, or nothing.
+/* route.h - what a request's path names: the mount point of the streams, a service behind it, or
+ * nothing.
  *
- * The path is that of REQUEST_URI as the client wrote it, byte by byte: web servers tidy paths up in ways of their own, and a path that would need it
- * names nothing here. A rule of the web server for MOUNT/SERVICE then covers every way to reach that service.
+ * The path is that of REQUEST_URI as the client wrote it, byte by byte: web servers tidy paths up
+ * in ways of their own, and a path that would need it names nothing here. A rule of the web server
+ * for MOUNT/SERVICE then covers every way to reach that service.
  *
  *     MOUNT, MOUNT/        the streams
  *     MOUNT/NAME           the service of that name; one segment
  *     anything else        nothing
  *
- * MOUNT is one of the option mount. Without that option it is what the web server says (SCRIPT_NAME, where that is known to be right: behind lighttpd,
- * and in a CGI program), else one segment without %, or none: /sse and /.
+ * MOUNT is one of the option mount. Without that option it is what the web server says
+ * (SCRIPT_NAME, where that is known to be right: behind lighttpd, and in a CGI program), else one
+ * segment without %, or none: /sse and /.
  */
 #ifndef SSECAST_ROUTE_H
 #define SSECAST_ROUTE_H

@@ -1,5 +1,6 @@
-/* Addresses are compared as IPv6: a web server that listens on both reports an IPv4 client as ::ffff:a.b.c.d, or as a.b.c.d, and means
- * the same. But a range of IPv6 addresses never holds IPv4 ones: ::/0 is not everybody. */
+/* Addresses are compared as IPv6: a web server that listens on both reports an IPv4 client as
+ * ::ffff:a.b.c.d, or as a.b.c.d, and means the same. But a range of IPv6 addresses never holds
+ * IPv4 ones: ::/0 is not everybody. */
 #include "service/monitor.h"
 
 #include <arpa/inet.h>
@@ -199,7 +200,8 @@ static const char *behind(const char *header, const char *scheme)
                                                                        : NULL;
 }
 
-/* The token that the request brings, as it is or as a password; "" when it brings none. password: room for one. */
+/* The token that the request brings, as it is or as a password; "" when it brings none.
+ * password: room for one. */
 static const char *token_brought(const struct params *params, char password[PASSWORD_MAX])
 {
     const char *header = params_get(params, "HTTP_AUTHORIZATION");

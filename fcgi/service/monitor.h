@@ -1,11 +1,13 @@
 /* monitor.h - who may see how the system is: healthz, metrics, status.
  *
- * Those from certain addresses, and those who bring the token. An address alone is no proof when a browser stands there: a page of any site can have
- * its own name lead to this web server (DNS rebinding), and would read the answer as its own. So what tells more than a word is shown by
- * address under an address, localhost, and names of the option monitor-host only.
- * Where a request comes from is what the web server says (REMOTE_ADDR);
- * behind a proxy that is the proxy, unless the web server was told to believe it. The token is not one of a reader (a JWT) but a secret
- * of the operator's, in a file of its own; programs bring it as a bearer token, browsers as the password of HTTP's basic scheme. It never appears in the log.
+ * Those from certain addresses, and those who bring the token. An address alone is no proof when a
+ * browser stands there: a page of any site can have its own name lead to this web server (DNS
+ * rebinding), and would read the answer as its own. So what tells more than a word is shown by
+ * address under an address, localhost, and names of the option monitor-host only. Where a request
+ * comes from is what the web server says (REMOTE_ADDR); behind a proxy that is the proxy, unless
+ * the web server was told to believe it. The token is not one of a reader (a JWT) but a secret of
+ * the operator's, in a file of its own; programs bring it as a bearer token, browsers as the
+ * password of HTTP's basic scheme. It never appears in the log.
  *
  * Ownership: monitor_new() copies the list; the file's name stays the caller's.
  */
@@ -28,11 +30,12 @@ const char *monitor_check_from(const char *value);
 /* NULL when value is a host name, else what is accepted. */
 const char *monitor_check_host(const char *value);
 
-/* from: checked items. hosts: names under which it is shown by address; stays the caller's. token_file may be NULL: no token. NULL with a line in
- * the log when the file cannot be used. */
+/* from: checked items. hosts: names under which it is shown by address; stays the caller's.
+ * token_file may be NULL: no token. NULL with a line in the log when the file cannot be used. */
 struct monitor *monitor_new(const struct option_list *from, const struct option_list *hosts, const char *token_file);
 
-/* Read the token's file again (SIGHUP). When that fails the token stays, and a line in the log says why. */
+/* Read the token's file again (SIGHUP). When that fails the token stays, and a line in the log
+ * says why. */
 void monitor_reload(struct monitor *m);
 
 /* Safe on NULL. Sets *m to NULL. */
@@ -45,7 +48,8 @@ enum monitor_verdict {
     MONITOR_HIDDEN, /* it may not */
 };
 
-/* May the sender of this request see? Nobody may when m is NULL. guarded: what is shown depends on the host name. A token is not looked at yet. */
+/* May the sender of this request see? Nobody may when m is NULL. guarded: what is shown depends
+ * on the host name. A token is not looked at yet. */
 enum monitor_verdict monitor_judge(const struct monitor *m, const struct params *params, bool guarded);
 
 /* Does the request bring the token? The time it takes says nothing about the token. */

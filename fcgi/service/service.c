@@ -162,7 +162,8 @@ static void turn_away(struct call *c)
                     "access denied; accepted: an address of the option monitor-from, or the monitor token");
 }
 
-/* May the sender see how the system is? False: c was answered. Who guesses tokens too fast is not worth comparing one. */
+/* May the sender see how the system is? False: c was answered. Who guesses tokens too fast is
+ * not worth comparing one. */
 static bool admit(struct call *c, const struct params *params)
 {
     struct services *set = c->services;

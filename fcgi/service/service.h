@@ -1,9 +1,12 @@
-/* service.h - what a worker answers beside streams: requests whose path names a service (/sse/healthz, ...).
+/* service.h - what a worker answers beside streams: requests whose path names a service
+ * (/sse/healthz, ...).
  *
- * A service is a row: who may, which methods, and what it does. It answers at once, or asks the broker and answers when the reply is
- * there; a request that waits for more than SERVICE_TIMEOUT_MS is answered 503. Each service lives in its service_<name>.c.
+ * A service is a row: who may, which methods, and what it does. It answers at once, or asks the
+ * broker and answers when the reply is there; a request that waits for more than SERVICE_TIMEOUT_MS
+ * is answered 503. Each service lives in its service_<name>.c.
  *
- * Ownership: a call is an exchange (exchange.h), and ends with it. struct services is the caller's; it keeps what it points to.
+ * Ownership: a call is an exchange (exchange.h), and ends with it. struct services is the caller's;
+ * it keeps what it points to.
  */
 #ifndef SSECAST_SERVICE_H
 #define SSECAST_SERVICE_H
@@ -92,11 +95,12 @@ void service_replied(void *context, void *asker, struct slice json);
 
 /* --- for the services --- */
 
-/* Ask the broker for somebody with this grant; again: as for upstream_command(). Without memory, or when too much is being asked at
- * the moment, the call is answered 503. */
+/* Ask the broker for somebody with this grant; again: as for upstream_command(). Without memory,
+ * or when too much is being asked at the moment, the call is answered 503. */
 void call_ask(struct call *c, const struct grant *grant, struct slice json, bool again);
 
-/* Answer and end the request. headers is empty or whole lines, each ended by CRLF; type is a Content-Type. c is gone afterwards. */
+/* Answer and end the request. headers is empty or whole lines, each ended by CRLF; type is a
+ * Content-Type. c is gone afterwards. */
 void call_answer(struct call *c, int status, const char *headers, const char *type, struct slice body);
 
 /* The same with {"error":...,"message":...} as the body; message goes through printf. */

@@ -1,7 +1,8 @@
-/* metrics: the numbers of the whole system for Prometheus, which the broker gathers; while it is away, those of this worker alone.
+/* metrics: the numbers of the whole system for Prometheus, which the broker gathers; while it is
+ * away, those of this worker alone.
  *
- * Which of the two it is ssecast_up says. What is told of one worker only has names of its own (ssecast_worker_...), so that a series never changes
- * its meaning. */
+ * Which of the two it is ssecast_up says. What is told of one worker only has names of its own
+ * (ssecast_worker_...), so that a series never changes its meaning. */
 #include "codec/json_in.h"
 #include "ops/metrics.h"
 #include "service/service.h"
@@ -33,7 +34,8 @@ static void answer_own(struct call *c)
     metrics_release(&m);
 }
 
-/* Prometheus waits for 10 s at most, and for less where it asks more often: one that has missed its announcements is not waited for. */
+/* Prometheus waits for 10 s at most, and for less where it asks more often: one that has missed
+ * its announcements is not waited for. */
 static void begin(struct call *c, struct params *params)
 {
     (void)params;

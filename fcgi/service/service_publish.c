@@ -1,11 +1,12 @@
-/* publish: events over HTTP, for services that do not speak ZeroMQ. POST with the JSON that the broker's publish command takes; the answer is
- * the broker's.
+/* publish: events over HTTP, for services that do not speak ZeroMQ. POST with the JSON that the
+ * broker's publish command takes; the answer is the broker's.
  *
- * Who may publish, and to whom, a token says (token.h). Only application/json is taken: a form of another site, which a browser would send
- * with the cookies of this one and without asking, cannot have that type; a script of another site is asked about first, and cors-origin
- * decides.
+ * Who may publish, and to whom, a token says (token.h). Only application/json is taken: a form
+ * of another site, which a browser would send with the cookies of this one and without asking,
+ * cannot have that type; a script of another site is asked about first, and cors-origin decides.
  *
- * What is to be published may have been stored although no reply came. So the question is put to the broker once, and the answer says so. */
+ * What is to be published may have been stored although no reply came. So the question is put to
+ * the broker once, and the answer says so. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -54,7 +55,8 @@ static bool allows(const struct token *token)
     return token->may_publish && !grant_is_empty(&token->publish);
 }
 
-/* What is known of a request from its head on: a token is judged once, and counted once against its address's rate. */
+/* What is known of a request from its head on: a token is judged once, and counted once against
+ * its address's rate. */
 struct judgement {
     bool too_fast; /* and so the token was not looked at */
     struct token token;

@@ -1,8 +1,9 @@
 /* status: a page for people, and the stream that feeds it.
  *
- * The page is one file without anything from elsewhere (status.html), so it works where there is no internet. What it shows comes from
- * the broker: while somebody watches, this worker asks once a second, however many watch, and gives all of them the same text. When
- * the broker does not answer, watchers are told so; they always hear something each second. */
+ * The page is one file without anything from elsewhere (status.html), so it works where there is
+ * no internet. What it shows comes from the broker: while somebody watches, this worker asks
+ * once a second, however many watch, and gives all of them the same text. When the broker does
+ * not answer, watchers are told so; they always hear something each second. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -146,7 +147,8 @@ static void closed(struct call *c)
 
 /* --- what they are told --- */
 
-/* Send the text to all; whole: it tells the past too. Whoever does not read is cut as any stream is. */
+/* Send the text to all; whole: it tells the past too. Whoever does not read is cut as any stream
+ * is. */
 static void tell_all(struct watch *watch, struct slice text, bool whole)
 {
     struct event *e = event_text(text);

@@ -1,5 +1,5 @@
-/* The upstream hooks: the sequence, its breaks, and bans. The window keeps each event, and live streams are sent it at the end
- * of the iteration. */
+/* The upstream hooks: the sequence, its breaks, and bans. The window keeps each event, and live
+ * streams are sent it at the end of the iteration. */
 #define LOG_SUBSYSTEM "stream"
 
 #include "base/clock.h"
@@ -27,8 +27,8 @@ static void send_back(void *owner, void *context)
     conn_end(&s->exchange.conn, END_DRAIN);
 }
 
-/* The broker no longer has all shutdowns of the time in which streams waited. Clients that reconnect are checked against the bans
- * again. */
+/* The broker no longer has all shutdowns of the time in which streams waited. Clients that
+ * reconnect are checked against the bans again. */
 static void send_waited_back(struct streams *set)
 {
     log_event(LOG_WARN, "waiting streams ended with a retry: shutdowns from before the broker connected may be missing",
@@ -38,7 +38,8 @@ static void send_waited_back(struct streams *set)
 
 #define PAST_MARGIN_MS 1000 /* beside the clocks' drift while streams waited */
 
-/* Request the shutdowns after this position, from the time in which streams waited for the sequence. */
+/* Request the shutdowns after this position, from the time in which streams waited for the
+ * sequence. */
 static void ask_past(struct streams *set, uint64_t after)
 {
     uint64_t waited_ms = (uint64_t)(clock_us() - set->waiting_since) / 1000;
@@ -46,7 +47,8 @@ static void ask_past(struct streams *set, uint64_t after)
         send_waited_back(set);
 }
 
-/* A stream that still resumes gets the shutdown in its order. A stream that is behind was live after it. */
+/* A stream that still resumes gets the shutdown in its order. A stream that is behind was live
+ * after it. */
 static void end_past(void *owner, void *context)
 {
     struct stream *s = owner;
@@ -125,7 +127,8 @@ static void on_blocked(void *context, struct slice session, int64_t until_ms)
     event_unref(&e);
 }
 
-/* End the stream if its session is banned: the shutdown itself is among the events that are missing. */
+/* End the stream if its session is banned: the shutdown itself is among the events that are
+ * missing. */
 static void end_banned(void *owner, void *context)
 {
     struct stream *s = owner;

@@ -4,7 +4,8 @@
 
 /* --- heartbeats --- */
 
-/* The heartbeat of s. It carries the position if that has moved (0: it has not). Streams at the same position share the text. */
+/* The heartbeat of s. It carries the position if that has moved (0: it has not). Streams at the
+ * same position share the text. */
 static struct event *heartbeat_for(const struct stream *s, uint64_t position)
 {
     struct streams *set = s->set;

@@ -1,5 +1,5 @@
-/* The limits of one stream: the expiry of its token and the stream count of its client's address. A stream with neither has no struct
- * limits and pays a pointer. */
+/* The limits of one stream: the expiry of its token and the stream count of its client's
+ * address. A stream with neither has no struct limits and pays a pointer. */
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>

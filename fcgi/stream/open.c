@@ -75,7 +75,8 @@ static struct event *shed(struct streams *set, const struct request *r, enum adm
     return reply_come_back(&set->reply_rules, r, stream_jitter(set->limits.retry));
 }
 
-/* End s for a newer stream of its session. Its client reconnects late, so that two pages do not replace each other in turn. */
+/* End s for a newer stream of its session. Its client reconnects late, so that two pages do not
+ * replace each other in turn. */
 static void replace(struct stream *s)
 {
     uint64_t retry = (uint64_t)s->set->limits.retry * STREAM_REPLACED_FACTOR;
@@ -86,8 +87,8 @@ static void replace(struct stream *s)
 
 /* --- opening --- */
 
-/* The first block has no id: line while the position is unknown, or if the client's cursor is not valid in one. Then the first
- * checkpoint follows when the stream has a position. */
+/* The first block has no id: line while the position is unknown, or if the client's cursor is
+ * not valid in one. Then the first checkpoint follows when the stream has a position. */
 static struct event *first_block(struct stream *s, const struct request *r)
 {
     char digits[24], connection[REGISTRY_ID_MAX];
@@ -219,7 +220,8 @@ static bool is_banned(const struct streams *set, const struct request *r)
     return until_ms != 0;
 }
 
-/* The answer to a request that opens no stream. *answered is false if it opens one; the result is then NULL. */
+/* The answer to a request that opens no stream. *answered is false if it opens one; the result
+ * is then NULL. */
 static struct event *short_answer(struct streams *set, const struct request *r, const struct address *address,
                                   bool *answered)
 {

@@ -1,5 +1,5 @@
-/* All connections stand in an array of slots (a broadcast walks it); sessions and channels are lists through the entries. An
- * id names its slot, so finding a connection by id needs no table. */
+/* All connections stand in an array of slots (a broadcast walks it); sessions and channels are
+ * lists through the entries. An id names its slot, so finding a connection by id needs no table. */
 #include "stream/registry.h"
 
 #include <errno.h>

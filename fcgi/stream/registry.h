@@ -1,6 +1,8 @@
-/* registry.h - which connections an event concerns: all of them, by session, by channel, by connection id.
+/* registry.h - which connections an event concerns: all of them, by session, by channel, by
+ * connection id.
  *
- * It routes and keeps no order, no queue and no descriptor. A connection is any struct that embeds a registry_entry.
+ * It routes and keeps no order, no queue and no descriptor. A connection is any struct that embeds
+ * a registry_entry.
  *
  * Ownership: entries belong to their connections; the registry owns names, ids and its tables.
  */
@@ -32,13 +34,15 @@ struct registry_entry {
 
 #define REGISTRY_ID_MAX 64 /* bytes of a connection id, NUL included */
 
-/* prefix begins every connection id and makes it unique among workers and boots (at most 40 bytes). NULL when out of memory. */
+/* prefix begins every connection id and makes it unique among workers and boots (at most 40
+ * bytes). NULL when out of memory. */
 struct registry *registry_new(const char *prefix);
 
 /* The registry must be empty of connections. */
 void registry_free(struct registry **r);
 
-/* A new entry for owner, with a copy of meta (packed values, meta.h); it takes part at once. NULL when out of memory. */
+/* A new entry for owner, with a copy of meta (packed values, meta.h); it takes part at once.
+ * NULL when out of memory. */
 struct registry_entry *registry_add(struct registry *r, void *owner, struct slice session, struct names channels,
                                     struct slice meta);
 
@@ -64,14 +68,16 @@ uint64_t registry_generation(const struct registry *r);
 /* Fill out with the channels' names. There must be room for all that the entry was added with. */
 struct names registry_channels(const struct registry_entry *entry, struct slice *out, size_t room);
 
-/* Call meet for the owner of each connection that e concerns, once each. meet may remove that connection and no other. */
+/* Call meet for the owner of each connection that e concerns, once each. meet may remove that
+ * connection and no other. */
 void registry_route(struct registry *r, const struct event *e, void (*meet)(void *owner, void *context), void *context);
 
 /* Call meet for every connection's owner; the same holds. */
 void registry_each(struct registry *r, void (*meet)(void *owner, void *context), void *context);
 
-/* The same in pieces: from the place *cursor on (0: the first), until meet returns false, which removes nothing. True when there are more: *cursor
- * is the next place. Connections that are added meanwhile may be met or not. */
+/* The same in pieces: from the place *cursor on (0: the first), until meet returns false, which
+ * removes nothing. True when there are more: *cursor is the next place. Connections that are
+ * added meanwhile may be met or not. */
 bool registry_each_from(struct registry *r, size_t *cursor, bool (*meet)(void *owner, void *context), void *context);
 
 #endif

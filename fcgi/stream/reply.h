@@ -1,4 +1,5 @@
-/* reply.h - what a web server is told: response heads and the short answers. Pure: text in, text out.
+/* reply.h - what a web server is told: response heads and the short answers. Pure: text in, text
+ * out.
  *
  * Heads are in CGI form (a Status: line first), which is what FastCGI and CGI both want.
  *
@@ -58,10 +59,12 @@ struct block {
 
 struct event *reply_block(const struct block *b);
 
-/* A comment, so that the stream is not idle. No empty line follows it: some libraries take that for a message. */
+/* A comment, so that the stream is not idle. No empty line follows it: some libraries take that
+ * for a message. */
 struct event *reply_keep_alive(void);
 
-/* The same for clients that see no comments: a checkpoint without an id, which leaves the cursor where it is. */
+/* The same for clients that see no comments: a checkpoint without an id, which leaves the cursor
+ * where it is. */
 struct event *reply_beat(void);
 
 /* event: ssecast.gap. last is the client's cursor as it gave it; oldest is a seq. */

@@ -1,6 +1,8 @@
-/* report.h - presence reports to the broker: each stream that opens or ends, a snapshot of all, and slow readers.
+/* report.h - presence reports to the broker: each stream that opens or ends, a snapshot of all, and
+ * slow readers.
  *
- * The functions with a context are hooks of upstream (upstream.h says what each does); context is the struct streams.
+ * The functions with a context are hooks of upstream (upstream.h says what each does); context is
+ * the struct streams.
  */
 #ifndef SSECAST_REPORT_H
 #define SSECAST_REPORT_H

@@ -258,7 +258,8 @@ static bool find_fixed(const struct params *params, char out[PARAM_NAME_MAX])
     return false;
 }
 
-/* A session or a token that the query says twice: another program may believe the one that this one does not. */
+/* A session or a token that the query says twice: another program may believe the one that this
+ * one does not. */
 static const char *find_in_query(const struct params *params, const struct option_list *sources)
 {
     for (size_t i = 0; i < sources->count; i++)
@@ -298,7 +299,8 @@ static void refuse_token(struct request *r, enum token_verdict verdict)
     r->challenge = why->challenge;
 }
 
-/* A source is about to be asked. A token that was brought and is not good is refused, whatever may come after it in the list. */
+/* A source is about to be asked. A token that was brought and is not good is refused, whatever
+ * may come after it in the list. */
 static bool token_stops(const char *source, const struct token *token, struct request *r)
 {
     bool bad = is_token(source) && (token->verdict == TOKEN_EXPIRED || token->verdict == TOKEN_INVALID);
@@ -446,8 +448,9 @@ static void check_channels(struct request *r, const struct token *token)
             refuse(r, 403, "forbidden_channel", "the token does not allow channel %zu", i + 1);
 }
 
-/* A polyfill sends the header that its page gave it with each reconnect, and beside it in the query what it has read since. A native
- * EventSource repeats the query of its page, and its header is newer. */
+/* A polyfill sends the header that its page gave it with each reconnect, and beside it in the
+ * query what it has read since. A native EventSource repeats the query of its page, and its
+ * header is newer. */
 static void read_cursor(const struct params *params, struct request *r)
 {
     r->last_id = unless_empty(params_header(params, "Last-Event-ID"));

@@ -1,4 +1,5 @@
-/* request.h - what a request wants: its parameters turned into an intention. Pure: nothing is read, written or logged.
+/* request.h - what a request wants: its parameters turned into an intention. Pure: nothing is read,
+ * written or logged.
  *
  * Ownership: request_read() allocates what the struct points to; request_release() frees it.
  */
@@ -60,13 +61,14 @@ struct request {
     size_t meta_len;
 };
 
-/* token is what became of the request's token, if the rules want one (request_wants_token()); else all zero. 0 or -ENOMEM; release out in
- * either case. */
+/* token is what became of the request's token, if the rules want one (request_wants_token());
+ * else all zero. 0 or -ENOMEM; release out in either case. */
 int request_read(const struct params *params, const struct request_rules *rules, const struct token *token,
                  struct request *out);
 
-/* Refuse (400) a request in which a parameter came twice that identifies a user, or that decides what happens: the web server makes one
- * name of X-User and X_User, and nobody can tell which of the two is its own. False: out is untouched. */
+/* Refuse (400) a request in which a parameter came twice that identifies a user, or that decides
+ * what happens: the web server makes one name of X-User and X_User, and nobody can tell which of
+ * the two is its own. False: out is untouched. */
 bool request_refuse_repeated(const struct params *params, const struct request_rules *rules, struct request *out);
 
 /* Refuse (404) a request whose path names nothing. */
@@ -86,18 +88,19 @@ void request_swap_cursors(struct request *r);
 
 void request_release(struct request *r);
 
-/* What Access-Control-Allow-Origin says: the origin that the request names, when it is one of those allowed, or "*". A new text; NULL:
- * no such header. */
+/* What Access-Control-Allow-Origin says: the origin that the request names, when it is one of
+ * those allowed, or "*". A new text; NULL: no such header. */
 char *request_origin(const struct params *params, const struct option_list *allowed);
 
-/* NULL when value is one of the sources a session or channels can come from, else what is accepted. */
+/* NULL when value is one of the sources a session or channels can come from, else what is
+ * accepted. */
 const char *request_check_source(const char *value);
 
 /* NULL when value is [LABEL=]SOURCE, or "none"; else what is accepted. */
 const char *request_check_meta(const char *value);
 
-/* What the value of such an item is called: its label, else the source's own name with '_' for all that is no letter or digit, in lower
- * case. "" for "none". Returns out. */
+/* What the value of such an item is called: its label, else the source's own name with '_' for
+ * all that is no letter or digit, in lower case. "" for "none". Returns out. */
 const char *request_meta_label(const char *item, char out[META_LABEL_MAX + 1]);
 
 #endif

@@ -1,5 +1,6 @@
-/* How a stream is brought from its client's cursor to live. Everything after the cursor is read from the worker's window where that
- * knows it, else page by page from the broker; the broker alone says that something is lost. */
+/* How a stream is brought from its client's cursor to live. Everything after the cursor is read
+ * from the worker's window where that knows it, else page by page from the broker; the broker
+ * alone says that something is lost. */
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -33,10 +34,12 @@ static uint64_t parse_seq(const char *text)
     return *end || errno ? 0 : seq;
 }
 
-/* What a client's cursor names: a seq (0: it is not known which), and an own id that the broker can be asked about instead (empty: none).
+/* What a client's cursor names: a seq (0: it is not known which), and an own id that the broker
+ * can be asked about instead (empty: none).
  *
- * The window may know an id better than the broker does, which may have been restarted without its history. Then the broker is asked with the seq. When
- * several events showed the id, or the cursor is no id that anybody can have been given, it is asked about position 0: that is a gap. */
+ * The window may know an id better than the broker does, which may have been restarted without
+ * its history. Then the broker is asked with the seq. When several events showed the id, or the
+ * cursor is no id that anybody can have been given, it is asked about position 0: that is a gap. */
 static uint64_t read_cursor(const struct history *window, const char *last_id, struct slice *id)
 {
     struct slice text = slice_of(last_id);
@@ -70,7 +73,8 @@ static void forget_last_id(struct stream *s)
     s->last_id = NULL;
 }
 
-/* From here on s is sent what comes, and how long that takes is counted. What was replayed is as old as its client was away. */
+/* From here on s is sent what comes, and how long that takes is counted. What was replayed is as
+ * old as its client was away. */
 static void go_live(struct stream *s)
 {
     s->state = STREAM_LIVE;
@@ -129,7 +133,8 @@ void resume_fall_behind(struct stream *s, uint64_t position)
     conn_fall_behind(&s->exchange.conn);
 }
 
-/* The window no longer has what follows. A reader so much slower than the sequence is cut; its client comes back for the rest. */
+/* The window no longer has what follows. A reader so much slower than the sequence is cut; its
+ * client comes back for the rest. */
 static void leave_window(struct stream *s)
 {
     if (s->exchange.conn.behind)
@@ -186,8 +191,9 @@ void resume_page(struct stream *s, const struct wire_page *page)
     resume_continue(s);
 }
 
-/* The broker was asked about an own id, and events were lost meanwhile. The id may be of one of them and may have been used again since: then the
- * broker takes it for the later one. So it is asked about a seq from now on. */
+/* The broker was asked about an own id, and events were lost meanwhile. The id may be of one of
+ * them and may have been used again since: then the broker takes it for the later one. So it is
+ * asked about a seq from now on. */
 static void ask_anew(struct stream *s)
 {
     struct slice id;

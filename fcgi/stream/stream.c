@@ -70,7 +70,8 @@ int64_t streams_ban_clock(const struct streams *set)
     return ordering_broker_ms(&set->ordering, clock_us(), clock_unix_ms());
 }
 
-/* Was s opened before this shutdown? If that is unknown, the answer is yes: its client reconnects. */
+/* Was s opened before this shutdown? If that is unknown, the answer is yes: its client
+ * reconnects. */
 static bool opened_before(const struct stream *s, const struct event *e)
 {
     if (e->seq <= s->opened_at)
@@ -80,7 +81,8 @@ static bool opened_before(const struct stream *s, const struct event *e)
     return ordering_latest(&s->set->ordering, e->seq, e->time_ms) >= s->opened_us;
 }
 
-/* A page of a replay may contain a ban before the feed does: then set->bans does not have it yet. */
+/* A page of a replay may contain a ban before the feed does: then set->bans does not have it
+ * yet. */
 static bool bans_itself(const struct stream *s, const struct event *e, int64_t now_ms)
 {
     struct slice name, session = registry_session(stream_entry(s));
@@ -139,7 +141,8 @@ void stream_deliver(struct stream *s, struct event *e, bool bounded)
 
 /* --- live events --- */
 
-/* Send the events of the bundle one by one: s has some of them already, or there is no common text. */
+/* Send the events of the bundle one by one: s has some of them already, or there is no common
+ * text. */
 static void deliver_each(struct stream *s, const struct bundle *b)
 {
     struct event *e;
@@ -214,7 +217,8 @@ void streams_collect(struct streams *set, struct event *e)
 
 /* --- ends --- */
 
-/* The log line names the connection, not the session: a session's name may be the value of a cookie. */
+/* The log line names the connection, not the session: a session's name may be the value of a
+ * cookie. */
 static void log_slow(const struct stream *s)
 {
     char id[REGISTRY_ID_MAX];

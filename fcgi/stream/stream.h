@@ -1,12 +1,15 @@
-/* stream.h - the streams of a worker: what each one is sent, and how a client that reconnects catches up.
+/* stream.h - the streams of a worker: what each one is sent, and how a client that reconnects
+ * catches up.
  *
- * A stream is WAITING while the sequence is not known yet, RESUMING while it catches up with the events it missed, then LIVE. A
- * resuming stream is not sent live events: it reads them from the window later, so that the order holds. It is fed as fast as its
- * reader reads. A live stream whose queue is full is RESUMING again: its conn is `behind`.
+ * A stream is WAITING while the sequence is not known yet, RESUMING while it catches up with the
+ * events it missed, then LIVE. A resuming stream is not sent live events: it reads them from the
+ * window later, so that the order holds. It is fed as fast as its reader reads. A live stream whose
+ * queue is full is RESUMING again: its conn is `behind`.
  *
- * open.c opens streams. feed.c takes the sequence from upstream, and stream.c delivers it. resume.c brings streams up to date,
- * heartbeat.c keeps them alive, limits.c ends them when their time is over, report.c reports them to the broker. None of them touches
- * a descriptor (conn.c) or a socket of the broker's (upstream.c).
+ * open.c opens streams. feed.c takes the sequence from upstream, and stream.c delivers it. resume.c
+ * brings streams up to date, heartbeat.c keeps them alive, limits.c ends them when their time is
+ * over, report.c reports them to the broker. None of them touches a descriptor (conn.c) or a socket
+ * of the broker's (upstream.c).
  */
 #ifndef SSECAST_STREAM_H
 #define SSECAST_STREAM_H
@@ -123,8 +126,8 @@ struct streams {
     int64_t started_ms; /* unix time */
 };
 
-/* set's loop, exchanges, rules and limits are filled in; prepare the rest. prefix: see registry.h. queue_bytes may wait for
- * one stream. 0 or -ENOMEM. */
+/* set's loop, exchanges, rules and limits are filled in; prepare the rest. prefix: see
+ * registry.h. queue_bytes may wait for one stream. 0 or -ENOMEM. */
 int streams_init(struct streams *set, const char *prefix, size_t queue_bytes);
 
 /* After the loop's last iteration, when all connections are closed: free everything. */
@@ -144,7 +147,8 @@ extern const struct upstream_hooks stream_upstream_hooks;
 /* End up to count streams, each with its own retry (cause END_DRAIN). Returns how many are left. */
 size_t streams_drain(struct streams *set, size_t count);
 
-/* A client whose stream was replaced by a newer one of its session reconnects this many times later. */
+/* A client whose stream was replaced by a newer one of its session reconnects this many times
+ * later. */
 #define STREAM_REPLACED_FACTOR 10u
 
 /* A retry time, ms: random between a tenth of `retry` and all of it. */
@@ -155,12 +159,12 @@ uint32_t stream_jitter(uint32_t retry);
 int limits_init(struct streams *set); /* limits are filled in. 0 or -ENOMEM */
 void limits_release(struct streams *set);
 
-/* Count a request for a stream before its token is verified. False: the rate of its address is exceeded. *address may be NULL: no
- * limits. */
+/* Count a request for a stream before its token is verified. False: the rate of its address is
+ * exceeded. *address may be NULL: no limits. */
 bool limits_admit(struct streams *set, const struct params *params, struct address **address);
 
-/* The limits of s, which is about to open: it ends at expires_ms (unix time; 0: never), and counts for its address (NULL: none).
- * *own is NULL if there are none. 0 or -ENOMEM. */
+/* The limits of s, which is about to open: it ends at expires_ms (unix time; 0: never), and
+ * counts for its address (NULL: none). *own is NULL if there are none. 0 or -ENOMEM. */
 int limits_new(struct stream *s, int64_t expires_ms, struct address *address, struct limits **own);
 
 /* The same for a request with a token that opens no stream. */
@@ -177,7 +181,8 @@ void limits_free(struct limits **own);
 /* The role of a stream's exchange. */
 extern const struct conn_hooks stream_conn_hooks;
 
-/* Make block a checkpoint of s. The first one names the connection and the heartbeat period. connection is room for the id. */
+/* Make block a checkpoint of s. The first one names the connection and the heartbeat period.
+ * connection is room for the id. */
 void stream_mark_place(struct stream *s, struct block *block, char connection[REGISTRY_ID_MAX]);
 
 /* position as text, in digits. */
@@ -186,7 +191,8 @@ struct slice stream_digits(uint64_t position, char digits[24]);
 /* A block with a retry time. A new text; NULL when out of memory. */
 struct event *stream_retry_block(const struct streams *set);
 
-/* Send e to live streams at the end of the iteration, together with other events for the same streams. */
+/* Send e to live streams at the end of the iteration, together with other events for the same
+ * streams. */
 void streams_collect(struct streams *set, struct event *e);
 
 /* The broker's time: bans end by its clock, which set their ends. */
@@ -194,23 +200,26 @@ int64_t streams_ban_clock(const struct streams *set);
 
 /* --- between stream.c and resume.c --- */
 
-/* Send an event of the sequence that is addressed to s; a shutdown ends it. bounded: s is live and its queue has a budget; without
- * room s falls behind. */
+/* Send an event of the sequence that is addressed to s; a shutdown ends it. bounded: s is live
+ * and its queue has a budget; without room s falls behind. */
 void stream_deliver(struct stream *s, struct event *e, bool bounded);
 
 /* Move the client's cursor. */
 void stream_send_checkpoint(struct stream *s, uint64_t position);
 
-/* The names of s. channels is room for REQUEST_CHANNELS_MAX names, id for the connection's; both stay valid as long as s. */
+/* The names of s. channels is room for REQUEST_CHANNELS_MAX names, id for the connection's; both
+ * stay valid as long as s. */
 struct audience stream_audience(const struct stream *s, struct slice *channels, char id[REGISTRY_ID_MAX]);
 
-/* Is the second of two cursors the newer one? Own ids are compared as far as the window (NULL: there is none yet) knows them. */
+/* Is the second of two cursors the newer one? Own ids are compared as far as the window (NULL:
+ * there is none yet) knows them. */
 bool resume_is_newer(const struct history *window, const char *last_id, const char *other_id);
 
 /* The sequence is known: find s's cursor and begin to catch up, or be live. */
 void resume_begin(struct stream *s);
 
-/* s is live, and its queue has no room for events after position: from here on it reads from the window. */
+/* s is live, and its queue has no room for events after position: from here on it reads from the
+ * window. */
 void resume_fall_behind(struct stream *s, uint64_t position);
 
 /* Go on catching up, as far as there is room in the queue. */

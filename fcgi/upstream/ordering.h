@@ -1,13 +1,16 @@
 /* ordering.h - whether something at the broker happened before or after something here.
  *
- * A shutdown ends the streams that were opened before it, and no others. The broker stamps it by its own clock, streams are opened by the
- * worker's, and the message may come late. Two kinds of knowledge help:
+ * A shutdown ends the streams that were opened before it, and no others. The broker stamps it by
+ * its own clock, streams are opened by the worker's, and the message may come late. Two kinds of
+ * knowledge help:
  *
- * Proofs need no clock: the broker answered a message of ours at a position, so what has a greater seq happened after we sent that message.
+ * Proofs need no clock: the broker answered a message of ours at a position, so what has a greater
+ * seq happened after we sent that message.
  *
- * The clock difference is measured: each message that carries the broker's clock was sent before it arrived, so our clock less the broker's at
- * its arrival is never below the true difference. The least of the recent ones is taken. So the time that ordering_latest() gives is never
- * before the true one, but for the drift of the clocks in that time.
+ * The clock difference is measured: each message that carries the broker's clock was sent before it
+ * arrived, so our clock less the broker's at its arrival is never below the true difference. The
+ * least of the recent ones is taken. So the time that ordering_latest() gives is never before the
+ * true one, but for the drift of the clocks in that time.
  *
  * It knows no clock, no socket and no stream. Times are us; `now` is of a clock that does not step.
  */
@@ -49,11 +52,12 @@ void ordering_heard(struct ordering *o, int64_t broker_us, int64_t now);
 /* The broker stood at head after we had sent a message at sent_at. */
 void ordering_proved(struct ordering *o, uint64_t head, int64_t sent_at);
 
-/* The latest time, by our clock, at which the event with this seq and stamp (unix ms) was appended. INT64_MAX when nothing
- * is known, or when the stamp cannot be right. */
+/* The latest time, by our clock, at which the event with this seq and stamp (unix ms) was
+ * appended. INT64_MAX when nothing is known, or when the stamp cannot be right. */
 int64_t ordering_latest(const struct ordering *o, uint64_t seq, int64_t stamp_ms);
 
-/* What the broker's clock shows (unix ms), as far as it was heard, and not more; unknown_ms when nothing was. */
+/* What the broker's clock shows (unix ms), as far as it was heard, and not more; unknown_ms when
+ * nothing was. */
 int64_t ordering_broker_ms(const struct ordering *o, int64_t now, int64_t unknown_ms);
 
 #endif

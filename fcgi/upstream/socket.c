@@ -68,7 +68,8 @@ static void set_int(void *socket, int option, int value)
     zmq_setsockopt(socket, option, &value, sizeof value);
 }
 
-/* ZMQ_FD is edge-triggered and says only that an event happened; the worker receives after every iteration. */
+/* ZMQ_FD is edge-triggered and says only that an event happened; the worker receives after every
+ * iteration. */
 static void woken(void *context, uint32_t events)
 {
     (void)context;

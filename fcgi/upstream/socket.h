@@ -1,7 +1,8 @@
-/* socket.h - a socket to a broker, feed (SUB) or sync (DEALER), and the reason why it does not connect. The only
- * user of libzmq.
+/* socket.h - a socket to a broker, feed (SUB) or sync (DEALER), and the reason why it does not
+ * connect. The only user of libzmq.
  *
- * libzmq connects and reconnects in the background, and wakes the loop when messages may have arrived. It does not read messages.
+ * libzmq connects and reconnects in the background, and wakes the loop when messages may have
+ * arrived. It does not read messages.
  *
  * Ownership: a received message belongs to the socket and is valid until its next socket_receive().
  */
@@ -30,19 +31,22 @@ struct broker_sockets *sockets_new(const struct sockets_config *config);
 /* Every socket is closed. The last messages have half a second to be sent. Safe on NULL. */
 void sockets_free(struct broker_sockets **l);
 
-/* Begin to connect. broker: index of its key when several are configured. NULL with a line in the log. */
+/* Begin to connect. broker: index of its key when several are configured. NULL with a line in
+ * the log. */
 struct broker_socket *socket_open(struct broker_sockets *l, enum socket_kind kind, const char *endpoint, size_t broker);
 
 /* Safe on NULL. */
 void socket_close(struct broker_socket **l);
 
-/* Send without waiting. 0 or -errno: there is no connection (no messages are queued for it), or l is NULL. */
+/* Send without waiting. 0 or -errno: there is no connection (no messages are queued for it), or
+ * l is NULL. */
 int socket_send(struct broker_socket *l, struct slice message);
 
 /* The next message. False when there is none, and on NULL. */
 bool socket_receive(struct broker_socket *l, struct slice *message);
 
-/* Each second: log once why there is no connection, and reconnect where libzmq does not. Safe on NULL. */
+/* Each second: log once why there is no connection, and reconnect where libzmq does not. Safe on
+ * NULL. */
 void socket_tick(struct broker_socket *l, int64_t now);
 
 /* A failed handshake was logged, and none has succeeded since. False on NULL. */

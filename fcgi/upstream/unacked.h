@@ -1,7 +1,8 @@
 /* unacked.h - presence reports that the broker has not acknowledged.
  *
- * A report may be lost when a broker dies. Connections that opened are in the next full report. Those that ended are kept here, and
- * for each report the newest connection in it: with that a new broker can tell which connections an earlier broker knew. Pure.
+ * A report may be lost when a broker dies. Connections that opened are in the next full report.
+ * Those that ended are kept here, and for each report the newest connection in it: with that a new
+ * broker can tell which connections an earlier broker knew. Pure.
  *
  * Ownership: it copies items.
  */
@@ -44,7 +45,8 @@ void unacked_sent(struct unacked *r, const struct unacked_report *report);
 /* Forget which reports were sent: all connections are going to be reported again. */
 void unacked_restart(struct unacked *r);
 
-/* Reports up to n were acknowledged. True when one of them was known: then *out is the last one, with the mark of the last whole one. */
+/* Reports up to n were acknowledged. True when one of them was known: then *out is the last one,
+ * with the mark of the last whole one. */
 bool unacked_acknowledge(struct unacked *r, uint64_t n, struct unacked_report *out);
 
 #endif

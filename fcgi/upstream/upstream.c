@@ -1,5 +1,6 @@
-/* Feed and sync are two sockets with no order between them. So there is one rule: an event is passed to the hook when its seq follows
- * the position. Newer events are held and missing ones fetched over sync, until the first held event follows the last fetched one. */
+/* Feed and sync are two sockets with no order between them. So there is one rule: an event is
+ * passed to the hook when its seq follows the position. Newer events are held and missing ones
+ * fetched over sync, until the first held event follows the last fetched one. */
 #include "upstream/upstream.h"
 
 #include <stdlib.h>
@@ -37,7 +38,8 @@ struct request_list {
     size_t count;
 };
 
-/* A full report in pieces: connections that ended unacknowledged, then all connections, together with changes in the meantime. */
+/* A full report in pieces: connections that ended unacknowledged, then all connections, together
+ * with changes in the meantime. */
 struct full {
     bool active;
     bool rest;         /* a piece was sent */
@@ -125,8 +127,8 @@ static void list_remove(struct upstream_request *q)
     list->count--;
 }
 
-/* Send q. It is sent again later with the same number, and the first reply counts. False: q is sent only once and there is no
- * connection, so it keeps waiting. */
+/* Send q. It is sent again later with the same number, and the first reply counts. False: q is
+ * sent only once and there is no connection, so it keeps waiting. */
 static bool request_send(struct upstream *u, struct upstream_request *q)
 {
     bool sent = socket_send(u->sync, written(&q->message)) == 0;
@@ -298,7 +300,8 @@ static void drop_held(struct upstream *u, bool all)
     }
 }
 
-/* Pass on the held events that follow the position now. If some remain, another repair is needed. */
+/* Pass on the held events that follow the position now. If some remain, another repair is
+ * needed. */
 static void release_held(struct upstream *u)
 {
     struct event *e;
@@ -313,7 +316,8 @@ static void release_held(struct upstream *u)
         repair(u);
 }
 
-/* Hold an event of the feed that does not follow the position. The feed is in order, so held events are, too. */
+/* Hold an event of the feed that does not follow the position. The feed is in order, so held
+ * events are, too. */
 static void hold(struct upstream *u, struct event *e)
 {
     const struct event *back = deque_back(&u->held);
@@ -368,8 +372,8 @@ static void advance(struct upstream *u, uint64_t position)
 
 static void say_hello(struct upstream *u);
 
-/* The broker's history does not contain our position. The sequence continues at the oldest retained event, or at our position if
- * that is newer (an older copy of the store was restored). */
+/* The broker's history does not contain our position. The sequence continues at the oldest
+ * retained event, or at our position if that is newer (an older copy of the store was restored). */
 static void lose_track(struct upstream *u, const struct wire_page *page)
 {
     bool other_timeline = page->head < u->position; /* a broker without a memory whose clock was set back */
@@ -481,7 +485,8 @@ static void note_acknowledged(struct upstream *u, uint64_t n, uint64_t head)
 
 /* --- bans --- */
 
-/* A piece of the next welcome. Its bans apply with the welcome, which shows that the list is complete and which events are newer. */
+/* A piece of the next welcome. Its bans apply with the welcome, which shows that the list is
+ * complete and which events are newer. */
 static void on_bans(struct upstream *u, struct slice message)
 {
     struct ban_pieces *p = &u->ban_pieces;
@@ -678,7 +683,8 @@ static bool send_piece(struct upstream *u)
     return full->active;
 }
 
-/* Send a few pieces at a time, and more as they are acknowledged. A piece that is due renews the lease and does not wait. */
+/* Send a few pieces at a time, and more as they are acknowledged. A piece that is due renews the
+ * lease and does not wait. */
 static void send_full(struct upstream *u)
 {
     bool due = loop_now(u->loop) - u->report_at >= u->config.pace.renew;

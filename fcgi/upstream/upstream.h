@@ -1,7 +1,8 @@
-/* upstream.h - the worker's connection to the broker: the feed in order, repair of missed events, replays, presence.
+/* upstream.h - the worker's connection to the broker: the feed in order, repair of missed events,
+ * replays, presence.
  *
- * It passes every event of the sequence to a hook exactly once and in order, or reports that it cannot. It does not know streams.
- * The messages are those of wire.h.
+ * It passes every event of the sequence to a hook exactly once and in order, or reports that it
+ * cannot. It does not know streams. The messages are those of wire.h.
  *
  * Ownership: events given to hooks are borrowed; hooks take references of their own.
  */
@@ -18,10 +19,12 @@ struct upstream;
 struct upstream_request;
 
 struct upstream_hooks {
-    /* The first contact with a broker: the sequence is at position, and the next event follows it. */
+    /* The first contact with a broker: the sequence is at position, and the next event follows
+     * it. */
     void (*joined)(void *context, uint64_t position);
-    /* The bans in force at a position; part of every welcome. A session is banned until until_ms (unix time). all_blocked ends the
-     * list: it is complete, except for bans of records up to since, which the broker does not know. Events after position are not in it. */
+    /* The bans in force at a position; part of every welcome. A session is banned until until_ms
+     * (unix time). all_blocked ends the list: it is complete, except for bans of records up to
+     * since, which the broker does not know. Events after position are not in it. */
     void (*blocked)(void *context, struct slice session, int64_t until_ms);
     void (*all_blocked)(void *context, uint64_t position, uint64_t since);
     /* The next event of the sequence. */
@@ -32,21 +35,23 @@ struct upstream_hooks {
     void (*broken)(void *context, uint64_t position, uint64_t oldest);
     /* The answer to upstream_replay(). page is valid during the call. */
     void (*page)(void *context, void *asker, const struct wire_page *page);
-    /* The broker's reply to upstream_command(): one JSON object, valid during the call. Empty: the broker was lost, and the request is
-     * not sent again. */
+    /* The broker's reply to upstream_command(): one JSON object, valid during the call. Empty:
+     * the broker was lost, and the request is not sent again. */
     void (*reply)(void *context, void *asker, struct slice json);
     /* Fill in the gauges except GAUGE_POSITION. May be NULL. */
     void (*measure)(void *context, uint64_t gauges[WORKER_GAUGES]);
-    /* Add connections to b with wire_add_presence(), from *cursor on (0: the first), until b has max bytes. True when there are
-     * more: *cursor is where to continue. Connections that open meanwhile are also reported by upstream_presence(). */
-    bool (*snapshot)(void *context, struct buf *b, size_t *cursor, size_t max);
+    /* Add connections to b with wire_add_presence(), from *cursor on (0: the first), until b has
+     * max bytes. True when there are more: *cursor is where to continue. Connections that open
+     * meanwhile are also reported by upstream_presence(). */
+    bool (*snapshot)(void *context, struct wire_buf *b, size_t *cursor, size_t max);
     /* Add streams with slow readers, up to a limit of the hook. May be NULL. */
-    void (*lagging)(void *context, struct buf *b);
-    /* mark: the newest connection, as a number that only grows. acknowledged: a broker, which was at head, has a report of all
-     * connections up to mark. */
+    void (*lagging)(void *context, struct wire_buf *b);
+    /* mark: the newest connection, as a number that only grows. acknowledged: a broker, which
+     * was at head, has a report of all connections up to mark. */
     uint64_t (*mark)(void *context);
     void (*acknowledged)(void *context, uint64_t mark, uint64_t head);
-    /* Past shutdowns, in reply to upstream_shutdowns(). With a gap, some are no longer known. May be NULL. */
+    /* Past shutdowns, in reply to upstream_shutdowns(). With a gap, some are no longer known.
+     * May be NULL. */
     void (*past)(void *context, const struct wire_page *page);
 };
 
@@ -79,27 +84,31 @@ struct upstream_config {
     uint64_t *repairs;                /* counts pages of repair */
 };
 
-/* Connect. Of several brokers one is listened to; when it is silent the next one takes its place, and nothing is lost as long as they share
- * one sequence. Strings must stay valid. NULL with a line in the log. */
+/* Connect. Of several brokers one is listened to; when it is silent the next one takes its
+ * place, and nothing is lost as long as they share one sequence. Strings must stay valid. NULL
+ * with a line in the log. */
 struct upstream *upstream_new(const struct upstream_config *config, struct loop *loop,
                               const struct upstream_hooks *hooks, void *context);
 
 void upstream_free(struct upstream **u);
 
-/* At the end of each turn: receive what has come (bounded) and send presence. True when there is more to do at once. */
+/* At the end of each turn: receive what has come (bounded) and send presence. True when there is
+ * more to do at once. */
 bool upstream_turn(struct upstream *u);
 
-/* Ask for a page of what asker missed (request and max_bytes are set here). The answer comes to the page hook, whenever the broker
- * can give it; it is asked again until then. The handle is valid until that call; NULL when out of memory. */
+/* Ask for a page of what asker missed (request and max_bytes are set here). The answer comes to
+ * the page hook, whenever the broker can give it; it is asked again until then. The handle is
+ * valid until that call; NULL when out of memory. */
 struct upstream_request *upstream_replay(struct upstream *u, void *asker, const struct wire_replay *what);
 
-/* Ask for the shutdowns after a position (0: from the oldest), of which those older than age_ms are not needed. Pages come to the past hook, one for
- * each call. NULL when out of memory. */
+/* Ask for the shutdowns after a position (0: from the oldest), of which those older than age_ms
+ * are not needed. Pages come to the past hook, one for each call. NULL when out of memory. */
 struct upstream_request *upstream_shutdowns(struct upstream *u, uint64_t after, uint64_t age_ms);
 
-/* Give the broker a command (protocol.md) on behalf of somebody with this grant. The reply comes to the reply hook, if it comes: asker
- * has to have a deadline. again: ask again while no reply comes, also another run of the broker; only for what may be done twice. The
- * handle is valid until that call; NULL when out of memory. */
+/* Give the broker a command (protocol.md) on behalf of somebody with this grant. The reply comes
+ * to the reply hook, if it comes: asker has to have a deadline. again: ask again while no reply
+ * comes, also another run of the broker; only for what may be done twice. The handle is valid
+ * until that call; NULL when out of memory. */
 struct upstream_request *upstream_command(struct upstream *u, void *asker, const struct grant *grant, struct slice json,
                                           bool again);
 
@@ -109,19 +118,23 @@ bool upstream_was_sent(const struct upstream_request *q);
 /* The answer is not wanted any more. Sets *q to NULL; safe on NULL. */
 void upstream_forget(struct upstream_request **q);
 
-/* This worker ends: report what ended last, and say good-bye. Call nothing but upstream_free() after it. */
+/* This worker ends: report what ended last, and say good-bye. Call nothing but upstream_free()
+ * after it. */
 void upstream_leave(struct upstream *u);
 
-/* Report a connection that was opened or has ended. Those that end while there is no broker are kept for the next one. */
+/* Report a connection that was opened or has ended. Those that end while there is no broker are
+ * kept for the next one. */
 void upstream_presence(struct upstream *u, const struct wire_presence_item *item);
 
 /* A broker has welcomed this worker since it was last heard of. */
 bool upstream_connected(const struct upstream *u);
 
-/* Something answers at the broker's endpoints and does not become connected: a key does not fit, or it is no broker. The log has said why. */
+/* Something answers at the broker's endpoints and does not become connected: a key does not fit,
+ * or it is no broker. The log has said why. */
 bool upstream_turned_away(const struct upstream *u);
 
-/* How long ago the broker that welcomed us was heard, ms; it says something each second (WIRE_ANNOUNCE_MS). INT64_MAX when there is none. */
+/* How long ago the broker that welcomed us was heard, ms; it says something each second
+ * (WIRE_ANNOUNCE_MS). INT64_MAX when there is none. */
 int64_t upstream_silence(const struct upstream *u);
 
 #endif

@@ -255,7 +255,7 @@ END_TEST
 START_TEST(but_not_for_long)
 {
     put_request(700000);
-    size_t sent = send_some(0, INTAKE_PATIENCE + 1000);
+    size_t sent = send_some(0, INTAKE_SKIP_MAX + 1000);
     ck_assert_int_eq(more(), INTAKE_READY);
     ck_assert_uint_lt(sent, wire_len);
     ck_assert_int_eq(params.body_state, BODY_NONE);
