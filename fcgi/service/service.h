@@ -1,9 +1,9 @@
 /* service.h - what a worker answers beside streams: requests whose path names a service
  * (/sse/healthz, ...).
  *
- * A service is a row: who may, which methods, and what it does. It answers at once, or asks the
- * broker and answers when the reply is there; a request that waits for more than SERVICE_TIMEOUT_MS
- * is answered 503. Each service lives in its service_<name>.c.
+ * A service is a row: its access rule, its methods and its functions. It answers at once, or sends
+ * the broker a request and answers with the reply. After SERVICE_TIMEOUT_MS without a reply the
+ * answer is 503. Each service lives in its service_<name>.c.
  *
  * Ownership: a call is an exchange (exchange.h), and ends with it. struct services is the caller's;
  * it keeps what it points to.
@@ -16,7 +16,7 @@
 #include "stream/stream.h"
 
 #define SERVICE_TIMEOUT_MS 5000
-#define SERVICE_ASKED_MAX (64u << 20) /* bytes of all questions under way */
+#define SERVICE_ASKED_MAX (64u << 20) /* bytes of all pending requests */
 
 struct call;
 struct service;
@@ -25,11 +25,11 @@ struct watch;
 /* What all calls share. */
 struct services {
     struct streams *streams;             /* their limits, counters, upstream and exchanges, and how they are */
-    const struct monitor *monitor;       /* NULL: what needs one is shown to nobody */
+    const struct monitor *monitor;       /* NULL: services that need one refuse everyone */
     struct route_rules route_rules;      /* which paths there are */
-    struct call *first_call, *last_call; /* that wait for the broker's reply, the longest first */
+    struct call *first_call, *last_call; /* waiting for the broker's reply, the longest first */
     struct loop_timer call_timer;
-    size_t asked_bytes;  /* of their questions */
+    size_t asked_bytes;  /* of their pending requests */
     struct watch *watch; /* viewers of the status page; NULL: there was none yet */
 };
 
@@ -40,10 +40,10 @@ struct call {
     const struct service *service;
     struct upstream_request *pending; /* to the broker, under way */
     int64_t deadline;                 /* for the broker's reply */
-    struct call *prev, *next;         /* among those that wait for one, the longest first */
+    struct call *prev, *next;         /* in the list of waiting calls */
     const char *headers;              /* more of those of a refusal, each ended by CRLF; NULL: none */
     char *origin;                     /* a page of which may read the answer; NULL: none */
-    size_t asked_bytes;               /* of the question */
+    size_t asked_bytes;               /* of the pending request */
     bool streams; /* it was answered with a stream, which goes on: heartbeats and refusals are none of it */
     void *state;  /* the service's own; freed with free() */
 };
@@ -62,7 +62,7 @@ struct service {
     void (*begin)(struct call *c, struct params *params);
     /* The broker's reply to call_ask(), valid during the call: answer c. NULL: it asks nothing. */
     void (*replied)(struct call *c, struct slice json);
-    /* The broker is away, or has not replied in time: answer c. NULL: 503. */
+    /* There is no broker, or it has not replied in time: answer c. NULL: 503. */
     void (*unanswered)(struct call *c);
     /* c is about to be answered with this status; for counting. NULL: it does not count. */
     void (*answered)(struct call *c, int status);
@@ -75,7 +75,7 @@ extern const struct service service_publish, service_healthz, service_metrics, s
 /* set's streams, monitor and route_rules are filled in; prepare the rest. */
 void services_init(struct services *set);
 
-/* The worker ends: answer those that still wait for the broker. */
+/* The worker ends: answer all calls that wait for the broker. */
 void services_give_up(struct services *set);
 
 /* At the end, when all connections are closed. */
@@ -95,8 +95,8 @@ void service_replied(void *context, void *asker, struct slice json);
 
 /* --- for the services --- */
 
-/* Ask the broker for somebody with this grant; again: as for upstream_command(). Without memory,
- * or when too much is being asked at the moment, the call is answered 503. */
+/* Send the broker a request of a caller with this grant; again: as for upstream_command(). Without
+ * memory, or above SERVICE_ASKED_MAX, the call is answered 503. */
 void call_ask(struct call *c, const struct grant *grant, struct slice json, bool again);
 
 /* Answer and end the request. headers is empty or whole lines, each ended by CRLF; type is a

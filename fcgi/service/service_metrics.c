@@ -1,7 +1,7 @@
 /* metrics: the numbers of the whole system for Prometheus, which the broker gathers; while it is
  * away, those of this worker alone.
  *
- * Which of the two it is ssecast_up says. What is told of one worker only has names of its own
+ * ssecast_up says which of the two it is. Numbers of one worker have their own names
  * (ssecast_worker_...), so that a series never changes its meaning. */
 #include "codec/json_in.h"
 #include "ops/metrics.h"

@@ -1,9 +1,9 @@
 /* status: a page for people, and the stream that feeds it.
  *
- * The page is one file without anything from elsewhere (status.html), so it works where there is
- * no internet. What it shows comes from the broker: while somebody watches, this worker asks
- * once a second, however many watch, and gives all of them the same text. When the broker does
- * not answer, watchers are told so; they always hear something each second. */
+ * The page is one file without external resources (status.html), so it works without internet
+ * access. Its data comes from the broker: while there are viewers, this worker requests it once a
+ * second and sends all of them the same text. Without a reply, viewers get an `away` event, so that
+ * they receive an event each second. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>

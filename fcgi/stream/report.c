@@ -85,7 +85,7 @@ static void add_lagging(const struct streams *set, const struct conn_list *list,
 
 /* First the streams that are behind, then those whose readers take nothing; the longest of each
  * first. */
-void report_lagging(void *context, struct wire_buf *b)
+void report_lagging(void *context, struct buf *b)
 {
     const struct streams *set = context;
     int count = 0;

@@ -43,9 +43,9 @@ struct upstream_hooks {
     /* Add connections to b with wire_add_presence(), from *cursor on (0: the first), until b has
      * max bytes. True when there are more: *cursor is where to continue. Connections that open
      * meanwhile are also reported by upstream_presence(). */
-    bool (*snapshot)(void *context, struct wire_buf *b, size_t *cursor, size_t max);
+    bool (*snapshot)(void *context, struct buf *b, size_t *cursor, size_t max);
     /* Add streams with slow readers, up to a limit of the hook. May be NULL. */
-    void (*lagging)(void *context, struct wire_buf *b);
+    void (*lagging)(void *context, struct buf *b);
     /* mark: the newest connection, as a number that only grows. acknowledged: a broker, which
      * was at head, has a report of all connections up to mark. */
     uint64_t (*mark)(void *context);
@@ -92,8 +92,8 @@ struct upstream *upstream_new(const struct upstream_config *config, struct loop 
 
 void upstream_free(struct upstream **u);
 
-/* At the end of each turn: receive what has come (bounded) and send presence. True when there is
- * more to do at once. */
+/* At the end of each iteration: receive messages (bounded) and send presence. True when it must be
+ * called again at once. */
 bool upstream_turn(struct upstream *u);
 
 /* Ask for a page of what asker missed (request and max_bytes are set here). The answer comes to
@@ -105,17 +105,17 @@ struct upstream_request *upstream_replay(struct upstream *u, void *asker, const 
  * are not needed. Pages come to the past hook, one for each call. NULL when out of memory. */
 struct upstream_request *upstream_shutdowns(struct upstream *u, uint64_t after, uint64_t age_ms);
 
-/* Give the broker a command (protocol.md) on behalf of somebody with this grant. The reply comes
- * to the reply hook, if it comes: asker has to have a deadline. again: ask again while no reply
- * comes, also another run of the broker; only for what may be done twice. The handle is valid
- * until that call; NULL when out of memory. */
+/* Send the broker a command (protocol.md) of a caller with this grant. The reply comes to the reply
+ * hook, or never: asker needs a timeout. again: repeat the command until there is a reply, also
+ * after a restart of the broker; only for commands that may run twice. The handle is valid until
+ * the hook is called; NULL when out of memory. */
 struct upstream_request *upstream_command(struct upstream *u, void *asker, const struct grant *grant, struct slice json,
                                           bool again);
 
-/* Has the broker been asked? It may have heard it then, and done it. */
+/* Was the request sent? The broker may then have executed it. */
 bool upstream_was_sent(const struct upstream_request *q);
 
-/* The answer is not wanted any more. Sets *q to NULL; safe on NULL. */
+/* Drop the request: its reply is ignored. Sets *q to NULL; safe on NULL. */
 void upstream_forget(struct upstream_request **q);
 
 /* This worker ends: report what ended last, and say good-bye. Call nothing but upstream_free()
