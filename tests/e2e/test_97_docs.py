@@ -10,10 +10,12 @@ from support import processes
 from support.broker import Broker
 from support.ports import free_port
 from support.prometheus import Samples
+from support.waiting import wait_until
 
 DOCS = processes.ROOT / "docs"
 PROGRAMS = {"The broker's options": processes.BROKER, "The worker's options": processes.WORKER}
 BUILT_IN = {"config", "check-config", "print-config", "help", "version"}
+ONE_RENDERER = True
 
 
 def read(name):
@@ -125,6 +127,17 @@ def test_the_readme_publishes_from_a_shell(bench):
     assert len(commands) >= 4
     for command in commands:
         assert processes.run(["sh", "-c", command], env=env).returncode == 0, command
+
+
+def test_the_page_of_the_readme_shows_an_event(site, chromium):
+    [page] = re.findall(r"```html\n(.*?)```", read("README.md"), re.S)
+    chromium.goto(site.web.origin)
+    chromium.run("document.open(); document.write(arguments[0]); document.close()", page)
+    site.wait_connections("anna", 1)
+    site.publish("greeting", data={"text": "hello, Anna"}, to={"sessions": ["anna"]})
+    site.publish("greeting", data={"text": "news"}, to={"channels": ["news"]})
+    wait_until(lambda: chromium.run("return document.body.innerText").split("\n") == ["news", "hello, Anna"], what="both events in the page")
+    chromium.goto("about:blank")
 
 
 @pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "client/js/README.md", "examples/README.md",
