@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""The demo's endpoint: what the page asks for, sent on to the broker.
+"""The demo's endpoint: passes the page's requests on to the broker.
 
-A CGI program. POST one JSON request of docs/protocol.md and its reply comes back; GET tells where the broker
-listens, for the terminal box of the page. SSECAST_COMMANDS names the broker's commands socket.
+A CGI program. POST takes one JSON request of docs/protocol.md and returns its reply. GET returns the
+broker's endpoint, for the terminal box of the page. SSECAST_COMMANDS names the broker's commands socket.
 
-It serves the demo and no more: anyone who can open the page may publish. An application puts its own login, and its
-own idea of who may tell what to whom, where this file only checks that its own page is asking.
+It serves the demo only: every visitor of the page may publish. An application checks its own login and
+its own rules in this place. This file only checks that its own page sends the request.
 
 The six lines of ask() are all that a service in Python needs to publish.
 """
@@ -40,7 +40,7 @@ def ask(endpoint, request):
 
 
 def check_same_origin(env):
-    """Only our own page may ask: another site in the same browser could otherwise publish through it."""
+    """Accept requests of our own page only: otherwise another site in the same browser could publish."""
     origin = env.get("HTTP_ORIGIN", "").partition("://")[2]
     site = env.get("HTTP_SEC_FETCH_SITE", "same-origin")
     if not origin or origin != env.get("HTTP_HOST") or site != "same-origin":
@@ -57,7 +57,7 @@ def read_body(env, stream):
 
 
 def unique_fields(pairs):
-    """A JSON object whose fields differ: readers do not agree on which of two equal ones counts."""
+    """A JSON object without duplicate fields: parsers disagree on which of two counts."""
     fields = dict(pairs)
     if len(fields) != len(pairs):
         raise ValueError("a field occurs twice")
@@ -65,7 +65,7 @@ def unique_fields(pairs):
 
 
 def check_request(body):
-    """The request goes on as the very bytes that came, so that numbers keep their digits; it is only looked at here."""
+    """Check the request. It is passed on byte by byte, so that numbers keep their digits."""
     try:
         request = json.loads(body.decode("utf-8"), object_pairs_hook=unique_fields)
     except (ValueError, RecursionError) as error:

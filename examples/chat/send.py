@@ -1,8 +1,9 @@
 #!/usr/bin/python3
-"""What the chat's page asks of the server, as a CGI program.
+"""The server's side of the chat, as a CGI program.
 
-POST {"room", "from", "text"} says something in a room. GET ?room=R answers what was said there and where that ends: the page opens its
-stream behind it, so that nothing falls between the two. A room is a channel. An application would take "from" from its login.
+POST {"room", "from", "text"} publishes a text in a room. GET ?room=R returns the texts of the room, and
+the id of the last one. The page opens its stream behind that id, so that no text is missed in between. A
+room is a channel. An application would take "from" from its login.
 """
 
 import json

@@ -1,7 +1,9 @@
 #!/usr/bin/python3
-"""Who is connected, always: a list that begins with a snapshot and follows what the broker tells (docs/protocol.md, 1.5).
+"""Who is connected: a list that begins with a snapshot and follows the broker's messages.
 
-    ./watch.py            prints each change; SSECAST_COMMANDS and SSECAST_PRESENCE say where the broker is
+docs/protocol.md, 1.5, has the messages.
+
+    ./watch.py            prints each change; SSECAST_COMMANDS and SSECAST_PRESENCE name the broker's endpoints
 """
 
 import json
@@ -14,7 +16,7 @@ PRESENCE = os.environ.get("SSECAST_PRESENCE", "tcp://127.0.0.1:5573")
 
 
 class Broker:
-    """Asks the broker; a socket that got no answer is replaced."""
+    """Send requests to the broker; a socket without an answer is replaced."""
 
     def __init__(self):
         self.socket = None
@@ -33,7 +35,7 @@ class Broker:
 
 
 class Watch:
-    """here: connection -> what the broker said of it. said: connections whose change was printed."""
+    """here: connection -> its description by the broker. said: connections whose change was printed."""
 
     def __init__(self):
         self.broker, self.here = Broker(), {}
@@ -62,7 +64,7 @@ class Watch:
         self.settled = page["settled"]
 
     def follow(self):
-        """Until something was missed."""
+        """Until a message was missed."""
         while True:
             if not self.told.poll(2000):
                 now = self.broker.ask(op="presence", limit=0)
