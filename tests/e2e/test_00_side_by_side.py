@@ -1,5 +1,6 @@
 """What lets tests run side by side: ports that nobody else gets, and the floor that one test can have to itself."""
 
+import fcntl
 import socket
 import threading
 
@@ -51,6 +52,15 @@ class Process:
         self.floor.leave(next_alone)
 
 
+def is_closed(gate):
+    with open(gate, "a", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 def test_a_test_alone_waits_for_others_and_others_wait_for_it(bench):
     log = []
     first, second, alone = (Process(bench.folder, log, name) for name in ("first", "second", "alone"))
@@ -58,18 +68,15 @@ def test_a_test_alone_waits_for_others_and_others_wait_for_it(bench):
     second.start(alone=False)
     wait_until(lambda: len(log) == 2, what="two side by side")
     alone.start(alone=True)
+    wait_until(lambda: is_closed(bench.folder / "gate"), what="the one alone has closed the gate")
     second.end()
     second.start(alone=False)
     second.thread.join(0.3)
     assert sorted(log) == ["first", "second"]
     first.end()
-    wait_until(lambda: log[2:] in (["alone"], ["second"]), what="one of them begins")
-    if log[2] == "second":  # it was there before the gate was closed
-        second.end()
-        wait_until(lambda: log[3:] == ["alone"], what="the one alone")
-    else:
-        second.thread.join(0.3)
-        assert log[3:] == []
+    wait_until(lambda: log[2:] == ["alone"], what="the one alone begins")
+    second.thread.join(0.3)
+    assert log[3:] == []
     alone.end(next_alone=True)
     alone.start(alone=True)
     alone.end()

@@ -254,7 +254,7 @@ def test_a_request_that_is_turned_away_is_in_the_log(bench):
     site.commands.shutdown(sessions=["anna"], block=3600)
     until = site.commands.bans()["anna"]
     wait_status(site.worker, "anna", 204)
-    assert f"its session is banned until={until}" in site.worker.log()
+    assert f"session is banned until={until}" in site.worker.log()
     assert "anna" not in site.worker.log()
 
 

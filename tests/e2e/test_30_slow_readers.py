@@ -137,8 +137,8 @@ def test_a_reader_that_keeps_reading_goes_on_from_the_window(bench):
         site.publish("end", data=0)
         web.wait(lambda: web.events() and web.events()[-1].type == "end", "the end of the burst")
         assert [int(e.data.split()[0]) for e in web.events()[:-1]] == list(range(400))
-    stats = site.commands.stats()
-    assert stats["streams_behind"] == 1 and stats["ends_slow"] == 0
+    wait_until(lambda: site.commands.stats()["streams_behind"] == 1, what="the worker has reported it")
+    assert site.commands.stats()["ends_slow"] == 0
 
 
 # Readers that take nothing any more

@@ -141,8 +141,9 @@ def test_a_request_for_what_is_missing_may_be_lost(slow):
     reader, sync = slow.open("anna"), slow.relays["sync"]
     pages = slow.stat("pages")
     sync.stall()
-    slow.relays["feed"].cut()
+    slow.relays["feed"].stall()
     publish(slow, 0, 9)
+    slow.relays["feed"].cut()
     time.sleep(1.5)  # the head is announced once a second: by now the worker has asked
     sync.cut()
     publish(slow, 9, 1)

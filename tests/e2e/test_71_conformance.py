@@ -56,7 +56,7 @@ def test_the_command_line(player, number):
     assert [(e["event"], e["data"], e["id"]) for e in events] == v.events
     assert cursor_sent(player, f"cli-{number}") == as_sent(v.cursor)
     if v.retry:
-        assert f"again in {v.retry / 1000:g} s" in done.err
+        assert f"reconnecting in {v.retry / 1000:g} s" in done.err
 
 
 @each_vector
