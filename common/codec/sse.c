@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/buf.h"
+#include "base/must.h"
 
 /* The first LF or CR in bytes, or NULL. It looks in windows, so that many short lines ended by
  * one of the two are not each searched to the far end for the other. */
@@ -240,6 +241,7 @@ static int field(struct sse_decoder *d, struct slice name, struct slice value)
 
 static int whole_line(struct sse_decoder *d, struct slice line)
 {
+    MUST(line.data || !line.len);
     if (!d->bom_checked) {
         d->bom_checked = true;
         if (line.len >= 3 && memcmp(line.data, "\xef\xbb\xbf", 3) == 0)
