@@ -56,8 +56,8 @@ struct broker {
     struct outbox worker_commands; /* commands of workers, until the next iteration */
     struct outbox deferred;        /* with a journal: worker requests that wait for the next query of its end ... */
     struct outbox waiting;         /* ... and for the end that was queried */
-    struct buf reply;         /* the reply that is being written */
-    struct buf message;       /* the message for feed or sync that is being written */
+    struct buf reply;              /* the reply that is being written */
+    struct buf message;            /* the message for feed or sync that is being written */
     int64_t started_ms;            /* clock_ms() */
     int64_t announce_at;           /* clock_ms(): when the work of the second is due */
     bool more;                     /* a bound was reached: do not wait */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/must.h"
 #include "cli/http.h"
 #include "cli/verb.h"
 
@@ -231,6 +232,7 @@ static int publish(const struct verb_call *call, struct slice data)
 {
     const struct publish_flags *f = call->flags;
     char problem[256] = "it holds a NUL byte";
+    MUST(data.data);
     if (!f->text && (!is_json(data, problem, sizeof problem) || strlen(data.data) != data.len))
         return complain(call, STATUS_USAGE, "DATA is not JSON (%s); with --text it is sent as text", problem);
     if (f->token_file && !f->url)

@@ -23,7 +23,7 @@ struct unacked_report {
 /* Zeroed is empty. */
 struct unacked {
     struct buf ended; /* items that no broker has acknowledged, oldest first */
-    uint64_t dropped;      /* bytes of items removed at the front */
+    uint64_t dropped; /* bytes of items removed at the front */
     struct unacked_report *reports;
     size_t first, count, cap;
 };

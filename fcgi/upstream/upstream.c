@@ -29,8 +29,8 @@ struct upstream_request {
     void *asker; /* of a replay or a command */
     bool once;   /* it is never sent again */
     uint64_t number;
-    int64_t first, asked;    /* when it was sent first and last, clock_ms() */
-    struct buf message; /* the request */
+    int64_t first, asked; /* when it was sent first and last, clock_ms() */
+    struct buf message;   /* the request */
 };
 
 struct request_list {
@@ -78,13 +78,13 @@ struct upstream {
     uint64_t last_number;
     int64_t retry_ms; /* timeout of a request */
     uint64_t presence_n;
-    uint64_t acked_n;         /* of the last acknowledged report */
-    bool presence_lost;       /* a full report is due */
-    int64_t report_at;        /* when the last report was sent */
-    int64_t lags_at;          /* when slow streams were reported last */
-    uint64_t acked_run;       /* epoch of the broker that acknowledged a full report last; 0: none */
+    uint64_t acked_n;    /* of the last acknowledged report */
+    bool presence_lost;  /* a full report is due */
+    int64_t report_at;   /* when the last report was sent */
+    int64_t lags_at;     /* when slow streams were reported last */
+    uint64_t acked_run;  /* epoch of the broker that acknowledged a full report last; 0: none */
     struct buf presence; /* items to report */
-    uint64_t covered;         /* offset in unacked: ended items up to it were sent to this broker */
+    uint64_t covered;    /* offset in unacked: ended items up to it were sent to this broker */
     struct unacked unacked;
     struct full full;
     struct ban_pieces ban_pieces;

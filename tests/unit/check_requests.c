@@ -8,10 +8,10 @@ static struct requests requests;
 static void put(const char *peer, const char *first, const char *second)
 {
     struct pending_request r = {.peer = slice_of(peer),
-                        .envelope = S_INIT("\2ab\0"),
-                        .frames = {slice_of(first), slice_of(second)},
-                        .frame_count = *second ? 2 : 1,
-                        .arrived = 7};
+                                .envelope = S_INIT("\2ab\0"),
+                                .frames = {slice_of(first), slice_of(second)},
+                                .frame_count = *second ? 2 : 1,
+                                .arrived = 7};
     ck_assert_int_eq(requests_put(&requests, &r), 0);
 }
 
