@@ -67,6 +67,7 @@ START_TEST(a_failed_allocation_is_remembered)
     ck_assert(b.failed);
     ck_assert_ptr_null(buf_extend(&b, 1));
     buf_put(&b, "c", 1);
+    ck_assert_ptr_nonnull(b.data);
     assert_slice(buf_slice(&b), slice_of("ab"));
     buf_release(&b);
     ck_assert(!b.failed);
