@@ -277,7 +277,7 @@ lint: deps-lint ## clang-tidy, cppcheck, layout, and the words of texts (.clang-
 	@tests/lint/words
 	@$(MAKE) --no-print-directory layers
 	printf '%s\n' $(SOURCES) $(TEST_SOURCES) | xargs -P $(JOBS) -I{} sh -c '$(TIDY)' sh {} -std=c17 $(ALL_CPPFLAGS) $(PARTS) -Itests/unit
-	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability --inline-suppr \
+	cppcheck --quiet '-DSLIST_FOREACH(v,h,f)=for((v)=(h)->slh_first;v;(v)=(v)->f.sle_next)' --error-exitcode=1 --std=c11 --enable=warning,performance,portability --inline-suppr \
 	    --suppress=missingIncludeSystem -D_GNU_SOURCE -Icommon $(PARTS) $(SOURCES)
 	clang-format --dry-run --Werror $(SOURCES) $(HEADERS) $(wildcard tests/unit/*.c tests/fuzz/*.c tests/bench/*.c)
 

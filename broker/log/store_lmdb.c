@@ -171,7 +171,7 @@ static bool is_fresh(const struct store *s)
 /* 0: there is none. */
 static uint32_t read_format(const struct store *s, MDB_txn *txn)
 {
-    MDB_val value;
+    MDB_val value = {0};
     int rc = mdb_get(txn, s->meta, &(MDB_val){6, "format"}, &value);
 
     return rc == 0 && value.mv_size == 4 ? get_u32(value.mv_data) : 0;

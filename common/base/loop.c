@@ -17,7 +17,7 @@ struct loop {
     bool stopped;
     bool (*turn_end)(void *context);
     void *context;
-    SLIST_HEAD(, loop_timer) timers;
+    SLIST_HEAD(loop_timers, loop_timer) timers;
     int64_t now;
 };
 

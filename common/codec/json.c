@@ -24,7 +24,7 @@ struct json_block {
 
 struct json {
     json_t *tree;
-    SLIST_HEAD(, json_block) blocks;
+    SLIST_HEAD(json_blocks, json_block) blocks;
     struct json_object root;
     size_t name_bytes; /* at most */
 };

@@ -25,8 +25,8 @@ static struct {
     enum log_level usual; /* the limit to come back to from debug */
     bool json;
     bool journal;
-    int64_t now_ms;               /* the last tick's */
-    SLIST_HEAD(, log_site) sites; /* that wrote a line */
+    int64_t now_ms;                        /* the last tick's */
+    SLIST_HEAD(log_sites, log_site) sites; /* that wrote a line */
 } state = {.program = "ssecast", .limit = LOG_INFO, .usual = LOG_INFO};
 
 /* --- levels and formats --- */

@@ -122,7 +122,7 @@ static void option_of(const char *variable, char out[NAME_MAX_LEN + 1])
 static void variable_of(const char *option, char out[NAME_MAX_LEN + 1])
 {
     size_t len = 0;
-    for (; option[len] && len < NAME_MAX_LEN; len++)
+    for (; len < NAME_MAX_LEN && option[len]; len++)
         out[len] = option[len] == '-' ? '_' : (char)toupper((unsigned char)option[len]);
     out[len] = '\0';
 }

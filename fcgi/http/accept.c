@@ -107,7 +107,7 @@ static void unlink_pending(struct pending *p)
 {
     struct waiting *list = p->list;
 
-    MUST(list && list->count);
+    MUST(list->count);
     list->count--;
     if (p->prev)
         p->prev->next = p->next;
