@@ -1,7 +1,7 @@
 /* commit.c - the batch of an iteration: requests are run, their events are committed, published,
  * and then the requests are answered.
  *
- * The order matters: nobody sees an event that a crash could still take back. Memory and a store
+ * The order matters: no client sees an event that a crash could still take back. Memory and a store
  * decide at once. A journal that other brokers share decides later: one batch is pending at a time,
  * and its requests are kept, because they are run again when another broker was first. Meanwhile
  * requests wait in their socket. Only when the journal takes long, or cannot be reached, they are
@@ -74,7 +74,7 @@ static void on_committed(struct broker *b, uint64_t events)
     end_batch(b, NULL, false);
 }
 
-/* The batch is not stored, or nobody knows. */
+/* The batch was not stored, or the broker cannot know whether it was. */
 static void fail_batch(struct broker *b, bool unknown)
 {
     const char *why = event_log_why(&b->log);
@@ -223,8 +223,8 @@ static const struct pending_request *keep_request(struct broker *b, const struct
     return NULL;
 }
 
-/* The first request that waits, or one more that has arrived, in *room. NULL: there is none from
- * this source; *skip: there was no memory for one. */
+/* The next request to run: the first that waits, else one received into *room. NULL when this
+ * source has no request, or, with *skip, when there was no memory to keep one. */
 static const struct pending_request *next_request(struct broker *b, enum source from, int64_t now,
                                                   struct pending_request *room, bool *skip)
 {

@@ -1,7 +1,7 @@
 /* state.h - the state of a broker, and the functions of the files that work on it.
  *
  * start.c opens and closes it, broker.c is the loop, commit.c is the batch of an iteration,
- * commands.c runs requests and replies, and workers.c answers workers. Nobody else includes this.
+ * commands.c runs requests and replies, and workers.c answers workers. No other file includes this header.
  */
 #ifndef SSECAST_BROKER_STATE_H
 #define SSECAST_BROKER_STATE_H
@@ -35,7 +35,7 @@ struct broker {
     struct bus *bus;
     struct access access;
     struct store *store;          /* NULL: memory only, or a journal */
-    struct journal *journal;      /* NULL: nobody else appends */
+    struct journal *journal;      /* NULL: no other broker appends */
     struct cluster_link *cluster; /* with a journal: the other brokers */
     char name[NAME_BYTES_MAX + 1];
     struct sequence *sequence;

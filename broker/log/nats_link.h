@@ -56,7 +56,7 @@ struct nats_link_message {
 
 bool nats_link_receive(struct nats_link *l, struct nats_link_message *m);
 
-/* A header of the message received last; NULL: there is none. */
+/* The value of a header in the last message received. NULL when the message lacks it. */
 const char *nats_link_header(const struct nats_link_message *m, const char *name);
 
 /* Send data; reply and header may be NULL. 0, or -EIO when it was not sent. A sent message may

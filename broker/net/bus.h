@@ -92,7 +92,7 @@ void bus_watch(struct bus *b, unsigned which, int fd);
 /* While paused, messages on the commands socket do not end bus_wait(). */
 void bus_pause(struct bus *b, bool paused);
 
-/* The next message from a ROUTER socket. False when there is none. */
+/* Receive the next message from a ROUTER socket. False when no message is waiting. */
 bool bus_receive(struct bus *b, enum bus_socket from, struct bus_message *m);
 
 /* Send body to a peer of a ROUTER socket, behind this envelope (empty: none). 0; -EHOSTUNREACH when

@@ -459,8 +459,9 @@ START_TEST(a_long_except_excludes_whom_a_short_one_excludes)
         char wanted[8];
         struct slice name = {wanted, (size_t)snprintf(wanted, sizeof wanted, "n%d", n)}, nobody = S("nobody");
         for (int which = 0; which < 3; which++) {
-            struct slice channel = which == 1 ? name : nobody;
-            struct audience who = {which == 0 ? name : nobody, which == 2 ? name : nobody, {&channel, 1}};
+            struct slice asked[3] = {nobody, nobody, nobody};
+            asked[which] = name;
+            struct audience who = {.session = asked[0], .channels = {&asked[1], 1}, .connection = asked[2]};
             ck_assert(event_excludes(e, &who) == excludes_plainly(e, &who));
             ck_assert(event_excludes(copy, &who) == excludes_plainly(e, &who));
         }
