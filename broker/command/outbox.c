@@ -56,13 +56,6 @@ static int reserve(struct outbox *o, size_t len)
     return 0;
 }
 
-static char *put_slice(char *p, struct slice s)
-{
-    if (s.len)
-        memcpy(p, s.data, s.len);
-    return p + s.len;
-}
-
 int outbox_put(struct outbox *o, const struct outbox_reply *reply)
 {
     MUST(reply->peer.len <= UINT8_MAX && reply->envelope.len <= UINT16_MAX);

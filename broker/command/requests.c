@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/array.h"
+
 static size_t cost(const struct pending_request *r)
 {
     return r->peer.len + r->envelope.len + r->user.len + r->frames[0].len + r->frames[1].len;
@@ -10,14 +12,11 @@ static size_t cost(const struct pending_request *r)
 
 static int reserve(struct requests *r)
 {
-    if (r->count < r->cap)
-        return 0;
-    size_t cap = r->cap ? r->cap * 2 : 64;
-    struct pending_request **items = realloc(r->items, cap * sizeof(struct pending_request *));
+    struct pending_request **items = array_reserve(r->items, &r->cap, r->count + 1, sizeof(struct pending_request *));
     if (!items)
         return -ENOMEM;
+
     r->items = items;
-    r->cap = cap;
     return 0;
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/must.h"
 #include "model/past_ids.h"
 
@@ -289,14 +290,11 @@ void sequence_free(struct sequence **s)
 
 static int reserve(struct sequence *s)
 {
-    if (s->count < s->cap)
-        return 0;
-    size_t cap = s->cap ? s->cap * 2 : 64;
-    struct event **batch = realloc(s->batch, cap * sizeof(struct event *));
+    struct event **batch = array_reserve(s->batch, &s->cap, s->count + 1, sizeof(struct event *));
     if (!batch)
         return -ENOMEM;
+
     s->batch = batch;
-    s->cap = cap;
     return 0;
 }
 

@@ -1,10 +1,13 @@
-/* bytes.h - little-endian integers in byte strings that need not be aligned. */
+/* bytes.h - writes and reads what byte strings are made of: little-endian integers, which need not be
+ * aligned, and slices. */
 #ifndef SSECAST_BYTES_H
 #define SSECAST_BYTES_H
 
 #include <endian.h>
 #include <stdint.h>
 #include <string.h>
+
+#include "base/slice.h"
 
 static inline void put_u16(char *p, uint16_t v)
 {
@@ -43,6 +46,14 @@ static inline uint64_t get_u64(const char *p)
     uint64_t v;
     memcpy(&v, p, sizeof v);
     return le64toh(v);
+}
+
+/* Copy the bytes of s to p. Returns where they end. */
+static inline char *put_slice(char *p, struct slice s)
+{
+    if (s.len)
+        memcpy(p, s.data, s.len);
+    return p + s.len;
 }
 
 #endif

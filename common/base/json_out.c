@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/digits.h"
 #include "base/name.h"
 
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
@@ -112,14 +113,10 @@ void json_put_text(struct buf *out, const char *name, struct slice text)
     buf_put(out, "\"", 1);
 }
 
-/* snprintf() would take longer than the rest of a short reply. */
 static void put_digits(struct buf *out, uint64_t value)
 {
-    char digits[20], *p = digits + sizeof digits;
-    do
-        *--p = (char)('0' + value % 10);
-    while (value /= 10);
-    buf_put(out, p, (size_t)(digits + sizeof digits - p));
+    char digits[DIGITS_MAX];
+    buf_put_slice(out, digits_plain(value, digits));
 }
 
 void json_put_count(struct buf *out, const char *name, uint64_t value)

@@ -88,9 +88,9 @@ static int wait_time(const struct loop *l)
 {
     int64_t due = INT64_MAX;
     const struct loop_timer *t;
-    SLIST_FOREACH(t, &l->timers, link)
-    if (t->due && t->due < due)
-        due = t->due;
+    SLIST_FOREACH (t, &l->timers, link)
+        if (t->due && t->due < due)
+            due = t->due;
     if (due == INT64_MAX)
         return -1;
     int64_t left = due - clock_ms();
@@ -100,11 +100,11 @@ static int wait_time(const struct loop *l)
 static void fire_timers(struct loop *l)
 {
     struct loop_timer *t;
-    SLIST_FOREACH(t, &l->timers, link)
-    if (t->due && t->due <= l->now) {
-        t->due = 0;
-        t->fire(t->context, l->now);
-    }
+    SLIST_FOREACH (t, &l->timers, link)
+        if (t->due && t->due <= l->now) {
+            t->due = 0;
+            t->fire(t->context, l->now);
+        }
 }
 
 static int turn(struct loop *l, int timeout)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/bytes.h"
+#include "base/digits.h"
 #include "base/hash.h"
 #include "base/must.h"
 #include "codec/sse.h"
@@ -56,11 +57,16 @@ static struct slice name_at(const struct event *e, size_t offset)
     return (struct slice){e->bytes + offset + 2, get_u16(e->bytes + offset)};
 }
 
+/* The offset behind the last name of the list. */
+static size_t list_end(const struct event *e, enum event_list list)
+{
+    return list + 1 < EVENT_LISTS ? e->offsets[list + 1] : (size_t)(e->text.data - e->bytes);
+}
+
 /* Is the name at this offset of the entry one of the list? */
 static bool in_list(const struct event *e, enum event_list list, size_t offset)
 {
-    size_t end = list + 1 < EVENT_LISTS ? e->offsets[list + 1] : (size_t)(e->text.data - e->bytes);
-    return offset >= e->offsets[list] && offset < end;
+    return offset >= e->offsets[list] && offset < list_end(e, list);
 }
 
 /* The slot of this name, which is 0 when the list does not have it. */
@@ -118,13 +124,6 @@ static bool fits(const struct event_spec *spec, size_t size)
     return size <= ENTRY_MAX && spec->id.len <= NAME_BYTES_MAX && spec->publisher.len <= EVENT_PUBLISHER_MAX;
 }
 
-static char *put_slice(char *p, struct slice s)
-{
-    if (s.len)
-        memcpy(p, s.data, s.len);
-    return p + s.len;
-}
-
 static char *put_names(char *p, struct event *e, const struct names *lists)
 {
     for (int list = 0; list < EVENT_LISTS; list++) {
@@ -154,19 +153,8 @@ static void put_head(char *p, const struct event *e)
     put_u16(p + 44, (uint16_t)e->publisher.len);
 }
 
-/* value in decimal at the end of digits. (snprintf() takes longer than everything else in
- * event_new().) */
-static struct slice decimal(uint64_t value, char digits[20])
-{
-    size_t first = 20;
-    do
-        digits[--first] = (char)('0' + value % 10);
-    while (value /= 10);
-    return (struct slice){digits + first, 20 - first};
-}
-
 /* The id: line's value: the publisher's own id, else the seq; empty for our own events. */
-static struct slice id_line(const struct event_spec *spec, char digits[20])
+static struct slice id_line(const struct event_spec *spec, char digits[DIGITS_MAX])
 {
     if (spec->kind == EVENT_SHUTDOWN)
         return (struct slice){0};
@@ -174,7 +162,7 @@ static struct slice id_line(const struct event_spec *spec, char digits[20])
     if (spec->id.len && !spec->seq_as_id)
         return spec->id;
 
-    return decimal(spec->seq, digits);
+    return digits_plain(spec->seq, digits);
 }
 
 /* --- bans --- */
@@ -257,7 +245,7 @@ struct event *event_new(const struct event_spec *spec)
     if (spec->kind == EVENT_BANS)
         return new_bans(spec);
 
-    char digits[20];
+    char digits[DIGITS_MAX];
     struct sse_block block = {
         .id = id_line(spec, digits),
         .event = spec->event,
@@ -426,11 +414,9 @@ bool event_next_name(const struct event *e, enum event_list list, size_t *cursor
 {
     /* The cursor is 0 before the first name, then the offset of the next one. */
     size_t at = *cursor ? *cursor : e->offsets[list];
-    size_t end = list + 1 < EVENT_LISTS ? e->offsets[list + 1] : (size_t)(e->text.data - e->bytes);
-    if (!e->counts[list] || at >= end)
+    if (!e->counts[list] || at >= list_end(e, list))
         return false;
-    name->len = get_u16(e->bytes + at);
-    name->data = e->bytes + at + 2;
+    *name = name_at(e, at);
     *cursor = at + 2 + name->len;
     return true;
 }

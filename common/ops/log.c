@@ -261,14 +261,14 @@ void log_tick(int64_t now_ms)
     state.now_ms = now_ms;
     report_dropped();
     struct log_site *site;
-    SLIST_FOREACH(site, &state.sites, link)
-    if (now_ms - site->since_ms >= MINUTE_MS)
-        begin_minute(site);
+    SLIST_FOREACH (site, &state.sites, link)
+        if (now_ms - site->since_ms >= MINUTE_MS)
+            begin_minute(site);
 }
 
 void log_close(void)
 {
     struct log_site *site;
-    SLIST_FOREACH(site, &state.sites, link)
-    begin_minute(site);
+    SLIST_FOREACH (site, &state.sites, link)
+        begin_minute(site);
 }

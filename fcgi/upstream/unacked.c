@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/must.h"
 
 void unacked_release(struct unacked *r)
@@ -42,12 +43,11 @@ static bool make_room(struct unacked *r)
         r->first = 0;
         return true;
     }
-    size_t cap = r->cap ? r->cap * 2 : 16;
-    struct unacked_report *reports = realloc(r->reports, cap * sizeof *reports);
+    struct unacked_report *reports = array_reserve(r->reports, &r->cap, r->count + 1, sizeof *reports);
     if (!reports)
         return false;
+
     r->reports = reports;
-    r->cap = cap;
     return true;
 }
 
