@@ -9,7 +9,7 @@ def names(session, *suffixes):
 
 
 def test_to_one_session_reaches_it_alone(site, session):
-    a, b = (site.open(n) for n in names(session, "a", "b"))
+    a, b = (site.open_counted(n) for n in names(session, "a", "b"))
     reply = site.publish("m", data="to a", to={"sessions": names(session, "a")})
     site.publish("end", data="end")
     assert reply["online"] == 1
@@ -18,14 +18,14 @@ def test_to_one_session_reaches_it_alone(site, session):
 
 
 def test_several_sessions_at_once(site, session):
-    a, b, c = (site.open(n) for n in names(session, "a", "b", "c"))
+    a, b, c = (site.open_counted(n) for n in names(session, "a", "b", "c"))
     assert site.publish("m", data=1, to={"sessions": names(session, "a", "c")})["online"] == 2
     site.publish("end", data=0)
     assert [r.wait_type("end") and r.data("m") for r in (a, b, c)] == [["1"], [], ["1"]]
 
 
 def test_all_connections_of_a_session_get_its_events(site, session):
-    readers = [site.open(session) for _ in range(6)]  # on both workers
+    readers = [site.open_counted(session) for _ in range(6)]  # on both workers
     assert site.publish("m", data=1, to={"sessions": [session]})["online"] == 6
     for reader in readers:
         reader.wait_for(1)
@@ -33,16 +33,16 @@ def test_all_connections_of_a_session_get_its_events(site, session):
 
 def test_a_channel_event_reaches_its_listeners(site, session):
     room, other = names(session, "room", "other")
-    a = site.open(session + "a", channels=[room, other])
-    b = site.open(session + "b", channels=[room])
-    c = site.open(session + "c", channels=[other])
+    a = site.open_counted(session + "a", channels=[room, other])
+    b = site.open_counted(session + "b", channels=[room])
+    c = site.open_counted(session + "c", channels=[other])
     assert site.publish("m", data=1, to={"channels": [room]})["online"] == 2
     site.publish("end", data=0)
     assert [len(r.wait_type("end") and r.data("m")) for r in (a, b, c)] == [1, 1, 0]
 
 
 def test_a_connection_is_addressed_by_its_own_id(site, session):
-    first, second = site.open(session), site.open(session)
+    first, second = site.open_counted(session), site.open_counted(session)
     assert first.connection != second.connection
     assert site.publish("m", data=1, to={"connections": [first.connection]})["online"] == 1
     site.publish("end", data=0)
@@ -51,7 +51,7 @@ def test_a_connection_is_addressed_by_its_own_id(site, session):
 
 
 def test_a_connection_that_matches_twice_gets_an_event_once(site, session):
-    reader = site.open(session, channels=[session])
+    reader = site.open_counted(session, channels=[session])
     reply = site.publish("m", data=1, to={"sessions": [session], "channels": [session], "connections": [reader.connection]})
     site.publish("end", data=0)
     assert reply["online"] == 1
@@ -60,7 +60,7 @@ def test_a_connection_that_matches_twice_gets_an_event_once(site, session):
 
 def test_except_leaves_sessions_channels_and_connections_out(site, session):
     room = session
-    a, b, c, d = (site.open(n, channels=ch) for n, ch in zip(names(session, *"abcd"), ([], [room], [], [])))
+    a, b, c, d = (site.open_counted(n, channels=ch) for n, ch in zip(names(session, *"abcd"), ([], [room], [], [])))
     reply = site.publish("m", data=1, to={"sessions": names(session, *"abcd")},
                          **{"except": {"sessions": names(session, "a"), "channels": [room], "connections": [c.connection]}})
     site.publish("end", data=0)
@@ -114,7 +114,7 @@ def test_a_target_with_a_mistake_never_becomes_a_broadcast(site, session, bad):
 
 def test_names_of_many_kinds_are_matched_exactly(site, session):
     odd = [session, session + " ", session + "/ä€😀", session + "%2C+&=;", session.upper(), session + '"\\']
-    readers = [site.open(name) for name in odd]
+    readers = [site.open_counted(name) for name in odd]
     for n, name in enumerate(odd):
         assert site.publish("m", data=n, to={"sessions": [name]})["online"] == 1
     site.publish("end", data=0)

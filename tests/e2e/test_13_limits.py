@@ -93,7 +93,7 @@ def test_a_batch_too_large_is_refused_as_a_whole(site, session):
 
 
 def test_an_event_may_have_many_targets(site, session):
-    reader = site.open(session)
+    reader = site.open_counted(session)
     reply = site.publish("m", data=1, to={"sessions": [f"nobody-{n}" for n in range(20_000)] + [session]})
     assert reply["online"] == 1 and reader.wait_for(1)
 
@@ -112,7 +112,7 @@ def test_an_event_of_the_largest_size_passes_and_one_byte_more_does_not(site, se
 
 def test_a_stream_may_have_64_channels(site, session):
     channels = [f"{session}-{n}" for n in range(64)]
-    reader = site.open(session, channels=channels)
+    reader = site.open_counted(session, channels=channels)
     assert site.publish("m", data=1, to={"channels": channels[-1:]})["online"] == 1
     reader.wait_for(1)
 

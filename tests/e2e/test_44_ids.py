@@ -136,7 +136,7 @@ def reply_of(answer):
 def test_events_of_different_tokens_are_not_confused(bench):
     site = Publishers(bench)
     mallory, shop = site.publisher({"sessions": ["mallory-*"]}), site.publisher({"sessions": ["anna"]})
-    reader, other = site.open("anna"), site.open("mallory-1")
+    reader, other = site.open_counted("anna"), site.open("mallory-1")
     first = reply_of(mallory.publish("m", data="evil", id="order-18", to={"sessions": ["mallory-1"]}))
     again = {"event": "m", "data": "order", "id": "order-18", "to": ANNA}
     second = reply_of(shop.send(again))

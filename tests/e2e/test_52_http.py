@@ -209,7 +209,7 @@ def test_a_silently_dead_stream_does_not_block_others(bench):
 # Shutdown
 
 def test_a_shutdown_ends_all_streams_of_a_session_with_its_reason(site, session):
-    readers = [site.open(session) for _ in range(4)]
+    readers = [site.open_counted(session) for _ in range(4)]
     other = site.open(session + "-other")
     reply = site.commands.shutdown(sessions=[session], reason="logout")
     assert reply["closed"] == 4

@@ -288,6 +288,7 @@ def test_channels_can_come_from_the_token_itself(bench):
     key = Secret()
     site = new_site(bench, key.file, channels_from="jwt")
     reader = open_with(site, key.token(sub="anna", channels=["news", "with, comma", "room:*", "news"]), channels=["stolen"])
+    site.wait_counted(reader)
     [connection] = site.commands.connections(session="anna")["connections"]
     assert sorted(connection["channels"]) == ["news", "with, comma"]
     for channel in ("stolen", "room:7", "with, comma"):

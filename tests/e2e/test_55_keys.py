@@ -96,7 +96,7 @@ def test_the_log_names_the_refused_key(keyed):
 
 def test_a_publisher_publishes_within_its_limits(keyed, session):
     name = f"shop-{session}"
-    reader = keyed.open(name, channels=["room:7"])
+    reader = keyed.open_counted(name, channels=["room:7"])
     with keyed.client(keyed.shop) as shop:
         assert shop.publish("m", data=1, to={"sessions": [name]})["online"] == 1
         shop.publish("m", data=2, to={"channels": ["room:7"]})
@@ -114,7 +114,7 @@ def test_a_publisher_publishes_within_its_limits(keyed, session):
 
 
 def test_one_without_limits_reaches_everyone(keyed, session):
-    reader = keyed.open(session)
+    reader = keyed.open_counted(session)
     with keyed.client(keyed.anyone) as anyone:
         anyone.publish("m", data=1)
         assert anyone.ask({"op": "shutdown", "sessions": [session]})["error"] == "forbidden"
@@ -169,7 +169,7 @@ def test_streams_resume_and_presence_work_through_curve(keyed, session):
 
 
 def test_a_large_event_passes_through_curve(keyed, session):
-    reader = keyed.open(session)
+    reader = keyed.open_counted(session)
     with keyed.client(keyed.anyone) as anyone:
         anyone.publish("m", payload=b"x" * (1 << 20), to={"sessions": [session]})
     assert len(reader.wait_for(1)[0].data) == 1 << 20

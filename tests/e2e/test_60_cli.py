@@ -30,7 +30,7 @@ def fields(out):
 
 
 def test_a_published_event_arrives_as_it_was_typed(site, cli, session):
-    reader = site.open(session)
+    reader = site.open_counted(session)
     data = '{"a": 0.10, "n": 123456789012345678901234567890, "big": 1e999}'
     shown = fields(cli("publish", "note", data, "--session", session).check().out)
     [event] = reader.wait_for(1)

@@ -8,6 +8,7 @@ from support.lighttpd import Lighttpd
 from support.nginx import Nginx
 from support.reader import wait_all
 from support.site import Site
+from support.waiting import wait_until
 
 SIZES = [(Lighttpd, 1000), (Apache, 1000), (Nginx, 1000)]
 
@@ -50,6 +51,7 @@ def test_a_thousand_streams_come_back_at_once_and_miss_nothing(bench):
 def test_8900_streams_through_one_lighttpd_all_receive_a_broadcast(bench):
     site = Site(bench, worker={"heartbeat": "60s"})
     readers = site.open_many([f"s{n}" for n in range(8900)], timeout=120)
+    wait_until(lambda: site.stat("connections") == 8900, what="the broker counts all")
     reply = site.publish("m", data="to all")
     wait_all(readers, lambda r: r.events, "the broadcast", timeout=60)
     assert reply["online"] == 8900

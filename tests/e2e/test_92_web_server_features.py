@@ -64,7 +64,7 @@ def test_the_session_is_the_logged_in_user(bench, web):
 def test_cookies_authorization_and_own_headers_reach_the_worker(bench, web):
     site = Site(bench, web=web, worker={"session_from": ["cookie:sid", "header:Authorization", "header:X-My-Session"]})
     headers = [{"Cookie": "a=1; sid=wanted"}, {"Authorization": "wanted"}, {"X-My-Session": "wanted"}]
-    readers = [site.open(None, headers=h) for h in headers]
+    readers = [site.open_counted(None, headers=h) for h in headers]
     assert site.publish("m", data=1, to={"sessions": ["wanted"]})["online"] == 3
     for reader in readers:
         reader.wait_for(1)

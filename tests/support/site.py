@@ -59,6 +59,13 @@ class Site:
         """Open a stream and wait until it is: nothing published from now on is missed."""
         return self.start_open(session, channels, last_event_id, **options).wait_open()
 
+    def open_counted(self, *args, **options):
+        """Open a stream and wait until the broker counts it, as `online` and `closed` of a reply do. (It is open before the broker
+        knows: the worker's report goes another way.)"""
+        reader = self.open(*args, **options)
+        self.wait_counted(reader)
+        return reader
+
     def open_many(self, sessions, timeout=60, **options):
         """A stream for each name of sessions."""
         readers = [self.start_open(session, **options) for session in sessions]
@@ -86,6 +93,13 @@ class Site:
         """Wait until the broker counts this number of connections of the session."""
         wait_until(lambda: self.commands.connections_of(session) == count, timeout,
                    what=lambda: f"{count} connections of {session}; have {self.commands.online(session)}")
+
+    def wait_counted(self, *readers):
+        """Wait until the broker counts the streams of these readers."""
+        for reader in readers:
+            before = reader.connection[:-1] + chr(ord(reader.connection[-1]) - 1) + "~"  # no other id is between this and its own
+            wait_until(lambda after=before, known=reader.connection: [c["connection"] for c in self.commands.connections(
+                after=after, limit=1)["connections"]] == [known], what=f"the broker counts {reader.connection}")
 
     def stat(self, name):
         return self.commands.stats()[name]
