@@ -43,7 +43,8 @@ static int history_run(const struct command_context *c, const struct command_req
         return -EINVAL;
     if (r->grant->limited && f.who.connection.len)
         return json_fault(fault, CODE_FORBIDDEN, "this key or token may not ask about connections");
-    size_t count = history_read(h, f.any ? &f.who : NULL, f.since, events, (size_t)f.limit, REPLY_BYTES, &upto);
+    struct history_filter filter = {.who = f.any ? &f.who : NULL, .now_ms = c->now_ms};
+    size_t count = history_read(h, &filter, f.since, events, (size_t)f.limit, REPLY_BYTES, &upto);
     json_begin_list(reply, "events");
     for (size_t i = 0; i < count && !err; i++)
         err = event_json_put(reply, events[i], r->grant);

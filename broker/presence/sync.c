@@ -171,13 +171,14 @@ static bool on_replay(const struct sync_context *c, struct slice worker, const s
     struct slice channels[HISTORY_CHANNELS_MAX];
     struct event *events[SYNC_PAGE_EVENTS];
     struct audience who = m->who;
+    struct history_filter filter = {.who = &who, .now_ms = c->clock_us / 1000, .compact = true};
     size_t count = 0;
     if (!read_channels(m->channels, channels,
                        &who.channels)) { /* cannot be read at a bounded cost: say that all is missing */
         page.gap = true;
         page.from = page.upto = page.head;
     } else {
-        count = history_read(h, m->everything ? NULL : &who, start.after, events, SYNC_PAGE_EVENTS, page_bytes(m),
+        count = history_read(h, m->everything ? NULL : &filter, start.after, events, SYNC_PAGE_EVENTS, page_bytes(m),
                              &page.upto);
     }
     put_page(c, &page, events, count, answer);

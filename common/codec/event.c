@@ -12,6 +12,7 @@
 
 #define FLAG_HAS_TO 1
 #define FLAG_SEQ_AS_ID 2
+#define FLAG_REMOVE 4
 #define ENTRY_MAX ((size_t)UINT32_MAX)
 #define TIME_MAX_MS (INT64_MAX / 4) /* unix time: sums of times and durations do not overflow */
 
@@ -121,7 +122,8 @@ static bool fits(const struct event_spec *spec, size_t size)
         if (spec->lists[list].count > EVENT_LIST_MAX)
             return false;
 
-    return size <= ENTRY_MAX && spec->id.len <= NAME_BYTES_MAX && spec->publisher.len <= EVENT_PUBLISHER_MAX;
+    return size <= ENTRY_MAX && spec->id.len <= NAME_BYTES_MAX && spec->publisher.len <= EVENT_PUBLISHER_MAX &&
+           spec->key.len <= NAME_BYTES_MAX;
 }
 
 static char *put_names(char *p, struct event *e, const struct names *lists)
@@ -142,15 +144,16 @@ static void put_head(char *p, const struct event *e)
     memset(p, 0, EVENT_ENTRY_MIN);
     put_u32(p, (uint32_t)e->entry.len);
     p[4] = (char)e->kind;
-    p[5] = (char)((e->has_to ? FLAG_HAS_TO : 0) | (e->seq_as_id ? FLAG_SEQ_AS_ID : 0));
+    p[5] = (char)(FLAG_HAS_TO * e->has_to | FLAG_SEQ_AS_ID * e->seq_as_id | FLAG_REMOVE * e->remove);
     put_u16(p + 6, (uint16_t)e->id.len);
     put_u64(p + 8, e->seq);
     put_u64(p + 16, (uint64_t)e->time_ms);
-    put_u32(p + 24, e->block_s);
+    put_u32(p + 24, e->kind == EVENT_SHUTDOWN ? e->block_s : e->ttl_s);
     put_u32(p + 28, (uint32_t)e->text.len);
     for (int list = 0; list < EVENT_LISTS; list++)
         put_u16(p + 32 + 2 * list, e->counts[list]);
     put_u16(p + 44, (uint16_t)e->publisher.len);
+    put_u16(p + 46, (uint16_t)e->key.len);
 }
 
 /* The id: line's value: the publisher's own id, else the seq; empty for our own events. */
@@ -218,7 +221,59 @@ static bool are_bans(const struct event *e)
     for (int list = 0; list < EVENT_LISTS; list++)
         if (e->counts[list])
             return false;
-    return e->has_to && !e->id.len && cursor == e->text.len;
+    return e->has_to && !e->id.len && !e->key.len && cursor == e->text.len;
+}
+
+/* --- keys --- */
+
+int64_t event_expires_ms(const struct event *e)
+{
+    return e->ttl_s ? e->time_ms + (int64_t)e->ttl_s * 1000 : INT64_MAX;
+}
+
+static bool one_target(bool has_to, size_t sessions, size_t channels, size_t others)
+{
+    return !others && sessions + channels == (has_to ? 1 : 0);
+}
+
+bool event_key_allows(bool has_to, const struct names lists[EVENT_LISTS])
+{
+    size_t others = lists[TO_CONNECTIONS].count + excepted_names(lists);
+    return one_target(has_to, lists[TO_SESSIONS].count, lists[TO_CHANNELS].count, others);
+}
+
+/* An event has a key and a target that goes with it, or nothing that goes with a key. */
+static bool key_fits_target(const struct event *e)
+{
+    size_t others = e->counts[TO_CONNECTIONS];
+    for (enum event_list list = EXCEPT_SESSIONS; list <= EXCEPT_CONNECTIONS; list++)
+        others += e->counts[list];
+
+    if (!e->key.len)
+        return !e->remove;
+    return e->kind == EVENT_MESSAGE && one_target(e->has_to, e->counts[TO_SESSIONS], e->counts[TO_CHANNELS], others);
+}
+
+enum event_target event_key_target(const struct event *e, struct slice *name)
+{
+    size_t session = 0, channel = 0;
+    *name = (struct slice){0};
+
+    MUST(e->key.len);
+    if (event_next_name(e, TO_SESSIONS, &session, name))
+        return TARGET_SESSION;
+    return event_next_name(e, TO_CHANNELS, &channel, name) ? TARGET_CHANNEL : TARGET_EVERYONE;
+}
+
+struct event *event_without_id(const struct event *e)
+{
+    static const char field[] = "id:";
+    struct slice text = e->text;
+    const char *end = memchr(text.data, '\n', text.len);
+
+    if (end && memcmp(text.data, field, sizeof field - 1) == 0)
+        text = (struct slice){end + 1, text.len - (size_t)(end + 1 - text.data)};
+    return event_text(text);
 }
 
 static struct event *new_bans(const struct event_spec *spec)
@@ -256,7 +311,7 @@ struct event *event_new(const struct event_spec *spec)
     };
     struct slice publisher = spec->id.len ? spec->publisher : (struct slice){0};
     size_t text_len = sse_encoded_size(&block);
-    size_t size = EVENT_ENTRY_MIN + spec->id.len + publisher.len + names_size(spec->lists) + text_len;
+    size_t size = EVENT_ENTRY_MIN + spec->id.len + publisher.len + spec->key.len + names_size(spec->lists) + text_len;
     if (!fits(spec, size))
         return NULL;
 
@@ -266,8 +321,10 @@ struct event *event_new(const struct event_spec *spec)
 
     e->seq = spec->seq;
     e->time_ms = spec->time_ms;
-    e->block_s = spec->block_s;
     e->kind = spec->kind;
+    e->block_s = spec->block_s;
+    e->ttl_s = spec->ttl_s;
+    e->remove = spec->remove;
     e->has_to = spec->has_to;
     e->seq_as_id = spec->id.len && spec->seq_as_id;
     char *p = e->bytes + EVENT_ENTRY_MIN;
@@ -275,10 +332,13 @@ struct event *event_new(const struct event_spec *spec)
     p = put_slice(p, spec->id);
     e->publisher = (struct slice){p, publisher.len};
     p = put_slice(p, publisher);
+    e->key = (struct slice){p, spec->key.len};
+    p = put_slice(p, spec->key);
     p = put_names(p, e, spec->lists);
     e->text = (struct slice){p, sse_encode(&block, p)};
     put_head(e->bytes, e);
     index_excepts(e);
+    MUST(key_fits_target(e));
     return e;
 }
 
@@ -301,17 +361,17 @@ static const char *scan_names(struct event *e, const char *p, const char *end)
     return p;
 }
 
-/* Find the own id and its publisher. Returns what follows them, or NULL when they are not as
- * event_new() writes them. */
+/* Find the own id, its publisher and the key. Returns what follows them, or NULL when they are not
+ * as event_new() writes them. */
 static const char *scan_id(struct event *e)
 {
     const char *head = e->bytes;
-    size_t id_len = get_u16(head + 6), publisher_len = get_u16(head + 44);
+    size_t id_len = get_u16(head + 6), publisher_len = get_u16(head + 44), key_len = get_u16(head + 46);
 
-    if (id_len > NAME_BYTES_MAX || publisher_len > EVENT_PUBLISHER_MAX || get_u16(head + 46) != 0)
+    if (id_len > NAME_BYTES_MAX || publisher_len > EVENT_PUBLISHER_MAX || key_len > NAME_BYTES_MAX)
         return NULL;
 
-    if (e->entry.len - EVENT_ENTRY_MIN < id_len + publisher_len)
+    if (e->entry.len - EVENT_ENTRY_MIN < id_len + publisher_len + key_len)
         return NULL;
 
     if (!id_len && (publisher_len || e->seq_as_id))
@@ -319,7 +379,18 @@ static const char *scan_id(struct event *e)
 
     e->id = (struct slice){head + EVENT_ENTRY_MIN, id_len};
     e->publisher = (struct slice){e->id.data + id_len, publisher_len};
-    return e->publisher.data + publisher_len;
+    e->key = (struct slice){e->publisher.data + publisher_len, key_len};
+    return e->key.data + key_len;
+}
+
+/* Read the seconds in the head. False when its kind has none. */
+static bool scan_seconds(struct event *e)
+{
+    uint32_t seconds = get_u32(e->bytes + 24);
+
+    e->block_s = e->kind == EVENT_SHUTDOWN ? seconds : 0;
+    e->ttl_s = e->kind == EVENT_MESSAGE ? seconds : 0;
+    return e->block_s + e->ttl_s == seconds && e->ttl_s <= EVENT_TTL_MAX;
 }
 
 /* e->bytes holds a whole entry of e->entry.len bytes: fill in the rest. */
@@ -332,9 +403,9 @@ static bool scan_entry(struct event *e)
     e->seq_as_id = (head[5] & FLAG_SEQ_AS_ID) != 0;
     e->seq = get_u64(head + 8);
     e->time_ms = (int64_t)get_u64(head + 16);
-    e->block_s = get_u32(head + 24);
+    e->remove = (head[5] & FLAG_REMOVE) != 0;
     bool known = e->kind == EVENT_MESSAGE || e->kind == EVENT_SHUTDOWN || e->kind == EVENT_BANS;
-    if (!known || e->seq == 0 || e->time_ms < 0 || e->time_ms > TIME_MAX_MS)
+    if (!known || e->seq == 0 || e->time_ms < 0 || e->time_ms > TIME_MAX_MS || !scan_seconds(e))
         return false;
     const char *names = scan_id(e);
     const char *text = names ? scan_names(e, names, end) : NULL;
@@ -342,7 +413,7 @@ static bool scan_entry(struct event *e)
         return false;
     e->text = (struct slice){text, text_len};
     index_excepts(e);
-    return e->kind != EVENT_BANS || are_bans(e);
+    return key_fits_target(e) && (e->kind != EVENT_BANS || are_bans(e));
 }
 
 /* How many names the head says are in `except`. More than an entry of this size can hold are

@@ -8,18 +8,22 @@
  * one reference; event_ref() adds one, event_unref() drops one.
  *
  * The entry, little-endian (format version: see wire.h):
- *     0  u32 size of the whole entry      24  u32 block, seconds (shutdown)
- *     4  u8  kind                         28  u32 text length
- *     5  u8  flags: 1 has a `to`,         32  u16 count of names, one for each list (6)
- *            2 the id: line is the seq     44  u16 publisher length
- *     6  u16 id length                    46  u16 zero
- *     8  u64 seq                          48  id, publisher, then the names (u16 length + bytes,
- *    16  u64 time, unix ms                    list by list), then the text (bans: for each
+ *     0  u32 size of the whole entry      24  u32 seconds: the block of a shutdown, the ttl of a
+ *     4  u8  kind                              message (0: none)
+ *     5  u8  flags: 1 has a `to`,         28  u32 text length
+ *            2 the id: line is the seq,   32  u16 count of names, one for each list (6)
+ *            4 removes its key            44  u16 publisher length
+ *     6  u16 id length                    46  u16 key length
+ *     8  u64 seq                          48  id, publisher, key, then the names (u16 length +
+ *    16  u64 time, unix ms                    bytes, list by list), then the text (bans: for each
  *                                          u16 length + session, u64 until)
  *
  * An event with an own id names its publisher, because own ids are unique for each publisher. Its
  * id: line shows the own id. When another event showed the same id before, the line shows the seq
  * instead.
+ *
+ * An event with a key replaces the earlier one with the same key and the same target (state.h). Its
+ * target is everyone, one session or one channel, and it has no `except`.
  */
 #ifndef SSECAST_EVENT_H
 #define SSECAST_EVENT_H
@@ -48,6 +52,7 @@ enum event_list {
 #define EVENT_PUBLISHER_MAX 259u  /* bytes of a publisher's identity: "key:" and a name */
 #define EVENT_LIST_MAX 65535u     /* names in one list */
 #define EVENT_ENTRY_MIN 48u       /* bytes */
+#define EVENT_TTL_MAX 2592000u    /* seconds: 30 days */
 #define EVENT_RESERVED "ssecast." /* event names with this prefix are reserved */
 
 struct names {
@@ -64,9 +69,12 @@ struct event_spec {
     struct slice event; /* the event: line; empty: none */
     struct slice data;  /* the data: lines; for EVENT_BANS what event_put_ban() wrote, and nothing else is looked at */
     struct slice publisher; /* identity; kept only beside an own id */
+    struct slice key;       /* EVENT_MESSAGE: it replaces the event before it with this key; empty: none */
     struct names lists[EVENT_LISTS];
     uint32_t retry;   /* ms */
-    uint32_t block_s; /* shutdown: how long its sessions are refused, seconds */
+    uint32_t block_s; /* EVENT_SHUTDOWN: how long its sessions are refused, seconds */
+    uint32_t ttl_s;   /* EVENT_MESSAGE: how long it may be delivered, seconds; 0: without end */
+    bool remove;      /* the key is forgotten */
     bool seq_as_id;   /* the id: line shows the seq although there is an own id */
     bool has_retry;
     bool has_to; /* false: for everyone but the except lists */
@@ -76,17 +84,21 @@ struct event {
     uint64_t seq;
     int64_t time_ms;
     uint32_t refs;
-    uint32_t block_s;
+    uint32_t block_s; /* EVENT_SHUTDOWN, else 0 */
+    uint32_t ttl_s;   /* EVENT_MESSAGE, else 0 */
     uint32_t further; /* EVENT_TEXT: the number of events it holds beside the first */
     enum event_kind kind;
     bool has_to;
-    bool seq_as_id; /* the id: line shows the seq although there is an own id */
+    bool seq_as_id;  /* the id: line shows the seq although there is an own id */
+    bool remove;     /* its key is forgotten */
+    bool superseded; /* there is a later event with its key and target (kept by state.h, not encoded) */
     uint16_t counts[EVENT_LISTS];
     uint32_t offsets[EVENT_LISTS]; /* of each list's first name, in the entry */
     uint32_t *index;               /* of the names in a long `except`, in the same allocation; NULL: none */
     uint32_t index_slots;
     struct slice id;        /* empty when the publisher gave none */
     struct slice publisher; /* identity of the id's owner; empty: publishers without a key */
+    struct slice key;       /* empty: none */
     struct slice text;      /* the encoded SSE block */
     struct slice entry;     /* empty for EVENT_TEXT */
     char bytes[];
@@ -114,6 +126,19 @@ void event_unref(struct event **e);
 
 /* True when the id: line shows the event's own id, so that clients have it as a cursor. */
 bool event_shows_id(const struct event *e);
+
+/* The unix time in ms from which nobody is sent the event; INT64_MAX: always. */
+int64_t event_expires_ms(const struct event *e);
+
+/* The target of an event with a key: everyone, or the session or channel called *name. */
+enum event_target { TARGET_EVERYONE, TARGET_SESSION, TARGET_CHANNEL };
+enum event_target event_key_target(const struct event *e, struct slice *name);
+
+/* True when an event with a key may have this target. */
+bool event_key_allows(bool has_to, const struct names lists[EVENT_LISTS]);
+
+/* The text of e without its id: line, as an EVENT_TEXT. NULL when out of memory. */
+struct event *event_without_id(const struct event *e);
 
 /* Walk the names of one list: set *cursor to 0, then call until false. */
 bool event_next_name(const struct event *e, enum event_list list, size_t *cursor, struct slice *name);

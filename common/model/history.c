@@ -10,6 +10,7 @@
 #include "base/must.h"
 #include "base/table.h"
 #include "model/deque.h"
+#include "model/merge.h"
 #include "model/past_ids.h"
 
 #define TARGETS 3 /* the to-lists of enum event_list, in its order */
@@ -563,65 +564,42 @@ enum history_cursor history_find_cursor(const struct history *h, struct slice id
 
 /* --- reading --- */
 
-#define SOURCES_MAX (3 + HISTORY_CHANNELS_MAX) /* everyone, the session, the connection, and the channels */
-
-/* The deques that a reader merges, and how far it has come in each. */
-struct sources {
-    size_t count;
-    struct source {
-        const struct deque *deque;
-        size_t at;
-    } items[SOURCES_MAX];
-};
-
-static void add_source(struct sources *s, const struct deque *deque, uint64_t after)
+static void add_sources(const struct history *h, const struct history_filter *filter, uint64_t after, struct merge *m)
 {
-    if (!deque)
-        return;
-    MUST(s->count < SOURCES_MAX);
-    s->items[s->count++] = (struct source){deque, deque_after(deque, after)};
-}
+    const struct audience *who = filter ? filter->who : NULL;
 
-static void find_sources(const struct history *h, const struct audience *who, uint64_t after, struct sources *s)
-{
-    s->count = 0;
+    m->count = 0;
     if (!who) {
-        add_source(s, &h->all, after);
+        merge_add(m, &h->all, after);
         return;
     }
 
-    add_source(s, &h->everyone, after);
-    add_source(s, table_find(h->targets[TO_SESSIONS], who->session), after);
-    add_source(s, table_find(h->targets[TO_CONNECTIONS], who->connection), after);
+    merge_add(m, &h->everyone, after);
+    merge_add(m, table_find(h->targets[TO_SESSIONS], who->session), after);
+    merge_add(m, table_find(h->targets[TO_CONNECTIONS], who->connection), after);
     for (size_t i = 0; i < who->channels.count; i++)
-        add_source(s, table_find(h->targets[TO_CHANNELS], who->channels.items[i]), after);
+        merge_add(m, table_find(h->targets[TO_CHANNELS], who->channels.items[i]), after);
 }
 
-/* The oldest event that no source has passed, and step past it in all of them; NULL at the end. */
-static struct event *merge_next(struct sources *s)
+/* Does e, which is addressed to the reader, pass the filter? */
+static bool passes(const struct event *e, const struct history_filter *filter)
 {
-    struct event *oldest = NULL;
-    for (size_t i = 0; i < s->count; i++) {
-        struct event *e = deque_at(s->items[i].deque, s->items[i].at);
-        if (e && (!oldest || e->seq < oldest->seq))
-            oldest = e;
-    }
-
-    for (size_t i = 0; oldest && i < s->count; i++)
-        if (deque_at(s->items[i].deque, s->items[i].at) == oldest)
-            s->items[i].at++;
-    return oldest;
+    if (!filter)
+        return true;
+    if (filter->now_ms >= event_expires_ms(e) || (filter->compact && e->superseded))
+        return false;
+    return !filter->who || !event_excludes(e, filter->who);
 }
 
-size_t history_read(const struct history *h, const struct audience *who, uint64_t after, struct event **out, size_t max,
-                    size_t max_bytes, uint64_t *upto)
+size_t history_read(const struct history *h, const struct history_filter *filter, uint64_t after, struct event **out,
+                    size_t max, size_t max_bytes, uint64_t *upto)
 {
-    struct sources sources;
-    find_sources(h, who, after, &sources);
+    struct merge merge;
+    add_sources(h, filter, after, &merge);
     size_t found = 0, bytes = 0;
     struct event *e;
-    while ((e = merge_next(&sources))) {
-        if (who && event_excludes(e, who))
+    while ((e = merge_next(&merge))) {
+        if (!passes(e, filter))
             continue;
         if (found == max || (found && bytes + e->entry.len > max_bytes)) {
             *upto = out[found - 1]->seq;

@@ -17,6 +17,7 @@
 #define SSECAST_HISTORY_H
 
 #include "codec/event.h"
+#include "model/merge.h"
 
 struct history;
 
@@ -27,7 +28,7 @@ struct history_limits {
     uint64_t age_ms;
 };
 
-#define HISTORY_CHANNELS_MAX 1024u /* channels that one reader may have */
+#define HISTORY_CHANNELS_MAX MERGE_CHANNELS_MAX
 
 /* What is kept beside the entries, in bytes of memory with what malloc() adds (measured, rounded
  * up). The sum depends on nothing but the retained events, so all brokers of a cluster evict
@@ -123,11 +124,18 @@ struct history_lag {
 };
 struct history_lag history_lag(const struct history *h, uint64_t position, int64_t now_ms);
 
+/* Which events a reader is given. */
+struct history_filter {
+    const struct audience *who; /* those that concern it; NULL: all. At most HISTORY_CHANNELS_MAX channels */
+    int64_t now_ms;             /* unix time: those that have not expired */
+    bool compact;               /* those that no later event supersedes (state.h) */
+};
+
 /* Collect up to max events after position `after`, oldest first, until their entries pass
- * max_bytes (at least one is given); for who NULL all, else those that concern who. *upto is the
- * position up to which the answer is complete. who has at most HISTORY_CHANNELS_MAX channels.
- * max is at least 1. Returns the number of events in out. */
-size_t history_read(const struct history *h, const struct audience *who, uint64_t after, struct event **out, size_t max,
-                    size_t max_bytes, uint64_t *upto);
+ * max_bytes (at least one is given); all of them, or those that pass the filter. *upto is the
+ * position up to which the answer is complete. max is at least 1. Returns the number of events in
+ * out. */
+size_t history_read(const struct history *h, const struct history_filter *filter, uint64_t after, struct event **out,
+                    size_t max, size_t max_bytes, uint64_t *upto);
 
 #endif

@@ -116,7 +116,8 @@ static void read_window(struct stream *s)
     struct audience who = stream_audience(s, channels, connection);
     struct event *events[CHUNK];
     uint64_t upto;
-    size_t count = history_read(s->set->window, &who, s->cursor, events, CHUNK, LOW_WATER, &upto);
+    struct history_filter filter = {.who = &who, .now_ms = streams_ban_clock(s->set), .compact = true};
+    size_t count = history_read(s->set->window, &filter, s->cursor, events, CHUNK, LOW_WATER, &upto);
     for (size_t i = 0; i < count; i++)
         stream_deliver(s, events[i], false);
     s->cursor = upto;

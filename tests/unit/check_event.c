@@ -21,7 +21,7 @@ static struct event_spec full_spec(void)
         .has_retry = true,
         .retry = 3000,
         .has_to = true,
-        .block_s = 60,
+        .ttl_s = 60,
     };
     for (int list = 0; list < EVENT_LISTS; list++)
         spec.lists[list] = (struct names){some_names, (size_t)list % 4};
@@ -54,6 +54,9 @@ static void assert_same(const struct event *e, const struct event_spec *spec, st
     ck_assert_int_eq(e->time_ms, spec->time_ms);
     ck_assert_int_eq(e->kind, spec->kind);
     ck_assert_uint_eq(e->block_s, spec->block_s);
+    ck_assert_uint_eq(e->ttl_s, spec->ttl_s);
+    ck_assert(e->remove == spec->remove);
+    assert_slice(e->key, spec->key);
     ck_assert(e->has_to == spec->has_to);
     ck_assert_uint_eq(e->refs, 1);
     assert_slice(e->id, spec->id);
@@ -227,6 +230,57 @@ static bool parses(const char *bytes, size_t len)
     return parsed;
 }
 
+/* The sessions, channels, connections and excepted names of a target. */
+static bool key_allowed(bool has_to, size_t sessions, size_t channels, size_t connections, size_t excepted)
+{
+    struct names lists[EVENT_LISTS] = {{some_names, sessions}, {some_names, channels}, {some_names, connections}};
+    lists[EXCEPT_CHANNELS] = (struct names){some_names, excepted};
+    return event_key_allows(has_to, lists);
+}
+
+START_TEST(a_key_needs_one_target)
+{
+    ck_assert(key_allowed(false, 0, 0, 0, 0) && key_allowed(true, 1, 0, 0, 0) && key_allowed(true, 0, 1, 0, 0));
+    ck_assert(!key_allowed(true, 0, 0, 0, 0) && !key_allowed(true, 0, 0, 1, 0) && !key_allowed(true, 1, 1, 0, 0));
+    ck_assert(!key_allowed(true, 2, 0, 0, 0) && !key_allowed(true, 1, 0, 0, 1) && !key_allowed(false, 0, 0, 0, 1));
+}
+END_TEST
+
+START_TEST(a_key_travels_with_its_event)
+{
+    struct event_spec spec = {.kind = EVENT_MESSAGE,
+                              .seq = 1,
+                              .id = S("i"),
+                              .key = S("price:BTC"),
+                              .data = S("x"),
+                              .remove = true,
+                              .ttl_s = EVENT_TTL_MAX,
+                              .has_to = true};
+    spec.lists[TO_CHANNELS] = (struct names){some_names, 1};
+    struct event *e = make(&spec);
+    size_t used;
+    struct event *again = event_parse(e->entry, &used);
+    struct slice target;
+
+    assert_same(again, &spec, e->text);
+    ck_assert_int_eq(event_key_target(again, &target), TARGET_CHANNEL);
+    assert_slice(target, S("a"));
+    ck_assert_int_eq(event_expires_ms(again), spec.time_ms + (int64_t)EVENT_TTL_MAX * 1000);
+    event_unref(&e);
+    event_unref(&again);
+}
+END_TEST
+
+START_TEST(the_text_of_the_state_has_no_id_line)
+{
+    struct event_spec spec = full_spec();
+    struct event *e = make(&spec), *text = event_without_id(e);
+    assert_slice(text->text, S("event: m\nretry: 3000\ndata: two\ndata: lines\n\n"));
+    event_unref(&e);
+    event_unref(&text);
+}
+END_TEST
+
 START_TEST(a_part_of_an_entry_is_none)
 {
     struct event_spec spec = full_spec();
@@ -268,7 +322,10 @@ static const struct {
     {6, 0, "a publisher without an id"},
     {44, 100, "a longer publisher"},
     {45, 2, "a publisher that is too long"},
-    {46, 1, "something where nothing is"},
+    {46, 1, "a key beside several targets"},
+    {47, 1, "a key that is too long"},
+    {5, 5, "removed without a key"},
+    {27, 1, "a ttl that is too long"},
     {28, 1, "a shorter text"},
     {31, 1, "a huge text"},
     {32, 1, "one more name"},
@@ -486,6 +543,9 @@ int main(void)
     tcase_add_test(tests, a_shutdown_shows_no_id);
     tcase_add_test(tests, an_entry_makes_the_same_event);
     tcase_add_test(tests, entries_stand_one_after_the_other);
+    tcase_add_test(tests, a_key_needs_one_target);
+    tcase_add_test(tests, a_key_travels_with_its_event);
+    tcase_add_test(tests, the_text_of_the_state_has_no_id_line);
     tcase_add_test(tests, a_part_of_an_entry_is_none);
     tcase_add_test(tests, a_shortened_size_is_refused);
     tcase_add_loop_test(tests, a_damaged_entry_is_refused, 0, COUNT(damages));

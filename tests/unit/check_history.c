@@ -115,7 +115,7 @@ static void assert_read(const struct audience *who, uint64_t after, size_t max, 
     struct event *out[64];
     char text[512] = "";
     uint64_t upto = 0;
-    size_t count = history_read(history, who, after, out, max, max_bytes, &upto);
+    size_t count = history_read(history, &(struct history_filter){.who = who}, after, out, max, max_bytes, &upto);
     for (size_t i = 0, len = 0; i < count; i++)
         len += (size_t)sprintf(text + len, "%s%" PRIu64, i ? " " : "", out[i]->seq);
     ck_assert_str_eq(text, seqs);
@@ -523,7 +523,7 @@ START_TEST(a_page_ends_at_its_limits)
     append(10);
     struct event *e;
     uint64_t upto;
-    history_read(history, &who, 0, &e, 1, 1, &upto);
+    history_read(history, &(struct history_filter){.who = &who}, 0, &e, 1, 1, &upto);
     size_t size = e->entry.len;
     assert_read(&who, 0, 2, 100000, "1 3", 3);
     assert_read(&who, 3, 2, 100000, "5 7", 7);
@@ -948,7 +948,7 @@ static void assert_page(struct dice *dice, const struct audience *who)
     struct event *out[40];
     uint64_t after = model.complete + roll(dice, 100), upto = 0;
     size_t max = 1 + roll(dice, 40), max_bytes = roll(dice, 4000), bytes = 0, at = 0;
-    size_t count = history_read(history, who, after, out, max, max_bytes, &upto);
+    size_t count = history_read(history, &(struct history_filter){.who = who}, after, out, max, max_bytes, &upto);
     for (size_t i = 0; i < model.count; i++) {
         struct event *e = model.events[model.first + i];
         if (e->seq <= after || (who && !event_concerns(e, who)))

@@ -1,0 +1,27 @@
+#include "model/merge.h"
+
+#include "base/must.h"
+
+void merge_add(struct merge *m, const struct deque *deque, uint64_t after)
+{
+    if (!deque)
+        return;
+
+    MUST(m->count < MERGE_DEQUES_MAX);
+    m->items[m->count++] = (struct merge_source){deque, deque_after(deque, after)};
+}
+
+struct event *merge_next(struct merge *m)
+{
+    struct event *oldest = NULL;
+    for (size_t i = 0; i < m->count; i++) {
+        struct event *e = deque_at(m->items[i].deque, m->items[i].at);
+        if (e && (!oldest || e->seq < oldest->seq))
+            oldest = e;
+    }
+
+    for (size_t i = 0; oldest && i < m->count; i++)
+        if (deque_at(m->items[i].deque, m->items[i].at) == oldest)
+            m->items[i].at++;
+    return oldest;
+}

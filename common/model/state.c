@@ -1,0 +1,516 @@
+/* Each key has a slot in a table, by its target and its name. For reading there is a deque of
+ * events for each target, in order of seq. A superseded event stays in its deque until half of the
+ * deque is superseded; so a change costs the same whatever the number of keys. */
+#include "model/state.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/array.h"
+#include "base/bytes.h"
+#include "base/expiry.h"
+#include "base/must.h"
+#include "base/table.h"
+#include "model/deque.h"
+#include "model/merge.h"
+
+#define SLOT_NAME_MAX (2 + 2 * NAME_BYTES_MAX)
+#define SUPERSEDED_MIN 16u /* a deque with fewer superseded events is left as it is */
+
+/* A key. */
+struct slot {
+    struct expiry_item expiry; /* first */
+    struct event *event;       /* in its index; NULL: removed, and kept until that is final */
+    struct event *text;        /* see state_text(); NULL: not made yet */
+    uint64_t seq;              /* of the last event of the key */
+};
+
+/* The events for one target. The deque owns a reference of each. */
+struct index {
+    struct deque deque;
+    size_t superseded; /* events in the deque */
+};
+
+struct change {
+    struct state_change events; /* a reference each */
+    uint64_t seq;               /* of the slot before */
+};
+
+struct state {
+    struct table *slots; /* target and key -> struct slot */
+    struct index everyone;
+    struct table *sessions, *channels; /* name -> struct index */
+    struct expiry ends;
+    uint64_t count, bytes;
+    bool held;
+    struct change *changes;
+    size_t change_count, change_cap;
+};
+
+/* --- slots --- */
+
+/* The name in s->slots. The length keeps target and key apart. */
+static struct slice slot_name(const struct event *e, char out[SLOT_NAME_MAX])
+{
+    struct slice target;
+
+    out[0] = (char)event_key_target(e, &target);
+    out[1] = (char)target.len;
+    char *end = put_slice(put_slice(out + 2, target), e->key);
+    return (struct slice){out, (size_t)(end - out)};
+}
+
+static struct slot *find_slot(const struct state *s, const struct event *e)
+{
+    char name[SLOT_NAME_MAX];
+    return table_find(s->slots, slot_name(e, name));
+}
+
+static struct slot *insert_slot(struct state *s, const struct event *e)
+{
+    char name[SLOT_NAME_MAX];
+    return table_insert(s->slots, slot_name(e, name));
+}
+
+static void remove_slot(struct state *s, struct slot *slot)
+{
+    MUST(!slot->event && !slot->text && !slot->expiry.place);
+    table_remove(s->slots, slot);
+}
+
+static uint64_t cost(const struct event *e)
+{
+    return e->entry.len + STATE_KEY_COST;
+}
+
+static void count_in(struct state *s, const struct event *e)
+{
+    s->count++;
+    s->bytes += cost(e);
+}
+
+static void count_out(struct state *s, const struct event *e)
+{
+    MUST(s->count > 0 && s->bytes >= cost(e));
+    s->count--;
+    s->bytes -= cost(e);
+}
+
+/* Make e, which is in its index, or no event the one of the slot. The heap has room when the slot
+ * was in it or expiry_add() succeeded for it before. */
+static void fill_slot(struct state *s, struct slot *slot, struct event *e, uint64_t seq)
+{
+    expiry_remove(&s->ends, &slot->expiry);
+    event_unref(&slot->text);
+    if (slot->event)
+        count_out(s, slot->event);
+
+    slot->event = e;
+    slot->seq = seq;
+    if (!e)
+        return;
+
+    count_in(s, e);
+    if (e->ttl_s)
+        MUST(expiry_add(&s->ends, &slot->expiry, event_expires_ms(e)) == 0);
+}
+
+/* Make sure that the heap has room for one more. */
+static int reserve_end(struct state *s)
+{
+    struct expiry_item probe = {0};
+    int err = expiry_add(&s->ends, &probe, INT64_MAX);
+
+    if (!err)
+        expiry_remove(&s->ends, &probe);
+    return err;
+}
+
+/* --- indexes --- */
+
+static struct index *find_index(struct state *s, const struct event *e)
+{
+    struct slice target;
+    switch (event_key_target(e, &target)) {
+    case TARGET_SESSION:
+        return table_find(s->sessions, target);
+    case TARGET_CHANNEL:
+        return table_find(s->channels, target);
+    case TARGET_EVERYONE:
+        break;
+    }
+    return &s->everyone;
+}
+
+static struct index *insert_index(struct state *s, const struct event *e)
+{
+    struct slice target;
+    switch (event_key_target(e, &target)) {
+    case TARGET_SESSION:
+        return table_insert(s->sessions, target);
+    case TARGET_CHANNEL:
+        return table_insert(s->channels, target);
+    case TARGET_EVERYONE:
+        break;
+    }
+    return &s->everyone;
+}
+
+/* Forget an index without events. e: one of its target. */
+static void drop_empty(struct state *s, struct index *index, const struct event *e)
+{
+    struct slice target;
+    enum event_target kind = event_key_target(e, &target);
+
+    if (index->deque.count)
+        return;
+    deque_release(&index->deque);
+    if (kind != TARGET_EVERYONE)
+        table_remove(kind == TARGET_SESSION ? s->sessions : s->channels, index);
+}
+
+static void supersede(struct index *index, struct event *e)
+{
+    e->superseded = true;
+    index->superseded++;
+    MUST(index->superseded <= index->deque.count);
+}
+
+/* Take the superseded events out of the index of e when they are many. */
+static void tidy_index(struct state *s, struct event *e)
+{
+    struct index *index = find_index(s, e);
+    if (!index || (index->superseded < SUPERSEDED_MIN && index->superseded < index->deque.count) ||
+        index->superseded * 2 < index->deque.count)
+        return;
+
+    for (size_t left = index->deque.count; left; left--) {
+        struct event *oldest = deque_pop_front(&index->deque);
+        if (oldest->superseded)
+            event_unref(&oldest);
+        else
+            MUST(deque_push(&index->deque, oldest) == 0); /* it has the room of the one that left */
+    }
+    index->superseded = 0;
+    deque_shrink(&index->deque);
+    drop_empty(s, index, e);
+}
+
+/* --- changes --- */
+
+static int reserve_change(struct state *s)
+{
+    if (!s->held)
+        return 0;
+
+    struct change *changes = array_reserve(s->changes, &s->change_cap, s->change_count + 1, sizeof *changes);
+    if (!changes)
+        return -ENOMEM;
+    s->changes = changes;
+    return 0;
+}
+
+static void note_change(struct state *s, struct event *before, struct event *after, uint64_t seq)
+{
+    struct change *c = &s->changes[s->change_count++];
+    *c = (struct change){{before ? event_ref(before) : NULL, event_ref(after)}, seq};
+}
+
+/* Put e, which has a later seq than every event there, at the end of its index, with the memory for
+ * everything that follows. 0 or -ENOMEM: unchanged. */
+static int make_room(struct state *s, struct event *e)
+{
+    struct index *index = insert_index(s, e);
+    if (!index)
+        return -ENOMEM;
+
+    if (reserve_change(s) == 0 && reserve_end(s) == 0 && deque_push(&index->deque, e) == 0) {
+        event_ref(e);
+        return 0;
+    }
+    drop_empty(s, index, e);
+    return -ENOMEM;
+}
+
+static void finish_change(struct state *s, struct slot *slot, struct event *before, struct event *after, uint64_t seq)
+{
+    if (s->held) {
+        note_change(s, before, after, seq);
+        return;
+    }
+
+    if (!slot->event)
+        remove_slot(s, slot);
+    if (before)
+        tidy_index(s, after);
+}
+
+static int forget_key(struct state *s, struct event *e, struct slot *slot)
+{
+    if (!slot || !slot->event)
+        return 0;
+    if (reserve_change(s) != 0)
+        return -ENOMEM;
+
+    struct event *before = slot->event;
+    uint64_t seq = slot->seq;
+    fill_slot(s, slot, NULL, e->seq);
+    supersede(find_index(s, e), before);
+    finish_change(s, slot, before, e, seq);
+    return 0;
+}
+
+static int set_key(struct state *s, struct event *e, struct slot *slot)
+{
+    if (make_room(s, e) != 0)
+        return -ENOMEM;
+
+    slot = slot ? slot : insert_slot(s, e);
+    struct index *index = find_index(s, e);
+    if (!slot) {
+        struct event *last = deque_pop_back(&index->deque);
+        event_unref(&last);
+        drop_empty(s, index, e);
+        return -ENOMEM;
+    }
+
+    struct event *before = slot->event;
+    uint64_t seq = slot->seq;
+    fill_slot(s, slot, e, e->seq);
+    if (before)
+        supersede(index, before);
+    finish_change(s, slot, before, e, seq);
+    return 0;
+}
+
+int state_apply(struct state *s, struct event *e)
+{
+    if (!e->key.len)
+        return 0;
+
+    struct slot *slot = find_slot(s, e);
+    if (slot && slot->seq >= e->seq) {
+        e->superseded = slot->event != e;
+        return 0;
+    }
+    return e->remove ? forget_key(s, e, slot) : set_key(s, e, slot);
+}
+
+bool state_has_room(const struct state *s, const struct event *e, const struct state_limits *limits)
+{
+    if (!e->key.len || e->remove)
+        return true;
+
+    const struct slot *slot = find_slot(s, e);
+    uint64_t count = slot && slot->event ? s->count : s->count + 1;
+    uint64_t replaced = slot && slot->event ? cost(slot->event) : 0;
+    if (count > s->count && count > limits->events)
+        return false;
+    return cost(e) <= replaced || s->bytes - replaced + cost(e) <= limits->bytes;
+}
+
+size_t state_expire(struct state *s, int64_t now_ms)
+{
+    size_t count = 0;
+    struct slot *slot;
+
+    for (; (slot = (struct slot *)expiry_first(&s->ends)) && slot->expiry.at <= now_ms; count++) {
+        struct event *e = event_ref(slot->event);
+        MUST(!s->change_count);
+
+        fill_slot(s, slot, NULL, slot->seq);
+        remove_slot(s, slot);
+        supersede(find_index(s, e), e);
+        tidy_index(s, e);
+        event_unref(&e);
+    }
+    return count;
+}
+
+/* --- provisional changes --- */
+
+void state_hold(struct state *s)
+{
+    s->held = true;
+}
+
+static void drop_change(struct state *s)
+{
+    struct change *c = &s->changes[--s->change_count];
+    event_unref(&c->events.before);
+    event_unref(&c->events.after);
+}
+
+static void revert(struct state *s, const struct change *c)
+{
+    struct event *before = c->events.before, *after = c->events.after;
+    struct slot *slot = find_slot(s, after);
+    struct index *index = find_index(s, after);
+
+    MUST(slot && index && slot->seq == after->seq);
+    fill_slot(s, slot, before, c->seq);
+    if (before) {
+        before->superseded = false;
+        index->superseded--;
+    }
+    if (!after->remove) {
+        struct event *last = deque_pop_back(&index->deque);
+        MUST(last == after);
+        event_unref(&last);
+        drop_empty(s, index, after);
+    }
+    if (!before && !c->seq)
+        remove_slot(s, slot);
+}
+
+void state_rollback(struct state *s, uint64_t position)
+{
+    while (s->change_count && s->changes[s->change_count - 1].events.after->seq > position) {
+        revert(s, &s->changes[s->change_count - 1]);
+        drop_change(s);
+    }
+}
+
+void state_settle(struct state *s)
+{
+    while (s->change_count) {
+        const struct change *c = &s->changes[s->change_count - 1];
+        struct slot *slot = find_slot(s, c->events.after);
+
+        if (slot && !slot->event)
+            remove_slot(s, slot);
+        if (c->events.before)
+            tidy_index(s, c->events.after);
+        drop_change(s);
+    }
+}
+
+const struct state_change *state_change(const struct state *s, size_t number)
+{
+    return number < s->change_count ? &s->changes[number].events : NULL;
+}
+
+/* --- reading --- */
+
+size_t state_read(const struct state *s, const struct history_filter *filter, uint64_t after, uint64_t upto,
+                  struct event **out, size_t max, size_t max_bytes)
+{
+    const struct audience *who = filter->who;
+    struct merge merge;
+    const struct index *index;
+
+    merge.count = 0;
+    merge_add(&merge, &s->everyone.deque, after);
+    if ((index = table_find(s->sessions, who->session)))
+        merge_add(&merge, &index->deque, after);
+    for (size_t i = 0; i < who->channels.count; i++)
+        if ((index = table_find(s->channels, who->channels.items[i])))
+            merge_add(&merge, &index->deque, after);
+
+    size_t found = 0, bytes = 0;
+    for (struct event *e; (e = merge_next(&merge)) && e->seq <= upto;) {
+        if (e->superseded || filter->now_ms >= event_expires_ms(e))
+            continue;
+        if (found == max || (found && bytes + e->entry.len > max_bytes))
+            break;
+        out[found++] = e;
+        bytes += e->entry.len;
+    }
+    return found;
+}
+
+struct event *state_text(struct state *s, struct event *e)
+{
+    struct slot *slot = find_slot(s, e);
+    if (!slot || slot->event != e)
+        return NULL;
+
+    if (!slot->text)
+        slot->text = event_without_id(e);
+    return slot->text;
+}
+
+const void *state_next(const struct state *s, const void *cursor, struct event **e)
+{
+    const struct slot *slot = cursor;
+    do
+        slot = table_next(s->slots, slot);
+    while (slot && !slot->event);
+
+    *e = slot ? slot->event : NULL;
+    return slot;
+}
+
+uint64_t state_count(const struct state *s)
+{
+    return s->count;
+}
+
+uint64_t state_bytes(const struct state *s)
+{
+    return s->bytes;
+}
+
+/* --- life --- */
+
+struct state *state_new(void)
+{
+    struct state *s = calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+
+    s->slots = table_new(sizeof(struct slot));
+    s->sessions = table_new(sizeof(struct index));
+    s->channels = table_new(sizeof(struct index));
+    if (!s->slots || !s->sessions || !s->channels)
+        state_free(&s);
+    return s;
+}
+
+static void clear_index(struct index *index)
+{
+    for (struct event *e; (e = deque_pop_front(&index->deque));)
+        event_unref(&e);
+    deque_release(&index->deque);
+    index->superseded = 0;
+}
+
+static void clear_indexes(struct table *t)
+{
+    for (struct index *index = t ? table_next(t, NULL) : NULL, *next; index; index = next) {
+        next = table_next(t, index);
+        clear_index(index);
+        table_remove(t, index);
+    }
+}
+
+void state_clear(struct state *s)
+{
+    while (s->change_count)
+        drop_change(s);
+
+    for (struct slot *slot = s->slots ? table_next(s->slots, NULL) : NULL, *next; slot; slot = next) {
+        next = table_next(s->slots, slot);
+        fill_slot(s, slot, NULL, 0);
+        remove_slot(s, slot);
+    }
+    clear_index(&s->everyone);
+    clear_indexes(s->sessions);
+    clear_indexes(s->channels);
+    MUST(!s->count && !s->bytes);
+}
+
+void state_free(struct state **s)
+{
+    if (!*s)
+        return;
+
+    state_clear(*s);
+    table_free(&(*s)->slots);
+    table_free(&(*s)->sessions);
+    table_free(&(*s)->channels);
+    expiry_release(&(*s)->ends);
+    free((*s)->changes);
+    free(*s);
+    *s = NULL;
+}

@@ -1,0 +1,87 @@
+/* state.h - the current state: the newest event of each key, found by its target.
+ *
+ * An event with a key replaces the one before it with the same key and the same target (everyone,
+ * one session or one channel). An event that removes its key leaves nothing. The broker keeps the
+ * state beside its history, so that a key outlives the history's limits. A worker keeps a copy, for
+ * streams that begin. Every event that is no longer the newest of its key is marked as superseded:
+ * readers of a history may leave it out.
+ *
+ * It does not know sockets, files or clocks; the time is passed in.
+ *
+ * Ownership: the state takes references of its own; what it returns is borrowed until the next
+ * change.
+ */
+#ifndef SSECAST_STATE_H
+#define SSECAST_STATE_H
+
+#include "codec/event.h"
+#include "model/history.h"
+
+struct state;
+
+#define STATE_KEY_COST 256u /* bytes of memory for each key beside the entry of its event (measured, rounded up) */
+
+/* The bound for new events; a state may have more, from a broker with other limits. */
+struct state_limits {
+    uint64_t events;
+    uint64_t bytes; /* of entries, with STATE_KEY_COST each */
+};
+
+/* An empty state. NULL when out of memory. */
+struct state *state_new(void);
+
+void state_free(struct state **s);
+
+/* True when the state would be within the limits after e, or e makes it no larger. */
+bool state_has_room(const struct state *s, const struct event *e, const struct state_limits *limits);
+
+/* Apply an event of the sequence. One without a key changes nothing, and an older one than the
+ * state has of its key is marked as superseded. 0 or -ENOMEM: unchanged. */
+int state_apply(struct state *s, struct event *e);
+
+/* Forget the keys whose event has expired at now_ms (unix time). Not between state_hold() and
+ * state_settle() when something changed. Their number. */
+size_t state_expire(struct state *s, int64_t now_ms);
+
+/* Forget everything. Its events are not marked. */
+void state_clear(struct state *s);
+
+uint64_t state_count(const struct state *s); /* keys */
+uint64_t state_bytes(const struct state *s); /* memory, as the limit counts it */
+
+/* --- reading --- */
+
+/* Collect the events of the state after position `after` and up to position `upto` that pass the
+ * filter, oldest first, until their entries pass max_bytes (at least one is given). max is at least
+ * 1. Returns the number of events in out; less than max and max_bytes: there are no more. */
+size_t state_read(const struct state *s, const struct history_filter *filter, uint64_t after, uint64_t upto,
+                  struct event **out, size_t max, size_t max_bytes);
+
+/* The text of an event of the state without its id: line, made once and kept with it. A borrowed
+ * EVENT_TEXT; NULL when out of memory or when e is not the newest event of its key. */
+struct event *state_text(struct state *s, struct event *e);
+
+/* Walk all events of the state: NULL first; NULL at the end. The pointer is a cursor. The state must
+ * not change during the walk. Without order. */
+const void *state_next(const struct state *s, const void *cursor, struct event **e);
+
+/* --- provisional changes --- */
+
+/* Changes are provisional from now on. Used by the broker only. */
+void state_hold(struct state *s);
+
+/* Revert the changes since state_settle() by events after position. */
+void state_rollback(struct state *s, uint64_t position);
+
+/* All changes so far are final. Without state_hold() they always are, and this only frees what is
+ * no longer needed: call it now and then. */
+void state_settle(struct state *s);
+
+/* A provisional change, the oldest has number 0; NULL: there are no more. */
+struct state_change {
+    struct event *before; /* NULL: a new key */
+    struct event *after;  /* the event that changed it; it may remove the key */
+};
+const struct state_change *state_change(const struct state *s, size_t number);
+
+#endif
