@@ -70,6 +70,8 @@ static const struct option_row rows[] = {
     {"history-age", "DURATION", "24h", "keep events at most this long", OPTION_SECONDS, AT(history_age_ms), 1, 0, NULL},
     {"history-bytes", "SIZE", "256M", "keep at most this many bytes of events", OPTION_SIZE, AT(history_bytes),
      HISTORY_BYTES_MIN, 0, NULL},
+    {"state-events", "N", "10000", "refuse more keys of current state", OPTION_COUNT, AT(state_events), 0, 0, NULL},
+    {"state-bytes", "SIZE", "16M", "refuse more bytes of current state", OPTION_SIZE, AT(state_bytes), 0, 0, NULL},
     {"max-event-bytes", "SIZE", "1M", "refuse events with more data", OPTION_SIZE, AT(max_event_bytes), 1,
      EVENT_BYTES_MAX, NULL},
     {"max-batch", "N", "10000", "refuse a publish of more events", OPTION_COUNT, AT(max_batch), 1, 1000000, NULL},

@@ -19,6 +19,7 @@ struct broker_config {
     char *store_stream, *store_credentials, *store_tls_ca, *store_tls_cert, *store_tls_key;
     uint64_t store_replicas, store_timeout_ms;
     uint64_t history_events, history_age_ms, history_bytes;
+    uint64_t state_events, state_bytes;
     uint64_t max_event_bytes, max_batch, max_targets, max_bans, max_name_bytes, max_json_depth;
     uint64_t max_in_flight, handshake_ms, max_retry_ms, presence_settle_ms, worker_lease_ms;
     char *log_level, *log_format;

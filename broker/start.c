@@ -233,6 +233,7 @@ static int open_services(struct broker *b, const struct broker_config *config)
         return err;
 
     sequence_limit_bans(b->sequence, config->max_bans);
+    sequence_limit_state(b->sequence, &(struct state_limits){config->state_events, config->state_bytes});
     if (config->max_in_flight < SHARE_REQUESTS) {
         b->in_flight = in_flight_new(SHARE_REQUESTS, config->max_in_flight);
         if (!b->in_flight)
@@ -266,6 +267,7 @@ static struct command_limits command_limits_of(const struct broker_config *confi
         .targets = config->max_targets,
         .retry_ms = config->max_retry_ms,
         .bans = config->max_bans,
+        .state = {config->state_events, config->state_bytes},
     };
 }
 

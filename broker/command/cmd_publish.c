@@ -12,7 +12,7 @@
 
 #define EVENT_RULE "at most 255 bytes without NUL, CR or LF, not beginning with \"" EVENT_RESERVED "\""
 
-#define EVENT_FIELDS "event", "data", "text", "to", "except", "id", "retry", NULL
+#define EVENT_FIELDS "event", "data", "text", "to", "except", "id", "retry", "key", "remove", "ttl", NULL
 
 static const char *const single_fields[] = {"op", "ref", EVENT_FIELDS};
 static const char *const batch_fields[] = {"op", "ref", "events", NULL};
@@ -54,6 +54,25 @@ static int read_retry(const struct command_context *c, const struct grant *grant
     int err = json_get_count(o, "retry", RETRY_MIN, max, &retry, fault);
     spec->retry = (uint32_t)retry;
     return err;
+}
+
+/* The key needs a target that it belongs to. The targets are in spec. */
+static int read_key(const struct json_object *o, struct event_spec *spec, struct json_fault *fault)
+{
+    uint64_t ttl = 0;
+    int err = json_get_name(o, "key", &spec->key, fault);
+    err = err ? err : json_get_flag(o, "remove", &spec->remove, fault);
+    err = err ? err : json_get_count(o, "ttl", 1, EVENT_TTL_MAX, &ttl, fault);
+    if (err)
+        return err;
+
+    spec->ttl_s = (uint32_t)ttl;
+    if (spec->remove && !spec->key.len)
+        return json_fault_at(fault, o, "remove", "needs a `key` beside it");
+    if (spec->key.len && !event_key_allows(spec->has_to, spec->lists))
+        return json_fault_at(fault, o, "key",
+                             "needs one target: no `to` (everyone), or one session, or one channel; and no `except`");
+    return 0;
 }
 
 /* Read the payload. Exactly one is accepted. *field is the name of its field; NULL: the second
@@ -105,14 +124,27 @@ static int read_event(const struct command_context *c, const struct grant *grant
     err = err ? err : targets_read_in(o, "to", &spec->lists[TO_SESSIONS], &spec->has_to, fault);
     err = err ? err : targets_read_in(o, "except", &spec->lists[EXCEPT_SESSIONS], &has_except, fault);
     err = err ? err : targets_check_count(c->limits.targets, o, spec->lists, fault);
+    err = err ? err : read_key(o, spec, fault);
     err = err ? err : targets_check(grant, spec->has_to, &spec->lists[TO_SESSIONS], fault);
     return err ? err : targets_check_except(grant, &spec->lists[EXCEPT_SESSIONS], fault);
 }
 
 /* --- appending --- */
 
+static int state_fault(const struct command_context *c, struct json_fault *fault)
+{
+    const struct state *state = sequence_state(c->sequence);
+    return json_fault(fault, CODE_STATE_FULL,
+                      "the state has no room for this key: it has %llu keys of %llu (--state-events) and %llu bytes of "
+                      "%llu (--state-bytes); remove keys, or give them a `ttl`",
+                      (unsigned long long)state_count(state), (unsigned long long)c->limits.state.events,
+                      (unsigned long long)state_bytes(state), (unsigned long long)c->limits.state.bytes);
+}
+
 static int store_fault(const struct command_context *c, int err, struct json_fault *fault)
 {
+    if (err == -EDQUOT)
+        return state_fault(c, fault);
     if (err == -ENOSPC)
         return json_fault(fault, CODE_STORE_FAILED, "an event is too large to be retained; --history-bytes is %llu",
                           (unsigned long long)c->history_bytes);

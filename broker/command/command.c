@@ -9,9 +9,9 @@
 #define NAMES_ROOM (1u << 20)
 
 static const struct command *const commands[] = {
-    &cmd_publish,  &cmd_shutdown, &cmd_online,  &cmd_sessions, &cmd_connections,
-    &cmd_presence, &cmd_history,  &cmd_workers, &cmd_metrics,  &cmd_stats,
-    &cmd_status,   &cmd_log,      &cmd_ping,    &cmd_bans,     &cmd_unban,
+    &cmd_publish, &cmd_shutdown, &cmd_online,  &cmd_sessions, &cmd_connections, &cmd_presence,
+    &cmd_history, &cmd_workers,  &cmd_metrics, &cmd_stats,    &cmd_status,      &cmd_log,
+    &cmd_ping,    &cmd_bans,     &cmd_unban,   &cmd_state,
 };
 
 #define COMMANDS (sizeof commands / sizeof *commands)
@@ -20,13 +20,10 @@ static const struct {
     const char *code;
     enum broker_counter counter;
 } codes[] = {
-    {CODE_BAD_JSON, ERRORS_BAD_JSON},
-    {CODE_BAD_REQUEST, ERRORS_BAD_REQUEST},
-    {CODE_UNKNOWN_OP, ERRORS_UNKNOWN_OP},
-    {CODE_TOO_LARGE, ERRORS_TOO_LARGE},
-    {CODE_FORBIDDEN, ERRORS_FORBIDDEN},
-    {CODE_STORE_FAILED, ERRORS_STORE_FAILED},
-    {CODE_BUSY, ERRORS_BUSY},
+    {CODE_BAD_JSON, ERRORS_BAD_JSON},     {CODE_BAD_REQUEST, ERRORS_BAD_REQUEST},
+    {CODE_UNKNOWN_OP, ERRORS_UNKNOWN_OP}, {CODE_TOO_LARGE, ERRORS_TOO_LARGE},
+    {CODE_FORBIDDEN, ERRORS_FORBIDDEN},   {CODE_STORE_FAILED, ERRORS_STORE_FAILED},
+    {CODE_STATE_FULL, ERRORS_STATE_FULL}, {CODE_BUSY, ERRORS_BUSY},
 };
 
 static void count_fault(const struct command_context *c, const char *code)

@@ -21,10 +21,11 @@
 /* Limits on requests; 0: none. */
 struct command_limits {
     struct json_limits json;
-    uint64_t batch;    /* events in one publish */
-    uint64_t targets;  /* names in `to` and `except` of an event together */
-    uint64_t retry_ms; /* `retry` of an event */
-    uint64_t bans;     /* the limit of sequence_limit_bans(), for messages */
+    uint64_t batch;            /* events in one publish */
+    uint64_t targets;          /* names in `to` and `except` of an event together */
+    uint64_t retry_ms;         /* `retry` of an event */
+    uint64_t bans;             /* the limit of sequence_limit_bans(), for messages */
+    struct state_limits state; /* of sequence_limit_state(), for messages */
 };
 
 /* The data of commands. */
@@ -56,6 +57,7 @@ struct command_context {
 #define CODE_TOO_LARGE "too_large"
 #define CODE_FORBIDDEN "forbidden"
 #define CODE_STORE_FAILED "store_failed"
+#define CODE_STATE_FULL "state_full"
 #define CODE_BUSY "busy"
 
 struct command_request {
@@ -81,7 +83,7 @@ struct command {
 };
 
 extern const struct command cmd_publish, cmd_shutdown, cmd_online, cmd_sessions, cmd_connections, cmd_history,
-    cmd_workers, cmd_metrics, cmd_stats, cmd_status, cmd_log, cmd_ping, cmd_presence, cmd_bans, cmd_unban;
+    cmd_workers, cmd_metrics, cmd_stats, cmd_status, cmd_log, cmd_ping, cmd_presence, cmd_bans, cmd_unban, cmd_state;
 
 #define COMMAND_LIST_DEFAULT 100u /* `limit` of lists */
 #define COMMAND_LIST_MAX 1000u

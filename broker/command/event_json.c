@@ -75,6 +75,13 @@ int event_json_put(struct buf *out, const struct event *e, const struct grant *g
     if (e->counts[EXCEPT_SESSIONS] + e->counts[EXCEPT_CHANNELS] + e->counts[EXCEPT_CONNECTIONS])
         targets_put(out, "except", e, EXCEPT_SESSIONS, grant);
 
+    if (e->key.len)
+        json_put_text(out, "key", e->key);
+    if (e->remove)
+        json_put_flag(out, "remove", true);
+    if (e->ttl_s)
+        json_put_count(out, "ttl", e->ttl_s);
+
     json_put_int(out, "at", e->time_ms);
     json_end_object(out);
     return err;

@@ -22,6 +22,10 @@ const struct stat_row broker_gauge_rows[BROKER_GAUGES] = {
     [HISTORY_BYTES_MAX] = {.name = "history_bytes_max", .help = "history-bytes", .gauge = true},
     [HISTORY_AGE_MAX_MS] = {.name = "history_age_max_ms", .help = "history-age",
         .family = "ssecast_history_age_max_seconds", .decimals = 3, .gauge = true},
+    [STATE_EVENTS] = {.name = "state_events", .help = "keys in the current state", .gauge = true},
+    [STATE_BYTES] = {.name = "state_bytes", .help = "memory of the current state, as counted for state-bytes", .gauge = true},
+    [STATE_EVENTS_MAX] = {.name = "state_events_max", .help = "state-events", .gauge = true},
+    [STATE_BYTES_MAX] = {.name = "state_bytes_max", .help = "state-bytes", .gauge = true},
     [DESCRIPTORS] = {.name = "descriptors", .help = "descriptors in use: connections and files", .gauge = true},
     [DESCRIPTORS_MAX] = {.name = "descriptors_max", .help = "limit of descriptors", .gauge = true},
     [STORE_FILE_BYTES] = {.name = "store_file_bytes", .help = "size of the store on disk; 0 with memory", .gauge = true},
@@ -50,6 +54,15 @@ static void read_history(const struct command_context *c, uint64_t *out)
     out[HISTORY_EVENTS_MAX] = c->history_events;
     out[HISTORY_BYTES_MAX] = c->history_bytes;
     out[HISTORY_AGE_MAX_MS] = c->history_age_ms;
+}
+
+static void read_state(const struct command_context *c, uint64_t *out)
+{
+    const struct state *state = sequence_state(c->sequence);
+    out[STATE_EVENTS] = state_count(state);
+    out[STATE_BYTES] = state_bytes(state);
+    out[STATE_EVENTS_MAX] = c->limits.state.events;
+    out[STATE_BYTES_MAX] = c->limits.state.bytes;
 }
 
 static uint64_t count_missing(const struct cluster *cluster)
@@ -88,6 +101,7 @@ void gauges_read(const struct command_context *c, uint64_t out[BROKER_GAUGES])
     out[DESCRIPTORS_MAX] = c->descriptors ? c->descriptors->max : 0;
     out[BANS] = bans_count(sequence_bans(c->sequence));
     read_history(c, out);
+    read_state(c, out);
     read_store(c, out);
 }
 

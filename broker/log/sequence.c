@@ -20,6 +20,8 @@
 struct sequence {
     struct history *history;
     struct bans *bans;
+    struct state *state;
+    struct state_limits state_limits;
     uint64_t bans_since; /* position; 0: all bans are known from the log */
     uint64_t max_bans;
     struct { /* the quarter of the log that is being filled */
@@ -74,20 +76,30 @@ struct sequence *sequence_new(const struct history_limits *limits, uint64_t posi
                            .epoch = epoch,
                            .bans_since = position,
                            .max_bans = UINT64_MAX,
+                           .state_limits = {UINT64_MAX, UINT64_MAX},
                            .first = position,
                            .began = position};
     s->history = make_history(limits, position);
     s->bans = bans_new();
-    if (!s->history || !s->bans)
+    s->state = state_new();
+    if (!s->history || !s->bans || !s->state) {
         sequence_free(&s);
-    else
-        bans_hold(s->bans);
+        return NULL;
+    }
+
+    bans_hold(s->bans);
+    state_hold(s->state);
     return s;
 }
 
 void sequence_limit_bans(struct sequence *s, uint64_t max)
 {
     s->max_bans = max;
+}
+
+void sequence_limit_state(struct sequence *s, const struct state_limits *limits)
+{
+    s->state_limits = *limits;
 }
 
 /* --- bans in the log --- */
@@ -138,6 +150,29 @@ static uint64_t max_ban_bytes(const struct sequence *s)
     return records < bytes / BANS_RECORD_BYTES ? records * BANS_RECORD_BYTES : bytes;
 }
 
+/* --- what events change beside the history --- */
+
+/* Take back what the events after position changed. */
+static void revert_effects(struct sequence *s, uint64_t position)
+{
+    bans_rollback(s->bans, position);
+    state_rollback(s->state, position);
+}
+
+static void settle_effects(struct sequence *s)
+{
+    bans_settle(s->bans);
+    state_settle(s->state);
+}
+
+/* The log has e. 0 or -ENOMEM: something that it changes is missing. */
+static int apply_final(struct sequence *s, struct event *e)
+{
+    int bans = bans_apply(s->bans, e), state = state_apply(s->state, e);
+    settle_effects(s);
+    return bans ? bans : state;
+}
+
 /* --- loading the store --- */
 
 struct restoring {
@@ -180,8 +215,7 @@ static bool restore_event(void *context, struct event *e)
     if (++r->count % PROGRESS_EVENTS == 0 && r->progress)
         r->progress(r->count);
 
-    int err = bans_apply(r->s->bans, e);
-    bans_settle(r->s->bans);
+    int err = apply_final(r->s, e);
     note_appended(r->s, e);
     return err == 0;
 }
@@ -284,6 +318,7 @@ void sequence_free(struct sequence **s)
     free((*s)->batch);
     history_free(&(*s)->history);
     bans_free(&(*s)->bans);
+    state_free(&(*s)->state);
     free(*s);
     *s = NULL;
 }
@@ -298,7 +333,7 @@ static int reserve(struct sequence *s)
     return 0;
 }
 
-/* Keep e in the history and for the feed. The batch owns the reference on success. */
+/* Keep e in the history and for the feed. */
 static int keep(struct sequence *s, struct event *e)
 {
     if (history_cost(e) > s->limits.bytes)
@@ -311,7 +346,7 @@ static int keep(struct sequence *s, struct event *e)
         return err;
     if (s->count == s->committed)
         s->base = head;
-    s->batch[s->count++] = e;
+    s->batch[s->count++] = event_ref(e);
     s->bytes += e->entry.len;
     return 0;
 }
@@ -336,9 +371,8 @@ static bool was_shown(const struct sequence *s, struct slice id)
     return id.len && history_find_cursor(s->history, id, &seq) != CURSOR_UNKNOWN;
 }
 
-/* Apply the bans of e. On an error, or when there are too many, take e back: the head was
- * `before`. */
-static int apply_bans(struct sequence *s, const struct event *e, uint64_t before)
+/* 0; an error when there are too many. */
+static int apply_bans(struct sequence *s, const struct event *e)
 {
     uint64_t count = bans_count(s->bans), bytes = bans_bytes(s->bans);
     int err = bans_apply(s->bans, e);
@@ -347,9 +381,27 @@ static int apply_bans(struct sequence *s, const struct event *e, uint64_t before
 
     if (!err && (many || large))
         err = many ? -E2BIG : -EFBIG;
+    return err;
+}
+
+/* Apply what e changes. On an error take e back: the head was `before`. */
+static int apply_effects(struct sequence *s, struct event *e, uint64_t before)
+{
+    int err = apply_bans(s, e);
+    err = err ? err : state_apply(s->state, e);
     if (err)
         sequence_rollback(s, before);
     return err;
+}
+
+static int append(struct sequence *s, struct event *e)
+{
+    uint64_t before = history_head(s->history);
+    if (!state_has_room(s->state, e, &s->state_limits))
+        return -EDQUOT;
+
+    int err = keep(s, e);
+    return err ? err : apply_effects(s, e, before);
 }
 
 int sequence_append(struct sequence *s, struct event_spec *spec, struct sequenced *out)
@@ -362,12 +414,10 @@ int sequence_append(struct sequence *s, struct event_spec *spec, struct sequence
     MUST(out->seq > history_head(s->history));
     spec->seq = out->seq;
     spec->seq_as_id = was_shown(s, spec->id);
-    uint64_t before = history_head(s->history);
     struct event *e = event_new(spec);
-    int err = e ? keep(s, e) : -ENOMEM;
-    if (err)
-        event_unref(&e);
-    return err ? err : apply_bans(s, e, before);
+    int err = e ? append(s, e) : -ENOMEM;
+    event_unref(&e);
+    return err;
 }
 
 void sequence_rollback(struct sequence *s, uint64_t position)
@@ -375,7 +425,7 @@ void sequence_rollback(struct sequence *s, uint64_t position)
     size_t count = s->count;
     while (count > s->committed && s->batch[count - 1]->seq > position)
         count--;
-    bans_rollback(s->bans, position);
+    revert_effects(s, position);
     drop_batch(s, count);
     history_rollback(s->history, position);
 }
@@ -451,7 +501,7 @@ static int finish_batch(struct sequence *s)
     }
 
     history_evict(s->history);
-    bans_settle(s->bans);
+    settle_effects(s);
     s->bytes = 0;
     while (s->committed < s->count)
         note_appended(s, s->batch[s->committed++]);
@@ -503,7 +553,7 @@ void sequence_offer(struct sequence *s, struct batch *t, struct buf *b)
     char room[BATCH_HEADER_LEN] = {0};
     bool fresh = s->count > s->committed, word = sequence_has_header(s);
     if (fresh) {
-        bans_rollback(s->bans, s->base);
+        revert_effects(s, s->base);
         history_rollback(s->history, s->base);
     }
     uint64_t position = word ? next_position(s) : history_head(s->history);
@@ -538,8 +588,7 @@ static void settle(struct sequence *s, struct event *e)
     if (history_append(s->history, e) != 0)
         history_miss(s->history, e);
 
-    bans_apply(s->bans, e); /* without memory: the workers know the ban all the same */
-    bans_settle(s->bans);
+    apply_final(s, e); /* without memory: the workers know it all the same */
     note_appended(s, e);
 }
 
@@ -675,6 +724,8 @@ static int write_bans_in_time(struct sequence *s, int64_t now_ms)
 int sequence_expire(struct sequence *s, int64_t now_ms)
 {
     bans_expire(s->bans, now_ms);
+    if (s->count == s->committed)
+        state_expire(s->state, now_ms);
     note_time(s, now_ms);
     int count = write_bans_in_time(s, now_ms);
 
@@ -720,6 +771,11 @@ const struct history *sequence_history(const struct sequence *s)
 const struct bans *sequence_bans(const struct sequence *s)
 {
     return s->bans;
+}
+
+const struct state *sequence_state(const struct sequence *s)
+{
+    return s->state;
 }
 
 uint64_t sequence_bans_since(const struct sequence *s)

@@ -20,6 +20,7 @@
 #include "log/store.h"
 #include "model/bans.h"
 #include "model/history.h"
+#include "model/state.h"
 
 struct sequence;
 
@@ -37,6 +38,9 @@ struct sequence *sequence_new(const struct history_limits *limits, uint64_t posi
 
 /* Refuse to ban more sessions than max at once. */
 void sequence_limit_bans(struct sequence *s, uint64_t max);
+
+/* Refuse new keys beyond these limits. */
+void sequence_limit_state(struct sequence *s, const struct state_limits *limits);
 
 /* Load the store, and commit to it from now on. Call it before the first append. The head is then
  * the later of the position of sequence_new() and the last stored event. store stays the caller's
@@ -69,8 +73,8 @@ bool sequence_retains(const struct sequence *s, int64_t now_ms, uint64_t age_ms)
 
 /* Append the event that spec describes; its seq and the id it shows are set here. 0; -ENOSPC when
  * it exceeds the byte limit of the history by itself; -E2BIG when too many sessions would be
- * banned; -EFBIG when their names would exceed their share of the log; -ENOMEM. Unchanged on
- * failure. */
+ * banned; -EFBIG when their names would exceed their share of the log; -EDQUOT when the state has no
+ * room for its key; -ENOMEM. Unchanged on failure. */
 int sequence_append(struct sequence *s, struct event_spec *spec, struct sequenced *out);
 
 /* Take back the events after position, an earlier sequence_head() of this batch. */
@@ -144,7 +148,7 @@ void sequence_skip_feed(struct sequence *s);
  * message is left out; workers notice that and fetch the events. */
 bool sequence_next_batch(struct sequence *s, struct buf *b);
 
-/* Forget events beyond the age limit (in the store too, some at each call) and bans that have
+/* Forget keys that have expired, events beyond the age limit (in the store too, some at each call) and bans that have
  * ended, and retry a store that could not be written. now_ms is unix time. The number of events
  * appended: records of bans. */
 int sequence_expire(struct sequence *s, int64_t now_ms);
@@ -153,6 +157,7 @@ uint64_t sequence_head(const struct sequence *s);
 uint64_t sequence_epoch(const struct sequence *s);
 const struct history *sequence_history(const struct sequence *s);
 const struct bans *sequence_bans(const struct sequence *s);
+const struct state *sequence_state(const struct sequence *s);
 
 /* Position: bans up to here may be unknown, because there was no log. 0: all are known. */
 uint64_t sequence_bans_since(const struct sequence *s);

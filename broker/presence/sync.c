@@ -40,13 +40,36 @@ static bool send_bans(const struct sync_context *c, struct slice worker, struct 
     return sent;
 }
 
-/* False when the bans could not be sent. */
+/* Send the whole state, and count on in *pieces. False when sending failed. */
+static bool send_state(const struct sync_context *c, struct slice worker, uint64_t *pieces)
+{
+    const struct state *state = sequence_state(c->sequence);
+    struct history_filter filter = {.now_ms = c->clock_us / 1000};
+    struct event *events[SYNC_PAGE_EVENTS];
+    struct buf b = {0};
+    uint64_t after = 0;
+    bool sent = true;
+    size_t count;
+
+    while (sent && (count = state_read(state, &filter, after, UINT64_MAX, events, SYNC_PAGE_EVENTS, piece_bytes(c)))) {
+        wire_put_state(&b, &(struct wire_state){.run = sequence_epoch(c->sequence), .piece = ++*pieces});
+        for (size_t i = 0; i < count; i++)
+            wire_add_entry(&b, events[i]);
+        after = events[count - 1]->seq;
+        sent = !b.failed && c->send && c->send(c->context, worker, (struct slice){b.data, b.len});
+    }
+
+    buf_release(&b);
+    return sent;
+}
+
+/* False when the bans or the state could not be sent. */
 static bool write_welcome(const struct sync_context *c, struct slice worker, struct buf *answer)
 {
     const struct history *h = sequence_history(c->sequence);
     struct buf bans = {0};
     uint64_t pieces;
-    bool sent = send_bans(c, worker, &bans, &pieces);
+    bool sent = send_bans(c, worker, &bans, &pieces) && send_state(c, worker, &pieces);
 
     wire_put_welcome(answer, &(struct wire_welcome){
                                  .run = sequence_epoch(c->sequence),

@@ -23,6 +23,8 @@ const struct stat_row broker_counter_rows[BROKER_COUNTERS] = {
         .family = ERRORS, .labels = "code=\"store_failed\""},
     [ERRORS_BUSY] = {.name = "errors_busy", .help = "requests refused with this code",
         .family = ERRORS, .labels = "code=\"busy\""},
+    [ERRORS_STATE_FULL] = {.name = "errors_state_full", .help = "requests refused with this code",
+        .family = ERRORS, .labels = "code=\"state_full\""},
     [REPLIES_DROPPED] = {.name = "replies_dropped", .help = "replies dropped: the publisher was disconnected or did not read"},
     [FEED_MESSAGES] = {.name = "feed_messages", .help = "batches on the feed"},
     [FEED_BYTES] = {.name = "feed_bytes", .help = "bytes of the batches on the feed"},

@@ -109,6 +109,13 @@ void wire_put_bans(struct buf *b, const struct wire_bans *m)
     add_u64(b, m->piece);
 }
 
+void wire_put_state(struct buf *b, const struct wire_state *m)
+{
+    begin(b, WIRE_STATE);
+    add_u64(b, m->run);
+    add_u64(b, m->piece);
+}
+
 void wire_put_replay(struct buf *b, const struct wire_replay *m)
 {
     begin(b, WIRE_REPLAY);
@@ -422,6 +429,15 @@ int wire_get_bans(struct slice message, struct wire_bans *m)
     m->run = take_u64(&r);
     m->piece = take_u64(&r);
     m->bans = take_bans(&r);
+    return verdict(&r);
+}
+
+int wire_get_state(struct slice message, struct wire_state *m)
+{
+    struct reader r = open_message(message, WIRE_STATE);
+    m->run = take_u64(&r);
+    m->piece = take_u64(&r);
+    m->entries = take_rest(&r);
     return verdict(&r);
 }
 

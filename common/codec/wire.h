@@ -9,7 +9,8 @@
  *            WIRE_HEAD   once a second: where the sequence stands
  *            WIRE_LOG    a new log level for the workers, when an operator changes it
  * The sync:  worker -> broker                      broker -> worker
- *            WIRE_HELLO                            WIRE_BANS until all are sent, then WIRE_WELCOME
+ *            WIRE_HELLO                            WIRE_BANS and WIRE_STATE until all are sent, then
+ *                                                  WIRE_WELCOME
  *            WIRE_REPLAY                           WIRE_PAGE
  *            WIRE_SHUTDOWNS                        WIRE_PAGE
  *            WIRE_PRESENCE (also the lease)        WIRE_TAKEN, or WIRE_RESYNC after a missed report
@@ -29,8 +30,8 @@
 #include "ops/log_line.h"
 #include "ops/stats.h"
 
-#define WIRE_VERSION 3
-#define WIRE_PREFIX "SSC\003" /* what a worker subscribes to */
+#define WIRE_VERSION 4
+#define WIRE_PREFIX "SSC\004" /* what a worker subscribes to */
 #define WIRE_PREFIX_LEN 4u
 
 #define WIRE_RENEW_MS 1000u    /* how often a worker sends WIRE_PRESENCE at least */
@@ -61,6 +62,7 @@ enum wire_type {
     WIRE_LOG = 12,
     WIRE_BANS = 13,
     WIRE_SHUTDOWNS = 14,
+    WIRE_STATE = 15,
 };
 
 /* Why a connection ended. The causes before END_CAUSES are those of streams, which workers
@@ -109,7 +111,7 @@ struct wire_welcome {
     uint64_t bans_since; /* position: bans up to here may be unknown to this broker; 0: it knows all */
     uint64_t began;      /* position: events up to it have times of an earlier epoch's clock; 0: unknown */
     int64_t clock;       /* as in the head */
-    uint64_t pieces;     /* number of WIRE_BANS that preceded this message */
+    uint64_t pieces;     /* number of WIRE_BANS and WIRE_STATE that preceded this message */
     struct slice bans;   /* walk with wire_next_ban() */
 };
 
@@ -117,6 +119,14 @@ struct wire_bans {
     uint64_t run;
     uint64_t piece;    /* 1, 2, 3, ... of each welcome */
     struct slice bans; /* walk with wire_next_ban() */
+};
+
+/* The newest event of each key, in order of seq. Its pieces and those of bans are numbered
+ * together. */
+struct wire_state {
+    uint64_t run;
+    uint64_t piece;
+    struct slice entries; /* walk with event_parse() */
 };
 
 /* Requests the events after a cursor. */
@@ -213,6 +223,7 @@ void wire_put_head(struct buf *b, const struct wire_head *m);
 void wire_put_hello(struct buf *b, const struct wire_hello *m);
 void wire_put_welcome(struct buf *b, const struct wire_welcome *m); /* then wire_add_ban() */
 void wire_put_bans(struct buf *b, const struct wire_bans *m);       /* the same */
+void wire_put_state(struct buf *b, const struct wire_state *m);     /* then wire_add_entry() */
 void wire_put_replay(struct buf *b, const struct wire_replay *m);
 void wire_put_shutdowns(struct buf *b, const struct wire_shutdowns *m);
 void wire_put_page(struct buf *b, const struct wire_page *m);         /* then wire_add_entry() */
@@ -240,6 +251,7 @@ int wire_get_head(struct slice message, struct wire_head *m);
 int wire_get_hello(struct slice message, struct wire_hello *m);
 int wire_get_welcome(struct slice message, struct wire_welcome *m);
 int wire_get_bans(struct slice message, struct wire_bans *m);
+int wire_get_state(struct slice message, struct wire_state *m);
 int wire_get_replay(struct slice message, struct wire_replay *m);
 int wire_get_shutdowns(struct slice message, struct wire_shutdowns *m);
 int wire_get_page(struct slice message, struct wire_page *m);

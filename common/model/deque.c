@@ -52,6 +52,17 @@ struct event *deque_back(const struct deque *d)
     return d->count ? deque_at(d, d->count - 1) : NULL;
 }
 
+struct event *deque_replace(struct deque *d, struct event *e)
+{
+    size_t place = deque_after(d, e->seq - 1);
+    struct event *before = deque_at(d, place);
+    if (!before || before->seq != e->seq)
+        return NULL;
+
+    d->slots[(d->first + place) & (d->cap - 1)] = e;
+    return before;
+}
+
 struct event *deque_pop_front(struct deque *d)
 {
     struct event *e = deque_at(d, 0);

@@ -26,6 +26,9 @@ struct event *deque_at(const struct deque *d, size_t i);
 /* The last event, or NULL. */
 struct event *deque_back(const struct deque *d);
 
+/* Put e in the place of the event with its seq. The event that was there; NULL: there was none. */
+struct event *deque_replace(struct deque *d, struct event *e);
+
 /* Remove and return the first or the last event; NULL when empty. */
 struct event *deque_pop_front(struct deque *d);
 struct event *deque_pop_back(struct deque *d);

@@ -25,7 +25,7 @@ struct slot {
     uint64_t seq;              /* of the last event of the key */
 };
 
-/* The events for one target. The deque owns a reference of each. */
+/* The events for one target, or all. The deque owns a reference of each. */
 struct index {
     struct deque deque;
     size_t superseded; /* events in the deque */
@@ -38,6 +38,7 @@ struct change {
 
 struct state {
     struct table *slots; /* target and key -> struct slot */
+    struct index all;
     struct index everyone;
     struct table *sessions, *channels; /* name -> struct index */
     struct expiry ends;
@@ -156,31 +157,60 @@ static struct index *insert_index(struct state *s, const struct event *e)
     return &s->everyone;
 }
 
-/* Forget an index without events. e: one of its target. */
-static void drop_empty(struct state *s, struct index *index, const struct event *e)
+static int push(struct index *index, struct event *e)
+{
+    int err = deque_push(&index->deque, e);
+    if (!err)
+        event_ref(e);
+    return err;
+}
+
+static void pop(struct index *index, const struct event *e)
+{
+    struct event *last = deque_pop_back(&index->deque);
+    MUST(last == e);
+    event_unref(&last);
+}
+
+/* Put e in the place of another object with the same content. */
+static void replace(struct index *index, struct event *e)
+{
+    struct event *before = deque_replace(&index->deque, event_ref(e));
+    MUST(before);
+    event_unref(&before);
+}
+
+/* Forget the index of e's target when it has no events. */
+static void drop_empty(struct state *s, const struct event *e)
 {
     struct slice target;
     enum event_target kind = event_key_target(e, &target);
-
-    if (index->deque.count)
+    struct index *index = find_index(s, e);
+    if (!index || index->deque.count)
         return;
+
     deque_release(&index->deque);
     if (kind != TARGET_EVERYONE)
         table_remove(kind == TARGET_SESSION ? s->sessions : s->channels, index);
 }
 
-static void supersede(struct index *index, struct event *e)
+static void count_superseded(struct index *index, int change)
 {
-    e->superseded = true;
-    index->superseded++;
+    index->superseded += (size_t)change;
     MUST(index->superseded <= index->deque.count);
 }
 
-/* Take the superseded events out of the index of e when they are many. */
-static void tidy_index(struct state *s, struct event *e)
+static void supersede(struct state *s, struct event *e)
 {
-    struct index *index = find_index(s, e);
-    if (!index || (index->superseded < SUPERSEDED_MIN && index->superseded < index->deque.count) ||
+    e->superseded = true;
+    count_superseded(find_index(s, e), 1);
+    count_superseded(&s->all, 1);
+}
+
+/* Take the superseded events out when they are many. */
+static void tidy_index(struct index *index)
+{
+    if ((index->superseded < SUPERSEDED_MIN && index->superseded < index->deque.count) ||
         index->superseded * 2 < index->deque.count)
         return;
 
@@ -193,7 +223,16 @@ static void tidy_index(struct state *s, struct event *e)
     }
     index->superseded = 0;
     deque_shrink(&index->deque);
-    drop_empty(s, index, e);
+}
+
+/* The same for the indexes of e, which is kept by its caller. */
+static void tidy(struct state *s, const struct event *e)
+{
+    struct index *index = find_index(s, e);
+    tidy_index(&s->all);
+    if (index)
+        tidy_index(index);
+    drop_empty(s, e);
 }
 
 /* --- changes --- */
@@ -216,20 +255,31 @@ static void note_change(struct state *s, struct event *before, struct event *aft
     *c = (struct change){{before ? event_ref(before) : NULL, event_ref(after)}, seq};
 }
 
-/* Put e, which has a later seq than every event there, at the end of its index, with the memory for
- * everything that follows. 0 or -ENOMEM: unchanged. */
+/* Put e, which has a later seq than every event there, at the end of its indexes. Afterwards nothing
+ * that follows needs memory, but a slot. 0 or -ENOMEM: unchanged. */
 static int make_room(struct state *s, struct event *e)
 {
     struct index *index = insert_index(s, e);
     if (!index)
         return -ENOMEM;
 
-    if (reserve_change(s) == 0 && reserve_end(s) == 0 && deque_push(&index->deque, e) == 0) {
-        event_ref(e);
-        return 0;
+    int err = reserve_change(s);
+    err = err ? err : reserve_end(s);
+    err = err ? err : push(&s->all, e);
+    if (!err && push(index, e) != 0) {
+        pop(&s->all, e);
+        err = -ENOMEM;
     }
-    drop_empty(s, index, e);
-    return -ENOMEM;
+    if (err)
+        drop_empty(s, e);
+    return err;
+}
+
+static void give_back_room(struct state *s, struct event *e)
+{
+    pop(&s->all, e);
+    pop(find_index(s, e), e);
+    drop_empty(s, e);
 }
 
 static void finish_change(struct state *s, struct slot *slot, struct event *before, struct event *after, uint64_t seq)
@@ -242,7 +292,19 @@ static void finish_change(struct state *s, struct slot *slot, struct event *befo
     if (!slot->event)
         remove_slot(s, slot);
     if (before)
-        tidy_index(s, after);
+        tidy(s, after);
+}
+
+/* Make e, or no event, the one of the slot. */
+static void change_slot(struct state *s, struct slot *slot, struct event *e, struct event *after)
+{
+    struct event *before = slot->event;
+    uint64_t seq = slot->seq;
+
+    fill_slot(s, slot, e, after->seq);
+    if (before)
+        supersede(s, before);
+    finish_change(s, slot, before, after, seq);
 }
 
 static int forget_key(struct state *s, struct event *e, struct slot *slot)
@@ -252,11 +314,7 @@ static int forget_key(struct state *s, struct event *e, struct slot *slot)
     if (reserve_change(s) != 0)
         return -ENOMEM;
 
-    struct event *before = slot->event;
-    uint64_t seq = slot->seq;
-    fill_slot(s, slot, NULL, e->seq);
-    supersede(find_index(s, e), before);
-    finish_change(s, slot, before, e, seq);
+    change_slot(s, slot, NULL, e);
     return 0;
 }
 
@@ -266,21 +324,23 @@ static int set_key(struct state *s, struct event *e, struct slot *slot)
         return -ENOMEM;
 
     slot = slot ? slot : insert_slot(s, e);
-    struct index *index = find_index(s, e);
     if (!slot) {
-        struct event *last = deque_pop_back(&index->deque);
-        event_unref(&last);
-        drop_empty(s, index, e);
+        give_back_room(s, e);
         return -ENOMEM;
     }
-
-    struct event *before = slot->event;
-    uint64_t seq = slot->seq;
-    fill_slot(s, slot, e, e->seq);
-    if (before)
-        supersede(index, before);
-    finish_change(s, slot, before, e, seq);
+    change_slot(s, slot, e, e);
     return 0;
+}
+
+/* e was applied as another object. From now on e stands for it, so that it is e that is marked. */
+static void adopt(struct state *s, struct slot *slot, struct event *e)
+{
+    if (slot->event == e)
+        return;
+
+    slot->event = e;
+    replace(find_index(s, e), e);
+    replace(&s->all, e);
 }
 
 int state_apply(struct state *s, struct event *e)
@@ -289,11 +349,13 @@ int state_apply(struct state *s, struct event *e)
         return 0;
 
     struct slot *slot = find_slot(s, e);
-    if (slot && slot->seq >= e->seq) {
-        e->superseded = slot->event != e;
-        return 0;
-    }
-    return e->remove ? forget_key(s, e, slot) : set_key(s, e, slot);
+    if (slot && slot->event && slot->seq == e->seq)
+        adopt(s, slot, e);
+    else if (slot && slot->seq >= e->seq)
+        e->superseded = true;
+    else
+        return e->remove ? forget_key(s, e, slot) : set_key(s, e, slot);
+    return 0;
 }
 
 bool state_has_room(const struct state *s, const struct event *e, const struct state_limits *limits)
@@ -320,8 +382,8 @@ size_t state_expire(struct state *s, int64_t now_ms)
 
         fill_slot(s, slot, NULL, slot->seq);
         remove_slot(s, slot);
-        supersede(find_index(s, e), e);
-        tidy_index(s, e);
+        supersede(s, e);
+        tidy(s, e);
         event_unref(&e);
     }
     return count;
@@ -345,20 +407,16 @@ static void revert(struct state *s, const struct change *c)
 {
     struct event *before = c->events.before, *after = c->events.after;
     struct slot *slot = find_slot(s, after);
-    struct index *index = find_index(s, after);
 
-    MUST(slot && index && slot->seq == after->seq);
+    MUST(slot && slot->seq == after->seq);
     fill_slot(s, slot, before, c->seq);
     if (before) {
         before->superseded = false;
-        index->superseded--;
+        count_superseded(find_index(s, before), -1);
+        count_superseded(&s->all, -1);
     }
-    if (!after->remove) {
-        struct event *last = deque_pop_back(&index->deque);
-        MUST(last == after);
-        event_unref(&last);
-        drop_empty(s, index, after);
-    }
+    if (!after->remove)
+        give_back_room(s, after);
     if (!before && !c->seq)
         remove_slot(s, slot);
 }
@@ -380,7 +438,7 @@ void state_settle(struct state *s)
         if (slot && !slot->event)
             remove_slot(s, slot);
         if (c->events.before)
-            tidy_index(s, c->events.after);
+            tidy(s, c->events.after);
         drop_change(s);
     }
 }
@@ -392,22 +450,31 @@ const struct state_change *state_change(const struct state *s, size_t number)
 
 /* --- reading --- */
 
+static void add_sources(const struct state *s, const struct audience *who, uint64_t after, struct merge *m)
+{
+    const struct index *index;
+
+    m->count = 0;
+    if (!who) {
+        merge_add(m, &s->all.deque, after);
+        return;
+    }
+
+    merge_add(m, &s->everyone.deque, after);
+    if ((index = table_find(s->sessions, who->session)))
+        merge_add(m, &index->deque, after);
+    for (size_t i = 0; i < who->channels.count; i++)
+        if ((index = table_find(s->channels, who->channels.items[i])))
+            merge_add(m, &index->deque, after);
+}
+
 size_t state_read(const struct state *s, const struct history_filter *filter, uint64_t after, uint64_t upto,
                   struct event **out, size_t max, size_t max_bytes)
 {
-    const struct audience *who = filter->who;
     struct merge merge;
-    const struct index *index;
-
-    merge.count = 0;
-    merge_add(&merge, &s->everyone.deque, after);
-    if ((index = table_find(s->sessions, who->session)))
-        merge_add(&merge, &index->deque, after);
-    for (size_t i = 0; i < who->channels.count; i++)
-        if ((index = table_find(s->channels, who->channels.items[i])))
-            merge_add(&merge, &index->deque, after);
-
     size_t found = 0, bytes = 0;
+
+    add_sources(s, filter->who, after, &merge);
     for (struct event *e; (e = merge_next(&merge)) && e->seq <= upto;) {
         if (e->superseded || filter->now_ms >= event_expires_ms(e))
             continue;
@@ -428,17 +495,6 @@ struct event *state_text(struct state *s, struct event *e)
     if (!slot->text)
         slot->text = event_without_id(e);
     return slot->text;
-}
-
-const void *state_next(const struct state *s, const void *cursor, struct event **e)
-{
-    const struct slot *slot = cursor;
-    do
-        slot = table_next(s->slots, slot);
-    while (slot && !slot->event);
-
-    *e = slot ? slot->event : NULL;
-    return slot;
 }
 
 uint64_t state_count(const struct state *s)
@@ -494,6 +550,7 @@ void state_clear(struct state *s)
         fill_slot(s, slot, NULL, 0);
         remove_slot(s, slot);
     }
+    clear_index(&s->all);
     clear_index(&s->everyone);
     clear_indexes(s->sessions);
     clear_indexes(s->channels);

@@ -35,8 +35,9 @@ void state_free(struct state **s);
 /* True when the state would be within the limits after e, or e makes it no larger. */
 bool state_has_room(const struct state *s, const struct event *e, const struct state_limits *limits);
 
-/* Apply an event of the sequence. One without a key changes nothing, and an older one than the
- * state has of its key is marked as superseded. 0 or -ENOMEM: unchanged. */
+/* Apply an event of the sequence, in order of seq. One without a key changes nothing. An event that
+ * is older than the one that the state has of its key is marked as superseded. When the state has
+ * the same event as another object, e takes its place. 0 or -ENOMEM: unchanged. */
 int state_apply(struct state *s, struct event *e);
 
 /* Forget the keys whose event has expired at now_ms (unix time). Not between state_hold() and
@@ -52,7 +53,7 @@ uint64_t state_bytes(const struct state *s); /* memory, as the limit counts it *
 /* --- reading --- */
 
 /* Collect the events of the state after position `after` and up to position `upto` that pass the
- * filter, oldest first, until their entries pass max_bytes (at least one is given). max is at least
+ * filter (its `compact` makes no difference), oldest first, until their entries pass max_bytes (at least one is given). max is at least
  * 1. Returns the number of events in out; less than max and max_bytes: there are no more. */
 size_t state_read(const struct state *s, const struct history_filter *filter, uint64_t after, uint64_t upto,
                   struct event **out, size_t max, size_t max_bytes);
@@ -60,10 +61,6 @@ size_t state_read(const struct state *s, const struct history_filter *filter, ui
 /* The text of an event of the state without its id: line, made once and kept with it. A borrowed
  * EVENT_TEXT; NULL when out of memory or when e is not the newest event of its key. */
 struct event *state_text(struct state *s, struct event *e);
-
-/* Walk all events of the state: NULL first; NULL at the end. The pointer is a cursor. The state must
- * not change during the walk. Without order. */
-const void *state_next(const struct state *s, const void *cursor, struct event **e);
 
 /* --- provisional changes --- */
 

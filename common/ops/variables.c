@@ -66,6 +66,8 @@ static const char *const known[] = {
     "request-timeout",
     "retry",
     "session-from",
+    "state-bytes",
+    "state-events",
     "store",
     "store-credentials",
     "store-replicas",

@@ -176,7 +176,7 @@ class Liar:
         self.close()
 
     def _send(self, kind, fields):
-        self._socket.send(b"SSC\3" + bytes([kind, 0, 0, 0]) + fields)
+        self._socket.send(b"SSC\4" + bytes([kind, 0, 0, 0]) + fields)
 
 
 def _name(text):

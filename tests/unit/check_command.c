@@ -362,6 +362,112 @@ START_TEST(what_cannot_be_stored_takes_its_batch_back)
 }
 END_TEST
 
+/* --- keys --- */
+
+static void publish(const char *fields)
+{
+    char request[500];
+    snprintf(request, sizeof request, "{\"op\":\"publish\",\"data\":1%s%s}", *fields ? "," : "", fields);
+    holds(ask(request), "\"ok\":true");
+    ck_assert_int_ge(sequence_commit(sequence), 0);
+}
+
+START_TEST(an_event_may_have_a_key)
+{
+    publish("\"key\":\"price:BTC\",\"ttl\":30");
+    assert_slice(last_event()->key, S("price:BTC"));
+    ck_assert_uint_eq(last_event()->ttl_s, 30);
+    publish("\"key\":\"price:BTC\",\"remove\":true");
+    ck_assert(last_event()->remove);
+    ck_assert_uint_eq(state_count(sequence_state(sequence)), 0);
+}
+END_TEST
+
+static const char *const wrong_keys[][2] = {
+    {"\"key\":\"\"", "`key`"},
+    {"\"key\":1", "`key`"},
+    {"\"key\":\"a\\nb\"", "`key`"},
+    {"\"key\":\"k\",\"to\":{}", "one target"},
+    {"\"key\":\"k\",\"to\":{\"sessions\":[\"a\",\"b\"]}", "one target"},
+    {"\"key\":\"k\",\"to\":{\"sessions\":[\"a\"],\"channels\":[\"b\"]}", "one target"},
+    {"\"key\":\"k\",\"to\":{\"connections\":[\"a\"]}", "one target"},
+    {"\"key\":\"k\",\"except\":{\"sessions\":[\"a\"]}", "one target"},
+    {"\"remove\":true", "needs a `key`"},
+    {"\"key\":\"k\",\"remove\":1", "`remove`"},
+    {"\"ttl\":0", "`ttl`"},
+    {"\"ttl\":2592001", "2592000"},
+    {"\"ttl\":-1", "`ttl`"},
+    {"\"ttl\":1.5", "`ttl`"},
+    {"\"ttl\":\"30\"", "`ttl`"},
+};
+
+START_TEST(a_wrong_key_is_refused)
+{
+    char request[500];
+    snprintf(request, sizeof request, "{\"op\":\"publish\",\"data\":1,%s}", wrong_keys[_i][0]);
+    refuses(request, "bad_request", wrong_keys[_i][1]);
+}
+END_TEST
+
+START_TEST(a_batch_that_exceeds_the_state_is_taken_back)
+{
+    context.limits.state = (struct state_limits){2, 20000};
+    sequence_limit_state(sequence, &context.limits.state);
+    refuses("{\"op\":\"publish\",\"events\":[{\"key\":\"a\",\"data\":1},{\"key\":\"b\",\"data\":1},"
+            "{\"key\":\"c\",\"data\":1}]}",
+            "state_full", "(--state-events)");
+    ck_assert_uint_eq(counters[ERRORS_STATE_FULL], 1);
+    ck_assert_uint_eq(state_count(sequence_state(sequence)), 0);
+    publish("\"key\":\"a\"");
+    publish("\"key\":\"b\"");
+    publish("\"key\":\"a\"");
+    holds(ask("{\"op\":\"publish\",\"key\":\"c\",\"data\":1}"), "state_full");
+    publish("\"key\":\"a\",\"remove\":true");
+    publish("\"key\":\"c\"");
+}
+END_TEST
+
+/* The keys of a page and whether there is more: "a b +". */
+static void assert_keys(const char *fields, const char *should)
+{
+    char request[500], is[500] = "";
+    size_t len = 0;
+
+    snprintf(request, sizeof request, "{\"op\":\"state\"%s%s}", *fields ? "," : "", fields);
+    const char *rest = ask(request);
+    while ((rest = strstr(rest, "\"key\":\""))) {
+        rest += strlen("\"key\":\"");
+        len += (size_t)snprintf(is + len, sizeof is - len, "%s%.*s", len ? " " : "", (int)strcspn(rest, "\""), rest);
+    }
+    if (strstr(answer, "\"more\":true"))
+        snprintf(is + len, sizeof is - len, " +");
+    ck_assert_str_eq(is, should);
+}
+
+START_TEST(the_keys_are_listed)
+{
+    publish("\"key\":\"b\",\"to\":{\"channels\":[\"x\"]}");
+    publish("\"key\":\"b\",\"to\":{\"sessions\":[\"x\"]}");
+    publish("\"key\":\"b\"");
+    publish("\"key\":\"a2\"");
+    publish("\"key\":\"a1\",\"to\":{\"channels\":[\"y\"]},\"ttl\":9");
+    assert_keys("", "a1 a2 b b b");
+    holds(answer, "{\"seq\":1005,\"data\":\"1\",\"to\":{\"channels\":[\"y\"]},\"key\":\"a1\",\"ttl\":9,\"at\":5000}");
+    assert_keys("\"prefix\":\"a\"", "a1 a2");
+    assert_keys("\"channel\":\"x\"", "b");
+    assert_keys("\"channel\":\"other\"", "");
+    assert_keys("\"after\":\"a1\"", "a2 b b b");
+    assert_keys("\"after\":\"b\"", "");
+    context.now_ms = 14000;
+    assert_keys("\"limit\":2", "a2 b +");
+    holds(answer, "\"next\":\"b\\ne\"");
+    assert_keys("\"limit\":1,\"after\":\"b\\ne\"", "b +");
+    holds(answer, "\"next\":\"b\\nsx\"");
+    assert_keys("\"after\":\"b\\nsx\"", "b");
+    holds(answer, "\"channels\":[\"x\"]");
+}
+END_TEST
+
 /* --- shutdown --- */
 
 START_TEST(a_shutdown_is_a_record)
@@ -830,6 +936,10 @@ int main(void)
     tcase_add_test(tests, a_batch_is_published_in_order);
     tcase_add_test(tests, a_batch_is_published_whole_or_not_at_all);
     tcase_add_test(tests, what_cannot_be_stored_takes_its_batch_back);
+    tcase_add_test(tests, an_event_may_have_a_key);
+    tcase_add_loop_test(tests, a_wrong_key_is_refused, 0, (int)(sizeof wrong_keys / sizeof wrong_keys[0]));
+    tcase_add_test(tests, a_batch_that_exceeds_the_state_is_taken_back);
+    tcase_add_test(tests, the_keys_are_listed);
     tcase_add_test(tests, a_shutdown_is_a_record);
     tcase_add_test(tests, a_shutdown_of_nobody_is_no_record);
     tcase_add_test(tests, online_sessions_and_connections_are_told);

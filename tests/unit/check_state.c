@@ -74,6 +74,14 @@ static void assert_read_at(int64_t now_ms, uint64_t after, uint64_t upto, size_t
     ck_assert_str_eq(is, should);
 }
 
+/* Reading without a reader gives this number of events. */
+static void assert_all(size_t count)
+{
+    struct event *out[MOST];
+    struct history_filter filter = {.now_ms = 1000};
+    ck_assert_uint_eq(state_read(state, &filter, 0, UINT64_MAX, out, MOST, SIZE_MAX), count);
+}
+
 static void assert_read(const char *should)
 {
     assert_read_at(1000, 0, UINT64_MAX, MOST, SIZE_MAX, should);
@@ -172,6 +180,21 @@ START_TEST(an_event_may_be_applied_twice)
     ck_assert_uint_eq(state_count(state), 1);
     assert_read("1");
     event_unref(&e);
+}
+END_TEST
+
+START_TEST(the_same_event_as_another_object_takes_its_place)
+{
+    struct event *again = make(1, "c:c", "a", false, 0);
+    set(1, "c:c", "a");
+    set(2, "c:c", "b");
+    state_apply(state, again);
+    ck_assert(!again->superseded);
+    assert_read("1 2");
+    set(3, "c:c", "a");
+    ck_assert(again->superseded);
+    assert_read("2 3");
+    event_unref(&again);
 }
 END_TEST
 
@@ -319,6 +342,7 @@ static void assert_same(const struct plain_state *plain)
             count += plain->seqs[t][k] != 0;
     assert_read(should);
     ck_assert_uint_eq(state_count(state), count);
+    assert_all(count);
 }
 
 /* Any changes, taken back or settled, leave what a simple table says. */
@@ -373,6 +397,7 @@ int main(void)
     tcase_add_test(tests, the_event_before_is_marked);
     tcase_add_test(tests, an_older_event_is_marked_and_replaces_nothing);
     tcase_add_test(tests, an_event_may_be_applied_twice);
+    tcase_add_test(tests, the_same_event_as_another_object_takes_its_place);
     tcase_add_test(tests, a_reader_gets_pages);
     tcase_add_test(tests, an_expired_key_is_forgotten);
     tcase_add_test(tests, a_later_event_lengthens_or_ends_the_time);

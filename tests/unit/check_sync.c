@@ -411,8 +411,8 @@ END_TEST
 
 START_TEST(what_is_none_of_ours_is_ignored)
 {
-    static const struct slice wrong[] = {S_INIT(""), S_INIT("SSC\003"), S_INIT("hello, world"),
-                                         S_INIT("SSC\003\003\0\0\0")};
+    static const struct slice wrong[] = {S_INIT(""), S_INIT("SSC\004"), S_INIT("hello, world"),
+                                         S_INIT("SSC\004\003\0\0\0")};
     for (size_t i = 0; i < 4; i++)
         ck_assert(!sync_handle(&context, W, wrong[i], 0, &answer));
     wire_put_head(&question, &(struct wire_head){0});

@@ -753,9 +753,9 @@ END_TEST
 START_TEST(nonsense_is_ignored)
 {
     join();
-    zmq_send(broker.feed, "SSC\3", 4, 0);
-    zmq_send(broker.feed, "SSC\3\1\0\0\0abc", 11, 0);
-    zmq_send(broker.feed, "SSC\3\x63\0\0\0", 8, 0);
+    zmq_send(broker.feed, "SSC\4", 4, 0);
+    zmq_send(broker.feed, "SSC\4\1\0\0\0abc", 11, 0);
+    zmq_send(broker.feed, "SSC\4\x63\0\0\0", 8, 0);
     struct buf b = {0};
     wire_put_batch(&b, broker.run, 100);
     add_events(&b, 101, 101);

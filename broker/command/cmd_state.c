@@ -1,0 +1,169 @@
+/* state: lists the newest event of each key, ordered by key, in pages (`after`).
+ *
+ * The same key may exist for several targets. They follow each other: everyone, sessions, channels.
+ * So a place in the list is a key and a target. As text it is the key, a line feed, the kind of the
+ * target and its name. Names have no line feeds, so a key alone is the place behind all its targets.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "command/command.h"
+#include "command/event_json.h"
+#include "command/targets.h"
+
+#define REPLY_BYTES ((size_t)4 << 20) /* of entries in a page */
+#define READ_EVENTS 256u
+
+static const char *const fields[] = {"op", "ref", "prefix", "channel", "after", "limit", NULL};
+
+struct place {
+    struct slice key;
+    bool whole; /* behind all targets of the key */
+    enum event_target kind;
+    struct slice target;
+};
+
+struct page {
+    struct slice prefix, channel;
+    struct place after;
+    struct event *items[COMMAND_LIST_MAX]; /* ascending */
+    size_t max, count;
+    bool more;
+};
+
+static struct place place_of(const struct event *e)
+{
+    struct place p = {.key = e->key};
+    p.kind = event_key_target(e, &p.target);
+    return p;
+}
+
+static int compare(const struct place *a, const struct place *b)
+{
+    int order = listing_compare(a->key, b->key);
+    if (order || a->whole || b->whole)
+        return order ? order : a->whole - b->whole;
+    return a->kind == b->kind ? listing_compare(a->target, b->target) : (int)a->kind - (int)b->kind;
+}
+
+static const char kinds[] = {[TARGET_EVERYONE] = 'e', [TARGET_SESSION] = 's', [TARGET_CHANNEL] = 'c'};
+
+static struct place parse_place(struct slice text)
+{
+    struct place p = {.key = text, .whole = true};
+    const char *end = memchr(text.data, '\n', text.len);
+    const char *kind = end && end + 1 < text.data + text.len ? memchr(kinds, end[1], sizeof kinds) : NULL;
+    if (!kind)
+        return p;
+
+    p.key.len = (size_t)(end - text.data);
+    p.whole = false;
+    p.kind = (enum event_target)(kind - kinds);
+    p.target = (struct slice){end + 2, text.len - p.key.len - 2};
+    return p;
+}
+
+static void put_place(struct buf *reply, const struct place *p)
+{
+    char text[2 * NAME_BYTES_MAX + 2];
+    char *end = put_slice(text, p->key);
+
+    *end++ = '\n';
+    *end++ = kinds[p->kind];
+    end = put_slice(end, p->target);
+    json_put_text(reply, "next", (struct slice){text, (size_t)(end - text)});
+}
+
+static bool begins_with(struct slice name, struct slice prefix)
+{
+    return name.len >= prefix.len && (!prefix.len || memcmp(name.data, prefix.data, prefix.len) == 0);
+}
+
+static bool is_wanted(const struct page *page, const struct event *e, const struct place *place)
+{
+    if (page->channel.len && !(place->kind == TARGET_CHANNEL && slice_equal(place->target, page->channel)))
+        return false;
+    return begins_with(e->key, page->prefix) && (!page->after.key.len || compare(place, &page->after) > 0);
+}
+
+/* Keep e when it is among the first. */
+static void offer(struct page *page, struct event *e)
+{
+    struct place place = place_of(e);
+    if (!is_wanted(page, e, &place))
+        return;
+
+    size_t at = page->count;
+    for (; at > 0; at--) {
+        struct place before = place_of(page->items[at - 1]);
+        if (compare(&before, &place) < 0)
+            break;
+    }
+    page->more = page->more || page->count == page->max;
+    if (at == page->max)
+        return;
+
+    size_t moved = (page->count < page->max ? page->count : page->max - 1) - at;
+    memmove(&page->items[at + 1], &page->items[at], moved * sizeof page->items[0]);
+    page->items[at] = e;
+    page->count += page->count < page->max;
+}
+
+static void select_page(const struct command_context *c, struct page *page)
+{
+    const struct state *state = sequence_state(c->sequence);
+    struct slice channels[] = {page->channel};
+    struct audience who = {.channels = {channels, 1}};
+    struct history_filter filter = {.who = page->channel.len ? &who : NULL, .now_ms = c->now_ms};
+    struct event *events[READ_EVENTS];
+    uint64_t after = 0;
+
+    for (size_t count = READ_EVENTS; count == READ_EVENTS;) {
+        count = state_read(state, &filter, after, UINT64_MAX, events, READ_EVENTS, SIZE_MAX);
+        for (size_t i = 0; i < count; i++)
+            offer(page, events[i]);
+        after = count ? events[count - 1]->seq : after;
+    }
+}
+
+static int put_page(const struct grant *grant, struct page *page, struct buf *reply)
+{
+    size_t bytes = 0, put = 0;
+    int err = 0;
+
+    json_begin_list(reply, "keys");
+    for (; put < page->count && !err && bytes < REPLY_BYTES; put++) {
+        err = event_json_put(reply, page->items[put], grant);
+        bytes += page->items[put]->entry.len;
+    }
+    json_end_list(reply);
+
+    bool more = page->more || put < page->count;
+    json_put_flag(reply, "more", more);
+    if (more) {
+        struct place last = place_of(page->items[put - 1]);
+        put_place(reply, &last);
+    }
+    return err;
+}
+
+static int state_run(const struct command_context *c, const struct command_request *r, struct buf *reply,
+                     struct json_fault *fault)
+{
+    struct page page = {0};
+    struct listing list = {0};
+    if (json_get_text(r->object, "prefix", &page.prefix, fault) != 0 ||
+        json_get_name(r->object, "channel", &page.channel, fault) != 0 || command_read_page(r, &list, fault) != 0 ||
+        targets_check_names(r->grant, (struct slice){0}, page.channel, fault) != 0)
+        return -EINVAL;
+
+    page.max = list.max;
+    page.after = parse_place(list.after);
+    select_page(c, &page);
+    int err = put_page(r->grant, &page, reply);
+    return err ? json_fault(fault, CODE_STORE_FAILED, "the state could not be read: out of memory") : 0;
+}
+
+const struct command cmd_state = {
+    .op = "state", .keeps_limits = true, .fields = fields, .tells_sequence = true, .run = state_run};
