@@ -37,6 +37,7 @@ struct history {
     struct segment *segments;       /* ascending; never none */
     size_t segment_count, segment_cap;
     uint64_t complete;
+    uint64_t plain; /* see history_plain() */
     uint64_t bytes;
 };
 
@@ -331,6 +332,8 @@ static void evict_oldest(struct history *h)
     struct event *e = deque_pop_front(&h->all);
     if (h->complete < e->seq)
         h->complete = e->seq;
+    if (!e->key.len || e->remove)
+        h->plain = e->seq;
     remember(h, e);
     forget(h, e);
 }
@@ -358,7 +361,7 @@ struct history *history_new(const struct history_limits *limits, uint64_t positi
     if (!h)
         return NULL;
     h->limits = *limits;
-    h->complete = position;
+    h->complete = h->plain = position;
     h->published = table_new(sizeof(struct named));
     h->shown = table_new(sizeof(struct named));
     h->past = past_ids_new(0);
@@ -455,7 +458,7 @@ int history_break(struct history *h, uint64_t position)
         h->segment_count = 0;
     }
     int err = begin_segment(h, position);
-    h->complete = position;
+    h->complete = h->plain = position;
     drop_segments(h);
     return err;
 }
@@ -472,7 +475,7 @@ void history_doubt(struct history *h, uint64_t cursor)
     while (i < h->segment_count && h->segments[i].start <= cursor)
         i++;
     if (i < h->segment_count && h->complete < h->segments[i].start)
-        h->complete = h->segments[i].start;
+        h->complete = h->plain = h->segments[i].start;
     drop_segments(h);
 }
 
@@ -503,6 +506,11 @@ uint64_t history_head(const struct history *h)
 uint64_t history_complete(const struct history *h)
 {
     return h->complete;
+}
+
+uint64_t history_plain(const struct history *h)
+{
+    return h->plain;
 }
 
 uint64_t history_oldest(const struct history *h)
@@ -586,9 +594,14 @@ static bool passes(const struct event *e, const struct history_filter *filter)
 {
     if (!filter)
         return true;
-    if (filter->now_ms >= event_expires_ms(e) || (filter->compact && e->superseded))
+    if (filter->now_ms >= event_expires_ms(e) || (filter->who && event_excludes(e, filter->who)))
         return false;
-    return !filter->who || !event_excludes(e, filter->who);
+    if (!filter->compact || !e->superseded)
+        return true;
+
+    if (filter->superseded)
+        ++*filter->superseded;
+    return false;
 }
 
 size_t history_read(const struct history *h, const struct history_filter *filter, uint64_t after, struct event **out,

@@ -94,6 +94,10 @@ uint64_t history_oldest(const struct history *h);   /* seq of the oldest event; 
 uint64_t history_count(const struct history *h);    /* events */
 uint64_t history_bytes(const struct history *h);    /* memory, as the limit counts it */
 
+/* Position: every event after it that is not retained had a key and set it. So a reader that is
+ * sent the state instead misses nothing. Not after history_complete(). */
+uint64_t history_plain(const struct history *h);
+
 /* What e costs at most: less when its names are in other events' `to` already. */
 uint64_t history_cost(const struct event *e);
 
@@ -129,6 +133,7 @@ struct history_filter {
     const struct audience *who; /* those that concern it; NULL: all. At most HISTORY_CHANNELS_MAX channels */
     int64_t now_ms;             /* unix time: those that have not expired */
     bool compact;               /* those that no later event supersedes (state.h) */
+    uint64_t *superseded;       /* counts those that `compact` left out; NULL: not counted */
 };
 
 /* Collect up to max events after position `after`, oldest first, until their entries pass

@@ -358,6 +358,21 @@ int state_apply(struct state *s, struct event *e)
     return 0;
 }
 
+void state_match(struct state *s, struct event *e)
+{
+    struct slot *slot = e->key.len ? find_slot(s, e) : NULL;
+    if (slot && slot->event && slot->seq == e->seq)
+        adopt(s, slot, e);
+    else if (slot ? slot->seq > e->seq : e->key.len && !e->remove)
+        e->superseded = true;
+}
+
+bool state_supersedes(const struct state *s, const struct event *e)
+{
+    const struct slot *slot = e->key.len ? find_slot(s, e) : NULL;
+    return slot && slot->seq > e->seq;
+}
+
 bool state_has_room(const struct state *s, const struct event *e, const struct state_limits *limits)
 {
     if (!e->key.len || e->remove)

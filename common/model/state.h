@@ -40,6 +40,14 @@ bool state_has_room(const struct state *s, const struct event *e, const struct s
  * the same event as another object, e takes its place. 0 or -ENOMEM: unchanged. */
 int state_apply(struct state *s, struct event *e);
 
+/* An event that is in the state's past: the state has what came of it. Nothing changes, but e is
+ * marked when its key has another event by now, or none. When the state has e as another object, e
+ * takes its place. */
+void state_match(struct state *s, struct event *e);
+
+/* True when the state has a later event of e's key. */
+bool state_supersedes(const struct state *s, const struct event *e);
+
 /* Forget the keys whose event has expired at now_ms (unix time). Not between state_hold() and
  * state_settle() when something changed. Their number. */
 size_t state_expire(struct state *s, int64_t now_ms);

@@ -69,6 +69,7 @@ const struct stat_row worker_counter_rows[WORKER_COUNTERS] = {
     [LATENCY_MORE] = {.name = "latency_more", .help = "live deliveries that took longer", .family = METRIC_NONE},
     [LATENCY_SUM_MS] = {.name = "latency_sum_ms", .help = "sum of the times of all live deliveries", .family = METRIC_NONE},
     [STREAMS_BEHIND] = {.name = "streams_behind", .help = "times a stream exceeded queue-bytes and continued from the window"},
+    [CONFLATED] = {.name = "conflated", .help = "superseded events that slow or resuming streams were spared"},
 };
 
 const struct stat_row worker_gauge_rows[WORKER_GAUGES] = {

@@ -51,6 +51,7 @@ enum worker_counter {
     LATENCY_MORE,
     LATENCY_SUM_MS,
     STREAMS_BEHIND, /* a live stream had more than queue-bytes to wait and went on from the window */
+    CONFLATED,      /* superseded events that a resuming stream, or one that is behind, was spared */
     WORKER_COUNTERS
 };
 

@@ -47,7 +47,7 @@ static struct conn_list *list_of(struct conn *c)
     case CONN_OPEN:
         if (!c->blocked)
             return &c->set->idle;
-        return c->behind ? &c->set->behind : &c->set->blocked;
+        return c->behind && !c->spared ? &c->set->behind : &c->set->blocked;
     case CONN_ENDING:
         return &c->set->ending;
     case CONN_CUTTING:
@@ -65,7 +65,7 @@ static void enter(struct conn *c, enum conn_state state)
     if (c->state != CONN_DEAD)
         list_remove(list_of(c), c);
     c->state = state;
-    c->touched = loop_now(c->set->loop);
+    c->touched = c->progressed = loop_now(c->set->loop);
     if (state != CONN_DEAD)
         list_append(list_of(c), c);
 }
@@ -73,10 +73,11 @@ static void enter(struct conn *c, enum conn_state state)
 void conn_touch(struct conn *c)
 {
     struct conn_list *list = list_of(c);
-    c->touched = loop_now(c->set->loop);
-    if (c->state != CONN_DEAD && list->last != c) {
+    c->touched = c->progressed = loop_now(c->set->loop);
+    if (c->state != CONN_DEAD && (list->last != c || c->spared)) {
         list_remove(list, c);
-        list_append(list, c);
+        c->spared = false;
+        list_append(list_of(c), c);
     }
 }
 
@@ -166,21 +167,32 @@ static void cut_overdue(struct conns *set, struct conn_list *list, int64_t timeo
     watch_over(set, list, timeout);
 }
 
-/* Timeout of a reader that is behind. */
-static int64_t behind_ms(const struct conns *set)
+/* Has the reader of c taken nothing for this long? */
+static bool stalled(const struct conn *c, int64_t timeout)
 {
-    return set->write_ms && set->write_ms < CONN_BEHIND_MS ? set->write_ms : CONN_BEHIND_MS;
+    return c->blocked && timeout && c->progressed + timeout <= loop_now(c->set->loop);
 }
 
 static void cut_slow(struct conn *c);
+static void change_list(struct conn *c, bool blocked, bool behind, bool spared);
+
+/* The reader of c is behind and takes nothing. */
+static void cut_or_spare(struct conn *c)
+{
+    bool fits = c->hooks->overflows && !c->hooks->overflows(c);
+    if (fits && !stalled(c, c->set->write_ms))
+        change_list(c, c->blocked, true, true);
+    else
+        cut_slow(c);
+}
 
 static void cut_behind(struct conns *set, int64_t now)
 {
     struct conn_list *list = &set->behind;
 
-    while (list->first && list->first->touched + behind_ms(set) <= now)
-        cut_slow(list->first);
-    watch_over(set, list, behind_ms(set));
+    while (list->first && list->first->touched + set->behind_ms <= now)
+        cut_or_spare(list->first);
+    watch_over(set, list, set->behind_ms);
 }
 
 static void end_overdue(void *context, int64_t now)
@@ -351,22 +363,24 @@ static void account(struct conn *c, size_t written)
 }
 
 /* The timeout of its reader begins again. */
-static void change_list(struct conn *c, bool blocked, bool behind)
+static void change_list(struct conn *c, bool blocked, bool behind, bool spared)
 {
+    MUST(behind || !spared);
     list_remove(list_of(c), c);
     c->blocked = blocked;
     c->behind = behind;
+    c->spared = spared;
     c->touched = loop_now(c->set->loop);
     list_append(list_of(c), c);
     watch_over(c->set, &c->set->blocked, c->set->write_ms);
-    watch_over(c->set, &c->set->behind, behind_ms(c->set));
+    watch_over(c->set, &c->set->behind, c->set->behind_ms);
 }
 
 static void block(struct conn *c, bool blocked)
 {
     if (c->blocked == blocked || c->plain_file)
         return;
-    change_list(c, blocked, c->behind);
+    change_list(c, blocked, c->behind, false);
     loop_set(c->set->loop, &c->watch, (c->raw ? 0 : EPOLLIN | EPOLLRDHUP) | (blocked ? EPOLLOUT : 0));
 }
 
@@ -434,19 +448,35 @@ void conn_send(struct conn *c, struct event *e)
 
 void conn_fall_behind(struct conn *c)
 {
-    MUST(c->state == CONN_OPEN && !c->behind && c->queue.bytes);
+    MUST(c->state == CONN_OPEN && !c->behind);
 
-    if (c->blocked && c->touched + behind_ms(c->set) <= loop_now(c->set->loop))
-        cut_slow(c);
-    else
-        change_list(c, c->blocked, true);
+    change_list(c, c->blocked, true, false);
+    if (stalled(c, c->set->behind_ms))
+        cut_or_spare(c);
 }
 
 void conn_catch_up(struct conn *c)
 {
     MUST(c->behind);
     if (c->state == CONN_OPEN)
-        change_list(c, c->blocked, false);
+        change_list(c, c->blocked, false, false);
+}
+
+/* Bytes at the front of the queue whose record has begun. */
+static size_t promised(const struct conn *c)
+{
+    return c->raw ? 0 : c->record_left;
+}
+
+uint64_t conn_unwritten(const struct conn *c)
+{
+    const struct event *e = deque_at(&c->queue.events, queue_fixed(&c->queue, promised(c)));
+    return e ? e->seq : 0;
+}
+
+void conn_unqueue(struct conn *c)
+{
+    queue_truncate(&c->queue, queue_fixed(&c->queue, promised(c)));
 }
 
 static void flush(struct conn *c)
@@ -550,6 +580,15 @@ static void readable(struct conn *c)
         conn_cut(c, END_CLIENT);
 }
 
+/* The socket has room again. */
+static void thaw(struct conn *c)
+{
+    if (c->state == CONN_OPEN && stalled(c, CONN_STALE_MS) && c->hooks->thawed)
+        c->hooks->thawed(c);
+    if (c->state < CONN_LINGER)
+        flush(c);
+}
+
 static void ready(void *context, uint32_t events)
 {
     struct conn *c = context;
@@ -557,8 +596,8 @@ static void ready(void *context, uint32_t events)
         readable(c);
     else if (events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP))
         conn_cut(c, END_CLIENT);
-    if ((events & EPOLLOUT) && c->state < CONN_LINGER)
-        flush(c);
+    if (events & EPOLLOUT)
+        thaw(c);
 }
 
 /* --- life --- */
@@ -567,6 +606,7 @@ void conns_init(struct conns *set, struct loop *loop, const struct conns_hooks *
                 uint64_t *counters)
 {
     *set = (struct conns){.loop = loop, .hooks = hooks, .budget = budget, .write_ms = write_ms, .counters = counters};
+    set->behind_ms = write_ms && write_ms < CONN_BEHIND_MS ? write_ms : CONN_BEHIND_MS;
     set->end_timer = (struct loop_timer){.fire = end_overdue, .context = set};
 }
 
@@ -584,7 +624,7 @@ int conn_open(struct conn *c, struct conns *set, const struct conn_hooks *hooks,
     if (err && !c->plain_file)
         return err;
     set->count++;
-    c->touched = loop_now(set->loop);
+    c->touched = c->progressed = loop_now(set->loop);
     list_append(&set->idle, c);
     return 0;
 }

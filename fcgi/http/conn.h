@@ -37,13 +37,15 @@ struct conn {
     bool dirty;           /* in the list of connections to flush */
     bool blocked;         /* the socket is full: waits for EPOLLOUT */
     bool behind;          /* the queue has no room for further events; see conn_fall_behind() */
+    bool spared;          /* it is behind, and what its reader is to get fits the budget; see struct conn_hooks */
     uint16_t request;     /* FastCGI request id */
     uint8_t head_left;    /* bytes of the current record's header still to write */
     uint8_t tail_left;    /* bytes of the end of the response still to write */
     uint16_t record_left; /* bytes of the current record's content still to write */
     uint16_t record_len;
     uint64_t timed_after;     /* latency is counted for events with a greater seq; UINT64_MAX: for none */
-    int64_t touched;          /* clock_ms() of the last write or change of state */
+    int64_t touched;          /* clock_ms() of the last write or change of list */
+    int64_t progressed;       /* of the last write or change of state */
     struct conn *prev, *next; /* in the list of its state, longest first */
     struct conn *next_dirty;  /* or, when dead, the next dead one */
 };
@@ -56,6 +58,14 @@ struct conn_list {
 struct conn_hooks {
     void (*closed)(struct conn *c);  /* it ended; nothing can be sent any more. Called for every conn, once */
     void (*drained)(struct conn *c); /* an open conn has written its whole queue */
+
+    /* NULL, or: a conn is behind and its reader took nothing for CONN_BEHIND_MS. False when what
+     * it is to get fits the budget: it is not cut before write_ms has passed. */
+    bool (*overflows)(struct conn *c);
+
+    /* NULL, or: an open conn can write again that was blocked for CONN_STALE_MS or longer. Its
+     * queue may be changed with conn_unqueue(). */
+    void (*thawed)(struct conn *c);
 };
 
 /* The same for each conn of a set. */
@@ -72,6 +82,7 @@ struct conns {
     const struct conns_hooks *hooks;
     size_t budget;      /* bytes in the queue of each */
     int64_t write_ms;   /* timeout of a reader without write progress; 0: none */
+    int64_t behind_ms;  /* the same for one that is behind: CONN_BEHIND_MS, and at most write_ms */
     uint64_t *counters; /* WORKER_COUNTERS of them */
     size_t count;       /* not yet closed */
     struct conn *dirty;
@@ -90,6 +101,7 @@ struct conns {
 #define CONN_ENDING_MS 30000       /* timeout without write progress at the end of a response */
 #define CONN_CUTTING_MS 3000       /* timeout for the rest of a slow reader's record */
 #define CONN_BEHIND_MS 3000        /* timeout without write progress of a reader that is behind */
+#define CONN_STALE_MS 1000         /* what waited for longer may be out of date */
 #define CONN_LINGER_MS 2000        /* timeout for the web server to close after a response */
 
 void conns_init(struct conns *set, struct loop *loop, const struct conns_hooks *hooks, size_t budget, int64_t write_ms,
@@ -119,12 +131,18 @@ void conn_send(struct conn *c, struct event *e);
 bool conn_try_send(struct conn *c, struct event *e);
 
 /* There was no room for further events: the caller withholds them until the drained hook. A
- * reader without write progress for CONN_BEHIND_MS (or the set's write_ms, if shorter) is cut;
- * at once if that time has already passed. */
+ * reader without write progress for CONN_BEHIND_MS (or the set's write_ms, if shorter) is cut if its
+ * owner says that it overflows; at once if that time has already passed. */
 void conn_fall_behind(struct conn *c);
 
 /* All withheld events are queued: the budget holds again. Ignored unless open. */
 void conn_catch_up(struct conn *c);
+
+/* Take events of the sequence back that nothing was written of: those after the last text of our
+ * own. The seq of the oldest of them, which the caller sends again later; 0: there is none.
+ * conn_unqueue() drops them. */
+uint64_t conn_unwritten(const struct conn *c);
+void conn_unqueue(struct conn *c);
 
 /* Queue e without a budget, for a caller that bounds what it sends. */
 void conn_send_unbounded(struct conn *c, struct event *e);

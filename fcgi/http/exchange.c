@@ -23,7 +23,7 @@ static void answer_drained(struct conn *c)
     (void)c; /* there is nothing more to send */
 }
 
-static const struct conn_hooks answer_hooks = {answer_closed, answer_drained};
+static const struct conn_hooks answer_hooks = {.closed = answer_closed, .drained = answer_drained};
 
 static void exchange_free(struct conn *c)
 {

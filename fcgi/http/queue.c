@@ -75,6 +75,30 @@ void queue_keep(struct queue *q, size_t bytes)
     q->bytes = bytes;
 }
 
+size_t queue_fixed(const struct queue *q, size_t bytes)
+{
+    size_t count = q->events.count, before = q->bytes;
+
+    for (; count > 0; count--) {
+        const struct event *e = deque_at(&q->events, count - 1);
+        if (!e->seq || before < bytes + e->text.len || (count == 1 && q->offset))
+            break;
+        before -= e->text.len;
+    }
+    return count;
+}
+
+void queue_truncate(struct queue *q, size_t count)
+{
+    while (q->events.count > count) {
+        struct event *last = deque_pop_back(&q->events);
+        MUST(q->bytes >= last->text.len);
+        q->bytes -= last->text.len;
+        event_unref(&last);
+    }
+    MUST(q->bytes || !q->offset);
+}
+
 void queue_release(struct queue *q)
 {
     struct event *e;

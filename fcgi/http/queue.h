@@ -41,6 +41,14 @@ void queue_consume(struct queue *q, size_t len);
  * afterwards. */
 void queue_keep(struct queue *q, size_t bytes);
 
+/* The number of events at the front that stay when what waits is read anew: those with the first
+ * bytes (at least `bytes`), one that is written in part, and all up to the last text of our own (it
+ * has no seq). */
+size_t queue_fixed(const struct queue *q, size_t bytes);
+
+/* Drop all but the first count events, not fewer than queue_fixed(). */
+void queue_truncate(struct queue *q, size_t count);
+
 /* Drop everything and free the memory. */
 void queue_release(struct queue *q);
 

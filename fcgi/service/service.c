@@ -228,7 +228,7 @@ static void call_drained(struct conn *conn)
     (void)conn; /* a service sends when it has something to say */
 }
 
-static const struct conn_hooks call_hooks = {call_closed, call_drained};
+static const struct conn_hooks call_hooks = {.closed = call_closed, .drained = call_drained};
 
 void service_begin(struct services *set, const struct service *service, const struct incoming *in)
 {

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "model/past_ids.h"
 #include "ops/log.h"
+#include "stream/current.h"
 #include "stream/report.h"
 #include "stream/stream.h"
 
@@ -53,7 +54,7 @@ static void end_past(void *owner, void *context)
 {
     struct stream *s = owner;
     struct event *e = context;
-    bool was_live = s->state == STREAM_LIVE || s->exchange.conn.behind;
+    bool was_live = s->state == STREAM_LIVE || s->state == STREAM_CURRENT || s->exchange.conn.behind;
     if (s->waited && was_live && s->exchange.conn.state == CONN_OPEN)
         stream_deliver(s, e, false);
 }
@@ -135,7 +136,7 @@ static void end_banned(void *owner, void *context)
     const struct streams *set = context;
     struct event *e;
 
-    if (!bans_until(set->bans, registry_session(s->entry), streams_ban_clock(set)))
+    if (!bans_until(set->bans, registry_session(s->entry), streams_broker_ms(set)))
         return;
     if (!(e = shutdown_of(registry_session(s->entry))))
         return;
@@ -174,7 +175,7 @@ static void on_event(void *context, struct event *e)
     history_evict(set->window);
     if (e->seq > set->bans_at)
         bans_apply(set->bans, e);
-    if (e->kind != EVENT_BANS)
+    if (current_follow(set, e) && e->kind != EVENT_BANS)
         streams_collect(set, e);
 }
 
@@ -200,6 +201,7 @@ static void on_broken(void *context, uint64_t position, uint64_t oldest)
     struct breakage b = {position, oldest};
     streams_settle(set);
     history_break(set->window, position);
+    current_lose(set);
     set->missed = true;
     registry_each(set->registry, tell_broken, &b);
 }
@@ -219,6 +221,8 @@ const struct upstream_hooks stream_upstream_hooks = {
     .joined = on_joined,
     .blocked = on_blocked,
     .all_blocked = on_all_blocked,
+    .state = current_state,
+    .state_told = current_told,
     .event = on_event,
     .advanced = on_advanced,
     .broken = on_broken,

@@ -58,7 +58,8 @@ static void heartbeat_due(void *context, int64_t now)
     int64_t due = now - (int64_t)set->limits.heartbeat_ms;
     for (struct conn *c; (c = set->exchanges->conns.idle.first) && c->touched <= due;)
         heartbeat_send(c);
-    bans_expire(set->bans, streams_ban_clock(set));
+    bans_expire(set->bans, streams_broker_ms(set));
+    state_expire(set->current, streams_broker_ms(set));
     heartbeat_arm(set);
 }
 

@@ -8,6 +8,7 @@
 #include "base/must.h"
 #include "base/name.h"
 #include "ops/log.h"
+#include "stream/current.h"
 #include "stream/heartbeat.h"
 #include "stream/report.h"
 
@@ -87,8 +88,9 @@ static void replace(struct stream *s)
 
 /* --- opening --- */
 
-/* The first block has no id: line while the position is unknown, or if the client's cursor is
- * not valid in one. Then the first checkpoint follows when the stream has a position. */
+/* The first block has no id: line while the position is unknown, if the client's cursor is not
+ * valid in one, or if the current state comes first. Then the first checkpoint follows when the
+ * stream has a position. */
 static struct event *first_block(struct stream *s, const struct request *r)
 {
     char digits[24], connection[REGISTRY_ID_MAX];
@@ -96,7 +98,7 @@ static struct event *first_block(struct stream *s, const struct request *r)
 
     if (r->last_id && cursor_valid(slice_of(r->last_id)))
         block.id = slice_of(r->last_id); /* not the head: a disconnect during the replay would skip events */
-    else if (!r->last_id && s->set->window)
+    else if (!r->last_id && s->set->window && !current_concerns(s, history_head(s->set->window)))
         block.id = stream_digits(history_head(s->set->window), digits);
 
     if (block.id.len)
@@ -213,7 +215,7 @@ static enum worker_counter refusal_counter(int status)
 /* The log line names the end of the ban, not the session: see log_slow(). */
 static bool is_banned(const struct streams *set, const struct request *r)
 {
-    int64_t until_ms = bans_until(set->bans, slice_of(r->session), streams_ban_clock(set));
+    int64_t until_ms = bans_until(set->bans, slice_of(r->session), streams_broker_ms(set));
 
     if (until_ms)
         log_event(LOG_DEBUG, "request refused (204): session is banned", log_count("until", (uint64_t)until_ms));

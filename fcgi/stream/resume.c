@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/name.h"
+#include "stream/current.h"
 #include "stream/stream.h"
 
 #define LOW_WATER 32768u /* bytes waiting below which more is read */
@@ -86,12 +87,23 @@ static void go_live(struct stream *s)
         stream_send_checkpoint(s, s->cursor);
 }
 
+/* s begins at position without a cursor. */
+static void begin_at(struct stream *s, uint64_t position)
+{
+    s->cursor = s->shown = position;
+    if (!current_concerns(s, position)) {
+        go_live(s);
+        return;
+    }
+    current_begin(s);
+    resume_continue(s);
+}
+
 void resume_begin(struct stream *s)
 {
     const struct history *window = s->set->window;
     if (!s->last_id) {
-        s->cursor = s->shown = history_head(window);
-        go_live(s);
+        begin_at(s, history_head(window));
         return;
     }
     s->state = STREAM_RESUMING;
@@ -109,18 +121,77 @@ void resume_begin(struct stream *s)
     ask_broker(s, seq, id);
 }
 
-static void read_window(struct stream *s)
+/* Some of the next events for s after a position, without superseded and expired ones: the answer
+ * is complete up to *upto. */
+struct chunk {
+    struct event *events[CHUNK];
+    size_t count;
+    uint64_t upto;
+};
+
+/* Read a chunk from the window. When that evicted nothing but events with keys since `after`, the
+ * state has what is left of them. False: what follows is not here. superseded: as in the filter. */
+static bool read_chunk(const struct stream *s, uint64_t after, uint64_t *superseded, struct chunk *c)
 {
+    const struct history *window = s->set->window;
     struct slice channels[REQUEST_CHANNELS_MAX];
     char connection[REGISTRY_ID_MAX];
     struct audience who = stream_audience(s, channels, connection);
-    struct event *events[CHUNK];
-    uint64_t upto;
-    struct history_filter filter = {.who = &who, .now_ms = streams_ban_clock(s->set), .compact = true};
-    size_t count = history_read(s->set->window, &filter, s->cursor, events, CHUNK, LOW_WATER, &upto);
-    for (size_t i = 0; i < count; i++)
-        stream_deliver(s, events[i], false);
-    s->cursor = upto;
+    struct history_filter filter = {
+        .who = &who, .now_ms = streams_broker_ms(s->set), .compact = true, .superseded = superseded};
+    uint64_t complete = history_complete(window);
+
+    if (history_knows(window, after)) {
+        c->count = history_read(window, &filter, after, c->events, CHUNK, LOW_WATER, &c->upto);
+        return true;
+    }
+    if (!s->exchange.conn.behind || s->set->current_lost || after < history_plain(window) || after >= complete)
+        return false;
+
+    c->count = state_read(s->set->current, &filter, after, complete, c->events, CHUNK, LOW_WATER);
+    c->upto = c->count ? c->events[c->count - 1]->seq : complete;
+    return true;
+}
+
+/* False when what follows is not here. */
+static bool send_chunk(struct stream *s)
+{
+    struct chunk c;
+    if (!read_chunk(s, s->cursor, &s->set->counters[CONFLATED], &c))
+        return false;
+
+    for (size_t i = 0; i < c.count; i++)
+        stream_deliver(s, c.events[i], false);
+    s->cursor = c.upto;
+    return true;
+}
+
+/* --- readers that are behind --- */
+
+/* Take back what waits for s, to read it from the window without what is superseded or has expired
+ * by now. */
+static void take_back(struct stream *s)
+{
+    uint64_t first = conn_unwritten(&s->exchange.conn);
+    bool changes = s->set->compacts || s->set->expires;
+    if (!changes || !first || !history_knows(s->set->window, first - 1))
+        return;
+
+    MUST(first - 1 <= s->cursor);
+    conn_unqueue(&s->exchange.conn);
+    s->cursor = first - 1;
+    if (s->shown > s->cursor)
+        s->shown = s->cursor;
+}
+
+/* s is live and has everything up to position in its queue. */
+static void read_window_from(struct stream *s, uint64_t position)
+{
+    s->state = STREAM_RESUMING;
+    s->cursor = position;
+    take_back(s);
+    conn_fall_behind(&s->exchange.conn);
+    resume_continue(s);
 }
 
 void resume_fall_behind(struct stream *s, uint64_t position)
@@ -129,9 +200,36 @@ void resume_fall_behind(struct stream *s, uint64_t position)
     MUST(position >= s->cursor);
 
     s->set->counters[STREAMS_BEHIND]++;
-    s->state = STREAM_RESUMING;
-    s->cursor = position;
-    conn_fall_behind(&s->exchange.conn);
+    read_window_from(s, position);
+}
+
+void resume_refresh(struct stream *s)
+{
+    if (!s->set->expires || s->pending || !conn_unwritten(&s->exchange.conn))
+        return;
+
+    if (s->state == STREAM_LIVE) {
+        read_window_from(s, history_head(s->set->window));
+    } else if (s->state == STREAM_RESUMING) {
+        take_back(s);
+        resume_continue(s);
+    }
+}
+
+bool resume_overflows(const struct stream *s)
+{
+    size_t bytes = s->exchange.conn.queue.bytes, budget = s->exchange.conn.set->budget;
+    struct chunk c = {.upto = s->cursor};
+
+    if (!s->set->compacts)
+        return true;
+    while (bytes <= budget && c.upto < history_head(s->set->window)) {
+        if (!read_chunk(s, c.upto, NULL, &c))
+            return true;
+        for (size_t i = 0; i < c.count; i++)
+            bytes += c.events[i]->text.len;
+    }
+    return bytes > budget;
 }
 
 /* The window no longer has what follows. A reader so much slower than the sequence is cut; its
@@ -144,31 +242,60 @@ static void leave_window(struct stream *s)
         ask_broker(s, s->cursor, (struct slice){0});
 }
 
+/* Is s catching up, and can be sent more? */
+static bool has_room(const struct stream *s)
+{
+    bool catches_up = s->state == STREAM_CURRENT || (s->state == STREAM_RESUMING && !s->pending);
+    return catches_up && s->exchange.conn.state == CONN_OPEN && s->exchange.conn.queue.bytes < LOW_WATER;
+}
+
 void resume_continue(struct stream *s)
 {
-    while (s->state == STREAM_RESUMING && !s->pending && s->exchange.conn.state == CONN_OPEN &&
-           s->exchange.conn.queue.bytes < LOW_WATER) {
-        if (s->cursor >= history_head(s->set->window))
+    while (has_room(s)) {
+        if (s->state == STREAM_CURRENT) {
+            if (!current_continue(s))
+                return;
+        } else if (s->cursor >= history_head(s->set->window)) {
             go_live(s);
-        else if (history_knows(s->set->window, s->cursor))
-            read_window(s);
-        else
+        } else if (!send_chunk(s)) {
             leave_window(s);
+        }
     }
 }
 
+/* After a gap the client is sent the current state again: it may have missed events with keys. Then
+ * s is CURRENT. */
 static void tell_gap(struct stream *s, struct slice last, uint64_t position, uint64_t oldest)
 {
     s->set->counters[GAPS_TOLD]++;
     exchange_send(&s->exchange, reply_gap(last, oldest));
     s->cursor = position;
-    stream_send_checkpoint(s, position);
+    forget_last_id(s);
+    if (stream_is_open(s) && current_concerns(s, position))
+        current_begin(s);
+    else
+        stream_send_checkpoint(s, position);
 }
 
 static struct slice cursor_digits(const struct stream *s, char digits[24])
 {
     int len = snprintf(digits, 24, "%" PRIu64, s->cursor);
     return (struct slice){digits, (size_t)len};
+}
+
+/* The broker has left out what was superseded when it answered. */
+static void deliver_page(struct stream *s, const struct wire_page *page)
+{
+    struct slice rest = page->entries;
+    struct event *e;
+
+    for (size_t used; (e = event_parse(rest, &used)); event_unref(&e)) {
+        bool superseded = state_supersedes(s->set->current, e);
+        s->set->counters[CONFLATED] += superseded;
+        if (!superseded && streams_broker_ms(s->set) < event_expires_ms(e))
+            stream_deliver(s, e, false);
+        rest = (struct slice){rest.data + used, rest.len - used};
+    }
 }
 
 void resume_page(struct stream *s, const struct wire_page *page)
@@ -182,13 +309,10 @@ void resume_page(struct stream *s, const struct wire_page *page)
     else if (s->last_id)
         s->shown = s->cursor;
     forget_last_id(s);
-    struct slice rest = page->entries;
-    struct event *e;
-    for (size_t used; (e = event_parse(rest, &used)); event_unref(&e)) {
-        stream_deliver(s, e, false);
-        rest = (struct slice){rest.data + used, rest.len - used};
+    if (s->state != STREAM_CURRENT) { /* else the page is asked for again, behind the state */
+        deliver_page(s, page);
+        s->cursor = page->upto;
     }
-    s->cursor = page->upto;
     resume_continue(s);
 }
 
@@ -207,6 +331,11 @@ static void ask_anew(struct stream *s)
 void resume_broken(struct stream *s, uint64_t position, uint64_t oldest)
 {
     char digits[24];
+    if (s->state == STREAM_CURRENT) { /* its client has no cursor yet, and begins again */
+        exchange_send(&s->exchange, stream_retry_block(s->set));
+        conn_end(&s->exchange.conn, END_DRAIN);
+        return;
+    }
     if (s->pending && s->last_id && !parse_seq(s->last_id)) {
         ask_anew(s);
         return;
@@ -220,5 +349,8 @@ void resume_broken(struct stream *s, uint64_t position, uint64_t oldest)
     if (s->state == STREAM_LIVE && s->cursor < position)
         s->cursor = s->shown; /* the last place that its client heard of */
     tell_gap(s, cursor_digits(s, digits), position, oldest);
-    go_live(s);
+    if (s->state == STREAM_CURRENT)
+        resume_continue(s);
+    else
+        go_live(s);
 }

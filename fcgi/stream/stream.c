@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/must.h"
 #include "ops/log.h"
+#include "stream/current.h"
 #include "stream/heartbeat.h"
 #include "stream/report.h"
 
@@ -65,7 +66,7 @@ void stream_send_checkpoint(struct stream *s, uint64_t position)
     s->shown = position;
 }
 
-int64_t streams_ban_clock(const struct streams *set)
+int64_t streams_broker_ms(const struct streams *set)
 {
     return ordering_broker_ms(&set->ordering, clock_us(), clock_unix_ms());
 }
@@ -99,7 +100,7 @@ static bool bans_itself(const struct stream *s, const struct event *e, int64_t n
 /* s was admitted because its ban was not known here yet. */
 static bool admitted_early(const struct stream *s, const struct event *e)
 {
-    int64_t now_ms = streams_ban_clock(s->set);
+    int64_t now_ms = streams_broker_ms(s->set);
 
     if (e->seq <= s->opened_at)
         return false;
@@ -284,7 +285,21 @@ static void stream_drained(struct conn *c)
     resume_continue(s);
 }
 
-const struct conn_hooks stream_conn_hooks = {stream_closed, stream_drained};
+static bool stream_overflows(struct conn *c)
+{
+    const struct stream *s = stream_of(c);
+    MUST(s);
+    return resume_overflows(s);
+}
+
+static void stream_thawed(struct conn *c)
+{
+    struct stream *s = stream_of(c);
+    MUST(s);
+    resume_refresh(s);
+}
+
+const struct conn_hooks stream_conn_hooks = {stream_closed, stream_drained, stream_overflows, stream_thawed};
 
 /* --- measurements --- */
 
@@ -336,11 +351,12 @@ int streams_init(struct streams *set, const char *prefix, size_t queue_bytes)
     TAILQ_INIT(&set->unconfirmed);
     set->registry = registry_new(prefix);
     set->bans = bans_new();
+    set->current = state_new();
     set->live.max = queue_bytes / 4 < BUNDLE_BYTES ? queue_bytes / 4 : BUNDLE_BYTES;
 
     int err = heartbeat_init(set);
     err = err ? err : limits_init(set);
-    return !err && set->registry && set->bans ? 0 : -ENOMEM;
+    return !err && set->registry && set->bans && set->current ? 0 : -ENOMEM;
 }
 
 void streams_release(struct streams *set)
@@ -351,6 +367,7 @@ void streams_release(struct streams *set)
     bundle_release(&set->live);
     registry_free(&set->registry);
     bans_free(&set->bans);
+    state_free(&set->current);
     history_free(&set->window);
     heartbeat_release(set);
 }

@@ -1,13 +1,13 @@
 /* stream.h - the streams of a worker: what each one is sent, and how a client that reconnects
  * catches up.
  *
- * A stream is WAITING while the sequence is not known yet, RESUMING while it catches up with the
- * events it missed, then LIVE. A resuming stream is not sent live events: it reads them from the
+ * A stream is WAITING while the sequence is not known yet, CURRENT while it is sent the current
+ * state, RESUMING while it catches up with the events it missed, then LIVE. A resuming stream is not sent live events: it reads them from the
  * window later, so that the order holds. It is fed as fast as its reader reads. A live stream whose
  * queue is full is RESUMING again: its conn is `behind`.
  *
- * open.c opens streams. feed.c takes the sequence from upstream, and stream.c delivers it. resume.c
- * brings streams up to date, heartbeat.c keeps them alive, limits.c ends them when their time is
+ * open.c opens streams. feed.c takes the sequence from upstream, and stream.c delivers it. current.c
+ * sends the current state, resume.c brings streams up to date, heartbeat.c keeps them alive, limits.c ends them when their time is
  * over, report.c reports them to the broker. None of them touches a descriptor (conn.c) or a socket
  * of the broker's (upstream.c).
  */
@@ -21,6 +21,7 @@
 #include "http/exchange.h"
 #include "model/bans.h"
 #include "model/history.h"
+#include "model/state.h"
 #include "stream/addresses.h"
 #include "stream/bundle.h"
 #include "stream/registry.h"
@@ -30,7 +31,7 @@
 /* A stream resumes with all of its channels. */
 _Static_assert(REQUEST_CHANNELS_MAX == HISTORY_CHANNELS_MAX, "channels of a stream, and of a reader of the history");
 
-enum stream_state { STREAM_WAITING, STREAM_RESUMING, STREAM_LIVE };
+enum stream_state { STREAM_WAITING, STREAM_CURRENT, STREAM_RESUMING, STREAM_LIVE };
 
 struct stream {
     struct exchange exchange; /* first: the exchange that it is while its role is EXCHANGE_STREAM */
@@ -45,9 +46,10 @@ struct stream {
     uint64_t opened_at; /* position when it was opened, 0 without one: a shutdown up to it does not end the stream */
     int64_t opened_us;  /* clock_us() then */
     TAILQ_ENTRY(stream) unconfirmed; /* until it is confirmed */
-    uint64_t cursor; /* position up to which all events were sent; when live, later ones are sent as they arrive */
-    uint64_t shown;  /* position in the last id: line sent */
-    char *last_id;   /* the client's cursor as text, until it was found; NULL: none */
+    uint64_t cursor;     /* position up to which all events were sent; when live, later ones are sent as they arrive */
+    uint64_t shown;      /* position in the last id: line sent */
+    uint64_t state_sent; /* CURRENT: seq of the last event of the state that was sent; 0: none */
+    char *last_id;       /* the client's cursor as text, until it was found; NULL: none */
     struct upstream_request *pending; /* to the broker, under way */
     struct registry_entry *entry;     /* while it is open; read it with stream_entry() */
     struct limits *own_limits;        /* its end time and its address (limits.c); NULL: neither. stream_own_limits() */
@@ -103,6 +105,10 @@ struct streams {
     uint64_t bans_at;            /* position up to which events are applied to bans */
     bool missed;                 /* events, since the last welcome */
     struct history *window;      /* NULL until the sequence is known */
+    struct state *current;       /* the newest event of each key (current.h) */
+    uint64_t current_at;         /* position of the welcome that it came with */
+    bool current_lost;           /* events were lost: it is out of date until the next welcome */
+    bool compacts, expires;      /* an event had a key, or a ttl: what waits may be superseded, or out of date */
     struct bundle live;          /* of this iteration, in the window already, not yet sent to live streams */
     struct upstream *upstream;   /* set by the wiring */
     struct tokens *tokens;       /* set by the wiring; NULL: no keys are configured */
@@ -196,7 +202,7 @@ struct event *stream_retry_block(const struct streams *set);
 void streams_collect(struct streams *set, struct event *e);
 
 /* The broker's time: bans end by its clock, which set their ends. */
-int64_t streams_ban_clock(const struct streams *set);
+int64_t streams_broker_ms(const struct streams *set);
 
 /* --- between stream.c and resume.c --- */
 
@@ -222,7 +228,13 @@ void resume_begin(struct stream *s);
  * window. */
 void resume_fall_behind(struct stream *s, uint64_t position);
 
-/* Go on catching up, as far as there is room in the queue. */
+/* The reader of s took nothing for a while: what waits for it may have expired. */
+void resume_refresh(struct stream *s);
+
+/* True when what s is still to be sent, without superseded events, exceeds its budget. */
+bool resume_overflows(const struct stream *s);
+
+/* Go on with the state and with catching up, as far as there is room in the queue. */
 void resume_continue(struct stream *s);
 
 /* The broker's reply. */

@@ -48,10 +48,10 @@ struct full {
     size_t cursor;     /* of the walk */
 };
 
-/* The bans received for the next welcome (WIRE_BANS). */
-struct ban_pieces {
+/* The bans and the state received for the next welcome (WIRE_BANS, WIRE_STATE). */
+struct welcome_pieces {
     uint64_t run, count;
-    struct buf bans;
+    struct buf bans, entries;
 };
 
 struct upstream {
@@ -87,7 +87,7 @@ struct upstream {
     uint64_t covered;    /* offset in unacked: ended items up to it were sent to this broker */
     struct unacked unacked;
     struct full full;
-    struct ban_pieces ban_pieces;
+    struct welcome_pieces pieces;
     int64_t hello_first_us; /* when the first unanswered hello was sent; 0: none */
 };
 
@@ -461,10 +461,11 @@ static void lose_broker(struct upstream *u)
     }
 }
 
-static void drop_ban_pieces(struct upstream *u)
+static void drop_pieces(struct upstream *u)
 {
-    buf_release(&u->ban_pieces.bans);
-    u->ban_pieces = (struct ban_pieces){0};
+    buf_release(&u->pieces.bans);
+    buf_release(&u->pieces.entries);
+    u->pieces = (struct welcome_pieces){0};
 }
 
 /* The broker acknowledged reports up to n; it was at head then. */
@@ -483,31 +484,43 @@ static void note_acknowledged(struct upstream *u, uint64_t n, uint64_t head)
     u->hooks->acknowledged(u->context, report.mark, head);
 }
 
-/* --- bans --- */
+/* --- bans and state --- */
 
-/* A piece of the next welcome. Its bans apply with the welcome, which shows that the list is
- * complete and which events are newer. */
-static void on_bans(struct upstream *u, struct slice message)
+/* A piece of the next welcome. Its content applies with the welcome, which shows that nothing is
+ * missing and which events are newer. */
+static void add_piece(struct upstream *u, uint64_t run, uint64_t piece, struct buf *to, struct slice content)
 {
-    struct ban_pieces *p = &u->ban_pieces;
-    struct wire_bans m;
-    if (wire_get_bans(message, &m) != 0)
-        return;
-
-    if (m.piece == 1)
-        drop_ban_pieces(u);
-    if (m.piece == 1)
-        p->run = m.run;
-    if (m.run != p->run || m.piece != p->count + 1)
+    struct welcome_pieces *p = &u->pieces;
+    if (piece == 1) {
+        drop_pieces(u);
+        p->run = run;
+    }
+    if (run != p->run || piece != p->count + 1)
         return; /* the welcome will show that one is missing */
-    wire_add_bytes(&p->bans, m.bans);
+
+    wire_add_bytes(to, content);
     p->count++;
 }
 
-static bool has_all_bans(const struct upstream *u, const struct wire_welcome *m)
+static void on_bans(struct upstream *u, struct slice message)
 {
-    const struct ban_pieces *p = &u->ban_pieces;
-    return !m->pieces || (p->run == m->run && p->count == m->pieces && !p->bans.failed);
+    struct wire_bans m;
+    if (wire_get_bans(message, &m) == 0)
+        add_piece(u, m.run, m.piece, &u->pieces.bans, m.bans);
+}
+
+static void on_state(struct upstream *u, struct slice message)
+{
+    struct wire_state m;
+    if (wire_get_state(message, &m) == 0)
+        add_piece(u, m.run, m.piece, &u->pieces.entries, m.entries);
+}
+
+static bool has_all_pieces(const struct upstream *u, const struct wire_welcome *m)
+{
+    const struct welcome_pieces *p = &u->pieces;
+    bool whole = !p->bans.failed && !p->entries.failed;
+    return !m->pieces || (p->run == m->run && p->count == m->pieces && whole);
 }
 
 static void tell_bans(struct upstream *u, struct slice bans)
@@ -518,22 +531,37 @@ static void tell_bans(struct upstream *u, struct slice bans)
         u->hooks->blocked(u->context, session, until_ms);
 }
 
-static void take_bans(struct upstream *u, const struct wire_welcome *m)
+static void tell_state(struct upstream *u, struct slice entries, uint64_t position)
 {
-    if (m->pieces)
-        tell_bans(u, written(&u->ban_pieces.bans));
+    struct event *e;
+
+    u->hooks->state(u->context, NULL);
+    for (size_t used; entries.len && (e = event_parse(entries, &used)); event_unref(&e)) {
+        u->hooks->state(u->context, e);
+        entries = (struct slice){entries.data + used, entries.len - used};
+    }
+    u->hooks->state_told(u->context, position);
+}
+
+static void take_pieces(struct upstream *u, const struct wire_welcome *m)
+{
+    if (!m->pieces)
+        drop_pieces(u); /* of a welcome that was lost */
+
+    tell_bans(u, written(&u->pieces.bans));
     tell_bans(u, m->bans);
     u->hooks->all_blocked(u->context, m->head, m->bans_since);
-    drop_ban_pieces(u);
+    tell_state(u, written(&u->pieces.entries), m->head);
+    drop_pieces(u);
 }
 
 /* --- welcome --- */
 
-/* An incomplete list would admit banned sessions. HELLO is sent again with the next tick. */
+/* Incomplete bans would admit banned sessions. HELLO is sent again with the next tick. */
 static void refuse_welcome(struct upstream *u)
 {
-    log_warn("list of bans incomplete: requesting it again");
-    drop_ban_pieces(u);
+    log_warn("bans or state incomplete: requesting them again");
+    drop_pieces(u);
     lose_broker(u);
 }
 
@@ -542,7 +570,7 @@ static void on_welcome(struct upstream *u, struct slice message)
     struct wire_welcome m;
     if (wire_get_welcome(message, &m) != 0)
         return;
-    if (!has_all_bans(u, &m)) {
+    if (!has_all_pieces(u, &m)) {
         refuse_welcome(u);
         return;
     }
@@ -557,7 +585,7 @@ static void on_welcome(struct upstream *u, struct slice message)
     u->presence_lost = true;
     if (m.taken)
         note_acknowledged(u, m.taken, m.head);
-    take_bans(u, &m);
+    take_pieces(u, &m);
     if (!u->joined) {
         u->joined = true;
         u->position = m.head;
@@ -863,6 +891,9 @@ static void on_message(struct upstream *u, struct slice message)
     case WIRE_WELCOME:
         on_welcome(u, message);
         break;
+    case WIRE_STATE:
+        on_state(u, message);
+        break;
     case WIRE_BANS:
         on_bans(u, message);
         break;
@@ -1007,7 +1038,7 @@ void upstream_free(struct upstream **u)
     drop_held(*u, true);
     deque_release(&(*u)->held);
     buf_release(&(*u)->presence);
-    drop_ban_pieces(*u);
+    drop_pieces(*u);
     unacked_release(&(*u)->unacked);
     close_sockets(*u);
     sockets_free(&(*u)->sockets);

@@ -67,7 +67,7 @@ static void on_reuse(struct conn *c, int fd)
     p->reused = fd;
 }
 
-static const struct conn_hooks hooks = {on_closed, on_drained};
+static const struct conn_hooks hooks = {.closed = on_closed, .drained = on_drained};
 static const struct conns_hooks set_hooks = {on_free, on_reuse};
 
 static bool turn_end(void *context)
@@ -464,7 +464,7 @@ START_TEST(one_that_took_nothing_for_long_cannot_fall_behind)
         turn();
     }
     event_unref(&e);
-    p->conn.touched -= CONN_BEHIND_MS;
+    p->conn.progressed -= CONN_BEHIND_MS;
     fall_behind(p);
     ck_assert_int_eq(p->closed, 1);
     ck_assert_int_eq(p->conn.cause, END_SLOW);

@@ -38,7 +38,7 @@ static void visit_drained(struct conn *c)
     drained++;
 }
 
-static const struct conn_hooks visit_hooks = {visit_closed, visit_drained};
+static const struct conn_hooks visit_hooks = {.closed = visit_closed, .drained = visit_drained};
 
 static bool turn_end(void *context)
 {

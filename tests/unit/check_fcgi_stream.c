@@ -214,6 +214,29 @@ static void publish(uint64_t seq, const char *session)
     say(&spec);
 }
 
+/* The newest event of a key, for everyone or a session. */
+static void publish_key(uint64_t seq, const char *session, const char *key, const char *data)
+{
+    struct slice name = slice_of(session);
+    struct event_spec spec = {
+        .kind = EVENT_MESSAGE, .seq = seq, .key = slice_of(key), .data = slice_of(data), .has_to = session != NULL};
+    if (session)
+        spec.lists[TO_SESSIONS] = (struct names){&name, 1};
+    say(&spec);
+}
+
+/* The state of a welcome: one key, whose event has this seq (0: no key). */
+static void welcome(uint64_t position, uint64_t seq, const char *key)
+{
+    struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = seq, .key = slice_of(key), .data = S("state")};
+    struct event *e = seq ? event_new(&spec) : NULL;
+    broker->state(&set, NULL);
+    if (e)
+        broker->state(&set, e);
+    broker->state_told(&set, position);
+    event_unref(&e);
+}
+
 static void publish_range(uint64_t first, uint64_t last)
 {
     for (uint64_t seq = first; seq <= last; seq++)
@@ -1255,6 +1278,7 @@ START_TEST(a_broken_sequence_is_told)
     body(c);
     publish(101, NULL);
     broker->broken(&set, 500, 501);
+    welcome(500, 0, "");
     publish(501, NULL);
     assert_heard(c, "id: 101\ndata: x\n\nevent: ssecast.gap\ndata: {\"last\":101,\"oldest\":501}\n\n" CHECKPOINT(
                         "500") "id: 501\ndata: x\n\n");
@@ -1274,6 +1298,141 @@ START_TEST(an_advance_is_no_gap)
     assert_heard(c, "id: 101\ndata: x\n\nid: 501\ndata: x\n\n");
     assert_begins(come_back(1, "a", "101"), "101", "id: 501\ndata: x\n\n");
     ck_assert_uint_eq(set.counters[GAPS_TOLD], 0);
+}
+END_TEST
+
+/* --- current state --- */
+
+/* Let the client read until nothing more comes. */
+static const char *read_on(struct client *c)
+{
+    size_t before;
+    do {
+        before = c->len;
+        turn();
+        receive(c, 20000);
+    } while (c->len != before && !c->ended);
+    return c->text;
+}
+
+START_TEST(the_state_comes_before_the_first_checkpoint)
+{
+    join(100);
+    publish_key(101, NULL, "a", "1");
+    publish_key(102, NULL, "b", "2");
+    publish_key(103, NULL, "a", "3");
+    publish_key(104, "other", "a", "4");
+    publish_key(105, "s", "a", "5");
+    const char *begin = "retry: 15000\n\ndata: 2\n\ndata: 3\n\ndata: 5\n\nevent: ssecast.checkpoint\nid: 105\n";
+    const char *text = body(open_as(0, "s"));
+    ck_assert_msg(strncmp(text, begin, strlen(begin)) == 0, "%s", text);
+}
+END_TEST
+
+START_TEST(the_checkpoint_follows_the_state_and_then_come_events)
+{
+    join(100);
+    publish_key(101, NULL, "a", "1");
+    struct client *c = open_as(0, "s");
+    publish_key(102, NULL, "a", "2");
+    const char *text = body(c),
+               *begin = "retry: 15000\n\ndata: 1\n\nevent: ssecast.checkpoint\nid: 101\ndata: {\"connection\"";
+    ck_assert_msg(strncmp(text, begin, strlen(begin)) == 0, "%s", text);
+    ck_assert_ptr_nonnull(strstr(text, "}\n\nid: 102\ndata: 2\n\n"));
+    ck_assert(last_stream()->state == STREAM_LIVE);
+}
+END_TEST
+
+START_TEST(a_client_with_a_cursor_gets_what_it_missed_and_no_state)
+{
+    join(100);
+    publish_key(101, NULL, "a", "1");
+    publish_key(102, NULL, "b", "2");
+    publish_key(103, NULL, "b", "3");
+    assert_begins(come_back(0, "s", "101"), "101", "id: 103\ndata: 3\n\n");
+    ck_assert_uint_eq(set.counters[CONFLATED], 1);
+}
+END_TEST
+
+START_TEST(a_large_state_is_sent_as_it_is_read)
+{
+    char key[16], data[1000];
+    memset(data, 'x', sizeof data - 1);
+    data[sizeof data - 1] = '\0';
+    join(100);
+    for (uint64_t seq = 101; seq <= 400; seq++) {
+        snprintf(key, sizeof key, "k%" PRIu64, seq);
+        publish_key(seq, NULL, key, data);
+    }
+    open_with(0, 4096, "QUERY_STRING=session=s", NULL);
+    turn();
+    ck_assert_uint_lt(last_stream()->exchange.conn.queue.bytes, 100000);
+    publish_key(401, NULL, "k101", "new");
+    const char *text = read_on(&clients[0]);
+    size_t count = 0;
+    for (const char *at = text; (at = strstr(at, "\ndata: xxx")); at++)
+        count++;
+    ck_assert_uint_ge(count, 299);
+    ck_assert_ptr_nonnull(strstr(text, "id: 400\n"));
+    ck_assert_ptr_nonnull(strstr(text, "id: 401\ndata: new\n"));
+    ck_assert(last_stream()->state == STREAM_LIVE);
+}
+END_TEST
+
+START_TEST(a_stream_that_waited_gets_the_state)
+{
+    struct client *c = open_as(0, "s");
+    assert_body(c, "retry: 15000\n\n");
+    welcome(100, 50, "a");
+    join(100);
+    const char *text = heard(c);
+    ck_assert_msg(strncmp(text, "data: state\n\nevent: ssecast.checkpoint\nid: 100\n", 46) == 0, "%s", text);
+}
+END_TEST
+
+START_TEST(after_lost_events_the_state_follows_the_gap)
+{
+    join(100);
+    struct client *c = open_as(0, "s");
+    body(c);
+    broker->broken(&set, 500, 501);
+    assert_heard(c, "event: ssecast.gap\ndata: {\"last\":100,\"oldest\":501}\n\n");
+    struct client *fresh = open_as(1, "t");
+    assert_body(fresh, "retry: 15000\n\n");
+    welcome(500, 490, "a");
+    publish_key(501, NULL, "a", "new");
+    assert_heard(c, "data: state\n\n" CHECKPOINT("500") "id: 501\ndata: new\n\n");
+    ck_assert_ptr_nonnull(strstr(heard(fresh), "data: state\n\nevent: ssecast.checkpoint\nid: 500\n"));
+}
+END_TEST
+
+START_TEST(events_before_the_state_of_a_welcome_are_not_newer)
+{
+    join(100);
+    struct client *c = open_as(0, "s");
+    body(c);
+    welcome(105, 104, "a");
+    publish_key(101, NULL, "a", "old");
+    publish_key(102, NULL, "gone", "old");
+    publish(103, NULL);
+    publish_key(104, NULL, "a", "state");
+    publish_key(106, NULL, "b", "new");
+    assert_heard(c, "id: 103\ndata: x\n\nid: 104\ndata: state\n\nid: 106\ndata: new\n\n");
+    ck_assert_uint_eq(state_count(set.current), 2);
+}
+END_TEST
+
+START_TEST(an_expired_event_is_delivered_to_nobody)
+{
+    join(100);
+    struct client *c = open_as(0, "s");
+    body(c);
+    say(&(struct event_spec){
+        .kind = EVENT_MESSAGE, .seq = 101, .time_ms = clock_unix_ms() - 5000, .ttl_s = 2, .data = S("old")});
+    say(&(struct event_spec){
+        .kind = EVENT_MESSAGE, .seq = 102, .time_ms = clock_unix_ms(), .ttl_s = 60, .data = S("new")});
+    assert_heard(c, "id: 102\ndata: new\n\n");
+    assert_begins(come_back(1, "s", "100"), "100", "id: 102\ndata: new\n\n");
 }
 END_TEST
 
@@ -1305,18 +1464,6 @@ static struct stream *open_behind(int number, const char *extra)
     ck_assert(s->exchange.conn.behind && s->state == STREAM_RESUMING);
     ck_assert_uint_le(s->exchange.conn.queue.bytes, SMALL_BUDGET);
     return s;
-}
-
-/* Let the client read until nothing more comes. */
-static const char *read_on(struct client *c)
-{
-    size_t before;
-    do {
-        before = c->len;
-        turn();
-        receive(c, 20000);
-    } while (c->len != before && !c->ended);
-    return c->text;
 }
 
 /* The events from first to last are there, once each and in order. */
@@ -1366,7 +1513,7 @@ END_TEST
 
 START_TEST(one_that_is_behind_and_takes_nothing_is_cut)
 {
-    exchanges.conns.write_ms = 60;
+    exchanges.conns.write_ms = exchanges.conns.behind_ms = 60;
     join(100);
     open_behind(0, behind_software[_i]);
     for (int64_t until = clock_ms() + 20000; !set.counters[ENDS_SLOW] && clock_ms() < until;) {
@@ -1396,6 +1543,124 @@ START_TEST(one_that_the_window_has_left_behind_is_cut_after_what_waits)
     while (strstr(clients[0].text, last));
     ck_assert_uint_gt(seq, 110);
     assert_seqs(clients[0].text, 101, seq - 1);
+}
+END_TEST
+
+/* This number of updates of ten keys, and one event without a key among them. */
+static void burst_of_keys(uint64_t first, uint64_t count)
+{
+    static char data[BURST_EVENT];
+    char key[16];
+    memset(data, 'x', sizeof data);
+    for (uint64_t seq = first; seq < first + count; seq++) {
+        snprintf(key, sizeof key, "k%" PRIu64, seq % 10);
+        struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = seq, .key = slice_of(key), .data = {data, sizeof data}};
+        if (seq == first + 3)
+            spec.key = (struct slice){0};
+        say(&spec);
+        if (seq % 7 == 0)
+            streams_settle(&set);
+    }
+    streams_settle(&set);
+}
+
+/* A reader of keys took nothing while more than its budget came. */
+static struct stream *open_behind_keys(const char *extra)
+{
+    exchanges.conns.budget = SMALL_BUDGET;
+    join(100);
+    open_with(0, 4096, "QUERY_STRING=session=a", extra);
+    turn();
+    struct stream *s = last_stream();
+    burst_of_keys(101, 400);
+    turn();
+    return s;
+}
+
+START_TEST(a_slow_reader_of_keys_is_spared_what_is_superseded)
+{
+    struct stream *s = open_behind_keys(behind_software[_i]);
+    ck_assert_uint_le(s->exchange.conn.queue.bytes, SMALL_BUDGET + BURST_EVENT);
+    const char *text = read_on(&clients[0]);
+    ck_assert_ptr_nonnull(strstr(text, "\nid: 104\n"));
+    for (uint64_t seq = 491, last = 0; seq <= 500; seq++) {
+        char id[32];
+        snprintf(id, sizeof id, "\nid: %" PRIu64 "\n", seq);
+        const char *at = strstr(text, id);
+        ck_assert_msg(at && (uint64_t)(at - text) > last, "%" PRIu64 " is missing", seq);
+        last = (uint64_t)(at - text);
+    }
+    ck_assert_uint_gt(set.counters[CONFLATED], 300);
+    ck_assert(s->state == STREAM_LIVE && !s->exchange.conn.behind);
+    ck_assert_uint_eq(set.counters[ENDS_SLOW], 0);
+}
+END_TEST
+
+START_TEST(one_whose_events_fit_without_superseded_ones_is_not_cut)
+{
+    exchanges.conns.behind_ms = 20;
+    exchanges.conns.write_ms = 600000;
+    struct stream *s = open_behind_keys(behind_software[_i]);
+    for (int i = 0; i < 10; i++) {
+        poll(NULL, 0, 10);
+        burst_of_keys(501 + 100 * (uint64_t)i, 100);
+        turn();
+    }
+    ck_assert_uint_eq(set.counters[ENDS_SLOW], 0);
+    ck_assert_ptr_nonnull(strstr(read_on(&clients[0]), "\nid: 1500\n"));
+    ck_assert(s->state == STREAM_LIVE);
+}
+END_TEST
+
+START_TEST(one_of_keys_that_takes_nothing_for_the_whole_time_is_cut)
+{
+    exchanges.conns.behind_ms = 20;
+    exchanges.conns.write_ms = 60;
+    open_behind_keys(behind_software[_i]);
+    uint64_t seq = 501;
+    for (int64_t until = clock_ms() + 20000; !set.counters[ENDS_SLOW] && clock_ms() < until; seq += 100) {
+        poll(NULL, 0, 5);
+        burst_of_keys(seq, 100);
+        turn();
+    }
+    ck_assert_uint_eq(set.counters[ENDS_SLOW], 1);
+}
+END_TEST
+
+START_TEST(what_the_window_evicted_of_keys_comes_from_the_state)
+{
+    set.limits.window_bytes = 2 * SMALL_BUDGET;
+    struct stream *s = open_behind_keys(behind_software[_i]);
+    struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = 501, .key = S("lasting"), .data = S("x")};
+    say(&spec);
+    burst_of_keys(502, 1);
+    for (uint64_t seq = 503; seq < 900; seq++)
+        publish_key(seq, NULL, "k1", "y");
+    burst_of_keys(900, 0);
+    const char *text = read_on(&clients[0]);
+    ck_assert_uint_eq(set.counters[ENDS_SLOW], 0);
+    ck_assert_ptr_nonnull(strstr(text, "\nid: 501\n"));
+    ck_assert_ptr_nonnull(strstr(text, "\nid: 899\n"));
+    ck_assert(s->state == STREAM_LIVE);
+}
+END_TEST
+
+START_TEST(what_expired_while_it_waited_is_not_sent)
+{
+    join(100);
+    open_with(0, 4096, "QUERY_STRING=session=a", NULL);
+    turn();
+    burst(101, 10);
+    say(&(struct event_spec){
+        .kind = EVENT_MESSAGE, .seq = 111, .time_ms = clock_unix_ms(), .ttl_s = 1, .data = S("short")});
+    publish(112, NULL);
+    turn();
+    poll(NULL, 0, 1100);
+    const char *text = read_on(&clients[0]);
+    ck_assert_ptr_null(strstr(text, "short"));
+    ck_assert_ptr_nonnull(strstr(text, "id: 110\n"));
+    ck_assert_ptr_nonnull(strstr(text, "id: 112\n"));
+    ck_assert(last_stream()->state == STREAM_LIVE);
 }
 END_TEST
 
@@ -1553,6 +1818,7 @@ START_TEST(without_checkpoints_the_cursor_moves_quietly)
     publish(101, "b");
     assert_hears_soon(c, "id: 101\n\n");
     broker->broken(&set, 500, 501);
+    welcome(500, 0, "");
     assert_heard(c, "event: ssecast.gap\ndata: {\"last\":101,\"oldest\":501}\n\nid: 500\n\n");
     assert_body(open_with(1, 0, "QUERY_STRING=session=a&checkpoints=false", NULL), "retry: 15000\nid: 500\n\n");
 }
@@ -1778,6 +2044,15 @@ static void add_resumes(TCase *tests)
     tcase_add_test(tests, an_answer_that_is_ahead_repeats_nothing);
     tcase_add_test(tests, who_left_is_not_answered);
     tcase_add_test(tests, a_broken_sequence_is_told);
+    tcase_add_test(tests, the_state_comes_before_the_first_checkpoint);
+    tcase_add_test(tests, the_checkpoint_follows_the_state_and_then_come_events);
+    tcase_add_test(tests, a_client_with_a_cursor_gets_what_it_missed_and_no_state);
+    tcase_add_test(tests, a_large_state_is_sent_as_it_is_read);
+    tcase_add_test(tests, a_stream_that_waited_gets_the_state);
+    tcase_add_test(tests, after_lost_events_the_state_follows_the_gap);
+    tcase_add_test(tests, events_before_the_state_of_a_welcome_are_not_newer);
+    tcase_add_test(tests, an_expired_event_is_delivered_to_nobody);
+    tcase_add_test(tests, what_expired_while_it_waited_is_not_sent);
     tcase_add_test(tests, an_advance_is_no_gap);
     tcase_add_loop_test(tests, a_resume_is_exact_at_any_speed, 0, 10);
 }
@@ -1785,6 +2060,10 @@ static void add_resumes(TCase *tests)
 static void add_behind(TCase *tests)
 {
     tcase_add_loop_test(tests, a_burst_beyond_the_budget_is_read_from_the_window, 0, COUNT(behind_software));
+    tcase_add_loop_test(tests, a_slow_reader_of_keys_is_spared_what_is_superseded, 0, COUNT(behind_software));
+    tcase_add_loop_test(tests, one_whose_events_fit_without_superseded_ones_is_not_cut, 0, COUNT(behind_software));
+    tcase_add_loop_test(tests, one_of_keys_that_takes_nothing_for_the_whole_time_is_cut, 0, COUNT(behind_software));
+    tcase_add_loop_test(tests, what_the_window_evicted_of_keys_comes_from_the_state, 0, COUNT(behind_software));
     tcase_add_loop_test(tests, how_late_a_burst_is_counts, 0, COUNT(behind_software));
     tcase_add_loop_test(tests, one_that_is_behind_and_takes_nothing_is_cut, 0, COUNT(behind_software));
     tcase_add_loop_test(tests, one_that_the_window_has_left_behind_is_cut_after_what_waits, 0, COUNT(behind_software));

@@ -198,6 +198,28 @@ START_TEST(the_same_event_as_another_object_takes_its_place)
 }
 END_TEST
 
+START_TEST(an_event_of_the_past_changes_nothing)
+{
+    struct event *older = make(1, "", "a", false, 0), *same = make(5, "", "b", false, 0);
+    struct event *gone = make(3, "", "c", false, 0), *removal = make(4, "", "c", true, 0);
+    set(2, "", "a");
+    set(5, "", "b");
+    state_match(state, older);
+    state_match(state, gone);
+    state_match(state, removal);
+    state_match(state, same);
+    ck_assert(older->superseded && gone->superseded && !removal->superseded && !same->superseded);
+    ck_assert(state_supersedes(state, older) && !state_supersedes(state, same) && !state_supersedes(state, gone));
+    assert_read("2 5");
+    set(6, "", "b");
+    ck_assert(same->superseded);
+    event_unref(&older);
+    event_unref(&same);
+    event_unref(&gone);
+    event_unref(&removal);
+}
+END_TEST
+
 START_TEST(a_reader_gets_pages)
 {
     for (uint64_t seq = 1; seq <= 6; seq++) {
@@ -398,6 +420,7 @@ int main(void)
     tcase_add_test(tests, an_older_event_is_marked_and_replaces_nothing);
     tcase_add_test(tests, an_event_may_be_applied_twice);
     tcase_add_test(tests, the_same_event_as_another_object_takes_its_place);
+    tcase_add_test(tests, an_event_of_the_past_changes_nothing);
     tcase_add_test(tests, a_reader_gets_pages);
     tcase_add_test(tests, an_expired_key_is_forgotten);
     tcase_add_test(tests, a_later_event_lengthens_or_ends_the_time);

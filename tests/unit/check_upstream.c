@@ -412,7 +412,26 @@ static void on_all_blocked(void *context, uint64_t position, uint64_t since)
     all_blocked++;
 }
 
+/* Seqs of the state, and where it was told to be. */
+static char told_state[100];
+static uint64_t state_at;
+
+static void on_state(void *context, struct event *e)
+{
+    size_t len = e ? strlen(told_state) : 0;
+    (void)context;
+    snprintf(told_state + len, sizeof told_state - len, e ? "%" PRIu64 " " : "", e ? e->seq : 0);
+}
+
+static void on_state_told(void *context, uint64_t position)
+{
+    (void)context;
+    state_at = position;
+}
+
 static const struct upstream_hooks hooks = {
+    .state = on_state,
+    .state_told = on_state_told,
     .joined = on_joined,
     .blocked = on_blocked,
     .all_blocked = on_all_blocked,

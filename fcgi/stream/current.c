@@ -1,0 +1,112 @@
+#include "stream/current.h"
+
+#include "base/must.h"
+
+#define CHUNK 64u /* events read at once */
+#define CHUNK_BYTES 32768u
+
+/* --- following --- */
+
+void current_state(void *context, struct event *e)
+{
+    struct streams *set = context;
+
+    if (!e)
+        state_clear(set->current);
+    else if (state_apply(set->current, e) == 0)
+        set->compacts = true;
+}
+
+static void go_on(void *owner, void *context)
+{
+    struct stream *s = owner;
+    (void)context;
+    if (s->state == STREAM_CURRENT)
+        resume_continue(s);
+}
+
+/* The window has events that the state is of, and maybe later ones. */
+void current_told(void *context, uint64_t position)
+{
+    struct streams *set = context;
+    struct event *events[CHUNK];
+    uint64_t at = 0;
+
+    set->current_at = position;
+    while (set->window && at < history_head(set->window)) {
+        size_t count = history_read(set->window, NULL, at, events, CHUNK, SIZE_MAX, &at);
+        for (size_t i = 0; i < count; i++)
+            current_follow(set, events[i]);
+    }
+
+    set->current_lost = false;
+    registry_each(set->registry, go_on, NULL);
+}
+
+bool current_follow(struct streams *set, struct event *e)
+{
+    set->compacts = set->compacts || e->key.len;
+    set->expires = set->expires || e->ttl_s;
+    if (e->seq > set->current_at)
+        state_apply(set->current, e);
+    else
+        state_match(set->current, e);
+
+    return !e->superseded && (!e->ttl_s || streams_broker_ms(set) < event_expires_ms(e));
+}
+
+void current_lose(struct streams *set)
+{
+    set->current_lost = true;
+}
+
+/* --- streams that begin --- */
+
+static size_t read_state(const struct stream *s, uint64_t after, uint64_t upto, struct event **out, size_t max)
+{
+    struct slice channels[REQUEST_CHANNELS_MAX];
+    char connection[REGISTRY_ID_MAX];
+    struct audience who = stream_audience(s, channels, connection);
+    struct history_filter filter = {.who = &who, .now_ms = streams_broker_ms(s->set)};
+
+    return state_read(s->set->current, &filter, after, upto, out, max, CHUNK_BYTES);
+}
+
+bool current_concerns(const struct stream *s, uint64_t position)
+{
+    struct event *first;
+    if (s->set->current_lost)
+        return true;
+    return state_count(s->set->current) && read_state(s, 0, position, &first, 1);
+}
+
+void current_begin(struct stream *s)
+{
+    MUST(!s->pending && !s->last_id);
+    s->state = STREAM_CURRENT;
+    s->state_sent = 0;
+}
+
+bool current_continue(struct stream *s)
+{
+    struct event *events[CHUNK];
+    MUST(s->state == STREAM_CURRENT);
+    if (s->set->current_lost)
+        return false;
+
+    size_t count = read_state(s, s->state_sent, s->cursor, events, CHUNK);
+    for (size_t i = 0; i < count; i++) {
+        struct event *text = state_text(s->set->current, events[i]);
+        exchange_send(&s->exchange, text ? event_ref(text) : NULL);
+        if (!stream_is_open(s))
+            return false;
+        s->set->counters[DELIVERIES]++;
+        s->state_sent = events[i]->seq;
+    }
+
+    if (!count) {
+        s->state = STREAM_RESUMING;
+        stream_send_checkpoint(s, s->cursor);
+    }
+    return true;
+}
