@@ -352,7 +352,7 @@ int wire_type(struct slice message)
     if (message.len < HEADER_LEN || memcmp(message.data, WIRE_PREFIX, WIRE_PREFIX_LEN) != 0)
         return -EPROTO;
     uint32_t type = get_u32(message.data + WIRE_PREFIX_LEN);
-    return type >= WIRE_BATCH && type <= WIRE_SHUTDOWNS ? (int)type : -EPROTO;
+    return type >= WIRE_BATCH && type < WIRE_TYPES_END ? (int)type : -EPROTO;
 }
 
 static struct reader open_message(struct slice message, enum wire_type type)

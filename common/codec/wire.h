@@ -63,6 +63,7 @@ enum wire_type {
     WIRE_BANS = 13,
     WIRE_SHUTDOWNS = 14,
     WIRE_STATE = 15,
+    WIRE_TYPES_END,
 };
 
 /* Why a connection ended. The causes before END_CAUSES are those of streams, which workers

@@ -1,0 +1,188 @@
+"""Keyed events: the current state for streams that begin, conflation for slow readers, and time to live."""
+
+import collections
+import time
+
+import pytest
+from support.apache import Apache
+from support.bench import Bench
+from support.commands import Refused
+from support.lighttpd import Lighttpd
+from support.nginx import Nginx
+from support.site import Site
+from support.tokens import Issuer
+from support.waiting import wait_until
+
+BIG = "x" * 10_000
+
+
+@pytest.fixture(scope="module", params=[Lighttpd, Apache, Nginx], ids=lambda w: w.name)
+def behind_any(request):
+    """A site whose clients come with a plain session or with a token."""
+    with Bench() as b:
+        issuer = Issuer(b.folder / "jwt.key")
+        site = Site(b, web=request.param, worker={"session_from": "jwt,query:session", "jwt_secret_file": str(issuer.secret_file),
+                                                  "queue_bytes": "256K"})
+        site.issuer = issuer
+        yield site
+
+
+@pytest.fixture(params=["session", "token"])
+def opened(request, behind_any, session):
+    """Opens a stream of the test's session, in the test's channel."""
+    def open_stream(start=behind_any.start_open, **options):
+        if request.param == "session":
+            return start(session, channels=[session], keep_blocks=True, **options)
+        token = behind_any.issuer.token(sub=session, channels=[session])
+        return start(None, channels=[session], keep_blocks=True, headers={"Authorization": f"Bearer {token}"}, **options)
+    return open_stream
+
+
+def blocks(reader):
+    """(type, data, id) of each block; a checkpoint has neither type nor data."""
+    return [(b.type, b.data, b.id) for b in reader.decoder.blocks]
+
+
+def wait_live(reader):
+    """Until the first checkpoint has come."""
+    reader.wait(lambda: reader.checkpoints, "a checkpoint")
+    return reader
+
+
+def test_a_stream_begins_with_the_state_that_concerns_it(behind_any, opened, session):
+    site, to = behind_any, {"to": {"channels": [session]}}
+    site.publish("price", key="BTC", data=1, **to)
+    site.publish("price", key="ETH", data=2, **to)
+    site.publish("plain", data="no key", **to)
+    site.publish("note", key="BTC", data=3, to={"sessions": [session]})
+    site.publish("note", key="BTC", data=4, to={"sessions": [session + "-other"]})
+    last = site.publish("price", key="BTC", data=5, **to)["seq"]
+    head = site.commands.ping()["head"]
+    reader = wait_live(opened())
+    assert blocks(reader) == [("price", "2", ""), ("note", "3", ""), ("price", "5", ""), (None, "", str(head))] and head >= last
+    assert reader.about["connection"] == reader.connection
+
+    live = site.publish("price", key="ETH", data=6, **to)["seq"]
+    reader.wait(lambda: blocks(reader)[-1] == ("price", "6", str(live)), "the live event")
+
+
+def test_a_client_with_a_cursor_gets_what_it_missed(behind_any, opened, session):
+    site, to = behind_any, {"to": {"channels": [session]}}
+    site.publish("price", key="BTC", data=1, **to)
+    reader = wait_live(opened())
+    reader.close()
+    site.publish("price", key="BTC", data=2, **to)
+    site.publish("plain", data="always", **to)
+    third = site.publish("price", key="BTC", data=3, **to)["seq"]
+    site.settle()
+    back = opened(last_event_id=reader.last_event_id)
+    back.wait(lambda: blocks(back) and blocks(back)[-1][2] == str(third), "the newest event")
+    assert [b[1] for b in blocks(back)[1:]] == ['"always"', "3"], "what was superseded is left out, and nothing else"
+
+
+def test_a_removed_key_is_no_longer_sent(behind_any, opened, session):
+    site, to = behind_any, {"to": {"channels": [session]}}
+    site.publish("job", key="a", data=1, **to)
+    site.publish("job", key="b", data=2, **to)
+    reader = wait_live(opened())
+    site.publish("job", key="a", data="gone", remove=True, **to)
+    reader.wait(lambda: blocks(reader)[-1][1] == '"gone"', "the removal is delivered")
+    assert [b[1] for b in blocks(wait_live(opened()))] == ["2", ""]
+    keys = site.commands.demand({"op": "state", "channel": session})
+    assert [k["key"] for k in keys["keys"]] == ["b"] and keys["more"] is False
+
+
+def test_an_event_lives_for_its_ttl(behind_any, opened, session):
+    site, to = behind_any, {"to": {"channels": [session]}}
+    cursor = str(site.commands.ping()["head"])
+    reader = wait_live(opened())
+    site.publish("soon", data="over", ttl=1, **to)
+    site.publish("soon", key="k", data="over too", ttl=1, **to)
+    site.publish("late", key="l", data="stays", ttl=600, **to)
+    reader.wait(lambda: [b[1] for b in blocks(reader)[-3:]] == ['"over"', '"over too"', '"stays"'], "all three")
+    wait_until(lambda: site.commands.demand({"op": "state", "channel": session})["keys"][0]["key"] == "l", what="the key is forgotten")
+    assert [b[1] for b in blocks(wait_live(opened()))] == ['"stays"', ""]
+    back = opened(last_event_id=cursor)
+    back.wait(lambda: blocks(back) and blocks(back)[-1][1] == '"stays"', "the replay")
+    assert [b[1] for b in blocks(back)] == ["", '"stays"']
+
+
+def test_a_worker_that_starts_has_the_state(bench):
+    site = Site(bench)
+    for n in range(300):
+        site.publish("m", key=f"k{n}", text=BIG)
+    site.worker.restart()
+    wait_until(lambda: site.commands.workers() and site.stat("workers") == 1, what="the worker is back")
+    reader = wait_live(site.start_open("a", keep_blocks=True, stubborn=True, reconnect=True, retry=0.1))
+    assert len(blocks(reader)) == 301
+
+
+# Slow readers
+
+def flood(site, channel, count, keys=20):
+    """Publish numbers under keys in turn, with one event without a key after each hundred."""
+    for at in range(0, count, 100):
+        batch = [{"event": "k", "key": f"k{n % keys}", "text": f"{n} {BIG}", "to": {"channels": [channel]}} for n in range(at, at + 100)]
+        batch.append({"event": "plain", "text": str(at), "to": {"channels": [channel]}})
+        site.commands.publish_batch(batch)
+
+
+def assert_newest(reader, count, keys=20):
+    """It ends with the newest event of each key, no older one after a newer one, and has all events without a key."""
+    numbers = collections.defaultdict(list)
+    for b in reader.decoder.blocks:
+        if b.type == "k":
+            n = int(b.data.split()[0])
+            numbers[n % keys].append(n)
+    for key, seen in numbers.items():
+        assert seen == sorted(set(seen)) and seen[-1] == max(n for n in range(count) if n % keys == key), (key, seen)
+    assert len(numbers) == keys
+    assert [b.data for b in reader.decoder.blocks if b.type == "plain"] == [str(at) for at in range(0, count, 100)]
+
+
+def test_a_slow_reader_of_keys_is_not_cut_and_ends_with_the_newest(behind_any, opened, session):
+    site, count = behind_any, 4000
+    slow_ends, conflated = site.stat("ends_slow"), site.stat("conflated")
+    slow = opened(receive_buffer=4096).wait_head()
+    quick = wait_live(opened())
+    wait_live(slow).pause()
+    started = time.monotonic()
+    flood(site, session, count)
+    quick.wait(lambda: blocks(quick)[-1][1] == str(count - 100), "everything")
+    time.sleep(max(0, started + 5 - time.monotonic()))  # longer than a reader that is behind may take nothing
+    slow.resume()
+    slow.wait(lambda: blocks(slow)[-1][1] == str(count - 100), "the newest")
+    assert_newest(slow, count)
+    assert_newest(quick, count)
+    assert slow.opens == 1 and len(slow.decoder.blocks) < count / 2
+    wait_until(lambda: site.stat("conflated") > conflated + count / 2, what="the worker has reported it")
+    assert site.stat("ends_slow") == slow_ends
+
+
+# Refusals
+
+def test_a_key_beyond_the_limits_is_refused_and_the_others_go_on(bench):
+    site = Site(bench, broker={"state_events": 3})
+    for n in range(3):
+        site.publish("m", key=f"k{n}", data=n)
+    with pytest.raises(Refused) as refused:
+        site.publish("m", key="one too many", data=0)
+    assert refused.value.error == "state_full" and "--state-events" in str(refused.value)
+    site.publish("m", key="k0", data="new")
+    assert site.stat("state_events") == 3 and site.stat("errors_state_full") == 1
+    assert [b[1] for b in blocks(wait_live(site.start_open("a", keep_blocks=True)))] == ["1", "2", '"new"', ""]
+
+
+def test_a_large_state_reaches_a_reader_that_takes_its_time(bench):
+    site = Site(bench, worker={"queue_bytes": "64K", "window_bytes": "1M"})
+    for n in range(800):
+        site.publish("m", key=f"k{n}", text=BIG)
+    slow = site.start_open("a", keep_blocks=True, receive_buffer=4096)
+    slow.wait(lambda: len(blocks(slow)) > 10, "it has begun")
+    slow.pause()
+    last = [site.publish("m", key=f"k{n}", text="new")["seq"] for n in range(400)][-1]
+    slow.resume()
+    slow.wait(lambda: blocks(slow)[-1][2] == str(last), "the last event")
+    assert len({b.id for b in slow.decoder.blocks}) - 1 == len([b for b in slow.decoder.blocks if b.id]), "no id twice"
+    newest = [b.data for b in slow.decoder.blocks if b.type == "m"]
+    assert newest.count("new") == 400 and len(newest) >= 800
