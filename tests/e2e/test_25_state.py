@@ -186,3 +186,33 @@ def test_a_large_state_reaches_a_reader_that_takes_its_time(bench):
     assert len({b.id for b in slow.decoder.blocks}) - 1 == len([b for b in slow.decoder.blocks if b.id]), "no id twice"
     newest = [b.data for b in slow.decoder.blocks if b.type == "m"]
     assert newest.count("new") == 400 and len(newest) >= 800
+
+
+# Lost events
+
+def test_the_state_follows_a_gap(bench):
+    site = Site(bench, broker={"history_events": 5})
+    old = str(site.publish("m", data="forgotten")["seq"])
+    for n in range(20):
+        site.publish("m", key=f"k{n}", data=n)
+    site.worker.restart()  # its window is empty: the broker is asked
+    wait_until(lambda: site.stat("workers") == 1, what="the worker is back")
+    reader = site.start_open("a", keep_blocks=True, last_event_id=old, stubborn=True, reconnect=True, retry=0.1)
+    reader.wait(lambda: blocks(reader) and blocks(reader)[-1][1] == "19", "the newest event")
+    seen = blocks(reader)
+    gap = next(i for i, b in enumerate(seen) if b[0] == "ssecast.gap")
+    assert [b[1] for b in seen[gap + 1:]] == [*map(str, range(15)), "", *map(str, range(15, 20))]
+    assert [bool(int(b[2]) > int(old)) for b in seen[gap + 1:]] == [False] * 15 + [True] * 6, "state events leave the cursor where it is"
+
+
+def test_the_state_follows_the_loss_of_the_broker_s_memory(bench):
+    site = Site(bench)
+    site.publish("m", key="k", data="before")
+    reader = wait_live(site.start_open("a", keep_blocks=True))
+    site.broker.restart()
+    reader.wait(lambda: any(b[0] == "ssecast.gap" for b in blocks(reader)), "the gap")
+    with site.broker.commands() as commands:
+        commands.publish("m", key="k", data="after")
+        reader.wait(lambda: blocks(reader)[-1][1] == '"after"', "the event")
+        fresh = wait_live(site.start_open("b", keep_blocks=True))
+        assert [b[1] for b in blocks(fresh)] == ['"after"', ""]
