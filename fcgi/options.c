@@ -32,8 +32,8 @@ static const struct option_row rows[] = {
      NULL},
     {"session-from", "SOURCE", "query:session",
      "take the session from the first non-empty SOURCE: query:NAME, cookie:NAME, header:NAME, env:VAR, "
-     "remote-user, jwt",
-     OPTION_LIST, AT(session_from), 0, 0, request_check_source},
+     "remote-user, jwt; last: none",
+     OPTION_LIST, AT(session_from), 0, 0, request_check_session_source},
     {"channels-from", "SOURCE", "query:channels", "take channels, separated by commas, from SOURCE", OPTION_LIST,
      AT(channels_from), 0, 0, request_check_source},
     {"jwt-secret-file", "FILE", "", "verify HS256 tokens with this secret, or JWKS of secrets", OPTION_TEXT,
@@ -133,6 +133,19 @@ static int check_listen(const struct options *o, char why[OPTION_WHY_MAX])
     return -EINVAL;
 }
 
+/* Sources behind `none` would never be asked. */
+static int check_sessions(const struct options *o, char why[OPTION_WHY_MAX])
+{
+    for (size_t i = 0; i + 1 < o->session_from.count; i++)
+        if (strcmp(o->session_from.items[i], "none") == 0) {
+            snprintf(why, OPTION_WHY_MAX,
+                     "--session-from %s: %.80s would never be used; accepted: none as the last source", "none",
+                     o->session_from.items[i + 1]);
+            return -EINVAL;
+        }
+    return 0;
+}
+
 static int check_curve(const struct options *o, char why[OPTION_WHY_MAX])
 {
     struct curve_client keys;
@@ -167,6 +180,7 @@ static int check_together(const void *config, char why[OPTION_WHY_MAX])
 {
     int err = check_brokers(config, why);
     err = err ? err : check_listen(config, why);
+    err = err ? err : check_sessions(config, why);
     err = err ? err : check_curve(config, why);
     err = err ? err : check_meta(config, why);
     return err ? err : check_tokens(config, why);

@@ -4,6 +4,7 @@
 
 #include "command/command.h"
 #include "command/gauges.h"
+#include "presence/describe.h"
 
 static const char *const fields[] = {"op", "ref", "seconds", NULL};
 
@@ -144,7 +145,7 @@ static void put_ends(const struct overview *overview, struct buf *reply)
         json_put_int(reply, "at", end->at_ms);
         json_put_text(reply, "cause", slice_of(end->cause));
         json_put_count(reply, "count", end->count);
-        json_put_text(reply, "session", (struct slice){end->session, end->session_len});
+        describe_session(reply, (struct slice){end->session, end->session_len});
         json_put_text(reply, "worker", (struct slice){end->worker, end->worker_len});
         json_end_object(reply);
     }

@@ -3,12 +3,20 @@
 #include "codec/grant.h"
 #include "codec/meta.h"
 
+void describe_session(struct buf *out, struct slice session)
+{
+    if (session.len)
+        json_put_text(out, "session", session);
+    else
+        json_put_null(out, "session");
+}
+
 void describe_name(struct buf *out, struct slice id, const struct connection *c)
 {
     struct connection_info info;
     connection_describe(c, &info);
     json_put_text(out, "connection", id);
-    json_put_text(out, "session", info.session);
+    describe_session(out, info.session);
 }
 
 void describe_who(struct buf *out, struct slice id, const struct connection *c, const struct names *channels)

@@ -8,7 +8,10 @@
 #include "base/json_out.h"
 #include "presence/presence.h"
 
-/* Add "connection" and "session" to the open object of out. */
+/* Add "session" to the open object of out: null for an empty one. */
+void describe_session(struct buf *out, struct slice session);
+
+/* Add "connection" and "session". */
 void describe_name(struct buf *out, struct slice id, const struct connection *c);
 
 /* The same, and "channels" that match a pattern; NULL: all. */

@@ -1,4 +1,5 @@
-/* presence.c - a connection is a member of groups: its session first, then its channels.
+/* presence.c - a connection is a member of groups: its session first, then its channels. A
+ * connection without a session is no member of the first.
  *
  * A group exists while it has members. Workers hold their connections in a list. So ending
  * connections costs only what ends.
@@ -149,6 +150,7 @@ void presence_observe(struct presence *p, uint64_t epoch,
 
 static int group_join(struct table *groups, struct ranking *ranking, struct slice name, struct group_member *m)
 {
+    MUST(name.len > 0); /* connections without a session share no group */
     struct presence_group *g = table_insert(groups, name);
     if (!g)
         return -ENOMEM;
@@ -195,9 +197,19 @@ static void report_change(const struct presence *p, const struct connection *c, 
         p->changed(p->context, &change);
 }
 
+/* Empty: it has none. */
+static struct slice session_of(const struct connection *c)
+{
+    const struct presence_group *g = c->members[0].group;
+    return g ? table_name(g) : (struct slice){0};
+}
+
+/* The only one of its session. False without a session, which neither comes online nor goes
+ * offline. */
 static bool only_one(const struct connection *c)
 {
-    return c->members[0].group->count == 1;
+    const struct presence_group *g = c->members[0].group;
+    return g && g->count == 1;
 }
 
 static void drop_connection(struct presence *p, struct connection *c)
@@ -249,9 +261,10 @@ static int connection_join_all(struct presence *p, struct connection *c, const s
     struct slice names = item->raw_channels, name;
     for (size_t i = 0; i < c->member_count; i++)
         c->members[i].connection = c;
-    int err = group_join(p->sessions, &p->largest, item->session, &c->members[0]);
+    int err = item->session.len ? group_join(p->sessions, &p->largest, item->session, &c->members[0]) : 0;
     for (size_t i = 1; !err && wire_next_name(&names, &name); i++)
-        err = group_join(p->channels, NULL, name, &c->members[i]);
+        if (name.len)
+            err = group_join(p->channels, NULL, name, &c->members[i]);
     return err;
 }
 
@@ -314,7 +327,7 @@ struct report_context {
 static int on_opened(const struct report_context *r, const struct wire_presence_item *item)
 {
     struct connection *c = find_connection(r->p, item->connection);
-    if (c && c->worker == r->worker && slice_equal(table_name(c->members[0].group), item->session)) {
+    if (c && c->worker == r->worker && slice_equal(session_of(c), item->session)) {
         c->full = r->worker->full;
         return 0;
     }
@@ -805,7 +818,7 @@ void connection_describe(const struct connection *c, struct connection_info *out
 {
     const struct presence_worker *w = c->worker;
     *out = (struct connection_info){
-        .session = table_name(c->members[0].group),
+        .session = session_of(c),
         .worker = {w->name, w->name_len},
         .since_ms = c->since_ms,
         .labels = {w->labels, w->labels_len},

@@ -44,7 +44,8 @@ void presence_measure_lag(struct presence *p, struct history_lag (*lag)(void *co
 
 enum presence_what { PRESENCE_CONNECTED, PRESENCE_DISCONNECTED, PRESENCE_SESSION_ONLINE, PRESENCE_SESSION_OFFLINE };
 
-/* A session comes online after its first connection, and goes offline after its last one ended. */
+/* A session comes online after its first connection, and goes offline after its last one ended.
+ * Connections without a session change no session. */
 struct presence_change {
     enum presence_what what;
     bool silent; /* it happened before this epoch and is not published */
@@ -140,9 +141,9 @@ struct worker_info {
 void presence_describe_worker(const struct presence_worker *w, struct worker_info *out);
 
 struct connection_info {
-    struct slice session;
-    struct slice worker; /* its name */
-    int64_t since_ms;    /* unix time */
+    struct slice session; /* empty: it has none */
+    struct slice worker;  /* its name */
+    int64_t since_ms;     /* unix time */
     size_t channel_count;
     struct slice labels; /* names, encoded: walk with wire_next_name() */
     struct slice meta;   /* their values, packed (meta.h) */

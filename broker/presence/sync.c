@@ -1,5 +1,6 @@
 #include "presence/sync.h"
 
+#include "base/must.h"
 #include "ops/log.h"
 
 /* --- hello --- */
@@ -129,7 +130,7 @@ struct page_start {
 };
 
 /* An unknown cursor is answered with all retained events. */
-static struct page_start find_start(const struct history *h, const struct wire_replay *m)
+static struct page_start find_cursor(const struct history *h, const struct wire_replay *m)
 {
     uint64_t cursor = m->after;
     bool exact = !m->id.len || history_find_cursor(h, m->id, &cursor) == CURSOR_EXACT;
@@ -169,9 +170,45 @@ static void put_page(const struct sync_context *c, const struct wire_page *page,
     c->counters[PAGE_GAPS] += page->gap;
 }
 
-/* Could the cursor be one that we have not heard of yet? */
+/* The position that the start stands for. */
+static uint64_t find_position(const struct history *h, const struct wire_replay *m, const struct history_filter *filter)
+{
+    bool exact;
+
+    switch (m->start.kind) {
+    case START_LAST:
+        return history_before_last(h, filter, m->start.value < SYNC_PAGE_EVENTS ? m->start.value : SYNC_PAGE_EVENTS,
+                                   &exact);
+    case START_SINCE:
+        return history_before_time(h, m->start.value < INT64_MAX ? (int64_t)m->start.value : INT64_MAX);
+    case START_EARLIEST:
+    case START_AFTER:
+        break;
+    }
+    return history_begin(h);
+}
+
+/* A start is no cursor: nothing that is gone is missed. But what came after the stream was opened is
+ * due to it. So the page begins there at the latest, or else is the answer to that cursor. */
+static struct page_start find_start(const struct history *h, const struct wire_replay *m,
+                                    const struct history_filter *filter)
+{
+    if (m->start.kind == START_AFTER)
+        return find_cursor(h, m);
+
+    uint64_t position = find_position(h, m, filter);
+    if (m->after && position > m->after)
+        return find_cursor(h, m);
+    MUST(position >= history_begin(h) && position <= history_head(h));
+    return (struct page_start){position, position, false};
+}
+
+/* Could the cursor be one that we have not heard of yet? Another start asks for what all brokers
+ * have by now. */
 static bool is_news(const struct history *h, const struct wire_replay *m, const struct page_start *start)
 {
+    if (m->start.kind != START_AFTER)
+        return true;
     return start->gap && (m->id.len || m->after > history_head(h));
 }
 
@@ -179,7 +216,11 @@ static bool on_replay(const struct sync_context *c, struct slice worker, const s
                       struct slice message, struct buf *answer)
 {
     const struct history *h = sequence_history(c->sequence);
-    struct page_start start = find_start(h, m);
+    struct slice channels[HISTORY_CHANNELS_MAX];
+    struct audience who = m->who;
+    bool readable = read_channels(m->channels, channels, &who.channels);
+    struct history_filter filter = {.who = &who, .now_ms = c->clock_us / 1000, .compact = true};
+    struct page_start start = readable ? find_start(h, m, &filter) : (struct page_start){.gap = true};
     bool unsure = is_news(h, m, &start) || sequence_lost(c->sequence);
     if (c->defer && unsure && c->defer(c->context, worker, message))
         return false;
@@ -191,13 +232,9 @@ static bool on_replay(const struct sync_context *c, struct slice worker, const s
         .oldest = history_oldest(h),
         .gap = start.gap,
     };
-    struct slice channels[HISTORY_CHANNELS_MAX];
     struct event *events[SYNC_PAGE_EVENTS];
-    struct audience who = m->who;
-    struct history_filter filter = {.who = &who, .now_ms = c->clock_us / 1000, .compact = true};
     size_t count = 0;
-    if (!read_channels(m->channels, channels,
-                       &who.channels)) { /* cannot be read at a bounded cost: say that all is missing */
+    if (!readable) { /* cannot be read at a bounded cost: say that all is missing */
         page.gap = true;
         page.from = page.upto = page.head;
     } else {

@@ -31,7 +31,7 @@ struct overview_end {
     int64_t at_ms;     /* of the last one; unix time */
     const char *cause; /* static: the cause of an end, or "gap" */
     uint64_t count;
-    char session[NAME_BYTES_MAX], worker[NAME_BYTES_MAX]; /* of the last one; may be empty */
+    char session[NAME_BYTES_MAX], worker[NAME_BYTES_MAX]; /* of the last one; empty: it had none */
     size_t session_len, worker_len;
 };
 

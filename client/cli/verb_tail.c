@@ -10,9 +10,11 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define ID_MAX 255u /* bytes */
+#define START_MAX 64
 
 struct tail_flags {
-    const char *last_event_id;
+    const char *last_event_id, *from, *since;
+    struct flag_count last;
     struct flag_list headers, events;
     struct flag_count count;
 };
@@ -28,6 +30,22 @@ static const struct flag_row rows[] = {
      .help = "resume after this event",
      .type = FLAG_TEXT,
      .offset = offsetof(struct tail_flags, last_event_id)},
+    {.name = "from",
+     .arg = "earliest",
+     .help = "begin with the oldest event retained",
+     .type = FLAG_TEXT,
+     .offset = offsetof(struct tail_flags, from)},
+    {.name = "last",
+     .arg = "N",
+     .help = "begin with the newest N events (1 to 1000)",
+     .type = FLAG_COUNT,
+     .offset = offsetof(struct tail_flags, last),
+     .max = 1000},
+    {.name = "since",
+     .arg = "TIME",
+     .help = "begin at TIME (unix ms or RFC 3339)",
+     .type = FLAG_TEXT,
+     .offset = offsetof(struct tail_flags, since)},
     {.name = "header",
      .letter = 'H',
      .arg = "'NAME: VALUE'",
@@ -131,14 +149,30 @@ static int listen_for(struct tail *t)
     return err;
 }
 
+/* The start that the flags name, as in a query; NULL: none. */
+static const char *start_of(const struct tail_flags *f, char out[START_MAX])
+{
+    if (f->from)
+        snprintf(out, START_MAX, "from=%s", f->from);
+    else if (f->last.given)
+        snprintf(out, START_MAX, "last=%llu", (unsigned long long)f->last.value);
+    else if (f->since)
+        snprintf(out, START_MAX, "since=%s", f->since);
+    else
+        return NULL;
+    return out;
+}
+
 static int follow(struct tail *t)
 {
     const struct tail_flags *f = t->flags;
+    char start[START_MAX];
     const struct ssecast_source_options options = {
         .url = t->call->args[0],
         .headers = f->headers.items,
         .header_count = f->headers.count,
         .last_event_id = f->last_event_id,
+        .start = start_of(f, start),
         .max_event_bytes = SIZE_MAX,
         .connect_timeout_ms = (uint32_t)t->call->settings->timeout_ms,
         .backoff_max_ms = 1,
@@ -169,6 +203,26 @@ static bool good_id(const char *id)
     return *id && strlen(id) <= ID_MAX && !strpbrk(id, "\r\n");
 }
 
+/* The server judges a time; here it only has to fit into a query. */
+static bool good_time(const char *text)
+{
+    return *text && strlen(text) < 50 && strspn(text, "0123456789-:.+TtZz") == strlen(text);
+}
+
+static int check_start(const struct verb_call *call, const struct tail_flags *f)
+{
+    int given = (f->from != NULL) + f->last.given + (f->since != NULL) + (f->last_event_id != NULL);
+    if (given > 1)
+        return complain(call, STATUS_USAGE, "use one of --from, --last, --since and --last-event-id");
+    if (f->from && strcmp(f->from, "earliest") != 0)
+        return complain(call, STATUS_USAGE, "--from must be earliest, not '%s'", f->from);
+    if (f->last.given && f->last.value == 0)
+        return complain(call, STATUS_USAGE, "--last must be 1 to 1000");
+    if (f->since && !good_time(f->since))
+        return complain(call, STATUS_USAGE, "--since must be unix time in ms or RFC 3339, not '%s'", f->since);
+    return STATUS_OK;
+}
+
 static int check(const struct verb_call *call, const struct tail_flags *f)
 {
     for (size_t i = 0; i < f->headers.count; i++)
@@ -176,7 +230,7 @@ static int check(const struct verb_call *call, const struct tail_flags *f)
             return complain(call, STATUS_USAGE, "--header must be 'NAME: VALUE', not '%s'", f->headers.items[i]);
     if (f->last_event_id && !good_id(f->last_event_id))
         return complain(call, STATUS_USAGE, "--last-event-id must be 1 to 255 bytes in one line");
-    return STATUS_OK;
+    return check_start(call, f);
 }
 
 static int run(const struct verb_call *call)

@@ -62,7 +62,7 @@ static void print_text(const struct ssecast_presence_event *e)
 {
     print_time(e->at);
     printf("  %-15s  ", what(e));
-    show_text(stdout, slice_of(e->session));
+    show_text(stdout, slice_of(*e->session ? e->session : "-"));
     if (e->type == SSECAST_CONNECTED || e->type == SSECAST_DISCONNECTED) {
         fputs("  ", stdout);
         show_text(stdout, slice_of(e->connection));

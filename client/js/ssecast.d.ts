@@ -9,6 +9,14 @@ export interface EventStreamOptions {
   withCredentials?: boolean;
   /** Begin behind this event; for a page that was made from a known state. Default: "", now. */
   lastEventId?: string;
+  /** Channels beside those of the address. A name may have a comma. */
+  channels?: string[];
+  /** Where the stream begins while there is no cursor: with the oldest event retained, with the newest `last` events (1 to
+   *  1000), or with the first one at `since` (milliseconds, RFC 3339, or a Date). One of the three. Default: null, now. A
+   *  tab that begins elsewhere than now shares the connection of another tab only when it has a cursor. */
+  from?: "earliest" | null;
+  last?: number | null;
+  since?: number | string | Date | null;
   /** The first pause before the stream is opened anew, in milliseconds, when the browser gave up. Each further one is twice as
    *  long; of each, half is left to chance. Default: 1000. */
   firstPause?: number;

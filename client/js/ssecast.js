@@ -19,7 +19,9 @@
  */
 
 const CHECKPOINT = "ssecast.checkpoint";
-const DEFAULTS = { shared: false, withCredentials: false, lastEventId: "", firstPause: 1000, longestPause: 30000, leaderTimeout: 10000 };
+const STARTS = ["from", "last", "since"];
+const NOBODY = "none"; // the owner of a stream without a session; others are hexadecimal
+const DEFAULTS = { shared: false, withCredentials: false, channels: [], lastEventId: "", from: null, last: null, since: null, firstPause: 1000, longestPause: 30000, leaderTimeout: 10000 };
 
 const SILENT_HEARTBEATS = 2; // without a sign of life, and half a heartbeat later still none: dead
 const PROBE_TIMEOUT = 10000;
@@ -76,6 +78,9 @@ class Connection {
     url.searchParams.set("checkpoints", "always");
     if (this.#cursor)
       url.searchParams.set("lastEventId", this.#cursor);
+    for (const name of this.#cursor ? [] : STARTS)
+      if (this.#options[name] !== null)
+        url.searchParams.set(name, this.#options[name] instanceof Date ? this.#options[name].getTime() : this.#options[name]);
     return url;
   }
 
@@ -104,7 +109,7 @@ class Connection {
 
   /* The first checkpoint of a stream says which stream it is. */
   #onCheckpoint(event) {
-    const { connection, heartbeat, owner = "" } = JSON.parse(event.data || "{}");
+    const { connection, heartbeat, owner = connection ? NOBODY : "" } = JSON.parse(event.data || "{}");
 
     if (owner && this.#owner && owner !== this.#owner)
       return this.#stop(0, "the stream belongs to another session now");
@@ -260,7 +265,7 @@ async function ask(url, withCredentials, abort) {
  *     from any tab, heard by all: join { n, cursor, names }, names { names }, ping {}
  *     from the leader: leading {}, welcome { to, n, names, missed, cursor, state, stream }, begin { stream }, entry { entry },
  *                      tell { what, detail }, alive {}
- * join has the owner too. stream: what begin() of the sink is called with; null before that.
+ * join has the owner too, and elsewhere: the tab has no cursor and begins elsewhere than now, so it needs a connection of its own. stream: what begin() of the sink is called with; null before that.
  */
 class Sharing {
   #url; #options; #cursor; #owner; #names; #sink;
@@ -327,7 +332,8 @@ class Sharing {
 
   #join() {
     this.#joined = false;
-    this.#post({ kind: "join", n: ++this.#asked, cursor: this.#cursor, owner: this.#owner, names: [...this.#names] });
+    this.#post({ kind: "join", n: ++this.#asked, cursor: this.#cursor, owner: this.#owner, names: [...this.#names],
+                 elsewhere: !this.#cursor && STARTS.some((name) => this.#options[name] !== null) });
   }
 
   #onMessage(message) {
@@ -345,11 +351,11 @@ class Sharing {
   #on = {
     names: ({ names }) => this.#addNames(names),
 
-    join: ({ from, n, cursor, owner, names }) => {
+    join: ({ from, n, cursor, owner, names, elsewhere }) => {
       this.#addNames(names);
       if (this.#connection)
         this.#post({ kind: "welcome", to: from, n, names: [...this.#names],
-                     missed: this.#isOurs(owner) ? this.#missedSince(cursor) : null,
+                     missed: this.#isOurs(owner) && !elsewhere ? this.#missedSince(cursor) : null,
                      cursor: this.#cursor, state: this.#state, stream: this.#stream });
     },
 
@@ -542,7 +548,21 @@ class Recent {
 /* ---- what the page uses ---- */
 
 function absolute(url) {
-  return new URL(url, globalThis.document?.baseURI ?? location.href).href;
+  return new URL(url, globalThis.document?.baseURI ?? location.href);
+}
+
+/* The address with these channels: in one parameter, and those with a comma in one each. */
+function addressOf(url, channels) {
+  const address = absolute(url), query = address.searchParams;
+  const listed = (query.get("channels") ?? "").split(",").filter(Boolean);
+  const plain = channels.filter((name) => !name.includes(",") && !listed.includes(name));
+
+  if (plain.length)
+    query.set("channels", [...listed, ...plain].join(","));
+  for (const name of channels)
+    if (name.includes(",") && !query.getAll("channel").includes(name))
+      query.append("channel", name);
+  return address.href;
 }
 
 /* An address does not say whose stream it is: the session may come from a cookie, and the next user of
@@ -568,8 +588,8 @@ export class EventStream extends EventTarget {
   /* url: the stream's address, with session and channels. options: see ssecast.d.ts. Opens at once. */
   constructor(url, options = {}) {
     super();
-    this.#url = absolute(url);
     this.#options = { ...DEFAULTS, ...options };
+    this.#url = addressOf(url, this.#options.channels);
     checkShared(this.#options.shared);
     this.#cursor = this.#options.lastEventId;
     this.open();
@@ -594,7 +614,7 @@ export class EventStream extends EventTarget {
   open(url = this.#url) {
     if (this.#wanted)
       return;
-    this.#url = absolute(url);
+    this.#url = addressOf(url, this.#options.channels);
     this.#wanted = true;
     this.#state = "connecting";
     addEventListener("pagehide", this.#suspend);

@@ -70,7 +70,10 @@ static void put_who(struct buf *out, const struct tracker_change *c)
         return;
     }
     json_put_text(out, "connection", slice_of(c->connection));
-    json_put_text(out, "session", slice_of(c->session));
+    if (*c->session)
+        json_put_text(out, "session", slice_of(c->session));
+    else
+        json_put_null(out, "session");
     json_begin_list(out, "channels");
     for (size_t i = 0; i < c->channel_count; i++)
         json_put_text(out, NULL, slice_of(c->channels[i]));

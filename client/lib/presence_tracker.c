@@ -9,7 +9,7 @@
 #define RUN_MAX 64
 
 struct tracked_connection {
-    char *texts; /* session, then the channels, each with its NUL */
+    char *texts; /* session ("": none), then the channels, each with its NUL */
     uint32_t channel_count;
     uint32_t seen; /* number of the last snapshot with it, or with a message after that */
 };
@@ -108,11 +108,12 @@ static char *copy_texts(const struct presence_message *n)
 
 static int add(struct presence_tracker *r, const struct presence_message *n, enum tracker_source source)
 {
-    size_t *session = table_insert(r->sessions, slice_of(n->session));
+    bool named = *n->session;
+    size_t *session = named ? table_insert(r->sessions, slice_of(n->session)) : NULL;
     struct tracked_connection *m = table_insert(r->members, slice_of(n->connection));
     if (m)
         m->texts = copy_texts(n);
-    if (!session || !m || !m->texts) {
+    if ((named && !session) || !m || !m->texts) {
         if (m)
             table_remove(r->members, m);
         if (session && !*session)
@@ -124,7 +125,7 @@ static int add(struct presence_tracker *r, const struct presence_message *n, enu
     const struct tracker_change how = {
         .source = source, .connection = n->connection, .cause = "", .at = n->at, .whole = n->whole};
     tell(r, SSECAST_CONNECTED, m, how);
-    if (++*session == 1)
+    if (session && ++*session == 1)
         tell(r, SSECAST_SESSION_ONLINE, m,
              (struct tracker_change){.source = source, .connection = n->connection, .cause = "", .at = n->at});
     return 0;
@@ -133,10 +134,10 @@ static int add(struct presence_tracker *r, const struct presence_message *n, enu
 /* The last texts of how belong to the caller and outlive m. */
 static void drop(struct presence_tracker *r, struct tracked_connection *m, struct tracker_change how)
 {
-    size_t *session = table_find(r->sessions, slice_of(m->texts));
+    size_t *session = *m->texts ? table_find(r->sessions, slice_of(m->texts)) : NULL;
     tell(r, SSECAST_DISCONNECTED, m, how);
     how.whole = (struct slice){0};
-    if (--*session == 0) {
+    if (session && --*session == 0) {
         tell(r, SSECAST_SESSION_OFFLINE, m, how);
         table_remove(r->sessions, session);
     }

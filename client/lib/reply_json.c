@@ -204,12 +204,19 @@ static int type_of(const char *name, enum ssecast_presence_type *type)
     return -EBADMSG;
 }
 
+/* A name; "" for a connection without a session, which is described with null. NULL: neither. */
+static const char *session_of(const json_t *object)
+{
+    const json_t *session = json_object_get(object, "session");
+    return json_is_null(session) ? "" : json_string_value(session);
+}
+
 /* What messages and rows have in common. */
 static int read_who(const json_t *object, const char *time, struct presence_message *n)
 {
     const json_t *channels = json_object_get(object, "channels");
     n->connection = json_string_value(json_object_get(object, "connection"));
-    n->session = json_string_value(json_object_get(object, "session"));
+    n->session = session_of(object);
     n->at = json_integer_value(json_object_get(object, time));
     n->channel_count = 0;
     for (size_t i = 0; i < json_array_size(channels) && i < PRESENCE_CHANNELS_MAX; i++) {

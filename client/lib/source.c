@@ -10,6 +10,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "lib/backoff.h"
 #include "lib/decoder.h"
@@ -20,6 +21,7 @@
 #define BACKOFF_MAX_MS 60000u
 #define JITTER_PERCENT 25u
 #define CONNECT_MS 30000u
+#define START_BYTES_MAX 64u
 
 struct listener {
     char *type; /* NULL: every type */
@@ -29,6 +31,7 @@ struct listener {
 
 struct ssecast_source {
     struct ssecast_source_options options; /* with copies of the texts */
+    char *start_url;                       /* while there is no id; NULL: the same */
     char **headers;
     struct ssecast_decoder *decoder;
     struct listener *listeners;
@@ -81,6 +84,36 @@ static int copy_texts(struct ssecast_source *s, const struct ssecast_source_opti
     return err ? err : copy_headers(s, o);
 }
 
+static bool good_start(const char *start)
+{
+    static const char *const names[] = {"from=", "last=", "since="};
+    bool known = false;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        known = known || strncmp(start, names[i], strlen(names[i])) == 0;
+    return known && strlen(start) <= START_BYTES_MAX && !strpbrk(start, "&#% \t\r\n");
+}
+
+/* The URL with the start at the end of its query, before a fragment. A `+` stands for a blank in a
+ * query. */
+static int make_start_url(struct ssecast_source *s)
+{
+    const char *url = s->options.url, *start = s->options.start;
+    if (!start)
+        return 0;
+    if (!good_start(start))
+        return -EINVAL;
+
+    struct buf b = {0};
+    size_t path = strcspn(url, "#");
+    buf_put(&b, url, path);
+    buf_put(&b, memchr(url, '?', path) ? "&" : "?", 1);
+    for (const char *at = start; *at; at++)
+        buf_put(&b, *at == '+' ? "%2B" : at, *at == '+' ? 3 : 1);
+    buf_put(&b, "", 1);
+    s->start_url = b.failed ? NULL : b.data;
+    return s->start_url ? 0 : -ENOMEM;
+}
+
 static uint32_t or_default(uint32_t value, uint32_t usual)
 {
     return value ? value : usual;
@@ -128,6 +161,8 @@ static int prepare(struct ssecast_source *s, const struct ssecast_source_options
     s->options = *o;
     s->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int err = copy_texts(s, o);
+    if (!err)
+        err = make_start_url(s);
     set_defaults(s);
     if (!err && s->stop_fd < 0)
         err = -EMFILE;
@@ -172,6 +207,7 @@ void ssecast_source_free(struct ssecast_source **source)
     if (s->stop_fd >= 0)
         close(s->stop_fd);
     free((char *)s->options.url);
+    free(s->start_url);
     free((char *)s->options.ca_file);
     free(s);
     *source = NULL;
@@ -213,9 +249,10 @@ static int on_bytes(void *context, struct slice bytes)
 /* Open the stream once. 0, or the decoder's error. */
 static int open_once(struct ssecast_source *s, struct http_stream_outcome *outcome)
 {
+    const char *id = ssecast_decoder_last_id(s->decoder);
     const struct http_stream_request request = {
-        .url = s->options.url,
-        .last_event_id = ssecast_decoder_last_id(s->decoder),
+        .url = s->start_url && !*id ? s->start_url : s->options.url,
+        .last_event_id = id,
         .headers = (const char *const *)s->headers,
         .header_count = s->options.header_count,
         .ca_file = s->options.ca_file,

@@ -251,7 +251,7 @@ enum ssecast_presence_type {
 /* A change of presence. Valid during the callback. */
 struct ssecast_presence_event {
     enum ssecast_presence_type type;
-    const char *session;
+    const char *session;    /* "": the connection has none; no session_... is reported for it */
     const char *connection; /* of session_...: the connection that caused the change */
     const char *const *channels;
     size_t channel_count;
@@ -393,6 +393,7 @@ struct ssecast_source_options {
     const char *const *headers; /* "Name: value", sent with each request; not Last-Event-ID */
     size_t header_count;
     const char *last_event_id;   /* resume after this event; NULL: none */
+    const char *start;           /* where to begin without one: see ssecast_source_new(); NULL: now */
     const char *ca_file;         /* PEM file of trusted CA certificates; NULL: the system's */
     size_t max_event_bytes;      /* as with the decoder; 0: 16 MiB */
     uint32_t connect_timeout_ms; /* 0: 30000 */
@@ -405,11 +406,13 @@ struct ssecast_source_options {
     void (*open)(void *context); /* a stream opened, before its first message; may be NULL */
     void (*error)(void *context, const struct ssecast_source_error *error); /* see above; may be NULL */
     void *context;                                                          /* of the callbacks */
-    uint64_t reserved[8];
+    uint64_t reserved[7];
 };
 
-/* Create a source without opening it. 0; -EINVAL: no url, a header without a colon or with a
- * line break, an id with a line break; -ENOMEM, -EMFILE. */
+/* Create a source without opening it. `start` is added to the URL's query until the stream has an
+ * id: "from=earliest", "last=N" (the newest N events, 1 to 1000) or "since=T" (unix time in ms, or
+ * RFC 3339). 0; -EINVAL: no url, a header without a colon or with a line break, an id with a line
+ * break, another start; -ENOMEM, -EMFILE. */
 SSECAST_API int ssecast_source_new(struct ssecast_source **source, const struct ssecast_source_options *options);
 
 /* Sets *source to NULL; NULL is allowed. Not while ssecast_source_run() runs: close the source

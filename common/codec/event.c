@@ -507,7 +507,9 @@ static bool names_hold(const struct event *e, enum event_list list, struct slice
 
 static bool lists_hold(const struct event *e, enum event_list sessions, const struct audience *who)
 {
-    if (names_hold(e, sessions, who->session) || names_hold(e, sessions + 2, who->connection))
+    if (who->session.len && names_hold(e, sessions, who->session))
+        return true;
+    if (names_hold(e, sessions + 2, who->connection))
         return true;
     for (size_t i = 0; e->counts[sessions + 1] && i < who->channels.count; i++)
         if (names_hold(e, sessions + 1, who->channels.items[i]))

@@ -154,7 +154,7 @@ bool event_next_ban(const struct event *e, size_t *cursor, struct slice *session
 
 /* One connection, its session and its channels. */
 struct audience {
-    struct slice session;
+    struct slice session; /* empty: it has none, and no list of sessions concerns it */
     struct slice connection;
     struct names channels;
 };

@@ -118,11 +118,14 @@ void wire_put_state(struct buf *b, const struct wire_state *m)
 
 void wire_put_replay(struct buf *b, const struct wire_replay *m)
 {
+    MUST(m->start.kind == START_AFTER || (!m->everything && !m->id.len));
     begin(b, WIRE_REPLAY);
     add_u64(b, m->request);
     add_u64(b, m->after);
     add_u32(b, m->max_bytes);
     add_u8(b, m->everything);
+    add_u8(b, (uint8_t)m->start.kind);
+    add_u64(b, m->start.value);
     add_name(b, m->id);
     add_name(b, m->who.session);
     add_name(b, m->who.connection);
@@ -441,6 +444,14 @@ int wire_get_state(struct slice message, struct wire_state *m)
     return verdict(&r);
 }
 
+static struct start take_start(struct reader *r)
+{
+    uint8_t kind = take_u8(r);
+    if (kind > START_SINCE)
+        r->failed = true;
+    return (struct start){(enum start_kind)kind, take_u64(r)};
+}
+
 int wire_get_replay(struct slice message, struct wire_replay *m)
 {
     struct reader r = open_message(message, WIRE_REPLAY);
@@ -448,6 +459,7 @@ int wire_get_replay(struct slice message, struct wire_replay *m)
     m->after = take_u64(&r);
     m->max_bytes = take_u32(&r);
     m->everything = take_u8(&r);
+    m->start = take_start(&r);
     m->id = take_name(&r);
     m->who.session = take_name(&r);
     m->who.connection = take_name(&r);

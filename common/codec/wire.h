@@ -130,10 +130,24 @@ struct wire_state {
     struct slice entries; /* walk with event_parse() */
 };
 
-/* Requests the events after a cursor. */
+/* Where a replay begins. */
+enum start_kind {
+    START_AFTER,    /* after a cursor */
+    START_EARLIEST, /* with the oldest event retained */
+    START_LAST,     /* with the newest `value` messages that concern the reader */
+    START_SINCE,    /* with the first event at `value` (unix ms) or later */
+};
+
+struct start {
+    enum start_kind kind;
+    uint64_t value;
+};
+
+/* Requests the events after a cursor, or from another start. */
 struct wire_replay {
     uint64_t request;      /* comes back in the page */
-    uint64_t after;        /* position; used when id is empty */
+    struct start start;    /* another one than START_AFTER: the page's `from` says where that is */
+    uint64_t after;        /* position; used when id is empty. With another start the latest `from`; 0: any */
     struct slice id;       /* or a publisher's own id to begin after */
     struct audience who;   /* decoded: channels.items is NULL; see channels below */
     struct slice channels; /* decoded: walk with wire_next_name(); ignored when encoding */

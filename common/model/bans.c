@@ -355,7 +355,7 @@ void bans_doubt(struct bans *b, uint64_t position)
 
 int64_t bans_until(const struct bans *b, struct slice session, int64_t now_ms)
 {
-    const struct ban *ban = table_find(b->sessions, session);
+    const struct ban *ban = session.len ? table_find(b->sessions, session) : NULL;
     return ban && ban->until_ms > now_ms ? ban->until_ms : 0;
 }
 

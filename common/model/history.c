@@ -12,6 +12,7 @@
 #include "model/deque.h"
 #include "model/merge.h"
 #include "model/past_ids.h"
+#include "model/times.h"
 
 #define TARGETS 3 /* the to-lists of enum event_list, in its order */
 
@@ -29,6 +30,8 @@ struct named {
 struct history {
     struct history_limits limits;
     struct deque all;
+    struct times times;             /* of all, by ordinal */
+    uint64_t evicted;               /* ordinal of the first of all */
     struct deque everyone;          /* those without a `to` */
     struct table *targets[TARGETS]; /* name -> struct deque */
     struct table *published;        /* publisher and own id -> struct named: the newest event */
@@ -330,6 +333,7 @@ static void remember(struct history *h, const struct event *e)
 static void evict_oldest(struct history *h)
 {
     struct event *e = deque_pop_front(&h->all);
+    times_drop(&h->times, ++h->evicted);
     if (h->complete < e->seq)
         h->complete = e->seq;
     if (!e->key.len || e->remove)
@@ -388,6 +392,7 @@ void history_free(struct history **h)
     while ((*h)->all.count)
         forget(*h, deque_pop_front(&(*h)->all));
     deque_release(&(*h)->all);
+    times_release(&(*h)->times);
     deque_release(&(*h)->everyone);
     for (int i = 0; i < TARGETS; i++)
         table_free(&(*h)->targets[i]);
@@ -429,6 +434,8 @@ int history_append(struct history *h, struct event *e)
     bool jump = e->seq != history_head(h) + 1;
     if (e->seq <= history_head(h))
         return -EINVAL;
+    if (times_add(&h->times, h->evicted + h->all.count, e->time_ms) != 0)
+        return -ENOMEM; /* a time too late only costs a look */
     if (deque_push(&h->all, e) != 0)
         return -ENOMEM;
     if (link_event(h, e) != 0) {
@@ -583,7 +590,8 @@ static void add_sources(const struct history *h, const struct history_filter *fi
     }
 
     merge_add(m, &h->everyone, after);
-    merge_add(m, table_find(h->targets[TO_SESSIONS], who->session), after);
+    if (who->session.len)
+        merge_add(m, table_find(h->targets[TO_SESSIONS], who->session), after);
     merge_add(m, table_find(h->targets[TO_CONNECTIONS], who->connection), after);
     for (size_t i = 0; i < who->channels.count; i++)
         merge_add(m, table_find(h->targets[TO_CHANNELS], who->channels.items[i]), after);
@@ -623,6 +631,49 @@ size_t history_read(const struct history *h, const struct history_filter *filter
     }
     *upto = history_head(h);
     return found;
+}
+
+/* --- where to begin --- */
+
+uint64_t history_begin(const struct history *h)
+{
+    uint64_t oldest = history_oldest(h) - 1;
+    return h->complete > oldest ? h->complete : oldest;
+}
+
+uint64_t history_before_last(const struct history *h, const struct history_filter *filter, size_t count, bool *exact)
+{
+    struct merge merge;
+    uint64_t begin = history_begin(h), position = history_head(h);
+    struct event *e;
+    size_t found = 0;
+
+    add_sources(h, filter, UINT64_MAX, &merge);
+    while (found < count && (e = merge_previous(&merge)) && e->seq > begin) {
+        if (e->kind != EVENT_MESSAGE || !passes(e, filter))
+            continue;
+        position = e->seq - 1;
+        found++;
+    }
+
+    *exact = found == count;
+    return position;
+}
+
+uint64_t history_before_time(const struct history *h, int64_t time_ms)
+{
+    uint64_t begin = history_begin(h), at = h->evicted;
+    uint64_t end = h->evicted + h->all.count;
+
+    while ((at = times_seek(&h->times, at, time_ms)) < end) {
+        uint64_t next = at + TIMES_BLOCK;
+        for (at = at > h->evicted ? at : h->evicted; at < next && at < end; at++) {
+            const struct event *e = deque_at(&h->all, (size_t)(at - h->evicted));
+            if (e->seq > begin && e->time_ms >= time_ms)
+                return e->seq - 1;
+        }
+    }
+    return history_head(h);
 }
 
 struct history_lag history_lag(const struct history *h, uint64_t position, int64_t now_ms)

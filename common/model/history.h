@@ -101,6 +101,13 @@ uint64_t history_plain(const struct history *h);
 /* What e costs at most: less when its names are in other events' `to` already. */
 uint64_t history_cost(const struct event *e);
 
+/* The position from which everything retained can be read without a hole in it. */
+uint64_t history_begin(const struct history *h);
+
+/* The position before the first event after history_begin() that has this time or a later one; the
+ * head when there is none. Times may go back: later events may be older. */
+uint64_t history_before_time(const struct history *h, int64_t time_ms);
+
 /* Can a client that saw everything up to cursor be brought up to date exactly? */
 bool history_knows(const struct history *h, uint64_t cursor);
 
@@ -135,6 +142,12 @@ struct history_filter {
     bool compact;               /* those that no later event supersedes (state.h) */
     uint64_t *superseded;       /* counts those that `compact` left out; NULL: not counted */
 };
+
+/* The position before the count-th newest message that passes the filter. Only messages after
+ * history_begin() are counted. *exact: there are that many; else the position is before the oldest
+ * one, or the head. The cost is proportional to the count and to the newer events that an index of
+ * the reader has and that do not pass. */
+uint64_t history_before_last(const struct history *h, const struct history_filter *filter, size_t count, bool *exact);
 
 /* Collect up to max events after position `after`, oldest first, until their entries pass
  * max_bytes (at least one is given); all of them, or those that pass the filter. *upto is the

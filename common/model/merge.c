@@ -25,3 +25,18 @@ struct event *merge_next(struct merge *m)
             m->items[i].at++;
     return oldest;
 }
+
+struct event *merge_previous(struct merge *m)
+{
+    struct event *newest = NULL;
+    for (size_t i = 0; i < m->count; i++) {
+        struct event *e = m->items[i].at ? deque_at(m->items[i].deque, m->items[i].at - 1) : NULL;
+        if (e && (!newest || e->seq > newest->seq))
+            newest = e;
+    }
+
+    for (size_t i = 0; newest && i < m->count; i++)
+        if (m->items[i].at && deque_at(m->items[i].deque, m->items[i].at - 1) == newest)
+            m->items[i].at--;
+    return newest;
+}

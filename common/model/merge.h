@@ -25,4 +25,8 @@ void merge_add(struct merge *m, const struct deque *deque, uint64_t after);
 /* The next event, or NULL at the end. */
 struct event *merge_next(struct merge *m);
 
+/* The event before those that merge_next() gives, or NULL at the beginning. A merge goes in one
+ * direction only; from the end when everything was added after UINT64_MAX. */
+struct event *merge_previous(struct merge *m);
+
 #endif

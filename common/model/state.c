@@ -476,7 +476,7 @@ static void add_sources(const struct state *s, const struct audience *who, uint6
     }
 
     merge_add(m, &s->everyone.deque, after);
-    if ((index = table_find(s->sessions, who->session)))
+    if (who->session.len && (index = table_find(s->sessions, who->session)))
         merge_add(m, &index->deque, after);
     for (size_t i = 0; i < who->channels.count; i++)
         if ((index = table_find(s->channels, who->channels.items[i])))

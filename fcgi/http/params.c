@@ -121,6 +121,14 @@ char *params_query(const struct params *params, const char *name)
     return next_pair(&list, '&', name, &value) ? decode(value) : NULL;
 }
 
+char *params_query_next(const struct params *params, const char *name, const char **at)
+{
+    struct slice value;
+    if (!*at)
+        *at = params_get(params, "QUERY_STRING");
+    return next_pair(at, '&', name, &value) ? decode(value) : NULL;
+}
+
 bool params_query_repeated(const struct params *params, const char *name)
 {
     struct slice value;

@@ -49,6 +49,10 @@ bool params_repeated(const struct params *p, const char *name);
 char *params_query(const struct params *p, const char *name);
 char *params_header(const struct params *p, const char *name);
 
+/* The next parameter of the query string with that name, likewise. *at is where the search goes on;
+ * NULL: at the beginning. */
+char *params_query_next(const struct params *p, const char *name, const char **at);
+
 /* A cookie, likewise: of those of this name that are not empty, index 0 is the first. */
 char *params_cookie(const struct params *p, const char *name, size_t index);
 

@@ -49,13 +49,13 @@ static void ask_past(struct streams *set, uint64_t after)
 }
 
 /* A stream that still resumes gets the shutdown in its order. A stream that is behind was live
- * after it. */
+ * after it, and one that chose its start may have begun after it. */
 static void end_past(void *owner, void *context)
 {
     struct stream *s = owner;
     struct event *e = context;
     bool was_live = s->state == STREAM_LIVE || s->state == STREAM_CURRENT || s->exchange.conn.behind;
-    if (s->waited && was_live && s->exchange.conn.state == CONN_OPEN)
+    if (s->waited && (was_live || s->chose_start) && s->exchange.conn.state == CONN_OPEN)
         stream_deliver(s, e, false);
 }
 

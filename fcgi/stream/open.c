@@ -26,7 +26,7 @@ enum admission {
 static struct stream *displaced_by(const struct streams *set, struct slice session)
 {
     uint64_t most = set->limits.per_session;
-    if (!most || registry_session_count(set->registry, session) < most)
+    if (!most || !session.len || registry_session_count(set->registry, session) < most)
         return NULL;
 
     return registry_session_oldest(set->registry, session);
@@ -88,9 +88,9 @@ static void replace(struct stream *s)
 
 /* --- opening --- */
 
-/* The first block has no id: line while the position is unknown, if the client's cursor is not
- * valid in one, or if the current state comes first. Then the first checkpoint follows when the
- * stream has a position. */
+/* The first block has no id: line while the position is unknown (also that of another start), if the
+ * client's cursor is not valid in one, or if the current state comes first. Then the first
+ * checkpoint follows when the stream has a position. */
 static struct event *first_block(struct stream *s, const struct request *r)
 {
     char digits[24], connection[REGISTRY_ID_MAX];
@@ -98,7 +98,8 @@ static struct event *first_block(struct stream *s, const struct request *r)
 
     if (r->last_id && cursor_valid(slice_of(r->last_id)))
         block.id = slice_of(r->last_id); /* not the head: a disconnect during the replay would skip events */
-    else if (!r->last_id && s->set->window && !current_concerns(s, history_head(s->set->window)))
+    else if (!r->last_id && r->start.kind == START_AFTER && s->set->window &&
+             !current_concerns(s, history_head(s->set->window)))
         block.id = stream_digits(history_head(s->set->window), digits);
 
     if (block.id.len)
@@ -177,6 +178,9 @@ static void begin_stream(struct stream *s, struct request *r)
 
     s->last_id = r->last_id;
     r->last_id = NULL;
+    s->start = r->start;
+    s->chose_start = r->start.kind != START_AFTER;
+    MUST(!s->last_id || !s->chose_start);
     report_stream(s, ITEM_OPENED);
     heartbeat_arm(set);
     if (set->window)

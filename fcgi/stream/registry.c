@@ -92,6 +92,7 @@ static void give_slot(struct registry *r, const struct registry_entry *entry)
 
 static int join(struct table *names, struct slice name, bool channel, struct membership *m)
 {
+    MUST(name.len > 0); /* connections without a session share no group */
     struct group *g = table_insert(names, name);
     if (!g)
         return -ENOMEM;
@@ -151,7 +152,7 @@ struct registry_entry *registry_add(struct registry *r, void *owner, struct slic
         free(entry);
         return NULL;
     }
-    int err = join(r->sessions, session, false, &entry->members[0]);
+    int err = session.len ? join(r->sessions, session, false, &entry->members[0]) : 0;
     for (size_t i = 0; !err && i < channels.count; i++)
         err = join(r->channels, channels.items[i], true, &entry->members[1 + i]);
     if (err)
@@ -173,15 +174,21 @@ size_t registry_count(const struct registry *r)
     return r->count;
 }
 
+/* NULL: none of its connections is here, or it is no session. */
+static const struct group *find_session(const struct registry *r, struct slice session)
+{
+    return session.len ? table_find(r->sessions, session) : NULL;
+}
+
 size_t registry_session_count(const struct registry *r, struct slice session)
 {
-    const struct group *g = table_find(r->sessions, session);
+    const struct group *g = find_session(r, session);
     return g ? g->count : 0;
 }
 
 void *registry_session_oldest(const struct registry *r, struct slice session)
 {
-    const struct group *g = table_find(r->sessions, session);
+    const struct group *g = find_session(r, session);
     return g ? g->last->entry->owner : NULL;
 }
 
@@ -193,7 +200,9 @@ const char *registry_id(const struct registry *r, const struct registry_entry *e
 
 struct slice registry_session(const struct registry_entry *entry)
 {
-    return table_name(entry->members[0].group);
+    const struct group *g = entry->members[0].group;
+    MUST(!g || !g->channel);
+    return g ? table_name(g) : (struct slice){0};
 }
 
 struct slice registry_meta(const struct registry_entry *entry)

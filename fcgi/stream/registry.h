@@ -18,7 +18,7 @@ struct registry_entry;
 /* One place in the list of a session or a channel. */
 struct membership {
     struct registry_entry *entry;
-    struct group *group;
+    struct group *group; /* NULL: a connection without a session */
     struct membership *prev, *next;
 };
 
@@ -41,8 +41,8 @@ struct registry *registry_new(const char *prefix);
 /* The registry must be empty of connections. */
 void registry_free(struct registry **r);
 
-/* A new entry for owner, with a copy of meta (packed values, meta.h); it takes part at once.
- * NULL when out of memory. */
+/* A new entry for owner, with a copy of meta (packed values, meta.h); it takes part at once. An
+ * empty session: the connection has none, and is in no session's list. NULL when out of memory. */
 struct registry_entry *registry_add(struct registry *r, void *owner, struct slice session, struct names channels,
                                     struct slice meta);
 
@@ -59,7 +59,7 @@ void *registry_session_oldest(const struct registry *r, struct slice session);
 /* Write the connection's id and its NUL to out. Returns out. */
 const char *registry_id(const struct registry *r, const struct registry_entry *entry, char out[REGISTRY_ID_MAX]);
 
-struct slice registry_session(const struct registry_entry *entry);
+struct slice registry_session(const struct registry_entry *entry); /* empty: it has none */
 struct slice registry_meta(const struct registry_entry *entry);
 
 /* The generation of the entry that was added last; 0: there was none. Generations only grow. */

@@ -8,6 +8,7 @@
 
 #include "auth/origin.h"
 #include "base/name.h"
+#include "stream/start.h"
 
 /* --- where values come from --- */
 
@@ -88,16 +89,23 @@ static bool lists_token(const struct option_list *sources)
     return false;
 }
 
+static bool is_none(const char *item)
+{
+    return strcmp(item, "none") == 0;
+}
+
+const char *request_check_session_source(const char *value)
+{
+    if (is_none(value) || !request_check_source(value))
+        return NULL;
+    return "query:NAME, cookie:NAME, header:NAME, env:VAR, remote-user, jwt, or none as the last one";
+}
+
 /* The part of [LABEL=]SOURCE behind the label. */
 static const char *meta_source(const char *item)
 {
     size_t label = strcspn(item, "=:");
     return item[label] == '=' ? item + label + 1 : item;
-}
-
-static bool is_none(const char *item)
-{
-    return strcmp(item, "none") == 0;
 }
 
 /* A claim of the token, "jwt:NAME": of metadata only, since a session is what `sub` says. */
@@ -328,6 +336,13 @@ static void refuse_nameless(const struct option_list *sources, const struct toke
         snprintf(r->message, sizeof r->message, "the token names no session: it has no `sub`");
 }
 
+/* May a stream open without a session? A token that was brought is good here: read_session() refuses
+ * any other. */
+static bool allows_none(const struct option_list *sources)
+{
+    return sources->count && is_none(sources->items[sources->count - 1]);
+}
+
 static bool name_fits(const struct request_rules *rules, struct slice name)
 {
     return name_valid(name) && name.len <= rules->max_name_bytes;
@@ -343,6 +358,11 @@ static void read_session(const struct params *params, const struct request_rules
         r->session = from_source(sources->items[i], params, token);
         if (r->session && is_token(sources->items[i]))
             bind_to(r, token);
+    }
+    if (!r->session && allows_none(sources)) {
+        if (lists_token(sources) && token->verdict == TOKEN_GOOD)
+            bind_to(r, token); /* it has no `sub`, and limits the stream all the same */
+        return;
     }
     if (!r->session)
         refuse_nameless(sources, token, r);
@@ -409,10 +429,55 @@ static int take_channels(struct request *r, const struct request_rules *rules, c
     return 0;
 }
 
+/* Does `channel`, which may be repeated, belong to this source? */
+static bool takes_single(const char *source)
+{
+    return strcmp(source, "query:channels") == 0;
+}
+
+/* The values of each `channel` in the query: one name each, commas included. at is room for all of
+ * them. */
+static void add_singles(struct request *r, const struct params *params, const struct request_rules *rules, char *at)
+{
+    const char *place = NULL;
+    char *name;
+
+    while (r->kind == REQUEST_STREAM && (name = params_query_next(params, "channel", &place))) {
+        size_t len = strlen(name);
+        add_channel(r, rules, (struct slice){memcpy(at, name, len + 1), len});
+        at += len + 1;
+        free(name);
+    }
+}
+
+/* The list `channels`, and each `channel` beside it. */
+static int take_query_channels(struct request *r, const struct params *params, const struct request_rules *rules)
+{
+    const char *query = params_get(params, "QUERY_STRING"), *place = NULL;
+    char *list = unless_empty(params_query(params, "channels"));
+    char *single = params_query_next(params, "channel", &place);
+    size_t len = list ? strlen(list) : 0;
+    bool any = list || single;
+
+    /* A decoded value is shorter than its parameter. */
+    r->channel_text = any ? malloc(len + strlen(query) + 2) : NULL;
+    if (r->channel_text) {
+        memcpy(r->channel_text, list ? list : "", len + 1);
+        split_channels(r, rules);
+        add_singles(r, params, rules, r->channel_text + len + 1);
+    }
+
+    free(list);
+    free(single);
+    return any && !r->channel_text ? -ENOMEM : 0;
+}
+
 /* Fill in the channels from a source, if it has any. */
 static int try_channels(struct request *r, const char *source, const struct params *params,
                         const struct request_rules *rules, const struct token *token)
 {
+    if (takes_single(source))
+        return take_query_channels(r, params, rules);
     if (!is_token(source)) {
         r->channel_text = from_source(source, params, token);
         if (r->channel_text)
@@ -514,6 +579,28 @@ static void read_checkpoints(const struct params *params, struct request *r)
     free(value);
 }
 
+/* Where a stream begins that has no cursor. A bad value is refused with a cursor as well, so that a
+ * page's fault shows at once and not with a later stream. */
+static void read_start(const struct params *params, struct request *r)
+{
+    char why[START_WHY_MAX];
+    if (r->kind != REQUEST_STREAM)
+        return;
+
+    switch (start_read(params, &r->start, why)) {
+    case START_READ:
+        break;
+    case START_REPEATED:
+        refuse(r, 400, "repeated_parameter", "%s", why);
+        break;
+    case START_BAD:
+        refuse(r, 400, "bad_parameter", "%s", why);
+        break;
+    }
+    if (r->last_id)
+        r->start = (struct start){0};
+}
+
 bool request_is_stream(const struct params *params)
 {
     return method_kind(params_get(params, "REQUEST_METHOD")) == REQUEST_STREAM;
@@ -538,6 +625,7 @@ int request_read(const struct params *params, const struct request_rules *rules,
     read_cursor(params, out);
     out->padding = query_says_true(params, "padding");
     read_checkpoints(params, out);
+    read_start(params, out);
     return err;
 }
 

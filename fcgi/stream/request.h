@@ -9,6 +9,7 @@
 #include "auth/token.h"
 #include "codec/event.h"
 #include "codec/meta.h"
+#include "codec/wire.h"
 #include "http/params.h"
 #include "ops/option.h"
 
@@ -42,18 +43,19 @@ enum checkpoints {
 
 struct request {
     enum request_kind kind;
-    int status;            /* refused: 400, 401, 403, 404 or 405 */
-    const char *error;     /* refused: the code; static */
-    const char *challenge; /* refused with 401: the value of WWW-Authenticate; static */
-    char message[200];     /* refused: for people */
-    char *session;
+    int status;             /* refused: 400, 401, 403, 404 or 405 */
+    const char *error;      /* refused: the code; static */
+    const char *challenge;  /* refused with 401: the value of WWW-Authenticate; static */
+    char message[200];      /* refused: for people */
+    char *session;          /* NULL: it has none, which `none` among the sources allows */
     struct slice *channels; /* into channel_text; no name twice */
     size_t channel_count;
-    char *channel_text;
+    char *channel_text; /* NULL: no source has channels */
     bool bound;         /* a token gave the session, or channels */
     int64_t expires_ms; /* unix time at which the stream ends; 0: it does not */
     char *last_id;      /* the client's cursor as it gave it; NULL: none, the stream begins now */
     char *other_id;     /* another one, which may be newer; NULL: none */
+    struct start start; /* where the stream begins without a cursor; START_AFTER: now */
     char *origin;       /* what Access-Control-Allow-Origin says: the client's origin, or "*"; NULL: none */
     bool padding;       /* a polyfill wants 2 KB first */
     enum checkpoints checkpoints;
@@ -95,6 +97,9 @@ char *request_origin(const struct params *params, const struct option_list *allo
 /* NULL when value is one of the sources a session or channels can come from, else what is
  * accepted. */
 const char *request_check_source(const char *value);
+
+/* The same for a session, which may also be "none". */
+const char *request_check_session_source(const char *value);
 
 /* NULL when value is [LABEL=]SOURCE, or "none"; else what is accepted. */
 const char *request_check_meta(const char *value);

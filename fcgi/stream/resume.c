@@ -18,7 +18,8 @@ static void ask_broker(struct stream *s, uint64_t after, struct slice id)
 {
     struct slice channels[REQUEST_CHANNELS_MAX];
     char connection[REGISTRY_ID_MAX];
-    struct wire_replay what = {.after = after, .id = id, .who = stream_audience(s, channels, connection)};
+    struct wire_replay what = {
+        .start = s->start, .after = after, .id = id, .who = stream_audience(s, channels, connection)};
     s->pending = upstream_replay(s->set->upstream, s, &what);
     if (!s->pending)
         conn_cut(&s->exchange.conn, END_SLOW);
@@ -87,21 +88,52 @@ static void go_live(struct stream *s)
         stream_send_checkpoint(s, s->cursor);
 }
 
-/* s begins at position without a cursor. */
+/* s begins after position. The current state comes first, then the checkpoint, then the events. */
 static void begin_at(struct stream *s, uint64_t position)
 {
+    s->state = STREAM_RESUMING;
     s->cursor = s->shown = position;
-    if (!current_concerns(s, position)) {
-        go_live(s);
+    s->start = (struct start){0};
+    if (current_concerns(s, position))
+        current_begin(s);
+    else if (!s->placed)
+        stream_send_checkpoint(s, position);
+    resume_continue(s);
+}
+
+/* s begins elsewhere than here and now. Only `last` can be answered by the window, when it has that
+ * many events: of everything else the broker may have more. What happens from here on concerns s,
+ * whatever it asked for. */
+static void begin_at_start(struct stream *s)
+{
+    struct slice channels[REQUEST_CHANNELS_MAX];
+    char connection[REGISTRY_ID_MAX];
+    struct audience who = stream_audience(s, channels, connection);
+    struct history_filter filter = {.who = &who, .now_ms = streams_broker_ms(s->set), .compact = true};
+    bool exact = false;
+    uint64_t position = 0;
+
+    s->state = STREAM_RESUMING;
+    if (s->start.kind == START_LAST)
+        position = history_before_last(s->set->window, &filter, s->start.value, &exact);
+    if (!exact || !history_knows(s->set->window, position)) {
+        s->cursor = 0;
+        s->shown = history_head(s->set->window);
+        ask_broker(s, s->shown, (struct slice){0});
         return;
     }
-    current_begin(s);
-    resume_continue(s);
+
+    s->set->counters[REPLAYS_LOCAL]++;
+    begin_at(s, position);
 }
 
 void resume_begin(struct stream *s)
 {
     const struct history *window = s->set->window;
+    if (s->start.kind != START_AFTER) {
+        begin_at_start(s);
+        return;
+    }
     if (!s->last_id) {
         begin_at(s, history_head(window));
         return;
@@ -110,9 +142,8 @@ void resume_begin(struct stream *s)
     struct slice id;
     uint64_t seq = read_cursor(window, s->last_id, &id);
     if (seq && history_knows(window, seq)) {
-        s->cursor = seq;
+        s->cursor = s->shown = seq;
         s->set->counters[REPLAYS_LOCAL]++;
-        s->shown = s->cursor;
         forget_last_id(s);
         resume_continue(s);
         return;
@@ -303,9 +334,17 @@ void resume_page(struct stream *s, const struct wire_page *page)
     char digits[24];
     s->pending = NULL;
     s->set->counters[REPLAYS_BROKER]++;
+    bool started = s->start.kind != START_AFTER;
+    s->start = (struct start){0};
+    if (started)
+        s->cursor = s->shown; /* where it was opened: a gap is after that */
     s->cursor = page->gap ? s->cursor : page->from;
     if (page->gap)
         tell_gap(s, s->last_id ? slice_of(s->last_id) : cursor_digits(s, digits), page->from, page->oldest);
+    else if (started && current_concerns(s, s->cursor))
+        current_begin(s);
+    else if (started)
+        stream_send_checkpoint(s, s->cursor);
     else if (s->last_id)
         s->shown = s->cursor;
     forget_last_id(s);

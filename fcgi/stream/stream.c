@@ -48,7 +48,7 @@ void stream_mark_place(struct stream *s, struct block *block, char connection[RE
     if (!s->placed) {
         block->connection = registry_id(s->set->registry, stream_entry(s), connection);
         block->heartbeat_ms = s->set->limits.heartbeat_ms;
-        if (s->shows_beats)
+        if (s->shows_beats && registry_session(stream_entry(s)).len)
             owner_of(registry_session(stream_entry(s)), block->owner);
     }
     s->placed = true;
@@ -88,7 +88,8 @@ static bool bans_itself(const struct stream *s, const struct event *e, int64_t n
 {
     struct slice name, session = registry_session(stream_entry(s));
 
-    if (e->seq <= history_head(s->set->window) || !e->block_s || e->time_ms + (int64_t)e->block_s * 1000 <= now_ms)
+    if (!session.len || e->seq <= history_head(s->set->window) || !e->block_s ||
+        e->time_ms + (int64_t)e->block_s * 1000 <= now_ms)
         return false;
 
     for (size_t cursor = 0; event_next_name(e, TO_SESSIONS, &cursor, &name);)

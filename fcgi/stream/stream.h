@@ -42,6 +42,7 @@ struct stream {
     bool shows_beats;       /* a checkpoint is sent at least once per heartbeat */
     bool confirmed;         /* the broker has acknowledged its report, at opened_by */
     bool waited;            /* it was opened before the sequence was known */
+    bool chose_start;       /* it began elsewhere than its client's cursor or the head */
     uint64_t opened_by;     /* position of the acknowledgement: a shutdown after it ends the stream */
     uint64_t opened_at; /* position when it was opened, 0 without one: a shutdown up to it does not end the stream */
     int64_t opened_us;  /* clock_us() then */
@@ -50,6 +51,7 @@ struct stream {
     uint64_t shown;      /* position in the last id: line sent */
     uint64_t state_sent; /* CURRENT: seq of the last event of the state that was sent; 0: none */
     char *last_id;       /* the client's cursor as text, until it was found; NULL: none */
+    struct start start;  /* where it begins instead, until that was found; START_AFTER: here and now */
     struct upstream_request *pending; /* to the broker, under way */
     struct registry_entry *entry;     /* while it is open; read it with stream_entry() */
     struct limits *own_limits;        /* its end time and its address (limits.c); NULL: neither. stream_own_limits() */

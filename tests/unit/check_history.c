@@ -1060,6 +1060,117 @@ START_TEST(it_behaves_like_the_model)
 }
 END_TEST
 
+/* --- where to begin --- */
+
+static uint64_t before_last(size_t count, bool wanted_exact)
+{
+    struct slice mine[] = {S("x"), S("y")};
+    const struct audience who = {.connection = S("c1"), .channels = {mine, 2}};
+    bool exact;
+    uint64_t position = history_before_last(history, &(struct history_filter){.who = &who}, count, &exact);
+    ck_assert_int_eq(exact, wanted_exact);
+    return position;
+}
+
+START_TEST(the_newest_events_of_a_reader_without_a_session)
+{
+    begin(&wide, 10);
+    ck_assert_uint_eq(before_last(3, false), 10);
+    append_to(11, TO_CHANNELS, "x");
+    append_to(12, TO_SESSIONS, "a");
+    append_to(13, TO_CHANNELS, "y");
+    append_to(14, EXCEPT_CONNECTIONS, "c1");
+    append(15);
+    append_to(16, TO_CONNECTIONS, "c2");
+    struct event_spec shutdown = {.kind = EVENT_SHUTDOWN, .seq = 17};
+    ck_assert_int_eq(try_append(&shutdown), 0);
+    ck_assert_uint_eq(before_last(1, true), 14);
+    ck_assert_uint_eq(before_last(2, true), 12);
+    ck_assert_uint_eq(before_last(3, true), 10);
+    ck_assert_uint_eq(before_last(4, false), 10);
+    ck_assert(history_knows(history, before_last(2, true)));
+}
+END_TEST
+
+START_TEST(no_session_is_no_name_in_a_list)
+{
+    begin(&wide, 10);
+    append_to(11, TO_SESSIONS, "");
+    append_to(12, EXCEPT_SESSIONS, "");
+    struct event *out[4];
+    uint64_t upto;
+    const struct audience who = {.connection = S("c1")};
+    ck_assert_uint_eq(history_read(history, &(struct history_filter){.who = &who}, 10, out, 4, SIZE_MAX, &upto), 1);
+    ck_assert_uint_eq(out[0]->seq, 12);
+}
+END_TEST
+
+START_TEST(nothing_before_a_break_is_counted)
+{
+    begin(&wide, 10);
+    append_range(11, 13);
+    ck_assert_int_eq(history_break(history, 20), 0);
+    ck_assert_uint_eq(history_begin(history), 20);
+    append_range(21, 22);
+    ck_assert_uint_eq(before_last(2, true), 20);
+    ck_assert_uint_eq(before_last(3, false), 20);
+    ck_assert_uint_eq(history_before_time(history, 0), 20);
+    ck_assert_uint_eq(history_before_time(history, 22), 21);
+}
+END_TEST
+
+static void append_at(uint64_t seq, int64_t time_ms)
+{
+    struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = seq, .time_ms = time_ms};
+    ck_assert_int_eq(try_append(&spec), 0);
+}
+
+START_TEST(a_time_finds_the_first_event_of_it_or_later)
+{
+    begin(&wide, 10);
+    ck_assert_uint_eq(history_before_time(history, 0), 10);
+    append_at(11, 100);
+    append_at(12, 300);
+    append_at(13, 200); /* the clock was set back */
+    append_at(20, 400); /* an epoch later */
+    ck_assert_uint_eq(history_before_time(history, 50), 10);
+    ck_assert_uint_eq(history_before_time(history, 100), 10);
+    ck_assert_uint_eq(history_before_time(history, 101), 11);
+    ck_assert_uint_eq(history_before_time(history, 300), 11);
+    ck_assert_uint_eq(history_before_time(history, 301), 19);
+    ck_assert_uint_eq(history_before_time(history, 401), 20);
+    ck_assert(history_knows(history, 19));
+}
+END_TEST
+
+/* Every answer is compared with that of a walk over all events. */
+START_TEST(starts_are_those_of_a_plain_walk)
+{
+    const struct history_limits some = {700, UINT64_MAX, UINT64_MAX};
+    struct dice dice = {(uint64_t)_i + 1};
+    static int64_t at[20000];
+    uint64_t head = 0;
+    begin(&some, 0);
+
+    for (int round = 0; round < 6000; round++) {
+        if (roll(&dice, 400) == 0 && head > 5) {
+            head -= roll(&dice, 3);
+            history_rollback(history, head);
+        }
+        at[++head] = round + (int64_t)roll(&dice, 100) - (roll(&dice, 50) == 0 ? 500 : 0);
+        append_at(head, at[head]);
+        if (round % 13)
+            continue;
+
+        int64_t wanted = round - (int64_t)roll(&dice, 900);
+        uint64_t seq = history_begin(history) + 1;
+        while (seq <= head && at[seq] < wanted)
+            seq++;
+        ck_assert_uint_eq(history_before_time(history, wanted), seq - 1);
+    }
+}
+END_TEST
+
 static void add_stories(TCase *tests)
 {
     tcase_add_test(tests, a_fresh_one_knows_only_where_it_stands);
@@ -1089,6 +1200,11 @@ static void add_stories(TCase *tests)
     tcase_add_test(tests, a_page_ends_at_its_limits);
     tcase_add_test(tests, the_last_of_a_filtered_page_completes_up_to_the_head);
     tcase_add_test(tests, a_reader_may_have_many_channels);
+    tcase_add_test(tests, the_newest_events_of_a_reader_without_a_session);
+    tcase_add_test(tests, no_session_is_no_name_in_a_list);
+    tcase_add_test(tests, nothing_before_a_break_is_counted);
+    tcase_add_test(tests, a_time_finds_the_first_event_of_it_or_later);
+    tcase_add_loop_test(tests, starts_are_those_of_a_plain_walk, 0, 5);
 }
 
 int main(void)

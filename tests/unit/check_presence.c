@@ -883,6 +883,34 @@ START_TEST(connections_are_described)
 }
 END_TEST
 
+START_TEST(connections_without_a_session_change_no_session)
+{
+    struct top_session top[4];
+    struct listed listed[4];
+    struct listing list = {.items = listed, .max = 4};
+    hello("w", 0);
+    opened("c1", "", "x", NULL);
+    opened("c2", "", NULL, NULL);
+    opened("c3", "a", NULL, NULL);
+    ck_assert_int_eq(report("w", 1, true, 0), 0);
+    ck_assert_str_eq(changes(), "+c1 +c2 +c3 ^a ");
+    ck_assert_uint_eq(presence_connections(presence), 3);
+    ck_assert_uint_eq(presence_sessions(presence), 1);
+    ck_assert_uint_eq(presence_session_connections(presence, S("")), 0);
+    ck_assert_uint_eq(presence_top_sessions(presence, top, 4), 1);
+    presence_list_sessions(presence, S(""), &list);
+    ck_assert_uint_eq(list.count, 1);
+
+    ended("c1");
+    ck_assert_int_eq(report("w", 2, false, 1), 0);
+    ck_assert_str_eq(changes(), "-c1:client ");
+
+    opened("c2", "", NULL, NULL); /* the same connection, reported again */
+    ck_assert_int_eq(report("w", 3, true, 2), 0);
+    ck_assert_str_eq(changes(), "-c3:worker_lost va:worker_lost ");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("presence");
@@ -928,5 +956,6 @@ int main(void)
     tcase_add_test(tests, a_prefix_narrows_the_sessions);
     tcase_add_test(tests, workers_are_described);
     tcase_add_test(tests, connections_are_described);
+    tcase_add_test(tests, connections_without_a_session_change_no_session);
     return run_suite(suite);
 }

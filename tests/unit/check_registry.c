@@ -299,6 +299,23 @@ START_TEST(it_routes_like_the_model)
 }
 END_TEST
 
+START_TEST(connections_without_a_session_share_nothing)
+{
+    struct slice x = S("x"), empty = {0};
+    for (int i = 0; i < 3; i++)
+        enter(&peers[i], empty, &x, 1);
+    ck_assert_uint_eq(registry_count(registry), 3);
+    ck_assert_uint_eq(registry_session_count(registry, empty), 0);
+    ck_assert_ptr_null(registry_session_oldest(registry, empty));
+    ck_assert_uint_eq(registry_session(peers[0].entry).len, 0);
+
+    struct slice channels[1];
+    ck_assert_uint_eq(registry_channels(peers[0].entry, channels, 1).count, 1);
+    leave(&peers[1]);
+    ck_assert_uint_eq(registry_count(registry), 2);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("registry");
@@ -313,5 +330,6 @@ int main(void)
     tcase_add_loop_test(tests, the_one_that_is_met_may_leave, 0, 3);
     tcase_add_test(tests, each_meets_everyone);
     tcase_add_test(tests, it_routes_like_the_model);
+    tcase_add_test(tests, connections_without_a_session_share_nothing);
     return run_suite(suite);
 }

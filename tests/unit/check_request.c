@@ -702,6 +702,87 @@ END_TEST
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
+START_TEST(none_is_the_end_of_the_sources)
+{
+    add(&session_from, "jwt");
+    add(&session_from, "none");
+    get("QUERY_STRING=");
+    ck_assert_int_eq(request.kind, REQUEST_STREAM);
+    ck_assert_ptr_null(request.session);
+    ck_assert(!request.bound);
+
+    get("QUERY_STRING=session=%01");
+    assert_refused(400, "missing_session");
+
+    bring_token("", "room");
+    get("QUERY_STRING=channels=room");
+    ck_assert_int_eq(request.kind, REQUEST_STREAM);
+    ck_assert_ptr_null(request.session);
+    ck_assert_int_eq(request.expires_ms, 1234);
+    get("QUERY_STRING=channels=other");
+    assert_refused(403, "forbidden_channel");
+
+    token.verdict = TOKEN_EXPIRED;
+    get("QUERY_STRING=");
+    assert_refused(401, "token_expired");
+    token.verdict = TOKEN_INVALID;
+    get("QUERY_STRING=");
+    assert_refused(401, "invalid_token");
+}
+END_TEST
+
+START_TEST(none_is_for_sessions_only)
+{
+    ck_assert_ptr_nonnull(request_check_source("none"));
+    ck_assert_ptr_null(request_check_session_source("none"));
+    ck_assert_ptr_null(request_check_session_source("jwt"));
+    ck_assert_ptr_nonnull(request_check_session_source("nobody"));
+}
+END_TEST
+
+START_TEST(channel_may_be_repeated)
+{
+    get("QUERY_STRING=session=a&channels=x,y&channel=a%2Cb&channel=x&channel=&channel=z");
+    assert_channels("x|y|a,b|z");
+    get("QUERY_STRING=session=a&channel=only");
+    assert_channels("only");
+    get("QUERY_STRING=session=a&channel=");
+    assert_channels("");
+    get("QUERY_STRING=session=a&channel=a%00b");
+    assert_refused(400, "bad_channels");
+}
+END_TEST
+
+START_TEST(channel_belongs_to_the_source_of_channels)
+{
+    channels_from.count = 0;
+    add(&channels_from, "query:rooms");
+    get("QUERY_STRING=session=a&channel=x&rooms=r");
+    assert_channels("r");
+    add(&channels_from, "query:channels");
+    get("QUERY_STRING=session=a&channel=x");
+    assert_channels("x");
+}
+END_TEST
+
+START_TEST(a_start_counts_without_a_cursor)
+{
+    get("QUERY_STRING=session=a&last=5");
+    ck_assert_int_eq(request.start.kind, START_LAST);
+    ck_assert_uint_eq(request.start.value, 5);
+    get("QUERY_STRING=session=a&last=5&lastEventId=");
+    ck_assert_int_eq(request.start.kind, START_LAST);
+    get("QUERY_STRING=session=a&last=5&lastEventId=7");
+    ck_assert_int_eq(request.start.kind, START_AFTER);
+    get("QUERY_STRING=session=a&last=5", "HTTP_LAST_EVENT_ID=7");
+    ck_assert_int_eq(request.start.kind, START_AFTER);
+    get("QUERY_STRING=session=a&last=0", "HTTP_LAST_EVENT_ID=7");
+    assert_refused(400, "bad_parameter");
+    get("QUERY_STRING=session=a&last=1&last=1");
+    assert_refused(400, "repeated_parameter");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("request");
@@ -737,5 +818,10 @@ int main(void)
     tcase_add_test(tests, sources_are_checked);
     tcase_add_test(tests, who_is_named_twice_is_nobody);
     tcase_add_test(tests, a_query_names_a_session_and_a_token_once);
+    tcase_add_test(tests, none_is_the_end_of_the_sources);
+    tcase_add_test(tests, none_is_for_sessions_only);
+    tcase_add_test(tests, channel_may_be_repeated);
+    tcase_add_test(tests, channel_belongs_to_the_source_of_channels);
+    tcase_add_test(tests, a_start_counts_without_a_cursor);
     return run_suite(suite);
 }

@@ -421,6 +421,51 @@ START_TEST(what_is_none_of_ours_is_ignored)
 }
 END_TEST
 
+static struct wire_page start_page(enum start_kind kind, uint64_t value, uint64_t after)
+{
+    return page_of(&(struct wire_replay){
+        .request = 3, .start = {kind, value}, .after = after, .max_bytes = 1 << 20, .who = {.session = S("a")}});
+}
+
+START_TEST(a_page_begins_at_a_start)
+{
+    begin_with(3);
+    publish("1", 1, NULL, "a");
+    publish("2", 1, NULL, "b");
+    publish("3", 1, NULL, "a");
+    publish("4", 1, NULL, NULL);
+
+    struct wire_page page = start_page(START_EARLIEST, 0, 0);
+    ck_assert(!page.gap);
+    ck_assert_uint_eq(page.from, START + 1);
+    ck_assert_str_eq(seqs_of(&page), "3 4");
+    page = start_page(START_LAST, 1, 0);
+    ck_assert_uint_eq(page.from, START + 3);
+    ck_assert_str_eq(seqs_of(&page), "4");
+    page = start_page(START_LAST, UINT64_MAX, 0);
+    ck_assert_uint_eq(page.from, START + 2);
+    page = start_page(START_SINCE, 5000, 0);
+    ck_assert_uint_eq(page.from, START + 1);
+    page = start_page(START_SINCE, UINT64_MAX, 0);
+    ck_assert_uint_eq(page.from, START + 4);
+    ck_assert_uint_eq(page.upto, START + 4);
+}
+END_TEST
+
+START_TEST(a_start_is_not_after_the_opening)
+{
+    begin_with(3);
+    for (int i = 0; i < 5; i++)
+        publish("1", 1, NULL, "a");
+    struct wire_page page = start_page(START_LAST, 1, START + 3);
+    ck_assert(!page.gap);
+    ck_assert_uint_eq(page.from, START + 3);
+    ck_assert_str_eq(seqs_of(&page), "4 5");
+    ck_assert(start_page(START_LAST, 1, START + 1).gap); /* something that is due is gone */
+    ck_assert(!start_page(START_LAST, 1, START + 100).gap);
+}
+END_TEST
+
 int main(void)
 {
     log_open("check_sync", LOG_WARN);
@@ -443,5 +488,7 @@ int main(void)
     tcase_add_test(tests, a_reader_of_too_many_channels_is_told_of_a_gap);
     tcase_add_test(tests, a_report_from_nowhere_is_answered_with_resync);
     tcase_add_test(tests, what_is_none_of_ours_is_ignored);
+    tcase_add_test(tests, a_page_begins_at_a_start);
+    tcase_add_test(tests, a_start_is_not_after_the_opening);
     return run_suite(suite);
 }

@@ -802,6 +802,20 @@ START_TEST(every_cause_has_a_name)
 }
 END_TEST
 
+START_TEST(a_replay_has_a_start)
+{
+    struct buf b = {0};
+    struct wire_replay m;
+    wire_put_replay(&b, &(struct wire_replay){.after = 6, .start = {START_SINCE, 12345}});
+    ck_assert_int_eq(wire_get_replay(message_of(&b), &m), 0);
+    ck_assert_int_eq(m.start.kind, START_SINCE);
+    ck_assert_uint_eq(m.start.value, 12345);
+    b.data[8 + 8 + 8 + 4 + 1] = START_SINCE + 1;
+    ck_assert_int_eq(wire_get_replay(message_of(&b), &m), -EPROTO);
+    buf_release(&b);
+}
+END_TEST
+
 static void add_round_trips(TCase *tests)
 {
     tcase_add_test(tests, a_batch_arrives);
@@ -812,6 +826,7 @@ static void add_round_trips(TCase *tests)
     tcase_add_test(tests, a_welcome_arrives_with_its_bans);
     tcase_add_test(tests, a_replay_arrives);
     tcase_add_test(tests, a_replay_may_have_any_number);
+    tcase_add_test(tests, a_replay_has_a_start);
     tcase_add_test(tests, a_page_arrives);
     tcase_add_test(tests, an_item_that_is_none_is_refused);
     tcase_add_test(tests, a_worker_says_what_its_values_are_called);
