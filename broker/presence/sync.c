@@ -188,18 +188,20 @@ static uint64_t find_position(const struct history *h, const struct wire_replay 
     return history_begin(h);
 }
 
-/* A start is no cursor: nothing that is gone is missed. But what came after the stream was opened is
- * due to it. So the page begins there at the latest, or else is the answer to that cursor. */
+/* A start is no cursor: nothing that is gone is missed. But a shutdown after the stream was opened
+ * ends it, so the page begins before that at the latest. */
 static struct page_start find_start(const struct history *h, const struct wire_replay *m,
                                     const struct history_filter *filter)
 {
     if (m->start.kind == START_AFTER)
         return find_cursor(h, m);
 
-    uint64_t position = find_position(h, m, filter);
-    if (m->after && position > m->after)
-        return find_cursor(h, m);
-    MUST(position >= history_begin(h) && position <= history_head(h));
+    uint64_t begin = history_begin(h), position = find_position(h, m, filter);
+    uint64_t opened = m->after > begin ? m->after : begin;
+    if (m->after && position > opened)
+        position = history_before_shutdown(h, filter, opened, position);
+
+    MUST(position >= begin && position <= history_head(h));
     return (struct page_start){position, position, false};
 }
 

@@ -147,7 +147,7 @@ struct start {
 struct wire_replay {
     uint64_t request;      /* comes back in the page */
     struct start start;    /* another one than START_AFTER: the page's `from` says where that is */
-    uint64_t after;        /* position; used when id is empty. With another start the latest `from`; 0: any */
+    uint64_t after;        /* position; used when id is empty. With another start: a shutdown after it is not skipped */
     struct slice id;       /* or a publisher's own id to begin after */
     struct audience who;   /* decoded: channels.items is NULL; see channels below */
     struct slice channels; /* decoded: walk with wire_next_name(); ignored when encoding */

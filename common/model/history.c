@@ -660,6 +660,19 @@ uint64_t history_before_last(const struct history *h, const struct history_filte
     return position;
 }
 
+uint64_t history_before_shutdown(const struct history *h, const struct history_filter *filter, uint64_t after,
+                                 uint64_t upto)
+{
+    struct merge merge;
+    const struct event *e;
+
+    add_sources(h, filter, after, &merge);
+    while ((e = merge_next(&merge)) && e->seq <= upto)
+        if (e->kind == EVENT_SHUTDOWN && passes(e, filter))
+            return e->seq - 1;
+    return upto;
+}
+
 uint64_t history_before_time(const struct history *h, int64_t time_ms)
 {
     uint64_t begin = history_begin(h), at = h->evicted;

@@ -149,6 +149,11 @@ struct history_filter {
  * the reader has and that do not pass. */
 uint64_t history_before_last(const struct history *h, const struct history_filter *filter, size_t count, bool *exact);
 
+/* upto, or the position before the first shutdown that passes the filter after position `after`, if
+ * that is earlier. The cost is proportional to the events for the reader in between. */
+uint64_t history_before_shutdown(const struct history *h, const struct history_filter *filter, uint64_t after,
+                                 uint64_t upto);
+
 /* Collect up to max events after position `after`, oldest first, until their entries pass
  * max_bytes (at least one is given); all of them, or those that pass the filter. *upto is the
  * position up to which the answer is complete. max is at least 1. Returns the number of events in

@@ -102,8 +102,8 @@ static void begin_at(struct stream *s, uint64_t position)
 }
 
 /* s begins elsewhere than here and now. Only `last` can be answered by the window, when it has that
- * many events: of everything else the broker may have more. What happens from here on concerns s,
- * whatever it asked for. */
+ * many events: of everything else the broker may have more. The broker is told the position, since a
+ * shutdown from here on ends s. */
 static void begin_at_start(struct stream *s)
 {
     struct slice channels[REQUEST_CHANNELS_MAX];
@@ -114,7 +114,7 @@ static void begin_at_start(struct stream *s)
     uint64_t position = 0;
 
     s->state = STREAM_RESUMING;
-    if (s->start.kind == START_LAST)
+    if (s->start.kind == START_LAST && upstream_current(s->set->upstream))
         position = history_before_last(s->set->window, &filter, s->start.value, &exact);
     if (!exact || !history_knows(s->set->window, position)) {
         s->cursor = 0;

@@ -68,6 +68,7 @@ struct upstream {
     uint64_t position;
     bool joined;       /* position is known */
     bool welcomed;     /* by this run of the broker */
+    bool fed;          /* a message of this run came on the feed */
     int64_t hello_at;  /* when it was sent last */
     bool hello_unsent; /* there was no connection */
     int64_t heard_at;
@@ -450,7 +451,7 @@ static void give_up_asked_once(struct upstream *u)
 /* The connected broker is lost, or has restarted. */
 static void lose_broker(struct upstream *u)
 {
-    u->welcomed = false;
+    u->welcomed = u->fed = false;
     u->retry_ms = u->config.pace.retry;
     drop_held(u, true);
     give_up_asked_once(u);
@@ -786,6 +787,7 @@ static void on_batch(struct upstream *u, struct slice message)
     struct wire_batch m;
     if (wire_get_batch(message, &m) != 0 || !same_run(u, m.run))
         return;
+    u->fed = true;
     if (m.prev > u->position && !u->held.count)
         repair(u);
     each_entry(u, m.entries, from_feed);
@@ -796,6 +798,7 @@ static void on_head(struct upstream *u, struct slice message)
     struct wire_head m;
     if (wire_get_head(message, &m) != 0 || !same_run(u, m.run))
         return;
+    u->fed = true;
     note_clock(u, m.clock);
     if (m.head > u->position)
         repair(u);
@@ -943,6 +946,7 @@ static int open_sockets(struct upstream *u)
     u->feed = socket_open(u->sockets, SOCKET_FEED, u->config.feeds[u->broker], u->broker);
     u->sync = u->feed ? socket_open(u->sockets, SOCKET_SYNC, u->config.syncs[u->broker], u->broker) : NULL;
     u->broker_from = loop_now(u->loop);
+    u->fed = false;
     if (!u->sync)
         close_sockets(u);
     return u->sync ? 0 : -1;
@@ -996,6 +1000,11 @@ bool upstream_turned_away(const struct upstream *u)
 bool upstream_connected(const struct upstream *u)
 {
     return u->welcomed;
+}
+
+bool upstream_current(const struct upstream *u)
+{
+    return u->welcomed && u->fed && !u->repair && !u->held.count;
 }
 
 int64_t upstream_silence(const struct upstream *u)

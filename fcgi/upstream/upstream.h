@@ -134,6 +134,10 @@ void upstream_presence(struct upstream *u, const struct wire_presence_item *item
 /* A broker has welcomed this worker since it was last heard of. */
 bool upstream_connected(const struct upstream *u);
 
+/* The feed is listened to, and no event is known to be missing: the worker has everything that the
+ * broker has sent. */
+bool upstream_current(const struct upstream *u);
+
 /* Something answers at the broker's endpoints and does not become connected: a key does not fit,
  * or it is no broker. The log has said why. */
 bool upstream_turned_away(const struct upstream *u);

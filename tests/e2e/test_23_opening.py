@@ -45,7 +45,8 @@ def own_events(reader):
 
 # No session
 
-def test_a_stream_without_a_session_gets_broadcasts_and_its_channels(site, session):
+def test_a_stream_without_a_session_gets_broadcasts_and_its_channels(fresh, session):
+    site = fresh
     reader = site.open(None, channels=[session])
     site.publish("m", data="not mine", to={"sessions": ["bert"]})
     site.publish("m", data="all")
@@ -83,7 +84,8 @@ def test_a_shutdown_by_channel_or_connection_ends_it_and_is_in_the_status(fresh,
     assert site.commands.demand({"op": "status"})["ends"][0]["session"] is None
 
 
-def test_a_ban_of_sessions_never_concerns_it(site, session):
+def test_a_ban_of_sessions_never_concerns_it(fresh, session):
+    site = fresh
     reader = site.open(None)
     site.commands.shutdown(sessions=[session], block=30)
     assert site.request()[0] == 200
