@@ -71,6 +71,23 @@ def test_events_arrive_with_their_names_and_ids(site, tab, session):
     assert stream.told() == [["online", {}]]
 
 
+def test_channels_may_have_commas(site, tab, session):
+    stream = tab.stream(path(session), channels=[f"{session}-a", f"{session},b"]).wait_state("online")
+    wait_until(lambda: [sorted(c["channels"]) for c in site.commands.connections(session=session)["connections"]]
+               == [sorted([f"{session}-a", f"{session},b"])], what="the channels")
+    site.publish(data=1, to={"channels": [f"{session},b"]})
+    assert stream.wait_for(1)[0]["data"] == "1"
+
+
+def test_a_start_counts_for_the_first_opening_only(site, tab, relay, session):
+    publish(site, session, 5)
+    stream = tab.stream(path(session), last=2).wait_state("online")
+    assert [e["data"] for e in stream.wait_for(2)] == ["3", "4"]
+    relay.cut()
+    publish(site, session, 1, start=5)
+    assert [e["data"] for e in stream.wait_for(3)] == ["3", "4", "5"]
+
+
 NAMES = ["open", "error", "message", "online", "offline", "gap", "shutdown", "expired", "replaced", "stopped"]
 
 
