@@ -9,6 +9,7 @@ import tarfile
 import pytest
 from support import node, processes
 from support.network import Network
+from support.relay import Relay
 from support.site import Site
 from support.tabs import MODULE, Tab
 from support.waiting import TIMEOUT, Timeout, wait_until
@@ -390,6 +391,25 @@ def test_a_stream_that_comes_back_as_another_session_s_is_stopped(site, tabs, re
     streams[0].open()
     streams[0].wait_for(2)
     assert streams[0].ids()[1:] == later and len(bert.events()) == 1
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["alone", "shared"])
+def test_a_stream_whose_user_has_logged_out_is_stopped(bench, chromium, session, named):
+    """It comes back without a session, and two tabs of nobody share a stream."""
+    site = Site(bench, worker={"heartbeat": HEARTBEAT, "session_from": ["cookie:sid", "none"]})
+    with Relay(site.web.port) as relay, contextlib.ExitStack() as stack:
+        tab, other = (stack.enter_context(contextlib.closing(Tab(chromium, relay.url))) for _ in range(2))
+        log_in(tab, session)
+        stream = tab.stream("/sse", shared=named and "us").wait_state("online")
+        log_in(tab, "")
+        relay.cut()
+        stream.wait_state("stopped")
+        assert stream.wait_told("stopped")["status"] == 0
+        nobody = [t.stream("/sse", shared=named and "nobody").wait_state("online") for t in (tab, other)]
+        wait_until(lambda: site.commands.stats()["connections"] == (1 if named else 2), what="their connections")
+        site.publish(data=1)
+        for stream in nobody:
+            assert stream.wait_for(1)[0]["data"] == "1"
 
 
 def test_the_same_name_does_not_make_another_session_s_stream_ours(site, tabs, session):
