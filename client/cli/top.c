@@ -279,6 +279,12 @@ static void put_kept(struct top_page *p, const struct tree *s)
                       commits ? (double)tree_number(store, "commit_us") / (double)commits / 1000 : 0.0);
 }
 
+/* A stream may have no session. */
+static struct slice name_or_dash(struct slice name)
+{
+    return name.len ? name : slice_of("-");
+}
+
 /* Write text to out: made harmless, cut or padded to this number of columns. */
 static const char *padded(struct slice text, size_t columns, char *out, size_t size)
 {
@@ -360,7 +366,7 @@ static void put_ends(struct top_page *p, const struct tree *s)
         const struct tree *e = tree_item(list, i);
         put_formatted(p, PLAIN, "%-9s %-15s %7s  %s %s", clock_text(tree_number(e, "at")),
                       cause_text(tree_text(e, "cause")), number(tree_number(e, "count")),
-                      padded(tree_text(e, "session"), 20, session, sizeof session),
+                      padded(name_or_dash(tree_text(e, "session")), 20, session, sizeof session),
                       padded(tree_text(e, "worker"), 60, worker, sizeof worker));
     }
 }

@@ -429,6 +429,7 @@ static struct wire_page start_page(enum start_kind kind, uint64_t value, uint64_
 
 START_TEST(a_page_begins_at_a_start)
 {
+    end();
     begin_with(3);
     publish("1", 1, NULL, "a");
     publish("2", 1, NULL, "b");
@@ -454,6 +455,7 @@ END_TEST
 
 START_TEST(a_start_skips_no_shutdown_after_the_opening)
 {
+    end();
     begin_with(4);
     publish("1", 1, NULL, "a");
     publish("2", 1, NULL, "a");
