@@ -90,7 +90,24 @@ struct table_walk {
     MDB_val value;
     uint64_t last;  /* the previous key */
     uint64_t count; /* of keys so far */
+    bool own;       /* LMDB's own table: a key is a size_t */
 };
+
+/* False: it is no key of such a table. */
+static bool read_key(const MDB_val *from, bool own, uint64_t *key)
+{
+    size_t number;
+    if (from->mv_size != (own ? sizeof number : sizeof *key))
+        return false;
+
+    if (own) {
+        memcpy(&number, from->mv_data, sizeof number);
+        *key = number;
+    } else {
+        memcpy(key, from->mv_data, sizeof *key);
+    }
+    return true;
+}
 
 static int step(struct table_walk *w, MDB_cursor_op op)
 {
@@ -100,10 +117,7 @@ static int step(struct table_walk *w, MDB_cursor_op op)
     w->key = 0;
     if (rc)
         return rc == MDB_NOTFOUND ? 0 : rc;
-    if (key.mv_size != sizeof w->key)
-        return MDB_CORRUPTED;
-    memcpy(&w->key, key.mv_data, sizeof w->key);
-    if (w->key == 0 || (op == MDB_NEXT && w->key <= w->last))
+    if (!read_key(&key, w->own, &w->key) || w->key == 0 || (op == MDB_NEXT && w->key <= w->last))
         return MDB_CORRUPTED;
     w->count++;
     return 0;
@@ -155,10 +169,20 @@ static int64_t data_size(const struct store *s)
     return found == 0 ? st.st_size : -1;
 }
 
+size_t store_next_map(size_t bytes)
+{
+    return bytes <= SIZE_MAX / 2 ? bytes * 2 : 0;
+}
+
+/* At most half of the address space. LMDB takes more by itself where the file needs it. */
 static size_t map_size(const struct store *s)
 {
     int64_t size = data_size(s);
-    return size < MAP_FIRST / 2 ? MAP_FIRST : (size_t)size * 2;
+    if (size < MAP_FIRST / 2)
+        return MAP_FIRST;
+
+    size_t map = (uint64_t)size <= SIZE_MAX ? store_next_map((size_t)size) : 0;
+    return map ? map : SIZE_MAX / 2 + 1;
 }
 
 /* True when nothing was ever committed: the files are new, or creating them was interrupted. */
@@ -185,13 +209,31 @@ static int write_format(const struct store *s, MDB_txn *txn)
     return mdb_put(txn, s->meta, &(MDB_val){6, "format"}, &(MDB_val){sizeof format, format}, 0);
 }
 
+static int compare_keys(const MDB_val *a, const MDB_val *b)
+{
+    uint64_t left, right;
+    memcpy(&left, a->mv_data, sizeof left);
+    memcpy(&right, b->mv_data, sizeof right);
+    return (left > right) - (left < right);
+}
+
+/* LMDB's own integer keys are as wide as size_t. */
+static int open_table(MDB_txn *txn, const char *name, unsigned create, MDB_dbi *table)
+{
+    if (sizeof(size_t) == sizeof(uint64_t))
+        return mdb_dbi_open(txn, name, MDB_INTEGERKEY | create, table);
+
+    int rc = mdb_dbi_open(txn, name, create, table);
+    return rc ? rc : mdb_set_compare(txn, *table, compare_keys);
+}
+
 static int open_data(struct store *s, MDB_txn *txn, unsigned create)
 {
-    int rc = mdb_dbi_open(txn, "events", MDB_INTEGERKEY | create, &s->events);
+    int rc = open_table(txn, "events", create, &s->events);
 
     if (!rc)
-        rc = mdb_dbi_open(txn, "runs", MDB_INTEGERKEY | create, &s->runs);
-    return rc ? rc : mdb_dbi_open(txn, "ids", MDB_INTEGERKEY | create, &s->ids);
+        rc = open_table(txn, "runs", create, &s->runs);
+    return rc ? rc : open_table(txn, "ids", create, &s->ids);
 }
 
 /* Another format may have other tables. So the tables are opened only when check_format() will
@@ -231,7 +273,7 @@ static bool is_cut(const struct store *s)
     MDB_stat stat;
     if (mdb_env_info(s->env, &info) != 0 || mdb_env_stat(s->env, &stat) != 0)
         return true;
-    return data_size(s) < (int64_t)((info.me_last_pgno + 1) * stat.ms_psize);
+    return data_size(s) < ((int64_t)info.me_last_pgno + 1) * stat.ms_psize;
 }
 
 static int open_env(struct store *s, char why[STORE_WHY_MAX])
@@ -546,7 +588,7 @@ static int load_tables(struct loading *l)
 
 int store_load(struct store *s, const struct store_loader *loader, char why[STORE_WHY_MAX])
 {
-    struct loading l = {.s = s, .loader = loader};
+    struct loading l = {.s = s, .loader = loader, .pages = {.own = true}};
     if (!s)
         return 0;
     int rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &l.txn);
@@ -743,7 +785,11 @@ static int grow(struct store *s)
 {
     MDB_envinfo info;
     int rc = mdb_env_info(s->env, &info);
-    return rc ? rc : mdb_env_set_mapsize(s->env, info.me_mapsize * 2);
+    if (rc)
+        return rc;
+
+    size_t size = store_next_map(info.me_mapsize);
+    return size ? mdb_env_set_mapsize(s->env, size) : ENOMEM;
 }
 
 /* Commit the change, with more address space when LMDB needs it. */

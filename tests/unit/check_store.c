@@ -8,8 +8,10 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "model/past_ids.h"
 #include "support.h"
 
@@ -235,7 +237,7 @@ START_TEST(an_id_that_is_damaged_is_refused)
     append(s, 2, 1, 1, S("x"));
     store_free(&s);
     uint64_t hash = past_id_hash(S("id-1"));
-    memcpy(key, &hash, sizeof key);
+    put_u64(key, hash);
     int fd = open(path, O_RDWR);
     ssize_t len = pread(fd, bytes, sizeof bytes, 0);
     const char *at = memmem(bytes, (size_t)len, key, sizeof key);
@@ -273,6 +275,31 @@ START_TEST(it_grows_beyond_its_first_map)
     struct loaded l = load(s);
     ck_assert_uint_eq(l.count, 90);
     ck_assert_uint_gt(l.bytes, 90u << 20);
+    store_free(&s);
+}
+END_TEST
+
+START_TEST(a_map_is_never_larger_than_the_address_space)
+{
+    ck_assert_uint_eq(store_next_map(64u << 20), 128u << 20);
+    ck_assert_uint_eq(store_next_map(SIZE_MAX / 4 + 1), SIZE_MAX / 2 + 1);
+    ck_assert_uint_eq(store_next_map(SIZE_MAX / 2 + 1), 0);
+}
+END_TEST
+
+/* Enough for inner pages, where LMDB compares keys in another way than in leaves. */
+START_TEST(positions_of_more_than_32_bits_keep_their_order)
+{
+    const uint64_t first = ((uint64_t)3 << 32) - 2000;
+    struct store *s = open_store();
+    append(s, first, 4000, 0, S("some text that takes its place"));
+    append(s, first + 4000, 1, first + 1999, S("x"));
+    store_free(&s);
+    s = open_store();
+    struct loaded l = load(s);
+    ck_assert_uint_eq(l.count, 2001);
+    ck_assert_uint_eq(l.last, first + 4000);
+    ck_assert_uint_eq(store_trimmed(s), first + 1999);
     store_free(&s);
 }
 END_TEST
@@ -326,19 +353,38 @@ END_TEST
 
 /* A disk whose writes fail, in place of libc's: LMDB writes through these. The file's first two pages say which change was the last. */
 static enum { DISK_FINE, DISK_FAILS, DISK_FAILS_AFTER_HEAD } disk;
-static off_t data_written_to;
+static int64_t data_written_to;
 
-ssize_t pwrite(int fd, const void *bytes, size_t len, off_t offset)
+static ssize_t write_to(int fd, const void *bytes, size_t len, int64_t offset)
+{
+    return pwritev(fd, &(struct iovec){(void *)(uintptr_t)bytes, len}, 1, (off_t)offset);
+}
+
+static ssize_t write_to_disk(int fd, const void *bytes, size_t len, int64_t offset)
 {
     bool head = offset < 2 * sysconf(_SC_PAGESIZE);
     if (disk == DISK_FAILS || (disk == DISK_FAILS_AFTER_HEAD && head)) {
         if (disk == DISK_FAILS_AFTER_HEAD && data_written_to != offset) /* the first: done, and yet an error */
-            syscall(SYS_pwrite64, fd, bytes, len, offset);
+            write_to(fd, bytes, len, offset);
         data_written_to = offset;
         errno = EIO;
         return -1;
     }
-    return syscall(SYS_pwrite64, fd, bytes, len, offset);
+    return write_to(fd, bytes, len, offset);
+}
+
+/* LMDB may have been compiled for files of 32 bits where this test is not. So libc has two names. */
+ssize_t short_pwrite(int fd, const void *bytes, size_t len, long offset) __asm__("pwrite");
+ssize_t long_pwrite(int fd, const void *bytes, size_t len, int64_t offset) __asm__("pwrite64");
+
+ssize_t short_pwrite(int fd, const void *bytes, size_t len, long offset)
+{
+    return write_to_disk(fd, bytes, len, offset);
+}
+
+ssize_t long_pwrite(int fd, const void *bytes, size_t len, int64_t offset)
+{
+    return write_to_disk(fd, bytes, len, offset);
 }
 
 int fdatasync(int fd)
@@ -538,6 +584,8 @@ int main(void)
     tcase_add_test(tests, an_id_that_is_damaged_is_refused);
     tcase_add_test(tests, the_space_of_what_was_trimmed_is_used_again);
     tcase_add_test(tests, it_grows_beyond_its_first_map);
+    tcase_add_test(tests, a_map_is_never_larger_than_the_address_space);
+    tcase_add_test(tests, positions_of_more_than_32_bits_keep_their_order);
     tcase_add_test(tests, appending_out_of_order_changes_nothing);
     tcase_add_test(tests, a_full_disk_changes_nothing_and_may_get_room_again);
     tcase_add_test(tests, a_disk_that_fails_changes_nothing_and_may_work_again);
