@@ -28,10 +28,10 @@ uint64_t hash_keyed(struct slice bytes)
 uint64_t hash_fixed(struct slice bytes)
 {
     static const unsigned char fixed[crypto_shorthash_KEYBYTES] = "ssecast own ids";
-    uint64_t hash;
+    char hash[crypto_shorthash_BYTES];
 
-    crypto_shorthash((unsigned char *)&hash, (const unsigned char *)(bytes.len ? bytes.data : ""), bytes.len, fixed);
-    return hash;
+    crypto_shorthash((unsigned char *)hash, (const unsigned char *)(bytes.len ? bytes.data : ""), bytes.len, fixed);
+    return get_u64(hash);
 }
 
 /* --- SHA-256 over parts --- */

@@ -16,8 +16,9 @@
  * numbers for the key. */
 uint64_t hash_keyed(struct slice bytes);
 
-/* A hash that is the same in every process, so it can be stored. Its key is public: colliding
- * bytes can be computed with 2^32 tries. Do not make it the place in a hash table. */
+/* A hash that is the same in every process and on every processor, so it can be stored. Its key is
+ * public: colliding bytes can be computed with 2^32 tries. Do not make it the place in a hash
+ * table. */
 uint64_t hash_fixed(struct slice bytes);
 
 /* SHA-256 over parts. Each part goes in behind its length, so parts cannot be cut differently
