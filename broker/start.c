@@ -260,8 +260,8 @@ static void set_up_presence(struct broker *b, const struct broker_config *config
 static struct command_limits command_limits_of(const struct broker_config *config)
 {
     return (struct command_limits){
-        .json = {.name_bytes = config->max_name_bytes,
-                 .depth = config->max_json_depth,
+        .json = {.name_bytes = (size_t)config->max_name_bytes,
+                 .depth = (size_t)config->max_json_depth,
                  .values = command_values_max(config->max_batch, config->max_targets)},
         .batch = config->max_batch,
         .targets = config->max_targets,

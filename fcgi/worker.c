@@ -221,7 +221,7 @@ static const struct accept_hooks accept_hooks = {take_request, body_max, dropped
 /* Heads of 256 KiB at most, and bodies where somebody may publish. */
 static size_t room_for_requests(const struct options *o)
 {
-    return REQUESTS_ROOM + (o->publish ? BODIES * o->publish_bytes : 0);
+    return REQUESTS_ROOM + (o->publish ? BODIES * (size_t)o->publish_bytes : 0);
 }
 
 static void serve_cgi(struct worker *w)
@@ -296,8 +296,8 @@ static int open_streams(struct worker *w, const char *prefix)
                                                       .channels_from = &o->channels_from,
                                                       .cors_origins = &o->cors_origins,
                                                       .meta = &o->meta,
-                                                      .max_channels = o->max_channels,
-                                                      .max_name_bytes = o->max_name_bytes};
+                                                      .max_channels = (size_t)o->max_channels,
+                                                      .max_name_bytes = (size_t)o->max_name_bytes};
     w->streams.reply_rules = (struct reply_rules){&o->headers, &o->cors_origins};
     w->streams.limits = (struct stream_limits){
         .connections = stream_limit(o->max_connections),
@@ -307,10 +307,10 @@ static int open_streams(struct worker *w, const char *prefix)
         .heartbeat_ms = o->heartbeat_ms,
         .retry = (uint32_t)o->retry_ms,
         .window_bytes = o->window_bytes,
-        .publish_bytes = o->publish ? o->publish_bytes : 0,
+        .publish_bytes = o->publish ? (size_t)o->publish_bytes : 0,
     };
-    exchanges_init(&w->exchanges, w->loop, o->queue_bytes, (int64_t)o->write_timeout_ms, w->streams.counters);
-    return streams_init(&w->streams, prefix, o->queue_bytes);
+    exchanges_init(&w->exchanges, w->loop, (size_t)o->queue_bytes, (int64_t)o->write_timeout_ms, w->streams.counters);
+    return streams_init(&w->streams, prefix, (size_t)o->queue_bytes);
 }
 
 static void open_services(struct worker *w)

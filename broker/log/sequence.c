@@ -458,7 +458,8 @@ static int store_batch(struct sequence *s, size_t fresh)
  * memory. */
 static size_t write_record(struct sequence *s, size_t max, int64_t now_ms)
 {
-    size_t share = s->limits.bytes / BANS_SHARE, most = share < BANS_RECORD_BYTES ? share : BANS_RECORD_BYTES;
+    uint64_t share = s->limits.bytes / BANS_SHARE;
+    size_t most = share < BANS_RECORD_BYTES ? (size_t)share : BANS_RECORD_BYTES;
     struct event_spec spec = {.kind = EVENT_BANS, .time_ms = now_ms};
     struct sequenced done;
     char *bans;

@@ -328,7 +328,7 @@ static void drop_until(int fd, int stop_fd, int64_t until, uint64_t bytes)
 {
     char rest[4096];
     for (size_t n = 1; bytes && n; bytes -= n)
-        n = read_until(fd, stop_fd, until, rest, bytes < sizeof rest ? bytes : sizeof rest);
+        n = read_until(fd, stop_fd, until, rest, bytes < sizeof rest ? (size_t)bytes : sizeof rest);
 }
 
 void intake_cgi_body(const struct intakes *set, int fd, int stop_fd, int timeout_ms, struct params *params)
@@ -338,11 +338,11 @@ void intake_cgi_body(const struct intakes *set, int fd, int stop_fd, int timeout
     size_t max = set->body_max(set->context, params);
     length = length == UINT64_MAX ? 0 : length; /* CGI has no body without its length */
     params->body_state = !max ? BODY_NONE : length > max ? BODY_TOO_LARGE : BODY_NO_ROOM;
-    if (length > max || !(params->body = malloc(length + 1))) {
+    if (length > max || !(params->body = malloc((size_t)length + 1))) {
         drop_until(fd, stop_fd, until, length);
         return;
     }
-    params->body_len = read_until(fd, stop_fd, until, params->body, length);
+    params->body_len = read_until(fd, stop_fd, until, params->body, (size_t)length);
     if (max)
         params->body_state = params->body_len < length ? BODY_PARTIAL : BODY_WHOLE;
 }

@@ -88,7 +88,7 @@ static struct judgement *judge(const struct services *services, struct params *p
 /* A body takes memory: only for those who may. */
 static size_t body_max(struct services *services, struct params *params)
 {
-    uint64_t max = services->streams->limits.publish_bytes;
+    size_t max = services->streams->limits.publish_bytes;
     if (!max)
         return 0;
 

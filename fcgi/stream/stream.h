@@ -92,7 +92,7 @@ struct stream_limits {
     uint64_t heartbeat_ms;
     uint32_t retry; /* ms */
     uint64_t window_bytes;
-    uint64_t publish_bytes; /* the largest request to publish over HTTP; 0: publishing is off */
+    size_t publish_bytes; /* the largest request to publish over HTTP; 0: publishing is off */
 };
 
 /* All streams, and what they share. */

@@ -65,10 +65,10 @@ static natsStatus make_stream(jsCtx *js)
 static natsStatus publish_all(jsCtx *js)
 {
     natsStatus s = NATS_OK;
-    char *payload = calloc(1, options.size + 1);
+    char *payload = calloc(1, (size_t)options.size + 1);
     if (!payload)
         return NATS_NO_MEMORY;
-    memset(payload, 'x', options.size);
+    memset(payload, 'x', (size_t)options.size);
     for (uint64_t sent = 0; s == NATS_OK && sent < options.count; sent++) {
         wait_for(sent + 1, options.window);
         s = js_PublishAsync(js, options.stream, payload, (int)options.size, NULL);

@@ -77,8 +77,8 @@ static size_t put_target(char *to, size_t len)
 
 static size_t put_payload(char *to, size_t len)
 {
-    stamp_write(to + len, options.size, ++state.events, stamp_now());
-    return len + options.size;
+    stamp_write(to + len, (size_t)options.size, ++state.events, stamp_now());
+    return len + (size_t)options.size;
 }
 
 static size_t ssecast_event(char *to, size_t len)

@@ -166,7 +166,7 @@ START_TEST(entries_stand_one_after_the_other)
     char bytes[1024];
     size_t len = 0, at = 0, used;
     for (uint64_t seq = 1; seq <= 3; seq++) {
-        struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = seq, .data = {"xxxx", seq}};
+        struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = seq, .data = {"xxxx", (size_t)seq}};
         struct event *e = make(&spec);
         memcpy(bytes + len, e->entry.data, e->entry.len);
         len += e->entry.len;

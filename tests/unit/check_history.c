@@ -917,7 +917,7 @@ static void do_break(struct dice *dice)
 static void do_rollback(struct dice *dice)
 {
     uint64_t most = model_head() - model.complete,
-             position = model_head() - (most ? roll(dice, most < 20 ? most : 20) : 0);
+             position = model_head() - (most ? roll(dice, most < 20 ? (size_t)most : 20) : 0);
     history_rollback(history, position);
     while (model.count && model.events[model.first + model.count - 1]->seq > position)
         event_unref(&model.events[model.first + --model.count]);

@@ -62,12 +62,12 @@ static inline struct dice dice_new(void)
 }
 
 /* 0 to below - 1. */
-static inline uint64_t roll(struct dice *d, uint64_t below)
+static inline size_t roll(struct dice *d, size_t below)
 {
     uint64_t z = (d->state += 0x9e3779b97f4a7c15u);
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return (z ^ (z >> 31)) % below;
+    return (size_t)((z ^ (z >> 31)) % below);
 }
 
 #endif
