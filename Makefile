@@ -8,9 +8,18 @@ SAN ?=
 BUILD ?= build$(if $(SAN),-$(subst $(comma),-,$(SAN)))
 VERSION := 0.1.0
 PYTHON ?= /usr/bin/python3
-CC ?= cc
 JOBS ?= $(shell nproc)
-OBJCOPY ?= objcopy
+
+# CROSS=aarch64-linux-gnu- names the tools for another processor, and RUN what runs its programs.
+CROSS ?=
+RUN ?=
+ifdef CROSS
+CC := $(CROSS)gcc
+AR := $(CROSS)ar
+endif
+CC ?= cc
+OBJCOPY ?= $(CROSS)objcopy
+PKG_CONFIG ?= $(CROSS)pkg-config
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
 CFLAGS ?= -O2 -g
@@ -24,7 +33,10 @@ HARDEN_CFLAGS := $(if $(HARDEN),-fPIE -fstack-protector-strong $(call understood
 HARDEN_LDFLAGS := $(if $(HARDEN),-Wl$(comma)-z$(comma)relro -Wl$(comma)-z$(comma)now -Wl$(comma)-z$(comma)noexecstack)
 PIE := $(if $(HARDEN),-pie)
 
-ALL_CPPFLAGS := -D_GNU_SOURCE -DSSECAST_VERSION='"$(VERSION)"' -Icommon $(CPPFLAGS) $(HARDEN_CPPFLAGS)
+# Sizes of files and times of 64 bits, also on a processor of 32 bits.
+WIDE := $(if $(shell $(CC) -dM -E -x c /dev/null | grep __LP64__),,-D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64)
+
+ALL_CPPFLAGS := -D_GNU_SOURCE $(WIDE) -DSSECAST_VERSION='"$(VERSION)"' -Icommon $(CPPFLAGS) $(HARDEN_CPPFLAGS)
 ALL_CFLAGS := -std=c17 $(WARNINGS) -fno-common $(HARDEN_CFLAGS) $(CFLAGS) $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 ALL_LDFLAGS := $(LDFLAGS) $(HARDEN_LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
 
@@ -47,7 +59,7 @@ PROGRAMS := $(BUILD)/ssecast-broker $(BUILD)/ssecast-fcgi $(BUILD)/ssecast
 LIBRARIES := $(BUILD)/libssecast.so.0 $(BUILD)/libssecast.a
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps deps-build deps-demo deps-test deps-lint deps-bench deps-coverage deps-valgrind deps-deb demo test check check-again check-all coverage coverage-report valgrind bench bench-build soak unit unit-build unit-sanitized fuzz fuzz-targets fuzz-build fuzz-check fuzz-seeds e2e lint layers compdb format deb check-deb install uninstall clean
+.PHONY: all help deps deps-build deps-demo deps-test deps-lint deps-bench deps-coverage deps-valgrind deps-deb demo test check check-again check-all coverage coverage-report valgrind bench bench-build soak unit unit-build unit-sanitized fuzz fuzz-targets fuzz-build fuzz-check fuzz-seeds e2e lint layers compdb format deb check-deb check-cross install uninstall clean
 
 all: $(PROGRAMS) $(LIBRARIES) ## build the three programs and libssecast into build/
 
@@ -74,8 +86,10 @@ $(BUILD)/pic/%.o: %.c
 $(BUILD)/libssecast.so.0: $(patsubst %.c,$(BUILD)/pic/%.o,$(LIBRARY_SRC)) client/lib/ssecast.map
 	$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,$(@F) -Wl,--version-script=client/lib/ssecast.map -Wl,--as-needed $(filter %.o,$^) $(LIBRARY_LIBS) -o $@
 	@ln -sf $(@F) $(BUILD)/libssecast.so
+# Functions that the compiler adds to each object (x86 of 32 bits) become the library's own.
+ONE_OBJECT := -Wl$(comma)--force-group-allocation
 $(BUILD)/pic/libssecast.o: $(patsubst %.c,$(BUILD)/pic/%.o,$(LIBRARY_SRC))
-	$(CC) $(CFLAGS) -r -nostdlib $^ -o $@
+	$(CC) $(CFLAGS) -r -nostdlib $(ONE_OBJECT) $^ -o $@
 	@$(OBJCOPY) --localize-hidden $@
 $(BUILD)/libssecast.a: $(BUILD)/pic/libssecast.o
 
@@ -104,14 +118,14 @@ FUZZ_OBJECTS := $(patsubst tests/fuzz/%.c,$(BUILD)/obj/tests/fuzz/%.o,$(wildcard
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/check_*.c))
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libworker.a $(BUILD)/libbroker.a $(BUILD)/libclient.a $(BUILD)/libcommon.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) $^ $(shell pkg-config --libs check) $(WORKER_LIBS) $(BROKER_LIBS) $(CLIENT_LIBS) -o $@
+	$(CC) $(ALL_LDFLAGS) $^ $(shell $(PKG_CONFIG) --libs check) $(WORKER_LIBS) $(BROKER_LIBS) $(CLIENT_LIBS) -o $@
 $(BUILD)/obj/tests/unit/%.o: ALL_CPPFLAGS += $(PARTS) -Itests/unit
 
 # Measurements are compiled along too.
 BENCH_OBJECTS := $(patsubst tests/bench/%.c,$(BUILD)/obj/tests/bench/%.o,$(wildcard tests/bench/*.c))
 unit-build: $(UNIT) $(if $(findstring fuzzer,$(SAN)),,$(FUZZ_OBJECTS) $(BENCH_OBJECTS))
 unit: $(UNIT) ## build and run the unit tests
-	@CK_FORK=$(if $(SAN),no,yes) tests/unit/run $(JOBS) $(UNIT)
+	@CK_FORK=$(if $(SAN),no,yes) RUN='$(RUN)' tests/unit/run $(JOBS) $(UNIT)
 
 # Fuzzing: tests/fuzz/fuzz_<module>.c, one program each, with libFuzzer and the sanitizers of clang in a build folder of their own.
 # Their seeds, and every input that ever found something, are in tests/fuzz/corpus.
@@ -304,6 +318,11 @@ deb: deps-deb ## build the Debian packages into build/deb/, judged by lintian
 
 check-deb: deb ## the packages in a Debian that runs systemd: install, stream, upgrade, purge. As root
 	PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/deb/run $(BUILD)
+
+# Another processor: qemu-user takes the place of a machine. Only the unit tests run there.
+ARCH ?= arm64
+check-cross: ## compile for ARCH (arm64, i386, s390x) and run the unit tests there, in a Debian of its own. As root
+	@tests/in-debian bookworm-$(ARCH) tests/cross $(ARCH)
 
 # Installation: `make install prefix=/usr DESTDIR=/some/root`. Rows of file:place (links: place:target), which uninstall reads too.
 # Files name /usr/bin and /etc/ssecast, and are changed where these are elsewhere. Settings in /etc/ssecast are never overwritten.
