@@ -476,7 +476,9 @@ static void command(char *line)
 /* Commands that have arrived. False at the end of input. A `wait` holds back those behind it. */
 static bool commands_read(void)
 {
-    ssize_t n = read(0, load.line + load.line_len, sizeof load.line - 1 - load.line_len);
+    const size_t max = sizeof load.line - 1;
+    size_t room = load.line_len < max ? max - load.line_len : 0;
+    ssize_t n = read(0, load.line + load.line_len, room);
     if (n <= 0)
         return false;
     load.line_len += (size_t)n;

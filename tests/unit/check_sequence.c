@@ -539,6 +539,24 @@ START_TEST(bans_outlive_their_records)
 }
 END_TEST
 
+/* The part of them that bans may take is 4 GiB, more than a size_t has where it is of 32 bits. */
+START_TEST(bans_outlive_their_records_when_the_limit_of_bytes_is_large)
+{
+    limits.events = 40;
+    limits.bytes = UINT64_C(32) << 30;
+    end_stored();
+    begin_stored(START + 100);
+    shut_down("anna", 600);
+    sequence_commit(sequence);
+    uint64_t banned = sequence_head(sequence);
+    publish_much();
+    ck_assert_uint_gt(store_trimmed(store), banned);
+    end_stored();
+    begin_stored(START + 10000);
+    assert_bans("anna=605000");
+}
+END_TEST
+
 /* The store keeps a record as long as its ban has no newer one: here it cannot have one, for want of a batch that is stored. */
 START_TEST(a_record_stays_until_its_ban_has_another)
 {
@@ -1069,6 +1087,7 @@ int main(void)
     tcase_add_test(stored, what_a_worker_saw_and_is_not_stored_is_missing);
     tcase_add_test(stored, bans_are_there_again);
     tcase_add_test(stored, bans_outlive_their_records);
+    tcase_add_test(stored, bans_outlive_their_records_when_the_limit_of_bytes_is_large);
     tcase_add_test(stored, a_record_stays_until_its_ban_has_another);
     tcase_add_test(stored, bans_of_many_shutdowns_go_into_few_records);
     tcase_add_test(stored, bans_take_no_more_of_a_log_than_their_share);

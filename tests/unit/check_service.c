@@ -420,11 +420,9 @@ static void send_from(const char *address, const char *token)
 
 START_TEST(who_tries_tokens_is_slowed_down)
 {
-    set.addresses = addresses_new(0, 3);
-    for (int i = 0; i < 3; i++) { /* each counts once, though its head came first */
-        send_from("192.0.2.1", FORGED);
-        assert_answer("401", "\"invalid_token\"");
-    }
+    set.addresses = addresses_new(0, 1);
+    send_from("192.0.2.1", FORGED); /* counts once, though its head came first */
+    assert_answer("401", "\"invalid_token\"");
     send_from("192.0.2.1", FORGED);
     assert_answer("429", "\"rate_limited\"");
     send_from("192.0.2.1", MAY);

@@ -357,7 +357,7 @@ static int64_t data_written_to;
 
 static ssize_t write_to(int fd, const void *bytes, size_t len, int64_t offset)
 {
-    return pwritev(fd, &(struct iovec){(void *)(uintptr_t)bytes, len}, 1, (off_t)offset);
+    return pwritev(fd, &(struct iovec){(void *)bytes, len}, 1, (off_t)offset);
 }
 
 static ssize_t write_to_disk(int fd, const void *bytes, size_t len, int64_t offset)
