@@ -59,6 +59,7 @@ PROGRAMS := $(BUILD)/ssecast-broker $(BUILD)/ssecast-fcgi $(BUILD)/ssecast
 LIBRARIES := $(BUILD)/libssecast.so.0 $(BUILD)/libssecast.a
 
 .DEFAULT_GOAL := all
+.SECONDARY: # objects stay: the next make would compile them again
 .PHONY: all help deps deps-build deps-demo deps-test deps-lint deps-bench deps-coverage deps-valgrind deps-deb demo test check check-again check-all coverage coverage-report valgrind bench bench-build soak unit unit-build unit-sanitized fuzz fuzz-targets fuzz-build fuzz-check fuzz-seeds e2e lint layers compdb format deb check-deb check-cross install uninstall clean
 
 all: $(PROGRAMS) $(LIBRARIES) ## build the three programs and libssecast into build/
