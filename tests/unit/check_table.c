@@ -2,6 +2,7 @@
 
 #include <uthash.h>
 
+#include "base/bytes.h"
 #include "support.h"
 
 static struct table *make(size_t size)
@@ -154,7 +155,8 @@ static void collide(uint32_t i, char name[BLOCK])
     v[0] -= 0x9e3779b9u;
     v[1] -= 0x9e3779b9u;
     v[2] -= 0xfeedbeefu;
-    memcpy(name, v, BLOCK);
+    for (int word = 0; word < 3; word++)
+        put_u32(name + 4 * word, v[word]);
 }
 
 START_TEST(names_that_collide_without_a_key_do_not_collide_here)
