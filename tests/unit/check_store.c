@@ -300,6 +300,9 @@ START_TEST(positions_of_more_than_32_bits_keep_their_order)
     ck_assert_uint_eq(l.count, 2001);
     ck_assert_uint_eq(l.last, first + 4000);
     ck_assert_uint_eq(store_trimmed(s), first + 1999);
+    for (uint64_t i = 0; i < 600; i++)
+        ck_assert_int_eq(store_begin_epoch(s, ((uint64_t)4 << 32) - 300 + i), 0);
+    load(s);
     store_free(&s);
 }
 END_TEST
