@@ -216,7 +216,7 @@ static void keep(void *context, int fd)
         close(fd);
 }
 
-static const struct accept_hooks accept_hooks = {take_request, body_max, dropped};
+static const struct accept_hooks accept_hooks = {.request = take_request, .body_max = body_max, .dropped = dropped};
 
 /* Heads of 256 KiB at most, and bodies where somebody may publish. */
 static size_t room_for_requests(const struct options *o)

@@ -344,8 +344,11 @@ struct acceptor *acceptor_new(struct loop *loop, int listen_fd, size_t room, uin
     *a = (struct acceptor){.loop = loop, .hooks = hooks, .context = context};
     a->requests.timeout_ms = timeout_ms;
     a->kept.timeout_ms = ACCEPT_KEEP_MS;
-    a->intakes =
-        (struct intakes){.body_max = hooks->body_max, .context = context, .room = room, .max_requests = max_requests};
+    a->intakes = (struct intakes){.body_max = hooks->body_max,
+                                  .context = context,
+                                  .scgi = hooks->scgi,
+                                  .room = room,
+                                  .max_requests = max_requests};
     a->watch = (struct loop_watch){listen_fd, accept_ready, a};
     a->timer = (struct loop_timer){.fire = times_up, .context = a};
     a->pause = (struct loop_timer){.fire = pause_over, .context = a};

@@ -20,6 +20,7 @@
 struct acceptor;
 
 struct accept_hooks {
+    bool scgi; /* peers speak SCGI, not FastCGI */
     /* A request was read from fd (non-blocking); params is the hook's to release. */
     void (*request)(void *context, int fd, struct params *params);
     /* The largest body accepted for this request. 0: its body is not read. */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "http/scgi.h"
 
 /* --- memory --- */
 
@@ -158,6 +159,8 @@ enum intake_progress intake_at_once(struct intakes *set, int fd, struct params *
 {
     static char bytes[INTAKE_HEAD_MAX];
     struct record_scan scan = {0};
+    if (set->scgi)
+        return INTAKE_WAITING;
     ssize_t n = receive(fd, bytes, sizeof bytes, MSG_PEEK);
     if (n < 0 && errno == EAGAIN)
         return INTAKE_WAITING;
@@ -195,11 +198,21 @@ static enum intake_progress ready(struct intakes *set, struct intake *in, enum p
     return INTAKE_READY;
 }
 
+/* The same as record_unframe() for a body of SCGI, which has no records. */
+static enum record_progress count_body(struct intake *in, size_t *len)
+{
+    if (*len > in->body_left)
+        *len = (size_t)in->body_left;
+    in->body_left -= *len;
+    return in->body_left ? RECORD_PARTIAL : RECORD_COMPLETE;
+}
+
 /* Of the last bytes, from `from` on, keep those of the body. */
 static enum intake_progress take_body(struct intakes *set, struct intake *in, size_t from, struct params *out)
 {
     size_t len = in->len - from;
-    enum record_progress progress = record_unframe(&in->framing, in->data + from, &len);
+    enum record_progress progress =
+        set->scgi ? count_body(in, &len) : record_unframe(&in->framing, in->data + from, &len);
     in->len = from + len;
     if (!in->body_max) {
         in->dropped += len;
@@ -215,14 +228,10 @@ static enum intake_progress take_body(struct intakes *set, struct intake *in, si
     return INTAKE_WAITING;
 }
 
-/* The parameters are complete: from here on the body is collected. */
-static enum intake_progress begin_body(struct intakes *set, struct intake *in, struct params *out)
+/* The parameters are complete, in this many bytes: from here on the body is collected. */
+static enum intake_progress begin_body(struct intakes *set, struct intake *in, size_t head, struct params *out)
 {
-    size_t head = in->scan.params_end;
-    if (parse_head(set, (struct slice){in->data, head}, &in->params) != 0)
-        return INTAKE_BROKEN;
     in->body_max = set->body_max(set->context, &in->params);
-    in->framing.request = in->scan.request;
     in->in_body = true;
     uint64_t length = params_content_length(&in->params);
     if (in->body_max && length != UINT64_MAX && length > in->body_max)
@@ -257,8 +266,33 @@ static enum intake_progress take_head(struct intakes *set, struct intake *in, in
     case RECORD_BAD:
         return INTAKE_BROKEN;
     default:
-        return begin_body(set, in, out);
+        if (parse_head(set, (struct slice){in->data, in->scan.params_end}, &in->params) != 0)
+            return INTAKE_BROKEN;
+        in->framing.request = in->scan.request;
+        return begin_body(set, in, in->scan.params_end, out);
     }
+}
+
+static enum intake_progress take_scgi_head(struct intakes *set, struct intake *in, struct params *out)
+{
+    struct scgi_head head;
+    enum scgi_progress progress = scgi_scan((struct slice){in->data, in->len}, INTAKE_HEAD_MAX, &head);
+
+    if (progress == SCGI_PARTIAL)
+        return INTAKE_WAITING;
+    if (progress == SCGI_BAD || scgi_params(&head, &in->params) != 0)
+        return INTAKE_BROKEN;
+    in->body_left = head.body_len;
+    return begin_body(set, in, head.len, out);
+}
+
+/* Judge the collected bytes, of which those from `from` on are new. */
+static enum intake_progress take_bytes(struct intakes *set, struct intake *in, int fd, size_t from, struct params *out)
+{
+    if (in->in_body)
+        return take_body(set, in, from, out);
+
+    return set->scgi ? take_scgi_head(set, in, out) : take_head(set, in, fd, out);
 }
 
 /* There is no room for further bytes. Without a complete head the request is broken; else its
@@ -284,7 +318,7 @@ enum intake_progress intake_more(struct intakes *set, struct intake *in, int fd,
         if (n <= 0)
             return n < 0 && errno == EAGAIN ? INTAKE_WAITING : INTAKE_BROKEN;
         in->len += (size_t)n;
-        progress = in->in_body ? take_body(set, in, from, out) : take_head(set, in, fd, out);
+        progress = take_bytes(set, in, fd, from, out);
     }
     return progress;
 }

@@ -1,5 +1,6 @@
 /* intake.h - reads one request: from the bytes of a descriptor to its parameters, and its body
- * where a service reads it. The only user of libfcgi, which parses the parameters.
+ * where a service reads it. The only user of libfcgi, which parses the parameters of FastCGI. SCGI
+ * requests (scgi.h) are always collected.
  *
  * It never waits: accept.c calls it when there is more to read and at the timeout. A usual request
  * is complete at the first look, and libfcgi reads it directly from the socket. A request in pieces
@@ -23,6 +24,7 @@ struct intakes {
     /* The largest body accepted for this request. 0: its body is not read. */
     size_t (*body_max)(void *context, struct params *params);
     void *context;
+    bool scgi;             /* peers speak SCGI, not FastCGI */
     size_t room;           /* bytes held for all incomplete requests, beside INTAKE_OWN_ROOM for each */
     size_t held;           /* now */
     uint64_t max_requests; /* limit reported to a web server that asks (FCGI_GET_VALUES) */
@@ -33,7 +35,8 @@ struct intake {
     struct params params; /* once the head is complete */
     struct record_scan scan;
     struct record_body framing;
-    char *data; /* the collected bytes: first the head with its records, then the body without */
+    uint64_t body_left; /* SCGI: bytes of the body still to come */
+    char *data;         /* the collected bytes: first the head with its records, then the body without */
     size_t len, size;
     size_t body_max;
     size_t dropped; /* bytes of a body that is not read */

@@ -596,6 +596,80 @@ START_TEST(who_asks_without_end_is_dropped)
 }
 END_TEST
 
+/* --- SCGI --- */
+
+static void put_scgi(size_t body)
+{
+    char pairs[200];
+    int len =
+        snprintf(pairs, sizeof pairs, "CONTENT_LENGTH%c%zu%cSCGI%c1%cREQUEST_METHOD%cPOST%c", 0, body, 0, 0, 0, 0, 0);
+    wire_len = (size_t)snprintf(wire, sizeof wire, "%d:", len);
+    memcpy(wire + wire_len, pairs, (size_t)len);
+    wire_len += (size_t)len;
+    wire[wire_len++] = ',';
+    for (size_t i = 0; i < body; i++)
+        wire[wire_len++] = body_byte(i);
+    set.scgi = true;
+}
+
+START_TEST(an_scgi_request_is_collected_in_pieces_of_any_size)
+{
+    static const size_t pieces[] = {1, 7, 1 << 20};
+    wanted = 100;
+    put_scgi(100);
+    ck_assert_int_eq(send_in_pieces(pieces[_i]), INTAKE_READY);
+    assert_body(100);
+    ck_assert_int_eq(asked, 1);
+    ck_assert(!params.keep);
+}
+END_TEST
+
+START_TEST(an_scgi_request_is_never_read_at_once)
+{
+    put_scgi(0);
+    send_some(0, wire_len);
+    ck_assert_int_eq(intake_at_once(&set, ends[1], &params), INTAKE_WAITING);
+    ck_assert_int_eq(more(), INTAKE_READY);
+    ck_assert_int_eq(params.body_state, BODY_NONE);
+}
+END_TEST
+
+START_TEST(an_scgi_body_that_nobody_wants_is_skipped)
+{
+    put_scgi(5000);
+    ck_assert_int_eq(send_in_pieces(999), INTAKE_READY);
+    ck_assert_int_eq(params.body_state, BODY_NONE);
+}
+END_TEST
+
+START_TEST(an_scgi_body_may_be_too_large)
+{
+    wanted = 99;
+    put_scgi(100);
+    ck_assert_int_eq(send_in_pieces(1 << 20), INTAKE_READY);
+    ck_assert_int_eq(params.body_state, BODY_TOO_LARGE);
+}
+END_TEST
+
+START_TEST(fastcgi_is_no_scgi_request)
+{
+    put_request(0);
+    set.scgi = true;
+    ck_assert_int_eq(send_in_pieces(wire_len), INTAKE_BROKEN);
+}
+END_TEST
+
+static void add_scgi(Suite *suite)
+{
+    TCase *scgi = one_case(suite, "scgi");
+    tcase_add_checked_fixture(scgi, setup, teardown);
+    tcase_add_loop_test(scgi, an_scgi_request_is_collected_in_pieces_of_any_size, 0, 3);
+    tcase_add_test(scgi, an_scgi_request_is_never_read_at_once);
+    tcase_add_test(scgi, an_scgi_body_that_nobody_wants_is_skipped);
+    tcase_add_test(scgi, an_scgi_body_may_be_too_large);
+    tcase_add_test(scgi, fastcgi_is_no_scgi_request);
+}
+
 int main(void)
 {
     Suite *suite = suite_create("intake");
@@ -609,6 +683,7 @@ int main(void)
     tcase_add_test(whole, one_that_is_not_whole_is_left_in_the_socket);
     tcase_add_loop_test(whole, what_is_no_request_is_closed, 0, 2);
     add_pieces(pieces);
+    add_scgi(suite);
     tcase_add_test(plain, a_cgi_program_reads_its_length_and_no_more);
     tcase_add_loop_test(plain, a_cgi_body_may_be_missing_cut_or_too_large, 0, 6);
     tcase_add_test(plain, a_cgi_program_that_is_to_stop_does_not_wait);
