@@ -192,7 +192,7 @@ static bool turn_end(void *context)
 static void take_request(void *context, int fd, struct params *params)
 {
     struct worker *w = context;
-    dispatch_request(&w->services, &(struct incoming){fd, params, false});
+    dispatch_request(&w->services, &(struct incoming){fd, params, CONN_RECORDS});
 }
 
 static size_t body_max(void *context, struct params *params)
@@ -234,7 +234,7 @@ static void serve_cgi(struct worker *w)
     }
     accept_cgi_body(&accept_hooks, w, (int)w->options.request_timeout_ms, w->signals.fd, &params);
     fcntl(STDOUT_FILENO, F_SETFL, fcntl(STDOUT_FILENO, F_GETFL) | O_NONBLOCK);
-    dispatch_request(&w->services, &(struct incoming){STDOUT_FILENO, &params, true});
+    dispatch_request(&w->services, &(struct incoming){STDOUT_FILENO, &params, CONN_PIPE});
 }
 
 static void serve(struct worker *w)

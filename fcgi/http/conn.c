@@ -1,4 +1,4 @@
-/* Records are built here because libfcgi's writer blocks or fails, and makes one record of each
+/* FastCGI records are built here because libfcgi's writer blocks or fails, and makes one record of each
  * event. Here one record contains the queue (up to CONN_RECORD_MAX) and points at the shared
  * events. */
 #include "http/conn.h"
@@ -13,6 +13,11 @@
 #include "base/must.h"
 
 #define PIECES 256 /* of one writev */
+
+static bool has_records(const struct conn *c)
+{
+    return c->transport == CONN_RECORDS;
+}
 
 /* --- lists --- */
 
@@ -131,7 +136,7 @@ static bool record_begun(const struct conn *c)
 static void try_to_end(const struct conn *c)
 {
     char tail[RECORD_END_LEN];
-    if (c->raw || record_begun(c))
+    if (!has_records(c) || record_begun(c))
         return;
     record_end(tail, c->request);
     if (write(c->watch.fd, tail, sizeof tail) < 0)
@@ -210,7 +215,7 @@ static void hand_on(struct conn *c)
 {
     int fd = c->watch.fd;
 
-    MUST(!c->raw && wrote_all(c) && (c->state == CONN_ENDING || c->state == CONN_CUTTING));
+    MUST(has_records(c) && wrote_all(c) && (c->state == CONN_ENDING || c->state == CONN_CUTTING));
     loop_remove(c->set->loop, &c->watch);
     c->set->hooks->reuse(c, fd);
     bury(c);
@@ -220,7 +225,7 @@ static void hand_on(struct conn *c)
  * response is read, so wait for the peer. */
 static void linger(struct conn *c)
 {
-    if (c->raw) {
+    if (c->transport == CONN_PIPE) {
         die(c);
         return;
     }
@@ -249,7 +254,7 @@ void conn_end(struct conn *c, enum end_cause cause)
 {
     if (c->state != CONN_OPEN)
         return;
-    c->tail_left = c->raw ? 0 : RECORD_END_LEN;
+    c->tail_left = has_records(c) ? RECORD_END_LEN : 0;
     mark_dirty(c);
     leave_open(c, CONN_ENDING, cause);
     watch_over(c->set, &c->set->ending, CONN_ENDING_MS);
@@ -259,7 +264,7 @@ void conn_end(struct conn *c, enum end_cause cause)
  * a response and no crash. */
 static void cut_slow(struct conn *c)
 {
-    if (c->raw) {
+    if (!has_records(c)) {
         conn_cut(c, END_SLOW);
         return;
     }
@@ -294,10 +299,11 @@ static void add_piece(struct output *out, char *bytes, size_t len)
  * its tail. */
 static void gather(struct conn *c, struct output *out)
 {
-    size_t bytes = 0, limit = c->raw ? SIZE_MAX : c->record_left;
+    bool records = has_records(c);
+    size_t bytes = 0, limit = records ? c->record_left : SIZE_MAX;
     out->count = 0;
     out->bytes = 0;
-    if (!c->raw && !c->record_left && c->queue.bytes) {
+    if (records && !c->record_left && c->queue.bytes) {
         limit = c->queue.bytes < CONN_RECORD_MAX ? c->queue.bytes : CONN_RECORD_MAX;
         c->record_len = c->record_left = (uint16_t)limit;
         c->head_left = RECORD_HEADER_LEN;
@@ -309,7 +315,7 @@ static void gather(struct conn *c, struct output *out)
     if (limit)
         out->count += queue_gather(&c->queue, out->pieces + out->count, PIECES - 2, limit, &bytes);
     out->bytes += bytes;
-    if (c->tail_left && bytes == c->queue.bytes && (c->raw || bytes == c->record_left)) {
+    if (c->tail_left && bytes == c->queue.bytes && (!records || bytes == c->record_left)) {
         record_end(out->tail, c->request);
         add_piece(out, out->tail + RECORD_END_LEN - c->tail_left, c->tail_left);
     }
@@ -355,8 +361,8 @@ static void account(struct conn *c, size_t written)
     c->set->counters[WRITES]++;
     c->set->counters[BYTES_WRITTEN] += written;
     c->head_left = (uint8_t)(c->head_left - part_written(c->head_left, &written));
-    size_t content = part_written(c->raw ? c->queue.bytes : c->record_left, &written);
-    if (!c->raw)
+    size_t content = part_written(has_records(c) ? c->record_left : c->queue.bytes, &written);
+    if (has_records(c))
         c->record_left = (uint16_t)(c->record_left - content);
     consume(c, content);
     c->tail_left = (uint8_t)(c->tail_left - part_written(c->tail_left, &written));
@@ -376,17 +382,24 @@ static void change_list(struct conn *c, bool blocked, bool behind, bool spared)
     watch_over(c->set, &c->set->behind, c->set->behind_ms);
 }
 
+/* What is watched for, beside room to write. A pipe is never read. */
+static uint32_t events_of(const struct conn *c)
+{
+    return c->transport == CONN_PIPE ? 0 : EPOLLIN | EPOLLRDHUP;
+}
+
 static void block(struct conn *c, bool blocked)
 {
     if (c->blocked == blocked || c->plain_file)
         return;
     change_list(c, blocked, c->behind, false);
-    loop_set(c->set->loop, &c->watch, (c->raw ? 0 : EPOLLIN | EPOLLRDHUP) | (blocked ? EPOLLOUT : 0));
+    loop_set(c->set->loop, &c->watch, events_of(c) | (blocked ? EPOLLOUT : 0));
 }
 
 /* Write until the queue is empty or the socket is full. False when the connection failed. */
 static bool write_waiting(struct conn *c)
 {
+    MUST(c->watch.fd >= 0);
     while (!wrote_all(c)) {
         struct output out;
         gather(c, &out);
@@ -424,7 +437,7 @@ bool conn_try_send(struct conn *c, struct event *e)
         return true;
 
     int err = queue_push(&c->queue, e, c->set->budget);
-    if (err == -ENOSPC && !write_waiting(c)) {
+    if (err == -ENOSPC && c->watch.fd >= 0 && !write_waiting(c)) {
         conn_cut(c, END_CLIENT);
         return true;
     }
@@ -465,7 +478,7 @@ void conn_catch_up(struct conn *c)
 /* Bytes at the front of the queue whose record has begun. */
 static size_t promised(const struct conn *c)
 {
-    return c->raw ? 0 : c->record_left;
+    return has_records(c) ? c->record_left : 0;
 }
 
 uint64_t conn_unwritten(const struct conn *c)
@@ -610,28 +623,51 @@ void conns_init(struct conns *set, struct loop *loop, const struct conns_hooks *
     set->end_timer = (struct loop_timer){.fire = end_overdue, .context = set};
 }
 
-int conn_open(struct conn *c, struct conns *set, const struct conn_hooks *hooks, int fd, uint16_t request, bool raw)
+int conn_open(struct conn *c, struct conns *set, const struct conn_hooks *hooks, int fd, uint16_t request,
+              enum conn_transport transport)
 {
+    MUST(fd >= 0 || transport == CONN_SOCKET);
+
     c->set = set;
     c->hooks = hooks;
     c->request = request;
-    c->raw = raw;
+    c->transport = transport;
     c->state = CONN_OPEN;
     c->timed_after = UINT64_MAX;
     c->watch = (struct loop_watch){fd, ready, c};
-    int err = loop_add(set->loop, &c->watch, raw ? 0 : EPOLLIN | EPOLLRDHUP);
+    c->blocked = fd < 0;
+    int err = fd < 0 ? 0 : loop_add(set->loop, &c->watch, events_of(c));
     c->plain_file = err == -EPERM;
     if (err && !c->plain_file)
         return err;
     set->count++;
     c->touched = c->progressed = loop_now(set->loop);
-    list_append(&set->idle, c);
+    list_append(list_of(c), c);
+    return 0;
+}
+
+int conn_attach(struct conn *c, int fd)
+{
+    MUST(c->transport == CONN_SOCKET && c->watch.fd < 0);
+    if (c->state == CONN_DEAD)
+        return -EPIPE;
+
+    MUST(c->blocked);
+    c->watch.fd = fd;
+    int err = loop_add(c->set->loop, &c->watch, events_of(c));
+    if (err) {
+        c->watch.fd = -1;
+        return err;
+    }
+
+    change_list(c, false, c->behind, false);
+    mark_dirty(c);
     return 0;
 }
 
 void conn_keep(struct conn *c)
 {
-    MUST(!c->raw && c->set->hooks->reuse);
+    MUST(has_records(c) && c->set->hooks->reuse);
     c->keep = true;
 }
 

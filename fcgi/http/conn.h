@@ -1,8 +1,11 @@
-/* conn.h - one connection to the web server: its queue, its FastCGI records, its end.
+/* conn.h - one connection to the web server, or to a browser: its queue, its framing, its end.
  *
  * It writes events in order, many in one record and one system call, and notices when the peer has
  * closed. It knows neither sessions nor the sequence: its owner decides what to send. A conn is
  * embedded in its exchange.
+ *
+ * A transport is what surrounds the text. FastCGI has records, and the end of a response is one. A
+ * pipe or a socket has none: the end of the response is the end of the connection.
  *
  * Ownership: conn_open() takes the descriptor over. When the connection has ended its `closed` hook
  * is called, once; at the end of an iteration the set's `free` hook gives the memory back.
@@ -24,18 +27,24 @@ enum conn_state {
     CONN_DEAD,    /* closed; freed at the end of the iteration */
 };
 
+enum conn_transport {
+    CONN_RECORDS, /* FastCGI */
+    CONN_PIPE,    /* plain CGI: text without records; it is not read, and closed after the last byte */
+    CONN_SOCKET,  /* SCGI, or the browser's own socket: text without records; a peer that closes is noticed */
+};
+
 struct conn {
     struct loop_watch watch;
     struct conns *set;
     const struct conn_hooks *hooks;
     struct queue queue;
     enum conn_state state;
+    enum conn_transport transport;
     enum end_cause cause; /* why it ended */
-    bool raw;             /* plain CGI: no records around the text */
     bool keep;            /* the web server keeps the connection after the response (FCGI_KEEP_CONN) */
     bool plain_file;      /* is always ready and cannot be watched */
     bool dirty;           /* in the list of connections to flush */
-    bool blocked;         /* the socket is full: waits for EPOLLOUT */
+    bool blocked;         /* the socket is full: waits for EPOLLOUT; or there is no socket yet (conn_attach()) */
     bool behind;          /* the queue has no room for further events; see conn_fall_behind() */
     bool spared;          /* it is behind, and what its reader is to get fits the budget; see struct conn_hooks */
     uint16_t request;     /* FastCGI request id */
@@ -107,13 +116,18 @@ struct conns {
 void conns_init(struct conns *set, struct loop *loop, const struct conns_hooks *hooks, size_t budget, int64_t write_ms,
                 uint64_t *counters);
 
-/* Begin with a zeroed c on fd (non-blocking), which answers this FastCGI request; raw for plain
- * CGI. hooks lasts as long as c; its owner may replace c->hooks. 0 or -errno (then fd is still
- * the caller's and c was not taken). */
-int conn_open(struct conn *c, struct conns *set, const struct conn_hooks *hooks, int fd, uint16_t request, bool raw);
+/* Begin with a zeroed c on fd (non-blocking), which answers this FastCGI request. hooks lasts as
+ * long as c; its owner may replace c->hooks. fd -1, with CONN_SOCKET: bytes are queued until
+ * conn_attach(). 0 or -errno (then fd is still the caller's and c was not taken). */
+int conn_open(struct conn *c, struct conns *set, const struct conn_hooks *hooks, int fd, uint16_t request,
+              enum conn_transport transport);
+
+/* The socket (non-blocking) of a conn that was opened without one; it is taken over. 0 or -errno
+ * (then fd is still the caller's): -EPIPE if the conn has ended meanwhile. */
+int conn_attach(struct conn *c, int fd);
 
 /* The web server keeps the connection: after the end of the response it goes to the reuse hook.
- * Not for plain CGI. It is closed nevertheless if the response cannot end in order, or if the
+ * Only for CONN_RECORDS. It is closed nevertheless if the response cannot end in order, or if the
  * web server sends anything before that. */
 void conn_keep(struct conn *c);
 

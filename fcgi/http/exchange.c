@@ -61,7 +61,7 @@ void *exchange_new(struct exchanges *set, const struct incoming *in, size_t size
     MUST(size >= sizeof(struct exchange));
 
     struct exchange *x = calloc(1, size);
-    if (!x || conn_open(&x->conn, &set->conns, &answer_hooks, in->fd, in->params->request, in->raw) != 0) {
+    if (!x || conn_open(&x->conn, &set->conns, &answer_hooks, in->fd, in->params->request, in->transport) != 0) {
         free(x);
         exchange_drop(in);
         return NULL;

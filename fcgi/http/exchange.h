@@ -31,7 +31,7 @@ struct exchange {
 struct incoming {
     int fd; /* non-blocking */
     struct params *params;
-    bool raw; /* plain CGI: the response is text without records */
+    enum conn_transport transport;
 };
 
 /* All exchanges of a worker. */

@@ -107,7 +107,7 @@ static void teardown(void)
     loop_free(&loop);
 }
 
-static struct peer *peer_new(bool raw, int buffer)
+static struct peer *peer_new(enum conn_transport transport, int buffer)
 {
     struct peer *p = calloc(1, sizeof *p);
     int fds[2];
@@ -115,7 +115,7 @@ static struct peer *peer_new(bool raw, int buffer)
     if (buffer)
         setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
     p->fd = fds[1];
-    ck_assert_int_eq(conn_open(&p->conn, &conns, &hooks, fds[0], 0x0102, raw), 0);
+    ck_assert_int_eq(conn_open(&p->conn, &conns, &hooks, fds[0], 0x0102, transport), 0);
     return p;
 }
 
@@ -257,7 +257,7 @@ static void read_all(struct peer *p)
 
 START_TEST(what_waits_leaves_as_one_record)
 {
-    struct peer *p = peer_new(false, 0);
+    struct peer *p = peer_new(CONN_RECORDS, 0);
     say(p, "one");
     say(p, "two");
     say(p, "three");
@@ -273,7 +273,7 @@ END_TEST
 
 START_TEST(nothing_leaves_before_the_end_of_the_turn)
 {
-    struct peer *p = peer_new(false, 0);
+    struct peer *p = peer_new(CONN_RECORDS, 0);
     say(p, "x");
     receive(p, SIZE_MAX);
     ck_assert_uint_eq(p->raw_len, 0);
@@ -287,7 +287,7 @@ END_TEST
 START_TEST(much_leaves_in_records_of_bounded_size)
 {
     static char text[3 * CONN_RECORD_MAX + 5];
-    struct peer *p = peer_new(false, 0);
+    struct peer *p = peer_new(CONN_RECORDS, 0);
     memset(text, 'x', sizeof text);
     send_text(p, text, sizeof text);
     read_all(p);
@@ -302,7 +302,7 @@ END_TEST
 
 START_TEST(many_small_events_all_leave)
 {
-    struct peer *p = peer_new(false, 0);
+    struct peer *p = peer_new(CONN_RECORDS, 0);
     for (int i = 0; i < 3000; i++) {
         char text[16];
         send_text(p, text, (size_t)sprintf(text, "%d,", i));
@@ -316,7 +316,7 @@ END_TEST
 
 START_TEST(a_plain_cgi_response_has_no_records)
 {
-    struct peer *p = peer_new(true, 0);
+    struct peer *p = peer_new(CONN_PIPE, 0);
     say(p, "one");
     say(p, "two");
     turn();
@@ -334,7 +334,7 @@ END_TEST
 START_TEST(a_slow_reader_gets_everything_in_the_end)
 {
     static char text[7000];
-    struct peer *p = peer_new(false, 4096);
+    struct peer *p = peer_new(CONN_RECORDS, 4096);
     for (int i = 0; i < 12; i++) {
         memset(text, 'a' + i, sizeof text);
         send_text(p, text, sizeof text);
@@ -365,7 +365,7 @@ static void overfill(struct peer *p)
 
 START_TEST(over_its_budget_it_ends_with_the_record_that_has_begun)
 {
-    struct peer *p = peer_new(false, 4096);
+    struct peer *p = peer_new(CONN_RECORDS, 4096);
     overfill(p);
     ck_assert_int_eq(p->conn.state, CONN_CUTTING);
     ck_assert_uint_le(p->conn.queue.bytes, CONN_RECORD_MAX);
@@ -386,7 +386,7 @@ END_TEST
 
 START_TEST(one_that_takes_nothing_of_its_last_record_is_closed)
 {
-    struct peer *p = peer_new(false, 4096);
+    struct peer *p = peer_new(CONN_RECORDS, 4096);
     overfill(p);
     for (int64_t until = clock_ms() + 20000; !p->freed && clock_ms() < until;) {
         poll(NULL, 0, 20);
@@ -399,7 +399,7 @@ END_TEST
 
 START_TEST(a_plain_response_over_its_budget_is_closed)
 {
-    struct peer *p = peer_new(true, 4096);
+    struct peer *p = peer_new(CONN_PIPE, 4096);
     overfill(p);
     ck_assert_int_eq(p->conn.state, CONN_DEAD);
     ck_assert_int_eq(p->freed, 0);
@@ -426,7 +426,7 @@ static void fall_behind(struct peer *p)
 
 START_TEST(one_that_falls_behind_goes_on_when_it_reads)
 {
-    struct peer *p = peer_new(_i, 4096);
+    struct peer *p = peer_new((enum conn_transport)_i, 4096);
     fall_behind(p);
     ck_assert(p->conn.state == CONN_OPEN && p->conn.behind && conns.behind.first == &p->conn);
     ck_assert_uint_eq(conns_load(&conns).bytes, p->conn.queue.bytes);
@@ -441,7 +441,7 @@ END_TEST
 
 START_TEST(one_that_falls_behind_and_takes_nothing_is_cut)
 {
-    struct peer *p = peer_new(_i, 4096);
+    struct peer *p = peer_new((enum conn_transport)_i, 4096);
     fall_behind(p);
     for (int64_t until = clock_ms() + 20000; !p->closed && clock_ms() < until;) {
         poll(NULL, 0, 20);
@@ -457,7 +457,7 @@ END_TEST
 
 START_TEST(one_that_took_nothing_for_long_cannot_fall_behind)
 {
-    struct peer *p = peer_new(_i, 4096);
+    struct peer *p = peer_new((enum conn_transport)_i, 4096);
     struct event *e = event_text(S("0123456789"));
     while (!p->conn.blocked) {
         conn_send(&p->conn, e);
@@ -474,7 +474,7 @@ END_TEST
 
 START_TEST(one_that_is_cut_between_two_records_is_told_the_end)
 {
-    struct peer *p = peer_new(false, 0);
+    struct peer *p = peer_new(CONN_RECORDS, 0);
     say(p, "one");
     turn();
     say(p, "never written");
@@ -491,7 +491,7 @@ END_TEST
 START_TEST(a_burst_over_the_budget_is_written_at_once)
 {
     static char text[10000];
-    struct peer *p = peer_new(false, 4 * BUDGET);
+    struct peer *p = peer_new(CONN_RECORDS, 4 * BUDGET);
     memset(text, 'x', sizeof text);
     for (int i = 0; i < 15; i++) {
         send_text(p, text, sizeof text);
@@ -507,7 +507,7 @@ END_TEST
 START_TEST(one_event_may_be_larger_than_the_budget)
 {
     static char text[2 * BUDGET];
-    struct peer *p = peer_new(false, 4096);
+    struct peer *p = peer_new(CONN_RECORDS, 4096);
     memset(text, 'x', sizeof text);
     send_text(p, text, sizeof text);
     read_all(p);
@@ -519,7 +519,7 @@ END_TEST
 START_TEST(unbounded_knows_no_budget)
 {
     static char text[BUDGET];
-    struct peer *p = peer_new(false, 4096);
+    struct peer *p = peer_new(CONN_RECORDS, 4096);
     memset(text, 'x', sizeof text);
     for (int i = 0; i < 4; i++)
         send_with(p, text, sizeof text, conn_send_unbounded);
@@ -531,7 +531,7 @@ END_TEST
 
 START_TEST(one_that_has_written_all_is_drained)
 {
-    struct peer *p = peer_new(false, 0);
+    struct peer *p = peer_new(CONN_RECORDS, 0);
     p->refill = 5;
     say(p, "x");
     for (int i = 0; i < 10; i++)
@@ -547,7 +547,7 @@ END_TEST
 
 START_TEST(an_end_comes_after_what_waits)
 {
-    struct peer *p = peer_new(false, 0);
+    struct peer *p = peer_new(CONN_RECORDS, 0);
     say(p, "one");
     say(p, "two");
     conn_end(&p->conn, END_SHUTDOWN);
@@ -570,7 +570,7 @@ END_TEST
 
 START_TEST(an_end_without_events_is_an_end)
 {
-    struct peer *p = peer_new(false, 0);
+    struct peer *p = peer_new(CONN_RECORDS, 0);
     conn_end(&p->conn, END_DRAIN);
     turn();
     receive(p, SIZE_MAX);
@@ -585,7 +585,7 @@ END_TEST
 START_TEST(a_slow_reader_gets_its_end_too)
 {
     static char text[60000];
-    struct peer *p = peer_new(false, 4096);
+    struct peer *p = peer_new(CONN_RECORDS, 4096);
     memset(text, 'x', sizeof text);
     send_text(p, text, sizeof text);
     turn();
@@ -602,7 +602,7 @@ END_TEST
 
 START_TEST(a_web_server_that_does_not_close_is_left)
 {
-    struct peer *p = peer_new(false, 0);
+    struct peer *p = peer_new(CONN_RECORDS, 0);
     int64_t start = clock_ms();
     conn_end(&p->conn, END_DRAIN);
     while (!p->freed && clock_ms() < start + 20000) {
@@ -617,7 +617,7 @@ END_TEST
 
 START_TEST(a_closed_web_server_ends_it)
 {
-    struct peer *p = peer_new(false, 0);
+    struct peer *p = peer_new(CONN_RECORDS, 0);
     hang_up(p);
     turn();
     turn();
@@ -629,7 +629,7 @@ END_TEST
 
 START_TEST(a_write_to_a_closed_web_server_ends_it)
 {
-    struct peer *p = peer_new(true, 0);
+    struct peer *p = peer_new(CONN_PIPE, 0);
     say(p, "x");
     hang_up(p);
     turn();
@@ -642,7 +642,7 @@ END_TEST
 
 START_TEST(a_half_closed_web_server_is_told_the_end)
 {
-    struct peer *p = peer_new(false, 0);
+    struct peer *p = peer_new(CONN_RECORDS, 0);
     say(p, "one");
     turn();
     shutdown(p->fd, SHUT_WR);
@@ -658,7 +658,7 @@ END_TEST
 
 START_TEST(what_still_waits_for_a_half_closed_one_is_dropped)
 {
-    struct peer *p = peer_new(false, 0);
+    struct peer *p = peer_new(CONN_RECORDS, 0);
     say(p, "for nobody");
     shutdown(p->fd, SHUT_WR);
     turn();
@@ -670,7 +670,7 @@ END_TEST
 
 START_TEST(a_record_from_the_web_server_means_that_the_client_left)
 {
-    struct peer *p = peer_new(false, 0);
+    struct peer *p = peer_new(CONN_RECORDS, 0);
     ck_assert_int_eq(write(p->fd, "\1\2\0\1\0\0\0\0", 8), 8); /* FCGI_ABORT_REQUEST */
     turn();
     ck_assert_int_eq(p->conn.cause, END_CLIENT);
@@ -681,7 +681,7 @@ END_TEST
 
 START_TEST(after_the_end_it_may_talk)
 {
-    struct peer *p = peer_new(false, 0);
+    struct peer *p = peer_new(CONN_RECORDS, 0);
     conn_end(&p->conn, END_SHUTDOWN);
     ck_assert_int_eq(write(p->fd, "the rest of a body", 18), 18);
     turn();
@@ -695,7 +695,7 @@ END_TEST
 
 START_TEST(a_kept_connection_is_handed_on_after_the_end)
 {
-    struct peer *p = peer_new(false, 0);
+    struct peer *p = peer_new(CONN_RECORDS, 0);
     char byte;
 
     conn_keep(&p->conn);
@@ -720,7 +720,7 @@ END_TEST
 /* An abort, say: it must not be read as the next request. */
 START_TEST(one_whose_web_server_talks_before_the_end_is_not_kept)
 {
-    struct peer *p = peer_new(false, 4096);
+    struct peer *p = peer_new(CONN_RECORDS, 4096);
 
     conn_keep(&p->conn);
     for (int i = 0; i < 50; i++)
@@ -737,7 +737,7 @@ END_TEST
 
 START_TEST(a_cut_connection_is_not_kept)
 {
-    struct peer *p = peer_new(false, 0);
+    struct peer *p = peer_new(CONN_RECORDS, 0);
 
     conn_keep(&p->conn);
     conn_cut(&p->conn, END_SLOW);
@@ -749,7 +749,7 @@ END_TEST
 
 START_TEST(a_cut_is_at_once_and_once)
 {
-    struct peer *p = peer_new(false, 0);
+    struct peer *p = peer_new(CONN_RECORDS, 0);
     say(p, "x");
     conn_cut(&p->conn, END_SLOW);
     conn_cut(&p->conn, END_CLIENT);
@@ -766,7 +766,7 @@ END_TEST
 
 START_TEST(the_longest_idle_comes_first)
 {
-    struct peer *a = peer_new(false, 0), *b = peer_new(false, 0), *c = peer_new(false, 0);
+    struct peer *a = peer_new(CONN_RECORDS, 0), *b = peer_new(CONN_RECORDS, 0), *c = peer_new(CONN_RECORDS, 0);
     ck_assert_ptr_eq(conns.idle.first, &a->conn);
     say(a, "x");
     turn();
@@ -796,7 +796,7 @@ static void fill(struct peer *p)
 
 START_TEST(one_that_takes_nothing_is_cut_in_time)
 {
-    struct peer *stuck = peer_new(false, 4096), *idle = peer_new(false, 0);
+    struct peer *stuck = peer_new(CONN_RECORDS, 4096), *idle = peer_new(CONN_RECORDS, 0);
     conns.write_ms = 60;
     fill(stuck);
     int64_t start = clock_ms();
@@ -814,7 +814,7 @@ END_TEST
 
 START_TEST(one_that_takes_a_little_is_kept)
 {
-    struct peer *p = peer_new(false, 4096);
+    struct peer *p = peer_new(CONN_RECORDS, 4096);
     conns.write_ms = 100;
     fill(p);
     for (int64_t start = clock_ms(); clock_ms() < start + 400;) {
@@ -836,7 +836,7 @@ END_TEST
 
 START_TEST(those_that_wait_are_not_among_the_idle)
 {
-    struct peer *a = peer_new(false, 4096), *b = peer_new(false, 4096);
+    struct peer *a = peer_new(CONN_RECORDS, 4096), *b = peer_new(CONN_RECORDS, 4096);
     fill(a);
     ck_assert_ptr_eq(conns.blocked.first, &a->conn);
     ck_assert_ptr_eq(conns.idle.first, &b->conn);
@@ -861,7 +861,7 @@ START_TEST(closing_all_leaves_none)
 {
     struct peer *p[4];
     for (int i = 0; i < 4; i++)
-        p[i] = peer_new(i == 3, 4096);
+        p[i] = peer_new(i == 3 ? CONN_PIPE : CONN_RECORDS, 4096);
     static char text[50000];
     send_text(p[0], text, sizeof text);
     conn_end(&p[1]->conn, END_SHUTDOWN);
@@ -932,7 +932,7 @@ START_TEST(whatever_happens_the_records_are_whole)
             peer_free(*p);
             *p = NULL;
         } else if (!*p) {
-            *p = peer_new(false, 4096);
+            *p = peer_new(CONN_RECORDS, 4096);
         } else {
             do_something(&dice, *p);
         }
@@ -978,7 +978,7 @@ START_TEST(what_a_write_took_is_counted_from_the_publish)
         int64_t ago_ms;
         enum worker_counter bucket;
     } cases[] = {{-5000, LATENCY_1}, {40, LATENCY_50}, {60, LATENCY_100}, {4900, LATENCY_5000}, {5100, LATENCY_MORE}};
-    struct peer *p = peer_new(false, 0);
+    struct peer *p = peer_new(CONN_RECORDS, 0);
     p->conn.timed_after = 10;
     for (uint64_t i = 0; i < 5; i++) {
         send_published(p, 11 + i, cases[i].ago_ms);
@@ -995,7 +995,7 @@ END_TEST
 
 START_TEST(what_is_replayed_or_no_event_is_not_timed)
 {
-    struct peer *p = peer_new(false, 0);
+    struct peer *p = peer_new(CONN_RECORDS, 0);
     send_published(p, 11, 40); /* before it is live */
     turn();
     p->conn.timed_after = 10;
@@ -1010,7 +1010,7 @@ END_TEST
 
 START_TEST(a_bundle_counts_for_each_of_its_events)
 {
-    struct peer *p = peer_new(false, 0);
+    struct peer *p = peer_new(CONN_RECORDS, 0);
     struct event *e = published(11, 40);
     p->conn.timed_after = 10;
     e->further = 6;
@@ -1025,7 +1025,7 @@ END_TEST
 
 START_TEST(an_event_is_timed_when_its_last_byte_has_left)
 {
-    struct peer *p = peer_new(false, 2048);
+    struct peer *p = peer_new(CONN_RECORDS, 2048);
     char text[60000];
     struct event *e = event_new(&(struct event_spec){.kind = EVENT_MESSAGE,
                                                      .seq = 11,
@@ -1066,9 +1066,9 @@ static void add_writing(TCase *tests)
     tcase_add_test(tests, over_its_budget_it_ends_with_the_record_that_has_begun);
     tcase_add_test(tests, one_that_takes_nothing_of_its_last_record_is_closed);
     tcase_add_test(tests, a_plain_response_over_its_budget_is_closed);
-    tcase_add_loop_test(tests, one_that_falls_behind_goes_on_when_it_reads, 0, 2);
-    tcase_add_loop_test(tests, one_that_falls_behind_and_takes_nothing_is_cut, 0, 2);
-    tcase_add_loop_test(tests, one_that_took_nothing_for_long_cannot_fall_behind, 0, 2);
+    tcase_add_loop_test(tests, one_that_falls_behind_goes_on_when_it_reads, CONN_RECORDS, CONN_SOCKET + 1);
+    tcase_add_loop_test(tests, one_that_falls_behind_and_takes_nothing_is_cut, CONN_RECORDS, CONN_SOCKET + 1);
+    tcase_add_loop_test(tests, one_that_took_nothing_for_long_cannot_fall_behind, CONN_RECORDS, CONN_SOCKET + 1);
     tcase_add_test(tests, one_that_is_cut_between_two_records_is_told_the_end);
     tcase_add_test(tests, a_burst_over_the_budget_is_written_at_once);
     tcase_add_test(tests, one_event_may_be_larger_than_the_budget);
@@ -1100,6 +1100,142 @@ static void add_ends(TCase *tests)
     tcase_add_test(tests, whatever_happens_the_records_are_whole);
 }
 
+/* --- sockets without records --- */
+
+START_TEST(a_socket_has_no_records_and_lingers)
+{
+    struct peer *p = peer_new(CONN_SOCKET, 0);
+    ck_assert_int_eq(write(p->fd, "x", 1), 1); /* unread, a close would reset the connection */
+    say(p, "one");
+    conn_end(&p->conn, END_SHUTDOWN);
+    conns_flush(&conns);
+    ck_assert_int_eq(p->conn.state, CONN_LINGER);
+    ck_assert(!receive(p, SIZE_MAX));
+    ck_assert_str_eq(p->raw, "one");
+    hang_up(p);
+    turn();
+    turn();
+    ck_assert_int_eq(p->freed, 1);
+    peer_free(p);
+}
+END_TEST
+
+START_TEST(a_browser_that_closes_its_socket_is_noticed)
+{
+    struct peer *p = peer_new(CONN_SOCKET, 0);
+    say(p, "one");
+    turn();
+    hang_up(p);
+    turn();
+    ck_assert_int_eq(p->closed, 1);
+    ck_assert_int_eq(p->conn.cause, END_CLIENT);
+    peer_free(p);
+}
+END_TEST
+
+START_TEST(a_browser_that_goes_on_talking_is_closed)
+{
+    struct peer *p = peer_new(CONN_SOCKET, 0);
+    ck_assert_int_eq(write(p->fd, "GET / HTTP/1.1\r\n\r\n", 18), 18);
+    turn();
+    ck_assert_int_eq(p->conn.cause, END_CLIENT);
+    ck_assert_int_eq(p->freed, 1);
+    peer_free(p);
+}
+END_TEST
+
+/* --- without a socket yet --- */
+
+/* Its socket is p->conn's to be attached. */
+static struct peer *peer_later(int *fd)
+{
+    struct peer *p = calloc(1, sizeof *p);
+    int fds[2];
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    p->fd = fds[1];
+    *fd = fds[0];
+    ck_assert_int_eq(conn_open(&p->conn, &conns, &hooks, -1, 0, CONN_SOCKET), 0);
+    return p;
+}
+
+START_TEST(what_waits_for_a_socket_leaves_when_it_is_there)
+{
+    int fd;
+    struct peer *p = peer_later(&fd);
+    say(p, "one");
+    turn();
+    say(p, "two");
+    turn();
+    ck_assert_int_eq(p->conn.state, CONN_OPEN);
+    ck_assert_ptr_null(conns.idle.first); /* it has no heartbeat */
+    ck_assert_int_eq(conn_attach(&p->conn, fd), 0);
+    turn();
+    receive(p, SIZE_MAX);
+    ck_assert_str_eq(p->raw, "onetwo");
+    ck_assert_ptr_eq(conns.idle.first, &p->conn);
+    say(p, "three");
+    turn();
+    receive(p, SIZE_MAX);
+    ck_assert_str_eq(p->raw, "onetwothree");
+    peer_free(p);
+}
+END_TEST
+
+START_TEST(one_that_ended_meanwhile_is_told_its_end_by_its_socket)
+{
+    int fd;
+    struct peer *p = peer_later(&fd);
+    say(p, "bye");
+    conn_end(&p->conn, END_SHUTDOWN);
+    turn();
+    ck_assert_int_eq(p->conn.state, CONN_ENDING);
+    ck_assert_int_eq(conn_attach(&p->conn, fd), 0);
+    turn();
+    ck_assert(!receive(p, SIZE_MAX));
+    ck_assert_str_eq(p->raw, "bye");
+    peer_free(p);
+}
+END_TEST
+
+START_TEST(a_dead_one_takes_no_socket)
+{
+    int fd;
+    struct peer *p = peer_later(&fd);
+    conn_cut(&p->conn, END_CLIENT);
+    ck_assert_int_eq(conn_attach(&p->conn, fd), -EPIPE);
+    turn();
+    ck_assert_int_eq(p->freed, 1);
+    close(fd);
+    peer_free(p);
+}
+END_TEST
+
+START_TEST(without_a_socket_it_may_fall_behind)
+{
+    int fd;
+    struct peer *p = peer_later(&fd);
+    fall_behind(p);
+    ck_assert(p->conn.behind && p->conn.state == CONN_OPEN);
+    ck_assert_int_eq(conn_attach(&p->conn, fd), 0);
+    read_all(p);
+    ck_assert_uint_eq(p->conn.queue.bytes, 0);
+    conn_catch_up(&p->conn);
+    ck_assert_ptr_eq(conns.idle.first, &p->conn);
+    peer_free(p);
+}
+END_TEST
+
+static void add_sockets(TCase *tests)
+{
+    tcase_add_test(tests, a_socket_has_no_records_and_lingers);
+    tcase_add_test(tests, a_browser_that_closes_its_socket_is_noticed);
+    tcase_add_test(tests, a_browser_that_goes_on_talking_is_closed);
+    tcase_add_test(tests, what_waits_for_a_socket_leaves_when_it_is_there);
+    tcase_add_test(tests, one_that_ended_meanwhile_is_told_its_end_by_its_socket);
+    tcase_add_test(tests, a_dead_one_takes_no_socket);
+    tcase_add_test(tests, without_a_socket_it_may_fall_behind);
+}
+
 int main(void)
 {
     Suite *suite = suite_create("conn");
@@ -1110,5 +1246,6 @@ int main(void)
     add_writing(writing);
     add_ends(ends);
     add_times(times);
+    add_sockets(ends);
     return run_suite(suite);
 }

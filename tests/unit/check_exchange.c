@@ -79,14 +79,14 @@ static void teardown(void)
 }
 
 /* A request whose connection has its other end in *client. */
-static struct incoming request(struct params *params, bool raw, int *client)
+static struct incoming request(struct params *params, enum conn_transport transport, int *client)
 {
     int fds[2];
 
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
     *client = fds[1];
     *params = (struct params){.request = 1};
-    return (struct incoming){fds[0], params, raw};
+    return (struct incoming){fds[0], params, transport};
 }
 
 /* What has come; *ended: and nothing more will. */
@@ -105,7 +105,7 @@ START_TEST(a_short_answer_is_sent_and_ends)
     struct params params;
     bool ended;
     int client;
-    struct incoming in = request(&params, true, &client);
+    struct incoming in = request(&params, CONN_PIPE, &client);
 
     exchange_answer(&set, &in, event_text(S("no")));
     turn();
@@ -121,7 +121,7 @@ START_TEST(without_memory_for_its_text_it_ends)
     struct params params;
     bool ended;
     int client;
-    struct incoming in = request(&params, true, &client);
+    struct incoming in = request(&params, CONN_PIPE, &client);
 
     exchange_answer(&set, &in, NULL);
     turn();
@@ -136,7 +136,7 @@ START_TEST(a_request_that_cannot_be_answered_is_closed)
     struct params params;
     bool ended;
     int client;
-    struct incoming in = request(&params, true, &client);
+    struct incoming in = request(&params, CONN_PIPE, &client);
 
     exchange_drop(&in);
     ck_assert_str_eq(heard(client, &ended), "");
@@ -164,7 +164,7 @@ START_TEST(a_role_is_told_when_all_is_written_and_at_its_end)
     struct params params;
     bool ended;
     int client;
-    struct incoming in = request(&params, true, &client);
+    struct incoming in = request(&params, CONN_PIPE, &client);
     struct visit *v = visit(&in);
 
     exchange_send(&v->exchange, event_text(S("hi ")));
@@ -188,7 +188,7 @@ START_TEST(a_role_ends_with_the_worker)
 {
     struct params params;
     int client;
-    struct incoming in = request(&params, true, &client);
+    struct incoming in = request(&params, CONN_PIPE, &client);
 
     visit(&in);
     conns_close(&set.conns);
@@ -209,7 +209,7 @@ START_TEST(a_connection_that_is_kept_is_handed_on)
     bool wanted = _i & 1, taken = _i & 2;
     struct params params;
     int client;
-    struct incoming in = request(&params, false, &client);
+    struct incoming in = request(&params, CONN_RECORDS, &client);
 
     params.keep = wanted;
     if (taken) {
@@ -230,7 +230,7 @@ START_TEST(lighttpd_gets_a_small_buffer)
     struct params params;
     int client, bytes = 0;
     socklen_t len = sizeof bytes;
-    struct incoming in = request(&params, true, &client);
+    struct incoming in = request(&params, CONN_PIPE, &client);
 
     char *list[] = {(char *)(_i ? "SERVER_SOFTWARE=lighttpd/1.4.69" : "SERVER_SOFTWARE=nginx/1.22"), NULL};
     ck_assert_int_eq(params_copy(&params, list), 0);

@@ -110,7 +110,7 @@ static void receive(struct client *c, size_t max)
 /* Answer this request, which comes from fd. */
 static void request_stream(int fd, struct params *params)
 {
-    open_request(&set, &(struct incoming){fd, params, true});
+    open_request(&set, &(struct incoming){fd, params, CONN_PIPE});
     params_release(params);
 }
 

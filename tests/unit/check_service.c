@@ -143,7 +143,7 @@ static void send_request(struct ask a)
         close(client);
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
     client = fds[1];
-    dispatch_request(&services, &(struct incoming){fds[0], &params, true});
+    dispatch_request(&services, &(struct incoming){fds[0], &params, CONN_PIPE});
     turn();
 }
 
@@ -414,7 +414,7 @@ static void send_from(const char *address, const char *token)
         close(client);
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
     client = fds[1];
-    dispatch_request(&services, &(struct incoming){fds[0], &more, true});
+    dispatch_request(&services, &(struct incoming){fds[0], &more, CONN_PIPE});
     turn();
 }
 
@@ -454,7 +454,7 @@ START_TEST(a_parameter_that_decides_may_not_come_twice)
             close(client);
         ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
         client = fds[1];
-        dispatch_request(&services, &(struct incoming){fds[0], &params, true});
+        dispatch_request(&services, &(struct incoming){fds[0], &params, CONN_PIPE});
         turn();
         const char *text = answer();
         if (strncmp(twice[_i], "REQUEST_URI", 11) != 0)
