@@ -6,6 +6,7 @@
 #include "auth/origin.h"
 #include "codec/wire.h"
 #include "http/accept.h"
+#include "http/handoff.h"
 #include "http/route.h"
 #include "ops/curve_key.h"
 #include "ops/log.h"
@@ -21,6 +22,15 @@ static const struct option_row rows[] = {
     {"listen-mode", "MODE", "0660", "set the permissions of the unix socket", OPTION_MODE, AT(listen_mode), 0, 0, NULL},
     {"allow-insecure", NULL, "no", "listen beyond this machine without protection", OPTION_FLAG, AT(allow_insecure), 0,
      0, NULL},
+    {"handoff-listen", "SOCKET", "", "listen for SCGI here (Apache's hand-off)", OPTION_TEXT, AT(handoff_listen), 0, 0,
+     accept_check_socket},
+    {"handoff", "DIR", "", "take browsers' sockets over in this directory", OPTION_TEXT, AT(handoff), 0, 0,
+     handoff_check_folder},
+    {"handoff-user", "USER", "www-data", "take sockets over from this user", OPTION_TEXT, AT(handoff_user), 0, 0, NULL},
+    {"handoff-url", "PATH", "/handoff/", "redirect to this path, where Apache passes sockets", OPTION_TEXT,
+     AT(handoff_url), 0, 0, handoff_check_url},
+    {"handoff-fallback", "PATH", "/sse-fcgi", "redirect TLS and HTTP/2 to this FastCGI path", OPTION_TEXT,
+     AT(handoff_fallback), 0, 0, handoff_check_fallback},
     {"mount", "PATH", "", "serve streams at this path (/sse)", OPTION_LIST, AT(mounts), 0, 0, route_check_mount},
     {"feed", "ENDPOINT", "tcp://127.0.0.1:5571", "receive events from this broker", OPTION_LIST, AT(feeds), 0, 0,
      option_check_endpoint},
@@ -146,6 +156,14 @@ static int check_sessions(const struct options *o, char why[OPTION_WHY_MAX])
     return 0;
 }
 
+static int check_handoff(const struct options *o, char why[OPTION_WHY_MAX])
+{
+    if (!o->handoff_listen == !o->handoff)
+        return 0;
+    snprintf(why, OPTION_WHY_MAX, "--handoff-listen and --handoff belong together; accepted: both or none");
+    return -EINVAL;
+}
+
 static int check_curve(const struct options *o, char why[OPTION_WHY_MAX])
 {
     struct curve_client keys;
@@ -181,6 +199,7 @@ static int check_together(const void *config, char why[OPTION_WHY_MAX])
     int err = check_brokers(config, why);
     err = err ? err : check_listen(config, why);
     err = err ? err : check_sessions(config, why);
+    err = err ? err : check_handoff(config, why);
     err = err ? err : check_curve(config, why);
     err = err ? err : check_meta(config, why);
     return err ? err : check_tokens(config, why);

@@ -10,6 +10,10 @@ struct options {
     char *listen; /* NULL: descriptor 0 */
     uint64_t listen_mode;
     bool allow_insecure;
+    char *handoff_listen; /* NULL: without Apache's hand-off */
+    char *handoff;        /* the directory; NULL beside it */
+    char *handoff_user;
+    char *handoff_url, *handoff_fallback;
     struct option_list mounts; /* empty: not said */
     struct option_list feeds, syncs;
     char *curve_key_file; /* NULL: without CURVE */

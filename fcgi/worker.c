@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,8 +51,11 @@ struct worker {
     struct curve_client curve;
     struct monitor *monitor;
     struct acceptor *acceptor;
-    int listen_fd; /* until the acceptor has it; -1 */
-    bool own_path; /* the unix socket's file is ours to remove */
+    int listen_fd;                  /* until the acceptor has it; -1 */
+    bool own_path;                  /* the unix socket's file is ours to remove */
+    struct acceptor *scgi_acceptor; /* of Apache's hand-off */
+    int scgi_fd;                    /* likewise */
+    bool own_scgi_path;
     bool cgi;
     char name[NAME_BYTES_MAX];
     char label_texts[META_MAX][META_LABEL_MAX + 1]; /* of what is kept of requests */
@@ -101,8 +105,13 @@ static void stop_listening(struct worker *w, bool sweep)
     if (w->own_path)
         unlink(w->options.listen);
     w->own_path = false;
+    if (w->own_scgi_path)
+        unlink(w->options.handoff_listen);
+    w->own_scgi_path = false;
     if (w->acceptor)
         acceptor_stop(w->acceptor, sweep);
+    if (w->scgi_acceptor)
+        acceptor_stop(w->scgi_acceptor, sweep);
 }
 
 /* Close the streams one after the other: each step those whose time has come. */
@@ -195,6 +204,12 @@ static void take_request(void *context, int fd, struct params *params)
     dispatch_request(&w->services, &(struct incoming){fd, params, CONN_RECORDS});
 }
 
+static void take_scgi_request(void *context, int fd, struct params *params)
+{
+    struct worker *w = context;
+    dispatch_request(&w->services, &(struct incoming){fd, params, CONN_SOCKET});
+}
+
 static size_t body_max(void *context, struct params *params)
 {
     struct worker *w = context;
@@ -217,6 +232,8 @@ static void keep(void *context, int fd)
 }
 
 static const struct accept_hooks accept_hooks = {.request = take_request, .body_max = body_max, .dropped = dropped};
+static const struct accept_hooks scgi_hooks = {
+    .scgi = true, .request = take_scgi_request, .body_max = body_max, .dropped = dropped};
 
 /* Heads of 256 KiB at most, and bodies where somebody may publish. */
 static size_t room_for_requests(const struct options *o)
@@ -237,20 +254,29 @@ static void serve_cgi(struct worker *w)
     dispatch_request(&w->services, &(struct incoming){STDOUT_FILENO, &params, CONN_PIPE});
 }
 
+static struct acceptor *accept_on(struct worker *w, int *fd, const struct accept_hooks *hooks)
+{
+    struct acceptor *a = acceptor_new(w->loop, *fd, room_for_requests(&w->options), w->streams.limits.connections,
+                                      (int)w->options.request_timeout_ms, hooks, w);
+    if (a)
+        *fd = -1;
+    return a;
+}
+
 static void serve(struct worker *w)
 {
     if (w->cgi) {
         serve_cgi(w);
         return;
     }
-    w->acceptor = acceptor_new(w->loop, w->listen_fd, room_for_requests(&w->options), w->streams.limits.connections,
-                               (int)w->options.request_timeout_ms, &accept_hooks, w);
-    if (!w->acceptor) {
+    w->acceptor = accept_on(w, &w->listen_fd, &accept_hooks);
+    if (w->acceptor && w->scgi_fd >= 0)
+        w->scgi_acceptor = accept_on(w, &w->scgi_fd, &scgi_hooks);
+    if (!w->acceptor || w->scgi_fd >= 0) {
         log_error("cannot accept connections: %s", strerror(errno));
         loop_stop(w->loop);
         return;
     }
-    w->listen_fd = -1;
     w->exchanges.keep = keep;
     w->exchanges.keep_context = w;
     notify_send("READY=1\nSTATUS=accepting streams, at most %" PRIu64, w->streams.limits.connections);
@@ -311,6 +337,44 @@ static int open_streams(struct worker *w, const char *prefix)
     };
     exchanges_init(&w->exchanges, w->loop, (size_t)o->queue_bytes, (int64_t)o->write_timeout_ms, w->streams.counters);
     return streams_init(&w->streams, prefix, (size_t)o->queue_bytes);
+}
+
+/* The web server's user, by name or number. False with a line in the log. */
+static bool find_user(const char *name, struct handoff_config *config)
+{
+    char *end;
+    unsigned long number = strtoul(name, &end, 10);
+    const struct passwd *user = *end || !*name ? getpwnam(name) : getpwuid((uid_t)number);
+
+    if (!user)
+        log_error("--handoff-user %s: no such user; accepted: the name or the number of one", name);
+    else
+        *config = (struct handoff_config){.peer = user->pw_uid, .group = user->pw_gid};
+    return user != NULL;
+}
+
+/* Where Apache passes the sockets of browsers. False with a line in the log. */
+static bool open_handoff(struct worker *w)
+{
+    const struct options *o = &w->options;
+    struct handoff_config config;
+    if (!o->handoff || w->cgi)
+        return true;
+    if (!find_user(o->handoff_user, &config))
+        return false;
+
+    config.folder = o->handoff;
+    config.user_timeout_ms = (int64_t)o->write_timeout_ms;
+    w->streams.redirects = (struct stream_redirects){o->handoff_url, o->handoff_fallback};
+    w->exchanges.handoffs = handoffs_new(w->loop, &config, &exchange_handoff_hooks, w->streams.counters);
+    return w->exchanges.handoffs != NULL;
+}
+
+/* The head of a stream whose socket is handed over is Apache's. */
+static void warn_of_headers(const struct worker *w)
+{
+    if (w->options.handoff && w->options.headers.count)
+        log_warn("--header has no effect on streams that Apache hands over: set these headers in its configuration");
 }
 
 static void open_services(struct worker *w)
@@ -393,9 +457,10 @@ static bool start(struct worker *w)
         return false;
     }
     open_services(w);
-    if (!open_upstream(w))
+    if (!open_handoff(w) || !open_upstream(w))
         return false;
     warn_if_open(w);
+    warn_of_headers(w);
     w->start_by = loop_now(w->loop) + JOIN_TIMEOUT_MS;
     w->start_timer = (struct loop_timer){.fire = try_to_serve, .context = w};
     w->drain_timer = (struct loop_timer){.fire = drain_step, .context = w};
@@ -415,9 +480,13 @@ static void stop(struct worker *w)
     stop_listening(w, false);
     if (w->listen_fd >= 0)
         close(w->listen_fd);
+    if (w->scgi_fd >= 0)
+        close(w->scgi_fd);
     if (w->loop) {
         acceptor_free(&w->acceptor);
+        acceptor_free(&w->scgi_acceptor);
         conns_close(&w->exchanges.conns);
+        handoffs_free(&w->exchanges.handoffs);
         services_release(&w->services);
         streams_release(&w->streams);
         upstream_free(&w->upstream);
@@ -460,14 +529,25 @@ static int listen_ourselves(struct worker *w)
     return w->listen_fd < 0;
 }
 
+/* The socket of Apache's hand-off, beside that of FastCGI. 0, or the exit status. */
+static int listen_for_handoff(struct worker *w)
+{
+    if (!w->options.handoff_listen)
+        return 0;
+    w->scgi_fd = accept_listen(w->options.handoff_listen, (unsigned)w->options.listen_mode);
+    w->own_scgi_path = w->scgi_fd >= 0;
+    return w->scgi_fd < 0;
+}
+
 /* Where requests come from. 0, or the exit status. */
 static int find_requests(struct worker *w)
 {
-    w->listen_fd = -1;
+    w->listen_fd = w->scgi_fd = -1;
     w->cgi = !w->options.listen && accept_is_cgi();
     if (w->cgi)
         return 0;
-    return w->options.listen ? listen_ourselves(w) : take_handed(w);
+    int status = w->options.listen ? listen_ourselves(w) : take_handed(w);
+    return status ? status : listen_for_handoff(w);
 }
 
 /* Keys, where tokens are to be judged. False with a line in the log. */

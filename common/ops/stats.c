@@ -70,6 +70,9 @@ const struct stat_row worker_counter_rows[WORKER_COUNTERS] = {
     [LATENCY_SUM_MS] = {.name = "latency_sum_ms", .help = "sum of the times of all live deliveries", .family = METRIC_NONE},
     [STREAMS_BEHIND] = {.name = "streams_behind", .help = "times a stream exceeded queue-bytes and continued from the window"},
     [CONFLATED] = {.name = "conflated", .help = "superseded events that slow or resuming streams were spared"},
+    [HANDOFFS] = {.name = "handoffs", .help = "browser sockets taken over from Apache"},
+    [HANDOFFS_EXPIRED] = {.name = "handoffs_expired", .help = "hand-offs for which Apache passed no socket in time"},
+    [HANDOFFS_REFUSED] = {.name = "handoffs_refused", .help = "hand-offs refused: another user, or not a TCP socket"},
 };
 
 const struct stat_row worker_gauge_rows[WORKER_GAUGES] = {

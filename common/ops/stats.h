@@ -50,8 +50,11 @@ enum worker_counter {
     LATENCY_5000,
     LATENCY_MORE,
     LATENCY_SUM_MS,
-    STREAMS_BEHIND, /* a live stream had more than queue-bytes to wait and went on from the window */
-    CONFLATED,      /* superseded events that a resuming stream, or one that is behind, was spared */
+    STREAMS_BEHIND,   /* a live stream had more than queue-bytes to wait and went on from the window */
+    CONFLATED,        /* superseded events that a resuming stream, or one that is behind, was spared */
+    HANDOFFS,         /* sockets of browsers that Apache passed */
+    HANDOFFS_EXPIRED, /* no socket came in time */
+    HANDOFFS_REFUSED, /* of another user, or not one TCP socket */
     WORKER_COUNTERS
 };
 

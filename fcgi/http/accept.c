@@ -408,6 +408,11 @@ const char *accept_check_listen(const char *where)
     return colon && colon != where && colon[1] ? NULL : "a unix socket path (with a /) or HOST:PORT";
 }
 
+const char *accept_check_socket(const char *where)
+{
+    return is_path(where) && where[0] != '@' ? accept_check_listen(where) : "a unix socket path (with a /)";
+}
+
 static int fail(int fd, const char *where, const char *what)
 {
     log_error("--listen %s: %s: %s", where, what, strerror(errno));

@@ -52,8 +52,10 @@ int accept_listen(const char *where, unsigned mode);
  * each request. */
 bool accept_exposed(const char *where);
 
-/* NULL when `where` is a unix socket path or HOST:PORT, else what is accepted. */
+/* NULL when `where` is a unix socket path or HOST:PORT, else what is accepted. The second one
+ * accepts no HOST:PORT. */
 const char *accept_check_listen(const char *where);
+const char *accept_check_socket(const char *where);
 
 /* Accept on listen_fd (taken over) from now on. room: bytes held for all incomplete requests.
  * max_requests: reported to a web server that asks for the limit. timeout_ms: for a whole

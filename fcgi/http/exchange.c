@@ -30,6 +30,7 @@ static void exchange_free(struct conn *c)
     struct exchange *x = (struct exchange *)c;
 
     MUST(x->role == EXCHANGE_ANSWER);
+    handoff_withdraw(&x->handoff);
     free(x);
 }
 
@@ -74,6 +75,44 @@ void *exchange_new(struct exchanges *set, const struct incoming *in, size_t size
     x->spools = route_lighttpd(in->params);
     if (x->spools)
         conn_hold_back(&x->conn);
+    return x;
+}
+
+static void handoff_arrived(void *owner, int fd)
+{
+    struct exchange *x = owner;
+
+    x->handoff = NULL;
+    if (conn_attach(&x->conn, fd) != 0) {
+        conn_cut(&x->conn, END_CLIENT);
+        close(fd);
+    }
+}
+
+static void handoff_lost(void *owner)
+{
+    struct exchange *x = owner;
+
+    x->handoff = NULL;
+    conn_cut(&x->conn, END_CLIENT);
+}
+
+const struct handoff_hooks exchange_handoff_hooks = {handoff_arrived, handoff_lost};
+
+void *exchange_new_handed(struct exchanges *set, size_t size)
+{
+    MUST(size >= sizeof(struct exchange));
+
+    struct exchange *x = calloc(1, size);
+    struct handoff *h = x && set->handoffs ? handoff_offer(set->handoffs, x) : NULL;
+    if (!h || conn_open(&x->conn, &set->conns, &answer_hooks, -1, 0, CONN_SOCKET) != 0) {
+        handoff_withdraw(&h);
+        free(x);
+        return NULL;
+    }
+
+    x->role = EXCHANGE_ANSWER;
+    x->handoff = h;
     return x;
 }
 

@@ -13,6 +13,7 @@
 #define SSECAST_EXCHANGE_H
 
 #include "http/conn.h"
+#include "http/handoff.h"
 #include "http/params.h"
 
 enum exchange_role {
@@ -24,7 +25,8 @@ enum exchange_role {
 struct exchange {
     struct conn conn; /* first: a conn is its exchange */
     enum exchange_role role;
-    bool spools; /* lighttpd: writes large responses to temporary files */
+    bool spools;             /* lighttpd: writes large responses to temporary files */
+    struct handoff *handoff; /* until the browser's socket has come; else NULL */
 };
 
 /* A request that was read and is not an exchange yet. */
@@ -42,7 +44,11 @@ struct exchanges {
      * after one response. */
     void (*keep)(void *context, int fd);
     void *keep_context;
+    struct handoffs *handoffs; /* NULL: no socket is handed over */
 };
+
+/* The hooks of handoffs; an offer's owner is an exchange. */
+extern const struct handoff_hooks exchange_handoff_hooks;
 
 /* budget and write_ms: as in struct conns; counters: WORKER_COUNTERS of them. */
 void exchanges_init(struct exchanges *set, struct loop *loop, size_t budget, int64_t write_ms, uint64_t *counters);
@@ -51,6 +57,10 @@ void exchanges_init(struct exchanges *set, struct loop *loop, size_t budget, int
  * a struct exchange. NULL with a line in the log when memory or descriptors are exhausted. In
  * either case the descriptor is taken over. */
 void *exchange_new(struct exchanges *set, const struct incoming *in, size_t size);
+
+/* The same without a connection yet: it is the browser's own, which Apache is to pass for
+ * x->handoff. What is sent waits for it. NULL when no further socket can be handed over now. */
+void *exchange_new_handed(struct exchanges *set, size_t size);
 
 /* Close the descriptor of a request that cannot be answered, and log that. */
 void exchange_drop(const struct incoming *in);

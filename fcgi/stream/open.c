@@ -3,6 +3,7 @@
 #include "stream/open.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/must.h"
@@ -86,6 +87,60 @@ static void replace(struct stream *s)
     conn_end(&s->exchange.conn, END_REPLACED);
 }
 
+/* --- Apache's hand-off --- */
+
+/* The request came over SCGI: a stream gets the browser's own socket. */
+static bool is_handed(const struct incoming *in)
+{
+    return in->transport == CONN_SOCKET;
+}
+
+static size_t redirect_len(const char *path, const char *query)
+{
+    return strlen(path) + slice_of(query).len;
+}
+
+/* Let Apache ask again over FastCGI: nothing was decided yet. */
+static void redirect_to_fastcgi(struct streams *set, const struct incoming *in)
+{
+    const char *path = set->redirects.fallback, *query = params_get(in->params, "QUERY_STRING");
+    struct request r = {0};
+
+    if (redirect_len(path, query) <= REPLY_REDIRECT_MAX) {
+        exchange_answer(set->exchanges, in, reply_redirect(path, NULL, query));
+        return;
+    }
+    request_refuse_query(&r);
+    set->counters[STREAMS_REFUSED]++;
+    exchange_answer(set->exchanges, in, reply_refused(&set->reply_rules, &r));
+}
+
+/* Can this request for a stream be handed over? */
+static bool can_be_handed(const struct streams *set, const struct params *params)
+{
+    const char *query = params_get(params, "QUERY_STRING");
+    size_t most = REPLY_REDIRECT_MAX - REPLY_HEAD_PARAMETERS_MAX - HANDOFF_TOKEN_LEN;
+
+    return handoff_permitted(params) && redirect_len(set->redirects.handoff, query) <= most;
+}
+
+/* Where Apache passes the socket of s. */
+static struct event *handoff_redirect(const struct stream *s, const struct incoming *in, const struct request *r)
+{
+    const struct streams *set = s->set;
+    char id[REGISTRY_ID_MAX], *path = NULL;
+    char *parameters = reply_head_parameters(&set->reply_rules, r, registry_id(set->registry, stream_entry(s), id));
+    struct event *text = NULL;
+
+    if (asprintf(&path, "%s%s", set->redirects.handoff, handoff_token(s->exchange.handoff)) < 0)
+        path = NULL;
+    if (parameters && path)
+        text = reply_redirect(path, parameters, params_get(in->params, "QUERY_STRING"));
+    free(parameters);
+    free(path);
+    return text;
+}
+
 /* --- opening --- */
 
 /* The first block has no id: line while the position is unknown (also that of another start), if the
@@ -148,14 +203,16 @@ static void choose_cursor(const struct streams *set, struct request *r)
         request_swap_cursors(r);
 }
 
-/* The response's head and its first block. */
+/* The response's head and its first block. Apache has written the head to a socket that it
+ * passed. */
 static void send_beginning(struct stream *s, const struct request *r)
 {
     struct streams *set = s->set;
     char id[REGISTRY_ID_MAX];
 
     registry_id(set->registry, stream_entry(s), id);
-    exchange_send(&s->exchange, reply_stream(&set->reply_rules, r, id));
+    if (s->exchange.conn.transport != CONN_SOCKET)
+        exchange_send(&s->exchange, reply_stream(&set->reply_rules, r, id));
     if (stream_is_open(s))
         exchange_send(&s->exchange, first_block(s, r));
 }
@@ -191,18 +248,26 @@ static void begin_stream(struct stream *s, struct request *r)
 static void open_stream(struct streams *set, const struct incoming *in, struct request *r, struct address *address)
 {
     struct stream *displaced = displaced_by(set, slice_of(r->session));
-    struct stream *s = exchange_new(set->exchanges, in, sizeof *s);
+    bool handed = is_handed(in);
+    struct stream *s =
+        handed ? exchange_new_handed(set->exchanges, sizeof *s) : exchange_new(set->exchanges, in, sizeof *s);
+    if (!s && handed)
+        redirect_to_fastcgi(set, in);
     if (!s)
         return;
 
     s->set = set;
     if (become_stream(s, r, address) != 0) {
         conn_cut(&s->exchange.conn, END_ANSWERED);
+        if (handed)
+            exchange_drop(in);
         return;
     }
 
     if (displaced)
         replace(displaced);
+    if (handed)
+        exchange_answer(set->exchanges, in, handoff_redirect(s, in, r));
     begin_stream(s, r);
 }
 
@@ -285,8 +350,13 @@ void open_request(struct streams *set, const struct incoming *in)
     struct address *address = NULL;
     struct request r = {0};
 
-    /* Count against the address's rate before the token is verified: verification is expensive. */
     bool stream = request_is_stream(in->params);
+    if (stream && is_handed(in) && !can_be_handed(set, in->params)) {
+        redirect_to_fastcgi(set, in);
+        return;
+    }
+
+    /* Count against the address's rate before the token is verified: verification is expensive. */
     bool in_time = !stream || limits_admit(set, in->params, &address);
 
     if (read_request(set, in->params, stream && in_time, &r) != 0)

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/must.h"
 #include "base/name.h"
 
 /* A text being written; finish() turns it into an event. */
@@ -88,6 +89,34 @@ struct event *reply_come_back(const struct reply_rules *rules, const struct requ
     return finish(&t);
 }
 
+char *reply_head_parameters(const struct reply_rules *rules, const struct request *r, const char *connection)
+{
+    const char *vary = depends_on_origin(rules->cors_origins) ? "origin" : "";
+    const char *origin = r->origin ? r->origin : "";
+    char *text;
+
+    MUST(!strpbrk(origin, "&?# \r\n"));
+    return asprintf(&text, "connection=%s&vary=%s&origin=%s", connection, vary, origin) < 0 ? NULL : text;
+}
+
+struct event *reply_redirect(const char *path, const char *parameters, const char *query)
+{
+    struct text t;
+    bool has_query = query && *query;
+    if (!begin(&t))
+        return NULL;
+
+    fprintf(t.file, "Status: 200 OK\r\nLocation: %s", path);
+    if (parameters || has_query)
+        fputc('?', t.file);
+    if (parameters)
+        fprintf(t.file, "%s&", parameters);
+    if (has_query)
+        fputs(query, t.file);
+    fputs("\r\n\r\n", t.file);
+    return finish(&t);
+}
+
 struct event *reply_no_content(const struct reply_rules *rules, const struct request *r)
 {
     struct text t;
@@ -148,6 +177,7 @@ static const char *reason_of(int status)
                 {404, "Not Found"},
                 {405, "Method Not Allowed"},
                 {413, "Content Too Large"},
+                {414, "URI Too Long"},
                 {415, "Unsupported Media Type"},
                 {429, "Too Many Requests"},
                 {503, "Service Unavailable"}};

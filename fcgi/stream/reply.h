@@ -44,6 +44,19 @@ struct event *reply_preflight(const struct reply_rules *rules, const char *origi
 /* A whole response that only says when to come back: an overloaded worker's. */
 struct event *reply_come_back(const struct reply_rules *rules, const struct request *r, uint32_t retry_ms);
 
+/* Where the web server goes on with a request inside itself: a path, the worker's own parameters
+ * (NULL: none), then the request's query. Apache follows it (mod_proxy_scgi). */
+struct event *reply_redirect(const char *path, const char *parameters, const char *query);
+
+/* The longest that Apache reads is one line of 8,191 bytes. */
+#define REPLY_REDIRECT_MAX 8000u       /* bytes of path, parameters and query */
+#define REPLY_HEAD_PARAMETERS_MAX 600u /* bytes of reply_head_parameters() */
+
+/* The parameters that tell Apache how to write the head of a stream whose socket it hands over. Each
+ * is always there, in this order: the request's query, which follows, cannot stand for one. The
+ * caller frees the text. NULL when out of memory. */
+char *reply_head_parameters(const struct reply_rules *rules, const struct request *r, const char *connection);
+
 /* A block of the worker's own: how the stream begins, or where it is. */
 struct block {
     bool padding; /* 2 KB of comment first, for polyfills */

@@ -298,6 +298,11 @@ void request_refuse_path(struct request *out)
     refuse(out, 404, "not_found", "no stream or service at this path; the option mount sets the path of streams");
 }
 
+void request_refuse_query(struct request *out)
+{
+    refuse(out, 414, "too_large", "the query is too long to be passed on inside the web server");
+}
+
 /* --- tokens --- */
 
 static void refuse_token(struct request *r, enum token_verdict verdict)

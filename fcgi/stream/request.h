@@ -76,6 +76,9 @@ bool request_refuse_repeated(const struct params *params, const struct request_r
 /* Refuse (404) a request whose path names nothing. */
 void request_refuse_path(struct request *out);
 
+/* Refuse (414) a request whose query is too long for a redirect. */
+void request_refuse_query(struct request *out);
+
 /* Is a token looked at: is `jwt` among the sources? */
 bool request_wants_token(const struct request_rules *rules);
 

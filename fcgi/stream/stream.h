@@ -95,6 +95,12 @@ struct stream_limits {
     size_t publish_bytes; /* the largest request to publish over HTTP; 0: publishing is off */
 };
 
+/* Where Apache goes on with a request for a stream that came over SCGI (handoff.h). */
+struct stream_redirects {
+    const char *handoff;  /* before the token: the browser's socket is passed */
+    const char *fallback; /* FastCGI */
+};
+
 /* All streams, and what they share. */
 struct streams {
     struct loop *loop;
@@ -102,6 +108,7 @@ struct streams {
     struct request_rules request_rules;
     struct reply_rules reply_rules;
     struct stream_limits limits;
+    struct stream_redirects redirects;
     struct registry *registry;
     struct bans *bans;
     uint64_t bans_at;            /* position up to which events are applied to bans */

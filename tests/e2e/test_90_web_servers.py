@@ -5,14 +5,14 @@ import os
 import signal
 
 import pytest
-from support.apache import Apache, ApacheCgi
+from support.apache import Apache, ApacheCgi, ApacheHandoff
 from support.bench import Bench
 from support.lighttpd import Lighttpd, LighttpdCgi, LighttpdSpawning
 from support.nginx import Nginx
 from support.site import Site
 from support.waiting import wait_until
 
-EVERY = [Lighttpd, LighttpdSpawning, LighttpdCgi, Apache, ApacheCgi, Nginx]
+EVERY = [Lighttpd, LighttpdSpawning, LighttpdCgi, Apache, ApacheCgi, ApacheHandoff, Nginx]
 
 
 @pytest.fixture(scope="module", params=EVERY, ids=lambda w: w.name)
@@ -128,7 +128,7 @@ def test_other_pages_are_served_beside_the_streams(any_site):
 
 # What differs
 
-@pytest.mark.parametrize("web", [Lighttpd, LighttpdSpawning, Nginx], ids=lambda w: w.name)
+@pytest.mark.parametrize("web", [Lighttpd, LighttpdSpawning, Nginx, ApacheHandoff], ids=lambda w: w.name)
 def test_a_closed_browser_is_noticed_at_once(bench, web):
     site = Site(bench, web=web)  # its heart beats every 15 s
     reader = site.open("anna")

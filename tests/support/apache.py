@@ -1,5 +1,6 @@
 """Apache with the configurations of apache/, settings as a user makes them: Define before Include."""
 
+import os
 import re
 import shutil
 import signal
@@ -14,6 +15,7 @@ _MODULES = "/usr/lib/apache2/modules"
 
 class _Apache(WebServer):
     name = "apache"
+    mpm = "event"
     modules = ()
     files = ()
 
@@ -21,7 +23,7 @@ class _Apache(WebServer):
         return [program("apache2"), "-D", "FOREGROUND", "-f", self.file]
 
     def configuration(self):
-        modules = ["mpm_event", "authz_core", "env", "dir", "mime", "headers", *self.modules]
+        modules = [f"mpm_{self.mpm}", "authz_core", "env", "dir", "mime", "headers", *self.modules]
         lines = [
             f'ServerRoot "{self.place}"',
             f"Listen 127.0.0.1:{self.port}",
@@ -35,7 +37,8 @@ class _Apache(WebServer):
             f'DocumentRoot "{self.place}/www"',
             "TypesConfig /dev/null",
             *(f'Define {name} "{value}"' for name, value in self.settings().items()),
-            *(f'Include "{_CONFIGURATIONS / name}"' for name in ("ssecast-mpm.conf", *self.files)),
+            *self.size(),
+            *(f'Include "{_CONFIGURATIONS / name}"' for name in self.files),
             *self.more(),
         ]
         return "\n".join(lines) + "\n"
@@ -53,6 +56,10 @@ class _Apache(WebServer):
 
     def settings(self):
         return {}
+
+    def size(self):
+        """Lines that say how many requests it serves at a time."""
+        return [f'Include "{_CONFIGURATIONS / "ssecast-mpm.conf"}"']
 
     def more(self):
         """More lines of configuration."""
@@ -75,6 +82,43 @@ class Apache(_Apache):
 
     def settings(self):
         return {"SSECAST_SOCKET": self.worker.socket}
+
+
+class ApacheHandoff(_Apache):
+    """Streams go from the worker directly to the browser: ssecast-handoff.conf. It has as few threads as Apache can do with."""
+
+    name = "apache-handoff"
+    modules = ("proxy", "proxy_scgi", "proxy_fcgi", "proxy_fdpass", "setenvif")
+    files = ("ssecast-handoff.conf",)
+    threads = 10
+
+    def __init__(self, bench, workers, broker=None, name=None):
+        [self.worker] = workers
+        super().__init__(bench, name)
+
+    @classmethod
+    def worker_options(cls, bench, name):
+        return {"handoff": bench.folder / f"{name}.handoff", "handoff_listen": bench.folder / f"{name}.scgi"}
+
+    def settings(self):
+        options = self.worker.options
+        return {"SSECAST_SOCKET": self.worker.socket, "SSECAST_SCGI": options["handoff_listen"],
+                "SSECAST_HANDOFF": os.path.relpath(options["handoff"], self.place)}
+
+    def size(self):
+        if self.mpm == "prefork":
+            return ["StartServers 2", f"ServerLimit {self.threads}", f"MaxRequestWorkers {self.threads}"]
+        return ["StartServers 1", "ServerLimit 2", f"ThreadsPerChild {self.threads}", f"MaxRequestWorkers {2 * self.threads}"]
+
+
+class ApacheHandoffWorker(ApacheHandoff):
+    name = "apache-handoff-worker"
+    mpm = "worker"
+
+
+class ApacheHandoffPrefork(ApacheHandoff):
+    name = "apache-handoff-prefork"
+    mpm = "prefork"
 
 
 class ApacheBalancer(Apache):

@@ -29,7 +29,8 @@ class Site:
             self.workers = []
             self.web = web(bench, broker=self.broker, **worker).start()
         else:
-            self.workers = [Worker(bench, self.broker, f"worker-{n + 1}", **worker).start() for n in range(workers)]
+            names = [f"worker-{n + 1}" for n in range(workers)]
+            self.workers = [Worker(bench, self.broker, name, **web.worker_options(bench, name), **worker).start() for name in names]
             self.web = web(bench, self.workers).start()
         self.commands = bench.closing(self.broker.commands())
         self.readers = bench.closing(Readers())

@@ -25,6 +25,11 @@ class WebServer(processes.Program):
         super().__init__(name, self.argv(), bench.folder, env=self.environment(), ours=False)
         bench.adopt(self)
 
+    @classmethod
+    def worker_options(cls, bench, name):
+        """Options that a worker of this name needs for it."""
+        return {}
+
     def environment(self):
         return processes.clean_environment(PATH=os.environ["PATH"] + ":/usr/sbin:/sbin")
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -243,6 +244,90 @@ START_TEST(lighttpd_gets_a_small_buffer)
 }
 END_TEST
 
+/* --- handed over --- */
+
+static char folder[40];
+
+static void offer_sockets(void)
+{
+    strcpy(folder, "/tmp/check-exchange-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    struct handoff_config config = {.folder = folder, .peer = geteuid(), .group = getegid()};
+    set.handoffs = handoffs_new(loop, &config, &exchange_handoff_hooks, counters);
+    ck_assert_ptr_nonnull(set.handoffs);
+}
+
+static void withdraw_sockets(void)
+{
+    conns_close(&set.conns);
+    handoffs_free(&set.handoffs);
+    ck_assert_int_eq(rmdir(folder), 0);
+}
+
+static struct visit *visit_handed(void)
+{
+    struct visit *v = exchange_new_handed(&set, sizeof *v);
+    ck_assert_ptr_nonnull(v);
+    exchange_become(&v->exchange, EXCHANGE_CALL, &visit_hooks);
+    return v;
+}
+
+START_TEST(what_is_sent_waits_for_the_browser_s_socket)
+{
+    int fds[2];
+    bool ended;
+    offer_sockets();
+    struct visit *v = visit_handed();
+    exchange_send(&v->exchange, event_text(S("hi")));
+    turn();
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    struct handoff *h = v->exchange.handoff;
+    exchange_handoff_hooks.arrived(v, fds[0]);
+    handoff_withdraw(&h); /* the module would have freed it */
+    turn();
+    ck_assert_str_eq(heard(fds[1], &ended), "hi");
+    ck_assert(!ended);
+    exchange_finish(&v->exchange, event_text(S("bye")));
+    turn();
+    ck_assert_str_eq(heard(fds[1], &ended), "bye");
+    close(fds[1]);
+    withdraw_sockets();
+}
+END_TEST
+
+START_TEST(without_a_socket_in_time_it_ends)
+{
+    offer_sockets();
+    struct visit *v = visit_handed();
+    struct handoff *h = v->exchange.handoff;
+    exchange_send(&v->exchange, event_text(S("hi")));
+    exchange_handoff_hooks.lost(v);
+    handoff_withdraw(&h);
+    ck_assert_int_eq(closed, 1);
+    turn();
+    ck_assert_uint_eq(set.conns.count, 0);
+    withdraw_sockets();
+}
+END_TEST
+
+START_TEST(an_offer_ends_with_its_exchange)
+{
+    offer_sockets();
+    struct visit *v = visit_handed();
+    conn_cut(&v->exchange.conn, END_CLIENT);
+    ck_assert_int_eq(closed, 1);
+    turn();
+    withdraw_sockets(); /* the folder is empty */
+}
+END_TEST
+
+START_TEST(nothing_is_handed_over_unless_that_is_configured)
+{
+    ck_assert_ptr_null(exchange_new_handed(&set, sizeof(struct visit)));
+    ck_assert_uint_eq(set.conns.count, 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("exchange");
@@ -255,5 +340,9 @@ int main(void)
     tcase_add_test(tests, a_role_ends_with_the_worker);
     tcase_add_loop_test(tests, a_connection_that_is_kept_is_handed_on, 0, 4);
     tcase_add_loop_test(tests, lighttpd_gets_a_small_buffer, 0, 2);
+    tcase_add_test(tests, what_is_sent_waits_for_the_browser_s_socket);
+    tcase_add_test(tests, without_a_socket_in_time_it_ends);
+    tcase_add_test(tests, an_offer_ends_with_its_exchange);
+    tcase_add_test(tests, nothing_is_handed_over_unless_that_is_configured);
     return run_suite(suite);
 }

@@ -1,5 +1,6 @@
 #include "stream/reply.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "support.h"
@@ -47,6 +48,33 @@ START_TEST(a_stream_has_its_head)
     struct request r = request_from(NULL);
     ck_assert_str_eq(said(reply_stream(&rules, &r, "w-1-2")), STREAM_HEAD "Ssecast-Connection: w-1-2\r\n\r\n");
     ck_assert_str_eq(said(reply_stream(&rules, &r, NULL)), STREAM_HEAD "\r\n");
+}
+END_TEST
+
+START_TEST(a_redirect_carries_the_query_along)
+{
+    ck_assert_str_eq(said(reply_redirect("/sse-fcgi", NULL, "session=a&b=%20")),
+                     "Status: 200 OK\r\nLocation: /sse-fcgi?session=a&b=%20\r\n\r\n");
+    ck_assert_str_eq(said(reply_redirect("/sse-fcgi", NULL, NULL)), "Status: 200 OK\r\nLocation: /sse-fcgi\r\n\r\n");
+    ck_assert_str_eq(said(reply_redirect("/handoff/1", "connection=x", "session=a")),
+                     "Status: 200 OK\r\nLocation: /handoff/1?connection=x&session=a\r\n\r\n");
+    ck_assert_str_eq(said(reply_redirect("/handoff/1", "connection=x", "")),
+                     "Status: 200 OK\r\nLocation: /handoff/1?connection=x&\r\n\r\n");
+}
+END_TEST
+
+/* Each is always there, so that the client's query cannot stand for one. */
+START_TEST(what_decides_the_head_goes_along)
+{
+    struct request plain = request_from(NULL), cross = request_from("https://app.example:8443");
+    char *parameters = reply_head_parameters(&rules, &plain, "w-1-2");
+    ck_assert_str_eq(parameters, "connection=w-1-2&vary=&origin=");
+    free(parameters);
+
+    add(&origins, "https://app.example:8443");
+    parameters = reply_head_parameters(&rules, &cross, "w-1-2");
+    ck_assert_str_eq(parameters, "connection=w-1-2&vary=origin&origin=https://app.example:8443");
+    free(parameters);
 }
 END_TEST
 
@@ -304,6 +332,8 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, NULL);
     tcase_add_test(tests, a_stream_has_its_head);
     tcase_add_test(tests, extra_headers_are_added);
+    tcase_add_test(tests, a_redirect_carries_the_query_along);
+    tcase_add_test(tests, what_decides_the_head_goes_along);
     tcase_add_test(tests, an_allowed_origin_may_use_credentials);
     tcase_add_test(tests, a_page_of_an_allowed_origin_may_read_the_connection);
     tcase_add_test(tests, what_depends_on_the_origin_says_so);

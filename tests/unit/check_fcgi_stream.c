@@ -2,12 +2,15 @@
  * stream_upstream_hooks; upstream itself is there and finds nobody. */
 #include "stream/open.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <jwt.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -2074,6 +2077,187 @@ static void add_behind(TCase *tests)
     tcase_add_loop_test(tests, those_that_are_behind_lag, 0, COUNT(behind_software));
 }
 
+/* --- Apache's hand-off --- */
+
+#define PLAIN_HTTP "REQUEST_SCHEME=http", "SERVER_PROTOCOL=HTTP/1.1", "CONTENT_LENGTH=0"
+
+static char handoff_folder[40];
+
+static void begin_handoff(void)
+{
+    strcpy(handoff_folder, "/tmp/check-stream-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(handoff_folder));
+    struct handoff_config config = {.folder = handoff_folder, .peer = geteuid(), .group = getegid()};
+    exchanges.handoffs = handoffs_new(set.loop, &config, &exchange_handoff_hooks, set.counters);
+    set.redirects = (struct stream_redirects){"/handoff/", "/sse-fcgi"};
+}
+
+static void end_handoff(void)
+{
+    conns_close(&exchanges.conns);
+    handoffs_free(&exchanges.handoffs);
+    ck_assert_int_eq(rmdir(handoff_folder), 0);
+}
+
+/* Ask over SCGI, as Apache does: its end is a client, whose text is the answer. */
+static struct client *ask_scgi(int number, char *const *list)
+{
+    struct client *c = &clients[number];
+    struct params params = {0};
+    int fds[2];
+    *c = (struct client){0};
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    c->fd = fds[1];
+    ck_assert_int_eq(params_copy(&params, list), 0);
+    open_request(&set, &(struct incoming){fds[0], &params, CONN_SOCKET});
+    params_release(&params);
+    turn();
+    receive(c, SIZE_MAX);
+    return c;
+}
+
+#define ASK(number, ...) ask_scgi(number, (char *[]){"REQUEST_METHOD=GET", __VA_ARGS__, NULL})
+
+/* Pass a browser's socket by the token that the answer names, as mod_proxy_fdpass does. Returns
+ * the browser's end. */
+static int pass_socket(const struct client *answer)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    const char *token = strstr(answer->text, "Location: /handoff/");
+    ck_assert_ptr_nonnull(token);
+    snprintf(to.sun_path, sizeof to.sun_path, "%s/%.32s", handoff_folder, token + strlen("Location: /handoff/"));
+
+    int listener = socket(AF_INET, SOCK_STREAM, 0), browser = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(bind(listener, (struct sockaddr *)&address, len), 0);
+    ck_assert_int_eq(listen(listener, 1), 0);
+    getsockname(listener, (struct sockaddr *)&address, &len);
+    ck_assert_int_eq(connect(browser, (struct sockaddr *)&address, len), 0);
+    int passed = accept(listener, NULL, NULL), peer = socket(AF_UNIX, SOCK_STREAM, 0);
+    ck_assert_int_eq(connect(peer, (struct sockaddr *)&to, sizeof to), 0);
+
+    char control[CMSG_SPACE(sizeof(int))] = {0}, byte = 0;
+    struct iovec piece = {&byte, 1};
+    struct msghdr message = {
+        .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+    *c = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+    memcpy(CMSG_DATA(c), &passed, sizeof(int));
+    ck_assert_int_eq(sendmsg(peer, &message, 0), 1);
+    turn();
+    close(passed);
+    close(peer);
+    close(listener);
+    return browser;
+}
+
+static const char *hear(int fd)
+{
+    static char text[4096];
+    ssize_t n = recv(fd, text, sizeof text - 1, MSG_DONTWAIT);
+    text[n < 0 ? 0 : n] = '\0';
+    return text;
+}
+
+START_TEST(a_stream_gets_the_browser_s_own_socket)
+{
+    begin_handoff();
+    struct client *c = ASK(0, "QUERY_STRING=session=a", PLAIN_HTTP);
+    ck_assert_ptr_nonnull(strstr(c->text, "?connection=w-0-1&vary=&origin=&session=a\r\n\r\n"));
+    ck_assert_uint_eq(registry_count(set.registry), 1); /* its place is taken */
+    int browser = pass_socket(c);
+    ck_assert_ptr_nonnull(strstr(hear(browser), "retry: 15000\n"));
+    close(browser);
+    turn();
+    turn();
+    ck_assert_uint_eq(registry_count(set.registry), 0);
+    close(c->fd);
+    end_handoff();
+}
+END_TEST
+
+START_TEST(tls_and_http_2_go_to_fastcgi)
+{
+    begin_handoff();
+    struct client *c = ASK(0, "QUERY_STRING=session=a", PLAIN_HTTP, "HTTPS=on");
+    ck_assert_str_eq(c->text, "Status: 200 OK\r\nLocation: /sse-fcgi?session=a\r\n\r\n");
+    close(c->fd);
+    c = ASK(0, "QUERY_STRING=session=a", "REQUEST_SCHEME=http", "SERVER_PROTOCOL=HTTP/2.0", "CONTENT_LENGTH=0");
+    ck_assert_str_eq(c->text, "Status: 200 OK\r\nLocation: /sse-fcgi?session=a\r\n\r\n");
+    ck_assert_uint_eq(set.counters[STREAMS_OPENED], 0);
+    close(c->fd);
+    end_handoff();
+}
+END_TEST
+
+START_TEST(a_refusal_is_answered_over_scgi)
+{
+    begin_handoff();
+    struct client *c = ASK(0, "QUERY_STRING=", PLAIN_HTTP);
+    ck_assert_ptr_nonnull(strstr(c->text, "Status: 400"));
+    close(c->fd);
+    set.draining = true;
+    c = ASK(0, "QUERY_STRING=session=a", PLAIN_HTTP);
+    ck_assert_ptr_nonnull(strstr(c->text, "retry: "));
+    close(c->fd);
+    end_handoff();
+}
+END_TEST
+
+START_TEST(without_the_directory_fastcgi_is_used)
+{
+    set.redirects = (struct stream_redirects){"/handoff/", "/sse-fcgi"};
+    struct client *c = ASK(0, "QUERY_STRING=session=a", PLAIN_HTTP);
+    ck_assert_str_eq(c->text, "Status: 200 OK\r\nLocation: /sse-fcgi?session=a\r\n\r\n");
+    close(c->fd);
+}
+END_TEST
+
+START_TEST(a_query_that_is_too_long_for_a_redirect_is_refused)
+{
+    static char query[REPLY_REDIRECT_MAX + 100];
+    begin_handoff();
+    int len = snprintf(query, sizeof query, "QUERY_STRING=session=a&x=");
+    memset(query + len, 'x', 7700);
+    struct client *c = ASK(0, query, PLAIN_HTTP);
+    ck_assert_ptr_nonnull(strstr(c->text, "Location: /sse-fcgi?session=a&x=")); /* with less beside it */
+    close(c->fd);
+    memset(query + len, 'x', REPLY_REDIRECT_MAX);
+    c = ASK(0, query, PLAIN_HTTP);
+    ck_assert_ptr_nonnull(strstr(c->text, "Status: 414"));
+    close(c->fd);
+    end_handoff();
+}
+END_TEST
+
+START_TEST(a_stream_that_ends_before_its_socket_comes_tells_so)
+{
+    begin_handoff();
+    struct client *c = ASK(0, "QUERY_STRING=session=a", PLAIN_HTTP);
+    streams_drain(&set, 1);
+    turn();
+    int browser = pass_socket(c);
+    const char *text = hear(browser), *first = strstr(text, "retry: ");
+    ck_assert_ptr_nonnull(first);
+    ck_assert_ptr_nonnull(strstr(first + 1, "retry: "));
+    close(browser);
+    close(c->fd);
+    end_handoff();
+}
+END_TEST
+
+static void add_handoff(TCase *tests)
+{
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, a_stream_gets_the_browser_s_own_socket);
+    tcase_add_test(tests, tls_and_http_2_go_to_fastcgi);
+    tcase_add_test(tests, a_refusal_is_answered_over_scgi);
+    tcase_add_test(tests, without_the_directory_fastcgi_is_used);
+    tcase_add_test(tests, a_query_that_is_too_long_for_a_redirect_is_refused);
+    tcase_add_test(tests, a_stream_that_ends_before_its_socket_comes_tells_so);
+}
+
 int main(void)
 {
     Suite *suite = suite_create("stream");
@@ -2085,5 +2269,6 @@ int main(void)
     add_openings(openings);
     add_behind(behind);
     add_resumes(resumes);
+    add_handoff(one_case(suite, "handoff"));
     return run_suite(suite);
 }

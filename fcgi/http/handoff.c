@@ -1,0 +1,501 @@
+/* Each offer has a listening socket of its own, because mod_proxy_fdpass says nothing but the name
+ * of the socket. The listening socket is closed with the first peer that may connect; the peer's
+ * connection takes its place in the event loop, until the same deadline. */
+#include "http/handoff.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/queue.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/must.h"
+#include "ops/stats.h"
+
+#define LOG_SUBSYSTEM "handoff"
+#include "ops/log.h"
+
+#define DESCRIPTORS 8 /* looked at in one message; the kernel closes more */
+#define HEX "0123456789abcdef"
+
+/* Probes of a browser that is silent, because no web server looks after the socket any more:
+ * seconds of silence, between two probes, and unanswered probes. */
+#define PROBE_AFTER_S 60
+#define PROBE_EVERY_S 15
+#define PROBES 4
+
+_Static_assert(HANDOFF_FOLDER_MAX + 1 + HANDOFF_TOKEN_LEN < sizeof(((struct sockaddr_un *)0)->sun_path),
+               "the path of an offer is one of a unix socket");
+
+struct handoff {
+    struct loop_watch watch; /* of the listening socket, then of the peer's connection */
+    struct handoffs *set;
+    void *owner;
+    int64_t deadline;
+    bool listening;
+    char token[HANDOFF_TOKEN_LEN + 1];
+    TAILQ_ENTRY(handoff) link;
+};
+
+struct handoffs {
+    struct loop *loop;
+    const struct handoff_hooks *hooks;
+    uint64_t *counters;
+    TAILQ_HEAD(handoff_list, handoff) offers; /* in the order of their deadlines */
+    size_t count;
+    struct loop_timer timer;
+    uid_t peer;
+    int64_t user_timeout_ms;
+    int folder_fd;
+    char folder[HANDOFF_FOLDER_MAX + 1];
+};
+
+/* --- the directory --- */
+
+static bool is_token(const char *name)
+{
+    return strlen(name) == HANDOFF_TOKEN_LEN && strspn(name, HEX) == HANDOFF_TOKEN_LEN;
+}
+
+/* Remove the sockets that a dead worker has left behind. */
+static void clean_folder(int folder_fd)
+{
+    int fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *entry;
+    struct stat found;
+
+    while (folder && (entry = readdir(folder)))
+        if (is_token(entry->d_name) && fstatat(folder_fd, entry->d_name, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISSOCK(found.st_mode))
+            unlinkat(folder_fd, entry->d_name, 0);
+
+    if (folder)
+        closedir(folder);
+    else if (fd >= 0)
+        close(fd);
+}
+
+/* What is wrong with the directory; NULL: nothing. */
+static const char *folder_problem_of(int fd)
+{
+    struct stat found;
+    if (fstat(fd, &found) != 0)
+        return strerror(errno);
+    if (found.st_uid != geteuid())
+        return "belongs to another user; accepted: a directory of the worker's user";
+    if (fchmod(fd, (found.st_mode & S_ISGID) | 0710) != 0)
+        return strerror(errno);
+    return NULL;
+}
+
+/* The web server's group enters through the directory's group. */
+static void give_to_group(const struct handoffs *set, gid_t group)
+{
+    struct stat found;
+    if (fstat(set->folder_fd, &found) == 0 && found.st_gid == group)
+        return;
+
+    if (fchown(set->folder_fd, (uid_t)-1, group) != 0 && set->peer != geteuid())
+        log_warn("handoff %s: cannot give the directory to group %lu (%s); the web server must be in its group",
+                 set->folder, (unsigned long)group, strerror(errno));
+}
+
+/* Remove what dead workers left, unless another worker uses the directory. The lock is held as
+ * long as folder_fd is open. */
+static void lock_and_clean(int folder_fd)
+{
+    if (flock(folder_fd, LOCK_EX | LOCK_NB) == 0)
+        clean_folder(folder_fd);
+    flock(folder_fd, LOCK_SH);
+}
+
+static bool open_folder(struct handoffs *set, const struct handoff_config *config)
+{
+    const char *problem = NULL;
+
+    if (mkdir(set->folder, 0710) != 0 && errno != EEXIST)
+        problem = strerror(errno);
+    if (!problem) {
+        set->folder_fd = open(set->folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        problem = set->folder_fd < 0 ? strerror(errno) : folder_problem_of(set->folder_fd);
+    }
+    if (problem) {
+        log_error("--handoff %s: %s", set->folder, problem);
+        return false;
+    }
+
+    give_to_group(set, config->group);
+    lock_and_clean(set->folder_fd);
+    return true;
+}
+
+/* --- offers --- */
+
+static bool make_token(char token[HANDOFF_TOKEN_LEN + 1])
+{
+    unsigned char random[HANDOFF_TOKEN_LEN / 2];
+    if (getrandom(random, sizeof random, GRND_NONBLOCK) != (ssize_t)sizeof random)
+        return false;
+
+    for (size_t i = 0; i < sizeof random; i++) {
+        token[2 * i] = HEX[random[i] >> 4];
+        token[2 * i + 1] = HEX[random[i] & 15];
+    }
+    token[HANDOFF_TOKEN_LEN] = '\0';
+    return true;
+}
+
+/* A listening socket for the token; -1 on failure. Who can enter the directory can connect. */
+static int listen_for(const struct handoffs *set, const char *token)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/%s", set->folder, token);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+
+    mode_t mask = umask(0111);
+    bool bound = bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
+    umask(mask);
+    if (bound && listen(fd, 1) == 0)
+        return fd;
+    if (bound)
+        unlinkat(set->folder_fd, token, 0);
+    close(fd);
+    return -1;
+}
+
+/* The name works no more. */
+static void stop_listening(struct handoff *h)
+{
+    if (h->listening)
+        unlinkat(h->set->folder_fd, h->token, 0);
+    h->listening = false;
+}
+
+static void close_watched(struct handoff *h)
+{
+    int fd = h->watch.fd;
+
+    stop_listening(h);
+    loop_remove(h->set->loop, &h->watch);
+    if (fd >= 0)
+        close(fd);
+}
+
+static void set_timer(struct handoffs *set)
+{
+    struct handoff *first = TAILQ_FIRST(&set->offers);
+    if (first && !set->timer.due)
+        loop_timer_set(set->loop, &set->timer, first->deadline);
+}
+
+void handoff_withdraw(struct handoff **h)
+{
+    if (!*h)
+        return;
+    struct handoffs *set = (*h)->set;
+
+    MUST(set->count);
+    set->count--;
+    TAILQ_REMOVE(&set->offers, *h, link);
+    close_watched(*h);
+    free(*h);
+    *h = NULL;
+}
+
+/* The offer is over: free it, and tell its owner. fd -1: no descriptor came. */
+static void settle(struct handoff *h, int fd)
+{
+    const struct handoff_hooks *hooks = h->set->hooks;
+    void *owner = h->owner;
+
+    handoff_withdraw(&h);
+    if (fd < 0)
+        hooks->lost(owner);
+    else
+        hooks->arrived(owner, fd);
+}
+
+static void expire_due(void *context, int64_t now)
+{
+    struct handoffs *set = context;
+    struct handoff *first;
+
+    while ((first = TAILQ_FIRST(&set->offers)) && first->deadline <= now) {
+        set->counters[HANDOFFS_EXPIRED]++;
+        settle(first, -1);
+    }
+    set_timer(set);
+}
+
+/* --- the descriptor --- */
+
+/* Is this the browser's end: a connected TCP socket? */
+static bool is_tcp_connection(int fd)
+{
+    int domain = 0, type = 0, protocol = 0;
+    socklen_t len = sizeof(int);
+    struct sockaddr_storage peer;
+    socklen_t peer_len = sizeof peer;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) != 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) != 0)
+        return false;
+    if ((domain != AF_INET && domain != AF_INET6) || type != SOCK_STREAM || protocol != IPPROTO_TCP)
+        return false;
+    return getpeername(fd, (struct sockaddr *)&peer, &peer_len) == 0;
+}
+
+static void set_option(int fd, int level, int name, int value)
+{
+    if (setsockopt(fd, level, name, &value, sizeof value) != 0)
+        log_event(LOG_DEBUG, "socket option refused", log_count("option", (uint64_t)name));
+}
+
+/* Notice a browser that vanished without a word. */
+static void prepare(const struct handoffs *set, int fd)
+{
+    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, PROBE_AFTER_S);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, PROBE_EVERY_S);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, PROBES);
+    set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)set->user_timeout_ms);
+    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+}
+
+/* The descriptors that came with a message. */
+struct descriptors {
+    int fds[DESCRIPTORS];
+    size_t count;
+    bool others; /* something else came along, or there was no room for all */
+};
+
+static void collect(struct msghdr *message, struct descriptors *out)
+{
+    out->others = message->msg_flags & (MSG_CTRUNC | MSG_TRUNC);
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) {
+            out->others = true;
+            continue;
+        }
+        size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        MUST(out->count + count <= DESCRIPTORS);
+        memcpy(out->fds + out->count, CMSG_DATA(c), count * sizeof(int));
+        out->count += count;
+    }
+}
+
+/* The one acceptable descriptor of a message; -1: there is none, and all of them are closed. */
+static int choose(const struct descriptors *d)
+{
+    if (d->count == 1 && !d->others && is_tcp_connection(d->fds[0]))
+        return d->fds[0];
+
+    for (size_t i = 0; i < d->count; i++)
+        close(d->fds[i]);
+    return -1;
+}
+
+/* The peer has sent its message, or closed. */
+static void read_descriptor(struct handoff *h)
+{
+    struct handoffs *set = h->set;
+    char byte;
+    union {
+        struct cmsghdr header; /* for its alignment */
+        char bytes[CMSG_SPACE(DESCRIPTORS * sizeof(int))];
+    } control;
+    struct iovec piece = {&byte, 1};
+    struct msghdr message = {
+        .msg_iov = &piece, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control.bytes};
+    struct descriptors received = {0};
+
+    ssize_t n = recvmsg(h->watch.fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n >= 0)
+        collect(&message, &received);
+
+    int fd = choose(&received);
+    if (fd >= 0)
+        prepare(set, fd);
+    set->counters[fd >= 0 ? HANDOFFS : HANDOFFS_REFUSED]++;
+    settle(h, fd);
+}
+
+/* --- the peer --- */
+
+static bool peer_permitted(const struct handoffs *set, int fd)
+{
+    struct ucred peer = {0};
+    socklen_t len = sizeof peer;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
+        return false;
+    return peer.uid == set->peer || peer.uid == geteuid();
+}
+
+static void ready(void *context, uint32_t events);
+
+/* Another peer than the web server changes nothing. */
+static void take_peer(struct handoff *h)
+{
+    struct handoffs *set = h->set;
+    int fd = accept4(h->watch.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (!peer_permitted(set, fd)) {
+        log_warn("hand-off refused: the peer is neither handoff-user nor the worker's own user");
+        set->counters[HANDOFFS_REFUSED]++;
+        close(fd);
+        return;
+    }
+
+    close_watched(h);
+    h->watch.fd = fd;
+    if (loop_add(set->loop, &h->watch, EPOLLIN) == 0) {
+        read_descriptor(h); /* it is there already, usually */
+        return;
+    }
+    settle(h, -1);
+}
+
+static void ready(void *context, uint32_t events)
+{
+    struct handoff *h = context;
+    (void)events;
+    if (h->listening)
+        take_peer(h);
+    else
+        read_descriptor(h);
+}
+
+/* --- life --- */
+
+struct handoff *handoff_offer(struct handoffs *set, void *owner)
+{
+    struct handoff *h = set->count < HANDOFFS_MAX ? calloc(1, sizeof *h) : NULL;
+    if (!h)
+        return NULL;
+
+    h->set = set;
+    h->owner = owner;
+    h->watch = (struct loop_watch){-1, ready, h};
+    if (make_token(h->token))
+        h->watch.fd = listen_for(set, h->token);
+    h->listening = h->watch.fd >= 0;
+    if (!h->listening || loop_add(set->loop, &h->watch, EPOLLIN) != 0) {
+        close_watched(h);
+        free(h);
+        return NULL;
+    }
+
+    h->deadline = loop_now(set->loop) + HANDOFF_MS;
+    MUST(TAILQ_EMPTY(&set->offers) || TAILQ_LAST(&set->offers, handoff_list)->deadline <= h->deadline);
+    TAILQ_INSERT_TAIL(&set->offers, h, link);
+    set->count++;
+    set_timer(set);
+    return h;
+}
+
+const char *handoff_token(const struct handoff *h)
+{
+    return h->token;
+}
+
+struct handoffs *handoffs_new(struct loop *loop, const struct handoff_config *config, const struct handoff_hooks *hooks,
+                              uint64_t *counters)
+{
+    struct handoffs *set = calloc(1, sizeof *set);
+    if (!set)
+        return NULL;
+
+    MUST(strlen(config->folder) <= HANDOFF_FOLDER_MAX);
+    *set = (struct handoffs){.loop = loop,
+                             .hooks = hooks,
+                             .counters = counters,
+                             .peer = config->peer,
+                             .user_timeout_ms = config->user_timeout_ms,
+                             .folder_fd = -1};
+    TAILQ_INIT(&set->offers);
+    set->timer = (struct loop_timer){.fire = expire_due, .context = set};
+    snprintf(set->folder, sizeof set->folder, "%s", config->folder);
+    if (!open_folder(set, config))
+        handoffs_free(&set);
+    return set;
+}
+
+void handoffs_free(struct handoffs **set)
+{
+    if (!*set)
+        return;
+
+    struct handoff *h;
+    while ((h = TAILQ_FIRST(&(*set)->offers)))
+        handoff_withdraw(&h);
+    MUST((*set)->count == 0);
+    if ((*set)->folder_fd >= 0)
+        close((*set)->folder_fd);
+    free(*set);
+    *set = NULL;
+}
+
+/* --- requests --- */
+
+/* Is it said once, and is it this? */
+static bool says(const struct params *params, const char *name, const char *expected)
+{
+    const char *value = params_get(params, name);
+    return value && strcmp(value, expected) == 0;
+}
+
+bool handoff_permitted(const struct params *params)
+{
+    bool plain_http = says(params, "REQUEST_SCHEME", "http") &&
+                      (says(params, "SERVER_PROTOCOL", "HTTP/1.1") || says(params, "SERVER_PROTOCOL", "HTTP/1.0"));
+    bool no_tls = !params_repeated(params, "HTTPS") && (!params_get(params, "HTTPS") || says(params, "HTTPS", "off"));
+    bool no_body = params_content_length(params) == 0 && !params_get(params, "HTTP_TRANSFER_ENCODING") &&
+                   !params_repeated(params, "HTTP_TRANSFER_ENCODING");
+
+    return plain_http && no_tls && no_body;
+}
+
+/* --- options --- */
+
+static bool is_plain_path(const char *value)
+{
+    size_t len = strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/_.-");
+    return value[0] == '/' && !value[len] && len <= 200;
+}
+
+const char *handoff_check_folder(const char *value)
+{
+    bool valid = value[0] == '/' && strlen(value) <= HANDOFF_FOLDER_MAX;
+    return valid ? NULL : "the absolute path of a directory, of at most 74 bytes";
+}
+
+const char *handoff_check_url(const char *value)
+{
+    bool valid = is_plain_path(value) && value[strlen(value) - 1] == '/';
+    return valid ? NULL : "a path of letters, digits and /_.- that begins and ends with /, as /handoff/";
+}
+
+const char *handoff_check_fallback(const char *value)
+{
+    return is_plain_path(value) ? NULL : "a path of letters, digits and /_.- that begins with /, as /sse-fcgi";
+}
