@@ -364,7 +364,7 @@ static bool open_handoff(struct worker *w)
         return false;
 
     config.folder = o->handoff;
-    config.user_timeout_ms = (int64_t)o->write_timeout_ms;
+    config.user_timeout_ms = 2 * (int64_t)o->write_timeout_ms; /* the worker's own timeout comes first */
     w->streams.redirects = (struct stream_redirects){o->handoff_url, o->handoff_fallback};
     w->exchanges.handoffs = handoffs_new(w->loop, &config, &exchange_handoff_hooks, w->streams.counters);
     return w->exchanges.handoffs != NULL;

@@ -4,7 +4,7 @@ import subprocess
 import time
 
 import pytest
-from support.apache import Apache
+from support.apache import Apache, ApacheHandoff
 from support.bench import Bench
 from support.fcgi import FastCgi
 from support.lighttpd import Lighttpd
@@ -15,7 +15,7 @@ from support.waiting import PATIENCE, patient, wait_until
 TEXT = "x" * 10_000
 
 
-@pytest.fixture(scope="module", params=[Lighttpd, Apache, Nginx], ids=lambda w: w.name)
+@pytest.fixture(scope="module", params=[Lighttpd, Apache, ApacheHandoff, Nginx], ids=lambda w: w.name)
 def tight(request):
     """A site that keeps at most 256 KB for one connection."""
     with Bench() as b:
@@ -110,7 +110,7 @@ def test_a_reader_over_its_budget_costs_the_worker_no_more_than_that(bench):
 
 # A burst beyond the budget
 
-@pytest.mark.parametrize("web", [Lighttpd, Apache, Nginx], ids=lambda w: w.name)
+@pytest.mark.parametrize("web", [Lighttpd, Apache, ApacheHandoff, Nginx], ids=lambda w: w.name)
 def test_a_batch_of_the_greatest_size_cuts_no_reader(bench, web):
     """All of it comes in one turn of the worker: 10,000 events of 200 bytes, twice as much as queue-bytes."""
     site = Site(bench, web=web)
@@ -143,7 +143,7 @@ def test_a_reader_that_keeps_reading_goes_on_from_the_window(bench):
 
 # Readers that take nothing any more
 
-@pytest.mark.parametrize("web", [Lighttpd, Apache, Nginx], ids=lambda w: w.name)
+@pytest.mark.parametrize("web", [Lighttpd, Apache, ApacheHandoff, Nginx], ids=lambda w: w.name)
 def test_one_that_takes_nothing_any_more_is_cut_in_time_however_much_may_wait(bench, web):
     site = Site(bench, web=web, worker={"queue_bytes": "256M", "heartbeat": "500ms", "write_timeout": "1s"})
     lazy = site.start_open("anna", receive_buffer=4096, paused=True).wait_head()
@@ -172,7 +172,7 @@ def test_one_that_reads_slowly_and_steadily_is_never_cut(bench):
         assert site.commands.connections_of("anna") == 1 and cut_as_slow(site) == 0
 
 
-@pytest.mark.parametrize("web", [Lighttpd, Apache], ids=lambda w: w.name)
+@pytest.mark.parametrize("web", [Lighttpd, Apache, ApacheHandoff], ids=lambda w: w.name)
 def test_a_client_that_is_killed_is_gone_within_a_heartbeat(bench, web):
     site = Site(bench, web=web, worker={"heartbeat": "500ms"})
     client = subprocess.Popen(["curl", "-sN", site.url("anna")], stdout=subprocess.DEVNULL)

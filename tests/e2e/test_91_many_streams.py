@@ -3,14 +3,14 @@
 import resource
 
 import pytest
-from support.apache import Apache
+from support.apache import Apache, ApacheHandoff
 from support.lighttpd import Lighttpd
 from support.nginx import Nginx
 from support.reader import wait_all
 from support.site import Site
 from support.waiting import wait_until
 
-SIZES = [(Lighttpd, 1000), (Apache, 1000), (Nginx, 1000)]
+SIZES = [(Lighttpd, 1000), (Apache, 1000), (ApacheHandoff, 1000), (Nginx, 1000)]
 
 
 @pytest.mark.parametrize("web, count", SIZES, ids=[f"{w.name}-{n}" for w, n in SIZES])

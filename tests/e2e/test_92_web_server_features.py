@@ -9,7 +9,7 @@ import time
 import urllib.request
 
 import pytest
-from support.apache import Apache, ApacheBalancer, ApacheCgi
+from support.apache import Apache, ApacheBalancer, ApacheCgi, ApacheHandoff
 from support.bench import Bench
 from support.lighttpd import Lighttpd, LighttpdCgi
 from support.nginx import Nginx
@@ -44,6 +44,11 @@ class ApacheWithLogin(Apache):
                 "</Location>"]
 
 
+class ApacheHandoffWithLogin(ApacheHandoff):
+    modules = (*ApacheHandoff.modules, "auth_basic", "authn_core", "authn_file", "authz_user")
+    more = ApacheWithLogin.more
+
+
 class NginxWithLogin(Nginx):
     @property
     def extra(self):
@@ -51,7 +56,7 @@ class NginxWithLogin(Nginx):
         return f'auth_basic "test"; auth_basic_user_file {self.place}/passwords;'
 
 
-@pytest.mark.parametrize("web", [LighttpdWithLogin, ApacheWithLogin, NginxWithLogin], ids=lambda w: w.name)
+@pytest.mark.parametrize("web", [LighttpdWithLogin, ApacheWithLogin, ApacheHandoffWithLogin, NginxWithLogin], ids=lambda w: w.name)
 def test_the_session_is_the_logged_in_user(bench, web):
     site = Site(bench, web=web, worker={"session_from": "remote-user"})
     assert site.request()[0] == 401
@@ -60,7 +65,7 @@ def test_the_session_is_the_logged_in_user(bench, web):
     assert reader.wait_for(1)[0].data == '"for anna"'
 
 
-@pytest.mark.parametrize("web", [Lighttpd, Apache, Nginx], ids=lambda w: w.name)
+@pytest.mark.parametrize("web", [Lighttpd, Apache, ApacheHandoff, Nginx], ids=lambda w: w.name)
 def test_cookies_authorization_and_own_headers_reach_the_worker(bench, web):
     site = Site(bench, web=web, worker={"session_from": ["cookie:sid", "header:Authorization", "header:X-My-Session"]})
     headers = [{"Cookie": "a=1; sid=wanted"}, {"Authorization": "wanted"}, {"X-My-Session": "wanted"}]
@@ -122,6 +127,14 @@ class ApacheWithoutHeader(ApacheWithHeader):
     line = "RequestHeader unset X-User-Id"
 
 
+class ApacheHandoffWithHeader(ApacheHandoff):
+    line, more = ApacheWithHeader.line, ApacheWithHeader.more
+
+
+class ApacheHandoffWithoutHeader(ApacheHandoff):
+    line, more = ApacheWithoutHeader.line, ApacheWithHeader.more
+
+
 class NginxWithHeader(Nginx):
     value = "anna"
 
@@ -136,7 +149,7 @@ class NginxWithoutHeader(NginxWithHeader):
 SPELLINGS = ["X-User-Id", "X_User_Id", "x_user-id", "X-User_Id", "x_USER_id"]
 
 
-@pytest.mark.parametrize("web", [LighttpdWithHeader, ApacheWithHeader, NginxWithHeader], ids=lambda w: w.name)
+@pytest.mark.parametrize("web", [LighttpdWithHeader, ApacheWithHeader, ApacheHandoffWithHeader, NginxWithHeader], ids=lambda w: w.name)
 def test_the_header_of_the_web_server_counts_and_never_the_browser_s(bench, web):
     site = Site(bench, web=web, worker={"session_from": "header:X-User-Id"})
     for sent in ({}, *({name: "mallory"} for name in SPELLINGS), dict.fromkeys(SPELLINGS, "mallory")):
@@ -145,7 +158,7 @@ def test_the_header_of_the_web_server_counts_and_never_the_browser_s(bench, web)
     assert site.commands.connections_of("mallory") == 0
 
 
-@pytest.mark.parametrize("web", [LighttpdWithoutHeader, ApacheWithoutHeader, NginxWithoutHeader], ids=lambda w: w.name)
+@pytest.mark.parametrize("web", [LighttpdWithoutHeader, ApacheWithoutHeader, ApacheHandoffWithoutHeader, NginxWithoutHeader], ids=lambda w: w.name)
 def test_a_header_that_the_web_server_removes_names_no_session(bench, web):
     site = Site(bench, web=web, worker={"session_from": "header:X-User-Id"})
     for sent in ({}, *({name: "mallory"} for name in SPELLINGS), dict.fromkeys(SPELLINGS, "mallory")):
@@ -188,6 +201,10 @@ class ApacheWithRule(Apache):
         return ['<LocationMatch "^/sse/(publish|status|metrics)$">', "Require all denied", "</LocationMatch>"]
 
 
+class ApacheHandoffWithRule(ApacheHandoff):
+    more = ApacheWithRule.more
+
+
 class NginxWithRule(Nginx):
     extra = "location ~ ^/sse/(publish|status|metrics)$ { return 403; }"
 
@@ -196,7 +213,7 @@ DETOURS = ["/sse/x/{}", "/sse//{}", "//sse/{}", "/sse-x/{}", "/ssex/{}", "/sse/.
            "/sse%2f{}", "/sse/%2e/{}", "/./sse/{}", "/sse/{};x", "/x/../sse/{}", "/%73se/{}", "/sse/{}%00"]
 
 
-@pytest.mark.parametrize("web", [LighttpdWithRule, ApacheWithRule, NginxWithRule], ids=lambda w: w.name)
+@pytest.mark.parametrize("web", [LighttpdWithRule, ApacheWithRule, ApacheHandoffWithRule, NginxWithRule], ids=lambda w: w.name)
 @pytest.mark.parametrize("mount", [None, "/sse"])
 def test_a_rule_for_the_services_cannot_be_walked_around(bench, web, mount):
     site = Site(bench, web=web, worker={"monitor_from": ["0.0.0.0/0", "::/0"], "publish": True, "mount": mount,
@@ -216,7 +233,7 @@ def raw_status(site, method, path):
         return int(connection.makefile("rb").readline().split()[1])
 
 
-@pytest.mark.parametrize("web", [Lighttpd, Apache, Nginx, LighttpdCgi, ApacheCgi], ids=lambda w: w.name)
+@pytest.mark.parametrize("web", [Lighttpd, Apache, ApacheHandoff, Nginx, LighttpdCgi, ApacheCgi], ids=lambda w: w.name)
 def test_what_is_beside_the_mount_point_is_the_web_server_s(bench, web):
     site = Site(bench, web=web)
     for name in ("sse-client.js", "ssecast.txt"):
@@ -265,7 +282,7 @@ class ApacheHttp2(Apache):
         return ["Protocols h2c http/1.1"]
 
 
-@pytest.mark.parametrize("web, how", [(Lighttpd, "--http1.1"), (Lighttpd, "--http1.0"), (Apache, "--http1.1"), (Apache, "--http1.0"),
+@pytest.mark.parametrize("web, how", [(Lighttpd, "--http1.1"), (Lighttpd, "--http1.0"), (Apache, "--http1.1"), (Apache, "--http1.0"), (ApacheHandoff, "--http1.1"), (ApacheHandoff, "--http1.0"),
                                       (Nginx, "--http1.1"), (LighttpdHttp2, "--http2-prior-knowledge"),
                                       (ApacheHttp2, "--http2-prior-knowledge")], ids=lambda v: getattr(v, "name", v))
 def test_curl_shows_events_as_they_come(bench, web, how):
@@ -309,7 +326,7 @@ def test_one_of_two_workers_may_be_away(bench):
         reader.wait_for(1)
 
 
-@pytest.mark.parametrize("web", [Lighttpd, Apache, Nginx], ids=lambda w: w.name)
+@pytest.mark.parametrize("web", [Lighttpd, Apache, ApacheHandoff, Nginx], ids=lambda w: w.name)
 def test_a_worker_that_was_away_is_used_again_at_once(bench, web):
     site = Site(bench, web=web)
     site.worker.stop()

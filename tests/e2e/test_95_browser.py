@@ -3,7 +3,7 @@
 import contextlib
 
 import pytest
-from support.apache import Apache, ApacheCgi
+from support.apache import Apache, ApacheCgi, ApacheHandoff
 from support.browser import CLOSED, OPEN, Browser
 from support.firefox import Firefox
 from support.lighttpd import LighttpdCgi, LighttpdSpawning
@@ -376,7 +376,7 @@ def test_a_page_of_another_origin_reads_nothing(site, browser, session):
 
 # Every web server
 
-@pytest.mark.parametrize("web", [Apache, Nginx, LighttpdSpawning, LighttpdCgi, ApacheCgi], ids=lambda web: web.name)
+@pytest.mark.parametrize("web", [Apache, ApacheHandoff, Nginx, LighttpdSpawning, LighttpdCgi, ApacheCgi], ids=lambda web: web.name)
 def test_behind_each_web_server_a_browser_receives_resumes_and_is_sent_away(bench, chromium, web, session):
     site = Site(bench, web=web, worker={"heartbeat": "300ms"})
     with Relay(site.web.port) as relay:

@@ -1,4 +1,4 @@
-/* An SCGI request, as it arrives from whoever connects to the socket of the hand-off: a judgement stands when more bytes come, and a
+/* An SCGI request, as it arrives on the socket of the hand-off: a judgement stands when more bytes come, and a
  * complete request has the very parameters that a second reader finds in its bytes.
  *
  * Input: the bytes of one connection, each NUL of the headers written as a unit separator. */

@@ -2,6 +2,7 @@
 
 from .webserver import USER, WebServer, program
 from .processes import as_root
+from .tls import SITE, certificate
 
 
 class Haproxy(WebServer):
@@ -33,4 +34,39 @@ frontend web
 backend worker
     use-fcgi-app ssecast
     server worker unix@{self.worker.socket} proto fcgi
+"""
+
+
+class HaproxyTls(WebServer):
+    """Terminates TLS in front of another web server, to which it speaks HTTP/1.1 and names the client."""
+
+    name = "haproxy-tls"
+
+    def __init__(self, bench, web):
+        self.web = web
+        super().__init__(bench)
+        certificate(self.place / "site.pem", SITE)
+
+    def argv(self):
+        return [program("haproxy"), "-db", "-f", self.file]
+
+    @property
+    def url(self):
+        return f"https://127.0.0.1:{self.port}/sse"
+
+    def configuration(self):
+        return f"""
+global
+    maxconn 4000
+defaults
+    mode http
+    option forwardfor
+    timeout connect 5s
+    timeout client 1h
+    timeout server 1h
+frontend web
+    bind 127.0.0.1:{self.port} ssl crt {self.place}/site.pem alpn h2,http/1.1
+    default_backend apache
+backend apache
+    server apache 127.0.0.1:{self.web.port}
 """

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from .apache import Apache
+from .apache import Apache, ApacheHandoff
 from .lighttpd import Lighttpd
 from .ports import free_port
 from .processes import ROOT
@@ -122,6 +122,17 @@ class ApacheTls(_Tls, Apache):
         text = (ROOT / "apache" / "ssecast.conf").read_text()
         [block] = re.findall(rf"^#     ({re.escape(begin)}\n(?:#     .*\n)+)", text, re.M)
         return re.sub("^#     ", "", block, flags=re.M)
+
+
+class ApacheHandoffTls(_Tls, ApacheHandoff):
+    """TLS and HTTP/2 of Apache's own, beside the hand-off; HTTP/2 without TLS, too."""
+
+    name = "apache-handoff-tls"
+    modules = (*ApacheHandoff.modules, "ssl", "http2")
+
+    def more(self):
+        return ["Protocols h2 h2c http/1.1", f"Listen 127.0.0.1:{self.tls_port} https", f"<VirtualHost 127.0.0.1:{self.tls_port}>",
+                "SSLEngine on", f'SSLCertificateFile "{self.pem()}"', "</VirtualHost>"]
 
 
 class ApacheTlsApart(ApacheTls):
