@@ -345,7 +345,7 @@ INSTALL_LIBS := $(call into,$(LIBRARIES),$(libdir))
 INSTALL_LINKS := $(libdir)/libssecast.so:libssecast.so.0
 INSTALL_DATA := \
     $(foreach page,$(wildcard docs/man/*.[1-9]),$(page):$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
-    $(call into,README.md CHANGELOG.md SECURITY.md LICENSE $(wildcard docs/*.md),$(docdir)) \
+    $(call into,README.md CHANGELOG.md SECURITY.md LICENSE systemd/handoff.conf $(wildcard docs/*.md),$(docdir)) \
     $(call into,$(wildcard docs/adr/*.md),$(docdir)/adr) \
     $(call into,$(wildcard docs/pictures/*.png),$(docdir)/pictures) \
     client/lib/ssecast.h:$(includedir)/ssecast.h client/lib/ssecast.pc.in:$(libdir)/pkgconfig/ssecast.pc \

@@ -158,9 +158,10 @@ static int check_sessions(const struct options *o, char why[OPTION_WHY_MAX])
 
 static int check_handoff(const struct options *o, char why[OPTION_WHY_MAX])
 {
-    if (!o->handoff_listen == !o->handoff)
+    if (!o->handoff_listen || o->handoff)
         return 0;
-    snprintf(why, OPTION_WHY_MAX, "--handoff-listen and --handoff belong together; accepted: both or none");
+    snprintf(why, OPTION_WHY_MAX, "--handoff-listen %.200s needs --handoff DIR, where Apache passes sockets",
+             o->handoff_listen);
     return -EINVAL;
 }
 

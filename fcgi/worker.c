@@ -138,6 +138,8 @@ static void begin_stop(struct worker *w)
 {
     if (!w->options.listen && w->acceptor)
         acceptor_stop(w->acceptor, false); /* a handed socket: the next worker takes what waits there */
+    if (!w->options.handoff_listen && w->scgi_acceptor)
+        acceptor_stop(w->scgi_acceptor, false);
     log_write(news_level(w), "worker stopping: closing %zu streams over %" PRIu64 " ms",
               registry_count(w->streams.registry), w->options.drain_ms);
     notify_send("STOPPING=1\nSTATUS=closing %zu streams", registry_count(w->streams.registry));
@@ -499,6 +501,14 @@ static void stop(struct worker *w)
 
 /* A socket that was handed over stays open with who did it: no request is refused when this
  * worker ends. */
+static int take_socket(int fd, int *out)
+{
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    *out = fd;
+    return 0;
+}
+
 static int take_handed(struct worker *w)
 {
     int fd = accept_handed();
@@ -506,10 +516,7 @@ static int take_handed(struct worker *w)
         log_error("no socket for requests: use --listen SOCKET, or start this program from a web server or systemd");
     if (fd < 0)
         return 2;
-    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-    fcntl(fd, F_SETFD, FD_CLOEXEC);
-    w->listen_fd = fd;
-    return 0;
+    return take_socket(fd, &w->listen_fd);
 }
 
 /* Descriptor 0 may be anything then; but a socket from systemd on which nobody accepts would
@@ -532,8 +539,24 @@ static int listen_ourselves(struct worker *w)
 /* The socket of Apache's hand-off, beside that of FastCGI. 0, or the exit status. */
 static int listen_for_handoff(struct worker *w)
 {
-    if (!w->options.handoff_listen)
-        return 0;
+    const struct options *o = &w->options;
+    int handed = accept_handed_scgi();
+    bool scgi = handed >= 0 || o->handoff_listen;
+
+    if (handed == -EINVAL)
+        return 2;
+    if (scgi != (o->handoff != NULL)) {
+        log_error("%s", scgi ? "systemd passed a socket named handoff, which needs --handoff DIR"
+                             : "--handoff needs --handoff-listen SOCKET, or a socket of systemd named handoff");
+        return 2;
+    }
+    if (!o->handoff_listen)
+        return scgi ? take_socket(handed, &w->scgi_fd) : 0;
+    if (handed >= 0) {
+        log_error("--handoff-listen %s: systemd passed a socket named handoff, too; remove one of them",
+                  o->handoff_listen);
+        return 2;
+    }
     w->scgi_fd = accept_listen(w->options.handoff_listen, (unsigned)w->options.listen_mode);
     w->own_scgi_path = w->scgi_fd >= 0;
     return w->scgi_fd < 0;

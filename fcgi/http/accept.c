@@ -77,16 +77,53 @@ static long passed_descriptors(void)
     return pid && count && strtol(pid, NULL, 10) == getpid() ? strtol(count, NULL, 10) : 0;
 }
 
+/* Is this the name of the passed descriptor number i, from 0 on? */
+static bool passed_as(long i, const char *name)
+{
+    const char *names = getenv("LISTEN_FDNAMES");
+    while (names && i--) {
+        names = strchr(names, ':');
+        names = names ? names + 1 : NULL;
+    }
+    size_t len = strlen(name);
+    return names && strncmp(names, name, len) == 0 && (!names[len] || names[len] == ':');
+}
+
+/* The passed socket for SCGI, or the one for FastCGI. -1: none; -EINVAL: more than one, or not a
+ * listening stream socket. */
+static int find_passed(long passed, bool scgi)
+{
+    int found = -1;
+    for (long i = 0; i < passed; i++) {
+        int fd = PASSED_FD + (int)i;
+        if (passed_as(i, ACCEPT_SCGI_NAME) != scgi)
+            continue;
+        if (found >= 0 || !is_listening(fd))
+            return -EINVAL;
+        found = fd;
+    }
+    return found;
+}
+
 int accept_handed(void)
 {
     long passed = passed_descriptors();
-    if (passed == 1 && is_listening(PASSED_FD))
-        return PASSED_FD;
-    if (passed) {
-        log_error("LISTEN_FDS=%ld: a worker takes one listening stream socket from systemd", passed);
-        return -EINVAL;
-    }
-    return is_listening(STDIN_FILENO) ? STDIN_FILENO : -1;
+    int fd = find_passed(passed, false);
+    if (!passed)
+        return is_listening(STDIN_FILENO) ? STDIN_FILENO : -1;
+    if (fd >= 0)
+        return fd;
+    log_error("LISTEN_FDS=%ld: a worker takes one listening stream socket from systemd, and one named %s", passed,
+              ACCEPT_SCGI_NAME);
+    return -EINVAL;
+}
+
+int accept_handed_scgi(void)
+{
+    int fd = find_passed(passed_descriptors(), true);
+    if (fd == -EINVAL)
+        log_error("LISTEN_FDNAMES: a worker takes one listening stream socket named %s", ACCEPT_SCGI_NAME);
+    return fd;
 }
 
 bool accept_is_cgi(void)

@@ -44,6 +44,12 @@ void accept_cgi_body(const struct accept_hooks *hooks, void *context, int timeou
  * the socket and its file. */
 int accept_handed(void);
 
+/* The same for SCGI: only from systemd, and of this name (LISTEN_FDNAMES). accept_handed() does not
+ * count it. */
+int accept_handed_scgi(void);
+
+#define ACCEPT_SCGI_NAME "handoff"
+
 /* Open a listening socket: a unix socket path (with this mode) or HOST:PORT. A stale unix socket
  * is replaced; one in use is not. The descriptor, or -1 with a line in the log. */
 int accept_listen(const char *where, unsigned mode);

@@ -7,14 +7,17 @@ import ssl
 import subprocess
 
 import pytest
-from support import scgi
+from support import scgi, systemd
 from support.apache import ApacheHandoff, ApacheHandoffPrefork, ApacheHandoffWorker
 from support.haproxy import HaproxyTls
+from support.options import arguments
+from support.processes import WORKER, Program
 from support.reader import wait_all
 from support.relay import Relay
 from support.site import Site
 from support.tls import ApacheHandoffTls
 from support.waiting import wait_until
+from support.worker import Worker
 
 APP = "https://app.example"
 
@@ -338,13 +341,51 @@ def test_a_shutdown_before_the_socket_comes_reaches_its_browser(site):
     assert b"event: ssecast.shutdown" in text
 
 
-# Options
+# Options, and sockets from systemd
 
-def test_both_options_are_needed(bench):
+@pytest.mark.parametrize("options", [{"handoff": "/tmp/x"}, {"handoff_listen": "/tmp/x"}], ids=["handoff", "handoff_listen"])
+def test_one_option_without_the_other_is_an_error(bench, options):
+    done = subprocess.run([WORKER, *arguments(options), "--listen", f"{bench.folder}/y"], capture_output=True)
+    assert done.returncode == 2 and b"--handoff" in done.stderr and b"needs" in done.stderr
+
+
+class PassedWorker(Worker):
+    """Its sockets come from systemd, and outlive it. They come in any order."""
+
+    sockets = None
+
+    def start(self):
+        self.sockets = self.sockets or [("handoff", systemd.listen(self.options["handoff_listen"])),
+                                        ("ssecast-fcgi@1.socket", systemd.listen(self.options["listen"]))]
+        options = {k: v for k, v in self.options.items() if k not in ("listen", "handoff_listen")}
+        argv = systemd.passed_by_name(self.sockets, [WORKER, *arguments(options)])
+        Program.start(self, argv=argv, pass_fds=[s.fileno() for _, s in self.sockets])
+        self.wait_ready(self._listens, "accepts connections")
+        return self
+
+
+def test_both_sockets_may_come_from_systemd_and_no_request_is_refused_in_a_restart(bench, monkeypatch):
+    monkeypatch.setattr("support.site.Worker", PassedWorker)
     site = Site(bench, web=ApacheHandoff)
-    for name in ("handoff", "handoff_listen"):
-        done = subprocess.run([*site.worker.argv[:1], f"--{name.replace('_', '-')}", "/tmp/x", "--listen", "/tmp/y"], capture_output=True)
-        assert done.returncode == 2 and b"--handoff-listen and --handoff belong together" in done.stderr
+    site.settle()
+    early = site.open("early", reconnect=True, retry=0.05)
+    site.worker.stop()
+    late = site.start_open("late")  # waits in the socket
+    site.worker.start()
+    for reader in (early.wait_open(2), late.wait_open()):
+        assert reader.status == 200
+    site.publish("m", data=1)
+    for reader in (early, late):
+        reader.wait_for(1)
+    wait_stat(site, "handoffs", 3)
+
+
+@pytest.mark.parametrize("names", [["handoff"], ["handoff", "handoff"], ["a", "b"], ["a", "handoff", "b"]], ids=":".join)
+def test_other_sets_of_sockets_are_an_error(bench, names):
+    listeners = [(name, bench.closing(systemd.listen(bench.folder / f"{n}.sock"))) for n, name in enumerate(names)]
+    argv = systemd.passed_by_name(listeners, [WORKER, "--handoff", bench.folder / "handoff"])
+    done = subprocess.run(argv, capture_output=True, pass_fds=[s.fileno() for _, s in listeners], timeout=30)
+    assert done.returncode == 2 and b"a worker takes one listening stream socket" in done.stderr
 
 
 # Beside PHP

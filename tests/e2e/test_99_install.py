@@ -165,6 +165,24 @@ def test_the_units_sockets_are_where_the_web_servers_look():
         assert path.replace("%i", "1") in (ROOT / web).read_text()
 
 
+def test_the_hand_off_s_socket_and_directory_are_where_apache_looks():
+    apache = (ROOT / "apache/ssecast-handoff.conf").read_text()
+    socket = re.search("^ListenStream=(.*)$", (ROOT / "systemd/ssecast-fcgi-handoff@.socket").read_text(), re.M)[1]
+    assert f"Define SSECAST_SCGI {socket.replace('%i', '1')}\n" in apache
+    drop_in = (ROOT / "systemd/handoff.conf").read_text()
+    folder = re.search("^RuntimeDirectory=(.*)$", drop_in, re.M)[1]
+    assert f"Environment=SSECAST_HANDOFF=%t/{folder}\n" in drop_in
+    assert f"Define SSECAST_HANDOFF ../../run/{folder.replace('%i', '1')}\n" in apache
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze")
+def test_a_worker_with_the_hand_off_is_well_sandboxed_too(bench):
+    unit = bench.folder / "ssecast-fcgi@1.service"
+    unit.write_text("".join((ROOT / "systemd" / name).read_text() for name in ("ssecast-fcgi@.service", "handoff.conf")))
+    done = run(["systemd-analyze", "security", "--no-pager", "--offline=true", "--threshold=14", unit])
+    assert done.returncode == 0 and "PrivateUsers" in done.stdout, done.stdout[-2000:]
+
+
 # Debian's ways to switch configurations on
 
 
@@ -185,7 +203,8 @@ def test_lighttpd_takes_the_configuration_with_what_it_depends_on(bench, root, n
 
 
 def test_apache_is_told_what_the_configuration_depends_on():
-    for name, modules in {"ssecast": "proxy_fcgi env", "ssecast-cgi": "cgid env"}.items():
+    for name, modules in {"ssecast": "proxy_fcgi env", "ssecast-cgi": "cgid env",
+                          "ssecast-handoff": "proxy_scgi proxy_fcgi proxy_fdpass headers setenvif env"}.items():
         assert f"# Depends: {modules}\n" in (ROOT / f"apache/{name}.conf").read_text()
 
 

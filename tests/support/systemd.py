@@ -7,21 +7,30 @@ import sys
 from .processes import clean_environment
 from .waiting import Deadline
 
-# Runs in the new process: the descriptor becomes number 3, LISTEN_PID this very process, then the program takes its place.
+# Runs in the new process: the descriptors become number 3 and so on, LISTEN_PID this very process, then the program takes its place.
 _LAUNCHER = """
-import os, sys
-listener, count, argv = int(sys.argv[1]), sys.argv[2], sys.argv[3:]
-if listener != 3:
-    os.dup2(listener, 3)
-os.set_inheritable(3, True)
-os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=count, LISTEN_FDNAMES="connection")
+import fcntl, os, sys
+fds, count, names, argv = [int(fd) for fd in sys.argv[1].split(",")], sys.argv[2], sys.argv[3], sys.argv[4:]
+for number, fd in enumerate([fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 100) for fd in fds], 3):
+    os.dup2(fd, number)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=count, LISTEN_FDNAMES=names)
 os.execv(argv[0], argv)
 """
 
 
 def passed(listener, argv, count=1):
     """The command that runs argv with this socket as descriptor 3. Start it with pass_fds=[listener.fileno()]."""
-    return [sys.executable, "-c", _LAUNCHER, str(listener.fileno()), str(count), *map(str, argv)]
+    return _launch([listener], argv, count, "connection")
+
+
+def passed_by_name(listeners, argv):
+    """The same with several, each (name, socket), from descriptor 3 on."""
+    return _launch([s for _, s in listeners], argv, len(listeners), ":".join(name for name, _ in listeners))
+
+
+def _launch(listeners, argv, count, names):
+    fds = ",".join(str(s.fileno()) for s in listeners)
+    return [sys.executable, "-c", _LAUNCHER, fds, str(count), names, *map(str, argv)]
 
 
 def listen(path):
