@@ -9,7 +9,7 @@
  * nothing. A descriptor is taken only if it is the one descriptor of its message, and a connected
  * TCP socket.
  *
- * It knows no streams: an offer has an owner, which is told what became of it.
+ * It knows no streams: an offer has an owner, which is notified of its end.
  *
  * Ownership: an offer belongs to its owner until one of the hooks is called for it; then it is
  * freed. The descriptor is the arrived hook's.
@@ -60,7 +60,7 @@ struct handoff *handoff_offer(struct handoffs *set, void *owner);
 /* Its token, which is its name in the directory: HANDOFF_TOKEN_LEN digits. */
 const char *handoff_token(const struct handoff *h);
 
-/* The owner does not want it any more; no hook is called. Sets *h to NULL; safe on NULL. Not while
+/* The owner no longer wants it; no hook is called. Sets *h to NULL; safe on NULL. Not while
  * the loop handles events, unless the offer is new: see loop.h. */
 void handoff_withdraw(struct handoff **h);
 
