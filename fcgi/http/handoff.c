@@ -206,7 +206,7 @@ void handoff_withdraw(struct handoff **h)
 {
     if (!*h)
         return;
-    struct handoffs *set = (*h)->set;
+    struct handoffs *set = (*h)->set; // NOLINT(clang-analyzer-unix.Malloc): offers are unlinked before they are freed
 
     MUST(set->count);
     set->count--;

@@ -105,7 +105,7 @@ def plain_table(r, case, head, labels=None):
 
 def targets(r):
     """(what, value, wanted, reached) for everything that was measured."""
-    lighttpd, apache, nchan = "ssecast-lighttpd", "ssecast-apache", "nchan"
+    lighttpd, apache, handoff, nchan = "ssecast-lighttpd", "ssecast-apache", "ssecast-handoff", "nchan"
     mine = "ssecast"
     behind = [r.ratio("paced", "cpu_us", lighttpd, peer) for peer in ("nchan-lighttpd", "node-lighttpd")]
     behind = max((ratio for ratio in behind if ratio), default=None)
@@ -117,7 +117,10 @@ def targets(r):
         ("20 ev/s via lighttpd: p50 ÷ Nchan", r.ratio("paced", "p50_ms", lighttpd, nchan), "<=", 1),
         ("20 ev/s via lighttpd: p99 ÷ Nchan", r.ratio("paced", "p99_ms", lighttpd, nchan), "<=", 1),
         ("20 ev/s: CPU ÷ any peer behind the same lighttpd", behind, "<=", 0.6),
+        ("20 ev/s by the hand-off: CPU ÷ via lighttpd", r.ratio("paced", "cpu_us", handoff, lighttpd), "<=", 0.6),
+        ("20 ev/s by the hand-off: CPU ÷ floor", r.ratio("paced", "cpu_us", handoff, "floor"), "<=", 1.2),
         ("idle: worker RSS, KB per stream", r.median("idle", lighttpd, "rss_kb of worker"), "<=", 0.5),
+        ("idle, by the hand-off: worker RSS, KB per stream", r.median("idle", handoff, "rss_kb of worker"), "<=", 0.5),
         ("idle: worker + lighttpd RSS, KB per stream", _sum(r, "idle", lighttpd, "rss_kb of worker", "rss_kb of lighttpd"), "<=", 5),
         ("connects through lighttpd, streams/s", r.median("idle", lighttpd, "opened_per_s"), ">=", 5000),
         ("connects refused", r.median("idle", lighttpd, "refused"), "<=", 0),

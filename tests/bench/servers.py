@@ -11,7 +11,7 @@ import socket
 import subprocess
 
 from support import processes
-from support.apache import Apache
+from support.apache import Apache, ApacheHandoff
 from support.broker import Broker
 from support.lighttpd import Lighttpd, _Lighttpd
 from support.nats import NatsCluster
@@ -82,7 +82,8 @@ class Ssecast(Server):
 
     def start(self):
         self.broker = Broker(self.bench).start()
-        self.worker = Worker(self.bench, self.broker, retry="200ms", **self.worker_options).start()
+        options = {**self.web.worker_options(self.bench, "worker"), **self.worker_options}
+        self.worker = Worker(self.bench, self.broker, retry="200ms", **options).start()
         self.web_server = self.web(self.bench, [self.worker]).start()
         self.port = self.web_server.port
         self.programs = [self.broker, self.worker, self.web_server]
@@ -142,6 +143,18 @@ class SsecastLighttpd2(Ssecast):
 class SsecastApache(Ssecast):
     name, label, web = "ssecast-apache", "ssecast via Apache", Apache
     streams_at_most = 2000
+
+
+class _HandoffThreads(ApacheHandoff):
+    """About as many threads as Debian's Apache has."""
+
+    threads = 64
+
+
+class SsecastHandoff(Ssecast):
+    """Apache passes the browser's socket to the worker."""
+
+    name, label, web = "ssecast-handoff", "ssecast, Apache's hand-off", _HandoffThreads
 
 
 class _Proxy(_Lighttpd):
@@ -358,4 +371,4 @@ class Floor(Server):
         return ["--http", self.port, "--path", "/pub", "--window", 64]
 
 
-ALL = [SsecastLighttpd, SsecastLighttpd2, SsecastApache, Nchan, NchanLighttpd, Pushpin, Node, NodeLighttpd, Floor]
+ALL = [SsecastLighttpd, SsecastLighttpd2, SsecastApache, SsecastHandoff, Nchan, NchanLighttpd, Pushpin, Node, NodeLighttpd, Floor]

@@ -82,7 +82,7 @@ def test_a_restart_of_the_worker_ends_streams_in_order_and_they_resume(site):
     site.publish("m", data=3)
     for reader in readers:
         reader.wait_for(3)
-        assert reader.data() == ["1", "2", "3"] and reader.opens == 2
+        assert reader.data() == ["1", "2", "3"] and reader.opens >= 2  # also while the worker ended: 200, retry
 
 
 def test_a_worker_that_was_killed_leaves_nothing_that_hinders_the_next(site):
