@@ -369,6 +369,9 @@ static bool open_handoff(struct worker *w)
     config.user_timeout_ms = 2 * (int64_t)o->write_timeout_ms; /* the worker's own timeout comes first */
     w->streams.redirects = (struct stream_redirects){o->handoff_url, o->handoff_fallback};
     w->exchanges.handoffs = handoffs_new(w->loop, &config, &exchange_handoff_hooks, w->streams.counters);
+    if (w->exchanges.handoffs)
+        log_info("hand-off: SCGI at %s, sockets from user %s in %s",
+                 o->handoff_listen ? o->handoff_listen : "inherited socket", o->handoff_user, o->handoff);
     return w->exchanges.handoffs != NULL;
 }
 
@@ -531,7 +534,7 @@ static int listen_ourselves(struct worker *w)
     if (accept_exposed(w->options.listen))
         log_warn("--listen %s: other hosts can reach this address, which has no protection (--allow-insecure)",
                  w->options.listen);
-    w->listen_fd = accept_listen(w->options.listen, (unsigned)w->options.listen_mode);
+    w->listen_fd = accept_listen("listen", w->options.listen, (unsigned)w->options.listen_mode);
     w->own_path = w->listen_fd >= 0 && strchr(w->options.listen, '/');
     return w->listen_fd < 0;
 }
@@ -557,7 +560,7 @@ static int listen_for_handoff(struct worker *w)
                   o->handoff_listen);
         return 2;
     }
-    w->scgi_fd = accept_listen(w->options.handoff_listen, (unsigned)w->options.listen_mode);
+    w->scgi_fd = accept_listen("handoff-listen", w->options.handoff_listen, (unsigned)w->options.listen_mode);
     w->own_scgi_path = w->scgi_fd >= 0;
     return w->scgi_fd < 0;
 }

@@ -450,9 +450,9 @@ const char *accept_check_socket(const char *where)
     return is_path(where) && where[0] != '@' ? accept_check_listen(where) : "a unix socket path (with a /)";
 }
 
-static int fail(int fd, const char *where, const char *what)
+static int fail(int fd, const char *option, const char *where, const char *what)
 {
-    log_error("--listen %s: %s: %s", where, what, strerror(errno));
+    log_error("--%s %s: %s: %s", option, where, what, strerror(errno));
     if (fd >= 0)
         close(fd);
     return -1;
@@ -468,7 +468,7 @@ static bool is_stale(const struct sockaddr_un *address)
     return stale;
 }
 
-static int listen_unix(const char *path, unsigned mode)
+static int listen_unix(const char *option, const char *path, unsigned mode)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     memccpy(address.sun_path, path, '\0', sizeof address.sun_path - 1);
@@ -476,24 +476,24 @@ static int listen_unix(const char *path, unsigned mode)
         unlink(path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
-        return fail(fd, path, "socket");
+        return fail(fd, option, path, "socket");
     mode_t mask = umask(0777 & ~mode); /* right from the moment it appears */
     int bound = bind(fd, (const struct sockaddr *)&address, sizeof address);
     umask(mask);
     if (bound != 0 && errno != EADDRINUSE) {
         char why[FOLDER_WHY_MAX];
-        log_error("--listen %s: %s", path, folder_problem(path, errno, why));
+        log_error("--%s %s: %s", option, path, folder_problem(path, errno, why));
         close(fd);
         return -1;
     }
     if (bound != 0)
-        return fail(fd, path, "another process listens on this socket");
+        return fail(fd, option, path, "another process listens on this socket");
     if (listen(fd, BACKLOG) != 0)
-        return fail(fd, path, "listen");
+        return fail(fd, option, path, "listen");
     return fd;
 }
 
-static int listen_tcp(const char *where)
+static int listen_tcp(const char *option, const char *where)
 {
     char host[256] = "";
     const char *colon = strrchr(where, ':');
@@ -503,7 +503,7 @@ static int listen_tcp(const char *where)
     snprintf(host, sizeof host, "%.*s", (int)(bracketed ? len - 2 : len), where + bracketed);
     int err = getaddrinfo(host, colon + 1, &hints, &found);
     if (err) {
-        log_error("--listen %s: %s", where, gai_strerror(err));
+        log_error("--%s %s: %s", option, where, gai_strerror(err));
         return -1;
     }
     int one = 1;
@@ -511,7 +511,7 @@ static int listen_tcp(const char *where)
     bool ok = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
               bind(fd, found->ai_addr, found->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0;
     freeaddrinfo(found);
-    return ok ? fd : fail(fd, where, "cannot listen");
+    return ok ? fd : fail(fd, option, where, "cannot listen");
 }
 
 bool accept_exposed(const char *where)
@@ -519,7 +519,7 @@ bool accept_exposed(const char *where)
     return !is_path(where) && host_port_exposed(where);
 }
 
-int accept_listen(const char *where, unsigned mode)
+int accept_listen(const char *option, const char *where, unsigned mode)
 {
-    return is_path(where) ? listen_unix(where, mode) : listen_tcp(where);
+    return is_path(where) ? listen_unix(option, where, mode) : listen_tcp(option, where);
 }

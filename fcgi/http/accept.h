@@ -51,8 +51,9 @@ int accept_handed_scgi(void);
 #define ACCEPT_SCGI_NAME "handoff"
 
 /* Open a listening socket: a unix socket path (with this mode) or HOST:PORT. A stale unix socket
- * is replaced; one in use is not. The descriptor, or -1 with a line in the log. */
-int accept_listen(const char *where, unsigned mode);
+ * is replaced; one in use is not. The descriptor, or -1 with a line in the log that names the
+ * option. */
+int accept_listen(const char *option, const char *where, unsigned mode);
 
 /* Can other hosts connect to `where`? FastCGI has no authentication: a peer names the user of
  * each request. */

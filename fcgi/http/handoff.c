@@ -20,6 +20,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/folder.h"
 #include "base/must.h"
 #include "ops/stats.h"
 
@@ -88,7 +89,7 @@ static void clean_folder(int folder_fd)
 }
 
 /* What is wrong with the directory; NULL: nothing. */
-static const char *folder_problem_of(int fd)
+static const char *check_folder(int fd)
 {
     struct stat found;
     if (fstat(fd, &found) != 0)
@@ -124,12 +125,13 @@ static void lock_and_clean(int folder_fd)
 static bool open_folder(struct handoffs *set, const struct handoff_config *config)
 {
     const char *problem = NULL;
+    char why[FOLDER_WHY_MAX];
 
     if (mkdir(set->folder, 0710) != 0 && errno != EEXIST)
-        problem = strerror(errno);
+        problem = folder_problem(set->folder, errno, why);
     if (!problem) {
         set->folder_fd = open(set->folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        problem = set->folder_fd < 0 ? strerror(errno) : folder_problem_of(set->folder_fd);
+        problem = set->folder_fd < 0 ? strerror(errno) : check_folder(set->folder_fd);
     }
     if (problem) {
         log_error("--handoff %s: %s", set->folder, problem);
