@@ -150,8 +150,8 @@ const char *ssecast_reply_json(const struct ssecast_reply *r, size_t *len)
 
 static bool is_question(const char *op)
 {
-    static const char *const questions[] = {"online", "sessions", "connections", "history", "workers",
-                                            "stats",  "metrics",  "status",      "ping",    "presence"};
+    static const char *const questions[] = {"online",  "sessions", "connections", "history",  "workers", "stats",
+                                            "metrics", "status",   "ping",        "presence", "bans",    "state"};
     for (size_t i = 0; op && i < COUNT(questions); i++)
         if (!strcmp(op, questions[i]))
             return true;

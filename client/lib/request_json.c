@@ -97,6 +97,17 @@ static int put_id(struct buf *out, const struct ssecast_event *e, struct request
     return 0;
 }
 
+static int put_key(struct buf *out, const struct ssecast_event *e)
+{
+    int err = e->key ? put_text(out, "key", e->key) : 0;
+
+    if (e->remove)
+        json_put_flag(out, "remove", true);
+    if (e->ttl_s)
+        json_put_count(out, "ttl", e->ttl_s);
+    return err;
+}
+
 /* The fields that an event has in a request of its own and in a batch. */
 static int put_event(struct buf *out, const struct ssecast_event *e, struct request_ids *ids)
 {
@@ -109,6 +120,8 @@ static int put_event(struct buf *out, const struct ssecast_event *e, struct requ
         err = put_target(out, "except", e->except);
     if (!err)
         err = put_id(out, e, ids);
+    if (!err)
+        err = put_key(out, e);
     if (e->has_retry)
         json_put_count(out, "retry", e->retry_ms);
     return err;

@@ -79,6 +79,16 @@ struct ssecast_event {
      * max-retry (1 h). */
     uint32_t retry_ms;
     bool has_retry;
+    bool remove; /* with key: deliver the event, and forget the key. Without key: "bad_request" */
+    /* How long the event may be delivered, in seconds, at most 2,592,000 (30 days); 0: as long as
+     * the broker retains it. After that no stream gets it, and the broker forgets its key. */
+    uint32_t ttl_s;
+    /* A keyed event is current state: it replaces the earlier event with the same key and target.
+     * A stream that opens without a cursor first gets the newest event of each key. 1 to 255 bytes
+     * of UTF-8 without control characters. The target is everyone, exactly one session, or exactly
+     * one channel, without `except`; anything else is "bad_request". A new key beyond the broker's
+     * state-events or state-bytes is "state_full". NULL: none. */
+    const char *key;
     uint64_t reserved[4];
 };
 
@@ -107,8 +117,8 @@ SSECAST_API void ssecast_reply_free(struct ssecast_reply **reply);
 
 SSECAST_API bool ssecast_reply_ok(const struct ssecast_reply *reply);
 
-/* Why the request was refused: a code for programs ("bad_request", "too_large", "store_failed",
- * ...) and a line for people. "" when it was accepted. */
+/* Why the request was refused: a code for programs ("bad_request", "too_large", "state_full",
+ * "store_failed", ...) and a line for people. "" when it was accepted. */
 SSECAST_API const char *ssecast_reply_code(const struct ssecast_reply *reply);
 SSECAST_API const char *ssecast_reply_message(const struct ssecast_reply *reply);
 

@@ -160,8 +160,12 @@ def test_everything_one_call_after_the_other(site, tool, session):
                            "failed Invalid or incomplete multibyte or wide character", "refused bad_json"]
     assert lines[13] == "batch of 2, 1 further"
     assert json.loads(lines[14]) == {"ok": True, "online": True, "connections": 1}
-    assert json.loads(lines[15])["error"] == "bad_request"
-    assert lines[16:19] == ["Invalid argument", "Invalid argument", "closed 1"]
+    assert [line.split()[0] for line in lines[15:17]] == ["published"] * 2 and lines[17] == "refused bad_request"
+    [entry] = json.loads(lines[18])["keys"]
+    assert (entry["data"], entry["key"], entry["ttl"], entry["to"]) == ("2", f"key-{session}", 60, {"channels": ["nobody"]})
+    assert lines[19].split()[0] == "published" and json.loads(lines[20])["keys"] == []
+    assert json.loads(lines[21])["error"] == "bad_request"
+    assert lines[22:25] == ["Invalid argument", "Invalid argument", "closed 1"]
     assert (events[6].type, events[6].data) == ("ssecast.shutdown", '{"reason":"done"}')
 
 

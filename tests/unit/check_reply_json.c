@@ -102,6 +102,8 @@ START_TEST(requests_are_looked_at)
 {
     bool empty, repeatable;
     ck_assert(reply_is_request(S("{\"op\":\"stats\"}"), &empty, &repeatable) && repeatable && !empty);
+    ck_assert(reply_is_request(S("{\"op\":\"state\"}"), &empty, &repeatable) && repeatable);
+    ck_assert(reply_is_request(S("{\"op\":\"bans\"}"), &empty, &repeatable) && repeatable);
     ck_assert(reply_is_request(S("{\"op\":\"shutdown\"}"), &empty, &repeatable) && !repeatable);
     ck_assert(reply_is_request(S("{}"), &empty, &repeatable) && !repeatable && empty);
     ck_assert(!reply_is_request(S("{\"ref\":null}"), &empty, &repeatable));

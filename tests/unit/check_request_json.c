@@ -42,6 +42,23 @@ START_TEST(an_event_is_written)
 }
 END_TEST
 
+START_TEST(a_key_and_a_ttl_are_written)
+{
+    is(publish((struct ssecast_event){.key = "price:\"B", .json = "1", .ttl_s = 30}),
+       "{\"op\":\"publish\",\"data\":1,\"key\":\"price:\\\"B\",\"ttl\":30,\"ref\":5}");
+    ck_assert(!repeatable);
+    is(publish((struct ssecast_event){.key = "k", .remove = true}),
+       "{\"op\":\"publish\",\"data\":null,\"key\":\"k\",\"remove\":true,\"ref\":5}");
+    is(publish((struct ssecast_event){.key = ""}), "{\"op\":\"publish\",\"data\":null,\"key\":\"\",\"ref\":5}");
+    refused(publish((struct ssecast_event){.key = "\xff"}), -EILSEQ);
+
+    const struct ssecast_event two[] = {{.key = "a", .ttl_s = 1}, {.key = "a", .remove = true}};
+    is(request_batch(&out, two, 2, &no_ids, 1, &repeatable),
+       "{\"op\":\"publish\",\"events\":[{\"data\":null,\"key\":\"a\",\"ttl\":1},"
+       "{\"data\":null,\"key\":\"a\",\"remove\":true}],\"ref\":1}");
+}
+END_TEST
+
 START_TEST(a_target_that_is_empty_stays_one)
 {
     const char *names[] = {"a", "b"};
@@ -141,6 +158,7 @@ int main(void)
     Suite *suite = suite_create("request_json");
     TCase *tests = one_case(suite, "request_json");
     tcase_add_test(tests, an_event_is_written);
+    tcase_add_test(tests, a_key_and_a_ttl_are_written);
     tcase_add_test(tests, a_target_that_is_empty_stays_one);
     tcase_add_test(tests, what_would_be_another_request_is_refused);
     tcase_add_test(tests, ids_come_by_themselves_and_are_never_the_same);

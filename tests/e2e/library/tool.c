@@ -96,6 +96,14 @@ static int tell_everything(char **args)
     ssecast_reply_free(&reply);
     snprintf(question, sizeof question, "{\"op\":\"online\",\"session\":\"%s\"}", session);
     ask(p, question);
+    snprintf(question, sizeof question, "{\"op\":\"state\",\"prefix\":\"key-%s\"}", session);
+    snprintf(id, sizeof id, "key-%s", session);
+    publish(p, &(struct ssecast_event){.json = "1", .to = &stranger, .key = id, .ttl_s = 60});
+    publish(p, &(struct ssecast_event){.json = "2", .to = &stranger, .key = id, .ttl_s = 60});
+    publish(p, &(struct ssecast_event){.json = "3", .to = &empty, .key = id});
+    ask(p, question);
+    publish(p, &(struct ssecast_event){.to = &stranger, .key = id, .remove = true});
+    ask(p, question);
     ask(p, "{}");
     ask(p, "[]");
     ask(p, "{\"op\":\"ping\",\"ref\":1}");
