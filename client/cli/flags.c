@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ops/option_number.h"
+
 #define NAMES_WIDTH 30
 
 struct flag_reading {
@@ -75,6 +77,22 @@ static int set_count(struct flag_reading *r, const struct flag_row *row, struct 
     return 0;
 }
 
+/* As an option's duration, in whole seconds. */
+static int set_time(struct flag_reading *r, const struct flag_row *row, struct flag_count *count, const char *value)
+{
+    const struct option_row duration = {.type = OPTION_SECONDS, .min = 1000, .max = row->max * 1000};
+    char accepted[128];
+    uint64_t ms = 0;
+
+    if (!option_parse_number(&duration, value, &ms) || ms % 1000) {
+        option_describe_number(&duration, accepted, sizeof accepted);
+        snprintf(r->problem, r->size, "--%s must be %s, not '%s'", row->name, accepted, value);
+        return -EINVAL;
+    }
+    *count = (struct flag_count){true, ms / 1000};
+    return 0;
+}
+
 static int set(struct flag_reading *r, const struct flag_row *row, const char *value)
 {
     void *field = r->values + row->offset;
@@ -89,6 +107,8 @@ static int set(struct flag_reading *r, const struct flag_row *row, const char *v
         return add(field, value);
     case FLAG_COUNT:
         return set_count(r, row, field, value);
+    case FLAG_TIME:
+        return set_time(r, row, field, value);
     }
     return -EINVAL;
 }

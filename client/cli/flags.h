@@ -19,6 +19,7 @@ enum flag_type {
     FLAG_TEXT,   /* const char *      NULL when not given */
     FLAG_LIST,   /* struct flag_list  repeatable */
     FLAG_COUNT,  /* struct flag_count a whole number */
+    FLAG_TIME,   /* struct flag_count seconds, at least 1: s m h d may follow; a bare number is seconds */
 };
 
 struct flag_list {
@@ -38,7 +39,7 @@ struct flag_row {
     enum flag_type type;
     char letter;   /* as in -H; 0: none */
     size_t offset; /* in the verb's struct */
-    uint64_t max;  /* FLAG_COUNT: the largest accepted */
+    uint64_t max;  /* FLAG_COUNT, FLAG_TIME: the largest accepted */
 };
 
 struct flags {

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "cli/show.h"
 #include "cli/verb.h"
 
@@ -60,14 +61,29 @@ static int written(const struct verb_call *call)
     return STATUS_OK;
 }
 
+/* Say how to request the rest of the list. */
+static void note_more(const struct verb_call *call, struct slice reply)
+{
+    if (call->verb->view.more) {
+        fprintf(stderr, "(there is more: %s)\n", call->verb->view.more);
+        return;
+    }
+
+    struct tree *t = tree_parse(reply);
+    fprintf(stderr, "(there is more: --after ");
+    show_word(stderr, tree_text(t, "next"));
+    fprintf(stderr, ", or --limit)\n");
+    tree_free(&t);
+}
+
 static int show_reply(const struct verb_call *call, struct slice text)
 {
     bool more;
-    int err = view_show(&call->verb->view, text, stdout, &more);
+    int err = view_show(&call->verb->view, text, clock_unix_ms(), stdout, &more);
     if (err)
         return complain(call, STATUS_FAILED, "cannot show the reply: %s", strerror(-err));
     if (more)
-        fprintf(stderr, "(there is more: %s)\n", call->verb->view.more);
+        note_more(call, text);
     return STATUS_OK;
 }
 

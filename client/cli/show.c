@@ -1,6 +1,7 @@
 #include "cli/show.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -44,6 +45,33 @@ size_t show_text(FILE *out, struct slice text)
     for (; text.len > 0; text = (struct slice){text.data + used, text.len - used})
         columns += show_character(out, text, &used);
     return columns;
+}
+
+void show_word(FILE *out, struct slice text)
+{
+    size_t used;
+    fputs("$'", out);
+    for (; text.len > 0; text = (struct slice){text.data + used, text.len - used}) {
+        if (*text.data == '\'' || *text.data == '\\')
+            fputc('\\', out);
+        show_character(out, text, &used);
+    }
+    fputc('\'', out);
+}
+
+const char *show_duration(uint64_t ms, char out[SHOW_DURATION])
+{
+    uint64_t s = ms / 1000 + (ms % 1000 >= 500);
+
+    if (s < 120)
+        snprintf(out, SHOW_DURATION, "%" PRIu64 " s", s);
+    else if (s < 7200)
+        snprintf(out, SHOW_DURATION, "%" PRIu64 " min", s / 60);
+    else if (s < 172800)
+        snprintf(out, SHOW_DURATION, "%" PRIu64 " h", s / 3600);
+    else
+        snprintf(out, SHOW_DURATION, "%" PRIu64 " d", s / 86400);
+    return out;
 }
 
 struct cell {

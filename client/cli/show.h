@@ -6,6 +6,7 @@
 #ifndef SSECAST_SHOW_H
 #define SSECAST_SHOW_H
 
+#include <stdint.h>
 #include <stdio.h>
 
 #include "base/slice.h"
@@ -14,6 +15,14 @@
  * backslash as it is. Returns the columns it takes, counting one for each character. out NULL
  * only counts. */
 size_t show_text(FILE *out, struct slice text);
+
+/* Write text as one word for a shell such as bash or zsh: $'...', with escapes as above. */
+void show_word(FILE *out, struct slice text);
+
+#define SHOW_DURATION 32
+
+/* "90 s", "3 min", "5 h", "2 d". Returns out. */
+const char *show_duration(uint64_t ms, char out[SHOW_DURATION]);
 
 /* A table in memory, cell by cell. */
 struct grid;

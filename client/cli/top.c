@@ -122,17 +122,7 @@ static const char *bytes(uint64_t n)
 
 static const char *duration(uint64_t ms)
 {
-    uint64_t s = (ms + 500) / 1000;
-    char *out = next_text();
-    if (s < 120)
-        snprintf(out, 32, "%" PRIu64 " s", s);
-    else if (s < 7200)
-        snprintf(out, 32, "%" PRIu64 " min", s / 60);
-    else if (s < 172800)
-        snprintf(out, 32, "%" PRIu64 " h", s / 3600);
-    else
-        snprintf(out, 32, "%" PRIu64 " d", s / 86400);
-    return out;
+    return show_duration(ms, next_text());
 }
 
 static const char *duration_ms(uint64_t ms)

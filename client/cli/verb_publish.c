@@ -9,12 +9,13 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define READ_STEP 65536u /* bytes */
+#define TTL_MAX 2592000u /* seconds: 30 days, as the broker accepts */
 
 struct publish_flags {
     struct flag_list sessions, channels, connections, except_sessions, except_channels, except_connections;
-    const char *id, *url, *token_file;
-    struct flag_count retry;
-    bool text;
+    const char *id, *key, *url, *token_file;
+    struct flag_count retry, ttl;
+    bool text, remove;
 };
 
 #define LIST(flag, field, value, text)                                                                                 \
@@ -39,6 +40,21 @@ static const struct flag_row rows[] = {
      .help = "set your own id; it is published once",
      .type = FLAG_TEXT,
      .offset = offsetof(struct publish_flags, id)},
+    {.name = "key",
+     .arg = "NAME",
+     .help = "replace the earlier event with this key",
+     .type = FLAG_TEXT,
+     .offset = offsetof(struct publish_flags, key)},
+    {.name = "remove",
+     .help = "with --key: forget the key",
+     .type = FLAG_SWITCH,
+     .offset = offsetof(struct publish_flags, remove)},
+    {.name = "ttl",
+     .arg = "TIME",
+     .help = "stop delivering the event after this time",
+     .type = FLAG_TIME,
+     .offset = offsetof(struct publish_flags, ttl),
+     .max = TTL_MAX},
     {.name = "url",
      .arg = "URL",
      .help = "publish over HTTP: https://example.org/sse/publish",
@@ -127,6 +143,12 @@ static void put_event(struct buf *out, const struct verb_call *call, struct slic
         json_put_text(out, "id", slice_of(f->id));
     if (f->retry.given)
         json_put_count(out, "retry", f->retry.value);
+    if (f->key)
+        json_put_text(out, "key", slice_of(f->key));
+    if (f->remove)
+        json_put_flag(out, "remove", true);
+    if (f->ttl.given)
+        json_put_count(out, "ttl", f->ttl.value);
     json_end_object(out);
 }
 
@@ -209,7 +231,10 @@ static int publish_to_broker(const struct verb_call *call, struct slice data)
                                         .except = names_somebody(&except) ? &except : NULL,
                                         .id = f->id,
                                         .has_retry = f->retry.given,
-                                        .retry_ms = (uint32_t)f->retry.value};
+                                        .retry_ms = (uint32_t)f->retry.value,
+                                        .key = f->key,
+                                        .remove = f->remove,
+                                        .ttl_s = (uint32_t)f->ttl.value};
     struct ssecast_publisher *publisher;
     struct ssecast_reply *reply;
     int status = open_publisher(call, &publisher);
@@ -237,6 +262,8 @@ static int publish(const struct verb_call *call, struct slice data)
         return complain(call, STATUS_USAGE, "DATA is not JSON (%s); with --text it is sent as text", problem);
     if (f->token_file && !f->url)
         return complain(call, STATUS_USAGE, "--token-file needs --url");
+    if (f->remove && !f->key)
+        return complain(call, STATUS_USAGE, "--remove needs --key");
     return f->url ? publish_over_http(call, data) : publish_to_broker(call, data);
 }
 
@@ -268,7 +295,10 @@ const struct verb verb_publish = {
         "EVENT is the name that pages listen for; '' sends an event without one, which they get as \"message\".\n"
         "DATA is a JSON value and arrives as it was typed; - reads it from standard input. Without DATA it is null\n"
         "(with --text: empty). Without --session, --channel and --connection the event is for everyone; with several\n"
-        "of them for all of those.\n",
+        "of them for all of those.\n"
+        "With --key the event is current state: pages that open a stream get the newest event of each key first. It "
+        "is\n"
+        "for everyone, one session or one channel. state lists the keys.\n",
     .flags = {rows, COUNT(rows)},
     .flags_size = sizeof(struct publish_flags),
     .min_args = 1,

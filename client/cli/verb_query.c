@@ -159,7 +159,7 @@ const struct verb verb_sessions = {
 
 static const struct column bans_columns[] = {
     {.field = "session", .heading = "SESSION"},
-    {.field = "until", .heading = "UNTIL", .is_time = true},
+    {.field = "until", .heading = "UNTIL", .form = FORM_TIME},
 };
 
 const struct verb verb_bans = {
@@ -206,7 +206,7 @@ static const struct flag_row connections_flags[] = {
 static const struct column connections_columns[] = {
     {.field = "connection", .heading = "CONNECTION"},
     {.field = "session", .heading = "SESSION"},
-    {.field = "since", .heading = "SINCE", .is_time = true},
+    {.field = "since", .heading = "SINCE", .form = FORM_TIME},
     {.field = "worker", .heading = "WORKER"},
     {.field = "queued", .heading = "QUEUED"},
     {.field = "lag", .heading = "LAG"},
@@ -235,7 +235,7 @@ static const struct column workers_columns[] = {
     {.field = "worker", .heading = "WORKER"},       {.field = "connections", .heading = "CONNECTIONS"},
     {.field = "lag_events", .heading = "LAG"},      {.field = "queued_readers", .heading = "BEHIND"},
     {.field = "queued_bytes", .heading = "QUEUED"}, {.field = "deliveries", .heading = "DELIVERIES"},
-    {.field = "ends_slow", .heading = "CUT"},       {.field = "started_ms", .heading = "STARTED", .is_time = true},
+    {.field = "ends_slow", .heading = "CUT"},       {.field = "started_ms", .heading = "STARTED", .form = FORM_TIME},
 };
 
 const struct verb verb_workers = {
@@ -262,13 +262,10 @@ static const struct flag_row history_flags[] = {
 };
 
 static const struct column history_columns[] = {
-    {.field = "seq", .heading = "SEQ"},
-    {.field = "at", .heading = "TIME", .is_time = true},
-    {.field = "id", .heading = "ID"},
-    {.field = "event", .heading = "EVENT"},
-    {.field = "to", .heading = "TO", .missing = "everyone"},
-    {.field = "except", .heading = "EXCEPT"},
-    {.field = "data", .heading = "DATA"},
+    {.field = "seq", .heading = "SEQ"},       {.field = "at", .heading = "TIME", .form = FORM_TIME},
+    {.field = "id", .heading = "ID"},         {.field = "event", .heading = "EVENT"},
+    {.field = "key", .heading = "KEY"},       {.field = "to", .heading = "TO", .missing = "everyone"},
+    {.field = "except", .heading = "EXCEPT"}, {.field = "data", .heading = "DATA"},
 };
 
 const struct verb verb_history = {
@@ -278,5 +275,34 @@ const struct verb verb_history = {
     .flags = {history_flags, COUNT(history_flags)},
     .flags_size = sizeof(struct query_flags),
     .view = {"events", history_columns, COUNT(history_columns), "--since the last one, or --limit"},
+    .run = query,
+};
+
+/* ---- state ---- */
+
+static const struct flag_row state_flags[] = {
+    TEXT("prefix", prefix, "TEXT", "list keys with this prefix"),
+    TEXT("channel", channel, "CHANNEL", "list keys of this channel"),
+    TEXT("after", after, "NAME", "list those after this one, in byte order"),
+    LIMIT,
+};
+
+static const struct column state_columns[] = {
+    {.field = "key", .heading = "KEY"},
+    {.field = "to", .heading = "TO", .missing = "everyone"},
+    {.field = "seq", .heading = "SEQ"},
+    {.field = "at", .heading = "AGE", .form = FORM_AGE},
+    {.field = "ttl", .heading = "TTL LEFT", .form = FORM_LEFT},
+    {.field = "event", .heading = "EVENT"},
+    {.field = "data", .heading = "DATA"},
+};
+
+const struct verb verb_state = {
+    .name = "state",
+    .args = "",
+    .summary = "list the newest event of each key",
+    .flags = {state_flags, COUNT(state_flags)},
+    .flags_size = sizeof(struct query_flags),
+    .view = {"keys", state_columns, COUNT(state_columns), NULL},
     .run = query,
 };

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/must.h"
 #include "cli/show.h"
 #include "codec/surrogate.h"
 
@@ -21,6 +22,27 @@ static int add_time(struct grid *g, const json_t *value)
     if (!localtime_r(&seconds, &local) || !strftime(text, sizeof text, "%F %T", &local))
         return grid_add(g, slice_of("?"));
     return grid_add(g, slice_of(text));
+}
+
+static int add_duration(struct grid *g, int64_t ms)
+{
+    char text[SHOW_DURATION];
+    return grid_add(g, slice_of(show_duration(ms > 0 ? (uint64_t)ms : 0, text)));
+}
+
+/* The clock of the broker may differ from ours, so a difference may be negative. */
+static int64_t ms_between(int64_t from, int64_t to)
+{
+    int64_t difference;
+    return __builtin_sub_overflow(to, from, &difference) ? 0 : difference;
+}
+
+static int64_t ms_left(const json_t *row, json_int_t seconds, int64_t now_ms)
+{
+    int64_t ms, end;
+    json_int_t at = json_integer_value(json_object_get(row, "at"));
+    bool fits = !__builtin_mul_overflow(seconds, 1000, &ms) && !__builtin_add_overflow(at, ms, &end);
+    return fits ? ms_between(now_ms, end) : 0;
 }
 
 static bool all_strings(const json_t *list)
@@ -65,30 +87,48 @@ static int add_value(struct grid *g, const json_t *value)
 
 /* ---- tables ---- */
 
-static int add_cell(struct grid *g, const struct column *column, const json_t *row)
+static int add_number(struct grid *g, const struct column *column, const json_t *row, const json_t *value,
+                      int64_t now_ms)
+{
+    switch (column->form) {
+    case FORM_VALUE:
+        return add_value(g, value);
+    case FORM_TIME:
+        return add_time(g, value);
+    case FORM_AGE:
+        return add_duration(g, ms_between(json_integer_value(value), now_ms));
+    case FORM_LEFT:
+        return add_duration(g, ms_left(row, json_integer_value(value), now_ms));
+    }
+    MUST(!"a column has a form");
+    return -EINVAL;
+}
+
+static int add_cell(struct grid *g, const struct column *column, const json_t *row, int64_t now_ms)
 {
     const json_t *value = json_object_get(row, column->field);
     if (!value || json_is_null(value))
         return grid_add(g, slice_of(column->missing ? column->missing : "-"));
-    return column->is_time && json_is_integer(value) ? add_time(g, value) : add_value(g, value);
+    return json_is_integer(value) ? add_number(g, column, row, value, now_ms) : add_value(g, value);
 }
 
-static int add_rows(struct grid *g, const struct view *view, const json_t *list)
+static int add_rows(struct grid *g, const struct view *view, const json_t *list, int64_t now_ms)
 {
     int err = 0;
     for (size_t i = 0; i < json_array_size(list); i++)
         for (size_t c = 0; c < view->count && !err; c++)
-            err = add_cell(g, &view->columns[c], json_array_get(list, i));
+            err = add_cell(g, &view->columns[c], json_array_get(list, i), now_ms);
     return err;
 }
 
-static int show_list(const json_t *tree, const struct view *view, FILE *out)
+static int show_list(const json_t *tree, const struct view *view, int64_t now_ms, FILE *out)
 {
     const char *headings[HEADINGS_MAX + 1] = {NULL};
-    for (size_t c = 0; c < view->count && c < HEADINGS_MAX; c++)
+    MUST(view->count <= HEADINGS_MAX);
+    for (size_t c = 0; c < view->count; c++)
         headings[c] = view->columns[c].heading;
     struct grid *g = grid_new(headings, 0);
-    int err = g ? add_rows(g, view, json_object_get(tree, view->list)) : -ENOMEM;
+    int err = g ? add_rows(g, view, json_object_get(tree, view->list), now_ms) : -ENOMEM;
     if (!err)
         grid_show(g, out);
     grid_free(&g);
@@ -129,19 +169,19 @@ static int show_verbatim(const json_t *text, FILE *out)
     return 0;
 }
 
-static int show_tree(json_t *tree, const struct view *view, FILE *out)
+static int show_tree(json_t *tree, const struct view *view, int64_t now_ms, FILE *out)
 {
     if (!json_is_object(tree))
         return -EBADMSG;
     if (view->text)
         return show_verbatim(json_object_get(tree, view->text), out);
-    return view->list ? show_list(tree, view, out) : show_fields(tree, out);
+    return view->list ? show_list(tree, view, now_ms, out) : show_fields(tree, out);
 }
 
-int view_show(const struct view *view, struct slice reply, FILE *out, bool *more)
+int view_show(const struct view *view, struct slice reply, int64_t now_ms, FILE *out, bool *more)
 {
     json_t *tree = json_loadb(reply.data, reply.len, JSON_ALLOW_NUL, NULL);
-    int err = show_tree(tree, view, out);
+    int err = show_tree(tree, view, now_ms, out);
     *more = json_is_true(json_object_get(tree, "more"));
     json_decref(tree);
     return err;

@@ -10,12 +10,20 @@
 
 #include "base/slice.h"
 
+/* How a column is shown. Each form but the first is for numbers; other values stay as they are. */
+enum column_form {
+    FORM_VALUE, /* the field itself */
+    FORM_TIME,  /* unix ms, as local time */
+    FORM_AGE,   /* unix ms, as the time since then */
+    FORM_LEFT,  /* seconds from the row's `at` (unix ms), as the time that is left of them */
+};
+
 /* One column of a list of objects. */
 struct column {
     const char *field;
     const char *heading;
     const char *missing; /* shown when the field is not there, or null; NULL: "-" */
-    bool is_time;        /* unix ms, shown as local time */
+    enum column_form form;
 };
 
 /* The form of a verb's reply: a text field as it is; a list field as a table; or all fields, one
@@ -24,13 +32,13 @@ struct view {
     const char *list; /* NULL: none */
     const struct column *columns;
     size_t count;
-    const char *more; /* how to request the rest */
+    const char *more; /* how to request the rest; NULL: with --after and the reply's `next` */
     const char *text; /* NULL: none */
 };
 
-/* Write the reply. *more: the list is incomplete. 0; -EBADMSG when it is not a JSON object;
- * -ENOMEM. */
-int view_show(const struct view *view, struct slice reply, FILE *out, bool *more);
+/* Write the reply; now_ms is the unix time. *more: the list is incomplete. 0; -EBADMSG when it is
+ * not a JSON object; -ENOMEM. */
+int view_show(const struct view *view, struct slice reply, int64_t now_ms, FILE *out, bool *more);
 
 /* A parsed reply. For NULL, a missing name or a value of another type, getters return NULL, 0 or
  * empty. */

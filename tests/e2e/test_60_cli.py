@@ -111,6 +111,47 @@ def test_retry_reaches_the_reader(site, cli, session):
 # Questions
 
 
+def test_a_key_s_newest_event_is_listed(site, cli, session):
+    key = ["--key", f"{session}-b"]
+    cli("publish", "price", "1", "--channel", session, *key).check()
+    seq = cli("publish", "price", '{"n": 2}', "--channel", session, *key, "--ttl", "2h", "--json").check().json["seq"]
+    cli("publish", "m", "x\x1b[2J", "--text", "--key", f"{session}-a", "--session", session).check()
+    heading, first, second = cli("state", "--prefix", session).check().lines
+    assert heading.split() == ["KEY", "TO", "SEQ", "AGE", "TTL", "LEFT", "EVENT", "DATA"]
+    assert first.split()[0] == f"{session}-a" and first.endswith(r"x\x1b[2J") and " - " in first
+    assert second.split()[:3] == [f"{session}-b", '{"channels":["%s"]}' % session, str(seq)] and second.endswith('price  {"n": 2}')
+    assert re.search(r"  [12] h  |  119 min  ", second)
+    assert [line.split()[0] for line in cli("state", "--channel", session).check().lines[1:]] == [f"{session}-b"]
+    assert [line.split()[0] for line in cli("state", "--prefix", session, "--after", f"{session}-a").check().lines[1:]] == [f"{session}-b"]
+    assert f" {session}-b " in cli("history", "--channel", session).check().lines[-1]
+
+
+def test_the_keys_are_listed_in_pages(cli, session):
+    """The place to go on behind is a word that a shell takes; a key may have several targets."""
+    key = f"it's {session}"
+    for target in ([], ["--session", "a\\b"], ["--channel", "a"]):
+        cli("publish", "m", "1", "--key", key, *target, "--ttl", "60").check()
+    ask, rows = ["state", "--prefix", key, "--limit", "1"], []
+    for last in (False, False, True):
+        page = cli(*ask).check()
+        rows += page.lines[1:]
+        assert ("there is more" in page.err) is not last
+        if not last:
+            word = re.search(r"--after (\$'.*'), or --limit", page.err)[1]
+            ask = [*ask[:5], "--after", subprocess.run(["bash", "-c", f"printf %s {word}"], capture_output=True, text=True, check=True).stdout]
+    assert [("everyone" in row, "sessions" in row, "channels" in row) for row in rows] == [
+        (True, False, False), (False, True, False), (False, False, True)]
+
+
+def test_a_key_is_removed(cli, session):
+    key = ["--key", session, "--channel", session]
+    cli("publish", "m", "1", *key).check()
+    cli("publish", "m", *key, "--remove").check()
+    assert cli("state", "--prefix", session, "--json").check().json["keys"] == []
+    done = cli("publish", "m", "1", "--key", session, "--connection", session)
+    assert done.status == FAILED and "`key` needs one target" in done.err
+
+
 def test_existing_connections_are_listed(site, cli, session):
     assert fields(cli("online", session).check().out) == {"online": "false", "connections": "0"}
     reader = site.open(session, channels=["x", "y"])
@@ -155,7 +196,7 @@ def test_stats_for_prometheus(cli):
 
 
 def test_json_is_what_the_broker_said(cli, session):
-    for verb in (["ping"], ["stats"], ["sessions"], ["connections"], ["history"], ["online", session], ["publish", "m"],
+    for verb in (["ping"], ["stats"], ["sessions"], ["connections"], ["history"], ["state"], ["online", session], ["publish", "m"],
                  ["shutdown", "--session", session]):
         done = cli("--json", *verb).check()
         assert done.json["ok"] is True and len(done.lines) == 1, verb
@@ -350,6 +391,9 @@ def test_data_that_is_not_json(cli, session):
     (["publish", "m", "1", "2"], "'2'"),
     (["publish", "m", "1", "--sesion", "a"], "--sesion"),
     (["publish", "m", "1", "--retry", "soon"], "'soon'"),
+    (["publish", "m", "1", "--ttl", "1500ms"], "'1500ms'"),
+    (["publish", "m", "1", "--ttl", "31d"], "from 1s to 30d"),
+    (["publish", "m", "--remove"], "--remove needs --key"),
     (["publish", "m", "1", "--session"], "SESSION"),
     (["publish", "m", "1", "--text=yes"], "--text"),
     (["history", "--since", "-1"], "'-1'"),
@@ -366,7 +410,7 @@ def test_a_wrong_call_is_explained(cli, args, said):
 
 def test_help_and_version(cli):
     overview = cli("--help").check().out
-    for verb in ("publish", "shutdown", "online", "sessions", "connections", "history", "stats", "ping", "tail"):
+    for verb in ("publish", "shutdown", "online", "sessions", "connections", "history", "state", "stats", "ping", "tail"):
         assert verb in overview
         assert cli(verb, "--help").check().out.startswith("Usage: ssecast")
     assert cli("--version").check().out.startswith("ssecast ")

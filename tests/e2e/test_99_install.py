@@ -299,4 +299,4 @@ def test_bash_offers_only_what_begins_so(bench):
     (bench.folder / "broker.conf").touch()
     assert completed("ssecast-fcgi --hea") == {"--heartbeat", "--header"}
     assert completed(f"ssecast-broker --config {bench.folder}/br") == {f"{bench.folder}/broker.conf"}
-    assert completed("ssecast publish ") == set()
+    assert completed("ssecast publish ") == completed("ssecast publish --key ") == set()

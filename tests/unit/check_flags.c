@@ -8,7 +8,7 @@ struct values {
     bool text;
     const char *id;
     struct flag_list sessions;
-    struct flag_count limit;
+    struct flag_count limit, ttl;
 };
 
 static const struct flag_row rows[] = {
@@ -26,9 +26,15 @@ static const struct flag_row rows[] = {
      .type = FLAG_COUNT,
      .offset = offsetof(struct values, limit),
      .max = 100},
+    {.name = "ttl",
+     .arg = "TIME",
+     .help = "ttl",
+     .type = FLAG_TIME,
+     .offset = offsetof(struct values, ttl),
+     .max = 86400},
 };
 
-static const struct flags flags = {rows, 4};
+static const struct flags flags = {rows, 5};
 
 static char *args[16];
 static struct values values;
@@ -104,6 +110,22 @@ START_TEST(numbers_are_whole_and_bounded)
 }
 END_TEST
 
+START_TEST(durations_are_whole_seconds)
+{
+    ck_assert_int_eq(parse("--ttl 30"), 0);
+    ck_assert(values.ttl.given);
+    ck_assert_uint_eq(values.ttl.value, 30);
+    ck_assert_int_eq(parse("--ttl=2m"), 0);
+    ck_assert_uint_eq(values.ttl.value, 120);
+    ck_assert_int_eq(parse("--ttl 3000ms"), 0);
+    ck_assert_uint_eq(values.ttl.value, 3);
+    refused("--ttl 0", "from 1s to 1d, not '0'");
+    refused("--ttl 1500ms", "not '1500ms'");
+    refused("--ttl 25h", "not '25h'");
+    refused("--ttl soon", "--ttl must be a duration");
+}
+END_TEST
+
 START_TEST(what_is_wrong_is_named)
 {
     refused("--tex", "--tex");
@@ -136,6 +158,7 @@ int main(void)
     tcase_add_test(tests, what_is_no_flag_is_an_argument);
     tcase_add_test(tests, a_value_may_look_like_a_flag);
     tcase_add_test(tests, numbers_are_whole_and_bounded);
+    tcase_add_test(tests, durations_are_whole_seconds);
     tcase_add_test(tests, what_is_wrong_is_named);
     tcase_add_test(tests, help_has_a_line_for_each);
     return run_suite(suite);

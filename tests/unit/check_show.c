@@ -60,6 +60,30 @@ START_TEST(stray_bytes_are_escaped)
 }
 END_TEST
 
+START_TEST(a_word_is_for_a_shell)
+{
+    FILE *out = begin();
+    show_word(out, S("it's\na\\b \x1b$`\xc3\xa9"));
+    fclose(out);
+    ck_assert_str_eq(text, "$'it\\'s\\na\\\\b \\x1b$`\xc3\xa9'");
+    free(text);
+    text = NULL;
+}
+END_TEST
+
+START_TEST(durations_are_short)
+{
+    char out[SHOW_DURATION];
+    ck_assert_str_eq(show_duration(0, out), "0 s");
+    ck_assert_str_eq(show_duration(1499, out), "1 s");
+    ck_assert_str_eq(show_duration(119499, out), "119 s");
+    ck_assert_str_eq(show_duration(119500, out), "2 min");
+    ck_assert_str_eq(show_duration(7200000, out), "2 h");
+    ck_assert_str_eq(show_duration(172800000, out), "2 d");
+    ck_assert_str_eq(show_duration(UINT64_MAX, out), "213503982334 d");
+}
+END_TEST
+
 START_TEST(columns_stand_under_each_other)
 {
     static const char *const headings[] = {"NAME", "N", "LAST", NULL};
@@ -108,6 +132,8 @@ int main(void)
     tcase_add_test(tests, what_a_terminal_obeys_is_escaped);
     tcase_add_test(tests, what_turns_text_around_is_escaped);
     tcase_add_test(tests, stray_bytes_are_escaped);
+    tcase_add_test(tests, a_word_is_for_a_shell);
+    tcase_add_test(tests, durations_are_short);
     tcase_add_test(tests, columns_stand_under_each_other);
     tcase_add_test(tests, a_table_needs_no_headings);
     return run_suite(suite);

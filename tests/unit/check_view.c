@@ -5,13 +5,15 @@
 
 #include "support.h"
 
+#define NOW_MS 1000000
+
 static void shows(const char *json, const struct view *view, const char *wanted)
 {
     char *text = NULL;
     size_t len = 0;
     bool more = true;
     FILE *out = open_memstream(&text, &len);
-    ck_assert_int_eq(view_show(view, slice_of(json), out, &more), 0);
+    ck_assert_int_eq(view_show(view, slice_of(json), NOW_MS, out, &more), 0);
     fclose(out);
     ck_assert_str_eq(text, wanted);
     ck_assert(!more);
@@ -23,7 +25,7 @@ static int tells(const char *json, bool *more)
     const struct view view = {0};
     char text[64];
     FILE *out = fmemopen(text, sizeof text, "w");
-    int err = view_show(&view, slice_of(json), out, more);
+    int err = view_show(&view, slice_of(json), NOW_MS, out, more);
     fclose(out);
     return err;
 }
@@ -49,7 +51,7 @@ START_TEST(a_list_is_a_table)
 {
     static const struct column columns[] = {
         {.field = "session", .heading = "SESSION"},
-        {.field = "since", .heading = "SINCE", .is_time = true},
+        {.field = "since", .heading = "SINCE", .form = FORM_TIME},
         {.field = "channels", .heading = "CHANNELS"},
         {.field = "to", .heading = "TO", .missing = "everyone"},
     };
@@ -65,13 +67,33 @@ START_TEST(a_list_is_a_table)
 }
 END_TEST
 
+START_TEST(times_are_compared_with_the_clock)
+{
+    static const struct column columns[] = {
+        {.field = "at", .heading = "AGE", .form = FORM_AGE},
+        {.field = "ttl", .heading = "LEFT", .form = FORM_LEFT},
+        {.field = "x", .heading = "X"},
+    };
+    const struct view view = {.list = "list", .columns = columns, .count = 3};
+    shows("{\"list\":[{\"at\":940000,\"ttl\":90,\"x\":1},{\"at\":1000500},{\"at\":100000,\"ttl\":1},"
+          "{\"at\":-9223372036854775808,\"ttl\":9223372036854775807},{\"at\":\"then\",\"ttl\":false}]}",
+          &view,
+          "AGE     LEFT   X\n"
+          "60 s    30 s   1\n"
+          "0 s     -      -\n"
+          "15 min  0 s    -\n"
+          "0 s     0 s    -\n"
+          "then    false  -\n");
+}
+END_TEST
+
 START_TEST(a_text_is_written_as_it_is)
 {
     const struct view view = {.text = "text"};
     bool more;
     FILE *out = fopen("/dev/null", "w");
     shows("{\"ok\":true,\"text\":\"a 1\\nb\\t\\\"\"}", &view, "a 1\nb\t\"");
-    ck_assert_int_eq(view_show(&view, S("{\"ok\":true}"), out, &more), -EBADMSG);
+    ck_assert_int_eq(view_show(&view, S("{\"ok\":true}"), NOW_MS, out, &more), -EBADMSG);
     fclose(out);
 }
 END_TEST
@@ -109,6 +131,7 @@ int main(void)
     tcase_add_test(tests, what_is_no_object_is_no_reply);
     tcase_add_test(tests, fields_are_lines);
     tcase_add_test(tests, a_list_is_a_table);
+    tcase_add_test(tests, times_are_compared_with_the_clock);
     tcase_add_test(tests, a_text_is_written_as_it_is);
     tcase_add_test(tests, more_is_told);
     tcase_add_test(tests, json_is_told_from_text);
