@@ -40,6 +40,7 @@ static int status_of(struct slice reply)
         {REPLY_ERROR "too_large\"", 413},
         {REPLY_ERROR "busy\"", 503},
         {REPLY_ERROR "store_failed\"", 503},
+        {REPLY_ERROR "state_full\"", 503},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (begins_with(reply, rows[i].beginning))

@@ -176,6 +176,28 @@ def test_the_token_may_come_in_a_cookie_or_the_query(site, session):
         assert publisher.send(body, query=f"?token={token}")[0] == 200
 
 
+def test_a_limited_token_sets_state_of_the_names_it_lists(site, session):
+    publisher = site.publisher(site.issuer.publisher({"sessions": [session + "*"], "channels": [session]}))
+    to = ({"sessions": [session + "-1"]}, {"channels": [session]})
+    for n, target in enumerate(to):
+        assert publisher.publish("m", data=n, key="k", ttl=60, to=target)[0] == 200
+    keys = site.commands.demand({"op": "state", "prefix": "k"})["keys"]
+    assert [(k["data"], k["to"]) for k in keys if session in str(k["to"])] == [("0", to[0]), ("1", to[1])]
+    for target in ({}, {"to": {"sessions": ["admin"]}}, {"to": {"channels": ["room"]}}):
+        status, _, reply = publisher.send({"data": 1, "key": "k", "remove": True, **target})
+        assert (status, reply["error"]) == (403, "forbidden")
+    assert publisher.publish("m", data=2, key="k", remove=True, to=to[0])[0] == 200
+    keys = site.commands.demand({"op": "state", "prefix": "k"})["keys"]
+    assert [k["data"] for k in keys if session in str(k["to"])] == ["1"]
+
+
+@pytest.mark.parametrize("fields", [{"key": "k", "to": {"sessions": ["a", "b"]}}, {"key": "k", "to": {"connections": ["a"]}}, {"key": "k", "to": {}},
+                                    {"key": "k", "except": {"sessions": ["a"]}}, {"key": ""}, {"remove": True}, {"ttl": 0}, {"ttl": 2592001}], ids=str)
+def test_a_wrong_key_is_400(publisher, fields):
+    status, _, reply = publisher.publish("m", data=1, **fields)
+    assert (status, reply["error"]) == (400, "bad_request") and f"`{next(iter(fields))}`" in reply["message"]
+
+
 REFUSED = [{}, {"to": {"sessions": ["admin"]}}, {"to": {"sessions": ["user-1", "admin"]}}, {"to": {"channels": ["user-1"]}}, {"to": {"connections": ["x"]}},
            {"except": {"sessions": ["a"]}}, {"to": {"sessions": ["user-1"]}, "except": {"sessions": ["admin"]}},
            {"to": {"sessions": ["user-1"]}, "retry": 1000}]
@@ -198,7 +220,7 @@ def test_a_limited_token_reaches_the_names_it_lists(site, session):
     reader.wait_for(1)
 
 
-@pytest.mark.parametrize("op", ["shutdown", "online", "sessions", "connections", "history", "stats", "ping"])
+@pytest.mark.parametrize("op", ["shutdown", "online", "sessions", "connections", "history", "state", "stats", "ping"])
 def test_nothing_but_publish_is_accepted(site, publisher, op):
     status, _, reply = publisher.send({"op": op, **({"sessions": ["a"]} if op == "shutdown" else {}), **({"session": "a"} if op == "online" else {})})
     assert (status, reply["error"]) == (403, "forbidden")
@@ -673,6 +695,20 @@ def test_a_store_that_fails_is_503(bench):
     assert (status, reply["error"]) == (503, "store_failed")
     disk.empty(site.broker)
     wait_until(lambda: publisher.publish("m", data=3)[0] == 200, what="the disk is well again")
+
+
+def test_a_full_state_is_503(bench):
+    site = PublishingSite(bench, broker={"state_events": 1})
+    publisher = site.publisher()
+    assert publisher.publish("m", data=1, key="a")[0] == 200
+    before = site.broker_head()
+    for body in ({"data": 2, "key": "b"}, {"events": [{"data": 2}, {"data": 2, "key": "b"}]}):
+        status, _, reply = publisher.send(body)
+        assert (status, reply["error"]) == (503, "state_full") and "--state-events" in reply["message"]
+    assert site.broker_head() == before, "nothing was published"
+    assert publisher.publish("m", data=3, key="a")[0] == 200
+    assert publisher.publish("m", data=4, key="a", remove=True)[0] == 200
+    assert publisher.publish("m", data=5, key="b")[0] == 200
 
 
 def test_the_worker_counts_what_it_publishes(bench):
