@@ -210,6 +210,80 @@ def test_a_progress_bar(see, browser):
     assert values == sorted(values) and len({*values}) > 20
 
 
+def test_a_progress_bar_begins_where_the_job_is(see, browser):
+    """Opened in the middle of a job, which this test pretends to be."""
+    pages = see("progress", "#mine")
+    wait_text(browser, "state", "ready")
+    event = {"to": {"channels": ["job:mine"]}, "key": "progress", "ttl": 60}
+    with Commands(pages.commands) as broker:
+        broker.publish("progress", data={"done": 7, "of": 40}, **event)
+        wait_text(browser, "state", "7 of 40")
+        browser.driver.refresh()
+        wait_text(browser, "state", "7 of 40")
+        assert not browser.driver.find_element(By.ID, "start").is_enabled()
+        broker.publish("progress", data={"done": 40, "of": 40}, remove=True, **event)
+        wait_text(browser, "state", "done")
+    browser.driver.refresh()
+    wait_text(browser, "state", "ready")
+
+
+def prices(browser):
+    """What the ticker shows: {name: text}."""
+    return browser.run("return Object.fromEntries([...document.querySelectorAll('#prices div')].map((row) => [...row.children].map((e) => e.textContent)))")
+
+
+def ticker(pages, bench):
+    program = processes.Program("prices", ["/usr/bin/python3", EXAMPLES / "ticker" / "prices.py"], bench.folder, ours=False,
+                                env=processes.clean_environment(SSECAST_COMMANDS=pages.commands))
+    return bench.adopt(program)
+
+
+def test_a_ticker(see, browser, bench):
+    pages = see("ticker")
+    wait_text(browser, "state", "online")
+    ticker(pages, bench).start()
+    first = wait_until(lambda: len(shown := prices(browser)) == 3 and shown, what="three prices")
+    wait_until(lambda: all(price != first[name] for name, price in prices(browser).items()), what="other prices")
+
+
+def test_a_ticker_begins_with_the_newest_prices(see, browser, bench):
+    pages = see("ticker")
+    program = ticker(pages, bench)
+    program.start()
+    wait_until(lambda: len(prices(browser)) == 3, what="three prices")
+    program.stop()
+    with Commands(pages.commands) as broker:
+        newest = [json.loads(entry["data"]) for entry in broker.demand({"op": "state", "channel": "prices"})["keys"]]
+    newest = {n["name"]: f"{n['price']:.2f}" for n in newest}
+    browser.driver.refresh()
+    wait_until(lambda: prices(browser) == newest, what=lambda: f"{newest}, is {prices(browser)}")
+    subprocess.run(["/usr/bin/python3", EXAMPLES / "ticker" / "prices.py", "delist", "BETA"], check=True, timeout=TIMEOUT,
+                   env=processes.clean_environment(SSECAST_COMMANDS=pages.commands))
+    del newest["BETA"]
+    wait_until(lambda: prices(browser) == newest, what="a price less")
+    browser.driver.refresh()
+    wait_until(lambda: prices(browser) == newest, what="the same after a reload")
+
+
+def generated():
+    """The text that is written."""
+    return eval(re.search(r"^TEXT = (\(.*?\))\n\n", (EXAMPLES / "generation" / "generate.py").read_text(), re.M | re.S)[1])
+
+
+def test_a_generation_is_read_from_its_first_token(see, browser):
+    """By the page that started it, by one that comes in the middle, and by one that comes after the end."""
+    pages = see("generation")
+    browser.driver.find_element(By.ID, "start").click()
+    wait_until(lambda: text(browser, "text"), what="the first words")
+    browser.driver.refresh()
+    wait_text(browser, "state", "done")
+    assert text(browser, "text") == generated()
+    browser.goto("about:blank")
+    browser.driver.back()
+    wait_text(browser, "state", "done")
+    assert text(browser, "text") == generated()
+
+
 def test_a_dashboard(see, browser, bench):
     pages = see("dashboard")
     wait_text(browser, "state", "online")
