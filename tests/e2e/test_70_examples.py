@@ -21,13 +21,13 @@ EXAMPLES = processes.ROOT / "examples"
 
 
 class Pages(processes.Program):
-    """`demo/run examples/NAME`."""
+    """`demo/run examples/NAME`, or with the folder given."""
 
-    def __init__(self, bench, name):
+    def __init__(self, bench, name, folder=None):
         self.port = free_port()
         env = processes.clean_environment(DEMO_PORT=str(self.port), BUILD=str(processes.BUILD), PYTHONUNBUFFERED="1",
                                           TMPDIR=str(bench.subfolder(f"{name}-state")))
-        super().__init__(f"example-{name}", [processes.ROOT / "demo" / "run", EXAMPLES / name], bench.folder, env=env)
+        super().__init__(f"example-{name}", [processes.ROOT / "demo" / "run", folder or EXAMPLES / name], bench.folder, env=env)
         bench.adopt(self)
         self.start()
         self.wait_ready(lambda: self.url in self.log(), "says its address")
@@ -51,8 +51,8 @@ def browser(bench_of_all):
 @pytest.fixture
 def see(browser, bench):
     """A function that starts an example and shows its page; afterwards nothing may have been complained about."""
-    def start(name, query=""):
-        pages = Pages(bench, name)
+    def start(name, query="", folder=None):
+        pages = Pages(bench, name, folder)
         browser.goto(pages.url + query)
         return pages
     browser.errors()
@@ -62,7 +62,7 @@ def see(browser, bench):
 
 
 def text(browser, id):
-    return browser.driver.find_element(By.ID, id).text
+    return browser.run("return document.getElementById(arguments[0]).innerText", id)
 
 
 def lines(browser, id):
@@ -138,6 +138,69 @@ def test_what_is_published_is_on_the_page(see, browser):
     env = processes.clean_environment(SSECAST_COMMANDS=pages.commands)
     subprocess.run(["/usr/bin/python3", "publish.py", "hello, page"], cwd=EXAMPLES / "publish", env=env, check=True, capture_output=True)
     wait_until(lambda: lines(browser, "greetings") == ['{"from": "Python", "text": "hello, page"}'], what="a greeting")
+
+
+# HTML from the server, with packages from npm
+
+@pytest.fixture
+def html(bench):
+    """The folder with its packages, and workers whose heartbeats (checkpoints, when something else was published) come often."""
+    folder = bench.folder / "html"
+    shutil.copytree(node.installed("examples/html"), folder)
+    (folder / "worker.conf").write_text("heartbeat = 1s\n")
+    return folder
+
+
+def set_score(pages, *score):
+    subprocess.run(["/usr/bin/python3", EXAMPLES / "html" / "score.py", *map(str, score)], check=True, timeout=TIMEOUT, capture_output=True,
+                   env=processes.clean_environment(SSECAST_COMMANDS=pages.commands))
+
+
+@pytest.mark.parametrize("library", ["turbo", "htmx", "datastar"])
+def test_html_is_shown(see, browser, html, library):
+    pages = see("html", f"{library}.html", html)
+    assert text(browser, "score") == "not yet begun"
+    with Commands(pages.commands) as broker:
+        wait_until(lambda: broker.connections_of("reader") == 1, what="its stream")
+        set_score(pages, 1, 0, 17)
+        wait_text(browser, "score", "1 : 0 in minute 17")
+        beats = broker.stats()["heartbeats"]
+        for n in range(3):
+            broker.publish("m", data=n, to={"channels": ["another"]})
+            wait_until(lambda: broker.stats()["heartbeats"] > beats + n, what="a checkpoint")
+        assert text(browser, "score") == "1 : 0 in minute 17"
+        set_score(pages, 2, 0, 18)
+        wait_text(browser, "score", "2 : 0 in minute 18")
+        assert broker.connections_of("reader") == 1
+    if library == "datastar":
+        assert text(browser, "minute") == "18"
+
+
+@pytest.mark.parametrize("library", ["turbo", "htmx", "datastar"])
+def test_html_is_shown_to_a_page_that_comes_late(see, browser, html, library):
+    pages = see("html", folder=html)
+    set_score(pages, 3, 3, 89)
+    browser.goto(f"{pages.url}{library}.html")
+    wait_text(browser, "score", "3 : 3 in minute 89")
+
+
+@pytest.mark.parametrize("library", ["turbo", "htmx"])
+def test_html_that_was_published_in_the_meantime_is_shown(see, browser, html, library):
+    """They read by EventSource, so they come back when a stream has ended."""
+    pages = see("html", f"{library}.html", html)
+    with Commands(pages.commands) as broker:
+        wait_until(lambda: broker.connections_of("reader") == 1, what="its stream")
+        set_score(pages, 0, 0, 1)
+        wait_text(browser, "score", "0 : 0 in minute 1")
+        broker.shutdown(sessions=["reader"], block=0)
+        set_score(pages, 0, 1, 2)
+        wait_text(browser, "score", "0 : 1 in minute 2")
+        wait_until(lambda: broker.connections_of("reader") == 1, what="its stream again")
+        set_score(pages, 0, 2, 3)
+        wait_text(browser, "score", "0 : 2 in minute 3")
+    complaints = browser.errors()
+    assert all("[object Event]" in c for c in complaints), "htmx writes each end of a stream to the console"
+    assert not complaints or library == "htmx"
 
 
 # The other pages
