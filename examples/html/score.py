@@ -32,6 +32,7 @@ def publish(home, away, minute):
     events = [
         event("turbo", "score", f'<turbo-stream action="replace" target="score"><template>{score}</template></turbo-stream>'),
         event("htmx", "score", score, event="score"),
+        event("htmx4", "score", score),
         event("datastar", "score", f"{ELEMENTS_WORD} {score}", event=ELEMENTS),
         event("datastar", "minute", f'signals {{"minute": {minute}}}', event=SIGNALS),
     ]

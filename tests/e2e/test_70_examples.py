@@ -156,7 +156,7 @@ def set_score(pages, *score):
                    env=processes.clean_environment(SSECAST_COMMANDS=pages.commands))
 
 
-@pytest.mark.parametrize("library", ["turbo", "htmx", "datastar"])
+@pytest.mark.parametrize("library", ["turbo", "htmx", "htmx4", "datastar"])
 def test_html_is_shown(see, browser, html, library):
     pages = see("html", f"{library}.html", html)
     assert text(browser, "score") == "not yet begun"
@@ -176,7 +176,7 @@ def test_html_is_shown(see, browser, html, library):
         assert text(browser, "minute") == "18"
 
 
-@pytest.mark.parametrize("library", ["turbo", "htmx", "datastar"])
+@pytest.mark.parametrize("library", ["turbo", "htmx", "htmx4", "datastar"])
 def test_html_is_shown_to_a_page_that_comes_late(see, browser, html, library):
     pages = see("html", folder=html)
     set_score(pages, 3, 3, 89)
@@ -184,9 +184,9 @@ def test_html_is_shown_to_a_page_that_comes_late(see, browser, html, library):
     wait_text(browser, "score", "3 : 3 in minute 89")
 
 
-@pytest.mark.parametrize("library", ["turbo", "htmx"])
+@pytest.mark.parametrize("library", ["turbo", "htmx", "htmx4"])
 def test_html_that_was_published_in_the_meantime_is_shown(see, browser, html, library):
-    """They read by EventSource, so they come back when a stream has ended."""
+    """After the end of a stream: these come back by themselves."""
     pages = see("html", f"{library}.html", html)
     with Commands(pages.commands) as broker:
         wait_until(lambda: broker.connections_of("reader") == 1, what="its stream")
