@@ -13,6 +13,7 @@ from support import node, processes
 from support.browser import Browser
 from support.commands import Commands
 from support.ports import free_port
+from support.relay import Relay
 from support.site import Site
 from support.tokens import Issuer
 from support.waiting import TIMEOUT, wait_until
@@ -201,6 +202,25 @@ def test_html_that_was_published_in_the_meantime_is_shown(see, browser, html, li
     complaints = browser.errors()
     assert all("[object Event]" in c for c in complaints), "htmx writes each end of a stream to the console"
     assert not complaints or library == "htmx"
+
+
+@pytest.mark.parametrize("library", ["turbo", "htmx", "htmx4", "datastar"])
+def test_html_that_was_published_while_the_network_was_down_is_shown(see, browser, bench, html, library):
+    """All of them come back by themselves after that, with their cursor."""
+    pages = see("html", folder=html)
+    relay = bench.closing(Relay(pages.port))
+    browser.goto(f"{relay.url}/{library}.html")
+    with Commands(pages.commands) as broker:
+        wait_until(lambda: broker.connections_of("reader") == 1, what="its stream")
+        seq = broker.ping()["head"]
+        set_score(pages, 0, 0, 1)
+        wait_text(browser, "score", "0 : 0 in minute 1")
+        relay.cut()
+        set_score(pages, 0, 1, 2)
+        wait_text(browser, "score", "0 : 1 in minute 2")
+    cursors = [int(request["last-event-id"]) for request in relay.requests("/sse") if "last-event-id" in request]
+    assert cursors and min(cursors) > seq
+    browser.errors()  # they complain, which is right
 
 
 # The other pages
