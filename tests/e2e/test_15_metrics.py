@@ -320,6 +320,9 @@ def test_promtool_takes_the_rules_and_the_configuration():
 @pytest.mark.parametrize("alert, series, silent", [
     ("SsecastBrokerAway", {"ssecast_up": "0x20"}, {"ssecast_up": "1x20"}),
     ("SsecastStoreFailing", {"ssecast_store_failing": "1x20"}, {"ssecast_store_failing": "0x20"}),
+    ("SsecastStateFull", {"ssecast_state_events": "1x20", "ssecast_state_events_max": "9x20",
+                          "ssecast_state_bytes": "95x20", "ssecast_state_bytes_max": "100x20"},
+     {"ssecast_state_events": "8x20", "ssecast_state_events_max": "9x20", "ssecast_state_bytes": "0x20", "ssecast_state_bytes_max": "0x20"}),
     ("SsecastWorkerLost", {"ssecast_workers_lost_total": "0x9 1x10"}, {"ssecast_workers_lost_total": "3x20"}),
     ("SsecastNearlyFull", {"ssecast_connections": "95x20", "ssecast_streams_max": "100x20"},
      {"ssecast_connections": "50x20", "ssecast_streams_max": "100x20"}),
