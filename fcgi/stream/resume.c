@@ -102,7 +102,7 @@ static void begin_at(struct stream *s, uint64_t position)
 }
 
 /* s begins elsewhere than here and now. Only `last` can be answered by the window, when it has that
- * many events: of everything else the broker may have more. The broker is told the position, since a
+ * many events: of everything else the broker may have more. The request names the position, since a
  * shutdown from here on ends s. */
 static void begin_at_start(struct stream *s)
 {

@@ -28,8 +28,8 @@ struct upstream_hooks {
     void (*blocked)(void *context, struct slice session, int64_t until_ms);
     void (*all_blocked)(void *context, uint64_t position, uint64_t since);
     /* The current state at a position; part of every welcome, before `joined`. First the hook is
-     * called with NULL: what was told before no longer counts. Then with the newest event of each
-     * key, in order of seq. state_told ends it. */
+     * called with NULL: the state of an earlier welcome no longer counts. Then with the newest
+     * event of each key, in order of seq. state_told ends it. */
     void (*state)(void *context, struct event *e);
     void (*state_told)(void *context, uint64_t position);
     /* The next event of the sequence. */
