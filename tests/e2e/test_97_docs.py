@@ -204,3 +204,11 @@ def test_every_module_is_named_under_its_room():
 def test_the_plan_is_what_is_calculated():
     shown = re.search(r"<!-- what docs/capacity prints -->\n(.*?)\n<!-- end -->", read("docs/scaling.md"), re.S).group(1)
     assert shown == processes.run([DOCS / "capacity"]).stdout.strip()
+
+
+def test_every_function_that_the_architecture_names_exists():
+    """The walks of docs/architecture.md name functions: `event_new()`."""
+    named = set(re.findall(r"`([a-z_]+)\(\)`", read("docs/architecture.md")))
+    sources = "".join(p.read_text() for part in ("broker", "common", "fcgi") for p in (processes.ROOT / part).rglob("*.c"))
+    defined = set(re.findall(r"^[a-z][\w *]*?\b\*?([a-z_]+)\([^;{]*\)\s*\{", sources, re.M))
+    assert len(named) > 50 and named - defined <= {"epoll_wait", "writev"}, named - defined
