@@ -15,6 +15,7 @@ struct dump {
     struct buf line;
     uint64_t events, first, last; /* count; seqs of the oldest and the newest, 0: none */
     uint64_t ids;                 /* own ids of forgotten events */
+    uint64_t kept;                /* forgotten events that were the newest of their keys */
 };
 
 /* False when the line cannot be written. */
@@ -36,6 +37,18 @@ static bool dump_event(void *context, struct event *e)
     if (!d->first)
         d->first = e->seq;
     return event_json_put(&d->line, e, &everything) == 0 && end_line(d);
+}
+
+/* A later event of the same key may follow. */
+static bool dump_kept(void *context, struct event *e)
+{
+    struct dump *d = context;
+
+    d->kept++;
+    buf_put_slice(&d->line, slice_of("{\"kept\":"));
+    int err = event_json_put(&d->line, e, &everything);
+    buf_put_slice(&d->line, slice_of("}"));
+    return err == 0 && end_line(d);
 }
 
 static bool dump_epoch(void *context, uint64_t position, bool incomplete)
@@ -68,6 +81,7 @@ static bool dump_summary(struct dump *d, const struct store *s)
     json_put_count(&d->line, "last", d->last);
     json_put_count(&d->line, "trimmed", store_trimmed(s));
     json_put_count(&d->line, "past_ids", d->ids);
+    json_put_count(&d->line, "kept", d->kept);
     json_put_flag(&d->line, "sound", true);
     json_end_object(&d->line);
     return end_line(d);
@@ -91,7 +105,7 @@ static bool has_store(const char *dir)
 int dump_store(const char *dir, FILE *out)
 {
     struct dump d = {.out = out};
-    struct store_loader loader = {dump_event, dump_epoch, count_id, &d};
+    struct store_loader loader = {dump_event, dump_epoch, count_id, dump_kept, &d};
     struct store *store = NULL;
     char why[STORE_WHY_MAX];
 

@@ -9,6 +9,7 @@
 #include "model/past_ids.h"
 
 #define PROGRESS_EVENTS 20000u
+#define EXPIRE_KEYS 10000u               /* forgotten at a time */
 #define POSITION_MAX ((uint64_t)1 << 53) /* JavaScript reads numbers below it exactly */
 
 /* Records of bans are written again before the log forgets them. See sequence_rewrite_bans(). */
@@ -159,8 +160,23 @@ static void revert_effects(struct sequence *s, uint64_t position)
     state_rollback(s->state, position);
 }
 
+/* Make room for settle_effects(). 0 or -ENOMEM. */
+static int reserve_effects(struct sequence *s)
+{
+    size_t changes = 0;
+    while (state_change(s->state, changes))
+        changes++;
+    return store_reserve(s->store, changes);
+}
+
+/* What the events changed is final. The store no longer needs the events that they replaced. */
 static void settle_effects(struct sequence *s)
 {
+    const struct state_change *c;
+    for (size_t i = 0; (c = state_change(s->state, i)); i++)
+        if (c->before)
+            store_drop_kept(s->store, c->before->seq);
+
     bans_settle(s->bans);
     state_settle(s->state);
 }
@@ -169,6 +185,9 @@ static void settle_effects(struct sequence *s)
 static int apply_final(struct sequence *s, struct event *e)
 {
     int bans = bans_apply(s->bans, e), state = state_apply(s->state, e);
+    if (reserve_effects(s) != 0)
+        return -ENOMEM; /* only while a store is loaded, which ends then */
+
     settle_effects(s);
     return bans ? bans : state;
 }
@@ -229,10 +248,16 @@ static bool restore_id(void *context, uint64_t hash, uint64_t seq)
     return true;
 }
 
+static bool restore_kept(void *context, struct event *e)
+{
+    struct restoring *r = context;
+    return e->seq < POSITION_MAX && apply_final(r->s, e) == 0;
+}
+
 static int restore(struct sequence *s, struct store *store, void (*progress)(uint64_t events), char why[STORE_WHY_MAX])
 {
     struct restoring r = {.s = s, .progress = progress};
-    struct store_loader loader = {restore_event, restore_epoch, restore_id, &r};
+    struct store_loader loader = {restore_event, restore_epoch, restore_id, restore_kept, &r};
     uint64_t trimmed = store_trimmed(store);
     if (trimmed && !begin_at(&r, trimmed))
         return -ENOMEM;
@@ -264,6 +289,7 @@ int sequence_restore(struct sequence *s, struct store *store, void (*progress)(u
     uint64_t floor = history_head(s->history);
     s->store = store;
     store_remember_ids(store, ids_remembered(&s->limits));
+    store_keep_state(store, s->state);
     snprintf(why, STORE_WHY_MAX, "out of memory");
     int err = restore(s, store, progress, why);
     if (err)
@@ -451,6 +477,8 @@ static int store_batch(struct sequence *s, size_t fresh)
         return 0;
     if (s->unnoted)
         return s->fault; /* retried each second */
+    if (reserve_effects(s) != 0)
+        return -ENOMEM;
     return store_append(s->store, s->batch + s->committed, fresh, forgettable(s));
 }
 
@@ -722,11 +750,21 @@ static int write_bans_in_time(struct sequence *s, int64_t now_ms)
     return count > 0 ? count : 0;
 }
 
+/* Forget some of the keys that have expired. */
+static void expire_keys(struct sequence *s, int64_t now_ms)
+{
+    if (s->count > s->committed || store_reserve(s->store, EXPIRE_KEYS) != 0)
+        return;
+
+    uint64_t seq;
+    for (size_t left = EXPIRE_KEYS; left && (seq = state_expire_one(s->state, now_ms)); left--)
+        store_drop_kept(s->store, seq);
+}
+
 int sequence_expire(struct sequence *s, int64_t now_ms)
 {
     bans_expire(s->bans, now_ms);
-    if (s->count == s->committed)
-        state_expire(s->state, now_ms);
+    expire_keys(s, now_ms);
     note_time(s, now_ms);
     int count = write_bans_in_time(s, now_ms);
 

@@ -11,18 +11,22 @@
 #define SSECAST_STORE_H
 
 #include "codec/event.h"
+#include "model/state.h"
 
 struct store;
 
 #define STORE_WHY_MAX 512 /* bytes of an error message, NUL included */
 
-/* Receives the content of a store in order, ids first. False from a function ends the loading
- * (-ECANCELED). event: e is borrowed. epoch: an epoch of the broker began at position; incomplete:
- * earlier events are missing. id: a forgotten event showed this id (past_ids.h). */
+/* Receives the content of a store in order: ids, then kept events, then the others. False from a
+ * function ends the loading (-ECANCELED). event: e is borrowed. epoch: an epoch of the broker began
+ * at position; incomplete: earlier events are missing. id: a forgotten event showed this id
+ * (past_ids.h). kept: e would be forgotten, but was the newest event of its key. A later one may
+ * follow. */
 struct store_loader {
     bool (*event)(void *context, struct event *e);
     bool (*epoch)(void *context, uint64_t position, bool incomplete);
     bool (*id)(void *context, uint64_t hash, uint64_t seq);
+    bool (*kept)(void *context, struct event *e);
     void *context;
 };
 
@@ -42,6 +46,17 @@ int store_load(struct store *s, const struct store_loader *loader, char why[STOR
 
 /* Keep the ids of forgotten events, of the last max events that showed one. PAST_IDS by default. */
 void store_remember_ids(struct store *s, uint64_t max);
+
+/* From now on keep an event that is forgotten while it is the newest of its key: one that
+ * state_settled() finds. state is the caller's and outlives the store's use. */
+void store_keep_state(struct store *s, const struct state *state);
+
+/* Make room for count calls of store_drop_kept(). 0 or -ENOMEM. */
+int store_reserve(struct store *s, size_t count);
+
+/* The event seq is no longer the newest of its key. When it is kept, the next change of the store
+ * drops it: before a later event of the key is forgotten. */
+void store_drop_kept(struct store *s, uint64_t seq);
 
 /* The position up to which events are forgotten; 0: none are. */
 uint64_t store_trimmed(const struct store *s);

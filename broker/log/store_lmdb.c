@@ -1,11 +1,17 @@
 /* store_lmdb.c - the store in a directory, on LMDB. LMDB owns data.mdb and lock.mdb; a process
  * locks ssecast.lock.
  *
- * Format 3 has four tables. Keys are native 64-bit integers, values little-endian.
+ * Format 4 has five tables. Keys are native 64-bit integers, values little-endian.
  *     events  seq -> entry (event.h), u64 XXH3 sum of it
+ *     kept    the same, of an event that left `events` as the newest of its key
  *     runs    position where an epoch began -> nothing, or "?" when earlier events are missing
  *     ids     seq of a forgotten event -> u64 hash of the id it showed, u64 XXH3 sum of seq and hash
  *     meta    "format" -> u32; "trimmed" -> u64 position up to which events are forgotten
+ *
+ * The state of keys is what `kept` and then `events` say, in order. An event moves to `kept` in the
+ * transaction that trims it. It leaves `kept` in the first transaction after the one that replaced
+ * it. Only later ones can trim its successor, so a key that was removed does not come back. And a
+ * transaction that failed, but is on the disk all the same, has dropped nothing that still counts.
  *
  * LMDB reuses the pages that trimming frees. So the file grows to the most that was ever retained
  * and stays there.
@@ -26,14 +32,16 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "base/array.h"
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/must.h"
 #include "model/past_ids.h"
 
-#define FORMAT 3u
+#define FORMAT 4u
 #define SUM_LEN 8u
 #define ID_LEN 16u /* of a value in `ids` */
-#define TABLES 4
+#define TABLES 5
 #define FREE_PAGES 0          /* LMDB's own table */
 #define MAP_FIRST (64u << 20) /* initial bytes of address space; doubled when full */
 #define TRIM_MAX 10000u       /* events forgotten in one transaction */
@@ -42,8 +50,13 @@ struct store {
     char *dir;
     int lock;     /* ssecast.lock */
     MDB_env *env; /* NULL after a fatal error of LMDB: opened again before the next use */
-    MDB_dbi events, runs, ids, meta;
+    MDB_dbi events, kept, runs, ids, meta;
     uint64_t ids_max;
+    const struct state *state; /* NULL: events are not kept for their keys */
+    struct {
+        uint64_t *seqs; /* to be dropped from `kept` */
+        size_t count, cap;
+    } dropped;
     uint64_t trimmed;
     uint64_t last;  /* seq of the last event stored; 0: none */
     bool uncertain; /* a failed change may be on the disk: delete events after last */
@@ -201,6 +214,15 @@ static uint32_t read_format(const struct store *s, MDB_txn *txn)
     return rc == 0 && value.mv_size == 4 ? get_u32(value.mv_data) : 0;
 }
 
+/* 0: nothing was trimmed. */
+static uint64_t read_trimmed(const struct store *s, MDB_txn *txn)
+{
+    MDB_val value = {0};
+    int rc = mdb_get(txn, s->meta, &(MDB_val){7, "trimmed"}, &value);
+
+    return rc == 0 && value.mv_size == 8 ? get_u64(value.mv_data) : 0;
+}
+
 static int write_format(const struct store *s, MDB_txn *txn)
 {
     char format[4];
@@ -231,6 +253,8 @@ static int open_data(struct store *s, MDB_txn *txn, unsigned create)
 {
     int rc = open_table(txn, "events", create, &s->events);
 
+    if (!rc)
+        rc = open_table(txn, "kept", create, &s->kept);
     if (!rc)
         rc = open_table(txn, "runs", create, &s->runs);
     return rc ? rc : open_table(txn, "ids", create, &s->ids);
@@ -301,7 +325,6 @@ static int open_env(struct store *s, char why[STORE_WHY_MAX])
 static int check_format(struct store *s, char why[STORE_WHY_MAX])
 {
     MDB_txn *txn;
-    MDB_val value = {0};
     int rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
     if (rc)
         return explain(why, as_errno(rc), "%s: %s", s->dir, mdb_strerror(rc));
@@ -313,8 +336,7 @@ static int check_format(struct store *s, char why[STORE_WHY_MAX])
                        s->dir, format, FORMAT);
     }
 
-    rc = mdb_get(txn, s->meta, &(MDB_val){7, "trimmed"}, &value);
-    s->trimmed = !rc && value.mv_size == 8 ? get_u64(value.mv_data) : 0;
+    s->trimmed = read_trimmed(s, txn);
     rc = last_key(txn, s->events, &s->last);
     mdb_txn_abort(txn);
     return rc ? explain(why, -EBADMSG, "%s is damaged (%s); it was left as it is", s->dir, mdb_strerror(rc)) : 0;
@@ -358,7 +380,7 @@ static bool ignore_id(void *context, uint64_t hash, uint64_t seq)
 static void rehearse(struct store *s)
 {
     char why[STORE_WHY_MAX];
-    struct store_loader nobody = {ignore_event, ignore_run, ignore_id, NULL};
+    struct store_loader nobody = {ignore_event, ignore_run, ignore_id, ignore_event, NULL};
     struct rlimit no_core = {0, 0};
     int quiet = open("/dev/null", O_WRONLY | O_CLOEXEC);
     setrlimit(RLIMIT_CORE, &no_core);
@@ -445,6 +467,7 @@ void store_free(struct store **s)
     close_env(*s);
     if ((*s)->lock >= 0)
         close((*s)->lock);
+    free((*s)->dropped.seqs);
     free((*s)->dir);
     free(*s);
     *s = NULL;
@@ -501,6 +524,21 @@ static int load_ids(struct table_walk *ids, const struct store_loader *loader)
     return rc;
 }
 
+/* Events that were trimmed and have a key. */
+static int load_kept(struct table_walk *kept, uint64_t trimmed, const struct store_loader *loader)
+{
+    int rc = step(kept, MDB_FIRST);
+    while (!rc && kept->key) {
+        struct event *e = kept->key <= trimmed ? event_at(kept) : NULL;
+        if (!e || !e->key.len || e->remove)
+            rc = MDB_CORRUPTED;
+        else
+            rc = loader->kept(loader->context, e) ? step(kept, MDB_NEXT) : ECANCELED;
+        event_unref(&e);
+    }
+    return rc;
+}
+
 /* Walk two tables together, in the order of their keys. */
 static int load_all(struct table_walk *events, struct table_walk *runs, const struct store_loader *loader)
 {
@@ -525,7 +563,7 @@ struct loading {
     struct store *s;
     const struct store_loader *loader;
     MDB_txn *txn;
-    struct table_walk pages, events, runs, ids;
+    struct table_walk pages, events, kept, runs, ids;
 };
 
 /* Whether the walk met every entry of the table. Damage may truncate a tree. */
@@ -572,6 +610,8 @@ static int load_tables(struct loading *l)
     if (!rc)
         rc = mdb_cursor_open(l->txn, l->s->events, &l->events.cursor);
     if (!rc)
+        rc = mdb_cursor_open(l->txn, l->s->kept, &l->kept.cursor);
+    if (!rc)
         rc = mdb_cursor_open(l->txn, l->s->runs, &l->runs.cursor);
     if (!rc)
         rc = mdb_cursor_open(l->txn, l->s->ids, &l->ids.cursor);
@@ -579,6 +619,10 @@ static int load_tables(struct loading *l)
         rc = load_ids(&l->ids, l->loader);
     if (!rc)
         rc = check_count(l->txn, l->s->ids, &l->ids);
+    if (!rc)
+        rc = load_kept(&l->kept, l->s->trimmed, l->loader);
+    if (!rc)
+        rc = check_count(l->txn, l->s->kept, &l->kept);
     if (!rc)
         rc = load_all(&l->events, &l->runs, l->loader);
     if (!rc)
@@ -597,6 +641,7 @@ int store_load(struct store *s, const struct store_loader *loader, char why[STOR
     rc = load_tables(&l);
     mdb_cursor_close(l.pages.cursor);
     mdb_cursor_close(l.events.cursor);
+    mdb_cursor_close(l.kept.cursor);
     mdb_cursor_close(l.runs.cursor);
     mdb_cursor_close(l.ids.cursor);
     mdb_txn_abort(l.txn);
@@ -611,12 +656,52 @@ void store_remember_ids(struct store *s, uint64_t max)
         s->ids_max = max;
 }
 
+void store_keep_state(struct store *s, const struct state *state)
+{
+    if (s)
+        s->state = state;
+}
+
+int store_reserve(struct store *s, size_t count)
+{
+    if (!s || !count)
+        return 0;
+
+    uint64_t *seqs = array_reserve(s->dropped.seqs, &s->dropped.cap, s->dropped.count + count, sizeof *seqs);
+    if (!seqs)
+        return -ENOMEM;
+
+    s->dropped.seqs = seqs;
+    return 0;
+}
+
+void store_drop_kept(struct store *s, uint64_t seq)
+{
+    if (!s || seq > s->trimmed)
+        return;
+
+    MUST(s->dropped.count < s->dropped.cap);
+    s->dropped.seqs[s->dropped.count++] = seq;
+}
+
 uint64_t store_trimmed(const struct store *s)
 {
     return s ? s->trimmed : 0;
 }
 
 /* --- writing --- */
+
+static int put_event(MDB_txn *txn, MDB_dbi table, const struct event *e, unsigned flags)
+{
+    uint64_t key = e->seq;
+    MDB_val value = {.mv_size = e->entry.len + SUM_LEN};
+    int rc = mdb_put(txn, table, &(MDB_val){sizeof key, &key}, &value, flags | MDB_RESERVE);
+    if (rc)
+        return rc;
+    memcpy(value.mv_data, e->entry.data, e->entry.len);
+    put_u64((char *)value.mv_data + e->entry.len, sum(e->entry));
+    return 0;
+}
 
 /* Delete up to *left of the first keys of a table that are at or before position, and subtract
  * their number from *left. *last is set to the last deleted key. */
@@ -655,25 +740,40 @@ static int delete_after(MDB_txn *txn, MDB_dbi table, uint64_t position)
     return rc;
 }
 
-/* The event at w will be deleted: keep the id that it showed. */
-static int keep_id(const struct store *s, MDB_txn *txn, const struct table_walk *w)
+static int keep_id(const struct store *s, MDB_txn *txn, const struct event *e)
 {
     char value[ID_LEN];
-    uint64_t seq = w->key;
+    uint64_t seq = e->seq;
+    if (!event_shows_id(e))
+        return 0;
+
+    pack_id(value, seq, past_id_hash(e->id));
+    int rc = mdb_put(txn, s->ids, &(MDB_val){sizeof seq, &seq}, &(MDB_val){sizeof value, value}, MDB_APPEND);
+    if (rc == MDB_KEYEXIST) /* a later id exists, which only damage explains */
+        rc = mdb_put(txn, s->ids, &(MDB_val){sizeof seq, &seq}, &(MDB_val){sizeof value, value}, 0);
+    return rc;
+}
+
+static int keep_newest(const struct store *s, MDB_txn *txn, const struct event *e)
+{
+    return s->state && state_settled(s->state, e) ? put_event(txn, s->kept, e, 0) : 0;
+}
+
+/* The event at w will be deleted: keep the id that it showed, and the event when it is the newest of
+ * its key. */
+static int keep_rest(const struct store *s, MDB_txn *txn, const struct table_walk *w)
+{
     struct event *e = event_at(w);
-    int rc = 0;
-    if (e && event_shows_id(e)) {
-        pack_id(value, seq, past_id_hash(e->id));
-        rc = mdb_put(txn, s->ids, &(MDB_val){sizeof seq, &seq}, &(MDB_val){sizeof value, value}, MDB_APPEND);
-        if (rc == MDB_KEYEXIST) /* a later id exists, which only damage explains */
-            rc = mdb_put(txn, s->ids, &(MDB_val){sizeof seq, &seq}, &(MDB_val){sizeof value, value}, 0);
-    }
+    int rc = e ? keep_id(s, txn, e) : 0;
+
+    if (e && !rc)
+        rc = keep_newest(s, txn, e);
     event_unref(&e);
     return rc;
 }
 
-/* Keep the ids of up to max events at or before position. */
-static int keep_ids(const struct store *s, MDB_txn *txn, uint64_t position, size_t max)
+/* Keep what is to be kept of up to max events at or before position. */
+static int keep_rests(const struct store *s, MDB_txn *txn, uint64_t position, size_t max)
 {
     struct table_walk w = {0};
     int rc = mdb_cursor_open(txn, s->events, &w.cursor);
@@ -681,7 +781,7 @@ static int keep_ids(const struct store *s, MDB_txn *txn, uint64_t position, size
         return rc;
     rc = step(&w, MDB_FIRST);
     while (!rc && w.key && w.key <= position && max--) {
-        rc = keep_id(s, txn, &w);
+        rc = keep_rest(s, txn, &w);
         if (!rc)
             rc = step(&w, MDB_NEXT);
     }
@@ -708,7 +808,7 @@ static int trim(struct store *s, MDB_txn *txn, uint64_t position, uint64_t *trim
     char value[8];
     uint64_t epoch = 0;
     size_t left = TRIM_MAX;
-    int rc = keep_ids(s, txn, position, left);
+    int rc = keep_rests(s, txn, position, left);
     if (!rc)
         rc = trim_ids(s, txn);
     if (!rc)
@@ -731,24 +831,31 @@ struct store_change {
     uint64_t trim;   /* 0: nothing */
 };
 
-static int put_event(MDB_txn *txn, MDB_dbi table, const struct event *e)
-{
-    uint64_t key = e->seq;
-    MDB_val value = {.mv_size = e->entry.len + SUM_LEN};
-    int rc = mdb_put(txn, table, &(MDB_val){sizeof key, &key}, &value, MDB_APPEND | MDB_RESERVE);
-    if (rc)
-        return rc;
-    memcpy(value.mv_data, e->entry.data, e->entry.len);
-    put_u64((char *)value.mv_data + e->entry.len, sum(e->entry));
-    return 0;
-}
-
 static int put_events(struct store *s, MDB_txn *txn, const struct store_change *c)
 {
     int rc = 0;
     for (size_t i = 0; !rc && i < c->count; i++)
-        rc = put_event(txn, s->events, c->events[i]);
+        rc = put_event(txn, s->events, c->events[i], MDB_APPEND);
     return rc;
+}
+
+/* Drop what is no longer the newest of its key. */
+static int drop_kept(const struct store *s, MDB_txn *txn)
+{
+    int rc = 0;
+    for (size_t i = 0; (!rc || rc == MDB_NOTFOUND) && i < s->dropped.count; i++)
+        rc = mdb_del(txn, s->kept, &(MDB_val){sizeof s->dropped.seqs[i], &s->dropped.seqs[i]}, NULL);
+    return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+/* A failed change may be on the disk: take back the events that it appended. What it trimmed stays
+ * so. */
+static int take_back(struct store *s, MDB_txn *txn, uint64_t *trimmed)
+{
+    uint64_t on_disk = read_trimmed(s, txn);
+    if (*trimmed < on_disk)
+        *trimmed = on_disk;
+    return delete_after(txn, s->events, s->last);
 }
 
 static int change(struct store *s, const struct store_change *c)
@@ -760,7 +867,9 @@ static int change(struct store *s, const struct store_change *c)
     if (rc)
         return rc;
     if (s->uncertain)
-        rc = delete_after(txn, s->events, s->last);
+        rc = take_back(s, txn, &trimmed);
+    if (!rc)
+        rc = drop_kept(s, txn);
     if (!rc)
         rc = put_events(s, txn, c);
     if (!rc && c->epoch)
@@ -776,6 +885,7 @@ static int change(struct store *s, const struct store_change *c)
         return rc;
     s->trimmed = trimmed;
     s->uncertain = false;
+    s->dropped.count = 0;
     if (c->count)
         s->last = c->events[c->count - 1]->seq;
     return 0;
@@ -843,7 +953,7 @@ int store_mark_incomplete(struct store *s, uint64_t position)
 
 int store_append(struct store *s, struct event *const *events, size_t count, uint64_t trim_position)
 {
-    if (!s || (!count && trim_position <= s->trimmed))
+    if (!s || (!count && trim_position <= s->trimmed && !s->dropped.count))
         return 0;
     return make_change(s, &(struct store_change){.events = events, .count = count, .trim = trim_position});
 }
@@ -866,6 +976,8 @@ static uint64_t used_bytes(const struct store *s)
     if (!s->env || mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn) != 0)
         return 0;
     int rc = add_pages(txn, s->events, &bytes);
+    if (!rc)
+        rc = add_pages(txn, s->kept, &bytes);
     if (!rc)
         rc = add_pages(txn, s->runs, &bytes);
     if (!rc)

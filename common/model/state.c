@@ -23,6 +23,7 @@ struct slot {
     struct event *event;       /* in its index; NULL: removed, and kept until that is final */
     struct event *text;        /* see state_text(); NULL: not made yet */
     uint64_t seq;              /* of the last event of the key */
+    uint64_t settled;          /* likewise, as far as changes are final */
 };
 
 /* The events for one target, or all. The deque owns a reference of each. */
@@ -289,6 +290,7 @@ static void finish_change(struct state *s, struct slot *slot, struct event *befo
         return;
     }
 
+    slot->settled = slot->seq;
     if (!slot->event)
         remove_slot(s, slot);
     if (before)
@@ -386,21 +388,29 @@ bool state_has_room(const struct state *s, const struct event *e, const struct s
     return cost(e) <= replaced || s->bytes - replaced + cost(e) <= limits->bytes;
 }
 
+uint64_t state_expire_one(struct state *s, int64_t now_ms)
+{
+    struct slot *slot = (struct slot *)expiry_first(&s->ends);
+    if (!slot || slot->expiry.at > now_ms)
+        return 0;
+
+    struct event *e = event_ref(slot->event);
+    uint64_t seq = e->seq;
+    MUST(!s->change_count);
+
+    fill_slot(s, slot, NULL, slot->seq);
+    remove_slot(s, slot);
+    supersede(s, e);
+    tidy(s, e);
+    event_unref(&e);
+    return seq;
+}
+
 size_t state_expire(struct state *s, int64_t now_ms)
 {
     size_t count = 0;
-    struct slot *slot;
-
-    for (; (slot = (struct slot *)expiry_first(&s->ends)) && slot->expiry.at <= now_ms; count++) {
-        struct event *e = event_ref(slot->event);
-        MUST(!s->change_count);
-
-        fill_slot(s, slot, NULL, slot->seq);
-        remove_slot(s, slot);
-        supersede(s, e);
-        tidy(s, e);
-        event_unref(&e);
-    }
+    while (state_expire_one(s, now_ms))
+        count++;
     return count;
 }
 
@@ -450,6 +460,8 @@ void state_settle(struct state *s)
         const struct change *c = &s->changes[s->change_count - 1];
         struct slot *slot = find_slot(s, c->events.after);
 
+        if (slot)
+            slot->settled = slot->seq;
         if (slot && !slot->event)
             remove_slot(s, slot);
         if (c->events.before)
@@ -461,6 +473,12 @@ void state_settle(struct state *s)
 const struct state_change *state_change(const struct state *s, size_t number)
 {
     return number < s->change_count ? &s->changes[number].events : NULL;
+}
+
+bool state_settled(const struct state *s, const struct event *e)
+{
+    const struct slot *slot = e->key.len && !e->remove ? find_slot(s, e) : NULL;
+    return slot && slot->settled == e->seq;
 }
 
 /* --- reading --- */

@@ -52,6 +52,9 @@ bool state_supersedes(const struct state *s, const struct event *e);
  * state_settle() when something changed. Their number. */
 size_t state_expire(struct state *s, int64_t now_ms);
 
+/* The same for one key. The seq of its event; 0: no event has expired. */
+uint64_t state_expire_one(struct state *s, int64_t now_ms);
+
 /* Forget everything. Its events are not marked. */
 void state_clear(struct state *s);
 
@@ -88,5 +91,8 @@ struct state_change {
     struct event *after;  /* the event that changed it; it may remove the key */
 };
 const struct state_change *state_change(const struct state *s, size_t number);
+
+/* True when e, or its like, is the newest event of its key as far as changes are final. */
+bool state_settled(const struct state *s, const struct event *e);
 
 #endif

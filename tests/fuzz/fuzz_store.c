@@ -1,7 +1,7 @@
 /* A store whose tables hold anything, as after damage that the sums and LMDB let pass: it is loaded in order and whole, or refused; and
  * what was loaded can be gone on with.
  *
- * Input: rows of u8 table (0 events, 1 runs, 2 meta, 3 ids; with 0x80: without a good sum), u8 key, u16 length and so many bytes. Keys of meta: 0 format,
+ * Input: rows of u8 table (0 events, 1 runs, 2 meta, 3 ids; with 4: kept; with 0x80: without a good sum), u8 key, u16 length and so many bytes. Keys of meta: 0 format,
  * 1 trimmed. The store has its format unless a row says otherwise. */
 #include <ftw.h>
 #include <lmdb.h>
@@ -60,8 +60,11 @@ static void put_row(MDB_txn *txn, uint8_t which, uint64_t key, struct slice byte
 {
     MDB_dbi events = table(txn, "events", MDB_INTEGERKEY), runs = table(txn, "runs", MDB_INTEGERKEY);
     MDB_dbi ids = table(txn, "ids", MDB_INTEGERKEY), meta = table(txn, "meta", 0);
+    MDB_dbi kept = table(txn, "kept", MDB_INTEGERKEY);
     MDB_val value = {bytes.len, (void *)bytes.data};
-    if ((which & 3) == 0)
+    if (which & 4)
+        put_event(txn, kept, key, bytes, !(which & BAD_SUM));
+    else if ((which & 3) == 0)
         put_event(txn, events, key, bytes, !(which & BAD_SUM));
     else if ((which & 3) == 1)
         mdb_put(txn, runs, &(MDB_val){sizeof key, &key}, &value, 0);
@@ -73,7 +76,7 @@ static void put_row(MDB_txn *txn, uint8_t which, uint64_t key, struct slice byte
 
 static void put_rows(MDB_txn *txn, struct slice rest)
 {
-    put_row(txn, 2, 0, (struct slice){"\3\0\0\0", 4});
+    put_row(txn, 2, 0, (struct slice){"\4\0\0\0", 4});
     while (rest.len >= 4) {
         size_t len = get_u16(rest.data + 2);
         len = len < rest.len - 4 ? len : rest.len - 4;
@@ -88,7 +91,7 @@ static void make_store(struct slice rows)
     MDB_txn *txn;
     strcpy(dir, "/dev/shm/ssecast-fuzz-XXXXXX");
     must(mkdtemp(dir));
-    must(mdb_env_create(&env) == 0 && mdb_env_set_maxdbs(env, 4) == 0);
+    must(mdb_env_create(&env) == 0 && mdb_env_set_maxdbs(env, 5) == 0);
     must(mdb_env_open(env, dir, MDB_NOTLS | MDB_NOSYNC, 0600) == 0);
     must(mdb_txn_begin(env, NULL, 0, &txn) == 0);
     put_rows(txn, rows);
@@ -99,7 +102,7 @@ static void make_store(struct slice rows)
 /* --- what the store says --- */
 
 struct loaded {
-    uint64_t last_event, last_run, last_id;
+    uint64_t last_event, last_run, last_id, last_kept;
     size_t count;
 };
 
@@ -110,6 +113,14 @@ static bool on_event(void *context, struct event *e)
     must(e->text.len <= e->entry.len);
     l->last_event = e->seq;
     l->count++;
+    return true;
+}
+
+static bool on_kept(void *context, struct event *e)
+{
+    struct loaded *l = context;
+    must(e->seq > l->last_kept && e->key.len && !e->remove && !l->last_event && !l->last_run); /* they come before */
+    l->last_kept = e->seq;
     return true;
 }
 
@@ -126,7 +137,7 @@ static bool on_id(void *context, uint64_t hash, uint64_t seq)
 {
     struct loaded *l = context;
     (void)hash;
-    must(seq > l->last_id && !l->last_event && !l->last_run); /* they come first */
+    must(seq > l->last_id && !l->last_event && !l->last_run && !l->last_kept); /* they come first */
     l->last_id = seq;
     return true;
 }
@@ -139,11 +150,11 @@ static void goes_on(struct store *s, const struct loaded *before)
     struct event *e = event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = next, .data = {"x", 1}});
     must(e && store_append(s, &e, 1, 0) == 0);
     event_unref(&e);
-    must(store_load(s, &(struct store_loader){on_event, on_run, on_id, &after}, why) == 0);
+    must(store_load(s, &(struct store_loader){on_event, on_run, on_id, on_kept, &after}, why) == 0);
     must(after.last_event == next && after.count == before->count + 1);
     must(store_append(s, NULL, 0, next) == 0);
     after = (struct loaded){0};
-    must(store_load(s, &(struct store_loader){on_event, on_run, on_id, &after}, why) == 0);
+    must(store_load(s, &(struct store_loader){on_event, on_run, on_id, on_kept, &after}, why) == 0);
     must(after.count == 0 || store_trimmed(s) < next);
 }
 
@@ -151,7 +162,7 @@ static void load(struct store *s)
 {
     char why[STORE_WHY_MAX] = "";
     struct loaded loaded = {0};
-    int err = store_load(s, &(struct store_loader){on_event, on_run, on_id, &loaded}, why);
+    int err = store_load(s, &(struct store_loader){on_event, on_run, on_id, on_kept, &loaded}, why);
     must(err ? *why : true);
     if (!err)
         goes_on(s, &loaded);

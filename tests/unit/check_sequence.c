@@ -351,12 +351,23 @@ static void end_stored(void)
     store_free(&store);
 }
 
-static void make_place(void)
+static void make_place_in(const char *folder)
 {
-    strcpy(dir, "/tmp/ssecast-sequence-XXXXXX");
+    snprintf(dir, sizeof dir, "%s/ssecast-sequence-XXXXXX", folder);
     ck_assert_ptr_nonnull(mkdtemp(dir));
     limits = wide;
     begin_stored(START);
+}
+
+static void make_place(void)
+{
+    make_place_in("/tmp");
+}
+
+/* Where a commit costs little. */
+static void make_place_in_memory(void)
+{
+    make_place_in("/dev/shm");
 }
 
 static void remove_place(void)
@@ -746,6 +757,244 @@ START_TEST(ids_that_were_shown_outlive_their_events_and_a_restart)
 }
 END_TEST
 
+/* --- the state of keys --- */
+
+#define TARGET_LETTERS "esc" /* everyone, a session, a channel */
+
+/* Append an event with this key and target; ttl_s from 5,000 ms on. What sequence_append() says. */
+static int append_key(char target, const char *key, bool remove, uint32_t ttl_s)
+{
+    struct slice name = S("t");
+    struct event_spec spec = {.kind = EVENT_MESSAGE,
+                              .time_ms = 5000,
+                              .data = S("x"),
+                              .key = slice_of(key),
+                              .remove = remove,
+                              .ttl_s = ttl_s,
+                              .has_to = target != 'e'};
+    struct sequenced out;
+    if (spec.has_to)
+        spec.lists[target == 's' ? TO_SESSIONS : TO_CHANNELS] = (struct names){&name, 1};
+    return sequence_append(sequence, &spec, &out);
+}
+
+/* "a=1001 b=1003", in the order of their seqs. */
+static const char *keys_of(const struct sequence *s)
+{
+    static char text[4096];
+    struct event *events[100];
+    size_t len = 0,
+           count = state_read(sequence_state(s), &(struct history_filter){0}, 0, UINT64_MAX, events, 100, SIZE_MAX);
+    text[0] = '\0';
+    for (size_t i = 0; i < count; i++)
+        len += (size_t)snprintf(text + len, sizeof text - len, "%s%.*s=%" PRIu64, len ? " " : "",
+                                (int)events[i]->key.len, events[i]->key.data, events[i]->seq);
+    return text;
+}
+
+static void restart_stored(void)
+{
+    end_stored();
+    begin_stored(START);
+}
+
+START_TEST(a_key_outlives_the_history_and_a_restart)
+{
+    limits.events = 2;
+    restart_stored();
+    append_key('e', "a", false, 0);
+    append_key('e', "b", false, 0);
+    sequence_commit(sequence);
+    for (int i = 0; i < 5; i++) {
+        append("x", NULL);
+        sequence_commit(sequence);
+    }
+    ck_assert_uint_ge(store_trimmed(store), START + 2);
+    restart_stored();
+    ck_assert_str_eq(keys_of(sequence), "a=1001 b=1002");
+    append_key('e', "a", true, 0);
+    sequence_commit(sequence);
+    for (int i = 0; i < 5; i++) {
+        append("x", NULL);
+        sequence_commit(sequence);
+    }
+    restart_stored();
+    ck_assert_str_eq(keys_of(sequence), "b=1002");
+}
+END_TEST
+
+START_TEST(a_key_outlives_the_age_of_the_history)
+{
+    append_key('e', "a", false, 0);
+    sequence_commit(sequence);
+    sequence_expire(sequence, 5000 + 2 * (int64_t)wide.age_ms);
+    ck_assert_uint_eq(history_count(sequence_history(sequence)), 0);
+    ck_assert_uint_eq(store_trimmed(store), START + 1);
+    restart_stored();
+    ck_assert_str_eq(keys_of(sequence), "a=1001");
+}
+END_TEST
+
+START_TEST(a_key_that_expired_leaves_the_store)
+{
+    limits.events = 1;
+    restart_stored();
+    append_key('e', "a", false, 10);
+    append_key('e', "b", false, 0);
+    sequence_commit(sequence);
+    append("x", NULL);
+    sequence_commit(sequence);
+    append("x", NULL);
+    sequence_commit(sequence);
+    sequence_expire(sequence, 14999);
+    ck_assert_str_eq(keys_of(sequence), "a=1001 b=1002");
+    sequence_expire(sequence, 15000);
+    ck_assert_str_eq(keys_of(sequence), "b=1002");
+    restart_stored();
+    ck_assert_str_eq(keys_of(sequence), "b=1002"); /* whatever the clock says now */
+}
+END_TEST
+
+START_TEST(a_key_shares_its_event_with_the_history_after_a_restart)
+{
+    struct event *in_history, *in_state;
+    uint64_t upto;
+    append_key('e', "a", false, 0);
+    sequence_commit(sequence);
+    restart_stored();
+    ck_assert_uint_eq(history_read(sequence_history(sequence), NULL, START, &in_history, 1, SIZE_MAX, &upto), 1);
+    ck_assert_uint_eq(
+        state_read(sequence_state(sequence), &(struct history_filter){0}, 0, UINT64_MAX, &in_state, 1, SIZE_MAX), 1);
+    ck_assert_ptr_eq(in_history, in_state);
+}
+END_TEST
+
+START_TEST(a_key_without_room_is_refused_and_what_came_before_it_can_be_taken_back)
+{
+    sequence_limit_state(sequence, &(struct state_limits){2, 1 << 20});
+    ck_assert_int_eq(append_key('e', "a", false, 0), 0);
+    sequence_commit(sequence);
+    uint64_t before = sequence_head(sequence);
+    ck_assert_int_eq(append_key('e', "a", false, 0), 0);
+    ck_assert_int_eq(append_key('e', "b", false, 0), 0);
+    ck_assert_int_eq(append_key('e', "c", false, 0), -EDQUOT);
+    ck_assert_uint_eq(sequence_head(sequence), before + 2);
+    sequence_rollback(sequence, before);
+    ck_assert_str_eq(keys_of(sequence), "a=1001");
+    ck_assert_int_eq(append_key('e', "a", true, 0), 0); /* makes room in the same batch */
+    ck_assert_int_eq(append_key('e', "b", false, 0), 0);
+    ck_assert_int_eq(append_key('e', "c", false, 0), 0);
+    sequence_commit(sequence);
+    restart_stored();
+    ck_assert_str_eq(keys_of(sequence), "b=1003 c=1004");
+}
+END_TEST
+
+/* A table that says what the state should be. */
+#define MODEL_KEYS 6
+struct model {
+    struct {
+        uint64_t seq; /* 0: none */
+        uint32_t ttl_s;
+    } keys[3][MODEL_KEYS];
+};
+
+static void model_expire(struct model *m, int64_t now_ms)
+{
+    for (int t = 0; t < 3; t++)
+        for (int k = 0; k < MODEL_KEYS; k++)
+            if (m->keys[t][k].ttl_s && 5000 + (int64_t)m->keys[t][k].ttl_s * 1000 <= now_ms)
+                m->keys[t][k].seq = 0;
+}
+
+/* The state is that of the model. */
+static void assert_model(const struct model *m)
+{
+    struct event *events[100];
+    size_t count =
+        state_read(sequence_state(sequence), &(struct history_filter){0}, 0, UINT64_MAX, events, 100, SIZE_MAX);
+    size_t should = 0;
+    for (int t = 0; t < 3; t++)
+        for (int k = 0; k < MODEL_KEYS; k++)
+            should += m->keys[t][k].seq != 0;
+    ck_assert_uint_eq(count, should);
+    for (size_t i = 0; i < count; i++) {
+        struct slice name;
+        int t = (int)event_key_target(events[i], &name), k = events[i]->key.data[0] - 'a';
+        ck_assert_uint_eq(events[i]->seq, m->keys[t][k].seq);
+    }
+}
+
+static void model_append(struct model *m)
+{
+    int t = rand() % 3, k = rand() % MODEL_KEYS;
+    bool remove = rand() % 4 == 0;
+    uint32_t ttl_s = rand() % 5 ? 0 : 1 + (uint32_t)rand() % 1000;
+    char key[] = {(char)('a' + k), '\0'};
+    ck_assert_int_eq(append_key(TARGET_LETTERS[t], key, remove, ttl_s), 0);
+    m->keys[t][k].seq = remove ? 0 : sequence_head(sequence);
+    m->keys[t][k].ttl_s = ttl_s;
+}
+
+/* Append some events, of which some are taken back. */
+static void model_batch(struct model *m)
+{
+    for (int i = rand() % 6; i > 0; i--) {
+        struct model before = *m;
+        uint64_t head = sequence_head(sequence);
+        if (rand() % 3)
+            model_append(m);
+        else
+            append("x", NULL);
+        if (rand() % 5 == 0) {
+            sequence_rollback(sequence, head);
+            *m = before;
+        }
+    }
+}
+
+/* The disk may be full. */
+static void model_commit(struct model *m, const struct model *committed)
+{
+    bool full = rand() % 8 == 0;
+    rlim_t all = full ? limit_files(1) : 0;
+    bool failed = sequence_commit(sequence) < 0;
+    if (full)
+        limit_files(all);
+    ck_assert(full || !failed);
+    if (failed)
+        *m = *committed;
+}
+
+START_TEST(whatever_happens_the_state_is_the_newest_of_each_key)
+{
+    struct model committed = {0}, m = {0};
+    int64_t now_ms = 5000;
+    signal(SIGXFSZ, SIG_IGN);
+    limits.events = 4;
+    restart_stored();
+    srand((unsigned)_i);
+    for (int step = 0; step < 300; step++) {
+        model_batch(&m);
+        assert_model(&m);
+        model_commit(&m, &committed);
+        assert_model(&m);
+        if (rand() % 10 == 0) {
+            now_ms += rand() % 20000;
+            sequence_expire(sequence, now_ms);
+            model_expire(&m, now_ms);
+        }
+        if (rand() % 10 == 0) {
+            restart_stored();
+            sequence_expire(sequence, now_ms);
+            model_expire(&m, now_ms);
+        }
+        assert_model(&m);
+        committed = m;
+    }
+}
+END_TEST
+
 /* --- with a journal --- */
 
 #define FLOOR 1000u
@@ -1096,6 +1345,14 @@ int main(void)
     tcase_add_test(stored, what_history_evicts_leaves_the_store);
     tcase_add_test(stored, ids_that_were_shown_outlive_their_events_and_a_restart);
     tcase_add_test(stored, with_a_full_disk_it_starts_where_it_ended_and_goes_on_when_there_is_room);
+    tcase_add_test(stored, a_key_outlives_the_history_and_a_restart);
+    tcase_add_test(stored, a_key_outlives_the_age_of_the_history);
+    tcase_add_test(stored, a_key_that_expired_leaves_the_store);
+    tcase_add_test(stored, a_key_shares_its_event_with_the_history_after_a_restart);
+    tcase_add_test(stored, a_key_without_room_is_refused_and_what_came_before_it_can_be_taken_back);
+    TCase *model = one_case(suite, "model");
+    tcase_add_checked_fixture(model, make_place_in_memory, remove_place);
+    tcase_add_loop_test(model, whatever_happens_the_state_is_the_newest_of_each_key, 0, 10);
     TCase *shared = one_case(suite, "shared");
     tcase_add_checked_fixture(shared, begin_shared, end_shared);
     tcase_add_test(shared, the_first_turn_begins_above_the_floor_and_nothing_before_is_known);

@@ -89,6 +89,12 @@ static bool take_event(void *context, struct event *e)
     return true;
 }
 
+static bool take_kept(void *context, struct event *e)
+{
+    note(context, "k", e->seq);
+    return true;
+}
+
 static bool take_run(void *context, uint64_t position, bool doubted)
 {
     note(context, doubted ? "?" : "r", position);
@@ -113,7 +119,7 @@ static bool take_id(void *context, uint64_t hash, uint64_t seq)
 static struct loaded load(struct store *s)
 {
     struct loaded l = {0};
-    struct store_loader loader = {take_event, take_run, take_id, &l};
+    struct store_loader loader = {take_event, take_run, take_id, take_kept, &l};
     ck_assert_msg(store_load(s, &loader, why) == 0, "%s", why);
     return l;
 }
@@ -231,7 +237,7 @@ START_TEST(an_id_that_is_damaged_is_refused)
 {
     struct store *s = open_store();
     struct loaded l = {0};
-    struct store_loader loader = {take_event, take_run, take_id, &l};
+    struct store_loader loader = {take_event, take_run, take_id, take_kept, &l};
     char key[8], bytes[1 << 16];
     append_ids(s, 1, 1, 0);
     append(s, 2, 1, 1, S("x"));
@@ -247,6 +253,79 @@ START_TEST(an_id_that_is_damaged_is_refused)
     s = open_store();
     ck_assert_int_eq(store_load(s, &loader, why), -EBADMSG);
     store_free(&s);
+}
+END_TEST
+
+/* --- events that are kept for their keys --- */
+
+static struct event *keyed(uint64_t seq, const char *key, bool remove)
+{
+    struct event *e = event_new(&(struct event_spec){
+        .kind = EVENT_MESSAGE, .seq = seq, .key = slice_of(key), .remove = remove, .data = S("value")});
+    ck_assert_ptr_nonnull(e);
+    return e;
+}
+
+/* Append an event with a key, as a broker does. What store_append() says; after a failure the state
+ * is as before. */
+static int set_key(struct store *s, struct state *state, uint64_t seq, const char *key, bool remove, uint64_t trim)
+{
+    struct event *e = keyed(seq, key, remove);
+    const struct state_change *c;
+    ck_assert_int_eq(state_apply(state, e), 0);
+    ck_assert_int_eq(store_reserve(s, 1), 0);
+    int err = store_append(s, &e, 1, trim);
+    if (err)
+        state_rollback(state, seq - 1);
+    else if ((c = state_change(state, 0)) && c->before)
+        store_drop_kept(s, c->before->seq);
+    state_settle(state);
+    event_unref(&e);
+    return err;
+}
+
+static struct state *keep_state(struct store *s)
+{
+    struct state *state = state_new();
+    ck_assert_ptr_nonnull(state);
+    state_hold(state);
+    store_keep_state(s, state);
+    return state;
+}
+
+START_TEST(the_newest_event_of_a_key_outlives_trimming)
+{
+    struct store *s = open_store();
+    struct state *state = keep_state(s);
+    set_key(s, state, 1, "a", false, 0);
+    set_key(s, state, 2, "b", false, 0);
+    set_key(s, state, 3, "a", false, 0);
+    append(s, 4, 1, 3, S("x"));
+    ck_assert_str_eq(load(s).text, "k2 k3 4");
+    set_key(s, state, 5, "b", false, 0);
+    ck_assert_str_eq(load(s).text, "k2 k3 4 5"); /* until the next change */
+    append(s, 6, 1, 0, S("x"));
+    ck_assert_str_eq(load(s).text, "k3 4 5 6");
+    set_key(s, state, 7, "a", true, 0);
+    append(s, 8, 1, 7, S("x"));
+    store_free(&s);
+    state_free(&state);
+    assert_holds("k5 8", 7);
+}
+END_TEST
+
+START_TEST(a_key_that_expired_is_dropped_without_an_event)
+{
+    struct store *s = open_store();
+    struct state *state = keep_state(s);
+    set_key(s, state, 1, "a", false, 0);
+    append(s, 2, 1, 1, S("x"));
+    ck_assert_int_eq(store_reserve(s, 1), 0);
+    store_drop_kept(s, 1);
+    ck_assert_int_eq(store_append(s, NULL, 0, 0), 0);
+    ck_assert_str_eq(load(s).text, "2");
+    store_free(&s);
+    state_free(&state);
 }
 END_TEST
 
@@ -439,6 +518,28 @@ START_TEST(what_was_written_and_reported_as_failed_is_taken_back)
 }
 END_TEST
 
+/* The change that failed trims the event that its own event replaces, and it is on the disk. */
+START_TEST(what_was_written_and_reported_as_failed_loses_no_key)
+{
+    struct store *s = open_store();
+    struct state *state = keep_state(s);
+    set_key(s, state, 5, "a", false, 0);
+    append(s, 6, 1, 0, S("x"));
+    disk = DISK_FAILS_AFTER_HEAD;
+    data_written_to = -1;
+    ck_assert_int_eq(set_key(s, state, 7, "a", true, 5), -EIO);
+    disk = DISK_FINE;
+    append(s, 7, 1, 0, S("x"));
+    ck_assert_str_eq(load(s).text, "k5 6 7");
+    ck_assert_uint_eq(store_trimmed(s), 5);
+    ck_assert_int_eq(set_key(s, state, 8, "a", true, 0), 0);
+    append(s, 9, 1, 8, S("x"));
+    store_free(&s);
+    state_free(&state);
+    assert_holds("9", 8);
+}
+END_TEST
+
 START_TEST(it_says_how_it_is_doing)
 {
     static char data[1000];
@@ -524,8 +625,8 @@ START_TEST(a_file_of_something_else_is_refused)
 }
 END_TEST
 
-/* Find text in the file. */
-static off_t find(const char *text)
+/* Where text is in the file; -1: nowhere. */
+static off_t find_next(const char *text)
 {
     size_t size = (size_t)size_of_data();
     char *bytes = malloc(size);
@@ -533,9 +634,15 @@ static off_t find(const char *text)
     ck_assert_int_eq(pread(fd, bytes, size, 0), (ssize_t)size);
     close(fd);
     const char *at = memmem(bytes, size, text, strlen(text));
-    ck_assert_ptr_nonnull(at);
-    off_t offset = at - bytes;
+    off_t offset = at ? at - bytes : -1;
     free(bytes);
+    return offset;
+}
+
+static off_t find(const char *text)
+{
+    off_t offset = find_next(text);
+    ck_assert_int_ge(offset, 0);
     return offset;
 }
 
@@ -545,7 +652,28 @@ START_TEST(a_damaged_event_is_refused)
     overwrite(find("event: m") - 40, 8, '\xff'); /* in the entry's head */
     struct store *s = open_store();
     struct loaded l = {0};
-    struct store_loader loader = {take_event, take_run, take_id, &l};
+    struct store_loader loader = {take_event, take_run, take_id, take_kept, &l};
+    ck_assert_int_eq(store_load(s, &loader, why), -EBADMSG);
+    ck_assert_ptr_nonnull(strstr(why, "damaged"));
+    store_free(&s);
+}
+END_TEST
+
+START_TEST(a_damaged_kept_event_is_refused)
+{
+    struct store *s = open_store();
+    struct state *state = keep_state(s);
+    struct loaded l = {0};
+    struct store_loader loader = {take_event, take_run, take_id, take_kept, &l};
+    set_key(s, state, 1, "unusual key", false, 0);
+    append(s, 2, 1, 1, S("x"));
+    for (uint64_t seq = 3; seq < 40; seq++) /* the pages of the first change are written again */
+        append(s, seq, 1, 0, S("x"));
+    store_free(&s);
+    state_free(&state);
+    for (off_t at; (at = find_next("unusual key")) >= 0;)
+        overwrite(at, 1, '!');
+    s = open_store();
     ck_assert_int_eq(store_load(s, &loader, why), -EBADMSG);
     ck_assert_ptr_nonnull(strstr(why, "damaged"));
     store_free(&s);
@@ -585,6 +713,10 @@ int main(void)
     tcase_add_test(tests, much_is_trimmed_in_steps);
     tcase_add_test(tests, ids_that_were_shown_outlive_their_events);
     tcase_add_test(tests, an_id_that_is_damaged_is_refused);
+    tcase_add_test(tests, the_newest_event_of_a_key_outlives_trimming);
+    tcase_add_test(tests, a_key_that_expired_is_dropped_without_an_event);
+    tcase_add_test(tests, what_was_written_and_reported_as_failed_loses_no_key);
+    tcase_add_test(tests, a_damaged_kept_event_is_refused);
     tcase_add_test(tests, the_space_of_what_was_trimmed_is_used_again);
     tcase_add_test(tests, it_grows_beyond_its_first_map);
     tcase_add_test(tests, a_map_is_never_larger_than_the_address_space);
