@@ -233,7 +233,8 @@ static int open_services(struct broker *b, const struct broker_config *config)
         return err;
 
     sequence_limit_bans(b->sequence, config->max_bans);
-    sequence_limit_state(b->sequence, &(struct state_limits){config->state_events, config->state_bytes});
+    sequence_limit_state(b->sequence,
+                         &(struct state_limits){.events = config->state_events, .bytes = config->state_bytes});
     if (config->max_in_flight < SHARE_REQUESTS) {
         b->in_flight = in_flight_new(SHARE_REQUESTS, config->max_in_flight);
         if (!b->in_flight)

@@ -58,6 +58,20 @@ static void put_bans(struct buf *out, const struct event *e)
     json_put_text(out, "data", slice_of(data));
 }
 
+/* The number of keys in an EVENT_STATE, likewise. */
+static void put_state(struct buf *out, const struct event *e)
+{
+    char data[32];
+    uint64_t count = 0;
+    size_t cursor = 0;
+
+    for (struct event *one; (one = event_next_entry(e, &cursor)); event_unref(&one))
+        count++;
+    snprintf(data, sizeof data, "{\"keys\":%llu}", (unsigned long long)count);
+    json_put_text(out, "event", slice_of(EVENT_RESERVED "state"));
+    json_put_text(out, "data", slice_of(data));
+}
+
 int event_json_put(struct buf *out, const struct event *e, const struct grant *grant)
 {
     json_begin_object(out, NULL);
@@ -68,6 +82,8 @@ int event_json_put(struct buf *out, const struct event *e, const struct grant *g
     int err = 0;
     if (e->kind == EVENT_BANS)
         put_bans(out, e);
+    else if (e->kind == EVENT_STATE)
+        put_state(out, e);
     else
         err = put_text(out, e->text);
     if (e->has_to)

@@ -29,9 +29,18 @@ static uint64_t clock_floor(void)
 
 /* --- our batch --- */
 
-/* Old bans come first: when there is much to do, nothing is left of the journal's room. They come
- * in every second batch only, so that a request may have all of it. A store writes them in
- * sequence_commit(). */
+static void write_again(struct sequence *s, size_t room)
+{
+    int64_t now_ms = clock_unix_ms();
+    sequence_rewrite_bans(s, room / 2, now_ms);
+
+    size_t used = sequence_batch_bytes(s);
+    sequence_rewrite_state(s, room > used ? room - used : 0, now_ms);
+}
+
+/* Old bans and keys come first: when there is much to do, nothing is left of the journal's room.
+ * They come in every second batch only, so that a request may have all of it, unless the journal is
+ * about to forget a key. A store writes bans in sequence_commit(). */
 void event_log_begin(struct event_log *l)
 {
     MUST(!l->pending);
@@ -39,9 +48,9 @@ void event_log_begin(struct event_log *l)
         return;
 
     size_t before = sequence_batch_bytes(l->sequence);
-    if (!l->wrote_bans)
-        sequence_rewrite_bans(l->sequence, event_log_room(l) / 2, clock_unix_ms());
-    l->wrote_bans = sequence_batch_bytes(l->sequence) > before;
+    if (!l->wrote_again || sequence_must_rewrite(l->sequence))
+        write_again(l->sequence, event_log_room(l));
+    l->wrote_again = sequence_batch_bytes(l->sequence) > before;
 }
 
 /* The last batch of the journal will be forgotten soon. */

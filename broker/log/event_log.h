@@ -22,7 +22,7 @@ struct event_log {
     struct journal *journal; /* NULL: memory, or the store of the sequence */
     uint64_t max_age_ms; /* a journal keeps a batch for this long; it gets another before, so that it is never empty */
     bool pending;        /* a batch is offered and not decided */
-    bool wrote_bans;     /* the last batch began with old bans */
+    bool wrote_again;    /* the last batch began with old bans or keys */
     char why[EVENT_LOG_WHY_MAX];
 };
 
@@ -48,7 +48,7 @@ bool event_log_ready(const struct event_log *l);
 /* Bytes of entries that a batch may have; SIZE_MAX: no limit. */
 size_t event_log_room(const struct event_log *l);
 
-/* A batch begins: append bans whose record is about to be forgotten. Call it when ready and nothing
+/* A batch begins: append bans and keys whose record is about to be forgotten. Call it when ready and nothing
  * is pending. */
 void event_log_begin(struct event_log *l);
 

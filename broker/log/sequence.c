@@ -12,11 +12,14 @@
 #define EXPIRE_KEYS 10000u               /* forgotten at a time */
 #define POSITION_MAX ((uint64_t)1 << 53) /* JavaScript reads numbers below it exactly */
 
-/* Records of bans are written again before the log forgets them. See sequence_rewrite_bans(). */
-#define BANS_RECORD_BYTES ((size_t)64 << 10)
+/* Records of bans and keys are written again before the log forgets them. See sequence_rewrite_bans(). */
+#define RECORD_BYTES ((size_t)64 << 10)
 #define TICK_BYTES ((size_t)1 << 20)
 #define LOG_QUARTERS 4
-#define BANS_SHARE 8 /* a log holds at most this part of its bytes and events in bans */
+#define BANS_SHARE 8  /* a log holds at most this part of its bytes and events in bans */
+#define STATE_SHARE 8 /* likewise in events of keys */
+#define DUE_QUARTERS 2
+#define LAST_QUARTER 3 /* the log forgets a record after the fourth */
 
 struct sequence {
     struct history *history;
@@ -52,6 +55,10 @@ struct sequence {
     uint64_t base;       /* the head before the batch */
     size_t bytes;        /* of its entries */
     struct batch offered;
+    struct {
+        struct state_change *items; /* of the last batch in the history; a reference each */
+        size_t count, cap;
+    } undo;
 };
 
 static uint64_t ids_remembered(const struct history_limits *limits)
@@ -114,6 +121,7 @@ static bool is_kept(const struct sequence *s)
 static void next_quarter(struct sequence *s, int64_t now_ms)
 {
     bans_next_quarter(s->bans);
+    state_next_quarter(s->state);
     s->quarter.events = s->quarter.bytes = 0;
     s->quarter.since_ms = now_ms;
 }
@@ -148,7 +156,15 @@ static uint64_t max_ban_bytes(const struct sequence *s)
     if (!is_kept(s))
         return UINT64_MAX;
 
-    return records < bytes / BANS_RECORD_BYTES ? records * BANS_RECORD_BYTES : bytes;
+    return records < bytes / RECORD_BYTES ? records * RECORD_BYTES : bytes;
+}
+
+/* Maximum bytes of the events of keys in a journal: likewise. A record has half of its bytes at
+ * least, unless it is the last. */
+static uint64_t max_state_bytes(const struct sequence *s)
+{
+    uint64_t records = s->limits.events / STATE_SHARE + 1, bytes = s->limits.bytes / STATE_SHARE;
+    return records < bytes / RECORD_BYTES ? records * (RECORD_BYTES / 2) : bytes;
 }
 
 /* --- what events change beside the history --- */
@@ -169,13 +185,51 @@ static int reserve_effects(struct sequence *s)
     return store_reserve(s->store, changes);
 }
 
+/* --- what the last batch of a journal changed: it may turn out to be void --- */
+
+static void forget_undo(struct sequence *s)
+{
+    while (s->undo.count) {
+        struct state_change *c = &s->undo.items[--s->undo.count];
+        event_unref(&c->before);
+        event_unref(&c->after);
+    }
+}
+
+/* Without memory the change stays when its batch is void, until another broker writes the key. */
+static void note_undo(struct sequence *s, const struct state_change *c)
+{
+    struct state_change *items = array_reserve(s->undo.items, &s->undo.cap, s->undo.count + 1, sizeof *items);
+    if (!items)
+        return;
+
+    s->undo.items = items;
+    items[s->undo.count++] = (struct state_change){c->before ? event_ref(c->before) : NULL, event_ref(c->after)};
+}
+
+static void undo_last_batch(struct sequence *s)
+{
+    for (size_t i = s->undo.count; i-- > 0;)
+        state_undo(s->state, s->undo.items[i].before, s->undo.items[i].after);
+    forget_undo(s);
+}
+
+/* --- */
+
+static void settle_change(struct sequence *s, const struct state_change *c)
+{
+    if (c->before)
+        store_drop_kept(s->store, c->before->seq);
+    if (s->shared)
+        note_undo(s, c);
+}
+
 /* What the events changed is final. The store no longer needs the events that they replaced. */
 static void settle_effects(struct sequence *s)
 {
     const struct state_change *c;
     for (size_t i = 0; (c = state_change(s->state, i)); i++)
-        if (c->before)
-            store_drop_kept(s->store, c->before->seq);
+        settle_change(s, c);
 
     bans_settle(s->bans);
     state_settle(s->state);
@@ -327,11 +381,17 @@ enum sequence_met sequence_meet(struct sequence *s, uint64_t position, uint64_t 
 
 /* --- the batch --- */
 
+/* What e takes of a batch. The event of a key must fit into a record by itself. */
+static size_t size_in_batch(const struct sequence *s, const struct event *e)
+{
+    return e->entry.len + (s->shared && e->key.len ? EVENT_ENTRY_MIN : 0);
+}
+
 static void drop_batch(struct sequence *s, size_t keep)
 {
     while (s->count > keep) {
         if (s->count > s->committed)
-            s->bytes -= s->batch[s->count - 1]->entry.len;
+            s->bytes -= size_in_batch(s, s->batch[s->count - 1]);
         event_unref(&s->batch[--s->count]);
     }
 }
@@ -341,6 +401,8 @@ void sequence_free(struct sequence **s)
     if (!*s)
         return;
     drop_batch(*s, 0);
+    forget_undo(*s);
+    free((*s)->undo.items);
     free((*s)->batch);
     history_free(&(*s)->history);
     bans_free(&(*s)->bans);
@@ -373,7 +435,7 @@ static int keep(struct sequence *s, struct event *e)
     if (s->count == s->committed)
         s->base = head;
     s->batch[s->count++] = event_ref(e);
-    s->bytes += e->entry.len;
+    s->bytes += size_in_batch(s, e);
     return 0;
 }
 
@@ -385,7 +447,7 @@ static uint64_t next_position(const struct sequence *s)
         position = s->floor;
     if (position <= s->met && head < s->met)
         position = s->met + 1;
-    if (s->lost && position <= head)
+    if (s->lost && position <= head && s->count == s->committed) /* a batch has no holes */
         position = head + 1;
     return position;
 }
@@ -410,11 +472,13 @@ static int apply_bans(struct sequence *s, const struct event *e)
     return err;
 }
 
-/* Apply what e changes. On an error take e back: the head was `before`. */
+/* Apply what e changes. On an error take e back: the head was `before`. An EVENT_STATE has what the
+ * state has. */
 static int apply_effects(struct sequence *s, struct event *e, uint64_t before)
 {
     int err = apply_bans(s, e);
-    err = err ? err : state_apply(s->state, e);
+    if (!err && e->kind != EVENT_STATE)
+        err = state_apply(s->state, e);
     if (err)
         sequence_rollback(s, before);
     return err;
@@ -423,7 +487,10 @@ static int apply_effects(struct sequence *s, struct event *e, uint64_t before)
 static int append(struct sequence *s, struct event *e)
 {
     uint64_t before = history_head(s->history);
-    if (!state_has_room(s->state, e, &s->state_limits))
+    struct state_limits limits = s->state_limits;
+    if (s->shared)
+        limits.logged = max_state_bytes(s);
+    if (!state_has_room(s->state, e, &limits))
         return -EDQUOT;
 
     int err = keep(s, e);
@@ -487,7 +554,7 @@ static int store_batch(struct sequence *s, size_t fresh)
 static size_t write_record(struct sequence *s, size_t max, int64_t now_ms)
 {
     uint64_t share = s->limits.bytes / BANS_SHARE;
-    size_t most = share < BANS_RECORD_BYTES ? (size_t)share : BANS_RECORD_BYTES;
+    size_t most = share < RECORD_BYTES ? (size_t)share : RECORD_BYTES;
     struct event_spec spec = {.kind = EVENT_BANS, .time_ms = now_ms};
     struct sequenced done;
     char *bans;
@@ -509,6 +576,39 @@ void sequence_rewrite_bans(struct sequence *s, size_t max, int64_t now_ms)
         all += len;
 }
 
+/* Append a record with events of keys from *cursor on, of at most max bytes. Its bytes; 0: no more
+ * are due, there is no room, or out of memory. */
+static size_t write_state_record(struct sequence *s, size_t max, int64_t now_ms, const void **cursor)
+{
+    size_t share = s->limits.bytes / STATE_SHARE, longest = max - EVENT_ENTRY_MIN;
+    size_t most = share < RECORD_BYTES ? share : RECORD_BYTES;
+    struct event_spec spec = {.kind = EVENT_STATE, .time_ms = now_ms};
+    struct sequenced done;
+    char *entries;
+    size_t len = state_collect(s->state, now_ms, most < longest ? most : longest, longest, cursor, &entries);
+
+    spec.data = (struct slice){entries, len};
+    int err = len ? sequence_append(s, &spec, &done) : -ENOENT;
+    free(entries);
+    return err ? 0 : EVENT_ENTRY_MIN + len;
+}
+
+void sequence_rewrite_state(struct sequence *s, size_t max, int64_t now_ms)
+{
+    const void *cursor = NULL;
+    size_t len;
+    if (!s->shared || state_record_age(s->state) < DUE_QUARTERS)
+        return;
+
+    for (; max > EVENT_ENTRY_MIN && (len = write_state_record(s, max, now_ms, &cursor)); max -= len)
+        MUST(len <= max);
+}
+
+bool sequence_must_rewrite(const struct sequence *s)
+{
+    return s->shared && state_record_age(s->state) >= LAST_QUARTER;
+}
+
 /* As many bytes as the batch has, and at least one record: so the bans keep up with any rate of
  * publishing. */
 static void write_bans_with_batch(struct sequence *s)
@@ -516,7 +616,7 @@ static void write_bans_with_batch(struct sequence *s)
     if (s->count == s->committed || s->shared)
         return;
 
-    size_t max = s->bytes < BANS_RECORD_BYTES ? BANS_RECORD_BYTES : s->bytes;
+    size_t max = s->bytes < RECORD_BYTES ? RECORD_BYTES : s->bytes;
     sequence_rewrite_bans(s, max, s->batch[s->count - 1]->time_ms);
 }
 
@@ -625,6 +725,7 @@ int sequence_accept(struct sequence *s)
 {
     size_t fresh = s->count - s->committed;
     s->begun = true;
+    forget_undo(s);
     s->batch_at = s->offered.position;
     apply_header(s, &s->offered, true);
     for (; s->committed < s->count; s->committed++)
@@ -660,7 +761,39 @@ static void drop_last_batch(struct sequence *s, uint64_t position)
         sequence_lose(s, head);
     if (s->batch_at < head)
         history_revoke(s->history, s->batch_at);
+
     bans_doubt(s->bans, s->batch_at); /* they were promised: write them again */
+    if (position <= head)
+        undo_last_batch(s);
+    state_doubt(s->state, s->batch_at);
+    if (position > head)
+        state_distrust(s->state); /* batches between may be missing */
+}
+
+/* A batch of another history: only what it changes beside the history counts, and what was in its
+ * place is void. 0 or -EPROTO. */
+static int adopt_effects(struct sequence *s, uint64_t position, struct slice entries)
+{
+    state_revoke(s->state, position);
+    for (size_t used; entries.len; entries = (struct slice){entries.data + used, entries.len - used}) {
+        struct event *e = event_parse(entries, &used);
+        if (!e || e->seq != ++position) {
+            event_unref(&e);
+            return -EPROTO;
+        }
+        apply_final(s, e);
+        event_unref(&e);
+    }
+    return 0;
+}
+
+static int refuse_batch(struct sequence *s, const struct batch *t)
+{
+    int err = adopt_effects(s, t->position, t->entries);
+    forget_undo(s);
+    if (s->lost)
+        return -EALREADY;
+    return err ? err : -ESTALE;
 }
 
 int sequence_adopt(struct sequence *s, const struct batch *t, bool linked)
@@ -670,7 +803,8 @@ int sequence_adopt(struct sequence *s, const struct batch *t, bool linked)
     if (!linked && !is_new(s) && !s->lost)
         drop_last_batch(s, t->position);
     if (t->position < history_head(s->history))
-        return s->lost ? -EALREADY : -ESTALE;
+        return refuse_batch(s, t);
+    forget_undo(s);
     bool jump = t->position > history_head(s->history) && t->position > s->seen;
     if (s->lost && jump) { /* here the new history of the journal begins; the other brokers have to know that, too */
         s->lost = linked = false;
@@ -708,7 +842,9 @@ int sequence_restart(struct sequence *s, uint64_t floor)
     history_free(&s->history);
     s->history = empty;
     s->batch_at = 0;
+    forget_undo(s);
     bans_doubt(s->bans, 0); /* the same, unless the journal still has them */
+    state_doubt(s->state, 0);
     return 0;
 }
 

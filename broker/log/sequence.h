@@ -74,7 +74,7 @@ bool sequence_retains(const struct sequence *s, int64_t now_ms, uint64_t age_ms)
 /* Append the event that spec describes; its seq and the id it shows are set here. 0; -ENOSPC when
  * it exceeds the byte limit of the history by itself; -E2BIG when too many sessions would be
  * banned; -EFBIG when their names would exceed their share of the log; -EDQUOT when the state has no
- * room for its key; -ENOMEM. Unchanged on failure. */
+ * room for its key, or it would exceed its share of a journal; -ENOMEM. Unchanged on failure. */
 int sequence_append(struct sequence *s, struct event_spec *spec, struct sequenced *out);
 
 /* Take back the events after position, an earlier sequence_head() of this batch. */
@@ -87,6 +87,13 @@ void sequence_rollback(struct sequence *s, uint64_t position);
  * it appends at most max bytes of records. It does nothing when no ban is due, or when the log does
  * not outlive the broker. */
 void sequence_rewrite_bans(struct sequence *s, size_t max, int64_t now_ms);
+
+/* The same for the events of keys, in records EVENT_STATE: with a journal only. A store keeps the
+ * event of a key itself. A record, with everything that belongs to it, has at most max bytes. */
+void sequence_rewrite_state(struct sequence *s, size_t max, int64_t now_ms);
+
+/* True when the journal will soon forget the record of a key: nothing else comes before. */
+bool sequence_must_rewrite(const struct sequence *s);
 
 /* Store the batch. The number of its events, which are final and follow from sequence_next_batch();
  * or -errno of the store: then they are taken back. */
@@ -107,7 +114,7 @@ void sequence_share(struct sequence *s, uint64_t floor);
  * that the journal was read to its end). */
 bool sequence_has_header(const struct sequence *s);
 
-/* Bytes of the entries in the batch. */
+/* Bytes of the entries in the batch, and what the events of keys take when they are written again. */
 size_t sequence_batch_bytes(const struct sequence *s);
 
 /* Write BATCH_HEADER_LEN zero bytes and the entries of the batch to b, and fill the header t. The
@@ -123,16 +130,18 @@ void sequence_withdraw(struct sequence *s);
 
 /* Adopt a batch of the journal, while no batch is offered. linked: it follows the batch adopted
  * last; else events before it may be missing. The number of its events. -ESTALE when it begins
- * before the head, so that it belongs to another history; -EPROTO when it is malformed: call
- * sequence_lose() then. -EALREADY: the same, after sequence_lose(). */
+ * before the head, so that it belongs to another history, of which only the bans and the keys are
+ * adopted; -EPROTO when it is malformed: call sequence_lose() then. -EALREADY: the same, after
+ * sequence_lose(). */
 int sequence_adopt(struct sequence *s, const struct batch *t, bool linked);
 
 /* The journal differs from what was read. The sequence will continue above floor and above all
  * known seqs, and older cursors are not exact. */
 void sequence_lose(struct sequence *s, uint64_t floor);
 
-/* The same, and the journal is read again from its beginning into an empty history. Events that are
- * not yet on the feed are dropped. 0 or -ENOMEM: then the history is unchanged. */
+/* The same, and the journal is read again from its beginning into an empty history. Bans and keys
+ * stay, and are written again unless the journal has them or something later. Events that are not
+ * yet on the feed are dropped. 0 or -ENOMEM: then the history is unchanged. */
 int sequence_restart(struct sequence *s, uint64_t floor);
 
 /* The history may be wrong until the journal has a batch that says so. Do not answer workers

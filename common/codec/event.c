@@ -209,8 +209,23 @@ bool event_next_ban(const struct event *e, size_t *cursor, struct slice *session
     return size > 0;
 }
 
-/* True when the text holds nothing but bans and the event has no targets. */
-static bool are_bans(const struct event *e)
+struct event *event_next_entry(const struct event *e, size_t *cursor)
+{
+    size_t used;
+    if (e->kind != EVENT_STATE)
+        return NULL;
+
+    MUST(*cursor <= e->text.len);
+    struct event *one = event_parse((struct slice){e->text.data + *cursor, e->text.len - *cursor}, &used);
+    if (one && (!one->key.len || one->remove || one->seq >= e->seq))
+        event_unref(&one);
+    if (one)
+        *cursor += used;
+    return one;
+}
+
+/* The length of the bans or entries at the start of the text. */
+static size_t record_length(const struct event *e)
 {
     struct slice session;
     int64_t until_ms;
@@ -218,10 +233,18 @@ static bool are_bans(const struct event *e)
 
     while (event_next_ban(e, &cursor, &session, &until_ms))
         continue;
+    for (struct event *one; (one = event_next_entry(e, &cursor));)
+        event_unref(&one);
+    return cursor;
+}
+
+/* True when the text holds nothing but bans or entries and the event has no targets. */
+static bool is_whole_record(const struct event *e)
+{
     for (int list = 0; list < EVENT_LISTS; list++)
         if (e->counts[list])
             return false;
-    return e->has_to && !e->id.len && !e->key.len && cursor == e->text.len;
+    return e->has_to && !e->id.len && !e->key.len && record_length(e) == e->text.len;
 }
 
 /* --- keys --- */
@@ -276,7 +299,7 @@ struct event *event_without_id(const struct event *e)
     return event_text(text);
 }
 
-static struct event *new_bans(const struct event_spec *spec)
+static struct event *new_record(const struct event_spec *spec)
 {
     size_t size = EVENT_ENTRY_MIN + spec->data.len;
     struct event *e = size <= ENTRY_MAX ? event_room(size, 0) : NULL;
@@ -285,20 +308,20 @@ static struct event *new_bans(const struct event_spec *spec)
 
     e->seq = spec->seq;
     e->time_ms = spec->time_ms;
-    e->kind = EVENT_BANS;
+    e->kind = spec->kind;
     e->has_to = true;
     put_names(e->bytes + EVENT_ENTRY_MIN, e, (struct names[EVENT_LISTS]){{0}});
     put_slice(e->bytes + EVENT_ENTRY_MIN, spec->data);
     e->text = (struct slice){e->bytes + EVENT_ENTRY_MIN, spec->data.len};
     put_head(e->bytes, e);
-    MUST(are_bans(e));
+    MUST(spec->kind != EVENT_BANS || is_whole_record(e));
     return e;
 }
 
 struct event *event_new(const struct event_spec *spec)
 {
-    if (spec->kind == EVENT_BANS)
-        return new_bans(spec);
+    if (spec->kind == EVENT_BANS || spec->kind == EVENT_STATE)
+        return new_record(spec);
 
     char digits[DIGITS_MAX];
     struct sse_block block = {
@@ -404,8 +427,9 @@ static bool scan_entry(struct event *e)
     e->seq = get_u64(head + 8);
     e->time_ms = (int64_t)get_u64(head + 16);
     e->remove = (head[5] & FLAG_REMOVE) != 0;
-    bool known = e->kind == EVENT_MESSAGE || e->kind == EVENT_SHUTDOWN || e->kind == EVENT_BANS;
-    if (!known || e->seq == 0 || e->time_ms < 0 || e->time_ms > TIME_MAX_MS || !scan_seconds(e))
+    bool known = e->kind == EVENT_MESSAGE || e->kind == EVENT_SHUTDOWN;
+    if ((!known && !event_is_record(e)) || e->seq == 0 || e->time_ms < 0 || e->time_ms > TIME_MAX_MS ||
+        !scan_seconds(e))
         return false;
     const char *names = scan_id(e);
     const char *text = names ? scan_names(e, names, end) : NULL;
@@ -413,7 +437,7 @@ static bool scan_entry(struct event *e)
         return false;
     e->text = (struct slice){text, text_len};
     index_excepts(e);
-    return key_fits_target(e) && (e->kind != EVENT_BANS || are_bans(e));
+    return key_fits_target(e) && (!event_is_record(e) || is_whole_record(e));
 }
 
 /* How many names the head says are in `except`. More than an entry of this size can hold are

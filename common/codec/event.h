@@ -16,7 +16,7 @@
  *     6  u16 id length                    46  u16 key length
  *     8  u64 seq                          48  id, publisher, key, then the names (u16 length +
  *    16  u64 time, unix ms                    bytes, list by list), then the text (bans: for each
- *                                          u16 length + session, u64 until)
+ *                                          u16 length + session, u64 until; state: entries)
  *
  * An event with an own id names its publisher, because own ids are unique for each publisher. Its
  * id: line shows the own id. When another event showed the same id before, the line shows the seq
@@ -37,6 +37,7 @@ enum event_kind {
     EVENT_SHUTDOWN = 2, /* ends the streams it concerns */
     EVENT_TEXT = 3,     /* text for one stream (a heartbeat, a response head); never travels */
     EVENT_BANS = 4,     /* bans in place of text, see event_next_ban(); never delivered */
+    EVENT_STATE = 5,    /* entries of events with a key in place of text, see event_next_entry(); never delivered */
 };
 
 enum event_list {
@@ -64,10 +65,11 @@ struct names {
 struct event_spec {
     enum event_kind kind;
     uint64_t seq;
-    int64_t time_ms;    /* unix time */
-    struct slice id;    /* the publisher's own id; empty: the seq is used */
-    struct slice event; /* the event: line; empty: none */
-    struct slice data;  /* the data: lines; for EVENT_BANS what event_put_ban() wrote, and nothing else is looked at */
+    int64_t time_ms;        /* unix time */
+    struct slice id;        /* the publisher's own id; empty: the seq is used */
+    struct slice event;     /* the event: line; empty: none */
+    struct slice data;      /* the data: lines; for EVENT_BANS what event_put_ban() wrote, for EVENT_STATE entries, and
+                           nothing else is looked at */
     struct slice publisher; /* identity; kept only beside an own id */
     struct slice key;       /* EVENT_MESSAGE: it replaces the event before it with this key; empty: none */
     struct names lists[EVENT_LISTS];
@@ -151,6 +153,17 @@ void event_put_ban(char *out, struct slice session, int64_t until_ms);
 /* Walk the bans of an EVENT_BANS: set *cursor to 0, then call until false. Other events have
  * none. */
 bool event_next_ban(const struct event *e, size_t *cursor, struct slice *session, int64_t *until_ms);
+
+/* Walk the events of an EVENT_STATE: set *cursor to 0, then call until NULL. Each is a reference of
+ * the caller. They have a key, are earlier than e and do not remove their key. NULL with *cursor
+ * below the length of the text: out of memory. Other events have none. */
+struct event *event_next_entry(const struct event *e, size_t *cursor);
+
+/* A record in the log, which brokers and workers read and no stream is sent. */
+static inline bool event_is_record(const struct event *e)
+{
+    return e->kind == EVENT_BANS || e->kind == EVENT_STATE;
+}
 
 /* One connection, its session and its channels. */
 struct audience {

@@ -34,9 +34,39 @@ static int grow(struct deque *d)
     return resize(d, d->cap ? d->cap * 2 : SMALLEST);
 }
 
+int deque_reserve(struct deque *d)
+{
+    return d->count < d->cap ? 0 : grow(d);
+}
+
+static void set(struct deque *d, size_t i, struct event *e)
+{
+    d->slots[(d->first + i) & (d->cap - 1)] = e;
+}
+
+/* The shorter side moves. */
+int deque_insert(struct deque *d, struct event *e)
+{
+    size_t place = deque_after(d, e->seq);
+    if (deque_reserve(d) != 0)
+        return -ENOMEM;
+
+    d->count++;
+    if (place < d->count / 2) {
+        d->first = (d->first - 1) & (d->cap - 1);
+        for (size_t i = 0; i < place; i++)
+            set(d, i, deque_at(d, i + 1));
+    } else {
+        for (size_t i = d->count - 1; i > place; i--)
+            set(d, i, deque_at(d, i - 1));
+    }
+    set(d, place, e);
+    return 0;
+}
+
 int deque_push(struct deque *d, struct event *e)
 {
-    if (d->count == d->cap && grow(d) != 0)
+    if (deque_reserve(d) != 0)
         return -ENOMEM;
     d->slots[(d->first + d->count++) & (d->cap - 1)] = e;
     return 0;
@@ -52,15 +82,33 @@ struct event *deque_back(const struct deque *d)
     return d->count ? deque_at(d, d->count - 1) : NULL;
 }
 
-struct event *deque_replace(struct deque *d, struct event *e)
+bool deque_replace(struct deque *d, const struct event *before, struct event *e)
 {
-    size_t place = deque_after(d, e->seq - 1);
-    struct event *before = deque_at(d, place);
-    if (!before || before->seq != e->seq)
-        return NULL;
+    MUST(before->seq == e->seq);
+    for (size_t place = deque_after(d, e->seq - 1); place < d->count; place++) {
+        const struct event *one = deque_at(d, place);
+        if (one->seq != e->seq)
+            return false;
+        if (one == before) {
+            set(d, place, e);
+            return true;
+        }
+    }
+    return false;
+}
 
-    d->slots[(d->first + place) & (d->cap - 1)] = e;
-    return before;
+bool deque_take(struct deque *d, const struct event *e)
+{
+    size_t at = d->count;
+    while (at > 0 && deque_at(d, at - 1) != e)
+        at--;
+    if (!at)
+        return false;
+
+    for (; at < d->count; at++)
+        set(d, at - 1, deque_at(d, at));
+    d->count--;
+    return true;
 }
 
 struct event *deque_pop_front(struct deque *d)

@@ -20,14 +20,23 @@ void deque_release(struct deque *d);
 /* 0 or -ENOMEM; unchanged on failure. e->seq is above that of the back. */
 int deque_push(struct deque *d, struct event *e);
 
+/* Make room for one more. 0 or -ENOMEM. */
+int deque_reserve(struct deque *d);
+
+/* Put e behind the events whose seq is not above its own. As deque_push(). */
+int deque_insert(struct deque *d, struct event *e);
+
 /* The i-th event from the front; NULL when i is out of range. */
 struct event *deque_at(const struct deque *d, size_t i);
 
 /* The last event, or NULL. */
 struct event *deque_back(const struct deque *d);
 
-/* Put e in the place of the event with its seq. The event that was there; NULL: there was none. */
-struct event *deque_replace(struct deque *d, struct event *e);
+/* Put e in the place of `before`, which has the same seq. False when that is not there. */
+bool deque_replace(struct deque *d, const struct event *before, struct event *e);
+
+/* Remove e, which is most likely the last. False when it is not there. */
+bool deque_take(struct deque *d, const struct event *e);
 
 /* Remove and return the first or the last event; NULL when empty. */
 struct event *deque_pop_front(struct deque *d);

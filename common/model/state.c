@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/queue.h>
 
 #include "base/array.h"
 #include "base/bytes.h"
@@ -15,7 +16,9 @@
 #include "model/merge.h"
 
 #define SLOT_NAME_MAX (2 + 2 * NAME_BYTES_MAX)
-#define SUPERSEDED_MIN 16u /* a deque with fewer superseded events is left as it is */
+#define SUPERSEDED_MIN 16u       /* a deque with fewer superseded events is left as it is */
+#define LONG_AGO (INT64_MIN / 2) /* a quarter: due whatever comes */
+#define QUARTERS 4
 
 /* A key. */
 struct slot {
@@ -24,7 +27,13 @@ struct slot {
     struct event *text;        /* see state_text(); NULL: not made yet */
     uint64_t seq;              /* of the last event of the key */
     uint64_t settled;          /* likewise, as far as changes are final */
+    TAILQ_ENTRY(slot) link;    /* in the order of the records, while `recorded` */
+    uint64_t record;           /* seq of the last record that has the event */
+    int64_t quarter;           /* in which that was appended */
+    bool recorded, distrusted;
 };
+
+TAILQ_HEAD(slot_list, slot);
 
 /* The events for one target, or all. The deque owns a reference of each. */
 struct index {
@@ -35,6 +44,7 @@ struct index {
 struct change {
     struct state_change events; /* a reference each */
     uint64_t seq;               /* of the slot before */
+    uint64_t record;            /* the event that made the change, or has it */
 };
 
 struct state {
@@ -43,6 +53,10 @@ struct state {
     struct index everyone;
     struct table *sessions, *channels; /* name -> struct index */
     struct expiry ends;
+    struct slot_list records;
+    int64_t quarter;
+    bool some_distrusted;
+    uint64_t record; /* seq of the EVENT_STATE that is applied; 0: none is */
     uint64_t count, bytes;
     bool held;
     struct change *changes;
@@ -74,9 +88,31 @@ static struct slot *insert_slot(struct state *s, const struct event *e)
     return table_insert(s->slots, slot_name(e, name));
 }
 
+static void take_off_records(struct state *s, struct slot *slot)
+{
+    if (slot->recorded)
+        TAILQ_REMOVE(&s->records, slot, link);
+    slot->recorded = false;
+}
+
+/* The event of the slot is in this record, which is the last one. */
+static void note_record(struct state *s, struct slot *slot, uint64_t record)
+{
+    if (!s->held)
+        return;
+
+    take_off_records(s, slot);
+    slot->record = record;
+    slot->quarter = s->quarter;
+    slot->recorded = true;
+    slot->distrusted = false;
+    TAILQ_INSERT_TAIL(&s->records, slot, link);
+}
+
 static void remove_slot(struct state *s, struct slot *slot)
 {
     MUST(!slot->event && !slot->text && !slot->expiry.place);
+    take_off_records(s, slot);
     table_remove(s->slots, slot);
 }
 
@@ -158,26 +194,22 @@ static struct index *insert_index(struct state *s, const struct event *e)
     return &s->everyone;
 }
 
-static int push(struct index *index, struct event *e)
+/* Put e where its seq belongs; there is room. */
+static void put(struct index *index, struct event *e)
 {
-    int err = deque_push(&index->deque, e);
-    if (!err)
-        event_ref(e);
-    return err;
+    MUST(deque_insert(&index->deque, event_ref(e)) == 0);
 }
 
-static void pop(struct index *index, const struct event *e)
+static void take(struct index *index, struct event *e)
 {
-    struct event *last = deque_pop_back(&index->deque);
-    MUST(last == e);
-    event_unref(&last);
+    MUST(deque_take(&index->deque, e));
+    event_unref(&e);
 }
 
 /* Put e in the place of another object with the same content. */
-static void replace(struct index *index, struct event *e)
+static void replace(struct index *index, struct event *before, struct event *e)
 {
-    struct event *before = deque_replace(&index->deque, event_ref(e));
-    MUST(before);
+    MUST(deque_replace(&index->deque, before, event_ref(e)));
     event_unref(&before);
 }
 
@@ -208,13 +240,9 @@ static void supersede(struct state *s, struct event *e)
     count_superseded(&s->all, 1);
 }
 
-/* Take the superseded events out when they are many. */
-static void tidy_index(struct index *index)
+/* Take the superseded events out. */
+static void sweep_index(struct index *index)
 {
-    if ((index->superseded < SUPERSEDED_MIN && index->superseded < index->deque.count) ||
-        index->superseded * 2 < index->deque.count)
-        return;
-
     for (size_t left = index->deque.count; left; left--) {
         struct event *oldest = deque_pop_front(&index->deque);
         if (oldest->superseded)
@@ -224,6 +252,14 @@ static void tidy_index(struct index *index)
     }
     index->superseded = 0;
     deque_shrink(&index->deque);
+}
+
+/* The same when they are many. */
+static void tidy_index(struct index *index)
+{
+    bool many = index->superseded >= SUPERSEDED_MIN || index->superseded == index->deque.count;
+    if (many && index->superseded * 2 >= index->deque.count)
+        sweep_index(index);
 }
 
 /* The same for the indexes of e, which is kept by its caller. */
@@ -253,11 +289,11 @@ static int reserve_change(struct state *s)
 static void note_change(struct state *s, struct event *before, struct event *after, uint64_t seq)
 {
     struct change *c = &s->changes[s->change_count++];
-    *c = (struct change){{before ? event_ref(before) : NULL, event_ref(after)}, seq};
+    *c =
+        (struct change){{before ? event_ref(before) : NULL, event_ref(after)}, seq, s->record ? s->record : after->seq};
 }
 
-/* Put e, which has a later seq than every event there, at the end of its indexes. Afterwards nothing
- * that follows needs memory, but a slot. 0 or -ENOMEM: unchanged. */
+/* Put e into its indexes. Afterwards nothing that follows needs memory. 0 or -ENOMEM: unchanged. */
 static int make_room(struct state *s, struct event *e)
 {
     struct index *index = insert_index(s, e);
@@ -266,20 +302,22 @@ static int make_room(struct state *s, struct event *e)
 
     int err = reserve_change(s);
     err = err ? err : reserve_end(s);
-    err = err ? err : push(&s->all, e);
-    if (!err && push(index, e) != 0) {
-        pop(&s->all, e);
-        err = -ENOMEM;
-    }
-    if (err)
+    err = err ? err : deque_reserve(&s->all.deque);
+    err = err ? err : deque_reserve(&index->deque);
+    if (err) {
         drop_empty(s, e);
-    return err;
+        return err;
+    }
+
+    put(&s->all, e);
+    put(index, e);
+    return 0;
 }
 
 static void give_back_room(struct state *s, struct event *e)
 {
-    pop(&s->all, e);
-    pop(find_index(s, e), e);
+    take(&s->all, e);
+    take(find_index(s, e), e);
     drop_empty(s, e);
 }
 
@@ -320,37 +358,79 @@ static int forget_key(struct state *s, struct event *e, struct slot *slot)
     return 0;
 }
 
+/* Forget the key of this slot; its event is marked. All changes are final. */
+static void forget_slot(struct state *s, struct slot *slot)
+{
+    struct event *e = event_ref(slot->event);
+    MUST(!s->change_count);
+
+    fill_slot(s, slot, NULL, slot->seq);
+    remove_slot(s, slot);
+    supersede(s, e);
+    tidy(s, e);
+    event_unref(&e);
+}
+
+/* An event with this seq is about to be put in: forget another one that has it. */
+static void drop_void(struct state *s, uint64_t seq)
+{
+    const struct event *last = deque_back(&s->all.deque), *e;
+    if (!last || last->seq < seq || s->change_count)
+        return;
+
+    size_t at = deque_after(&s->all.deque, seq - 1);
+    while ((e = deque_at(&s->all.deque, at)) && e->seq == seq && e->superseded)
+        at++;
+    if (e && e->seq == seq)
+        forget_slot(s, find_slot(s, e));
+}
+
 static int set_key(struct state *s, struct event *e, struct slot *slot)
 {
-    if (make_room(s, e) != 0)
-        return -ENOMEM;
+    bool fresh = !slot;
 
+    drop_void(s, e->seq);
     slot = slot ? slot : insert_slot(s, e);
-    if (!slot) {
-        give_back_room(s, e);
-        return -ENOMEM;
+    if (slot && make_room(s, e) == 0) {
+        change_slot(s, slot, e, e);
+        return 0;
     }
-    change_slot(s, slot, e, e);
-    return 0;
+
+    if (slot && fresh)
+        remove_slot(s, slot);
+    return -ENOMEM;
 }
 
 /* e was applied as another object. From now on e stands for it, so that it is e that is marked. */
 static void adopt(struct state *s, struct slot *slot, struct event *e)
 {
-    if (slot->event == e)
+    struct event *before = slot->event;
+    note_record(s, slot, s->record ? s->record : e->seq);
+    if (before == e || s->record) /* the object of a record is nowhere else */
         return;
 
     slot->event = e;
-    replace(find_index(s, e), e);
-    replace(&s->all, e);
+    replace(find_index(s, e), before, e);
+    replace(&s->all, before, e);
 }
 
-int state_apply(struct state *s, struct event *e)
+/* Does e show that the event of the slot is void? A record has the newest event of its time. */
+static bool is_void(const struct state *s, const struct slot *slot, const struct event *e)
 {
-    if (!e->key.len)
-        return 0;
+    if (!slot || !slot->event)
+        return false;
+    if (slot->seq == e->seq)
+        return !slice_equal(slot->event->entry, e->entry);
+    return s->record && slot->distrusted && slot->seq > e->seq;
+}
 
+static int apply_one(struct state *s, struct event *e)
+{
     struct slot *slot = find_slot(s, e);
+    if (is_void(s, slot, e)) {
+        forget_slot(s, slot);
+        slot = NULL;
+    }
     if (slot && slot->event && slot->seq == e->seq)
         adopt(s, slot, e);
     else if (slot && slot->seq >= e->seq)
@@ -375,6 +455,27 @@ bool state_supersedes(const struct state *s, const struct event *e)
     return slot && slot->seq > e->seq;
 }
 
+/* The events of an EVENT_STATE. */
+static int apply_record(struct state *s, const struct event *record)
+{
+    size_t cursor = 0;
+    int err = 0;
+
+    s->record = record->seq;
+    for (struct event *e; !err && (e = event_next_entry(record, &cursor)); event_unref(&e))
+        err = apply_one(s, e);
+    s->record = 0;
+    return err || cursor == record->text.len ? err : -ENOMEM;
+}
+
+int state_apply(struct state *s, struct event *e)
+{
+    if (e->kind == EVENT_STATE)
+        return apply_record(s, e);
+
+    return e->key.len ? apply_one(s, e) : 0;
+}
+
 bool state_has_room(const struct state *s, const struct event *e, const struct state_limits *limits)
 {
     if (!e->key.len || e->remove)
@@ -383,7 +484,11 @@ bool state_has_room(const struct state *s, const struct event *e, const struct s
     const struct slot *slot = find_slot(s, e);
     uint64_t count = slot && slot->event ? s->count : s->count + 1;
     uint64_t replaced = slot && slot->event ? cost(slot->event) : 0;
+    uint64_t entries = s->bytes - s->count * STATE_KEY_COST;
     if (count > s->count && count > limits->events)
+        return false;
+    if (limits->logged && cost(e) > replaced &&
+        entries + cost(e) - (replaced ? replaced : STATE_KEY_COST) > limits->logged)
         return false;
     return cost(e) <= replaced || s->bytes - replaced + cost(e) <= limits->bytes;
 }
@@ -394,15 +499,8 @@ uint64_t state_expire_one(struct state *s, int64_t now_ms)
     if (!slot || slot->expiry.at > now_ms)
         return 0;
 
-    struct event *e = event_ref(slot->event);
-    uint64_t seq = e->seq;
-    MUST(!s->change_count);
-
-    fill_slot(s, slot, NULL, slot->seq);
-    remove_slot(s, slot);
-    supersede(s, e);
-    tidy(s, e);
-    event_unref(&e);
+    uint64_t seq = slot->event->seq;
+    forget_slot(s, slot);
     return seq;
 }
 
@@ -454,20 +552,26 @@ void state_rollback(struct state *s, uint64_t position)
     }
 }
 
+static void settle(struct state *s, const struct change *c)
+{
+    struct slot *slot = find_slot(s, c->events.after);
+
+    if (slot && slot->event == c->events.after)
+        note_record(s, slot, c->record);
+    if (slot)
+        slot->settled = slot->seq;
+    if (slot && !slot->event)
+        remove_slot(s, slot);
+    if (c->events.before)
+        tidy(s, c->events.after);
+}
+
 void state_settle(struct state *s)
 {
-    while (s->change_count) {
-        const struct change *c = &s->changes[s->change_count - 1];
-        struct slot *slot = find_slot(s, c->events.after);
-
-        if (slot)
-            slot->settled = slot->seq;
-        if (slot && !slot->event)
-            remove_slot(s, slot);
-        if (c->events.before)
-            tidy(s, c->events.after);
+    for (size_t i = 0; i < s->change_count; i++)
+        settle(s, &s->changes[i]);
+    while (s->change_count)
         drop_change(s);
-    }
 }
 
 const struct state_change *state_change(const struct state *s, size_t number)
@@ -479,6 +583,140 @@ bool state_settled(const struct state *s, const struct event *e)
 {
     const struct slot *slot = e->key.len && !e->remove ? find_slot(s, e) : NULL;
     return slot && slot->settled == e->seq;
+}
+
+/* --- before the log forgets --- */
+
+/* Keys that no record has confirmed for a whole log. */
+static void forget_distrusted(struct state *s)
+{
+    struct slot *next;
+    bool left = false;
+    if (s->change_count)
+        return;
+
+    for (struct slot *slot = TAILQ_FIRST(&s->records); slot; slot = next) {
+        next = TAILQ_NEXT(slot, link);
+        left = left || slot->distrusted;
+        if (slot->distrusted && s->quarter - slot->quarter >= QUARTERS)
+            forget_slot(s, slot);
+    }
+    s->some_distrusted = left;
+}
+
+void state_next_quarter(struct state *s)
+{
+    s->quarter++;
+    if (s->some_distrusted)
+        forget_distrusted(s);
+}
+
+/* A record that is ours to write again. */
+static bool is_kept(const struct slot *slot)
+{
+    return slot->event && !slot->distrusted && slot->settled == slot->seq;
+}
+
+int64_t state_record_age(const struct state *s)
+{
+    const struct slot *slot = TAILQ_FIRST(&s->records);
+    while (slot && !is_kept(slot))
+        slot = TAILQ_NEXT(slot, link);
+    return slot ? s->quarter - slot->quarter : -1;
+}
+
+/* As state_collect(); out NULL: count only. */
+static size_t collect(const struct state *s, int64_t now_ms, size_t max, size_t longest, const struct slot **cursor,
+                      char *out)
+{
+    const struct slot *slot = *cursor ? TAILQ_NEXT(*cursor, link) : TAILQ_FIRST(&s->records);
+    size_t len = 0;
+
+    for (; slot && slot->quarter < s->quarter && len < max; slot = TAILQ_NEXT(slot, link)) {
+        const struct event *e = slot->event;
+        bool wanted = is_kept(slot) && now_ms < event_expires_ms(e) && e->entry.len <= longest;
+        if (wanted && len && len + e->entry.len > max)
+            break;
+        if (wanted && out)
+            put_slice(out + len, e->entry);
+        len += wanted ? e->entry.len : 0;
+        *cursor = slot;
+    }
+    return len;
+}
+
+size_t state_collect(const struct state *s, int64_t now_ms, size_t max, size_t longest, const void **cursor, char **out)
+{
+    const struct slot *at = *cursor, *again = *cursor;
+    size_t len = collect(s, now_ms, max, longest, &at, NULL);
+
+    *out = len ? malloc(len) : NULL;
+    if (!*out)
+        return 0;
+
+    MUST(collect(s, now_ms, max, longest, &again, *out) == len && again == at);
+    *cursor = at;
+    return len;
+}
+
+static void make_due(struct state *s, struct slot *slot)
+{
+    slot->quarter = LONG_AGO;
+    TAILQ_REMOVE(&s->records, slot, link);
+    TAILQ_INSERT_HEAD(&s->records, slot, link);
+}
+
+void state_doubt(struct state *s, uint64_t position)
+{
+    struct slot *next;
+    for (struct slot *slot = TAILQ_FIRST(&s->records); slot; slot = next) {
+        next = TAILQ_NEXT(slot, link);
+        if (slot->record > position && slot->quarter != LONG_AGO)
+            make_due(s, slot);
+    }
+}
+
+void state_undo(struct state *s, struct event *before, const struct event *after)
+{
+    struct slot *slot = find_slot(s, after);
+    if (slot && slot->seq != after->seq)
+        return;
+    if (slot)
+        forget_slot(s, slot);
+    if (!before)
+        return;
+
+    struct index *index = find_index(s, before);
+    sweep_index(&s->all);
+    if (index)
+        sweep_index(index);
+    drop_empty(s, before);
+
+    before->superseded = false;
+    if (apply_one(s, before) != 0)
+        return; /* without memory the record of another broker gives it */
+    state_settle(s);
+    make_due(s, find_slot(s, before));
+}
+
+void state_distrust(struct state *s)
+{
+    struct slot *slot;
+    TAILQ_FOREACH (slot, &s->records, link) {
+        slot->distrusted = true;
+        slot->quarter = s->quarter;
+        s->some_distrusted = true;
+    }
+}
+
+void state_revoke(struct state *s, uint64_t position)
+{
+    struct slot *next;
+    for (struct slot *slot = TAILQ_FIRST(&s->records); slot; slot = next) {
+        next = TAILQ_NEXT(slot, link);
+        if (slot->event && slot->seq > position)
+            forget_slot(s, slot);
+    }
 }
 
 /* --- reading --- */
@@ -548,6 +786,7 @@ struct state *state_new(void)
     if (!s)
         return NULL;
 
+    TAILQ_INIT(&s->records);
     s->slots = table_new(sizeof(struct slot));
     s->sessions = table_new(sizeof(struct index));
     s->channels = table_new(sizeof(struct index));

@@ -6,6 +6,11 @@
  * streams that begin. Every event that is no longer the newest of its key is marked as superseded:
  * readers of a history may leave it out.
  *
+ * A log evicts its oldest events, and a key lasts longer. So the broker writes the events of keys
+ * again in records of their own (EVENT_STATE), before the log evicts them. The log is divided into
+ * quarters, and each key has the quarter of its record: of its event, or of the last EVENT_STATE that
+ * has it.
+ *
  * It does not know sockets, files or clocks; the time is passed in.
  *
  * Ownership: the state takes references of its own; what it returns is borrowed until the next
@@ -24,7 +29,8 @@ struct state;
 /* The bound for new events; a state may have more, from a broker with other limits. */
 struct state_limits {
     uint64_t events;
-    uint64_t bytes; /* of entries, with STATE_KEY_COST each */
+    uint64_t bytes;  /* of entries, with STATE_KEY_COST each */
+    uint64_t logged; /* of entries alone, as a log has them again; 0: no limit */
 };
 
 /* An empty state. NULL when out of memory. */
@@ -35,9 +41,12 @@ void state_free(struct state **s);
 /* True when the state would be within the limits after e, or e makes it no larger. */
 bool state_has_room(const struct state *s, const struct event *e, const struct state_limits *limits);
 
-/* Apply an event of the sequence, in order of seq. One without a key changes nothing. An event that
- * is older than the one that the state has of its key is marked as superseded. When the state has
- * the same event as another object, e takes its place. 0 or -ENOMEM: unchanged. */
+/* Apply an event of the sequence. One without a key changes nothing, but an EVENT_STATE gives its
+ * events. An event that is older than the one that the state has of its key is marked as superseded.
+ * When the state has the same event as another object, e takes its place. The order is that of the
+ * seqs. It may be another one while all changes so far are final; then an event of another key with
+ * the same seq is forgotten, because it is void. 0 or -ENOMEM: unchanged, or some events of an
+ * EVENT_STATE are missing. */
 int state_apply(struct state *s, struct event *e);
 
 /* An event that is in the state's past: the state has what came of it. Nothing changes, but e is
@@ -94,5 +103,35 @@ const struct state_change *state_change(const struct state *s, size_t number);
 
 /* True when e, or its like, is the newest event of its key as far as changes are final. */
 bool state_settled(const struct state *s, const struct event *e);
+
+/* --- rewriting before the log evicts: while changes are held --- */
+
+/* A quarter of the log's capacity was appended. */
+void state_next_quarter(struct state *s);
+
+/* The age in quarters of the oldest record of a key; negative: there is none. */
+int64_t state_record_age(const struct state *s);
+
+/* Collect events whose record is at least a quarter old, the oldest first, as the text of a new
+ * record. Their entries have at most max bytes together; a longer one stands alone, up to `longest`.
+ * Those that have expired at now_ms are left out. Set *cursor to NULL first; the next call goes on
+ * there, while nothing changes. Returns the length of the text in bytes; 0 when there are no more,
+ * or when out of memory. The caller frees *out. */
+size_t state_collect(const struct state *s, int64_t now_ms, size_t max, size_t longest, const void **cursor,
+                     char **out);
+
+/* The log may lack the records after position (0: any record): their keys are due. */
+void state_doubt(struct state *s, uint64_t position);
+
+/* Take back a change that was final: `after` is void, and `before` (NULL: none) is the event of its
+ * key again. Nothing happens when a later event changed the key. */
+void state_undo(struct state *s, struct event *before, const struct event *after);
+
+/* Events may have been missed that changed any key. So no key is written again, until an event or a
+ * record of the log has it; after four quarters without one it is forgotten. */
+void state_distrust(struct state *s);
+
+/* The events after position are void. */
+void state_revoke(struct state *s, uint64_t position);
 
 #endif

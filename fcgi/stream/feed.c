@@ -175,7 +175,7 @@ static void on_event(void *context, struct event *e)
     history_evict(set->window);
     if (e->seq > set->bans_at)
         bans_apply(set->bans, e);
-    if (current_follow(set, e) && e->kind != EVENT_BANS)
+    if (current_follow(set, e) && !event_is_record(e))
         streams_collect(set, e);
 }
 

@@ -111,7 +111,7 @@ static bool admitted_early(const struct stream *s, const struct event *e)
 /* Is e, which is addressed to s, to be sent to it? */
 static bool concerns(const struct stream *s, const struct event *e)
 {
-    if (e->kind == EVENT_BANS)
+    if (event_is_record(e))
         return false;
     return e->kind != EVENT_SHUTDOWN || opened_before(s, e) || admitted_early(s, e);
 }

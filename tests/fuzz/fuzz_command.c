@@ -95,7 +95,7 @@ static void on_event(void *context, const struct sse_event *event)
 static void can_be_read(const struct event *e)
 {
     struct seen seen = {0};
-    if (e->kind == EVENT_BANS)
+    if (event_is_record(e))
         return; /* nobody reads it */
     struct sse_decoder *d = sse_decoder_new(&(struct sse_handler){.event = on_event, .context = &seen});
     must(d && sse_decoder_feed(d, e->text.data, e->text.len) == 0);

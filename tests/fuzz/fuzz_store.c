@@ -109,7 +109,7 @@ struct loaded {
 static bool on_event(void *context, struct event *e)
 {
     struct loaded *l = context;
-    must(e->seq > l->last_event && (e->kind == EVENT_MESSAGE || e->kind == EVENT_SHUTDOWN || e->kind == EVENT_BANS));
+    must(e->seq > l->last_event && (e->kind == EVENT_MESSAGE || e->kind == EVENT_SHUTDOWN || event_is_record(e)));
     must(e->text.len <= e->entry.len);
     l->last_event = e->seq;
     l->count++;

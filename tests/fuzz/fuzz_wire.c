@@ -72,7 +72,7 @@ static void is_an_event(const struct event *e, struct slice rest, size_t used)
     must(within(e->text, e->entry) && within(e->id, e->entry) && e->id.len <= NAME_BYTES_MAX);
     must(within(e->publisher, e->entry) && e->publisher.len <= EVENT_PUBLISHER_MAX);
     must(e->id.len || (!e->publisher.len && !e->seq_as_id));
-    must(e->seq && (e->kind == EVENT_MESSAGE || e->kind == EVENT_SHUTDOWN || e->kind == EVENT_BANS));
+    must(e->seq && (e->kind == EVENT_MESSAGE || e->kind == EVENT_SHUTDOWN || event_is_record(e)));
     walk_bans(e);
     must(!event_concerns(e, &who) || !event_excludes(e, &who));
     walk_names(e);

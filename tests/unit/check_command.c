@@ -411,7 +411,7 @@ END_TEST
 
 START_TEST(a_batch_that_exceeds_the_state_is_taken_back)
 {
-    context.limits.state = (struct state_limits){2, 20000};
+    context.limits.state = (struct state_limits){.events = 2, .bytes = 20000};
     sequence_limit_state(sequence, &context.limits.state);
     refuses("{\"op\":\"publish\",\"events\":[{\"key\":\"a\",\"data\":1},{\"key\":\"b\",\"data\":1},"
             "{\"key\":\"c\",\"data\":1}]}",

@@ -90,6 +90,33 @@ START_TEST(it_holds_what_was_pushed_and_not_popped)
 }
 END_TEST
 
+START_TEST(what_is_inserted_is_in_its_place)
+{
+    struct dice dice = dice_new();
+    struct deque d = {0};
+    printf("deque: SEED=%" PRIu64 "\n", dice.state);
+    for (int round = 0; round < 500; round++) {
+        struct event *e = event_at(1 + roll(&dice, 999));
+        size_t count = d.count, same = deque_after(&d, e->seq) - deque_after(&d, e->seq - 1);
+        ck_assert_int_eq(deque_insert(&d, e), 0);
+        ck_assert_uint_eq(d.count, count + 1);
+        ck_assert_ptr_eq(deque_at(&d, deque_after(&d, e->seq) - 1), e); /* behind its equals */
+        if (!same)
+            ck_assert(deque_replace(&d, e, e));
+        if (roll(&dice, 3) == 0) {
+            ck_assert(deque_take(&d, e));
+            if (!same)
+                ck_assert(!deque_take(&d, e) && !deque_replace(&d, e, e));
+        }
+        for (size_t i = 1; i < d.count; i++)
+            ck_assert_uint_le(deque_at(&d, i - 1)->seq, deque_at(&d, i)->seq);
+        if (roll(&dice, 4) == 0)
+            deque_pop_front(&d);
+    }
+    deque_release(&d);
+}
+END_TEST
+
 START_TEST(found_by_seq_where_the_sequence_jumps)
 {
     struct deque d = {0};
@@ -112,6 +139,7 @@ int main(void)
     tcase_add_test(tests, first_in_first_out);
     tcase_add_test(tests, what_is_free_is_given_up);
     tcase_add_test(tests, it_holds_what_was_pushed_and_not_popped);
+    tcase_add_test(tests, what_is_inserted_is_in_its_place);
     tcase_add_test(tests, found_by_seq_where_the_sequence_jumps);
     return run_suite(suite);
 }

@@ -268,7 +268,8 @@ START_TEST(new_keys_have_a_bound)
 {
     struct event *known = make(3, "", "a", false, 0), *fresh = make(4, "", "c", false, 0),
                  *gone = make(5, "", "c", true, 0);
-    struct state_limits many = {2, UINT64_MAX}, large = {UINT64_MAX, known->entry.len + STATE_KEY_COST};
+    struct state_limits many = {.events = 2, .bytes = UINT64_MAX},
+                        large = {.events = UINT64_MAX, .bytes = known->entry.len + STATE_KEY_COST};
 
     set(1, "", "a");
     ck_assert(state_has_room(state, known, &large) && !state_has_room(state, fresh, &large));
