@@ -43,11 +43,15 @@ static bool dump_event(void *context, struct event *e)
 static bool dump_kept(void *context, struct event *e)
 {
     struct dump *d = context;
+    struct buf event = {0};
+    int err = event_json_put(&event, e, &everything);
 
     d->kept++;
-    buf_put_slice(&d->line, slice_of("{\"kept\":"));
-    int err = event_json_put(&d->line, e, &everything);
-    buf_put_slice(&d->line, slice_of("}"));
+    json_begin_object(&d->line, NULL);
+    json_put_raw(&d->line, "kept", (struct slice){event.data, event.len});
+    json_end_object(&d->line);
+    d->line.failed = d->line.failed || event.failed;
+    buf_release(&event);
     return err == 0 && end_line(d);
 }
 

@@ -136,9 +136,11 @@ static int state_fault(const struct command_context *c, struct json_fault *fault
     const struct state *state = sequence_state(c->sequence);
     return json_fault(fault, CODE_STATE_FULL,
                       "the state has no room for this key: it has %llu keys of %llu (--state-events) and %llu bytes of "
-                      "%llu (--state-bytes); remove keys, or give them a `ttl`",
+                      "%llu (--state-bytes); in a cluster all keys have at most an eighth of --history-bytes, which is "
+                      "%llu; remove keys, or give them a `ttl`",
                       (unsigned long long)state_count(state), (unsigned long long)c->limits.state.events,
-                      (unsigned long long)state_bytes(state), (unsigned long long)c->limits.state.bytes);
+                      (unsigned long long)state_bytes(state), (unsigned long long)c->limits.state.bytes,
+                      (unsigned long long)c->history_bytes);
 }
 
 static int store_fault(const struct command_context *c, int err, struct json_fault *fault)

@@ -151,6 +151,35 @@ def test_an_unacknowledged_event_appears_to_no_stream_or_to_all():
     assert complaint.startswith("bert: did not see maybe")
 
 
+# Keys: 17 and 18 have one key, 19 has the same for somebody else.
+KEYED = [acknowledged(17, replaces="price"), acknowledged(18, replaces="price"), acknowledged(19, replaces="price", to={"sessions": ["carl"]})]
+
+
+def with_prices(blocks, *seqs):
+    return blocks[:-1] + [event(f"k{s}", s) for s in seqs] + blocks[-1:]
+
+
+def test_a_value_that_was_replaced_may_be_missing():
+    for seqs in ((17, 18), (18,)):
+        assert judge(with_prices(ANNA, *seqs), with_prices(BERT, 17, 18), more=KEYED) == []
+
+
+def test_the_newest_value_may_not_be_missing():
+    [complaint] = judge(with_prices(ANNA, 17), with_prices(BERT, 18), more=KEYED)
+    assert complaint.startswith("anna: did not see k18")
+
+
+def test_an_older_value_after_a_newer_one():
+    complaints = judge(with_prices(ANNA, 18, 17), with_prices(BERT, 18), more=KEYED)
+    assert len(complaints) == 1 and "out of order" in complaints[0]
+
+
+def test_an_event_without_a_key_is_not_replaced():
+    plain = [acknowledged(17), acknowledged(18)]
+    [complaint] = judge(with_prices(ANNA, 18), with_prices(BERT, 17, 18), more=plain)
+    assert "did not see k17" in complaint
+
+
 def test_a_seq_used_twice():
     assert any("the same seq" in c for c in judge(more=[acknowledged(12, "other", to={"sessions": []})]))
 

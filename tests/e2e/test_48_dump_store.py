@@ -29,7 +29,7 @@ def test_the_events_are_those_that_history_lists(broker):
     assert dump.status == 0 and dump.events == events
     assert dump.summary == {
         "events": 11, "first": events[0]["seq"], "last": events[-1]["seq"], "trimmed": events[0]["seq"] - 1, "past_ids": 0,
-        "sound": True,
+        "kept": 0, "sound": True,
     }
 
 
@@ -88,20 +88,23 @@ def kept(bench, name):
 
 
 def test_a_store_of_the_current_format_is_read(bench):
-    dump = Dump(kept(bench, "format-3"))
+    dump = Dump(kept(bench, "format-4"))
     assert dump.status == 0 and dump.summary["events"] == len(dump.events)
     assert dump.events[-1]["data"] == '"after the restart"' and dump.events[-2]["event"] == "ssecast.shutdown"
     assert [e["data"] for e in dump.events if e.get("id") == "own-24"] == ['{"n": 24}']
+    assert [(e["key"], e["data"]) for e in dump.kept] == [("newest", '"kept"'), ("replaced", '"new"')]
 
 
 def test_a_broker_goes_on_with_a_kept_store(bench):
-    with Broker(bench, store=kept(bench, "format-3")).start().commands() as client:
+    with Broker(bench, store=kept(bench, "format-4")).start().commands() as client:
         assert [b["session"] for b in client.demand({"op": "bans"})["bans"]] == ["s1"]
         assert client.publish("m", data={"n": 24}, id="own-24")["duplicate"]
+        assert [(e["key"], e["data"]) for e in client.demand({"op": "state"})["keys"]] == [("newest", '"kept"'), ("replaced", '"new"')]
 
 
 @pytest.mark.parametrize("name, said", [
-    ("format-2", "format 2, this program knows format 3"), ("damaged-format", "format 99, this program knows format 3"),
+    ("format-2", "format 2, this program knows format 4"), ("format-3", "format 3, this program knows format 4"),
+    ("damaged-format", "format 99, this program knows format 4"),
     ("damaged-entry", "is damaged"), ("damaged-cut", "is damaged"), ("damaged-page", "is damaged"), ("damaged-no-store", "damaged or no store"),
 ])
 def test_another_format_and_damage_are_reported_and_nothing_is_changed(bench, name, said):

@@ -7,10 +7,15 @@ Diary: every block of its streams in the order of their arrival, over all of its
 What each diary must show: every event that concerns its reader exactly once and in the order of the seqs, from where its first stream
 began to the end; and no checkpoint that is ahead of what was sent. Only an `ssecast.gap` excuses what is missing, and no more of it than
 lies before the checkpoint that follows it.
+
+An event with a key (`replaces`) may be missing when a later one with this key, which concerns the reader as well, is there: a reader that is
+behind may be sent the newest only. It comes in order all the same, so that nobody sees an older value after a newer one. A value that
+follows a gap or that a stream begins with may have no `id:` line of its own.
 """
 
 import bisect
 import itertools
+import json
 
 ACKNOWLEDGED, REFUSED, UNKNOWN = "acknowledged", "refused", "unknown"
 
@@ -18,12 +23,19 @@ _AT_MOST = 5  # complaints about one reader
 
 
 class Publication:
-    """An event as its publisher knows it. to and without are the request's `to` and `except`; key begins the event's text."""
+    """An event as its publisher knows it. to and without are the request's `to` and `except`; key begins the event's text; replaces is the
+    request's `key`."""
 
-    __slots__ = ("key", "own_id", "to", "without", "fate", "seq")
+    __slots__ = ("key", "own_id", "to", "without", "fate", "seq", "replaces")
 
-    def __init__(self, key, own_id=False, to=None, without=None, fate=UNKNOWN, seq=None):
+    def __init__(self, key, own_id=False, to=None, without=None, fate=UNKNOWN, seq=None, replaces=None):
         self.key, self.own_id, self.to, self.without, self.fate, self.seq = key, own_id, to, without, fate, seq
+        self.replaces = replaces
+
+    @property
+    def place(self):
+        """Where one event replaces another: its key and its target."""
+        return self.replaces, json.dumps(self.to, sort_keys=True)
 
     def acknowledge(self, seq):
         """The broker's ok. What is wrong with it, or None: a second one has to name the same seq."""
@@ -109,6 +121,11 @@ class _Facts:
             if a.seq == b.seq:
                 complaints.append(f"{a} and {b} have the same seq")
         self._by_audience = {}
+        self._newest = {p.place: p.seq for p in self.in_order if p.replaces}
+
+    def is_replaced(self, p):
+        """A later event has its key."""
+        return bool(p.replaces) and p.seq < self._newest[p.place]
 
     def seq_of_id(self, text):
         """The seq that an `id:` line means, or None."""
@@ -133,6 +150,7 @@ class _Walk:
         self.facts, self.diary, self.gaps_allowed = facts, diary, gaps_allowed
         self.mine, self.seqs = facts.concerning(diary)
         self.position, self.seen, self.after_gap = diary.start, set(), False
+        self.state = 0    # the seq of the last value before a checkpoint
         self.deliveries = self.gaps = 0
         self.complaints = []
 
@@ -165,7 +183,7 @@ class _Walk:
         if seq is None:
             self.complain(f"checkpoint {block.id!r} is no id that was given out")
         elif self.position is None or self.after_gap:
-            self.position, self.after_gap = seq, False
+            self.position, self.after_gap, self.state = seq, False, 0
             self.seen.difference_update([s for s in self.seen if s > seq])
         elif seq < self.position:
             self.complain(f"checkpoint {block.id} goes back behind {self.position}")
@@ -180,12 +198,23 @@ class _Walk:
             self.complain(f"saw {block.type} {block.data[:60]!r}, which nobody published")
         elif p.fate == REFUSED:
             self.complain(f"saw {p}, which was refused")
-        elif block.id != p.id:
+        elif block.id != p.id and not self._is_state(p):
             self.complain(f"saw {p} with the id {block.id}")
         elif not p.concerns(self.diary.session, self.diary.channels):
             self.complain(f"saw {p}, which does not concern it")
+        elif self._is_state(p):
+            self._in_state(p)
         else:
             self._in_order(p)
+
+    def _is_state(self, p):
+        """Before its first checkpoint a stream is sent the values of its keys, which are no place to go on from."""
+        return bool(p.replaces) and (self.position is None or self.after_gap)
+
+    def _in_state(self, p):
+        if p.seq <= self.state:
+            self.complain(f"saw {p} out of order, after {self.state}")
+        self.state = p.seq
 
     def _in_order(self, p):
         if p.seq in self.seen:
@@ -202,6 +231,7 @@ class _Walk:
         if self.position is None:
             return
         first, last = bisect.bisect_right(self.seqs, self.position), bisect.bisect_left(self.seqs, seq)
-        if first < last:
-            more = f" and {last - first - 1} more" if last - first > 1 else ""
-            self.complain(f"did not see {self.mine[first]}{more} after {self.position}, {what}")
+        missing = [p for p in self.mine[first:last] if not self.facts.is_replaced(p)]
+        if missing:
+            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            self.complain(f"did not see {missing[0]}{more} after {self.position}, {what}")

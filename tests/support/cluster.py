@@ -18,7 +18,7 @@ from .worker import Worker
 
 
 class FaultyCluster(FaultySite):
-    def __init__(self, bench, seed, readers=120, rate=150, servers=3, brokers=2):  # pylint: disable=super-init-not-called
+    def __init__(self, bench, seed, readers=120, rate=150, servers=3, brokers=2, keyed=0.0):  # pylint: disable=super-init-not-called
         self.bench, self.seed, self.chance = bench, seed, random.Random(f"{seed} cluster")
         self.durable, self.on_own_disk, self.gaps_allowed, self.networks = True, False, False, {}
         self.nats = NatsCluster(bench, servers).start()
@@ -32,7 +32,7 @@ class FaultyCluster(FaultySite):
         self.rooms = {s: self.chance.sample(range(10), self.chance.randint(0, 3)) for s in self.sessions}
         self._open_readers(readers)
         rooms = [f"room{n}" for n in range(10)]
-        self.publishers = [bench.closing(Publisher(b.endpoint("commands"), f"p{n}{k}", seed, self.sessions, rooms, rate / 4))
+        self.publishers = [bench.closing(Publisher(b.endpoint("commands"), f"p{n}{k}", seed, self.sessions, rooms, rate / 4, keyed=keyed))
                            for n, b in enumerate(self.brokers) for k in range(2)]
         self.rounds, self.start, self.log, self.verdict, self.stuck = 0, None, [], None, None
 

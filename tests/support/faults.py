@@ -47,11 +47,13 @@ class GracefulLighttpd(Lighttpd):
 class FaultySite(Site):
     """seed: of everything drawn. durable: the broker keeps its history in a directory. history_events: how many at most; less than are
     published during a fault means gaps, and a publisher's own ids are forgotten before it asks again. A third of the readers come through a
-    network that fails, and so do both workers and the publishers to the broker. keys: the broker has some, which change."""
+    network that fails, and so do both workers and the publishers to the broker. keys: the broker has some, which change. keyed: what share of the
+    events replaces earlier ones."""
 
     keys = identity = None
 
-    def __init__(self, bench, seed, durable=True, readers=300, rate=150, tamper=None, web=GracefulLighttpd, history_events=20000, keys=False):
+    def __init__(self, bench, seed, durable=True, readers=300, rate=150, tamper=None, web=GracefulLighttpd, history_events=20000, keys=False,
+                 keyed=0.0):
         if keys:
             self.keys = Keys(bench.folder)
             self.identity = self.keys.add("publisher", "shop")  # before the broker starts: libzmq does not try again when refused
@@ -71,7 +73,8 @@ class FaultySite(Site):
         own_ids = 0 if self.gaps_allowed else 0.7  # who forgets events knows no duplicates of them
         self.networks["commands"] = bench.closing(Network(int(self.commands_tcp.rpartition(":")[2])))
         commands = f"tcp://127.0.0.1:{self.networks['commands'].port}"
-        self.publishers = [bench.closing(Publisher(commands, f"p{n}", seed, self.sessions, rooms, rate / 3, own_ids, self.identity)) for n in range(3)]
+        self.publishers = [bench.closing(Publisher(commands, f"p{n}", seed, self.sessions, rooms, rate / 3, own_ids, self.identity, keyed))
+                           for n in range(3)]
         self.rounds, self.start, self.log, self.verdict = 0, None, [], None
 
     def close(self):

@@ -39,6 +39,7 @@ class Recording:
             ASAN_OPTIONS="verify_asan_link_order=0", **({"POWER_SKIP_SYNC": str(skip_sync)} if skip_sync else {}),
         )
         self.texts = {}    # ref -> the texts of the request
+        self.keys = {}     # text -> (key and target, whether it removes the key)
         self.seed = None
         self.records = []
 
@@ -87,6 +88,9 @@ class Recording:
                 event["id"] = f"own-{ref}-{event['text'][:9]}"
             if dice.random() < 0.2:
                 event["to"] = {"sessions": [f"s{dice.randrange(9)}"]}
+            if dice.random() < 0.3:
+                event["key"], event["remove"] = f"k{dice.randrange(30)}", dice.random() < 0.3
+                self.keys[event["text"]] = ((event["key"], str(event.get("to"))), event["remove"])
         self.texts[ref] = [event["text"] for event in events]
         if dice.random() < 0.1:
             events[-1]["text"] = "x" * (65 << 10)    # too large: the whole batch is refused
@@ -147,8 +151,11 @@ class Image:
         if done.returncode and not acknowledged and self._unborn():
             return
         assert done.returncode == 0, f"{where}: {done.stderr}"
-        events = [line for line in map(json.loads, done.stdout.splitlines()) if "seq" in line]
-        self._compare(where, {e["seq"]: e["data"] for e in events}, acknowledged, refused)
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        there = {e["seq"]: e["data"] for e in lines if "seq" in e}
+        self._compare(where, there, acknowledged, refused)
+        kept = {line["kept"]["seq"]: line["kept"]["data"] for line in lines if "kept" in line and "sound" not in line}
+        self._compare_state(where, {**kept, **there}, acknowledged, refused)
 
     def _promised(self):
         """seq -> text of what was acknowledged, and the texts of what was refused."""
@@ -173,6 +180,37 @@ class Image:
         assert len(there) >= min(HISTORY_EVENTS, len(acknowledged)), f"{where}: {len(there)} events are there, {len(acknowledged)} were acknowledged"
         unwanted = refused & set(there.values())
         assert not unwanted, f"{where}: refused and there: {[text[:20] for text in unwanted]}"
+
+
+    def _compare_state(self, where, there, acknowledged, refused):
+        """The newest event of each key is there, though the history forgot it."""
+        state, should = self._state_of(there), self._state_of(acknowledged)
+        maybe_removed = self._maybe_removed(acknowledged, refused)
+        for place, (seq, text) in should.items():
+            if place in maybe_removed:
+                continue
+            if text is None:
+                assert state.get(place, (0, None))[0] > seq or state.get(place, (0, None))[1] is None, f"{where}: {place} was removed and is there"
+            else:
+                assert state.get(place, (0, None))[0] >= seq, f"{where}: the newest of {place} is {seq}, and there is {state.get(place)}"
+        unwanted = refused & {text for _, text in state.values()}
+        assert not unwanted, f"{where}: refused and in the state: {[text[:20] for text in unwanted]}"
+
+    def _maybe_removed(self, acknowledged, refused):
+        """Keys and targets of removals that nobody knows of whether they were stored. The history may have forgotten them."""
+        settled = refused | set(acknowledged.values())
+        last = max((int(text.partition(".")[0]) for text in settled), default=0)
+        return {place for text, (place, remove) in self._recording.keys.items()
+                if remove and text not in settled and int(text.partition(".")[0]) <= last}
+
+    def _state_of(self, events):
+        """key and target -> (seq, text) of the newest; the text is None when it removed the key."""
+        state = {}
+        for seq in sorted(events):
+            place, remove = self._recording.keys.get(events[seq], (None, False))
+            if place:
+                state[place] = (seq, None if remove else events[seq])
+        return state
 
 
 class _Disk:

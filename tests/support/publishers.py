@@ -26,10 +26,11 @@ class _Request:
 
 class Publisher:
     """A DEALER in a thread. sessions, channels: to whom it publishes; rate: events a second; name: begins its events' keys;
-    own_ids: what share of its requests carries own ids."""
+    own_ids: what share of its requests carries own ids; keyed: what share of its events replaces earlier ones (`key`)."""
 
-    def __init__(self, endpoint, name, seed, sessions, channels, rate, own_ids=0.7, identity=None):
+    def __init__(self, endpoint, name, seed, sessions, channels, rate, own_ids=0.7, identity=None, keyed=0.0):
         self._identity = identity  # a Key (keys.py), for a broker with keys
+        self._keyed = keyed
         self._endpoint, self._name, self._rate, self._own_ids = endpoint, name, rate, own_ids
         self._sessions, self._channels, self._chance = sessions, channels, random.Random(f"{seed} {name}")
         self._requests, self._settled, self._next, self._numbers, self._allowed = {}, {}, 0, 0, 0.0
@@ -149,7 +150,7 @@ class Publisher:
         count = chance.randint(2, 20) if chance.random() < 0.1 else 1
         events = [self._event(own_id) for _ in range(count)]
         body = events[0] if count == 1 else {"events": events}
-        publications = [Publication(e["text"].partition(" ")[0], own_id, e.get("to"), e.get("except")) for e in events]
+        publications = [Publication(e["text"].partition(" ")[0], own_id, e.get("to"), e.get("except"), replaces=e.get("key")) for e in events]
         self.publications += publications
         self._requests[ref] = _Request(publications, json.dumps({"op": "publish", "ref": ref, **body}).encode())
         self._next += 1
@@ -163,6 +164,8 @@ class Publisher:
         if own_id:
             event["id"] = key
         kind = chance.random()
+        if self._keyed and chance.random() < self._keyed:
+            return self._with_key(event)
         if kind < 0.55:
             event["to"] = {"sessions": chance.sample(self._sessions, chance.randint(1, 4))}
         elif kind < 0.8:
@@ -172,4 +175,13 @@ class Publisher:
             event["except"] = {"sessions": chance.sample(self._sessions, 3)}
         elif kind < 0.97:
             event["except"] = {"channels": [chance.choice(self._channels)]}
+        return event
+
+    def _with_key(self, event):
+        """A few keys of this publisher, some of which are removed now and then."""
+        chance = self._chance
+        event["key"] = f"{self._name}-state-{chance.randrange(6)}"
+        if chance.random() < 0.2:
+            event["remove"] = True
+        event.update(chance.choice([{}, {"to": {"sessions": [chance.choice(self._sessions)]}}, {"to": {"channels": [chance.choice(self._channels)]}}]))
         return event

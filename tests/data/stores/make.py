@@ -11,13 +11,16 @@ from support.bench import Bench
 from support.broker import Broker
 
 FOLDER = pathlib.Path(__file__).parent
-FORMAT = 3
+FORMAT = 4
 
 
 def sound(bench):
     """Events of every kind, a ban, ids of forgotten events, and a second start."""
     broker = Broker(bench, store=bench.folder / "store", history_events=20).start()
     with broker.commands() as client:
+        client.publish("m", data="old", key="replaced")
+        client.publish("m", data="kept", key="newest", to={"channels": ["c"]})
+        client.publish("m", data="new", key="replaced")
         for n in range(25):
             client.publish("m", data={"n": n}, to={"sessions": [f"s{n % 3}"]}, id=f"own-{n}")
         client.publish(text="two\nlines", **{"except": {"channels": ["c"]}})
