@@ -151,7 +151,7 @@ def test_an_unacknowledged_event_appears_to_no_stream_or_to_all():
     assert complaint.startswith("bert: did not see maybe")
 
 
-# Keys: 17 and 18 have one key, 19 has the same for somebody else.
+# Keys: 17 and 18 have one key, 19 has the same key for another target.
 KEYED = [acknowledged(17, replaces="price"), acknowledged(18, replaces="price"), acknowledged(19, replaces="price", to={"sessions": ["carl"]})]
 
 

@@ -64,6 +64,14 @@ static void walk_bans(const struct event *e)
     must(cursor == (e->kind == EVENT_BANS ? e->text.len : 0));
 }
 
+static void walk_state(const struct event *e)
+{
+    size_t cursor = 0;
+    for (struct event *one; (one = event_next_entry(e, &cursor)); event_unref(&one))
+        must(one->kind == EVENT_MESSAGE && one->key.len && !one->remove && one->seq < e->seq);
+    must(cursor == (e->kind == EVENT_STATE ? e->text.len : 0));
+}
+
 static void is_an_event(const struct event *e, struct slice rest, size_t used)
 {
     struct audience who = {{"a", 1}, {"b", 1}, {&(struct slice){"c", 1}, 1}};
@@ -74,6 +82,7 @@ static void is_an_event(const struct event *e, struct slice rest, size_t used)
     must(e->id.len || (!e->publisher.len && !e->seq_as_id));
     must(e->seq && (e->kind == EVENT_MESSAGE || e->kind == EVENT_SHUTDOWN || event_is_record(e)));
     walk_bans(e);
+    walk_state(e);
     must(!event_concerns(e, &who) || !event_excludes(e, &who));
     walk_names(e);
 }
@@ -157,6 +166,17 @@ static bool bans(struct slice message, struct buf *b)
         must(within(session, message));
         wire_add_ban(b, session, until);
     }
+    return true;
+}
+
+static bool state(struct slice message, struct buf *b)
+{
+    struct wire_state m;
+    if (wire_get_state(message, &m) != 0)
+        return false;
+    walk_entries(m.entries);
+    wire_put_state(b, &m);
+    wire_add_bytes(b, m.entries);
     return true;
 }
 
@@ -293,7 +313,7 @@ static bool (*const types[])(struct slice message, struct buf *b) = {
     [WIRE_WELCOME] = welcome,   [WIRE_REPLAY] = replay,       [WIRE_PAGE] = page,
     [WIRE_PRESENCE] = presence, [WIRE_RESYNC] = resync,       [WIRE_COMMAND] = command,
     [WIRE_REPLY] = reply,       [WIRE_TAKEN] = taken,         [WIRE_LOG] = log_level_of_workers,
-    [WIRE_BANS] = bans,         [WIRE_SHUTDOWNS] = shutdowns,
+    [WIRE_BANS] = bans,         [WIRE_SHUTDOWNS] = shutdowns, [WIRE_STATE] = state,
 };
 #define TYPES (sizeof types / sizeof types[0])
 

@@ -62,6 +62,42 @@ static void add_bans(struct buf *b)
     event_unref(&e);
 }
 
+static struct event *keyed(uint64_t seq, bool remove)
+{
+    struct slice room = slice_of("room:7");
+    struct event_spec spec = {.kind = EVENT_MESSAGE,
+                              .seq = seq,
+                              .time_ms = 1763710000000,
+                              .data = slice_of("1"),
+                              .key = slice_of("price"),
+                              .ttl_s = 60,
+                              .remove = remove,
+                              .has_to = seq % 2};
+    spec.lists[TO_CHANNELS] = (struct names){&room, seq % 2};
+    struct event *e = event_new(&spec);
+    must(e);
+    return e;
+}
+
+/* Events with a key, and a record that has some. */
+static void add_keys(struct buf *b)
+{
+    struct buf entries = {0};
+    for (uint64_t seq = 1; seq < 3; seq++) {
+        struct event *old = keyed(seq, false), *new = keyed(1004 + seq, seq == 2);
+        wire_add_entry(&entries, old);
+        wire_add_entry(b, new);
+        event_unref(&old);
+        event_unref(&new);
+    }
+    struct event *e = event_new(&(struct event_spec){
+        .kind = EVENT_STATE, .seq = 1007, .time_ms = 1763710000000, .data = {entries.data, entries.len}});
+    must(e && !entries.failed);
+    wire_add_entry(b, e);
+    event_unref(&e);
+    buf_release(&entries);
+}
+
 static void add_events(struct buf *b)
 {
     for (uint64_t seq = 1001; seq < 1004; seq++) {
@@ -70,6 +106,7 @@ static void add_events(struct buf *b)
         event_unref(&e);
     }
     add_bans(b);
+    add_keys(b);
 }
 
 static void put_presence(struct buf *b, uint64_t n, bool full)
@@ -148,6 +185,11 @@ static void messages(void)
     wire_put_bans(&b, &(struct wire_bans){.run = 77, .piece = 1});
     wire_add_ban(&b, slice_of("a"), 1763710060000);
     save_message("bans", &b);
+    struct event *newest = keyed(1001, false);
+    wire_put_state(&b, &(struct wire_state){.run = 77, .piece = 2});
+    wire_add_entry(&b, newest);
+    event_unref(&newest);
+    save_message("state", &b);
     wire_put_shutdowns(&b, &(struct wire_shutdowns){.request = 9, .after = 1001, .age_ms = 5000});
     save_message("shutdowns", &b);
     wire_put_taken(&b, &(struct wire_taken){.run = 77, .n = 3, .head = 1003, .clock = 1763710000000000});
@@ -298,6 +340,9 @@ static void stored(const char *name, uint8_t sum, struct slice doubt)
     struct buf b = {0};
     row(&b, 1, 4, doubt);
     row(&b, 3 | sum, 3, slice_of("id"));
+    struct event *kept = keyed(2, false);
+    row(&b, 4 | sum, 2, kept->entry);
+    event_unref(&kept);
     for (uint64_t seq = 5; seq < 8; seq++) {
         struct event *e = event(seq, EVENT_MESSAGE, seq == 6);
         row(&b, seq == 7 ? sum : 0, (uint8_t)seq, e->entry);
