@@ -528,6 +528,64 @@ START_TEST(a_long_except_excludes_whom_a_short_one_excludes)
 }
 END_TEST
 
+/* --- records of keys --- */
+
+static size_t put_entry(char *out, uint64_t seq, const char *key, bool remove)
+{
+    struct event *e = make(&(struct event_spec){
+        .kind = EVENT_MESSAGE, .seq = seq, .key = slice_of(key), .remove = remove, .data = S("value")});
+    size_t len = e->entry.len;
+    memcpy(out, e->entry.data, len);
+    event_unref(&e);
+    return len;
+}
+
+/* A record at seq 100 with this text. Is it taken for one? */
+static bool is_record(const char *text, size_t len)
+{
+    struct event *e = make(&(struct event_spec){.kind = EVENT_STATE, .seq = 100, .data = {text, len}});
+    bool valid = parses(e->entry.data, e->entry.len);
+    event_unref(&e);
+    return valid;
+}
+
+START_TEST(a_record_has_the_events_of_keys)
+{
+    char text[1000];
+    size_t len = put_entry(text, 7, "a", false), used, cursor = 0;
+    len += put_entry(text + len, 5, "b", false);
+    struct event *e = make(&(struct event_spec){.kind = EVENT_STATE, .seq = 100, .time_ms = 3, .data = {text, len}});
+    struct event *copy = event_parse(e->entry, &used), *one;
+    ck_assert(copy && event_is_record(copy) && !event_concerns(copy, &(struct audience){0}));
+    for (uint64_t seq = 7; seq > 3; seq -= 2) {
+        one = event_next_entry(copy, &cursor);
+        ck_assert(one && one->seq == seq && one->key.len == 1);
+        event_unref(&one);
+    }
+    ck_assert_ptr_null(event_next_entry(copy, &cursor));
+    ck_assert_uint_eq(cursor, len);
+    event_unref(&copy);
+    event_unref(&e);
+}
+END_TEST
+
+START_TEST(a_record_has_nothing_else)
+{
+    char text[1000];
+    size_t len = put_entry(text, 7, "a", false);
+    ck_assert(is_record(text, len) && is_record(text, 0));
+    ck_assert(!is_record(text, len - 1) && !is_record(text, len + 1));
+    ck_assert(!is_record(text, put_entry(text, 7, "a", true)));
+    ck_assert(!is_record(text, put_entry(text, 7, NULL, false)));
+    ck_assert(!is_record(text, put_entry(text, 100, "a", false)));
+    ck_assert(is_record(text, put_entry(text, 99, "a", false)));
+
+    struct event *record = make(&(struct event_spec){.kind = EVENT_STATE, .seq = 50});
+    ck_assert(!is_record(record->entry.data, record->entry.len));
+    event_unref(&record);
+}
+END_TEST
+
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
 int main(void)
@@ -546,6 +604,8 @@ int main(void)
     tcase_add_test(tests, a_key_needs_one_target);
     tcase_add_test(tests, a_key_travels_with_its_event);
     tcase_add_test(tests, the_text_of_the_state_has_no_id_line);
+    tcase_add_test(tests, a_record_has_the_events_of_keys);
+    tcase_add_test(tests, a_record_has_nothing_else);
     tcase_add_test(tests, a_part_of_an_entry_is_none);
     tcase_add_test(tests, a_shortened_size_is_refused);
     tcase_add_loop_test(tests, a_damaged_entry_is_refused, 0, COUNT(damages));

@@ -394,6 +394,81 @@ static void try_many(bool held)
     }
 }
 
+/* --- records --- */
+
+/* A record with the events of the state that are due. The number of its entries. */
+static size_t record(uint64_t seq, size_t max, struct event **out)
+{
+    const void *cursor = NULL;
+    char *text;
+    size_t count = 0, at = 0, len = state_collect(state, 2000, max, SIZE_MAX, &cursor, &text);
+    *out = event_new(&(struct event_spec){.kind = EVENT_STATE, .seq = seq, .data = {text, len}});
+    ck_assert_ptr_nonnull(*out);
+    free(text);
+    for (struct event *e; (e = event_next_entry(*out, &at)); event_unref(&e))
+        count++;
+    return count;
+}
+
+static void next_quarters(int count)
+{
+    while (count--)
+        state_next_quarter(state);
+}
+
+START_TEST(a_record_makes_keys_young_again)
+{
+    struct event *e;
+    state_hold(state);
+    ck_assert_int_eq(state_record_age(state), -1);
+    set(1, "", "a");
+    set(2, "c:c", "b");
+    state_settle(state);
+    ck_assert_int_eq(state_record_age(state), 0);
+    ck_assert_uint_eq(record(10, SIZE_MAX, &e), 0);
+    event_unref(&e);
+
+    next_quarters(2);
+    set(3, "", "c");
+    state_settle(state);
+    ck_assert_int_eq(state_record_age(state), 2);
+    ck_assert_uint_eq(record(10, 1, &e), 1);
+    event_unref(&e);
+    ck_assert_uint_eq(record(10, SIZE_MAX, &e), 2);
+    ck_assert_int_eq(state_apply(state, e), 0);
+    ck_assert_int_eq(state_record_age(state), 0);
+    assert_read("1 2 3");
+    event_unref(&e);
+
+    state_doubt(state, 5);
+    ck_assert_uint_eq(record(11, SIZE_MAX, &e), 2);
+    event_unref(&e);
+}
+END_TEST
+
+START_TEST(a_record_gives_what_is_missing_in_its_place)
+{
+    struct event *e;
+    state_hold(state);
+    for (uint64_t seq = 1; seq < 40; seq++)
+        set(seq, "", (char[]){(char)('A' + (int)seq), '\0'});
+    state_settle(state);
+    next_quarters(1);
+    ck_assert_uint_eq(record(100, SIZE_MAX, &e), 39);
+
+    struct state *other = state_new();
+    state_free(&state);
+    state = other;
+    set(50, "", "later");
+    set(51, "", "B"); /* later than the one in a record before */
+    ck_assert_int_eq(state_apply(state, e), 0);
+    ck_assert_uint_eq(state_count(state), 40);
+    assert_read_at(0, 0, 5, MOST, SIZE_MAX, "2 3 4 5");
+    assert_read_at(0, 38, UINT64_MAX, MOST, SIZE_MAX, "39 50 51");
+    event_unref(&e);
+}
+END_TEST
+
 START_TEST(any_changes_are_taken_back)
 {
     state_hold(state);
@@ -429,6 +504,8 @@ int main(void)
     tcase_add_test(tests, the_text_has_no_id_and_is_made_once);
     tcase_add_test(tests, what_was_not_settled_is_taken_back);
     tcase_add_test(tests, changes_are_listed_until_they_are_settled);
+    tcase_add_test(tests, a_record_makes_keys_young_again);
+    tcase_add_test(tests, a_record_gives_what_is_missing_in_its_place);
     tcase_add_test(tests, any_changes_are_taken_back);
     tcase_add_test(tests, any_changes_are_final);
     return run_suite(suite);

@@ -199,6 +199,20 @@ static int get_bans(struct slice message)
     return err;
 }
 
+static void put_state(struct buf *b)
+{
+    struct event *e = event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = 9, .key = S("k"), .data = S("1")});
+    wire_put_state(b, &(struct wire_state){.run = 11, .piece = 2});
+    wire_add_entry(b, e);
+    event_unref(&e);
+}
+
+static int get_state(struct slice message)
+{
+    struct wire_state m;
+    return wire_get_state(message, &m);
+}
+
 static int get_shutdowns(struct slice message)
 {
     struct wire_shutdowns m;
@@ -291,13 +305,15 @@ static const struct {
     {WIRE_TAKEN, put_taken, get_taken, {0}},
     {WIRE_BANS, put_bans, get_bans, {16, 27}},
     {WIRE_SHUTDOWNS, put_shutdowns, get_shutdowns, {0}},
+    {WIRE_STATE, put_state, get_state, {0}},
 };
 #define MESSAGES ((int)(sizeof messages / sizeof messages[0]))
 
 /* The rest of these messages is judged by somebody else: a run of entries by event_parse(), JSON by who gets it. */
 static size_t fields_before_rest(enum wire_type type)
 {
-    static const size_t rows[] = {[WIRE_BATCH] = 16, [WIRE_PAGE] = 49, [WIRE_COMMAND] = 37, [WIRE_REPLY] = 8};
+    static const size_t rows[] = {
+        [WIRE_BATCH] = 16, [WIRE_PAGE] = 49, [WIRE_COMMAND] = 37, [WIRE_REPLY] = 8, [WIRE_STATE] = 16};
     return type < sizeof rows / sizeof *rows ? rows[type] : 0;
 }
 
