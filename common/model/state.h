@@ -24,7 +24,7 @@
 
 struct state;
 
-#define STATE_KEY_COST 256u /* bytes of memory for each key beside the entry of its event (measured, rounded up) */
+#define STATE_KEY_COST 448u /* bytes of memory for each key beside the entry of its event (measured, rounded up) */
 
 /* The bound for new events; a state may have more, from a broker with other limits. */
 struct state_limits {
