@@ -52,7 +52,7 @@ static const char kinds[] = {[TARGET_EVERYONE] = 'e', [TARGET_SESSION] = 's', [T
 static struct place parse_place(struct slice text)
 {
     struct place p = {.key = text, .whole = true};
-    const char *end = memchr(text.data, '\n', text.len);
+    const char *end = text.len ? memchr(text.data, '\n', text.len) : NULL;
     const char *kind = end && end + 1 < text.data + text.len ? memchr(kinds, end[1], sizeof kinds) : NULL;
     if (!kind)
         return p;
