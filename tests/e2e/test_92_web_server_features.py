@@ -282,7 +282,8 @@ class ApacheHttp2(Apache):
         return ["Protocols h2c http/1.1"]
 
 
-@pytest.mark.parametrize("web, how", [(Lighttpd, "--http1.1"), (Lighttpd, "--http1.0"), (Apache, "--http1.1"), (Apache, "--http1.0"), (ApacheHandoff, "--http1.1"), (ApacheHandoff, "--http1.0"),
+@pytest.mark.parametrize("web, how", [(Lighttpd, "--http1.1"), (Lighttpd, "--http1.0"), (Apache, "--http1.1"), (Apache, "--http1.0"),
+                                      (ApacheHandoff, "--http1.1"), (ApacheHandoff, "--http1.0"),
                                       (Nginx, "--http1.1"), (LighttpdHttp2, "--http2-prior-knowledge"),
                                       (ApacheHttp2, "--http2-prior-knowledge")], ids=lambda v: getattr(v, "name", v))
 def test_curl_shows_events_as_they_come(bench, web, how):
