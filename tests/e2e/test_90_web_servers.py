@@ -203,8 +203,9 @@ def test_lighttpd_s_graceful_restart_brings_everybody_back(bench):
         assert reader.data() == [str(n) for n in range(100)]
 
 
-def test_apache_s_graceful_reload_keeps_open_streams(bench):
-    site = Site(bench, web=Apache)
+@pytest.mark.parametrize("web", [Apache, ApacheHandoff], ids=lambda w: w.name)
+def test_apache_s_graceful_reload_keeps_open_streams(bench, web):
+    site = Site(bench, web=web)
     old = [site.open(f"old{n}", reconnect=True) for n in range(5)]
     site.web.reload()
     site.publish("m", data=1)
