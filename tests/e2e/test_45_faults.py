@@ -27,7 +27,7 @@ def go_through(site, seconds):
 
 
 def test_with_a_durable_broker_nothing_is_lost_and_no_gap_is_sent(bench, seed):
-    site = FaultySite(bench, seed)
+    site = FaultySite(bench, seed, keyed=0.4)
     go_through(site, SECONDS)
     assert site.verdict.expected > 10 * SECONDS and site.verdict.gaps == 0
 
@@ -40,7 +40,7 @@ def test_with_keys_that_change_nothing_is_lost(bench, seed):
 
 
 def test_with_a_broker_without_a_store_lost_events_are_reported_as_a_gap(bench, seed):
-    site = FaultySite(bench, seed, durable=False)
+    site = FaultySite(bench, seed, durable=False, keyed=0.4)
     go_through(site, SECONDS / 2)
     assert site.verdict.gaps > 0
 

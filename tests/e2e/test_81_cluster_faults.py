@@ -26,7 +26,7 @@ def seed():
 
 
 def test_a_killed_program_loses_and_doubles_no_event(bench, seed):
-    cluster = FaultyCluster(bench, seed)
+    cluster = FaultyCluster(bench, seed, keyed=0.4)
     cluster.round(SECONDS)
     print(f"{cluster.verdict}, {len(cluster.log)} faults and ends of faults, {cluster.counters}")
     assert cluster.verdict.expected > 10 * SECONDS and cluster.verdict.gaps == 0
