@@ -3,6 +3,7 @@
 import concurrent.futures
 import contextlib
 import os
+import statistics
 import subprocess
 import time
 
@@ -30,6 +31,7 @@ class Effort:
         self.many = 2000 if quick else MANY
         self.mixes = 3 if quick else len(mixes.MIXES)
         self.retained = 20_000 if quick else 100_000
+        self.pairs = 1 if quick else 3
 
 
 @contextlib.contextmanager
@@ -275,6 +277,119 @@ def scattered_replay(server_class, effort):
 def _head(server):
     with server.broker.commands() as client:
         return client.ask({"op": "publish", "data": 0})["seq"]
+
+
+# --- keyed events ---
+
+KEYS = 100
+RATE = 10_000
+IN_TIME_MS = 500
+SLOW = 10                    # streams ...
+SLOW_SHARE = 0.01            # ... that read so much of what there is
+KEYED_BYTES = PAYLOAD + 30   # of an event on a stream
+SLOW_KB = 100                # of the worker's memory, for each
+BUFFERED_BYTES = 500_000     # for a slow reader, before the worker reads its window for it
+
+
+def keyed(server_class, effort):
+    """Readers of keyed events, without and with slow ones among them: what these cost the others, and the worker's memory."""
+    with running(server_class) as (server, load):
+        load.tell(f"keys {KEYS}")
+        load.tell(f"slow {SLOW}")
+        load.open(STREAMS, server.path)
+        rate, sent = _rate_in_time(server, load, effort)
+        pairs = []
+        for _ in range(effort.pairs):
+            found, sent = _with_slow_readers(server, load, effort, rate, sent)
+            pairs.append(found)
+        return {"events/s": rate, **{name: statistics.median(pair[name] for pair in pairs) for name in pairs[0]}}
+
+
+def _publish_keyed(server, rate, seconds, sent):
+    return tools.start_publisher(*server.publisher(), "--size", PAYLOAD, "--keys", KEYS, "--rate", rate, "--after", sent,
+                                 "--count", int(rate * seconds), "--window", 20000)
+
+
+def _rate_in_time(server, load, effort):
+    """The highest rate, of 10,000/s and its halves, at which all readers are in time; and how many events were published."""
+    rate, sent = RATE, 0
+    while rate > RATE / 100:
+        seconds = effort.warm + effort.seconds + 0.5
+        counted = measured(load, _publish_keyed(server, rate, seconds, sent), effort)
+        sent += int(rate * seconds)
+        load.newest(sent)
+        if counted["p99_ms"] < IN_TIME_MS and not counted["lost"]:
+            return rate, sent
+        rate /= 2
+    raise RuntimeError("the readers are in time at no rate")
+
+
+def _with_slow_readers(server, load, effort, rate, sent):
+    """The readers, all fast at first; then some are slow. At the end all must have the newest event of each key."""
+    until_behind = BUFFERED_BYTES / (rate * KEYED_BYTES)
+    seconds = 2 * (effort.warm + effort.seconds) + until_behind + 0.5
+    publisher = _publish_keyed(server, rate, seconds, sent)
+    without, memory_before = _keyed_part(server, load, effort, 0)
+    load.tell(f"pace {int(rate * KEYED_BYTES * SLOW_SHARE)}")
+    with_slow, memory_after = _keyed_part(server, load, effort, until_behind)
+    sent += tools.result(publisher)["events"]
+    load.tell("pace 0")
+    load.newest(sent)
+    at_end = load.end()
+    _must_be_newest(at_end)
+    return {"p99 without, ms": without["p99_ms"], "p99 with, ms": with_slow["p99_ms"],
+            "p99 with ÷ without": with_slow["p99_ms"] / without["p99_ms"],
+            "CPU with ÷ without": _cpu_of_delivery(with_slow) / _cpu_of_delivery(without),
+            "events left out for a slow reader": at_end["skipped"] / SLOW,
+            "events left out for one of the others": at_end["lost"] / (STREAMS - SLOW),
+            "KB of the worker per slow reader": (memory_after - memory_before) / SLOW / 1024}, sent
+
+
+def _keyed_part(server, load, effort, until_behind):
+    time.sleep(effort.warm + until_behind)
+    load.begin()
+    time.sleep(effort.seconds)
+    return load.end(), tools.memory([server.worker.pid])[0]
+
+
+def _cpu_of_delivery(counted):
+    return sum(counted["cpu"].values()) / counted["events"]
+
+
+def _must_be_newest(counted):
+    must_be_exact({**counted, "lost": 0})  # a reader that is late is spared what is superseded
+    if not counted["skipped"]:
+        raise RuntimeError("the slow readers were not behind")
+
+
+def state(server_class, effort):
+    """The state of many keys to streams that come back without a cursor; next to the same events delivered live, and to coming back
+    when there is no state."""
+    found, keys = {}, effort.retained // 100
+    with running(server_class) as (server, load):
+        load.open(effort.many, server.path)
+        _come_back(server, load, effort)
+        found |= _until_all_have(load, 0, "reconnect")
+        load.begin()
+        tools.publish(*server.publisher(), "--size", PAYLOAD, "--keys", keys, "--count", keys)
+        found |= _until_all_have(load, keys, "live")
+        _come_back(server, load, effort)
+        found |= _until_all_have(load, keys, "state")
+    return found
+
+
+def _come_back(server, load, effort):
+    load.close()
+    time.sleep(1)
+    load.begin()
+    load.start_open(effort.many, server.path)
+
+
+def _until_all_have(load, events, name):
+    seconds = load.wait(events, 120)["since_begin"]
+    counted = load.end()
+    must_be_exact(counted)
+    return {f"{name} s": seconds, f"{name}, CPU s": sum(counted["cpu"].values())}
 
 
 # --- memory ---

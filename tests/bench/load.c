@@ -8,11 +8,16 @@
  *     kinds COUNT            how many different %k there are (1000)
  *     burst COUNT            how many are being opened at a time (1000)
  *     wait EVENTS MS         until every stream is open and has received so many events since `begin`
+ *     keys COUNT             before `open`: an event has the key of its number modulo COUNT
+ *     slow COUNT             before `open`: the first COUNT streams are slow: small buffers, and not in the latencies
+ *     pace BYTES             what each slow stream reads in a second; 0: as the others
+ *     newest N MS            until every stream has the event with the number N, published last; also answers in how many
+ *                            cases (`stale`) a stream has not the newest event of a key
  *     begin                  from now on count
  *     end                    stop counting; answers what was counted
  *     close                  close all streams
  *
- * wait and end answer one line of JSON. Each `open` uses a local address of its own (127.1.x.y), so that ports in TIME_WAIT never
+ * wait, newest and end answer one line of JSON. Each `open` uses a local address of its own (127.1.x.y), so that ports in TIME_WAIT never
  * run out. The parser reads HTTP/1.1 with and without chunks, and of an event only its data line (stamp.h).
  */
 #include <arpa/inet.h>
@@ -34,6 +39,9 @@
 #define NAP_NS 500000 /* what latencies are too long by, at most */
 #define CARRY_MAX 8192u
 #define PIDS_MAX 256
+#define SLOW_READ 2048     /* bytes that a slow stream reads at a time */
+#define SLOW_RECEIVES 4096 /* bytes of its socket's buffer: half of what the kernel makes of it */
+#define SLOW_SEGMENT 1448  /* as on Ethernet: loopback's segments make buffers of megabytes at the sender */
 
 enum client_state { CLOSED, CONNECTING, HEAD, BODY };
 enum chunk_state { CHUNK_SIZE, CHUNK_SIZE_REST, CHUNK_DATA, CHUNK_END };
@@ -47,10 +55,13 @@ struct client {
     uint32_t carry_len;
     char *carry; /* the beginning of a line, or of the response's head */
     uint64_t last_n;
+    uint64_t *newest;  /* of each key, the number of the last event */
+    uint64_t may_read; /* a slow one: ns */
+    bool parked;       /* until then */
 };
 
 struct counts {
-    uint64_t events, bytes, reads, lost, disordered, gaps, ended, refused;
+    uint64_t events, bytes, reads, lost, skipped, disordered, gaps, ended, refused;
     uint64_t began, first, last; /* ns */
     struct histogram latency;
 };
@@ -67,6 +78,8 @@ static struct {
     struct counts counts;
     size_t reached; /* clients that have received `target` events */
     uint32_t target;
+    size_t keys, slow, pace;
+    uint64_t newest; /* the event that `newest` waits for */
     bool waiting, busy;
     uint64_t deadline, waited_from;
     int pids[PIDS_MAX];
@@ -121,6 +134,20 @@ static uint64_t own_cpu(void)
 
 /* --- events --- */
 
+static bool is_slow(const struct client *c)
+{
+    return (size_t)(c - load.clients) < load.slow;
+}
+
+/* Numbers were left out. A slow reader may be spared superseded events. */
+static void count_missing(const struct client *c, uint64_t count)
+{
+    if (is_slow(c))
+        load.counts.skipped += count;
+    else
+        load.counts.lost += count;
+}
+
 static void count_event(struct client *c, const char *data, size_t len, uint64_t now)
 {
     uint64_t n, t;
@@ -131,11 +158,14 @@ static void count_event(struct client *c, const char *data, size_t len, uint64_t
     if (c->last_n && n <= c->last_n)
         load.counts.disordered++;
     else if (c->last_n)
-        load.counts.lost += n - c->last_n - 1;
+        count_missing(c, n - c->last_n - 1);
     c->last_n = n;
     load.counts.events++;
     load.received++;
-    histogram_add(&load.counts.latency, now > t ? now - t : 0);
+    if (c->newest)
+        c->newest[n % load.keys] = n;
+    if (!is_slow(c))
+        histogram_add(&load.counts.latency, now > t ? now - t : 0);
     if (++c->events == load.target)
         load.reached++;
     load.counts.last = now;
@@ -276,6 +306,7 @@ static void client_close(struct client *c)
     if (c->fd >= 0)
         close(c->fd);
     free(c->carry);
+    free(c->newest);
     *c = (struct client){.fd = -1};
 }
 
@@ -323,6 +354,13 @@ static void start_client(struct client *c)
     struct epoll_event event = {.events = EPOLLOUT, .data.ptr = c};
     *c = (struct client){.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), .state = CONNECTING};
     load.pending++;
+    if (load.keys && !(c->newest = calloc(load.keys, sizeof *c->newest)))
+        exit(1);
+    if (is_slow(c)) {
+        int receives = SLOW_RECEIVES, segment = SLOW_SEGMENT;
+        setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &receives, sizeof receives);
+        setsockopt(c->fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof segment);
+    }
     setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (c->fd < 0 || bind(c->fd, (struct sockaddr *)&from, sizeof from) != 0 ||
@@ -337,6 +375,30 @@ static void start_some(void)
         start_client(&load.clients[load.started++]);
 }
 
+static void watch(struct client *c, bool parked)
+{
+    struct epoll_event event = {.events = parked ? 0 : EPOLLIN, .data.ptr = c};
+    c->parked = parked;
+    epoll_ctl(load.epoll, EPOLL_CTL_MOD, c->fd, &event);
+}
+
+/* A slow stream has read so much: it rests for as long as that takes at its pace. */
+static void rest(struct client *c, size_t len, uint64_t now)
+{
+    c->may_read = now + (uint64_t)((double)len / (double)load.pace * 1e9);
+    watch(c, true);
+}
+
+static void wake_slow(void)
+{
+    uint64_t now = load.slow ? stamp_now() : 0;
+    for (size_t i = 0; i < load.slow && i < load.started; i++) {
+        struct client *c = &load.clients[i];
+        if (c->parked && (!load.pace || now >= c->may_read))
+            watch(c, false);
+    }
+}
+
 static void client_ready(struct client *c, uint32_t events)
 {
     if (c->state == CLOSED)
@@ -346,7 +408,8 @@ static void client_ready(struct client *c, uint32_t events)
             client_fails(c);
         return;
     }
-    ssize_t len = recv(c->fd, raw, sizeof raw, 0);
+    bool paced = load.pace && c->state == BODY && is_slow(c);
+    ssize_t len = recv(c->fd, raw, paced ? SLOW_READ : sizeof raw, 0);
     if (len < 0 && errno == EAGAIN)
         return;
     uint64_t now = stamp_now();
@@ -354,6 +417,8 @@ static void client_ready(struct client *c, uint32_t events)
     load.counts.bytes += len > 0 ? (uint64_t)len : 0;
     if (len <= 0 || !(c->state == HEAD ? head_read(c, raw, (size_t)len, now) : body_read(c, raw, (size_t)len, now)))
         client_fails(c);
+    else if (paced)
+        rest(c, (size_t)len, now);
 }
 
 /* --- commands --- */
@@ -416,15 +481,23 @@ static void do_end(void)
     const struct counts *n = &load.counts;
     uint64_t now = stamp_now();
     printf("{\"seconds\":%.6f,\"events\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"reads\":%" PRIu64 ",\"lost\":%" PRIu64
-           ",\"disordered\":%" PRIu64 ",\"gaps\":%" PRIu64 ",\"ended\":%" PRIu64 ",\"refused\":%" PRIu64
+           ",\"skipped\":%" PRIu64 ",\"disordered\":%" PRIu64 ",\"gaps\":%" PRIu64 ",\"ended\":%" PRIu64
+           ",\"refused\":%" PRIu64
            ",\"open\":%zu,\"last_at\":%.6f,\"p50_ms\":%.4f,\"p99_ms\":%.4f,\"max_ms\":%.4f,\"load_cpu\":%.4f,\"cpu\":{",
-           seconds_between(n->began, now), n->events, n->bytes, n->reads, n->lost, n->disordered, n->gaps, n->ended,
-           n->refused, load.opened, seconds_between(n->began, n->last), (double)histogram_at(&n->latency, 0.5) / 1e6,
-           (double)histogram_at(&n->latency, 0.99) / 1e6, (double)n->latency.max / 1e6,
-           seconds_between(load.own_before, own_cpu()));
+           seconds_between(n->began, now), n->events, n->bytes, n->reads, n->lost, n->skipped, n->disordered, n->gaps,
+           n->ended, n->refused, load.opened, seconds_between(n->began, n->last),
+           (double)histogram_at(&n->latency, 0.5) / 1e6, (double)histogram_at(&n->latency, 0.99) / 1e6,
+           (double)n->latency.max / 1e6, seconds_between(load.own_before, own_cpu()));
     for (int i = 0; i < load.pid_count; i++)
         printf("%s\"%d\":%.6f", i ? "," : "", load.pids[i], seconds_between(load.cpu_before[i], cpu_of(load.pids[i])));
     printf("}}\n");
+}
+
+static void wait_for(unsigned ms)
+{
+    load.waiting = true;
+    load.waited_from = stamp_now();
+    load.deadline = load.waited_from + ms * 1000000ull;
 }
 
 static void do_wait(const char *words)
@@ -432,20 +505,51 @@ static void do_wait(const char *words)
     unsigned target = 0, ms = 0;
     sscanf(words, "%u %u", &target, &ms);
     retarget(target);
-    load.waiting = true;
-    load.waited_from = stamp_now();
-    load.deadline = load.waited_from + ms * 1000000ull;
+    load.newest = 0;
+    wait_for(ms);
+}
+
+static void do_newest(const char *words)
+{
+    unsigned ms = 0;
+    sscanf(words, "%" SCNu64 " %u", &load.newest, &ms);
+    wait_for(ms);
+}
+
+/* Have all what is waited for? */
+static bool all_have(void)
+{
+    bool all = load.opened == load.count;
+    if (!load.newest)
+        return all && load.reached == load.count;
+    for (size_t i = 0; all && i < load.count; i++)
+        all = load.clients[i].last_n >= load.newest;
+    return all;
+}
+
+/* How often a stream has not the newest event of a key, of load.newest events. */
+static size_t count_stale(void)
+{
+    size_t stale = 0;
+    for (size_t i = 0; load.newest && i < load.count; i++)
+        for (size_t back = 0; back < load.keys && back < load.newest; back++) {
+            const struct client *c = &load.clients[i];
+            uint64_t n = load.newest - back;
+            stale += !c->newest || c->newest[n % load.keys] != n;
+        }
+    return stale;
 }
 
 static void check_wait(void)
 {
     uint64_t now = stamp_now();
-    bool all = load.opened == load.count && load.reached == load.count;
+    bool all = load.waiting && all_have();
     if (!load.waiting || (!all && now < load.deadline))
         return;
     load.waiting = false;
-    printf("{\"ok\":%s,\"seconds\":%.6f,\"since_begin\":%.6f,\"open\":%zu,\"reached\":%zu}\n", all ? "true" : "false",
-           seconds_between(load.waited_from, now), seconds_between(load.counts.began, now), load.opened, load.reached);
+    printf("{\"ok\":%s,\"seconds\":%.6f,\"since_begin\":%.6f,\"open\":%zu,\"reached\":%zu,\"stale\":%zu}\n",
+           all ? "true" : "false", seconds_between(load.waited_from, now), seconds_between(load.counts.began, now),
+           load.opened, load.reached, count_stale());
 }
 
 static void command(char *line)
@@ -461,6 +565,14 @@ static void command(char *line)
         load.burst = strtoul(words, NULL, 10);
     else if (strcmp(line, "kinds") == 0)
         load.kinds = strtoul(words, NULL, 10);
+    else if (strcmp(line, "keys") == 0)
+        load.keys = strtoul(words, NULL, 10);
+    else if (strcmp(line, "slow") == 0)
+        load.slow = strtoul(words, NULL, 10);
+    else if (strcmp(line, "pace") == 0)
+        load.pace = strtoul(words, NULL, 10);
+    else if (strcmp(line, "newest") == 0)
+        do_newest(words);
     else if (strcmp(line, "open") == 0)
         do_open(words);
     else if (strcmp(line, "close") == 0)
@@ -510,7 +622,7 @@ static bool turn(void)
     struct epoll_event events[512];
     if (!load.busy)
         nap();
-    int count = epoll_wait(load.epoll, events, 512, load.waiting ? 20 : 1000);
+    int count = epoll_wait(load.epoll, events, 512, load.waiting || load.pace ? 20 : 1000);
     bool more = true;
     load.busy = count == 512;
     for (int i = 0; i < count; i++) {
@@ -519,6 +631,7 @@ static bool turn(void)
         else
             more = commands_read();
     }
+    wake_slow();
     start_some();
     atomic_store(&load.progress->received, load.received);
     check_wait();

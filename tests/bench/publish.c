@@ -5,6 +5,7 @@
  *             --window N (not yet answered)  --progress FILE --ahead N (events that the readers may be behind)
  *             --size N (bytes of a payload)  --batch N  --frame (payload as a second frame)
  *             --session NAME  --channels N (each event to one of the channels 0 to N-1, in turn)
+ *             --keys N (each event with one of the keys 0 to N-1: its number modulo N)  --after N (number events from there)
  *             --curve-key-file FILE  --broker-key KEY (a broker with keys, as ssecast's programs take them)
  *
  * --dealer is ssecast's commands endpoint, --push Pushpin's, --http anything that takes an event as the body of a POST; there
@@ -38,7 +39,7 @@ static struct {
     char *broker_key;
     int http_port;
     double rate, seconds;
-    uint64_t count, window, ahead, size, batch, channels;
+    uint64_t count, window, ahead, size, batch, channels, keys;
     bool frame;
     struct progress *progress;
 } options = {.window = 1000, .ahead = 500, .size = 128, .batch = 1};
@@ -47,7 +48,7 @@ static struct {
     void *zmq, *socket;
     int fd;
     uint64_t sent, answered, failed; /* requests; events are batch times as many */
-    uint64_t events;
+    uint64_t events, numbered;       /* events of this run; their numbers come after `numbered` */
     uint64_t sent_at[IN_FLIGHT];
     struct histogram acks;
     uint64_t received_before;
@@ -77,7 +78,7 @@ static size_t put_target(char *to, size_t len)
 
 static size_t put_payload(char *to, size_t len)
 {
-    stamp_write(to + len, (size_t)options.size, ++state.events, stamp_now());
+    stamp_write(to + len, (size_t)options.size, state.numbered + ++state.events, stamp_now());
     return len + (size_t)options.size;
 }
 
@@ -85,6 +86,8 @@ static size_t ssecast_event(char *to, size_t len)
 {
     len = put(to, len, "\"data\":");
     len = put_payload(to, len);
+    if (options.keys)
+        len += (size_t)sprintf(to + len, ",\"key\":\"%" PRIu64 "\"", (state.numbered + state.events) % options.keys);
     return put_target(to, len);
 }
 
@@ -353,12 +356,11 @@ static void report(uint64_t began)
 static void read_options(int argc, char **argv)
 {
     static const struct option rows[] = {
-        {"dealer", 1, 0, 'd'},         {"push", 1, 0, 'p'},       {"http", 1, 0, 'h'},
-        {"path", 1, 0, 'P'},           {"rate", 1, 0, 'r'},       {"seconds", 1, 0, 's'},
-        {"count", 1, 0, 'c'},          {"window", 1, 0, 'w'},     {"progress", 1, 0, 'g'},
-        {"ahead", 1, 0, 'a'},          {"size", 1, 0, 'b'},       {"batch", 1, 0, 'B'},
-        {"frame", 0, 0, 'f'},          {"session", 1, 0, 'S'},    {"channels", 1, 0, 'C'},
-        {"curve-key-file", 1, 0, 'k'}, {"broker-key", 1, 0, 'K'}, {0, 0, 0, 0}};
+        {"dealer", 1, 0, 'd'},     {"push", 1, 0, 'p'},    {"http", 1, 0, 'h'},     {"path", 1, 0, 'P'},
+        {"rate", 1, 0, 'r'},       {"seconds", 1, 0, 's'}, {"count", 1, 0, 'c'},    {"window", 1, 0, 'w'},
+        {"progress", 1, 0, 'g'},   {"ahead", 1, 0, 'a'},   {"size", 1, 0, 'b'},     {"batch", 1, 0, 'B'},
+        {"frame", 0, 0, 'f'},      {"session", 1, 0, 'S'}, {"channels", 1, 0, 'C'}, {"curve-key-file", 1, 0, 'k'},
+        {"broker-key", 1, 0, 'K'}, {"keys", 1, 0, 'e'},    {"after", 1, 0, 'A'},    {0, 0, 0, 0}};
     for (int c; (c = getopt_long(argc, argv, "", rows, NULL)) != -1;) {
         switch (c) {
         case 'd':
@@ -406,6 +408,12 @@ static void read_options(int argc, char **argv)
         case 'C':
             options.channels = strtoull(optarg, NULL, 10);
             break;
+        case 'e':
+            options.keys = strtoull(optarg, NULL, 10);
+            break;
+        case 'A':
+            state.numbered = strtoull(optarg, NULL, 10);
+            break;
         case 'k':
             options.key_file = optarg;
             break;
@@ -417,8 +425,8 @@ static void read_options(int argc, char **argv)
         }
     }
     if (options.size < STAMP_MIN || options.size > SIZE_MAX_BYTES || options.batch > BATCH_MAX ||
-        options.window > IN_FLIGHT || (options.batch > 1 && options.size > 512)) {
-        fprintf(stderr, "publish: a size, batch or window is out of range\n");
+        options.window > IN_FLIGHT || (options.batch > 1 && options.size > 512) || (options.keys && options.frame)) {
+        fprintf(stderr, "publish: a size, batch or window is out of range, or --keys with --frame\n");
         exit(2);
     }
 }

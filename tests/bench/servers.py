@@ -106,6 +106,12 @@ class SsecastPatient(SsecastLighttpd):
     worker_options = {"queue_bytes": "256M"}
 
 
+class SsecastKeyed(SsecastLighttpd):
+    """A slow reader is soon behind, and the window is soon full: what memory grows by after that is the reader's."""
+
+    worker_options = {"queue_bytes": "256K", "window_bytes": "4M"}
+
+
 class SsecastCluster(Ssecast):
     """Brokers that share a NATS JetStream, two workers at each."""
 

@@ -62,6 +62,12 @@ class Load:
             raise RuntimeError(f"not all streams were opened and had {events} events in {seconds} s: {answer}")
         return answer
 
+    def newest(self, number, seconds=60):
+        """Until every stream has the event with this number, published last, and so the newest of each key."""
+        answer = self.ask(f"newest {number} {int(seconds * 1000)}")
+        if not answer["ok"] or answer["stale"]:
+            raise RuntimeError(f"not all streams have the newest events after {seconds} s: {answer}")
+
     def begin(self):
         self.tell("begin")
 
