@@ -2,7 +2,7 @@
 
 #include "base/must.h"
 
-#define CHUNK 64u /* events read at once */
+#define CHUNK JOINED_EVENTS /* events read at once */
 #define CHUNK_BYTES 32768u
 
 /* --- following --- */
@@ -85,6 +85,37 @@ void current_begin(struct stream *s)
     MUST(!s->pending && !s->last_id);
     s->state = STREAM_CURRENT;
     s->state_sent = 0;
+    s->state_parts = 0;
+}
+
+/* text is NULL when out of memory. False when s has ended. */
+static bool send_texts(struct stream *s, struct event *text, size_t count)
+{
+    exchange_send(&s->exchange, text ? event_ref(text) : NULL);
+    if (!stream_is_open(s))
+        return false;
+
+    s->set->counters[DELIVERIES] += count;
+    return true;
+}
+
+static bool send_each(struct stream *s, struct event *const *events, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!send_texts(s, state_text(s->set->current, events[i]), 1))
+            return false;
+    return true;
+}
+
+/* lighttpd is sent one text, as of live events (bundle.h). */
+static bool send_part(struct stream *s, struct event *const *events, size_t count)
+{
+    struct streams *set = s->set;
+    struct event *text = NULL;
+
+    if (s->exchange.spools)
+        text = joined_text(&set->joined, set->current, s->state_parts++, events, count);
+    return text ? send_texts(s, text, count) : send_each(s, events, count);
 }
 
 bool current_continue(struct stream *s)
@@ -95,16 +126,11 @@ bool current_continue(struct stream *s)
         return false;
 
     size_t count = read_state(s, s->state_sent, s->cursor, events, CHUNK);
-    for (size_t i = 0; i < count; i++) {
-        struct event *text = state_text(s->set->current, events[i]);
-        exchange_send(&s->exchange, text ? event_ref(text) : NULL);
-        if (!stream_is_open(s))
+    if (count) {
+        if (!send_part(s, events, count))
             return false;
-        s->set->counters[DELIVERIES]++;
-        s->state_sent = events[i]->seq;
-    }
-
-    if (!count) {
+        s->state_sent = events[count - 1]->seq;
+    } else {
         s->state = STREAM_RESUMING;
         stream_send_checkpoint(s, s->cursor);
     }

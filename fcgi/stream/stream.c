@@ -366,6 +366,7 @@ void streams_release(struct streams *set)
         upstream_leave(set->upstream);
     limits_release(set);
     bundle_release(&set->live);
+    joined_release(&set->joined);
     registry_free(&set->registry);
     bans_free(&set->bans);
     state_free(&set->current);

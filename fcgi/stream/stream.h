@@ -24,6 +24,7 @@
 #include "model/state.h"
 #include "stream/addresses.h"
 #include "stream/bundle.h"
+#include "stream/joined.h"
 #include "stream/registry.h"
 #include "stream/reply.h"
 #include "upstream/upstream.h"
@@ -43,6 +44,7 @@ struct stream {
     bool confirmed;         /* the broker has acknowledged its report, at opened_by */
     bool waited;            /* it was opened before the sequence was known */
     bool chose_start;       /* it began elsewhere than its client's cursor or the head */
+    uint16_t state_parts;   /* CURRENT: how many parts of the state were sent (joined.h) */
     uint64_t opened_by;     /* position of the acknowledgement: a shutdown after it ends the stream */
     uint64_t opened_at; /* position when it was opened, 0 without one: a shutdown up to it does not end the stream */
     int64_t opened_us;  /* clock_us() then */
@@ -115,6 +117,7 @@ struct streams {
     bool missed;                 /* events, since the last welcome */
     struct history *window;      /* NULL until the sequence is known */
     struct state *current;       /* the newest event of each key (current.h) */
+    struct joined joined;        /* of current, for streams that begin together */
     uint64_t current_at;         /* position of the welcome that it came with */
     bool current_lost;           /* events were lost: it is out of date until the next welcome */
     bool compacts, expires;      /* an event had a key, or a ttl: what waits may be superseded, or out of date */

@@ -1382,6 +1382,32 @@ START_TEST(a_large_state_is_sent_as_it_is_read)
 }
 END_TEST
 
+START_TEST(streams_behind_lighttpd_share_the_texts_of_the_state)
+{
+    char key[16], should[20000];
+    int len = snprintf(should, sizeof should, "retry: 15000\n\n");
+    join(100);
+    for (uint64_t seq = 101; seq <= 230; seq++) {
+        snprintf(key, sizeof key, "%" PRIu64, seq);
+        publish_key(seq, NULL, key, key);
+        len += snprintf(should + len, sizeof should - (size_t)len, "data: %s\n\n", key);
+    }
+    snprintf(should + len, sizeof should - (size_t)len, "event: ssecast.checkpoint\nid: 230\n");
+
+    for (int i = 0; i < 3; i++) {
+        open_with(i, 0, "QUERY_STRING=session=s", "SERVER_SOFTWARE=lighttpd/1.4.69");
+        const char *text = body(&clients[i]);
+        ck_assert_msg(strncmp(text, should, strlen(should)) == 0, "%s", text);
+        ck_assert_uint_eq(set.counters[DELIVERIES], 130 * (uint64_t)(i + 1));
+    }
+    ck_assert_ptr_nonnull(set.joined.parts[1].text);
+
+    publish_key(231, "s", "own", "mine");
+    open_with(3, 0, "QUERY_STRING=session=s", "SERVER_SOFTWARE=lighttpd/1.4.69");
+    ck_assert_ptr_nonnull(strstr(body(&clients[3]), "data: 230\n\ndata: mine\n\nevent: ssecast.checkpoint\nid: 231\n"));
+}
+END_TEST
+
 START_TEST(a_stream_that_waited_gets_the_state)
 {
     struct client *c = open_as(0, "s");
@@ -2051,6 +2077,7 @@ static void add_resumes(TCase *tests)
     tcase_add_test(tests, the_checkpoint_follows_the_state_and_then_come_events);
     tcase_add_test(tests, a_client_with_a_cursor_gets_what_it_missed_and_no_state);
     tcase_add_test(tests, a_large_state_is_sent_as_it_is_read);
+    tcase_add_test(tests, streams_behind_lighttpd_share_the_texts_of_the_state);
     tcase_add_test(tests, a_stream_that_waited_gets_the_state);
     tcase_add_test(tests, after_lost_events_the_state_follows_the_gap);
     tcase_add_test(tests, events_before_the_state_of_a_welcome_are_not_newer);
