@@ -31,7 +31,7 @@ class Effort:
         self.many = 2000 if quick else MANY
         self.mixes = 3 if quick else len(mixes.MIXES)
         self.retained = 20_000 if quick else 100_000
-        self.pairs = 1 if quick else 3
+        self.pairs = 1 if quick else 5
 
 
 @contextlib.contextmanager
@@ -283,30 +283,36 @@ def _head(server):
 
 KEYS = 100
 RATE = 10_000
-IN_TIME_MS = 500
+IN_TIME_MS = 250
 SLOW = 10                    # streams ...
 SLOW_SHARE = 0.01            # ... that read so much of what there is
 KEYED_BYTES = PAYLOAD + 30   # of an event on a stream
-SLOW_KB = 100                # of the worker's memory, for each
+SLOW_KB = 64                 # of the worker: what is read for it at once, and a part more
 BUFFERED_BYTES = 500_000     # for a slow reader, before the worker reads its window for it
 
 
 def keyed(server_class, effort):
     """Readers of keyed events, without and with slow ones among them: what these cost the others, and the worker's memory."""
-    with running(server_class) as (server, load):
-        load.tell(f"keys {KEYS}")
-        load.tell(f"slow {SLOW}")
-        load.open(STREAMS, server.path)
+    with _keyed_readers(server_class, STREAMS, SLOW, KEYS) as (server, load):
         rate, sent = _rate_in_time(server, load, effort)
         pairs = []
         for _ in range(effort.pairs):
             found, sent = _with_slow_readers(server, load, effort, rate, sent)
             pairs.append(found)
-        return {"events/s": rate, **{name: statistics.median(pair[name] for pair in pairs) for name in pairs[0]}}
+    return {"events/s": rate, **{name: statistics.median(pair[name] for pair in pairs) for name in pairs[0]}}
 
 
-def _publish_keyed(server, rate, seconds, sent):
-    return tools.start_publisher(*server.publisher(), "--size", PAYLOAD, "--keys", KEYS, "--rate", rate, "--after", sent,
+@contextlib.contextmanager
+def _keyed_readers(server_class, count, slow, keys):
+    with running(server_class) as (server, load):
+        load.tell(f"keys {keys}")
+        load.tell(f"slow {slow}")
+        load.open(count, server.path)
+        yield server, load
+
+
+def _publish_keyed(server, rate, seconds, sent, keys=KEYS):
+    return tools.start_publisher(*server.publisher(), "--size", PAYLOAD, "--keys", keys, "--rate", rate, "--after", sent,
                                  "--count", int(rate * seconds), "--window", 20000)
 
 
@@ -329,27 +335,54 @@ def _with_slow_readers(server, load, effort, rate, sent):
     until_behind = BUFFERED_BYTES / (rate * KEYED_BYTES)
     seconds = 2 * (effort.warm + effort.seconds) + until_behind + 0.5
     publisher = _publish_keyed(server, rate, seconds, sent)
-    without, memory_before = _keyed_part(server, load, effort, 0)
-    load.tell(f"pace {int(rate * KEYED_BYTES * SLOW_SHARE)}")
-    with_slow, memory_after = _keyed_part(server, load, effort, until_behind)
+    without = _keyed_part(load, effort.warm, effort.seconds)
+    _pace(load, rate)
+    with_slow = _keyed_part(load, effort.warm + until_behind, effort.seconds)
     sent += tools.result(publisher)["events"]
-    load.tell("pace 0")
-    load.newest(sent)
-    at_end = load.end()
-    _must_be_newest(at_end)
+    at_end = _all_newest(load, sent)
     return {"p99 without, ms": without["p99_ms"], "p99 with, ms": with_slow["p99_ms"],
             "p99 with ÷ without": with_slow["p99_ms"] / without["p99_ms"],
             "CPU with ÷ without": _cpu_of_delivery(with_slow) / _cpu_of_delivery(without),
             "events left out for a slow reader": at_end["skipped"] / SLOW,
-            "events left out for one of the others": at_end["lost"] / (STREAMS - SLOW),
-            "KB of the worker per slow reader": (memory_after - memory_before) / SLOW / 1024}, sent
+            "events left out for one of the others": at_end["lost"] / (STREAMS - SLOW)}, sent
 
 
-def _keyed_part(server, load, effort, until_behind):
-    time.sleep(effort.warm + until_behind)
+def slow_memory(server_class, effort):
+    """What the worker's memory grows by for each slow reader, when nothing else makes it grow."""
+    return {f"{keys} keys": _memory_of_slow(server_class, keys) for keys in (KEYS, 10 * KEYS)[:1 if effort.rounds == 1 else 2]}
+
+
+def _memory_of_slow(server_class, keys, readers=100, rate=2500, full=6, behind=6):
+    with _keyed_readers(server_class, readers, readers, keys) as (server, load):
+        publisher = _publish_keyed(server, rate, full + behind + 0.5, 0, keys)
+        time.sleep(full)  # the window is full
+        before = tools.memory([server.worker.pid])[0]
+        load.begin()
+        _pace(load, rate)
+        time.sleep(behind)
+        after = tools.memory([server.worker.pid])[0]
+        _all_newest(load, tools.result(publisher)["events"])
+        return (after - before) / readers / 1024
+
+
+def _pace(load, rate):
+    load.tell(f"pace {int(rate * KEYED_BYTES * SLOW_SHARE)}")
+
+
+def _keyed_part(load, wait, seconds):
+    time.sleep(wait)
     load.begin()
-    time.sleep(effort.seconds)
-    return load.end(), tools.memory([server.worker.pid])[0]
+    time.sleep(seconds)
+    return load.end()
+
+
+def _all_newest(load, sent):
+    """The slow readers have caught up; what was counted since the last begin()."""
+    load.tell("pace 0")
+    load.newest(sent)
+    counted = load.end()
+    _must_be_newest(counted)
+    return counted
 
 
 def _cpu_of_delivery(counted):

@@ -139,7 +139,7 @@ def targets(r):
         ("replay: 10 × as much retained, as much delivered", r.ratio("scattered", "scattered s", mine, mine,
                                                                      other_metric="scattered over a tenth s"), "<=", 1.5),
         (f"keyed, {cases.SLOW} of 1,000 readers slow ÷ none: p99 of the others", r.median("keyed", mine, "p99 with ÷ without"), "<=", 1.1),
-        ("keyed: KB of the worker per slow reader", r.median("keyed", mine, "KB of the worker per slow reader"), "<=", cases.SLOW_KB),
+        ("keyed: KB of the worker per slow reader", _most(r, "slow", mine), "<=", cases.SLOW_KB),
         ("state to streams that come back ÷ the same events live", r.ratio("state", "state s", mine, mine, other_metric="live s"), "<=", 3),
         ("state to streams that come back ÷ live, CPU time", r.ratio("state", "state, CPU s", mine, mine, other_metric="live, CPU s"), "<=", 3),
         ("writes per delivery, one event at a time", r.median("coalescing", mine, "paced"), "<=", 1.02),
@@ -184,6 +184,8 @@ def text(r, servers, effort, about):
         parts.append(plain_table(r, "scattered", ["the same, scattered", "s"]))
     if "keyed" in r.values:
         parts.append(plain_table(r, "keyed", ["1,000 readers of events with 100 keys, 10 of them slow", ""]))
+    if "slow" in r.values:
+        parts.append(plain_table(r, "slow", ["100 slow readers", "KB of the worker for each"]))
     if "state" in r.values:
         parts.append(plain_table(r, "state", [f"{effort.many:,} clients, state of {effort.retained // 100:,} keys", "s"]))
     if "coalescing" in r.values:
