@@ -548,5 +548,6 @@ bool event_concerns(const struct event *e, const struct audience *who)
 
 bool event_excludes(const struct event *e, const struct audience *who)
 {
-    return lists_hold(e, EXCEPT_SESSIONS, who);
+    bool none = !e->counts[EXCEPT_SESSIONS] && !e->counts[EXCEPT_CHANNELS] && !e->counts[EXCEPT_CONNECTIONS];
+    return !none && lists_hold(e, EXCEPT_SESSIONS, who);
 }

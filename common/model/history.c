@@ -602,12 +602,12 @@ static bool passes(const struct event *e, const struct history_filter *filter)
 {
     if (!filter)
         return true;
-    if (filter->now_ms >= event_expires_ms(e) || (filter->who && event_excludes(e, filter->who)))
+    if (e->ttl_s && filter->now_ms >= event_expires_ms(e))
         return false;
     if (!filter->compact || !e->superseded)
-        return true;
+        return !filter->who || !event_excludes(e, filter->who);
 
-    if (filter->superseded)
+    if (filter->superseded) /* e has a key, and so excludes nobody */
         ++*filter->superseded;
     return false;
 }
