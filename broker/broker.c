@@ -115,6 +115,7 @@ static void each_second(struct broker *b)
         cluster_link_tick(b->cluster, now);
     b->counters[EVENTS] += (uint64_t)sequence_expire(b->sequence, clock_unix_ms());
 
+    members_sweep(b->members, now);
     announce_head(b);
     send_log_level(b);
     sample_second(b);
@@ -148,7 +149,9 @@ void broker_take_signals(struct broker *b)
 
 static void wait_for_work(struct broker *b)
 {
-    int64_t left = b->announce_at - clock_ms();
+    int64_t now = clock_ms(), left = b->announce_at - now;
+    if (commit_is_calm(b) && members_due(b->members) < b->announce_at)
+        left = members_due(b->members) - now;
     int64_t timeout = b->more || left < 0 ? 0 : left;
     b->more = false;
 
@@ -180,8 +183,10 @@ static void iterate(struct broker *b)
     if (b->journal)
         broker_answer_deferred(b);
 
+    b->foreign = true;
     if (b->cluster)
         cluster_link_receive(b->cluster, clock_ms());
+    b->foreign = false;
 
     check_descriptors(b);
     each_second(b);

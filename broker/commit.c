@@ -45,7 +45,7 @@ static void take_back_all(struct broker *b)
 
 static void take_back_publishes(struct broker *b)
 {
-    static const enum broker_counter which[] = {PUBLISHES, DUPLICATES, SHUTDOWNS};
+    static const enum broker_counter which[] = {PUBLISHES, DUPLICATES, SHUTDOWNS, MEMBER_JOINS, MEMBER_LEAVES};
     for (size_t i = 0; i < sizeof which / sizeof *which; i++)
         b->counters[which[i]] -= b->batch.delta[which[i]];
 }
@@ -307,10 +307,20 @@ static void offer(struct broker *b, int64_t now)
         end_batch(b, NULL, false); /* nothing was appended */
 }
 
+/* Arrivals and departures come before requests. They leave most of a journal's room. */
+static void append_members(struct broker *b, int64_t now)
+{
+    size_t room = event_log_room(&b->log), before = sequence_batch_bytes(b->sequence);
+    size_t max = before < room ? before + (room - before) / 4 : room;
+
+    members_append(b->members, max, now, clock_unix_ms());
+}
+
 static bool run_batch(struct broker *b, int64_t now)
 {
     delta_begin(b);
     event_log_begin(&b->log);
+    append_members(b, now);
     bool more = run_requests(b, now);
     delta_end(b);
     offer(b, now);
@@ -373,7 +383,7 @@ static void refuse_old(struct broker *b, int64_t now)
         return;
 
     b->batch.ran = old;
-    b->batch.delta[PUBLISHES] = b->batch.delta[DUPLICATES] = b->batch.delta[SHUTDOWNS] = 0;
+    memset(b->batch.delta, 0, sizeof b->batch.delta);
     fail_batch(b, false);
 }
 
@@ -426,8 +436,12 @@ bool commit_is_full(const struct broker *b)
     return kept->count >= HELD_MAX || kept->bytes >= HELD_BYTES;
 }
 
+bool commit_is_calm(const struct broker *b)
+{
+    return !b->log.pending && event_log_ready(&b->log);
+}
+
 int64_t commit_timeout(const struct broker *b, int64_t max)
 {
-    bool calm = !b->log.pending && event_log_ready(&b->log);
-    return calm || max < TICK_MS ? max : TICK_MS;
+    return commit_is_calm(b) || max < TICK_MS ? max : TICK_MS;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "codec/event.h"
+#include "codec/grant.h"
 #include "codec/wire.h"
 #include "log/journal.h"
 #include "log/store.h"
@@ -31,6 +32,11 @@ static const char *check_store(const char *value)
     return place || !journal_check(value)
                ? NULL
                : "memory, the path of a directory (with a / in it), or nats://HOST:PORT with commas between several";
+}
+
+static const char *check_pattern(const char *value)
+{
+    return pattern_valid(slice_of(value)) ? NULL : PATTERN_RULE;
 }
 
 #define AT(field) offsetof(struct broker_config, field)
@@ -91,6 +97,12 @@ static const struct option_row rows[] = {
     {"dump-store", "DIR", NULL, "print and check a store offline, then exit", OPTION_TEXT, AT(dump_store), 0, 0, NULL},
     {"presence-settle", "DURATION", "5s", "delay session_offline after a broker restart", OPTION_SECONDS,
      AT(presence_settle_ms), 100, 600000, NULL},
+    {"presence-channels", "PATTERN", NULL, "publish who joins and leaves these channels", OPTION_LIST,
+     AT(presence_channels), 0, 0, check_pattern},
+    {"presence-grace", "DURATION", "10s", "wait this long before a session has left", OPTION_SECONDS,
+     AT(presence_grace_ms), 0, 3600000, NULL},
+    {"presence-members", "N", "10000", "name at most this many members per channel", OPTION_COUNT, AT(presence_members),
+     0, 0, NULL},
     {"worker-lease", "DURATION", "15s", "declare a worker lost after this silence", OPTION_SECONDS, AT(worker_lease_ms),
      3 * WIRE_RENEW_MS, 3600000, NULL},
     {"log-level", "LEVEL", "info", "log at error, warn, info or debug", OPTION_TEXT, AT(log_level), 0, 0,

@@ -22,6 +22,8 @@ struct broker_config {
     uint64_t state_events, state_bytes;
     uint64_t max_event_bytes, max_batch, max_targets, max_bans, max_name_bytes, max_json_depth;
     uint64_t max_in_flight, handshake_ms, max_retry_ms, presence_settle_ms, worker_lease_ms;
+    struct option_list presence_channels;
+    uint64_t presence_grace_ms, presence_members;
     char *log_level, *log_format;
     char *dump_store; /* NULL: run the broker */
 };

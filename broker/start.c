@@ -258,6 +258,18 @@ static void set_up_presence(struct broker *b, const struct broker_config *config
     presence_observe(b->presence, epoch, broker_on_change, b);
 }
 
+static int set_up_members(struct broker *b, const struct broker_config *config)
+{
+    b->members = members_new(&(struct members_config){.channels = &config->presence_channels,
+                                                      .grace_ms = (int64_t)config->presence_grace_ms,
+                                                      .lease_ms = (int64_t)config->worker_lease_ms,
+                                                      .max = config->presence_members,
+                                                      .presence = b->presence,
+                                                      .sequence = b->sequence,
+                                                      .counters = b->counters});
+    return b->members ? 0 : -ENOMEM;
+}
+
 static struct command_limits command_limits_of(const struct broker_config *config)
 {
     return (struct command_limits){
@@ -287,6 +299,7 @@ static void set_up_contexts(struct broker *b, const struct broker_config *config
         .sequence = b->sequence,
         .presence = b->presence,
         .feed = &b->feed,
+        .members = b->members,
         .store = b->store,
         .journal = b->journal,
         .counters = b->counters,
@@ -313,6 +326,7 @@ int broker_open(struct broker *b, const struct broker_config *config)
     }
 
     int err = open_services(b, config);
+    err = err ? err : set_up_members(b, config);
     set_up_presence(b, config);
     set_up_contexts(b, config);
     b->started_ms = clock_ms();
@@ -327,6 +341,7 @@ void broker_close(struct broker *b)
     in_flight_free(&b->in_flight);
     requests_release(&b->batch.kept);
     journal_free(&b->journal);
+    members_free(&b->members);
     sequence_free(&b->sequence);
     store_free(&b->store);
     presence_free(&b->presence);

@@ -17,6 +17,7 @@
 #include "net/descriptors.h"
 #include "options.h"
 #include "presence/cluster_link.h"
+#include "presence/members.h"
 #include "presence/presence_feed.h"
 #include "presence/sync.h"
 #include "stats/counters.h"
@@ -44,6 +45,8 @@ struct broker {
     uint64_t store_timeout_ms; /* how long a request waits for a shared log */
     struct presence *presence;
     struct presence_feed feed; /* of presence */
+    struct members *members;   /* of presence */
+    bool foreign;              /* changes of presence come from another broker */
     uint64_t counters[BROKER_COUNTERS];
     struct command_context commands;
     struct sync_context sync;
@@ -93,6 +96,9 @@ bool commit_iterate(struct broker *b, int64_t now);
 
 /* A batch is offered and not decided. */
 bool commit_is_pending(const struct broker *b);
+
+/* A batch could be made now. */
+bool commit_is_calm(const struct broker *b);
 
 /* Requests are better left in their socket for now. */
 bool commit_is_full(const struct broker *b);

@@ -25,6 +25,7 @@ void broker_on_change(void *context, const struct presence_change *change)
     struct broker *b = context;
     struct connection_info info;
     presence_feed_change(&b->feed, change);
+    members_change(b->members, change, b->foreign, clock_ms());
     if (change->what != PRESENCE_DISCONNECTED || change->cause == END_CLIENT || change->silent)
         return;
 

@@ -82,6 +82,9 @@ static bool begins_with(struct slice name, struct slice prefix)
 
 static bool is_wanted(const struct page *page, const struct event *e, const struct place *place)
 {
+    struct slice session;
+    if (event_is_member_key(e->key, &session))
+        return false; /* see cmd_members.c */
     if (page->channel.len && !(place->kind == TARGET_CHANNEL && slice_equal(place->target, page->channel)))
         return false;
     return begins_with(e->key, page->prefix) && (!page->after.key.len || compare(place, &page->after) > 0);

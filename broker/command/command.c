@@ -11,7 +11,7 @@
 static const struct command *const commands[] = {
     &cmd_publish, &cmd_shutdown, &cmd_online,  &cmd_sessions, &cmd_connections, &cmd_presence,
     &cmd_history, &cmd_workers,  &cmd_metrics, &cmd_stats,    &cmd_status,      &cmd_log,
-    &cmd_ping,    &cmd_bans,     &cmd_unban,   &cmd_state,
+    &cmd_ping,    &cmd_bans,     &cmd_unban,   &cmd_state,    &cmd_members,
 };
 
 #define COMMANDS (sizeof commands / sizeof *commands)
@@ -24,6 +24,7 @@ static const struct {
     {CODE_UNKNOWN_OP, ERRORS_UNKNOWN_OP}, {CODE_TOO_LARGE, ERRORS_TOO_LARGE},
     {CODE_FORBIDDEN, ERRORS_FORBIDDEN},   {CODE_STORE_FAILED, ERRORS_STORE_FAILED},
     {CODE_STATE_FULL, ERRORS_STATE_FULL}, {CODE_BUSY, ERRORS_BUSY},
+    {CODE_NOT_FOUND, ERRORS_NOT_FOUND},
 };
 
 static void count_fault(const struct command_context *c, const char *code)

@@ -13,6 +13,7 @@
 #include "log/sequence.h"
 #include "net/descriptors.h"
 #include "presence/cluster.h"
+#include "presence/members.h"
 #include "presence/presence.h"
 #include "presence/presence_feed.h"
 #include "stats/counters.h"
@@ -33,10 +34,11 @@ struct command_context {
     struct sequence *sequence;
     struct presence *presence;
     const struct presence_feed *feed; /* of presence */
-    const struct store *store;        /* NULL: memory only, or a journal */
-    const struct journal *journal;    /* NULL: none */
-    bool holding;                     /* nothing can be appended now: requests that would append are held */
-    uint64_t *counters;               /* BROKER_COUNTERS of them */
+    const struct members *members;
+    const struct store *store;     /* NULL: memory only, or a journal */
+    const struct journal *journal; /* NULL: none */
+    bool holding;                  /* nothing can be appended now: requests that would append are held */
+    uint64_t *counters;            /* BROKER_COUNTERS of them */
     uint64_t max_event_bytes;
     struct command_limits limits;
     uint64_t history_events, history_bytes, history_age_ms; /* limits */
@@ -59,6 +61,7 @@ struct command_context {
 #define CODE_STORE_FAILED "store_failed"
 #define CODE_STATE_FULL "state_full"
 #define CODE_BUSY "busy"
+#define CODE_NOT_FOUND "not_found"
 
 struct command_request {
     const struct json_object *object;
@@ -83,7 +86,8 @@ struct command {
 };
 
 extern const struct command cmd_publish, cmd_shutdown, cmd_online, cmd_sessions, cmd_connections, cmd_history,
-    cmd_workers, cmd_metrics, cmd_stats, cmd_status, cmd_log, cmd_ping, cmd_presence, cmd_bans, cmd_unban, cmd_state;
+    cmd_workers, cmd_metrics, cmd_stats, cmd_status, cmd_log, cmd_ping, cmd_presence, cmd_bans, cmd_unban, cmd_state,
+    cmd_members;
 
 #define COMMAND_LIST_DEFAULT 100u /* `limit` of lists */
 #define COMMAND_LIST_MAX 1000u

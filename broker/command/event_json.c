@@ -91,7 +91,8 @@ int event_json_put(struct buf *out, const struct event *e, const struct grant *g
     if (e->counts[EXCEPT_SESSIONS] + e->counts[EXCEPT_CHANNELS] + e->counts[EXCEPT_CONNECTIONS])
         targets_put(out, "except", e, EXCEPT_SESSIONS, grant);
 
-    if (e->key.len)
+    struct slice session;
+    if (e->key.len && !event_is_member_key(e->key, &session))
         json_put_text(out, "key", e->key);
     if (e->remove)
         json_put_flag(out, "remove", true);

@@ -49,6 +49,13 @@ static void put_meta(struct buf *out, struct slice labels, struct slice meta)
     json_end_object(out);
 }
 
+void describe_meta(struct buf *out, const struct connection *c)
+{
+    struct connection_info info;
+    connection_describe(c, &info);
+    put_meta(out, info.labels, info.meta);
+}
+
 void describe_origin(struct buf *out, const struct connection *c)
 {
     struct connection_info info;

@@ -20,6 +20,9 @@ void describe_who(struct buf *out, struct slice id, const struct connection *c, 
 /* Add "worker", "since" and "meta" (left out where it has none). */
 void describe_origin(struct buf *out, const struct connection *c);
 
+/* Add "meta", empty where it has none. */
+void describe_meta(struct buf *out, const struct connection *c);
+
 /* Add "sent", "queued" and "lag": its distance to head at the last report of its worker. */
 void describe_lag(struct buf *out, const struct connection *c, uint64_t head);
 

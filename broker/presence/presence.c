@@ -814,6 +814,25 @@ void presence_list_connections(const struct presence *p, struct slice session, s
         listing_offer(out, table_name(slot), *slot);
 }
 
+static bool is_in(const struct connection *c, const struct presence_group *channel)
+{
+    for (size_t i = 1; i < c->member_count; i++)
+        if (c->members[i].group == channel)
+            return true;
+    return false;
+}
+
+const struct connection *presence_find_in(const struct presence *p, struct slice session, struct slice channel)
+{
+    const struct presence_group *g = table_find(p->sessions, session), *in = table_find(p->channels, channel);
+    const struct connection *oldest = NULL;
+
+    for (const struct group_member *m = g && in ? g->first : NULL; m; m = m->next)
+        if (is_in(m->connection, in) && (!oldest || m->connection->since_ms < oldest->since_ms))
+            oldest = m->connection;
+    return oldest;
+}
+
 void connection_describe(const struct connection *c, struct connection_info *out)
 {
     const struct presence_worker *w = c->worker;

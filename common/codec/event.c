@@ -123,7 +123,7 @@ static bool fits(const struct event_spec *spec, size_t size)
             return false;
 
     return size <= ENTRY_MAX && spec->id.len <= NAME_BYTES_MAX && spec->publisher.len <= EVENT_PUBLISHER_MAX &&
-           spec->key.len <= NAME_BYTES_MAX;
+           spec->key.len <= EVENT_KEY_MAX;
 }
 
 static char *put_names(char *p, struct event *e, const struct names *lists)
@@ -265,6 +265,25 @@ bool event_key_allows(bool has_to, const struct names lists[EVENT_LISTS])
     return one_target(has_to, lists[TO_SESSIONS].count, lists[TO_CHANNELS].count, others);
 }
 
+#define MEMBER_MARK '\x01' /* not in names */
+
+struct slice event_member_key(struct slice session, char *out)
+{
+    MUST(session.len <= NAME_BYTES_MAX);
+    out[0] = MEMBER_MARK;
+    put_slice(out + 1, session);
+    return (struct slice){out, 1 + session.len};
+}
+
+bool event_is_member_key(struct slice key, struct slice *session)
+{
+    if (!key.len || key.data[0] != MEMBER_MARK)
+        return false;
+
+    *session = (struct slice){key.data + 1, key.len - 1};
+    return true;
+}
+
 /* An event has a key and a target that goes with it, or nothing that goes with a key. */
 static bool key_fits_target(const struct event *e)
 {
@@ -391,7 +410,7 @@ static const char *scan_id(struct event *e)
     const char *head = e->bytes;
     size_t id_len = get_u16(head + 6), publisher_len = get_u16(head + 44), key_len = get_u16(head + 46);
 
-    if (id_len > NAME_BYTES_MAX || publisher_len > EVENT_PUBLISHER_MAX || key_len > NAME_BYTES_MAX)
+    if (id_len > NAME_BYTES_MAX || publisher_len > EVENT_PUBLISHER_MAX || key_len > EVENT_KEY_MAX)
         return NULL;
 
     if (e->entry.len - EVENT_ENTRY_MIN < id_len + publisher_len + key_len)

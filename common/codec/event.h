@@ -50,11 +50,12 @@ enum event_list {
     EVENT_LISTS
 };
 
-#define EVENT_PUBLISHER_MAX 259u  /* bytes of a publisher's identity: "key:" and a name */
-#define EVENT_LIST_MAX 65535u     /* names in one list */
-#define EVENT_ENTRY_MIN 48u       /* bytes */
-#define EVENT_TTL_MAX 2592000u    /* seconds: 30 days */
-#define EVENT_RESERVED "ssecast." /* event names with this prefix are reserved */
+#define EVENT_PUBLISHER_MAX 259u           /* bytes of a publisher's identity: "key:" and a name */
+#define EVENT_LIST_MAX 65535u              /* names in one list */
+#define EVENT_ENTRY_MIN 48u                /* bytes */
+#define EVENT_KEY_MAX (1 + NAME_BYTES_MAX) /* bytes: a name, or what event_member_key() makes of one */
+#define EVENT_TTL_MAX 2592000u             /* seconds: 30 days */
+#define EVENT_RESERVED "ssecast."          /* event names with this prefix are reserved */
 
 struct names {
     const struct slice *items;
@@ -138,6 +139,13 @@ enum event_target event_key_target(const struct event *e, struct slice *name);
 
 /* True when an event with a key may have this target. */
 bool event_key_allows(bool has_to, const struct names lists[EVENT_LISTS]);
+
+/* Keys that no publisher can use: the one of a member, and, for an empty session, the one of the
+ * number of members. Names have no control characters. out has room for EVENT_KEY_MAX. */
+struct slice event_member_key(struct slice session, char *out);
+
+/* True for the keys above. *session is empty for the number of members. */
+bool event_is_member_key(struct slice key, struct slice *session);
 
 /* The text of e without its id: line, as an EVENT_TEXT. NULL when out of memory. */
 struct event *event_without_id(const struct event *e);

@@ -15,7 +15,7 @@
 #include "model/deque.h"
 #include "model/merge.h"
 
-#define SLOT_NAME_MAX (2 + 2 * NAME_BYTES_MAX)
+#define SLOT_NAME_MAX (2 + NAME_BYTES_MAX + EVENT_KEY_MAX)
 #define SUPERSEDED_MIN 16u       /* a deque with fewer superseded events is left as it is */
 #define LONG_AGO (INT64_MIN / 2) /* a quarter: due whatever comes */
 #define QUARTERS 4
@@ -39,6 +39,7 @@ TAILQ_HEAD(slot_list, slot);
 struct index {
     struct deque deque;
     size_t superseded; /* events in the deque */
+    uint64_t members;  /* keys of event_member_key() with a session */
 };
 
 struct change {
@@ -65,15 +66,22 @@ struct state {
 
 /* --- slots --- */
 
-/* The name in s->slots. The length keeps target and key apart. */
+/* The length keeps target and key apart. */
+static struct slice put_slot_name(char *out, enum event_target kind, struct slice target, struct slice key)
+{
+    out[0] = (char)kind;
+    out[1] = (char)target.len;
+    char *end = put_slice(put_slice(out + 2, target), key);
+    return (struct slice){out, (size_t)(end - out)};
+}
+
+/* The name in s->slots. */
 static struct slice slot_name(const struct event *e, char out[SLOT_NAME_MAX])
 {
     struct slice target;
+    enum event_target kind = event_key_target(e, &target);
 
-    out[0] = (char)event_key_target(e, &target);
-    out[1] = (char)target.len;
-    char *end = put_slice(put_slice(out + 2, target), e->key);
-    return (struct slice){out, (size_t)(end - out)};
+    return put_slot_name(out, kind, target, e->key);
 }
 
 static struct slot *find_slot(const struct state *s, const struct event *e)
@@ -121,14 +129,37 @@ static uint64_t cost(const struct event *e)
     return e->entry.len + STATE_KEY_COST;
 }
 
+static struct index *find_index(const struct state *s, const struct event *e);
+
+/* The key is the broker's own: it counts for its channel, and not for the state. */
+static bool is_member(const struct event *e, uint64_t *members)
+{
+    struct slice session;
+    bool is = event_is_member_key(e->key, &session);
+    *members = session.len > 0;
+    return is;
+}
+
 static void count_in(struct state *s, const struct event *e)
 {
+    uint64_t members;
+    if (is_member(e, &members)) {
+        find_index(s, e)->members += members;
+        return;
+    }
     s->count++;
     s->bytes += cost(e);
 }
 
 static void count_out(struct state *s, const struct event *e)
 {
+    uint64_t members;
+    if (is_member(e, &members)) {
+        struct index *index = find_index(s, e);
+        MUST(index && index->members >= members);
+        index->members -= members;
+        return;
+    }
     MUST(s->count > 0 && s->bytes >= cost(e));
     s->count--;
     s->bytes -= cost(e);
@@ -166,7 +197,7 @@ static int reserve_end(struct state *s)
 
 /* --- indexes --- */
 
-static struct index *find_index(struct state *s, const struct event *e)
+static struct index *find_index(const struct state *s, const struct event *e)
 {
     struct slice target;
     switch (event_key_target(e, &target)) {
@@ -177,7 +208,7 @@ static struct index *find_index(struct state *s, const struct event *e)
     case TARGET_EVERYONE:
         break;
     }
-    return &s->everyone;
+    return (struct index *)&s->everyone;
 }
 
 static struct index *insert_index(struct state *s, const struct event *e)
@@ -478,7 +509,8 @@ int state_apply(struct state *s, struct event *e)
 
 bool state_has_room(const struct state *s, const struct event *e, const struct state_limits *limits)
 {
-    if (!e->key.len || e->remove)
+    uint64_t members;
+    if (!e->key.len || e->remove || is_member(e, &members))
         return true;
 
     const struct slot *slot = find_slot(s, e);
@@ -755,6 +787,20 @@ size_t state_read(const struct state *s, const struct history_filter *filter, ui
         bytes += e->entry.len;
     }
     return found;
+}
+
+struct event *state_member(const struct state *s, struct slice channel, struct slice session)
+{
+    char name[SLOT_NAME_MAX], room[EVENT_KEY_MAX];
+    struct slice key = event_member_key(session, room);
+    const struct slot *slot = table_find(s->slots, put_slot_name(name, TARGET_CHANNEL, channel, key));
+    return slot ? slot->event : NULL;
+}
+
+uint64_t state_members(const struct state *s, struct slice channel)
+{
+    const struct index *index = table_find(s->channels, channel);
+    return index ? index->members : 0;
 }
 
 struct event *state_text(struct state *s, struct event *e)

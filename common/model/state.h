@@ -67,7 +67,7 @@ uint64_t state_expire_one(struct state *s, int64_t now_ms);
 /* Forget everything. Its events are not marked. */
 void state_clear(struct state *s);
 
-uint64_t state_count(const struct state *s); /* keys */
+uint64_t state_count(const struct state *s); /* keys, without members */
 uint64_t state_bytes(const struct state *s); /* memory, as the limit counts it */
 
 /* --- reading --- */
@@ -77,6 +77,13 @@ uint64_t state_bytes(const struct state *s); /* memory, as the limit counts it *
  * 1. Returns the number of events in out; less than max and max_bytes: there are no more. */
 size_t state_read(const struct state *s, const struct history_filter *filter, uint64_t after, uint64_t upto,
                   struct event **out, size_t max, size_t max_bytes);
+
+/* The event of event_member_key() in this channel; NULL: there is none. Members do not count against
+ * the limits. */
+struct event *state_member(const struct state *s, struct slice channel, struct slice session);
+
+/* The number of members of the channel. */
+uint64_t state_members(const struct state *s, struct slice channel);
 
 /* The text of an event of the state without its id: line, made once and kept with it. A borrowed
  * EVENT_TEXT; NULL when out of memory or when e is not the newest event of its key. */

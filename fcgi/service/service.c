@@ -8,7 +8,8 @@
 #include "base/must.h"
 #include "service/monitor.h"
 
-static const struct service *const services[] = {&service_publish, &service_healthz, &service_metrics, &service_status};
+static const struct service *const services[] = {&service_publish, &service_healthz, &service_metrics, &service_status,
+                                                 &service_presence};
 #define SERVICES (sizeof services / sizeof services[0])
 
 static bool is_preflight(const char *method)

@@ -70,7 +70,7 @@ struct service {
     void (*closed)(struct call *c);
 };
 
-extern const struct service service_publish, service_healthz, service_metrics, service_status;
+extern const struct service service_publish, service_healthz, service_metrics, service_status, service_presence;
 
 /* set's streams, monitor and route_rules are filled in; prepare the rest. */
 void services_init(struct services *set);

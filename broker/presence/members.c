@@ -1,0 +1,482 @@
+/* A pair is a session in a channel: one that has a stream there, or is a member. It is in the heap
+ * while it has to be looked at. Nothing is decided from an event of presence alone: when a pair is
+ * due, presence and the state are asked. So it makes no difference in which order changes come, or
+ * how often.
+ *
+ * Whether what was appended has become final is not asked: a pair is looked at again a moment later. */
+#include "presence/members.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "base/array.h"
+#include "base/bytes.h"
+#include "base/expiry.h"
+#include "base/must.h"
+#include "base/table.h"
+#include "presence/describe.h"
+#include "stats/counters.h"
+
+#define AGAIN_MS 1000     /* from an append to the next look */
+#define TOLD_MS 1000      /* between two numbers of members of a channel */
+#define BATCH_EVENTS 500u /* of joins and leaves; the next batch has the rest */
+#define SWEEP_EVENTS 1000u
+#define SWEEP_PAIRS 1000u
+#define CROWDED_MAX 100u /* channels of which the number is told in one batch */
+
+#define PAIR_NAME_MAX (1 + 2 * NAME_BYTES_MAX)
+
+struct channel {
+    TAILQ_ENTRY(channel) crowd;
+    uint64_t sessions; /* pairs */
+    bool crowded;      /* in the list: has, or had, more sessions than members */
+};
+
+struct pair {
+    struct expiry_item expiry; /* first; in the heap: to be looked at */
+    TAILQ_ENTRY(pair) all;
+    struct channel *channel;
+    int64_t left_at; /* when its last stream was seen to end; clock of members.h */
+};
+
+struct members {
+    struct members_config config;
+    struct slice *patterns;
+    char *pattern_text;
+    struct table *pairs;    /* pair_name() -> struct pair */
+    struct table *channels; /* name -> struct channel */
+    TAILQ_HEAD(, pair) all;
+    TAILQ_HEAD(, channel) crowded;
+    size_t crowded_count;
+    struct expiry due;
+    uint64_t swept; /* position: members up to here were compared */
+    bool tell;      /* the numbers of members are due */
+};
+
+/* The batch that is being made. */
+struct turn {
+    struct members *m;
+    size_t max_bytes;
+    int64_t now, now_ms;
+    unsigned events;
+    bool full;
+};
+
+/* --- life --- */
+
+static int copy_patterns(struct members *m, const struct option_list *list)
+{
+    size_t bytes = 1;
+    for (size_t i = 0; i < list->count; i++)
+        bytes += strlen(list->items[i]);
+
+    char *at = m->pattern_text = malloc(bytes);
+    m->patterns = calloc(list->count + 1, sizeof *m->patterns);
+    if (!at || !m->patterns)
+        return -ENOMEM;
+
+    for (size_t i = 0; i < list->count; i++) {
+        m->patterns[i] = (struct slice){at, strlen(list->items[i])};
+        at = put_slice(at, slice_of(list->items[i]));
+    }
+    return 0;
+}
+
+struct members *members_new(const struct members_config *config)
+{
+    struct members *m = calloc(1, sizeof *m);
+    if (!m)
+        return NULL;
+
+    MUST(config->grace_ms >= 0 && config->lease_ms >= 0);
+    m->config = *config;
+    TAILQ_INIT(&m->all);
+    TAILQ_INIT(&m->crowded);
+    m->pairs = table_new(sizeof(struct pair));
+    m->channels = table_new(sizeof(struct channel));
+    if (!m->pairs || !m->channels || copy_patterns(m, config->channels) != 0)
+        members_free(&m);
+    return m;
+}
+
+void members_free(struct members **m)
+{
+    if (!*m)
+        return;
+
+    table_free(&(*m)->pairs);
+    table_free(&(*m)->channels);
+    expiry_release(&(*m)->due);
+    free((*m)->patterns);
+    free((*m)->pattern_text);
+    free(*m);
+    *m = NULL;
+}
+
+/* --- pairs --- */
+
+bool members_has(const struct members *m, struct slice channel)
+{
+    struct names patterns = {m->patterns, m->config.channels->count};
+    return patterns_match(&patterns, channel);
+}
+
+/* The length keeps channel and session apart. */
+static struct slice pair_name(struct slice channel, struct slice session, char out[PAIR_NAME_MAX])
+{
+    MUST(channel.len <= NAME_BYTES_MAX && session.len <= NAME_BYTES_MAX);
+    out[0] = (char)channel.len;
+    char *end = put_slice(put_slice(out + 1, channel), session);
+    return (struct slice){out, (size_t)(end - out)};
+}
+
+static struct slice channel_of(const struct pair *p)
+{
+    return table_name(p->channel);
+}
+
+static struct slice session_of(const struct pair *p)
+{
+    struct slice name = table_name(p);
+    size_t before = 1 + channel_of(p).len;
+    return (struct slice){name.data + before, name.len - before};
+}
+
+static struct pair *find_pair(const struct members *m, struct slice channel, struct slice session)
+{
+    char name[PAIR_NAME_MAX];
+    return table_find(m->pairs, pair_name(channel, session, name));
+}
+
+static void note_crowded(struct members *m, struct channel *c)
+{
+    if (c->crowded)
+        return;
+
+    c->crowded = true;
+    m->crowded_count++;
+    TAILQ_INSERT_TAIL(&m->crowded, c, crowd);
+}
+
+/* Forget a channel of which nothing is left. */
+static void drop_channel(struct members *m, struct channel *c)
+{
+    if (!c->sessions && !c->crowded)
+        table_remove(m->channels, c);
+}
+
+static void drop_pair(struct members *m, struct pair *p)
+{
+    struct channel *c = p->channel;
+    MUST(c->sessions > 0);
+
+    expiry_remove(&m->due, &p->expiry);
+    TAILQ_REMOVE(&m->all, p, all);
+    table_remove(m->pairs, p);
+    c->sessions--;
+    drop_channel(m, c);
+}
+
+static struct pair *add_pair(struct members *m, struct slice channel, struct slice session)
+{
+    char name[PAIR_NAME_MAX];
+    struct channel *c = table_insert(m->channels, channel);
+    struct pair *p = c ? table_insert(m->pairs, pair_name(channel, session, name)) : NULL;
+    if (!p) {
+        if (c)
+            drop_channel(m, c);
+        return NULL;
+    }
+
+    p->channel = c;
+    TAILQ_INSERT_TAIL(&m->all, p, all);
+    if (++c->sessions > m->config.max)
+        note_crowded(m, c);
+    return p;
+}
+
+/* Look at p at this time, or earlier if that was said before. Without memory a sweep finds it. */
+static void look_at(struct members *m, struct pair *p, int64_t at)
+{
+    if (p->expiry.place && p->expiry.at <= at)
+        return;
+
+    expiry_remove(&m->due, &p->expiry);
+    expiry_add(&m->due, &p->expiry, at);
+}
+
+uint64_t members_count(const struct members *m, struct slice channel, bool *many)
+{
+    const struct channel *c = table_find(m->channels, channel);
+    *many = c && c->sessions > m->config.max;
+    return c ? c->sessions : 0;
+}
+
+int64_t members_due(const struct members *m)
+{
+    const struct expiry_item *first = expiry_first(&m->due);
+    if (m->tell)
+        return INT64_MIN;
+    return first ? first->at : INT64_MAX;
+}
+
+/* --- what presence says --- */
+
+static void change_in(struct members *m, const struct presence_change *change, struct slice channel,
+                      struct slice session, bool foreign, int64_t now)
+{
+    bool came = change->what == PRESENCE_CONNECTED;
+    struct pair *p = find_pair(m, channel, session);
+    if (!p && came)
+        p = add_pair(m, channel, session);
+    if (!p)
+        return;
+
+    int64_t at = foreign ? now + MEMBERS_FOREIGN_MS : now;
+    if (!came)
+        p->left_at = at;
+    look_at(m, p, came ? at : at + m->config.grace_ms);
+}
+
+void members_change(struct members *m, const struct presence_change *change, bool foreign, int64_t now)
+{
+    struct connection_info info;
+    bool stream = change->what == PRESENCE_CONNECTED || change->what == PRESENCE_DISCONNECTED;
+    if (!stream)
+        return;
+
+    connection_describe(change->of, &info);
+    for (size_t i = 0; info.session.len && i < info.channel_count; i++) {
+        struct slice channel = connection_channel(change->of, i);
+        if (channel.len && members_has(m, channel))
+            change_in(m, change, channel, info.session, foreign, now);
+    }
+}
+
+/* --- appending --- */
+
+static const struct state *state_of(const struct members *m)
+{
+    return sequence_state(m->config.sequence);
+}
+
+/* Append an event of the channel to the batch. False when that is not possible now. */
+static bool append(struct turn *t, struct slice channel, const char *name, struct slice session, struct slice data,
+                   bool remove)
+{
+    char key[EVENT_KEY_MAX];
+    struct sequence *s = t->m->config.sequence;
+    struct sequenced done;
+    uint64_t before = sequence_head(s);
+    struct event_spec spec = {
+        .kind = EVENT_MESSAGE,
+        .time_ms = t->now_ms,
+        .event = slice_of(name),
+        .data = data,
+        .key = event_member_key(session, key),
+        .remove = remove,
+        .has_to = true,
+        .lists = {[TO_CHANNELS] = {&channel, 1}},
+    };
+
+    if (sequence_append(s, &spec, &done) != 0)
+        return false;
+    t->events++;
+    t->full = t->events >= BATCH_EVENTS || sequence_batch_bytes(s) > t->max_bytes;
+    if (sequence_batch_bytes(s) > t->max_bytes && t->events > 1) {
+        sequence_rollback(s, before);
+        return false;
+    }
+    return true;
+}
+
+/* The data of a join is kept for the leave: it is that of the state's event. */
+static void put_join(struct buf *out, struct slice session, const struct connection *c)
+{
+    json_begin_object(out, NULL);
+    json_put_text(out, "session", session);
+    describe_meta(out, c);
+    json_end_object(out);
+}
+
+struct slice members_data(const struct event *join)
+{
+    static const char field[] = "\ndata: ";
+    const char *at = memmem(join->text.data, join->text.len, field, sizeof field - 1);
+    const char *end = join->text.data + join->text.len;
+    if (!at)
+        return (struct slice){0};
+
+    at += sizeof field - 1;
+    const char *line = memchr(at, '\n', (size_t)(end - at));
+    return (struct slice){at, (size_t)((line ? line : end) - at)};
+}
+
+static void join(struct turn *t, struct pair *p, const struct connection *c)
+{
+    struct buf data = {0};
+    put_join(&data, session_of(p), c);
+
+    struct slice text = {data.data, data.len};
+    if (!data.failed && append(t, channel_of(p), MEMBERS_JOIN, session_of(p), text, false))
+        t->m->config.counters[MEMBER_JOINS]++;
+    buf_release(&data);
+    look_at(t->m, p, t->now + AGAIN_MS);
+}
+
+static void leave(struct turn *t, struct pair *p, const struct event *joined)
+{
+    char *data = strndup(members_data(joined).data, members_data(joined).len);
+    struct slice text = slice_of(data ? data : "{}");
+
+    if (data && append(t, channel_of(p), MEMBERS_LEAVE, session_of(p), text, true))
+        t->m->config.counters[MEMBER_LEAVES]++;
+    free(data);
+    look_at(t->m, p, t->now + AGAIN_MS);
+}
+
+/* Compare presence and the state, and append what is different. */
+static void look(struct turn *t, struct pair *p)
+{
+    struct members *m = t->m;
+    struct slice channel = channel_of(p), session = session_of(p);
+    const struct connection *here = presence_find_in(m->config.presence, session, channel);
+    const struct event *member = state_member(state_of(m), channel, session);
+    bool wanted = members_has(m, channel);
+    bool stays = wanted && (here || t->now < p->left_at + m->config.grace_ms);
+
+    if (!stays && member)
+        leave(t, p, member);
+    else if (!stays)
+        drop_pair(m, p);
+    else if (!here)
+        look_at(m, p, p->left_at + m->config.grace_ms);
+    else if (!member && state_members(state_of(m), channel) < m->config.max)
+        join(t, p, here);
+}
+
+/* --- the number of members --- */
+
+/* True when the event says this number. */
+static bool says(const struct event *e, struct slice data)
+{
+    return slice_equal(members_data(e), data);
+}
+
+/* Say how many sessions the channel has, if that is news. False when there is nothing more to say
+ * about the channel. */
+static bool tell(struct turn *t, const struct channel *c)
+{
+    char data[40];
+    struct slice channel = table_name(c), none = {0};
+    const struct event *said = state_member(state_of(t->m), channel, none);
+    bool many = c->sessions > t->m->config.max;
+    int len = snprintf(data, sizeof data, "{\"count\":%llu}", (unsigned long long)c->sessions);
+    struct slice text = {data, (size_t)len};
+    if (!many && !said)
+        return false;
+
+    bool early = said && t->now_ms >= said->time_ms && t->now_ms - said->time_ms < TOLD_MS;
+    if (!early && (!many || !said || !says(said, text)))
+        append(t, channel, MEMBERS_COUNT, none, text, !many);
+    return true;
+}
+
+static void tell_all(struct turn *t)
+{
+    struct members *m = t->m;
+    size_t left = m->crowded_count < CROWDED_MAX ? m->crowded_count : CROWDED_MAX;
+
+    for (; left && !t->full; left--) {
+        struct channel *c = TAILQ_FIRST(&m->crowded);
+        TAILQ_REMOVE(&m->crowded, c, crowd);
+        if (tell(t, c)) {
+            TAILQ_INSERT_TAIL(&m->crowded, c, crowd);
+            continue;
+        }
+        c->crowded = false;
+        m->crowded_count--;
+        drop_channel(m, c);
+    }
+    m->tell = false;
+}
+
+/* --- */
+
+void members_append(struct members *m, size_t max_bytes, int64_t now, int64_t now_ms)
+{
+    struct turn t = {.m = m, .max_bytes = max_bytes, .now = now, .now_ms = now_ms};
+    struct pair *p;
+
+    while (!t.full && (p = (struct pair *)expiry_first(&m->due)) && p->expiry.at <= now) {
+        expiry_remove(&m->due, &p->expiry);
+        look(&t, p);
+    }
+    if (m->tell && !t.full)
+        tell_all(&t);
+}
+
+/* A member is in the state. Is it known here? */
+static void sweep_member(struct members *m, const struct event *e, int64_t now)
+{
+    struct slice channel, session;
+    if (!event_is_member_key(e->key, &session) || event_key_target(e, &channel) != TARGET_CHANNEL)
+        return;
+
+    if (!session.len) {
+        struct channel *c = table_insert(m->channels, channel);
+        if (c)
+            note_crowded(m, c);
+        return;
+    }
+
+    struct pair *p = find_pair(m, channel, session);
+    if (!p && (p = add_pair(m, channel, session))) {
+        p->left_at = now + m->config.lease_ms;
+        look_at(m, p, members_has(m, channel) ? p->left_at + m->config.grace_ms : now);
+    }
+}
+
+static void sweep_state(struct members *m, int64_t now)
+{
+    struct event *events[SWEEP_EVENTS];
+    struct history_filter filter = {0};
+    size_t count = state_read(state_of(m), &filter, m->swept, UINT64_MAX, events, SWEEP_EVENTS, SIZE_MAX);
+
+    for (size_t i = 0; i < count; i++)
+        sweep_member(m, events[i], now);
+    m->swept = count == SWEEP_EVENTS ? events[count - 1]->seq : 0;
+}
+
+/* Does p have to be looked at, although nothing has changed here? Another broker may have been
+ * wrong, a log may have been lost, or there is room for a member by now. */
+static bool is_odd(const struct members *m, const struct pair *p)
+{
+    struct slice channel = channel_of(p), session = session_of(p);
+    bool member = state_member(state_of(m), channel, session);
+    bool here = presence_find_in(m->config.presence, session, channel);
+    bool room = state_members(state_of(m), channel) < m->config.max;
+    return member != here && (!here || room);
+}
+
+static void sweep_pairs(struct members *m, int64_t now)
+{
+    size_t count = table_count(m->pairs);
+    for (size_t left = count < SWEEP_PAIRS ? count : SWEEP_PAIRS; left; left--) {
+        struct pair *p = TAILQ_FIRST(&m->all);
+        TAILQ_REMOVE(&m->all, p, all);
+        TAILQ_INSERT_TAIL(&m->all, p, all);
+        if (!p->expiry.place && is_odd(m, p))
+            look_at(m, p, now);
+    }
+}
+
+void members_sweep(struct members *m, int64_t now)
+{
+    sweep_state(m, now);
+    sweep_pairs(m, now);
+    m->tell = m->crowded_count > 0;
+}
