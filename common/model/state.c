@@ -819,6 +819,11 @@ uint64_t state_count(const struct state *s)
     return s->count;
 }
 
+bool state_is_empty(const struct state *s)
+{
+    return !s->all.deque.count;
+}
+
 uint64_t state_bytes(const struct state *s)
 {
     return s->bytes;

@@ -68,6 +68,7 @@ uint64_t state_expire_one(struct state *s, int64_t now_ms);
 void state_clear(struct state *s);
 
 uint64_t state_count(const struct state *s); /* keys, without members */
+bool state_is_empty(const struct state *s);  /* no key, and no member */
 uint64_t state_bytes(const struct state *s); /* memory, as the limit counts it */
 
 /* --- reading --- */

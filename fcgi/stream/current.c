@@ -77,7 +77,7 @@ bool current_concerns(const struct stream *s, uint64_t position)
     struct event *first;
     if (s->set->current_lost)
         return true;
-    return state_count(s->set->current) && read_state(s, 0, position, &first, 1);
+    return !state_is_empty(s->set->current) && read_state(s, 0, position, &first, 1);
 }
 
 void current_begin(struct stream *s)

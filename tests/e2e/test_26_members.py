@@ -50,6 +50,15 @@ def enter(site, session, room, **options):
     return site.start_open(session, channels=[room], keep_blocks=True, **options)
 
 
+def both(site, room, how=enter):
+    """Anna and then Bert."""
+    anna = how(site, "anna", room)
+    wait_changes(anna, [("+", "anna")])
+    bert = how(site, "bert", room)
+    wait_changes(anna, [("+", "anna"), ("+", "bert")])
+    return anna, bert
+
+
 def members(site, room, headers=None, **query):
     """The list over HTTP."""
     status, _, body = site.request(path="/presence", headers=headers, channel=room, **{"session": "anyone", **query})
@@ -95,9 +104,7 @@ def test_several_streams_of_a_session_count_once(site, room):
 
 
 def test_a_reload_is_no_departure(site, room):
-    anna = enter(site, "anna", room)
-    bert = enter(site, "bert", room)
-    wait_changes(anna, [("+", "anna"), ("+", "bert")])
+    anna, bert = both(site, room)
     for _ in range(3):
         bert.close()
         time.sleep(GRACE / 4)
@@ -108,9 +115,7 @@ def test_a_reload_is_no_departure(site, room):
 
 
 def test_what_is_missed_is_resumed(site, room):
-    anna = enter(site, "anna", room)
-    bert = enter(site, "bert", room)
-    wait_changes(anna, [("+", "anna"), ("+", "bert")])
+    anna, bert = both(site, room)
     cursor = anna.last_event_id
     other = enter(site, "dora", room)
     wait_changes(anna, [("+", "anna"), ("+", "bert"), ("+", "dora")])
@@ -177,9 +182,7 @@ def test_the_list_comes_in_pages(site, room):
 
 def test_beyond_the_bound_there_is_a_number(bench):
     site = Site(bench, broker=broker(presence_members=2))
-    anna = enter(site, "anna", "hall")
-    bert = enter(site, "bert", "hall")
-    wait_changes(anna, [("+", "anna"), ("+", "bert")])
+    anna, bert = both(site, "hall")
     more = [enter(site, f"s{n}", "hall") for n in range(3)]
     anna.wait(lambda: changes(anna)[-1] == ("=", 5), "the number")
     late = enter(site, "s0", "hall")
@@ -229,8 +232,7 @@ def stubborn(site, session, room):
 def test_a_broker_that_restarts_knows_who_stays(bench, store):
     more = {} if store == "memory" else {"store": str(bench.folder / "store")}
     site = Site(bench, broker=broker(**more))
-    anna, bert = stubborn(site, "anna", "hall"), stubborn(site, "bert", "hall")
-    wait_changes(anna, [("+", "anna"), ("+", "bert")])
+    anna, bert = both(site, "hall", stubborn)
     site.broker.kill()
     bert.close()
     site.broker.start()
@@ -244,8 +246,7 @@ def test_a_broker_that_restarts_knows_who_stays(bench, store):
 @pytest.mark.parametrize("how", ["kill", "restart"])
 def test_a_worker_that_restarts_is_no_departure(bench, how):
     site = Site(bench, workers=2, broker=broker(presence_grace="5s"))
-    anna, bert = stubborn(site, "anna", "hall"), stubborn(site, "bert", "hall")
-    wait_changes(anna, [("+", "anna"), ("+", "bert")])
+    anna, bert = both(site, "hall", stubborn)
     for worker in site.workers:
         if how == "kill":
             worker.kill()
@@ -261,6 +262,7 @@ def test_a_worker_that_restarts_is_no_departure(bench, how):
 def test_who_does_not_come_back_from_a_lost_worker_has_left(bench):
     site = Site(bench, workers=1, broker=broker())
     anna = stubborn(site, "anna", "hall")
+    wait_changes(anna, [("+", "anna")])
     bert = enter(site, "bert", "hall")
     wait_changes(anna, [("+", "anna"), ("+", "bert")])
     site.worker.kill()
