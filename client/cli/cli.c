@@ -17,7 +17,7 @@
 static const struct verb *const verbs[] = {
     &verb_publish, &verb_shutdown, &verb_online, &verb_sessions, &verb_connections, &verb_workers,
     &verb_history, &verb_stats,    &verb_ping,   &verb_tail,     &verb_log_level,   &verb_keygen,
-    &verb_top,     &verb_watch,    &verb_bans,   &verb_unban,    &verb_state,
+    &verb_top,     &verb_watch,    &verb_bans,   &verb_unban,    &verb_state,       &verb_members,
 };
 
 static const struct option_row options[] = {

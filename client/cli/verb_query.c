@@ -155,6 +155,44 @@ const struct verb verb_sessions = {
     .run = query,
 };
 
+/* ---- members ---- */
+
+static const struct flag_row members_flags[] = {
+    TEXT("after", after, "SESSION", "list those after this one, in byte order"),
+    LIMIT,
+};
+
+static const struct column members_columns[] = {
+    {.field = "session", .heading = "SESSION"},
+    {.field = "since", .heading = "SINCE", .is_time = true},
+};
+
+static int members(const struct verb_call *call)
+{
+    struct buf request = {0};
+    const struct flags *flags = &call->verb->flags;
+    json_begin_object(&request, NULL);
+    json_put_text(&request, "op", slice_of("members"));
+    json_put_text(&request, "channel", slice_of(call->args[0]));
+    for (size_t i = 0; i < flags->count; i++)
+        put_flag(&request, &flags->rows[i], call->flags);
+    json_end_object(&request);
+    return round_trip(call, &request);
+}
+
+const struct verb verb_members = {
+    .name = "members",
+    .args = "CHANNEL",
+    .summary = "list the members of a channel",
+    .more = "The channel is one of the broker's option presence-channels.\n",
+    .flags = {members_flags, COUNT(members_flags)},
+    .flags_size = sizeof(struct query_flags),
+    .min_args = 1,
+    .max_args = 1,
+    .view = {"members", members_columns, COUNT(members_columns), "--after the last one, or --limit"},
+    .run = members,
+};
+
 /* ---- bans ---- */
 
 static const struct column bans_columns[] = {
