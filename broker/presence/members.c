@@ -25,7 +25,7 @@
 #define BATCH_EVENTS 500u /* of joins and leaves; the next batch has the rest */
 #define SWEEP_EVENTS 1000u
 #define SWEEP_PAIRS 1000u
-#define CROWDED_MAX 100u /* channels of which the number is told in one batch */
+#define CROWDED_MAX 100u /* channels whose number is published in one batch */
 
 #define PAIR_NAME_MAX (1 + 2 * NAME_BYTES_MAX)
 

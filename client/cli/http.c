@@ -31,15 +31,10 @@ static struct curl_slist *add_header(struct curl_slist *list, const char *name, 
     return longer;
 }
 
-static struct curl_slist *new_headers(const char *token)
+static struct curl_slist *new_headers(const char *header, const char *value)
 {
-    char *bearer = NULL;
     struct curl_slist *list = add_header(NULL, "Content-Type", "application/json");
-    if (list && token) {
-        list = asprintf(&bearer, "Bearer %s", token) < 0 ? NULL : add_header(list, "Authorization", bearer);
-        free(bearer);
-    }
-    return list;
+    return list && value ? add_header(list, header, value) : list;
 }
 
 static int errno_of(CURLcode code)
@@ -72,8 +67,22 @@ static int perform(CURL *curl, struct http_answer *out, char why[HTTP_WHY])
 int http_post(const char *url, const char *token, struct slice json, uint64_t timeout_ms, struct http_answer *out,
               char why[HTTP_WHY])
 {
+    char *bearer = NULL;
+    *out = (struct http_answer){0};
+    snprintf(why, HTTP_WHY, "out of memory");
+    if (token && asprintf(&bearer, "Bearer %s", token) < 0)
+        return -ENOMEM;
+
+    int err = http_post_with(url, "Authorization", bearer, json, timeout_ms, out, why);
+    free(bearer);
+    return err;
+}
+
+int http_post_with(const char *url, const char *header, const char *value, struct slice json, uint64_t timeout_ms,
+                   struct http_answer *out, char why[HTTP_WHY])
+{
     CURL *curl = curl_easy_init();
-    struct curl_slist *headers = curl ? new_headers(token) : NULL;
+    struct curl_slist *headers = curl ? new_headers(header, value) : NULL;
     int err = -ENOMEM;
     *out = (struct http_answer){0};
     snprintf(why, HTTP_WHY, "out of memory");

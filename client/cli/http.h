@@ -24,6 +24,10 @@ struct http_answer {
 int http_post(const char *url, const char *token, struct slice json, uint64_t timeout_ms, struct http_answer *out,
               char why[HTTP_WHY]);
 
+/* The same with another header than the token's. */
+int http_post_with(const char *url, const char *header, const char *value, struct slice json, uint64_t timeout_ms,
+                   struct http_answer *out, char why[HTTP_WHY]);
+
 void http_answer_release(struct http_answer *a);
 
 #endif

@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/json_out.h"
 #include "cli/show.h"
 #include "cli/verb.h"
+#include "cli/webhook.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -13,6 +15,7 @@ struct watch_flags {
     bool no_snapshot;
     const char *session;
     struct flag_count count;
+    const char *webhook, *secret_file, *state;
 };
 
 static const struct flag_row rows[] = {
@@ -31,14 +34,31 @@ static const struct flag_row rows[] = {
      .type = FLAG_COUNT,
      .offset = offsetof(struct watch_flags, count),
      .max = INT64_MAX},
+    {.name = "webhook",
+     .arg = "URL",
+     .help = "post the changes there, and print nothing",
+     .type = FLAG_TEXT,
+     .offset = offsetof(struct watch_flags, webhook)},
+    {.name = "secret-file",
+     .arg = "FILE",
+     .help = "sign what is posted with the secret in FILE",
+     .type = FLAG_TEXT,
+     .offset = offsetof(struct watch_flags, secret_file)},
+    {.name = "state",
+     .arg = "DIR",
+     .help = "keep what was not posted in DIR",
+     .type = FLAG_TEXT,
+     .offset = offsetof(struct watch_flags, state)},
 };
 
 struct watching {
     const struct verb_call *call;
     const struct watch_flags *flags;
     struct ssecast_presence *presence;
-    uint64_t seen; /* lines printed */
-    int status;    /* the exit status, should it end now */
+    struct webhook *webhook; /* NULL: print */
+    bool full;               /* the webhook takes no more: begin again */
+    uint64_t seen;           /* lines printed */
+    int status;              /* the exit status, should it end now */
 };
 
 static const char *what(const struct ssecast_presence_event *e)
@@ -81,21 +101,43 @@ static void stop(struct watching *w, int status)
     ssecast_presence_close(w->presence);
 }
 
+static void count_line(struct watching *w)
+{
+    w->seen++;
+    if (w->flags->count.given && w->seen >= w->flags->count.value)
+        stop(w, STATUS_OK);
+}
+
+/* When too much waits, all of it is dropped, and the watch begins again. */
+static void post(struct watching *w, struct slice object)
+{
+    int err = webhook_add(w->webhook, object);
+    if (!err) {
+        count_line(w);
+        return;
+    }
+    w->full = err == -ENOSPC;
+    stop(w, w->full ? STATUS_OK : complain(w->call, STATUS_FAILED, "--state: %s", strerror(-err)));
+}
+
 static void on_event(void *context, const struct ssecast_presence_event *e)
 {
     struct watching *w = context;
     if (w->flags->session && strcmp(w->flags->session, e->session) != 0)
         return;
+    if (w->webhook) {
+        post(w, (struct slice){e->json, e->json_len});
+        return;
+    }
     if (w->call->settings->json)
         fwrite(e->json, 1, e->json_len, stdout);
     else
         print_text(e);
     putchar('\n');
-    w->seen++;
     if (fflush(stdout))
         stop(w, complain(w->call, STATUS_FAILED, "cannot write the output: %s", strerror(errno)));
-    else if (w->flags->count.given && w->seen >= w->flags->count.value)
-        stop(w, STATUS_OK);
+    else
+        count_line(w);
 }
 
 static void on_state(void *context, enum ssecast_presence_state state, uint64_t missed, const char *message)
@@ -107,21 +149,88 @@ static void on_state(void *context, enum ssecast_presence_state state, uint64_t 
         complain(w->call, STATUS_OK, "%s%s", message, made_up ? "; the differences follow" : "");
 }
 
-static int run(const struct verb_call *call)
+/* Watch until something stops it. */
+static int watch(struct watching *w)
 {
-    struct watching w = {.call = call, .flags = call->flags};
+    const struct verb_call *call = w->call;
     struct ssecast_presence_options options = {
-        .no_snapshot = w.flags->no_snapshot, .event = on_event, .state = on_state, .context = &w};
-    if (w.flags->count.given && w.flags->count.value == 0)
-        return STATUS_OK;
-    int status = open_presence(call, &options, &w.presence);
+        .no_snapshot = w->flags->no_snapshot, .event = on_event, .state = on_state, .context = w};
+    int status = open_presence(call, &options, &w->presence);
     if (status != STATUS_OK)
         return status;
-    int err = ssecast_presence_run(w.presence);
-    ssecast_presence_free(&w.presence);
+
+    int err = ssecast_presence_run(w->presence);
+    ssecast_presence_free(&w->presence);
     if (err == -EREMOTEIO)
         return STATUS_FAILED;
-    return err ? complain(call, STATUS_FAILED, "%s", strerror(-err)) : w.status;
+    return err ? complain(call, STATUS_FAILED, "%s", strerror(-err)) : w->status;
+}
+
+/* ---- webhook ---- */
+
+/* Called by the thread of the webhook. */
+static void on_note(void *context, const char *message)
+{
+    const struct watching *w = context;
+    complain(w->call, STATUS_OK, "--webhook: %s", message);
+}
+
+/* The receiver forgets what it knew: the open connections follow. */
+static int put_reset(struct watching *w)
+{
+    char text[64];
+    int len = snprintf(text, sizeof text, "{\"type\":\"reset\",\"at\":%lld}", (long long)time(NULL) * 1000);
+    int err = webhook_add(w->webhook, (struct slice){text, (size_t)len});
+    if (err == -ENOSPC)
+        err = webhook_clear(w->webhook) ? -EIO : webhook_add(w->webhook, (struct slice){text, (size_t)len});
+    return err ? complain(w->call, STATUS_FAILED, "--state: %s", strerror(-err)) : STATUS_OK;
+}
+
+static int watch_for_webhook(struct watching *w)
+{
+    int status;
+    do {
+        if (w->full)
+            complain(w->call, STATUS_OK, "--webhook: too much waits; it is dropped, and the watch begins again");
+        w->full = false;
+        status = put_reset(w);
+        if (status == STATUS_OK)
+            status = watch(w);
+        if (w->full && webhook_clear(w->webhook) != 0)
+            return complain(w->call, STATUS_FAILED, "--state cannot be written");
+    } while (w->full);
+    return status;
+}
+
+static int run_webhook(struct watching *w)
+{
+    char why[WEBHOOK_WHY];
+    struct webhook_config config = {.url = w->flags->webhook,
+                                    .secret_file = w->flags->secret_file,
+                                    .folder = w->flags->state,
+                                    .timeout_ms = 10000,
+                                    .note = on_note,
+                                    .context = w};
+    if (!config.secret_file)
+        return complain(w->call, STATUS_USAGE, "--webhook needs --secret-file");
+    if (webhook_open(&config, &w->webhook, why) != 0)
+        return complain(w->call, STATUS_FAILED, "%s", why);
+
+    int status = watch_for_webhook(w);
+    if (status == STATUS_OK)
+        webhook_close(&w->webhook);
+    return status;
+}
+
+static int run(const struct verb_call *call)
+{
+    static struct watching w; /* the thread of a webhook outlives a failure */
+    w = (struct watching){.call = call, .flags = call->flags};
+    if (!w.flags->webhook && (w.flags->secret_file || w.flags->state))
+        return complain(call, STATUS_USAGE, "--secret-file and --state need --webhook");
+    if (w.flags->count.given && w.flags->count.value == 0)
+        return STATUS_OK;
+    return w.flags->webhook ? run_webhook(&w) : watch(&w);
 }
 
 const struct verb verb_watch = {

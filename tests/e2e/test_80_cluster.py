@@ -616,3 +616,35 @@ def test_three_servers_keep_the_stream(bench):
         client.publish("m", text="without it", timeout=25)
         leader.start()
         assert len(kept(client)) == 501
+
+
+# Presence in a channel
+
+def test_each_join_and_leave_is_published_once(bench):
+    cluster = Cluster(bench, presence_channels="hall", presence_grace="1s", worker_lease="3s")
+
+    def wait_changes(stream, joins, leaves):
+        stream.wait(lambda: (len(texts(stream, "ssecast.join")), len(texts(stream, "ssecast.leave"))) == (joins, leaves),
+                    f"{joins} joins, {leaves} leaves")
+
+    def check_changes(stream, joins, leaves):
+        time.sleep(4)
+        mark = cluster.clients[0].publish("mark", data=time.time(), to={"channels": ["hall"]})
+        stream.wait(lambda: str(mark["seq"]) in [e.id for e in stream.events()], "the mark")
+        assert (len(texts(stream, "ssecast.join")), len(texts(stream, "ssecast.leave"))) == (joins, leaves)
+
+    a = cluster.open(0, "session=anna&channels=hall")
+    wait_changes(a, 1, 0)
+    b = cluster.open(1, "session=bert&channels=hall")
+    again = cluster.open(0, "session=bert&channels=hall")
+    wait_changes(a, 2, 0)
+    wait_changes(b, 2, 0)
+    for client in cluster.clients:
+        wait_until(lambda c=client: [m["session"] for m in c.demand({"op": "members", "channel": "hall"})["members"]] == ["anna", "bert"],
+                   what="both brokers have the list")
+    b.close()
+    check_changes(a, 2, 0)
+    again.close()
+    wait_changes(a, 2, 1)
+    check_changes(a, 2, 1)
+    assert cluster.clients[0].stats()["member_joins"] == 2

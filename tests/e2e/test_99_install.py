@@ -148,7 +148,7 @@ def test_systemd_understands_the_units(root):
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze")
-@pytest.mark.parametrize("unit", ["ssecast-broker.service", "ssecast-fcgi@.service"])
+@pytest.mark.parametrize("unit", ["ssecast-broker.service", "ssecast-fcgi@.service", "ssecast-webhook.service"])
 def test_the_units_are_well_sandboxed(unit):
     done = run(["systemd-analyze", "security", "--no-pager", "--offline=true", "--threshold=12", ROOT / "systemd" / unit])
     assert done.returncode == 0, done.stdout[-2000:]

@@ -401,7 +401,7 @@ static void flip(struct model *m, size_t s, size_t c, size_t i)
         m->left_at[s][c] = now;
 }
 
-/* Presence starts anew; the streams that are open report themselves, those of session 0 only later. */
+/* Presence starts again; the streams that are open report themselves, those of session 0 only later. */
 static void restart(struct model *m)
 {
     stop();

@@ -1,0 +1,49 @@
+/* webhook.h - posts messages to a web server: in order, in batches, again until they are taken.
+ *
+ * Each message gets a number, one more than the one before. A batch is posted as
+ * {"messages":[...]} with the HMAC of the body under a shared secret. It is posted again, later and
+ * later, until the answer is a 2xx; then the next batch follows. A folder keeps what was not taken
+ * and the last number, so another process goes on there. So a message may come twice, with the same
+ * number.
+ *
+ * A thread posts. webhook_add() does not wait for the web server.
+ *
+ * Ownership: texts are copied.
+ */
+#ifndef SSECAST_WEBHOOK_H
+#define SSECAST_WEBHOOK_H
+
+#include <stdint.h>
+
+#include "base/slice.h"
+
+struct webhook;
+
+#define WEBHOOK_WHY 512
+#define WEBHOOK_SECRET_MIN 16u /* bytes */
+#define WEBHOOK_BATCH 100u     /* messages */
+#define WEBHOOK_QUEUE_BYTES ((size_t)64 << 20)
+
+struct webhook_config {
+    const char *url;
+    const char *secret_file;                          /* one line */
+    const char *folder;                               /* exists; NULL: what was not taken is lost with the process */
+    uint64_t timeout_ms;                              /* of one post */
+    void (*note)(void *context, const char *message); /* for people; called by the thread */
+    void *context;
+};
+
+/* 0; or -errno with a line in why. */
+int webhook_open(const struct webhook_config *config, struct webhook **out, char why[WEBHOOK_WHY]);
+
+/* Add a message, a JSON object. 0; -ENOSPC: WEBHOOK_QUEUE_BYTES are waiting; -ENOMEM; or -errno of
+ * the folder. */
+int webhook_add(struct webhook *w, struct slice object);
+
+/* Forget the messages that wait. Their numbers are not used again. 0 or -errno of the folder. */
+int webhook_clear(struct webhook *w);
+
+/* Wait until all is taken, then end the thread. Safe on NULL. */
+void webhook_close(struct webhook **w);
+
+#endif

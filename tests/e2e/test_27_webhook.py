@@ -1,0 +1,229 @@
+"""ssecast watch --webhook: presence changes posted to a web server, in order, until they are taken."""
+
+import hashlib
+import hmac
+import http.server
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+from support.fcgi import FastCgi
+from support.ports import free_port
+from support.processes import BUILD
+from support.site import Site
+from support.waiting import wait_until
+
+SECRET = b"a secret of more than 16 bytes"
+RECEIVER = pathlib.Path(__file__).parents[2] / "examples/webhook/receive.php"
+
+
+class Receiver:
+    """Keeps what is posted. answers: what the next posts get: a status, or None: the connection ends."""
+
+    def __init__(self, port=0):
+        self.batches, self.answers, self.delay, self.bad = [], [], 0, []
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):  # pylint: disable=invalid-name
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                expected = "sha256=" + hmac.new(SECRET, body, hashlib.sha256).hexdigest()
+                if self.headers["X-Ssecast-Signature"] != expected or self.headers["Content-Type"] != "application/json":
+                    outer.bad.append(dict(self.headers))
+                time.sleep(outer.delay)
+                outer.batches.append(json.loads(body))
+                status = outer.answers.pop(0) if outer.answers else 204
+                if status:
+                    self.send_response(status)
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self.port = self.server.server_port
+        self.url = f"http://127.0.0.1:{self.port}/hook"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+    @property
+    def messages(self):
+        return [m for batch in self.batches for m in batch["messages"]]
+
+    @property
+    def sessions(self):
+        """[("+", session)] in order, each number once."""
+        signs, out, last = {"session_online": "+", "session_offline": "-"}, [], 0
+        for m in self.messages:
+            if m["number"] > last and m["type"] in signs and m["session"] != "probe":
+                out.append((signs[m["type"]], m["session"]))
+            last = max(last, m["number"])
+        return out
+
+    def check_order(self):
+        """Numbers go up by one; a batch that comes again begins with a number that came before."""
+        last = 0
+        for batch in self.batches:
+            numbers = [m["number"] for m in batch["messages"]]
+            assert set(batch) == {"messages"} and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+            assert numbers[0] <= last + 1
+            last = max(last, numbers[-1])
+        assert not self.bad
+
+
+@pytest.fixture
+def site(bench):
+    (bench.folder / "secret").write_bytes(SECRET + b"\n")
+    (bench.folder / "state").mkdir()
+    return Site(bench)
+
+
+@pytest.fixture
+def receiver(bench):
+    return bench.closing(Receiver())
+
+
+@pytest.fixture
+def watch(bench, site):
+    """Starts the watch; ended with the test."""
+    started = []
+
+    def start(url, *more, state=True):
+        args = ["--state", str(bench.folder / "state")] if state else []
+        process = subprocess.Popen([f"{BUILD}/ssecast", "--commands", site.broker.endpoint("commands"), "--presence", site.broker.endpoint("presence"),
+                                    "watch", "--webhook", url, "--secret-file", str(bench.folder / "secret"), *args, *more],
+                                   stderr=subprocess.PIPE, text=True)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def come_and_go(site, name):
+    with FastCgi(site.worker.socket) as web:
+        web.get(f"session={name}").wait_open()
+        site.wait_connections(name, 1)
+    site.wait_connections(name, 0)
+
+
+def wait_watching(site, receiver):
+    """Until the watch has the open connections, and reports changes."""
+    probe = site.open_counted("probe")
+    wait_until(lambda: any(m.get("session") == "probe" for m in receiver.messages), what="the watch")
+    return probe
+
+
+def wait_for(receiver, expected):
+    wait_until(lambda: receiver.sessions == expected, what=lambda: f"{expected}; have {receiver.sessions}")
+
+
+def test_changes_are_posted_in_order_and_signed(site, receiver, watch):
+    anna = site.open_counted("anna")
+    watch(receiver.url)
+    wait_for(receiver, [("+", "anna")])
+    come_and_go(site, "bert")
+    anna.close()
+    wait_for(receiver, [("+", "anna"), ("+", "bert"), ("-", "bert"), ("-", "anna")])
+    receiver.check_order()
+    first, second = receiver.messages[:2]
+    assert first["number"] == 1 and first["type"] == "reset"
+    assert second["type"] == "connected" and second["present"] is True and second["session"] == "anna"
+
+
+def test_what_is_not_taken_comes_again(site, receiver, watch):
+    receiver.answers = [500, None, 302, 404]
+    receiver.delay = 0.2
+    process = watch(receiver.url)
+    wait_watching(site, receiver)
+    come_and_go(site, "anna")
+    wait_for(receiver, [("+", "anna"), ("-", "anna")])
+    assert receiver.batches[0] == receiver.batches[1] == receiver.batches[4]
+    receiver.check_order()
+    assert process.poll() is None
+
+
+def test_a_crash_loses_nothing_and_no_number_is_given_out_twice(site, receiver, watch):
+    port = receiver.port
+    process = watch(receiver.url)
+    wait_watching(site, receiver)
+    come_and_go(site, "anna")
+    wait_for(receiver, [("+", "anna"), ("-", "anna")])
+    receiver.close()
+    come_and_go(site, "bert")
+    time.sleep(1)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    before = receiver.messages[-1]["number"]
+
+    second = Receiver(port)
+    try:
+        come_and_go(site, "cleo")  # nobody watches
+        watch(second.url)
+        wait_until(lambda: second.messages and second.messages[-1].get("session") == "probe" and second.messages[-1].get("present"),
+                   what="the new start, and the open connections")
+        come_and_go(site, "dora")
+        wait_for(second, [("+", "bert"), ("-", "bert"), ("+", "dora"), ("-", "dora")])
+        assert second.messages[0]["number"] == before + 1
+        receiver.batches += second.batches
+        receiver.check_order()
+    finally:
+        second.close()
+
+
+def test_wrong_flags_and_files_are_named(bench, site, watch, receiver):
+    del site
+    (bench.folder / "short").write_text("short")
+    run = [f"{BUILD}/ssecast", "watch"]
+    secret = ["--secret-file", str(bench.folder / "secret")]
+    for args, text in ((["--webhook", receiver.url], "needs --secret-file"), ([*secret], "need --webhook"),
+                       (["--webhook", receiver.url, "--secret-file", str(bench.folder / "short")], "16"),
+                       (["--webhook", receiver.url, "--secret-file", "/nonexistent"], "/nonexistent"),
+                       (["--webhook", receiver.url, *secret, "--state", "/nonexistent"], "/nonexistent")):
+        done = subprocess.run([*run, *args], capture_output=True, text=True, timeout=30, check=False)
+        assert done.returncode in (1, 2) and text in done.stderr, done
+    watch(receiver.url)
+    wait_until(lambda: receiver.batches, what="the first post")
+    second = watch(receiver.url)
+    assert second.wait(30) == 1 and "another process" in second.stderr.read()
+
+
+@pytest.mark.skipif(not shutil.which("php"), reason="no php")
+def test_the_receiver_of_the_examples(bench, site, watch):
+    """The web server of PHP, which is down at first."""
+    port, known = free_port(), bench.folder / "known"
+    known.mkdir()
+    watch(f"http://127.0.0.1:{port}/receive.php")
+    anna = site.open_counted("anna")
+    come_and_go(site, "bert")
+
+    settings = {"WEBHOOK_SECRET_FILE": f"{bench.folder}/secret", "WEBHOOK_FOLDER": str(known)}
+    web = subprocess.Popen([shutil.which("php"), "-S", f"127.0.0.1:{port}", "-t", str(RECEIVER.parent)], env={**os.environ, **settings},
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        def online():
+            file = known / "online.json"
+            return set(json.loads(file.read_text())["online"]) if file.exists() else None
+        wait_until(lambda: online() == {"anna"}, what=lambda: f"anna is online; have {online()}")
+        number = json.loads((known / "online.json").read_text())["number"]
+        wrong = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", "X-Ssecast-Signature: sha256=" + "0" * 64, "-d",
+                                '{"messages":[{"number":9999,"type":"reset"}]}', f"http://127.0.0.1:{port}/receive.php"],
+                               capture_output=True, text=True, timeout=30, check=True)
+        assert wrong.stdout == "403" and json.loads((known / "online.json").read_text())["number"] == number
+        anna.close()
+        wait_until(lambda: online() == set(), what="nobody is online")
+    finally:
+        web.terminate()
+        web.wait(30)
