@@ -121,6 +121,7 @@ static int shorten_file(struct webhook *w)
 
 static int put_message(struct webhook *w, uint64_t number, struct slice line)
 {
+    MUST(line.data && line.len);
     struct message *m = malloc(sizeof *m + line.len);
     if (!m)
         return -ENOMEM;

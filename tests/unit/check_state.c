@@ -283,6 +283,30 @@ START_TEST(new_keys_have_a_bound)
 }
 END_TEST
 
+START_TEST(members_count_for_their_channel_and_not_for_the_state)
+{
+    struct state_limits none = {0, 0};
+    struct event *member = make(2, "c:c",
+                                "\x01"
+                                "a",
+                                false, 0);
+    ck_assert(state_has_room(state, member, &none));
+    ck_assert_int_eq(state_apply(state, member), 0);
+    set(3, "c:c", "\x01");
+    ck_assert_uint_eq(state_count(state) + state_bytes(state), 0);
+    ck_assert(!state_is_empty(state));
+    ck_assert_uint_eq(state_members(state, S("c")), 1);
+    ck_assert_uint_eq(state_members(state, S("d")), 0);
+    ck_assert_ptr_eq(state_member(state, S("c"), S("a")), member);
+    ck_assert_ptr_null(state_member(state, S("c"), S("b")));
+    forget(4, "c:c",
+           "\x01"
+           "a");
+    ck_assert_uint_eq(state_members(state, S("c")), 0);
+    event_unref(&member);
+}
+END_TEST
+
 START_TEST(the_text_has_no_id_and_is_made_once)
 {
     struct event *e = make(7, "", "a", false, 0);
@@ -501,6 +525,7 @@ int main(void)
     tcase_add_test(tests, an_expired_key_is_forgotten);
     tcase_add_test(tests, a_later_event_lengthens_or_ends_the_time);
     tcase_add_test(tests, new_keys_have_a_bound);
+    tcase_add_test(tests, members_count_for_their_channel_and_not_for_the_state);
     tcase_add_test(tests, the_text_has_no_id_and_is_made_once);
     tcase_add_test(tests, what_was_not_settled_is_taken_back);
     tcase_add_test(tests, changes_are_listed_until_they_are_settled);
