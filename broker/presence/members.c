@@ -120,6 +120,9 @@ void members_free(struct members **m)
 
 bool members_has(const struct members *m, struct slice channel)
 {
+    if (!m)
+        return false;
+
     struct names patterns = {m->patterns, m->config.channels->count};
     return patterns_match(&patterns, channel);
 }

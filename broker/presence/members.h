@@ -42,7 +42,7 @@ struct members_config {
 struct members *members_new(const struct members_config *config);
 void members_free(struct members **m);
 
-/* True when the channel has members. */
+/* True when the channel has members. Safe on NULL. */
 bool members_has(const struct members *m, struct slice channel);
 
 /* A change of presence. foreign: another broker reports the connection, and will append the event;
