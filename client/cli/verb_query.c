@@ -164,7 +164,7 @@ static const struct flag_row members_flags[] = {
 
 static const struct column members_columns[] = {
     {.field = "session", .heading = "SESSION"},
-    {.field = "since", .heading = "SINCE", .is_time = true},
+    {.field = "since", .heading = "SINCE", .form = FORM_TIME},
 };
 
 static int members(const struct verb_call *call)

@@ -13,6 +13,7 @@
 
 #define LOW_WATER 32768u /* bytes waiting below which more is read */
 #define CHUNK 64u        /* events read at once */
+#define OVERFLOWS_PER_SECOND 32u
 
 static void ask_broker(struct stream *s, uint64_t after, struct slice id)
 {
@@ -215,14 +216,15 @@ static void take_back(struct stream *s)
         s->shown = s->cursor;
 }
 
-/* s is live and has everything up to position in its queue. */
+/* s is live and has everything up to position in its queue. From here on it reads from the window
+ * when its reader has taken what is left in the queue. So a reader that takes nothing costs
+ * nothing. */
 static void read_window_from(struct stream *s, uint64_t position)
 {
     s->state = STREAM_RESUMING;
     s->cursor = position;
     take_back(s);
     conn_fall_behind(&s->exchange.conn);
-    resume_continue(s);
 }
 
 void resume_fall_behind(struct stream *s, uint64_t position)
@@ -239,12 +241,22 @@ void resume_refresh(struct stream *s)
     if (!s->set->expires || s->pending || !conn_unwritten(&s->exchange.conn))
         return;
 
-    if (s->state == STREAM_LIVE) {
+    if (s->state == STREAM_LIVE)
         read_window_from(s, history_head(s->set->window));
-    } else if (s->state == STREAM_RESUMING) {
+    else if (s->state == STREAM_RESUMING)
         take_back(s);
-        resume_continue(s);
-    }
+}
+
+/* An answer takes a walk over the window. When many readers stall at once, some are not looked at;
+ * they have until write-timeout. */
+static bool may_measure(struct streams *set)
+{
+    int64_t second = loop_now(set->loop) / 1000;
+    if (set->measured_second != second)
+        set->measured_in_second = 0;
+
+    set->measured_second = second;
+    return set->measured_in_second++ < OVERFLOWS_PER_SECOND;
 }
 
 bool resume_overflows(const struct stream *s)
@@ -254,6 +266,9 @@ bool resume_overflows(const struct stream *s)
 
     if (!s->set->compacts)
         return true;
+    if (!may_measure(s->set))
+        return false;
+
     while (bytes <= budget && c.upto < history_head(s->set->window)) {
         if (!read_chunk(s, c.upto, NULL, &c))
             return true;

@@ -120,6 +120,8 @@ struct streams {
     struct joined joined;        /* of current, for streams that begin together */
     uint64_t current_at;         /* position of the welcome that it came with */
     bool current_lost;           /* events were lost: it is out of date until the next welcome */
+    int64_t measured_second;     /* loop_now() in seconds, of the last resume_overflows() */
+    unsigned measured_in_second; /* how often it was called in that second */
     bool compacts, expires;      /* an event had a key, or a ttl: what waits may be superseded, or out of date */
     struct bundle live;          /* of this iteration, in the window already, not yet sent to live streams */
     struct upstream *upstream;   /* set by the wiring */
