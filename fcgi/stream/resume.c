@@ -216,15 +216,16 @@ static void take_back(struct stream *s)
         s->shown = s->cursor;
 }
 
-/* s is live and has everything up to position in its queue. From here on it reads from the window
- * when its reader has taken what is left in the queue. So a reader that takes nothing costs
- * nothing. */
+/* s is live and has everything up to position in its queue. From here on it reads from the window.
+ * It is not live again before its reader has taken what waits. So the queue of a reader that takes
+ * nothing is read again once. */
 static void read_window_from(struct stream *s, uint64_t position)
 {
     s->state = STREAM_RESUMING;
     s->cursor = position;
     take_back(s);
     conn_fall_behind(&s->exchange.conn);
+    resume_continue(s);
 }
 
 void resume_fall_behind(struct stream *s, uint64_t position)
@@ -241,10 +242,12 @@ void resume_refresh(struct stream *s)
     if (!s->set->expires || s->pending || !conn_unwritten(&s->exchange.conn))
         return;
 
-    if (s->state == STREAM_LIVE)
+    if (s->state == STREAM_LIVE) {
         read_window_from(s, history_head(s->set->window));
-    else if (s->state == STREAM_RESUMING)
+    } else if (s->state == STREAM_RESUMING) {
         take_back(s);
+        resume_continue(s);
+    }
 }
 
 /* An answer takes a walk over the window. When many readers stall at once, some are not looked at;
@@ -302,6 +305,8 @@ void resume_continue(struct stream *s)
             if (!current_continue(s))
                 return;
         } else if (s->cursor >= history_head(s->set->window)) {
+            if (s->exchange.conn.behind && s->exchange.conn.blocked)
+                return;
             go_live(s);
         } else if (!send_chunk(s)) {
             leave_window(s);

@@ -172,9 +172,9 @@ def refusal(broker):
 
 
 def other_format(data):
-    known = b"format" + (3).to_bytes(4, "little")
+    known = b"format" + (4).to_bytes(4, "little")
     assert data.count(known) >= 1
-    return data.replace(known, b"format" + (4).to_bytes(4, "little"))
+    return data.replace(known, b"format" + (5).to_bytes(4, "little"))
 
 
 DAMAGES = {

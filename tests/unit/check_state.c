@@ -285,7 +285,7 @@ END_TEST
 
 START_TEST(members_count_for_their_channel_and_not_for_the_state)
 {
-    struct state_limits none = {0, 0};
+    struct state_limits none = {0};
     struct event *member = make(2, "c:c",
                                 "\x01"
                                 "a",
