@@ -12,7 +12,7 @@
 
 #define EVENT_RULE "at most 255 bytes without NUL, CR or LF, not beginning with \"" EVENT_RESERVED "\""
 
-#define EVENT_FIELDS "event", "data", "text", "to", "except", "id", "retry", "key", "remove", "ttl", NULL
+#define EVENT_FIELDS "event", "data", "text", "to", "except", "id", "retry", "key", "remove", "ttl", "private", NULL
 
 static const char *const single_fields[] = {"op", "ref", EVENT_FIELDS};
 static const char *const batch_fields[] = {"op", "ref", "events", NULL};
@@ -75,6 +75,14 @@ static int read_key(const struct json_object *o, struct event_spec *spec, struct
     return 0;
 }
 
+static int read_private(const struct json_object *o, struct event_spec *spec, struct json_fault *fault)
+{
+    int err = json_get_flag(o, "private", &spec->is_private, fault);
+    if (!err && spec->is_private && !spec->has_to)
+        return json_fault_at(fault, o, "private", "needs a `to` beside it");
+    return err;
+}
+
 /* Read the payload. Exactly one is accepted. *field is the name of its field; NULL: the second
  * frame. */
 static int read_data(const struct json_object *o, const struct slice *payload, struct slice *data, const char **field,
@@ -125,6 +133,7 @@ static int read_event(const struct command_context *c, const struct grant *grant
     err = err ? err : targets_read_in(o, "except", &spec->lists[EXCEPT_SESSIONS], &has_except, fault);
     err = err ? err : targets_check_count(c->limits.targets, o, spec->lists, fault);
     err = err ? err : read_key(o, spec, fault);
+    err = err ? err : read_private(o, spec, fault);
     err = err ? err : targets_check(grant, spec->has_to, &spec->lists[TO_SESSIONS], fault);
     return err ? err : targets_check_except(grant, &spec->lists[EXCEPT_SESSIONS], fault);
 }
@@ -183,6 +192,8 @@ static int publish_one(const struct command_context *c, const struct command_req
     if (done.duplicate)
         json_put_flag(reply, "duplicate", true);
     json_put_count(reply, "online", done.duplicate ? 0 : presence_match(c->presence, spec.has_to, spec.lists));
+    if (!done.duplicate && spec.seq_as_id)
+        json_put_flag(reply, "seq_as_id", true);
     return 0;
 }
 

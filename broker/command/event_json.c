@@ -96,6 +96,8 @@ int event_json_put(struct buf *out, const struct event *e, const struct grant *g
         json_put_text(out, "key", e->key);
     if (e->remove)
         json_put_flag(out, "remove", true);
+    if (e->is_private)
+        json_put_flag(out, "private", true);
     if (e->ttl_s)
         json_put_count(out, "ttl", e->ttl_s);
 

@@ -13,6 +13,7 @@
 #define FLAG_HAS_TO 1
 #define FLAG_SEQ_AS_ID 2
 #define FLAG_REMOVE 4
+#define FLAG_PRIVATE 8
 #define ENTRY_MAX ((size_t)UINT32_MAX)
 #define TIME_MAX_MS (INT64_MAX / 4) /* unix time: sums of times and durations do not overflow */
 
@@ -144,7 +145,8 @@ static void put_head(char *p, const struct event *e)
     memset(p, 0, EVENT_ENTRY_MIN);
     put_u32(p, (uint32_t)e->entry.len);
     p[4] = (char)e->kind;
-    p[5] = (char)(FLAG_HAS_TO * e->has_to | FLAG_SEQ_AS_ID * e->seq_as_id | FLAG_REMOVE * e->remove);
+    p[5] = (char)(FLAG_HAS_TO * e->has_to | FLAG_SEQ_AS_ID * e->seq_as_id | FLAG_REMOVE * e->remove |
+                  FLAG_PRIVATE * e->is_private);
     put_u16(p + 6, (uint16_t)e->id.len);
     put_u64(p + 8, e->seq);
     put_u64(p + 16, (uint64_t)e->time_ms);
@@ -296,6 +298,12 @@ static bool key_fits_target(const struct event *e)
     return e->kind == EVENT_MESSAGE && one_target(e->has_to, e->counts[TO_SESSIONS], e->counts[TO_CHANNELS], others);
 }
 
+/* Nobody can be granted what is addressed to everyone. */
+static bool private_fits_target(const struct event *e)
+{
+    return e->kind == EVENT_MESSAGE && e->has_to;
+}
+
 enum event_target event_key_target(const struct event *e, struct slice *name)
 {
     size_t session = 0, channel = 0;
@@ -316,6 +324,24 @@ struct event *event_without_id(const struct event *e)
     if (end && memcmp(text.data, field, sizeof field - 1) == 0)
         text = (struct slice){end + 1, text.len - (size_t)(end + 1 - text.data)};
     return event_text(text);
+}
+
+struct event *event_with_id(const struct event *e, struct slice id)
+{
+    static const char field[] = "id: ", end[] = "\n";
+    struct event *bare = event_without_id(e);
+    struct event *out = bare ? event_text_room(sizeof field + sizeof end - 2 + id.len + bare->text.len) : NULL;
+    if (out) {
+        char *p = put_slice(out->bytes, slice_of(field));
+        p = put_slice(p, id);
+        p = put_slice(p, slice_of(end));
+        p = put_slice(p, bare->text);
+        MUST((size_t)(p - out->bytes) == out->text.len);
+        out->seq = e->seq;
+        out->time_ms = e->time_ms;
+    }
+    event_unref(&bare);
+    return out;
 }
 
 static struct event *new_record(const struct event_spec *spec)
@@ -367,6 +393,7 @@ struct event *event_new(const struct event_spec *spec)
     e->block_s = spec->block_s;
     e->ttl_s = spec->ttl_s;
     e->remove = spec->remove;
+    e->is_private = spec->is_private;
     e->has_to = spec->has_to;
     e->seq_as_id = spec->id.len && spec->seq_as_id;
     char *p = e->bytes + EVENT_ENTRY_MIN;
@@ -380,7 +407,7 @@ struct event *event_new(const struct event_spec *spec)
     e->text = (struct slice){p, sse_encode(&block, p)};
     put_head(e->bytes, e);
     index_excepts(e);
-    MUST(key_fits_target(e));
+    MUST(key_fits_target(e) && (!e->is_private || private_fits_target(e)));
     return e;
 }
 
@@ -446,6 +473,7 @@ static bool scan_entry(struct event *e)
     e->seq = get_u64(head + 8);
     e->time_ms = (int64_t)get_u64(head + 16);
     e->remove = (head[5] & FLAG_REMOVE) != 0;
+    e->is_private = (head[5] & FLAG_PRIVATE) != 0;
     bool known = e->kind == EVENT_MESSAGE || e->kind == EVENT_SHUTDOWN;
     if ((!known && !event_is_record(e)) || e->seq == 0 || e->time_ms < 0 || e->time_ms > TIME_MAX_MS ||
         !scan_seconds(e))
@@ -456,6 +484,8 @@ static bool scan_entry(struct event *e)
         return false;
     e->text = (struct slice){text, text_len};
     index_excepts(e);
+    if (e->is_private && !private_fits_target(e))
+        return false;
     return key_fits_target(e) && (!event_is_record(e) || is_whole_record(e));
 }
 
@@ -562,7 +592,25 @@ static bool lists_hold(const struct event *e, enum event_list sessions, const st
 
 bool event_concerns(const struct event *e, const struct audience *who)
 {
-    return (!e->has_to || lists_hold(e, TO_SESSIONS, who)) && !event_excludes(e, who);
+    bool by_channel = who->every_channel && e->counts[TO_CHANNELS];
+    return (!e->has_to || by_channel || lists_hold(e, TO_SESSIONS, who)) && !event_excludes(e, who);
+}
+
+bool event_names_itself(const struct event *e, const struct audience *who)
+{
+    struct audience itself = {.session = who->session, .connection = who->connection};
+    return lists_hold(e, TO_SESSIONS, &itself);
+}
+
+bool event_names_channel(const struct event *e, const struct audience *who)
+{
+    if (!e->counts[TO_CHANNELS])
+        return false;
+
+    bool found = who->every_channel;
+    for (size_t i = 0; !found && i < who->channels.count; i++)
+        found = names_hold(e, TO_CHANNELS, who->channels.items[i]);
+    return found;
 }
 
 bool event_excludes(const struct event *e, const struct audience *who)

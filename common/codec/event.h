@@ -12,7 +12,8 @@
  *     4  u8  kind                              message (0: none)
  *     5  u8  flags: 1 has a `to`,         28  u32 text length
  *            2 the id: line is the seq,   32  u16 count of names, one for each list (6)
- *            4 removes its key            44  u16 publisher length
+ *            4 removes its key,           44  u16 publisher length
+ *            8 private
  *     6  u16 id length                    46  u16 key length
  *     8  u64 seq                          48  id, publisher, key, then the names (u16 length +
  *    16  u64 time, unix ms                    bytes, list by list), then the text (bans: for each
@@ -78,6 +79,7 @@ struct event_spec {
     uint32_t block_s; /* EVENT_SHUTDOWN: how long its sessions are refused, seconds */
     uint32_t ttl_s;   /* EVENT_MESSAGE: how long it may be delivered, seconds; 0: without end */
     bool remove;      /* the key is forgotten */
+    bool is_private;  /* only those who are granted it receive it; it has a `to` */
     bool seq_as_id;   /* the id: line shows the seq although there is an own id */
     bool has_retry;
     bool has_to; /* false: for everyone but the except lists */
@@ -94,6 +96,7 @@ struct event {
     bool has_to;
     bool seq_as_id;  /* the id: line shows the seq although there is an own id */
     bool remove;     /* its key is forgotten */
+    bool is_private; /* by its channels it reaches only those who are granted one of them */
     bool superseded; /* there is a later event with its key and target (kept by state.h, not encoded) */
     uint16_t counts[EVENT_LISTS];
     uint32_t offsets[EVENT_LISTS]; /* of each list's first name, in the entry */
@@ -150,6 +153,9 @@ bool event_is_member_key(struct slice key, struct slice *session);
 /* The text of e without its id: line, as an EVENT_TEXT. NULL when out of memory. */
 struct event *event_without_id(const struct event *e);
 
+/* The text of e with another id: line, as an EVENT_TEXT with e's seq and time. NULL when out of memory. */
+struct event *event_with_id(const struct event *e, struct slice id);
+
 /* Walk the names of one list: set *cursor to 0, then call until false. */
 bool event_next_name(const struct event *e, enum event_list list, size_t *cursor, struct slice *name);
 
@@ -178,6 +184,7 @@ struct audience {
     struct slice session; /* empty: it has none, and no list of sessions concerns it */
     struct slice connection;
     struct names channels;
+    bool every_channel; /* it is in all channels, beside those named */
 };
 
 /* True when the connection is in `to` (or there is no `to`) and in no `except`. */
@@ -186,6 +193,12 @@ bool event_concerns(const struct event *e, const struct audience *who);
 /* True when the connection is in an `except` list. The time does not depend on the length of the
  * lists. */
 bool event_excludes(const struct event *e, const struct audience *who);
+
+/* True when `to` has the connection itself, or its session. */
+bool event_names_itself(const struct event *e, const struct audience *who);
+
+/* True when `to` has a channel of the connection. */
+bool event_names_channel(const struct event *e, const struct audience *who);
 
 /* Bytes of memory of e's index, beside its struct and its entry. */
 size_t event_index_bytes(const struct event *e);

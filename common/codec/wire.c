@@ -130,6 +130,7 @@ void wire_put_replay(struct buf *b, const struct wire_replay *m)
     add_name(b, m->who.session);
     add_name(b, m->who.connection);
     add_names(b, &m->who.channels);
+    add_u8(b, m->who.every_channel);
 }
 
 void wire_put_shutdowns(struct buf *b, const struct wire_shutdowns *m)
@@ -464,6 +465,7 @@ int wire_get_replay(struct slice message, struct wire_replay *m)
     m->who.session = take_name(&r);
     m->who.connection = take_name(&r);
     m->channels = take_names(&r);
+    m->who.every_channel = take_u8(&r);
     return verdict(&r);
 }
 

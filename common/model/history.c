@@ -584,7 +584,7 @@ static void add_sources(const struct history *h, const struct history_filter *fi
     const struct audience *who = filter ? filter->who : NULL;
 
     m->count = 0;
-    if (!who) {
+    if (!who || who->every_channel) {
         merge_add(m, &h->all, after);
         return;
     }
@@ -604,6 +604,8 @@ static bool passes(const struct event *e, const struct history_filter *filter)
         return true;
     if (e->ttl_s && filter->now_ms >= event_expires_ms(e))
         return false;
+    if (filter->who && filter->who->every_channel && !event_concerns(e, filter->who))
+        return false;
     if (!filter->compact || !e->superseded)
         return !filter->who || !event_excludes(e, filter->who);
 
@@ -617,9 +619,14 @@ size_t history_read(const struct history *h, const struct history_filter *filter
 {
     struct merge merge;
     add_sources(h, filter, after, &merge);
-    size_t found = 0, bytes = 0;
+    size_t found = 0, bytes = 0, scanned = 0;
+    bool scans = filter && filter->who && filter->who->every_channel;
     struct event *e;
     while ((e = merge_next(&merge))) {
+        if (scans && ++scanned > HISTORY_SCAN_MAX) {
+            *upto = e->seq - 1;
+            return found;
+        }
         if (!passes(e, filter))
             continue;
         if (found == max || (found && bytes + e->entry.len > max_bytes)) {

@@ -29,6 +29,7 @@ struct history_limits {
 };
 
 #define HISTORY_CHANNELS_MAX MERGE_CHANNELS_MAX
+#define HISTORY_SCAN_MAX 16384u /* events that a reader of all channels looks at in one call */
 
 /* What is kept beside the entries, in bytes of memory with what malloc() adds (measured, rounded
  * up). The sum depends on nothing but the retained events, so all brokers of a cluster evict

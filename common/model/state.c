@@ -758,7 +758,7 @@ static void add_sources(const struct state *s, const struct audience *who, uint6
     const struct index *index;
 
     m->count = 0;
-    if (!who) {
+    if (!who || who->every_channel) {
         merge_add(m, &s->all.deque, after);
         return;
     }
@@ -771,6 +771,12 @@ static void add_sources(const struct state *s, const struct audience *who, uint6
             merge_add(m, &index->deque, after);
 }
 
+/* The indexes have found those of other readers. */
+static bool reaches(const struct event *e, const struct audience *who)
+{
+    return !who || !who->every_channel || event_concerns(e, who);
+}
+
 size_t state_read(const struct state *s, const struct history_filter *filter, uint64_t after, uint64_t upto,
                   struct event **out, size_t max, size_t max_bytes)
 {
@@ -779,7 +785,7 @@ size_t state_read(const struct state *s, const struct history_filter *filter, ui
 
     add_sources(s, filter->who, after, &merge);
     for (struct event *e; (e = merge_next(&merge)) && e->seq <= upto;) {
-        if (e->superseded || filter->now_ms >= event_expires_ms(e))
+        if (e->superseded || filter->now_ms >= event_expires_ms(e) || !reaches(e, filter->who))
             continue;
         if (found == max || (found && bytes + e->entry.len > max_bytes))
             break;

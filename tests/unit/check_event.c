@@ -464,7 +464,7 @@ static struct names split(const char *text, struct slice *out)
 START_TEST(it_concerns_who_is_in_to_and_not_in_except)
 {
     struct slice scratch[EVENT_LISTS][8], channels[] = {S("r"), S("s")};
-    struct audience who = {S("a"), S("c"), {channels, 2}};
+    struct audience who = {S("a"), S("c"), {channels, 2}, false};
     struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = 1, .has_to = concerned[_i].has_to};
     for (int i = 0; i < 3; i++) {
         spec.lists[TO_SESSIONS + i] = split(concerned[_i].to[i], scratch[TO_SESSIONS + i]);
@@ -474,6 +474,43 @@ START_TEST(it_concerns_who_is_in_to_and_not_in_except)
     ck_assert(event_concerns(e, &who) == concerned[_i].concerns);
     ck_assert(event_excludes(e, &who) == concerned[_i].excludes);
     event_unref(&e);
+}
+END_TEST
+
+START_TEST(a_private_event_stays_private)
+{
+    struct slice channel = S("r"), session = S("a");
+    struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = 1, .has_to = true, .is_private = true};
+    spec.lists[TO_CHANNELS] = (struct names){&channel, 1};
+    spec.lists[TO_SESSIONS] = (struct names){&session, 1};
+    struct event *e = make(&spec);
+    size_t used;
+    struct event *again = event_parse(e->entry, &used);
+    ck_assert(e->is_private && again && again->is_private);
+
+    struct audience mine = {.session = session, .connection = S("c")};
+    struct audience reader = {.connection = S("c"), .channels = {&channel, 1}};
+    struct audience all = {.connection = S("c"), .every_channel = true};
+    ck_assert(event_names_itself(e, &mine) && !event_names_channel(e, &mine));
+    ck_assert(!event_names_itself(e, &reader) && event_names_channel(e, &reader));
+    ck_assert(!event_names_itself(e, &all) && event_names_channel(e, &all) && event_concerns(e, &all));
+
+    e->bytes[5] = 8; /* private without a `to` */
+    ck_assert_ptr_null(event_parse(e->entry, &used));
+    event_unref(&e);
+    event_unref(&again);
+}
+END_TEST
+
+START_TEST(its_text_can_have_another_id)
+{
+    struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = 7, .time_ms = 9, .event = S("m"), .data = S("id: x")};
+    struct event *e = make(&spec), *other = event_with_id(e, S("#7"));
+    ck_assert_ptr_nonnull(other);
+    assert_slice(other->text, S("id: #7\nevent: m\ndata: id: x\n\n"));
+    ck_assert(other->seq == 7 && other->time_ms == 9 && other->kind == EVENT_TEXT);
+    event_unref(&e);
+    event_unref(&other);
 }
 END_TEST
 
@@ -613,6 +650,8 @@ int main(void)
     tcase_add_test(tests, random_damage_never_reads_outside);
     tcase_add_test(tests, too_many_names_or_a_long_id_make_no_event);
     tcase_add_test(tests, references_are_counted);
+    tcase_add_test(tests, a_private_event_stays_private);
+    tcase_add_test(tests, its_text_can_have_another_id);
     tcase_add_loop_test(tests, it_concerns_who_is_in_to_and_not_in_except, 0, COUNT(concerned));
     tcase_add_loop_test(tests, a_long_except_excludes_whom_a_short_one_excludes, 0, 7);
     tcase_add_loop_test(tests, a_long_except_excludes_whom_a_short_one_excludes, 399, 401);

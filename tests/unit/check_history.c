@@ -326,7 +326,7 @@ END_TEST
 START_TEST(a_rollback_takes_back)
 {
     struct slice names[] = {S("a")};
-    struct audience who = {S("a"), S("c"), {0}};
+    struct audience who = {S("a"), S("c"), {0}, false};
     begin(&wide, 10);
     append_to(11, TO_SESSIONS, "a");
     append_id(12, "order-1");
@@ -480,7 +480,7 @@ END_TEST
 START_TEST(a_reader_gets_what_concerns_it)
 {
     struct slice channels[] = {S("r"), S("s")};
-    struct audience who = {S("a"), S("c"), {channels, 2}};
+    struct audience who = {S("a"), S("c"), {channels, 2}, false};
     begin(&wide, 0);
     append(1);
     append_to(2, TO_SESSIONS, "a");
@@ -499,10 +499,44 @@ START_TEST(a_reader_gets_what_concerns_it)
 }
 END_TEST
 
+START_TEST(a_reader_of_every_channel_gets_what_is_for_any)
+{
+    struct audience who = {.connection = S("c"), .every_channel = true};
+    begin(&wide, 0);
+    append(1);
+    append_to(2, TO_SESSIONS, "a");
+    append_to(3, TO_CHANNELS, "x");
+    append_to(4, TO_CONNECTIONS, "d");
+    append_to(5, TO_CONNECTIONS, "c");
+    append_to(6, TO_CHANNELS, "y");
+    append_to(7, EXCEPT_CONNECTIONS, "c");
+    assert_read(&who, 0, 10, 100000, "1 3 5 6", 7);
+    assert_read(&who, 3, 1, 100000, "5", 5);
+}
+END_TEST
+
+START_TEST(a_reader_of_every_channel_looks_at_a_bounded_number_of_events)
+{
+    struct audience who = {.connection = S("c"), .every_channel = true};
+    uint64_t upto, last = HISTORY_SCAN_MAX + 2;
+    struct event *e;
+    begin(&wide, 0);
+    for (uint64_t seq = 1; seq < last; seq++)
+        append_to(seq, TO_SESSIONS, "a");
+    append_to(last, TO_CHANNELS, "x");
+
+    struct history_filter filter = {.who = &who};
+    ck_assert_uint_eq(history_read(history, &filter, 0, &e, 1, 1, &upto), 0);
+    ck_assert_uint_eq(upto, HISTORY_SCAN_MAX);
+    ck_assert_uint_eq(history_read(history, &filter, upto, &e, 1, 1, &upto), 1);
+    ck_assert(e->seq == last && upto == last);
+}
+END_TEST
+
 START_TEST(an_event_that_concerns_a_reader_twice_comes_once)
 {
     struct slice channels[] = {S("r"), S("s")}, connection = S("c"), sessions[] = {S("a"), S("a")};
-    struct audience who = {S("a"), connection, {channels, 2}};
+    struct audience who = {S("a"), connection, {channels, 2}, false};
     struct event_spec spec = {
         .kind = EVENT_MESSAGE, .seq = 1, .has_to = true, .lists = {{sessions, 2}, {channels, 2}, {&connection, 1}}};
     begin(&wide, 0);
@@ -516,7 +550,7 @@ END_TEST
 
 START_TEST(a_page_ends_at_its_limits)
 {
-    struct audience who = {S("a"), S("c"), {0}};
+    struct audience who = {S("a"), S("c"), {0}, false};
     begin(&wide, 0);
     for (uint64_t seq = 1; seq <= 9; seq++)
         append_to(seq, TO_SESSIONS, seq % 2 ? "a" : "b");
@@ -536,7 +570,7 @@ END_TEST
 
 START_TEST(the_last_of_a_filtered_page_completes_up_to_the_head)
 {
-    struct audience who = {S("a"), S("c"), {0}};
+    struct audience who = {S("a"), S("c"), {0}, false};
     begin(&wide, 0);
     append_to(1, TO_SESSIONS, "a");
     append_to(2, TO_SESSIONS, "b");
@@ -549,7 +583,7 @@ START_TEST(a_reader_may_have_many_channels)
 {
     static char text[HISTORY_CHANNELS_MAX][8];
     struct slice channels[HISTORY_CHANNELS_MAX];
-    struct audience who = {S("a"), S("c"), {channels, HISTORY_CHANNELS_MAX}};
+    struct audience who = {S("a"), S("c"), {channels, HISTORY_CHANNELS_MAX}, false};
     begin(&wide, 0);
     for (uint64_t i = 0; i < HISTORY_CHANNELS_MAX; i++) {
         snprintf(text[i], sizeof text[i], "%" PRIu64, i);
@@ -969,7 +1003,7 @@ static void assert_page(struct dice *dice, const struct audience *who)
 static void assert_like_model(struct dice *dice)
 {
     struct slice own[3] = {channels[roll(dice, 2)], channels[2 + roll(dice, 2)], channels[4 + roll(dice, 2)]};
-    struct audience who = {sessions[roll(dice, NAMES)], connections[roll(dice, NAMES)], {own, roll(dice, 4)}};
+    struct audience who = {sessions[roll(dice, NAMES)], connections[roll(dice, NAMES)], {own, roll(dice, 4)}, false};
     uint64_t oldest = model.count ? model.events[model.first]->seq : model_head() + 1;
     ck_assert_uint_eq(history_count(history), model.count);
     ck_assert_uint_eq(history_bytes(history), model_bytes());
@@ -1197,6 +1231,8 @@ static void add_stories(TCase *tests)
     tcase_add_test(tests, ids_outlive_a_break_and_a_history_that_is_replaced);
     tcase_add_test(tests, a_reader_gets_what_concerns_it);
     tcase_add_test(tests, an_event_that_concerns_a_reader_twice_comes_once);
+    tcase_add_test(tests, a_reader_of_every_channel_gets_what_is_for_any);
+    tcase_add_test(tests, a_reader_of_every_channel_looks_at_a_bounded_number_of_events);
     tcase_add_test(tests, a_page_ends_at_its_limits);
     tcase_add_test(tests, the_last_of_a_filtered_page_completes_up_to_the_head);
     tcase_add_test(tests, a_reader_may_have_many_channels);

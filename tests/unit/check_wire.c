@@ -87,7 +87,7 @@ static void put_replay(struct buf *b)
                                              .after = 6,
                                              .id = S("order-17"),
                                              .everything = true,
-                                             .who = {S("a"), S("c"), {some_channels, 3}},
+                                             .who = {S("a"), S("c"), {some_channels, 3}, true},
                                              .max_bytes = 65536});
 }
 
@@ -534,6 +534,7 @@ START_TEST(a_replay_arrives)
     assert_slice(m.id, S("order-17"));
     assert_slice(m.who.session, S("a"));
     assert_slice(m.who.connection, S("c"));
+    ck_assert(m.who.every_channel);
     for (int i = 0; i < 3; i++) {
         ck_assert(wire_next_name(&m.channels, &name));
         assert_slice(name, some_channels[i]);
