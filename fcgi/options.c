@@ -76,6 +76,10 @@ static const struct option_row rows[] = {
     {"publish", NULL, "no", "accept events over HTTP (token with publish claim)", OPTION_FLAG, AT(publish), 0, 0, NULL},
     {"publish-bytes", "SIZE", "2M", "limit the size of publish requests over HTTP", OPTION_SIZE, AT(publish_bytes),
      1024, WIRE_COMMAND_JSON_MAX, NULL},
+    {"mercure", NULL, "no", "answer the Mercure protocol at .../.well-known/mercure", OPTION_FLAG, AT(mercure), 0, 0,
+     NULL},
+    {"mercure-anonymous", NULL, "no", "let Mercure subscribers come without a token", OPTION_FLAG,
+     AT(mercure_anonymous), 0, 0, NULL},
     {"max-connections", "N", "0", "limit streams (0: 15/16 of the file limit)", OPTION_COUNT, AT(max_connections), 0,
      1u << 30, NULL},
     {"max-per-session", "N", "0", "limit streams per session; end the oldest (0: unlimited)", OPTION_COUNT,
@@ -115,6 +119,14 @@ static int check_brokers(const struct options *o, char why[OPTION_WHY_MAX])
     return -EINVAL;
 }
 
+/* The option for which tokens are judged. */
+static const char *token_user(const struct options *o)
+{
+    if (o->publish)
+        return "--publish";
+    return o->mercure ? "--mercure" : "jwt as a source of sessions, channels or metadata";
+}
+
 /* Tokens need keys that can be read. */
 static int check_tokens(const struct options *o, char why[OPTION_WHY_MAX])
 {
@@ -124,10 +136,10 @@ static int check_tokens(const struct options *o, char why[OPTION_WHY_MAX])
 
     if (keys.secret_file || keys.key_file)
         return tokens_check(&keys, why, OPTION_WHY_MAX);
-    if (!o->publish && !request_wants_token(&rules))
+    if (!o->publish && !o->mercure && !request_wants_token(&rules))
         return 0;
     snprintf(why, OPTION_WHY_MAX, "%s needs --jwt-secret-file FILE (HS256) or --jwt-key-file FILE (public keys)",
-             o->publish ? "--publish" : "jwt as a source of sessions, channels or metadata");
+             token_user(o));
     return -EINVAL;
 }
 

@@ -240,7 +240,7 @@ static const struct accept_hooks scgi_hooks = {
 /* Heads of 256 KiB at most, and bodies where somebody may publish. */
 static size_t room_for_requests(const struct options *o)
 {
-    return REQUESTS_ROOM + (o->publish ? BODIES * (size_t)o->publish_bytes : 0);
+    return REQUESTS_ROOM + (o->publish || o->mercure ? BODIES * (size_t)o->publish_bytes : 0);
 }
 
 static void serve_cgi(struct worker *w)
@@ -337,6 +337,11 @@ static int open_streams(struct worker *w, const char *prefix)
         .window_bytes = o->window_bytes,
         .publish_bytes = o->publish ? (size_t)o->publish_bytes : 0,
     };
+    w->streams.mercure = (struct mercure_rules){.anonymous = o->mercure_anonymous,
+                                                .max_topics = (size_t)o->max_channels,
+                                                .max_topic_bytes = (size_t)o->max_name_bytes,
+                                                .publish_bytes = (size_t)o->publish_bytes,
+                                                .cors_origins = &o->cors_origins};
     exchanges_init(&w->exchanges, w->loop, (size_t)o->queue_bytes, (int64_t)o->write_timeout_ms, w->streams.counters);
     return streams_init(&w->streams, prefix, (size_t)o->queue_bytes);
 }
@@ -387,7 +392,7 @@ static void open_services(struct worker *w)
     w->services = (struct services){
         .streams = &w->streams,
         .monitor = w->monitor,
-        .route_rules = {.mounts = &w->options.mounts, .cgi = w->cgi},
+        .route_rules = {.mounts = &w->options.mounts, .mercure = w->options.mercure, .cgi = w->cgi},
     };
     services_init(&w->services);
 }

@@ -58,6 +58,8 @@ static const char *const known[] = {
     "max-per-session",
     "max-retry",
     "max-targets",
+    "mercure",
+    "mercure-anonymous",
     "meta",
     "monitor-from",
     "monitor-host",

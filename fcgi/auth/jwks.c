@@ -182,6 +182,11 @@ static size_t decode(struct slice text, unsigned char *out, size_t max)
     return whole ? len : 0;
 }
 
+size_t jwks_base64url(struct slice text, unsigned char *out, size_t max)
+{
+    return decode(text, out, max);
+}
+
 /* --- JWKS --- */
 
 /* A member's bytes. 0: it is not there, or not base64url. */

@@ -276,9 +276,9 @@ static enum signature try_keys(const struct jwks *keys, const char *algorithm, c
     return found;
 }
 
-static bool is_signed(const struct tokens *t, jwt_t *jwt, struct slice text, struct slice signature, struct token *out)
+static bool is_signed(const struct tokens *t, const char *algorithm, const char *kid, struct slice text,
+                      struct slice signature, struct token *out)
 {
-    const char *algorithm = jwt_get_header(jwt, "alg"), *kid = jwt_get_header(jwt, "kid");
     enum signature best = ALGORITHM_UNKNOWN;
     for (size_t i = 0; algorithm && i < FILES && best != SIGNATURE_GOOD; i++) {
         enum signature found = try_keys(&t->files[i].keys, algorithm, kid, text, signature);
@@ -336,13 +336,93 @@ static struct json_in *signed_claims(const struct tokens *t, const char *token, 
     bool critical = is_critical(jwt);
     if (critical)
         set_fault(out, "its header demands an extension (crit)");
-    bool good = !critical && is_signed(t, jwt, text, signature, out);
+    bool good = !critical && is_signed(t, jwt_get_header(jwt, "alg"), jwt_get_header(jwt, "kid"), text, signature, out);
     char *json = good ? jwt_get_grants_json(jwt, NULL) : NULL;
     struct json_in *claims = json ? json_in_parse(slice_of(json)) : NULL;
     if (good && !claims)
         set_fault(out, "its claims cannot be read");
     free(json);
     jwt_free(jwt);
+    return claims;
+}
+
+/* --- access tokens --- */
+
+/* libjwt refuses a typ other than JWT, so an access token (RFC 9068) is taken apart here. */
+
+static struct json_in *part_json(struct slice part)
+{
+    unsigned char *bytes = malloc(part.len + 1);
+    size_t len = bytes ? jwks_base64url(part, bytes, part.len) : 0;
+    struct json_in *json = len ? json_in_parse((struct slice){(const char *)bytes, len}) : NULL;
+    free(bytes);
+    return json;
+}
+
+#define HEADER_TEXT_MAX 256u
+
+/* A text of the header, as a C string. NULL: it is not there, or none that a key could have. */
+static const char *header_text(const struct json_in *header, const char *name, char out[HEADER_TEXT_MAX])
+{
+    struct slice text = json_in_text(json_in_member(header, name));
+    if (!text.len || text.len >= HEADER_TEXT_MAX || memchr(text.data, 0, text.len))
+        return NULL;
+
+    memcpy(out, text.data, text.len);
+    out[text.len] = '\0';
+    return out;
+}
+
+/* The header of an access token; NULL: text is none. */
+static struct json_in *access_header(struct slice text)
+{
+    char typ[HEADER_TEXT_MAX];
+    const char *dot = memchr(text.data, '.', text.len);
+    struct json_in *header = dot ? part_json((struct slice){text.data, (size_t)(dot - text.data)}) : NULL;
+    const char *says = header_text(header, "typ", typ);
+
+    if (!says || (strcasecmp(says, "at+jwt") != 0 && strcasecmp(says, "application/at+jwt") != 0))
+        json_in_free(&header);
+    return header;
+}
+
+/* The claims of an access token that one of our keys signed; NULL with the fault. */
+static struct json_in *access_claims(const struct tokens *t, const struct json_in *header, struct slice text,
+                                     struct slice signature, struct token *out)
+{
+    char algorithm[HEADER_TEXT_MAX], kid[HEADER_TEXT_MAX];
+    const char *dot = memchr(text.data, '.', text.len);
+    MUST(dot);
+
+    if (json_in_member(header, "crit")) {
+        set_fault(out, "its header demands an extension (crit)");
+        return NULL;
+    }
+    if (json_in_member(header, "kid") && !header_text(header, "kid", kid)) {
+        set_fault(out, "its kid is not a text of at most %u bytes", HEADER_TEXT_MAX - 1);
+        return NULL;
+    }
+    if (!is_signed(t, header_text(header, "alg", algorithm), header_text(header, "kid", kid), text, signature, out))
+        return NULL;
+
+    size_t head_len = (size_t)(dot - text.data) + 1;
+    struct json_in *claims = part_json((struct slice){text.data + head_len, text.len - head_len});
+    if (!claims)
+        set_fault(out, "its claims cannot be read");
+    return claims;
+}
+
+/* The claims of a token for the hub, of either kind. */
+static struct json_in *mercure_claims(const struct tokens *t, const char *token, struct token *out)
+{
+    struct slice text, signature;
+    struct json_in *header = split(token, &text, &signature) ? access_header(text) : NULL;
+    if (!header)
+        return signed_claims(t, token, out);
+
+    out->access = true;
+    struct json_in *claims = access_claims(t, header, text, signature, out);
+    json_in_free(&header);
     return claims;
 }
 
@@ -479,6 +559,149 @@ static bool get_publish(const struct json_in *publish, struct token *out, struct
                         get_patterns(json_in_member(publish, "channels"), &out->publish.channels, at));
 }
 
+/* --- rights at the hub --- */
+
+#define MERCURE_CLAIM "mercure"
+#define MERCURE_CLAIM_LONG "https://mercure.rocks/"
+#define MERCURE_DETAIL "https://mercure.rocks/authorization-detail"
+
+/* A list of selectors of dialect 0.x. *at is where the next one is kept. False when it is none. */
+static bool get_topics(const struct json_in *list, struct selectors *out, struct selector **at)
+{
+    *out = (struct selectors){*at, json_in_count(list)};
+    for (size_t i = 0; i < out->count; i++) {
+        const struct json_in *item = json_in_item(list, i);
+        if (!json_in_is_text(item))
+            return false;
+        *(*at)++ = selector_of_topic(json_in_text(item));
+    }
+    return !list || json_in_is_list(list);
+}
+
+static bool get_mercure_claim(struct token *out)
+{
+    const struct json_in *claim = json_in_member(out->claims, MERCURE_CLAIM);
+    if (!claim)
+        claim = json_in_member(out->claims, MERCURE_CLAIM_LONG);
+    const struct json_in *publish = json_in_member(claim, "publish"), *subscribe = json_in_member(claim, "subscribe");
+    size_t count = json_in_count(publish) + json_in_count(subscribe);
+    if ((claim && !json_in_is_object(claim)) || count > TOKEN_NAMES_MAX)
+        return false;
+
+    struct selector *at = out->mercure.items = calloc(count + 1, sizeof *at);
+    return at && get_topics(publish, &out->mercure.publish, &at) && get_topics(subscribe, &out->mercure.subscribe, &at);
+}
+
+static bool lists_action(const struct json_in *actions, const char *action)
+{
+    for (size_t i = 0; i < json_in_count(actions); i++)
+        if (slice_equal(json_in_text(json_in_item(actions, i)), slice_of(action)))
+            return true;
+    return false;
+}
+
+/* Is this a list of actions that are known? */
+static bool actions_valid(const struct json_in *actions)
+{
+    for (size_t i = 0; i < json_in_count(actions); i++) {
+        struct slice action = json_in_text(json_in_item(actions, i));
+        if (!slice_equal(action, slice_of("publish")) && !slice_equal(action, slice_of("subscribe")))
+            return false;
+    }
+    return json_in_is_list(actions) && json_in_count(actions);
+}
+
+/* One topic of a detail. False when it is not what it must be. */
+static bool get_match(const struct json_in *topic, struct selector *out)
+{
+    const struct json_in *type = json_in_member(topic, "match_type");
+    struct slice match = json_in_text(json_in_member(topic, "match"));
+    bool exact = !type || slice_equal(json_in_text(type), slice_of("exact"));
+    bool pattern = slice_equal(json_in_text(type), slice_of("urlpattern"));
+
+    *out = selector_of_match(match, pattern);
+    return match.len && (exact || pattern);
+}
+
+static bool is_ours(const struct json_in *detail)
+{
+    return slice_equal(json_in_text(json_in_member(detail, "type")), slice_of(MERCURE_DETAIL));
+}
+
+/* Add the topics of all details for this action. False when one detail is not what it must be. */
+static bool get_details(const struct json_in *details, const char *action, struct selectors *out, struct selector **at)
+{
+    *out = (struct selectors){*at, 0};
+    for (size_t i = 0; i < json_in_count(details); i++) {
+        const struct json_in *detail = json_in_item(details, i), *topics = json_in_member(detail, "topics");
+        const struct json_in *actions = json_in_member(detail, "actions");
+        if (!json_in_is_object(detail) || !json_in_is_text(json_in_member(detail, "type")))
+            return false;
+        if (!is_ours(detail))
+            continue;
+        if (!actions_valid(actions) || !json_in_is_list(topics))
+            return false;
+        for (size_t k = 0; k < json_in_count(topics); k++) {
+            struct selector found;
+            if (!get_match(json_in_item(topics, k), &found))
+                return false;
+            if (lists_action(actions, action))
+                (*at)[out->count++] = found;
+        }
+    }
+    *at += out->count;
+    return true;
+}
+
+static bool get_authorization_details(struct token *out)
+{
+    const struct json_in *details = json_in_member(out->claims, "authorization_details");
+    size_t count = 0;
+    for (size_t i = 0; i < json_in_count(details); i++)
+        count += json_in_count(json_in_member(json_in_item(details, i), "topics"));
+    if ((details && !json_in_is_list(details)) || count > TOKEN_NAMES_MAX)
+        return false;
+
+    struct selector *at = out->mercure.items = calloc(2 * count + 1, sizeof *at);
+    return at && get_details(details, "publish", &out->mercure.publish, &at) &&
+           get_details(details, "subscribe", &out->mercure.subscribe, &at);
+}
+
+/* Who publishes, when no claim of ours says so. */
+static bool get_mercure_publisher(struct token *out)
+{
+    const struct selectors *publish = &out->mercure.publish;
+    if (out->publisher || !publish->count)
+        return true;
+
+    struct slice *names = calloc(publish->count, sizeof *names);
+    for (size_t i = 0; names && i < publish->count; i++)
+        names[i] = publish->items[i].text;
+
+    out->publish = (struct grant){.limited = true, .channels = {names, names ? publish->count : 0}};
+    bool good = names && get_publisher(out);
+    out->publish.channels = (struct names){0};
+    free(names);
+    return good;
+}
+
+/* NULL, or what is wrong with the rights at the hub. */
+static const char *get_mercure(struct token *out)
+{
+    const struct json_in *claims = out->claims, *audience = json_in_member(claims, "aud");
+    if (out->access) {
+        bool complete = json_in_member(claims, "exp") && json_in_is_text(json_in_member(claims, "iss")) &&
+                        (json_in_is_text(audience) || json_in_count(audience));
+        if (!complete)
+            return "an access token has exp, iss and aud";
+        if (!get_authorization_details(out))
+            return "authorization_details is not what it must be";
+    } else if (!get_mercure_claim(out)) {
+        return "the claim mercure is not what it must be";
+    }
+    return get_mercure_publisher(out) ? NULL : "out of memory";
+}
+
 /* What the token gives. False when a claim of ours is not what it must be. */
 static bool get_rights(struct token *out)
 {
@@ -512,14 +735,16 @@ static const char *judge(const struct token_rules *rules, int64_t now_ms, struct
     return get_rights(out) ? NULL : "sub, channels or publish is not what it must be";
 }
 
-static enum token_verdict verdict(struct tokens *t, const char *text, int64_t now_ms, struct token *out)
+static enum token_verdict verdict(struct tokens *t, const char *text, int64_t now_ms, bool mercure, struct token *out)
 {
     look(t, now_ms);
-    out->claims = signed_claims(t, text, out);
+    out->claims = mercure ? mercure_claims(t, text, out) : signed_claims(t, text, out);
     if (!out->claims)
         return TOKEN_INVALID;
 
     const char *fault = judge(&t->rules, now_ms, out);
+    if (!fault && mercure)
+        fault = get_mercure(out);
     if (fault) {
         set_fault(out, "%s", fault);
         return TOKEN_INVALID;
@@ -533,10 +758,10 @@ static enum token_verdict verdict(struct tokens *t, const char *text, int64_t no
     return TOKEN_EXPIRED;
 }
 
-enum token_verdict tokens_verify(struct tokens *t, const char *text, int64_t now_ms, struct token *out)
+static enum token_verdict verify(struct tokens *t, const char *text, int64_t now_ms, bool mercure, struct token *out)
 {
     *out = (struct token){0};
-    enum token_verdict v = text ? verdict(t, text, now_ms, out) : TOKEN_MISSING;
+    enum token_verdict v = text ? verdict(t, text, now_ms, mercure, out) : TOKEN_MISSING;
     if (v != TOKEN_GOOD) {
         char fault[TOKEN_FAULT_MAX];
         memcpy(fault, out->fault, sizeof fault);
@@ -547,8 +772,14 @@ enum token_verdict tokens_verify(struct tokens *t, const char *text, int64_t now
     return out->verdict = v;
 }
 
+enum token_verdict tokens_verify(struct tokens *t, const char *text, int64_t now_ms, struct token *out)
+{
+    return verify(t, text, now_ms, false, out);
+}
+
 void token_release(struct token *token)
 {
+    free(token->mercure.items);
     json_in_free(&token->claims);
     free(token->names);
     free(token->publisher);
@@ -625,6 +856,87 @@ enum token_verdict tokens_verify_request(struct tokens *t, const struct params *
             return v;
         if (first != TOKEN_EXPIRED)
             first = v;
+    }
+    return out->verdict = first;
+}
+
+/* --- requests to the hub --- */
+
+/* Where the hub looks, the first that there is. */
+enum mercure_place { PLACE_HEADER, PLACE_QUERY, PLACE_COOKIE, PLACE_ACCESS_COOKIE, PLACES };
+
+static char *in_place(const struct params *params, enum mercure_place place, size_t index)
+{
+    char *text = NULL;
+    switch (place) {
+    case PLACE_HEADER:
+        text = index == 0 ? bearer(params) : NULL;
+        break;
+    case PLACE_QUERY:
+        text = index == 0 ? params_query(params, "authorization") : NULL;
+        break;
+    case PLACE_COOKIE:
+        text = params_cookie(params, "mercureAuthorization", index);
+        break;
+    case PLACE_ACCESS_COOKIE:
+        text = params_cookie(params, "__Secure-mercure_access_token", index);
+        break;
+    case PLACES:
+        break;
+    }
+    return unless_empty(text);
+}
+
+static void wipe(char *text)
+{
+    if (text)
+        explicit_bzero(text, strlen(text));
+    free(text);
+}
+
+bool token_is_brought_to_mercure(const struct params *params)
+{
+    bool brought = false;
+    for (enum mercure_place place = PLACE_HEADER; !brought && place < PLACES; place++) {
+        char *text = in_place(params, place, 0);
+        brought = text != NULL;
+        wipe(text);
+    }
+    return brought;
+}
+
+/* A token in a URL ends up in logs: dialect 1.0 forbids it. */
+static void refuse_place(struct token *out, enum mercure_place place)
+{
+    if (out->verdict != TOKEN_GOOD || place != PLACE_QUERY || !out->access)
+        return;
+
+    token_release(out);
+    out->verdict = TOKEN_INVALID;
+    set_fault(out, "an access token came in the query");
+}
+
+enum token_verdict tokens_verify_mercure(struct tokens *t, const struct params *params, int64_t now_ms,
+                                         struct token *out)
+{
+    enum token_verdict first = TOKEN_MISSING;
+    *out = (struct token){0};
+
+    for (enum mercure_place place = PLACE_HEADER; place < PLACES; place++) {
+        char *text;
+        for (size_t i = 0; i < TOKEN_COOKIES_MAX && (text = in_place(params, place, i)); i++) {
+            verify(t, text, now_ms, true, out);
+            wipe(text);
+            refuse_place(out, place);
+            tell_refusal(out, params);
+            out->from_cookie = place >= PLACE_COOKIE;
+            if (out->verdict == TOKEN_GOOD)
+                return TOKEN_GOOD;
+            if (first != TOKEN_EXPIRED)
+                first = out->verdict;
+        }
+        if (first != TOKEN_MISSING && place < PLACE_COOKIE)
+            break; /* an explicit token counts, whatever cookies there are */
     }
     return out->verdict = first;
 }

@@ -14,6 +14,7 @@
 #ifndef SSECAST_TOKEN_H
 #define SSECAST_TOKEN_H
 
+#include "auth/selector.h"
 #include "codec/grant.h"
 #include "codec/json_in.h"
 #include "http/params.h"
@@ -31,17 +32,27 @@ enum token_verdict {
     TOKEN_INVALID, /* anything else */
 };
 
+/* What a token says of a hub (docs/mercure.md): the claim `mercure`, or `authorization_details` of an
+ * access token. A list that is missing allows nothing. */
+struct mercure_rights {
+    struct selectors publish, subscribe;
+    struct selector *items; /* both */
+};
+
 struct token {
     enum token_verdict verdict; /* the rest is set with TOKEN_GOOD only */
     struct slice sub;           /* the session; empty: it names none */
     bool has_channels;          /* false: not limited */
     struct names channels;      /* patterns */
     bool may_publish;
-    struct grant publish;        /* ROLE_PUBLISHER, with its patterns and its publisher */
-    int64_t expires_ms;          /* unix time, the leeway included; 0: it does not */
-    struct json_in *claims;      /* what the slices above point to */
-    struct slice *names;         /* the lists above */
-    char *publisher;             /* the identity in publish */
+    struct grant publish;   /* ROLE_PUBLISHER, with its patterns and its publisher */
+    int64_t expires_ms;     /* unix time, the leeway included; 0: it does not */
+    struct json_in *claims; /* what the slices above point to */
+    struct slice *names;    /* the lists above */
+    char *publisher;        /* the identity in publish */
+    bool access;            /* an access token (typ at+jwt), for the hub only */
+    bool from_cookie;       /* tokens_verify_mercure(): a browser sent it by itself */
+    struct mercure_rights mercure;
     char fault[TOKEN_FAULT_MAX]; /* EXPIRED, INVALID: why, for the log */
 };
 
@@ -87,6 +98,15 @@ enum token_verdict tokens_verify(struct tokens *t, const char *text, int64_t now
  * log (debug), with the client's address. */
 enum token_verdict tokens_verify_request(struct tokens *t, const struct params *params, int64_t now_ms,
                                          struct token *out);
+
+/* The same for the hub, which looks in other places: `Authorization: Bearer`, else the query's
+ * `authorization`, else the cookies `mercureAuthorization` and `__Secure-mercure_access_token`. Access
+ * tokens are judged here only, and never from the query. */
+enum token_verdict tokens_verify_mercure(struct tokens *t, const struct params *params, int64_t now_ms,
+                                         struct token *out);
+
+/* Does the request bring a token for the hub? */
+bool token_is_brought_to_mercure(const struct params *params);
 
 /* The value of WWW-Authenticate with a 401, and the error code and the sentence that its body
  * may tell. */

@@ -100,6 +100,19 @@ static bool is_untidy(struct slice path)
     return false;
 }
 
+static bool ends_with_hub(struct slice path)
+{
+    struct slice end = slice_of(ROUTE_HUB);
+    return path.len >= end.len && memcmp(path.data + path.len - end.len, end.data, end.len) == 0;
+}
+
+/* Is it the hub's path, as the client wrote it or as the web server maps it? */
+static bool is_hub(const struct params *params, struct slice path)
+{
+    const char *info = params_get(params, "PATH_INFO");
+    return ends_with_hub(path) || (info && ends_with_hub(slice_of(info)));
+}
+
 struct route route_find(const struct route_rules *rules, const struct params *params)
 {
     const char *uri = params_get(params, "REQUEST_URI");
@@ -111,6 +124,8 @@ struct route route_find(const struct route_rules *rules, const struct params *pa
     struct slice path = path_of(uri), said = said_mount(rules, params);
     if (!path.len || path.data[0] != '/' || is_untidy(path))
         return (struct route){.kind = ROUTE_NOTHING};
+    if (rules->mercure && is_hub(params, path))
+        return (struct route){.kind = ROUTE_MERCURE};
     if (rules->mounts && rules->mounts->count)
         return find_configured(rules->mounts, path);
     if (said.len > 1 && begins_with(path, said))

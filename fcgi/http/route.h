@@ -5,6 +5,7 @@
  * in ways of their own, and a path that would need it names nothing here. A rule of the web server
  * for MOUNT/SERVICE then covers every way to reach that service.
  *
+ *     .../.well-known/mercure  the hub, whatever is before it, where it is configured
  *     MOUNT, MOUNT/        the streams
  *     MOUNT/NAME           the service of that name; one segment
  *     anything else        nothing
@@ -19,8 +20,11 @@
 #include "http/params.h"
 #include "ops/option.h"
 
+#define ROUTE_HUB "/.well-known/mercure"
+
 struct route_rules {
     const struct option_list *mounts; /* NULL or empty: not said */
+    bool mercure;                     /* paths that end with ROUTE_HUB are the hub's */
     bool cgi;                         /* this is a CGI program: SCRIPT_NAME is the mount point */
 };
 
@@ -28,6 +32,7 @@ enum route_kind {
     ROUTE_NOTHING,
     ROUTE_STREAMS,
     ROUTE_SERVICE, /* if there is one of that name; else nothing */
+    ROUTE_MERCURE, /* the hub */
     ROUTE_EITHER,  /* a service if there is one of that name; else the streams */
 };
 

@@ -25,9 +25,22 @@ static const struct service *named(struct slice name)
     return NULL;
 }
 
-bool service_find(const struct services *set, const struct params *params, const struct service **service)
+/* Subscribers of the hub are streams. */
+static const struct service *hub_service(const struct params *params)
+{
+    const char *method = params_get(params, "REQUEST_METHOD");
+    bool publishes = method && strcmp(method, "POST") == 0;
+    return publishes || is_preflight(method) ? &service_mercure : NULL;
+}
+
+bool service_find(const struct services *set, const struct params *params, const struct service **service, bool *hub)
 {
     struct route route = route_find(&set->route_rules, params);
+    *hub = route.kind == ROUTE_MERCURE;
+    if (*hub) {
+        *service = hub_service(params);
+        return true;
+    }
     *service = route.name.len ? named(route.name) : NULL;
 
     bool found = route.kind == ROUTE_STREAMS || route.kind == ROUTE_EITHER || *service;
@@ -46,7 +59,8 @@ static bool method_accepted(const struct service *service, const char *method)
 size_t service_body_max(struct services *set, struct params *params)
 {
     const struct service *service;
-    service_find(set, params, &service);
+    bool hub;
+    service_find(set, params, &service, &hub);
     bool wants = service && service->body_max && method_accepted(service, params_get(params, "REQUEST_METHOD"));
     return wants ? service->body_max(set, params) : 0;
 }
@@ -100,21 +114,6 @@ void services_release(struct services *set)
     status_release(set);
 }
 
-static void begin_wait(struct call *c, size_t bytes)
-{
-    struct services *set = c->services;
-    c->deadline = loop_now(set->streams->loop) + SERVICE_TIMEOUT_MS;
-    c->asked_bytes = bytes;
-    set->asked_bytes += bytes;
-    c->prev = set->last_call;
-    if (c->prev)
-        c->prev->next = c;
-    else
-        set->first_call = c;
-    set->last_call = c;
-    watch_over(set);
-}
-
 /* Safe when c does not wait. */
 static void end_wait(struct call *c)
 {
@@ -134,12 +133,29 @@ static void end_wait(struct call *c)
     c->deadline = 0;
 }
 
+static void begin_wait(struct call *c, size_t bytes)
+{
+    struct services *set = c->services;
+    end_wait(c); /* it asks again */
+    c->deadline = loop_now(set->streams->loop) + SERVICE_TIMEOUT_MS;
+    c->asked_bytes = bytes;
+    set->asked_bytes += bytes;
+    c->prev = set->last_call;
+    if (c->prev)
+        c->prev->next = c;
+    else
+        set->first_call = c;
+    set->last_call = c;
+    watch_over(set);
+}
+
 /* --- requests --- */
 
 static void answer_preflight(struct call *c)
 {
-    exchange_finish(&c->exchange, reply_preflight(&c->services->streams->reply_rules, c->origin, c->service->methods,
-                                                  "Authorization, Content-Type"));
+    exchange_finish(&c->exchange,
+                    reply_preflight(&c->services->streams->reply_rules, c->origin, c->service->methods,
+                                    c->service == &service_mercure ? MERCURE_HEADERS : "Authorization, Content-Type"));
 }
 
 /* A page of another site may have made its own name lead here, and would read the answer. */

@@ -70,7 +70,8 @@ struct service {
     void (*closed)(struct call *c);
 };
 
-extern const struct service service_publish, service_healthz, service_metrics, service_status, service_presence;
+extern const struct service service_mercure, service_publish, service_healthz, service_metrics, service_status,
+    service_presence;
 
 /* set's streams, monitor and route_rules are filled in; prepare the rest. */
 void services_init(struct services *set);
@@ -81,8 +82,9 @@ void services_give_up(struct services *set);
 /* At the end, when all connections are closed. */
 void services_release(struct services *set);
 
-/* What the request's path names: a service, or NULL for the streams. False: nothing. */
-bool service_find(const struct services *set, const struct params *params, const struct service **service);
+/* What the request's path and method name: a service, or NULL for the streams (*hub: those of the
+ * hub). False: nothing. */
+bool service_find(const struct services *set, const struct params *params, const struct service **service, bool *hub);
 
 /* How many bytes of its body a request is worth; 0: none. */
 size_t service_body_max(struct services *set, struct params *params);

@@ -11,8 +11,8 @@ static struct slice names_of(const struct event *e)
 
 static bool same_audience(const struct event *a, const struct event *b)
 {
-    return a->has_to == b->has_to && memcmp(a->counts, b->counts, sizeof a->counts) == 0 &&
-           slice_equal(names_of(a), names_of(b));
+    return a->has_to == b->has_to && a->is_private == b->is_private &&
+           memcmp(a->counts, b->counts, sizeof a->counts) == 0 && slice_equal(names_of(a), names_of(b));
 }
 
 bool bundle_takes(const struct bundle *b, const struct event *e)

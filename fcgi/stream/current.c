@@ -75,6 +75,8 @@ static size_t read_state(const struct stream *s, uint64_t after, uint64_t upto, 
 bool current_concerns(const struct stream *s, uint64_t position)
 {
     struct event *first;
+    if (s->hub)
+        return false; /* clients of the protocol expect none */
     if (s->set->current_lost)
         return true;
     return !state_is_empty(s->set->current) && read_state(s, 0, position, &first, 1);
@@ -127,7 +129,13 @@ bool current_continue(struct stream *s)
 
     size_t count = read_state(s, s->state_sent, s->cursor, events, CHUNK);
     if (count) {
-        if (!send_part(s, events, count))
+        struct event *permitted[CHUNK];
+        size_t permitted_count = 0;
+        for (size_t i = 0; i < count; i++)
+            if (stream_may_be_sent(s, events[i]))
+                permitted[permitted_count++] = events[i];
+
+        if (permitted_count && !send_part(s, permitted, permitted_count))
             return false;
         s->state_sent = events[count - 1]->seq;
     } else {

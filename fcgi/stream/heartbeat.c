@@ -10,16 +10,17 @@ static struct event *heartbeat_for(const struct stream *s, uint64_t position)
 {
     struct streams *set = s->set;
     bool visible = s->shows_checkpoints;
-    struct event **shared = &set->beats[visible];
+    size_t kind = visible + (s->hub ? 2U : 0U);
+    struct event **shared = &set->beats[kind];
 
     if (!position)
         return s->shows_beats ? set->visible_beat : set->plain_beat;
 
-    if (!*shared || set->beat_positions[visible] != position) {
+    if (!*shared || set->beat_positions[kind] != position) {
         char digits[24];
         event_unref(shared);
-        *shared = reply_block(&(struct block){.id = stream_digits(position, digits), .checkpoint = visible});
-        set->beat_positions[visible] = position;
+        *shared = reply_block(&(struct block){.id = stream_digits(s, position, digits), .checkpoint = visible});
+        set->beat_positions[kind] = position;
     }
     return *shared ? *shared : set->plain_beat;
 }
@@ -90,8 +91,8 @@ int heartbeat_init(struct streams *set)
 
 void heartbeat_release(struct streams *set)
 {
-    event_unref(&set->beats[false]);
-    event_unref(&set->beats[true]);
+    for (size_t i = 0; i < sizeof set->beats / sizeof set->beats[0]; i++)
+        event_unref(&set->beats[i]);
     event_unref(&set->plain_beat);
     event_unref(&set->visible_beat);
 }

@@ -3,6 +3,7 @@
 #include "stream/open.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -143,6 +144,15 @@ static struct event *handoff_redirect(const struct stream *s, const struct incom
 
 /* --- opening --- */
 
+/* The client's cursor as it gave it: the hub's own ids are a # and digits. */
+static struct slice shown_cursor(const struct stream *s, const char *last_id, char digits[24])
+{
+    size_t len = strlen(last_id);
+    if (!s->hub || strspn(last_id, "0123456789") < len || len > 20)
+        return slice_of(last_id);
+    return (struct slice){digits, (size_t)snprintf(digits, 24, "#%s", last_id)};
+}
+
 /* The first block has no id: line while the position is unknown (also that of another start), if the
  * client's cursor is not valid in one, or if the current state comes first. Then the first
  * checkpoint follows when the stream has a position. */
@@ -152,10 +162,11 @@ static struct event *first_block(struct stream *s, const struct request *r)
     struct block block = {.padding = r->padding, .has_retry = true, .retry = s->set->limits.retry};
 
     if (r->last_id && cursor_valid(slice_of(r->last_id)))
-        block.id = slice_of(r->last_id); /* not the head: a disconnect during the replay would skip events */
+        block.id =
+            shown_cursor(s, r->last_id, digits); /* not the head: a disconnect during the replay would skip events */
     else if (!r->last_id && r->start.kind == START_AFTER && s->set->window &&
              !current_concerns(s, history_head(s->set->window)))
-        block.id = stream_digits(history_head(s->set->window), digits);
+        block.id = stream_digits(s, history_head(s->set->window), digits);
 
     if (block.id.len)
         stream_mark_place(s, &block, connection);
@@ -163,7 +174,7 @@ static struct event *first_block(struct stream *s, const struct request *r)
 }
 
 /* The exchange s becomes a stream. 0 or -ENOMEM (it stays what it is). */
-static int become_stream(struct stream *s, const struct request *r, struct address *address)
+static int become_stream(struct stream *s, struct request *r, struct address *address)
 {
     struct streams *set = s->set;
     if (limits_new(s, r->expires_ms, address, &s->own_limits) != 0)
@@ -176,6 +187,11 @@ static int become_stream(struct stream *s, const struct request *r, struct addre
         return -ENOMEM;
     }
 
+    if (r->every_channel)
+        registry_add_to_all(set->registry, s->entry);
+    s->hub = r->hub;
+    s->grants = r->grants;
+    r->grants = NULL;
     exchange_become(&s->exchange, EXCHANGE_STREAM, &stream_conn_hooks);
     TAILQ_INSERT_TAIL(&set->unconfirmed, s, unconfirmed);
     return 0;
@@ -203,14 +219,32 @@ static void choose_cursor(const struct streams *set, struct request *r)
         request_swap_cursors(r);
 }
 
+/* The id of the event before the first one that follows, which the hub's clients read in the head.
+ * `earliest` says that there may be a hole: also while only the broker knows. */
+static void tell_cursor(struct stream *s, struct request *r)
+{
+    const struct history *window = s->set->window;
+    char digits[24];
+    struct slice id = slice_of("earliest");
+
+    if (!r->asks_cursor)
+        return;
+    if (r->last_id && resume_is_known(window, r->last_id))
+        id = shown_cursor(s, r->last_id, digits);
+    else if (!r->last_id && r->start.kind == START_AFTER && window)
+        id = stream_digits(s, history_head(window), digits);
+    r->told_cursor = strndup(id.data, id.len);
+}
+
 /* The response's head and its first block. Apache has written the head to a socket that it
  * passed. */
-static void send_beginning(struct stream *s, const struct request *r)
+static void send_beginning(struct stream *s, struct request *r)
 {
     struct streams *set = s->set;
     char id[REGISTRY_ID_MAX];
 
     registry_id(set->registry, stream_entry(s), id);
+    tell_cursor(s, r);
     if (s->exchange.conn.transport != CONN_SOCKET)
         exchange_send(&s->exchange, reply_stream(&set->reply_rules, r, id));
     if (stream_is_open(s))
@@ -345,12 +379,25 @@ static int read_request(struct streams *set, const struct params *params, bool v
     return err;
 }
 
-void open_request(struct streams *set, const struct incoming *in)
+/* The same for a request to the hub. */
+static int read_mercure(struct streams *set, const struct params *params, bool verify, struct request *r)
+{
+    struct token token = {0};
+    if (verify && set->tokens)
+        tokens_verify_mercure(set->tokens, params, clock_unix_ms(), &token);
+
+    int err = mercure_read(params, &set->mercure, &token, r);
+    token_release(&token);
+    return err;
+}
+
+typedef int (*reader)(struct streams *set, const struct params *params, bool verify, struct request *r);
+
+static void open_with(struct streams *set, const struct incoming *in, bool stream, reader read)
 {
     struct address *address = NULL;
     struct request r = {0};
 
-    bool stream = request_is_stream(in->params);
     if (stream && is_handed(in) && !can_be_handed(set, in->params)) {
         redirect_to_fastcgi(set, in);
         return;
@@ -359,13 +406,26 @@ void open_request(struct streams *set, const struct incoming *in)
     /* Count against the address's rate before the token is verified: verification is expensive. */
     bool in_time = !stream || limits_admit(set, in->params, &address);
 
-    if (read_request(set, in->params, stream && in_time, &r) != 0)
+    if (read(set, in->params, stream && in_time, &r) != 0)
         exchange_drop(in);
     else if (in_time)
         answer(set, in, &r, address);
     else
         exchange_answer(set->exchanges, in, shed(set, &r, SHED_TOO_FAST));
     request_release(&r);
+}
+
+void open_request(struct streams *set, const struct incoming *in)
+{
+    open_with(set, in, request_is_stream(in->params), read_request);
+}
+
+void open_mercure(struct streams *set, const struct incoming *in)
+{
+    if (is_handed(in))
+        redirect_to_fastcgi(set, in); /* the cursor in the head would not survive the hand-off */
+    else
+        open_with(set, in, true, read_mercure);
 }
 
 bool open_refuse(struct streams *set, const struct incoming *in, bool found)

@@ -14,6 +14,9 @@
 /* Answer a request for a stream: open one, or say why not. */
 void open_request(struct streams *set, const struct incoming *in);
 
+/* The same for a request to the hub (mercure.h). */
+void open_mercure(struct streams *set, const struct incoming *in);
+
 /* Answer a request that can be read in two ways (request_refuse_repeated()), or whose path names
  * nothing (found is false). False: it is neither, and was not answered. */
 bool open_refuse(struct streams *set, const struct incoming *in, bool found);

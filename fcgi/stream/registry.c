@@ -22,7 +22,8 @@ struct registry {
     struct registry_entry **slots;
     uint32_t *free_slots; /* a stack of them */
     uint32_t slot_cap, free_count;
-    uint32_t used; /* slots below this have been used */
+    uint32_t used;                                  /* slots below this have been used */
+    TAILQ_HEAD(in_all_list, registry_entry) in_all; /* those in every channel */
     size_t count;
     uint64_t generation;
     uint64_t walk;
@@ -33,6 +34,7 @@ struct registry *registry_new(const char *prefix)
     struct registry *r = calloc(1, sizeof *r);
     if (!r)
         return NULL;
+    TAILQ_INIT(&r->in_all);
     snprintf(r->prefix, sizeof r->prefix, "%s", prefix);
     r->sessions = table_new(sizeof(struct group));
     r->channels = table_new(sizeof(struct group));
@@ -160,8 +162,17 @@ struct registry_entry *registry_add(struct registry *r, void *owner, struct slic
     return entry;
 }
 
+void registry_add_to_all(struct registry *r, struct registry_entry *entry)
+{
+    MUST(!entry->every_channel);
+    entry->every_channel = true;
+    TAILQ_INSERT_TAIL(&r->in_all, entry, beside);
+}
+
 void registry_remove(struct registry *r, struct registry_entry **entry)
 {
+    if ((*entry)->every_channel)
+        TAILQ_REMOVE(&r->in_all, *entry, beside);
     for (size_t i = 0; i < (*entry)->member_count; i++)
         leave(r, &(*entry)->members[i]);
     give_slot(r, *entry);
@@ -274,6 +285,14 @@ static void visit_lists(struct registry *r, const struct event *e, enum event_li
         visit(find_id(r, name), w);
 }
 
+static void visit_in_all(struct registry *r, const struct walk *w)
+{
+    for (struct registry_entry *entry = TAILQ_FIRST(&r->in_all), *next; entry; entry = next) {
+        next = TAILQ_NEXT(entry, beside); /* entry may be gone after the visit */
+        visit(entry, w);
+    }
+}
+
 static void visit_all(struct registry *r, const struct walk *w)
 {
     for (uint32_t slot = 0; slot < r->used; slot++)
@@ -286,6 +305,8 @@ void registry_route(struct registry *r, const struct event *e, void (*meet)(void
     visit_lists(r, e, EXCEPT_SESSIONS, &w); /* those are marked as met before anyone is */
     w.meet = meet;
     w.context = context;
+    if (e->has_to && e->counts[TO_CHANNELS])
+        visit_in_all(r, &w);
     if (e->has_to)
         visit_lists(r, e, TO_SESSIONS, &w);
     else

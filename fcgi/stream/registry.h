@@ -9,6 +9,8 @@
 #ifndef SSECAST_REGISTRY_H
 #define SSECAST_REGISTRY_H
 
+#include <sys/queue.h>
+
 #include "codec/event.h"
 
 struct registry;
@@ -29,7 +31,9 @@ struct registry_entry {
     uint64_t mark;         /* the last walk that met it */
     uint32_t member_count; /* the session first, then the channels */
     uint32_t meta_len;
-    struct membership members[]; /* behind them: meta_len bytes that are kept for the connection */
+    bool every_channel;                 /* it is in every channel, beside those that it names */
+    TAILQ_ENTRY(registry_entry) beside; /* every_channel: the others */
+    struct membership members[];        /* behind them: meta_len bytes that are kept for the connection */
 };
 
 #define REGISTRY_ID_MAX 64 /* bytes of a connection id, NUL included */
@@ -45,6 +49,9 @@ void registry_free(struct registry **r);
  * empty session: the connection has none, and is in no session's list. NULL when out of memory. */
 struct registry_entry *registry_add(struct registry *r, void *owner, struct slice session, struct names channels,
                                     struct slice meta);
+
+/* From now on the entry is in every channel. */
+void registry_add_to_all(struct registry *r, struct registry_entry *entry);
 
 /* Take the entry out and free it; sets *entry to NULL. */
 void registry_remove(struct registry *r, struct registry_entry **entry);

@@ -6,6 +6,7 @@
 
 #include "base/must.h"
 #include "base/name.h"
+#include "stream/mercure.h"
 
 /* A text being written; finish() turns it into an event. */
 struct text {
@@ -64,9 +65,13 @@ static void put_stream_head(FILE *out, const struct reply_rules *rules, const st
           out);
     if (connection)
         fprintf(out, "Ssecast-Connection: %s\r\n", connection);
+    const char *cursor = r->hub == HUB_1_0 ? "Mercure-Last-Event-ID" : "Last-Event-ID";
+    if (r->told_cursor)
+        fprintf(out, "%s: %s\r\n", cursor, r->told_cursor);
     put_common(out, rules, r->origin);
     if (connection && r->origin)
-        fputs("Access-Control-Expose-Headers: Ssecast-Connection\r\n", out);
+        fprintf(out, "Access-Control-Expose-Headers: Ssecast-Connection%s%s\r\n", r->told_cursor ? ", " : "",
+                r->told_cursor ? cursor : "");
     fputs("\r\n", out);
 }
 
@@ -195,7 +200,7 @@ struct event *reply_refused(const struct reply_rules *rules, const struct reques
     fprintf(t.file, "Status: %d %s\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n", r->status,
             reason_of(r->status));
     if (r->status == 405)
-        fputs("Allow: " REQUEST_METHODS "\r\n", t.file);
+        fprintf(t.file, "Allow: %s\r\n", r->hub ? MERCURE_METHODS : REQUEST_METHODS);
     if (r->challenge)
         fprintf(t.file, "WWW-Authenticate: %s\r\n", r->challenge);
     put_common(t.file, rules, r->origin);

@@ -212,10 +212,7 @@ static int read_meta(const struct params *params, const struct token *token, con
 
 /* --- what the request says --- */
 
-static void refuse(struct request *r, int status, const char *error, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
-
-static void refuse(struct request *r, int status, const char *error, const char *format, ...)
+void request_refuse(struct request *r, int status, const char *error, const char *format, ...)
 {
     va_list args;
     r->kind = REQUEST_REFUSED;
@@ -284,10 +281,10 @@ bool request_refuse_repeated(const struct params *params, const struct request_r
         in_query = find_in_query(params, rules->channels_from);
     if (find_fixed(params, name) || find_repeated(params, rules->session_from, name) ||
         find_repeated(params, rules->channels_from, name))
-        refuse(out, 400, "repeated_parameter",
-               "%.80s was sent twice, possibly once with - and once with _; accepted: once", name);
+        request_refuse(out, 400, "repeated_parameter",
+                       "%.80s was sent twice, possibly once with - and once with _; accepted: once", name);
     else if (in_query)
-        refuse(out, 400, "repeated_parameter", "the query names %.80s twice; accepted: once", in_query);
+        request_refuse(out, 400, "repeated_parameter", "the query names %.80s twice; accepted: once", in_query);
     else
         return false;
     return true;
@@ -295,20 +292,21 @@ bool request_refuse_repeated(const struct params *params, const struct request_r
 
 void request_refuse_path(struct request *out)
 {
-    refuse(out, 404, "not_found", "no stream or service at this path; the option mount sets the path of streams");
+    request_refuse(out, 404, "not_found",
+                   "no stream or service at this path; the option mount sets the path of streams");
 }
 
 void request_refuse_query(struct request *out)
 {
-    refuse(out, 414, "too_large", "the query is too long to be passed on inside the web server");
+    request_refuse(out, 414, "too_large", "the query is too long to be passed on inside the web server");
 }
 
 /* --- tokens --- */
 
-static void refuse_token(struct request *r, enum token_verdict verdict)
+void request_refuse_token(struct request *r, enum token_verdict verdict)
 {
     const struct token_refusal *why = token_refusal(verdict);
-    refuse(r, 401, why->error, "%s", why->message);
+    request_refuse(r, 401, why->error, "%s", why->message);
     r->challenge = why->challenge;
 }
 
@@ -318,7 +316,7 @@ static bool token_stops(const char *source, const struct token *token, struct re
 {
     bool bad = is_token(source) && (token->verdict == TOKEN_EXPIRED || token->verdict == TOKEN_INVALID);
     if (bad)
-        refuse_token(r, token->verdict);
+        request_refuse_token(r, token->verdict);
     return bad;
 }
 
@@ -332,11 +330,12 @@ static void bind_to(struct request *r, const struct token *token)
 static void refuse_nameless(const struct option_list *sources, const struct token *token, struct request *r)
 {
     if (!lists_token(sources)) {
-        refuse(r, 400, "missing_session", "the request names no session; this worker looks in: %s%s",
-               sources->count > 0 ? sources->items[0] : "nothing", sources->count > 1 ? " and other places" : "");
+        request_refuse(r, 400, "missing_session", "the request names no session; this worker looks in: %s%s",
+                       sources->count > 0 ? sources->items[0] : "nothing",
+                       sources->count > 1 ? " and other places" : "");
         return;
     }
-    refuse_token(r, token->verdict);
+    request_refuse_token(r, token->verdict);
     if (token->verdict == TOKEN_GOOD)
         snprintf(r->message, sizeof r->message, "the token names no session: it has no `sub`");
 }
@@ -372,9 +371,9 @@ static void read_session(const struct params *params, const struct request_rules
     if (!r->session)
         refuse_nameless(sources, token, r);
     else if (!name_fits(rules, slice_of(r->session)))
-        refuse(r, 400, "missing_session",
-               "the session's name is not valid; accepted: 1 to %zu bytes of UTF-8 without control characters",
-               rules->max_name_bytes);
+        request_refuse(r, 400, "missing_session",
+                       "the session's name is not valid; accepted: 1 to %zu bytes of UTF-8 without control characters",
+                       rules->max_name_bytes);
 }
 
 static bool has_channel(const struct request *r, struct slice name)
@@ -390,11 +389,12 @@ static void add_channel(struct request *r, const struct request_rules *rules, st
     if (!name.len || has_channel(r, name))
         return;
     if (!name_fits(rules, name))
-        refuse(r, 400, "bad_channels",
-               "the name of channel %zu is not valid; accepted: 1 to %zu bytes of UTF-8 without control characters",
-               r->channel_count + 1, rules->max_name_bytes);
+        request_refuse(
+            r, 400, "bad_channels",
+            "the name of channel %zu is not valid; accepted: 1 to %zu bytes of UTF-8 without control characters",
+            r->channel_count + 1, rules->max_name_bytes);
     else if (r->channel_count == rules->max_channels)
-        refuse(r, 400, "bad_channels", "too many channels; accepted: at most %zu", rules->max_channels);
+        request_refuse(r, 400, "bad_channels", "too many channels; accepted: at most %zu", rules->max_channels);
     else
         r->channels[r->channel_count++] = name;
 }
@@ -515,7 +515,22 @@ static void check_channels(struct request *r, const struct token *token)
         return;
     for (size_t i = 0; i < r->channel_count && r->kind == REQUEST_STREAM; i++)
         if (!patterns_match(&token->channels, r->channels[i]))
-            refuse(r, 403, "forbidden_channel", "the token does not allow channel %zu", i + 1);
+            request_refuse(r, 403, "forbidden_channel", "the token does not allow channel %zu", i + 1);
+}
+
+/* The channels that the token allows are what the stream is granted of private events. */
+static int take_grants(struct request *r, const struct token *token)
+{
+    size_t count = token->channels.count;
+    if (!r->bound || !token->has_channels)
+        return 0;
+
+    struct selector *items = calloc(count + 1, sizeof *items);
+    for (size_t i = 0; items && i < count; i++)
+        items[i] = (struct selector){SELECTOR_PREFIX, token->channels.items[i]};
+    r->grants = items ? selectors_copy(&(struct selectors){items, count}) : NULL;
+    free(items);
+    return r->grants ? 0 : -ENOMEM;
 }
 
 /* A polyfill sends the header that its page gave it with each reconnect, and beside it in the
@@ -566,7 +581,7 @@ static bool query_says_true(const struct params *params, const char *name)
 }
 
 /* Checkpoints are events unless the client wants none. */
-static void read_checkpoints(const struct params *params, struct request *r)
+void request_read_checkpoints(const struct params *params, struct request *r)
 {
     static const char *const names[] = {
         [CHECKPOINTS_OFF] = "false", [CHECKPOINTS_ON] = "true", [CHECKPOINTS_ALWAYS] = "always"};
@@ -580,7 +595,7 @@ static void read_checkpoints(const struct params *params, struct request *r)
     if (value && i < sizeof names / sizeof names[0])
         r->checkpoints = (enum checkpoints)i;
     else if (value && r->kind == REQUEST_STREAM)
-        refuse(r, 400, "bad_parameter", "checkpoints=%.40s; accepted: true, false or always", value);
+        request_refuse(r, 400, "bad_parameter", "checkpoints=%.40s; accepted: true, false or always", value);
     free(value);
 }
 
@@ -596,10 +611,10 @@ static void read_start(const struct params *params, struct request *r)
     case START_READ:
         break;
     case START_REPEATED:
-        refuse(r, 400, "repeated_parameter", "%s", why);
+        request_refuse(r, 400, "repeated_parameter", "%s", why);
         break;
     case START_BAD:
-        refuse(r, 400, "bad_parameter", "%s", why);
+        request_refuse(r, 400, "bad_parameter", "%s", why);
         break;
     }
     if (r->last_id)
@@ -618,18 +633,20 @@ int request_read(const struct params *params, const struct request_rules *rules,
     *out = (struct request){.kind = method_kind(method)};
     out->origin = request_origin(params, rules->cors_origins);
     if (out->kind == REQUEST_REFUSED)
-        refuse(out, 405, "method_not_allowed", "%.20s is not accepted here; accepted: " REQUEST_METHODS,
-               method ? method : "no method");
+        request_refuse(out, 405, "method_not_allowed", "%.20s is not accepted here; accepted: " REQUEST_METHODS,
+                       method ? method : "no method");
     if (out->kind != REQUEST_STREAM)
         return 0;
     read_session(params, rules, token, out);
     int err = out->kind == REQUEST_STREAM ? read_channels(params, rules, token, out) : 0;
     check_channels(out, token);
     if (!err)
+        err = take_grants(out, token);
+    if (!err)
         err = read_meta(params, token, rules->meta, out);
     read_cursor(params, out);
     out->padding = query_says_true(params, "padding");
-    read_checkpoints(params, out);
+    request_read_checkpoints(params, out);
     read_start(params, out);
     return err;
 }
@@ -643,5 +660,7 @@ void request_release(struct request *r)
     free(r->other_id);
     free(r->origin);
     free(r->meta);
+    free(r->grants);
+    free(r->told_cursor);
     *r = (struct request){0};
 }

@@ -17,6 +17,13 @@
 #define REQUEST_METHODS "GET, HEAD, OPTIONS"
 #define REQUEST_HEADERS "Last-Event-ID, Cache-Control, Authorization" /* that pages of other origins may send */
 
+/* Which dialect of the Mercure protocol a request speaks (docs/mercure.md). */
+enum hub_dialect {
+    HUB_NONE, /* none: an ordinary stream */
+    HUB_0_X,
+    HUB_1_0,
+};
+
 enum request_kind {
     REQUEST_STREAM,    /* GET: open a stream */
     REQUEST_HEAD,      /* HEAD: a stream's response head and nothing more */
@@ -59,7 +66,12 @@ struct request {
     char *origin;       /* what Access-Control-Allow-Origin says: the client's origin, or "*"; NULL: none */
     bool padding;       /* a polyfill wants 2 KB first */
     enum checkpoints checkpoints;
-    char *meta; /* values to be kept, packed (meta.h), in the order of the rules */
+    enum hub_dialect hub;
+    bool every_channel;       /* hub: it selects every topic */
+    bool asks_cursor;         /* hub: the response's head tells where the stream begins */
+    char *told_cursor;        /* hub: what the head says; NULL: nothing */
+    struct selectors *grants; /* what private events it may be sent; NULL: none */
+    char *meta;               /* values to be kept, packed (meta.h), in the order of the rules */
     size_t meta_len;
 };
 
@@ -92,6 +104,14 @@ const char *request_open_source(const struct request_rules *rules);
 void request_swap_cursors(struct request *r);
 
 void request_release(struct request *r);
+
+/* For those that read requests (also mercure.h): refuse with this status; or because of the token. */
+void request_refuse(struct request *r, int status, const char *error, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+void request_refuse_token(struct request *r, enum token_verdict verdict);
+
+/* Read `checkpoints` of the query. */
+void request_read_checkpoints(const struct params *params, struct request *r);
 
 /* What Access-Control-Allow-Origin says: the origin that the request names, when it is one of
  * those allowed, or "*". A new text; NULL: no such header. */

@@ -70,6 +70,12 @@ bool resume_is_newer(const struct history *window, const char *last_id, const ch
     return last && other > last;
 }
 
+bool resume_is_known(const struct history *window, const char *last_id)
+{
+    uint64_t seq = window ? seq_of(window, last_id) : 0;
+    return seq && history_knows(window, seq);
+}
+
 static void forget_last_id(struct stream *s)
 {
     free(s->last_id);

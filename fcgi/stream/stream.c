@@ -19,6 +19,7 @@ struct audience stream_audience(const struct stream *s, struct slice *channels, 
         .session = registry_session(stream_entry(s)),
         .connection = slice_of(registry_id(s->set->registry, stream_entry(s), id)),
         .channels = registry_channels(stream_entry(s), channels, REQUEST_CHANNELS_MAX),
+        .every_channel = stream_entry(s)->every_channel,
     };
 }
 
@@ -37,9 +38,9 @@ struct event *stream_retry_block(const struct streams *set)
 
 /* --- sending --- */
 
-struct slice stream_digits(uint64_t position, char digits[24])
+struct slice stream_digits(const struct stream *s, uint64_t position, char digits[24])
 {
-    return (struct slice){digits, (size_t)snprintf(digits, 24, "%" PRIu64, position)};
+    return (struct slice){digits, (size_t)snprintf(digits, 24, "%s%" PRIu64, s->hub ? "#" : "", position)};
 }
 
 void stream_mark_place(struct stream *s, struct block *block, char connection[REGISTRY_ID_MAX])
@@ -57,7 +58,7 @@ void stream_mark_place(struct stream *s, struct block *block, char connection[RE
 void stream_send_checkpoint(struct stream *s, uint64_t position)
 {
     char digits[24], connection[REGISTRY_ID_MAX];
-    struct block block = {.id = stream_digits(position, digits)};
+    struct block block = {.id = stream_digits(s, position, digits)};
     if (!stream_is_open(s))
         return; /* a send before this one may have ended it */
 
@@ -108,10 +109,71 @@ static bool admitted_early(const struct stream *s, const struct event *e)
     return bans_until(s->set->bans, registry_session(stream_entry(s)), now_ms) || bans_itself(s, e, now_ms);
 }
 
+/* --- private events, and the hub's streams --- */
+
+/* Does e have a topic that s, a stream of the hub, selects? It was routed to s, by whatever. */
+static bool selects(const struct stream *s, const struct event *e)
+{
+    struct slice channels[REQUEST_CHANNELS_MAX];
+    char connection[REGISTRY_ID_MAX];
+    if (!e->has_to)
+        return stream_entry(s)->every_channel;
+    if (!e->counts[TO_CONNECTIONS])
+        return e->counts[TO_CHANNELS] > 0;
+
+    struct audience who = stream_audience(s, channels, connection);
+    return event_names_channel(e, &who);
+}
+
+/* A private event reaches the session or connection that it names, and through a channel those who
+ * are granted one of its channels. */
+static bool is_granted(const struct stream *s, const struct event *e)
+{
+    struct slice channels[REQUEST_CHANNELS_MAX];
+    char connection[REGISTRY_ID_MAX];
+    MUST(e->is_private && e->has_to);
+    if (s->grants && selectors_match_event(s->grants, e))
+        return true;
+    if (s->hub)
+        return false;
+
+    struct audience who = stream_audience(s, channels, connection);
+    return event_names_itself(e, &who);
+}
+
+bool stream_may_be_sent(const struct stream *s, const struct event *e)
+{
+    if (e->kind != EVENT_MESSAGE)
+        return true;
+    return (!s->hub || selects(s, e)) && (!e->is_private || is_granted(s, e));
+}
+
+/* Would the hub's clients take an own id for one of the hub's, or for a word of the protocol? */
+static bool is_hub_word(struct slice id)
+{
+    return id.data[0] == '#' || slice_equal(id, slice_of("earliest"));
+}
+
+/* The text of e for the hub's streams, where a seq is shown behind a #. Streams share it. NULL when
+ * out of memory. */
+static struct event *hub_text(const struct stream *s, struct event *e)
+{
+    struct streams *set = s->set;
+    char digits[24];
+    if (e->kind != EVENT_MESSAGE || (event_shows_id(e) && !is_hub_word(e->id)))
+        return e;
+
+    if (!set->hub_text || set->hub_text->seq != e->seq) {
+        event_unref(&set->hub_text);
+        set->hub_text = event_with_id(e, stream_digits(s, e->seq, digits));
+    }
+    return set->hub_text;
+}
+
 /* Is e, which is addressed to s, to be sent to it? */
 static bool concerns(const struct stream *s, const struct event *e)
 {
-    if (event_is_record(e))
+    if (event_is_record(e) || !stream_may_be_sent(s, e))
         return false;
     return e->kind != EVENT_SHUTDOWN || opened_before(s, e) || admitted_early(s, e);
 }
@@ -123,9 +185,14 @@ void stream_deliver(struct stream *s, struct event *e, bool bounded)
         return;
 
     uint64_t open = s->exchange.conn.state == CONN_OPEN;
+    struct event *text = s->hub ? hub_text(s, e) : e;
+    if (!text) {
+        conn_cut(&s->exchange.conn, END_SLOW);
+        return;
+    }
     if (!bounded) {
-        conn_send_unbounded(&s->exchange.conn, e);
-    } else if (!conn_try_send(&s->exchange.conn, e)) {
+        conn_send_unbounded(&s->exchange.conn, text);
+    } else if (!conn_try_send(&s->exchange.conn, text)) {
         resume_fall_behind(s, e->seq - 1);
         return;
     }
@@ -155,6 +222,7 @@ static void deliver_each(struct stream *s, const struct bundle *b)
 
 struct delivery {
     const struct bundle *bundle;
+    bool is_private;
     struct event *text; /* of all events; NULL: send them one by one */
     uint64_t first, last;
 };
@@ -166,7 +234,8 @@ static void deliver_live(void *owner, void *context)
     if (s->state != STREAM_LIVE)
         return;
 
-    if (!d->text || !s->exchange.spools || s->cursor >= d->first) {
+    bool alike = d->text && !s->hub && !d->is_private;
+    if (!alike || !s->exchange.spools || s->cursor >= d->first) {
         deliver_each(s, d->bundle);
         return;
     }
@@ -190,7 +259,8 @@ void streams_settle(struct streams *set)
     if (!first)
         return;
 
-    struct delivery d = {.bundle = b, .first = first->seq, .last = deque_back(&b->events)->seq};
+    struct delivery d = {
+        .bundle = b, .is_private = first->is_private, .first = first->seq, .last = deque_back(&b->events)->seq};
     d.text = b->events.count > 1 ? bundle_text(b) : NULL;
     registry_route(set->registry, first, deliver_live, &d);
     event_unref(&d.text);
@@ -274,6 +344,8 @@ static void stream_closed(struct conn *c)
     limits_free(&s->own_limits);
     free(s->last_id);
     s->last_id = NULL;
+    free(s->grants);
+    s->grants = NULL;
     exchange_leave(&s->exchange);
 }
 
@@ -372,4 +444,5 @@ void streams_release(struct streams *set)
     state_free(&set->current);
     history_free(&set->window);
     heartbeat_release(set);
+    event_unref(&set->hub_text);
 }

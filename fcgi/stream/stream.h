@@ -25,6 +25,7 @@
 #include "stream/addresses.h"
 #include "stream/bundle.h"
 #include "stream/joined.h"
+#include "stream/mercure.h"
 #include "stream/registry.h"
 #include "stream/reply.h"
 #include "upstream/upstream.h"
@@ -43,6 +44,7 @@ struct stream {
     bool shows_beats;       /* a checkpoint is sent at least once per heartbeat */
     bool confirmed;         /* the broker has acknowledged its report, at opened_by */
     bool waited;            /* it was opened before the sequence was known */
+    enum hub_dialect hub;   /* it is one of the hub's: events reach it by their topics only */
     bool chose_start;       /* it began elsewhere than its client's cursor or the head */
     uint16_t state_parts;   /* CURRENT: how many parts of the state were sent (joined.h) */
     uint64_t opened_by;     /* position of the acknowledgement: a shutdown after it ends the stream */
@@ -56,6 +58,7 @@ struct stream {
     struct start start;  /* where it begins instead, until that was found; START_AFTER: here and now */
     struct upstream_request *pending; /* to the broker, under way */
     struct registry_entry *entry;     /* while it is open; read it with stream_entry() */
+    struct selectors *grants;         /* private events that it may be sent; NULL: none */
     struct limits *own_limits;        /* its end time and its address (limits.c); NULL: neither. stream_own_limits() */
     int64_t since_ms;                 /* unix time */
     int64_t beaten_at;                /* the loop's time of the last checkpoint, where shows_beats */
@@ -109,6 +112,7 @@ struct streams {
     struct exchanges *exchanges; /* set by the wiring */
     struct request_rules request_rules;
     struct reply_rules reply_rules;
+    struct mercure_rules mercure;
     struct stream_limits limits;
     struct stream_redirects redirects;
     struct registry *registry;
@@ -131,8 +135,10 @@ struct streams {
     struct loop_timer expiry_timer;
     struct event *expired; /* the last text of an expired stream */
     struct loop_timer beat_timer;
-    struct event *beats[2]; /* the last checkpoints of heartbeats, without data and as events, and their positions */
-    uint64_t beat_positions[2];
+    struct event *beats[4]; /* the last checkpoints of heartbeats, without data and as events, the same for the hub's
+                               streams, and their positions */
+    uint64_t beat_positions[4];
+    struct event *hub_text; /* of the last event whose id: line is another one for the hub's streams */
     struct event *plain_beat, *visible_beat;
     bool draining;                                    /* new streams are refused with a retry */
     struct ordering ordering;                         /* whether a shutdown came before a stream */
@@ -205,8 +211,8 @@ extern const struct conn_hooks stream_conn_hooks;
  * connection is room for the id. */
 void stream_mark_place(struct stream *s, struct block *block, char connection[REGISTRY_ID_MAX]);
 
-/* position as text, in digits. */
-struct slice stream_digits(uint64_t position, char digits[24]);
+/* position as the text that s shows: digits, for the hub's streams behind a #. */
+struct slice stream_digits(const struct stream *s, uint64_t position, char digits[24]);
 
 /* A block with a retry time. A new text; NULL when out of memory. */
 struct event *stream_retry_block(const struct streams *set);
@@ -224,6 +230,9 @@ int64_t streams_broker_ms(const struct streams *set);
  * and its queue has a budget; without room s falls behind. */
 void stream_deliver(struct stream *s, struct event *e, bool bounded);
 
+/* May s be sent e, which was routed to it? Not a private event that it is not granted. */
+bool stream_may_be_sent(const struct stream *s, const struct event *e);
+
 /* Move the client's cursor. */
 void stream_send_checkpoint(struct stream *s, uint64_t position);
 
@@ -234,6 +243,9 @@ struct audience stream_audience(const struct stream *s, struct slice *channels, 
 /* Is the second of two cursors the newer one? Own ids are compared as far as the window (NULL:
  * there is none yet) knows them. */
 bool resume_is_newer(const struct history *window, const char *last_id, const char *other_id);
+
+/* Can a client with this cursor be brought up to date from the window alone? */
+bool resume_is_known(const struct history *window, const char *last_id);
 
 /* The sequence is known: find s's cursor and begin to catch up, or be live. */
 void resume_begin(struct stream *s);

@@ -8,6 +8,7 @@
 #include "base/name.h"
 #include "fuzz.h"
 #include "http/route.h"
+#include "stream/mercure.h"
 #include "stream/request.h"
 
 #define LIST_MAX 200
@@ -117,6 +118,23 @@ static void is_said_once(const struct params *params, const struct request_rules
     must(rules->session_from->items != queries || !params_query_repeated(params, "session"));
 }
 
+/* The hub reads the same parameters. */
+static void is_read_by_the_hub(const struct params *params, const struct request_rules *request_rules, bool anonymous)
+{
+    struct request r;
+    struct mercure_rules rules = {.anonymous = anonymous,
+                                  .max_topics = request_rules->max_channels,
+                                  .max_topic_bytes = request_rules->max_name_bytes,
+                                  .cors_origins = request_rules->cors_origins};
+    must(mercure_read(params, &rules, &(struct token){0}, &r) == 0);
+    must(!r.session && !r.grants && !r.expires_ms && r.channel_count <= rules.max_topics);
+    must(r.kind == REQUEST_REFUSED ? r.status && *r.message : anonymous && (r.every_channel || r.channel_count));
+    for (size_t i = 0; i < r.channel_count; i++)
+        must(!mercure_check_topic(&rules, r.channels[i]));
+    mercure_trusts_origin(params, rules.cors_origins);
+    request_release(&r);
+}
+
 static void read_one(char **list, struct request_rules rules, struct token token)
 {
     struct request r;
@@ -128,6 +146,7 @@ static void read_one(char **list, struct request_rules rules, struct token token
     if (wanted)
         is_allowed(&r, &rules, &token);
     must(wanted || !r.expires_ms);
+    is_read_by_the_hub(&params, &rules, wanted);
     params_release(&params); /* the request keeps nothing of it */
     request_release(&r);
     request_release(&r);

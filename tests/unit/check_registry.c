@@ -280,7 +280,7 @@ static void assert_routes_like_the_model(struct dice *dice)
     registry_route(registry, e, meet, NULL);
     for (int i = 0; i < PEERS; i++) {
         const struct peer *p = &peers[i];
-        struct audience who = {p->session, slice_of(p->id), {p->channels, p->channel_count}};
+        struct audience who = {p->session, slice_of(p->id), {p->channels, p->channel_count}, false};
         ck_assert_int_eq(p->met, p->entry && event_concerns(e, &who));
     }
     event_unref(&e);
@@ -296,6 +296,40 @@ START_TEST(it_routes_like_the_model)
         if (round % 3 == 0)
             assert_routes_like_the_model(&dice);
     }
+}
+END_TEST
+
+START_TEST(one_in_all_channels_meets_what_is_for_any)
+{
+    struct slice x = S("x"), y = S("y");
+    enter(&peers[0], (struct slice){0}, NULL, 0);
+    enter(&peers[1], (struct slice){0}, &x, 1);
+    enter(&peers[2], (struct slice){0}, &x, 1);
+    registry_add_to_all(registry, peers[0].entry);
+    registry_add_to_all(registry, peers[1].entry);
+
+    struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = 1, .has_to = true};
+    spec.lists[TO_CHANNELS] = (struct names){&y, 1};
+    struct event *other = event_new(&spec);
+    spec.lists[TO_CHANNELS] = (struct names){&x, 1};
+    struct event *both = event_new(&spec);
+    spec.lists[TO_SESSIONS] = (struct names){&x, 1};
+    spec.lists[TO_CHANNELS] = (struct names){0};
+    struct event *session = event_new(&spec);
+
+    registry_route(registry, other, meet, NULL);
+    ck_assert(peers[0].met == 1 && peers[1].met == 1 && peers[2].met == 0);
+    registry_route(registry, both, meet, NULL);
+    ck_assert(peers[0].met == 2 && peers[1].met == 2 && peers[2].met == 1); /* once, also where it is named */
+    registry_route(registry, session, meet, NULL);
+    ck_assert(peers[0].met == 2 && peers[1].met == 2);
+
+    leave(&peers[0]);
+    registry_route(registry, other, meet, NULL);
+    ck_assert(peers[0].met == 2 && peers[1].met == 3);
+    event_unref(&other);
+    event_unref(&both);
+    event_unref(&session);
 }
 END_TEST
 
@@ -330,6 +364,7 @@ int main(void)
     tcase_add_loop_test(tests, the_one_that_is_met_may_leave, 0, 3);
     tcase_add_test(tests, each_meets_everyone);
     tcase_add_test(tests, it_routes_like_the_model);
+    tcase_add_test(tests, one_in_all_channels_meets_what_is_for_any);
     tcase_add_test(tests, connections_without_a_session_share_nothing);
     return run_suite(suite);
 }

@@ -161,6 +161,29 @@ START_TEST(without_a_path_it_is_the_streams)
 }
 END_TEST
 
+static enum route_kind hub_route(bool on, const char *uri, const char *info)
+{
+    char texts[2][300];
+    snprintf(texts[0], sizeof texts[0], "REQUEST_URI=%s", uri);
+    snprintf(texts[1], sizeof texts[1], "PATH_INFO=%s", info);
+    params_release(&params);
+    ck_assert_int_eq(params_copy(&params, (char *[]){texts[0], texts[1], NULL}), 0);
+    return route_find(&(struct route_rules){.mercure = on}, &params).kind;
+}
+
+START_TEST(the_hub_has_any_prefix)
+{
+    ck_assert_int_eq(hub_route(true, "/.well-known/mercure", ""), ROUTE_MERCURE);
+    ck_assert_int_eq(hub_route(true, "/a/b/.well-known/mercure?topic=x", ""), ROUTE_MERCURE);
+    ck_assert_int_eq(hub_route(true, "/hub", "/.well-known/mercure"), ROUTE_MERCURE);
+    ck_assert_int_ne(hub_route(true, "/sse?/.well-known/mercure", ""), ROUTE_MERCURE);
+    ck_assert_int_ne(hub_route(true, "/sse/.well-known/mercure/subscriptions", ""), ROUTE_MERCURE);
+    ck_assert_int_ne(hub_route(true, "/sse/.well-known/mercure/", ""), ROUTE_MERCURE);
+    ck_assert_int_eq(hub_route(true, "/a/../.well-known/mercure", ""), ROUTE_NOTHING);
+    ck_assert_int_eq(hub_route(false, "/sse/.well-known/mercure", ""), ROUTE_NOTHING);
+}
+END_TEST
+
 START_TEST(mount_points_are_checked)
 {
     static const char *const good[] = {"/", "/sse", "/api/v1/sse", "/%C3%A4", "/a.b"};
@@ -183,6 +206,7 @@ int main(void)
     tcase_add_loop_test(tests, the_option_says_it_exactly, 0, COUNT(configured));
     tcase_add_test(tests, the_root_may_be_the_mount_point);
     tcase_add_test(tests, without_a_path_it_is_the_streams);
+    tcase_add_test(tests, the_hub_has_any_prefix);
     tcase_add_test(tests, mount_points_are_checked);
     return run_suite(suite);
 }

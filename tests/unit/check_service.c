@@ -204,7 +204,7 @@ START_TEST(the_path_behind_the_mount_point_names_it)
     };
     struct params params = params_of(&(struct ask){.uri = rows[_i].uri});
     const struct service *service;
-    bool found = service_find(&services, &params, &service);
+    bool hub, found = service_find(&services, &params, &service, &hub);
     const char *name = service ? service->name : "streams";
     ck_assert_str_eq(found ? name : "nothing", rows[_i].name);
     params_release(&params);

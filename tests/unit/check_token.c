@@ -1,6 +1,8 @@
 #include "auth/token.h"
 
 #include <jwt.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -686,12 +688,136 @@ END_TEST
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
+/* --- the hub --- */
+
+#define DETAIL(actions, topics)                                                                                        \
+    "{\"type\":\"https://mercure.rocks/authorization-detail\",\"actions\":[" actions "],\"topics\":[" topics "]}"
+#define ACCESS(details) "{\"iss\":\"i\",\"aud\":\"a\",\"exp\":1763710060,\"authorization_details\":[" details "]}"
+
+/* An access token with these claims: libjwt writes no other typ than JWT. */
+static const char *sign_access(const char *claims)
+{
+    static char made[4096];
+    static const char header[] = "{\"alg\":\"HS256\",\"typ\":\"at+jwt\"}";
+    unsigned char mac[32];
+    unsigned len = sizeof mac;
+
+    char *end = put_base64url(made, (const unsigned char *)header, sizeof header - 1);
+    *end++ = '.';
+    end = put_base64url(end, (const unsigned char *)claims, strlen(claims));
+    HMAC(EVP_sha256(), SECRET, (int)strlen(SECRET), (unsigned char *)made, (size_t)(end - made), mac, &len);
+    *end++ = '.';
+    *put_base64url(end, mac, len) = '\0';
+    return made;
+}
+
+/* What the hub says of a request with this parameter; format has a %s for the token. */
+static enum token_verdict hub_verdict(const char *format, const char *signed_text)
+{
+    struct params params = {0};
+    snprintf(text, sizeof text, format, signed_text, signed_text);
+    token_release(&token);
+    ck_assert_int_eq(params_copy(&params, (char *[]){text, NULL}), 0);
+    ck_assert(token_is_brought_to_mercure(&params));
+    enum token_verdict v = tokens_verify_mercure(tokens, &params, now, &token);
+    params_release(&params);
+    return v;
+}
+
+#define HEADER "HTTP_AUTHORIZATION=Bearer %s"
+
+START_TEST(the_hub_s_claim_grants)
+{
+    use_secret(SECRET);
+    const char *good = sign("{\"mercure\":{\"publish\":[\"a\"],\"subscribe\":[\"b\",\"*\",\"/{id}\"],\"payload\":1}}");
+    ck_assert_int_eq(hub_verdict(HEADER, good), TOKEN_GOOD);
+    ck_assert(selectors_match(&token.mercure.publish, S("a")) && !selectors_match(&token.mercure.publish, S("b")));
+    ck_assert(token.mercure.subscribe.count == 3 && token.publish.publisher.len && !token.may_publish);
+    ck_assert(!token.access && !token.from_cookie);
+
+    ck_assert_int_eq(hub_verdict(HEADER, sign("{\"https://mercure.rocks/\":{\"publish\":[\"a\"]}}")), TOKEN_GOOD);
+    ck_assert(token.mercure.publish.count == 1 && token.mercure.subscribe.count == 0);
+    ck_assert_int_eq(hub_verdict(HEADER, sign("{\"sub\":\"anna\",\"publish\":true}")), TOKEN_GOOD);
+    ck_assert(!token.mercure.publish.count);
+}
+END_TEST
+
+START_TEST(a_claim_of_the_hub_that_is_none)
+{
+    static const char *const bad[] = {"{\"mercure\":[]}", "{\"mercure\":\"*\"}", "{\"mercure\":{\"publish\":\"*\"}}",
+                                      "{\"mercure\":{\"subscribe\":[1]}}", "{\"mercure\":{\"publish\":{}}}"};
+    use_secret(SECRET);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        ck_assert_int_eq(hub_verdict(HEADER, sign(bad[i])), TOKEN_INVALID);
+}
+END_TEST
+
+START_TEST(an_access_token_grants)
+{
+    use_secret(SECRET);
+    const char *good = sign_access(ACCESS(DETAIL("\"publish\",\"subscribe\"", "{\"match\":\"a\"}") "," DETAIL(
+        "\"subscribe\"",
+        "{\"match\":\"/:x\",\"match_type\":\"urlpattern\"},{\"match\":\"*\",\"match_type\":\"exact\"}") ",{\"type\":"
+                                                                                                        "\"other\"}"));
+    ck_assert_int_eq(hub_verdict(HEADER, good), TOKEN_GOOD);
+    ck_assert(token.access && token.mercure.publish.count == 1 && token.mercure.subscribe.count == 3);
+    ck_assert(selectors_match(&token.mercure.publish, S("a")) && !selectors_match(&token.mercure.publish, S("/1")));
+    ck_assert_int_eq(token.mercure.subscribe.items[1].kind, SELECTOR_UNSUPPORTED);
+    assert_verdict(good, TOKEN_INVALID); /* for a stream */
+}
+END_TEST
+
+START_TEST(an_access_token_that_is_not_whole)
+{
+    static const char *const bad[] = {
+        "{\"aud\":\"a\",\"exp\":1763710060}",
+        "{\"iss\":\"i\",\"exp\":1763710060}",
+        "{\"iss\":\"i\",\"aud\":\"a\"}",
+        "{\"iss\":\"i\",\"aud\":[],\"exp\":1763710060}",
+        ACCESS("1"),
+        ACCESS("{}"),
+        ACCESS(DETAIL("", "{\"match\":\"a\"}")),
+        ACCESS(DETAIL("\"read\"", "{\"match\":\"a\"}")),
+        ACCESS(DETAIL("\"publish\"", "{}")),
+        ACCESS(DETAIL("\"publish\"", "{\"match\":\"a\",\"match_type\":\"regexp\"}")),
+        ACCESS(DETAIL("\"publish\"", "{\"match\":\"a\"}") "," DETAIL("\"publish\"", "1"))};
+    use_secret(SECRET);
+    ck_assert_int_eq(hub_verdict(HEADER, sign_access(ACCESS(""))), TOKEN_GOOD);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        ck_assert_msg(hub_verdict(HEADER, sign_access(bad[i])) == TOKEN_INVALID, "%s", bad[i]);
+    now += 60000;
+    ck_assert_int_eq(hub_verdict(HEADER, sign_access(ACCESS(""))), TOKEN_EXPIRED);
+}
+END_TEST
+
+START_TEST(where_the_hub_looks)
+{
+    char old[1024], access[1024];
+    use_secret(SECRET);
+    snprintf(old, sizeof old, "%s", sign("{\"mercure\":{}}"));
+    snprintf(access, sizeof access, "%s", sign_access(ACCESS("")));
+    ck_assert_int_eq(hub_verdict("QUERY_STRING=topic=a&authorization=%s", old), TOKEN_GOOD);
+    ck_assert_int_eq(hub_verdict("QUERY_STRING=match=a&authorization=%s", access), TOKEN_INVALID);
+    ck_assert_int_eq(hub_verdict("HTTP_COOKIE=mercureAuthorization=%s", old), TOKEN_GOOD);
+    ck_assert(token.from_cookie);
+    ck_assert_int_eq(hub_verdict("HTTP_COOKIE=mercureAuthorization=x; __Secure-mercure_access_token=%s", access),
+                     TOKEN_GOOD);
+    ck_assert(token.from_cookie && token.access);
+    ck_assert_int_eq(hub_verdict("HTTP_COOKIE=mercureAuthorization=x", old), TOKEN_INVALID);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("token");
     TCase *tests = one_case(suite, "token");
     tcase_add_unchecked_fixture(tests, begin, end);
     tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, the_hub_s_claim_grants);
+    tcase_add_test(tests, a_claim_of_the_hub_that_is_none);
+    tcase_add_test(tests, an_access_token_grants);
+    tcase_add_test(tests, an_access_token_that_is_not_whole);
+    tcase_add_test(tests, where_the_hub_looks);
     tcase_add_test(tests, a_token_signed_by_the_key_is_good);
     tcase_add_test(tests, one_signed_by_another_key_is_not);
     tcase_add_test(tests, the_key_decides_the_algorithm);

@@ -1,0 +1,64 @@
+#include "http/form.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "base/must.h"
+
+bool form_type(const char *content_type)
+{
+    static const char type[] = "application/x-www-form-urlencoded";
+    size_t len = content_type ? strcspn(content_type, "; \t") : 0;
+    return len == sizeof type - 1 && strncasecmp(content_type, type, len) == 0;
+}
+
+struct form form_open(char *text, size_t len)
+{
+    return (struct form){text, text + len};
+}
+
+static int hex(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* Decode begin up to end in place: the result is never longer. */
+static struct slice decode(char *begin, const char *end)
+{
+    char *out = begin;
+    for (const char *at = begin; at < end; at++) {
+        int high = *at == '%' && end - at > 2 ? hex(at[1]) : -1;
+        int low = high < 0 ? -1 : hex(at[2]);
+        char c = *at == '+' ? ' ' : *at;
+        if (low >= 0) {
+            c = (char)(high * 16 + low);
+            at += 2;
+        }
+        MUST(out <= at);
+        *out++ = c;
+    }
+    return (struct slice){begin, (size_t)(out - begin)};
+}
+
+bool form_next(struct form *form, struct form_field *field)
+{
+    while (form->at < form->end && *form->at == '&')
+        form->at++;
+    if (form->at == form->end)
+        return false;
+
+    size_t left = (size_t)(form->end - form->at);
+    char *begin = form->at, *stop = memchr(begin, '&', left);
+    stop = stop ? stop : form->end;
+    char *equals = memchr(begin, '=', (size_t)(stop - begin));
+    char *value = equals ? equals + 1 : stop;
+
+    form->at = stop;
+    field->name = decode(begin, equals ? equals : stop);
+    field->value = decode(value, stop);
+    return true;
+}

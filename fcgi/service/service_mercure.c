@@ -1,0 +1,394 @@
+/* mercure: updates that publishers of the Mercure protocol send to the hub (docs/mercure.md). POST with
+ * a form; the answer is the update's id.
+ *
+ * A topic is a channel, so an update becomes a publish request for these channels. Who may publish to
+ * which topics, a token says. A token in a cookie comes from the browser by itself: then the page's
+ * origin has to be one that is trusted.
+ *
+ * An id that was used before does not make an update a duplicate, as it does elsewhere: the update is
+ * published again, without the id. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "auth/token.h"
+#include "base/clock.h"
+#include "base/json_out.h"
+#include "base/must.h"
+#include "base/name.h"
+#include "codec/json_in.h"
+#include "http/form.h"
+#include "service/service.h"
+
+#define TOPICS_MAX REQUEST_CHANNELS_MAX
+#define UNSURE "it is unknown whether the update was published"
+
+/* --- who may --- */
+
+struct judgement {
+    bool too_fast; /* and so the token was not looked at */
+    struct token token;
+};
+
+static void free_judgement(void *judgement)
+{
+    struct judgement *j = judgement;
+    token_release(&j->token);
+    free(j);
+}
+
+/* NULL without memory, or without keys. */
+static struct judgement *judge(const struct services *services, struct params *params)
+{
+    struct streams *set = services->streams;
+    struct judgement *j = params->judgement;
+    if (j || !set->tokens || !(j = calloc(1, sizeof *j)))
+        return j;
+
+    params->judgement = j;
+    params->judgement_free = free_judgement;
+    j->too_fast = token_is_brought_to_mercure(params) && !limits_admit_token(set, params);
+    if (!j->too_fast)
+        tokens_verify_mercure(set->tokens, params, clock_unix_ms(), &j->token);
+    return j;
+}
+
+/* A body takes memory: only for those who may. */
+static size_t body_max(struct services *services, struct params *params)
+{
+    const struct judgement *j = judge(services, params);
+    bool may = j && j->token.verdict == TOKEN_GOOD && j->token.mercure.publish.count;
+    return may ? services->streams->mercure.publish_bytes : 0;
+}
+
+static void refuse_token(struct call *c, enum token_verdict verdict)
+{
+    char challenge[128];
+    const struct token_refusal *refusal = token_refusal(verdict);
+    snprintf(challenge, sizeof challenge, "WWW-Authenticate: %s\r\n", refusal->challenge);
+    c->headers = challenge;
+    call_refuse(c, 401, refusal->error, "%s", refusal->message);
+}
+
+static void refuse_scope(struct call *c, const char *what)
+{
+    c->headers = "WWW-Authenticate: Bearer error=\"insufficient_scope\"\r\n";
+    call_refuse(c, 403, "insufficient_scope", "this token may not publish %s", what);
+}
+
+/* --- the form --- */
+
+/* An update, and the text that its fields are in. It is a call's state, so it is one allocation. */
+struct update {
+    struct slice topics[TOPICS_MAX];
+    size_t topic_count;
+    struct slice data, id, type, publisher;
+    uint64_t retry;
+    bool has_retry, is_private;
+    char text[]; /* the form, then the publisher */
+};
+
+static bool has_topic(const struct update *u, struct slice topic)
+{
+    for (size_t i = 0; i < u->topic_count; i++)
+        if (slice_equal(u->topics[i], topic))
+            return true;
+    return false;
+}
+
+static bool is_utf8(struct slice text)
+{
+    while (text.len) {
+        size_t len = utf8_sequence(text);
+        if (!len)
+            return false;
+        text = (struct slice){text.data + len, text.len - len};
+    }
+    return true;
+}
+
+/* Each returns NULL, or what is wrong with the value. */
+
+static const char *set_topic(struct update *u, const struct mercure_rules *rules, struct slice value)
+{
+    static char why[256];
+    const char *fault = mercure_check_topic(rules, value);
+    if (fault) {
+        snprintf(why, sizeof why, "topic %zu is not valid; %s", u->topic_count + 1, fault);
+        return why;
+    }
+    if (slice_equal(value, slice_of("*")) || memmem(value.data, value.len, HUB_RESERVED, strlen(HUB_RESERVED)))
+        return "topic is reserved; accepted: neither * nor one of the hub's own subscriptions";
+    if (has_topic(u, value))
+        return NULL;
+
+    size_t most = rules->max_topics < TOPICS_MAX ? rules->max_topics : TOPICS_MAX;
+    if (u->topic_count == most)
+        return "too many topics (max-channels)";
+    u->topics[u->topic_count++] = value;
+    return NULL;
+}
+
+/* An id that cannot be a cursor of ours is left out: a hub may choose its own. */
+static const char *set_id(struct update *u, struct slice value)
+{
+    if ((value.len && value.data[0] == '#') || slice_equal(value, slice_of("earliest")))
+        return "id is reserved; accepted: neither earliest nor a # at the beginning";
+    if (value.len && own_id_valid(value))
+        u->id = value;
+    return NULL;
+}
+
+static const char *set_type(struct update *u, struct slice value)
+{
+    bool broken = memchr(value.data, '\r', value.len) || memchr(value.data, '\n', value.len);
+    if (broken || !is_utf8(value) || slice_equal(value, slice_of("mercure")))
+        return "type is not valid; accepted: one line of UTF-8, and not mercure";
+    u->type = value;
+    return NULL;
+}
+
+static const char *set_retry(struct update *u, struct slice value)
+{
+    uint64_t number = 0;
+    if (!value.len || value.len > 10)
+        return "retry is not a number of at most 10 digits";
+    for (size_t i = 0; i < value.len; i++) {
+        if (value.data[i] < '0' || value.data[i] > '9')
+            return "retry is not a number of at most 10 digits";
+        number = number * 10 + (uint64_t)(value.data[i] - '0');
+    }
+    u->retry = number;
+    u->has_retry = true;
+    return NULL;
+}
+
+static const char *set_data(struct update *u, struct slice value)
+{
+    if (!is_utf8(value))
+        return "data is not UTF-8";
+    u->data = value;
+    return NULL;
+}
+
+/* Other fields are ignored, as the protocol wants it. */
+static const char *set_field(struct update *u, const struct mercure_rules *rules, const struct form_field *f)
+{
+    if (slice_equal(f->name, slice_of("topic")))
+        return set_topic(u, rules, f->value);
+    if (slice_equal(f->name, slice_of("data")))
+        return set_data(u, f->value);
+    if (slice_equal(f->name, slice_of("id")))
+        return set_id(u, f->value);
+    if (slice_equal(f->name, slice_of("type")))
+        return set_type(u, f->value);
+    if (slice_equal(f->name, slice_of("retry")))
+        return set_retry(u, f->value);
+    if (slice_equal(f->name, slice_of("private")))
+        u->is_private = true;
+    return NULL;
+}
+
+/* An update of this body. NULL when out of memory; *fault: what is wrong with it, or NULL. */
+static struct update *read_update(const struct mercure_rules *rules, const struct params *params,
+                                  const struct token *token, const char **fault)
+{
+    struct form_field field;
+    struct slice publisher = token->publish.publisher;
+    struct update *u = calloc(1, sizeof *u + params->body_len + publisher.len + 1);
+    if (!u)
+        return NULL;
+
+    if (params->body_len)
+        memcpy(u->text, params->body, params->body_len);
+    if (publisher.len)
+        memcpy(u->text + params->body_len, publisher.data, publisher.len);
+    u->publisher = (struct slice){u->text + params->body_len, publisher.len};
+
+    struct form form = form_open(u->text, params->body_len);
+    *fault = NULL;
+    while (!*fault && form_next(&form, &field))
+        *fault = set_field(u, rules, &field);
+    if (!*fault && !u->topic_count)
+        *fault = "the form names no topic";
+    return u;
+}
+
+/* --- what the broker is sent --- */
+
+static bool publishes_all(const struct selectors *granted)
+{
+    for (size_t i = 0; i < granted->count; i++)
+        if (granted->items[i].kind == SELECTOR_ALL)
+            return true;
+    return false;
+}
+
+static void put_request(struct buf *out, const struct update *u, bool with_id)
+{
+    json_begin_object(out, NULL);
+    json_put_text(out, "op", slice_of("publish"));
+    json_put_text(out, "text", u->data);
+    if (u->type.len)
+        json_put_text(out, "event", u->type);
+    if (with_id && u->id.len)
+        json_put_text(out, "id", u->id);
+    if (u->has_retry)
+        json_put_count(out, "retry", u->retry);
+    if (u->is_private)
+        json_put_flag(out, "private", true);
+    json_begin_object(out, "to");
+    json_begin_list(out, "channels");
+    for (size_t i = 0; i < u->topic_count; i++)
+        json_put_text(out, NULL, u->topics[i]);
+    json_end_list(out);
+    json_end_object(out);
+    json_end_object(out);
+}
+
+/* The grant is for this update's topics and no others, unless a retry time needs one without limits. */
+static void ask(struct call *c, const struct update *u, bool with_id)
+{
+    struct buf out = {0};
+    struct grant grant = {.roles = ROLE_EVENTS,
+                          .limited = !u->has_retry,
+                          .channels = {u->topics, u->topic_count},
+                          .publisher = u->publisher};
+    put_request(&out, u, with_id);
+    if (out.failed)
+        call_refuse(c, 503, "unavailable", "out of memory; nothing was published");
+    else if (out.len > WIRE_COMMAND_JSON_MAX)
+        call_refuse(c, 413, "too_large", "the update is too large: more than %u bytes as JSON", WIRE_COMMAND_JSON_MAX);
+    else
+        call_ask(c, &grant, (struct slice){out.data, out.len}, false);
+    buf_release(&out);
+}
+
+/* True when c was answered. */
+static bool refuse_body(struct call *c, const struct params *params)
+{
+    uint64_t length = params_content_length(params);
+    if (params->body_state == BODY_TOO_LARGE)
+        call_refuse(c, 413, "too_large", "the form has more than %zu bytes (publish-bytes)",
+                    c->services->streams->mercure.publish_bytes);
+    else if (params->body_state == BODY_NO_ROOM)
+        call_refuse(c, 503, "unavailable", "too many requests are pending; nothing was published");
+    else if (params->body_state != BODY_WHOLE || (length != UINT64_MAX && length != params->body_len))
+        call_refuse(c, 400, "bad_request", "the request ended before it was complete; nothing was published");
+    else
+        return false;
+    return true;
+}
+
+static void publish(struct call *c, const struct token *token, const struct params *params)
+{
+    const char *fault = NULL;
+    if (refuse_body(c, params))
+        return;
+
+    struct update *u = read_update(&c->services->streams->mercure, params, token, &fault);
+    c->state = u;
+    if (!u) {
+        call_refuse(c, 503, "unavailable", "out of memory; nothing was published");
+        return;
+    }
+    if (fault) {
+        call_refuse(c, 400, "bad_request", "%s", fault);
+        return;
+    }
+    for (size_t i = 0; i < u->topic_count; i++)
+        if (!selectors_match(&token->mercure.publish, u->topics[i])) {
+            refuse_scope(c, "to all of these topics");
+            return;
+        }
+
+    if (!publishes_all(&token->mercure.publish))
+        u->has_retry = false; /* a stream has one retry time for all of its topics */
+    ask(c, u, true);
+}
+
+/* The body may have taken longer than the token lasts. */
+static enum token_verdict verdict_now(const struct token *token)
+{
+    bool over = token->expires_ms && token->expires_ms <= clock_unix_ms();
+    return token->verdict == TOKEN_GOOD && over ? TOKEN_EXPIRED : token->verdict;
+}
+
+static void begin(struct call *c, struct params *params)
+{
+    const struct judgement *j = judge(c->services, params);
+    const struct streams *set = c->services->streams;
+    if (params_query_repeated(params, "authorization"))
+        call_refuse(c, 400, "repeated_parameter", "the query names authorization twice; accepted: once");
+    else if (j && j->too_fast)
+        call_refuse_rate(c);
+    else if (!j || verdict_now(&j->token) != TOKEN_GOOD)
+        refuse_token(c, j ? verdict_now(&j->token) : TOKEN_MISSING);
+    else if (j->token.from_cookie && !mercure_trusts_origin(params, set->mercure.cors_origins))
+        call_refuse(c, 403, "forbidden_origin",
+                    "a token in a cookie is not accepted from this origin; accepted: the host's own, or cors-origin");
+    else if (!j->token.mercure.publish.count)
+        refuse_scope(c, "updates");
+    else if (!form_type(params_get(params, "CONTENT_TYPE")))
+        call_refuse(c, 415, "unsupported_media_type",
+                    "the request is not a form; accepted: Content-Type: application/x-www-form-urlencoded");
+    else
+        publish(c, &j->token, params);
+}
+
+/* --- the broker's reply --- */
+
+static int status_of(struct slice error)
+{
+    static const struct {
+        const char *error;
+        int status;
+    } rows[] = {{"forbidden", 403}, {"too_large", 413}, {"busy", 503}, {"store_failed", 503}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (slice_equal(error, slice_of(rows[i].error)))
+            return rows[i].status;
+    return 400;
+}
+
+/* The id that the update shows on the hub's streams. */
+static void answer_id(struct call *c, const struct update *u, const struct json_in *reply, bool with_id)
+{
+    char own[32];
+    bool shown = with_id && u->id.len && !json_in_is_true(json_in_member(reply, "seq_as_id"));
+    snprintf(own, sizeof own, "#%.0f", json_in_number(json_in_member(reply, "seq")));
+    call_answer(c, 200, "", "text/plain; charset=utf-8", shown ? u->id : slice_of(own));
+}
+
+static void replied(struct call *c, struct slice json)
+{
+    struct update *u = c->state;
+    struct json_in *reply = json_in_parse(json);
+    MUST(u);
+
+    if (!json_in_is_true(json_in_member(reply, "ok"))) {
+        int status = reply ? status_of(json_in_text(json_in_member(reply, "error"))) : 503;
+        call_answer(c, status, "", "application/json", json);
+    } else if (json_in_is_true(json_in_member(reply, "duplicate"))) {
+        u->id = (struct slice){0};
+        ask(c, u, false);
+    } else {
+        answer_id(c, u, reply, u->id.len > 0);
+    }
+    json_in_free(&reply);
+}
+
+static void answered(struct call *c, int status)
+{
+    c->services->streams->counters[status == 200 ? PUBLISHES_HTTP : PUBLISHES_HTTP_REFUSED]++;
+}
+
+const struct service service_mercure = {
+    .name = "mercure",
+    .methods = MERCURE_METHODS,
+    .cross_origin = true,
+    .unsure = UNSURE,
+    .body_max = body_max,
+    .begin = begin,
+    .replied = replied,
+    .answered = answered,
+};
