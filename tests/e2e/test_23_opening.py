@@ -248,6 +248,7 @@ def filled(site, session):
     for n in range(10):
         seqs.append(site.publish("m", data=n, to={"channels": [session]})["seq"])
         site.publish("m", data="x", to={"sessions": ["bert"]})
+    site.settle()  # else the worker may begin at the newest events that it has so far
     return session, seqs
 
 

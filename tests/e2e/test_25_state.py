@@ -57,6 +57,7 @@ def test_a_stream_begins_with_the_state_that_concerns_it(behind_any, opened, ses
     site.publish("note", key="BTC", data=3, to={"sessions": [session]})
     site.publish("note", key="BTC", data=4, to={"sessions": [session + "-other"]})
     last = site.publish("price", key="BTC", data=5, **to)["seq"]
+    site.settle()
     head = site.commands.ping()["head"]
     reader = wait_live(opened())
     assert blocks(reader) == [("price", "2", ""), ("note", "3", ""), ("price", "5", ""), (None, "", str(head))] and head >= last
@@ -84,6 +85,7 @@ def test_a_removed_key_is_no_longer_sent(behind_any, opened, session):
     site, to = behind_any, {"to": {"channels": [session]}}
     site.publish("job", key="a", data=1, **to)
     site.publish("job", key="b", data=2, **to)
+    site.settle()
     reader = wait_live(opened())
     site.publish("job", key="a", data="gone", remove=True, **to)
     reader.wait(lambda: blocks(reader)[-1][1] == '"gone"', "the removal is delivered")
@@ -170,6 +172,7 @@ def test_a_key_beyond_the_limits_is_refused_and_the_others_go_on(bench):
     assert refused.value.error == "state_full" and "--state-events" in str(refused.value)
     site.publish("m", key="k0", data="new")
     assert site.stat("state_events") == 3 and site.stat("errors_state_full") == 1
+    site.settle()
     assert [b[1] for b in blocks(wait_live(site.start_open("a", keep_blocks=True)))] == ["1", "2", '"new"', ""]
 
 
