@@ -55,7 +55,7 @@ struct webhook {
 
 static void drop_first(struct webhook *w)
 {
-    struct message *m = TAILQ_FIRST(&w->queue);
+    struct message *m = TAILQ_FIRST(&w->queue); // NOLINT(clang-analyzer-unix.Malloc): it is unlinked before it is freed
     MUST(m && w->bytes >= m->len);
     TAILQ_REMOVE(&w->queue, m, next);
     w->bytes -= m->len;
