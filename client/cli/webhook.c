@@ -55,8 +55,8 @@ struct webhook {
 
 static void drop_first(struct webhook *w)
 {
-    struct message *m = TAILQ_FIRST(&w->queue); // NOLINT(clang-analyzer-unix.Malloc): it is unlinked before it is freed
-    MUST(m && w->bytes >= m->len);
+    struct message *m = TAILQ_FIRST(&w->queue);
+    MUST(m && w->bytes >= m->len); // NOLINT(clang-analyzer-unix.Malloc): a message is unlinked before it is freed
     TAILQ_REMOVE(&w->queue, m, next);
     w->bytes -= m->len;
     free(m);
