@@ -23,7 +23,7 @@ def broker(**more):
 @pytest.fixture(scope="module", params=[Lighttpd, Apache], ids=lambda w: w.name)
 def site(request):
     with Bench() as b:
-        yield Site(b, web=request.param, broker=broker(), worker={"meta": "agent=header:User-Agent"})
+        yield Site(b, web=request.param, broker=broker(), worker={"heartbeat": "1s", "meta": "agent=header:User-Agent"})
 
 
 @pytest.fixture
