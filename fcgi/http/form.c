@@ -14,7 +14,7 @@ bool form_type(const char *content_type)
 
 struct form form_open(char *text, size_t len)
 {
-    return (struct form){text, text + len};
+    return (struct form){text, len ? text + len : text};
 }
 
 static int hex(char c)
