@@ -149,10 +149,10 @@ void broker_take_signals(struct broker *b)
 
 static void wait_for_work(struct broker *b)
 {
-    int64_t now = clock_ms(), left = b->announce_at - now;
-    if (commit_is_calm(b) && members_due(b->members) < b->announce_at)
-        left = members_due(b->members) - now;
-    int64_t timeout = b->more || left < 0 ? 0 : left;
+    int64_t now = clock_ms(), until = b->announce_at;
+    if (commit_is_calm(b) && members_due(b->members) < until)
+        until = members_due(b->members);
+    int64_t timeout = b->more || until <= now ? 0 : until - now;
     b->more = false;
 
     if (b->journal) {
