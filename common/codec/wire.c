@@ -466,6 +466,10 @@ int wire_get_replay(struct slice message, struct wire_replay *m)
     m->who.connection = take_name(&r);
     m->channels = take_names(&r);
     m->who.every_channel = take_u8(&r);
+
+    bool has_cursor = m->everything || m->id.len;
+    if (has_cursor && m->start.kind != START_AFTER)
+        r.failed = true; /* two places to begin */
     return verdict(&r);
 }
 
