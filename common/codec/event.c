@@ -211,6 +211,13 @@ bool event_next_ban(const struct event *e, size_t *cursor, struct slice *session
     return size > 0;
 }
 
+/* A record holds messages only. That is looked at before an entry is parsed: records within records
+ * would be parsed by recursion: a message of 1 MB would take 10 GB. */
+static bool begins_message(struct slice entries)
+{
+    return entries.len >= EVENT_ENTRY_MIN && entries.data[4] == EVENT_MESSAGE;
+}
+
 struct event *event_next_entry(const struct event *e, size_t *cursor)
 {
     size_t used;
@@ -218,7 +225,8 @@ struct event *event_next_entry(const struct event *e, size_t *cursor)
         return NULL;
 
     MUST(*cursor <= e->text.len);
-    struct event *one = event_parse((struct slice){e->text.data + *cursor, e->text.len - *cursor}, &used);
+    struct slice rest = {e->text.data + *cursor, e->text.len - *cursor};
+    struct event *one = begins_message(rest) ? event_parse(rest, &used) : NULL;
     if (one && (!one->key.len || one->remove || one->seq >= e->seq))
         event_unref(&one);
     if (one)

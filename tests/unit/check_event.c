@@ -1,6 +1,7 @@
 #include "codec/event.h"
 
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/bytes.h"
 #include "support.h"
@@ -606,6 +607,36 @@ START_TEST(a_record_has_the_events_of_keys)
 }
 END_TEST
 
+#define DEEP 3000u
+#define DEEP_KB_MAX 65536 /* of memory; each level with a copy of its own would take 216 MB */
+
+static long peak_kb(void)
+{
+    struct rusage usage;
+    ck_assert_int_eq(getrusage(RUSAGE_SELF, &usage), 0);
+    return usage.ru_maxrss;
+}
+
+/* Anyone who may write to a shared log chooses this. */
+START_TEST(records_within_records_are_not_followed)
+{
+    size_t len = (size_t)DEEP * EVENT_ENTRY_MIN;
+    char *bytes = calloc(1, len);
+    for (size_t at = 0; at < len; at += EVENT_ENTRY_MIN) {
+        put_u32(bytes + at, (uint32_t)(len - at));
+        bytes[at + 4] = EVENT_STATE;
+        bytes[at + 5] = 1;
+        put_u64(bytes + at + 8, len - at);
+        put_u32(bytes + at + 28, (uint32_t)(len - at - EVENT_ENTRY_MIN));
+    }
+    ck_assert(parses(bytes + len - EVENT_ENTRY_MIN, EVENT_ENTRY_MIN));
+    long before = peak_kb();
+    ck_assert(!parses(bytes, len));
+    ck_assert_int_lt(peak_kb() - before, DEEP_KB_MAX);
+    free(bytes);
+}
+END_TEST
+
 START_TEST(a_record_has_nothing_else)
 {
     char text[1000];
@@ -642,6 +673,7 @@ int main(void)
     tcase_add_test(tests, a_key_travels_with_its_event);
     tcase_add_test(tests, the_text_of_the_state_has_no_id_line);
     tcase_add_test(tests, a_record_has_the_events_of_keys);
+    tcase_add_test(tests, records_within_records_are_not_followed);
     tcase_add_test(tests, a_record_has_nothing_else);
     tcase_add_test(tests, a_part_of_an_entry_is_none);
     tcase_add_test(tests, a_shortened_size_is_refused);
