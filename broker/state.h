@@ -108,7 +108,7 @@ int64_t commit_timeout(const struct broker *b, int64_t max);
 
 /* --- commands.c --- */
 
-/* The next request from this source; valid until the next call. False when there is none. holding:
+/* The next request from this source; valid until the next call. False: no request waits. holding:
  * while a batch is waited for. */
 bool commands_take(struct broker *b, enum source from, struct pending_request *out, bool holding);
 

@@ -6,11 +6,6 @@
 
 static const char *const fields[] = {"op", "ref", "prefix", "after", "limit", NULL};
 
-static bool begins_with(struct slice name, struct slice prefix)
-{
-    return name.len >= prefix.len && (!prefix.len || memcmp(name.data, prefix.data, prefix.len) == 0);
-}
-
 static void list_bans(const struct command_context *c, struct slice prefix, struct listing *list)
 {
     const struct bans *bans = sequence_bans(c->sequence);
@@ -19,7 +14,7 @@ static void list_bans(const struct command_context *c, struct slice prefix, stru
     int64_t until_ms;
 
     while ((ban = bans_next(bans, ban, &session, &until_ms)))
-        if (until_ms > c->now_ms && begins_with(session, prefix))
+        if (until_ms > c->now_ms && slice_begins(session, prefix))
             listing_offer(list, session, ban);
 }
 

@@ -75,11 +75,6 @@ static void put_place(struct buf *reply, const struct place *p)
     json_put_text(reply, "next", (struct slice){text, (size_t)(end - text)});
 }
 
-static bool begins_with(struct slice name, struct slice prefix)
-{
-    return name.len >= prefix.len && (!prefix.len || memcmp(name.data, prefix.data, prefix.len) == 0);
-}
-
 static bool is_wanted(const struct page *page, const struct event *e, const struct place *place)
 {
     struct slice session;
@@ -87,7 +82,7 @@ static bool is_wanted(const struct page *page, const struct event *e, const stru
         return false; /* see cmd_members.c */
     if (page->channel.len && !(place->kind == TARGET_CHANNEL && slice_equal(place->target, page->channel)))
         return false;
-    return begins_with(e->key, page->prefix) && (!page->after.key.len || compare(place, &page->after) > 0);
+    return slice_begins(e->key, page->prefix) && (!page->after.key.len || compare(place, &page->after) > 0);
 }
 
 /* Keep e when it is among the first. */

@@ -46,7 +46,7 @@ static void put_over_time(const struct overview *overview, size_t max, struct bu
     json_end_object(reply);
 }
 
-/* A time is left out when there is none, or when it exceeds the measured range. */
+/* The reply has no percentile without deliveries, and none beyond the measured range. */
 static void put_latency(const struct overview *overview, struct buf *reply)
 {
     static const struct {

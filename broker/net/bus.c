@@ -366,7 +366,7 @@ static struct slice slice_of_part(zmq_msg_t *part)
     return (struct slice){zmq_msg_data(part), zmq_msg_size(part)};
 }
 
-/* Receive a ZAP request. The number of its frames; 0: there is none. */
+/* Receive a ZAP request. Returns the number of its frames; 0: no request waits. */
 static size_t receive_zap(struct bus *b)
 {
     size_t count = 0;

@@ -9,7 +9,7 @@
 #define COUNT_US 1000000 /* between two counts at least ... */
 #define COUNT_SHARE 100  /* ... and this multiple of the time of one count */
 
-/* 0: unknown. Counting needs a descriptor: when there is none, max are open. */
+/* 0: unknown. Counting needs a descriptor: when none is free, max are open. */
 static uint64_t count_open(uint64_t max)
 {
     uint64_t count = 0;

@@ -129,7 +129,7 @@ static int read_patterns(const struct keys_reader *r, const char *what, struct s
 static bool after(struct slice word, const char *prefix, struct slice *rest)
 {
     size_t len = strlen(prefix);
-    if (word.len < len || memcmp(word.data, prefix, len) != 0)
+    if (!slice_begins(word, slice_of(prefix)))
         return false;
     *rest = (struct slice){word.data + len, word.len - len};
     return true;

@@ -780,15 +780,10 @@ void presence_describe_worker(const struct presence_worker *w, struct worker_inf
     };
 }
 
-static bool begins_with(struct slice name, struct slice prefix)
-{
-    return name.len >= prefix.len && (prefix.len == 0 || memcmp(name.data, prefix.data, prefix.len) == 0);
-}
-
 void presence_list_sessions(const struct presence *p, struct slice prefix, struct listing *out)
 {
     for (const struct presence_group *g = table_next(p->sessions, NULL); g; g = table_next(p->sessions, g))
-        if (begins_with(table_name(g), prefix))
+        if (slice_begins(table_name(g), prefix))
             listing_offer(out, table_name(g), g);
 }
 

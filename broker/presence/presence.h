@@ -117,7 +117,7 @@ size_t presence_listed_connections(const struct listed *session);
  * struct connection. */
 void presence_list_connections(const struct presence *p, struct slice session, struct listing *out);
 
-/* The oldest connection of this session in this channel; NULL: there is none. The cost is
+/* The oldest connection of this session in this channel; NULL: the session has none. The cost is
  * proportional to the connections of the session and their channels. */
 const struct connection *presence_find_in(const struct presence *p, struct slice session, struct slice channel);
 

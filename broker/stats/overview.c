@@ -91,7 +91,7 @@ static struct overview_end *renew(struct overview *o, size_t i)
     return newest;
 }
 
-/* The end that a new one belongs to, now the newest; NULL: there is none. */
+/* The end that a new one belongs to, now the newest; NULL: none is recent enough. */
 static struct overview_end *find_together(struct overview *o, int64_t at_ms, const char *cause, struct slice worker)
 {
     const struct overview_end *end;

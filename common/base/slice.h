@@ -26,4 +26,9 @@ static inline bool slice_equal(struct slice a, struct slice b)
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
+static inline bool slice_begins(struct slice text, struct slice beginning)
+{
+    return text.len >= beginning.len && (!beginning.len || memcmp(text.data, beginning.data, beginning.len) == 0);
+}
+
 #endif

@@ -320,8 +320,9 @@ static int reserve_change(struct state *s)
 static void note_change(struct state *s, struct event *before, struct event *after, uint64_t seq)
 {
     struct change *c = &s->changes[s->change_count++];
-    *c =
-        (struct change){{before ? event_ref(before) : NULL, event_ref(after)}, seq, s->record ? s->record : after->seq};
+    *c = (struct change){{before, event_ref(after)}, seq, s->record ? s->record : after->seq};
+    if (before)
+        event_ref(before);
 }
 
 /* Put e into its indexes. Afterwards nothing that follows needs memory. 0 or -ENOMEM: unchanged. */

@@ -354,12 +354,6 @@ static int read_jwks(enum jwks_kind kind, struct slice text, struct jwks *out, c
 
 #define BOM "\xef\xbb\xbf"
 
-static bool begins_with(struct slice text, const char *beginning)
-{
-    size_t len = strlen(beginning);
-    return text.len >= len && memcmp(text.data, beginning, len) == 0;
-}
-
 static bool has(struct slice text, const char *part)
 {
     return memmem(text.data, text.len, part, strlen(part)) != NULL;
@@ -400,7 +394,7 @@ static bool is_der_text(struct slice text)
     while (text.len && text.data[text.len - 1] == '=')
         text.len--;
     if (text.len > sizeof copy)
-        return begins_with(text, "MII");
+        return slice_begins(text, slice_of("MII"));
     for (size_t i = 0; i < text.len; i++) {
         char c = text.data[i];
         if (c == '+')
@@ -433,19 +427,21 @@ static bool has_blank(struct slice text)
 static const char *known_format(struct slice text)
 {
     struct slice first = behind_blanks(text);
-    if (begins_with(text, BOM) || begins_with(text, "\xff\xfe") || begins_with(text, "\xfe\xff"))
+    if (slice_begins(text, slice_of(BOM)) || slice_begins(text, slice_of("\xff\xfe")) ||
+        slice_begins(text, slice_of("\xfe\xff")))
         return "it begins with a byte order mark";
     if (has(text, "-----BEGIN"))
         return "it holds PEM";
-    if (begins_with(first, "ssh-") || begins_with(first, "ecdsa-") || begins_with(first, "sk-"))
+    if (slice_begins(first, slice_of("ssh-")) || slice_begins(first, slice_of("ecdsa-")) ||
+        slice_begins(first, slice_of("sk-")))
         return "it holds an OpenSSH key";
-    if (begins_with(first, "<"))
+    if (slice_begins(first, slice_of("<")))
         return "it holds HTML or XML";
-    if (begins_with(first, "["))
+    if (slice_begins(first, slice_of("[")))
         return "it holds a JSON list";
-    if (begins_with(first, "{"))
+    if (slice_begins(first, slice_of("{")))
         return "it holds a JSON object";
-    if (begins_with(first, "\""))
+    if (slice_begins(first, slice_of("\"")))
         return "it holds a JSON text";
     if ((!is_text(text) && is_der((const unsigned char *)text.data, text.len)) || is_der_text(text))
         return "it holds a key or a certificate in DER";
@@ -524,7 +520,7 @@ int jwks_read(enum jwks_kind kind, struct slice text, struct jwks *out, const ch
     *out = (struct jwks){0};
     *why = "out of memory";
 
-    if (begins_with(behind_blanks(text), "{"))
+    if (slice_begins(behind_blanks(text), slice_of("{")))
         err = read_jwks(kind, text, out, why);
     else if (kind == JWKS_PUBLIC)
         err = read_public(text, out, why);

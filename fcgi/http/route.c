@@ -6,11 +6,6 @@
 
 #define MOUNT_MAX 255u
 
-static bool begins_with(struct slice text, struct slice beginning)
-{
-    return text.len >= beginning.len && memcmp(text.data, beginning.data, beginning.len) == 0;
-}
-
 static struct slice behind(struct slice text, size_t len)
 {
     MUST(len <= text.len);
@@ -31,7 +26,7 @@ static struct route judge(struct slice rest)
 
 static struct route behind_mount(struct slice path, struct slice mount)
 {
-    if (!begins_with(path, mount))
+    if (!slice_begins(path, mount))
         return (struct route){.kind = ROUTE_NOTHING};
     return judge(behind(path, mount.len));
 }
@@ -128,7 +123,7 @@ struct route route_find(const struct route_rules *rules, const struct params *pa
         return (struct route){.kind = ROUTE_MERCURE};
     if (rules->mounts && rules->mounts->count)
         return find_configured(rules->mounts, path);
-    if (said.len > 1 && begins_with(path, said))
+    if (said.len > 1 && slice_begins(path, said))
         return behind_mount(path, said);
     return find_usual(path);
 }

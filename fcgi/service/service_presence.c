@@ -140,12 +140,6 @@ static void begin(struct call *c, struct params *params)
 
 /* --- the answer --- */
 
-static bool begins_with(struct slice text, const char *beginning)
-{
-    size_t len = strlen(beginning);
-    return text.len >= len && memcmp(text.data, beginning, len) == 0;
-}
-
 /* The broker's reply without its `ok`. */
 static void answer_members(struct call *c, struct slice json)
 {
@@ -162,9 +156,9 @@ static void answer_members(struct call *c, struct slice json)
 
 static void replied(struct call *c, struct slice json)
 {
-    if (begins_with(json, REPLY_OK))
+    if (slice_begins(json, slice_of(REPLY_OK)))
         answer_members(c, json);
-    else if (begins_with(json, REPLY_NOT_FOUND))
+    else if (slice_begins(json, slice_of(REPLY_NOT_FOUND)))
         call_refuse(c, 404, "not_found", "this channel has no members (broker option presence-channels)");
     else
         call_refuse(c, 503, "unavailable", "the broker cannot list the members now");

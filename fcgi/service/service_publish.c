@@ -22,12 +22,6 @@
 #define REPLY_OK "{\"ok\":true"
 #define REPLY_ERROR "{\"ok\":false,\"error\":\""
 
-static bool begins_with(struct slice text, const char *beginning)
-{
-    size_t len = strlen(beginning);
-    return text.len >= len && memcmp(text.data, beginning, len) == 0;
-}
-
 /* The status that goes with the broker's reply. */
 static int status_of(struct slice reply)
 {
@@ -43,7 +37,7 @@ static int status_of(struct slice reply)
         {REPLY_ERROR "state_full\"", 503},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        if (begins_with(reply, rows[i].beginning))
+        if (slice_begins(reply, slice_of(rows[i].beginning)))
             return rows[i].status;
     return 400;
 }

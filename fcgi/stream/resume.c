@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/digits.h"
 #include "base/name.h"
 #include "stream/current.h"
 #include "stream/stream.h"
@@ -334,12 +335,6 @@ static void tell_gap(struct stream *s, struct slice last, uint64_t position, uin
         stream_send_checkpoint(s, position);
 }
 
-static struct slice cursor_digits(const struct stream *s, char digits[24])
-{
-    int len = snprintf(digits, 24, "%" PRIu64, s->cursor);
-    return (struct slice){digits, (size_t)len};
-}
-
 /* The broker has left out what was superseded when it answered. */
 static void deliver_page(struct stream *s, const struct wire_page *page)
 {
@@ -357,7 +352,7 @@ static void deliver_page(struct stream *s, const struct wire_page *page)
 
 void resume_page(struct stream *s, const struct wire_page *page)
 {
-    char digits[24];
+    char digits[DIGITS_MAX];
     s->pending = NULL;
     s->set->counters[REPLAYS_BROKER]++;
     bool started = s->start.kind != START_AFTER;
@@ -366,7 +361,7 @@ void resume_page(struct stream *s, const struct wire_page *page)
         s->cursor = s->shown; /* where it was opened: a gap is after that */
     s->cursor = page->gap ? s->cursor : page->from;
     if (page->gap)
-        tell_gap(s, s->last_id ? slice_of(s->last_id) : cursor_digits(s, digits), page->from, page->oldest);
+        tell_gap(s, s->last_id ? slice_of(s->last_id) : digits_plain(s->cursor, digits), page->from, page->oldest);
     else if (started && current_concerns(s, s->cursor))
         current_begin(s);
     else if (started)
@@ -395,7 +390,7 @@ static void ask_anew(struct stream *s)
 
 void resume_broken(struct stream *s, uint64_t position, uint64_t oldest)
 {
-    char digits[24];
+    char digits[DIGITS_MAX];
     if (s->state == STREAM_CURRENT) { /* its client has no cursor yet, and begins again */
         exchange_send(&s->exchange, stream_retry_block(s->set));
         conn_end(&s->exchange.conn, END_DRAIN);
@@ -413,7 +408,7 @@ void resume_broken(struct stream *s, uint64_t position, uint64_t oldest)
     upstream_forget(&s->pending);
     if (s->state == STREAM_LIVE && s->cursor < position)
         s->cursor = s->shown; /* the last place that its client heard of */
-    tell_gap(s, cursor_digits(s, digits), position, oldest);
+    tell_gap(s, digits_plain(s->cursor, digits), position, oldest);
     if (s->state == STREAM_CURRENT)
         resume_continue(s);
     else
