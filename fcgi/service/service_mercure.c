@@ -11,63 +11,32 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "auth/token.h"
-#include "base/clock.h"
 #include "base/json_out.h"
 #include "base/must.h"
 #include "base/name.h"
 #include "codec/json_in.h"
 #include "http/form.h"
-#include "service/service.h"
+#include "service/judgement.h"
 
 #define TOPICS_MAX REQUEST_CHANNELS_MAX
 #define UNSURE "it is unknown whether the update was published"
 
 /* --- who may --- */
 
-struct judgement {
-    bool too_fast; /* and so the token was not looked at */
-    struct token token;
-};
-
-static void free_judgement(void *judgement)
+static bool brings_token(const struct tokens *t, const struct params *params)
 {
-    struct judgement *j = judgement;
-    token_release(&j->token);
-    free(j);
+    (void)t;
+    return token_is_brought_to_mercure(params);
 }
 
-/* NULL without memory, or without keys. */
-static struct judgement *judge(const struct services *services, struct params *params)
-{
-    struct streams *set = services->streams;
-    struct judgement *j = params->judgement;
-    if (j || !set->tokens || !(j = calloc(1, sizeof *j)))
-        return j;
-
-    params->judgement = j;
-    params->judgement_free = free_judgement;
-    j->too_fast = token_is_brought_to_mercure(params) && !limits_admit_token(set, params);
-    if (!j->too_fast)
-        tokens_verify_mercure(set->tokens, params, clock_unix_ms(), &j->token);
-    return j;
-}
+static const struct judgement_source source = {brings_token, tokens_verify_mercure};
 
 /* A body takes memory: only for those who may. */
 static size_t body_max(struct services *services, struct params *params)
 {
-    const struct judgement *j = judge(services, params);
+    const struct judgement *j = judgement_of(services, params, &source);
     bool may = j && j->token.verdict == TOKEN_GOOD && j->token.mercure.publish.count;
     return may ? services->streams->mercure.publish_bytes : 0;
-}
-
-static void refuse_token(struct call *c, enum token_verdict verdict)
-{
-    char challenge[128];
-    const struct token_refusal *refusal = token_refusal(verdict);
-    snprintf(challenge, sizeof challenge, "WWW-Authenticate: %s\r\n", refusal->challenge);
-    c->headers = challenge;
-    call_refuse(c, 401, refusal->error, "%s", refusal->message);
 }
 
 static void refuse_scope(struct call *c, const char *what)
@@ -307,23 +276,16 @@ static void publish(struct call *c, const struct token *token, const struct para
     ask(c, u, true);
 }
 
-/* The body may have taken longer than the token lasts. */
-static enum token_verdict verdict_now(const struct token *token)
-{
-    bool over = token->expires_ms && token->expires_ms <= clock_unix_ms();
-    return token->verdict == TOKEN_GOOD && over ? TOKEN_EXPIRED : token->verdict;
-}
-
 static void begin(struct call *c, struct params *params)
 {
-    const struct judgement *j = judge(c->services, params);
+    const struct judgement *j = judgement_of(c->services, params, &source);
     const struct streams *set = c->services->streams;
     if (params_query_repeated(params, "authorization"))
         call_refuse(c, 400, "repeated_parameter", "the query names authorization twice; accepted: once");
     else if (j && j->too_fast)
         call_refuse_rate(c);
-    else if (!j || verdict_now(&j->token) != TOKEN_GOOD)
-        refuse_token(c, j ? verdict_now(&j->token) : TOKEN_MISSING);
+    else if (judgement_verdict(j) != TOKEN_GOOD)
+        judgement_refuse(c, judgement_verdict(j));
     else if (j->token.from_cookie && !mercure_trusts_origin(params, set->mercure.cors_origins))
         call_refuse(c, 403, "forbidden_origin",
                     "a token in a cookie is not accepted from this origin; accepted: the host's own, or cors-origin");

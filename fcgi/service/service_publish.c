@@ -11,9 +11,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
-#include "auth/token.h"
-#include "base/clock.h"
-#include "service/service.h"
+#include "service/judgement.h"
 
 #define UNSURE                                                                                                         \
     "it is unknown whether the event was published: send it again with an `id`, so that it is published at most once"
@@ -50,35 +48,7 @@ static bool allows(const struct token *token)
     return token->may_publish && !grant_is_empty(&token->publish);
 }
 
-/* What is known of a request from its head on: a token is judged once, and counted once against
- * its address's rate. */
-struct judgement {
-    bool too_fast; /* and so the token was not looked at */
-    struct token token;
-};
-
-static void free_judgement(void *judgement)
-{
-    struct judgement *j = judgement;
-    token_release(&j->token);
-    free(j);
-}
-
-/* NULL without memory, or without keys. */
-static struct judgement *judge(const struct services *services, struct params *params)
-{
-    struct streams *set = services->streams;
-    struct judgement *j = params->judgement;
-    if (j || !set->tokens || !(j = calloc(1, sizeof *j)))
-        return j;
-
-    params->judgement = j;
-    params->judgement_free = free_judgement;
-    j->too_fast = token_is_brought(set->tokens, params) && !limits_admit_token(set, params);
-    if (!j->too_fast)
-        tokens_verify_request(set->tokens, params, clock_unix_ms(), &j->token);
-    return j;
-}
+static const struct judgement_source source = {token_is_brought, tokens_verify_request};
 
 /* A body takes memory: only for those who may. */
 static size_t body_max(struct services *services, struct params *params)
@@ -87,17 +57,8 @@ static size_t body_max(struct services *services, struct params *params)
     if (!max)
         return 0;
 
-    const struct judgement *j = judge(services, params);
+    const struct judgement *j = judgement_of(services, params, &source);
     return j && j->token.verdict == TOKEN_GOOD && allows(&j->token) ? max : 0;
-}
-
-static void refuse_token(struct call *c, enum token_verdict verdict)
-{
-    char challenge[128];
-    const struct token_refusal *refusal = token_refusal(verdict);
-    snprintf(challenge, sizeof challenge, "WWW-Authenticate: %s\r\n", refusal->challenge);
-    c->headers = challenge;
-    call_refuse(c, 401, refusal->error, "%s", refusal->message);
 }
 
 /* --- what is sent --- */
@@ -144,13 +105,6 @@ static void ask(struct call *c, const struct token *token, const struct params *
         call_ask(c, &grant, (struct slice){params->body, params->body_len}, false);
 }
 
-/* The body may have taken longer than the token lasts. */
-static enum token_verdict verdict_now(const struct token *token)
-{
-    bool over = token->expires_ms && token->expires_ms <= clock_unix_ms();
-    return token->verdict == TOKEN_GOOD && over ? TOKEN_EXPIRED : token->verdict;
-}
-
 static void begin(struct call *c, struct params *params)
 {
     if (!c->services->streams->limits.publish_bytes) {
@@ -158,15 +112,13 @@ static void begin(struct call *c, struct params *params)
         return;
     }
 
-    const struct judgement *j = judge(c->services, params);
+    const struct judgement *j = judgement_of(c->services, params, &source);
     if (j && j->too_fast)
         call_refuse_rate(c);
-    else if (!j)
-        refuse_token(c, TOKEN_MISSING);
-    else if (verdict_now(&j->token) == TOKEN_GOOD)
+    else if (judgement_verdict(j) == TOKEN_GOOD)
         ask(c, &j->token, params);
     else
-        refuse_token(c, verdict_now(&j->token));
+        judgement_refuse(c, judgement_verdict(j));
 }
 
 static void replied(struct call *c, struct slice json)

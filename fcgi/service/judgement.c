@@ -1,0 +1,47 @@
+#include "service/judgement.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+
+static void free_judgement(void *judgement)
+{
+    struct judgement *j = judgement;
+    token_release(&j->token);
+    free(j);
+}
+
+const struct judgement *judgement_of(const struct services *services, struct params *params,
+                                     const struct judgement_source *source)
+{
+    struct streams *set = services->streams;
+    struct judgement *j = params->judgement;
+    if (j || !set->tokens || !(j = calloc(1, sizeof *j)))
+        return j;
+
+    params->judgement = j;
+    params->judgement_free = free_judgement;
+    j->too_fast = source->brought(set->tokens, params) && !limits_admit_token(set, params);
+    if (!j->too_fast)
+        source->verify(set->tokens, params, clock_unix_ms(), &j->token);
+    return j;
+}
+
+enum token_verdict judgement_verdict(const struct judgement *j)
+{
+    if (!j)
+        return TOKEN_MISSING;
+
+    bool over = j->token.expires_ms && j->token.expires_ms <= clock_unix_ms();
+    return j->token.verdict == TOKEN_GOOD && over ? TOKEN_EXPIRED : j->token.verdict;
+}
+
+void judgement_refuse(struct call *c, enum token_verdict verdict)
+{
+    char challenge[128];
+    const struct token_refusal *refusal = token_refusal(verdict);
+    snprintf(challenge, sizeof challenge, "WWW-Authenticate: %s\r\n", refusal->challenge);
+    c->headers = challenge;
+    call_refuse(c, 401, refusal->error, "%s", refusal->message);
+}

@@ -1,0 +1,34 @@
+/* judgement.h - the token of a request to publish, judged once.
+ *
+ * A request is judged when its head is there, to decide how large its body may be, and looked at
+ * again when it is whole. The token is verified once, and counted once against its address's rate.
+ */
+#ifndef SSECAST_JUDGEMENT_H
+#define SSECAST_JUDGEMENT_H
+
+#include "auth/token.h"
+#include "service/service.h"
+
+struct judgement {
+    bool too_fast; /* and so the token was not looked at */
+    struct token token;
+};
+
+/* Where a service looks for its token. */
+struct judgement_source {
+    bool (*brought)(const struct tokens *t, const struct params *params);
+    enum token_verdict (*verify)(struct tokens *t, const struct params *params, int64_t now_ms, struct token *out);
+};
+
+/* The judgement of a request, which keeps it. NULL without memory, or without keys. */
+const struct judgement *judgement_of(const struct services *services, struct params *params,
+                                     const struct judgement_source *source);
+
+/* Whether its token is good now: the body may have taken longer than the token lasts. j may be
+ * NULL. */
+enum token_verdict judgement_verdict(const struct judgement *j);
+
+/* Refuse the call with 401 for this verdict. */
+void judgement_refuse(struct call *c, enum token_verdict verdict);
+
+#endif
