@@ -5,26 +5,21 @@
 #include "command/command.h"
 #include "command/targets.h"
 
-#define READ_EVENTS 256u
-
 static const char *const fields[] = {"op", "ref", "channel", "after", "limit", NULL};
+
+static void offer(void *list, struct event *e)
+{
+    struct slice session;
+    if (event_is_member_key(e->key, &session) && session.len)
+        listing_offer(list, session, e);
+}
 
 static void select_page(const struct command_context *c, struct slice channel, struct listing *list)
 {
-    const struct state *state = sequence_state(c->sequence);
     struct audience who = {.channels = {&channel, 1}};
     struct history_filter filter = {.who = &who, .now_ms = c->now_ms};
-    struct event *events[READ_EVENTS];
-    struct slice session;
-    uint64_t after = 0;
 
-    for (size_t count = READ_EVENTS; count == READ_EVENTS;) {
-        count = state_read(state, &filter, after, UINT64_MAX, events, READ_EVENTS, SIZE_MAX);
-        for (size_t i = 0; i < count; i++)
-            if (event_is_member_key(events[i]->key, &session) && session.len)
-                listing_offer(list, session, events[i]);
-        after = count ? events[count - 1]->seq : after;
-    }
+    state_each(sequence_state(c->sequence), &filter, offer, list);
 }
 
 /* Add `since` to what the event says. */

@@ -13,7 +13,6 @@
 #include "command/targets.h"
 
 #define REPLY_BYTES ((size_t)4 << 20) /* of entries in a page */
-#define READ_EVENTS 256u
 
 static const char *const fields[] = {"op", "ref", "prefix", "channel", "after", "limit", NULL};
 
@@ -86,8 +85,9 @@ static bool is_wanted(const struct page *page, const struct event *e, const stru
 }
 
 /* Keep e when it is among the first. */
-static void offer(struct page *page, struct event *e)
+static void offer(void *context, struct event *e)
 {
+    struct page *page = context;
     struct place place = place_of(e);
     if (!is_wanted(page, e, &place))
         return;
@@ -110,19 +110,11 @@ static void offer(struct page *page, struct event *e)
 
 static void select_page(const struct command_context *c, struct page *page)
 {
-    const struct state *state = sequence_state(c->sequence);
     struct slice channels[] = {page->channel};
     struct audience who = {.channels = {channels, 1}};
     struct history_filter filter = {.who = page->channel.len ? &who : NULL, .now_ms = c->now_ms};
-    struct event *events[READ_EVENTS];
-    uint64_t after = 0;
 
-    for (size_t count = READ_EVENTS; count == READ_EVENTS;) {
-        count = state_read(state, &filter, after, UINT64_MAX, events, READ_EVENTS, SIZE_MAX);
-        for (size_t i = 0; i < count; i++)
-            offer(page, events[i]);
-        after = count ? events[count - 1]->seq : after;
-    }
+    state_each(sequence_state(c->sequence), &filter, offer, page);
 }
 
 static int put_page(const struct grant *grant, struct page *page, struct buf *reply)

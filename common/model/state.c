@@ -778,6 +778,22 @@ static bool reaches(const struct event *e, const struct audience *who)
     return !who || !who->every_channel || event_concerns(e, who);
 }
 
+static bool passes(const struct event *e, const struct history_filter *filter)
+{
+    return !e->superseded && filter->now_ms < event_expires_ms(e) && reaches(e, filter->who);
+}
+
+void state_each(const struct state *s, const struct history_filter *filter,
+                void (*visit)(void *context, struct event *e), void *context)
+{
+    struct merge merge;
+
+    add_sources(s, filter->who, 0, &merge);
+    for (struct event *e; (e = merge_next(&merge));)
+        if (passes(e, filter))
+            visit(context, e);
+}
+
 size_t state_read(const struct state *s, const struct history_filter *filter, uint64_t after, uint64_t upto,
                   struct event **out, size_t max, size_t max_bytes)
 {
@@ -786,7 +802,7 @@ size_t state_read(const struct state *s, const struct history_filter *filter, ui
 
     add_sources(s, filter->who, after, &merge);
     for (struct event *e; (e = merge_next(&merge)) && e->seq <= upto;) {
-        if (e->superseded || filter->now_ms >= event_expires_ms(e) || !reaches(e, filter->who))
+        if (!passes(e, filter))
             continue;
         if (found == max || (found && bytes + e->entry.len > max_bytes))
             break;

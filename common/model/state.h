@@ -86,6 +86,11 @@ struct event *state_member(const struct state *s, struct slice channel, struct s
 /* The number of members of the channel. */
 uint64_t state_members(const struct state *s, struct slice channel);
 
+/* Visit every event of the state that passes the filter, oldest first. The state must not change
+ * meanwhile. */
+void state_each(const struct state *s, const struct history_filter *filter,
+                void (*visit)(void *context, struct event *e), void *context);
+
 /* The text of an event of the state without its id: line, made once and kept with it. A borrowed
  * EVENT_TEXT; NULL when out of memory or when e is not the newest event of its key. */
 struct event *state_text(struct state *s, struct event *e);

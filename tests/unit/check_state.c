@@ -74,12 +74,23 @@ static void assert_read_at(int64_t now_ms, uint64_t after, uint64_t upto, size_t
     ck_assert_str_eq(is, should);
 }
 
+static void count_ascending(void *context, struct event *e)
+{
+    uint64_t *seen = context; /* the number, and the last seq */
+    ck_assert_uint_gt(e->seq, seen[1]);
+    seen[0]++;
+    seen[1] = e->seq;
+}
+
 /* Reading without a reader gives this number of events. */
 static void assert_all(size_t count)
 {
     struct event *out[MOST];
     struct history_filter filter = {.now_ms = 1000};
+    uint64_t seen[2] = {0};
     ck_assert_uint_eq(state_read(state, &filter, 0, UINT64_MAX, out, MOST, SIZE_MAX), count);
+    state_each(state, &filter, count_ascending, seen);
+    ck_assert_uint_eq(seen[0], count);
 }
 
 static void assert_read(const char *should)
