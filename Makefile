@@ -102,7 +102,7 @@ $(BUILD)/%.a:
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-WORKER_LIBS := -lfcgi -lzmq -ljwt -lcrypto -ljansson -linih -lsodium
+WORKER_LIBS := -lfcgi -lzmq -lcrypto -ljansson -linih -lsodium
 BROKER_LIBS := -lzmq -ljansson -llmdb -lxxhash -lnats -linih -lsodium
 LIBRARY_LIBS := -lzmq -ljansson -lcurl -lsodium
 CLIENT_LIBS := $(LIBRARY_LIBS) -linih
@@ -119,7 +119,7 @@ FUZZ_OBJECTS := $(patsubst tests/fuzz/%.c,$(BUILD)/obj/tests/fuzz/%.o,$(wildcard
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/check_*.c))
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libworker.a $(BUILD)/libbroker.a $(BUILD)/libclient.a $(BUILD)/libcommon.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) $^ $(shell $(PKG_CONFIG) --libs check) $(WORKER_LIBS) $(BROKER_LIBS) $(CLIENT_LIBS) -o $@
+	$(CC) $(ALL_LDFLAGS) $^ $(shell $(PKG_CONFIG) --libs check) -ljwt $(WORKER_LIBS) $(BROKER_LIBS) $(CLIENT_LIBS) -o $@
 $(BUILD)/obj/tests/unit/%.o: ALL_CPPFLAGS += $(PARTS) -Itests/unit
 
 # Measurements are compiled along too.
@@ -317,8 +317,16 @@ deb: deps-deb ## build the Debian packages into build/deb/, judged by lintian
 	cd $(BUILD)/deb/ssecast-$(VERSION) && env -u MAKEFLAGS -u MAKELEVEL dpkg-buildpackage -us -uc -b
 	lintian --fail-on error,warning $(BUILD)/deb/*.changes
 
-check-deb: deb ## the packages in a Debian that runs systemd: install, stream, upgrade, purge. As root
-	PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/deb/run $(BUILD)
+# Packages of another release than this machine's are built in a Debian of that release.
+RELEASE ?= $(shell . /etc/os-release && echo $$VERSION_CODENAME)
+check-deb: deps-deb ## the packages in a Debian that runs systemd: install, stream, upgrade, purge. As root. RELEASE=trixie: in that one
+	@if [ $(RELEASE) = "$$(. /etc/os-release && echo $$VERSION_CODENAME)" ]; then \
+	    $(MAKE) --no-print-directory deb; \
+	else \
+	    tests/in-debian $(RELEASE)-deb make deb && rm -rf $(BUILD)/deb && mkdir -p $(BUILD) && \
+	    cp -a build-roots/$(RELEASE)-deb/ssecast/build/deb $(BUILD)/deb; \
+	fi
+	PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/deb/run $(BUILD) $(RELEASE)
 
 # Another processor: qemu-user takes the place of a machine. Only the unit tests run there.
 ARCH ?= arm64

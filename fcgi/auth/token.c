@@ -1,11 +1,10 @@
-/* libjwt takes a token apart, and its header says which algorithm and which key it names. Each
- * of our keys that is for that algorithm and may be the one named is tried, in jwks.c. So the
- * header chooses among keys, and never what a key is used for. */
+/* A token's header says which algorithm and which key it names. Each of our keys that is for that
+ * algorithm and may be the one named is tried, in jwks.c. So the header chooses among keys, and never
+ * what a key is used for. */
 #include "auth/token.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <jwt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "auth/jwks.h"
+#include "auth/jws.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/must.h"
@@ -231,17 +231,10 @@ void tokens_reload(struct tokens *t)
 static const char *const algorithms[] = {[JWK_HS256] = "HS256", [JWK_RS256] = "RS256", [JWK_ES256] = "ES256"};
 
 /* May this key have signed a token with such a header? */
-static bool may_fit(const struct jwk *key, const char *algorithm, const char *kid)
+static bool may_fit(const struct jwk *key, const struct jws *token)
 {
-    return strcmp(algorithms[key->use], algorithm) == 0 && (!key->kid || !kid || strcmp(key->kid, kid) == 0);
-}
-
-/* Does the header ask for something that we would have to know (RFC 7515, 4.1.11)? */
-static bool is_critical(jwt_t *jwt)
-{
-    char *json = jwt_get_headers_json(jwt, "crit");
-    free(json);
-    return json != NULL;
+    return strcmp(algorithms[key->use], token->algorithm) == 0 &&
+           (!key->kid || !*token->kid || strcmp(key->kid, token->kid) == 0);
 }
 
 /* Why a token is refused, for the log. The algorithm and the key's name are its header's, and
@@ -259,41 +252,39 @@ static void set_fault(struct token *out, const char *format, ...)
 /* What the keys of one file know of a token. */
 enum signature { ALGORITHM_UNKNOWN, KEY_UNKNOWN, SIGNATURE_WRONG, SIGNATURE_GOOD };
 
-static enum signature try_keys(const struct jwks *keys, const char *algorithm, const char *kid, struct slice text,
-                               struct slice signature)
+static enum signature try_keys(const struct jwks *keys, const struct jws *token)
 {
     enum signature found = ALGORITHM_UNKNOWN;
     for (size_t i = 0; i < keys->count; i++) {
         const struct jwk *key = &keys->keys[i];
-        if (found == ALGORITHM_UNKNOWN && strcmp(algorithms[key->use], algorithm) == 0)
+        if (found == ALGORITHM_UNKNOWN && strcmp(algorithms[key->use], token->algorithm) == 0)
             found = KEY_UNKNOWN;
-        if (!may_fit(key, algorithm, kid))
+        if (!may_fit(key, token))
             continue;
-        if (jwk_signed(key, text, signature))
+        if (jwk_signed(key, token->signed_text, token->signature))
             return SIGNATURE_GOOD;
         found = SIGNATURE_WRONG;
     }
     return found;
 }
 
-static bool is_signed(const struct tokens *t, const char *algorithm, const char *kid, struct slice text,
-                      struct slice signature, struct token *out)
+static bool is_signed(const struct tokens *t, const struct jws *token, struct token *out)
 {
     enum signature best = ALGORITHM_UNKNOWN;
-    for (size_t i = 0; algorithm && i < FILES && best != SIGNATURE_GOOD; i++) {
-        enum signature found = try_keys(&t->files[i].keys, algorithm, kid, text, signature);
+    for (size_t i = 0; i < FILES && best != SIGNATURE_GOOD; i++) {
+        enum signature found = try_keys(&t->files[i].keys, token);
         if (found > best)
             best = found;
     }
     switch (best) {
     case ALGORITHM_UNKNOWN:
-        set_fault(out, "no key is for its algorithm %.16s", algorithm ? algorithm : "(none)");
+        set_fault(out, "no key is for its algorithm %.16s", *token->algorithm ? token->algorithm : "(none)");
         break;
     case KEY_UNKNOWN:
-        set_fault(out, "no key has its kid %.64s", kid);
+        set_fault(out, "no key has its kid %.64s", token->kid);
         break;
     case SIGNATURE_WRONG:
-        set_fault(out, "its %s signature is not that of a key", algorithm);
+        set_fault(out, "its %s signature is not that of a key", token->algorithm);
         break;
     case SIGNATURE_GOOD:
         break;
@@ -301,128 +292,25 @@ static bool is_signed(const struct tokens *t, const char *algorithm, const char 
     return best == SIGNATURE_GOOD;
 }
 
-/* Split header.claims.signature before the signature. False when it has not these three parts,
- * or one is empty: libjwt would write a byte into a block of none. */
-static bool split(const char *token, struct slice *text, struct slice *signature)
+/* The claims of a token that one of our keys signed; NULL with the fault. Access tokens are for the
+ * hub only, which takes both. */
+static struct json_in *signed_claims(const struct tokens *t, const char *text, bool mercure, struct token *out)
 {
-    const char *first = strchr(token, '.'), *second = first ? strchr(first + 1, '.') : NULL;
-    if (!second || strchr(second + 1, '.') || strlen(token) > TOKEN_BYTES_MAX)
-        return false;
-    if (first == token || second == first + 1 || !second[1])
-        return false;
-    *text = (struct slice){token, (size_t)(second - token)};
-    *signature = slice_of(second + 1);
-    return true;
-}
-
-/* The claims of a token that one of our keys signed; NULL with the fault: it is none of those. */
-static struct json_in *signed_claims(const struct tokens *t, const char *token, struct token *out)
-{
-    struct slice text, signature;
-    jwt_t *jwt = NULL;
-    if (!split(token, &text, &signature)) {
-        bool unsigned_one = *token && token[strlen(token) - 1] == '.';
-        if (unsigned_one)
-            set_fault(out, "it has no signature");
-        else
-            set_fault(out, "it is not a JWT of three parts and at most %u bytes", TOKEN_BYTES_MAX);
+    struct jws jws;
+    const char *fault = jws_read(text, &jws);
+    if (!fault && jws.access && !mercure)
+        fault = "it is an access token (typ at+jwt), which is for the hub only";
+    if (fault) {
+        set_fault(out, "%s", fault);
         return NULL;
     }
-    if (jwt_decode(&jwt, token, NULL, 0) != 0) { /* no key: it checks nothing */
-        set_fault(out, "its header or its claims cannot be read, or its algorithm is unknown");
-        return NULL;
-    }
-
-    bool critical = is_critical(jwt);
-    if (critical)
-        set_fault(out, "its header demands an extension (crit)");
-    bool good = !critical && is_signed(t, jwt_get_header(jwt, "alg"), jwt_get_header(jwt, "kid"), text, signature, out);
-    char *json = good ? jwt_get_grants_json(jwt, NULL) : NULL;
-    struct json_in *claims = json ? json_in_parse(slice_of(json)) : NULL;
-    if (good && !claims)
-        set_fault(out, "its claims cannot be read");
-    free(json);
-    jwt_free(jwt);
-    return claims;
-}
-
-/* --- access tokens --- */
-
-/* libjwt refuses a typ other than JWT, so an access token (RFC 9068) is taken apart here. */
-
-static struct json_in *part_json(struct slice part)
-{
-    unsigned char *bytes = malloc(part.len + 1);
-    size_t len = bytes ? jwks_base64url(part, bytes, part.len) : 0;
-    struct json_in *json = len ? json_in_parse((struct slice){(const char *)bytes, len}) : NULL;
-    free(bytes);
-    return json;
-}
-
-#define HEADER_TEXT_MAX 256u
-
-/* A text of the header, as a C string. NULL: it is not there, or none that a key could have. */
-static const char *header_text(const struct json_in *header, const char *name, char out[HEADER_TEXT_MAX])
-{
-    struct slice text = json_in_text(json_in_member(header, name));
-    if (!text.len || text.len >= HEADER_TEXT_MAX || memchr(text.data, 0, text.len))
+    if (!is_signed(t, &jws, out))
         return NULL;
 
-    memcpy(out, text.data, text.len);
-    out[text.len] = '\0';
-    return out;
-}
-
-/* The header of an access token; NULL: text is none. */
-static struct json_in *access_header(struct slice text)
-{
-    char typ[HEADER_TEXT_MAX];
-    const char *dot = memchr(text.data, '.', text.len);
-    struct json_in *header = dot ? part_json((struct slice){text.data, (size_t)(dot - text.data)}) : NULL;
-    const char *says = header_text(header, "typ", typ);
-
-    if (!says || (strcasecmp(says, "at+jwt") != 0 && strcasecmp(says, "application/at+jwt") != 0))
-        json_in_free(&header);
-    return header;
-}
-
-/* The claims of an access token that one of our keys signed; NULL with the fault. */
-static struct json_in *access_claims(const struct tokens *t, const struct json_in *header, struct slice text,
-                                     struct slice signature, struct token *out)
-{
-    char algorithm[HEADER_TEXT_MAX], kid[HEADER_TEXT_MAX];
-    const char *dot = memchr(text.data, '.', text.len);
-    MUST(dot);
-
-    if (json_in_member(header, "crit")) {
-        set_fault(out, "its header demands an extension (crit)");
-        return NULL;
-    }
-    if (json_in_member(header, "kid") && !header_text(header, "kid", kid)) {
-        set_fault(out, "its kid is not a text of at most %u bytes", HEADER_TEXT_MAX - 1);
-        return NULL;
-    }
-    if (!is_signed(t, header_text(header, "alg", algorithm), header_text(header, "kid", kid), text, signature, out))
-        return NULL;
-
-    size_t head_len = (size_t)(dot - text.data) + 1;
-    struct json_in *claims = part_json((struct slice){text.data + head_len, text.len - head_len});
+    struct json_in *claims = jws_claims(&jws);
     if (!claims)
         set_fault(out, "its claims cannot be read");
-    return claims;
-}
-
-/* The claims of a token for the hub, of either kind. */
-static struct json_in *mercure_claims(const struct tokens *t, const char *token, struct token *out)
-{
-    struct slice text, signature;
-    struct json_in *header = split(token, &text, &signature) ? access_header(text) : NULL;
-    if (!header)
-        return signed_claims(t, token, out);
-
-    out->access = true;
-    struct json_in *claims = access_claims(t, header, text, signature, out);
-    json_in_free(&header);
+    out->access = jws.access;
     return claims;
 }
 
@@ -738,7 +626,7 @@ static const char *judge(const struct token_rules *rules, int64_t now_ms, struct
 static enum token_verdict verdict(struct tokens *t, const char *text, int64_t now_ms, bool mercure, struct token *out)
 {
     look(t, now_ms);
-    out->claims = mercure ? mercure_claims(t, text, out) : signed_claims(t, text, out);
+    out->claims = signed_claims(t, text, mercure, out);
     if (!out->claims)
         return TOKEN_INVALID;
 

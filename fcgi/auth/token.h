@@ -1,5 +1,5 @@
 /* token.h - JSON Web Tokens: whose stream it is, which channels, until when; and what somebody may
- * publish. The only user of libjwt.
+ * publish.
  *
  * HS256, RS256 and ES256, and which of them is decided by the key: a token that names another
  * algorithm than its key's, or none, is refused. Keys come from two files, one of secrets and one
@@ -20,7 +20,6 @@
 #include "http/params.h"
 #include "ops/option.h"
 
-#define TOKEN_BYTES_MAX 8192u /* of a token's text; a longer one is invalid */
 #define TOKEN_NAMES_MAX 1024u /* patterns in all lists of a token; one with more is invalid */
 #define TOKEN_COOKIES_MAX 4u  /* cookies of one request that are looked at */
 #define TOKEN_FAULT_MAX 128u

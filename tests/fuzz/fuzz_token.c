@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "auth/jws.h"
 #include "auth/token.h"
 #include "base/name.h"
 #include "fuzz.h"
@@ -117,7 +118,7 @@ static void is_signed(const char *text)
 {
     unsigned char should[32], is[32];
     const char *dot = strrchr(text, '.');
-    must(dot && strlen(text) <= TOKEN_BYTES_MAX);
+    must(dot && strlen(text) <= JWS_BYTES_MAX);
     sum((struct slice){text, (size_t)(dot - text)}, should);
     must(decode_sum(dot + 1, is) && memcmp(is, should, sizeof is) == 0);
 }
