@@ -248,18 +248,15 @@ static void expire_due(void *context, int64_t now)
 /* Is this the browser's end: a connected TCP socket? */
 static bool is_tcp_connection(int fd)
 {
-    int domain = 0, type = 0, protocol = 0;
-    socklen_t len = sizeof(int);
+    int protocol = 0;
+    socklen_t len = sizeof protocol;
     struct sockaddr_storage peer;
     socklen_t peer_len = sizeof peer;
 
-    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) != 0 ||
-        getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0 ||
-        getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) != 0)
+    if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) != 0 || protocol != IPPROTO_TCP)
         return false;
-    if ((domain != AF_INET && domain != AF_INET6) || type != SOCK_STREAM || protocol != IPPROTO_TCP)
-        return false;
-    return getpeername(fd, (struct sockaddr *)&peer, &peer_len) == 0;
+    return getpeername(fd, (struct sockaddr *)&peer, &peer_len) == 0 &&
+           (peer.ss_family == AF_INET || peer.ss_family == AF_INET6);
 }
 
 static void set_option(int fd, int level, int name, int value)
@@ -313,10 +310,9 @@ static int choose(const struct descriptors *d)
     return -1;
 }
 
-/* The peer has sent its message, or closed. */
-static void read_descriptor(struct handoff *h)
+/* Read what the peer sent. False: nothing yet. *browser becomes the browser's socket; -1: none came. */
+static bool receive(const struct handoffs *set, int peer, int *browser)
 {
-    struct handoffs *set = h->set;
     char byte;
     union {
         struct cmsghdr header; /* for its alignment */
@@ -327,17 +323,17 @@ static void read_descriptor(struct handoff *h)
         .msg_iov = &piece, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control.bytes};
     struct descriptors received = {0};
 
-    ssize_t n = recvmsg(h->watch.fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    ssize_t n = recvmsg(peer, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
+        return false;
     if (n >= 0)
         collect(&message, &received);
 
-    int fd = choose(&received);
-    if (fd >= 0)
-        prepare(set, fd);
-    set->counters[fd >= 0 ? HANDOFFS : HANDOFFS_REFUSED]++;
-    settle(h, fd);
+    *browser = choose(&received);
+    if (*browser >= 0)
+        prepare(set, *browser);
+    set->counters[*browser >= 0 ? HANDOFFS : HANDOFFS_REFUSED]++;
+    return true;
 }
 
 /* --- the peer --- */
@@ -352,9 +348,7 @@ static bool peer_permitted(const struct handoffs *set, int fd)
     return peer.uid == set->peer || peer.uid == geteuid();
 }
 
-static void ready(void *context, uint32_t events);
-
-/* Another peer than the web server changes nothing. */
+/* Another peer than the web server changes nothing. What a peer sends is there already, usually. */
 static void take_peer(struct handoff *h)
 {
     struct handoffs *set = h->set;
@@ -368,23 +362,29 @@ static void take_peer(struct handoff *h)
         return;
     }
 
+    int browser = -1;
     close_watched(h);
-    h->watch.fd = fd;
-    if (loop_add(set->loop, &h->watch, EPOLLIN) == 0) {
-        read_descriptor(h); /* it is there already, usually */
+    if (receive(set, fd, &browser)) {
+        close(fd);
+        settle(h, browser);
         return;
     }
-    settle(h, -1);
+
+    h->watch.fd = fd;
+    if (loop_add(set->loop, &h->watch, EPOLLIN) != 0)
+        settle(h, -1);
 }
 
 static void ready(void *context, uint32_t events)
 {
     struct handoff *h = context;
+    int browser = -1;
+
     (void)events;
     if (h->listening)
         take_peer(h);
-    else
-        read_descriptor(h);
+    else if (receive(h->set, h->watch.fd, &browser))
+        settle(h, browser);
 }
 
 /* --- life --- */

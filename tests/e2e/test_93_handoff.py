@@ -88,9 +88,10 @@ def test_a_restart_of_the_worker_ends_streams_in_order_and_they_resume(site):
 def test_a_worker_that_was_killed_leaves_nothing_that_hinders_the_next(site):
     token = scgi.ask(socket_of(site), "session=x").token
     site.worker.kill()
-    assert (pathlib.Path(folder(site)) / token).is_socket()
-    site.worker.start()
-    assert not (pathlib.Path(folder(site)) / token).exists()
+    offer = pathlib.Path(folder(site)) / token
+    assert offer.is_socket()
+    site.worker.start()  # it listens first, and cleans the directory then
+    wait_until(lambda: not offer.exists(), what="the old socket is removed")
     reader = site.open("anna")
     site.publish("m", data=1)
     reader.wait_for(1)
