@@ -766,8 +766,11 @@ static void drop_last_batch(struct sequence *s, uint64_t position)
     if (position <= head)
         undo_last_batch(s);
     state_doubt(s->state, s->batch_at);
-    if (position > head)
-        state_distrust(s->state); /* batches between may be missing */
+    if (position <= head)
+        return;
+
+    bans_distrust(s->bans); /* batches between may be missing */
+    state_distrust(s->state);
 }
 
 /* A batch of another history: only what it changes beside the history counts, and what was in its

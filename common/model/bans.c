@@ -12,6 +12,7 @@
 #include "base/table.h"
 
 #define DUE_QUARTERS 2
+#define QUARTERS 4
 #define LONG_AGO (INT64_MIN / 2) /* a quarter: due whatever comes */
 
 struct ban {
@@ -21,6 +22,7 @@ struct ban {
     int64_t quarter;  /* in which its record was appended */
     uint64_t seq;     /* of its record */
     bool said;        /* by bans_say(), since bans_replace() */
+    bool distrusted;  /* a record that lifts it may have been missed */
 };
 
 TAILQ_HEAD(ban_list, ban);
@@ -32,6 +34,7 @@ struct ban_change {
     uint64_t seq;
     uint64_t record; /* that changed it */
     bool fresh;      /* there was none */
+    bool distrusted;
 };
 
 struct bans {
@@ -40,7 +43,7 @@ struct bans {
     struct expiry ends;     /* of those that are not lifted */
     int64_t quarter;
     uint64_t bytes;
-    bool held;
+    bool held, some_distrusted;
     struct ban_change *changes;
     size_t change_count, change_cap;
 };
@@ -140,6 +143,7 @@ static void take_back(struct bans *b, const struct ban_change *c)
     MUST(set_end(b, c->ban, c->until_ms) == 0);
     c->ban->quarter = c->quarter;
     c->ban->seq = c->seq;
+    c->ban->distrusted = c->distrusted;
 
     TAILQ_REMOVE(&b->list, c->ban, link);
     if (c->before)
@@ -187,13 +191,15 @@ static struct ban_change change_of(struct ban *ban, bool fresh, uint64_t record)
                                .quarter = ban->quarter,
                                .seq = ban->seq,
                                .record = record,
-                               .fresh = fresh};
+                               .fresh = fresh,
+                               .distrusted = ban->distrusted};
 }
 
 static void move_to_end(struct bans *b, struct ban *ban, uint64_t seq)
 {
     ban->seq = seq;
     ban->quarter = b->quarter;
+    ban->distrusted = false;
     TAILQ_REMOVE(&b->list, ban, link);
     TAILQ_INSERT_TAIL(&b->list, ban, link);
 }
@@ -289,15 +295,40 @@ void bans_replace(struct bans *b, uint64_t position, uint64_t since)
 
 /* --- before the log forgets --- */
 
+/* Bans that no record has confirmed for a whole log. */
+static void forget_distrusted(struct bans *b)
+{
+    struct ban *next;
+    bool left = false;
+    if (b->change_count)
+        return;
+
+    for (struct ban *ban = TAILQ_FIRST(&b->list); ban; ban = next) {
+        next = TAILQ_NEXT(ban, link);
+        left = left || ban->distrusted;
+        if (ban->distrusted && b->quarter - ban->quarter >= QUARTERS)
+            drop(b, ban);
+    }
+    b->some_distrusted = left;
+}
+
 void bans_next_quarter(struct bans *b)
 {
     b->quarter++;
+    if (b->some_distrusted)
+        forget_distrusted(b);
+}
+
+/* A record that is ours to write again. */
+static bool is_kept(const struct ban *ban)
+{
+    return ban->until_ms && !ban->distrusted;
 }
 
 static const struct ban *oldest(const struct bans *b)
 {
     const struct ban *ban = TAILQ_FIRST(&b->list);
-    while (ban && !ban->until_ms)
+    while (ban && !is_kept(ban))
         ban = TAILQ_NEXT(ban, link);
     return ban;
 }
@@ -321,7 +352,7 @@ static size_t collect(const struct bans *b, size_t max, char *out)
     for (const struct ban *ban = TAILQ_FIRST(&b->list); ban && ban->quarter < b->quarter; ban = TAILQ_NEXT(ban, link)) {
         struct slice session = table_name(ban);
         size_t size = event_ban_size(session);
-        if (!ban->until_ms)
+        if (!is_kept(ban))
             continue;
         if (len && len + size > max)
             break;
@@ -348,6 +379,18 @@ void bans_doubt(struct bans *b, uint64_t position)
         ban->quarter = LONG_AGO;
         TAILQ_REMOVE(&b->list, ban, link);
         TAILQ_INSERT_HEAD(&b->list, ban, link);
+    }
+}
+
+void bans_distrust(struct bans *b)
+{
+    struct ban *ban;
+    MUST(!b->change_count);
+
+    TAILQ_FOREACH (ban, &b->list, link) {
+        ban->distrusted = true;
+        ban->quarter = b->quarter;
+        b->some_distrusted = true;
     }
 }
 

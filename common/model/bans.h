@@ -69,7 +69,7 @@ int bans_say(struct bans *b, struct slice session, int64_t until_ms);
 /* A quarter of the log's capacity was appended. */
 void bans_next_quarter(struct bans *b);
 
-/* The seq of the oldest record of a ban; 0: there is none. */
+/* The seq of the oldest record of a ban that is trusted; 0: there is none. */
 uint64_t bans_oldest(const struct bans *b);
 
 /* True when a record is at least two quarters old, so that its bans must be rewritten. */
@@ -82,5 +82,10 @@ size_t bans_collect(const struct bans *b, size_t max, char **out);
 
 /* The log may lack the records after position (0: any record): their bans are due. */
 void bans_doubt(struct bans *b, uint64_t position);
+
+/* Records may have been missed that lift any ban. So no ban is written again, until a record of the
+ * log has it; after four quarters without one it is forgotten. Not between bans_hold() and
+ * bans_settle() when something changed. */
+void bans_distrust(struct bans *b);
 
 #endif

@@ -340,6 +340,38 @@ START_TEST(bans_in_doubt_are_due_first)
 }
 END_TEST
 
+START_TEST(bans_that_may_be_lifted_are_not_written_again_until_a_record_has_them)
+{
+    set("a", 1000, 1);
+    set("b", 1000, 2);
+    bans_distrust(bans);
+    for (int i = 0; i < 3; i++)
+        bans_next_quarter(bans);
+    ck_assert(!bans_due(bans));
+    assert_bans("a=1000 b=1000"); /* they hold */
+
+    set("b", 1000, 3);
+    bans_next_quarter(bans);
+    assert_bans("b=1000");
+    assert_collected(1000, "b");
+    ck_assert_uint_eq(bans_oldest(bans), 3);
+}
+END_TEST
+
+START_TEST(a_record_that_is_taken_back_confirms_no_ban)
+{
+    set("a", 1000, 1);
+    bans_hold(bans);
+    bans_settle(bans);
+    bans_distrust(bans);
+    set("a", 1000, 2);
+    bans_rollback(bans, 1);
+    bans_next_quarter(bans);
+    bans_next_quarter(bans);
+    ck_assert(!bans_due(bans));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("bans");
@@ -361,5 +393,7 @@ int main(void)
     tcase_add_test(tests, who_does_not_know_old_bans_does_not_lift_them);
     tcase_add_test(tests, old_bans_are_due);
     tcase_add_test(tests, bans_in_doubt_are_due_first);
+    tcase_add_test(tests, bans_that_may_be_lifted_are_not_written_again_until_a_record_has_them);
+    tcase_add_test(tests, a_record_that_is_taken_back_confirms_no_ban);
     return run_suite(suite);
 }

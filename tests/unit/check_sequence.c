@@ -1357,7 +1357,8 @@ static void read_journal(struct broker *b)
 static void begin_batch(struct broker *b)
 {
     sequence = b->s;
-    sequence_rewrite_state(sequence, ROOM, 5000);
+    sequence_rewrite_bans(sequence, ROOM / 2, 5000);
+    sequence_rewrite_state(sequence, ROOM - sequence_batch_bytes(sequence), 5000);
 }
 
 /* Offer the batch of b. False when it was overtaken: it has read what the others wrote then. */
@@ -1548,6 +1549,84 @@ START_TEST(who_missed_batches_brings_back_no_key)
 }
 END_TEST
 
+static void write_ban(struct broker *b, const char *session, uint32_t block_s)
+{
+    do {
+        begin_batch(b);
+        ck_assert_int_eq(shut_down(session, block_s), 0);
+    } while (!end_batch(b));
+}
+
+/* The names of the banned sessions, in the order of their names. */
+static void assert_banned(const struct broker *b, const char *should)
+{
+    static const char *const names[] = {"anna", "bert", "carl"};
+    char is[100] = "";
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (bans_until(sequence_bans(b->s), slice_of(names[i]), 5000)) {
+            strcat(is, *is ? " " : "");
+            strcat(is, names[i]);
+        }
+    ck_assert_str_eq(is, should);
+}
+
+START_TEST(who_missed_batches_brings_back_no_ban)
+{
+    write_ban(&brokers[0], "anna", 600);
+    write_ban(&brokers[0], "bert", 600);
+    write_ban(&brokers[0], "carl", 600); /* in the last batch before those that are missed */
+    read_journal(&brokers[1]);
+    write_ban(&brokers[0], "anna", 0);
+    write_ban(&brokers[0], "carl", 0);
+    write_quarters(&brokers[0], 5);
+    ck_assert_uint_lt(brokers[1].read, journal.first);
+    read_journal(&brokers[1]); /* the log has bert's ban only */
+    for (int i = 0; i < 5; i++) {
+        write_quarters(&brokers[1], 1);
+        read_journal(&brokers[0]);
+        assert_banned(&brokers[0], "bert");
+    }
+    assert_banned(&brokers[1], "bert");
+}
+END_TEST
+
+/* A ban of the batch that is void was promised to its publisher. */
+START_TEST(a_ban_in_a_batch_that_is_void_is_written_again)
+{
+    write_key(&brokers[1], NULL, false);
+    write_ban(&brokers[0], "bert", 600);
+    read_journal(&brokers[1]);
+    write_ban(&brokers[0], "anna", 600);
+    buf_release(&journal.messages[--journal.end].bytes); /* the journal lost it */
+    write_key(&brokers[1], NULL, false);
+    ck_assert_int_ge(sequence_adopt(brokers[0].s, &journal.messages[journal.end - 1].t, false), 0);
+    drain_feed(&brokers[0]);
+    brokers[0].read = journal.end;
+    write_key(&brokers[0], NULL, false);
+    read_journal(&brokers[1]);
+    assert_banned(&brokers[1], "anna bert");
+}
+END_TEST
+
+START_TEST(a_journal_that_was_lost_gets_the_bans_again)
+{
+    write_ban(&brokers[0], "anna", 600);
+    write_ban(&brokers[0], "bert", 600);
+    read_journal(&brokers[1]);
+    while (journal.end)
+        buf_release(&journal.messages[--journal.end].bytes);
+    journal.first = 0;
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(sequence_restart(brokers[i].s, 50000000), 0);
+        brokers[i].read = 0;
+        brokers[i].started = false;
+    }
+    write_ban(&brokers[1], "bert", 0);
+    read_journal(&brokers[2]);
+    assert_banned(&brokers[2], "anna");
+}
+END_TEST
+
 START_TEST(a_journal_that_was_lost_gets_the_keys_again)
 {
     write_key(&brokers[0], "a", false);
@@ -1692,6 +1771,9 @@ int main(void)
     tcase_add_test(cluster, keys_take_no_more_of_a_journal_than_their_share);
     tcase_add_test(cluster, a_change_in_a_batch_that_is_void_is_taken_back);
     tcase_add_test(cluster, who_missed_batches_brings_back_no_key);
+    tcase_add_test(cluster, who_missed_batches_brings_back_no_ban);
+    tcase_add_test(cluster, a_ban_in_a_batch_that_is_void_is_written_again);
+    tcase_add_test(cluster, a_journal_that_was_lost_gets_the_bans_again);
     tcase_add_test(cluster, a_journal_that_was_lost_gets_the_keys_again);
     tcase_add_loop_test(cluster, all_brokers_have_the_newest_of_each_key, 0, 10);
     return run_suite(suite);
