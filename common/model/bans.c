@@ -1,49 +1,38 @@
-/* Bans are in a table by session, in a list in the order of their records, and in a heap by
+/* Bans are in a table by session, in a list in the order of their records (due.h), and in a heap by
  * their ends. */
 #include "model/bans.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/queue.h>
 
 #include "base/array.h"
 #include "base/expiry.h"
 #include "base/must.h"
 #include "base/table.h"
-
-#define DUE_QUARTERS 2
-#define QUARTERS 4
-#define LONG_AGO (INT64_MIN / 2) /* a quarter: due whatever comes */
+#include "model/due.h"
 
 struct ban {
     struct expiry_item expiry; /* first; `at` is when it ends */
-    TAILQ_ENTRY(ban) link;
+    struct due_item due;
     int64_t until_ms; /* 0: lifted, and kept until that is final */
-    int64_t quarter;  /* in which its record was appended */
-    uint64_t seq;     /* of its record */
     bool said;        /* by bans_say(), since bans_replace() */
-    bool distrusted;  /* a record that lifts it may have been missed */
 };
-
-TAILQ_HEAD(ban_list, ban);
 
 /* The state of a ban before a change. */
 struct ban_change {
-    struct ban *ban, *before; /* before: in the list */
-    int64_t until_ms, quarter;
-    uint64_t seq;
+    struct ban *ban;
+    struct due_place place;
+    int64_t until_ms;
     uint64_t record; /* that changed it */
-    bool fresh;      /* there was none */
-    bool distrusted;
+    bool fresh;      /* there was none; the others say nothing then */
 };
 
 struct bans {
     struct table *sessions; /* name -> struct ban */
-    struct ban_list list;   /* ascending seq */
+    struct due due;         /* by their records */
     struct expiry ends;     /* of those that are not lifted */
-    int64_t quarter;
     uint64_t bytes;
-    bool held, some_distrusted;
+    bool held;
     struct ban_change *changes;
     size_t change_count, change_cap;
 };
@@ -54,7 +43,7 @@ struct bans *bans_new(void)
     if (!b)
         return NULL;
 
-    TAILQ_INIT(&b->list);
+    due_init(&b->due);
     b->sessions = table_new(sizeof(struct ban));
     if (!b->sessions)
         bans_free(&b);
@@ -74,6 +63,18 @@ void bans_free(struct bans **b)
 }
 
 /* --- one ban --- */
+
+/* NULL for NULL. */
+static struct ban *ban_of(struct due_item *item)
+{
+    return item ? DUE_OWNER(item, struct ban, due) : NULL;
+}
+
+/* In the order of the records; NULL: the first. */
+static struct ban *next_ban(const struct bans *b, const struct ban *ban)
+{
+    return ban_of(due_next(&b->due, ban ? &ban->due : NULL));
+}
 
 /* Set when it ends. Without memory it is as before; none is needed for one that had an end since
  * the last bans_settle(). */
@@ -99,7 +100,7 @@ static int set_end(struct bans *b, struct ban *ban, int64_t until_ms)
 static void drop(struct bans *b, struct ban *ban)
 {
     MUST(set_end(b, ban, 0) == 0);
-    TAILQ_REMOVE(&b->list, ban, link);
+    due_drop(&b->due, &ban->due);
     table_remove(b->sessions, ban);
 }
 
@@ -107,13 +108,7 @@ static struct ban *find_or_add(struct bans *b, struct slice session, bool *fresh
 {
     struct ban *ban = table_find(b->sessions, session);
     *fresh = !ban;
-    if (ban)
-        return ban;
-
-    ban = table_insert(b->sessions, session);
-    if (ban)
-        TAILQ_INSERT_TAIL(&b->list, ban, link);
-    return ban;
+    return ban ? ban : table_insert(b->sessions, session);
 }
 
 /* --- what may be taken back --- */
@@ -141,15 +136,7 @@ static void take_back(struct bans *b, const struct ban_change *c)
     }
 
     MUST(set_end(b, c->ban, c->until_ms) == 0);
-    c->ban->quarter = c->quarter;
-    c->ban->seq = c->seq;
-    c->ban->distrusted = c->distrusted;
-
-    TAILQ_REMOVE(&b->list, c->ban, link);
-    if (c->before)
-        TAILQ_INSERT_AFTER(&b->list, c->before, c->ban, link);
-    else
-        TAILQ_INSERT_HEAD(&b->list, c->ban, link);
+    due_put_back(&b->due, &c->ban->due, &c->place);
 }
 
 void bans_rollback(struct bans *b, uint64_t position)
@@ -161,12 +148,12 @@ void bans_rollback(struct bans *b, uint64_t position)
 /* Bans lifted since are at the end of the list, with all other changes. */
 void bans_settle(struct bans *b)
 {
-    struct ban *ban = TAILQ_LAST(&b->list, ban_list), *before;
+    struct due_item *item = due_last(&b->due), *before;
 
-    for (size_t left = b->change_count; ban && left; ban = before, left--) {
-        before = TAILQ_PREV(ban, ban_list, link);
-        if (!ban->until_ms)
-            drop(b, ban);
+    for (size_t left = b->change_count; item && left; item = before, left--) {
+        before = TAILQ_PREV(item, due_items, link);
+        if (!ban_of(item)->until_ms)
+            drop(b, ban_of(item));
     }
 
     free(b->changes);
@@ -185,23 +172,10 @@ static void note_change(struct bans *b, const struct ban_change *c)
 
 static struct ban_change change_of(struct ban *ban, bool fresh, uint64_t record)
 {
-    return (struct ban_change){.ban = ban,
-                               .before = fresh ? NULL : TAILQ_PREV(ban, ban_list, link),
-                               .until_ms = ban->until_ms,
-                               .quarter = ban->quarter,
-                               .seq = ban->seq,
-                               .record = record,
-                               .fresh = fresh,
-                               .distrusted = ban->distrusted};
-}
-
-static void move_to_end(struct bans *b, struct ban *ban, uint64_t seq)
-{
-    ban->seq = seq;
-    ban->quarter = b->quarter;
-    ban->distrusted = false;
-    TAILQ_REMOVE(&b->list, ban, link);
-    TAILQ_INSERT_TAIL(&b->list, ban, link);
+    struct ban_change c = {.ban = ban, .until_ms = ban->until_ms, .record = record, .fresh = fresh};
+    if (!fresh)
+        c.place = due_place(&ban->due);
+    return c;
 }
 
 int bans_set(struct bans *b, struct slice session, int64_t until_ms, uint64_t seq)
@@ -223,7 +197,7 @@ int bans_set(struct bans *b, struct slice session, int64_t until_ms, uint64_t se
         return -ENOMEM;
     }
 
-    move_to_end(b, ban, seq);
+    due_note(&b->due, &ban->due, seq);
     if (b->held)
         note_change(b, &c);
     else if (!until_ms)
@@ -281,75 +255,68 @@ void bans_replace(struct bans *b, uint64_t position, uint64_t since)
     struct ban *next;
     MUST(!b->held);
 
-    for (struct ban *ban = TAILQ_FIRST(&b->list); ban; ban = next) {
-        next = TAILQ_NEXT(ban, link);
-        if (!ban->said && ban->seq > since) {
+    for (struct ban *ban = next_ban(b, NULL); ban; ban = next) {
+        next = next_ban(b, ban);
+        if (!ban->said && ban->due.seq > since) {
             drop(b, ban);
             continue;
         }
         if (ban->said)
-            ban->seq = position;
+            ban->due.seq = position;
         ban->said = false;
     }
 }
 
 /* --- before the log forgets --- */
 
-/* Bans that no record has confirmed for a whole log. */
-static void forget_distrusted(struct bans *b)
+/* Forget bans that no record has confirmed for a whole log. */
+static void forget_stale(struct bans *b)
 {
-    struct ban *next;
-    bool left = false;
-    if (b->change_count)
-        return;
-
-    for (struct ban *ban = TAILQ_FIRST(&b->list); ban; ban = next) {
-        next = TAILQ_NEXT(ban, link);
-        left = left || ban->distrusted;
-        if (ban->distrusted && b->quarter - ban->quarter >= QUARTERS)
-            drop(b, ban);
+    struct due_item *next;
+    for (struct due_item *item = due_next_stale(&b->due, NULL); item; item = next) {
+        next = due_next_stale(&b->due, item);
+        drop(b, ban_of(item));
     }
-    b->some_distrusted = left;
 }
 
 void bans_next_quarter(struct bans *b)
 {
-    b->quarter++;
-    if (b->some_distrusted)
-        forget_distrusted(b);
+    due_next_quarter(&b->due);
+    if (!b->change_count)
+        forget_stale(b);
 }
 
 /* A record that is ours to write again. */
 static bool is_kept(const struct ban *ban)
 {
-    return ban->until_ms && !ban->distrusted;
+    return ban->until_ms && !ban->due.distrusted;
 }
 
 static const struct ban *oldest(const struct bans *b)
 {
-    const struct ban *ban = TAILQ_FIRST(&b->list);
+    const struct ban *ban = next_ban(b, NULL);
     while (ban && !is_kept(ban))
-        ban = TAILQ_NEXT(ban, link);
+        ban = next_ban(b, ban);
     return ban;
 }
 
 uint64_t bans_oldest(const struct bans *b)
 {
     const struct ban *ban = oldest(b);
-    return ban ? ban->seq : 0;
+    return ban ? ban->due.seq : 0;
 }
 
 bool bans_due(const struct bans *b)
 {
     const struct ban *ban = oldest(b);
-    return ban && b->quarter - ban->quarter >= DUE_QUARTERS;
+    return ban && due_age(&b->due, &ban->due) >= DUE_QUARTERS;
 }
 
 /* As bans_collect(); out NULL: count only. */
 static size_t collect(const struct bans *b, size_t max, char *out)
 {
     size_t len = 0;
-    for (const struct ban *ban = TAILQ_FIRST(&b->list); ban && ban->quarter < b->quarter; ban = TAILQ_NEXT(ban, link)) {
+    for (const struct ban *ban = next_ban(b, NULL); ban && due_age(&b->due, &ban->due) > 0; ban = next_ban(b, ban)) {
         struct slice session = table_name(ban);
         size_t size = event_ban_size(session);
         if (!is_kept(ban))
@@ -372,26 +339,14 @@ size_t bans_collect(const struct bans *b, size_t max, char **out)
 
 void bans_doubt(struct bans *b, uint64_t position)
 {
-    struct ban *ban;
     MUST(!b->change_count);
-
-    while ((ban = TAILQ_LAST(&b->list, ban_list)) && ban->seq > position && ban->quarter != LONG_AGO) {
-        ban->quarter = LONG_AGO;
-        TAILQ_REMOVE(&b->list, ban, link);
-        TAILQ_INSERT_HEAD(&b->list, ban, link);
-    }
+    due_doubt(&b->due, position);
 }
 
 void bans_distrust(struct bans *b)
 {
-    struct ban *ban;
     MUST(!b->change_count);
-
-    TAILQ_FOREACH (ban, &b->list, link) {
-        ban->distrusted = true;
-        ban->quarter = b->quarter;
-        b->some_distrusted = true;
-    }
+    due_distrust(&b->due);
 }
 
 /* --- questions --- */
@@ -416,7 +371,7 @@ const void *bans_next(const struct bans *b, const void *cursor, struct slice *se
 {
     const struct ban *ban = cursor;
     do
-        ban = ban ? TAILQ_NEXT(ban, link) : TAILQ_FIRST(&b->list);
+        ban = next_ban(b, ban);
     while (ban && !ban->until_ms);
 
     if (ban) {

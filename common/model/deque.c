@@ -82,19 +82,30 @@ struct event *deque_back(const struct deque *d)
     return d->count ? deque_at(d, d->count - 1) : NULL;
 }
 
+/* The place of e; count when it is not there. */
+static size_t find(const struct deque *d, const struct event *e)
+{
+    size_t place = deque_after(d, e->seq - 1);
+    const struct event *one;
+    while ((one = deque_at(d, place)) && one->seq == e->seq && one != e)
+        place++;
+    return one == e ? place : d->count;
+}
+
+bool deque_has(const struct deque *d, const struct event *e)
+{
+    return find(d, e) < d->count;
+}
+
 bool deque_replace(struct deque *d, const struct event *before, struct event *e)
 {
+    size_t place = find(d, before);
     MUST(before->seq == e->seq);
-    for (size_t place = deque_after(d, e->seq - 1); place < d->count; place++) {
-        const struct event *one = deque_at(d, place);
-        if (one->seq != e->seq)
-            return false;
-        if (one == before) {
-            set(d, place, e);
-            return true;
-        }
-    }
-    return false;
+    if (place == d->count)
+        return false;
+
+    set(d, place, e);
+    return true;
 }
 
 bool deque_take(struct deque *d, const struct event *e)

@@ -32,6 +32,9 @@ struct event *deque_at(const struct deque *d, size_t i);
 /* The last event, or NULL. */
 struct event *deque_back(const struct deque *d);
 
+/* Is this very event in it? Costs the logarithm of count. */
+bool deque_has(const struct deque *d, const struct event *e);
+
 /* Put e in the place of `before`, which has the same seq. False when that is not there. */
 bool deque_replace(struct deque *d, const struct event *before, struct event *e);
 

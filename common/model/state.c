@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/queue.h>
 
 #include "base/array.h"
 #include "base/bytes.h"
@@ -13,12 +12,11 @@
 #include "base/must.h"
 #include "base/table.h"
 #include "model/deque.h"
+#include "model/due.h"
 #include "model/merge.h"
 
 #define SLOT_NAME_MAX (2 + NAME_BYTES_MAX + EVENT_KEY_MAX)
-#define SUPERSEDED_MIN 16u       /* a deque with fewer superseded events is left as it is */
-#define LONG_AGO (INT64_MIN / 2) /* a quarter: due whatever comes */
-#define QUARTERS 4
+#define SUPERSEDED_MIN 16u /* a deque with fewer superseded events is left as it is */
 
 /* A key. */
 struct slot {
@@ -27,13 +25,8 @@ struct slot {
     struct event *text;        /* see state_text(); NULL: not made yet */
     uint64_t seq;              /* of the last event of the key */
     uint64_t settled;          /* likewise, as far as changes are final */
-    TAILQ_ENTRY(slot) link;    /* in the order of the records, while `recorded` */
-    uint64_t record;           /* seq of the last record that has the event */
-    int64_t quarter;           /* in which that was appended */
-    bool recorded, distrusted;
+    struct due_item due;       /* while its record is final */
 };
-
-TAILQ_HEAD(slot_list, slot);
 
 /* The events for one target, or all. The deque owns a reference of each. */
 struct index {
@@ -54,9 +47,7 @@ struct state {
     struct index everyone;
     struct table *sessions, *channels; /* name -> struct index */
     struct expiry ends;
-    struct slot_list records;
-    int64_t quarter;
-    bool some_distrusted;
+    struct due due;  /* slots by their records */
     uint64_t record; /* seq of the EVENT_STATE that is applied; 0: none is */
     uint64_t count, bytes;
     bool held;
@@ -96,31 +87,29 @@ static struct slot *insert_slot(struct state *s, const struct event *e)
     return table_insert(s->slots, slot_name(e, name));
 }
 
-static void take_off_records(struct state *s, struct slot *slot)
+/* NULL for NULL. */
+static struct slot *slot_of(struct due_item *item)
 {
-    if (slot->recorded)
-        TAILQ_REMOVE(&s->records, slot, link);
-    slot->recorded = false;
+    return item ? DUE_OWNER(item, struct slot, due) : NULL;
+}
+
+/* In the order of the records; NULL: the first. */
+static struct slot *next_slot(const struct state *s, const struct slot *slot)
+{
+    return slot_of(due_next(&s->due, slot ? &slot->due : NULL));
 }
 
 /* The event of the slot is in this record, which is the last one. */
 static void note_record(struct state *s, struct slot *slot, uint64_t record)
 {
-    if (!s->held)
-        return;
-
-    take_off_records(s, slot);
-    slot->record = record;
-    slot->quarter = s->quarter;
-    slot->recorded = true;
-    slot->distrusted = false;
-    TAILQ_INSERT_TAIL(&s->records, slot, link);
+    if (s->held)
+        due_note(&s->due, &slot->due, record);
 }
 
 static void remove_slot(struct state *s, struct slot *slot)
 {
     MUST(!slot->event && !slot->text && !slot->expiry.place);
-    take_off_records(s, slot);
+    due_drop(&s->due, &slot->due);
     table_remove(s->slots, slot);
 }
 
@@ -325,21 +314,31 @@ static void note_change(struct state *s, struct event *before, struct event *aft
         event_ref(before);
 }
 
-/* Put e into its indexes. Afterwards nothing that follows needs memory. 0 or -ENOMEM: unchanged. */
-static int make_room(struct state *s, struct event *e)
+/* Its index, when that and all others have room for e, so that nothing that follows needs memory.
+ * NULL: out of memory, unchanged. */
+static struct index *reserve_room(struct state *s, struct event *e)
 {
     struct index *index = insert_index(s, e);
     if (!index)
-        return -ENOMEM;
+        return NULL;
 
     int err = reserve_change(s);
     err = err ? err : reserve_end(s);
     err = err ? err : deque_reserve(&s->all.deque);
     err = err ? err : deque_reserve(&index->deque);
-    if (err) {
-        drop_empty(s, e);
-        return err;
-    }
+    if (!err)
+        return index;
+
+    drop_empty(s, e);
+    return NULL;
+}
+
+/* Put e into its indexes. 0 or -ENOMEM: unchanged. */
+static int make_room(struct state *s, struct event *e)
+{
+    struct index *index = reserve_room(s, e);
+    if (!index)
+        return -ENOMEM;
 
     put(&s->all, e);
     put(index, e);
@@ -453,7 +452,7 @@ static bool is_void(const struct state *s, const struct slot *slot, const struct
         return false;
     if (slot->seq == e->seq)
         return !slice_equal(slot->event->entry, e->entry);
-    return s->record && slot->distrusted && slot->seq > e->seq;
+    return s->record && slot->due.distrusted && slot->seq > e->seq;
 }
 
 static int apply_one(struct state *s, struct event *e)
@@ -620,52 +619,45 @@ bool state_settled(const struct state *s, const struct event *e)
 
 /* --- before the log forgets --- */
 
-/* Keys that no record has confirmed for a whole log. */
-static void forget_distrusted(struct state *s)
+/* Forget keys that no record has confirmed for a whole log. */
+static void forget_stale(struct state *s)
 {
-    struct slot *next;
-    bool left = false;
-    if (s->change_count)
-        return;
-
-    for (struct slot *slot = TAILQ_FIRST(&s->records); slot; slot = next) {
-        next = TAILQ_NEXT(slot, link);
-        left = left || slot->distrusted;
-        if (slot->distrusted && s->quarter - slot->quarter >= QUARTERS)
-            forget_slot(s, slot);
+    struct due_item *next;
+    for (struct due_item *item = due_next_stale(&s->due, NULL); item; item = next) {
+        next = due_next_stale(&s->due, item);
+        forget_slot(s, slot_of(item));
     }
-    s->some_distrusted = left;
 }
 
 void state_next_quarter(struct state *s)
 {
-    s->quarter++;
-    if (s->some_distrusted)
-        forget_distrusted(s);
+    due_next_quarter(&s->due);
+    if (!s->change_count)
+        forget_stale(s);
 }
 
 /* A record that is ours to write again. */
 static bool is_kept(const struct slot *slot)
 {
-    return slot->event && !slot->distrusted && slot->settled == slot->seq;
+    return slot->event && !slot->due.distrusted && slot->settled == slot->seq;
 }
 
 int64_t state_record_age(const struct state *s)
 {
-    const struct slot *slot = TAILQ_FIRST(&s->records);
+    const struct slot *slot = next_slot(s, NULL);
     while (slot && !is_kept(slot))
-        slot = TAILQ_NEXT(slot, link);
-    return slot ? s->quarter - slot->quarter : -1;
+        slot = next_slot(s, slot);
+    return slot ? due_age(&s->due, &slot->due) : -1;
 }
 
 /* As state_collect(); out NULL: count only. */
 static size_t collect(const struct state *s, int64_t now_ms, size_t max, size_t longest, const struct slot **cursor,
                       char *out)
 {
-    const struct slot *slot = *cursor ? TAILQ_NEXT(*cursor, link) : TAILQ_FIRST(&s->records);
+    const struct slot *slot = next_slot(s, *cursor);
     size_t len = 0;
 
-    for (; slot && slot->quarter < s->quarter && len < max; slot = TAILQ_NEXT(slot, link)) {
+    for (; slot && due_age(&s->due, &slot->due) > 0 && len < max; slot = next_slot(s, slot)) {
         const struct event *e = slot->event;
         bool wanted = is_kept(slot) && now_ms < event_expires_ms(e) && e->entry.len <= longest;
         if (wanted && len && len + e->entry.len > max)
@@ -692,61 +684,67 @@ size_t state_collect(const struct state *s, int64_t now_ms, size_t max, size_t l
     return len;
 }
 
-static void make_due(struct state *s, struct slot *slot)
-{
-    slot->quarter = LONG_AGO;
-    TAILQ_REMOVE(&s->records, slot, link);
-    TAILQ_INSERT_HEAD(&s->records, slot, link);
-}
-
 void state_doubt(struct state *s, uint64_t position)
 {
-    struct slot *next;
-    for (struct slot *slot = TAILQ_FIRST(&s->records); slot; slot = next) {
-        next = TAILQ_NEXT(slot, link);
-        if (slot->record > position && slot->quarter != LONG_AGO)
-            make_due(s, slot);
+    due_doubt(&s->due, position);
+}
+
+/* e was superseded, and may have left the index since. There is room. */
+static void revive_in(struct index *index, struct event *e)
+{
+    if (!deque_has(&index->deque, e)) {
+        put(index, e);
+        return;
     }
+    MUST(index->superseded > 0);
+    index->superseded--;
+}
+
+/* Make e, which was superseded, the event of its key again. The key has none. Without memory it
+ * stays without: a record of another broker gives it the event. */
+static void revive(struct state *s, struct event *e)
+{
+    MUST(e->superseded && !find_slot(s, e));
+    drop_void(s, e->seq);
+    struct index *index = reserve_room(s, e);
+    struct slot *slot = index ? insert_slot(s, e) : NULL;
+    if (!slot) {
+        drop_empty(s, e);
+        return;
+    }
+
+    revive_in(&s->all, e);
+    revive_in(index, e);
+    e->superseded = false;
+    fill_slot(s, slot, e, e->seq);
+    slot->settled = e->seq;
+    note_record(s, slot, e->seq);
+    due_hurry(&s->due, &slot->due);
 }
 
 void state_undo(struct state *s, struct event *before, const struct event *after)
 {
     struct slot *slot = find_slot(s, after);
+    MUST(s->held && !s->change_count);
     if (slot && slot->seq != after->seq)
         return;
+
     if (slot)
         forget_slot(s, slot);
-    if (!before)
-        return;
-
-    struct index *index = find_index(s, before);
-    sweep_index(&s->all);
-    if (index)
-        sweep_index(index);
-    drop_empty(s, before);
-
-    before->superseded = false;
-    if (apply_one(s, before) != 0)
-        return; /* without memory the record of another broker gives it */
-    state_settle(s);
-    make_due(s, find_slot(s, before));
+    if (before)
+        revive(s, before);
 }
 
 void state_distrust(struct state *s)
 {
-    struct slot *slot;
-    TAILQ_FOREACH (slot, &s->records, link) {
-        slot->distrusted = true;
-        slot->quarter = s->quarter;
-        s->some_distrusted = true;
-    }
+    due_distrust(&s->due);
 }
 
 void state_revoke(struct state *s, uint64_t position)
 {
     struct slot *next;
-    for (struct slot *slot = TAILQ_FIRST(&s->records); slot; slot = next) {
-        next = TAILQ_NEXT(slot, link);
+    for (struct slot *slot = next_slot(s, NULL); slot; slot = next) {
+        next = next_slot(s, slot);
         if (slot->event && slot->seq > position)
             forget_slot(s, slot);
     }
@@ -860,7 +858,7 @@ struct state *state_new(void)
     if (!s)
         return NULL;
 
-    TAILQ_INIT(&s->records);
+    due_init(&s->due);
     s->slots = table_new(sizeof(struct slot));
     s->sessions = table_new(sizeof(struct index));
     s->channels = table_new(sizeof(struct index));

@@ -102,11 +102,11 @@ START_TEST(what_is_inserted_is_in_its_place)
         ck_assert_uint_eq(d.count, count + 1);
         ck_assert_ptr_eq(deque_at(&d, deque_after(&d, e->seq) - 1), e); /* behind its equals */
         if (!same)
-            ck_assert(deque_replace(&d, e, e));
+            ck_assert(deque_replace(&d, e, e) && deque_has(&d, e));
         if (roll(&dice, 3) == 0) {
             ck_assert(deque_take(&d, e));
             if (!same)
-                ck_assert(!deque_take(&d, e) && !deque_replace(&d, e, e));
+                ck_assert(!deque_take(&d, e) && !deque_replace(&d, e, e) && !deque_has(&d, e));
         }
         for (size_t i = 1; i < d.count; i++)
             ck_assert_uint_le(deque_at(&d, i - 1)->seq, deque_at(&d, i)->seq);

@@ -517,6 +517,77 @@ START_TEST(any_changes_are_final)
 }
 END_TEST
 
+/* Take the changes of the last batch for later. */
+static size_t take_changes(struct state_change *out)
+{
+    const struct state_change *c;
+    size_t count = 0;
+    for (; (c = state_change(state, count)); count++)
+        out[count] = (struct state_change){c->before ? event_ref(c->before) : NULL, event_ref(c->after)};
+    return count;
+}
+
+static void undo_changes(struct state_change *changes, size_t count, bool undo)
+{
+    while (count--) {
+        if (undo)
+            state_undo(state, changes[count].before, changes[count].after);
+        event_unref(&changes[count].before);
+        event_unref(&changes[count].after);
+    }
+}
+
+/* A few changes are final, and then void. The events that they replaced may have left the indexes. */
+START_TEST(any_final_changes_can_be_undone)
+{
+    struct dice dice = dice_new();
+    struct plain_state plain = {0}, before;
+    struct state_change changes[20];
+    printf("state: SEED=%" PRIu64 "\n", dice.state);
+    state_hold(state);
+
+    for (uint64_t seq = 1; seq < 8000;) {
+        before = plain;
+        for (uint64_t left = roll(&dice, 20); left; left--, seq++) {
+            uint64_t t = roll(&dice, TARGETS), k = roll(&dice, KEYS);
+            bool remove = roll(&dice, 4) == 0;
+            apply(seq, targets[t], keys[k], remove);
+            plain.seqs[t][k] = remove ? 0 : seq;
+        }
+
+        size_t count = take_changes(changes);
+        state_settle(state);
+        bool undo = roll(&dice, 2) == 0;
+        undo_changes(changes, count, undo);
+        plain = undo ? before : plain;
+        assert_same(&plain);
+    }
+}
+END_TEST
+
+START_TEST(what_is_undone_is_written_again_first)
+{
+    struct event *e, *first = make(1, "", "a", false, 0), *second = make(3, "", "a", false, 0);
+    size_t at = 0;
+    state_hold(state);
+    state_apply(state, first);
+    set(2, "", "b");
+    state_apply(state, second);
+    state_settle(state);
+    state_undo(state, first, second);
+    assert_read("1 2");
+    ck_assert(!first->superseded && second->superseded);
+
+    ck_assert_uint_eq(record(10, SIZE_MAX, &e), 1);
+    struct event *again = event_next_entry(e, &at);
+    ck_assert_uint_eq(again->seq, 1);
+    event_unref(&again);
+    event_unref(&e);
+    event_unref(&first);
+    event_unref(&second);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("state");
@@ -542,6 +613,8 @@ int main(void)
     tcase_add_test(tests, changes_are_listed_until_they_are_settled);
     tcase_add_test(tests, a_record_makes_keys_young_again);
     tcase_add_test(tests, a_record_gives_what_is_missing_in_its_place);
+    tcase_add_test(tests, what_is_undone_is_written_again_first);
+    tcase_add_test(tests, any_final_changes_can_be_undone);
     tcase_add_test(tests, any_changes_are_taken_back);
     tcase_add_test(tests, any_changes_are_final);
     return run_suite(suite);
