@@ -113,7 +113,7 @@ static void each_second(struct broker *b)
 
     if (b->cluster)
         cluster_link_tick(b->cluster, now);
-    b->counters[EVENTS] += (uint64_t)sequence_expire(b->sequence, clock_unix_ms());
+    b->counters[EVENTS] += event_log_expire(&b->log, clock_unix_ms());
 
     members_sweep(b->members, now);
     announce_head(b);

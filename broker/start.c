@@ -44,10 +44,9 @@ static int open_store(struct broker *b, const struct broker_config *config)
     int err = store_open(config->store, &b->store, why);
     if (!err) {
         b->sequence = sequence_new(&limits, (uint64_t)clock_unix_us(), new_epoch());
-        err = b->sequence ? sequence_restore(b->sequence, b->store, isatty(STDERR_FILENO) ? show_progress : NULL, why)
-                          : -ENOMEM;
+        b->log = (struct event_log){.sequence = b->sequence, .store = b->store};
+        err = b->sequence ? event_log_restore(&b->log, isatty(STDERR_FILENO) ? show_progress : NULL, why) : -ENOMEM;
     }
-    b->log = (struct event_log){.sequence = b->sequence};
 
     if (err)
         log_error("--store %s: %s", config->store, why);
@@ -232,8 +231,8 @@ static int open_services(struct broker *b, const struct broker_config *config)
     if (err)
         return err;
 
-    sequence_limit_bans(b->sequence, config->max_bans);
-    sequence_limit_state(b->sequence,
+    effects_limit_bans(sequence_effects(b->sequence), config->max_bans);
+    effects_limit_state(sequence_effects(b->sequence),
                          &(struct state_limits){.events = config->state_events, .bytes = config->state_bytes});
     if (config->max_in_flight < SHARE_REQUESTS) {
         b->in_flight = in_flight_new(SHARE_REQUESTS, config->max_in_flight);
@@ -288,6 +287,7 @@ static void set_up_contexts(struct broker *b, const struct broker_config *config
 {
     b->sync = (struct sync_context){
         .sequence = b->sequence,
+        .log = &b->log,
         .presence = b->presence,
         .counters = b->counters,
         .cluster = cluster_link_cluster(b->cluster),

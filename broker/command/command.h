@@ -25,8 +25,8 @@ struct command_limits {
     uint64_t batch;            /* events in one publish */
     uint64_t targets;          /* names in `to` and `except` of an event together */
     uint64_t retry_ms;         /* `retry` of an event */
-    uint64_t bans;             /* the limit of sequence_limit_bans(), for messages */
-    struct state_limits state; /* of sequence_limit_state(), for messages */
+    uint64_t bans;             /* the limit of effects_limit_bans(), for messages */
+    struct state_limits state; /* of effects_limit_state(), for messages */
 };
 
 /* The data of commands. */

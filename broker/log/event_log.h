@@ -5,9 +5,13 @@
  * a store answer at once. A journal answers later, through event_log_next(), and other brokers may
  * be first. The interface is the same, so there is one engine (commit.c).
  *
+ * A store is told the header of a batch (sequence.h) before the batch and apart from it, when there
+ * is one: at the start, and when a worker has events that are missing. Until the store has it,
+ * batches are rejected.
+ *
  * It does not know requests, replies or sockets.
  *
- * Ownership: sequence and journal are the caller's.
+ * Ownership: sequence, store and journal are the caller's.
  */
 #ifndef SSECAST_EVENT_LOG_H
 #define SSECAST_EVENT_LOG_H
@@ -19,10 +23,12 @@
 
 struct event_log {
     struct sequence *sequence;
-    struct journal *journal; /* NULL: memory, or the store of the sequence */
+    struct store *store;     /* NULL: memory, or a journal */
+    struct journal *journal; /* NULL: memory, or a store */
     uint64_t max_age_ms; /* a journal keeps a batch for this long; it gets another before, so that it is never empty */
     bool pending;        /* a batch is offered and not decided */
     bool wrote_again;    /* the last batch began with old bans or keys */
+    int fault;           /* the store does not have the header: -errno; 0: nothing failed */
     char why[EVENT_LOG_WHY_MAX];
 };
 
@@ -42,14 +48,19 @@ static inline bool event_log_is_shared(const struct event_log *l)
     return l->journal != NULL;
 }
 
+/* Load the sequence from the store, if there is one, and begin the epoch. Call it before the first
+ * append. As restore_sequence(); a store that cannot be written is no error: the head stays where
+ * the store ended, offers are REJECTED, and why has a line (else it is empty). */
+int event_log_restore(struct event_log *l, void (*progress)(uint64_t events), char why[STORE_WHY_MAX]);
+
 /* Everything in the log was read, and a batch can be offered. */
 bool event_log_ready(const struct event_log *l);
 
 /* Bytes of entries that a batch may have; SIZE_MAX: no limit. */
 size_t event_log_room(const struct event_log *l);
 
-/* A batch begins: append bans and keys whose record is about to be forgotten. Call it when ready and nothing
- * is pending. */
+/* A batch begins: append bans and keys whose record a journal is about to forget. Call it when ready
+ * and nothing is pending. */
 void event_log_begin(struct event_log *l);
 
 /* Commit what was appended since event_log_begin(), when ready. *events: how many were COMMITTED.
@@ -62,6 +73,15 @@ void event_log_tick(struct event_log *l, int64_t now);
 /* What the log has decided or brought. *events: how many were COMMITTED, or are in the ENTRY. Never
  * PENDING. */
 enum event_log_result event_log_next(struct event_log *l, int64_t now, uint64_t *events);
+
+/* As sequence_meet(). A log that decides at once is told; then the answer is never AHEAD. */
+enum sequence_met event_log_meet(struct event_log *l, uint64_t position, uint64_t furthest);
+
+/* Once a second, between batches: forget keys and bans that have ended, and events beyond the age
+ * limit, in the store too (some at each call). Write old bans again, although nothing is published.
+ * Tell the store what it could not be told. now_ms is unix time. The number of events that were
+ * COMMITTED. */
+uint64_t event_log_expire(struct event_log *l, int64_t now_ms);
 
 /* After RESET: empty the history; the log is read again from its beginning. What is final should be
  * on the feed before. */

@@ -6,10 +6,15 @@
  * only when no known event has shown that id before. Known are the retained events, and the last
  * PAST_IDS ids (or as many as history may have events) of forgotten ones. A store keeps these, too.
  *
- * The batch of an iteration is provisional until it is committed: neither workers nor publishers
- * see its events before. It does not know sockets, clocks or JSON.
+ * The batch of an iteration is provisional until the log has it: neither workers nor publishers see
+ * its events before. A log that decides at once needs sequence_batch() and then sequence_accept() or
+ * sequence_withdraw(). For a log that decides later sequence_offer() takes the batch out of the
+ * history meanwhile. A batch may have a header, which says where the sequence continues and what is
+ * missing. Batches that other brokers wrote to the log are adopted.
  *
- * Ownership: the sequence owns its history and its bans. Pointers into them are valid until the
+ * It does not know logs, sockets, clocks or JSON; event_log.h is above it.
+ *
+ * Ownership: the sequence owns its history and its effects. Pointers into them are valid until the
  * next append.
  */
 #ifndef SSECAST_SEQUENCE_H
@@ -17,10 +22,8 @@
 
 #include "codec/wire.h"
 #include "log/batch.h"
-#include "log/store.h"
-#include "model/bans.h"
+#include "log/effects.h"
 #include "model/history.h"
-#include "model/state.h"
 
 struct sequence;
 
@@ -36,20 +39,6 @@ struct sequenced {
  * of the broker and is not 0. NULL when out of memory. */
 struct sequence *sequence_new(const struct history_limits *limits, uint64_t position, uint64_t epoch);
 
-/* Refuse to ban more sessions than max at once. */
-void sequence_limit_bans(struct sequence *s, uint64_t max);
-
-/* Refuse new keys beyond these limits. */
-void sequence_limit_state(struct sequence *s, const struct state_limits *limits);
-
-/* Load the store, and commit to it from now on. Call it before the first append. The head is then
- * the later of the position of sequence_new() and the last stored event. store stays the caller's
- * and may be NULL. progress may be NULL and is called now and then. 0 or -errno with a line in why.
- * A store that cannot be written is no error: the head stays at the last stored event, commits
- * fail, and why has a line (else it is empty). */
-int sequence_restore(struct sequence *s, struct store *store, void (*progress)(uint64_t events),
-                     char why[STORE_WHY_MAX]);
-
 void sequence_free(struct sequence **s);
 
 /* What the position of a worker says about the history. */
@@ -57,7 +46,7 @@ enum sequence_met {
     SEQUENCE_KNOWN,
     SEQUENCE_UNKNOWN, /* it has events that are not stored (an older copy of the store, or a clock set back): older cursors
                          become unknown */
-    SEQUENCE_AHEAD, /* with a journal: it has events that were not read yet, or are missing; the next batch will tell */
+    SEQUENCE_AHEAD, /* it has events that were not read yet, or are missing; the header of the next batch will tell */
 };
 
 /* A worker reports its position, between batches. The next seq is above it, whatever the clock and
@@ -80,53 +69,64 @@ int sequence_append(struct sequence *s, struct event_spec *spec, struct sequence
 /* Take back the events after position, an earlier sequence_head() of this batch. */
 void sequence_rollback(struct sequence *s, uint64_t position);
 
-/* A log forgets its oldest events, and a ban may last longer than its record is kept. So bans whose
- * record is in the older half of the log are appended again, in records of their own (EVENT_BANS),
- * with their old ends. sequence_commit() and sequence_expire() do that themselves, and a store
- * keeps a record until its ban has a newer one. With a journal call it before a batch is offered:
- * it appends at most max bytes of records. It does nothing when no ban is due, or when the log does
- * not outlive the broker. */
-void sequence_rewrite_bans(struct sequence *s, size_t max, int64_t now_ms);
-
-/* The same for the events of keys, in records EVENT_STATE: with a journal only. A store keeps the
- * event of a key itself. A record, with everything that belongs to it, has at most max bytes. */
-void sequence_rewrite_state(struct sequence *s, size_t max, int64_t now_ms);
-
-/* True when the journal will soon forget the record of a key: nothing else comes before. */
-bool sequence_must_rewrite(const struct sequence *s);
-
-/* Store the batch. The number of its events, which are final and follow from sequence_next_batch();
- * or -errno of the store: then they are taken back. */
-int sequence_commit(struct sequence *s);
-
-/* --- with a journal that other brokers append to as well (journal.h) ---
- *
- * Then sequence_restore() and sequence_commit() are not used. A batch is offered, and is not in the
- * history until the journal has accepted it. Batches of other brokers are adopted. The sequence
- * begins at position 0 and is empty until the first batch. */
-
-/* Use a journal from now on. The first seq is above floor, so that two epochs never give the same
- * one, even when the journal was lost. */
-void sequence_share(struct sequence *s, uint64_t floor);
-
-/* True when a batch has to be offered although nothing was appended: events are missing, the
- * sequence continues at another position, or no batch of this epoch was accepted yet (which proves
- * that the journal was read to its end). */
-bool sequence_has_header(const struct sequence *s);
-
-/* Bytes of the entries in the batch, and what the events of keys take when they are written again. */
+/* Bytes that the batch takes in the log. */
 size_t sequence_batch_bytes(const struct sequence *s);
 
-/* Write BATCH_HEADER_LEN zero bytes and the entries of the batch to b, and fill the header t. The
- * events leave the history until one of the next two functions. When b->failed, call
- * sequence_withdraw(). */
-void sequence_offer(struct sequence *s, struct batch *t, struct buf *b);
+/* The events of the batch in their order, and their number. Borrowed, until the batch changes. */
+struct event *const *sequence_batch(const struct sequence *s, size_t *count);
 
-/* The journal has the offered batch: it is final. The number of its events. */
+/* The position up to which a store may forget: it has neither retained events nor the only record
+ * of a ban. */
+uint64_t sequence_forgettable(const struct sequence *s);
+
+/* --- the log decides --- */
+
+/* True when the log has to be told something, although nothing may have been appended: events are
+ * missing, the sequence continues at another position, or the log has no batch of this epoch yet. */
+bool sequence_has_header(const struct sequence *s);
+
+/* True until the log has a batch of this epoch, if only an empty one. */
+bool sequence_begins(const struct sequence *s);
+
+/* Offer the batch, which may be empty, and set the header t, without names and offset. The events
+ * leave the history until one of the next two functions is called. */
+void sequence_offer(struct sequence *s, struct batch *t);
+
+/* The log has the batch, offered or not: it is final. The number of its events. */
 int sequence_accept(struct sequence *s);
 
-/* The journal does not have it. Its seqs are free again. */
+/* The log does not have it. Its seqs are free again. */
 void sequence_withdraw(struct sequence *s);
+
+/* --- loading a log of our own --- before the first append, in the order of store_loader. Then the
+ * head is that of the log. An event's changes are in effects_change() until the next call. 0;
+ * -EBADMSG when a position is none that a broker gives out; -ENOMEM; -EINVAL when a seq is not
+ * above the one before. After an error only sequence_free() is allowed. */
+
+/* The sequence continued at position; incomplete: events before are missing. */
+int sequence_load_position(struct sequence *s, uint64_t position, bool incomplete);
+
+int sequence_load_event(struct sequence *s, struct event *e);
+
+/* An event that is no longer in the history, and is the newest of its key. */
+int sequence_load_effects(struct sequence *s, struct event *e);
+
+/* A forgotten event showed the id with this hash (past_ids.h). */
+int sequence_load_id(struct sequence *s, uint64_t hash, uint64_t seq);
+
+/* Everything was loaded, if there was anything. trimmed: the log had more once. The epoch begins
+ * above the position of sequence_new(), and the log must have a header that says so. */
+void sequence_load_end(struct sequence *s, bool trimmed);
+
+/* The number of ids of forgotten events that are known. */
+uint64_t sequence_ids_remembered(const struct sequence *s);
+
+/* --- a log that other brokers append to as well (journal.h): the sequence begins at position 0 and
+ * is empty until the first batch --- */
+
+/* Use such a log from now on. The first seq is above floor, so that two epochs never give the same
+ * one, even when the log was lost. */
+void sequence_share(struct sequence *s, uint64_t floor);
 
 /* Adopt a batch of the journal, while no batch is offered. linked: it follows the batch adopted
  * last; else events before it may be missing. The number of its events. -ESTALE when it begins
@@ -157,16 +157,16 @@ void sequence_skip_feed(struct sequence *s);
  * message is left out; workers notice that and fetch the events. */
 bool sequence_next_batch(struct sequence *s, struct buf *b);
 
-/* Forget keys that have expired, events beyond the age limit (in the store too, some at each call) and bans that have
- * ended, and retry a store that could not be written. now_ms is unix time. The number of events
- * appended: records of bans. */
-int sequence_expire(struct sequence *s, int64_t now_ms);
+/* Forget events beyond the age limit, and bans that have ended. now_ms is unix time. Not while the
+ * batch has provisional events. */
+void sequence_expire(struct sequence *s, int64_t now_ms);
 
 uint64_t sequence_head(const struct sequence *s);
 uint64_t sequence_epoch(const struct sequence *s);
 const struct history *sequence_history(const struct sequence *s);
 const struct bans *sequence_bans(const struct sequence *s);
 const struct state *sequence_state(const struct sequence *s);
+struct effects *sequence_effects(const struct sequence *s);
 
 /* Position: bans up to here may be unknown, because there was no log. 0: all are known. */
 uint64_t sequence_bans_since(const struct sequence *s);

@@ -106,7 +106,7 @@ static bool on_hello(const struct sync_context *c, struct slice worker, const st
     log_event(LOG_INFO, "worker connected", log_text("worker", m->worker), log_count("position", m->position));
     if (sequence_lost(c->sequence))
         return false; /* likewise */
-    enum sequence_met met = sequence_meet(c->sequence, m->position, furthest_position(c));
+    enum sequence_met met = event_log_meet(c->log, m->position, furthest_position(c));
     if (met == SEQUENCE_AHEAD)
         return false; /* the worker retries, and then it is known */
     if (met == SEQUENCE_UNKNOWN)

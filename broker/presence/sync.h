@@ -1,18 +1,19 @@
 /* sync.h - the requests of workers on the sync socket: hello, replay, shutdowns and presence.
  *
- * Bytes in, bytes out: it knows the sequence and presence, but no socket and no clock. Call it only
+ * Bytes in, bytes out: it knows the sequence, its log and presence, but no socket and no clock. Call it only
  * between batches, when every event in the sequence is committed: answers contain the history.
  */
 #ifndef SSECAST_SYNC_H
 #define SSECAST_SYNC_H
 
-#include "log/sequence.h"
+#include "log/event_log.h"
 #include "presence/cluster.h"
 #include "presence/presence.h"
 #include "stats/counters.h"
 
 struct sync_context {
     struct sequence *sequence;
+    struct event_log *log; /* of the sequence */
     struct presence *presence;
     uint64_t *counters;      /* BROKER_COUNTERS of them */
     struct cluster *cluster; /* receives the messages of workers; NULL: no other brokers */

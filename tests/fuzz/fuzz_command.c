@@ -133,7 +133,7 @@ static void feed_is_whole(struct world *w, uint64_t before, const struct grant *
     struct buf b = {0};
     struct wire_batch batch;
     uint64_t position = before;
-    must(sequence_commit(w->sequence) >= 0);
+    must(sequence_accept(w->sequence) >= 0);
     while (sequence_next_batch(w->sequence, &b)) {
         size_t used;
         must(wire_get_batch((struct slice){b.data, b.len}, &batch) == 0);

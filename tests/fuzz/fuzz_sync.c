@@ -13,6 +13,7 @@
 
 struct world {
     struct sequence *sequence;
+    struct event_log log;
     struct presence *presence;
     uint64_t counters[BROKER_COUNTERS];
     struct sync_context context;
@@ -40,7 +41,9 @@ static void begin(struct world *w)
     *w = (struct world){.sequence = sequence_new(&limits, START, RUN), .presence = presence_new(), .now = 1000};
     must(w->sequence && w->presence);
     presence_observe(w->presence, RUN, on_change, w);
-    w->context = (struct sync_context){.sequence = w->sequence, .presence = w->presence, .counters = w->counters};
+    w->log = (struct event_log){.sequence = w->sequence};
+    w->context = (struct sync_context){
+        .sequence = w->sequence, .log = &w->log, .presence = w->presence, .counters = w->counters};
 }
 
 static void publish(struct world *w, struct slice data)
@@ -53,7 +56,7 @@ static void publish(struct world *w, struct slice data)
     uint64_t head = sequence_head(w->sequence);
     int err = sequence_append(w->sequence, &spec, &out);
     must(err || sequence_head(w->sequence) == head + 1);
-    must(sequence_commit(w->sequence) >= 0);
+    must(sequence_accept(w->sequence) >= 0);
 }
 
 static void shut_down(struct world *w, struct slice session)
@@ -63,7 +66,7 @@ static void shut_down(struct world *w, struct slice session)
     if (session.len > NAME_BYTES_MAX)
         return;
     spec.lists[TO_SESSIONS] = (struct names){&session, 1};
-    must(sequence_append(w->sequence, &spec, &out) == 0 && sequence_commit(w->sequence) >= 0);
+    must(sequence_append(w->sequence, &spec, &out) == 0 && sequence_accept(w->sequence) >= 0);
 }
 
 /* --- answers --- */

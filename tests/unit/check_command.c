@@ -357,7 +357,7 @@ START_TEST(what_cannot_be_stored_takes_its_batch_back)
     refuses(request, "store_failed", "--history-bytes is 20000");
     free(request);
     ck_assert_uint_eq(counters[ERRORS_STORE_FAILED], 1);
-    ck_assert_int_eq(sequence_commit(sequence), 0);
+    ck_assert_int_eq(sequence_accept(sequence), 0);
     answers("{\"op\":\"publish\",\"data\":1,\"id\":\"i\"}", "{\"ok\":true,\"seq\":1001,\"online\":0}");
 }
 END_TEST
@@ -369,7 +369,7 @@ static void publish(const char *fields)
     char request[500];
     snprintf(request, sizeof request, "{\"op\":\"publish\",\"data\":1%s%s}", *fields ? "," : "", fields);
     holds(ask(request), "\"ok\":true");
-    ck_assert_int_ge(sequence_commit(sequence), 0);
+    ck_assert_int_ge(sequence_accept(sequence), 0);
 }
 
 START_TEST(an_event_may_have_a_key)
@@ -412,7 +412,7 @@ END_TEST
 START_TEST(a_batch_that_exceeds_the_state_is_taken_back)
 {
     context.limits.state = (struct state_limits){.events = 2, .bytes = 20000};
-    sequence_limit_state(sequence, &context.limits.state);
+    effects_limit_state(sequence_effects(sequence), &context.limits.state);
     refuses("{\"op\":\"publish\",\"events\":[{\"key\":\"a\",\"data\":1},{\"key\":\"b\",\"data\":1},"
             "{\"key\":\"c\",\"data\":1}]}",
             "state_full", "(--state-events)");

@@ -30,7 +30,8 @@ static void begin_store(void)
     strcpy(folder, "/tmp/ssecast-event-log-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(folder));
     ck_assert_int_eq(store_open(folder, &store, why), 0);
-    ck_assert_int_eq(sequence_restore(sequence, store, NULL, why), 0);
+    event_log.store = store;
+    ck_assert_int_eq(event_log_restore(&event_log, NULL, why), 0);
 }
 
 static void end(void)

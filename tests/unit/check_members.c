@@ -107,7 +107,7 @@ static void commit(void)
 {
     struct buf b = {0};
     members_append(members, ALWAYS, now, now);
-    ck_assert_int_ge(sequence_commit(sequence), 0);
+    ck_assert_int_ge(sequence_accept(sequence), 0);
     while (sequence_next_batch(sequence, &b))
         ;
     buf_release(&b);
@@ -352,9 +352,9 @@ START_TEST(a_batch_has_a_bound)
     max = 2000;
     members_append(members, 1000, now, now);
     ck_assert_uint_le(sequence_batch_bytes(sequence), 1000);
-    ck_assert_int_gt(sequence_commit(sequence), 1);
+    ck_assert_int_gt(sequence_accept(sequence), 1);
     members_append(members, 1, now, now);
-    ck_assert_int_eq(sequence_commit(sequence), 1);
+    ck_assert_int_eq(sequence_accept(sequence), 1);
     ck_assert_int_le(members_due(members), now);
     pass(5000);
     ck_assert_uint_eq(members_in("hall"), 1000); /* max when it was started */

@@ -4,7 +4,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "log/sequence.h"
+#include "log/event_log.h"
+#include "log/rewrite.h"
 #include "support.h"
 
 #define START 1000u
@@ -14,6 +15,8 @@ static const struct history_limits wide = {.events = 1000, .bytes = 1 << 20, .ag
 
 static struct sequence *sequence;
 static struct buf message;
+static struct store *store; /* NULL: none */
+static struct event_log event_log;
 
 static void begin_with(const struct history_limits *limits)
 {
@@ -97,6 +100,37 @@ static void next_batch_is(uint64_t first, uint64_t last)
     ck_assert_uint_eq(batch.entries.len, 0);
 }
 
+/* The log of the sequence: memory, or a store. */
+static struct event_log *log_of_sequence(void)
+{
+    event_log.sequence = sequence;
+    event_log.store = store;
+    return &event_log;
+}
+
+/* Commit what was appended. The number of events, or -1. */
+static int commit(void)
+{
+    uint64_t events;
+    return event_log_offer(log_of_sequence(), 0, &events) == EVENT_LOG_REJECTED ? -1 : (int)events;
+}
+
+static int expire(int64_t now_ms)
+{
+    return (int)event_log_expire(log_of_sequence(), now_ms);
+}
+
+static int restore(char why[STORE_WHY_MAX])
+{
+    event_log = (struct event_log){0};
+    return event_log_restore(log_of_sequence(), NULL, why);
+}
+
+static enum sequence_met meet_within(uint64_t position, uint64_t furthest)
+{
+    return event_log_meet(log_of_sequence(), position, furthest);
+}
+
 START_TEST(seqs_follow_the_position_without_holes)
 {
     ck_assert_uint_eq(sequence_head(sequence), START);
@@ -123,7 +157,7 @@ START_TEST(an_id_is_free_again_when_its_event_is_evicted)
     append("b", NULL);
     ck_assert(append("a", "order-1").duplicate);
     append("c", NULL);
-    sequence_commit(sequence);
+    commit();
     ck_assert(!append("a", "order-1").duplicate);
 }
 END_TEST
@@ -150,16 +184,16 @@ START_TEST(an_id_that_is_used_again_after_its_eviction_is_not_shown_again)
     uint64_t first = append("a", "daily").seq;
     for (int i = 0; i < 3; i++)
         append("b", NULL);
-    sequence_commit(sequence);
+    commit();
     uint64_t second = append("d", "daily").seq;
     ck_assert(!shows(second));
     ck_assert_uint_eq(named("daily"), first);
     ck_assert(!history_knows(sequence_history(sequence), first));
     ck_assert(append("d", "daily").duplicate);
-    sequence_commit(sequence);
+    commit();
     append("e", NULL);
     append("f", NULL);
-    sequence_commit(sequence);
+    commit();
     ck_assert(!shows(append_of("token:x", "daily").seq));
 }
 END_TEST
@@ -185,21 +219,21 @@ START_TEST(nothing_is_given_to_the_feed_before_the_commit)
     append("a", NULL);
     ck_assert(!sequence_next_batch(sequence, &message));
     append("b", NULL);
-    ck_assert_int_eq(sequence_commit(sequence), 2);
+    ck_assert_int_eq(commit(), 2);
     next_batch_is(START + 1, START + 2);
     ck_assert(!sequence_next_batch(sequence, &message));
-    ck_assert_int_eq(sequence_commit(sequence), 0);
+    ck_assert_int_eq(commit(), 0);
 }
 END_TEST
 
 START_TEST(a_later_turn_goes_on_where_the_last_ended)
 {
     append("a", NULL);
-    sequence_commit(sequence);
+    commit();
     next_batch_is(START + 1, START + 1);
     ck_assert(!sequence_next_batch(sequence, &message));
     append("b", NULL);
-    sequence_commit(sequence);
+    commit();
     next_batch_is(START + 2, START + 2);
 }
 END_TEST
@@ -210,7 +244,7 @@ START_TEST(a_long_turn_is_split)
     memset(data, 'x', sizeof data - 1);
     for (int i = 0; i < 4; i++)
         append(data, NULL);
-    sequence_commit(sequence);
+    commit();
     next_batch_is(START + 1, START + 3); /* the third passes the 256 KiB */
     next_batch_is(START + 4, START + 4);
     ck_assert(!sequence_next_batch(sequence, &message));
@@ -224,7 +258,7 @@ START_TEST(what_history_evicts_within_the_turn_still_reaches_the_feed)
     append("a", NULL);
     append("b", NULL);
     append("c", NULL);
-    sequence_commit(sequence);
+    commit();
     next_batch_is(START + 1, START + 3);
 }
 END_TEST
@@ -239,7 +273,7 @@ START_TEST(rollback_takes_back_the_turn_after_a_position)
     ck_assert_uint_eq(sequence_head(sequence), position);
     ck_assert(!append("a", "order-1").duplicate);
     ck_assert(append("a", "kept").duplicate);
-    ck_assert_int_eq(sequence_commit(sequence), 2);
+    ck_assert_int_eq(commit(), 2);
     next_batch_is(START + 1, START + 2);
 }
 END_TEST
@@ -255,7 +289,7 @@ START_TEST(an_event_that_could_not_be_retained_is_refused)
     ck_assert_int_eq(sequence_append(sequence, &spec, &out), -ENOSPC);
     ck_assert_uint_eq(sequence_head(sequence), START + 1);
     ck_assert_uint_eq(history_count(sequence_history(sequence)), 1);
-    ck_assert_int_eq(sequence_commit(sequence), 1);
+    ck_assert_int_eq(commit(), 1);
 }
 END_TEST
 
@@ -287,9 +321,9 @@ START_TEST(a_shutdown_bans_its_sessions)
     ck_assert_int_eq(shut_down("a", 2), 0);
     ck_assert_int_eq(shut_down("b", 4), 0);
     assert_bans("a=7000 b=9000"); /* a question of the same batch is told */
-    sequence_commit(sequence);
+    commit();
     assert_bans("a=7000 b=9000");
-    sequence_expire(sequence, 7000);
+    expire(7000);
     assert_bans("b=9000");
     ck_assert_int_eq(shut_down("b", 0), 0);
     assert_bans("");
@@ -300,7 +334,7 @@ START_TEST(a_ban_is_taken_back_with_its_event)
 {
     shut_down("a", 2);
     shut_down("b", 2);
-    sequence_commit(sequence);
+    commit();
     uint64_t before = sequence_head(sequence);
     shut_down("a", 0);
     shut_down("c", 9);
@@ -313,7 +347,7 @@ END_TEST
 
 START_TEST(there_are_no_more_bans_than_may_be)
 {
-    sequence_limit_bans(sequence, 2);
+    effects_limit_bans(sequence_effects(sequence), 2);
     ck_assert_int_eq(shut_down("a", 2), 0);
     ck_assert_int_eq(shut_down("b", 2), 0);
     uint64_t head = sequence_head(sequence);
@@ -325,7 +359,7 @@ START_TEST(there_are_no_more_bans_than_may_be)
     ck_assert_int_eq(shut_down("b", 0), 0);
     ck_assert_int_eq(shut_down("c", 2), 0);
     assert_bans("a=14000 c=7000");
-    sequence_limit_bans(sequence, 1);
+    effects_limit_bans(sequence_effects(sequence), 1);
     ck_assert_int_eq(shut_down("a", 3), 0); /* they are there already */
 }
 END_TEST
@@ -333,7 +367,6 @@ END_TEST
 /* --- with a store --- */
 
 static char dir[64];
-static struct store *store;
 
 static struct history_limits limits;
 
@@ -342,7 +375,7 @@ static void begin_stored(uint64_t floor)
     char why[STORE_WHY_MAX];
     ck_assert_msg(store_open(dir, &store, why) == 0, "%s", why);
     sequence = sequence_new(&limits, floor, RUN);
-    ck_assert_msg(sequence_restore(sequence, store, NULL, why) == 0, "%s", why);
+    ck_assert_msg(restore(why) == 0, "%s", why);
 }
 
 static void end_stored(void)
@@ -386,7 +419,7 @@ START_TEST(what_was_committed_is_there_again)
 {
     append("a", "order-1");
     append("b", NULL);
-    sequence_commit(sequence);
+    commit();
     append("never stored", NULL);
     end_stored();
     begin_stored(START + 100);
@@ -402,7 +435,7 @@ END_TEST
 START_TEST(a_clock_that_steps_back_gives_no_seq_twice)
 {
     append("a", NULL);
-    sequence_commit(sequence);
+    commit();
     end_stored();
     begin_stored(START - 500);
     ck_assert_uint_eq(sequence_head(sequence), START + 1);
@@ -412,22 +445,22 @@ END_TEST
 
 static enum sequence_met meet(uint64_t position)
 {
-    return sequence_meet(sequence, position, UINT64_MAX);
+    return meet_within(position, UINT64_MAX);
 }
 
 START_TEST(a_position_that_no_clock_leads_to_moves_nothing)
 {
     const struct history *h = sequence_history(sequence);
     append("a", NULL);
-    sequence_commit(sequence);
-    ck_assert(sequence_meet(sequence, START + 41, START + 40) == SEQUENCE_UNKNOWN);
-    ck_assert(sequence_meet(sequence, (UINT64_C(1) << 53) - 1, START + 40) == SEQUENCE_UNKNOWN);
-    ck_assert(sequence_meet(sequence, UINT64_C(1) << 53, UINT64_MAX) == SEQUENCE_UNKNOWN);
+    commit();
+    ck_assert(meet_within(START + 41, START + 40) == SEQUENCE_UNKNOWN);
+    ck_assert(meet_within((UINT64_C(1) << 53) - 1, START + 40) == SEQUENCE_UNKNOWN);
+    ck_assert(meet_within(UINT64_C(1) << 53, UINT64_MAX) == SEQUENCE_UNKNOWN);
     ck_assert(history_knows(h, START + 1)); /* it is in no doubt either */
     ck_assert_uint_eq(append("b", NULL).seq, START + 2);
-    sequence_commit(sequence);
-    ck_assert(sequence_meet(sequence, START + 2, START) == SEQUENCE_KNOWN); /* our own, whatever the clock says */
-    ck_assert(sequence_meet(sequence, START + 40, START + 40) == SEQUENCE_UNKNOWN);
+    commit();
+    ck_assert(meet_within(START + 2, START) == SEQUENCE_KNOWN); /* our own, whatever the clock says */
+    ck_assert(meet_within(START + 40, START + 40) == SEQUENCE_UNKNOWN);
     ck_assert_uint_eq(append("c", NULL).seq, START + 42);
 }
 END_TEST
@@ -436,7 +469,7 @@ START_TEST(it_knows_where_its_run_began)
 {
     ck_assert_uint_eq(sequence_began(sequence), START);
     append("a", NULL);
-    sequence_commit(sequence);
+    commit();
     ck_assert_uint_eq(sequence_began(sequence), START);
     end_stored();
     begin_stored(START - 500);
@@ -450,7 +483,7 @@ START_TEST(what_a_worker_saw_is_never_given_out_again)
 {
     const struct history *h = sequence_history(sequence);
     append("a", NULL);
-    sequence_commit(sequence);
+    commit();
     ck_assert(meet(0) == SEQUENCE_KNOWN);         /* one that knows nothing */
     ck_assert(meet(START) == SEQUENCE_KNOWN);     /* was behind */
     ck_assert(meet(START + 1) == SEQUENCE_KNOWN); /* is up to date */
@@ -459,7 +492,7 @@ START_TEST(what_a_worker_saw_is_never_given_out_again)
     ck_assert(meet(START + 40) == SEQUENCE_UNKNOWN);
     ck_assert_uint_eq(append("b", NULL).seq, START + 42);
     ck_assert(!history_knows(h, START + 1) && !history_knows(h, START + 40) && history_knows(h, START + 41));
-    sequence_commit(sequence);
+    commit();
     end_stored();
     begin_stored(START);
     h = sequence_history(sequence);
@@ -472,7 +505,7 @@ END_TEST
 START_TEST(what_a_worker_saw_and_is_not_stored_is_missing)
 {
     append("a", NULL);
-    sequence_commit(sequence);
+    commit();
     end_stored();
     begin_stored(START + 100);
     const struct history *h = sequence_history(sequence);
@@ -481,8 +514,8 @@ START_TEST(what_a_worker_saw_and_is_not_stored_is_missing)
     ck_assert(meet(START + 50) == SEQUENCE_UNKNOWN);
     ck_assert(!history_knows(h, START + 1) && history_knows(h, START + 100));
     append("b", NULL);
-    sequence_commit(sequence);
-    sequence_expire(sequence, 0);
+    commit();
+    expire(0);
     end_stored();
     begin_stored(START + 200);
     h = sequence_history(sequence);
@@ -506,7 +539,7 @@ END_TEST
 START_TEST(bans_are_there_again)
 {
     shut_down("anna", 60);
-    sequence_commit(sequence);
+    commit();
     end_stored();
     begin_stored(START + 100);
     assert_bans("anna=65000");
@@ -519,9 +552,9 @@ static void publish_much(void)
     for (int i = 0; i < 1000; i++) {
         append("x", NULL);
         if (i % 5 == 4)
-            ck_assert_int_gt(sequence_commit(sequence), 0);
+            ck_assert_int_gt(commit(), 0);
     }
-    sequence_expire(sequence, 5000);
+    expire(5000);
 }
 
 START_TEST(bans_outlive_their_records)
@@ -531,7 +564,7 @@ START_TEST(bans_outlive_their_records)
     begin_stored(START + 100);
     shut_down("anna", 600);
     shut_down("bert", 700);
-    sequence_commit(sequence);
+    commit();
     uint64_t banned = sequence_head(sequence);
     publish_much();
     ck_assert_uint_gt(history_oldest(sequence_history(sequence)), banned);
@@ -542,7 +575,7 @@ START_TEST(bans_outlive_their_records)
     assert_bans("anna=605000 bert=705000");
     shut_down("anna", 0);
     shut_down("bert", 60);
-    sequence_commit(sequence);
+    commit();
     publish_much();
     end_stored();
     begin_stored(START + 20000);
@@ -558,7 +591,7 @@ START_TEST(bans_outlive_their_records_when_the_limit_of_bytes_is_large)
     end_stored();
     begin_stored(START + 100);
     shut_down("anna", 600);
-    sequence_commit(sequence);
+    commit();
     uint64_t banned = sequence_head(sequence);
     publish_much();
     ck_assert_uint_gt(store_trimmed(store), banned);
@@ -572,14 +605,14 @@ END_TEST
 START_TEST(a_record_stays_until_its_ban_has_another)
 {
     shut_down("anna", 600);
-    sequence_commit(sequence);
+    commit();
     uint64_t banned = sequence_head(sequence);
     limits.events = 20;
     end_stored();
     begin_stored(START + 100); /* with less than it was stored with */
     for (int i = 0; i < 4; i++)
         append("x", NULL);
-    sequence_commit(sequence);
+    commit();
     ck_assert_uint_lt(store_trimmed(store), banned);
     end_stored();
     begin_stored(START + 200);
@@ -597,7 +630,7 @@ START_TEST(bans_of_many_shutdowns_go_into_few_records)
         snprintf(name, sizeof name, "s%d", i);
         ck_assert_int_eq(shut_down(name, 600), 0);
     }
-    sequence_commit(sequence);
+    commit();
     for (int i = 0; i < 10; i++)
         publish_much();
     ck_assert_uint_eq(bans_count(sequence_bans(sequence)), 1000);
@@ -622,7 +655,7 @@ START_TEST(bans_take_no_more_of_a_log_than_their_share)
     }
     ck_assert_int_eq(err, -EFBIG);
     ck_assert_int_eq(count - 1, (64 << 10) / 8 / 210);
-    sequence_commit(sequence);
+    commit();
     publish_much();
     end_stored();
     begin_stored(START + 10000);
@@ -635,14 +668,14 @@ START_TEST(old_bans_are_written_anew_although_nobody_publishes)
     limits.age_ms = 100000;
     end_stored();
     begin_stored(START + 100);
-    sequence_expire(sequence, 5000);
+    expire(5000);
     shut_down("anna", 6000);
-    sequence_commit(sequence);
+    commit();
     uint64_t banned = sequence_head(sequence);
-    ck_assert_int_eq(sequence_expire(sequence, 40000), 0);
-    ck_assert_int_eq(sequence_expire(sequence, 70000), 1);
+    ck_assert_int_eq(expire(40000), 0);
+    ck_assert_int_eq(expire(70000), 1);
     ck_assert_uint_eq(sequence_head(sequence), banned + 1);
-    sequence_expire(sequence, 120000);
+    expire(120000);
     ck_assert_uint_gt(history_oldest(sequence_history(sequence)), banned);
     end_stored();
     begin_stored(START + 200);
@@ -656,7 +689,7 @@ START_TEST(what_cannot_be_stored_is_taken_back)
     struct rlimit limit = {0};
     memset(data, 'x', sizeof data - 1);
     append("a", NULL);
-    sequence_commit(sequence);
+    commit();
     next_batch_is(START + 1, START + 1);
     signal(SIGXFSZ, SIG_IGN);
     getrlimit(RLIMIT_FSIZE, &limit);
@@ -665,13 +698,14 @@ START_TEST(what_cannot_be_stored_is_taken_back)
     setrlimit(RLIMIT_FSIZE, &limit);
     append(data, "order-1");
     append("b", NULL);
-    ck_assert_int_eq(sequence_commit(sequence), -EFBIG);
+    ck_assert_int_eq(commit(), -1);
+    ck_assert_str_eq(event_log_why(&event_log), strerror(EFBIG));
     limit.rlim_cur = all;
     setrlimit(RLIMIT_FSIZE, &limit);
     ck_assert_uint_eq(sequence_head(sequence), START + 1);
     ck_assert(!sequence_next_batch(sequence, &message));
     ck_assert(!append("c", "order-1").duplicate);
-    ck_assert_int_eq(sequence_commit(sequence), 1);
+    ck_assert_int_eq(commit(), 1);
     next_batch_is(START + 2, START + 2);
 }
 END_TEST
@@ -690,24 +724,30 @@ START_TEST(with_a_full_disk_it_starts_where_it_ended_and_goes_on_when_there_is_r
 {
     char why[STORE_WHY_MAX];
     append("a", NULL);
-    sequence_commit(sequence);
+    commit();
     end_stored();
     ck_assert_int_eq(store_open(dir, &store, why), 0);
     sequence = sequence_new(&wide, START + 100, RUN);
     signal(SIGXFSZ, SIG_IGN);
-    rlim_t all = limit_files(1);
-    ck_assert_int_eq(sequence_restore(sequence, store, NULL, why), 0);
-    ck_assert_ptr_nonnull(strstr(why, "cannot write"));
-    ck_assert_uint_eq(sequence_head(sequence), START + 1);
-    append("b", NULL);
-    ck_assert_int_eq(sequence_commit(sequence), -EFBIG);
-    sequence_expire(sequence, 1000);
-    ck_assert_uint_eq(sequence_head(sequence), START + 1);
+    struct event_spec spec = {.kind = EVENT_MESSAGE, .time_ms = 5000, .data = S("b")};
+    struct sequenced out;
+    rlim_t all = limit_files(1); /* nor can the test write its own messages */
+    int restored = restore(why);
+    uint64_t head = sequence_head(sequence);
+    int appended = sequence_append(sequence, &spec, &out), committed = commit();
+    expire(1000);
     limit_files(all);
-    sequence_expire(sequence, 1000);
+    ck_assert_int_eq(restored, 0);
+    ck_assert_ptr_nonnull(strstr(why, "cannot write"));
+    ck_assert_uint_eq(head, START + 1);
+    ck_assert_uint_eq(sequence_head(sequence), START + 1);
+    ck_assert_int_eq(appended, 0);
+    ck_assert_int_eq(committed, -1);
+    ck_assert_str_eq(event_log_why(&event_log), strerror(EFBIG));
+    expire(1000);
     ck_assert_uint_eq(sequence_head(sequence), START + 100);
     ck_assert_uint_eq(append("c", NULL).seq, START + 101);
-    ck_assert_int_eq(sequence_commit(sequence), 1);
+    ck_assert_int_eq(commit(), 1);
     end_stored();
     begin_stored(START);
     ck_assert(history_knows(sequence_history(sequence), START + 100));
@@ -719,13 +759,13 @@ START_TEST(what_history_evicts_leaves_the_store)
     struct history_limits few = {.events = 2, .bytes = 1 << 20, .age_ms = 60000};
     for (int i = 0; i < 5; i++)
         append("a", NULL);
-    sequence_commit(sequence);
+    commit();
     sequence_free(&sequence);
     char why[STORE_WHY_MAX];
     sequence = sequence_new(&few, START + 5, RUN);
-    ck_assert_int_eq(sequence_restore(sequence, store, NULL, why), 0);
+    ck_assert_int_eq(restore(why), 0);
     ck_assert_uint_eq(history_count(sequence_history(sequence)), 2);
-    sequence_expire(sequence, 5000);
+    expire(5000);
     ck_assert_uint_eq(store_trimmed(store), START + 3);
 }
 END_TEST
@@ -739,16 +779,16 @@ START_TEST(ids_that_were_shown_outlive_their_events_and_a_restart)
     append_of("key:b", "y");
     for (int i = 0; i < 3; i++)
         append("a", NULL);
-    sequence_commit(sequence);
+    commit();
     for (int round = 0; round < 2; round++) { /* evicted when loaded, and evicted before */
         sequence_free(&sequence);
         sequence = sequence_new(&few, START, RUN);
-        ck_assert_int_eq(sequence_restore(sequence, store, NULL, why), 0);
+        ck_assert_int_eq(restore(why), 0);
         ck_assert_uint_eq(named("x"), START + 1);
         ck_assert_uint_eq(named("y"), START + 3);
         ck_assert_uint_eq(published("x"), 0);
         ck_assert(!history_knows(sequence_history(sequence), START + 3));
-        sequence_expire(sequence, 5000);
+        expire(5000);
         ck_assert_uint_eq(store_trimmed(store), START + 4);
     }
     struct sequenced again = append_of("key:a", "x");
@@ -804,19 +844,19 @@ START_TEST(a_key_outlives_the_history_and_a_restart)
     restart_stored();
     append_key('e', "a", false, 0);
     append_key('e', "b", false, 0);
-    sequence_commit(sequence);
+    commit();
     for (int i = 0; i < 5; i++) {
         append("x", NULL);
-        sequence_commit(sequence);
+        commit();
     }
     ck_assert_uint_ge(store_trimmed(store), START + 2);
     restart_stored();
     ck_assert_str_eq(keys_of(sequence), "a=1001 b=1002");
     append_key('e', "a", true, 0);
-    sequence_commit(sequence);
+    commit();
     for (int i = 0; i < 5; i++) {
         append("x", NULL);
-        sequence_commit(sequence);
+        commit();
     }
     restart_stored();
     ck_assert_str_eq(keys_of(sequence), "b=1002");
@@ -826,8 +866,8 @@ END_TEST
 START_TEST(a_key_outlives_the_age_of_the_history)
 {
     append_key('e', "a", false, 0);
-    sequence_commit(sequence);
-    sequence_expire(sequence, 5000 + 2 * (int64_t)wide.age_ms);
+    commit();
+    expire(5000 + 2 * (int64_t)wide.age_ms);
     ck_assert_uint_eq(history_count(sequence_history(sequence)), 0);
     ck_assert_uint_eq(store_trimmed(store), START + 1);
     restart_stored();
@@ -841,14 +881,14 @@ START_TEST(a_key_that_expired_leaves_the_store)
     restart_stored();
     append_key('e', "a", false, 10);
     append_key('e', "b", false, 0);
-    sequence_commit(sequence);
+    commit();
     append("x", NULL);
-    sequence_commit(sequence);
+    commit();
     append("x", NULL);
-    sequence_commit(sequence);
-    sequence_expire(sequence, 14999);
+    commit();
+    expire(14999);
     ck_assert_str_eq(keys_of(sequence), "a=1001 b=1002");
-    sequence_expire(sequence, 15000);
+    expire(15000);
     ck_assert_str_eq(keys_of(sequence), "b=1002");
     restart_stored();
     ck_assert_str_eq(keys_of(sequence), "b=1002"); /* whatever the clock says now */
@@ -860,7 +900,7 @@ START_TEST(a_key_shares_its_event_with_the_history_after_a_restart)
     struct event *in_history, *in_state;
     uint64_t upto;
     append_key('e', "a", false, 0);
-    sequence_commit(sequence);
+    commit();
     restart_stored();
     ck_assert_uint_eq(history_read(sequence_history(sequence), NULL, START, &in_history, 1, SIZE_MAX, &upto), 1);
     ck_assert_uint_eq(
@@ -871,9 +911,9 @@ END_TEST
 
 START_TEST(a_key_without_room_is_refused_and_what_came_before_it_can_be_taken_back)
 {
-    sequence_limit_state(sequence, &(struct state_limits){.events = 2, .bytes = 1 << 20});
+    effects_limit_state(sequence_effects(sequence), &(struct state_limits){.events = 2, .bytes = 1 << 20});
     ck_assert_int_eq(append_key('e', "a", false, 0), 0);
-    sequence_commit(sequence);
+    commit();
     uint64_t before = sequence_head(sequence);
     ck_assert_int_eq(append_key('e', "a", false, 0), 0);
     ck_assert_int_eq(append_key('e', "b", false, 0), 0);
@@ -884,7 +924,7 @@ START_TEST(a_key_without_room_is_refused_and_what_came_before_it_can_be_taken_ba
     ck_assert_int_eq(append_key('e', "a", true, 0), 0); /* makes room in the same batch */
     ck_assert_int_eq(append_key('e', "b", false, 0), 0);
     ck_assert_int_eq(append_key('e', "c", false, 0), 0);
-    sequence_commit(sequence);
+    commit();
     restart_stored();
     ck_assert_str_eq(keys_of(sequence), "b=1003 c=1004");
 }
@@ -958,7 +998,7 @@ static void model_commit(struct model *m, const struct model *committed)
 {
     bool full = rand() % 8 == 0;
     rlim_t all = full ? limit_files(1) : 0;
-    bool failed = sequence_commit(sequence) < 0;
+    bool failed = commit() < 0;
     if (full)
         limit_files(all);
     ck_assert(full || !failed);
@@ -981,12 +1021,12 @@ START_TEST(whatever_happens_the_state_is_the_newest_of_each_key)
         assert_model(&m);
         if (rand() % 10 == 0) {
             now_ms += rand() % 20000;
-            sequence_expire(sequence, now_ms);
+            expire(now_ms);
             model_expire(&m, now_ms);
         }
         if (rand() % 10 == 0) {
             restart_stored();
-            sequence_expire(sequence, now_ms);
+            expire(now_ms);
             model_expire(&m, now_ms);
         }
         assert_model(&m);
@@ -1014,11 +1054,23 @@ static void end_shared(void)
     buf_release(&offered);
 }
 
+/* Offer the batch of s, as it stands in the journal. */
+static void offer_of(struct sequence *s, struct batch *t, struct buf *bytes)
+{
+    char header[BATCH_HEADER_LEN] = {0};
+    size_t count;
+    sequence_offer(s, t);
+    struct event *const *events = sequence_batch(s, &count);
+    wire_add_bytes(bytes, (struct slice){header, sizeof header});
+    for (size_t i = 0; i < count; i++)
+        wire_add_entry(bytes, events[i]);
+}
+
 /* Offer what was appended. */
 static void offer(void)
 {
     buf_release(&offered);
-    sequence_offer(sequence, &batch, &offered);
+    offer_of(sequence, &batch, &offered);
     ck_assert(!offered.failed && offered.len >= BATCH_HEADER_LEN);
     batch.entries = (struct slice){offered.data + BATCH_HEADER_LEN, offered.len - BATCH_HEADER_LEN};
 }
@@ -1278,16 +1330,16 @@ END_TEST
 START_TEST(a_worker_that_is_ahead_is_answered_once_we_were_up_to_date)
 {
     store_first_turn();
-    ck_assert(meet(FLOOR + 3) == SEQUENCE_AHEAD);
+    ck_assert(sequence_meet(sequence, FLOOR + 3, UINT64_MAX) == SEQUENCE_AHEAD);
     offer(); /* ... and are overtaken: */
     sequence_withdraw(sequence);
     sequence_adopt(sequence, others(FLOOR + 1, 2), true);
     ck_assert(!sequence_has_header(sequence));
-    ck_assert(meet(FLOOR + 3) == SEQUENCE_KNOWN);
-    ck_assert(meet(FLOOR + 9) == SEQUENCE_AHEAD);
+    ck_assert(sequence_meet(sequence, FLOOR + 3, UINT64_MAX) == SEQUENCE_KNOWN);
+    ck_assert(sequence_meet(sequence, FLOOR + 9, UINT64_MAX) == SEQUENCE_AHEAD);
     offer(); /* ... and it is stored: nobody has what the worker saw */
     sequence_accept(sequence);
-    ck_assert(meet(FLOOR + 9) == SEQUENCE_KNOWN);
+    ck_assert(sequence_meet(sequence, FLOOR + 9, UINT64_MAX) == SEQUENCE_KNOWN);
     ck_assert(!history_knows(sequence_history(sequence), FLOOR + 9));
     ck_assert(append("next", NULL).seq > FLOOR + 9);
 }
@@ -1357,8 +1409,8 @@ static void read_journal(struct broker *b)
 static void begin_batch(struct broker *b)
 {
     sequence = b->s;
-    sequence_rewrite_bans(sequence, ROOM / 2, 5000);
-    sequence_rewrite_state(sequence, ROOM - sequence_batch_bytes(sequence), 5000);
+    rewrite_bans(sequence, ROOM / 2, 5000);
+    rewrite_keys(sequence, ROOM - sequence_batch_bytes(sequence), 5000);
 }
 
 /* Offer the batch of b. False when it was overtaken: it has read what the others wrote then. */
@@ -1370,7 +1422,7 @@ static bool end_batch(struct broker *b)
     if (!sequence_batch_bytes(b->s) && !sequence_has_header(b->s))
         return true;
 
-    sequence_offer(b->s, t, bytes);
+    offer_of(b->s, t, bytes);
     if (b->read < journal.end) {
         buf_release(bytes);
         sequence_withdraw(b->s);
@@ -1471,7 +1523,7 @@ END_TEST
 START_TEST(who_is_overtaken_asks_for_room_again)
 {
     for (int i = 0; i < 2; i++)
-        sequence_limit_state(brokers[i].s, &(struct state_limits){.events = 1, .bytes = 10000});
+        effects_limit_state(sequence_effects(brokers[i].s), &(struct state_limits){.events = 1, .bytes = 10000});
     write_key(&brokers[0], NULL, false);
     read_journal(&brokers[1]);
     begin_batch(&brokers[1]);

@@ -10,6 +10,7 @@
 static struct sequence *sequence;
 static struct presence *presence;
 static uint64_t counters[BROKER_COUNTERS];
+static struct event_log event_log;
 static struct sync_context context;
 static struct buf question, answer;
 
@@ -20,7 +21,9 @@ static void begin_with(uint64_t max_events)
     presence = presence_new();
     ck_assert(sequence && presence);
     memset(counters, 0, sizeof counters);
-    context = (struct sync_context){.sequence = sequence, .presence = presence, .counters = counters};
+    event_log = (struct event_log){.sequence = sequence};
+    context =
+        (struct sync_context){.sequence = sequence, .log = &event_log, .presence = presence, .counters = counters};
 }
 
 static void end(void)
@@ -44,7 +47,7 @@ static void publish(const char *data, size_t len, const char *id, const char *se
     struct sequenced out;
     spec.lists[TO_SESSIONS] = (struct names){&to, session != NULL};
     ck_assert_int_eq(sequence_append(sequence, &spec, &out), 0);
-    sequence_commit(sequence);
+    sequence_accept(sequence);
 }
 
 /* Ask what `question` says. */
@@ -92,7 +95,7 @@ START_TEST(hello_is_answered_with_where_we_stand)
     struct sequenced out;
     spec.lists[TO_SESSIONS] = (struct names){&session, 1};
     sequence_append(sequence, &spec, &out);
-    sequence_commit(sequence);
+    sequence_accept(sequence);
     wire_put_hello(&question, &(struct wire_hello){.worker = S("web-1")});
     ck_assert(ask());
     ck_assert_int_eq(wire_get_welcome((struct slice){answer.data, answer.len}, &m), 0);
@@ -116,7 +119,7 @@ static void shut_down(const char *session, int64_t time_ms)
     struct sequenced out;
     spec.lists[TO_SESSIONS] = (struct names){&name, 1};
     ck_assert_int_eq(sequence_append(sequence, &spec, &out), 0);
-    sequence_commit(sequence);
+    sequence_accept(sequence);
 }
 
 static size_t sent_before, sent_bans, sent_largest;
@@ -341,7 +344,7 @@ START_TEST(an_id_from_before_a_loss_is_a_gap)
 {
     publish("a", 1, "x", NULL);
     ck_assert(!page_after("x").gap);
-    ck_assert(sequence_meet(sequence, START + 9, UINT64_MAX) == SEQUENCE_UNKNOWN);
+    ck_assert(event_log_meet(&event_log, START + 9, UINT64_MAX) == SEQUENCE_UNKNOWN);
     ck_assert(page_of(&(struct wire_replay){.request = 1, .after = START + 1, .max_bytes = 1000}).gap);
     ck_assert(page_after("x").gap);
 }
@@ -464,7 +467,7 @@ START_TEST(a_start_skips_no_shutdown_after_the_opening)
     struct sequenced out;
     spec.lists[TO_SESSIONS] = (struct names){&to, 1};
     ck_assert_int_eq(sequence_append(sequence, &spec, &out), 0);
-    sequence_commit(sequence);
+    sequence_accept(sequence);
     publish("4", 1, NULL, "a");
     publish("5", 1, NULL, "a");
 
