@@ -29,6 +29,9 @@
 #include "options.h"
 #include "service/monitor.h"
 #include "service/service.h"
+#include "stream/current.h"
+#include "stream/feed.h"
+#include "stream/report.h"
 #include "stream/stream.h"
 #include "upstream/upstream.h"
 
@@ -45,7 +48,6 @@ struct worker {
     struct exchanges exchanges;
     struct streams streams;
     struct services services;
-    struct upstream_hooks upstream_hooks;
     struct loop *loop;
     struct upstream *upstream;
     struct curve_client curve;
@@ -184,11 +186,69 @@ static void tick(void *context, int64_t now)
 
 /* --- each turn --- */
 
+static void on_news(struct streams *set, enum upstream_kind kind, const struct upstream_news *news)
+{
+    switch (kind) {
+    case UPSTREAM_NOTHING:
+    case UPSTREAM_PAUSE:
+        break;
+    case UPSTREAM_JOINED:
+        feed_joined(set, news->position);
+        break;
+    case UPSTREAM_EVENT:
+        feed_event(set, news->event);
+        break;
+    case UPSTREAM_ADVANCED:
+        feed_advanced(set, news->position);
+        break;
+    case UPSTREAM_BROKEN:
+        feed_broken(set, news->position, news->oldest);
+        break;
+    case UPSTREAM_BAN:
+        feed_banned(set, news->session, news->until_ms);
+        break;
+    case UPSTREAM_ALL_BANS:
+        feed_all_banned(set, news->position, news->since);
+        break;
+    case UPSTREAM_STATE_CLEAR:
+        current_clear(set);
+        break;
+    case UPSTREAM_STATE:
+        current_state(set, news->event);
+        break;
+    case UPSTREAM_ALL_STATE:
+        current_told(set, news->position);
+        break;
+    case UPSTREAM_PAGE:
+        resume_page(news->asker, news->page);
+        break;
+    case UPSTREAM_SHUTDOWNS:
+        feed_shutdowns(set, news->page);
+        break;
+    case UPSTREAM_REPLY:
+        service_replied(news->asker, news->json);
+        break;
+    case UPSTREAM_ACKNOWLEDGED:
+        report_acknowledged(set, news->mark, news->position);
+    }
+}
+
+/* What the broker has said. True when there is more, after streams were written to. */
+static bool take_news(struct worker *w)
+{
+    struct upstream_news news;
+    enum upstream_kind kind;
+    while ((kind = upstream_next(w->upstream, &news)) > UPSTREAM_PAUSE)
+        on_news(&w->streams, kind, &news);
+    return kind == UPSTREAM_PAUSE;
+}
+
 static bool turn_end(void *context)
 {
     struct worker *w = context;
     bool more = conns_flush(&w->exchanges.conns);
-    more = upstream_turn(w->upstream) || more;
+    more = take_news(w) || more;
+    report_send(&w->streams);
     streams_settle(&w->streams);
     more = conns_flush(&w->exchanges.conns) || more;
     conns_reap(&w->exchanges.conns);
@@ -421,9 +481,7 @@ static bool open_upstream(struct worker *w)
         .ordering = &w->streams.ordering,
         .repairs = &w->streams.counters[REPAIRS],
     };
-    w->upstream_hooks = stream_upstream_hooks;
-    w->upstream_hooks.reply = service_replied;
-    w->upstream = w->streams.upstream = upstream_new(&config, w->loop, &w->upstream_hooks, &w->streams);
+    w->upstream = w->streams.upstream = upstream_new(&config, w->loop);
     return w->upstream != NULL;
 }
 

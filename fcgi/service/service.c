@@ -274,10 +274,8 @@ void call_ask(struct call *c, const struct grant *grant, struct slice json, bool
     begin_wait(c, json.len);
 }
 
-void service_replied(void *context, void *asker, struct slice json)
+void service_replied(struct call *c, struct slice json)
 {
-    struct call *c = asker;
-    (void)context;
     c->pending = NULL;
     if (json.len)
         c->service->replied(c, json);

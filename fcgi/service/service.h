@@ -92,8 +92,8 @@ size_t service_body_max(struct services *set, struct params *params);
 /* Answer the request to service. Its descriptor is taken over; the parameters stay the caller's. */
 void service_begin(struct services *set, const struct service *service, const struct incoming *in);
 
-/* The reply hook of upstream. */
-void service_replied(void *context, void *asker, struct slice json);
+/* The broker's reply to call_ask() has come; empty: the broker was lost. */
+void service_replied(struct call *c, struct slice json);
 
 /* --- for the services --- */
 

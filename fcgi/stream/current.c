@@ -7,13 +7,14 @@
 
 /* --- following --- */
 
-void current_state(void *context, struct event *e)
+void current_clear(struct streams *set)
 {
-    struct streams *set = context;
+    state_clear(set->current);
+}
 
-    if (!e)
-        state_clear(set->current);
-    else if (state_apply(set->current, e) == 0)
+void current_state(struct streams *set, struct event *e)
+{
+    if (state_apply(set->current, e) == 0)
         set->compacts = true;
 }
 
@@ -26,9 +27,8 @@ static void go_on(void *owner, void *context)
 }
 
 /* The window has events that the state is of, and maybe later ones. */
-void current_told(void *context, uint64_t position)
+void current_told(struct streams *set, uint64_t position)
 {
-    struct streams *set = context;
     struct event *events[CHUNK];
     uint64_t at = 0;
 

@@ -11,10 +11,16 @@
 
 #include "stream/stream.h"
 
-/* --- the upstream hooks --- */
+/* --- from upstream --- */
 
-void current_state(void *context, struct event *e);
-void current_told(void *context, uint64_t position);
+/* The state follows: that of an earlier welcome no longer counts. */
+void current_clear(struct streams *set);
+
+/* The newest event of a key. */
+void current_state(struct streams *set, struct event *e);
+
+/* The state at this position is complete. */
+void current_told(struct streams *set, uint64_t position);
 
 /* The next event of the sequence, which is in the window. False when it is not to be sent to live
  * streams: it is superseded already, or has expired. */

@@ -1,17 +1,16 @@
-/* The upstream hooks: the sequence, its breaks, and bans. The window keeps each event, and live
- * streams are sent it at the end of the iteration. */
+/* The window keeps each event, and live streams are sent it at the end of the iteration. */
 #define LOG_SUBSYSTEM "stream"
+
+#include "stream/feed.h"
 
 #include "base/clock.h"
 #include "model/past_ids.h"
 #include "ops/log.h"
 #include "stream/current.h"
-#include "stream/report.h"
-#include "stream/stream.h"
 
 /* --- streams that waited for the sequence --- */
 
-static void feed_join(void *owner, void *context)
+static void begin_waiting(void *owner, void *context)
 {
     struct stream *s = owner;
     (void)context;
@@ -59,9 +58,8 @@ static void end_past(void *owner, void *context)
         stream_deliver(s, e, false);
 }
 
-static void on_past(void *context, const struct wire_page *page)
+void feed_shutdowns(struct streams *set, const struct wire_page *page)
 {
-    struct streams *set = context;
     struct slice rest = page->entries;
     struct event *e;
 
@@ -78,11 +76,10 @@ static void on_past(void *context, const struct wire_page *page)
         ask_past(set, page->upto);
 }
 
-/* --- hooks --- */
+/* --- the sequence --- */
 
-static void on_joined(void *context, uint64_t position)
+void feed_joined(struct streams *set, uint64_t position)
 {
-    struct streams *set = context;
     struct history_limits limits = {UINT64_MAX, set->limits.window_bytes, UINT64_MAX};
     set->window = history_new(&limits, position);
     if (!set->window || history_remember_ids(set->window, PAST_IDS) != 0) {
@@ -90,7 +87,7 @@ static void on_joined(void *context, uint64_t position)
         loop_stop(set->loop);
         return;
     }
-    registry_each(set->registry, feed_join, NULL);
+    registry_each(set->registry, begin_waiting, NULL);
 
     if (set->waiting_since)
         ask_past(set, 0);
@@ -118,9 +115,8 @@ static struct event *shutdown_of(struct slice session)
     return event_new(&spec);
 }
 
-static void on_blocked(void *context, struct slice session, int64_t until_ms)
+void feed_banned(struct streams *set, struct slice session, int64_t until_ms)
 {
-    struct streams *set = context;
     bans_say(set->bans, session, until_ms);
     struct event *e = set->window ? NULL : shutdown_of(session);
     if (e)
@@ -147,9 +143,8 @@ static void end_banned(void *owner, void *context)
 }
 
 /* Events of the window after position arrived before this welcome and are newer than its bans. */
-static void on_all_blocked(void *context, uint64_t position, uint64_t since)
+void feed_all_banned(struct streams *set, uint64_t position, uint64_t since)
 {
-    struct streams *set = context;
     struct event *events[64];
     uint64_t at = position;
 
@@ -167,9 +162,8 @@ static void on_all_blocked(void *context, uint64_t position, uint64_t since)
     set->missed = false;
 }
 
-static void on_event(void *context, struct event *e)
+void feed_event(struct streams *set, struct event *e)
 {
-    struct streams *set = context;
     if (history_append(set->window, e) != 0)
         history_miss(set->window, e); /* a stream that resumes across it asks the broker */
     history_evict(set->window);
@@ -179,9 +173,8 @@ static void on_event(void *context, struct event *e)
         streams_collect(set, e);
 }
 
-static void on_advanced(void *context, uint64_t position)
+void feed_advanced(struct streams *set, uint64_t position)
 {
-    struct streams *set = context;
     history_advance(set->window, position);
 }
 
@@ -195,9 +188,8 @@ static void tell_broken(void *owner, void *context)
     resume_broken(owner, b->position, b->oldest);
 }
 
-static void on_broken(void *context, uint64_t position, uint64_t oldest)
+void feed_broken(struct streams *set, uint64_t position, uint64_t oldest)
 {
-    struct streams *set = context;
     struct breakage b = {position, oldest};
     streams_settle(set);
     history_break(set->window, position);
@@ -205,32 +197,3 @@ static void on_broken(void *context, uint64_t position, uint64_t oldest)
     set->missed = true;
     registry_each(set->registry, tell_broken, &b);
 }
-
-static void on_page(void *context, void *asker, const struct wire_page *page)
-{
-    (void)context;
-    resume_page(asker, page);
-}
-
-static void on_measure(void *context, uint64_t gauges[WORKER_GAUGES])
-{
-    streams_measure(context, gauges);
-}
-
-const struct upstream_hooks stream_upstream_hooks = {
-    .joined = on_joined,
-    .blocked = on_blocked,
-    .all_blocked = on_all_blocked,
-    .state = current_state,
-    .state_told = current_told,
-    .event = on_event,
-    .advanced = on_advanced,
-    .broken = on_broken,
-    .page = on_page,
-    .measure = on_measure,
-    .snapshot = report_snapshot,
-    .lagging = report_lagging,
-    .mark = report_mark,
-    .acknowledged = report_acknowledged,
-    .past = on_past,
-};

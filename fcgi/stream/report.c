@@ -50,11 +50,10 @@ static bool add_to_snapshot(void *owner, void *context)
     return to->b->len < to->max && !to->b->failed;
 }
 
-bool report_snapshot(void *context, struct buf *b, size_t *cursor, size_t max)
+static void add_connections(const struct streams *set, struct report_draft *draft)
 {
-    struct streams *set = context;
-    struct snapshot to = {b, max};
-    return registry_each_from(set->registry, cursor, add_to_snapshot, &to);
+    struct snapshot to = {&draft->items, draft->max};
+    draft->further_connections = registry_each_from(set->registry, &draft->cursor, add_to_snapshot, &to);
 }
 
 /* The last position that the reader was sent: before the first event in its queue. */
@@ -85,24 +84,41 @@ static void add_lagging(const struct streams *set, const struct conn_list *list,
 
 /* First the streams that are behind, then those whose readers take nothing; the longest of each
  * first. */
-void report_lagging(void *context, struct buf *b)
+static void add_all_lagging(const struct streams *set, struct buf *b)
 {
-    const struct streams *set = context;
     int count = 0;
 
     add_lagging(set, &set->exchanges->conns.behind, b, &count);
     add_lagging(set, &set->exchanges->conns.blocked, b, &count);
 }
 
-uint64_t report_mark(void *context)
+void report_fill(struct streams *set, struct report_draft *draft)
 {
-    const struct streams *set = context;
-    return registry_generation(set->registry);
+    streams_measure(set, draft->gauges);
+    draft->mark = registry_generation(set->registry);
+    if (draft->wants_connections)
+        add_connections(set, draft);
+    if (draft->wants_lags && !draft->further_connections)
+        add_all_lagging(set, &draft->lags);
 }
 
-void report_acknowledged(void *context, uint64_t mark, uint64_t head)
+void report_send(struct streams *set)
 {
-    struct streams *set = context;
+    struct report_draft draft;
+    while (upstream_next_report(set->upstream, &draft)) {
+        report_fill(set, &draft);
+        upstream_report(set->upstream, &draft);
+    }
+}
+
+void report_leave(struct streams *set)
+{
+    upstream_leave(set->upstream);
+    report_send(set);
+}
+
+void report_acknowledged(struct streams *set, uint64_t mark, uint64_t head)
+{
     struct stream *s;
     MUST(mark >= set->acked && mark <= registry_generation(set->registry));
     set->acked = mark;

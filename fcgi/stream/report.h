@@ -1,8 +1,5 @@
 /* report.h - presence reports to the broker: each stream that opens or ends, a snapshot of all, and
  * slow readers.
- *
- * The functions with a context are hooks of upstream (upstream.h says what each does); context is
- * the struct streams.
  */
 #ifndef SSECAST_REPORT_H
 #define SSECAST_REPORT_H
@@ -12,9 +9,16 @@
 /* Report that s was opened (ITEM_OPENED), or has ended. */
 void report_stream(struct stream *s, enum wire_item kind);
 
-bool report_snapshot(void *context, struct buf *b, size_t *cursor, size_t max);
-void report_lagging(void *context, struct buf *b);
-uint64_t report_mark(void *context);
-void report_acknowledged(void *context, uint64_t mark, uint64_t head);
+/* Send the reports that are due. */
+void report_send(struct streams *set);
+
+/* The worker ends: report what ended last, and the good-bye. */
+void report_leave(struct streams *set);
+
+/* Fill in what upstream wants to know in this report: gauges, connections, slow readers. */
+void report_fill(struct streams *set, struct report_draft *draft);
+
+/* A broker, which was at head, has a report of all connections up to mark. */
+void report_acknowledged(struct streams *set, uint64_t mark, uint64_t head);
 
 #endif

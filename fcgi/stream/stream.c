@@ -435,7 +435,7 @@ int streams_init(struct streams *set, const char *prefix, size_t queue_bytes)
 void streams_release(struct streams *set)
 {
     if (set->upstream)
-        upstream_leave(set->upstream);
+        report_leave(set);
     limits_release(set);
     bundle_release(&set->live);
     joined_release(&set->joined);

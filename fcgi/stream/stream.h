@@ -167,9 +167,6 @@ void streams_measure(struct streams *set, uint64_t gauges[WORKER_GAUGES]);
 
 #define STREAMS_MEASURE_MS 500
 
-/* The hooks of upstream; context is the struct streams. The reply hook is left to the services. */
-extern const struct upstream_hooks stream_upstream_hooks;
-
 /* End up to count streams, each with its own retry (cause END_DRAIN). Returns how many are left. */
 size_t streams_drain(struct streams *set, size_t count);
 

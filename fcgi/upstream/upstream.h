@@ -1,10 +1,22 @@
 /* upstream.h - the worker's connection to the broker: the feed in order, repair of missed events,
  * replays, presence.
  *
- * It passes every event of the sequence to a hook exactly once and in order, or reports that it
+ * upstream_next() returns every event of the sequence exactly once and in order, or reports that it
  * cannot. It does not know streams. The messages are those of wire.h.
  *
- * Ownership: events given to hooks are borrowed; hooks take references of their own.
+ * Each iteration of the loop takes the news until there are none, then sends the reports that are
+ * due:
+ *
+ *     while (upstream_next(u, &news) > UPSTREAM_PAUSE)
+ *         ...
+ *     while (upstream_next_report(u, &draft))
+ *         ... fill it in ...
+ *         upstream_report(u, &draft);
+ *
+ * What news make the caller ask (upstream_replay() and so on) it may ask at once.
+ *
+ * Ownership: what upstream_next() returns is valid until its next call. Who keeps an event takes a
+ * reference.
  */
 #ifndef SSECAST_UPSTREAM_H
 #define SSECAST_UPSTREAM_H
@@ -14,50 +26,45 @@
 #include "codec/wire.h"
 #include "ops/curve_key.h"
 #include "upstream/ordering.h"
+#include "upstream/reporter.h"
 
 struct upstream;
 struct upstream_request;
 
-struct upstream_hooks {
-    /* The first contact with a broker: the sequence is at position, and the next event follows
-     * it. */
-    void (*joined)(void *context, uint64_t position);
-    /* The bans in force at a position; part of every welcome. A session is banned until until_ms
-     * (unix time). all_blocked ends the list: it is complete, except for bans of records up to
-     * since, which the broker does not know. Events after position are not in it. */
-    void (*blocked)(void *context, struct slice session, int64_t until_ms);
-    void (*all_blocked)(void *context, uint64_t position, uint64_t since);
-    /* The current state at a position; part of every welcome, before `joined`. First the hook is
-     * called with NULL: the state of an earlier welcome no longer counts. Then with the newest
-     * event of each key, in order of seq. state_told ends it. */
-    void (*state)(void *context, struct event *e);
-    void (*state_told)(void *context, uint64_t position);
-    /* The next event of the sequence. */
-    void (*event)(void *context, struct event *e);
-    /* The sequence moved to position without events. */
-    void (*advanced)(void *context, uint64_t position);
-    /* Events up to position are no longer available; oldest is the first that the broker has. */
-    void (*broken)(void *context, uint64_t position, uint64_t oldest);
-    /* The answer to upstream_replay(). page is valid during the call. */
-    void (*page)(void *context, void *asker, const struct wire_page *page);
-    /* The broker's reply to upstream_command(): one JSON object, valid during the call. Empty:
-     * the broker was lost, and the request is not sent again. */
-    void (*reply)(void *context, void *asker, struct slice json);
-    /* Fill in the gauges except GAUGE_POSITION. May be NULL. */
-    void (*measure)(void *context, uint64_t gauges[WORKER_GAUGES]);
-    /* Add connections to b with wire_add_presence(), from *cursor on (0: the first), until b has
-     * max bytes. True when there are more: *cursor is where to continue. Connections that open
-     * meanwhile are also reported by upstream_presence(). */
-    bool (*snapshot)(void *context, struct buf *b, size_t *cursor, size_t max);
-    /* Add streams with slow readers, up to a limit of the hook. May be NULL. */
-    void (*lagging)(void *context, struct buf *b);
-    /* mark: the newest connection, as a number that only grows. acknowledged: a broker, which
-     * was at head, has a report of all connections up to mark. */
-    uint64_t (*mark)(void *context);
-    void (*acknowledged)(void *context, uint64_t mark, uint64_t head);
-    /* Past shutdowns, in reply to upstream_shutdowns(). With a gap, some are no longer known.
-     * May be NULL. */
-    void (*past)(void *context, const struct wire_page *page);
+/* Every welcome of a broker is UPSTREAM_BAN for each ban in force, UPSTREAM_ALL_BANS,
+ * UPSTREAM_STATE_CLEAR, UPSTREAM_STATE for each event of the state, UPSTREAM_ALL_STATE; the first
+ * one then is UPSTREAM_JOINED. */
+enum upstream_kind {
+    UPSTREAM_NOTHING, /* no further news in this iteration */
+    UPSTREAM_PAUSE,   /* the same, but there are more: write to streams first, so that a burst does not look like a
+                         slow reader */
+
+    UPSTREAM_JOINED,      /* the first contact with a broker: the sequence is at position */
+    UPSTREAM_EVENT,       /* event: the next one of the sequence */
+    UPSTREAM_ADVANCED,    /* the sequence moved to position without events */
+    UPSTREAM_BROKEN,      /* events up to position are no longer available; oldest is the first that the broker has */
+    UPSTREAM_BAN,         /* session is banned until until_ms (unix time) */
+    UPSTREAM_ALL_BANS,    /* the list, as of position, is complete; but for bans of records up to since, which the
+                              broker does not know */
+    UPSTREAM_STATE_CLEAR, /* the state of an earlier welcome no longer counts */
+    UPSTREAM_STATE,       /* event: the newest one of a key, in order of seq */
+    UPSTREAM_ALL_STATE,   /* the state, as of position, is complete */
+    UPSTREAM_PAGE,        /* page: the answer to upstream_replay() of asker */
+    UPSTREAM_SHUTDOWNS,   /* page: the answer to upstream_shutdowns(). With a gap, some are no longer known */
+    UPSTREAM_REPLY,       /* json: the reply to upstream_command() of asker, one object. Empty: the broker was lost, and
+                              the request is not sent again */
+    UPSTREAM_ACKNOWLEDGED, /* a broker, which was at position, has a report of all connections up to mark */
+};
+
+/* Only the fields that are named beside the kind are set. */
+struct upstream_news {
+    struct event *event;
+    uint64_t position, oldest, since, mark;
+    struct slice session;
+    int64_t until_ms;
+    void *asker;
+    const struct wire_page *page;
+    struct slice json;
 };
 
 /* Periods and timeouts, in milliseconds. */
@@ -92,28 +99,32 @@ struct upstream_config {
 /* Connect. Of several brokers one is listened to; when it is silent the next one takes its
  * place, and nothing is lost as long as they share one sequence. Strings must stay valid. NULL
  * with a line in the log. */
-struct upstream *upstream_new(const struct upstream_config *config, struct loop *loop,
-                              const struct upstream_hooks *hooks, void *context);
+struct upstream *upstream_new(const struct upstream_config *config, struct loop *loop);
 
 void upstream_free(struct upstream **u);
 
-/* At the end of each iteration: receive messages (bounded) and send presence. True when it must be
- * called again at once. */
-bool upstream_turn(struct upstream *u);
+/* The next news. At most so much is received that one iteration does not last long; the one after
+ * UPSTREAM_PAUSE must come at once. */
+enum upstream_kind upstream_next(struct upstream *u, struct upstream_news *out);
 
-/* Ask for a page of what asker missed (request and max_bytes are set here). The answer comes to
- * the page hook, whenever the broker can give it; it is asked again until then. The handle is
- * valid until that call; NULL when out of memory. */
+/* The next report that is due (reporter.h). False when there is none. After the caller has filled
+ * in the draft it calls upstream_report(). */
+bool upstream_next_report(struct upstream *u, struct report_draft *draft);
+void upstream_report(struct upstream *u, struct report_draft *draft);
+
+/* Ask for a page of what asker missed (request and max_bytes are set here). The answer is
+ * UPSTREAM_PAGE, whenever the broker can give it; it is asked again until then. The handle is valid
+ * until that is returned; NULL when out of memory. */
 struct upstream_request *upstream_replay(struct upstream *u, void *asker, const struct wire_replay *what);
 
 /* Ask for the shutdowns after a position (0: from the oldest), of which those older than age_ms
- * are not needed. Pages come to the past hook, one for each call. NULL when out of memory. */
+ * are not needed. Each call is answered by one page. NULL when out of memory. */
 struct upstream_request *upstream_shutdowns(struct upstream *u, uint64_t after, uint64_t age_ms);
 
-/* Send the broker a command (protocol.md) of a caller with this grant. The reply comes to the reply
- * hook, or never: asker needs a timeout. again: repeat the command until there is a reply, also
+/* Send the broker a command (protocol.md) of a caller with this grant. The reply is UPSTREAM_REPLY,
+ * or never comes: asker needs a timeout. again: repeat the command until there is a reply, also
  * after a restart of the broker; only for commands that may run twice. The handle is valid until
- * the hook is called; NULL when out of memory. */
+ * the reply is returned; NULL when out of memory. */
 struct upstream_request *upstream_command(struct upstream *u, void *asker, const struct grant *grant, struct slice json,
                                           bool again);
 
@@ -123,8 +134,8 @@ bool upstream_was_sent(const struct upstream_request *q);
 /* Drop the request: its reply is ignored. Sets *q to NULL; safe on NULL. */
 void upstream_forget(struct upstream_request **q);
 
-/* This worker ends: report what ended last, and say good-bye. Call nothing but upstream_free()
- * after it. */
+/* This worker ends: what ended last is to be reported, and a good-bye. Call upstream_next_report()
+ * until it returns false, then upstream_free(). */
 void upstream_leave(struct upstream *u);
 
 /* Report a connection that was opened or has ended. Those that end while there is no broker are

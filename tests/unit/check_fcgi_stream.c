@@ -1,6 +1,6 @@
 /* Streams over a socket pair, as plain CGI so that the text stands alone. What the broker would say is said through
- * stream_upstream_hooks; upstream itself is there and finds nobody. */
-#include "stream/open.h"
+ * the functions of feed.h; upstream itself is there and finds nobody. */
+#include "stream/feed.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,6 +14,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "stream/current.h"
+#include "stream/open.h"
+#include "stream/report.h"
 #include "support.h"
 
 static char *session_source = (char *)"query:session", *channel_source = (char *)"query:channels";
@@ -22,7 +25,6 @@ static const struct option_list session_from = {&session_source, 1}, channels_fr
 static struct exchanges exchanges;
 static struct streams set;
 static struct loop_timer stop_timer;
-static const struct upstream_hooks *const broker = &stream_upstream_hooks;
 
 static bool turn_end(void *context)
 {
@@ -72,7 +74,7 @@ static void setup(void)
                                      .name = "test",
                                      .counters = set.counters,
                                      .repairs = &set.counters[REPAIRS]};
-    set.upstream = upstream_new(&config, set.loop, broker, &set);
+    set.upstream = upstream_new(&config, set.loop);
     ck_assert_ptr_nonnull(set.upstream);
 }
 
@@ -204,7 +206,7 @@ static void say(const struct event_spec *spec)
 {
     struct event *e = event_new(spec);
     ck_assert_ptr_nonnull(e);
-    broker->event(&set, e);
+    feed_event(&set, e);
     event_unref(&e);
 }
 
@@ -233,10 +235,10 @@ static void welcome(uint64_t position, uint64_t seq, const char *key)
 {
     struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = seq, .key = slice_of(key), .data = S("state")};
     struct event *e = seq ? event_new(&spec) : NULL;
-    broker->state(&set, NULL);
+    current_clear(&set);
     if (e)
-        broker->state(&set, e);
-    broker->state_told(&set, position);
+        current_state(&set, e);
+    current_told(&set, position);
     event_unref(&e);
 }
 
@@ -269,7 +271,7 @@ static void shut_down(uint64_t seq, const char *session, uint32_t block_s)
 
 static void join(uint64_t position)
 {
-    broker->joined(&set, position);
+    feed_joined(&set, position);
 }
 
 /* The stream that was opened last. */
@@ -293,7 +295,7 @@ static void answer(struct stream *s, struct wire_page page, uint64_t first, uint
     page.entries = (struct slice){b.data, b.len};
     struct upstream_request *question = s->pending;
     upstream_forget(&question); /* as upstream does */
-    broker->page(&set, s, &page);
+    resume_page(s, &page);
     buf_release(&b);
 }
 
@@ -631,7 +633,7 @@ START_TEST(bans_come_with_the_welcome)
 {
     struct client *waiting = open_as(0, "a");
     body(waiting);
-    broker->blocked(&set, S("a"), clock_unix_ms() + 60000);
+    feed_banned(&set, S("a"), clock_unix_ms() + 60000);
     join(100);
     ck_assert_ptr_nonnull(strstr(heard(waiting), "event: ssecast.shutdown\n"));
     ck_assert(waiting->ended);
@@ -650,8 +652,8 @@ START_TEST(a_welcome_says_all_bans_and_lifts_others)
     join(100);
     shut_down(101, "a", 60);
     shut_down(102, "b", 60);
-    broker->blocked(&set, S("b"), clock_unix_ms() + 60000);
-    broker->all_blocked(&set, 102, 0);
+    feed_banned(&set, S("b"), clock_unix_ms() + 60000);
+    feed_all_banned(&set, 102, 0);
     ck_assert(!is_turned_away(0, "a"));
     ck_assert(is_turned_away(1, "b"));
 }
@@ -663,9 +665,9 @@ START_TEST(what_came_before_its_welcome_is_newer_than_it)
     shut_down(101, "a", 60);
     shut_down(102, "b", 60);
     shut_down(103, "c", 0);
-    broker->blocked(&set, S("a"), clock_unix_ms() + 60000); /* as it was at 101 */
-    broker->blocked(&set, S("c"), clock_unix_ms() + 60000);
-    broker->all_blocked(&set, 101, 0);
+    feed_banned(&set, S("a"), clock_unix_ms() + 60000); /* as it was at 101 */
+    feed_banned(&set, S("c"), clock_unix_ms() + 60000);
+    feed_all_banned(&set, 101, 0);
     ck_assert(is_turned_away(0, "a"));
     ck_assert(is_turned_away(1, "b"));
     ck_assert(!is_turned_away(2, "c"));
@@ -675,7 +677,7 @@ END_TEST
 START_TEST(what_is_in_a_welcome_is_not_older_than_it)
 {
     join(100);
-    broker->all_blocked(&set, 105, 0); /* a was banned at 101 and unbanned at 104 */
+    feed_all_banned(&set, 105, 0); /* a was banned at 101 and unbanned at 104 */
     shut_down(101, "a", 60);
     ck_assert(!is_turned_away(0, "a"));
     shut_down(106, "a", 60);
@@ -687,7 +689,7 @@ START_TEST(bans_that_a_broker_cannot_know_stay)
 {
     join(100);
     shut_down(101, "a", 60);
-    broker->all_blocked(&set, 500, 500);
+    feed_all_banned(&set, 500, 500);
     ck_assert(is_turned_away(0, "a"));
 }
 END_TEST
@@ -698,10 +700,10 @@ START_TEST(a_stream_whose_shutdown_was_missed_ends)
     struct client *a = open_as(0, "a"), *b = open_as(1, "b");
     body(a);
     body(b);
-    broker->broken(&set, 500, 501);
+    feed_broken(&set, 500, 501);
     ck_assert(!a->ended);
-    broker->blocked(&set, S("a"), clock_unix_ms() + 60000);
-    broker->all_blocked(&set, 500, 0);
+    feed_banned(&set, S("a"), clock_unix_ms() + 60000);
+    feed_all_banned(&set, 500, 0);
     ck_assert_ptr_nonnull(strstr(heard(a), "event: ssecast.shutdown\n"));
     ck_assert(a->ended && !b->ended);
 }
@@ -716,7 +718,7 @@ START_TEST(records_of_bans_are_for_nobody)
     event_put_ban(text, S("b"), clock_unix_ms() + 60000);
     struct event *e =
         event_new(&(struct event_spec){.kind = EVENT_BANS, .seq = 101, .data = {text, event_ban_size(S("b"))}});
-    broker->event(&set, e);
+    feed_event(&set, e);
     event_unref(&e);
     publish(102, NULL);
     assert_heard(a, "id: 102\ndata: x\n\n");
@@ -802,9 +804,9 @@ START_TEST(bans_end_by_the_clock_that_set_them)
     say(&spec);
     ck_assert(is_turned_away(0, "a"));
     ck_assert(!is_turned_away(1, "b"));
-    broker->blocked(&set, S("c"), broker_time() + 60000);
-    broker->blocked(&set, S("d"), broker_time() - 60000);
-    broker->all_blocked(&set, 102, 0);
+    feed_banned(&set, S("c"), broker_time() + 60000);
+    feed_banned(&set, S("d"), broker_time() - 60000);
+    feed_all_banned(&set, 102, 0);
     ck_assert(is_turned_away(2, "c"));
     ck_assert(!is_turned_away(3, "d"));
 }
@@ -859,11 +861,11 @@ START_TEST(what_the_broker_confirmed_needs_no_clock)
     struct client *first = open_in(0, "a", "x"), *second = open_in(1, "a", "x");
     body(first);
     body(second);
-    broker->acknowledged(&set, 1, 100); /* it knew the first one when it stood at 100 */
+    report_acknowledged(&set, 1, 100); /* it knew the first one when it stood at 100 */
     say_late(101, TO_CHANNELS, 0, broker_time() - HOUR_MS);
     assert_heard(first, "event: ssecast.shutdown\ndata: {}\n\n");
     assert_heard(second, "");
-    broker->acknowledged(&set, 2, 102);
+    report_acknowledged(&set, 2, 102);
     say_late(102, TO_CHANNELS, 0, broker_time() - HOUR_MS);
     assert_heard(second, ""); /* it stood at 102 by then: that is no proof */
     say_late(103, TO_CHANNELS, 0, broker_time() - HOUR_MS);
@@ -915,7 +917,7 @@ START_TEST(a_page_that_brings_bans_before_the_feed_ends_the_stream)
     struct upstream_request *question = s->pending;
     ck_assert_ptr_nonnull(question);
     upstream_forget(&question);
-    broker->page(&set, s, &page);
+    resume_page(s, &page);
     buf_release(&b);
 
     assert_heard(c, "event: ssecast.shutdown\ndata: {}\n\n");
@@ -933,7 +935,7 @@ static void tell_past(const struct event_spec *specs, size_t count, uint64_t hea
         event_unref(&e);
     }
     struct wire_page page = {.upto = head, .head = head, .gap = gap, .entries = {b.data, b.len}};
-    broker->past(&set, &page);
+    feed_shutdowns(&set, &page);
     buf_release(&b);
 }
 
@@ -1008,7 +1010,7 @@ START_TEST(one_that_waited_and_replays_past_an_old_shutdown_stays)
     }
     struct upstream_request *question = s->pending;
     upstream_forget(&question);
-    broker->page(&set, s, &(struct wire_page){.from = 80, .upto = 100, .head = 100, .entries = {b.data, b.len}});
+    resume_page(s, &(struct wire_page){.from = 80, .upto = 100, .head = 100, .entries = {b.data, b.len}});
     buf_release(&b);
     assert_heard(c, "id: 82\ndata: x\n\nevent: ssecast.shutdown\ndata: {}\n\n");
     ck_assert(c->ended);
@@ -1280,7 +1282,7 @@ START_TEST(a_broken_sequence_is_told)
     struct client *c = open_as(0, "a");
     body(c);
     publish(101, NULL);
-    broker->broken(&set, 500, 501);
+    feed_broken(&set, 500, 501);
     welcome(500, 0, "");
     publish(501, NULL);
     assert_heard(c, "id: 101\ndata: x\n\nevent: ssecast.gap\ndata: {\"last\":101,\"oldest\":501}\n\n" CHECKPOINT(
@@ -1296,7 +1298,7 @@ START_TEST(an_advance_is_no_gap)
     struct client *c = open_as(0, "a");
     body(c);
     publish(101, NULL);
-    broker->advanced(&set, 500);
+    feed_advanced(&set, 500);
     publish(501, NULL);
     assert_heard(c, "id: 101\ndata: x\n\nid: 501\ndata: x\n\n");
     assert_begins(come_back(1, "a", "101"), "101", "id: 501\ndata: x\n\n");
@@ -1424,7 +1426,7 @@ START_TEST(after_lost_events_the_state_follows_the_gap)
     join(100);
     struct client *c = open_as(0, "s");
     body(c);
-    broker->broken(&set, 500, 501);
+    feed_broken(&set, 500, 501);
     assert_heard(c, "event: ssecast.gap\ndata: {\"last\":100,\"oldest\":501}\n\n");
     struct client *fresh = open_as(1, "t");
     assert_body(fresh, "retry: 15000\n\n");
@@ -1730,7 +1732,7 @@ START_TEST(one_that_is_behind_when_the_sequence_breaks_asks_the_broker)
 {
     join(100);
     struct stream *s = open_behind(0, behind_software[_i]);
-    broker->broken(&set, 500, 501);
+    feed_broken(&set, 500, 501);
     ck_assert(!s->exchange.conn.behind);
     read_on(&clients[0]);
     ck_assert(!clients[0].ended);
@@ -1752,12 +1754,12 @@ END_TEST
 
 START_TEST(those_that_are_behind_lag)
 {
-    struct buf b = {0};
+    struct report_draft draft = {.wants_lags = true};
     join(100);
     struct stream *s = open_behind(0, behind_software[_i]);
-    broker->lagging(&set, &b);
-    ck_assert_uint_gt(b.len, 0);
-    buf_release(&b);
+    report_fill(&set, &draft);
+    ck_assert_uint_gt(draft.lags.len, 0);
+    buf_release(&draft.lags);
     ck_assert_uint_eq(conns_load(&exchanges.conns).readers, 1);
     ck_assert_uint_eq(conns_load(&exchanges.conns).bytes, s->exchange.conn.queue.bytes);
 }
@@ -1846,7 +1848,7 @@ START_TEST(without_checkpoints_the_cursor_moves_quietly)
     assert_hears_soon(c, ": keep-alive\n");
     publish(101, "b");
     assert_hears_soon(c, "id: 101\n\n");
-    broker->broken(&set, 500, 501);
+    feed_broken(&set, 500, 501);
     welcome(500, 0, "");
     assert_heard(c, "event: ssecast.gap\ndata: {\"last\":101,\"oldest\":501}\n\nid: 500\n\n");
     assert_body(open_with(1, 0, "QUERY_STRING=session=a&checkpoints=false", NULL), "retry: 15000\nid: 500\n\n");
@@ -1985,10 +1987,10 @@ START_TEST(a_resume_is_exact_at_any_speed)
     for (uint64_t i = 0; i < MISSED + LIVE; i++)
         events[i] = random_event(&dice, 1001 + i);
     for (int i = 0; i < MISSED; i++)
-        broker->event(&set, events[i]);
+        feed_event(&set, events[i]);
     open_readers(&dice, events);
     for (int i = MISSED; i < MISSED + LIVE; i++) {
-        broker->event(&set, events[i]);
+        feed_event(&set, events[i]);
         if (roll(&dice, 3))
             continue; /* some come together */
         receive(&clients[roll(&dice, 4)], roll(&dice, 20000));

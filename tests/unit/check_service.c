@@ -24,7 +24,6 @@ static const struct option_list none = {NULL, 0}, origins = {&origin, 1};
 static struct exchanges exchanges;
 static struct streams set;
 static struct services services;
-static struct upstream_hooks hooks;
 static struct loop_timer stop_timer;
 static char key_file[] = "/tmp/check-service-XXXXXX";
 static int client; /* the other end of the last request's connection */
@@ -82,9 +81,7 @@ static void setup(void)
                                      .name = "test",
                                      .counters = set.counters,
                                      .repairs = &set.counters[REPAIRS]};
-    hooks = stream_upstream_hooks;
-    hooks.reply = service_replied;
-    set.upstream = upstream_new(&config, set.loop, &hooks, &set);
+    set.upstream = upstream_new(&config, set.loop);
     set.tokens = new_tokens();
     ck_assert(set.upstream && set.tokens);
     client = -1;
@@ -175,7 +172,7 @@ static void reply(const char *json)
     struct call *c = services.first_call;
     ck_assert_ptr_nonnull(c);
     upstream_forget(&c->pending); /* as upstream does */
-    service_replied(&set, c, slice_of(json));
+    service_replied(c, slice_of(json));
     turn();
 }
 

@@ -295,58 +295,51 @@ static void restart(uint64_t position)
 
 /* --- the worker --- */
 
-static void on_joined(void *context, uint64_t position)
+static void on_joined(uint64_t position)
 {
     char text[64];
-    ck_assert_ptr_eq(context, told);
     snprintf(text, sizeof text, "joined %" PRIu64, position);
     tell(text);
 }
 
-static void on_blocked(void *context, struct slice session, int64_t until_ms)
+static void on_blocked(struct slice session, int64_t until_ms)
 {
     char text[64];
-    (void)context;
     snprintf(text, sizeof text, "blocked %.*s %" PRId64, (int)session.len, session.data, until_ms);
     tell(text);
 }
 
-static void on_event(void *context, struct event *e)
+static void on_event(struct event *e)
 {
     char text[64];
-    (void)context;
     snprintf(text, sizeof text, "%" PRIu64, e->seq);
     tell(text);
 }
 
-static void on_advanced(void *context, uint64_t position)
+static void on_advanced(uint64_t position)
 {
     char text[64];
-    (void)context;
     snprintf(text, sizeof text, "advanced %" PRIu64, position);
     tell(text);
 }
 
-static void on_broken(void *context, uint64_t position, uint64_t oldest)
+static void on_broken(uint64_t position, uint64_t oldest)
 {
     char text[64];
-    (void)context;
     snprintf(text, sizeof text, "broken %" PRIu64 " %" PRIu64, position, oldest);
     tell(text);
 }
 
-static void on_page(void *context, void *asker, const struct wire_page *page)
+static void on_page(void *asker, const struct wire_page *page)
 {
     char text[64];
-    (void)context;
     snprintf(text, sizeof text, "%s %" PRIu64 "-%" PRIu64, (const char *)asker, page->from, page->upto);
     tell(text);
 }
 
-static bool on_snapshot(void *context, struct buf *b, size_t *cursor, size_t max)
+static bool add_connections(struct buf *b, size_t *cursor, size_t max)
 {
     char name[24];
-    (void)context;
     if (!crowd)
         wire_add_presence(b,
                           &(struct wire_presence_item){.kind = ITEM_OPENED, .connection = S("all"), .session = S("a")});
@@ -358,55 +351,33 @@ static bool on_snapshot(void *context, struct buf *b, size_t *cursor, size_t max
     return *cursor < crowd;
 }
 
-static void on_reply(void *context, void *asker, struct slice json)
+static void on_reply(void *asker, struct slice json)
 {
     char text[64];
-    (void)context;
     snprintf(text, sizeof text, "%s replied %.*s", (const char *)asker, (int)json.len, json.data);
     tell(text);
 }
 
-static void on_lagging(void *context, struct buf *b)
-{
-    (void)context;
-    wire_add_presence(b, &(struct wire_presence_item){.kind = ITEM_LAGS, .connection = S("slow")});
-}
-
-static void on_past(void *context, const struct wire_page *page)
+static void on_past(const struct wire_page *page)
 {
     char text[64];
-    (void)context;
     snprintf(text, sizeof text, "past %" PRIu64, page->upto);
     tell(text);
 }
 
-static uint64_t on_mark(void *context)
+static void on_told(uint64_t mark, uint64_t head)
 {
-    (void)context;
-    return ++marks;
-}
-
-static void on_told(void *context, uint64_t mark, uint64_t head)
-{
-    (void)context;
     ck_assert_uint_gt(mark, told_mark);
     ck_assert_uint_le(mark, marks);
     told_mark = mark;
     told_head = head;
 }
 
-static void on_measure(void *context, uint64_t gauges[WORKER_GAUGES])
-{
-    (void)context;
-    gauges[GAUGE_STREAMS] = 77;
-}
-
 static uint64_t all_blocked_at;
 static unsigned all_blocked; /* how often */
 
-static void on_all_blocked(void *context, uint64_t position, uint64_t since)
+static void on_all_blocked(uint64_t position, uint64_t since)
 {
-    (void)context;
     (void)since;
     all_blocked_at = position;
     all_blocked++;
@@ -416,42 +387,103 @@ static void on_all_blocked(void *context, uint64_t position, uint64_t since)
 static char told_state[100];
 static uint64_t state_at;
 
-static void on_state(void *context, struct event *e)
+static void on_state(struct event *e)
 {
     size_t len = e ? strlen(told_state) : 0;
-    (void)context;
     snprintf(told_state + len, sizeof told_state - len, e ? "%" PRIu64 " " : "", e ? e->seq : 0);
 }
 
-static void on_state_told(void *context, uint64_t position)
+static void on_state_told(uint64_t position)
 {
-    (void)context;
     state_at = position;
 }
 
-static const struct upstream_hooks hooks = {
-    .state = on_state,
-    .state_told = on_state_told,
-    .joined = on_joined,
-    .blocked = on_blocked,
-    .all_blocked = on_all_blocked,
-    .event = on_event,
-    .advanced = on_advanced,
-    .broken = on_broken,
-    .page = on_page,
-    .reply = on_reply,
-    .measure = on_measure,
-    .snapshot = on_snapshot,
-    .lagging = on_lagging,
-    .mark = on_mark,
-    .acknowledged = on_told,
-    .past = on_past,
-};
+static void on_news(enum upstream_kind kind, const struct upstream_news *news)
+{
+    switch (kind) {
+    case UPSTREAM_NOTHING:
+    case UPSTREAM_PAUSE:
+        ck_abort_msg("these are no news");
+        break;
+    case UPSTREAM_JOINED:
+        on_joined(news->position);
+        break;
+    case UPSTREAM_EVENT:
+        on_event(news->event);
+        break;
+    case UPSTREAM_ADVANCED:
+        on_advanced(news->position);
+        break;
+    case UPSTREAM_BROKEN:
+        on_broken(news->position, news->oldest);
+        break;
+    case UPSTREAM_BAN:
+        on_blocked(news->session, news->until_ms);
+        break;
+    case UPSTREAM_ALL_BANS:
+        on_all_blocked(news->position, news->since);
+        break;
+    case UPSTREAM_STATE_CLEAR:
+        on_state(NULL);
+        break;
+    case UPSTREAM_STATE:
+        on_state(news->event);
+        break;
+    case UPSTREAM_ALL_STATE:
+        on_state_told(news->position);
+        break;
+    case UPSTREAM_PAGE:
+        on_page(news->asker, news->page);
+        break;
+    case UPSTREAM_SHUTDOWNS:
+        on_past(news->page);
+        break;
+    case UPSTREAM_REPLY:
+        on_reply(news->asker, news->json);
+        break;
+    case UPSTREAM_ACKNOWLEDGED:
+        on_told(news->mark, news->position);
+    }
+}
+
+static void fill(struct report_draft *draft)
+{
+    draft->gauges[GAUGE_STREAMS] = 77;
+    if (draft->wants_connections)
+        draft->further_connections = add_connections(&draft->items, &draft->cursor, draft->max);
+    if (draft->wants_lags && !draft->further_connections)
+        wire_add_presence(&draft->lags, &(struct wire_presence_item){.kind = ITEM_LAGS, .connection = S("slow")});
+    if (draft->whole && !draft->further_connections)
+        draft->mark = ++marks;
+}
+
+static void send_reports(void)
+{
+    struct report_draft draft;
+    while (upstream_next_report(upstream, &draft)) {
+        fill(&draft);
+        upstream_report(upstream, &draft);
+    }
+}
+
+static void leave(void)
+{
+    upstream_leave(upstream);
+    send_reports();
+}
 
 static bool turn_end(void *context)
 {
+    struct upstream_news news;
+    enum upstream_kind kind;
     (void)context;
-    return upstream && upstream_turn(upstream);
+    if (!upstream)
+        return false;
+
+    while ((kind = upstream_next(upstream, &news)) > UPSTREAM_PAUSE)
+        on_news(kind, &news);
+    send_reports();
+    return kind == UPSTREAM_PAUSE;
 }
 
 static void stop(void *context, int64_t now)
@@ -520,7 +552,7 @@ static void setup(void)
     marks = told_mark = 0;
     all_blocked = 0;
     all_blocked_at = 0;
-    upstream = upstream_new(&config, loop, &hooks, told);
+    upstream = upstream_new(&config, loop);
     ck_assert_ptr_nonnull(upstream);
 }
 
@@ -1202,7 +1234,7 @@ START_TEST(who_leaves_says_goodbye)
     join();
     await(told_mark == 1);
     report("c1", false);
-    upstream_leave(upstream);
+    leave();
     await(broker.byes == 1);
     ck_assert_int_eq(broker.fulls, 1);
     ck_assert_str_eq(broker.items, "");
@@ -1216,7 +1248,7 @@ START_TEST(who_leaves_within_a_report_comes_to_its_end_first)
     join();
     await(broker.pieces == 4);
     crowd = 10;
-    upstream_leave(upstream);
+    leave();
     await(broker.byes == 1);
     ck_assert_int_eq(broker.ends, 1);
     ck_assert_uint_eq(broker.last_n, (uint64_t)broker.presences);
@@ -1368,7 +1400,7 @@ static void use_curve(struct curve_client *client, const char *expected)
                                      .name = "worker-1",
                                      .counters = counters,
                                      .repairs = &repairs};
-    upstream = upstream_new(&config, loop, &hooks, told);
+    upstream = upstream_new(&config, loop);
     ck_assert_ptr_nonnull(upstream);
 }
 

@@ -1,0 +1,69 @@
+/* internal.h - what the files of upstream share: upstream.c, asking.c and messages.c. */
+#ifndef SSECAST_UPSTREAM_INTERNAL_H
+#define SSECAST_UPSTREAM_INTERNAL_H
+
+#include "upstream/outstanding.h"
+#include "upstream/reassembly.h"
+#include "upstream/socket.h"
+#include "upstream/upstream.h"
+#include "upstream/welcome.h"
+
+/* How far an iteration has received: the sync socket, then the feed. */
+struct receiving {
+    bool begun;
+    enum { FROM_SYNC, FROM_FEED, FROM_NONE } from;
+    size_t bytes; /* from that socket */
+    bool more;    /* a socket had more */
+};
+
+struct upstream {
+    struct upstream_config config;
+    struct loop *loop;
+    struct broker_sockets *sockets;
+    struct broker_socket *feed, *sync; /* NULL when they could not be opened */
+    size_t broker;                     /* index of the connected one of config.brokers */
+    int64_t broker_from;               /* since when */
+    struct loop_timer tick;
+    uint64_t run;
+    bool welcomed;          /* by this run of the broker */
+    bool fed;               /* a message of this run came on the feed */
+    int64_t hello_at;       /* when it was sent last */
+    bool hello_unsent;      /* there was no connection */
+    int64_t hello_first_us; /* when the first unanswered hello was sent; 0: none */
+    int64_t heard_at;
+    struct receiving receiving;
+    struct outstanding requests;
+    struct reassembly sequence;
+    struct welcome welcome;
+    struct reporter reporter;
+
+    /* News that were not returned yet. */
+    bool joined;       /* UPSTREAM_JOINED */
+    bool acknowledged; /* UPSTREAM_ACKNOWLEDGED, of acknowledged_mark at acknowledged_head */
+    uint64_t acknowledged_mark, acknowledged_head;
+
+    struct wire_page page; /* that was returned last */
+};
+
+/* --- asking.c --- */
+
+/* Send requests that wait, as far as they may be in flight. */
+void upstream_send_waiting(struct upstream *u);
+
+/* Send requests again that were not answered in time. */
+void upstream_send_again(struct upstream *u);
+
+/* Fetch what follows the position. */
+void upstream_repair(struct upstream *u);
+
+void upstream_say_hello(struct upstream *u);
+
+/* The connected broker is lost, or has restarted. Nothing is being read. */
+void upstream_lose_broker(struct upstream *u);
+
+/* --- messages.c --- */
+
+/* What the message itself is news of. What else follows from it is in the modules. */
+enum upstream_kind upstream_on_message(struct upstream *u, struct slice message, struct upstream_news *out);
+
+#endif

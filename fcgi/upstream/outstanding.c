@@ -1,0 +1,172 @@
+#include "upstream/outstanding.h"
+
+#include <stdlib.h>
+
+#include "base/must.h"
+
+/* --- lists --- */
+
+static void request_list_init(struct request_list *list)
+{
+    TAILQ_INIT(&list->requests);
+    list->count = 0;
+}
+
+static void request_list_add(struct request_list *list, struct upstream_request *q)
+{
+    q->list = list;
+    TAILQ_INSERT_TAIL(&list->requests, q, link);
+    list->count++;
+}
+
+static void request_unlink(struct upstream_request *q)
+{
+    MUST(q->list->count > 0);
+    TAILQ_REMOVE(&q->list->requests, q, link);
+    q->list->count--;
+}
+
+static void request_move(struct upstream_request *q, struct request_list *to)
+{
+    request_unlink(q);
+    request_list_add(to, q);
+}
+
+static void request_free(struct upstream_request *q)
+{
+    buf_release(&q->message);
+    free(q);
+}
+
+static void request_list_release(struct request_list *list)
+{
+    struct upstream_request *q;
+    while ((q = TAILQ_FIRST(&list->requests))) {
+        request_unlink(q);
+        request_free(q); // NOLINT(clang-analyzer-unix.Malloc): it was unlinked
+    }
+}
+
+/* --- life --- */
+
+void outstanding_init(struct outstanding *o, int64_t retry_ms, int64_t retry_max_ms)
+{
+    MUST(retry_ms > 0 && retry_ms <= retry_max_ms);
+    *o = (struct outstanding){.retry_ms = retry_ms, .least_ms = retry_ms, .most_ms = retry_max_ms};
+    request_list_init(&o->waiting);
+    request_list_init(&o->under_way);
+    request_list_init(&o->asked_once);
+    request_list_init(&o->given_up);
+}
+
+void outstanding_release(struct outstanding *o)
+{
+    request_list_release(&o->waiting);
+    request_list_release(&o->under_way);
+    request_list_release(&o->asked_once);
+    request_list_release(&o->given_up);
+    o->repair = NULL;
+}
+
+struct upstream_request *outstanding_new(struct outstanding *o, enum request_purpose purpose, void *asker)
+{
+    struct upstream_request *q = calloc(1, sizeof *q);
+    if (!q)
+        return NULL;
+    q->owner = o;
+    q->purpose = purpose;
+    q->asker = asker;
+    q->number = ++o->last_number;
+    return q;
+}
+
+struct upstream_request *outstanding_add(struct outstanding *o, struct upstream_request *q)
+{
+    MUST(!q->list && !(q->purpose == FOR_REPAIR && o->repair));
+    if (q->message.failed) {
+        request_free(q);
+        return NULL;
+    }
+
+    request_list_add(&o->waiting, q);
+    if (q->purpose == FOR_REPAIR)
+        o->repair = q;
+    return q;
+}
+
+void outstanding_drop(struct upstream_request *q)
+{
+    if (q->owner->repair == q)
+        q->owner->repair = NULL;
+    request_unlink(q);
+    request_free(q);
+}
+
+/* --- sending --- */
+
+struct upstream_request *outstanding_next(const struct outstanding *o)
+{
+    if (o->repair && o->repair->list == &o->waiting)
+        return o->repair;
+    if (o->under_way.count + o->asked_once.count >= OUTSTANDING_IN_FLIGHT_MAX)
+        return NULL;
+    return TAILQ_FIRST(&o->waiting.requests);
+}
+
+/* Requests under way are in the order in which they were sent. */
+struct upstream_request *outstanding_overdue(const struct outstanding *o, int64_t now)
+{
+    struct upstream_request *q = TAILQ_FIRST(&o->under_way.requests);
+    return q && now - q->asked >= o->retry_ms ? q : NULL;
+}
+
+void outstanding_sent(struct outstanding *o, struct upstream_request *q, int64_t now)
+{
+    MUST(q->list == &o->waiting || (q->list == &o->under_way && !q->once));
+    if (q->list == &o->waiting)
+        q->first = now;
+    q->asked = now;
+    request_move(q, q->once ? &o->asked_once : &o->under_way);
+}
+
+/* --- answers --- */
+
+static struct upstream_request *request_list_find(const struct request_list *list, uint64_t number)
+{
+    struct upstream_request *q = TAILQ_FIRST(&list->requests);
+    while (q && q->number != number)
+        q = TAILQ_NEXT(q, link);
+    return q;
+}
+
+struct upstream_request *outstanding_find(const struct outstanding *o, uint64_t number)
+{
+    struct upstream_request *q = request_list_find(&o->asked_once, number);
+    return q ? q : request_list_find(&o->under_way, number);
+}
+
+void outstanding_adapt(struct outstanding *o, const struct upstream_request *q, int64_t now)
+{
+    int64_t timeout = 2 * (now - q->first);
+
+    if (timeout < o->least_ms)
+        timeout = o->least_ms;
+    if (timeout > o->most_ms)
+        timeout = o->most_ms;
+    o->retry_ms = timeout;
+}
+
+void outstanding_lose(struct outstanding *o)
+{
+    struct upstream_request *q;
+    o->retry_ms = o->least_ms;
+    while ((q = TAILQ_FIRST(&o->asked_once.requests)))
+        request_move(q, &o->given_up);
+    while ((q = TAILQ_FIRST(&o->under_way.requests)))
+        request_move(q, &o->waiting);
+}
+
+struct upstream_request *outstanding_given_up(const struct outstanding *o)
+{
+    return TAILQ_FIRST(&o->given_up.requests);
+}
