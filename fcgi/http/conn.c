@@ -481,15 +481,16 @@ static size_t promised(const struct conn *c)
     return has_records(c) ? c->record_left : 0;
 }
 
-uint64_t conn_unwritten(const struct conn *c)
+struct unwritten conn_unwritten(const struct conn *c)
 {
-    const struct event *e = deque_at(&c->queue.events, queue_fixed(&c->queue, promised(c)));
-    return e ? e->seq : 0;
+    size_t fixed = queue_fixed(&c->queue, promised(c));
+    const struct event *e = deque_at(&c->queue.events, fixed);
+    return (struct unwritten){.fixed = fixed, .first = e ? e->seq : 0};
 }
 
-void conn_unqueue(struct conn *c)
+size_t conn_unqueue(struct conn *c, struct unwritten what)
 {
-    queue_truncate(&c->queue, queue_fixed(&c->queue, promised(c)));
+    return queue_truncate(&c->queue, what.fixed);
 }
 
 static void flush(struct conn *c)

@@ -152,11 +152,18 @@ void conn_fall_behind(struct conn *c);
 /* All withheld events are queued: the budget holds again. Ignored unless open. */
 void conn_catch_up(struct conn *c);
 
-/* Take events of the sequence back that nothing was written of: those after the last text of our
- * own. The seq of the oldest of them, which the caller sends again later; 0: there is none.
- * conn_unqueue() drops them. */
-uint64_t conn_unwritten(const struct conn *c);
-void conn_unqueue(struct conn *c);
+/* Events of the sequence at the end of the queue that nothing was written of: those after the last
+ * text of our own. */
+struct unwritten {
+    size_t fixed;   /* texts in the queue before them */
+    uint64_t first; /* seq of the oldest of them; 0: there is none */
+};
+
+struct unwritten conn_unwritten(const struct conn *c);
+
+/* Take them back, of a queue that has not changed since: the caller sends them again later. Returns
+ * how many events these are. */
+size_t conn_unqueue(struct conn *c, struct unwritten what);
 
 /* Queue e without a budget, for a caller that bounds what it sends. */
 void conn_send_unbounded(struct conn *c, struct event *e);

@@ -88,15 +88,18 @@ size_t queue_fixed(const struct queue *q, size_t bytes)
     return count;
 }
 
-void queue_truncate(struct queue *q, size_t count)
+size_t queue_truncate(struct queue *q, size_t count)
 {
+    size_t dropped = 0;
     while (q->events.count > count) {
         struct event *last = deque_pop_back(&q->events);
         MUST(q->bytes >= last->text.len);
         q->bytes -= last->text.len;
+        dropped += 1 + last->further;
         event_unref(&last);
     }
     MUST(q->bytes || !q->offset);
+    return dropped;
 }
 
 void queue_release(struct queue *q)

@@ -46,8 +46,9 @@ void queue_keep(struct queue *q, size_t bytes);
  * has no seq). */
 size_t queue_fixed(const struct queue *q, size_t bytes);
 
-/* Drop all but the first count events, not fewer than queue_fixed(). */
-void queue_truncate(struct queue *q, size_t count);
+/* Drop all but the first count texts, not fewer than queue_fixed(). Returns the number of events in
+ * those that were dropped. */
+size_t queue_truncate(struct queue *q, size_t count);
 
 /* Drop everything and free the memory. */
 void queue_release(struct queue *q);

@@ -64,12 +64,9 @@ void current_lose(struct streams *set)
 
 static size_t read_state(const struct stream *s, uint64_t after, uint64_t upto, struct event **out, size_t max)
 {
-    struct slice channels[REQUEST_CHANNELS_MAX];
-    char connection[REGISTRY_ID_MAX];
-    struct audience who = stream_audience(s, channels, connection);
-    struct history_filter filter = {.who = &who, .now_ms = streams_broker_ms(s->set)};
-
-    return state_read(s->set->current, &filter, after, upto, out, max, CHUNK_BYTES);
+    struct stream_filter f;
+    stream_filter(s, &f);
+    return state_read(s->set->current, &f.filter, after, upto, out, max, CHUNK_BYTES);
 }
 
 bool current_concerns(const struct stream *s, uint64_t position)

@@ -114,16 +114,15 @@ static void begin_at(struct stream *s, uint64_t position)
  * shutdown from here on ends s. */
 static void begin_at_start(struct stream *s)
 {
-    struct slice channels[REQUEST_CHANNELS_MAX];
-    char connection[REGISTRY_ID_MAX];
-    struct audience who = stream_audience(s, channels, connection);
-    struct history_filter filter = {.who = &who, .now_ms = streams_broker_ms(s->set), .compact = true};
+    struct stream_filter f;
     bool exact = false;
     uint64_t position = 0;
 
     s->state = STREAM_RESUMING;
+    stream_filter(s, &f);
+    f.filter.compact = true;
     if (s->start.kind == START_LAST && upstream_current(s->set->upstream))
-        position = history_before_last(s->set->window, &filter, s->start.value, &exact);
+        position = history_before_last(s->set->window, &f.filter, s->start.value, &exact);
     if (!exact || !history_knows(s->set->window, position)) {
         s->cursor = 0;
         s->shown = history_head(s->set->window);
@@ -173,21 +172,20 @@ struct chunk {
 static bool read_chunk(const struct stream *s, uint64_t after, uint64_t *superseded, struct chunk *c)
 {
     const struct history *window = s->set->window;
-    struct slice channels[REQUEST_CHANNELS_MAX];
-    char connection[REGISTRY_ID_MAX];
-    struct audience who = stream_audience(s, channels, connection);
-    struct history_filter filter = {
-        .who = &who, .now_ms = streams_broker_ms(s->set), .compact = true, .superseded = superseded};
     uint64_t complete = history_complete(window);
+    struct stream_filter f;
+    stream_filter(s, &f);
+    f.filter.compact = true;
+    f.filter.superseded = superseded;
 
     if (history_knows(window, after)) {
-        c->count = history_read(window, &filter, after, c->events, CHUNK, LOW_WATER, &c->upto);
+        c->count = history_read(window, &f.filter, after, c->events, CHUNK, LOW_WATER, &c->upto);
         return true;
     }
     if (!s->exchange.conn.behind || s->set->current_lost || after < history_plain(window) || after >= complete)
         return false;
 
-    c->count = state_read(s->set->current, &filter, after, complete, c->events, CHUNK, LOW_WATER);
+    c->count = state_read(s->set->current, &f.filter, after, complete, c->events, CHUNK, LOW_WATER);
     c->upto = c->count ? c->events[c->count - 1]->seq : complete;
     return true;
 }
@@ -209,16 +207,15 @@ static bool send_chunk(struct stream *s)
 
 /* Take back what waits for s, to read it from the window without what is superseded or has expired
  * by now. */
-static void take_back(struct stream *s)
+static void take_back(struct stream *s, struct unwritten waits)
 {
-    uint64_t first = conn_unwritten(&s->exchange.conn);
     bool changes = s->set->compacts || s->set->expires;
-    if (!changes || !first || !history_knows(s->set->window, first - 1))
+    if (!changes || !waits.first || !history_knows(s->set->window, waits.first - 1))
         return;
 
-    MUST(first - 1 <= s->cursor);
-    conn_unqueue(&s->exchange.conn);
-    s->cursor = first - 1;
+    MUST(waits.first - 1 <= s->cursor);
+    stream_uncount(s->set, conn_unqueue(&s->exchange.conn, waits));
+    s->cursor = waits.first - 1;
     if (s->shown > s->cursor)
         s->shown = s->cursor;
 }
@@ -226,11 +223,11 @@ static void take_back(struct stream *s)
 /* s is live and has everything up to position in its queue. From here on it reads from the window.
  * It is not live again before its reader has taken what waits. So the queue of a reader that takes
  * nothing is read again once. */
-static void read_window_from(struct stream *s, uint64_t position)
+static void read_window_from(struct stream *s, uint64_t position, struct unwritten waits)
 {
     s->state = STREAM_RESUMING;
     s->cursor = position;
-    take_back(s);
+    take_back(s, waits);
     conn_fall_behind(&s->exchange.conn);
     resume_continue(s);
 }
@@ -241,18 +238,21 @@ void resume_fall_behind(struct stream *s, uint64_t position)
     MUST(position >= s->cursor);
 
     s->set->counters[STREAMS_BEHIND]++;
-    read_window_from(s, position);
+    read_window_from(s, position, conn_unwritten(&s->exchange.conn));
 }
 
 void resume_refresh(struct stream *s)
 {
-    if (!s->set->expires || s->pending || !conn_unwritten(&s->exchange.conn))
+    if (!s->set->expires || s->pending)
+        return;
+    struct unwritten waits = conn_unwritten(&s->exchange.conn);
+    if (!waits.first)
         return;
 
     if (s->state == STREAM_LIVE) {
-        read_window_from(s, history_head(s->set->window));
+        read_window_from(s, history_head(s->set->window), waits);
     } else if (s->state == STREAM_RESUMING) {
-        take_back(s);
+        take_back(s, waits);
         resume_continue(s);
     }
 }

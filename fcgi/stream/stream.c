@@ -23,6 +23,12 @@ struct audience stream_audience(const struct stream *s, struct slice *channels, 
     };
 }
 
+void stream_filter(const struct stream *s, struct stream_filter *f)
+{
+    f->who = stream_audience(s, f->channels, f->connection);
+    f->filter = (struct history_filter){.who = &f->who, .now_ms = streams_broker_ms(s->set)};
+}
+
 uint32_t stream_jitter(uint32_t retry)
 {
     uint32_t random = 0, least = retry / 10;
@@ -178,13 +184,31 @@ static bool concerns(const struct stream *s, const struct event *e)
     return e->kind != EVENT_SHUTDOWN || opened_before(s, e) || admitted_early(s, e);
 }
 
+/* Count events that were handed to s, unless they had been taken back. A counter never decreases, so
+ * what is taken back is left out later. */
+static void count_deliveries(struct stream *s, bool open, size_t count)
+{
+    struct streams *set = s->set;
+    size_t known = count < set->taken_back ? count : set->taken_back;
+    if (!open)
+        return;
+
+    set->taken_back -= known;
+    set->counters[DELIVERIES] += count - known;
+}
+
+void stream_uncount(struct streams *set, size_t count)
+{
+    set->taken_back += count;
+}
+
 void stream_deliver(struct stream *s, struct event *e, bool bounded)
 {
     /* An event before e in the same page may have ended the stream. */
     if (!stream_is_open(s) || !concerns(s, e))
         return;
 
-    uint64_t open = s->exchange.conn.state == CONN_OPEN;
+    bool open = s->exchange.conn.state == CONN_OPEN;
     struct event *text = s->hub ? hub_text(s, e) : e;
     if (!text) {
         conn_cut(&s->exchange.conn, END_SLOW);
@@ -197,7 +221,7 @@ void stream_deliver(struct stream *s, struct event *e, bool bounded)
         return;
     }
 
-    s->set->counters[DELIVERIES] += open;
+    count_deliveries(s, open, 1);
     if (e->kind == EVENT_SHUTDOWN) {
         conn_end(&s->exchange.conn, END_SHUTDOWN);
         return;
@@ -240,13 +264,13 @@ static void deliver_live(void *owner, void *context)
         return;
     }
 
-    uint64_t open = s->exchange.conn.state == CONN_OPEN;
+    bool open = s->exchange.conn.state == CONN_OPEN;
     if (!conn_try_send(&s->exchange.conn, d->text)) {
         resume_fall_behind(s, d->first - 1);
         return;
     }
 
-    s->set->counters[DELIVERIES] += open * d->bundle->events.count;
+    count_deliveries(s, open, d->bundle->events.count);
     s->shown = d->last;
     if (s->shows_beats)
         heartbeat_beside_events(s);

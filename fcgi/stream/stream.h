@@ -146,6 +146,7 @@ struct streams {
     int64_t waiting_since; /* clock_us() at the opening of the first stream that waited for the sequence; 0: none */
     uint64_t acked;        /* last acknowledged generation (registry.h) */
     uint64_t counters[WORKER_COUNTERS];
+    uint64_t taken_back;    /* deliveries that were counted, but taken back: as many are not counted again */
     struct conns_load load; /* as of measured_at, clock_ms() */
     int64_t measured_at;
     const char *name;   /* of the worker */
@@ -221,7 +222,23 @@ void streams_collect(struct streams *set, struct event *e);
 /* The broker's time: bans end by its clock, which set their ends. */
 int64_t streams_broker_ms(const struct streams *set);
 
+/* --- between stream.c and its readers of the history, resume.c and current.c --- */
+
+/* The names of a stream, and the filter of events for it. filter.who points to who. */
+struct stream_filter {
+    struct audience who;
+    struct history_filter filter;
+    struct slice channels[REQUEST_CHANNELS_MAX];
+    char connection[REGISTRY_ID_MAX];
+};
+
+/* Events that concern s and have not expired. *f stays valid as long as s, where it is. */
+void stream_filter(const struct stream *s, struct stream_filter *f);
+
 /* --- between stream.c and resume.c --- */
+
+/* These many deliveries were taken back, and are counted already when they are sent again. */
+void stream_uncount(struct streams *set, size_t count);
 
 /* Send an event of the sequence that is addressed to s; a shutdown ends it. bounded: s is live
  * and its queue has a budget; without room s falls behind. */

@@ -42,8 +42,8 @@ static void request_list_release(struct request_list *list)
 {
     struct upstream_request *q;
     while ((q = TAILQ_FIRST(&list->requests))) {
-        request_unlink(q);
-        request_free(q); // NOLINT(clang-analyzer-unix.Malloc): it was unlinked
+        request_unlink(q); // NOLINT(clang-analyzer-unix.Malloc): it unlinks what is freed
+        request_free(q);
     }
 }
 

@@ -1530,6 +1530,18 @@ START_TEST(a_burst_beyond_the_budget_is_read_from_the_window)
 }
 END_TEST
 
+/* Some events of the burst were in the queue, taken back, and sent again. */
+START_TEST(what_is_taken_back_and_sent_again_counts_once)
+{
+    join(100);
+    set.compacts = true; /* as after an event with a key */
+    struct stream *s = open_behind(0, behind_software[_i]);
+    assert_seqs(read_on(&clients[0]), 101, 200);
+    ck_assert(s->state == STREAM_LIVE);
+    ck_assert_uint_eq(set.counters[DELIVERIES], BURST);
+}
+END_TEST
+
 START_TEST(how_late_a_burst_is_counts)
 {
     join(100);
@@ -1608,6 +1620,20 @@ static struct stream *open_behind_keys(const char *extra)
     return s;
 }
 
+static uint64_t events_in(const char *text)
+{
+    uint64_t count = 0;
+    for (; (text = strstr(text, "\ndata: x")); text++)
+        count++;
+    return count;
+}
+
+/* So many events were delivered. Those that were taken back are still to be left out of the count. */
+static void assert_deliveries(uint64_t count)
+{
+    ck_assert_uint_eq(set.counters[DELIVERIES] - set.taken_back, count);
+}
+
 START_TEST(a_slow_reader_of_keys_is_spared_what_is_superseded)
 {
     struct stream *s = open_behind_keys(behind_software[_i]);
@@ -1622,6 +1648,7 @@ START_TEST(a_slow_reader_of_keys_is_spared_what_is_superseded)
         last = (uint64_t)(at - text);
     }
     ck_assert_uint_gt(set.counters[CONFLATED], 300);
+    assert_deliveries(events_in(text));
     ck_assert(s->state == STREAM_LIVE && !s->exchange.conn.behind);
     ck_assert_uint_eq(set.counters[ENDS_SLOW], 0);
 }
@@ -2096,6 +2123,7 @@ static void add_behind(TCase *tests)
     tcase_add_loop_test(tests, one_whose_events_fit_without_superseded_ones_is_not_cut, 0, COUNT(behind_software));
     tcase_add_loop_test(tests, one_of_keys_that_takes_nothing_for_the_whole_time_is_cut, 0, COUNT(behind_software));
     tcase_add_loop_test(tests, what_the_window_evicted_of_keys_comes_from_the_state, 0, COUNT(behind_software));
+    tcase_add_loop_test(tests, what_is_taken_back_and_sent_again_counts_once, 0, COUNT(behind_software));
     tcase_add_loop_test(tests, how_late_a_burst_is_counts, 0, COUNT(behind_software));
     tcase_add_loop_test(tests, one_that_is_behind_and_takes_nothing_is_cut, 0, COUNT(behind_software));
     tcase_add_loop_test(tests, one_that_the_window_has_left_behind_is_cut_after_what_waits, 0, COUNT(behind_software));

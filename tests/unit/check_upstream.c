@@ -389,8 +389,11 @@ static uint64_t state_at;
 
 static void on_state(struct event *e)
 {
-    size_t len = e ? strlen(told_state) : 0;
-    snprintf(told_state + len, sizeof told_state - len, e ? "%" PRIu64 " " : "", e ? e->seq : 0);
+    size_t len = strlen(told_state);
+    if (e)
+        snprintf(told_state + len, sizeof told_state - len, "%" PRIu64 " ", e->seq);
+    else
+        *told_state = '\0';
 }
 
 static void on_state_told(uint64_t position)
