@@ -1,0 +1,123 @@
+/* tracker.h - the data of the presence tracker, which its files share: presence.c (connections and
+ * reports), leases.c (workers) and audiences.c (sessions and channels).
+ *
+ * A connection is a member of groups: its session first, then its channels. A connection without a
+ * session is no member of the first. A group exists while it has members. Workers hold their
+ * connections in a list. So ending connections costs only what ends.
+ */
+#ifndef SSECAST_TRACKER_H
+#define SSECAST_TRACKER_H
+
+#include "base/table.h"
+#include "presence/presence.h"
+#include "presence/ranking.h"
+
+struct group_member {
+    struct connection *connection;
+    struct presence_group *group; /* NULL: not a member */
+    struct group_member *prev, *next;
+};
+
+/* A session or a channel: the value of a table, under its name. */
+struct presence_group {
+    struct ranked rank; /* among sessions; its count may be lower than ours after an allocation failed */
+    struct group_member *first;
+    size_t count;
+    uint64_t mark;           /* the last count that included all of its members */
+    struct table *table;     /* the table it is in */
+    struct ranking *ranking; /* NULL: a channel */
+};
+
+struct presence_worker {
+    struct connection *first;
+    size_t count; /* of connections */
+    int64_t heard_at;
+    uint64_t n;     /* of the last report applied */
+    bool synced;    /* a full report was applied */
+    bool reporting; /* a full report has begun: its next piece is due */
+    bool takeover;  /* by that report: it was sent to an earlier epoch before */
+    bool lost;
+    bool met; /* the counts for earlier brokers are known */
+    uint64_t counters[WORKER_COUNTERS];
+    uint64_t gauges[WORKER_GAUGES];
+    struct history_lag lag;
+    char name[NAME_BYTES_MAX];
+    size_t name_len;
+    char *labels; /* names of the meta values of its connections, from its hello; NULL: none */
+    size_t labels_len;
+    uint64_t full;  /* full reports so far: marks the connections in the last one */
+    uint64_t round; /* reports of lagging connections so far */
+};
+
+struct connection {
+    struct connection **slot; /* in the table of connections */
+    struct presence_worker *worker;
+    struct connection *prev, *next; /* of the worker */
+    int64_t since_ms;
+    uint64_t mark;         /* the last count that included it */
+    uint64_t full;         /* the last full report of the worker that had it */
+    uint64_t round;        /* the last report of lagging connections that had it */
+    uint64_t sent, queued; /* from that report */
+    int64_t ends_at;       /* when its end is to be reported; 0: it has not ended */
+    enum end_cause cause;  /* of that end */
+    uint32_t member_count;
+    uint32_t meta_len;
+    struct group_member members[]; /* followed by the packed values */
+};
+
+struct presence {
+    struct table *workers;     /* routing id -> struct presence_worker */
+    struct table *connections; /* id -> struct connection * */
+    struct table *sessions, *channels;
+    struct ranking largest; /* sessions */
+    size_t lost;            /* lost workers in the table */
+    int64_t lease_ms;
+    int64_t attended_at; /* when the broker last read messages of workers; 0: not yet */
+    bool all_read;       /* it had read all of them */
+    uint64_t mark;
+    uint64_t gone[WORKER_COUNTERS];   /* counted by forgotten workers */
+    uint64_t before[WORKER_COUNTERS]; /* counted by workers for earlier brokers */
+    size_t ending;                    /* connections with a delayed end */
+    int64_t settle_ms;
+    uint64_t epoch;
+    void (*changed)(void *context, const struct presence_change *change); /* NULL: no observer */
+    void *context;
+    struct history_lag (*lag)(void *context, uint64_t position); /* NULL: no worker is behind */
+    void *lag_context;
+};
+
+/* --- presence.c --- */
+
+/* The connection ends now. Its delayed end, if it has one, gives the cause. */
+void end_connection(struct presence *p, struct connection *c, enum end_cause cause);
+
+/* --- leases.c --- */
+
+/* The worker with this routing id, which is not lost, sent a report: NULL when it is unknown. */
+struct presence_worker *lease_find(struct presence *p, struct slice id);
+
+/* A worker was heard: it is not lost. */
+void lease_renew(struct presence *p, struct presence_worker *w, int64_t now);
+
+/* The counters, gauges and position in a report. */
+void lease_note_numbers(struct presence *p, struct presence_worker *w, const struct wire_presence *m);
+
+/* A worker has left: it has no connections, and its counters are kept. */
+void lease_forget(struct presence *p, struct presence_worker *w);
+
+/* All connections of the worker end. */
+void lease_end_connections(struct presence *p, struct presence_worker *w, enum end_cause cause);
+
+/* --- audiences.c --- */
+
+/* Make m a member of the group of this name. ranking: of sessions; NULL: the group is a channel. 0
+ * or -ENOMEM. */
+int group_join(struct table *groups, struct ranking *ranking, struct slice name, struct group_member *m);
+
+/* Safe on one that is no member. A group without members is gone. */
+void group_leave(struct group_member *m);
+
+/* The session of c; empty: it has none. */
+struct slice connection_session(const struct connection *c);
+
+#endif
