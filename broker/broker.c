@@ -105,7 +105,9 @@ static void each_second(struct broker *b)
         return;
 
     log_tick(now);
-    size_t lost = presence_expire(b->presence, clock_ms());
+    presence_expire(b->presence, clock_ms());
+    broker_take_changes(b, false);
+    size_t lost = presence_lost(b->presence);
     if (lost)
         log_event(LOG_WARN, "workers lost: silent for longer than their lease", log_count("workers", lost),
                   log_count("seconds", (uint64_t)presence_lease(b->presence) / 1000));
@@ -183,10 +185,8 @@ static void iterate(struct broker *b)
     if (b->journal)
         broker_answer_deferred(b);
 
-    b->foreign = true;
-    if (b->cluster)
-        cluster_link_receive(b->cluster, clock_ms());
-    b->foreign = false;
+    while (b->cluster && cluster_link_receive(b->cluster, clock_ms()))
+        broker_take_changes(b, true);
 
     check_descriptors(b);
     each_second(b);

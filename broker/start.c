@@ -254,7 +254,7 @@ static void set_up_presence(struct broker *b, const struct broker_config *config
     presence_measure_lag(b->presence, broker_lag_of, b);
 
     b->feed = (struct presence_feed){.epoch = epoch, .send = broker_send_change, .context = b};
-    presence_observe(b->presence, epoch, broker_on_change, b);
+    presence_set_epoch(b->presence, epoch);
 }
 
 static int set_up_members(struct broker *b, const struct broker_config *config)

@@ -46,7 +46,6 @@ struct broker {
     struct presence *presence;
     struct presence_feed feed; /* of presence */
     struct members *members;   /* of presence */
-    bool foreign;              /* changes of presence come from another broker */
     uint64_t counters[BROKER_COUNTERS];
     struct command_context commands;
     struct sync_context sync;
@@ -136,7 +135,7 @@ void broker_answer_deferred(struct broker *b);
 
 /* Hooks of presence_feed.h, presence.h, sync.h and cluster.h. context is the broker. */
 void broker_send_change(void *context, struct slice message);
-void broker_on_change(void *context, const struct presence_change *change);
+void broker_take_changes(struct broker *b, bool foreign); /* of presence; foreign: as for members_change() */
 bool broker_send_worker(void *context, struct slice worker, struct slice message);
 bool broker_defer(void *context, struct slice worker, struct slice message);
 struct history_lag broker_lag_of(void *context, uint64_t position);

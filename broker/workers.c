@@ -20,17 +20,23 @@ void broker_send_change(void *context, struct slice message)
 
 /* Publish a change of presence. Streams that ssecast ended are also kept for the status page
  * (overview.h). */
-void broker_on_change(void *context, const struct presence_change *change)
+static void on_change(struct broker *b, const struct presence_change *change, bool foreign)
 {
-    struct broker *b = context;
     struct connection_info info;
     presence_feed_change(&b->feed, change);
-    members_change(b->members, change, b->foreign, clock_ms());
+    members_change(b->members, change, foreign, clock_ms());
     if (change->what != PRESENCE_DISCONNECTED || change->cause == END_CLIENT || change->silent)
         return;
 
     connection_describe(change->of, &info);
     overview_ended(&b->overview, b->feed.now_ms, end_cause_name(change->cause), info.session, info.worker, 1);
+}
+
+void broker_take_changes(struct broker *b, bool foreign)
+{
+    struct presence_change change;
+    while (presence_next(b->presence, &change))
+        on_change(b, &change, foreign);
 }
 
 /* How far a worker at this position is behind. Events may be on the way to it. */
@@ -85,8 +91,15 @@ static size_t answer_worker(struct broker *b, const struct bus_message *m, int64
         return keep_command(b, m, now);
 
     b->sync.clock_us = clock_unix_us();
-    if (!sync_handle(&b->sync, m->peer, m->frames[0], now, &b->message))
+    switch (sync_handle(&b->sync, m->peer, m->frames[0], now, &b->message)) {
+    case SYNC_SILENCE:
         return 0;
+    case SYNC_ANSWER:
+        break;
+    case SYNC_REPORT:
+        broker_take_changes(b, false);
+        sync_reported(&b->sync, m->peer, m->frames[0], now, &b->message);
+    }
     size_t len = b->message.len;
     send_answer(b, m->peer);
     return len;

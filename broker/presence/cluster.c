@@ -30,9 +30,11 @@ struct cluster {
     struct cluster_config config;
     struct table *peers, *workers;
     uint64_t number;
-    bool asked;                     /* reports of all workers were requested */
-    bool crowded;                   /* a broker was ignored, and that was logged */
-    int64_t ticked_at;              /* 0: not yet */
+    bool asked;                    /* reports of all workers were requested */
+    bool crowded;                  /* a broker was ignored, and that was logged */
+    int64_t ticked_at;             /* 0: not yet */
+    struct worker_home *reporting; /* its report has begun; NULL: none */
+    bool reporting_full;
     uint64_t gone[BROKER_COUNTERS]; /* counted by forgotten brokers */
     struct buf here;
 };
@@ -193,7 +195,6 @@ static void on_here(struct cluster *c, struct peer *p, const struct gossip *m)
         p->counters[i] = get_u64(m->body.data + 8 * i);
 }
 
-/* For a report with a hole before it, a full report is requested once from its broker. */
 static void on_report(struct cluster *c, struct worker_home *b, const struct gossip *m, struct wire_presence *report,
                       int64_t now)
 {
@@ -201,11 +202,24 @@ static void on_report(struct cluster *c, struct worker_home *b, const struct gos
         return; /* the worker has moved to another broker */
     if (b->met)
         report->told = c->config.epoch;
-    bool taken = presence_report(c->config.presence, m->name, report, now) == 0;
+    presence_report(c->config.presence, m->name, report, now);
+    c->reporting = b;
+    c->reporting_full = report->full;
+}
+
+/* For a report with a hole before it, a full report is requested once from its broker. */
+void cluster_reported(struct cluster *c)
+{
+    struct worker_home *b = c->reporting;
+    if (!b)
+        return;
+
+    c->reporting = NULL;
+    bool taken = presence_result(c->config.presence) == 0;
     if (!taken && !b->requested)
-        cluster_request(c, m->name);
+        cluster_request(c, table_name(b));
     b->requested = !taken;
-    b->met = b->met || (taken && report->full);
+    b->met = b->met || (taken && c->reporting_full);
 }
 
 static void on_worker(struct cluster *c, const struct gossip *m, int64_t now)
@@ -261,18 +275,20 @@ static void on_gossip(struct cluster *c, struct peer *p, const struct gossip *m,
     }
 }
 
-void cluster_receive(struct cluster *c, struct slice part, int64_t now)
+bool cluster_receive(struct cluster *c, struct slice part, int64_t now)
 {
     uint64_t epoch;
     struct gossip m;
+    MUST(!c->reporting);
     if (gossip_sender(part, &epoch) != 0 || epoch == c->config.epoch)
-        return;
+        return false;
     struct peer *p = peer_of(c, epoch);
     if (!p)
-        return;
+        return false;
     p->heard_at = now;
     if (gossip_join(&p->whole, part, &m) == 0)
         on_gossip(c, p, &m, now);
+    return c->reporting != NULL;
 }
 
 /* --- time --- */

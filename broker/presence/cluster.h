@@ -45,8 +45,12 @@ void cluster_free(struct cluster **c);
 /* Forward a message of a worker of this broker: a hello, or a report that was applied. */
 void cluster_forward(struct cluster *c, struct slice worker, struct slice message, int64_t now);
 
-/* Handle a part of a message from another broker. */
-void cluster_receive(struct cluster *c, struct slice part, int64_t now);
+/* Handle a part of a message from another broker. True when a report of a worker has begun: take the
+ * changes (presence_next()), then call cluster_reported(). part stays valid until then. */
+bool cluster_receive(struct cluster *c, struct slice part, int64_t now);
+
+/* The report that has begun was applied. Nothing happens when there was none. */
+void cluster_reported(struct cluster *c);
 
 /* Call it each second, and once at the start: announce this broker, and check which others are
  * silent. */

@@ -97,17 +97,20 @@ struct cluster *cluster_link_cluster(const struct cluster_link *l)
 
 /* --- iterations --- */
 
-void cluster_link_receive(struct cluster_link *l, int64_t now)
+bool cluster_link_receive(struct cluster_link *l, int64_t now)
 {
     struct nats_link_message m;
+    cluster_reported(l->cluster);
+
     while (l->link && nats_link_receive(l->link, &m)) {
-        if (m.news == NATS_LINK_MESSAGE)
-            cluster_receive(l->cluster, m.data, now);
-        else if (m.news == NATS_LINK_UP)
+        if (m.news == NATS_LINK_MESSAGE && cluster_receive(l->cluster, m.data, now))
+            return true;
+        if (m.news == NATS_LINK_UP)
             cluster_rejoin(l->cluster);
         else if (m.news == NATS_LINK_CLOSED)
             disconnect(l);
     }
+    return false;
 }
 
 /* Connecting blocks, so it is repeated only after a server had refused the connection (credentials

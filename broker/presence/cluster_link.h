@@ -30,8 +30,9 @@ void cluster_link_close(struct cluster_link **l);
 /* Readable when cluster_link_receive() has something to do. */
 int cluster_link_fd(const struct cluster_link *l);
 
-/* Handle the messages that have arrived. */
-void cluster_link_receive(struct cluster_link *l, int64_t now);
+/* Handle messages that have arrived. True when one is a report of a worker: take the changes
+ * (presence_next()), then call it again. */
+bool cluster_link_receive(struct cluster_link *l, int64_t now);
 
 /* Call it each second. */
 void cluster_link_tick(struct cluster_link *l, int64_t now);

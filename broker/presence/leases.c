@@ -13,16 +13,6 @@
  * stopped. */
 #define ATTEND_MS 1500
 
-void lease_end_connections(struct presence *p, struct presence_worker *w, enum end_cause cause)
-{
-    struct connection *next;
-    for (struct connection *c = w->first; c; c = next) {
-        next = c->next;
-        end_connection(p, c, cause);
-    }
-    MUST(w->count == 0);
-}
-
 void lease_renew(struct presence *p, struct presence_worker *w, int64_t now)
 {
     w->heard_at = now;
@@ -45,6 +35,7 @@ static int keep_labels(struct presence_worker *w, struct slice labels)
 
 int presence_hello(struct presence *p, struct slice id, const struct wire_hello *m, int64_t now)
 {
+    MUST(p->work.step == WORK_NONE);
     struct presence_worker *w = table_insert(p->workers, id);
     if (!w)
         return -ENOMEM;
@@ -104,30 +95,11 @@ void presence_renew(struct presence *p, struct slice id, int64_t now)
         lease_renew(p, w, now);
 }
 
-static void worker_lose(struct presence *p, struct presence_worker *w)
-{
-    lease_end_connections(p, w, END_WORKER_LOST);
-    w->lost = true;
-    w->synced = w->reporting = false;
-    p->lost++;
-}
-
 static void worker_forget_lost(struct presence *p, struct presence_worker *w)
 {
     MUST(w->lost && p->lost > 0);
     p->lost--;
     lease_forget(p, w);
-}
-
-/* Report the delayed ends that are due. */
-static void end_those_due(struct presence *p, int64_t now)
-{
-    struct connection **next;
-    for (struct connection **c = p->ending ? table_next(p->connections, NULL) : NULL; c; c = next) {
-        next = table_next(p->connections, c);
-        if ((*c)->ends_at && (*c)->ends_at <= now)
-            end_connection(p, *c, (*c)->cause);
-    }
 }
 
 void presence_set_lease(struct presence *p, int64_t ms)
@@ -164,22 +136,84 @@ static bool leases_count(const struct presence *p, int64_t now)
     return !p->attended_at || (p->all_read && now - p->attended_at <= ATTEND_MS);
 }
 
-size_t presence_expire(struct presence *p, int64_t now)
+void presence_expire(struct presence *p, int64_t now)
 {
-    end_those_due(p, now);
-    size_t lost = 0;
-    bool count = leases_count(p, now);
-    struct presence_worker *next;
-    for (struct presence_worker *w = table_next(p->workers, NULL); w; w = next) {
-        next = table_next(p->workers, w);
-        if (count && !w->lost && now - w->heard_at > p->lease_ms) {
-            worker_lose(p, w);
-            lost++;
-        }
-        if (w->lost && now - w->heard_at > REMEMBER_MS)
-            worker_forget_lost(p, w);
+    MUST(p->work.step == WORK_NONE && !p->work.told);
+    p->work = (struct presence_work){.step = WORK_DUE, .now = now};
+    p->work.next_due = p->ending ? table_next(p->connections, NULL) : NULL;
+}
+
+size_t presence_lost(const struct presence *p)
+{
+    MUST(p->work.step == WORK_NONE);
+    return p->work.lost;
+}
+
+/* The next delayed end, if it is due. */
+static bool due_step(struct presence *p)
+{
+    struct presence_work *work = &p->work;
+    struct connection **c = work->next_due;
+    if (!c) {
+        work->step = WORK_LEASES;
+        work->next_worker = table_next(p->workers, NULL);
+        return false;
     }
-    return lost;
+
+    work->next_due = table_next(p->connections, c);
+    return (*c)->ends_at && (*c)->ends_at <= work->now && connection_ends(p, *c, (*c)->cause);
+}
+
+/* A worker whose counters were kept for long enough is forgotten. */
+static void lease_end_look(struct presence *p, struct presence_worker *w)
+{
+    p->work.step = WORK_LEASES;
+    if (w->lost && p->work.now - w->heard_at > REMEMBER_MS)
+        worker_forget_lost(p, w);
+}
+
+/* The next worker. */
+static void leases_step(struct presence *p)
+{
+    struct presence_work *work = &p->work;
+    struct presence_worker *w = work->worker = work->next_worker;
+    if (!w) {
+        work->step = WORK_NONE;
+        return;
+    }
+
+    work->next_worker = table_next(p->workers, w);
+    if (!w->lost && leases_count(p, work->now) && work->now - w->heard_at > p->lease_ms)
+        work->step = WORK_LOST;
+    else
+        lease_end_look(p, w);
+}
+
+/* The next connection of a worker that is lost; it is lost when it has none left. */
+static bool lost_step(struct presence *p)
+{
+    struct presence_worker *w = p->work.worker;
+    if (w->first)
+        return connection_ends(p, w->first, END_WORKER_LOST);
+
+    MUST(w->count == 0);
+    w->lost = true;
+    w->synced = w->reporting = false;
+    p->lost++;
+    p->work.lost++;
+    lease_end_look(p, w);
+    return false;
+}
+
+bool lease_step(struct presence *p)
+{
+    MUST(p->work.step >= WORK_DUE);
+    if (p->work.step == WORK_DUE)
+        return due_step(p);
+    if (p->work.step == WORK_LOST)
+        return lost_step(p);
+    leases_step(p);
+    return false;
 }
 
 size_t presence_workers(const struct presence *p)

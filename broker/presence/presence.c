@@ -49,23 +49,12 @@ void presence_set_settle(struct presence *p, int64_t ms)
     p->settle_ms = ms;
 }
 
-void presence_observe(struct presence *p, uint64_t epoch,
-                      void (*changed)(void *context, const struct presence_change *change), void *context)
+void presence_set_epoch(struct presence *p, uint64_t epoch)
 {
     p->epoch = epoch;
-    p->changed = changed;
-    p->context = context;
 }
 
 /* --- connections --- */
-
-static void report_change(const struct presence *p, const struct connection *c, enum presence_what what, bool silent,
-                          enum end_cause cause)
-{
-    struct presence_change change = {what, silent, table_name(c->slot), c, cause};
-    if (p->changed)
-        p->changed(p->context, &change);
-}
 
 /* The only one of its session. False without a session, which neither comes online nor goes
  * offline. */
@@ -91,14 +80,56 @@ static void drop_connection(struct presence *p, struct connection *c)
     free(c);
 }
 
-void end_connection(struct presence *p, struct connection *c, enum end_cause cause)
+/* --- changes --- */
+
+static void set_change(struct presence_work *w, enum presence_what what, bool silent, enum end_cause cause)
 {
-    cause = c->ends_at ? c->cause : cause;
-    report_change(p, c, PRESENCE_DISCONNECTED, false, cause);
-    if (only_one(c))
-        report_change(p, c, PRESENCE_SESSION_OFFLINE, false, cause);
-    drop_connection(p, c);
+    w->change = (struct presence_change){what, silent, table_name(w->told->slot), w->told, cause};
 }
+
+/* The connection was opened. */
+static bool connection_opens(struct presence *p, struct connection *c, bool silent)
+{
+    struct presence_work *w = &p->work;
+    MUST(!w->told);
+    w->told = c;
+    w->told_session = false;
+    set_change(w, PRESENCE_CONNECTED, silent, END_CLIENT);
+    return true;
+}
+
+bool connection_ends(struct presence *p, struct connection *c, enum end_cause cause)
+{
+    struct presence_work *w = &p->work;
+    MUST(!w->told);
+    w->told = c;
+    w->told_session = false;
+    set_change(w, PRESENCE_DISCONNECTED, false, c->ends_at ? c->cause : cause);
+    return true;
+}
+
+/* What follows from the change that was returned last: its session comes online or goes offline, and
+ * what has ended is dropped. True when there is a change. */
+static bool follow_up(struct presence *p)
+{
+    struct presence_work *w = &p->work;
+    bool ends = w->change.what == PRESENCE_DISCONNECTED || w->change.what == PRESENCE_SESSION_OFFLINE;
+    struct connection *c = w->told;
+    if (!c)
+        return false;
+
+    if (!w->told_session && only_one(c)) {
+        w->told_session = true;
+        set_change(w, ends ? PRESENCE_SESSION_OFFLINE : PRESENCE_SESSION_ONLINE, w->change.silent, w->change.cause);
+        return true;
+    }
+    w->told = NULL;
+    if (ends)
+        drop_connection(p, c);
+    return false;
+}
+
+/* --- opening --- */
 
 static size_t count_names(struct slice names)
 {
@@ -151,23 +182,26 @@ static struct connection *new_connection(struct presence *p, const struct wire_p
     return c;
 }
 
-static int add_connection(struct presence *p, struct presence_worker *w, const struct wire_presence_item *item,
-                          bool silent)
+/* NULL when out of memory: then the rest of the report is not applied. */
+static struct connection *add_connection(struct presence *p, const struct wire_presence_item *item)
 {
+    struct presence_work *w = &p->work;
     struct connection *c = new_connection(p, item);
-    if (!c)
-        return -ENOMEM;
-    connection_set_worker(w, c);
-    int err = connection_join_all(p, c, item);
-    if (err) {
-        drop_connection(p, c);
-        return err;
+    int err = c ? 0 : -ENOMEM;
+    if (c) {
+        connection_set_worker(w->worker, c);
+        err = connection_join_all(p, c, item);
     }
-    c->full = w->full;
-    report_change(p, c, PRESENCE_CONNECTED, silent, END_CLIENT);
-    if (only_one(c))
-        report_change(p, c, PRESENCE_SESSION_ONLINE, silent, END_CLIENT);
-    return 0;
+    if (!err) {
+        c->full = w->worker->full;
+        return c;
+    }
+
+    if (c)
+        drop_connection(p, c);
+    w->result = -ESTALE;
+    w->report.items = (struct slice){0};
+    return NULL;
 }
 
 static struct connection *find_connection(const struct presence *p, struct slice id)
@@ -176,103 +210,78 @@ static struct connection *find_connection(const struct presence *p, struct slice
     return c ? *c : NULL;
 }
 
-/* --- reports --- */
+/* --- the items of a report --- */
 
-/* A report that is being applied. */
-struct report_context {
-    struct presence *p;
-    struct presence_worker *worker;
-    bool full;
-    bool takeover; /* the worker has reported its connections to an earlier epoch, and not yet to this one */
-    int64_t now;
-};
-
-static int on_opened(const struct report_context *r, const struct wire_presence_item *item)
+static bool on_opened(struct presence *p, const struct wire_presence_item *item)
 {
-    struct connection *c = find_connection(r->p, item->connection);
-    if (c && c->worker == r->worker && slice_equal(connection_session(c), item->session)) {
-        c->full = r->worker->full;
-        return 0;
+    struct presence_work *w = &p->work;
+    struct connection *c = find_connection(p, item->connection);
+    if (c && c->worker == w->worker && slice_equal(connection_session(c), item->session)) {
+        c->full = w->worker->full;
+        return false;
     }
-    if (c)
-        end_connection(r->p, c, END_WORKER_LOST); /* the worker uses an id again */
-    return add_connection(r->p, r->worker, item, r->takeover && item->told);
+    if (c) { /* the worker uses an id again */
+        w->again = true;
+        return connection_ends(p, c, END_WORKER_LOST);
+    }
+
+    c = add_connection(p, item);
+    return c && connection_opens(p, c, w->takeover && item->told);
 }
 
 /* A full report ends an unknown connection: it ended, and perhaps opened, while no broker ran. */
-static int on_ended_meanwhile(const struct report_context *r, const struct wire_presence_item *item)
+static bool on_ended_meanwhile(struct presence *p, const struct wire_presence_item *item)
 {
-    if (item->told && !r->takeover)
-        return 0; /* it was reported before */
-    int err = add_connection(r->p, r->worker, item, item->told);
-    if (err)
-        return err;
-    struct connection *c = find_connection(r->p, item->connection);
-    if (!item->told || !only_one(c)) {
-        end_connection(r->p, c, item->cause);
-        return 0;
-    }
-    c->ends_at = r->now + r->p->settle_ms;
-    c->cause = item->cause;
-    r->p->ending++;
-    return 0;
-}
-
-static int on_ended(const struct report_context *r, const struct wire_presence_item *item)
-{
-    struct connection *c = find_connection(r->p, item->connection);
+    struct presence_work *w = &p->work;
+    if (item->told && !w->takeover)
+        return false; /* it was reported before */
+    struct connection *c = add_connection(p, item);
     if (!c)
-        return r->full ? on_ended_meanwhile(r, item) : 0;
-    if (c->worker == r->worker)
-        end_connection(r->p, c, item->cause);
-    return 0;
+        return false;
+
+    if (!item->told || !only_one(c)) {
+        w->again = true; /* it is known now, and ends */
+    } else {
+        c->ends_at = w->now + p->settle_ms;
+        c->cause = item->cause;
+        p->ending++;
+    }
+    return connection_opens(p, c, item->told);
 }
 
-static void on_lags(const struct report_context *r, const struct wire_presence_item *item)
+static bool on_ended(struct presence *p, const struct wire_presence_item *item)
 {
-    struct connection *c = find_connection(r->p, item->connection);
-    if (!c || c->worker != r->worker)
+    struct connection *c = find_connection(p, item->connection);
+    if (!c)
+        return p->work.report.full && on_ended_meanwhile(p, item);
+    return c->worker == p->work.worker && connection_ends(p, c, item->cause);
+}
+
+static void on_lags(struct presence *p, const struct wire_presence_item *item)
+{
+    struct connection *c = find_connection(p, item->connection);
+    if (!c || c->worker != p->work.worker)
         return;
-    c->round = r->worker->round;
+    c->round = p->work.worker->round;
     c->sent = item->sent;
     c->queued = item->queued;
 }
 
-static int apply_item(const struct report_context *r, const struct wire_presence_item *item)
+static bool apply_item(struct presence *p, const struct wire_presence_item *item)
 {
     switch (item->kind) {
     case ITEM_OPENED:
-        return on_opened(r, item);
+        return on_opened(p, item);
     case ITEM_ENDED:
-        return on_ended(r, item);
+        return on_ended(p, item);
     case ITEM_LAGS:
-        on_lags(r, item);
+        on_lags(p, item);
         break;
     }
-    return 0;
+    return false;
 }
 
 /* --- a report --- */
-
-/* End the connections that the completed full report did not have. */
-static void end_unreported_of(struct presence *p, struct presence_worker *w)
-{
-    struct connection *next;
-    for (struct connection *c = w->first; c; c = next) {
-        next = c->next;
-        if (c->full != w->full && !c->ends_at)
-            end_connection(p, c, END_WORKER_LOST);
-    }
-}
-
-static int apply_items(const struct report_context *r, struct slice rest)
-{
-    struct wire_presence_item item;
-    int err = 0;
-    while (!err && wire_next_presence(&rest, &item))
-        err = apply_item(r, &item);
-    return err;
-}
 
 /* Whether this report, or this piece of one, follows the one applied last. */
 static bool report_follows(const struct presence_worker *w, const struct wire_presence *m)
@@ -293,49 +302,127 @@ static void begin_full(const struct presence *p, struct presence_worker *w, cons
     w->takeover = m->told && m->told != p->epoch;
 }
 
-static void end_full(struct presence *p, struct presence_worker *w)
+void presence_report(struct presence *p, struct slice id, const struct wire_presence *m, int64_t now)
 {
-    MUST(w->reporting);
-    end_unreported_of(p, w);
-    w->reporting = false;
-    w->synced = true;
-}
-
-static void worker_goodbye(struct presence *p, struct presence_worker *w)
-{
-    lease_end_connections(p, w, END_DRAIN);
-    lease_forget(p, w);
-}
-
-int presence_report(struct presence *p, struct slice id, const struct wire_presence *m, int64_t now)
-{
+    struct presence_work *work = &p->work;
     struct presence_worker *w = lease_find(p, id);
+    MUST(work->step == WORK_NONE && !work->told);
+    *work = (struct presence_work){.result = -ESTALE};
     if (!w)
-        return -ESTALE;
+        return;
     lease_renew(p, w, now);
 
     if (!report_follows(w, m)) {
         w->synced = w->reporting = false;
-        return -ESTALE;
+        return;
     }
     if (m->full && !m->rest)
         begin_full(p, w, m);
     w->round += m->lags;
-    const struct report_context report = {p, w, m->full, m->full && w->takeover, now};
-    int err = apply_items(&report, m->items);
-    lease_note_numbers(p, w, m);
-    if (err) {
+    *work = (struct presence_work){
+        .step = WORK_ITEMS, .now = now, .worker = w, .report = *m, .takeover = m->full && w->takeover};
+}
+
+int presence_result(const struct presence *p)
+{
+    MUST(p->work.step == WORK_NONE);
+    return p->work.result;
+}
+
+static void end_report(struct presence_work *work)
+{
+    work->step = work->report.bye ? WORK_GOODBYE : WORK_NONE;
+}
+
+static void end_items(struct presence *p)
+{
+    struct presence_work *work = &p->work;
+    struct presence_worker *w = work->worker;
+    lease_note_numbers(p, w, &work->report);
+    if (work->result != 0) {
         w->synced = w->reporting = false;
-        return -ESTALE;
+        work->step = WORK_NONE;
+        return;
     }
 
-    w->n = m->n;
-    if (m->full && !m->more)
-        end_full(p, w);
-    if (m->bye)
-        worker_goodbye(p, w);
-    return 0;
+    w->n = work->report.n;
+    if (work->report.full && !work->report.more) {
+        work->step = WORK_UNREPORTED;
+        work->next = w->first;
+    } else {
+        end_report(work);
+    }
 }
+
+static bool items_step(struct presence *p)
+{
+    struct presence_work *work = &p->work;
+    if (!work->again && !wire_next_presence(&work->report.items, &work->item)) {
+        end_items(p);
+        return false;
+    }
+    work->again = false;
+    return apply_item(p, &work->item);
+}
+
+/* End the connections that the completed full report did not have. */
+static bool unreported_step(struct presence *p)
+{
+    struct presence_work *work = &p->work;
+    struct presence_worker *w = work->worker;
+    struct connection *c = work->next;
+    MUST(w->reporting);
+    if (!c) {
+        w->reporting = false;
+        w->synced = true;
+        end_report(work);
+        return false;
+    }
+
+    work->next = c->next;
+    return c->full != w->full && !c->ends_at && connection_ends(p, c, END_WORKER_LOST);
+}
+
+static bool goodbye_step(struct presence *p)
+{
+    struct presence_work *work = &p->work;
+    if (work->worker->first)
+        return connection_ends(p, work->worker->first, END_DRAIN);
+    lease_forget(p, work->worker);
+    work->step = WORK_NONE;
+    return false;
+}
+
+static bool work_step(struct presence *p)
+{
+    switch (p->work.step) {
+    case WORK_ITEMS:
+        return items_step(p);
+    case WORK_UNREPORTED:
+        return unreported_step(p);
+    case WORK_GOODBYE:
+        return goodbye_step(p);
+    case WORK_DUE:
+    case WORK_LEASES:
+    case WORK_LOST:
+        return lease_step(p);
+    case WORK_NONE:
+        break;
+    }
+    return false;
+}
+
+bool presence_next(struct presence *p, struct presence_change *out)
+{
+    bool changed = follow_up(p);
+    while (!changed && p->work.step != WORK_NONE)
+        changed = work_step(p);
+    if (changed)
+        *out = p->work.change;
+    return changed;
+}
+
+/* --- a connection --- */
 
 void connection_describe(const struct connection *c, struct connection_info *out)
 {

@@ -4,8 +4,8 @@
  * lost, with its connections. Connections are found by id, by session and by channel, so the cost
  * of a query depends on its result.
  *
- * Each change is reported once to the observer. A full report is compared with the known
- * connections, so only differences are changes. A new broker knows no connections: those that a
+ * presence_next() returns each change once, while a report is applied or leases are checked. A full
+ * report is compared with the known connections, so only differences are changes. A new broker knows no connections: those that a
  * worker had reported to the previous epoch are taken over silently. The last connection of a
  * session that ended meanwhile counts for some seconds more, until other workers have reported
  * theirs.
@@ -54,20 +54,26 @@ struct presence_change {
     enum end_cause cause;        /* disconnected, session_offline */
 };
 
-/* Call changed for each change from now on, in order. It must not call back. epoch is that of this
- * broker: connections that were reported to another epoch are taken over. */
-void presence_observe(struct presence *p, uint64_t epoch,
-                      void (*changed)(void *context, const struct presence_change *change), void *context);
+/* The epoch of this broker: connections that were reported to another one are taken over. */
+void presence_set_epoch(struct presence *p, uint64_t epoch);
+
+/* After presence_report() or presence_expire(): apply it up to the next change. False when it is
+ * done. Until then only functions that ask are called. *out is valid until the next call. */
+bool presence_next(struct presence *p, struct presence_change *out);
 
 /* The worker with this routing id sent a hello (position 0: its first to any broker). Increments
  * are refused until its next full report. 0 or -ENOMEM. */
 int presence_hello(struct presence *p, struct slice id, const struct wire_hello *m, int64_t now);
 
-/* Apply a report of a worker, also one from another broker of the cluster. Each piece of a full
+/* Begin to apply a report of a worker, also one from another broker of the cluster. Call
+ * presence_next() until it returns false; m's bytes stay valid until then. Each piece of a full
  * report is applied at once; connections in none of the pieces end with the last piece. A worker
- * that leaves is forgotten. 0; -ESTALE when a report was missed (an unknown worker, a hole in n) or
- * out of memory: the worker has to send a hello and a full report. */
-int presence_report(struct presence *p, struct slice id, const struct wire_presence *m, int64_t now);
+ * that leaves is forgotten. */
+void presence_report(struct presence *p, struct slice id, const struct wire_presence *m, int64_t now);
+
+/* Of the last report, when it is done: 0; -ESTALE when a report was missed (an unknown worker, a
+ * hole in n) or out of memory: the worker has to send a hello and a full report. */
+int presence_result(const struct presence *p);
 
 /* The number of the last report of this worker that was applied; 0: none. */
 uint64_t presence_acknowledged(const struct presence *p, struct slice id);
@@ -85,9 +91,13 @@ int64_t presence_lease(const struct presence *p);
  * Time in which the broker did not read, or did not read all, does not count against a lease. */
 void presence_attend(struct presence *p, int64_t now, bool all_read);
 
-/* Call it each second: drop workers whose lease has ended, and report delayed ends. Returns the
- * number of lost workers, which is 0 without a recent presence_attend(). */
-size_t presence_expire(struct presence *p, int64_t now);
+/* Call it each second, and then presence_next() until it returns false: drop workers whose lease
+ * has ended, and report delayed ends. */
+void presence_expire(struct presence *p, int64_t now);
+
+/* Workers that the last presence_expire() lost, when it is done: none without a recent
+ * presence_attend(). */
+size_t presence_lost(const struct presence *p);
 
 /* The number of connections that an event with these lists reaches: those in `to` (all when has_to
  * is false) without those in `except`. The cost is proportional to the connections in the lists. */

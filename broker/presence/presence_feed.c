@@ -36,9 +36,8 @@ static void write_message(struct presence_feed *w, const struct presence_change 
     json_end_object(out);
 }
 
-void presence_feed_change(void *context, const struct presence_change *change)
+void presence_feed_change(struct presence_feed *w, const struct presence_change *change)
 {
-    struct presence_feed *w = context;
     w->n++;
     if (change->silent)
         return;

@@ -24,8 +24,8 @@ struct presence_feed {
 #define PRESENCE_EPOCH_LEN 17
 const char *presence_feed_epoch(const struct presence_feed *w, char out[PRESENCE_EPOCH_LEN]);
 
-/* For presence_observe(); context is the struct presence_feed. */
-void presence_feed_change(void *context, const struct presence_change *change);
+/* Send a change of presence. */
+void presence_feed_change(struct presence_feed *w, const struct presence_change *change);
 
 void presence_feed_release(struct presence_feed *w);
 

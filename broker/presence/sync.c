@@ -293,20 +293,25 @@ static void pass_on(const struct sync_context *c, struct slice worker, struct sl
         cluster_forward(c->cluster, worker, message, now);
 }
 
-static bool on_presence(const struct sync_context *c, struct slice worker, struct slice message,
-                        const struct wire_presence *m, int64_t now, struct buf *answer)
+static void on_presence(const struct sync_context *c, struct slice worker, const struct wire_presence *m, int64_t now,
+                        struct buf *answer)
 {
-    if (presence_report(c->presence, worker, m, now) != 0) {
-        c->counters[RESYNCS]++;
-        wire_put_resync(answer);
-    } else {
-        wire_put_taken(answer, &(struct wire_taken){.run = sequence_epoch(c->sequence),
-                                                    .n = m->n,
-                                                    .head = history_head(sequence_history(c->sequence)),
-                                                    .clock = c->clock_us});
+    presence_report(c->presence, worker, m, now);
+    wire_put_taken(answer, &(struct wire_taken){.run = sequence_epoch(c->sequence),
+                                                .n = m->n,
+                                                .head = history_head(sequence_history(c->sequence)),
+                                                .clock = c->clock_us});
+}
+
+void sync_reported(const struct sync_context *c, struct slice worker, struct slice message, int64_t now,
+                   struct buf *answer)
+{
+    if (presence_result(c->presence) == 0) {
         pass_on(c, worker, message, now);
+        return;
     }
-    return true;
+    c->counters[RESYNCS]++;
+    wire_put_resync(answer);
 }
 
 static void log_ignored(struct slice message)
@@ -319,28 +324,35 @@ static void log_ignored(struct slice message)
         log_debug("invalid message of %zu bytes on sync; ignored", message.len);
 }
 
-bool sync_handle(const struct sync_context *c, struct slice worker, struct slice message, int64_t now,
-                 struct buf *answer)
+static enum sync_outcome answered(bool answer)
+{
+    return answer ? SYNC_ANSWER : SYNC_SILENCE;
+}
+
+enum sync_outcome sync_handle(const struct sync_context *c, struct slice worker, struct slice message, int64_t now,
+                              struct buf *answer)
 {
     struct wire_hello hello;
     struct wire_replay replay;
     struct wire_presence presence;
     struct wire_shutdowns shutdowns;
-    if (wire_get_presence(message, &presence) == 0)
-        return on_presence(c, worker, message, &presence, now, answer);
+    if (wire_get_presence(message, &presence) == 0) {
+        on_presence(c, worker, &presence, now, answer);
+        return SYNC_REPORT;
+    }
     if (wire_get_replay(message, &replay) == 0) {
         presence_renew(c->presence, worker, now);
-        return on_replay(c, worker, &replay, message, answer);
+        return answered(on_replay(c, worker, &replay, message, answer));
     }
     if (wire_get_shutdowns(message, &shutdowns) == 0) {
         presence_renew(c->presence, worker, now);
-        return on_shutdowns(c, &shutdowns, answer);
+        return answered(on_shutdowns(c, &shutdowns, answer));
     }
     if (wire_get_hello(message, &hello) == 0) {
         pass_on(c, worker, message, now);
-        return on_hello(c, worker, &hello, now, answer);
+        return answered(on_hello(c, worker, &hello, now, answer));
     }
     c->counters[SYNC_INVALID]++;
     log_ignored(message);
-    return false;
+    return SYNC_SILENCE;
 }

@@ -33,9 +33,18 @@ struct sync_context {
 #define SYNC_PAGE_BYTES (1u << 20)
 #define SYNC_LOOK_PAGES 64u /* pages searched for one page of shutdowns */
 
-/* Handle a message of the worker with this routing id. True when *answer is to be sent back. now is
- * the clock of presence.h. */
-bool sync_handle(const struct sync_context *c, struct slice worker, struct slice message, int64_t now,
-                 struct buf *answer);
+enum sync_outcome {
+    SYNC_SILENCE, /* there is no answer */
+    SYNC_ANSWER,  /* *answer is to be sent back */
+    SYNC_REPORT,  /* a report has begun: take the changes (presence_next()), then call sync_reported() */
+};
+
+/* Handle a message of the worker with this routing id. now is the clock of presence.h. */
+enum sync_outcome sync_handle(const struct sync_context *c, struct slice worker, struct slice message, int64_t now,
+                              struct buf *answer);
+
+/* The report in this message was applied: afterwards *answer is to be sent back. */
+void sync_reported(const struct sync_context *c, struct slice worker, struct slice message, int64_t now,
+                   struct buf *answer);
 
 #endif

@@ -65,6 +65,37 @@ struct connection {
     struct group_member members[]; /* followed by the packed values */
 };
 
+enum work_step {
+    WORK_NONE,
+    WORK_ITEMS,      /* of a report: its items, ... */
+    WORK_UNREPORTED, /* ... then connections that a full report did not have, ... */
+    WORK_GOODBYE,    /* ... then all connections of a worker that leaves */
+    WORK_DUE,        /* delayed ends that are due, ... */
+    WORK_LEASES,     /* ... then workers, one after the other, ... */
+    WORK_LOST,       /* ... and all connections of one that is lost */
+};
+
+/* What presence_next() goes on with. */
+struct presence_work {
+    enum work_step step;
+    int64_t now;
+    struct presence_worker *worker; /* that reports, or is looked at */
+    struct wire_presence report;    /* its items are those that are left */
+    struct wire_presence_item item;
+    bool again;    /* the item is not dealt with yet */
+    bool takeover; /* the worker has reported its connections to an earlier epoch, and not yet to this one */
+    int result;
+    size_t lost;                         /* workers */
+    struct connection *next;             /* WORK_UNREPORTED */
+    struct connection **next_due;        /* WORK_DUE */
+    struct presence_worker *next_worker; /* WORK_LEASES */
+
+    /* The change that was returned last, if another one may belong to it. */
+    struct connection *told; /* NULL: none */
+    bool told_session;       /* the change of its session was returned, too */
+    struct presence_change change;
+};
+
 struct presence {
     struct table *workers;     /* routing id -> struct presence_worker */
     struct table *connections; /* id -> struct connection * */
@@ -80,16 +111,16 @@ struct presence {
     size_t ending;                    /* connections with a delayed end */
     int64_t settle_ms;
     uint64_t epoch;
-    void (*changed)(void *context, const struct presence_change *change); /* NULL: no observer */
-    void *context;
+    struct presence_work work;
     struct history_lag (*lag)(void *context, uint64_t position); /* NULL: no worker is behind */
     void *lag_context;
 };
 
 /* --- presence.c --- */
 
-/* The connection ends now. Its delayed end, if it has one, gives the cause. */
-void end_connection(struct presence *p, struct connection *c, enum end_cause cause);
+/* The connection ends now: return that from presence_next(). Its delayed end, if it has one, gives
+ * the cause. Always true. */
+bool connection_ends(struct presence *p, struct connection *c, enum end_cause cause);
 
 /* --- leases.c --- */
 
@@ -105,8 +136,8 @@ void lease_note_numbers(struct presence *p, struct presence_worker *w, const str
 /* A worker has left: it has no connections, and its counters are kept. */
 void lease_forget(struct presence *p, struct presence_worker *w);
 
-/* All connections of the worker end. */
-void lease_end_connections(struct presence *p, struct presence_worker *w, enum end_cause cause);
+/* The steps WORK_DUE to WORK_LOST. True when there is a change. */
+bool lease_step(struct presence *p);
 
 /* --- audiences.c --- */
 

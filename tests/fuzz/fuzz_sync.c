@@ -21,9 +21,8 @@ struct world {
     size_t connected, online; /* by what was told */
 };
 
-static void on_change(void *context, const struct presence_change *change)
+static void on_change(struct world *w, const struct presence_change *change)
 {
-    struct world *w = context;
     struct connection_info info;
     connection_describe(change->of, &info);
     must(change->connection.len <= NAME_BYTES_MAX && info.session.len <= NAME_BYTES_MAX);
@@ -35,12 +34,19 @@ static void on_change(void *context, const struct presence_change *change)
     w->online -= change->what == PRESENCE_SESSION_OFFLINE;
 }
 
+static void take_changes(struct world *w)
+{
+    struct presence_change change;
+    while (presence_next(w->presence, &change))
+        on_change(w, &change);
+}
+
 static void begin(struct world *w)
 {
     struct history_limits limits = {.events = 20, .bytes = 8000, .age_ms = 60000};
     *w = (struct world){.sequence = sequence_new(&limits, START, RUN), .presence = presence_new(), .now = 1000};
     must(w->sequence && w->presence);
-    presence_observe(w->presence, RUN, on_change, w);
+    presence_set_epoch(w->presence, RUN);
     w->log = (struct event_log){.sequence = w->sequence};
     w->context = (struct sync_context){
         .sequence = w->sequence, .log = &w->log, .presence = w->presence, .counters = w->counters};
@@ -176,7 +182,12 @@ static void hear(struct world *w, uint8_t worker, struct slice message, struct b
 {
     char name = (char)('0' + worker);
     uint64_t head = sequence_head(w->sequence);
-    if (sync_handle(&w->context, (struct slice){&name, 1}, message, w->now, answer))
+    struct slice id = {&name, 1};
+    enum sync_outcome outcome = sync_handle(&w->context, id, message, w->now, answer);
+    take_changes(w);
+    if (outcome == SYNC_REPORT)
+        sync_reported(&w->context, id, message, w->now, answer);
+    if (outcome != SYNC_SILENCE)
         is_an_answer(w, message, (struct slice){answer->data, answer->len});
     must(sequence_head(w->sequence) >= head);
     must(sequence_head(w->sequence) == head || wire_type(message) == WIRE_HELLO);
@@ -196,6 +207,7 @@ static void step(struct world *w, uint8_t what, struct slice bytes, struct buf *
     sequence_expire(w->sequence, w->now);
     presence_attend(w->presence, w->now, what != 5);
     presence_expire(w->presence, w->now);
+    take_changes(w);
     adds_up(w);
 }
 

@@ -11,13 +11,12 @@ static struct buf items; /* of the report being written */
 
 static char told[1024]; /* the changes: "+c1 ^a -c1:client v:client ", in brackets when they are silent */
 
-static void on_change(void *context, const struct presence_change *change)
+static void on_change(const struct presence_change *change)
 {
     static const char signs[] = "+-^v";
     struct connection_info info;
     bool session = change->what >= PRESENCE_SESSION_ONLINE;
     bool end = change->what == PRESENCE_DISCONNECTED || change->what == PRESENCE_SESSION_OFFLINE;
-    ck_assert_ptr_eq(context, told);
     connection_describe(change->of, &info);
     struct slice name = session ? info.session : change->connection;
     snprintf(told + strlen(told), sizeof told - strlen(told), change->silent ? "(%c%.*s%s%s) " : "%c%.*s%s%s ",
@@ -33,12 +32,38 @@ static const char *changes(void)
     return last;
 }
 
+static void take_changes(void)
+{
+    struct presence_change change;
+    while (presence_next(presence, &change))
+        on_change(&change);
+    ck_assert(!presence_next(presence, &change));
+}
+
+/* Take the changes, and after each one tell how many connections there are: "+a1 =1 ". */
+static void one_by_one(void)
+{
+    struct presence_change change;
+    while (presence_next(presence, &change)) {
+        on_change(&change);
+        snprintf(told + strlen(told), sizeof told - strlen(told), "=%zu ", presence_connections(presence));
+    }
+}
+
+/* Returns the number of lost workers. */
+static size_t expire(int64_t now)
+{
+    presence_expire(presence, now);
+    take_changes();
+    return presence_lost(presence);
+}
+
 static void begin(void)
 {
     presence = presence_new();
     ck_assert_ptr_nonnull(presence);
     *told = '\0';
-    presence_observe(presence, RUN, on_change, told);
+    presence_set_epoch(presence, RUN);
 }
 
 static void end(void)
@@ -78,8 +103,8 @@ static uint64_t told_run; /* of the broker, as the next reports say */
 static bool with_lags;
 static struct wire_presence piece; /* flags of the next reports */
 
-/* Send what opened() and ended() wrote, through the codec, as the wire would. */
-static int report(const char *worker, uint64_t n, bool full, int64_t now)
+/* Send what opened() and ended() wrote, through the codec, as the wire would. at_once: apply it. */
+static void send_report(const char *worker, uint64_t n, bool full, int64_t now, bool at_once)
 {
     struct wire_presence m = {.n = n,
                               .full = full,
@@ -94,10 +119,19 @@ static int report(const char *worker, uint64_t n, bool full, int64_t now)
     wire_put_presence(&b, &m);
     wire_add_items(&b, &items);
     ck_assert_int_eq(wire_get_presence((struct slice){b.data, b.len}, &m), 0);
-    int err = presence_report(presence, slice_of(worker), &m, now);
+    presence_report(presence, slice_of(worker), &m, now);
+    if (at_once)
+        take_changes();
+    else
+        one_by_one();
     buf_release(&b);
     buf_release(&items);
-    return err;
+}
+
+static int report(const char *worker, uint64_t n, bool full, int64_t now)
+{
+    send_report(worker, n, full, now, true);
+    return presence_result(presence);
 }
 
 static void hello(const char *worker, int64_t now)
@@ -121,6 +155,23 @@ static size_t session(const char *name)
 }
 
 /* --- reports --- */
+
+/* What ends is there until its change, and that of its session, were taken. */
+START_TEST(a_report_is_applied_change_by_change)
+{
+    hello("w", 0);
+    opened("a1", "a", NULL, NULL);
+    opened("a2", "a", NULL, NULL);
+    send_report("w", 1, true, 0, false);
+    ck_assert_str_eq(changes(), "+a1 =1 ^a =1 +a2 =2 ");
+    ended("a1");
+    ended("a2");
+    opened("a2", "a", NULL, NULL);
+    send_report("w", 2, false, 0, false);
+    ck_assert_str_eq(changes(), "-a1:client =2 -a2:client =1 va:client =1 +a2 =1 ^a =1 ");
+    ck_assert_int_eq(presence_result(presence), 0);
+}
+END_TEST
 
 START_TEST(a_full_report_says_who_is_there)
 {
@@ -260,11 +311,11 @@ START_TEST(a_fresh_broker_takes_over_whom_another_run_was_told)
     ended("old");
     report("w", 2, false, 0);
     ck_assert_str_eq(changes(), "-old:client vo:client ");
-    presence_expire(presence, 4999);
+    expire(4999);
     ck_assert_str_eq(changes(), "");
-    presence_expire(presence, 5000);
+    expire(5000);
     ck_assert_str_eq(changes(), "-gone:client vg:client ");
-    presence_expire(presence, 6000);
+    expire(6000);
     ck_assert_str_eq(changes(), "");
     told_run = 0;
 }
@@ -278,9 +329,9 @@ START_TEST(the_delay_of_a_last_end_can_be_set)
     item(ITEM_ENDED, "gone", "g", true);
     report("w", 1, true, 0);
     ck_assert_str_eq(changes(), "(+gone) (^g) ");
-    presence_expire(presence, 699);
+    expire(699);
     ck_assert_str_eq(changes(), "");
-    presence_expire(presence, 700);
+    expire(700);
     ck_assert_str_eq(changes(), "-gone:client vg:client ");
     told_run = 0;
 }
@@ -301,7 +352,7 @@ START_TEST(a_session_that_another_worker_still_has_does_not_go_offline)
     opened("w9", "t", NULL, NULL);
     report("w", 2, true, 2000); /* in full again: what has ended is not lost */
     ck_assert_str_eq(changes(), "+w9 ^t ");
-    presence_expire(presence, 5000);
+    expire(5000);
     ck_assert_str_eq(changes(), "-w1:client ");
     ck_assert_uint_eq(session("s"), 1);
     told_run = 0;
@@ -312,7 +363,7 @@ START_TEST(who_was_lost_and_returns_is_told_again)
 {
     three_connections();
     changes();
-    presence_expire(presence, 100000);
+    expire(100000);
     ck_assert_str_eq(changes(), "-b1:worker_lost vb:worker_lost -a2:worker_lost -a1:worker_lost va:worker_lost ");
     told_run = RUN;
     hello("w", 100001);
@@ -467,7 +518,7 @@ START_TEST(a_worker_that_dies_within_a_report_is_lost_as_any_other)
     three_connections();
     changes();
     send_piece(7, true, false);
-    ck_assert_uint_eq(presence_expire(presence, PRESENCE_LEASE_MS + 1), 1);
+    ck_assert_uint_eq(expire(PRESENCE_LEASE_MS + 1), 1);
     ck_assert_uint_eq(presence_connections(presence), 0);
     ck_assert_int_eq(send_piece(8, false, true), -ESTALE);
     hello("w", 0);
@@ -502,7 +553,7 @@ START_TEST(a_worker_that_says_goodbye_is_not_lost)
     piece.bye = false;
     ck_assert_str_eq(changes(), "-a1:client -b1:drain vb:drain -a2:drain va:drain ");
     ck_assert_uint_eq(presence_workers(presence), 0);
-    ck_assert_uint_eq(presence_expire(presence, 100000), 0);
+    ck_assert_uint_eq(expire(100000), 0);
     ck_assert_int_eq(report("w", 3, false, 0), -ESTALE);
     uint64_t counters[WORKER_COUNTERS];
     presence_counters(presence, counters);
@@ -517,8 +568,8 @@ START_TEST(a_lease_is_as_long_as_it_was_set)
     ck_assert_int_eq(presence_lease(presence), PRESENCE_LEASE_MS);
     presence_set_lease(presence, 3000);
     three_connections();
-    ck_assert_uint_eq(presence_expire(presence, 3000), 0);
-    ck_assert_uint_eq(presence_expire(presence, 3001), 1);
+    ck_assert_uint_eq(expire(3000), 0);
+    ck_assert_uint_eq(expire(3001), 1);
 }
 END_TEST
 
@@ -529,7 +580,7 @@ static size_t attend_for(int64_t *now, int seconds)
     for (int i = 0; i < seconds; i++) {
         *now += 1000;
         presence_attend(presence, *now, true);
-        lost += presence_expire(presence, *now);
+        lost += expire(*now);
     }
     return lost;
 }
@@ -541,9 +592,9 @@ START_TEST(time_in_which_the_broker_was_busy_ends_no_lease)
     presence_attend(presence, now, true);
     ck_assert_int_eq(report("w", 2, false, now), 0);
     now += 100000; /* a long turn, or a stop */
-    ck_assert_uint_eq(presence_expire(presence, now), 0);
+    ck_assert_uint_eq(expire(now), 0);
     presence_attend(presence, now, true);
-    ck_assert_uint_eq(presence_expire(presence, now), 0);
+    ck_assert_uint_eq(expire(now), 0);
     ck_assert_uint_eq(attend_for(&now, 15), 0);
     ck_assert_uint_eq(attend_for(&now, 1), 1); /* it is silent all the same */
 }
@@ -559,7 +610,7 @@ START_TEST(a_short_lease_outlasts_a_stop_too)
     ck_assert_uint_eq(attend_for(&now, 1), 0); /* its next report is due, */
     now += 5000;                               /* and the broker stands still */
     presence_attend(presence, now, true);
-    ck_assert_uint_eq(presence_expire(presence, now), 0);
+    ck_assert_uint_eq(expire(now), 0);
     ck_assert_uint_eq(attend_for(&now, 2), 0);
     ck_assert_uint_eq(attend_for(&now, 1), 1);
 }
@@ -571,10 +622,10 @@ START_TEST(nobody_is_lost_while_something_is_left_to_read)
     three_connections();
     for (int i = 0; i < 100; i++, now += 1000) {
         presence_attend(presence, now, false);
-        ck_assert_uint_eq(presence_expire(presence, now), 0);
+        ck_assert_uint_eq(expire(now), 0);
     }
     presence_attend(presence, now, true);
-    ck_assert_uint_eq(presence_expire(presence, now), 0);
+    ck_assert_uint_eq(expire(now), 0);
     ck_assert_uint_eq(attend_for(&now, 16), 1);
 }
 END_TEST
@@ -585,11 +636,11 @@ START_TEST(a_silent_worker_is_lost_with_its_connections)
     hello("v", 1);
     opened("c1", "c", NULL, NULL);
     report("v", 1, true, 1);
-    ck_assert_uint_eq(presence_expire(presence, PRESENCE_LEASE_MS), 0);
-    ck_assert_uint_eq(presence_expire(presence, PRESENCE_LEASE_MS + 1), 1);
+    ck_assert_uint_eq(expire(PRESENCE_LEASE_MS), 0);
+    ck_assert_uint_eq(expire(PRESENCE_LEASE_MS + 1), 1);
     ck_assert_uint_eq(presence_connections(presence), 1);
     ck_assert_uint_eq(presence_workers(presence), 1);
-    ck_assert_uint_eq(presence_expire(presence, PRESENCE_LEASE_MS + 1), 0);
+    ck_assert_uint_eq(expire(PRESENCE_LEASE_MS + 1), 0);
 }
 END_TEST
 
@@ -597,17 +648,17 @@ START_TEST(whatever_a_worker_says_renews_its_lease)
 {
     three_connections();
     presence_renew(presence, S("w"), 10000);
-    ck_assert_uint_eq(presence_expire(presence, 10000 + PRESENCE_LEASE_MS), 0);
+    ck_assert_uint_eq(expire(10000 + PRESENCE_LEASE_MS), 0);
     ck_assert_int_eq(report("w", 2, false, 20000), 0);
-    ck_assert_uint_eq(presence_expire(presence, 20000 + PRESENCE_LEASE_MS), 0);
-    ck_assert_uint_eq(presence_expire(presence, 20001 + PRESENCE_LEASE_MS), 1);
+    ck_assert_uint_eq(expire(20000 + PRESENCE_LEASE_MS), 0);
+    ck_assert_uint_eq(expire(20001 + PRESENCE_LEASE_MS), 1);
 }
 END_TEST
 
 START_TEST(a_lost_worker_has_to_say_hello)
 {
     three_connections();
-    presence_expire(presence, 100000);
+    expire(100000);
     presence_renew(presence, S("w"), 100000);
     ck_assert_uint_eq(presence_workers(presence), 0);
     ck_assert_int_eq(report("w", 2, true, 100000), -ESTALE);
@@ -631,12 +682,12 @@ START_TEST(counters_are_summed_and_never_fall)
     report("v", 5, true, 0);
     report("w", 7, true, 0);
     ck_assert_uint_eq(opened_in_all(), 12);
-    presence_expire(presence, 100000);
+    expire(100000);
     ck_assert_uint_eq(opened_in_all(), 12);
     hello("v", 100000); /* it was only stopped */
     report("v", 8, true, 100000);
     ck_assert_uint_eq(opened_in_all(), 15);
-    presence_expire(presence, 100000000); /* both are forgotten */
+    expire(100000000); /* both are forgotten */
     ck_assert_uint_eq(opened_in_all(), 15);
     ck_assert_uint_eq(presence_workers(presence), 0);
 }
@@ -657,7 +708,7 @@ START_TEST(workers_are_listed_with_what_they_said_of_themselves)
     ck_assert_uint_eq(info.gauges[GAUGE_POSITION], 70);
     ck_assert_uint_eq(info.counters[STREAMS_OPENED], 7);
     ck_assert_int_eq(info.heard_at, 5);
-    presence_expire(presence, 20000); /* w is lost */
+    expire(20000); /* w is lost */
     list.count = 0;
     presence_list_workers(presence, &list);
     ck_assert_uint_eq(list.count, 1);
@@ -676,8 +727,8 @@ START_TEST(what_was_counted_for_another_broker_is_known)
     presence_counted_before(presence, before);
     ck_assert_uint_eq(before[STREAMS_OPENED], 100);
     ck_assert_uint_eq(opened_in_all(), 106);
-    presence_expire(presence, 100000000); /* forgotten, and yet it returns */
-    presence_expire(presence, 100000000);
+    expire(100000000); /* forgotten, and yet it returns */
+    expire(100000000);
     presence_hello(presence, S("old"), &(struct wire_hello){.position = 5}, 100000000);
     report("old", 103, true, 100000000);
     presence_counted_before(presence, before);
@@ -698,7 +749,7 @@ START_TEST(the_largest_sessions_are_known_at_any_time)
     report("w", 2, false, 0);
     ck_assert_uint_eq(presence_top_sessions(presence, top, 3), 1);
     ck_assert(slice_equal(top[0].session, slice_of("b")));
-    presence_expire(presence, 100000);
+    expire(100000);
     ck_assert_uint_eq(presence_top_sessions(presence, top, 3), 0);
 }
 END_TEST
@@ -843,7 +894,7 @@ START_TEST(workers_are_described)
     struct worker_info info;
     three_connections();
     hello("lost", -100000);
-    presence_expire(presence, 1000);
+    expire(1000);
     presence_list_workers(presence, &list);
     ck_assert_uint_eq(list.count, 1);
     assert_slice(room[0].name, S("name"));
@@ -916,6 +967,7 @@ int main(void)
     Suite *suite = suite_create("presence");
     TCase *tests = one_case(suite, "presence");
     tcase_add_checked_fixture(tests, begin, end);
+    tcase_add_test(tests, a_report_is_applied_change_by_change);
     tcase_add_test(tests, a_full_report_says_who_is_there);
     tcase_add_test(tests, increments_add_and_take_away);
     tcase_add_test(tests, a_full_report_replaces_what_was_known);

@@ -53,8 +53,14 @@ static void publish(const char *data, size_t len, const char *id, const char *se
 /* Ask what `question` says. */
 static bool ask(void)
 {
+    struct presence_change change;
     ck_assert(!question.failed);
-    return sync_handle(&context, W, (struct slice){question.data, question.len}, 0, &answer);
+    enum sync_outcome outcome = sync_handle(&context, W, buf_slice(&question), 0, &answer);
+    while (presence_next(presence, &change))
+        ck_assert_int_eq(outcome, SYNC_REPORT);
+    if (outcome == SYNC_REPORT)
+        sync_reported(&context, W, buf_slice(&question), 0, &answer);
+    return outcome != SYNC_SILENCE;
 }
 
 static struct wire_page page_of(const struct wire_replay *what)
@@ -417,7 +423,7 @@ START_TEST(what_is_none_of_ours_is_ignored)
     static const struct slice wrong[] = {S_INIT(""), S_INIT("SSC\004"), S_INIT("hello, world"),
                                          S_INIT("SSC\004\003\0\0\0")};
     for (size_t i = 0; i < 4; i++)
-        ck_assert(!sync_handle(&context, W, wrong[i], 0, &answer));
+        ck_assert_int_eq(sync_handle(&context, W, wrong[i], 0, &answer), SYNC_SILENCE);
     wire_put_head(&question, &(struct wire_head){0});
     ck_assert(!ask());
     ck_assert_uint_eq(counters[SYNC_INVALID], 5);
