@@ -102,10 +102,10 @@ $(BUILD)/%.a:
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-WORKER_LIBS := -lfcgi -lzmq -lcrypto -ljansson -linih -lsodium
-BROKER_LIBS := -lzmq -ljansson -llmdb -lxxhash -lnats -linih -lsodium
+WORKER_LIBS := -lfcgi -lzmq -lcrypto -ljansson -lsodium
+BROKER_LIBS := -lzmq -ljansson -llmdb -lxxhash -lnats -lsodium
 LIBRARY_LIBS := -lzmq -ljansson -lcurl -lsodium
-CLIENT_LIBS := $(LIBRARY_LIBS) -linih
+CLIENT_LIBS := $(LIBRARY_LIBS)
 
 $(BUILD)/ssecast-broker: $(BUILD)/obj/broker/main.o $(BUILD)/libbroker.a $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) $(PIE) $^ $(BROKER_LIBS) -o $@

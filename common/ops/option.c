@@ -1,26 +1,22 @@
 /* option.c - collects the texts given for each row, lowest source first, then turns them into the
- * config struct.
- *
- * The only user of inih. It is handed lines that leave it no choice: no continuation lines, and no
- * comments behind a value, which would cut header lines short.
- */
+ * config struct. */
 #include "ops/option.h"
 
 #include <ctype.h>
 #include <errno.h>
-#include <ini.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/slice.h"
+#include "ops/option_file.h"
 #include "ops/option_number.h"
 #include "ops/variables.h"
 
-#define HELP_WIDTH 80      /* columns */
-#define HELP_NAMES_MAX 30  /* columns; a longer name has a line of its own */
-#define SHOWN_MAX 200      /* bytes of a value in an error */
-#define HIDDEN_SEMICOLON 1 /* stands for ';' while inih sees a line */
+#define HELP_WIDTH 80     /* columns */
+#define HELP_NAMES_MAX 30 /* columns; a longer name has a line of its own */
+#define SHOWN_MAX 200     /* bytes of a value in an error */
 
 enum option_source { FROM_NOWHERE, FROM_DEFAULT, FROM_FILE, FROM_ENVIRONMENT, FROM_COMMAND_LINE };
 
@@ -180,6 +176,9 @@ static bool accept_value(struct loader *l, const struct option_row *row, enum op
     } else if (option_is_number(row->type)) {
         option_describe_number(row, accepted, sizeof accepted);
         wanted = option_parse_number(row, value, &ignored) ? NULL : accepted;
+    } else if (strlen(value) > OPTION_VALUE_MAX) {
+        snprintf(accepted, sizeof accepted, "at most %u bytes", OPTION_VALUE_MAX);
+        wanted = accepted;
     } else if (has_controls(value)) {
         wanted = "text without control characters";
     } else if (row->check) {
@@ -190,33 +189,28 @@ static bool accept_value(struct loader *l, const struct option_row *row, enum op
     return !wanted;
 }
 
-static void add_item(struct loader *l, size_t index, enum option_source source, const char *text, size_t len)
+static void add_item(struct loader *l, size_t index, enum option_source source, struct slice text)
 {
     struct given *g = &l->given[index];
-    if (!given_add(g, text, len))
+    if (!given_add(g, text.data, text.len))
         fail_memory(l);
     else
         accept_value(l, &l->program->rows[index], source, g->items[g->count - 1]);
 }
 
-/* The piece without the spaces around it; an empty one is no item. */
-static void add_piece(struct loader *l, size_t index, enum option_source source, const char *text, size_t len)
+/* The piece without the white space around it; an empty one is no item. */
+static void add_piece(struct loader *l, size_t index, enum option_source source, struct slice piece)
 {
-    while (len > 0 && isspace((unsigned char)*text)) {
-        text++;
-        len--;
-    }
-    while (len > 0 && isspace((unsigned char)text[len - 1]))
-        len--;
-    if (len > 0)
-        add_item(l, index, source, text, len);
+    piece = option_trim(piece);
+    if (piece.len > 0)
+        add_item(l, index, source, piece);
 }
 
 static void add_pieces(struct loader *l, size_t index, enum option_source source, const char *value)
 {
     for (;;) {
         size_t len = strcspn(value, ",");
-        add_piece(l, index, source, value, len);
+        add_piece(l, index, source, (struct slice){value, len});
         if (value[len] == '\0')
             return;
         value += len + 1;
@@ -230,7 +224,8 @@ static bool has_fallback(const struct option_row *row)
 
 /* Take a value for row index. A higher source replaces what a lower one gave; within one source
  * lists grow and single values are replaced. An empty value means none, where a list may be
- * empty or a text has no default. */
+ * empty or a text has no default. White space around a text does not count, as in a file: so every
+ * text can be written into one. */
 static void give(struct loader *l, size_t index, enum option_source source, const char *value)
 {
     const struct option_row *row = &l->program->rows[index];
@@ -241,9 +236,13 @@ static void give(struct loader *l, size_t index, enum option_source source, cons
     if (row->type == OPTION_LIST)
         add_pieces(l, index, source, value);
     else if (row->type == OPTION_LINES)
-        add_piece(l, index, source, value, strlen(value));
-    else if (*value || option_is_number(row->type) || has_fallback(row))
-        add_item(l, index, source, value, strlen(value));
+        add_piece(l, index, source, slice_of(value));
+    else if (row->type == OPTION_TEXT && !has_fallback(row))
+        add_piece(l, index, source, slice_of(value));
+    else if (row->type == OPTION_TEXT)
+        add_item(l, index, source, option_trim(slice_of(value)));
+    else
+        add_item(l, index, source, slice_of(value));
 }
 
 static void give_defaults(struct loader *l)
@@ -320,49 +319,6 @@ static const char *suggest_argument(const struct option_program *program, const 
 
 /* The file */
 
-static void skip_line(FILE *file)
-{
-    int c;
-    do
-        c = getc(file);
-    while (c != EOF && c != '\n');
-}
-
-/* fgets() for inih. The line loses its indentation, and what would begin a comment within it is
- * hidden. */
-static char *read_line(char *out, int size, void *stream)
-{
-    void **context = stream;
-    struct loader *l = context[0];
-    if (l->failed || !fgets(out, size, context[1]))
-        return NULL;
-    l->line++;
-    size_t len = strlen(out), indent = strspn(out, " \t");
-    bool cut = len + 1 == (size_t)size && out[len - 1] != '\n';
-    memmove(out, out + indent, len - indent + 1);
-    if (cut && *out != '#' && *out != ';') {
-        fail(l, "%s, line %zu: longer than %d bytes", l->config_file, l->line, size - 2);
-        return NULL;
-    }
-    if (cut) {
-        skip_line(context[1]);
-        memcpy(out, "#\n", sizeof "#\n"); /* newer versions of inih refuse a line that has no end */
-    }
-    for (char *c = out + (*out != '\0'); *c; c++)
-        if (*c == ';')
-            *c = HIDDEN_SEMICOLON;
-    return out;
-}
-
-static char *unhide(const char *value)
-{
-    char *copy = strdup(value);
-    for (char *c = copy; c && *c; c++)
-        if (*c == HIDDEN_SEMICOLON)
-            *c = ';';
-    return copy;
-}
-
 static void fail_unknown_in_file(struct loader *l, const char *name)
 {
     const char *near = suggest_row(l->program, name, strlen(name));
@@ -370,43 +326,53 @@ static void fail_unknown_in_file(struct loader *l, const char *name)
          near ? near : "", near ? "'?" : "");
 }
 
-static int take_line(void *context, const char *section, const char *name, const char *value)
+static void take_pair(struct loader *l, const struct option_file *f)
 {
-    struct loader *l = context;
-    if (l->failed)
-        return 1;
-    size_t index = name ? find_row(l->program, name, strlen(name)) : 0;
-    if (*section || !name)
+    size_t index = find_row(l->program, f->name, strlen(f->name));
+    if (index == l->program->count)
+        fail_unknown_in_file(l, f->name);
+    else
+        give(l, index, FROM_FILE, f->value);
+}
+
+/* One line of the file. False after the last one. */
+static bool take_line(struct loader *l, struct option_file *f)
+{
+    enum option_line kind = option_file_next(f);
+    l->line = f->line;
+    switch (kind) {
+    case OPTION_LINE_END:
+        return false;
+    case OPTION_LINE_PAIR:
+        take_pair(l, f);
+        break;
+    case OPTION_LINE_SECTION:
         fail(l, "%s, line %zu: sections are not used here", l->config_file, l->line);
-    else if (index == l->program->count)
-        fail_unknown_in_file(l, name);
-    else {
-        char *copy = unhide(value ? value : "");
-        if (copy)
-            give(l, index, FROM_FILE, copy);
-        else
-            fail_memory(l);
-        free(copy);
+        break;
+    case OPTION_LINE_LONG:
+        fail(l, "%s, line %zu: longer than %u bytes", l->config_file, l->line, OPTION_LINE_MAX);
+        break;
+    case OPTION_LINE_BAD:
+        fail(l, "%s, line %zu: must be NAME = VALUE", l->config_file, l->line);
+        break;
     }
-    return 1;
+    return !l->failed;
 }
 
 static void give_file(struct loader *l)
 {
-    FILE *file = fopen(l->config_file, "re");
-    void *context[2] = {l, file};
-    if (!file) {
+    struct option_file file = {.file = fopen(l->config_file, "re")};
+    if (!file.file) {
         fail(l, "--config '%s': %s", l->config_file, strerror(errno));
         return;
     }
-    int bad_line = ini_parse_stream(read_line, context, take_line, l);
-    if (ferror(file))
+
+    errno = 0;
+    while (take_line(l, &file))
+        ;
+    if (ferror(file.file))
         fail(l, "--config '%s': %s", l->config_file, strerror(errno));
-    else if (bad_line > 0)
-        fail(l, "%s, line %d: must be NAME = VALUE", l->config_file, bad_line);
-    else if (bad_line < 0)
-        fail_memory(l);
-    fclose(file);
+    fclose(file.file);
 }
 
 /* --help and its kin */

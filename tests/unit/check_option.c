@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "capture.h"
+#include "ops/option_file.h"
 #include "support.h"
 
 struct config {
@@ -387,7 +388,7 @@ static const struct {
     {"config = other\n", "%s, line 1: unknown option 'config'"},
     {"\n\nretry = 1x\n", "--retry '1x' (%s, line 3): must be " RETRIES},
     {"retry =\n", "--retry '' (%s, line 1): must be " RETRIES},
-    {"[server]\nretry = 1\n", "%s, line 2: sections are not used here"},
+    {"[server]\nretry = 1\n", "%s, line 1: sections are not used here"},
     {"retry\n", "%s, line 1: must be NAME = VALUE"},
     {"retry = 1\nstore\n", "%s, line 2: must be NAME = VALUE"},
     {"store = /ok\n  retry = 5x\n", "--retry '5x' (%s, line 2): must be " RETRIES},
@@ -418,16 +419,47 @@ END_TEST
 
 START_TEST(long_lines_are_refused_and_long_comments_are_not)
 {
-    char text[1200];
-    snprintf(text, sizeof text, "#%0500d\nretry = 7\n", 0);
+    char text[20000];
+    snprintf(text, sizeof text, "#%010000d\nretry = 7\n", 0);
     load("--config", (char *)write_file(text));
     assert_run();
     ck_assert_uint_eq(run.config.retry, 7);
     forget();
-    snprintf(text, sizeof text, "note = %0500d\n", 0);
+    snprintf(text, sizeof text, "note = %010000d\n", 0);
     load("--config", (char *)write_file(text));
     ck_assert_int_eq(run.result, OPTION_BAD);
     ck_assert_ptr_nonnull(strstr(run.err, ", line 1: longer than "));
+}
+END_TEST
+
+START_TEST(a_value_has_the_same_bound_from_every_source)
+{
+    char value[OPTION_VALUE_MAX + 2], text[sizeof value + 100];
+    memset(value, 'x', sizeof value - 2);
+    value[sizeof value - 2] = '\0';
+    load("--note", value);
+    assert_run();
+    forget();
+    snprintf(text, sizeof text, "note = %s\nretry = 7\n", value);
+    load("--config", (char *)write_file(text));
+    assert_run();
+    ck_assert_str_eq(run.config.note, value);
+    ck_assert_uint_eq(run.config.retry, 7);
+    forget();
+    strcat(value, "x");
+    load("--note", value);
+    ck_assert_int_eq(run.result, OPTION_BAD);
+    ck_assert_ptr_nonnull(strstr(run.err, "must be at most 8192 bytes\n"));
+}
+END_TEST
+
+START_TEST(white_space_around_a_text_does_not_count)
+{
+    load("--store", " /a b ", "--note", "  ", "--header", " A: b ");
+    assert_run();
+    ck_assert_str_eq(run.config.store, "/a b");
+    ck_assert_ptr_null(run.config.note);
+    ck_assert_str_eq(run.config.header.items[0], "A: b");
 }
 END_TEST
 
@@ -549,6 +581,26 @@ START_TEST(print_config_can_be_fed_back)
 }
 END_TEST
 
+/* Values that a file's syntax could change or refuse. */
+static const char *const unusual[] = {" x",   "x ",    "  ", "; x", "# x",           "[x]",  "x ;y", "a = b",
+                                      "a: b", "\"x\"", "\\", "x\\", "\xef\xbb\xbfx", "\x85", "\xa0"};
+
+START_TEST(print_config_shows_every_value_so_that_it_is_read_again)
+{
+    char first[16384], longest[OPTION_VALUE_MAX + 1];
+    memset(longest, 'y', OPTION_VALUE_MAX);
+    longest[OPTION_VALUE_MAX] = '\0';
+    const char *value = (size_t)_i < sizeof unusual / sizeof unusual[0] ? unusual[_i] : longest;
+
+    load("--print-config", "--note", (char *)value);
+    ck_assert_int_eq(run.result, OPTION_EXIT);
+    strcpy(first, run.out);
+    load("--print-config", "--config", (char *)write_file(first));
+    ck_assert_str_eq(run.err, "");
+    ck_assert_str_eq(run.out, first);
+}
+END_TEST
+
 START_TEST(release_zeroes_and_may_come_twice)
 {
     load("--note", "x", "--header", "A: b");
@@ -616,6 +668,8 @@ static void add_sources(TCase *tests)
     tcase_add_loop_test(tests, a_wrong_file_is_told_with_its_line, 0, (int)(sizeof bad_files / sizeof bad_files[0]));
     tcase_add_test(tests, a_file_that_cannot_be_read_is_an_error);
     tcase_add_test(tests, long_lines_are_refused_and_long_comments_are_not);
+    tcase_add_test(tests, a_value_has_the_same_bound_from_every_source);
+    tcase_add_test(tests, white_space_around_a_text_does_not_count);
     tcase_add_test(tests, the_nearer_source_wins_and_replaces_lists);
     tcase_add_test(tests, a_wrong_value_is_told_even_where_it_is_overridden);
 }
@@ -628,6 +682,8 @@ static void add_answers(TCase *tests)
     tcase_add_test(tests, a_flag_needs_no_value);
     tcase_add_test(tests, values_that_do_not_go_together_are_refused);
     tcase_add_test(tests, print_config_can_be_fed_back);
+    tcase_add_loop_test(tests, print_config_shows_every_value_so_that_it_is_read_again, 0,
+                        (int)(sizeof unusual / sizeof unusual[0]) + 1);
 }
 
 int main(void)
