@@ -1,10 +1,10 @@
 #include "log/jetstream.h"
 
 #include <errno.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/base64.h"
 #include "codec/json.h"
 
 #define NS_PER_MS 1000000u
@@ -85,25 +85,18 @@ static bool find_object(const struct json_object *o, const char *name, struct js
     return json_get_object(o, name, out, &ignored) == 0 && out->value;
 }
 
-#define BASE64_LEN(bytes) (((bytes) + 2) / 3 * 4)
-
 /* The data of the message is base64. Invalid text leaves it empty. */
 static void copy_begin(const struct json_object *message, struct jetstream_reply *r)
 {
     struct json_fault ignored;
     struct slice text = {0};
     char bytes[JETSTREAM_BEGIN_LEN + 2]; /* whole groups of three */
-    size_t len = 0;
     if (json_get_text(message, "data", &text, &ignored) != 0 || !text.len)
         return;
 
     if (text.len > BASE64_LEN(JETSTREAM_BEGIN_LEN))
         text.len = BASE64_LEN(JETSTREAM_BEGIN_LEN);
-    int err = sodium_base642bin((unsigned char *)bytes, sizeof bytes, text.data, text.len, NULL, &len, NULL,
-                                sodium_base64_VARIANT_ORIGINAL);
-    if (err)
-        return;
-
+    size_t len = base64_decode(BASE64_PLAIN, text, bytes, sizeof bytes);
     r->begin_len = len < JETSTREAM_BEGIN_LEN ? len : JETSTREAM_BEGIN_LEN;
     memcpy(r->begin, bytes, r->begin_len);
 }

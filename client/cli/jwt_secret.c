@@ -13,22 +13,23 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/base64.h"
+
 #define SECRET_BYTES 32u
 #define FILE_MAX (1024u * 1024u)
-#define BASE64 sodium_base64_VARIANT_URLSAFE_NO_PADDING
 
 /* --- what is in the file --- */
 
 /* A JWK of these bytes; kid may be NULL. NULL without memory. */
 static json_t *jwk_of(const unsigned char *bytes, size_t len, const char *kid)
 {
-    size_t size = sodium_base64_encoded_len(len, BASE64);
+    size_t size = BASE64_LEN(len) + 1;
     char *text = malloc(size);
     if (!text)
         return NULL;
 
     json_t *jwk = json_pack("{s:s,s:s,s:s,s:s*,s:s}", "kty", "oct", "alg", "HS256", "use", "sig", "kid", kid, "k",
-                            sodium_bin2base64(text, size, bytes, len, BASE64));
+                            base64_encode_url((struct slice){(const char *)bytes, len}, text));
     sodium_memzero(text, size);
     free(text);
     return jwk;

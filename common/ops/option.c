@@ -233,11 +233,10 @@ static void give(struct loader *l, size_t index, enum option_source source, cons
     if (g->source != source || !is_list(row->type))
         given_clear(g);
     g->source = source;
+    bool may_be_empty = row->type == OPTION_LINES || (row->type == OPTION_TEXT && !has_fallback(row));
     if (row->type == OPTION_LIST)
         add_pieces(l, index, source, value);
-    else if (row->type == OPTION_LINES)
-        add_piece(l, index, source, slice_of(value));
-    else if (row->type == OPTION_TEXT && !has_fallback(row))
+    else if (may_be_empty)
         add_piece(l, index, source, slice_of(value));
     else if (row->type == OPTION_TEXT)
         add_item(l, index, source, option_trim(slice_of(value)));

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/base64.h"
 #include "base/must.h"
 #include "codec/json_in.h"
 
@@ -145,54 +146,12 @@ static int read_pem(struct slice text, struct jwks *out, const char **why)
     return err || out->count ? err : -EINVAL;
 }
 
-/* --- base64url --- */
-
-static int base64url_digit(char c)
-{
-    if (isupper((unsigned char)c))
-        return c - 'A';
-    if (islower((unsigned char)c))
-        return c - 'a' + 26;
-    if (isdigit((unsigned char)c))
-        return c - '0' + 52;
-    return c == '-' ? 62 : c == '_' ? 63 : -1;
-}
-
-/* Decode text into out. The bytes written; 0 when it is empty, longer than max, or not what an
- * encoder would write. */
-static size_t decode(struct slice text, unsigned char *out, size_t max)
-{
-    size_t len = 0;
-    unsigned bits = 0;
-    int count = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        int digit = base64url_digit(text.data[i]);
-        if (digit < 0)
-            return 0;
-        bits = (bits << 6 | (unsigned)digit) & 0xffff;
-        count += 6;
-        if (count < 8)
-            continue;
-        count -= 8;
-        if (len == max)
-            return 0;
-        out[len++] = (unsigned char)(bits >> count);
-    }
-    bool whole = count < 6 && (bits & ((1u << count) - 1)) == 0;
-    return whole ? len : 0;
-}
-
-size_t jwks_base64url(struct slice text, unsigned char *out, size_t max)
-{
-    return decode(text, out, max);
-}
-
 /* --- JWKS --- */
 
 /* A member's bytes. 0: it is not there, or not base64url. */
 static size_t get_bytes(const struct json_in *jwk, const char *name, unsigned char *out, size_t max)
 {
-    return decode(json_in_text(json_in_member(jwk, name)), out, max);
+    return base64_decode(BASE64_URL, json_in_text(json_in_member(jwk, name)), out, max);
 }
 
 static EVP_PKEY *key_of(const char *type, OSSL_PARAM_BLD *build)
@@ -390,18 +349,12 @@ static bool is_der(const unsigned char *bytes, size_t len)
 static bool is_der_text(struct slice text)
 {
     unsigned char bytes[NUMBER_MAX];
-    char copy[sizeof bytes * 4 / 3];
-    while (text.len && text.data[text.len - 1] == '=')
-        text.len--;
-    if (text.len > sizeof copy)
+    if (text.len > BASE64_LEN(sizeof bytes))
         return slice_begins(text, slice_of("MII"));
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.data[i];
-        if (c == '+')
-            c = '-';
-        copy[i] = c == '/' ? '_' : c;
-    }
-    size_t len = decode((struct slice){copy, text.len}, bytes, sizeof bytes);
+
+    size_t len = base64_decode(BASE64_PLAIN, text, bytes, sizeof bytes);
+    if (len == 0)
+        len = base64_decode(BASE64_URL, text, bytes, sizeof bytes);
     return is_der(bytes, len);
 }
 
@@ -593,7 +546,7 @@ static bool ec_fits(const struct jwk *key, struct slice text, const unsigned cha
 bool jwk_signed(const struct jwk *key, struct slice text, struct slice signature)
 {
     unsigned char bytes[SIGNATURE_MAX];
-    size_t len = decode(signature, bytes, sizeof bytes);
+    size_t len = base64_decode(BASE64_URL, signature, bytes, sizeof bytes);
     if (!len)
         return false;
     switch (key->use) {

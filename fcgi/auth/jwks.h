@@ -52,10 +52,6 @@ int jwks_read(enum jwks_kind kind, struct slice text, struct jwks *out, const ch
 /* SHA-256 of text: whether a file's text is another one than before. All zero without memory. */
 void jwks_digest(struct slice text, unsigned char out[JWKS_DIGEST]);
 
-/* Decode base64url into out. The bytes written; 0 when text is empty, longer than max, or not what an
- * encoder would write. */
-size_t jwks_base64url(struct slice text, unsigned char *out, size_t max);
-
 void jwks_release(struct jwks *set);
 
 /* Is signature (base64url) this key's, by its algorithm, for text? */

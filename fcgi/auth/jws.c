@@ -4,7 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "auth/jwks.h"
+#include "base/base64.h"
 #include "codec/json_in.h"
 
 static const char no_token[] = "it is not a JWT of three parts and at most 8192 bytes";
@@ -14,7 +14,7 @@ _Static_assert(JWS_BYTES_MAX == 8192u, "no_token names the limit");
 static struct json_in *part_object(struct slice part)
 {
     unsigned char *bytes = malloc(part.len + 1);
-    size_t len = bytes ? jwks_base64url(part, bytes, part.len) : 0;
+    size_t len = bytes ? base64_decode(BASE64_URL, part, bytes, part.len) : 0;
     struct json_in *json = len ? json_in_parse((struct slice){(const char *)bytes, len}) : NULL;
 
     free(bytes);

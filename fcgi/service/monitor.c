@@ -12,6 +12,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
+#include "base/base64.h"
 #include "ops/log.h"
 
 #define MAPPED_BITS 96 /* of ::ffff:0:0/96, which IPv4 addresses are put into */
@@ -169,29 +170,6 @@ static bool host_known(const struct monitor *m, const char *header)
 
 #define PASSWORD_MAX (MONITOR_TOKEN_MAX + 260u) /* with a name before it */
 
-static int base64_value(char c)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const char *at = c ? strchr(digits, c) : NULL;
-    return at ? (int)(at - digits) : -1;
-}
-
-/* As much of text as is base64 and has room, as a string. */
-static void decode_base64(const char *text, char *out, size_t size)
-{
-    unsigned bits = 0, count = 0;
-    size_t len = 0;
-    for (int value; (value = base64_value(*text)) >= 0 && len + 1 < size; text++) {
-        bits = (bits << 6 | (unsigned)value) & 0xffff;
-        count += 6;
-        if (count < 8)
-            continue;
-        count -= 8;
-        out[len++] = (char)(bits >> count & 0xff);
-    }
-    out[len] = '\0';
-}
-
 /* What stands behind the scheme's name in the header; NULL: it is of another scheme. */
 static const char *behind(const char *header, const char *scheme)
 {
@@ -208,7 +186,9 @@ static const char *token_brought(const struct params *params, char password[PASS
     const char *token = header ? behind(header, "Bearer") : NULL, *pair = header ? behind(header, "Basic") : NULL;
     if (token || !pair)
         return token ? token : "";
-    decode_base64(pair, password, PASSWORD_MAX);
+
+    size_t len = base64_decode(BASE64_PLAIN, slice_of(pair), password, PASSWORD_MAX - 1);
+    password[len] = '\0';
     const char *colon = strchr(password, ':');
     return colon ? colon + 1 : "";
 }
