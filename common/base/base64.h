@@ -13,7 +13,7 @@ enum base64_alphabet {
     BASE64_URL,   /* with - and _; there is no padding */
 };
 
-/* Characters of so many bytes, with padding. */
+/* The length of the text of this number of bytes, with padding. */
 #define BASE64_LEN(bytes) (((bytes) + 2) / 3 * 4)
 
 /* Decode text into out. Returns the number of bytes; 0 when text is empty, has more than max bytes,

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -38,12 +39,12 @@ struct pending {
     struct waiting *list; /* that contains it */
     struct intake intake;
     int64_t since, deadline;
-    struct pending *prev, *next;
+    TAILQ_ENTRY(pending) link;
 };
 
 /* Descriptors with the same timeout, the oldest first. */
 struct waiting {
-    struct pending *first, *last;
+    TAILQ_HEAD(pending_list, pending) all;
     size_t count;
     int timeout_ms;
 };
@@ -146,14 +147,7 @@ static void unlink_pending(struct pending *p)
 
     MUST(list->count);
     list->count--;
-    if (p->prev)
-        p->prev->next = p->next;
-    else
-        list->first = p->next;
-    if (p->next)
-        p->next->prev = p->prev;
-    else
-        list->last = p->prev;
+    TAILQ_REMOVE(&list->all, p, link);
     p->list = NULL;
 }
 
@@ -161,16 +155,11 @@ static void append_pending(struct waiting *list, struct pending *p)
 {
     MUST(!p->list);
     p->deadline = loop_now(p->acceptor->loop) + list->timeout_ms;
-    MUST(!list->last || list->last->deadline <= p->deadline);
+    const struct pending *last = TAILQ_LAST(&list->all, pending_list);
+    MUST(!last || last->deadline <= p->deadline);
     p->list = list;
     list->count++;
-    p->next = NULL;
-    p->prev = list->last;
-    if (list->last)
-        list->last->next = p;
-    else
-        list->first = p;
-    list->last = p;
+    TAILQ_INSERT_TAIL(&list->all, p, link);
 }
 
 /* Stop waiting and free p; its descriptor is the caller's. */
@@ -221,8 +210,9 @@ static void pending_ready(void *context, uint32_t events)
 
 static void fire_for(struct acceptor *a, const struct waiting *list)
 {
-    if (list->first && (!a->timer.due || list->first->deadline < a->timer.due))
-        loop_timer_set(a->loop, &a->timer, list->first->deadline);
+    const struct pending *first = TAILQ_FIRST(&list->all);
+    if (first && (!a->timer.due || first->deadline < a->timer.due))
+        loop_timer_set(a->loop, &a->timer, first->deadline);
 }
 
 static void set_timer(struct acceptor *a)
@@ -238,7 +228,7 @@ static void close_kept(struct acceptor *a, int64_t now, size_t max)
     struct pending *p;
 
     // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): release() unlinks what it frees
-    while (max-- && (p = a->kept.first) && p->deadline <= now)
+    while (max-- && (p = TAILQ_FIRST(&a->kept.all)) && p->deadline <= now)
         close(release(p));
 }
 
@@ -246,7 +236,7 @@ static void times_up(void *context, int64_t now)
 {
     struct acceptor *a = context;
     struct pending *p;
-    while ((p = a->requests.first) && p->deadline <= now) {
+    while ((p = TAILQ_FIRST(&a->requests.all)) && p->deadline <= now) {
         struct params params = {0};
         settle(p, intake_give_up(&a->intakes, &p->intake, &params), &params);
     }
@@ -326,7 +316,7 @@ static void make_way(struct acceptor *a, int64_t now)
 {
     struct pending *p;
     close_kept(a, INT64_MAX, SILENT_AT_ONCE);
-    for (int i = 0; i < SILENT_AT_ONCE && (p = a->requests.first); i++) {
+    for (int i = 0; i < SILENT_AT_ONCE && (p = TAILQ_FIRST(&a->requests.all)); i++) {
         // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): settle() unlinks what it frees
         if (p->deadline - a->requests.timeout_ms + SILENT_MS > now)
             return;
@@ -379,6 +369,8 @@ struct acceptor *acceptor_new(struct loop *loop, int listen_fd, size_t room, uin
     if (!a)
         return NULL;
     *a = (struct acceptor){.loop = loop, .hooks = hooks, .context = context};
+    TAILQ_INIT(&a->requests.all);
+    TAILQ_INIT(&a->kept.all);
     a->requests.timeout_ms = timeout_ms;
     a->kept.timeout_ms = ACCEPT_KEEP_MS;
     a->intakes = (struct intakes){.body_max = hooks->body_max,
@@ -413,11 +405,9 @@ void acceptor_free(struct acceptor **a)
 {
     if (!*a)
         return;
-    struct pending *next;
-    for (struct pending *p = (*a)->requests.first; p; p = next) {
-        next = p->next;
-        close(release(p));
-    }
+    struct pending *p;
+    while ((p = TAILQ_FIRST(&(*a)->requests.all)))
+        close(release(p)); // NOLINT(clang-analyzer-unix.Malloc): release() unlinks what it frees
     close_kept(*a, INT64_MAX, SIZE_MAX);
     int fd = (*a)->watch.fd;
     loop_remove((*a)->loop, &(*a)->watch);

@@ -21,30 +21,6 @@ static bool has_records(const struct conn *c)
 
 /* --- lists --- */
 
-static void list_remove(struct conn_list *l, struct conn *c)
-{
-    if (c->prev)
-        c->prev->next = c->next;
-    else
-        l->first = c->next;
-    if (c->next)
-        c->next->prev = c->prev;
-    else
-        l->last = c->prev;
-    c->prev = c->next = NULL;
-}
-
-static void list_append(struct conn_list *l, struct conn *c)
-{
-    c->prev = l->last;
-    c->next = NULL;
-    if (l->last)
-        l->last->next = c;
-    else
-        l->first = c;
-    l->last = c;
-}
-
 /* The list that c is in; NULL when dead. */
 static struct conn_list *list_of(struct conn *c)
 {
@@ -68,21 +44,21 @@ static struct conn_list *list_of(struct conn *c)
 static void enter(struct conn *c, enum conn_state state)
 {
     if (c->state != CONN_DEAD)
-        list_remove(list_of(c), c);
+        TAILQ_REMOVE(list_of(c), c, link);
     c->state = state;
     c->touched = c->progressed = loop_now(c->set->loop);
     if (state != CONN_DEAD)
-        list_append(list_of(c), c);
+        TAILQ_INSERT_TAIL(list_of(c), c, link);
 }
 
 void conn_touch(struct conn *c)
 {
     struct conn_list *list = list_of(c);
     c->touched = c->progressed = loop_now(c->set->loop);
-    if (c->state != CONN_DEAD && (list->last != c || c->spared)) {
-        list_remove(list, c);
+    if (c->state != CONN_DEAD && (TAILQ_NEXT(c, link) || c->spared)) {
+        TAILQ_REMOVE(list, c, link);
         c->spared = false;
-        list_append(list_of(c), c);
+        TAILQ_INSERT_TAIL(list_of(c), c, link);
     }
 }
 
@@ -157,9 +133,11 @@ void conn_cut(struct conn *c, enum end_cause cause)
  * over streams. */
 static void watch_over(struct conns *set, const struct conn_list *list, int64_t timeout)
 {
-    if (!list->first || !timeout)
+    const struct conn *first = TAILQ_FIRST(list);
+    if (!first || !timeout)
         return;
-    int64_t due = list->first->touched + timeout;
+
+    int64_t due = first->touched + timeout;
     if (!set->end_timer.due || due < set->end_timer.due)
         loop_timer_set(set->loop, &set->end_timer, due);
 }
@@ -167,8 +145,9 @@ static void watch_over(struct conns *set, const struct conn_list *list, int64_t 
 /* Cut the connections of the list without a write for this long. */
 static void cut_overdue(struct conns *set, struct conn_list *list, int64_t timeout, int64_t now)
 {
-    while (timeout && list->first && list->first->touched + timeout <= now)
-        conn_cut(list->first, END_SLOW);
+    struct conn *first;
+    while (timeout && (first = TAILQ_FIRST(list)) && first->touched + timeout <= now)
+        conn_cut(first, END_SLOW);
     watch_over(set, list, timeout);
 }
 
@@ -194,9 +173,10 @@ static void cut_or_spare(struct conn *c)
 static void cut_behind(struct conns *set, int64_t now)
 {
     struct conn_list *list = &set->behind;
+    struct conn *first;
 
-    while (list->first && list->first->touched + set->behind_ms <= now)
-        cut_or_spare(list->first);
+    while ((first = TAILQ_FIRST(list)) && first->touched + set->behind_ms <= now)
+        cut_or_spare(first);
     watch_over(set, list, set->behind_ms);
 }
 
@@ -372,12 +352,12 @@ static void account(struct conn *c, size_t written)
 static void change_list(struct conn *c, bool blocked, bool behind, bool spared)
 {
     MUST(behind || !spared);
-    list_remove(list_of(c), c);
+    TAILQ_REMOVE(list_of(c), c, link);
     c->blocked = blocked;
     c->behind = behind;
     c->spared = spared;
     c->touched = loop_now(c->set->loop);
-    list_append(list_of(c), c);
+    TAILQ_INSERT_TAIL(list_of(c), c, link);
     watch_over(c->set, &c->set->blocked, c->set->write_ms);
     watch_over(c->set, &c->set->behind, c->set->behind_ms);
 }
@@ -534,13 +514,15 @@ void conns_reap(struct conns *set)
 
 static void close_all(struct conn_list *list)
 {
-    while (list->first)
-        conn_cut(list->first, END_DRAIN);
+    struct conn *first;
+    while ((first = TAILQ_FIRST(list)))
+        conn_cut(first, END_DRAIN);
 }
 
 static void add_load(struct conns_load *load, const struct conn_list *list)
 {
-    for (const struct conn *c = list->first; c; c = c->next) {
+    const struct conn *c;
+    TAILQ_FOREACH (c, list, link) {
         load->bytes += c->queue.bytes;
         load->readers++;
     }
@@ -622,6 +604,13 @@ void conns_init(struct conns *set, struct loop *loop, const struct conns_hooks *
     *set = (struct conns){.loop = loop, .hooks = hooks, .budget = budget, .write_ms = write_ms, .counters = counters};
     set->behind_ms = write_ms && write_ms < CONN_BEHIND_MS ? write_ms : CONN_BEHIND_MS;
     set->end_timer = (struct loop_timer){.fire = end_overdue, .context = set};
+
+    TAILQ_INIT(&set->idle);
+    TAILQ_INIT(&set->blocked);
+    TAILQ_INIT(&set->behind);
+    TAILQ_INIT(&set->ending);
+    TAILQ_INIT(&set->cutting);
+    TAILQ_INIT(&set->linger);
 }
 
 int conn_open(struct conn *c, struct conns *set, const struct conn_hooks *hooks, int fd, uint16_t request,
@@ -643,7 +632,7 @@ int conn_open(struct conn *c, struct conns *set, const struct conn_hooks *hooks,
         return err;
     set->count++;
     c->touched = c->progressed = loop_now(set->loop);
-    list_append(list_of(c), c);
+    TAILQ_INSERT_TAIL(list_of(c), c, link);
     return 0;
 }
 

@@ -13,6 +13,8 @@
 #ifndef SSECAST_CONN_H
 #define SSECAST_CONN_H
 
+#include <sys/queue.h>
+
 #include "base/loop.h"
 #include "codec/wire.h"
 #include "http/queue.h"
@@ -52,16 +54,14 @@ struct conn {
     uint8_t tail_left;    /* bytes of the end of the response still to write */
     uint16_t record_left; /* bytes of the current record's content still to write */
     uint16_t record_len;
-    uint64_t timed_after;     /* latency is counted for events with a greater seq; UINT64_MAX: for none */
-    int64_t touched;          /* clock_ms() of the last write or change of list */
-    int64_t progressed;       /* of the last write or change of state */
-    struct conn *prev, *next; /* in the list of its state, longest first */
-    struct conn *next_dirty;  /* or, when dead, the next dead one */
+    uint64_t timed_after;    /* latency is counted for events with a greater seq; UINT64_MAX: for none */
+    int64_t touched;         /* clock_ms() of the last write or change of list */
+    int64_t progressed;      /* of the last write or change of state */
+    TAILQ_ENTRY(conn) link;  /* in the list of its state, longest first */
+    struct conn *next_dirty; /* or, when dead, the next dead one */
 };
 
-struct conn_list {
-    struct conn *first, *last;
-};
+TAILQ_HEAD(conn_list, conn);
 
 /* How a conn calls its owner. */
 struct conn_hooks {

@@ -81,15 +81,16 @@ static void give_up(struct call *c, bool asked)
 
 static void watch_over(struct services *set)
 {
-    if (set->first_call && !set->call_timer.due)
-        loop_timer_set(set->streams->loop, &set->call_timer, set->first_call->deadline);
+    const struct call *first = TAILQ_FIRST(&set->waiting);
+    if (first && !set->call_timer.due)
+        loop_timer_set(set->streams->loop, &set->call_timer, first->deadline);
 }
 
 static void too_late(void *context, int64_t now)
 {
     struct services *set = context;
     struct call *c;
-    while ((c = set->first_call) && c->deadline <= now)
+    while ((c = TAILQ_FIRST(&set->waiting)) && c->deadline <= now)
         give_up(c, upstream_was_sent(c->pending));
     watch_over(set);
 }
@@ -97,18 +98,19 @@ static void too_late(void *context, int64_t now)
 void services_give_up(struct services *set)
 {
     struct call *c;
-    while ((c = set->first_call))
+    while ((c = TAILQ_FIRST(&set->waiting)))
         give_up(c, upstream_was_sent(c->pending));
 }
 
 void services_init(struct services *set)
 {
+    TAILQ_INIT(&set->waiting);
     set->call_timer = (struct loop_timer){.fire = too_late, .context = set};
 }
 
 void services_release(struct services *set)
 {
-    MUST(!set->first_call && !set->asked_bytes);
+    MUST(TAILQ_EMPTY(&set->waiting) && !set->asked_bytes);
 
     loop_timer_stop(&set->call_timer);
     status_release(set);
@@ -120,14 +122,8 @@ static void end_wait(struct call *c)
     struct services *set = c->services;
     if (!c->deadline)
         return;
-    if (c->prev)
-        c->prev->next = c->next;
-    else
-        set->first_call = c->next;
-    if (c->next)
-        c->next->prev = c->prev;
-    else
-        set->last_call = c->prev;
+
+    TAILQ_REMOVE(&set->waiting, c, link);
     MUST(set->asked_bytes >= c->asked_bytes);
     set->asked_bytes -= c->asked_bytes;
     c->deadline = 0;
@@ -140,12 +136,7 @@ static void begin_wait(struct call *c, size_t bytes)
     c->deadline = loop_now(set->streams->loop) + SERVICE_TIMEOUT_MS;
     c->asked_bytes = bytes;
     set->asked_bytes += bytes;
-    c->prev = set->last_call;
-    if (c->prev)
-        c->prev->next = c;
-    else
-        set->first_call = c;
-    set->last_call = c;
+    TAILQ_INSERT_TAIL(&set->waiting, c, link);
     watch_over(set);
 }
 

@@ -11,6 +11,8 @@
 #ifndef SSECAST_SERVICE_H
 #define SSECAST_SERVICE_H
 
+#include <sys/queue.h>
+
 #include "http/exchange.h"
 #include "http/route.h"
 #include "stream/stream.h"
@@ -27,7 +29,7 @@ struct services {
     struct streams *streams;             /* their limits, counters, upstream and exchanges, and how they are */
     const struct monitor *monitor;       /* NULL: services that need one refuse everyone */
     struct route_rules route_rules;      /* which paths there are */
-    struct call *first_call, *last_call; /* waiting for the broker's reply, the longest first */
+    TAILQ_HEAD(call_list, call) waiting; /* for the broker's reply, the longest first */
     struct loop_timer call_timer;
     size_t asked_bytes;  /* of their pending requests */
     struct watch *watch; /* viewers of the status page; NULL: there was none yet */
@@ -40,7 +42,7 @@ struct call {
     const struct service *service;
     struct upstream_request *pending; /* to the broker, under way */
     int64_t deadline;                 /* for the broker's reply */
-    struct call *prev, *next;         /* in the list of waiting calls */
+    TAILQ_ENTRY(call) link;           /* in the list of waiting calls */
     const char *headers;              /* more of those of a refusal, each ended by CRLF; NULL: none */
     char *origin;                     /* a page of which may read the answer; NULL: none */
     size_t asked_bytes;               /* of the pending request */

@@ -78,13 +78,13 @@ static void answer_page(struct call *c)
 
 struct watcher {
     struct call *call;
-    struct watcher *next, *prev;
+    LIST_ENTRY(watcher) link;
     bool fresh; /* has not been told the past */
 };
 
 struct watch {
     struct services *set;
-    struct watcher *first;
+    LIST_HEAD(, watcher) watchers;
     size_t count;
     struct call *asker; /* the watcher in whose name the broker is being asked; NULL: it is not */
     int64_t asked_at;
@@ -119,10 +119,8 @@ static bool add_watcher(struct watch *watch, struct call *c)
     struct watcher *w = calloc(1, sizeof *w);
     if (!w)
         return false;
-    *w = (struct watcher){.call = c, .next = watch->first, .fresh = true};
-    if (watch->first)
-        watch->first->prev = w;
-    watch->first = w;
+    *w = (struct watcher){.call = c, .fresh = true};
+    LIST_INSERT_HEAD(&watch->watchers, w, link);
     watch->count++;
     c->state = w; /* freed with the call */
     return true;
@@ -134,12 +132,8 @@ static void closed(struct call *c)
     struct watcher *w = c->state;
     if (!w)
         return;
-    if (w->next)
-        w->next->prev = w->prev;
-    if (w->prev)
-        w->prev->next = w->next;
-    else
-        watch->first = w->next;
+
+    LIST_REMOVE(w, link);
     watch->count--;
     if (watch->asker == c)
         watch->asker = NULL;
@@ -153,8 +147,8 @@ static void tell_all(struct watch *watch, struct slice text, bool whole)
 {
     struct event *e = event_text(text);
     struct watcher *next;
-    for (struct watcher *w = watch->first; e && w; w = next) {
-        next = w->next; /* sending may end it */
+    for (struct watcher *w = LIST_FIRST(&watch->watchers); e && w; w = next) {
+        next = LIST_NEXT(w, link); /* sending may end it */
         w->fresh = w->fresh && !whole;
         conn_send(&w->call->exchange.conn, e);
     }
@@ -178,10 +172,11 @@ static void ask(struct watch *watch, int64_t now)
 {
     char json[64];
     bool whole = false;
-    for (const struct watcher *w = watch->first; w; w = w->next)
-        whole = whole || w->fresh;
+    const struct watcher *w;
+    LIST_FOREACH(w, &watch->watchers, link)
+    whole = whole || w->fresh;
     int len = snprintf(json, sizeof json, "{\"op\":\"status\",\"seconds\":%d}", whole ? SECONDS_FIRST : SECONDS_AGAIN);
-    struct call *c = watch->first->call;
+    struct call *c = LIST_FIRST(&watch->watchers)->call;
     c->pending =
         upstream_command(watch->set->streams->upstream, c, &grant_everything, (struct slice){json, (size_t)len}, false);
     watch->asker = c->pending ? c : NULL;
@@ -191,8 +186,9 @@ static void ask(struct watch *watch, int64_t now)
 
 static void end_all(struct watch *watch)
 {
-    while (watch->first)
-        conn_end(&watch->first->call->exchange.conn, END_ANSWERED);
+    struct watcher *w;
+    while ((w = LIST_FIRST(&watch->watchers)))
+        conn_end(&w->call->exchange.conn, END_ANSWERED);
 }
 
 static void each_second(void *context, int64_t now)
@@ -200,7 +196,7 @@ static void each_second(void *context, int64_t now)
     struct watch *watch = context;
     if (watch->set->streams->draining)
         end_all(watch);
-    if (!watch->first)
+    if (LIST_EMPTY(&watch->watchers))
         return;
     if (watch->asker && now - watch->asked_at >= REPLY_TIMEOUT_MS) {
         upstream_forget(&watch->asker->pending);
@@ -208,7 +204,7 @@ static void each_second(void *context, int64_t now)
     }
     if (!upstream_connected(watch->set->streams->upstream) || now - watch->asked_at >= REPLY_TIMEOUT_MS)
         tell_all(watch, slice_of("event: away\ndata: {}\n\n"), false);
-    if (watch->first && !watch->asker && upstream_connected(watch->set->streams->upstream))
+    if (!LIST_EMPTY(&watch->watchers) && !watch->asker && upstream_connected(watch->set->streams->upstream))
         ask(watch, now); /* telling them may have ended the last one */
     loop_timer_set(watch->set->streams->loop, &watch->timer, now + EACH_MS);
 }

@@ -3,7 +3,9 @@
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
+#include "base/must.h"
 #include "base/table.h"
 
 #define SECOND_US INT64_C(1000000)
@@ -11,15 +13,15 @@
 
 struct address {
     uint64_t streams;
-    int64_t next_us;             /* when the next request would be due at the exact rate */
-    struct address *prev, *next; /* in the list of those without streams, the longest silent first */
+    int64_t next_us;           /* when the next request would be due at the exact rate */
+    TAILQ_ENTRY(address) link; /* in the list of those without streams, the longest silent first */
 };
 
 struct addresses {
     uint64_t max_streams;
     int64_t interval_us; /* between requests; 0: no limit */
     struct table *table;
-    struct address *first, *last;
+    TAILQ_HEAD(, address) without; /* streams */
     size_t idle;
 };
 
@@ -59,34 +61,24 @@ static bool read_key(const char *remote, unsigned char key[KEY_BYTES])
 
 static void list_append(struct addresses *a, struct address *address)
 {
-    address->prev = a->last;
-    address->next = NULL;
-    if (a->last)
-        a->last->next = address;
-    else
-        a->first = address;
-    a->last = address;
+    TAILQ_INSERT_TAIL(&a->without, address, link);
     a->idle++;
 }
 
 static void list_remove(struct addresses *a, struct address *address)
 {
-    if (address->prev)
-        address->prev->next = address->next;
-    else
-        a->first = address->next;
-    if (address->next)
-        address->next->prev = address->prev;
-    else
-        a->last = address->prev;
+    MUST(a->idle > 0);
+    TAILQ_REMOVE(&a->without, address, link);
     a->idle--;
 }
 
 /* Remove addresses whose rate has no effect now, and those above ADDRESSES_IDLE_MAX. */
 static void addresses_forget(struct addresses *a, int64_t now_us)
 {
-    for (int i = 0; i < FORGET_MAX && a->first && (a->first->next_us <= now_us || a->idle > ADDRESSES_IDLE_MAX); i++) {
-        struct address *oldest = a->first;
+    struct address *oldest;
+    for (int i = 0; i < FORGET_MAX && (oldest = TAILQ_FIRST(&a->without)); i++) {
+        if (oldest->next_us > now_us && a->idle <= ADDRESSES_IDLE_MAX)
+            break;
         list_remove(a, oldest);
         table_remove(a->table, oldest);
     }
@@ -99,6 +91,7 @@ struct addresses *addresses_new(uint64_t max_streams, uint64_t rate)
     struct addresses *a = calloc(1, sizeof *a);
     if (!a)
         return NULL;
+    TAILQ_INIT(&a->without);
     a->max_streams = max_streams;
     a->interval_us = rate ? SECOND_US / (int64_t)rate : 0;
     a->table = table_new(sizeof(struct address));

@@ -47,9 +47,9 @@ static void heartbeat_send(struct conn *c)
 
 void heartbeat_arm(struct streams *set)
 {
-    if (set->exchanges->conns.idle.first && !set->beat_timer.due)
-        loop_timer_set(set->loop, &set->beat_timer,
-                       set->exchanges->conns.idle.first->touched + (int64_t)set->limits.heartbeat_ms);
+    const struct conn *first = TAILQ_FIRST(&set->exchanges->conns.idle);
+    if (first && !set->beat_timer.due)
+        loop_timer_set(set->loop, &set->beat_timer, first->touched + (int64_t)set->limits.heartbeat_ms);
 }
 
 /* The list is in the order of the last write, so only due connections are visited. */
@@ -57,7 +57,7 @@ static void heartbeat_due(void *context, int64_t now)
 {
     struct streams *set = context;
     int64_t due = now - (int64_t)set->limits.heartbeat_ms;
-    for (struct conn *c; (c = set->exchanges->conns.idle.first) && c->touched <= due;)
+    for (struct conn *c; (c = TAILQ_FIRST(&set->exchanges->conns.idle)) && c->touched <= due;)
         heartbeat_send(c);
     bans_expire(set->bans, streams_broker_ms(set));
     state_expire(set->current, streams_broker_ms(set));

@@ -69,7 +69,11 @@ static uint64_t sent_position(const struct stream *s)
 static void add_lagging(const struct streams *set, const struct conn_list *list, struct buf *b, int *count)
 {
     char id[REGISTRY_ID_MAX];
-    for (struct conn *c = list->first; c && *count < LAGGING_MAX; c = c->next) {
+    struct conn *c;
+    TAILQ_FOREACH (c, list, link) {
+        if (*count == LAGGING_MAX)
+            break;
+
         const struct stream *s = stream_of(c);
         if (!s || !set->window)
             continue;

@@ -428,12 +428,12 @@ START_TEST(one_that_falls_behind_goes_on_when_it_reads)
 {
     struct peer *p = peer_new((enum conn_transport)_i, 4096);
     fall_behind(p);
-    ck_assert(p->conn.state == CONN_OPEN && p->conn.behind && conns.behind.first == &p->conn);
+    ck_assert(p->conn.state == CONN_OPEN && p->conn.behind && TAILQ_FIRST(&conns.behind) == &p->conn);
     ck_assert_uint_eq(conns_load(&conns).bytes, p->conn.queue.bytes);
     read_all(p);
     ck_assert_uint_eq(p->conn.queue.bytes, 0);
     conn_catch_up(&p->conn);
-    ck_assert(conns.idle.first == &p->conn && !conns.behind.first);
+    ck_assert(TAILQ_FIRST(&conns.idle) == &p->conn && !TAILQ_FIRST(&conns.behind));
     ck_assert_int_eq(p->conn.state, CONN_OPEN);
     peer_free(p);
 }
@@ -767,19 +767,19 @@ END_TEST
 START_TEST(the_longest_idle_comes_first)
 {
     struct peer *a = peer_new(CONN_RECORDS, 0), *b = peer_new(CONN_RECORDS, 0), *c = peer_new(CONN_RECORDS, 0);
-    ck_assert_ptr_eq(conns.idle.first, &a->conn);
+    ck_assert_ptr_eq(TAILQ_FIRST(&conns.idle), &a->conn);
     say(a, "x");
     turn();
-    ck_assert_ptr_eq(conns.idle.first, &b->conn);
+    ck_assert_ptr_eq(TAILQ_FIRST(&conns.idle), &b->conn);
     conn_touch(&b->conn);
-    ck_assert_ptr_eq(conns.idle.first, &c->conn);
-    ck_assert_ptr_eq(conns.idle.last, &b->conn);
+    ck_assert_ptr_eq(TAILQ_FIRST(&conns.idle), &c->conn);
+    ck_assert_ptr_eq(TAILQ_LAST(&conns.idle, conn_list), &b->conn);
     peer_free(a);
     peer_free(c);
-    ck_assert_ptr_eq(conns.idle.first, &b->conn);
-    ck_assert_ptr_eq(conns.idle.last, &b->conn);
+    ck_assert_ptr_eq(TAILQ_FIRST(&conns.idle), &b->conn);
+    ck_assert_ptr_eq(TAILQ_LAST(&conns.idle, conn_list), &b->conn);
     peer_free(b);
-    ck_assert_ptr_null(conns.idle.first);
+    ck_assert_ptr_null(TAILQ_FIRST(&conns.idle));
 }
 END_TEST
 
@@ -825,8 +825,8 @@ START_TEST(one_that_takes_a_little_is_kept)
     read_all(p);
     assert_arrived(p, false);
     ck_assert(!p->conn.blocked);
-    ck_assert_ptr_eq(conns.idle.first, &p->conn);
-    ck_assert_ptr_null(conns.blocked.first);
+    ck_assert_ptr_eq(TAILQ_FIRST(&conns.idle), &p->conn);
+    ck_assert_ptr_null(TAILQ_FIRST(&conns.blocked));
     poll(NULL, 0, 120);
     turn();
     ck_assert_int_eq(p->conn.state, CONN_OPEN);
@@ -838,20 +838,20 @@ START_TEST(those_that_wait_are_not_among_the_idle)
 {
     struct peer *a = peer_new(CONN_RECORDS, 4096), *b = peer_new(CONN_RECORDS, 4096);
     fill(a);
-    ck_assert_ptr_eq(conns.blocked.first, &a->conn);
-    ck_assert_ptr_eq(conns.idle.first, &b->conn);
+    ck_assert_ptr_eq(TAILQ_FIRST(&conns.blocked), &a->conn);
+    ck_assert_ptr_eq(TAILQ_FIRST(&conns.idle), &b->conn);
     fill(b);
-    ck_assert_ptr_null(conns.idle.first);
+    ck_assert_ptr_null(TAILQ_FIRST(&conns.idle));
     poll(NULL, 0, 5);
     receive(a, SIZE_MAX);
     turn();
     fill(a);
-    ck_assert_ptr_eq(conns.blocked.first, &b->conn); /* the longest first */
+    ck_assert_ptr_eq(TAILQ_FIRST(&conns.blocked), &b->conn); /* the longest first */
     conn_end(&b->conn, END_SHUTDOWN);
-    ck_assert_ptr_eq(conns.blocked.first, &a->conn);
-    ck_assert_ptr_eq(conns.blocked.last, &a->conn);
+    ck_assert_ptr_eq(TAILQ_FIRST(&conns.blocked), &a->conn);
+    ck_assert_ptr_eq(TAILQ_LAST(&conns.blocked, conn_list), &a->conn);
     conn_cut(&a->conn, END_CLIENT);
-    ck_assert_ptr_null(conns.blocked.first);
+    ck_assert_ptr_null(TAILQ_FIRST(&conns.blocked));
     peer_free(a);
     peer_free(b);
 }
@@ -1167,12 +1167,12 @@ START_TEST(what_waits_for_a_socket_leaves_when_it_is_there)
     say(p, "two");
     turn();
     ck_assert_int_eq(p->conn.state, CONN_OPEN);
-    ck_assert_ptr_null(conns.idle.first); /* it has no heartbeat */
+    ck_assert_ptr_null(TAILQ_FIRST(&conns.idle)); /* it has no heartbeat */
     ck_assert_int_eq(conn_attach(&p->conn, fd), 0);
     turn();
     receive(p, SIZE_MAX);
     ck_assert_str_eq(p->raw, "onetwo");
-    ck_assert_ptr_eq(conns.idle.first, &p->conn);
+    ck_assert_ptr_eq(TAILQ_FIRST(&conns.idle), &p->conn);
     say(p, "three");
     turn();
     receive(p, SIZE_MAX);
@@ -1220,7 +1220,7 @@ START_TEST(without_a_socket_it_may_fall_behind)
     read_all(p);
     ck_assert_uint_eq(p->conn.queue.bytes, 0);
     conn_catch_up(&p->conn);
-    ck_assert_ptr_eq(conns.idle.first, &p->conn);
+    ck_assert_ptr_eq(TAILQ_FIRST(&conns.idle), &p->conn);
     peer_free(p);
 }
 END_TEST

@@ -278,8 +278,10 @@ static void join(uint64_t position)
 static struct stream *last_stream(void)
 {
     const struct conns *all = &exchanges.conns;
-    struct conn *blocked = all->behind.last ? all->behind.last : all->blocked.last;
-    return (struct stream *)(blocked ? blocked : all->idle.last);
+    struct conn *last = TAILQ_LAST(&all->behind, conn_list);
+    if (!last)
+        last = TAILQ_LAST(&all->blocked, conn_list);
+    return (struct stream *)(last ? last : TAILQ_LAST(&all->idle, conn_list));
 }
 
 /* Answer a stream's question with the events from first to last. */
@@ -1519,7 +1521,7 @@ START_TEST(a_burst_beyond_the_budget_is_read_from_the_window)
     publish(201, NULL);
     assert_seqs(read_on(&clients[0]), 101, 201);
     ck_assert(s->state == STREAM_LIVE && !s->exchange.conn.behind);
-    ck_assert(exchanges.conns.behind.first == NULL);
+    ck_assert(TAILQ_FIRST(&exchanges.conns.behind) == NULL);
     ck_assert_uint_eq(set.counters[DELIVERIES], BURST + 1);
     ck_assert_uint_eq(set.counters[STREAMS_BEHIND], 1);
     ck_assert_uint_eq(set.counters[ENDS_SLOW] + set.counters[REPLAYS_LOCAL], 0);
@@ -1565,7 +1567,7 @@ START_TEST(one_that_is_behind_and_takes_nothing_is_cut)
     }
     ck_assert_uint_eq(set.counters[ENDS_SLOW], 1);
     ck_assert_uint_eq(registry_count(set.registry), 0);
-    ck_assert(exchanges.conns.behind.first == NULL);
+    ck_assert(TAILQ_FIRST(&exchanges.conns.behind) == NULL);
 }
 END_TEST
 
@@ -1917,10 +1919,10 @@ START_TEST(one_that_could_not_be_written_to_is_kept_alive_again)
     body(c);
     say(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = 101, .data = {data, sizeof data}});
     turn();
-    ck_assert_ptr_null(exchanges.conns.idle.first);
+    ck_assert_ptr_null(TAILQ_FIRST(&exchanges.conns.idle));
     poll(NULL, 0, 50);
     turn();
-    while (exchanges.conns.blocked.first) {
+    while (TAILQ_FIRST(&exchanges.conns.blocked)) {
         receive(c, SIZE_MAX);
         turn();
     }

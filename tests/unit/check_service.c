@@ -93,7 +93,7 @@ static void teardown(void)
     services_release(&services);
     streams_release(&set);
     ck_assert_uint_eq(services.asked_bytes, 0);
-    ck_assert_ptr_null(services.first_call);
+    ck_assert_ptr_null(TAILQ_FIRST(&services.waiting));
     upstream_free(&set.upstream);
     tokens_free(&set.tokens);
     loop_free(&set.loop);
@@ -169,7 +169,7 @@ static const struct ask good = {.token = MAY, .body = "{\"data\":1}"};
 /* What the broker replies to the call that waits for the longest. */
 static void reply(const char *json)
 {
-    struct call *c = services.first_call;
+    struct call *c = TAILQ_FIRST(&services.waiting);
     ck_assert_ptr_nonnull(c);
     upstream_forget(&c->pending); /* as upstream does */
     service_replied(c, slice_of(json));
@@ -261,7 +261,7 @@ START_TEST(what_cannot_be_published_is_refused)
     };
     send_request(rows[_i].ask);
     assert_answer(rows[_i].status, rows[_i].part);
-    ck_assert_ptr_null(services.first_call);
+    ck_assert_ptr_null(TAILQ_FIRST(&services.waiting));
     ck_assert_uint_eq(set.counters[PUBLISHES_HTTP_REFUSED], 1);
 }
 END_TEST
@@ -339,7 +339,8 @@ START_TEST(calls_are_answered_each_with_its_own)
         client = -1;
     }
     close(clients[1]);
-    conn_cut(&services.first_call->next->exchange.conn, END_CLIENT); /* raw ones do not notice by themselves */
+    conn_cut(&TAILQ_NEXT(TAILQ_FIRST(&services.waiting), link)->exchange.conn,
+             END_CLIENT); /* raw ones do not notice by themselves */
     turn();
     ck_assert_uint_eq(services.asked_bytes, 2 * strlen(good.body));
     ck_assert_uint_eq(set.counters[ENDS_CLIENT], 0); /* it was no stream */
