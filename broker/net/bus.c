@@ -12,7 +12,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zmq.h>
 
 #include "base/folder.h"
 #include "base/must.h"
@@ -22,16 +21,16 @@
 #include "net/zap.h"
 #include "ops/curve_key.h"
 #include "ops/endpoint.h"
-#include "ops/exposure.h"
 #include "ops/log.h"
+#include "ops/zsock.h"
 
 #define SOCKETS BUS_SOCKETS
 #define SPARES 8u
 
-#define HEARTBEAT_MS 5000
-#define HEARTBEAT_TIMEOUT_MS 15000
 /* Answers that wait for one worker. The worker retries when one was dropped. */
 #define ANSWERS_WAITING 10000
+/* Requests that wait from one peer. libzmq's own default. */
+#define REQUESTS_WAITING 1000
 /* Batches that wait for one worker. A batch has up to 256 KiB, shared among all workers. The bound
  * is high, because a dropped batch has to be fetched through sync. It exists, because a worker that
  * does not read would hold memory without end. Under load the heartbeat disconnects such a worker
@@ -71,7 +70,7 @@ struct binding {
 
 struct bus {
     void *zmq;
-    void *sockets[SOCKETS];
+    struct zsock sockets[SOCKETS];            /* monitored: listeners, connections and failed handshakes */
     zmq_msg_t parts[SOCKETS][1 + BUS_FRAMES]; /* of the message received last: peer, frames */
     char envelopes[SOCKETS][ENVELOPE_MAX];    /* of the message received last */
     int *locks;
@@ -86,7 +85,6 @@ struct bus {
     size_t barred_count;             /* since the start */
     struct unread *unread;           /* of large replies on the commands socket */
     void *zap;                       /* receives ZAP requests; NULL: without CURVE */
-    void *monitors[SOCKETS];         /* of listeners, connections and failed handshakes */
     zmq_msg_t zap_frames[ZAP_PREFIX + ZAP_REQUEST_FRAMES];
     bus_admit *admit;
     void *admit_context;
@@ -98,52 +96,43 @@ struct bus {
 
 /* --- opening --- */
 
-static int set_int(void *socket, int option, int value)
+static int open_zsock(struct bus *b, enum bus_socket which)
 {
-    return zmq_setsockopt(socket, option, &value, sizeof value);
-}
-
-static int set_max_message(void *socket, int64_t bytes)
-{
-    return zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &bytes, sizeof bytes);
-}
-
-static int set_up_commands(const struct bus *b, void *socket)
-{
-    return set_max_message(socket, (int64_t)b->config->max_command) |
-           set_int(socket, ZMQ_SNDHWM, b->config->max_replies) | set_int(socket, ZMQ_ROUTER_MANDATORY, 1);
+    const struct bus_config *c = b->config;
+    const int64_t message_max[SOCKETS] = {
+        [BUS_COMMANDS] = (int64_t)c->max_command,
+        [BUS_SYNC] = (int64_t)WIRE_MESSAGE_MAX,
+        [BUS_FEED] = SUBSCRIPTION_MAX,
+        [BUS_PRESENCE] = SUBSCRIPTION_MAX,
+    };
+    const int send_max[SOCKETS] = {
+        [BUS_COMMANDS] = c->max_replies,
+        [BUS_SYNC] = ANSWERS_WAITING,
+        [BUS_FEED] = BATCHES_WAITING,
+        [BUS_PRESENCE] = CHANGES_WAITING,
+    };
+    const struct zsock_options options = {
+        .type = socket_types[which],
+        .handshake_ms = c->handshake_ms,
+        .send_max = send_max[which],
+        .receive_max = socket_types[which] == ZMQ_XPUB ? SUBSCRIPTIONS_WAITING : REQUESTS_WAITING,
+        .message_max = message_max[which],
+        .monitored = ZMQ_EVENT_LISTENING | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+                     ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL,
+    };
+    return zsock_open(&b->sockets[which], b->zmq, &options);
 }
 
 /* ROUTER_HANDOVER: a worker may reconnect before its dead connection was noticed. */
-static int set_up_sync(void *socket)
+static int set_up(struct bus *b, enum bus_socket which)
 {
-    return set_max_message(socket, (int64_t)WIRE_MESSAGE_MAX) | set_int(socket, ZMQ_SNDHWM, ANSWERS_WAITING) |
-           set_int(socket, ZMQ_ROUTER_MANDATORY, 1) | set_int(socket, ZMQ_ROUTER_HANDOVER, 1);
-}
-
-static int set_up_publisher(void *socket, int waiting)
-{
-    return set_max_message(socket, SUBSCRIPTION_MAX) | set_int(socket, ZMQ_SNDHWM, waiting) |
-           set_int(socket, ZMQ_RCVHWM, SUBSCRIPTIONS_WAITING);
-}
-
-static int set_up(const struct bus *b, enum bus_socket which)
-{
-    void *socket = b->sockets[which];
-    int err = set_int(socket, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS) |
-              set_int(socket, ZMQ_HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS) |
-              set_int(socket, ZMQ_HANDSHAKE_IVL, b->config->handshake_ms) | set_int(socket, ZMQ_LINGER, 0);
-    switch (which) {
-    case BUS_COMMANDS:
-        return err | set_up_commands(b, socket);
-    case BUS_SYNC:
-        return err | set_up_sync(socket);
-    case BUS_FEED:
-        return err | set_up_publisher(socket, BATCHES_WAITING);
-    case BUS_PRESENCE:
-        break;
-    }
-    return err | set_up_publisher(socket, CHANGES_WAITING);
+    struct zsock *z = &b->sockets[which];
+    int err = open_zsock(b, which);
+    if (!err && (which == BUS_COMMANDS || which == BUS_SYNC))
+        err = zsock_set(z, ZMQ_ROUTER_MANDATORY, 1);
+    if (!err && which == BUS_SYNC)
+        err = zsock_set(z, ZMQ_ROUTER_HANDOVER, 1);
+    return err;
 }
 
 static int lock_endpoint(struct bus *b, const char *option, const char *endpoint)
@@ -162,26 +151,25 @@ static int lock_endpoint(struct bus *b, const char *option, const char *endpoint
 
 /* Enable CURVE for endpoints that are bound from now on: libzmq copies the options of a socket when
  * it binds. This cannot be undone. */
-static int protect(const struct bus *b, enum bus_socket which)
+static int protect(struct bus *b, enum bus_socket which)
 {
-    void *socket = b->sockets[which];
+    struct zsock *z = &b->sockets[which];
     const char *secret = b->config->secret_key, *domain = option_names[which];
     if (!secret)
         return 0;
-    return set_int(socket, ZMQ_CURVE_SERVER, 1) |
-           zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, secret, CURVE_KEY_LEN + 1) |
-           zmq_setsockopt(socket, ZMQ_ZAP_DOMAIN, domain, strlen(domain));
+    if (zmq_setsockopt(z->socket, ZMQ_CURVE_SECRETKEY, secret, CURVE_KEY_LEN + 1) != 0 ||
+        zmq_setsockopt(z->socket, ZMQ_ZAP_DOMAIN, domain, strlen(domain)) != 0)
+        return -errno;
+    return zsock_set(z, ZMQ_CURVE_SERVER, 1);
 }
 
 /* The umask ensures that the file of an ipc endpoint never has more permissions than --ipc-mode. */
-static int bind_with_mode(const struct bus *b, enum bus_socket which, const char *endpoint)
+static int bind_with_mode(struct bus *b, enum bus_socket which, const char *endpoint)
 {
-    set_int(b->sockets[which], ZMQ_IPV6, endpoint_is_ipv6(endpoint));
     mode_t before = umask(0777 & ~(mode_t)b->config->ipc_mode);
-    int result = zmq_bind(b->sockets[which], endpoint), err = errno;
+    int err = zsock_bind(&b->sockets[which], endpoint);
     umask(before);
-    errno = err;
-    return result;
+    return err;
 }
 
 static int bind_endpoint(struct bus *b, enum bus_socket which, const char *endpoint)
@@ -191,12 +179,14 @@ static int bind_endpoint(struct bus *b, enum bus_socket which, const char *endpo
     size_t len = sizeof bound->endpoint;
     if (lock_endpoint(b, option, endpoint) != 0)
         return -1;
-    if (bind_with_mode(b, which, endpoint) != 0) {
-        log_error("--%s %s: cannot bind: %s", option, endpoint, zmq_strerror(errno));
+
+    int err = bind_with_mode(b, which, endpoint);
+    if (err) {
+        log_error("--%s %s: cannot bind: %s", option, endpoint, zmq_strerror(-err));
         return -1;
     }
     bound->socket = which;
-    zmq_getsockopt(b->sockets[which], ZMQ_LAST_ENDPOINT, bound->endpoint, &len);
+    zmq_getsockopt(b->sockets[which].socket, ZMQ_LAST_ENDPOINT, bound->endpoint, &len);
     b->binding_count++;
     return 0;
 }
@@ -220,21 +210,6 @@ static int bind_all(struct bus *b, enum bus_socket which, bool tcp)
     return 0;
 }
 
-/* libzmq reports listeners, connections and failed handshakes here. The queue is unbounded: a full
- * one would block the thread of libzmq. */
-static int open_monitor(struct bus *b, enum bus_socket which)
-{
-    char name[64];
-    snprintf(name, sizeof name, "inproc://monitor-%s", option_names[which]);
-    b->monitors[which] = zmq_socket(b->zmq, ZMQ_PAIR);
-    if (!b->monitors[which] || set_int(b->monitors[which], ZMQ_RCVHWM, 0) != 0 ||
-        zmq_socket_monitor(b->sockets[which], name,
-                           ZMQ_EVENT_LISTENING | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
-                               ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL) != 0)
-        return -1;
-    return zmq_connect(b->monitors[which], name);
-}
-
 /* Call it before any endpoint is bound: libzmq admits every peer while there is no ZAP socket. */
 static int open_zap(struct bus *b)
 {
@@ -251,15 +226,17 @@ static int open_zap(struct bus *b)
 
 static int open_socket(struct bus *b, enum bus_socket which)
 {
-    b->sockets[which] = zmq_socket(b->zmq, socket_types[which]);
-    if (!b->sockets[which] || set_up(b, which) != 0 || open_monitor(b, which) != 0) {
-        log_error("--%s: cannot create the socket: %s", option_names[which], zmq_strerror(errno));
+    int err = set_up(b, which);
+    if (err) {
+        log_error("--%s: cannot create the socket: %s", option_names[which], zmq_strerror(-err));
         return -1;
     }
     if (bind_all(b, which, false) != 0)
         return -1;
-    if (protect(b, which) != 0) {
-        log_error("--curve-key-file: libzmq rejects the key: %s", zmq_strerror(errno));
+
+    err = protect(b, which);
+    if (err) {
+        log_error("--curve-key-file: libzmq rejects the key: %s", zmq_strerror(-err));
         return -1;
     }
     return bind_all(b, which, true);
@@ -319,12 +296,9 @@ static void close_socket(struct bus *b, int which, int linger_ms)
 {
     for (size_t i = 0; i <= BUS_FRAMES; i++)
         zmq_msg_close(&b->parts[which][i]);
-    if (b->sockets[which]) {
-        set_int(b->sockets[which], ZMQ_LINGER, linger_ms);
-        zmq_close(b->sockets[which]);
-    }
-    if (b->monitors[which])
-        zmq_close(b->monitors[which]);
+    if (b->sockets[which].socket)
+        zsock_set(&b->sockets[which], ZMQ_LINGER, linger_ms);
+    zsock_close(&b->sockets[which]);
 }
 
 static void close_zap(struct bus *b)
@@ -332,7 +306,8 @@ static void close_zap(struct bus *b)
     for (size_t i = 0; i < ZAP_PREFIX + ZAP_REQUEST_FRAMES; i++)
         zmq_msg_close(&b->zap_frames[i]);
     if (b->zap) {
-        set_int(b->zap, ZMQ_LINGER, 0);
+        int none = 0;
+        zmq_setsockopt(b->zap, ZMQ_LINGER, &none, sizeof none);
         zmq_close(b->zap);
     }
 }
@@ -360,11 +335,6 @@ void bus_close(struct bus **b, int linger_ms)
 }
 
 /* --- admission --- */
-
-static struct slice slice_of_part(zmq_msg_t *part)
-{
-    return (struct slice){zmq_msg_data(part), zmq_msg_size(part)};
-}
 
 /* Receive a ZAP request. Returns the number of its frames; 0: no request waits. */
 static size_t receive_zap(struct bus *b)
@@ -413,31 +383,13 @@ static void answer_zap(struct bus *b)
     struct curve_key key = {0};
     for (size_t count; (count = receive_zap(b)) > 0;) {
         for (size_t i = ZAP_PREFIX; i < count; i++)
-            frames[i - ZAP_PREFIX] = slice_of_part(&b->zap_frames[i]);
+            frames[i - ZAP_PREFIX] = zsock_slice(&b->zap_frames[i]);
         if (count < ZAP_PREFIX || !zap_read(frames, count - ZAP_PREFIX, &q))
             continue;
         if (q.key.len)
             curve_key_encode((const unsigned char *)q.key.data, &key);
         send_zap_reply(b, &q, q.key.len && admitted(b, &q, &key) ? slice_of(key.text) : (struct slice){0});
     }
-}
-
-/* A monitor event has two frames: a number (u16) with a value (u32), and an endpoint. */
-#define EVENT_LEN 6
-
-static bool next_event(void *monitor, uint16_t *event, int32_t *value)
-{
-    char frame[512];
-    size_t len = sizeof(int);
-    int more = 1;
-    if (zmq_recv(monitor, frame, sizeof frame, ZMQ_DONTWAIT) < EVENT_LEN)
-        return false;
-    memcpy(event, frame, sizeof *event);
-    memcpy(value, frame + sizeof *event, sizeof *value);
-    for (zmq_getsockopt(monitor, ZMQ_RCVMORE, &more, &len); more; zmq_getsockopt(monitor, ZMQ_RCVMORE, &more, &len))
-        if (zmq_recv(monitor, frame, sizeof frame, ZMQ_DONTWAIT) < 0)
-            break;
-    return true;
 }
 
 static bool is_tcp_listener(int fd)
@@ -503,7 +455,7 @@ struct bus_events bus_events(struct bus *b)
     uint16_t event;
     int32_t value;
     for (int which = 0; which < SOCKETS; which++)
-        while (next_event(b->monitors[which], &event, &value)) {
+        while (zsock_next_event(&b->sockets[which], &event, &value)) {
             if (event == ZMQ_EVENT_LISTENING)
                 add_listener(b, value);
             else if (event == ZMQ_EVENT_ACCEPTED)
@@ -529,7 +481,7 @@ void bus_cut(struct bus *b, enum bus_socket which)
     for (size_t i = 0; i < b->binding_count; i++) {
         struct binding *bound = &b->bindings[i];
         if (bound->socket == which && endpoint_is_tcp(bound->endpoint) && !bound->attempts &&
-            zmq_unbind(b->sockets[which], bound->endpoint) == 0)
+            zmq_unbind(b->sockets[which].socket, bound->endpoint) == 0)
             bound->attempts = 1;
     }
 }
@@ -543,12 +495,13 @@ static bool rebind(struct bus *b)
         struct binding *bound = &b->bindings[i];
         if (!bound->attempts)
             continue;
-        set_int(b->sockets[bound->socket], ZMQ_IPV6, endpoint_is_ipv6(bound->endpoint));
-        if (zmq_bind(b->sockets[bound->socket], bound->endpoint) == 0)
+
+        int err = zsock_bind(&b->sockets[bound->socket], bound->endpoint);
+        if (!err)
             bound->attempts = 0;
         else if (++bound->attempts == REBIND_ATTEMPTS)
             log_error("--%s %s: rebind failed: %s; retrying", option_names[bound->socket], bound->endpoint,
-                      zmq_strerror(errno));
+                      zmq_strerror(-err));
         missing = missing || bound->attempts;
     }
     return missing;
@@ -576,8 +529,8 @@ static void drain_subscriptions(struct bus *b, enum bus_socket which)
 {
     zmq_msg_t message;
     zmq_msg_init(&message);
-    while (zmq_msg_recv(&message, b->sockets[which], ZMQ_DONTWAIT) >= 0) {
-        struct slice text = slice_of_part(&message);
+    while (zmq_msg_recv(&message, b->sockets[which].socket, ZMQ_DONTWAIT) >= 0) {
+        struct slice text = zsock_slice(&message);
         size_t *all = &b->subscribed[which];
         if (text.len && text.data[0] == 1)
             *all += text.len;
@@ -596,7 +549,7 @@ bool bus_wait(struct bus *b, int fd, int64_t timeout_ms)
     if (rebind(b) && timeout_ms > REBIND_MS)
         timeout_ms = REBIND_MS;
     for (; count < SOCKETS; count++)
-        items[count] = (zmq_pollitem_t){.socket = b->sockets[count], .events = ZMQ_POLLIN};
+        items[count] = (zmq_pollitem_t){.socket = b->sockets[count].socket, .events = ZMQ_POLLIN};
     if (b->paused)
         items[BUS_COMMANDS].events = 0;
     items[count++] = (zmq_pollitem_t){.fd = fd, .events = ZMQ_POLLIN};
@@ -605,7 +558,7 @@ bool bus_wait(struct bus *b, int fd, int64_t timeout_ms)
     for (unsigned i = 0; i < BUS_WATCHES; i++)
         items[count++] = (zmq_pollitem_t){.fd = b->watched[i], .events = ZMQ_POLLIN};
     for (int which = 0; which < SOCKETS; which++)
-        items[count++] = (zmq_pollitem_t){.socket = b->monitors[which], .events = ZMQ_POLLIN};
+        items[count++] = (zmq_pollitem_t){.socket = b->sockets[which].monitor, .events = ZMQ_POLLIN};
     if (zmq_poll(items, count, (long)timeout_ms) < 0)
         return false;
     if (items[BUS_FEED].revents)
@@ -654,7 +607,7 @@ static void receive_frames(void *socket, zmq_msg_t *parts, char *envelope, struc
         if (zmq_msg_recv(part, socket, ZMQ_DONTWAIT) < 0)
             break; /* cannot be: a message arrives whole */
         more = zmq_msg_more(part);
-        struct slice frame = slice_of_part(part);
+        struct slice frame = zsock_slice(part);
         if (in_envelope && more && !frame.len) {
             envelope[len++] = 0;
             m->envelope = (struct slice){envelope, len};
@@ -675,11 +628,11 @@ static void receive_frames(void *socket, zmq_msg_t *parts, char *envelope, struc
 bool bus_receive(struct bus *b, enum bus_socket from, struct bus_message *m)
 {
     zmq_msg_t *parts = b->parts[from];
-    if (zmq_msg_recv(&parts[0], b->sockets[from], ZMQ_DONTWAIT) < 0)
+    if (zmq_msg_recv(&parts[0], b->sockets[from].socket, ZMQ_DONTWAIT) < 0)
         return false;
-    *m = (struct bus_message){.peer = slice_of_part(&parts[0])};
+    *m = (struct bus_message){.peer = zsock_slice(&parts[0])};
     if (zmq_msg_more(&parts[0]))
-        receive_frames(b->sockets[from], parts, b->envelopes[from], m);
+        receive_frames(b->sockets[from].socket, parts, b->envelopes[from], m);
     const char *user = b->zap && m->frame_count ? zmq_msg_gets(&parts[1], "User-Id") : NULL;
     m->user = slice_of(user);
     if (m->frame_count == 0)
@@ -739,7 +692,7 @@ static int make_large(struct bus *b, struct slice peer, struct slice body, zmq_m
 static int send_large(struct bus *b, struct slice peer, struct slice envelope, struct slice body)
 {
     zmq_msg_t message;
-    void *socket = b->sockets[BUS_COMMANDS];
+    void *socket = b->sockets[BUS_COMMANDS].socket;
     int err = make_large(b, peer, body, &message);
     if (err)
         return err;
@@ -758,7 +711,7 @@ static int send_large(struct bus *b, struct slice peer, struct slice envelope, s
 
 int bus_send(struct bus *b, enum bus_socket to, struct slice peer, struct slice envelope, struct slice body)
 {
-    void *socket = b->sockets[to];
+    void *socket = b->sockets[to].socket;
     if (to == BUS_COMMANDS && body.len >= LARGE_REPLY)
         return send_large(b, peer, envelope, body);
     if (zmq_send(socket, peer.data, peer.len, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
@@ -769,5 +722,5 @@ int bus_send(struct bus *b, enum bus_socket to, struct slice peer, struct slice 
 
 int bus_publish(struct bus *b, enum bus_socket on, struct slice message)
 {
-    return zmq_send(b->sockets[on], message.data, message.len, ZMQ_DONTWAIT) < 0 ? -errno : 0;
+    return zmq_send(b->sockets[on].socket, message.data, message.len, ZMQ_DONTWAIT) < 0 ? -errno : 0;
 }

@@ -18,7 +18,7 @@
 #include "base/clock.h"
 #include "ops/curve_key.h"
 #include "ops/endpoint.h"
-#include "ops/handshake.h"
+#include "ops/zsock.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define AGAIN_MS 1000
@@ -29,22 +29,9 @@ struct link_message {
     int count;
 };
 
-/* An endpoint, its socket and the state of its handshakes. */
-struct link_endpoint {
-    void *socket;
-    void *monitor; /* receives libzmq's handshake events */
-    char *endpoint;
-    bool curve;
-    enum handshake last; /* how the last handshake failed */
-    unsigned cuts;       /* consecutive HANDSHAKE_CUT */
-    bool reached;        /* a peer accepted a connection */
-    bool greeted;        /* a handshake succeeded once */
-    int64_t again_at;    /* when to reconnect, because libzmq does not; 0: not set */
-};
-
 struct link {
     void *context;
-    struct link_endpoint *endpoints;
+    struct zsock *endpoints;
     size_t count;
     size_t current;    /* the endpoint in use */
     zmq_msg_t message; /* received last */
@@ -93,51 +80,30 @@ void link_message_free(struct link_message **p)
 
 struct slice link_message_json(const struct link_message *p)
 {
-    zmq_msg_t *frame = (zmq_msg_t *)&p->frames[0]; /* libzmq's functions take no const */
-    return (struct slice){zmq_msg_data(frame), zmq_msg_size(frame)};
+    return zsock_slice(&p->frames[0]);
 }
 
 /* ---- opening ---- */
 
-static int set_number(void *socket, int option, int value)
+/* The options of a socket of this type. send_max 0: the window limits pending requests, and -EAGAIN
+ * means that the socket is not connected. receive_max 0: at most one reply for each request. */
+static struct zsock_options options_of(int type, int receive_max)
 {
-    return zmq_setsockopt(socket, option, &value, sizeof value) ? -errno : 0;
-}
-
-static int set_numbers(void *socket)
-{
-    static const struct {
-        int option, value; /* ms where it is a time */
-    } rows[] = {
-        {ZMQ_LINGER, 0},
-        {ZMQ_IMMEDIATE, 1},
-        {ZMQ_RECONNECT_IVL, 100},
-        {ZMQ_RECONNECT_IVL_MAX, 1000},
-        {ZMQ_HANDSHAKE_IVL, 5000},
-        {ZMQ_HEARTBEAT_IVL, 5000},
-        {ZMQ_HEARTBEAT_TIMEOUT, 15000},
-        {ZMQ_SNDHWM, 0}, /* the window limits pending requests; -EAGAIN: not connected */
-        {ZMQ_RCVHWM, 0}, /* at most one reply for each pending request */
+    return (struct zsock_options){
+        .type = type,
+        .handshake_ms = 5000,
+        .receive_max = receive_max,
+        .message_max = REPLY_MAX,
+        .reconnect_max_ms = 1000,
+        .again_ms = AGAIN_MS,
+        .immediate = true,
+        .monitored = ZMQ_EVENT_CONNECTED | ZSOCK_HANDSHAKES,
     };
-    int64_t max = REPLY_MAX;
-    for (size_t i = 0; i < COUNT(rows); i++) {
-        int err = set_number(socket, rows[i].option, rows[i].value);
-        if (err)
-            return err;
-    }
-    return zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &max, sizeof max) ? -errno : 0;
 }
 
 int ssecast_curve_keypair(char public_key[41], char secret_key[41])
 {
     return zmq_curve_keypair(public_key, secret_key) ? -errno : 0;
-}
-
-static int set_key(void *socket, int option, const char *key)
-{
-    if (strlen(key) != 40)
-        return -EINVAL;
-    return zmq_setsockopt(socket, option, key, 41) ? -errno : 0;
 }
 
 int ssecast_curve_read(const char *file, char public_key[41], char secret_key[41])
@@ -155,46 +121,24 @@ int ssecast_curve_read(const char *file, char public_key[41], char secret_key[41
     return err;
 }
 
-/* The key pair in use: the caller's, or a new one. */
-static int find_pair(const struct ssecast_curve *curve, char public_key[41], char secret_key[41])
-{
-    if (!curve->secret_key)
-        return curve->public_key ? -EINVAL : ssecast_curve_keypair(public_key, secret_key);
-    if (strlen(curve->secret_key) != CURVE_KEY_LEN || (curve->public_key && strlen(curve->public_key) != CURVE_KEY_LEN))
-        return -EINVAL;
-    memcpy(secret_key, curve->secret_key, CURVE_KEY_LEN + 1);
-    if (!curve->public_key)
-        return zmq_curve_public(public_key, secret_key) ? -errno : 0;
-    memcpy(public_key, curve->public_key, CURVE_KEY_LEN + 1);
-    return 0;
-}
-
-static int set_curve(void *socket, const struct ssecast_curve *curve)
+/* Brokers use keys on tcp only; ipc is protected by file permissions. */
+static int protect(struct zsock *z, const char *endpoint, const struct ssecast_curve *curve)
 {
     char public_key[41], secret_key[41];
-    int err = find_pair(curve, public_key, secret_key);
-    if (!err)
-        err = set_key(socket, ZMQ_CURVE_SERVERKEY, curve->server_key);
-    if (!err)
-        err = set_key(socket, ZMQ_CURVE_PUBLICKEY, public_key);
-    if (!err)
-        err = set_key(socket, ZMQ_CURVE_SECRETKEY, secret_key);
-    explicit_bzero(secret_key, sizeof secret_key);
-    return err;
-}
-
-/* Brokers use keys on tcp only; ipc is protected by file permissions. */
-static bool is_tcp(const char *endpoint)
-{
-    return strncmp(endpoint, "tcp://", 6) == 0;
-}
-
-static int protect(struct link_endpoint *s, const struct ssecast_curve *curve)
-{
     if (!curve->server_key)
         return curve->public_key || curve->secret_key ? -EINVAL : 0;
-    s->curve = is_tcp(s->endpoint);
-    return s->curve ? set_curve(s->socket, curve) : 0;
+    if (!endpoint_is_tcp(endpoint))
+        return 0;
+    if (curve->secret_key)
+        return zsock_protect(z, curve->server_key, curve->public_key, curve->secret_key);
+    if (curve->public_key)
+        return -EINVAL;
+
+    int err = ssecast_curve_keypair(public_key, secret_key);
+    if (!err)
+        err = zsock_protect(z, curve->server_key, public_key, secret_key);
+    explicit_bzero(secret_key, sizeof secret_key);
+    return err;
 }
 
 static int watch(const struct link *l, int fd)
@@ -212,50 +156,29 @@ static int open_descriptors(struct link *l)
 
 static int watch_socket(const struct link *l, void *socket)
 {
-    int fd;
-    size_t size = sizeof fd;
-    return zmq_getsockopt(socket, ZMQ_FD, &fd, &size) ? -errno : watch(l, fd);
+    int fd = zsock_fd(socket);
+    return fd < 0 ? fd : watch(l, fd);
 }
 
-/* The monitor has no high water mark: a full queue would block libzmq's thread. */
-static int open_monitor(void *context, size_t number, struct link_endpoint *s)
+static int connect_to(struct zsock *z, const char *endpoint)
 {
-    char name[32];
-    snprintf(name, sizeof name, "inproc://monitor-%zu", number);
-    s->monitor = zmq_socket(context, ZMQ_PAIR);
-    int err = s->monitor ? set_number(s->monitor, ZMQ_RCVHWM, 0) : -errno;
-    if (!err &&
-        zmq_socket_monitor(s->socket, name,
-                           ZMQ_EVENT_CONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
-                               ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH))
-        err = -errno;
-    if (!err && zmq_connect(s->monitor, name))
-        err = -errno;
-    return err;
+    int err = zsock_connect(z, endpoint);
+    return err == -EPROTONOSUPPORT ? -EINVAL : err;
 }
 
-static int connect_to(struct link *l, const char *endpoint, const struct ssecast_curve *curve)
+/* Open one more socket. */
+static int add_endpoint(struct link *l, const char *endpoint, const struct ssecast_curve *curve)
 {
-    struct link_endpoint *s = &l->endpoints[l->count];
-    s->socket = zmq_socket(l->context, ZMQ_DEALER);
-    if (!s->socket)
-        return -errno;
-    l->count++;
-    s->endpoint = strdup(endpoint);
-    int err = s->endpoint ? set_numbers(s->socket) : -ENOMEM;
+    const struct zsock_options options = options_of(ZMQ_DEALER, 0);
+    struct zsock *z = &l->endpoints[l->count++];
+    int err = zsock_open(z, l->context, &options);
     if (!err)
-        err = set_number(s->socket, ZMQ_IPV6, endpoint_is_ipv6(endpoint));
+        err = protect(z, endpoint, curve);
     if (!err)
-        err = protect(s, curve);
+        err = watch_socket(l, z->monitor);
     if (!err)
-        err = open_monitor(l->context, l->count, s);
-    if (!err)
-        err = watch_socket(l, s->monitor);
-    if (!err)
-        err = watch_socket(l, s->socket);
-    if (!err && zmq_connect(s->socket, endpoint))
-        err = errno == EPROTONOSUPPORT ? -EINVAL : -errno;
-    return err;
+        err = watch_socket(l, z->socket);
+    return err ? err : connect_to(z, endpoint);
 }
 
 static int open_link(struct link *l, const struct ssecast_publisher_options *options)
@@ -269,7 +192,7 @@ static int open_link(struct link *l, const struct ssecast_publisher_options *opt
         return -ENOMEM;
     int err = open_descriptors(l);
     for (size_t i = 0; i < count && !err; i++)
-        err = connect_to(l, endpoints[i], &options->curve);
+        err = add_endpoint(l, endpoints[i], &options->curve);
     return err;
 }
 
@@ -289,21 +212,13 @@ int link_new(struct link **out, const struct ssecast_publisher_options *options)
     return err;
 }
 
-static void close_endpoint(struct link_endpoint *s)
-{
-    zmq_close(s->socket);
-    if (s->monitor)
-        zmq_close(s->monitor);
-    free(s->endpoint);
-}
-
 void link_free(struct link **l)
 {
     if (!*l)
         return;
     zmq_msg_close(&(*l)->message);
     for (size_t i = 0; i < (*l)->count; i++)
-        close_endpoint(&(*l)->endpoints[i]);
+        zsock_close(&(*l)->endpoints[i]);
     free((*l)->endpoints);
     if ((*l)->context)
         zmq_ctx_term((*l)->context);
@@ -343,60 +258,11 @@ bool link_is_woken(const struct link *l)
 
 /* ---- handshakes ---- */
 
-static enum handshake meaning(uint16_t event)
+static void look_at(struct zsock *z, int64_t now)
 {
-    switch (event) {
-    case ZMQ_EVENT_CONNECTED:
-        return HANDSHAKE_SILENT; /* until the handshake ends */
-    case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
-        return HANDSHAKE_NONE;
-    case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
-        return HANDSHAKE_REFUSED;
-    case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
-        return HANDSHAKE_MISMATCH;
-    default:
-        return HANDSHAKE_CUT;
-    }
-}
-
-/* Read the next event of a monitor, which has two frames. False when there is none. */
-static bool next_handshake(void *monitor, enum handshake *what)
-{
-    uint16_t event;
-    char first[8], address[512];
-    if (zmq_recv(monitor, first, sizeof first, ZMQ_DONTWAIT) < (int)sizeof event)
-        return false;
-    zmq_recv(monitor, address, sizeof address, ZMQ_DONTWAIT);
-    memcpy(&event, first, sizeof event);
-    *what = meaning(event);
-    return true;
-}
-
-static void note(struct link_endpoint *s, enum handshake what)
-{
-    if (what == HANDSHAKE_SILENT) {
-        s->reached = true;
-        return;
-    }
-
-    s->greeted = s->greeted || what == HANDSHAKE_NONE;
-    s->last = what;
-    s->cuts = what == HANDSHAKE_CUT ? s->cuts + 1 : 0;
-}
-
-static void look_at(struct link_endpoint *s, int64_t now)
-{
-    enum handshake what;
-    while (next_handshake(s->monitor, &what)) {
-        note(s, what);
-        if (handshake_final(what))
-            s->again_at = now + AGAIN_MS;
-    }
-    if (s->again_at && now >= s->again_at) {
-        s->again_at = 0;
-        zmq_disconnect(s->socket, s->endpoint);
-        zmq_connect(s->socket, s->endpoint);
-    }
+    while (zsock_next_handshake(z, now))
+        ;
+    zsock_reconnect(z, now);
 }
 
 void link_look(struct link *l, int64_t now)
@@ -416,11 +282,7 @@ int64_t link_due(const struct link *l)
 
 const char *link_problem(const struct link *l)
 {
-    const struct link_endpoint *s = &l->endpoints[l->current];
-    bool unsure = s->last == HANDSHAKE_NONE || (s->last == HANDSHAKE_CUT && s->cuts < HANDSHAKE_CUTS);
-    if (unsure && s->reached && !s->greeted)
-        return handshake_problem(HANDSHAKE_SILENT, s->curve);
-    return unsure ? NULL : handshake_problem(s->last, s->curve);
+    return zsock_problem(&l->endpoints[l->current]);
 }
 
 /* ---- messages ---- */
@@ -461,41 +323,11 @@ void link_move(struct link *l)
     l->current = (l->current + 1) % l->count;
 }
 
-/* 0, or -errno; -EAGAIN: none. */
-static int next_frame(struct link *l, void *socket)
-{
-    return zmq_msg_recv(&l->message, socket, ZMQ_DONTWAIT) < 0 ? -errno : 0;
-}
-
-/* Skip the frames after the text. */
-static void skip_rest(struct link *l, void *socket)
-{
-    zmq_msg_t frame;
-    bool more = zmq_msg_more(&l->message);
-    while (more) {
-        zmq_msg_init(&frame);
-        more = zmq_msg_recv(&frame, socket, ZMQ_DONTWAIT) >= 0 && zmq_msg_more(&frame);
-        zmq_msg_close(&frame);
-    }
-}
-
-static int receive_from(struct link *l, void *socket, struct slice *text)
-{
-    int err = next_frame(l, socket);
-    while (!err && zmq_msg_size(&l->message) == 0 && zmq_msg_more(&l->message))
-        err = next_frame(l, socket);
-    if (err)
-        return err == -EAGAIN ? 0 : err;
-    skip_rest(l, socket);
-    *text = (struct slice){zmq_msg_data(&l->message), zmq_msg_size(&l->message)};
-    return 1;
-}
-
 int link_receive(struct link *l, struct slice *text)
 {
     int got = 0;
     for (size_t i = 0; got == 0 && i < l->count; i++)
-        got = receive_from(l, l->endpoints[(l->current + i) % l->count].socket, text);
+        got = zsock_receive(&l->endpoints[(l->current + i) % l->count], &l->message, text);
     return got;
 }
 
@@ -506,32 +338,20 @@ int link_receive(struct link *l, struct slice *text)
 
 struct subscriber {
     void *context;
-    struct link_endpoint endpoint;
+    struct zsock zsock;
     zmq_msg_t message; /* received last */
 };
 
 static int open_subscriber(struct subscriber *e, const char *endpoint, const struct ssecast_curve *curve)
 {
-    struct link_endpoint *s = &e->endpoint;
+    const struct zsock_options options = options_of(ZMQ_SUB, QUEUED_MAX);
     e->context = zmq_ctx_new();
-    s->socket = e->context ? zmq_socket(e->context, ZMQ_SUB) : NULL;
-    if (!s->socket)
-        return errno ? -errno : -ENOMEM;
-    s->endpoint = strdup(endpoint);
-    int err = s->endpoint ? set_numbers(s->socket) : -ENOMEM;
+    int err = e->context ? zsock_open(&e->zsock, e->context, &options) : -ENOMEM;
     if (!err)
-        err = set_number(s->socket, ZMQ_IPV6, endpoint_is_ipv6(endpoint));
-    if (!err)
-        err = set_number(s->socket, ZMQ_RCVHWM, QUEUED_MAX);
-    if (!err)
-        err = protect(s, curve);
-    if (!err)
-        err = open_monitor(e->context, 0, s);
-    if (!err && zmq_setsockopt(s->socket, ZMQ_SUBSCRIBE, "", 0))
+        err = protect(&e->zsock, endpoint, curve);
+    if (!err && zmq_setsockopt(e->zsock.socket, ZMQ_SUBSCRIBE, "", 0))
         err = -errno;
-    if (!err && zmq_connect(s->socket, endpoint))
-        err = errno == EPROTONOSUPPORT ? -EINVAL : -errno;
-    return err;
+    return err ? err : connect_to(&e->zsock, endpoint);
 }
 
 int subscriber_new(struct subscriber **out, const char *endpoint, const struct ssecast_curve *curve)
@@ -551,8 +371,7 @@ void subscriber_free(struct subscriber **e)
     if (!*e)
         return;
     zmq_msg_close(&(*e)->message);
-    if ((*e)->endpoint.socket)
-        close_endpoint(&(*e)->endpoint);
+    zsock_close(&(*e)->zsock);
     if ((*e)->context)
         zmq_ctx_term((*e)->context);
     free(*e);
@@ -561,21 +380,12 @@ void subscriber_free(struct subscriber **e)
 
 void subscriber_wait(struct subscriber *e, int fd, int64_t ms)
 {
-    look_at(&e->endpoint, clock_ms());
-    zmq_pollitem_t items[] = {{.socket = e->endpoint.socket, .events = ZMQ_POLLIN}, {.fd = fd, .events = ZMQ_POLLIN}};
+    look_at(&e->zsock, clock_ms());
+    zmq_pollitem_t items[] = {{.socket = e->zsock.socket, .events = ZMQ_POLLIN}, {.fd = fd, .events = ZMQ_POLLIN}};
     zmq_poll(items, 2, (long)ms);
 }
 
 int subscriber_receive(struct subscriber *e, struct slice *text)
 {
-    zmq_msg_t surplus;
-    if (zmq_msg_recv(&e->message, e->endpoint.socket, ZMQ_DONTWAIT) < 0)
-        return errno == EAGAIN ? 0 : -errno;
-    for (bool more = zmq_msg_more(&e->message); more;) {
-        zmq_msg_init(&surplus);
-        more = zmq_msg_recv(&surplus, e->endpoint.socket, ZMQ_DONTWAIT) >= 0 && zmq_msg_more(&surplus);
-        zmq_msg_close(&surplus);
-    }
-    *text = (struct slice){zmq_msg_data(&e->message), zmq_msg_size(&e->message)};
-    return 1;
+    return zsock_receive(&e->zsock, &e->message, text);
 }

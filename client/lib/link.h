@@ -1,4 +1,4 @@
-/* link.h - the sockets to the broker: the only user of libzmq in the library.
+/* link.h - the sockets to the broker.
  *
  * It sends messages and receives texts. The caller matches replies to requests and keeps timeouts.
  * Of several endpoints one is used as long as it is reachable, so that messages keep their order;

@@ -5,6 +5,11 @@
 #include <stdbool.h>
 #include <string.h>
 
+static inline bool endpoint_is_tcp(const char *endpoint)
+{
+    return strncmp(endpoint, "tcp://", 6) == 0;
+}
+
 /* True for an IPv6 address in brackets. ZMQ_IPV6 is set only then: with it libzmq resolves names
  * and interfaces as IPv6 only, and shows IPv4 addresses as mapped ones. */
 static inline bool endpoint_is_ipv6(const char *endpoint)

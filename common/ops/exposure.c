@@ -8,14 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ops/endpoint.h"
+
 #define TCP "tcp://"
 #define ABSTRACT "ipc://@"
 #define HOST_MAX 256
-
-bool endpoint_is_tcp(const char *endpoint)
-{
-    return strncmp(endpoint, TCP, strlen(TCP)) == 0;
-}
 
 static bool is_loopback(const struct sockaddr *address)
 {

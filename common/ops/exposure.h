@@ -12,6 +12,4 @@ bool endpoint_exposed(const char *endpoint);
 /* The same for HOST:PORT. */
 bool host_port_exposed(const char *host_port);
 
-bool endpoint_is_tcp(const char *endpoint);
-
 #endif

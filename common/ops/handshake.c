@@ -26,3 +26,23 @@ bool handshake_final(enum handshake what)
 {
     return what == HANDSHAKE_REFUSED || what == HANDSHAKE_MISMATCH;
 }
+
+void handshakes_note(struct handshakes *h, enum handshake what)
+{
+    if (what == HANDSHAKE_SILENT) {
+        h->reached = true;
+        return;
+    }
+
+    h->greeted = h->greeted || what == HANDSHAKE_NONE;
+    h->last = what;
+    h->cuts = what == HANDSHAKE_CUT ? h->cuts + 1 : 0;
+}
+
+const char *handshakes_problem(const struct handshakes *h, bool curve)
+{
+    bool unsure = h->last == HANDSHAKE_NONE || (h->last == HANDSHAKE_CUT && h->cuts < HANDSHAKE_CUTS);
+    if (!unsure)
+        return handshake_problem(h->last, curve);
+    return h->reached && !h->greeted ? handshake_problem(HANDSHAKE_SILENT, curve) : NULL;
+}

@@ -1,7 +1,7 @@
 /* handshake.h - explains why a connection to the broker fails.
  *
- * ZeroMQ connects in the background and reports nothing by itself. The users of libzmq translate
- * the events of a socket's monitor into enum handshake and report the problem.
+ * ZeroMQ connects in the background and reports nothing by itself. zsock.c translates the events of
+ * a socket's monitor into enum handshake, and its user reports the problem.
  */
 #ifndef SSECAST_HANDSHAKE_H
 #define SSECAST_HANDSHAKE_H
@@ -23,5 +23,19 @@ const char *handshake_problem(enum handshake what, bool curve);
 
 /* True when libzmq does not retry after this failure, so that the caller has to reconnect. */
 bool handshake_final(enum handshake what);
+
+/* The handshakes of one socket. Zeroed: there was none. */
+struct handshakes {
+    enum handshake last; /* how the last one ended */
+    unsigned cuts;       /* HANDSHAKE_CUT in a row */
+    bool reached;        /* a peer accepted a connection */
+    bool greeted;        /* a handshake succeeded once */
+};
+
+/* A handshake ended. HANDSHAKE_SILENT: it began. */
+void handshakes_note(struct handshakes *h, enum handshake what);
+
+/* handshake_problem() of what happened last; NULL while it is not clear. */
+const char *handshakes_problem(const struct handshakes *h, bool curve);
 
 #endif

@@ -3,24 +3,24 @@
 #include "upstream/socket.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <zmq.h>
 
 #include "codec/wire.h"
 #include "ops/endpoint.h"
-#include "ops/handshake.h"
 #include "ops/log.h"
+#include "ops/zsock.h"
 
 #define AGAIN_MS 2000 /* until reconnecting to a broker that refused the handshake */
 #define LINGER_MS 500 /* for the last report to be sent when the worker stops */
+#define HANDSHAKE_MS 5000
+#define RECONNECT_MAX_MS 5000
+#define WAITING_MAX 100000 /* messages */
 
 struct broker_sockets {
     struct sockets_config config;
     void *zmq;
-    unsigned monitors; /* created so far: each has its own name */
 };
 
 struct broker_socket {
@@ -28,14 +28,10 @@ struct broker_socket {
     enum socket_kind kind;
     const char *endpoint;
     size_t broker;
-    void *socket;
-    void *monitor; /* reports handshakes */
+    struct zsock zsock;
     struct loop_watch watch;
-    zmq_msg_t message;   /* received last */
-    enum handshake last; /* result of the last handshake */
-    unsigned cuts;       /* handshakes in a row that were cut */
-    bool logged;         /* the problem was logged since the last success */
-    int64_t again_at;    /* when to reconnect, because libzmq does not; 0: never */
+    zmq_msg_t message; /* received last */
+    bool logged;       /* the problem was logged since the last success */
 };
 
 static const char *const option_names[] = {[SOCKET_FEED] = "feed", [SOCKET_SYNC] = "sync"};
@@ -63,11 +59,6 @@ void sockets_free(struct broker_sockets **l)
 
 /* --- opening --- */
 
-static void set_int(void *socket, int option, int value)
-{
-    zmq_setsockopt(socket, option, &value, sizeof value);
-}
-
 /* ZMQ_FD is edge-triggered and says only that an event happened; the worker receives after every
  * iteration. */
 static void woken(void *context, uint32_t events)
@@ -77,78 +68,60 @@ static void woken(void *context, uint32_t events)
 }
 
 /* ipc endpoints of a broker use no keys. */
-static bool uses_curve(const struct broker_socket *l)
+static int use_curve(struct broker_socket *l)
 {
     const struct curve_client *c = l->sockets->config.curve;
-    return c && c->broker_count && strncmp(l->endpoint, "tcp://", 6) == 0;
-}
-
-/* 0 or -1 with errno. */
-static int set_curve(const struct broker_socket *l)
-{
-    const struct curve_client *c = l->sockets->config.curve;
-    struct curve_key public;
-    if (!uses_curve(l))
+    if (!c || !c->broker_count || !endpoint_is_tcp(l->endpoint))
         return 0;
+
     const struct curve_key *broker = &c->brokers[c->broker_count > 1 ? l->broker : 0];
-    if (zmq_curve_public(public.text, c->secret.text) != 0 ||
-        zmq_setsockopt(l->socket, ZMQ_CURVE_SERVERKEY, broker->text, sizeof broker->text) != 0 ||
-        zmq_setsockopt(l->socket, ZMQ_CURVE_PUBLICKEY, public.text, sizeof public.text) != 0)
-        return -1;
-    return zmq_setsockopt(l->socket, ZMQ_CURVE_SECRETKEY, c->secret.text, sizeof c->secret.text);
+    return zsock_protect(&l->zsock, broker->text, NULL, c->secret.text);
 }
 
-static void set_options(const struct broker_socket *l)
+static int name_it(struct broker_socket *l, int option, const char *bytes, size_t len)
+{
+    return zmq_setsockopt(l->zsock.socket, option, bytes, len) == 0 ? 0 : -errno;
+}
+
+static int open_zsock(struct broker_socket *l)
 {
     const char *name = l->sockets->config.name;
-    set_int(l->socket, ZMQ_LINGER, 0);
-    set_int(l->socket, ZMQ_IPV6, endpoint_is_ipv6(l->endpoint));
-    set_int(l->socket, ZMQ_RECONNECT_IVL, 100);
-    set_int(l->socket, ZMQ_RECONNECT_IVL_MAX, 5000);
-    set_int(l->socket, ZMQ_HEARTBEAT_IVL, 5000);
-    set_int(l->socket, ZMQ_HEARTBEAT_TIMEOUT, 15000);
-    set_int(l->socket, ZMQ_HANDSHAKE_IVL, 5000);
-    set_int(l->socket, ZMQ_SNDHWM, 100000);
-    set_int(l->socket, ZMQ_RCVHWM, 100000);
-    if (l->kind == SOCKET_FEED) {
-        zmq_setsockopt(l->socket, ZMQ_SUBSCRIBE, WIRE_PREFIX, WIRE_PREFIX_LEN);
-        return;
-    }
-    set_int(l->socket, ZMQ_LINGER, LINGER_MS);
-    set_int(l->socket, ZMQ_IMMEDIATE, 1); /* nothing piles up for a broker that is away */
-    zmq_setsockopt(l->socket, ZMQ_ROUTING_ID, name, strlen(name));
+    bool feed = l->kind == SOCKET_FEED;
+    const struct zsock_options options = {
+        .type = feed ? ZMQ_SUB : ZMQ_DEALER,
+        .linger_ms = feed ? 0 : LINGER_MS,
+        .handshake_ms = HANDSHAKE_MS,
+        .send_max = WAITING_MAX,
+        .receive_max = WAITING_MAX,
+        .reconnect_max_ms = RECONNECT_MAX_MS,
+        .again_ms = AGAIN_MS,
+        .immediate = !feed, /* no request waits for a broker that is not connected */
+        .monitored = ZSOCK_HANDSHAKES,
+    };
+    int err = zsock_open(&l->zsock, l->sockets->zmq, &options);
+    if (err)
+        return err;
+    if (feed)
+        return name_it(l, ZMQ_SUBSCRIBE, WIRE_PREFIX, WIRE_PREFIX_LEN);
+    return name_it(l, ZMQ_ROUTING_ID, name, strlen(name));
 }
 
-/* Nothing in the monitor may ever wait for us: it would stop libzmq's thread. */
-static int watch_handshakes(struct broker_socket *l)
+/* 0 or -errno. */
+static int connect_socket(struct broker_socket *l)
 {
-    char name[32];
-    snprintf(name, sizeof name, "inproc://monitor-%u", ++l->sockets->monitors);
-    l->monitor = zmq_socket(l->sockets->zmq, ZMQ_PAIR);
-    if (!l->monitor)
-        return -1;
-    set_int(l->monitor, ZMQ_RCVHWM, 0);
-    if (zmq_socket_monitor(l->socket, name,
-                           ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
-                               ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) != 0)
-        return -1;
-    return zmq_connect(l->monitor, name);
-}
+    int err = open_zsock(l);
+    if (!err)
+        err = use_curve(l);
+    if (!err)
+        err = zsock_connect(&l->zsock, l->endpoint);
+    if (err)
+        return err;
 
-/* 0 or -1 with errno. */
-static int connect_line(struct broker_socket *l)
-{
-    size_t len = sizeof l->watch.fd;
-    l->socket = zmq_socket(l->sockets->zmq, l->kind == SOCKET_FEED ? ZMQ_SUB : ZMQ_DEALER);
-    if (!l->socket)
-        return -1;
-    set_options(l);
-    if (set_curve(l) != 0 || watch_handshakes(l) != 0 || zmq_connect(l->socket, l->endpoint) != 0 ||
-        zmq_getsockopt(l->socket, ZMQ_FD, &l->watch.fd, &len) != 0)
-        return -1;
-    int err = loop_add(l->sockets->config.loop, &l->watch, EPOLLIN);
-    errno = -err;
-    return err ? -1 : 0;
+    int fd = zsock_fd(l->zsock.socket);
+    if (fd < 0)
+        return fd;
+    l->watch.fd = fd;
+    return loop_add(l->sockets->config.loop, &l->watch, EPOLLIN);
 }
 
 struct broker_socket *socket_open(struct broker_sockets *sockets, enum socket_kind kind, const char *endpoint,
@@ -160,9 +133,11 @@ struct broker_socket *socket_open(struct broker_sockets *sockets, enum socket_ki
     *l = (struct broker_socket){
         .sockets = sockets, .kind = kind, .endpoint = endpoint, .broker = broker, .watch = {-1, woken, l}};
     zmq_msg_init(&l->message);
-    if (connect_line(l) == 0)
+    int err = connect_socket(l);
+    if (!err)
         return l;
-    log_error("--%s %s: %s", option_names[kind], endpoint, zmq_strerror(errno));
+
+    log_error("--%s %s: %s", option_names[kind], endpoint, zmq_strerror(-err));
     socket_close(&l);
     return NULL;
 }
@@ -173,10 +148,7 @@ void socket_close(struct broker_socket **l)
         return;
     loop_remove((*l)->sockets->config.loop, &(*l)->watch);
     zmq_msg_close(&(*l)->message);
-    if ((*l)->socket)
-        zmq_close((*l)->socket);
-    if ((*l)->monitor)
-        zmq_close((*l)->monitor);
+    zsock_close(&(*l)->zsock);
     free(*l);
     *l = NULL;
 }
@@ -187,61 +159,37 @@ int socket_send(struct broker_socket *l, struct slice message)
 {
     if (!l)
         return -ENOTCONN;
-    return zmq_send(l->socket, message.data, message.len, ZMQ_DONTWAIT) < 0 ? -errno : 0;
+    return zmq_send(l->zsock.socket, message.data, message.len, ZMQ_DONTWAIT) < 0 ? -errno : 0;
 }
 
 bool socket_receive(struct broker_socket *l, struct slice *message)
 {
-    if (!l || zmq_msg_recv(&l->message, l->socket, ZMQ_DONTWAIT) < 0)
-        return false;
-    *message = (struct slice){zmq_msg_data(&l->message), zmq_msg_size(&l->message)};
-    return true;
+    return l && zsock_receive(&l->zsock, &l->message, message) > 0;
 }
 
 /* --- handshakes --- */
 
-/* What the next event of the monitor says; false: there is none. */
-static bool next_handshake(const struct broker_socket *l, enum handshake *what)
+/* Log a problem once, when it is clear. */
+static void log_problem(struct broker_socket *l)
 {
-    uint16_t event;
-    char first[8], address[512];
-    if (zmq_recv(l->monitor, first, sizeof first, ZMQ_DONTWAIT) < (int)sizeof event)
-        return false;
-    zmq_recv(l->monitor, address, sizeof address, ZMQ_DONTWAIT);
-    memcpy(&event, first, sizeof event);
-    *what = event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED         ? HANDSHAKE_NONE
-            : event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH     ? HANDSHAKE_REFUSED
-            : event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL ? HANDSHAKE_MISMATCH
-                                                           : HANDSHAKE_CUT;
-    return true;
-}
-
-/* Tell it once, when it means something. */
-static void tell_problem(struct broker_socket *l)
-{
-    if (l->logged || l->last == HANDSHAKE_NONE || (l->last == HANDSHAKE_CUT && l->cuts < HANDSHAKE_CUTS))
+    const char *problem = zsock_problem(&l->zsock);
+    if (l->zsock.handshakes.last == HANDSHAKE_NONE)
+        l->logged = false;
+    if (l->logged || !problem)
         return;
-    log_warn("--%s %s: %s", option_names[l->kind], l->endpoint, handshake_problem(l->last, uses_curve(l)));
+
+    log_warn("--%s %s: %s", option_names[l->kind], l->endpoint, problem);
     l->logged = true;
 }
 
 void socket_tick(struct broker_socket *l, int64_t now)
 {
-    enum handshake what;
-    while (l && next_handshake(l, &what)) {
-        l->last = what;
-        l->cuts = what == HANDSHAKE_CUT ? l->cuts + 1 : 0;
-        if (what == HANDSHAKE_NONE)
-            l->logged = false;
-        if (handshake_final(what))
-            l->again_at = now + AGAIN_MS;
-        tell_problem(l);
-    }
-    if (l && l->again_at && now >= l->again_at) {
-        l->again_at = 0;
-        zmq_disconnect(l->socket, l->endpoint);
-        zmq_connect(l->socket, l->endpoint);
-    }
+    if (!l)
+        return;
+
+    while (zsock_next_handshake(&l->zsock, now))
+        log_problem(l);
+    zsock_reconnect(&l->zsock, now);
 }
 
 bool socket_turned_away(const struct broker_socket *l)

@@ -1,5 +1,5 @@
 /* socket.h - a socket to a broker, feed (SUB) or sync (DEALER), and the reason why it does not
- * connect. The only user of libzmq.
+ * connect.
  *
  * libzmq connects and reconnects in the background, and wakes the loop when messages may have
  * arrived. It does not read messages.

@@ -1,6 +1,8 @@
 /* Which endpoints others can reach. */
 #include "ops/exposure.h"
 
+#include "ops/endpoint.h"
+
 #include <ifaddrs.h>
 #include <netinet/in.h>
 
