@@ -10,7 +10,7 @@
 #include "base/buf.h"
 #include "base/hash.h"
 #include "base/must.h"
-#include "base/name.h"
+#include "codec/json_lex.h"
 #include "codec/surrogate.h"
 
 #define FEW_KEYS 8u /* up to this number, each is compared with each */
@@ -33,7 +33,8 @@ struct level {
 };
 
 struct reduction {
-    const char *start, *p, *end;
+    const char *start;
+    struct json_lexer lex;
     struct json_bounds bounds;
     struct level *levels; /* room for JSON_LEVELS_MAX + 1; [1] is the outermost */
     size_t depth;
@@ -51,89 +52,27 @@ struct reduction {
 
 static enum json_verdict bad_at(struct reduction *s, const char *p, const char *what)
 {
-    s->out->at = (size_t)(p - s->start) + (p < s->end);
-    s->out->what = p < s->end && !*p ? "a NUL byte" : what;
+    s->out->at = (size_t)(p - s->start) + (p < s->lex.end);
+    s->out->what = p < s->lex.end && !*p ? "a NUL byte" : what;
     return JSON_BAD;
 }
 
 static enum json_verdict bad(struct reduction *s, const char *what)
 {
-    return bad_at(s, s->p, s->p < s->end ? what : "it ends too early");
+    return bad_at(s, s->lex.p, s->lex.p < s->lex.end ? what : "it ends too early");
 }
 
-static void skip_space(struct reduction *s)
+/* The lexer found something wrong. */
+static enum json_verdict lexed_badly(struct reduction *s)
 {
-    while (s->p < s->end && (*s->p == ' ' || *s->p == '\t' || *s->p == '\n' || *s->p == '\r'))
-        s->p++;
+    return bad(s, s->lex.what);
 }
 
-static bool take(struct reduction *s, char c)
-{
-    if (s->p == s->end || *s->p != c)
-        return false;
-    s->p++;
-    return true;
-}
-
-/* --- strings --- */
-
-/* p is behind a backslash. */
-static enum json_verdict skip_escape(struct reduction *s)
-{
-    size_t len;
-    bool in_data = s->raw && !s->raw_is_ref;
-    if (s->p == s->end || !*s->p || !strchr("\"\\/bfnrtu", *s->p))
-        return bad(s, "no such escape");
-    if (*s->p++ != 'u')
-        return JSON_GOOD;
-
-    int32_t c = surrogate_read(s->p, s->end, &len);
-    if (c < 0 || (surrogate_half(c) && !in_data))
-        return bad(s, "no character has this \\u escape");
-    s->p += len;
-    return JSON_GOOD;
-}
-
-/* Bytes of a string that need no look; 0 for quotes, backslashes, control characters and all
- * beyond ASCII. */
-static bool is_plain(char c)
-{
-    return (unsigned char)c >= 0x20 && (unsigned char)c < 0x80 && c != '"' && c != '\\';
-}
-
-static enum json_verdict skip_other(struct reduction *s)
-{
-    size_t len = (unsigned char)*s->p < 0x80 ? 0 : utf8_sequence((struct slice){s->p, (size_t)(s->end - s->p)});
-    if (!len)
-        return bad(s, (unsigned char)*s->p < 0x80 ? "a control character in a string" : "invalid UTF-8");
-    s->p += len;
-    return JSON_GOOD;
-}
-
-/* s->p is at the opening quote. *inside is what the quotes enclose. */
+/* The next byte is the opening quote. */
 static enum json_verdict skip_string(struct reduction *s, struct slice *inside, bool *escaped)
 {
-    enum json_verdict verdict = JSON_GOOD;
-    const char *start = ++s->p;
-    *escaped = false;
-    while (verdict == JSON_GOOD) {
-        while (s->p < s->end && is_plain(*s->p))
-            s->p++;
-        if (s->p == s->end)
-            return bad(s, "");
-        if (*s->p == '"')
-            break;
-        if (*s->p == '\\') {
-            *escaped = true;
-            s->p++;
-            verdict = skip_escape(s);
-        } else {
-            verdict = skip_other(s);
-        }
-    }
-    *inside = (struct slice){start, (size_t)(s->p - start)};
-    s->p += verdict == JSON_GOOD;
-    return verdict;
+    bool in_data = s->raw && !s->raw_is_ref;
+    return json_lex_string(&s->lex, in_data, inside, escaped) ? JSON_GOOD : lexed_badly(s);
 }
 
 /* --- keys --- */
@@ -264,7 +203,7 @@ static enum json_verdict close_keys(struct reduction *s)
 
     const struct json_key *keys = s->keys + first;
     enum json_verdict verdict = count <= FEW_KEYS ? compare_few(s, keys, count) : compare_many(s, keys, count);
-    return verdict == JSON_BAD ? bad_at(s, s->p, "duplicate field in this object") : verdict;
+    return verdict == JSON_BAD ? bad_at(s, s->lex.p, "duplicate field in this object") : verdict;
 }
 
 /* --- what is taken out --- */
@@ -274,7 +213,7 @@ static bool copy_until(struct reduction *s, const char *end)
 {
     size_t len = (size_t)(end - s->taken);
     if (!s->out->text)
-        s->out->text = malloc((size_t)(s->end - s->start) + 1);
+        s->out->text = malloc((size_t)(s->lex.end - s->start) + 1);
     if (!s->out->text)
         return false;
     memcpy(s->out->text + s->out->len, s->taken, len);
@@ -307,61 +246,25 @@ static enum json_verdict begin_value(struct reduction *s)
     }
     if (s->raw)
         return JSON_GOOD;
-    s->raw = s->p;
-    return copy_until(s, s->p) ? JSON_GOOD : JSON_NO_MEMORY;
+    s->raw = s->lex.p;
+    return copy_until(s, s->lex.p) ? JSON_GOOD : JSON_NO_MEMORY;
 }
 
-/* A value ends at s->p. */
+/* A value ends at s->lex.p. */
 static void end_value(struct reduction *s)
 {
     if (!s->raw_depth || s->depth != s->raw_depth)
         return;
     MUST(s->raw && s->taken == s->raw);
     if (s->raw_is_ref)
-        s->out->ref = (struct slice){s->raw, (size_t)(s->p - s->raw)};
+        s->out->ref = (struct slice){s->raw, (size_t)(s->lex.p - s->raw)};
     s->out->text[s->out->len++] = '0';
-    s->taken = s->p;
+    s->taken = s->lex.p;
     s->raw_depth = 0;
     s->raw = NULL;
 }
 
 /* --- values --- */
-
-static bool skip_digits(struct reduction *s)
-{
-    const char *start = s->p;
-    while (s->p < s->end && *s->p >= '0' && *s->p <= '9')
-        s->p++;
-    return s->p > start;
-}
-
-static enum json_verdict skip_number(struct reduction *s)
-{
-    take(s, '-');
-    if (!take(s, '0') && !skip_digits(s))
-        return bad(s, "a value is expected");
-    if (take(s, '.') && !skip_digits(s))
-        return bad(s, "a digit is expected");
-    if (!take(s, 'e') && !take(s, 'E'))
-        return JSON_GOOD;
-    if (!take(s, '+'))
-        take(s, '-');
-    return skip_digits(s) ? JSON_GOOD : bad(s, "a digit is expected");
-}
-
-static enum json_verdict skip_scalar(struct reduction *s)
-{
-    static const char *const words[] = {"true", "false", "null"};
-    size_t left = (size_t)(s->end - s->p);
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        size_t len = strlen(words[i]);
-        if (left >= len && memcmp(s->p, words[i], len) == 0) {
-            s->p += len;
-            return JSON_GOOD;
-        }
-    }
-    return skip_number(s);
-}
 
 static enum json_verdict open_level(struct reduction *s, bool object)
 {
@@ -369,7 +272,7 @@ static enum json_verdict open_level(struct reduction *s, bool object)
         return JSON_TOO_DEEP;
     MUST(s->depth < JSON_LEVELS_MAX);
     s->levels[++s->depth] = (struct level){.first_key = (uint32_t)s->key_count, .object = object};
-    s->p++;
+    s->lex.p++;
     return JSON_GOOD;
 }
 
@@ -378,8 +281,8 @@ static enum json_verdict read_key(struct reduction *s)
 {
     struct slice raw = {0};
     bool escaped = false;
-    skip_space(s);
-    if (s->p == s->end || *s->p != '"')
+    json_lex_space(&s->lex);
+    if (s->lex.p == s->lex.end || *s->lex.p != '"')
         return bad(s, "a field's name is expected");
     enum json_verdict verdict = skip_string(s, &raw, &escaped);
     if (verdict != JSON_GOOD)
@@ -387,23 +290,23 @@ static enum json_verdict read_key(struct reduction *s)
     if (!add_key(s, raw, escaped))
         return JSON_NO_MEMORY;
     note_key(s, key_text(s, &s->keys[s->key_count - 1]));
-    skip_space(s);
-    return take(s, ':') ? JSON_GOOD : bad(s, "`:` is expected");
+    json_lex_space(&s->lex);
+    return json_lex_take(&s->lex, ':') ? JSON_GOOD : bad(s, "`:` is expected");
 }
 
 /* What follows an opening bracket, up to the first value. *empty: there is none. */
 static enum json_verdict first_item(struct reduction *s, bool *empty)
 {
     bool object = s->levels[s->depth].object;
-    skip_space(s);
-    *empty = s->p < s->end && *s->p == (object ? '}' : ']');
+    json_lex_space(&s->lex);
+    *empty = s->lex.p < s->lex.end && *s->lex.p == (object ? '}' : ']');
     return object && !*empty ? read_key(s) : JSON_GOOD;
 }
 
 static enum json_verdict close_level(struct reduction *s)
 {
     enum json_verdict verdict = s->levels[s->depth].object ? close_keys(s) : JSON_GOOD;
-    s->p++;
+    s->lex.p++;
     s->depth--;
     return verdict;
 }
@@ -415,12 +318,12 @@ static enum json_verdict after_value(struct reduction *s, bool *more)
     enum json_verdict verdict = JSON_GOOD;
     for (end_value(s); s->depth && verdict == JSON_GOOD; end_value(s)) {
         bool object = s->levels[s->depth].object;
-        skip_space(s);
-        if (take(s, ',')) {
+        json_lex_space(&s->lex);
+        if (json_lex_take(&s->lex, ',')) {
             *more = true;
             return object ? read_key(s) : JSON_GOOD;
         }
-        if (s->p == s->end || *s->p != (object ? '}' : ']'))
+        if (s->lex.p == s->lex.end || *s->lex.p != (object ? '}' : ']'))
             return bad(s, object ? "`,` or `}` is expected" : "`,` or `]` is expected");
         verdict = close_level(s);
     }
@@ -434,17 +337,17 @@ static enum json_verdict read_value(struct reduction *s, bool *open)
     struct slice inside;
     bool escaped, empty;
     *open = false;
-    skip_space(s);
-    if (s->p == s->end)
+    json_lex_space(&s->lex);
+    if (s->lex.p == s->lex.end)
         return bad(s, "");
     enum json_verdict verdict = begin_value(s);
     if (verdict != JSON_GOOD)
         return verdict;
-    if (*s->p == '"')
+    if (*s->lex.p == '"')
         return skip_string(s, &inside, &escaped);
-    if (*s->p != '{' && *s->p != '[')
-        return skip_scalar(s);
-    verdict = open_level(s, *s->p == '{');
+    if (*s->lex.p != '{' && *s->lex.p != '[')
+        return json_lex_scalar(&s->lex) ? JSON_GOOD : lexed_badly(s);
+    verdict = open_level(s, *s->lex.p == '{');
     verdict = verdict == JSON_GOOD ? first_item(s, &empty) : verdict;
     if (verdict != JSON_GOOD)
         return verdict;
@@ -463,16 +366,15 @@ static enum json_verdict read_all(struct reduction *s)
         if (verdict != JSON_GOOD)
             return verdict;
     }
-    skip_space(s);
-    return s->p == s->end ? JSON_GOOD : bad(s, "the end is expected");
+    json_lex_space(&s->lex);
+    return s->lex.p == s->lex.end ? JSON_GOOD : bad(s, "the end is expected");
 }
 
 enum json_verdict json_reduce(struct slice text, const struct json_bounds *bounds, struct json_reduced *out)
 {
     struct level levels[JSON_LEVELS_MAX + 1];
     struct reduction s = {.start = text.data,
-                          .p = text.data,
-                          .end = text.data + text.len,
+                          .lex = {.p = text.data, .end = text.data + text.len},
                           .levels = levels,
                           .taken = text.data,
                           .out = out};
@@ -484,7 +386,7 @@ enum json_verdict json_reduce(struct slice text, const struct json_bounds *bound
         return JSON_TOO_MANY;
     enum json_verdict verdict = read_all(&s);
     if (verdict == JSON_GOOD && out->text)
-        copy_until(&s, s.end);
+        copy_until(&s, s.lex.end);
     free(s.keys);
     buf_release(&s.decoded);
     if (verdict != JSON_GOOD) {

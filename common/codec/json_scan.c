@@ -4,21 +4,13 @@
 
 #include <stddef.h>
 
+#include "codec/json_lex.h"
+
 #define LONG_NUMBER 18u /* digits that always fit an int64_t */
-
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
 
 static const char *skip_space(const char *p, const char *end)
 {
-    while (p < end && is_space(*p))
+    while (p < end && json_is_space(*p))
         p++;
     return p;
 }
@@ -46,7 +38,7 @@ static const char *skip_string(const char *p, const char *end)
 
 static const char *skip_scalar(const char *p, const char *end)
 {
-    while (p < end && *p != ',' && *p != ']' && *p != '}' && !is_space(*p))
+    while (p < end && *p != ',' && *p != ']' && *p != '}' && !json_is_space(*p))
         p++;
     return p;
 }
@@ -109,38 +101,11 @@ bool json_next_field(struct slice *rest, struct slice *key, struct slice *value)
     return rest->len > 0 && take(rest, ':', key) && rest->len > 0 && take(rest, ',', value);
 }
 
-static const char *skip_digits(const char *p, const char *end)
+/* True for what JSON's grammar calls a number, from the first to the last byte. */
+static bool is_number(const char *p, const char *end)
 {
-    while (p < end && is_digit(*p))
-        p++;
-    return p;
-}
-
-static const char *skip_fraction(const char *p, const char *end)
-{
-    if (p + 1 < end && *p == '.' && is_digit(p[1]))
-        return skip_digits(p + 1, end);
-    return p;
-}
-
-static const char *skip_exponent(const char *p, const char *end)
-{
-    if (p >= end || (*p != 'e' && *p != 'E'))
-        return p;
-    const char *digits = p + 1;
-    if (digits < end && (*digits == '+' || *digits == '-'))
-        digits++;
-    return digits < end && is_digit(*digits) ? skip_digits(digits, end) : p;
-}
-
-/* Behind the longest number of JSON's grammar at p; p when there is none. */
-static const char *skip_number(const char *p, const char *end)
-{
-    const char *digits = p < end && *p == '-' ? p + 1 : p;
-    if (digits >= end || !is_digit(*digits))
-        return p;
-    const char *whole = *digits == '0' ? digits + 1 : skip_digits(digits, end);
-    return skip_exponent(skip_fraction(whole, end), end);
+    struct json_lexer lex = {.p = p, .end = end};
+    return json_lex_number(&lex) && lex.p == end;
 }
 
 /* True when jansson holds this number exactly: it has no exponent and is short or fits an
@@ -169,7 +134,7 @@ static void soften_number(char *number, size_t len)
 static char *skip_token(char *p, const char *end)
 {
     char *after = p;
-    while (after < end && !is_space(*after) && !strchr("{}[]:,\"", *after))
+    while (after < end && !json_is_space(*after) && !strchr("{}[]:,\"", *after))
         after++;
     return after > p ? after : p + 1;
 }
@@ -204,7 +169,7 @@ void json_soften(char *text, size_t len)
             continue;
         }
         after = skip_token(p, end);
-        if (skip_number(p, end) == after)
+        if (is_number(p, after))
             soften_number(p, (size_t)(after - p));
     }
 }

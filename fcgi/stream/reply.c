@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/json_out.h"
 #include "base/must.h"
 #include "base/name.h"
 #include "stream/mercure.h"
@@ -13,17 +14,19 @@ struct text {
     char *data;
     size_t len;
     FILE *file;
+    bool failed;
 };
 
 static bool begin(struct text *t)
 {
+    *t = (struct text){0};
     t->file = open_memstream(&t->data, &t->len);
     return t->file != NULL;
 }
 
 static struct event *finish(struct text *t)
 {
-    bool failed = fclose(t->file) != 0;
+    bool failed = fclose(t->file) != 0 || t->failed;
     struct event *e = failed ? NULL : event_text((struct slice){t->data, t->len});
     free(t->data);
     return e;
@@ -151,23 +154,13 @@ struct event *reply_preflight(const struct reply_rules *rules, const char *origi
     return finish(&t);
 }
 
-/* As a JSON string. Bytes that are no UTF-8 become '?'. */
-static void put_json_string(FILE *out, struct slice text)
+static void put_json_text(struct text *t, struct slice text)
 {
-    fputc('"', out);
-    while (text.len) {
-        size_t len = utf8_sequence(text);
-        unsigned char c = (unsigned char)text.data[0];
-        if (!len)
-            fputc('?', out);
-        else if (c < 0x20)
-            fprintf(out, "\\u%04x", c);
-        else
-            fprintf(out, "%s%.*s", c == '"' || c == '\\' ? "\\" : "", (int)len, text.data);
-        len = len ? len : 1;
-        text = (struct slice){text.data + len, text.len - len};
-    }
-    fputc('"', out);
+    struct buf json = {0};
+    json_put_text(&json, NULL, text);
+    fwrite(json.data, 1, json.len, t->file);
+    t->failed = t->failed || json.failed;
+    buf_release(&json);
 }
 
 static const char *reason_of(int status)
@@ -205,7 +198,7 @@ struct event *reply_refused(const struct reply_rules *rules, const struct reques
         fprintf(t.file, "WWW-Authenticate: %s\r\n", r->challenge);
     put_common(t.file, rules, r->origin);
     fprintf(t.file, "\r\n{\"error\":\"%s\",\"message\":", r->error);
-    put_json_string(t.file, slice_of(r->message));
+    put_json_text(&t, slice_of(r->message));
     fputs("}\n", t.file);
     return finish(&t);
 }
@@ -304,7 +297,7 @@ struct event *reply_gap(struct slice last, uint64_t oldest)
     if (number)
         fprintf(t.file, "%.*s", (int)last.len, last.data);
     else
-        put_json_string(t.file, (struct slice){last.data, last.len < NAME_BYTES_MAX ? last.len : NAME_BYTES_MAX});
+        put_json_text(&t, (struct slice){last.data, last.len < NAME_BYTES_MAX ? last.len : NAME_BYTES_MAX});
     fprintf(t.file, ",\"oldest\":%" PRIu64 "}\n\n", oldest);
     return finish(&t);
 }
