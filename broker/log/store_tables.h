@@ -47,8 +47,8 @@ uint64_t store_tables_trimmed(const struct store_tables *t, MDB_txn *txn);
 /* The seq of the last event; 0: there is none. */
 int store_tables_last(const struct store_tables *t, MDB_txn *txn, uint64_t *seq);
 
-/* Check everything, LMDB's own list of free pages too, and pass it to loader. ECANCELED when that
- * ended it. *last: the seq of the last event that was passed. */
+/* In a transaction that only reads: check everything, LMDB's own list of free pages too, and pass it
+ * to loader. ECANCELED when that ended it. *last: the seq of the last event that was passed. */
 int store_tables_load(const struct store_tables *t, MDB_txn *txn, const struct store_loader *loader, uint64_t *last);
 
 /* Append events in order, behind all others. */
