@@ -5,8 +5,8 @@
  * a store answer at once. A journal answers later, through event_log_next(), and other brokers may
  * be first. The interface is the same, so there is one engine (commit.c).
  *
- * A store is told the header of a batch (sequence.h) before the batch and apart from it, when there
- * is one: at the start, and when a worker has events that are missing. Until the store has it,
+ * A store gets the header of a batch (sequence.h) before the batch and apart from it, when there is
+ * one: at the start, and when a worker has events that are missing. Until the store has it,
  * batches are rejected.
  *
  * It does not know requests, replies or sockets.
@@ -74,7 +74,8 @@ void event_log_tick(struct event_log *l, int64_t now);
  * PENDING. */
 enum event_log_result event_log_next(struct event_log *l, int64_t now, uint64_t *events);
 
-/* As sequence_meet(). A log that decides at once is told; then the answer is never AHEAD. */
+/* As sequence_meet(). A log that decides at once gets the header; then the answer is never
+ * AHEAD. */
 enum sequence_met event_log_meet(struct event_log *l, uint64_t position, uint64_t furthest);
 
 /* Once a second, between batches: forget keys and bans that have ended, and events beyond the age

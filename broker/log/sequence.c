@@ -96,7 +96,7 @@ void sequence_share(struct sequence *s, uint64_t floor)
 
 /* --- loading what a log has --- */
 
-/* The history begins anew where the log does. 0, -EBADMSG or -ENOMEM. */
+/* The history begins where the log does. 0, -EBADMSG or -ENOMEM. */
 static int load_at(struct sequence *s, uint64_t position)
 {
     if (position >= POSITION_MAX)

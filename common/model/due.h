@@ -67,7 +67,7 @@ void due_hurry(struct due *d, struct due_item *item);
 /* The log may lack the records after position (0: any record): hurry with their items. */
 void due_doubt(struct due *d, uint64_t position);
 
-/* Distrust all items. Their age begins anew. */
+/* Distrust all items. Their age is 0 again. */
 void due_distrust(struct due *d);
 
 /* The first item behind this one (NULL: of all) that was distrusted a whole log ago. Drop it when

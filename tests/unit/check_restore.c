@@ -1,4 +1,4 @@
-/* A sequence in a store: what is there again after a restart, and what old bans and keys need for that. */
+/* A sequence in a store: what a restart finds, and what old bans and keys need for that. */
 #include <errno.h>
 #include <signal.h>
 #include <sys/resource.h>

@@ -98,7 +98,7 @@ static void write_key(struct broker *b, const char *key, bool remove)
     } while (!end_batch(b));
 }
 
-/* Fill so many quarters of the log. */
+/* Fill this number of quarters of the log. */
 static void write_quarters(struct broker *b, int quarters)
 {
     for (int i = 0; i < quarters * JOURNAL_MESSAGES / 4; i++)
