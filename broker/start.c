@@ -233,7 +233,7 @@ static int open_services(struct broker *b, const struct broker_config *config)
 
     effects_limit_bans(sequence_effects(b->sequence), config->max_bans);
     effects_limit_state(sequence_effects(b->sequence),
-                         &(struct state_limits){.events = config->state_events, .bytes = config->state_bytes});
+                        &(struct state_limits){.events = config->state_events, .bytes = config->state_bytes});
     if (config->max_in_flight < SHARE_REQUESTS) {
         b->in_flight = in_flight_new(SHARE_REQUESTS, config->max_in_flight);
         if (!b->in_flight)
