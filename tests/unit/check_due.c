@@ -68,8 +68,8 @@ END_TEST
 
 START_TEST(items_in_doubt_come_first_and_keep_their_order)
 {
-    for (char name = 'a'; name <= 'd'; name++)
-        note(name, (uint64_t)(name - 'a') + 1);
+    for (int i = 0; i < 4; i++)
+        note((char)('a' + i), (uint64_t)i + 1);
     due_doubt(&due, 2);
     assert_order("cdab");
     ck_assert_int_gt(due_age(&due, &items[2]), DUE_LOG_QUARTERS);
