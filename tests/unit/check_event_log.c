@@ -121,6 +121,51 @@ START_TEST(a_batch_that_cannot_be_stored_is_rejected_with_the_reason)
 }
 END_TEST
 
+static void restart_store(uint64_t position)
+{
+    char why[STORE_WHY_MAX];
+    end();
+    sequence = sequence_new(&wide, position, 1);
+    ck_assert_int_eq(store_open(folder, &store, why), 0);
+    event_log = (struct event_log){.sequence = sequence, .store = store};
+    ck_assert_int_eq(event_log_restore(&event_log, NULL, why), 0);
+}
+
+START_TEST(a_worker_that_is_ahead_is_answered_at_once)
+{
+    uint64_t events;
+    append(S("a"));
+    ck_assert_int_eq(offer(&events), EVENT_LOG_COMMITTED);
+    ck_assert(event_log_meet(&event_log, START + 1, UINT64_MAX) == SEQUENCE_KNOWN);
+    ck_assert(event_log_meet(&event_log, START + 9, UINT64_MAX) == SEQUENCE_UNKNOWN);
+    ck_assert(!sequence_has_header(sequence));
+    ck_assert_uint_eq(sequence_head(sequence), START + 10);
+    ck_assert(!history_knows(sequence_history(sequence), START + 1));
+    append(S("b"));
+    ck_assert_int_eq(offer(&events), EVENT_LOG_COMMITTED);
+}
+END_TEST
+
+START_TEST(missing_events_are_marked_once_the_store_can_be_written)
+{
+    uint64_t events;
+    append(S("a"));
+    ck_assert_int_eq(offer(&events), EVENT_LOG_COMMITTED);
+    restart_store(START + 100);
+    ck_assert(history_knows(sequence_history(sequence), START + 1));
+
+    limit_files(1);
+    enum sequence_met met = event_log_meet(&event_log, START + 50, UINT64_MAX);
+    bool waits = sequence_has_header(sequence);
+    limit_files(RLIM_INFINITY);
+    ck_assert(met == SEQUENCE_UNKNOWN && waits);
+    event_log_expire(&event_log, 5000);
+    ck_assert(!sequence_has_header(sequence));
+    restart_store(START + 200);
+    ck_assert(!history_knows(sequence_history(sequence), START + 1));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("event_log");
@@ -128,8 +173,11 @@ int main(void)
     tcase_add_checked_fixture(memory, begin_memory, end);
     tcase_add_test(memory, a_batch_is_committed_at_once_and_nothing_is_pending);
     tcase_add_test(memory, a_batch_without_events_is_not_offered);
+    tcase_add_test(memory, a_worker_that_is_ahead_is_answered_at_once);
     tcase_add_checked_fixture(stored, begin_store, end_store);
     tcase_add_test(stored, a_batch_is_committed_at_once_and_nothing_is_pending);
     tcase_add_test(stored, a_batch_that_cannot_be_stored_is_rejected_with_the_reason);
+    tcase_add_test(stored, a_worker_that_is_ahead_is_answered_at_once);
+    tcase_add_test(stored, missing_events_are_marked_once_the_store_can_be_written);
     return run_suite(suite);
 }
