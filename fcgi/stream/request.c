@@ -10,121 +10,10 @@
 #include "base/name.h"
 #include "stream/start.h"
 
-/* --- where values come from --- */
-
-static char *from_query(const struct params *params, const struct token *token, const char *name)
-{
-    (void)token;
-    return params_query(params, name);
-}
-
-static char *from_cookie(const struct params *params, const struct token *token, const char *name)
-{
-    (void)token;
-    return params_cookie(params, name, 0);
-}
-
-static char *from_header(const struct params *params, const struct token *token, const char *name)
-{
-    (void)token;
-    return params_header(params, name);
-}
-
-static char *from_param(const struct params *params, const struct token *token, const char *name)
-{
-    const char *value = params_get(params, name);
-    (void)token;
-    return value ? strdup(value) : NULL;
-}
-
-static char *from_remote_user(const struct params *params, const struct token *token, const char *name)
-{
-    (void)name;
-    return from_param(params, token, "REMOTE_USER");
-}
-
-static char *from_token(const struct params *params, const struct token *token, const char *name)
-{
-    (void)params;
-    (void)name;
-    return token->sub.len ? strndup(token->sub.data, token->sub.len) : NULL;
-}
-
-static const struct source_row {
-    const char *prefix;
-    bool named;
-    char *(*value)(const struct params *params, const struct token *token, const char *name);
-} source_rows[] = {
-    {"query:", true, from_query}, {"cookie:", true, from_cookie},           {"header:", true, from_header},
-    {"env:", true, from_param},   {"remote-user", false, from_remote_user}, {"jwt", false, from_token},
-};
-
-static const struct source_row *source_row(const char *source)
-{
-    for (size_t i = 0; i < sizeof source_rows / sizeof source_rows[0]; i++) {
-        const struct source_row *row = &source_rows[i];
-        size_t len = strlen(row->prefix);
-        if (strncmp(source, row->prefix, len) == 0 && (source[len] != '\0') == row->named)
-            return row;
-    }
-    return NULL;
-}
-
-const char *request_check_source(const char *value)
-{
-    const struct source_row *row = source_row(value);
-    return row && strlen(value) < 256 ? NULL : "query:NAME, cookie:NAME, header:NAME, env:VAR, remote-user or jwt";
-}
-
-static bool is_token(const char *source)
-{
-    return strcmp(source, "jwt") == 0;
-}
-
-static bool lists_token(const struct option_list *sources)
-{
-    for (size_t i = 0; i < sources->count; i++)
-        if (is_token(sources->items[i]))
-            return true;
-    return false;
-}
-
-static bool is_none(const char *item)
-{
-    return strcmp(item, "none") == 0;
-}
-
-const char *request_check_session_source(const char *value)
-{
-    if (is_none(value) || !request_check_source(value))
-        return NULL;
-    return "query:NAME, cookie:NAME, header:NAME, env:VAR, remote-user, jwt, or none as the last one";
-}
-
-/* The part of [LABEL=]SOURCE behind the label. */
-static const char *meta_source(const char *item)
-{
-    size_t label = strcspn(item, "=:");
-    return item[label] == '=' ? item + label + 1 : item;
-}
-
-/* A claim of the token, "jwt:NAME": of metadata only, since a session is what `sub` says. */
-static bool is_claim(const char *source)
-{
-    return strncmp(source, "jwt:", 4) == 0 && source[4];
-}
-
-static bool keeps_token(const struct option_list *meta)
-{
-    for (size_t i = 0; meta && i < meta->count; i++)
-        if (is_token(meta_source(meta->items[i])) || is_claim(meta_source(meta->items[i])))
-            return true;
-    return false;
-}
-
 bool request_wants_token(const struct request_rules *rules)
 {
-    return lists_token(rules->session_from) || lists_token(rules->channels_from) || keeps_token(rules->meta);
+    return source_lists_token(rules->session_from) || source_lists_token(rules->channels_from) ||
+           source_keeps_token(rules->meta);
 }
 
 const char *request_open_source(const struct request_rules *rules)
@@ -133,81 +22,6 @@ const char *request_open_source(const struct request_rules *rules)
         if (strncmp(rules->session_from->items[i], "query:", 6) == 0)
             return rules->session_from->items[i];
     return NULL;
-}
-
-/* value, or NULL (freed) when it is empty. */
-static char *unless_empty(char *value)
-{
-    if (value && *value)
-        return value;
-    free(value);
-    return NULL;
-}
-
-static char *from_source(const char *source, const struct params *params, const struct token *token)
-{
-    const struct source_row *row = source_row(source);
-    return row ? unless_empty(row->value(params, token, source + strlen(row->prefix))) : NULL;
-}
-
-/* --- what is kept --- */
-
-const char *request_check_meta(const char *value)
-{
-    const char *source = meta_source(value);
-    bool labelled = source != value;
-    bool good_label = !labelled || meta_label_valid((struct slice){value, (size_t)(source - value) - 1});
-    return is_none(value) || (good_label && (is_claim(source) || !request_check_source(source)))
-               ? NULL
-               : "none, or [LABEL=]SOURCE with a SOURCE as of session-from or jwt:CLAIM, and a LABEL of " META_RULE;
-}
-
-const char *request_meta_label(const char *item, char out[META_LABEL_MAX + 1])
-{
-    const char *source = meta_source(item), *colon = strchr(source, ':');
-    size_t len = 0;
-    if (source != item) {
-        snprintf(out, META_LABEL_MAX + 1, "%.*s", (int)(source - item) - 1, item);
-        return out;
-    }
-    for (const char *c = colon ? colon + 1 : source; *c && len < META_LABEL_MAX && !is_none(item); c++)
-        out[len++] = isalnum((unsigned char)*c) ? (char)tolower((unsigned char)*c) : '_';
-    out[len] = '\0';
-    return out;
-}
-
-/* A text, or a number, that the token says. */
-static char *claim(const struct token *token, const char *name)
-{
-    const struct json_in *value = token->verdict == TOKEN_GOOD ? json_in_member(token->claims, name) : NULL;
-    struct slice text = json_in_text(value);
-    char digits[32];
-    if (json_in_is_number(value)) {
-        snprintf(digits, sizeof digits, "%.15g", json_in_number(value));
-        text = slice_of(digits);
-    }
-    return text.len ? strndup(text.data, text.len) : NULL;
-}
-
-static char *meta_value(const char *source, const struct params *params, const struct token *token)
-{
-    return is_claim(source) ? claim(token, source + 4) : from_source(source, params, token);
-}
-
-static int read_meta(const struct params *params, const struct token *token, const struct option_list *items,
-                     struct request *r)
-{
-    size_t count = items ? items->count : 0;
-    r->meta = count ? malloc(count * (META_VALUE_MAX + 1)) : NULL;
-    if (count && !r->meta)
-        return -ENOMEM;
-    for (size_t i = 0; i < count; i++) {
-        char *value = is_none(items->items[i]) ? NULL : meta_value(meta_source(items->items[i]), params, token);
-        if (!is_none(items->items[i]))
-            r->meta_len += meta_pack(slice_of(value), r->meta + r->meta_len);
-        free(value);
-    }
-    return 0;
 }
 
 /* --- what the request says --- */
@@ -314,7 +128,7 @@ void request_refuse_token(struct request *r, enum token_verdict verdict)
  * may come after it in the list. */
 static bool token_stops(const char *source, const struct token *token, struct request *r)
 {
-    bool bad = is_token(source) && (token->verdict == TOKEN_EXPIRED || token->verdict == TOKEN_INVALID);
+    bool bad = source_is_token(source) && (token->verdict == TOKEN_EXPIRED || token->verdict == TOKEN_INVALID);
     if (bad)
         request_refuse_token(r, token->verdict);
     return bad;
@@ -329,7 +143,7 @@ static void bind_to(struct request *r, const struct token *token)
 
 static void refuse_nameless(const struct option_list *sources, const struct token *token, struct request *r)
 {
-    if (!lists_token(sources)) {
+    if (!source_lists_token(sources)) {
         request_refuse(r, 400, "missing_session", "the request names no session; this worker looks in: %s%s",
                        sources->count > 0 ? sources->items[0] : "nothing",
                        sources->count > 1 ? " and other places" : "");
@@ -344,7 +158,7 @@ static void refuse_nameless(const struct option_list *sources, const struct toke
  * any other. */
 static bool allows_none(const struct option_list *sources)
 {
-    return sources->count && is_none(sources->items[sources->count - 1]);
+    return sources->count && source_is_none(sources->items[sources->count - 1]);
 }
 
 static bool name_fits(const struct request_rules *rules, struct slice name)
@@ -359,12 +173,12 @@ static void read_session(const struct params *params, const struct request_rules
     for (size_t i = 0; !r->session && i < sources->count; i++) {
         if (token_stops(sources->items[i], token, r))
             return;
-        r->session = from_source(sources->items[i], params, token);
-        if (r->session && is_token(sources->items[i]))
+        r->session = source_value(sources->items[i], params, token);
+        if (r->session && source_is_token(sources->items[i]))
             bind_to(r, token);
     }
     if (!r->session && allows_none(sources)) {
-        if (lists_token(sources) && token->verdict == TOKEN_GOOD)
+        if (source_lists_token(sources) && token->verdict == TOKEN_GOOD)
             bind_to(r, token); /* it has no `sub`, and limits the stream all the same */
         return;
     }
@@ -459,7 +273,7 @@ static void add_singles(struct request *r, const struct params *params, const st
 static int take_query_channels(struct request *r, const struct params *params, const struct request_rules *rules)
 {
     const char *query = params_get(params, "QUERY_STRING"), *place = NULL;
-    char *list = unless_empty(params_query(params, "channels"));
+    char *list = source_unless_empty(params_query(params, "channels"));
     char *single = params_query_next(params, "channel", &place);
     size_t len = list ? strlen(list) : 0;
     bool any = list || single;
@@ -483,8 +297,8 @@ static int try_channels(struct request *r, const char *source, const struct para
 {
     if (takes_single(source))
         return take_query_channels(r, params, rules);
-    if (!is_token(source)) {
-        r->channel_text = from_source(source, params, token);
+    if (!source_is_token(source)) {
+        r->channel_text = source_value(source, params, token);
         if (r->channel_text)
             split_channels(r, rules);
         return 0;
@@ -538,8 +352,8 @@ static int take_grants(struct request *r, const struct token *token)
  * header is newer. */
 static void read_cursor(const struct params *params, struct request *r)
 {
-    r->last_id = unless_empty(params_header(params, "Last-Event-ID"));
-    r->other_id = unless_empty(params_query(params, "lastEventId"));
+    r->last_id = source_unless_empty(params_header(params, "Last-Event-ID"));
+    r->other_id = source_unless_empty(params_query(params, "lastEventId"));
     if (!r->last_id)
         request_swap_cursors(r);
 }
@@ -643,7 +457,7 @@ int request_read(const struct params *params, const struct request_rules *rules,
     if (!err)
         err = take_grants(out, token);
     if (!err)
-        err = read_meta(params, token, rules->meta, out);
+        err = source_read_meta(params, token, rules->meta, &out->meta, &out->meta_len);
     read_cursor(params, out);
     out->padding = query_says_true(params, "padding");
     request_read_checkpoints(params, out);

@@ -12,6 +12,7 @@
 #include "codec/wire.h"
 #include "http/params.h"
 #include "ops/option.h"
+#include "stream/request_source.h"
 
 #define REQUEST_CHANNELS_MAX 1024u /* channels of one connection, whatever is configured */
 #define REQUEST_METHODS "GET, HEAD, OPTIONS"
@@ -116,19 +117,5 @@ void request_read_checkpoints(const struct params *params, struct request *r);
 /* What Access-Control-Allow-Origin says: the origin that the request names, when it is one of
  * those allowed, or "*". A new text; NULL: no such header. */
 char *request_origin(const struct params *params, const struct option_list *allowed);
-
-/* NULL when value is one of the sources a session or channels can come from, else what is
- * accepted. */
-const char *request_check_source(const char *value);
-
-/* The same for a session, which may also be "none". */
-const char *request_check_session_source(const char *value);
-
-/* NULL when value is [LABEL=]SOURCE, or "none"; else what is accepted. */
-const char *request_check_meta(const char *value);
-
-/* What the value of such an item is called: its label, else the source's own name with '_' for
- * all that is no letter or digit, in lower case. "" for "none". Returns out. */
-const char *request_meta_label(const char *item, char out[META_LABEL_MAX + 1]);
 
 #endif
