@@ -22,6 +22,8 @@
 #include "base/clock.h"
 #include "dispatch.h"
 #include "http/accept.h"
+#include "listening.h"
+#include "news.h"
 #include "ops/log.h"
 #include "ops/notify.h"
 #include "ops/privilege.h"
@@ -29,8 +31,6 @@
 #include "options.h"
 #include "service/monitor.h"
 #include "service/service.h"
-#include "stream/current.h"
-#include "stream/feed.h"
 #include "stream/report.h"
 #include "stream/stream.h"
 #include "upstream/upstream.h"
@@ -53,12 +53,8 @@ struct worker {
     struct curve_client curve;
     struct monitor *monitor;
     struct acceptor *acceptor;
-    int listen_fd;                  /* until the acceptor has it; -1 */
-    bool own_path;                  /* the unix socket's file is ours to remove */
     struct acceptor *scgi_acceptor; /* of Apache's hand-off */
-    int scgi_fd;                    /* likewise */
-    bool own_scgi_path;
-    bool cgi;
+    struct listening listening;     /* until the acceptors have its descriptors */
     char name[NAME_BYTES_MAX];
     char label_texts[META_MAX][META_LABEL_MAX + 1]; /* of what is kept of requests */
     struct slice labels[META_MAX];
@@ -97,19 +93,14 @@ static void make_labels(struct worker *w)
 /* A CGI program's life is one request: no news. */
 static enum log_level news_level(const struct worker *w)
 {
-    return w->cgi ? LOG_DEBUG : LOG_INFO;
+    return w->listening.cgi ? LOG_DEBUG : LOG_INFO;
 }
 
 /* --- the end --- */
 
 static void stop_listening(struct worker *w, bool sweep)
 {
-    if (w->own_path)
-        unlink(w->options.listen);
-    w->own_path = false;
-    if (w->own_scgi_path)
-        unlink(w->options.handoff_listen);
-    w->own_scgi_path = false;
+    listening_remove(&w->listening, &w->options);
     if (w->acceptor)
         acceptor_stop(w->acceptor, sweep);
     if (w->scgi_acceptor)
@@ -186,73 +177,16 @@ static void tick(void *context, int64_t now)
 
 /* --- each turn --- */
 
-static void on_news(struct streams *set, enum upstream_kind kind, const struct upstream_news *news)
-{
-    switch (kind) {
-    case UPSTREAM_NOTHING:
-    case UPSTREAM_PAUSE:
-        break;
-    case UPSTREAM_JOINED:
-        feed_joined(set, news->position);
-        break;
-    case UPSTREAM_EVENT:
-        feed_event(set, news->event);
-        break;
-    case UPSTREAM_ADVANCED:
-        feed_advanced(set, news->position);
-        break;
-    case UPSTREAM_BROKEN:
-        feed_broken(set, news->position, news->oldest);
-        break;
-    case UPSTREAM_BAN:
-        feed_banned(set, news->session, news->until_ms);
-        break;
-    case UPSTREAM_ALL_BANS:
-        feed_all_banned(set, news->position, news->since);
-        break;
-    case UPSTREAM_STATE_CLEAR:
-        current_clear(set);
-        break;
-    case UPSTREAM_STATE:
-        current_state(set, news->event);
-        break;
-    case UPSTREAM_ALL_STATE:
-        current_told(set, news->position);
-        break;
-    case UPSTREAM_PAGE:
-        resume_page(news->asker, news->page);
-        break;
-    case UPSTREAM_SHUTDOWNS:
-        feed_shutdowns(set, news->page);
-        break;
-    case UPSTREAM_REPLY:
-        service_replied(news->asker, news->json);
-        break;
-    case UPSTREAM_ACKNOWLEDGED:
-        report_acknowledged(set, news->mark, news->position);
-    }
-}
-
-/* What the broker has said. True when there is more, after streams were written to. */
-static bool take_news(struct worker *w)
-{
-    struct upstream_news news;
-    enum upstream_kind kind;
-    while ((kind = upstream_next(w->upstream, &news)) > UPSTREAM_PAUSE)
-        on_news(&w->streams, kind, &news);
-    return kind == UPSTREAM_PAUSE;
-}
-
 static bool turn_end(void *context)
 {
     struct worker *w = context;
     bool more = conns_flush(&w->exchanges.conns);
-    more = take_news(w) || more;
+    more = news_take(&w->streams) || more;
     report_send(&w->streams);
     streams_settle(&w->streams);
     more = conns_flush(&w->exchanges.conns) || more;
     conns_reap(&w->exchanges.conns);
-    bool served = w->stopping || (w->cgi && !w->start_timer.due);
+    bool served = w->stopping || (w->listening.cgi && !w->start_timer.due);
     if (served && !w->exchanges.conns.count)
         loop_stop(w->loop);
     return more;
@@ -327,14 +261,14 @@ static struct acceptor *accept_on(struct worker *w, int *fd, const struct accept
 
 static void serve(struct worker *w)
 {
-    if (w->cgi) {
+    if (w->listening.cgi) {
         serve_cgi(w);
         return;
     }
-    w->acceptor = accept_on(w, &w->listen_fd, &accept_hooks);
-    if (w->acceptor && w->scgi_fd >= 0)
-        w->scgi_acceptor = accept_on(w, &w->scgi_fd, &scgi_hooks);
-    if (!w->acceptor || w->scgi_fd >= 0) {
+    w->acceptor = accept_on(w, &w->listening.fd, &accept_hooks);
+    if (w->acceptor && w->listening.scgi_fd >= 0)
+        w->scgi_acceptor = accept_on(w, &w->listening.scgi_fd, &scgi_hooks);
+    if (!w->acceptor || w->listening.scgi_fd >= 0) {
         log_error("cannot accept connections: %s", strerror(errno));
         loop_stop(w->loop);
         return;
@@ -425,7 +359,7 @@ static bool open_handoff(struct worker *w)
 {
     const struct options *o = &w->options;
     struct handoff_config config;
-    if (!o->handoff || w->cgi)
+    if (!o->handoff || w->listening.cgi)
         return true;
     if (!find_user(o->handoff_user, &config))
         return false;
@@ -452,7 +386,7 @@ static void open_services(struct worker *w)
     w->services = (struct services){
         .streams = &w->streams,
         .monitor = w->monitor,
-        .route_rules = {.mounts = &w->options.mounts, .mercure = w->options.mercure, .cgi = w->cgi},
+        .route_rules = {.mounts = &w->options.mounts, .mercure = w->options.mercure, .cgi = w->listening.cgi},
     };
     services_init(&w->services);
 }
@@ -508,7 +442,7 @@ static bool open_signals(struct worker *w)
 static void warn_if_open(const struct worker *w)
 {
     const char *source = request_open_source(&w->streams.request_rules);
-    if (source && !w->cgi)
+    if (source && !w->listening.cgi)
         log_warn("session-from %s: any client that knows a session's name can open its streams; to prevent it use jwt, "
                  "remote-user, or a cookie that cannot be guessed",
                  source);
@@ -536,7 +470,7 @@ static bool start(struct worker *w)
     loop_timer_set(w->loop, &w->tick_timer, loop_now(w->loop) + TICK_MS);
     loop_timer_set(w->loop, &w->start_timer, loop_now(w->loop) + JOIN_LOOK_MS);
     log_write(news_level(w), "worker %s: %s, feed %s, sync %s, at most %" PRIu64 " streams", w->name,
-              w->cgi              ? "stdout (CGI)"
+              w->listening.cgi    ? "stdout (CGI)"
               : w->options.listen ? w->options.listen
                                   : "inherited socket",
               w->options.feeds.items[0], w->options.syncs.items[0], w->streams.limits.connections);
@@ -546,10 +480,7 @@ static bool start(struct worker *w)
 static void stop(struct worker *w)
 {
     stop_listening(w, false);
-    if (w->listen_fd >= 0)
-        close(w->listen_fd);
-    if (w->scgi_fd >= 0)
-        close(w->scgi_fd);
+    listening_close(&w->listening);
     if (w->loop) {
         acceptor_free(&w->acceptor);
         acceptor_free(&w->scgi_acceptor);
@@ -563,80 +494,6 @@ static void stop(struct worker *w)
             close(w->signals.fd);
     }
     loop_free(&w->loop);
-}
-
-/* A socket that was handed over stays open with who did it: no request is refused when this
- * worker ends. */
-static int take_socket(int fd, int *out)
-{
-    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-    fcntl(fd, F_SETFD, FD_CLOEXEC);
-    *out = fd;
-    return 0;
-}
-
-static int take_handed(struct worker *w)
-{
-    int fd = accept_handed();
-    if (fd == -1)
-        log_error("no socket for requests: use --listen SOCKET, or start this program from a web server or systemd");
-    if (fd < 0)
-        return 2;
-    return take_socket(fd, &w->listen_fd);
-}
-
-/* Descriptor 0 may be anything then; but a socket from systemd on which nobody accepts would
- * keep web servers waiting for ever. */
-static int listen_ourselves(struct worker *w)
-{
-    int handed = accept_handed();
-    if (handed > STDIN_FILENO)
-        log_error("--listen %s: systemd passed a socket, too; remove one of them", w->options.listen);
-    if (handed > STDIN_FILENO || handed == -EINVAL)
-        return 2;
-    if (accept_exposed(w->options.listen))
-        log_warn("--listen %s: other hosts can reach this address, which has no protection (--allow-insecure)",
-                 w->options.listen);
-    w->listen_fd = accept_listen("listen", w->options.listen, (unsigned)w->options.listen_mode);
-    w->own_path = w->listen_fd >= 0 && strchr(w->options.listen, '/');
-    return w->listen_fd < 0;
-}
-
-/* The socket of Apache's hand-off, beside that of FastCGI. 0, or the exit status. */
-static int listen_for_handoff(struct worker *w)
-{
-    const struct options *o = &w->options;
-    int handed = accept_handed_scgi();
-    bool scgi = handed >= 0 || o->handoff_listen;
-
-    if (handed == -EINVAL)
-        return 2;
-    if (scgi != (o->handoff != NULL)) {
-        log_error("%s", scgi ? "systemd passed a socket named handoff, which needs --handoff DIR"
-                             : "--handoff needs --handoff-listen SOCKET, or a socket of systemd named handoff");
-        return 2;
-    }
-    if (!o->handoff_listen)
-        return scgi ? take_socket(handed, &w->scgi_fd) : 0;
-    if (handed >= 0) {
-        log_error("--handoff-listen %s: systemd passed a socket named handoff, too; remove one of them",
-                  o->handoff_listen);
-        return 2;
-    }
-    w->scgi_fd = accept_listen("handoff-listen", w->options.handoff_listen, (unsigned)w->options.listen_mode);
-    w->own_scgi_path = w->scgi_fd >= 0;
-    return w->scgi_fd < 0;
-}
-
-/* Where requests come from. 0, or the exit status. */
-static int find_requests(struct worker *w)
-{
-    w->listen_fd = w->scgi_fd = -1;
-    w->cgi = !w->options.listen && accept_is_cgi();
-    if (w->cgi)
-        return 0;
-    int status = w->options.listen ? listen_ourselves(w) : take_handed(w);
-    return status ? status : listen_for_handoff(w);
 }
 
 /* Keys, where tokens are to be judged. False with a line in the log. */
@@ -667,7 +524,7 @@ static int run(struct worker *w)
     w->monitor = monitor_new(&w->options.monitor_from, &w->options.monitor_hosts, w->options.monitor_token_file);
     if (!w->monitor || !open_tokens(w))
         return 2;
-    int status = find_requests(w);
+    int status = listening_open(&w->listening, &w->options);
     if (status)
         return status;
     status = start(w) && loop_run(w->loop) == 0 ? 0 : 1;
