@@ -1,5 +1,5 @@
-/* tracker.h - the data of the presence tracker, which its files share: presence.c (connections and
- * reports), leases.c (workers) and audiences.c (sessions and channels).
+/* tracker.h - the data of the presence tracker, which its files share: presence.c (reports),
+ * connections.c, leases.c (workers) and audiences.c (sessions and channels).
  *
  * A connection is a member of groups: its session first, then its channels. A connection without a
  * session is no member of the first. A group exists while it has members. Workers hold their
@@ -116,11 +116,27 @@ struct presence {
     void *lag_context;
 };
 
-/* --- presence.c --- */
+/* --- connections.c --- */
 
-/* The connection ends now: return that from presence_next(). Its delayed end, if it has one, gives
- * the cause. Always true. */
+/* NULL when there is none with this id. */
+struct connection *connection_find(const struct presence *p, struct slice id);
+
+/* The connection of an item of the report. NULL when out of memory: then the rest of the report is
+ * not applied. */
+struct connection *connection_add(struct presence *p, const struct wire_presence_item *item);
+
+/* Is it the only one of its session? False without a session, which neither comes online nor goes
+ * offline. */
+bool connection_is_only(const struct connection *c);
+
+/* The connection was opened, or ends now: return that from presence_next(). A delayed end, if it has
+ * one, gives the cause. Always true. */
+bool connection_opens(struct presence *p, struct connection *c, bool silent);
 bool connection_ends(struct presence *p, struct connection *c, enum end_cause cause);
+
+/* What follows from the change that was returned last: its session comes online or goes offline, and
+ * what has ended is dropped. True when there is a change. */
+bool connection_follow_up(struct presence *p);
 
 /* --- leases.c --- */
 
