@@ -82,7 +82,6 @@ static void show_verb_help(const struct verb *verb)
         printf("\n%s", verb->more);
     printf("\nFlags:\n");
     flags_help(&verb->flags, stdout);
-    printf("  %-30s  %s\n  %-30s  %s\n", "--json", "print the reply as JSON", "--help", "show this help and exit");
     printf("\n" PROGRAM " --help lists the options that all commands share.\n");
 }
 
@@ -110,20 +109,6 @@ static bool take_switch(int *argc, char **argv, const char *text)
     return taken;
 }
 
-/* The number of arguments of the shared option at argv[i]; 0 when it is not one. */
-static int option_words(const char *arg)
-{
-    static const char *const with_value[] = {"commands",   "presence", "curve-key-file",
-                                             "broker-key", "timeout",  "config"};
-    if (strncmp(arg, "--", 2) != 0)
-        return 0;
-    size_t len = strcspn(arg + 2, "=");
-    for (size_t i = 0; i < COUNT(with_value); i++)
-        if (strlen(with_value[i]) == len && !memcmp(arg + 2, with_value[i], len))
-            return arg[2 + len] ? 1 : 2;
-    return 0;
-}
-
 /* Move argv[from..from+count) to argv[to]; the arguments between follow. */
 static void move_front(char **argv, int to, int from, int count)
 {
@@ -136,7 +121,7 @@ static void options_first(int argc, char **argv)
 {
     int front = 1, end = words(argc, argv);
     for (int i = 1; i < end; i++) {
-        int count = option_words(argv[i]);
+        int count = option_words(&program, argv[i]);
         if (count == 0 || i + count > end)
             continue;
         move_front(argv, front, i, count);

@@ -1,13 +1,15 @@
 #include "cli/flags.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/must.h"
+#include "ops/option_args.h"
+#include "ops/option_help.h"
 #include "ops/option_number.h"
 
-#define NAMES_WIDTH 30
+#define HELP_COLUMN 34
 
 struct flag_reading {
     const struct flags *flags;
@@ -24,35 +26,6 @@ static bool is_flag(const char *arg)
     return arg[0] == '-' && arg[1] != 0 && !number;
 }
 
-static const struct flag_row *find_long(const struct flags *flags, const char *name, size_t len)
-{
-    for (size_t i = 0; i < flags->count; i++)
-        if (strlen(flags->rows[i].name) == len && !memcmp(flags->rows[i].name, name, len))
-            return &flags->rows[i];
-    return NULL;
-}
-
-static const struct flag_row *find_letter(const struct flags *flags, char letter)
-{
-    for (size_t i = 0; i < flags->count; i++)
-        if (letter && flags->rows[i].letter == letter)
-            return &flags->rows[i];
-    return NULL;
-}
-
-/* The row of "--name", "--name=value", "-H" or "-Hvalue"; *value is what is attached, or NULL. */
-static const struct flag_row *find(const struct flags *flags, const char *arg, const char **value)
-{
-    *value = NULL;
-    if (arg[1] != '-') {
-        *value = arg[2] ? arg + 2 : NULL;
-        return find_letter(flags, arg[1]);
-    }
-    const char *equals = strchr(arg, '=');
-    *value = equals ? equals + 1 : NULL;
-    return find_long(flags, arg + 2, equals ? (size_t)(equals - arg - 2) : strlen(arg + 2));
-}
-
 static int add(struct flag_list *list, const char *item)
 {
     const char **items = realloc(list->items, (list->count + 1) * sizeof *items);
@@ -63,75 +36,67 @@ static int add(struct flag_list *list, const char *item)
     return 0;
 }
 
-static int set_count(struct flag_reading *r, const struct flag_row *row, struct flag_count *count, const char *value)
+static int set_number(struct flag_reading *r, const struct option_row *row, struct flag_count *count, const char *value)
 {
-    char *end = NULL;
-    errno = 0;
-    count->value = strtoull(value, &end, 10);
-    count->given = true;
-    if (*value < '0' || *value > '9' || *end || errno || count->value > row->max) {
-        snprintf(r->problem, r->size, "--%s must be a whole number from 0 to %" PRIu64 ", not '%s'", row->name,
-                 row->max, value);
-        return -EINVAL;
-    }
-    return 0;
-}
-
-/* As an option's duration, in whole seconds. */
-static int set_time(struct flag_reading *r, const struct flag_row *row, struct flag_count *count, const char *value)
-{
-    const struct option_row duration = {.type = OPTION_SECONDS, .min = 1000, .max = row->max * 1000};
     char accepted[128];
-    uint64_t ms = 0;
-
-    if (!option_parse_number(&duration, value, &ms) || ms % 1000) {
-        option_describe_number(&duration, accepted, sizeof accepted);
+    uint64_t unit = row->type == OPTION_SECONDS ? 1000 : 1, number = 0;
+    if (!option_parse_number(row, value, &number) || number % unit) {
+        option_describe_number(row, accepted, sizeof accepted);
         snprintf(r->problem, r->size, "--%s must be %s, not '%s'", row->name, accepted, value);
         return -EINVAL;
     }
-    *count = (struct flag_count){true, ms / 1000};
+    *count = (struct flag_count){true, number / unit};
     return 0;
 }
 
-static int set(struct flag_reading *r, const struct flag_row *row, const char *value)
+static int set(struct flag_reading *r, const struct option_row *row, const char *value)
 {
     void *field = r->values + row->offset;
     switch (row->type) {
-    case FLAG_SWITCH:
+    case OPTION_FLAG:
         *(bool *)field = true;
         return 0;
-    case FLAG_TEXT:
+    case OPTION_TEXT:
         *(const char **)field = value;
         return 0;
-    case FLAG_LIST:
+    case OPTION_LINES:
         return add(field, value);
-    case FLAG_COUNT:
-        return set_count(r, row, field, value);
-    case FLAG_TIME:
-        return set_time(r, row, field, value);
+    default:
+        MUST(row->type == OPTION_COUNT || row->type == OPTION_SECONDS);
+        return set_number(r, row, field, value);
     }
-    return -EINVAL;
+}
+
+/* "--name", "--name=value", "-H" or "-Hvalue". */
+static bool match(const struct flags *flags, const char *arg, struct option_arg *out)
+{
+    if (arg[1] == '-' || !flags->letter || arg[1] != flags->letter)
+        return option_match(flags->rows, flags->count, arg, out);
+
+    out->row = option_find(flags->rows, flags->count, slice_of(flags->lettered));
+    out->value = arg[2] != '\0' ? arg + 2 : NULL;
+    MUST(out->row);
+    return true;
 }
 
 static int take_flag(struct flag_reading *r)
 {
-    const char *arg = r->argv[r->at++], *value;
-    const struct flag_row *row = find(r->flags, arg, &value);
-    if (!row) {
+    struct option_arg a;
+    const char *arg = r->argv[r->at];
+    if (!match(r->flags, arg, &a)) {
         snprintf(r->problem, r->size, "unknown flag %s", arg);
         return -EINVAL;
     }
-    if (row->type == FLAG_SWITCH && value) {
-        snprintf(r->problem, r->size, "--%s takes no value", row->name);
+    if (a.row->type == OPTION_FLAG && a.value) {
+        snprintf(r->problem, r->size, "--%s takes no value", a.row->name);
         return -EINVAL;
     }
-    if (row->type != FLAG_SWITCH && !value && r->at == r->argc) {
-        snprintf(r->problem, r->size, "--%s needs a value: %s", row->name, row->arg);
+    if (!option_take_value(&a, r->argc, r->argv, &r->at)) {
+        snprintf(r->problem, r->size, "--%s needs a value: %s", a.row->name, a.row->arg);
         return -EINVAL;
     }
-    if (row->type != FLAG_SWITCH && !value)
-        value = r->argv[r->at++];
-    return set(r, row, value);
+    r->at++;
+    return set(r, a.row, a.value);
 }
 
 int flags_parse(const struct flags *flags, int argc, char **argv, void *values, char *problem, size_t size)
@@ -157,7 +122,7 @@ int flags_parse(const struct flags *flags, int argc, char **argv, void *values, 
 void flags_release(const struct flags *flags, void *values)
 {
     for (size_t i = 0; i < flags->count; i++) {
-        if (flags->rows[i].type != FLAG_LIST)
+        if (flags->rows[i].type != OPTION_LINES)
             continue;
         struct flag_list *list = (void *)((char *)values + flags->rows[i].offset);
         free(list->items);
@@ -165,17 +130,26 @@ void flags_release(const struct flags *flags, void *values)
     }
 }
 
-static void help_row(const struct flag_row *row, FILE *out)
+static void help_row(const struct option_row *row, char letter, FILE *out)
 {
-    char names[64], letter[8] = "";
-    if (row->letter)
-        snprintf(letter, sizeof letter, "-%c, ", row->letter);
-    snprintf(names, sizeof names, "%s--%s%s%s", letter, row->name, row->arg ? " " : "", row->arg ? row->arg : "");
-    fprintf(out, "  %-*s  %s%s\n", NAMES_WIDTH, names, row->help, row->type == FLAG_LIST ? " (repeatable)" : "");
+    char text[256];
+    snprintf(text, sizeof text, "%s%s", row->help, row->type == OPTION_LINES ? " (repeatable)" : "");
+    option_help_line(out, HELP_COLUMN, row, letter, text);
+}
+
+static bool has_letter(const struct flags *flags, const struct option_row *row)
+{
+    return flags->letter && strcmp(row->name, flags->lettered) == 0;
 }
 
 void flags_help(const struct flags *flags, FILE *out)
 {
+    static const struct option_row shared[] = {
+        {.name = "json", .help = "print the reply as JSON", .type = OPTION_FLAG},
+        {.name = "help", .help = "show this help and exit", .type = OPTION_FLAG},
+    };
     for (size_t i = 0; i < flags->count; i++)
-        help_row(&flags->rows[i], out);
+        help_row(&flags->rows[i], has_letter(flags, &flags->rows[i]) ? flags->letter : 0, out);
+    for (size_t i = 0; i < sizeof shared / sizeof shared[0]; i++)
+        help_row(&shared[i], 0, out);
 }

@@ -1,8 +1,16 @@
 /* flags.h - parses the flags and arguments of a verb, by rows.
  *
- * Like the programs' options (option.h), but for one command and on the command line only. Flags
- * may stand before, between or after the arguments. "-" and negative numbers are arguments; "--"
- * ends the flags.
+ * The rows are those of options (option.h), but a flag has no default and stands on the command
+ * line only. Flags may stand before, between or after the arguments. "-" and negative numbers are
+ * arguments; "--" ends the flags. A text is taken as it is, spaces and control characters included.
+ *
+ * These types are accepted, and fill a field of the verb's struct:
+ *
+ *     OPTION_FLAG     bool               takes no value
+ *     OPTION_TEXT     const char *       NULL when not given
+ *     OPTION_LINES    struct flag_list   repeatable
+ *     OPTION_COUNT    struct flag_count  a whole number
+ *     OPTION_SECONDS  struct flag_count  a duration in whole seconds; min and max are milliseconds
  *
  * Ownership: values point into argv. The arrays of lists are freed by flags_release().
  */
@@ -14,13 +22,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum flag_type {
-    FLAG_SWITCH, /* bool              takes no value */
-    FLAG_TEXT,   /* const char *      NULL when not given */
-    FLAG_LIST,   /* struct flag_list  repeatable */
-    FLAG_COUNT,  /* struct flag_count a whole number */
-    FLAG_TIME,   /* struct flag_count seconds, at least 1: s m h d may follow; a bare number is seconds */
-};
+#include "ops/option.h"
 
 struct flag_list {
     const char **items;
@@ -32,19 +34,11 @@ struct flag_count {
     uint64_t value;
 };
 
-struct flag_row {
-    const char *name; /* "except-session" */
-    const char *arg;  /* how --help names its value; NULL for a switch */
-    const char *help; /* one sentence, no full stop */
-    enum flag_type type;
-    char letter;   /* as in -H; 0: none */
-    size_t offset; /* in the verb's struct */
-    uint64_t max;  /* FLAG_COUNT, FLAG_TIME: the largest accepted */
-};
-
 struct flags {
-    const struct flag_row *rows;
+    const struct option_row *rows;
     size_t count;
+    char letter;          /* of one flag, as in -H or -HVALUE; 0: none has one */
+    const char *lettered; /* the name of that flag */
 };
 
 /* Read argv[0..argc) into values (zeroed by the caller). Moves the other arguments to the front of

@@ -19,30 +19,30 @@ struct keygen_flags {
     bool jwt;
 };
 
-static const struct flag_row rows[] = {
+static const struct option_row rows[] = {
     {.name = "role",
      .arg = "ROLE",
      .help = "publisher, operator, worker, or broker",
-     .type = FLAG_TEXT,
+     .type = OPTION_TEXT,
      .offset = offsetof(struct keygen_flags, role)},
     {.name = "name",
      .arg = "NAME",
      .help = "name of the key's owner",
-     .type = FLAG_TEXT,
+     .type = OPTION_TEXT,
      .offset = offsetof(struct keygen_flags, name)},
     {.name = "session",
      .arg = "PATTERN",
      .help = "limit the key to these sessions",
-     .type = FLAG_LIST,
+     .type = OPTION_LINES,
      .offset = offsetof(struct keygen_flags, sessions)},
     {.name = "channel",
      .arg = "PATTERN",
      .help = "limit the key to these channels",
-     .type = FLAG_LIST,
+     .type = OPTION_LINES,
      .offset = offsetof(struct keygen_flags, channels)},
     {.name = "jwt",
      .help = "add a secret for tokens to FILE",
-     .type = FLAG_SWITCH,
+     .type = OPTION_FLAG,
      .offset = offsetof(struct keygen_flags, jwt)},
 };
 
@@ -279,7 +279,7 @@ const struct verb verb_keygen = {
         "\n"
         "With --jwt, FILE gets a secret that tokens are signed with (HS256), as a JWKS: what a worker takes as\n"
         "--jwt-secret-file. A file with secrets keeps them, and gets the new one as its last. The output is its kid.\n",
-    .flags = {rows, COUNT(rows)},
+    .flags = {.rows = rows, .count = COUNT(rows)},
     .flags_size = sizeof(struct keygen_flags),
     .min_args = 1,
     .max_args = 1,

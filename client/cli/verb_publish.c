@@ -20,11 +20,11 @@ struct publish_flags {
 
 #define LIST(flag, field, value, text)                                                                                 \
     {                                                                                                                  \
-        .name = (flag), .arg = (value), .help = (text), .type = FLAG_LIST,                                             \
+        .name = (flag), .arg = (value), .help = (text), .type = OPTION_LINES,                                          \
         .offset = offsetof(struct publish_flags, field)                                                                \
     }
 
-static const struct flag_row rows[] = {
+static const struct option_row rows[] = {
     LIST("session", sessions, "SESSION", "send to this session"),
     LIST("channel", channels, "CHANNEL", "send to this channel"),
     LIST("connection", connections, "CONNECTION", "send to this connection"),
@@ -33,42 +33,43 @@ static const struct flag_row rows[] = {
     LIST("except-connection", except_connections, "CONNECTION", "exclude this connection"),
     {.name = "text",
      .help = "send DATA as text, not as JSON",
-     .type = FLAG_SWITCH,
+     .type = OPTION_FLAG,
      .offset = offsetof(struct publish_flags, text)},
     {.name = "id",
      .arg = "ID",
      .help = "set your own id; it is published once",
-     .type = FLAG_TEXT,
+     .type = OPTION_TEXT,
      .offset = offsetof(struct publish_flags, id)},
     {.name = "key",
      .arg = "NAME",
      .help = "replace the earlier event with this key",
-     .type = FLAG_TEXT,
+     .type = OPTION_TEXT,
      .offset = offsetof(struct publish_flags, key)},
     {.name = "remove",
      .help = "with --key: forget the key",
-     .type = FLAG_SWITCH,
+     .type = OPTION_FLAG,
      .offset = offsetof(struct publish_flags, remove)},
     {.name = "ttl",
      .arg = "TIME",
      .help = "stop delivering the event after this time",
-     .type = FLAG_TIME,
+     .type = OPTION_SECONDS,
      .offset = offsetof(struct publish_flags, ttl),
-     .max = TTL_MAX},
+     .min = 1000,
+     .max = TTL_MAX * 1000},
     {.name = "url",
      .arg = "URL",
      .help = "publish over HTTP: https://example.org/sse/publish",
-     .type = FLAG_TEXT,
+     .type = OPTION_TEXT,
      .offset = offsetof(struct publish_flags, url)},
     {.name = "token-file",
      .arg = "FILE",
      .help = "with --url: read the token from FILE",
-     .type = FLAG_TEXT,
+     .type = OPTION_TEXT,
      .offset = offsetof(struct publish_flags, token_file)},
     {.name = "retry",
      .arg = "MS",
      .help = "set the browsers' reconnection time",
-     .type = FLAG_COUNT,
+     .type = OPTION_COUNT,
      .offset = offsetof(struct publish_flags, retry),
      .max = UINT32_MAX},
 };
@@ -299,7 +300,7 @@ const struct verb verb_publish = {
         "With --key the event is current state: pages that open a stream get the newest event of each key first. It "
         "is\n"
         "for everyone, one session or one channel. state lists the keys.\n",
-    .flags = {rows, COUNT(rows)},
+    .flags = {.rows = rows, .count = COUNT(rows)},
     .flags_size = sizeof(struct publish_flags),
     .min_args = 1,
     .max_args = 2,

@@ -13,19 +13,19 @@ struct query_flags {
 
 #define TEXT(flag, field, value, text)                                                                                 \
     {                                                                                                                  \
-        .name = (flag), .arg = (value), .help = (text), .type = FLAG_TEXT,                                             \
+        .name = (flag), .arg = (value), .help = (text), .type = OPTION_TEXT,                                           \
         .offset = offsetof(struct query_flags, field)                                                                  \
     }
 #define NUMBER(flag, field, value, text)                                                                               \
     {                                                                                                                  \
-        .name = (flag), .arg = (value), .help = (text), .type = FLAG_COUNT,                                            \
+        .name = (flag), .arg = (value), .help = (text), .type = OPTION_COUNT,                                          \
         .offset = offsetof(struct query_flags, field), .max = SEQ_MAX                                                  \
     }
 #define LIMIT NUMBER("limit", limit, "N", "list at most N")
 
-static void put_flag(struct buf *out, const struct flag_row *row, const char *values)
+static void put_flag(struct buf *out, const struct option_row *row, const char *values)
 {
-    if (row->type == FLAG_TEXT) {
+    if (row->type == OPTION_TEXT) {
         const char *text = *(const char *const *)(const void *)(values + row->offset);
         if (text)
             json_put_text(out, row->name, slice_of(text));
@@ -68,10 +68,10 @@ struct stats_flags {
     bool prometheus;
 };
 
-static const struct flag_row stats_flags[] = {
+static const struct option_row stats_flags[] = {
     {.name = "prometheus",
      .help = "print metrics for Prometheus",
-     .type = FLAG_SWITCH,
+     .type = OPTION_FLAG,
      .offset = offsetof(struct stats_flags, prometheus)},
 };
 
@@ -96,15 +96,15 @@ const struct verb verb_stats = {
     .summary = "show the counters of the broker and its workers",
     .more = "--prometheus writes what GET .../metrics of a worker answers: for a file that a collector reads, or to "
             "look at.\n",
-    .flags = {stats_flags, COUNT(stats_flags)},
+    .flags = {.rows = stats_flags, .count = COUNT(stats_flags)},
     .flags_size = sizeof(struct stats_flags),
     .run = stats,
 };
 
 /* ---- log level ---- */
 
-static const struct flag_row log_level_flags[] = {
-    {.name = "workers", .help = "the workers' logs too", .type = FLAG_SWITCH, .offset = 0},
+static const struct option_row log_level_flags[] = {
+    {.name = "workers", .help = "the workers' logs too", .type = OPTION_FLAG, .offset = 0},
 };
 
 static int log_level(const struct verb_call *call)
@@ -126,7 +126,7 @@ const struct verb verb_log_level = {
     .summary = "show or change the broker's log level",
     .more = "LEVEL is error, warn, info or debug, until the program is restarted. SIGUSR1 sets a worker's (or the\n"
             "broker's) to debug, and back.\n",
-    .flags = {log_level_flags, COUNT(log_level_flags)},
+    .flags = {.rows = log_level_flags, .count = COUNT(log_level_flags)},
     .flags_size = sizeof(bool),
     .max_args = 1,
     .run = log_level,
@@ -134,7 +134,7 @@ const struct verb verb_log_level = {
 
 /* ---- sessions ---- */
 
-static const struct flag_row sessions_flags[] = {
+static const struct option_row sessions_flags[] = {
     TEXT("prefix", prefix, "TEXT", "list names with this prefix"),
     TEXT("after", after, "SESSION", "list those after this one, in byte order"),
     LIMIT,
@@ -149,7 +149,7 @@ const struct verb verb_sessions = {
     .name = "sessions",
     .args = "",
     .summary = "list the sessions that are connected",
-    .flags = {sessions_flags, COUNT(sessions_flags)},
+    .flags = {.rows = sessions_flags, .count = COUNT(sessions_flags)},
     .flags_size = sizeof(struct query_flags),
     .view = {"sessions", sessions_columns, COUNT(sessions_columns), "--after the last one, or --limit"},
     .run = query,
@@ -157,7 +157,7 @@ const struct verb verb_sessions = {
 
 /* ---- members ---- */
 
-static const struct flag_row members_flags[] = {
+static const struct option_row members_flags[] = {
     TEXT("after", after, "SESSION", "list those after this one, in byte order"),
     LIMIT,
 };
@@ -185,7 +185,7 @@ const struct verb verb_members = {
     .args = "CHANNEL",
     .summary = "list the members of a channel",
     .more = "The channel is one of the broker's option presence-channels.\n",
-    .flags = {members_flags, COUNT(members_flags)},
+    .flags = {.rows = members_flags, .count = COUNT(members_flags)},
     .flags_size = sizeof(struct query_flags),
     .min_args = 1,
     .max_args = 1,
@@ -204,7 +204,7 @@ const struct verb verb_bans = {
     .name = "bans",
     .args = "",
     .summary = "list the banned sessions",
-    .flags = {sessions_flags, COUNT(sessions_flags)},
+    .flags = {.rows = sessions_flags, .count = COUNT(sessions_flags)},
     .flags_size = sizeof(struct query_flags),
     .view = {"bans", bans_columns, COUNT(bans_columns), "--after the last one, or --limit"},
     .run = query,
@@ -235,7 +235,7 @@ const struct verb verb_unban = {
 
 /* ---- connections ---- */
 
-static const struct flag_row connections_flags[] = {
+static const struct option_row connections_flags[] = {
     TEXT("session", session, "SESSION", "list those of this session"),
     TEXT("after", after, "CONNECTION", "list those after this one, in byte order"),
     LIMIT,
@@ -256,7 +256,7 @@ const struct verb verb_connections = {
     .name = "connections",
     .args = "",
     .summary = "list the connections",
-    .flags = {connections_flags, COUNT(connections_flags)},
+    .flags = {.rows = connections_flags, .count = COUNT(connections_flags)},
     .flags_size = sizeof(struct query_flags),
     .view = {"connections", connections_columns, COUNT(connections_columns), "--after the last one, or --limit"},
     .run = query,
@@ -264,7 +264,7 @@ const struct verb verb_connections = {
 
 /* ---- workers ---- */
 
-static const struct flag_row workers_flags[] = {
+static const struct option_row workers_flags[] = {
     TEXT("after", after, "WORKER", "list those after this one, in byte order"),
     LIMIT,
 };
@@ -283,7 +283,7 @@ const struct verb verb_workers = {
     .more =
         "LAG: events that it has not got yet. BEHIND: streams whose reader takes nothing, and QUEUED the bytes that\n"
         "wait for them. CUT: streams that were too slow. --json shows all numbers.\n",
-    .flags = {workers_flags, COUNT(workers_flags)},
+    .flags = {.rows = workers_flags, .count = COUNT(workers_flags)},
     .flags_size = sizeof(struct query_flags),
     .view = {"workers", workers_columns, COUNT(workers_columns), "--after the last one, or --limit"},
     .run = query,
@@ -291,7 +291,7 @@ const struct verb verb_workers = {
 
 /* ---- history ---- */
 
-static const struct flag_row history_flags[] = {
+static const struct option_row history_flags[] = {
     NUMBER("since", since, "SEQ", "list events after this seq"),
     TEXT("session", session, "SESSION", "list events for this session"),
     TEXT("channel", channel, "CHANNEL", "list events for this channel"),
@@ -310,7 +310,7 @@ const struct verb verb_history = {
     .name = "history",
     .args = "",
     .summary = "list the retained events, oldest first",
-    .flags = {history_flags, COUNT(history_flags)},
+    .flags = {.rows = history_flags, .count = COUNT(history_flags)},
     .flags_size = sizeof(struct query_flags),
     .view = {"events", history_columns, COUNT(history_columns), "--since the last one, or --limit"},
     .run = query,
@@ -318,7 +318,7 @@ const struct verb verb_history = {
 
 /* ---- state ---- */
 
-static const struct flag_row state_flags[] = {
+static const struct option_row state_flags[] = {
     TEXT("prefix", prefix, "TEXT", "list keys with this prefix"),
     TEXT("channel", channel, "CHANNEL", "list keys of this channel"),
     TEXT("after", after, "NAME", "list those after this one, in byte order"),
@@ -339,7 +339,7 @@ const struct verb verb_state = {
     .name = "state",
     .args = "",
     .summary = "list the newest event of each key",
-    .flags = {state_flags, COUNT(state_flags)},
+    .flags = {.rows = state_flags, .count = COUNT(state_flags)},
     .flags_size = sizeof(struct query_flags),
     .view = {"keys", state_columns, COUNT(state_columns), NULL},
     .run = query,

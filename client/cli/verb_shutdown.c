@@ -11,15 +11,23 @@ struct shutdown_flags {
 
 #define AT(field) .offset = offsetof(struct shutdown_flags, field)
 
-static const struct flag_row rows[] = {
-    {.name = "session", .arg = "SESSION", .help = "end the streams of this session", .type = FLAG_LIST, AT(sessions)},
-    {.name = "channel", .arg = "CHANNEL", .help = "end the streams in this channel", .type = FLAG_LIST, AT(channels)},
-    {.name = "connection", .arg = "CONNECTION", .help = "end this stream", .type = FLAG_LIST, AT(connections)},
-    {.name = "reason", .arg = "TEXT", .help = "send this reason to the page", .type = FLAG_TEXT, AT(reason)},
+static const struct option_row rows[] = {
+    {.name = "session",
+     .arg = "SESSION",
+     .help = "end the streams of this session",
+     .type = OPTION_LINES,
+     AT(sessions)},
+    {.name = "channel",
+     .arg = "CHANNEL",
+     .help = "end the streams in this channel",
+     .type = OPTION_LINES,
+     AT(channels)},
+    {.name = "connection", .arg = "CONNECTION", .help = "end this stream", .type = OPTION_LINES, AT(connections)},
+    {.name = "reason", .arg = "TEXT", .help = "send this reason to the page", .type = OPTION_TEXT, AT(reason)},
     {.name = "block",
      .arg = "SECONDS",
      .help = "ban the named sessions this long (60)",
-     .type = FLAG_COUNT,
+     .type = OPTION_COUNT,
      AT(block),
      .max = UINT32_MAX},
 };
@@ -58,7 +66,7 @@ const struct verb verb_shutdown = {
         "reconnects within --block seconds is answered 204; 0 lets it back at once, and lifts an earlier "
         "ban.\n"
         "bans lists banned sessions, unban lifts bans.\n",
-    .flags = {rows, COUNT(rows)},
+    .flags = {.rows = rows, .count = COUNT(rows)},
     .flags_size = sizeof(struct shutdown_flags),
     .run = run,
 };

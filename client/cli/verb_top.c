@@ -227,10 +227,10 @@ static int run(const struct verb_call *call)
     return status;
 }
 
-static const struct flag_row rows[] = {
+static const struct option_row rows[] = {
     {.name = "once",
      .help = "print one frame and exit",
-     .type = FLAG_SWITCH,
+     .type = OPTION_FLAG,
      .offset = offsetof(struct top_flags, once)},
 };
 
@@ -239,7 +239,7 @@ const struct verb verb_top = {
     .args = "",
     .summary = "show the status once a second",
     .more = "The keys q and Ctrl-C end it. Each column of a curve is a second, the newest at the right.\n",
-    .flags = {rows, sizeof rows / sizeof rows[0]},
+    .flags = {.rows = rows, .count = sizeof rows / sizeof rows[0]},
     .flags_size = sizeof(struct top_flags),
     .run = run,
 };

@@ -18,36 +18,36 @@ struct watch_flags {
     const char *webhook, *secret_file, *state;
 };
 
-static const struct flag_row rows[] = {
+static const struct option_row rows[] = {
     {.name = "no-snapshot",
      .help = "print changes only, without snapshots",
-     .type = FLAG_SWITCH,
+     .type = OPTION_FLAG,
      .offset = offsetof(struct watch_flags, no_snapshot)},
     {.name = "session",
      .arg = "SESSION",
      .help = "print changes of this session only",
-     .type = FLAG_TEXT,
+     .type = OPTION_TEXT,
      .offset = offsetof(struct watch_flags, session)},
     {.name = "count",
      .arg = "N",
      .help = "stop after N lines",
-     .type = FLAG_COUNT,
+     .type = OPTION_COUNT,
      .offset = offsetof(struct watch_flags, count),
      .max = INT64_MAX},
     {.name = "webhook",
      .arg = "URL",
      .help = "post the changes there, and print nothing",
-     .type = FLAG_TEXT,
+     .type = OPTION_TEXT,
      .offset = offsetof(struct watch_flags, webhook)},
     {.name = "secret-file",
      .arg = "FILE",
      .help = "sign what is posted with the secret in FILE",
-     .type = FLAG_TEXT,
+     .type = OPTION_TEXT,
      .offset = offsetof(struct watch_flags, secret_file)},
     {.name = "state",
      .arg = "DIR",
      .help = "keep what was not posted in DIR",
-     .type = FLAG_TEXT,
+     .type = OPTION_TEXT,
      .offset = offsetof(struct watch_flags, state)},
 };
 
@@ -242,7 +242,7 @@ const struct verb verb_watch = {
             "online with its first connection and goes offline with its last. When the broker is restarted, or changes "
             "were\n"
             "missed, it says so on stderr, finds out what is different and prints that.\n",
-    .flags = {rows, COUNT(rows)},
+    .flags = {.rows = rows, .count = COUNT(rows)},
     .flags_size = sizeof(struct watch_flags),
     .max_args = 0,
     .run = run,

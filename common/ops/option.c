@@ -10,13 +10,13 @@
 #include <string.h>
 
 #include "base/slice.h"
+#include "ops/option_args.h"
 #include "ops/option_file.h"
+#include "ops/option_help.h"
 #include "ops/option_number.h"
 #include "ops/variables.h"
 
-#define HELP_WIDTH 80     /* columns */
-#define HELP_NAMES_MAX 30 /* columns; a longer name has a line of its own */
-#define SHOWN_MAX 200     /* bytes of a value in an error */
+#define SHOWN_MAX 200 /* bytes of a value in an error */
 
 enum option_source { FROM_NOWHERE, FROM_DEFAULT, FROM_FILE, FROM_ENVIRONMENT, FROM_COMMAND_LINE };
 
@@ -37,14 +37,12 @@ struct loader {
 };
 
 /* What every program has beside its rows. */
-static const struct {
-    const char *name, *arg, *help;
-} built_in[] = {
-    {"config", "FILE", "read options from FILE, NAME = VALUE lines"},
-    {"check-config", NULL, "check the configuration and exit"},
-    {"print-config", NULL, "print the configuration as a file and exit"},
-    {"help", NULL, "show this help and exit"},
-    {"version", NULL, "show the version and exit"},
+static const struct option_row built_in[] = {
+    {.name = "config", .arg = "FILE", .help = "read options from FILE, NAME = VALUE lines", .type = OPTION_TEXT},
+    {.name = "check-config", .help = "check the configuration and exit", .type = OPTION_FLAG},
+    {.name = "print-config", .help = "print the configuration as a file and exit", .type = OPTION_FLAG},
+    {.name = "help", .help = "show this help and exit", .type = OPTION_FLAG},
+    {.name = "version", .help = "show the version and exit", .type = OPTION_FLAG},
 };
 #define BUILT_INS (sizeof built_in / sizeof built_in[0])
 
@@ -265,25 +263,6 @@ static void give_environment(struct loader *l)
 
 /* Names */
 
-/* The index of the row so named; count when there is none. */
-static size_t find_row(const struct option_program *program, const char *name, size_t len)
-{
-    size_t i = 0;
-    for (; i < program->count; i++)
-        if (strlen(program->rows[i].name) == len && memcmp(program->rows[i].name, name, len) == 0)
-            break;
-    return i;
-}
-
-static size_t find_built_in(const char *name, size_t len)
-{
-    size_t i = 0;
-    for (; i < BUILT_INS; i++)
-        if (strlen(built_in[i].name) == len && memcmp(built_in[i].name, name, len) == 0)
-            break;
-    return i;
-}
-
 /* Is one letter of a added, missing, wrong or swapped with its neighbour in b? */
 static bool nearly_same(const char *a, size_t a_len, const char *b)
 {
@@ -327,11 +306,11 @@ static void fail_unknown_in_file(struct loader *l, const char *name)
 
 static void take_pair(struct loader *l, const struct option_file *f)
 {
-    size_t index = find_row(l->program, f->name, strlen(f->name));
-    if (index == l->program->count)
-        fail_unknown_in_file(l, f->name);
+    const struct option_row *row = option_find(l->program->rows, l->program->count, slice_of(f->name));
+    if (row)
+        give(l, (size_t)(row - l->program->rows), FROM_FILE, f->value);
     else
-        give(l, index, FROM_FILE, f->value);
+        fail_unknown_in_file(l, f->name);
 }
 
 /* One line of the file. False after the last one. */
@@ -374,81 +353,6 @@ static void give_file(struct loader *l)
     fclose(file.file);
 }
 
-/* --help and its kin */
-
-static void help_wrap(FILE *out, int column, const char *text)
-{
-    int at = column;
-    while (*text) {
-        int len = (int)strcspn(text, " ");
-        if (at > column && at + 1 + len > HELP_WIDTH) {
-            fprintf(out, "\n%*s", column, "");
-            at = column;
-        }
-        at += fprintf(out, "%s%.*s", at > column ? " " : "", len, text);
-        text += len;
-        text += strspn(text, " ");
-    }
-    fputc('\n', out);
-}
-
-static int help_name_width(const char *name, const char *arg)
-{
-    return (int)(strlen(name) + (arg ? strlen(arg) + 1 : 0)) + 4;
-}
-
-static int help_column(const struct option_program *program)
-{
-    int column = 0;
-    for (size_t i = 0; i < program->count + BUILT_INS; i++) {
-        bool own = i < program->count;
-        size_t b = own ? 0 : i - program->count;
-        int width = own ? help_name_width(program->rows[i].name, program->rows[i].arg)
-                        : help_name_width(built_in[b].name, built_in[b].arg);
-        if (width > column && width <= HELP_NAMES_MAX)
-            column = width;
-    }
-    return column + 2;
-}
-
-static void help_option(FILE *out, int column, const char *name, const char *arg, const char *text)
-{
-    int at = fprintf(out, "  --%s%s%s", name, arg ? " " : "", arg ? arg : "");
-    if (at + 2 > column) {
-        fputc('\n', out);
-        at = 0;
-    }
-    fprintf(out, "%*s", column - at, "");
-    help_wrap(out, column, text);
-}
-
-static void help_row(FILE *out, int column, const struct option_row *row)
-{
-    char text[1024];
-    snprintf(text, sizeof text, "%s%s%s%s%s", row->help, is_list(row->type) ? "; may be repeated" : "",
-             has_fallback(row) ? " (default: " : "", has_fallback(row) ? row->fallback : "",
-             has_fallback(row) ? ")" : "");
-    help_option(out, column, row->name, row->arg, text);
-}
-
-static void show_help(const struct option_program *program)
-{
-    int column = help_column(program);
-    printf("Usage: %s %s\n", program->name, program->usage);
-    help_wrap(stdout, 0, program->summary);
-    printf("\nOptions:\n");
-    for (size_t i = 0; i < program->count; i++)
-        help_row(stdout, column, &program->rows[i]);
-    for (size_t i = 0; i < BUILT_INS; i++)
-        help_option(stdout, column, built_in[i].name, built_in[i].arg, built_in[i].help);
-    printf("\n");
-    help_wrap(
-        stdout, 0,
-        "Each option that takes a value can also be set as SSECAST_NAME in the environment (dashes become underscores) "
-        "or as NAME = VALUE in the --config file. The command line wins over the environment, the environment over the "
-        "file.");
-}
-
 static void print_config(const struct loader *l)
 {
     for (size_t i = 0; i < l->program->count; i++) {
@@ -463,33 +367,23 @@ static void print_config(const struct loader *l)
 
 /* The command line */
 
-struct argument {
-    const char *name; /* without its dashes */
-    size_t name_len;
-    const char *value; /* NULL: none */
-    size_t row;        /* the row's index; program->count: a built-in one */
-    size_t built_in;
-};
-
 /* --help and --version end everything at once, whatever else is wrong. */
-static bool act(struct loader *l, const struct argument *a)
+static bool act(struct loader *l, const struct option_row *row)
 {
-    const char *name = built_in[a->built_in].name;
-    if (strcmp(name, "help") == 0)
-        show_help(l->program);
-    else if (strcmp(name, "version") == 0)
+    if (strcmp(row->name, "help") == 0)
+        option_help(stdout, l->program, built_in, BUILT_INS);
+    else if (strcmp(row->name, "version") == 0)
         printf("%s %s\n", l->program->name, SSECAST_VERSION);
     else
         return false;
     return true;
 }
 
-static void note_built_in(struct loader *l, const struct argument *a)
+static void note_built_in(struct loader *l, const struct option_arg *a)
 {
-    const char *name = built_in[a->built_in].name;
-    if (strcmp(name, "config") == 0)
+    if (strcmp(a->row->name, "config") == 0)
         l->config_file = a->value;
-    else if (strcmp(name, "print-config") == 0)
+    else if (strcmp(a->row->name, "print-config") == 0)
         l->print = true;
     else
         l->check = true;
@@ -505,31 +399,25 @@ static void fail_unknown_argument(struct loader *l, const char *argument)
         fail(l, "unknown option '%.*s'; --help lists them", (int)len, argument);
 }
 
-/* Take argv[*i], and the one after it when that is its value. */
-static bool read_argument(struct loader *l, int argc, char **argv, int *i, struct argument *a)
+/* Take argv[*i], and the one after it when that is its value. *own: it is one of the program's
+ * rows. */
+static bool read_argument(struct loader *l, int argc, char **argv, int *i, struct option_arg *a, bool *own)
 {
     const char *text = argv[*i];
-    bool is_long = strncmp(text, "--", 2) == 0;
-    a->name = is_long ? text + 2 : "";
-    a->name_len = strcspn(a->name, "=");
-    a->value = a->name[a->name_len] == '=' ? a->name + a->name_len + 1 : NULL;
-    a->row = find_row(l->program, a->name, a->name_len);
-    a->built_in = find_built_in(a->name, a->name_len);
-    if (a->row == l->program->count && a->built_in == BUILT_INS) {
+    *own = option_match(l->program->rows, l->program->count, text, a);
+    if (!*own && !option_match(built_in, BUILT_INS, text, a)) {
         fail_unknown_argument(l, text);
         return false;
     }
-    const char *arg = a->row < l->program->count ? l->program->rows[a->row].arg : built_in[a->built_in].arg;
-    bool own = a->row < l->program->count, flag = own && l->program->rows[a->row].type == OPTION_FLAG;
-    bool takes_value = own || arg;
+
+    const struct option_row *row = a->row;
+    bool flag = row->type == OPTION_FLAG;
+    if (flag && !*own && a->value)
+        fail(l, "--%s '%.*s' (command line): takes no value", row->name, SHOWN_MAX, a->value);
+    else if (!option_take_value(a, argc, argv, i))
+        fail(l, "--%s (command line): a value is missing: %s", row->name, row->arg ? row->arg : "VALUE");
     if (flag && !a->value)
         a->value = "yes";
-    if (takes_value && !a->value && *i + 1 < argc)
-        a->value = argv[++*i];
-    if (takes_value && !a->value)
-        fail(l, "--%.*s (command line): a value is missing: %s", (int)a->name_len, a->name, arg ? arg : "VALUE");
-    else if (!takes_value && a->value)
-        fail(l, "--%.*s '%.*s' (command line): takes no value", (int)a->name_len, a->name, SHOWN_MAX, a->value);
     return !l->failed;
 }
 
@@ -538,25 +426,34 @@ static bool read_argument(struct loader *l, int argc, char **argv, int *i, struc
  * do. */
 static bool walk_arguments(struct loader *l, int argc, char **argv, bool apply, int *end)
 {
-    struct argument a;
+    struct option_arg a;
+    bool own;
     int i = 1;
     for (; i < argc && argv[i][0] == '-' && argv[i][1] != '\0'; i++) {
         if (strcmp(argv[i], "--") == 0) {
             i++;
             break;
         }
-        if (!read_argument(l, argc, argv, &i, &a))
+        if (!read_argument(l, argc, argv, &i, &a, &own))
             return false;
-        bool own = a.row < l->program->count;
-        if (!own && !apply && act(l, &a))
+        if (!own && !apply && act(l, a.row))
             return true;
         if (!own)
             note_built_in(l, &a);
         else if (apply)
-            give(l, a.row, FROM_COMMAND_LINE, a.value);
+            give(l, (size_t)(a.row - l->program->rows), FROM_COMMAND_LINE, a.value);
     }
     *end = i < argc ? i : argc;
     return false;
+}
+
+int option_words(const struct option_program *program, const char *arg)
+{
+    struct option_arg a;
+    bool known = option_match(program->rows, program->count, arg, &a) || option_match(built_in, BUILT_INS, arg, &a);
+    if (!known || a.row->type == OPTION_FLAG)
+        return 0;
+    return a.value ? 1 : 2;
 }
 
 /* Storing */

@@ -73,6 +73,10 @@ enum option_result {
  * such an argument is an error. */
 enum option_result option_load(const struct option_program *program, int argc, char **argv, void *config, int *rest);
 
+/* The number of arguments of the option that arg begins, if it takes a value: 1 (--name=VALUE) or 2.
+ * 0: arg is something else. */
+int option_words(const struct option_program *program, const char *arg);
+
 /* Free what option_load() allocated in config, and zero those fields. */
 void option_release(const struct option_program *program, void *config);
 

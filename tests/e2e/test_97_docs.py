@@ -197,7 +197,7 @@ def test_every_module_is_named_under_its_room():
         for room in {p.parent for p in (processes.ROOT / part).rglob("*.[ch]")}:
             name = str(room.relative_to(processes.ROOT))
             modules = {re.sub(r"^(cmd|verb|service)_.*", r"\1_", p.stem) for p in room.glob("*.[ch]")} - {"ssecast"}
-            named = {re.sub("<[a-z]+>$", "", m) for m in re.findall(r"^\| (.*?) \|", shown[name], re.M) for m in re.findall("`([a-z_<>]+)`", m)}
+            named = {re.sub("<[a-z]+>$", "", m) for m in re.findall(r"^\| (.*?) \|", shown[name], re.M) for m in re.findall("`([a-z0-9_<>]+)`", m)}
             assert modules == named, f"docs/architecture.md: {name}/ {sorted(modules ^ named)}"
 
 

@@ -11,30 +11,30 @@ struct values {
     struct flag_count limit, ttl;
 };
 
-static const struct flag_row rows[] = {
-    {.name = "text", .help = "text", .type = FLAG_SWITCH, .offset = offsetof(struct values, text)},
-    {.name = "id", .arg = "ID", .help = "id", .type = FLAG_TEXT, .offset = offsetof(struct values, id)},
+static const struct option_row rows[] = {
+    {.name = "text", .help = "text", .type = OPTION_FLAG, .offset = offsetof(struct values, text)},
+    {.name = "id", .arg = "ID", .help = "id", .type = OPTION_TEXT, .offset = offsetof(struct values, id)},
     {.name = "session",
-     .letter = 's',
      .arg = "SESSION",
      .help = "to",
-     .type = FLAG_LIST,
+     .type = OPTION_LINES,
      .offset = offsetof(struct values, sessions)},
     {.name = "limit",
      .arg = "N",
      .help = "at most",
-     .type = FLAG_COUNT,
+     .type = OPTION_COUNT,
      .offset = offsetof(struct values, limit),
      .max = 100},
     {.name = "ttl",
      .arg = "TIME",
      .help = "ttl",
-     .type = FLAG_TIME,
+     .type = OPTION_SECONDS,
      .offset = offsetof(struct values, ttl),
-     .max = 86400},
+     .min = 1000,
+     .max = 86400000},
 };
 
-static const struct flags flags = {rows, 5};
+static const struct flags flags = {.rows = rows, .count = 5, .letter = 's', .lettered = "session"};
 
 static char *args[16];
 static struct values values;
@@ -101,12 +101,12 @@ START_TEST(numbers_are_whole_and_bounded)
     ck_assert_uint_eq(values.limit.value, 100);
     ck_assert_int_eq(parse(""), 0);
     ck_assert(!values.limit.given);
-    refused("--limit 101", "from 0 to 100, not '101'");
+    refused("--limit 101", "a whole number, at most 100, not '101'");
     refused("--limit -1", "not '-1'");
     refused("--limit 1x", "not '1x'");
     refused("--limit=", "not ''");
     refused("--limit +1", "not '+1'");
-    refused("--limit 99999999999999999999999", "from 0 to 100");
+    refused("--limit 99999999999999999999999", "at most 100");
 }
 END_TEST
 
