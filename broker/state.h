@@ -84,7 +84,7 @@ void broker_take_signals(struct broker *b);
 
 /* --- commit.c --- */
 
-/* Before anybody is served: read the log, and offer what has to be said first. True when everything
+/* Before requests are served: read the log, and offer its first events. True when everything
  * was read and the sequence has a position; else call it again. now: clock_ms(). */
 bool commit_join(struct broker *b, int64_t now);
 

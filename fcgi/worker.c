@@ -142,7 +142,7 @@ static void begin_stop(struct worker *w)
     drain_step(w, loop_now(w->loop));
 }
 
-/* What is read from files, anew. */
+/* Read the files again. */
 static void reload(struct worker *w)
 {
     if (w->streams.tokens)
@@ -231,7 +231,7 @@ static const struct accept_hooks accept_hooks = {.request = take_request, .body_
 static const struct accept_hooks scgi_hooks = {
     .scgi = true, .request = take_scgi_request, .body_max = body_max, .dropped = dropped};
 
-/* Heads of 256 KiB at most, and bodies where somebody may publish. */
+/* Heads of 256 KiB at most, and bodies where publishing is enabled. */
 static size_t room_for_requests(const struct options *o)
 {
     return REQUESTS_ROOM + (o->publish || o->mercure ? BODIES * (size_t)o->publish_bytes : 0);
@@ -419,8 +419,8 @@ static bool open_upstream(struct worker *w)
     return w->upstream != NULL;
 }
 
-/* Signals are read from a descriptor; libfcgi's and everybody's handlers never run. Before the
- * socket is there, so that nobody can meet a worker that a signal still kills. */
+/* Signals are read from a descriptor; no handler runs, libfcgi's neither. Call it before the socket
+ * exists: a worker that accepts is never killed by a signal that it handles. */
 static void hold_signals(sigset_t *set)
 {
     sigemptyset(set);
@@ -438,7 +438,7 @@ static bool open_signals(struct worker *w)
     return w->signals.fd >= 0 && loop_add(w->loop, &w->signals, EPOLLIN) == 0;
 }
 
-/* Once, so that nobody leaves it so without knowing. */
+/* Log it once. */
 static void warn_if_open(const struct worker *w)
 {
     const char *source = request_open_source(&w->streams.request_rules);

@@ -321,7 +321,7 @@ void bus_close(struct bus **b, int linger_ms)
     close_zap(*b);
     if ((*b)->zmq)
         zmq_ctx_term((*b)->zmq);
-    unread_free(&(*b)->unread); /* libzmq has let go of every reply */
+    unread_free(&(*b)->unread); /* libzmq holds no reply any longer */
     for (size_t i = 0; i < (*b)->lock_count; i++)
         close((*b)->locks[i]);
     for (size_t i = 0; i < SPARES; i++)

@@ -148,7 +148,7 @@ static void refused(struct http_stream_outcome *o, const struct transfer *t)
         snprintf(o->message, sizeof o->message, "this is no event stream but %s", type ? type : "without a type");
 }
 
-/* A redirection that led to nobody leaves its own status behind. */
+/* A redirection to a server that cannot be reached leaves its own status behind. */
 static bool led_nowhere(int status, CURLcode result)
 {
     return status / 100 == 3 && result != CURLE_OK && result != CURLE_TOO_MANY_REDIRECTS && result != CURLE_WRITE_ERROR;

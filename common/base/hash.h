@@ -1,8 +1,8 @@
-/* hash.h - a keyed hash for names that strangers choose.
+/* hash.h - a keyed hash for names from outside.
  *
- * The hash is SipHash-2-4 of libsodium under a key that each process draws at random. Nobody
- * outside the process can find names that fall into the same bucket, so a hash table keeps its
- * speed whatever names it is given. Hashes mean nothing in another process: do not store or send
+ * The hash is SipHash-2-4 of libsodium under a key that each process draws at random. Without
+ * the key, names that fall into the same bucket cannot be found, so a hash table keeps its speed
+ * whatever names it is given. Hashes mean nothing in another process: do not store or send
  * them.
  */
 #ifndef SSECAST_HASH_H

@@ -2,7 +2,7 @@
  *
  * A value lives inside its entry, next to its name: one allocation each, and its address does not
  * change until it is removed. There is no locking and no order. The hash is keyed (hash.h), so
- * strangers may choose the names.
+ * names may come from outside.
  *
  * Ownership: the table owns entries and names; what a value points to is the caller's.
  */

@@ -306,7 +306,7 @@ static bool key_fits_target(const struct event *e)
     return e->kind == EVENT_MESSAGE && one_target(e->has_to, e->counts[TO_SESSIONS], e->counts[TO_CHANNELS], others);
 }
 
-/* Nobody can be granted what is addressed to everyone. */
+/* An event for everyone cannot be private: there is no target to grant. */
 static bool private_fits_target(const struct event *e)
 {
     return e->kind == EVENT_MESSAGE && e->has_to;

@@ -79,7 +79,7 @@ struct event_spec {
     uint32_t block_s; /* EVENT_SHUTDOWN: how long its sessions are refused, seconds */
     uint32_t ttl_s;   /* EVENT_MESSAGE: how long it may be delivered, seconds; 0: without end */
     bool remove;      /* the key is forgotten */
-    bool is_private;  /* only those who are granted it receive it; it has a `to` */
+    bool is_private;  /* only streams whose token grants it receive it; it has a `to` */
     bool seq_as_id;   /* the id: line shows the seq although there is an own id */
     bool has_retry;
     bool has_to; /* false: for everyone but the except lists */
@@ -96,7 +96,7 @@ struct event {
     bool has_to;
     bool seq_as_id;  /* the id: line shows the seq although there is an own id */
     bool remove;     /* its key is forgotten */
-    bool is_private; /* by its channels it reaches only those who are granted one of them */
+    bool is_private; /* its channels reach only streams whose token grants one of them */
     bool superseded; /* there is a later event with its key and target (kept by state.h, not encoded) */
     uint16_t counts[EVENT_LISTS];
     uint32_t offsets[EVENT_LISTS]; /* of each list's first name, in the entry */
@@ -133,7 +133,7 @@ void event_unref(struct event **e);
 /* True when the id: line shows the event's own id, so that clients have it as a cursor. */
 bool event_shows_id(const struct event *e);
 
-/* The unix time in ms from which nobody is sent the event; INT64_MAX: always. */
+/* The unix time in ms from which the event is not sent; INT64_MAX: always. */
 int64_t event_expires_ms(const struct event *e);
 
 /* The target of an event with a key: everyone, or the session or channel called *name. */

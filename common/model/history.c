@@ -609,7 +609,7 @@ static bool passes(const struct event *e, const struct history_filter *filter)
     if (!filter->compact || !e->superseded)
         return !filter->who || !event_excludes(e, filter->who);
 
-    if (filter->superseded) /* e has a key, and so excludes nobody */
+    if (filter->superseded) /* e has a key, so it has no exclusions */
         ++*filter->superseded;
     return false;
 }

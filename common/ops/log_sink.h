@@ -14,7 +14,7 @@
 
 /* Write a line of at most LOG_LINE_MAX bytes. When stderr takes a part of it, the rest goes
  * before the next line. A line that cannot be written now is dropped. 0, or -EAGAIN when it was
- * dropped. An error of stderr loses the line too, and is 0: nobody is left to be told. */
+ * dropped. An error of stderr loses the line too, and is 0: it cannot be reported. */
 int log_sink_write(const char *line, size_t len);
 
 /* How many lines have been dropped since log_sink_forget_dropped(). */

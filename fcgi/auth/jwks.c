@@ -1,6 +1,6 @@
-/* libjwt 1.10 checks signatures too, but reads a public key's PEM text anew for each: half a
- * millisecond, in which no stream is served, where the check itself takes a tenth. So public
- * keys are kept as libcrypto has them. */
+/* libjwt 1.10 checks signatures too, but parses a public key's PEM text again for each.
+ * That takes half a millisecond, ten times as long as the check itself, and no stream is served
+ * meanwhile. So public keys are kept as keys of libcrypto. */
 #include "auth/jwks.h"
 
 #include <ctype.h>
@@ -74,9 +74,9 @@ void jwks_release(struct jwks *set)
     *set = (struct jwks){0};
 }
 
-/* --- what a public key is good for --- */
+/* --- the algorithm of a public key --- */
 
-/* Put what it is good for into *use; false with *why for a key that is good for nothing here. */
+/* Set *use to the algorithm that key is for. False, with *why: none that is accepted here. */
 static bool find_use(EVP_PKEY *key, enum jwk_use *use, const char **why)
 {
     char curve[32] = "";

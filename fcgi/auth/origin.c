@@ -99,7 +99,7 @@ static bool is_own_port(const char *pattern, size_t scheme_len, const char *port
     return false;
 }
 
-/* What a host has no use for, in the words of who wrote it. NULL: nothing of that. */
+/* The rule that the rest of an origin, from its host on, breaks. NULL: it breaks none. */
 static const char *find_surplus(const char *host)
 {
     if (strpbrk(host, "/?#"))

@@ -64,7 +64,7 @@ static ssize_t read_all(int fd, char *data)
 static int read_file(const struct key_file *file, struct jwks *keys, struct stat *is, unsigned char digest[JWKS_DIGEST],
                      const char **why)
 {
-    int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* nobody waits for the other end of a pipe */
+    int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe without a writer does not block */
     char *data = malloc(FILE_MAX);
     ssize_t len = fd < 0 || !data || fstat(fd, is) != 0 ? -1 : read_all(fd, data);
     int err = -EINVAL;
@@ -727,8 +727,8 @@ static void tell_refusal(const struct token *token, const struct params *params)
                   log_name("client", client ? client : "unknown"), log_name("port", port ? port : "unknown"));
 }
 
-/* Browsers send several cookies of one name, of several paths or domains: a stale one keeps
- * nobody out who has a good one too. */
+/* Browsers send several cookies of one name, of several paths or domains: a stale one does
+ * not make a request with a good one fail. */
 enum token_verdict tokens_verify_request(struct tokens *t, const struct params *params, int64_t now_ms,
                                          struct token *out)
 {

@@ -1,4 +1,4 @@
-/* token.h - JSON Web Tokens: whose stream it is, which channels, until when; and what somebody may
+/* token.h - JSON Web Tokens: the session and the channels of a stream, their end, and the right to
  * publish.
  *
  * HS256, RS256 and ES256, and which of them is decided by the key: a token that names another
@@ -6,8 +6,8 @@
  * of public keys (jwks.h says in which forms), which are read again when they change. A file never
  * changes its kind.
  *
- * Why a token was refused is told in the log at level debug: with the algorithm and the kid that it
- * named, and with nothing else of it. Who asks is told no reason.
+ * The reason of a refusal is logged at level debug, with the algorithm and the kid that the token
+ * named, and with nothing else of it. The client gets no reason.
  *
  * Ownership: tokens_verify() allocates what a struct token points to; token_release() frees it.
  */
@@ -93,8 +93,8 @@ bool token_is_brought(const struct tokens *t, const struct params *params);
  * done more than a second ago. Returns out->verdict. Release out in any case. */
 enum token_verdict tokens_verify(struct tokens *t, const char *text, int64_t now_ms, struct token *out);
 
-/* The two together. Of several cookies the first that is good counts; a refusal is told in the
- * log (debug), with the client's address. */
+/* The two together. Of several cookies the first that is good counts; a refusal is logged
+ * (debug), with the client's address. */
 enum token_verdict tokens_verify_request(struct tokens *t, const struct params *params, int64_t now_ms,
                                          struct token *out);
 

@@ -38,7 +38,7 @@ int params_copy(struct params *p, char *const *list);
 void params_release(struct params *p);
 
 /* The value of name, or NULL. A name that came twice has no value: a web server makes one name
- * of X-User and of X_User, and which of the two the client sent, nobody can tell any more. */
+ * of X-User and of X_User, and which of the two the client sent is unknown then. */
 const char *params_get(const struct params *p, const char *name);
 
 /* Did name come twice? */

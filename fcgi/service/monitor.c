@@ -1,6 +1,6 @@
 /* Addresses are compared as IPv6: a web server that listens on both reports an IPv4 client as
  * ::ffff:a.b.c.d, or as a.b.c.d, and means the same. But a range of IPv6 addresses never holds
- * IPv4 ones: ::/0 is not everybody. */
+ * IPv4 ones: ::/0 is not every client. */
 #include "service/monitor.h"
 
 #include <arpa/inet.h>

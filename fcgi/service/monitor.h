@@ -1,13 +1,13 @@
-/* monitor.h - who may see how the system is: healthz, metrics, status.
+/* monitor.h - access to healthz, metrics and status.
  *
- * Those from certain addresses, and those who bring the token. An address alone is no proof when a
- * browser stands there: a page of any site can have its own name lead to this web server (DNS
- * rebinding), and would read the answer as its own. So what tells more than a word is shown by
- * address under an address, localhost, and names of the option monitor-host only. Where a request
- * comes from is what the web server says (REMOTE_ADDR); behind a proxy that is the proxy, unless
- * the web server was told to believe it. The token is not one of a reader (a JWT) but a secret of
- * the operator's, in a file of its own; programs bring it as a bearer token, browsers as the
- * password of HTTP's basic scheme. It never appears in the log.
+ * A client has access by its address or with the monitor token. An address alone is no proof for a
+ * browser: a page of any site can make its own host name resolve to this web server (DNS
+ * rebinding) and read the answer. So metrics and status need, with an address, a host name that is
+ * an IP address, localhost or in the option monitor-host. The address of a client is REMOTE_ADDR.
+ * Behind a proxy that is the proxy's, unless the web server is configured to trust it.
+ *
+ * The token is a secret of the operator's in a file of its own, not a JWT. Programs send it as a
+ * bearer token, browsers as the password of HTTP Basic. It never appears in the log.
  *
  * Ownership: monitor_new() copies the list; the file's name stays the caller's.
  */
@@ -48,14 +48,14 @@ enum monitor_verdict {
     MONITOR_HIDDEN, /* it may not */
 };
 
-/* May the sender of this request see? Nobody may when m is NULL. guarded: what is shown depends
+/* Has the client of this request access? Never when m is NULL. guarded: what is shown depends
  * on the host name. A token is not looked at yet. */
 enum monitor_verdict monitor_judge(const struct monitor *m, const struct params *params, bool guarded);
 
 /* Does the request bring the token? The time it takes says nothing about the token. */
 bool monitor_token_good(const struct monitor *m, const struct params *params);
 
-/* Is there a token that somebody who was refused could bring? */
+/* Is there a token, which a client that was refused could send? */
 bool monitor_asks(const struct monitor *m);
 
 #endif

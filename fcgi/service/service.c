@@ -45,7 +45,7 @@ bool service_find(const struct services *set, const struct params *params, const
 
     bool found = route.kind == ROUTE_STREAMS || route.kind == ROUTE_EITHER || *service;
     if (*service && !(*service)->cross_origin && is_preflight(params_get(params, "REQUEST_METHOD")))
-        *service = NULL; /* it is told about streams */
+        *service = NULL; /* the answer is that for streams */
     return found;
 }
 
@@ -213,7 +213,7 @@ static void begin(struct call *c, struct params *params)
                     method ? method : "no method", c->service->methods);
 }
 
-/* However c ends: its reply is not waited for any more. */
+/* c ended in any way: its reply is no longer of use. */
 static void call_closed(struct conn *conn)
 {
     struct call *c = (struct call *)conn;

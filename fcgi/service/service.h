@@ -53,12 +53,12 @@ struct call {
 struct service {
     const char *name;    /* the segment of the path behind the mount point (route.h) */
     const char *methods; /* "GET, HEAD" */
-    bool monitors;       /* only for those who may see how the system is (monitor.h); others are answered 403 */
+    bool monitors;       /* needs access by monitor.h; else the answer is 403 */
     bool guarded;        /* by address only under a name that is known, and not one that a page made up (monitor.h) */
-    bool asks;           /* who is refused so and has a browser is asked for the monitor's token, as a password (401) */
+    bool asks;           /* a refusal asks browsers for the monitor token, as a password (401) */
     bool cross_origin;   /* pages of the origins in cors-origin may ask too */
     const char *unsure;  /* for its 503 when the broker was asked and did not reply; NULL: that says it all */
-    /* How many bytes of its body a request is worth; 0: none. NULL: it never has one. */
+    /* The largest body that is read, in bytes; 0: none. NULL: never one. */
     size_t (*body_max)(struct services *set, struct params *params);
     /* Answer c with call_answer(), or ask with call_ask(). params is valid during the call. */
     void (*begin)(struct call *c, struct params *params);
@@ -88,7 +88,7 @@ void services_release(struct services *set);
  * hub). False: nothing. */
 bool service_find(const struct services *set, const struct params *params, const struct service **service, bool *hub);
 
-/* How many bytes of its body a request is worth; 0: none. */
+/* The largest body that is read of this request, in bytes; 0: none. */
 size_t service_body_max(struct services *set, struct params *params);
 
 /* Answer the request to service. Its descriptor is taken over; the parameters stay the caller's. */

@@ -1,8 +1,8 @@
 /* mercure: updates that publishers of the Mercure protocol send to the hub (docs/mercure.md). POST with
  * a form; the answer is the update's id.
  *
- * A topic is a channel, so an update becomes a publish request for these channels. Who may publish to
- * which topics, a token says. A token in a cookie comes from the browser by itself: then the page's
+ * A topic is a channel, so an update becomes a publish request for these channels. A token
+ * grants the topics. A token in a cookie comes from the browser by itself: then the page's
  * origin has to be one that is trusted.
  *
  * An id that was used before does not make an update a duplicate, as it does elsewhere: the update is
@@ -21,7 +21,7 @@
 #define TOPICS_MAX REQUEST_CHANNELS_MAX
 #define UNSURE "it is unknown whether the update was published"
 
-/* --- who may --- */
+/* --- permission --- */
 
 static bool brings_token(const struct tokens *t, const struct params *params)
 {
@@ -31,7 +31,7 @@ static bool brings_token(const struct tokens *t, const struct params *params)
 
 static const struct judgement_source source = {brings_token, tokens_verify_mercure};
 
-/* A body takes memory: only for those who may. */
+/* A body takes memory, so the token is judged first. */
 static size_t body_max(struct services *services, struct params *params)
 {
     const struct judgement *j = judgement_of(services, params, &source);

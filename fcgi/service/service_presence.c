@@ -1,4 +1,4 @@
-/* presence: the members of a channel, for who may have a stream of that channel. The parameters are
+/* presence: the members of a channel, for clients that may have a stream of it. The parameters are
  * those of a stream, with one `channel`, and `after` and `limit`. The broker has the list.
  *
  * A request is read as one for a stream, so that the same sources and tokens count, and the same
@@ -17,7 +17,7 @@
 #define REPLY_OK "{\"ok\":true,"
 #define REPLY_NOT_FOUND "{\"ok\":false,\"error\":\"not_found\""
 
-/* --- who may --- */
+/* --- permission --- */
 
 static void refuse_request(struct call *c, const struct request *r)
 {

@@ -1,7 +1,7 @@
 /* publish: events over HTTP, for services that do not speak ZeroMQ. POST with the JSON that the
  * broker's publish command takes; the answer is the broker's.
  *
- * Who may publish, and to whom, a token says (token.h). Only application/json is taken: a form
+ * A token grants the right to publish, and its targets (token.h). Only application/json is taken: a form
  * of another site, which a browser would send with the cookies of this one and without asking,
  * cannot have that type; a script of another site is asked about first, and cors-origin decides.
  *
@@ -40,9 +40,9 @@ static int status_of(struct slice reply)
     return 400;
 }
 
-/* --- who may --- */
+/* --- permission --- */
 
-/* A claim that names nobody is none: what it sends would be refused, whatever it is. */
+/* A claim without targets grants nothing: every request would be refused. */
 static bool allows(const struct token *token)
 {
     return token->may_publish && !grant_is_empty(&token->publish);
@@ -50,7 +50,7 @@ static bool allows(const struct token *token)
 
 static const struct judgement_source source = {token_is_brought, tokens_verify_request};
 
-/* A body takes memory: only for those who may. */
+/* A body takes memory, so the token is judged first. */
 static size_t body_max(struct services *services, struct params *params)
 {
     size_t max = services->streams->limits.publish_bytes;

@@ -74,21 +74,21 @@ static void answer_page(struct call *c)
     free(text);
 }
 
-/* --- who watches --- */
+/* --- viewers --- */
 
 struct watcher {
     struct call *call;
     LIST_ENTRY(watcher) link;
-    bool fresh; /* has not been told the past */
+    bool fresh; /* was not sent the past yet */
 };
 
 struct watch {
     struct services *set;
     LIST_HEAD(, watcher) watchers;
     size_t count;
-    struct call *asker; /* the watcher in whose name the broker is being asked; NULL: it is not */
+    struct call *asker; /* the call of the pending request to the broker; NULL: there is none */
     int64_t asked_at;
-    bool whole; /* it was asked for the past too */
+    bool whole; /* the request is for the past too */
     struct loop_timer timer;
 };
 
@@ -139,10 +139,10 @@ static void closed(struct call *c)
         watch->asker = NULL;
 }
 
-/* --- what they are told --- */
+/* --- updates --- */
 
-/* Send the text to all; whole: it tells the past too. Whoever does not read is cut as any stream
- * is. */
+/* Send the text to all viewers; whole: it has the past too. A slow reader is cut, as of any
+ * stream. */
 static void tell_all(struct watch *watch, struct slice text, bool whole)
 {
     struct event *e = event_text(text);

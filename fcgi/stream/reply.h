@@ -1,4 +1,4 @@
-/* reply.h - what a web server is told: response heads and the short answers. Pure: text in, text
+/* reply.h - response heads and short answers, as texts for the web server. Pure: text in, text
  * out.
  *
  * Heads are in CGI form (a Status: line first), which is what FastCGI and CGI both want.

@@ -82,7 +82,7 @@ int request_read(const struct params *params, const struct request_rules *rules,
                  struct request *out);
 
 /* Refuse (400) a request in which a parameter came twice that identifies a user, or that decides
- * what happens: the web server makes one name of X-User and X_User, and nobody can tell which of
+ * what happens: the web server makes one name of X-User and X_User, and it is unknown which of
  * the two is its own. False: out is untouched. */
 bool request_refuse_repeated(const struct params *params, const struct request_rules *rules, struct request *out);
 
@@ -98,7 +98,7 @@ bool request_wants_token(const struct request_rules *rules);
 /* Would this request open a stream, if all is well? */
 bool request_is_stream(const struct params *params);
 
-/* The first source from which anybody can claim any session ("query:session"); NULL: none. */
+/* The first source from which any client can claim any session ("query:session"); NULL: none. */
 const char *request_open_source(const struct request_rules *rules);
 
 /* The other cursor is the newer one. */

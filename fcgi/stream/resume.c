@@ -43,7 +43,7 @@ static uint64_t parse_seq(const char *text)
  *
  * The window may know an id better than the broker does, which may have been restarted without
  * its history. Then the broker is asked with the seq. When several events showed the id, or the
- * cursor is no id that anybody can have been given, it is asked about position 0: that is a gap. */
+ * cursor is no id that was ever sent, it is asked about position 0: that is a gap. */
 static uint64_t read_cursor(const struct history *window, const char *last_id, struct slice *id)
 {
     struct slice text = slice_of(last_id);

@@ -131,8 +131,8 @@ static bool selects(const struct stream *s, const struct event *e)
     return event_names_channel(e, &who);
 }
 
-/* A private event reaches the session or connection that it names, and through a channel those who
- * are granted one of its channels. */
+/* A private event reaches the session or connection that it names, and through a channel the streams
+ * whose token grants one of its channels. */
 static bool is_granted(const struct stream *s, const struct event *e)
 {
     struct slice channels[REQUEST_CHANNELS_MAX];

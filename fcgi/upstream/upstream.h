@@ -91,7 +91,7 @@ struct upstream_config {
     struct names labels;              /* of what the connections' packed values are called (meta.h) */
     const char *name;                 /* of this worker, unique per boot, NAME_BYTES_MAX bytes at most */
     const uint64_t *counters;         /* WORKER_COUNTERS of them, sent along with presence */
-    struct ordering *ordering;        /* told of what the broker's clock and positions show; NULL: nobody is */
+    struct ordering *ordering;        /* learns the broker's clock and positions; NULL: not used */
     size_t piece_bytes;               /* of reports; 0: WIRE_PIECE_BYTES */
     uint64_t *repairs;                /* counts pages of repair */
 };
