@@ -49,26 +49,33 @@ endif
 COMMON_SRC := $(wildcard common/*/*.c)
 FCGI_SRC := $(filter-out fcgi/main.c,$(wildcard fcgi/*.c fcgi/*/*.c))
 BROKER_SRC := $(filter-out broker/main.c,$(wildcard broker/*.c broker/*/*.c))
-LIBRARY_SRC := $(wildcard client/lib/*.c) $(addprefix common/,base/buf.c base/hash.c base/json_out.c base/must.c base/name.c base/table.c \
+LIBRARY_SRC := $(wildcard client/lib/*.c) $(addprefix common/,base/backoff.c base/buf.c base/hash.c base/json_out.c base/must.c base/name.c base/table.c \
     codec/json_lex.c codec/sse.c codec/surrogate.c ops/curve_key.c ops/handshake.c ops/zsock.c)
 CLI_SRC := $(filter-out client/cli/main.c,$(wildcard client/cli/*.c))
 CLIENT_SRC := $(wildcard client/lib/*.c) $(CLI_SRC)
+FRAME_SRC := $(wildcard bridges/frame/*.c)
+PGSQL_SRC := $(filter-out %/main.c,$(wildcard bridges/pgsql/*.c))
+MQTT_SRC := $(filter-out %/main.c,$(wildcard bridges/mqtt/*.c))
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
-PROGRAMS := $(BUILD)/ssecast-broker $(BUILD)/ssecast-fcgi $(BUILD)/ssecast
+BRIDGES := $(BUILD)/ssecast-pgsql $(BUILD)/ssecast-mqtt
+PROGRAMS := $(BUILD)/ssecast-broker $(BUILD)/ssecast-fcgi $(BUILD)/ssecast $(BRIDGES)
 LIBRARIES := $(BUILD)/libssecast.so.0 $(BUILD)/libssecast.a
 
 .DEFAULT_GOAL := all
 .SECONDARY: # objects stay: the next make would compile them again
 .PHONY: all help deps deps-build deps-demo deps-test deps-lint deps-bench deps-coverage deps-valgrind deps-deb demo test check check-again check-all coverage coverage-report valgrind bench bench-build soak unit unit-build unit-sanitized fuzz fuzz-targets fuzz-build fuzz-check fuzz-seeds e2e lint layers compdb format deb check-deb check-cross install uninstall clean
 
-all: $(PROGRAMS) $(LIBRARIES) ## build the three programs and libssecast into build/
+all: $(PROGRAMS) $(LIBRARIES) ## build the programs and libssecast into build/
 
 # A file names what it includes by its room: its own part's rooms, and those of common/.
 $(BUILD)/obj/broker/%.o: ALL_CPPFLAGS += -Ibroker
 $(BUILD)/obj/fcgi/%.o: ALL_CPPFLAGS += -Ifcgi
 $(BUILD)/obj/client/%.o $(BUILD)/pic/client/%.o: ALL_CPPFLAGS += -Iclient
-PARTS := -I. -Ibroker -Ifcgi -Iclient # for tests, which may use them all
+# Bridges use libssecast, as any program may.
+PGSQL_INCLUDE := -isystem $(shell $(PKG_CONFIG) --variable=includedir libpq)
+$(BUILD)/obj/bridges/%.o: ALL_CPPFLAGS += -Ibridges -Iclient $(PGSQL_INCLUDE)
+PARTS := -I. -Ibroker -Ifcgi -Iclient -Ibridges # for tests, which may use them all
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -98,6 +105,7 @@ $(BUILD)/libcommon.a: $(call object,$(COMMON_SRC))
 $(BUILD)/libworker.a: $(call object,$(FCGI_SRC))
 $(BUILD)/libbroker.a: $(call object,$(BROKER_SRC))
 $(BUILD)/libclient.a: $(call object,$(CLIENT_SRC))
+$(BUILD)/libbridges.a: $(call object,$(FRAME_SRC) $(PGSQL_SRC) $(MQTT_SRC))
 $(BUILD)/%.a:
 	@rm -f $@
 	$(AR) rcs $@ $^
@@ -106,6 +114,8 @@ WORKER_LIBS := -lfcgi -lzmq -lcrypto -ljansson -lsodium
 BROKER_LIBS := -lzmq -ljansson -llmdb -lxxhash -lnats -lsodium
 LIBRARY_LIBS := -lzmq -ljansson -lcurl -lsodium
 CLIENT_LIBS := $(LIBRARY_LIBS)
+PGSQL_LIBS := $(CLIENT_LIBS) -lpq
+MQTT_LIBS := $(CLIENT_LIBS) -lmosquitto
 
 $(BUILD)/ssecast-broker: $(BUILD)/obj/broker/main.o $(BUILD)/libbroker.a $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) $(PIE) $^ $(BROKER_LIBS) -o $@
@@ -113,13 +123,17 @@ $(BUILD)/ssecast-fcgi: $(BUILD)/obj/fcgi/main.o $(BUILD)/libworker.a $(BUILD)/li
 	$(CC) $(ALL_LDFLAGS) $(PIE) $^ $(WORKER_LIBS) -o $@
 $(BUILD)/ssecast: $(BUILD)/obj/client/cli/main.o $(call object,$(CLI_SRC)) $(BUILD)/libssecast.a $(BUILD)/libcommon.a
 	$(CC) $(ALL_LDFLAGS) $(PIE) $^ $(CLIENT_LIBS) -o $@
+$(BUILD)/ssecast-pgsql: $(BUILD)/obj/bridges/pgsql/main.o $(call object,$(FRAME_SRC) $(PGSQL_SRC)) $(BUILD)/libssecast.a $(BUILD)/libcommon.a
+	$(CC) $(ALL_LDFLAGS) $(PIE) $^ $(PGSQL_LIBS) -o $@
+$(BUILD)/ssecast-mqtt: $(BUILD)/obj/bridges/mqtt/main.o $(call object,$(FRAME_SRC) $(MQTT_SRC)) $(BUILD)/libssecast.a $(BUILD)/libcommon.a
+	$(CC) $(ALL_LDFLAGS) $(PIE) $^ $(MQTT_LIBS) -o $@
 
 # Unit tests: tests/unit/check_<module>.c, one program each, linked with the libraries they test.
 FUZZ_OBJECTS := $(patsubst tests/fuzz/%.c,$(BUILD)/obj/tests/fuzz/%.o,$(wildcard tests/fuzz/fuzz_*.c)) # compiled along, so that they keep up
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/check_*.c))
-$(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libworker.a $(BUILD)/libbroker.a $(BUILD)/libclient.a $(BUILD)/libcommon.a
+$(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libworker.a $(BUILD)/libbroker.a $(BUILD)/libbridges.a $(BUILD)/libclient.a $(BUILD)/libcommon.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) $^ $(shell $(PKG_CONFIG) --libs check) -ljwt $(WORKER_LIBS) $(BROKER_LIBS) $(CLIENT_LIBS) -o $@
+	$(CC) $(ALL_LDFLAGS) $^ $(shell $(PKG_CONFIG) --libs check) -ljwt $(WORKER_LIBS) $(BROKER_LIBS) $(PGSQL_LIBS) $(MQTT_LIBS) -o $@
 $(BUILD)/obj/tests/unit/%.o: ALL_CPPFLAGS += $(PARTS) -Itests/unit
 
 # Measurements are compiled along too.
@@ -188,7 +202,7 @@ COVERAGE_FLAGS = BUILD=$(COVERAGE) HARDEN= CFLAGS='-O0 -g' CPPFLAGS='--coverage 
 
 coverage-report: # of what was run last; it fails below 90 % of the lines
 	@mkdir -p $(COVERAGE)/report
-	gcovr --root . --object-directory $(COVERAGE) --filter common/ --filter fcgi/ --filter broker/ --filter client/ \
+	gcovr --root . --object-directory $(COVERAGE) --filter common/ --filter fcgi/ --filter broker/ --filter client/ --filter bridges/ \
 	    --exclude-unreachable-branches --sort-percentage --html-details $(COVERAGE)/report/index.html --txt $(COVERAGE)/report/lines.txt \
 	    --print-summary --fail-under-line 90 $(COVERAGE)
 	@tail -4 $(COVERAGE)/report/lines.txt
@@ -284,14 +298,14 @@ bench: ## measure ssecast and its peers (QUICK=1: under two minutes; BENCH_ARGS=
 	@SSECAST_BUILD=$(BUILD) PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/bench/run $(if $(QUICK),--quick) $(BENCH_ARGS)
 
 # A file's findings are shown whole; without any, clang-tidy only counts what it left out.
-SOURCES := $(COMMON_SRC) $(wildcard fcgi/*.c fcgi/*/*.c broker/*.c broker/*/*.c client/*/*.c)
+SOURCES := $(COMMON_SRC) $(wildcard fcgi/*.c fcgi/*/*.c broker/*.c broker/*/*.c client/*/*.c bridges/*/*.c)
 HEADERS := $(wildcard */*.h */*/*.h)
 TEST_SOURCES := $(wildcard tests/unit/*.c tests/fuzz/*.c tests/bench/*.c)
 TIDY := file=$$1; shift; found=$$(clang-tidy --quiet --warnings-as-errors="*" "$$file" -- "$$@" 2>&1) || { echo "$$found"; exit 1; }
 lint: deps-lint ## clang-tidy, cppcheck, layout, and the words of texts (.clang-tidy, tests/lint)
 	@tests/lint/words
 	@$(MAKE) --no-print-directory layers
-	printf '%s\n' $(SOURCES) $(TEST_SOURCES) | xargs -P $(JOBS) -I{} sh -c '$(TIDY)' sh {} -std=c17 $(ALL_CPPFLAGS) $(PARTS) -Itests/unit
+	printf '%s\n' $(SOURCES) $(TEST_SOURCES) | xargs -P $(JOBS) -I{} sh -c '$(TIDY)' sh {} -std=c17 $(ALL_CPPFLAGS) $(PARTS) $(PGSQL_INCLUDE) -Itests/unit
 	cppcheck --quiet '-DSLIST_FOREACH(v,h,f)=for((v)=(h)->slh_first;v;(v)=(v)->f.sle_next)' --error-exitcode=1 --std=c11 --enable=warning,performance,portability --inline-suppr \
 	    --suppress=missingIncludeSystem -D_GNU_SOURCE -Icommon $(PARTS) $(SOURCES)
 	clang-format --dry-run --Werror $(SOURCES) $(HEADERS) $(wildcard tests/unit/*.c tests/fuzz/*.c tests/bench/*.c)

@@ -12,7 +12,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
-#include "lib/backoff.h"
+#include "base/backoff.h"
 #include "lib/decoder.h"
 #include "lib/http_stream.h"
 

@@ -1,5 +1,5 @@
 /* How long a source waits. */
-#include "lib/backoff.h"
+#include "base/backoff.h"
 
 #include "support.h"
 

@@ -1,4 +1,4 @@
-/* backoff.h - the wait before a stream is reopened.
+/* backoff.h - the wait before the next attempt, of a stream or a connection.
  *
  * Pure: the caller provides the random bits.
  */

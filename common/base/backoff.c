@@ -1,4 +1,4 @@
-#include "lib/backoff.h"
+#include "base/backoff.h"
 
 /* retry_ms for the first attempt after a stream that was open, and for the first failure; then
  * twice as long each time. */
