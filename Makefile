@@ -50,7 +50,7 @@ COMMON_SRC := $(wildcard common/*/*.c)
 FCGI_SRC := $(filter-out fcgi/main.c,$(wildcard fcgi/*.c fcgi/*/*.c))
 BROKER_SRC := $(filter-out broker/main.c,$(wildcard broker/*.c broker/*/*.c))
 LIBRARY_SRC := $(wildcard client/lib/*.c) $(addprefix common/,base/backoff.c base/buf.c base/hash.c base/json_out.c base/must.c base/name.c base/table.c \
-    codec/json_lex.c codec/sse.c codec/surrogate.c ops/curve_key.c ops/handshake.c ops/zsock.c)
+    codec/json_lex.c codec/json_scan.c codec/sse.c codec/surrogate.c ops/curve_key.c ops/handshake.c ops/zsock.c)
 CLI_SRC := $(filter-out client/cli/main.c,$(wildcard client/cli/*.c))
 CLIENT_SRC := $(wildcard client/lib/*.c) $(CLI_SRC)
 FRAME_SRC := $(wildcard bridges/frame/*.c)
@@ -379,7 +379,7 @@ INSTALL_DATA := \
     $(foreach name,ssecast ssecast-spawn ssecast-cgi,lighttpd/$(name).conf:$(lighttpddir)/50-$(name).conf) \
     $(call into,$(wildcard apache/*.conf),$(apachedir)) \
     completion/ssecast.bash:$(datadir)/bash-completion/completions/ssecast completion/_ssecast:$(datadir)/zsh/site-functions/_ssecast
-INSTALL_LINKS += $(foreach name,ssecast-broker ssecast-fcgi,$(datadir)/bash-completion/completions/$(name):ssecast)
+INSTALL_LINKS += $(foreach name,ssecast-broker ssecast-fcgi $(notdir $(BRIDGES)),$(datadir)/bash-completion/completions/$(name):ssecast)
 INSTALL_SETTINGS := $(call into,$(wildcard conf/*.conf),$(sysconfdir)/ssecast)
 INSTALL_EDIT := -e 's|/usr/bin/ssecast|$(bindir)/ssecast|g' -e 's|/etc/ssecast/|$(sysconfdir)/ssecast/|g' -e 's|/etc/lighttpd/|$(sysconfdir)/lighttpd/|g' \
     -e 's|@prefix@|$(prefix)|;s|@libdir@|$(libdir)|;s|@includedir@|$(includedir)|;s|@version@|$(VERSION)|'

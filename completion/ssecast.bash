@@ -1,4 +1,4 @@
-# ssecast.bash - completion of ssecast, ssecast-broker and ssecast-fcgi in bash.
+# ssecast.bash - completion of ssecast and its other programs in bash.
 #
 # What can be completed is read from the programs' own --help, so it is never older than they are.
 
@@ -70,4 +70,4 @@ _ssecast() {
     fi
 }
 
-complete -F _ssecast ssecast ssecast-broker ssecast-fcgi
+complete -F _ssecast ssecast ssecast-broker ssecast-fcgi ssecast-pgsql ssecast-mqtt

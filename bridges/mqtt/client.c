@@ -95,7 +95,7 @@ static void on_subscribe(struct mosquitto *mosquitto, void *context, int mid, in
     (void)mosquitto, (void)mid, (void)all;
     for (int i = 0; i < count; i++)
         if (granted[i] >= REFUSED)
-            log_event(LOG_ERROR, "MQTT broker refused a subscription", log_name("host", c->options->host),
+            log_event(LOG_ERROR, "MQTT broker refused a subscription", log_name("server", c->options->server),
                       log_name("reason", mosquitto_reason_string(granted[i])));
 }
 
@@ -211,8 +211,12 @@ static void let_signals_end(bool end)
 static int connect_socket(struct client *c)
 {
     const struct mqtt_options *o = c->options;
+    struct mqtt_address address;
+    if (!mqtt_address(o->server, o->tls_ca != NULL, &address))
+        return fail(c, "--server is no address");
+
     let_signals_end(true);
-    int rc = mosquitto_connect_bind_v5(c->mosquitto, o->host, (int)o->port, (int)(o->keepalive_ms / 1000), NULL,
+    int rc = mosquitto_connect_bind_v5(c->mosquitto, address.host, address.port, (int)(o->keepalive_ms / 1000), NULL,
                                        c->properties);
     int error = errno;
     let_signals_end(false);
@@ -232,10 +236,12 @@ static int await_answer(struct client *c)
             return fail(c, "no answer to CONNECT in time");
         if (client_wait(c, (int)(deadline - clock_ms())))
             err = client_read(c);
-        if (err)
+        if (err && !c->answered)
             return err;
     }
-    return c->refusal ? fail(c, mosquitto_reason_string(c->refusal)) : 0;
+    if (c->refusal)
+        return fail(c, mosquitto_reason_string(c->refusal));
+    return c->open ? 0 : -EIO;
 }
 
 static int subscribe(struct client *c)

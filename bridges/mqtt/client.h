@@ -8,7 +8,7 @@
 #ifndef SSECAST_CLIENT_H
 #define SSECAST_CLIENT_H
 
-#include "mqtt/options.h"
+#include "mqtt/mqtt_options.h"
 
 #define CLIENT_WHY 256
 

@@ -9,7 +9,7 @@
 
 #include "base/must.h"
 #include "mqtt/client.h"
-#include "mqtt/in_flight.h"
+#include "mqtt/packet_ids.h"
 #include "ops/log.h"
 
 #define MQTT_BROKER "MQTT broker"
@@ -28,7 +28,7 @@ struct mqtt {
     struct mapping mapping;
     enum mqtt_keyed keyed;
     struct client *client;
-    struct in_flight *in_flight;
+    struct packet_ids *packet_ids;
     TAILQ_HEAD(arrivals, arrival) queue;
     size_t count, bytes;
     uint16_t packets[65536]; /* to be acknowledged */
@@ -83,11 +83,11 @@ static int map(struct mqtt *m, const struct client_message *message, const char 
 static void on_message(void *context, const struct client_message *message)
 {
     struct mqtt *m = context;
-    char id[IN_FLIGHT_ID], why[MAPPING_WHY] = "";
+    char id[PACKET_IDS_ID], why[MAPPING_WHY] = "";
     if (m->failed)
         return;
 
-    if (in_flight_id(m->in_flight, message->packet, message->topic, message->payload, id))
+    if (packet_ids_get(m->packet_ids, message->packet, message->topic, message->payload, id))
         log_debug("message %s came again", id);
     int err = map(m, message, id, why);
     if (err == -EINVAL)
@@ -102,7 +102,7 @@ static void on_message(void *context, const struct client_message *message)
 static void on_new_session(void *context)
 {
     struct mqtt *m = context;
-    in_flight_clear(m->in_flight);
+    packet_ids_clear(m->packet_ids);
     log_info("the MQTT broker began a new session: it kept no messages");
 }
 
@@ -140,7 +140,7 @@ static int acknowledge(struct mqtt *m)
         return -EIO;
 
     for (size_t i = 0; i < m->packet_count; i++)
-        in_flight_remove(m->in_flight, m->packets[i]);
+        packet_ids_remove(m->packet_ids, m->packets[i]);
     m->packet_count = 0;
     return client_write(m->client);
 }
@@ -212,7 +212,7 @@ static int create(struct mqtt *m, const char *password)
     m->keyed = mqtt_keyed_of(o->keyed);
     m->frame.delivered = on_delivered;
     m->frame.context = m;
-    int err = in_flight_open(&m->in_flight, o->state, why);
+    int err = packet_ids_open(&m->packet_ids, o->state, why);
     if (!err)
         err = client_new(&m->client, &m->frame, o, password, &handler, why);
     if (err)
@@ -227,7 +227,7 @@ static int run(struct mqtt *m, const char *password)
     if (!err)
         serve(m);
     client_free(&m->client);
-    in_flight_close(&m->in_flight);
+    packet_ids_close(&m->packet_ids);
     while (m->count)
         drop_first(m);
     buf_release(&m->object);

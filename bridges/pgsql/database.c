@@ -1,5 +1,6 @@
 /* libpq is used without its waiting functions, because a server that is frozen or cut off would
  * keep them, and a signal could not end them. */
+#define LOG_SUBSYSTEM "database"
 #include "pgsql/database.h"
 
 #include <errno.h>
@@ -10,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/must.h"
+#include "ops/log.h"
 
 struct rows {
     PGresult *result;
@@ -135,6 +137,13 @@ static int64_t deadline_of(const struct database *db)
 
 /* ---- connecting ---- */
 
+/* What the server says beside its answers. It may hold data. */
+static void on_notice(void *context, const char *text)
+{
+    (void)context;
+    log_debug("PostgreSQL: %.*s", (int)strcspn(text, "\n"), text);
+}
+
 static int begin(struct database *db)
 {
     const char *const names[] = {"dbname", "fallback_application_name", "client_encoding", "password", NULL};
@@ -142,6 +151,7 @@ static int begin(struct database *db)
     db->connection = PQconnectStartParams(names, values, 1);
     if (!db->connection)
         return fail(db, "out of memory");
+    PQsetNoticeProcessor(db->connection, on_notice, NULL);
     return PQstatus(db->connection) == CONNECTION_BAD ? fail_connection(db) : 0;
 }
 

@@ -12,7 +12,7 @@
 #include "ops/log.h"
 #include "pgsql/database.h"
 #include "pgsql/notifications.h"
-#include "pgsql/options.h"
+#include "pgsql/pgsql_options.h"
 #include "pgsql/outbox.h"
 
 #define DATABASE "PostgreSQL"
@@ -106,7 +106,7 @@ static int settle_rows(struct pgsql *p)
 static void on_notification(void *context, struct slice channel, struct slice payload)
 {
     struct pgsql *p = context;
-    const struct option_list *names = &p->options->listen;
+    const struct option_list *names = &p->options->notify;
     if (p->outbox && slice_equal(channel, slice_of(p->options->outbox_notify)))
         p->look = true;
     for (size_t i = 0; i < names->count; i++)
@@ -119,8 +119,8 @@ static void on_notification(void *context, struct slice channel, struct slice pa
 static int set_up(struct pgsql *p)
 {
     int err = database_open(p->db);
-    for (size_t i = 0; i < p->options->listen.count && !err; i++)
-        err = database_listen(p->db, p->options->listen.items[i]);
+    for (size_t i = 0; i < p->options->notify.count && !err; i++)
+        err = database_listen(p->db, p->options->notify.items[i]);
     if (err || !p->outbox)
         return err;
 

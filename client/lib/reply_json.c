@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "codec/json_scan.h"
 #include "codec/surrogate.h"
 #include "lib/presence_message.h"
 
@@ -158,10 +159,12 @@ static bool is_question(const char *op)
     return false;
 }
 
-/* A request, whose `data` may have halves of surrogate pairs. */
+/* A request, whose `data` may have halves of surrogate pairs, and numbers of any size. */
 static json_t *read_request(struct slice text)
 {
     char *softened = surrogate_softened(text);
+    if (softened)
+        json_soften(softened, text.len);
     json_t *tree = softened ? json_loadb(softened, text.len, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, NULL) : NULL;
     free(softened);
     return tree;

@@ -5,7 +5,7 @@ import re
 import pytest
 from support.broker import Broker
 from support.options import arguments
-from support.processes import BROKER, CLI, WORKER, clean_environment, run
+from support.processes import BROKER, CLI, MQTT, PGSQL, WORKER, clean_environment, run
 from support.worker import Worker
 
 PROGRAMS = pytest.mark.parametrize("program", [BROKER, WORKER], ids=["broker", "worker"])
@@ -68,8 +68,8 @@ def test_a_misspelt_variable_is_refused_with_what_was_meant(program):
 
 @pytest.mark.parametrize("program", [BROKER, WORKER, CLI], ids=lambda p: p.name)
 def test_variables_of_the_other_programs_are_known(program):
-    """One file of settings may serve all three."""
-    names = {name for other in (BROKER, WORKER, CLI) for name in re.findall(r"^  --([a-z-]+)", run([other, "--help"]).stdout, re.M)}
+    """One file of settings may serve all of them."""
+    names = {name for other in (BROKER, WORKER, CLI, PGSQL, MQTT) for name in re.findall(r"^  --([a-z-]+)", run([other, "--help"]).stdout, re.M)}
     own = set(re.findall(r"^  --([a-z-]+)", run([program, "--help"]).stdout, re.M))
     assert len(names) > 60
     others = {f"SSECAST_{name.upper().replace('-', '_')}": "x" for name in names - own}

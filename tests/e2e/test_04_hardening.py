@@ -6,7 +6,7 @@ import pytest
 from support import processes
 from support.processes import BUILD, SANITIZED, run
 
-PROGRAMS = [processes.BROKER, processes.WORKER, processes.CLI]
+PROGRAMS = [processes.BROKER, processes.WORKER, processes.CLI, processes.PGSQL, processes.MQTT]
 OBJECTS = [*PROGRAMS, BUILD / "libssecast.so.0"]
 
 pytestmark = pytest.mark.skipif("coverage" in BUILD.name, reason="built plainly")

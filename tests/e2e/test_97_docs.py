@@ -48,7 +48,8 @@ def test_the_table_of_options_is_the_program_s(title):
     assert {name: re.match("`([^`]*)`", table[name]).group(1) for name in defaults} == defaults
 
 
-@pytest.mark.parametrize("program", [processes.BROKER, processes.WORKER, processes.CLI], ids=lambda p: p.name)
+@pytest.mark.parametrize("program", [processes.BROKER, processes.WORKER, processes.CLI, processes.PGSQL, processes.MQTT],
+                         ids=lambda p: p.name)
 def test_the_man_page_knows_every_option(program):
     page = DOCS / "man" / f"{program.name}.1"
     if not page.exists():
@@ -193,7 +194,7 @@ def test_a_token_from_php_without_composer():
 def test_every_module_is_named_under_its_room():
     text = read("docs/architecture.md")
     shown = dict(re.findall(r"\*\*`([a-z/]+)/`\*\*(.*?)(?=\n\*\*`|\nEach third-party)", text, re.S))
-    for part in ("common", "fcgi", "broker", "client"):
+    for part in ("common", "fcgi", "broker", "client", "bridges"):
         for room in {p.parent for p in (processes.ROOT / part).rglob("*.[ch]")}:
             name = str(room.relative_to(processes.ROOT))
             modules = {re.sub(r"^(cmd|verb|service)_.*", r"\1_", p.stem) for p in room.glob("*.[ch]")} - {"ssecast"}

@@ -10,11 +10,11 @@ from support import processes
 from support.jwt_keys import Ec
 from support.keys import Keys
 from support.lighttpd import program
-from support.processes import BROKER, BUILD, CLI, ROOT, WORKER, run
+from support.processes import BROKER, BUILD, CLI, MQTT, PGSQL, ROOT, WORKER, run
 
 MAKE = ["make", "-s", "-C", ROOT, f"BUILD={os.path.relpath(BUILD, ROOT)}"]
-CONFIGURATIONS = {"broker.conf": BROKER, "worker.conf": WORKER}
-PROGRAMS = [BROKER, WORKER, CLI]
+CONFIGURATIONS = {"broker.conf": BROKER, "worker.conf": WORKER, "pgsql.conf": PGSQL, "mqtt.conf": MQTT}
+PROGRAMS = [BROKER, WORKER, CLI, PGSQL, MQTT]
 
 
 def make(*arguments):
@@ -104,6 +104,10 @@ def keys(bench):
     """The files that settings name, in a folder of their own."""
     keys = Keys(bench.subfolder("etc"))
     worker = keys.add("worker", "worker")
+    keys.add("publisher", "bridge")
+    for name in ("pgsql.password", "mqtt.password"):
+        (keys.folder / name).write_text("x")
+        (keys.folder / name).chmod(0o600)
     (keys.folder / "broker.key.pub").write_text(worker.broker + "\n")
     (keys.folder / "jwt.secret").write_text("x" * 32)
     (keys.folder / "jwt.pem").write_text(Ec().file)
@@ -148,7 +152,8 @@ def test_systemd_understands_the_units(root):
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze")
-@pytest.mark.parametrize("unit", ["ssecast-broker.service", "ssecast-fcgi@.service", "ssecast-webhook.service"])
+@pytest.mark.parametrize("unit", ["ssecast-broker.service", "ssecast-fcgi@.service", "ssecast-webhook.service", "ssecast-pgsql.service",
+                                  "ssecast-mqtt.service"])
 def test_the_units_are_well_sandboxed(unit):
     done = run(["systemd-analyze", "security", "--no-pager", "--offline=true", "--threshold=12", ROOT / "systemd" / unit])
     assert done.returncode == 0, done.stdout[-2000:]

@@ -19,6 +19,8 @@ BUILD = (ROOT / os.environ.get("SSECAST_BUILD", "build")).resolve()
 BROKER = BUILD / "ssecast-broker"
 WORKER = BUILD / "ssecast-fcgi"
 CLI = BUILD / "ssecast"
+PGSQL = BUILD / "ssecast-pgsql"
+MQTT = BUILD / "ssecast-mqtt"
 
 def _is_sanitized():
     return BROKER.exists() and re.search(rb"__(asan|tsan|ubsan)_", BROKER.read_bytes()) is not None

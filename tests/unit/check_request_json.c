@@ -144,6 +144,7 @@ START_TEST(a_request_of_ones_own_gets_a_number)
     is(query("{\"op\":\"publish\",\"data\":{},\"id\":\"x\"}"),
        "{\"op\":\"publish\",\"data\":{},\"id\":\"x\",\"ref\":7}");
     ck_assert(repeatable);
+    is(query("{\"data\":[12345678901234567890,1e999]}"), "{\"data\":[12345678901234567890,1e999],\"ref\":7}");
     is(query("{ }"), "{\"ref\":7}");
     refused(query("{\"op\":\"ping\",\"ref\":1}"), -EINVAL);
     refused(query("[]"), -EINVAL);

@@ -1,4 +1,4 @@
-#include "mqtt/options.h"
+#include "mqtt/mqtt_options.h"
 
 #include <errno.h>
 #include <mosquitto.h>
@@ -7,8 +7,11 @@
 
 #include "base/name.h"
 #include "ops/log.h"
+#include "ops/option_number.h"
 
 #define CLIENT_ID_MAX 128u
+#define PLAIN_PORT 1883
+#define TLS_PORT 8883
 
 static const char *const keyed_names[] = {[KEYED_RETAINED] = "retained", [KEYED_ALL] = "all", [KEYED_NONE] = "none"};
 
@@ -36,6 +39,35 @@ static const char *check_topic(const char *value)
     return mosquitto_sub_topic_check(value) == MOSQ_ERR_SUCCESS ? NULL : "an MQTT topic filter, such as home/+/state";
 }
 
+bool mqtt_address(const char *server, bool tls, struct mqtt_address *out)
+{
+    bool bracket = *server == '[';
+    const char *host = server + bracket;
+    size_t len = strcspn(host, bracket ? "]" : ":");
+    const char *rest = host + len + (bracket && host[len]);
+    if (!len || len >= sizeof out->host || (bracket && host[len] != ']'))
+        return false;
+
+    memcpy(out->host, host, len);
+    out->host[len] = '\0';
+    out->port = tls ? TLS_PORT : PLAIN_PORT;
+    if (!*rest)
+        return true;
+
+    uint64_t port;
+    static const struct option_row range = {.type = OPTION_COUNT, .min = 1, .max = 65535};
+    if (*rest != ':' || !option_parse_number(&range, rest + 1, &port))
+        return false;
+    out->port = (int)port;
+    return true;
+}
+
+static const char *check_server(const char *value)
+{
+    struct mqtt_address address;
+    return mqtt_address(value, false, &address) ? NULL : "HOST, HOST:PORT or [IPV6]:PORT";
+}
+
 static const char *check_client_id(const char *value)
 {
     bool valid = name_valid(slice_of(value)) && strlen(value) <= CLIENT_ID_MAX;
@@ -45,8 +77,8 @@ static const char *check_client_id(const char *value)
 #define AT(field) offsetof(struct mqtt_options, field)
 
 static const struct option_row rows[] = {
-    {"host", "HOST", "127.0.0.1", "connect to the MQTT broker at this address", OPTION_TEXT, AT(host), 0, 0, NULL},
-    {"port", "PORT", "1883", "connect to this port; usually 8883 with TLS", OPTION_COUNT, AT(port), 1, 65535, NULL},
+    {"server", "HOST", "127.0.0.1", "connect to the MQTT broker at HOST or HOST:PORT", OPTION_TEXT, AT(server), 0, 0,
+     check_server},
     {"tls-ca", "FILE", NULL, "use TLS and trust this CA, or " MQTT_SYSTEM_CA, OPTION_TEXT, AT(tls_ca), 0, 0, NULL},
     {"tls-cert", "FILE", NULL, "present this client certificate (PEM)", OPTION_TEXT, AT(tls_cert), 0, 0, NULL},
     {"tls-key", "FILE", NULL, "use this key of the client certificate", OPTION_TEXT, AT(tls_key), 0, 0, NULL},

@@ -1,4 +1,4 @@
-/* options.h - the options of ssecast-pgsql. */
+/* pgsql_options.h - the options of ssecast-pgsql. */
 #ifndef SSECAST_PGSQL_OPTIONS_H
 #define SSECAST_PGSQL_OPTIONS_H
 
@@ -10,7 +10,7 @@ struct pgsql_options {
     char *dsn;
     char *password_file; /* NULL: none */
     uint64_t statement_timeout_ms;
-    struct option_list listen;
+    struct option_list notify;
     char *payload, *channel, *event;
     uint64_t pending_bytes;
     char *outbox; /* NULL: none */

@@ -1,7 +1,7 @@
 /* The file is mapped into memory, so it is up to date when the process is killed. It need not
  * survive a power failure: each process draws a random epoch for its own ids, so an old table can
  * only fail to find a message. */
-#include "mqtt/in_flight.h"
+#include "mqtt/packet_ids.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,20 +29,20 @@ struct table {
     struct entry entries[PACKETS];
 };
 
-struct in_flight {
+struct packet_ids {
     int fd; /* -1: none */
     struct table *table;
     uint64_t epoch, number;
 };
 
-static int fail(char why[IN_FLIGHT_WHY], const char *file, int err)
+static int fail(char why[PACKET_IDS_WHY], const char *file, int err)
 {
-    snprintf(why, IN_FLIGHT_WHY, "%.150s: %s", file ? file : "memory",
+    snprintf(why, PACKET_IDS_WHY, "%.150s: %s", file ? file : "memory",
              err == -EWOULDBLOCK ? "another bridge uses it" : strerror(-err));
     return err;
 }
 
-static int open_file(struct in_flight *f, const char *file)
+static int open_file(struct packet_ids *f, const char *file)
 {
     struct stat info;
     f->fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -60,7 +60,7 @@ static int open_file(struct in_flight *f, const char *file)
     return -err;
 }
 
-static int map(struct in_flight *f)
+static int map(struct packet_ids *f)
 {
     int flags = f->fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
     void *table = mmap(NULL, sizeof *f->table, PROT_READ | PROT_WRITE, flags, f->fd, 0);
@@ -69,14 +69,14 @@ static int map(struct in_flight *f)
 
     f->table = table;
     if (f->table->magic != MAGIC)
-        in_flight_clear(f);
+        packet_ids_clear(f);
     f->table->magic = MAGIC;
     return 0;
 }
 
-int in_flight_open(struct in_flight **out, const char *file, char why[IN_FLIGHT_WHY])
+int packet_ids_open(struct packet_ids **out, const char *file, char why[PACKET_IDS_WHY])
 {
-    struct in_flight *f = *out = calloc(1, sizeof **out);
+    struct packet_ids *f = *out = calloc(1, sizeof **out);
     if (!f)
         return fail(why, file, -ENOMEM);
 
@@ -88,11 +88,11 @@ int in_flight_open(struct in_flight **out, const char *file, char why[IN_FLIGHT_
         err = -EIO;
     if (!err)
         return 0;
-    in_flight_close(out);
+    packet_ids_close(out);
     return fail(why, file, err);
 }
 
-void in_flight_close(struct in_flight **f)
+void packet_ids_close(struct packet_ids **f)
 {
     if (!*f)
         return;
@@ -116,7 +116,8 @@ static uint64_t content_of(struct slice topic, struct slice payload)
     return strtoull(hex, NULL, 16);
 }
 
-bool in_flight_id(struct in_flight *f, uint16_t packet, struct slice topic, struct slice payload, char id[IN_FLIGHT_ID])
+bool packet_ids_get(struct packet_ids *f, uint16_t packet, struct slice topic, struct slice payload,
+                    char id[PACKET_IDS_ID])
 {
     const uint64_t content = content_of(topic, payload);
     struct entry entry = f->table->entries[packet];
@@ -126,16 +127,16 @@ bool in_flight_id(struct in_flight *f, uint16_t packet, struct slice topic, stru
     if (packet)
         f->table->entries[packet] = entry;
     MUST(entry.number);
-    snprintf(id, IN_FLIGHT_ID, "mqtt-%016llx-%llu", (unsigned long long)entry.epoch, (unsigned long long)entry.number);
+    snprintf(id, PACKET_IDS_ID, "mqtt-%016llx-%llu", (unsigned long long)entry.epoch, (unsigned long long)entry.number);
     return known;
 }
 
-void in_flight_remove(struct in_flight *f, uint16_t packet)
+void packet_ids_remove(struct packet_ids *f, uint16_t packet)
 {
     f->table->entries[packet] = (struct entry){0};
 }
 
-void in_flight_clear(struct in_flight *f)
+void packet_ids_clear(struct packet_ids *f)
 {
     memset(f->table->entries, 0, sizeof f->table->entries);
 }

@@ -1,4 +1,4 @@
-#include "pgsql/options.h"
+#include "pgsql/pgsql_options.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -28,7 +28,7 @@ static const struct option_row rows[] = {
     {"password-file", "FILE", NULL, "read the database password from FILE", OPTION_TEXT, AT(password_file), 0, 0, NULL},
     {"statement-timeout", "DURATION", "10s", "give up connecting or a statement after this", OPTION_SECONDS,
      AT(statement_timeout_ms), 100, 3600000, NULL},
-    {"listen", "NAME", NULL, "publish notifications of this PostgreSQL channel", OPTION_LIST, AT(listen), 0, 0,
+    {"notify", "NAME", NULL, "publish notifications of this PostgreSQL channel", OPTION_LIST, AT(notify), 0, 0,
      check_identifier},
     {"payload", "KIND", "text", "read notifications as text, json, wrapped or message", OPTION_TEXT, AT(payload), 0, 0,
      check_payload},
@@ -80,8 +80,8 @@ static int check_password(const struct pgsql_options *o, char why[OPTION_WHY_MAX
 static int check(const void *config, char why[OPTION_WHY_MAX])
 {
     const struct pgsql_options *o = config;
-    if (!o->listen.count && !o->outbox) {
-        snprintf(why, OPTION_WHY_MAX, "nothing to publish: set --listen or --outbox");
+    if (!o->notify.count && !o->outbox) {
+        snprintf(why, OPTION_WHY_MAX, "nothing to publish: set --notify or --outbox");
         return -EINVAL;
     }
 
