@@ -244,10 +244,14 @@ static int await_answer(struct client *c)
     return c->open ? 0 : -EIO;
 }
 
+/* Retained messages that are state are wanted at each connect: with QoS 0 the MQTT broker keeps
+ * none of the changes for us. Those that are events are wanted once. */
 static int subscribe(struct client *c)
 {
     const struct mqtt_options *o = c->options;
-    const int how = MQTT_SUB_OPT_RETAIN_AS_PUBLISHED | MQTT_SUB_OPT_SEND_RETAIN_NEW;
+    bool events = mqtt_keyed_of(o->keyed) == KEYED_NONE;
+    const int how =
+        MQTT_SUB_OPT_RETAIN_AS_PUBLISHED | (events ? MQTT_SUB_OPT_SEND_RETAIN_NEW : MQTT_SUB_OPT_SEND_RETAIN_ALWAYS);
     int rc = MOSQ_ERR_SUCCESS;
     for (size_t i = 0; i < o->topics.count && !rc; i++)
         rc = mosquitto_subscribe_v5(c->mosquitto, NULL, o->topics.items[i], (int)o->qos, how, NULL);

@@ -146,7 +146,7 @@ static void refuse_row(struct outbox *o, struct outbox_row *row, const char *why
               log_name("reason", row->why));
 }
 
-/* Make the row's message. False when it does not fit into the batch any more. */
+/* Make the row's message. False when the batch is full. */
 static bool add_row(struct outbox *o, struct outbox_row *row, struct slice object, bool too_large)
 {
     char id[256], why[MAPPING_WHY] = "out of memory";

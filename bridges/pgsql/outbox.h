@@ -2,7 +2,7 @@
  * broker has answered.
  *
  * A row keeps its place until the answer is there, and each version of a row has an own id. So a
- * row is published once, whoever crashes in between. One bridge at a time works on a table: the
+ * row is published once, also after a crash in between. One bridge at a time works on a table: the
  * one that holds the table's advisory lock. A row that the broker refuses is kept, with the reason
  * in its column `error`, and is not read again until that is null.
  */

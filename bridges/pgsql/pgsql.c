@@ -12,8 +12,8 @@
 #include "ops/log.h"
 #include "pgsql/database.h"
 #include "pgsql/notifications.h"
-#include "pgsql/pgsql_options.h"
 #include "pgsql/outbox.h"
+#include "pgsql/pgsql_options.h"
 
 #define DATABASE "PostgreSQL"
 
@@ -141,8 +141,8 @@ static int connect_database(struct pgsql *p)
 
 static int until_look(const struct pgsql *p)
 {
-    if (!p->outbox || p->batch == BATCH_ROWS)
-        return -1;
+    if (!p->outbox || p->batch != BATCH_NONE)
+        return -1; /* the end of the batch ends the wait */
     int64_t rest = p->look_at - clock_ms();
     return rest > 0 ? (int)rest : 0;
 }

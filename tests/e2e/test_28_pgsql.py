@@ -326,11 +326,28 @@ def test_a_missing_table_is_waited_for(postgres, broker, bridge):
 
 def test_notifications_and_rows_do_not_hold_each_other_up(outbox, broker, bridge):
     bridge(outbox="outbox", notify="n", channel="", payload="json").start()
-    for n in range(0, 400, 2):
-        outbox.sql(f"INSERT INTO outbox (data) VALUES ('{n}'); SELECT pg_notify('n', '{n + 1}')") if n % 50 == 0 else None
+    for n in range(0, 400, 50):
+        outbox.sql(f"INSERT INTO outbox (data) VALUES ('{n}'); SELECT pg_notify('n', '{n + 1}')")
     wait_until(lambda: len(events(broker)) == 16, what="all")
     found = values(broker)
     assert [v for v in found if v % 2 == 0] == list(range(0, 400, 50)) and [v for v in found if v % 2] == list(range(1, 400, 50))
+
+
+def cpu_seconds(program):
+    with open(f"/proc/{program.pid}/stat", encoding="ascii") as stat:
+        return sum(map(int, stat.read().rpartition(")")[2].split()[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_while_the_broker_is_away_it_sleeps(outbox, broker, bridge):
+    program = bridge(outbox="outbox", notify="n", poll="100ms").start()
+    broker.kill()
+    outbox.sql("NOTIFY n, 'x'; INSERT INTO outbox (data) VALUES ('1')")
+    program.wait_log("publish failed")
+    before, began = cpu_seconds(program), time.monotonic()
+    time.sleep(2)
+    assert cpu_seconds(program) - before < (time.monotonic() - began) / 4
+    broker.start()
+    wait_until(lambda: sorted(data(broker)) == ["1", "x"], what="both events")
 
 
 # Options
