@@ -73,7 +73,7 @@ $(BUILD)/obj/broker/%.o: ALL_CPPFLAGS += -Ibroker
 $(BUILD)/obj/fcgi/%.o: ALL_CPPFLAGS += -Ifcgi
 $(BUILD)/obj/client/%.o $(BUILD)/pic/client/%.o: ALL_CPPFLAGS += -Iclient
 # Bridges use libssecast, as any program may.
-PGSQL_INCLUDE := -isystem $(shell $(PKG_CONFIG) --variable=includedir libpq)
+PGSQL_INCLUDE := $(addprefix -isystem ,$(shell $(PKG_CONFIG) --variable=includedir libpq))
 $(BUILD)/obj/bridges/%.o: ALL_CPPFLAGS += -Ibridges -Iclient $(PGSQL_INCLUDE)
 PARTS := -I. -Ibroker -Ifcgi -Iclient -Ibridges # for tests, which may use them all
 

@@ -210,8 +210,8 @@ void frame_back_off(struct frame *f, const char *what, const char *why)
     f->backoff.failures++;
     int64_t until = clock_ms() + (int64_t)backoff_wait(&f->backoff, random);
     log_event(LOG_WARN, "connection failed; retrying", log_name("to", what), log_name("reason", why));
-    while (!f->stopping && clock_ms() < until)
-        frame_wait(f, -1, 0, (int)(until - clock_ms()));
+    for (int64_t rest; !f->stopping && (rest = until - clock_ms()) > 0;)
+        frame_wait(f, -1, 0, (int)rest);
 }
 
 void frame_connected(struct frame *f, const char *what)

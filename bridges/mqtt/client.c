@@ -232,9 +232,10 @@ static int await_answer(struct client *c)
         int err = client_write(c);
         if (err)
             return err;
-        if (clock_ms() >= deadline || c->frame->stopping)
+        int64_t rest = deadline - clock_ms();
+        if (rest <= 0 || c->frame->stopping)
             return fail(c, "no answer to CONNECT in time");
-        if (client_wait(c, (int)(deadline - clock_ms())))
+        if (client_wait(c, (int)rest))
             err = client_read(c);
         if (err && !c->answered)
             return err;
