@@ -377,6 +377,7 @@ INSTALL_DATA := \
     systemd/sysusers.conf:$(prefix)/lib/sysusers.d/ssecast.conf systemd/tmpfiles.conf:$(prefix)/lib/tmpfiles.d/ssecast.conf \
     lighttpd/ssecast-limits.conf:$(lighttpddir)/40-ssecast-limits.conf \
     $(foreach name,ssecast ssecast-spawn ssecast-cgi,lighttpd/$(name).conf:$(lighttpddir)/50-$(name).conf) \
+    lighttpd/ssecast-login.conf:$(lighttpddir)/60-ssecast-login.conf \
     $(call into,$(wildcard apache/*.conf),$(apachedir)) \
     completion/ssecast.bash:$(datadir)/bash-completion/completions/ssecast completion/_ssecast:$(datadir)/zsh/site-functions/_ssecast
 INSTALL_LINKS += $(foreach name,ssecast-broker ssecast-fcgi $(notdir $(BRIDGES)),$(datadir)/bash-completion/completions/$(name):ssecast)
