@@ -372,6 +372,7 @@ INSTALL_DATA := \
     $(call into,$(wildcard docs/pictures/*.png),$(docdir)/pictures) \
     client/lib/ssecast.h:$(includedir)/ssecast.h client/lib/ssecast.pc.in:$(libdir)/pkgconfig/ssecast.pc \
     $(call into,$(filter-out %.json %.md,$(wildcard client/js/ssecast*)),$(datadir)/javascript/ssecast) \
+    client/php/ssecast.php:$(datadir)/php/ssecast/ssecast.php \
     $(call into,$(wildcard monitoring/*),$(datadir)/ssecast/monitoring) \
     $(call into,$(wildcard systemd/ssecast*),$(unitdir)) \
     systemd/sysusers.conf:$(prefix)/lib/sysusers.d/ssecast.conf systemd/tmpfiles.conf:$(prefix)/lib/tmpfiles.d/ssecast.conf \

@@ -28,8 +28,8 @@ static int take_handed(struct listening *l)
     return take_socket(fd, &l->fd);
 }
 
-/* Descriptor 0 may be anything then; but a socket from systemd on which nobody accepts would
- * keep web servers waiting for ever. */
+/* Descriptor 0 may be anything then; but a socket from systemd that is never accepted on
+ * would keep web servers waiting for ever. */
 static int listen_ourselves(struct listening *l, const struct options *o)
 {
     int handed = accept_handed();

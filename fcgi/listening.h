@@ -21,10 +21,10 @@ struct listening {
 /* Find or open them. 0, or the exit status with a line in the log. */
 int listening_open(struct listening *l, const struct options *o);
 
-/* Remove the files of our own sockets: nobody connects any more. */
+/* Remove the files of our own sockets, so that no web server connects any more. */
 void listening_remove(struct listening *l, const struct options *o);
 
-/* Close what nobody has taken over. */
+/* Close the sockets that no acceptor has taken over. */
 void listening_close(struct listening *l);
 
 #endif

@@ -81,7 +81,7 @@ uint64_t sequence_forgettable(const struct sequence *s);
 
 /* --- the log decides --- */
 
-/* True when the log has to be told something, although nothing may have been appended: events are
+/* True when the log must get a record, although nothing may have been appended: events are
  * missing, the sequence continues at another position, or the log has no batch of this epoch yet. */
 bool sequence_has_header(const struct sequence *s);
 

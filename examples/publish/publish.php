@@ -10,4 +10,4 @@ $broker->connect(getenv("SSECAST_COMMANDS") ?: "tcp://127.0.0.1:5570");
 $broker->send(json_encode($request));
 $reply = $broker->recv(); // false after five seconds without an answer
 echo $reply ?: "no answer", "\n";
-exit(json_decode($reply)?->ok ? 0 : 1);
+exit((json_decode($reply ?: "{}")->ok ?? false) ? 0 : 1);

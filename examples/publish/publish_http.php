@@ -12,4 +12,4 @@ $context = stream_context_create(["http" => [
 ]]);
 $reply = @file_get_contents(getenv("SSECAST_URL") . "/publish", false, $context); // false: no answer
 echo $reply ?: "no answer", "\n";
-exit(json_decode($reply ?: "{}")?->ok ?? false ? 0 : 1);
+exit((json_decode($reply ?: "{}")->ok ?? false) ? 0 : 1);

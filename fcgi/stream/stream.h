@@ -224,7 +224,7 @@ int64_t streams_broker_ms(const struct streams *set);
 
 /* --- between stream.c and its readers of the history, resume.c and current.c --- */
 
-/* The names of a stream, and the filter of events for it. filter.who points to who. */
+/* The names of a stream, and the filter of events for it. filter.who points to the member who. */
 struct stream_filter {
     struct audience who;
     struct history_filter filter;
