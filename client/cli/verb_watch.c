@@ -16,7 +16,18 @@ struct watch_flags {
     const char *session;
     struct flag_count count;
     const char *webhook, *secret_file, *state;
+    struct flag_count webhook_timeout, webhook_retry; /* seconds */
 };
+
+/* Of a webhook, in seconds. */
+#define TIMEOUT_S 10
+#define RETRY_S 30
+#define LONGEST_MS 3600000
+
+static uint64_t milliseconds(const struct flag_count *seconds, uint64_t otherwise)
+{
+    return (seconds->given ? seconds->value : otherwise) * 1000;
+}
 
 static const struct option_row rows[] = {
     {.name = "no-snapshot",
@@ -49,6 +60,18 @@ static const struct option_row rows[] = {
      .help = "keep what was not posted in DIR",
      .type = OPTION_TEXT,
      .offset = offsetof(struct watch_flags, state)},
+    {.name = "webhook-timeout",
+     .arg = "TIME",
+     .help = "post again after this long without an answer",
+     .type = OPTION_SECONDS,
+     .offset = offsetof(struct watch_flags, webhook_timeout),
+     .max = LONGEST_MS},
+    {.name = "webhook-retry",
+     .arg = "TIME",
+     .help = "wait this long at most before a retry",
+     .type = OPTION_SECONDS,
+     .offset = offsetof(struct watch_flags, webhook_retry),
+     .max = LONGEST_MS},
 };
 
 struct watching {
@@ -208,7 +231,8 @@ static int run_webhook(struct watching *w)
     struct webhook_config config = {.url = w->flags->webhook,
                                     .secret_file = w->flags->secret_file,
                                     .folder = w->flags->state,
-                                    .timeout_ms = 10000,
+                                    .timeout_ms = milliseconds(&w->flags->webhook_timeout, TIMEOUT_S),
+                                    .retry_ms = milliseconds(&w->flags->webhook_retry, RETRY_S),
                                     .note = on_note,
                                     .context = w};
     if (!config.secret_file)
@@ -228,6 +252,8 @@ static int run(const struct verb_call *call)
     w = (struct watching){.call = call, .flags = call->flags};
     if (!w.flags->webhook && (w.flags->secret_file || w.flags->state))
         return complain(call, STATUS_USAGE, "--secret-file and --state need --webhook");
+    if (!w.flags->webhook && (w.flags->webhook_timeout.given || w.flags->webhook_retry.given))
+        return complain(call, STATUS_USAGE, "--webhook-timeout and --webhook-retry need --webhook");
     if (w.flags->count.given && w.flags->count.value == 0)
         return STATUS_OK;
     return w.flags->webhook ? run_webhook(&w) : watch(&w);

@@ -25,7 +25,6 @@
 #define BATCH_BYTES ((size_t)256 << 10)
 #define FILE_BYTES (2 * WEBHOOK_QUEUE_BYTES) /* a queue that is never empty is written again at this size */
 #define FIRST_WAIT_MS 500
-#define LAST_WAIT_MS 30000
 #define SECRET_MAX 4096
 #define NUMBER_FIELD "{\"number\":"
 
@@ -276,8 +275,9 @@ static void post(const struct webhook *w, const struct buf *body)
 {
     char why[HTTP_WHY], message[WEBHOOK_WHY];
     bool said = false;
+    const int64_t last_ms = (int64_t)w->config.retry_ms;
     for (int64_t wait_ms = FIRST_WAIT_MS; !is_taken(w, body, why); wait_ms *= 2) {
-        wait_ms = wait_ms < LAST_WAIT_MS ? wait_ms : LAST_WAIT_MS;
+        wait_ms = wait_ms < last_ms ? wait_ms : last_ms;
         snprintf(message, sizeof message, "%s; retrying", why);
         if (!said)
             w->config.note(w->config.context, message);
@@ -406,6 +406,8 @@ static void release(struct webhook **w)
 
 int webhook_open(const struct webhook_config *config, struct webhook **out, char why[WEBHOOK_WHY])
 {
+    MUST(config->timeout_ms > 0 && config->retry_ms > 0);
+
     struct webhook *w = *out = calloc(1, sizeof *w);
     snprintf(why, WEBHOOK_WHY, "out of memory");
     if (!w)

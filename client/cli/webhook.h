@@ -29,6 +29,7 @@ struct webhook_config {
     const char *secret_file;                          /* one line */
     const char *folder;                               /* exists; NULL: what was not taken is lost with the process */
     uint64_t timeout_ms;                              /* of one post */
+    uint64_t retry_ms;                                /* the longest wait between two posts of a batch */
     void (*note)(void *context, const char *message); /* for people; called by the thread */
     void *context;
 };
