@@ -74,6 +74,12 @@ final class Client
         return new self(new Http($url, $token, $timeout));
     }
 
+    /** Over HTTP, with tokens that are made here and renewed. publish: true for everyone, or ['channels' => ['news', 'room:*']]. */
+    public static function signed(string $url, Signer $signer, $publish = true, float $timeout = 5.0): self
+    {
+        return new self(new Http($url, fn(): string => $signer->sign(['publish' => $publish], 2 * Http::TOKEN_SECONDS), $timeout));
+    }
+
     /** Over ZeroMQ. curve: ['server' => …, 'public' => …, 'secret' => …], keys of 40 characters, if the broker has keys. */
     public static function zeromq(string $endpoint = 'tcp://127.0.0.1:5570', float $timeout = 5.0, array $curve = []): self
     {
@@ -253,22 +259,27 @@ final class Client
 /** Over HTTP, through the web server (docs/secure.md, "Publishing over HTTP"). Redirects are not followed: the token stays here. */
 final class Http implements Transport
 {
+    /** How long a token of a function is used. */
+    public const TOKEN_SECONDS = 1800;
+
     private const REPLY_MOST = 8388608; // bytes
 
     private string $url;
-    private string $token;
+    private $token;
+    private string $current = '';
+    private int $until = 0;
     private float $timeout;
     private bool $curl;
     private $handle = null;
 
-    /** curl: false takes PHP's own streams although the extension is loaded. */
-    public function __construct(string $url, string $token, float $timeout = 5.0, bool $curl = true)
+    /** token: a text, or a function that makes one. curl: false takes PHP's own streams although the extension is loaded. */
+    public function __construct(string $url, $token, float $timeout = 5.0, bool $curl = true)
     {
         $parts = preg_match('/[\x00-\x20\x7f]/', $url) ? false : parse_url($url);
         if (!$parts || !in_array($parts['scheme'] ?? '', ['http', 'https'], true) || isset($parts['user']) || isset($parts['query']) || isset($parts['fragment']))
             throw new BadValue('the URL of the streams is not one such as https://example.org/sse, without user, query and fragment');
-        if (!preg_match('#^[A-Za-z0-9._~+/=-]+$#D', $token))
-            throw new BadValue('the token has characters that no token has, for example a line break at its end');
+        if (!$token instanceof \Closure)
+            self::check($token);
         if (!($timeout > 0 && $timeout <= 600))
             throw new BadValue('the timeout is not above 0 and up to 600 seconds');
         $this->url = rtrim($url, '/');
@@ -289,9 +300,27 @@ final class Http implements Transport
         return Client::reply($body, $status, false);
     }
 
+    private static function check($token): string
+    {
+        if (!is_string($token) || !preg_match('#^[A-Za-z0-9._~+/=-]+$#D', $token))
+            throw new BadValue('the token has characters that no token has, for example a line break at its end');
+        return $token;
+    }
+
+    private function token(): string
+    {
+        if (!$this->token instanceof \Closure)
+            return $this->token;
+        if (time() >= $this->until) {
+            $this->current = self::check(($this->token)());
+            $this->until = time() + self::TOKEN_SECONDS;
+        }
+        return $this->current;
+    }
+
     private function exchange(string $method, string $path, ?string $body): array
     {
-        $headers = ["Authorization: Bearer {$this->token}", 'Accept: application/json'];
+        $headers = ["Authorization: Bearer {$this->token()}", 'Accept: application/json'];
         if ($body !== null)
             $headers[] = 'Content-Type: application/json';
         [$status, $text] = $this->curl ? $this->byCurl($method, $path, $headers, $body) : $this->byStream($method, $path, $headers, $body);

@@ -343,6 +343,18 @@ def test_zeromq_with_keys(bench):
 
 # Tokens
 
+def test_a_client_makes_its_own_tokens_and_renews_them(sites, issuer, session):
+    site = sites["lighttpd"]
+    got = php("""$s = Signer::fromFile($in['f']); $c = Client::signed($in['url'], $s, ['sessions' => [$in['s']]]);
+        $first = $c->publish('m', 1, ['to' => ['sessions' => [$in['s']]]]); $tokens = [];
+        $http = new Http($in['url'], function () use ($s, &$tokens) { return $tokens[] = $s->sign(['publish' => true, 'n' => count($tokens)]); });
+        $c2 = new Client($http); $c2->publish('m', 1); $c2->publish('m', 2);
+        (function () { $this->until = time(); })->call($http); $c2->publish('m', 3);
+        try { $c->publish('m', 1); } catch (Failure $e) { return [$first['ok'], count($tokens), $e->error]; }""",
+              f=str(issuer.secret_file), url=site.web.url, s=session)["value"]
+    assert got == [True, 2, "forbidden"]
+
+
 def test_tokens_are_accepted_by_the_worker(sites, issuer, session):
     token = php("return Signer::fromFile($in['f'])->sign(['sub' => $in['s'], 'channels' => ['news', 'room:*']], 60);", f=str(issuer.secret_file), s=session)["value"]
     claims = jwt.decode(token, issuer.secret, algorithms=["HS256"])
