@@ -199,6 +199,21 @@ def test_without_php_nobody_gets_a_stream(login, way):
     wait_until(lambda: anna.ask()[0] == 200, what="PHP is back")
 
 
+@pytest.mark.parametrize("way", [LIGHTTPD, APACHE, APACHE_HANDOFF, NGINX], ids=lambda w: w.name)
+def test_a_reader_that_takes_nothing_is_still_noticed(login, way):
+    """The question in front of the stream leaves the way of its bytes as it was: nothing collects a backlog in files."""
+    site = login(way, worker={"queue_bytes": "256K"})
+    anna = logged_in(site)
+    lazy = site.start_open(None, headers=anna.headers, receive_buffer=4096, paused=True).wait_head()
+    site.wait_connections("42", 1)
+    for _ in range(400):
+        site.commands.publish_many([{"event": "m", "text": "x" * 10_000, "to": {"sessions": ["42"]}}] * 10)
+        if not site.commands.connections_of("42"):
+            break
+    site.wait_connections("42", 0)
+    lazy.close()
+
+
 @PER_WAY
 def test_a_program_that_names_nobody_opens_nothing(login, way, bench):
     silent = bench.folder / "silent.php"
