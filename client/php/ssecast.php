@@ -7,7 +7,7 @@
  *     $ssecast->publish('greeting', ['text' => 'hello'], ['to' => ['sessions' => [42]]]);
  *
  * It needs no extension but json and hash, which are part of PHP. HTTP goes through the curl extension if it is loaded, else
- * through PHP's own streams. ZeroMQ needs the extension zmq (Debian: php-zmq).
+ * through a socket (https needs the extension openssl then). ZeroMQ needs the extension zmq (Debian: php-zmq).
  *
  * Every error is an exception. BadValue: a value cannot be sent; nothing was sent. Failure: it was tried and did not succeed.
  */
@@ -272,7 +272,7 @@ final class Http implements Transport
     private bool $curl;
     private $handle = null;
 
-    /** token: a text, or a function that makes one. curl: false takes PHP's own streams although the extension is loaded. */
+    /** token: a text, or a function that makes one. curl: false takes a socket although the extension is loaded. */
     public function __construct(string $url, $token, float $timeout = 5.0, bool $curl = true)
     {
         $parts = preg_match('/[\x00-\x20\x7f]/', $url) ? false : parse_url($url);
@@ -356,30 +356,54 @@ final class Http implements Transport
         return [$status, $text];
     }
 
+    /** HTTP/1.0 on a socket: PHP's own way to open URLs has a limit for each silence, but none for the whole answer. */
     private function byStream(string $method, string $path, array $headers, ?string $body): array
     {
-        $options = ['method' => $method, 'header' => array_merge($headers, ['Connection: close']), 'timeout' => $this->timeout,
-            'ignore_errors' => true, 'follow_location' => 0, 'max_redirects' => 1, 'protocol_version' => 1.1];
+        $url = parse_url($this->url);
+        $tls = $url['scheme'] === 'https';
+        $authority = $url['host'] . (isset($url['port']) ? ":{$url['port']}" : '');
         if ($body !== null)
-            $options['content'] = $body;
+            $headers[] = 'Content-Length: ' . strlen($body);
+        $lines = array_merge(["$method " . ($url['path'] ?? '') . "$path HTTP/1.0", "Host: $authority", 'Connection: close'], $headers);
+        $address = ($tls ? 'tls' : 'tcp') . "://{$url['host']}:" . ($url['port'] ?? ($tls ? 443 : 80));
+        $context = stream_context_create(['ssl' => ['peer_name' => trim($url['host'], '[]')]]);
+
         $ends = microtime(true) + $this->timeout;
-        $context = stream_context_create(['http' => $options]);
-        [$text, $over, $head] = Client::quietly(function () use ($path, $context, $ends): array {
-            $stream = fopen($this->url . $path, 'rb', false, $context);
-            if (!$stream)
-                return ['', false, null];
-            $text = '';
-            do {
-                $piece = fread($stream, 65536);
-                $text .= (string) $piece;
-                $over = microtime(true) > $ends || stream_get_meta_data($stream)['timed_out'];
-            } while ($piece !== false && !feof($stream) && !$over && strlen($text) <= self::REPLY_MOST);
-            return [$text, $over, stream_get_meta_data($stream)['wrapper_data'][0] ?? ''];
+        $text = Client::quietly(function () use ($address, $context, $lines, $body, $ends): ?string {
+            $stream = stream_socket_client($address, $number, $why, $this->timeout, STREAM_CLIENT_CONNECT, $context);
+            return $stream ? self::talk($stream, implode("\r\n", $lines) . "\r\n\r\n" . $body, $ends) : null;
         }, $warning);
-        $status = preg_match('#^HTTP/\S+ (\d{3})#', (string) $head, $found) ? (int) $found[1] : 0;
-        if ($over || $status === 0)
-            throw self::lost("{$this->url}$path: " . ($over ? "no whole reply within {$this->timeout} s" : $warning ?? 'no reply'), $status);
-        return [$status, $text];
+        $found = [];
+        if ($text === null || !preg_match('#^HTTP/\S+ (\d{3}).*?\r\n\r\n#s', $text, $found))
+            throw self::lost("{$this->url}$path: " . ($warning ?? "no whole reply within {$this->timeout} s"), 0);
+        return [(int) $found[1], substr($text, strlen($found[0]))];
+    }
+
+    /** Sends, and reads up to the end of the answer. null: it did not end in time. */
+    private static function talk($stream, string $request, float $ends): ?string
+    {
+        stream_set_blocking($stream, false);
+        $text = '';
+        for ($sent = 0; !feof($stream) && strlen($text) <= self::REPLY_MOST + 65536; ) {
+            $left = $ends - microtime(true);
+            if ($left <= 0)
+                return null;
+            $read = [$stream];
+            $write = $sent < strlen($request) ? [$stream] : [];
+            $except = [];
+            stream_select($read, $write, $except, (int) $left, (int) (fmod($left, 1.0) * 1e6));
+            if ($write) {
+                $count = fwrite($stream, substr($request, $sent, 65536));
+                $sent = $count === false ? strlen($request) : $sent + $count; // it takes no more: an answer may be there already
+            }
+            do
+                $text .= $piece = (string) fread($stream, 65536);
+            while ($piece !== '' && strlen($text) <= self::REPLY_MOST + 65536);
+            if (preg_match('#^HTTP/[^\n]*\n(?:[^\r\n]+\r\n)*?Content-Length: *(\d+)\r\n(?:[^\r\n]+\r\n)*\r\n#i', $text, $head)
+                && strlen($text) >= strlen($head[0]) + (int) $head[1])
+                break;
+        }
+        return $text;
     }
 
     private static function lost(string $message, int $status): Failure

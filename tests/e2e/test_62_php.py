@@ -19,6 +19,7 @@ from support.lighttpd import Lighttpd
 from support.ports import free_port
 from support.processes import BUILD, ROOT, clean_environment, run
 from support.site import Site
+from support.tls import LighttpdTls
 from support.tokens import Issuer
 from support.waiting import TIMEOUT
 
@@ -294,6 +295,22 @@ def test_an_endless_answer_is_given_up(bench, way):
     assert got["failure"] == "bad_reply" and len(got["message"]) < 500
 
 
+@pytest.mark.parametrize("names, trusted, good", [(("localhost",), True, True), (("localhost",), False, False), (("other.test",), True, False)],
+                         ids=["right", "unknown authority", "another name"])
+def test_certificates_are_checked(bench, issuer, names, trusted, good):
+    web = type("Tls", (LighttpdTls,), {"tls_port": free_port(), "names": {"site.pem": names}})
+    site = Site(bench, web=web, worker={"publish": True, "jwt_secret_file": issuer.secret_file})
+    reader = site.open("anna")
+    pem = next(bench.folder.rglob("site.pem"))
+    options = [part for name in ("curl.cainfo", "openssl.cafile") for part in ("-d", f"{name}={pem}")] if trusted else []
+    for way in ("curl", "streams"):
+        got = php(WAYS[way] + "return $c->publish('m', str_repeat('x', 500000));", options, url=f"https://localhost:{web.tls_port}/sse",
+                  token=issuer.publisher())
+        assert got.get("value", {}).get("ok") if good else got["failure"] == "unreachable", got
+    if good:
+        assert [len(e.data) for e in reader.wait_for(2)] == [500002] * 2
+
+
 def test_without_a_broker_there_is_an_exception_in_time():
     got = php("return (new Client(new ZeroMq($in['e'], 0.3), 1))->publish('m', 1);", e=f"tcp://127.0.0.1:{free_port()}")
     assert got["failure"] == "no_reply" and got["unknown"] is True
@@ -381,14 +398,20 @@ def test_the_last_key_of_a_jwks_signs(bench):
     assert jwt.decode(token, secret, algorithms=["HS256"])["sub"] == "a"
 
 
-@pytest.mark.parametrize("body, part", [
+REFUSED = [
     ("new Signer('short')", "32"), ("Signer::fromFile('/nonexistent')", "/nonexistent"), ("(new Signer($s))->sign(['sub' => ''])", "sub"),
     ("(new Signer($s))->sign(['sub' => \"a\\nb\"])", "sub"), ("(new Signer($s))->sign(['sub' => ['a']])", "sub"), ("(new Signer($s))->sign([], 0)", "0 s"),
     ("(new Signer($s))->sign(['channels' => 'news'])", "channels"), ("(new Signer($s))->sign(['channels' => [1]])", "channels"),
     ("(new Signer($s))->sign(['publish' => ['channels' => 'x']])", "publish.channels"), ("(new Signer($s))->sign(['x' => str_repeat('x', 9000)])", "8192"),
-    ("(new Signer($s))->sign(['x' => \"\\xff\"])", "JSON")])
-def test_tokens_that_would_be_refused_are_not_made(body, part):
-    assert part in php(f"$s = str_repeat('s', 32); return {body};")["bad"]
+    ("(new Signer($s))->sign(['x' => \"\\xff\"])", "JSON")]
+
+
+def test_tokens_that_would_be_refused_are_not_made():
+    bodies = ", ".join(f"function ($s) {{ return {body}; }}" for body, _ in REFUSED)
+    got = php("$out = []; foreach ([" + bodies + "] as $f) { try { $out[] = 'made ' . $f(str_repeat('s', 32)); } catch (BadValue $e) "
+              "{ $out[] = $e->getMessage(); } } return $out;")["value"]
+    for (body, part), message in zip(REFUSED, got, strict=True):
+        assert part in message and not message.startswith("made"), (body, message)
 
 
 def test_a_jwks_without_a_secret_is_named(bench):
@@ -421,19 +444,25 @@ def test_signatures_of_webhooks():
 
 # The language
 
-@pytest.mark.parametrize("file", PHP_FILES, ids=lambda f: str(f.relative_to(ROOT)))
-def test_files_are_php_7_4(file):
+def test_files_are_php_7_4():
     """`php -l`, and a list of what came later."""
-    assert run(["php", "-l", file]).returncode == 0
-    done = run(["php", ROOT / "tests/support/php74.php", file])
+    for file in PHP_FILES:
+        assert run(["php", "-l", file]).returncode == 0, file
+    done = run(["php", ROOT / "tests/support/php74.php", *PHP_FILES])
     assert done.returncode == 0 and done.stdout == "", done.stdout
 
 
+LATER = ["function f(int|string $a) {}", "function f(int $a,) {}", "f(a: 1);", "$x?->y;", "$x = match(1) {1 => 2};", "function f(): mixed {}",
+         "class A { function __construct(private $x) {} }", "try {} catch (E) {}", "$a = $b ?? throw new E();", "str_contains('a', 'b');", "#[A]\nclass B {}"]
+
+
 def test_the_list_of_what_came_later_is_right(tmp_path):
-    for line in ("function f(int|string $a) {}", "function f(int $a,) {}", "f(a: 1);", "$x?->y;", "$x = match(1) {1 => 2};", "function f(): mixed {}",
-                 "class A { function __construct(private $x) {} }", "try {} catch (E) {}", "$a = $b ?? throw new E();", "str_contains('a', 'b');", "#[A]\nclass B {}"):
-        (tmp_path / "x.php").write_text(f"<?php\n{line}\n")
-        assert run(["php", ROOT / "tests/support/php74.php", tmp_path / "x.php"]).stdout, line
+    files = [tmp_path / f"{n}.php" for n in range(len(LATER))]
+    for file, line in zip(files, LATER, strict=True):
+        file.write_text(f"<?php\n{line}\n")
+    done = run(["php", ROOT / "tests/support/php74.php", *files])
+    named = {line.partition(":")[0] for line in done.stdout.splitlines()}
+    assert named == {file.name for file in files}, done.stdout
 
 
 def test_the_class_needs_no_extension(sites, issuer, session):
