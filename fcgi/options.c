@@ -80,6 +80,8 @@ static const struct option_row rows[] = {
      NULL},
     {"mercure-anonymous", NULL, "no", "let Mercure subscribers come without a token", OPTION_FLAG,
      AT(mercure_anonymous), 0, 0, NULL},
+    {"mercure-max-patterns", "N", "10000", "limit URI templates and URL patterns per worker", OPTION_COUNT,
+     AT(mercure_max_patterns), 1, 1000000, NULL},
     {"max-connections", "N", "0", "limit streams (0: 15/16 of the file limit)", OPTION_COUNT, AT(max_connections), 0,
      1u << 30, NULL},
     {"max-per-session", "N", "0", "limit streams per session; end the oldest (0: unlimited)", OPTION_COUNT,

@@ -33,6 +33,7 @@ struct options {
     bool publish; /* over HTTP */
     uint64_t publish_bytes;
     bool mercure, mercure_anonymous;
+    uint64_t mercure_max_patterns;
     uint64_t max_connections; /* 0: from the limit of open files */
     uint64_t max_per_session; /* 0: no limit */
     uint64_t max_per_address; /* 0: no limit */

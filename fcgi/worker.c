@@ -334,6 +334,7 @@ static int open_streams(struct worker *w, const char *prefix)
     w->streams.mercure = (struct mercure_rules){.anonymous = o->mercure_anonymous,
                                                 .max_topics = (size_t)o->max_channels,
                                                 .max_topic_bytes = (size_t)o->max_name_bytes,
+                                                .max_patterns = (size_t)o->mercure_max_patterns,
                                                 .publish_bytes = (size_t)o->publish_bytes,
                                                 .cors_origins = &o->cors_origins};
     exchanges_init(&w->exchanges, w->loop, (size_t)o->queue_bytes, (int64_t)o->write_timeout_ms, w->streams.counters);

@@ -597,14 +597,21 @@ static void add_sources(const struct history *h, const struct history_filter *fi
         merge_add(m, table_find(h->targets[TO_CHANNELS], who->channels.items[i]), after);
 }
 
-/* Does e, which is addressed to the reader, pass the filter? */
+bool history_concerns(const struct history_filter *filter, const struct event *e)
+{
+    if (!filter->who || !filter->who->every_channel)
+        return true;
+    return event_concerns(e, filter->who) && (!filter->selects || filter->selects(filter->context, e));
+}
+
+/* Does e, which is in an index that the reader has, pass the filter? */
 static bool passes(const struct event *e, const struct history_filter *filter)
 {
     if (!filter)
         return true;
     if (e->ttl_s && filter->now_ms >= event_expires_ms(e))
         return false;
-    if (filter->who && filter->who->every_channel && !event_concerns(e, filter->who))
+    if (!history_concerns(filter, e))
         return false;
     if (!filter->compact || !e->superseded)
         return !filter->who || !event_excludes(e, filter->who);
@@ -621,9 +628,10 @@ size_t history_read(const struct history *h, const struct history_filter *filter
     add_sources(h, filter, after, &merge);
     size_t found = 0, bytes = 0, scanned = 0;
     bool scans = filter && filter->who && filter->who->every_channel;
+    size_t look_max = scans && filter->look_max ? filter->look_max : HISTORY_SCAN_MAX;
     struct event *e;
     while ((e = merge_next(&merge))) {
-        if (scans && ++scanned > HISTORY_SCAN_MAX) {
+        if (scans && ++scanned > look_max) {
             *upto = e->seq - 1;
             return found;
         }

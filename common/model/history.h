@@ -139,10 +139,16 @@ struct history_lag history_lag(const struct history *h, uint64_t position, int64
 /* Which events a reader is given. */
 struct history_filter {
     const struct audience *who; /* those that concern it; NULL: all. At most HISTORY_CHANNELS_MAX channels */
-    int64_t now_ms;             /* unix time: those that have not expired */
-    bool compact;               /* those that no later event supersedes (state.h) */
-    uint64_t *superseded;       /* counts those that `compact` left out; NULL: not counted */
+    bool (*selects)(const void *context, const struct event *e); /* of these, when it is in every channel; NULL: all */
+    const void *context;
+    size_t look_max;      /* events that a reader of all channels looks at in one call; 0: HISTORY_SCAN_MAX */
+    int64_t now_ms;       /* unix time: those that have not expired */
+    bool compact;         /* those that no later event supersedes (state.h) */
+    uint64_t *superseded; /* counts those that `compact` left out; NULL: not counted */
 };
+
+/* Does e, which is in an index that the reader has, concern it? */
+bool history_concerns(const struct history_filter *filter, const struct event *e);
 
 /* The position before the count-th newest message that passes the filter. Only messages after
  * history_begin() are counted. *exact: there are that many; else the position is before the oldest

@@ -770,15 +770,9 @@ static void add_sources(const struct state *s, const struct audience *who, uint6
             merge_add(m, &index->deque, after);
 }
 
-/* The indexes have found those of other readers. */
-static bool reaches(const struct event *e, const struct audience *who)
-{
-    return !who || !who->every_channel || event_concerns(e, who);
-}
-
 static bool passes(const struct event *e, const struct history_filter *filter)
 {
-    return !e->superseded && filter->now_ms < event_expires_ms(e) && reaches(e, filter->who);
+    return !e->superseded && filter->now_ms < event_expires_ms(e) && history_concerns(filter, e);
 }
 
 void state_each(const struct state *s, const struct history_filter *filter,

@@ -67,6 +67,7 @@ static const char *const known[] = {
     "max-targets",
     "mercure",
     "mercure-anonymous",
+    "mercure-max-patterns",
     "meta",
     "monitor-from",
     "monitor-host",

@@ -11,45 +11,62 @@ static bool is_all(struct slice text)
     return slice_equal(text, slice_of("*"));
 }
 
-struct selector selector_of_topic(struct slice text)
+static struct selector of_pattern(enum pattern_kind kind, struct slice text, struct slice hub,
+                                  char why[PATTERN_WHY_MAX])
 {
-    enum selector_kind kind = SELECTOR_EXACT;
-    if (is_all(text))
-        kind = SELECTOR_ALL;
-    else if (text.len && memchr(text.data, '{', text.len))
-        kind = SELECTOR_UNSUPPORTED;
-    return (struct selector){kind, text};
+    struct pattern *p = pattern_new(kind, text, hub, why);
+    return (struct selector){p ? SELECTOR_PATTERN : SELECTOR_INVALID, text, p};
 }
 
-struct selector selector_of_match(struct slice text, bool pattern)
+struct selector selector_of_topic(struct slice text, char why[PATTERN_WHY_MAX])
 {
-    enum selector_kind kind = SELECTOR_EXACT;
-    if (is_all(text))
-        kind = SELECTOR_ALL;
-    else if (pattern)
-        kind = SELECTOR_UNSUPPORTED;
-    return (struct selector){kind, text};
+    bool template = text.len && (memchr(text.data, '{', text.len) || memchr(text.data, '}', text.len));
+    why[0] = '\0';
+    if (template)
+        return of_pattern(PATTERN_TEMPLATE, text, (struct slice){0}, why);
+    return selector_of_match(text);
 }
 
-bool selector_matches(const struct selector *s, struct slice topic)
+struct selector selector_of_match(struct slice text)
+{
+    return (struct selector){is_all(text) ? SELECTOR_ALL : SELECTOR_EXACT, text, NULL};
+}
+
+struct selector selector_of_url_pattern(struct slice text, struct slice hub, char why[PATTERN_WHY_MAX])
+{
+    why[0] = '\0';
+    return is_all(text) ? selector_of_match(text) : of_pattern(PATTERN_URL, text, hub, why);
+}
+
+void selector_release(struct selector *s)
+{
+    pattern_unref(&s->pattern);
+    *s = (struct selector){.kind = SELECTOR_INVALID};
+}
+
+bool selector_matches(const struct selector *s, struct topic *topic)
 {
     switch (s->kind) {
     case SELECTOR_EXACT:
-        return slice_equal(s->text, topic);
+        return slice_equal(s->text, topic->text);
     case SELECTOR_ALL:
         return true;
     case SELECTOR_PREFIX:
-        return pattern_matches(s->text, topic);
-    case SELECTOR_UNSUPPORTED:
+        return pattern_matches(s->text, topic->text);
+    case SELECTOR_PATTERN:
+        return pattern_matches_topic(s->pattern, topic);
+    case SELECTOR_INVALID:
         break;
     }
     return false;
 }
 
-bool selectors_match(const struct selectors *list, struct slice topic)
+bool selectors_match(const struct selectors *list, struct slice text)
 {
+    struct topic topic;
+    topic_begin(&topic, text);
     for (size_t i = 0; i < list->count; i++)
-        if (selector_matches(&list->items[i], topic))
+        if (selector_matches(&list->items[i], &topic))
             return true;
     return false;
 }
@@ -78,10 +95,21 @@ struct selectors *selectors_copy(const struct selectors *list)
     char *begin = (char *)(copy + 1) + items_size, *at = begin;
     for (size_t i = 0; i < list->count; i++) {
         struct slice text = list->items[i].text;
-        items[i] = (struct selector){list->items[i].kind, {at, text.len}};
+        struct pattern *pattern = list->items[i].pattern;
+        items[i] = (struct selector){list->items[i].kind, {at, text.len}, pattern ? pattern_ref(pattern) : NULL};
         at = put_slice(at, text);
     }
     MUST((size_t)(at - begin) == bytes);
     *copy = (struct selectors){items, list->count};
     return copy;
+}
+
+void selectors_free(struct selectors **list)
+{
+    for (size_t i = 0; *list && i < (*list)->count; i++) {
+        struct pattern *pattern = (*list)->items[i].pattern;
+        pattern_unref(&pattern);
+    }
+    free(*list);
+    *list = NULL;
 }

@@ -453,17 +453,37 @@ static bool get_publish(const struct json_in *publish, struct token *out, struct
 #define MERCURE_CLAIM_LONG "https://mercure.rocks/"
 #define MERCURE_DETAIL "https://mercure.rocks/authorization-detail"
 
-/* A list of selectors of dialect 0.x. *at is where the next one is kept. False when it is none. */
-static bool get_topics(const struct json_in *list, struct selectors *out, struct selector **at)
+static bool check_selector(struct token *out, const struct selector *s, const char why[PATTERN_WHY_MAX])
 {
+    if (s->kind != SELECTOR_INVALID)
+        return true;
+
+    set_fault(out, "a selector is not valid: %s", *why ? why : "out of memory");
+    return false;
+}
+
+/* A list of selectors of dialect 0.x. *at is where the next one is kept. False when it is none. */
+static bool get_topics(const struct json_in *list, struct token *token, struct selectors *out, struct selector **at)
+{
+    char why[PATTERN_WHY_MAX];
     *out = (struct selectors){*at, json_in_count(list)};
     for (size_t i = 0; i < out->count; i++) {
         const struct json_in *item = json_in_item(list, i);
         if (!json_in_is_text(item))
             return false;
-        *(*at)++ = selector_of_topic(json_in_text(item));
+        **at = selector_of_topic(json_in_text(item), why);
+        if (!check_selector(token, (*at)++, why))
+            return false;
     }
     return !list || json_in_is_list(list);
+}
+
+/* Room for selectors, of which none is there yet. NULL when out of memory. */
+static struct selector *new_items(struct token *out, size_t count)
+{
+    out->mercure.items = calloc(count + 1, sizeof *out->mercure.items);
+    out->mercure.room = out->mercure.items ? count : 0;
+    return out->mercure.items;
 }
 
 static bool get_mercure_claim(struct token *out)
@@ -476,8 +496,9 @@ static bool get_mercure_claim(struct token *out)
     if ((claim && !json_in_is_object(claim)) || count > TOKEN_NAMES_MAX)
         return false;
 
-    struct selector *at = out->mercure.items = calloc(count + 1, sizeof *at);
-    return at && get_topics(publish, &out->mercure.publish, &at) && get_topics(subscribe, &out->mercure.subscribe, &at);
+    struct selector *at = new_items(out, count);
+    return at && get_topics(publish, out, &out->mercure.publish, &at) &&
+           get_topics(subscribe, out, &out->mercure.subscribe, &at);
 }
 
 static bool lists_action(const struct json_in *actions, const char *action)
@@ -499,16 +520,26 @@ static bool actions_valid(const struct json_in *actions)
     return json_in_is_list(actions) && json_in_count(actions);
 }
 
-/* One topic of a detail. False when it is not what it must be. */
-static bool get_match(const struct json_in *topic, struct selector *out)
+/* A member by its name in one draft of the protocol, or in another. */
+static const struct json_in *either_member(const struct json_in *object, const char *name, const char *other)
 {
-    const struct json_in *type = json_in_member(topic, "match_type");
-    struct slice match = json_in_text(json_in_member(topic, "match"));
-    bool exact = !type || slice_equal(json_in_text(type), slice_of("exact"));
-    bool pattern = slice_equal(json_in_text(type), slice_of("urlpattern"));
+    const struct json_in *member = json_in_member(object, name);
+    return member ? member : json_in_member(object, other);
+}
 
-    *out = selector_of_match(match, pattern);
-    return match.len && (exact || pattern);
+/* One topic of a detail. False when it is not what it must be. */
+static bool get_match(const struct json_in *topic, struct slice hub, struct token *token, struct selector *out)
+{
+    const struct json_in *type = either_member(topic, "match_type", "matchType");
+    struct slice match = json_in_text(json_in_member(topic, "match")), name = json_in_text(type);
+    bool exact = !type || slice_equal(name, slice_of("exact")) || slice_equal(name, slice_of("Exact"));
+    bool pattern = slice_equal(name, slice_of("urlpattern")) || slice_equal(name, slice_of("URLPattern"));
+    char why[PATTERN_WHY_MAX] = "";
+
+    if (!match.len || (!exact && !pattern))
+        return false;
+    *out = pattern ? selector_of_url_pattern(match, hub, why) : selector_of_match(match);
+    return check_selector(token, out, why);
 }
 
 static bool is_ours(const struct json_in *detail)
@@ -517,7 +548,8 @@ static bool is_ours(const struct json_in *detail)
 }
 
 /* Add the topics of all details for this action. False when one detail is not what it must be. */
-static bool get_details(const struct json_in *details, const char *action, struct selectors *out, struct selector **at)
+static bool get_details(const struct json_in *details, const char *action, struct slice hub, struct token *token,
+                        struct selectors *out, struct selector **at)
 {
     *out = (struct selectors){*at, 0};
     for (size_t i = 0; i < json_in_count(details); i++) {
@@ -531,17 +563,19 @@ static bool get_details(const struct json_in *details, const char *action, struc
             return false;
         for (size_t k = 0; k < json_in_count(topics); k++) {
             struct selector found;
-            if (!get_match(json_in_item(topics, k), &found))
+            if (!get_match(json_in_item(topics, k), hub, token, &found))
                 return false;
             if (lists_action(actions, action))
                 (*at)[out->count++] = found;
+            else
+                selector_release(&found);
         }
     }
     *at += out->count;
     return true;
 }
 
-static bool get_authorization_details(struct token *out)
+static bool get_authorization_details(struct token *out, struct slice hub)
 {
     const struct json_in *details = json_in_member(out->claims, "authorization_details");
     size_t count = 0;
@@ -550,9 +584,9 @@ static bool get_authorization_details(struct token *out)
     if ((details && !json_in_is_list(details)) || count > TOKEN_NAMES_MAX)
         return false;
 
-    struct selector *at = out->mercure.items = calloc(2 * count + 1, sizeof *at);
-    return at && get_details(details, "publish", &out->mercure.publish, &at) &&
-           get_details(details, "subscribe", &out->mercure.subscribe, &at);
+    struct selector *at = new_items(out, 2 * count);
+    return at && get_details(details, "publish", hub, out, &out->mercure.publish, &at) &&
+           get_details(details, "subscribe", hub, out, &out->mercure.subscribe, &at);
 }
 
 /* Who publishes, when no claim of ours says so. */
@@ -574,7 +608,7 @@ static bool get_mercure_publisher(struct token *out)
 }
 
 /* NULL, or what is wrong with the rights at the hub. */
-static const char *get_mercure(struct token *out)
+static const char *get_mercure(struct token *out, struct slice hub)
 {
     const struct json_in *claims = out->claims, *audience = json_in_member(claims, "aud");
     if (out->access) {
@@ -582,7 +616,7 @@ static const char *get_mercure(struct token *out)
                         (json_in_is_text(audience) || json_in_count(audience));
         if (!complete)
             return "an access token has exp, iss and aud";
-        if (!get_authorization_details(out))
+        if (!get_authorization_details(out, hub))
             return "authorization_details is not what it must be";
     } else if (!get_mercure_claim(out)) {
         return "the claim mercure is not what it must be";
@@ -623,20 +657,22 @@ static const char *judge(const struct token_rules *rules, int64_t now_ms, struct
     return get_rights(out) ? NULL : "sub, channels or publish is not what it must be";
 }
 
-static enum token_verdict verdict(struct tokens *t, const char *text, int64_t now_ms, bool mercure, struct token *out)
+/* hub: what its host is, when the token is for the hub; else NULL. */
+static enum token_verdict verdict(struct tokens *t, const char *text, int64_t now_ms, const struct slice *hub,
+                                  struct token *out)
 {
     look(t, now_ms);
-    out->claims = signed_claims(t, text, mercure, out);
+    out->claims = signed_claims(t, text, hub != NULL, out);
     if (!out->claims)
         return TOKEN_INVALID;
 
     const char *fault = judge(&t->rules, now_ms, out);
-    if (!fault && mercure)
-        fault = get_mercure(out);
-    if (fault) {
+    if (!fault && hub)
+        fault = get_mercure(out, *hub);
+    if (fault && !*out->fault)
         set_fault(out, "%s", fault);
+    if (fault)
         return TOKEN_INVALID;
-    }
 
     if (out->expires_ms)
         out->expires_ms += t->rules.leeway_ms;
@@ -646,10 +682,11 @@ static enum token_verdict verdict(struct tokens *t, const char *text, int64_t no
     return TOKEN_EXPIRED;
 }
 
-static enum token_verdict verify(struct tokens *t, const char *text, int64_t now_ms, bool mercure, struct token *out)
+static enum token_verdict verify(struct tokens *t, const char *text, int64_t now_ms, const struct slice *hub,
+                                 struct token *out)
 {
     *out = (struct token){0};
-    enum token_verdict v = text ? verdict(t, text, now_ms, mercure, out) : TOKEN_MISSING;
+    enum token_verdict v = text ? verdict(t, text, now_ms, hub, out) : TOKEN_MISSING;
     if (v != TOKEN_GOOD) {
         char fault[TOKEN_FAULT_MAX];
         memcpy(fault, out->fault, sizeof fault);
@@ -662,11 +699,13 @@ static enum token_verdict verify(struct tokens *t, const char *text, int64_t now
 
 enum token_verdict tokens_verify(struct tokens *t, const char *text, int64_t now_ms, struct token *out)
 {
-    return verify(t, text, now_ms, false, out);
+    return verify(t, text, now_ms, NULL, out);
 }
 
 void token_release(struct token *token)
 {
+    for (size_t i = 0; i < token->mercure.room; i++)
+        selector_release(&token->mercure.items[i]);
     free(token->mercure.items);
     json_in_free(&token->claims);
     free(token->names);
@@ -808,12 +847,13 @@ enum token_verdict tokens_verify_mercure(struct tokens *t, const struct params *
                                          struct token *out)
 {
     enum token_verdict first = TOKEN_MISSING;
+    struct slice hub = slice_of(params_get(params, "HTTP_HOST"));
     *out = (struct token){0};
 
     for (enum mercure_place place = PLACE_HEADER; place < PLACES; place++) {
         char *text;
         for (size_t i = 0; i < TOKEN_COOKIES_MAX && (text = in_place(params, place, i)); i++) {
-            verify(t, text, now_ms, true, out);
+            verify(t, text, now_ms, &hub, out);
             wipe(text);
             refuse_place(out, place);
             tell_refusal(out, params);

@@ -22,7 +22,7 @@
 
 #define TOKEN_NAMES_MAX 1024u /* patterns in all lists of a token; one with more is invalid */
 #define TOKEN_COOKIES_MAX 4u  /* cookies of one request that are looked at */
-#define TOKEN_FAULT_MAX 128u
+#define TOKEN_FAULT_MAX 256u
 
 enum token_verdict {
     TOKEN_MISSING, /* the request brought none */
@@ -36,6 +36,7 @@ enum token_verdict {
 struct mercure_rights {
     struct selectors publish, subscribe;
     struct selector *items; /* both */
+    size_t room;            /* items that there may be */
 };
 
 struct token {

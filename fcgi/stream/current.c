@@ -64,9 +64,9 @@ void current_lose(struct streams *set)
 
 static size_t read_state(const struct stream *s, uint64_t after, uint64_t upto, struct event **out, size_t max)
 {
-    struct stream_filter f;
-    stream_filter(s, &f);
-    return state_read(s->set->current, &f.filter, after, upto, out, max, CHUNK_BYTES);
+    struct stream_reader reader;
+    stream_read_as(s, &reader);
+    return state_read(s->set->current, &reader.filter, after, upto, out, max, CHUNK_BYTES);
 }
 
 bool current_concerns(const struct stream *s, uint64_t position)

@@ -75,107 +75,202 @@ static bool has_channel(const struct request *r, struct slice name)
     return false;
 }
 
-/* One selector of the query. */
-static void add_selector(struct request *r, const struct mercure_rules *rules, const struct selector *s)
+/* What the query selects. */
+struct selection {
+    struct request *request;
+    const struct params *params;
+    const struct mercure_rules *rules;
+    struct selector *patterns; /* each once */
+    size_t pattern_count;
+    char *at; /* room for the values, one after the other */
+};
+
+static bool has_pattern(const struct selection *s, const struct pattern *pattern)
 {
-    const char *why;
-    switch (s->kind) {
+    for (size_t i = 0; i < s->pattern_count; i++)
+        if (slice_equal(pattern_identity(s->patterns[i].pattern), pattern_identity(pattern)))
+            return true;
+    return false;
+}
+
+static size_t selector_count(const struct selection *s)
+{
+    return s->request->channel_count + s->pattern_count;
+}
+
+/* False when there is no room for one more. */
+static bool has_room(const struct selection *s)
+{
+    if (selector_count(s) < s->rules->max_topics)
+        return true;
+
+    request_refuse(s->request, 400, "too_many_topics", "too many topics; accepted: at most %zu (max-channels)",
+                   s->rules->max_topics);
+    return false;
+}
+
+static void add_topic(struct selection *s, struct slice topic)
+{
+    struct request *r = s->request;
+    const char *why = mercure_check_topic(s->rules, topic);
+    if (has_channel(r, topic))
+        return;
+    if (why)
+        request_refuse(r, 400, "bad_topic", "topic %zu is not valid; %s", selector_count(s) + 1, why);
+    else if (is_reserved(topic))
+        request_refuse(r, 400, "unsupported_selector", "subscription events are not supported (topic %zu)",
+                       selector_count(s) + 1);
+    else if (has_room(s))
+        r->channels[r->channel_count++] = topic;
+}
+
+/* The reference of selector goes over. */
+static void add_pattern(struct selection *s, struct selector *selector)
+{
+    bool known = has_pattern(s, selector->pattern);
+    if (!known && is_reserved(selector->text))
+        request_refuse(s->request, 400, "unsupported_selector", "subscription events are not supported (topic %zu)",
+                       selector_count(s) + 1);
+    else if (!known && has_room(s)) {
+        s->patterns[s->pattern_count++] = *selector;
+        return;
+    }
+    selector_release(selector);
+}
+
+/* One selector of the query. 0 or -ENOMEM. */
+static int add_selector(struct selection *s, struct selector *selector, const char *why)
+{
+    switch (selector->kind) {
     case SELECTOR_ALL:
-        r->every_channel = true;
-        return;
-    case SELECTOR_UNSUPPORTED:
-        request_refuse(r, 400, "unsupported_selector",
-                       "URI templates and URL patterns are not supported; accepted: exact topics and *");
-        return;
+        s->request->every_channel = true;
+        break;
+    case SELECTOR_INVALID:
+        if (!*why)
+            return -ENOMEM;
+        request_refuse(s->request, 400, "bad_pattern", "topic %zu: %s", selector_count(s) + 1, why);
+        break;
+    case SELECTOR_PATTERN:
+        add_pattern(s, selector);
+        break;
     case SELECTOR_EXACT:
     case SELECTOR_PREFIX:
+        add_topic(s, selector->text);
         break;
     }
-
-    if (has_channel(r, s->text))
-        return;
-    if ((why = mercure_check_topic(rules, s->text)))
-        request_refuse(r, 400, "bad_topic", "topic %zu is not valid; %s", r->channel_count + 1, why);
-    else if (is_reserved(s->text))
-        request_refuse(r, 400, "unsupported_selector", "subscription events are not supported (topic %zu)",
-                       r->channel_count + 1);
-    else if (r->channel_count == rules->max_topics)
-        request_refuse(r, 400, "too_many_topics", "too many topics; accepted: at most %zu (max-channels)",
-                       rules->max_topics);
-    else
-        r->channels[r->channel_count++] = s->text;
+    return 0;
 }
 
-/* The values of each parameter of this name. *at is room for them. */
-static size_t add_selectors(struct request *r, const struct params *params, const struct mercure_rules *rules,
-                            const char *name, struct selector (*read)(struct slice text), char **at)
+enum selector_syntax { SYNTAX_TOPIC, SYNTAX_EXACT, SYNTAX_URL_PATTERN };
+
+static struct selector read_selector(const struct selection *s, enum selector_syntax syntax, struct slice text,
+                                     char why[PATTERN_WHY_MAX])
+{
+    if (syntax == SYNTAX_TOPIC)
+        return selector_of_topic(text, why);
+    if (syntax == SYNTAX_URL_PATTERN)
+        return selector_of_url_pattern(text, slice_of(params_get(s->params, "HTTP_HOST")), why);
+    *why = '\0';
+    return selector_of_match(text);
+}
+
+/* The parameters. Drafts of dialect 1.0 spell them in two ways. */
+static const struct selector_parameter {
+    const char *name;
+    enum hub_dialect dialect;
+    enum selector_syntax syntax;
+} parameters[] = {
+    {"topic", HUB_0_X, SYNTAX_TOPIC},       {"match", HUB_1_0, SYNTAX_EXACT},
+    {"match_exact", HUB_1_0, SYNTAX_EXACT}, {"match_urlpattern", HUB_1_0, SYNTAX_URL_PATTERN},
+    {"matchExact", HUB_1_0, SYNTAX_EXACT},  {"matchURLPattern", HUB_1_0, SYNTAX_URL_PATTERN},
+};
+
+#define PARAMETERS (sizeof parameters / sizeof parameters[0])
+
+/* The values of one parameter. *count grows with each. 0 or -ENOMEM. */
+static int add_selectors(struct selection *s, const struct selector_parameter *parameter, size_t *count)
 {
     const char *place = NULL;
-    char *text;
-    size_t count = 0;
+    char *text, why[PATTERN_WHY_MAX];
+    int err = 0;
 
-    for (; r->kind != REQUEST_REFUSED && (text = params_query_next(params, name, &place)); count++) {
+    while (!err && s->request->kind != REQUEST_REFUSED &&
+           (text = params_query_next(s->params, parameter->name, &place))) {
         size_t len = strlen(text);
-        struct selector s = read((struct slice){memcpy(*at, text, len + 1), len});
-        *at += len + 1;
-        add_selector(r, rules, &s);
+        struct selector selector =
+            read_selector(s, parameter->syntax, (struct slice){memcpy(s->at, text, len + 1), len}, why);
+        s->at += len + 1;
         free(text);
+        err = add_selector(s, &selector, why);
+        ++*count;
     }
-    return count;
-}
-
-static struct selector read_match(struct slice text)
-{
-    return selector_of_match(text, false);
-}
-
-static struct selector read_pattern(struct slice text)
-{
-    return selector_of_match(text, true);
+    return err;
 }
 
 /* Refuse a parameter that begins with `match` and that dialect 1.0 does not have. */
 static void check_match_names(struct request *r, const char *query)
 {
-    static const char *const known[] = {"match", "match_exact", "match_urlpattern"};
-
     for (const char *at = query; r->kind != REQUEST_REFUSED && *at; at += *at == '&') {
         size_t len = strcspn(at, "=&");
-        bool found = strncmp(at, "match", 5) != 0;
-        for (size_t i = 0; !found && i < sizeof known / sizeof known[0]; i++)
-            found = slice_equal((struct slice){at, len}, slice_of(known[i]));
+        bool found = strncasecmp(at, "match", 5) != 0;
+        for (size_t i = 0; !found && i < PARAMETERS; i++)
+            found = slice_equal((struct slice){at, len}, slice_of(parameters[i].name));
         if (!found)
-            request_refuse(r, 400, "invalid_request", "%.*s is not a parameter; accepted: match, match_exact, topic",
+            request_refuse(r, 400, "invalid_request",
+                           "%.*s is not a parameter; accepted: match, match_exact, match_urlpattern, topic",
                            (int)(len < 40 ? len : 40), at);
         at += strcspn(at, "&");
     }
+}
+
+static void check_dialect(struct request *r, size_t topics, size_t matches)
+{
+    r->hub = matches ? HUB_1_0 : HUB_0_X;
+    if (r->kind == REQUEST_REFUSED)
+        return;
+    if (topics && matches)
+        request_refuse(r, 400, "invalid_request",
+                       "topic and match cannot be mixed; accepted: topic (protocol 0.x) or match (1.0)");
+    else if (!topics && !matches)
+        request_refuse(r, 400, "missing_topic", "the request names no topic; accepted: topic=... or match=...");
+}
+
+/* Read all of them. 0 or -ENOMEM. */
+static int read_all(struct selection *s)
+{
+    size_t counts[] = {[HUB_NONE] = 0, [HUB_0_X] = 0, [HUB_1_0] = 0};
+    int err = 0;
+    for (size_t i = 0; !err && i < PARAMETERS; i++)
+        err = add_selectors(s, &parameters[i], &counts[parameters[i].dialect]);
+    check_dialect(s->request, counts[HUB_0_X], counts[HUB_1_0]);
+
+    struct selectors patterns = {s->patterns, s->pattern_count};
+    if (!err && s->pattern_count && !(s->request->patterns = selectors_copy(&patterns)))
+        err = -ENOMEM;
+    for (size_t i = 0; i < s->pattern_count; i++)
+        selector_release(&s->patterns[i]);
+    return err;
 }
 
 static int read_selectors(struct request *r, const struct params *params, const struct mercure_rules *rules)
 {
     const char *query = params_get(params, "QUERY_STRING");
     query = query ? query : "";
-    char *at = r->channel_text = malloc(strlen(query) + 1); /* a decoded value is shorter than its parameter */
+    struct selection s = {.request = r, .params = params, .rules = rules};
+    s.at = r->channel_text = malloc(strlen(query) + 1); /* a decoded value is shorter than its parameter */
     r->channels = calloc(rules->max_topics + 1, sizeof *r->channels);
-    if (!at || !r->channels)
+    s.patterns = calloc(rules->max_topics + 1, sizeof *s.patterns);
+    if (!s.at || !r->channels || !s.patterns) {
+        free(s.patterns);
         return -ENOMEM;
+    }
 
     check_match_names(r, query);
-    size_t topics = add_selectors(r, params, rules, "topic", selector_of_topic, &at);
-    size_t matches = add_selectors(r, params, rules, "match", read_match, &at);
-    matches += add_selectors(r, params, rules, "match_exact", read_match, &at);
-    matches += add_selectors(r, params, rules, "match_urlpattern", read_pattern, &at);
-    MUST((size_t)(at - r->channel_text) <= strlen(query) + 1);
-
-    r->hub = matches ? HUB_1_0 : HUB_0_X;
-    if (r->kind == REQUEST_REFUSED)
-        return 0;
-    if (topics && matches)
-        request_refuse(r, 400, "invalid_request",
-                       "topic and match cannot be mixed; accepted: topic (protocol 0.x) or match (1.0)");
-    else if (!topics && !matches)
-        request_refuse(r, 400, "missing_topic", "the request names no topic; accepted: topic=... or match=...");
-    return 0;
+    int err = read_all(&s);
+    MUST((size_t)(s.at - r->channel_text) <= strlen(query) + 1);
+    MUST(selector_count(&s) <= rules->max_topics);
+    free(s.patterns);
+    return err;
 }
 
 /* --- cursors --- */

@@ -21,7 +21,8 @@ enum admission {
     SHED_DRAINING,
     SHED_WORKER_FULL,
     SHED_ADDRESS_FULL,
-    SHED_TOO_FAST, /* more requests from this address than connect-rate allows */
+    SHED_PATTERNS_FULL, /* the worker has mercure-max-patterns patterns */
+    SHED_TOO_FAST,      /* more requests from this address than connect-rate allows */
 };
 
 /* The stream that makes way when one more of this session opens; NULL: there is room for both. */
@@ -32,6 +33,13 @@ static struct stream *displaced_by(const struct streams *set, struct slice sessi
         return NULL;
 
     return registry_session_oldest(set->registry, session);
+}
+
+/* Are there more patterns than accepted, with those of r? */
+static bool patterns_full(const struct streams *set, const struct request *r)
+{
+    size_t more = r->patterns ? registry_new_patterns(set->registry, r->patterns) : 0;
+    return more && registry_pattern_count(set->registry) + more > set->mercure.max_patterns;
 }
 
 /* Whether a new stream may open. The caller counts and logs a refusal. */
@@ -48,6 +56,9 @@ static enum admission admit(const struct streams *set, const struct request *r, 
     if (address && !same_address && address_full(set->addresses, address))
         return SHED_ADDRESS_FULL;
 
+    if (patterns_full(set, r))
+        return SHED_PATTERNS_FULL;
+
     return ADMIT;
 }
 
@@ -61,6 +72,10 @@ static void count_shed(struct streams *set, enum admission why)
         break;
     case SHED_ADDRESS_FULL:
         set->counters[SHED_ADDRESS]++;
+        break;
+    case SHED_PATTERNS_FULL:
+        log_event(LOG_WARN, "streams refused: too many patterns, raise mercure-max-patterns or add workers",
+                  log_count("mercure-max-patterns", set->mercure.max_patterns));
         break;
     case SHED_TOO_FAST:
         set->counters[SHED_RATE]++;
@@ -182,6 +197,8 @@ static int become_stream(struct stream *s, struct request *r, struct address *ad
 
     s->entry = registry_add(set->registry, s, slice_of(r->session), (struct names){r->channels, r->channel_count},
                             (struct slice){r->meta, r->meta_len});
+    if (s->entry && r->patterns && registry_add_patterns(set->registry, s->entry, r->patterns) != 0)
+        registry_remove(set->registry, &s->entry);
     if (!s->entry) {
         limits_free(&s->own_limits);
         return -ENOMEM;

@@ -9,16 +9,32 @@
 
 #include "base/must.h"
 #include "base/table.h"
+#include "stream/pattern_index.h"
+
+enum group_kind { GROUP_SESSION, GROUP_CHANNEL, GROUP_PATTERN };
 
 struct group {
     struct membership *first, *last; /* the newest, the oldest */
     uint32_t count;
-    bool channel;
+    enum group_kind kind;
 };
+
+/* A GROUP_PATTERN. */
+struct pattern_group {
+    struct group group; /* first */
+    struct indexed_pattern index;
+    struct pattern *pattern;
+    LIST_ENTRY(pattern_group) found; /* by the topic that is routed */
+    LIST_ENTRY(pattern_group) empty;
+};
+
+LIST_HEAD(pattern_group_list, pattern_group);
 
 struct registry {
     char prefix[41];
     struct table *sessions, *channels; /* name -> struct group */
+    struct table *patterns;            /* identity -> struct pattern_group */
+    struct pattern_index *index;       /* of patterns */
     struct registry_entry **slots;
     uint32_t *free_slots; /* a stack of them */
     uint32_t slot_cap, free_count;
@@ -27,6 +43,8 @@ struct registry {
     size_t count;
     uint64_t generation;
     uint64_t walk;
+    bool routing;                    /* groups of patterns stay while an event is routed */
+    struct pattern_group_list empty; /* those without members meanwhile */
 };
 
 struct registry *registry_new(const char *prefix)
@@ -35,10 +53,13 @@ struct registry *registry_new(const char *prefix)
     if (!r)
         return NULL;
     TAILQ_INIT(&r->in_all);
+    LIST_INIT(&r->empty);
     snprintf(r->prefix, sizeof r->prefix, "%s", prefix);
     r->sessions = table_new(sizeof(struct group));
     r->channels = table_new(sizeof(struct group));
-    if (!r->sessions || !r->channels)
+    r->patterns = table_new(sizeof(struct pattern_group));
+    r->index = pattern_index_new();
+    if (!r->sessions || !r->channels || !r->patterns || !r->index)
         registry_free(&r);
     return r;
 }
@@ -49,6 +70,8 @@ void registry_free(struct registry **r)
         return;
     table_free(&(*r)->sessions);
     table_free(&(*r)->channels);
+    table_free(&(*r)->patterns);
+    pattern_index_free(&(*r)->index);
     free((*r)->slots);
     free((*r)->free_slots);
     free(*r);
@@ -92,13 +115,9 @@ static void give_slot(struct registry *r, const struct registry_entry *entry)
 
 /* --- groups --- */
 
-static int join(struct table *names, struct slice name, bool channel, struct membership *m)
+static void enter(struct group *g, enum group_kind kind, struct membership *m)
 {
-    MUST(name.len > 0); /* connections without a session share no group */
-    struct group *g = table_insert(names, name);
-    if (!g)
-        return -ENOMEM;
-    g->channel = channel;
+    g->kind = kind;
     g->count++;
     m->group = g;
     m->prev = NULL;
@@ -108,6 +127,58 @@ static int join(struct table *names, struct slice name, bool channel, struct mem
     else
         g->last = m;
     g->first = m;
+}
+
+static int join(struct table *names, struct slice name, enum group_kind kind, struct membership *m)
+{
+    MUST(name.len > 0); /* connections without a session share no group */
+    struct group *g = table_insert(names, name);
+    if (!g)
+        return -ENOMEM;
+    enter(g, kind, m);
+    return 0;
+}
+
+static struct pattern_group *pattern_group_of(struct group *g)
+{
+    MUST(g->kind == GROUP_PATTERN);
+    return (struct pattern_group *)g;
+}
+
+static void drop_pattern(struct registry *r, struct pattern_group *g)
+{
+    MUST(g->group.count == 0 && !r->routing);
+    pattern_index_remove(r->index, &g->index);
+    pattern_unref(&g->pattern);
+    table_remove(r->patterns, g);
+}
+
+/* g has no members any more. */
+static void drop_group(struct registry *r, struct group *g)
+{
+    if (g->kind != GROUP_PATTERN)
+        table_remove(g->kind == GROUP_CHANNEL ? r->channels : r->sessions, g);
+    else if (r->routing)
+        LIST_INSERT_HEAD(&r->empty, pattern_group_of(g), empty);
+    else
+        drop_pattern(r, pattern_group_of(g));
+}
+
+static int join_pattern(struct registry *r, struct pattern *pattern, struct membership *m)
+{
+    MUST(!r->routing);
+    struct pattern_group *g = table_insert(r->patterns, pattern_identity(pattern));
+    if (!g)
+        return -ENOMEM;
+
+    if (!g->pattern) {
+        if (pattern_index_add(r->index, &g->index, pattern) != 0) {
+            table_remove(r->patterns, g);
+            return -ENOMEM;
+        }
+        g->pattern = pattern_ref(pattern);
+    }
+    enter(&g->group, GROUP_PATTERN, m);
     return 0;
 }
 
@@ -126,7 +197,7 @@ static void leave(struct registry *r, struct membership *m)
         g->last = m->prev;
     MUST(g->count > 0);
     if (--g->count == 0)
-        table_remove(g->channel ? r->channels : r->sessions, g);
+        drop_group(r, g);
 }
 
 static struct registry_entry *new_entry(void *owner, size_t members, struct slice meta)
@@ -154,9 +225,9 @@ struct registry_entry *registry_add(struct registry *r, void *owner, struct slic
         free(entry);
         return NULL;
     }
-    int err = session.len ? join(r->sessions, session, false, &entry->members[0]) : 0;
+    int err = session.len ? join(r->sessions, session, GROUP_SESSION, &entry->members[0]) : 0;
     for (size_t i = 0; !err && i < channels.count; i++)
-        err = join(r->channels, channels.items[i], true, &entry->members[1 + i]);
+        err = join(r->channels, channels.items[i], GROUP_CHANNEL, &entry->members[1 + i]);
     if (err)
         registry_remove(r, &entry);
     return entry;
@@ -169,12 +240,66 @@ void registry_add_to_all(struct registry *r, struct registry_entry *entry)
     TAILQ_INSERT_TAIL(&r->in_all, entry, beside);
 }
 
+int registry_add_patterns(struct registry *r, struct registry_entry *entry, const struct selectors *patterns)
+{
+    int err = 0;
+    MUST(!entry->patterns);
+    entry->patterns = calloc(patterns->count, sizeof *entry->patterns);
+    if (!entry->patterns)
+        return patterns->count ? -ENOMEM : 0;
+
+    entry->pattern_count = (uint32_t)patterns->count;
+    for (size_t i = 0; !err && i < patterns->count; i++) {
+        entry->patterns[i].entry = entry;
+        err = join_pattern(r, patterns->items[i].pattern, &entry->patterns[i]);
+    }
+    return err;
+}
+
+size_t registry_pattern_count(const struct registry *r)
+{
+    return table_count(r->patterns);
+}
+
+size_t registry_new_patterns(const struct registry *r, const struct selectors *patterns)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < patterns->count; i++)
+        count += !table_find(r->patterns, pattern_identity(patterns->items[i].pattern));
+    return count;
+}
+
+struct pattern *registry_pattern(const struct registry_entry *entry, size_t index)
+{
+    MUST(index < entry->pattern_count);
+    return pattern_group_of(entry->patterns[index].group)->pattern;
+}
+
+bool registry_patterns_match(const struct registry_entry *entry, const struct event *e)
+{
+    struct topic topic;
+    struct slice name;
+
+    if (!entry->pattern_count)
+        return false;
+    for (size_t cursor = 0; event_next_name(e, TO_CHANNELS, &cursor, &name);) {
+        topic_begin(&topic, name);
+        for (size_t i = 0; i < entry->pattern_count; i++)
+            if (pattern_matches_topic(registry_pattern(entry, i), &topic))
+                return true;
+    }
+    return false;
+}
+
 void registry_remove(struct registry *r, struct registry_entry **entry)
 {
     if ((*entry)->every_channel)
         TAILQ_REMOVE(&r->in_all, *entry, beside);
     for (size_t i = 0; i < (*entry)->member_count; i++)
         leave(r, &(*entry)->members[i]);
+    for (size_t i = 0; i < (*entry)->pattern_count; i++)
+        leave(r, &(*entry)->patterns[i]);
+    free((*entry)->patterns);
     give_slot(r, *entry);
     free(*entry);
     *entry = NULL;
@@ -212,7 +337,7 @@ const char *registry_id(const struct registry *r, const struct registry_entry *e
 struct slice registry_session(const struct registry_entry *entry)
 {
     const struct group *g = entry->members[0].group;
-    MUST(!g || !g->channel);
+    MUST(!g || g->kind == GROUP_SESSION);
     return g ? table_name(g) : (struct slice){0};
 }
 
@@ -264,12 +389,50 @@ static void visit(struct registry_entry *entry, const struct walk *w)
         w->meet(entry->owner, w->context);
 }
 
-static void visit_group(const struct table *names, struct slice name, const struct walk *w)
+static void visit_members(const struct group *g, const struct walk *w)
 {
-    const struct group *g = table_find(names, name);
     for (struct membership *m = g ? g->first : NULL, *next; m; m = next) {
         next = m->next; /* m may be gone after the visit */
         visit(m->entry, w);
+    }
+}
+
+static void visit_group(const struct table *names, struct slice name, const struct walk *w)
+{
+    visit_members(table_find(names, name), w);
+}
+
+static void collect(struct indexed_pattern *found, void *context)
+{
+    struct pattern_group_list *list = context;
+    struct pattern_group *g = (struct pattern_group *)((char *)found - offsetof(struct pattern_group, index));
+    LIST_INSERT_HEAD(list, g, found);
+}
+
+/* A visit may remove its connection, and with it the last member of any pattern: those are forgotten
+ * at the end. */
+static void visit_patterns(struct registry *r, const struct event *e, const struct walk *w)
+{
+    struct topic topic;
+    struct slice name;
+    struct pattern_group *g;
+
+    if (!table_count(r->patterns))
+        return;
+    MUST(!r->routing);
+    r->routing = true;
+    for (size_t cursor = 0; event_next_name(e, TO_CHANNELS, &cursor, &name);) {
+        struct pattern_group_list found = LIST_HEAD_INITIALIZER(found);
+        topic_begin(&topic, name);
+        pattern_index_match(r->index, &topic, collect, &found);
+        LIST_FOREACH(g, &found, found)
+        visit_members(&g->group, w);
+    }
+
+    r->routing = false;
+    while ((g = LIST_FIRST(&r->empty))) {
+        LIST_REMOVE(g, empty);
+        drop_pattern(r, g);
     }
 }
 
@@ -305,8 +468,10 @@ void registry_route(struct registry *r, const struct event *e, void (*meet)(void
     visit_lists(r, e, EXCEPT_SESSIONS, &w); /* those are marked as met before anyone is */
     w.meet = meet;
     w.context = context;
-    if (e->has_to && e->counts[TO_CHANNELS])
+    if (e->has_to && e->counts[TO_CHANNELS]) {
         visit_in_all(r, &w);
+        visit_patterns(r, e, &w);
+    }
     if (e->has_to)
         visit_lists(r, e, TO_SESSIONS, &w);
     else

@@ -1,5 +1,8 @@
 /* registry.h - which connections an event concerns: all of them, by session, by channel, by
- * connection id.
+ * connection id, by patterns that match a channel.
+ *
+ * A pattern makes a connection no member of a channel: it is neither in a channel's count, nor
+ * meant by an `except`.
  *
  * It routes and keeps no order, no queue and no descriptor. A connection is any struct that embeds
  * a registry_entry.
@@ -11,13 +14,14 @@
 
 #include <sys/queue.h>
 
+#include "auth/selector.h"
 #include "codec/event.h"
 
 struct registry;
 struct group;
 struct registry_entry;
 
-/* One place in the list of a session or a channel. */
+/* One place in the list of a session, a channel or a pattern. */
 struct membership {
     struct registry_entry *entry;
     struct group *group; /* NULL: a connection without a session */
@@ -31,7 +35,9 @@ struct registry_entry {
     uint64_t mark;         /* the last walk that met it */
     uint32_t member_count; /* the session first, then the channels */
     uint32_t meta_len;
+    uint32_t pattern_count;
     bool every_channel;                 /* it is in every channel, beside those that it names */
+    struct membership *patterns;        /* it is in every channel that one of them matches; NULL: none */
     TAILQ_ENTRY(registry_entry) beside; /* every_channel: the others */
     struct membership members[];        /* behind them: meta_len bytes that are kept for the connection */
 };
@@ -52,6 +58,20 @@ struct registry_entry *registry_add(struct registry *r, void *owner, struct slic
 
 /* From now on the entry is in every channel. */
 void registry_add_to_all(struct registry *r, struct registry_entry *entry);
+
+/* From now on the entry is in every channel that one of these patterns matches. Entries with the
+ * same pattern share it. Once at most. 0 or -ENOMEM (the entry is to be removed). */
+int registry_add_patterns(struct registry *r, struct registry_entry *entry, const struct selectors *patterns);
+
+/* Patterns of all entries, each counted once; and how many more these would be. */
+size_t registry_pattern_count(const struct registry *r);
+size_t registry_new_patterns(const struct registry *r, const struct selectors *patterns);
+
+/* The entry's patterns: index is below its pattern_count. */
+struct pattern *registry_pattern(const struct registry_entry *entry, size_t index);
+
+/* Does one of the entry's patterns match a channel of e's `to`? */
+bool registry_patterns_match(const struct registry_entry *entry, const struct event *e);
 
 /* Take the entry out and free it; sets *entry to NULL. */
 void registry_remove(struct registry *r, struct registry_entry **entry);

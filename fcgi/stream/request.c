@@ -341,7 +341,7 @@ static int take_grants(struct request *r, const struct token *token)
 
     struct selector *items = calloc(count + 1, sizeof *items);
     for (size_t i = 0; items && i < count; i++)
-        items[i] = (struct selector){SELECTOR_PREFIX, token->channels.items[i]};
+        items[i] = (struct selector){.kind = SELECTOR_PREFIX, .text = token->channels.items[i]};
     r->grants = items ? selectors_copy(&(struct selectors){items, count}) : NULL;
     free(items);
     return r->grants ? 0 : -ENOMEM;
@@ -474,7 +474,8 @@ void request_release(struct request *r)
     free(r->other_id);
     free(r->origin);
     free(r->meta);
-    free(r->grants);
+    selectors_free(&r->grants);
+    selectors_free(&r->patterns);
     free(r->told_cursor);
     *r = (struct request){0};
 }

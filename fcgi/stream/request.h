@@ -68,11 +68,12 @@ struct request {
     bool padding;       /* a polyfill wants 2 KB first */
     enum checkpoints checkpoints;
     enum hub_dialect hub;
-    bool every_channel;       /* hub: it selects every topic */
-    bool asks_cursor;         /* hub: the response's head tells where the stream begins */
-    char *told_cursor;        /* hub: what the head says; NULL: nothing */
-    struct selectors *grants; /* what private events it may be sent; NULL: none */
-    char *meta;               /* values to be kept, packed (meta.h), in the order of the rules */
+    bool every_channel;         /* hub: it selects every topic */
+    struct selectors *patterns; /* hub: what it selects by patterns, each once; NULL: nothing */
+    bool asks_cursor;           /* hub: the response's head tells where the stream begins */
+    char *told_cursor;          /* hub: what the head says; NULL: nothing */
+    struct selectors *grants;   /* what private events it may be sent; NULL: none */
+    char *meta;                 /* values to be kept, packed (meta.h), in the order of the rules */
     size_t meta_len;
 };
 

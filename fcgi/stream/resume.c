@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -15,13 +16,13 @@
 #define LOW_WATER 32768u /* bytes waiting below which more is read */
 #define CHUNK 64u        /* events read at once */
 #define OVERFLOWS_PER_SECOND 32u
+#define OVERFLOW_CHUNKS 16u /* of a stream with patterns */
 
 static void ask_broker(struct stream *s, uint64_t after, struct slice id)
 {
-    struct slice channels[REQUEST_CHANNELS_MAX];
-    char connection[REGISTRY_ID_MAX];
-    struct wire_replay what = {
-        .start = s->start, .after = after, .id = id, .who = stream_audience(s, channels, connection)};
+    struct stream_reader reader;
+    stream_read_as(s, &reader);
+    struct wire_replay what = {.start = s->start, .after = after, .id = id, .who = reader.who};
     s->pending = upstream_replay(s->set->upstream, s, &what);
     if (!s->pending)
         conn_cut(&s->exchange.conn, END_SLOW);
@@ -114,15 +115,15 @@ static void begin_at(struct stream *s, uint64_t position)
  * shutdown from here on ends s. */
 static void begin_at_start(struct stream *s)
 {
-    struct stream_filter f;
+    struct stream_reader reader;
     bool exact = false;
     uint64_t position = 0;
 
+    stream_read_as(s, &reader);
+    reader.filter.compact = true;
     s->state = STREAM_RESUMING;
-    stream_filter(s, &f);
-    f.filter.compact = true;
     if (s->start.kind == START_LAST && upstream_current(s->set->upstream))
-        position = history_before_last(s->set->window, &f.filter, s->start.value, &exact);
+        position = history_before_last(s->set->window, &reader.filter, s->start.value, &exact);
     if (!exact || !history_knows(s->set->window, position)) {
         s->cursor = 0;
         s->shown = history_head(s->set->window);
@@ -172,20 +173,22 @@ struct chunk {
 static bool read_chunk(const struct stream *s, uint64_t after, uint64_t *superseded, struct chunk *c)
 {
     const struct history *window = s->set->window;
+    struct stream_reader reader;
     uint64_t complete = history_complete(window);
-    struct stream_filter f;
-    stream_filter(s, &f);
-    f.filter.compact = true;
-    f.filter.superseded = superseded;
 
+    stream_read_as(s, &reader);
+    reader.filter.compact = true;
+    reader.filter.superseded = superseded;
     if (history_knows(window, after)) {
-        c->count = history_read(window, &f.filter, after, c->events, CHUNK, LOW_WATER, &c->upto);
+        c->count = history_read(window, &reader.filter, after, c->events, CHUNK, LOW_WATER, &c->upto);
         return true;
     }
     if (!s->exchange.conn.behind || s->set->current_lost || after < history_plain(window) || after >= complete)
         return false;
+    if (stream_entry(s)->pattern_count)
+        return false; /* the whole state would be looked at */
 
-    c->count = state_read(s->set->current, &f.filter, after, complete, c->events, CHUNK, LOW_WATER);
+    c->count = state_read(s->set->current, &reader.filter, after, complete, c->events, CHUNK, LOW_WATER);
     c->upto = c->count ? c->events[c->count - 1]->seq : complete;
     return true;
 }
@@ -258,7 +261,7 @@ void resume_refresh(struct stream *s)
 }
 
 /* An answer takes a walk over the window. When many readers stall at once, some are not looked at;
- * they have until write-timeout. */
+ * they have until write-timeout. With patterns the walk is not always finished. */
 static bool may_measure(struct streams *set)
 {
     int64_t second = loop_now(set->loop) / 1000;
@@ -279,7 +282,8 @@ bool resume_overflows(const struct stream *s)
     if (!may_measure(s->set))
         return false;
 
-    while (bytes <= budget && c.upto < history_head(s->set->window)) {
+    unsigned most = stream_entry(s)->pattern_count ? OVERFLOW_CHUNKS : UINT_MAX;
+    while (bytes <= budget && c.upto < history_head(s->set->window) && most--) {
         if (!read_chunk(s, c.upto, NULL, &c))
             return true;
         for (size_t i = 0; i < c.count; i++)
@@ -305,6 +309,24 @@ static bool has_room(const struct stream *s)
     return catches_up && s->exchange.conn.state == CONN_OPEN && s->exchange.conn.queue.bytes < LOW_WATER;
 }
 
+/* Patterns are tried on every event of the window, which takes time. So a stream with patterns reads
+ * a piece in a turn, and others get their turn in between. */
+static bool looks_far(const struct stream *s)
+{
+    return stream_is_open(s) && s->state == STREAM_RESUMING && stream_entry(s)->pattern_count &&
+           s->cursor < history_head(s->set->window);
+}
+
+static void look_on(struct stream *s)
+{
+    if (s->looks_on)
+        return;
+
+    s->looks_on = true;
+    TAILQ_INSERT_TAIL(&s->set->looking, s, looking);
+    loop_timer_set(s->set->loop, &s->set->look_timer, loop_now(s->set->loop));
+}
+
 void resume_continue(struct stream *s)
 {
     while (has_room(s)) {
@@ -317,8 +339,41 @@ void resume_continue(struct stream *s)
             go_live(s);
         } else if (!send_chunk(s)) {
             leave_window(s);
+        } else if (looks_far(s)) {
+            look_on(s);
+            return;
         }
     }
+}
+
+/* --- streams that look on --- */
+
+#define LOOKS_A_TURN 4u /* streams */
+
+static void look(void *context, int64_t now_ms)
+{
+    struct streams *set = context;
+    struct stream *s;
+
+    for (unsigned i = 0; i < LOOKS_A_TURN && (s = TAILQ_FIRST(&set->looking)); i++) {
+        resume_forget(s);
+        resume_continue(s);
+    }
+    if (!TAILQ_EMPTY(&set->looking))
+        loop_timer_set(set->loop, &set->look_timer, now_ms);
+}
+
+void resume_init(struct streams *set)
+{
+    TAILQ_INIT(&set->looking);
+    set->look_timer = (struct loop_timer){.fire = look, .context = set};
+}
+
+void resume_forget(struct stream *s)
+{
+    if (s->looks_on)
+        TAILQ_REMOVE(&s->set->looking, s, looking);
+    s->looks_on = false;
 }
 
 /* After a gap the client is sent the current state again: it may have missed events with keys. Then
@@ -335,6 +390,17 @@ static void tell_gap(struct stream *s, struct slice last, uint64_t position, uin
         stream_send_checkpoint(s, position);
 }
 
+/* The broker does not know patterns: a stream that has some was given events of every channel. */
+static bool concerns(const struct stream *s, const struct event *e)
+{
+    struct stream_reader reader;
+    if (!stream_entry(s)->pattern_count)
+        return true;
+
+    stream_read_as(s, &reader);
+    return history_concerns(&reader.filter, e);
+}
+
 /* The broker has left out what was superseded when it answered. */
 static void deliver_page(struct stream *s, const struct wire_page *page)
 {
@@ -342,9 +408,10 @@ static void deliver_page(struct stream *s, const struct wire_page *page)
     struct event *e;
 
     for (size_t used; (e = event_parse(rest, &used)); event_unref(&e)) {
-        bool superseded = state_supersedes(s->set->current, e);
+        bool concerned = stream_is_open(s) && concerns(s, e),
+             superseded = concerned && state_supersedes(s->set->current, e);
         s->set->counters[CONFLATED] += superseded;
-        if (!superseded && streams_broker_ms(s->set) < event_expires_ms(e))
+        if (concerned && !superseded && streams_broker_ms(s->set) < event_expires_ms(e))
             stream_deliver(s, e, false);
         rest = (struct slice){rest.data + used, rest.len - used};
     }

@@ -23,10 +23,52 @@ struct audience stream_audience(const struct stream *s, struct slice *channels, 
     };
 }
 
-void stream_filter(const struct stream *s, struct stream_filter *f)
+/* Is e addressed to the stream? As registry_route() has it. */
+static bool is_addressed(const void *context, const struct event *e)
 {
-    f->who = stream_audience(s, f->channels, f->connection);
-    f->filter = (struct history_filter){.who = &f->who, .now_ms = streams_broker_ms(s->set)};
+    const struct stream_reader *reader = context;
+    const struct audience *own = &reader->own;
+    if (e->kind == EVENT_MESSAGE && !e->has_to && !own->every_channel)
+        return false; /* of the hub's streams, only those of every topic are sent it */
+    return event_concerns(e, own) ||
+           (registry_patterns_match(stream_entry(reader->stream), e) && !event_excludes(e, own));
+}
+
+#define LOOKS 16384u  /* at patterns, in one reading */
+#define LOOKS_MIN 64u /* events */
+
+void stream_read_as(const struct stream *s, struct stream_reader *reader)
+{
+    size_t patterns = stream_entry(s)->pattern_count;
+    reader->stream = s;
+    reader->own = reader->who = stream_audience(s, reader->channels, reader->id);
+    reader->filter = (struct history_filter){.who = &reader->who, .now_ms = streams_broker_ms(s->set)};
+    if (!patterns)
+        return;
+
+    reader->who.every_channel = true;
+    reader->filter.selects = is_addressed;
+    reader->filter.context = reader;
+    reader->filter.look_max = LOOKS / patterns > LOOKS_MIN ? LOOKS / patterns : LOOKS_MIN;
+}
+
+size_t stream_selectors(const struct stream *s, struct selector *out)
+{
+    struct slice channels[REQUEST_CHANNELS_MAX];
+    const struct registry_entry *entry = stream_entry(s);
+    struct names names = registry_channels(entry, channels, REQUEST_CHANNELS_MAX);
+    size_t count = 0;
+
+    MUST(names.count + entry->pattern_count + entry->every_channel <= STREAM_SELECTORS_MAX);
+    for (size_t i = 0; i < names.count; i++)
+        out[count++] = (struct selector){.kind = SELECTOR_EXACT, .text = names.items[i]};
+    for (size_t i = 0; i < entry->pattern_count; i++) {
+        struct pattern *pattern = registry_pattern(entry, i);
+        out[count++] = (struct selector){SELECTOR_PATTERN, pattern_text(pattern), pattern};
+    }
+    if (entry->every_channel)
+        out[count++] = (struct selector){.kind = SELECTOR_ALL, .text = slice_of("*")};
+    return count;
 }
 
 uint32_t stream_jitter(uint32_t retry)
@@ -128,7 +170,7 @@ static bool selects(const struct stream *s, const struct event *e)
         return e->counts[TO_CHANNELS] > 0;
 
     struct audience who = stream_audience(s, channels, connection);
-    return event_names_channel(e, &who);
+    return event_names_channel(e, &who) || registry_patterns_match(stream_entry(s), e);
 }
 
 /* A private event reaches the session or connection that it names, and through a channel the streams
@@ -357,6 +399,7 @@ static void stream_closed(struct conn *c)
     MUST(s && s->entry);
 
     upstream_forget(&s->pending);
+    resume_forget(s);
     if (c->cause == END_SLOW)
         log_slow(s);
     count_end(s->set->counters, c->cause);
@@ -368,8 +411,7 @@ static void stream_closed(struct conn *c)
     limits_free(&s->own_limits);
     free(s->last_id);
     s->last_id = NULL;
-    free(s->grants);
-    s->grants = NULL;
+    selectors_free(&s->grants);
     exchange_leave(&s->exchange);
 }
 
@@ -446,6 +488,7 @@ size_t streams_drain(struct streams *set, size_t count)
 int streams_init(struct streams *set, const char *prefix, size_t queue_bytes)
 {
     TAILQ_INIT(&set->unconfirmed);
+    resume_init(set);
     set->registry = registry_new(prefix);
     set->bans = bans_new();
     set->current = state_new();

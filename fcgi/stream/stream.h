@@ -51,6 +51,8 @@ struct stream {
     uint64_t opened_at; /* position when it was opened, 0 without one: a shutdown up to it does not end the stream */
     int64_t opened_us;  /* clock_us() then */
     TAILQ_ENTRY(stream) unconfirmed; /* until it is confirmed */
+    TAILQ_ENTRY(stream) looking;     /* while looks_on */
+    bool looks_on;                   /* RESUMING: it goes on in the next turn (resume.c) */
     uint64_t cursor;     /* position up to which all events were sent; when live, later ones are sent as they arrive */
     uint64_t shown;      /* position in the last id: line sent */
     uint64_t state_sent; /* CURRENT: seq of the last event of the state that was sent; 0: none */
@@ -140,6 +142,8 @@ struct streams {
     uint64_t beat_positions[4];
     struct event *hub_text; /* of the last event whose id: line is another one for the hub's streams */
     struct event *plain_beat, *visible_beat;
+    struct loop_timer look_timer;                     /* of those that look on */
+    TAILQ_HEAD(looking_list, stream) looking;         /* the longest first */
     bool draining;                                    /* new streams are refused with a retry */
     struct ordering ordering;                         /* whether a shutdown came before a stream */
     TAILQ_HEAD(unconfirmed_list, stream) unconfirmed; /* in the order of their generations */
@@ -222,19 +226,6 @@ void streams_collect(struct streams *set, struct event *e);
 /* The broker's time: bans end by its clock, which set their ends. */
 int64_t streams_broker_ms(const struct streams *set);
 
-/* --- between stream.c and its readers of the history, resume.c and current.c --- */
-
-/* The names of a stream, and the filter of events for it. filter.who points to the member who. */
-struct stream_filter {
-    struct audience who;
-    struct history_filter filter;
-    struct slice channels[REQUEST_CHANNELS_MAX];
-    char connection[REGISTRY_ID_MAX];
-};
-
-/* Events that concern s and have not expired. *f stays valid as long as s, where it is. */
-void stream_filter(const struct stream *s, struct stream_filter *f);
-
 /* --- between stream.c and resume.c --- */
 
 /* These many deliveries were taken back, and are counted already when they are sent again. */
@@ -253,6 +244,25 @@ void stream_send_checkpoint(struct stream *s, uint64_t position);
 /* The names of s. channels is room for REQUEST_CHANNELS_MAX names, id for the connection's; both
  * stay valid as long as s. */
 struct audience stream_audience(const struct stream *s, struct slice *channels, char id[REGISTRY_ID_MAX]);
+
+/* What a stream reads of the history or the state: room for its names, and the filter. */
+struct stream_reader {
+    struct slice channels[REQUEST_CHANNELS_MAX];
+    char id[REGISTRY_ID_MAX];
+    const struct stream *stream;
+    struct audience own; /* the stream's */
+    struct audience who; /* the filter's */
+    struct history_filter filter;
+};
+
+/* Fill in reader for s; it must stay where it is. Where s selects by patterns, the audience is that of
+ * every channel: the filter picks what s is to be sent. */
+void stream_read_as(const struct stream *s, struct stream_reader *reader);
+
+/* What s, a stream of the hub, selects: its topics, its patterns, and `*`. out has room for
+ * STREAM_SELECTORS_MAX; what is in it is borrowed. Returns how many. */
+#define STREAM_SELECTORS_MAX (REQUEST_CHANNELS_MAX + 1u)
+size_t stream_selectors(const struct stream *s, struct selector *out);
 
 /* Is the second of two cursors the newer one? Own ids are compared as far as the window (NULL:
  * there is none yet) knows them. */
@@ -276,6 +286,12 @@ bool resume_overflows(const struct stream *s);
 
 /* Go on with the state and with catching up, as far as there is room in the queue. */
 void resume_continue(struct stream *s);
+
+/* s has ended, and does not look on. */
+void resume_forget(struct stream *s);
+
+/* Those that look on are continued by a timer. */
+void resume_init(struct streams *set);
 
 /* The broker's reply. */
 void resume_page(struct stream *s, const struct wire_page *page);

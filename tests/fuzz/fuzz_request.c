@@ -127,8 +127,10 @@ static void is_read_by_the_hub(const struct params *params, const struct request
                                   .max_topic_bytes = request_rules->max_name_bytes,
                                   .cors_origins = request_rules->cors_origins};
     must(mercure_read(params, &rules, &(struct token){0}, &r) == 0);
-    must(!r.session && !r.grants && !r.expires_ms && r.channel_count <= rules.max_topics);
-    must(r.kind == REQUEST_REFUSED ? r.status && *r.message : anonymous && (r.every_channel || r.channel_count));
+    size_t patterns = r.patterns ? r.patterns->count : 0;
+    must(!r.session && !r.grants && !r.expires_ms && r.channel_count + patterns <= rules.max_topics);
+    must(r.kind == REQUEST_REFUSED ? r.status && *r.message
+                                   : anonymous && (r.every_channel || r.channel_count || patterns));
     for (size_t i = 0; i < r.channel_count; i++)
         must(!mercure_check_topic(&rules, r.channels[i]));
     mercure_trusts_origin(params, rules.cors_origins);

@@ -2041,6 +2041,139 @@ END_TEST
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
+/* --- patterns of the hub's streams --- */
+
+/* Open a stream of the hub, with a cursor (NULL: none). */
+static struct client *open_hub(int number, const char *selectors, const char *cursor)
+{
+    struct client *c = &clients[number];
+    struct params params = {.request = 1};
+    char query[400];
+    int fds[2];
+    *c = (struct client){0};
+    set.mercure = (struct mercure_rules){
+        .anonymous = true, .max_topics = 10, .max_topic_bytes = 255, .max_patterns = 3, .cors_origins = &none};
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    c->fd = fds[1];
+    snprintf(query, sizeof query, "QUERY_STRING=%s%s%s", selectors, cursor ? "&lastEventID=%23" : "",
+             cursor ? cursor : "");
+    ck_assert_int_eq(params_copy(&params, (char *[]){"REQUEST_METHOD=GET", query, NULL}), 0);
+    open_mercure(&set, &(struct incoming){fds[0], &params, CONN_PIPE});
+    params_release(&params);
+    return c;
+}
+
+static struct event *event_to(enum event_kind kind, uint64_t seq, enum event_list list, const char *name)
+{
+    struct slice room = slice_of(name);
+    struct event_spec spec = {.kind = kind, .seq = seq, .data = slice_of(name), .has_to = true};
+    spec.lists[list] = (struct names){&room, 1};
+    return event_new(&spec);
+}
+
+static void update(uint64_t seq, const char *topic)
+{
+    struct event *e = event_to(EVENT_MESSAGE, seq, TO_CHANNELS, topic);
+    broker->event(&set, e);
+    event_unref(&e);
+}
+
+START_TEST(the_broker_is_asked_about_every_channel_and_the_worker_picks)
+{
+    join(100);
+    update(101, "/a/live");
+    struct client *c = open_hub(0, "topic=/a/%7Bid%7D&topic=/named", "90");
+    struct stream *s = last_stream();
+    struct stream_reader reader;
+    stream_read_as(s, &reader);
+    ck_assert(s->pending && reader.who.every_channel && !reader.own.every_channel);
+    body(c);
+
+    struct buf b = {0};
+    struct event *events[] = {event_to(EVENT_MESSAGE, 91, TO_CHANNELS, "/a/1"),
+                              event_to(EVENT_MESSAGE, 92, TO_CHANNELS, "/b/1"),
+                              event_to(EVENT_SHUTDOWN, 93, TO_CHANNELS, "/b/1"),
+                              event_to(EVENT_MESSAGE, 94, TO_SESSIONS, "/a/1"),
+                              event_to(EVENT_MESSAGE, 95, TO_CHANNELS, "/named"),
+                              event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = 96})};
+    for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
+        wire_add_entry(&b, events[i]);
+        event_unref(&events[i]);
+    }
+    struct wire_page page = {.from = 90, .upto = 100, .head = 101, .entries = {b.data, b.len}};
+    struct upstream_request *question = s->pending;
+    upstream_forget(&question);
+    broker->page(&set, s, &page);
+    buf_release(&b);
+
+    const char *text = heard(c);
+    ck_assert_msg(strcmp(text, "id: #91\ndata: /a/1\n\nid: #95\ndata: /named\n\nid: #101\ndata: /a/live\n\n") == 0,
+                  "%s", text);
+    ck_assert(!c->ended && s->state == STREAM_LIVE);
+    leave(c);
+}
+END_TEST
+
+START_TEST(a_window_is_looked_at_in_pieces)
+{
+    enum { LAST = 40100 };
+    join(100);
+    for (uint64_t seq = 101; seq < LAST; seq++)
+        update(seq, seq % 10000 ? "/other" : "/a/1");
+    update(LAST, "/a/end");
+    struct client *c = open_hub(0, "topic=/a/%7Bid%7D", "100");
+    struct stream *s = last_stream();
+    ck_assert(s->looks_on && s->state == STREAM_RESUMING && s->cursor < LAST);
+    struct client *gone = open_hub(1, "topic=/a/%7Bid%7D", "100");
+    leave(gone); /* while it looks on */
+
+    for (int i = 0; i < 20; i++)
+        turn();
+    ck_assert(!s->looks_on && s->state == STREAM_LIVE);
+    ck_assert_uint_eq(set.counters[DELIVERIES] >= 5, 1);
+    const char *text = body(c);
+    for (int i = 1; i <= 4; i++) {
+        char should[40];
+        snprintf(should, sizeof should, "id: #%d0000\ndata: /a/1\n\n", i);
+        ck_assert_ptr_nonnull((text = strstr(text, should)));
+    }
+    ck_assert_ptr_nonnull(strstr(text, "data: /a/end\n\n"));
+    update(LAST + 1, "/a/live");
+    assert_heard(c, "id: #40101\ndata: /a/live\n\n");
+    leave(c);
+}
+END_TEST
+
+START_TEST(the_selectors_of_a_stream_are_listed)
+{
+    static struct selector found[STREAM_SELECTORS_MAX];
+    join(100);
+    struct client *c = open_hub(0, "topic=/a/%7Bid%7D&topic=*&topic=b&topic=/c%7B?d%7D", NULL);
+    ck_assert_uint_eq(stream_selectors(last_stream(), found), 4);
+    ck_assert(found[0].kind == SELECTOR_EXACT && found[1].kind == SELECTOR_PATTERN && found[3].kind == SELECTOR_ALL);
+    assert_slice(found[0].text, S("b"));
+    assert_slice(found[1].text, S("/a/{id}"));
+    assert_slice(found[2].text, S("/c{?d}"));
+    ck_assert_int_eq(pattern_kind(found[2].pattern), PATTERN_TEMPLATE);
+    leave(c);
+}
+END_TEST
+
+START_TEST(the_patterns_of_all_streams_are_limited)
+{
+    join(100);
+    open_hub(0, "topic=/a/%7Bid%7D&topic=/b/%7Bid%7D", NULL);
+    open_hub(1, "topic=/a/%7Bid%7D&topic=/c/%7Bid%7D", NULL);
+    ck_assert_uint_eq(registry_pattern_count(set.registry), 3);
+    const char *text = heard(open_hub(2, "topic=/d/%7Bid%7D", NULL));
+    ck_assert(strstr(text, "retry: ") && clients[2].ended && set.counters[STREAMS_SHED] == 1);
+    heard(open_hub(2, "topic=/a/%7Bid%7D&topic=x", NULL));
+    ck_assert(!clients[2].ended && set.counters[STREAMS_SHED] == 1);
+    for (int i = 0; i < 3; i++)
+        leave(&clients[i]);
+}
+END_TEST
+
 static void add_openings(TCase *tests)
 {
     tcase_add_test(tests, a_stream_begins_where_the_sequence_stands);
@@ -2315,6 +2448,10 @@ static void add_handoff(TCase *tests)
     tcase_add_test(tests, without_the_directory_fastcgi_is_used);
     tcase_add_test(tests, a_query_that_is_too_long_for_a_redirect_is_refused);
     tcase_add_test(tests, a_stream_that_ends_before_its_socket_comes_tells_so);
+    tcase_add_test(tests, the_broker_is_asked_about_every_channel_and_the_worker_picks);
+    tcase_add_test(tests, a_window_is_looked_at_in_pieces);
+    tcase_add_test(tests, the_selectors_of_a_stream_are_listed);
+    tcase_add_test(tests, the_patterns_of_all_streams_are_limited);
 }
 
 int main(void)

@@ -11,8 +11,9 @@ static struct selector granted;
 
 static void setup(void)
 {
-    rules = (struct mercure_rules){.max_topics = 3, .max_topic_bytes = 20, .cors_origins = &cors_origins};
-    granted = selector_of_topic(S("mine"));
+    rules = (struct mercure_rules){
+        .max_topics = 3, .max_topic_bytes = 20, .max_patterns = 10, .cors_origins = &cors_origins};
+    granted = selector_of_match(S("mine"));
     token = (struct token){.verdict = TOKEN_GOOD, .expires_ms = 1234, .mercure.subscribe = {&granted, 1}};
     cors_origins.count = 0;
 }
@@ -73,9 +74,17 @@ START_TEST(selectors_that_are_refused)
     assert_refused(400, "invalid_request");
     get("QUERY_STRING=match=a&matching=b");
     assert_refused(400, "invalid_request");
-    get("QUERY_STRING=topic=/%7Bid%7D");
+    get("QUERY_STRING=match=a&MATCH_EXACT=b");
+    assert_refused(400, "invalid_request");
+    get("QUERY_STRING=topic=a&topic=/%7Bid");
+    assert_refused(400, "bad_pattern");
+    ck_assert_ptr_nonnull(strstr(request.message, "topic 2: a { is not closed (byte 2); accepted: text, {name}"));
+    get("QUERY_STRING=match_urlpattern=/(x)");
+    assert_refused(400, "bad_pattern");
+    ck_assert_ptr_nonnull(strstr(request.message, "regular expressions are not supported (byte 2); accepted: SCHEME"));
+    get("QUERY_STRING=topic=/.well-known/mercure/subscriptions/%7Btopic%7D");
     assert_refused(400, "unsupported_selector");
-    get("QUERY_STRING=match_urlpattern=/:id");
+    get("QUERY_STRING=match_urlpattern=/.well-known/mercure/subscriptions/:a/:b");
     assert_refused(400, "unsupported_selector");
     get("QUERY_STRING=topic=");
     assert_refused(400, "bad_topic");
@@ -85,6 +94,29 @@ START_TEST(selectors_that_are_refused)
     assert_refused(400, "bad_topic");
     get("QUERY_STRING=topic=1&topic=2&topic=3&topic=4");
     assert_refused(400, "too_many_topics");
+    get("QUERY_STRING=topic=1&topic=%7Ba%7D&topic=3&topic=%7Bb%7D");
+    assert_refused(400, "too_many_topics");
+    get("QUERY_STRING=match_urlpattern=/:a&match_urlpattern=/:b&match_urlpattern=/:c&match_urlpattern=/:d");
+    assert_refused(400, "too_many_topics");
+}
+END_TEST
+
+START_TEST(patterns_are_selectors_of_both_dialects)
+{
+    get("QUERY_STRING=topic=/%7Bid%7D&topic=/%7Bid%7D&topic=b&topic=a%7B?q%7D");
+    ck_assert(request.kind == REQUEST_STREAM && request.hub == HUB_0_X && request.channel_count == 1);
+    ck_assert(request.patterns && request.patterns->count == 2);
+    assert_slice(request.patterns->items[0].text, S("/{id}"));
+    ck_assert(selectors_match(request.patterns, S("/1")) && !selectors_match(request.patterns, S("b")));
+
+    get("QUERY_STRING=match_urlpattern=/:id&matchURLPattern=/:id&matchExact=/%7Bid%7D", "HTTP_HOST=hub");
+    ck_assert(request.kind == REQUEST_STREAM && request.hub == HUB_1_0 && request.channel_count == 1);
+    ck_assert(request.patterns && request.patterns->count == 1);
+    ck_assert(selectors_match(request.patterns, S("https://hub/1")));
+    ck_assert(!selectors_match(request.patterns, S("https://other/1")));
+
+    get("QUERY_STRING=topic=a");
+    ck_assert_ptr_null(request.patterns);
 }
 END_TEST
 
@@ -207,6 +239,7 @@ int main(void)
     tcase_add_test(tests, the_parameters_say_the_dialect);
     tcase_add_test(tests, the_star_is_every_topic);
     tcase_add_test(tests, selectors_that_are_refused);
+    tcase_add_test(tests, patterns_are_selectors_of_both_dialects);
     tcase_add_test(tests, cursors_of_the_dialects);
     tcase_add_test(tests, the_hub_s_own_ids_are_seqs);
     tcase_add_test(tests, earliest_and_empty_cursors);

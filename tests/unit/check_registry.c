@@ -333,6 +333,87 @@ START_TEST(one_in_all_channels_meets_what_is_for_any)
 }
 END_TEST
 
+/* --- patterns --- */
+
+/* Two patterns that share a beginning, of the topics that these peers get. */
+static void enter_with(struct peer *p, const char *first, const char *second)
+{
+    char why[PATTERN_WHY_MAX];
+    struct selector items[2] = {selector_of_topic(slice_of(first), why), selector_of_topic(slice_of(second), why)};
+    ck_assert(items[0].kind == SELECTOR_PATTERN && items[1].kind == SELECTOR_PATTERN);
+    struct slice x = S("x");
+    enter(p, (struct slice){0}, &x, 1);
+    ck_assert_int_eq(registry_add_patterns(registry, p->entry, &(struct selectors){items, 2}), 0);
+    selector_release(&items[0]);
+    selector_release(&items[1]);
+}
+
+static struct event *update(struct slice topic, struct slice alternate)
+{
+    struct slice topics[] = {topic, alternate};
+    struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = 1, .has_to = true};
+    spec.lists[TO_CHANNELS] = (struct names){topics, 2};
+    return event_new(&spec);
+}
+
+START_TEST(patterns_meet_what_they_match_once)
+{
+    enter_with(&peers[0], "/a/{id}", "/a{/id}");
+    enter_with(&peers[1], "/a/{id}", "/b/{id}");
+    enter_with(&peers[2], "/b/{id}", "/c/{id}");
+    enter(&peers[3], (struct slice){0}, NULL, 0);
+    ck_assert_uint_eq(registry_pattern_count(registry), 4);
+
+    struct event *both = update(S("/a/1"), S("x")), *alternate = update(S("y"), S("/b/2")),
+                 *none = update(S("/d"), S("/a/1/2"));
+    registry_route(registry, both, meet, NULL);
+    ck_assert(peers[0].met == 1 && peers[1].met == 1 && peers[2].met == 1 && peers[3].met == 0); /* x is named */
+    registry_route(registry, alternate, meet, NULL);
+    ck_assert(peers[0].met == 1 && peers[1].met == 2 && peers[2].met == 2);
+    registry_route(registry, none, meet, NULL);
+    ck_assert(peers[0].met == 1 && peers[1].met == 2 && peers[2].met == 2);
+    ck_assert(registry_patterns_match(peers[0].entry, both) && !registry_patterns_match(peers[2].entry, both));
+    ck_assert(!registry_patterns_match(peers[3].entry, both));
+
+    assert_slice(pattern_text(registry_pattern(peers[2].entry, 1)), S("/c/{id}"));
+    leave(&peers[1]);
+    ck_assert_uint_eq(registry_pattern_count(registry), 4);
+    leave(&peers[2]);
+    ck_assert_uint_eq(registry_pattern_count(registry), 2);
+    event_unref(&both);
+    event_unref(&alternate);
+    event_unref(&none);
+}
+END_TEST
+
+/* The last members of several patterns that the event matches leave while it is routed. */
+START_TEST(who_is_met_by_a_pattern_may_leave)
+{
+    struct event *e = update(S("/a/1"), S("/a/2"));
+    for (int round = 0; round < 3; round++) {
+        enter_with(&peers[0], "/a/{id}", "/a{/id}");
+        enter_with(&peers[1], "/a/{id}", "{+any}");
+        registry_route(registry, e, meet_and_leave, NULL);
+        ck_assert(peers[0].met == round + 1 && peers[1].met == round + 1);
+        ck_assert_uint_eq(registry_pattern_count(registry), 0);
+    }
+    event_unref(&e);
+}
+END_TEST
+
+START_TEST(new_patterns_are_counted)
+{
+    char why[PATTERN_WHY_MAX];
+    struct selector items[2] = {selector_of_topic(S("/a/{id}"), why), selector_of_topic(S("/z/{id}"), why)};
+    struct selectors list = {items, 2};
+    ck_assert_uint_eq(registry_new_patterns(registry, &list), 2);
+    enter_with(&peers[0], "/a/{id}", "/b/{id}");
+    ck_assert_uint_eq(registry_new_patterns(registry, &list), 1);
+    selector_release(&items[0]);
+    selector_release(&items[1]);
+}
+END_TEST
+
 START_TEST(connections_without_a_session_share_nothing)
 {
     struct slice x = S("x"), empty = {0};
@@ -365,6 +446,9 @@ int main(void)
     tcase_add_test(tests, each_meets_everyone);
     tcase_add_test(tests, it_routes_like_the_model);
     tcase_add_test(tests, one_in_all_channels_meets_what_is_for_any);
+    tcase_add_test(tests, patterns_meet_what_they_match_once);
+    tcase_add_test(tests, who_is_met_by_a_pattern_may_leave);
+    tcase_add_test(tests, new_patterns_are_counted);
     tcase_add_test(tests, connections_without_a_session_share_nothing);
     return run_suite(suite);
 }

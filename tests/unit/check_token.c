@@ -726,6 +726,25 @@ static enum token_verdict hub_verdict(const char *format, const char *signed_tex
 
 #define HEADER "HTTP_AUTHORIZATION=Bearer %s"
 
+START_TEST(patterns_of_the_hub_s_tokens_grant)
+{
+    use_secret(SECRET);
+    ck_assert_int_eq(hub_verdict(HEADER, sign("{\"mercure\":{\"publish\":[\"/a/{id}\"],\"subscribe\":[\"/b{/x*}\"]}}")),
+                     TOKEN_GOOD);
+    ck_assert(selectors_match(&token.mercure.publish, S("/a/1")) &&
+              !selectors_match(&token.mercure.publish, S("/b/1")));
+    ck_assert(selectors_match(&token.mercure.subscribe, S("/b/1/2")));
+
+    /* The spelling of another draft of the protocol. */
+    const char *access = sign_access(ACCESS(
+        DETAIL("\"publish\"", "{\"match\":\"/a/:id\",\"matchType\":\"URLPattern\"},{\"match\":\"/{b}\",\"matchType\":"
+                              "\"Exact\"}")));
+    ck_assert_int_eq(hub_verdict(HEADER, access), TOKEN_GOOD);
+    ck_assert(selectors_match(&token.mercure.publish, S("/a/1")) && !selectors_match(&token.mercure.publish, S("/b")));
+    ck_assert(selectors_match(&token.mercure.publish, S("/{b}")) && !token.mercure.subscribe.count);
+}
+END_TEST
+
 START_TEST(the_hub_s_claim_grants)
 {
     use_secret(SECRET);
@@ -744,11 +763,16 @@ END_TEST
 
 START_TEST(a_claim_of_the_hub_that_is_none)
 {
-    static const char *const bad[] = {"{\"mercure\":[]}", "{\"mercure\":\"*\"}", "{\"mercure\":{\"publish\":\"*\"}}",
-                                      "{\"mercure\":{\"subscribe\":[1]}}", "{\"mercure\":{\"publish\":{}}}"};
+    static const char *const bad[] = {"{\"mercure\":[]}",
+                                      "{\"mercure\":\"*\"}",
+                                      "{\"mercure\":{\"publish\":\"*\"}}",
+                                      "{\"mercure\":{\"subscribe\":[1]}}",
+                                      "{\"mercure\":{\"publish\":{}}}",
+                                      "{\"mercure\":{\"publish\":[\"{a}\",\"{b\"]}}"};
     use_secret(SECRET);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         ck_assert_int_eq(hub_verdict(HEADER, sign(bad[i])), TOKEN_INVALID);
+    ck_assert_ptr_nonnull(strstr(token.fault, "a selector is not valid: a { is not closed (byte 1); accepted:"));
 }
 END_TEST
 
@@ -762,7 +786,8 @@ START_TEST(an_access_token_grants)
     ck_assert_int_eq(hub_verdict(HEADER, good), TOKEN_GOOD);
     ck_assert(token.access && token.mercure.publish.count == 1 && token.mercure.subscribe.count == 3);
     ck_assert(selectors_match(&token.mercure.publish, S("a")) && !selectors_match(&token.mercure.publish, S("/1")));
-    ck_assert_int_eq(token.mercure.subscribe.items[1].kind, SELECTOR_UNSUPPORTED);
+    ck_assert_int_eq(token.mercure.subscribe.items[1].kind, SELECTOR_PATTERN);
+    ck_assert(selectors_match(&token.mercure.subscribe, S("/1")));
     assert_verdict(good, TOKEN_INVALID); /* for a stream */
 }
 END_TEST
@@ -780,6 +805,7 @@ START_TEST(an_access_token_that_is_not_whole)
         ACCESS(DETAIL("\"read\"", "{\"match\":\"a\"}")),
         ACCESS(DETAIL("\"publish\"", "{}")),
         ACCESS(DETAIL("\"publish\"", "{\"match\":\"a\",\"match_type\":\"regexp\"}")),
+        ACCESS(DETAIL("\"publish\"", "{\"match\":\"/(x)\",\"match_type\":\"urlpattern\"}")),
         ACCESS(DETAIL("\"publish\"", "{\"match\":\"a\"}") "," DETAIL("\"publish\"", "1"))};
     use_secret(SECRET);
     ck_assert_int_eq(hub_verdict(HEADER, sign_access(ACCESS(""))), TOKEN_GOOD);
@@ -814,6 +840,7 @@ int main(void)
     tcase_add_unchecked_fixture(tests, begin, end);
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, the_hub_s_claim_grants);
+    tcase_add_test(tests, patterns_of_the_hub_s_tokens_grant);
     tcase_add_test(tests, a_claim_of_the_hub_that_is_none);
     tcase_add_test(tests, an_access_token_grants);
     tcase_add_test(tests, an_access_token_that_is_not_whole);
