@@ -234,6 +234,29 @@ def _known_sessions(server, count):
         process.stdout.close()
 
 
+# --- patterns ---
+
+def patterns(server_class, effort):
+    """100 events a second, each for a hundred of 1,000 streams that select ten topics each: by their names, and by templates."""
+    return {name: _cost_of_selected(server_class, path, effort)
+            for name, path in (("exact us", server_class.exact), ("templates us", server_class.templates))}
+
+
+def _cost_of_selected(server_class, path, effort):
+    """CPU µs of the worker for each event."""
+    with running(server_class) as (server, load):
+        load.tell("kinds 10")
+        load.open(STREAMS, path)
+        load.pids(tools.family(server.worker.pid))
+        publisher = tools.start_publisher(*server.publisher(), "--size", PAYLOAD, "--channels", 10, "--rate", 100,
+                                          "--seconds", effort.warm + effort.seconds + 0.5)
+        counted = measured(load, publisher, effort)
+    published = counted["events"] / (STREAMS / 10)
+    if published < 80 * effort.seconds or any(counted[name] for name in ("disordered", "gaps", "ended", "refused")):
+        raise RuntimeError(f"the streams were not exact: {counted}")
+    return 1e6 * sum(counted["cpu"].values()) / published
+
+
 # --- replay ---
 
 def replay(server_class, effort):

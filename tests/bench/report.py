@@ -133,6 +133,8 @@ def targets(r):
         ("targeted: 8,900 other streams ÷ none", r.ratio("targeting", "with streams us", mine, mine, other_metric="alone us"), "<=", 1.1),
         ("targeted: 100,000 other sessions ÷ none", r.ratio("targeting", "with sessions us", mine, mine, other_metric="with streams us"),
          "<=", 1.1),
+        ("ten templates a stream ÷ ten exact topics: CPU of the worker", r.ratio("patterns", "templates us", mine, mine, other_metric="exact us"),
+         "<=", 1.3),
         *((f"acknowledged/s on JetStream, {n} replica(s) ÷ libnats alone", r.median("cluster", mine, f"{n} replica(s): ÷ libnats alone"), ">=", 0.9)
           for n in (1, 3)),
         ("replay ÷ the same events live", r.ratio("replay", "replay s", mine, mine, other_metric="live s"), "<=", 3),
@@ -178,6 +180,8 @@ def text(r, servers, effort, about):
         parts.append(plain_table(r, "acknowledging", ["answers at 10,000/s, durable", "ms"]))
     if "targeting" in r.values:
         parts.append(plain_table(r, "targeting", ["an event for one session", "CPU µs of broker and worker"]))
+    if "patterns" in r.values:
+        parts.append(plain_table(r, "patterns", ["1,000 streams of ten selectors, an event for 100 of them", "CPU µs of the worker"]))
     if "replay" in r.values:
         parts.append(plain_table(r, "replay", [f"{effort.many:,} clients, {effort.retained // 1000} events each, of {effort.retained:,}", "s"]))
     if "scattered" in r.values:

@@ -16,6 +16,7 @@ from support.broker import Broker
 from support.lighttpd import Lighttpd, _Lighttpd
 from support.nats import NatsCluster
 from support.ports import free_port
+from support.tokens import Issuer
 from support.waiting import wait_until
 from support.webserver import USER, program
 from support.worker import Worker
@@ -110,6 +111,19 @@ class SsecastKeyed(SsecastLighttpd):
     """A slow reader is soon behind, and the window is soon full: what memory grows by after that is the reader's."""
 
     worker_options = {"queue_bytes": "256K", "window_bytes": "4M"}
+
+
+class SsecastMercure(SsecastLighttpd):
+    """A hub of the Mercure protocol, for anybody. Each stream selects ten topics, of which one has events: as they are, or by templates."""
+
+    OTHERS = "".join(f"&topic=%n/{n}" for n in range(9))
+    exact = "/sse/.well-known/mercure?topic=%k" + OTHERS
+    templates = exact.replace("&", "%7B?a%7D&") + "%7B?a%7D"
+
+    def start(self):
+        issuer = Issuer(self.bench.folder / "jwt.key")
+        self.worker_options = {"mercure": True, "mercure_anonymous": True, "jwt_secret_file": issuer.secret_file}
+        super().start()
 
 
 class SsecastCluster(Ssecast):
