@@ -2074,7 +2074,7 @@ static struct event *event_to(enum event_kind kind, uint64_t seq, enum event_lis
 static void update(uint64_t seq, const char *topic)
 {
     struct event *e = event_to(EVENT_MESSAGE, seq, TO_CHANNELS, topic);
-    broker->event(&set, e);
+    feed_event(&set, e);
     event_unref(&e);
 }
 
@@ -2103,7 +2103,7 @@ START_TEST(the_broker_is_asked_about_every_channel_and_the_worker_picks)
     struct wire_page page = {.from = 90, .upto = 100, .head = 101, .entries = {b.data, b.len}};
     struct upstream_request *question = s->pending;
     upstream_forget(&question);
-    broker->page(&set, s, &page);
+    resume_page(s, &page);
     buf_release(&b);
 
     const char *text = heard(c);
