@@ -22,6 +22,7 @@ struct watch_flags {
 /* Of a webhook, in seconds. */
 #define TIMEOUT_S 10
 #define RETRY_S 30
+#define SHORTEST_MS 1000
 #define LONGEST_MS 3600000
 
 static uint64_t milliseconds(const struct flag_count *seconds, uint64_t otherwise)
@@ -65,12 +66,14 @@ static const struct option_row rows[] = {
      .help = "post again after this long without an answer",
      .type = OPTION_SECONDS,
      .offset = offsetof(struct watch_flags, webhook_timeout),
+     .min = SHORTEST_MS,
      .max = LONGEST_MS},
     {.name = "webhook-retry",
      .arg = "TIME",
      .help = "wait this long at most before a retry",
      .type = OPTION_SECONDS,
      .offset = offsetof(struct watch_flags, webhook_retry),
+     .min = SHORTEST_MS,
      .max = LONGEST_MS},
 };
 

@@ -43,6 +43,11 @@ bool reassembly_is_reading(const struct reassembly *r)
     return r->source != SOURCE_NONE;
 }
 
+bool reassembly_is_behind(const struct reassembly *r)
+{
+    return r->missing;
+}
+
 /* --- what has arrived --- */
 
 bool reassembly_join(struct reassembly *r, uint64_t head)

@@ -62,6 +62,9 @@ void reassembly_page(struct reassembly *r, const struct wire_page *page);
 /* What follows from what was put in. *event is set with REASSEMBLY_EVENT. */
 enum reassembly_news reassembly_next(struct reassembly *r, struct event **event);
 
+/* The broker's head is another one: reassembly_next() will say REASSEMBLY_MISSING. */
+bool reassembly_is_behind(const struct reassembly *r);
+
 /* A batch or page is being read. */
 bool reassembly_is_reading(const struct reassembly *r);
 

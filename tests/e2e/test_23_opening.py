@@ -370,6 +370,7 @@ def test_behind_web_servers(bench, web):
     site = Site(bench, web=web, worker={"session_from": "query:session,none"})
     for n in range(5):
         site.publish("m", data=n, to={"channels": ["a,b"]})
+    site.settle()
     reader = site.readers.open(site.web.url + "?channel=a%2Cb&channel=c&last=2").wait_open()
     reader.wait_for(2)
     assert own_events(reader) == ["3", "4"]

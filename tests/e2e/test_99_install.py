@@ -225,7 +225,9 @@ def test_the_packages_have_the_version_of_the_programs():
 
 def test_every_file_that_is_installed_has_a_package(root):
     patterns = "\n".join(p.read_text() for p in (ROOT / "debian").glob("*.install"))
-    patterns = patterns.replace("usr/lib/*/", "usr/lib/").replace("\nlib/systemd", "\nusr/lib/systemd")
+    patterns = patterns.replace("usr/lib/*/", "usr/lib/")
+    units = re.findall(r"'\$\(UNITDIR\)/(.*)'", (ROOT / "debian/rules").read_text())
+    patterns += "".join(f"\nusr/lib/systemd/system/{unit}" for unit in units)
     regexes = [re.escape(p).replace(r"\*", "[^/]*") + "(/.*)?$" for p in patterns.split()]
     assert [name for name in files(root) if not any(re.match(r, name.replace("/site-functions/", "/x/")) for r in regexes)] == []
 

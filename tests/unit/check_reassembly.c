@@ -134,9 +134,12 @@ END_TEST
 START_TEST(a_broker_elsewhere_has_what_is_missing)
 {
     ck_assert(!reassembly_join(&sequence, 100));
+    ck_assert(!reassembly_is_behind(&sequence));
     ck_assert_str_eq(news(), "");
     ck_assert(!reassembly_join(&sequence, 99));
+    ck_assert(reassembly_is_behind(&sequence));
     ck_assert_str_eq(news(), "missing 100");
+    ck_assert(!reassembly_is_behind(&sequence));
     ck_assert(!reassembly_join(&sequence, 105));
     ck_assert_str_eq(news(), "missing 100");
 }
