@@ -7,49 +7,41 @@
 
 /* --- groups --- */
 
-int group_join(struct table *groups, struct ranking *ranking, struct slice name, struct group_member *m)
+int audience_join(struct table *groups, struct ranking *ranking, struct slice name, struct membership *m)
 {
     MUST(name.len > 0); /* connections without a session share no group */
     struct presence_group *g = table_insert(groups, name);
     if (!g)
         return -ENOMEM;
+
     g->table = groups;
     g->ranking = ranking;
-    if (g->first && g->first->connection == m->connection)
+    if (g->group.first && g->group.first->member == m->member)
         return 0; /* a channel named twice counts once */
-    m->group = g;
-    m->next = g->first;
-    if (g->first)
-        g->first->prev = m;
-    g->first = m;
-    g->count++;
+
+    group_enter(&g->group, m);
     if (ranking)
         ranking_up(ranking, &g->rank); /* without memory its rank is too low, which is harmless */
     return 0;
 }
 
-void group_leave(struct group_member *m)
+void audience_leave(struct membership *m)
 {
-    struct presence_group *g = m->group;
+    struct presence_group *g = presence_group_of(m);
     if (!g)
         return;
-    if (m->next)
-        m->next->prev = m->prev;
-    if (m->prev)
-        m->prev->next = m->next;
-    else
-        g->first = m->next;
-    g->count--;
-    while (g->ranking && g->rank.count > g->count)
+
+    group_leave(m);
+    while (g->ranking && g->rank.count > g->group.count)
         ranking_down(g->ranking, &g->rank);
-    if (!g->count)
+    if (!g->group.count)
         table_remove(g->table, g);
 }
 
 /* Empty: it has none. */
 struct slice connection_session(const struct connection *c)
 {
-    const struct presence_group *g = c->members[0].group;
+    const struct presence_group *g = presence_group_of(&c->members[0]);
     return g ? table_name(g) : (struct slice){0};
 }
 
@@ -65,9 +57,10 @@ static size_t mark_group(const struct presence *p, struct presence_group *g)
         return 0;
 
     g->mark = p->mark;
-    for (const struct group_member *m = g->first; m; m = m->next) {
-        fresh += m->connection->mark != p->mark;
-        m->connection->mark = p->mark;
+    for (const struct membership *m = g->group.first; m; m = m->next) {
+        struct connection *c = m->member;
+        fresh += c->mark != p->mark;
+        c->mark = p->mark;
     }
     return fresh;
 }
@@ -112,7 +105,7 @@ size_t presence_match(struct presence *p, bool has_to, const struct names lists[
 {
     const struct presence_group *only = has_to ? only_group(p, lists) : NULL;
     if (only)
-        return only->count;
+        return only->group.count;
     p->mark++;
     size_t excepted = mark_lists(p, &lists[EXCEPT_SESSIONS]);
     return has_to ? mark_lists(p, &lists[TO_SESSIONS]) : presence_connections(p) - excepted;
@@ -136,7 +129,7 @@ size_t presence_channels(const struct presence *p)
 size_t presence_session_connections(const struct presence *p, struct slice session)
 {
     const struct presence_group *g = table_find(p->sessions, session);
-    return g ? g->count : 0;
+    return g ? g->group.count : 0;
 }
 
 /* --- lists --- */
@@ -146,7 +139,7 @@ size_t presence_top_sessions(const struct presence *p, struct top_session *out, 
     size_t count = 0;
     for (const struct ranked *one = p->largest.first; one && count < max; one = one->next) {
         const struct presence_group *g = (const struct presence_group *)one; /* its first field */
-        out[count++] = (struct top_session){table_name(g), g->count};
+        out[count++] = (struct top_session){table_name(g), g->group.count};
     }
     return count;
 }
@@ -160,13 +153,15 @@ void presence_list_sessions(const struct presence *p, struct slice prefix, struc
 
 size_t presence_listed_connections(const struct listed *session)
 {
-    return ((const struct presence_group *)session->value)->count;
+    return ((const struct presence_group *)session->value)->group.count;
 }
 
 static void list_session(const struct presence_group *g, struct listing *out)
 {
-    for (const struct group_member *m = g ? g->first : NULL; m; m = m->next)
-        listing_offer(out, table_name(m->connection->slot), m->connection);
+    for (const struct membership *m = g ? g->group.first : NULL; m; m = m->next) {
+        const struct connection *c = m->member;
+        listing_offer(out, table_name(c->slot), c);
+    }
 }
 
 void presence_list_connections(const struct presence *p, struct slice session, struct listing *out)
@@ -183,7 +178,7 @@ void presence_list_connections(const struct presence *p, struct slice session, s
 static bool is_in(const struct connection *c, const struct presence_group *channel)
 {
     for (size_t i = 1; i < c->member_count; i++)
-        if (c->members[i].group == channel)
+        if (presence_group_of(&c->members[i]) == channel)
             return true;
     return false;
 }
@@ -193,8 +188,10 @@ const struct connection *presence_find_in(const struct presence *p, struct slice
     const struct presence_group *g = table_find(p->sessions, session), *in = table_find(p->channels, channel);
     const struct connection *oldest = NULL;
 
-    for (const struct group_member *m = g && in ? g->first : NULL; m; m = m->next)
-        if (is_in(m->connection, in) && (!oldest || m->connection->since_ms < oldest->since_ms))
-            oldest = m->connection;
+    for (const struct membership *m = g && in ? g->group.first : NULL; m; m = m->next) {
+        const struct connection *c = m->member;
+        if (is_in(c, in) && (!oldest || c->since_ms < oldest->since_ms))
+            oldest = c;
+    }
     return oldest;
 }

@@ -10,15 +10,15 @@
  * offline. */
 bool connection_is_only(const struct connection *c)
 {
-    const struct presence_group *g = c->members[0].group;
-    return g && g->count == 1;
+    const struct group *session = c->members[0].group;
+    return session && session->count == 1;
 }
 
 static void drop_connection(struct presence *p, struct connection *c)
 {
     p->ending -= c->ends_at != 0;
     for (size_t i = 0; i < c->member_count; i++)
-        group_leave(&c->members[i]);
+        audience_leave(&c->members[i]);
     if (c->next)
         c->next->prev = c->prev;
     if (c->prev)
@@ -104,11 +104,11 @@ static int connection_join_all(struct presence *p, struct connection *c, const s
 {
     struct slice names = item->raw_channels, name;
     for (size_t i = 0; i < c->member_count; i++)
-        c->members[i].connection = c;
-    int err = item->session.len ? group_join(p->sessions, &p->largest, item->session, &c->members[0]) : 0;
+        c->members[i].member = c;
+    int err = item->session.len ? audience_join(p->sessions, &p->largest, item->session, &c->members[0]) : 0;
     for (size_t i = 1; !err && wire_next_name(&names, &name); i++)
         if (name.len)
-            err = group_join(p->channels, NULL, name, &c->members[i]);
+            err = audience_join(p->channels, NULL, name, &c->members[i]);
     return err;
 }
 
@@ -183,6 +183,6 @@ struct slice connection_channel(const struct connection *c, size_t i)
 {
     for (size_t at = 1; at < c->member_count; at++)
         if (c->members[at].group && i-- == 0)
-            return table_name(c->members[at].group);
+            return table_name(presence_group_of(&c->members[at]));
     return (struct slice){0};
 }

@@ -8,25 +8,28 @@
 #ifndef SSECAST_TRACKER_H
 #define SSECAST_TRACKER_H
 
+#include <stddef.h>
+
+#include "base/group.h"
 #include "base/table.h"
 #include "presence/presence.h"
 #include "presence/ranking.h"
 
-struct group_member {
-    struct connection *connection;
-    struct presence_group *group; /* NULL: not a member */
-    struct group_member *prev, *next;
-};
-
 /* A session or a channel: the value of a table, under its name. */
 struct presence_group {
     struct ranked rank; /* among sessions; its count may be lower than ours after an allocation failed */
-    struct group_member *first;
-    size_t count;
+    struct group group;
     uint64_t mark;           /* the last count that included all of its members */
     struct table *table;     /* the table it is in */
     struct ranking *ranking; /* NULL: a channel */
 };
+
+/* NULL: m is no member. */
+static inline struct presence_group *presence_group_of(const struct membership *m)
+{
+    return m->group ? (struct presence_group *)(void *)((char *)m->group - offsetof(struct presence_group, group))
+                    : NULL;
+}
 
 struct presence_worker {
     struct connection *first;
@@ -62,7 +65,7 @@ struct connection {
     enum end_cause cause;  /* of that end */
     uint32_t member_count;
     uint32_t meta_len;
-    struct group_member members[]; /* followed by the packed values */
+    struct membership members[]; /* followed by the packed values */
 };
 
 enum work_step {
@@ -159,10 +162,10 @@ bool lease_step(struct presence *p);
 
 /* Make m a member of the group of this name. ranking: of sessions; NULL: the group is a channel. 0
  * or -ENOMEM. */
-int group_join(struct table *groups, struct ranking *ranking, struct slice name, struct group_member *m);
+int audience_join(struct table *groups, struct ranking *ranking, struct slice name, struct membership *m);
 
 /* Safe on one that is no member. A group without members is gone. */
-void group_leave(struct group_member *m);
+void audience_leave(struct membership *m);
 
 /* The session of c; empty: it has none. */
 struct slice connection_session(const struct connection *c);

@@ -11,13 +11,8 @@
 #include "base/table.h"
 #include "stream/pattern_index.h"
 
+/* Of struct group. */
 enum group_kind { GROUP_SESSION, GROUP_CHANNEL, GROUP_PATTERN };
-
-struct group {
-    struct membership *first, *last; /* the newest, the oldest */
-    uint32_t count;
-    enum group_kind kind;
-};
 
 /* A GROUP_PATTERN. */
 struct pattern_group {
@@ -115,27 +110,14 @@ static void give_slot(struct registry *r, const struct registry_entry *entry)
 
 /* --- groups --- */
 
-static void enter(struct group *g, enum group_kind kind, struct membership *m)
-{
-    g->kind = kind;
-    g->count++;
-    m->group = g;
-    m->prev = NULL;
-    m->next = g->first;
-    if (g->first)
-        g->first->prev = m;
-    else
-        g->last = m;
-    g->first = m;
-}
-
 static int join(struct table *names, struct slice name, enum group_kind kind, struct membership *m)
 {
     MUST(name.len > 0); /* connections without a session share no group */
     struct group *g = table_insert(names, name);
     if (!g)
         return -ENOMEM;
-    enter(g, kind, m);
+    g->kind = kind;
+    group_enter(g, m);
     return 0;
 }
 
@@ -178,25 +160,15 @@ static int join_pattern(struct registry *r, struct pattern *pattern, struct memb
         }
         g->pattern = pattern_ref(pattern);
     }
-    enter(&g->group, GROUP_PATTERN, m);
+    g->group.kind = GROUP_PATTERN;
+    group_enter(&g->group, m);
     return 0;
 }
 
 static void leave(struct registry *r, struct membership *m)
 {
-    struct group *g = m->group;
-    if (!g)
-        return;
-    if (m->prev)
-        m->prev->next = m->next;
-    else
-        g->first = m->next;
-    if (m->next)
-        m->next->prev = m->prev;
-    else
-        g->last = m->prev;
-    MUST(g->count > 0);
-    if (--g->count == 0)
+    struct group *g = group_leave(m);
+    if (g && g->count == 0)
         drop_group(r, g);
 }
 
@@ -209,7 +181,7 @@ static struct registry_entry *new_entry(void *owner, size_t members, struct slic
     entry->member_count = (uint32_t)members;
     entry->meta_len = (uint32_t)meta.len;
     for (size_t i = 0; i < members; i++)
-        entry->members[i].entry = entry;
+        entry->members[i].member = entry;
     if (meta.len)
         memcpy(&entry->members[members], meta.data, meta.len);
     return entry;
@@ -250,7 +222,7 @@ int registry_add_patterns(struct registry *r, struct registry_entry *entry, cons
 
     entry->pattern_count = (uint32_t)patterns->count;
     for (size_t i = 0; !err && i < patterns->count; i++) {
-        entry->patterns[i].entry = entry;
+        entry->patterns[i].member = entry;
         err = join_pattern(r, patterns->items[i].pattern, &entry->patterns[i]);
     }
     return err;
@@ -325,7 +297,8 @@ size_t registry_session_count(const struct registry *r, struct slice session)
 void *registry_session_oldest(const struct registry *r, struct slice session)
 {
     const struct group *g = find_session(r, session);
-    return g ? g->last->entry->owner : NULL;
+    const struct registry_entry *oldest = g ? g->last->member : NULL;
+    return oldest ? oldest->owner : NULL;
 }
 
 const char *registry_id(const struct registry *r, const struct registry_entry *entry, char out[REGISTRY_ID_MAX])
@@ -393,7 +366,7 @@ static void visit_members(const struct group *g, const struct walk *w)
 {
     for (struct membership *m = g ? g->first : NULL, *next; m; m = next) {
         next = m->next; /* m may be gone after the visit */
-        visit(m->entry, w);
+        visit(m->member, w);
     }
 }
 

@@ -15,25 +15,17 @@
 #include <sys/queue.h>
 
 #include "auth/selector.h"
+#include "base/group.h"
 #include "codec/event.h"
 
 struct registry;
-struct group;
-struct registry_entry;
-
-/* One place in the list of a session, a channel or a pattern. */
-struct membership {
-    struct registry_entry *entry;
-    struct group *group; /* NULL: a connection without a session */
-    struct membership *prev, *next;
-};
 
 struct registry_entry {
     void *owner;           /* the connection */
     uint32_t slot;         /* place in the table of all */
     uint64_t generation;   /* counts the entries; tells apart those that had this slot one after the other */
     uint64_t mark;         /* the last walk that met it */
-    uint32_t member_count; /* the session first, then the channels */
+    uint32_t member_count; /* the session first (of no group: there is none), then the channels */
     uint32_t meta_len;
     uint32_t pattern_count;
     bool every_channel;                 /* it is in every channel, beside those that it names */
