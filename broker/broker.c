@@ -11,10 +11,10 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "broker_state.h"
 #include "net/signals.h"
 #include "ops/log.h"
 #include "ops/notify.h"
-#include "state.h"
 
 #define KEEP_BYTES ((size_t)4 << 20) /* larger buffers are freed each second */
 

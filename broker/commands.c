@@ -6,8 +6,8 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "broker_state.h"
 #include "ops/log.h"
-#include "state.h"
 
 /* --- commands --- */
 

@@ -13,8 +13,8 @@
 
 #include "base/clock.h"
 #include "base/must.h"
+#include "broker_state.h"
 #include "ops/log.h"
-#include "state.h"
 
 #define NEWS_MS 20 /* for reading what others appended, until the loop goes on */
 

@@ -11,11 +11,11 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "broker_state.h"
 #include "net/signals.h"
 #include "ops/endpoint.h"
 #include "ops/exposure.h"
 #include "ops/log.h"
-#include "state.h"
 
 #define LINGER_MS 1000 /* for sending the last batches and replies */
 

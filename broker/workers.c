@@ -3,7 +3,7 @@
 #define LOG_SUBSYSTEM "broker"
 
 #include "base/clock.h"
-#include "state.h"
+#include "broker_state.h"
 
 #define ANSWERS_MAX 64 /* of an iteration */
 #define ANSWER_BYTES (4u << 20)

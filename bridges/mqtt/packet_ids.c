@@ -20,18 +20,18 @@
 #define MAGIC 0x3146546743737373u /* changes with the layout of the file */
 
 /* A message that is not acknowledged; number 0: none. */
-struct entry {
+struct packet_entry {
     uint64_t content, epoch, number;
 };
 
-struct table {
+struct packet_table {
     uint64_t magic;
-    struct entry entries[PACKETS];
+    struct packet_entry entries[PACKETS];
 };
 
 struct packet_ids {
     int fd; /* -1: none */
-    struct table *table;
+    struct packet_table *table;
     uint64_t epoch, number;
 };
 
@@ -120,10 +120,10 @@ bool packet_ids_get(struct packet_ids *f, uint16_t packet, struct slice topic, s
                     char id[PACKET_IDS_ID])
 {
     const uint64_t content = content_of(topic, payload);
-    struct entry entry = f->table->entries[packet];
+    struct packet_entry entry = f->table->entries[packet];
     bool known = packet && entry.number && entry.content == content;
     if (!known)
-        entry = (struct entry){content, f->epoch, ++f->number};
+        entry = (struct packet_entry){content, f->epoch, ++f->number};
     if (packet)
         f->table->entries[packet] = entry;
     MUST(entry.number);
@@ -133,7 +133,7 @@ bool packet_ids_get(struct packet_ids *f, uint16_t packet, struct slice topic, s
 
 void packet_ids_remove(struct packet_ids *f, uint16_t packet)
 {
-    f->table->entries[packet] = (struct entry){0};
+    f->table->entries[packet] = (struct packet_entry){0};
 }
 
 void packet_ids_clear(struct packet_ids *f)

@@ -12,12 +12,12 @@
 #include "ops/log.h"
 #include "pgsql/database.h"
 #include "pgsql/notifications.h"
-#include "pgsql/outbox.h"
+#include "pgsql/outbox_table.h"
 #include "pgsql/pgsql_options.h"
 
 #define DATABASE "PostgreSQL"
 
-enum batch { BATCH_NONE, BATCH_NOTIFICATIONS, BATCH_ROWS, BATCH_ROWS_DELIVERED };
+enum pgsql_batch { BATCH_NONE, BATCH_NOTIFICATIONS, BATCH_ROWS, BATCH_ROWS_DELIVERED };
 
 struct pgsql {
     const struct pgsql_options *options;
@@ -25,11 +25,11 @@ struct pgsql {
     struct mapping mapping;
     struct database *db;
     struct notifications *notifications;
-    struct outbox *outbox; /* NULL: none */
-    bool held;             /* this bridge works on the table */
-    bool look;             /* there may be rows */
-    int64_t look_at;       /* look by then anyway */
-    enum batch batch;
+    struct outbox_table *outbox; /* NULL: none */
+    bool held;                   /* this bridge works on the table */
+    bool look;                   /* there may be rows */
+    int64_t look_at;             /* look by then anyway */
+    enum pgsql_batch batch;
     bool rows_next; /* notifications had their turn */
 };
 
@@ -55,7 +55,7 @@ static void on_delivered(void *context)
     struct pgsql *p = context;
     MUST(p->batch == BATCH_NOTIFICATIONS || p->batch == BATCH_ROWS);
     if (p->batch == BATCH_ROWS) {
-        outbox_delivered(p->outbox);
+        outbox_table_delivered(p->outbox);
         p->batch = BATCH_ROWS_DELIVERED;
     } else {
         notifications_delivered(p->notifications);
@@ -73,14 +73,14 @@ static int read_rows(struct pgsql *p)
     p->look = false;
     p->look_at = clock_ms() + (int64_t)p->options->poll_ms;
     if (!p->held) {
-        int err = outbox_lock(p->outbox, p->db, &p->held);
+        int err = outbox_table_lock(p->outbox, p->db, &p->held);
         if (err || !p->held)
             return err;
     }
 
     /* Nothing else may use the delivery while the query waits. */
     p->batch = BATCH_ROWS_DELIVERED;
-    int err = outbox_read(p->outbox, p->db, &more);
+    int err = outbox_table_read(p->outbox, p->db, &more);
     p->look = more;
     if (err || !more)
         p->batch = BATCH_NONE;
@@ -94,7 +94,7 @@ static int read_rows(struct pgsql *p)
 static int settle_rows(struct pgsql *p)
 {
     bool stuck = false;
-    int err = outbox_settle(p->outbox, p->db, &stuck);
+    int err = outbox_table_settle(p->outbox, p->db, &stuck);
     p->batch = BATCH_NONE;
     if (stuck)
         p->look = false; /* until the next notification or poll */
@@ -125,7 +125,7 @@ static int set_up(struct pgsql *p)
         return err;
 
     err = database_listen(p->db, p->options->outbox_notify);
-    return err ? err : outbox_open(p->outbox, p->db);
+    return err ? err : outbox_table_open(p->outbox, p->db);
 }
 
 static int connect_database(struct pgsql *p)
@@ -199,7 +199,7 @@ static bool create(struct pgsql *p, const char *password)
     p->notifications = notifications_new(&p->frame, &p->mapping, o->pending_bytes);
     if (o->outbox) {
         pgsql_id_prefix(o, prefix);
-        p->outbox = outbox_new(&p->frame, o->outbox, prefix, o->broker.max_event_bytes);
+        p->outbox = outbox_table_new(&p->frame, o->outbox, prefix, o->broker.max_event_bytes);
     }
     return p->db && p->notifications && (p->outbox || !o->outbox);
 }
@@ -211,7 +211,7 @@ static int run(struct pgsql *p, const char *password)
         serve(p);
     else
         log_error("out of memory");
-    outbox_free(&p->outbox);
+    outbox_table_free(&p->outbox);
     notifications_free(&p->notifications);
     database_free(&p->db);
     return created ? 0 : 1;

@@ -6,7 +6,7 @@
 
 #define PEER_MAX 255u
 
-struct slot {
+struct peer_slot {
     uint64_t batch; /* the slot is free in any other batch */
     uint64_t count;
     uint8_t len;
@@ -16,7 +16,7 @@ struct slot {
 struct in_flight {
     uint64_t batch, peer_max;
     size_t slot_count; /* a power of 2, at least twice the requests of a batch */
-    struct slot slots[];
+    struct peer_slot slots[];
 };
 
 struct in_flight *in_flight_new(unsigned batch_max, uint64_t peer_max)
@@ -45,10 +45,10 @@ void in_flight_reset(struct in_flight *f)
 }
 
 /* The slot of the peer in this batch, or a free one, which always exists. */
-static struct slot *find(struct in_flight *f, struct slice peer)
+static struct peer_slot *find(struct in_flight *f, struct slice peer)
 {
     for (uint64_t at = hash_keyed(peer);; at++) {
-        struct slot *slot = &f->slots[at & (f->slot_count - 1)];
+        struct peer_slot *slot = &f->slots[at & (f->slot_count - 1)];
         if (slot->batch != f->batch || slice_equal((struct slice){slot->peer, slot->len}, peer))
             return slot;
     }
@@ -56,7 +56,7 @@ static struct slot *find(struct in_flight *f, struct slice peer)
 
 bool in_flight_admit(struct in_flight *f, struct slice peer)
 {
-    struct slot *slot = find(f, peer);
+    struct peer_slot *slot = find(f, peer);
     if (slot->batch != f->batch) {
         slot->batch = f->batch;
         slot->count = 0;

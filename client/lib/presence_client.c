@@ -183,14 +183,14 @@ static int ask(struct ssecast_presence *p, const char *after, unsigned limit, st
     return err;
 }
 
-struct rows {
+struct page_rows {
     struct presence_tracker *tracker;
     int err;
 };
 
 static void on_row(void *context, const struct presence_message *row)
 {
-    struct rows *rows = context;
+    struct page_rows *rows = context;
     if (!rows->err)
         rows->err = tracker_row(rows->tracker, row);
 }
@@ -200,7 +200,7 @@ static int take_page(struct ssecast_presence *p, bool *more)
 {
     struct ssecast_reply *reply;
     struct presence_page page;
-    struct rows rows = {p->tracker, 0};
+    struct page_rows rows = {p->tracker, 0};
     int err = ask(p, tracker_after(p->tracker), 1000, &reply);
     if (err)
         return err;

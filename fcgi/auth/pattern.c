@@ -66,7 +66,7 @@ static struct slice tidy_hub(struct slice hub, char out[PATTERN_HUB_MAX])
 static bool matches_origin(const struct program *program, const struct url_parts *parts, struct slice hub)
 {
     static const char *const schemes[] = {"http://", "https://"};
-    struct view v;
+    struct text_view v;
     bool found = false;
     if (!parts->has_origin)
         return true;
@@ -77,8 +77,8 @@ static bool matches_origin(const struct program *program, const struct url_parts
         len = url_tidy((struct slice){url, len}, tidy, sizeof tidy, &scheme);
         if (!len || len - 1 > NAME_BYTES_MAX)
             continue;
-        view_make(&v, (struct slice){tidy, len - 1}); /* without the path */
-        found = view_matches(&v, program->steps, 0, parts->path, program->text);
+        text_view_make(&v, (struct slice){tidy, len - 1}); /* without the path */
+        found = text_view_matches(&v, program->steps, 0, parts->path, program->text);
     }
     return found;
 }
@@ -199,11 +199,11 @@ bool topic_form(struct topic *t, enum topic_form form, struct slice *text)
     return t->is_url;
 }
 
-static const struct view *view_of(struct topic *t, enum pattern_kind kind)
+static const struct text_view *view_of(struct topic *t, enum pattern_kind kind)
 {
     bool url = kind == PATTERN_URL && t->is_url;
     if (!t->viewed[kind])
-        view_make(&t->views[kind], url ? (struct slice){t->url, t->url_len} : t->text);
+        text_view_make(&t->views[kind], url ? (struct slice){t->url, t->url_len} : t->text);
     t->viewed[kind] = true;
     return &t->views[kind];
 }
@@ -255,7 +255,7 @@ static bool matches(const struct pattern *p, struct topic *t, enum topic_form fo
         return false;
     while (from < p->count && p->steps[from].kind == STEP_TEXT)
         from++;
-    return view_matches_from(view_of(t, p->kind), literal.len, p->steps, from, p->count, p->literals);
+    return text_view_matches_from(view_of(t, p->kind), literal.len, p->steps, from, p->count, p->literals);
 }
 
 bool pattern_matches_topic(const struct pattern *p, struct topic *t)

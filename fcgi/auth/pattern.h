@@ -52,7 +52,7 @@ struct topic {
     bool is_url, is_path;
     uint16_t url_len, scheme_len; /* scheme_len: its colon included */
     char url[NAME_BYTES_MAX];
-    struct view views[2];
+    struct text_view views[2];
 };
 
 /* text is borrowed; one that is no name (name_valid()) matches nothing. */

@@ -198,13 +198,13 @@ static bool is_hex(char c)
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
-static void add_to_classes(struct view *v, unsigned classes, size_t at)
+static void add_to_classes(struct text_view *v, unsigned classes, size_t at)
 {
     for (; classes; classes &= classes - 1)
         add_place(&v->classes[__builtin_ctz(classes)], at);
 }
 
-void view_make(struct view *v, struct slice text)
+void text_view_make(struct text_view *v, struct slice text)
 {
     MUST(text.len <= NAME_BYTES_MAX);
     memset(v, 0, sizeof *v);
@@ -224,17 +224,17 @@ void view_make(struct view *v, struct slice text)
 
 /* --- running --- */
 
-static struct places run(const struct view *v, const struct step *steps, size_t from, size_t end, const char *text,
+static struct places run(const struct text_view *v, const struct step *steps, size_t from, size_t end, const char *text,
                          struct places s);
 
-static struct places run_text(const struct view *v, const struct step *step, const char *text, struct places s)
+static struct places run_text(const struct text_view *v, const struct step *step, const char *text, struct places s)
 {
     for (size_t i = 0; i < step->len && !is_none(&s); i++)
         s = pass(s, &v->bytes[(unsigned char)text[step->at + i]]);
     return s;
 }
 
-static struct places run_class(const struct view *v, const struct step *step, struct places s)
+static struct places run_class(const struct text_view *v, const struct step *step, struct places s)
 {
     const struct places *of = &v->classes[step->class];
     if (step->some)
@@ -247,7 +247,7 @@ static struct places run_class(const struct view *v, const struct step *step, st
 }
 
 /* Each time but the last adds a place that was not reached before. */
-static struct places run_group(const struct view *v, const struct step *steps, size_t at, const char *text,
+static struct places run_group(const struct text_view *v, const struct step *steps, size_t at, const char *text,
                                struct places s)
 {
     size_t end = at + 1 + steps[at].len;
@@ -265,7 +265,7 @@ static struct places run_group(const struct view *v, const struct step *steps, s
     return optional ? either(all, s) : all;
 }
 
-static struct places run_list(const struct view *v, const struct step *steps, size_t at, const char *text,
+static struct places run_list(const struct text_view *v, const struct step *steps, size_t at, const char *text,
                               struct places s)
 {
     const struct step *list = &steps[at];
@@ -281,7 +281,7 @@ static struct places run_list(const struct view *v, const struct step *steps, si
 }
 
 /* Steps nest to a depth of three at most: a list, a variable, an optional value. */
-static struct places run(const struct view *v, const struct step *steps, size_t from, size_t end, const char *text,
+static struct places run(const struct text_view *v, const struct step *steps, size_t from, size_t end, const char *text,
                          struct places s)
 {
     size_t i = from;
@@ -312,8 +312,8 @@ static struct places run(const struct view *v, const struct step *steps, size_t 
     return s;
 }
 
-bool view_matches_from(const struct view *v, size_t place, const struct step *steps, size_t from, size_t end,
-                       const char *text)
+bool text_view_matches_from(const struct text_view *v, size_t place, const struct step *steps, size_t from, size_t end,
+                            const char *text)
 {
     struct places s = {{0}};
     MUST(place <= v->len);
@@ -322,7 +322,7 @@ bool view_matches_from(const struct view *v, size_t place, const struct step *st
     return has_place(&s, v->len);
 }
 
-bool view_matches(const struct view *v, const struct step *steps, size_t from, size_t end, const char *text)
+bool text_view_matches(const struct text_view *v, const struct step *steps, size_t from, size_t end, const char *text)
 {
-    return view_matches_from(v, 0, steps, from, end, text);
+    return text_view_matches_from(v, 0, steps, from, end, text);
 }

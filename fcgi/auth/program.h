@@ -95,20 +95,20 @@ struct places {
 _Static_assert(NAME_BYTES_MAX < 64 * PLACES_WORDS, "a place for each byte of a topic, and one more");
 
 /* A text, prepared for any number of programs: where each byte and each class is. */
-struct view {
+struct text_view {
     size_t len;
     struct places bytes[256], classes[CLASSES];
     struct places inside; /* within a %XX */
 };
 
 /* text has at most NAME_BYTES_MAX bytes. */
-void view_make(struct view *v, struct slice text);
+void text_view_make(struct text_view *v, struct slice text);
 
 /* Do these steps match the whole text? */
-bool view_matches(const struct view *v, const struct step *steps, size_t from, size_t end, const char *text);
+bool text_view_matches(const struct text_view *v, const struct step *steps, size_t from, size_t end, const char *text);
 
 /* The same for the text from this place on. */
-bool view_matches_from(const struct view *v, size_t place, const struct step *steps, size_t from, size_t end,
-                       const char *text);
+bool text_view_matches_from(const struct text_view *v, size_t place, const struct step *steps, size_t from, size_t end,
+                            const char *text);
 
 #endif

@@ -362,11 +362,11 @@ static void put_path(struct url_reader *r, const struct component *c, size_t at,
 static bool is_special(const struct url_reader *r)
 {
     static const char *const names[] = {"http:", "https:", "ws:", "wss:", "ftp:", "file:"};
-    struct view v;
+    struct text_view v;
     bool found = false;
     for (size_t i = 0; !found && i < sizeof names / sizeof names[0]; i++) {
-        view_make(&v, slice_of(names[i]));
-        found = view_matches(&v, r->program->steps, 0, r->program->count, r->program->text);
+        text_view_make(&v, slice_of(names[i]));
+        found = text_view_matches(&v, r->program->steps, 0, r->program->count, r->program->text);
     }
     return found;
 }

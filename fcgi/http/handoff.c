@@ -278,13 +278,13 @@ static void prepare(const struct handoffs *set, int fd)
 }
 
 /* The descriptors that came with a message. */
-struct descriptors {
+struct passed_descriptors {
     int fds[DESCRIPTORS];
     size_t count;
     bool others; /* something else came along, or there was no room for all */
 };
 
-static void collect(struct msghdr *message, struct descriptors *out)
+static void collect(struct msghdr *message, struct passed_descriptors *out)
 {
     out->others = message->msg_flags & (MSG_CTRUNC | MSG_TRUNC);
     for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
@@ -300,7 +300,7 @@ static void collect(struct msghdr *message, struct descriptors *out)
 }
 
 /* The one acceptable descriptor of a message; -1: there is none, and all of them are closed. */
-static int choose(const struct descriptors *d)
+static int choose(const struct passed_descriptors *d)
 {
     if (d->count == 1 && !d->others && is_tcp_connection(d->fds[0]))
         return d->fds[0];
@@ -321,7 +321,7 @@ static bool receive(const struct handoffs *set, int peer, int *browser)
     struct iovec piece = {&byte, 1};
     struct msghdr message = {
         .msg_iov = &piece, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control.bytes};
-    struct descriptors received = {0};
+    struct passed_descriptors received = {0};
 
     ssize_t n = recvmsg(peer, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))

@@ -17,12 +17,12 @@
 
 #define MAPPED_BITS 96 /* of ::ffff:0:0/96, which IPv4 addresses are put into */
 
-struct address {
+struct ip_address {
     unsigned char bytes[16];
 };
 
 struct range {
-    struct address first;
+    struct ip_address first;
     unsigned bits; /* that are the same in all of it */
 };
 
@@ -39,13 +39,13 @@ struct monitor {
 
 static const unsigned char mapped[MAPPED_BITS / 8] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
-static bool is_mapped(const struct address *a)
+static bool is_mapped(const struct ip_address *a)
 {
     return memcmp(a->bytes, mapped, sizeof mapped) == 0;
 }
 
 /* The first len characters of text; without what may follow a link-local one (%eth0). */
-static bool read_address(const char *text, size_t len, struct address *out, bool *dotted)
+static bool read_address(const char *text, size_t len, struct ip_address *out, bool *dotted)
 {
     char copy[INET6_ADDRSTRLEN];
     const char *scope = memchr(text, '%', len);
@@ -94,7 +94,7 @@ static bool same_bits(const unsigned char *a, const unsigned char *b, unsigned b
     return memcmp(a, b, whole) == 0 && (!rest || !((a[whole] ^ b[whole]) >> (8 - rest)));
 }
 
-static bool in_range(const struct range *r, const struct address *a)
+static bool in_range(const struct range *r, const struct ip_address *a)
 {
     return is_mapped(&r->first) == is_mapped(a) && same_bits(r->first.bytes, a->bytes, r->bits);
 }
@@ -114,7 +114,7 @@ const char *monitor_check_from(const char *value)
 
 static bool from_there(const struct monitor *m, const char *text)
 {
-    struct address address;
+    struct ip_address address;
     bool dotted;
     if (!text || !read_address(text, strlen(text), &address, &dotted))
         return false;
@@ -153,7 +153,7 @@ static bool is_host(struct slice host, const char *name)
 /* A name that no page can have made up. A request without one is not a page's: browsers send it. */
 static bool host_known(const struct monitor *m, const char *header)
 {
-    struct address address;
+    struct ip_address address;
     bool dotted;
     if (!header || !*header)
         return true;

@@ -8,7 +8,7 @@
 
 #include "auth/origin.h"
 #include "base/name.h"
-#include "stream/start.h"
+#include "stream/beginning.h"
 
 bool request_wants_token(const struct request_rules *rules)
 {

@@ -286,7 +286,7 @@ static void deliver_each(struct stream *s, const struct bundle *b)
             stream_deliver(s, e, true);
 }
 
-struct delivery {
+struct broadcast {
     const struct bundle *bundle;
     bool is_private;
     struct event *text; /* of all events; NULL: send them one by one */
@@ -296,7 +296,7 @@ struct delivery {
 static void deliver_live(void *owner, void *context)
 {
     struct stream *s = owner;
-    const struct delivery *d = context;
+    const struct broadcast *d = context;
     if (s->state != STREAM_LIVE)
         return;
 
@@ -325,7 +325,7 @@ void streams_settle(struct streams *set)
     if (!first)
         return;
 
-    struct delivery d = {
+    struct broadcast d = {
         .bundle = b, .is_private = first->is_private, .first = first->seq, .last = deque_back(&b->events)->seq};
     d.text = b->events.count > 1 ? bundle_text(b) : NULL;
     registry_route(set->registry, first, deliver_live, &d);

@@ -125,7 +125,7 @@ START_TEST(it_matches_like_the_model)
 {
     struct dice dice = dice_new();
     struct program p;
-    static struct view v;
+    static struct text_view v;
     char text[NAME_BYTES_MAX];
     printf("program: SEED=%" PRIu64 "\n", dice.state);
 
@@ -140,8 +140,8 @@ START_TEST(it_matches_like_the_model)
         struct model m = {.program = &p, .text = {text, len}};
         bool from[NAME_BYTES_MAX + 1] = {true}, to[NAME_BYTES_MAX + 1];
         walk(&m, 0, p.count, from, to);
-        view_make(&v, m.text);
-        ck_assert_int_eq(view_matches(&v, p.steps, 0, p.count, p.text), to[len]);
+        text_view_make(&v, m.text);
+        ck_assert_int_eq(text_view_matches(&v, p.steps, 0, p.count, p.text), to[len]);
     }
 }
 END_TEST
@@ -149,7 +149,7 @@ END_TEST
 START_TEST(runs_of_a_class_cross_words)
 {
     struct program p = {0};
-    static struct view v;
+    static struct text_view v;
     char text[NAME_BYTES_MAX];
     program_put_class(&p, CLASS_SEGMENT, false);
     program_put_text(&p, S("/"));
@@ -158,11 +158,11 @@ START_TEST(runs_of_a_class_cross_words)
     for (size_t slash = 0; slash < NAME_BYTES_MAX; slash++) {
         memset(text, 'a', sizeof text);
         text[slash] = '/';
-        view_make(&v, (struct slice){text, sizeof text});
-        ck_assert(view_matches(&v, p.steps, 0, p.count, p.text));
+        text_view_make(&v, (struct slice){text, sizeof text});
+        ck_assert(text_view_matches(&v, p.steps, 0, p.count, p.text));
         text[slash] = '?';
-        view_make(&v, (struct slice){text, sizeof text});
-        ck_assert(!view_matches(&v, p.steps, 0, p.count, p.text));
+        text_view_make(&v, (struct slice){text, sizeof text});
+        ck_assert(!text_view_matches(&v, p.steps, 0, p.count, p.text));
     }
 }
 END_TEST

@@ -1,8 +1,8 @@
-/* start.h - where a stream begins that has no cursor: `from`, `last` and `since` in the query.
+/* beginning.h - where a stream begins that has no cursor: `from`, `last` and `since` in the query.
  * Pure.
  */
-#ifndef SSECAST_START_H
-#define SSECAST_START_H
+#ifndef SSECAST_BEGINNING_H
+#define SSECAST_BEGINNING_H
 
 #include "codec/wire.h"
 #include "http/params.h"

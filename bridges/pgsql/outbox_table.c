@@ -5,7 +5,7 @@
  * that is emptied and counts from 1 again has new own ids by that. The name of the table comes from
  * the server, which quotes it as SQL needs it. */
 #define LOG_SUBSYSTEM "outbox"
-#include "pgsql/outbox.h"
+#include "pgsql/outbox_table.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -25,7 +25,7 @@ struct outbox_row {
     char why[DELIVERY_WHY];
 };
 
-struct outbox {
+struct outbox_table {
     struct frame *frame;
     char *table, *id_prefix;
     uint64_t max_bytes;
@@ -38,9 +38,9 @@ struct outbox {
     struct buf object;
 };
 
-struct outbox *outbox_new(struct frame *frame, const char *table, const char *id_prefix, uint64_t max_bytes)
+struct outbox_table *outbox_table_new(struct frame *frame, const char *table, const char *id_prefix, uint64_t max_bytes)
 {
-    struct outbox *o = calloc(1, sizeof *o);
+    struct outbox_table *o = calloc(1, sizeof *o);
     if (!o)
         return NULL;
     o->frame = frame;
@@ -48,11 +48,11 @@ struct outbox *outbox_new(struct frame *frame, const char *table, const char *id
     o->id_prefix = strdup(id_prefix);
     o->max_bytes = max_bytes;
     if (!o->table || !o->id_prefix)
-        outbox_free(&o);
+        outbox_table_free(&o);
     return o;
 }
 
-void outbox_free(struct outbox **o)
+void outbox_table_free(struct outbox_table **o)
 {
     if (!*o)
         return;
@@ -66,7 +66,7 @@ void outbox_free(struct outbox **o)
 
 /* ---- statements, made of a format with the table's name ---- */
 
-static int statement(const struct outbox *o, struct database *db, const char *format, const char *const *params,
+static int statement(const struct outbox_table *o, struct database *db, const char *format, const char *const *params,
                      int count, struct rows **out)
 {
     char *sql;
@@ -77,7 +77,7 @@ static int statement(const struct outbox *o, struct database *db, const char *fo
     return err;
 }
 
-static int find_table(struct outbox *o, struct database *db)
+static int find_table(struct outbox_table *o, struct database *db)
 {
     const char *const params[] = {o->table};
     struct rows *rows = NULL;
@@ -92,14 +92,14 @@ static int find_table(struct outbox *o, struct database *db)
     return o->name ? 0 : -ENOMEM;
 }
 
-int outbox_open(struct outbox *o, struct database *db)
+int outbox_table_open(struct outbox_table *o, struct database *db)
 {
     o->standby_logged = false;
     int err = find_table(o, db);
     return err ? err : statement(o, db, "SELECT id::bigint, xmin, error FROM %s LIMIT 0", NULL, 0, NULL);
 }
 
-int outbox_lock(struct outbox *o, struct database *db, bool *held)
+int outbox_table_lock(struct outbox_table *o, struct database *db, bool *held)
 {
     static const char sql[] = "SELECT pg_try_advisory_lock((" LOCK_CLASS "::bigint << 32) | $1::regclass::oid::bigint)";
     const char *const params[] = {o->table};
@@ -119,7 +119,7 @@ int outbox_lock(struct outbox *o, struct database *db, bool *held)
 /* ---- reading ---- */
 
 /* A larger row is read without its content. All together are read up to a number of bytes. */
-static int read_rows(const struct outbox *o, struct database *db, struct rows **out)
+static int read_rows(const struct outbox_table *o, struct database *db, struct rows **out)
 {
     char row_max[NUMBER_MAX], all_max[NUMBER_MAX];
     const char *const params[] = {row_max, all_max};
@@ -137,7 +137,7 @@ static int read_rows(const struct outbox *o, struct database *db, struct rows **
                      params, 2, out);
 }
 
-static void refuse_row(struct outbox *o, struct outbox_row *row, const char *why)
+static void refuse_row(struct outbox_table *o, struct outbox_row *row, const char *why)
 {
     row->refused = true;
     snprintf(row->why, sizeof row->why, "%s", why);
@@ -147,7 +147,7 @@ static void refuse_row(struct outbox *o, struct outbox_row *row, const char *why
 }
 
 /* Make the row's message. False when the batch is full. */
-static bool add_row(struct outbox *o, struct outbox_row *row, struct slice object, bool too_large)
+static bool add_row(struct outbox_table *o, struct outbox_row *row, struct slice object, bool too_large)
 {
     char id[256], why[MAPPING_WHY] = "out of memory";
     snprintf(id, sizeof id, "%s%s-%s", o->id_prefix, row->id, row->version);
@@ -173,7 +173,7 @@ static void copy_number(char out[NUMBER_MAX], struct slice text)
     snprintf(out, NUMBER_MAX, "%.*s", (int)text.len, text.data);
 }
 
-int outbox_read(struct outbox *o, struct database *db, bool *more)
+int outbox_table_read(struct outbox_table *o, struct database *db, bool *more)
 {
     struct rows *rows = NULL;
     int err = read_rows(o, db, &rows);
@@ -198,7 +198,7 @@ int outbox_read(struct outbox *o, struct database *db, bool *more)
 
 /* ---- the end of a batch ---- */
 
-void outbox_delivered(struct outbox *o)
+void outbox_table_delivered(struct outbox_table *o)
 {
     MUST(o->sent_count == delivery_count(o->frame->delivery));
     for (size_t i = 0; i < o->sent_count; i++) {
@@ -213,7 +213,7 @@ void outbox_delivered(struct outbox *o)
 }
 
 /* Rows that were changed meanwhile have another version, and stay. */
-static int delete_published(const struct outbox *o, struct database *db, uint64_t *changed)
+static int delete_published(const struct outbox_table *o, struct database *db, uint64_t *changed)
 {
     struct buf ids = {0}, versions = {0};
     for (size_t i = 0; i < o->count; i++) {
@@ -245,7 +245,7 @@ static int delete_published(const struct outbox *o, struct database *db, uint64_
     return err;
 }
 
-static int mark_refused(const struct outbox *o, struct database *db, uint64_t *changed)
+static int mark_refused(const struct outbox_table *o, struct database *db, uint64_t *changed)
 {
     int err = 0;
     for (size_t i = 0; i < o->count && !err; i++) {
@@ -261,7 +261,7 @@ static int mark_refused(const struct outbox *o, struct database *db, uint64_t *c
 }
 
 /* A trigger or a policy of the table may keep rows where they are. */
-int outbox_settle(struct outbox *o, struct database *db, bool *stuck)
+int outbox_table_settle(struct outbox_table *o, struct database *db, bool *stuck)
 {
     uint64_t changed = 0;
     int err = delete_published(o, db, &changed);

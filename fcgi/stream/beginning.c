@@ -1,4 +1,4 @@
-#include "stream/start.h"
+#include "stream/beginning.h"
 
 #include <ctype.h>
 #include <stdio.h>

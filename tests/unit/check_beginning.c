@@ -1,4 +1,4 @@
-#include "stream/start.h"
+#include "stream/beginning.h"
 
 #include "support.h"
 
@@ -110,7 +110,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("start");
+    Suite *suite = suite_create("beginning");
     TCase *tests = one_case(suite, "start");
     tcase_add_loop_test(tests, good_starts, 0, COUNT(good));
     tcase_add_loop_test(tests, bad_starts, 0, COUNT(bad));
