@@ -450,6 +450,13 @@ static void warn_if_open(const struct worker *w)
 }
 
 /* Everything up to the first turn of the loop. False with a line in the log. */
+static const char *listening_name(const struct worker *w)
+{
+    if (w->listening.cgi)
+        return "stdout (CGI)";
+    return w->options.listen ? w->options.listen : "inherited socket";
+}
+
 static bool start(struct worker *w)
 {
     char prefix[24];
@@ -470,10 +477,7 @@ static bool start(struct worker *w)
     w->tick_timer = (struct loop_timer){.fire = tick, .context = w};
     loop_timer_set(w->loop, &w->tick_timer, loop_now(w->loop) + TICK_MS);
     loop_timer_set(w->loop, &w->start_timer, loop_now(w->loop) + JOIN_LOOK_MS);
-    log_write(news_level(w), "worker %s: %s, feed %s, sync %s, at most %" PRIu64 " streams", w->name,
-              w->listening.cgi    ? "stdout (CGI)"
-              : w->options.listen ? w->options.listen
-                                  : "inherited socket",
+    log_write(news_level(w), "worker %s: %s, feed %s, sync %s, at most %" PRIu64 " streams", w->name, listening_name(w),
               w->options.feeds.items[0], w->options.syncs.items[0], w->streams.limits.connections);
     return true;
 }

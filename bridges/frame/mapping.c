@@ -42,17 +42,6 @@ static int refuse(char why[MAPPING_WHY], const char *text)
     return -EINVAL;
 }
 
-static bool is_utf8(struct slice text)
-{
-    while (text.len > 0) {
-        size_t len = utf8_sequence(text);
-        if (len == 0)
-            return false;
-        text = (struct slice){text.data + len, text.len - len};
-    }
-    return true;
-}
-
 /* Put the pattern into out, with name for MAPPING_NAME, and no NUL behind it. */
 static void fill(const char *pattern, struct slice name, struct buf *out)
 {
@@ -135,7 +124,7 @@ static int check_json(struct slice text, char why[MAPPING_WHY])
 
 static int put_wrapped(struct buf *out, const char *field, const struct mapping_source *s, char why[MAPPING_WHY])
 {
-    if (!is_utf8(s->payload) || !is_utf8(s->name))
+    if (!utf8_valid(s->payload) || !utf8_valid(s->name))
         return refuse(why, "the payload is not UTF-8");
 
     json_begin_object(out, "data");
@@ -165,7 +154,7 @@ static int put_payload(struct buf *out, const struct mapping *m, const struct ma
     case PAYLOAD_WRAPPED:
         return put_wrapped(out, m->name_field, s, why);
     default:
-        if (!is_utf8(s->payload))
+        if (!utf8_valid(s->payload))
             return refuse(why, "the payload is not UTF-8");
         json_put_text(out, "text", s->payload);
         return 0;

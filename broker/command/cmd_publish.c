@@ -90,7 +90,9 @@ static int read_data(const struct json_object *o, const struct slice *payload, s
 {
     bool has_data = json_has(o, "data"), has_text = json_has(o, "text");
     int given = has_data + has_text + (payload != NULL);
-    *field = has_data ? "data" : has_text ? "text" : NULL;
+    *field = has_text ? "text" : NULL;
+    if (has_data)
+        *field = "data";
     if (given == 0)
         return json_fault_at(fault, o, "data",
                              "is missing, and so are `text` and a second frame; exactly one is needed");

@@ -173,6 +173,13 @@ static void put_counters(const struct command_context *c, struct buf *reply)
     json_end_object(reply);
 }
 
+static const char *store_kind(const struct command_context *c)
+{
+    if (c->journal)
+        return "jetstream";
+    return c->store ? "directory" : "memory";
+}
+
 static int status_run(const struct command_context *c, const struct command_request *r, struct buf *reply,
                       struct json_fault *fault)
 {
@@ -185,7 +192,7 @@ static int status_run(const struct command_context *c, const struct command_requ
     put_latency(c->overview, reply);
     put_workers(c, reply);
     put_history(gauges, c->now_ms, reply);
-    put_store(gauges, c->journal ? "jetstream" : c->store ? "directory" : "memory", reply);
+    put_store(gauges, store_kind(c), reply);
     put_top_sessions(c->presence, reply);
     put_ends(c->overview, reply);
     put_counters(c, reply);

@@ -64,7 +64,11 @@ int outbox_put(struct outbox *o, const struct outbox_reply *reply)
         return -ENOMEM;
     char *p = o->data + o->len;
     p[0] = (char)reply->peer.len;
-    p[1] = (char)((reply->provisional ? PROVISIONAL : 0) | (reply->to_worker ? TO_WORKER : 0));
+    p[1] = 0;
+    if (reply->provisional)
+        p[1] |= PROVISIONAL;
+    if (reply->to_worker)
+        p[1] |= TO_WORKER;
     put_u64(p + 2, reply->ref.len);
     put_u64(p + 10, reply->body.len);
     put_u64(p + 18, reply->request);

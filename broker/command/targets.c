@@ -102,7 +102,10 @@ static const struct names *patterns_of(const struct grant *grant, unsigned list)
     static const struct names none = {0};
     if (!grant->limited)
         return NULL;
-    return list == 0 ? &grant->sessions : list == 1 ? &grant->channels : &none;
+
+    if (list == 0)
+        return &grant->sessions;
+    return list == 1 ? &grant->channels : &none;
 }
 
 static void put_list(struct buf *out, const char *name, const struct event *e, enum event_list list,

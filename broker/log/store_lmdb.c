@@ -56,7 +56,9 @@ static int explain(char why[STORE_WHY_MAX], int result, const char *format, ...)
 /* LMDB's codes are errno values or negative codes of its own. */
 static int as_errno(int rc)
 {
-    return rc > 0 ? -rc : rc == 0 ? 0 : -EIO;
+    if (rc < 0)
+        return -EIO;
+    return -rc;
 }
 
 const char *store_check(const char *where)

@@ -194,9 +194,16 @@ static int bind_endpoint(struct bus *b, enum bus_socket which, const char *endpo
 /* The endpoints of a socket. */
 static size_t endpoints_of(const struct bus_config *c, enum bus_socket which, char *const **out, char *single[1])
 {
-    *out = which == BUS_COMMANDS ? c->commands : single;
-    single[0] = (char *)(which == BUS_FEED ? c->feed : which == BUS_SYNC ? c->sync : c->presence);
-    return which == BUS_COMMANDS ? c->commands_count : 1;
+    if (which == BUS_COMMANDS) {
+        *out = c->commands;
+        return c->commands_count;
+    }
+
+    single[0] = (char *)(which == BUS_SYNC ? c->sync : c->presence);
+    if (which == BUS_FEED)
+        single[0] = (char *)c->feed;
+    *out = single;
+    return 1;
 }
 
 /* Bind the tcp endpoints of a socket, or all others. */

@@ -26,7 +26,9 @@ struct top_page {
 
 static size_t between(size_t n, size_t low, size_t high)
 {
-    return n < low ? low : n > high ? high : n;
+    if (n < low)
+        return low;
+    return n > high ? high : n;
 }
 
 /* --- lines --- */
@@ -171,7 +173,8 @@ static void read_curve(const struct tree *list, bool smooth, struct curve *out)
     out->most = 0;
     for (size_t i = 0; i < out->count; i++) {
         uint64_t sum = 0;
-        size_t from = smooth && i + 1 > SMOOTH ? i + 1 - SMOOTH : smooth ? 0 : i;
+        size_t span = smooth ? SMOOTH : 1;
+        size_t from = i + 1 > span ? i + 1 - span : 0;
         for (size_t k = from; k <= i; k++)
             sum += tree_number_at(list, length - out->count + k);
         out->values[i] = (sum + (i - from) / 2) / (i - from + 1);
@@ -215,6 +218,14 @@ static void put_header(struct top_page *p, const struct top_frame *f)
         put_formatted(p, ALARM, "%s%s", f->trouble, s ? "; these numbers are old" : "");
 }
 
+/* The value to "95 % written within ". */
+static const char *latency_text(bool measured, uint64_t ms)
+{
+    if (!measured)
+        return "";
+    return ms ? duration_ms(ms) : "more than 5 s";
+}
+
 static void put_totals(struct top_page *p, const struct tree *s)
 {
     struct curve events, deliveries, connections;
@@ -226,10 +237,7 @@ static void put_totals(struct top_page *p, const struct tree *s)
     bool measured = tree_flag(tree_at(s, "latency"), "measured");
     put_formatted(p, PLAIN, "workers %s  sessions %s  channels %s%s%s", number(tree_number(s, "workers_count")),
                   number(tree_number(s, "sessions")), number(tree_number(s, "channels")),
-                  measured ? "  95 % written within " : "",
-                  !measured ? ""
-                  : latency ? duration_ms(latency)
-                            : "more than 5 s");
+                  measured ? "  95 % written within " : "", latency_text(measured, latency));
     put_line(p, PLAIN, "");
     put_curve(p, "connections", &connections);
     put_curve(p, "events/s", &events);
@@ -242,7 +250,8 @@ static void put_limit(struct top_page *p, const char *name, uint64_t value, uint
 {
     char bar[LIMIT_BAR + 1];
     size_t width = p->columns >= NARROW ? LIMIT_BAR : LIMIT_BAR / 4;
-    size_t full = limit ? (size_t)((value < limit ? value : limit) * width / limit) : 0;
+    uint64_t shown = value < limit ? value : limit;
+    size_t full = limit ? (size_t)(shown * width / limit) : 0;
     for (size_t i = 0; i < width; i++)
         bar[i] = i < full ? '#' : '.';
     bar[width] = '\0';

@@ -160,7 +160,9 @@ static char *read_token(const struct verb_call *call, int *status)
     const char *name = ((const struct publish_flags *)call->flags)->token_file;
     struct buf content = {0};
     FILE *file = name ? fopen(name, "re") : NULL;
-    int err = !name ? 0 : file ? read_all(file, &content) : -errno;
+    int err = name ? -errno : 0;
+    if (file)
+        err = read_all(file, &content);
     char *text = content.data;
     if (file)
         fclose(file);

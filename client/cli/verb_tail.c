@@ -120,7 +120,10 @@ static void on_open(void *context)
 
 static int status_of(const struct ssecast_source_error *error)
 {
-    return error->end == SSECAST_NO_CONTENT ? STATUS_OK : error->end == SSECAST_BAD_URL ? STATUS_USAGE : STATUS_FAILED;
+
+    if (error->end == SSECAST_NO_CONTENT)
+        return STATUS_OK;
+    return error->end == SSECAST_BAD_URL ? STATUS_USAGE : STATUS_FAILED;
 }
 
 static void on_error(void *context, const struct ssecast_source_error *error)

@@ -117,8 +117,11 @@ static void print_text(const struct ssecast_presence_event *e)
             show_text(stdout, slice_of(e->channels[i]));
         }
     }
-    if (*e->cause || e->present || e->inferred)
-        printf("  (%s)", *e->cause ? e->cause : e->present ? "already" : "missed");
+
+    if (*e->cause)
+        printf("  (%s)", e->cause);
+    else if (e->present || e->inferred)
+        printf("  (%s)", e->present ? "already" : "missed");
 }
 
 static void stop(struct watching *w, int status)

@@ -179,9 +179,16 @@ static void judge(const struct transfer *t, CURLcode result, const char *error, 
  * hold us up either. */
 static int patience(const struct transfer *t)
 {
-    uint32_t allowed = t->opened ? t->request->idle_ms : t->answered ? t->request->connect_ms : 0;
+    uint32_t allowed = t->answered ? t->request->connect_ms : 0;
+    if (t->opened)
+        allowed = t->request->idle_ms;
+    if (!allowed)
+        return -1;
+
     int64_t rest = t->heard_at + allowed - clock_ms();
-    return !allowed ? -1 : rest < 0 ? 0 : rest > INT_MAX ? INT_MAX : (int)rest;
+    if (rest < 0)
+        return 0;
+    return rest > INT_MAX ? INT_MAX : (int)rest;
 }
 
 static CURLcode result_of(CURLM *multi)

@@ -67,14 +67,3 @@ bool json_text_valid(struct slice text)
     struct json_text_scan s = {.lex = {.p = text.data, .end = text.data + text.len}};
     return text.len > 0 && value(&s) && s.lex.p == s.lex.end;
 }
-
-bool utf8_valid(struct slice text)
-{
-    while (text.len > 0) {
-        size_t len = utf8_sequence(text);
-        if (len == 0)
-            return false;
-        text = (struct slice){text.data + len, text.len - len};
-    }
-    return true;
-}

@@ -13,7 +13,4 @@
  * Escapes of surrogates need not come in pairs: the broker takes them so in `data`. */
 bool json_text_valid(struct slice text);
 
-/* True when every byte of text belongs to a valid UTF-8 sequence. */
-bool utf8_valid(struct slice text);
-
 #endif

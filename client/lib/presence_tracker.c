@@ -182,9 +182,12 @@ int tracker_page(struct presence_tracker *r, const struct presence_page *page)
     struct snapshot_page *pages = realloc(r->pages, (r->page_count + 1) * sizeof *pages);
     if (pages)
         r->pages = pages;
-    char *last = pages && page->more ? strdup(r->after ? r->after : "") : NULL;
+
+    const char *after = r->after ? r->after : "";
+    char *last = pages && page->more ? strdup(after) : NULL;
     if (!pages || (page->more && !last))
         return -ENOMEM;
+
     if (r->page_count == 0) {
         take_run(r, page->run);
         r->n = page->n;

@@ -115,7 +115,9 @@ struct draft {
 static struct draft begin(const struct ssecast_publisher *p)
 {
     struct draft d = {.ref = window_next_ref(p->window)};
-    d.err = p->closing ? -ECANCELED : d.ref ? 0 : -EAGAIN;
+    d.err = d.ref ? 0 : -EAGAIN;
+    if (p->closing)
+        d.err = -ECANCELED;
     return d;
 }
 
@@ -290,7 +292,9 @@ int ssecast_publisher_next_timeout(const struct ssecast_publisher *p)
     due = again < due ? again : due;
     if (link_is_woken(p->link) || due <= now)
         return 0;
-    return due == INT64_MAX ? -1 : due - now > INT_MAX ? INT_MAX : (int)(due - now);
+    if (due == INT64_MAX)
+        return -1;
+    return due - now > INT_MAX ? INT_MAX : (int)(due - now);
 }
 
 size_t ssecast_publisher_pending(const struct ssecast_publisher *p)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "base/name.h"
 #include "lib/json_text.h"
 #include "lib/reply_json.h"
 

@@ -10,9 +10,9 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "base/backoff.h"
 #include "base/buf.h"
 #include "base/clock.h"
-#include "base/backoff.h"
 #include "lib/decoder.h"
 #include "lib/http_stream.h"
 
@@ -330,13 +330,19 @@ static int result_of(enum ssecast_end end)
 /* An error of the decoder or the stream takes precedence over the result of the transfer. */
 static void judge(const struct ssecast_source *s, struct http_stream_outcome *outcome, int err)
 {
+    const char *message = "out of memory";
     if (!err && !s->expired)
         return;
-    outcome->end = !err ? SSECAST_EXPIRED : err == -EMSGSIZE ? SSECAST_TOO_LARGE : SSECAST_NO_MEMORY;
-    snprintf(outcome->message, sizeof outcome->message, "%s",
-             !err               ? "the token with which the stream was opened has expired"
-             : err == -EMSGSIZE ? "an event is larger than allowed"
-                                : "out of memory");
+
+    outcome->end = SSECAST_NO_MEMORY;
+    if (!err) {
+        outcome->end = SSECAST_EXPIRED;
+        message = "the token with which the stream was opened has expired";
+    } else if (err == -EMSGSIZE) {
+        outcome->end = SSECAST_TOO_LARGE;
+        message = "an event is larger than allowed";
+    }
+    snprintf(outcome->message, sizeof outcome->message, "%s", message);
 }
 
 /* Repeat until the source is closed or fails for good. */

@@ -7,7 +7,9 @@ static uint64_t doubled(const struct backoff *b)
     uint64_t wait = b->retry_ms > 0 ? b->retry_ms : 1, max = b->max_ms > b->retry_ms ? b->max_ms : b->retry_ms;
     for (uint32_t i = 1; i < b->failures && wait < max; i++)
         wait *= 2;
-    return b->failures < 2 ? b->retry_ms : wait < max ? wait : max;
+    if (b->failures < 2)
+        return b->retry_ms;
+    return wait < max ? wait : max;
 }
 
 uint64_t backoff_wait(const struct backoff *b, uint32_t random)

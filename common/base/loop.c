@@ -94,7 +94,9 @@ static int wait_time(const struct loop *l)
     if (due == INT64_MAX)
         return -1;
     int64_t left = due - clock_ms();
-    return left <= 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
+    if (left <= 0)
+        return 0;
+    return left > INT_MAX ? INT_MAX : (int)left;
 }
 
 static void fire_timers(struct loop *l)

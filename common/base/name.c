@@ -5,24 +5,55 @@ static bool in(unsigned char byte, unsigned low, unsigned high)
     return byte >= low && byte <= high;
 }
 
-/* The Unicode Standard, table 3-7: the second byte has a range of its own after some first
- * bytes. */
+/* The Unicode Standard, table 3-7: the length of the sequence that begins with this byte (0: none
+ * does), and the range of the second byte, which is smaller after some first bytes. */
+static size_t utf8_length(unsigned char first)
+{
+    if (in(first, 0xc2, 0xdf))
+        return 2;
+    if (in(first, 0xe0, 0xef))
+        return 3;
+    return in(first, 0xf0, 0xf4) ? 4 : 0;
+}
+
+static unsigned utf8_lowest(unsigned char first)
+{
+    if (first == 0xe0)
+        return 0xa0;
+    return first == 0xf0 ? 0x90 : 0x80;
+}
+
+static unsigned utf8_highest(unsigned char first)
+{
+    if (first == 0xed)
+        return 0x9f;
+    return first == 0xf4 ? 0x8f : 0xbf;
+}
+
 size_t utf8_sequence(struct slice text)
 {
     const unsigned char *p = (const unsigned char *)text.data;
     if (p[0] < 0x80)
         return 1;
-    size_t len = in(p[0], 0xc2, 0xdf) ? 2 : in(p[0], 0xe0, 0xef) ? 3 : in(p[0], 0xf0, 0xf4) ? 4 : 0;
-    if (!len || text.len < len)
-        return 0;
-    unsigned low = p[0] == 0xe0 ? 0xa0 : p[0] == 0xf0 ? 0x90 : 0x80;
-    unsigned high = p[0] == 0xed ? 0x9f : p[0] == 0xf4 ? 0x8f : 0xbf;
-    if (!in(p[1], low, high))
+
+    size_t len = utf8_length(p[0]);
+    if (!len || text.len < len || !in(p[1], utf8_lowest(p[0]), utf8_highest(p[0])))
         return 0;
     for (size_t i = 2; i < len; i++)
         if (!in(p[i], 0x80, 0xbf))
             return 0;
     return len;
+}
+
+bool utf8_valid(struct slice text)
+{
+    while (text.len > 0) {
+        size_t len = utf8_sequence(text);
+        if (len == 0)
+            return false;
+        text = (struct slice){text.data + len, text.len - len};
+    }
+    return true;
 }
 
 /* 1 to NAME_BYTES_MAX bytes of UTF-8 without control characters, but maybe tabs. */

@@ -35,6 +35,9 @@ bool key_name_valid(struct slice name);
  * none. text is not empty. */
 size_t utf8_sequence(struct slice text);
 
+/* True when every byte of text belongs to a valid UTF-8 sequence. */
+bool utf8_valid(struct slice text);
+
 /* True when this valid UTF-8 sequence of len bytes is safe to print on a terminal. Control
  * characters are not, and neither are characters that change the direction of text, which can
  * disguise it. */

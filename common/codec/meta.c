@@ -53,7 +53,9 @@ size_t meta_pack(struct slice value, char *out)
 /* The bytes that follow the first. */
 static size_t length_behind(unsigned char first)
 {
-    return first == PACKED_IPV4 ? 4 : first == PACKED_IPV6 ? 16 : first;
+    if (first == PACKED_IPV4)
+        return 4;
+    return first == PACKED_IPV6 ? 16 : first;
 }
 
 bool meta_valid(struct slice packed)

@@ -117,7 +117,9 @@ static int read_all(int fd, size_t max, char *out, size_t *len)
     do
         got = read(fd, out + *len, max + 1 - *len);
     while (got > 0 && (*len += (size_t)got) <= max);
-    return got < 0 ? -errno : got > 0 ? -EFBIG : 0;
+    if (got < 0)
+        return -errno;
+    return got > 0 ? -EFBIG : 0;
 }
 
 /* *out is the caller's to free, also on failure. */

@@ -178,7 +178,10 @@ static const struct stat_row heard_rows[HEARD_NUMBERS] = {
 static uint64_t heard_number(const struct metrics_worker *w, int number)
 {
     int64_t ms = number == LAG_MS ? w->lag_ms : w->silent_ms;
-    return number == LAG_EVENTS ? w->lag_events : ms > 0 ? (uint64_t)ms : 0;
+
+    if (number == LAG_EVENTS)
+        return w->lag_events;
+    return ms > 0 ? (uint64_t)ms : 0;
 }
 
 static void put_heard(struct metrics *m, int number, const struct metrics_worker *workers, size_t count)

@@ -330,8 +330,10 @@ static bool get_time(const struct json_in *claims, const char *name, int64_t *ms
 {
     const struct json_in *value = json_in_member(claims, name);
     double at = json_in_number(value) * 1000;
-    if (value)
-        *ms = at >= (double)FAR_MS ? FAR_MS : at <= 1 ? 1 : (int64_t)at;
+    if (value && at >= (double)FAR_MS)
+        *ms = FAR_MS;
+    else if (value)
+        *ms = at <= 1 ? 1 : (int64_t)at;
     return !value || json_in_is_number(value);
 }
 
@@ -877,5 +879,8 @@ const struct token_refusal *token_refusal(enum token_verdict verdict)
                                                  "token_expired", "the token has expired"};
     static const struct token_refusal invalid = {"Bearer error=\"invalid_token\"", "invalid_token",
                                                  "the token is not accepted"};
-    return verdict == TOKEN_MISSING ? &missing : verdict == TOKEN_EXPIRED ? &expired : &invalid;
+
+    if (verdict == TOKEN_MISSING)
+        return &missing;
+    return verdict == TOKEN_EXPIRED ? &expired : &invalid;
 }

@@ -371,7 +371,9 @@ void intake_cgi_body(const struct intakes *set, int fd, int stop_fd, int timeout
     uint64_t length = params_content_length(params);
     size_t max = set->body_max(set->context, params);
     length = length == UINT64_MAX ? 0 : length; /* CGI has no body without its length */
-    params->body_state = !max ? BODY_NONE : length > max ? BODY_TOO_LARGE : BODY_NO_ROOM;
+    params->body_state = length > max ? BODY_TOO_LARGE : BODY_NO_ROOM;
+    if (!max)
+        params->body_state = BODY_NONE;
     if (length > max || !(params->body = malloc((size_t)length + 1))) {
         drop_until(fd, stop_fd, until, length);
         return;

@@ -37,7 +37,10 @@ static void length_byte(struct record_pairs *s, unsigned char byte)
 {
     bool first = s->bytes == 0, is_long = first && byte & 0x80;
     s->reading = s->reading << 8 | (is_long ? byte & 0x7fu : byte);
-    s->bytes = is_long ? 3 : first ? 0 : s->bytes - 1;
+    if (is_long)
+        s->bytes = 3;
+    else
+        s->bytes = first ? 0 : s->bytes - 1;
     if (s->bytes)
         return;
     s->length += s->reading;
@@ -51,7 +54,8 @@ static void length_byte(struct record_pairs *s, unsigned char byte)
 static void scan_pairs(struct record_pairs *s, const unsigned char *p, size_t len)
 {
     while (len) {
-        size_t n = s->skip == 0 ? 1 : s->skip < len ? s->skip : len;
+        size_t n = s->skip ? s->skip : 1;
+        n = n < len ? n : len;
         if (s->skip)
             s->skip -= n;
         else
@@ -216,7 +220,9 @@ enum record_progress record_scan(struct record_scan *s, struct slice bytes)
         if (s->params_done && !s->params_end)
             s->params_end = s->at;
     }
-    return s->body_done ? RECORD_COMPLETE : s->params_done ? RECORD_PARAMS : RECORD_PARTIAL;
+    if (s->body_done)
+        return RECORD_COMPLETE;
+    return s->params_done ? RECORD_PARAMS : RECORD_PARTIAL;
 }
 
 /* --- a body --- */

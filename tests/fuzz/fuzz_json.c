@@ -4,6 +4,7 @@
  * Input: one text. */
 #include <jansson.h>
 
+#include "base/name.h"
 #include "codec/json.h"
 #include "codec/json_reduce.h"
 #include "codec/json_scan.h"

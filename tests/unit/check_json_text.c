@@ -124,16 +124,6 @@ START_TEST(depth_is_bounded)
 }
 END_TEST
 
-START_TEST(utf8_is_told)
-{
-    ck_assert(utf8_valid(S("")));
-    ck_assert(utf8_valid(S("a\0\xc3\xa9\xf0\x9f\x98\x80")));
-    ck_assert(!utf8_valid(S("a\xc3")));
-    ck_assert(!utf8_valid(S("\xc0\x80")));
-    ck_assert(!utf8_valid(S("\xed\xa0\x80")));
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("json_text");
@@ -142,6 +132,5 @@ int main(void)
     tcase_add_loop_test(tests, anything_else_is_not, 0, (int)(sizeof bad / sizeof *bad));
     tcase_add_test(tests, a_piece_of_a_value_is_not);
     tcase_add_test(tests, depth_is_bounded);
-    tcase_add_test(tests, utf8_is_told);
     return run_suite(suite);
 }

@@ -129,6 +129,16 @@ START_TEST(a_sequence_is_not_read_past_its_end)
 }
 END_TEST
 
+START_TEST(utf8_is_told)
+{
+    ck_assert(utf8_valid(S("")));
+    ck_assert(utf8_valid(S("a\0\xc3\xa9\xf0\x9f\x98\x80")));
+    ck_assert(!utf8_valid(S("a\xc3")));
+    ck_assert(!utf8_valid(S("\xc0\x80")));
+    ck_assert(!utf8_valid(S("\xed\xa0\x80")));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("name");
@@ -139,5 +149,6 @@ int main(void)
     tcase_add_loop_test(tests, a_cursor_comes_back_from_a_header_as_it_was, 0, COUNT(cursors));
     tcase_add_test(tests, an_own_id_has_255_bytes_at_most);
     tcase_add_test(tests, a_sequence_is_not_read_past_its_end);
+    tcase_add_test(tests, utf8_is_told);
     return run_suite(suite);
 }
