@@ -9,21 +9,20 @@
 #include "base/clock.h"
 #include "base/must.h"
 #include "log/jetstream.h"
+#include "log/journal_offer.h"
 #include "ops/log.h"
 
 #define API "$JS.API."
 #define SUBJECT_MAX 256
 
 #define HEARTBEAT_MS 1000
-#define SILENCE_MS 2500    /* without a heartbeat: the consumer is gone */
-#define BEHIND_MS 3000     /* behind and without a message: the server of the consumer lacks the rest */
-#define QUIET_MS 5000      /* without a message: request the end of the stream from the leader */
-#define ANSWER_MS 2000     /* an unanswered request is repeated */
-#define PAUSE_MS 250       /* after an error */
-#define REOPEN_MS 2000     /* between attempts to connect after a server refused the connection */
-#define RESEND_MS 1000     /* an unanswered offer is sent again: only one of them can be stored */
-#define UNAVAILABLE_MS 100 /* likewise when no server could store it */
-#define OVERTAKEN_MS 300   /* the message that overtook us must arrive; else the consumer is broken */
+#define SILENCE_MS 2500 /* without a heartbeat: the consumer is gone */
+#define BEHIND_MS 3000  /* behind and without a message: the server of the consumer lacks the rest */
+#define QUIET_MS 5000   /* without a message: request the end of the stream from the leader */
+#define ANSWER_MS 2000  /* an unanswered request is repeated */
+#define PAUSE_MS 250    /* after an error */
+#define REOPEN_MS 2000  /* between attempts to connect after a server refused the connection */
+#define END_MS 1000     /* an unanswered request for the end is repeated */
 
 #define STREAM_BATCHES 32u   /* a new stream holds at least this number, of any size, ... */
 #define STREAM_AGE_MS 60000u /* ... for at least this time */
@@ -66,15 +65,7 @@ struct journal {
     struct batch_name overlap_name; /* ... which must hold this batch */
     int64_t last_ms;                /* unix time of the last message */
 
-    struct buf offer; /* the pending batch; no data: none */
-    struct batch_name offered;
-    uint64_t offer_offset;
-    uint64_t offers, sends; /* so far */
-    uint64_t first_send;    /* of this batch: answers with a lower number are stale */
-    bool sent;
-    int64_t offered_us;   /* clock_us() */
-    int64_t resend_at;    /* clock_ms() */
-    int64_t overtaken_at; /* the server reported it; 0: it did not */
+    struct journal_offer offer;
     struct store_stats stats;
 };
 
@@ -243,16 +234,6 @@ static void lose_stream(struct journal *j, const char *how)
     j->lost = true;
 }
 
-static void end_offer(struct journal *j)
-{
-    buf_release(&j->offer);
-}
-
-static bool is_pending(const struct journal *j)
-{
-    return j->offer.data != NULL;
-}
-
 /* --- answers --- */
 
 static void report_settings(struct journal *j, const struct jetstream_reply *r)
@@ -392,74 +373,61 @@ static void on_checked(struct journal *j, const struct jetstream_reply *r, int64
 static void send_offer(struct journal *j, int64_t now)
 {
     char reply[SUBJECT_MAX], expected[24];
-    put_reply_subject(j, 'a', ++j->sends, reply);
-    snprintf(expected, sizeof expected, "%" PRIu64, j->offer_offset);
-    struct slice message = {j->offer.data, j->offer.len};
-    if (nats_link_send(j->link, j->config.stream, reply, "Nats-Expected-Last-Sequence", expected, message) == 0)
-        j->sent = true;
-    j->resend_at = now + RESEND_MS;
+    put_reply_subject(j, 'a', offer_next_send(&j->offer), reply);
+    snprintf(expected, sizeof expected, "%" PRIu64, j->offer.offset);
+
+    struct slice message = buf_slice(&j->offer.message);
+    int err = nats_link_send(j->link, j->config.stream, reply, "Nats-Expected-Last-Sequence", expected, message);
+    offer_note_send(&j->offer, err == 0, now);
 }
 
 void journal_offer(struct journal *j, struct buf *message, struct batch *t, int64_t now)
 {
-    t->name = (struct batch_name){j->config.broker, ++j->offers};
     t->predecessor = j->last;
     t->offset = j->offset;
-    batch_put_header(message->data, t);
-    j->offer = *message;
-    *message = (struct buf){0};
-    j->offered = t->name;
-    j->offer_offset = j->offset;
-    j->offered_us = clock_us();
-    j->first_send = j->sends + 1;
-    j->sent = false;
-    j->overtaken_at = 0;
+    offer_begin(&j->offer, message, t, j->config.broker, clock_us());
     send_offer(j, now);
 }
 
 bool journal_give_up(struct journal *j)
 {
     j->stats.failures++;
-    end_offer(j);
-    if (j->sent)
+    offer_end(&j->offer);
+    if (j->offer.sent)
         require_check(j); /* a leader without a majority may have stored it alone */
-    return !j->sent;
+    return !j->offer.sent;
 }
 
-static void accept_own(struct journal *j, uint64_t sequence, int64_t unix_ms)
+/* Our batch is stored, as message `sequence`. */
+static void accept_offer(struct journal *j, uint64_t sequence, int64_t unix_ms)
 {
     j->offset = j->last_offset = sequence;
-    j->last = j->offered;
+    j->last = j->offer.name;
     j->last_ms = unix_ms;
     j->stats.commits++;
-    j->stats.commit_us += (uint64_t)(clock_us() - j->offered_us);
-    end_offer(j);
+    j->stats.commit_us += (uint64_t)(clock_us() - j->offer.began_us);
+    offer_end(&j->offer);
 }
 
 static enum journal_news on_acknowledged(struct journal *j, uint64_t number, const struct nats_link_message *m,
                                          int64_t now)
 {
     struct jetstream_reply r;
-    if (!is_pending(j) || number < j->first_send)
-        return JOURNAL_NOTHING;
-    if (m->status || jetstream_get_reply(m->data, &r) != 0 || r.code >= 500) {
-        if (number == j->sends)
-            j->resend_at = now + UNAVAILABLE_MS;
-        return JOURNAL_NOTHING;
-    }
-    if (!r.code && r.sequence == j->offer_offset + 1) {
-        accept_own(j, r.sequence, clock_unix_ms());
+    bool answered = !m->status && jetstream_get_reply(m->data, &r) == 0;
+
+    switch (offer_judge(&j->offer, number, answered ? &r : NULL, now)) {
+    case OFFER_STORED:
+        accept_offer(j, r.sequence, clock_unix_ms());
         return JOURNAL_STORED;
+    case OFFER_REFUSED:
+        snprintf(j->why, sizeof j->why, "%.200s", r.why);
+        j->stats.failures++;
+        offer_end(&j->offer);
+        return JOURNAL_REFUSED;
+    case OFFER_UNDECIDED:
+        break;
     }
-    if (!r.code || r.error == JETSTREAM_WRONG_LAST_SEQUENCE) { /* the stream will deliver the message that was first */
-        j->overtaken_at = j->overtaken_at ? j->overtaken_at : now;
-        j->resend_at = INT64_MAX;
-        return JOURNAL_NOTHING;
-    }
-    snprintf(j->why, sizeof j->why, "%.200s", r.why);
-    j->stats.failures++;
-    end_offer(j);
-    return JOURNAL_REFUSED;
+    return JOURNAL_NOTHING;
 }
 
 static enum journal_news on_end(struct journal *j, uint64_t number, const struct nats_link_message *m, int64_t now)
@@ -532,13 +500,13 @@ static enum journal_news read_next(struct journal *j, const struct jetstream_del
                                    struct journal_batch *out)
 {
     bool is_batch = batch_get(message, &out->batch) == 0 && out->batch.offset + 1 == d->sequence;
-    bool rival = is_pending(j) && d->sequence > j->offer_offset;
-    if (rival && is_batch && batch_same_name(&out->batch.name, &j->offered)) {
-        accept_own(j, d->sequence, d->unix_ms);
+    bool rival = offer_meets(&j->offer, d->sequence);
+    if (rival && is_batch && batch_same_name(&out->batch.name, &j->offer.name)) {
+        accept_offer(j, d->sequence, d->unix_ms);
         return JOURNAL_STORED;
     }
     if (rival)
-        end_offer(j);
+        offer_end(&j->offer);
     j->offset = d->sequence;
     j->last_ms = d->unix_ms;
     if (!is_batch) {
@@ -622,8 +590,7 @@ static void on_disconnected(struct journal *j)
 static void on_connected(struct journal *j, int64_t now)
 {
     inspect_stream(j, now);
-    if (is_pending(j) && !j->overtaken_at)
-        j->resend_at = now;
+    offer_hurry(&j->offer, now);
 }
 
 enum journal_news journal_next(struct journal *j, int64_t now, struct journal_batch *out)
@@ -646,8 +613,7 @@ enum journal_news journal_next(struct journal *j, int64_t now, struct journal_ba
         check_leader(j, now);
     if (news || !j->lost)
         return news;
-    if (is_pending(j))
-        end_offer(j);
+    offer_end(&j->offer);
     j->lost = false;
     return JOURNAL_LOST;
 }
@@ -656,7 +622,7 @@ static bool is_stuck(const struct journal *j, int64_t now)
 {
     if (j->stage == READING)
         return now - j->heard_at >= SILENCE_MS || (!has_read_all(j) && now - j->moved_at >= BEHIND_MS) ||
-               (is_pending(j) && j->overtaken_at && now - j->overtaken_at >= OVERTAKEN_MS);
+               offer_is_stuck(&j->offer, now);
     return now - j->requested_at >= (j->stage == PAUSED ? PAUSE_MS : ANSWER_MS);
 }
 
@@ -676,8 +642,7 @@ static void try_again(struct journal *j, int64_t now)
 {
     if (j->stage != READING && j->stage != PAUSED)
         report_silence(j);
-    if (j->overtaken_at)
-        j->overtaken_at = now;
+    offer_wait_again(&j->offer, now);
     inspect_stream(j, now);
 }
 
@@ -686,7 +651,7 @@ static void try_again(struct journal *j, int64_t now)
 static bool is_end_due(const struct journal *j, int64_t now)
 {
     if (j->end_requested)
-        return now - j->end_requested_at >= RESEND_MS;
+        return now - j->end_requested_at >= END_MS;
     return has_read_all(j) && now - j->moved_at >= QUIET_MS && now - j->end_requested_at >= QUIET_MS;
 }
 
@@ -709,7 +674,7 @@ void journal_tick(struct journal *j, int64_t now)
         try_again(j, now);
     if (j->check_offset && now - j->check_at >= ANSWER_MS)
         check_again(j, now);
-    if (is_pending(j) && now >= j->resend_at)
+    if (offer_due(&j->offer, now))
         send_offer(j, now);
     if (is_end_due(j, now))
         journal_request_end(j, now);
@@ -737,7 +702,7 @@ void journal_free(struct journal **j)
     if (!*j)
         return;
     disconnect_link(*j);
-    buf_release(&(*j)->offer);
+    offer_end(&(*j)->offer);
     free(*j);
     *j = NULL;
 }
