@@ -412,7 +412,7 @@ static void accept_offer(struct journal *j, uint64_t sequence, int64_t unix_ms)
 static enum journal_news on_acknowledged(struct journal *j, uint64_t number, const struct nats_link_message *m,
                                          int64_t now)
 {
-    struct jetstream_reply r;
+    struct jetstream_reply r = {0};
     bool answered = !m->status && jetstream_get_reply(m->data, &r) == 0;
 
     switch (offer_judge(&j->offer, number, answered ? &r : NULL, now)) {
