@@ -145,7 +145,7 @@ unit: $(UNIT) ## build and run the unit tests
 # Fuzzing: tests/fuzz/fuzz_<module>.c, one program each, with libFuzzer and the sanitizers of clang in a build folder of their own.
 # Their seeds, and every input that ever found something, are in tests/fuzz/corpus.
 FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/libworker.a $(BUILD)/libbroker.a $(BUILD)/libclient.a $(BUILD)/libcommon.a
+$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/libworker.a $(BUILD)/libbroker.a $(BUILD)/libbridges.a $(BUILD)/libclient.a $(BUILD)/libcommon.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer $^ $(WORKER_LIBS) $(BROKER_LIBS) $(CLIENT_LIBS) -o $@
 $(BUILD)/obj/tests/fuzz/%.o: ALL_CPPFLAGS += $(PARTS)
@@ -304,6 +304,7 @@ TEST_SOURCES := $(wildcard tests/unit/*.c tests/fuzz/*.c tests/bench/*.c)
 TIDY := file=$$1; shift; found=$$(clang-tidy --quiet --warnings-as-errors="*" "$$file" -- "$$@" 2>&1) || { echo "$$found"; exit 1; }
 lint: deps-lint ## clang-tidy, cppcheck, layout, and the words of texts (.clang-tidy, tests/lint)
 	@tests/lint/words
+	@tests/lint/house --check
 	@$(MAKE) --no-print-directory layers
 	printf '%s\n' $(SOURCES) $(TEST_SOURCES) | xargs -P $(JOBS) -I{} sh -c '$(TIDY)' sh {} -std=c17 $(ALL_CPPFLAGS) $(PARTS) $(PGSQL_INCLUDE) -Itests/unit
 	cppcheck --quiet '-DSLIST_FOREACH(v,h,f)=for((v)=(h)->slh_first;v;(v)=(v)->f.sle_next)' --error-exitcode=1 --std=c11 --enable=warning,performance,portability --inline-suppr \
