@@ -125,7 +125,8 @@ static int read_event(const struct command_context *c, const struct grant *grant
 {
     const char *field = NULL;
     bool has_except;
-    *spec = (struct event_spec){.kind = EVENT_MESSAGE, .time_ms = c->now_ms, .publisher = grant->publisher};
+    *spec = (struct event_spec){
+        .kind = EVENT_MESSAGE, .time_ms = c->now_ms, .publisher = grant->publisher, .limited = grant->limited};
     int err = read_data(o, payload, &spec->data, &field, fault);
     err = err ? err : check_size(c, o, field, spec->data, fault);
     err = err ? err : read_event_name(o, &spec->event, fault);
@@ -142,9 +143,18 @@ static int read_event(const struct command_context *c, const struct grant *grant
 
 /* --- appending --- */
 
-static int state_fault(const struct command_context *c, struct json_fault *fault)
+static int state_fault(const struct command_context *c, const struct event_spec *spec, struct json_fault *fault)
 {
     const struct state *state = sequence_state(c->sequence);
+    struct state_limits kept = state_limits_of_limited(&c->limits.state);
+    if (spec->limited)
+        return json_fault(
+            fault, CODE_STATE_FULL,
+            "the state has no room for this key: a key or token with limits may set it while the state "
+            "has at most %llu keys and %llu bytes, three quarters of --state-events and --state-bytes (in "
+            "a cluster also of the share of --history-bytes); remove keys, or give them a `ttl`",
+            (unsigned long long)kept.events, (unsigned long long)kept.bytes);
+
     return json_fault(fault, CODE_STATE_FULL,
                       "the state has no room for this key: it has %llu keys of %llu (--state-events) and %llu bytes of "
                       "%llu (--state-bytes); in a cluster all keys have at most an eighth of --history-bytes, which is "
@@ -154,10 +164,11 @@ static int state_fault(const struct command_context *c, struct json_fault *fault
                       (unsigned long long)c->history_bytes);
 }
 
-static int store_fault(const struct command_context *c, int err, struct json_fault *fault)
+static int store_fault(const struct command_context *c, int err, const struct event_spec *spec,
+                       struct json_fault *fault)
 {
     if (err == -EDQUOT)
-        return state_fault(c, fault);
+        return state_fault(c, spec, fault);
     if (err == -ENOSPC)
         return json_fault(fault, CODE_STORE_FAILED, "an event is too large to be retained; --history-bytes is %llu",
                           (unsigned long long)c->history_bytes);
@@ -174,7 +185,7 @@ static int append_all(const struct command_context *c, struct event_spec *specs,
         if (!err)
             continue;
         sequence_rollback(c->sequence, before);
-        return store_fault(c, err, fault);
+        return store_fault(c, err, &specs[i], fault);
     }
     c->counters[PUBLISHES]++;
     for (size_t i = 0; i < count; i++)
@@ -234,7 +245,7 @@ static int run_batch(const struct command_context *c, const struct grant *grant,
 {
     struct event_spec *specs = calloc(count, sizeof *specs);
     struct sequenced *done = calloc(count, sizeof *done);
-    int err = specs && done ? read_events(c, grant, items, count, specs, fault) : store_fault(c, -ENOMEM, fault);
+    int err = specs && done ? read_events(c, grant, items, count, specs, fault) : store_fault(c, -ENOMEM, NULL, fault);
     if (!err)
         err = append_all(c, specs, count, done, fault);
     if (!err)

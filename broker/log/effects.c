@@ -133,9 +133,12 @@ size_t effects_batch_bytes(const struct effects *f, const struct event *e)
 
 /* --- provisional changes --- */
 
-int effects_admit(const struct effects *f, const struct event *e)
+int effects_admit(const struct effects *f, const struct event *e, bool limited)
 {
-    return state_has_room(f->state, e, &f->state_limits) ? 0 : -EDQUOT;
+    struct state_limits limits = f->state_limits;
+    if (limited)
+        limits = state_limits_of_limited(&limits);
+    return state_has_room(f->state, e, &limits) ? 0 : -EDQUOT;
 }
 
 static int apply_bans(struct effects *f, const struct event *e)

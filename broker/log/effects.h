@@ -51,8 +51,9 @@ size_t effects_batch_bytes(const struct effects *f, const struct event *e);
 
 /* --- provisional changes --- */
 
-/* 0, or -EDQUOT when the state has no room for the key of e. */
-int effects_admit(const struct effects *f, const struct event *e);
+/* 0, or -EDQUOT when the state has no room for the key of e. limited: its publisher has limits, and
+ * may not fill the state. */
+int effects_admit(const struct effects *f, const struct event *e, bool limited);
 
 /* Apply an event that is being appended. 0; -E2BIG when there would be too many bans; -EFBIG when
  * their names would exceed their share of the log; -ENOMEM. On an error call effects_rollback(). */

@@ -246,10 +246,10 @@ static bool was_shown(const struct sequence *s, struct slice id)
     return id.len && history_find_cursor(s->history, id, &seq) != CURSOR_UNKNOWN;
 }
 
-static int append(struct sequence *s, struct event *e)
+static int append(struct sequence *s, struct event *e, bool limited)
 {
     uint64_t before = history_head(s->history);
-    int err = effects_admit(s->effects, e);
+    int err = effects_admit(s->effects, e, limited);
     err = err ? err : keep(s, e);
     if (err)
         return err;
@@ -271,7 +271,7 @@ int sequence_append(struct sequence *s, struct event_spec *spec, struct sequence
     spec->seq = out->seq;
     spec->seq_as_id = was_shown(s, spec->id);
     struct event *e = event_new(spec);
-    int err = e ? append(s, e) : -ENOMEM;
+    int err = e ? append(s, e, spec->limited) : -ENOMEM;
     event_unref(&e);
     return err;
 }

@@ -507,6 +507,18 @@ int state_apply(struct state *s, struct event *e)
     return e->key.len ? apply_one(s, e) : 0;
 }
 
+/* Rounded up, so that no limit becomes 0, which can mean that there is none. */
+static uint64_t three_quarters(uint64_t n)
+{
+    return n - n / 4;
+}
+
+struct state_limits state_limits_of_limited(const struct state_limits *limits)
+{
+    return (struct state_limits){three_quarters(limits->events), three_quarters(limits->bytes),
+                                 three_quarters(limits->logged)};
+}
+
 bool state_has_room(const struct state *s, const struct event *e, const struct state_limits *limits)
 {
     uint64_t members;

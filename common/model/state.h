@@ -33,6 +33,10 @@ struct state_limits {
     uint64_t logged; /* of entries alone, as a log has them again; 0: no limit */
 };
 
+/* What publishers with limits may fill: three quarters. So they cannot keep the others from setting
+ * keys. */
+struct state_limits state_limits_of_limited(const struct state_limits *limits);
+
 /* An empty state. NULL when out of memory. */
 struct state *state_new(void);
 

@@ -9,7 +9,10 @@ import zmq
 from support.broker import Broker
 from support.clocks import set_clock
 from support.disk import FileLimit
+from support.keys import Keys
+from support.commands import Commands
 from support.nats import SERVER, NatsClient, NatsServer
+from support.ports import free_port
 from support.store import Dump
 from support.waiting import wait_until
 
@@ -71,6 +74,44 @@ def again(broker):
     broker.kill()
     broker.start()
     return broker.commands()
+
+
+# All stores
+
+@pytest.fixture(params=["memory", "store", pytest.param("journal", marks=needs_nats)])
+def any_store(request, bench):
+    """The options of a broker for this store."""
+    if request.param == "journal":
+        return {"store": f"nats://{NatsServer(bench, 'nats').start().address}", "store_replicas": 1}
+    return {"store": bench.folder / "history"} if request.param == "store" else {}
+
+
+def test_a_publisher_with_limits_cannot_fill_the_state(bench, any_store):
+    keys, tcp = Keys(bench.folder), f"tcp://127.0.0.1:{free_port()}"
+    shop = keys.add("publisher", "shop", "channels=shop:*")
+    broker = Broker(bench, commands=[f"ipc://{bench.folder}/commands", tcp], state_events=8, **keys.broker_options(), **any_store)
+    broker.start()
+    to = {"channels": ["shop:1"]}
+    with broker.commands() as others, Commands(tcp, shop) as limited:
+        batch = limited.ask({"op": "publish", "events": [{"data": n, "key": f"k{n}", "to": to} for n in range(7)]})
+        assert batch["error"] == "state_full" and not state(others), "of a batch all events are published, or none"
+        for n in range(6):
+            put(limited, f"k{n}", n, to=to)
+        reply = limited.ask({"op": "publish", "data": 6, "key": "k6", "to": to})
+        assert reply["error"] == "state_full" and "6 keys" in reply["message"] and "with limits" in reply["message"]
+        put(limited, "k0", "again", to=to)
+        put(others, "a", 1)
+        put(others, "b", 1)
+        assert others.ask({"op": "publish", "data": 1, "key": "c"})["error"] == "state_full"
+        put(limited, "k0", "", to=to, remove=True)
+        assert limited.ask({"op": "publish", "data": 6, "key": "k6", "to": to})["error"] == "state_full"
+        before = state(others)
+        assert len(before) == 7
+    broker.restart()
+    with broker.commands() as others, Commands(tcp, shop) as limited:
+        assert state(others) == (before if any_store else {})
+        if any_store:
+            assert limited.ask({"op": "publish", "data": 6, "key": "k6", "to": to})["error"] == "state_full"
 
 
 # A store of one broker

@@ -44,14 +44,19 @@ static struct event *make(const char *key, const char *banned, size_t bytes)
 }
 
 /* Admit and apply it. 0 or an error, which changed nothing. */
-static int apply(struct event *e)
+static int apply_by(struct event *e, bool limited)
 {
-    int err = effects_admit(effects, e);
+    int err = effects_admit(effects, e, limited);
     err = err ? err : effects_apply(effects, e);
     if (err)
         effects_rollback(effects, e->seq - 1);
     event_unref(&e);
     return err;
+}
+
+static int apply(struct event *e)
+{
+    return apply_by(e, false);
 }
 
 /* The log has n more events. */
@@ -129,6 +134,35 @@ START_TEST(a_journal_has_a_share_for_keys_and_others_do_not_care)
 }
 END_TEST
 
+/* The number of keys, of 50,000 bytes each, that publishers can set, beside those that are there. */
+static int set_keys(char first, bool limited)
+{
+    int count = 0;
+    char key[] = {first, '\0'};
+    while (key[0] <= 'z' && apply_by(make(key, NULL, 50000), limited) == 0) {
+        key[0]++;
+        count++;
+    }
+    return count;
+}
+
+START_TEST(publishers_with_limits_leave_a_quarter_of_each_bound)
+{
+    static const struct state_limits bounds[] = {
+        {.events = 8, .bytes = UINT64_MAX},
+        {.events = UINT64_MAX, .bytes = (uint64_t)8 * 51000},
+        {.events = UINT64_MAX, .bytes = UINT64_MAX}, /* a journal's share */
+    };
+    effects_rewrite(effects, _i == 2 ? REWRITE_ALL : REWRITE_BANS);
+    effects_limit_state(effects, &bounds[_i]);
+
+    int limited = set_keys('a', true), others = set_keys('A', false), all = limited + others;
+    ck_assert_msg(limited > 0 && limited <= (all * 3 + 3) / 4 && limited >= all / 2, "%d of %d", limited, all);
+    ck_assert_int_eq(apply_by(make("z", NULL, 50000), true), -EDQUOT);
+    ck_assert_int_eq(apply_by(make("a", NULL, 40000), true), 0);
+}
+END_TEST
+
 START_TEST(a_key_takes_room_for_its_record_in_a_journal)
 {
     struct event *plain = make(NULL, NULL, 1), *keyed = make("a", NULL, 1);
@@ -186,6 +220,7 @@ int main(void)
     tcase_add_loop_test(tests, with_a_store_bans_are_due_and_with_a_journal_keys_too, 0, 2);
     tcase_add_test(tests, a_quarter_ends_when_its_time_is_over);
     tcase_add_loop_test(tests, a_journal_has_a_share_for_keys_and_others_do_not_care, 0, 2);
+    tcase_add_loop_test(tests, publishers_with_limits_leave_a_quarter_of_each_bound, 0, 3);
     tcase_add_test(tests, a_key_takes_room_for_its_record_in_a_journal);
     tcase_add_test(tests, limits_refuse_and_what_was_applied_can_be_taken_back);
     tcase_add_test(tests, the_last_batch_of_a_journal_can_be_undone);
