@@ -240,6 +240,17 @@ bool pattern_prefix(const struct pattern *p, enum topic_form form, struct slice 
     return true;
 }
 
+#define WEIGHT_STEPS 24u /* a pattern with fewer has the weight 1 */
+#define WEIGHT_BYTES 8u  /* of literal text that cost as much as a step */
+_Static_assert((PROGRAM_STEPS_MAX + PROGRAM_TEXT_MAX / WEIGHT_BYTES) / WEIGHT_STEPS + 1 == PATTERN_WEIGHT_MAX,
+               "no pattern is heavier");
+
+unsigned pattern_weight(const struct pattern *p)
+{
+    size_t text = (size_t)(p->identity - p->literals), steps = p->count + text / WEIGHT_BYTES;
+    return 1 + (unsigned)(steps / WEIGHT_STEPS);
+}
+
 /* What is literal at the beginning is compared as it is. */
 static bool matches(const struct pattern *p, struct topic *t, enum topic_form form)
 {

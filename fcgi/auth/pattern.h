@@ -64,6 +64,10 @@ bool topic_form(struct topic *t, enum topic_form form, struct slice *text);
 /* The text with which every topic begins that p matches in this form. False: it matches none. */
 bool pattern_prefix(const struct pattern *p, enum topic_form form, struct slice *prefix);
 
+/* What a comparison costs, in units of a short pattern: 1 to PATTERN_WEIGHT_MAX. */
+#define PATTERN_WEIGHT_MAX 10u
+unsigned pattern_weight(const struct pattern *p);
+
 bool pattern_matches_topic(const struct pattern *p, struct topic *t);
 
 #endif

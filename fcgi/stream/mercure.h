@@ -21,7 +21,7 @@ struct mercure_rules {
     bool anonymous;    /* who brings no token is sent what is public */
     size_t max_topics; /* of one subscriber or update */
     size_t max_topic_bytes;
-    size_t max_patterns;  /* of all streams, each counted once */
+    size_t max_patterns;  /* weight of those of all streams, each counted once */
     size_t publish_bytes; /* the largest form */
     const struct option_list *cors_origins;
 };

@@ -35,11 +35,12 @@ static struct stream *displaced_by(const struct streams *set, struct slice sessi
     return registry_session_oldest(set->registry, session);
 }
 
-/* Are there more patterns than accepted, with those of r? */
+/* Would there be more patterns than accepted, with those of r? A long one counts several times, so
+ * that the limit bounds what an update costs. */
 static bool patterns_full(const struct streams *set, const struct request *r)
 {
-    size_t more = r->patterns ? registry_new_patterns(set->registry, r->patterns) : 0;
-    return more && registry_pattern_count(set->registry) + more > set->mercure.max_patterns;
+    size_t more = r->patterns ? registry_new_pattern_weight(set->registry, r->patterns) : 0;
+    return more && registry_pattern_weight(set->registry) + more > set->mercure.max_patterns;
 }
 
 /* Whether a new stream may open. The caller counts and logs a refusal. */

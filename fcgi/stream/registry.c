@@ -30,6 +30,7 @@ struct registry {
     struct table *sessions, *channels; /* name -> struct group */
     struct table *patterns;            /* identity -> struct pattern_group */
     struct pattern_index *index;       /* of patterns */
+    size_t pattern_weight;             /* of patterns, each once */
     struct registry_entry **slots;
     uint32_t *free_slots; /* a stack of them */
     uint32_t slot_cap, free_count;
@@ -131,6 +132,8 @@ static void drop_pattern(struct registry *r, struct pattern_group *g)
 {
     MUST(g->group.count == 0 && !r->routing);
     pattern_index_remove(r->index, &g->index);
+    MUST(r->pattern_weight >= pattern_weight(g->pattern));
+    r->pattern_weight -= pattern_weight(g->pattern);
     pattern_unref(&g->pattern);
     table_remove(r->patterns, g);
 }
@@ -159,6 +162,7 @@ static int join_pattern(struct registry *r, struct pattern *pattern, struct memb
             return -ENOMEM;
         }
         g->pattern = pattern_ref(pattern);
+        r->pattern_weight += pattern_weight(pattern);
     }
     g->group.kind = GROUP_PATTERN;
     group_enter(&g->group, m);
@@ -223,22 +227,25 @@ int registry_add_patterns(struct registry *r, struct registry_entry *entry, cons
     entry->pattern_count = (uint32_t)patterns->count;
     for (size_t i = 0; !err && i < patterns->count; i++) {
         entry->patterns[i].member = entry;
+        entry->pattern_weight += pattern_weight(patterns->items[i].pattern);
         err = join_pattern(r, patterns->items[i].pattern, &entry->patterns[i]);
     }
     return err;
 }
 
-size_t registry_pattern_count(const struct registry *r)
+size_t registry_pattern_weight(const struct registry *r)
 {
-    return table_count(r->patterns);
+    MUST(r->pattern_weight >= table_count(r->patterns));
+    return r->pattern_weight;
 }
 
-size_t registry_new_patterns(const struct registry *r, const struct selectors *patterns)
+size_t registry_new_pattern_weight(const struct registry *r, const struct selectors *patterns)
 {
-    size_t count = 0;
+    size_t weight = 0;
     for (size_t i = 0; i < patterns->count; i++)
-        count += !table_find(r->patterns, pattern_identity(patterns->items[i].pattern));
-    return count;
+        if (!table_find(r->patterns, pattern_identity(patterns->items[i].pattern)))
+            weight += pattern_weight(patterns->items[i].pattern);
+    return weight;
 }
 
 struct pattern *registry_pattern(const struct registry_entry *entry, size_t index)

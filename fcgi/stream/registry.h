@@ -27,7 +27,7 @@ struct registry_entry {
     uint64_t mark;         /* the last walk that met it */
     uint32_t member_count; /* the session first (of no group: there is none), then the channels */
     uint32_t meta_len;
-    uint32_t pattern_count;
+    uint32_t pattern_count, pattern_weight;
     bool every_channel;                 /* it is in every channel, beside those that it names */
     struct membership *patterns;        /* it is in every channel that one of them matches; NULL: none */
     TAILQ_ENTRY(registry_entry) beside; /* every_channel: the others */
@@ -55,9 +55,9 @@ void registry_add_to_all(struct registry *r, struct registry_entry *entry);
  * same pattern share it. Once at most. 0 or -ENOMEM (the entry is to be removed). */
 int registry_add_patterns(struct registry *r, struct registry_entry *entry, const struct selectors *patterns);
 
-/* Patterns of all entries, each counted once; and how many more these would be. */
-size_t registry_pattern_count(const struct registry *r);
-size_t registry_new_patterns(const struct registry *r, const struct selectors *patterns);
+/* The weight of the patterns of all entries, each counted once; and how much these would add. */
+size_t registry_pattern_weight(const struct registry *r);
+size_t registry_new_pattern_weight(const struct registry *r, const struct selectors *patterns);
 
 /* The entry's patterns: index is below its pattern_count. */
 struct pattern *registry_pattern(const struct registry_entry *entry, size_t index);

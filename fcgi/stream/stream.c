@@ -34,12 +34,12 @@ static bool is_addressed(const void *context, const struct event *e)
            (registry_patterns_match(stream_entry(reader->stream), e) && !event_excludes(e, own));
 }
 
-#define LOOKS 16384u  /* at patterns, in one reading */
+#define LOOKS 16384u  /* at patterns of weight 1, in one reading */
 #define LOOKS_MIN 64u /* events */
 
 void stream_read_as(const struct stream *s, struct stream_reader *reader)
 {
-    size_t patterns = stream_entry(s)->pattern_count;
+    size_t patterns = stream_entry(s)->pattern_weight;
     reader->stream = s;
     reader->own = reader->who = stream_audience(s, reader->channels, reader->id);
     reader->filter = (struct history_filter){.who = &reader->who, .now_ms = streams_broker_ms(s->set)};

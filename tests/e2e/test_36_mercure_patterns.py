@@ -286,3 +286,14 @@ def test_the_patterns_of_a_worker_are_limited(bench):
                what="room for a pattern")
     hub.update(f"{base}/1", data="2")
     assert data(exact, 1) == ["2"]
+
+
+def test_a_long_pattern_counts_several_times(bench):
+    hub = Hub(bench, mercure_max_patterns=10)
+    costly = "/" + "{a}?" * 50
+    hub.subscribe(costly, name="match_urlpattern")
+    refused = hub.start_subscribe(costly + "b", name="match_urlpattern")
+    refused.wait_end()
+    assert "too many patterns, raise mercure-max-patterns" in hub.worker.log()
+    assert hub.subscribe(costly, name="match_urlpattern"), "the same one costs nothing more"
+    assert hub.subscribe("/{id}")

@@ -313,6 +313,29 @@ START_TEST(nothing_is_tried_twice)
 }
 END_TEST
 
+static unsigned weight_of(enum pattern_kind kind, const char *part, int times)
+{
+    char text[PATTERN_BYTES_MAX] = "https://hub.example/";
+    for (int i = 0; i < times; i++)
+        strcat(text, part);
+    struct pattern *p = pattern_new(kind, slice_of(text), S(HUB), why);
+    ck_assert_msg(p, "%s", why);
+    unsigned weight = pattern_weight(p);
+    pattern_unref(&p);
+    return weight;
+}
+
+START_TEST(what_costs_more_is_heavier)
+{
+    ck_assert_uint_eq(weight_of(PATTERN_URL, "users/:id/books/:book", 1), 1);
+    ck_assert_uint_eq(weight_of(PATTERN_TEMPLATE, "{user}/{book}", 1), 1);
+    ck_assert_uint_ge(weight_of(PATTERN_URL, "{a}?", 55), 5);
+    ck_assert_uint_ge(weight_of(PATTERN_URL, "{/:a}*", 35), 5);
+    ck_assert_uint_ge(weight_of(PATTERN_TEMPLATE, "{+a,b,c}", 16), 5);
+    ck_assert_uint_ge(weight_of(PATTERN_URL, "{aaaaaaaaaaaaaaaaaaaaaaaaaaa}?", 16), 4);
+}
+END_TEST
+
 START_TEST(a_topic_of_any_length_is_read)
 {
     char topic[2049];
@@ -381,6 +404,7 @@ int main(void)
     tcase_add_test(tests, url_patterns_that_are_refused);
     tcase_add_test(tests, what_is_too_long_is_refused);
     tcase_add_test(tests, nothing_is_tried_twice);
+    tcase_add_test(tests, what_costs_more_is_heavier);
     tcase_add_test(tests, a_topic_of_any_length_is_read);
     tcase_add_test(tests, patterns_are_told_apart);
     return run_suite(suite);
