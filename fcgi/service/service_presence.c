@@ -34,18 +34,17 @@ static bool is_banned(const struct streams *set, const struct request *r)
     return r->session && bans_until(set->bans, slice_of(r->session), streams_broker_ms(set));
 }
 
-/* The request's token is counted against its address's rate before it is verified. *in_time is
- * false when that is exceeded. 0 or -ENOMEM. */
+/* The request is counted against its address's rate first: a token is work for the worker, and the
+ * list is work for the broker. *in_time is false when the rate is exceeded. 0 or -ENOMEM. */
 static int read_request(struct call *c, const struct params *params, struct request *r, bool *in_time)
 {
     struct streams *set = c->services->streams;
     struct token token = {0};
-    bool brought = set->tokens && request_wants_token(&set->request_rules);
 
-    *in_time = !brought || !token_is_brought(set->tokens, params) || limits_admit_token(set, params);
+    *in_time = limits_admit_token(set, params);
     if (!*in_time)
         return 0;
-    if (brought)
+    if (set->tokens && request_wants_token(&set->request_rules))
         tokens_verify_request(set->tokens, params, clock_unix_ms(), &token);
 
     int err = request_read(params, &set->request_rules, &token, r);

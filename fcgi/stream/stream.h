@@ -195,7 +195,7 @@ bool limits_admit(struct streams *set, const struct params *params, struct addre
  * counts for its address (NULL: none). *own is NULL if there are none. 0 or -ENOMEM. */
 int limits_new(struct stream *s, int64_t expires_ms, struct address *address, struct limits **own);
 
-/* The same for a request with a token that opens no stream. */
+/* The same for a request that opens no stream. */
 bool limits_admit_token(struct streams *set, const struct params *params);
 
 /* The address whose streams include this one; NULL: none. own may be NULL. */

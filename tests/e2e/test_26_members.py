@@ -270,3 +270,10 @@ def test_who_does_not_come_back_from_a_lost_worker_has_left(bench):
     site.worker.start()
     anna.wait(lambda: changes(anna)[-1] == ("-", "bert"), "bert has left", 30)
     assert ("-", "anna") not in changes(anna) and site.stat("member_leaves") == 1
+
+
+def test_lists_are_counted_against_the_rate_without_a_token_too(bench):
+    site = Site(bench, workers=1, broker=broker(), worker={"connect_rate": 3})
+    ask = [site.request(path="/presence", session="anna", channel="hall") for _ in range(12)]
+    statuses = [status for status, _, _ in ask]
+    assert statuses[:3] == [200] * 3 and 429 in statuses and set(statuses) == {200, 429}
