@@ -7,8 +7,9 @@
 #include "base/must.h"
 #include "model/due.h"
 
-#define BANS_SHARE 8  /* a log holds at most this part of its bytes and events in bans */
-#define STATE_SHARE 8 /* likewise in events of keys */
+#define BANS_SHARE 8    /* a log holds at most this part of its bytes and events in bans */
+#define STATE_SHARE 8   /* likewise in events of keys */
+#define MEMBERS_SHARE 8 /* of its bytes in members of channels */
 
 struct effects {
     struct bans *bans;
@@ -36,7 +37,9 @@ struct effects *effects_new(const struct history_limits *log)
         return NULL;
 
     *f = (struct effects){
-        .log = *log, .max_bans = UINT64_MAX, .state_limits = {.events = UINT64_MAX, .bytes = UINT64_MAX}};
+        .log = *log,
+        .max_bans = UINT64_MAX,
+        .state_limits = {.events = UINT64_MAX, .bytes = UINT64_MAX, .member_bytes = log->bytes / MEMBERS_SHARE}};
     f->bans = bans_new();
     f->state = state_new();
     if (!f->bans || !f->state) {
@@ -94,6 +97,9 @@ static uint64_t max_ban_bytes(const struct effects *f)
 static void limit_logged(struct effects *f)
 {
     f->state_limits.logged = f->rewritten == REWRITE_ALL ? max_state_bytes(f) : 0;
+    f->state_limits.member_bytes = f->log.bytes / MEMBERS_SHARE;
+    if (f->state_limits.logged && f->state_limits.logged < f->state_limits.member_bytes)
+        f->state_limits.member_bytes = f->state_limits.logged;
 }
 
 void effects_rewrite(struct effects *f, enum effects_rewritten what)

@@ -33,6 +33,7 @@ struct channel {
     TAILQ_ENTRY(channel) crowd;
     uint64_t sessions; /* pairs */
     bool crowded;      /* in the list: has, or had, more sessions than members */
+    bool unnamed;      /* a session is no member because the state was full */
 };
 
 struct pair {
@@ -54,6 +55,7 @@ struct members {
     struct expiry due;
     uint64_t swept; /* position: members up to here were compared */
     bool tell;      /* the numbers of members are due */
+    bool full;      /* the state has no room for another member; looked at again with each sweep */
 };
 
 /* The batch that is being made. */
@@ -211,10 +213,16 @@ static void look_at(struct members *m, struct pair *p, int64_t at)
     expiry_add(&m->due, &p->expiry, at);
 }
 
+/* Are there sessions that are no members, and will be none soon? */
+static bool has_many(const struct members *m, const struct channel *c)
+{
+    return c->sessions > m->config.max || c->unnamed;
+}
+
 uint64_t members_count(const struct members *m, struct slice channel, bool *many)
 {
     const struct channel *c = table_find(m->channels, channel);
-    *many = c && c->sessions > m->config.max;
+    *many = c && has_many(m, c);
     return c ? c->sessions : 0;
 }
 
@@ -285,7 +293,9 @@ static bool append(struct turn *t, struct slice channel, const char *name, struc
         .lists = {[TO_CHANNELS] = {&channel, 1}},
     };
 
-    if (sequence_append(s, &spec, &done) != 0)
+    int err = sequence_append(s, &spec, &done);
+    t->m->full = t->m->full || err == -EDQUOT;
+    if (err)
         return false;
     t->events++;
     t->full = t->events >= BATCH_EVENTS || sequence_batch_bytes(s) > t->max_bytes;
@@ -318,6 +328,13 @@ struct slice members_data(const struct event *join)
     return (struct slice){at, (size_t)((line ? line : end) - at)};
 }
 
+/* The number of sessions is published instead, until a sweep finds room. */
+static void leave_unnamed(struct members *m, struct channel *c)
+{
+    c->unnamed = true;
+    note_crowded(m, c);
+}
+
 static void join(struct turn *t, struct pair *p, const struct connection *c)
 {
     struct buf data = {0};
@@ -327,7 +344,10 @@ static void join(struct turn *t, struct pair *p, const struct connection *c)
     if (!data.failed && append(t, channel_of(p), MEMBERS_JOIN, session_of(p), text, false))
         t->m->config.counters[MEMBER_JOINS]++;
     buf_release(&data);
-    look_at(t->m, p, t->now + AGAIN_MS);
+    if (t->m->full)
+        leave_unnamed(t->m, p->channel);
+    else
+        look_at(t->m, p, t->now + AGAIN_MS);
 }
 
 static void leave(struct turn *t, struct pair *p, const struct event *joined)
@@ -357,6 +377,8 @@ static void look(struct turn *t, struct pair *p)
         drop_pair(m, p);
     else if (!here)
         look_at(m, p, p->left_at + m->config.grace_ms);
+    else if (!member && m->full)
+        leave_unnamed(m, p->channel);
     else if (!member && state_members(state_of(m), channel) < m->config.max)
         join(t, p, here);
 }
@@ -371,12 +393,13 @@ static bool says(const struct event *e, struct slice data)
 
 /* Say how many sessions the channel has, if that is news. False when there is nothing more to say
  * about the channel. */
-static bool tell(struct turn *t, const struct channel *c)
+static bool tell(struct turn *t, struct channel *c)
 {
     char data[40];
     struct slice channel = table_name(c), none = {0};
     const struct event *said = state_member(state_of(t->m), channel, none);
-    bool many = c->sessions > t->m->config.max;
+    c->unnamed = c->unnamed && c->sessions > state_members(state_of(t->m), channel);
+    bool many = has_many(t->m, c);
     int len = snprintf(data, sizeof data, "{\"count\":%llu}", (unsigned long long)c->sessions);
     struct slice text = {data, (size_t)len};
     if (!many && !said)
@@ -479,6 +502,7 @@ static void sweep_pairs(struct members *m, int64_t now)
 
 void members_sweep(struct members *m, int64_t now)
 {
+    m->full = false;
     sweep_state(m, now);
     sweep_pairs(m, now);
     m->tell = m->crowded_count > 0;

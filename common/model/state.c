@@ -47,9 +47,10 @@ struct state {
     struct index everyone;
     struct table *sessions, *channels; /* name -> struct index */
     struct expiry ends;
-    struct due due;  /* slots by their records */
-    uint64_t record; /* seq of the EVENT_STATE that is applied; 0: none is */
-    uint64_t count, bytes;
+    struct due due;        /* slots by their records */
+    uint64_t record;       /* seq of the EVENT_STATE that is applied; 0: none is */
+    uint64_t count, bytes; /* of keys */
+    uint64_t member_bytes; /* of members, which are not in bytes */
     bool held;
     struct change *changes;
     size_t change_count, change_cap;
@@ -134,6 +135,7 @@ static void count_in(struct state *s, const struct event *e)
     uint64_t members;
     if (is_member(e, &members)) {
         find_index(s, e)->members += members;
+        s->member_bytes += cost(e);
         return;
     }
     s->count++;
@@ -145,8 +147,9 @@ static void count_out(struct state *s, const struct event *e)
     uint64_t members;
     if (is_member(e, &members)) {
         struct index *index = find_index(s, e);
-        MUST(index && index->members >= members);
+        MUST(index && index->members >= members && s->member_bytes >= cost(e));
         index->members -= members;
+        s->member_bytes -= cost(e);
         return;
     }
     MUST(s->count > 0 && s->bytes >= cost(e));
@@ -515,15 +518,27 @@ static uint64_t three_quarters(uint64_t n)
 
 struct state_limits state_limits_of_limited(const struct state_limits *limits)
 {
-    return (struct state_limits){three_quarters(limits->events), three_quarters(limits->bytes),
-                                 three_quarters(limits->logged)};
+    return (struct state_limits){.events = three_quarters(limits->events),
+                                 .bytes = three_quarters(limits->bytes),
+                                 .logged = three_quarters(limits->logged),
+                                 .member_bytes = limits->member_bytes};
+}
+
+/* Members leave room for the numbers of members of channels, which are published when there is no
+ * room for more members. */
+static bool member_has_room(const struct state *s, const struct event *e, uint64_t members, uint64_t limit)
+{
+    uint64_t most = members ? limit : limit + limit / 4;
+    return !limit || s->member_bytes + cost(e) <= most;
 }
 
 bool state_has_room(const struct state *s, const struct event *e, const struct state_limits *limits)
 {
     uint64_t members;
-    if (!e->key.len || e->remove || is_member(e, &members))
+    if (!e->key.len || e->remove)
         return true;
+    if (is_member(e, &members))
+        return member_has_room(s, e, members, limits->member_bytes);
 
     const struct slot *slot = find_slot(s, e);
     uint64_t count = slot && slot->event ? s->count : s->count + 1;

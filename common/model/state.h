@@ -29,8 +29,9 @@ struct state;
 /* The bound for new events; a state may have more, from a broker with other limits. */
 struct state_limits {
     uint64_t events;
-    uint64_t bytes;  /* of entries, with STATE_KEY_COST each */
-    uint64_t logged; /* of entries alone, as a log has them again; 0: no limit */
+    uint64_t bytes;        /* of entries, with STATE_KEY_COST each */
+    uint64_t logged;       /* of entries alone, as a log has them again; 0: no limit */
+    uint64_t member_bytes; /* of members, with STATE_KEY_COST each; 0: no limit */
 };
 
 /* What publishers with limits may fill: three quarters. So they cannot keep the others from setting
@@ -83,8 +84,8 @@ uint64_t state_bytes(const struct state *s); /* memory, as the limit counts it *
 size_t state_read(const struct state *s, const struct history_filter *filter, uint64_t after, uint64_t upto,
                   struct event **out, size_t max, size_t max_bytes);
 
-/* The event of event_member_key() in this channel; NULL: there is none. Members do not count against
- * the limits. */
+/* The event of event_member_key() in this channel; NULL: there is none. Members count against
+ * member_bytes alone. */
 struct event *state_member(const struct state *s, struct slice channel, struct slice session);
 
 /* The number of members of the channel. */

@@ -53,9 +53,9 @@ static void stop(void)
     presence_free(&presence);
 }
 
-static void begin(void)
+static void begin_with(uint64_t bytes)
 {
-    static const struct history_limits limits = {.events = 100000, .bytes = 64 << 20, .age_ms = 86400000};
+    const struct history_limits limits = {.events = 100000, .bytes = bytes, .age_ms = 86400000};
     now = 1000;
     max = 1000;
     foreign = false;
@@ -64,6 +64,11 @@ static void begin(void)
     sequence = sequence_new(&limits, 1000, 7);
     ck_assert_ptr_nonnull(sequence);
     start();
+}
+
+static void begin(void)
+{
+    begin_with(64 << 20);
 }
 
 static void end(void)
@@ -175,7 +180,7 @@ static uint64_t count_in(const char *channel)
 {
     bool many;
     uint64_t count = members_count(members, slice_of(channel), &many);
-    ck_assert_int_eq(many, count > max);
+    ck_assert_int_eq(many, count > max || count > members_in(channel));
     return count;
 }
 
@@ -345,6 +350,40 @@ START_TEST(beyond_the_bound_there_is_a_number)
 }
 END_TEST
 
+START_TEST(beyond_a_share_of_the_history_there_is_a_number)
+{
+    end();
+    begin_with(8 * 4000); /* room for six members */
+    news();
+    char name[] = "a";
+    for (; *name < 'o'; name[0]++)
+        opened(name, name, name[0] < 'c' ? "room:1" : "hall");
+    commit();
+    const char *told = news();
+    size_t named = members_in("hall");
+    ck_assert_msg(strstr(told, "+a@room:1 ") && strstr(told, "+b@room:1 ") && named > 0 && named < 8, "%s", told);
+    pass(2000);
+    ck_assert_str_eq(news(), "={\"count\":12}@hall ");
+    ck_assert_uint_eq(count_in("hall"), 12);
+    ck_assert_uint_eq(members_in("hall"), named);
+    pass(20000);
+    ck_assert_str_eq(news(), "");
+
+    ended("a");
+    ended("b");
+    pass(GRACE + 3000);
+    told = news();
+    ck_assert_msg(strstr(told, "-a@room:1 ") && strstr(told, "+"), "%s", told);
+    ck_assert_uint_gt(members_in("hall"), named);
+
+    for (name[0] = 'g'; *name < 'o'; name[0]++)
+        ended(name);
+    pass(GRACE + 3000);
+    ck_assert_ptr_nonnull(strstr(news(), "!{\"count\":"));
+    ck_assert_uint_eq(members_in("hall"), 4);
+}
+END_TEST
+
 START_TEST(a_batch_has_a_bound)
 {
     char name[16];
@@ -470,6 +509,7 @@ int main(void)
     tcase_add_test(tests, what_another_broker_reports_is_its_own_to_append);
     tcase_add_test(tests, a_restart_is_no_departure_of_those_who_stay);
     tcase_add_test(tests, beyond_the_bound_there_is_a_number);
+    tcase_add_test(tests, beyond_a_share_of_the_history_there_is_a_number);
     tcase_add_test(tests, a_batch_has_a_bound);
     tcase_add_test(tests, anything_that_happens_is_told_once);
     return run_suite(suite);

@@ -304,6 +304,16 @@ START_TEST(members_count_for_their_channel_and_not_for_the_state)
     ck_assert(state_has_room(state, member, &none));
     ck_assert_int_eq(state_apply(state, member), 0);
     set(3, "c:c", "\x01");
+    none.member_bytes = (member->entry.len + STATE_KEY_COST) * 11 / 4;
+    struct event *another = make(4, "c:c",
+                                 "\x01"
+                                 "b",
+                                 false, 0),
+                 *number = make(4, "c:d", "\x01", false, 0);
+    ck_assert_msg(!state_has_room(state, another, &none), "members have a bound of their own");
+    ck_assert_msg(state_has_room(state, number, &none), "a number of members has room beyond it");
+    event_unref(&another);
+    event_unref(&number);
     ck_assert_uint_eq(state_count(state) + state_bytes(state), 0);
     ck_assert(!state_is_empty(state));
     ck_assert_uint_eq(state_members(state, S("c")), 1);
