@@ -264,12 +264,12 @@ def test_without_a_broker_a_worker_reports_itself(bench):
 
 def test_an_answer_that_waits_for_the_broker_is_sent_no_heartbeat(bench):
     site = Site(bench, worker={"heartbeat": "100ms"})
-    site.broker.signal(signal.SIGSTOP)
+    site.broker.freeze()
     try:
         with FastCgi(site.worker.socket) as web:
             web.get("", REQUEST_URI="/sse/metrics").wait_end()
     finally:
-        site.broker.signal(signal.SIGCONT)
+        site.broker.thaw()
     assert web.text.startswith(b"Status: 200") and b"keep-alive" not in web.text
     assert Samples(web.body.decode())["ssecast_up"] == 0, "the broker did not reply in time"
 

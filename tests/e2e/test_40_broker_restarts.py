@@ -71,11 +71,11 @@ def test_a_resume_while_the_broker_is_away_waits_for_it(site):
     reader.close()
     [second] = publish_again(site, "two")
     site.worker.stop()
-    site.broker.signal(signal.SIGSTOP)
+    site.broker.freeze()
     site.worker.start()
     back = site.start_open("anna", last_event_id=reader.last_event_id, stubborn=True, retry=0.1)
     back.wait(lambda: back.status == 200, "an open stream")
-    site.broker.signal(signal.SIGCONT)
+    site.broker.thaw()
     [event] = back.wait_for(1)
     assert (event.data, event.id) == ('"two"', str(second))
 
@@ -102,10 +102,10 @@ def test_presence_is_whole_again_after_a_restart(site):
 def test_a_broker_that_was_frozen_goes_on_where_it_was(site):
     reader = site.open("anna")
     publish_again(site, 1)
-    site.broker.signal(signal.SIGSTOP)
+    site.broker.freeze()
     ref = site.commands.send({"op": "publish", "event": "m", "data": 2, "to": {"sessions": ["anna"]}})
     reader.wait_data("1")
-    site.broker.signal(signal.SIGCONT)
+    site.broker.thaw()
     assert site.commands.receive()["ref"] == ref
     assert [e.data for e in reader.wait_for(2)] == ["1", "2"] and reader.types() == ["m", "m"]
 
@@ -225,11 +225,11 @@ def test_a_broker_that_stops_answers_what_it_had_received(durable):
         client.ping()
         refs = {client.send({"op": "publish", "event": "m", "data": n}) for n in range(2000)}
         first = client.receive()
-        durable.broker.signal(signal.SIGSTOP)
+        durable.broker.freeze()
         time.sleep(0.3)  # the requests are in its sockets by now
         durable.broker.signal(signal.SIGTERM)
         durable.broker.expect_end()
-        durable.broker.signal(signal.SIGCONT)
+        durable.broker.thaw()
         replies = [first]
         while (reply := client.receive(1)) is not None and len(replies) < 2000:
             replies.append(reply)
@@ -266,9 +266,9 @@ def test_a_broker_that_was_silent_for_long_is_found_again(durable):
     """Longer than the 15 s after which workers take it for gone, and its own lease on them."""
     reader = durable.open("anna")
     publish_again(durable, 0)
-    durable.broker.signal(signal.SIGSTOP)
+    durable.broker.freeze()
     wait_until(lambda: all("broker silent" in w.log() for w in durable.workers), 30, "taken for gone")
-    durable.broker.signal(signal.SIGCONT)
+    durable.broker.thaw()
     publish_again(durable, 1, 2)
     reader.wait_for(3)
     assert reader.data() == ["0", "1", "2"] and reader.opens == 1 and set(reader.types()) == {"m"}

@@ -4,9 +4,7 @@ do what an administrator could."""
 import base64
 import itertools
 import json
-import pathlib
 import shutil
-import signal
 import socket
 import struct
 import time
@@ -49,17 +47,6 @@ class NatsServer(processes.Program):
         super().start()
         self.wait_ready(self._listens, "listens")
         return self
-
-    def freeze(self):
-        self.signal(signal.SIGSTOP)
-        wait_until(self._stands_still, what=f"{self.name} stands still")
-
-    def thaw(self):
-        self.signal(signal.SIGCONT)
-
-    def _stands_still(self):
-        threads = pathlib.Path(f"/proc/{self.pid}/task").iterdir()
-        return all((t / "stat").read_text().rpartition(")")[2].split()[0] == "T" for t in threads)
 
     def client(self, timeout=3):
         def connect():

@@ -109,8 +109,13 @@ class Program:
         os.kill(self.pid, number)
 
     def freeze(self):
-        """Stop it in the middle of whatever it does, until thaw()."""
+        """Stop it in the middle of whatever it does, until thaw(). Waits until all its threads stand still."""
         self.signal(signal.SIGSTOP)
+        wait_until(self._stands_still, what=f"{self.name} stands still")
+
+    def _stands_still(self):
+        threads = pathlib.Path(f"/proc/{self.pid}/task").iterdir()
+        return all((t / "stat").read_text().rpartition(")")[2].split()[0] == "T" for t in threads)
 
     def thaw(self):
         self.signal(signal.SIGCONT)
