@@ -1,0 +1,129 @@
+"""The Mercure protocol with what else a stream meets: every store, a worker that stops, a reader that is behind."""
+
+import json
+import shutil
+import signal
+
+import pytest
+from support.hub import Hub
+from support.nats import SERVER, NatsServer
+from support.waiting import wait_until
+
+BASE = "https://example.com/pairs"
+FILL = "z" * 10_000
+
+
+@pytest.fixture(params=["LMDB", "JetStream"])
+def hub(bench, request):
+    if request.param == "LMDB":
+        store = {"store": bench.subfolder("store")}
+    elif not shutil.which(SERVER):
+        pytest.skip("no nats-server")
+    else:
+        store = {"store": f"nats://{NatsServer(bench, 'nats').start().address}", "store_replicas": 1}
+    return Hub(bench, broker=store, heartbeat="300ms", retry="200ms", window_bytes="1M", queue_bytes="128K", write_timeout="60s")
+
+
+def restart(hub):
+    """Broker and worker have nothing but the store."""
+    hub.broker.kill()
+    hub.broker.start()
+    hub.worker.kill()
+    hub.worker.start()
+    wait_until(lambda: hub.post(f"{BASE}/elsewhere", data="up")[0] == 200, what="the hub publishes again")
+
+
+def publish(hub, count, first=0, private=False, data=str):
+    """Through the broker, whose seq is the cursor behind a #."""
+    return [hub.commands.publish(text=data(n), to={"channels": [f"{BASE}/books/{n}"]}, private=private)["seq"] for n in range(first, first + count)]
+
+
+def texts(reader):
+    return [e.data for e in reader.events]
+
+
+@pytest.mark.parametrize("selects", ["topic", "template", "everything"])
+def test_a_seq_is_a_cursor_after_a_restart_of_everything(hub, selects):
+    seqs = publish(hub, 10)
+    restart(hub)
+    topics = {"topic": [f"{BASE}/books/{n}" for n in range(10)] + [f"{BASE}/end"], "template": [f"{BASE}/books/{{id}}", f"{BASE}/end"],
+              "everything": ["*"]}[selects]
+    readers = {n: hub.subscribe(*topics, cursor=f"#{seqs[n]}") for n in (0, 4, 9)}
+    hub.update(f"{BASE}/end", data="end")
+    for n, reader in readers.items():
+        reader.wait_data("end")
+        assert [d for d in texts(reader) if d != "up"] == [str(k) for k in range(n + 1, 10)] + ["end"]
+        assert "ssecast.gap" not in reader.types()
+
+
+@pytest.mark.parametrize("granted", [True, False])
+def test_private_updates_are_resumed_with_patterns_by_those_who_may(hub, granted):
+    token = hub.old_token(subscribe=[f"{BASE}/books/{{id}}"] if granted else [])
+    first = hub.subscribe(f"{BASE}/{{+rest}}", token=token)
+    publish(hub, 3, private=True)
+    public = publish(hub, 1, first=3)
+    first.wait_data("3")
+    first.close()
+    publish(hub, 3, first=4, private=True)
+    for again in (False, True):
+        if again:
+            restart(hub)
+        back = hub.subscribe(f"{BASE}/{{+rest}}", token=token, cursor=first.last_event_id)
+        hub.update(f"{BASE}/end", data="end")
+        back.wait_data("end")
+        assert [d for d in texts(back) if d not in ("up", "end")] == (["4", "5", "6"] if granted else [])
+        assert "ssecast.gap" not in back.types()
+        assert first.last_event_id == f"#{public[0]}"
+    assert texts(first) == (["0", "1", "2", "3"] if granted else ["3"])
+
+
+def test_a_drain_loses_no_update_of_a_pattern(hub):
+    reader = hub.readers.open(hub.hub + "?" + f"topic={BASE}/books/%7Bid%7D", headers={"Authorization": f"Bearer {hub.old_token(subscribe=[])}"},
+                              stubborn=True, retry=0.1).wait_open()
+    publish(hub, 5)
+    hub.worker.expect_end()
+    hub.worker.signal(signal.SIGTERM)
+    publish(hub, 5, first=5)
+    hub.worker.wait()
+    hub.worker.start()
+    publish(hub, 5, first=10)
+    reader.wait_for(15)
+    assert texts(reader) == [str(n) for n in range(15)]
+
+
+def test_a_reader_with_patterns_beyond_the_window_is_cut_and_misses_nothing(hub):
+    reader = hub.readers.open(hub.hub + "?" + f"topic={BASE}/books/%7Bid%7D", headers={"Authorization": f"Bearer {hub.old_token(subscribe=[])}"},
+                              reconnect=True, retry=0.01, receive_buffer=4096).wait_open()
+    reader.pause()
+    total = 0
+    while not hub.commands.stats()["ends_slow"]:
+        publish(hub, 100, first=total, data=lambda n: f"{n} {FILL}")
+        total += 100
+        assert total < 4000
+        hub.wait_reported()
+    reader.resume()
+    reader.wait_for(total, timeout=60)
+    assert [int(d.split()[0]) for d in texts(reader)] == list(range(total)) and reader.opens >= 2
+
+
+def test_a_reader_with_patterns_beyond_the_history_is_told_a_gap(bench):
+    hub = Hub(bench, broker={"history_events": 300}, heartbeat="300ms", window_bytes="1M", queue_bytes="128K", write_timeout="60s")
+    reader = hub.readers.open(hub.hub + "?" + f"topic={BASE}/books/%7Bid%7D", headers={"Authorization": f"Bearer {hub.old_token(subscribe=[])}"},
+                              reconnect=True, retry=0.01, receive_buffer=4096).wait_open()
+    reader.pause()
+    total = 0
+    while not hub.commands.stats()["ends_slow"]:
+        publish(hub, 100, first=total, data=lambda n: f"{n} {FILL}")
+        total += 100
+        assert total < 4000
+        hub.wait_reported()
+    publish(hub, 400, first=total)
+    total += 400
+    reader.resume()
+    reader.wait_data(str(total - 1), timeout=60)
+    kinds = reader.types()
+    assert kinds.count("ssecast.gap") == 1
+    gap = kinds.index("ssecast.gap")
+    numbers = [int(e.data.split()[0]) for e in reader.events if e.type != "ssecast.gap"]
+    assert numbers[:gap] == list(range(gap)) and numbers[gap:] == list(range(total - 300, total))
+    assert set(json.loads(reader.events[gap].data)) == {"last", "oldest"}
