@@ -920,6 +920,21 @@ START_TEST(questions_survive_a_restart)
 }
 END_TEST
 
+START_TEST(a_loss_is_told_before_what_waited_is_answered)
+{
+    join();
+    broker.silent = true;
+    replay("ann", 100);
+    await(broker.replays == 1);
+    restart(500);
+    broker.silent = false;
+    announce();
+    await(strstr(told, "ann ") != NULL);
+    const char *loss = strstr(told, "broken 500");
+    ck_assert(loss && loss < strstr(told, "ann "));
+}
+END_TEST
+
 /* --- presence --- */
 
 static void report(const char *connection, bool opened)
@@ -1468,6 +1483,7 @@ static void add_questions(TCase *tests)
     tcase_add_test(tests, what_was_forgotten_is_not_answered);
     tcase_add_test(tests, many_questions_are_all_answered);
     tcase_add_test(tests, questions_survive_a_restart);
+    tcase_add_test(tests, a_loss_is_told_before_what_waited_is_answered);
     tcase_add_test(tests, a_command_is_given_and_its_reply_handed_on);
     tcase_add_test(tests, a_command_waits_for_the_broker);
     tcase_add_test(tests, a_lost_broker_ends_what_is_asked_once);
