@@ -183,15 +183,28 @@ static bool is_in(const struct connection *c, const struct presence_group *chann
     return false;
 }
 
+bool connection_has_ended(const struct connection *c)
+{
+    return c->ends_at != 0;
+}
+
+/* Is a the better answer than b? */
+static bool is_preferred(const struct connection *a, const struct connection *b)
+{
+    if (connection_has_ended(a) != connection_has_ended(b))
+        return !connection_has_ended(a);
+    return a->since_ms < b->since_ms;
+}
+
 const struct connection *presence_find_in(const struct presence *p, struct slice session, struct slice channel)
 {
     const struct presence_group *g = table_find(p->sessions, session), *in = table_find(p->channels, channel);
-    const struct connection *oldest = NULL;
+    const struct connection *best = NULL;
 
     for (const struct membership *m = g && in ? g->group.first : NULL; m; m = m->next) {
         const struct connection *c = m->member;
-        if (is_in(c, in) && (!oldest || c->since_ms < oldest->since_ms))
-            oldest = c;
+        if (is_in(c, in) && (!best || is_preferred(c, best)))
+            best = c;
     }
-    return oldest;
+    return best;
 }

@@ -379,7 +379,7 @@ static void look(struct turn *t, struct pair *p)
         look_at(m, p, p->left_at + m->config.grace_ms);
     else if (!member && m->full)
         leave_unnamed(m, p->channel);
-    else if (!member && state_members(state_of(m), channel) < m->config.max)
+    else if (!member && !connection_has_ended(here) && state_members(state_of(m), channel) < m->config.max)
         join(t, p, here);
 }
 
@@ -483,9 +483,12 @@ static bool is_odd(const struct members *m, const struct pair *p)
 {
     struct slice channel = channel_of(p), session = session_of(p);
     bool member = state_member(state_of(m), channel, session);
-    bool here = presence_find_in(m->config.presence, session, channel);
+    const struct connection *here = presence_find_in(m->config.presence, session, channel);
     bool room = state_members(state_of(m), channel) < m->config.max;
-    return member != here && (!here || room);
+    if (!here)
+        return member;
+
+    return !member && room && !connection_has_ended(here);
 }
 
 static void sweep_pairs(struct members *m, int64_t now)

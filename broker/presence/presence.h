@@ -127,8 +127,12 @@ size_t presence_listed_connections(const struct listed *session);
  * struct connection. */
 void presence_list_connections(const struct presence *p, struct slice session, struct listing *out);
 
-/* The oldest connection of this session in this channel; NULL: the session has none. The cost is
- * proportional to the connections of the session and their channels. */
+/* True when the worker reported the end, and that is not a change yet (presence_set_settle()). */
+bool connection_has_ended(const struct connection *c);
+
+/* The oldest connection of this session in this channel, of those that have not ended if there are
+ * any; NULL: the session has none. The cost is proportional to the connections of the session and
+ * their channels. */
 const struct connection *presence_find_in(const struct presence *p, struct slice session, struct slice channel);
 
 struct top_session {

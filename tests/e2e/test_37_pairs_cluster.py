@@ -1,0 +1,165 @@
+"""Members, webhooks and bridges when brokers, workers and the log's servers go and come back."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+from support.bridge import Bridge
+from support.broker import Broker
+from support.commands import Commands
+from support.fcgi import FastCgi
+from support.keys import Keys
+from support.nats import SERVER, NatsServer
+from support.postgres import Postgres
+from support.processes import BUILD, PGSQL, Program
+from support.waiting import wait_until
+from support.webhook import SECRET, Receiver
+from support.worker import Worker
+
+needs_nats = pytest.mark.skipif(not shutil.which(SERVER), reason="no nats-server")
+STORES = ["LMDB", pytest.param("JetStream", marks=needs_nats)]
+HALL = {"presence_channels": "hall", "presence_grace": "2s", "worker_lease": "3s"}
+
+
+class Place:
+    """One broker on LMDB, or two on a shared log; two workers that know all brokers."""
+
+    def __init__(self, bench, store, **options):
+        self.bench = bench
+        if store == "LMDB":
+            self.brokers = [Broker(bench, store=bench.folder / "store", **options).start()]
+        else:
+            server = NatsServer(bench, "nats").start()
+            self.brokers = [Broker(bench, f"broker{n}", store=f"nats://{server.address}", store_replicas=1, **options).start() for n in range(2)]
+        endpoints = {kind: [b.endpoint(kind) for b in self.brokers] for kind in ("feed", "sync")}
+        self.workers = [Worker(bench, None, f"worker{n}", heartbeat="300ms", **endpoints).start() for n in range(2)]
+
+    def open(self, session, worker=0, cursor=None):
+        more = {"HTTP_LAST_EVENT_ID": cursor} if cursor else {}
+        return self.bench.closing(FastCgi(self.workers[worker].socket)).get(f"session={session}&channels=hall", **more).wait_open()
+
+    def ask(self, request, n=-1):
+        with self.brokers[n].commands() as client:
+            return client.demand(request, timeout=40)
+
+    def wait_online(self, sessions, n=-1):
+        def online():
+            return {c["session"] for c in self.ask({"op": "connections", "limit": 1000}, n)["connections"]}
+        wait_until(lambda: online() == set(sessions), timeout=40, what=lambda: f"{sessions}; online {online()}")
+
+
+@pytest.fixture(params=STORES)
+def place(bench, request):
+    return Place(bench, request.param, **HALL)
+
+
+def changes(web):
+    return [("+" if e.type == "ssecast.join" else "-") + json.loads(e.data)["session"]
+            for e in web.events() if e.type in ("ssecast.join", "ssecast.leave")]
+
+
+def test_each_member_joins_and_leaves_once_whatever_dies(place):
+    watch = place.open("watch")
+    streams = {s: place.open(s, n % 2) for n, s in enumerate(("anna", "bert", "cleo", "dora", "eric"))}
+    everyone = ["+watch", *("+" + s for s in streams)]
+    watch.wait(lambda: sorted(changes(watch)) == sorted(everyone), "all have joined")
+
+    place.brokers[0].kill()
+    streams.pop("anna").close()               # leaves
+    streams["bert"].close()
+    streams["bert"] = place.open("bert", 0)    # reloads, at another worker
+    place.brokers[0].start()
+    streams["fred"] = place.open("fred", 1)    # joins
+    watch.wait(lambda: {"-anna", "+fred"} <= set(changes(watch)), "what changed meanwhile", timeout=60)
+
+    place.workers[1].kill()                   # dora and fred were there
+    streams["fred"] = place.open("fred", 0)    # comes back
+    watch.wait(lambda: "-dora" in changes(watch), "one did not come back", timeout=60)
+    place.brokers[-1].kill()
+    place.brokers[-1].start()
+    streams.pop("eric").close()
+    watch.wait(lambda: "-eric" in changes(watch), "the last has left", timeout=60)
+
+    seen = changes(watch)
+    assert sorted(seen[:6]) == sorted(everyone)
+    assert sorted(seen[6:]) == ["+fred", "-anna", "-dora", "-eric"] and seen.index("-eric") == len(seen) - 1
+    assert not [e for e in watch.events() if e.type == "ssecast.gap"]
+    for n in range(len(place.brokers)):
+        wait_until(lambda n=n: {m["session"] for m in place.ask({"op": "members", "channel": "hall"}, n)["members"]} ==
+                   {"watch", "bert", "cleo", "fred"}, timeout=40, what="every broker has the list")
+
+
+def model_of(receiver):
+    """{connection: session} of what was posted; a change must be one."""
+    here, last = {}, 0
+    for m in receiver.messages:
+        if m["number"] <= last:
+            continue
+        assert m["number"] == last + 1, f"{m} after {last}"
+        last = m["number"]
+        if m["type"] == "reset":
+            here = {}
+        elif m["type"] == "connected":
+            here[m["connection"]] = m["session"]
+        elif m["type"] == "disconnected":
+            here.pop(m["connection"], None)
+    return here
+
+
+def test_a_webhook_knows_who_is_online_whatever_dies(bench, place):
+    (bench.folder / "secret").write_bytes(SECRET + b"\n")
+    receiver = bench.closing(Receiver())
+    broker = place.brokers[0]
+    process = subprocess.Popen([f"{BUILD}/ssecast", "--commands", broker.endpoint("commands"), "--presence", broker.endpoint("presence"),
+                                "watch", "--webhook", receiver.url, "--secret-file", str(bench.folder / "secret"), "--state",
+                                str(bench.subfolder("state"))], stderr=subprocess.DEVNULL)
+
+    def wait_model(*sessions):
+        wait_until(lambda: sorted(model_of(receiver).values()) == sorted(sessions), timeout=60,
+                   what=lambda: f"{sessions}; have {model_of(receiver)}; {receiver.messages[-6:]}")
+
+    try:
+        anna = place.open("anna")
+        wait_model("anna")
+        for turn, victim in enumerate((place.brokers[-1], broker, broker)):
+            receiver.answers = [500, None]
+            place.open(f"before{turn}", turn % 2)
+            victim.kill()
+            during = place.open(f"during{turn}", 0)
+            anna.close()
+            anna = place.open("anna", 1)
+            victim.start()
+            wait_model("anna", *(f"before{t}" for t in range(turn + 1)), *(f"during{t}" for t in range(turn)), f"during{turn}")
+            assert during.eof is False
+        receiver.check_order()
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
+
+
+@needs_nats
+def test_a_bridge_with_a_limited_key_loses_nothing_when_brokers_die(bench):
+    keys = Keys(bench.folder)
+    shop = keys.add("publisher", "shop", "channels=open*")
+    operator = keys.add("operator", "admin")
+    server = NatsServer(bench, "nats").start()
+    brokers = [Broker(bench, f"broker{n}", store=f"nats://{server.address}", store_replicas=1, **keys.broker_options()) for n in range(2)]
+    for b in brokers:
+        Program.start(b)
+    postgres = Postgres(bench, "postgres").start()
+    postgres.sql("CREATE TABLE outbox (id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, channel text, session text, event text,"
+                 " data json, text text, key text, remove boolean, ttl int, created timestamptz DEFAULT now(), error text)")
+    Bridge(bench, brokers[0], PGSQL, dsn=postgres.dsn, outbox="outbox", statement_timeout="3s", **shop.options()).start()
+    for turn in range(3):
+        rows = [(f"'{'closed' if n % 10 == 3 else 'open'}'", n) for n in range(turn * 100, turn * 100 + 100)]
+        postgres.sql("INSERT INTO outbox (channel, event, data) VALUES " + ",".join(f"({c}, 'n', '{n}')" for c, n in rows))
+        victim = brokers[turn % 2]
+        victim.kill()
+        Program.start(victim)
+    expected = [str(n) for n in range(300) if n % 10 != 3]
+    for b in brokers:
+        with Commands(b.endpoint("commands"), operator) as client:
+            wait_until(lambda c=client: len(c.history(limit=1000)["events"]) >= len(expected), timeout=60, what="all rows that it may publish")
+            assert [e["data"] for e in client.history(limit=1000)["events"]] == expected
