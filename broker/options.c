@@ -103,6 +103,8 @@ static const struct option_row rows[] = {
      AT(presence_grace_ms), 0, 3600000, NULL},
     {"presence-members", "N", "10000", "name at most this many members per channel", OPTION_COUNT, AT(presence_members),
      0, 0, NULL},
+    {"max-subscriptions", "N", "10000", "tell at most this many Mercure subscriptions", OPTION_COUNT,
+     AT(max_subscriptions), 0, 1000000, NULL},
     {"worker-lease", "DURATION", "15s", "declare a worker lost after this silence", OPTION_SECONDS, AT(worker_lease_ms),
      3 * WIRE_RENEW_MS, 3600000, NULL},
     {"log-level", "LEVEL", "info", "log at error, warn, info or debug", OPTION_TEXT, AT(log_level), 0, 0,

@@ -24,6 +24,7 @@ struct broker_config {
     uint64_t max_in_flight, handshake_ms, max_retry_ms, presence_settle_ms, worker_lease_ms;
     struct option_list presence_channels;
     uint64_t presence_grace_ms, presence_members;
+    uint64_t max_subscriptions;
     char *log_level, *log_format;
     char *dump_store; /* NULL: run the broker */
 };

@@ -263,6 +263,7 @@ static int set_up_members(struct broker *b, const struct broker_config *config)
                                                       .grace_ms = (int64_t)config->presence_grace_ms,
                                                       .lease_ms = (int64_t)config->worker_lease_ms,
                                                       .max = config->presence_members,
+                                                      .max_subscriptions = config->max_subscriptions,
                                                       .presence = b->presence,
                                                       .sequence = b->sequence,
                                                       .counters = b->counters});

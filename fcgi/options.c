@@ -82,6 +82,8 @@ static const struct option_row rows[] = {
      AT(mercure_anonymous), 0, 0, NULL},
     {"mercure-max-patterns", "N", "10000", "limit URI templates and URL patterns per worker", OPTION_COUNT,
      AT(mercure_max_patterns), 1, 1000000, NULL},
+    {"mercure-subscriptions", NULL, "no", "tell who subscribes, to those who are granted it", OPTION_FLAG,
+     AT(mercure_subscriptions), 0, 0, NULL},
     {"max-connections", "N", "0", "limit streams (0: 15/16 of the file limit)", OPTION_COUNT, AT(max_connections), 0,
      1u << 30, NULL},
     {"max-per-session", "N", "0", "limit streams per session; end the oldest (0: unlimited)", OPTION_COUNT,

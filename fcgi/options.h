@@ -32,7 +32,7 @@ struct options {
     struct option_list headers;
     bool publish; /* over HTTP */
     uint64_t publish_bytes;
-    bool mercure, mercure_anonymous;
+    bool mercure, mercure_anonymous, mercure_subscriptions;
     uint64_t mercure_max_patterns;
     uint64_t max_connections; /* 0: from the limit of open files */
     uint64_t max_per_session; /* 0: no limit */

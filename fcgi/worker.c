@@ -331,7 +331,8 @@ static int open_streams(struct worker *w, const char *prefix)
         .window_bytes = o->window_bytes,
         .publish_bytes = o->publish ? (size_t)o->publish_bytes : 0,
     };
-    w->streams.mercure = (struct mercure_rules){.anonymous = o->mercure_anonymous,
+    w->streams.mercure = (struct mercure_rules){.subscriptions = o->mercure_subscriptions,
+                                                .anonymous = o->mercure_anonymous,
                                                 .max_topics = (size_t)o->max_channels,
                                                 .max_topic_bytes = (size_t)o->max_name_bytes,
                                                 .max_patterns = (size_t)o->mercure_max_patterns,

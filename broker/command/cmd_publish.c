@@ -4,6 +4,7 @@
 
 #include "base/name.h"
 #include "codec/sse.h"
+#include "codec/subscription.h"
 #include "command/command.h"
 #include "command/targets.h"
 
@@ -75,6 +76,15 @@ static int read_key(const struct json_object *o, struct event_spec *spec, struct
     return 0;
 }
 
+/* Topics of the hub's own are its alone. */
+static int check_reserved(const struct json_object *o, const struct names *channels, struct json_fault *fault)
+{
+    for (size_t i = 0; i < channels->count; i++)
+        if (subscription_is_topic(channels->items[i]))
+            return json_fault_at(fault, o, "to", "has a channel that begins with " HUB_RESERVED ", which is reserved");
+    return 0;
+}
+
 static int read_private(const struct json_object *o, struct event_spec *spec, struct json_fault *fault)
 {
     int err = json_get_flag(o, "private", &spec->is_private, fault);
@@ -135,6 +145,7 @@ static int read_event(const struct command_context *c, const struct grant *grant
     err = err ? err : targets_read_in(o, "to", &spec->lists[TO_SESSIONS], &spec->has_to, fault);
     err = err ? err : targets_read_in(o, "except", &spec->lists[EXCEPT_SESSIONS], &has_except, fault);
     err = err ? err : targets_check_count(c->limits.targets, o, spec->lists, fault);
+    err = err ? err : check_reserved(o, &spec->lists[TO_CHANNELS], fault);
     err = err ? err : read_key(o, spec, fault);
     err = err ? err : read_private(o, spec, fault);
     err = err ? err : targets_check(grant, spec->has_to, &spec->lists[TO_SESSIONS], fault);

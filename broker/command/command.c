@@ -11,7 +11,7 @@
 static const struct command *const commands[] = {
     &cmd_publish, &cmd_shutdown, &cmd_online,  &cmd_sessions, &cmd_connections, &cmd_presence,
     &cmd_history, &cmd_workers,  &cmd_metrics, &cmd_stats,    &cmd_status,      &cmd_log,
-    &cmd_ping,    &cmd_bans,     &cmd_unban,   &cmd_state,    &cmd_members,
+    &cmd_ping,    &cmd_bans,     &cmd_unban,   &cmd_state,    &cmd_members,     &cmd_subscriptions,
 };
 
 #define COMMANDS (sizeof commands / sizeof *commands)

@@ -87,7 +87,7 @@ struct command {
 
 extern const struct command cmd_publish, cmd_shutdown, cmd_online, cmd_sessions, cmd_connections, cmd_history,
     cmd_workers, cmd_metrics, cmd_stats, cmd_status, cmd_log, cmd_ping, cmd_presence, cmd_bans, cmd_unban, cmd_state,
-    cmd_members;
+    cmd_members, cmd_subscriptions;
 
 #define COMMAND_LIST_DEFAULT 100u /* `limit` of lists */
 #define COMMAND_LIST_MAX 1000u

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/bytes.h"
 #include "base/must.h"
 
 /* The only one of its session. False without a session, which neither comes online nor goes
@@ -116,7 +117,8 @@ static int connection_join_all(struct presence *p, struct connection *c, const s
 static struct connection *new_connection(struct presence *p, const struct wire_presence_item *item)
 {
     size_t members = 1 + count_names(item->raw_channels);
-    struct connection *c = calloc(1, sizeof *c + members * sizeof c->members[0] + item->meta.len);
+    struct connection *c =
+        calloc(1, sizeof *c + members * sizeof c->members[0] + item->meta.len + item->subscriptions.len);
     struct connection **slot = c ? table_insert(p->connections, item->connection) : NULL;
     if (!slot) {
         free(c);
@@ -127,8 +129,8 @@ static struct connection *new_connection(struct presence *p, const struct wire_p
     c->since_ms = item->since_ms;
     c->member_count = (uint32_t)members;
     c->meta_len = (uint32_t)item->meta.len;
-    if (item->meta.len)
-        memcpy(&c->members[members], item->meta.data, item->meta.len);
+    c->subscriptions_len = (uint32_t)item->subscriptions.len;
+    put_slice(put_slice((char *)&c->members[members], item->meta), item->subscriptions);
     return c;
 }
 
@@ -160,6 +162,11 @@ struct connection *connection_find(const struct presence *p, struct slice id)
     return c ? *c : NULL;
 }
 
+const struct connection *presence_find(const struct presence *p, struct slice id)
+{
+    return connection_find(p, id);
+}
+
 /* --- what is known of it --- */
 
 void connection_describe(const struct connection *c, struct connection_info *out)
@@ -171,6 +178,7 @@ void connection_describe(const struct connection *c, struct connection_info *out
         .since_ms = c->since_ms,
         .labels = {w->labels, w->labels_len},
         .meta = {(const char *)&c->members[c->member_count], c->meta_len},
+        .subscriptions = {(const char *)&c->members[c->member_count] + c->meta_len, c->subscriptions_len},
         .lags = w->round && c->round == w->round,
         .sent = c->sent,
         .queued = c->queued,

@@ -4,6 +4,8 @@
  * how often.
  *
  * Whether what was appended has become final is not asked: a pair is looked at again a moment later. */
+#define LOG_SUBSYSTEM "broker"
+
 #include "presence/members.h"
 
 #include <errno.h>
@@ -17,6 +19,8 @@
 #include "base/expiry.h"
 #include "base/must.h"
 #include "base/table.h"
+#include "codec/subscription.h"
+#include "ops/log.h"
 #include "presence/describe.h"
 #include "stats/counters.h"
 
@@ -53,9 +57,11 @@ struct members {
     TAILQ_HEAD(, channel) crowded;
     size_t crowded_count;
     struct expiry due;
-    uint64_t swept; /* position: members up to here were compared */
-    bool tell;      /* the numbers of members are due */
-    bool full;      /* the state has no room for another member; looked at again with each sweep */
+    uint64_t subscriptions; /* pairs */
+    bool left_out;          /* that subscriptions are left out was logged */
+    uint64_t swept;         /* position: members up to here were compared */
+    bool tell;              /* the numbers of members are due */
+    bool full;              /* the state has no room for another member; looked at again with each sweep */
 };
 
 /* The batch that is being made. */
@@ -122,11 +128,17 @@ void members_free(struct members **m)
 
 bool members_has(const struct members *m, struct slice channel)
 {
-    if (!m)
+    if (!m || subscription_is_topic(channel))
         return false;
 
     struct names patterns = {m->patterns, m->config.channels->count};
     return patterns_match(&patterns, channel);
+}
+
+/* Is this pair, or may it become, one that is told? */
+static bool is_wanted(const struct members *m, struct slice channel)
+{
+    return subscription_is_topic(channel) ? m->config.max_subscriptions > 0 : members_has(m, channel);
 }
 
 /* The length keeps channel and session apart. */
@@ -180,6 +192,8 @@ static void drop_pair(struct members *m, struct pair *p)
 
     expiry_remove(&m->due, &p->expiry);
     TAILQ_REMOVE(&m->all, p, all);
+    MUST(!subscription_is_topic(table_name(c)) || m->subscriptions > 0);
+    m->subscriptions -= subscription_is_topic(table_name(c));
     table_remove(m->pairs, p);
     c->sessions--;
     drop_channel(m, c);
@@ -197,10 +211,26 @@ static struct pair *add_pair(struct members *m, struct slice channel, struct sli
     }
 
     p->channel = c;
+    m->subscriptions += subscription_is_topic(channel);
     TAILQ_INSERT_TAIL(&m->all, p, all);
-    if (++c->sessions > m->config.max)
+    if (++c->sessions > m->config.max && !subscription_is_topic(channel))
         note_crowded(m, c);
     return p;
+}
+
+/* How long p's session may be without a stream. */
+static int64_t grace_of(const struct members *m, const struct pair *p)
+{
+    return subscription_is_topic(channel_of(p)) ? 0 : m->config.grace_ms;
+}
+
+/* The connection because of which p is a member; NULL: there is none. */
+static const struct connection *find_here(const struct members *m, const struct pair *p)
+{
+    struct slice channel = channel_of(p), session = session_of(p);
+    if (subscription_is_topic(channel))
+        return presence_find(m->config.presence, session);
+    return presence_find_in(m->config.presence, session, channel);
 }
 
 /* Look at p at this time, or earlier if that was said before. Without memory a sweep finds it. */
@@ -249,7 +279,34 @@ static void change_in(struct members *m, const struct presence_change *change, s
     int64_t at = foreign ? now + MEMBERS_FOREIGN_MS : now;
     if (!came)
         p->left_at = at;
-    look_at(m, p, came ? at : at + m->config.grace_ms);
+    look_at(m, p, came ? at : at + grace_of(m, p));
+}
+
+/* A new one is left out when there are too many. */
+static void change_subscription(struct members *m, const struct presence_change *change, struct slice topic,
+                                bool foreign, int64_t now)
+{
+    if (m->subscriptions < m->config.max_subscriptions || find_pair(m, topic, change->connection)) {
+        change_in(m, change, topic, change->connection, foreign, now);
+        return;
+    }
+    if (!m->left_out && m->config.max_subscriptions)
+        log_warn("more than %llu subscriptions of the Mercure protocol: further ones are not told (max-subscriptions)",
+                 (unsigned long long)m->config.max_subscriptions);
+    m->left_out = true;
+}
+
+static void change_subscriptions(struct members *m, const struct presence_change *change,
+                                 const struct connection_info *info, bool foreign, int64_t now)
+{
+    char topic[NAME_BYTES_MAX];
+    struct slice packed = info->subscriptions, name;
+    struct subscription s = {0};
+    while (subscription_next(&packed, &s)) {
+        name = subscription_topic(&s, topic);
+        if (name.len)
+            change_subscription(m, change, name, foreign, now);
+    }
 }
 
 void members_change(struct members *m, const struct presence_change *change, bool foreign, int64_t now)
@@ -265,6 +322,7 @@ void members_change(struct members *m, const struct presence_change *change, boo
         if (channel.len && members_has(m, channel))
             change_in(m, change, channel, info.session, foreign, now);
     }
+    change_subscriptions(m, change, &info, foreign, now);
 }
 
 /* --- appending --- */
@@ -289,6 +347,7 @@ static bool append(struct turn *t, struct slice channel, const char *name, struc
         .data = data,
         .key = event_member_key(session, key),
         .remove = remove,
+        .is_private = subscription_is_topic(channel),
         .has_to = true,
         .lists = {[TO_CHANNELS] = {&channel, 1}},
     };
@@ -335,8 +394,50 @@ static void leave_unnamed(struct members *m, struct channel *c)
     note_crowded(m, c);
 }
 
+/* The document of the subscription of c that p is. */
+static void put_subscription(struct buf *out, const struct pair *p, const struct connection *c)
+{
+    char topic[NAME_BYTES_MAX];
+    struct connection_info info;
+    struct subscription s = {0};
+    connection_describe(c, &info);
+    while (!out->len && subscription_next(&info.subscriptions, &s))
+        if (slice_equal(subscription_topic(&s, topic), channel_of(p)))
+            subscription_put(out, &s);
+}
+
+/* Dialect 1.0 has a name for the event, 0.x has none. */
+static void tell_subscription(struct turn *t, struct pair *p, struct slice document, bool ends)
+{
+    const char *name = subscription_is_old(document) ? "" : "mercure";
+    if (document.len)
+        append(t, channel_of(p), name, session_of(p), document, ends);
+    look_at(t->m, p, t->now + AGAIN_MS);
+}
+
+static void begin_subscription(struct turn *t, struct pair *p, const struct connection *c)
+{
+    struct buf out = {0};
+    put_subscription(&out, p, c);
+    tell_subscription(t, p, out.failed ? (struct slice){0} : buf_slice(&out), false);
+    buf_release(&out);
+}
+
+static void end_subscription(struct turn *t, struct pair *p, const struct event *begun)
+{
+    struct buf out = {0};
+    subscription_put_ended(&out, members_data(begun));
+    tell_subscription(t, p, out.failed ? (struct slice){0} : buf_slice(&out), true);
+    buf_release(&out);
+}
+
 static void join(struct turn *t, struct pair *p, const struct connection *c)
 {
+    if (subscription_is_topic(channel_of(p))) {
+        begin_subscription(t, p, c);
+        return;
+    }
+
     struct buf data = {0};
     put_join(&data, session_of(p), c);
 
@@ -352,6 +453,11 @@ static void join(struct turn *t, struct pair *p, const struct connection *c)
 
 static void leave(struct turn *t, struct pair *p, const struct event *joined)
 {
+    if (subscription_is_topic(channel_of(p))) {
+        end_subscription(t, p, joined);
+        return;
+    }
+
     char *data = strndup(members_data(joined).data, members_data(joined).len);
     struct slice text = slice_of(data ? data : "{}");
 
@@ -362,25 +468,38 @@ static void leave(struct turn *t, struct pair *p, const struct event *joined)
 }
 
 /* Compare presence and the state, and append what is different. */
+/* Subscriptions have a bound of their own, max-subscriptions. */
+static bool has_room(const struct members *m, struct slice channel)
+{
+    return subscription_is_topic(channel) || state_members(state_of(m), channel) < m->config.max;
+}
+
+/* While the state is full, a subscription waits for the next sweep. */
+static void admit(struct turn *t, struct pair *p, const struct connection *here)
+{
+    if (!t->m->full && has_room(t->m, channel_of(p)))
+        join(t, p, here);
+    else if (t->m->full && !subscription_is_topic(channel_of(p)))
+        leave_unnamed(t->m, p->channel);
+}
+
 static void look(struct turn *t, struct pair *p)
 {
     struct members *m = t->m;
     struct slice channel = channel_of(p), session = session_of(p);
-    const struct connection *here = presence_find_in(m->config.presence, session, channel);
+    const struct connection *here = find_here(m, p);
     const struct event *member = state_member(state_of(m), channel, session);
-    bool wanted = members_has(m, channel);
-    bool stays = wanted && (here || t->now < p->left_at + m->config.grace_ms);
+    bool wanted = is_wanted(m, channel);
+    bool stays = wanted && (here || t->now < p->left_at + grace_of(m, p));
 
     if (!stays && member)
         leave(t, p, member);
     else if (!stays)
         drop_pair(m, p);
     else if (!here)
-        look_at(m, p, p->left_at + m->config.grace_ms);
-    else if (!member && m->full)
-        leave_unnamed(m, p->channel);
-    else if (!member && !connection_has_ended(here) && state_members(state_of(m), channel) < m->config.max)
-        join(t, p, here);
+        look_at(m, p, p->left_at + grace_of(m, p));
+    else if (!member && !connection_has_ended(here))
+        admit(t, p, here);
 }
 
 /* --- the number of members --- */
@@ -462,7 +581,7 @@ static void sweep_member(struct members *m, const struct event *e, int64_t now)
     struct pair *p = find_pair(m, channel, session);
     if (!p && (p = add_pair(m, channel, session))) {
         p->left_at = now + m->config.lease_ms;
-        look_at(m, p, members_has(m, channel) ? p->left_at + m->config.grace_ms : now);
+        look_at(m, p, is_wanted(m, channel) ? p->left_at + grace_of(m, p) : now);
     }
 }
 
@@ -483,12 +602,11 @@ static bool is_odd(const struct members *m, const struct pair *p)
 {
     struct slice channel = channel_of(p), session = session_of(p);
     bool member = state_member(state_of(m), channel, session);
-    const struct connection *here = presence_find_in(m->config.presence, session, channel);
-    bool room = state_members(state_of(m), channel) < m->config.max;
+    const struct connection *here = find_here(m, p);
     if (!here)
         return member;
 
-    return !member && room && !connection_has_ended(here);
+    return !member && has_room(m, channel) && !connection_has_ended(here);
 }
 
 static void sweep_pairs(struct members *m, int64_t now)

@@ -10,6 +10,10 @@
  * which presence knows nothing (after a start) get a worker's lease in addition. Beyond a bound, a
  * channel has no further members. Then `ssecast.members` says how many sessions there are.
  *
+ * The subscriptions of a hub's streams (docs/mercure.md) are kept in the same way. Each is the only
+ * member of the channel that is its topic, under its connection's id. It departs without a grace
+ * time. Beyond a bound, further ones are not told.
+ *
  * It does not know sockets or clocks: the time (ms of a monotonic clock) is passed in.
  *
  * Ownership: members_new() copies the patterns. Everything else is the caller's.
@@ -33,6 +37,7 @@ struct members_config {
     int64_t grace_ms;                   /* from the end of a session's last stream to its departure */
     int64_t lease_ms;                   /* from a start until every worker has reported */
     uint64_t max;                       /* members of a channel */
+    uint64_t max_subscriptions;         /* of the hub's streams, of all */
     const struct presence *presence;
     struct sequence *sequence;
     uint64_t *counters; /* BROKER_COUNTERS of them */

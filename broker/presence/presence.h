@@ -135,6 +135,9 @@ bool connection_has_ended(const struct connection *c);
  * their channels. */
 const struct connection *presence_find_in(const struct presence *p, struct slice session, struct slice channel);
 
+/* The connection with this id; NULL: there is none. */
+const struct connection *presence_find(const struct presence *p, struct slice id);
+
 struct top_session {
     struct slice session;
     size_t connections;
@@ -163,11 +166,12 @@ struct connection_info {
     struct slice worker;  /* its name */
     int64_t since_ms;     /* unix time */
     size_t channel_count;
-    struct slice labels; /* names, encoded: walk with wire_next_name() */
-    struct slice meta;   /* their values, packed (meta.h) */
-    bool lags;           /* else it has received all of its events */
-    uint64_t sent;       /* lags: position */
-    uint64_t queued;     /* lags: bytes */
+    struct slice labels;        /* names, encoded: walk with wire_next_name() */
+    struct slice meta;          /* their values, packed (meta.h) */
+    struct slice subscriptions; /* of a hub's stream, packed (subscription.h); empty: none are told */
+    bool lags;                  /* else it has received all of its events */
+    uint64_t sent;              /* lags: position */
+    uint64_t queued;            /* lags: bytes */
 };
 
 void connection_describe(const struct connection *c, struct connection_info *out);

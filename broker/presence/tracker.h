@@ -65,7 +65,8 @@ struct connection {
     enum end_cause cause;  /* of that end */
     uint32_t member_count;
     uint32_t meta_len;
-    struct membership members[]; /* followed by the packed values */
+    uint32_t subscriptions_len;
+    struct membership members[]; /* followed by the packed values, then the packed subscriptions */
 };
 
 enum work_step {

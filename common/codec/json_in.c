@@ -14,6 +14,11 @@ struct json_in *json_in_parse(struct slice text)
                                         NULL);
 }
 
+char *json_in_print(const struct json_in *value)
+{
+    return json_dumps(ours(value), JSON_COMPACT | JSON_ENCODE_ANY);
+}
+
 void json_in_free(struct json_in **root)
 {
     json_decref(ours(*root));

@@ -16,6 +16,9 @@ struct json_in; /* any value */
  * memory. */
 struct json_in *json_in_parse(struct slice text);
 
+/* The value as JSON on one line, to be freed with free(). NULL when out of memory. */
+char *json_in_print(const struct json_in *value);
+
 /* Free and set *root to NULL. Safe on NULL. */
 void json_in_free(struct json_in **root);
 

@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "base/must.h"
 #include "codec/meta.h"
+#include "codec/subscription.h"
 
 #define HEADER_LEN 8u
 
@@ -266,6 +267,8 @@ void wire_add_presence(struct buf *b, const struct wire_presence_item *item)
     }
     add_u16(b, (uint16_t)item->meta.len);
     buf_put(b, item->meta.data, item->meta.len);
+    add_u16(b, (uint16_t)item->subscriptions.len);
+    buf_put_slice(b, item->subscriptions);
 }
 
 void wire_add_items(struct buf *b, const struct buf *items)
@@ -506,6 +509,16 @@ static struct slice take_meta(struct reader *r)
     return packed;
 }
 
+static struct slice take_subscriptions(struct reader *r)
+{
+    size_t len = take_u16(r);
+    const char *p = take(r, len);
+    struct slice packed = {p, p ? len : 0};
+    if (!subscriptions_valid(packed))
+        r->failed = true;
+    return packed;
+}
+
 static void take_lag(struct reader *r, struct wire_presence_item *item)
 {
     item->sent = take_u64(r);
@@ -518,10 +531,12 @@ static void take_change(struct reader *r, struct wire_presence_item *item)
     item->since_ms = (int64_t)take_u64(r);
     item->raw_channels = take_names(r);
     item->told = take_u8(r);
-    if (item->kind == ITEM_OPENED)
+    if (item->kind == ITEM_OPENED) {
         item->meta = take_meta(r);
-    else
+        item->subscriptions = take_subscriptions(r);
+    } else {
         item->cause = (enum end_cause)take_u8(r);
+    }
     if (item->cause >= END_CAUSES)
         r->failed = true;
 }

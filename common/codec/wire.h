@@ -194,15 +194,16 @@ enum wire_item { ITEM_ENDED, ITEM_OPENED, ITEM_LAGS };
 struct wire_presence_item {
     enum wire_item kind;
     struct slice connection;
-    struct slice session;      /* opened, ended */
-    int64_t since_ms;          /* opened, ended: unix time */
-    struct names channels;     /* opened, ended, encoding; decoded: NULL */
-    struct slice raw_channels; /* decoded: walk with wire_next_name() */
-    bool told;                 /* opened, ended: its opening was reported to a broker */
-    struct slice meta;         /* opened: values, packed (meta.h) */
-    enum end_cause cause;      /* ended */
-    uint64_t sent;             /* lags: position up to which everything was sent */
-    uint64_t queued;           /* lags: bytes queued for it */
+    struct slice session;       /* opened, ended */
+    int64_t since_ms;           /* opened, ended: unix time */
+    struct names channels;      /* opened, ended, encoding; decoded: NULL */
+    struct slice raw_channels;  /* decoded: walk with wire_next_name() */
+    bool told;                  /* opened, ended: its opening was reported to a broker */
+    struct slice meta;          /* opened: values, packed (meta.h) */
+    struct slice subscriptions; /* opened: of a hub's stream, packed (subscription.h); empty: none are told */
+    enum end_cause cause;       /* ended */
+    uint64_t sent;              /* lags: position up to which everything was sent */
+    uint64_t queued;            /* lags: bytes queued for it */
 };
 
 struct wire_log {

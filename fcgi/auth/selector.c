@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "base/must.h"
 #include "codec/grant.h"
+#include "codec/subscription.h"
 
 static bool is_all(struct slice text)
 {
@@ -20,6 +21,7 @@ static struct selector of_pattern(enum pattern_kind kind, struct slice text, str
 
 struct selector selector_of_topic(struct slice text, char why[PATTERN_WHY_MAX])
 {
+    text = subscription_relative(text);
     bool template = text.len && (memchr(text.data, '{', text.len) || memchr(text.data, '}', text.len));
     why[0] = '\0';
     if (template)
@@ -29,12 +31,14 @@ struct selector selector_of_topic(struct slice text, char why[PATTERN_WHY_MAX])
 
 struct selector selector_of_match(struct slice text)
 {
+    text = subscription_relative(text);
     return (struct selector){is_all(text) ? SELECTOR_ALL : SELECTOR_EXACT, text, NULL};
 }
 
 struct selector selector_of_url_pattern(struct slice text, struct slice hub, char why[PATTERN_WHY_MAX])
 {
     why[0] = '\0';
+    text = subscription_relative(text);
     return is_all(text) ? selector_of_match(text) : of_pattern(PATTERN_URL, text, hub, why);
 }
 

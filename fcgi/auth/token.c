@@ -591,6 +591,44 @@ static bool get_authorization_details(struct token *out, struct slice hub)
            get_details(details, "subscribe", hub, out, &out->mercure.subscribe, &at);
 }
 
+static bool detail_matches(const struct json_in *detail, struct slice hub, struct slice matcher)
+{
+    struct token none = {0};
+    const struct json_in *topics = json_in_member(detail, "topics");
+    bool found = false;
+    for (size_t i = 0; !found && i < json_in_count(topics); i++) {
+        struct selector selector = {.kind = SELECTOR_INVALID};
+        struct topic topic;
+        topic_begin(&topic, matcher);
+        if (!get_match(json_in_item(topics, i), hub, &none, &selector))
+            continue;
+        found = slice_equal(selector.text, matcher) || selector_matches(&selector, &topic);
+        selector_release(&selector);
+    }
+    return found;
+}
+
+/* The matcher counts as a topic. The first detail that matches says it. */
+char *token_payload(const struct token *token, struct slice hub, struct slice matcher)
+{
+    const struct json_in *payload = NULL, *details = json_in_member(token->claims, "authorization_details");
+    if (!token->access) {
+        const struct json_in *claim = either_member(token->claims, MERCURE_CLAIM, MERCURE_CLAIM_LONG);
+        payload = json_in_member(claim, "payload");
+        return payload ? json_in_print(payload) : NULL;
+    }
+
+    for (size_t i = 0; i < json_in_count(details); i++) {
+        const struct json_in *detail = json_in_item(details, i);
+        if (!is_ours(detail) || !lists_action(json_in_member(detail, "actions"), "subscribe") ||
+            !detail_matches(detail, hub, matcher))
+            continue;
+        payload = json_in_member(detail, "payload");
+        break;
+    }
+    return payload ? json_in_print(payload) : NULL;
+}
+
 /* Who publishes, when no claim of ours says so. */
 static bool get_mercure_publisher(struct token *out)
 {

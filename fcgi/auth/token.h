@@ -105,6 +105,10 @@ enum token_verdict tokens_verify_request(struct tokens *t, const struct params *
 enum token_verdict tokens_verify_mercure(struct tokens *t, const struct params *params, int64_t now_ms,
                                          struct token *out);
 
+/* What the token says to others of a subscription with this matcher: a JSON text on one line, to be freed
+ * with free(). NULL: nothing, or out of memory. */
+char *token_payload(const struct token *token, struct slice hub, struct slice matcher);
+
 /* Does the request bring a token for the hub? */
 bool token_is_brought_to_mercure(const struct params *params);
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/must.h"
+#include "codec/subscription.h"
 
 #define MOUNT_MAX 255u
 
@@ -108,6 +109,16 @@ static bool is_hub(const struct params *params, struct slice path)
     return ends_with_hub(path) || (info && ends_with_hub(slice_of(info)));
 }
 
+/* The list, or what is below it. False when path is neither. */
+static bool find_subscriptions(struct slice path, struct slice *rest)
+{
+    const char *found = memmem(path.data, path.len, HUB_RESERVED, strlen(HUB_RESERVED));
+    if (!found)
+        return false;
+    *rest = behind(path, (size_t)(found - path.data) + strlen(HUB_RESERVED));
+    return !rest->len || rest->data[0] == '/';
+}
+
 struct route route_find(const struct route_rules *rules, const struct params *params)
 {
     const char *uri = params_get(params, "REQUEST_URI");
@@ -121,6 +132,9 @@ struct route route_find(const struct route_rules *rules, const struct params *pa
         return (struct route){.kind = ROUTE_NOTHING};
     if (rules->mercure && is_hub(params, path))
         return (struct route){.kind = ROUTE_MERCURE};
+    struct slice rest;
+    if (rules->mercure && find_subscriptions(path, &rest))
+        return (struct route){.kind = ROUTE_SUBSCRIPTIONS, .name = rest};
     if (rules->mounts && rules->mounts->count)
         return find_configured(rules->mounts, path);
     if (said.len > 1 && slice_begins(path, said))

@@ -6,6 +6,7 @@
  * for MOUNT/SERVICE then covers every way to reach that service.
  *
  *     .../.well-known/mercure  the hub, whatever is before it, where it is configured
+ *     .../.well-known/mercure/subscriptions, and below: the hub's list
  *     MOUNT, MOUNT/        the streams
  *     MOUNT/NAME           the service of that name; one segment
  *     anything else        nothing
@@ -31,14 +32,16 @@ struct route_rules {
 enum route_kind {
     ROUTE_NOTHING,
     ROUTE_STREAMS,
-    ROUTE_SERVICE, /* if there is one of that name; else nothing */
-    ROUTE_MERCURE, /* the hub */
-    ROUTE_EITHER,  /* a service if there is one of that name; else the streams */
+    ROUTE_SERVICE,       /* if there is one of that name; else nothing */
+    ROUTE_MERCURE,       /* the hub */
+    ROUTE_SUBSCRIPTIONS, /* the hub's list of subscriptions */
+    ROUTE_EITHER,        /* a service if there is one of that name; else the streams */
 };
 
 struct route {
     enum route_kind kind;
-    struct slice name; /* ROUTE_SERVICE, ROUTE_EITHER: of the service; into params */
+    struct slice name; /* ROUTE_SERVICE, ROUTE_EITHER: of the service; ROUTE_SUBSCRIPTIONS: the path
+                           behind it; into params */
 };
 
 struct route route_find(const struct route_rules *rules, const struct params *params);

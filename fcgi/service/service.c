@@ -41,6 +41,10 @@ bool service_find(const struct services *set, const struct params *params, const
         *service = hub_service(params);
         return true;
     }
+    if (route.kind == ROUTE_SUBSCRIPTIONS) {
+        *service = &service_subscriptions;
+        return true;
+    }
     *service = route.name.len ? named(route.name) : NULL;
 
     bool found = route.kind == ROUTE_STREAMS || route.kind == ROUTE_EITHER || *service;

@@ -73,7 +73,7 @@ struct service {
 };
 
 extern const struct service service_mercure, service_publish, service_healthz, service_metrics, service_status,
-    service_presence;
+    service_presence, service_subscriptions;
 
 /* set's streams, monitor and route_rules are filled in; prepare the rest. */
 void services_init(struct services *set);

@@ -15,6 +15,7 @@
 #include "base/must.h"
 #include "base/name.h"
 #include "codec/json_in.h"
+#include "codec/subscription.h"
 #include "http/form.h"
 #include "service/judgement.h"
 

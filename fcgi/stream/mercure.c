@@ -3,11 +3,14 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <strings.h>
+#include <sys/random.h>
 
 #include "auth/origin.h"
 #include "base/must.h"
 #include "base/name.h"
+#include "codec/subscription.h"
 
 /* --- origins --- */
 
@@ -50,11 +53,6 @@ bool mercure_trusts_origin(const struct params *params, const struct option_list
 }
 
 /* --- topics --- */
-
-static bool is_reserved(struct slice topic)
-{
-    return memmem(topic.data, topic.len, HUB_RESERVED, strlen(HUB_RESERVED)) != NULL;
-}
 
 const char *mercure_check_topic(const struct mercure_rules *rules, struct slice topic)
 {
@@ -117,9 +115,6 @@ static void add_topic(struct selection *s, struct slice topic)
         return;
     if (why)
         request_refuse(r, 400, "bad_topic", "topic %zu is not valid; %s", selector_count(s) + 1, why);
-    else if (is_reserved(topic))
-        request_refuse(r, 400, "unsupported_selector", "subscription events are not supported (topic %zu)",
-                       selector_count(s) + 1);
     else if (has_room(s))
         r->channels[r->channel_count++] = topic;
 }
@@ -128,10 +123,7 @@ static void add_topic(struct selection *s, struct slice topic)
 static void add_pattern(struct selection *s, struct selector *selector)
 {
     bool known = has_pattern(s, selector->pattern);
-    if (!known && is_reserved(selector->text))
-        request_refuse(s->request, 400, "unsupported_selector", "subscription events are not supported (topic %zu)",
-                       selector_count(s) + 1);
-    else if (!known && has_room(s)) {
+    if (!known && has_room(s)) {
         s->patterns[s->pattern_count++] = *selector;
         return;
     }
@@ -329,6 +321,62 @@ static int read_token(struct request *r, const struct mercure_rules *rules, cons
     return 0;
 }
 
+/* --- what others are told --- */
+
+#define SUBSCRIBER_BEGIN "urn:uuid:"
+#define SUBSCRIBER_SIZE (sizeof SUBSCRIBER_BEGIN + 36)
+
+/* A random UUID (version 4). False when there is no random number. */
+static bool make_subscriber(char out[SUBSCRIBER_SIZE])
+{
+    unsigned char b[16];
+    if (getrandom(b, sizeof b, GRND_NONBLOCK) != (ssize_t)sizeof b)
+        return false;
+
+    b[6] = (b[6] & 0x0f) | 0x40;
+    b[8] = (b[8] & 0x3f) | 0x80;
+    snprintf(out, SUBSCRIBER_SIZE,
+             SUBSCRIBER_BEGIN "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2],
+             b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+    return true;
+}
+
+/* Whose subscriptions are packed, and what the token says of each. */
+struct telling {
+    struct request *request;
+    const struct token *token;
+    struct slice hub, subscriber;
+};
+
+static void tell(const struct telling *t, enum subscription_form form, struct slice match)
+{
+    struct request *r = t->request;
+    char *payload = t->token->verdict == TOKEN_GOOD ? token_payload(t->token, t->hub, match) : NULL;
+    struct subscription s = {.form = r->hub == HUB_0_X ? SUBSCRIPTION_0_X : form,
+                             .subscriber = t->subscriber,
+                             .match = match,
+                             .payload = slice_of(payload ? payload : "")};
+    subscription_pack(&r->subscriptions, &s);
+    free(payload);
+}
+
+/* 0 or -ENOMEM. */
+static int tell_all(struct request *r, const struct params *params, const struct token *token)
+{
+    char subscriber[SUBSCRIBER_SIZE];
+    if (!make_subscriber(subscriber))
+        return 0;
+
+    struct telling t = {r, token, slice_of(params_get(params, "HTTP_HOST")), slice_of(subscriber)};
+    for (size_t i = 0; i < r->channel_count; i++)
+        tell(&t, SUBSCRIPTION_EXACT, r->channels[i]);
+    for (size_t i = 0; r->patterns && i < r->patterns->count; i++)
+        tell(&t, SUBSCRIPTION_URL_PATTERN, r->patterns->items[i].text);
+    if (r->every_channel)
+        tell(&t, SUBSCRIPTION_EXACT, slice_of("*"));
+    return r->subscriptions.failed ? -ENOMEM : 0;
+}
+
 int mercure_read(const struct params *params, const struct mercure_rules *rules, const struct token *token,
                  struct request *out)
 {
@@ -353,6 +401,8 @@ int mercure_read(const struct params *params, const struct mercure_rules *rules,
         err = read_selectors(out, params, rules);
     if (!err && out->kind == REQUEST_STREAM)
         err = read_cursor(params, out);
+    if (!err && out->kind == REQUEST_STREAM && rules->subscriptions)
+        err = tell_all(out, params, token);
     if (out->kind == REQUEST_STREAM)
         request_read_checkpoints(params, out);
     return err;

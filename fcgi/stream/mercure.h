@@ -13,13 +13,11 @@
 #define MERCURE_HEADERS                                                                                                \
     "Authorization, Cache-Control, Content-Type, Last-Event-ID" /* that pages of other origins may send */
 
-/* Topics with this in them are the hub's own. */
-#define HUB_RESERVED "/.well-known/mercure/subscriptions"
-
 /* How the hub is configured. */
 struct mercure_rules {
-    bool anonymous;    /* who brings no token is sent what is public */
-    size_t max_topics; /* of one subscriber or update */
+    bool subscriptions; /* they are told to those who are granted it */
+    bool anonymous;     /* who brings no token is sent what is public */
+    size_t max_topics;  /* of one subscriber or update */
     size_t max_topic_bytes;
     size_t max_patterns;  /* weight of those of all streams, each counted once */
     size_t publish_bytes; /* the largest form */

@@ -475,6 +475,7 @@ void request_release(struct request *r)
     free(r->origin);
     free(r->meta);
     selectors_free(&r->grants);
+    buf_release(&r->subscriptions);
     selectors_free(&r->patterns);
     free(r->told_cursor);
     *r = (struct request){0};

@@ -412,6 +412,7 @@ static void stream_closed(struct conn *c)
     free(s->last_id);
     s->last_id = NULL;
     selectors_free(&s->grants);
+    buf_release(&s->subscriptions);
     exchange_leave(&s->exchange);
 }
 
