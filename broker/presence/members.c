@@ -135,7 +135,7 @@ bool members_has(const struct members *m, struct slice channel)
     return patterns_match(&patterns, channel);
 }
 
-/* Is this pair, or may it become, one that is told? */
+/* Is this pair, or may it become, one that is reported? */
 static bool is_wanted(const struct members *m, struct slice channel)
 {
     return subscription_is_topic(channel) ? m->config.max_subscriptions > 0 : members_has(m, channel);

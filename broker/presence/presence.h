@@ -168,7 +168,7 @@ struct connection_info {
     size_t channel_count;
     struct slice labels;        /* names, encoded: walk with wire_next_name() */
     struct slice meta;          /* their values, packed (meta.h) */
-    struct slice subscriptions; /* of a hub's stream, packed (subscription.h); empty: none are told */
+    struct slice subscriptions; /* of a hub's stream, packed (subscription.h); empty: none are reported */
     bool lags;                  /* else it has received all of its events */
     uint64_t sent;              /* lags: position */
     uint64_t queued;            /* lags: bytes */

@@ -9,7 +9,7 @@
 #include "base/json_out.h"
 #include "base/name.h"
 
-/* Topics that begin with this are the hub's own: nobody else publishes to them. */
+/* Topics that begin with this are the hub's own: all others are refused. */
 #define HUB_RESERVED "/.well-known/mercure/subscriptions"
 
 #define SUBSCRIPTION_PAYLOAD_MAX 1024u /* bytes of JSON; a longer one is left out */

@@ -200,7 +200,7 @@ struct wire_presence_item {
     struct slice raw_channels;  /* decoded: walk with wire_next_name() */
     bool told;                  /* opened, ended: its opening was reported to a broker */
     struct slice meta;          /* opened: values, packed (meta.h) */
-    struct slice subscriptions; /* opened: of a hub's stream, packed (subscription.h); empty: none are told */
+    struct slice subscriptions; /* opened: of a hub's stream, packed (subscription.h); empty: none are reported */
     enum end_cause cause;       /* ended */
     uint64_t sent;              /* lags: position up to which everything was sent */
     uint64_t queued;            /* lags: bytes queued for it */

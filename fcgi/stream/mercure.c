@@ -321,7 +321,7 @@ static int read_token(struct request *r, const struct mercure_rules *rules, cons
     return 0;
 }
 
-/* --- what others are told --- */
+/* --- what others are reported --- */
 
 #define SUBSCRIBER_BEGIN "urn:uuid:"
 #define SUBSCRIBER_SIZE (sizeof SUBSCRIBER_BEGIN + 36)

@@ -15,7 +15,7 @@
 
 /* How the hub is configured. */
 struct mercure_rules {
-    bool subscriptions; /* they are told to those who are granted it */
+    bool subscriptions; /* they are reported to the streams that are granted it */
     bool anonymous;     /* who brings no token is sent what is public */
     size_t max_topics;  /* of one subscriber or update */
     size_t max_topic_bytes;

@@ -70,7 +70,7 @@ struct request {
     enum hub_dialect hub;
     bool every_channel;         /* hub: it selects every topic */
     struct selectors *patterns; /* hub: what it selects by patterns, each once; NULL: nothing */
-    struct buf subscriptions;   /* hub: what others are told of them, packed (subscription.h); empty: nothing */
+    struct buf subscriptions;   /* hub: what others are reported of them, packed (subscription.h); empty: nothing */
     bool asks_cursor;           /* hub: the response's head tells where the stream begins */
     char *told_cursor;          /* hub: what the head says; NULL: nothing */
     struct selectors *grants;   /* what private events it may be sent; NULL: none */

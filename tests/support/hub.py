@@ -20,19 +20,19 @@ FORM = "application/x-www-form-urlencoded"
 class Hub(Site):
     """A site whose workers answer as a hub, behind any prefix."""
 
-    def __init__(self, bench, web=Lighttpd, broker=None, **worker):
+    def __init__(self, bench, web=Lighttpd, broker=None, workers=1, **worker):
         bench.folder.chmod(0o755)
         self.issuer = Issuer(bench.folder / "jwt.key")
         worker = {"mercure": True, "jwt_secret_file": self.issuer.secret_file, "session_from": ["query:session", "jwt", "none"],
                   "channels_from": ["query:channels", "jwt"], "cors_origin": GOOD, **worker}
-        super().__init__(bench, web=web, broker=broker, worker=worker)
+        super().__init__(bench, web=web, workers=workers, broker=broker, worker=worker)
         self.hub = self.web.url + PATH
 
     # Tokens
 
-    def old_token(self, publish=None, subscribe=None, seconds=3600, **claims):
+    def old_token(self, publish=None, subscribe=None, seconds=3600, payload=None, **claims):
         """Dialect 0.x."""
-        lists = {"publish": publish, "subscribe": subscribe}
+        lists = {"publish": publish, "subscribe": subscribe, "payload": payload}
         return self.issuer.token(seconds, mercure={k: v for k, v in lists.items() if v is not None}, **claims)
 
     def new_token(self, publish=(), subscribe=(), seconds=3600, typ="at+jwt", match_type="exact", **claims):

@@ -82,10 +82,6 @@ START_TEST(selectors_that_are_refused)
     get("QUERY_STRING=match_urlpattern=/(x)");
     assert_refused(400, "bad_pattern");
     ck_assert_ptr_nonnull(strstr(request.message, "regular expressions are not supported (byte 2); accepted: SCHEME"));
-    get("QUERY_STRING=topic=/.well-known/mercure/subscriptions/%7Btopic%7D");
-    assert_refused(400, "unsupported_selector");
-    get("QUERY_STRING=match_urlpattern=/.well-known/mercure/subscriptions/:a/:b");
-    assert_refused(400, "unsupported_selector");
     get("QUERY_STRING=topic=");
     assert_refused(400, "bad_topic");
     get("QUERY_STRING=topic=%00");

@@ -177,7 +177,10 @@ START_TEST(the_hub_has_any_prefix)
     ck_assert_int_eq(hub_route(true, "/a/b/.well-known/mercure?topic=x", ""), ROUTE_MERCURE);
     ck_assert_int_eq(hub_route(true, "/hub", "/.well-known/mercure"), ROUTE_MERCURE);
     ck_assert_int_ne(hub_route(true, "/sse?/.well-known/mercure", ""), ROUTE_MERCURE);
-    ck_assert_int_ne(hub_route(true, "/sse/.well-known/mercure/subscriptions", ""), ROUTE_MERCURE);
+    ck_assert_int_eq(hub_route(true, "/sse/.well-known/mercure/subscriptions", ""), ROUTE_SUBSCRIPTIONS);
+    ck_assert_int_eq(hub_route(true, "/.well-known/mercure/subscriptions/a%2Fb/c?x", ""), ROUTE_SUBSCRIPTIONS);
+    ck_assert_int_eq(hub_route(false, "/.well-known/mercure/subscriptions", ""), ROUTE_NOTHING);
+    ck_assert_int_eq(hub_route(true, "/.well-known/mercure/subscriptionss", ""), ROUTE_NOTHING);
     ck_assert_int_ne(hub_route(true, "/sse/.well-known/mercure/", ""), ROUTE_MERCURE);
     ck_assert_int_eq(hub_route(true, "/a/../.well-known/mercure", ""), ROUTE_NOTHING);
     ck_assert_int_eq(hub_route(false, "/sse/.well-known/mercure", ""), ROUTE_NOTHING);

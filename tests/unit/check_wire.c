@@ -106,7 +106,8 @@ static struct wire_presence_item opened_item(void)
                                        .since_ms = 1700000000123,
                                        .channels = {some_channels, 2},
                                        .told = true,
-                                       .meta = S("\4text\xfe\x7f\0\0\1")};
+                                       .meta = S("\4text\xfe\x7f\0\0\1"),
+                                       .subscriptions = S("\2\0me\0\1\0\0\0a")};
 }
 
 /* Behind the first: one that ended, one that lags. */
@@ -298,7 +299,7 @@ static const struct {
     {WIRE_PRESENCE,
      put_presence,
      get_presence,
-     {21 + 8 * WORKER_NUMBERS, 21 + 8 * WORKER_NUMBERS + 47, 21 + 8 * WORKER_NUMBERS + 67}},
+     {21 + 8 * WORKER_NUMBERS, 21 + 8 * WORKER_NUMBERS + 59, 21 + 8 * WORKER_NUMBERS + 79}},
     {WIRE_COMMAND, put_command, get_command, {0}},
     {WIRE_REPLY, put_reply, get_reply, {0}},
     {WIRE_LOG, put_log, get_log, {0}},
@@ -582,6 +583,7 @@ static void assert_items(struct slice items)
     ck_assert_int_eq(item.kind, ITEM_OPENED);
     ck_assert(item.told);
     assert_slice(item.meta, S("\4text\xfe\x7f\0\0\1"));
+    assert_slice(item.subscriptions, S("\2\0me\0\1\0\0\0a"));
     assert_slice(item.connection, S("c1"));
     assert_slice(item.session, S("a"));
     ck_assert_int_eq(item.since_ms, 1700000000123);
@@ -685,11 +687,12 @@ START_TEST(an_item_that_is_none_is_refused)
 {
     struct wire_presence m = some_presence();
     struct wire_presence_item item = opened_item();
-    for (int wrong = 0; wrong < 2; wrong++) {
+    for (int wrong = 0; wrong < 3; wrong++) {
         struct buf b = {0};
         wire_put_presence(&b, &m);
         item.kind = wrong ? ITEM_OPENED : (enum wire_item)(ITEM_LAGS + 1);
-        item.meta = wrong ? S("\5text") : S("");
+        item.meta = wrong == 1 ? S("\5text") : S("");
+        item.subscriptions = wrong == 2 ? S("\2\0me\3\1\0\0\0a") : S("");
         wire_add_presence(&b, &item);
         ck_assert_int_eq(wire_get_presence(message_of(&b), &m), -EPROTO);
         buf_release(&b);
