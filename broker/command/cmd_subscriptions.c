@@ -11,7 +11,7 @@
 static const char *const fields[] = {"op", "ref", "path", "old", NULL};
 
 /* What is asked, and the reply. */
-struct search {
+struct subscription_search {
     struct slice path;
     bool old; /* documents of dialect 0.x, else of 1.0 */
     struct buf *reply;
@@ -26,7 +26,7 @@ static bool is_below(struct slice topic, struct slice path)
 
 static void visit(void *context, struct event *e)
 {
-    struct search *s = context;
+    struct subscription_search *s = context;
     struct slice session, topic, document;
     if (!event_is_member_key(e->key, &session) || !session.len || event_key_target(e, &topic) != TARGET_CHANNEL)
         return;
@@ -45,7 +45,7 @@ static void visit(void *context, struct event *e)
 static int subscriptions_run(const struct command_context *c, const struct command_request *r, struct buf *reply,
                              struct json_fault *fault)
 {
-    struct search s = {.reply = reply, .from = reply->len};
+    struct subscription_search s = {.reply = reply, .from = reply->len};
     struct history_filter filter = {.now_ms = c->now_ms};
     int err = json_get_text(r->object, "path", &s.path, fault);
     err = err ? err : json_get_flag(r->object, "old", &s.old, fault);

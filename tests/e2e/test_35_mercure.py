@@ -257,7 +257,7 @@ def test_a_restart_with_a_store_is_exact():
     [("match_urlpattern", "https://example.com/(.*)")], [("match_regexp", "x")], [("topic", "a"), ("match", "b")],
     [("topic", f"t{n}") for n in range(65)],
     [("topic", "a"), ("checkpoints", "perhaps")],
-], ids=["none", "empty", "long", "template", "pattern", "unknown", "mixed", "many", "reserved", "checkpoints"])
+], ids=["none", "empty", "long", "template", "pattern", "unknown", "mixed", "many", "checkpoints"])
 def test_subscriptions_that_are_refused(hub, query):
     status, _, body = hub.ask("GET", query, token=hub.old_token(subscribe=["*"]))
     assert status == 400 and json.loads(body)["message"]
