@@ -76,8 +76,8 @@ def test_a_token_ends_a_quiet_stream_and_a_renewed_one_resumes(site):
 def test_a_token_ends_a_stream_whose_browser_reads_nothing(site):
     reader = site.start_open(None, headers={"Authorization": f"Bearer {site.issuer.token(4, sub='anna')}"}, receive_buffer=4096, paused=True).wait_head()
     site.wait_connections("anna", 1)
-    for _ in range(40):
-        site.commands.publish_batch([{"event": "m", "key": "k", "data": ["k", _, FILL * 10], "to": {"sessions": ["anna"]}}])
+    for n in range(400):
+        site.commands.publish_batch([{"event": "m", "key": "k", "data": ["k", n, FILL], "to": {"sessions": ["anna"]}}])
     site.wait_connections("anna", 0)
     reader.resume()
     reader.wait_end()

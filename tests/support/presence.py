@@ -152,7 +152,7 @@ class Liar:
         self._send(7, struct.pack("<QBQHH", self.n, full, 0, 0, 0) + b"".join(items))
 
     def opened(self, connection, session):
-        return b"\1" + _name(connection) + _name(session) + struct.pack("<QHBH", 1, 0, 0, 0)
+        return b"\1" + _name(connection) + _name(session) + struct.pack("<QHBHH", 1, 0, 0, 0, 0)
 
     def ended(self, connection, session):
         return b"\0" + _name(connection) + _name(session) + struct.pack("<QHBB", 1, 0, 0, 0)
