@@ -2,9 +2,12 @@
  * stays there. */
 #include "base/table.h"
 
+#include <limits.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "base/hash.h"
+#include "base/must.h"
 
 /* Names come from outside: uthash's own hash has no key, and names that collide under it can be
  * computed. */
@@ -12,12 +15,14 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
+/* The name follows the value. The handle knows both its place and its length. Values are made of
+ * integers and pointers. */
 struct entry {
     UT_hash_handle hh;
-    char *value_end; /* where the name begins */
-    size_t name_len;
-    _Alignas(max_align_t) char value[];
+    _Alignas(int64_t) _Alignas(void *) char value[];
 };
+
+_Static_assert(sizeof(struct entry) <= sizeof(UT_hash_handle) + 4, "an entry adds nothing to the handle but padding");
 
 struct table {
     size_t value_size;
@@ -62,14 +67,15 @@ void *table_insert(struct table *t, struct slice name)
     void *found = table_find(t, name);
     if (found)
         return found;
+    MUST(name.len <= UINT_MAX);
     struct entry *e = calloc(1, sizeof *e + t->value_size + name.len);
     if (!e)
         return NULL;
-    e->value_end = e->value + t->value_size;
-    e->name_len = name.len;
+
+    char *copy = e->value + t->value_size;
     if (name.len)
-        memcpy(e->value_end, name.data, name.len);
-    HASH_ADD_KEYPTR(hh, t->head, e->value_end, e->name_len, e);
+        memcpy(copy, name.data, name.len);
+    HASH_ADD_KEYPTR(hh, t->head, copy, (unsigned)name.len, e);
     if (!e->hh.tbl) { /* uthash's sign that it found no memory */
         free(e);
         return NULL;
@@ -87,7 +93,7 @@ void table_remove(struct table *t, void *value)
 struct slice table_name(const void *value)
 {
     const struct entry *e = entry_of(value);
-    return (struct slice){e->value_end, e->name_len};
+    return (struct slice){e->hh.key, e->hh.keylen};
 }
 
 void *table_next(const struct table *t, const void *value)

@@ -45,6 +45,7 @@ struct conn {
     enum end_cause cause; /* why it ended */
     bool keep;            /* the web server keeps the connection after the response (FCGI_KEEP_CONN) */
     bool plain_file;      /* is always ready and cannot be watched */
+    bool wrote;           /* its queue ran empty before */
     bool dirty;           /* in the list of connections to flush */
     bool blocked;         /* the socket is full: waits for EPOLLOUT; or there is no socket yet (conn_attach()) */
     bool behind;          /* the queue has no room for further events; see conn_fall_behind() */
@@ -111,6 +112,7 @@ struct conns {
 #define CONN_CUTTING_MS 3000       /* timeout for the rest of a slow reader's record */
 #define CONN_BEHIND_MS 3000        /* timeout without write progress of a reader that is behind */
 #define CONN_STALE_MS 1000         /* what waited for longer may be out of date */
+#define CONN_REST_MS 1000          /* a queue that was empty for as long holds no memory when it is empty again */
 #define CONN_LINGER_MS 2000        /* timeout for the web server to close after a response */
 
 void conns_init(struct conns *set, struct loop *loop, const struct conns_hooks *hooks, size_t budget, int64_t write_ms,

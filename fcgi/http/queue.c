@@ -102,6 +102,12 @@ size_t queue_truncate(struct queue *q, size_t count)
     return dropped;
 }
 
+void queue_rest(struct queue *q)
+{
+    MUST(!q->bytes && !q->events.count);
+    deque_release(&q->events);
+}
+
 void queue_release(struct queue *q)
 {
     struct event *e;

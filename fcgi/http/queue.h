@@ -50,6 +50,9 @@ size_t queue_fixed(const struct queue *q, size_t bytes);
  * those that were dropped. */
 size_t queue_truncate(struct queue *q, size_t count);
 
+/* An empty queue gives up its memory until the next push. */
+void queue_rest(struct queue *q);
+
 /* Drop everything and free the memory. */
 void queue_release(struct queue *q);
 

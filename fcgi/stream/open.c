@@ -200,13 +200,13 @@ static int become_stream(struct stream *s, struct request *r, struct address *ad
                             (struct slice){r->meta, r->meta_len});
     if (s->entry && r->patterns && registry_add_patterns(set->registry, s->entry, r->patterns) != 0)
         registry_remove(set->registry, &s->entry);
+    if (s->entry && r->every_channel && registry_add_to_all(set->registry, s->entry) != 0)
+        registry_remove(set->registry, &s->entry);
     if (!s->entry) {
         limits_free(&s->own_limits);
         return -ENOMEM;
     }
 
-    if (r->every_channel)
-        registry_add_to_all(set->registry, s->entry);
     s->hub = r->hub;
     s->grants = r->grants;
     r->grants = NULL;

@@ -209,26 +209,39 @@ struct registry_entry *registry_add(struct registry *r, void *owner, struct slic
     return entry;
 }
 
-void registry_add_to_all(struct registry *r, struct registry_entry *entry)
+/* 0 or -ENOMEM. */
+static int widen(struct registry_entry *entry, size_t patterns)
 {
-    MUST(!entry->every_channel);
-    entry->every_channel = true;
-    TAILQ_INSERT_TAIL(&r->in_all, entry, beside);
+    MUST(!entry->wide);
+    entry->wide = calloc(1, sizeof *entry->wide + patterns * sizeof entry->wide->patterns[0]);
+    return entry->wide ? 0 : -ENOMEM;
+}
+
+int registry_add_to_all(struct registry *r, struct registry_entry *entry)
+{
+    if (!entry->wide && widen(entry, 0) != 0)
+        return -ENOMEM;
+
+    MUST(!entry->wide->every_channel);
+    entry->wide->every_channel = true;
+    TAILQ_INSERT_TAIL(&r->in_all, entry, wide->beside);
+    return 0;
+}
+
+bool registry_in_all(const struct registry_entry *entry)
+{
+    return entry->wide && entry->wide->every_channel;
 }
 
 int registry_add_patterns(struct registry *r, struct registry_entry *entry, const struct selectors *patterns)
 {
-    int err = 0;
-    MUST(!entry->patterns);
-    entry->patterns = calloc(patterns->count, sizeof *entry->patterns);
-    if (!entry->patterns)
-        return patterns->count ? -ENOMEM : 0;
-
-    entry->pattern_count = (uint32_t)patterns->count;
+    int err = patterns->count ? widen(entry, patterns->count) : 0;
     for (size_t i = 0; !err && i < patterns->count; i++) {
-        entry->patterns[i].member = entry;
-        entry->pattern_weight += pattern_weight(patterns->items[i].pattern);
-        err = join_pattern(r, patterns->items[i].pattern, &entry->patterns[i]);
+        struct membership *m = &entry->wide->patterns[i];
+        m->member = entry;
+        entry->wide->pattern_count++;
+        entry->wide->pattern_weight += pattern_weight(patterns->items[i].pattern);
+        err = join_pattern(r, patterns->items[i].pattern, m);
     }
     return err;
 }
@@ -248,10 +261,20 @@ size_t registry_new_pattern_weight(const struct registry *r, const struct select
     return weight;
 }
 
+uint32_t registry_patterns_of(const struct registry_entry *entry)
+{
+    return entry->wide ? entry->wide->pattern_count : 0;
+}
+
+uint32_t registry_pattern_weight_of(const struct registry_entry *entry)
+{
+    return entry->wide ? entry->wide->pattern_weight : 0;
+}
+
 struct pattern *registry_pattern(const struct registry_entry *entry, size_t index)
 {
-    MUST(index < entry->pattern_count);
-    return pattern_group_of(entry->patterns[index].group)->pattern;
+    MUST(index < registry_patterns_of(entry));
+    return pattern_group_of(entry->wide->patterns[index].group)->pattern;
 }
 
 bool registry_patterns_match(const struct registry_entry *entry, const struct event *e)
@@ -259,11 +282,11 @@ bool registry_patterns_match(const struct registry_entry *entry, const struct ev
     struct topic topic;
     struct slice name;
 
-    if (!entry->pattern_count)
+    if (!registry_patterns_of(entry))
         return false;
     for (size_t cursor = 0; event_next_name(e, TO_CHANNELS, &cursor, &name);) {
         topic_begin(&topic, name);
-        for (size_t i = 0; i < entry->pattern_count; i++)
+        for (size_t i = 0; i < registry_patterns_of(entry); i++)
             if (pattern_matches_topic(registry_pattern(entry, i), &topic))
                 return true;
     }
@@ -272,13 +295,13 @@ bool registry_patterns_match(const struct registry_entry *entry, const struct ev
 
 void registry_remove(struct registry *r, struct registry_entry **entry)
 {
-    if ((*entry)->every_channel)
-        TAILQ_REMOVE(&r->in_all, *entry, beside);
+    if (registry_in_all(*entry))
+        TAILQ_REMOVE(&r->in_all, *entry, wide->beside);
     for (size_t i = 0; i < (*entry)->member_count; i++)
         leave(r, &(*entry)->members[i]);
-    for (size_t i = 0; i < (*entry)->pattern_count; i++)
-        leave(r, &(*entry)->patterns[i]);
-    free((*entry)->patterns);
+    for (size_t i = 0; i < registry_patterns_of(*entry); i++)
+        leave(r, &(*entry)->wide->patterns[i]);
+    free((*entry)->wide);
     give_slot(r, *entry);
     free(*entry);
     *entry = NULL;
@@ -431,7 +454,7 @@ static void visit_lists(struct registry *r, const struct event *e, enum event_li
 static void visit_in_all(struct registry *r, const struct walk *w)
 {
     for (struct registry_entry *entry = TAILQ_FIRST(&r->in_all), *next; entry; entry = next) {
-        next = TAILQ_NEXT(entry, beside); /* entry may be gone after the visit */
+        next = TAILQ_NEXT(entry, wide->beside); /* entry may be gone after the visit */
         visit(entry, w);
     }
 }

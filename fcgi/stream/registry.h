@@ -20,18 +20,24 @@
 
 struct registry;
 
+/* Of an entry in channels that it does not name. */
+struct registry_wide {
+    bool every_channel;                 /* it is in every channel, beside those that it names */
+    TAILQ_ENTRY(registry_entry) beside; /* every_channel: the others */
+    uint32_t pattern_count;             /* it is in every channel that one of its patterns matches */
+    uint32_t pattern_weight;            /* of all of them */
+    struct membership patterns[];
+};
+
 struct registry_entry {
     void *owner;           /* the connection */
-    uint32_t slot;         /* place in the table of all */
     uint64_t generation;   /* counts the entries; tells apart those that had this slot one after the other */
     uint64_t mark;         /* the last walk that met it */
+    uint32_t slot;         /* place in the table of all */
     uint32_t member_count; /* the session first (of no group: there is none), then the channels */
     uint32_t meta_len;
-    uint32_t pattern_count, pattern_weight;
-    bool every_channel;                 /* it is in every channel, beside those that it names */
-    struct membership *patterns;        /* it is in every channel that one of them matches; NULL: none */
-    TAILQ_ENTRY(registry_entry) beside; /* every_channel: the others */
-    struct membership members[];        /* behind them: meta_len bytes that are kept for the connection */
+    struct registry_wide *wide;  /* NULL: it is in the channels that it names alone */
+    struct membership members[]; /* behind them: meta_len bytes that are kept for the connection */
 };
 
 #define REGISTRY_ID_MAX 64 /* bytes of a connection id, NUL included */
@@ -48,18 +54,23 @@ void registry_free(struct registry **r);
 struct registry_entry *registry_add(struct registry *r, void *owner, struct slice session, struct names channels,
                                     struct slice meta);
 
-/* From now on the entry is in every channel. */
-void registry_add_to_all(struct registry *r, struct registry_entry *entry);
+/* From now on the entry is in every channel. 0 or -ENOMEM (the entry is to be removed). */
+int registry_add_to_all(struct registry *r, struct registry_entry *entry);
 
 /* From now on the entry is in every channel that one of these patterns matches. Entries with the
- * same pattern share it. Once at most. 0 or -ENOMEM (the entry is to be removed). */
+ * same pattern share it. Once at most, and before registry_add_to_all(). 0 or -ENOMEM (the entry is to be removed). */
 int registry_add_patterns(struct registry *r, struct registry_entry *entry, const struct selectors *patterns);
 
 /* The weight of the patterns of all entries, each counted once; and how much these would add. */
 size_t registry_pattern_weight(const struct registry *r);
 size_t registry_new_pattern_weight(const struct registry *r, const struct selectors *patterns);
 
-/* The entry's patterns: index is below its pattern_count. */
+/* Is the entry in every channel? */
+bool registry_in_all(const struct registry_entry *entry);
+
+/* The entry's patterns: index is below their count. */
+uint32_t registry_patterns_of(const struct registry_entry *entry);
+uint32_t registry_pattern_weight_of(const struct registry_entry *entry);
 struct pattern *registry_pattern(const struct registry_entry *entry, size_t index);
 
 /* Does one of the entry's patterns match a channel of e's `to`? */

@@ -185,7 +185,7 @@ static bool read_chunk(const struct stream *s, uint64_t after, uint64_t *superse
     }
     if (!s->exchange.conn.behind || s->set->current_lost || after < history_plain(window) || after >= complete)
         return false;
-    if (stream_entry(s)->pattern_count)
+    if (registry_patterns_of(stream_entry(s)))
         return false; /* the whole state would be looked at */
 
     c->count = state_read(s->set->current, &reader.filter, after, complete, c->events, CHUNK, LOW_WATER);
@@ -282,7 +282,7 @@ bool resume_overflows(const struct stream *s)
     if (!may_measure(s->set))
         return false;
 
-    unsigned most = stream_entry(s)->pattern_count ? OVERFLOW_CHUNKS : UINT_MAX;
+    unsigned most = registry_patterns_of(stream_entry(s)) ? OVERFLOW_CHUNKS : UINT_MAX;
     while (bytes <= budget && c.upto < history_head(s->set->window) && most--) {
         if (!read_chunk(s, c.upto, NULL, &c))
             return true;
@@ -313,7 +313,7 @@ static bool has_room(const struct stream *s)
  * a piece in a turn, and others get their turn in between. */
 static bool looks_far(const struct stream *s)
 {
-    return stream_is_open(s) && s->state == STREAM_RESUMING && stream_entry(s)->pattern_count &&
+    return stream_is_open(s) && s->state == STREAM_RESUMING && registry_patterns_of(stream_entry(s)) &&
            s->cursor < history_head(s->set->window);
 }
 
@@ -394,7 +394,7 @@ static void tell_gap(struct stream *s, struct slice last, uint64_t position, uin
 static bool concerns(const struct stream *s, const struct event *e)
 {
     struct stream_reader reader;
-    if (!stream_entry(s)->pattern_count)
+    if (!registry_patterns_of(stream_entry(s)))
         return true;
 
     stream_read_as(s, &reader);

@@ -19,7 +19,7 @@ struct audience stream_audience(const struct stream *s, struct slice *channels, 
         .session = registry_session(stream_entry(s)),
         .connection = slice_of(registry_id(s->set->registry, stream_entry(s), id)),
         .channels = registry_channels(stream_entry(s), channels, REQUEST_CHANNELS_MAX),
-        .every_channel = stream_entry(s)->every_channel,
+        .every_channel = registry_in_all(stream_entry(s)),
     };
 }
 
@@ -39,7 +39,7 @@ static bool is_addressed(const void *context, const struct event *e)
 
 void stream_read_as(const struct stream *s, struct stream_reader *reader)
 {
-    size_t patterns = stream_entry(s)->pattern_weight;
+    size_t patterns = registry_pattern_weight_of(stream_entry(s));
     reader->stream = s;
     reader->own = reader->who = stream_audience(s, reader->channels, reader->id);
     reader->filter = (struct history_filter){.who = &reader->who, .now_ms = streams_broker_ms(s->set)};
@@ -59,14 +59,14 @@ size_t stream_selectors(const struct stream *s, struct selector *out)
     struct names names = registry_channels(entry, channels, REQUEST_CHANNELS_MAX);
     size_t count = 0;
 
-    MUST(names.count + entry->pattern_count + entry->every_channel <= STREAM_SELECTORS_MAX);
+    MUST(names.count + registry_patterns_of(entry) + registry_in_all(entry) <= STREAM_SELECTORS_MAX);
     for (size_t i = 0; i < names.count; i++)
         out[count++] = (struct selector){.kind = SELECTOR_EXACT, .text = names.items[i]};
-    for (size_t i = 0; i < entry->pattern_count; i++) {
+    for (size_t i = 0; i < registry_patterns_of(entry); i++) {
         struct pattern *pattern = registry_pattern(entry, i);
         out[count++] = (struct selector){SELECTOR_PATTERN, pattern_text(pattern), pattern};
     }
-    if (entry->every_channel)
+    if (registry_in_all(entry))
         out[count++] = (struct selector){.kind = SELECTOR_ALL, .text = slice_of("*")};
     return count;
 }
@@ -165,7 +165,7 @@ static bool selects(const struct stream *s, const struct event *e)
     struct slice channels[REQUEST_CHANNELS_MAX];
     char connection[REGISTRY_ID_MAX];
     if (!e->has_to)
-        return stream_entry(s)->every_channel;
+        return registry_in_all(stream_entry(s));
     if (!e->counts[TO_CONNECTIONS])
         return e->counts[TO_CHANNELS] > 0;
 

@@ -545,6 +545,27 @@ END_TEST
 
 /* --- the end --- */
 
+START_TEST(an_idle_queue_holds_no_memory)
+{
+    struct peer *p = peer_new(CONN_RECORDS, 0);
+    say(p, "the beginning");
+    turn();
+    ck_assert_ptr_null(p->conn.queue.events.slots);
+
+    say(p, "soon after: it is busy");
+    turn();
+    ck_assert_ptr_nonnull(p->conn.queue.events.slots);
+
+    p->conn.touched -= CONN_REST_MS;
+    say(p, "and after a rest");
+    turn();
+    ck_assert_ptr_null(p->conn.queue.events.slots);
+    read_all(p);
+    assert_arrived(p, false);
+    peer_free(p);
+}
+END_TEST
+
 START_TEST(an_end_comes_after_what_waits)
 {
     struct peer *p = peer_new(CONN_RECORDS, 0);
@@ -1078,6 +1099,7 @@ static void add_writing(TCase *tests)
 
 static void add_ends(TCase *tests)
 {
+    tcase_add_test(tests, an_idle_queue_holds_no_memory);
     tcase_add_test(tests, an_end_comes_after_what_waits);
     tcase_add_test(tests, an_end_without_events_is_an_end);
     tcase_add_test(tests, a_slow_reader_gets_its_end_too);

@@ -142,6 +142,19 @@ START_TEST(a_grown_queue_gives_its_memory_back)
 }
 END_TEST
 
+START_TEST(an_empty_queue_can_rest)
+{
+    push("one");
+    queue_consume(&queue, 3);
+    ck_assert_uint_gt(queue.events.cap, 0);
+    queue_rest(&queue);
+    ck_assert_ptr_null(queue.events.slots);
+    ck_assert_uint_eq(queue.events.cap, 0);
+    push("two");
+    assert_shows(16, SIZE_MAX, "two");
+}
+END_TEST
+
 START_TEST(every_byte_comes_out_once)
 {
     struct dice dice = dice_new();
@@ -210,6 +223,7 @@ int main(void)
     tcase_add_test(tests, a_grown_queue_gives_its_memory_back);
     tcase_add_test(tests, what_comes_behind_can_be_dropped);
     tcase_add_test(tests, everything_can_be_dropped);
+    tcase_add_test(tests, an_empty_queue_can_rest);
     tcase_add_test(tests, every_byte_comes_out_once);
     return run_suite(suite);
 }

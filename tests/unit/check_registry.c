@@ -305,8 +305,8 @@ START_TEST(one_in_all_channels_meets_what_is_for_any)
     enter(&peers[0], (struct slice){0}, NULL, 0);
     enter(&peers[1], (struct slice){0}, &x, 1);
     enter(&peers[2], (struct slice){0}, &x, 1);
-    registry_add_to_all(registry, peers[0].entry);
-    registry_add_to_all(registry, peers[1].entry);
+    ck_assert_int_eq(registry_add_to_all(registry, peers[0].entry), 0);
+    ck_assert_int_eq(registry_add_to_all(registry, peers[1].entry), 0);
 
     struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = 1, .has_to = true};
     spec.lists[TO_CHANNELS] = (struct names){&y, 1};
