@@ -13,8 +13,10 @@ void deque_release(struct deque *d)
 
 #define SMALLEST 2u /* slots */
 
-static int resize(struct deque *d, size_t cap)
+static int resize(struct deque *d, uint32_t cap)
 {
+    MUST(d->count <= cap && cap <= DEQUE_MAX);
+
     struct event **slots = malloc(cap * sizeof *slots);
     if (!slots)
         return -ENOMEM;
@@ -31,6 +33,8 @@ static int resize(struct deque *d, size_t cap)
 
 static int grow(struct deque *d)
 {
+    if (d->cap == DEQUE_MAX)
+        return -ENOMEM;
     return resize(d, d->cap ? d->cap * 2 : SMALLEST);
 }
 

@@ -11,11 +11,14 @@
 /* Zeroed is empty. */
 struct deque {
     struct event **slots;
-    size_t cap; /* 0 or a power of two */
-    size_t first, count;
+    uint32_t cap; /* 0 or a power of two */
+    uint32_t first, count;
 };
 
 void deque_release(struct deque *d);
+
+/* It holds at most DEQUE_MAX events. */
+#define DEQUE_MAX (1u << 31)
 
 /* 0 or -ENOMEM; unchanged on failure. e->seq is above that of the back. */
 int deque_push(struct deque *d, struct event *e);

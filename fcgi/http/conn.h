@@ -40,20 +40,20 @@ struct conn {
     struct conns *set;
     const struct conn_hooks *hooks;
     struct queue queue;
-    enum conn_state state;
-    enum conn_transport transport;
-    enum end_cause cause; /* why it ended */
-    bool keep;            /* the web server keeps the connection after the response (FCGI_KEEP_CONN) */
-    bool plain_file;      /* is always ready and cannot be watched */
-    bool wrote;           /* its queue ran empty before */
-    bool dirty;           /* in the list of connections to flush */
-    bool blocked;         /* the socket is full: waits for EPOLLOUT; or there is no socket yet (conn_attach()) */
-    bool behind;          /* the queue has no room for further events; see conn_fall_behind() */
-    bool spared;          /* it is behind, and what its reader is to get fits the budget; see struct conn_hooks */
-    uint16_t request;     /* FastCGI request id */
-    uint8_t head_left;    /* bytes of the current record's header still to write */
-    uint8_t tail_left;    /* bytes of the end of the response still to write */
-    uint16_t record_left; /* bytes of the current record's content still to write */
+    enum conn_state state : 8;
+    enum conn_transport transport : 8;
+    enum end_cause cause : 8; /* why it ended */
+    bool keep : 1;            /* the web server keeps the connection after the response (FCGI_KEEP_CONN) */
+    bool plain_file : 1;      /* is always ready and cannot be watched */
+    bool wrote : 1;           /* its queue ran empty before */
+    bool dirty : 1;           /* in the list of connections to flush */
+    bool blocked : 1;         /* the socket is full: waits for EPOLLOUT; or there is no socket yet (conn_attach()) */
+    bool behind : 1;          /* the queue has no room for further events; see conn_fall_behind() */
+    bool spared : 1;          /* it is behind, and what its reader is to get fits the budget; see struct conn_hooks */
+    uint16_t request;         /* FastCGI request id */
+    uint8_t head_left;        /* bytes of the current record's header still to write */
+    uint8_t tail_left;        /* bytes of the end of the response still to write */
+    uint16_t record_left;     /* bytes of the current record's content still to write */
     uint16_t record_len;
     uint64_t timed_after;    /* latency is counted for events with a greater seq; UINT64_MAX: for none */
     int64_t touched;         /* clock_ms() of the last write or change of list */

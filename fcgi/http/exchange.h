@@ -24,8 +24,8 @@ enum exchange_role {
 
 struct exchange {
     struct conn conn; /* first: a conn is its exchange */
-    enum exchange_role role;
-    bool spools;             /* lighttpd: writes large responses to temporary files */
+    enum exchange_role role : 8;
+    bool spools : 1;         /* lighttpd: writes large responses to temporary files */
     struct handoff *handoff; /* until the browser's socket has come; else NULL */
 };
 

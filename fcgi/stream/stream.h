@@ -38,21 +38,21 @@ enum stream_state { STREAM_WAITING, STREAM_CURRENT, STREAM_RESUMING, STREAM_LIVE
 struct stream {
     struct exchange exchange; /* first: the exchange that it is while its role is EXCHANGE_STREAM */
     struct streams *set;
-    enum stream_state state;
-    bool placed;            /* an id: line with its first position was sent */
-    bool shows_checkpoints; /* checkpoints are events */
-    bool shows_beats;       /* a checkpoint is sent at least once per heartbeat */
-    bool confirmed;         /* the broker has acknowledged its report, at opened_by */
-    bool waited;            /* it was opened before the sequence was known */
-    enum hub_dialect hub;   /* it is one of the hub's: events reach it by their topics only */
-    bool chose_start;       /* it began elsewhere than its client's cursor or the head */
-    uint16_t state_parts;   /* CURRENT: how many parts of the state were sent (joined.h) */
-    uint64_t opened_by;     /* position of the acknowledgement: a shutdown after it ends the stream */
+    enum stream_state state : 8;
+    enum hub_dialect hub : 8;   /* it is one of the hub's: events reach it by their topics only */
+    bool placed : 1;            /* an id: line with its first position was sent */
+    bool shows_checkpoints : 1; /* checkpoints are events */
+    bool shows_beats : 1;       /* a checkpoint is sent at least once per heartbeat */
+    bool confirmed : 1;         /* the broker has acknowledged its report, at opened_by */
+    bool waited : 1;            /* it was opened before the sequence was known */
+    bool chose_start : 1;       /* it began elsewhere than its client's cursor or the head */
+    bool looks_on : 1;          /* RESUMING: it goes on in the next turn (resume.c) */
+    uint16_t state_parts;       /* CURRENT: how many parts of the state were sent (joined.h) */
+    uint64_t opened_by;         /* position of the acknowledgement: a shutdown after it ends the stream */
     uint64_t opened_at; /* position when it was opened, 0 without one: a shutdown up to it does not end the stream */
     int64_t opened_us;  /* clock_us() then */
     TAILQ_ENTRY(stream) unconfirmed; /* until it is confirmed */
     TAILQ_ENTRY(stream) looking;     /* while looks_on */
-    bool looks_on;                   /* RESUMING: it goes on in the next turn (resume.c) */
     uint64_t cursor;     /* position up to which all events were sent; when live, later ones are sent as they arrive */
     uint64_t shown;      /* position in the last id: line sent */
     uint64_t state_sent; /* CURRENT: seq of the last event of the state that was sent; 0: none */
