@@ -477,7 +477,8 @@ size_t conn_unqueue(struct conn *c, struct unwritten what)
  * not. touched: when it wrote before. */
 static void drained(struct conn *c, int64_t touched)
 {
-    if (!c->wrote || touched + CONN_REST_MS <= c->touched)
+    bool idle = !c->wrote || touched + CONN_REST_MS <= c->touched;
+    if (idle && !c->queue.events.count) /* an event without text would be left there */
         queue_rest(&c->queue);
     c->wrote = true;
     c->hooks->drained(c);

@@ -210,7 +210,7 @@ static int become_stream(struct stream *s, struct request *r, struct address *ad
     s->hub = r->hub;
     s->grants = r->grants;
     r->grants = NULL;
-    s->subscriptions = r->subscriptions;
+    s->subscriptions = buf_slice(&r->subscriptions);
     r->subscriptions = (struct buf){0};
     exchange_become(&s->exchange, EXCHANGE_STREAM, &stream_conn_hooks);
     TAILQ_INSERT_TAIL(&set->unconfirmed, s, unconfirmed);

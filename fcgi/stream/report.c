@@ -22,7 +22,7 @@ static struct wire_presence_item report_item(const struct stream *s, enum wire_i
                                        .channels = who.channels,
                                        .told = is_acknowledged(s),
                                        .meta = registry_meta(stream_entry(s)),
-                                       .subscriptions = buf_slice(&s->subscriptions),
+                                       .subscriptions = s->subscriptions,
                                        .cause = s->exchange.conn.cause};
 }
 

@@ -412,7 +412,7 @@ static void stream_closed(struct conn *c)
     free(s->last_id);
     s->last_id = NULL;
     selectors_free(&s->grants);
-    buf_release(&s->subscriptions);
+    free((char *)s->subscriptions.data);
     exchange_leave(&s->exchange);
 }
 

@@ -61,7 +61,7 @@ struct stream {
     struct upstream_request *pending; /* to the broker, under way */
     struct registry_entry *entry;     /* while it is open; read it with stream_entry() */
     struct selectors *grants;         /* private events that it may be sent; NULL: none */
-    struct buf subscriptions;         /* what the broker is reported of them, packed; empty: nothing */
+    struct slice subscriptions;       /* own memory: what the broker is reported of them, packed */
     struct limits *own_limits;        /* its end time and its address (limits.c); NULL: neither. stream_own_limits() */
     int64_t since_ms;                 /* unix time */
     int64_t beaten_at;                /* the loop's time of the last checkpoint, where shows_beats */
