@@ -57,6 +57,7 @@ def test_every_broker_knows_every_connection(bench):
     site.stream_at(1, "anna")
     bert = site.stream_at(1, "bert")
     site.wait_known("anna", 2)
+    site.wait_known("bert", 1)
     for client in site.clients:
         assert [(s["session"], s["connections"]) for s in client.ask({"op": "sessions"})["sessions"]] == [("anna", 2), ("bert", 1)]
         assert len(client.ask({"op": "connections"})["connections"]) == 3
