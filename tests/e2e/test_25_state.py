@@ -22,7 +22,7 @@ def behind_any(request):
     with Bench() as b:
         issuer = Issuer(b.folder / "jwt.key")
         site = Site(b, web=request.param, worker={"session_from": "jwt,query:session", "jwt_secret_file": str(issuer.secret_file),
-                                                  "queue_bytes": "256K"})
+                                                  "queue_bytes": "512K"})
         site.issuer = issuer
         yield site
 

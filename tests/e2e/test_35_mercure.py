@@ -105,6 +105,7 @@ def test_an_id_that_is_used_again_is_delivered_again(hub, topic):
 
 def test_an_id_that_another_publisher_showed_is_not_shown_twice(hub, topic):
     hub.publish("m", text="zmq", id=f"id-{topic}", to={"channels": [topic]})
+    hub.settle()
     reader = hub.subscribe(topic)
     own = hub.update(topic, data="1", id=f"id-{topic}")
     assert own.startswith("#") and reader.wait_for(1)[0].id == own
