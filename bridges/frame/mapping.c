@@ -1,13 +1,13 @@
 /* An object from outside is copied member by member, as text: numbers keep their digits. The
- * broker refuses a member that is there twice, also when its name is written with escapes. So
- * nobody can replace the members that are written here. */
+ * broker refuses a member that is there twice, also when its name is written with escapes. So a
+ * payload cannot replace the members that are written here. */
 #include "frame/mapping.h"
 
 #include <errno.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/base64.h"
 #include "base/json_out.h"
 #include "base/name.h"
 #include "codec/json_reduce.h"
@@ -92,11 +92,9 @@ static int put_event(struct buf *out, const char *pattern, struct slice source, 
 
 static void put_base64(struct buf *out, struct slice bytes)
 {
-    size_t size = sodium_base64_encoded_len(bytes.len, sodium_base64_VARIANT_ORIGINAL);
-    char *text = malloc(size);
+    char *text = malloc(BASE64_LEN(bytes.len) + 1);
     if (text)
-        sodium_bin2base64(text, size, (const unsigned char *)(bytes.len ? bytes.data : ""), bytes.len,
-                          sodium_base64_VARIANT_ORIGINAL);
+        base64_encode(BASE64_PLAIN, bytes, text);
     json_put_text(out, "text", slice_of(text));
     out->failed = out->failed || !text;
     free(text);

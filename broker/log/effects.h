@@ -93,7 +93,7 @@ void effects_tick(struct effects *f, int64_t now_ms);
  * changes. */
 uint64_t effects_expire_key(struct effects *f, int64_t now_ms);
 
-/* The seq of the oldest record of a ban; 0: there is none. */
+/* The seq of the oldest record of a ban; 0: no ban has a record. */
 uint64_t effects_oldest_ban(const struct effects *f);
 
 /* The log may lack what it had after position (0: anything): write that again. */

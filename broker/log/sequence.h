@@ -100,7 +100,7 @@ void sequence_withdraw(struct sequence *s);
 
 /* --- loading a log of our own --- before the first append, in the order of store_loader. Then the
  * head is that of the log. An event's changes are in effects_change() until the next call. 0;
- * -EBADMSG when a position is none that a broker gives out; -ENOMEM; -EINVAL when a seq is not
+ * -EBADMSG for a position that no broker gives out; -ENOMEM; -EINVAL when a seq is not
  * above the one before. After an error only sequence_free() is allowed. */
 
 /* The sequence continued at position; incomplete: events before are missing. */

@@ -38,13 +38,13 @@ struct store_tables {
  * have other tables: then only its format can be read. */
 int store_tables_open(struct store_tables *t, MDB_txn *txn, bool fresh);
 
-/* 0: there is none. */
+/* The format of the store; 0: it has none yet. */
 uint32_t store_tables_format(const struct store_tables *t, MDB_txn *txn);
 
 /* The position up to which events are forgotten; 0: none are. */
 uint64_t store_tables_trimmed(const struct store_tables *t, MDB_txn *txn);
 
-/* The seq of the last event; 0: there is none. */
+/* The seq of the last event; 0: the store has no event. */
 int store_tables_last(const struct store_tables *t, MDB_txn *txn, uint64_t *seq);
 
 /* In a transaction that only reads: check everything, LMDB's own list of free pages too, and pass it

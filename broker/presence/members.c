@@ -224,7 +224,7 @@ static int64_t grace_of(const struct members *m, const struct pair *p)
     return subscription_is_topic(channel_of(p)) ? 0 : m->config.grace_ms;
 }
 
-/* The connection because of which p is a member; NULL: there is none. */
+/* The connection that makes p a member; NULL: it has no stream left. */
 static const struct connection *find_here(const struct members *m, const struct pair *p)
 {
     struct slice channel = channel_of(p), session = session_of(p);

@@ -135,7 +135,7 @@ bool connection_has_ended(const struct connection *c);
  * their channels. */
 const struct connection *presence_find_in(const struct presence *p, struct slice session, struct slice channel);
 
-/* The connection with this id; NULL: there is none. */
+/* The connection with this id; NULL: the id is unknown. */
 const struct connection *presence_find(const struct presence *p, struct slice id);
 
 struct top_session {

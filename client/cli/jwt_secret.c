@@ -29,7 +29,7 @@ static json_t *jwk_of(const unsigned char *bytes, size_t len, const char *kid)
         return NULL;
 
     json_t *jwk = json_pack("{s:s,s:s,s:s,s:s*,s:s}", "kty", "oct", "alg", "HS256", "use", "sig", "kid", kid, "k",
-                            base64_encode_url((struct slice){(const char *)bytes, len}, text));
+                            base64_encode(BASE64_URL, (struct slice){(const char *)bytes, len}, text));
     sodium_memzero(text, size);
     free(text);
     return jwk;

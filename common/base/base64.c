@@ -19,8 +19,9 @@ size_t base64_decode(enum base64_alphabet alphabet, struct slice text, void *out
     return len;
 }
 
-char *base64_encode_url(struct slice bytes, char *out)
+char *base64_encode(enum base64_alphabet alphabet, struct slice bytes, char *out)
 {
-    size_t room = sodium_base64_encoded_len(bytes.len, URL_FORM);
-    return sodium_bin2base64(out, room, (const unsigned char *)(bytes.len ? bytes.data : ""), bytes.len, URL_FORM);
+    int form = alphabet == BASE64_URL ? URL_FORM : sodium_base64_VARIANT_ORIGINAL;
+    size_t room = sodium_base64_encoded_len(bytes.len, form);
+    return sodium_bin2base64(out, room, (const unsigned char *)(bytes.len ? bytes.data : ""), bytes.len, form);
 }

@@ -20,7 +20,8 @@ enum base64_alphabet {
  * or is not what an encoder would write. */
 size_t base64_decode(enum base64_alphabet alphabet, struct slice text, void *out, size_t max);
 
-/* Encode bytes as a string of the URL alphabet. out has room for BASE64_LEN() + 1. Returns out. */
-char *base64_encode_url(struct slice bytes, char *out);
+/* Encode bytes as a string: BASE64_PLAIN with padding, BASE64_URL without. out has room for
+ * BASE64_LEN() + 1. Returns out. */
+char *base64_encode(enum base64_alphabet alphabet, struct slice bytes, char *out);
 
 #endif

@@ -2,17 +2,11 @@
 
 #include <stdlib.h>
 
+#include "base/hex.h"
+
 bool surrogate_half(int32_t c)
 {
     return c >= 0xd800 && c <= 0xdfff;
-}
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 static int32_t code_unit(const char *p, const char *end)

@@ -1,5 +1,6 @@
 #include "auth/program.h"
 
+#include "base/hex.h"
 #include "base/must.h"
 
 #define BIT(name) (1u << CLASS_##name)
@@ -193,11 +194,6 @@ static unsigned url_classes(unsigned char c)
     return all;
 }
 
-static bool is_hex(char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
-
 static void add_to_classes(struct text_view *v, unsigned classes, size_t at)
 {
     for (; classes; classes &= classes - 1)
@@ -214,7 +210,7 @@ void text_view_make(struct text_view *v, struct slice text)
         unsigned char c = (unsigned char)text.data[i];
         add_place(&v->bytes[c], i);
         add_to_classes(v, template_classes(c) | url_classes(c), i);
-        if (c != '%' || i + 2 >= text.len || !is_hex(text.data[i + 1]) || !is_hex(text.data[i + 2]))
+        if (hex_escape(text.data + i, text.data + text.len) < 0)
             continue;
         add_to_classes(v, ALL_TEMPLATE, i);
         add_place(&v->inside, i + 1);

@@ -1,5 +1,6 @@
 #include "auth/uri_template.h"
 
+#include "base/hex.h"
 #include "base/must.h"
 
 struct operator
@@ -32,14 +33,9 @@ static const struct operator* find_operator(char sign)
     return &operators[0];
 }
 
-static bool is_hex(char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
-
 static bool is_escape(struct slice text, size_t at)
 {
-    return at + 2 < text.len && text.data[at] == '%' && is_hex(text.data[at + 1]) && is_hex(text.data[at + 2]);
+    return at < text.len && hex_escape(text.data + at, text.data + text.len) >= 0;
 }
 
 static bool is_name_char(char c)

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/hex.h"
 #include "base/must.h"
 
 bool form_type(const char *content_type)
@@ -17,25 +18,15 @@ struct form form_open(char *text, size_t len)
     return (struct form){text, len ? text + len : text};
 }
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* Decode begin up to end in place: the result is never longer. */
 static struct slice decode(char *begin, const char *end)
 {
     char *out = begin;
     for (const char *at = begin; at < end; at++) {
-        int high = *at == '%' && end - at > 2 ? hex(at[1]) : -1;
-        int low = high < 0 ? -1 : hex(at[2]);
+        int escaped = hex_escape(at, end);
         char c = *at == '+' ? ' ' : *at;
-        if (low >= 0) {
-            c = (char)(high * 16 + low);
+        if (escaped >= 0) {
+            c = (char)escaped;
             at += 2;
         }
         MUST(out <= at);

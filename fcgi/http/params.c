@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "base/slice.h"
 
 int params_copy(struct params *p, char *const *list)
@@ -70,13 +71,6 @@ uint64_t params_content_length(const struct params *p)
 
 /* --- values within values --- */
 
-static int hex(char c)
-{
-    if (isdigit((unsigned char)c))
-        return c - '0';
-    return isxdigit((unsigned char)c) ? tolower((unsigned char)c) - 'a' + 10 : -1;
-}
-
 /* Decode %XX and + of a query string's value. An escape that is none stands for itself; %00 ends
  * up as an ASCII SUB, which no name may hold, since C strings cannot carry it. */
 static char *decode(struct slice raw)
@@ -86,10 +80,9 @@ static char *decode(struct slice raw)
         return NULL;
     for (size_t i = 0; i < raw.len; i++) {
         char c = raw.data[i] == '+' ? ' ' : raw.data[i];
-        int high = c == '%' && i + 2 < raw.len ? hex(raw.data[i + 1]) : -1;
-        int low = high < 0 ? -1 : hex(raw.data[i + 2]);
-        if (low >= 0) {
-            c = (char)(high * 16 + low);
+        int escaped = hex_escape(raw.data + i, raw.data + raw.len);
+        if (escaped >= 0) {
+            c = (char)escaped;
             i += 2;
         }
         *out++ = c ? c : 0x1a;

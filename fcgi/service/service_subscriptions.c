@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/hex.h"
 #include "base/json_out.h"
 #include "codec/subscription.h"
 #include "service/judgement.h"
@@ -31,15 +32,6 @@ struct question {
     char link[2 * NAME_BYTES_MAX]; /* to the hub */
 };
 
-static int digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-        return (c | 0x20) - 'a' + 10;
-    return -1;
-}
-
 /* Decode a segment of the path. False when it is none, or too long. */
 static bool decode(struct slice raw, char out[NAME_BYTES_MAX], struct slice *segment)
 {
@@ -49,11 +41,10 @@ static bool decode(struct slice raw, char out[NAME_BYTES_MAX], struct slice *seg
         if (len == NAME_BYTES_MAX)
             return false;
         if (c == '%') {
-            bool whole = raw.len - i > 2;
-            int high = whole ? digit(raw.data[i + 1]) : -1, low = whole ? digit(raw.data[i + 2]) : -1;
-            if (high < 0 || low < 0)
+            int escaped = hex_escape(raw.data + i, raw.data + raw.len);
+            if (escaped < 0)
                 return false;
-            c = (char)(high << 4 | low);
+            c = (char)escaped;
             i += 2;
         }
         out[len++] = c;

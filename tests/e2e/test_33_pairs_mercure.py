@@ -91,16 +91,28 @@ def test_a_drain_loses_no_update_of_a_pattern(hub):
     assert texts(reader) == [str(n) for n in range(15)]
 
 
-def test_a_reader_with_patterns_beyond_the_window_is_cut_and_misses_nothing(hub):
+def paused_reader(hub):
+    """It selects by a pattern, and reads nothing."""
     reader = hub.readers.open(hub.hub + "?" + f"topic={BASE}/books/%7Bid%7D", headers={"Authorization": f"Bearer {hub.old_token(subscribe=[])}"},
                               reconnect=True, retry=0.01, receive_buffer=4096).wait_open()
     reader.pause()
+    return reader
+
+
+def publish_until_it_is_cut(hub):
+    """How many were published."""
     total = 0
     while not hub.commands.stats()["ends_slow"]:
         publish(hub, 100, first=total, data=lambda n: f"{n} {FILL}")
         total += 100
         assert total < 40_000
         hub.wait_reported()
+    return total
+
+
+def test_a_reader_with_patterns_beyond_the_window_is_cut_and_misses_nothing(hub):
+    reader = paused_reader(hub)
+    total = publish_until_it_is_cut(hub)
     reader.resume()
     reader.wait_for(total, timeout=60)
     assert [int(d.split()[0]) for d in texts(reader)] == list(range(total)) and reader.opens >= 2
@@ -108,15 +120,8 @@ def test_a_reader_with_patterns_beyond_the_window_is_cut_and_misses_nothing(hub)
 
 def test_a_reader_with_patterns_beyond_the_history_is_told_a_gap(bench):
     hub = Hub(bench, broker={"history_events": 300}, heartbeat="300ms", window_bytes="1M", queue_bytes="128K", write_timeout="60s")
-    reader = hub.readers.open(hub.hub + "?" + f"topic={BASE}/books/%7Bid%7D", headers={"Authorization": f"Bearer {hub.old_token(subscribe=[])}"},
-                              reconnect=True, retry=0.01, receive_buffer=4096).wait_open()
-    reader.pause()
-    total = 0
-    while not hub.commands.stats()["ends_slow"]:
-        publish(hub, 100, first=total, data=lambda n: f"{n} {FILL}")
-        total += 100
-        assert total < 40_000
-        hub.wait_reported()
+    reader = paused_reader(hub)
+    total = publish_until_it_is_cut(hub)
     publish(hub, 400, first=total)
     total += 400
     reader.resume()

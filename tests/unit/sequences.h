@@ -71,7 +71,9 @@ static inline uint64_t named(const char *id)
 {
     uint64_t seq = 0;
     enum history_cursor what = history_find_cursor(sequence_history(sequence), slice_of(id), &seq);
-    return what == CURSOR_AMBIGUOUS ? UINT64_MAX : what == CURSOR_UNKNOWN ? 0 : seq;
+    if (what == CURSOR_AMBIGUOUS)
+        return UINT64_MAX;
+    return what == CURSOR_UNKNOWN ? 0 : seq;
 }
 
 static inline uint64_t published(const char *id)
