@@ -52,25 +52,6 @@ void stream_read_as(const struct stream *s, struct stream_reader *reader)
     reader->filter.look_max = LOOKS / patterns > LOOKS_MIN ? LOOKS / patterns : LOOKS_MIN;
 }
 
-size_t stream_selectors(const struct stream *s, struct selector *out)
-{
-    struct slice channels[REQUEST_CHANNELS_MAX];
-    const struct registry_entry *entry = stream_entry(s);
-    struct names names = registry_channels(entry, channels, REQUEST_CHANNELS_MAX);
-    size_t count = 0;
-
-    MUST(names.count + registry_patterns_of(entry) + registry_in_all(entry) <= STREAM_SELECTORS_MAX);
-    for (size_t i = 0; i < names.count; i++)
-        out[count++] = (struct selector){.kind = SELECTOR_EXACT, .text = names.items[i]};
-    for (size_t i = 0; i < registry_patterns_of(entry); i++) {
-        struct pattern *pattern = registry_pattern(entry, i);
-        out[count++] = (struct selector){SELECTOR_PATTERN, pattern_text(pattern), pattern};
-    }
-    if (registry_in_all(entry))
-        out[count++] = (struct selector){.kind = SELECTOR_ALL, .text = slice_of("*")};
-    return count;
-}
-
 uint32_t stream_jitter(uint32_t retry)
 {
     uint32_t random = 0, least = retry / 10;

@@ -260,11 +260,6 @@ struct stream_reader {
  * every channel: the filter picks what s is to be sent. */
 void stream_read_as(const struct stream *s, struct stream_reader *reader);
 
-/* What s, a stream of the hub, selects: its topics, its patterns, and `*`. out has room for
- * STREAM_SELECTORS_MAX; what is in it is borrowed. Returns how many. */
-#define STREAM_SELECTORS_MAX (REQUEST_CHANNELS_MAX + 1u)
-size_t stream_selectors(const struct stream *s, struct selector *out);
-
 /* Is the second of two cursors the newer one? Own ids are compared as far as the window (NULL:
  * there is none yet) knows them. */
 bool resume_is_newer(const struct history *window, const char *last_id, const char *other_id);

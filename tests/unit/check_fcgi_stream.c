@@ -2150,15 +2150,18 @@ END_TEST
 
 START_TEST(the_selectors_of_a_stream_are_listed)
 {
-    static struct selector found[STREAM_SELECTORS_MAX];
+    static struct slice channels[REQUEST_CHANNELS_MAX];
     join(100);
     struct client *c = open_hub(0, "topic=/a/%7Bid%7D&topic=*&topic=b&topic=/c%7B?d%7D", NULL);
-    ck_assert_uint_eq(stream_selectors(last_stream(), found), 4);
-    ck_assert(found[0].kind == SELECTOR_EXACT && found[1].kind == SELECTOR_PATTERN && found[3].kind == SELECTOR_ALL);
-    assert_slice(found[0].text, S("b"));
-    assert_slice(found[1].text, S("/a/{id}"));
-    assert_slice(found[2].text, S("/c{?d}"));
-    ck_assert_int_eq(pattern_kind(found[2].pattern), PATTERN_TEMPLATE);
+    const struct registry_entry *entry = stream_entry(last_stream());
+    struct names names = registry_channels(entry, channels, REQUEST_CHANNELS_MAX);
+    ck_assert_uint_eq(names.count + registry_patterns_of(entry) + registry_in_all(entry), 4);
+    ck_assert_uint_eq(names.count, 1);
+    ck_assert(registry_in_all(entry));
+    assert_slice(names.items[0], S("b"));
+    assert_slice(pattern_text(registry_pattern(entry, 0)), S("/a/{id}"));
+    assert_slice(pattern_text(registry_pattern(entry, 1)), S("/c{?d}"));
+    ck_assert_int_eq(pattern_kind(registry_pattern(entry, 1)), PATTERN_TEMPLATE);
     leave(c);
 }
 END_TEST
