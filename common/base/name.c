@@ -1,5 +1,8 @@
 #include "base/name.h"
 
+#include <ctype.h>
+#include <string.h>
+
 static bool in(unsigned char byte, unsigned low, unsigned high)
 {
     return byte >= low && byte <= high;
@@ -28,6 +31,22 @@ static unsigned utf8_highest(unsigned char first)
     if (first == 0xed)
         return 0x9f;
     return first == 0xf4 ? 0x8f : 0xbf;
+}
+
+size_t http_token_len(const char *text)
+{
+    size_t len = 0;
+    while (isalnum((unsigned char)text[len]) || (text[len] && strchr("!#$%&'*+-.^_`|~", text[len])))
+        len++;
+    return len;
+}
+
+bool cookie_name_valid(const char *name)
+{
+    size_t len = 0;
+    while ((unsigned char)name[len] > ' ' && name[len] != 0x7f && !strchr("=,;\"", name[len]))
+        len++;
+    return len && !name[len];
 }
 
 size_t utf8_sequence(struct slice text)

@@ -31,6 +31,16 @@ bool own_id_valid(struct slice id);
 
 bool key_name_valid(struct slice name);
 
+/* The length of the token of HTTP (RFC 9110) at the start of text: letters, digits and some signs.
+ * Names of headers consist of one. 0: there is none. */
+size_t http_token_len(const char *text);
+
+/* True when a browser can send a cookie of this name: not empty, without control characters,
+ * blanks, `=`, `,`, `;` and `"`. */
+#define COOKIE_NAME_RULE "a name without blanks, control characters and =,;\""
+
+bool cookie_name_valid(const char *name);
+
 /* The length of the valid UTF-8 sequence at the start of text (1 to 4 bytes), or 0 when there is
  * none. text is not empty. */
 size_t utf8_sequence(struct slice text);

@@ -225,9 +225,7 @@ const char *reply_check_header(const char *value)
     static const char accepted[] =
         "Name: value, on one line, and not one of the headers that make the stream "
         "(Status, Content-Type, Content-Length, Cache-Control, Transfer-Encoding, Connection)";
-    size_t len = 0;
-    while (isalnum((unsigned char)value[len]) || (value[len] && strchr("!#$%&'*+-.^_`|~", value[len])))
-        len++;
+    size_t len = http_token_len(value);
     if (len == 0 || value[len] != ':' || strpbrk(value, "\r\n"))
         return accepted;
     for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)

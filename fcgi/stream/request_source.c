@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/name.h"
+
 /* --- where values come from --- */
 
 static char *from_query(const struct params *params, const struct token *token, const char *name)
@@ -46,21 +48,41 @@ static char *from_token(const struct params *params, const struct token *token, 
     return token->sub.len ? strndup(token->sub.data, token->sub.len) : NULL;
 }
 
+static bool is_name(const char *name)
+{
+    return *name != '\0';
+}
+
+static bool is_header(const char *name)
+{
+    return *name && !name[http_token_len(name)];
+}
+
+static bool is_variable(const char *name)
+{
+    return *name && !strpbrk(name, " \t=");
+}
+
 static const struct source_row {
     const char *prefix;
-    bool named;
+    bool (*good_name)(const char *name); /* NULL: the source has no name */
     char *(*value)(const struct params *params, const struct token *token, const char *name);
 } source_rows[] = {
-    {"query:", true, from_query}, {"cookie:", true, from_cookie},           {"header:", true, from_header},
-    {"env:", true, from_param},   {"remote-user", false, from_remote_user}, {"jwt", false, from_token},
+    {"query:", is_name, from_query},   {"cookie:", cookie_name_valid, from_cookie}, {"header:", is_header, from_header},
+    {"env:", is_variable, from_param}, {"remote-user", NULL, from_remote_user},     {"jwt", NULL, from_token},
 };
+
+static bool fits(const struct source_row *row, const char *name)
+{
+    return row->good_name ? row->good_name(name) : *name == '\0';
+}
 
 static const struct source_row *source_row(const char *source)
 {
     for (size_t i = 0; i < sizeof source_rows / sizeof source_rows[0]; i++) {
         const struct source_row *row = &source_rows[i];
         size_t len = strlen(row->prefix);
-        if (strncmp(source, row->prefix, len) == 0 && (source[len] != '\0') == row->named)
+        if (strncmp(source, row->prefix, len) == 0 && fits(row, source + len))
             return row;
     }
     return NULL;
@@ -88,6 +110,11 @@ bool source_lists_token(const struct option_list *sources)
 bool source_is_none(const char *item)
 {
     return strcmp(item, "none") == 0;
+}
+
+const char *request_check_cookie(const char *value)
+{
+    return !*value || cookie_name_valid(value) ? NULL : COOKIE_NAME_RULE;
 }
 
 const char *request_check_session_source(const char *value)

@@ -21,6 +21,9 @@ const char *request_check_source(const char *value);
 /* The same for a session, which may also be "none". */
 const char *request_check_session_source(const char *value);
 
+/* NULL when value can be the name of a cookie, or is empty; else what is accepted. */
+const char *request_check_cookie(const char *value);
+
 /* NULL when value is [LABEL=]SOURCE, or "none"; else what is accepted. */
 const char *request_check_meta(const char *value);
 

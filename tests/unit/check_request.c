@@ -740,6 +740,26 @@ START_TEST(none_is_for_sessions_only)
 }
 END_TEST
 
+START_TEST(a_source_has_a_name_that_can_arrive)
+{
+    static const char *const good[] = {"query:a b", "cookie:sid", "cookie:__Host-a[b]", "header:X-User-Id",
+                                       "env:REMOTE_ADDR"};
+    static const char *const bad[] = {
+        "query:",          "cookie:",    "cookie:a b",  "cookie:a # text", "cookie:a=b",
+        "cookie:a;b",      "cookie:a\"", "header:",     "header:X User",   "header:X-User:",
+        "header:\xc3\xa9", "env:",       "env:REMOTE ", "env:A=B",         "jwt:sub"};
+
+    for (size_t i = 0; i < COUNT(good); i++)
+        ck_assert_msg(!request_check_source(good[i]), "%s", good[i]);
+    for (size_t i = 0; i < COUNT(bad); i++)
+        ck_assert_msg(request_check_source(bad[i]) != NULL, "%s", bad[i]);
+
+    ck_assert_ptr_null(request_check_cookie("ssecast_token"));
+    ck_assert_ptr_null(request_check_cookie(""));
+    ck_assert_ptr_nonnull(request_check_cookie("a # text"));
+}
+END_TEST
+
 START_TEST(channel_may_be_repeated)
 {
     get("QUERY_STRING=session=a&channels=x,y&channel=a%2Cb&channel=x&channel=&channel=z");
@@ -820,6 +840,7 @@ int main(void)
     tcase_add_test(tests, a_query_names_a_session_and_a_token_once);
     tcase_add_test(tests, none_is_the_end_of_the_sources);
     tcase_add_test(tests, none_is_for_sessions_only);
+    tcase_add_test(tests, a_source_has_a_name_that_can_arrive);
     tcase_add_test(tests, channel_may_be_repeated);
     tcase_add_test(tests, channel_belongs_to_the_source_of_channels);
     tcase_add_test(tests, a_start_counts_without_a_cursor);
