@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "http/scgi.h"
+#include "ops/log.h"
 
 /* --- memory --- */
 
@@ -256,6 +257,13 @@ static bool answer_management(const struct intakes *set, struct intake *in, int 
     return true;
 }
 
+/* The counter tells that there are such connections, the log why. */
+static enum intake_progress not_a_request(const char *protocol)
+{
+    log_warn("connection dropped: expected a request over %s", protocol);
+    return INTAKE_BROKEN;
+}
+
 static enum intake_progress take_head(struct intakes *set, struct intake *in, int fd, struct params *out)
 {
     switch (record_scan(&in->scan, (struct slice){in->data, in->len})) {
@@ -264,7 +272,7 @@ static enum intake_progress take_head(struct intakes *set, struct intake *in, in
     case RECORD_PARTIAL:
         return INTAKE_WAITING;
     case RECORD_BAD:
-        return INTAKE_BROKEN;
+        return not_a_request("FastCGI");
     default:
         if (parse_head(set, (struct slice){in->data, in->scan.params_end}, &in->params) != 0)
             return INTAKE_BROKEN;
@@ -280,7 +288,9 @@ static enum intake_progress take_scgi_head(struct intakes *set, struct intake *i
 
     if (progress == SCGI_PARTIAL)
         return INTAKE_WAITING;
-    if (progress == SCGI_BAD || scgi_params(&head, &in->params) != 0)
+    if (progress == SCGI_BAD)
+        return not_a_request("SCGI");
+    if (scgi_params(&head, &in->params) != 0)
         return INTAKE_BROKEN;
     in->body_left = head.body_len;
     return begin_body(set, in, head.len, out);

@@ -57,12 +57,10 @@ static bool read_body_length(struct slice text, uint64_t *length)
     return text.len > 0;
 }
 
-static bool pair_valid(struct slice name, struct slice value)
+/* A value may be anything: Apache's SERVER_SIGNATURE ends with a newline. */
+static bool name_good(struct slice name)
 {
-    bool named = name.len && !memchr(name.data, '=', name.len);
-    bool one_line = !memchr(value.data, '\r', value.len) && !memchr(value.data, '\n', value.len);
-
-    return named && one_line;
+    return name.len && !memchr(name.data, '=', name.len);
 }
 
 /* Are these the headers of an SCGI request? */
@@ -76,8 +74,7 @@ static bool pairs_valid(struct slice rest, uint64_t *body_len)
         return false;
 
     while (rest.len) {
-        if (!take_pair(&rest, &name, &value) || !pair_valid(name, value) ||
-            slice_equal(name, slice_of("CONTENT_LENGTH")))
+        if (!take_pair(&rest, &name, &value) || !name_good(name) || slice_equal(name, slice_of("CONTENT_LENGTH")))
             return false;
         says_scgi = says_scgi || (slice_equal(name, slice_of("SCGI")) && slice_equal(value, slice_of("1")));
     }

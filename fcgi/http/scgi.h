@@ -22,8 +22,8 @@ struct scgi_head {
 };
 
 /* Judge the bytes of one request from its first byte on. SCGI_COMPLETE: out points into them.
- * SCGI_BAD also if the headers have more than max bytes, if a name is empty or contains '=', if a
- * value contains CR or LF (no HTTP header can), or without CONTENT_LENGTH first and SCGI=1. */
+ * SCGI_BAD also if the headers have more than max bytes, if a name is empty or contains '=', or
+ * without CONTENT_LENGTH first and SCGI=1. */
 enum scgi_progress scgi_scan(struct slice bytes, size_t max, struct scgi_head *out);
 
 /* Copy the pairs of a complete head to p, which is zeroed. 0 or -ENOMEM. */

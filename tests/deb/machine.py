@@ -64,6 +64,8 @@ class Machine:
         self.folder = pathlib.Path(folder)
         shutil.rmtree(self.folder, ignore_errors=True)
         subprocess.run(["cp", "-a", base, self.folder], check=True)
+        # The kernel is the host's: there are no modules to load.
+        (self.folder / "etc/systemd/system/systemd-modules-load.service").symlink_to("/dev/null")
         self._unshare = subprocess.Popen(["unshare", "--fork", "--kill-child=KILL", *_NAMESPACES, "sh", "-c", _BOOT, "-", self.folder],
                                          stdin=subprocess.DEVNULL, start_new_session=True)
         self._init = None

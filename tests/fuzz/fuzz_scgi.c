@@ -36,7 +36,7 @@ static void compare(struct slice pairs, const char *text)
         const char *value = at + strlen(at) + 1;
         size_t name_len = (size_t)(value - at) - 1;
         must(name_len && strncmp(text, at, name_len) == 0 && text[name_len] == '=');
-        must(strcmp(text + name_len + 1, value) == 0 && !strpbrk(value, "\r\n"));
+        must(strcmp(text + name_len + 1, value) == 0);
         text += strlen(text) + 1;
         at = value + strlen(value) + 1;
     }

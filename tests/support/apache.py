@@ -28,6 +28,7 @@ class _Apache(WebServer):
             f'ServerRoot "{self.place}"',
             f"Listen 127.0.0.1:{self.port}",
             "ServerName 127.0.0.1",
+            "ServerSignature On",  # as Debian has it: a parameter with a newline
             f'DefaultRuntimeDir "{self.place}"',
             f'PidFile "{self.place}/apache.pid"',
             f'ErrorLog "{self.place}/error.log"',
