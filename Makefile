@@ -186,7 +186,7 @@ SIDE_BY_SIDE := $(shell echo $$((3 * $(JOBS))))
 E2E_JOBS ?= $(if $(filter-out tests/e2e,$(E2E)),0,$(SIDE_BY_SIDE))
 PYTEST = SSECAST_BUILD=$(BUILD) SSECAST_PATIENCE=$(if $(SAN),8,3) PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 \
     $(PYTHON) -m pytest -q -o cache_dir=$(abspath $(BUILD))/pytest --dist loadgroup
-e2e: all $(RECORDER) ## run the end-to-end tests (E2E="tests/e2e/test_20_resume.py -k gap": some of them)
+e2e: all bench-build $(RECORDER) ## run the end-to-end tests (E2E="tests/e2e/test_20_resume.py -k gap": some of them)
 	$(PYTEST) -n $(E2E_JOBS) --durations=10 --durations-min=1 $(E2E)
 
 # Lines that the tests run, in a build folder of its own. COVERAGE_E2E="tests/e2e/test_10_publish.py ...": fewer end-to-end tests.
@@ -288,7 +288,7 @@ deps-build deps-demo deps-test deps-lint deps-bench deps-coverage deps-valgrind 
 BENCH := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/libworker.a $(BUILD)/libbroker.a $(BUILD)/libcommon.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) $^ $(WORKER_LIBS) $(BROKER_LIBS) -o $@
+	$(CC) $(ALL_LDFLAGS) $^ $(WORKER_LIBS) $(BROKER_LIBS) -lssl -o $@
 $(BUILD)/obj/tests/bench/%.o: ALL_CPPFLAGS += $(PARTS)
 
 bench-build: all $(BENCH)

@@ -13,6 +13,7 @@ from support.broker import Broker
 from support.waiting import wait_until
 from support.worker import Worker
 
+import servers
 import tools
 
 STREAMS = 1000
@@ -143,23 +144,39 @@ def idle(server_class, effort):
 
 # --- publishing ---
 
+KINDS = {"data": [], "frame": ["--frame"], "batch": ["--batch", 100]}
+TURNS = 3  # of the echo and the broker
+
+
 def publishing(effort):
-    """One DEALER against a broker without workers: acknowledged events a second."""
+    """One DEALER against a broker without workers: acknowledged events a second, and what part that is of the answers of a bare
+    ROUTER. The two take turns."""
     found = {}
     for store in ("memory", "durable"):
-        for kind, options in (("data", []), ("frame", ["--frame"]), ("batch", ["--batch", 100])):
-            with _broker(store) as broker:
-                count = effort.publish_count // (100 if kind == "batch" else 1)
-                done = tools.publish("--dealer", broker.endpoint("commands"), "--count", count, "--window",
-                                     10 if kind == "batch" else 1000, "--size", PAYLOAD, *options)
-                assert not done["failed"] and not done["unanswered"], done
-                found[f"{store} {kind}"] = done["answered"] / done["seconds"]
+        for kind in KINDS:
+            with Bench() as bench:
+                echo, broker = servers.Echo(bench), _start_broker(bench, store)
+                turns = [(_answers(echo.commands, kind, effort, "--echo"), _answers(broker.endpoint("commands"), kind, effort))
+                         for _ in range(TURNS)]
+            found[f"{store} {kind}"] = statistics.median(ours for _, ours in turns)
+            found[f"{store} {kind} ÷ echo"] = statistics.median(ours / bare for bare, ours in turns)
+            found.setdefault(f"echo {kind}", statistics.median(bare for bare, _ in turns))
     return found
+
+
+def _answers(endpoint, kind, effort, *options):
+    """How many events a second are answered."""
+    done = tools.publish("--dealer", endpoint, "--size", PAYLOAD, *KINDS[kind], *options,
+                         "--count", effort.publish_count // TURNS // (100 if kind == "batch" else 1),
+                         "--window", 10 if kind == "batch" else 1000)
+    assert not done["failed"] and not done["unanswered"], done
+    return done["answered"] / done["seconds"]
 
 
 def acknowledging(effort):
     """How long an answer takes at 10,000 events a second, durable."""
-    with _broker("durable") as broker:
+    with Bench() as bench:
+        broker = _start_broker(bench, "durable")
         done = tools.publish("--dealer", broker.endpoint("commands"), "--rate", 10000, "--seconds", effort.seconds, "--window", 20000,
                              "--size", PAYLOAD)
         assert not done["failed"] and not done["unanswered"], done
@@ -186,10 +203,8 @@ def two_brokers(server_class, effort):
         return {"two brokers, deliveries/s": flat_out(server, load, effort)["events_per_s"]}
 
 
-@contextlib.contextmanager
-def _broker(store="memory"):
-    with Bench() as bench:
-        yield Broker(bench, store=bench.folder / "store" if store == "durable" else "memory").start()
+def _start_broker(bench, store):
+    return Broker(bench, store=bench.folder / "store" if store == "durable" else "memory").start()
 
 
 # --- targets ---

@@ -7,6 +7,7 @@
  *             --session NAME  --channels N (each event to one of the channels 0 to N-1, in turn)
  *             --keys N (each event with one of the keys 0 to N-1: its number modulo N)  --after N (number events from there)
  *             --curve-key-file FILE  --broker-key KEY (a broker with keys, as ssecast's programs take them)
+ *             --echo (any message is an answer)
  *
  * --dealer is ssecast's commands endpoint, --push Pushpin's, --http anything that takes an event as the body of a POST; there
  * requests are pipelined on one connection, so that order is kept. Paced, event k is sent at its time whether or not earlier ones
@@ -21,7 +22,9 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <zmq.h>
 
@@ -40,7 +43,7 @@ static struct {
     int http_port;
     double rate, seconds;
     uint64_t count, window, ahead, size, batch, channels, keys;
-    bool frame;
+    bool frame, echo;
     struct progress *progress;
 } options = {.window = 1000, .ahead = 500, .size = 128, .batch = 1};
 
@@ -186,15 +189,20 @@ static void answer(bool ok)
 
 static void dealer_receive(void)
 {
-    char reply[8192];
-    int len;
-    while ((len = zmq_recv(state.socket, reply, sizeof reply - 1, ZMQ_DONTWAIT)) >= 0) {
-        reply[(size_t)len < sizeof reply ? (size_t)len : sizeof reply - 1] = '\0';
-        bool ok = strstr(reply, "\"ok\":true") != NULL;
+    static const char good[] = "\"ok\":true";
+    zmq_msg_t frame;
+    zmq_msg_init(&frame);
+    while (zmq_msg_recv(&frame, state.socket, ZMQ_DONTWAIT) >= 0) {
+        if (zmq_msg_more(&frame))
+            continue; /* an echo of two frames is one answer */
+        const char *reply = zmq_msg_data(&frame);
+        size_t len = zmq_msg_size(&frame);
+        bool ok = options.echo || memmem(reply, len, good, sizeof good - 1) != NULL;
         if (!ok)
-            snprintf(state.last_error, sizeof state.last_error, "%.200s", reply);
+            snprintf(state.last_error, sizeof state.last_error, "%.*s", (int)(len < 200 ? len : 200), reply);
         answer(ok);
     }
+    zmq_msg_close(&frame);
 }
 
 static void push_send(void)
@@ -356,11 +364,13 @@ static void report(uint64_t began)
 static void read_options(int argc, char **argv)
 {
     static const struct option rows[] = {
-        {"dealer", 1, 0, 'd'},     {"push", 1, 0, 'p'},    {"http", 1, 0, 'h'},     {"path", 1, 0, 'P'},
-        {"rate", 1, 0, 'r'},       {"seconds", 1, 0, 's'}, {"count", 1, 0, 'c'},    {"window", 1, 0, 'w'},
-        {"progress", 1, 0, 'g'},   {"ahead", 1, 0, 'a'},   {"size", 1, 0, 'b'},     {"batch", 1, 0, 'B'},
-        {"frame", 0, 0, 'f'},      {"session", 1, 0, 'S'}, {"channels", 1, 0, 'C'}, {"curve-key-file", 1, 0, 'k'},
-        {"broker-key", 1, 0, 'K'}, {"keys", 1, 0, 'e'},    {"after", 1, 0, 'A'},    {0, 0, 0, 0}};
+        {"dealer", 1, 0, 'd'},         {"push", 1, 0, 'p'},       {"http", 1, 0, 'h'},
+        {"path", 1, 0, 'P'},           {"rate", 1, 0, 'r'},       {"seconds", 1, 0, 's'},
+        {"count", 1, 0, 'c'},          {"window", 1, 0, 'w'},     {"progress", 1, 0, 'g'},
+        {"ahead", 1, 0, 'a'},          {"size", 1, 0, 'b'},       {"batch", 1, 0, 'B'},
+        {"frame", 0, 0, 'f'},          {"session", 1, 0, 'S'},    {"channels", 1, 0, 'C'},
+        {"curve-key-file", 1, 0, 'k'}, {"broker-key", 1, 0, 'K'}, {"keys", 1, 0, 'e'},
+        {"after", 1, 0, 'A'},          {"echo", 0, 0, 'E'},       {0, 0, 0, 0}};
     for (int c; (c = getopt_long(argc, argv, "", rows, NULL)) != -1;) {
         switch (c) {
         case 'd':
@@ -414,6 +424,9 @@ static void read_options(int argc, char **argv)
         case 'A':
             state.numbered = strtoull(optarg, NULL, 10);
             break;
+        case 'E':
+            options.echo = true;
+            break;
         case 'k':
             options.key_file = optarg;
             break;
@@ -433,6 +446,7 @@ static void read_options(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a measurement that was killed leaves none behind */
     read_options(argc, argv);
     bool open = options.dealer ? zmq_open(ZMQ_DEALER, options.dealer)
                 : options.push ? zmq_open(ZMQ_PUSH, options.push)

@@ -129,6 +129,8 @@ def targets(r):
         ("acknowledged/s, JSON, memory", r.median("publishing", mine, "memory data"), ">=", 150e3),
         ("acknowledged/s, JSON, durable", r.median("publishing", mine, "durable data"), ">=", 100e3),
         ("second frame ÷ JSON, memory", r.ratio("publishing", "memory frame", mine, mine, other_metric="memory data"), ">=", 1),
+        *((f"acknowledged/s ÷ echo of a bare ROUTER: {what}", r.median("publishing", mine, f"{what} ÷ echo"), ">=", limit)
+          for what, limit in (("memory data", 0.5), ("memory frame", 0.8), ("durable data", 0.4))),
         ("p99 of an answer at 10,000/s durable, ms", r.median("acknowledging", mine, "p99_ms"), "<=", 5),
         ("targeted: 8,900 other streams ÷ none", r.ratio("targeting", "with streams us", mine, mine, other_metric="alone us"), "<=", 1.1),
         ("targeted: 100,000 other sessions ÷ none", r.ratio("targeting", "with sessions us", mine, mine, other_metric="with streams us"),

@@ -51,6 +51,16 @@ def _start(bench, name, argv, port, **options):
     return server
 
 
+class Echo(processes.Program):
+    """A bare ROUTER that sends each message back: what a broker cannot be faster than."""
+
+    def __init__(self, bench):
+        port = free_port()
+        self.commands = f"tcp://127.0.0.1:{port}"
+        super().__init__("echo", [tools.PROGRAMS / "echo", self.commands], bench.folder, ours=False)
+        bench.adopt(self).start().wait_ready(lambda: _listens(port), "accepts connections")
+
+
 class Server:
     name = label = ""
     path = "/sse"

@@ -3,10 +3,20 @@
 import json
 import pathlib
 import subprocess
+import sys
 
 from support import processes
 
 PROGRAMS = processes.BUILD / "bench"
+
+_publishers = []
+
+
+def must_be_built():
+    """End with a message when a program of this folder is missing."""
+    for source in pathlib.Path(__file__).parent.glob("*.c"):
+        if not (PROGRAMS / source.stem).exists():
+            sys.exit(f"{PROGRAMS / source.stem} is missing: make bench-build")
 
 
 class Load:
@@ -79,7 +89,19 @@ class Load:
 
 
 def start_publisher(*options):
-    return subprocess.Popen([PROGRAMS / "publish", *map(str, options)], stdout=subprocess.PIPE, text=True)
+    """It ends with this process, and with the case that started it (end_publishers())."""
+    publisher = subprocess.Popen([PROGRAMS / "publish", *map(str, options)], stdout=subprocess.PIPE, text=True)
+    _publishers.append(publisher)
+    return publisher
+
+
+def end_publishers():
+    """A case that failed or was interrupted may have left one, which would disturb those that follow."""
+    while _publishers:
+        publisher = _publishers.pop()
+        publisher.kill()
+        publisher.wait()
+        publisher.stdout.close()
 
 
 def result(publisher):
@@ -87,6 +109,8 @@ def result(publisher):
         out, _ = publisher.communicate(timeout=120)
     finally:
         publisher.kill()
+        publisher.wait()
+        _publishers.remove(publisher)
     if publisher.returncode:
         raise RuntimeError(f"publish ended with status {publisher.returncode}")
     return json.loads(out)
