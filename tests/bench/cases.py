@@ -32,7 +32,8 @@ class Effort:
         self.many = 2000 if quick else MANY
         self.mixes = 3 if quick else len(mixes.MIXES)
         self.retained = 20_000 if quick else 100_000
-        self.pairs = 1 if quick else 5
+        self.pairs = 4 if quick else 10
+        self.part = 1 if quick else 1.5
 
 
 @contextlib.contextmanager
@@ -40,7 +41,7 @@ def running(server_class, count=0):
     """A server with so many streams open: (server, load client)."""
     with Bench() as bench:
         server = server_class(bench)
-        with tools.Load(bench.folder, server.port) as load:
+        with tools.Load(bench.folder, server.port, server.tls) as load:
             load.burst(server.burst)
             if count:
                 load.open(count, server.path, None, server.open_seconds, server.enough)
@@ -129,7 +130,7 @@ def idle(server_class, effort):
         count = min(effort.many, server.streams_at_most)
         before = {p.name: tools.memory(tools.family(p.pid)) for p in server.programs}
         load.begin()
-        seconds = load.open(count, server.path)
+        seconds = load.open(count, server.path, None, server.open_seconds)
         refused = load.end()["refused"]
         time.sleep(1)
         found = {"opened_per_s": count / seconds, "refused": refused}
@@ -140,6 +141,13 @@ def idle(server_class, effort):
             total += (pss - before[program.name][1]) / count / 1024
         found["pss_kb"] = total
         return found
+
+
+# --- TLS ---
+
+def over_tls(server_class, effort):
+    """The same over TLS: paced and flat out with 1,000 streams, and what idle streams cost."""
+    return {**with_streams(server_class, effort), "idle": idle(server_class, effort)}
 
 
 # --- publishing ---
@@ -321,7 +329,7 @@ def _head(server):
 
 KEYS = 100
 RATE = 10_000
-IN_TIME_MS = 500
+IN_TIME_MS = 200
 SLOW = 10                    # streams ...
 SLOW_SHARE = 0.01            # ... that read so much of what there is
 KEYED_BYTES = PAYLOAD + 30   # of an event on a stream
@@ -330,14 +338,64 @@ BUFFERED_BYTES = 500_000     # for a slow reader, before the worker reads its wi
 
 
 def keyed(server_class, effort):
-    """Readers of keyed events, without and with slow ones among them: what these cost the others, and the worker's memory."""
-    with _keyed_readers(server_class, STREAMS, SLOW, KEYS) as (server, load):
-        rate, sent = _rate_in_time(server, load, effort)
-        pairs = []
-        for _ in range(effort.pairs):
-            found, sent = _with_slow_readers(server, load, effort, rate, sent)
-            pairs.append(found)
-    return {"events/s": rate, **{name: statistics.median(pair[name] for pair in pairs) for name in pairs[0]}}
+    """Readers of keyed events, without and with slow ones among them: what these cost the others, and the worker's memory.
+
+    Two sites stand side by side, of which one has slow readers, and get events in turns: so both parts of a pair follow each
+    other at once, and nobody has to catch up in between. Every pair counts, not one number for all.
+    """
+    with _keyed_readers(server_class, STREAMS, SLOW, KEYS) as fast, _keyed_readers(server_class, STREAMS, SLOW, KEYS) as slow:
+        sites = {"without": Keyed(*fast), "with": Keyed(*slow)}
+        rate = _rate_in_time(sites["without"], effort) / 2  # well below what is too much
+        _make_slow(sites["with"], rate)
+        pairs = [_keyed_pair(sites, rate, effort, n) for n in range(effort.pairs)]
+        skipped, lost = (sites["with"].left_out[name] for name in ("skipped", "lost"))
+        at_end = _all_newest(sites["with"].load, sites["with"].sent)
+    found = {name: [pair[name] for pair in pairs] for name in pairs[0]}
+    return {"events/s": rate, **found, "events left out for a slow reader": (skipped + at_end["skipped"]) / SLOW,
+            "events left out for one of the others": (lost + at_end["lost"]) / (STREAMS - SLOW)}
+
+
+class Keyed:
+    """A site, the load client of its readers, and how many events it got."""
+
+    def __init__(self, server, load):
+        self.server, self.load, self.sent = server, load, 0
+        self.left_out = {"skipped": 0, "lost": 0}
+
+    def publish(self, rate, seconds, keys=KEYS):
+        """Start a publisher whose events are numbered behind those before."""
+        publisher = tools.start_publisher(*self.server.publisher(), "--size", PAYLOAD, "--keys", keys, "--rate", rate,
+                                          "--after", self.sent, "--count", int(rate * seconds), "--window", 20000)
+        self.sent += int(rate * seconds)
+        return publisher
+
+    def part(self, rate, warm, seconds):
+        """What the load client counted while events came."""
+        publisher = self.publish(rate, warm + seconds + 0.2)
+        time.sleep(warm)
+        self.load.begin()
+        time.sleep(seconds)
+        counted = self.load.end()
+        tools.result(publisher)
+        for name in self.left_out:
+            self.left_out[name] += counted[name]
+        return counted
+
+
+def _keyed_pair(sites, rate, effort, number):
+    """A part of each; which comes first changes from pair to pair."""
+    order = ("without", "with") if number % 2 == 0 else ("with", "without")
+    counted = {name: sites[name].part(rate, effort.warm / 3, effort.part) for name in order}
+    without, with_slow = counted["without"], counted["with"]
+    return {"p99 without, ms": without["p99_ms"], "p99 with, ms": with_slow["p99_ms"],
+            "p99 with ÷ without": with_slow["p99_ms"] / without["p99_ms"],
+            "CPU with ÷ without": _cpu_of_delivery(with_slow) / _cpu_of_delivery(without)}
+
+
+def _make_slow(site, rate):
+    """Until the slow readers are behind by all that is buffered for them."""
+    _pace(site.load, rate)
+    site.part(rate, 0, 1 + BUFFERED_BYTES / (rate * KEYED_BYTES))
 
 
 @contextlib.contextmanager
@@ -349,40 +407,16 @@ def _keyed_readers(server_class, count, slow, keys):
         yield server, load
 
 
-def _publish_keyed(server, rate, seconds, sent, keys=KEYS):
-    return tools.start_publisher(*server.publisher(), "--size", PAYLOAD, "--keys", keys, "--rate", rate, "--after", sent,
-                                 "--count", int(rate * seconds), "--window", 20000)
-
-
-def _rate_in_time(server, load, effort):
-    """The highest rate, of 10,000/s and its halves, at which all readers are in time; and how many events were published."""
-    rate, sent = RATE, 0
+def _rate_in_time(site, effort):
+    """The highest rate, of 10,000/s and its halves, at which all readers are in time."""
+    rate = RATE
     while rate > RATE / 100:
-        seconds = effort.warm + effort.seconds + 0.5
-        counted = measured(load, _publish_keyed(server, rate, seconds, sent), effort)
-        sent += int(rate * seconds)
-        load.newest(sent)
+        counted = site.part(rate, effort.warm, effort.seconds)
+        site.load.newest(site.sent)
         if counted["p99_ms"] < IN_TIME_MS and not counted["lost"]:
-            return rate, sent
+            return rate
         rate /= 2
     raise RuntimeError("the readers are in time at no rate")
-
-
-def _with_slow_readers(server, load, effort, rate, sent):
-    """The readers, all fast at first; then some are slow. At the end all must have the newest event of each key."""
-    until_behind = BUFFERED_BYTES / (rate * KEYED_BYTES)
-    seconds = 2 * (effort.warm + effort.seconds) + until_behind + 0.5
-    publisher = _publish_keyed(server, rate, seconds, sent)
-    without = _keyed_part(load, effort.warm, effort.seconds)
-    _pace(load, rate)
-    with_slow = _keyed_part(load, effort.warm + until_behind, effort.seconds)
-    sent += tools.result(publisher)["events"]
-    at_end = _all_newest(load, sent)
-    return {"p99 without, ms": without["p99_ms"], "p99 with, ms": with_slow["p99_ms"],
-            "p99 with ÷ without": with_slow["p99_ms"] / without["p99_ms"],
-            "CPU with ÷ without": _cpu_of_delivery(with_slow) / _cpu_of_delivery(without),
-            "events left out for a slow reader": at_end["skipped"] / SLOW,
-            "events left out for one of the others": at_end["lost"] / (STREAMS - SLOW)}, sent
 
 
 def slow_memory(server_class, effort):
@@ -392,7 +426,7 @@ def slow_memory(server_class, effort):
 
 def _memory_of_slow(server_class, keys, readers=100, rate=2500, full=6, behind=6):
     with _keyed_readers(server_class, readers, readers, keys) as (server, load):
-        publisher = _publish_keyed(server, rate, full + behind + 0.5, 0, keys)
+        publisher = Keyed(server, load).publish(rate, full + behind + 0.5, keys)
         time.sleep(full)  # the window is full
         before = tools.memory([server.worker.pid])[0]
         load.begin()
@@ -405,13 +439,6 @@ def _memory_of_slow(server_class, keys, readers=100, rate=2500, full=6, behind=6
 
 def _pace(load, rate):
     load.tell(f"pace {int(rate * KEYED_BYTES * SLOW_SHARE)}")
-
-
-def _keyed_part(load, wait, seconds):
-    time.sleep(wait)
-    load.begin()
-    time.sleep(seconds)
-    return load.end()
 
 
 def _all_newest(load, sent):

@@ -1,6 +1,8 @@
 /* load - thousands of event-stream readers in one process, told what to do by lines on standard input.
  *
- *     load PORT PROGRESS-FILE
+ *     load PORT PROGRESS-FILE [tls]
+ *
+ * With `tls` it speaks TLS 1.3, and accepts any certificate: HTTP/1.1 in both cases.
  *
  *     pids PID...            whose CPU time to report
  *     open COUNT PATH [ID]   open streams; %n in PATH is the stream's number, %k that number modulo KINDS; ID is the
@@ -26,6 +28,9 @@
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -43,11 +48,12 @@
 #define SLOW_RECEIVES 4096 /* bytes of its socket's buffer: half of what the kernel makes of it */
 #define SLOW_SEGMENT 1448  /* as on Ethernet: loopback's segments make buffers of megabytes at the sender */
 
-enum client_state { CLOSED, CONNECTING, HEAD, BODY };
+enum client_state { CLOSED, CONNECTING, HANDSHAKE, HEAD, BODY };
 enum chunk_state { CHUNK_SIZE, CHUNK_SIZE_REST, CHUNK_DATA, CHUNK_END };
 
 struct client {
     int fd;
+    SSL *tls; /* NULL: plain */
     uint8_t state, chunk;
     bool chunked;
     uint32_t chunk_left;
@@ -68,6 +74,7 @@ struct counts {
 
 static struct {
     int epoll, port;
+    SSL_CTX *tls; /* NULL: plain */
     struct progress *progress;
     struct client *clients;
     size_t count, cap; /* clients there are */
@@ -297,12 +304,13 @@ static bool head_read(struct client *c, const char *bytes, size_t len, uint64_t 
 
 static void client_close(struct client *c)
 {
-    if (c->state == CONNECTING || c->state == HEAD)
+    if (c->state == CONNECTING || c->state == HANDSHAKE || c->state == HEAD)
         load.pending--;
     if (c->state == BODY) {
         load.opened--;
         atomic_fetch_sub(&load.progress->readers, 1);
     }
+    SSL_free(c->tls);
     if (c->fd >= 0)
         close(c->fd);
     free(c->carry);
@@ -331,6 +339,12 @@ static void expand_path(char *to, size_t size, size_t number)
     to[len] = '\0';
 }
 
+static void watch(const struct client *c, uint32_t what)
+{
+    struct epoll_event event = {.events = what, .data.ptr = (void *)c};
+    epoll_ctl(load.epoll, EPOLL_CTL_MOD, c->fd, &event);
+}
+
 static bool send_request(struct client *c)
 {
     char path[1200], request[2048], cursor[300] = "";
@@ -340,9 +354,31 @@ static bool send_request(struct client *c)
     int len = snprintf(request, sizeof request,
                        "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n%s\r\n", path, cursor);
     c->state = HEAD;
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
-    epoll_ctl(load.epoll, EPOLL_CTL_MOD, c->fd, &event);
+    watch(c, EPOLLIN);
+    if (c->tls)
+        return SSL_write(c->tls, request, len) == len;
     return send(c->fd, request, (size_t)len, MSG_NOSIGNAL) == len;
+}
+
+static bool shake_hands(struct client *c)
+{
+    ERR_clear_error();
+    int done = SSL_connect(c->tls);
+    if (done == 1)
+        return send_request(c);
+    int why = SSL_get_error(c->tls, done);
+    watch(c, why == SSL_ERROR_WANT_WRITE ? EPOLLOUT : EPOLLIN);
+    return why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE;
+}
+
+/* The connection is there. */
+static bool connected(struct client *c)
+{
+    if (!load.tls)
+        return send_request(c);
+    c->state = HANDSHAKE;
+    c->tls = SSL_new(load.tls);
+    return c->tls && SSL_set_fd(c->tls, c->fd) == 1 && shake_hands(c);
 }
 
 static void start_client(struct client *c)
@@ -375,18 +411,17 @@ static void start_some(void)
         start_client(&load.clients[load.started++]);
 }
 
-static void watch(struct client *c, bool parked)
+static void park(struct client *c, bool parked)
 {
-    struct epoll_event event = {.events = parked ? 0 : EPOLLIN, .data.ptr = c};
     c->parked = parked;
-    epoll_ctl(load.epoll, EPOLL_CTL_MOD, c->fd, &event);
+    watch(c, parked ? 0 : EPOLLIN);
 }
 
 /* A slow stream has read so much: it rests for as long as that takes at its pace. */
 static void rest(struct client *c, size_t len, uint64_t now)
 {
     c->may_read = now + (uint64_t)((double)len / (double)load.pace * 1e9);
-    watch(c, true);
+    park(c, true);
 }
 
 static void wake_slow(void)
@@ -395,30 +430,56 @@ static void wake_slow(void)
     for (size_t i = 0; i < load.slow && i < load.started; i++) {
         struct client *c = &load.clients[i];
         if (c->parked && (!load.pace || now >= c->may_read))
-            watch(c, false);
+            park(c, false);
     }
+}
+
+/* As recv(): -1 and EAGAIN when there is nothing now, 0 at the end. */
+static ssize_t receive(struct client *c, size_t size)
+{
+    if (!c->tls)
+        return recv(c->fd, raw, size, 0);
+    ERR_clear_error(); /* SSL_get_error() looks at what is left there */
+    int len = SSL_read(c->tls, raw, (int)size);
+    if (len > 0)
+        return len;
+    errno = SSL_get_error(c->tls, len) == SSL_ERROR_WANT_READ ? EAGAIN : EIO;
+    return -1;
+}
+
+/* Read once. True: there may be more that epoll does not tell of. */
+static bool client_read(struct client *c)
+{
+    bool paced = load.pace && c->state == BODY && is_slow(c);
+    ssize_t len = receive(c, paced ? SLOW_READ : sizeof raw);
+    if (len < 0 && errno == EAGAIN)
+        return false;
+    uint64_t now = stamp_now();
+    load.counts.reads++;
+    load.counts.bytes += len > 0 ? (uint64_t)len : 0;
+    if (len <= 0 || !(c->state == HEAD ? head_read(c, raw, (size_t)len, now) : body_read(c, raw, (size_t)len, now))) {
+        client_fails(c);
+        return false;
+    }
+    if (paced)
+        rest(c, (size_t)len, now);
+    return c->tls && SSL_has_pending(c->tls);
 }
 
 static void client_ready(struct client *c, uint32_t events)
 {
+    bool fine = true;
     if (c->state == CLOSED)
         return;
-    if (c->state == CONNECTING) {
-        if ((events & EPOLLERR) || !send_request(c))
-            client_fails(c);
-        return;
-    }
-    bool paced = load.pace && c->state == BODY && is_slow(c);
-    ssize_t len = recv(c->fd, raw, paced ? SLOW_READ : sizeof raw, 0);
-    if (len < 0 && errno == EAGAIN)
-        return;
-    uint64_t now = stamp_now();
-    load.counts.reads++;
-    load.counts.bytes += len > 0 ? (uint64_t)len : 0;
-    if (len <= 0 || !(c->state == HEAD ? head_read(c, raw, (size_t)len, now) : body_read(c, raw, (size_t)len, now)))
+    if (c->state == CONNECTING)
+        fine = !(events & EPOLLERR) && connected(c);
+    else if (c->state == HANDSHAKE)
+        fine = shake_hands(c);
+    else
+        while (client_read(c)) {
+        }
+    if (!fine)
         client_fails(c);
-    else if (paced)
-        rest(c, (size_t)len, now);
 }
 
 /* --- commands --- */
@@ -639,13 +700,24 @@ static bool turn(void)
     return more;
 }
 
+static bool use_tls(void)
+{
+    load.tls = SSL_CTX_new(TLS_client_method());
+    if (!load.tls)
+        return false;
+    SSL_CTX_set_mode(load.tls, SSL_MODE_RELEASE_BUFFERS);
+    return SSL_CTX_set_min_proto_version(load.tls, TLS1_3_VERSION) == 1;
+}
+
 int main(int argc, char **argv)
 {
     struct rlimit files;
-    if (argc != 3 || !(load.progress = progress_open(argv[2]))) {
-        fprintf(stderr, "usage: load PORT PROGRESS-FILE < commands\n");
+    bool tls = argc == 4 && strcmp(argv[3], "tls") == 0;
+    if ((argc != 3 && !tls) || (tls && !use_tls()) || !(load.progress = progress_open(argv[2]))) {
+        fprintf(stderr, "usage: load PORT PROGRESS-FILE [tls] < commands\n");
         return 2;
     }
+    signal(SIGPIPE, SIG_IGN); /* OpenSSL writes without MSG_NOSIGNAL */
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);

@@ -13,9 +13,11 @@ import subprocess
 from support import processes
 from support.apache import Apache, ApacheHandoff
 from support.broker import Broker
+from support.haproxy import HaproxyTls
 from support.lighttpd import Lighttpd, _Lighttpd
 from support.nats import NatsCluster
 from support.ports import free_port
+from support.tls import SITE, ApacheTls, LighttpdTls, certificate
 from support.tokens import Issuer
 from support.waiting import wait_until
 from support.webserver import USER, program
@@ -69,6 +71,7 @@ class Server:
     burst = 1000         # streams that may be opened at a time
     enough = 1.0         # share of the streams that must open ...
     open_seconds = 20    # ... in so long
+    tls = False          # streams are opened with TLS 1.3
     ahead = 1000         # events that may be published before they have arrived
 
     def __init__(self, bench):
@@ -187,6 +190,41 @@ class SsecastHandoff(Ssecast):
     name, label, web = "ssecast-handoff", "ssecast, Apache's hand-off", _HandoffThreads
 
 
+class _Tls:
+    """Streams over TLS 1.3, with HTTP/1.1: the load client speaks nothing newer."""
+
+    tls = True
+    burst = 100          # handshakes at a time
+    streams_at_most = 2000
+    open_seconds = 60
+
+    def start(self):
+        super().start()
+        self.port = self.web_server.tls_port
+
+
+class SsecastLighttpdTls(_Tls, Ssecast):
+    name, label, web = "ssecast-lighttpd-tls", "ssecast via lighttpd, TLS", LighttpdTls
+
+
+class SsecastApacheTls(_Tls, Ssecast):
+    """Over TLS Apache cannot hand the socket off, so FastCGI carries the streams."""
+
+    name, label, web = "ssecast-apache-tls", "ssecast via Apache, TLS", ApacheTls
+
+
+class SsecastHaproxy(_Tls, Ssecast):
+    """HAProxy ends TLS, Apache behind it passes its socket to the worker."""
+
+    name, label, web = "ssecast-haproxy", "ssecast, HAProxy with TLS, Apache's hand-off", _HandoffThreads
+
+    def start(self):
+        Ssecast.start(self)
+        haproxy = HaproxyTls(self.bench, self.web_server).start()
+        self.programs.append(haproxy)
+        self.port = haproxy.port
+
+
 class _Proxy(_Lighttpd):
     """lighttpd with the same limits, in front of a peer."""
 
@@ -230,6 +268,10 @@ class Nchan(Server):
         self.programs = [_start(self.bench, "nchan", [program("nginx"), "-p", folder, "-c", folder / "nginx.conf", "-e", "stderr"],
                                 self.port)]
 
+    def more(self):
+        """More lines of the server."""
+        return ""
+
     def configuration(self, folder):
         temp = "\n".join(f"    {kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         return f"""
@@ -246,6 +288,7 @@ http {{
     nchan_shared_memory_size 256M;
     server {{
         listen 127.0.0.1:{self.port} backlog=4096;
+        {self.more()}
         keepalive_requests 1000000000;
         location = /pub {{
             nchan_publisher;
@@ -264,6 +307,24 @@ http {{
 
     def publisher(self):
         return ["--http", self.direct, "--path", "/pub", "--window", 64]
+
+
+class NchanTls(_Tls, Nchan):
+    """Publishing goes to the port without TLS, as it goes to the broker for ssecast."""
+
+    name, label = "nchan-tls", "Nchan (nginx), TLS"
+
+    def start(self):
+        self.tls_port = free_port()
+        self.pem = certificate(self.bench.folder / "nchan.pem", SITE)
+        Nchan.start(self)
+        self.port = self.tls_port
+
+    def more(self):
+        return f"""listen 127.0.0.1:{self.tls_port} ssl backlog=4096;
+        ssl_certificate {self.pem};
+        ssl_certificate_key {self.pem};
+        ssl_protocols TLSv1.3;"""
 
 
 class NchanLighttpd(_Behind, Nchan):
@@ -402,3 +463,4 @@ class Floor(Server):
 
 
 ALL = [SsecastLighttpd, SsecastLighttpd2, SsecastApache, SsecastHandoff, Nchan, NchanLighttpd, Pushpin, Node, NodeLighttpd, Floor]
+TLS = [SsecastLighttpdTls, SsecastApacheTls, SsecastHaproxy, NchanTls]

@@ -22,9 +22,9 @@ def must_be_built():
 class Load:
     """A load client with thousands of readers. See load.c for the commands."""
 
-    def __init__(self, folder, port):
+    def __init__(self, folder, port, tls=False):
         self.progress = pathlib.Path(folder) / f"progress-{port}-{id(self)}"
-        self.process = subprocess.Popen([PROGRAMS / "load", str(port), self.progress], stdin=subprocess.PIPE,
+        self.process = subprocess.Popen([PROGRAMS / "load", str(port), self.progress, *(["tls"] if tls else [])], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True, bufsize=1)
 
     def __enter__(self):
