@@ -10,6 +10,7 @@
 #include <sys/queue.h>
 
 #include "base/name.h"
+#include "codec/json_lex.h"
 #include "codec/json_reduce.h"
 #include "codec/json_scan.h"
 
@@ -185,10 +186,13 @@ static int reduce(struct slice text, const struct json_limits *limits, struct js
     return out_of_memory(fault);
 }
 
+/* The text is valid, so only white space can be around the value. */
 static struct slice trimmed(struct slice text)
 {
-    struct slice rest = text;
-    json_next_item(&rest, &text);
+    while (text.len > 0 && json_is_space(text.data[text.len - 1]))
+        text.len--;
+    for (; text.len > 0 && json_is_space(*text.data); text.len--)
+        text.data++;
     return text;
 }
 

@@ -341,17 +341,19 @@ def keyed(server_class, effort):
     """Readers of keyed events, without and with slow ones among them: what these cost the others, and the worker's memory.
 
     Two sites stand side by side, of which one has slow readers, and get events in turns: so both parts of a pair follow each
-    other at once, and nobody has to catch up in between. Every pair counts, not one number for all.
+    other at once, and nobody has to catch up in between. Every pair counts, not one number for all. The control are pairs of the
+    same sites before any reader is slow: what their ratios are away from 1 is noise.
     """
     with _keyed_readers(server_class, STREAMS, SLOW, KEYS) as fast, _keyed_readers(server_class, STREAMS, SLOW, KEYS) as slow:
         sites = {"without": Keyed(*fast), "with": Keyed(*slow)}
         rate = _rate_in_time(sites["without"], effort) / 2  # well below what is too much
+        control = [_keyed_pair(sites, rate, effort, n) for n in range(effort.pairs // 2)]
         _make_slow(sites["with"], rate)
         pairs = [_keyed_pair(sites, rate, effort, n) for n in range(effort.pairs)]
         skipped, lost = (sites["with"].left_out[name] for name in ("skipped", "lost"))
         at_end = _all_newest(sites["with"].load, sites["with"].sent)
     found = {name: [pair[name] for pair in pairs] for name in pairs[0]}
-    return {"events/s": rate, **found, "events left out for a slow reader": (skipped + at_end["skipped"]) / SLOW,
+    return {"events/s": rate, "p99, control": [pair["p99 with ÷ without"] for pair in control], **found, "events left out for a slow reader": (skipped + at_end["skipped"]) / SLOW,
             "events left out for one of the others": (lost + at_end["lost"]) / (STREAMS - SLOW)}
 
 
