@@ -329,7 +329,7 @@ def _head(server):
 
 KEYS = 100
 RATE = 10_000
-IN_TIME_MS = 200
+IN_TIME_MS = 500
 SLOW = 10                    # streams ...
 SLOW_SHARE = 0.01            # ... that read so much of what there is
 KEYED_BYTES = PAYLOAD + 30   # of an event on a stream
