@@ -109,6 +109,7 @@ START_TEST(a_value_is_handed_on_as_it_was_sent)
     raw_is("{\"data\":1e999,\"ref\":-1E+9999}", "data", "1e999");
     raw_is("{\"data\":1e999,\"ref\":-1E+9999}", "ref", "-1E+9999");
     raw_is(" { \"ref\" : [ 1 , { \"a\" : \"}]\\\"\" } ] , \"data\" : 2 } ", "ref", "[ 1 , { \"a\" : \"}]\\\"\" } ]");
+    raw_is("\r\n\t {\"data\":2}\n\t\r ", "data", "2");
     raw_is("{\"data\":\"\\u00e9\\\\\",\"x\":1}", "data", "\"\\u00e9\\\\\"");
     raw_is("{\"data\":null}", "data", "null");
     raw_is("{\"x\":{\"data\":1}}", "data", "");
