@@ -194,16 +194,22 @@ static bool turn_end(void *context)
 
 /* --- the start --- */
 
+/* What has come from the broker goes first. Else a stream that is requested after the reply to a
+ * publish or a shutdown would often begin before it. */
+static void hand_on(struct worker *w, const struct incoming *in)
+{
+    news_take(&w->streams);
+    dispatch_request(&w->services, in);
+}
+
 static void take_request(void *context, int fd, struct params *params)
 {
-    struct worker *w = context;
-    dispatch_request(&w->services, &(struct incoming){fd, params, CONN_RECORDS});
+    hand_on(context, &(struct incoming){fd, params, CONN_RECORDS});
 }
 
 static void take_scgi_request(void *context, int fd, struct params *params)
 {
-    struct worker *w = context;
-    dispatch_request(&w->services, &(struct incoming){fd, params, CONN_SOCKET});
+    hand_on(context, &(struct incoming){fd, params, CONN_SOCKET});
 }
 
 static size_t body_max(void *context, struct params *params)
