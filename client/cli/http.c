@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define ANSWER_MAX (16u << 20) /* bytes; a reply to 10,000 events has 200 KB */
 
@@ -76,6 +77,21 @@ int http_post(const char *url, const char *token, struct slice json, uint64_t ti
     int err = http_post_with(url, "Authorization", bearer, json, timeout_ms, out, why);
     free(bearer);
     return err;
+}
+
+int http_check_url(const char *url, char why[HTTP_WHY])
+{
+    CURLU *parts = curl_url();
+    char *scheme = NULL;
+    bool good = parts && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
+                curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+                (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);
+
+    if (!good)
+        snprintf(why, HTTP_WHY, "%.100s: no URL; accepted: http://HOST/PATH or https://HOST/PATH", url);
+    curl_free(scheme);
+    curl_url_cleanup(parts);
+    return good ? 0 : -EINVAL;
 }
 
 int http_post_with(const char *url, const char *header, const char *value, struct slice json, uint64_t timeout_ms,

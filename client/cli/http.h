@@ -19,6 +19,9 @@ struct http_answer {
     struct buf text; /* NUL-terminated; its data is NULL when there is none */
 };
 
+/* 0; or -EINVAL with a line in why (HTTP_WHY bytes) when url is no complete address of http or https. */
+int http_check_url(const char *url, char why[HTTP_WHY]);
+
 /* POST json to url; token may be NULL. 0, or -errno with the reason in why: -EINVAL when url is
  * none, -ETIMEDOUT, -EHOSTUNREACH, -ENOMEM. Release out in any case. */
 int http_post(const char *url, const char *token, struct slice json, uint64_t timeout_ms, struct http_answer *out,

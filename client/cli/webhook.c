@@ -165,6 +165,11 @@ static int load_lines(struct webhook *w, FILE *file, uint64_t taken)
 
 static int open_folder(struct webhook *w, const char *path, char why[WEBHOOK_WHY])
 {
+    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+        snprintf(why, WEBHOOK_WHY, "%s: cannot be created: %s", path, strerror(errno));
+        return -errno;
+    }
+
     snprintf(why, WEBHOOK_WHY, "%s: not an accessible directory", path);
     w->folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (w->folder < 0)
@@ -193,6 +198,18 @@ static int open_folder(struct webhook *w, const char *path, char why[WEBHOOK_WHY
 
 /* --- the secret --- */
 
+/* Who sees one post can try secrets. A short one still works: other senders may use it, too. */
+static void warn_of_short(const struct webhook *w, const char *path)
+{
+    char message[WEBHOOK_WHY];
+    if (w->secret_len >= WEBHOOK_SECRET_SHORT)
+        return;
+
+    snprintf(message, sizeof message, "%s: the secret is short; use %u random bytes or more", path,
+             WEBHOOK_SECRET_SHORT);
+    w->config.note(w->config.context, message);
+}
+
 static int read_secret(struct webhook *w, const char *path, char why[WEBHOOK_WHY])
 {
     char text[SECRET_MAX + 2];
@@ -209,12 +226,12 @@ static int read_secret(struct webhook *w, const char *path, char why[WEBHOOK_WHY
     err = 0;
     const char *end = memchr(text, '\n', (size_t)len);
     w->secret_len = end ? (size_t)(end - text) : (size_t)len;
-    if (w->secret_len < WEBHOOK_SECRET_MIN || w->secret_len > SECRET_MAX) {
-        snprintf(why, WEBHOOK_WHY, "%s: the first line is the secret; accepted: %u to %d bytes", path,
-                 WEBHOOK_SECRET_MIN, SECRET_MAX);
+    if (w->secret_len < 1 || w->secret_len > SECRET_MAX) {
+        snprintf(why, WEBHOOK_WHY, "%s: the first line is the secret; accepted: 1 to %d bytes", path, SECRET_MAX);
         err = -EINVAL;
     } else {
         memcpy(w->secret, text, w->secret_len);
+        warn_of_short(w, path);
     }
     sodium_memzero(text, sizeof text);
     return err;
@@ -418,7 +435,9 @@ int webhook_open(const struct webhook_config *config, struct webhook **out, char
     TAILQ_INIT(&w->queue);
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->changed, NULL);
-    int err = read_secret(w, config->secret_file, why);
+    int err = http_check_url(config->url, why);
+    if (!err)
+        err = read_secret(w, config->secret_file, why);
     if (!err && config->folder)
         err = open_folder(w, config->folder, why);
     if (!err && (err = -pthread_create(&w->thread, NULL, work, w)) != 0)

@@ -20,16 +20,16 @@
 struct webhook;
 
 #define WEBHOOK_WHY 512
-#define WEBHOOK_SECRET_MIN 16u /* bytes */
-#define WEBHOOK_BATCH 100u     /* messages */
+#define WEBHOOK_SECRET_SHORT 16u /* bytes; a shorter secret is warned of */
+#define WEBHOOK_BATCH 100u       /* messages */
 #define WEBHOOK_QUEUE_BYTES ((size_t)64 << 20)
 
 struct webhook_config {
     const char *url;
-    const char *secret_file;                          /* one line */
-    const char *folder;                               /* exists; NULL: what was not taken is lost with the process */
-    uint64_t timeout_ms;                              /* of one post */
-    uint64_t retry_ms;                                /* the longest wait between two posts of a batch */
+    const char *secret_file; /* one line */
+    const char *folder;      /* made if missing; NULL: what was not taken is lost with the process */
+    uint64_t timeout_ms;     /* of one post */
+    uint64_t retry_ms;       /* the longest wait between two posts of a batch */
     void (*note)(void *context, const char *message); /* for people; called by the thread */
     void *context;
 };

@@ -9,6 +9,7 @@
 #include "auth/token.h"
 #include "base/clock.h"
 #include "base/json_out.h"
+#include "base/name.h"
 #include "service/service.h"
 
 #define LIMIT_DEFAULT 100u
@@ -70,6 +71,23 @@ static bool read_limit(const struct params *params, uint64_t *limit)
     return good;
 }
 
+/* A parameter of the page that came twice, or NULL. */
+static const char *find_repeated(const struct params *params)
+{
+    if (params_query_repeated(params, "limit"))
+        return "limit";
+    return params_query_repeated(params, "after") ? "after" : NULL;
+}
+
+/* Any text is a place in the order; the broker takes UTF-8 alone. */
+static bool is_place(const struct params *params)
+{
+    char *after = params_query(params, "after");
+    bool good = !after || utf8_valid(slice_of(after));
+    free(after);
+    return good;
+}
+
 static void ask_broker(struct call *c, const struct params *params, struct slice channel, uint64_t limit)
 {
     char *after = params_query(params, "after");
@@ -112,11 +130,17 @@ static const struct slice *choose_channel(struct call *c, const struct params *p
 static void answer(struct call *c, const struct params *params, const struct request *r)
 {
     const struct slice *channel;
+    const char *twice;
     uint64_t limit;
+
     if (r->kind != REQUEST_STREAM)
         refuse_request(c, r);
     else if (is_banned(c->services->streams, r))
         call_refuse(c, 403, "forbidden", "the session is banned");
+    else if ((twice = find_repeated(params)))
+        call_refuse(c, 400, "repeated_parameter", "the query names %s twice; accepted: once", twice);
+    else if (!is_place(params))
+        call_refuse(c, 400, "bad_parameter", "after is not valid; accepted: UTF-8");
     else if (!read_limit(params, &limit))
         call_refuse(c, 400, "bad_parameter", "limit is not valid; accepted: 1 to %u", LIMIT_MAX);
     else if ((channel = choose_channel(c, params, r)))

@@ -347,13 +347,29 @@ static int take_grants(struct request *r, const struct token *token)
     return r->grants ? 0 : -ENOMEM;
 }
 
+/* The last one that is not empty: who appends its cursor to a URL that has one has the newer one. */
+static char *query_cursor(const struct params *params)
+{
+    const char *place = NULL;
+    char *found = NULL, *next;
+
+    while ((next = params_query_next(params, "lastEventId", &place)))
+        if (*next) {
+            free(found);
+            found = next;
+        } else {
+            free(next);
+        }
+    return found;
+}
+
 /* A polyfill sends the header that its page gave it with each reconnect, and beside it in the
  * query what it has read since. A native EventSource repeats the query of its page, and its
  * header is newer. */
 static void read_cursor(const struct params *params, struct request *r)
 {
     r->last_id = source_unless_empty(params_header(params, "Last-Event-ID"));
-    r->other_id = source_unless_empty(params_query(params, "lastEventId"));
+    r->other_id = query_cursor(params);
     if (!r->last_id)
         request_swap_cursors(r);
 }
@@ -406,7 +422,9 @@ void request_read_checkpoints(const struct params *params, struct request *r)
         i++;
 
     r->checkpoints = CHECKPOINTS_ON;
-    if (value && i < sizeof names / sizeof names[0])
+    if (params_query_repeated(params, "checkpoints") && r->kind == REQUEST_STREAM)
+        request_refuse(r, 400, "repeated_parameter", "the query names checkpoints twice; accepted: once");
+    else if (value && i < sizeof names / sizeof names[0])
         r->checkpoints = (enum checkpoints)i;
     else if (value && r->kind == REQUEST_STREAM)
         request_refuse(r, 400, "bad_parameter", "checkpoints=%.40s; accepted: true, false or always", value);

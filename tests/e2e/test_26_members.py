@@ -7,6 +7,7 @@ import urllib.parse
 import pytest
 from support.apache import Apache
 from support.bench import Bench
+from support.fcgi import FastCgi
 from support.lighttpd import Lighttpd
 from support.site import Site
 from support.tokens import Issuer
@@ -173,6 +174,10 @@ def test_the_list_comes_in_pages(site, room):
     for limit in ("0", "1001", "-1", "x", "", "1x"):
         status, _, body = site.request(path="/presence", session="anna", channel=room, limit=limit)
         assert status == 400 and json.loads(body)["error"] == "bad_parameter", (limit, body)
+    for more, error in (("limit=1&limit=2", "repeated_parameter"), ("after=a&after=b", "repeated_parameter"), ("after=%C3", "bad_parameter")):
+        with FastCgi(site.worker.socket) as web:
+            web.get(f"session=anna&channel={room}&{more}", REQUEST_URI="/sse/presence").wait_end()
+            assert web.head["status"] == 400 and json.loads(web.body)["error"] == error, (more, web.body)
     for query in ({}, {"channel": ""}):
         assert site.request(path="/presence", session="anna", **query)[0] == 400
     assert site.request(path="/presence", channel=room)[0] == 400, "it has no session"

@@ -123,13 +123,15 @@ def test_a_crash_loses_nothing_and_no_number_is_given_out_twice(site, receiver, 
 
 def test_wrong_flags_and_files_are_named(bench, site, watch, receiver):
     del site
-    (bench.folder / "short").write_text("short")
+    (bench.folder / "empty").write_text("\n")
     run = [f"{BUILD}/ssecast", "watch"]
     secret = ["--secret-file", str(bench.folder / "secret")]
     for args, text in ((["--webhook", receiver.url], "needs --secret-file"), ([*secret], "need --webhook"),
-                       (["--webhook", receiver.url, "--secret-file", str(bench.folder / "short")], "16"),
+                       (["--webhook", receiver.url, "--secret-file", str(bench.folder / "empty")], "1 to 4096"),
+                       *(([f"--webhook={url}", *secret], "http://HOST/PATH") for url in ("", "hook", "ftp://a/b", "http://", "/hook")),
                        (["--webhook", receiver.url, "--secret-file", "/nonexistent"], "/nonexistent"),
-                       (["--webhook", receiver.url, *secret, "--state", "/nonexistent"], "/nonexistent")):
+                       (["--webhook", receiver.url, *secret, "--state", "/nonexistent/state"], "/nonexistent/state"),
+                       (["--webhook", receiver.url, *secret, "--state", str(bench.folder / "empty")], "not an accessible directory")):
         done = subprocess.run([*run, *args], capture_output=True, text=True, timeout=30, check=False)
         assert done.returncode in (1, 2) and text in done.stderr, done
     watch(receiver.url)
@@ -139,6 +141,25 @@ def test_wrong_flags_and_files_are_named(bench, site, watch, receiver):
 
 
 @pytest.mark.skipif(not shutil.which("php"), reason="no php")
+def test_the_directory_is_created(bench, site, watch, receiver):
+    folder = bench.folder / "new"
+    del site
+    watch(receiver.url, "--state", str(folder), state=False)
+    wait_until(lambda: receiver.batches, what="the first post")
+    assert (folder / "queue").exists() and folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_short_secret_signs_with_a_warning(bench, site, watch):
+    del site
+    (bench.folder / "secret").write_text("top")
+    short = bench.closing(Receiver(secret=b"top"))
+    process = watch(short.url)
+    wait_until(lambda: short.batches, what="the first post")
+    assert not short.bad
+    process.terminate()
+    assert "the secret is short" in process.stderr.read()
+
+
 def test_the_receiver_of_the_examples(bench, site, watch):
     """The web server of PHP, which is down at first."""
     port, known = free_port(), bench.folder / "known"

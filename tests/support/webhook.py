@@ -13,14 +13,14 @@ SECRET = b"a secret of more than 16 bytes"
 class Receiver:
     """Keeps what is posted. answers: what the next posts get: a status, or None: the connection ends."""
 
-    def __init__(self, port=0):
+    def __init__(self, port=0, secret=SECRET):
         self.batches, self.answers, self.delay, self.bad = [], [], 0, []
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self):  # pylint: disable=invalid-name
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                expected = "sha256=" + hmac.new(SECRET, body, hashlib.sha256).hexdigest()
+                expected = "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest()
                 if self.headers["X-Ssecast-Signature"] != expected or self.headers["Content-Type"] != "application/json":
                     outer.bad.append(dict(self.headers))
                 time.sleep(outer.delay)

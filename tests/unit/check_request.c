@@ -803,6 +803,25 @@ START_TEST(a_start_counts_without_a_cursor)
 }
 END_TEST
 
+START_TEST(of_several_cursors_in_the_query_the_last_counts)
+{
+    get("QUERY_STRING=session=a&lastEventId=5&lastEventId=&lastEventId=7&lastEventId=");
+    ck_assert_str_eq(request.last_id, "7");
+    ck_assert_ptr_null(request.other_id);
+    get("QUERY_STRING=session=a&lastEventId=&lastEventId=");
+    ck_assert_ptr_null(request.last_id);
+}
+END_TEST
+
+START_TEST(checkpoints_are_chosen_once)
+{
+    get("QUERY_STRING=session=a&checkpoints=false&checkpoints=true");
+    assert_refused(400, "repeated_parameter");
+    get("QUERY_STRING=session=a&checkpoints=&checkpoints=");
+    assert_refused(400, "repeated_parameter");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("request");
@@ -817,6 +836,8 @@ int main(void)
     tcase_add_test(tests, there_are_not_too_many_channels);
     tcase_add_loop_test(tests, the_cursor_is_kept_as_it_came, 0, COUNT(cursors));
     tcase_add_test(tests, a_cursor_of_any_length_is_kept);
+    tcase_add_test(tests, of_several_cursors_in_the_query_the_last_counts);
+    tcase_add_test(tests, checkpoints_are_chosen_once);
     tcase_add_test(tests, there_may_be_two_cursors);
     tcase_add_test(tests, a_polyfill_may_want_padding);
     tcase_add_test(tests, checkpoints_are_events_unless_they_are_not_wanted);
