@@ -64,6 +64,13 @@ void loop_remove(struct loop *l, struct loop_watch *w)
     w->fd = -1;
 }
 
+void loop_close(struct loop_watch *w)
+{
+    if (w->fd >= 0)
+        close(w->fd);
+    w->fd = -1;
+}
+
 void loop_timer_set(struct loop *l, struct loop_timer *t, int64_t due)
 {
     t->due = due;

@@ -45,6 +45,10 @@ void loop_set(struct loop *l, struct loop_watch *w, uint32_t events);
 /* Stop watching; the descriptor stays open, w->fd becomes -1. Safe when not watched. */
 void loop_remove(struct loop *l, struct loop_watch *w);
 
+/* Stop watching, and close the descriptor, which no other process has: the kernel stops watching
+ * what is closed for good. w->fd becomes -1. Safe when not watched. */
+void loop_close(struct loop_watch *w);
+
 /* Fire once, at due (clock_ms()). A timer that is set already is moved. */
 void loop_timer_set(struct loop *l, struct loop_timer *t, int64_t due);
 

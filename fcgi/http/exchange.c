@@ -2,6 +2,7 @@
 
 #include <stddef.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/must.h"
@@ -159,4 +160,35 @@ void exchange_answer(struct exchanges *set, const struct incoming *in, struct ev
         exchange_finish(x, text);
     else
         event_unref(&text);
+}
+
+/* Write the text without watching the descriptor. The number of bytes that went out. */
+static size_t write_now(struct exchanges *set, int fd, struct slice text)
+{
+    ssize_t n = send(fd, text.data, text.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n <= 0)
+        return 0;
+
+    set->conns.counters[WRITES]++;
+    set->conns.counters[BYTES_WRITTEN] += (uint64_t)n;
+    return (size_t)n;
+}
+
+void exchange_answer_now(struct exchanges *set, const struct incoming *in, struct event *text)
+{
+    MUST(in->transport == CONN_SOCKET);
+
+    size_t written = text ? write_now(set, in->fd, text->text) : 0;
+    if (text && written == text->text.len) {
+        close(in->fd);
+        event_unref(&text);
+        return;
+    }
+
+    if (written) {
+        struct event *rest = event_text((struct slice){text->text.data + written, text->text.len - written});
+        event_unref(&text);
+        text = rest;
+    }
+    exchange_answer(set, in, text);
 }

@@ -82,4 +82,9 @@ void exchange_finish(struct exchange *x, struct event *text);
 /* Answer a request with this text and nothing else. text as for exchange_send(). */
 void exchange_answer(struct exchanges *set, const struct incoming *in, struct event *text);
 
+/* The same, without waiting where the socket has room for all of it. Only for a CONN_SOCKET whose
+ * request was read to its end: with unread bytes, to close resets the connection before the peer has
+ * read the answer. */
+void exchange_answer_now(struct exchanges *set, const struct incoming *in, struct event *text);
+
 #endif

@@ -1,6 +1,10 @@
-/* Each offer has a listening socket of its own, because mod_proxy_fdpass says nothing but the name
- * of the socket. The listening socket is closed with the first peer that may connect; the peer's
- * connection takes its place in the event loop, until the same deadline. */
+/* Each offer has a listening socket of its own (its door), because mod_proxy_fdpass says nothing but
+ * the name of the socket. With the first peer that may connect, the door gets another random name,
+ * and the peer's connection has until the offer's deadline.
+ *
+ * To make a socket file, and to remove one, is what costs most of a hand-off. So a door through
+ * which a browser's socket has come is used again: nobody will ask for its former names. One whose
+ * offer has expired is not: Apache may be about to connect to it still. */
 #include "http/handoff.h"
 
 #include <dirent.h>
@@ -13,6 +17,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/queue.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -27,7 +32,10 @@
 #define LOG_SUBSYSTEM "handoff"
 #include "ops/log.h"
 
-#define DESCRIPTORS 8 /* looked at in one message; the kernel closes more */
+#define DESCRIPTORS 8  /* looked at in one message; the kernel closes more */
+#define SPARES_MAX 256 /* as many offers as Apache has threads, which ask at the same time */
+#define TOKEN_BYTES (HANDOFF_TOKEN_LEN / 2)
+#define RANDOM_BYTES (32 * TOKEN_BYTES) /* that one system call fetches */
 #define HEX "0123456789abcdef"
 
 /* Probes of a browser that is silent, because no web server looks after the socket any more:
@@ -39,12 +47,23 @@
 _Static_assert(HANDOFF_FOLDER_MAX + 1 + HANDOFF_TOKEN_LEN < sizeof(((struct sockaddr_un *)0)->sun_path),
                "the path of an offer is one of a unix socket");
 
+struct door {
+    struct loop_watch watch; /* of the listening socket */
+    struct handoffs *set;
+    struct handoff *offer; /* NULL: it is spare, or closed */
+    char token[HANDOFF_TOKEN_LEN + 1];
+    TAILQ_ENTRY(door) link; /* in spare, or in closed */
+};
+
+TAILQ_HEAD(door_list, door);
+
 struct handoff {
-    struct loop_watch watch; /* of the listening socket, then of the peer's connection */
+    struct loop_watch watch; /* of the peer's connection */
     struct handoffs *set;
     void *owner;
     int64_t deadline;
-    bool listening;
+    struct door *door; /* NULL: it is closed */
+    bool has_peer;     /* one that may connect has done so; the token works no more */
     char token[HANDOFF_TOKEN_LEN + 1];
     TAILQ_ENTRY(handoff) link;
 };
@@ -55,7 +74,12 @@ struct handoffs {
     uint64_t *counters;
     TAILQ_HEAD(handoff_list, handoff) offers; /* in the order of their deadlines */
     size_t count;
+    struct door_list spare; /* the longest first */
+    size_t spare_count;
+    struct door_list closed; /* events may refer to them until the end of the turn */
     struct loop_timer timer;
+    unsigned char random[RANDOM_BYTES]; /* for tokens; each byte is used once */
+    size_t random_left;
     uid_t peer;
     int64_t user_timeout_ms;
     int folder_fd;
@@ -143,15 +167,29 @@ static bool open_folder(struct handoffs *set, const struct handoff_config *confi
     return true;
 }
 
-/* --- offers --- */
+/* --- doors --- */
 
-static bool make_token(char token[HANDOFF_TOKEN_LEN + 1])
+/* The next random bytes of a token; NULL: there are none yet, early at boot. */
+static const unsigned char *take_random(struct handoffs *set)
 {
-    unsigned char random[HANDOFF_TOKEN_LEN / 2];
-    if (getrandom(random, sizeof random, GRND_NONBLOCK) != (ssize_t)sizeof random)
+    if (!set->random_left) {
+        if (getrandom(set->random, sizeof set->random, GRND_NONBLOCK) != (ssize_t)sizeof set->random)
+            return NULL;
+        set->random_left = sizeof set->random;
+    }
+
+    MUST(set->random_left >= TOKEN_BYTES);
+    set->random_left -= TOKEN_BYTES;
+    return set->random + set->random_left;
+}
+
+static bool make_token(struct handoffs *set, char token[HANDOFF_TOKEN_LEN + 1])
+{
+    const unsigned char *random = take_random(set);
+    if (!random)
         return false;
 
-    for (size_t i = 0; i < sizeof random; i++) {
+    for (size_t i = 0; i < TOKEN_BYTES; i++) {
         token[2 * i] = HEX[random[i] >> 4];
         token[2 * i + 1] = HEX[random[i] & 15];
     }
@@ -179,23 +217,121 @@ static int listen_for(const struct handoffs *set, const char *token)
     return -1;
 }
 
-/* The name works no more. */
-static void stop_listening(struct handoff *h)
+static void door_ready(void *context, uint32_t events);
+
+static struct door *new_door(struct handoffs *set)
 {
-    if (h->listening)
-        unlinkat(h->set->folder_fd, h->token, 0);
-    h->listening = false;
+    struct door *d = calloc(1, sizeof *d);
+    if (!d)
+        return NULL;
+
+    d->set = set;
+    d->watch = (struct loop_watch){-1, door_ready, d};
+    if (make_token(set, d->token))
+        d->watch.fd = listen_for(set, d->token);
+    if (d->watch.fd >= 0 && loop_add(set->loop, &d->watch, EPOLLIN) == 0)
+        return d;
+
+    if (d->watch.fd >= 0) {
+        unlinkat(set->folder_fd, d->token, 0);
+        close(d->watch.fd);
+    }
+    free(d);
+    return NULL;
 }
 
-static void close_watched(struct handoff *h)
+static void free_closed(struct handoffs *set)
 {
-    int fd = h->watch.fd;
+    struct door *d;
+    while ((d = TAILQ_FIRST(&set->closed))) {
+        TAILQ_REMOVE(&set->closed, d, link);
+        free(d);
+    }
+}
 
-    stop_listening(h);
-    loop_remove(h->set->loop, &h->watch);
-    if (fd >= 0)
+/* d is in no list. Its memory lasts until the timer fires, behind the events of this turn. */
+static void close_door(struct door *d)
+{
+    struct handoffs *set = d->set;
+
+    MUST(!d->offer);
+    unlinkat(set->folder_fd, d->token, 0);
+    loop_close(&d->watch);
+    TAILQ_INSERT_TAIL(&set->closed, d, link);
+    loop_timer_set(set->loop, &set->timer, loop_now(set->loop));
+}
+
+static struct door *take_spare(struct handoffs *set)
+{
+    struct door *d = TAILQ_FIRST(&set->spare);
+    MUST((d == NULL) == (set->spare_count == 0));
+    if (d) {
+        TAILQ_REMOVE(&set->spare, d, link);
+        set->spare_count--;
+    }
+    return d;
+}
+
+static void close_spares(struct handoffs *set)
+{
+    struct door *d;
+    while ((d = take_spare(set)))
+        close_door(d);
+}
+
+/* The name of d works no more; the next one is not known to anybody. */
+static bool rename_door(struct door *d)
+{
+    struct handoffs *set = d->set;
+    char next[HANDOFF_TOKEN_LEN + 1];
+
+    if (!make_token(set, next) || renameat(set->folder_fd, d->token, set->folder_fd, next) != 0)
+        return false;
+    memcpy(d->token, next, sizeof next);
+    return true;
+}
+
+/* The offer needs its door no more. */
+static void leave_door(struct handoff *h, bool reuse)
+{
+    struct handoffs *set = h->set;
+    struct door *d = h->door;
+    if (!d)
+        return;
+
+    MUST(d->offer == h && (h->has_peer || !reuse));
+    h->door = NULL;
+    d->offer = NULL;
+    if (!reuse || set->spare_count >= SPARES_MAX) {
+        close_door(d);
+        return;
+    }
+    TAILQ_INSERT_TAIL(&set->spare, d, link);
+    set->spare_count++;
+}
+
+/* Who connected to d is not for its offer. */
+static void refuse_peers(struct door *d)
+{
+    int fd;
+    while ((fd = accept4(d->watch.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+        d->set->counters[HANDOFFS_REFUSED]++;
         close(fd);
+    }
 }
+
+/* A door that nobody knows yet; NULL on failure. */
+static struct door *find_door(struct handoffs *set)
+{
+    struct door *d = take_spare(set);
+    if (!d)
+        return new_door(set);
+
+    refuse_peers(d);
+    return d;
+}
+
+/* --- offers --- */
 
 static void set_timer(struct handoffs *set)
 {
@@ -213,7 +349,8 @@ void handoff_withdraw(struct handoff **h)
     MUST(set->count);
     set->count--;
     TAILQ_REMOVE(&set->offers, *h, link);
-    close_watched(*h);
+    leave_door(*h, false);
+    loop_close(&(*h)->watch);
     free(*h);
     *h = NULL;
 }
@@ -224,6 +361,7 @@ static void settle(struct handoff *h, int fd)
     const struct handoff_hooks *hooks = h->set->hooks;
     void *owner = h->owner;
 
+    leave_door(h, fd >= 0);
     handoff_withdraw(&h);
     if (fd < 0)
         hooks->lost(owner);
@@ -238,8 +376,11 @@ static void expire_due(void *context, int64_t now)
 
     while ((first = TAILQ_FIRST(&set->offers)) && first->deadline <= now) {
         set->counters[HANDOFFS_EXPIRED]++;
+        if (!first->has_peer)
+            close_spares(set); /* somebody may have removed their files */
         settle(first, -1);
     }
+    free_closed(set);
     set_timer(set);
 }
 
@@ -274,7 +415,8 @@ static void prepare(const struct handoffs *set, int fd)
     set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, PROBES);
     set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)set->user_timeout_ms);
     set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    if (ioctl(fd, FIONBIO, &(int){1}) != 0)
+        log_event(LOG_DEBUG, "socket stays blocking", log_count("errno", (uint64_t)errno));
 }
 
 /* The descriptors that came with a message. */
@@ -348,22 +490,16 @@ static bool peer_permitted(const struct handoffs *set, int fd)
     return peer.uid == set->peer || peer.uid == geteuid();
 }
 
-/* Another peer than the web server changes nothing. What a peer sends is there already, usually. */
-static void take_peer(struct handoff *h)
+/* What the peer sends is there already, usually. */
+static void take_peer(struct handoff *h, int fd)
 {
     struct handoffs *set = h->set;
-    int fd = accept4(h->watch.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0)
-        return;
-    if (!peer_permitted(set, fd)) {
-        log_warn("hand-off refused: the peer is neither handoff-user nor the worker's own user");
-        set->counters[HANDOFFS_REFUSED]++;
-        close(fd);
-        return;
-    }
-
     int browser = -1;
-    close_watched(h);
+
+    h->has_peer = true;
+    if (!rename_door(h->door))
+        leave_door(h, false);
+
     if (receive(set, fd, &browser)) {
         close(fd);
         settle(h, browser);
@@ -375,15 +511,35 @@ static void take_peer(struct handoff *h)
         settle(h, -1);
 }
 
-static void ready(void *context, uint32_t events)
+/* Another peer than the web server changes nothing. */
+static void door_ready(void *context, uint32_t events)
+{
+    struct door *d = context;
+    (void)events;
+    if (!d->offer || d->offer->has_peer) {
+        refuse_peers(d);
+        return;
+    }
+
+    int fd = accept4(d->watch.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (peer_permitted(d->set, fd)) {
+        take_peer(d->offer, fd);
+        return;
+    }
+    log_warn("hand-off refused: the peer is neither handoff-user nor the worker's own user");
+    d->set->counters[HANDOFFS_REFUSED]++;
+    close(fd);
+}
+
+static void peer_ready(void *context, uint32_t events)
 {
     struct handoff *h = context;
     int browser = -1;
 
     (void)events;
-    if (h->listening)
-        take_peer(h);
-    else if (receive(h->set, h->watch.fd, &browser))
+    if (receive(h->set, h->watch.fd, &browser))
         settle(h, browser);
 }
 
@@ -392,21 +548,16 @@ static void ready(void *context, uint32_t events)
 struct handoff *handoff_offer(struct handoffs *set, void *owner)
 {
     struct handoff *h = set->count < HANDOFFS_MAX ? calloc(1, sizeof *h) : NULL;
-    if (!h)
-        return NULL;
-
-    h->set = set;
-    h->owner = owner;
-    h->watch = (struct loop_watch){-1, ready, h};
-    if (make_token(h->token))
-        h->watch.fd = listen_for(set, h->token);
-    h->listening = h->watch.fd >= 0;
-    if (!h->listening || loop_add(set->loop, &h->watch, EPOLLIN) != 0) {
-        close_watched(h);
+    struct door *d = h ? find_door(set) : NULL;
+    if (!d) {
         free(h);
         return NULL;
     }
 
+    MUST(!d->offer);
+    d->offer = h;
+    *h = (struct handoff){.watch = {-1, peer_ready, h}, .set = set, .owner = owner, .door = d};
+    memcpy(h->token, d->token, sizeof h->token);
     h->deadline = loop_now(set->loop) + HANDOFF_MS;
     MUST(TAILQ_EMPTY(&set->offers) || TAILQ_LAST(&set->offers, handoff_list)->deadline <= h->deadline);
     TAILQ_INSERT_TAIL(&set->offers, h, link);
@@ -435,6 +586,8 @@ struct handoffs *handoffs_new(struct loop *loop, const struct handoff_config *co
                              .user_timeout_ms = config->user_timeout_ms,
                              .folder_fd = -1};
     TAILQ_INIT(&set->offers);
+    TAILQ_INIT(&set->spare);
+    TAILQ_INIT(&set->closed);
     set->timer = (struct loop_timer){.fire = expire_due, .context = set};
     snprintf(set->folder, sizeof set->folder, "%s", config->folder);
     if (!open_folder(set, config))
@@ -451,6 +604,8 @@ void handoffs_free(struct handoffs **set)
     while ((h = TAILQ_FIRST(&(*set)->offers)))
         handoff_withdraw(&h);
     MUST((*set)->count == 0);
+    close_spares(*set);
+    free_closed(*set);
     if ((*set)->folder_fd >= 0)
         close((*set)->folder_fd);
     free(*set);

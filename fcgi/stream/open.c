@@ -321,7 +321,7 @@ static void open_stream(struct streams *set, const struct incoming *in, struct r
     if (displaced)
         replace(displaced);
     if (handed)
-        exchange_answer(set->exchanges, in, handoff_redirect(s, in, r));
+        exchange_answer_now(set->exchanges, in, handoff_redirect(s, in, r));
     begin_stream(s, r);
 }
 

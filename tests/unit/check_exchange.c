@@ -244,6 +244,59 @@ START_TEST(lighttpd_gets_a_small_buffer)
 }
 END_TEST
 
+/* --- answers that do not wait --- */
+
+START_TEST(an_answer_goes_out_and_the_connection_is_closed_at_once)
+{
+    struct params params;
+    bool ended;
+    int client;
+    struct incoming in = request(&params, CONN_SOCKET, &client);
+    exchange_answer_now(&set, &in, event_text(S("Location: /x")));
+    ck_assert_str_eq(heard(client, &ended), "Location: /x"); /* without a turn of the loop */
+    ck_assert(ended);
+    ck_assert_uint_eq(set.conns.count, 0);
+    ck_assert_uint_eq(counters[WRITES], 1);
+    ck_assert_uint_eq(counters[BYTES_WRITTEN], 12);
+    close(client);
+}
+END_TEST
+
+START_TEST(an_answer_without_room_waits_for_it)
+{
+    struct params params;
+    bool ended;
+    int client;
+    char full[4096] = {0};
+    struct incoming in = request(&params, CONN_SOCKET, &client);
+    while (send(in.fd, full, sizeof full, MSG_DONTWAIT) > 0)
+        ;
+    exchange_answer_now(&set, &in, event_text(S("late")));
+    turn();
+    ck_assert_uint_eq(set.conns.count, 1);
+    while (recv(client, full, sizeof full, MSG_DONTWAIT) > 0)
+        ;
+    turn();
+    ck_assert_str_eq(heard(client, &ended), "late");
+    ck_assert(ended);
+    close(client);
+}
+END_TEST
+
+START_TEST(an_answer_that_could_not_be_made_ends_the_connection)
+{
+    struct params params;
+    bool ended;
+    int client;
+    struct incoming in = request(&params, CONN_SOCKET, &client);
+    exchange_answer_now(&set, &in, NULL);
+    turn();
+    ck_assert_str_eq(heard(client, &ended), "");
+    ck_assert(ended);
+    close(client);
+}
+END_TEST
+
 /* --- handed over --- */
 
 static char folder[40];
@@ -343,6 +396,9 @@ int main(void)
     tcase_add_test(tests, what_is_sent_waits_for_the_browser_s_socket);
     tcase_add_test(tests, without_a_socket_in_time_it_ends);
     tcase_add_test(tests, an_offer_ends_with_its_exchange);
+    tcase_add_test(tests, an_answer_goes_out_and_the_connection_is_closed_at_once);
+    tcase_add_test(tests, an_answer_without_room_waits_for_it);
+    tcase_add_test(tests, an_answer_that_could_not_be_made_ends_the_connection);
     tcase_add_test(tests, nothing_is_handed_over_unless_that_is_configured);
     return run_suite(suite);
 }

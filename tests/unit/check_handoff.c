@@ -108,6 +108,12 @@ static const char *path_of(const char *name)
     return path;
 }
 
+static bool exists(const char *name)
+{
+    struct stat found;
+    return lstat(path_of(name), &found) == 0;
+}
+
 static int connect_to(const char *name)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -176,15 +182,17 @@ START_TEST(a_socket_arrives_and_is_prepared)
     int pair[2];
     char byte;
     struct handoff *h = handoff_offer(set, &owner);
+    char token[HANDOFF_TOKEN_LEN + 1];
     ck_assert_uint_eq(strlen(handoff_token(h)), HANDOFF_TOKEN_LEN);
+    strcpy(token, handoff_token(h));
     tcp_pair(pair);
-    int peer = connect_to(handoff_token(h));
+    int peer = connect_to(token);
     ck_assert_int_ge(peer, 0);
     pass(peer, pair, 1);
     turn();
     ck_assert_int_eq(arrived, 1);
     ck_assert_uint_eq(counters[HANDOFFS], 1);
-    ck_assert_int_eq(files(), 0);
+    ck_assert(!exists(token));
     ck_assert_int_eq(option_of(last_fd, SOL_SOCKET, SO_KEEPALIVE), 1);
     ck_assert_int_eq(option_of(last_fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 7000);
     ck_assert(fcntl(last_fd, F_GETFL) & O_NONBLOCK);
@@ -335,6 +343,159 @@ START_TEST(their_number_is_bounded)
 }
 END_TEST
 
+/* --- sockets that are used again --- */
+
+/* A new offer, and a browser's socket for it. *kept is its token. */
+static void hand_one_over(char kept[HANDOFF_TOKEN_LEN + 1])
+{
+    int pair[2], before = arrived;
+    struct handoff *h = handoff_offer(set, &owner);
+    ck_assert_ptr_nonnull(h);
+    strcpy(kept, handoff_token(h));
+    tcp_pair(pair);
+    int peer = connect_to(kept);
+    ck_assert_int_ge(peer, 0);
+    pass(peer, pair, 1);
+    turn();
+    ck_assert_int_eq(arrived, before + 1);
+    close(last_fd);
+    last_fd = -1;
+    close(pair[0]);
+    close(pair[1]);
+    close(peer);
+}
+
+START_TEST(one_socket_serves_offers_under_new_names)
+{
+    char first[HANDOFF_TOKEN_LEN + 1], token[HANDOFF_TOKEN_LEN + 1];
+    hand_one_over(first);
+    int before = descriptors();
+    for (int i = 0; i < 100; i++) { /* more than one draws random bytes for */
+        hand_one_over(token);
+        ck_assert_str_ne(token, first);
+        ck_assert(!exists(token));
+    }
+    ck_assert_int_eq(connect_to(first), -1);
+    ck_assert_int_eq(descriptors(), before);
+    ck_assert_int_eq(files(), 1);
+}
+END_TEST
+
+START_TEST(sockets_kept_for_later_are_bounded)
+{
+    static struct handoff *offers[300];
+    size_t count = 0;
+    while (count < 300 && (offers[count] = handoff_offer(set, &owner)))
+        count++;
+    int pair[2];
+    tcp_pair(pair);
+    for (size_t i = 0; i < count; i++) {
+        int peer = connect_to(handoff_token(offers[i]));
+        pass(peer, pair, 1);
+        turn();
+        close(last_fd);
+        close(peer);
+    }
+    last_fd = -1;
+    turn();
+    ck_assert_int_eq(arrived, (int)count);
+    ck_assert_int_eq(files(), 256);
+    close(pair[0]);
+    close(pair[1]);
+}
+END_TEST
+
+/* Who connected under a former name waits at the same socket. */
+START_TEST(a_second_peer_of_a_token_is_not_the_next_offer_s)
+{
+    int pair[2], wrong[2];
+    char byte;
+    struct handoff *h = handoff_offer(set, &owner);
+    tcp_pair(pair);
+    tcp_pair(wrong);
+    int peer = connect_to(handoff_token(h)), second = connect_to(handoff_token(h));
+    ck_assert_int_ge(second, 0);
+    pass(peer, pair, 1);
+    pass(second, wrong, 1);
+    turn(); /* takes the first, and no more than one in a turn */
+    ck_assert_int_eq(arrived, 1);
+    close(last_fd);
+    last_fd = -1;
+
+    h = handoff_offer(set, &owner);
+    turn();
+    ck_assert_int_eq(arrived, 1);
+    ck_assert_uint_eq(counters[HANDOFFS_REFUSED], 1);
+    ck_assert_int_le(recv(second, &byte, 1, 0), 0); /* it is closed, with what it sent unread */
+    ck_assert(exists(handoff_token(h)));
+    close(peer);
+    close(second);
+    for (int i = 0; i < 2; i++) {
+        close(pair[i]);
+        close(wrong[i]);
+    }
+}
+END_TEST
+
+/* As before, but while the first peer is still silent. */
+START_TEST(a_second_peer_does_not_disturb_the_first)
+{
+    int pair[2];
+    struct handoff *h = handoff_offer(set, &owner);
+    tcp_pair(pair);
+    int peer = connect_to(handoff_token(h)), second = connect_to(handoff_token(h));
+    turn();
+    turn();
+    ck_assert_uint_eq(counters[HANDOFFS_REFUSED], 1);
+    pass(peer, pair, 1);
+    turn();
+    ck_assert_int_eq(arrived, 1);
+    ck_assert_int_eq(lost, 0);
+    close(peer);
+    close(second);
+    close(pair[0]);
+    close(pair[1]);
+}
+END_TEST
+
+/* Apache may be about to connect to it. */
+START_TEST(the_socket_of_an_offer_that_failed_is_not_used_again)
+{
+    int before = descriptors();
+    struct handoff *h = handoff_offer(set, &owner);
+    int peer = connect_to(handoff_token(h));
+    close(peer);
+    turn();
+    turn();
+    ck_assert_int_eq(lost, 1);
+    ck_assert_int_eq(files(), 0);
+    h = handoff_offer(set, &owner);
+    handoff_withdraw(&h);
+    turn();
+    ck_assert_int_eq(files(), 0);
+    ck_assert_int_eq(descriptors(), before);
+}
+END_TEST
+
+/* Somebody cleans the directory. */
+START_TEST(kept_sockets_without_files_are_given_up)
+{
+    char token[HANDOFF_TOKEN_LEN + 1];
+    int64_t until = clock_ms() + HANDOFF_MS + 20000;
+    hand_one_over(token);
+    ck_assert_int_eq(files(), 1);
+    struct handoff *h = handoff_offer(set, &owner);
+    ck_assert_int_eq(unlink(path_of(handoff_token(h))), 0);
+    while (lost < 1 && clock_ms() < until) {
+        poll(NULL, 0, 50);
+        turn();
+    }
+    ck_assert_int_eq(lost, 1);
+    hand_one_over(token);
+    ck_assert_int_eq(files(), 1);
+}
+END_TEST
+
 /* --- the directory --- */
 
 static void make_socket(const char *name)
@@ -344,12 +505,6 @@ static void make_socket(const char *name)
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
     ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
     close(fd);
-}
-
-static bool exists(const char *name)
-{
-    struct stat found;
-    return lstat(path_of(name), &found) == 0;
 }
 
 #define STALE "0123456789abcdef0123456789abcdef"
@@ -492,6 +647,12 @@ int main(void)
     tcase_add_test(tests, another_user_changes_nothing);
     tcase_add_test(tests, offers_expire);
     tcase_add_test(tests, their_number_is_bounded);
+    tcase_add_test(tests, one_socket_serves_offers_under_new_names);
+    tcase_add_test(tests, sockets_kept_for_later_are_bounded);
+    tcase_add_test(tests, a_second_peer_of_a_token_is_not_the_next_offer_s);
+    tcase_add_test(tests, a_second_peer_does_not_disturb_the_first);
+    tcase_add_test(tests, the_socket_of_an_offer_that_failed_is_not_used_again);
+    tcase_add_test(tests, kept_sockets_without_files_are_given_up);
     tcase_add_test(tests, only_sockets_of_dead_workers_are_removed);
     tcase_add_test(tests, two_workers_share_a_directory);
     tcase_add_test(tests, the_directory_is_made_and_closed_to_others);
