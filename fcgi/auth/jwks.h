@@ -1,7 +1,7 @@
 /* jwks.h - the keys that tokens are signed with, read from a file's text: secrets, or public keys;
  * and whether one of them has signed a text. The only user of libcrypto. Pure: text in, keys out.
  *
- * Each key is for one algorithm, and is used for no other. token.c decides what a token permits.
+ * Each key is for one algorithm, and is used for no other. claims.h says what a token permits.
  * A file is of one kind, which the caller names and the text never decides: what is public can then
  * never become a secret.
  *

@@ -1,10 +1,9 @@
 /* token.h - JSON Web Tokens: the session and the channels of a stream, their end, and the right to
  * publish.
  *
- * HS256, RS256 and ES256, and which of them is decided by the key: a token that names another
- * algorithm than its key's, or none, is refused. Keys come from two files, one of secrets and one
- * of public keys (jwks.h says in which forms), which are read again when they change. A file never
- * changes its kind.
+ * It puts the parts together: token_source.h finds a token in a request, key_files.h has the keys,
+ * signature.h says whether one has signed it, claims.h and mercure_rights.h read what it grants. What a
+ * client is sent then is in token_refusal.h.
  *
  * The reason of a refusal is logged at level debug, with the algorithm and the kid that the token
  * named, and with nothing else of it. The client gets no reason.
@@ -14,7 +13,7 @@
 #ifndef SSECAST_TOKEN_H
 #define SSECAST_TOKEN_H
 
-#include "auth/selector.h"
+#include "auth/mercure_rights.h"
 #include "codec/grant.h"
 #include "codec/json_in.h"
 #include "http/params.h"
@@ -31,29 +30,21 @@ enum token_verdict {
     TOKEN_INVALID, /* anything else */
 };
 
-/* What a token says of a hub (docs/mercure.md): the claim `mercure`, or `authorization_details` of an
- * access token. A list that is missing allows nothing. */
-struct mercure_rights {
-    struct selectors publish, subscribe;
-    struct selector *items; /* both */
-    size_t room;            /* items that there may be */
-};
-
 struct token {
     enum token_verdict verdict; /* the rest is set with TOKEN_GOOD only */
     struct slice sub;           /* the session; empty: it names none */
     bool has_channels;          /* false: not limited */
     struct names channels;      /* patterns */
     bool may_publish;
-    struct grant publish;   /* ROLE_PUBLISHER, with its patterns and its publisher */
-    int64_t expires_ms;     /* unix time, the leeway included; 0: it does not */
-    struct json_in *claims; /* what the slices above point to */
-    struct slice *names;    /* the lists above */
-    char *publisher;        /* the identity in publish */
-    bool access;            /* an access token (typ at+jwt), for the hub only */
-    bool from_cookie;       /* tokens_verify_mercure(): a browser sent it by itself */
-    struct mercure_rights mercure;
-    char fault[TOKEN_FAULT_MAX]; /* EXPIRED, INVALID: why, for the log */
+    struct grant publish;          /* ROLE_PUBLISHER, with its patterns and its publisher */
+    int64_t expires_ms;            /* unix time, the leeway included; 0: it does not */
+    struct json_in *claims;        /* what the slices above point to */
+    struct slice *names;           /* the lists above */
+    char *publisher;               /* the identity in publish */
+    bool access;                   /* an access token (typ at+jwt), for the hub only */
+    bool from_cookie;              /* tokens_verify_mercure(): a browser sent it by itself */
+    struct mercure_rights mercure; /* tokens_verify_mercure(): what it grants at the hub */
+    char fault[TOKEN_FAULT_MAX];   /* EXPIRED, INVALID: why, for the log */
 };
 
 /* What a token must say. */
@@ -62,7 +53,7 @@ struct token_rules {
     const char *key_file;               /* jwt-key-file, public keys; NULL: none */
     const char *issuer;                 /* NULL: any */
     const struct option_list *audience; /* one of these must be named; empty: any */
-    const char *cookie;                 /* where token_in_request() looks */
+    const char *cookie;                 /* token_source.h: where a stream's token may be */
     int64_t leeway_ms;                  /* clocks may differ by so much */
 };
 
@@ -82,11 +73,6 @@ void tokens_free(struct tokens **t);
  * the log says why. */
 void tokens_reload(struct tokens *t);
 
-/* The token that a request brings: `Authorization: Bearer`, else the cookie, else `?token=`.
- * index 1 and up: of more cookies of that name, when it is the cookie. A new text, to be freed
- * with free(); NULL: none. */
-char *token_in_request(const struct tokens *t, const struct params *params, size_t index);
-
 /* Does the request bring one? */
 bool token_is_brought(const struct tokens *t, const struct params *params);
 
@@ -105,20 +91,8 @@ enum token_verdict tokens_verify_request(struct tokens *t, const struct params *
 enum token_verdict tokens_verify_mercure(struct tokens *t, const struct params *params, int64_t now_ms,
                                          struct token *out);
 
-/* What the token says to others of a subscription with this matcher: a JSON text on one line, to be freed
- * with free(). NULL: nothing, or out of memory. */
-char *token_payload(const struct token *token, struct slice hub, struct slice matcher);
-
 /* Does the request bring a token for the hub? */
 bool token_is_brought_to_mercure(const struct params *params);
-
-/* The value of WWW-Authenticate with a 401, and the error code and the sentence that its body
- * may tell. */
-struct token_refusal {
-    const char *challenge, *error, *message;
-};
-
-const struct token_refusal *token_refusal(enum token_verdict verdict);
 
 void token_release(struct token *token);
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "auth/token_refusal.h"
 #include "base/clock.h"
 
 static void free_judgement(void *judgement)

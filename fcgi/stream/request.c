@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "auth/origin.h"
+#include "auth/token_refusal.h"
 #include "base/name.h"
 #include "stream/beginning.h"
 

@@ -10,6 +10,8 @@
 
 #include "auth/jws.h"
 #include "auth/token.h"
+#include "auth/token_refusal.h"
+#include "auth/token_source.h"
 #include "base/name.h"
 #include "fuzz.h"
 #include "ops/log.h"
@@ -174,7 +176,7 @@ static void search(struct slice rest)
         list[count++] = string_copy(part);
     list[count] = NULL;
     must(params_copy(&params, list) == 0);
-    char *text = token_in_request(plain, &params, 0);
+    char *text = token_source_stream(&params, "ssecast_token", 0);
     must(!text || *text);
     if (text)
         judge_both(text);
