@@ -27,10 +27,9 @@ static bool is_below(struct slice topic, struct slice path)
 static void visit(void *context, struct event *e)
 {
     struct subscription_search *s = context;
-    struct slice session, topic, document;
-    if (!event_is_member_key(e->key, &session) || !session.len || event_key_target(e, &topic) != TARGET_CHANNEL)
-        return;
-    if (!subscription_is_topic(topic) || !is_below(topic, s->path))
+    struct slice topic, document;
+    event_key_target(e, &topic);
+    if (!is_below(topic, s->path))
         return;
 
     document = members_data(e);
@@ -46,7 +45,6 @@ static int subscriptions_run(const struct command_context *c, const struct comma
                              struct json_fault *fault)
 {
     struct subscription_search s = {.reply = reply, .from = reply->len};
-    struct history_filter filter = {.now_ms = c->now_ms};
     int err = json_get_text(r->object, "path", &s.path, fault);
     err = err ? err : json_get_flag(r->object, "old", &s.old, fault);
     if (err)
@@ -56,7 +54,7 @@ static int subscriptions_run(const struct command_context *c, const struct comma
 
     json_put_count(reply, "head", sequence_head(c->sequence));
     json_begin_list(reply, "subscriptions");
-    state_each(sequence_state(c->sequence), &filter, visit, &s);
+    state_each_subscription(sequence_state(c->sequence), c->now_ms, visit, &s);
     json_end_list(reply);
     json_put_flag(reply, "more", s.more);
     return 0;

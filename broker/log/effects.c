@@ -6,6 +6,7 @@
 #include "base/array.h"
 #include "base/must.h"
 #include "model/due.h"
+#include "model/state_records.h"
 
 #define BANS_SHARE 8    /* a log holds at most this part of its bytes and events in bans */
 #define STATE_SHARE 8   /* likewise in events of keys */

@@ -6,10 +6,8 @@
  * streams that begin. Every event that is no longer the newest of its key is marked as superseded:
  * readers of a history may leave it out.
  *
- * A log evicts its oldest events, and a key lasts longer. So the broker writes the events of keys
- * again in records of their own (EVENT_STATE), before the log evicts them. The log is divided into
- * quarters, and each key has the quarter of its record: of its event, or of the last EVENT_STATE that
- * has it.
+ * limits are state_room.h, when the events of keys
+ * are written to a log again is state_records.h.
  *
  * It does not know sockets, files or clocks; the time is passed in.
  *
@@ -21,22 +19,9 @@
 
 #include "codec/event.h"
 #include "model/history.h"
+#include "model/state_room.h"
 
 struct state;
-
-#define STATE_KEY_COST 448u /* bytes of memory for each key beside the entry of its event (measured, rounded up) */
-
-/* The bound for new events; a state may have more, from a broker with other limits. */
-struct state_limits {
-    uint64_t events;
-    uint64_t bytes;        /* of entries, with STATE_KEY_COST each */
-    uint64_t logged;       /* of entries alone, as a log has them again; 0: no limit */
-    uint64_t member_bytes; /* of members, with STATE_KEY_COST each; 0: no limit */
-};
-
-/* What publishers with limits may fill: three quarters. So they cannot keep the others from setting
- * keys. */
-struct state_limits state_limits_of_limited(const struct state_limits *limits);
 
 /* An empty state. NULL when out of memory. */
 struct state *state_new(void);
@@ -96,6 +81,11 @@ uint64_t state_members(const struct state *s, struct slice channel);
 void state_each(const struct state *s, const struct history_filter *filter,
                 void (*visit)(void *context, struct event *e), void *context);
 
+/* Visit the events that say that a subscription of a hub's stream is active, oldest first, unless
+ * they have expired at now_ms. It costs what they are, whatever else the state has. */
+void state_each_subscription(const struct state *s, int64_t now_ms, void (*visit)(void *context, struct event *e),
+                             void *context);
+
 /* The text of an event of the state without its id: line, made once and kept with it. A borrowed
  * EVENT_TEXT; NULL when out of memory or when e is not the newest event of its key. */
 struct event *state_text(struct state *s, struct event *e);
@@ -121,35 +111,5 @@ const struct state_change *state_change(const struct state *s, size_t number);
 
 /* True when e, or its like, is the newest event of its key as far as changes are final. */
 bool state_settled(const struct state *s, const struct event *e);
-
-/* --- rewriting before the log evicts: while changes are held --- */
-
-/* A quarter of the log's capacity was appended. */
-void state_next_quarter(struct state *s);
-
-/* The age in quarters of the oldest record of a key; negative: there is none. */
-int64_t state_record_age(const struct state *s);
-
-/* Collect events whose record is at least a quarter old, the oldest first, as the text of a new
- * record. Their entries have at most max bytes together; a longer one stands alone, up to `longest`.
- * Those that have expired at now_ms are left out. Set *cursor to NULL first; the next call goes on
- * there, while nothing changes. Returns the length of the text in bytes; 0 when there are no more,
- * or when out of memory. The caller frees *out. */
-size_t state_collect(const struct state *s, int64_t now_ms, size_t max, size_t longest, const void **cursor,
-                     char **out);
-
-/* The log may lack the records after position (0: any record): their keys are due. */
-void state_doubt(struct state *s, uint64_t position);
-
-/* Take back a change that was final: `after` is void, and `before` (NULL: none) is the event of its
- * key again. Nothing happens when a later event changed the key. */
-void state_undo(struct state *s, struct event *before, const struct event *after);
-
-/* Events may have been missed that changed any key. So no key is written again, until an event or a
- * record of the log has it; after four quarters without one it is forgotten. */
-void state_distrust(struct state *s);
-
-/* The events after position are void. */
-void state_revoke(struct state *s, uint64_t position);
 
 #endif

@@ -1,102 +1,6 @@
 #include "model/state.h"
 
-#include "support.h"
-
-#define MOST 64 /* events that a read returns */
-
-static struct state *state;
-
-static void setup(void)
-{
-    state = state_new();
-    ck_assert_ptr_nonnull(state);
-}
-
-static void teardown(void)
-{
-    state_free(&state);
-    ck_assert_ptr_null(state);
-    state_free(&state);
-}
-
-/* A target: "" everyone, "s:NAME" a session, "c:NAME" a channel. */
-static struct event *make(uint64_t seq, const char *target, const char *key, bool remove, uint32_t ttl_s)
-{
-    struct slice name = {.data = target + 2, .len = target[0] ? strlen(target) - 2 : 0};
-    struct event_spec spec = {.kind = EVENT_MESSAGE,
-                              .seq = seq,
-                              .time_ms = 1000,
-                              .key = slice_of(key),
-                              .data = S("x"),
-                              .remove = remove,
-                              .ttl_s = ttl_s,
-                              .has_to = target[0] != '\0'};
-    if (spec.has_to)
-        spec.lists[target[0] == 's' ? TO_SESSIONS : TO_CHANNELS] = (struct names){&name, 1};
-    struct event *e = event_new(&spec);
-    ck_assert_ptr_nonnull(e);
-    return e;
-}
-
-/* Apply an event. True when it is not superseded afterwards. */
-static bool apply(uint64_t seq, const char *target, const char *key, bool remove)
-{
-    struct event *e = make(seq, target, key, remove, 0);
-    ck_assert_int_eq(state_apply(state, e), 0);
-    bool current = !e->superseded;
-    event_unref(&e);
-    return current;
-}
-
-static void set(uint64_t seq, const char *target, const char *key)
-{
-    ck_assert(apply(seq, target, key, false));
-}
-
-static void forget(uint64_t seq, const char *target, const char *key)
-{
-    apply(seq, target, key, true);
-}
-
-/* The seqs that a reader of session s and channel c is sent after a position: "3 5 7". */
-static void assert_read_at(int64_t now_ms, uint64_t after, uint64_t upto, size_t max, size_t max_bytes,
-                           const char *should)
-{
-    struct slice channel = S("c");
-    struct audience who = {.session = S("s"), .connection = S("1"), .channels = {&channel, 1}};
-    struct history_filter filter = {.who = &who, .now_ms = now_ms};
-    struct event *out[MOST];
-    char is[512] = "";
-    size_t len = 0, count = state_read(state, &filter, after, upto, out, max, max_bytes);
-
-    for (size_t i = 0; i < count; i++)
-        len += (size_t)snprintf(is + len, sizeof is - len, "%s%" PRIu64, i ? " " : "", out[i]->seq);
-    ck_assert_str_eq(is, should);
-}
-
-static void count_ascending(void *context, struct event *e)
-{
-    uint64_t *seen = context; /* the number, and the last seq */
-    ck_assert_uint_gt(e->seq, seen[1]);
-    seen[0]++;
-    seen[1] = e->seq;
-}
-
-/* Reading without a reader gives this number of events. */
-static void assert_all(size_t count)
-{
-    struct event *out[MOST];
-    struct history_filter filter = {.now_ms = 1000};
-    uint64_t seen[2] = {0};
-    ck_assert_uint_eq(state_read(state, &filter, 0, UINT64_MAX, out, MOST, SIZE_MAX), count);
-    state_each(state, &filter, count_ascending, seen);
-    ck_assert_uint_eq(seen[0], count);
-}
-
-static void assert_read(const char *should)
-{
-    assert_read_at(1000, 0, UINT64_MAX, MOST, SIZE_MAX, should);
-}
+#include "states.h"
 
 START_TEST(the_newest_event_of_each_key_is_kept)
 {
@@ -328,6 +232,53 @@ START_TEST(members_count_for_their_channel_and_not_for_the_state)
 }
 END_TEST
 
+static void put_seq(void *context, struct event *e)
+{
+    char *out = context;
+    size_t len = strlen(out);
+    snprintf(out + len, 64 - len, "%" PRIu64 " ", e->seq);
+}
+
+static void assert_subscriptions(const char *should)
+{
+    char is[64] = "";
+    state_each_subscription(state, 1000, put_seq, is);
+    ck_assert_str_eq(is, should);
+}
+
+#define SUBSCRIPTION(name) "c:/.well-known/mercure/subscriptions/" name
+
+START_TEST(subscriptions_are_found_without_the_rest)
+{
+    static const char first[] = "\x01"
+                                "1",
+                      second[] = "\x01"
+                                 "2";
+    set(1, "c:c", first); /* a member */
+    set(2, SUBSCRIPTION("t/a"), first);
+    set(3, SUBSCRIPTION("t/b"), "key");
+    set(4, SUBSCRIPTION("t/b"), "\x01");
+    set(5, SUBSCRIPTION("t/b"), second);
+    set(6, SUBSCRIPTION("t/a"), second);
+    set(7, "s:/.well-known/mercure/subscriptions/t/a", "key");
+    assert_subscriptions("2 5 6 ");
+
+    set(8, SUBSCRIPTION("t/a"), first);
+    forget(9, SUBSCRIPTION("t/b"), second);
+    assert_subscriptions("6 8 ");
+
+    state_hold(state);
+    set(10, SUBSCRIPTION("t/c"), first);
+    forget(11, SUBSCRIPTION("t/a"), second);
+    assert_subscriptions("8 10 ");
+    state_rollback(state, 9);
+    assert_subscriptions("6 8 ");
+
+    state_clear(state);
+    assert_subscriptions("");
+}
+END_TEST
+
 START_TEST(the_text_has_no_id_and_is_made_once)
 {
     struct event *e = make(7, "", "a", false, 0);
@@ -381,38 +332,6 @@ START_TEST(changes_are_listed_until_they_are_settled)
 }
 END_TEST
 
-static const char *const targets[] = {"", "s:s", "c:c", "s:other"};
-static const char *const keys[] = {"a", "b", "c", "d", "e", "f", "g", "h"};
-#define TARGETS 4
-#define KEYS 8
-
-/* The seq of the newest event of each key; 0: none. */
-struct plain_state {
-    uint64_t seqs[TARGETS][KEYS];
-};
-
-static void assert_same(const struct plain_state *plain)
-{
-    char should[512] = "";
-    size_t len = 0, count = 0;
-
-    for (uint64_t seq = 1, last = 0; last != UINT64_MAX; seq = last + 1) {
-        last = UINT64_MAX;
-        for (int t = 0; t < TARGETS - 1; t++)
-            for (int k = 0; k < KEYS; k++)
-                if (plain->seqs[t][k] >= seq && plain->seqs[t][k] < last)
-                    last = plain->seqs[t][k];
-        if (last != UINT64_MAX)
-            len += (size_t)snprintf(should + len, sizeof should - len, "%s%" PRIu64, len ? " " : "", last);
-    }
-    for (int t = 0; t < TARGETS; t++)
-        for (int k = 0; k < KEYS; k++)
-            count += plain->seqs[t][k] != 0;
-    assert_read(should);
-    ck_assert_uint_eq(state_count(state), count);
-    assert_all(count);
-}
-
 /* Any changes, taken back or settled, leave what a simple table says. */
 static void try_many(bool held)
 {
@@ -439,81 +358,6 @@ static void try_many(bool held)
     }
 }
 
-/* --- records --- */
-
-/* A record with the events of the state that are due. The number of its entries. */
-static size_t record(uint64_t seq, size_t max, struct event **out)
-{
-    const void *cursor = NULL;
-    char *text;
-    size_t count = 0, at = 0, len = state_collect(state, 2000, max, SIZE_MAX, &cursor, &text);
-    *out = event_new(&(struct event_spec){.kind = EVENT_STATE, .seq = seq, .data = {text, len}});
-    ck_assert_ptr_nonnull(*out);
-    free(text);
-    for (struct event *e; (e = event_next_entry(*out, &at)); event_unref(&e))
-        count++;
-    return count;
-}
-
-static void next_quarters(int count)
-{
-    while (count--)
-        state_next_quarter(state);
-}
-
-START_TEST(a_record_makes_keys_young_again)
-{
-    struct event *e;
-    state_hold(state);
-    ck_assert_int_eq(state_record_age(state), -1);
-    set(1, "", "a");
-    set(2, "c:c", "b");
-    state_settle(state);
-    ck_assert_int_eq(state_record_age(state), 0);
-    ck_assert_uint_eq(record(10, SIZE_MAX, &e), 0);
-    event_unref(&e);
-
-    next_quarters(2);
-    set(3, "", "c");
-    state_settle(state);
-    ck_assert_int_eq(state_record_age(state), 2);
-    ck_assert_uint_eq(record(10, 1, &e), 1);
-    event_unref(&e);
-    ck_assert_uint_eq(record(10, SIZE_MAX, &e), 2);
-    ck_assert_int_eq(state_apply(state, e), 0);
-    ck_assert_int_eq(state_record_age(state), 0);
-    assert_read("1 2 3");
-    event_unref(&e);
-
-    state_doubt(state, 5);
-    ck_assert_uint_eq(record(11, SIZE_MAX, &e), 2);
-    event_unref(&e);
-}
-END_TEST
-
-START_TEST(a_record_gives_what_is_missing_in_its_place)
-{
-    struct event *e;
-    state_hold(state);
-    for (uint64_t seq = 1; seq < 40; seq++)
-        set(seq, "", (char[]){(char)('A' + (int)seq), '\0'});
-    state_settle(state);
-    next_quarters(1);
-    ck_assert_uint_eq(record(100, SIZE_MAX, &e), 39);
-
-    struct state *other = state_new();
-    state_free(&state);
-    state = other;
-    set(50, "", "later");
-    set(51, "", "B"); /* later than the one in a record before */
-    ck_assert_int_eq(state_apply(state, e), 0);
-    ck_assert_uint_eq(state_count(state), 40);
-    assert_read_at(0, 0, 5, MOST, SIZE_MAX, "2 3 4 5");
-    assert_read_at(0, 38, UINT64_MAX, MOST, SIZE_MAX, "39 50 51");
-    event_unref(&e);
-}
-END_TEST
-
 START_TEST(any_changes_are_taken_back)
 {
     state_hold(state);
@@ -524,77 +368,6 @@ END_TEST
 START_TEST(any_changes_are_final)
 {
     try_many(false);
-}
-END_TEST
-
-/* Take the changes of the last batch for later. */
-static size_t take_changes(struct state_change *out)
-{
-    const struct state_change *c;
-    size_t count = 0;
-    for (; (c = state_change(state, count)); count++)
-        out[count] = (struct state_change){c->before ? event_ref(c->before) : NULL, event_ref(c->after)};
-    return count;
-}
-
-static void undo_changes(struct state_change *changes, size_t count, bool undo)
-{
-    while (count--) {
-        if (undo)
-            state_undo(state, changes[count].before, changes[count].after);
-        event_unref(&changes[count].before);
-        event_unref(&changes[count].after);
-    }
-}
-
-/* A few changes are final, and then void. The events that they replaced may have left the indexes. */
-START_TEST(any_final_changes_can_be_undone)
-{
-    struct dice dice = dice_new();
-    struct plain_state plain = {0}, before;
-    struct state_change changes[20];
-    printf("state: SEED=%" PRIu64 "\n", dice.state);
-    state_hold(state);
-
-    for (uint64_t seq = 1; seq < 8000;) {
-        before = plain;
-        for (uint64_t left = roll(&dice, 20); left; left--, seq++) {
-            uint64_t t = roll(&dice, TARGETS), k = roll(&dice, KEYS);
-            bool remove = roll(&dice, 4) == 0;
-            apply(seq, targets[t], keys[k], remove);
-            plain.seqs[t][k] = remove ? 0 : seq;
-        }
-
-        size_t count = take_changes(changes);
-        state_settle(state);
-        bool undo = roll(&dice, 2) == 0;
-        undo_changes(changes, count, undo);
-        plain = undo ? before : plain;
-        assert_same(&plain);
-    }
-}
-END_TEST
-
-START_TEST(what_is_undone_is_written_again_first)
-{
-    struct event *e, *first = make(1, "", "a", false, 0), *second = make(3, "", "a", false, 0);
-    size_t at = 0;
-    state_hold(state);
-    state_apply(state, first);
-    set(2, "", "b");
-    state_apply(state, second);
-    state_settle(state);
-    state_undo(state, first, second);
-    assert_read("1 2");
-    ck_assert(!first->superseded && second->superseded);
-
-    ck_assert_uint_eq(record(10, SIZE_MAX, &e), 1);
-    struct event *again = event_next_entry(e, &at);
-    ck_assert_uint_eq(again->seq, 1);
-    event_unref(&again);
-    event_unref(&e);
-    event_unref(&first);
-    event_unref(&second);
 }
 END_TEST
 
@@ -618,13 +391,10 @@ int main(void)
     tcase_add_test(tests, a_later_event_lengthens_or_ends_the_time);
     tcase_add_test(tests, new_keys_have_a_bound);
     tcase_add_test(tests, members_count_for_their_channel_and_not_for_the_state);
+    tcase_add_test(tests, subscriptions_are_found_without_the_rest);
     tcase_add_test(tests, the_text_has_no_id_and_is_made_once);
     tcase_add_test(tests, what_was_not_settled_is_taken_back);
     tcase_add_test(tests, changes_are_listed_until_they_are_settled);
-    tcase_add_test(tests, a_record_makes_keys_young_again);
-    tcase_add_test(tests, a_record_gives_what_is_missing_in_its_place);
-    tcase_add_test(tests, what_is_undone_is_written_again_first);
-    tcase_add_test(tests, any_final_changes_can_be_undone);
     tcase_add_test(tests, any_changes_are_taken_back);
     tcase_add_test(tests, any_changes_are_final);
     return run_suite(suite);
