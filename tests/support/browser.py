@@ -17,10 +17,12 @@ from .waiting import TIMEOUT, wait_until
 CONNECTING, OPEN, CLOSED = 0, 1, 2
 
 _FLAGS = """--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
-            --disable-component-update --disable-sync --disable-dev-shm-usage """
+            --disable-component-update --disable-sync --disable-dev-shm-usage
+            --disable-site-isolation-trials --disable-features=SpareRendererForSitePerProcess """
+# With the last two, a tab keeps its process from page to page. Without them nearly every page that is loaded starts one.
 
-# A page gets no process of its own: starting one takes half a second of CPU, at nearly every page that is loaded.
-_ONE_RENDERER = "--renderer-process-limit=1 --disable-site-isolation-trials --disable-features=SpareRendererForSitePerProcess"
+# Tabs get no processes of their own, either.
+_ONE_RENDERER = "--renderer-process-limit=1"
 
 # What listen() runs in the page: an EventSource that keeps a record of all that happens to it.
 _LISTEN = """
