@@ -7,6 +7,7 @@ failure of the test it ran in: check() says so.
 import os
 import pathlib
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -141,10 +142,9 @@ class Program:
 
     def wait(self, timeout=None):
         """Wait for it to end by itself. Returns the exit status."""
-        try:
-            return self.process.wait(Deadline(timeout).seconds)
-        except subprocess.TimeoutExpired:
-            raise Timeout(f"{self.name} has not ended\n{self.report()}") from None
+        if not self._ends_within(Deadline(timeout).seconds):
+            raise Timeout(f"{self.name} has not ended\n{self.report()}")
+        return self.process.wait()
 
     def finish(self):
         """End it, whatever it does: for the end of a test."""
@@ -153,15 +153,24 @@ class Program:
         self.died = not self.running() and not self.expected_end
         if self.running():
             self.signal(signal.SIGTERM)
-            try:
-                self.process.wait(Deadline(15).seconds)
-            except subprocess.TimeoutExpired:
-                self.stuck = True
+            self.stuck = not self._ends_within(Deadline(15).seconds)
         self._kill_group()
         self.process.wait()
 
     died = False
     stuck = False
+
+    def _ends_within(self, seconds):
+        """Is told by the kernel: Popen.wait() looks again and again, in pauses that grow to 50 ms."""
+        if self.process.poll() is not None:
+            return True
+        descriptor = os.pidfd_open(self.pid)
+        try:
+            poller = select.poll()
+            poller.register(descriptor, select.POLLIN)
+            return bool(poller.poll(seconds * 1000))
+        finally:
+            os.close(descriptor)
 
     def _kill_group(self):
         try:
