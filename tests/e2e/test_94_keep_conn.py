@@ -14,7 +14,7 @@ from support.nginx import Nginx
 from support.processes import ROOT
 from support.site import Site
 from support.tokens import Issuer
-from support.waiting import Timeout, wait_until
+from support.waiting import PATIENCE, Timeout, wait_until
 
 KEEP = 1  # FCGI_KEEP_CONN
 REQUESTS, AT_ONCE = 800, 8
@@ -59,8 +59,9 @@ def answered(web):
 
 
 def assert_stays(web, seconds):
+    """For so many seconds, which are not multiplied: every test that passes waits them out."""
     with pytest.raises(Timeout):
-        web.wait_hangup(seconds)
+        web.wait_hangup(seconds / PATIENCE)
     assert not web.eof
 
 

@@ -36,7 +36,7 @@ class Deadline:
 _PAUSE_MAX = 0.1  # seconds
 
 
-def wait_until(condition, timeout=None, what=None, pause=0.02):
+def wait_until(condition, timeout=None, what=None, pause=0.005):
     """Call condition() until it gives something true, and return that. `what` names it when it never does.
 
     The pauses grow, and a condition that takes long is asked less often, so that waiting leaves the cores to others.
@@ -52,4 +52,13 @@ def wait_until(condition, timeout=None, what=None, pause=0.02):
             name = what() if callable(what) else what
             raise Timeout(f"not within {deadline.seconds:g} s: {name or 'the condition'} (last: {value!r})")
         time.sleep(max(pause, min(took, 0.25)))
-        pause = max(pause, min(pause * 1.2, _PAUSE_MAX))
+        pause = max(pause, min(pause * 1.5, _PAUSE_MAX))
+
+
+def never(condition, seconds, what=None):
+    """Call condition() for so long: it must not hold. PATIENCE does not multiply this time, because every test that passes waits it out."""
+    try:
+        wait_until(condition, seconds / PATIENCE, what)
+    except Timeout:
+        return
+    raise AssertionError(f"within {seconds:g} s: {what or 'the condition'}")
