@@ -167,8 +167,8 @@ def webkit(bench_of_all):
 
 
 @pytest.fixture(params=["chromium", "firefox", "webkit"])
-def any_browser(request):
-    """Firefox and WebKit drop the id of a block without data."""
+def any_browser(request, bench_of_all):
+    """Firefox and WebKit drop the id of a block without data. Naming bench_of_all keeps these tests in the process that has the browsers."""
     browser = request.getfixturevalue(request.param)
     yield browser
     browser.goto("about:blank")
