@@ -2,6 +2,7 @@
 
 import pytest
 from support.checker import ACKNOWLEDGED, REFUSED, UNKNOWN, Diary, Publication, check
+from support.member_checker import Change, Observer, Rules, Visit, check_changes, publications
 from support.sse import Event
 
 
@@ -188,3 +189,56 @@ def test_a_second_acknowledgement_with_another_seq():
     p = Publication("k")
     assert p.acknowledge(7) is None and p.acknowledge(7) is None
     assert "as 7 and as 8" in p.acknowledge(8)
+
+
+# Members: anna comes at 100, is away for a moment at 110, and leaves at 120.
+
+RULES = Rules(grace=5, lease=3, slack=1)
+PAIR = "hall", "anna"
+VISITS = {PAIR: [Visit(100, 100.1, 110), Visit(111, 111.1, 120)]}
+JOINED, LEFT = Change(1, 100.2, *PAIR, True), Change(2, 125.1, *PAIR, False)
+
+
+def test_members_that_come_and_go_are_right():
+    assert check_changes([JOINED, LEFT], VISITS, RULES) == []
+    assert check_changes([LEFT], VISITS, RULES, before=[PAIR]) == []
+
+
+@pytest.mark.parametrize("changes, complaint", [
+    ([JOINED, JOINED._replace(seq=3), LEFT._replace(seq=4)], "joined hall (seq 3, 100.200) twice"),
+    ([JOINED, LEFT, LEFT._replace(seq=3)], "left hall (seq 3, 125.100) twice"),
+    ([JOINED, LEFT._replace(at=115), JOINED._replace(seq=3, at=116), LEFT._replace(seq=4)], "had a stream from 111.100 to 120"),
+    ([JOINED, LEFT, JOINED._replace(seq=3, at=127)], "had no stream"),
+    ([], "for 9.900 s until 110.000, and is no member"),
+])
+def test_members_that_do_not(changes, complaint):
+    assert any(complaint in c for c in check_changes(changes, VISITS, RULES)), check_changes(changes, VISITS, RULES)
+
+
+def told(kind, session, id=""):
+    return Event(kind, f'{{"session":"{session}"}}', str(id), 0)
+
+
+def observed(*blocks):
+    """A page that begins, and what it shows in the end."""
+    observer = Observer("page", "hall").begin()
+    changes = [Change(1, 1, "hall", "anna", True), Change(2, 2, "hall", "bert", True), Change(3, 3, "hall", "anna", False)]
+    return observer, observer.read(blocks, changes)
+
+
+def test_a_page_gets_the_list_and_then_changes():
+    observer, blocks = observed(told("ssecast.join", "anna"), told("ssecast.join", "bert"), checkpoint(2), told("ssecast.leave", "anna", 3))
+    assert not observer.complaints and observer.view == {"bert"}
+    assert [(b.data, b.id) for b in blocks if b.type] == [("1 change", ""), ("2 change", ""), ("3 change", "3")]
+
+
+def test_a_page_whose_list_lacks_a_member():
+    observer, _ = observed(told("ssecast.join", "bert"), checkpoint(2))
+    assert "got the list ['bert'] at 2, and it was ['anna', 'bert']" in observer.complaints[0]
+
+
+def test_a_page_that_is_not_told_of_a_change():
+    changes = [Change(11, 1, "hall", "anna", True), Change(12, 2, "hall", "bert", True), Change(13, 3, "hall", "anna", False)]
+    joins = Observer("page", "hall").begin().read([checkpoint(10), told("ssecast.join", "anna", 11), told("ssecast.leave", "anna", 13)], changes)
+    [complaint] = check(publications(changes), [Diary("page", "watch", ["hall"], joins)], 13).complaints
+    assert "did not see 12" in complaint

@@ -21,8 +21,8 @@ def seed():
     return n
 
 
-def go_through(site, seconds):
-    site.round(seconds)
+def go_through(site, seconds, **how):
+    site.round(seconds, **how)
     print(f"{site.verdict}, {len(site.log)} faults and ends of faults, {site.counters}")
 
 
@@ -43,6 +43,18 @@ def test_with_a_broker_without_a_store_lost_events_are_reported_as_a_gap(bench, 
     site = FaultySite(bench, seed, durable=False, keyed=0.4)
     go_through(site, SECONDS / 2)
     assert site.verdict.gaps > 0
+
+
+def test_members_join_and_leave_once(bench, seed):
+    site = FaultySite(bench, seed, readers=30, rate=60, members=20)
+    go_through(site, SECONDS * 0.6, stretch=0.5)
+    print(f"{len(site.population.changes)} joins and leaves of {site.population.counts}")
+    assert site.verdict.gaps == 0 and len(site.population.changes) > 20
+
+
+def test_the_members_of_a_broker_without_a_store_are_those_that_are_connected(bench, seed):
+    site = FaultySite(bench, seed, readers=30, rate=60, members=20, durable=False)
+    go_through(site, SECONDS / 2, stretch=0.5)
 
 
 @pytest.mark.parametrize("lie, complaint", [(liar.lose, "did not see"), (liar.swap, "out of order"), (liar.double, "twice")],

@@ -30,3 +30,11 @@ def test_a_killed_program_loses_and_doubles_no_event(bench, seed):
     cluster.round(SECONDS)
     print(f"{cluster.verdict}, {len(cluster.log)} faults and ends of faults, {cluster.counters}")
     assert cluster.verdict.expected > 10 * SECONDS and cluster.verdict.gaps == 0
+
+
+def test_members_of_a_cluster_join_and_leave_once(bench, seed):
+    cluster = FaultyCluster(bench, seed, readers=30, rate=60, members=20)
+    cluster.round(SECONDS * 0.4, stretch=0.5)
+    print(f"{cluster.verdict}, {len(cluster.log)} faults and ends of faults, {len(cluster.population.changes)} joins and leaves of "
+          f"{cluster.population.counts}")
+    assert cluster.verdict.gaps == 0 and len(cluster.population.changes) > 20

@@ -12,6 +12,17 @@ _ROUND = 20   # seconds
 _ROUNDS = 4   # of one site
 _LONG = 9     # how many times as long as usual
 
+
+class SiteWithMembers(FaultySite):
+    """What fails in a first round may fail for longer than in the tests."""
+
+    grace, lease = 9, 6
+
+
+class ClusterWithMembers(FaultyCluster):
+    grace, lease = 10, 10
+
+
 # Which of them it is, the seed says.
 _SITES = [
     ("a store on disk", FaultySite, {}),
@@ -20,6 +31,9 @@ _SITES = [
     ("a store on disk and Apache", FaultySite, {"web": ApacheBalancer}),
     ("a broker without a memory", FaultySite, {"durable": False}),
     ("a history that is too small", FaultySite, {"history_events": 100}),
+    ("members and a store on disk", SiteWithMembers, {"members": 40, "readers": 60}),
+    ("members and two brokers", ClusterWithMembers, {"members": 40, "readers": 60}),
+    ("members and a broker without a memory", SiteWithMembers, {"members": 40, "readers": 60, "durable": False}),
 ]
 
 

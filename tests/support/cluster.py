@@ -7,9 +7,10 @@ import random
 import signal
 
 from .broker import Broker
-from .faults import FaultySite, GracefulLighttpd, Schedule
+from .faults import FaultySite, GracefulLighttpd, QuietNginx, Schedule
 from .nats import NatsCluster
 from .network import Network
+from .population import Population
 from .processes import Program
 from .publishers import Publisher
 from .reader import Readers
@@ -18,12 +19,20 @@ from .worker import Worker
 
 
 class FaultyCluster(FaultySite):
-    def __init__(self, bench, seed, readers=120, rate=150, servers=3, brokers=2, keyed=0.0):  # pylint: disable=super-init-not-called
+    """members: as for FaultySite. With them each worker knows all brokers."""
+
+    grace, lease, delay, outage = 4.5, 5, 1, 15  # servers elect a leader for seconds
+
+    def __init__(self, bench, seed, readers=120, rate=150, servers=3, brokers=2, keyed=0.0, members=0):  # pylint: disable=super-init-not-called
+        self.members = members
+        more = Population.options(self.grace, self.lease) if members else {}
         self.bench, self.seed, self.chance = bench, seed, random.Random(f"{seed} cluster")
         self.durable, self.on_own_disk, self.gaps_allowed, self.networks = True, False, False, {}
         self.nats = NatsCluster(bench, servers).start()
-        self.brokers = [Broker(bench, f"broker{n}", store=self.nats.url, store_replicas=servers, store_timeout="3s").start() for n in range(brokers)]
-        self.workers = [Worker(bench, b, f"worker{n}", **self._worker_options()).start() for n, b in enumerate(self.brokers)]
+        self.brokers = [Broker(bench, f"broker{n}", store=self.nats.url, store_replicas=servers, store_timeout="3s", **more).start()
+                        for n in range(brokers)]
+        known = {kind: [b.endpoint(kind) for b in self.brokers] for kind in ("feed", "sync")} if members else {}
+        self.workers = [Worker(bench, b, f"worker{n}", **{**known, **self._worker_options()}).start() for n, b in enumerate(self.brokers)]
         self.web = GracefulLighttpd(bench, self.workers).start()
         self.commands = bench.closing(self.broker.commands())
         self.readers = bench.closing(Readers())
@@ -35,6 +44,8 @@ class FaultyCluster(FaultySite):
         self.publishers = [bench.closing(Publisher(b.endpoint("commands"), f"p{n}{k}", seed, self.sessions, rooms, rate / 4, keyed=keyed))
                            for n, b in enumerate(self.brokers) for k in range(2)]
         self.rounds, self.start, self.log, self.verdict, self.stuck = 0, None, [], None, None
+        if members:
+            self._open_population([self.web, QuietNginx(bench, self.workers[:1]).start()], self.brokers)
 
     @property
     def broker(self):
@@ -44,14 +55,21 @@ class FaultyCluster(FaultySite):
         return ClusterSchedule(self, *how)
 
     def _publish_mark(self):
+        self._wait_stores()
+        with self.broker.commands() as client:
+            return client.publish("m", text=f"mark-{self.rounds}")["seq"]
+
+    def _wait_members(self):
+        self._wait_stores()
+        super()._wait_members()
+
+    def _wait_stores(self):
         for server in self.nats.servers:
             start(server)
         calm = {"op": "publish", "text": "calm", "id": f"calm-{self.rounds}", "to": {}}
         for b in self.brokers:
             with b.commands() as client:
                 wait_until(lambda c=client: (c.try_ask(calm, 4) or {}).get("ok"), timeout=40, what=f"{b.name} can store")
-        with self.broker.commands() as client:
-            return client.publish("m", text=f"mark-{self.rounds}")["seq"]
 
     def _judge(self):
         try:

@@ -21,6 +21,8 @@ from .checker import Diary, Publication, check
 from .keys import Keys
 from .lighttpd import Lighttpd
 from .network import Network
+from .nginx import Nginx
+from .population import Population
 from .ports import free_port
 from .processes import as_root
 from .publishers import Publisher
@@ -44,20 +46,28 @@ class GracefulLighttpd(Lighttpd):
             super().finish()
 
 
+class QuietNginx(Nginx):
+    """It has a line for each request that finds no worker."""
+
+    extra = "error_log stderr emerg;"
+
+
 class FaultySite(Site):
     """seed: of everything drawn. durable: the broker keeps its history in a directory. history_events: how many at most; less than are
     published during a fault means gaps, and a publisher's own ids are forgotten before it asks again. A third of the readers come through a
     network that fails, and so do both workers and the publishers to the broker. keys: the broker has some, which change. keyed: what share of the
-    events replaces earlier ones."""
+    events replaces earlier ones. members: how many sessions come and go in channels with presence (population.py), behind two web servers."""
 
-    keys = identity = None
+    keys = identity = population = None
+    grace, lease, delay, outage = 3.5, 3.5, 0.5, 1  # of members, in seconds; see population.py
 
     def __init__(self, bench, seed, durable=True, readers=300, rate=150, tamper=None, web=GracefulLighttpd, history_events=20000, keys=False,
-                 keyed=0.0):
+                 keyed=0.0, members=0):
         if keys:
             self.keys = Keys(bench.folder)
             self.identity = self.keys.add("publisher", "shop")  # before the broker starts: libzmq does not try again when refused
         self.seed, self.durable, self.chance = seed, durable, random.Random(f"{seed} site")
+        self.members = members
         self.history_events, self.gaps_allowed = history_events, not durable or history_events < 10000
         self.bench_folder = bench.folder
         self.networks, self.store, self.on_own_disk = {}, bench.folder / "store", False
@@ -76,6 +86,12 @@ class FaultySite(Site):
         self.publishers = [bench.closing(Publisher(commands, f"p{n}", seed, self.sessions, rooms, rate / 3, own_ids, self.identity, keyed))
                            for n in range(3)]
         self.rounds, self.start, self.log, self.verdict = 0, None, [], None
+        if members:
+            self._open_population([self.web, QuietNginx(bench, self.workers[:1]).start()], [self.broker])
+
+    def _open_population(self, webs, brokers):
+        self.population = Population(self, self.seed, webs, brokers, self.grace, self.lease, self.delay, self.outage, self.members, self.durable)
+        self.bench.closing(self.population)
 
     def close(self):
         if self.on_own_disk and not KEEP:
@@ -94,6 +110,8 @@ class FaultySite(Site):
         """The oldest goes, so that a long test needs no large disk; nobody is away for as long as that takes."""
         self.commands_tcp = f"tcp://127.0.0.1:{free_port()}"
         options = {"store": str(self.store), "history_events": self.history_events, "history_bytes": "16M"} if self.durable else {}
+        if self.members:
+            options.update(Population.options(self.grace, self.lease))
         if not self.keys:
             return {**options, "commands": self.commands_tcp}
         return {**options, **self.keys.broker_options(), "commands": [f"ipc://{self.bench_folder}/commands", self.commands_tcp]}
@@ -138,16 +156,17 @@ class FaultySite(Site):
             blocks = reader.decoder.blocks
             self.readers.call(lambda r=reader: setattr(r.decoder, "blocks", []))
             diaries.append(Diary(f"reader {n} ({reader.opens} streams)", session, [f"room{r}" for r in self.rooms[session]], blocks, self.start))
-        return diaries
+        return diaries + (self.population.diaries(self.start) if self.population else [])
 
     # A round
 
     def round(self, seconds, quiet=False, stretch=1, progress=lambda text: None):
         """Faults for this time (none when quiet), then calm, then the check. stretch: factor for the length of each fault."""
         self.rounds += 1
-        self.log = []
+        self.log, self.stretch = [], stretch
         schedule = self._schedule(random.Random(f"{self.seed} round {self.rounds}"), seconds, quiet, stretch)
-        for p in self.publishers:
+        going = [*self.publishers, *([self.population] if self.population else [])]
+        for p in going:
             p.go()
         schedule.run(progress)
         progress("calm")
@@ -162,14 +181,23 @@ class FaultySite(Site):
             p.pause()
         for p in self.publishers:
             p.wait_idle()
+        if self.population:
+            self.population.pause()
+            self._wait_members()
         self.mark, self.counters = self._publish_mark(), self._counters()
         try:
-            wait_all(self.all, lambda r: r.decoder.blocks and any(b.id == str(self.mark) for b in r.decoder.blocks[-3:]),
+            wait_all([*self.all, *(self.population.watchers if self.population else [])], lambda r: r.decoder.blocks and any(b.id == str(self.mark) for b in r.decoder.blocks[-3:]),
                      f"the last event, {self.mark}", timeout=40)
         except AssertionError as e:
             self.stuck = str(e)
         else:
             self.stuck = None
+
+    def _wait_members(self):
+        try:
+            self.population.wait_calm()
+        except AssertionError as e:
+            raise AssertionError("\n".join([f"SEED={self.seed}, round {self.rounds}: {e}", *self.log])) from None
 
     def _publish_mark(self):
         """The seq of the last event."""
@@ -191,7 +219,11 @@ class FaultySite(Site):
         publications = [p for publisher in self.publishers for p in publisher.publications]
         mark = Publication(f"mark-{self.rounds}")
         mark.acknowledge(self.mark)
-        verdict = check([*publications, mark], self._diaries(), self.mark, gaps_allowed=self.gaps_allowed)
+        publications.append(mark)
+        faults = self.population.learn(self.start or 0) if self.population else []
+        publications += self.population.publications() if self.population else []
+        verdict = check(publications, self._diaries(), self.mark, gaps_allowed=self.gaps_allowed)
+        verdict.complaints += faults + (self.population.judge(self.stretch) if self.population else [])
         verdict.complaints += [c for p in self.publishers for c in p.complaints]
         verdict.complaints += [self.stuck] if self.stuck else []
         self.start, self.verdict = self.mark, verdict

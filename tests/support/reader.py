@@ -98,6 +98,7 @@ class Reader:
         self.status, self.headers, self.body = None, {}, bytearray()
         self.events = []
         self.starts = []        # the cursor that the first block of each connection named
+        self.visits = []        # of each connection: when it was tried, when its first block came, when it was over (unix time, or None)
         self.opens = 0          # how often a stream was opened with status 200
         self.attempts = 0
         self.ended = False      # no connection, and none will follow
@@ -118,6 +119,11 @@ class Reader:
     def checkpoints(self):
         """The ids of all blocks so far that moved the cursor without an event."""
         return self.decoder.checkpoints
+
+    @property
+    def is_open(self):
+        """Its stream has begun and lasts."""
+        return bool(self.visits) and self.visits[-1][1] is not None and self.visits[-1][2] is None
 
     @property
     def about(self):
@@ -216,6 +222,7 @@ class Reader:
 
     def _connect(self):
         self.attempts += 1
+        self.visits.append([time.time(), None, None])
         self._counted, self.status, self._head = True, None, bytearray()
         self._first_block = True
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
@@ -317,6 +324,7 @@ class Reader:
             events = self.decoder.feed(text)
             if self._first_block and (events or len(self.decoder.checkpoints) > before):
                 self._first_block = False
+                self.visits[-1][1] = time.time()
                 self.starts.append(self.decoder.checkpoints[before] if len(self.decoder.checkpoints) > before else None)
             if self.decoder.blocks is None:
                 self.events += events
@@ -359,6 +367,7 @@ class Reader:
         sock, self._sock = self._sock, None
         if sock is None:
             return
+        self.visits[-1][2] = time.time()
         try:
             self._loop.unwatch(sock)
         except (KeyError, ValueError, RuntimeError):
