@@ -1200,7 +1200,7 @@ START_TEST(a_report_that_was_interrupted_begins_anew)
     await(broker.pieces == 4);
     broker.takes_nothing = false;
     resync();
-    await(broker.fulls == 2 && broker.ends == 1 && told_mark);
+    await(broker.fulls >= 2 && broker.ends >= 1 && told_mark); /* more on a slow machine: what is not taken in time */
     ck_assert_uint_eq(broker.known, 1000);
     ck_assert_uint_eq(broker.told, 0); /* while it was sent, no broker had taken all */
 }
