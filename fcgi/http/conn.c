@@ -28,7 +28,7 @@ static struct conn_list *list_of(struct conn *c)
     case CONN_OPEN:
         if (!c->blocked)
             return &c->set->idle;
-        return c->behind && !c->spared ? &c->set->behind : &c->set->blocked;
+        return c->behind ? &c->set->behind : &c->set->blocked;
     case CONN_ENDING:
         return &c->set->ending;
     case CONN_CUTTING:
@@ -55,10 +55,9 @@ void conn_touch(struct conn *c)
 {
     struct conn_list *list = list_of(c);
     c->touched = c->progressed = loop_now(c->set->loop);
-    if (c->state != CONN_DEAD && (TAILQ_NEXT(c, link) || c->spared)) {
+    if (c->state != CONN_DEAD && TAILQ_NEXT(c, link)) {
         TAILQ_REMOVE(list, c, link);
-        c->spared = false;
-        TAILQ_INSERT_TAIL(list_of(c), c, link);
+        TAILQ_INSERT_TAIL(list, c, link);
     }
 }
 
@@ -158,14 +157,15 @@ static bool stalled(const struct conn *c, int64_t timeout)
 }
 
 static void cut_slow(struct conn *c);
-static void change_list(struct conn *c, bool blocked, bool behind, bool spared);
+static void change_list(struct conn *c, bool blocked, bool behind);
 
-/* The reader of c is behind and takes nothing. */
+/* The reader of c is behind and takes nothing. One that is spared is looked at again after the same
+ * time: more may have come. */
 static void cut_or_spare(struct conn *c)
 {
     bool fits = c->hooks->overflows && !c->hooks->overflows(c);
     if (fits && !stalled(c, c->set->write_ms))
-        change_list(c, c->blocked, true, true);
+        change_list(c, c->blocked, true);
     else
         cut_slow(c);
 }
@@ -349,13 +349,11 @@ static void account(struct conn *c, size_t written)
 }
 
 /* The timeout of its reader begins again. */
-static void change_list(struct conn *c, bool blocked, bool behind, bool spared)
+static void change_list(struct conn *c, bool blocked, bool behind)
 {
-    MUST(behind || !spared);
     TAILQ_REMOVE(list_of(c), c, link);
     c->blocked = blocked;
     c->behind = behind;
-    c->spared = spared;
     c->touched = loop_now(c->set->loop);
     TAILQ_INSERT_TAIL(list_of(c), c, link);
     watch_over(c->set, &c->set->blocked, c->set->write_ms);
@@ -372,7 +370,7 @@ static void block(struct conn *c, bool blocked)
 {
     if (c->blocked == blocked || c->plain_file)
         return;
-    change_list(c, blocked, c->behind, false);
+    change_list(c, blocked, c->behind);
     loop_set(c->set->loop, &c->watch, events_of(c) | (blocked ? EPOLLOUT : 0));
 }
 
@@ -443,7 +441,7 @@ void conn_fall_behind(struct conn *c)
 {
     MUST(c->state == CONN_OPEN && !c->behind);
 
-    change_list(c, c->blocked, true, false);
+    change_list(c, c->blocked, true);
     if (stalled(c, c->set->behind_ms))
         cut_or_spare(c);
 }
@@ -452,7 +450,7 @@ void conn_catch_up(struct conn *c)
 {
     MUST(c->behind);
     if (c->state == CONN_OPEN)
-        change_list(c, c->blocked, false, false);
+        change_list(c, c->blocked, false);
 }
 
 /* Bytes at the front of the queue whose record has begun. */
@@ -663,7 +661,7 @@ int conn_attach(struct conn *c, int fd)
         return err;
     }
 
-    change_list(c, false, c->behind, false);
+    change_list(c, false, c->behind);
     mark_dirty(c);
     return 0;
 }

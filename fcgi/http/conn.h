@@ -49,7 +49,6 @@ struct conn {
     bool dirty : 1;           /* in the list of connections to flush */
     bool blocked : 1;         /* the socket is full: waits for EPOLLOUT; or there is no socket yet (conn_attach()) */
     bool behind : 1;          /* the queue has no room for further events; see conn_fall_behind() */
-    bool spared : 1;          /* it is behind, and what its reader is to get fits the budget; see struct conn_hooks */
     uint16_t request;         /* FastCGI request id */
     uint8_t head_left;        /* bytes of the current record's header still to write */
     uint8_t tail_left;        /* bytes of the end of the response still to write */
@@ -70,7 +69,7 @@ struct conn_hooks {
     void (*drained)(struct conn *c); /* an open conn has written its whole queue */
 
     /* NULL, or: a conn is behind and its reader took nothing for CONN_BEHIND_MS. False when what
-     * it is to get fits the budget: it is not cut before write_ms has passed. */
+     * it is to get fits the budget: it is not cut, but asked about again, until write_ms has passed. */
     bool (*overflows)(struct conn *c);
 
     /* NULL, or: an open conn can write again that was blocked for CONN_STALE_MS or longer. Its

@@ -1675,6 +1675,26 @@ START_TEST(one_whose_events_fit_without_superseded_ones_is_not_cut)
 }
 END_TEST
 
+START_TEST(one_that_was_spared_is_cut_when_more_comes_than_fits)
+{
+    exchanges.conns.behind_ms = 20;
+    exchanges.conns.write_ms = 600000;
+    open_behind_keys(behind_software[_i]);
+    for (int i = 0; i < 10; i++) {
+        poll(NULL, 0, 10);
+        turn();
+    }
+    ck_assert_uint_eq(set.counters[ENDS_SLOW], 0);
+
+    burst(501, BURST);
+    for (int64_t until = clock_ms() + 20000; !set.counters[ENDS_SLOW] && clock_ms() < until;) {
+        poll(NULL, 0, 5);
+        turn();
+    }
+    ck_assert_uint_eq(set.counters[ENDS_SLOW], 1);
+}
+END_TEST
+
 START_TEST(one_of_keys_that_takes_nothing_for_the_whole_time_is_cut)
 {
     exchanges.conns.behind_ms = 20;
@@ -2262,6 +2282,7 @@ static void add_behind(TCase *tests)
     tcase_add_loop_test(tests, a_burst_beyond_the_budget_is_read_from_the_window, 0, COUNT(behind_software));
     tcase_add_loop_test(tests, a_slow_reader_of_keys_is_spared_what_is_superseded, 0, COUNT(behind_software));
     tcase_add_loop_test(tests, one_whose_events_fit_without_superseded_ones_is_not_cut, 0, COUNT(behind_software));
+    tcase_add_loop_test(tests, one_that_was_spared_is_cut_when_more_comes_than_fits, 0, COUNT(behind_software));
     tcase_add_loop_test(tests, one_of_keys_that_takes_nothing_for_the_whole_time_is_cut, 0, COUNT(behind_software));
     tcase_add_loop_test(tests, what_the_window_evicted_of_keys_comes_from_the_state, 0, COUNT(behind_software));
     tcase_add_loop_test(tests, what_is_taken_back_and_sent_again_counts_once, 0, COUNT(behind_software));
