@@ -4,9 +4,12 @@
     postgres.sql("INSERT INTO ...")
 """
 
+import atexit
+import functools
 import pathlib
 import shutil
 import signal
+import tempfile
 
 from . import processes
 from .ports import free_port
@@ -18,16 +21,29 @@ def _program(name):
     return found
 
 
+def _as_owner():
+    return [shutil.which("setpriv"), "--reuid", "postgres", "--regid", "postgres", "--clear-groups", "--"] if processes.as_root() else []
+
+
+@functools.cache
+def _fresh():
+    """The folder of a cluster that nobody has used: copying it takes a tenth of the time of initdb."""
+    place = pathlib.Path(tempfile.mkdtemp(prefix="ssecast-postgres-"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    if processes.as_root():
+        shutil.chown(place, "postgres", "postgres")
+    done = processes.run([*_as_owner(), _program("initdb"), "-D", place / "data", "-U", "test", "-A", "trust", "-E", "UTF8",
+                          "--locale=C", "--no-sync"])
+    assert done.returncode == 0, done.stderr
+    return place / "data"
+
+
 class Postgres(processes.Program):
     ok_statuses = (0, 1)
 
     def __init__(self, bench, name="postgres"):
         self.port, self.data = free_port(), bench.subfolder(f"{name}-data")
-        self.as_owner = []
-        if processes.as_root():
-            self.as_owner = [shutil.which("setpriv"), "--reuid", "postgres", "--regid", "postgres", "--clear-groups", "--"]
-            shutil.chown(self.data, "postgres", "postgres")
-        super().__init__(name, [*self.as_owner, _program("postgres"), "-D", self.data], bench.folder, ours=False)
+        super().__init__(name, [*_as_owner(), _program("postgres"), "-D", self.data], bench.folder, ours=False)
         self.bench = bench
         bench.adopt(self)
 
@@ -43,9 +59,8 @@ class Postgres(processes.Program):
         return self
 
     def _initialize(self):
-        done = processes.run([*self.as_owner, _program("initdb"), "-D", self.data, "-U", "test", "-A", "trust", "-E", "UTF8",
-                              "--locale=C", "--no-sync"])
-        assert done.returncode == 0, done.stderr
+        self.data.rmdir()
+        processes.run(["cp", "-a", _fresh(), self.data]).check_returncode()
         with open(self.data / "postgresql.conf", "a", encoding="ascii") as conf:
             conf.write(f"port = {self.port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = ''\n"
                        "fsync = off\nshared_buffers = 8MB\nmax_connections = 20\n")
