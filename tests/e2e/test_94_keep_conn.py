@@ -59,7 +59,7 @@ def answered(web):
 
 
 def assert_stays(web, seconds):
-    """For so many seconds, which are not multiplied: every test that passes waits them out."""
+    """Patience does not multiply these seconds: every test that passes waits them out."""
     with pytest.raises(Timeout):
         web.wait_hangup(seconds / PATIENCE)
     assert not web.eof

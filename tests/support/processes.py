@@ -161,7 +161,7 @@ class Program:
     stuck = False
 
     def _ends_within(self, seconds):
-        """Is told by the kernel: Popen.wait() looks again and again, in pauses that grow to 50 ms."""
+        """The kernel reports the end at once. Popen.wait() looks for it in pauses that grow to 50 ms."""
         if self.process.poll() is not None:
             return True
         descriptor = os.pidfd_open(self.pid)

@@ -56,7 +56,7 @@ def wait_until(condition, timeout=None, what=None, pause=0.005):
 
 
 def never(condition, seconds, what=None):
-    """Call condition() for so long: it must not hold. PATIENCE does not multiply this time, because every test that passes waits it out."""
+    """Call condition() for this time: it must not hold. PATIENCE does not multiply it, because every test that passes waits it out."""
     try:
         wait_until(condition, seconds / PATIENCE, what)
     except Timeout:
