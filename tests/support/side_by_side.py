@@ -11,11 +11,13 @@ import fcntl
 import pytest
 
 # Files whose tests share a fixture and take longest together. They begin first, so that none of them is the last to end.
-_LONG = ("test_98_module", "test_95_browser", "test_96_demo", "test_17_status", "test_54_tokens", "test_57_http_publish",
-         "test_70_examples", "test_90_web_servers", "test_14_presence", "test_31_crossed", "test_55_keys", "test_30_slow_readers")
+_LONG = ("test_98_module", "test_70_examples", "test_95_browser", "test_72_readers", "test_96_demo", "test_64_pgsql", "test_31_crossed",
+         "test_61_library", "test_94_tls", "test_57_http_publish", "test_17_status", "test_30_slow_readers", "test_54_tokens", "test_62_php",
+         "test_56_hostile", "test_99_install", "test_60_cli", "test_14_presence", "test_25_state", "test_90_web_servers", "test_55_keys")
 
 # Tests without such a fixture that take longest: they follow.
-_LONG_TESTS = ("test_81_cluster_faults", "test_82_partition", "test_45_faults", "test_47_power", "test_80_cluster", "test_99_install")
+_LONG_TESTS = ("test_43_store", "test_82_partition", "test_47_power", "test_81_cluster_faults", "test_14_presence", "test_80_cluster",
+               "test_99_install", "test_40_broker_restarts", "test_47_order", "test_45_faults")
 
 
 def arrange(items):
