@@ -41,12 +41,26 @@ static struct conn_list *list_of(struct conn *c)
     return NULL;
 }
 
+static void note_progress(struct conn *c)
+{
+    c->touched = loop_now(c->set->loop);
+    c->stalled_ms = 0;
+}
+
+/* How long ago the last write or change of state of c was. */
+static int64_t stalled_for(const struct conn *c)
+{
+    int64_t now = loop_now(c->set->loop);
+    MUST(now >= c->touched);
+    return now - c->touched + c->stalled_ms;
+}
+
 static void enter(struct conn *c, enum conn_state state)
 {
     if (c->state != CONN_DEAD)
         TAILQ_REMOVE(list_of(c), c, link);
     c->state = state;
-    c->touched = c->progressed = loop_now(c->set->loop);
+    note_progress(c);
     if (state != CONN_DEAD)
         TAILQ_INSERT_TAIL(list_of(c), c, link);
 }
@@ -54,7 +68,7 @@ static void enter(struct conn *c, enum conn_state state)
 void conn_touch(struct conn *c)
 {
     struct conn_list *list = list_of(c);
-    c->touched = c->progressed = loop_now(c->set->loop);
+    note_progress(c);
     if (c->state != CONN_DEAD && TAILQ_NEXT(c, link)) {
         TAILQ_REMOVE(list, c, link);
         TAILQ_INSERT_TAIL(list, c, link);
@@ -153,7 +167,7 @@ static void cut_overdue(struct conns *set, struct conn_list *list, int64_t timeo
 /* Has the reader of c taken nothing for this long? */
 static bool stalled(const struct conn *c, int64_t timeout)
 {
-    return c->blocked && timeout && c->progressed + timeout <= loop_now(c->set->loop);
+    return c->blocked && timeout && stalled_for(c) >= timeout;
 }
 
 static void cut_slow(struct conn *c);
@@ -354,6 +368,8 @@ static void change_list(struct conn *c, bool blocked, bool behind)
     TAILQ_REMOVE(list_of(c), c, link);
     c->blocked = blocked;
     c->behind = behind;
+    int64_t stalled = stalled_for(c);
+    c->stalled_ms = stalled < UINT32_MAX ? (uint32_t)stalled : UINT32_MAX;
     c->touched = loop_now(c->set->loop);
     TAILQ_INSERT_TAIL(list_of(c), c, link);
     watch_over(c->set, &c->set->blocked, c->set->write_ms);
@@ -642,7 +658,7 @@ int conn_open(struct conn *c, struct conns *set, const struct conn_hooks *hooks,
     if (err && !c->plain_file)
         return err;
     set->count++;
-    c->touched = c->progressed = loop_now(set->loop);
+    note_progress(c);
     TAILQ_INSERT_TAIL(list_of(c), c, link);
     return 0;
 }

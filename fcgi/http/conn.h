@@ -54,9 +54,9 @@ struct conn {
     uint8_t tail_left;        /* bytes of the end of the response still to write */
     uint16_t record_left;     /* bytes of the current record's content still to write */
     uint16_t record_len;
+    uint32_t stalled_ms;     /* from the last write or change of state until `touched` */
     uint64_t timed_after;    /* latency is counted for events with a greater seq; UINT64_MAX: for none */
     int64_t touched;         /* clock_ms() of the last write or change of list */
-    int64_t progressed;      /* of the last write or change of state */
     TAILQ_ENTRY(conn) link;  /* in the list of its state, longest first */
     struct conn *next_dirty; /* or, when dead, the next dead one */
 };

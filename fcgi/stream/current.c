@@ -81,7 +81,7 @@ bool current_concerns(const struct stream *s, uint64_t position)
 
 void current_begin(struct stream *s)
 {
-    MUST(!s->pending && !s->last_id);
+    MUST(!s->pending && !stream_last_id(s));
     s->state = STREAM_CURRENT;
     s->state_sent = 0;
     s->state_parts = 0;

@@ -39,7 +39,7 @@ static void heartbeat_send(struct conn *c)
     bool moved = s->state == STREAM_LIVE && position > s->shown;
     MUST(!moved || s->placed);
     s->set->counters[HEARTBEATS]++;
-    s->beaten_at = loop_now(s->set->loop);
+    s->beaten_at = (uint32_t)loop_now(s->set->loop);
     conn_send_unbounded(&s->exchange.conn, heartbeat_for(s, moved ? position : 0));
     if (moved)
         s->shown = position;
@@ -67,13 +67,13 @@ static void heartbeat_due(void *context, int64_t now)
 /* A page sees events only if it listens for their names. */
 void heartbeat_beside_events(struct stream *s)
 {
-    int64_t now = loop_now(s->set->loop);
+    uint32_t now = (uint32_t)loop_now(s->set->loop), passed = now - s->beaten_at;
 
     if (!s->shows_beats || s->exchange.conn.state != CONN_OPEN)
         return;
 
-    MUST(stream_is_open(s) && now >= s->beaten_at);
-    if (2 * (now - s->beaten_at) < (int64_t)s->set->limits.heartbeat_ms)
+    MUST(stream_is_open(s) && passed <= INT32_MAX);
+    if (2 * (uint64_t)passed < s->set->limits.heartbeat_ms)
         return;
 
     s->beaten_at = now;

@@ -189,6 +189,23 @@ static struct event *first_block(struct stream *s, const struct request *r)
     return reply_block(&block);
 }
 
+/* What only a stream of the hub has. 0 or -ENOMEM. */
+static int new_of_hub(struct stream *s, struct request *r)
+{
+    if (!r->hub && !r->patterns && !r->grants)
+        return 0;
+
+    s->of_hub = calloc(1, sizeof *s->of_hub);
+    if (!s->of_hub)
+        return -ENOMEM;
+    s->of_hub->stream = s;
+    s->of_hub->grants = r->grants;
+    r->grants = NULL;
+    s->of_hub->subscriptions = buf_slice(&r->subscriptions);
+    r->subscriptions = (struct buf){0};
+    return 0;
+}
+
 /* The exchange s becomes a stream. 0 or -ENOMEM (it stays what it is). */
 static int become_stream(struct stream *s, struct request *r, struct address *address)
 {
@@ -202,16 +219,14 @@ static int become_stream(struct stream *s, struct request *r, struct address *ad
         registry_remove(set->registry, &s->entry);
     if (s->entry && r->every_channel && registry_add_to_all(set->registry, s->entry) != 0)
         registry_remove(set->registry, &s->entry);
+    if (s->entry && new_of_hub(s, r) != 0)
+        registry_remove(set->registry, &s->entry);
     if (!s->entry) {
         limits_free(&s->own_limits);
         return -ENOMEM;
     }
 
     s->hub = r->hub;
-    s->grants = r->grants;
-    r->grants = NULL;
-    s->subscriptions = buf_slice(&r->subscriptions);
-    r->subscriptions = (struct buf){0};
     exchange_become(&s->exchange, EXCHANGE_STREAM, &stream_conn_hooks);
     TAILQ_INSERT_TAIL(&set->unconfirmed, s, unconfirmed);
     return 0;
@@ -280,18 +295,22 @@ static void begin_stream(struct stream *s, struct request *r)
     note_opening(s);
     s->shows_checkpoints = r->checkpoints != CHECKPOINTS_OFF;
     s->shows_beats = r->checkpoints == CHECKPOINTS_ALWAYS;
-    s->beaten_at = loop_now(set->loop);
+    s->beaten_at = (uint32_t)loop_now(set->loop);
 
     choose_cursor(set, r);
     send_beginning(s, r);
     if (!stream_is_open(s))
         return;
 
-    s->last_id = r->last_id;
-    r->last_id = NULL;
-    s->start = r->start;
+    s->start = r->start.kind;
     s->chose_start = r->start.kind != START_AFTER;
-    MUST(!s->last_id || !s->chose_start);
+    MUST(!r->last_id || !s->chose_start);
+    if (s->chose_start) {
+        s->from.value = r->start.value;
+    } else {
+        s->from.last_id = r->last_id;
+        r->last_id = NULL;
+    }
     report_stream(s, ITEM_OPENED);
     heartbeat_arm(set);
     if (set->window)

@@ -178,12 +178,13 @@ static void leave(struct registry *r, struct membership *m)
 
 static struct registry_entry *new_entry(void *owner, size_t members, struct slice meta)
 {
+    MUST(members <= UINT16_MAX && meta.len <= UINT16_MAX);
     struct registry_entry *entry = calloc(1, sizeof *entry + members * sizeof entry->members[0] + meta.len);
     if (!entry)
         return NULL;
     entry->owner = owner;
-    entry->member_count = (uint32_t)members;
-    entry->meta_len = (uint32_t)meta.len;
+    entry->member_count = (uint16_t)members;
+    entry->meta_len = (uint16_t)meta.len;
     for (size_t i = 0; i < members; i++)
         entry->members[i].member = entry;
     if (meta.len)

@@ -34,8 +34,8 @@ struct registry_entry {
     uint64_t generation;   /* counts the entries; tells apart those that had this slot one after the other */
     uint64_t mark;         /* the last walk that met it */
     uint32_t slot;         /* place in the table of all */
-    uint32_t member_count; /* the session first (of no group: there is none), then the channels */
-    uint32_t meta_len;
+    uint16_t member_count; /* the session first (of no group: there is none), then the channels */
+    uint16_t meta_len;
     struct registry_wide *wide;  /* NULL: it is in the channels that it names alone */
     struct membership members[]; /* behind them: meta_len bytes that are kept for the connection */
 };

@@ -22,7 +22,7 @@ static void ask_broker(struct stream *s, uint64_t after, struct slice id)
 {
     struct stream_reader reader;
     stream_read_as(s, &reader);
-    struct wire_replay what = {.start = s->start, .after = after, .id = id, .who = reader.who};
+    struct wire_replay what = {.start = stream_start(s), .after = after, .id = id, .who = reader.who};
     s->pending = upstream_replay(s->set->upstream, s, &what);
     if (!s->pending)
         conn_cut(&s->exchange.conn, END_SLOW);
@@ -80,8 +80,21 @@ bool resume_is_known(const struct history *window, const char *last_id)
 
 static void forget_last_id(struct stream *s)
 {
-    free(s->last_id);
-    s->last_id = NULL;
+    if (s->start != START_AFTER)
+        return;
+
+    free(s->from.last_id);
+    s->from.last_id = NULL;
+}
+
+/* It was found where s begins. */
+static void forget_start(struct stream *s)
+{
+    if (s->start == START_AFTER)
+        return;
+
+    s->start = START_AFTER;
+    s->from.last_id = NULL;
 }
 
 /* From here on s is sent what comes, and how long that takes is counted. What was replayed is as
@@ -102,7 +115,7 @@ static void begin_at(struct stream *s, uint64_t position)
 {
     s->state = STREAM_RESUMING;
     s->cursor = s->shown = position;
-    s->start = (struct start){0};
+    forget_start(s);
     if (current_concerns(s, position))
         current_begin(s);
     else if (!s->placed)
@@ -122,8 +135,8 @@ static void begin_at_start(struct stream *s)
     stream_read_as(s, &reader);
     reader.filter.compact = true;
     s->state = STREAM_RESUMING;
-    if (s->start.kind == START_LAST && upstream_current(s->set->upstream))
-        position = history_before_last(s->set->window, &reader.filter, s->start.value, &exact);
+    if (s->start == START_LAST && upstream_current(s->set->upstream))
+        position = history_before_last(s->set->window, &reader.filter, s->from.value, &exact);
     if (!exact || !history_knows(s->set->window, position)) {
         s->cursor = 0;
         s->shown = history_head(s->set->window);
@@ -138,17 +151,18 @@ static void begin_at_start(struct stream *s)
 void resume_begin(struct stream *s)
 {
     const struct history *window = s->set->window;
-    if (s->start.kind != START_AFTER) {
+    if (s->start != START_AFTER) {
         begin_at_start(s);
         return;
     }
-    if (!s->last_id) {
+    const char *last_id = stream_last_id(s);
+    if (!last_id) {
         begin_at(s, history_head(window));
         return;
     }
     s->state = STREAM_RESUMING;
     struct slice id;
-    uint64_t seq = read_cursor(window, s->last_id, &id);
+    uint64_t seq = read_cursor(window, last_id, &id);
     if (seq && history_knows(window, seq)) {
         s->cursor = s->shown = seq;
         s->set->counters[REPLAYS_LOCAL]++;
@@ -237,7 +251,7 @@ static void read_window_from(struct stream *s, uint64_t position, struct unwritt
 
 void resume_fall_behind(struct stream *s, uint64_t position)
 {
-    MUST(s->state == STREAM_LIVE && !s->pending && !s->last_id);
+    MUST(s->state == STREAM_LIVE && !s->pending && !stream_last_id(s));
     MUST(position >= s->cursor);
 
     s->set->counters[STREAMS_BEHIND]++;
@@ -319,11 +333,13 @@ static bool looks_far(const struct stream *s)
 
 static void look_on(struct stream *s)
 {
-    if (s->looks_on)
+    struct stream_hub *h = s->of_hub;
+    MUST(h);
+    if (h->looks_on)
         return;
 
-    s->looks_on = true;
-    TAILQ_INSERT_TAIL(&s->set->looking, s, looking);
+    h->looks_on = true;
+    TAILQ_INSERT_TAIL(&s->set->looking, h, looking);
     loop_timer_set(s->set->loop, &s->set->look_timer, loop_now(s->set->loop));
 }
 
@@ -350,14 +366,21 @@ void resume_continue(struct stream *s)
 
 #define LOOKS_A_TURN 4u /* streams */
 
+static void stop_looking(struct stream_hub *h)
+{
+    if (h->looks_on)
+        TAILQ_REMOVE(&h->stream->set->looking, h, looking);
+    h->looks_on = false;
+}
+
 static void look(void *context, int64_t now_ms)
 {
     struct streams *set = context;
-    struct stream *s;
+    struct stream_hub *h;
 
-    for (unsigned i = 0; i < LOOKS_A_TURN && (s = TAILQ_FIRST(&set->looking)); i++) {
-        resume_forget(s);
-        resume_continue(s);
+    for (unsigned i = 0; i < LOOKS_A_TURN && (h = TAILQ_FIRST(&set->looking)); i++) {
+        stop_looking(h);
+        resume_continue(h->stream);
     }
     if (!TAILQ_EMPTY(&set->looking))
         loop_timer_set(set->loop, &set->look_timer, now_ms);
@@ -371,9 +394,9 @@ void resume_init(struct streams *set)
 
 void resume_forget(struct stream *s)
 {
-    if (s->looks_on)
-        TAILQ_REMOVE(&s->set->looking, s, looking);
-    s->looks_on = false;
+    if (s->of_hub)
+        stop_looking(s->of_hub);
+    forget_last_id(s);
 }
 
 /* After a gap the client is sent the current state again: it may have missed events with keys. Then
@@ -422,18 +445,19 @@ void resume_page(struct stream *s, const struct wire_page *page)
     char digits[DIGITS_MAX];
     s->pending = NULL;
     s->set->counters[REPLAYS_BROKER]++;
-    bool started = s->start.kind != START_AFTER;
-    s->start = (struct start){0};
+    bool started = s->start != START_AFTER;
+    forget_start(s);
     if (started)
         s->cursor = s->shown; /* where it was opened: a gap is after that */
     s->cursor = page->gap ? s->cursor : page->from;
+    const char *last_id = stream_last_id(s);
     if (page->gap)
-        tell_gap(s, s->last_id ? slice_of(s->last_id) : digits_plain(s->cursor, digits), page->from, page->oldest);
+        tell_gap(s, last_id ? slice_of(last_id) : digits_plain(s->cursor, digits), page->from, page->oldest);
     else if (started && current_concerns(s, s->cursor))
         current_begin(s);
     else if (started)
         stream_send_checkpoint(s, s->cursor);
-    else if (s->last_id)
+    else if (last_id)
         s->shown = s->cursor;
     forget_last_id(s);
     if (s->state != STREAM_CURRENT) { /* else the page is asked for again, behind the state */
@@ -449,7 +473,7 @@ void resume_page(struct stream *s, const struct wire_page *page)
 static void ask_anew(struct stream *s)
 {
     struct slice id;
-    uint64_t seq = read_cursor(s->set->window, s->last_id, &id);
+    uint64_t seq = read_cursor(s->set->window, stream_last_id(s), &id);
 
     upstream_forget(&s->pending);
     ask_broker(s, seq, (struct slice){0});
@@ -463,11 +487,12 @@ void resume_broken(struct stream *s, uint64_t position, uint64_t oldest)
         conn_end(&s->exchange.conn, END_DRAIN);
         return;
     }
-    if (s->pending && s->last_id && !parse_seq(s->last_id)) {
+    const char *last_id = stream_last_id(s);
+    if (s->pending && last_id && !parse_seq(last_id)) {
         ask_anew(s);
         return;
     }
-    if (s->last_id || (s->state == STREAM_RESUMING && s->cursor < position)) {
+    if (last_id || (s->state == STREAM_RESUMING && s->cursor < position)) {
         if (s->exchange.conn.behind)
             conn_catch_up(&s->exchange.conn); /* the window does not know its place, which is no fault of its reader */
         return;                               /* the broker has been asked, or will be, and tells */

@@ -161,7 +161,7 @@ static bool is_granted(const struct stream *s, const struct event *e)
     struct slice channels[REQUEST_CHANNELS_MAX];
     char connection[REGISTRY_ID_MAX];
     MUST(e->is_private && e->has_to);
-    if (s->grants && selectors_match_event(s->grants, e))
+    if (s->of_hub && s->of_hub->grants && selectors_match_event(s->of_hub->grants, e))
         return true;
     if (s->hub)
         return false;
@@ -373,6 +373,18 @@ static void count_end(uint64_t *counters, enum end_cause cause)
     }
 }
 
+static void free_of_hub(struct stream *s)
+{
+    if (!s->of_hub)
+        return;
+
+    MUST(!s->of_hub->looks_on);
+    selectors_free(&s->of_hub->grants);
+    free((char *)s->of_hub->subscriptions.data);
+    free(s->of_hub);
+    s->of_hub = NULL;
+}
+
 /* s becomes a short answer: the queued bytes are still written. */
 static void stream_closed(struct conn *c)
 {
@@ -390,10 +402,7 @@ static void stream_closed(struct conn *c)
         TAILQ_REMOVE(&s->set->unconfirmed, s, unconfirmed);
     registry_remove(s->set->registry, &s->entry);
     limits_free(&s->own_limits);
-    free(s->last_id);
-    s->last_id = NULL;
-    selectors_free(&s->grants);
-    free((char *)s->subscriptions.data);
+    free_of_hub(s);
     exchange_leave(&s->exchange);
 }
 

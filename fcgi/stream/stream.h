@@ -35,36 +35,46 @@ _Static_assert(REQUEST_CHANNELS_MAX == HISTORY_CHANNELS_MAX, "channels of a stre
 
 enum stream_state { STREAM_WAITING, STREAM_CURRENT, STREAM_RESUMING, STREAM_LIVE };
 
+/* What the streams of the hub have, and no others. */
+struct stream_hub {
+    struct stream *stream;
+    struct selectors *grants;        /* private events that it may be sent; NULL: none */
+    struct slice subscriptions;      /* own memory: what the broker is reported of them, packed */
+    TAILQ_ENTRY(stream_hub) looking; /* while looks_on */
+    bool looks_on;                   /* RESUMING: it goes on in the next turn (resume.c) */
+};
+
+/* There is one for each reader, so its size counts: docs/performance.md. */
 struct stream {
     struct exchange exchange; /* first: the exchange that it is while its role is EXCHANGE_STREAM */
     struct streams *set;
-    enum stream_state state : 8;
-    enum hub_dialect hub : 8;   /* it is one of the hub's: events reach it by their topics only */
+    enum stream_state state : 4;
+    enum hub_dialect hub : 4;   /* it is one of the hub's: events reach it by their topics only */
+    enum start_kind start : 2;  /* where it begins until that was found, see `from` */
     bool placed : 1;            /* an id: line with its first position was sent */
     bool shows_checkpoints : 1; /* checkpoints are events */
     bool shows_beats : 1;       /* a checkpoint is sent at least once per heartbeat */
     bool confirmed : 1;         /* the broker has acknowledged its report, at opened_by */
     bool waited : 1;            /* it was opened before the sequence was known */
     bool chose_start : 1;       /* it began elsewhere than its client's cursor or the head */
-    bool looks_on : 1;          /* RESUMING: it goes on in the next turn (resume.c) */
     uint16_t state_parts;       /* CURRENT: how many parts of the state were sent (joined.h) */
+    uint32_t beaten_at;         /* the loop's time (its low bits) of the last checkpoint, where shows_beats */
     uint64_t opened_by;         /* position of the acknowledgement: a shutdown after it ends the stream */
     uint64_t opened_at; /* position when it was opened, 0 without one: a shutdown up to it does not end the stream */
     int64_t opened_us;  /* clock_us() then */
     TAILQ_ENTRY(stream) unconfirmed; /* until it is confirmed */
-    TAILQ_ENTRY(stream) looking;     /* while looks_on */
     uint64_t cursor;     /* position up to which all events were sent; when live, later ones are sent as they arrive */
     uint64_t shown;      /* position in the last id: line sent */
     uint64_t state_sent; /* CURRENT: seq of the last event of the state that was sent; 0: none */
-    char *last_id;       /* the client's cursor as text, until it was found; NULL: none */
-    struct start start;  /* where it begins instead, until that was found; START_AFTER: here and now */
+    union {
+        char *last_id;  /* START_AFTER: the client's cursor as text, until it was found; NULL: here and now */
+        uint64_t value; /* else: of struct start */
+    } from;             /* read it with stream_last_id() and stream_start() */
     struct upstream_request *pending; /* to the broker, under way */
     struct registry_entry *entry;     /* while it is open; read it with stream_entry() */
-    struct selectors *grants;         /* private events that it may be sent; NULL: none */
-    struct slice subscriptions;       /* own memory: what the broker is reported of them, packed */
+    struct stream_hub *of_hub;        /* NULL: it is none of the hub's */
     struct limits *own_limits;        /* its end time and its address (limits.c); NULL: neither. stream_own_limits() */
     int64_t since_ms;                 /* unix time */
-    int64_t beaten_at;                /* the loop's time of the last checkpoint, where shows_beats */
 };
 
 /* The stream that c is; NULL when it is no stream, or has ended. */
@@ -90,6 +100,18 @@ static inline struct limits *stream_own_limits(const struct stream *s)
 {
     MUST(stream_is_open(s));
     return s->own_limits;
+}
+
+/* The client's cursor, until it was found; NULL: there is none. */
+static inline const char *stream_last_id(const struct stream *s)
+{
+    return s->start == START_AFTER ? s->from.last_id : NULL;
+}
+
+/* Where s begins, until that was found. */
+static inline struct start stream_start(const struct stream *s)
+{
+    return (struct start){s->start, s->start == START_AFTER ? 0 : s->from.value};
 }
 
 struct stream_limits {
@@ -144,7 +166,7 @@ struct streams {
     struct event *hub_text; /* of the last event whose id: line is another one for the hub's streams */
     struct event *plain_beat, *visible_beat;
     struct loop_timer look_timer;                     /* of those that look on */
-    TAILQ_HEAD(looking_list, stream) looking;         /* the longest first */
+    TAILQ_HEAD(looking_list, stream_hub) looking;     /* the longest first */
     bool draining;                                    /* new streams are refused with a retry */
     struct ordering ordering;                         /* whether a shutdown came before a stream */
     TAILQ_HEAD(unconfirmed_list, stream) unconfirmed; /* in the order of their generations */
@@ -283,7 +305,7 @@ bool resume_overflows(const struct stream *s);
 /* Go on with the state and with catching up, as far as there is room in the queue. */
 void resume_continue(struct stream *s);
 
-/* s has ended, and does not look on. */
+/* s has ended: it does not look on, and has no cursor to find. */
 void resume_forget(struct stream *s);
 
 /* Those that look on are continued by a timer. */

@@ -464,7 +464,7 @@ START_TEST(one_that_took_nothing_for_long_cannot_fall_behind)
         turn();
     }
     event_unref(&e);
-    p->conn.progressed -= CONN_BEHIND_MS;
+    p->conn.stalled_ms += CONN_BEHIND_MS;
     fall_behind(p);
     ck_assert_int_eq(p->closed, 1);
     ck_assert_int_eq(p->conn.cause, END_SLOW);

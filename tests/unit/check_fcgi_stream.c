@@ -2146,13 +2146,13 @@ START_TEST(a_window_is_looked_at_in_pieces)
     update(LAST, "/a/end");
     struct client *c = open_hub(0, "topic=/a/%7Bid%7D", "100");
     struct stream *s = last_stream();
-    ck_assert(s->looks_on && s->state == STREAM_RESUMING && s->cursor < LAST);
+    ck_assert(s->of_hub->looks_on && s->state == STREAM_RESUMING && s->cursor < LAST);
     struct client *gone = open_hub(1, "topic=/a/%7Bid%7D", "100");
     leave(gone); /* while it looks on */
 
     for (int i = 0; i < 20; i++)
         turn();
-    ck_assert(!s->looks_on && s->state == STREAM_LIVE);
+    ck_assert(!s->of_hub->looks_on && s->state == STREAM_LIVE);
     ck_assert_uint_eq(set.counters[DELIVERIES] >= 5, 1);
     const char *text = body(c);
     for (int i = 1; i <= 4; i++) {
