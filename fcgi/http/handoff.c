@@ -3,7 +3,7 @@
  * and the peer's connection has until the offer's deadline.
  *
  * To make a socket file, and to remove one, is what costs most of a hand-off. So a door through
- * which a browser's socket has come is used again: nobody will ask for its former names. One whose
+ * which a browser's socket has come is used again: no peer asks for its former names again. One whose
  * offer has expired is not: Apache may be about to connect to it still. */
 #include "http/handoff.h"
 
@@ -279,7 +279,7 @@ static void close_spares(struct handoffs *set)
         close_door(d);
 }
 
-/* The name of d works no more; the next one is not known to anybody. */
+/* The name of d works no more; the next one is not known to any peer. */
 static bool rename_door(struct door *d)
 {
     struct handoffs *set = d->set;
@@ -320,7 +320,7 @@ static void refuse_peers(struct door *d)
     }
 }
 
-/* A door that nobody knows yet; NULL on failure. */
+/* A door that no peer knows yet; NULL on failure. */
 static struct door *find_door(struct handoffs *set)
 {
     struct door *d = take_spare(set);
@@ -377,7 +377,7 @@ static void expire_due(void *context, int64_t now)
     while ((first = TAILQ_FIRST(&set->offers)) && first->deadline <= now) {
         set->counters[HANDOFFS_EXPIRED]++;
         if (!first->has_peer)
-            close_spares(set); /* somebody may have removed their files */
+            close_spares(set); /* their files may be gone */
         settle(first, -1);
     }
     free_closed(set);
@@ -391,7 +391,7 @@ static bool is_tcp_connection(int fd)
 {
     int protocol = 0;
     socklen_t len = sizeof protocol;
-    struct sockaddr_storage peer;
+    struct sockaddr_storage peer = {0};
     socklen_t peer_len = sizeof peer;
 
     if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) != 0 || protocol != IPPROTO_TCP)

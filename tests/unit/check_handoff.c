@@ -477,7 +477,7 @@ START_TEST(the_socket_of_an_offer_that_failed_is_not_used_again)
 }
 END_TEST
 
-/* Somebody cleans the directory. */
+/* The directory is cleaned meanwhile. */
 START_TEST(kept_sockets_without_files_are_given_up)
 {
     char token[HANDOFF_TOKEN_LEN + 1];
