@@ -1,7 +1,10 @@
 #include "base/name.h"
 
 #include <ctype.h>
+#include <stdint.h>
 #include <string.h>
+
+#include "base/must.h"
 
 static bool in(unsigned char byte, unsigned low, unsigned high)
 {
@@ -143,4 +146,46 @@ bool utf8_harmless(const char *sequence, size_t len)
     if (len == 3 && u[0] == 0xe2 && u[1] == 0x80)
         return u[2] < 0x8e || (u[2] > 0x8f && (u[2] < 0xa8 || u[2] > 0xae));
     return len != 3 || u[0] != 0xe2 || u[1] != 0x81 || u[2] < 0xa6 || u[2] > 0xa9;
+}
+
+/* --- characters without a shape of their own --- */
+
+/* C1, and the category Cf of Unicode, in their order. */
+static const struct {
+    uint32_t first, last;
+} invisible[] = {
+    {0x80, 0x9f},       {0xad, 0xad},       {0x600, 0x605},     {0x61c, 0x61c},     {0x6dd, 0x6dd},
+    {0x70f, 0x70f},     {0x890, 0x891},     {0x8e2, 0x8e2},     {0x180e, 0x180e},   {0x200b, 0x200f},
+    {0x202a, 0x202e},   {0x2060, 0x2064},   {0x2066, 0x206f},   {0xfeff, 0xfeff},   {0xfff9, 0xfffb},
+    {0x110bd, 0x110bd}, {0x110cd, 0x110cd}, {0x13430, 0x1343f}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a},
+    {0xe0001, 0xe0001}, {0xe0020, 0xe007f},
+};
+
+static uint32_t code_point(const char *sequence, size_t len)
+{
+    static const unsigned char marks[] = {0, 0, 0xc0, 0xe0, 0xf0};
+    MUST(len > 0 && len < sizeof marks);
+    uint32_t point = (unsigned char)sequence[0] ^ marks[len];
+    for (size_t i = 1; i < len; i++)
+        point = point << 6 | ((unsigned char)sequence[i] & 0x3f);
+    return point;
+}
+
+static bool is_visible(uint32_t point)
+{
+    size_t i = 0;
+    while (i < sizeof invisible / sizeof invisible[0] && invisible[i].last < point)
+        i++;
+    return i == sizeof invisible / sizeof invisible[0] || point < invisible[i].first;
+}
+
+bool utf8_visible(struct slice text)
+{
+    while (text.len) {
+        size_t len = utf8_sequence(text);
+        if (!len || !is_visible(code_point(text.data, len)))
+            return false;
+        text = (struct slice){text.data + len, text.len - len};
+    }
+    return true;
 }

@@ -53,4 +53,8 @@ bool utf8_valid(struct slice text);
  * disguise it. */
 bool utf8_harmless(const char *sequence, size_t len);
 
+/* True for UTF-8 that has neither control characters beyond ASCII (C1) nor format characters (the
+ * category Cf). Those cannot be seen, so two texts that look alike could differ. */
+bool utf8_visible(struct slice text);
+
 #endif

@@ -140,7 +140,7 @@ static bool read_details(struct rights_reader *r, const struct json_in *details,
             return false;
         if (!is_ours(detail))
             continue;
-        if (!actions_valid(actions) || !json_in_is_list(topics) ||
+        if (!actions_valid(actions) || !json_in_is_list(topics) || !json_in_count(topics) ||
             !read_detail_topics(r, topics, lists_action(actions, action), &out->count))
             return false;
     }

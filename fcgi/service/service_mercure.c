@@ -53,6 +53,7 @@ struct update {
     struct slice topics[TOPICS_MAX];
     size_t topic_count;
     struct slice data, id, type, publisher;
+    enum hub_dialect dialect; /* of the token */
     uint64_t retry;
     bool has_retry, is_private;
     char text[]; /* the form, then the publisher */
@@ -66,23 +67,12 @@ static bool has_topic(const struct update *u, struct slice topic)
     return false;
 }
 
-static bool is_utf8(struct slice text)
-{
-    while (text.len) {
-        size_t len = utf8_sequence(text);
-        if (!len)
-            return false;
-        text = (struct slice){text.data + len, text.len - len};
-    }
-    return true;
-}
-
 /* Each returns NULL, or what is wrong with the value. */
 
 static const char *set_topic(struct update *u, const struct mercure_rules *rules, struct slice value)
 {
     static char why[256];
-    const char *fault = mercure_check_topic(rules, value);
+    const char *fault = mercure_check_topic(rules, u->dialect, value);
     if (fault) {
         snprintf(why, sizeof why, "topic %zu is not valid; %s", u->topic_count + 1, fault);
         return why;
@@ -104,6 +94,8 @@ static const char *set_id(struct update *u, struct slice value)
 {
     if ((value.len && value.data[0] == '#') || slice_equal(value, slice_of("earliest")))
         return "id is reserved; accepted: neither earliest nor a # at the beginning";
+    if (memchr(value.data, '\r', value.len) || memchr(value.data, '\n', value.len) || memchr(value.data, 0, value.len))
+        return "id is not valid; accepted: one line without zero bytes";
     if (value.len && own_id_valid(value))
         u->id = value;
     return NULL;
@@ -112,7 +104,7 @@ static const char *set_id(struct update *u, struct slice value)
 static const char *set_type(struct update *u, struct slice value)
 {
     bool broken = memchr(value.data, '\r', value.len) || memchr(value.data, '\n', value.len);
-    if (broken || !is_utf8(value) || slice_equal(value, slice_of("mercure")))
+    if (broken || !utf8_valid(value) || slice_equal(value, slice_of("mercure")))
         return "type is not valid; accepted: one line of UTF-8, and not mercure";
     u->type = value;
     return NULL;
@@ -135,7 +127,7 @@ static const char *set_retry(struct update *u, struct slice value)
 
 static const char *set_data(struct update *u, struct slice value)
 {
-    if (!is_utf8(value))
+    if (!utf8_valid(value))
         return "data is not UTF-8";
     u->data = value;
     return NULL;
@@ -173,6 +165,7 @@ static struct update *read_update(const struct mercure_rules *rules, const struc
         memcpy(u->text, params->body, params->body_len);
     if (publisher.len)
         memcpy(u->text + params->body_len, publisher.data, publisher.len);
+    u->dialect = token->access ? HUB_1_0 : HUB_0_X;
     u->publisher = (struct slice){u->text + params->body_len, publisher.len};
 
     struct form form = form_open(u->text, params->body_len);

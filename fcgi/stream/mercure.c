@@ -54,10 +54,15 @@ bool mercure_trusts_origin(const struct params *params, const struct option_list
 
 /* --- topics --- */
 
-const char *mercure_check_topic(const struct mercure_rules *rules, struct slice topic)
+#define INVISIBLE "accepted: text without control or format characters"
+
+const char *mercure_check_topic(const struct mercure_rules *rules, enum hub_dialect dialect, struct slice topic)
 {
     static char why[160];
-    if (name_valid(topic) && topic.len <= rules->max_topic_bytes)
+    bool valid = name_valid(topic) && topic.len <= rules->max_topic_bytes;
+    if (valid && dialect == HUB_1_0 && !utf8_visible(topic))
+        return INVISIBLE;
+    if (valid)
         return NULL;
 
     snprintf(why, sizeof why, "accepted: 1 to %zu bytes of UTF-8 without control characters (max-name-bytes)",
@@ -107,10 +112,10 @@ static bool has_room(const struct selection *s)
     return false;
 }
 
-static void add_topic(struct selection *s, struct slice topic)
+static void add_topic(struct selection *s, enum hub_dialect dialect, struct slice topic)
 {
     struct request *r = s->request;
-    const char *why = mercure_check_topic(s->rules, topic);
+    const char *why = mercure_check_topic(s->rules, dialect, topic);
     if (has_channel(r, topic))
         return;
     if (why)
@@ -120,10 +125,12 @@ static void add_topic(struct selection *s, struct slice topic)
 }
 
 /* The reference of selector goes over. */
-static void add_pattern(struct selection *s, struct selector *selector)
+static void add_pattern(struct selection *s, enum hub_dialect dialect, struct selector *selector)
 {
     bool known = has_pattern(s, selector->pattern);
-    if (!known && has_room(s)) {
+    if (dialect == HUB_1_0 && !utf8_visible(selector->text)) {
+        request_refuse(s->request, 400, "bad_topic", "topic %zu is not valid; " INVISIBLE, selector_count(s) + 1);
+    } else if (!known && has_room(s)) {
         s->patterns[s->pattern_count++] = *selector;
         return;
     }
@@ -131,7 +138,7 @@ static void add_pattern(struct selection *s, struct selector *selector)
 }
 
 /* One selector of the query. 0 or -ENOMEM. */
-static int add_selector(struct selection *s, struct selector *selector, const char *why)
+static int add_selector(struct selection *s, enum hub_dialect dialect, struct selector *selector, const char *why)
 {
     switch (selector->kind) {
     case SELECTOR_ALL:
@@ -143,11 +150,11 @@ static int add_selector(struct selection *s, struct selector *selector, const ch
         request_refuse(s->request, 400, "bad_pattern", "topic %zu: %s", selector_count(s) + 1, why);
         break;
     case SELECTOR_PATTERN:
-        add_pattern(s, selector);
+        add_pattern(s, dialect, selector);
         break;
     case SELECTOR_EXACT:
     case SELECTOR_PREFIX:
-        add_topic(s, selector->text);
+        add_topic(s, dialect, selector->text);
         break;
     }
     return 0;
@@ -193,7 +200,7 @@ static int add_selectors(struct selection *s, const struct selector_parameter *p
             read_selector(s, parameter->syntax, (struct slice){memcpy(s->at, text, len + 1), len}, why);
         s->at += len + 1;
         free(text);
-        err = add_selector(s, &selector, why);
+        err = add_selector(s, parameter->dialect, &selector, why);
         ++*count;
     }
     return err;
@@ -267,16 +274,15 @@ static int read_selectors(struct request *r, const struct params *params, const 
 
 /* --- cursors --- */
 
-/* The parameters that carry a cursor, the first that there is. */
+/* The parameters that carry a cursor, the first that there is. Drafts of 1.0 spell it in two ways. */
 static char *query_cursor(const struct params *params, enum hub_dialect dialect)
 {
-    static const char *const old_names[] = {"lastEventID", "Last-Event-ID", "last-event-id"};
-    if (dialect == HUB_1_0)
-        return params_query(params, "last_event_id");
-
+    static const char *const names[][3] = {
+        [HUB_0_X] = {"lastEventID", "Last-Event-ID", "last-event-id"}, [HUB_1_0] = {"last_event_id", "lastEventID"}};
     char *found = NULL;
-    for (size_t i = 0; !found && i < sizeof old_names / sizeof old_names[0]; i++)
-        found = params_query(params, old_names[i]);
+    MUST(dialect == HUB_0_X || dialect == HUB_1_0);
+    for (size_t i = 0; !found && i < 3 && names[dialect][i]; i++)
+        found = params_query(params, names[dialect][i]);
     return found;
 }
 

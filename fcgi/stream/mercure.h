@@ -33,7 +33,7 @@ int mercure_read(const struct params *params, const struct mercure_rules *rules,
  * origin that is named (`*` is none), or from one of the host's own. */
 bool mercure_trusts_origin(const struct params *params, const struct option_list *origins);
 
-/* NULL when topic is one; else what is accepted. */
-const char *mercure_check_topic(const struct mercure_rules *rules, struct slice topic);
+/* NULL when topic is one in this dialect; else what is accepted. */
+const char *mercure_check_topic(const struct mercure_rules *rules, enum hub_dialect dialect, struct slice topic);
 
 #endif

@@ -61,11 +61,12 @@ static void put_common(FILE *out, const struct reply_rules *rules, const char *o
 
 static void put_stream_head(FILE *out, const struct reply_rules *rules, const struct request *r, const char *connection)
 {
-    fputs("Status: 200 OK\r\n"
-          "Content-Type: text/event-stream\r\n"
-          "Cache-Control: no-cache, no-transform\r\n"
-          "X-Accel-Buffering: no\r\n",
-          out);
+    fprintf(out,
+            "Status: 200 OK\r\n"
+            "Content-Type: text/event-stream\r\n"
+            "Cache-Control: %sno-cache, no-transform\r\n"
+            "X-Accel-Buffering: no\r\n",
+            r->hub == HUB_NONE ? "" : "private, ");
     if (connection)
         fprintf(out, "Ssecast-Connection: %s\r\n", connection);
     const char *cursor = r->hub == HUB_1_0 ? "Mercure-Last-Event-ID" : "Last-Event-ID";

@@ -212,6 +212,16 @@ def test_a_cursor_of_the_second_dialect(hub, topic):
     assert empty.headers["mercure-last-event-id"].startswith("#")
 
 
+def test_a_cursor_as_another_draft_of_the_second_dialect_spells_it(hub, topic):
+    first, second = [hub.update(topic, data=str(n)) for n in (1, 2)]
+    reader = hub.subscribe(topic, name="matchExact", lastEventID=first)
+    assert reader.wait_for(1)[0].id == second and reader.headers["mercure-last-event-id"] == first
+
+
+def test_what_a_stream_has_is_for_no_shared_cache(hub, topic):
+    assert hub.subscribe(topic).headers["cache-control"] == "private, no-cache, no-transform"
+
+
 def test_earliest_is_the_whole_history(hub, topic):
     for n in range(3):
         hub.update(topic, data=str(n))
@@ -269,12 +279,21 @@ def test_subscriptions_that_are_refused(hub, query):
     [("topic", "a"), ("id", "earliest")], [("topic", "a"), ("retry", "soon")], [("topic", "a"), ("retry", "")],
     [("topic", "a"), ("type", "mercure")], [("topic", "a"), ("type", "a\nb")], [("topic", "a"), ("type", "ssecast.gap")],
     [("topic", "/.well-known/mercure/subscriptions/a/b")], [("topic", "a"), ("data", b"\xff")],
-    [("topic", f"t{n}") for n in range(65)],
+    [("topic", f"t{n}") for n in range(65)], [("topic", "a"), ("id", "1\n2")], [("topic", "a"), ("id", "1\r")],
+    [("topic", "a"), ("id", "1\0")],
 ], ids=["no topic", "empty", "long", "star", "own id", "earliest", "retry", "no retry", "mercure", "two lines", "reserved type",
-        "reserved", "not UTF-8", "many"])
+        "reserved", "not UTF-8", "many", "id of two lines", "id with a return", "id with a zero"])
 def test_updates_that_are_refused(hub, fields):
     status, _, body = hub.ask("POST", body=fields, token=hub.old_token(publish=["*"]))
     assert status == 400 and json.loads(body)["message"]
+
+
+@pytest.mark.parametrize("topic", ["a\u0085b", "a\u200eb"], ids=["control", "format"])
+def test_topics_of_the_second_dialect_have_no_invisible_characters(hub, topic):
+    token = hub.new_token(publish=["*"])
+    status, _, body = hub.post(topic, token=token)
+    assert status == 400 and "control or format characters" in json.loads(body)["message"]
+    assert hub.ask("GET", [("match", topic)], token=token)[0] == 400
 
 
 def test_other_methods_types_and_sizes_are_refused(hub):

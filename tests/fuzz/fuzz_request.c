@@ -131,8 +131,9 @@ static void is_read_by_the_hub(const struct params *params, const struct request
     must(!r.session && !r.grants && !r.expires_ms && r.channel_count + patterns <= rules.max_topics);
     must(r.kind == REQUEST_REFUSED ? r.status && *r.message
                                    : anonymous && (r.every_channel || r.channel_count || patterns));
+    enum hub_dialect dialect = r.kind == REQUEST_REFUSED ? HUB_0_X : r.hub; /* maybe both were mixed */
     for (size_t i = 0; i < r.channel_count; i++)
-        must(!mercure_check_topic(&rules, r.channels[i]));
+        must(!mercure_check_topic(&rules, dialect, r.channels[i]));
     mercure_trusts_origin(params, rules.cors_origins);
     request_release(&r);
 }

@@ -116,6 +116,24 @@ START_TEST(patterns_are_selectors_of_both_dialects)
 }
 END_TEST
 
+START_TEST(topics_of_the_second_dialect_are_visible)
+{
+    static const char *const hidden[] = {"match=a%C2%85b", "match_exact=%E2%80%8E", "match_urlpattern=/%C2%9F/:a",
+                                         "match=good&match=%F0%93%90%B0"};
+    char query[64];
+    for (size_t i = 0; i < sizeof hidden / sizeof hidden[0]; i++) {
+        snprintf(query, sizeof query, "QUERY_STRING=%s", hidden[i]);
+        get(query);
+        assert_refused(400, "bad_topic");
+    }
+
+    get("QUERY_STRING=topic=a%E2%80%8Db"); /* 0.x has no such rule */
+    ck_assert_int_eq(request.kind, REQUEST_STREAM);
+    get("QUERY_STRING=match=a%C2%A0b");
+    ck_assert_int_eq(request.kind, REQUEST_STREAM);
+}
+END_TEST
+
 START_TEST(cursors_of_the_dialects)
 {
     get("QUERY_STRING=topic=a&lastEventID=x");
@@ -125,7 +143,11 @@ START_TEST(cursors_of_the_dialects)
     ck_assert_str_eq(request.last_id, "y");
     get("QUERY_STRING=match=a&last_event_id=z");
     ck_assert_str_eq(request.last_id, "z");
-    get("QUERY_STRING=match=a&lastEventID=z");
+    get("QUERY_STRING=match=a&last_event_id=z&lastEventID=y");
+    ck_assert_str_eq(request.last_id, "z");
+    get("QUERY_STRING=matchExact=a&lastEventID=z"); /* the spelling of another draft of the protocol */
+    ck_assert_str_eq(request.last_id, "z");
+    get("QUERY_STRING=match=a&Last-Event-ID=z");
     ck_assert(!request.last_id && !request.asks_cursor);
     get("QUERY_STRING=topic=a&lastEventID=x", "HTTP_LAST_EVENT_ID=header");
     ck_assert_str_eq(request.last_id, "header");
@@ -236,6 +258,7 @@ int main(void)
     tcase_add_test(tests, the_star_is_every_topic);
     tcase_add_test(tests, selectors_that_are_refused);
     tcase_add_test(tests, patterns_are_selectors_of_both_dialects);
+    tcase_add_test(tests, topics_of_the_second_dialect_are_visible);
     tcase_add_test(tests, cursors_of_the_dialects);
     tcase_add_test(tests, the_hub_s_own_ids_are_seqs);
     tcase_add_test(tests, earliest_and_empty_cursors);

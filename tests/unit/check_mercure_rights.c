@@ -109,6 +109,7 @@ START_TEST(an_access_token_that_is_not_whole)
         ACCESS(DETAIL("", "{\"match\":\"a\"}")),
         ACCESS(DETAIL("\"read\"", "{\"match\":\"a\"}")),
         ACCESS(DETAIL("\"publish\"", "{}")),
+        ACCESS(DETAIL("\"publish\"", "{\"match\":\"a\"}") "," DETAIL("\"publish\"", "")),
         ACCESS(DETAIL("\"publish\"", "{\"match\":\"a\",\"match_type\":\"regexp\"}")),
         ACCESS(DETAIL("\"publish\"", "{\"match\":\"/(x)\",\"match_type\":\"urlpattern\"}")),
         ACCESS(DETAIL("\"publish\"", "{\"match\":\"a\"}") "," DETAIL("\"publish\"", "1"))};

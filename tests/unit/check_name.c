@@ -129,6 +129,27 @@ START_TEST(a_sequence_is_not_read_past_its_end)
 }
 END_TEST
 
+START_TEST(what_cannot_be_seen_is_found)
+{
+    static const struct slice seen[] = {S_INIT(""),
+                                        S_INIT("a\x7f"),
+                                        S_INIT("\xc2\xa0"),
+                                        S_INIT("\xc3\xa9\xe2\x82\xac"),
+                                        S_INIT("\xe2\x80\xa8"),     /* U+2028 */
+                                        S_INIT("\xf0\x9f\x98\x80"), /* U+1F600 */
+                                        S_INIT("\xf3\xa0\x82\x80"), /* U+E0080 */
+                                        S_INIT("\xf4\x8f\xbf\xbf")};
+    static const struct slice unseen[] = {
+        S_INIT("a\xc2\x80"),        S_INIT("\xc2\x9f"),       S_INIT("\xc2\xad"),     S_INIT("\xd8\x80"),
+        S_INIT("\xe2\x80\x8d"),     S_INIT("x\xe2\x80\xaex"), S_INIT("\xef\xbb\xbf"), S_INIT("\xf3\xa0\x80\xa0"),
+        S_INIT("\xf3\xa0\x81\xbf"), S_INIT("a\xff"),          S_INIT("\xc3")};
+    for (int i = 0; i < COUNT(seen); i++)
+        ck_assert_msg(utf8_visible(seen[i]), "number %d", i);
+    for (int i = 0; i < COUNT(unseen); i++)
+        ck_assert_msg(!utf8_visible(unseen[i]), "number %d", i);
+}
+END_TEST
+
 START_TEST(utf8_is_told)
 {
     ck_assert(utf8_valid(S("")));
@@ -149,6 +170,7 @@ int main(void)
     tcase_add_loop_test(tests, a_cursor_comes_back_from_a_header_as_it_was, 0, COUNT(cursors));
     tcase_add_test(tests, an_own_id_has_255_bytes_at_most);
     tcase_add_test(tests, a_sequence_is_not_read_past_its_end);
+    tcase_add_test(tests, what_cannot_be_seen_is_found);
     tcase_add_test(tests, utf8_is_told);
     return run_suite(suite);
 }
