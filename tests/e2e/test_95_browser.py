@@ -1,11 +1,16 @@
 """EventSource in browsers: they read streams, reconnect by themselves, and stop on request."""
 
 import contextlib
+import shutil
+import urllib.parse
 
 import pytest
+from support import node
 from support.apache import Apache, ApacheCgi, ApacheHandoff
+from support.bench import Bench
 from support.browser import CLOSED, OPEN, Browser
 from support.firefox import Firefox
+from support.hub import PATH, Hub
 from support.lighttpd import LighttpdCgi, LighttpdSpawning
 from support.network import Network
 from support.nginx import Nginx
@@ -392,3 +397,102 @@ def test_behind_each_web_server_a_browser_receives_resumes_and_is_sent_away(benc
         assert source.wait_for(3)[2]["data"] == '{"reason":"the end"}'
         assert source.wait_closed().opens() == 2
         chromium.goto("about:blank")
+
+
+# The Mercure protocol
+
+HUB = "/sse" + PATH
+
+
+@pytest.fixture(scope="module")
+def hub():
+    with Bench() as b:
+        yield Hub(b, workers=2, heartbeat="500ms")
+
+
+@pytest.fixture
+def hub_relay(hub):
+    with Relay(hub.web.port) as relay:
+        yield relay
+
+
+@pytest.fixture
+def topic(session):
+    return f"https://example.com/{session}"
+
+
+def quoted(text):
+    return urllib.parse.quote(text, safe="")
+
+
+def bring_cookie(browser, token):
+    browser.run("document.cookie = arguments[0]", f"mercureAuthorization={token}; path={HUB}; SameSite=Strict")
+
+
+def told(source, count):
+    return [(e["data"], e["id"]) for e in source.wait_for(count)]
+
+
+def cursors(relay):
+    return [r["last-event-id"] for r in relay.requests(HUB) if "last-event-id" in r]
+
+
+def test_each_browser_with_a_cookie_or_a_query_cursor_misses_nothing(hub, any_browser, hub_relay, topic):
+    """A public update and a private one; each worker goes away, and comes back; the query's cursor counts once."""
+    any_browser.goto(hub_relay.url)
+    bring_cookie(any_browser, hub.old_token(subscribe=[topic]))
+    wanted = [("before", hub.update(topic, data="before", id=f"urn:{topic}"))]
+    live = any_browser.listen(f"{HUB}?topic={quoted(topic)}").wait_open()
+    old = any_browser.listen(f"{HUB}?topic={quoted(topic)}&lastEventID={quoted(wanted[0][1])}").wait_open()
+    new = any_browser.listen(f"{HUB}?match={quoted(topic)}&last_event_id=earliest").wait_open()
+    ungranted = any_browser.listen(f"{HUB}?topic={quoted(topic)}-2&lastEventID=earliest").wait_open()
+
+    wanted += [(data, hub.update(topic, data=data, **fields)) for data, fields in (("public", {}), ("private", {"private": "on"}))]
+    hub.update(f"{topic}-2", data="private", private="on")
+    assert told(live, 2) == told(old, 2) == wanted[1:] and told(new, 3) == wanted
+
+    for worker, private in zip(hub.workers, (False, True)):
+        worker.stop()
+        seq = hub.publish(text="away", to={"channels": [topic]}, private=private)["seq"]
+        wanted.append(("away", f"#{seq}"))
+        worker.start()
+        wait_until(lambda worker=worker: is_served(hub, worker), what="lighttpd knows the worker again")
+    assert told(live, 4) == told(old, 4) == wanted[1:] and told(new, 5) == wanted
+    assert wanted[2][1] in cursors(hub_relay)
+
+    wanted.append(("after", hub.update(topic, data="after", private="on")))
+    hub.update(f"{topic}-2", data="after")
+    assert told(live, 5) == told(old, 5) == wanted[1:] and told(new, 6) == wanted
+    assert [data for data, _ in told(ungranted, 1)] == ["after"]
+
+
+TURBO = """<!doctype html><title>Turbo</title><link rel="icon" href="data:,"><script src="/turbo.js"></script>
+<p id="score">not yet begun</p><turbo-stream-source src="{source}"></turbo-stream-source>"""
+
+
+def stream(score):
+    return f'<turbo-stream action="update" target="score"><template>{score}</template></turbo-stream>'
+
+
+def test_turbo_shows_what_the_hub_sends(hub, chromium, hub_relay, topic):
+    """The element opens an EventSource without credentials: within one origin that is with the cookie."""
+    www = hub.web.place / "www"
+    shutil.copy(node.installed("examples/html") / "node_modules/@hotwired/turbo/dist/turbo.es2017-umd.js", www / "turbo.js")
+    (www / "turbo.html").write_text(TURBO.format(source=f"{HUB}?topic={quoted(topic)}"))
+    shows = lambda score: wait_until(lambda: chromium.run("return document.getElementById('score').innerText") == score, what=score)  # noqa: E731
+
+    chromium.goto(hub_relay.url)
+    bring_cookie(chromium, hub.old_token(subscribe=[topic]))
+    chromium.goto(f"{hub_relay.url}/turbo.html")
+    hub_relay.wait_for_requests(HUB, 1)
+    wait_until(lambda: chromium.run("return document.querySelector('turbo-stream-source').streamSource.readyState") == 1, what="its stream")
+
+    hub.update(topic, data=stream("1 : 0"))
+    shows("1 : 0")
+    last = hub.update(topic, data=stream("2 : 0"), private="on")
+    shows("2 : 0")
+    hub_relay.cut()
+    hub.update(topic, data=stream("3 : 0"), private="on")
+    shows("3 : 0")
+    assert last in cursors(hub_relay)
+    chromium.goto("about:blank")
