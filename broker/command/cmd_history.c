@@ -2,6 +2,7 @@
  * connection. */
 #include <errno.h>
 
+#include "codec/audience.h"
 #include "command/command.h"
 #include "command/event_json.h"
 #include "command/targets.h"

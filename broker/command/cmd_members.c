@@ -2,6 +2,8 @@
  * members when presence-channels has its name. */
 #include <errno.h>
 
+#include "codec/audience.h"
+#include "codec/event_key.h"
 #include "command/command.h"
 #include "command/targets.h"
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/name.h"
+#include "codec/event_key.h"
 #include "codec/sse.h"
 #include "codec/subscription.h"
 #include "command/command.h"

@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "codec/audience.h"
+#include "codec/event_key.h"
 #include "command/command.h"
 #include "command/event_json.h"
 #include "command/targets.h"

@@ -3,6 +3,7 @@
  * goes on from the list. */
 #include <errno.h>
 
+#include "codec/event_key.h"
 #include "codec/subscription.h"
 #include "command/command.h"
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "codec/event_record.h"
 #include "command/command.h"
 #include "command/targets.h"
 

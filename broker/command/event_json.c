@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "codec/event_key.h"
+#include "codec/event_record.h"
 #include "codec/sse.h"
 #include "command/targets.h"
 

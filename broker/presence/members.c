@@ -19,6 +19,7 @@
 #include "base/expiry.h"
 #include "base/must.h"
 #include "base/table.h"
+#include "codec/event_key.h"
 #include "codec/subscription.h"
 #include "ops/log.h"
 #include "presence/describe.h"

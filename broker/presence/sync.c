@@ -1,6 +1,7 @@
 #include "presence/sync.h"
 
 #include "base/must.h"
+#include "codec/audience.h"
 #include "ops/log.h"
 
 /* --- hello --- */

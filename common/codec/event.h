@@ -2,7 +2,8 @@
  *
  * The broker encodes an event once; it is immutable from then on. The feed, replays and stores
  * carry its entry (the bytes below). Streams are sent its text. An event does not know where it was
- * delivered.
+ * delivered. Whom it concerns is in audience.h, records are in event_record.h, targets of keys in
+ * event_key.h.
  *
  * Ownership: reference counted, for one thread. event_new(), event_parse() and event_text() return
  * one reference; event_ref() adds one, event_unref() drops one.
@@ -37,8 +38,8 @@ enum event_kind {
     EVENT_MESSAGE = 1,  /* a publisher's event */
     EVENT_SHUTDOWN = 2, /* ends the streams it concerns */
     EVENT_TEXT = 3,     /* text for one stream (a heartbeat, a response head); never travels */
-    EVENT_BANS = 4,     /* bans in place of text, see event_next_ban(); never delivered */
-    EVENT_STATE = 5,    /* entries of events with a key in place of text, see event_next_entry(); never delivered */
+    EVENT_BANS = 4,     /* bans in place of text, see event_record.h; never delivered */
+    EVENT_STATE = 5,    /* entries of events with a key in place of text, see event_record.h; never delivered */
 };
 
 enum event_list {
@@ -137,20 +138,6 @@ bool event_shows_id(const struct event *e);
 /* The unix time in ms from which the event is not sent; INT64_MAX: always. */
 int64_t event_expires_ms(const struct event *e);
 
-/* The target of an event with a key: everyone, or the session or channel called *name. */
-enum event_target { TARGET_EVERYONE, TARGET_SESSION, TARGET_CHANNEL };
-enum event_target event_key_target(const struct event *e, struct slice *name);
-
-/* True when an event with a key may have this target. */
-bool event_key_allows(bool has_to, const struct names lists[EVENT_LISTS]);
-
-/* Keys that no publisher can use: the one of a member, and, for an empty session, the one of the
- * number of members. Names have no control characters. out has room for EVENT_KEY_MAX. */
-struct slice event_member_key(struct slice session, char *out);
-
-/* True for the keys above. *session is empty for the number of members. */
-bool event_is_member_key(struct slice key, struct slice *session);
-
 /* The text of e without its id: line, as an EVENT_TEXT. NULL when out of memory. */
 struct event *event_without_id(const struct event *e);
 
@@ -159,49 +146,5 @@ struct event *event_with_id(const struct event *e, struct slice id);
 
 /* Walk the names of one list: set *cursor to 0, then call until false. */
 bool event_next_name(const struct event *e, enum event_list list, size_t *cursor, struct slice *name);
-
-/* One ban of an EVENT_BANS: session is refused until until_ms (unix time); 0 lifts its ban. The
- * encoded size in bytes, and encoding it to out. */
-size_t event_ban_size(struct slice session);
-void event_put_ban(char *out, struct slice session, int64_t until_ms);
-
-/* Walk the bans of an EVENT_BANS: set *cursor to 0, then call until false. Other events have
- * none. */
-bool event_next_ban(const struct event *e, size_t *cursor, struct slice *session, int64_t *until_ms);
-
-/* Walk the events of an EVENT_STATE: set *cursor to 0, then call until NULL. Each is a reference of
- * the caller. They have a key, are earlier than e and do not remove their key. NULL with *cursor
- * below the length of the text: out of memory. Other events have none. */
-struct event *event_next_entry(const struct event *e, size_t *cursor);
-
-/* A record in the log, which brokers and workers read and no stream is sent. */
-static inline bool event_is_record(const struct event *e)
-{
-    return e->kind == EVENT_BANS || e->kind == EVENT_STATE;
-}
-
-/* One connection, its session and its channels. */
-struct audience {
-    struct slice session; /* empty: it has none, and no list of sessions concerns it */
-    struct slice connection;
-    struct names channels;
-    bool every_channel; /* it is in all channels, beside those named */
-};
-
-/* True when the connection is in `to` (or there is no `to`) and in no `except`. */
-bool event_concerns(const struct event *e, const struct audience *who);
-
-/* True when the connection is in an `except` list. The time does not depend on the length of the
- * lists. */
-bool event_excludes(const struct event *e, const struct audience *who);
-
-/* True when `to` has the connection itself, or its session. */
-bool event_names_itself(const struct event *e, const struct audience *who);
-
-/* True when `to` has a channel of the connection. */
-bool event_names_channel(const struct event *e, const struct audience *who);
-
-/* Bytes of memory of e's index, beside its struct and its entry. */
-size_t event_index_bytes(const struct event *e);
 
 #endif

@@ -25,6 +25,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "codec/audience.h"
 #include "codec/event.h"
 #include "codec/grant.h"
 #include "ops/log_line.h"

@@ -9,6 +9,7 @@
 #include "base/expiry.h"
 #include "base/must.h"
 #include "base/table.h"
+#include "codec/event_record.h"
 #include "model/due.h"
 
 struct ban {

@@ -9,6 +9,8 @@
 #include "base/array.h"
 #include "base/must.h"
 #include "base/table.h"
+#include "codec/audience.h"
+#include "codec/event_index.h"
 #include "model/deque.h"
 #include "model/merge.h"
 #include "model/past_ids.h"

@@ -16,6 +16,7 @@
 #ifndef SSECAST_HISTORY_H
 #define SSECAST_HISTORY_H
 
+#include "codec/audience.h"
 #include "codec/event.h"
 #include "model/merge.h"
 

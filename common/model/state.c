@@ -7,6 +7,7 @@
 
 #include "base/array.h"
 #include "base/must.h"
+#include "codec/event_record.h"
 #include "model/merge.h"
 #include "model/state_data.h"
 

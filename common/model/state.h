@@ -18,6 +18,7 @@
 #define SSECAST_STATE_H
 
 #include "codec/event.h"
+#include "codec/event_key.h"
 #include "model/history.h"
 #include "model/state_room.h"
 

@@ -3,6 +3,8 @@
 #include <errno.h>
 
 #include "base/must.h"
+#include "codec/audience.h"
+#include "codec/event_key.h"
 #include "codec/subscription.h"
 
 #define SUPERSEDED_MIN 16u /* a deque with fewer superseded events is left as it is */

@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/must.h"
+#include "codec/event_key.h"
 
 #define SLOT_NAME_MAX (2 + NAME_BYTES_MAX + EVENT_KEY_MAX)
 

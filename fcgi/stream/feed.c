@@ -4,6 +4,7 @@
 #include "stream/feed.h"
 
 #include "base/clock.h"
+#include "codec/event_record.h"
 #include "model/past_ids.h"
 #include "ops/log.h"
 #include "stream/current.h"

@@ -1,6 +1,7 @@
 #include "stream/report.h"
 
 #include "base/must.h"
+#include "codec/audience.h"
 
 #define LAGGING_MAX 1000 /* slow streams in one report */
 

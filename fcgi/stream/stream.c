@@ -8,6 +8,8 @@
 
 #include "base/clock.h"
 #include "base/must.h"
+#include "codec/audience.h"
+#include "codec/event_record.h"
 #include "ops/log.h"
 #include "stream/current.h"
 #include "stream/heartbeat.h"

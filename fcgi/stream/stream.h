@@ -18,6 +18,7 @@
 
 #include "base/expiry.h"
 #include "base/must.h"
+#include "codec/audience.h"
 #include "http/exchange.h"
 #include "model/bans.h"
 #include "model/history.h"

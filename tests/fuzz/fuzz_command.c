@@ -4,6 +4,7 @@
  * Input: requests separated by PART. The first character of each says whose it is: `*` everything, `p` a publisher, `l` a publisher limited to
  * sessions s* and channel c, `w` a worker, `f` everything, with a store that fails. UNIT separates the frames of a request. */
 #include "base/name.h"
+#include "codec/event_record.h"
 #include "codec/sse.h"
 #include "command/command.h"
 #include "fuzz.h"

@@ -10,6 +10,7 @@
 #include <xxhash.h>
 
 #include "base/bytes.h"
+#include "codec/event_record.h"
 #include "fuzz.h"
 #include "log/store.h"
 

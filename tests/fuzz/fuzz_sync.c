@@ -4,6 +4,7 @@
  * Input: steps of u8 what, u16 length, and so many bytes. what: 0 to 3, a message from worker 0 to 3; 4, an event with these bytes is published;
  * 5, as many seconds pass; 6, a shutdown of the session of this name; else nothing. */
 #include "base/bytes.h"
+#include "codec/audience.h"
 #include "fuzz.h"
 #include "ops/log.h"
 #include "presence/sync.h"

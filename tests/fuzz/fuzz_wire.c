@@ -2,6 +2,8 @@
  * message (numbers that stand for yes, and counters beyond ours, apart), and no other decoder accepts it.
  *
  * Input: one message. */
+#include "codec/audience.h"
+#include "codec/event_record.h"
 #include "codec/meta.h"
 #include "codec/wire.h"
 #include "fuzz.h"

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/bytes.h"
+#include "codec/event_record.h"
 #include "codec/wire.h"
 #include "fuzz.h"
 #include "log/batch.h"

@@ -1,5 +1,7 @@
 #include "model/bans.h"
 
+#include "codec/audience.h"
+#include "codec/event_record.h"
 #include "support.h"
 
 static struct bans *bans;

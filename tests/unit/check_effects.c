@@ -1,4 +1,5 @@
 /* What events change beside the history, and what a log must have again. */
+#include "codec/event_record.h"
 #include "log/effects.h"
 
 #include <errno.h>

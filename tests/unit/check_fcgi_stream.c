@@ -1,5 +1,7 @@
 /* Streams over a socket pair, as plain CGI so that the text stands alone. What the broker would say is said through
  * the functions of feed.h; upstream itself is there and finds nobody. */
+#include "codec/audience.h"
+#include "codec/event_record.h"
 #include "stream/feed.h"
 
 #include <arpa/inet.h>

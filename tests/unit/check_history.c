@@ -4,6 +4,7 @@
 #include <malloc.h>
 #include <string.h>
 
+#include "codec/audience.h"
 #include "support.h"
 
 /* The sanitizers' malloc() tells nothing of the memory that it has given. */

@@ -1,5 +1,6 @@
 /* Presence in a channel: who joins and leaves, once each, whatever presence reports and however
  * batches end. */
+#include "codec/event_key.h"
 #include "presence/members.h"
 
 #include "stats/counters.h"

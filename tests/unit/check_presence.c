@@ -1,6 +1,7 @@
 /* Who is connected: reports and holes in them, leases, counting an audience, ordered lists. */
 #include <errno.h>
 
+#include "codec/audience.h"
 #include "presence/presence.h"
 #include "support.h"
 

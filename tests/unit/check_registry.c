@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "codec/audience.h"
 #include "support.h"
 
 #define PEERS 400

@@ -54,7 +54,7 @@ static enum signature found(jwt_alg_t algorithm, const char *key, const char *ki
     return signature_find(&keys, &token);
 }
 
-/* What the log is told of such a token. */
+/* Why the log says that such a token is refused. */
 static const char *fault(jwt_alg_t algorithm, const char *key, const char *kid)
 {
     static char why[200];

@@ -1,5 +1,6 @@
 #include "model/state_index.h"
 
+#include "codec/audience.h"
 #include "support.h"
 
 static struct state_indexes set;

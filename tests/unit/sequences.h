@@ -4,6 +4,7 @@
 
 #include <check.h>
 
+#include "codec/event_key.h"
 #include "log/event_log.h"
 #include "support.h"
 

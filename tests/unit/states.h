@@ -2,6 +2,7 @@
 #ifndef SSECAST_TESTS_STATES_H
 #define SSECAST_TESTS_STATES_H
 
+#include "codec/audience.h"
 #include "model/state.h"
 #include "support.h"
 
