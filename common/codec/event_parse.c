@@ -1,4 +1,4 @@
-/* event_parse.c - reads an entry that anybody may have written: a broker, a store, a shared log. */
+/* event_parse.c - reads an entry of any peer: of a broker, of a store, of a shared log. */
 #include <stdlib.h>
 #include <string.h>
 
