@@ -14,6 +14,7 @@
 #include "ops/option_file.h"
 #include "ops/option_help.h"
 #include "ops/option_number.h"
+#include "ops/option_suggest.h"
 #include "ops/variables.h"
 
 #define SHOWN_MAX 200 /* bytes of a value in an error */
@@ -261,45 +262,17 @@ static void give_environment(struct loader *l)
     }
 }
 
-/* Names */
-
-/* Is one letter of a added, missing, wrong or swapped with its neighbour in b? */
-static bool nearly_same(const char *a, size_t a_len, const char *b)
+static const char *suggest_argument(const struct option_program *program, struct slice name)
 {
-    size_t b_len = strlen(b), head = 0, tail = 0;
-    size_t shorter = a_len < b_len ? a_len : b_len, longer = a_len + b_len - shorter;
-    while (head < shorter && a[head] == b[head])
-        head++;
-    while (tail < shorter - head && a[a_len - 1 - tail] == b[b_len - 1 - tail])
-        tail++;
-    size_t rest = longer - head - tail;
-    if (rest == 2 && a_len == b_len)
-        return a[head] == b[head + 1] && a[head + 1] == b[head];
-    return rest <= 1;
-}
-
-static const char *suggest_row(const struct option_program *program, const char *name, size_t len)
-{
-    for (size_t i = 0; i < program->count; i++)
-        if (nearly_same(name, len, program->rows[i].name))
-            return program->rows[i].name;
-    return NULL;
-}
-
-static const char *suggest_argument(const struct option_program *program, const char *name, size_t len)
-{
-    const char *row = suggest_row(program, name, len);
-    for (size_t i = 0; !row && i < BUILT_INS; i++)
-        if (nearly_same(name, len, built_in[i].name))
-            return built_in[i].name;
-    return row;
+    const char *row = option_suggest(program->rows, program->count, name);
+    return row ? row : option_suggest(built_in, BUILT_INS, name);
 }
 
 /* The file */
 
 static void fail_unknown_in_file(struct loader *l, const char *name)
 {
-    const char *near = suggest_row(l->program, name, strlen(name));
+    const char *near = option_suggest(l->program->rows, l->program->count, slice_of(name));
     fail(l, "%s, line %zu: unknown option '%s'%s%s%s", l->config_file, l->line, name, near ? ", did you mean '" : "",
          near ? near : "", near ? "'?" : "");
 }
@@ -392,7 +365,9 @@ static void note_built_in(struct loader *l, const struct option_arg *a)
 static void fail_unknown_argument(struct loader *l, const char *argument)
 {
     size_t len = strcspn(argument, "=");
-    const char *near = strncmp(argument, "--", 2) == 0 ? suggest_argument(l->program, argument + 2, len - 2) : NULL;
+    const char *near = NULL;
+    if (strncmp(argument, "--", 2) == 0)
+        near = suggest_argument(l->program, (struct slice){argument + 2, len - 2});
     if (near)
         fail(l, "unknown option '%.*s', did you mean '--%s'?", (int)len, argument, near);
     else
