@@ -27,7 +27,7 @@ static void select_page(const struct command_context *c, struct slice channel, s
 /* Add `since` to what the event says. */
 static void put_member(struct buf *reply, const struct event *e)
 {
-    struct slice data = members_data(e);
+    struct slice data = member_event_data(e);
     json_begin_object(reply, NULL);
     if (data.len > 2)
         json_put_raw(reply, NULL, (struct slice){data.data + 1, data.len - 2});

@@ -33,7 +33,7 @@ static void visit(void *context, struct event *e)
     if (!is_below(topic, s->path))
         return;
 
-    document = members_data(e);
+    document = member_event_data(e);
     if (!document.len || subscription_is_old(document) != s->old)
         return;
     if (s->reply->len - s->from + document.len > DOCUMENTS_BYTES_MAX)

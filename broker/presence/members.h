@@ -8,11 +8,9 @@
  *
  * A session departs when its last stream in the channel ended and a grace time is over. Members of
  * which presence knows nothing (after a start) get a worker's lease in addition. Beyond a bound, a
- * channel has no further members. Then `ssecast.members` says how many sessions there are.
+ * channel has no further members. Then its number of sessions is published (member_counts.h).
  *
- * The subscriptions of a hub's streams (docs/mercure.md) are kept in the same way. Each is the only
- * member of the channel that is its topic, under its connection's id. It departs without a grace
- * time. Beyond a bound, further ones are not told.
+ * The subscriptions of a hub's streams are kept in the same way (hub_subscriptions.h).
  *
  * It does not know sockets or clocks: the time (ms of a monotonic clock) is passed in.
  *
@@ -24,11 +22,12 @@
 #include "codec/grant.h"
 #include "log/sequence.h"
 #include "ops/option.h"
+#include "presence/member_batch.h"
+#include "presence/member_counts.h"
 #include "presence/presence.h"
 
 #define MEMBERS_JOIN EVENT_RESERVED "join"
 #define MEMBERS_LEAVE EVENT_RESERVED "leave"
-#define MEMBERS_COUNT EVENT_RESERVED "members"
 
 struct members;
 
@@ -64,9 +63,6 @@ int64_t members_due(const struct members *m);
 /* Compare some members with presence and some of presence with the members, and let the numbers of
  * members be told. Call it each second, between batches. */
 void members_sweep(struct members *m, int64_t now);
-
-/* What the event of a member says: {"session":...,"meta":...}. Points into the event. */
-struct slice members_data(const struct event *join);
 
 /* The number of sessions in the channel, members or not. *many: they are more than it has members. */
 uint64_t members_count(const struct members *m, struct slice channel, bool *many);

@@ -6,8 +6,8 @@
  * streams that begin. Every event that is no longer the newest of its key is marked as superseded:
  * readers of a history may leave it out.
  *
- * limits are state_room.h, when the events of keys
- * are written to a log again is state_records.h.
+ * Its limits are in state_room.h. state_records.h decides when the events of keys are written to a
+ * log again.
  *
  * It does not know sockets, files or clocks; the time is passed in.
  *

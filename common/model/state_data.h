@@ -1,5 +1,5 @@
 /* state_data.h - the data of the current state, for the files that make it up: state.c and
- * state_records.c. Nobody else includes it.
+ * state_records.c. No other file includes it.
  *
  * Ownership: all of it belongs to the state.
  */

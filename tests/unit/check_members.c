@@ -147,7 +147,7 @@ static void put_name(char *out, size_t size, struct slice sign, const struct eve
     ck_assert(event_is_member_key(e->key, &session));
     event_key_target(e, &channel);
     size_t at = strlen(out);
-    struct slice data = session.len ? session : members_data(e);
+    struct slice data = session.len ? session : member_event_data(e);
     snprintf(out + at, size - at, "%.*s%.*s@%.*s ", (int)sign.len, sign.data, (int)data.len, data.data,
              (int)channel.len, channel.data);
 }
@@ -217,7 +217,7 @@ START_TEST(a_join_says_who_it_is_and_so_does_the_leave)
     commit();
     const struct event *e = state_member(sequence_state(sequence), S("hall"), S("a\"\xc3\xa9"));
     ck_assert_ptr_nonnull(e);
-    assert_slice(members_data(e), S("{\"session\":\"a\\\"\xc3\xa9\",\"meta\":{}}"));
+    assert_slice(member_event_data(e), S("{\"session\":\"a\\\"\xc3\xa9\",\"meta\":{}}"));
 }
 END_TEST
 
