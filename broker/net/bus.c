@@ -17,6 +17,7 @@
 #include "base/must.h"
 #include "codec/wire.h"
 #include "net/endpoint_lock.h"
+#include "net/large_reply.h"
 #include "net/unread.h"
 #include "net/zap.h"
 #include "ops/curve_key.h"
@@ -660,47 +661,11 @@ static void send_envelope(void *socket, struct slice envelope)
     }
 }
 
-/* A copy of a reply. libzmq frees it after sending. */
-struct large_reply {
-    atomic_size_t *waiting;
-    size_t len;
-    char bytes[];
-};
-
-static void free_large(void *bytes, void *hint)
-{
-    struct large_reply *l = hint;
-    (void)bytes;
-    unread_release(l->waiting, l->len);
-    free(l);
-}
-
-/* 0 or -errno; on failure there is no message. */
-static int make_large(struct bus *b, struct slice peer, struct slice body, zmq_msg_t *out)
-{
-    struct large_reply *l = malloc(sizeof *l + body.len);
-    if (!l)
-        return -ENOMEM;
-
-    atomic_size_t *waiting = unread_reserve(b->unread, peer, body.len);
-    if (!waiting) {
-        free(l);
-        return -EAGAIN;
-    }
-
-    *l = (struct large_reply){waiting, body.len};
-    memcpy(l->bytes, body.data, body.len);
-    if (zmq_msg_init_data(out, l->bytes, l->len, free_large, l) == 0)
-        return 0;
-    free_large(NULL, l);
-    return -ENOMEM;
-}
-
 static int send_large(struct bus *b, struct slice peer, struct slice envelope, struct slice body)
 {
     zmq_msg_t message;
     void *socket = b->sockets[BUS_COMMANDS].socket;
-    int err = make_large(b, peer, body, &message);
+    int err = large_reply_make(b->unread, peer, body, &message);
     if (err)
         return err;
     if (zmq_send(socket, peer.data, peer.len, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) {
