@@ -3,13 +3,8 @@
 #include "net/bus.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/filter.h>
-#include <netinet/in.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +13,7 @@
 #include "codec/wire.h"
 #include "net/endpoint_lock.h"
 #include "net/large_reply.h"
+#include "net/listeners.h"
 #include "net/unread.h"
 #include "net/zap.h"
 #include "ops/curve_key.h"
@@ -26,7 +22,6 @@
 #include "ops/zsock.h"
 
 #define SOCKETS BUS_SOCKETS
-#define SPARES 8u
 
 /* Answers that wait for one worker. The worker retries when one was dropped. */
 #define ANSWERS_WAITING 10000
@@ -78,9 +73,7 @@ struct bus {
     size_t lock_count;
     struct binding *bindings;
     size_t binding_count, binding_max;
-    int *listeners; /* descriptors of the tcp listeners */
-    size_t listener_count;
-    bool held;                       /* listeners accept no connections */
+    struct listeners listeners;
     size_t subscribed[SOCKETS];      /* bytes of distinct topics */
     struct curve_key barred[BARRED]; /* the last keys that subscribed too much; empty: none */
     size_t barred_count;             /* since the start */
@@ -91,7 +84,6 @@ struct bus {
     void *admit_context;
     const struct bus_config *config; /* while opening */
     int watched[BUS_WATCHES];        /* end bus_wait(); -1: none */
-    int spares[SPARES];              /* descriptors kept for close_waiting(); -1: none */
     bool paused;                     /* commands do not end bus_wait() */
 };
 
@@ -252,7 +244,7 @@ static int open_socket(struct bus *b, enum bus_socket which)
 
 static int open_all(struct bus *b)
 {
-    if (!b->zmq || !b->locks || !b->bindings || !b->listeners || !b->unread) {
+    if (!b->zmq || !b->locks || !b->bindings || !b->listeners.items || !b->unread) {
         log_error("out of memory");
         return -1;
     }
@@ -279,13 +271,11 @@ struct bus *bus_open(const struct bus_config *config)
     b->locks = calloc(config->commands_count + SOCKETS - 1, sizeof *b->locks);
     b->binding_max = config->commands_count + SOCKETS - 1;
     b->bindings = calloc(b->binding_max, sizeof *b->bindings);
-    b->listeners = calloc(b->binding_max, sizeof *b->listeners);
+    listeners_init(&b->listeners, b->binding_max); /* open_all() checks it */
     b->unread = unread_new(LARGE_REPLIES_WAITING);
     b->config = config;
     for (unsigned i = 0; i < BUS_WATCHES; i++)
         b->watched[i] = -1;
-    for (unsigned i = 0; i < SPARES; i++)
-        b->spares[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
     for (int s = 0; s < SOCKETS; s++)
         for (size_t i = 0; i <= BUS_FRAMES; i++)
             zmq_msg_init(&b->parts[s][i]);
@@ -332,11 +322,8 @@ void bus_close(struct bus **b, int linger_ms)
     unread_free(&(*b)->unread); /* libzmq holds no reply any longer */
     for (size_t i = 0; i < (*b)->lock_count; i++)
         close((*b)->locks[i]);
-    for (size_t i = 0; i < SPARES; i++)
-        if ((*b)->spares[i] >= 0)
-            close((*b)->spares[i]);
     free((*b)->locks);
-    free((*b)->listeners);
+    listeners_release(&(*b)->listeners);
     free((*b)->bindings);
     free(*b);
     *b = NULL;
@@ -400,63 +387,6 @@ static void answer_zap(struct bus *b)
     }
 }
 
-static bool is_tcp_listener(int fd)
-{
-    int family = 0, listens = 0;
-    socklen_t len = sizeof family;
-    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) != 0 ||
-        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) != 0)
-        return false;
-    return listens && (family == AF_INET || family == AF_INET6);
-}
-
-/* A socket filter that drops everything stops the listener from accepting. Unbinding would end its
- * connections as well. */
-static void hold_listener(int fd, bool held)
-{
-    struct sock_filter nothing[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
-    struct sock_fprog filter = {.len = 1, .filter = nothing};
-    int ignored = 0;
-    if (!is_tcp_listener(fd))
-        return;
-    if (held)
-        setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
-    else
-        setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &ignored, sizeof ignored);
-}
-
-/* Without a free descriptor the accept loop of libzmq spins while connections wait. Spare
- * descriptors are freed to accept and close these connections; their clients reconnect. libzmq may
- * be faster and use a spare descriptor itself. */
-static void close_waiting(struct bus *b, int listener)
-{
-    struct pollfd waits = {.fd = listener, .events = POLLIN};
-
-    for (size_t i = 0; i < SPARES; i++) {
-        if (b->spares[i] >= 0)
-            close(b->spares[i]);
-        while (poll(&waits, 1, 0) == 1) {
-            int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-            if (fd < 0)
-                break;
-            close(fd);
-        }
-        b->spares[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    }
-}
-
-/* The system reuses the number of a closed listener, so each one is checked before use. */
-static void add_listener(struct bus *b, int fd)
-{
-    for (size_t i = 0; i < b->listener_count; i++)
-        if (!is_tcp_listener(b->listeners[i]))
-            b->listeners[i--] = b->listeners[--b->listener_count];
-    if (b->listener_count == b->binding_max || !is_tcp_listener(fd))
-        return;
-    b->listeners[b->listener_count++] = fd;
-    hold_listener(fd, b->held);
-}
-
 struct bus_events bus_events(struct bus *b)
 {
     struct bus_events events = {0};
@@ -465,7 +395,7 @@ struct bus_events bus_events(struct bus *b)
     for (int which = 0; which < SOCKETS; which++)
         while (zsock_next_event(&b->sockets[which], &event, &value)) {
             if (event == ZMQ_EVENT_LISTENING)
-                add_listener(b, value);
+                listeners_add(&b->listeners, value);
             else if (event == ZMQ_EVENT_ACCEPTED)
                 events.accepted++;
             else
@@ -476,12 +406,7 @@ struct bus_events bus_events(struct bus *b)
 
 void bus_hold(struct bus *b, bool held)
 {
-    b->held = held;
-    for (size_t i = 0; i < b->listener_count; i++) {
-        hold_listener(b->listeners[i], held);
-        if (held)
-            close_waiting(b, b->listeners[i]);
-    }
+    listeners_hold(&b->listeners, held);
 }
 
 void bus_cut(struct bus *b, enum bus_socket which)

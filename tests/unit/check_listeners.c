@@ -1,0 +1,101 @@
+#include "net/listeners.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "support.h"
+
+static struct listeners listeners;
+static struct sockaddr_in address;
+static int listener;
+
+static void setup(void)
+{
+    socklen_t len = sizeof address;
+    ck_assert_int_eq(listeners_init(&listeners, 2), 0);
+    address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    ck_assert_int_eq(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
+    ck_assert_int_eq(listen(listener, 8), 0);
+    ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&address, &len), 0);
+}
+
+static void teardown(void)
+{
+    close(listener);
+    listeners_release(&listeners);
+}
+
+/* A socket that connects to the listener, perhaps not yet. */
+static int connect_one(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    connect(fd, (struct sockaddr *)&address, sizeof address);
+    return fd;
+}
+
+static bool waits(void)
+{
+    return poll(&(struct pollfd){.fd = listener, .events = POLLIN}, 1, 0) == 1;
+}
+
+START_TEST(held_listeners_have_no_connection)
+{
+    listeners_add(&listeners, listener);
+    int before = connect_one();
+    ck_assert(waits());
+    listeners_hold(&listeners, true);
+    ck_assert_msg(!waits(), "the connection that waited is closed");
+    int held = connect_one();
+    ck_assert(!waits());
+    listeners_hold(&listeners, false);
+    int after = connect_one();
+    ck_assert(waits());
+    close(before);
+    close(held);
+    close(after);
+}
+END_TEST
+
+START_TEST(a_new_listener_is_held_like_the_others)
+{
+    listeners_hold(&listeners, true);
+    listeners_add(&listeners, listener);
+    int fd = connect_one();
+    ck_assert(!waits());
+    close(fd);
+}
+END_TEST
+
+START_TEST(other_and_closed_descriptors_are_no_listeners)
+{
+    int other = open("/dev/null", O_RDONLY), second = dup(listener), third = dup(listener);
+    listeners_add(&listeners, other);
+    ck_assert_uint_eq(listeners.count, 0);
+    listeners_add(&listeners, listener);
+    listeners_add(&listeners, second);
+    listeners_add(&listeners, third);
+    ck_assert_msg(listeners.count == 2, "there is room for two");
+    close(second);
+    listeners_add(&listeners, third);
+    ck_assert_uint_eq(listeners.count, 2);
+    ck_assert_int_eq(listeners.items[1], third);
+    close(other);
+    close(third);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("listeners");
+    TCase *tests = one_case(suite, "listeners");
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, held_listeners_have_no_connection);
+    tcase_add_test(tests, a_new_listener_is_held_like_the_others);
+    tcase_add_test(tests, other_and_closed_descriptors_are_no_listeners);
+    return run_suite(suite);
+}
