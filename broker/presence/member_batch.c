@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "codec/event_key.h"
+
 #define BATCH_EVENTS 500u /* of members; the next batch has the rest */
 
 bool member_batch_append(struct member_batch *t, const struct channel *c, const struct member_event *e)

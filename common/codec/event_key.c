@@ -39,6 +39,17 @@ bool event_is_member_key(struct slice key, struct slice *session)
     return true;
 }
 
+bool event_is_value(const struct event *e)
+{
+    struct slice member;
+    return e->key.len && !(e->is_private && event_is_member_key(e->key, &member));
+}
+
+bool event_is_replaced(const struct event *e)
+{
+    return e->superseded && event_is_value(e);
+}
+
 bool event_key_fits(const struct event *e)
 {
     size_t others = e->counts[TO_CONNECTIONS];

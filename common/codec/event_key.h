@@ -23,6 +23,13 @@ struct slice event_member_key(struct slice session, char *out);
 /* True for the keys above. *session is empty for the number of members. */
 bool event_is_member_key(struct slice key, struct slice *session);
 
+/* True when a later event with its key may stand for e. Not for a subscription of the hub, which has
+ * the key of a member and is private: its begin and its end are updates of their own. */
+bool event_is_value(const struct event *e);
+
+/* True when a reader that is behind, or resumes, is spared e. */
+bool event_is_replaced(const struct event *e);
+
 /* True when e has a key and a target that goes with it, or nothing that goes with a key. */
 bool event_key_fits(const struct event *e);
 

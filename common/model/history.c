@@ -11,6 +11,7 @@
 #include "base/table.h"
 #include "codec/audience.h"
 #include "codec/event_index.h"
+#include "codec/event_key.h"
 #include "model/deque.h"
 #include "model/merge.h"
 #include "model/past_ids.h"
@@ -338,7 +339,7 @@ static void evict_oldest(struct history *h)
     times_drop(&h->times, ++h->evicted);
     if (h->complete < e->seq)
         h->complete = e->seq;
-    if (!e->key.len || e->remove)
+    if (!event_is_value(e) || e->remove)
         h->plain = e->seq;
     remember(h, e);
     forget(h, e);
@@ -615,7 +616,7 @@ static bool passes(const struct event *e, const struct history_filter *filter)
         return false;
     if (!history_concerns(filter, e))
         return false;
-    if (!filter->compact || !e->superseded)
+    if (!filter->compact || !event_is_replaced(e))
         return !filter->who || !event_excludes(e, filter->who);
 
     if (filter->superseded) /* e has a key, so it has no exclusions */

@@ -96,8 +96,8 @@ uint64_t history_oldest(const struct history *h);   /* seq of the oldest event; 
 uint64_t history_count(const struct history *h);    /* events */
 uint64_t history_bytes(const struct history *h);    /* memory, as the limit counts it */
 
-/* Position: every event after it that is not retained had a key and set it. So a reader that is
- * sent the state instead misses nothing. Not after history_complete(). */
+/* Position: every event after it that is not retained is a value of a key (event_is_value()). So a
+ * reader that is sent the state instead misses nothing. Not after history_complete(). */
 uint64_t history_plain(const struct history *h);
 
 /* What e costs at most: less when its names are in other events' `to` already. */
@@ -144,7 +144,7 @@ struct history_filter {
     const void *context;
     size_t look_max;      /* events that a reader of all channels looks at in one call; 0: HISTORY_SCAN_MAX */
     int64_t now_ms;       /* unix time: those that have not expired */
-    bool compact;         /* those that no later event supersedes (state.h) */
+    bool compact;         /* those that no later event stands for: event_is_replaced() */
     uint64_t *superseded; /* counts those that `compact` left out; NULL: not counted */
 };
 

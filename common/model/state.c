@@ -7,6 +7,7 @@
 
 #include "base/array.h"
 #include "base/must.h"
+#include "codec/event_key.h"
 #include "codec/event_record.h"
 #include "model/merge.h"
 #include "model/state_data.h"
@@ -203,7 +204,7 @@ void state_match(struct state *s, struct event *e)
 
 bool state_supersedes(const struct state *s, const struct event *e)
 {
-    const struct state_slot *slot = e->key.len ? state_slots_find(&s->keys, e) : NULL;
+    const struct state_slot *slot = event_is_value(e) ? state_slots_find(&s->keys, e) : NULL;
     return slot && slot->seq > e->seq;
 }
 

@@ -45,7 +45,7 @@ int state_apply(struct state *s, struct event *e);
  * takes its place. */
 void state_match(struct state *s, struct event *e);
 
-/* True when the state has a later event of e's key. */
+/* True when the state has a later event of e's key, which may stand for e (event_is_value()). */
 bool state_supersedes(const struct state *s, const struct event *e);
 
 /* Forget the keys whose event has expired at now_ms (unix time). Not between state_hold() and

@@ -1,6 +1,7 @@
 #include "stream/current.h"
 
 #include "base/must.h"
+#include "codec/event_key.h"
 
 #define CHUNK JOINED_EVENTS /* events read at once */
 #define CHUNK_BYTES 32768u
@@ -52,7 +53,7 @@ bool current_follow(struct streams *set, struct event *e)
     else
         state_match(set->current, e);
 
-    return !e->superseded && (!e->ttl_s || streams_broker_ms(set) < event_expires_ms(e));
+    return !event_is_replaced(e) && (!e->ttl_s || streams_broker_ms(set) < event_expires_ms(e));
 }
 
 void current_lose(struct streams *set)

@@ -282,3 +282,77 @@ def test_lists_are_counted_against_the_rate_without_a_token_too(bench):
     ask = [site.request(path="/presence", session="anna", channel="hall") for _ in range(12)]
     statuses = [status for status, _, _ in ask]
     assert statuses[:3] == [200] * 3 and 429 in statuses and set(statuses) == {200, 429}
+
+
+# What ends streams
+
+def test_a_stream_that_makes_way_for_a_newer_one_is_no_departure(bench):
+    site = Site(bench, workers=2, broker=broker(), worker={"max_per_session": 1})
+    anna = enter(site, "anna", "hall")
+    wait_changes(anna, [("+", "anna")])
+    streams = [enter(site, "bert", "hall").wait_open() for _ in range(8)]
+    wait_changes(anna, [("+", "anna"), ("+", "bert")])
+    wait_until(lambda: sum(r.ended for r in streams) >= 6, what="one is left at each worker")
+    time.sleep(2 * GRACE)
+    assert changes(anna) == [("+", "anna"), ("+", "bert")] and names(site, "hall") == ["anna", "bert"]
+    assert site.stat("ends_replaced") == sum(r.ended for r in streams)
+    for reader in streams:
+        reader.close()
+    wait_until(lambda: names(site, "hall") == ["anna"], what="bert has left")
+    wait_changes(anna, [("+", "anna"), ("+", "bert"), ("-", "bert")])
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_a_new_token_within_the_grace_time_is_no_departure(bench, comes_back):
+    issuer = Issuer(bench.folder / "jwt.key")
+    site = Site(bench, workers=2, broker=broker(presence_grace="2s"),
+                worker={"session_from": "query:session,jwt", "jwt_secret_file": issuer.secret_file})
+    anna = enter(site, "anna", "hall")
+    wait_changes(anna, [("+", "anna")])
+
+    def enter_with_token(seconds, **claims):
+        headers = {"Authorization": f"Bearer {issuer.token(seconds, sub='bert', **claims)}"}
+        return enter(site, None, "hall", headers=headers)
+
+    bert = enter_with_token(3, jti="first")
+    wait_changes(anna, [("+", "anna"), ("+", "bert")])
+    bert.wait_end()
+    assert bert.decoder.blocks[-1].type == "ssecast.expired"
+    if comes_back:
+        bert = enter_with_token(600, jti="second").wait_open()
+        time.sleep(4)
+        assert changes(anna) == [("+", "anna"), ("+", "bert")] and site.stat("ends_expired") == 1
+        bert.close()
+    wait_changes(anna, [("+", "anna"), ("+", "bert"), ("-", "bert")])
+    assert site.stat("member_leaves") == 1 and site.stat("member_joins") == 2
+
+
+@pytest.mark.parametrize("after", ["banned", "lifted", "no ban"])
+def test_a_member_that_is_shut_down_leaves_after_the_grace_time(bench, after):
+    """With a ban it cannot come back; without one, or when the ban is lifted, it has not been away."""
+    site = Site(bench, workers=2, broker=broker(presence_grace="2s"))
+    anna = enter(site, "anna", "hall")
+    wait_changes(anna, [("+", "anna")])
+    bert = stubborn(site, "bert", "hall")
+    other = stubborn(site, "bert", "hall")
+    wait_changes(anna, [("+", "anna"), ("+", "bert")])
+    site.wait_connections("bert", 2)
+    assert site.commands.shutdown(sessions=["bert"], block=0 if after == "no ban" else 600)["closed"] == 2
+    if after == "banned":
+        bert.wait_end()
+        other.wait_end()
+        assert bert.status == 204 and site.commands.bans().keys() == {"bert"}
+        assert names(site, "hall") == ["anna", "bert"], "its grace time lasts"
+        wait_changes(anna, [("+", "anna"), ("+", "bert"), ("-", "bert")])
+        site.commands.unban("bert")
+        wait_until(lambda: "bert" in names(site, "hall") or enter(site, "bert", "hall") is None, what="bert is back")
+        wait_changes(anna, [("+", "anna"), ("+", "bert"), ("-", "bert"), ("+", "bert")])
+        return
+    if after == "lifted":
+        bert.wait_end()
+        site.commands.unban("bert")
+        wait_until(lambda: enter(site, "bert", "hall").wait_head().status == 200, what="bert is back")
+    else:
+        bert.wait_open(2)
+    time.sleep(4)
+    assert changes(anna) == [("+", "anna"), ("+", "bert")]

@@ -298,3 +298,59 @@ def test_a_token_expires_within_the_state(stateful):
     web.wait_end()
     assert page.take(web) == ["ssecast.expired"] and page.cursor is None
     assert site.wait_newest(site.ask(seconds=600), Page()) == []
+
+
+# Own ids
+
+def replaced(site, web, page, client):
+    """A value with an own id, then newer ones, while the reader is behind. The value is published again, and again after the newest."""
+    first = client.publish("m", key="k0", data=[0, 10_000_000, "first"], id="order-1", to={"channels": ["room"]})
+    newest = client.publish("m", key="k0", data=[0, 10_000_001, "newest"], id="order-2", to={"channels": ["room"]})
+    for own, reply, data in (("order-1", first, [0, 10_000_000, "first"]), ("order-2", newest, [0, 10_000_001, "newest"]),
+                             ("order-1", first, [0, 10_000_002, "other data"])):
+        again = client.publish("m", key="k0", data=data, id=own, to={"channels": ["room"]})
+        assert again == {"ok": True, "seq": reply["seq"], "online": 0, "duplicate": True, "ref": again["ref"]}
+    assert [k["data"] for k in client.demand({"op": "state", "prefix": "k0"})["keys"]] == ['[0, 10000001, "newest"]']
+    site.numbers[0] = 10_000_001
+    site.settle(client=client)
+    assert site.wait_newest(web, page) == []
+    seen = [e for e in web.events() if json.loads(e.data)[:2] in ([0, 10_000_000], [0, 10_000_001])]
+    assert [e.id for e in seen][-1] == "order-2" and len(seen) <= 2
+
+
+def test_what_is_published_twice_behind_a_reader_comes_once(bench, broker):
+    site, page = Pairs(bench, [broker]), Page()
+    web = site.open()
+    site.fall_behind(web)
+    replaced(site, web, page, site.commands)
+    web.close()
+    back = site.open(cursor="order-1", worker=1)    # it was replaced, and is a place to go on from all the same
+    end = site.commands.publish("end", data=0, to={"channels": ["room"]})["seq"]
+    back.wait(lambda: back.decoded()[0].last_event_id == str(end), "the end")
+    assert [(e.type, e.id) for e in back.events()] == [("m", "order-2"), ("end", str(end))]
+
+
+def test_what_is_published_twice_after_a_restart_comes_once(bench):
+    """Of a broker with a store."""
+    broker = Broker(bench, store=bench.folder / "store").start()
+    site, page = Pairs(bench, [broker]), Page()
+    web, quick = site.open(), site.open("bert")
+    site.fall_behind(web)
+    site.commands.publish("m", key="k0", data=[0, 5_000_000, "before"], id="order-0", to={"channels": ["room"]})
+    broker.kill()
+    broker.start()
+    wait_until(lambda: site.knows(quick), what="the worker is back")
+    assert site.commands.publish("m", key="k0", data=[0, 5_000_000, "before"], id="order-0", to={"channels": ["room"]})["duplicate"]
+    replaced(site, web, page, site.commands)
+
+
+@needs_nats
+def test_what_is_published_twice_at_two_brokers_comes_once(bench):
+    server = NatsServer(bench, "nats").start()
+    brokers = [Broker(bench, f"broker{n}", store=f"nats://{server.address}", store_replicas=1).start() for n in range(2)]
+    site, page = Pairs(bench, brokers), Page()
+    web = site.open()
+    site.fall_behind(web, client=site.clients[0])
+    site.clients[0].publish("m", key="k0", data=[0, 5_000_000, "before"], id="order-0", to={"channels": ["room"]})
+    assert site.clients[1].publish("m", key="k0", data=[0, 5_000_000, "before"], id="order-0", to={"channels": ["room"]})["duplicate"]
+    replaced(site, web, page, site.clients[1])

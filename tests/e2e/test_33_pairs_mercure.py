@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import urllib.parse
 
 import pytest
 from support.hub import Hub
@@ -14,13 +15,17 @@ FILL = "z" * 10_000
 
 
 @pytest.fixture(params=["LMDB", "JetStream"])
-def hub(bench, request):
+def store(bench, request):
+    """Options of the broker."""
     if request.param == "LMDB":
-        store = {"store": bench.subfolder("store")}
-    elif not shutil.which(SERVER):
+        return {"store": bench.subfolder("store")}
+    if not shutil.which(SERVER):
         pytest.skip("no nats-server")
-    else:
-        store = {"store": f"nats://{NatsServer(bench, 'nats').start().address}", "store_replicas": 1}
+    return {"store": f"nats://{NatsServer(bench, 'nats').start().address}", "store_replicas": 1}
+
+
+@pytest.fixture
+def hub(bench, store):
     return Hub(bench, broker=store, heartbeat="300ms", retry="200ms", window_bytes="1M", queue_bytes="128K", write_timeout="60s")
 
 
@@ -132,3 +137,55 @@ def test_a_reader_with_patterns_beyond_the_history_is_told_a_gap(bench):
     numbers = [int(e.data.split()[0]) for e in reader.events if e.type != "ssecast.gap"]
     assert numbers[:gap] == list(range(gap)) and numbers[gap:] == list(range(total - 300, total))
     assert set(json.loads(reader.events[gap].data)) == {"last", "oldest"}
+
+
+# Subscription events
+
+SUBSCRIPTIONS = "/.well-known/mercure/subscriptions{/topic}{/subscriber}"
+
+
+def watch(hub, cursor=None):
+    url = hub.hub + "?" + urllib.parse.urlencode({"topic": SUBSCRIPTIONS})
+    return hub.readers.open(url, cursor, headers={"Authorization": f"Bearer {hub.old_token(subscribe=[SUBSCRIPTIONS])}"},
+                            stubborn=True, retry=0.1).wait_open()
+
+
+def told(reader):
+    """[(topic, subscriber, active)] in the order of their arrival, without those of the streams that watch."""
+    return [(d["topic"], d["subscriber"], d["active"]) for d in map(json.loads, texts(reader)) if d["topic"].startswith(BASE)]
+
+
+def begin_and_end(hub, live, topic):
+    """One subscription, from its begin to its end as another stream sees them."""
+    before = len(told(live))
+    reader = hub.subscribe(topic)
+    live.wait(lambda: len(told(live)) == before + 1, "its begin")
+    reader.close()
+    live.wait(lambda: len(told(live)) == before + 2, "its end")
+
+
+@pytest.mark.parametrize("other", ["reloads", "restarts of the workers", "restart of the broker"])
+def test_subscriptions_that_begin_and_end_are_told_once_in_order_also_to_a_stream_that_resumes(bench, store, other):
+    hub = Hub(bench, broker=store, workers=2, mercure_subscriptions=True, mercure_anonymous=True, heartbeat="300ms", retry="200ms")
+    live, away = watch(hub), watch(hub)
+    begin_and_end(hub, live, f"{BASE}/0")
+    away.wait(lambda: told(away) == told(live), "the same")
+    away.close()
+    for n in range(1, 5):
+        begin_and_end(hub, live, f"{BASE}/{n}")
+        if other == "reloads":
+            for program in (*hub.workers, hub.broker):
+                program.signal(signal.SIGHUP)
+    if other == "restarts of the workers":
+        for worker in hub.workers:
+            worker.restart()
+    elif other == "restart of the broker":
+        hub.broker.kill()
+        hub.broker.start()
+    else:
+        wait_until(lambda: all(w.log().count("reload") for w in hub.workers), what="the workers have reloaded")
+    back = watch(hub, cursor=away.last_event_id)
+    begin_and_end(hub, live, f"{BASE}/last")
+    back.wait(lambda: told(back)[-2:] == told(live)[-2:], "the last one")
+    assert told(back) == told(live)[2:] and [active for _, _, active in told(back)] == [True, False] * 5
+    assert "ssecast.gap" not in [*back.types(), *live.types()]

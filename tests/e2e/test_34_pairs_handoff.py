@@ -1,12 +1,13 @@
 """Apache's hand-off, where the worker writes to the browser's own socket, with what ends streams and with slow readers."""
 
 import json
+import time
 
 import pytest
 from support.apache import ApacheHandoff
 from support.site import Site
 from support.tokens import Issuer
-from support.waiting import wait_until
+from support.waiting import PATIENCE, patient, wait_until
 
 FILL = "x" * 10_000
 HALL = {"presence_channels": "hall", "presence_grace": "1s", "worker_lease": "3s"}
@@ -113,3 +114,42 @@ def test_a_browser_that_closes_leaves_its_channel_and_one_that_reloads_does_not(
     assert changes(watch)[3:] == [("ssecast.leave", "anna")]
     again.close()
     watch.wait(lambda: changes(watch)[3:] == [("ssecast.leave", "anna"), ("ssecast.leave", "bert")], "bert left")
+
+
+# A queue that was emptied
+
+def test_a_stream_that_was_idle_for_longer_than_the_write_timeout_is_not_cut_for_it(bench):
+    """What waits for a browser is empty for long, and fills at once when the browser pauses. (After twice the write timeout without
+    progress the kernel ends the connection, so the pauses are short.)"""
+    site = Site(bench, web=ApacheHandoff, worker={"heartbeat": "60s", "queue_bytes": "64M", "write_timeout": patient(5)})
+    reader = site.start_open("anna", receive_buffer=65536).wait_open()
+    site.wait_connections("anna", 1)
+    sent = 0
+
+    def publish_until_it_waits():
+        nonlocal sent
+        while site.stat("queued_bytes") == 0:
+            site.commands.publish_batch([{"event": "m", "data": [n, 10 * FILL], "to": {"sessions": ["anna"]}} for n in range(sent, sent + 20)])
+            sent += 20
+            site.settle()
+            site.wait_reported()
+
+    for idle in (0, 5.5):
+        time.sleep(idle * PATIENCE)         # its queue has no memory any more
+        reader.pause()
+        publish_until_it_waits()
+        time.sleep(0.5 * PATIENCE)          # the time counts from when it filled
+        assert site.commands.connections_of("anna") == 1
+        reader.resume()
+        reader.wait_for(sent)
+        wait_until(lambda: site.stat("queued_bytes") == 0, what="nothing waits")
+    assert [json.loads(d)[0] for d in reader.data()] == list(range(sent)) and reader.opens == 1 and site.stat("ends_slow") == 0
+    reader.pause()
+    publish_until_it_waits()
+    site.wait_connections("anna", 0)
+    assert site.stat("ends_slow") == 1
+    back = site.open("anna", last_event_id=reader.last_event_id)
+    seen = len(reader.events)
+    reader.close()
+    back.wait(lambda: back.events and json.loads(back.data()[-1])[0] == sent - 1, "what it missed")
+    assert [json.loads(d)[0] for d in [*reader.data()[:seen], *back.data()]] == list(range(sent)) and "ssecast.gap" not in back.types()

@@ -5,14 +5,15 @@ import shutil
 import subprocess
 
 import pytest
-from support.bridge import Bridge
+from support.bridge import Bridge, values
 from support.broker import Broker
 from support.commands import Commands
 from support.fcgi import FastCgi
 from support.keys import Keys
+from support.mosquitto import Mosquitto
 from support.nats import SERVER, NatsServer
 from support.postgres import Postgres
-from support.processes import BUILD, PGSQL, Program
+from support.processes import BUILD, MQTT, PGSQL, Program
 from support.waiting import wait_until
 from support.webhook import SECRET, Receiver
 from support.worker import Worker
@@ -163,3 +164,85 @@ def test_a_bridge_with_a_limited_key_loses_nothing_when_brokers_die(bench):
         with Commands(b.endpoint("commands"), operator) as client:
             wait_until(lambda c=client: len(c.history(limit=1000)["events"]) >= len(expected), timeout=60, what="all rows that it may publish")
             assert [e["data"] for e in client.history(limit=1000)["events"]] == expected
+
+
+# The bound of all members together: an eighth of history-bytes
+
+SMALL = "64K"
+
+
+def counted(web):
+    """The number of members that the stream got last, and the names that it has."""
+    names, count = set(), None
+    for e in web.events():
+        data = json.loads(e.data) if e.type.startswith("ssecast.") else {}
+        if e.type == "ssecast.members":
+            count = data["count"]
+        elif e.type == "ssecast.join":
+            names.add(data["session"])
+        elif e.type == "ssecast.leave":
+            names.discard(data["session"])
+    return count, names
+
+
+@needs_nats
+def test_the_brokers_of_a_cluster_name_the_same_members_when_not_all_have_room(bench):
+    place = Place(bench, "JetStream", history_bytes=SMALL, **HALL)
+    watchers = [place.open(f"watch{n}", n) for n in range(2)]
+    streams = {f"s{n:02}": place.open(f"s{n:02}", n % 2) for n in range(30)}
+    total = len(watchers) + len(streams)
+
+    def listed(n=-1):
+        page = place.ask({"op": "members", "channel": "hall", "limit": 1000}, n)
+        return page.get("count"), {m["session"] for m in page["members"]}
+
+    def wait_agreed(count):
+        """Brokers and pages have the same names, and the same number."""
+        def agreed():
+            return listed(0) == listed(1) and listed(0)[0] == count
+        wait_until(agreed, timeout=60, what=lambda: f"{count}; have {listed(0)} and {listed(1)}")
+        for web in watchers:
+            web.wait(lambda w=web: counted(w)[1] == listed()[1] and (count is None or counted(w)[0] == count), "the same on the page", timeout=60)
+        return listed()[1]
+
+    named = wait_agreed(total)
+    assert 5 < len(named) < total
+    for victim in place.brokers:
+        victim.kill()
+        victim.start()
+        assert wait_agreed(total) == named, "who is named stays named"
+    for session in sorted(named & set(streams))[:5]:
+        streams.pop(session).close()
+    others = wait_agreed(total - 5)
+    assert abs(len(others) - len(named)) <= 1 and len(others & named) <= len(named) - 5, "others take their places"
+    for session in sorted(streams)[: len(streams) - 3]:
+        streams.pop(session).close()
+    assert wait_agreed(None) == {"watch0", "watch1", *streams}
+
+
+# The bridge of MQTT
+
+
+@needs_nats
+@pytest.mark.parametrize("how", ["it returns", "the bridge moves"])
+def test_messages_of_mqtt_are_published_once_when_a_broker_of_the_cluster_dies(bench, how):
+    server = NatsServer(bench, "nats").start()
+    brokers = [Broker(bench, f"broker{n}", store=f"nats://{server.address}", store_replicas=1).start() for n in range(2)]
+    mosquitto = Mosquitto(bench).start()
+
+    def bridge(n):
+        return Bridge(bench, brokers[n], MQTT, f"bridge{n}", server=mosquitto.server, topic="home/#", state=bench.folder / "mqtt.state")
+
+    program = bridge(0).start()
+    for turn in range(4):
+        mosquitto.publish_lines("home/n", range(turn * 200, turn * 200 + 200))
+        if turn == 1:
+            brokers[0].kill()
+            if how == "it returns":
+                Program.start(brokers[0])
+            else:
+                program.kill()
+                program = bridge(1).start()
+    for n in (1,) if how == "the bridge moves" else (0, 1):
+        wait_until(lambda n=n: len(values(brokers[n])) >= 800, timeout=60, what=lambda n=n: f"all messages; have {len(values(brokers[n]))}")
+        assert sorted(values(brokers[n])) == list(range(800)), "none lost, none twice"

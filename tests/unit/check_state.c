@@ -77,6 +77,41 @@ START_TEST(the_event_before_is_marked)
 }
 END_TEST
 
+/* The event of a member in channel c. hub: it is a subscription of the hub, which is private. */
+static struct event *make_member(uint64_t seq, const char *session, bool hub, bool remove)
+{
+    char key[EVENT_KEY_MAX];
+    struct slice name = S("c");
+    struct event_spec spec = {.kind = EVENT_MESSAGE,
+                              .seq = seq,
+                              .key = event_member_key(slice_of(session), key),
+                              .data = S("x"),
+                              .remove = remove,
+                              .is_private = hub,
+                              .has_to = true,
+                              .lists = {[TO_CHANNELS] = {&name, 1}}};
+    struct event *e = event_new(&spec);
+    ck_assert_ptr_nonnull(e);
+    return e;
+}
+
+START_TEST(a_reader_is_spared_values_and_no_begin_of_a_subscription)
+{
+    struct event *price = make(1, "", "a", false, 0), *removal = make(4, "", "a", true, 0);
+    struct event *came = make_member(2, "m", false, false), *left = make_member(5, "m", false, true);
+    struct event *begin = make_member(3, "s", true, false), *end = make_member(6, "s", true, true);
+    struct event *all[] = {price, came, begin, removal, left, end};
+    for (size_t i = 0; i < 6; i++)
+        ck_assert_int_eq(state_apply(state, all[i]), 0);
+
+    ck_assert(event_is_value(price) && event_is_value(came) && !event_is_value(begin) && !event_is_value(end));
+    ck_assert(event_is_replaced(price) && event_is_replaced(came) && !event_is_replaced(begin));
+    ck_assert_uint_eq(state_count(state), 0);
+    for (size_t i = 0; i < 6; i++)
+        event_unref(&all[i]);
+}
+END_TEST
+
 START_TEST(an_older_event_is_marked_and_replaces_nothing)
 {
     set(5, "", "a");
@@ -382,6 +417,7 @@ int main(void)
     tcase_add_test(tests, events_without_a_key_change_nothing);
     tcase_add_test(tests, a_removed_key_is_forgotten);
     tcase_add_test(tests, the_event_before_is_marked);
+    tcase_add_test(tests, a_reader_is_spared_values_and_no_begin_of_a_subscription);
     tcase_add_test(tests, an_older_event_is_marked_and_replaces_nothing);
     tcase_add_test(tests, an_event_may_be_applied_twice);
     tcase_add_test(tests, the_same_event_as_another_object_takes_its_place);
