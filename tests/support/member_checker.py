@@ -20,6 +20,7 @@ Change = collections.namedtuple("Change", "seq at channel session came")
 Visit = collections.namedtuple("Visit", "tried opened over")  # opened: None when it never was; over: None while it lasts
 
 _EVER = float("inf")
+_CLOCK = 0.01        # seconds: the log has milliseconds, and a stream may be a member within one
 
 
 def changes_of(history):
@@ -62,8 +63,8 @@ def _end(visit):
 def _join_fault(c, visits, rules):
     """A worker that died keeps its streams for a lease."""
     first = c.at - rules.slack - rules.lease
-    if not any(v.tried <= c.at and _end(v) >= first for v in visits):
-        return "and had no stream"
+    if not any(v.tried <= c.at + _CLOCK and _end(v) >= first for v in visits):
+        return f"and had no stream; it tried at {[round(v.tried, 4) for v in visits]}"
     return None
 
 

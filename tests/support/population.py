@@ -58,7 +58,7 @@ class Population:
             session.streams.append(reader)
         wait_all_open([reader for reader, _ in self.watching])
         self.sessions += [_Session(f"m{n}", self.chance.sample(HALLS, self.chance.randint(1, 2)), n % 4 == 0) for n in range(sessions)]
-        self._going, self._stopping, self._idle = threading.Event(), False, threading.Event()
+        self._going, self._stopping, self._turns = threading.Event(), False, 0
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -76,12 +76,12 @@ class Population:
         return [reader for reader, _ in self.watching]
 
     def go(self):
-        self._idle.clear()
         self._going.set()
 
     def pause(self):
         self._going.clear()
-        wait_until(lambda: self.failure or self._idle.is_set(), what="the members rest")
+        turns = self._turns
+        wait_until(lambda: self.failure or self._turns > turns + 1, what="the members rest")
         assert not self.failure, self.failure
 
     # Coming and going
@@ -89,10 +89,9 @@ class Population:
     def _run(self):
         try:
             while not self._stopping:
+                self._turns += 1
                 if self._going.is_set():
                     self._act(self.chance.choice(self.sessions[len(self.watching):]))
-                else:
-                    self._idle.set()
                 time.sleep(_PAUSE)
         except Exception as e:  # raised by the next wait
             self.failure = f"members: {e!r}"
