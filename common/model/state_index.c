@@ -3,7 +3,6 @@
 #include <errno.h>
 
 #include "base/must.h"
-#include "codec/audience.h"
 #include "codec/event_key.h"
 #include "codec/subscription.h"
 

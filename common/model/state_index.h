@@ -13,6 +13,7 @@
 #define SSECAST_STATE_INDEX_H
 
 #include "base/table.h"
+#include "codec/audience.h"
 #include "model/merge.h"
 
 /* The events for one target, or all. */

@@ -1,6 +1,7 @@
 #include "model/state_room.h"
 
 #include "base/must.h"
+#include "codec/event_key.h"
 
 static uint64_t cost(const struct event *e)
 {

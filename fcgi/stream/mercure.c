@@ -357,7 +357,9 @@ struct telling {
 static void tell(const struct telling *t, enum subscription_form form, struct slice match)
 {
     struct request *r = t->request;
-    char *payload = t->token->verdict == TOKEN_GOOD ? mercure_rights_payload(t->token->claims, t->token->access, t->hub, match) : NULL;
+    char *payload = t->token->verdict == TOKEN_GOOD
+                        ? mercure_rights_payload(t->token->claims, t->token->access, t->hub, match)
+                        : NULL;
     struct subscription s = {.form = r->hub == HUB_0_X ? SUBSCRIPTION_0_X : form,
                              .subscriber = t->subscriber,
                              .match = match,

@@ -1,5 +1,6 @@
 #include "model/state_records.h"
 
+#include "codec/event_record.h"
 #include "states.h"
 
 /* A record with the events of the state that are due. The number of its entries. */
