@@ -195,7 +195,7 @@ static void iterate(struct broker *b)
 /* Answer the requests that have arrived. Publishers that go on sending delay the stop by STOP_MS at
  * most. The sockets stay bound: libzmq drops the connections of an unbound endpoint, and their
  * replies. */
-static void stop(struct broker *b)
+static void broker_stop(struct broker *b)
 {
     int64_t now = clock_ms(), until = now + STOP_MS, quiet_at = now + STOP_QUIET_MS;
     signals_close(b->signal_fd);
@@ -231,7 +231,7 @@ int broker_run(const struct broker_config *config)
             iterate(&b);
             wait_for_work(&b);
         }
-        stop(&b);
+        broker_stop(&b);
     }
     broker_close(&b);
     log_close();

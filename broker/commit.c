@@ -293,7 +293,7 @@ static void note_offered(struct broker *b, int64_t now)
         batch->until = now + OFFER_MS;
 }
 
-static void offer(struct broker *b, int64_t now)
+static void commit_offer(struct broker *b, int64_t now)
 {
     uint64_t events;
     enum event_log_result result = event_log_offer(&b->log, now, &events);
@@ -323,7 +323,7 @@ static bool run_batch(struct broker *b, int64_t now)
     append_members(b, now);
     bool more = run_requests(b, now);
     delta_end(b);
-    offer(b, now);
+    commit_offer(b, now);
     return more && !b->log.pending;
 }
 
@@ -419,7 +419,7 @@ bool commit_join(struct broker *b, int64_t now)
 
     delta_begin(b);
     delta_end(b);
-    offer(b, now);
+    commit_offer(b, now);
     return false;
 }
 

@@ -170,7 +170,7 @@ static int check_keys(const struct broker_config *c, char why[OPTION_WHY_MAX])
     return bad ? -1 : 0;
 }
 
-static int check(const void *config, char why[OPTION_WHY_MAX])
+static int broker_options_check(const void *config, char why[OPTION_WHY_MAX])
 {
     const struct broker_config *c = config;
     int err = check_keys(c, why);
@@ -183,5 +183,5 @@ const struct option_program broker_program = {
     .usage = "[OPTION]...",
     .rows = rows,
     .count = sizeof rows / sizeof *rows,
-    .check = check,
+    .check = broker_options_check,
 };

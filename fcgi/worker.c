@@ -168,7 +168,7 @@ static void signalled(void *context, uint32_t events)
 }
 
 /* Once a second. */
-static void tick(void *context, int64_t now)
+static void worker_tick(void *context, int64_t now)
 {
     struct worker *w = context;
     log_tick(now);
@@ -464,7 +464,7 @@ static const char *listening_name(const struct worker *w)
     return w->options.listen ? w->options.listen : "inherited socket";
 }
 
-static bool start(struct worker *w)
+static bool worker_start(struct worker *w)
 {
     char prefix[24];
     make_names(w, prefix);
@@ -481,7 +481,7 @@ static bool start(struct worker *w)
     w->start_by = loop_now(w->loop) + JOIN_TIMEOUT_MS;
     w->start_timer = (struct loop_timer){.fire = try_to_serve, .context = w};
     w->drain_timer = (struct loop_timer){.fire = drain_step, .context = w};
-    w->tick_timer = (struct loop_timer){.fire = tick, .context = w};
+    w->tick_timer = (struct loop_timer){.fire = worker_tick, .context = w};
     loop_timer_set(w->loop, &w->tick_timer, loop_now(w->loop) + TICK_MS);
     loop_timer_set(w->loop, &w->start_timer, loop_now(w->loop) + JOIN_LOOK_MS);
     log_write(news_level(w), "worker %s: %s, feed %s, sync %s, at most %" PRIu64 " streams", w->name, listening_name(w),
@@ -489,7 +489,7 @@ static bool start(struct worker *w)
     return true;
 }
 
-static void stop(struct worker *w)
+static void worker_stop(struct worker *w)
 {
     stop_listening(w, false);
     listening_close(&w->listening);
@@ -525,7 +525,7 @@ static bool open_tokens(struct worker *w)
     return w->streams.tokens != NULL;
 }
 
-static int run(struct worker *w)
+static int worker_run(struct worker *w)
 {
     log_open("ssecast-fcgi", log_level_of(w->options.log_level));
     log_set_format(w->options.log_format);
@@ -539,8 +539,8 @@ static int run(struct worker *w)
     int status = listening_open(&w->listening, &w->options);
     if (status)
         return status;
-    status = start(w) && loop_run(w->loop) == 0 ? 0 : 1;
-    stop(w);
+    status = worker_start(w) && loop_run(w->loop) == 0 ? 0 : 1;
+    worker_stop(w);
     log_close();
     return status;
 }
@@ -553,7 +553,7 @@ int worker_main(int argc, char **argv)
         return 1;
     switch (option_load(&worker_program, argc, argv, &w->options, NULL)) {
     case OPTION_RUN:
-        status = run(w);
+        status = worker_run(w);
         break;
     case OPTION_EXIT:
         status = 0;

@@ -137,7 +137,7 @@ static void wait_and_retry(struct delivery *d, const char *why)
                   log_count("messages", d->count));
 }
 
-static void settle(struct delivery *d, size_t index, const char *why)
+static void delivery_settle(struct delivery *d, size_t index, const char *why)
 {
     struct delivery_outcome *o = &d->outcomes[index];
     o->refused = why != NULL;
@@ -160,13 +160,13 @@ static void accepted(struct delivery *d)
         log_event(LOG_INFO, "broker accepts events again", log_name("broker", d->broker));
     d->backoff.failures = 0;
     if (d->singly) {
-        settle(d, d->current, NULL);
+        delivery_settle(d, d->current, NULL);
         advance(d);
         return;
     }
 
     for (size_t i = 0; i < d->count; i++)
-        settle(d, i, NULL);
+        delivery_settle(d, i, NULL);
     d->step = STEP_DONE;
 }
 
@@ -175,7 +175,7 @@ static void refused(struct delivery *d, const char *why)
 {
     d->backoff.failures = 0;
     if (d->singly || d->count == 1) {
-        settle(d, d->current, why);
+        delivery_settle(d, d->current, why);
         advance(d);
         return;
     }

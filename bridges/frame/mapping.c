@@ -182,7 +182,7 @@ static bool is(struct slice key, const char *name)
     return slice_equal(key, slice_of(name));
 }
 
-static void note(struct seen *seen, struct slice key)
+static void mapping_note(struct seen *seen, struct slice key)
 {
     seen->event = seen->event || is(key, "\"event\"");
     seen->id = seen->id || is(key, "\"id\"");
@@ -213,7 +213,7 @@ static void copy_members(struct slice object, bool row, struct seen *seen, struc
         } else if (is(key, "\"session\"")) {
             seen->session = value;
         } else if (!row || is_field(key)) {
-            note(seen, key);
+            mapping_note(seen, key);
             put_member(out, key, value);
         }
     }
@@ -296,7 +296,7 @@ static int put_plain(struct buf *out, const struct mapping *m, const struct mapp
     return err;
 }
 
-static int finish(struct buf *out, int err)
+static int mapping_finish(struct buf *out, int err)
 {
     json_end_object(out);
     if (err)
@@ -313,7 +313,7 @@ int mapping_event(const struct mapping *m, const struct mapping_source *s, struc
     json_begin_object(out, NULL);
     bool object = m->payload == PAYLOAD_MESSAGE && !s->remove;
     int err = object ? put_message(out, m, s, why) : put_plain(out, m, s, why);
-    return finish(out, err);
+    return mapping_finish(out, err);
 }
 
 int mapping_row(struct slice object, const char *id, struct buf *out, char why[MAPPING_WHY])
@@ -322,5 +322,5 @@ int mapping_row(struct slice object, const char *id, struct buf *out, char why[M
     out->len = 0;
     json_begin_object(out, NULL);
     int err = put_object(object, true, id, &seen, out, why);
-    return finish(out, err);
+    return mapping_finish(out, err);
 }

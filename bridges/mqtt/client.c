@@ -37,19 +37,19 @@ struct client {
 
 /* ---- failures ---- */
 
-static void note(struct client *c, const char *text)
+static void mqtt_client_note(struct client *c, const char *text)
 {
     snprintf(c->why, sizeof c->why, "%s", text);
 }
 
 static int fail(struct client *c, const char *text)
 {
-    note(c, text);
+    mqtt_client_note(c, text);
     client_close(c);
     return -EIO;
 }
 
-static int check(struct client *c, int rc)
+static int mqtt_client_check(struct client *c, int rc)
 {
     if (rc == MOSQ_ERR_SUCCESS)
         return 0;
@@ -99,8 +99,8 @@ static void on_subscribe(struct mosquitto *mosquitto, void *context, int mid, in
                       log_name("reason", mosquitto_reason_string(granted[i])));
 }
 
-static void on_message(struct mosquitto *mosquitto, void *context, const struct mosquitto_message *m,
-                       const mosquitto_property *all)
+static void mqtt_client_on_message(struct mosquitto *mosquitto, void *context, const struct mosquitto_message *m,
+                                   const mosquitto_property *all)
 {
     struct client *c = context;
     (void)mosquitto, (void)all;
@@ -151,7 +151,7 @@ static int configure(struct client *c, const struct mqtt_options *o, const char 
         rc = set_properties(c, o);
     mosquitto_connect_v5_callback_set(c->mosquitto, on_connect);
     mosquitto_subscribe_v5_callback_set(c->mosquitto, on_subscribe);
-    mosquitto_message_v5_callback_set(c->mosquitto, on_message);
+    mosquitto_message_v5_callback_set(c->mosquitto, mqtt_client_on_message);
     return rc;
 }
 
@@ -221,7 +221,7 @@ static int connect_socket(struct client *c)
     int error = errno;
     let_signals_end(false);
     errno = error;
-    return check(c, rc);
+    return mqtt_client_check(c, rc);
 }
 
 /* Before the answer nothing waits to be acknowledged. */
@@ -256,7 +256,7 @@ static int subscribe(struct client *c)
     int rc = MOSQ_ERR_SUCCESS;
     for (size_t i = 0; i < o->topics.count && !rc; i++)
         rc = mosquitto_subscribe_v5(c->mosquitto, NULL, o->topics.items[i], (int)o->qos, how, NULL);
-    return check(c, rc);
+    return mqtt_client_check(c, rc);
 }
 
 /* Messages may come with the answer already: then the requests to subscribe wait behind them. */
@@ -286,20 +286,20 @@ bool client_wait(struct client *c, int timeout_ms)
 
 int client_read(struct client *c)
 {
-    return check(c, mosquitto_loop_read(c->mosquitto, 1));
+    return mqtt_client_check(c, mosquitto_loop_read(c->mosquitto, 1));
 }
 
 int client_write(struct client *c)
 {
     int64_t deadline = clock_ms() + ANSWER_MS;
-    int err = check(c, mosquitto_loop_misc(c->mosquitto));
+    int err = mqtt_client_check(c, mosquitto_loop_misc(c->mosquitto));
     if (!err)
-        err = check(c, mosquitto_loop_write(c->mosquitto, 1));
+        err = mqtt_client_check(c, mosquitto_loop_write(c->mosquitto, 1));
     while (!err && mosquitto_want_write(c->mosquitto) && !c->frame->stopping) {
         if (clock_ms() >= deadline)
             return fail(c, "the MQTT broker takes nothing");
         frame_wait(c->frame, mosquitto_socket(c->mosquitto), POLLOUT, ANSWER_MS);
-        err = check(c, mosquitto_loop_write(c->mosquitto, 1));
+        err = mqtt_client_check(c, mosquitto_loop_write(c->mosquitto, 1));
     }
     return err;
 }

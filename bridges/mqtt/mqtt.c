@@ -80,7 +80,7 @@ static int map(struct mqtt *m, const struct client_message *message, const char 
 }
 
 /* A message that is refused is acknowledged like any other: the MQTT broker would send it again. */
-static void on_message(void *context, const struct client_message *message)
+static void mqtt_on_message(void *context, const struct client_message *message)
 {
     struct mqtt *m = context;
     char id[PACKET_IDS_ID], why[MAPPING_WHY] = "";
@@ -156,7 +156,7 @@ static int read_arrivals(struct mqtt *m)
 }
 
 /* One step on the open connection. 0 or -EIO. */
-static int step(struct mqtt *m)
+static int mqtt_step(struct mqtt *m)
 {
     int err = m->count ? 0 : acknowledge(m);
     if (!err && !m->count)
@@ -192,7 +192,7 @@ static void serve(struct mqtt *m)
         else if (m->count)
             send_batch(m);
         else
-            err = client_is_open(m->client) ? step(m) : connect_client(m);
+            err = client_is_open(m->client) ? mqtt_step(m) : connect_client(m);
         if (err)
             disconnected(m);
     }
@@ -203,7 +203,7 @@ static void serve(struct mqtt *m)
 static int create(struct mqtt *m, const char *password)
 {
     const struct mqtt_options *o = m->options;
-    const struct client_handler handler = {on_message, on_new_session, m};
+    const struct client_handler handler = {mqtt_on_message, on_new_session, m};
     char why[CLIENT_WHY];
     m->mapping = (struct mapping){.channel = o->channel ? o->channel : "",
                                   .event = o->event ? o->event : "",
@@ -220,7 +220,7 @@ static int create(struct mqtt *m, const char *password)
     return err;
 }
 
-static int run(struct mqtt *m, const char *password)
+static int mqtt_run(struct mqtt *m, const char *password)
 {
     TAILQ_INIT(&m->queue);
     int err = create(m, password);
@@ -244,7 +244,7 @@ static int open_and_run(struct mqtt *m, const struct mqtt_options *o)
         status = 2;
     }
     if (status == 0)
-        status = run(m, password);
+        status = mqtt_run(m, password);
     free(password);
     frame_close(&m->frame);
     return status;

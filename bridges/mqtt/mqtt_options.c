@@ -117,7 +117,7 @@ static int check_login(const struct mqtt_options *o, char why[OPTION_WHY_MAX])
     return err;
 }
 
-static int check(const void *config, char why[OPTION_WHY_MAX])
+static int mqtt_options_check(const void *config, char why[OPTION_WHY_MAX])
 {
     const struct mqtt_options *o = config;
     const char *missing = NULL;
@@ -141,5 +141,5 @@ const struct option_program mqtt_program = {
     .usage = "[OPTION]...",
     .rows = rows,
     .count = sizeof rows / sizeof *rows,
-    .check = check,
+    .check = mqtt_options_check,
 };

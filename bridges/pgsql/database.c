@@ -78,7 +78,7 @@ int database_check(const char *dsn, char why[OPTION_WHY_MAX])
 
 /* ---- failures ---- */
 
-static void note(struct database *db, const char *text)
+static void database_note(struct database *db, const char *text)
 {
     snprintf(db->why, sizeof db->why, "%s", text);
     db->why[strcspn(db->why, "\n")] = '\0';
@@ -86,7 +86,7 @@ static void note(struct database *db, const char *text)
 
 static int fail(struct database *db, const char *text)
 {
-    note(db, text);
+    database_note(db, text);
     database_close(db);
     return -EIO;
 }
@@ -144,7 +144,7 @@ static void on_notice(void *context, const char *text)
     log_debug("PostgreSQL: %.*s", (int)strcspn(text, "\n"), text);
 }
 
-static int begin(struct database *db)
+static int database_begin(struct database *db)
 {
     const char *const names[] = {"dbname", "fallback_application_name", "client_encoding", "password", NULL};
     const char *const values[] = {db->dsn, "ssecast-pgsql", "UTF8", db->password, NULL};
@@ -182,7 +182,7 @@ static int limit_statements(struct database *db)
 int database_open(struct database *db)
 {
     MUST(!db->connection);
-    int err = begin(db);
+    int err = database_begin(db);
     if (!err)
         err = poll_connection(db);
     return err ? err : limit_statements(db);
@@ -216,7 +216,7 @@ static int receive_result(struct database *db, int64_t deadline)
 }
 
 /* The results up to the end of the statement; the last of them is kept. */
-static int collect(struct database *db, int64_t deadline, PGresult **last)
+static int database_collect(struct database *db, int64_t deadline, PGresult **last)
 {
     int err;
     PGresult *next;
@@ -267,7 +267,7 @@ int database_query(struct database *db, const char *sql, const char *const *para
 
     int err = flush(db, deadline);
     if (!err)
-        err = collect(db, deadline, &result);
+        err = database_collect(db, deadline, &result);
     if (!err)
         return hand_out(db, result, out);
     PQclear(result);

@@ -148,7 +148,7 @@ static int until_look(const struct pgsql *p)
 }
 
 /* One step on the open connection. 0 or -EIO. */
-static int step(struct pgsql *p)
+static int pgsql_step(struct pgsql *p)
 {
     int err = database_receive(p->db, on_notification, p);
     send_notifications(p);
@@ -177,7 +177,7 @@ static void disconnected(struct pgsql *p)
 static void serve(struct pgsql *p)
 {
     while (!p->frame.stopping) {
-        int err = database_is_open(p->db) ? step(p) : connect_database(p);
+        int err = database_is_open(p->db) ? pgsql_step(p) : connect_database(p);
         if (err)
             disconnected(p);
     }
@@ -204,7 +204,7 @@ static bool create(struct pgsql *p, const char *password)
     return p->db && p->notifications && (p->outbox || !o->outbox);
 }
 
-static int run(struct pgsql *p, const char *password)
+static int pgsql_run(struct pgsql *p, const char *password)
 {
     bool created = create(p, password);
     if (created)
@@ -227,7 +227,7 @@ static int open_and_run(const struct pgsql_options *o)
         status = 2;
     }
     if (status == 0)
-        status = run(&p, password);
+        status = pgsql_run(&p, password);
     free(password);
     frame_close(&p.frame);
     return status;

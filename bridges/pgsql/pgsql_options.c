@@ -77,7 +77,7 @@ static int check_password(const struct pgsql_options *o, char why[OPTION_WHY_MAX
     return err;
 }
 
-static int check(const void *config, char why[OPTION_WHY_MAX])
+static int pgsql_options_check(const void *config, char why[OPTION_WHY_MAX])
 {
     const struct pgsql_options *o = config;
     if (!o->notify.count && !o->outbox) {
@@ -99,5 +99,5 @@ const struct option_program pgsql_program = {
     .usage = "[OPTION]...",
     .rows = rows,
     .count = sizeof rows / sizeof *rows,
-    .check = check,
+    .check = pgsql_options_check,
 };

@@ -9,7 +9,7 @@
 
 static const char *const fields[] = {"op", "ref", "channel", "after", "limit", NULL};
 
-static void offer(void *list, struct event *e)
+static void members_offer(void *list, struct event *e)
 {
     struct slice session;
     if (event_is_member_key(e->key, &session) && session.len)
@@ -21,7 +21,7 @@ static void select_page(const struct command_context *c, struct slice channel, s
     struct audience who = {.channels = {&channel, 1}};
     struct history_filter filter = {.who = &who, .now_ms = c->now_ms};
 
-    state_each(sequence_state(c->sequence), &filter, offer, list);
+    state_each(sequence_state(c->sequence), &filter, members_offer, list);
 }
 
 /* Add `since` to what the event says. */

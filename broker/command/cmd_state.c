@@ -87,7 +87,7 @@ static bool is_wanted(const struct page *page, const struct event *e, const stru
 }
 
 /* Keep e when it is among the first. */
-static void offer(void *context, struct event *e)
+static void state_offer(void *context, struct event *e)
 {
     struct page *page = context;
     struct place place = place_of(e);
@@ -116,7 +116,7 @@ static void select_page(const struct command_context *c, struct page *page)
     struct audience who = {.channels = {channels, 1}};
     struct history_filter filter = {.who = page->channel.len ? &who : NULL, .now_ms = c->now_ms};
 
-    state_each(sequence_state(c->sequence), &filter, offer, page);
+    state_each(sequence_state(c->sequence), &filter, state_offer, page);
 }
 
 static int put_page(const struct grant *grant, struct page *page, struct buf *reply)

@@ -25,7 +25,7 @@ static bool is_below(struct slice topic, struct slice path)
     return slice_begins(topic, path) && (topic.len == path.len || topic.data[path.len] == '/');
 }
 
-static void visit(void *context, struct event *e)
+static void subscriptions_visit(void *context, struct event *e)
 {
     struct subscription_search *s = context;
     struct slice topic, document;
@@ -55,7 +55,7 @@ static int subscriptions_run(const struct command_context *c, const struct comma
 
     json_put_count(reply, "head", sequence_head(c->sequence));
     json_begin_list(reply, "subscriptions");
-    state_each_subscription(sequence_state(c->sequence), c->now_ms, visit, &s);
+    state_each_subscription(sequence_state(c->sequence), c->now_ms, subscriptions_visit, &s);
     json_end_list(reply);
     json_put_flag(reply, "more", s.more);
     return 0;

@@ -80,7 +80,8 @@ static struct queued *dequeue(struct nats_link *l)
     return q;
 }
 
-static void on_message(natsConnection *connection, natsSubscription *subscription, natsMsg *msg, void *context)
+static void nats_link_on_message(natsConnection *connection, natsSubscription *subscription, natsMsg *msg,
+                                 void *context)
 {
     struct nats_listener *s = context;
     (void)connection;
@@ -386,13 +387,13 @@ struct nats_listener *nats_link_listen(struct nats_link *l, const char *subject)
         return NULL;
     reap(l, false);
     *s = (struct nats_listener){.link = l, .next = l->listeners, .id = ++l->last_id};
-    if (natsConnection_Subscribe(&s->subscription, l->connection, subject, on_message, s) != NATS_OK) {
+    if (natsConnection_Subscribe(&s->subscription, l->connection, subject, nats_link_on_message, s) != NATS_OK) {
         free(s);
         return NULL;
     }
     l->listeners = s;
     natsSubscription_SetOnCompleteCB(s->subscription, on_complete, s);
-    natsSubscription_SetPendingLimits(s->subscription, -1, -1); /* on_message() takes them at once */
+    natsSubscription_SetPendingLimits(s->subscription, -1, -1); /* nats_link_on_message() takes them at once */
     return s;
 }
 

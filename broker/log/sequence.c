@@ -367,7 +367,7 @@ static int apply_header(struct sequence *s, const struct batch *t, bool linked)
 }
 
 /* The log has e, so it is final. Without memory for it the history has a known hole. */
-static void settle(struct sequence *s, struct event *e)
+static void sequence_settle(struct sequence *s, struct event *e)
 {
     if (history_append(s->history, e) != 0)
         history_miss(s->history, e);
@@ -377,14 +377,14 @@ static void settle(struct sequence *s, struct event *e)
 }
 
 /* The batch that was hidden enters the history. */
-static void show(struct sequence *s)
+static void sequence_show(struct sequence *s)
 {
     s->hidden = false;
     s->begun = true;
     s->batch_at = s->offered.position;
     apply_header(s, &s->offered, true);
     for (size_t i = s->committed; i < s->count; i++)
-        settle(s, s->batch[i]);
+        sequence_settle(s, s->batch[i]);
 }
 
 int sequence_accept(struct sequence *s)
@@ -392,7 +392,7 @@ int sequence_accept(struct sequence *s)
     size_t fresh = s->count - s->committed;
     effects_begin(s->effects);
     if (s->hidden)
-        show(s);
+        sequence_show(s);
     effects_settle(s->effects);
 
     history_evict(s->history);
@@ -412,7 +412,7 @@ static int adopt_entries(struct sequence *s, uint64_t position, struct slice ent
             event_unref(&e);
             return -EPROTO;
         }
-        settle(s, e);
+        sequence_settle(s, e);
         effects_note(s->effects, e);
         s->batch[s->count++] = e;
         s->committed = s->count;

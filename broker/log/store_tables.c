@@ -47,7 +47,7 @@ static bool read_key(const MDB_val *from, bool own, uint64_t *key)
     return true;
 }
 
-static int step(struct table_walk *w, MDB_cursor_op op)
+static int store_tables_step(struct table_walk *w, MDB_cursor_op op)
 {
     MDB_val key;
     int rc = mdb_cursor_get(w->cursor, &key, &w->value, op);
@@ -134,7 +134,7 @@ int store_tables_last(const struct store_tables *t, MDB_txn *txn, uint64_t *seq)
     if (rc)
         return rc;
 
-    rc = step(&w, MDB_LAST);
+    rc = store_tables_step(&w, MDB_LAST);
     *seq = w.key;
     mdb_cursor_close(w.cursor);
     return rc;
@@ -178,7 +178,7 @@ static void pack_id(char out[ID_LEN], uint64_t seq, uint64_t hash)
 static int load_ids(struct table_walk *ids, const struct store_loader *loader)
 {
     char packed[ID_LEN];
-    int rc = step(ids, MDB_FIRST);
+    int rc = store_tables_step(ids, MDB_FIRST);
     while (!rc && ids->key) {
         if (ids->value.mv_size != ID_LEN)
             return MDB_CORRUPTED;
@@ -186,7 +186,7 @@ static int load_ids(struct table_walk *ids, const struct store_loader *loader)
         pack_id(packed, ids->key, hash);
         if (memcmp(packed, ids->value.mv_data, ID_LEN) != 0)
             return MDB_CORRUPTED;
-        rc = loader->id(loader->context, hash, ids->key) ? step(ids, MDB_NEXT) : ECANCELED;
+        rc = loader->id(loader->context, hash, ids->key) ? store_tables_step(ids, MDB_NEXT) : ECANCELED;
     }
     return rc;
 }
@@ -194,13 +194,13 @@ static int load_ids(struct table_walk *ids, const struct store_loader *loader)
 /* Events that were trimmed and have a key. */
 static int load_kept(struct table_walk *kept, uint64_t trimmed, const struct store_loader *loader)
 {
-    int rc = step(kept, MDB_FIRST);
+    int rc = store_tables_step(kept, MDB_FIRST);
     while (!rc && kept->key) {
         struct event *e = kept->key <= trimmed ? event_at(kept) : NULL;
         if (!e || !e->key.len || e->remove)
             rc = MDB_CORRUPTED;
         else
-            rc = loader->kept(loader->context, e) ? step(kept, MDB_NEXT) : ECANCELED;
+            rc = loader->kept(loader->context, e) ? store_tables_step(kept, MDB_NEXT) : ECANCELED;
         event_unref(&e);
     }
     return rc;
@@ -209,18 +209,18 @@ static int load_kept(struct table_walk *kept, uint64_t trimmed, const struct sto
 /* Walk two tables together, in the order of their keys. */
 static int load_all(struct table_walk *events, struct table_walk *runs, const struct store_loader *loader)
 {
-    int rc = step(events, MDB_FIRST);
+    int rc = store_tables_step(events, MDB_FIRST);
     if (!rc)
-        rc = step(runs, MDB_FIRST);
+        rc = store_tables_step(runs, MDB_FIRST);
     while (!rc && (events->key || runs->key)) {
         bool run_first = runs->key && (!events->key || runs->key < events->key);
         if (run_first) {
             bool incomplete = runs->value.mv_size != 0;
-            rc = loader->epoch(loader->context, runs->key, incomplete) ? step(runs, MDB_NEXT) : ECANCELED;
+            rc = loader->epoch(loader->context, runs->key, incomplete) ? store_tables_step(runs, MDB_NEXT) : ECANCELED;
         } else {
             rc = load_event(events, loader);
             if (!rc)
-                rc = step(events, MDB_NEXT);
+                rc = store_tables_step(events, MDB_NEXT);
         }
     }
     return rc;
@@ -265,9 +265,9 @@ static int check_free_pages(MDB_txn *txn, struct table_walk *w)
     if (!rc)
         rc = mdb_cursor_open(txn, FREE_PAGES, &w->cursor);
     if (!rc)
-        rc = step(w, MDB_FIRST);
+        rc = store_tables_step(w, MDB_FIRST);
     while (!rc && w->key)
-        rc = are_pages(&w->value, info.me_last_pgno) ? step(w, MDB_NEXT) : MDB_CORRUPTED;
+        rc = are_pages(&w->value, info.me_last_pgno) ? store_tables_step(w, MDB_NEXT) : MDB_CORRUPTED;
     return rc ? rc : check_count(txn, FREE_PAGES, w);
 }
 
@@ -332,13 +332,13 @@ static int delete_until(MDB_txn *txn, MDB_dbi table, uint64_t position, size_t *
     int rc = mdb_cursor_open(txn, table, &w.cursor);
     if (rc)
         return rc;
-    rc = step(&w, MDB_FIRST);
+    rc = store_tables_step(&w, MDB_FIRST);
     while (!rc && w.key && w.key <= position && *left) {
         --*left;
         *last = w.key;
         rc = mdb_cursor_del(w.cursor, 0);
         if (!rc)
-            rc = step(&w, MDB_NEXT);
+            rc = store_tables_step(&w, MDB_NEXT);
     }
     mdb_cursor_close(w.cursor);
     return rc;
@@ -351,11 +351,11 @@ static int delete_after(MDB_txn *txn, MDB_dbi table, uint64_t position)
     int rc = mdb_cursor_open(txn, table, &w.cursor);
     if (rc)
         return rc;
-    rc = step(&w, MDB_LAST);
+    rc = store_tables_step(&w, MDB_LAST);
     while (!rc && w.key > position) {
         rc = mdb_cursor_del(w.cursor, 0);
         if (!rc)
-            rc = step(&w, MDB_LAST);
+            rc = store_tables_step(&w, MDB_LAST);
     }
     mdb_cursor_close(w.cursor);
     return rc;
@@ -397,11 +397,11 @@ static int keep_rests(const struct store_tables *t, MDB_txn *txn, const struct s
     if (rc)
         return rc;
 
-    rc = step(&w, MDB_FIRST);
+    rc = store_tables_step(&w, MDB_FIRST);
     while (!rc && w.key && w.key <= position && max--) {
         rc = keep_rest(t, txn, state, &w);
         if (!rc)
-            rc = step(&w, MDB_NEXT);
+            rc = store_tables_step(&w, MDB_NEXT);
     }
     mdb_cursor_close(w.cursor);
     return rc;

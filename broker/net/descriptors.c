@@ -23,7 +23,7 @@ static uint64_t count_open(uint64_t max)
     return count - 1; /* the folder's own */
 }
 
-static void count(struct descriptors *d, int64_t now_us)
+static void descriptors_count(struct descriptors *d, int64_t now_us)
 {
     int64_t before = clock_us();
     d->open = count_open(d->max);
@@ -59,7 +59,7 @@ bool descriptors_look(struct descriptors *d, int64_t now_us)
 {
     bool before = d->scarce;
     if (now_us >= d->count_at || (!d->scarce && d->opened && few_left(d, 8)))
-        count(d, now_us);
+        descriptors_count(d, now_us);
     d->scarce = few_left(d, d->scarce ? 4 : 8);
     return d->scarce != before;
 }

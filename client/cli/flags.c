@@ -26,7 +26,7 @@ static bool is_flag(const char *arg)
     return arg[0] == '-' && arg[1] != 0 && !number;
 }
 
-static int add(struct flag_list *list, const char *item)
+static int flags_add(struct flag_list *list, const char *item)
 {
     const char **items = realloc(list->items, (list->count + 1) * sizeof *items);
     if (!items)
@@ -49,7 +49,7 @@ static int set_number(struct flag_reading *r, const struct option_row *row, stru
     return 0;
 }
 
-static int set(struct flag_reading *r, const struct option_row *row, const char *value)
+static int flags_set(struct flag_reading *r, const struct option_row *row, const char *value)
 {
     void *field = r->values + row->offset;
     switch (row->type) {
@@ -60,7 +60,7 @@ static int set(struct flag_reading *r, const struct option_row *row, const char 
         *(const char **)field = value;
         return 0;
     case OPTION_LINES:
-        return add(field, value);
+        return flags_add(field, value);
     default:
         MUST(row->type == OPTION_COUNT || row->type == OPTION_SECONDS);
         return set_number(r, row, field, value);
@@ -96,7 +96,7 @@ static int take_flag(struct flag_reading *r)
         return -EINVAL;
     }
     r->at++;
-    return set(r, a.row, a.value);
+    return flags_set(r, a.row, a.value);
 }
 
 int flags_parse(const struct flags *flags, int argc, char **argv, void *values, char *problem, size_t size)

@@ -9,7 +9,7 @@
 #define ANSWER_MAX (16u << 20) /* bytes; a reply to 10,000 events has 200 KB */
 
 /* libcurl's: fewer bytes than it gave end the transfer. */
-static size_t take(char *data, size_t size, size_t count, void *context)
+static size_t http_take(char *data, size_t size, size_t count, void *context)
 {
     struct buf *text = &((struct http_answer *)context)->text;
     size_t len = size * count;
@@ -110,7 +110,7 @@ int http_post_with(const char *url, const char *header, const char *value, struc
         curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, json.data);
         curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)json.len);
-        curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);
+        curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, http_take);
         curl_easy_setopt(curl, CURLOPT_WRITEDATA, out);
         err = perform(curl, out, why);
     }

@@ -103,7 +103,7 @@ int show_answer(const struct verb_call *call, struct slice json)
     return status == STATUS_OK ? written(call) : status;
 }
 
-static int show(const struct verb_call *call, const struct ssecast_reply *reply)
+static int round_trip_show(const struct verb_call *call, const struct ssecast_reply *reply)
 {
     struct slice text;
     text.data = ssecast_reply_json(reply, &text.len);
@@ -167,13 +167,13 @@ int open_presence(const struct verb_call *call, struct ssecast_presence_options 
 int close_publisher(const struct verb_call *call, struct ssecast_publisher **publisher, int err,
                     struct ssecast_reply **reply)
 {
-    int status = *reply ? show(call, *reply) : failed(call, err, ssecast_publisher_problem(*publisher));
+    int status = *reply ? round_trip_show(call, *reply) : failed(call, err, ssecast_publisher_problem(*publisher));
     ssecast_reply_free(reply);
     ssecast_publisher_free(publisher);
     return status;
 }
 
-static int ask(const struct verb_call *call, const char *request)
+static int round_trip_ask(const struct verb_call *call, const char *request)
 {
     struct ssecast_publisher *publisher = NULL;
     struct ssecast_reply *reply = NULL;
@@ -187,7 +187,7 @@ static int ask(const struct verb_call *call, const char *request)
 int round_trip(const struct verb_call *call, struct buf *request)
 {
     char *text = request->failed ? NULL : strndup(request->data, request->len);
-    int status = text ? ask(call, text) : complain(call, STATUS_FAILED, "out of memory");
+    int status = text ? round_trip_ask(call, text) : complain(call, STATUS_FAILED, "out of memory");
     free(text);
     buf_release(request);
     return status;

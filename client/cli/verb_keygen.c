@@ -72,7 +72,7 @@ static int check_patterns(const struct verb_call *call, const char *flag, const 
     return STATUS_OK;
 }
 
-static int check(const struct verb_call *call)
+static int check_keygen(const struct verb_call *call)
 {
     const struct keygen_flags *f = call->flags;
     if (!is_role(f->role))
@@ -129,7 +129,7 @@ static FILE *create(const char *path, mode_t mode)
 }
 
 /* Close what was written. 0 or -errno. */
-static int finish(FILE *file)
+static int keygen_finish(FILE *file)
 {
     bool bad = ferror(file) || fflush(file) != 0 || fsync(fileno(file)) != 0;
     int err = bad ? -errno : 0;
@@ -145,7 +145,7 @@ static int write_secret(const struct verb_call *call, const char *public_key, co
         return -errno;
     setvbuf(file, NULL, _IONBF, 0); /* no copy of the key stays in memory */
     put_certificate(file, call->flags, public_key, secret_key);
-    int err = finish(file);
+    int err = keygen_finish(file);
     if (err)
         unlink(call->args[0]);
     return err;
@@ -157,7 +157,7 @@ static int write_public(const struct verb_call *call, const char *path, const ch
     if (!file)
         return -errno;
     put_line(file, call->flags, public_key);
-    return finish(file);
+    return keygen_finish(file);
 }
 
 static int write_both(const struct verb_call *call, const char *public_path, const char *public_key,
@@ -192,7 +192,7 @@ static void show_json(const struct verb_call *call, const char *public_path, con
     buf_release(&out);
 }
 
-static void show(const struct verb_call *call, const char *public_path, const char *public_key)
+static void keygen_show(const struct verb_call *call, const char *public_path, const char *public_key)
 {
     const struct keygen_flags *f = call->flags;
     if (call->settings->json) {
@@ -204,7 +204,7 @@ static void show(const struct verb_call *call, const char *public_path, const ch
             !strcmp(f->role, "broker") ? "clients use as --broker-key" : "goes into the broker's --keys file");
 }
 
-static int make(const struct verb_call *call, const char *public_path)
+static int keygen_make(const struct verb_call *call, const char *public_path)
 {
     char public_key[41], secret_key[41];
     int err = ssecast_curve_keypair(public_key, secret_key);
@@ -213,7 +213,7 @@ static int make(const struct verb_call *call, const char *public_path)
     int status = write_both(call, public_path, public_key, secret_key);
     explicit_bzero(secret_key, sizeof secret_key);
     if (status == STATUS_OK)
-        show(call, public_path, public_key);
+        keygen_show(call, public_path, public_key);
     return status;
 }
 
@@ -251,18 +251,18 @@ static int run_jwt(const struct verb_call *call)
     return STATUS_OK;
 }
 
-static int run(const struct verb_call *call)
+static int run_keygen(const struct verb_call *call)
 {
     char *public_path;
     const struct keygen_flags *f = call->flags;
     if (f->jwt)
         return run_jwt(call);
-    int status = check(call);
+    int status = check_keygen(call);
     if (status != STATUS_OK)
         return status;
     if (asprintf(&public_path, "%s.pub", call->args[0]) < 0)
         return complain(call, STATUS_FAILED, "out of memory");
-    status = make(call, public_path);
+    status = keygen_make(call, public_path);
     free(public_path);
     return status;
 }
@@ -283,5 +283,5 @@ const struct verb verb_keygen = {
     .flags_size = sizeof(struct keygen_flags),
     .min_args = 1,
     .max_args = 1,
-    .run = run,
+    .run = run_keygen,
 };

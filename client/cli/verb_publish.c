@@ -280,7 +280,7 @@ static int publish_input(const struct verb_call *call)
     return status;
 }
 
-static int run(const struct verb_call *call)
+static int run_publish(const struct verb_call *call)
 {
     const struct publish_flags *f = call->flags;
     if (call->count < 2)
@@ -306,5 +306,5 @@ const struct verb verb_publish = {
     .flags_size = sizeof(struct publish_flags),
     .min_args = 1,
     .max_args = 2,
-    .run = run,
+    .run = run_publish,
 };

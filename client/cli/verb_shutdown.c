@@ -37,7 +37,7 @@ static struct ssecast_names names(const struct flag_list *list)
     return (struct ssecast_names){list->items, list->count};
 }
 
-static int run(const struct verb_call *call)
+static int run_shutdown(const struct verb_call *call)
 {
     const struct shutdown_flags *f = call->flags;
     const struct ssecast_shutdown shutdown = {
@@ -68,5 +68,5 @@ const struct verb verb_shutdown = {
         "bans lists banned sessions, unban lifts bans.\n",
     .flags = {.rows = rows, .count = COUNT(rows)},
     .flags_size = sizeof(struct shutdown_flags),
-    .run = run,
+    .run = run_shutdown,
 };

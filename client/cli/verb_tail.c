@@ -90,13 +90,13 @@ static void print_text(struct slice id, struct slice type, struct slice data)
     show_text(stdout, data);
 }
 
-static void stop(struct tail *t, int status)
+static void tail_stop(struct tail *t, int status)
 {
     t->status = status;
     ssecast_source_close(t->source);
 }
 
-static void on_message(void *context, const struct ssecast_message *m)
+static void tail_on_message(void *context, const struct ssecast_message *m)
 {
     struct tail *t = context;
     struct slice id = {m->id, m->id_len}, type = {m->type, m->type_len}, data = {m->data, m->data_len};
@@ -107,9 +107,9 @@ static void on_message(void *context, const struct ssecast_message *m)
     fputc('\n', stdout);
     t->seen++;
     if (fflush(stdout) || t->line.failed)
-        stop(t, complain(t->call, STATUS_FAILED, "%s", strerror(t->line.failed ? ENOMEM : errno)));
+        tail_stop(t, complain(t->call, STATUS_FAILED, "%s", strerror(t->line.failed ? ENOMEM : errno)));
     else if (t->flags->count.given && t->seen >= t->flags->count.value)
-        stop(t, STATUS_OK);
+        tail_stop(t, STATUS_OK);
 }
 
 static void on_open(void *context)
@@ -133,20 +133,20 @@ static void on_error(void *context, const struct ssecast_source_error *error)
     if (error->state == SSECAST_CONNECTING && (t->opened || error->end != SSECAST_UNREACHABLE))
         complain(t->call, STATUS_OK, "%s; reconnecting in %g s", error->message, (double)error->wait_ms / 1000);
     else
-        stop(t, complain(t->call, status_of(error), "%s%s", bad_url, error->message));
+        tail_stop(t, complain(t->call, status_of(error), "%s%s", bad_url, error->message));
 }
 
 /* Listen for the wanted events; each name once, or an event would be printed twice. */
 static int listen_for(struct tail *t)
 {
     const struct flag_list *events = &t->flags->events;
-    int err = events->count ? 0 : ssecast_source_on(t->source, NULL, on_message, t);
+    int err = events->count ? 0 : ssecast_source_on(t->source, NULL, tail_on_message, t);
     for (size_t i = 0; i < events->count && !err; i++) {
         size_t first = 0;
         while (strcmp(events->items[first], events->items[i]) != 0)
             first++;
         if (first == i)
-            err = ssecast_source_on(t->source, *events->items[i] ? events->items[i] : "message", on_message, t);
+            err = ssecast_source_on(t->source, *events->items[i] ? events->items[i] : "message", tail_on_message, t);
     }
     return err;
 }
@@ -225,7 +225,7 @@ static int check_start(const struct verb_call *call, const struct tail_flags *f)
     return STATUS_OK;
 }
 
-static int check(const struct verb_call *call, const struct tail_flags *f)
+static int check_tail(const struct verb_call *call, const struct tail_flags *f)
 {
     for (size_t i = 0; i < f->headers.count; i++)
         if (!good_header(f->headers.items[i]))
@@ -235,10 +235,10 @@ static int check(const struct verb_call *call, const struct tail_flags *f)
     return check_start(call, f);
 }
 
-static int run(const struct verb_call *call)
+static int run_tail(const struct verb_call *call)
 {
     struct tail t = {.call = call, .flags = call->flags};
-    int status = check(call, t.flags);
+    int status = check_tail(call, t.flags);
     if (status != STATUS_OK || (t.flags->count.given && t.flags->count.value == 0))
         return status;
     status = follow(&t);
@@ -259,5 +259,5 @@ const struct verb verb_tail = {
     .flags_size = sizeof(struct tail_flags),
     .min_args = 1,
     .max_args = 1,
-    .run = run,
+    .run = run_tail,
 };

@@ -90,7 +90,7 @@ static void answered(void *context, int err, struct ssecast_reply *reply)
     }
 }
 
-static void ask(struct session *s, int64_t now)
+static void top_ask(struct session *s, int64_t now)
 {
     int err = ssecast_query_async(s->publisher, QUESTION, answered, s);
     s->asking = err == 0;
@@ -165,7 +165,7 @@ static void watch(struct session *s)
     while (!ended) {
         int64_t now = clock_ms();
         if (!s->asking && now >= s->ask_at)
-            ask(s, now);
+            top_ask(s, now);
         if (s->changed || resized) {
             resized = 0;
             draw(s, true);
@@ -212,7 +212,7 @@ static bool is_terminal(void)
     return isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && term && *term && strcmp(term, "dumb") != 0;
 }
 
-static int run(const struct verb_call *call)
+static int run_top(const struct verb_call *call)
 {
     const struct top_flags *flags = call->flags;
     struct session s = {.call = call};
@@ -241,5 +241,5 @@ const struct verb verb_top = {
     .more = "The keys q and Ctrl-C end it. Each column of a curve is a second, the newest at the right.\n",
     .flags = {.rows = rows, .count = sizeof rows / sizeof rows[0]},
     .flags_size = sizeof(struct top_flags),
-    .run = run,
+    .run = run_top,
 };

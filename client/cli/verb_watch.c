@@ -124,7 +124,7 @@ static void print_text(const struct ssecast_presence_event *e)
         printf("  (%s)", e->present ? "already" : "missed");
 }
 
-static void stop(struct watching *w, int status)
+static void watch_stop(struct watching *w, int status)
 {
     w->status = status;
     ssecast_presence_close(w->presence);
@@ -134,7 +134,7 @@ static void count_line(struct watching *w)
 {
     w->seen++;
     if (w->flags->count.given && w->seen >= w->flags->count.value)
-        stop(w, STATUS_OK);
+        watch_stop(w, STATUS_OK);
 }
 
 /* When too much waits, all of it is dropped, and the watch begins again. */
@@ -146,10 +146,10 @@ static void post(struct watching *w, struct slice object)
         return;
     }
     w->full = err == -ENOSPC;
-    stop(w, w->full ? STATUS_OK : complain(w->call, STATUS_FAILED, "--state: %s", strerror(-err)));
+    watch_stop(w, w->full ? STATUS_OK : complain(w->call, STATUS_FAILED, "--state: %s", strerror(-err)));
 }
 
-static void on_event(void *context, const struct ssecast_presence_event *e)
+static void watch_on_event(void *context, const struct ssecast_presence_event *e)
 {
     struct watching *w = context;
     if (w->flags->session && strcmp(w->flags->session, e->session) != 0)
@@ -164,7 +164,7 @@ static void on_event(void *context, const struct ssecast_presence_event *e)
         print_text(e);
     putchar('\n');
     if (fflush(stdout))
-        stop(w, complain(w->call, STATUS_FAILED, "cannot write the output: %s", strerror(errno)));
+        watch_stop(w, complain(w->call, STATUS_FAILED, "cannot write the output: %s", strerror(errno)));
     else
         count_line(w);
 }
@@ -183,7 +183,7 @@ static int watch(struct watching *w)
 {
     const struct verb_call *call = w->call;
     struct ssecast_presence_options options = {
-        .no_snapshot = w->flags->no_snapshot, .event = on_event, .state = on_state, .context = w};
+        .no_snapshot = w->flags->no_snapshot, .event = watch_on_event, .state = on_state, .context = w};
     int status = open_presence(call, &options, &w->presence);
     if (status != STATUS_OK)
         return status;
@@ -252,7 +252,7 @@ static int run_webhook(struct watching *w)
     return status;
 }
 
-static int run(const struct verb_call *call)
+static int run_watch(const struct verb_call *call)
 {
     static struct watching w; /* the thread of a webhook outlives a failure */
     w = (struct watching){.call = call, .flags = call->flags};
@@ -277,5 +277,5 @@ const struct verb verb_watch = {
     .flags = {.rows = rows, .count = COUNT(rows)},
     .flags_size = sizeof(struct watch_flags),
     .max_args = 0,
-    .run = run,
+    .run = run_watch,
 };

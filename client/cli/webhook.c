@@ -306,7 +306,7 @@ static void post(const struct webhook *w, const struct buf *body)
 }
 
 /* The messages up to this number are taken. */
-static void forget(struct webhook *w, uint64_t number)
+static void webhook_forget(struct webhook *w, uint64_t number)
 {
     int err = note_taken(w, number);
     while (!TAILQ_EMPTY(&w->queue) && TAILQ_FIRST(&w->queue)->number <= number)
@@ -338,7 +338,7 @@ static void *work(void *context)
 
         pthread_mutex_lock(&w->lock);
         if (stored && !body.failed)
-            forget(w, last);
+            webhook_forget(w, last);
         else
             buf_release(&body);
     }
@@ -406,7 +406,7 @@ int webhook_clear(struct webhook *w)
 
 /* --- life --- */
 
-static void release(struct webhook **w)
+static void webhook_release(struct webhook **w)
 {
     while (!TAILQ_EMPTY(&(*w)->queue))
         drop_first(*w);
@@ -443,7 +443,7 @@ int webhook_open(const struct webhook_config *config, struct webhook **out, char
     if (!err && (err = -pthread_create(&w->thread, NULL, work, w)) != 0)
         snprintf(why, WEBHOOK_WHY, "%s", strerror(-err));
     if (err)
-        release(out);
+        webhook_release(out);
     return err;
 }
 
@@ -457,5 +457,5 @@ void webhook_close(struct webhook **w)
     pthread_cond_signal(&(*w)->changed);
     pthread_mutex_unlock(&(*w)->lock);
     pthread_join((*w)->thread, NULL);
-    release(w);
+    webhook_release(w);
 }

@@ -41,7 +41,7 @@ static bool stopped(struct ssecast_decoder *d)
     return d->err != 0;
 }
 
-static void on_event(void *context, const struct sse_event *event)
+static void decoder_on_event(void *context, const struct sse_event *event)
 {
     struct ssecast_decoder *d = context;
     if (stopped(d))
@@ -80,9 +80,9 @@ static void on_comment(void *context, struct slice text)
 }
 
 /* A new decoder with the last event id. */
-static int begin(struct ssecast_decoder *d)
+static int decoder_begin(struct ssecast_decoder *d)
 {
-    const struct sse_handler handler = {on_event, on_retry, on_comment, d};
+    const struct sse_handler handler = {decoder_on_event, on_retry, on_comment, d};
     sse_decoder_free(&d->sse);
     d->sse = sse_decoder_new(&handler);
     if (!d->sse)
@@ -99,7 +99,7 @@ int ssecast_decoder_new(struct ssecast_decoder **decoder, const struct ssecast_d
         return -ENOMEM;
     d->handler = *handler;
     d->max_event_bytes = max_event_bytes ? max_event_bytes : MAX_EVENT_BYTES;
-    int err = begin(d);
+    int err = decoder_begin(d);
     if (err)
         ssecast_decoder_free(decoder);
     return err;
@@ -125,7 +125,7 @@ int ssecast_decoder_feed(struct ssecast_decoder *d, const void *bytes, size_t le
 
 void ssecast_decoder_reset(struct ssecast_decoder *d)
 {
-    d->err = begin(d);
+    d->err = decoder_begin(d);
 }
 
 const char *ssecast_decoder_last_id(const struct ssecast_decoder *d)

@@ -130,7 +130,7 @@ static void prepare(struct transfer *t, struct curl_slist *headers, char *error)
 
 /* ---- how it ended ---- */
 
-static void set(struct http_stream_outcome *o, enum ssecast_end end, const char *message)
+static void http_stream_set(struct http_stream_outcome *o, enum ssecast_end end, const char *message)
 {
     o->end = end;
     snprintf(o->message, sizeof o->message, "%s", message);
@@ -160,17 +160,17 @@ static void judge(const struct transfer *t, CURLcode result, const char *error, 
     o->status = (int)status_of(t->curl);
     o->enough = t->enough;
     if (result == CURLE_URL_MALFORMAT || result == CURLE_UNSUPPORTED_PROTOCOL)
-        set(o, SSECAST_BAD_URL, why);
+        http_stream_set(o, SSECAST_BAD_URL, why);
     else if (o->status == 204)
-        set(o, SSECAST_NO_CONTENT, "the server asked not to come back");
+        http_stream_set(o, SSECAST_NO_CONTENT, "the server asked not to come back");
     else if (o->status == 0 || led_nowhere(o->status, result))
-        set(o, SSECAST_UNREACHABLE, why);
+        http_stream_set(o, SSECAST_UNREACHABLE, why);
     else if (!t->opened)
         refused(o, t);
     else if (t->silent)
-        set(o, SSECAST_ENDED, "nothing came for too long");
+        http_stream_set(o, SSECAST_ENDED, "nothing came for too long");
     else
-        set(o, SSECAST_ENDED, result == CURLE_OK ? "the stream ended" : why);
+        http_stream_set(o, SSECAST_ENDED, result == CURLE_OK ? "the stream ended" : why);
 }
 
 /* ---- the transfer ---- */
@@ -218,7 +218,7 @@ static void perform(struct transfer *t, CURLM *multi, struct http_stream_outcome
     char error[CURL_ERROR_SIZE] = "";
     struct curl_slist *headers = headers_of(t->request);
     if (!headers) {
-        set(outcome, SSECAST_NO_MEMORY, "out of memory");
+        http_stream_set(outcome, SSECAST_NO_MEMORY, "out of memory");
         return;
     }
     prepare(t, headers, error);
@@ -244,7 +244,7 @@ void http_stream_open(const struct http_stream_request *request, struct http_str
     if (t.curl && multi)
         perform(&t, multi, outcome);
     else
-        set(outcome, SSECAST_NO_MEMORY, "out of memory");
+        http_stream_set(outcome, SSECAST_NO_MEMORY, "out of memory");
     curl_easy_cleanup(t.curl);
     curl_multi_cleanup(multi);
 }

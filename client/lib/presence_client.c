@@ -161,7 +161,8 @@ static void unreachable(struct ssecast_presence *p, int err)
 }
 
 /* Request `presence`. 0 and *reply, or -errno. A permanent error is in p->err too. */
-static int ask(struct ssecast_presence *p, const char *after, unsigned limit, struct ssecast_reply **reply)
+static int presence_client_ask(struct ssecast_presence *p, const char *after, unsigned limit,
+                               struct ssecast_reply **reply)
 {
     struct buf request = {0};
     json_begin_object(&request, NULL);
@@ -201,7 +202,7 @@ static int take_page(struct ssecast_presence *p, bool *more)
     struct ssecast_reply *reply;
     struct presence_page page;
     struct page_rows rows = {p->tracker, 0};
-    int err = ask(p, tracker_after(p->tracker), 1000, &reply);
+    int err = presence_client_ask(p, tracker_after(p->tracker), 1000, &reply);
     if (err)
         return err;
     err = presence_page_read(reply, &page, on_row, &rows);
@@ -240,7 +241,7 @@ static void look(struct ssecast_presence *p)
     struct ssecast_reply *reply;
     struct presence_page at;
     uint64_t lacking = 0;
-    int err = ask(p, "", 0, &reply);
+    int err = presence_client_ask(p, "", 0, &reply);
     if (err) {
         unreachable(p, err);
         return;

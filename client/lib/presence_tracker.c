@@ -79,8 +79,8 @@ void tracker_free(struct presence_tracker **r)
 /* ---- reporting ---- */
 
 /* Report a change of this type. */
-static void tell(const struct presence_tracker *r, enum ssecast_presence_type type, const struct tracked_connection *m,
-                 struct tracker_change how)
+static void tracker_tell(const struct presence_tracker *r, enum ssecast_presence_type type,
+                         const struct tracked_connection *m, struct tracker_change how)
 {
     const char *channels[PRESENCE_CHANNELS_MAX], *at = m->texts;
     how.type = type;
@@ -106,7 +106,7 @@ static char *copy_texts(const struct presence_message *n)
     return texts;
 }
 
-static int add(struct presence_tracker *r, const struct presence_message *n, enum tracker_source source)
+static int tracker_add(struct presence_tracker *r, const struct presence_message *n, enum tracker_source source)
 {
     bool named = *n->session;
     size_t *session = named ? table_insert(r->sessions, slice_of(n->session)) : NULL;
@@ -124,21 +124,21 @@ static int add(struct presence_tracker *r, const struct presence_message *n, enu
     m->seen = r->snapshot;
     const struct tracker_change how = {
         .source = source, .connection = n->connection, .cause = "", .at = n->at, .whole = n->whole};
-    tell(r, SSECAST_CONNECTED, m, how);
+    tracker_tell(r, SSECAST_CONNECTED, m, how);
     if (session && ++*session == 1)
-        tell(r, SSECAST_SESSION_ONLINE, m,
-             (struct tracker_change){.source = source, .connection = n->connection, .cause = "", .at = n->at});
+        tracker_tell(r, SSECAST_SESSION_ONLINE, m,
+                     (struct tracker_change){.source = source, .connection = n->connection, .cause = "", .at = n->at});
     return 0;
 }
 
 /* The last texts of how belong to the caller and outlive m. */
-static void drop(struct presence_tracker *r, struct tracked_connection *m, struct tracker_change how)
+static void tracker_drop(struct presence_tracker *r, struct tracked_connection *m, struct tracker_change how)
 {
     size_t *session = *m->texts ? table_find(r->sessions, slice_of(m->texts)) : NULL;
-    tell(r, SSECAST_DISCONNECTED, m, how);
+    tracker_tell(r, SSECAST_DISCONNECTED, m, how);
     how.whole = (struct slice){0};
     if (session && --*session == 0) {
-        tell(r, SSECAST_SESSION_OFFLINE, m, how);
+        tracker_tell(r, SSECAST_SESSION_OFFLINE, m, how);
         table_remove(r->sessions, session);
     }
     free(m->texts);
@@ -162,7 +162,7 @@ int tracker_row(struct presence_tracker *r, const struct presence_message *row)
     free(r->after);
     r->after = after;
     if (!known)
-        return add(r, row, r->complete ? TRACKER_INFERRED : TRACKER_PRESENT);
+        return tracker_add(r, row, r->complete ? TRACKER_INFERRED : TRACKER_PRESENT);
     known->seen = r->snapshot;
     return 0;
 }
@@ -211,7 +211,8 @@ void tracker_end(struct presence_tracker *r, int64_t now)
             char id[256];
             struct slice name = table_name(m);
             snprintf(id, sizeof id, "%.*s", (int)name.len, name.data);
-            drop(r, m, (struct tracker_change){.source = TRACKER_INFERRED, .connection = id, .cause = "", .at = now});
+            tracker_drop(r, m,
+                         (struct tracker_change){.source = TRACKER_INFERRED, .connection = id, .cause = "", .at = now});
         }
     }
     r->complete = true;
@@ -242,7 +243,7 @@ static void end_member(struct presence_tracker *r, struct tracked_connection *m,
 {
     const struct tracker_change how = {
         .source = TRACKER_MESSAGE, .connection = n->connection, .cause = n->cause, .at = n->at, .whole = n->whole};
-    drop(r, m, how);
+    tracker_drop(r, m, how);
 }
 
 /* An end of a connection that was not in the snapshot gives its cause. */
@@ -253,11 +254,11 @@ static void explain(struct presence_tracker *r, const struct presence_message *n
         end_member(r, m, n);
 }
 
-static void apply(struct presence_tracker *r, const struct presence_message *n)
+static void tracker_apply(struct presence_tracker *r, const struct presence_message *n)
 {
     struct tracked_connection *m = table_find(r->members, slice_of(n->connection));
     if (n->type == SSECAST_CONNECTED && !m) {
-        if (add(r, n, TRACKER_MESSAGE) != 0)
+        if (tracker_add(r, n, TRACKER_MESSAGE) != 0)
             r->n--; /* out of memory: it counts as missing, which the next message shows */
     } else if (n->type == SSECAST_CONNECTED) {
         m->seen = r->snapshot;
@@ -273,7 +274,7 @@ enum tracker_verdict tracker_message(struct presence_tracker *r, const struct pr
     if (strncmp(m->run, r->former_run, RUN_MAX - 1) == 0)
         return TRACKER_CURRENT;
     if (strncmp(m->run, r->run, RUN_MAX - 1) != 0) {
-        apply(r, m);
+        tracker_apply(r, m);
         return TRACKER_RESTARTED;
     }
     explain(r, m);
@@ -282,7 +283,7 @@ enum tracker_verdict tracker_message(struct presence_tracker *r, const struct pr
     *missed = m->n - r->n - 1;
     r->n = m->n;
     if (!is_old(r, m->connection, m->n))
-        apply(r, m);
+        tracker_apply(r, m);
     return *missed ? TRACKER_MISSED : TRACKER_CURRENT;
 }
 

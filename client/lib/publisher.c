@@ -112,7 +112,7 @@ struct draft {
     int err; /* why it cannot be sent */
 };
 
-static struct draft begin(const struct ssecast_publisher *p)
+static struct draft publisher_begin(const struct ssecast_publisher *p)
 {
     struct draft d = {.ref = window_next_ref(p->window)};
     d.err = d.ref ? 0 : -EAGAIN;
@@ -156,7 +156,7 @@ int ssecast_publish_async(struct ssecast_publisher *p, const struct ssecast_even
                           void *context)
 {
     const struct slice payload = {event->bytes, event->bytes_len};
-    struct draft d = begin(p);
+    struct draft d = publisher_begin(p);
     if (!d.err)
         d.err = request_publish(&d.text, event, &p->ids, d.ref, &d.repeatable);
     return submit(p, &d, event->bytes ? &payload : NULL, done, context);
@@ -165,7 +165,7 @@ int ssecast_publish_async(struct ssecast_publisher *p, const struct ssecast_even
 int ssecast_publish_batch_async(struct ssecast_publisher *p, const struct ssecast_event *events, size_t count,
                                 ssecast_done *done, void *context)
 {
-    struct draft d = begin(p);
+    struct draft d = publisher_begin(p);
     if (!d.err)
         d.err = request_batch(&d.text, events, count, &p->ids, d.ref, &d.repeatable);
     return submit(p, &d, NULL, done, context);
@@ -174,7 +174,7 @@ int ssecast_publish_batch_async(struct ssecast_publisher *p, const struct ssecas
 int ssecast_shutdown_async(struct ssecast_publisher *p, const struct ssecast_shutdown *shutdown, ssecast_done *done,
                            void *context)
 {
-    struct draft d = begin(p);
+    struct draft d = publisher_begin(p);
     if (!d.err)
         d.err = request_shutdown(&d.text, shutdown, d.ref);
     return submit(p, &d, NULL, done, context);
@@ -182,7 +182,7 @@ int ssecast_shutdown_async(struct ssecast_publisher *p, const struct ssecast_shu
 
 int ssecast_query_async(struct ssecast_publisher *p, const char *json, ssecast_done *done, void *context)
 {
-    struct draft d = begin(p);
+    struct draft d = publisher_begin(p);
     if (!d.err)
         d.err = request_query(&d.text, json, d.ref, &d.repeatable);
     return submit(p, &d, NULL, done, context);
@@ -232,7 +232,7 @@ static int take_reply(struct ssecast_publisher *p, struct slice text)
     return r != NULL;
 }
 
-static int receive(struct ssecast_publisher *p)
+static int publisher_receive(struct ssecast_publisher *p)
 {
     struct slice text;
     int completed = 0, taken = 0;
@@ -262,7 +262,7 @@ int ssecast_publisher_process(struct ssecast_publisher *p)
     if (p->calling_back)
         return -EDEADLK;
     link_clear_wakeup(p->link);
-    int completed = receive(p);
+    int completed = publisher_receive(p);
     int64_t now = clock_ms();
     link_look(p->link, now);
     completed += time_out(p, now);
@@ -271,7 +271,7 @@ int ssecast_publisher_process(struct ssecast_publisher *p)
     bool waited = window_waiting(p->window) != NULL;
     send_waiting(p, now);
     if (waited)
-        completed += receive(p); /* sending may have consumed the event of an arrival */
+        completed += publisher_receive(p); /* sending may have consumed the event of an arrival */
     return completed;
 }
 

@@ -31,7 +31,7 @@ static void remove_ref(struct ssecast_reply *r, uint64_t ref)
     memcpy(r->text + r->len - 1, "}", 2);
 }
 
-static int parse(struct ssecast_reply *r, struct slice text, uint64_t *ref)
+static int reply_json_parse(struct ssecast_reply *r, struct slice text, uint64_t *ref)
 {
     json_error_t error;
     r->text = malloc(text.len + 1);
@@ -60,7 +60,7 @@ int reply_parse(struct slice text, struct ssecast_reply **reply, uint64_t *ref)
     if (!*reply)
         return -ENOMEM;
     atomic_init(&(*reply)->references, 1);
-    int err = parse(*reply, text, ref);
+    int err = reply_json_parse(*reply, text, ref);
     if (err)
         ssecast_reply_free(reply);
     return err;

@@ -134,7 +134,7 @@ static bool closing(const struct ssecast_source *s)
     return atomic_load(&s->closing);
 }
 
-static void on_message(void *context, const struct ssecast_message *m)
+static void source_on_message(void *context, const struct ssecast_message *m)
 {
     struct ssecast_source *s = context;
     struct slice type = {m->type, m->type_len};
@@ -157,7 +157,7 @@ static void on_retry(void *context, uint64_t ms)
 
 static int prepare(struct ssecast_source *s, const struct ssecast_source_options *o)
 {
-    const struct ssecast_decoder_handler handler = {.message = on_message, .retry = on_retry, .context = s};
+    const struct ssecast_decoder_handler handler = {.message = source_on_message, .retry = on_retry, .context = s};
     s->options = *o;
     s->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int err = copy_texts(s, o);
@@ -270,8 +270,8 @@ static int open_once(struct ssecast_source *s, struct http_stream_outcome *outco
     return ssecast_decoder_feed(s->decoder, NULL, 0);
 }
 
-static void tell(struct ssecast_source *s, enum ssecast_state state, const struct http_stream_outcome *outcome,
-                 uint64_t wait_ms)
+static void source_tell(struct ssecast_source *s, enum ssecast_state state, const struct http_stream_outcome *outcome,
+                        uint64_t wait_ms)
 {
     const struct ssecast_source_error error = {state, outcome->end, outcome->status, outcome->message, wait_ms};
     atomic_store(&s->state, state);
@@ -305,7 +305,7 @@ static void come_back(struct ssecast_source *s, const struct http_stream_outcome
     if (getrandom(&random, sizeof random, 0) != sizeof random)
         random = 0;
     uint64_t ms = backoff_wait(&s->backoff, random);
-    tell(s, SSECAST_CONNECTING, outcome, ms);
+    source_tell(s, SSECAST_CONNECTING, outcome, ms);
     wait_ms(s, ms);
 }
 
@@ -359,7 +359,7 @@ static int follow(struct ssecast_source *s)
         }
         judge(s, &outcome, err);
         if (outcome.end != SSECAST_ENDED && outcome.end != SSECAST_UNREACHABLE) {
-            tell(s, SSECAST_CLOSED, &outcome, 0);
+            source_tell(s, SSECAST_CLOSED, &outcome, 0);
             return result_of(outcome.end);
         }
         come_back(s, &outcome);

@@ -5,13 +5,13 @@
 
 #include "base/array.h"
 
-static void put(struct expiry *e, size_t place, struct expiry_item *item)
+static void expiry_put(struct expiry *e, size_t place, struct expiry_item *item)
 {
     e->items[place - 1] = item;
     item->place = place;
 }
 
-static struct expiry_item *get(const struct expiry *e, size_t place)
+static struct expiry_item *expiry_get(const struct expiry *e, size_t place)
 {
     return e->items[place - 1];
 }
@@ -19,22 +19,22 @@ static struct expiry_item *get(const struct expiry *e, size_t place)
 static void rise(struct expiry *e, struct expiry_item *item)
 {
     size_t place = item->place;
-    for (; place > 1 && get(e, place / 2)->at > item->at; place /= 2)
-        put(e, place, get(e, place / 2));
-    put(e, place, item);
+    for (; place > 1 && expiry_get(e, place / 2)->at > item->at; place /= 2)
+        expiry_put(e, place, expiry_get(e, place / 2));
+    expiry_put(e, place, item);
 }
 
 static void sink(struct expiry *e, struct expiry_item *item)
 {
     size_t place = item->place;
     for (size_t next; (next = 2 * place) <= e->count; place = next) {
-        if (next < e->count && get(e, next + 1)->at < get(e, next)->at)
+        if (next < e->count && expiry_get(e, next + 1)->at < expiry_get(e, next)->at)
             next++;
-        if (get(e, next)->at >= item->at)
+        if (expiry_get(e, next)->at >= item->at)
             break;
-        put(e, place, get(e, next));
+        expiry_put(e, place, expiry_get(e, next));
     }
-    put(e, place, item);
+    expiry_put(e, place, item);
 }
 
 int expiry_add(struct expiry *e, struct expiry_item *item, int64_t at)
@@ -45,7 +45,7 @@ int expiry_add(struct expiry *e, struct expiry_item *item, int64_t at)
 
     e->items = items;
     item->at = at;
-    put(e, ++e->count, item);
+    expiry_put(e, ++e->count, item);
     rise(e, item);
     return 0;
 }
@@ -54,9 +54,9 @@ void expiry_remove(struct expiry *e, struct expiry_item *item)
 {
     if (!item->place)
         return;
-    struct expiry_item *last = get(e, e->count--);
+    struct expiry_item *last = expiry_get(e, e->count--);
     if (last != item) {
-        put(e, item->place, last);
+        expiry_put(e, item->place, last);
         rise(e, last);
         sink(e, last);
     }
@@ -65,7 +65,7 @@ void expiry_remove(struct expiry *e, struct expiry_item *item)
 
 struct expiry_item *expiry_first(const struct expiry *e)
 {
-    return e->count ? get(e, 1) : NULL;
+    return e->count ? expiry_get(e, 1) : NULL;
 }
 
 void expiry_release(struct expiry *e)

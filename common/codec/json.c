@@ -113,7 +113,7 @@ int json_fault_of(struct json_fault *fault, const struct json_object *o, const c
 
 /* ---- parsing ---- */
 
-static json_t *load(struct slice text, json_error_t *error)
+static json_t *json_load(struct slice text, json_error_t *error)
 {
     return json_loadb(text.data, text.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, error);
 }
@@ -132,7 +132,7 @@ static json_t *load_softened(struct slice text, json_error_t *error)
         return NULL;
     memcpy(copy, text.data, text.len);
     json_soften(copy, text.len);
-    json_t *tree = load((struct slice){copy, text.len}, error);
+    json_t *tree = json_load((struct slice){copy, text.len}, error);
     free(copy);
     return tree;
 }
@@ -143,7 +143,7 @@ static json_t *load_reduced(struct slice text, const struct json_reduced *reduce
 {
     json_error_t error;
     struct slice left = reduced->text ? (struct slice){reduced->text, reduced->len} : text;
-    json_t *tree = load(left, &error);
+    json_t *tree = json_load(left, &error);
     if (!tree && can_soften(&error))
         tree = load_softened(left, &error);
     if (!tree)
@@ -372,7 +372,7 @@ static bool among(const char *const *accepted, const char *name)
     return false;
 }
 
-static void join(const char *const *names, char *out, size_t size)
+static void json_join(const char *const *names, char *out, size_t size)
 {
     size_t len = 0;
     out[0] = 0;
@@ -388,7 +388,7 @@ static int unknown_field(struct json_fault *fault, const struct json_object *o, 
     char cut[SHOWN_MAX + 4];
     size_t n = shown_length(shown);
     snprintf(cut, sizeof cut, "%.*s%s", (int)n, name, n < shown.len ? "..." : "");
-    join(accepted, known, sizeof known);
+    json_join(accepted, known, sizeof known);
     return json_fault_at(fault, o, cut, "is not a field here; accepted: %s", known);
 }
 

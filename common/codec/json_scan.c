@@ -76,7 +76,7 @@ struct slice json_inside(struct slice text)
 
 /* Take the next value; what is behind it, and behind one of the separators if it is there, is
  * left in rest. */
-static bool take(struct slice *rest, char separator, struct slice *value)
+static bool json_scan_take(struct slice *rest, char separator, struct slice *value)
 {
     const char *end = rest->data + rest->len;
     const char *start = skip_space(rest->data, end);
@@ -93,12 +93,12 @@ static bool take(struct slice *rest, char separator, struct slice *value)
 
 bool json_next_item(struct slice *rest, struct slice *value)
 {
-    return rest->len > 0 && take(rest, ',', value);
+    return rest->len > 0 && json_scan_take(rest, ',', value);
 }
 
 bool json_next_field(struct slice *rest, struct slice *key, struct slice *value)
 {
-    return rest->len > 0 && take(rest, ':', key) && rest->len > 0 && take(rest, ',', value);
+    return rest->len > 0 && json_scan_take(rest, ':', key) && rest->len > 0 && json_scan_take(rest, ',', value);
 }
 
 /* True for what JSON's grammar calls a number, from the first to the last byte. */

@@ -38,7 +38,7 @@ static size_t line_length(struct slice rest, const char **next)
     return len;
 }
 
-static inline char *put(char *out, const char *bytes, size_t len)
+static inline char *sse_put(char *out, const char *bytes, size_t len)
 {
     if (len)
         memcpy(out, bytes, len);
@@ -47,8 +47,8 @@ static inline char *put(char *out, const char *bytes, size_t len)
 
 static inline char *put_field(char *out, const char *name, struct slice value)
 {
-    out = put(out, name, strlen(name));
-    out = put(out, value.data, value.len);
+    out = sse_put(out, name, strlen(name));
+    out = sse_put(out, value.data, value.len);
     *out++ = '\n';
     return out;
 }

@@ -112,7 +112,7 @@ bool subscription_pack(struct buf *out, const struct subscription *s)
 }
 
 /* Take len bytes off. False when there are fewer. */
-static bool take(struct slice *from, size_t len, struct slice *out)
+static bool subscription_take(struct slice *from, size_t len, struct slice *out)
 {
     if (from->len < len)
         return false;
@@ -124,14 +124,17 @@ static bool take(struct slice *from, size_t len, struct slice *out)
 bool subscription_next(struct slice *packed, struct subscription *s)
 {
     struct slice head;
-    if (!s->subscriber.len && (!take(packed, 2, &head) || !take(packed, get_u16(head.data), &s->subscriber)))
+    if (!s->subscriber.len &&
+        (!subscription_take(packed, 2, &head) || !subscription_take(packed, get_u16(head.data), &s->subscriber)))
         return false;
-    if (!s->subscriber.len || !take(packed, HEAD, &head) || (unsigned char)head.data[0] >= SUBSCRIPTION_FORMS)
+    if (!s->subscriber.len || !subscription_take(packed, HEAD, &head) ||
+        (unsigned char)head.data[0] >= SUBSCRIPTION_FORMS)
         return false;
 
     size_t payload = get_u16(head.data + 3);
     s->form = (enum subscription_form)head.data[0];
-    return take(packed, get_u16(head.data + 1), &s->match) && (payload == SAME || take(packed, payload, &s->payload));
+    return subscription_take(packed, get_u16(head.data + 1), &s->match) &&
+           (payload == SAME || subscription_take(packed, payload, &s->payload));
 }
 
 static bool is_line(struct slice text)

@@ -98,7 +98,7 @@ static int set_end(struct bans *b, struct ban *ban, int64_t until_ms)
     return 0;
 }
 
-static void drop(struct bans *b, struct ban *ban)
+static void bans_drop(struct bans *b, struct ban *ban)
 {
     MUST(set_end(b, ban, 0) == 0);
     due_drop(&b->due, &ban->due);
@@ -132,7 +132,7 @@ void bans_hold(struct bans *b)
 static void take_back(struct bans *b, const struct ban_change *c)
 {
     if (c->fresh) {
-        drop(b, c->ban);
+        bans_drop(b, c->ban);
         return;
     }
 
@@ -154,7 +154,7 @@ void bans_settle(struct bans *b)
     for (size_t left = b->change_count; item && left; item = before, left--) {
         before = TAILQ_PREV(item, due_items, link);
         if (!ban_of(item)->until_ms)
-            drop(b, ban_of(item));
+            bans_drop(b, ban_of(item));
     }
 
     free(b->changes);
@@ -194,7 +194,7 @@ int bans_set(struct bans *b, struct slice session, int64_t until_ms, uint64_t se
     struct ban_change c = change_of(ban, fresh, seq);
     if (set_end(b, ban, until_ms) != 0) {
         if (fresh)
-            drop(b, ban);
+            bans_drop(b, ban);
         return -ENOMEM;
     }
 
@@ -202,7 +202,7 @@ int bans_set(struct bans *b, struct slice session, int64_t until_ms, uint64_t se
     if (b->held)
         note_change(b, &c);
     else if (!until_ms)
-        drop(b, ban);
+        bans_drop(b, ban);
     return 0;
 }
 
@@ -236,7 +236,7 @@ void bans_expire(struct bans *b, int64_t now_ms)
     MUST(!b->change_count);
 
     while ((first = expiry_first(&b->ends)) && first->at <= now_ms)
-        drop(b, (struct ban *)first);
+        bans_drop(b, (struct ban *)first);
 }
 
 /* --- what replaces everything --- */
@@ -259,7 +259,7 @@ void bans_replace(struct bans *b, uint64_t position, uint64_t since)
     for (struct ban *ban = next_ban(b, NULL); ban; ban = next) {
         next = next_ban(b, ban);
         if (!ban->said && ban->due.seq > since) {
-            drop(b, ban);
+            bans_drop(b, ban);
             continue;
         }
         if (ban->said)
@@ -276,7 +276,7 @@ static void forget_stale(struct bans *b)
     struct due_item *next;
     for (struct due_item *item = due_next_stale(&b->due, NULL); item; item = next) {
         next = due_next_stale(&b->due, item);
-        drop(b, ban_of(item));
+        bans_drop(b, ban_of(item));
     }
 }
 
@@ -314,7 +314,7 @@ bool bans_due(const struct bans *b)
 }
 
 /* As bans_collect(); out NULL: count only. */
-static size_t collect(const struct bans *b, size_t max, char *out)
+static size_t bans_write(const struct bans *b, size_t max, char *out)
 {
     size_t len = 0;
     for (const struct ban *ban = next_ban(b, NULL); ban && due_age(&b->due, &ban->due) > 0; ban = next_ban(b, ban)) {
@@ -333,9 +333,9 @@ static size_t collect(const struct bans *b, size_t max, char *out)
 
 size_t bans_collect(const struct bans *b, size_t max, char **out)
 {
-    size_t len = collect(b, max, NULL);
+    size_t len = bans_write(b, max, NULL);
     *out = len ? malloc(len) : NULL;
-    return *out ? collect(b, max, *out) : 0;
+    return *out ? bans_write(b, max, *out) : 0;
 }
 
 void bans_doubt(struct bans *b, uint64_t position)

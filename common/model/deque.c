@@ -43,7 +43,7 @@ int deque_reserve(struct deque *d)
     return d->count < d->cap ? 0 : grow(d);
 }
 
-static void set(struct deque *d, size_t i, struct event *e)
+static void deque_set(struct deque *d, size_t i, struct event *e)
 {
     d->slots[(d->first + i) & (d->cap - 1)] = e;
 }
@@ -59,12 +59,12 @@ int deque_insert(struct deque *d, struct event *e)
     if (place < d->count / 2) {
         d->first = (d->first - 1) & (d->cap - 1);
         for (size_t i = 0; i < place; i++)
-            set(d, i, deque_at(d, i + 1));
+            deque_set(d, i, deque_at(d, i + 1));
     } else {
         for (size_t i = d->count - 1; i > place; i--)
-            set(d, i, deque_at(d, i - 1));
+            deque_set(d, i, deque_at(d, i - 1));
     }
-    set(d, place, e);
+    deque_set(d, place, e);
     return 0;
 }
 
@@ -108,7 +108,7 @@ bool deque_replace(struct deque *d, const struct event *before, struct event *e)
     if (place == d->count)
         return false;
 
-    set(d, place, e);
+    deque_set(d, place, e);
     return true;
 }
 
@@ -121,7 +121,7 @@ bool deque_take(struct deque *d, const struct event *e)
         return false;
 
     for (; at < d->count; at++)
-        set(d, at - 1, deque_at(d, at));
+        deque_set(d, at - 1, deque_at(d, at));
     d->count--;
     return true;
 }

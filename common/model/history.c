@@ -319,7 +319,7 @@ static int link_event(struct history *h, struct event *e)
 /* --- limits --- */
 
 /* e is out of `all` already. */
-static void forget(struct history *h, struct event *e)
+static void history_forget(struct history *h, struct event *e)
 {
     deque_shrink(&h->all);
     unlink_event(h, e);
@@ -342,7 +342,7 @@ static void evict_oldest(struct history *h)
     if (!event_is_value(e) || e->remove)
         h->plain = e->seq;
     remember(h, e);
-    forget(h, e);
+    history_forget(h, e);
 }
 
 void history_evict(struct history *h)
@@ -382,7 +382,7 @@ struct history *history_new(const struct history_limits *limits, uint64_t positi
     return h;
 }
 
-static void clear(struct history *h)
+static void history_clear(struct history *h)
 {
     while (h->all.count)
         evict_oldest(h);
@@ -393,7 +393,7 @@ void history_free(struct history **h)
     if (!*h)
         return;
     while ((*h)->all.count)
-        forget(*h, deque_pop_front(&(*h)->all));
+        history_forget(*h, deque_pop_front(&(*h)->all));
     deque_release(&(*h)->all);
     times_release(&(*h)->times);
     deque_release(&(*h)->everyone);
@@ -464,7 +464,7 @@ int history_advance(struct history *h, uint64_t position)
 int history_break(struct history *h, uint64_t position)
 {
     if (position < history_head(h)) { /* what is held would stand in the future */
-        clear(h);
+        history_clear(h);
         h->segment_count = 0;
     }
     int err = begin_segment(h, position);
@@ -499,7 +499,7 @@ void history_revoke(struct history *h, uint64_t position)
 void history_rollback(struct history *h, uint64_t position)
 {
     while (h->all.count && deque_back(&h->all)->seq > position)
-        forget(h, deque_pop_back(&h->all));
+        history_forget(h, deque_pop_back(&h->all));
     while (h->segment_count > 1 && last_segment(h)->start > position)
         h->segment_count--;
     if (last_segment(h)->end > position)

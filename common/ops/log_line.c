@@ -22,7 +22,7 @@ struct line_text {
 };
 
 /* Add text as a whole, or nothing. */
-static bool put(struct line_text *l, const char *text, size_t len)
+static bool log_line_put(struct line_text *l, const char *text, size_t len)
 {
     if (len > l->room - l->len)
         return false;
@@ -33,13 +33,13 @@ static bool put(struct line_text *l, const char *text, size_t len)
 
 static void put_string(struct line_text *l, const char *text)
 {
-    put(l, text, strlen(text));
+    log_line_put(l, text, strlen(text));
 }
 
 static void put_number(struct line_text *l, uint64_t number)
 {
     char digits[24] = "";
-    put(l, digits, (size_t)snprintf(digits, sizeof digits, "%" PRIu64, number));
+    log_line_put(l, digits, (size_t)snprintf(digits, sizeof digits, "%" PRIu64, number));
 }
 
 /* One character: as it is, or its bytes as escapes. Returns how many bytes of text it has. */
@@ -47,14 +47,14 @@ static size_t put_character(struct line_text *l, struct slice text, bool quoted)
 {
     size_t len = utf8_sequence(text), used = len ? len : 1;
     if (quoted && (text.data[0] == '"' || text.data[0] == '\\'))
-        put(l, "\\", 1);
+        log_line_put(l, "\\", 1);
     if (len && utf8_harmless(text.data, len)) {
-        put(l, text.data, len);
+        log_line_put(l, text.data, len);
         return used;
     }
     for (size_t i = 0; i < used; i++) {
         char escape[8] = "";
-        put(l, escape, (size_t)snprintf(escape, sizeof escape, "\\x%02x", (unsigned char)text.data[i]));
+        log_line_put(l, escape, (size_t)snprintf(escape, sizeof escape, "\\x%02x", (unsigned char)text.data[i]));
     }
     return used;
 }
@@ -94,16 +94,16 @@ static bool bare(struct slice text)
 static void put_field(struct line_text *l, const struct log_field *f)
 {
     size_t before = l->len;
-    put(l, " ", 1);
+    log_line_put(l, " ", 1);
     put_string(l, f->name);
-    put(l, "=", 1);
+    log_line_put(l, "=", 1);
     bool quotes = !f->is_count && !bare(f->text);
-    put(l, "\"", quotes);
+    log_line_put(l, "\"", quotes);
     if (f->is_count)
         put_number(l, f->count);
     else
         put_text(l, f->text, true);
-    if (!put(l, "\"", quotes))
+    if (!log_line_put(l, "\"", quotes))
         l->len = before;
 }
 
@@ -112,13 +112,13 @@ static void put_head(struct line_text *l, const struct log_record *r, bool journ
     char text[40];
     if (!journal) {
         put_string(l, time_text(r->at_ms, text));
-        put(l, " ", 1);
+        log_line_put(l, " ", 1);
         put_string(l, r->program);
-        put(l, ": ", 2);
+        log_line_put(l, ": ", 2);
         put_string(l, marks[r->level]);
     }
-    put(l, r->subsystem.data, r->subsystem.len);
-    put(l, ": ", 2);
+    log_line_put(l, r->subsystem.data, r->subsystem.len);
+    log_line_put(l, ": ", 2);
 }
 
 static void put_line(struct line_text *l, const struct log_record *r, bool journal)
@@ -169,7 +169,7 @@ static bool put_object(struct line_text *l, const struct log_record *r)
     bool fits = false;
     for (size_t left = r->field_count + 2; left > 0 && !fits && !out.failed; left--) {
         write_object(&out, r, left > 1 ? left - 2 : 0, left > 1 ? TEXT_MAX : TEXT_SHORT);
-        fits = !out.failed && put(l, out.data, out.len);
+        fits = !out.failed && log_line_put(l, out.data, out.len);
     }
     buf_release(&out);
     return fits;

@@ -225,7 +225,7 @@ static bool has_fallback(const struct option_row *row)
  * lists grow and single values are replaced. An empty value means none, where a list may be
  * empty or a text has no default. White space around a text does not count, as in a file: so every
  * text can be written into one. */
-static void give(struct loader *l, size_t index, enum option_source source, const char *value)
+static void option_give(struct loader *l, size_t index, enum option_source source, const char *value)
 {
     const struct option_row *row = &l->program->rows[index];
     struct given *g = &l->given[index];
@@ -247,7 +247,7 @@ static void give_defaults(struct loader *l)
 {
     for (size_t i = 0; i < l->program->count; i++)
         if (has_fallback(&l->program->rows[i]))
-            give(l, i, FROM_DEFAULT, l->program->rows[i].fallback);
+            option_give(l, i, FROM_DEFAULT, l->program->rows[i].fallback);
 }
 
 /* A variable that is set but empty counts as not set. */
@@ -258,7 +258,7 @@ static void give_environment(struct loader *l)
         variable_name(l->program->rows[i].name, variable);
         const char *value = getenv(variable);
         if (value && *value)
-            give(l, i, FROM_ENVIRONMENT, value);
+            option_give(l, i, FROM_ENVIRONMENT, value);
     }
 }
 
@@ -281,7 +281,7 @@ static void take_pair(struct loader *l, const struct option_file *f)
 {
     const struct option_row *row = option_find(l->program->rows, l->program->count, slice_of(f->name));
     if (row)
-        give(l, (size_t)(row - l->program->rows), FROM_FILE, f->value);
+        option_give(l, (size_t)(row - l->program->rows), FROM_FILE, f->value);
     else
         fail_unknown_in_file(l, f->name);
 }
@@ -416,7 +416,7 @@ static bool walk_arguments(struct loader *l, int argc, char **argv, bool apply, 
         if (!own)
             note_built_in(l, &a);
         else if (apply)
-            give(l, (size_t)(a.row - l->program->rows), FROM_COMMAND_LINE, a.value);
+            option_give(l, (size_t)(a.row - l->program->rows), FROM_COMMAND_LINE, a.value);
     }
     *end = i < argc ? i : argc;
     return false;
@@ -453,7 +453,7 @@ static void store(const struct option_row *row, struct given *g, void *config)
 }
 
 /* Everything but storing. OPTION_RUN: all values are known and valid. */
-static enum option_result collect(struct loader *l, int argc, char **argv, int *rest)
+static enum option_result option_collect(struct loader *l, int argc, char **argv, int *rest)
 {
     int end = argc;
     l->config_file = getenv("SSECAST_CONFIG");
@@ -477,7 +477,7 @@ static enum option_result collect(struct loader *l, int argc, char **argv, int *
 }
 
 /* Store the values and let the program judge them together. */
-static enum option_result settle(struct loader *l, void *config)
+static enum option_result option_settle(struct loader *l, void *config)
 {
     char why[OPTION_WHY_MAX] = "";
     for (size_t i = 0; i < l->program->count; i++)
@@ -501,7 +501,7 @@ enum option_result option_load(const struct option_program *program, int argc, c
     struct loader l = {.program = program, .given = calloc(program->count + 1, sizeof *l.given)};
     enum option_result result = OPTION_BAD;
     if (l.given)
-        result = collect(&l, argc, argv, rest);
+        result = option_collect(&l, argc, argv, rest);
     else
         fail_memory(&l);
     if (result == OPTION_RUN && l.print) {
@@ -509,7 +509,7 @@ enum option_result option_load(const struct option_program *program, int argc, c
         result = OPTION_EXIT;
     }
     if (result == OPTION_RUN)
-        result = settle(&l, config);
+        result = option_settle(&l, config);
     for (size_t i = 0; l.given && i < program->count; i++)
         given_clear(&l.given[i]);
     free(l.given);

@@ -27,7 +27,7 @@
 /* --- the set --- */
 
 /* A new last key, all zero. NULL when the set is full or out of memory. */
-static struct jwk *add(struct jwks *set)
+static struct jwk *jwks_add(struct jwks *set)
 {
     struct jwk *keys = set->count < JWKS_KEYS_MAX ? reallocarray(set->keys, set->count + 1, sizeof *keys) : NULL;
     if (!keys)
@@ -39,7 +39,7 @@ static struct jwk *add(struct jwks *set)
 
 static int add_secret(struct jwks *set, const void *bytes, size_t len)
 {
-    struct jwk *key = add(set);
+    struct jwk *key = jwks_add(set);
     MUST(len >= JWKS_SECRET_MIN);
 
     if (!key || !(key->data = malloc(len)))
@@ -52,7 +52,7 @@ static int add_secret(struct jwks *set, const void *bytes, size_t len)
 
 static int add_public(struct jwks *set, enum jwk_use use, EVP_PKEY *public)
 {
-    struct jwk *key = add(set);
+    struct jwk *key = jwks_add(set);
     if (!key)
         return -ENOMEM;
     key->use = use;

@@ -220,8 +220,8 @@ void text_view_make(struct text_view *v, struct slice text)
 
 /* --- running --- */
 
-static struct places run(const struct text_view *v, const struct step *steps, size_t from, size_t end, const char *text,
-                         struct places s);
+static struct places program_run(const struct text_view *v, const struct step *steps, size_t from, size_t end,
+                                 const char *text, struct places s);
 
 static struct places run_text(const struct text_view *v, const struct step *step, const char *text, struct places s)
 {
@@ -247,11 +247,11 @@ static struct places run_group(const struct text_view *v, const struct step *ste
                                struct places s)
 {
     size_t end = at + 1 + steps[at].len;
-    struct places once = run(v, steps, at + 1, end, text, s), all = once;
+    struct places once = program_run(v, steps, at + 1, end, text, s), all = once;
     bool again = steps[at].repeat == ANY_NUMBER || steps[at].repeat == AT_LEAST_ONCE;
 
     while (again && !is_none(&once)) {
-        once = run(v, steps, at + 1, end, text, once);
+        once = program_run(v, steps, at + 1, end, text, once);
         struct places more = either(all, once);
         again = !same(&more, &all);
         all = more;
@@ -271,14 +271,14 @@ static struct places run_list(const struct text_view *v, const struct step *step
     for (size_t i = at + 1; i < at + 1 + list->len; i += 1 + steps[i].len) {
         MUST(steps[i].kind == STEP_VARIABLE);
         struct places next = either(begin, pass(some, &v->bytes[(unsigned char)list->separator]));
-        some = either(some, run(v, steps, i + 1, i + 1 + steps[i].len, text, next));
+        some = either(some, program_run(v, steps, i + 1, i + 1 + steps[i].len, text, next));
     }
     return either(s, some);
 }
 
 /* Steps nest to a depth of three at most: a list, a variable, an optional value. */
-static struct places run(const struct text_view *v, const struct step *steps, size_t from, size_t end, const char *text,
-                         struct places s)
+static struct places program_run(const struct text_view *v, const struct step *steps, size_t from, size_t end,
+                                 const char *text, struct places s)
 {
     size_t i = from;
     while (i < end && !is_none(&s)) {
@@ -314,7 +314,7 @@ bool text_view_matches_from(const struct text_view *v, size_t place, const struc
     struct places s = {{0}};
     MUST(place <= v->len);
     add_place(&s, place);
-    s = run(v, steps, from, end, text, s);
+    s = program_run(v, steps, from, end, text, s);
     return has_place(&s, v->len);
 }
 

@@ -52,7 +52,7 @@ static struct slice without_port(struct slice scheme, struct slice host)
     return left_out ? (struct slice){host.data, (size_t)(colon - host.data)} : host;
 }
 
-static bool put(char *out, size_t max, size_t *len, struct slice text, bool lowered)
+static bool url_put(char *out, size_t max, size_t *len, struct slice text, bool lowered)
 {
     if (text.len > max - *len)
         return false;
@@ -64,19 +64,19 @@ static bool put(char *out, size_t max, size_t *len, struct slice text, bool lowe
 size_t url_tidy(struct slice text, char *out, size_t max, size_t *scheme)
 {
     size_t len = 0, at = *scheme = scheme_length(text);
-    if (!at || !put(out, max, &len, (struct slice){text.data, at}, true))
+    if (!at || !url_put(out, max, &len, (struct slice){text.data, at}, true))
         return 0;
 
     struct slice rest = {text.data + at, text.len - at};
     if (!slice_begins(rest, slice_of("//")))
-        return put(out, max, &len, rest, false) ? len : 0;
+        return url_put(out, max, &len, rest, false) ? len : 0;
 
     rest = (struct slice){rest.data + 2, rest.len - 2};
     struct slice host = {rest.data, host_length(rest)};
     struct slice path = {rest.data + host.len, rest.len - host.len};
     host = without_port((struct slice){out, *scheme}, host);
     bool no_path = !path.len || path.data[0] != '/';
-    bool fits = put(out, max, &len, slice_of("//"), false) && put(out, max, &len, host, true) &&
-                put(out, max, &len, slice_of(no_path ? "/" : ""), false) && put(out, max, &len, path, false);
+    bool fits = url_put(out, max, &len, slice_of("//"), false) && url_put(out, max, &len, host, true) &&
+                url_put(out, max, &len, slice_of(no_path ? "/" : ""), false) && url_put(out, max, &len, path, false);
     return fits ? len : 0;
 }

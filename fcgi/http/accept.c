@@ -163,7 +163,7 @@ static void append_pending(struct waiting *list, struct pending *p)
 }
 
 /* Stop waiting and free p; its descriptor is the caller's. */
-static int release(struct pending *p)
+static int accept_release(struct pending *p)
 {
     int fd = p->watch.fd;
     loop_remove(p->acceptor->loop, &p->watch);
@@ -174,10 +174,10 @@ static int release(struct pending *p)
 }
 
 /* The request of p is complete, or will never be. */
-static void settle(struct pending *p, enum intake_progress progress, struct params *params)
+static void accept_settle(struct pending *p, enum intake_progress progress, struct params *params)
 {
     struct acceptor *a = p->acceptor;
-    int fd = release(p);
+    int fd = accept_release(p);
     if (progress == INTAKE_READY) {
         a->hooks->request(a->context, fd, params);
         return;
@@ -205,7 +205,7 @@ static void pending_ready(void *context, uint32_t events)
     if (progress == INTAKE_WAITING)
         prolong(p);
     else
-        settle(p, progress, &params);
+        accept_settle(p, progress, &params);
 }
 
 static void fire_for(struct acceptor *a, const struct waiting *list)
@@ -227,9 +227,9 @@ static void close_kept(struct acceptor *a, int64_t now, size_t max)
 {
     struct pending *p;
 
-    // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): release() unlinks what it frees
+    // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): accept_release() unlinks what it frees
     while (max-- && (p = TAILQ_FIRST(&a->kept.all)) && p->deadline <= now)
-        close(release(p));
+        close(accept_release(p));
 }
 
 static void times_up(void *context, int64_t now)
@@ -238,7 +238,7 @@ static void times_up(void *context, int64_t now)
     struct pending *p;
     while ((p = TAILQ_FIRST(&a->requests.all)) && p->deadline <= now) {
         struct params params = {0};
-        settle(p, intake_give_up(&a->intakes, &p->intake, &params), &params);
+        accept_settle(p, intake_give_up(&a->intakes, &p->intake, &params), &params);
     }
     close_kept(a, a->watch.fd < 0 ? INT64_MAX : now, SIZE_MAX);
     set_timer(a);
@@ -291,7 +291,7 @@ static void kept_ready(void *context, uint32_t events)
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    int fd = release(p);
+    int fd = accept_release(p);
     if (n > 0)
         arrived(a, fd);
     else
@@ -317,10 +317,10 @@ static void make_way(struct acceptor *a, int64_t now)
     struct pending *p;
     close_kept(a, INT64_MAX, SILENT_AT_ONCE);
     for (int i = 0; i < SILENT_AT_ONCE && (p = TAILQ_FIRST(&a->requests.all)); i++) {
-        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): settle() unlinks what it frees
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): accept_settle() unlinks what it frees
         if (p->deadline - a->requests.timeout_ms + SILENT_MS > now)
             return;
-        settle(p, INTAKE_BROKEN, NULL);
+        accept_settle(p, INTAKE_BROKEN, NULL);
     }
 }
 
@@ -342,7 +342,7 @@ static void pause_accepting(struct acceptor *a)
     loop_timer_set(a->loop, &a->pause, loop_now(a->loop) + PAUSE_MS);
 }
 
-static void take(struct acceptor *a, int max)
+static void accept_take(struct acceptor *a, int max)
 {
     errno = 0;
     for (int i = 0; i < max; i++) {
@@ -359,7 +359,7 @@ static void take(struct acceptor *a, int max)
 static void accept_ready(void *context, uint32_t events)
 {
     (void)events;
-    take(context, ACCEPTS_PER_TURN);
+    accept_take(context, ACCEPTS_PER_TURN);
 }
 
 struct acceptor *acceptor_new(struct loop *loop, int listen_fd, size_t room, uint64_t max_requests, int timeout_ms,
@@ -394,7 +394,7 @@ void acceptor_stop(struct acceptor *a, bool sweep)
     if (fd < 0)
         return;
     if (sweep)
-        take(a, BACKLOG);
+        accept_take(a, BACKLOG);
     loop_remove(a->loop, &a->watch);
     close(fd);
     loop_timer_set(a->loop, &a->timer,
@@ -407,7 +407,7 @@ void acceptor_free(struct acceptor **a)
         return;
     struct pending *p;
     while ((p = TAILQ_FIRST(&(*a)->requests.all)))
-        close(release(p)); // NOLINT(clang-analyzer-unix.Malloc): release() unlinks what it frees
+        close(accept_release(p)); // NOLINT(clang-analyzer-unix.Malloc): accept_release() unlinks what it frees
     close_kept(*a, INT64_MAX, SIZE_MAX);
     int fd = (*a)->watch.fd;
     loop_remove((*a)->loop, &(*a)->watch);

@@ -1,10 +1,10 @@
-/* Each offer has a listening socket of its own (its door), because mod_proxy_fdpass says nothing but
- * the name of the socket. With the first peer that may connect, the door gets another random name,
- * and the peer's connection has until the offer's deadline.
+/* Each offer has a listening socket of its own, its listener, because mod_proxy_fdpass says nothing
+ * but the name of the socket. With the first peer that may connect, the listener gets another random
+ * name, and the peer's connection has until the offer's deadline.
  *
- * To make a socket file, and to remove one, is what costs most of a hand-off. So a door through
- * which a browser's socket has come is used again: no peer asks for its former names again. One whose
- * offer has expired is not: Apache may be about to connect to it still. */
+ * Making and removing a socket file costs most of a hand-off. So a listener through which a browser's
+ * socket has come is used again: no peer asks for its former names. One whose offer has expired is
+ * not used again: Apache may still be about to connect to it. */
 #include "http/handoff.h"
 
 #include <dirent.h>
@@ -47,23 +47,23 @@
 _Static_assert(HANDOFF_FOLDER_MAX + 1 + HANDOFF_TOKEN_LEN < sizeof(((struct sockaddr_un *)0)->sun_path),
                "the path of an offer is one of a unix socket");
 
-struct door {
+struct handoff_listener {
     struct loop_watch watch; /* of the listening socket */
     struct handoffs *set;
     struct handoff *offer; /* NULL: it is spare, or closed */
     char token[HANDOFF_TOKEN_LEN + 1];
-    TAILQ_ENTRY(door) link; /* in spare, or in closed */
+    TAILQ_ENTRY(handoff_listener) link; /* in spare, or in closed */
 };
 
-TAILQ_HEAD(door_list, door);
+TAILQ_HEAD(listener_list, handoff_listener);
 
 struct handoff {
     struct loop_watch watch; /* of the peer's connection */
     struct handoffs *set;
     void *owner;
     int64_t deadline;
-    struct door *door; /* NULL: it is closed */
-    bool has_peer;     /* one that may connect has done so; the token works no more */
+    struct handoff_listener *listener; /* NULL: it is closed */
+    bool has_peer;                     /* one that may connect has done so; the token works no more */
     char token[HANDOFF_TOKEN_LEN + 1];
     TAILQ_ENTRY(handoff) link;
 };
@@ -74,9 +74,9 @@ struct handoffs {
     uint64_t *counters;
     TAILQ_HEAD(handoff_list, handoff) offers; /* in the order of their deadlines */
     size_t count;
-    struct door_list spare; /* the longest first */
+    struct listener_list spare; /* the longest first */
     size_t spare_count;
-    struct door_list closed; /* events may refer to them until the end of the turn */
+    struct listener_list closed; /* events may refer to them until the end of the turn */
     struct loop_timer timer;
     unsigned char random[RANDOM_BYTES]; /* for tokens; each byte is used once */
     size_t random_left;
@@ -167,7 +167,7 @@ static bool open_folder(struct handoffs *set, const struct handoff_config *confi
     return true;
 }
 
-/* --- doors --- */
+/* --- listeners --- */
 
 /* The next random bytes of a token; NULL: there are none yet, early at boot. */
 static const unsigned char *take_random(struct handoffs *set)
@@ -217,118 +217,118 @@ static int listen_for(const struct handoffs *set, const char *token)
     return -1;
 }
 
-static void door_ready(void *context, uint32_t events);
+static void listener_ready(void *context, uint32_t events);
 
-static struct door *new_door(struct handoffs *set)
+static struct handoff_listener *new_listener(struct handoffs *set)
 {
-    struct door *d = calloc(1, sizeof *d);
-    if (!d)
+    struct handoff_listener *l = calloc(1, sizeof *l);
+    if (!l)
         return NULL;
 
-    d->set = set;
-    d->watch = (struct loop_watch){-1, door_ready, d};
-    if (make_token(set, d->token))
-        d->watch.fd = listen_for(set, d->token);
-    if (d->watch.fd >= 0 && loop_add(set->loop, &d->watch, EPOLLIN) == 0)
-        return d;
+    l->set = set;
+    l->watch = (struct loop_watch){-1, listener_ready, l};
+    if (make_token(set, l->token))
+        l->watch.fd = listen_for(set, l->token);
+    if (l->watch.fd >= 0 && loop_add(set->loop, &l->watch, EPOLLIN) == 0)
+        return l;
 
-    if (d->watch.fd >= 0) {
-        unlinkat(set->folder_fd, d->token, 0);
-        close(d->watch.fd);
+    if (l->watch.fd >= 0) {
+        unlinkat(set->folder_fd, l->token, 0);
+        close(l->watch.fd);
     }
-    free(d);
+    free(l);
     return NULL;
 }
 
 static void free_closed(struct handoffs *set)
 {
-    struct door *d;
-    while ((d = TAILQ_FIRST(&set->closed))) {
-        TAILQ_REMOVE(&set->closed, d, link);
-        free(d);
+    struct handoff_listener *l;
+    while ((l = TAILQ_FIRST(&set->closed))) {
+        TAILQ_REMOVE(&set->closed, l, link);
+        free(l);
     }
 }
 
-/* d is in no list. Its memory lasts until the timer fires, behind the events of this turn. */
-static void close_door(struct door *d)
+/* l is in no list. Its memory lasts until the timer fires, behind the events of this turn. */
+static void close_listener(struct handoff_listener *l)
 {
-    struct handoffs *set = d->set;
+    struct handoffs *set = l->set;
 
-    MUST(!d->offer);
-    unlinkat(set->folder_fd, d->token, 0);
-    loop_close(&d->watch);
-    TAILQ_INSERT_TAIL(&set->closed, d, link);
+    MUST(!l->offer);
+    unlinkat(set->folder_fd, l->token, 0);
+    loop_close(&l->watch);
+    TAILQ_INSERT_TAIL(&set->closed, l, link);
     loop_timer_set(set->loop, &set->timer, loop_now(set->loop));
 }
 
-static struct door *take_spare(struct handoffs *set)
+static struct handoff_listener *take_spare(struct handoffs *set)
 {
-    struct door *d = TAILQ_FIRST(&set->spare);
-    MUST((d == NULL) == (set->spare_count == 0));
-    if (d) {
-        TAILQ_REMOVE(&set->spare, d, link);
+    struct handoff_listener *l = TAILQ_FIRST(&set->spare);
+    MUST((l == NULL) == (set->spare_count == 0));
+    if (l) {
+        TAILQ_REMOVE(&set->spare, l, link);
         set->spare_count--;
     }
-    return d;
+    return l;
 }
 
 static void close_spares(struct handoffs *set)
 {
-    struct door *d;
-    while ((d = take_spare(set)))
-        close_door(d);
+    struct handoff_listener *l;
+    while ((l = take_spare(set)))
+        close_listener(l);
 }
 
-/* The name of d works no more; the next one is not known to any peer. */
-static bool rename_door(struct door *d)
+/* The name of l works no more; the next one is not known to any peer. */
+static bool rename_listener(struct handoff_listener *l)
 {
-    struct handoffs *set = d->set;
+    struct handoffs *set = l->set;
     char next[HANDOFF_TOKEN_LEN + 1];
 
-    if (!make_token(set, next) || renameat(set->folder_fd, d->token, set->folder_fd, next) != 0)
+    if (!make_token(set, next) || renameat(set->folder_fd, l->token, set->folder_fd, next) != 0)
         return false;
-    memcpy(d->token, next, sizeof next);
+    memcpy(l->token, next, sizeof next);
     return true;
 }
 
-/* The offer needs its door no more. */
-static void leave_door(struct handoff *h, bool reuse)
+/* The offer needs its listener no more. */
+static void release_listener(struct handoff *h, bool reuse)
 {
     struct handoffs *set = h->set;
-    struct door *d = h->door;
-    if (!d)
+    struct handoff_listener *l = h->listener;
+    if (!l)
         return;
 
-    MUST(d->offer == h && (h->has_peer || !reuse));
-    h->door = NULL;
-    d->offer = NULL;
+    MUST(l->offer == h && (h->has_peer || !reuse));
+    h->listener = NULL;
+    l->offer = NULL;
     if (!reuse || set->spare_count >= SPARES_MAX) {
-        close_door(d);
+        close_listener(l);
         return;
     }
-    TAILQ_INSERT_TAIL(&set->spare, d, link);
+    TAILQ_INSERT_TAIL(&set->spare, l, link);
     set->spare_count++;
 }
 
-/* Who connected to d is not for its offer. */
-static void refuse_peers(struct door *d)
+/* Who connected to l is not for its offer. */
+static void refuse_peers(struct handoff_listener *l)
 {
     int fd;
-    while ((fd = accept4(d->watch.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
-        d->set->counters[HANDOFFS_REFUSED]++;
+    while ((fd = accept4(l->watch.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+        l->set->counters[HANDOFFS_REFUSED]++;
         close(fd);
     }
 }
 
-/* A door that no peer knows yet; NULL on failure. */
-static struct door *find_door(struct handoffs *set)
+/* A listener that no peer knows yet; NULL on failure. */
+static struct handoff_listener *find_listener(struct handoffs *set)
 {
-    struct door *d = take_spare(set);
-    if (!d)
-        return new_door(set);
+    struct handoff_listener *l = take_spare(set);
+    if (!l)
+        return new_listener(set);
 
-    refuse_peers(d);
-    return d;
+    refuse_peers(l);
+    return l;
 }
 
 /* --- offers --- */
@@ -349,19 +349,19 @@ void handoff_withdraw(struct handoff **h)
     MUST(set->count);
     set->count--;
     TAILQ_REMOVE(&set->offers, *h, link);
-    leave_door(*h, false);
+    release_listener(*h, false);
     loop_close(&(*h)->watch);
     free(*h);
     *h = NULL;
 }
 
 /* The offer is over: free it, and tell its owner. fd -1: no descriptor came. */
-static void settle(struct handoff *h, int fd)
+static void handoff_settle(struct handoff *h, int fd)
 {
     const struct handoff_hooks *hooks = h->set->hooks;
     void *owner = h->owner;
 
-    leave_door(h, fd >= 0);
+    release_listener(h, fd >= 0);
     handoff_withdraw(&h);
     if (fd < 0)
         hooks->lost(owner);
@@ -378,7 +378,7 @@ static void expire_due(void *context, int64_t now)
         set->counters[HANDOFFS_EXPIRED]++;
         if (!first->has_peer)
             close_spares(set); /* their files may be gone */
-        settle(first, -1);
+        handoff_settle(first, -1);
     }
     free_closed(set);
     set_timer(set);
@@ -426,7 +426,7 @@ struct passed_descriptors {
     bool others; /* something else came along, or there was no room for all */
 };
 
-static void collect(struct msghdr *message, struct passed_descriptors *out)
+static void handoff_collect(struct msghdr *message, struct passed_descriptors *out)
 {
     out->others = message->msg_flags & (MSG_CTRUNC | MSG_TRUNC);
     for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
@@ -453,7 +453,7 @@ static int choose(const struct passed_descriptors *d)
 }
 
 /* Read what the peer sent. False: nothing yet. *browser becomes the browser's socket; -1: none came. */
-static bool receive(const struct handoffs *set, int peer, int *browser)
+static bool handoff_receive(const struct handoffs *set, int peer, int *browser)
 {
     char byte;
     union {
@@ -469,7 +469,7 @@ static bool receive(const struct handoffs *set, int peer, int *browser)
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
     if (n >= 0)
-        collect(&message, &received);
+        handoff_collect(&message, &received);
 
     *browser = choose(&received);
     if (*browser >= 0)
@@ -497,39 +497,39 @@ static void take_peer(struct handoff *h, int fd)
     int browser = -1;
 
     h->has_peer = true;
-    if (!rename_door(h->door))
-        leave_door(h, false);
+    if (!rename_listener(h->listener))
+        release_listener(h, false);
 
-    if (receive(set, fd, &browser)) {
+    if (handoff_receive(set, fd, &browser)) {
         close(fd);
-        settle(h, browser);
+        handoff_settle(h, browser);
         return;
     }
 
     h->watch.fd = fd;
     if (loop_add(set->loop, &h->watch, EPOLLIN) != 0)
-        settle(h, -1);
+        handoff_settle(h, -1);
 }
 
 /* Another peer than the web server changes nothing. */
-static void door_ready(void *context, uint32_t events)
+static void listener_ready(void *context, uint32_t events)
 {
-    struct door *d = context;
+    struct handoff_listener *l = context;
     (void)events;
-    if (!d->offer || d->offer->has_peer) {
-        refuse_peers(d);
+    if (!l->offer || l->offer->has_peer) {
+        refuse_peers(l);
         return;
     }
 
-    int fd = accept4(d->watch.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = accept4(l->watch.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0)
         return;
-    if (peer_permitted(d->set, fd)) {
-        take_peer(d->offer, fd);
+    if (peer_permitted(l->set, fd)) {
+        take_peer(l->offer, fd);
         return;
     }
     log_warn("hand-off refused: the peer is neither handoff-user nor the worker's own user");
-    d->set->counters[HANDOFFS_REFUSED]++;
+    l->set->counters[HANDOFFS_REFUSED]++;
     close(fd);
 }
 
@@ -539,8 +539,8 @@ static void peer_ready(void *context, uint32_t events)
     int browser = -1;
 
     (void)events;
-    if (receive(h->set, h->watch.fd, &browser))
-        settle(h, browser);
+    if (handoff_receive(h->set, h->watch.fd, &browser))
+        handoff_settle(h, browser);
 }
 
 /* --- life --- */
@@ -548,16 +548,16 @@ static void peer_ready(void *context, uint32_t events)
 struct handoff *handoff_offer(struct handoffs *set, void *owner)
 {
     struct handoff *h = set->count < HANDOFFS_MAX ? calloc(1, sizeof *h) : NULL;
-    struct door *d = h ? find_door(set) : NULL;
-    if (!d) {
+    struct handoff_listener *l = h ? find_listener(set) : NULL;
+    if (!l) {
         free(h);
         return NULL;
     }
 
-    MUST(!d->offer);
-    d->offer = h;
-    *h = (struct handoff){.watch = {-1, peer_ready, h}, .set = set, .owner = owner, .door = d};
-    memcpy(h->token, d->token, sizeof h->token);
+    MUST(!l->offer);
+    l->offer = h;
+    *h = (struct handoff){.watch = {-1, peer_ready, h}, .set = set, .owner = owner, .listener = l};
+    memcpy(h->token, l->token, sizeof h->token);
     h->deadline = loop_now(set->loop) + HANDOFF_MS;
     MUST(TAILQ_EMPTY(&set->offers) || TAILQ_LAST(&set->offers, handoff_list)->deadline <= h->deadline);
     TAILQ_INSERT_TAIL(&set->offers, h, link);

@@ -100,7 +100,7 @@ static int read_body(const struct intakes *set, FCGX_Stream *in, size_t at_most,
 
 /* Let libfcgi read the request in fd, which has peeked bytes; 0: its head only. 0 (fd is the
  * caller's), or -errno (fd is closed). */
-static int parse(const struct intakes *set, int fd, size_t peeked, struct params *out)
+static int intake_parse(const struct intakes *set, int fd, size_t peeked, struct params *out)
 {
     FCGX_Request r;
     FCGX_InitRequest(&r, -1, 0);
@@ -130,7 +130,7 @@ static int parse_head(const struct intakes *set, struct slice head, struct param
         close(fd);
         return -ENOSPC;
     }
-    int err = parse(set, fd, 0, out);
+    int err = intake_parse(set, fd, 0, out);
     if (!err)
         close(fd);
     return err;
@@ -139,7 +139,7 @@ static int parse_head(const struct intakes *set, struct slice head, struct param
 /* --- a complete request --- */
 
 /* Read from the socket; with MSG_PEEK the bytes stay there. */
-static ssize_t receive(int fd, char *bytes, size_t size, int flags)
+static ssize_t intake_receive(int fd, char *bytes, size_t size, int flags)
 {
     ssize_t n;
     do
@@ -153,7 +153,7 @@ static bool all_read(int fd, size_t seen, size_t request_len)
 {
     char byte;
 
-    return seen == request_len && receive(fd, &byte, 1, MSG_PEEK) < 0 && errno == EAGAIN;
+    return seen == request_len && intake_receive(fd, &byte, 1, MSG_PEEK) < 0 && errno == EAGAIN;
 }
 
 enum intake_progress intake_at_once(struct intakes *set, int fd, struct params *out)
@@ -162,7 +162,7 @@ enum intake_progress intake_at_once(struct intakes *set, int fd, struct params *
     struct record_scan scan = {0};
     if (set->scgi)
         return INTAKE_WAITING;
-    ssize_t n = receive(fd, bytes, sizeof bytes, MSG_PEEK);
+    ssize_t n = intake_receive(fd, bytes, sizeof bytes, MSG_PEEK);
     if (n < 0 && errno == EAGAIN)
         return INTAKE_WAITING;
     enum record_progress progress = n > 0 ? record_scan(&scan, (struct slice){bytes, (size_t)n}) : RECORD_BAD;
@@ -172,7 +172,7 @@ enum intake_progress intake_at_once(struct intakes *set, int fd, struct params *
         close(fd);
         return INTAKE_BROKEN;
     }
-    if (parse(set, fd, (size_t)n, out) == 0) {
+    if (intake_parse(set, fd, (size_t)n, out) == 0) {
         out->keep = scan.keep && all_read(fd, (size_t)n, scan.at);
         return INTAKE_READY;
     }
@@ -324,7 +324,7 @@ enum intake_progress intake_more(struct intakes *set, struct intake *in, int fd,
         int err = make_room(set, in, max);
         if (err)
             return no_room(set, in, err, out);
-        ssize_t n = receive(fd, in->data + from, in->size - from, 0);
+        ssize_t n = intake_receive(fd, in->data + from, in->size - from, 0);
         if (n <= 0)
             return n < 0 && errno == EAGAIN ? INTAKE_WAITING : INTAKE_BROKEN;
         in->len += (size_t)n;

@@ -174,7 +174,7 @@ static bool begin_request(struct record_scan *s, const unsigned char *p, size_t 
 }
 
 /* Take account of the record at p; false when it does not belong here. */
-static bool step(struct record_scan *s, const unsigned char *p, size_t content)
+static bool record_step(struct record_scan *s, const unsigned char *p, size_t content)
 {
     if (p[1] == FCGI_BEGIN_REQUEST)
         return begin_request(s, p, content);
@@ -211,7 +211,7 @@ enum record_progress record_scan(struct record_scan *s, struct slice bytes)
             break;
         if (management)
             return RECORD_MANAGEMENT;
-        if (!step(s, p, content))
+        if (!record_step(s, p, content))
             return RECORD_BAD;
         if ((size_t)(end - p) < len)
             break;
@@ -238,7 +238,7 @@ static bool begin_piece(struct record_body *b)
 }
 
 /* min(*left, max), taken off *left. */
-static size_t take(size_t *left, size_t max)
+static size_t record_take(size_t *left, size_t max)
 {
     size_t taken = *left < max ? *left : max;
     *left -= taken;
@@ -249,7 +249,7 @@ static size_t take(size_t *left, size_t max)
 static bool take_header(struct record_body *b, const char *bytes, size_t max, size_t *taken)
 {
     size_t left = RECORD_HEADER_LEN - b->header_len;
-    *taken = take(&left, max);
+    *taken = record_take(&left, max);
     memcpy(b->header + b->header_len, bytes, *taken);
     b->header_len += *taken;
     return left || begin_piece(b);
@@ -258,8 +258,8 @@ static bool take_header(struct record_body *b, const char *bytes, size_t max, si
 /* Up to max bytes of what follows a header: *content of them are the body's. */
 static void take_piece(struct record_body *b, size_t max, size_t *content, size_t *taken)
 {
-    *content = take(&b->content_left, max);
-    *taken = *content + take(&b->padding_left, max - *content);
+    *content = record_take(&b->content_left, max);
+    *taken = *content + record_take(&b->padding_left, max - *content);
 }
 
 static bool piece_done(const struct record_body *b)

@@ -200,7 +200,7 @@ static bool admit(struct call *c, const struct params *params)
     return false;
 }
 
-static void begin(struct call *c, struct params *params)
+static void service_start(struct call *c, struct params *params)
 {
     const struct services *set = c->services;
     const char *method = params_get(params, "REQUEST_METHOD");
@@ -251,7 +251,7 @@ void service_begin(struct services *set, const struct service *service, const st
     c->services = set;
     c->service = service;
     exchange_become(&c->exchange, EXCHANGE_CALL, &call_hooks);
-    begin(c, in->params);
+    service_start(c, in->params);
 }
 
 void call_ask(struct call *c, const struct grant *grant, struct slice json, bool again)

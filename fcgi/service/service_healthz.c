@@ -32,7 +32,7 @@ static void put_reasons(struct buf *out, const struct streams *set)
         json_put_text(out, NULL, slice_of("full"));
 }
 
-static void begin(struct call *c, struct params *params)
+static void healthz_begin(struct call *c, struct params *params)
 {
     struct buf out = {0}, reasons = {0};
     json_begin_list(&reasons, NULL);
@@ -50,4 +50,5 @@ static void begin(struct call *c, struct params *params)
     buf_release(&reasons);
 }
 
-const struct service service_healthz = {.name = "healthz", .methods = "GET, HEAD", .monitors = true, .begin = begin};
+const struct service service_healthz = {
+    .name = "healthz", .methods = "GET, HEAD", .monitors = true, .begin = healthz_begin};

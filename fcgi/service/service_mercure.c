@@ -210,7 +210,7 @@ static void put_request(struct buf *out, const struct update *u, bool with_id)
 }
 
 /* The grant is for this update's topics and no others, unless a retry time needs one without limits. */
-static void ask(struct call *c, const struct update *u, bool with_id)
+static void mercure_ask(struct call *c, const struct update *u, bool with_id)
 {
     struct buf out = {0};
     struct grant grant = {.roles = ROLE_EVENTS,
@@ -267,10 +267,10 @@ static void publish(struct call *c, const struct token *token, const struct para
 
     if (!publishes_all(&token->mercure.publish))
         u->has_retry = false; /* a stream has one retry time for all of its topics */
-    ask(c, u, true);
+    mercure_ask(c, u, true);
 }
 
-static void begin(struct call *c, struct params *params)
+static void mercure_begin(struct call *c, struct params *params)
 {
     const struct judgement *j = judgement_of(c->services, params, &source);
     const struct streams *set = c->services->streams;
@@ -326,7 +326,7 @@ static void replied(struct call *c, struct slice json)
         call_answer(c, status, "", "application/json", json);
     } else if (json_in_is_true(json_in_member(reply, "duplicate"))) {
         u->id = (struct slice){0};
-        ask(c, u, false);
+        mercure_ask(c, u, false);
     } else {
         answer_id(c, u, reply, u->id.len > 0);
     }
@@ -344,7 +344,7 @@ const struct service service_mercure = {
     .cross_origin = true,
     .unsure = UNSURE,
     .body_max = body_max,
-    .begin = begin,
+    .begin = mercure_begin,
     .replied = replied,
     .answered = answered,
 };

@@ -36,7 +36,7 @@ static void answer_own(struct call *c)
 
 /* Prometheus waits for 10 s at most, and for less where it asks more often: one that has missed
  * its announcements is not waited for. */
-static void begin(struct call *c, struct params *params)
+static void metrics_answer(struct call *c, struct params *params)
 {
     (void)params;
     if (upstream_silence(c->services->streams->upstream) < 3 * (int64_t)WIRE_ANNOUNCE_MS)
@@ -61,7 +61,7 @@ const struct service service_metrics = {
     .methods = "GET, HEAD",
     .monitors = true,
     .guarded = true,
-    .begin = begin,
+    .begin = metrics_answer,
     .replied = replied,
     .unanswered = answer_own,
 };

@@ -127,7 +127,7 @@ static const struct slice *choose_channel(struct call *c, const struct params *p
     return found;
 }
 
-static void answer(struct call *c, const struct params *params, const struct request *r)
+static void presence_answer(struct call *c, const struct params *params, const struct request *r)
 {
     const struct slice *channel;
     const char *twice;
@@ -147,7 +147,7 @@ static void answer(struct call *c, const struct params *params, const struct req
         ask_broker(c, params, *channel, limit);
 }
 
-static void begin(struct call *c, struct params *params)
+static void presence_begin(struct call *c, struct params *params)
 {
     struct request r = {0};
     bool in_time;
@@ -157,7 +157,7 @@ static void begin(struct call *c, struct params *params)
     else if (!in_time)
         call_refuse_rate(c);
     else
-        answer(c, params, &r);
+        presence_answer(c, params, &r);
     request_release(&r);
 }
 
@@ -191,6 +191,6 @@ const struct service service_presence = {
     .name = "presence",
     .methods = "GET, OPTIONS",
     .cross_origin = true,
-    .begin = begin,
+    .begin = presence_begin,
     .replied = replied,
 };

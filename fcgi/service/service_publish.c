@@ -92,7 +92,7 @@ static bool refuse_body(struct call *c, const struct params *params)
     return true;
 }
 
-static void ask(struct call *c, const struct token *token, const struct params *params)
+static void publish_ask(struct call *c, const struct token *token, const struct params *params)
 {
     struct grant grant = token->publish;
     grant.roles = ROLE_EVENTS;
@@ -105,7 +105,7 @@ static void ask(struct call *c, const struct token *token, const struct params *
         call_ask(c, &grant, (struct slice){params->body, params->body_len}, false);
 }
 
-static void begin(struct call *c, struct params *params)
+static void publish_begin(struct call *c, struct params *params)
 {
     if (!c->services->streams->limits.publish_bytes) {
         call_refuse(c, 404, "not_found", "publishing over HTTP is off (option publish)");
@@ -116,7 +116,7 @@ static void begin(struct call *c, struct params *params)
     if (j && j->too_fast)
         call_refuse_rate(c);
     else if (judgement_verdict(j) == TOKEN_GOOD)
-        ask(c, &j->token, params);
+        publish_ask(c, &j->token, params);
     else
         judgement_refuse(c, judgement_verdict(j));
 }
@@ -137,7 +137,7 @@ const struct service service_publish = {
     .cross_origin = true,
     .unsure = UNSURE,
     .body_max = body_max,
-    .begin = begin,
+    .begin = publish_begin,
     .replied = replied,
     .answered = answered,
 };

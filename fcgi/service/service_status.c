@@ -168,7 +168,7 @@ static void replied(struct call *c, struct slice json)
     free(text);
 }
 
-static void ask(struct watch *watch, int64_t now)
+static void status_ask(struct watch *watch, int64_t now)
 {
     char json[64];
     bool whole = false;
@@ -205,7 +205,7 @@ static void each_second(void *context, int64_t now)
     if (!upstream_connected(watch->set->streams->upstream) || now - watch->asked_at >= REPLY_TIMEOUT_MS)
         tell_all(watch, slice_of("event: away\ndata: {}\n\n"), false);
     if (!LIST_EMPTY(&watch->watchers) && !watch->asker && upstream_connected(watch->set->streams->upstream))
-        ask(watch, now); /* telling them may have ended the last one */
+        status_ask(watch, now); /* telling them may have ended the last one */
     loop_timer_set(watch->set->streams->loop, &watch->timer, now + EACH_MS);
 }
 
@@ -236,7 +236,7 @@ static bool wants_stream(const struct params *params)
     return wants;
 }
 
-static void begin(struct call *c, struct params *params)
+static void status_begin(struct call *c, struct params *params)
 {
     if (wants_stream(params))
         begin_stream(c);
@@ -249,6 +249,6 @@ const struct service service_status = {.name = "status",
                                        .monitors = true,
                                        .guarded = true,
                                        .asks = true,
-                                       .begin = begin,
+                                       .begin = status_begin,
                                        .replied = replied,
                                        .closed = closed};

@@ -101,7 +101,7 @@ static void note_link(const struct params *params, struct question *q)
     snprintf(q->link, sizeof q->link, "%.*s", (int)(len < NAME_BYTES_MAX ? len : 0), uri);
 }
 
-static void ask(struct call *c, const struct question *q)
+static void subscriptions_ask(struct call *c, const struct question *q)
 {
     struct buf json = {0};
     json_begin_object(&json, NULL);
@@ -122,7 +122,7 @@ static void refuse_scope(struct call *c)
     call_refuse(c, 403, "insufficient_scope", "this token does not grant the path as a topic");
 }
 
-static void answer(struct call *c, const struct token *token, const struct params *params)
+static void subscriptions_answer(struct call *c, const struct token *token, const struct params *params)
 {
     struct route route = route_find(&c->services->route_rules, params);
     struct question *q = c->state = calloc(1, sizeof *q);
@@ -134,11 +134,11 @@ static void answer(struct call *c, const struct token *token, const struct param
         refuse_scope(c);
     else {
         note_link(params, q);
-        ask(c, q);
+        subscriptions_ask(c, q);
     }
 }
 
-static void begin(struct call *c, struct params *params)
+static void subscriptions_begin(struct call *c, struct params *params)
 {
     const struct judgement *j = judgement_of(c->services, params, &source);
     if (!c->services->streams->mercure.subscriptions)
@@ -150,7 +150,7 @@ static void begin(struct call *c, struct params *params)
     else if (judgement_verdict(j) != TOKEN_GOOD)
         judgement_refuse(c, judgement_verdict(j));
     else
-        answer(c, &j->token, params);
+        subscriptions_answer(c, &j->token, params);
 }
 
 /* --- the answer --- */
@@ -238,6 +238,6 @@ const struct service service_subscriptions = {
     .name = "subscriptions",
     .methods = "GET, OPTIONS",
     .cross_origin = true,
-    .begin = begin,
+    .begin = subscriptions_begin,
     .replied = replied,
 };

@@ -4,7 +4,7 @@
 
 #include "base/must.h"
 
-static void clear(struct joined_part *p)
+static void joined_clear(struct joined_part *p)
 {
     for (size_t i = 0; i < p->count; i++)
         event_unref(&p->events[i]);
@@ -14,7 +14,7 @@ static void clear(struct joined_part *p)
 
 static void keep(struct joined_part *p, struct event *const *events, size_t count)
 {
-    clear(p);
+    joined_clear(p);
     for (size_t i = 0; i < count; i++)
         p->events[i] = event_ref(events[i]);
     p->count = count;
@@ -38,7 +38,7 @@ static size_t length_of(struct state *state, const struct joined_part *p)
     return len;
 }
 
-static struct event *join(struct state *state, const struct joined_part *p)
+static struct event *joined_new(struct state *state, const struct joined_part *p)
 {
     size_t len = length_of(state, p);
     struct event *all = len ? event_text_room(len) : NULL;
@@ -66,12 +66,12 @@ struct event *joined_text(struct joined *j, struct state *state, size_t number, 
     if (!has(p, events, count))
         keep(p, events, count);
     else if (!p->text)
-        p->text = join(state, p);
+        p->text = joined_new(state, p);
     return p->text;
 }
 
 void joined_release(struct joined *j)
 {
     for (size_t i = 0; i < JOINED_PARTS; i++)
-        clear(&j->parts[i]);
+        joined_clear(&j->parts[i]);
 }

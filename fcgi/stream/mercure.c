@@ -354,7 +354,7 @@ struct telling {
     struct slice hub, subscriber;
 };
 
-static void tell(const struct telling *t, enum subscription_form form, struct slice match)
+static void mercure_tell(const struct telling *t, enum subscription_form form, struct slice match)
 {
     struct request *r = t->request;
     char *payload = t->token->verdict == TOKEN_GOOD
@@ -377,11 +377,11 @@ static int tell_all(struct request *r, const struct params *params, const struct
 
     struct telling t = {r, token, slice_of(params_get(params, "HTTP_HOST")), slice_of(subscriber)};
     for (size_t i = 0; i < r->channel_count; i++)
-        tell(&t, SUBSCRIPTION_EXACT, r->channels[i]);
+        mercure_tell(&t, SUBSCRIPTION_EXACT, r->channels[i]);
     for (size_t i = 0; r->patterns && i < r->patterns->count; i++)
-        tell(&t, SUBSCRIPTION_URL_PATTERN, r->patterns->items[i].text);
+        mercure_tell(&t, SUBSCRIPTION_URL_PATTERN, r->patterns->items[i].text);
     if (r->every_channel)
-        tell(&t, SUBSCRIPTION_EXACT, slice_of("*"));
+        mercure_tell(&t, SUBSCRIPTION_EXACT, slice_of("*"));
     return r->subscriptions.failed ? -ENOMEM : 0;
 }
 

@@ -395,7 +395,7 @@ static struct event *short_answer(struct streams *set, const struct request *r, 
     return NULL;
 }
 
-static void answer(struct streams *set, const struct incoming *in, struct request *r, struct address *address)
+static void open_answer(struct streams *set, const struct incoming *in, struct request *r, struct address *address)
 {
     bool answered;
     struct event *text = short_answer(set, r, address, &answered);
@@ -448,7 +448,7 @@ static void open_with(struct streams *set, const struct incoming *in, bool strea
     if (read(set, in->params, stream && in_time, &r) != 0)
         exchange_drop(in);
     else if (in_time)
-        answer(set, in, &r, address);
+        open_answer(set, in, &r, address);
     else
         exchange_answer(set->exchanges, in, shed(set, &r, SHED_TOO_FAST));
     request_release(&r);

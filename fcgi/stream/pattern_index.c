@@ -65,7 +65,7 @@ static void count_length(struct form_index *index, size_t length, bool more)
         index->used[length / 64] &= ~bit;
 }
 
-static int join(struct form_index *index, struct slice prefix, struct indexed_place *place)
+static int pattern_index_join(struct form_index *index, struct slice prefix, struct indexed_place *place)
 {
     struct index_bucket *bucket = table_find(index->buckets, prefix);
     if (!bucket) {
@@ -80,7 +80,7 @@ static int join(struct form_index *index, struct slice prefix, struct indexed_pl
     return 0;
 }
 
-static void leave(struct form_index *index, struct indexed_place *place)
+static void pattern_index_leave(struct form_index *index, struct indexed_place *place)
 {
     struct index_bucket *bucket = place->bucket;
     if (!bucket)
@@ -97,7 +97,7 @@ static void leave(struct form_index *index, struct indexed_place *place)
 static void leave_all(struct pattern_index *p, struct indexed_pattern *entry)
 {
     for (size_t i = 0; i < TOPIC_FORMS; i++)
-        leave(&p->forms[i], &entry->places[i]);
+        pattern_index_leave(&p->forms[i], &entry->places[i]);
 }
 
 /* What begins with more than a topic has matches none. */
@@ -110,7 +110,7 @@ int pattern_index_add(struct pattern_index *p, struct indexed_pattern *entry, co
         entry->places[i].entry = entry;
         if (!pattern_prefix(pattern, (enum topic_form)i, &prefix) || prefix.len > NAME_BYTES_MAX)
             continue;
-        if (join(&p->forms[i], prefix, &entry->places[i]) != 0) {
+        if (pattern_index_join(&p->forms[i], prefix, &entry->places[i]) != 0) {
             leave_all(p, entry);
             return -ENOMEM;
         }

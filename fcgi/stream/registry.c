@@ -111,7 +111,7 @@ static void give_slot(struct registry *r, const struct registry_entry *entry)
 
 /* --- groups --- */
 
-static int join(struct table *names, struct slice name, enum group_kind kind, struct membership *m)
+static int registry_join(struct table *names, struct slice name, enum group_kind kind, struct membership *m)
 {
     MUST(name.len > 0); /* connections without a session share no group */
     struct group *g = table_insert(names, name);
@@ -169,7 +169,7 @@ static int join_pattern(struct registry *r, struct pattern *pattern, struct memb
     return 0;
 }
 
-static void leave(struct registry *r, struct membership *m)
+static void registry_leave(struct registry *r, struct membership *m)
 {
     struct group *g = group_leave(m);
     if (g && g->count == 0)
@@ -202,9 +202,9 @@ struct registry_entry *registry_add(struct registry *r, void *owner, struct slic
         free(entry);
         return NULL;
     }
-    int err = session.len ? join(r->sessions, session, GROUP_SESSION, &entry->members[0]) : 0;
+    int err = session.len ? registry_join(r->sessions, session, GROUP_SESSION, &entry->members[0]) : 0;
     for (size_t i = 0; !err && i < channels.count; i++)
-        err = join(r->channels, channels.items[i], GROUP_CHANNEL, &entry->members[1 + i]);
+        err = registry_join(r->channels, channels.items[i], GROUP_CHANNEL, &entry->members[1 + i]);
     if (err)
         registry_remove(r, &entry);
     return entry;
@@ -299,9 +299,9 @@ void registry_remove(struct registry *r, struct registry_entry **entry)
     if (registry_in_all(*entry))
         TAILQ_REMOVE(&r->in_all, *entry, wide->beside);
     for (size_t i = 0; i < (*entry)->member_count; i++)
-        leave(r, &(*entry)->members[i]);
+        registry_leave(r, &(*entry)->members[i]);
     for (size_t i = 0; i < registry_patterns_of(*entry); i++)
-        leave(r, &(*entry)->wide->patterns[i]);
+        registry_leave(r, &(*entry)->wide->patterns[i]);
     free((*entry)->wide);
     give_slot(r, *entry);
     free(*entry);
@@ -384,7 +384,7 @@ struct walk {
     void *context;
 };
 
-static void visit(struct registry_entry *entry, const struct walk *w)
+static void registry_visit(struct registry_entry *entry, const struct walk *w)
 {
     if (!entry || entry->mark == w->number)
         return;
@@ -397,7 +397,7 @@ static void visit_members(const struct group *g, const struct walk *w)
 {
     for (struct membership *m = g ? g->first : NULL, *next; m; m = next) {
         next = m->next; /* m may be gone after the visit */
-        visit(m->member, w);
+        registry_visit(m->member, w);
     }
 }
 
@@ -406,7 +406,7 @@ static void visit_group(const struct table *names, struct slice name, const stru
     visit_members(table_find(names, name), w);
 }
 
-static void collect(struct indexed_pattern *found, void *context)
+static void registry_collect(struct indexed_pattern *found, void *context)
 {
     struct pattern_group_list *list = context;
     struct pattern_group *g = (struct pattern_group *)((char *)found - offsetof(struct pattern_group, index));
@@ -428,7 +428,7 @@ static void visit_patterns(struct registry *r, const struct event *e, const stru
     for (size_t cursor = 0; event_next_name(e, TO_CHANNELS, &cursor, &name);) {
         struct pattern_group_list found = LIST_HEAD_INITIALIZER(found);
         topic_begin(&topic, name);
-        pattern_index_match(r->index, &topic, collect, &found);
+        pattern_index_match(r->index, &topic, registry_collect, &found);
         LIST_FOREACH(g, &found, found)
         visit_members(&g->group, w);
     }
@@ -449,21 +449,21 @@ static void visit_lists(struct registry *r, const struct event *e, enum event_li
     for (size_t cursor = 0; event_next_name(e, sessions + 1, &cursor, &name);)
         visit_group(r->channels, name, w);
     for (size_t cursor = 0; event_next_name(e, sessions + 2, &cursor, &name);)
-        visit(find_id(r, name), w);
+        registry_visit(find_id(r, name), w);
 }
 
 static void visit_in_all(struct registry *r, const struct walk *w)
 {
     for (struct registry_entry *entry = TAILQ_FIRST(&r->in_all), *next; entry; entry = next) {
         next = TAILQ_NEXT(entry, wide->beside); /* entry may be gone after the visit */
-        visit(entry, w);
+        registry_visit(entry, w);
     }
 }
 
 static void visit_all(struct registry *r, const struct walk *w)
 {
     for (uint32_t slot = 0; slot < r->used; slot++)
-        visit(r->slots[slot], w);
+        registry_visit(r->slots[slot], w);
 }
 
 void registry_route(struct registry *r, const struct event *e, void (*meet)(void *owner, void *context), void *context)

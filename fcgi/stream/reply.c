@@ -9,7 +9,7 @@
 #include "base/name.h"
 #include "stream/mercure.h"
 
-/* A text being written; finish() turns it into an event. */
+/* A text being written; short_reply_finish() turns it into an event. */
 struct text {
     char *data;
     size_t len;
@@ -17,14 +17,14 @@ struct text {
     bool failed;
 };
 
-static bool begin(struct text *t)
+static bool short_reply_begin(struct text *t)
 {
     *t = (struct text){0};
     t->file = open_memstream(&t->data, &t->len);
     return t->file != NULL;
 }
 
-static struct event *finish(struct text *t)
+static struct event *short_reply_finish(struct text *t)
 {
     bool failed = fclose(t->file) != 0 || t->failed;
     struct event *e = failed ? NULL : event_text((struct slice){t->data, t->len});
@@ -82,20 +82,20 @@ static void put_stream_head(FILE *out, const struct reply_rules *rules, const st
 struct event *reply_stream(const struct reply_rules *rules, const struct request *r, const char *connection)
 {
     struct text t;
-    if (!begin(&t))
+    if (!short_reply_begin(&t))
         return NULL;
     put_stream_head(t.file, rules, r, connection);
-    return finish(&t);
+    return short_reply_finish(&t);
 }
 
 struct event *reply_come_back(const struct reply_rules *rules, const struct request *r, uint32_t retry_ms)
 {
     struct text t;
-    if (!begin(&t))
+    if (!short_reply_begin(&t))
         return NULL;
     put_stream_head(t.file, rules, r, NULL);
     fprintf(t.file, "retry: %" PRIu32 "\n\n", retry_ms);
-    return finish(&t);
+    return short_reply_finish(&t);
 }
 
 char *reply_head_parameters(const struct reply_rules *rules, const struct request *r, const char *connection)
@@ -112,7 +112,7 @@ struct event *reply_redirect(const char *path, const char *parameters, const cha
 {
     struct text t;
     bool has_query = query && *query;
-    if (!begin(&t))
+    if (!short_reply_begin(&t))
         return NULL;
 
     fprintf(t.file, "Status: 200 OK\r\nLocation: %s", path);
@@ -123,25 +123,25 @@ struct event *reply_redirect(const char *path, const char *parameters, const cha
     if (has_query)
         fputs(query, t.file);
     fputs("\r\n\r\n", t.file);
-    return finish(&t);
+    return short_reply_finish(&t);
 }
 
 struct event *reply_no_content(const struct reply_rules *rules, const struct request *r)
 {
     struct text t;
-    if (!begin(&t))
+    if (!short_reply_begin(&t))
         return NULL;
     fputs("Status: 204 No Content\r\nCache-Control: no-store\r\n", t.file);
     put_common(t.file, rules, r->origin);
     fputs("\r\n", t.file);
-    return finish(&t);
+    return short_reply_finish(&t);
 }
 
 struct event *reply_preflight(const struct reply_rules *rules, const char *origin, const char *methods,
                               const char *headers)
 {
     struct text t;
-    if (!begin(&t))
+    if (!short_reply_begin(&t))
         return NULL;
     fprintf(t.file, "Status: 204 No Content\r\nAllow: %s\r\n", methods);
     if (origin)
@@ -152,7 +152,7 @@ struct event *reply_preflight(const struct reply_rules *rules, const char *origi
                 methods, headers);
     put_common(t.file, rules, origin);
     fputs("\r\n", t.file);
-    return finish(&t);
+    return short_reply_finish(&t);
 }
 
 static void put_json_text(struct text *t, struct slice text)
@@ -189,7 +189,7 @@ static const char *reason_of(int status)
 struct event *reply_refused(const struct reply_rules *rules, const struct request *r)
 {
     struct text t;
-    if (!begin(&t))
+    if (!short_reply_begin(&t))
         return NULL;
     fprintf(t.file, "Status: %d %s\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n", r->status,
             reason_of(r->status));
@@ -201,13 +201,13 @@ struct event *reply_refused(const struct reply_rules *rules, const struct reques
     fprintf(t.file, "\r\n{\"error\":\"%s\",\"message\":", r->error);
     put_json_text(&t, slice_of(r->message));
     fputs("}\n", t.file);
-    return finish(&t);
+    return short_reply_finish(&t);
 }
 
 struct event *reply_answer(const struct reply_rules *rules, const struct answer *a)
 {
     struct text t;
-    if (!begin(&t))
+    if (!short_reply_begin(&t))
         return NULL;
     fprintf(t.file, "Status: %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nCache-Control: no-store\r\n%s",
             a->status, reason_of(a->status), a->type, a->body.len, a->headers);
@@ -216,7 +216,7 @@ struct event *reply_answer(const struct reply_rules *rules, const struct answer 
     put_common(t.file, rules, a->origin);
     fputs("\r\n", t.file);
     fwrite(a->body.data, 1, a->body.len, t.file);
-    return finish(&t);
+    return short_reply_finish(&t);
 }
 
 const char *reply_check_header(const char *value)
@@ -251,7 +251,7 @@ struct event *reply_block(const struct block *b)
 {
     struct text t;
     bool checkpoint = b->checkpoint && b->id.len;
-    if (!begin(&t))
+    if (!short_reply_begin(&t))
         return NULL;
 
     if (b->padding)
@@ -265,7 +265,7 @@ struct event *reply_block(const struct block *b)
     if (checkpoint)
         put_checkpoint_data(t.file, b);
     fputs("\n", t.file);
-    return finish(&t);
+    return short_reply_finish(&t);
 }
 
 struct event *reply_keep_alive(void)
@@ -289,7 +289,7 @@ static bool all_digits(struct slice text)
 struct event *reply_gap(struct slice last, uint64_t oldest)
 {
     struct text t;
-    if (!begin(&t))
+    if (!short_reply_begin(&t))
         return NULL;
     fputs("event: ssecast.gap\ndata: {\"last\":", t.file);
     bool number = all_digits(last) && (last.data[0] != '0' || last.len == 1) && last.len <= 20;
@@ -298,17 +298,17 @@ struct event *reply_gap(struct slice last, uint64_t oldest)
     else
         put_json_text(&t, (struct slice){last.data, last.len < NAME_BYTES_MAX ? last.len : NAME_BYTES_MAX});
     fprintf(t.file, ",\"oldest\":%" PRIu64 "}\n\n", oldest);
-    return finish(&t);
+    return short_reply_finish(&t);
 }
 
 struct event *reply_replaced(uint32_t retry_ms)
 {
     struct text t;
-    if (!begin(&t))
+    if (!short_reply_begin(&t))
         return NULL;
     fprintf(t.file, "retry: %" PRIu32 "\nevent: ssecast.replaced\ndata: {\"reason\":\"max-per-session\"}\n\n",
             retry_ms);
-    return finish(&t);
+    return short_reply_finish(&t);
 }
 
 struct event *reply_expired(void)

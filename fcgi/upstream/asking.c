@@ -38,8 +38,8 @@ static struct upstream_request *enqueue(struct upstream *u, struct upstream_requ
     return q;
 }
 
-static struct upstream_request *ask(struct upstream *u, enum request_purpose purpose, void *asker,
-                                    const struct wire_replay *what, uint32_t max_bytes)
+static struct upstream_request *ask_replay(struct upstream *u, enum request_purpose purpose, void *asker,
+                                           const struct wire_replay *what, uint32_t max_bytes)
 {
     struct upstream_request *q = outstanding_new(&u->requests, purpose, asker);
     struct wire_replay replay = *what;
@@ -53,7 +53,7 @@ static struct upstream_request *ask(struct upstream *u, enum request_purpose pur
 
 struct upstream_request *upstream_replay(struct upstream *u, void *asker, const struct wire_replay *what)
 {
-    return ask(u, FOR_REPLAY, asker, what, PAGE_BYTES);
+    return ask_replay(u, FOR_REPLAY, asker, what, PAGE_BYTES);
 }
 
 struct upstream_request *upstream_shutdowns(struct upstream *u, uint64_t after, uint64_t age_ms)
@@ -92,8 +92,8 @@ void upstream_forget(struct upstream_request **q)
 void upstream_repair(struct upstream *u)
 {
     if (!u->requests.repair)
-        ask(u, FOR_REPAIR, NULL, &(struct wire_replay){.everything = true, .after = u->sequence.position},
-            REPAIR_BYTES);
+        ask_replay(u, FOR_REPAIR, NULL, &(struct wire_replay){.everything = true, .after = u->sequence.position},
+                   REPAIR_BYTES);
     upstream_send_waiting(u);
 }
 

@@ -27,7 +27,7 @@ void ordering_begin(struct ordering *o, uint64_t began)
     *o = fresh;
 }
 
-static void note(struct ordering_period *p, int64_t difference)
+static void ordering_note(struct ordering_period *p, int64_t difference)
 {
     if (!p->any || difference < p->least)
         p->least = difference;
@@ -42,7 +42,7 @@ void ordering_heard(struct ordering *o, int64_t broker_us, int64_t now)
     }
     if (!o->recent.any)
         o->recent_from = now;
-    note(&o->recent, now - broker_us);
+    ordering_note(&o->recent, now - broker_us);
 }
 
 void ordering_proved(struct ordering *o, uint64_t head, int64_t sent_at)

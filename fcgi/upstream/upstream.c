@@ -132,7 +132,7 @@ static void begin_iteration(struct upstream *u)
 
 /* The next message of the sync socket, then of the feed. False when there is none, or each socket
  * has had its share of the iteration. */
-static bool receive(struct upstream *u, struct slice *message)
+static bool upstream_receive(struct upstream *u, struct slice *message)
 {
     struct receiving *r = &u->receiving;
     for (; r->from != FROM_NONE; r->from++, r->bytes = 0) {
@@ -153,7 +153,7 @@ enum upstream_kind upstream_next(struct upstream *u, struct upstream_news *out)
     struct slice message;
     begin_iteration(u);
 
-    while ((kind = next_known(u, out)) == UPSTREAM_NOTHING && receive(u, &message))
+    while ((kind = next_known(u, out)) == UPSTREAM_NOTHING && upstream_receive(u, &message))
         if ((kind = upstream_on_message(u, message, out)) != UPSTREAM_NOTHING)
             return kind;
     if (kind != UPSTREAM_NOTHING)
@@ -227,7 +227,7 @@ static void move_on(struct upstream *u)
         log_info("broker changed: connecting to %s", u->config.syncs[u->broker]);
 }
 
-static void tick(void *context, int64_t now)
+static void upstream_tick(void *context, int64_t now)
 {
     struct upstream *u = context;
     const struct upstream_pace *pace = &u->config.pace;
@@ -280,7 +280,7 @@ struct upstream *upstream_new(const struct upstream_config *config, struct loop 
     if (!u)
         return NULL;
     *u = (struct upstream){.config = *config, .loop = loop};
-    u->tick = (struct loop_timer){.fire = tick, .context = u};
+    u->tick = (struct loop_timer){.fire = upstream_tick, .context = u};
     u->hello_at = -pace->tick;
     outstanding_init(&u->requests, pace->retry, pace->retry_max);
     reporter_init(&u->reporter, config->piece_bytes, pace->renew);
