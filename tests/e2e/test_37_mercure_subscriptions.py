@@ -38,8 +38,8 @@ class HubApache(Apache):
 
 @pytest.fixture(scope="module", params=[Lighttpd, HubApache], ids=["lighttpd", "apache"])
 def hub(request):
-    with Bench() as b:
-        yield Hub(b, request.param, **OPTIONS)
+    with Bench() as b:  # Apache notices that a stream was closed at the next heartbeat
+        yield Hub(b, request.param, heartbeat="1s", **OPTIONS)
 
 
 @pytest.fixture
