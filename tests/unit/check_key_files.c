@@ -48,15 +48,6 @@ static void teardown(void)
     key_files_free(&files);
 }
 
-static void write_key(const char *key)
-{
-    FILE *out = fopen(file, "w");
-    ck_assert_ptr_nonnull(out);
-    fputs(key, out);
-    fclose(out);
-    chmod(file, 0600);
-}
-
 static void use(const char *secret_file, const char *public_file)
 {
     key_files_free(&files);
@@ -66,14 +57,14 @@ static void use(const char *secret_file, const char *public_file)
 
 static void use_secret(const char *secret)
 {
-    write_key(secret);
+    write_key_file(file, secret);
     use(file, NULL);
 }
 
 /* Public keys. */
 static void use_key(const char *key)
 {
-    write_key(key);
+    write_key_file(file, key);
     use(NULL, file);
 }
 
@@ -103,7 +94,7 @@ END_TEST
 START_TEST(a_check_says_which_option_is_wrong)
 {
     char why[256] = "";
-    write_key(SECRET);
+    write_key_file(file, SECRET);
     ck_assert_int_eq(key_files_check(file, NULL, why, sizeof why), 0);
     ck_assert_int_ne(key_files_check(file, file, why, sizeof why), 0);
     ck_assert_ptr_eq(strstr(why, "--jwt-key-file "), why);
@@ -116,7 +107,7 @@ START_TEST(changed_keys_are_read_again_within_a_second)
 {
     use_secret(SECRET);
     ck_assert(accepts_secret(SECRET));
-    write_key(OTHER_SECRET "-and-more");
+    write_key_file(file, OTHER_SECRET "-and-more");
     now += 500;
     ck_assert(accepts_secret(SECRET)); /* not looked at yet */
     now += 500;
@@ -129,11 +120,11 @@ START_TEST(a_reload_on_demand_does_not_wait)
 {
     use_secret(SECRET);
     ck_assert(accepts_secret(SECRET));
-    write_key(OTHER_SECRET);
+    write_key_file(file, OTHER_SECRET);
     key_files_reload(files);
     ck_assert(!accepts_secret(SECRET));
     now -= 3600 * 1000; /* a clock that was set back does not keep us from looking */
-    write_key(SECRET ".");
+    write_key_file(file, SECRET ".");
     ck_assert(accepts_secret(SECRET "."));
 }
 END_TEST
@@ -151,7 +142,7 @@ START_TEST(keys_that_cannot_be_read_leave_the_old_ones)
     static struct capture err;
     use_secret(SECRET);
     capture_begin(&err, STDERR_FILENO);
-    write_key("short");
+    write_key_file(file, "short");
     for (int i = 0; i < 5; i++, now += 2000)
         ck_assert(accepts_secret(SECRET));
     unlink(file);
@@ -159,7 +150,7 @@ START_TEST(keys_that_cannot_be_read_leave_the_old_ones)
         ck_assert(accepts_secret(SECRET));
     const char *log = capture_end(&err);
     ck_assert_uint_eq(lines_with(log, "keeping the previous keys"), 1);
-    write_key(OTHER_SECRET);
+    write_key_file(file, OTHER_SECRET);
     ck_assert(!accepts_secret(SECRET));
     ck_assert(accepts_secret(OTHER_SECRET));
 }
@@ -171,7 +162,7 @@ START_TEST(without_keys_there_is_nothing_to_begin_with)
     unlink(file);
     capture_begin(&err, STDERR_FILENO);
     ck_assert_ptr_null(key_files_new(file, NULL));
-    write_key("short");
+    write_key_file(file, "short");
     ck_assert_ptr_null(key_files_new(file, NULL));
     const char *log = capture_end(&err);
     ck_assert_ptr_nonnull(strstr(log, "No such file"));
@@ -194,7 +185,7 @@ START_TEST(a_file_of_public_keys_never_becomes_a_secret)
     static struct capture err;
     use_key(rsa.public);
     capture_begin(&err, STDERR_FILENO);
-    write_key(planted[_i]);
+    write_key_file(file, planted[_i]);
     key_files_reload(files);
     ck_assert(!accepts_secret(planted[_i]));
     ck_assert(accepts(JWT_ALG_RS256, rsa.private));
@@ -209,7 +200,7 @@ START_TEST(a_file_of_secrets_never_takes_public_keys)
     static struct capture err;
     use_secret(SECRET);
     capture_begin(&err, STDERR_FILENO);
-    write_key(rsa.public);
+    write_key_file(file, rsa.public);
     key_files_reload(files);
     ck_assert(!accepts(JWT_ALG_RS256, rsa.private));
     ck_assert(!accepts_secret(rsa.public));
@@ -222,13 +213,13 @@ START_TEST(both_files_may_be_given)
 {
     char other[80];
     snprintf(other, sizeof other, "%s/secret", folder);
-    write_key(SECRET);
+    write_key_file(file, SECRET);
     ck_assert_int_eq(rename(file, other), 0);
-    write_key(ec.public);
+    write_key_file(file, ec.public);
     use(other, file);
     ck_assert(accepts_secret(SECRET));
     ck_assert(accepts(JWT_ALG_ES256, ec.private));
-    write_key(rsa.public);
+    write_key_file(file, rsa.public);
     key_files_reload(files);
     ck_assert(accepts_secret(SECRET));
     ck_assert(!accepts(JWT_ALG_ES256, ec.private));
@@ -241,7 +232,7 @@ START_TEST(a_change_that_does_not_show_in_the_times_is_noticed)
 {
     use_secret(SECRET);
     for (int i = 0; i < 20; i++) {
-        write_key(i % 2 ? SECRET : OTHER_SECRET);
+        write_key_file(file, i % 2 ? SECRET : OTHER_SECRET);
         now += 1000;
         ck_assert(accepts_secret(i % 2 ? SECRET : OTHER_SECRET));
     }
@@ -253,7 +244,7 @@ START_TEST(the_log_says_how_many_keys_there_are_and_what_everybody_can_read)
     static struct capture err;
     use_secret(SECRET);
     capture_begin(&err, STDERR_FILENO);
-    write_key(OTHER_SECRET "\n");
+    write_key_file(file, OTHER_SECRET "\n");
     chmod(file, 0644);
     key_files_reload(files);
     key_files_reload(files);

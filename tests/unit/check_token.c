@@ -52,15 +52,6 @@ static void teardown(void)
     tokens_free(&tokens);
 }
 
-static void write_key(const char *key)
-{
-    FILE *out = fopen(file, "w");
-    ck_assert_ptr_nonnull(out);
-    fputs(key, out);
-    fclose(out);
-    chmod(file, 0600);
-}
-
 static void use(const char *secret_file, const char *key_file)
 {
     rules.secret_file = secret_file;
@@ -72,14 +63,14 @@ static void use(const char *secret_file, const char *key_file)
 
 static void use_secret(const char *secret)
 {
-    write_key(secret);
+    write_key_file(file, secret);
     use(file, NULL);
 }
 
 /* Public keys. */
 static void use_key(const char *key)
 {
-    write_key(key);
+    write_key_file(file, key);
     use(NULL, file);
 }
 
@@ -240,11 +231,11 @@ START_TEST(a_reload_on_demand_does_not_wait)
 {
     use_secret(SECRET);
     assert_verdict(sign("{}"), TOKEN_GOOD);
-    write_key(OTHER_SECRET);
+    write_key_file(file, OTHER_SECRET);
     tokens_reload(tokens);
     assert_verdict(sign("{}"), TOKEN_INVALID);
     now -= 3600 * 1000; /* a clock that was set back does not keep us from looking */
-    write_key(SECRET ".");
+    write_key_file(file, SECRET ".");
     assert_verdict(sign_as(JWT_ALG_HS256, SECRET ".", NULL, "{}"), TOKEN_GOOD);
 }
 END_TEST
@@ -253,13 +244,13 @@ START_TEST(both_files_may_be_given)
 {
     char other[80];
     snprintf(other, sizeof other, "%s/secret", folder);
-    write_key(SECRET);
+    write_key_file(file, SECRET);
     ck_assert_int_eq(rename(file, other), 0);
-    write_key(ec.public);
+    write_key_file(file, ec.public);
     use(other, file);
     assert_verdict(sign("{}"), TOKEN_GOOD);
     assert_verdict(sign_as(JWT_ALG_ES256, ec.private, NULL, "{}"), TOKEN_GOOD);
-    write_key(rsa.public);
+    write_key_file(file, rsa.public);
     tokens_reload(tokens);
     assert_verdict(sign("{}"), TOKEN_GOOD);
     assert_verdict(sign_as(JWT_ALG_ES256, ec.private, NULL, "{}"), TOKEN_INVALID);

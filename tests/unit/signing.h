@@ -6,13 +6,25 @@
 #include <jwt.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "keys.h"
 
 #define SECRET "0123456789abcdef0123456789abcdef"
 #define OTHER_SECRET "fedcba9876543210fedcba9876543210"
+
+/* A file of keys that only its owner may read. */
+static inline void write_key_file(const char *path, const char *keys)
+{
+    FILE *out = fopen(path, "w");
+    ck_assert_ptr_nonnull(out);
+    fputs(keys, out);
+    fclose(out);
+    ck_assert_int_eq(chmod(path, 0600), 0);
+}
 
 /* A token with these claims, signed so. Valid until the next one. */
 static inline const char *sign_as(jwt_alg_t algorithm, const char *key, const char *kid, const char *claims)
