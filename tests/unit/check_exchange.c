@@ -67,6 +67,7 @@ static void setup(void)
     signal(SIGPIPE, SIG_IGN);
     loop = loop_new(turn_end, NULL);
     stop_timer = (struct loop_timer){.fire = stop};
+    memset(counters, 0, sizeof counters);
     exchanges_init(&set, loop, 100000, 0, counters);
     closed = drained = 0;
     kept = -1;
