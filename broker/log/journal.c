@@ -16,13 +16,14 @@
 #define SUBJECT_MAX 256
 
 #define HEARTBEAT_MS 1000
-#define SILENCE_MS 2500 /* without a heartbeat: the consumer is gone */
-#define BEHIND_MS 3000  /* behind and without a message: the server of the consumer lacks the rest */
-#define QUIET_MS 5000   /* without a message: request the end of the stream from the leader */
-#define ANSWER_MS 2000  /* an unanswered request is repeated */
-#define PAUSE_MS 250    /* after an error */
-#define REOPEN_MS 2000  /* between attempts to connect after a server refused the connection */
-#define END_MS 1000     /* an unanswered request for the end is repeated */
+#define SILENCE_MS 2500  /* without a heartbeat: the consumer is gone */
+#define BEHIND_MS 3000   /* behind and without a message: the server of the consumer lacks the rest */
+#define QUIET_MS 5000    /* without a message: request the end of the stream from the leader */
+#define ANSWER_MS 2000   /* an unanswered request is repeated */
+#define PAUSE_MS 250     /* after an error */
+#define REOPEN_MS 2000   /* between attempts to connect after a server refused the connection */
+#define CATCH_UP_MS 2000 /* a stream that is behind for this time lost its end */
+#define END_MS 1000      /* an unanswered request for the end is repeated */
 
 #define STREAM_BATCHES 32u   /* a new stream holds at least this number, of any size, ... */
 #define STREAM_AGE_MS 60000u /* ... for at least this time */
@@ -47,6 +48,7 @@ struct journal {
     int64_t moved_at;               /* clock_ms() of the last message, or since one is expected */
     uint64_t count;                 /* messages that this consumer was sent */
     uint64_t target;                /* the last offset of the stream when it was inspected */
+    int64_t behind_since;           /* clock_ms(): the stream says it has less than was read; 0: it does not */
     char created[JETSTREAM_TIME_MAX];
     bool agreed;                  /* the leader of the stream has the batch that was read last */
     uint64_t check_offset;        /* not 0: the message at this offset is requested from the leader ... */
@@ -269,6 +271,20 @@ static void compare_stream(struct journal *j, const struct jetstream_reply *r)
         lose_stream(j, "was emptied before all of it was read");
 }
 
+/* A leader that was just elected still applies what is committed, and says less than was read until
+ * it has done so. Only a stream that stays behind lost its end. */
+static bool may_catch_up(struct journal *j, const struct jetstream_reply *r, int64_t now)
+{
+    if (r->last >= j->offset || strcmp(j->created, r->created) != 0) {
+        j->behind_since = 0;
+        return false;
+    }
+
+    if (!j->behind_since)
+        j->behind_since = now;
+    return now - j->behind_since < CATCH_UP_MS;
+}
+
 static void on_info(struct journal *j, const struct jetstream_reply *r, int64_t now)
 {
     if (r->error == JETSTREAM_STREAM_NOT_FOUND) {
@@ -281,6 +297,10 @@ static void on_info(struct journal *j, const struct jetstream_reply *r, int64_t 
         return;
     }
     report_settings(j, r);
+    if (may_catch_up(j, r, now)) {
+        pause_asking(j, now);
+        return;
+    }
     compare_stream(j, r);
     j->target = r->last;
     if (!r->messages && !j->offset)
