@@ -5,7 +5,7 @@
     php.folder_of_sessions       what $_SESSION is kept in
 """
 
-import os
+import pathlib
 import shutil
 import socket
 
@@ -15,7 +15,7 @@ from . import processes
 from .ports import free_port
 from .webserver import USER
 
-FPM = "php-fpm8.2"
+FPM = "php-fpm[0-9].*"  # each release of Debian has its version in the name
 
 
 class _Php(processes.Program):
@@ -77,7 +77,8 @@ class PhpFpm(_Php):
 
     @classmethod
     def program(cls):
-        return shutil.which(FPM, path=os.environ["PATH"] + ":/usr/sbin")
+        found = sorted(pathlib.Path("/usr/sbin").glob(FPM))
+        return str(found[-1]) if found else None
 
     def command(self):
         owner = [f"user = {USER}", f"group = {USER}", f"listen.owner = {USER}", f"listen.group = {USER}"] if processes.as_root() else []
