@@ -609,6 +609,7 @@ static void on_disconnected(struct journal *j)
 
 static void on_connected(struct journal *j, int64_t now)
 {
+    j->behind_since = 0; /* another server answers, perhaps */
     inspect_stream(j, now);
     offer_hurry(&j->offer, now);
 }
