@@ -64,7 +64,7 @@ struct pairs {
 int pairs_init(struct pairs *set, pairs_rules *rules, const void *context);
 void pairs_release(struct pairs *set);
 
-/* NULL: there is none. */
+/* NULL: the set does not have it. */
 struct pair *pairs_find(const struct pairs *set, struct slice channel, struct slice member);
 struct channel *pairs_channel(const struct pairs *set, struct slice channel);
 
@@ -92,7 +92,7 @@ struct pair *pairs_next_due(struct pairs *set, int64_t now);
 /* When the next pair is due; INT64_MAX: none is in the heap. */
 int64_t pairs_due(const struct pairs *set);
 
-/* The pair that was given longest ago; NULL: there is none. */
+/* The pair that was given longest ago; NULL: the set is empty. */
 struct pair *pairs_turn(struct pairs *set);
 
 #endif

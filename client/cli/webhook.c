@@ -166,8 +166,9 @@ static int load_lines(struct webhook *w, FILE *file, uint64_t taken)
 static int open_folder(struct webhook *w, const char *path, char why[WEBHOOK_WHY])
 {
     if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-        snprintf(why, WEBHOOK_WHY, "%s: cannot be created: %s", path, strerror(errno));
-        return -errno;
+        int err = -errno;
+        snprintf(why, WEBHOOK_WHY, "%s: cannot be created: %s", path, strerror(-err));
+        return err;
     }
 
     snprintf(why, WEBHOOK_WHY, "%s: not an accessible directory", path);

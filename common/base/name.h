@@ -32,7 +32,7 @@ bool own_id_valid(struct slice id);
 bool key_name_valid(struct slice name);
 
 /* The length of the token of HTTP (RFC 9110) at the start of text: letters, digits and some signs.
- * Names of headers consist of one. 0: there is none. */
+ * Names of headers consist of one. 0: text does not begin with one. */
 size_t http_token_len(const char *text);
 
 /* True when a browser can send a cookie of this name: not empty, without control characters,

@@ -84,22 +84,13 @@ void wire_add_items(struct buf *b, const struct buf *items)
     buf_put(b, items->data, items->len);
 }
 
-static struct slice take_meta(struct wire_reader *r)
+/* A length and a packed text, which has to be valid. */
+static struct slice take_packed(struct wire_reader *r, bool (*valid)(struct slice packed))
 {
     size_t len = wire_take_u16(r);
     const char *p = wire_take(r, len);
     struct slice packed = {p, p ? len : 0};
-    if (!meta_valid(packed))
-        r->failed = true;
-    return packed;
-}
-
-static struct slice take_subscriptions(struct wire_reader *r)
-{
-    size_t len = wire_take_u16(r);
-    const char *p = wire_take(r, len);
-    struct slice packed = {p, p ? len : 0};
-    if (!subscriptions_valid(packed))
+    if (!valid(packed))
         r->failed = true;
     return packed;
 }
@@ -117,8 +108,8 @@ static void take_change(struct wire_reader *r, struct wire_presence_item *item)
     item->raw_channels = wire_take_names(r);
     item->told = wire_take_u8(r);
     if (item->kind == ITEM_OPENED) {
-        item->meta = take_meta(r);
-        item->subscriptions = take_subscriptions(r);
+        item->meta = take_packed(r, meta_valid);
+        item->subscriptions = take_packed(r, subscriptions_valid);
     } else {
         item->cause = (enum end_cause)wire_take_u8(r);
     }

@@ -11,7 +11,7 @@
 struct index_places {
     enum event_target kind;
     struct slice target;
-    struct state_index *own;           /* NULL: there is none */
+    struct state_index *own;           /* NULL: the target has no index */
     struct state_index *subscriptions; /* NULL: it is no subscription */
 };
 

@@ -63,7 +63,7 @@ void state_indexes_count_member(struct state_indexes *set, const struct event *e
 /* The number of members of the channel. */
 uint64_t state_indexes_members(const struct state_indexes *set, struct slice channel);
 
-/* The event with this seq that is not superseded; NULL: there is none. */
+/* The event with this seq that is not superseded; NULL: not found. */
 struct event *state_indexes_at(const struct state_indexes *set, uint64_t seq);
 
 /* Make m the merge of the events for this reader (NULL: all) after a position. */

@@ -19,7 +19,7 @@
 /* A quarter of the log's capacity was appended. */
 void state_next_quarter(struct state *s);
 
-/* The age in quarters of the oldest record of a key; negative: there is none. */
+/* The age in quarters of the oldest record of a key; negative: no key has a record. */
 int64_t state_record_age(const struct state *s);
 
 /* Collect events whose record is at least a quarter old, the oldest first, as the text of a new

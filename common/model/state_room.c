@@ -47,7 +47,7 @@ bool state_room_remove(struct state_room *room, const struct event *e)
     return false;
 }
 
-/* Rounded up, so that no limit becomes 0, which can mean that there is none. */
+/* Rounded up, so that no limit becomes 0, which can mean "unlimited". */
 static uint64_t three_quarters(uint64_t n)
 {
     return n - n / 4;

@@ -36,10 +36,10 @@ int state_slots_init(struct state_slots *set);
 /* All slots are removed already. */
 void state_slots_release(struct state_slots *set);
 
-/* The slot of e's key; NULL: there is none. e has a key. */
+/* The slot of e's key; NULL: no event had the key. e has a key. */
 struct state_slot *state_slots_find(const struct state_slots *set, const struct event *e);
 
-/* The slot of event_member_key() in this channel; NULL: there is none. */
+/* The slot of event_member_key() in this channel; NULL: no event had the key. */
 struct state_slot *state_slots_find_member(const struct state_slots *set, struct slice channel, struct slice session);
 
 /* The slot of e's key; where there is none, a new one that is zeroed. NULL: out of memory. */
@@ -58,7 +58,7 @@ int state_slots_reserve_end(struct state_slots *set);
 /* The slot whose event ends first; NULL: no event ends. */
 struct state_slot *state_slots_first_end(const struct state_slots *set);
 
-/* The slot behind this one (NULL: the first) in the order of the records; NULL: there is none. */
+/* The slot behind this one (NULL: the first) in the order of the records; NULL: it was the last. */
 struct state_slot *state_slots_next(const struct state_slots *set, const struct state_slot *slot);
 
 /* The slot of an item; NULL for NULL. */
