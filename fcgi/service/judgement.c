@@ -29,7 +29,7 @@ const struct judgement *judgement_of(const struct services *services, struct par
     return j;
 }
 
-enum token_verdict judgement_verdict(const struct judgement *j)
+static enum token_verdict verdict_now(const struct judgement *j)
 {
     if (!j)
         return TOKEN_MISSING;
@@ -38,11 +38,25 @@ enum token_verdict judgement_verdict(const struct judgement *j)
     return j->token.verdict == TOKEN_GOOD && over ? TOKEN_EXPIRED : j->token.verdict;
 }
 
-void judgement_refuse(struct call *c, enum token_verdict verdict)
+static void refuse_token(struct call *c, enum token_verdict verdict)
 {
     char challenge[128];
     const struct token_refusal *refusal = token_refusal(verdict);
     snprintf(challenge, sizeof challenge, "WWW-Authenticate: %s\r\n", refusal->challenge);
     c->headers = challenge;
     call_refuse(c, 401, refusal->error, "%s", refusal->message);
+}
+
+const struct token *judgement_token(const struct judgement *j, struct call *c)
+{
+    if (j && j->too_fast) {
+        call_refuse_rate(c);
+        return NULL;
+    }
+    enum token_verdict verdict = verdict_now(j);
+    if (!j || verdict != TOKEN_GOOD) {
+        refuse_token(c, verdict);
+        return NULL;
+    }
+    return &j->token;
 }

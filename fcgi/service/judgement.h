@@ -24,11 +24,8 @@ struct judgement_source {
 const struct judgement *judgement_of(const struct services *services, struct params *params,
                                      const struct judgement_source *source);
 
-/* Whether its token is good now: the body may have taken longer than the token lasts. j may be
- * NULL. */
-enum token_verdict judgement_verdict(const struct judgement *j);
-
-/* Refuse the call with 401 for this verdict. */
-void judgement_refuse(struct call *c, enum token_verdict verdict);
+/* The token, when it is good now: the body may have taken longer than the token lasts. Otherwise
+ * the call is refused (429 or 401), and the result is NULL. j may be NULL. */
+const struct token *judgement_token(const struct judgement *j, struct call *c);
 
 #endif

@@ -270,26 +270,32 @@ static void publish(struct call *c, const struct token *token, const struct para
     mercure_ask(c, u, true);
 }
 
-static void mercure_begin(struct call *c, struct params *params)
+/* The token is good. */
+static void publish_with(struct call *c, const struct token *token, const struct params *params)
 {
-    const struct judgement *j = judgement_of(c->services, params, &source);
-    const struct streams *set = c->services->streams;
-    if (params_query_repeated(params, "authorization"))
-        call_refuse(c, 400, "repeated_parameter", "the query names authorization twice; accepted: once");
-    else if (j && j->too_fast)
-        call_refuse_rate(c);
-    else if (judgement_verdict(j) != TOKEN_GOOD)
-        judgement_refuse(c, judgement_verdict(j));
-    else if (j->token.from_cookie && !mercure_trusts_origin(params, set->mercure.cors_origins))
+    if (token->from_cookie && !mercure_trusts_origin(params, c->services->streams->mercure.cors_origins))
         call_refuse(c, 403, "forbidden_origin",
                     "a token in a cookie is not accepted from this origin; accepted: the host's own, or cors-origin");
-    else if (!j->token.mercure.publish.count)
+    else if (!token->mercure.publish.count)
         refuse_scope(c, "updates");
     else if (!form_type(params_get(params, "CONTENT_TYPE")))
         call_refuse(c, 415, "unsupported_media_type",
                     "the request is not a form; accepted: Content-Type: application/x-www-form-urlencoded");
     else
-        publish(c, &j->token, params);
+        publish(c, token, params);
+}
+
+static void mercure_begin(struct call *c, struct params *params)
+{
+    const struct judgement *j = judgement_of(c->services, params, &source);
+    if (params_query_repeated(params, "authorization")) {
+        call_refuse(c, 400, "repeated_parameter", "the query names authorization twice; accepted: once");
+        return;
+    }
+
+    const struct token *token = judgement_token(j, c);
+    if (token)
+        publish_with(c, token, params);
 }
 
 /* --- the broker's reply --- */

@@ -112,13 +112,9 @@ static void publish_begin(struct call *c, struct params *params)
         return;
     }
 
-    const struct judgement *j = judgement_of(c->services, params, &source);
-    if (j && j->too_fast)
-        call_refuse_rate(c);
-    else if (judgement_verdict(j) == TOKEN_GOOD)
-        publish_ask(c, &j->token, params);
-    else
-        judgement_refuse(c, judgement_verdict(j));
+    const struct token *token = judgement_token(judgement_of(c->services, params, &source), c);
+    if (token)
+        publish_ask(c, token, params);
 }
 
 static void replied(struct call *c, struct slice json)

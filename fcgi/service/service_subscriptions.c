@@ -57,8 +57,9 @@ static bool decode(struct slice raw, char out[NAME_BYTES_MAX], struct slice *seg
  * segment is a type of dialect 1.0. Returns the number of segments; -1: there is no such path. */
 static int read_path(struct slice rest, char path[NAME_BYTES_MAX + 1], bool *typed)
 {
-    char *at = path + strlen(strcpy(path, HUB_RESERVED)), *limit = path + NAME_BYTES_MAX;
+    char *at = path + sizeof HUB_RESERVED - 1, *limit = path + NAME_BYTES_MAX;
     int count = 0;
+    memcpy(path, HUB_RESERVED, sizeof HUB_RESERVED);
     while (rest.len > 1) {
         char decoded[NAME_BYTES_MAX];
         struct slice segment, raw = {rest.data + 1, rest.len - 1};
@@ -141,16 +142,18 @@ static void subscriptions_answer(struct call *c, const struct token *token, cons
 static void subscriptions_begin(struct call *c, struct params *params)
 {
     const struct judgement *j = judgement_of(c->services, params, &source);
-    if (!c->services->streams->mercure.subscriptions)
+    if (!c->services->streams->mercure.subscriptions) {
         call_refuse(c, 404, "not_found", "the list of subscriptions is off (option mercure-subscriptions)");
-    else if (params_query_repeated(params, "authorization"))
+        return;
+    }
+    if (params_query_repeated(params, "authorization")) {
         call_refuse(c, 400, "repeated_parameter", "the query names authorization twice; accepted: once");
-    else if (j && j->too_fast)
-        call_refuse_rate(c);
-    else if (judgement_verdict(j) != TOKEN_GOOD)
-        judgement_refuse(c, judgement_verdict(j));
-    else
-        subscriptions_answer(c, &j->token, params);
+        return;
+    }
+
+    const struct token *token = judgement_token(j, c);
+    if (token)
+        subscriptions_answer(c, token, params);
 }
 
 /* --- the answer --- */

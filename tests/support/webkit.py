@@ -9,12 +9,12 @@ import os
 import pathlib
 import shutil
 import subprocess
-import warnings
 
 import pytest
 from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.webkitgtk.options import Options
+from selenium.webdriver.webkitgtk.service import Service
 
 from .browser import Page
 from .waiting import TIMEOUT
@@ -44,11 +44,13 @@ class WebKit(Page):
         options.set_capability("acceptInsecureCerts", True)  # of tls.py
         before = dict(os.environ)
         os.environ.update(_ENVIRONMENT, DISPLAY=f":{number}", **home)  # selenium passes on ours
+        # The constructor of webdriver.WebKitGTK differs between releases of selenium; its parts do not.
+        self._service = Service(driver, log_path=str(folder / "driver.log"))
         try:
-            with warnings.catch_warnings(record=True):  # of selenium about itself
-                self.driver = webdriver.WebKitGTK(executable_path=driver, options=options, service_log_path=str(folder / "driver.log"))
+            self._service.start()
+            self.driver = webdriver.Remote(self._service.service_url, options=options)
         except BaseException:
-            self._end_display()
+            self._end()
             raise
         finally:
             os.environ.clear()
@@ -67,9 +69,10 @@ class WebKit(Page):
         except WebDriverException:
             pass
         finally:
-            self._end_display()
+            self._end()
 
-    def _end_display(self):
+    def _end(self):
+        self._service.stop()
         self._display.terminate()
         self._display.wait(TIMEOUT)
 

@@ -34,7 +34,7 @@ static void teardown(void)
 static int connect_one(void)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    connect(fd, (struct sockaddr *)&address, sizeof address);
+    (void)connect(fd, (struct sockaddr *)&address, sizeof address);
     return fd;
 }
 
