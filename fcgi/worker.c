@@ -200,6 +200,7 @@ static void hand_on(struct worker *w, const struct incoming *in)
 {
     news_take(&w->streams);
     dispatch_request(&w->services, in);
+    conns_flush(&w->exchanges.conns);
 }
 
 static void take_request(void *context, int fd, struct params *params)
