@@ -13,6 +13,8 @@
 
 struct table;
 
+#define TABLE_NAME_MAX 0x3fffffu /* bytes */
+
 /* An empty table whose values have value_size bytes. NULL when out of memory. */
 struct table *table_new(size_t value_size);
 
@@ -23,7 +25,7 @@ void table_free(struct table **t);
 void *table_find(const struct table *t, struct slice name);
 
 /* The value under name; where there is none, a new one with all bytes zero. NULL when out of
- * memory. */
+ * memory, or when the name is longer than TABLE_NAME_MAX. */
 void *table_insert(struct table *t, struct slice name);
 
 /* Remove a value that table_find() or table_insert() returned. This frees the value and its
@@ -34,7 +36,8 @@ void table_remove(struct table *t, void *value);
 struct slice table_name(const void *value);
 
 /* Walk: the first value for NULL, then the next; NULL at the end. The current value may be removed
- * when the next one was fetched before. */
+ * when the next one was fetched before. Values that are inserted meanwhile may be met or not; each
+ * other one is met once. */
 void *table_next(const struct table *t, const void *value);
 
 size_t table_count(const struct table *t);
