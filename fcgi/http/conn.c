@@ -91,7 +91,7 @@ static void bury(struct conn *c)
 
 static bool wrote_all(const struct conn *c)
 {
-    return !c->queue.bytes && !c->tail_left;
+    return !queue_bytes(&c->queue) && !c->tail_left;
 }
 
 static void die(struct conn *c)
@@ -297,8 +297,8 @@ static void gather(struct conn *c, struct output *out)
     size_t bytes = 0, limit = records ? c->record_left : SIZE_MAX;
     out->count = 0;
     out->bytes = 0;
-    if (records && !c->record_left && c->queue.bytes) {
-        limit = c->queue.bytes < CONN_RECORD_MAX ? c->queue.bytes : CONN_RECORD_MAX;
+    if (records && !c->record_left && queue_bytes(&c->queue)) {
+        limit = queue_bytes(&c->queue) < CONN_RECORD_MAX ? queue_bytes(&c->queue) : CONN_RECORD_MAX;
         c->record_len = c->record_left = (uint16_t)limit;
         c->head_left = RECORD_HEADER_LEN;
     }
@@ -309,7 +309,7 @@ static void gather(struct conn *c, struct output *out)
     if (limit)
         out->count += queue_gather(&c->queue, out->pieces + out->count, PIECES - 2, limit, &bytes);
     out->bytes += bytes;
-    if (c->tail_left && bytes == c->queue.bytes && (!records || bytes == c->record_left)) {
+    if (c->tail_left && bytes == queue_bytes(&c->queue) && (!records || bytes == c->record_left)) {
         record_end(out->tail, c->request);
         add_piece(out, out->tail + RECORD_END_LEN - c->tail_left, c->tail_left);
     }
@@ -355,7 +355,7 @@ static void account(struct conn *c, size_t written)
     c->set->counters[WRITES]++;
     c->set->counters[BYTES_WRITTEN] += written;
     c->head_left = (uint8_t)(c->head_left - part_written(c->head_left, &written));
-    size_t content = part_written(has_records(c) ? c->record_left : c->queue.bytes, &written);
+    size_t content = part_written(has_records(c) ? c->record_left : queue_bytes(&c->queue), &written);
     if (has_records(c))
         c->record_left = (uint16_t)(c->record_left - content);
     consume(c, content);
@@ -478,7 +478,7 @@ static size_t promised(const struct conn *c)
 struct unwritten conn_unwritten(const struct conn *c)
 {
     size_t fixed = queue_fixed(&c->queue, promised(c));
-    const struct event *e = deque_at(&c->queue.events, fixed);
+    const struct event *e = queue_at(&c->queue, fixed);
     return (struct unwritten){.fixed = fixed, .first = e ? e->seq : 0};
 }
 
@@ -492,7 +492,7 @@ size_t conn_unqueue(struct conn *c, struct unwritten what)
 static void drained(struct conn *c, int64_t touched)
 {
     bool idle = !c->wrote || touched + CONN_REST_MS <= c->touched;
-    if (idle && !c->queue.events.count) /* an event without text would be left there */
+    if (idle && !queue_count(&c->queue)) /* an event without text would be left there */
         queue_rest(&c->queue);
     c->wrote = true;
     c->hooks->drained(c);
@@ -550,7 +550,7 @@ static void add_load(struct conns_load *load, const struct conn_list *list)
 {
     const struct conn *c;
     TAILQ_FOREACH (c, list, link) {
-        load->bytes += c->queue.bytes;
+        load->bytes += queue_bytes(&c->queue);
         load->readers++;
     }
 }

@@ -12,14 +12,35 @@
 
 #include <sys/uio.h>
 
-#include "model/deque.h"
+#include "codec/event.h"
 
-/* Zeroed is empty. */
-struct queue {
-    struct deque events;
-    size_t offset; /* bytes of the first event that are consumed */
+/* What waits, in a ring. */
+struct queue_ring {
     size_t bytes;  /* waiting */
+    size_t offset; /* bytes of the first event that are consumed */
+    uint32_t cap;  /* a power of two */
+    uint32_t first, count;
+    struct event *slots[];
 };
+
+/* Zeroed is empty. An idle stream has nothing else. */
+struct queue {
+    struct queue_ring *ring; /* NULL: nothing waits */
+};
+
+/* The bytes that wait, and the events. */
+static inline size_t queue_bytes(const struct queue *q)
+{
+    return q->ring ? q->ring->bytes : 0;
+}
+
+static inline size_t queue_count(const struct queue *q)
+{
+    return q->ring ? q->ring->count : 0;
+}
+
+/* The i-th event from the front; NULL when i is out of range. */
+struct event *queue_at(const struct queue *q, size_t i);
 
 /* Append e. 0; -ENOSPC (the queue is unchanged) when more than budget bytes would be waiting,
  * except that an empty queue takes an event of any size; -ENOMEM. */

@@ -31,7 +31,7 @@ static void heartbeat_send(struct conn *c)
     struct stream *s = stream_of(c);
 
     conn_touch(c);
-    if (!s || c->queue.bytes)
+    if (!s || queue_bytes(&c->queue))
         return;
 
     uint64_t head = s->state == STREAM_LIVE ? history_head(s->set->window) : 0;

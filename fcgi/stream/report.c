@@ -62,7 +62,7 @@ static void add_connections(const struct streams *set, struct report_draft *draf
 static uint64_t sent_position(const struct stream *s)
 {
     const struct event *e;
-    for (size_t i = 0; (e = deque_at(&s->exchange.conn.queue.events, i)); i++)
+    for (size_t i = 0; (e = queue_at(&s->exchange.conn.queue, i)); i++)
         if (e->seq)
             return e->seq - 1;
     return s->state == STREAM_LIVE ? history_head(s->set->window) : s->cursor;
@@ -83,7 +83,7 @@ static void add_lagging(const struct streams *set, const struct conn_list *list,
             b, &(struct wire_presence_item){.kind = ITEM_LAGS,
                                             .connection = slice_of(registry_id(set->registry, stream_entry(s), id)),
                                             .sent = sent_position(s),
-                                            .queued = c->queue.bytes});
+                                            .queued = queue_bytes(&c->queue)});
         (*count)++;
     }
 }

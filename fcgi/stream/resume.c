@@ -288,7 +288,7 @@ static bool may_measure(struct streams *set)
 
 bool resume_overflows(const struct stream *s)
 {
-    size_t bytes = s->exchange.conn.queue.bytes, budget = s->exchange.conn.set->budget;
+    size_t bytes = queue_bytes(&s->exchange.conn.queue), budget = s->exchange.conn.set->budget;
     struct chunk c = {.upto = s->cursor};
 
     if (!s->set->compacts)
@@ -320,7 +320,7 @@ static void leave_window(struct stream *s)
 static bool has_room(const struct stream *s)
 {
     bool catches_up = s->state == STREAM_CURRENT || (s->state == STREAM_RESUMING && !s->pending);
-    return catches_up && s->exchange.conn.state == CONN_OPEN && s->exchange.conn.queue.bytes < LOW_WATER;
+    return catches_up && s->exchange.conn.state == CONN_OPEN && queue_bytes(&s->exchange.conn.queue) < LOW_WATER;
 }
 
 /* Patterns are tried on every event of the window, which takes time. So a stream with patterns reads

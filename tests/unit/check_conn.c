@@ -45,7 +45,7 @@ static void on_drained(struct conn *c)
 {
     struct peer *p = (struct peer *)c;
     ck_assert_int_eq(c->state, CONN_OPEN);
-    ck_assert_uint_eq(c->queue.bytes, 0);
+    ck_assert_uint_eq(queue_bytes(&c->queue), 0);
     if (p->refill) {
         p->refill--;
         send_text(p, "more", 4);
@@ -368,7 +368,7 @@ START_TEST(over_its_budget_it_ends_with_the_record_that_has_begun)
     struct peer *p = peer_new(CONN_RECORDS, 4096);
     overfill(p);
     ck_assert_int_eq(p->conn.state, CONN_CUTTING);
-    ck_assert_uint_le(p->conn.queue.bytes, CONN_RECORD_MAX);
+    ck_assert_uint_le(queue_bytes(&p->conn.queue), CONN_RECORD_MAX);
     say(p, "too late");
     for (int i = 0; i < 100 && receive(p, 1000); i++)
         turn();
@@ -419,7 +419,7 @@ static void fall_behind(struct peer *p)
     while (conn_try_send(&p->conn, e))
         room++;
     ck_assert_int_gt(room, 1);
-    ck_assert_uint_le(p->conn.queue.bytes, BUDGET);
+    ck_assert_uint_le(queue_bytes(&p->conn.queue), BUDGET);
     conn_fall_behind(&p->conn);
     event_unref(&e);
 }
@@ -429,9 +429,9 @@ START_TEST(one_that_falls_behind_goes_on_when_it_reads)
     struct peer *p = peer_new((enum conn_transport)_i, 4096);
     fall_behind(p);
     ck_assert(p->conn.state == CONN_OPEN && p->conn.behind && TAILQ_FIRST(&conns.behind) == &p->conn);
-    ck_assert_uint_eq(conns_load(&conns).bytes, p->conn.queue.bytes);
+    ck_assert_uint_eq(conns_load(&conns).bytes, queue_bytes(&p->conn.queue));
     read_all(p);
-    ck_assert_uint_eq(p->conn.queue.bytes, 0);
+    ck_assert_uint_eq(queue_bytes(&p->conn.queue), 0);
     conn_catch_up(&p->conn);
     ck_assert(TAILQ_FIRST(&conns.idle) == &p->conn && !TAILQ_FIRST(&conns.behind));
     ck_assert_int_eq(p->conn.state, CONN_OPEN);
@@ -550,16 +550,16 @@ START_TEST(an_idle_queue_holds_no_memory)
     struct peer *p = peer_new(CONN_RECORDS, 0);
     say(p, "the beginning");
     turn();
-    ck_assert_ptr_null(p->conn.queue.events.slots);
+    ck_assert_ptr_null(p->conn.queue.ring);
 
     say(p, "soon after: it is busy");
     turn();
-    ck_assert_ptr_nonnull(p->conn.queue.events.slots);
+    ck_assert_ptr_nonnull(p->conn.queue.ring);
 
     p->conn.touched -= CONN_REST_MS;
     say(p, "and after a rest");
     turn();
-    ck_assert_ptr_null(p->conn.queue.events.slots);
+    ck_assert_ptr_null(p->conn.queue.ring);
     read_all(p);
     assert_arrived(p, false);
     peer_free(p);
@@ -1240,7 +1240,7 @@ START_TEST(without_a_socket_it_may_fall_behind)
     ck_assert(p->conn.behind && p->conn.state == CONN_OPEN);
     ck_assert_int_eq(conn_attach(&p->conn, fd), 0);
     read_all(p);
-    ck_assert_uint_eq(p->conn.queue.bytes, 0);
+    ck_assert_uint_eq(queue_bytes(&p->conn.queue), 0);
     conn_catch_up(&p->conn);
     ck_assert_ptr_eq(TAILQ_FIRST(&conns.idle), &p->conn);
     peer_free(p);

@@ -1047,11 +1047,11 @@ START_TEST(it_is_read_as_fast_as_it_is_written)
     for (uint64_t seq = 101; seq <= 1100; seq++)
         say(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = seq, .data = {data, sizeof data}});
     open_with(0, 4096, "QUERY_STRING=session=a", "HTTP_LAST_EVENT_ID=100");
-    ck_assert_uint_lt(last_stream()->exchange.conn.queue.bytes, 150000);
+    ck_assert_uint_lt(queue_bytes(&last_stream()->exchange.conn.queue), 150000);
     for (int i = 0; i < 20; i++) {
         receive(&clients[0], 10000);
         turn();
-        ck_assert_uint_lt(last_stream()->exchange.conn.queue.bytes, 150000);
+        ck_assert_uint_lt(queue_bytes(&last_stream()->exchange.conn.queue), 150000);
     }
 }
 END_TEST
@@ -1378,7 +1378,7 @@ START_TEST(a_large_state_is_sent_as_it_is_read)
     }
     open_with(0, 4096, "QUERY_STRING=session=s", NULL);
     turn();
-    ck_assert_uint_lt(last_stream()->exchange.conn.queue.bytes, 100000);
+    ck_assert_uint_lt(queue_bytes(&last_stream()->exchange.conn.queue), 100000);
     publish_key(401, NULL, "k101", "new");
     const char *text = read_on(&clients[0]);
     size_t count = 0;
@@ -1500,7 +1500,7 @@ static struct stream *open_behind(int number, const char *extra)
     struct stream *s = last_stream();
     burst(101, BURST);
     ck_assert(s->exchange.conn.behind && s->state == STREAM_RESUMING);
-    ck_assert_uint_le(s->exchange.conn.queue.bytes, SMALL_BUDGET);
+    ck_assert_uint_le(queue_bytes(&s->exchange.conn.queue), SMALL_BUDGET);
     return s;
 }
 
@@ -1644,7 +1644,7 @@ static void assert_deliveries(uint64_t count)
 START_TEST(a_slow_reader_of_keys_is_spared_what_is_superseded)
 {
     struct stream *s = open_behind_keys(behind_software[_i]);
-    ck_assert_uint_le(s->exchange.conn.queue.bytes, SMALL_BUDGET + BURST_EVENT);
+    ck_assert_uint_le(queue_bytes(&s->exchange.conn.queue), SMALL_BUDGET + BURST_EVENT);
     const char *text = read_on(&clients[0]);
     ck_assert_ptr_nonnull(strstr(text, "\nid: 104\n"));
     for (uint64_t seq = 491, last = 0; seq <= 500; seq++) {
@@ -1815,7 +1815,7 @@ START_TEST(those_that_are_behind_lag)
     ck_assert_uint_gt(draft.lags.len, 0);
     buf_release(&draft.lags);
     ck_assert_uint_eq(conns_load(&exchanges.conns).readers, 1);
-    ck_assert_uint_eq(conns_load(&exchanges.conns).bytes, s->exchange.conn.queue.bytes);
+    ck_assert_uint_eq(conns_load(&exchanges.conns).bytes, queue_bytes(&s->exchange.conn.queue));
 }
 END_TEST
 
