@@ -195,10 +195,12 @@ static bool turn_end(void *context)
 /* --- the start --- */
 
 /* What has come from the broker goes first. Else a stream that is requested after the reply to a
- * publish or a shutdown would often begin before it. */
+ * publish or a shutdown would often begin before it. The answer is written at once: what a request
+ * needs for a moment then leaves no holes between the memory of streams. */
 static void hand_on(struct worker *w, const struct incoming *in)
 {
-    news_take(&w->streams);
+    if (upstream_may_have_news(w->upstream))
+        news_take(&w->streams);
     dispatch_request(&w->services, in);
     conns_flush(&w->exchanges.conns);
 }

@@ -244,17 +244,20 @@ static void times_up(void *context, int64_t now)
     set_timer(a);
 }
 
-/* Wait on fd (taken over) in this list. Edge-triggered: what is there is read to its end each
- * time. */
-static void wait_in(struct acceptor *a, struct waiting *list, int fd, void (*ready)(void *context, uint32_t events))
+/* Wait on fd (taken over) in this list; begun (taken over) has what was read of the request.
+ * Edge-triggered: what is there is read to its end each time. */
+static void wait_in(struct acceptor *a, struct waiting *list, int fd, struct intake *begun,
+                    void (*ready)(void *context, uint32_t events))
 {
     struct pending *p = calloc(1, sizeof *p);
     if (p) {
         p->watch = (struct loop_watch){fd, ready, p};
         p->acceptor = a;
+        p->intake = *begun;
         p->since = loop_now(a->loop);
     }
     if (!p || loop_add(a->loop, &p->watch, EPOLLIN | EPOLLRDHUP | EPOLLET) != 0) {
+        intake_release(&a->intakes, begun);
         free(p);
         close(fd);
         return;
@@ -265,7 +268,27 @@ static void wait_in(struct acceptor *a, struct waiting *list, int fd, void (*rea
 
 /* --- accepting --- */
 
-static void arrived(struct acceptor *a, int fd)
+/* Apache writes the whole request at once, so it is there already, usually. */
+static void arrived_scgi(struct acceptor *a, int fd)
+{
+    struct params params = {0};
+    struct intake begun = {0};
+    enum intake_progress progress = intake_more(&a->intakes, &begun, fd, &params);
+    if (progress == INTAKE_WAITING) {
+        wait_in(a, &a->requests, fd, &begun, pending_ready);
+        return;
+    }
+
+    intake_release(&a->intakes, &begun);
+    if (progress == INTAKE_READY) {
+        a->hooks->request(a->context, fd, &params);
+        return;
+    }
+    a->hooks->dropped(a->context);
+    close(fd);
+}
+
+static void arrived_fcgi(struct acceptor *a, int fd)
 {
     struct params params = {0};
     switch (intake_at_once(&a->intakes, fd, &params)) {
@@ -276,8 +299,16 @@ static void arrived(struct acceptor *a, int fd)
         a->hooks->dropped(a->context);
         break;
     case INTAKE_WAITING:
-        wait_in(a, &a->requests, fd, pending_ready);
+        wait_in(a, &a->requests, fd, &(struct intake){0}, pending_ready);
     }
+}
+
+static void arrived(struct acceptor *a, int fd)
+{
+    if (a->intakes.scgi)
+        arrived_scgi(a, fd);
+    else
+        arrived_fcgi(a, fd);
 }
 
 /* A kept connection begins its next request, or was closed. */
@@ -303,7 +334,7 @@ void acceptor_keep(struct acceptor *a, int fd)
     if (a->watch.fd < 0 || a->kept.count >= ACCEPT_KEPT_MAX)
         close(fd);
     else
-        wait_in(a, &a->kept, fd, kept_ready);
+        wait_in(a, &a->kept, fd, &(struct intake){0}, kept_ready);
 }
 
 static bool out_of_resources(int err)

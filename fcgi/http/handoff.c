@@ -412,8 +412,10 @@ static void prepare(const struct handoffs *set, int fd)
     set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
     set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, PROBE_AFTER_S);
     set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, PROBE_EVERY_S);
-    set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, PROBES);
-    set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)set->user_timeout_ms);
+    if (set->user_timeout_ms)
+        set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)set->user_timeout_ms); /* it decides, not the count */
+    else
+        set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, PROBES);
     set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     if (ioctl(fd, FIONBIO, &(int){1}) != 0)
         log_event(LOG_DEBUG, "socket stays blocking", log_count("errno", (uint64_t)errno));

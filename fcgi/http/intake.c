@@ -325,8 +325,13 @@ enum intake_progress intake_more(struct intakes *set, struct intake *in, int fd,
         if (err)
             return no_room(set, in, err, out);
         ssize_t n = intake_receive(fd, in->data + from, in->size - from, 0);
+        if (n < 0 && errno == EAGAIN) {
+            if (!in->in_body && !in->len)
+                drop_data(set, in); /* a silent peer costs no memory */
+            return INTAKE_WAITING;
+        }
         if (n <= 0)
-            return n < 0 && errno == EAGAIN ? INTAKE_WAITING : INTAKE_BROKEN;
+            return INTAKE_BROKEN;
         in->len += (size_t)n;
         progress = take_bytes(set, in, fd, from, out);
     }

@@ -58,7 +58,8 @@ int intake_init(void);
  * read. */
 enum intake_progress intake_at_once(struct intakes *set, int fd, struct params *out);
 
-/* Read the bytes that have arrived. INTAKE_READY: *out is the caller's to release. */
+/* Read the bytes that have arrived. INTAKE_READY: *out is the caller's to release. A request of which
+ * nothing has arrived holds no memory. */
 enum intake_progress intake_more(struct intakes *set, struct intake *in, int fd, struct params *out);
 
 /* At the timeout: the request without the rest of its body, if its parameters are complete.

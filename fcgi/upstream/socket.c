@@ -3,6 +3,7 @@
 #include "upstream/socket.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -32,6 +33,7 @@ struct broker_socket {
     struct loop_watch watch;
     zmq_msg_t message; /* received last */
     bool logged;       /* the problem was logged since the last success */
+    bool unsure;       /* it was used since the last socket_receive() that found nothing */
 };
 
 static const char *const option_names[] = {[SOCKET_FEED] = "feed", [SOCKET_SYNC] = "sync"};
@@ -159,12 +161,28 @@ int socket_send(struct broker_socket *l, struct slice message)
 {
     if (!l)
         return -ENOTCONN;
+
+    l->unsure = true; /* to send may consume the notice of a message that has arrived */
     return zmq_send(l->zsock.socket, message.data, message.len, ZMQ_DONTWAIT) < 0 ? -errno : 0;
 }
 
 bool socket_receive(struct broker_socket *l, struct slice *message)
 {
-    return l && zsock_receive(&l->zsock, &l->message, message) > 0;
+    if (!l)
+        return false;
+
+    int found = zsock_receive(&l->zsock, &l->message, message);
+    l->unsure = found != 0;
+    return found > 0;
+}
+
+bool sockets_may_receive(const struct broker_socket *one, const struct broker_socket *other)
+{
+    struct pollfd fds[] = {{.fd = one ? one->watch.fd : -1, .events = POLLIN},
+                           {.fd = other ? other->watch.fd : -1, .events = POLLIN}};
+    if ((one && one->unsure) || (other && other->unsure))
+        return true;
+    return poll(fds, 2, 0) != 0;
 }
 
 /* --- handshakes --- */
@@ -187,6 +205,7 @@ void socket_tick(struct broker_socket *l, int64_t now)
     if (!l)
         return;
 
+    l->unsure = true;
     while (zsock_next_handshake(&l->zsock, now))
         log_problem(l);
     zsock_reconnect(&l->zsock, now);

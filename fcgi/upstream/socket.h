@@ -45,6 +45,10 @@ int socket_send(struct broker_socket *l, struct slice message);
 /* The next message. False when there is none, and on NULL. */
 bool socket_receive(struct broker_socket *l, struct slice *message);
 
+/* May one of two sockets (each may be NULL) have a message? It costs one system call, where
+ * socket_receive() costs two for each socket without one. */
+bool sockets_may_receive(const struct broker_socket *one, const struct broker_socket *other);
+
 /* Each second: log once why there is no connection, and reconnect where libzmq does not. Safe on
  * NULL. */
 void socket_tick(struct broker_socket *l, int64_t now);

@@ -163,6 +163,11 @@ enum upstream_kind upstream_next(struct upstream *u, struct upstream_news *out)
     return u->receiving.more ? UPSTREAM_PAUSE : UPSTREAM_NOTHING;
 }
 
+bool upstream_may_have_news(const struct upstream *u)
+{
+    return u->receiving.begun || u->receiving.more || sockets_may_receive(u->sync, u->feed);
+}
+
 /* --- reports --- */
 
 void upstream_presence(struct upstream *u, const struct wire_presence_item *item)

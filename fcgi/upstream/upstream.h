@@ -107,6 +107,10 @@ void upstream_free(struct upstream **u);
  * UPSTREAM_PAUSE must come at once. */
 enum upstream_kind upstream_next(struct upstream *u, struct upstream_news *out);
 
+/* Could a message have arrived since upstream_next() found no news? It costs less than to look. What
+ * time alone brings about, the next iteration tells. */
+bool upstream_may_have_news(const struct upstream *u);
+
 /* The next report that is due (reporter.h). False when there is none. After the caller has filled
  * in the draft it calls upstream_report(). */
 bool upstream_next_report(struct upstream *u, struct report_draft *draft);
