@@ -179,6 +179,12 @@ $(RECORDER): tests/power/recorder.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu17 -Wall -Wextra $(CFLAGS) -fPIC -shared $< -ldl -o $@
 
+# Starts each program of the end-to-end tests: tests/support/processes.py.
+STARTER := $(BUILD)/starter
+$(STARTER): tests/support/starter.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -Wall -Wextra $(CFLAGS) $< -o $@
+
 # End-to-end tests: real web servers, ZeroMQ clients and a browser. E2E="tests/e2e/test_20_resume.py -k gap" runs some.
 # All of them run in several processes side by side, three for each core, because they mostly wait.
 E2E ?= tests/e2e
@@ -186,7 +192,7 @@ SIDE_BY_SIDE := $(shell echo $$((3 * $(JOBS))))
 E2E_JOBS ?= $(if $(filter-out tests/e2e,$(E2E)),0,$(SIDE_BY_SIDE))
 PYTEST = SSECAST_BUILD=$(BUILD) SSECAST_PATIENCE=$(if $(SAN),8,3) PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 \
     $(PYTHON) -m pytest -q -o cache_dir=$(abspath $(BUILD))/pytest --dist loadgroup
-e2e: all bench-build $(RECORDER) ## run the end-to-end tests (E2E="tests/e2e/test_20_resume.py -k gap": some of them)
+e2e: all bench-build $(RECORDER) $(STARTER) ## run the end-to-end tests (E2E="tests/e2e/test_20_resume.py -k gap": some of them)
 	$(PYTEST) -n $(E2E_JOBS) --durations=10 --durations-min=1 $(E2E)
 
 # Lines that the tests run, in a build folder of its own. COVERAGE_E2E="tests/e2e/test_10_publish.py ...": fewer end-to-end tests.
@@ -234,7 +240,7 @@ check: ## install what is missing, build, and run every test (SAN=address,undefi
 	@$(MAKE) --no-print-directory e2e
 
 RUNS ?= 10
-check-again: all $(RECORDER) ## run the end-to-end tests RUNS times (10) beside a busy core: none may fail
+check-again: all $(RECORDER) $(STARTER) ## run the end-to-end tests RUNS times (10) beside a busy core: none may fail
 	@tests/again $(RUNS) $(MAKE) --no-print-directory e2e
 
 check-all: deps-deb ## run all tests with gcc and clang, with each sanitizer, and in Debian 12 and 13: hours, the latter as root
@@ -245,7 +251,7 @@ LOAD ?= $(SOAK)
 POWER ?= 10000
 soak: ## faults for SOAK minutes (10), POWER power failures (10000), 8,900 streams for LOAD minutes (10). SEED=n repeats
 	@$(MAKE) --no-print-directory deps
-	@$(MAKE) --no-print-directory -j$(shell nproc) bench-build $(RECORDER)
+	@$(MAKE) --no-print-directory -j$(shell nproc) bench-build $(RECORDER) $(STARTER)
 	@SSECAST_BUILD=$(BUILD) SSECAST_PATIENCE=$(if $(SAN),4,1) PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 \
 	    $(PYTHON) -m soak --faults $(SOAK) --power $(POWER) --load $(LOAD)
 
