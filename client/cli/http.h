@@ -1,5 +1,5 @@
-/* http.h - posts JSON to a web server, to publish over HTTP. The only user of libcurl in the
- * command line.
+/* http.h - posts JSON to a web server, to publish over HTTP. On libcurl, which is loaded by
+ * the first call.
  *
  * Redirects are not followed, because the token is meant for the named server only.
  *
@@ -19,11 +19,12 @@ struct http_answer {
     struct buf text; /* NUL-terminated; its data is NULL when there is none */
 };
 
-/* 0; or -EINVAL with a line in why (HTTP_WHY bytes) when url is no complete address of http or https. */
+/* 0; or with a line in why (HTTP_WHY bytes): -EINVAL when url is no complete address of http or
+ * https, -ELIBACC when libcurl cannot be loaded. */
 int http_check_url(const char *url, char why[HTTP_WHY]);
 
 /* POST json to url; token may be NULL. 0, or -errno with the reason in why: -EINVAL when url is
- * none, -ETIMEDOUT, -EHOSTUNREACH, -ENOMEM. Release out in any case. */
+ * none, -ETIMEDOUT, -EHOSTUNREACH, -ELIBACC, -ENOMEM. Release out in any case. */
 int http_post(const char *url, const char *token, struct slice json, uint64_t timeout_ms, struct http_answer *out,
               char why[HTTP_WHY]);
 

@@ -1,13 +1,12 @@
 #include "lib/http_stream.h"
 
-#include <curl/curl.h>
 #include <limits.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
 #include "base/clock.h"
+#include "ops/libcurl.h"
 
 #define STREAM_TYPE "text/event-stream"
 #define REDIRECTS_MAX 20L
@@ -15,6 +14,7 @@
 
 struct transfer {
     const struct http_stream_request *request;
+    const struct libcurl *lib;
     CURL *curl;
     bool opened;   /* it is an event stream */
     bool answered; /* all headers of a response are here */
@@ -24,18 +24,18 @@ struct transfer {
     char refusal[160]; /* how the body of another answer begins; its reason, with luck */
 };
 
-static long status_of(CURL *curl)
+static long status_of(const struct transfer *t)
 {
     long status = 0;
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    t->lib->easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
     return status;
 }
 
 /* The type may be followed by parameters. */
-static bool is_stream(CURL *curl)
+static bool is_stream(const struct transfer *t)
 {
     const char *type = NULL;
-    curl_easy_getinfo(curl, CURLINFO_CONTENT_TYPE, &type);
+    t->lib->easy_getinfo(t->curl, CURLINFO_CONTENT_TYPE, &type);
     size_t len = strlen(STREAM_TYPE);
     return type && !strncasecmp(type, STREAM_TYPE, len) && (type[len] == 0 || strchr("; \t", type[len]));
 }
@@ -43,7 +43,7 @@ static bool is_stream(CURL *curl)
 static void on_headers_end(struct transfer *t)
 {
     t->answered = true;
-    if (t->opened || status_of(t->curl) != 200 || !is_stream(t->curl))
+    if (t->opened || status_of(t) != 200 || !is_stream(t))
         return;
     t->opened = true;
     t->request->opened(t->request->context);
@@ -71,61 +71,61 @@ static size_t on_bytes(char *data, size_t size, size_t count, void *context)
 }
 
 /* The list so far, or NULL when there is no memory for one more. */
-static struct curl_slist *add_header(struct curl_slist *list, const char *line)
+static struct curl_slist *add_header(const struct libcurl *lib, struct curl_slist *list, const char *line)
 {
-    struct curl_slist *longer = curl_slist_append(list, line);
+    struct curl_slist *longer = lib->slist_append(list, line);
     if (!longer)
-        curl_slist_free_all(list);
+        lib->slist_free_all(list);
     return longer;
 }
 
 /* Ids of other servers may be of any length. */
-static struct curl_slist *add_last_event_id(struct curl_slist *list, const char *id)
+static struct curl_slist *add_last_event_id(const struct libcurl *lib, struct curl_slist *list, const char *id)
 {
     char *line = NULL;
     if (!list || !*id)
         return list;
     if (asprintf(&line, "Last-Event-ID: %s", id) < 0) {
-        curl_slist_free_all(list);
+        lib->slist_free_all(list);
         return NULL;
     }
-    list = add_header(list, line);
+    list = add_header(lib, list, line);
     free(line);
     return list;
 }
 
-static struct curl_slist *headers_of(const struct http_stream_request *r)
+static struct curl_slist *headers_of(const struct libcurl *lib, const struct http_stream_request *r)
 {
-    struct curl_slist *list = add_header(NULL, "Accept: " STREAM_TYPE);
+    struct curl_slist *list = add_header(lib, NULL, "Accept: " STREAM_TYPE);
     if (list)
-        list = add_header(list, "Cache-Control: no-cache");
-    list = add_last_event_id(list, r->last_event_id);
+        list = add_header(lib, list, "Cache-Control: no-cache");
+    list = add_last_event_id(lib, list, r->last_event_id);
     for (size_t i = 0; list && i < r->header_count; i++)
-        list = add_header(list, r->headers[i]);
+        list = add_header(lib, list, r->headers[i]);
     return list;
 }
 
 static void prepare(struct transfer *t, struct curl_slist *headers, char *error)
 {
     const struct http_stream_request *r = t->request;
-    curl_easy_setopt(t->curl, CURLOPT_URL, r->url);
-    curl_easy_setopt(t->curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(t->curl, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(t->curl, CURLOPT_FOLLOWLOCATION, 1L);
-    curl_easy_setopt(t->curl, CURLOPT_MAXREDIRS, REDIRECTS_MAX);
-    curl_easy_setopt(t->curl, CURLOPT_CONNECTTIMEOUT_MS, (long)r->connect_ms);
-    curl_easy_setopt(t->curl, CURLOPT_TCP_KEEPALIVE, 1L);
-    curl_easy_setopt(t->curl, CURLOPT_TCP_KEEPIDLE, KEEPALIVE_S);
-    curl_easy_setopt(t->curl, CURLOPT_USERAGENT, "ssecast/" SSECAST_VERSION);
-    curl_easy_setopt(t->curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(t->curl, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(t->curl, CURLOPT_ERRORBUFFER, error);
+    t->lib->easy_setopt(t->curl, CURLOPT_URL, r->url);
+    t->lib->easy_setopt(t->curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    t->lib->easy_setopt(t->curl, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+    t->lib->easy_setopt(t->curl, CURLOPT_FOLLOWLOCATION, 1L);
+    t->lib->easy_setopt(t->curl, CURLOPT_MAXREDIRS, REDIRECTS_MAX);
+    t->lib->easy_setopt(t->curl, CURLOPT_CONNECTTIMEOUT_MS, (long)r->connect_ms);
+    t->lib->easy_setopt(t->curl, CURLOPT_TCP_KEEPALIVE, 1L);
+    t->lib->easy_setopt(t->curl, CURLOPT_TCP_KEEPIDLE, KEEPALIVE_S);
+    t->lib->easy_setopt(t->curl, CURLOPT_USERAGENT, "ssecast/" SSECAST_VERSION);
+    t->lib->easy_setopt(t->curl, CURLOPT_NOSIGNAL, 1L);
+    t->lib->easy_setopt(t->curl, CURLOPT_HTTPHEADER, headers);
+    t->lib->easy_setopt(t->curl, CURLOPT_ERRORBUFFER, error);
     if (r->ca_file)
-        curl_easy_setopt(t->curl, CURLOPT_CAINFO, r->ca_file);
-    curl_easy_setopt(t->curl, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(t->curl, CURLOPT_HEADERDATA, t);
-    curl_easy_setopt(t->curl, CURLOPT_WRITEFUNCTION, on_bytes);
-    curl_easy_setopt(t->curl, CURLOPT_WRITEDATA, t);
+        t->lib->easy_setopt(t->curl, CURLOPT_CAINFO, r->ca_file);
+    t->lib->easy_setopt(t->curl, CURLOPT_HEADERFUNCTION, on_header);
+    t->lib->easy_setopt(t->curl, CURLOPT_HEADERDATA, t);
+    t->lib->easy_setopt(t->curl, CURLOPT_WRITEFUNCTION, on_bytes);
+    t->lib->easy_setopt(t->curl, CURLOPT_WRITEDATA, t);
 }
 
 /* ---- how it ended ---- */
@@ -140,7 +140,7 @@ static void refused(struct http_stream_outcome *o, const struct transfer *t)
 {
     const char *type = NULL;
     o->end = SSECAST_REFUSED;
-    curl_easy_getinfo(t->curl, CURLINFO_CONTENT_TYPE, &type);
+    t->lib->easy_getinfo(t->curl, CURLINFO_CONTENT_TYPE, &type);
     if (o->status != 200)
         snprintf(o->message, sizeof o->message, "the server answered with status %d%s%s", o->status,
                  *t->refusal ? ": " : "", t->refusal);
@@ -156,8 +156,8 @@ static bool led_nowhere(int status, CURLcode result)
 
 static void judge(const struct transfer *t, CURLcode result, const char *error, struct http_stream_outcome *o)
 {
-    const char *why = *error ? error : curl_easy_strerror(result);
-    o->status = (int)status_of(t->curl);
+    const char *why = *error ? error : t->lib->easy_strerror(result);
+    o->status = (int)status_of(t);
     o->enough = t->enough;
     if (result == CURLE_URL_MALFORMAT || result == CURLE_UNSUPPORTED_PROTOCOL)
         http_stream_set(o, SSECAST_BAD_URL, why);
@@ -191,60 +191,60 @@ static int patience(const struct transfer *t)
     return rest > INT_MAX ? INT_MAX : (int)rest;
 }
 
-static CURLcode result_of(CURLM *multi)
+static CURLcode result_of(const struct transfer *t, CURLM *multi)
 {
     int left;
-    const CURLMsg *message = curl_multi_info_read(multi, &left);
+    const CURLMsg *message = t->lib->multi_info_read(multi, &left);
     return message && message->msg == CURLMSG_DONE ? message->data.result : CURLE_OK;
 }
 
 static CURLcode drive(struct transfer *t, CURLM *multi)
 {
     int running = 0;
-    while (curl_multi_perform(multi, &running) == CURLM_OK && running && !t->silent && !t->enough) {
+    while (t->lib->multi_perform(multi, &running) == CURLM_OK && running && !t->silent && !t->enough) {
         struct curl_waitfd stop = {.fd = t->request->stop_fd, .events = CURL_WAIT_POLLIN};
         int left = patience(t);
         if (left == 0)
             t->silent = true;
-        else if (curl_multi_poll(multi, &stop, 1, left < 0 ? INT_MAX : left, NULL) != CURLM_OK)
+        else if (t->lib->multi_poll(multi, &stop, 1, left < 0 ? INT_MAX : left, NULL) != CURLM_OK)
             break;
         t->enough = t->enough || stop.revents;
     }
-    return result_of(multi);
+    return result_of(t, multi);
 }
 
 static void perform(struct transfer *t, CURLM *multi, struct http_stream_outcome *outcome)
 {
     char error[CURL_ERROR_SIZE] = "";
-    struct curl_slist *headers = headers_of(t->request);
+    struct curl_slist *headers = headers_of(t->lib, t->request);
     if (!headers) {
         http_stream_set(outcome, SSECAST_NO_MEMORY, "out of memory");
         return;
     }
     prepare(t, headers, error);
-    curl_multi_add_handle(multi, t->curl);
+    t->lib->multi_add_handle(multi, t->curl);
     CURLcode result = drive(t, multi);
     judge(t, result, error, outcome);
-    curl_multi_remove_handle(multi, t->curl);
-    curl_slist_free_all(headers);
-}
-
-static void begin_curl(void)
-{
-    curl_global_init(CURL_GLOBAL_DEFAULT);
+    t->lib->multi_remove_handle(multi, t->curl);
+    t->lib->slist_free_all(headers);
 }
 
 void http_stream_open(const struct http_stream_request *request, struct http_stream_outcome *outcome)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, begin_curl);
-    struct transfer t = {.request = request, .curl = curl_easy_init()};
-    CURLM *multi = curl_multi_init();
+    const char *problem;
+    const struct libcurl *lib = libcurl_load(&problem);
     *outcome = (struct http_stream_outcome){0};
+    if (!lib) {
+        http_stream_set(outcome, SSECAST_NO_LIBCURL, problem);
+        return;
+    }
+
+    struct transfer t = {.request = request, .lib = lib, .curl = lib->easy_init()};
+    CURLM *multi = lib->multi_init();
     if (t.curl && multi)
         perform(&t, multi, outcome);
     else
         http_stream_set(outcome, SSECAST_NO_MEMORY, "out of memory");
-    curl_easy_cleanup(t.curl);
-    curl_multi_cleanup(multi);
+    lib->easy_cleanup(t.curl);
+    lib->multi_cleanup(multi);
 }

@@ -1,4 +1,4 @@
-/* http_stream.h - one response of an event stream over HTTP: the only user of libcurl.
+/* http_stream.h - one response of an event stream over HTTP, on libcurl.
  *
  * It opens the URL once and passes on the body's bytes until the stream ends. The caller decides
  * when to reconnect and with which id.

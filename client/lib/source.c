@@ -322,6 +322,8 @@ static int result_of(enum ssecast_end end)
         return -ENOMEM;
     case SSECAST_EXPIRED:
         return -EKEYEXPIRED;
+    case SSECAST_NO_LIBCURL:
+        return -ELIBACC;
     default:
         return -EPROTO;
     }

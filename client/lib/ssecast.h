@@ -382,7 +382,8 @@ enum ssecast_end {
     SSECAST_BAD_URL,     /* the URL is invalid or unsupported */
     SSECAST_TOO_LARGE,   /* an event exceeds max_event_bytes; reconnecting would bring it again */
     SSECAST_NO_MEMORY,
-    SSECAST_EXPIRED, /* the stream's token has expired (ssecast.expired) */
+    SSECAST_EXPIRED,    /* the stream's token has expired (ssecast.expired) */
+    SSECAST_NO_LIBCURL, /* libcurl cannot be loaded; the message says why */
 };
 
 struct ssecast_source_error {
@@ -438,7 +439,8 @@ SSECAST_API int ssecast_source_on(struct ssecast_source *source, const char *typ
 /* Open the stream, report messages, and reconnect until it is closed or fails for good. All
  * callbacks are called from here. 0 when it was closed or the server asked not to reconnect
  * (204); -EPROTO when the server refused; -EKEYEXPIRED when the token expired; -EINVAL for an
- * invalid URL; -EMSGSIZE, -ENOMEM. It may be called again and then resumes after the last event. */
+ * invalid URL; -ELIBACC without libcurl; -EMSGSIZE, -ENOMEM. It may be called again and then
+ * resumes after the last event. */
 SSECAST_API int ssecast_source_run(struct ssecast_source *source);
 
 /* Close: no message follows the current callback, and ssecast_source_run() returns. May be

@@ -43,3 +43,10 @@ def test_stacks_and_buffers_are_watched(path):
     symbols = elf(path, "--dyn-syms")
     assert "__stack_chk_fail" in symbols
     assert re.search(r"__(memcpy|snprintf|vsnprintf|printf|fprintf|vfprintf|strcpy|read)_chk", symbols)
+
+
+@pytest.mark.parametrize("path", OBJECTS, ids=lambda p: p.name)
+def test_libcurl_is_loaded_only_when_it_is_used(path):
+    """It brings 20 libraries, which a short command would spend most of its time on."""
+    loaded = elf(path, "--dynamic")
+    assert "libzmq" in loaded and "libcurl" not in loaded

@@ -429,3 +429,15 @@ def test_the_manual_knows_every_flag(cli):
     for verb in re.findall(r"^  ([a-z]+)  ", cli("--help").out.partition("Commands:")[2], re.M):
         flags = set(re.findall(r"^  (?:-\w, )?--([a-z-]+)", cli(verb, "--help").out, re.M)) - {"json", "help"}
         assert flags == set(re.findall(r"(?:Fl|,) -([a-z-]+)", sections[verb])) - {"json", "text :"}, verb
+
+
+def test_without_libcurl_only_http_is_missing(site, bench, session):
+    (bench.folder / "libcurl.so.4").write_text("no library")
+    (bench.folder / "secret").write_text("0123456789abcdef")
+    cli = Cli(site.broker)
+    cli.env["LD_LIBRARY_PATH"] = str(bench.folder)
+    cli("publish", "note", "1", "--session", session).check()
+    for args in (["publish", "note", "1", "--url", site.url(session)], ["tail", site.url(session)],
+                 ["watch", "--webhook", "http://127.0.0.1/", "--secret-file", bench.folder / "secret"]):
+        done = cli(*args)
+        assert done.status == FAILED and "libcurl cannot be loaded: " in done.err and "libcurl.so.4" in done.err, done.err
