@@ -1,5 +1,7 @@
 """The broker as a test sees it: a program with four endpoints, and a commands client."""
 
+import os
+
 from . import processes
 from .commands import Commands
 from .options import arguments
@@ -35,6 +37,13 @@ class Broker(processes.Program):
         return Commands(self.endpoint("commands"))
 
     def _answers(self):
-        with Commands(self.endpoint("commands")) as client:
-            reply = client.try_ask({"op": "ping"}, 0.3)
-            return reply is not None and reply["ok"]
+        """Whether it answers a ping. When it ends meanwhile, that is no."""
+        if not self.running():
+            return False
+        ended = os.pidfd_open(self.pid)
+        try:
+            with Commands(self.endpoint("commands")) as client:
+                reply = client.try_ask({"op": "ping"}, 0.3, unless=ended)
+                return reply is not None and reply["ok"]
+        finally:
+            os.close(ended)

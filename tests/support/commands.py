@@ -63,23 +63,34 @@ class Commands:
 
     def receive_bytes(self, timeout=None):
         """The next reply as it came, or None."""
-        if not self.socket.poll(Deadline(timeout).seconds * 1000):
-            return None
-        return self.socket.recv_multipart()[-1]
+        return self._bytes_before(Deadline(timeout))
 
     def receive(self, timeout=None):
         """The next reply, or None when there is none in time."""
-        reply = self.receive_bytes(timeout)
+        return self._before(Deadline(timeout))
+
+    def _before(self, deadline, unless=None):
+        reply = self._bytes_before(deadline, unless)
         return None if reply is None else json.loads(reply)
+
+    def _bytes_before(self, deadline, unless=None):
+        """The next reply as it came. None after the deadline, or when there is none and `unless` is readable (a descriptor or socket)."""
+        poller = zmq.Poller()
+        for waited_for in (self.socket, unless):
+            if waited_for is not None:
+                poller.register(waited_for, zmq.POLLIN)
+        if self.socket not in dict(poller.poll(deadline.left() * 1000)):
+            return None
+        return self.socket.recv_multipart()[-1]
 
     # One request, one reply
 
-    def try_ask(self, request, timeout=None, payload=None):
+    def try_ask(self, request, timeout=None, payload=None, unless=None):
         """The reply to this request, or None when there is none in time. Other replies are dropped."""
         ref = self.send(request, payload)
         deadline = Deadline(timeout)
         while True:
-            reply = self.receive(deadline.left())
+            reply = self._before(deadline, unless)
             if reply is None or ref is None or reply.get("ref") == ref:
                 return reply
             if deadline.passed():
@@ -116,7 +127,7 @@ class Commands:
         refs = [self.send({"op": "publish", **r}) for r in requests]
         replies, deadline = {}, Deadline(timeout)
         while len(replies) < len(refs):
-            reply = self.receive(deadline.left())
+            reply = self._before(deadline)
             if reply is None:
                 raise Timeout(f"{len(replies)} of {len(refs)} replies")
             replies[reply["ref"]] = reply
