@@ -13,7 +13,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from support.bench import Bench, open_benches  # noqa: E402
-from support.browser import Browser  # noqa: E402
+from support.browser import Browser, SharedBrowser  # noqa: E402
 from support.relay import Relay  # noqa: E402
 from support.side_by_side import Floor, arrange, plain_name  # noqa: E402
 from support.site import Site  # noqa: E402
@@ -45,10 +45,23 @@ def bench_of_all():
         yield b
 
 
+@pytest.fixture(scope="session")
+def shared_chromium():
+    with Bench() as b:
+        yield b.closing(SharedBrowser(b.subfolder("chromium")))
+
+
+@pytest.fixture
+def chromium(shared_chromium):
+    """One for the tests of all files. Each finds an empty tab. What it leaves is closed, and its cookies are forgotten."""
+    yield shared_chromium.take()
+    shared_chromium.give_back()
+
+
 @pytest.fixture(scope="module")
-def chromium(bench_of_all, request):
-    """A file that says ONE_RENDERER = True has tests that show one page at a time."""
-    with Browser(bench_of_all.subfolder("chromium"), one_renderer=getattr(request.module, "ONE_RENDERER", False)) as browser:
+def whole_chromium(bench_of_all):
+    """For tests of what a process of its own does for a tab, of the way back to a page, and of the browser that people have."""
+    with Browser(bench_of_all.subfolder("chromium"), whole=True) as browser:
         yield browser
 
 

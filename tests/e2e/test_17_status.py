@@ -22,7 +22,6 @@ from support.waiting import wait_until
 
 TOKEN = "a-token-of-the-operators"
 EVIL = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>'
-ONE_RENDERER = True
 SIZES = {"desktop": (1280, 900), "phone": (360, 740)}
 IDS = ["connections", "sessions", "channels", "events-rate", "deliveries-rate", "latency", "workers-count"]
 

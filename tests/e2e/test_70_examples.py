@@ -10,7 +10,6 @@ import urllib.request
 import pytest
 from selenium.webdriver.common.by import By
 from support import node, processes
-from support.browser import Browser
 from support.commands import Commands
 from support.ports import free_port
 from support.relay import Relay
@@ -43,10 +42,9 @@ class Pages(processes.Program):
         return re.search(r"--commands (\S+)", self.log())[1]
 
 
-@pytest.fixture(scope="module")
-def browser(bench_of_all):
-    with Browser(bench_of_all.subfolder("chromium")) as browser:
-        yield browser
+@pytest.fixture
+def browser(chromium):
+    return chromium
 
 
 @pytest.fixture
@@ -56,7 +54,6 @@ def see(browser, bench):
         pages = Pages(bench, name, folder)
         browser.goto(pages.url + query)
         return pages
-    browser.errors()
     yield start
     assert browser.errors() == []
     browser.goto("about:blank")
@@ -280,7 +277,6 @@ def test_a_login(see, browser):
     wait_until(lambda: lines(browser, "said") == ["Anna: with a fresh token", "Anna: to myself"], what="both")
     with pytest.raises(urllib.error.HTTPError, match="401"):
         urllib.request.urlopen(pages.url + "sse?session=Anna")
-    browser.driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
 
 
 def test_a_progress_bar(see, browser):

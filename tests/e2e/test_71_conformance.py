@@ -5,8 +5,6 @@ import subprocess
 
 import pytest
 from support import node, processes
-from support.bench import Bench
-from support.browser import Browser
 from support.cli import Cli
 from support.sse import Decoder
 from support.vectors import Player, vectors
@@ -72,14 +70,15 @@ def test_the_decoder_of_the_tests(number):
 # Others
 
 @pytest.fixture(scope="module")
-def seen_by_chromium(player):
-    """What each vector became: events and whether the source is closed."""
-    with Bench() as bench, Browser(bench.subfolder("chromium")) as browser:
-        browser.goto(player.url)
-        sources = [browser.listen(f"/{n}?chromium-{n}", names=[t for t in TYPES if t != "message"]) for n in range(len(VECTORS))]
-        for source in sources:
-            source.wait_closed()
-        yield [source.events() for source in sources]
+def seen_by_chromium(player, shared_chromium):
+    """What each vector became."""
+    browser = shared_chromium.take()
+    browser.goto(player.url)
+    sources = [browser.listen(f"/{n}?chromium-{n}", names=[t for t in TYPES if t != "message"]) for n in range(len(VECTORS))]
+    for source in sources:
+        source.wait_closed()
+    yield [source.events() for source in sources]
+    shared_chromium.give_back()
 
 
 @each_vector

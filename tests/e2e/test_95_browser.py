@@ -8,7 +8,7 @@ import pytest
 from support import node
 from support.apache import Apache, ApacheCgi, ApacheHandoff
 from support.bench import Bench
-from support.browser import CLOSED, OPEN, Browser
+from support.browser import CLOSED, OPEN
 from support.firefox import Firefox
 from support.hub import PATH, Hub
 from support.lighttpd import LighttpdCgi, LighttpdSpawning
@@ -20,7 +20,6 @@ from support.tabs import open_stream
 from support.waiting import wait_until
 from support.webkit import WebKit
 
-ONE_RENDERER = True
 OTHERS = {"sessions": ["somebody-else"]}
 
 
@@ -174,7 +173,7 @@ def webkit(bench_of_all):
 @pytest.fixture(params=["chromium", "firefox", "webkit"])
 def any_browser(request, bench_of_all):
     """Firefox and WebKit drop the id of a block without data. Naming bench_of_all keeps these tests in the process that has the browsers."""
-    browser = request.getfixturevalue(request.param)
+    browser = request.getfixturevalue("whole_chromium" if request.param == "chromium" else request.param)
     yield browser
     browser.goto("about:blank")
 

@@ -15,7 +15,6 @@ from support.waiting import wait_until
 DOCS = processes.ROOT / "docs"
 PROGRAMS = {"The broker's options": processes.BROKER, "The worker's options": processes.WORKER}
 BUILT_IN = {"config", "check-config", "print-config", "help", "version"}
-ONE_RENDERER = True
 
 
 def read(name):

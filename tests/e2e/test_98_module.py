@@ -25,18 +25,31 @@ def site(bench_of_all):
                                       "cors_origin": "*"})
 
 
-@pytest.fixture
-def tabs(chromium, relay):
+@contextlib.contextmanager
+def opened_in(browser, relay):
     """A function that opens a tab on a page of the site; what a test opened is closed."""
     opened = []
 
     def tab():
-        opened.append(Tab(chromium, relay.url))
+        opened.append(Tab(browser, relay.url))
         return opened[-1]
 
     yield tab
     for tab in opened:
         tab.close()
+
+
+@pytest.fixture
+def tabs(chromium, relay):
+    with opened_in(chromium, relay) as tab:
+        yield tab
+
+
+@pytest.fixture
+def tabs_apart(whole_chromium, relay):
+    """Each with a process of its own."""
+    with opened_in(whole_chromium, relay) as tab:
+        yield tab
 
 
 @pytest.fixture
@@ -475,18 +488,21 @@ def test_sharing_is_asked_for_and_is_not_needed(site, tabs, session):
     site.wait_connections(session, 3)
 
 
-@pytest.mark.parametrize("leave", ["close the tab", "close the stream", "leave the page", "crash"])
+@pytest.mark.parametrize("leave", ["close the stream", "leave the page"])
 def test_the_next_tab_takes_over_exactly(site, tabs, session, leave):
     first, *others = [together(tabs(), session).wait_state("online") for _ in range(3)]
+    take_over(site, session, others, first.close if leave == "close the stream" else lambda: first.tab.goto("about:blank"))
+
+
+@pytest.mark.parametrize("leave", [Tab.close, Tab.crash], ids=["close the tab", "crash"])
+def test_the_next_tab_takes_over_exactly_from_a_process_that_ends(site, tabs_apart, session, leave):
+    first, *others = [together(tabs_apart(), session).wait_state("online") for _ in range(3)]
+    take_over(site, session, others, lambda: leave(first.tab))
+
+
+def take_over(site, session, others, end):
     ids = publish(site, session, 20)
-    if leave == "close the tab":
-        first.tab.close()
-    elif leave == "close the stream":
-        first.close()
-    elif leave == "leave the page":
-        first.tab.goto("about:blank")
-    else:
-        first.tab.crash()
+    end()
     ids += publish(site, session, 20, 20)
     for stream in others:
         stream.wait_for(40)
@@ -508,8 +524,8 @@ def test_nothing_is_lost_however_often_the_leader_goes(site, tabs, session):
     assert streams[0].ids() == ids
 
 
-def test_a_leader_that_is_frozen_is_replaced_and_catches_up(site, tabs, session):
-    anna, bert = (together(tabs(), session).wait_state("online") for _ in range(2))
+def test_a_leader_that_is_frozen_is_replaced_and_catches_up(site, tabs_apart, session):
+    anna, bert = (together(tabs_apart(), session).wait_state("online") for _ in range(2))
     ids = publish(site, session, 5)
     anna.tab.freeze()
     ids += publish(site, session, 5, 5)
@@ -522,8 +538,8 @@ def test_a_leader_that_is_frozen_is_replaced_and_catches_up(site, tabs, session)
     assert streams_of(site, session) == 1
 
 
-def test_a_silent_leader_is_replaced_too(site, tabs, session):
-    anna, bert = (together(tabs(), session, leaderTimeout=500).wait_state("online") for _ in range(2))
+def test_a_silent_leader_is_replaced_too(site, tabs_apart, session):
+    anna, bert = (together(tabs_apart(), session, leaderTimeout=500).wait_state("online") for _ in range(2))
     ids = publish(site, session, 5)
     bert.wait_for(5)
     anna.tab.block(seconds=5)

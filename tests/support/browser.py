@@ -1,5 +1,8 @@
 """A real browser: headless Chromium with a profile of its own, and the EventSources that a test opens in it.
 
+Mostly it is chromium-headless-shell: the same engine without a browser around it, which takes half as long. Tests that are about
+tabs, or about the browser that people have, take the whole Chromium.
+
     browser = Browser(folder)
     browser.goto("http://127.0.0.1:8080/")             # an EventSource belongs to a page: this gives it its origin
     source = browser.listen("/sse?session=anna", names=["greeting"])
@@ -7,14 +10,18 @@
 """
 
 import itertools
+import os
 import pathlib
 
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.service import Service
 
 from .waiting import TIMEOUT, wait_until
 
 CONNECTING, OPEN, CLOSED = 0, 1, 2
+
+SHELL = pathlib.Path("/usr/lib/chromium/chromium-headless-shell")  # of Debian; elsewhere the whole Chromium is taken
 
 _FLAGS = """--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
             --disable-component-update --disable-sync --disable-dev-shm-usage
@@ -53,18 +60,22 @@ class Page:
 class Browser(Page):
     """One Chromium. folder: where its profile may be. Close it: it is also a context manager.
 
-    one_renderer: for tests that show one page at a time. Pages that wait for each other want processes of their own.
+    whole: with a process for each tab, so that one can crash, be frozen or be busy without the others.
     """
 
-    def __init__(self, folder, flags=(), one_renderer=False):
+    def __init__(self, folder, flags=(), whole=False):
         super().__init__()
         options = webdriver.ChromeOptions()
-        for flag in (*_FLAGS.split(), *flags, *(_ONE_RENDERER.split() if one_renderer else ())):
+        for flag in (*_FLAGS.split(), *flags, *([] if whole else [_ONE_RENDERER])):
             options.add_argument(flag)
-        options.add_argument(f"--user-data-dir={pathlib.Path(folder) / 'profile'}")
+        if SHELL.exists() and not whole:
+            options.binary_location = str(SHELL)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        self.driver = webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
+        # The driver makes the profile. The shell opens no page when it is named one.
+        service = Service("/usr/bin/chromedriver", env={**os.environ, "TMPDIR": str(folder)})
+        self.driver = webdriver.Chrome(service=service, options=options)
         self.driver.set_script_timeout(TIMEOUT)
+        self._first, self._emulates = self.driver.current_window_handle, False
 
     def __enter__(self):
         return self
@@ -87,12 +98,52 @@ class Browser(Page):
         """What the console has complained about since the last time."""
         return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
 
+    def forget(self):
+        """One empty tab and no cookies, whatever a test has left."""
+        for handle in self.driver.window_handles:
+            if handle != self._first:
+                self.driver.switch_to.window(handle)
+                self.driver.close()
+        self.driver.switch_to.window(self._first)
+        self.goto("about:blank")
+        self.driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
+        if self._emulates:
+            self.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+            self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+            self._emulates = False
+        self.driver.set_script_timeout(TIMEOUT)
+        self.errors()
+
     def emulate(self, width, height, scheme="light"):
         """Emulate a screen of that size and that preferred colour scheme."""
+        self._emulates = True
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
             "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600})
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {
             "features": [{"name": "prefers-color-scheme", "value": scheme}]})
+
+
+class SharedBrowser:
+    """A browser for many tests, one after the other. It starts with the first of them, and again when one has broken it."""
+
+    def __init__(self, folder):
+        self._folder, self._browser = folder, None
+
+    def take(self):
+        if not self._browser:
+            self._browser = Browser(self._folder)
+        return self._browser
+
+    def give_back(self):
+        try:
+            self._browser.forget()
+        except WebDriverException:
+            self.close()
+
+    def close(self):
+        if self._browser:
+            self._browser.close()
+            self._browser = None
 
 
 class Source:
