@@ -110,13 +110,16 @@ static bool is_hub(const struct params *params, struct slice path)
 }
 
 /* The list, or what is below it. False when path is neither. */
-static bool find_subscriptions(struct slice path, struct slice *rest)
+static bool find_subscriptions(struct slice path, struct route *route)
 {
     const char *found = memmem(path.data, path.len, HUB_RESERVED, strlen(HUB_RESERVED));
     if (!found)
         return false;
-    *rest = behind(path, (size_t)(found - path.data) + strlen(HUB_RESERVED));
-    return !rest->len || rest->data[0] == '/';
+
+    size_t before = (size_t)(found - path.data);
+    struct slice rest = behind(path, before + strlen(HUB_RESERVED)), hub = {path.data, before + strlen(ROUTE_HUB)};
+    *route = (struct route){.kind = ROUTE_SUBSCRIPTIONS, .name = rest, .hub = hub};
+    return !rest.len || rest.data[0] == '/';
 }
 
 struct route route_find(const struct route_rules *rules, const struct params *params)
@@ -132,9 +135,9 @@ struct route route_find(const struct route_rules *rules, const struct params *pa
         return (struct route){.kind = ROUTE_NOTHING};
     if (rules->mercure && is_hub(params, path))
         return (struct route){.kind = ROUTE_MERCURE};
-    struct slice rest;
-    if (rules->mercure && find_subscriptions(path, &rest))
-        return (struct route){.kind = ROUTE_SUBSCRIPTIONS, .name = rest};
+    struct route list;
+    if (rules->mercure && find_subscriptions(path, &list))
+        return list;
     if (rules->mounts && rules->mounts->count)
         return find_configured(rules->mounts, path);
     if (said.len > 1 && slice_begins(path, said))

@@ -42,6 +42,7 @@ struct route {
     enum route_kind kind;
     struct slice name; /* ROUTE_SERVICE, ROUTE_EITHER: of the service; ROUTE_SUBSCRIPTIONS: the path
                            behind it; into params */
+    struct slice hub;  /* ROUTE_SUBSCRIPTIONS: the path of the hub; into params */
 };
 
 struct route route_find(const struct route_rules *rules, const struct params *params);

@@ -94,12 +94,10 @@ static bool read_question(struct slice rest, bool access, struct question *q)
     return true;
 }
 
-static void note_link(const struct params *params, struct question *q)
+static void note_link(struct slice hub, struct question *q)
 {
-    const char *uri = params_get(params, "REQUEST_URI"), *found = strstr(uri, HUB_RESERVED);
-    MUST(found);
-    size_t len = (size_t)(found - uri) + strlen(ROUTE_HUB);
-    snprintf(q->link, sizeof q->link, "%.*s", (int)(len < NAME_BYTES_MAX ? len : 0), uri);
+    MUST(hub.len);
+    snprintf(q->link, sizeof q->link, "%.*s", (int)(hub.len < NAME_BYTES_MAX ? hub.len : 0), hub.data);
 }
 
 static void subscriptions_ask(struct call *c, const struct question *q)
@@ -134,7 +132,7 @@ static void subscriptions_answer(struct call *c, const struct token *token, cons
     else if (!selectors_match(&token->mercure.subscribe, slice_of(q->path)))
         refuse_scope(c);
     else {
-        note_link(params, q);
+        note_link(route.hub, q);
         subscriptions_ask(c, q);
     }
 }

@@ -463,6 +463,28 @@ START_TEST(a_parameter_that_decides_may_not_come_twice)
 }
 END_TEST
 
+/* --- the hub's subscriptions --- */
+
+#define LISTS HEAD "eyJtZXJjdXJlIjp7InN1YnNjcmliZSI6WyIqIl19fQ.0KzGTRdDdm5MFoo6fJP-ixqRvH2gfyFQnVYox7Wd06Y"
+
+/* The route comes from SCRIPT_NAME where there is no REQUEST_URI; the link to the hub does, too. */
+START_TEST(a_list_without_a_request_uri_has_a_link)
+{
+    int fds[2];
+    struct params params = {.request = 1};
+    char *list[] = {"REQUEST_METHOD=GET", "SCRIPT_NAME=/sse/.well-known/mercure/subscriptions",
+                    "HTTP_AUTHORIZATION=Bearer " LISTS, NULL};
+    set.mercure.subscriptions = true;
+    services.route_rules.mercure = true;
+    ck_assert_int_eq(params_copy(&params, list), 0);
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    client = fds[1];
+    dispatch_request(&services, &(struct incoming){fds[0], &params, CONN_PIPE});
+    reply("{\"ok\":true,\"head\":7,\"subscriptions\":[],\"more\":false}");
+    assert_answer("200", "Link: </sse/.well-known/mercure>;");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("service");
@@ -482,5 +504,6 @@ int main(void)
     tcase_add_loop_test(tests, a_body_is_worth_something_with_a_good_token, 0, 8);
     tcase_add_test(tests, who_tries_tokens_is_slowed_down);
     tcase_add_loop_test(tests, a_parameter_that_decides_may_not_come_twice, 0, (int)(sizeof twice / sizeof *twice));
+    tcase_add_test(tests, a_list_without_a_request_uri_has_a_link);
     return run_suite(suite);
 }
