@@ -10,8 +10,8 @@
 #include "base/base64.h"
 #include "base/json_out.h"
 #include "base/name.h"
-#include "codec/json_reduce.h"
 #include "codec/json_scan.h"
+#include "codec/json_tree.h"
 
 static const char *const payload_names[] = {
     [PAYLOAD_TEXT] = "text",       [PAYLOAD_JSON] = "json",       [PAYLOAD_BASE64] = "base64",
@@ -100,20 +100,20 @@ static void put_base64(struct buf *out, struct slice bytes)
     free(text);
 }
 
-/* Whether text is JSON that jansson and the broker read. */
-static int check_json(struct slice text, char why[MAPPING_WHY])
+/* Whether text is JSON that the broker reads; data: as the value of `data`. */
+static int check_json(struct slice text, bool data, char why[MAPPING_WHY])
 {
-    static const struct json_bounds bounds = {.levels = JSON_LEVELS_MAX - 8}; /* the request around it has levels too */
-    struct json_reduced reduced = {0};
-    enum json_verdict verdict = json_reduce(text, &bounds, &reduced);
-    free(reduced.text);
+    const struct json_bounds bounds = {.levels = JSON_LEVELS_MAX - 8, .data = data}; /* the request has levels too */
+    struct json_tree tree;
+    enum json_verdict verdict = json_tree_read(text, &bounds, &tree);
+    json_tree_release(&tree);
     switch (verdict) {
     case JSON_GOOD:
         return 0;
     case JSON_NO_MEMORY:
         return -ENOMEM;
     case JSON_BAD:
-        snprintf(why, MAPPING_WHY, "not JSON: %s at byte %zu", reduced.what, reduced.at);
+        snprintf(why, MAPPING_WHY, "not JSON: %s at byte %zu", tree.what, tree.at);
         return -EINVAL;
     default:
         return refuse(why, "JSON is nested too deeply");
@@ -142,7 +142,7 @@ static int put_payload(struct buf *out, const struct mapping *m, const struct ma
 
     switch (m->payload) {
     case PAYLOAD_JSON:
-        err = check_json(s->payload, why);
+        err = check_json(s->payload, true, why);
         if (!err)
             json_put_raw(out, "data", s->payload);
         return err;
@@ -248,7 +248,7 @@ static int put_target(struct buf *out, struct seen *seen, char why[MAPPING_WHY])
 static int put_object(struct slice object, bool row, const char *id, struct seen *seen, struct buf *out,
                       char why[MAPPING_WHY])
 {
-    int err = check_json(object, why);
+    int err = check_json(object, false, why);
     if (err)
         return err;
     while (object.len && strchr(" \t\r\n", *object.data))

@@ -2,20 +2,20 @@
 #include "codec/json.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/queue.h>
 
+#include "base/must.h"
 #include "base/name.h"
-#include "codec/json_lex.h"
-#include "codec/json_reduce.h"
-#include "codec/json_scan.h"
+#include "codec/json_tree.h"
 
 #define SHOWN_MAX 40 /* bytes of a wrong value that a message repeats */
 #define PATH_MAX_BYTES 160
+
+#define ROOM_BYTES 256 /* enough for most requests, without a block */
 
 /* Memory that lives as long as its struct json. */
 struct json_block {
@@ -24,20 +24,35 @@ struct json_block {
 };
 
 struct json {
-    json_t *tree;
+    struct json_tree tree;
     SLIST_HEAD(json_blocks, json_block) blocks;
     struct json_object root;
     size_t name_bytes; /* at most */
+    size_t taken;      /* bytes of room */
+    _Alignas(max_align_t) char room[ROOM_BYTES];
 };
 
-static void *allocate(struct json *j, size_t size)
+static void *allocate_block(struct json *j, size_t size)
 {
-    struct json_block *b = calloc(1, sizeof *b + size);
+    struct json_block *b = malloc(sizeof *b + size);
     if (!b)
         return NULL;
 
     SLIST_INSERT_HEAD(&j->blocks, b, link);
     return b->bytes;
+}
+
+/* Not zeroed. */
+static void *allocate(struct json *j, size_t size)
+{
+    MUST(j->taken <= ROOM_BYTES);
+    if (size > ROOM_BYTES - j->taken)
+        return allocate_block(j, size);
+
+    void *p = j->room + j->taken;
+    size_t whole = (size + _Alignof(max_align_t) - 1) / _Alignof(max_align_t) * _Alignof(max_align_t);
+    j->taken += whole; /* the room is a whole number of them */
+    return p;
 }
 
 /* ---- faults ---- */
@@ -113,65 +128,27 @@ int json_fault_of(struct json_fault *fault, const struct json_object *o, const c
 
 /* ---- parsing ---- */
 
-static json_t *json_load(struct slice text, json_error_t *error)
-{
-    return json_loadb(text.data, text.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, error);
-}
-
-/* Errors of jansson for valid JSON that it cannot represent. */
-static bool can_soften(const json_error_t *error)
-{
-    enum json_error_code code = json_error_code(error);
-    return code == json_error_numeric_overflow || code == json_error_null_byte_in_key;
-}
-
-static json_t *load_softened(struct slice text, json_error_t *error)
-{
-    char *copy = malloc(text.len);
-    if (!copy)
-        return NULL;
-    memcpy(copy, text.data, text.len);
-    json_soften(copy, text.len);
-    json_t *tree = json_load((struct slice){copy, text.len}, error);
-    free(copy);
-    return tree;
-}
-
-/* Build the tree of the reduced text. It is valid JSON, but may exceed what jansson can
- * represent. */
-static json_t *load_reduced(struct slice text, const struct json_reduced *reduced, struct json_fault *fault)
-{
-    json_error_t error;
-    struct slice left = reduced->text ? (struct slice){reduced->text, reduced->len} : text;
-    json_t *tree = json_load(left, &error);
-    if (!tree && can_soften(&error))
-        tree = load_softened(left, &error);
-    if (!tree)
-        json_fault(fault, "bad_json", "not valid JSON: %s", error.text);
-    return tree;
-}
-
-static int not_json(struct json_fault *fault, struct slice text, const struct json_reduced *reduced)
+static int not_json(struct json_fault *fault, const struct json_tree *tree)
 {
     size_t line = 1, column = 0;
-    for (size_t i = 0; i < reduced->at; i++) {
-        bool breaks = text.data[i] == '\n';
+    for (size_t i = 0; i < tree->at; i++) {
+        bool breaks = tree->text.data[i] == '\n';
         line += breaks;
         column = breaks ? 0 : column + 1;
     }
-    return json_fault(fault, "bad_json", "not valid JSON at byte %zu (line %zu, column %zu): %s", reduced->at, line,
-                      column, reduced->what);
+    return json_fault(fault, "bad_json", "not valid JSON at byte %zu (line %zu, column %zu): %s", tree->at, line,
+                      column, tree->what);
 }
 
-static int reduce(struct slice text, const struct json_limits *limits, struct json_reduced *out,
-                  struct json_fault *fault)
+static int read_tree(struct slice text, const struct json_limits *limits, struct json_tree *out,
+                     struct json_fault *fault)
 {
     struct json_bounds bounds = {.levels = limits->depth, .values = limits->values};
-    switch (json_reduce(text, &bounds, out)) {
+    switch (json_tree_read(text, &bounds, out)) {
     case JSON_GOOD:
         return 0;
     case JSON_BAD:
-        return not_json(fault, text, out);
+        return not_json(fault, out);
     case JSON_TOO_DEEP:
         return json_fault(fault, "bad_json", "nested too deeply; accepted: a depth of at most %zu levels%s",
                           limits->depth ? limits->depth : JSON_LEVELS_MAX, limits->depth ? " (--max-json-depth)" : "");
@@ -186,73 +163,67 @@ static int reduce(struct slice text, const struct json_limits *limits, struct js
     return out_of_memory(fault);
 }
 
-/* The text is valid, so only white space can be around the value. */
-static struct slice trimmed(struct slice text)
+/* The first byte of a value tells its kind; that of a value which is handed on is not looked at. */
+static char first_byte(const struct json *j, const struct json_node *value)
 {
-    while (text.len > 0 && json_is_space(text.data[text.len - 1]))
-        text.len--;
-    for (; text.len > 0 && json_is_space(*text.data); text.len--)
-        text.data++;
-    return text;
+    return value->raw ? '\0' : j->tree.text.data[value->at];
 }
 
-static const char *kind_of(const json_t *value)
+static const char *kind_of(char first)
 {
-    switch (json_typeof(value)) {
-    case JSON_OBJECT:
+    switch (first) {
+    case '{':
         return "an object";
-    case JSON_ARRAY:
+    case '[':
         return "a list";
-    case JSON_STRING:
+    case '"':
         return "a string";
-    case JSON_NULL:
+    case 'n':
         return "null";
-    case JSON_TRUE:
-    case JSON_FALSE:
+    case 't':
+    case 'f':
         return "true or false";
     default:
         return "a number";
     }
 }
 
-static int keep_tree(struct json *j, json_t *tree, struct slice text, struct json_fault *fault)
+static int parse_request(struct json *j, struct slice text, const struct json_limits *limits, struct json_fault *fault)
 {
-    j->tree = tree;
-    j->root = (struct json_object){.json = j, .value = tree, .text = trimmed(text), .index = -1};
-    if (!json_is_object(tree))
-        return json_fault(fault, "bad_request", "a request is one JSON object, not %s", kind_of(tree));
-    return 0;
+    if (read_tree(text, limits, &j->tree, fault) != 0)
+        return -EINVAL;
+
+    j->root = (struct json_object){.json = j, .value = j->tree.nodes, .index = -1};
+    char first = first_byte(j, j->root.value);
+    return first == '{' ? 0 : json_fault(fault, "bad_request", "a request is one JSON object, not %s", kind_of(first));
 }
 
 struct json *json_parse_within(struct slice text, const struct json_limits *limits, struct json_fault *fault)
 {
-    struct json_reduced reduced;
-    if (reduce(text, limits, &reduced, fault) != 0)
-        return NULL;
-
-    json_t *tree = load_reduced(text, &reduced, fault);
-    free(reduced.text);
-    if (!tree)
-        return NULL;
-
-    struct json *j = calloc(1, sizeof *j);
+    struct json *j = malloc(sizeof *j);
     if (!j) {
-        json_decref(tree);
         out_of_memory(fault);
         return NULL;
     }
+
+    SLIST_INIT(&j->blocks);
+    j->taken = 0;
     j->name_bytes = limits->name_bytes ? limits->name_bytes : NAME_BYTES_MAX;
-    if (keep_tree(j, tree, text, fault))
+    if (parse_request(j, text, limits, fault) != 0)
         json_free(&j);
     return j;
 }
 
 struct slice json_ref(struct slice text)
 {
-    struct json_reduced reduced;
-    json_reduce(text, &(struct json_bounds){0}, &reduced);
-    free(reduced.text);
-    return reduced.ref;
+    struct json_tree tree;
+    struct slice ref = {NULL, 0};
+    if (json_tree_read(text, &(struct json_bounds){0}, &tree) == JSON_GOOD) {
+        const struct json_node *value = json_tree_find(&tree, tree.nodes, slice_of("ref"));
+        ref = value ? json_tree_source(&tree, value) : ref;
+    }
+    json_tree_release(&tree);
+    return ref;
 }
 
 struct json *json_parse(struct slice text, struct json_fault *fault)
@@ -264,7 +235,7 @@ void json_free(struct json **j)
 {
     if (!*j)
         return;
-    json_decref((*j)->tree);
+    json_tree_release(&(*j)->tree);
     struct json_block *b;
     while ((b = SLIST_FIRST(&(*j)->blocks))) {
         SLIST_REMOVE_HEAD(&(*j)->blocks, link);
@@ -281,9 +252,9 @@ const struct json_object *json_root(const struct json *j)
 
 /* ---- finding ---- */
 
-static json_t *find(const struct json_object *o, const char *name)
+static const struct json_node *find(const struct json_object *o, const char *name)
 {
-    return json_object_get((const json_t *)o->value, name);
+    return o->value ? json_tree_find(&o->json->tree, o->value, slice_of(name)) : NULL;
 }
 
 bool json_has(const struct json_object *o, const char *name)
@@ -291,83 +262,55 @@ bool json_has(const struct json_object *o, const char *name)
     return find(o, name) != NULL;
 }
 
-static bool decoded_key_is(struct slice key, const char *name)
+static struct slice source_of(const struct json *j, const struct json_node *value)
 {
-    json_t *decoded = json_loadb(key.data, key.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
-    bool same = decoded && json_string_length(decoded) == strlen(name) && !strcmp(json_string_value(decoded), name);
-    json_decref(decoded);
-    return same;
-}
-
-static bool key_is(struct slice key, const char *name)
-{
-    if (memchr(key.data, '\\', key.len))
-        return decoded_key_is(key, name);
-    return slice_equal(json_inside(key), slice_of(name));
+    return json_tree_source(&j->tree, value);
 }
 
 struct slice json_raw(const struct json_object *o, const char *name)
 {
-    struct slice rest = json_inside(o->text), key, value;
-    if (!json_has(o, name))
-        return (struct slice){NULL, 0};
-    while (json_next_field(&rest, &key, &value))
-        if (key_is(key, name))
-            return value;
-    return (struct slice){NULL, 0};
+    const struct json_node *value = find(o, name);
+    return value ? source_of(o->json, value) : (struct slice){NULL, 0};
 }
 
 /* ---- what was wrong ---- */
 
-/* Cut between characters. */
+/* Cut between characters, and before a NUL. */
 static size_t shown_length(struct slice text)
 {
     size_t n = 0, len;
-    while (n < text.len && (len = utf8_sequence((struct slice){text.data + n, text.len - n})) && n + len <= SHOWN_MAX)
+    while (n < text.len && text.data[n] && (len = utf8_sequence((struct slice){text.data + n, text.len - n})) &&
+           n + len <= SHOWN_MAX)
         n += len;
     return n;
 }
 
 static int not_what(struct json_fault *fault, const struct json_object *o, const char *name, long index,
-                    const json_t *value, struct slice source, const char *wanted)
+                    const struct json_node *value, const char *wanted)
 {
-    char what[sizeof fault->message];
+    char what[sizeof fault->message], first = first_byte(o->json, value);
+    struct slice source = source_of(o->json, value);
     size_t shown = shown_length(source);
-    if (json_is_object(value) || json_is_array(value))
-        snprintf(what, sizeof what, "must be %s, not %s", wanted, kind_of(value));
+    if (first == '{' || first == '[')
+        snprintf(what, sizeof what, "must be %s, not %s", wanted, kind_of(first));
     else
         snprintf(what, sizeof what, "must be %s, not %.*s%s", wanted, (int)shown, source.data,
                  shown < source.len ? "..." : "");
     return fault_in_list(fault, o, name, index, what);
 }
 
-static int not_field(struct json_fault *fault, const struct json_object *o, const char *name, const json_t *value,
-                     const char *wanted)
+static int not_field(struct json_fault *fault, const struct json_object *o, const char *name,
+                     const struct json_node *value, const char *wanted)
 {
-    return not_what(fault, o, name, -1, value, json_raw(o, name), wanted);
-}
-
-static struct slice nth_source(const struct json_object *o, const char *name, size_t index)
-{
-    struct slice rest = json_inside(json_raw(o, name)), item = {NULL, 0};
-    for (size_t i = 0; i <= index; i++)
-        if (!json_next_item(&rest, &item))
-            return (struct slice){NULL, 0};
-    return item;
-}
-
-static int not_item(struct json_fault *fault, const struct json_object *o, const char *name, size_t index,
-                    const json_t *value, const char *wanted)
-{
-    return not_what(fault, o, name, (long)index, value, nth_source(o, name, index), wanted);
+    return not_what(fault, o, name, -1, value, wanted);
 }
 
 /* ---- fields ---- */
 
-static bool among(const char *const *accepted, const char *name)
+static bool among(const char *const *accepted, struct slice name)
 {
     for (; *accepted; accepted++)
-        if (!strcmp(*accepted, name))
+        if (slice_equal(slice_of(*accepted), name))
             return true;
     return false;
 }
@@ -380,47 +323,68 @@ static void json_join(const char *const *names, char *out, size_t size)
         len += (size_t)snprintf(out + len, size - len, "%s%s", i ? ", " : "", names[i]);
 }
 
-static int unknown_field(struct json_fault *fault, const struct json_object *o, const char *name,
+static int unknown_field(struct json_fault *fault, const struct json_object *o, struct slice name,
                          const char *const *accepted)
 {
     char known[sizeof fault->message];
-    struct slice shown = slice_of(name);
     char cut[SHOWN_MAX + 4];
-    size_t n = shown_length(shown);
-    snprintf(cut, sizeof cut, "%.*s%s", (int)n, name, n < shown.len ? "..." : "");
+    size_t n = shown_length(name);
+    snprintf(cut, sizeof cut, "%.*s%s", (int)n, name.data, n < name.len ? "..." : "");
     json_join(accepted, known, sizeof known);
     return json_fault_at(fault, o, cut, "is not a field here; accepted: %s", known);
 }
 
 int json_check_fields(const struct json_object *o, const char *const *accepted, struct json_fault *fault)
 {
-    for (void *i = json_object_iter(o->value); i; i = json_object_iter_next(o->value, i))
-        if (!among(accepted, json_object_iter_key(i)))
-            return unknown_field(fault, o, json_object_iter_key(i), accepted);
+    const struct json_tree *tree = &o->json->tree;
+    const struct json_node *field = json_tree_first(o->value);
+    for (uint32_t i = 0; i < o->value->count; i++, field = json_tree_next(tree, field))
+        if (!among(accepted, json_tree_key(tree, &field->key)))
+            return unknown_field(fault, o, json_tree_key(tree, &field->key), accepted);
     return 0;
 }
 
 /* ---- getters ---- */
 
-static struct slice string_of(const json_t *value)
+/* A text, decoded if it has escapes. False when out of memory. */
+static bool text_of(struct json *j, const struct json_node *value, struct slice *out)
 {
-    return (struct slice){json_string_value(value), json_string_length(value)};
+    struct slice source = source_of(j, value);
+    struct slice inside = {source.data + 1, source.len - 2};
+    if (!memchr(inside.data, '\\', inside.len)) {
+        *out = inside;
+        return true;
+    }
+
+    char *decoded = allocate(j, inside.len);
+    if (decoded)
+        *out = (struct slice){decoded, json_tree_decode(inside, decoded)};
+    return decoded != NULL;
 }
 
 int json_get_text(const struct json_object *o, const char *name, struct slice *out, struct json_fault *fault)
 {
-    const json_t *value = find(o, name);
+    const struct json_node *value = find(o, name);
     if (!value)
         return 0;
-    if (!json_is_string(value))
+    if (first_byte(o->json, value) != '"')
         return not_field(fault, o, name, value, "a string");
-    *out = string_of(value);
-    return 0;
+    return text_of(o->json, value, out) ? 0 : out_of_memory(fault);
 }
 
-static bool is_name(const struct json *j, const json_t *value)
+/* -EBADMSG: the value is not a name. */
+static int name_of(struct json *j, const struct json_node *value, struct slice *out)
 {
-    return json_is_string(value) && name_valid(string_of(value)) && json_string_length(value) <= j->name_bytes;
+    struct slice name;
+    if (first_byte(j, value) != '"')
+        return -EBADMSG;
+    if (!text_of(j, value, &name))
+        return -ENOMEM;
+    if (name.len > j->name_bytes || !name_valid(name))
+        return -EBADMSG;
+
+    *out = name;
+    return 0;
 }
 
 /* NAME_RULE, with the limit in force. */
@@ -432,133 +396,148 @@ static const char *name_wanted(const struct json *j, char out[NAME_WANTED])
     return out;
 }
 
-int json_get_name(const struct json_object *o, const char *name, struct slice *out, struct json_fault *fault)
+static int get_name(const struct json_object *o, const char *name, long index, const struct json_node *value,
+                    struct slice *out, struct json_fault *fault)
 {
     char wanted[NAME_WANTED];
-    const json_t *value = find(o, name);
-    if (!value)
-        return 0;
-    if (!is_name(o->json, value))
-        return not_field(fault, o, name, value, name_wanted(o->json, wanted));
-    *out = string_of(value);
-    return 0;
+    int err = name_of(o->json, value, out);
+    if (err == -ENOMEM)
+        return out_of_memory(fault);
+    return err ? not_what(fault, o, name, index, value, name_wanted(o->json, wanted)) : 0;
 }
 
-static int fill_names(const struct json_object *o, const char *name, const json_t *list, struct slice *items,
+int json_get_name(const struct json_object *o, const char *name, struct slice *out, struct json_fault *fault)
+{
+    const struct json_node *value = find(o, name);
+    return value ? get_name(o, name, -1, value, out, fault) : 0;
+}
+
+static int fill_names(const struct json_object *o, const char *name, const struct json_node *list, struct slice *items,
                       struct json_fault *fault)
 {
-    char wanted[NAME_WANTED];
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *value = json_array_get(list, i);
-        if (!is_name(o->json, value))
-            return not_item(fault, o, name, i, value, name_wanted(o->json, wanted));
-        items[i] = string_of(value);
-    }
+    const struct json_node *value = json_tree_first(list);
+    for (uint32_t i = 0; i < list->count; i++, value = json_tree_next(&o->json->tree, value))
+        if (get_name(o, name, i, value, &items[i], fault) != 0)
+            return -EINVAL;
     return 0;
 }
 
 /* A field that must be a list of at most max items. */
-static int check_list(const struct json_object *o, const char *name, const json_t *value, const char *of, size_t max,
-                      struct json_fault *fault)
+static int check_list(const struct json_object *o, const char *name, const struct json_node *value, const char *of,
+                      size_t max, struct json_fault *fault)
 {
     char wanted[48];
-    snprintf(wanted, sizeof wanted, "a list of %s", of);
-    if (!json_is_array(value))
+    if (first_byte(o->json, value) != '[') {
+        snprintf(wanted, sizeof wanted, "a list of %s", of);
         return not_field(fault, o, name, value, wanted);
-    if (json_array_size(value) > max)
-        return json_fault_at(fault, o, name, "must be a list of at most %zu %s, not %zu", max, of,
-                             json_array_size(value));
+    }
+    if (value->count > max)
+        return json_fault_at(fault, o, name, "must be a list of at most %zu %s, not %u", max, of, value->count);
     return 0;
 }
 
 int json_get_names(const struct json_object *o, const char *name, struct names *out, struct json_fault *fault)
 {
-    const json_t *list = find(o, name);
+    const struct json_node *list = find(o, name);
     if (!list)
         return 0;
     if (check_list(o, name, list, "names", EVENT_LIST_MAX, fault))
         return -EINVAL;
-    struct slice *items = allocate(o->json, json_array_size(list) * sizeof *items);
+    struct slice *items = allocate(o->json, list->count * sizeof *items);
     if (!items)
         return out_of_memory(fault);
     if (fill_names(o, name, list, items, fault))
         return -EINVAL;
-    *out = (struct names){items, json_array_size(list)};
+    *out = (struct names){items, list->count};
     return 0;
+}
+
+/* Read a whole number of up to INT64_MAX. False for other numbers, and for other values. */
+static bool whole_number(struct slice source, uint64_t *out)
+{
+    bool negative = source.data[0] == '-';
+    uint64_t number = 0;
+    for (size_t i = negative; i < source.len; i++) {
+        unsigned digit = (unsigned char)source.data[i] - '0';
+        if (digit > 9 || number > ((uint64_t)INT64_MAX - digit) / 10)
+            return false;
+        number = number * 10 + digit;
+    }
+    *out = number;
+    return !negative || number == 0;
 }
 
 int json_get_count(const struct json_object *o, const char *name, uint64_t min, uint64_t max, uint64_t *out,
                    struct json_fault *fault)
 {
     char wanted[80];
-    const json_t *value = find(o, name);
+    uint64_t number;
+    const struct json_node *value = find(o, name);
     if (!value)
         return 0;
-    json_int_t number = json_integer_value(value);
-    if (!json_is_integer(value) || number < 0 || (uint64_t)number < min || (uint64_t)number > max) {
+    if (value->raw || !whole_number(source_of(o->json, value), &number) || number < min || number > max) {
         snprintf(wanted, sizeof wanted, "a whole number from %llu to %llu", (unsigned long long)min,
                  (unsigned long long)max);
         return not_field(fault, o, name, value, wanted);
     }
-    *out = (uint64_t)number;
+    *out = number;
     return 0;
 }
 
 int json_get_flag(const struct json_object *o, const char *name, bool *out, struct json_fault *fault)
 {
-    const json_t *value = find(o, name);
+    const struct json_node *value = find(o, name);
     if (!value)
         return 0;
-    if (!json_is_boolean(value))
+    char first = first_byte(o->json, value);
+    if (first != 't' && first != 'f')
         return not_field(fault, o, name, value, "true or false");
-    *out = json_is_true(value);
+    *out = first == 't';
     return 0;
 }
 
 int json_get_object(const struct json_object *o, const char *name, struct json_object *out, struct json_fault *fault)
 {
-    json_t *value = find(o, name);
+    const struct json_node *value = find(o, name);
     *out = (struct json_object){.json = o->json, .value = value, .parent = o, .name = name, .index = -1};
-    if (!value)
+    if (!value || first_byte(o->json, value) == '{')
         return 0;
-    out->text = json_raw(o, name);
-    return json_is_object(value) ? 0 : not_field(fault, o, name, value, "an object");
+    return not_field(fault, o, name, value, "an object");
 }
 
-static int fill_objects(const struct json_object *o, const char *name, const json_t *list, struct json_object *items,
-                        struct json_fault *fault)
+static int fill_objects(const struct json_object *o, const char *name, const struct json_node *list,
+                        struct json_object *items, struct json_fault *fault)
 {
-    struct slice rest = json_inside(json_raw(o, name));
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        json_t *value = json_array_get(list, i);
+    const struct json_node *value = json_tree_first(list);
+    for (uint32_t i = 0; i < list->count; i++, value = json_tree_next(&o->json->tree, value)) {
         items[i] = (struct json_object){.json = o->json, .value = value, .parent = o, .name = name, .index = (long)i};
-        json_next_item(&rest, &items[i].text);
-        if (!json_is_object(value))
-            return not_item(fault, o, name, i, value, "an object");
+        if (first_byte(o->json, value) != '{')
+            return not_what(fault, o, name, (long)i, value, "an object");
     }
     return 0;
 }
 
 size_t json_list_length(const struct json_object *o, const char *name)
 {
-    return json_array_size(find(o, name));
+    const struct json_node *list = find(o, name);
+    return list && first_byte(o->json, list) == '[' ? list->count : 0;
 }
 
 int json_get_objects(const struct json_object *o, const char *name, size_t max, const struct json_object **out,
                      size_t *count, struct json_fault *fault)
 {
-    const json_t *list = find(o, name);
+    const struct json_node *list = find(o, name);
     if (!list)
         return 0;
     if (check_list(o, name, list, "objects", max, fault))
         return -EINVAL;
-    struct json_object *items = allocate(o->json, json_array_size(list) * sizeof *items);
+    struct json_object *items = allocate(o->json, list->count * sizeof *items);
     if (!items)
         return out_of_memory(fault);
     if (fill_objects(o, name, list, items, fault))
         return -EINVAL;
     *out = items;
-    *count = json_array_size(list);
+    *count = list->count;
     return 0;
 }
 

@@ -1,9 +1,8 @@
-/* json.h - parses requests and writes replies: the only user of jansson. It does not know the
- * commands.
+/* json.h - parses requests and writes replies. It does not know the commands.
  *
  * A request is parsed once. Getters take values by name and type. A wrong type becomes an error
  * message such as "`limit` must be a whole number from 1 to 1000, not \"x\"". The values of `ref`
- * and `data` are passed on as the request's own bytes (json_reduce.h), so that numbers keep their
+ * and `data` are passed on as the request's own bytes (json_tree.h), so that numbers keep their
  * digits. Replies are written as text (json_out.h).
  *
  * Ownership: a struct json owns everything that the getters return, until json_free(). The
@@ -18,6 +17,7 @@
 #include "codec/event.h"
 
 struct json;
+struct json_node;
 
 /* An error of a request. code is an error code of replies; message is UTF-8 as far as the
  * request was. */
@@ -30,8 +30,7 @@ struct json_fault {
 /* An object within a request. Plain to copy; parent and json must outlive it. */
 struct json_object {
     struct json *json;
-    void *value;                      /* jansson's */
-    struct slice text;                /* its source, from { to } */
+    const struct json_node *value;    /* json_tree.h */
     const struct json_object *parent; /* NULL: the request itself */
     const char *name;                 /* its field's name in the parent */
     long index;                       /* in the parent's list of that name; -1: not in a list */
@@ -46,14 +45,14 @@ struct json *json_parse(struct slice text, struct json_fault *fault);
 struct json_limits {
     size_t name_bytes; /* of a session, channel or connection */
     size_t depth;      /* objects and lists within each other, the request's own object included */
-    size_t values;     /* without those in `data` and `ref`, which are not built */
+    size_t values;     /* without those in `data` and `ref` */
 };
 
 /* The same within limits. Nesting too deep is bad_json; too many values are too_large. */
 struct json *json_parse_within(struct slice text, const struct json_limits *limits, struct json_fault *fault);
 
 /* The `ref` of a request as it was sent; empty when there is none, or when the request is not
- * JSON. Builds no tree. */
+ * JSON. */
 struct slice json_ref(struct slice text);
 
 /* Free and set *j to NULL. Safe on NULL. */
@@ -87,7 +86,7 @@ int json_check_fields(const struct json_object *o, const char *const *accepted, 
 
 /* The getters. 0, or -EINVAL with *fault set. A missing field is no fault and leaves *out
  * unchanged: set the default before, and use json_has() for required fields. null is not
- * missing. */
+ * missing. They refuse `data` and `ref` of a request, which json_raw() reads. */
 
 /* Any text, NUL included. */
 int json_get_text(const struct json_object *o, const char *name, struct slice *out, struct json_fault *fault);

@@ -1,5 +1,7 @@
 #include "codec/json_lex.h"
 
+#include <stdint.h>
+
 #include "base/name.h"
 #include "codec/surrogate.h"
 
@@ -34,6 +36,24 @@ static bool is_plain(char c)
     return (unsigned char)c >= 0x20 && (unsigned char)c < 0x80 && c != '"' && c != '\\';
 }
 
+/* Whether 8 bytes are all plain. A byte that is not has its highest bit set in one of the sums. */
+static bool are_plain(const char *p)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), highest = ones * 0x80;
+    uint64_t bytes;
+    memcpy(&bytes, p, sizeof bytes);
+    uint64_t quotes = (bytes ^ ones * '"') - ones, backslashes = (bytes ^ ones * '\\') - ones;
+    return !((bytes | (bytes - ones * 0x20) | quotes | backslashes) & highest);
+}
+
+static void skip_plain(struct json_lexer *l)
+{
+    while (l->end - l->p >= 8 && are_plain(l->p))
+        l->p += 8;
+    while (l->p < l->end && is_plain(*l->p))
+        l->p++;
+}
+
 static bool skip_other(struct json_lexer *l)
 {
     if ((unsigned char)*l->p < 0x80)
@@ -51,8 +71,7 @@ bool json_lex_string(struct json_lexer *l, bool halves, struct slice *inside, bo
     const char *start = ++l->p;
     *escaped = false;
     for (bool good = true; good;) {
-        while (l->p < l->end && is_plain(*l->p))
-            l->p++;
+        skip_plain(l);
         if (l->p == l->end)
             return wrong(l, "it ends too early");
         if (*l->p == '"') {

@@ -1,6 +1,6 @@
 /* json_lex.h - the tokens of JSON (RFC 8259): strings, numbers and words, checked byte by byte.
  *
- * It knows no structure and decodes nothing. json_reduce.c, json_scan.c and the library's
+ * It knows no structure and decodes nothing. json_tree.c, json_scan.c and the library's
  * json_text.c read with it.
  */
 #ifndef SSECAST_JSON_LEX_H

@@ -1,5 +1,3 @@
-/* jansson returns values, and a double that is read and written again may differ from the text
- * that was sent. So the text is scanned here. */
 #include "codec/json_scan.h"
 
 #include <stddef.h>
@@ -89,11 +87,6 @@ static bool json_scan_take(struct slice *rest, char separator, struct slice *val
         after++;
     *rest = (struct slice){after, (size_t)(end - after)};
     return true;
-}
-
-bool json_next_item(struct slice *rest, struct slice *value)
-{
-    return rest->len > 0 && json_scan_take(rest, ',', value);
 }
 
 bool json_next_field(struct slice *rest, struct slice *key, struct slice *value)

@@ -1,6 +1,6 @@
 /* json_scan.h - finds the spans of values in the text of valid JSON. It decodes nothing.
  *
- * json_reduce() has accepted the text before, so no errors are reported. On other text the
+ * json_tree_read() has accepted the text before, so no errors are reported. On other text the
  * functions stay within its bounds, and their results are undefined.
  */
 #ifndef SSECAST_JSON_SCAN_H
@@ -8,15 +8,12 @@
 
 #include "base/slice.h"
 
-/* The text between the brackets of an object or list, for the walks below. */
+/* The text between the brackets of an object, for the walk below. */
 struct slice json_inside(struct slice text);
 
 /* Walk an object's fields: key with its quotes, value without white space around it. false at
  * the end. */
 bool json_next_field(struct slice *rest, struct slice *key, struct slice *value);
-
-/* Walk a list's values. false at the end. */
-bool json_next_item(struct slice *rest, struct slice *value);
 
 /* Replace valid JSON that jansson cannot represent, in place and without changing lengths.
  * Numbers beyond its range become zeros, and the NUL escape in a key becomes another character.

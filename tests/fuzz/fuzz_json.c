@@ -1,13 +1,13 @@
-/* Three readers of JSON that must agree: jansson, the broker's json.c with json_scan.c (which finds spans in the text), and the library's
- * json_text.c (which says whether a text is one value).
+/* Three readers of JSON that must agree: jansson, the broker's json.c with json_tree.c, and the library's json_text.c (which says whether
+ * a text is one value).
  *
  * Input: one text. */
 #include <jansson.h>
 
 #include "base/name.h"
 #include "codec/json.h"
-#include "codec/json_reduce.h"
 #include "codec/json_scan.h"
+#include "codec/json_tree.h"
 #include "codec/surrogate.h"
 #include "fuzz.h"
 #include "lib/json_text.h"
@@ -49,66 +49,92 @@ static bool within(struct slice part, struct slice whole)
     return part.len == 0 || (part.data >= whole.data && part.data + part.len <= whole.data + whole.len);
 }
 
-/* A field's source text is what the field is. The values of `data` and `ref` are not built, nor is `data` in `events`. */
+/* A field's source text is what the field is. */
 static void has_its_source(const struct json_object *o, const char *key, const json_t *value, struct slice text)
 {
-    json_error_t error;
     struct slice raw = json_raw(o, key);
-    must(raw.len && within(raw, text));
-    if (strcmp(key, "data") == 0 || strcmp(key, "ref") == 0) {
-        must(json_is_integer(value) && json_text_valid(raw));
-        return;
-    }
-    if (strcmp(key, "events") == 0)
-        return;
-    json_t *again = json_loadb(raw.data, raw.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
-    must(again ? json_equal(again, (json_t *)value) : is_beyond_jansson(&error));
+    must(json_has(o, key) && raw.len && within(raw, text) && json_text_valid(raw));
+    json_t *again = json_loadb(raw.data, raw.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    must(again && json_equal(again, value));
     json_decref(again);
 }
 
-static void is_asked(const struct json_object *o, const char *key, struct slice text)
+static bool is_text(const json_t *value, struct slice text)
+{
+    return json_is_string(value) &&
+           slice_equal(text, (struct slice){json_string_value(value), json_string_length(value)});
+}
+
+/* raw: it is handed on, and no getter reads it. */
+static void scalars_agree(const struct json_object *o, const char *key, const json_t *value, bool raw)
 {
     struct json_fault fault = {0};
-    struct slice out;
-    struct names names;
+    struct slice out = {0};
     uint64_t number = 0;
-    bool flag;
-    struct json_object inner;
-    const struct json_object *list;
-    size_t count = 0;
-    int good = 0;
-    good += json_get_text(o, key, &out, &fault) == 0;
-    good += json_get_count(o, key, 0, INT64_MAX, &number, &fault) == 0;
-    good += json_get_flag(o, key, &flag, &fault) == 0;
-    must(good <= 1 && number <= INT64_MAX);
-    if (json_get_names(o, key, &names, &fault) == 0)
-        must(names.count <= EVENT_LIST_MAX);
-    if (json_get_object(o, key, &inner, &fault) == 0 && inner.value)
-        must(within(inner.text, text) && inner.text.data[0] == '{' && inner.text.data[inner.text.len - 1] == '}');
-    if (json_get_objects(o, key, 100, &list, &count, &fault) == 0)
-        for (size_t i = 0; i < count; i++)
-            must(within(list[i].text, text) && list[i].text.data[0] == '{');
-    must(json_get_name(o, key, &out, &fault) != 0 || (out.len >= 1 && out.len <= NAME_BYTES_MAX));
+    bool flag = false;
+
+    must((json_get_text(o, key, &out, &fault) == 0) == (!raw && json_is_string(value)));
+    must(!out.data || is_text(value, out));
+    must((json_get_count(o, key, 0, INT64_MAX, &number, &fault) == 0) ==
+         (!raw && json_is_integer(value) && json_integer_value(value) >= 0));
+    must(number == 0 || number == (uint64_t)json_integer_value(value));
+    must((json_get_flag(o, key, &flag, &fault) == 0) == (!raw && json_is_boolean(value)));
+    must(!flag || json_is_true(value));
+    must(json_get_name(o, key, &out, &fault) != 0 ||
+         (out.len >= 1 && out.len <= NAME_BYTES_MAX && is_text(value, out)));
     must(strlen(fault.message) < sizeof fault.message);
 }
 
-static void fields_are_found(const struct json_object *o, struct slice text)
+static void names_agree(const struct json_object *o, const char *key, const json_t *value, bool raw)
 {
+    struct json_fault fault = {0};
+    struct names names = {0};
+    must(json_list_length(o, key) == (raw ? 0 : json_array_size(value)));
+    if (json_get_names(o, key, &names, &fault) != 0)
+        return;
+    must(!raw && json_is_array(value) && names.count == json_array_size(value) && names.count <= EVENT_LIST_MAX);
+    for (size_t i = 0; i < names.count; i++)
+        must(is_text(json_array_get(value, i), names.items[i]));
+}
+
+#define OBJECTS_MAX 5 /* within each other */
+
+/* level: of the fields of o; events: its values are in the list `events` of the request. */
+static void fields_agree(const struct json_object *o, const json_t *object, size_t level, bool events,
+                         struct slice text)
+{
+    struct json_fault fault = {0};
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)o->value, key, value)
+    json_object_foreach((json_t *)object, key, value)
     {
+        struct json_object inner;
+        const struct json_object *list = NULL;
+        size_t count = 0;
+        bool raw = (strcmp(key, "data") == 0 && (level == 1 || (level == 3 && events))) ||
+                   (strcmp(key, "ref") == 0 && level == 1);
+        bool in_events = level == 1 ? strcmp(key, "events") == 0 : events;
         has_its_source(o, key, value, text);
-        is_asked(o, key, text);
+        scalars_agree(o, key, value, raw);
+        names_agree(o, key, value, raw);
+        must((json_get_object(o, key, &inner, &fault) == 0) == (!raw && json_is_object(value)));
+        if (!raw && json_is_object(value) && level < OBJECTS_MAX)
+            fields_agree(&inner, value, level + 1, in_events, text);
+        if (json_get_objects(o, key, 100, &list, &count, &fault) != 0)
+            continue;
+        must(!raw && json_is_array(value) && count == json_array_size(value));
+        for (size_t i = 0; i < count && level < OBJECTS_MAX; i++)
+            fields_agree(&list[i], json_array_get(value, i), level + 2, in_events, text);
     }
 }
 
-/* In a softened text (json_scan.h) numbers are not what they were. */
-static bool is_softened(struct slice text)
+/* Where jansson can hold the text, both have the same fields. */
+static void fields_are_found(const struct json_object *o, struct slice text)
 {
     json_t *tree = json_loadb(text.data, text.len, JSON_ALLOW_NUL, NULL);
+    if (tree)
+        fields_agree(o, tree, 1, false, text);
     json_decref(tree);
-    return !tree;
 }
 
 static void broker_reads(struct slice text, bool valid)
@@ -118,26 +144,42 @@ static void broker_reads(struct slice text, bool valid)
     must(!j || valid || is_deep(text));
     must(j || fault.code);
     must(within(json_ref(text), text) && (!j || slice_equal(json_ref(text), json_raw(json_root(j), "ref"))));
-    if (j && !is_softened(text))
+    if (j)
         fields_are_found(json_root(j), text);
     json_free(&j);
 }
 
-/* What the pass before jansson leaves is JSON exactly when the text was, but for a field that stands there twice, and for halves of
- * surrogate pairs outside `data`. */
-static void reduces(struct slice text, bool valid)
+/* A node and its values stand in the text and in the array one behind the other. Returns the next node. */
+static const struct json_node *node_is_sound(const struct json_tree *tree, const struct json_node *node, size_t depth)
 {
-    struct json_reduced reduced;
-    enum json_verdict verdict = json_reduce(text, &(struct json_bounds){0}, &reduced);
+    struct slice source = json_tree_source(tree, node);
+    const struct json_node *value = json_tree_first(node), *behind = json_tree_next(tree, node);
+    const char *upto = source.data;
+    must(within(source, tree->text) && source.len && behind > node && behind <= tree->nodes + tree->count);
+    must(node->count == 0 || (!node->raw && (*source.data == '{' || *source.data == '[')));
+    for (uint32_t i = 0; i < node->count && depth < 100; i++) {
+        struct slice inner = json_tree_source(tree, value);
+        must(within(inner, source) && inner.data > upto);
+        upto = inner.data + inner.len;
+        value = node_is_sound(tree, value, depth + 1);
+    }
+    must(depth >= 100 || value == behind);
+    return behind;
+}
+
+/* A text has a tree exactly when it is JSON, but for a field that stands there twice, and for halves of surrogate pairs outside `data`. */
+static void has_a_tree(struct slice text, bool valid, bool data)
+{
+    struct json_tree tree;
+    enum json_verdict verdict = json_tree_read(text, &(struct json_bounds){.data = data}, &tree);
     must(verdict != JSON_GOOD || valid || is_deep(text));
-    must(verdict == JSON_GOOD || !valid || is_deep(text) || strstr(reduced.what, "duplicate") ||
-         strstr(reduced.what, "\\u escape"));
+    must(verdict == JSON_GOOD || !valid || is_deep(text) || strstr(tree.what, "duplicate") ||
+         (!data && strstr(tree.what, "\\u escape")));
     if (verdict == JSON_GOOD)
-        must(!reduced.text || (reduced.len <= text.len &&
-                               (json_text_valid((struct slice){reduced.text, reduced.len}) || is_deep(text))));
+        must(node_is_sound(&tree, tree.nodes, 0) == tree.nodes + tree.count && (!data || tree.count == 1));
     else
-        must(!reduced.text && reduced.at <= text.len);
-    free(reduced.text);
+        must(!tree.count && tree.at <= text.len);
+    json_tree_release(&tree);
 }
 
 /* --- walking what may be no JSON at all --- */
@@ -148,9 +190,6 @@ static void walk(struct slice text)
     size_t steps = 0;
     while (json_next_field(&rest, &key, &value))
         must(within(key, text) && within(value, text) && steps++ <= text.len);
-    rest = json_inside(text);
-    while (json_next_item(&rest, &value))
-        must(within(value, text) && within(rest, text) && steps++ <= 2 * text.len);
 }
 
 static void soften(struct slice text, bool valid)
@@ -209,7 +248,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     must(!valid || utf8_valid(text));
     agrees_with_jansson(text, valid);
     broker_reads(text, valid);
-    reduces(text, valid);
+    has_a_tree(text, valid, false);
+    has_a_tree(text, valid, true);
     walk(text);
     soften(text, valid);
     library_reads(text);

@@ -6,7 +6,7 @@
 #include <jansson.h>
 
 #include "base/base64.h"
-#include "codec/json_reduce.h"
+#include "codec/json_tree.h"
 #include "frame/mapping.h"
 #include "fuzz.h"
 
@@ -51,11 +51,11 @@ static void check_plain(struct slice result, enum mapping_payload kind, const st
 static void check_copied(struct slice result)
 {
     static const struct json_bounds bounds = {.levels = JSON_LEVELS_MAX};
-    struct json_reduced reduced = {0};
-    enum json_verdict verdict = json_reduce(result, &bounds, &reduced);
+    struct json_tree tree;
+    enum json_verdict verdict = json_tree_read(result, &bounds, &tree);
     must(verdict == JSON_GOOD ||
-         (verdict == JSON_BAD && strstr(reduced.what, "duplicate") && memchr(result.data, '\\', result.len)));
-    free(reduced.text);
+         (verdict == JSON_BAD && strstr(tree.what, "duplicate") && memchr(result.data, '\\', result.len)));
+    json_tree_release(&tree);
 
     json_t *object = json_loadb(result.data, result.len, JSON_ALLOW_NUL, NULL);
     if (object)

@@ -284,6 +284,63 @@ START_TEST(an_unknown_field_is_named_with_those_accepted)
 }
 END_TEST
 
+START_TEST(data_and_ref_are_read_as_source_only)
+{
+    struct json *j = parsed("{\"data\":\"x\",\"ref\":[]}");
+    struct slice text = {0};
+    struct names names;
+    uint64_t count;
+    ck_assert_int_eq(json_get_text(json_root(j), "data", &text, &fault), -EINVAL);
+    ck_assert_str_eq(fault.message, "`data` must be a string, not \"x\"");
+    ck_assert_int_eq(json_get_names(json_root(j), "ref", &names, &fault), -EINVAL);
+    ck_assert_int_eq(json_get_count(json_root(j), "data", 0, 9, &count, &fault), -EINVAL);
+    json_free(&j);
+}
+END_TEST
+
+START_TEST(whole_numbers_are_read_to_their_limit)
+{
+    static const struct {
+        const char *text;
+        bool accepted;
+        uint64_t value;
+    } rows[] = {
+        {"{\"n\":0}", true, 0},
+        {"{\"n\":-0}", true, 0},
+        {"{\"n\":9223372036854775807}", true, INT64_MAX},
+        {"{\"n\":9223372036854775808}", false, 0},
+        {"{\"n\":18446744073709551617}", false, 0},
+        {"{\"n\":1e0}", false, 0},
+        {"{\"n\":1.0}", false, 0},
+        {"{\"n\":\"1\"}", false, 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct json *j = parsed(rows[i].text);
+        uint64_t number = 0;
+        int err = json_get_count(json_root(j), "n", 0, INT64_MAX, &number, &fault);
+        ck_assert_msg((err == 0) == rows[i].accepted && number == rows[i].value, "%s", rows[i].text);
+        json_free(&j);
+    }
+}
+END_TEST
+
+/* More than the memory that a request has at first. */
+START_TEST(many_names_with_escapes_are_decoded)
+{
+    char text[2000] = "{\"to\":[";
+    for (int i = 0; i < 100; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s\"n\\u0061%d\"", i ? "," : "", i);
+    strcat(text, "]}");
+    struct json *j = parsed(text);
+    struct names names = {0};
+    ck_assert_int_eq(json_get_names(json_root(j), "to", &names, &fault), 0);
+    ck_assert_uint_eq(names.count, 100);
+    is(names.items[0], "na0");
+    is(names.items[99], "na99");
+    json_free(&j);
+}
+END_TEST
+
 /* ---- replies ---- */
 
 static void wrote(struct buf *out, const char *wanted)
@@ -337,6 +394,9 @@ int main(void)
         one_name_and_flags_and_texts,
         a_fault_deep_inside_says_where,
         a_list_of_objects_is_bounded_and_checked,
+        data_and_ref_are_read_as_source_only,
+        whole_numbers_are_read_to_their_limit,
+        many_names_with_escapes_are_decoded,
         an_unknown_field_is_named_with_those_accepted,
         a_reply_is_written,
         a_fault_becomes_a_reply,

@@ -28,22 +28,6 @@ START_TEST(fields_are_found)
 }
 END_TEST
 
-START_TEST(items_are_found)
-{
-    struct slice rest = json_inside(S("[ 1 ,\"]\",[[],[]],{} ]")), value;
-    static const char *const wanted[] = {"1", "\"]\"", "[[],[]]", "{}"};
-    for (size_t i = 0; i < 4; i++) {
-        ck_assert(json_next_item(&rest, &value));
-        assert_slice(value, slice_of(wanted[i]));
-    }
-    ck_assert(!json_next_item(&rest, &value));
-    rest = json_inside(S("[]"));
-    ck_assert(!json_next_item(&rest, &value));
-    rest = json_inside(S(""));
-    ck_assert(!json_next_item(&rest, &value));
-}
-END_TEST
-
 START_TEST(numbers_that_may_not_fit_become_zero)
 {
     softens("[1e999,-1e999,1E+5]", "[0.000,0.0000,0.00]");
@@ -122,9 +106,6 @@ START_TEST(scanning_stays_within_the_text)
         struct slice rest = json_inside((struct slice){exact, len}), key, value;
         while (json_next_field(&rest, &key, &value))
             ck_assert(value.data >= exact && value.data + value.len <= exact + len);
-        rest = (struct slice){exact, len};
-        while (json_next_item(&rest, &value))
-            ck_assert(value.data >= exact && value.data + value.len <= exact + len);
         json_soften(exact, len);
         free(exact);
     }
@@ -136,7 +117,6 @@ int main(void)
     Suite *suite = suite_create("json_scan");
     TCase *tests = one_case(suite, "json_scan");
     tcase_add_test(tests, fields_are_found);
-    tcase_add_test(tests, items_are_found);
     tcase_add_test(tests, numbers_that_may_not_fit_become_zero);
     tcase_add_test(tests, what_is_no_number_stays);
     tcase_add_test(tests, nul_is_replaced_in_keys_only);

@@ -1,75 +1,82 @@
 /* There is no recursion, because the sender chooses the depth. Keys are in a hash table, because
  * duplicate fields are refused (in `data` too) and comparing all pairs would take quadratic
  * time. */
-#include "codec/json_reduce.h"
+#include "codec/json_tree.h"
 
-#include <stdint.h>
 #include <stdlib.h>
 
 #include "base/array.h"
-#include "base/buf.h"
 #include "base/hash.h"
 #include "base/must.h"
 #include "codec/json_lex.h"
 #include "codec/surrogate.h"
 
-#define FEW_KEYS 8u /* up to this number, each is compared with each */
+#define FEW_KEYS 8u    /* up to this number, each is compared with each */
+#define FIRST_KEYS 32u /* need no memory of their own */
 
 /* Where the values of `data` and `ref` may stand. */
 #define LEVEL_REQUEST 1u /* the request's own fields */
 #define LEVEL_EVENTS 2u  /* the list `events` */
 #define LEVEL_EVENT 3u   /* the fields of one of its objects */
 
-/* A key's place: in the text, or (with escapes) decoded in the scan's own bytes. */
-struct json_key {
-    uint32_t at;
-    uint32_t len : 31;
-    uint32_t decoded : 1;
-};
-
 struct level {
-    uint32_t first_key; /* the level's keys begin there */
-    bool object;
+    uint32_t first_key : 31; /* the level's keys begin there */
+    uint32_t object : 1;
+    uint32_t node; /* its own, or the one that it is handed on with */
 };
 
-struct reduction {
-    const char *start;
+struct reading {
     struct json_lexer lex;
     struct json_bounds bounds;
     struct level *levels; /* room for JSON_LEVELS_MAX + 1; [1] is the outermost */
     size_t depth;
-    struct json_key *keys; /* of all open objects */
+    struct json_key *keys;       /* of all open objects */
+    struct json_key *first_keys; /* room for FIRST_KEYS */
     size_t key_count, key_cap;
-    struct buf decoded;
     size_t values;
-    bool in_events;    /* within the list `events` */
-    size_t raw_depth;  /* of the object whose `data` or `ref` is being read; 0: none is */
-    const char *raw;   /* where that value begins; NULL: not yet */
-    bool raw_is_ref;   /* it is the request's `ref` */
-    const char *taken; /* up to here the text was copied or left out */
-    struct json_reduced *out;
+    uint32_t node;    /* of the last value */
+    bool in_events;   /* within the list `events` */
+    bool raw;         /* a value is being read that is handed on */
+    bool raw_is_ref;  /* it is the request's `ref` */
+    size_t raw_depth; /* of what holds that value */
+    struct json_tree *out;
 };
 
-static enum json_verdict bad_at(struct reduction *s, const char *p, const char *what)
+/* As array_reserve(), for an array that begins in memory which cannot be freed. */
+static void *reserve(void *items, const void *first, size_t *cap, size_t count, size_t size)
 {
-    s->out->at = (size_t)(p - s->start) + (p < s->lex.end);
+    if (count <= *cap || items != first)
+        return array_reserve(items, cap, count, size);
+
+    size_t more = *cap;
+    void *moved = array_reserve(NULL, &more, 2 * count, size);
+    if (!moved)
+        return NULL;
+    memcpy(moved, first, *cap * size);
+    *cap = more;
+    return moved;
+}
+
+static enum json_verdict bad_at(struct reading *s, const char *p, const char *what)
+{
+    s->out->at = (size_t)(p - s->out->text.data) + (p < s->lex.end);
     s->out->what = p < s->lex.end && !*p ? "a NUL byte" : what;
     return JSON_BAD;
 }
 
-static enum json_verdict bad(struct reduction *s, const char *what)
+static enum json_verdict bad(struct reading *s, const char *what)
 {
     return bad_at(s, s->lex.p, s->lex.p < s->lex.end ? what : "it ends too early");
 }
 
 /* The lexer found something wrong. */
-static enum json_verdict lexed_badly(struct reduction *s)
+static enum json_verdict lexed_badly(struct reading *s)
 {
     return bad(s, s->lex.what);
 }
 
 /* The next byte is the opening quote. */
-static enum json_verdict skip_string(struct reduction *s, struct slice *inside, bool *escaped)
+static enum json_verdict skip_string(struct reading *s, struct slice *inside, bool *escaped)
 {
     bool in_data = s->raw && !s->raw_is_ref;
     return json_lex_string(&s->lex, in_data, inside, escaped) ? JSON_GOOD : lexed_badly(s);
@@ -112,15 +119,10 @@ static char *put_escape(char *to, const char **p, const char *end)
     return to;
 }
 
-/* Decode a key with escapes. The decoded text is never longer. */
-static bool decode(struct reduction *s, struct slice raw, struct json_key *out)
+size_t json_tree_decode(struct slice inside, char *out)
 {
-    size_t at = s->decoded.len;
-    char *bytes = buf_extend(&s->decoded, raw.len), *to = bytes;
-    if (!bytes)
-        return false;
-
-    for (const char *p = raw.data, *end = p + raw.len; p < end;)
+    char *to = out;
+    for (const char *p = inside.data, *end = p + inside.len; p < end;)
         if (*p == '\\') {
             p++;
             to = put_escape(to, &p, end);
@@ -128,34 +130,47 @@ static bool decode(struct reduction *s, struct slice raw, struct json_key *out)
             *to++ = *p++;
         }
 
-    size_t len = (size_t)(to - bytes);
-    MUST(len <= raw.len);
+    size_t len = (size_t)(to - out);
+    MUST(len <= inside.len);
+    return len;
+}
+
+/* Decode a key with escapes. */
+static bool decode_key(struct buf *decoded, struct slice inside, struct json_key *out)
+{
+    size_t at = decoded->len;
+    char *bytes = buf_extend(decoded, inside.len);
+    if (!bytes)
+        return false;
+
+    size_t len = json_tree_decode(inside, bytes);
     *out = (struct json_key){.at = (uint32_t)at, .len = (uint32_t)len & INT32_MAX, .decoded = 1};
-    s->decoded.len = at + len;
+    decoded->len = at + len;
     return true;
 }
 
-static struct slice key_text(const struct reduction *s, const struct json_key *k)
+static struct slice key_text(const struct reading *s, const struct json_key *k)
 {
-    return (struct slice){(k->decoded ? s->decoded.data : s->start) + k->at, k->len};
+    return json_tree_key(s->out, k);
 }
 
-static bool add_key(struct reduction *s, struct slice raw, bool escaped)
+static bool add_key(struct reading *s, struct slice inside, bool escaped)
 {
-    struct json_key *keys = array_reserve(s->keys, &s->key_cap, s->key_count + 1, sizeof *keys);
+    struct json_key *keys = reserve(s->keys, s->first_keys, &s->key_cap, s->key_count + 1, sizeof *keys);
     if (!keys)
         return false;
     s->keys = keys;
+
     struct json_key *k = &keys[s->key_count];
-    if (!escaped)
-        *k = (struct json_key){.at = (uint32_t)(raw.data - s->start), .len = (uint32_t)raw.len & INT32_MAX};
-    else if (!decode(s, raw, k))
+    uint32_t at = (uint32_t)(inside.data - s->out->text.data);
+    *k = (struct json_key){.at = at, .len = (uint32_t)inside.len & INT32_MAX};
+    if (escaped && !decode_key(&s->out->decoded, inside, k))
         return false;
     s->key_count++;
     return true;
 }
 
-static enum json_verdict compare_few(const struct reduction *s, const struct json_key *keys, size_t count)
+static enum json_verdict compare_few(const struct reading *s, const struct json_key *keys, size_t count)
 {
     for (size_t i = 1; i < count; i++)
         for (size_t j = 0; j < i; j++)
@@ -165,8 +180,7 @@ static enum json_verdict compare_few(const struct reduction *s, const struct jso
 }
 
 /* places: a hash table with open addressing, of 1 + index. */
-static bool put_in_table(const struct reduction *s, const struct json_key *keys, size_t i, uint32_t *places,
-                         size_t mask)
+static bool put_in_table(const struct reading *s, const struct json_key *keys, size_t i, uint32_t *places, size_t mask)
 {
     struct slice text = key_text(s, &keys[i]);
     size_t at = (size_t)hash_keyed(text) & mask;
@@ -177,7 +191,7 @@ static bool put_in_table(const struct reduction *s, const struct json_key *keys,
     return true;
 }
 
-static enum json_verdict compare_many(const struct reduction *s, const struct json_key *keys, size_t count)
+static enum json_verdict compare_many(const struct reading *s, const struct json_key *keys, size_t count)
 {
     size_t size = 2 * FEW_KEYS;
     while (size < 2 * count)
@@ -192,7 +206,7 @@ static enum json_verdict compare_many(const struct reduction *s, const struct js
 }
 
 /* An object ends: its keys differ, and are forgotten. */
-static enum json_verdict close_keys(struct reduction *s)
+static enum json_verdict close_keys(struct reading *s)
 {
     size_t first = s->levels[s->depth].first_key;
     MUST(first <= s->key_count);
@@ -206,78 +220,81 @@ static enum json_verdict close_keys(struct reduction *s)
     return verdict == JSON_BAD ? bad_at(s, s->lex.p, "duplicate field in this object") : verdict;
 }
 
-/* --- what is taken out --- */
+/* --- nodes --- */
 
-/* The first copy makes room for all that can follow. */
-static bool copy_until(struct reduction *s, const char *end)
+/* A key was read, its value comes next. */
+static void note_key(struct reading *s, struct slice name)
 {
-    size_t len = (size_t)(end - s->taken);
-    if (!s->out->text)
-        s->out->text = malloc((size_t)(s->lex.end - s->start) + 1);
-    if (!s->out->text)
+    if (s->raw)
+        return;
+    bool outermost = s->depth == LEVEL_REQUEST, event = s->depth == LEVEL_EVENT && s->in_events;
+    if (!outermost && !event)
+        return;
+
+    if (outermost)
+        s->in_events = slice_equal(name, slice_of("events"));
+    s->raw_is_ref = outermost && slice_equal(name, slice_of("ref"));
+    s->raw = s->raw_is_ref || slice_equal(name, slice_of("data"));
+    s->raw_depth = s->depth;
+}
+
+static bool add_node(struct reading *s)
+{
+    struct json_tree *t = s->out;
+    struct json_node *nodes = reserve(t->nodes, t->few, &t->cap, t->count + 1, sizeof *nodes);
+    if (!nodes)
         return false;
-    memcpy(s->out->text + s->out->len, s->taken, len);
-    s->out->len += len;
-    s->taken = end;
+
+    t->nodes = nodes;
+    struct json_node *node = &nodes[t->count];
+    *node = (struct json_node){.at = (uint32_t)(s->lex.p - t->text.data), .raw = s->raw};
+    if (s->levels[s->depth].object)
+        node->key = s->keys[s->key_count - 1];
+    s->node = (uint32_t)t->count++;
     return true;
 }
 
-/* A key was read, its value comes next. */
-static void note_key(struct reduction *s, struct slice name)
+/* A value begins at s->lex.p. */
+static enum json_verdict begin_value(struct reading *s)
 {
-    if (s->raw_depth)
-        return;
-    bool outermost = s->depth == LEVEL_REQUEST, event = s->depth == LEVEL_EVENT && s->in_events;
-    bool is_ref = outermost && slice_equal(name, slice_of("ref"));
-    if (outermost)
-        s->in_events = slice_equal(name, slice_of("events"));
-    if (!is_ref && !((outermost || event) && slice_equal(name, slice_of("data"))))
-        return;
-    s->raw_depth = s->depth;
-    s->raw = NULL;
-    s->raw_is_ref = is_ref;
-}
-
-static enum json_verdict begin_value(struct reduction *s)
-{
-    if (!s->raw_depth) {
-        s->values++;
-        return s->bounds.values && s->values > s->bounds.values ? JSON_TOO_MANY : JSON_GOOD;
-    }
-    if (s->raw)
+    if (s->raw && s->depth > s->raw_depth)
         return JSON_GOOD;
-    s->raw = s->lex.p;
-    return copy_until(s, s->lex.p) ? JSON_GOOD : JSON_NO_MEMORY;
+    if (!s->raw && ++s->values > s->bounds.values && s->bounds.values)
+        return JSON_TOO_MANY;
+    return add_node(s) ? JSON_GOOD : JSON_NO_MEMORY;
 }
 
 /* A value ends at s->lex.p. */
-static void end_value(struct reduction *s)
+static void end_value(struct reading *s)
 {
-    if (!s->raw_depth || s->depth != s->raw_depth)
+    struct json_tree *t = s->out;
+    if (s->raw && s->depth > s->raw_depth)
         return;
-    MUST(s->raw && s->taken == s->raw);
-    if (s->raw_is_ref)
-        s->out->ref = (struct slice){s->raw, (size_t)(s->lex.p - s->raw)};
-    s->out->text[s->out->len++] = '0';
-    s->taken = s->lex.p;
-    s->raw_depth = 0;
-    s->raw = NULL;
+
+    MUST(s->node < t->count);
+    struct json_node *node = &t->nodes[s->node];
+    node->len = (uint32_t)(s->lex.p - t->text.data) - node->at;
+    node->next = (uint32_t)t->count;
+    if (s->depth)
+        t->nodes[s->levels[s->depth].node].count++;
+    s->raw = false;
 }
 
 /* --- values --- */
 
-static enum json_verdict open_level(struct reduction *s, bool object)
+static enum json_verdict open_level(struct reading *s, bool object)
 {
     if (s->depth == s->bounds.levels)
         return JSON_TOO_DEEP;
     MUST(s->depth < JSON_LEVELS_MAX);
-    s->levels[++s->depth] = (struct level){.first_key = (uint32_t)s->key_count, .object = object};
+    s->levels[++s->depth] =
+        (struct level){.first_key = (uint32_t)s->key_count & INT32_MAX, .object = object, .node = s->node};
     s->lex.p++;
     return JSON_GOOD;
 }
 
 /* A key and its colon. */
-static enum json_verdict read_key(struct reduction *s)
+static enum json_verdict read_key(struct reading *s)
 {
     struct slice raw = {0};
     bool escaped = false;
@@ -295,7 +312,7 @@ static enum json_verdict read_key(struct reduction *s)
 }
 
 /* What follows an opening bracket, up to the first value. *empty: there is none. */
-static enum json_verdict first_item(struct reduction *s, bool *empty)
+static enum json_verdict first_item(struct reading *s, bool *empty)
 {
     bool object = s->levels[s->depth].object;
     json_lex_space(&s->lex);
@@ -303,17 +320,17 @@ static enum json_verdict first_item(struct reduction *s, bool *empty)
     return object && !*empty ? read_key(s) : JSON_GOOD;
 }
 
-static enum json_verdict close_level(struct reduction *s)
+static enum json_verdict close_level(struct reading *s)
 {
     enum json_verdict verdict = s->levels[s->depth].object ? close_keys(s) : JSON_GOOD;
     s->lex.p++;
-    s->depth--;
+    s->node = s->levels[s->depth--].node;
     return verdict;
 }
 
 /* Values have ended: close what is closed, up to the comma before the next value. *more: there
  * is a next value. */
-static enum json_verdict after_value(struct reduction *s, bool *more)
+static enum json_verdict after_value(struct reading *s, bool *more)
 {
     enum json_verdict verdict = JSON_GOOD;
     for (end_value(s); s->depth && verdict == JSON_GOOD; end_value(s)) {
@@ -332,7 +349,7 @@ static enum json_verdict after_value(struct reduction *s, bool *more)
 }
 
 /* One value, or the beginning of one with values in it. *open: a value in it comes next. */
-static enum json_verdict read_value(struct reduction *s, bool *open)
+static enum json_verdict read_value(struct reading *s, bool *open)
 {
     struct slice inside;
     bool escaped, empty;
@@ -355,7 +372,7 @@ static enum json_verdict read_value(struct reduction *s, bool *open)
     return empty ? close_level(s) : JSON_GOOD;
 }
 
-static enum json_verdict read_all(struct reduction *s)
+static enum json_verdict read_all(struct reading *s)
 {
     enum json_verdict verdict = JSON_GOOD;
     bool more = true, open;
@@ -370,29 +387,58 @@ static enum json_verdict read_all(struct reduction *s)
     return s->lex.p == s->lex.end ? JSON_GOOD : bad(s, "the end is expected");
 }
 
-enum json_verdict json_reduce(struct slice text, const struct json_bounds *bounds, struct json_reduced *out)
+enum json_verdict json_tree_read(struct slice text, const struct json_bounds *bounds, struct json_tree *out)
 {
     struct level levels[JSON_LEVELS_MAX + 1];
-    struct reduction s = {.start = text.data,
-                          .lex = {.p = text.data, .end = text.data + text.len},
-                          .levels = levels,
-                          .taken = text.data,
-                          .out = out};
-    *out = (struct json_reduced){0};
-    s.bounds = *bounds;
+    struct json_key first_keys[FIRST_KEYS];
+    struct reading s = {.lex = {.p = text.data, .end = text.data + text.len},
+                        .bounds = *bounds,
+                        .levels = levels,
+                        .keys = first_keys,
+                        .first_keys = first_keys,
+                        .key_cap = FIRST_KEYS,
+                        .raw = bounds->data,
+                        .out = out};
+    levels[0] = (struct level){0};
     if (!bounds->levels || bounds->levels > JSON_LEVELS_MAX)
         s.bounds.levels = JSON_LEVELS_MAX;
+    out->text = text;
+    out->nodes = out->few;
+    out->count = 0;
+    out->cap = JSON_FEW_NODES;
+    out->decoded = (struct buf){0};
+    out->at = 0;
+    out->what = NULL;
     if (text.len > INT32_MAX) /* places are 31 bits */
         return JSON_TOO_MANY;
+
     enum json_verdict verdict = read_all(&s);
-    if (verdict == JSON_GOOD && out->text)
-        copy_until(&s, s.lex.end);
-    free(s.keys);
-    buf_release(&s.decoded);
-    if (verdict != JSON_GOOD) {
-        free(out->text);
-        out->text = NULL;
-        out->ref = (struct slice){0};
-    }
+    if (s.keys != first_keys)
+        free(s.keys);
+    if (verdict != JSON_GOOD)
+        json_tree_release(out);
     return verdict;
+}
+
+void json_tree_release(struct json_tree *tree)
+{
+    if (tree->nodes != tree->few)
+        free(tree->nodes);
+    buf_release(&tree->decoded);
+    tree->nodes = tree->few;
+    tree->count = 0;
+}
+
+/* --- walking --- */
+
+const struct json_node *json_tree_find(const struct json_tree *tree, const struct json_node *object, struct slice name)
+{
+    const struct json_node *node = json_tree_first(object);
+    if (tree->text.data[object->at] != '{')
+        return NULL;
+
+    for (uint32_t i = 0; i < object->count; i++, node = json_tree_next(tree, node))
+        if (slice_equal(json_tree_key(tree, &node->key), name))
+            return node;
+    return NULL;
 }
