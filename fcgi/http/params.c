@@ -36,8 +36,8 @@ void params_release(struct params *p)
 /* The first name=value from item on; NULL: none. */
 static const char *find(const char *item, const char *name, size_t len)
 {
-    for (; *item; item += strlen(item) + 1)
-        if (strncmp(item, name, len) == 0 && item[len] == '=')
+    for (size_t item_len; (item_len = strlen(item)); item += item_len + 1)
+        if (item_len > len && item[len] == '=' && memcmp(item, name, len) == 0)
             return item;
     return NULL;
 }

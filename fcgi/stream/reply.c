@@ -2,33 +2,59 @@
 
 #include <ctype.h>
 #include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "base/buf.h"
 #include "base/json_out.h"
 #include "base/must.h"
 #include "base/name.h"
 #include "stream/mercure.h"
 
-/* A text being written; short_reply_finish() turns it into an event. */
-struct text {
-    char *data;
-    size_t len;
-    FILE *file;
-    bool failed;
-};
+/* --- texts --- */
 
-static bool short_reply_begin(struct text *t)
+/* Not with open_memstream(), which clears 8 KB for each text. */
+static void put_text(struct buf *out, const char *text)
 {
-    *t = (struct text){0};
-    t->file = open_memstream(&t->data, &t->len);
-    return t->file != NULL;
+    buf_put_slice(out, slice_of(text));
 }
 
-static struct event *short_reply_finish(struct text *t)
+/* Format the text behind the others, if that leaves room for its NUL. The length of the text. */
+static size_t format_into(struct buf *out, const char *format, va_list values)
 {
-    bool failed = fclose(t->file) != 0 || t->failed;
-    struct event *e = failed ? NULL : event_text((struct slice){t->data, t->len});
-    free(t->data);
+    int len = vsnprintf(out->data + out->len, out->cap - out->len, format, values);
+
+    MUST(len >= 0);
+    return (size_t)len;
+}
+
+#define USUAL_TEXT 128u /* bytes */
+
+__attribute__((format(printf, 2, 3))) static void put_format(struct buf *out, const char *format, ...)
+{
+    va_list values, again;
+    if (out->failed || (out->cap - out->len < USUAL_TEXT && !buf_grow(out, USUAL_TEXT)))
+        return;
+
+    va_start(values, format);
+    va_copy(again, values);
+    size_t len = format_into(out, format, values);
+    bool cut = len >= out->cap - out->len;
+    if (cut && buf_grow(out, len + 1))
+        format_into(out, format, again);
+    va_end(again);
+    va_end(values);
+
+    if (!out->failed)
+        out->len += len;
+}
+
+/* The text as an event; NULL when out of memory. */
+static struct event *short_reply_finish(struct buf *t)
+{
+    struct event *e = t->failed ? NULL : event_text(buf_slice(t));
+    buf_release(t);
     return e;
 }
 
@@ -42,59 +68,58 @@ static bool depends_on_origin(const struct option_list *origins)
     return false;
 }
 
-static void put_cors(FILE *out, const struct reply_rules *rules, const char *origin)
+static void put_cors(struct buf *out, const struct reply_rules *rules, const char *origin)
 {
     if (origin)
-        fprintf(out, "Access-Control-Allow-Origin: %s\r\n", origin);
+        put_format(out, "Access-Control-Allow-Origin: %s\r\n", origin);
     if (origin && strcmp(origin, "*") != 0)
-        fputs("Access-Control-Allow-Credentials: true\r\n", out);
+        put_text(out, "Access-Control-Allow-Credentials: true\r\n");
     if (depends_on_origin(rules->cors_origins))
-        fputs("Vary: Origin\r\n", out);
+        put_text(out, "Vary: Origin\r\n");
 }
 
-static void put_common(FILE *out, const struct reply_rules *rules, const char *origin)
+static void put_common(struct buf *out, const struct reply_rules *rules, const char *origin)
 {
     put_cors(out, rules, origin);
     for (size_t i = 0; i < rules->headers->count; i++)
-        fprintf(out, "%s\r\n", rules->headers->items[i]);
+        put_format(out, "%s\r\n", rules->headers->items[i]);
 }
 
-static void put_stream_head(FILE *out, const struct reply_rules *rules, const struct request *r, const char *connection)
+static void put_stream_head(struct buf *out, const struct reply_rules *rules, const struct request *r,
+                            const char *connection)
 {
-    fprintf(out,
-            "Status: 200 OK\r\n"
-            "Content-Type: text/event-stream\r\n"
-            "Cache-Control: %sno-cache, no-transform\r\n"
-            "X-Accel-Buffering: no\r\n",
-            r->hub == HUB_NONE ? "" : "private, ");
+    put_format(out,
+               "Status: 200 OK\r\n"
+               "Content-Type: text/event-stream\r\n"
+               "Cache-Control: %sno-cache, no-transform\r\n"
+               "X-Accel-Buffering: no\r\n",
+               r->hub == HUB_NONE ? "" : "private, ");
     if (connection)
-        fprintf(out, "Ssecast-Connection: %s\r\n", connection);
+        put_format(out, "Ssecast-Connection: %s\r\n", connection);
     const char *cursor = r->hub == HUB_1_0 ? "Mercure-Last-Event-ID" : "Last-Event-ID";
     if (r->told_cursor)
-        fprintf(out, "%s: %s\r\n", cursor, r->told_cursor);
+        put_format(out, "%s: %s\r\n", cursor, r->told_cursor);
     put_common(out, rules, r->origin);
     if (connection && r->origin)
-        fprintf(out, "Access-Control-Expose-Headers: Ssecast-Connection%s%s\r\n", r->told_cursor ? ", " : "",
-                r->told_cursor ? cursor : "");
-    fputs("\r\n", out);
+        put_format(out, "Access-Control-Expose-Headers: Ssecast-Connection%s%s\r\n", r->told_cursor ? ", " : "",
+                   r->told_cursor ? cursor : "");
+    put_text(out, "\r\n");
 }
 
 struct event *reply_stream(const struct reply_rules *rules, const struct request *r, const char *connection)
 {
-    struct text t;
-    if (!short_reply_begin(&t))
-        return NULL;
-    put_stream_head(t.file, rules, r, connection);
+    struct buf t = {0};
+
+    put_stream_head(&t, rules, r, connection);
     return short_reply_finish(&t);
 }
 
 struct event *reply_come_back(const struct reply_rules *rules, const struct request *r, uint32_t retry_ms)
 {
-    struct text t;
-    if (!short_reply_begin(&t))
-        return NULL;
-    put_stream_head(t.file, rules, r, NULL);
-    fprintf(t.file, "retry: %" PRIu32 "\n\n", retry_ms);
+    struct buf t = {0};
+
+    put_stream_head(&t, rules, r, NULL);
+    put_format(&t, "retry: %" PRIu32 "\n\n", retry_ms);
     return short_reply_finish(&t);
 }
 
@@ -110,57 +135,53 @@ char *reply_head_parameters(const struct reply_rules *rules, const struct reques
 
 struct event *reply_redirect(const char *path, const char *parameters, const char *query)
 {
-    struct text t;
+    struct buf t = {0};
     bool has_query = query && *query;
-    if (!short_reply_begin(&t))
-        return NULL;
 
-    fprintf(t.file, "Status: 200 OK\r\nLocation: %s", path);
+    put_format(&t, "Status: 200 OK\r\nLocation: %s", path);
     if (parameters || has_query)
-        fputc('?', t.file);
+        put_text(&t, "?");
     if (parameters)
-        fprintf(t.file, "%s&", parameters);
+        put_format(&t, "%s&", parameters);
     if (has_query)
-        fputs(query, t.file);
-    fputs("\r\n\r\n", t.file);
+        put_text(&t, query);
+    put_text(&t, "\r\n\r\n");
     return short_reply_finish(&t);
 }
 
 struct event *reply_no_content(const struct reply_rules *rules, const struct request *r)
 {
-    struct text t;
-    if (!short_reply_begin(&t))
-        return NULL;
-    fputs("Status: 204 No Content\r\nCache-Control: no-store\r\n", t.file);
-    put_common(t.file, rules, r->origin);
-    fputs("\r\n", t.file);
+    struct buf t = {0};
+
+    put_text(&t, "Status: 204 No Content\r\nCache-Control: no-store\r\n");
+    put_common(&t, rules, r->origin);
+    put_text(&t, "\r\n");
     return short_reply_finish(&t);
 }
 
 struct event *reply_preflight(const struct reply_rules *rules, const char *origin, const char *methods,
                               const char *headers)
 {
-    struct text t;
-    if (!short_reply_begin(&t))
-        return NULL;
-    fprintf(t.file, "Status: 204 No Content\r\nAllow: %s\r\n", methods);
+    struct buf t = {0};
+
+    put_format(&t, "Status: 204 No Content\r\nAllow: %s\r\n", methods);
     if (origin)
-        fprintf(t.file,
-                "Access-Control-Allow-Methods: %s\r\n"
-                "Access-Control-Allow-Headers: %s\r\n"
-                "Access-Control-Max-Age: 86400\r\n",
-                methods, headers);
-    put_common(t.file, rules, origin);
-    fputs("\r\n", t.file);
+        put_format(&t,
+                   "Access-Control-Allow-Methods: %s\r\n"
+                   "Access-Control-Allow-Headers: %s\r\n"
+                   "Access-Control-Max-Age: 86400\r\n",
+                   methods, headers);
+    put_common(&t, rules, origin);
+    put_text(&t, "\r\n");
     return short_reply_finish(&t);
 }
 
-static void put_json_text(struct text *t, struct slice text)
+static void put_json_text(struct buf *out, struct slice text)
 {
     struct buf json = {0};
     json_put_text(&json, NULL, text);
-    fwrite(json.data, 1, json.len, t->file);
-    t->failed = t->failed || json.failed;
+    buf_put_slice(out, buf_slice(&json));
+    out->failed = out->failed || json.failed;
     buf_release(&json);
 }
 
@@ -188,34 +209,32 @@ static const char *reason_of(int status)
 
 struct event *reply_refused(const struct reply_rules *rules, const struct request *r)
 {
-    struct text t;
-    if (!short_reply_begin(&t))
-        return NULL;
-    fprintf(t.file, "Status: %d %s\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n", r->status,
-            reason_of(r->status));
+    struct buf t = {0};
+
+    put_format(&t, "Status: %d %s\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n", r->status,
+               reason_of(r->status));
     if (r->status == 405)
-        fprintf(t.file, "Allow: %s\r\n", r->hub ? MERCURE_METHODS : REQUEST_METHODS);
+        put_format(&t, "Allow: %s\r\n", r->hub ? MERCURE_METHODS : REQUEST_METHODS);
     if (r->challenge)
-        fprintf(t.file, "WWW-Authenticate: %s\r\n", r->challenge);
-    put_common(t.file, rules, r->origin);
-    fprintf(t.file, "\r\n{\"error\":\"%s\",\"message\":", r->error);
+        put_format(&t, "WWW-Authenticate: %s\r\n", r->challenge);
+    put_common(&t, rules, r->origin);
+    put_format(&t, "\r\n{\"error\":\"%s\",\"message\":", r->error);
     put_json_text(&t, slice_of(r->message));
-    fputs("}\n", t.file);
+    put_text(&t, "}\n");
     return short_reply_finish(&t);
 }
 
 struct event *reply_answer(const struct reply_rules *rules, const struct answer *a)
 {
-    struct text t;
-    if (!short_reply_begin(&t))
-        return NULL;
-    fprintf(t.file, "Status: %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nCache-Control: no-store\r\n%s",
-            a->status, reason_of(a->status), a->type, a->body.len, a->headers);
+    struct buf t = {0};
+
+    put_format(&t, "Status: %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nCache-Control: no-store\r\n%s",
+               a->status, reason_of(a->status), a->type, a->body.len, a->headers);
     if (a->allow)
-        fprintf(t.file, "Allow: %s\r\n", a->allow);
-    put_common(t.file, rules, a->origin);
-    fputs("\r\n", t.file);
-    fwrite(a->body.data, 1, a->body.len, t.file);
+        put_format(&t, "Allow: %s\r\n", a->allow);
+    put_common(&t, rules, a->origin);
+    put_text(&t, "\r\n");
+    buf_put_slice(&t, a->body);
     return short_reply_finish(&t);
 }
 
@@ -237,34 +256,32 @@ const char *reply_check_header(const char *value)
 
 /* --- blocks --- */
 
-static void put_checkpoint_data(FILE *out, const struct block *b)
+static void put_checkpoint_data(struct buf *out, const struct block *b)
 {
-    fputs("data: {", out);
+    put_text(out, "data: {");
     if (b->connection)
-        fprintf(out, "\"connection\":\"%s\",\"heartbeat\":%" PRIu64, b->connection, b->heartbeat_ms);
+        put_format(out, "\"connection\":\"%s\",\"heartbeat\":%" PRIu64, b->connection, b->heartbeat_ms);
     if (b->connection && b->owner[0])
-        fprintf(out, ",\"owner\":\"%s\"", b->owner);
-    fputs("}\n", out);
+        put_format(out, ",\"owner\":\"%s\"", b->owner);
+    put_text(out, "}\n");
 }
 
 struct event *reply_block(const struct block *b)
 {
-    struct text t;
+    struct buf t = {0};
     bool checkpoint = b->checkpoint && b->id.len;
-    if (!short_reply_begin(&t))
-        return NULL;
 
     if (b->padding)
-        fprintf(t.file, ":%2048s\n", "");
+        put_format(&t, ":%2048s\n", "");
     if (b->has_retry)
-        fprintf(t.file, "retry: %" PRIu32 "\n", b->retry);
+        put_format(&t, "retry: %" PRIu32 "\n", b->retry);
     if (checkpoint)
-        fputs("event: ssecast.checkpoint\n", t.file);
+        put_text(&t, "event: ssecast.checkpoint\n");
     if (b->id.len)
-        fprintf(t.file, "id: %.*s\n", (int)b->id.len, b->id.data);
+        put_format(&t, "id: %.*s\n", (int)b->id.len, b->id.data);
     if (checkpoint)
-        put_checkpoint_data(t.file, b);
-    fputs("\n", t.file);
+        put_checkpoint_data(&t, b);
+    put_text(&t, "\n");
     return short_reply_finish(&t);
 }
 
@@ -288,26 +305,23 @@ static bool all_digits(struct slice text)
 
 struct event *reply_gap(struct slice last, uint64_t oldest)
 {
-    struct text t;
-    if (!short_reply_begin(&t))
-        return NULL;
-    fputs("event: ssecast.gap\ndata: {\"last\":", t.file);
+    struct buf t = {0};
+
+    put_text(&t, "event: ssecast.gap\ndata: {\"last\":");
     bool number = all_digits(last) && (last.data[0] != '0' || last.len == 1) && last.len <= 20;
     if (number)
-        fprintf(t.file, "%.*s", (int)last.len, last.data);
+        put_format(&t, "%.*s", (int)last.len, last.data);
     else
         put_json_text(&t, (struct slice){last.data, last.len < NAME_BYTES_MAX ? last.len : NAME_BYTES_MAX});
-    fprintf(t.file, ",\"oldest\":%" PRIu64 "}\n\n", oldest);
+    put_format(&t, ",\"oldest\":%" PRIu64 "}\n\n", oldest);
     return short_reply_finish(&t);
 }
 
 struct event *reply_replaced(uint32_t retry_ms)
 {
-    struct text t;
-    if (!short_reply_begin(&t))
-        return NULL;
-    fprintf(t.file, "retry: %" PRIu32 "\nevent: ssecast.replaced\ndata: {\"reason\":\"max-per-session\"}\n\n",
-            retry_ms);
+    struct buf t = {0};
+
+    put_format(&t, "retry: %" PRIu32 "\nevent: ssecast.replaced\ndata: {\"reason\":\"max-per-session\"}\n\n", retry_ms);
     return short_reply_finish(&t);
 }
 

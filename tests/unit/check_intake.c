@@ -634,6 +634,20 @@ START_TEST(an_scgi_request_is_never_read_at_once)
 }
 END_TEST
 
+START_TEST(a_silent_peer_costs_no_memory)
+{
+    put_scgi(0);
+    ck_assert_int_eq(more(), INTAKE_WAITING);
+    ck_assert_ptr_null(intake.data);
+    send_some(0, 10);
+    ck_assert_int_eq(more(), INTAKE_WAITING);
+    ck_assert_ptr_nonnull(intake.data);
+    send_some(10, wire_len);
+    ck_assert_int_eq(more(), INTAKE_READY);
+    ck_assert_ptr_null(intake.data);
+}
+END_TEST
+
 START_TEST(an_scgi_body_that_nobody_wants_is_skipped)
 {
     put_scgi(5000);
@@ -665,6 +679,7 @@ static void add_scgi(Suite *suite)
     tcase_add_checked_fixture(scgi, setup, teardown);
     tcase_add_loop_test(scgi, an_scgi_request_is_collected_in_pieces_of_any_size, 0, 3);
     tcase_add_test(scgi, an_scgi_request_is_never_read_at_once);
+    tcase_add_test(scgi, a_silent_peer_costs_no_memory);
     tcase_add_test(scgi, an_scgi_body_that_nobody_wants_is_skipped);
     tcase_add_test(scgi, an_scgi_body_may_be_too_large);
     tcase_add_test(scgi, fastcgi_is_no_scgi_request);

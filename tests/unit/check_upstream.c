@@ -651,6 +651,22 @@ START_TEST(the_feed_is_handed_on)
 }
 END_TEST
 
+/* While it says no, upstream_next() is not called: nothing may stay behind. */
+START_TEST(it_knows_whether_there_may_be_news)
+{
+    join();
+    await(!upstream_may_have_news(upstream));
+
+    publish(101, 102);
+    int64_t deadline = clock_ms() + REPLY_TIMEOUT_MS;
+    while (strcmp(told, "joined 100 101 102") != 0) {
+        ck_assert_int_lt(clock_ms(), deadline);
+        if (upstream_may_have_news(upstream))
+            turn_end(NULL);
+    }
+}
+END_TEST
+
 START_TEST(what_comes_twice_is_handed_on_once)
 {
     join();
@@ -1461,6 +1477,7 @@ static void add_sequence(TCase *tests)
     tcase_add_test(tests, it_joins_where_the_sequence_stands);
     tcase_add_test(tests, hello_is_said_until_it_is_welcome);
     tcase_add_test(tests, the_feed_is_handed_on);
+    tcase_add_test(tests, it_knows_whether_there_may_be_news);
     tcase_add_test(tests, what_comes_twice_is_handed_on_once);
     tcase_add_test(tests, what_was_lost_is_fetched);
     tcase_add_test(tests, a_lost_end_is_seen_at_the_announcement);
