@@ -51,6 +51,10 @@ def site(request):
         yield PublishingSite(b, request.param, cors_origin=GOOD, publish_bytes="2M")
 
 
+# What speaks to the worker itself runs at one of the sites.
+past_the_web_server = pytest.mark.parametrize("site", [Lighttpd], indirect=True, ids=["lighttpd"])
+
+
 @pytest.fixture
 def publisher(site):
     return site.publisher()
@@ -766,6 +770,7 @@ def speak(site, body_records, length, **more):
     return web
 
 
+@past_the_web_server
 def test_a_body_in_single_bytes(site, session):
     body = json.dumps({"data": 1, "to": {"sessions": [session]}}).encode()
     with speak(site, b"", len(body)) as web:
@@ -775,6 +780,7 @@ def test_a_body_in_single_bytes(site, session):
         assert web.head["status"] == 200, web.text
 
 
+@past_the_web_server
 @pytest.mark.parametrize("length", [5, 5000])
 def test_a_body_of_another_length_than_was_said_is_400(site, session, length):
     body = json.dumps({"data": 1, "to": {"sessions": [session]}}).encode()
@@ -783,6 +789,7 @@ def test_a_body_of_another_length_than_was_said_is_400(site, session, length):
         assert web.head["status"] == 400 and b"ended before" in web.text
 
 
+@past_the_web_server
 def test_without_a_length_the_records_say_it(site, session):
     body = json.dumps({"data": 1, "to": {"sessions": [session]}}).encode()
     with speak(site, record(STDIN, body) + record(STDIN), None) as web:
@@ -790,6 +797,7 @@ def test_without_a_length_the_records_say_it(site, session):
         assert web.head["status"] == 200, web.text
 
 
+@past_the_web_server
 def test_a_body_that_never_ends_is_given_up(site, session):
     with speak(site, record(STDIN, b'{"data":'), 100) as web:
         still_publishes(site, session)
@@ -797,6 +805,7 @@ def test_a_body_that_never_ends_is_given_up(site, session):
         assert web.head["status"] == 400 and b"before it was complete" in web.text
 
 
+@past_the_web_server
 def test_bodies_are_kept_for_authorized_publishers_only(site):
     """Without a good token the body is dropped as it comes, and the worker's memory does not grow."""
     fields = environment("", REQUEST_METHOD="POST", REQUEST_URI="/sse/publish", CONTENT_TYPE="application/json", CONTENT_LENGTH="3000000")
