@@ -31,7 +31,7 @@ def flood(site, session, megabytes, readers=None):
 
 
 def flood_until_cut(site, session, left=0, readers=()):
-    """Publish until it has so many streams left. What is on the way to a reader holds some MB of it; 3 s later it is cut."""
+    """Publish until the session has `left` streams. What is on the way to a reader holds some MB of it; 3 s later it is cut."""
 
     def counts():
         return {reader: len(reader.events) for reader in readers}
