@@ -10,7 +10,7 @@
 
 #define SONAME "libcurl.so.4"
 
-struct loading {
+struct libcurl_loading {
     struct libcurl functions;
     char problem[256]; /* "": loaded */
 };
@@ -28,13 +28,13 @@ static const struct {
 
 _Static_assert(sizeof(struct libcurl) == ROW_COUNT * sizeof(void *), "a row for each function");
 
-static void note_problem(struct loading *l)
+static void note_problem(struct libcurl_loading *l)
 {
     const char *why = dlerror();
     snprintf(l->problem, sizeof l->problem, "libcurl cannot be loaded: %s", why ? why : "unknown error");
 }
 
-static void find_functions(struct loading *l, void *library)
+static void find_functions(struct libcurl_loading *l, void *library)
 {
     for (size_t i = 0; i < ROW_COUNT; i++) {
         MUST(rows[i].offset + sizeof(void *) <= sizeof l->functions);
@@ -47,7 +47,7 @@ static void find_functions(struct loading *l, void *library)
     }
 }
 
-static void load(struct loading *l)
+static void load_libcurl(struct libcurl_loading *l)
 {
     void *library = dlopen(SONAME, RTLD_NOW | RTLD_LOCAL);
     if (!library) {
@@ -60,11 +60,11 @@ static void load(struct loading *l)
         snprintf(l->problem, sizeof l->problem, "libcurl cannot be initialized");
 }
 
-static struct loading loading;
+static struct libcurl_loading loading;
 
 static void load_once(void)
 {
-    load(&loading);
+    load_libcurl(&loading);
 }
 
 const struct libcurl *libcurl_load(const char **problem)

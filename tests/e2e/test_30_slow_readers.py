@@ -153,7 +153,7 @@ def test_one_that_takes_nothing_any_more_is_cut_in_time_however_much_may_wait(be
     lazy = site.start_open("anna", receive_buffer=4096, paused=True).wait_head()
     quick = site.open("anna")
     site.wait_connections("anna", 2)
-    flood(site, "anna", 8, {quick: 0})
+    flood(site, "anna", 12, {quick: 0})
     site.wait_connections("anna", 1, timeout=8)
     wait_until(lambda: cut_as_slow(site) == 1, what="one cut as slow")
     site.publish("end", data=0)
