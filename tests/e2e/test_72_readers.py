@@ -1,12 +1,16 @@
 """Our stream, read by readers that others wrote: eight packages from npm, and curl. (Browsers: test_95. Debian 12 packages no SSE client
 for Python.) docs/clients.md says what is found here."""
 
+import collections
+import contextlib
+import itertools
 import json
 import re
 import subprocess
 
 import pytest
 from support import node, processes
+from support.bench import Bench
 from support.relay import Relay
 from support.site import Site
 from support.sse import Decoder
@@ -19,16 +23,41 @@ NAMES = ["message", "greeting", "ssecast.gap", "ssecast.shutdown"]
 TEXTS = ["plain", "two\nlines", "", "\n\n", " leading and trailing ", "ä € 𝄞 \u2028", "id: 7\nevent: forged\n\ndata: x", "x" * 100000]
 
 
-class Lines(processes.Program):
-    """A program whose output is read while it runs."""
+class Node:
+    """One process for the readers of all tests. Each of them is a thread there."""
 
-    def __init__(self, bench, name, argv, folder=None):
-        super().__init__(name, argv, bench.folder, env=processes.clean_environment(), ours=False)
-        bench.adopt(self)
+    def __init__(self, bench):
+        self._program = processes.Program("readers", [node.program("node"), node.installed("tests/node") / "read.mjs"], bench.folder,
+                                          env=processes.clean_environment(), ours=False)
+        bench.adopt(self._program).start(stdin=subprocess.PIPE)
+        self._log, self._rest = open(self._program.logs[0], "rb"), b""
+        self._lines = collections.defaultdict(list)
+
+    def tell(self, **what):
+        self._program.process.stdin.write(json.dumps(what).encode() + b"\n")
+        self._program.process.stdin.flush()
+
+    def lines(self, number):
+        """Those of a reader that are complete."""
+        *lines, self._rest = (self._rest + self._log.read()).split(b"\n")
+        for line in lines:
+            whose, _, text = line.decode().partition(" ")
+            self._lines[whose].append(text)
+        return self._lines[str(number)]
+
+    def close(self):
+        self._program.process.stdin.close()
+        self._log.close()
+
+
+class Reader:
+    def __init__(self, node, number, package, url, names):
+        self._node, self._number = node, number
+        node.tell(number=number, reader=package, url=url, types=names)
+        self.wait_open()
 
     def lines(self):
-        """Those that are complete."""
-        return [line for line in self.log().split("\n")[:-1] if line]
+        return self._node.lines(self._number)
 
     def events(self):
         return [tuple(json.loads(line)) for line in self.lines() if line.startswith("[")]
@@ -39,24 +68,42 @@ class Lines(processes.Program):
     def wait_for(self, count):
         return wait_until(lambda: len(e := self.events()) >= count and e, what=lambda: f"{count} events, have {len(self.events())}")
 
+    def close(self):
+        self._node.tell(number=self._number)
+
+
+@pytest.fixture(scope="module")
+def threads(bench_of_all):
+    return bench_of_all.closing(Node(bench_of_all))
+
 
 @pytest.fixture(params=READERS)
 def package(request):
     return request.param
 
 
-@pytest.fixture
-def read(package, bench, session):
-    """A function that starts a reader with that package."""
-    place = node.installed("tests/node")
+_numbers = itertools.count(1)
 
-    def start(url, names=NAMES):
-        argv = [node.program("node"), place / "read.mjs", package, url, ",".join(names)]
-        reader = Lines(bench, package.rpartition("/")[2], argv)
-        reader.start()
-        reader.wait_open()
-        return reader
-    return start
+
+@pytest.fixture
+def read(package, threads):
+    """A function that starts a reader with that package."""
+    with contextlib.ExitStack() as started:
+        yield lambda url, names=NAMES: started.enter_context(contextlib.closing(Reader(threads, next(_numbers), package, url, names)))
+
+
+@pytest.fixture(scope="module")
+def lone():
+    """A site with a single worker, for all packages."""
+    with Bench() as b:
+        yield Site(b)
+
+
+@pytest.fixture(scope="module")
+def small():
+    """A site that keeps little, for all packages."""
+    with Bench() as b:
+        yield Site(b, broker={"history_events": 50}, worker={"heartbeat": "300ms", "window_bytes": "64K"})
 
 
 def to(session):
@@ -110,23 +157,27 @@ def test_a_client_whose_worker_stops_misses_nothing(site, session, read, end):
             worker.kill()
             ids.append(str(site.publish(data=2, to=to(session))["seq"]))
             worker.start()
-        wait_until(lambda worker=worker: is_served(site, worker), what="lighttpd knows the worker again")
+        wait_served(site, worker)
         ids.append(str(site.publish(data=3, to=to(session))["seq"]))
     assert [e[2] for e in reader.wait_for(len(ids))] == ids
 
 
-def is_served(site, worker):
-    """Does lighttpd give requests to this worker? For a moment after it was away it does not."""
-    site.request(session="probe")
-    return any(f"-{worker.pid}-" in w["worker"] and w["streams_opened"] for w in site.commands.workers())
+def wait_served(site, worker):
+    """Until lighttpd gives requests to this worker. For a moment after it was away it does not."""
+    def is_served():
+        site.request(session="probe")
+        return any(f"-{worker.pid}-" in w["worker"] and w["streams_opened"] for w in site.commands.workers())
+
+    wait_until(is_served, what="lighttpd knows the worker again")
 
 
 GIVE_UP = {"event-source-polyfill", "eventsource", "undici"}
 
 
-def test_one_that_is_answered_503(bench, session, package, read):
+def test_one_that_is_answered_503(lone, session, package, read):
     """While the only worker is away. What an EventSource does then is to give up."""
-    site = Site(bench)
+    site = lone
+    wait_served(site, site.worker)
     with Relay(site.web.port) as relay:
         reader = read(site.url(session).replace(site.web.origin, relay.url))
         site.worker.kill()
@@ -142,8 +193,7 @@ def test_one_that_is_answered_503(bench, session, package, read):
 
 # Readers that drop the id of a block without data: most of them do
 
-def test_one_that_received_nothing_misses_nothing_when_its_web_server_dies(bench, session, read):
-    site = Site(bench)
+def test_one_that_received_nothing_misses_nothing_when_its_web_server_dies(site, session, read):
     reader = read(site.url(session), ["ssecast.checkpoint", "message"])
     [begin] = reader.wait_for(1)
     assert begin[0] == "ssecast.checkpoint" and json.loads(begin[1])["heartbeat"] == 15000
@@ -151,12 +201,13 @@ def test_one_that_received_nothing_misses_nothing_when_its_web_server_dies(bench
     ids = [str(site.publish(data=n, to=to(session))["seq"]) for n in range(3)]
     site.web.start()
     ids.append(str(site.publish(data=3, to=to(session))["seq"]))
-    reader.wait_for(6)
-    assert [e[2] for e in reader.events() if e[0] == "message"] == ids
+    of = lambda name: [e[2] for e in reader.events() if e[0] == name]  # noqa: E731
+    wait_until(lambda: len(of("message")) == 4 and len(of("ssecast.checkpoint")) > 1, what=lambda: f"all, have {reader.events()}")
+    assert of("message") == ids
 
 
-def test_a_rarely_addressed_page_gets_no_gap(bench, session, read):
-    site = Site(bench, broker={"history_events": 50}, worker={"heartbeat": "300ms", "window_bytes": "64K"})
+def test_a_rarely_addressed_page_gets_no_gap(small, session, read):
+    site = small
     with Relay(site.web.port) as relay:
         reader = read(site.url(session).replace(site.web.origin, relay.url), ["ssecast.checkpoint", "ssecast.gap", "message"])
         site.publish(data="first", to=to(session))

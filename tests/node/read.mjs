@@ -1,19 +1,38 @@
-// Read a stream until killed. node read.mjs READER URL TYPE,...: a line "open" when it is (each time), and a JSON list [type, data, id] for
-// each event. A reader is the name of a package; those that come back are left to do so by themselves.
+// Read streams until killed. A line of standard input begins with a reader's number: {"number":1,"reader":"eventsource","url":"...",
+// "types":["message"]} starts one, {"number":1} ends it. Lines of output begin with that number too: "1 open" when the stream is (each
+// time), and "1 [type, data, id]" for each event. A reader is the name of a package; those that come back are left to do so by themselves.
+// Each has a thread of its own: globals of its own, and an end at any time.
+import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { Worker, isMainThread, parentPort, workerData } from "node:worker_threads";
 
-const [reader, url, types] = process.argv.slice(2);
-const wanted = types.split(",");
+if (isMainThread) {
+    const threads = new Map();
+    for await (const line of createInterface({ input: process.stdin })) {
+        const { number, ...what } = JSON.parse(line);
+        await threads.get(number)?.terminate();
+        if (!what.reader)
+            continue;
+        const thread = new Worker(fileURLToPath(import.meta.url), { workerData: what });
+        thread.on("message", (text) => process.stdout.write(`${number} ${text}\n`));
+        thread.on("error", (error) => process.stdout.write(`${number} failed: ${error}\n`));
+        threads.set(number, thread);
+    }
+    process.exit();
+}
+
+const { reader, url, types: wanted } = workerData;
 let last = ""; // where a package says only the event's own id
 
 setInterval(() => {}, 1 << 30); // undici's EventSource, for one, does not keep Node running between two attempts
 
-const open = () => console.log("open");
+const open = () => parentPort.postMessage("open");
 
 function say(type, data, id) {
     last = id || last;
     if (wanted.includes(type))
-        console.log(JSON.stringify([type, data, last]));
+        parentPort.postMessage(JSON.stringify([type, data, last]));
 }
 
 // Packages with the interface of a browser's EventSource

@@ -15,8 +15,10 @@ from . import processes
 from .ports import free_port
 
 
+@functools.cache
 def _program(name):
-    found = shutil.which(name) or next(iter(sorted(map(str, pathlib.Path("/usr/lib/postgresql").glob(f"*/bin/{name}")), reverse=True)), None)
+    """Debian's /usr/bin/psql is a Perl program, which takes twice as long to start as what it then runs."""
+    found = next(iter(sorted(map(str, pathlib.Path("/usr/lib/postgresql").glob(f"*/bin/{name}")), reverse=True)), None) or shutil.which(name)
     assert found, f"no {name}: is postgresql installed?"
     return found
 
@@ -81,7 +83,7 @@ class Postgres(processes.Program):
         return self.start()
 
     def psql(self, sql):
-        return processes.run(["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", self.dsn], stdin=sql)
+        return processes.run([_program("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", self.dsn], stdin=sql)
 
     def sql(self, sql):
         """Run statements. The lines of what they answer."""
