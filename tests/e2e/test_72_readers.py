@@ -24,7 +24,7 @@ TEXTS = ["plain", "two\nlines", "", "\n\n", " leading and trailing ", "ä € �
 
 
 class Node:
-    """One process for the readers of all tests. Each of them is a thread there."""
+    """One process for the readers of all tests."""
 
     def __init__(self, bench):
         self._program = processes.Program("readers", [node.program("node"), node.installed("tests/node") / "read.mjs"], bench.folder,
