@@ -234,10 +234,32 @@ static bool succeeded(const PGresult *result)
     return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
 }
 
-static int hand_out(struct database *db, PGresult *result, struct rows **out)
+/* Did a statement fail because of the data that it met? Such are a character that an encoding lacks, a
+ * value that is too large or damaged, and what takes too long or too much memory. */
+static bool is_of_data(const char *state)
+{
+    static const char *const states[] = {"22", "54", "XX", "53200", "57014"};
+    for (size_t i = 0; state && i < sizeof states / sizeof states[0]; i++)
+        if (strncmp(state, states[i], strlen(states[i])) == 0)
+            return true;
+    return false;
+}
+
+/* -EINVAL when the statement was tried and its data are the reason; else -EIO. */
+static int refuse(struct database *db, const PGresult *result, bool tried)
+{
+    const char *text = result ? PQresultErrorMessage(result) : "no result";
+    if (!tried || !result || !is_of_data(PQresultErrorField(result, PG_DIAG_SQLSTATE)))
+        return fail(db, text);
+
+    database_note(db, text);
+    return -EINVAL;
+}
+
+static int hand_out(struct database *db, PGresult *result, bool tried, struct rows **out)
 {
     if (!result || !succeeded(result)) {
-        int err = fail(db, result ? PQresultErrorMessage(result) : "no result");
+        int err = refuse(db, result, tried);
         PQclear(result);
         return err;
     }
@@ -256,7 +278,8 @@ static int hand_out(struct database *db, PGresult *result, struct rows **out)
     return fail(db, "out of memory");
 }
 
-int database_query(struct database *db, const char *sql, const char *const *params, int count, struct rows **out)
+static int run(struct database *db, const char *sql, const char *const *params, int count, bool tried,
+               struct rows **out)
 {
     int64_t deadline = deadline_of(db) + 1000; /* the server's limit comes first */
     PGresult *result = NULL;
@@ -269,9 +292,19 @@ int database_query(struct database *db, const char *sql, const char *const *para
     if (!err)
         err = database_collect(db, deadline, &result);
     if (!err)
-        return hand_out(db, result, out);
+        return hand_out(db, result, tried, out);
     PQclear(result);
     return err;
+}
+
+int database_query(struct database *db, const char *sql, const char *const *params, int count, struct rows **out)
+{
+    return run(db, sql, params, count, false, out);
+}
+
+int database_try(struct database *db, const char *sql, const char *const *params, int count, struct rows **out)
+{
+    return run(db, sql, params, count, true, out);
 }
 
 uint64_t database_affected(const struct database *db)

@@ -39,6 +39,10 @@ int database_fd(const struct database *db);
  * be NULL. 0, or -EIO; the connection is then closed. */
 int database_query(struct database *db, const char *sql, const char *const *params, int count, struct rows **out);
 
+/* The same for a statement that depends on data which others wrote. -EINVAL: the server refuses these
+ * data; the connection stays open, and database_why() tells the reason. */
+int database_try(struct database *db, const char *sql, const char *const *params, int count, struct rows **out);
+
 /* The number of rows that the last statement changed. */
 uint64_t database_affected(const struct database *db);
 

@@ -3,7 +3,14 @@
  *
  * An own id has the row's id and its xmin, the number of the transaction that wrote it. A table
  * that is emptied and counts from 1 again has new own ids by that. The name of the table comes from
- * the server, which quotes it as SQL needs it. */
+ * the server, which quotes it as SQL needs it.
+ *
+ * To make JSON of a large value may take the server minutes, in which it does not end the statement.
+ * So the values are measured first, each in a way that is fast for its type.
+ *
+ * A row may still be one that the server cannot read: it has no UTF-8, or is damaged. One statement
+ * reads many rows, so it fails for all of them. Then one row is read, and after each success twice
+ * as many, until that row is the first one. */
 #define LOG_SUBSYSTEM "outbox"
 #include "pgsql/outbox_table.h"
 
@@ -29,10 +36,13 @@ struct outbox_table {
     struct frame *frame;
     char *table, *id_prefix;
     uint64_t max_bytes;
-    char *name; /* quoted by the server */
+    char *name;   /* quoted by the server */
+    char *fields; /* SQL: the columns that are fields of a publish */
+    char *size;   /* SQL: bytes of their values, of jsonb at most 8 times fewer */
     bool standby_logged;
     struct outbox_row rows[DELIVERY_MESSAGES];
     size_t count;
+    size_t limit;                   /* of the rows that the next statement reads */
     size_t sent[DELIVERY_MESSAGES]; /* which row the message of a batch is */
     size_t sent_count;
     struct buf object;
@@ -47,6 +57,7 @@ struct outbox_table *outbox_table_new(struct frame *frame, const char *table, co
     o->table = strdup(table);
     o->id_prefix = strdup(id_prefix);
     o->max_bytes = max_bytes;
+    o->limit = DELIVERY_MESSAGES;
     if (!o->table || !o->id_prefix)
         outbox_table_free(&o);
     return o;
@@ -59,6 +70,8 @@ void outbox_table_free(struct outbox_table **o)
     free((*o)->table);
     free((*o)->id_prefix);
     free((*o)->name);
+    free((*o)->fields);
+    free((*o)->size);
     buf_release(&(*o)->object);
     free(*o);
     *o = NULL;
@@ -77,6 +90,35 @@ static int statement(const struct outbox_table *o, struct database *db, const ch
     return err;
 }
 
+/* id, version and object of the rows that the condition selects. A large row has no object. $1 is the
+ * number of bytes that an object may have. -EINVAL: the server cannot read one of them. */
+#define OBJECTS                                                                                                        \
+    "SELECT ssecast_row.id, ssecast_row.xmin AS version, CASE WHEN %s <= $1::bigint THEN row_to_json(fields)::text "   \
+    "END AS object FROM %s AS ssecast_row, LATERAL (SELECT %s) AS fields "
+
+static int try_objects(const struct outbox_table *o, struct database *db, const char *format, const char *const *params,
+                       int count, struct rows **out) __attribute__((format(printf, 3, 0)));
+
+static int try_objects(const struct outbox_table *o, struct database *db, const char *format, const char *const *params,
+                       int count, struct rows **out)
+{
+    char *sql;
+    if (asprintf(&sql, format, o->size, o->name, o->fields) < 0)
+        return -ENOMEM;
+    int err = database_try(db, sql, params, count, out);
+    free(sql);
+    return err;
+}
+
+/* Replace *text by a value of the first row. 0 or -ENOMEM. */
+static int keep_value(char **text, const struct rows *rows, int column)
+{
+    struct slice value = rows_value(rows, 0, column);
+    free(*text);
+    *text = strndup(value.data, value.len);
+    return *text ? 0 : -ENOMEM;
+}
+
 static int find_table(struct outbox_table *o, struct database *db)
 {
     const char *const params[] = {o->table};
@@ -85,17 +127,40 @@ static int find_table(struct outbox_table *o, struct database *db)
     if (err)
         return err;
 
-    struct slice name = rows_value(rows, 0, 0);
-    free(o->name);
-    o->name = strndup(name.data, name.len);
+    err = keep_value(&o->name, rows, 0);
     rows_free(&rows);
-    return o->name ? 0 : -ENOMEM;
+    return err;
+}
+
+/* The size of a text is known without reading it. A jsonb is read and copied, which is faster than to
+ * write it as JSON; in memory a number may take 6 times as many bytes as there. */
+static int find_columns(struct outbox_table *o, struct database *db)
+{
+    static const char sql[] =
+        "SELECT coalesce(string_agg(name, ', '), ''), coalesce(string_agg('coalesce(' || CASE WHEN is_jsonb "
+        "THEN 'pg_column_size(' || name || ' || ''[]''::jsonb) / 8' ELSE 'octet_length(' || name || '::text)' END || "
+        "', 0)::bigint', ' + '), '0') FROM (SELECT 'ssecast_row.' || quote_ident(attname) AS name, "
+        "atttypid = 'jsonb'::regtype AS is_jsonb FROM pg_attribute "
+        "WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped AND attname = ANY ($2::name[])) AS columns";
+    const char *const params[] = {o->table, "{" MAPPING_ROW_FIELDS "}"};
+    struct rows *rows = NULL;
+    int err = database_query(db, sql, params, 2, &rows);
+    if (err)
+        return err;
+
+    err = keep_value(&o->fields, rows, 0);
+    if (!err)
+        err = keep_value(&o->size, rows, 1);
+    rows_free(&rows);
+    return err;
 }
 
 int outbox_table_open(struct outbox_table *o, struct database *db)
 {
     o->standby_logged = false;
     int err = find_table(o, db);
+    if (!err)
+        err = find_columns(o, db);
     return err ? err : statement(o, db, "SELECT id::bigint, xmin, error FROM %s LIMIT 0", NULL, 0, NULL);
 }
 
@@ -118,23 +183,40 @@ int outbox_table_lock(struct outbox_table *o, struct database *db, bool *held)
 
 /* ---- reading ---- */
 
-/* A larger row is read without its content. All together are read up to a number of bytes. */
-static int read_rows(const struct outbox_table *o, struct database *db, struct rows **out)
+/* A larger row is read without its content. All together are read up to a number of bytes. -EINVAL: the
+ * server cannot read one of them. */
+static int try_rows(const struct outbox_table *o, struct database *db, struct rows **out)
 {
-    char row_max[NUMBER_MAX], all_max[NUMBER_MAX];
-    const char *const params[] = {row_max, all_max};
+    char row_max[NUMBER_MAX], all_max[NUMBER_MAX], limit[NUMBER_MAX];
+    const char *const params[] = {row_max, all_max, limit};
     uint64_t all = o->max_bytes > DELIVERY_BYTES ? o->max_bytes : DELIVERY_BYTES;
     snprintf(row_max, sizeof row_max, "%llu", (unsigned long long)o->max_bytes);
     snprintf(all_max, sizeof all_max, "%llu", (unsigned long long)all);
-    return statement(o, db,
-                     "SELECT id, version, CASE WHEN size <= $1::bigint THEN object END FROM ("
-                     "SELECT *, sum(least(size, $1::bigint)) OVER (ORDER BY id) AS total FROM ("
-                     "SELECT *, octet_length(object) AS size FROM ("
-                     "SELECT ssecast_row.id, ssecast_row.xmin AS version, row_to_json(ssecast_row)::text AS object "
-                     "FROM %s AS ssecast_row WHERE ssecast_row.error IS NULL ORDER BY ssecast_row.id LIMIT 100"
-                     ") AS oldest) AS sized) AS summed "
-                     "WHERE total <= $2::bigint ORDER BY id",
-                     params, 2, out);
+    snprintf(limit, sizeof limit, "%zu", o->limit);
+    *out = NULL;
+    return try_objects(o, db,
+                       "SELECT id, version, CASE WHEN size <= $1::bigint THEN object END FROM ("
+                       "SELECT *, sum(least(size, $1::bigint)) OVER (ORDER BY id) AS total FROM ("
+                       "SELECT *, coalesce(octet_length(object), $1::bigint + 1) AS size FROM (" OBJECTS
+                       "WHERE ssecast_row.error IS NULL ORDER BY ssecast_row.id LIMIT $3::bigint"
+                       ") AS oldest) AS sized) AS summed WHERE total <= $2::bigint ORDER BY id",
+                       params, 3, out);
+}
+
+/* All that there are, or as many as can be read together. *out is NULL when even the first cannot. */
+static int read_rows(struct outbox_table *o, struct database *db, struct rows **out)
+{
+    int err = try_rows(o, db, out);
+    bool several = o->limit > 1;
+    if (err)
+        o->limit = 1; /* also when there was no answer in time */
+    if (err == -EINVAL && several)
+        err = try_rows(o, db, out);
+    if (err)
+        return err == -EINVAL ? 0 : err;
+
+    o->limit = 2 * o->limit < DELIVERY_MESSAGES ? 2 * o->limit : DELIVERY_MESSAGES;
+    return 0;
 }
 
 static void refuse_row(struct outbox_table *o, struct outbox_row *row, const char *why)
@@ -156,6 +238,7 @@ static bool add_row(struct outbox_table *o, struct outbox_row *row, struct slice
         return true;
     }
 
+    o->object.failed = false;
     int err = mapping_row(object, id, &o->object, why);
     if (err == -EINVAL) {
         refuse_row(o, row, why);
@@ -173,21 +256,59 @@ static void copy_number(char out[NUMBER_MAX], struct slice text)
     snprintf(out, NUMBER_MAX, "%.*s", (int)text.len, text.data);
 }
 
+/* The i-th of the rows becomes that of the batch. */
+static struct outbox_row *begin_row(struct outbox_table *o, const struct rows *rows, size_t i)
+{
+    MUST(i < DELIVERY_MESSAGES);
+    struct outbox_row *row = &o->rows[i];
+    *row = (struct outbox_row){0};
+    copy_number(row->id, rows_value(rows, i, 0));
+    copy_number(row->version, rows_value(rows, i, 1));
+    return row;
+}
+
+/* The first row is refused if the server cannot read it. It may be another one by now. */
+static int judge_first(struct outbox_table *o, struct database *db)
+{
+    struct rows *rows = NULL;
+    int err = statement(o, db, "SELECT id, xmin FROM %s WHERE error IS NULL ORDER BY id LIMIT 1", NULL, 0, &rows);
+    if (err || !rows_count(rows)) {
+        rows_free(&rows);
+        return err;
+    }
+
+    struct outbox_row *row = begin_row(o, rows, 0);
+    char most[NUMBER_MAX];
+    const char *const params[] = {most, row->id, row->version};
+    snprintf(most, sizeof most, "%llu", (unsigned long long)o->max_bytes);
+    rows_free(&rows);
+    err =
+        try_objects(o, db, OBJECTS "WHERE ssecast_row.id = $2::bigint AND ssecast_row.xmin = $3::xid", params, 3, NULL);
+    if (err != -EINVAL)
+        return err;
+
+    char why[DELIVERY_WHY];
+    snprintf(why, sizeof why, "unreadable: %.200s", database_why(db));
+    refuse_row(o, row, why);
+    o->count = 1;
+    return 0;
+}
+
 int outbox_table_read(struct outbox_table *o, struct database *db, bool *more)
 {
     struct rows *rows = NULL;
+    o->count = o->sent_count = 0;
     int err = read_rows(o, db, &rows);
     if (err)
         return err;
 
-    *more = rows_count(rows) > 0;
+    *more = !rows || rows_count(rows) > 0;
+    if (!rows)
+        return judge_first(o, db);
+
     MUST(rows_count(rows) <= DELIVERY_MESSAGES);
-    o->count = o->sent_count = 0;
     for (size_t i = 0; i < rows_count(rows); i++) {
-        struct outbox_row *row = &o->rows[i];
-        *row = (struct outbox_row){0};
-        copy_number(row->id, rows_value(rows, i, 0));
-        copy_number(row->version, rows_value(rows, i, 1));
+        struct outbox_row *row = begin_row(o, rows, i);
         if (!add_row(o, row, rows_value(rows, i, 2), rows_is_null(rows, i, 2)))
             break;
         o->count++;
@@ -245,17 +366,45 @@ static int delete_published(const struct outbox_table *o, struct database *db, u
     return err;
 }
 
-static int mark_refused(const struct outbox_table *o, struct database *db, uint64_t *changed)
+static int write_error(const struct outbox_table *o, struct database *db, const struct outbox_row *row)
+{
+    const char *const params[] = {row->id, row->version, row->why};
+    char *sql;
+    if (asprintf(&sql, "UPDATE %s SET error = $3 WHERE id = $1::bigint AND xmin = $2::xid", o->name) < 0)
+        return -ENOMEM;
+    int err = database_try(db, sql, params, 3, NULL);
+    free(sql);
+    return err;
+}
+
+/* What any database can hold. */
+static void make_plain(char *text)
+{
+    for (; *text; text++)
+        if (*text < ' ' || *text > '~')
+            *text = '?';
+}
+
+/* The reason may have characters of the row, which the database's encoding lacks, or a part of one. */
+static int mark_refused(struct outbox_table *o, struct database *db, uint64_t *changed)
 {
     int err = 0;
     for (size_t i = 0; i < o->count && !err; i++) {
-        const struct outbox_row *row = &o->rows[i];
-        const char *const params[] = {row->id, row->version, row->why};
+        struct outbox_row *row = &o->rows[i];
         if (!row->refused)
             continue;
-        err = statement(o, db, "UPDATE %s SET error = $3 WHERE id = $1::bigint AND xmin = $2::xid", params, 3, NULL);
+
+        if ((err = write_error(o, db, row)) == -EINVAL) {
+            make_plain(row->why);
+            err = write_error(o, db, row);
+        }
         if (!err)
             *changed += database_affected(db);
+        if (err == -EINVAL) {
+            log_event(LOG_ERROR, "row cannot be marked as refused", log_name("table", o->table),
+                      log_name("id", row->id), log_name("reason", database_why(db)));
+            err = 0;
+        }
     }
     return err;
 }

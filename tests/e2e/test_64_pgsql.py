@@ -413,3 +413,69 @@ def test_the_table_of_the_documentation_works(postgres, broker, bridge):
     bridge(outbox="ssecast_outbox").start()
     postgres.sql("INSERT INTO ssecast_outbox (channel, event, data) VALUES ('c', 'e', '1')")
     wait_data(broker, ["1"])
+
+
+# Rows of somebody who wants to stop the bridge
+
+
+def refused(postgres):
+    return postgres.sql("SELECT id, error FROM outbox WHERE error IS NOT NULL ORDER BY id")
+
+
+def test_a_row_that_is_small_only_on_the_disk_is_too_large(outbox, broker, bridge):
+    """As JSON the text is larger than a value of PostgreSQL may be, and takes the server a minute to find that."""
+    outbox.sql("ALTER TABLE outbox ADD other text, ADD \"to\" jsonb;"
+               "INSERT INTO outbox (channel, data) VALUES ('news', '1');"
+               "INSERT INTO outbox (channel, text) VALUES ('news', repeat(chr(1), 180000000));"
+               "INSERT INTO outbox (data, \"to\") VALUES ('3', jsonb_build_object(repeat(chr(1), 50000000), 1));"
+               "INSERT INTO outbox (channel, data, other) VALUES ('news', '4', repeat(chr(1), 180000000))")
+    bridge(outbox="outbox", statement_timeout="60s").start()
+    wait_empty(outbox)
+    assert data(broker) == ["1", "4"]
+    assert [line.split(":")[0] for line in refused(outbox)] == ["2|too_large", "3|too_large"]
+
+
+def test_jsonb_that_is_small_as_json_is_not_too_large(outbox, broker, bridge):
+    numbers = "[" + ", ".join("1" * 10000) + "]"
+    outbox.sql("ALTER TABLE outbox ALTER data TYPE jsonb;"
+               f"INSERT INTO outbox (channel, data) VALUES ('news', '{numbers}')")
+    bridge(outbox="outbox", max_event_bytes="31000").start()
+    wait_data(broker, [numbers])
+    wait_empty(outbox)
+    assert not refused(outbox)
+
+
+def other_database(postgres, encoding, rows):
+    """A database in another encoding than UTF-8, with rows of an outbox. Its dsn."""
+    name = encoding.lower()
+    postgres.sql(f"CREATE DATABASE {name} ENCODING {encoding} LOCALE 'C' TEMPLATE template0")
+    dsn = postgres.dsn.replace("dbname=postgres", f"dbname={name}")
+    query(dsn, "CREATE TABLE outbox (id bigint PRIMARY KEY, channel text, data json, text text, \"to\" json, error text);"
+               f"INSERT INTO outbox VALUES {rows}")
+    return dsn
+
+
+def query(dsn, sql):
+    done = run(["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", dsn], stdin=sql)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_a_row_that_cannot_be_read_is_marked_and_the_others_go_on(postgres, broker, bridge):
+    """A character of the database's encoding that Unicode does not have: the statement that reads it fails."""
+    rows = [f"({n}, 'news', '{n}', NULL, NULL, NULL)" for n in range(1, 151)]
+    for n in 20, 21, 140:
+        rows[n - 1] = f"({n}, 'news', NULL, chr(129), NULL, NULL)"
+    dsn = other_database(postgres, "WIN1252", ", ".join(rows))
+    bridge(outbox="outbox", dsn=dsn).start()
+    wait_data(broker, [str(n) for n in range(1, 151) if n not in (20, 21, 140)])
+    wait_until(lambda: len(query(dsn, "SELECT id FROM outbox WHERE error IS NOT NULL")) == 3, what="three rows with an error")
+    assert all(" has no equivalent in encoding " in line for line in query(dsn, "SELECT error FROM outbox"))
+
+
+def test_a_refusal_that_the_database_cannot_hold_is_marked_all_the_same(postgres, broker, bridge):
+    """The broker's message names a field in characters that the database has none for."""
+    dsn = other_database(postgres, "LATIN1", "(1, NULL, '1', NULL, '{\"\\u65e5\\u672c\": []}', NULL), (2, 'news', '2', NULL, NULL, NULL)")
+    bridge(outbox="outbox", dsn=dsn).start()
+    wait_data(broker, ["2"])
+    wait_until(lambda: query(dsn, "SELECT error FROM outbox")[0].startswith("bad_request: "), what="a row with its error")
