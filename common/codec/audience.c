@@ -27,6 +27,11 @@ bool event_names_itself(const struct event *e, const struct audience *who)
     return lists_hold(e, TO_SESSIONS, &itself);
 }
 
+bool event_is_hidden(const struct event *e, const struct audience *who)
+{
+    return e->is_private && who->public_only && !event_names_itself(e, who);
+}
+
 bool event_names_channel(const struct event *e, const struct audience *who)
 {
     if (!e->counts[TO_CHANNELS])

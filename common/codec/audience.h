@@ -15,6 +15,7 @@ struct audience {
     struct slice connection;
     struct names channels;
     bool every_channel; /* it is in all channels, beside those named */
+    bool public_only;   /* its channels bring it no private events: no token grants any */
 };
 
 /* True when the connection is in `to` (or there is no `to`) and in no `except`. */
@@ -23,6 +24,9 @@ bool event_concerns(const struct event *e, const struct audience *who);
 /* True when the connection is in an `except` list. The time does not depend on the length of the
  * lists. */
 bool event_excludes(const struct event *e, const struct audience *who);
+
+/* True when e is private, and would reach the connection by its channels alone, which are public_only. */
+bool event_is_hidden(const struct event *e, const struct audience *who);
 
 /* True when `to` has the connection itself, or its session. */
 bool event_names_itself(const struct event *e, const struct audience *who);

@@ -74,6 +74,7 @@ void wire_put_replay(struct buf *b, const struct wire_replay *m)
     wire_add_name(b, m->who.connection);
     wire_add_names(b, &m->who.channels);
     wire_add_u8(b, m->who.every_channel);
+    wire_add_u8(b, m->who.public_only);
 }
 
 void wire_put_shutdowns(struct buf *b, const struct wire_shutdowns *m)
@@ -247,6 +248,7 @@ int wire_get_replay(struct slice message, struct wire_replay *m)
     m->who.connection = wire_take_name(&r);
     m->channels = wire_take_names(&r);
     m->who.every_channel = wire_take_u8(&r);
+    m->who.public_only = wire_take_u8(&r);
 
     bool has_cursor = m->everything || m->id.len;
     if (has_cursor && m->start.kind != START_AFTER)

@@ -614,7 +614,7 @@ static bool passes(const struct event *e, const struct history_filter *filter)
         return true;
     if (e->ttl_s && filter->now_ms >= event_expires_ms(e))
         return false;
-    if (!history_concerns(filter, e))
+    if (!history_concerns(filter, e) || (filter->who && event_is_hidden(e, filter->who)))
         return false;
     if (!filter->compact || !event_is_replaced(e))
         return !filter->who || !event_excludes(e, filter->who);

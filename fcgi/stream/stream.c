@@ -22,6 +22,7 @@ struct audience stream_audience(const struct stream *s, struct slice *channels, 
         .connection = slice_of(registry_id(s->set->registry, stream_entry(s), id)),
         .channels = registry_channels(stream_entry(s), channels, REQUEST_CHANNELS_MAX),
         .every_channel = registry_in_all(stream_entry(s)),
+        .public_only = !s->hub && !(s->of_hub && s->of_hub->grants),
     };
 }
 

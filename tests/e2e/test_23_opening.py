@@ -480,3 +480,23 @@ def test_tail_begins_where_it_is_told_to(site, filled, arguments, first):
                                        ["--last", "1", "--from", "earliest"], ["--last", "1", "--last-event-id", "5"]])
 def test_tail_refuses_bad_starts(site, arguments):
     assert tail(site, site.url(None), *arguments)[1].returncode == 2
+
+
+# Private events
+
+
+@pytest.mark.parametrize("empty", [False, True], ids=["window", "empty window"])
+def test_the_newest_events_are_those_that_the_stream_may_be_sent(site, session, empty):
+    """Private events of a channel do not concern a stream without a token: they take no event's place."""
+    for n in range(3):
+        site.publish("m", data=n, to={"channels": [session]})
+        site.publish("m", data="secret", private=True, to={"channels": [session]})
+    site.publish("m", data="own", private=True, to={"channels": [session], "sessions": [session]})
+    for _ in range(5):
+        site.publish("m", data="secret", private=True, to={"channels": [session]})
+    site.settle()
+    if empty:
+        site.worker.restart()
+    reader = site.readers.open(site.url(session, [session]) + "&last=3").wait_open()
+    site.publish("m", data="live", to={"channels": [session]})
+    assert [json.loads(e.data) for e in reader.wait_for(4)] == [1, 2, "own", "live"]

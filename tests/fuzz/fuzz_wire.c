@@ -76,7 +76,7 @@ static void walk_state(const struct event *e)
 
 static void is_an_event(const struct event *e, struct slice rest, size_t used)
 {
-    struct audience who = {{"a", 1}, {"b", 1}, {&(struct slice){"c", 1}, 1}, false};
+    struct audience who = {{"a", 1}, {"b", 1}, {&(struct slice){"c", 1}, 1}, false, false};
     must(used >= EVENT_ENTRY_MIN && used <= rest.len);
     must(e->entry.len == used && memcmp(e->entry.data, rest.data, used) == 0);
     must(within(e->text, e->entry) && within(e->id, e->entry) && e->id.len <= NAME_BYTES_MAX);

@@ -50,7 +50,7 @@ static struct names split(const char *text, struct slice *out)
 START_TEST(it_concerns_who_is_in_to_and_not_in_except)
 {
     struct slice scratch[EVENT_LISTS][8], channels[] = {S("r"), S("s")};
-    struct audience who = {S("a"), S("c"), {channels, 2}, false};
+    struct audience who = {S("a"), S("c"), {channels, 2}, false, false};
     struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = 1, .has_to = concerned[_i].has_to};
     for (int i = 0; i < 3; i++) {
         spec.lists[TO_SESSIONS + i] = split(concerned[_i].to[i], scratch[TO_SESSIONS + i]);
@@ -80,6 +80,10 @@ START_TEST(a_private_event_stays_private)
     ck_assert(event_names_itself(e, &mine) && !event_names_channel(e, &mine));
     ck_assert(!event_names_itself(e, &reader) && event_names_channel(e, &reader));
     ck_assert(!event_names_itself(e, &all) && event_names_channel(e, &all) && event_concerns(e, &all));
+
+    ck_assert(!event_is_hidden(e, &reader));
+    mine.public_only = reader.public_only = true;
+    ck_assert(event_is_hidden(e, &reader) && !event_is_hidden(e, &mine));
 
     e->bytes[5] = 8; /* private without a `to` */
     ck_assert_ptr_null(event_parse(e->entry, &used));

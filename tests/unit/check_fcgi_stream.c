@@ -1975,7 +1975,7 @@ static size_t should_len[4];
 /* What a client that was opened with this cursor should hear of one event. */
 static void expect(int number, const struct event *e, const char *session)
 {
-    struct audience who = {slice_of(session), S("?"), {0}, false};
+    struct audience who = {slice_of(session), S("?"), {0}, false, false};
     if (!event_concerns(e, &who))
         return;
     should_hear[number] = realloc(should_hear[number], should_len[number] + e->text.len + 1);

@@ -327,7 +327,7 @@ END_TEST
 START_TEST(a_rollback_takes_back)
 {
     struct slice names[] = {S("a")};
-    struct audience who = {S("a"), S("c"), {0}, false};
+    struct audience who = {S("a"), S("c"), {0}, false, false};
     begin(&wide, 10);
     append_to(11, TO_SESSIONS, "a");
     append_id(12, "order-1");
@@ -481,7 +481,7 @@ END_TEST
 START_TEST(a_reader_gets_what_concerns_it)
 {
     struct slice channels[] = {S("r"), S("s")};
-    struct audience who = {S("a"), S("c"), {channels, 2}, false};
+    struct audience who = {S("a"), S("c"), {channels, 2}, false, false};
     begin(&wide, 0);
     append(1);
     append_to(2, TO_SESSIONS, "a");
@@ -537,7 +537,7 @@ END_TEST
 START_TEST(an_event_that_concerns_a_reader_twice_comes_once)
 {
     struct slice channels[] = {S("r"), S("s")}, connection = S("c"), sessions[] = {S("a"), S("a")};
-    struct audience who = {S("a"), connection, {channels, 2}, false};
+    struct audience who = {S("a"), connection, {channels, 2}, false, false};
     struct event_spec spec = {
         .kind = EVENT_MESSAGE, .seq = 1, .has_to = true, .lists = {{sessions, 2}, {channels, 2}, {&connection, 1}}};
     begin(&wide, 0);
@@ -551,7 +551,7 @@ END_TEST
 
 START_TEST(a_page_ends_at_its_limits)
 {
-    struct audience who = {S("a"), S("c"), {0}, false};
+    struct audience who = {S("a"), S("c"), {0}, false, false};
     begin(&wide, 0);
     for (uint64_t seq = 1; seq <= 9; seq++)
         append_to(seq, TO_SESSIONS, seq % 2 ? "a" : "b");
@@ -571,7 +571,7 @@ END_TEST
 
 START_TEST(the_last_of_a_filtered_page_completes_up_to_the_head)
 {
-    struct audience who = {S("a"), S("c"), {0}, false};
+    struct audience who = {S("a"), S("c"), {0}, false, false};
     begin(&wide, 0);
     append_to(1, TO_SESSIONS, "a");
     append_to(2, TO_SESSIONS, "b");
@@ -584,7 +584,7 @@ START_TEST(a_reader_may_have_many_channels)
 {
     static char text[HISTORY_CHANNELS_MAX][8];
     struct slice channels[HISTORY_CHANNELS_MAX];
-    struct audience who = {S("a"), S("c"), {channels, HISTORY_CHANNELS_MAX}, false};
+    struct audience who = {S("a"), S("c"), {channels, HISTORY_CHANNELS_MAX}, false, false};
     begin(&wide, 0);
     for (uint64_t i = 0; i < HISTORY_CHANNELS_MAX; i++) {
         snprintf(text[i], sizeof text[i], "%" PRIu64, i);
@@ -1004,7 +1004,8 @@ static void assert_page(struct dice *dice, const struct audience *who)
 static void assert_like_model(struct dice *dice)
 {
     struct slice own[3] = {channels[roll(dice, 2)], channels[2 + roll(dice, 2)], channels[4 + roll(dice, 2)]};
-    struct audience who = {sessions[roll(dice, NAMES)], connections[roll(dice, NAMES)], {own, roll(dice, 4)}, false};
+    struct audience who = {
+        sessions[roll(dice, NAMES)], connections[roll(dice, NAMES)], {own, roll(dice, 4)}, false, false};
     uint64_t oldest = model.count ? model.events[model.first]->seq : model_head() + 1;
     ck_assert_uint_eq(history_count(history), model.count);
     ck_assert_uint_eq(history_bytes(history), model_bytes());
@@ -1127,6 +1128,23 @@ START_TEST(the_newest_events_of_a_reader_without_a_session)
 }
 END_TEST
 
+START_TEST(a_hidden_event_takes_no_place_of_another)
+{
+    struct slice channel = S("x");
+    const struct audience who = {.connection = S("c1"), .channels = {&channel, 1}, .public_only = true};
+    struct history_filter filter = {.who = &who};
+    struct event_spec hidden = {.kind = EVENT_MESSAGE, .seq = 12, .has_to = true, .is_private = true};
+    hidden.lists[TO_CHANNELS] = who.channels;
+    bool exact;
+    begin(&wide, 10);
+    append_to(11, TO_CHANNELS, "x");
+    ck_assert_int_eq(try_append(&hidden), 0);
+    ck_assert_uint_eq(history_before_last(history, &filter, 1, &exact), 10);
+    ck_assert(exact);
+    assert_read(&who, 10, 10, 100000, "11", 12);
+}
+END_TEST
+
 START_TEST(no_session_is_no_name_in_a_list)
 {
     begin(&wide, 10);
@@ -1238,6 +1256,7 @@ static void add_stories(TCase *tests)
     tcase_add_test(tests, the_last_of_a_filtered_page_completes_up_to_the_head);
     tcase_add_test(tests, a_reader_may_have_many_channels);
     tcase_add_test(tests, the_newest_events_of_a_reader_without_a_session);
+    tcase_add_test(tests, a_hidden_event_takes_no_place_of_another);
     tcase_add_test(tests, no_session_is_no_name_in_a_list);
     tcase_add_test(tests, nothing_before_a_break_is_counted);
     tcase_add_test(tests, a_time_finds_the_first_event_of_it_or_later);

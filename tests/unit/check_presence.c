@@ -826,7 +826,7 @@ START_TEST(counting_agrees_with_a_plain_walk)
     for (int i = 0; i < 60; i++) {
         snprintf(ids[i], sizeof ids[i], "%d", i);
         channels[i] = slice_of(names[roll(&dice, 4)]);
-        all[i] = (struct audience){slice_of(names[roll(&dice, 4)]), slice_of(ids[i]), {&channels[i], 1}, false};
+        all[i] = (struct audience){slice_of(names[roll(&dice, 4)]), slice_of(ids[i]), {&channels[i], 1}, false, false};
         opened(ids[i], all[i].session.data, channels[i].data, NULL);
     }
     ck_assert_int_eq(report("w", 1, true, 0), 0);

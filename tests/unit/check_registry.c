@@ -281,7 +281,7 @@ static void assert_routes_like_the_model(struct dice *dice)
     registry_route(registry, e, meet, NULL);
     for (int i = 0; i < PEERS; i++) {
         const struct peer *p = &peers[i];
-        struct audience who = {p->session, slice_of(p->id), {p->channels, p->channel_count}, false};
+        struct audience who = {p->session, slice_of(p->id), {p->channels, p->channel_count}, false, false};
         ck_assert_int_eq(p->met, p->entry && event_concerns(e, &who));
     }
     event_unref(&e);

@@ -77,7 +77,7 @@ static void put_replay(struct buf *b)
                                              .after = 6,
                                              .id = S("order-17"),
                                              .everything = true,
-                                             .who = {S("a"), S("c"), {some_channels, 3}, true},
+                                             .who = {S("a"), S("c"), {some_channels, 3}, true, true},
                                              .max_bytes = 65536});
 }
 
@@ -484,7 +484,7 @@ START_TEST(a_replay_arrives)
     assert_slice(m.id, S("order-17"));
     assert_slice(m.who.session, S("a"));
     assert_slice(m.who.connection, S("c"));
-    ck_assert(m.who.every_channel);
+    ck_assert(m.who.every_channel && m.who.public_only);
     for (int i = 0; i < 3; i++) {
         ck_assert(wire_next_name(&m.channels, &name));
         assert_slice(name, some_channels[i]);
