@@ -415,7 +415,7 @@ def test_the_table_of_the_documentation_works(postgres, broker, bridge):
     wait_data(broker, ["1"])
 
 
-# Rows of somebody who wants to stop the bridge
+# Rows that could stop the bridge
 
 
 def refused(postgres):
