@@ -24,10 +24,8 @@ static const char *const item_fields[] = {EVENT_FIELDS};
 
 static int read_id(const struct json_object *o, struct slice *id, struct json_fault *fault)
 {
-    if (!json_has(o, "id"))
-        return 0;
     int err = json_get_text(o, "id", id, fault);
-    if (!err && !own_id_valid(*id))
+    if (!err && id->data && !own_id_valid(*id))
         err = json_fault_at(fault, o, "id", "must be " OWN_ID_RULE);
     return err;
 }
@@ -99,7 +97,8 @@ static int read_private(const struct json_object *o, struct event_spec *spec, st
 static int read_data(const struct json_object *o, const struct slice *payload, struct slice *data, const char **field,
                      struct json_fault *fault)
 {
-    bool has_data = json_has(o, "data"), has_text = json_has(o, "text");
+    struct slice raw = json_raw(o, "data");
+    bool has_data = raw.len, has_text = json_has(o, "text");
     int given = has_data + has_text + (payload != NULL);
     *field = has_text ? "text" : NULL;
     if (has_data)
@@ -112,7 +111,7 @@ static int read_data(const struct json_object *o, const struct slice *payload, s
                              "is one too many; exactly one of `data`, `text` and a second frame is accepted");
     if (has_text)
         return json_get_text(o, "text", data, fault);
-    *data = has_data ? json_raw(o, "data") : *payload;
+    *data = has_data ? raw : *payload;
     return 0;
 }
 

@@ -67,8 +67,8 @@ static int check_grant(const struct grant *grant, struct json_fault *fault)
     if (!grant->roles)
         return json_fault(fault, CODE_FORBIDDEN, "this key is not among those that the broker knows");
 
-    for (size_t i = 0; i < COMMANDS; i++)
-        any = any || may_give(grant, commands[i]);
+    for (size_t i = 0; i < COMMANDS && !any; i++)
+        any = may_give(grant, commands[i]);
     if (!any)
         return json_fault(fault, CODE_FORBIDDEN, "this key may give no command");
 
@@ -94,14 +94,14 @@ static const struct command *find_command(const struct json_object *o, const str
 {
     struct slice op = {0};
     char ops[300];
-    if (!json_has(o, "op") && only_command(grant))
-        return only_command(grant);
-    if (!json_has(o, "op")) {
-        json_fault_at(fault, o, "op", "is missing; accepted: %s", all_ops(ops, sizeof ops));
-        return NULL;
-    }
     if (json_get_text(o, "op", &op, fault) != 0)
         return NULL;
+    if (!op.data) {
+        const struct command *only = only_command(grant);
+        if (!only)
+            json_fault_at(fault, o, "op", "is missing; accepted: %s", all_ops(ops, sizeof ops));
+        return only;
+    }
     for (size_t i = 0; i < COMMANDS; i++)
         if (slice_equal(op, slice_of(commands[i]->op)))
             return commands[i];

@@ -21,9 +21,14 @@ static void put_name(struct buf *out, const char *name)
         buf_put(out, ",", 1);
     if (!name)
         return;
-    buf_put(out, "\"", 1);
-    put_string(out, name);
-    buf_put(out, "\":", 2);
+
+    size_t len = strlen(name);
+    char *p = buf_extend(out, len + 3);
+    if (!p)
+        return;
+    *p = '"';
+    memcpy(p + 1, name, len);
+    memcpy(p + 1 + len, "\":", 2);
 }
 
 void json_begin_object(struct buf *out, const char *name)

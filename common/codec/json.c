@@ -219,7 +219,7 @@ struct slice json_ref(struct slice text)
     struct json_tree tree;
     struct slice ref = {NULL, 0};
     if (json_tree_read(text, &(struct json_bounds){0}, &tree) == JSON_GOOD) {
-        const struct json_node *value = json_tree_find(&tree, tree.nodes, slice_of("ref"));
+        const struct json_node *value = json_tree_find(&tree, tree.nodes, "ref");
         ref = value ? json_tree_source(&tree, value) : ref;
     }
     json_tree_release(&tree);
@@ -254,7 +254,7 @@ const struct json_object *json_root(const struct json *j)
 
 static const struct json_node *find(const struct json_object *o, const char *name)
 {
-    return o->value ? json_tree_find(&o->json->tree, o->value, slice_of(name)) : NULL;
+    return o->value ? json_tree_find(&o->json->tree, o->value, name) : NULL;
 }
 
 bool json_has(const struct json_object *o, const char *name)
@@ -307,10 +307,10 @@ static int not_field(struct json_fault *fault, const struct json_object *o, cons
 
 /* ---- fields ---- */
 
-static bool among(const char *const *accepted, struct slice name)
+static bool among(const char *const *accepted, const struct json_tree *tree, const struct json_node *field)
 {
     for (; *accepted; accepted++)
-        if (slice_equal(slice_of(*accepted), name))
+        if (json_tree_key_is(tree, field, *accepted))
             return true;
     return false;
 }
@@ -339,7 +339,7 @@ int json_check_fields(const struct json_object *o, const char *const *accepted, 
     const struct json_tree *tree = &o->json->tree;
     const struct json_node *field = json_tree_first(o->value);
     for (uint32_t i = 0; i < o->value->count; i++, field = json_tree_next(tree, field))
-        if (!among(accepted, json_tree_key(tree, &field->key)))
+        if (!among(accepted, tree, field))
             return unknown_field(fault, o, json_tree_key(tree, &field->key), accepted);
     return 0;
 }

@@ -85,8 +85,9 @@ struct slice json_raw(const struct json_object *o, const char *name);
 int json_check_fields(const struct json_object *o, const char *const *accepted, struct json_fault *fault);
 
 /* The getters. 0, or -EINVAL with *fault set. A missing field is no fault and leaves *out
- * unchanged: set the default before, and use json_has() for required fields. null is not
- * missing. They refuse `data` and `ref` of a request, which json_raw() reads. */
+ * unchanged: set the default before, and use json_has() for required fields. null is not missing,
+ * and the slice of an empty text is not NULL. They refuse `data` and `ref` of a request, which
+ * json_raw() reads. */
 
 /* Any text, NUL included. */
 int json_get_text(const struct json_object *o, const char *name, struct slice *out, struct json_fault *fault);

@@ -1,5 +1,6 @@
 #include "codec/json_lex.h"
 
+#include <endian.h>
 #include <stdint.h>
 
 #include "base/name.h"
@@ -36,20 +37,23 @@ static bool is_plain(char c)
     return (unsigned char)c >= 0x20 && (unsigned char)c < 0x80 && c != '"' && c != '\\';
 }
 
-/* Whether 8 bytes are all plain. A byte that is not has its highest bit set in one of the sums. */
-static bool are_plain(const char *p)
+/* How many of 8 bytes come before the first one that is not plain. That byte has its highest bit set in
+ * one of the sums; so may those behind it have, because of the carry. */
+static size_t plain_of_8(const char *p)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101), highest = ones * 0x80;
     uint64_t bytes;
     memcpy(&bytes, p, sizeof bytes);
+    bytes = le64toh(bytes);
     uint64_t quotes = (bytes ^ ones * '"') - ones, backslashes = (bytes ^ ones * '\\') - ones;
-    return !((bytes | (bytes - ones * 0x20) | quotes | backslashes) & highest);
+    uint64_t others = (bytes | (bytes - ones * 0x20) | quotes | backslashes) & highest;
+    return others ? (size_t)__builtin_ctzll(others) / 8 : 8;
 }
 
 static void skip_plain(struct json_lexer *l)
 {
-    while (l->end - l->p >= 8 && are_plain(l->p))
-        l->p += 8;
+    for (size_t n = 8; n == 8 && l->end - l->p >= 8; l->p += n)
+        n = plain_of_8(l->p);
     while (l->p < l->end && is_plain(*l->p))
         l->p++;
 }
@@ -117,6 +121,9 @@ bool json_lex_number(struct json_lexer *l)
 bool json_lex_scalar(struct json_lexer *l)
 {
     static const char *const words[] = {"true", "false", "null"};
+    if (l->p < l->end && *l->p <= '9')
+        return json_lex_number(l);
+
     size_t left = (size_t)(l->end - l->p);
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         size_t len = strlen(words[i]);

@@ -431,14 +431,14 @@ void json_tree_release(struct json_tree *tree)
 
 /* --- walking --- */
 
-const struct json_node *json_tree_find(const struct json_tree *tree, const struct json_node *object, struct slice name)
+const struct json_node *json_tree_find(const struct json_tree *tree, const struct json_node *object, const char *name)
 {
     const struct json_node *node = json_tree_first(object);
     if (tree->text.data[object->at] != '{')
         return NULL;
 
     for (uint32_t i = 0; i < object->count; i++, node = json_tree_next(tree, node))
-        if (slice_equal(json_tree_key(tree, &node->key), name))
+        if (json_tree_key_is(tree, node, name))
             return node;
     return NULL;
 }

@@ -84,6 +84,30 @@ START_TEST(other_strings_are_wrong)
 }
 END_TEST
 
+/* Each byte at each place, because eight are looked at together. */
+START_TEST(a_string_ends_at_the_first_byte_that_is_not_plain)
+{
+    enum { LEN = 20 };
+    for (int byte = 0; byte < 256; byte++)
+        for (size_t at = 1; at < LEN - 1; at++) {
+            struct slice inside = {0};
+            bool escaped, control = byte < 0x20, other = byte >= 0x80;
+            char text[LEN + 1] = "\"aaaaaaaaaaaaaaaaaa\"";
+            text[at] = (char)byte;
+            text[at + 1] = byte == '\\' ? 'n' : text[at + 1];
+            begin((struct slice){text, LEN});
+            bool good = json_lex_string(&lex, false, &inside, &escaped);
+            bool cut = byte == '\\' && at == LEN - 2;
+            ck_assert_msg(good == !(control || other || cut), "byte %d at %zu", byte, at);
+            if (good)
+                ck_assert_uint_eq(inside.len, byte == '"' ? at - 1 : LEN - 2);
+            else if (!cut)
+                ck_assert_uint_eq((size_t)(lex.p - copy), at);
+            ck_assert(!good || escaped == (byte == '\\'));
+        }
+}
+END_TEST
+
 START_TEST(halves_of_pairs_are_taken_where_they_are_accepted)
 {
     struct slice inside;
@@ -117,6 +141,7 @@ int main(void)
     tcase_add_loop_test(tests, numbers_and_words_are_taken, 0, (int)(sizeof scalars / sizeof scalars[0]));
     tcase_add_test(tests, strings_are_taken);
     tcase_add_loop_test(tests, other_strings_are_wrong, 0, (int)(sizeof wrong / sizeof wrong[0]));
+    tcase_add_test(tests, a_string_ends_at_the_first_byte_that_is_not_plain);
     tcase_add_test(tests, halves_of_pairs_are_taken_where_they_are_accepted);
     tcase_add_test(tests, space_and_single_bytes_are_taken);
     return run_suite(suite);

@@ -60,7 +60,7 @@ static void becomes(const char *text, const char *wanted)
 
 static void field_is(const char *name, struct slice wanted)
 {
-    const struct json_node *node = json_tree_find(&tree, tree.nodes, slice_of(name));
+    const struct json_node *node = json_tree_find(&tree, tree.nodes, name);
     ck_assert_ptr_nonnull(node);
     assert_slice(json_tree_source(&tree, node), wanted);
 }
@@ -74,7 +74,7 @@ START_TEST(data_and_ref_are_handed_on)
     field_is("ref", S("7"));
     becomes("{\"events\":[{\"data\":[1,2],\"id\":\"x\"},{\"id\":\"y\",\"data\":{}}]}",
             "{\"events\":[{\"data\":0,\"id\":\"x\"},{\"id\":\"y\",\"data\":0}]}");
-    ck_assert_ptr_null(json_tree_find(&tree, tree.nodes, S("ref")));
+    ck_assert_ptr_null(json_tree_find(&tree, tree.nodes, "ref"));
 }
 END_TEST
 

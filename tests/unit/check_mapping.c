@@ -73,6 +73,8 @@ START_TEST(payloads_are_read_as_they_are_said_to_be)
        "{\"event\":\"e\",\"text\":\"a\\u0000b\",\"to\":{\"channels\":[\"t/1\"]},\"id\":\"i\"}");
     refused(event_of(PAYLOAD_TEXT, S("\xc3")), "UTF-8");
     refused(event_of(PAYLOAD_WRAPPED, S("\xc3")), "UTF-8");
+    ck_assert_int_eq(event_of(PAYLOAD_JSON, S("\"\\ud83d\"")), 0); /* as the broker reads `data` */
+    refused(event_of(PAYLOAD_MESSAGE, S("{\"text\":\"\\ud83d\"}")), "JSON");
     refused(event_of(PAYLOAD_JSON, S("1 2")), "JSON");
     refused(event_of(PAYLOAD_JSON, S("")), "JSON");
     refused(event_of(PAYLOAD_JSON, S("1]}")), "JSON");
