@@ -22,13 +22,14 @@ static void put_name(struct buf *out, const char *name)
     if (!name)
         return;
 
-    size_t len = strlen(name);
-    char *p = buf_extend(out, len + 3);
+    struct slice text = slice_of(name);
+    char *p = buf_extend(out, text.len + 3);
     if (!p)
         return;
-    *p = '"';
-    memcpy(p + 1, name, len);
-    memcpy(p + 1 + len, "\":", 2);
+    *p++ = '"';
+    memcpy(p, text.data, text.len);
+    p[text.len] = '"';
+    p[text.len + 1] = ':';
 }
 
 void json_begin_object(struct buf *out, const char *name)
