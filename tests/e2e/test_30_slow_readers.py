@@ -139,7 +139,7 @@ def test_a_reader_that_keeps_reading_goes_on_from_the_window(bench):
         web.get("session=anna").wait_open()
         site.commands.publish_many([{"event": "m", "text": f"{n} {TEXT}", "to": {"sessions": ["anna"]}} for n in range(400)])
         site.publish("end", data=0)
-        # All of it is decoded once: a reader that decodes it anew after each piece is too slow on a busy machine, and is cut.
+        # All of it is decoded once: a reader that decodes it again after each piece is too slow on a busy machine, and is cut.
         web.wait(lambda: b"end" in web.text[-100_000:] and web.events()[-1].type == "end", "the end of the burst")
         assert [int(e.data.split()[0]) for e in web.events()[:-1]] == list(range(400))
     wait_until(lambda: site.commands.stats()["streams_behind"] == 1, what="the worker has reported it")
