@@ -310,14 +310,30 @@ static void release_listener(struct handoff *h, bool reuse)
     set->spare_count++;
 }
 
-/* Who connected to l is not for its offer. */
-static void refuse_peers(struct handoff_listener *l)
+/* Who connected to l is not for its offer. False: some of them still wait, for want of descriptors. */
+static bool refuse_peers(struct handoff_listener *l)
 {
     int fd;
     while ((fd = accept4(l->watch.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
         l->set->counters[HANDOFFS_REFUSED]++;
         close(fd);
     }
+    return errno == EAGAIN;
+}
+
+/* Peers wait that cannot be accepted. They would wake the loop without end, and be taken for those of
+ * a later offer. */
+static void give_up_listener(struct handoff_listener *l)
+{
+    struct handoffs *set = l->set;
+    if (l->offer) {
+        release_listener(l->offer, false);
+        return;
+    }
+    MUST(set->spare_count);
+    TAILQ_REMOVE(&set->spare, l, link);
+    set->spare_count--;
+    close_listener(l);
 }
 
 /* A listener that no peer knows yet; NULL on failure. */
@@ -326,9 +342,11 @@ static struct handoff_listener *find_listener(struct handoffs *set)
     struct handoff_listener *l = take_spare(set);
     if (!l)
         return new_listener(set);
+    if (refuse_peers(l))
+        return l;
 
-    refuse_peers(l);
-    return l;
+    close_listener(l);
+    return new_listener(set);
 }
 
 /* --- offers --- */
@@ -519,13 +537,17 @@ static void listener_ready(void *context, uint32_t events)
     struct handoff_listener *l = context;
     (void)events;
     if (!l->offer || l->offer->has_peer) {
-        refuse_peers(l);
+        if (!refuse_peers(l))
+            give_up_listener(l);
         return;
     }
 
     int fd = accept4(l->watch.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0)
+    if (fd < 0) {
+        if (errno != EAGAIN)
+            handoff_settle(l->offer, -1);
         return;
+    }
     if (peer_permitted(l->set, fd)) {
         take_peer(l->offer, fd);
         return;

@@ -8,6 +8,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -458,6 +459,61 @@ START_TEST(a_second_peer_does_not_disturb_the_first)
 }
 END_TEST
 
+static rlim_t set_descriptors(rlim_t most)
+{
+    struct rlimit limit;
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    rlim_t before = limit.rlim_cur;
+    limit.rlim_cur = most;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    return before;
+}
+
+/* A peer that waits would wake the loop without end. */
+START_TEST(without_descriptors_an_offer_is_lost)
+{
+    struct handoff *h = handoff_offer(set, &owner);
+    int peer = connect_to(handoff_token(h));
+    rlim_t before = set_descriptors(3);
+    turn();
+    set_descriptors(before);
+    ck_assert_int_eq(lost, 1);
+    turn();
+    ck_assert_int_eq(files(), 0);
+    close(peer);
+}
+END_TEST
+
+/* Who could not be refused is not taken for the peer of the next offer. */
+START_TEST(without_descriptors_a_kept_socket_is_closed)
+{
+    char token[HANDOFF_TOKEN_LEN + 1];
+    int pair[2];
+    struct handoff *h = handoff_offer(set, &owner);
+    tcp_pair(pair);
+    snprintf(token, sizeof token, "%s", handoff_token(h));
+    int peer = connect_to(token), second = connect_to(token);
+    ck_assert_int_ge(second, 0);
+    pass(peer, pair, 1);
+    turn();
+    ck_assert_int_eq(arrived, 1);
+    ck_assert_int_eq(files(), 1);
+    rlim_t before = set_descriptors(3);
+    turn();
+    set_descriptors(before);
+    ck_assert_int_eq(files(), 0);
+
+    handoff_offer(set, &owner);
+    turn();
+    ck_assert_int_eq(arrived, 1);
+    ck_assert_int_eq(lost, 0);
+    close(peer);
+    close(second);
+    close(pair[0]);
+    close(pair[1]);
+}
+END_TEST
+
 /* Apache may be about to connect to it. */
 START_TEST(the_socket_of_an_offer_that_failed_is_not_used_again)
 {
@@ -651,6 +707,8 @@ int main(void)
     tcase_add_test(tests, sockets_kept_for_later_are_bounded);
     tcase_add_test(tests, a_second_peer_of_a_token_is_not_the_next_offer_s);
     tcase_add_test(tests, a_second_peer_does_not_disturb_the_first);
+    tcase_add_test(tests, without_descriptors_an_offer_is_lost);
+    tcase_add_test(tests, without_descriptors_a_kept_socket_is_closed);
     tcase_add_test(tests, the_socket_of_an_offer_that_failed_is_not_used_again);
     tcase_add_test(tests, kept_sockets_without_files_are_given_up);
     tcase_add_test(tests, only_sockets_of_dead_workers_are_removed);
