@@ -159,7 +159,7 @@ def test_a_key_is_used(bench, postgres):
     broker = Broker(bench, "locked", **keys.broker_options())
     processes.Program.start(broker)
     program = Bridge(bench, broker, PGSQL, dsn=postgres.dsn, notify=["open1", "closed"], **shop.options()).start()
-    postgres.sql("NOTIFY closed, 'a'; NOTIFY open1, 'b';")
+    postgres.sql("NOTIFY open1, 'a'; NOTIFY closed, 'b';")
     program.wait_log("forbidden")
     program.stop()
     assert "published=1 refused=1" in program.log()

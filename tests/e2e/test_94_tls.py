@@ -186,23 +186,20 @@ def test_a_port_without_http2_ends_streams_when_a_worker_dies(bench):
     assert killed(bench, ApacheTlsApart, lambda web: web.other_origin) == "1.1"
 
 
-def test_apache_s_http2_streams_are_not_ended_and_the_module_notices(bench, chromium):
-    """The plain EventSource is there to show what the documentation warns of."""
+def test_the_module_notices_a_death_that_apache_may_not_tell_over_http2(bench, chromium):
+    """Whether Apache ends the stream depends on the moment: a plain EventSource may wait for ever, as the documentation warns."""
     site = start(bench, ApacheTls)
     goto(chromium, site)
-    plain = chromium.listen("/sse?session=plain").wait_open()
     tab = Tab(chromium, site.web.tls_origin())
     stream = tab.stream("/sse?session=anna").wait_state("online")
-    ids = [str(site.publish(data=0, to={"sessions": ["anna", "plain"]})["seq"])]
+    ids = [str(site.publish(data=0, to={"sessions": ["anna"]})["seq"])]
     stream.wait_for(1)
     site.worker.kill()
-    ids.append(str(site.publish(data=1, to={"sessions": ["anna", "plain"]})["seq"]))
+    ids.append(str(site.publish(data=1, to={"sessions": ["anna"]})["seq"]))
     site.worker.start()
     stream.wait_for(2)
     assert stream.ids() == ids and stream.told("gap") == []
     tab.close()
-    assert (plain.opens(), plain.errors(), len(plain.events())) == (1, 0, 1)
-    plain.close()
 
 
 @pytest.mark.parametrize("web", [LighttpdTls, ApacheTls], ids=lambda web: web.name)
