@@ -121,7 +121,7 @@ def test_a_browser_that_closes_leaves_its_channel_and_one_that_reloads_does_not(
 def test_a_stream_that_was_idle_for_longer_than_the_write_timeout_is_not_cut_for_it(bench):
     """What waits for a browser is empty for long, and fills at once when the browser pauses. (After twice the write timeout without
     progress the kernel ends the connection, so the pauses are short.)"""
-    site = Site(bench, web=ApacheHandoff, worker={"heartbeat": "60s", "queue_bytes": "64M", "write_timeout": patient(5)})
+    site = Site(bench, web=ApacheHandoff, worker={"heartbeat": "60s", "queue_bytes": "64M", "write_timeout": patient(2)})
     reader = site.start_open("anna", receive_buffer=65536).wait_open()
     site.wait_connections("anna", 1)
     sent = 0
@@ -134,11 +134,11 @@ def test_a_stream_that_was_idle_for_longer_than_the_write_timeout_is_not_cut_for
             site.settle()
             site.wait_reported()
 
-    for idle in (0, 5.5):
+    for idle in (0, 2.2):
         time.sleep(idle * PATIENCE)         # its queue has no memory any more
         reader.pause()
         publish_until_it_waits()
-        time.sleep(0.5 * PATIENCE)          # the time counts from when it filled
+        time.sleep(0.3 * PATIENCE)          # the time counts from when it filled
         assert site.commands.connections_of("anna") == 1
         reader.resume()
         reader.wait_for(sent)

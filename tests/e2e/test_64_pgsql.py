@@ -427,8 +427,8 @@ def test_a_row_that_is_small_only_on_the_disk_is_too_large(outbox, broker, bridg
     outbox.sql("ALTER TABLE outbox ADD other text, ADD \"to\" jsonb;"
                "INSERT INTO outbox (channel, data) VALUES ('news', '1');"
                "INSERT INTO outbox (channel, text) VALUES ('news', repeat(chr(1), 180000000));"
-               "INSERT INTO outbox (data, \"to\") VALUES ('3', jsonb_build_object(repeat(chr(1), 50000000), 1));"
-               "INSERT INTO outbox (channel, data, other) VALUES ('news', '4', repeat(chr(1), 180000000))")
+               "INSERT INTO outbox (data, \"to\") VALUES ('3', jsonb_build_object(repeat(chr(1), 5000000), 1));"
+               "INSERT INTO outbox (channel, data, other) VALUES ('news', '4', repeat(chr(1), 2000000))")
     bridge(outbox="outbox", statement_timeout="60s").start()
     wait_empty(outbox)
     assert data(broker) == ["1", "4"]
