@@ -184,6 +184,8 @@ static bool turn_end(void *context)
     more = news_take(&w->streams) || more;
     report_send(&w->streams);
     streams_settle(&w->streams);
+    if (upstream_is_unsure(w->upstream))
+        more = news_take(&w->streams) || more;
     more = conns_flush(&w->exchanges.conns) || more;
     conns_reap(&w->exchanges.conns);
     bool served = w->stopping || (w->listening.cgi && !w->start_timer.due);

@@ -278,8 +278,8 @@ static int hand_out(struct database *db, PGresult *result, bool tried, struct ro
     return fail(db, "out of memory");
 }
 
-static int run(struct database *db, const char *sql, const char *const *params, int count, bool tried,
-               struct rows **out)
+static int run_statement(struct database *db, const char *sql, const char *const *params, int count, bool tried,
+                         struct rows **out)
 {
     int64_t deadline = deadline_of(db) + 1000; /* the server's limit comes first */
     PGresult *result = NULL;
@@ -299,12 +299,12 @@ static int run(struct database *db, const char *sql, const char *const *params, 
 
 int database_query(struct database *db, const char *sql, const char *const *params, int count, struct rows **out)
 {
-    return run(db, sql, params, count, false, out);
+    return run_statement(db, sql, params, count, false, out);
 }
 
 int database_try(struct database *db, const char *sql, const char *const *params, int count, struct rows **out)
 {
-    return run(db, sql, params, count, true, out);
+    return run_statement(db, sql, params, count, true, out);
 }
 
 uint64_t database_affected(const struct database *db)

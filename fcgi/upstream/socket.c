@@ -176,11 +176,16 @@ bool socket_receive(struct broker_socket *l, struct slice *message)
     return found > 0;
 }
 
+bool socket_is_unsure(const struct broker_socket *l)
+{
+    return l && l->unsure;
+}
+
 bool sockets_may_receive(const struct broker_socket *one, const struct broker_socket *other)
 {
     struct pollfd fds[] = {{.fd = one ? one->watch.fd : -1, .events = POLLIN},
                            {.fd = other ? other->watch.fd : -1, .events = POLLIN}};
-    if ((one && one->unsure) || (other && other->unsure))
+    if (socket_is_unsure(one) || socket_is_unsure(other))
         return true;
     return poll(fds, 2, 0) != 0;
 }

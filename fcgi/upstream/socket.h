@@ -45,6 +45,10 @@ int socket_send(struct broker_socket *l, struct slice message);
 /* The next message. False when there is none, and on NULL. */
 bool socket_receive(struct broker_socket *l, struct slice *message);
 
+/* Was it used since socket_receive() last found nothing? A message may have arrived of which the loop
+ * is not told: libzmq takes its own notices also when it sends. False on NULL. */
+bool socket_is_unsure(const struct broker_socket *l);
+
 /* May one of two sockets (each may be NULL) have a message? It costs one system call, where
  * socket_receive() costs two for each socket without one. */
 bool sockets_may_receive(const struct broker_socket *one, const struct broker_socket *other);

@@ -163,6 +163,11 @@ enum upstream_kind upstream_next(struct upstream *u, struct upstream_news *out)
     return u->receiving.more ? UPSTREAM_PAUSE : UPSTREAM_NOTHING;
 }
 
+bool upstream_is_unsure(const struct upstream *u)
+{
+    return socket_is_unsure(u->sync) || socket_is_unsure(u->feed);
+}
+
 bool upstream_may_have_news(const struct upstream *u)
 {
     return u->receiving.begun || u->receiving.more || sockets_may_receive(u->sync, u->feed);

@@ -107,6 +107,10 @@ void upstream_free(struct upstream **u);
  * UPSTREAM_PAUSE must come at once. */
 enum upstream_kind upstream_next(struct upstream *u, struct upstream_news *out);
 
+/* Was something sent since upstream_next() found no news? Then the loop may not be told of a message
+ * that has arrived since, so take news once more. */
+bool upstream_is_unsure(const struct upstream *u);
+
 /* Could a message have arrived since upstream_next() found no news? It costs less than to look. What
  * time alone brings about, the next iteration tells. */
 bool upstream_may_have_news(const struct upstream *u);

@@ -847,6 +847,17 @@ static struct upstream_request *replay(const char *asker, uint64_t after)
     return q;
 }
 
+/* Until the news are taken, which finds nothing. */
+START_TEST(it_is_unsure_after_a_message_was_sent)
+{
+    join();
+    await(!upstream_is_unsure(upstream));
+    replay("one", 100);
+    ck_assert(upstream_is_unsure(upstream));
+    await(!upstream_is_unsure(upstream));
+}
+END_TEST
+
 START_TEST(a_question_is_answered)
 {
     join();
@@ -1478,6 +1489,7 @@ static void add_sequence(TCase *tests)
     tcase_add_test(tests, hello_is_said_until_it_is_welcome);
     tcase_add_test(tests, the_feed_is_handed_on);
     tcase_add_test(tests, it_knows_whether_there_may_be_news);
+    tcase_add_test(tests, it_is_unsure_after_a_message_was_sent);
     tcase_add_test(tests, what_comes_twice_is_handed_on_once);
     tcase_add_test(tests, what_was_lost_is_fetched);
     tcase_add_test(tests, a_lost_end_is_seen_at_the_announcement);
