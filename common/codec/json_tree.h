@@ -91,11 +91,11 @@ static inline struct slice json_tree_key(const struct json_tree *tree, const str
     return (struct slice){(key->decoded ? tree->decoded.data : tree->text.data) + key->at, key->len};
 }
 
-/* Whether a field has this name, which is not empty. Most comparisons end at the first byte. */
+/* Whether a field has this name. Most comparisons end at the first byte. */
 static inline bool json_tree_key_is(const struct json_tree *tree, const struct json_node *field, const char *name)
 {
     struct slice key = json_tree_key(tree, &field->key);
-    return key.len && *key.data == *name && slice_equal(key, slice_of(name));
+    return *name == (key.len ? *key.data : 0) && slice_equal(key, slice_of(name));
 }
 
 /* The field of an object; NULL: none. Every other value has no fields. */

@@ -157,6 +157,20 @@ END_TEST
 
 /* ---- getters ---- */
 
+START_TEST(a_name_may_be_empty)
+{
+    static const struct {
+        const char *text;
+        bool has;
+    } rows[] = {{"{\"\":5}", true}, {"{\"a\":5}", false}, {"{\"\\u0000\":5}", false}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct json *j = parsed(rows[i].text);
+        ck_assert_int_eq(json_has(json_root(j), ""), rows[i].has);
+        json_free(&j);
+    }
+}
+END_TEST
+
 START_TEST(what_is_not_there_leaves_the_default)
 {
     struct json *j = parsed("{}");
@@ -398,6 +412,7 @@ int main(void)
         whole_numbers_are_read_to_their_limit,
         many_names_with_escapes_are_decoded,
         an_unknown_field_is_named_with_those_accepted,
+        a_name_may_be_empty,
         a_reply_is_written,
         a_fault_becomes_a_reply,
     };
