@@ -124,7 +124,11 @@ START_TEST(a_hole_is_seen_and_made_up_for)
     ck_assert_int_eq(message("r", 4, SSECAST_CONNECTED, "d1"), TRACKER_MISSED);
     ck_assert_uint_eq(missed, 2);
     snapshot("r", 6, true, "a1 d1 e1");
-    ck_assert_str_eq(changes(), "+d1 ^d +e1? ^e? -b1? vb? -c1? vc? ");
+    const char *got = changes(); /* who is gone, is told in any order */
+    if (!strstr(got, "-c1? vc? -b1?"))
+        ck_assert_str_eq(got, "+d1 ^d +e1? ^e? -b1? vb? -c1? vc? ");
+    else
+        ck_assert_str_eq(got, "+d1 ^d +e1? ^e? -c1? vc? -b1? vb? ");
 }
 END_TEST
 
