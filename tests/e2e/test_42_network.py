@@ -148,7 +148,7 @@ def test_a_request_for_what_is_missing_may_be_lost(slow):
     sync.cut()
     publish(slow, 9, 1)
     whole([reader], 10)
-    assert slow.stat("pages") > pages
+    wait_until(lambda: slow.stat("pages") > pages, what="a page was asked for")  # the counter comes with a report
 
 
 def test_an_answer_may_be_later_than_the_next_question(slow):
