@@ -261,14 +261,19 @@ static void close_listener(struct handoff_listener *l)
     loop_timer_set(set->loop, &set->timer, loop_now(set->loop));
 }
 
+static void remove_spare(struct handoffs *set, struct handoff_listener *l)
+{
+    MUST(set->spare_count);
+    TAILQ_REMOVE(&set->spare, l, link);
+    set->spare_count--;
+}
+
 static struct handoff_listener *take_spare(struct handoffs *set)
 {
     struct handoff_listener *l = TAILQ_FIRST(&set->spare);
     MUST((l == NULL) == (set->spare_count == 0));
-    if (l) {
-        TAILQ_REMOVE(&set->spare, l, link);
-        set->spare_count--;
-    }
+    if (l)
+        remove_spare(set, l);
     return l;
 }
 
@@ -325,14 +330,11 @@ static bool refuse_peers(struct handoff_listener *l)
  * a later offer. */
 static void give_up_listener(struct handoff_listener *l)
 {
-    struct handoffs *set = l->set;
     if (l->offer) {
         release_listener(l->offer, false);
         return;
     }
-    MUST(set->spare_count);
-    TAILQ_REMOVE(&set->spare, l, link);
-    set->spare_count--;
+    remove_spare(l->set, l);
     close_listener(l);
 }
 

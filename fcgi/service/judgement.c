@@ -6,6 +6,14 @@
 #include "auth/token_refusal.h"
 #include "base/clock.h"
 
+static bool brings_token(const struct tokens *t, const struct params *params)
+{
+    (void)t;
+    return token_is_brought_to_mercure(params);
+}
+
+const struct judgement_source judgement_hub = {brings_token, tokens_verify_mercure};
+
 static void free_judgement(void *judgement)
 {
     struct judgement *j = judgement;
@@ -59,4 +67,13 @@ const struct token *judgement_token(const struct judgement *j, struct call *c)
         return NULL;
     }
     return &j->token;
+}
+
+const struct token *judgement_hub_token(const struct judgement *j, struct call *c, const struct params *params)
+{
+    if (params_query_repeated(params, "authorization")) {
+        call_refuse(c, 400, "repeated_parameter", "the query names authorization twice; accepted: once");
+        return NULL;
+    }
+    return judgement_token(j, c);
 }

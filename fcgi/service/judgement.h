@@ -20,6 +20,9 @@ struct judgement_source {
     enum token_verdict (*verify)(struct tokens *t, const struct params *params, int64_t now_ms, struct token *out);
 };
 
+/* For requests to the hub. */
+extern const struct judgement_source judgement_hub;
+
 /* The judgement of a request, which keeps it. NULL without memory, or without keys. */
 const struct judgement *judgement_of(const struct services *services, struct params *params,
                                      const struct judgement_source *source);
@@ -27,5 +30,8 @@ const struct judgement *judgement_of(const struct services *services, struct par
 /* The token, when it is good now: the body may have taken longer than the token lasts. Otherwise
  * the call is refused (429 or 401), and the result is NULL. j may be NULL. */
 const struct token *judgement_token(const struct judgement *j, struct call *c);
+
+/* The same of a request to the hub. It is refused with 400 when its query has two tokens. */
+const struct token *judgement_hub_token(const struct judgement *j, struct call *c, const struct params *params);
 
 #endif

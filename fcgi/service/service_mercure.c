@@ -24,18 +24,10 @@
 
 /* --- permission --- */
 
-static bool brings_token(const struct tokens *t, const struct params *params)
-{
-    (void)t;
-    return token_is_brought_to_mercure(params);
-}
-
-static const struct judgement_source source = {brings_token, tokens_verify_mercure};
-
 /* A body takes memory, so the token is judged first. */
 static size_t body_max(struct services *services, struct params *params)
 {
-    const struct judgement *j = judgement_of(services, params, &source);
+    const struct judgement *j = judgement_of(services, params, &judgement_hub);
     bool may = j && j->token.verdict == TOKEN_GOOD && j->token.mercure.publish.count;
     return may ? services->streams->mercure.publish_bytes : 0;
 }
@@ -287,13 +279,8 @@ static void publish_with(struct call *c, const struct token *token, const struct
 
 static void mercure_begin(struct call *c, struct params *params)
 {
-    const struct judgement *j = judgement_of(c->services, params, &source);
-    if (params_query_repeated(params, "authorization")) {
-        call_refuse(c, 400, "repeated_parameter", "the query names authorization twice; accepted: once");
-        return;
-    }
-
-    const struct token *token = judgement_token(j, c);
+    const struct judgement *j = judgement_of(c->services, params, &judgement_hub);
+    const struct token *token = judgement_hub_token(j, c, params);
     if (token)
         publish_with(c, token, params);
 }

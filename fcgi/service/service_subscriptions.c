@@ -14,14 +14,6 @@
 #define REPLY_END "],\"more\":"
 #define SEGMENTS_MAX 3u
 
-static bool brings_token(const struct tokens *t, const struct params *params)
-{
-    (void)t;
-    return token_is_brought_to_mercure(params);
-}
-
-static const struct judgement_source source = {brings_token, tokens_verify_mercure};
-
 /* --- what is asked --- */
 
 /* A call's state. */
@@ -139,17 +131,13 @@ static void subscriptions_answer(struct call *c, const struct token *token, cons
 
 static void subscriptions_begin(struct call *c, struct params *params)
 {
-    const struct judgement *j = judgement_of(c->services, params, &source);
+    const struct judgement *j = judgement_of(c->services, params, &judgement_hub);
     if (!c->services->streams->mercure.subscriptions) {
         call_refuse(c, 404, "not_found", "the list of subscriptions is off (option mercure-subscriptions)");
         return;
     }
-    if (params_query_repeated(params, "authorization")) {
-        call_refuse(c, 400, "repeated_parameter", "the query names authorization twice; accepted: once");
-        return;
-    }
 
-    const struct token *token = judgement_token(j, c);
+    const struct token *token = judgement_hub_token(j, c, params);
     if (token)
         subscriptions_answer(c, token, params);
 }
