@@ -131,7 +131,7 @@ $(BUILD)/ssecast-mqtt: $(BUILD)/obj/bridges/mqtt/main.o $(call object,$(FRAME_SR
 # Unit tests: tests/unit/check_<module>.c, one program each, linked with the libraries they test.
 FUZZ_OBJECTS := $(patsubst tests/fuzz/%.c,$(BUILD)/obj/tests/fuzz/%.o,$(wildcard tests/fuzz/fuzz_*.c)) # compiled along, so that they keep up
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/check_*.c))
-# They load the libraries only that they use: each test forks, which is dear with many.
+# Each test forks, which is slow with many libraries, so a program loads only those that it uses.
 CHECK_LIBS = $(eval CHECK_LIBS := $(shell $(PKG_CONFIG) --libs check))$(CHECK_LIBS)
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libworker.a $(BUILD)/libbroker.a $(BUILD)/libbridges.a $(BUILD)/libclient.a $(BUILD)/libcommon.a
 	@mkdir -p $(@D)

@@ -74,7 +74,7 @@ class Commands:
         return None if reply is None else json.loads(reply)
 
     def _bytes_before(self, deadline, unless=None):
-        """The next reply as it came. None after the deadline, or when there is none and `unless` is readable (a descriptor or socket)."""
+        """The next reply as it came; None after the deadline. When `unless` (a descriptor or socket) is readable first, None at once."""
         poller = zmq.Poller()
         for waited_for in (self.socket, unless):
             if waited_for is not None:

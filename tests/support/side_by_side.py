@@ -11,7 +11,7 @@ import fcntl
 
 import pytest
 
-# Files that use the browser so much that they are groups of their own.
+# Files with many tests in the browser. Each of them is a group of its own.
 _BROWSING = ("test_70_examples", "test_94_tls", "test_95_browser", "test_96_demo", "test_98_module")
 
 # What takes longest begins first, so that no process is left alone with much at the end. Seconds, roughly, of a run side by side:

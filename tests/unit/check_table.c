@@ -193,7 +193,7 @@ START_TEST(a_name_may_be_long_but_not_too_long)
 }
 END_TEST
 
-/* --- names that somebody computed --- */
+/* --- names chosen to collide --- */
 
 #define PAIRS 14
 #define COLLIDING (1u << PAIRS)
