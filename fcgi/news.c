@@ -58,5 +58,6 @@ bool news_take(struct streams *set)
     enum upstream_kind kind;
     while ((kind = upstream_next(set->upstream, &news)) > UPSTREAM_PAUSE)
         on_news(set, kind, &news);
+    streams_settle(set);
     return kind == UPSTREAM_PAUSE;
 }

@@ -183,7 +183,6 @@ static bool turn_end(void *context)
     bool more = conns_flush(&w->exchanges.conns);
     more = news_take(&w->streams) || more;
     report_send(&w->streams);
-    streams_settle(&w->streams);
     if (upstream_is_unsure(w->upstream))
         more = news_take(&w->streams) || more;
     more = conns_flush(&w->exchanges.conns) || more;

@@ -1,4 +1,4 @@
-/* The window keeps each event, and live streams are sent it at the end of the iteration. */
+/* The window keeps each event, and live streams are sent it by streams_settle(). */
 #define LOG_SUBSYSTEM "stream"
 
 #include "stream/feed.h"

@@ -1,7 +1,7 @@
 /* feed.h - the sequence as upstream tells it, for all streams: events, breaks, bans.
  *
- * It does not send anything by itself: stream.c delivers at the end of the iteration, resume.c
- * brings streams up to date, current.c keeps the state.
+ * It does not send anything by itself: stream.c delivers with streams_settle(), resume.c brings
+ * streams up to date, current.c keeps the state.
  */
 #ifndef SSECAST_FEED_H
 #define SSECAST_FEED_H

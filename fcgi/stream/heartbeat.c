@@ -52,11 +52,14 @@ void heartbeat_arm(struct streams *set)
         loop_timer_set(set->loop, &set->beat_timer, first->touched + (int64_t)set->limits.heartbeat_ms);
 }
 
-/* The list is in the order of the last write, so only due connections are visited. */
+/* The list is in the order of the last write, so only due connections are visited. A heartbeat names
+ * the head of the window, so live streams are sent what was collected first. */
 static void heartbeat_due(void *context, int64_t now)
 {
     struct streams *set = context;
     int64_t due = now - (int64_t)set->limits.heartbeat_ms;
+
+    streams_settle(set);
     for (struct conn *c; (c = TAILQ_FIRST(&set->exchanges->conns.idle)) && c->touched <= due;)
         heartbeat_send(c);
     bans_expire(set->bans, streams_broker_ms(set));

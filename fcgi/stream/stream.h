@@ -153,7 +153,7 @@ struct streams {
     int64_t measured_second;     /* loop_now() in seconds, of the last resume_overflows() */
     unsigned measured_in_second; /* how often it was called in that second */
     bool compacts, expires;      /* an event had a key, or a ttl: what waits may be superseded, or out of date */
-    struct bundle live;          /* of this iteration, in the window already, not yet sent to live streams */
+    struct bundle live;          /* in the window already, not yet sent to live streams */
     struct upstream *upstream;   /* set by the wiring */
     struct tokens *tokens;       /* set by the wiring; NULL: no keys are configured */
     struct addresses *addresses; /* NULL: no limits */
@@ -188,7 +188,8 @@ int streams_init(struct streams *set, const char *prefix, size_t queue_bytes);
 /* After the loop's last iteration, when all connections are closed: free everything. */
 void streams_release(struct streams *set);
 
-/* After upstream's iteration: send live streams the new events. */
+/* After events were taken, and before a position of a live stream is told: send live streams the events
+ * that were collected. */
 void streams_settle(struct streams *set);
 
 /* The gauges of the worker. Queued bytes are counted at most every STREAMS_MEASURE_MS. */
@@ -243,7 +244,7 @@ struct slice stream_digits(const struct stream *s, uint64_t position, char digit
 /* A block with a retry time. A new text; NULL when out of memory. */
 struct event *stream_retry_block(const struct streams *set);
 
-/* Send e to live streams at the end of the iteration, together with other events for the same
+/* Send e to live streams with the next streams_settle(), together with other events for the same
  * streams. */
 void streams_collect(struct streams *set, struct event *e);
 

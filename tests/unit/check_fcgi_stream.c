@@ -1847,6 +1847,19 @@ START_TEST(an_idle_stream_is_kept_alive_and_its_cursor_fresh)
 }
 END_TEST
 
+/* The timer fires in the turn in which the event was collected. */
+START_TEST(a_heartbeat_is_never_ahead_of_what_was_collected)
+{
+    set.limits.heartbeat_ms = 40;
+    join(100);
+    struct client *c = open_as(0, "a");
+    body(c);
+    say(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = 101, .data = slice_of("x")});
+    usleep(60000);
+    assert_hears_soon(c, "id: 101\ndata: x\n\n");
+}
+END_TEST
+
 #define BEAT "event: ssecast.checkpoint\ndata: {}\n\n"
 #define ALWAYS "QUERY_STRING=session=a&checkpoints=always"
 
@@ -2239,6 +2252,7 @@ static void add_openings(TCase *tests)
     tcase_add_test(tests, one_that_waited_and_replays_past_an_old_shutdown_stays);
     tcase_add_test(tests, an_idle_stream_is_kept_alive_and_its_cursor_fresh);
     tcase_add_test(tests, a_checkpoint_is_never_ahead_of_a_resuming_stream);
+    tcase_add_test(tests, a_heartbeat_is_never_ahead_of_what_was_collected);
     tcase_add_test(tests, each_heartbeat_is_seen_where_that_is_asked_for);
     tcase_add_test(tests, a_busy_stream_shows_heartbeats_beside_its_events);
     tcase_add_test(tests, without_checkpoints_the_cursor_moves_quietly);
