@@ -2,31 +2,24 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/close_range.h>
 #include <linux/filter.h>
 #include <netinet/in.h>
-#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-static int open_spare(void)
-{
-    return open("/dev/null", O_RDONLY | O_CLOEXEC);
-}
-
 int listeners_init(struct listeners *l, size_t max)
 {
     *l = (struct listeners){.items = calloc(max, sizeof *l->items), .max = max};
-    for (size_t i = 0; i < LISTENER_SPARES; i++)
-        l->spares[i] = open_spare();
     return l->items ? 0 : -ENOMEM;
 }
 
 void listeners_release(struct listeners *l)
 {
-    for (size_t i = 0; i < LISTENER_SPARES; i++)
-        if (l->spares[i] >= 0)
-            close(l->spares[i]);
     free(l->items);
     l->items = NULL;
 }
@@ -56,24 +49,34 @@ static void hold_listener(int fd, bool held)
         setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &ignored, sizeof ignored);
 }
 
-/* Without a free descriptor the accept loop of libzmq spins while connections wait. Spare
- * descriptors are freed to accept and close these connections; their clients reconnect. libzmq may
- * be faster and use a spare descriptor itself. */
-static void close_waiting(struct listeners *l, int listener)
+/* libzmq may take one in between, so accept4() must not block. */
+static void close_waiting(int listener)
 {
-    struct pollfd waits = {.fd = listener, .events = POLLIN};
+    if (fcntl(listener, F_SETFL, fcntl(listener, F_GETFL) | O_NONBLOCK) != 0)
+        return;
+    for (int fd; (fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0;)
+        close(fd);
+}
 
-    for (size_t i = 0; i < LISTENER_SPARES; i++) {
-        if (l->spares[i] >= 0)
-            close(l->spares[i]);
-        while (poll(&waits, 1, 0) == 1) {
-            int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-            if (fd < 0)
-                break;
+/* Runs in a thread. With a descriptor table of its own it has free descriptors, which the threads of
+ * libzmq cannot take. What it closes stays open in theirs. */
+static void *close_all_waiting(void *context)
+{
+    const struct listeners *l = context;
+    int last = 0;
+    for (size_t i = 0; i < l->count; i++)
+        if (l->items[i] > last)
+            last = l->items[i];
+    if (close_range((unsigned)last + 1, UINT_MAX, CLOSE_RANGE_UNSHARE) != 0 && unshare(CLONE_FILES) != 0)
+        return NULL;
+
+    for (int fd = 0; fd < last; fd++)
+        if (!is_tcp_listener(fd))
             close(fd);
-        }
-        l->spares[i] = open_spare();
-    }
+    for (size_t i = 0; i < l->count; i++)
+        if (is_tcp_listener(l->items[i]))
+            close_waiting(l->items[i]);
+    return NULL;
 }
 
 /* The system reuses the number of a closed listener, so each one is checked before use. */
@@ -89,12 +92,15 @@ void listeners_add(struct listeners *l, int fd)
     hold_listener(fd, l->held);
 }
 
+/* Without a free descriptor the accept loop of libzmq spins while connections wait: they are
+ * accepted and closed here. Their clients reconnect. */
 void listeners_hold(struct listeners *l, bool held)
 {
+    pthread_t thread;
+
     l->held = held;
-    for (size_t i = 0; i < l->count; i++) {
+    for (size_t i = 0; i < l->count; i++)
         hold_listener(l->items[i], held);
-        if (held)
-            close_waiting(l, l->items[i]);
-    }
+    if (held && l->count && pthread_create(&thread, NULL, close_all_waiting, l) == 0)
+        pthread_join(thread, NULL);
 }

@@ -3,7 +3,7 @@
  * The library that binds the endpoints owns the descriptors and accepts. It does not know that
  * library, nor which endpoint a listener has.
  *
- * Ownership: it has the spare descriptors only.
+ * Ownership: it owns no descriptor.
  */
 #ifndef SSECAST_LISTENERS_H
 #define SSECAST_LISTENERS_H
@@ -11,13 +11,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define LISTENER_SPARES 8u
-
 struct listeners {
     int *items; /* descriptors */
     size_t count, max;
     bool held;
-    int spares[LISTENER_SPARES]; /* descriptors kept for connections that wait; -1: none */
 };
 
 /* There are at most max listeners. 0 or -ENOMEM: listeners_release() is called either way. */

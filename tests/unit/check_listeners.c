@@ -1,9 +1,11 @@
 #include "net/listeners.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -61,6 +63,36 @@ START_TEST(held_listeners_have_no_connection)
 }
 END_TEST
 
+#define WAITING 8
+
+/* Nobody else can take the descriptor with which a waiting connection is accepted: there is none. */
+START_TEST(they_are_emptied_without_a_free_descriptor)
+{
+    struct rlimit before, few;
+    int waiting[WAITING], taken[64], count = 0;
+    listeners_add(&listeners, listener);
+    for (int i = 0; i < WAITING; i++)
+        waiting[i] = connect_one();
+    ck_assert(waits_within(5000));
+
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = (struct rlimit){(rlim_t)waiting[WAITING - 1] + 1, before.rlim_max};
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+    while (count < 63 && (taken[count] = dup(listener)) >= 0)
+        count++;
+    ck_assert_int_eq(errno, EMFILE);
+    listeners_hold(&listeners, true);
+    ck_assert(!waits_within(0));
+    ck_assert_msg(dup(listener) < 0, "a descriptor of the others was closed");
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+
+    for (int i = 0; i < WAITING; i++)
+        close(waiting[i]);
+    while (count)
+        close(taken[--count]);
+}
+END_TEST
+
 START_TEST(a_new_listener_is_held_like_the_others)
 {
     listeners_hold(&listeners, true);
@@ -95,6 +127,7 @@ int main(void)
     TCase *tests = one_case(suite, "listeners");
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, held_listeners_have_no_connection);
+    tcase_add_test(tests, they_are_emptied_without_a_free_descriptor);
     tcase_add_test(tests, a_new_listener_is_held_like_the_others);
     tcase_add_test(tests, other_and_closed_descriptors_are_no_listeners);
     return run_suite(suite);
