@@ -86,6 +86,7 @@ def logged_in(site, user=42, **fields):
 
 def connection(site, reader):
     """How the broker describes a reader's stream."""
+    site.wait_counted(reader)
     [found] = [c for c in site.commands.connections(limit=1000)["connections"] if c["connection"] == reader.connection]
     return found
 

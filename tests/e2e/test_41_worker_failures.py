@@ -142,7 +142,7 @@ def test_a_worker_that_fell_behind_catches_up_in_order(site):
 
 
 def test_a_frozen_worker_never_holds_others_up(site):
-    readers = [site.open(f"s{n}") for n in range(6)]
+    readers = [site.open_counted(f"s{n}") for n in range(6)]
     held = {c["session"] for c in site.commands.connections()["connections"] if c["worker"] == worker_of(site, readers[0])}
     mine = [r for n, r in enumerate(readers) if f"s{n}" not in held]
     frozen = freeze_worker_of(site, readers[0])

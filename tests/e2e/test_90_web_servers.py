@@ -151,6 +151,7 @@ def test_a_closed_browser_is_noticed_by_the_next_write_under_apache(bench):
 def test_lighttpd_spawns_several_workers_and_all_of_them_deliver(bench):
     site = Site(bench, web=LighttpdSpawning)
     readers = site.open_many([f"s{n}" for n in range(20)])
+    wait_until(lambda: len(site.commands.connections()["connections"]) == 20, what="20 connections")
     assert len({c["worker"] for c in site.commands.connections()["connections"]}) == 2
     site.publish("m", data=1)
     for reader in readers:

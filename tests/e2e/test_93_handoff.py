@@ -212,7 +212,7 @@ def test_behind_haproxy_with_tls_streams_are_handed_over_and_clients_have_their_
 # The head, which Apache writes
 
 def test_the_head_is_the_same_as_through_fastcgi(site):
-    handed = site.open("anna", headers={"Origin": APP}).headers
+    handed = site.open_counted("anna", headers={"Origin": APP}).headers
     for name, value in {"content-type": "text/event-stream", "cache-control": "no-cache, no-transform", "x-accel-buffering": "no",
                         "access-control-allow-origin": APP, "access-control-allow-credentials": "true", "vary": "Origin",
                         "access-control-expose-headers": "Ssecast-Connection", "connection": "close"}.items():

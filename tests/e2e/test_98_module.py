@@ -258,7 +258,7 @@ def test_a_stream_is_not_dead_while_the_broker_is_away(site, tab, session):
 def test_a_page_can_exclude_itself(site, tabs, session):
     anna, bert = (tabs().stream(path(session)).wait_state("online") for _ in range(2))
     wait_until(lambda: anna.connection(), what="the connection's id")
-    assert anna.connection() in [c["connection"] for c in site.commands.connections(session=session)["connections"]]
+    wait_until(lambda: anna.connection() in [c["connection"] for c in site.commands.connections(session=session)["connections"]], what="it is known")
     site.publish(data="from anna", to=to(session), **{"except": {"connections": [anna.connection()]}})
     last, = publish(site, session, 1)
     bert.wait_for(2)
