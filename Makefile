@@ -131,12 +131,16 @@ $(BUILD)/ssecast-mqtt: $(BUILD)/obj/bridges/mqtt/main.o $(call object,$(FRAME_SR
 # Unit tests: tests/unit/check_<module>.c, one program each, linked with the libraries they test.
 FUZZ_OBJECTS := $(patsubst tests/fuzz/%.c,$(BUILD)/obj/tests/fuzz/%.o,$(wildcard tests/fuzz/fuzz_*.c)) # compiled along, so that they keep up
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/check_*.c))
-# Each test forks, which is slow with many libraries, so a program loads only those that it uses.
+# These programs are many: they are optimized less, and linked by the faster linker. Each test forks, which is slow with many libraries, so a
+# program loads only those that it uses.
+links = $(shell echo 'int main(void){return 0;}' | $(CC) $(1) -x c - -o /dev/null 2>/dev/null && echo $(1))
+UNIT_LD = $(eval UNIT_LD := $(call links,-fuse-ld=lld))$(UNIT_LD)
 CHECK_LIBS = $(eval CHECK_LIBS := $(shell $(PKG_CONFIG) --libs check))$(CHECK_LIBS)
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libworker.a $(BUILD)/libbroker.a $(BUILD)/libbridges.a $(BUILD)/libclient.a $(BUILD)/libcommon.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -Wl,--as-needed $^ $(CHECK_LIBS) -ljwt $(WORKER_LIBS) $(BROKER_LIBS) $(PGSQL_LIBS) $(MQTT_LIBS) -o $@
+	$(CC) $(ALL_LDFLAGS) $(UNIT_LD) -Wl,--as-needed $^ $(CHECK_LIBS) -ljwt $(WORKER_LIBS) $(BROKER_LIBS) $(PGSQL_LIBS) $(MQTT_LIBS) -o $@
 $(BUILD)/obj/tests/unit/%.o: ALL_CPPFLAGS += $(PARTS) -Itests/unit
+$(BUILD)/obj/tests/unit/%.o: ALL_CFLAGS += $(if $(optimized),-O1)
 
 # Measurements are compiled along too.
 BENCH_OBJECTS := $(patsubst tests/bench/%.c,$(BUILD)/obj/tests/bench/%.o,$(wildcard tests/bench/*.c))
