@@ -194,7 +194,7 @@ END_TEST
 /* Events that show id-<seq>, those with an even seq only as duplicates. */
 static void append_ids(struct store *s, uint64_t first, size_t count, uint64_t trim)
 {
-    struct event *events[100];
+    struct event *events[100] = {NULL};
     char id[20];
     for (size_t i = 0; i < count; i++) {
         snprintf(id, sizeof id, "id-%" PRIu64, first + i);
