@@ -500,3 +500,24 @@ def test_the_newest_events_are_those_that_the_stream_may_be_sent(site, session, 
     reader = site.readers.open(site.url(session, [session]) + "&last=3").wait_open()
     site.publish("m", data="live", to={"channels": [session]})
     assert [json.loads(e.data) for e in reader.wait_for(4)] == [1, 2, "own", "live"]
+
+
+@pytest.mark.parametrize("store", ["memory", "LMDB", pytest.param("JetStream", marks=pytest.mark.skipif(not shutil.which(SERVER), reason="no nats-server"))])
+def test_the_newest_events_are_neither_private_nor_replaced(bench, store):
+    """A value that a later one replaced takes no event's place either, wherever the newest are looked up."""
+    options = {"LMDB": lambda: {"store": bench.subfolder("store")},
+               "JetStream": lambda: {"store": f"nats://{NatsServer(bench, 'nats').start().address}", "store_replicas": 1}}
+    site = Site(bench, broker=options.get(store, dict)())
+    for data, more in [(0, {}), ("old", {"key": "k"}), (1, {}), ("secret", {"key": "p", "private": True}), ("new", {"key": "k"}), (2, {}),
+                       *[("secret", {"private": True})] * 5, ("other", {"key": "o"}), ("secret", {"key": "p", "private": True})]:
+        site.publish("m", data=data, to={"channels": ["room"]}, **more)
+    site.settle()
+    for place in ("window", "broker"):
+        for count, wanted in [(4, [1, "new", 2, "other"]), (3, ["new", 2, "other"]), (2, ["new", 2, "other"])]:  # the last one: new is the state
+            session = f"{place}-{count}"
+            reader = site.readers.open(site.url(session, ["room"]) + f"&last={count}").wait_open()
+            site.publish("end", data=None, to={"sessions": [session]})
+            reader.wait_data("null")
+            assert [json.loads(e.data) for e in reader.events if e.type == "m"] == wanted, (place, count)
+            assert (reader.events[0].id == "") == (count == 2), (place, count)
+        site.worker.restart()
