@@ -180,7 +180,7 @@ static bool is_void(const struct state *s, const struct state_slot *slot, const 
 static int apply_one(struct state *s, struct event *e)
 {
     struct state_slot *slot = state_slots_find(&s->keys, e);
-    if (is_void(s, slot, e)) {
+    if (!s->change_count && is_void(s, slot, e)) {
         state_forget_slot(s, slot);
         slot = NULL;
     }
@@ -208,6 +208,20 @@ bool state_supersedes(const struct state *s, const struct event *e)
     return slot && slot->seq > e->seq;
 }
 
+/* Forget what the record shows to be void, while no change of its own is held. */
+static void forget_void(struct state *s, const struct event *record)
+{
+    size_t cursor = 0;
+    if (s->change_count)
+        return;
+
+    for (struct event *e; (e = event_next_entry(record, &cursor)); event_unref(&e)) {
+        struct state_slot *slot = state_slots_find(&s->keys, e);
+        if (is_void(s, slot, e))
+            state_forget_slot(s, slot);
+    }
+}
+
 /* The events of an EVENT_STATE. */
 static int apply_record(struct state *s, const struct event *record)
 {
@@ -215,6 +229,7 @@ static int apply_record(struct state *s, const struct event *record)
     int err = 0;
 
     s->record = record->seq;
+    forget_void(s, record);
     for (struct event *e; !err && (e = event_next_entry(record, &cursor)); event_unref(&e))
         err = apply_one(s, e);
     s->record = 0;

@@ -512,6 +512,70 @@ START_TEST(a_worker_that_is_ahead_is_answered_once_we_were_up_to_date)
 }
 END_TEST
 
+/* A batch of others after position: one record, with the events of these keys. */
+static const struct batch *others_keys(uint64_t position, const char *const *names, const uint64_t *seqs,
+                                       const char *const *data, size_t count)
+{
+    static struct batch t;
+    static struct buf entries;
+    struct buf text = {0};
+    for (size_t i = 0; i < count; i++) {
+        struct event *one = event_new(&(struct event_spec){.kind = EVENT_MESSAGE,
+                                                           .seq = seqs[i],
+                                                           .time_ms = 1000,
+                                                           .key = slice_of(names[i]),
+                                                           .data = slice_of(data[i])});
+        wire_add_entry(&text, one);
+        event_unref(&one);
+    }
+    struct event *e = event_new(
+        &(struct event_spec){.kind = EVENT_STATE, .seq = position + 1, .time_ms = 5000, .data = buf_slice(&text)});
+    buf_release(&text);
+    entries.len = 0;
+    wire_add_entry(&entries, e);
+    event_unref(&e);
+    t = (struct batch){.position = position, .entries = buf_slice(&entries)};
+    return &t;
+}
+
+static void append_void_key(const char *key)
+{
+    struct sequenced out;
+    ck_assert_int_eq(
+        sequence_append(
+            sequence,
+            &(struct event_spec){.kind = EVENT_MESSAGE, .time_ms = 5000, .key = slice_of(key), .data = S("void")},
+            &out),
+        0);
+}
+
+/* The key's event was in a batch that the journal lost, and other batches were missed. */
+START_TEST(a_record_tells_of_a_missed_key_and_of_a_void_one)
+{
+    store_first_turn();
+    append_void_key("x");
+    offer();
+    sequence_accept(sequence);
+    ck_assert_int_eq(sequence_adopt(sequence,
+                                    others_keys(FLOOR + 9, (const char *[]){"missed", "x"},
+                                                (uint64_t[]){FLOOR + 5, FLOOR - 3}, (const char *[]){"1", "1"}, 2),
+                                    false),
+                     1);
+    ck_assert_uint_eq(state_count(sequence_state(sequence)), 2);
+}
+END_TEST
+
+/* Any client of the stream may write anything there. */
+START_TEST(a_record_with_one_seq_twice_ends_nothing)
+{
+    store_first_turn();
+    sequence_adopt(sequence,
+                   others_keys(FLOOR + 1, (const char *[]){"x", "x"}, (uint64_t[]){FLOOR - 3, FLOOR - 3},
+                               (const char *[]){"1", "2"}, 2),
+                   true);
+}
+END_TEST
+
 START_TEST(a_malformed_turn_is_refused)
 {
     store_first_turn();
@@ -561,5 +625,7 @@ int main(void)
     tcase_add_test(shared, after_a_loss_what_others_began_is_the_break_and_is_noted_for_all);
     tcase_add_test(shared, a_worker_that_is_ahead_is_answered_once_we_were_up_to_date);
     tcase_add_test(shared, a_malformed_turn_is_refused);
+    tcase_add_test(shared, a_record_tells_of_a_missed_key_and_of_a_void_one);
+    tcase_add_test(shared, a_record_with_one_seq_twice_ends_nothing);
     return run_suite(suite);
 }

@@ -76,6 +76,37 @@ START_TEST(a_record_gives_what_is_missing_in_its_place)
 }
 END_TEST
 
+/* A record of another broker gives a key that was missed, and shows that another one is void. */
+START_TEST(a_record_shows_that_a_later_event_is_void)
+{
+    struct event *e;
+    char text[1024];
+    size_t len = 0;
+    state_hold(state);
+    set(10, "", "x");
+    state_settle(state);
+    state_distrust(state);
+
+    const char *const names[] = {"a", "x"};
+    for (int i = 0; i < 2; i++) {
+        struct event *one = event_new(&(struct event_spec){.kind = EVENT_MESSAGE,
+                                                           .seq = 5 + (uint64_t)i,
+                                                           .time_ms = 1000,
+                                                           .key = slice_of(names[i]),
+                                                           .data = slice_of("1")});
+        memcpy(text + len, one->entry.data, one->entry.len);
+        len += one->entry.len;
+        event_unref(&one);
+    }
+    e = event_new(&(struct event_spec){.kind = EVENT_STATE, .seq = 20, .data = {text, len}});
+    ck_assert_ptr_nonnull(e);
+    ck_assert_int_eq(state_apply(state, e), 0);
+    state_settle(state);
+    assert_read("5 6");
+    event_unref(&e);
+}
+END_TEST
+
 /* Take the changes of the last batch for later. */
 static size_t take_changes(struct state_change *out)
 {
@@ -154,6 +185,7 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, a_record_makes_keys_young_again);
     tcase_add_test(tests, a_record_gives_what_is_missing_in_its_place);
+    tcase_add_test(tests, a_record_shows_that_a_later_event_is_void);
     tcase_add_test(tests, what_is_undone_is_written_again_first);
     tcase_add_test(tests, any_final_changes_can_be_undone);
     return run_suite(suite);
