@@ -49,11 +49,8 @@ static void hold_listener(int fd, bool held)
         setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &ignored, sizeof ignored);
 }
 
-/* libzmq may take one in between, so accept4() must not block. */
 static void close_waiting(int listener)
 {
-    if (fcntl(listener, F_SETFL, fcntl(listener, F_GETFL) | O_NONBLOCK) != 0)
-        return;
     for (int fd; (fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0;)
         close(fd);
 }
@@ -79,16 +76,27 @@ static void *close_all_waiting(void *context)
     return NULL;
 }
 
-/* The system reuses the number of a closed listener, so each one is checked before use. */
+static bool has(const struct listeners *l, int fd)
+{
+    for (size_t i = 0; i < l->count; i++)
+        if (l->items[i] == fd)
+            return true;
+    return false;
+}
+
+/* The system reuses the number of a closed listener, so each one is checked before use. Two threads
+ * accept at times, and neither may block: so a listener does not block from its beginning. */
 void listeners_add(struct listeners *l, int fd)
 {
     for (size_t i = 0; i < l->count; i++)
         if (!is_tcp_listener(l->items[i]))
             l->items[i--] = l->items[--l->count];
-    if (l->count == l->max || !is_tcp_listener(fd))
+    if (!is_tcp_listener(fd) || (!has(l, fd) && l->count == l->max))
         return;
 
-    l->items[l->count++] = fd;
+    if (!has(l, fd))
+        l->items[l->count++] = fd;
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     hold_listener(fd, l->held);
 }
 

@@ -103,6 +103,29 @@ START_TEST(a_new_listener_is_held_like_the_others)
 }
 END_TEST
 
+/* As after bus_cut(): every endpoint is tcp, and the one that is bound again gets the same number. */
+START_TEST(a_listener_with_the_number_of_a_closed_one_is_held)
+{
+    int second = dup(listener), number = listener;
+    socklen_t len = sizeof address;
+    listeners_add(&listeners, listener);
+    listeners_add(&listeners, second);
+    listeners_hold(&listeners, true);
+    close(number);
+    listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    ck_assert_int_eq(listener, number);
+    address.sin_port = 0;
+    ck_assert_int_eq(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
+    ck_assert_int_eq(listen(listener, 8), 0);
+    ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&address, &len), 0);
+    listeners_add(&listeners, listener);
+    int fd = connect_one();
+    ck_assert_msg(!waits_within(200), "it accepts although the others are held");
+    close(fd);
+    close(second);
+}
+END_TEST
+
 START_TEST(other_and_closed_descriptors_are_no_listeners)
 {
     int other = open("/dev/null", O_RDONLY), second = dup(listener), third = dup(listener);
@@ -127,6 +150,7 @@ int main(void)
     TCase *tests = one_case(suite, "listeners");
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, held_listeners_have_no_connection);
+    tcase_add_test(tests, a_listener_with_the_number_of_a_closed_one_is_held);
     tcase_add_test(tests, they_are_emptied_without_a_free_descriptor);
     tcase_add_test(tests, a_new_listener_is_held_like_the_others);
     tcase_add_test(tests, other_and_closed_descriptors_are_no_listeners);
