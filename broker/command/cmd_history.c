@@ -44,7 +44,7 @@ static int history_run(const struct command_context *c, const struct command_req
         return -EINVAL;
     if (r->grant->limited && f.who.connection.len)
         return json_fault(fault, CODE_FORBIDDEN, "this key or token may not ask about connections");
-    struct history_filter filter = {.who = f.any ? &f.who : NULL, .now_ms = c->now_ms};
+    struct history_filter filter = {.who = f.any ? &f.who : NULL, .now_ms = c->now_ms, .look_max = SIZE_MAX};
     size_t count = history_read(h, &filter, f.since, events, (size_t)f.limit, REPLY_BYTES, &upto);
     json_begin_list(reply, "events");
     for (size_t i = 0; i < count && !err; i++)

@@ -586,7 +586,7 @@ static void add_sources(const struct history *h, const struct history_filter *fi
 {
     const struct audience *who = filter ? filter->who : NULL;
 
-    m->count = 0;
+    merge_init(m);
     if (!who || who->every_channel) {
         merge_add(m, &h->all, after);
         return;
@@ -630,11 +630,10 @@ size_t history_read(const struct history *h, const struct history_filter *filter
     struct merge merge;
     add_sources(h, filter, after, &merge);
     size_t found = 0, bytes = 0, scanned = 0;
-    bool scans = filter && filter->who && filter->who->every_channel;
-    size_t look_max = scans && filter->look_max ? filter->look_max : HISTORY_SCAN_MAX;
+    size_t look_max = filter && filter->look_max ? filter->look_max : HISTORY_SCAN_MAX;
     struct event *e;
     while ((e = merge_next(&merge))) {
-        if (scans && ++scanned > look_max) {
+        if (++scanned > look_max) {
             *upto = e->seq - 1;
             return found;
         }

@@ -30,7 +30,7 @@ struct history_limits {
 };
 
 #define HISTORY_CHANNELS_MAX MERGE_CHANNELS_MAX
-#define HISTORY_SCAN_MAX 16384u /* events that a reader of all channels looks at in one call */
+#define HISTORY_SCAN_MAX 16384u /* events that a reader looks at in one call */
 
 /* What is kept beside the entries, in bytes of memory with what malloc() adds (measured, rounded
  * up). The sum depends on nothing but the retained events, so all brokers of a cluster evict
@@ -142,7 +142,7 @@ struct history_filter {
     const struct audience *who; /* those that concern it; NULL: all. At most HISTORY_CHANNELS_MAX channels */
     bool (*selects)(const void *context, const struct event *e); /* of these, when it is in every channel; NULL: all */
     const void *context;
-    size_t look_max;      /* events that a reader of all channels looks at in one call; 0: HISTORY_SCAN_MAX */
+    size_t look_max;      /* events that are looked at in one call; 0: HISTORY_SCAN_MAX */
     int64_t now_ms;       /* unix time: those that have not expired */
     bool compact;         /* those that no later event stands for: event_is_replaced() */
     uint64_t *superseded; /* counts those that `compact` left out; NULL: not counted */

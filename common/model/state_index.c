@@ -287,7 +287,7 @@ static void merge_index(const struct table *t, struct slice name, uint64_t after
 
 void state_indexes_merge(const struct state_indexes *set, const struct audience *who, uint64_t after, struct merge *m)
 {
-    m->count = 0;
+    merge_init(m);
     if (!who || who->every_channel) {
         merge_add(m, &set->all.deque, after);
         return;
