@@ -183,14 +183,12 @@ static bool turn_end(void *context)
     bool more = conns_flush(&w->exchanges.conns);
     more = news_take(&w->streams) || more;
     report_send(&w->streams);
-    if (upstream_is_unsure(w->upstream))
-        more = news_take(&w->streams) || more;
     more = conns_flush(&w->exchanges.conns) || more;
     conns_reap(&w->exchanges.conns);
     bool served = w->stopping || (w->listening.cgi && !w->start_timer.due);
     if (served && !w->exchanges.conns.count)
         loop_stop(w->loop);
-    return more;
+    return more || upstream_is_unsure(w->upstream); /* reports and streams that were drained may have sent something */
 }
 
 /* --- the start --- */

@@ -181,17 +181,18 @@ void feed_advanced(struct streams *set, uint64_t position)
 
 struct breakage {
     uint64_t position, oldest;
+    bool rewound; /* the sequence was further */
 };
 
 static void tell_broken(void *owner, void *context)
 {
     const struct breakage *b = context;
-    resume_broken(owner, b->position, b->oldest);
+    resume_broken(owner, b->position, b->oldest, b->rewound);
 }
 
 void feed_broken(struct streams *set, uint64_t position, uint64_t oldest)
 {
-    struct breakage b = {position, oldest};
+    struct breakage b = {position, oldest, position < history_head(set->window)};
     streams_settle(set);
     history_break(set->window, position);
     current_lose(set);

@@ -267,7 +267,8 @@ void resume_refresh(struct stream *s)
         return;
 
     if (s->state == STREAM_LIVE) {
-        read_window_from(s, history_head(s->set->window), waits);
+        uint64_t head = history_head(s->set->window);
+        read_window_from(s, head > s->cursor ? head : s->cursor, waits); /* a page may have been ahead of the feed */
     } else if (s->state == STREAM_RESUMING) {
         take_back(s, waits);
         resume_continue(s);
@@ -479,7 +480,7 @@ static void ask_anew(struct stream *s)
     ask_broker(s, seq, (struct slice){0});
 }
 
-void resume_broken(struct stream *s, uint64_t position, uint64_t oldest)
+void resume_broken(struct stream *s, uint64_t position, uint64_t oldest, bool rewound)
 {
     char digits[DIGITS_MAX];
     if (s->state == STREAM_CURRENT) { /* its client has no cursor yet, and begins again */
@@ -497,6 +498,8 @@ void resume_broken(struct stream *s, uint64_t position, uint64_t oldest)
             conn_catch_up(&s->exchange.conn); /* the window does not know its place, which is no fault of its reader */
         return;                               /* the broker has been asked, or will be, and tells */
     }
+    if (s->cursor > position && !rewound)
+        return; /* a page brought what the feed has lost */
     upstream_forget(&s->pending);
     if (s->state == STREAM_LIVE && s->cursor < position)
         s->cursor = s->shown; /* the last place that its client heard of */

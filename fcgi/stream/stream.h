@@ -316,7 +316,8 @@ void resume_init(struct streams *set);
 /* The broker's reply. */
 void resume_page(struct stream *s, const struct wire_page *page);
 
-/* The sequence broke: nothing between s's cursor and position can be had. */
-void resume_broken(struct stream *s, uint64_t position, uint64_t oldest);
+/* The sequence broke: what is up to position and after s's cursor cannot be had. rewound: the sequence was at a
+ * greater position before, so that the cursor may be one of that time. */
+void resume_broken(struct stream *s, uint64_t position, uint64_t oldest, bool rewound);
 
 #endif

@@ -1749,6 +1749,76 @@ START_TEST(what_expired_while_it_waited_is_not_sent)
 }
 END_TEST
 
+/* A page of the broker was ahead of the feed. Then the reader stalled until what waits for it is looked at. */
+static struct stream *ahead_and_stalled(struct client **c)
+{
+    static char data[BURST_EVENT];
+    memset(data, 'x', sizeof data);
+    join(100);
+    say(&(struct event_spec){
+        .kind = EVENT_MESSAGE, .seq = 101, .time_ms = clock_unix_ms(), .ttl_s = 100, .data = S("has a ttl")});
+    *c = open_with(0, 4096, "QUERY_STRING=session=a", "HTTP_LAST_EVENT_ID=99");
+    struct stream *s = last_stream();
+    turn();
+    struct buf b = {0};
+    for (uint64_t seq = 100; seq <= 109; seq++) {
+        struct event *e =
+            event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = seq, .data = {data, sizeof data}});
+        wire_add_entry(&b, e);
+        event_unref(&e);
+    }
+    struct wire_page page = {.from = 99, .upto = 109, .head = 109, .oldest = 1, .entries = buf_slice(&b)};
+    struct upstream_request *question = s->pending;
+    upstream_forget(&question);
+    resume_page(s, &page);
+    buf_release(&b);
+    turn();
+    ck_assert(s->state == STREAM_LIVE && s->exchange.conn.blocked);
+    ck_assert_uint_eq(s->cursor, 109);
+    poll(NULL, 0, 1100);
+    return s;
+}
+
+START_TEST(an_answer_that_is_ahead_repeats_nothing_to_one_that_stalled)
+{
+    struct client *c;
+    struct stream *s = ahead_and_stalled(&c);
+    read_on(c);
+    ck_assert(s->state == STREAM_LIVE && !s->exchange.conn.blocked);
+    burst(102, 9); /* the feed comes later */
+    assert_seqs(read_on(c), 100, 110);
+}
+END_TEST
+
+START_TEST(one_that_stalls_twice_before_the_feed_comes_does_no_harm)
+{
+    struct client *c;
+    struct stream *s = ahead_and_stalled(&c);
+    receive(c, SIZE_MAX); /* it reads a little: what waits is looked at */
+    turn();
+    ck_assert(s->exchange.conn.blocked);
+    burst(102, 9); /* the feed comes later */
+    poll(NULL, 0, 1100);
+    assert_seqs(read_on(c), 100, 110);
+}
+END_TEST
+
+/* The page brought what the feed lost. */
+START_TEST(a_break_behind_an_answer_that_is_ahead_is_no_gap)
+{
+    join(100);
+    struct client *c = come_back(0, "a", "99");
+    struct stream *s = last_stream();
+    body(c);
+    answer(s, (struct wire_page){.from = 99, .upto = 110, .head = 110, .oldest = 1}, 100, 110);
+    heard(c);
+    feed_broken(&set, 105, 106);
+    publish_range(106, 111);
+    welcome(111, 0, NULL);
+    assert_heard(c, "id: 111\ndata: x\n\n");
+}
+END_TEST
+
 START_TEST(a_shutdown_reaches_one_that_is_behind_in_its_order)
 {
     join(100);
@@ -2289,6 +2359,9 @@ static void add_resumes(TCase *tests)
     tcase_add_test(tests, events_before_the_state_of_a_welcome_are_not_newer);
     tcase_add_test(tests, an_expired_event_is_delivered_to_nobody);
     tcase_add_test(tests, what_expired_while_it_waited_is_not_sent);
+    tcase_add_test(tests, an_answer_that_is_ahead_repeats_nothing_to_one_that_stalled);
+    tcase_add_test(tests, a_break_behind_an_answer_that_is_ahead_is_no_gap);
+    tcase_add_test(tests, one_that_stalls_twice_before_the_feed_comes_does_no_harm);
     tcase_add_test(tests, an_advance_is_no_gap);
     tcase_add_loop_test(tests, a_resume_is_exact_at_any_speed, 0, 10);
 }
