@@ -597,11 +597,12 @@ static void setup_renewing(void)
     setup();
 }
 
-/* Reports are repeated as workers do. */
+/* Reports are repeated as workers do. HELLO is repeated only on a very slow machine, since a report then begins anew. */
 static void setup_leasing(void)
 {
     pace = calm;
     pace.renew = WIRE_RENEW_MS;
+    pace.tick = WIRE_RENEW_MS / 2;
     setup();
 }
 
@@ -1373,9 +1374,8 @@ START_TEST(the_lease_is_renewed)
     join();
     await(broker.fulls == 1);
     uint64_t n = broker.last_n;
-    await(broker.last_n >= n + 3);
-    ck_assert_str_eq(broker.items, "~slow ");
-    ck_assert_int_eq(broker.fulls, 1);
+    await(broker.last_n >= n + 3 && strcmp(broker.items, "~slow ") == 0);
+    ck_assert_int_le(broker.fulls, broker.hellos); /* on a slow machine HELLO is repeated */
 }
 END_TEST
 
