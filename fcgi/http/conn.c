@@ -606,7 +606,7 @@ static void readable(struct conn *c)
 /* The socket has room again. */
 static void thaw(struct conn *c)
 {
-    if (c->state == CONN_OPEN && stalled(c, CONN_STALE_MS) && c->hooks->thawed)
+    if (c->state == CONN_OPEN && stalled(c, c->set->stale_ms) && c->hooks->thawed)
         c->hooks->thawed(c);
     if (c->state < CONN_LINGER)
         flush(c);
@@ -629,6 +629,7 @@ void conns_init(struct conns *set, struct loop *loop, const struct conns_hooks *
                 uint64_t *counters)
 {
     *set = (struct conns){.loop = loop, .hooks = hooks, .budget = budget, .write_ms = write_ms, .counters = counters};
+    set->stale_ms = CONN_STALE_MS;
     set->behind_ms = write_ms && write_ms < CONN_BEHIND_MS ? write_ms : CONN_BEHIND_MS;
     set->end_timer = (struct loop_timer){.fire = end_overdue, .context = set};
 

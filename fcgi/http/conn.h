@@ -72,7 +72,7 @@ struct conn_hooks {
      * it is to get fits the budget: it is not cut, but asked about again, until write_ms has passed. */
     bool (*overflows)(struct conn *c);
 
-    /* NULL, or: an open conn can write again that was blocked for CONN_STALE_MS or longer. Its
+    /* NULL, or: an open conn can write again that was blocked for stale_ms or longer. Its
      * queue may be changed with conn_unqueue(). */
     void (*thawed)(struct conn *c);
 };
@@ -92,6 +92,7 @@ struct conns {
     size_t budget;      /* bytes in the queue of each */
     int64_t write_ms;   /* timeout of a reader without write progress; 0: none */
     int64_t behind_ms;  /* the same for one that is behind: CONN_BEHIND_MS, and at most write_ms */
+    int64_t stale_ms;   /* what waited for longer may be out of date: CONN_STALE_MS */
     uint64_t *counters; /* WORKER_COUNTERS of them */
     size_t count;       /* not yet closed */
     struct conn *dirty;
@@ -110,7 +111,7 @@ struct conns {
 #define CONN_ENDING_MS 30000       /* timeout without write progress at the end of a response */
 #define CONN_CUTTING_MS 3000       /* timeout for the rest of a slow reader's record */
 #define CONN_BEHIND_MS 3000        /* timeout without write progress of a reader that is behind */
-#define CONN_STALE_MS 1000         /* what waited for longer may be out of date */
+#define CONN_STALE_MS 1000
 #define CONN_REST_MS 1000          /* a queue that was empty for as long holds no memory when it is empty again */
 #define CONN_LINGER_MS 2000        /* timeout for the web server to close after a response */
 

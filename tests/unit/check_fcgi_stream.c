@@ -1,5 +1,3 @@
-/* Streams over a socket pair, as plain CGI so that the text stands alone. What the broker would say is said through
- * the functions of feed.h; upstream itself is there and finds nobody. */
 #include "codec/audience.h"
 #include "codec/event_record.h"
 #include "stream/feed.h"
@@ -19,127 +17,11 @@
 #include "stream/current.h"
 #include "stream/open.h"
 #include "stream/report.h"
-#include "support.h"
+#include "streams.h"
 
 /* What a stream takes of a worker with 64 bits. */
 _Static_assert(sizeof(void *) != 8 || sizeof(struct stream) <= 344, "a stream has not grown");
 _Static_assert(sizeof(void *) != 8 || sizeof(struct registry_entry) <= 48, "nor has its entry");
-
-static char *session_source = (char *)"query:session", *channel_source = (char *)"query:channels";
-static const struct option_list session_from = {&session_source, 1}, channels_from = {&channel_source, 1},
-                                none = {NULL, 0};
-static struct exchanges exchanges;
-static struct streams set;
-static struct loop_timer stop_timer;
-
-static bool turn_end(void *context)
-{
-    (void)context;
-    streams_settle(&set);
-    bool more = conns_flush(&exchanges.conns);
-    conns_reap(&exchanges.conns);
-    return more;
-}
-
-static void stop(void *context, int64_t now)
-{
-    (void)context;
-    (void)now;
-    loop_stop(set.loop);
-}
-
-static void turn(void)
-{
-    loop_timer_set(set.loop, &stop_timer, clock_ms());
-    ck_assert_int_eq(loop_run(set.loop), 0);
-}
-
-static void setup(void)
-{
-    signal(SIGPIPE, SIG_IGN);
-    set = (struct streams){
-        .loop = loop_new(turn_end, NULL),
-        .exchanges = &exchanges,
-        .request_rules = {.session_from = &session_from,
-                          .channels_from = &channels_from,
-                          .cors_origins = &none,
-                          .meta = &none,
-                          .max_channels = 64,
-                          .max_name_bytes = 255},
-        .reply_rules = {&none, &none},
-        .limits = {.connections = 1000, .heartbeat_ms = 600000, .retry = 15000, .window_bytes = 1u << 24},
-    };
-    stop_timer = (struct loop_timer){.fire = stop};
-    exchanges_init(&exchanges, set.loop, 1u << 20, 0, set.counters);
-    ck_assert_int_eq(streams_init(&set, "w", 1u << 20), 0);
-    char *nowhere = (char *)"tcp://127.0.0.1:1";
-    struct upstream_config config = {.pace = UPSTREAM_PACE,
-                                     .feeds = &nowhere,
-                                     .syncs = &nowhere,
-                                     .brokers = 1,
-                                     .name = "test",
-                                     .counters = set.counters,
-                                     .repairs = &set.counters[REPAIRS]};
-    set.upstream = upstream_new(&config, set.loop);
-    ck_assert_ptr_nonnull(set.upstream);
-}
-
-static void teardown(void)
-{
-    conns_close(&exchanges.conns);
-    streams_release(&set);
-    upstream_free(&set.upstream);
-    loop_free(&set.loop);
-}
-
-/* --- a client --- */
-
-struct client {
-    int fd;
-    bool ended;
-    char text[1 << 20]; /* what has come and was not looked at */
-    size_t len;
-};
-
-static struct client clients[4];
-
-static void receive(struct client *c, size_t max)
-{
-    ssize_t n = 1;
-    while (max && c->len < sizeof c->text - 1 && !c->ended) {
-        size_t room = sizeof c->text - 1 - c->len;
-        n = read(c->fd, c->text + c->len, max < room ? max : room);
-        if (n <= 0)
-            break;
-        c->len += (size_t)n;
-        max -= (size_t)n;
-    }
-    c->ended = c->ended || n == 0;
-    c->text[c->len] = '\0';
-}
-
-/* Answer this request, which comes from fd. */
-static void request_stream(int fd, struct params *params)
-{
-    open_request(&set, &(struct incoming){fd, params, CONN_PIPE});
-    params_release(params);
-}
-
-/* Open a stream; extra may be NULL or a further parameter. */
-static struct client *open_with(int number, int buffer, const char *query, const char *extra)
-{
-    struct client *c = &clients[number];
-    struct params params = {.request = 1};
-    int fds[2];
-    *c = (struct client){0};
-    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
-    if (buffer)
-        setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
-    c->fd = fds[1];
-    ck_assert_int_eq(params_copy(&params, (char *[]){"REQUEST_METHOD=GET", (char *)query, (char *)extra, NULL}), 0);
-    request_stream(fds[0], &params);
-    return c;
-}
 
 static struct client *open_as(int number, const char *session)
 {
@@ -273,11 +155,6 @@ static void shut_down(uint64_t seq, const char *session, uint32_t block_s)
     struct event_spec spec = shutdown_of(seq, TO_SESSIONS, &name, clock_unix_ms());
     spec.block_s = block_s;
     say(&spec);
-}
-
-static void join(uint64_t position)
-{
-    feed_joined(&set, position);
 }
 
 /* The stream that was opened last. */
@@ -1754,6 +1631,7 @@ static struct stream *ahead_and_stalled(struct client **c)
 {
     static char data[BURST_EVENT];
     memset(data, 'x', sizeof data);
+    exchanges.conns.stale_ms = 20;
     join(100);
     say(&(struct event_spec){
         .kind = EVENT_MESSAGE, .seq = 101, .time_ms = clock_unix_ms(), .ttl_s = 100, .data = S("has a ttl")});
@@ -1775,7 +1653,7 @@ static struct stream *ahead_and_stalled(struct client **c)
     turn();
     ck_assert(s->state == STREAM_LIVE && s->exchange.conn.blocked);
     ck_assert_uint_eq(s->cursor, 109);
-    poll(NULL, 0, 1100);
+    poll(NULL, 0, 30);
     return s;
 }
 
@@ -1798,7 +1676,7 @@ START_TEST(one_that_stalls_twice_before_the_feed_comes_does_no_harm)
     turn();
     ck_assert(s->exchange.conn.blocked);
     burst(102, 9); /* the feed comes later */
-    poll(NULL, 0, 1100);
+    poll(NULL, 0, 30);
     assert_seqs(read_on(c), 100, 110);
 }
 END_TEST
