@@ -1,5 +1,6 @@
 """Apache's hand-off: streams that the worker writes directly to the browser, and what keeps it safe."""
 
+import os
 import pathlib
 import re
 import socket
@@ -95,6 +96,32 @@ def test_a_worker_that_was_killed_leaves_nothing_that_hinders_the_next(site):
     reader = site.open("anna")
     site.publish("m", data=1)
     reader.wait_for(1)
+
+
+def test_without_descriptors_a_worker_is_restarted_and_every_stream_goes_on(site):
+    def taken():
+        return len(os.listdir(f"/proc/{site.worker.pid}/fd"))
+
+    limit = taken() + 12
+    site.worker.restart_with_files(limit)
+    readers = [site.open(f"s{n}", stubborn=True, retry=0.1) for n in range(5)]
+    late = [site.start_open(f"late{n}", stubborn=True, retry=0.1) for n in range(20)]
+    wait_until(lambda: taken() >= limit - 1, what="descriptors are used up")
+    site.publish("m", data=1)
+    for reader in readers:
+        reader.wait_for(1)
+    site.worker.stop()
+    site.publish("m", data=2)
+    site.worker.start()
+    site.publish("m", data=3)
+    for reader in readers:
+        reader.wait_for(3)
+        assert reader.data() == ["1", "2", "3"] and reader.types() == ["m"] * 3
+    for reader in late:
+        reader.wait_open()
+    site.publish("m", data=4)
+    for reader in late:
+        reader.wait_data("4")
 
 
 def test_fastcgi_is_served_beside_it(site):
