@@ -50,7 +50,7 @@ static void sift_down(struct merge *m, size_t place)
     m->items[place] = moved;
 }
 
-static void begin(struct merge *m, enum merge_state direction)
+static void merge_begin(struct merge *m, enum merge_state direction)
 {
     m->state = direction;
     for (size_t i = 0; i < m->count; i++)
@@ -59,7 +59,7 @@ static void begin(struct merge *m, enum merge_state direction)
         sift_down(m, i);
 }
 
-static struct event *take(struct merge *m)
+static struct event *merge_take(struct merge *m)
 {
     struct merge_source *root = &m->items[0];
     struct event *e = m->count ? root->next : NULL;
@@ -78,15 +78,15 @@ static struct event *take(struct merge *m)
 struct event *merge_next(struct merge *m)
 {
     if (m->state == MERGE_FILLS)
-        begin(m, MERGE_FORWARD);
+        merge_begin(m, MERGE_FORWARD);
     MUST(m->state == MERGE_FORWARD);
-    return take(m);
+    return merge_take(m);
 }
 
 struct event *merge_previous(struct merge *m)
 {
     if (m->state == MERGE_FILLS)
-        begin(m, MERGE_BACKWARD);
+        merge_begin(m, MERGE_BACKWARD);
     MUST(m->state == MERGE_BACKWARD);
-    return take(m);
+    return merge_take(m);
 }

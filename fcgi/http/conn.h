@@ -111,7 +111,7 @@ struct conns {
 #define CONN_ENDING_MS 30000       /* timeout without write progress at the end of a response */
 #define CONN_CUTTING_MS 3000       /* timeout for the rest of a slow reader's record */
 #define CONN_BEHIND_MS 3000        /* timeout without write progress of a reader that is behind */
-#define CONN_STALE_MS 1000
+#define CONN_STALE_MS 1000         /* see stale_ms */
 #define CONN_REST_MS 1000          /* a queue that was empty for as long holds no memory when it is empty again */
 #define CONN_LINGER_MS 2000        /* timeout for the web server to close after a response */
 

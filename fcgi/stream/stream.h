@@ -188,7 +188,7 @@ int streams_init(struct streams *set, const char *prefix, size_t queue_bytes);
 /* After the loop's last iteration, when all connections are closed: free everything. */
 void streams_release(struct streams *set);
 
-/* After events were taken, and before a position of a live stream is told: send live streams the events
+/* After events were taken, and before the position of a live stream is sent: send live streams the events
  * that were collected. */
 void streams_settle(struct streams *set);
 

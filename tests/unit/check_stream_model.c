@@ -222,7 +222,7 @@ static void leaves(struct reader *r)
     r->is_open = false;
 }
 
-/* Sometimes it forgets its cursor and begins anew. */
+/* Sometimes it forgets its cursor and begins again without one. */
 static void begins_at(struct reader *r)
 {
     if (r->after_gap || happens(6))
@@ -355,7 +355,7 @@ static bool feeds(void)
     return true;
 }
 
-/* A new worker is told the state before the welcome. */
+/* A new worker gets the state before the welcome. */
 static void welcomes(void)
 {
     current_clear(&set);
