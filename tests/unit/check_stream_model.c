@@ -47,18 +47,15 @@ static bool happens(unsigned once_in)
 /* A client and what it has understood of its stream. */
 static struct reader {
     struct client at;
-    bool is_open, has_head;
-    bool has_place;    /* it knows a position: it comes back with a cursor */
-    bool after_gap;    /* the next checkpoint says where it goes on */
-    bool chose_start;  /* last=N */
-    uint64_t position; /* all up to here was sent */
-    uint64_t opened;   /* where the feed was then */
-
-    /* the block that is read */
-    uint64_t id, event;
+    uint64_t position;  /* all up to here was sent */
+    uint64_t opened;    /* where the feed was then */
+    uint64_t id, event; /* of the block that is read */
     bool has_id, is_gap;
-
-    char log[4000]; /* the last things that happened */
+    bool is_open, has_head;
+    bool has_place;   /* it knows a position: it comes back with a cursor */
+    bool after_gap;   /* the next checkpoint says where it goes on */
+    bool chose_start; /* last=N */
+    char log[4000];   /* the last things that happened */
 } readers[CLIENTS];
 
 static void note(struct reader *r, const char *what, uint64_t seq)
