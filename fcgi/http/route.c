@@ -1,6 +1,7 @@
 #include "http/route.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "base/must.h"
 #include "codec/subscription.h"
@@ -76,8 +77,16 @@ static struct slice said_mount(const struct route_rules *rules, const struct par
     return slice_of(script);
 }
 
+/* A client may name the server as well: http://host/path. */
 static struct slice path_of(const char *uri)
 {
+    static const char *const schemes[] = {"http://", "https://"};
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+        if (strncasecmp(uri, schemes[i], strlen(schemes[i])) == 0) {
+            uri += strlen(schemes[i]);
+            uri += strcspn(uri, "/?#");
+            break;
+        }
     return (struct slice){uri, strcspn(uri, "?#")};
 }
 

@@ -1,9 +1,10 @@
 /* route.h - what a request's path names: the mount point of the streams, a service behind it, or
  * nothing.
  *
- * The path is that of REQUEST_URI as the client wrote it, byte by byte: web servers tidy paths up
- * in ways of their own, and a path that would need it names nothing here. A rule of the web server
- * for MOUNT/SERVICE then covers every way to reach that service.
+ * The path is that of REQUEST_URI as the client wrote it, byte by byte, behind the server's name if
+ * the client sends that too. Web servers tidy paths up in ways of their own, and a path that would
+ * need it names nothing here. A rule of the web server for MOUNT/SERVICE then covers every way to
+ * reach that service.
  *
  *     .../.well-known/mercure  the hub, whatever is before it, where it is configured
  *     .../.well-known/mercure/subscriptions, and below: the hub's list

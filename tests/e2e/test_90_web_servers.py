@@ -3,6 +3,7 @@
 import http.client
 import os
 import signal
+import socket
 
 import pytest
 from support.apache import Apache, ApacheCgi, ApacheHandoff
@@ -10,7 +11,7 @@ from support.bench import Bench
 from support.lighttpd import Lighttpd, LighttpdCgi, LighttpdSpawning
 from support.nginx import Nginx
 from support.site import Site
-from support.waiting import wait_until
+from support.waiting import TIMEOUT, wait_until
 
 EVERY = [Lighttpd, LighttpdSpawning, LighttpdCgi, Apache, ApacheCgi, ApacheHandoff, Nginx]
 
@@ -86,6 +87,15 @@ def test_a_session_that_was_shut_down_gets_204(any_site, session):
     any_site.commands.shutdown(sessions=[session])
     reader.wait_end()
     assert reader.status == 204 and reader.opens == 1
+
+
+def test_a_request_may_name_the_server(any_site, session):
+    """The absolute form, as clients send it to a proxy."""
+    for path, status in ((f"/sse?session={session}", b" 200 "), ("/sse/publish", b" 405 "), ("/sse//publish", b" 40")):
+        with socket.create_connection(("127.0.0.1", any_site.web.port)) as client:
+            client.settimeout(TIMEOUT)
+            client.sendall(f"GET {any_site.web.origin}{path} HTTP/1.1\r\nHost: 127.0.0.1:{any_site.web.port}\r\n\r\n".encode())
+            assert status in client.recv(4096).partition(b"\r\n")[0], path
 
 
 def test_a_missing_session_is_400(any_site):

@@ -72,7 +72,13 @@ static const struct {
     {"", "-"},
     {"publish", "-"},
     {"sse/publish", "-"},
-    {"http://host/sse/publish", "-"},
+    {"http://host/sse/publish", "publish"},
+    {"http://host/sse?session=a", "sse?"},
+    {"HTTPS://host:8443/sse/publish?a=/b", "publish"},
+    {"http://host/sse//publish", "-"},
+    {"http://host", "-"},
+    {"http://host?/sse", "-"},
+    {"ftp://host/sse", "-"},
     {"*", "-"},
 };
 
