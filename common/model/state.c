@@ -198,7 +198,7 @@ void state_match(struct state *s, struct event *e)
     struct state_slot *slot = e->key.len ? state_slots_find(&s->keys, e) : NULL;
     if (slot && slot->event && slot->seq == e->seq)
         adopt(s, slot, e);
-    else if (slot ? slot->seq > e->seq : e->key.len && !e->remove)
+    else if (slot && slot->seq > e->seq)
         e->superseded = true;
 }
 

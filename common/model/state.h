@@ -41,8 +41,8 @@ bool state_has_room(const struct state *s, const struct event *e, const struct s
 int state_apply(struct state *s, struct event *e);
 
 /* An event that is in the state's past: the state has what came of it. Nothing changes, but e is
- * marked when its key has another event by now, or none. When the state has e as another object, e
- * takes its place. */
+ * marked when its key has a later event by now. A key that is not there proves nothing: the state may
+ * be that of a broker which lost it. When the state has e as another object, e takes its place. */
 void state_match(struct state *s, struct event *e);
 
 /* True when the state has a later event of e's key, which may stand for e (event_is_value()). */

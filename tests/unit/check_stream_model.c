@@ -25,6 +25,7 @@ static struct fact {
 } facts[EVENTS + 64];
 
 static uint64_t head, fed, complete; /* the broker's end, the feed's, and where the broker's history begins */
+static uint64_t forgotten;           /* the broker lost the state of what is up to here */
 
 static struct dice dice;
 static uint64_t seed;
@@ -356,7 +357,7 @@ static bool feeds(void)
 static void welcomes(void)
 {
     current_clear(&set);
-    for (uint64_t seq = FIRST; seq <= head; seq++)
+    for (uint64_t seq = forgotten + 1; seq <= head; seq++)
         if (facts[seq].key && !is_replaced(seq)) {
             struct event *e = event_at(seq);
             current_state(&set, e);
@@ -365,7 +366,7 @@ static void welcomes(void)
     current_told(&set, head);
 }
 
-/* The feed lost events that the broker no longer has. */
+/* The feed lost events that the broker no longer has, as when one without a store was restarted. */
 static void breaks(void)
 {
     if (fed == head)
@@ -373,10 +374,12 @@ static void breaks(void)
 
     fed += 1 + draw((unsigned)(head - fed));
     complete = fed;
+    if (happens(2))
+        forgotten = fed;
     for (unsigned i = 0; i < CLIENTS; i++)
         note(&readers[i], "break", fed);
     feed_broken(&set, fed, fed + 1);
-    if (happens(2))
+    if (happens(2) || forgotten == fed)
         welcomes();
 }
 
@@ -517,7 +520,7 @@ static void begin_run(int number)
     exchanges.conns.write_ms = happens(2) ? 150 : 0;
     has_breaks = happens(2);
 
-    head = fed = complete = FIRST;
+    head = fed = complete = forgotten = FIRST;
     join(FIRST);
     welcomes();
 }
