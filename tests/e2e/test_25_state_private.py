@@ -1,8 +1,9 @@
-"""A public and a private event with one key and target are two values: neither replaces nor removes the other, in any store, for plain
-streams and for those of the hub."""
+"""A public and a private event with one key and target are two values: neither replaces nor removes
+the other, in any store, for plain streams and for those of the hub."""
 
 import json
 import shutil
+import urllib.parse
 
 import pytest
 from support.bench import Bench
@@ -12,54 +13,65 @@ from support.waiting import wait_until
 
 BIG = "x" * 10_000
 
-STORES = {"memory": lambda bench: {},
-          "LMDB": lambda bench: {"store": bench.subfolder("store")},
-          "JetStream": lambda bench: {"store": f"nats://{NatsServer(bench, 'nats').start().address}", "store_replicas": 1}}
+needs_nats = pytest.mark.skipif(not shutil.which(SERVER), reason="no nats-server")
 
 
-@pytest.fixture(scope="module", params=["memory", "LMDB", pytest.param(
-    "JetStream", marks=pytest.mark.skipif(not shutil.which(SERVER), reason="no nats-server"))])
+def options_of(store, bench):
+    if store == "JetStream":
+        server = NatsServer(bench, "nats").start()
+        return {"store": f"nats://{server.address}", "store_replicas": 1}
+    return {"store": bench.subfolder("store")} if store == "LMDB" else {}
+
+
+@pytest.fixture(scope="module",
+                params=["memory", "LMDB", pytest.param("JetStream", marks=needs_nats)])
 def hub(request):
     with Bench() as bench:
-        site = Hub(bench, broker=STORES[request.param](bench), queue_bytes="512K")
+        site = Hub(bench, broker=options_of(request.param, bench), queue_bytes="512K")
         site.durable = request.param != "memory"
         yield site
 
 
 class Plain:
-    """Streams of a session and its channel. A token that lists the channel grants its private events."""
+    """Streams of a session and a channel. A token with the channel grants its private events."""
 
-    starts = {"state": {}, "cursor": {}, "earliest": {"from": "earliest"}, "last": {"last": "3"}}
+    starts = {"state": {}, "cursor": {}, "earliest": {"from": "earliest"},
+              "last": {"last": "3"}}
 
     @staticmethod
     def open(site, session, channel, granted, cursor=None, query=None, **options):
-        if granted:
-            options["headers"] = {"Authorization": f"Bearer {site.issuer.token(sub=session, channels=[channel])}"}
-        return site.start_open(None if granted else session, [channel], cursor, query=query, **options)
+        if not granted:
+            return site.start_open(session, [channel], cursor, query=query, **options)
+        token = site.issuer.token(sub=session, channels=[channel])
+        return site.start_open(None, [channel], cursor, query=query,
+                               headers={"Authorization": f"Bearer {token}"}, **options)
 
 
 class OfHub:
-    """Subscribers of a topic. Clients of the Mercure protocol know no state and no number of newest events."""
+    """Subscribers of a topic. The Mercure protocol has no state and no number of newest events."""
 
     starts = {"cursor": {}, "earliest": {"lastEventID": "earliest"}}
 
     @staticmethod
     def open(site, session, channel, granted, cursor=None, query=None, **options):
         token = site.old_token(subscribe=[channel] if granted else [])
-        url = f"{site.hub}?topic={channel}" + "".join(f"&{k}={v}" for k, v in (query or {}).items())
-        return site.readers.open(url, cursor and f"#{cursor}", headers={"Authorization": f"Bearer {token}"}, **options)
+        query = urllib.parse.urlencode({"topic": channel, **(query or {})})
+        return site.readers.open(f"{site.hub}?{query}", cursor and f"#{cursor}",
+                                 headers={"Authorization": f"Bearer {token}"}, **options)
 
 
 KINDS = pytest.mark.parametrize("kind", [Plain, OfHub], ids=["plain", "hub"])
 
 
 def put(site, channel, text, key=None, **more):
-    return site.publish("m", text=text, to={"channels": [channel]}, **({"key": key} if key else {}), **more)["seq"]
+    more = {**more, "key": key} if key else more
+    return site.publish("m", text=text, to={"channels": [channel]}, **more)["seq"]
 
 
 def sent(site, kind, session, channel, granted, start, cursor):
     """The data of what a stream with this start is sent, before what is published now."""
-    reader = kind.open(site, session, channel, granted, cursor if start == "cursor" else None, kind.starts[start]).wait_open()
+    cursor = cursor if start == "cursor" else None
+    reader = kind.open(site, session, channel, granted, cursor, kind.starts[start]).wait_open()
     put(site, channel, "live")
     reader.wait_data("live")
     data = reader.data("m")
@@ -85,7 +97,7 @@ def test_a_private_event_takes_no_public_one_from_a_reader(hub, kind, place, rem
             cursor = put(hub, channel, "cursor")
             put(hub, channel, "plain")
             put(hub, channel, "public", key="k")
-            put(hub, channel, "private", key="k", private=True, **({"remove": True} if remove else {}))
+            put(hub, channel, "private", key="k", private=True, remove=remove)
             hub.settle()
             if place == "broker":
                 hub.worker.restart()
@@ -93,6 +105,10 @@ def test_a_private_event_takes_no_public_one_from_a_reader(hub, kind, place, rem
             if granted and not (start == "state" and remove):
                 wanted = [*wanted, "private"][-3 if start == "last" else 0:]
             assert sent(hub, kind, session, channel, granted, start, cursor) == wanted, case
+
+
+def list_state(site, channel):
+    return site.commands.demand({"op": "state", "channel": channel})["keys"]
 
 
 @KINDS
@@ -112,25 +128,27 @@ def test_each_of_the_two_has_its_newest_value(hub, kind, place, session):
     if place != "window":
         hub.worker.restart()
 
-    keys = hub.commands.demand({"op": "state", "channel": session})["keys"]
-    assert [(k["data"], k.get("private")) for k in keys] == [("public 3", None), ("private 2", True)]
+    listed = [(k["data"], k.get("private")) for k in list_state(hub, session)]
+    assert listed == [("public 3", None), ("private 2", True)]
     for start in set(kind.starts) & {"state", "cursor"}:
         assert sent(hub, kind, session, session, False, start, cursor) == ["public 3"], start
-        assert sent(hub, kind, session, session, True, start, cursor) == ["private 2", "public 3"], start
+        both = sent(hub, kind, session, session, True, start, cursor)
+        assert both == ["private 2", "public 3"], start
 
     put(hub, session, "gone", key="k", remove=True)
     hub.settle()
-    assert [k["data"] for k in hub.commands.demand({"op": "state", "channel": session})["keys"]] == ["private 2"]
+    assert [k["data"] for k in list_state(hub, session)] == ["private 2"]
     if "state" in kind.starts:
         assert sent(hub, kind, session, session, False, "state", None) == []
         assert sent(hub, kind, session, session, True, "state", None) == ["private 2"]
 
 
 def flood(site, channel, count, keys=10):
-    """Values of keys in turn, public ones and private ones. The last value of each key is private."""
+    """Values of keys in turn, public ones and private ones. The last value of each is private."""
     for at in range(0, count, 100):
         site.commands.publish_batch([
-            {"event": "m", "key": f"k{n // 2 % keys}", "text": json.dumps([n, BIG]), "private": n % 2 == 1, "to": {"channels": [channel]}}
+            {"event": "m", "key": f"k{n // 2 % keys}", "text": json.dumps([n, BIG]),
+             "private": n % 2 == 1, "to": {"channels": [channel]}}
             for n in range(at, at + 100)])
 
 

@@ -96,7 +96,7 @@ START_TEST(a_private_event_has_a_slot_of_its_own)
 }
 END_TEST
 
-/* Whoever asks for a member need not know whether its events are private. */
+/* A member is found without the knowledge whether its events are private. */
 START_TEST(a_member_has_one_slot)
 {
     char room[EVENT_KEY_MAX + 1] = {0};
