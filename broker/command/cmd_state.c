@@ -1,8 +1,9 @@
 /* state: lists the newest event of each key, ordered by key, in pages (`after`).
  *
  * The same key may exist for several targets. They follow each other: everyone, sessions, channels.
- * So a place in the list is a key and a target. As text it is the key, a line feed, the kind of the
- * target and its name. Names have no line feeds, so a key alone is the place behind all its targets.
+ * A public event stands before a private one. So a position in the list is a key and its place. As
+ * text it is the key, a line feed, the kind of the target and its name; the kind of a private event
+ * is a capital. Names have no line feeds, so a key alone is the position behind all its places.
  */
 #include <errno.h>
 #include <string.h>
@@ -18,86 +19,95 @@
 
 static const char *const fields[] = {"op", "ref", "prefix", "channel", "after", "limit", NULL};
 
-struct place {
+struct position {
     struct slice key;
-    bool whole; /* behind all targets of the key */
-    enum event_target kind;
-    struct slice target;
+    bool whole; /* behind all places of the key */
+    struct event_place place;
 };
 
 struct page {
     struct slice prefix, channel;
-    struct place after;
+    struct position after;
     struct event *items[COMMAND_LIST_MAX]; /* ascending */
     size_t max, count;
     bool more;
 };
 
-static struct place place_of(const struct event *e)
+static struct position position_of(const struct event *e)
 {
-    struct place p = {.key = e->key};
-    p.kind = event_key_target(e, &p.target);
-    return p;
+    return (struct position){.key = e->key, .place = event_place_of(e)};
 }
 
-static int compare(const struct place *a, const struct place *b)
+static int compare_places(const struct event_place *a, const struct event_place *b)
+{
+    if (a->kind != b->kind)
+        return (int)a->kind - (int)b->kind;
+
+    int order = listing_compare(a->name, b->name);
+    return order ? order : a->is_private - b->is_private;
+}
+
+static int compare(const struct position *a, const struct position *b)
 {
     int order = listing_compare(a->key, b->key);
     if (order || a->whole || b->whole)
         return order ? order : a->whole - b->whole;
-    return a->kind == b->kind ? listing_compare(a->target, b->target) : (int)a->kind - (int)b->kind;
+    return compare_places(&a->place, &b->place);
 }
 
-static const char kinds[] = {[TARGET_EVERYONE] = 'e', [TARGET_SESSION] = 's', [TARGET_CHANNEL] = 'c'};
+/* Two for each target: public and private. */
+static const char kinds[] = "eEsScC";
+_Static_assert(TARGET_EVERYONE == 0 && TARGET_SESSION == 1 && TARGET_CHANNEL == 2, "the order of kinds");
 
-static struct place parse_place(struct slice text)
+static struct position parse_position(struct slice text)
 {
-    struct place p = {.key = text, .whole = true};
+    struct position p = {.key = text, .whole = true};
     const char *end = text.len ? memchr(text.data, '\n', text.len) : NULL;
-    const char *kind = end && end + 1 < text.data + text.len ? memchr(kinds, end[1], sizeof kinds) : NULL;
+    const char *kind = end && end + 1 < text.data + text.len ? memchr(kinds, end[1], sizeof kinds - 1) : NULL;
     if (!kind)
         return p;
 
     p.key.len = (size_t)(end - text.data);
     p.whole = false;
-    p.kind = (enum event_target)(kind - kinds);
-    p.target = (struct slice){end + 2, text.len - p.key.len - 2};
+    p.place.kind = (enum event_target)((kind - kinds) / 2);
+    p.place.is_private = (kind - kinds) % 2;
+    p.place.name = (struct slice){end + 2, text.len - p.key.len - 2};
     return p;
 }
 
-static void put_place(struct buf *reply, const struct place *p)
+static void put_position(struct buf *reply, const struct position *p)
 {
     char text[2 * NAME_BYTES_MAX + 2];
     char *end = put_slice(text, p->key);
 
     *end++ = '\n';
-    *end++ = kinds[p->kind];
-    end = put_slice(end, p->target);
+    *end++ = kinds[2 * p->place.kind + p->place.is_private];
+    end = put_slice(end, p->place.name);
     json_put_text(reply, "next", (struct slice){text, (size_t)(end - text)});
 }
 
-static bool is_wanted(const struct page *page, const struct event *e, const struct place *place)
+static bool is_wanted(const struct page *page, const struct event *e, const struct position *at)
 {
     struct slice session;
     if (event_is_member_key(e->key, &session))
         return false; /* see cmd_members.c */
-    if (page->channel.len && !(place->kind == TARGET_CHANNEL && slice_equal(place->target, page->channel)))
+    if (page->channel.len && !(at->place.kind == TARGET_CHANNEL && slice_equal(at->place.name, page->channel)))
         return false;
-    return slice_begins(e->key, page->prefix) && (!page->after.key.len || compare(place, &page->after) > 0);
+    return slice_begins(e->key, page->prefix) && (!page->after.key.len || compare(at, &page->after) > 0);
 }
 
 /* Keep e when it is among the first. */
 static void state_offer(void *context, struct event *e)
 {
     struct page *page = context;
-    struct place place = place_of(e);
-    if (!is_wanted(page, e, &place))
+    struct position position = position_of(e);
+    if (!is_wanted(page, e, &position))
         return;
 
     size_t at = page->count;
     for (; at > 0; at--) {
-        struct place before = place_of(page->items[at - 1]);
-        if (compare(&before, &place) < 0)
+        struct position before = position_of(page->items[at - 1]);
+        if (compare(&before, &position) < 0)
             break;
     }
     page->more = page->more || page->count == page->max;
@@ -134,8 +144,8 @@ static int put_page(const struct grant *grant, struct page *page, struct buf *re
     bool more = page->more || put < page->count;
     json_put_flag(reply, "more", more);
     if (more) {
-        struct place last = place_of(page->items[put - 1]);
-        put_place(reply, &last);
+        struct position last = position_of(page->items[put - 1]);
+        put_position(reply, &last);
     }
     return err;
 }
@@ -151,7 +161,7 @@ static int state_run(const struct command_context *c, const struct command_reque
         return -EINVAL;
 
     page.max = list.max;
-    page.after = parse_place(list.after);
+    page.after = parse_position(list.after);
     select_page(c, &page);
     int err = put_page(r->grant, &page, reply);
     return err ? json_fault(fault, CODE_STORE_FAILED, "the state could not be read: out of memory") : 0;

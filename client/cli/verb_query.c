@@ -328,6 +328,7 @@ static const struct option_row state_flags[] = {
 static const struct column state_columns[] = {
     {.field = "key", .heading = "KEY"},
     {.field = "to", .heading = "TO", .missing = "everyone"},
+    {.field = "private", .heading = "PRIVATE"},
     {.field = "seq", .heading = "SEQ"},
     {.field = "at", .heading = "AGE", .form = FORM_AGE},
     {.field = "ttl", .heading = "TTL LEFT", .form = FORM_LEFT},

@@ -25,7 +25,8 @@
  * instead.
  *
  * An event with a key replaces the earlier one with the same key and the same target (state.h). Its
- * target is everyone, one session or one channel, and it has no `except`.
+ * target is everyone, one session or one channel, and it has no `except`. Whether it is private is a
+ * part of its target: see struct event_place.
  */
 #ifndef SSECAST_EVENT_H
 #define SSECAST_EVENT_H

@@ -71,3 +71,13 @@ enum event_target event_key_target(const struct event *e, struct slice *name)
         return TARGET_SESSION;
     return event_next_name(e, TO_CHANNELS, &channel, name) ? TARGET_CHANNEL : TARGET_EVERYONE;
 }
+
+struct event_place event_place_of(const struct event *e)
+{
+    struct slice member;
+    struct event_place place = {.is_private = e->is_private && !event_is_member_key(e->key, &member)};
+
+    place.kind = event_key_target(e, &place.name);
+    MUST(!place.is_private || place.kind != TARGET_EVERYONE);
+    return place;
+}

@@ -13,6 +13,15 @@
 enum event_target { TARGET_EVERYONE, TARGET_SESSION, TARGET_CHANNEL };
 enum event_target event_key_target(const struct event *e, struct slice *name);
 
+/* Where an event with a key stands: a later one with the same key and place replaces it. Whether it is
+ * private is a part of the place. So a reader that may be sent one may be sent the other. */
+struct event_place {
+    enum event_target kind;
+    struct slice name; /* of the session or channel; empty: everyone */
+    bool is_private;   /* false for everyone, and for keys of members: a member has one place */
+};
+struct event_place event_place_of(const struct event *e);
+
 /* True when an event with a key may have this target. */
 bool event_key_allows(bool has_to, const struct names lists[EVENT_LISTS]);
 

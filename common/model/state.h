@@ -1,7 +1,9 @@
 /* state.h - the current state: the newest event of each key, found by its target.
  *
  * An event with a key replaces the one before it with the same key and the same target (everyone,
- * one session or one channel). An event that removes its key leaves nothing. The broker keeps the
+ * one session or one channel). A private and a public event never replace each other, because not
+ * all readers of the public one may see the private one. "Its key" below means its key in its place
+ * (struct event_place). An event that removes its key leaves nothing. The broker keeps the
  * state beside its history, so that a key outlives the history's limits. A worker keeps a copy, for
  * streams that begin. Every event that is no longer the newest of its key is marked as superseded:
  * readers of a history may leave it out.

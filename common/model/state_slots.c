@@ -9,20 +9,19 @@
 #define SLOT_NAME_MAX (2 + NAME_BYTES_MAX + EVENT_KEY_MAX)
 
 /* The length keeps target and key apart. */
-static struct slice put_slot_name(char *out, enum event_target kind, struct slice target, struct slice key)
+static struct slice put_slot_name(char *out, const struct event_place *place, struct slice key)
 {
-    out[0] = (char)kind;
-    out[1] = (char)target.len;
-    char *end = put_slice(put_slice(out + 2, target), key);
+    MUST(place->name.len <= NAME_BYTES_MAX && key.len <= EVENT_KEY_MAX);
+    out[0] = (char)(2 * (int)place->kind + place->is_private);
+    out[1] = (char)place->name.len;
+    char *end = put_slice(put_slice(out + 2, place->name), key);
     return (struct slice){out, (size_t)(end - out)};
 }
 
 static struct slice slot_name(const struct event *e, char out[SLOT_NAME_MAX])
 {
-    struct slice target;
-    enum event_target kind = event_key_target(e, &target);
-
-    return put_slot_name(out, kind, target, e->key);
+    struct event_place place = event_place_of(e);
+    return put_slot_name(out, &place, e->key);
 }
 
 struct state_slot *state_slots_find(const struct state_slots *set, const struct event *e)
@@ -35,7 +34,8 @@ struct state_slot *state_slots_find_member(const struct state_slots *set, struct
 {
     char name[SLOT_NAME_MAX], room[EVENT_KEY_MAX];
     struct slice key = event_member_key(session, room);
-    return table_find(set->slots, put_slot_name(name, TARGET_CHANNEL, channel, key));
+    struct event_place place = {.kind = TARGET_CHANNEL, .name = channel};
+    return table_find(set->slots, put_slot_name(name, &place, key));
 }
 
 struct state_slot *state_slots_insert(struct state_slots *set, const struct event *e)

@@ -1,4 +1,4 @@
-/* state_slots.h - a slot for each key of the current state: found by target and key, in the order of
+/* state_slots.h - a slot for each key of the current state: found by place and key, in the order of
  * their ends, and in the order of their records in the log.
  *
  * A slot is kept without an event while the removal of its key is not final. It does not know what
@@ -25,7 +25,7 @@ struct state_slot {
 };
 
 struct state_slots {
-    struct table *slots; /* target and key -> struct state_slot */
+    struct table *slots; /* place (event_key.h) and key -> struct state_slot */
     struct expiry ends;
     struct due due; /* slots by their records */
 };

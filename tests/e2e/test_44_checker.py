@@ -175,6 +175,21 @@ def test_an_older_value_after_a_newer_one():
     assert len(complaints) == 1 and "out of order" in complaints[0]
 
 
+def test_a_private_value_stands_for_no_public_one():
+    room = {"to": {"channels": ["room"]}, "replaces": "price"}
+    more = [acknowledged(17, **room), acknowledged(18, private=True, **room)]
+    assert judge(with_prices(ANNA, 17), more=more) == []
+    [complaint] = judge(more=more)
+    assert complaint.startswith("anna: did not see k17")
+    [complaint] = judge(with_prices(ANNA, 17, 18), more=more)
+    assert "does not concern it" in complaint
+
+
+def test_a_private_event_reaches_the_session_that_it_names():
+    more = [acknowledged(17, to={"sessions": ["anna"]}, private=True)]
+    assert judge(with_prices(ANNA, 17), more=more) == []
+
+
 def test_an_event_without_a_key_is_not_replaced():
     plain = [acknowledged(17), acknowledged(18)]
     [complaint] = judge(with_prices(ANNA, 18), with_prices(BERT, 17, 18), more=plain)

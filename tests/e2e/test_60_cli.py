@@ -117,13 +117,24 @@ def test_a_key_s_newest_event_is_listed(site, cli, session):
     seq = cli("publish", "price", '{"n": 2}', "--channel", session, *key, "--ttl", "2h", "--json").check().json["seq"]
     cli("publish", "m", "x\x1b[2J", "--text", "--key", f"{session}-a", "--session", session).check()
     heading, first, second = cli("state", "--prefix", session).check().lines
-    assert heading.split() == ["KEY", "TO", "SEQ", "AGE", "TTL", "LEFT", "EVENT", "DATA"]
+    assert heading.split() == ["KEY", "TO", "PRIVATE", "SEQ", "AGE", "TTL", "LEFT", "EVENT", "DATA"]
     assert first.split()[0] == f"{session}-a" and first.endswith(r"x\x1b[2J") and " - " in first
-    assert second.split()[:3] == [f"{session}-b", '{"channels":["%s"]}' % session, str(seq)] and second.endswith('price  {"n": 2}')
+    assert second.split()[:4] == [f"{session}-b", '{"channels":["%s"]}' % session, "-", str(seq)] and second.endswith('price  {"n": 2}')
     assert re.search(r"  [12] h  |  119 min  ", second)
     assert [line.split()[0] for line in cli("state", "--channel", session).check().lines[1:]] == [f"{session}-b"]
     assert [line.split()[0] for line in cli("state", "--prefix", session, "--after", f"{session}-a").check().lines[1:]] == [f"{session}-b"]
     assert f" {session}-b " in cli("history", "--channel", session).check().lines[-1]
+
+
+def test_a_key_s_private_event_is_listed_beside_the_public_one(site, cli, session):
+    for private in (True, False):
+        site.publish("m", data=1, key=session, to={"channels": [session]}, private=private)
+    rows = [line.split() for line in cli("state", "--channel", session).check().lines[1:]]
+    assert [(row[0], row[2]) for row in rows] == [(session, "-"), (session, "true")]
+    rest = cli("state", "--channel", session, "--limit", "1", "--json").check().json
+    assert "private" not in rest["keys"][0]
+    [private] = cli("state", "--channel", session, "--after", rest["next"], "--json").check().json["keys"]
+    assert private["private"]
 
 
 def test_the_keys_are_listed_in_pages(cli, session):

@@ -24,18 +24,18 @@ _AT_MOST = 5  # complaints about one reader
 
 class Publication:
     """An event as its publisher knows it. to and without are the request's `to` and `except`; key begins the event's text; replaces is the
-    request's `key`."""
+    request's `key`. private: no channel of `to` brings it to a reader, because readers have no token."""
 
-    __slots__ = ("key", "own_id", "to", "without", "fate", "seq", "replaces")
+    __slots__ = ("key", "own_id", "to", "without", "fate", "seq", "replaces", "private")
 
-    def __init__(self, key, own_id=False, to=None, without=None, fate=UNKNOWN, seq=None, replaces=None):
+    def __init__(self, key, own_id=False, to=None, without=None, fate=UNKNOWN, seq=None, replaces=None, private=False):
         self.key, self.own_id, self.to, self.without, self.fate, self.seq = key, own_id, to, without, fate, seq
-        self.replaces = replaces
+        self.replaces, self.private = replaces, private
 
     @property
     def place(self):
-        """Where one event replaces another: its key and its target."""
-        return self.replaces, json.dumps(self.to, sort_keys=True)
+        """Where one event replaces another: its key and its target, of which it is a part whether it is private."""
+        return self.replaces, json.dumps(self.to, sort_keys=True), self.private
 
     def acknowledge(self, seq):
         """The broker's ok. What is wrong with it, or None: a second one has to name the same seq."""
@@ -45,7 +45,7 @@ class Publication:
         return None
 
     def concerns(self, session, channels):
-        named = self.to is None or _names(self.to, session, channels)
+        named = self.to is None or _names(self.to, session, () if self.private else channels)
         return named and not (self.without and _names(self.without, session, channels))
 
     @property

@@ -150,7 +150,8 @@ class Publisher:
         count = chance.randint(2, 20) if chance.random() < 0.1 else 1
         events = [self._event(own_id) for _ in range(count)]
         body = events[0] if count == 1 else {"events": events}
-        publications = [Publication(e["text"].partition(" ")[0], own_id, e.get("to"), e.get("except"), replaces=e.get("key")) for e in events]
+        publications = [Publication(e["text"].partition(" ")[0], own_id, e.get("to"), e.get("except"), replaces=e.get("key"),
+                                    private=e.get("private", False)) for e in events]
         self.publications += publications
         self._requests[ref] = _Request(publications, json.dumps({"op": "publish", "ref": ref, **body}).encode())
         self._next += 1
@@ -178,10 +179,12 @@ class Publisher:
         return event
 
     def _with_key(self, event):
-        """A few keys of this publisher, some of which are removed now and then."""
+        """A few keys of this publisher, some of which are removed now and then. Some values are private."""
         chance = self._chance
         event["key"] = f"{self._name}-state-{chance.randrange(6)}"
         if chance.random() < 0.2:
             event["remove"] = True
         event.update(chance.choice([{}, {"to": {"sessions": [chance.choice(self._sessions)]}}, {"to": {"channels": [chance.choice(self._channels)]}}]))
+        if "to" in event and chance.random() < 0.3:
+            event["private"] = True
         return event

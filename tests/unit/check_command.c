@@ -477,6 +477,31 @@ START_TEST(the_keys_are_listed)
 }
 END_TEST
 
+START_TEST(a_private_key_is_listed_behind_the_public_one)
+{
+    publish("\"key\":\"b\",\"to\":{\"channels\":[\"x\"]},\"private\":true");
+    publish("\"key\":\"b\",\"to\":{\"channels\":[\"y\"]}");
+    publish("\"key\":\"b\",\"to\":{\"channels\":[\"x\"]}");
+    publish("\"key\":\"b\",\"to\":{\"sessions\":[\"x\"]},\"private\":true");
+    assert_keys("", "b b b b");
+    assert_keys("\"channel\":\"x\"", "b b");
+    holds(answer,
+          "{\"seq\":1003,\"data\":\"1\",\"to\":{\"channels\":[\"x\"]},\"key\":\"b\",\"at\":5000},"
+          "{\"seq\":1001,\"data\":\"1\",\"to\":{\"channels\":[\"x\"]},\"key\":\"b\",\"private\":true,\"at\":5000}");
+    assert_keys("\"limit\":1", "b +");
+    holds(answer, "\"next\":\"b\\nSx\"");
+    assert_keys("\"limit\":1,\"after\":\"b\\nSx\"", "b +");
+    holds(answer, "\"next\":\"b\\ncx\"");
+    assert_keys("\"limit\":1,\"after\":\"b\\ncx\"", "b +");
+    holds(answer, "\"next\":\"b\\nCx\"");
+    assert_keys("\"after\":\"b\\nCx\"", "b");
+    holds(answer, "{\"channels\":[\"y\"]}");
+    publish("\"key\":\"b\",\"to\":{\"channels\":[\"x\"]},\"remove\":true");
+    assert_keys("\"channel\":\"x\"", "b");
+    holds(answer, "\"private\":true");
+}
+END_TEST
+
 /* --- shutdown --- */
 
 START_TEST(a_shutdown_is_a_record)
@@ -949,6 +974,7 @@ int main(void)
     tcase_add_loop_test(tests, a_wrong_key_is_refused, 0, (int)(sizeof wrong_keys / sizeof wrong_keys[0]));
     tcase_add_test(tests, a_batch_that_exceeds_the_state_is_taken_back);
     tcase_add_test(tests, the_keys_are_listed);
+    tcase_add_test(tests, a_private_key_is_listed_behind_the_public_one);
     tcase_add_test(tests, a_shutdown_is_a_record);
     tcase_add_test(tests, a_shutdown_of_nobody_is_no_record);
     tcase_add_test(tests, online_sessions_and_connections_are_told);

@@ -44,6 +44,35 @@ START_TEST(a_key_travels_with_its_event)
 }
 END_TEST
 
+static struct event *make_at(struct slice key, enum event_list list, bool is_private)
+{
+    struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = 1, .key = key, .data = S("x"), .is_private = is_private};
+    spec.has_to = list != EVENT_LISTS;
+    if (spec.has_to)
+        spec.lists[list] = (struct names){some_names, 1};
+    return make(&spec);
+}
+
+static void assert_place(struct event *e, enum event_target kind, const char *name, bool is_private)
+{
+    struct event_place place = event_place_of(e);
+    ck_assert_int_eq(place.kind, kind);
+    assert_slice(place.name, slice_of(name));
+    ck_assert_int_eq(place.is_private, is_private);
+    event_unref(&e);
+}
+
+START_TEST(being_private_is_a_part_of_the_place)
+{
+    char room[EVENT_KEY_MAX];
+    assert_place(make_at(S("k"), EVENT_LISTS, false), TARGET_EVERYONE, "", false);
+    assert_place(make_at(S("k"), TO_CHANNELS, false), TARGET_CHANNEL, "a", false);
+    assert_place(make_at(S("k"), TO_CHANNELS, true), TARGET_CHANNEL, "a", true);
+    assert_place(make_at(S("k"), TO_SESSIONS, true), TARGET_SESSION, "a", true);
+    assert_place(make_at(event_member_key(S("m"), room), TO_CHANNELS, true), TARGET_CHANNEL, "a", false);
+}
+END_TEST
+
 START_TEST(the_key_of_a_member_is_no_name)
 {
     char out[EVENT_KEY_MAX];
@@ -63,6 +92,7 @@ int main(void)
     TCase *tests = one_case(suite, "event_key");
     tcase_add_test(tests, a_key_needs_one_target);
     tcase_add_test(tests, a_key_travels_with_its_event);
+    tcase_add_test(tests, being_private_is_a_part_of_the_place);
     tcase_add_test(tests, the_key_of_a_member_is_no_name);
     return run_suite(suite);
 }

@@ -118,6 +118,21 @@ static void publish_key(uint64_t seq, const char *session, const char *key, cons
     say(&spec);
 }
 
+/* The same for channel c, perhaps as a removal, or private. */
+static void publish_in_channel(uint64_t seq, const char *key, const char *data, bool is_private, bool remove)
+{
+    struct slice name = S("c");
+    struct event_spec spec = {.kind = EVENT_MESSAGE,
+                              .seq = seq,
+                              .key = slice_of(key),
+                              .data = slice_of(data),
+                              .is_private = is_private,
+                              .remove = remove,
+                              .has_to = true,
+                              .lists = {[TO_CHANNELS] = {&name, 1}}};
+    say(&spec);
+}
+
 /* The state of a welcome: one key, whose event has this seq (0: no key). */
 static void welcome(uint64_t position, uint64_t seq, const char *key)
 {
@@ -1243,6 +1258,23 @@ START_TEST(a_client_with_a_cursor_gets_what_it_missed_and_no_state)
 }
 END_TEST
 
+/* _i: the private event removes the key. */
+START_TEST(a_private_event_takes_no_public_one_from_a_stream_without_a_grant)
+{
+    join(100);
+    publish_in_channel(101, "a", "open", false, false);
+    publish_in_channel(102, "a", "hidden", true, _i == 1);
+    const char *begin = "retry: 15000\n\ndata: open\n\nevent: ssecast.checkpoint\nid: 102\n";
+    const char *text = body(open_in(0, "s", "c"));
+    ck_assert_msg(strncmp(text, begin, strlen(begin)) == 0, "%s", text);
+
+    text = body(open_with(1, 0, "QUERY_STRING=session=s&channels=c", "HTTP_LAST_EVENT_ID=100"));
+    ck_assert_msg(strstr(text, "id: 101\ndata: open\n\n"), "%s", text);
+    ck_assert(!strstr(text, "hidden") && !strstr(text, "ssecast.gap"));
+    ck_assert_uint_eq(set.counters[CONFLATED], 0);
+}
+END_TEST
+
 START_TEST(a_large_state_is_sent_as_it_is_read)
 {
     char key[16], data[1000];
@@ -1549,6 +1581,32 @@ START_TEST(a_state_without_the_keys_takes_no_values_from_one_that_is_behind)
         snprintf(id, sizeof id, "\nid: %" PRIu64 "\n", seq);
         ck_assert_msg(strstr(text, id), "%" PRIu64 " is missing", seq);
     }
+}
+END_TEST
+
+START_TEST(a_slow_reader_is_not_spared_what_only_private_events_follow)
+{
+    static char data[BURST_EVENT];
+    memset(data, 'x', sizeof data - 1);
+    exchanges.conns.budget = SMALL_BUDGET;
+    join(100);
+    open_with(0, 4096, "QUERY_STRING=session=a&channels=c", behind_software[_i]);
+    turn();
+    for (uint64_t seq = 101; seq <= 510; seq++) {
+        char key[] = {(char)('0' + seq % 10), '\0'};
+        publish_in_channel(seq, key, seq <= 500 ? data : "hidden", seq > 500, false);
+    }
+    streams_settle(&set);
+    turn();
+
+    const char *text = read_on(&clients[0]);
+    for (uint64_t seq = 491; seq <= 500; seq++) {
+        char id[32];
+        snprintf(id, sizeof id, "\nid: %" PRIu64 "\n", seq);
+        ck_assert_msg(strstr(text, id), "%" PRIu64 " is missing", seq);
+    }
+    ck_assert_ptr_null(strstr(text, "hidden"));
+    ck_assert_uint_gt(set.counters[CONFLATED], 300);
 }
 END_TEST
 
@@ -2244,6 +2302,7 @@ static void add_resumes(TCase *tests)
     tcase_add_test(tests, the_state_comes_before_the_first_checkpoint);
     tcase_add_test(tests, the_checkpoint_follows_the_state_and_then_come_events);
     tcase_add_test(tests, a_client_with_a_cursor_gets_what_it_missed_and_no_state);
+    tcase_add_loop_test(tests, a_private_event_takes_no_public_one_from_a_stream_without_a_grant, 0, 2);
     tcase_add_test(tests, a_large_state_is_sent_as_it_is_read);
     tcase_add_test(tests, streams_behind_lighttpd_share_the_texts_of_the_state);
     tcase_add_test(tests, a_stream_that_waited_gets_the_state);
@@ -2264,6 +2323,7 @@ static void add_behind(TCase *tests)
     tcase_add_loop_test(tests, a_slow_reader_of_keys_is_spared_what_is_superseded, 0, COUNT(behind_software));
     tcase_add_loop_test(tests, a_state_without_the_keys_takes_no_values_from_one_that_is_behind, 0,
                         COUNT(behind_software));
+    tcase_add_loop_test(tests, a_slow_reader_is_not_spared_what_only_private_events_follow, 0, COUNT(behind_software));
     tcase_add_loop_test(tests, one_whose_events_fit_without_superseded_ones_is_not_cut, 0, COUNT(behind_software));
     tcase_add_loop_test(tests, one_that_was_spared_is_cut_when_more_comes_than_fits, 0, COUNT(behind_software));
     tcase_add_loop_test(tests, one_of_keys_that_takes_nothing_for_the_whole_time_is_cut, 0, COUNT(behind_software));

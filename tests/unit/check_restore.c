@@ -470,6 +470,33 @@ START_TEST(a_key_outlives_the_history_and_a_restart)
 }
 END_TEST
 
+START_TEST(a_private_key_and_a_public_one_outlive_a_restart)
+{
+    limits.events = 2;
+    restart_stored();
+    append_key('c', "a", false, 0);
+    append_key('p', "a", false, 0);
+    append_key('c', "b", false, 0);
+    append_key('p', "b", false, 0);
+    append_key('p', "b", true, 0);
+    commit();
+    for (int i = 0; i < 5; i++) {
+        append("x", NULL);
+        commit();
+    }
+    restart_stored();
+    ck_assert_str_eq(keys_of(sequence), "a=1001 a=1002 b=1003");
+    append_key('c', "a", true, 0);
+    commit();
+    for (int i = 0; i < 5; i++) {
+        append("x", NULL);
+        commit();
+    }
+    restart_stored();
+    ck_assert_str_eq(keys_of(sequence), "a=1002 b=1003");
+}
+END_TEST
+
 START_TEST(a_key_outlives_the_age_of_the_history)
 {
     append_key('e', "a", false, 0);
@@ -621,6 +648,7 @@ int main(void)
     tcase_add_test(stored, ids_that_were_shown_outlive_their_events_and_a_restart);
     tcase_add_test(stored, with_a_full_disk_it_starts_where_it_ended_and_goes_on_when_there_is_room);
     tcase_add_test(stored, a_key_outlives_the_history_and_a_restart);
+    tcase_add_test(stored, a_private_key_and_a_public_one_outlive_a_restart);
     tcase_add_test(stored, a_key_outlives_the_age_of_the_history);
     tcase_add_test(stored, a_key_that_expired_leaves_the_store);
     tcase_add_test(stored, a_key_shares_its_event_with_the_history_after_a_restart);

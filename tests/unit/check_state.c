@@ -77,6 +77,77 @@ START_TEST(the_event_before_is_marked)
 }
 END_TEST
 
+START_TEST(a_private_and_a_public_event_are_two_places)
+{
+    struct event *open = make(1, "c:c", "a", false, 0), *hidden = make(2, "p:c", "a", false, 0);
+    struct event *removal = make(3, "p:c", "a", true, 0), *open_removal = make(4, "c:c", "a", true, 0);
+    state_apply(state, open);
+    state_apply(state, hidden);
+    ck_assert(!open->superseded && !hidden->superseded);
+    ck_assert(!state_supersedes(state, open) && !state_supersedes(state, hidden));
+    ck_assert(state_settled(state, open) && state_settled(state, hidden));
+    assert_read("1 2");
+    ck_assert_uint_eq(state_count(state), 2);
+
+    state_apply(state, removal);
+    ck_assert(!open->superseded && hidden->superseded);
+    assert_read("1");
+    state_apply(state, open_removal);
+    set(5, "p:c", "a");
+    forget(6, "c:c", "a");
+    ck_assert(open->superseded);
+    assert_read("5");
+    event_unref(&open);
+    event_unref(&hidden);
+    event_unref(&removal);
+    event_unref(&open_removal);
+}
+END_TEST
+
+/* A reader that may not see private events is not spared one that only a private event follows. */
+START_TEST(a_compacted_history_keeps_what_only_a_private_event_follows)
+{
+    static const struct history_limits limits = {.events = 10, .bytes = 1 << 20, .age_ms = 60000};
+    static const char *const places[] = {"c:c", "p:c", "c:c", "p:c"};
+    struct slice channel = S("c");
+    struct audience who = {.connection = S("1"), .channels = {&channel, 1}};
+    struct event *out[4];
+    uint64_t upto, spared = 0;
+    struct history *history = history_new(&limits, 0);
+    for (uint64_t seq = 1; seq <= 4; seq++) {
+        struct event *e = make(seq, places[seq - 1], "a", seq == 4, 0);
+        ck_assert(state_apply(state, e) == 0 && history_append(history, e) == 0);
+        event_unref(&e);
+    }
+
+    struct history_filter filter = {.who = &who, .compact = true, .superseded = &spared};
+    ck_assert_uint_eq(history_read(history, &filter, 0, out, 4, SIZE_MAX, &upto), 2);
+    ck_assert(out[0]->seq == 3 && out[1]->seq == 4);
+    ck_assert_uint_eq(spared, 2);
+    who.public_only = true;
+    ck_assert_uint_eq(history_read(history, &filter, 0, out, 4, SIZE_MAX, &upto), 1);
+    ck_assert_uint_eq(out[0]->seq, 3);
+    ck_assert_uint_eq(spared, 3);
+    history_free(&history);
+}
+END_TEST
+
+START_TEST(taking_back_a_private_event_leaves_the_public_one)
+{
+    state_hold(state);
+    set(1, "c:c", "a");
+    set(2, "p:c", "a");
+    state_settle(state);
+    forget(3, "p:c", "a");
+    set(4, "c:c", "a");
+    assert_read("4");
+    state_rollback(state, 3);
+    assert_read("1");
+    state_rollback(state, 2);
+    assert_read("1 2");
+}
+END_TEST
+
 /* The event of a member in channel c. hub: it is a subscription of the hub, which is private. */
 static struct event *make_member(uint64_t seq, const char *session, bool hub, bool remove)
 {
@@ -417,6 +488,9 @@ int main(void)
     tcase_add_test(tests, events_without_a_key_change_nothing);
     tcase_add_test(tests, a_removed_key_is_forgotten);
     tcase_add_test(tests, the_event_before_is_marked);
+    tcase_add_test(tests, a_private_and_a_public_event_are_two_places);
+    tcase_add_test(tests, a_compacted_history_keeps_what_only_a_private_event_follows);
+    tcase_add_test(tests, taking_back_a_private_event_leaves_the_public_one);
     tcase_add_test(tests, a_reader_is_spared_values_and_no_begin_of_a_subscription);
     tcase_add_test(tests, an_older_event_is_marked_and_replaces_nothing);
     tcase_add_test(tests, an_event_may_be_applied_twice);

@@ -1,5 +1,6 @@
 #include "model/state_slots.h"
 
+#include "codec/event_key.h"
 #include "support.h"
 
 static struct state_slots set;
@@ -15,7 +16,7 @@ static void teardown(void)
     state_slots_release(&set);
 }
 
-static struct event *make(const char *channel, const char *key, uint32_t ttl_s)
+static struct event *make_as(bool is_private, const char *channel, const char *key, uint32_t ttl_s)
 {
     struct slice name = slice_of(channel);
     struct event_spec spec = {.kind = EVENT_MESSAGE,
@@ -24,12 +25,18 @@ static struct event *make(const char *channel, const char *key, uint32_t ttl_s)
                               .key = slice_of(key),
                               .ttl_s = ttl_s,
                               .data = S("x"),
+                              .is_private = is_private,
                               .has_to = channel != NULL};
     if (channel)
         spec.lists[TO_CHANNELS] = (struct names){&name, 1};
     struct event *e = event_new(&spec);
     ck_assert_ptr_nonnull(e);
     return e;
+}
+
+static struct event *make(const char *channel, const char *key, uint32_t ttl_s)
+{
+    return make_as(false, channel, key, ttl_s);
 }
 
 static struct state_slot *fill(struct event *e)
@@ -68,6 +75,39 @@ START_TEST(a_slot_belongs_to_a_key_of_a_target)
     event_unref(&channel);
     event_unref(&other);
     event_unref(&member);
+}
+END_TEST
+
+START_TEST(a_private_event_has_a_slot_of_its_own)
+{
+    struct event *open = make("c", "a", 0), *hidden = make_as(true, "c", "a", 0), *other = make_as(true, "d", "a", 0);
+    struct state_slot *first = fill(open), *second = fill(hidden);
+    ck_assert(first != second);
+    ck_assert_ptr_eq(state_slots_find(&set, open), first);
+    ck_assert_ptr_eq(state_slots_find(&set, hidden), second);
+    ck_assert_ptr_null(state_slots_find(&set, other));
+    drop(first);
+    ck_assert_ptr_null(state_slots_find(&set, open));
+    ck_assert_ptr_eq(state_slots_find(&set, hidden), second);
+    drop(second);
+    event_unref(&open);
+    event_unref(&hidden);
+    event_unref(&other);
+}
+END_TEST
+
+/* A member is found without the knowledge whether its events are private. */
+START_TEST(a_member_has_one_slot)
+{
+    char room[EVENT_KEY_MAX + 1] = {0};
+    event_member_key(S("m"), room);
+    struct event *open = make("c", room, 0), *hidden = make_as(true, "c", room, 0);
+    struct state_slot *slot = fill(hidden);
+    ck_assert_ptr_eq(state_slots_find(&set, open), slot);
+    ck_assert_ptr_eq(state_slots_find_member(&set, S("c"), S("m")), slot);
+    drop(slot);
+    event_unref(&open);
+    event_unref(&hidden);
 }
 END_TEST
 
@@ -113,6 +153,8 @@ int main(void)
     TCase *tests = one_case(suite, "state_slots");
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, a_slot_belongs_to_a_key_of_a_target);
+    tcase_add_test(tests, a_private_event_has_a_slot_of_its_own);
+    tcase_add_test(tests, a_member_has_one_slot);
     tcase_add_test(tests, the_first_end_is_found);
     tcase_add_test(tests, slots_are_in_the_order_of_their_records);
     return run_suite(suite);

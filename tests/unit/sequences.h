@@ -157,7 +157,8 @@ static inline void assert_bans(const char *should)
 
 /* --- the state of keys --- */
 
-#define TARGET_LETTERS "esc" /* everyone, a session, a channel */
+#define TARGET_LETTERS "escp" /* everyone, a session, a channel, a channel that is private */
+#define MODEL_TARGETS 4
 
 /* Append an event with this key and target; ttl_s from 5,000 ms on. What sequence_append() says. */
 static inline int append_key(char target, const char *key, bool remove, uint32_t ttl_s)
@@ -169,6 +170,7 @@ static inline int append_key(char target, const char *key, bool remove, uint32_t
                               .key = slice_of(key),
                               .remove = remove,
                               .ttl_s = ttl_s,
+                              .is_private = target == 'p',
                               .has_to = target != 'e'};
     struct sequenced out;
     if (spec.has_to)
@@ -196,12 +198,12 @@ struct model {
     struct {
         uint64_t seq; /* 0: none */
         uint32_t ttl_s;
-    } keys[3][MODEL_KEYS];
+    } keys[MODEL_TARGETS][MODEL_KEYS];
 };
 
 static inline void model_expire(struct model *m, int64_t now_ms)
 {
-    for (int t = 0; t < 3; t++)
+    for (int t = 0; t < MODEL_TARGETS; t++)
         for (int k = 0; k < MODEL_KEYS; k++)
             if (m->keys[t][k].ttl_s && 5000 + (int64_t)m->keys[t][k].ttl_s * 1000 <= now_ms)
                 m->keys[t][k].seq = 0;
@@ -214,20 +216,21 @@ static inline void assert_model(const struct model *m)
     size_t count =
         state_read(sequence_state(sequence), &(struct history_filter){0}, 0, UINT64_MAX, events, 100, SIZE_MAX);
     size_t should = 0;
-    for (int t = 0; t < 3; t++)
+    for (int t = 0; t < MODEL_TARGETS; t++)
         for (int k = 0; k < MODEL_KEYS; k++)
             should += m->keys[t][k].seq != 0;
     ck_assert_uint_eq(count, should);
     for (size_t i = 0; i < count; i++) {
         struct slice name;
-        int t = (int)event_key_target(events[i], &name), k = events[i]->key.data[0] - 'a';
+        int t = events[i]->is_private ? 3 : (int)event_key_target(events[i], &name);
+        int k = events[i]->key.data[0] - 'a';
         ck_assert_uint_eq(events[i]->seq, m->keys[t][k].seq);
     }
 }
 
 static inline void model_append(struct model *m)
 {
-    int t = rand() % 3, k = rand() % MODEL_KEYS;
+    int t = rand() % MODEL_TARGETS, k = rand() % MODEL_KEYS;
     bool remove = rand() % 4 == 0;
     uint32_t ttl_s = rand() % 5 ? 0 : 1 + (uint32_t)rand() % 1000;
     char key[] = {(char)('a' + k), '\0'};

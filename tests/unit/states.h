@@ -23,7 +23,7 @@ static inline void teardown(void)
     state_free(&state);
 }
 
-/* A target: "" everyone, "s:NAME" a session, "c:NAME" a channel. */
+/* A target: "" everyone, "s:NAME" a session, "c:NAME" a channel, "p:NAME" a channel, private. */
 static inline struct event *make(uint64_t seq, const char *target, const char *key, bool remove, uint32_t ttl_s)
 {
     struct slice name = {0};
@@ -36,6 +36,7 @@ static inline struct event *make(uint64_t seq, const char *target, const char *k
                               .data = S("x"),
                               .remove = remove,
                               .ttl_s = ttl_s,
+                              .is_private = target[0] == 'p',
                               .has_to = target[0] != '\0'};
     if (spec.has_to)
         spec.lists[target[0] == 's' ? TO_SESSIONS : TO_CHANNELS] = (struct names){&name, 1};
@@ -104,9 +105,9 @@ static inline void assert_read(const char *should)
     assert_read_at(1000, 0, UINT64_MAX, MOST, SIZE_MAX, should);
 }
 
-static const char *const targets[] = {"", "s:s", "c:c", "s:other"};
+static const char *const targets[] = {"", "s:s", "c:c", "p:c", "s:other"};
 static const char *const keys[] = {"a", "b", "c", "d", "e", "f", "g", "h"};
-#define TARGETS 4
+#define TARGETS 5
 #define KEYS 8
 
 /* The seq of the newest event of each key; 0: none. */
