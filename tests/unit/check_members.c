@@ -534,7 +534,7 @@ struct crowd {
     bool named[CROWD];
     uint64_t names;
     bool many;            /* the number is the current one */
-    uint64_t number;      /* the last one that was told */
+    uint64_t number;      /* the last one that was published */
     int64_t in_doubt_for; /* ms of the clock: a batch came to nothing, and is decided again */
 };
 
