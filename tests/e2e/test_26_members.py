@@ -279,6 +279,16 @@ def test_a_broker_that_restarts_knows_who_stays(bench, store):
     assert ("-", "anna") not in changes(anna)
 
 
+def test_who_left_while_no_broker_ran_leaves_before_the_lease_is_over(bench):
+    """Its worker has reported the end; only who is reported by no worker has the whole lease."""
+    site = Site(bench, workers=2, broker=broker(store=str(bench.folder / "store"), worker_lease="600s", presence_settle="100ms"))
+    anna, bert = both(site, "hall", stubborn)
+    site.broker.kill()
+    bert.close()
+    site.broker.start()
+    wait_changes(anna, [("+", "anna"), ("+", "bert"), ("-", "bert")], 30)
+
+
 @pytest.mark.parametrize("how", ["kill", "restart"])
 def test_a_worker_that_restarts_is_no_departure(bench, how):
     site = Site(bench, workers=2, broker=broker(presence_grace="5s"))
