@@ -23,8 +23,11 @@
 
 /* --- each second --- */
 
+/* Everything up to the head is on the feed before: a worker that does not have it asks for it. */
 static void announce_head(struct broker *b)
 {
+    commands_publish(b);
+
     const struct history *h = sequence_history(b->sequence);
     if (sequence_lost(b->sequence))
         return;

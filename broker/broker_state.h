@@ -26,6 +26,7 @@
 struct batch_state {
     struct requests kept;            /* with a shared log: the first `ran` are of this batch, the others wait */
     size_t ran;                      /* requests of this batch */
+    bool first_waits;                /* events about members left the first of them no room */
     int64_t since, until;            /* clock_ms(): when it was offered, and when it is given up */
     uint64_t delta[BROKER_COUNTERS]; /* what it counted */
     bool failing;                    /* the last batch could not be stored */

@@ -59,6 +59,8 @@ static void end_batch(struct broker *b, const char *failed, bool unknown)
     commands_reply(b, failed, unknown);
     if (event_log_is_shared(&b->log))
         requests_drop(&b->batch.kept, b->batch.ran);
+    if (b->batch.ran)
+        b->batch.first_waits = false;
     b->batch.ran = 0;
 }
 
@@ -198,8 +200,10 @@ static bool run_request(struct broker *b, const struct pending_request *r)
 {
     if (event_log_is_shared(&b->log)) {
         MUST(is_one_waiting(b));
-        if (!run_within_room(b, r))
+        if (!run_within_room(b, r)) {
+            b->batch.first_waits = b->batch.first_waits || !b->batch.ran;
             return false;
+        }
     } else {
         commands_run(b, r, false);
     }
@@ -307,9 +311,13 @@ static void commit_offer(struct broker *b, int64_t now)
         end_batch(b, NULL, false); /* nothing was appended */
 }
 
-/* Arrivals and departures come before requests. They leave most of a journal's room. */
+/* Arrivals and departures come before requests. They leave most of a journal's room. A request that
+ * needs more has the next batch to itself: there may be arrivals in every batch. */
 static void append_members(struct broker *b, int64_t now)
 {
+    if (b->batch.first_waits && is_one_waiting(b))
+        return;
+
     size_t room = event_log_room(&b->log), before = sequence_batch_bytes(b->sequence);
     size_t max = before < room ? before + (room - before) / 4 : room;
 

@@ -27,19 +27,20 @@ void member_counts_note(struct member_counts *counts, struct channel *c)
 /* Subscriptions have a bound of their own, max-subscriptions. */
 void member_counts_added(struct member_counts *counts, struct channel *c)
 {
-    if (c->count > counts->max && c->rules.kind == CHANNEL_OF_SESSIONS)
+    if (channel_staying(c) > counts->max && c->rules.kind == CHANNEL_OF_SESSIONS)
         member_counts_note(counts, c);
 }
 
-void member_counts_leave_unnamed(struct member_counts *counts, struct channel *c)
+/* The departure of a pair may have come to nothing: then the session is still a member. */
+uint64_t member_counts_number(const struct channel *c, const struct state *state)
 {
-    c->unnamed = true;
-    member_counts_note(counts, c);
+    uint64_t staying = channel_staying(c), members = state_members(state, table_name(c));
+    return staying > members ? staying : members;
 }
 
-bool member_counts_many(const struct member_counts *counts, const struct channel *c)
+bool member_counts_many(const struct channel *c, const struct state *state)
 {
-    return c->count > counts->max || c->unnamed;
+    return c->crowded && channel_staying(c) > state_members(state, table_name(c));
 }
 
 void member_counts_sweep(struct member_counts *counts)
@@ -54,19 +55,18 @@ static bool is_early(const struct member_batch *t, const struct event *said)
 
 /* Publish how many sessions the channel has, if that is news. False when there is nothing more to
  * say about the channel. */
-static bool publish_count(struct member_counts *counts, struct member_batch *t, struct channel *c)
+static bool publish_count(struct member_batch *t, const struct channel *c)
 {
     const struct state *state = sequence_state(t->sequence);
     struct slice channel = table_name(c);
     const struct event *said = state_member(state, channel, (struct slice){0});
 
-    c->unnamed = c->unnamed && c->count > state_members(state, channel);
-    bool many = member_counts_many(counts, c);
+    bool many = member_counts_many(c, state);
     if (!many && !said)
         return false;
 
     char data[COUNT_TEXT_MAX];
-    int len = snprintf(data, sizeof data, "{\"count\":%llu}", (unsigned long long)c->count);
+    int len = snprintf(data, sizeof data, "{\"count\":%llu}", (unsigned long long)member_counts_number(c, state));
     struct member_event e = {.name = MEMBERS_COUNT, .data = {data, (size_t)len}, .remove = !many};
     bool is_said = said && slice_equal(member_event_data(said), e.data);
     if (said && is_early(t, said))
@@ -84,7 +84,7 @@ void member_counts_append(struct member_counts *counts, struct member_batch *t, 
         struct channel *c = TAILQ_FIRST(&counts->crowded);
         MUST(c && c->crowded);
         TAILQ_REMOVE(&counts->crowded, c, crowd);
-        if (publish_count(counts, t, c)) {
+        if (publish_count(t, c)) {
             TAILQ_INSERT_TAIL(&counts->crowded, c, crowd);
             continue;
         }

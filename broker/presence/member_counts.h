@@ -1,9 +1,11 @@
 /* member_counts.h - the numbers of sessions of channels that have more of them than members.
  *
  * Beyond a bound, a channel has no further members. Such a channel is crowded: its number of
- * sessions is published instead, at most once a second, until it has as many members as sessions.
+ * sessions is published instead, at most once a second, until all its sessions are members. The last
+ * number is that of the members at its place in the sequence.
  *
  * It does not know which sessions are members: the current state (state.h) and the pairs say that.
+ * A session counts from its first stream in the channel until its departure is appended.
  *
  * Ownership: channels are those of the pairs. A crowded channel is in the list, so it is not
  * forgotten.
@@ -25,17 +27,17 @@ struct member_counts {
 
 void member_counts_init(struct member_counts *counts, uint64_t max);
 
-/* A pair was added to the channel. */
+/* A pair was added to the channel, or is back. */
 void member_counts_added(struct member_counts *counts, struct channel *c);
 
-/* The channel is crowded, or a number was published for it. */
+/* A session of the channel is no member because there is no room, or a number was published. */
 void member_counts_note(struct member_counts *counts, struct channel *c);
 
-/* A session of the channel is no member because the state is full. */
-void member_counts_leave_unnamed(struct member_counts *counts, struct channel *c);
+/* The number of sessions in the channel, members or not. */
+uint64_t member_counts_number(const struct channel *c, const struct state *state);
 
-/* Are there sessions that are no members, and will be none soon? */
-bool member_counts_many(const struct member_counts *counts, const struct channel *c);
+/* Are there sessions that are no members, because there was no room? */
+bool member_counts_many(const struct channel *c, const struct state *state);
 
 /* The numbers are due, if there are any. */
 void member_counts_sweep(struct member_counts *counts);

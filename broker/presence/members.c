@@ -151,8 +151,8 @@ static struct pair *add_pair(struct members *m, struct slice channel, struct sli
 uint64_t members_count(const struct members *m, struct slice channel, bool *many)
 {
     const struct channel *c = pairs_channel(&m->pairs, channel);
-    *many = c && member_counts_many(&m->counts, c);
-    return c ? c->count : 0;
+    *many = c && member_counts_many(c, members_state(m));
+    return c ? member_counts_number(c, members_state(m)) : 0;
 }
 
 int64_t members_due(const struct members *m)
@@ -239,7 +239,7 @@ static void join_session(struct members *m, struct member_batch *t, struct pair 
     buf_release(&data);
 
     if (t->state_full)
-        member_counts_leave_unnamed(&m->counts, p->channel);
+        member_counts_note(&m->counts, p->channel);
     else
         pairs_look_at(&m->pairs, p, t->now + AGAIN_MS);
 }
@@ -272,16 +272,27 @@ static void leave_pair(struct members *m, struct member_batch *t, struct pair *p
         hub_subscription_end(t, p, joined);
     else
         leave_session(m, t, p, joined);
+    pair_set_left(p, !find_member(m, p));
     pairs_look_at(&m->pairs, p, t->now + AGAIN_MS);
 }
 
-/* While the state is full, a subscription waits for the next sweep. */
+/* Without room, a subscription waits for the next sweep. A session counts without a name. */
 static void admit_pair(struct members *m, struct member_batch *t, struct pair *p, const struct connection *here)
 {
     if (!t->state_full && pair_has_room(m, p))
         join_pair(m, t, p, here);
-    else if (t->state_full && !is_subscription(p))
-        member_counts_leave_unnamed(&m->counts, p->channel);
+    else if (!is_subscription(p))
+        member_counts_note(&m->counts, p->channel);
+}
+
+/* A session that had left is back. */
+static void return_pair(struct members *m, struct pair *p)
+{
+    if (!p->left)
+        return;
+
+    pair_set_left(p, false);
+    member_counts_added(&m->counts, p->channel);
 }
 
 /* Compare presence and the state, and append what is different. */
@@ -291,6 +302,8 @@ static void compare_pair(struct members *m, struct member_batch *t, struct pair 
     const struct event *member = find_member(m, p);
     bool stays = p->channel->rules.wanted && (here || t->now < stays_until(p));
 
+    if (stays)
+        return_pair(m, p);
     if (!stays && member)
         leave_pair(m, t, p, member);
     else if (!stays)

@@ -79,11 +79,28 @@ struct pair *pairs_add(struct pairs *set, struct slice channel, struct slice mem
     return p;
 }
 
+void pair_set_left(struct pair *p, bool left)
+{
+    if (p->left == left)
+        return;
+
+    MUST(left ? p->channel->left < p->channel->count : p->channel->left > 0);
+    p->left = left;
+    p->channel->left += left ? 1 : (uint64_t)-1;
+}
+
+uint64_t channel_staying(const struct channel *c)
+{
+    MUST(c->left <= c->count);
+    return c->count - c->left;
+}
+
 void pairs_drop(struct pairs *set, struct pair *p)
 {
     struct channel *c = p->channel;
     MUST(c->count > 0 && set->counts[c->rules.kind] > 0);
 
+    pair_set_left(p, false);
     expiry_remove(&set->due, &p->expiry);
     TAILQ_REMOVE(&set->all, p, all);
     table_remove(set->pairs, p);

@@ -36,8 +36,8 @@ struct channel {
     TAILQ_ENTRY(channel) crowd; /* while crowded: in a list of member_counts.h */
     struct channel_rules rules;
     uint64_t count; /* pairs */
+    uint64_t left;  /* of these: pairs that have left */
     bool crowded;   /* has, or had, more sessions than members */
-    bool unnamed;   /* a session is no member because the state was full */
 };
 
 struct pair {
@@ -45,6 +45,7 @@ struct pair {
     TAILQ_ENTRY(pair) all;
     struct channel *channel;
     int64_t left_at; /* when its last stream was seen to end; clock of members.h */
+    bool left;       /* its departure was appended; the pair stays until that has become final */
 };
 
 /* The rules of a channel of this name. */
@@ -76,6 +77,12 @@ struct pair *pairs_add(struct pairs *set, struct slice channel, struct slice mem
 struct channel *pairs_add_channel(struct pairs *set, struct slice channel);
 
 void pairs_drop(struct pairs *set, struct pair *p);
+
+/* The pair has left, or is back. */
+void pair_set_left(struct pair *p, bool left);
+
+/* The pairs that have not left. */
+uint64_t channel_staying(const struct channel *c);
 
 /* Forget the channel when it has no pairs and is not crowded. */
 void pairs_drop_channel(struct pairs *set, struct channel *c);

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/must.h"
 #include "codec/audience.h"
+#include "codec/event_key.h"
 #include "codec/event_record.h"
 #include "ops/log.h"
 #include "stream/current.h"
@@ -157,13 +158,21 @@ static bool selects(const struct stream *s, const struct event *e)
     return event_names_channel(e, &who) || registry_patterns_match(stream_entry(s), e);
 }
 
-/* A private event reaches the session or connection that it names, and through a channel the streams
- * whose token grants one of its channels. */
+/* Private events do. So do events about members, for streams of the hub: its topics need no
+ * permission, but the list of members does. */
+static bool needs_grant(const struct stream *s, const struct event *e)
+{
+    struct slice member;
+    return e->is_private || (s->hub && event_is_member_key(e->key, &member));
+}
+
+/* An event that needs a grant reaches the session or connection that it names, and through a channel
+ * the streams whose token grants one of its channels. */
 static bool is_granted(const struct stream *s, const struct event *e)
 {
     struct slice channels[REQUEST_CHANNELS_MAX];
     char connection[REGISTRY_ID_MAX];
-    MUST(e->is_private && e->has_to);
+    MUST(needs_grant(s, e) && e->has_to);
     if (s->of_hub && s->of_hub->grants && selectors_match_event(s->of_hub->grants, e))
         return true;
     if (s->hub)
@@ -177,7 +186,7 @@ bool stream_may_be_sent(const struct stream *s, const struct event *e)
 {
     if (e->kind != EVENT_MESSAGE)
         return true;
-    return (!s->hub || selects(s, e)) && (!e->is_private || is_granted(s, e));
+    return (!s->hub || selects(s, e)) && (!needs_grant(s, e) || is_granted(s, e));
 }
 
 /* Would the hub's clients take an own id for one of the hub's, or for a word of the protocol? */

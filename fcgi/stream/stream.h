@@ -260,7 +260,8 @@ void stream_uncount(struct streams *set, size_t count);
  * and its queue has a budget; without room s falls behind. */
 void stream_deliver(struct stream *s, struct event *e, bool bounded);
 
-/* May s be sent e, which was routed to it? Not a private event that it is not granted. */
+/* May s be sent e, which was routed to it? Not an event that needs a grant which
+ * it does not have: private ones, and in the hub those about members. */
 bool stream_may_be_sent(const struct stream *s, const struct event *e);
 
 /* Move the client's cursor. */

@@ -1,9 +1,11 @@
 """Bans: how long they last, who lifts them, and that every worker knows."""
 
 import shutil
+import struct
 import time
 
 import pytest
+import zmq
 from support.broker import Broker
 from support.cli import Cli
 from support.clocks import set_clock
@@ -235,6 +237,35 @@ def test_records_of_bans_are_not_delivered_and_move_the_cursor(bench):
     assert (record["event"], record["data"], record["to"]) == ("ssecast.bans", '{"bans":1}', {})
     assert site.commands.history(since=seq, session="x")["events"] == []
     assert reader.types() == ["m"]
+
+
+def entries_in(batch):
+    count = 0
+    while batch:
+        batch = batch[struct.unpack("<I", batch[:4])[0]:]
+        count += 1
+    return count
+
+
+def test_no_head_is_ahead_of_the_feed_when_bans_are_written_again(bench):
+    """A worker would ask for what is on the feed a moment later."""
+    site = Site(bench, broker={"store": bench.folder / "history", "history_age": "4s"})
+    with zmq.Context.instance().socket(zmq.SUB) as feed:
+        feed.setsockopt(zmq.RCVTIMEO, 20_000)
+        feed.subscribe(b"")
+        feed.connect(site.broker.endpoint("feed"))
+        feed.recv()
+        site.commands.shutdown(sessions=["anna"], block=600)
+        position, batches, heads = 0, 0, 0
+        while batches < 3 or not heads:
+            message = feed.recv()
+            before = struct.unpack("<Q", message[16:24])[0]
+            if message[4] == 1:
+                position, batches, heads = before + entries_in(message[24:]), batches + 1, 0
+            elif message[4] == 2 and batches:
+                assert before <= position, f"head {before}, and the feed ends at {position}"
+                heads += 1
+    assert site.stat("repairs") == 0
 
 
 def test_a_worker_that_stops_still_turns_away(bench):

@@ -201,6 +201,37 @@ def test_beyond_the_bound_there_is_a_number(bench):
     anna.wait(lambda: changes(anna)[-1] == ("-", "bert"), "bert has left")
 
 
+@pytest.mark.parametrize("store", ["memory", "lmdb"])
+def test_the_last_number_is_that_of_the_names_at_its_place(bench, store):
+    """Two members leave one after the other, and the third session gets a name: however these fall together."""
+    more = {} if store == "memory" else {"store": str(bench.folder / "store")}
+    site = Site(bench, broker=broker(presence_members=2, presence_grace="0s", **more), worker={"session_from": "query:session,none"})
+    rooms = {f"room:{n}": 0.15 * n for n in range(8)}
+    readers = {room: enter(site, None, room) for room in rooms}
+    streams = {room: {name: enter(site, name, room) for name in "abc"} for room in rooms}
+    for room, reader in readers.items():
+        reader.wait(lambda r=reader: changes(r)[-1:] == [("=", 3)], "the number")
+    named = {room: names(site, room) for room in rooms}
+    for room, pause in rooms.items():
+        for name in named[room]:
+            streams[room].pop(name).close()
+            time.sleep(pause)
+    for room, reader in readers.items():
+        last, = streams[room]
+        gone = {("-", name) for name in named[room]}
+        reader.wait(lambda r=reader, g=gone, n=last: g <= set(changes(r)) and ("+", n) in changes(r), "one is left")
+        assert "count" not in members(site, room) and names(site, room) == [last]
+    time.sleep(3)
+    for room, reader in readers.items():
+        there, told = set(), None
+        for sign, what in changes(reader):
+            if sign == "=":
+                told = what, len(there)
+            else:
+                (there.add if sign == "+" else there.remove)(what)
+        assert there == set(streams[room]) and told[0] == told[1], (room, changes(reader))
+
+
 def test_a_token_decides(bench):
     issuer = Issuer(bench.folder / "jwt.key")
     site = Site(bench, broker=broker(), worker={"session_from": "jwt", "channels_from": "query:channels,jwt",
@@ -246,6 +277,16 @@ def test_a_broker_that_restarts_knows_who_stays(bench, store):
     if store == "lmdb":
         wait_changes(anna, [("+", "anna"), ("+", "bert"), ("-", "bert")])
     assert ("-", "anna") not in changes(anna)
+
+
+def test_who_left_while_no_broker_ran_leaves_before_the_lease_is_over(bench):
+    """Its worker has reported the end; only who is reported by no worker has the whole lease."""
+    site = Site(bench, workers=2, broker=broker(store=str(bench.folder / "store"), worker_lease="600s", presence_settle="100ms"))
+    anna, bert = both(site, "hall", stubborn)
+    site.broker.kill()
+    bert.close()
+    site.broker.start()
+    wait_changes(anna, [("+", "anna"), ("+", "bert"), ("-", "bert")], 30)
 
 
 @pytest.mark.parametrize("how", ["kill", "restart"])

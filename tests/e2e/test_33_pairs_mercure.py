@@ -61,6 +61,61 @@ def test_a_seq_is_a_cursor_after_a_restart_of_everything(hub, selects):
         assert "ssecast.gap" not in reader.types()
 
 
+ROOM = "room:7"
+MEMBERS = {"ssecast.join", "ssecast.leave", "ssecast.members"}
+
+
+def come_and_go(hub, name):
+    """A session joins the room and leaves it; then there is an update that everyone may read."""
+    before = hub.stat("member_leaves")
+    reader = hub.start_open(name, channels=[ROOM])
+    reader.wait(lambda: "ssecast.join" in reader.types() or "ssecast.members" in reader.types(), "the join")
+    reader.close()
+    wait_until(lambda: hub.stat("member_leaves") > before, what="the leave")
+    return hub.commands.publish(text=f"after {name}", to={"channels": [ROOM]})["seq"]
+
+
+def of_members(reader):
+    return [(e.type, json.loads(e.data)["session"]) for e in reader.events if e.type in MEMBERS]
+
+
+@pytest.mark.parametrize("store", ["memory", "LMDB"])
+def test_members_are_sent_to_subscribers_who_are_granted_their_channel(bench, store):
+    stored = {} if store == "memory" else {"store": bench.subfolder("store")}
+    hub = Hub(bench, broker={**stored, "presence_channels": "room:*", "presence_grace": "0s"}, mercure_anonymous=True)
+    tokens = {"anonymous": "", "nothing": hub.old_token(subscribe=[]), "another": hub.old_token(subscribe=["room:8"]),
+              "template": hub.old_token(subscribe=["room:{id}"]), "topic": hub.old_token(subscribe=[ROOM]),
+              "all": hub.old_token(subscribe=["*"]), "new": hub.new_token(subscribe=[ROOM]), "new nothing": hub.new_token(subscribe=["x"])}
+    selected = {"*": "topic", ROOM: "topic", "room:{id}": "topic"}
+    how = {(who, topic): {"name": name, "token": token} for who, token in tokens.items() if not who.startswith("new")
+           for topic, name in selected.items()}
+    how |= {(who, ROOM): {"name": "match", "token": tokens[who]} for who in ("new", "new nothing")}
+    granted = {"template", "topic", "all", "new"}
+    plain = hub.start_open("eve", channels=[ROOM]).wait_open()
+
+    live = {key: hub.subscribe(key[1], **options) for key, options in how.items()}
+    cursor = come_and_go(hub, "anna")
+    for key, reader in live.items():
+        reader.wait_data("after anna")
+        assert of_members(reader) == ([("ssecast.join", "anna"), ("ssecast.leave", "anna")] if key[0] in granted else []), key
+        reader.close()
+
+    come_and_go(hub, "bert")
+    resumed = {key: hub.subscribe(key[1], cursor=f"#{cursor}", **options) for key, options in how.items()}
+    oldest = {key: hub.subscribe(key[1], cursor="earliest", **options) for key, options in how.items()}
+    for key, reader in [*resumed.items(), *oldest.items()]:
+        reader.wait_data("after bert")
+        assert {session for _, session in of_members(reader)} - {"eve", "anna"} == ({"bert"} if key[0] in granted else set()), key
+        assert key[0] in granted or of_members(reader) == [], key
+
+    hub.commands.publish(text="end", to={"channels": [ROOM]})
+    for key, reader in [*resumed.items(), *oldest.items()]:
+        reader.wait_data("end")
+        assert key[0] in granted or of_members(reader) == [], "none is current state"
+    plain.wait_data("end")
+    assert of_members(plain)[-4:] == [("ssecast.join", "anna"), ("ssecast.leave", "anna"), ("ssecast.join", "bert"), ("ssecast.leave", "bert")]
+
+
 @pytest.mark.parametrize("granted", [True, False])
 def test_private_updates_are_resumed_with_patterns_by_those_who_may(hub, granted):
     token = hub.old_token(subscribe=[f"{BASE}/books/{{id}}"] if granted else [])

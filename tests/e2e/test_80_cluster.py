@@ -4,6 +4,7 @@ import base64
 import concurrent.futures
 import json
 import random
+import re
 import shutil
 import threading
 import time
@@ -14,6 +15,7 @@ from support.asker import Asker
 from support.broker import Broker
 from support.fcgi import FastCgi
 from support.nats import SERVER, NatsClient, NatsCluster, NatsServer
+from support.network import Network
 from support.options import arguments
 from support.waiting import wait_until
 from support.worker import Worker
@@ -156,6 +158,53 @@ def test_what_does_not_fit_into_one_message_of_the_server_is_refused_and_the_res
     assert [r["ok"] for r in replies] == [True] * 300
     assert [d.split()[0] for _, d in wait_same(c.clients)] == [str(n) for n in range(300)]
     assert client.stats()["publishes"] == 300
+
+
+class Comings:
+    """Sessions that enter a channel and leave it, so that there is an event about members in each batch."""
+
+    def __init__(self, worker):
+        self._worker, self._stop, self.count = worker, threading.Event(), 0
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self):
+        while not self._stop.is_set():
+            with FastCgi(self._worker.socket) as stream:
+                stream.get(f"session=s{self.count}&channels=hall").wait_open()
+                self.count += 1
+                time.sleep(0.01)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+
+
+def test_a_request_that_fills_a_batch_does_not_wait_for_an_end_of_arrivals(bench):
+    c = Cluster(bench, brokers=1, extra="max_payload: 64K", **{**PATIENT, "presence_channels": "hall", "presence_grace": "0s"})
+    client = c.clients[0]
+    too_large = client.ask({"op": "publish", "text": "x" * 70_000})
+    has, room = (int(n) for n in re.findall(r"(\d+) bytes; the journal takes at most (\d+)", too_large["message"])[0])
+    fits = 70_000 - (has - room)
+    network = bench.closing(Network(c.server.port))
+    network.delay = 0.1
+    c.brokers[0].stop()
+    c.brokers[0] = c.broker(0, store=f"nats://127.0.0.1:{network.port}").start()
+    client = bench.closing(c.brokers[0].commands())
+    with Comings(Worker(bench, c.brokers[0], "delayed").start()) as comings:
+        wait_until(lambda: client.stats()["member_leaves"] > 20, what="sessions come and go")
+        for _ in range(5):
+            before = comings.count
+            client.send({"op": "publish", "text": "x" * fits})
+            reply = client.receive(10)
+            assert reply and reply["ok"], reply
+        assert comings.count > before
+        assert client.ask({"op": "publish", "text": "x" * (fits + 1)})["error"] == "too_large"
+        joins = client.stats()["member_joins"]
+        wait_until(lambda: client.stats()["member_joins"] > joins, what="sessions are members again")
 
 
 def test_a_shutdown_given_to_one_broker_ends_and_blocks_the_streams_of_both(bench):

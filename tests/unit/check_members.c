@@ -351,6 +351,32 @@ START_TEST(beyond_the_bound_there_is_a_number)
 }
 END_TEST
 
+START_TEST(the_last_number_is_that_of_those_who_are_there)
+{
+    stop();
+    max = 2;
+    start();
+    opened("a", "a", "hall");
+    commit();
+    opened("b", "b", "hall");
+    commit();
+    opened("c", "c", "hall");
+    pass(1000);
+    ck_assert_str_eq(news(), "+a@hall +b@hall ={\"count\":3}@hall ");
+    ended("a");
+    pass(500);
+    ended("b");
+    pass(GRACE - 500);
+    ck_assert_str_eq(news(), "-a@hall ={\"count\":2}@hall ");
+    pass(500);
+    ck_assert_uint_eq(count_in("hall"), 1);
+    pass(500);
+    ck_assert_str_eq(news(), "-b@hall +c@hall !{\"count\":1}@hall ");
+    pass(GRACE);
+    ck_assert_str_eq(news(), "");
+}
+END_TEST
+
 START_TEST(beyond_a_share_of_the_history_there_is_a_number)
 {
     end();
@@ -497,6 +523,92 @@ START_TEST(anything_that_happens_is_told_once)
 }
 END_TEST
 
+/* --- numbers --- */
+
+#define CROWD 6
+
+/* What a reader of the channel knows, and the sessions as they are. */
+struct crowd {
+    bool open[CROWD];
+    int64_t left_at[CROWD];
+    bool named[CROWD];
+    uint64_t names;
+    bool many;            /* the number is the current one */
+    uint64_t number;      /* the last one that was published */
+    int64_t in_doubt_for; /* ms of the clock: a batch came to nothing, and is decided again */
+};
+
+static void hear(struct crowd *c, uint64_t seed)
+{
+    for (const char *at = news(); *at; at = strchr(at, ' ') + 1) {
+        if (*at == '+' || *at == '-') {
+            size_t s = (size_t)(at[1] - 'a');
+            ck_assert_msg(c->named[s] == (*at == '-'), "SEED=%" PRIu64 ": %s", seed, at);
+            c->named[s] = *at == '+';
+            c->names += c->named[s] ? 1 : (uint64_t)-1;
+            continue;
+        }
+        ck_assert_int_eq(sscanf(at + 1, "{\"count\":%" SCNu64 "}", &c->number), 1);
+        c->many = *at == '=';
+        ck_assert_msg(c->many || c->number == c->names, "SEED=%" PRIu64 ": %s, %" PRIu64 " are named", seed, at,
+                      c->names);
+    }
+}
+
+/* A session counts while it has a stream or a name, and in its grace time. */
+static uint64_t naive_count(const struct crowd *c)
+{
+    uint64_t count = 0;
+    for (size_t s = 0; s < CROWD; s++)
+        count += c->open[s] || c->named[s] || (c->left_at[s] && now < c->left_at[s] + GRACE);
+    return count;
+}
+
+static void flip_crowd(struct crowd *c, size_t s)
+{
+    char name[2] = {(char)('a' + s), '\0'};
+    c->open[s] = !c->open[s];
+    if (c->open[s]) {
+        opened(name, name, "hall");
+        return;
+    }
+    c->left_at[s] = now;
+    ended(name);
+}
+
+START_TEST(the_last_number_is_true_whatever_happens)
+{
+    struct dice dice = dice_new();
+    uint64_t seed = dice.state;
+    struct crowd c = {0};
+    stop();
+    max = 2;
+    start();
+    for (int step = 0; step < 5000; step++) {
+        size_t what = roll(&dice, 100);
+        if (what < 50)
+            flip_crowd(&c, roll(&dice, CROWD));
+        if (what >= 95) {
+            now += (int64_t)roll(&dice, 500);
+            overtake();
+            c.in_doubt_for = now + 1000;
+        }
+        pass((int64_t)roll(&dice, what < 80 ? 1500 : 2 * GRACE));
+        hear(&c, seed);
+        if (now > c.in_doubt_for)
+            ck_assert_msg(count_in("hall") == naive_count(&c), "SEED=%" PRIu64 ": %" PRIu64 ", not %" PRIu64, seed,
+                          count_in("hall"), naive_count(&c));
+        if (what < 80)
+            continue;
+
+        pass(2 * GRACE);
+        hear(&c, seed);
+        ck_assert_msg(c.many == (naive_count(&c) > c.names), "SEED=%" PRIu64, seed);
+        ck_assert_msg(!c.many || c.number == naive_count(&c), "SEED=%" PRIu64 ": %" PRIu64, seed, c.number);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("members");
@@ -510,8 +622,10 @@ int main(void)
     tcase_add_test(tests, what_another_broker_reports_is_its_own_to_append);
     tcase_add_test(tests, a_restart_is_no_departure_of_those_who_stay);
     tcase_add_test(tests, beyond_the_bound_there_is_a_number);
+    tcase_add_test(tests, the_last_number_is_that_of_those_who_are_there);
     tcase_add_test(tests, beyond_a_share_of_the_history_there_is_a_number);
     tcase_add_test(tests, a_batch_has_a_bound);
     tcase_add_test(tests, anything_that_happens_is_told_once);
+    tcase_add_test(tests, the_last_number_is_true_whatever_happens);
     return run_suite(suite);
 }
