@@ -690,6 +690,8 @@ START_TEST(a_query_names_a_session_and_a_token_once)
 {
     ck_assert_ptr_nonnull(strstr(repeated("QUERY_STRING=session=a&session=b"), "session"));
     ck_assert_ptr_nonnull(strstr(repeated("QUERY_STRING=session=a&x&session="), "session"));
+    ck_assert_ptr_nonnull(strstr(repeated("QUERY_STRING=session=a&%73ession=b"), "session"));
+    ck_assert_ptr_nonnull(strstr(repeated("QUERY_STRING=session=a&session"), "session"));
     ck_assert_ptr_nonnull(strstr(repeated("QUERY_STRING=token=a&session=b&token=a"), "token"));
     ck_assert_ptr_nonnull(strstr(repeated("QUERY_STRING=session=a&channels=a&channels=b"), "channels"));
     ck_assert_ptr_null(repeated("QUERY_STRING=session=a&sessions=b&lastEventId=1&lastEventId=2"));
@@ -797,6 +799,8 @@ START_TEST(a_start_counts_without_a_cursor)
     get("QUERY_STRING=session=a&last=5", "HTTP_LAST_EVENT_ID=7");
     ck_assert_int_eq(request.start.kind, START_AFTER);
     get("QUERY_STRING=session=a&last=0", "HTTP_LAST_EVENT_ID=7");
+    assert_refused(400, "bad_parameter");
+    get("QUERY_STRING=session=a&last");
     assert_refused(400, "bad_parameter");
     get("QUERY_STRING=session=a&last=1&last=1");
     assert_refused(400, "repeated_parameter");
