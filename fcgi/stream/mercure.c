@@ -327,7 +327,7 @@ static int read_token(struct request *r, const struct mercure_rules *rules, cons
     }
 
     if (token->verdict != TOKEN_MISSING || !rules->anonymous)
-        request_refuse_token(r, token->verdict);
+        request_refuse_token(r, token->verdict, READER_HUB);
     return 0;
 }
 

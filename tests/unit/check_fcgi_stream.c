@@ -2461,6 +2461,7 @@ START_TEST(a_query_that_is_too_long_for_a_redirect_is_refused)
     memset(query + len, 'x', REPLY_REDIRECT_MAX);
     c = ASK(0, query, PLAIN_HTTP);
     ck_assert_ptr_nonnull(strstr(c->text, "Status: 414"));
+    ck_assert_ptr_nonnull(strstr(c->text, "the query has 8012 bytes; accepted: at most 7991,"));
     close(c->fd);
     end_handoff();
 }

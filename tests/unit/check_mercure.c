@@ -195,6 +195,7 @@ START_TEST(without_a_token)
     token = (struct token){.verdict = TOKEN_MISSING};
     get("QUERY_STRING=topic=a");
     assert_refused(401, "missing_token");
+    ck_assert_ptr_nonnull(strstr(request.message, "`authorization` (0.x), or the cookie __Secure-"));
     rules.anonymous = true;
     get("QUERY_STRING=topic=a");
     ck_assert(request.kind == REQUEST_STREAM && !request.grants && !request.bound);
