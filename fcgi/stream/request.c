@@ -471,17 +471,12 @@ bool request_is_stream(const struct params *params)
     return method_kind(params_get(params, "REQUEST_METHOD")) == REQUEST_STREAM;
 }
 
-int request_read(const struct params *params, const struct request_rules *rules, const struct token *token,
-                 struct request *out)
+int request_read_stream(const struct params *params, const struct request_rules *rules, const struct token *token,
+                        struct request *out)
 {
-    const char *method = params_get(params, "REQUEST_METHOD");
-    *out = (struct request){.kind = method_kind(method)};
+    *out = (struct request){.kind = REQUEST_STREAM};
     out->origin = request_origin(params, rules->cors_origins);
-    if (out->kind == REQUEST_REFUSED)
-        request_refuse(out, 405, "method_not_allowed", "%.20s is not accepted here; accepted: " REQUEST_METHODS,
-                       method ? method : "no method");
-    if (out->kind != REQUEST_STREAM)
-        return 0;
+
     read_session(params, rules, token, out);
     int err = out->kind == REQUEST_STREAM ? read_channels(params, rules, token, out) : 0;
     check_channels(out, token);
@@ -494,6 +489,22 @@ int request_read(const struct params *params, const struct request_rules *rules,
     request_read_checkpoints(params, out);
     read_start(params, out);
     return err;
+}
+
+int request_read(const struct params *params, const struct request_rules *rules, const struct token *token,
+                 struct request *out)
+{
+    const char *method = params_get(params, "REQUEST_METHOD");
+    enum request_kind kind = method_kind(method);
+    if (kind == REQUEST_STREAM)
+        return request_read_stream(params, rules, token, out);
+
+    *out = (struct request){.kind = kind};
+    out->origin = request_origin(params, rules->cors_origins);
+    if (kind == REQUEST_REFUSED)
+        request_refuse(out, 405, "method_not_allowed", "%.20s is not accepted here; accepted: " REQUEST_METHODS,
+                       method ? method : "no method");
+    return 0;
 }
 
 void request_release(struct request *r)

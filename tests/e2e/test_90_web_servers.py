@@ -115,6 +115,12 @@ def test_another_method_is_405(any_site, session):
     assert any_site.request("DELETE", session=session)[0] == 405
 
 
+def test_head_of_a_service_has_no_body(any_site):
+    for path in ("/presence?channel=a", "/healthz"):
+        (status, _, body), (other, _, none) = (any_site.request(method, path=path) for method in ("GET", "HEAD"))
+        assert (other, none) == (status, b"") and status != 405 and body
+
+
 def test_a_preflight_is_answered(any_site, session):
     status, headers, _ = any_site.request("OPTIONS", session=session, headers={"Origin": "https://app.example", "Access-Control-Request-Method": "GET"})
     assert status in (200, 204) and headers["access-control-allow-origin"] == "https://app.example"

@@ -232,6 +232,30 @@ START_TEST(a_preflight_is_the_services_own_where_pages_may_ask)
 }
 END_TEST
 
+START_TEST(head_is_answered_as_get_is_without_the_body)
+{
+    static const char *const uris[] = {"/sse/presence?channel=a",
+                                       "/sse/healthz",
+                                       "/sse/metrics",
+                                       "/sse/status",
+                                       "/sse/status?stream",
+                                       "/sse/.well-known/mercure/subscriptions"};
+    char expected[4096];
+    services.route_rules.mercure = true;
+    send_request((struct ask){.method = "GET", .uri = uris[_i]});
+    snprintf(expected, sizeof expected, "%s", answer());
+    char *body = strstr(expected, "\r\n\r\n");
+    ck_assert(body && body[4]);
+    body[4] = '\0';
+    ck_assert_ptr_nonnull(strstr(expected, "Content-Length: "));
+    ck_assert_ptr_null(strstr(expected, "Status: 405"));
+    close(client);
+
+    send_request((struct ask){.method = "HEAD", .uri = uris[_i]});
+    ck_assert_str_eq(answer(), expected);
+}
+END_TEST
+
 /* --- publish --- */
 
 START_TEST(what_cannot_be_published_is_refused)
@@ -578,6 +602,7 @@ int main(void)
     tcase_add_loop_test(tests, the_path_behind_the_mount_point_names_it, 0, 15);
     tcase_add_test(tests, a_path_that_names_nothing_is_404);
     tcase_add_test(tests, a_preflight_is_the_services_own_where_pages_may_ask);
+    tcase_add_loop_test(tests, head_is_answered_as_get_is_without_the_body, 0, 6);
     tcase_add_loop_test(tests, what_cannot_be_published_is_refused, 0, REFUSALS);
     tcase_add_test(tests, it_may_be_switched_off);
     tcase_add_test(tests, without_keys_nobody_may);
