@@ -345,7 +345,8 @@ static void check_channels(struct request *r, const struct token *token)
             request_refuse(r, 403, "forbidden_channel", "the token does not allow channel %zu", i + 1);
 }
 
-/* The channels that the token allows are what the stream is granted of private events. */
+/* The channels that the token allows are what the stream is granted of private events. It has no
+ * others (check_channels()), so every private event of its channels is sent to it. */
 static int take_grants(struct request *r, const struct token *token)
 {
     size_t count = token->channels.count;

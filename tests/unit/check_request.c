@@ -817,6 +817,20 @@ START_TEST(of_several_cursors_in_the_query_the_last_counts)
 }
 END_TEST
 
+/* A stream with grants has no channel that is not granted: `last` need not leave out private events. */
+START_TEST(a_token_grants_all_channels_of_its_stream)
+{
+    take_sessions_from_tokens();
+    bring_token("anna", "a room:*");
+    get("QUERY_STRING=channels=room:1,a,room:*");
+    ck_assert(request.kind == REQUEST_STREAM && request.channel_count == 3 && request.grants);
+    for (size_t i = 0; i < request.channel_count; i++)
+        ck_assert(selectors_match(request.grants, request.channels[i]));
+    get("QUERY_STRING=channels=room:1,b");
+    assert_refused(403, "forbidden_channel");
+}
+END_TEST
+
 START_TEST(checkpoints_are_chosen_once)
 {
     get("QUERY_STRING=session=a&checkpoints=false&checkpoints=true");
@@ -841,6 +855,7 @@ int main(void)
     tcase_add_loop_test(tests, the_cursor_is_kept_as_it_came, 0, COUNT(cursors));
     tcase_add_test(tests, a_cursor_of_any_length_is_kept);
     tcase_add_test(tests, of_several_cursors_in_the_query_the_last_counts);
+    tcase_add_test(tests, a_token_grants_all_channels_of_its_stream);
     tcase_add_test(tests, checkpoints_are_chosen_once);
     tcase_add_test(tests, there_may_be_two_cursors);
     tcase_add_test(tests, a_polyfill_may_want_padding);
