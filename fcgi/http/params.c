@@ -165,7 +165,9 @@ bool params_query_repeated(const struct params *params, const char *name)
 {
     struct slice value;
     const char *list = params_get(params, "QUERY_STRING");
-    return next_value(&list, name, &value) && next_value(&list, name, &value);
+    if (!next_value(&list, name, &value))
+        return false;
+    return next_value(&list, name, &value);
 }
 
 bool params_query_name(const struct params *params, const char **at, char name[PARAM_NAME_MAX])
