@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/must.h"
 #include "dispatch.h"
 #include "http/accept.h"
 #include "listening.h"
@@ -64,6 +65,7 @@ struct worker {
     struct loop_timer start_timer, drain_timer, tick_timer;
     int64_t start_by;
     int64_t drain_until;
+    uint64_t paused_turn; /* the last one in which news_take() left news for later */
     bool stopping;
 };
 
@@ -194,12 +196,16 @@ static bool turn_end(void *context)
 /* --- the start --- */
 
 /* What has come from the broker goes first. Else a stream that is requested after the reply to a
- * publish or a shutdown would often begin before it. The answer is written at once: what a request
- * needs for a moment then leaves no holes between the memory of streams. */
+ * publish or a shutdown would often begin before it. Under a flood of events that is hopeless, and
+ * many requests in one turn must not make it long: timers and other connections wait for its end. The
+ * answer is written at once: what a request needs for a moment then leaves no holes between the memory
+ * of streams. */
 static void hand_on(struct worker *w, const struct incoming *in)
 {
-    if (upstream_may_have_news(w->upstream))
-        news_take(&w->streams);
+    uint64_t turn = loop_turn(w->loop);
+    MUST(w->paused_turn <= turn);
+    if (w->paused_turn != turn && upstream_may_have_news(w->upstream) && news_take(&w->streams))
+        w->paused_turn = turn;
     dispatch_request(&w->services, in);
     conns_flush(&w->exchanges.conns);
 }

@@ -19,6 +19,7 @@ struct loop {
     void *context;
     SLIST_HEAD(loop_timers, loop_timer) timers;
     int64_t now;
+    uint64_t turn;
 };
 
 struct loop *loop_new(bool (*turn_end)(void *context), void *context)
@@ -90,6 +91,11 @@ int64_t loop_now(const struct loop *l)
     return l->now;
 }
 
+uint64_t loop_turn(const struct loop *l)
+{
+    return l->turn;
+}
+
 /* The timeout for epoll_wait() in ms: until the next timer, or -1 (none) when no timer is set. */
 static int wait_time(const struct loop *l)
 {
@@ -123,6 +129,7 @@ static int turn(struct loop *l, int timeout)
     if (count < 0 && errno != EINTR)
         return -errno;
     l->now = clock_ms();
+    l->turn++;
     for (int i = 0; i < count; i++) {
         struct loop_watch *w = events[i].data.ptr;
         if (w->fd >= 0)

@@ -57,6 +57,9 @@ void loop_timer_stop(struct loop_timer *t);
 /* The time (clock_ms()) at which this turn began. */
 int64_t loop_now(const struct loop *l);
 
+/* The number of this turn: it grows with each, and is 0 before the first. */
+uint64_t loop_turn(const struct loop *l);
+
 /* Run until loop_stop(); return at once if it was called before. May be called again. 0 or
  * -errno. */
 int loop_run(struct loop *l);

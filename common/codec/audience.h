@@ -15,7 +15,8 @@ struct audience {
     struct slice connection;
     struct names channels;
     bool every_channel; /* it is in all channels, beside those named */
-    bool public_only;   /* its channels bring it no private events: no token grants any */
+    bool public_only;   /* its channels bring it no private events: no token grants any. A token that does grants all
+                           channels of an ordinary stream, which has no others */
 };
 
 /* True when the connection is in `to` (or there is no `to`) and in no `except`. */

@@ -60,6 +60,11 @@ bool json_in_is_false(const struct json_in *value)
     return json_is_false(ours(value));
 }
 
+bool json_in_is_null(const struct json_in *value)
+{
+    return json_is_null(ours(value));
+}
+
 size_t json_in_count(const struct json_in *list)
 {
     return json_array_size(ours(list));

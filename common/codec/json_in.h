@@ -31,6 +31,7 @@ bool json_in_is_text(const struct json_in *value);
 bool json_in_is_number(const struct json_in *value);
 bool json_in_is_true(const struct json_in *value);
 bool json_in_is_false(const struct json_in *value);
+bool json_in_is_null(const struct json_in *value); /* one that is there */
 
 /* A list's length, 0 for what is none; its items, from 0. */
 size_t json_in_count(const struct json_in *list);

@@ -60,10 +60,24 @@ static const struct json_in *either_member(const struct json_in *object, const c
     return member ? member : json_in_member(object, other);
 }
 
+/* A member of dialect 0.x, where null is none: a serializer may write a list that is not set so. What
+ * is not there grants nothing, so no claim gives more by this. */
+static const struct json_in *member_set(const struct json_in *object, const char *name)
+{
+    const struct json_in *member = json_in_member(object, name);
+    return json_in_is_null(member) ? NULL : member;
+}
+
+static const struct json_in *claim_of(const struct json_in *claims)
+{
+    const struct json_in *claim = member_set(claims, MERCURE_CLAIM);
+    return claim ? claim : member_set(claims, MERCURE_CLAIM_LONG);
+}
+
 static bool read_claim(struct rights_reader *r, const struct json_in *claims)
 {
-    const struct json_in *claim = either_member(claims, MERCURE_CLAIM, MERCURE_CLAIM_LONG);
-    const struct json_in *publish = json_in_member(claim, "publish"), *subscribe = json_in_member(claim, "subscribe");
+    const struct json_in *claim = claim_of(claims);
+    const struct json_in *publish = member_set(claim, "publish"), *subscribe = member_set(claim, "subscribe");
     size_t count = json_in_count(publish) + json_in_count(subscribe);
 
     if ((claim && !json_in_is_object(claim)) || count > MERCURE_RIGHTS_MAX)
@@ -217,7 +231,7 @@ char *mercure_rights_payload(const struct json_in *claims, bool access, struct s
 {
     const struct json_in *payload = NULL, *details = json_in_member(claims, "authorization_details");
     if (!access)
-        payload = json_in_member(either_member(claims, MERCURE_CLAIM, MERCURE_CLAIM_LONG), "payload");
+        payload = json_in_member(claim_of(claims), "payload");
 
     for (size_t i = 0; access && i < json_in_count(details); i++) {
         const struct json_in *detail = json_in_item(details, i);

@@ -14,7 +14,10 @@ struct token_refusal {
     const char *challenge, *error, *message;
 };
 
-/* The texts live for ever. */
-const struct token_refusal *token_refusal(enum token_verdict verdict);
+/* Who reads the token. The hub looks in other places than streams and services do. */
+enum token_reader { READER_STREAMS, READER_HUB };
+
+/* The texts live for ever. The verdict is not TOKEN_GOOD. */
+const struct token_refusal *token_refusal(enum token_verdict verdict, enum token_reader reader);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/hex.h"
+#include "base/must.h"
 #include "base/slice.h"
 
 int params_copy(struct params *p, char *const *list)
@@ -69,35 +70,125 @@ uint64_t params_content_length(const struct params *p)
     return *end || errno ? UINT64_MAX : length;
 }
 
-/* --- values within values --- */
+/* --- the query string --- */
 
-/* Decode %XX and + of a query string's value. An escape that is none stands for itself; %00 ends
- * up as an ASCII SUB, which no name may hold, since C strings cannot carry it. */
+/* The character at *at, with %XX and + decoded. *at moves behind it. An escape that is none stands
+ * for itself; %00 becomes an ASCII SUB, which no name may hold, since C strings cannot carry it. */
+static char next_char(const char **at, const char *end)
+{
+    int escaped = hex_escape(*at, end);
+    char c = **at == '+' ? ' ' : **at;
+    if (escaped >= 0)
+        c = (char)escaped;
+    *at += escaped >= 0 ? 3 : 1;
+    MUST(*at <= end);
+    return c ? c : 0x1a;
+}
+
+/* Decode as much as there is room for. */
+static void decode_into(struct slice raw, char *out, size_t size)
+{
+    const char *at = raw.data, *end = raw.data + raw.len;
+    MUST(size > 0);
+    for (; at < end && size > 1; size--)
+        *out++ = next_char(&at, end);
+    *out = '\0';
+}
+
 static char *decode(struct slice raw)
 {
-    char *text = malloc(raw.len + 1), *out = text;
-    if (!text)
-        return NULL;
-    for (size_t i = 0; i < raw.len; i++) {
-        char c = raw.data[i] == '+' ? ' ' : raw.data[i];
-        int escaped = hex_escape(raw.data + i, raw.data + raw.len);
-        if (escaped >= 0) {
-            c = (char)escaped;
-            i += 2;
-        }
-        *out++ = c ? c : 0x1a;
-    }
-    *out = '\0';
+    char *text = malloc(raw.len + 1);
+    if (text)
+        decode_into(raw, text, raw.len + 1);
     return text;
 }
 
-/* The next value of `name` in a list of name=value separated by `separator`, blanks around pairs
- * ignored. *list moves behind it. */
-static bool next_pair(const char **list, char separator, const char *name, struct slice *value)
+/* Does a parameter's name, once it is decoded, equal this one? */
+static bool spells(struct slice raw, const char *name)
+{
+    const char *at = raw.data, *end = raw.data + raw.len;
+    for (; at < end; name++)
+        if (!*name || next_char(&at, end) != *name)
+            return false;
+    return !*name;
+}
+
+/* A parameter as it stands in the query string. Without a `=` its value is empty. */
+struct query_parameter {
+    struct slice name, value;
+};
+
+/* The next parameter of a query string; blanks before its name are ignored. *list moves behind it. */
+static bool next_parameter(const char **list, struct query_parameter *out)
+{
+    if (!*list)
+        return false;
+
+    const char *at = *list + strspn(*list, "& ");
+    size_t len = strcspn(at, "&"), name_len = strcspn(at, "&=");
+    size_t value_at = name_len < len ? name_len + 1 : len;
+    MUST(name_len <= len);
+
+    *list = at + len;
+    out->name = (struct slice){at, name_len};
+    out->value = (struct slice){at + value_at, len - value_at};
+    return len > 0;
+}
+
+/* The next value of `name`. */
+static bool next_value(const char **list, const char *name, struct slice *value)
+{
+    struct query_parameter parameter;
+    while (next_parameter(list, &parameter))
+        if (spells(parameter.name, name)) {
+            *value = parameter.value;
+            return true;
+        }
+    return false;
+}
+
+char *params_query(const struct params *params, const char *name)
+{
+    const char *at = NULL;
+    return params_query_next(params, name, &at);
+}
+
+char *params_query_next(const struct params *params, const char *name, const char **at)
+{
+    struct slice value;
+    if (!*at)
+        *at = params_get(params, "QUERY_STRING");
+    return next_value(at, name, &value) ? decode(value) : NULL;
+}
+
+bool params_query_repeated(const struct params *params, const char *name)
+{
+    struct slice value;
+    const char *list = params_get(params, "QUERY_STRING");
+    if (!next_value(&list, name, &value))
+        return false;
+    return next_value(&list, name, &value);
+}
+
+bool params_query_name(const struct params *params, const char **at, char name[PARAM_NAME_MAX])
+{
+    struct query_parameter parameter;
+    if (!*at)
+        *at = params_get(params, "QUERY_STRING");
+    if (!next_parameter(at, &parameter))
+        return false;
+    decode_into(parameter.name, name, PARAM_NAME_MAX);
+    return true;
+}
+
+/* --- cookies and headers --- */
+
+/* The next cookie of this name, blanks around cookies ignored. *list moves behind it. */
+static bool next_cookie(const char **list, const char *name, struct slice *value)
 {
     size_t name_len = strlen(name);
     for (const char *at = *list; at && *at;) {
-        const char *end = strchrnul(at, separator);
+        const char *end = strchrnul(at, ';');
         at += strspn(at, " ");
         bool found = at < end && strncmp(at, name, name_len) == 0 && at[name_len] == '=';
         if (found)
@@ -107,30 +198,6 @@ static bool next_pair(const char **list, char separator, const char *name, struc
             return true;
     }
     return false;
-}
-
-char *params_query(const struct params *params, const char *name)
-{
-    struct slice value;
-    const char *list = params_get(params, "QUERY_STRING");
-    return next_pair(&list, '&', name, &value) ? decode(value) : NULL;
-}
-
-char *params_query_next(const struct params *params, const char *name, const char **at)
-{
-    struct slice value;
-    if (!*at)
-        *at = params_get(params, "QUERY_STRING");
-    return next_pair(at, '&', name, &value) ? decode(value) : NULL;
-}
-
-bool params_query_repeated(const struct params *params, const char *name)
-{
-    struct slice value;
-    const char *list = params_get(params, "QUERY_STRING");
-    if (!next_pair(&list, '&', name, &value))
-        return false;
-    return next_pair(&list, '&', name, &value);
 }
 
 /* Less blanks behind it and quotes around it. */
@@ -149,7 +216,7 @@ char *params_cookie(const struct params *params, const char *name, size_t index)
 {
     struct slice value;
     const char *list = params_get(params, "HTTP_COOKIE");
-    while (next_pair(&list, ';', name, &value)) {
+    while (next_cookie(&list, name, &value)) {
         value = trim_cookie(value);
         if (value.len && index-- == 0)
             return strndup(value.data, value.len);

@@ -45,7 +45,8 @@ const char *params_get(const struct params *p, const char *name);
 bool params_repeated(const struct params *p, const char *name);
 
 /* A parameter of the query string, decoded, the first of that name; a header. A new text, to be
- * freed with free(); NULL: none. */
+ * freed with free(); NULL: none. Names are compared decoded; a parameter without `=` has an empty
+ * value. */
 char *params_query(const struct params *p, const char *name);
 char *params_header(const struct params *p, const char *name);
 
@@ -56,10 +57,14 @@ char *params_query_next(const struct params *p, const char *name, const char **a
 /* A cookie, likewise: of those of this name that are not empty, index 0 is the first. */
 char *params_cookie(const struct params *p, const char *name, size_t index);
 
+#define PARAM_NAME_MAX 300u /* bytes, its NUL included */
+
+/* The decoded name of the next parameter of the query string; what does not fit is left out. *at as
+ * above. False: there is none. */
+bool params_query_name(const struct params *p, const char **at, char name[PARAM_NAME_MAX]);
+
 /* Did a parameter of the query string come twice? */
 bool params_query_repeated(const struct params *p, const char *name);
-
-#define PARAM_NAME_MAX 300u /* bytes, its NUL included */
 
 /* The parameter that a header arrives as: HTTP_X_USER of X-User. */
 void params_header_name(const char *name, char out[PARAM_NAME_MAX]);

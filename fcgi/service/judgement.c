@@ -46,16 +46,16 @@ static enum token_verdict verdict_now(const struct judgement *j)
     return j->token.verdict == TOKEN_GOOD && over ? TOKEN_EXPIRED : j->token.verdict;
 }
 
-static void refuse_token(struct call *c, enum token_verdict verdict)
+static void refuse_token(struct call *c, enum token_verdict verdict, enum token_reader reader)
 {
     char challenge[128];
-    const struct token_refusal *refusal = token_refusal(verdict);
+    const struct token_refusal *refusal = token_refusal(verdict, reader);
     snprintf(challenge, sizeof challenge, "WWW-Authenticate: %s\r\n", refusal->challenge);
     c->headers = challenge;
     call_refuse(c, 401, refusal->error, "%s", refusal->message);
 }
 
-const struct token *judgement_token(const struct judgement *j, struct call *c)
+static const struct token *judged(const struct judgement *j, struct call *c, enum token_reader reader)
 {
     if (j && j->too_fast) {
         call_refuse_rate(c);
@@ -63,10 +63,15 @@ const struct token *judgement_token(const struct judgement *j, struct call *c)
     }
     enum token_verdict verdict = verdict_now(j);
     if (!j || verdict != TOKEN_GOOD) {
-        refuse_token(c, verdict);
+        refuse_token(c, verdict, reader);
         return NULL;
     }
     return &j->token;
+}
+
+const struct token *judgement_token(const struct judgement *j, struct call *c)
+{
+    return judged(j, c, READER_STREAMS);
 }
 
 const struct token *judgement_hub_token(const struct judgement *j, struct call *c, const struct params *params)
@@ -75,5 +80,5 @@ const struct token *judgement_hub_token(const struct judgement *j, struct call *
         call_refuse(c, 400, "repeated_parameter", "the query names authorization twice; accepted: once");
         return NULL;
     }
-    return judgement_token(j, c);
+    return judged(j, c, READER_HUB);
 }

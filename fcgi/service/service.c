@@ -204,6 +204,7 @@ static void service_start(struct call *c, struct params *params)
 {
     const struct services *set = c->services;
     const char *method = params_get(params, "REQUEST_METHOD");
+    c->head = method && strcmp(method, "HEAD") == 0;
     if (c->service->cross_origin)
         c->origin = request_origin(params, set->streams->reply_rules.cors_origins);
     if (c->service->monitors && !admit(c, params))
@@ -285,7 +286,8 @@ void call_answer(struct call *c, int status, const char *headers, const char *ty
                             .origin = c->origin,
                             .headers = headers,
                             .type = type,
-                            .body = body};
+                            .body = body,
+                            .head = c->head};
     if (c->service->answered)
         c->service->answered(c, status);
     exchange_finish(&c->exchange, reply_answer(&c->services->streams->reply_rules, &answer));

@@ -46,6 +46,7 @@ struct call {
     const char *headers;              /* more of those of a refusal, each ended by CRLF; NULL: none */
     char *origin;                     /* a page of which may read the answer; NULL: none */
     size_t asked_bytes;               /* of the pending request */
+    bool head;                        /* HEAD: the answer has no body */
     bool streams; /* it was answered with a stream, which goes on: heartbeats and refusals are none of it */
     void *state;  /* the service's own; freed with free() */
 };

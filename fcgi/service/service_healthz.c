@@ -4,17 +4,23 @@
  * asks with ?live=1, which is 200 as long as the worker answers at all: without a broker, or full, it
  * must not be restarted, since that would end the streams it holds. A broker that cannot store
  * is no reason for 503: streams are served, and all workers would be out of service at once. */
+#include <stdlib.h>
+
 #include "base/json_out.h"
 #include "service/service.h"
 
 /* Is there live=1 in the query? */
 static bool only_live(const struct params *params)
 {
-    const char *query = params_get(params, "QUERY_STRING");
-    for (; query && *query; query += strcspn(query, "&"), query += *query == '&')
-        if (strcspn(query, "&") == 6 && strncmp(query, "live=1", 6) == 0)
-            return true;
-    return false;
+    const char *place = NULL;
+    char *value;
+    bool live = false;
+
+    while (!live && (value = params_query_next(params, "live", &place))) {
+        live = strcmp(value, "1") == 0;
+        free(value);
+    }
+    return live;
 }
 
 /* Adds the reasons why a stream would not be served. */

@@ -8,13 +8,16 @@
  * An id that was used before does not make an update a duplicate, as it does elsewhere: the update is
  * published again, without the id. */
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/json_out.h"
 #include "base/must.h"
 #include "base/name.h"
+#include "codec/event.h"
 #include "codec/json_in.h"
+#include "codec/sse.h"
 #include "codec/subscription.h"
 #include "http/form.h"
 #include "service/judgement.h"
@@ -59,16 +62,24 @@ static bool has_topic(const struct update *u, struct slice topic)
     return false;
 }
 
+/* What is wrong with a form. The text lives until the next one. */
+__attribute__((format(printf, 1, 2))) static const char *refusal(const char *format, ...)
+{
+    static char why[256];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(why, sizeof why, format, args);
+    va_end(args);
+    return why;
+}
+
 /* Each returns NULL, or what is wrong with the value. */
 
 static const char *set_topic(struct update *u, const struct mercure_rules *rules, struct slice value)
 {
-    static char why[256];
     const char *fault = mercure_check_topic(rules, u->dialect, value);
-    if (fault) {
-        snprintf(why, sizeof why, "topic %zu is not valid; %s", u->topic_count + 1, fault);
-        return why;
-    }
+    if (fault)
+        return refusal("topic %zu is not valid; %s", u->topic_count + 1, fault);
     if (slice_equal(value, slice_of("*")) || memmem(value.data, value.len, HUB_RESERVED, strlen(HUB_RESERVED)))
         return "topic is reserved; accepted: neither * nor one of the hub's own subscriptions";
     if (has_topic(u, value))
@@ -76,7 +87,7 @@ static const char *set_topic(struct update *u, const struct mercure_rules *rules
 
     size_t most = rules->max_topics < TOPICS_MAX ? rules->max_topics : TOPICS_MAX;
     if (u->topic_count == most)
-        return "too many topics (max-channels)";
+        return refusal("too many topics; accepted: at most %zu (max-channels)", most);
     u->topics[u->topic_count++] = value;
     return NULL;
 }
@@ -95,21 +106,23 @@ static const char *set_id(struct update *u, struct slice value)
 
 static const char *set_type(struct update *u, struct slice value)
 {
-    bool broken = memchr(value.data, '\r', value.len) || memchr(value.data, '\n', value.len);
-    if (broken || !utf8_valid(value) || slice_equal(value, slice_of("mercure")))
-        return "type is not valid; accepted: one line of UTF-8, and not mercure";
+    bool reserved = slice_equal(value, slice_of("mercure")) || slice_begins(value, slice_of(EVENT_RESERVED));
+    if (reserved || !sse_valid_event(value) || !utf8_valid(value))
+        return "type is not valid; accepted: one line of UTF-8, at most 255 bytes, neither mercure nor beginning "
+               "with " EVENT_RESERVED;
     u->type = value;
     return NULL;
 }
 
 static const char *set_retry(struct update *u, struct slice value)
 {
+    static const char rule[] = "retry is not valid; accepted: a number of at most 10 digits, in milliseconds";
     uint64_t number = 0;
     if (!value.len || value.len > 10)
-        return "retry is not a number of at most 10 digits";
+        return rule;
     for (size_t i = 0; i < value.len; i++) {
         if (value.data[i] < '0' || value.data[i] > '9')
-            return "retry is not a number of at most 10 digits";
+            return rule;
         number = number * 10 + (uint64_t)(value.data[i] - '0');
     }
     u->retry = number;
@@ -120,7 +133,7 @@ static const char *set_retry(struct update *u, struct slice value)
 static const char *set_data(struct update *u, struct slice value)
 {
     if (!utf8_valid(value))
-        return "data is not UTF-8";
+        return "data is not valid; accepted: UTF-8";
     u->data = value;
     return NULL;
 }
@@ -165,7 +178,7 @@ static struct update *read_update(const struct mercure_rules *rules, const struc
     while (!*fault && form_next(&form, &field))
         *fault = set_field(u, rules, &field);
     if (!*fault && !u->topic_count)
-        *fault = "the form names no topic";
+        *fault = "the form names no topic; accepted: one field `topic` or more";
     return u;
 }
 
@@ -213,7 +226,8 @@ static void mercure_ask(struct call *c, const struct update *u, bool with_id)
     if (out.failed)
         call_refuse(c, 503, "unavailable", "out of memory; nothing was published");
     else if (out.len > WIRE_COMMAND_JSON_MAX)
-        call_refuse(c, 413, "too_large", "the update is too large: more than %u bytes as JSON", WIRE_COMMAND_JSON_MAX);
+        call_refuse(c, 413, "too_large", "the update is too large; accepted: at most %u bytes as JSON",
+                    WIRE_COMMAND_JSON_MAX);
     else
         call_ask(c, &grant, (struct slice){out.data, out.len}, false);
     buf_release(&out);
@@ -224,7 +238,7 @@ static bool refuse_body(struct call *c, const struct params *params)
 {
     uint64_t length = params_content_length(params);
     if (params->body_state == BODY_TOO_LARGE)
-        call_refuse(c, 413, "too_large", "the form has more than %zu bytes (publish-bytes)",
+        call_refuse(c, 413, "too_large", "the form is too large; accepted: at most %zu bytes (publish-bytes)",
                     c->services->streams->mercure.publish_bytes);
     else if (params->body_state == BODY_NO_ROOM)
         call_refuse(c, 503, "unavailable", "too many requests are pending; nothing was published");
@@ -299,6 +313,37 @@ static int status_of(struct slice error)
     return 400;
 }
 
+#define MESSAGE_SIZE 200u /* less than a refusal has, for UNSURE behind it */
+
+/* The broker's message, with the form's name of the field that it begins with. */
+static void translate(struct slice message, char out[MESSAGE_SIZE])
+{
+    static const char *const names[][2] = {
+        {"`event", "`type"}, {"`text", "`data"}, {"`to.channels", "`topic"}, {"`to", "`topic"}};
+    const char *name = "";
+    for (size_t i = 0; !*name && i < sizeof names / sizeof names[0]; i++)
+        if (slice_begins(message, slice_of(names[i][0]))) {
+            name = names[i][1];
+            message = (struct slice){message.data + strlen(names[i][0]), message.len - strlen(names[i][0])};
+        }
+    snprintf(out, MESSAGE_SIZE, "%s%.*s", name, (int)message.len, message.len ? message.data : "");
+}
+
+/* The hub's errors have one shape, wherever they arise. reply is NULL when it was no JSON. */
+static void refuse_reply(struct call *c, const struct json_in *reply)
+{
+    struct slice error = json_in_text(json_in_member(reply, "error"));
+    char code[40], message[MESSAGE_SIZE];
+    if (!error.len) {
+        call_refuse(c, 503, "unavailable", "the broker's reply is not valid; " UNSURE);
+        return;
+    }
+    snprintf(code, sizeof code, "%.*s", (int)error.len, error.data);
+    translate(json_in_text(json_in_member(reply, "message")), message);
+    bool unsure = json_in_is_true(json_in_member(reply, "unknown"));
+    call_refuse(c, status_of(error), code, "%s%s", message, unsure ? "; " UNSURE : "");
+}
+
 /* The id that the update shows on the hub's streams. */
 static void answer_id(struct call *c, const struct update *u, const struct json_in *reply, bool with_id)
 {
@@ -315,8 +360,7 @@ static void replied(struct call *c, struct slice json)
     MUST(u);
 
     if (!json_in_is_true(json_in_member(reply, "ok"))) {
-        int status = reply ? status_of(json_in_text(json_in_member(reply, "error"))) : 503;
-        call_answer(c, status, "", "application/json", json);
+        refuse_reply(c, reply);
     } else if (json_in_is_true(json_in_member(reply, "duplicate"))) {
         u->id = (struct slice){0};
         mercure_ask(c, u, false);

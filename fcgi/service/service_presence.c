@@ -48,7 +48,7 @@ static int read_request(struct call *c, const struct params *params, struct requ
     if (set->tokens && request_wants_token(&set->request_rules))
         tokens_verify_request(set->tokens, params, clock_unix_ms(), &token);
 
-    int err = request_read(params, &set->request_rules, &token, r);
+    int err = request_read_stream(params, &set->request_rules, &token, r);
     token_release(&token);
     return err;
 }
@@ -189,7 +189,7 @@ static void replied(struct call *c, struct slice json)
 
 const struct service service_presence = {
     .name = "presence",
-    .methods = "GET, OPTIONS",
+    .methods = "GET, HEAD, OPTIONS",
     .cross_origin = true,
     .begin = presence_begin,
     .replied = replied,

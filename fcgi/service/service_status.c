@@ -238,7 +238,7 @@ static bool wants_stream(const struct params *params)
 
 static void status_begin(struct call *c, struct params *params)
 {
-    if (wants_stream(params))
+    if (wants_stream(params) && !c->head)
         begin_stream(c);
     else
         answer_page(c);

@@ -225,7 +225,7 @@ static void replied(struct call *c, struct slice json)
 
 const struct service service_subscriptions = {
     .name = "subscriptions",
-    .methods = "GET, OPTIONS",
+    .methods = "GET, HEAD, OPTIONS",
     .cross_origin = true,
     .begin = subscriptions_begin,
     .replied = replied,

@@ -206,20 +206,24 @@ static int add_selectors(struct selection *s, const struct selector_parameter *p
     return err;
 }
 
-/* Refuse a parameter that begins with `match` and that dialect 1.0 does not have. */
-static void check_match_names(struct request *r, const char *query)
+static bool is_selector_name(const char *name)
 {
-    for (const char *at = query; r->kind != REQUEST_REFUSED && *at; at += *at == '&') {
-        size_t len = strcspn(at, "=&");
-        bool found = strncasecmp(at, "match", 5) != 0;
-        for (size_t i = 0; !found && i < PARAMETERS; i++)
-            found = slice_equal((struct slice){at, len}, slice_of(parameters[i].name));
-        if (!found)
+    for (size_t i = 0; i < PARAMETERS; i++)
+        if (strcmp(name, parameters[i].name) == 0)
+            return true;
+    return false;
+}
+
+/* Refuse a parameter that begins with `match` and that dialect 1.0 does not have. */
+static void check_match_names(struct request *r, const struct params *params)
+{
+    char name[PARAM_NAME_MAX];
+    const char *place = NULL;
+
+    while (r->kind != REQUEST_REFUSED && params_query_name(params, &place, name))
+        if (strncasecmp(name, "match", 5) == 0 && !is_selector_name(name))
             request_refuse(r, 400, "invalid_request",
-                           "%.*s is not a parameter; accepted: match, match_exact, match_urlpattern, topic",
-                           (int)(len < 40 ? len : 40), at);
-        at += strcspn(at, "&");
-    }
+                           "%.40s is not a parameter; accepted: match, match_exact, match_urlpattern, topic", name);
 }
 
 static void check_dialect(struct request *r, size_t topics, size_t matches)
@@ -264,7 +268,7 @@ static int read_selectors(struct request *r, const struct params *params, const 
         return -ENOMEM;
     }
 
-    check_match_names(r, query);
+    check_match_names(r, params);
     int err = read_all(&s);
     MUST((size_t)(s.at - r->channel_text) <= strlen(query) + 1);
     MUST(selector_count(&s) <= rules->max_topics);
@@ -323,7 +327,7 @@ static int read_token(struct request *r, const struct mercure_rules *rules, cons
     }
 
     if (token->verdict != TOKEN_MISSING || !rules->anonymous)
-        request_refuse_token(r, token->verdict);
+        request_refuse_token(r, token->verdict, READER_HUB);
     return 0;
 }
 

@@ -112,22 +112,25 @@ static bool is_handed(const struct incoming *in)
     return in->transport == CONN_SOCKET;
 }
 
-static size_t redirect_len(const char *path, const char *query)
+/* The longest query that is passed on to this path, with `more` bytes of parameters beside it. */
+static size_t redirect_query_max(const char *path, size_t more)
 {
-    return strlen(path) + slice_of(query).len;
+    size_t taken = strlen(path) + more;
+    return taken < REPLY_REDIRECT_MAX ? REPLY_REDIRECT_MAX - taken : 0;
 }
 
 /* Let Apache ask again over FastCGI: nothing was decided yet. */
 static void redirect_to_fastcgi(struct streams *set, const struct incoming *in)
 {
     const char *path = set->redirects.fallback, *query = params_get(in->params, "QUERY_STRING");
+    size_t len = slice_of(query).len, most = redirect_query_max(path, 0);
     struct request r = {0};
 
-    if (redirect_len(path, query) <= REPLY_REDIRECT_MAX) {
+    if (len <= most) {
         exchange_answer(set->exchanges, in, reply_redirect(path, NULL, query));
         return;
     }
-    request_refuse_query(&r);
+    request_refuse_query(&r, len, most);
     set->counters[STREAMS_REFUSED]++;
     exchange_answer(set->exchanges, in, reply_refused(&set->reply_rules, &r));
 }
@@ -136,9 +139,9 @@ static void redirect_to_fastcgi(struct streams *set, const struct incoming *in)
 static bool can_be_handed(const struct streams *set, const struct params *params)
 {
     const char *query = params_get(params, "QUERY_STRING");
-    size_t most = REPLY_REDIRECT_MAX - REPLY_HEAD_PARAMETERS_MAX - HANDOFF_TOKEN_LEN;
+    size_t most = redirect_query_max(set->redirects.handoff, REPLY_HEAD_PARAMETERS_MAX + HANDOFF_TOKEN_LEN);
 
-    return handoff_permitted(params) && redirect_len(set->redirects.handoff, query) <= most;
+    return handoff_permitted(params) && slice_of(query).len <= most;
 }
 
 /* Where Apache passes the socket of s. */

@@ -234,7 +234,8 @@ struct event *reply_answer(const struct reply_rules *rules, const struct answer 
         put_format(&t, "Allow: %s\r\n", a->allow);
     put_common(&t, rules, a->origin);
     put_text(&t, "\r\n");
-    buf_put_slice(&t, a->body);
+    if (!a->head)
+        buf_put_slice(&t, a->body);
     return short_reply_finish(&t);
 }
 

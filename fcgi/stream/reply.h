@@ -30,6 +30,7 @@ struct answer {
     const char *headers; /* more of them: empty, or whole lines, each ended by CRLF */
     const char *type;    /* Content-Type */
     struct slice body;
+    bool head; /* the answer to HEAD: the body's length and no body */
 };
 
 struct event *reply_answer(const struct reply_rules *rules, const struct answer *a);

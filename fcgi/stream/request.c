@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "auth/origin.h"
-#include "auth/token_refusal.h"
+#include "base/must.h"
 #include "base/name.h"
 #include "stream/beginning.h"
 
@@ -111,16 +111,19 @@ void request_refuse_path(struct request *out)
                    "no stream or service at this path; the option mount sets the path of streams");
 }
 
-void request_refuse_query(struct request *out)
+void request_refuse_query(struct request *out, size_t len, size_t most)
 {
-    request_refuse(out, 414, "too_large", "the query is too long to be passed on inside the web server");
+    MUST(len > most);
+    request_refuse(out, 414, "too_large",
+                   "the query has %zu bytes; accepted: at most %zu, behind a web server that hands streams over", len,
+                   most);
 }
 
 /* --- tokens --- */
 
-void request_refuse_token(struct request *r, enum token_verdict verdict)
+void request_refuse_token(struct request *r, enum token_verdict verdict, enum token_reader reader)
 {
-    const struct token_refusal *why = token_refusal(verdict);
+    const struct token_refusal *why = token_refusal(verdict, reader);
     request_refuse(r, 401, why->error, "%s", why->message);
     r->challenge = why->challenge;
 }
@@ -131,7 +134,7 @@ static bool token_stops(const char *source, const struct token *token, struct re
 {
     bool bad = source_is_token(source) && (token->verdict == TOKEN_EXPIRED || token->verdict == TOKEN_INVALID);
     if (bad)
-        request_refuse_token(r, token->verdict);
+        request_refuse_token(r, token->verdict, READER_STREAMS);
     return bad;
 }
 
@@ -142,6 +145,13 @@ static void bind_to(struct request *r, const struct token *token)
     r->expires_ms = token->expires_ms;
 }
 
+/* A token that is good, and names no session. */
+static void refuse_without_sub(struct request *r)
+{
+    request_refuse_token(r, TOKEN_INVALID, READER_STREAMS);
+    snprintf(r->message, sizeof r->message, "the token names no session: it has no `sub`");
+}
+
 static void refuse_nameless(const struct option_list *sources, const struct token *token, struct request *r)
 {
     if (!source_lists_token(sources)) {
@@ -150,9 +160,11 @@ static void refuse_nameless(const struct option_list *sources, const struct toke
                        sources->count > 1 ? " and other places" : "");
         return;
     }
-    request_refuse_token(r, token->verdict);
-    if (token->verdict == TOKEN_GOOD)
-        snprintf(r->message, sizeof r->message, "the token names no session: it has no `sub`");
+    if (token->verdict == TOKEN_GOOD) {
+        refuse_without_sub(r);
+        return;
+    }
+    request_refuse_token(r, token->verdict, READER_STREAMS);
 }
 
 /* May a stream open without a session? A token that was brought is good here: read_session() refuses
@@ -333,7 +345,8 @@ static void check_channels(struct request *r, const struct token *token)
             request_refuse(r, 403, "forbidden_channel", "the token does not allow channel %zu", i + 1);
 }
 
-/* The channels that the token allows are what the stream is granted of private events. */
+/* The channels that the token allows are what the stream is granted of private events. It has no
+ * others (check_channels()), so every private event of its channels is sent to it. */
 static int take_grants(struct request *r, const struct token *token)
 {
     size_t count = token->channels.count;
@@ -459,17 +472,12 @@ bool request_is_stream(const struct params *params)
     return method_kind(params_get(params, "REQUEST_METHOD")) == REQUEST_STREAM;
 }
 
-int request_read(const struct params *params, const struct request_rules *rules, const struct token *token,
-                 struct request *out)
+int request_read_stream(const struct params *params, const struct request_rules *rules, const struct token *token,
+                        struct request *out)
 {
-    const char *method = params_get(params, "REQUEST_METHOD");
-    *out = (struct request){.kind = method_kind(method)};
+    *out = (struct request){.kind = REQUEST_STREAM};
     out->origin = request_origin(params, rules->cors_origins);
-    if (out->kind == REQUEST_REFUSED)
-        request_refuse(out, 405, "method_not_allowed", "%.20s is not accepted here; accepted: " REQUEST_METHODS,
-                       method ? method : "no method");
-    if (out->kind != REQUEST_STREAM)
-        return 0;
+
     read_session(params, rules, token, out);
     int err = out->kind == REQUEST_STREAM ? read_channels(params, rules, token, out) : 0;
     check_channels(out, token);
@@ -482,6 +490,22 @@ int request_read(const struct params *params, const struct request_rules *rules,
     request_read_checkpoints(params, out);
     read_start(params, out);
     return err;
+}
+
+int request_read(const struct params *params, const struct request_rules *rules, const struct token *token,
+                 struct request *out)
+{
+    const char *method = params_get(params, "REQUEST_METHOD");
+    enum request_kind kind = method_kind(method);
+    if (kind == REQUEST_STREAM)
+        return request_read_stream(params, rules, token, out);
+
+    *out = (struct request){.kind = kind};
+    out->origin = request_origin(params, rules->cors_origins);
+    if (kind == REQUEST_REFUSED)
+        request_refuse(out, 405, "method_not_allowed", "%.20s is not accepted here; accepted: " REQUEST_METHODS,
+                       method ? method : "no method");
+    return 0;
 }
 
 void request_release(struct request *r)

@@ -7,6 +7,7 @@
 #define SSECAST_REQUEST_H
 
 #include "auth/token.h"
+#include "auth/token_refusal.h"
 #include "codec/event.h"
 #include "codec/meta.h"
 #include "codec/wire.h"
@@ -83,6 +84,10 @@ struct request {
 int request_read(const struct params *params, const struct request_rules *rules, const struct token *token,
                  struct request *out);
 
+/* The same of a request for a stream, whatever its method is: a service reads GET and HEAD so. */
+int request_read_stream(const struct params *params, const struct request_rules *rules, const struct token *token,
+                        struct request *out);
+
 /* Refuse (400) a request in which a parameter came twice that identifies a user, or that decides
  * what happens: the web server makes one name of X-User and X_User, and it is unknown which of
  * the two is its own. False: out is untouched. */
@@ -91,8 +96,8 @@ bool request_refuse_repeated(const struct params *params, const struct request_r
 /* Refuse (404) a request whose path names nothing. */
 void request_refuse_path(struct request *out);
 
-/* Refuse (414) a request whose query is too long for a redirect. */
-void request_refuse_query(struct request *out);
+/* Refuse (414) a request whose query of len bytes is too long for a redirect. */
+void request_refuse_query(struct request *out, size_t len, size_t most);
 
 /* Is a token looked at: is `jwt` among the sources? */
 bool request_wants_token(const struct request_rules *rules);
@@ -111,7 +116,7 @@ void request_release(struct request *r);
 /* For those that read requests (also mercure.h): refuse with this status; or because of the token. */
 void request_refuse(struct request *r, int status, const char *error, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-void request_refuse_token(struct request *r, enum token_verdict verdict);
+void request_refuse_token(struct request *r, enum token_verdict verdict, enum token_reader reader);
 
 /* Read `checkpoints` of the query. */
 void request_read_checkpoints(const struct params *params, struct request *r);

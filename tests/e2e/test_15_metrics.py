@@ -66,7 +66,7 @@ def test_a_worker_without_a_broker_is_live_but_not_ready(bench):
     assert health(worker) == (503, {"live": True, "ready": False, "reasons": ["no broker"]})
     assert health(worker, "live=1") == (200, {"live": True, "ready": False, "reasons": ["no broker"]})
     assert health(worker, "live=10")[0] == health(worker, "alive=1")[0] == 503
-    assert health(worker, "a=b&live=1&c")[0] == 200
+    assert health(worker, "a=b&live=1&c")[0] == health(worker, "%6Cive=%31")[0] == 200
     broker.start()
     wait_until(lambda: health(worker)[0] == 200, what="ready")
 

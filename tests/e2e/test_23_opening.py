@@ -502,6 +502,30 @@ def test_the_newest_events_are_those_that_the_stream_may_be_sent(site, session, 
     assert [json.loads(e.data) for e in reader.wait_for(4)] == [1, 2, "own", "live"]
 
 
+@pytest.mark.parametrize("channels", [["room:1"], ["room:*"], ["*"]], ids=["exact", "prefix", "all"])
+def test_the_newest_events_are_counted_with_a_token_s_grants(bench, channels):
+    """A token that grants a stream's channels grants their private events, and no others are in the way."""
+    key = Secret()
+    (bench.folder / "key").write_text(key.file)
+    site = Site(bench, worker={"session_from": "jwt,query:session", "channels_from": "query:channels,jwt", "jwt_secret_file": str(bench.folder / "key")})
+    headers = {"Authorization": f"Bearer {key.token(sub='anna', channels=channels)}"}
+    for n in range(4):
+        site.publish("m", data=n, private=n % 2 == 1, to={"channels": ["room:1"]})
+        site.publish("m", data="other", private=True, to={"channels": ["room:2", "hall"]})
+        site.publish("m", data="secret", private=True, to={"channels": ["hall"], "sessions": ["bert"]})
+    site.publish("m", data="both", private=True, to={"channels": ["room:1", "hall"]})
+    site.settle()
+    for place, count in (("window", 3), ("broker", 4)):  # the first reader's end is one more message
+        reader = site.readers.open(site.url(None, ["room:1"]) + f"&last={count}", headers=headers).wait_open()
+        site.publish("end", data=place, to={"sessions": ["anna"]})
+        reader.wait_data(json.dumps(place))
+        assert [json.loads(e.data) for e in reader.events if e.type == "m"] == [2, 3, "both"], place
+        reader.close()
+        site.worker.restart()
+    status, _, body = site.request(headers=headers, channels="room:1,else", session=None)
+    assert (status, json.loads(body or b"{}").get("error")) == ((200, None) if channels == ["*"] else (403, "forbidden_channel"))
+
+
 @pytest.mark.parametrize("store", ["memory", "LMDB", pytest.param("JetStream", marks=pytest.mark.skipif(not shutil.which(SERVER), reason="no nats-server"))])
 def test_the_newest_events_are_neither_private_nor_replaced(bench, store):
     """A value that a later one replaced takes no event's place either, wherever the newest are looked up."""

@@ -163,6 +163,14 @@ def test_other_channels_have_no_members(site, session):
     assert changes(without) == []
 
 
+def assert_head_is_get_s(site, **query):
+    """HEAD is answered as GET is, without the body."""
+    (status, headers, body), (other_status, other, none) = (site.request(m, path="/presence", **query) for m in ("GET", "HEAD"))
+    assert (other_status, none) == (status, b"") and body
+    assert {name: other.get(name) for name in ("content-type", "cache-control")} == {
+        name: headers[name] for name in ("content-type", "cache-control")}
+
+
 def test_the_list_comes_in_pages(site, room):
     readers = [enter(site, f"s{n}", room) for n in range(5)]
     wait_until(lambda: len(names(site, room)) == 5, what="five members")
@@ -182,6 +190,8 @@ def test_the_list_comes_in_pages(site, room):
         assert site.request(path="/presence", session="anna", **query)[0] == 400
     assert site.request(path="/presence", channel=room)[0] == 400, "it has no session"
     assert site.request("POST", path="/presence", session="anna", channel=room)[0] == 405
+    for query in ({"channel": room}, {"channel": room, "limit": "0"}, {}):
+        assert_head_is_get_s(site, session="anna", **query)
     assert [r.close() for r in readers]
 
 

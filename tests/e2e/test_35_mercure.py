@@ -285,7 +285,22 @@ def test_subscriptions_that_are_refused(hub, query):
         "reserved", "not UTF-8", "many", "id of two lines", "id with a return", "id with a zero"])
 def test_updates_that_are_refused(hub, fields):
     status, _, body = hub.ask("POST", body=fields, token=hub.old_token(publish=["*"]))
-    assert status == 400 and json.loads(body)["message"]
+    error = json.loads(body)
+    assert status == 400 and list(error) == ["error", "message"] and "; accepted: " in error["message"]
+
+
+@pytest.mark.parametrize("retry", [50, 99999999])
+def test_the_broker_s_refusals_have_the_shape_of_the_hub_s(hub, retry):
+    status, _, body = hub.post("a", data="x", retry=str(retry), token=hub.old_token(publish=["*"]))
+    error = json.loads(body)
+    assert status == 400 and list(error) == ["error", "message"] and error["error"] == "bad_request"
+    assert error["message"] == f"`retry` must be a whole number from 100 to 3600000, not {retry}"
+
+
+def test_a_missing_token_is_asked_for_where_the_hub_looks(hub):
+    for method in ("GET", "POST"):
+        status, _, body = hub.ask(method, [("topic", "a"), ("token", hub.old_token(subscribe=["*"], publish=["*"]))])
+        assert status == 401 and "the parameter `authorization` (0.x)" in json.loads(body)["message"]
 
 
 @pytest.mark.parametrize("topic", ["a\u0085b", "a\u200eb"], ids=["control", "format"])

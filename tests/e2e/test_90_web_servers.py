@@ -103,8 +103,32 @@ def test_a_missing_session_is_400(any_site):
     assert status == 400 and headers["content-type"].startswith("application/json") and b"missing_session" in body
 
 
+def test_a_parameter_s_name_may_be_encoded(any_site, session):
+    first = any_site.publish("m", data=1, to={"sessions": [session]})["seq"]
+    any_site.publish("m", data=2, to={"sessions": [session]})
+    reader = any_site.readers.open(f"{any_site.web.url}?%73ession={session}&%6CastEventId={first}").wait_open()
+    reader.wait_for(1)
+    assert reader.data() == ["2"]
+
+
+def test_a_parameter_that_is_encoded_once_is_repeated(any_site, session):
+    status, _, body = any_site.request(path="?session=a&%73ession=b")
+    assert status == 400 and b"repeated_parameter" in body
+
+
+def test_a_parameter_without_a_value_is_empty_and_not_absent(any_site, session):
+    status, _, body = any_site.request(path=f"?session={session}&last")
+    assert status == 400 and b"last=; accepted: " in body
+
+
 def test_another_method_is_405(any_site, session):
     assert any_site.request("DELETE", session=session)[0] == 405
+
+
+def test_head_of_a_service_has_no_body(any_site):
+    for path in ("/presence?channel=a", "/healthz"):
+        (status, _, body), (other, _, none) = (any_site.request(method, path=path) for method in ("GET", "HEAD"))
+        assert (other, none) == (status, b"") and status != 405 and body
 
 
 def test_a_preflight_is_answered(any_site, session):

@@ -100,7 +100,7 @@ static void is_allowed(const struct request *r, const struct request_rules *rule
         return;
     must(!r->expires_ms || r->expires_ms == token->expires_ms);
     for (size_t i = 0; token->has_channels && i < r->channel_count; i++)
-        must(patterns_match(&token->channels, r->channels[i]));
+        must(patterns_match(&token->channels, r->channels[i]) && selectors_match(r->grants, r->channels[i]));
 }
 
 /* Nobody is identified by what came twice, and no service has more than one segment. */

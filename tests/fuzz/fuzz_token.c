@@ -155,7 +155,8 @@ static enum token_verdict judge(struct tokens *tokens, const char *text)
         is_valid(&token);
     else
         must(!token.claims && !token.sub.len && !token.may_publish && !token.names);
-    must(verdict == TOKEN_GOOD || token_refusal(verdict)->error);
+    must(verdict == TOKEN_GOOD || token_refusal(verdict, READER_STREAMS)->error);
+    must(verdict == TOKEN_GOOD || token_refusal(verdict, READER_HUB)->error);
     token_release(&token);
     return verdict;
 }

@@ -1925,6 +1925,23 @@ START_TEST(a_busy_stream_shows_heartbeats_beside_its_events)
 }
 END_TEST
 
+/* A reader that takes nothing holds its stream up for as long as write-timeout allows, for ever if it is 0. */
+START_TEST(a_heartbeat_is_due_however_long_ago_the_last_one_was)
+{
+    static const uint32_t days[] = {1, 24, 25, 26, 49};
+    join(100);
+    struct client *c = open_with(0, 0, ALWAYS, NULL);
+    struct stream *s = last_stream();
+    body(c);
+
+    for (size_t i = 0; i < sizeof days / sizeof days[0]; i++) {
+        s->beaten_at = (uint32_t)loop_now(set.loop) - days[i] * 86400000u;
+        publish(101 + i, "a");
+        ck_assert_ptr_nonnull(strstr(heard(c), "data: x\n\n" BEAT));
+    }
+}
+END_TEST
+
 START_TEST(without_checkpoints_the_cursor_moves_quietly)
 {
     set.limits.heartbeat_ms = 40;
@@ -2275,6 +2292,7 @@ static void add_openings(TCase *tests)
     tcase_add_test(tests, a_heartbeat_is_never_ahead_of_what_was_collected);
     tcase_add_test(tests, each_heartbeat_is_seen_where_that_is_asked_for);
     tcase_add_test(tests, a_busy_stream_shows_heartbeats_beside_its_events);
+    tcase_add_test(tests, a_heartbeat_is_due_however_long_ago_the_last_one_was);
     tcase_add_test(tests, without_checkpoints_the_cursor_moves_quietly);
     tcase_add_test(tests, a_stream_with_a_tokens_time_is_kept_alive_too);
     tcase_add_test(tests, one_of_a_counted_address_is_kept_alive_too);
@@ -2488,6 +2506,7 @@ START_TEST(a_query_that_is_too_long_for_a_redirect_is_refused)
     memset(query + len, 'x', REPLY_REDIRECT_MAX);
     c = ASK(0, query, PLAIN_HTTP);
     ck_assert_ptr_nonnull(strstr(c->text, "Status: 414"));
+    ck_assert_ptr_nonnull(strstr(c->text, "the query has 8012 bytes; accepted: at most 7991,"));
     close(c->fd);
     end_handoff();
 }

@@ -18,12 +18,13 @@ static const struct json_in *member(const char *name)
 
 START_TEST(values_are_what_they_are)
 {
-    root = json_in_parse(
-        S("{\"t\":\"a\\u0000b\",\"n\":1.5,\"i\":7,\"yes\":true,\"no\":false,\"l\":[1,\"x\"],\"o\":{\"p\":1}}"));
+    root = json_in_parse(S("{\"t\":\"a\\u0000b\",\"n\":1.5,\"i\":7,\"yes\":true,\"no\":false,\"none\":null,\"l\":[1,"
+                           "\"x\"],\"o\":{\"p\":1}}"));
     ck_assert(json_in_is_object(root) && json_in_is_object(member("o")) && !json_in_is_object(member("l")));
     assert_slice(json_in_text(member("t")), S("a\0b"));
     ck_assert(json_in_number(member("n")) == 1.5 && json_in_number(member("i")) == 7);
     ck_assert(json_in_is_true(member("yes")) && !json_in_is_true(member("no")) && !json_in_is_true(member("i")));
+    ck_assert(json_in_is_null(member("none")) && !json_in_is_null(member("no")) && !json_in_is_null(member("absent")));
     ck_assert(json_in_is_false(member("no")) && !json_in_is_false(member("yes")) && !json_in_is_false(member("x")));
     ck_assert_uint_eq(json_in_count(member("l")), 2);
     assert_slice(json_in_text(json_in_item(member("l"), 1)), S("x"));

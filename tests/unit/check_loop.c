@@ -175,6 +175,41 @@ static void close_pipe(struct pipe_watch *p, int read_fd)
     close(p->write_fd);
 }
 
+/* Two watches that are ready in one turn see one number, and later turns higher ones. */
+static uint64_t seen_turns[3];
+static size_t seen_count;
+
+static void see_turn(void *context, uint32_t events)
+{
+    struct loop_watch *w = context;
+    char byte;
+    (void)events;
+    ck_assert_int_eq(read(w->fd, &byte, 1), 1);
+    seen_turns[seen_count++] = loop_turn(loop);
+}
+
+START_TEST(each_turn_has_a_number)
+{
+    struct pipe_watch a, b;
+    open_pipe(&a);
+    open_pipe(&b);
+    int a_fd = a.watch.fd, b_fd = b.watch.fd;
+    a.watch.ready = b.watch.ready = see_turn;
+    a.watch.context = &a.watch;
+    b.watch.context = &b.watch;
+    seen_count = 0;
+    ck_assert_uint_eq(loop_turn(loop), 0);
+    ck_assert_int_eq(write(a.write_fd, "xy", 2), 2);
+    ck_assert_int_eq(write(b.write_fd, "x", 1), 1);
+    turns_wanted = 2;
+    ck_assert_int_eq(loop_run(loop), 0);
+    ck_assert_uint_eq(seen_count, 3);
+    ck_assert(seen_turns[0] == 1 && seen_turns[1] == 1 && seen_turns[2] == 2 && loop_turn(loop) == 2);
+    close_pipe(&a, a_fd);
+    close_pipe(&b, b_fd);
+}
+END_TEST
+
 START_TEST(what_is_ready_is_called)
 {
     struct pipe_watch a, b;
@@ -253,6 +288,7 @@ int main(void)
     tcase_add_test(tests, timers_fire_when_they_are_due);
     tcase_add_test(tests, a_timer_that_is_set_is_moved);
     tcase_add_test(tests, a_timer_may_set_itself_and_others);
+    tcase_add_test(tests, each_turn_has_a_number);
     tcase_add_test(tests, what_is_ready_is_called);
     tcase_add_test(tests, what_was_removed_in_this_turn_is_not_called);
     tcase_add_test(tests, it_can_watch_for_other_events);

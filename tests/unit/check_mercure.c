@@ -74,6 +74,10 @@ START_TEST(selectors_that_are_refused)
     assert_refused(400, "invalid_request");
     get("QUERY_STRING=match=a&matching=b");
     assert_refused(400, "invalid_request");
+    get("QUERY_STRING=match=a&%6datching=b");
+    assert_refused(400, "invalid_request");
+    get("QUERY_STRING=match=a&matching");
+    assert_refused(400, "invalid_request");
     get("QUERY_STRING=match=a&MATCH_EXACT=b");
     assert_refused(400, "invalid_request");
     get("QUERY_STRING=topic=a&topic=/%7Bid");
@@ -83,6 +87,8 @@ START_TEST(selectors_that_are_refused)
     assert_refused(400, "bad_pattern");
     ck_assert_ptr_nonnull(strstr(request.message, "regular expressions are not supported (byte 2); accepted: SCHEME"));
     get("QUERY_STRING=topic=");
+    assert_refused(400, "bad_topic");
+    get("QUERY_STRING=topic=a&topic");
     assert_refused(400, "bad_topic");
     get("QUERY_STRING=topic=%00");
     assert_refused(400, "bad_topic");
@@ -189,6 +195,7 @@ START_TEST(without_a_token)
     token = (struct token){.verdict = TOKEN_MISSING};
     get("QUERY_STRING=topic=a");
     assert_refused(401, "missing_token");
+    ck_assert_ptr_nonnull(strstr(request.message, "`authorization` (0.x), or the cookie __Secure-"));
     rules.anonymous = true;
     get("QUERY_STRING=topic=a");
     ck_assert(request.kind == REQUEST_STREAM && !request.grants && !request.bound);

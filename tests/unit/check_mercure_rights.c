@@ -69,6 +69,20 @@ START_TEST(the_hub_s_claim_grants)
 }
 END_TEST
 
+START_TEST(null_in_the_hub_s_claim_is_none)
+{
+    ck_assert(read_claim("{\"mercure\":{\"publish\":[\"a\"],\"subscribe\":null}}"));
+    ck_assert(rights.publish.count == 1 && !rights.subscribe.count);
+    ck_assert(read_claim("{\"mercure\":{\"publish\":null,\"subscribe\":[\"a\"]}}"));
+    ck_assert(!rights.publish.count && rights.subscribe.count == 1);
+    ck_assert(read_claim("{\"mercure\":null}") && !rights.publish.count && !rights.subscribe.count);
+    ck_assert(read_claim("{\"mercure\":null,\"https://mercure.rocks/\":{\"publish\":[\"a\"]}}"));
+    ck_assert(rights.publish.count == 1);
+    ck_assert(!read_claim("{\"mercure\":{\"publish\":[null]}}"));
+    ck_assert(!read_access("{\"iss\":\"i\",\"aud\":\"a\",\"exp\":1763710060,\"authorization_details\":null}"));
+}
+END_TEST
+
 START_TEST(a_claim_of_the_hub_that_is_none)
 {
     static const char *const bad[] = {"{\"mercure\":[]}",
@@ -172,6 +186,7 @@ int main(void)
     tcase_add_checked_fixture(tests, NULL, teardown);
     tcase_add_test(tests, patterns_of_the_hub_s_tokens_grant);
     tcase_add_test(tests, the_hub_s_claim_grants);
+    tcase_add_test(tests, null_in_the_hub_s_claim_is_none);
     tcase_add_test(tests, a_claim_of_the_hub_that_is_none);
     tcase_add_test(tests, an_access_token_grants);
     tcase_add_test(tests, an_access_token_that_is_not_whole);

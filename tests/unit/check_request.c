@@ -690,6 +690,8 @@ START_TEST(a_query_names_a_session_and_a_token_once)
 {
     ck_assert_ptr_nonnull(strstr(repeated("QUERY_STRING=session=a&session=b"), "session"));
     ck_assert_ptr_nonnull(strstr(repeated("QUERY_STRING=session=a&x&session="), "session"));
+    ck_assert_ptr_nonnull(strstr(repeated("QUERY_STRING=session=a&%73ession=b"), "session"));
+    ck_assert_ptr_nonnull(strstr(repeated("QUERY_STRING=session=a&session"), "session"));
     ck_assert_ptr_nonnull(strstr(repeated("QUERY_STRING=token=a&session=b&token=a"), "token"));
     ck_assert_ptr_nonnull(strstr(repeated("QUERY_STRING=session=a&channels=a&channels=b"), "channels"));
     ck_assert_ptr_null(repeated("QUERY_STRING=session=a&sessions=b&lastEventId=1&lastEventId=2"));
@@ -798,6 +800,8 @@ START_TEST(a_start_counts_without_a_cursor)
     ck_assert_int_eq(request.start.kind, START_AFTER);
     get("QUERY_STRING=session=a&last=0", "HTTP_LAST_EVENT_ID=7");
     assert_refused(400, "bad_parameter");
+    get("QUERY_STRING=session=a&last");
+    assert_refused(400, "bad_parameter");
     get("QUERY_STRING=session=a&last=1&last=1");
     assert_refused(400, "repeated_parameter");
 }
@@ -810,6 +814,20 @@ START_TEST(of_several_cursors_in_the_query_the_last_counts)
     ck_assert_ptr_null(request.other_id);
     get("QUERY_STRING=session=a&lastEventId=&lastEventId=");
     ck_assert_ptr_null(request.last_id);
+}
+END_TEST
+
+/* A stream with grants has no channel that is not granted: `last` need not leave out private events. */
+START_TEST(a_token_grants_all_channels_of_its_stream)
+{
+    take_sessions_from_tokens();
+    bring_token("anna", "a room:*");
+    get("QUERY_STRING=channels=room:1,a,room:*");
+    ck_assert(request.kind == REQUEST_STREAM && request.channel_count == 3 && request.grants);
+    for (size_t i = 0; i < request.channel_count; i++)
+        ck_assert(selectors_match(request.grants, request.channels[i]));
+    get("QUERY_STRING=channels=room:1,b");
+    assert_refused(403, "forbidden_channel");
 }
 END_TEST
 
@@ -837,6 +855,7 @@ int main(void)
     tcase_add_loop_test(tests, the_cursor_is_kept_as_it_came, 0, COUNT(cursors));
     tcase_add_test(tests, a_cursor_of_any_length_is_kept);
     tcase_add_test(tests, of_several_cursors_in_the_query_the_last_counts);
+    tcase_add_test(tests, a_token_grants_all_channels_of_its_stream);
     tcase_add_test(tests, checkpoints_are_chosen_once);
     tcase_add_test(tests, there_may_be_two_cursors);
     tcase_add_test(tests, a_polyfill_may_want_padding);

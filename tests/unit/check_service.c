@@ -232,6 +232,30 @@ START_TEST(a_preflight_is_the_services_own_where_pages_may_ask)
 }
 END_TEST
 
+START_TEST(head_is_answered_as_get_is_without_the_body)
+{
+    static const char *const uris[] = {"/sse/presence?channel=a",
+                                       "/sse/healthz",
+                                       "/sse/metrics",
+                                       "/sse/status",
+                                       "/sse/status?stream",
+                                       "/sse/.well-known/mercure/subscriptions"};
+    char expected[4096];
+    services.route_rules.mercure = true;
+    send_request((struct ask){.method = "GET", .uri = uris[_i]});
+    snprintf(expected, sizeof expected, "%s", answer());
+    char *body = strstr(expected, "\r\n\r\n");
+    ck_assert(body && body[4]);
+    body[4] = '\0';
+    ck_assert_ptr_nonnull(strstr(expected, "Content-Length: "));
+    ck_assert_ptr_null(strstr(expected, "Status: 405"));
+    close(client);
+
+    send_request((struct ask){.method = "HEAD", .uri = uris[_i]});
+    ck_assert_str_eq(answer(), expected);
+}
+END_TEST
+
 /* --- publish --- */
 
 START_TEST(what_cannot_be_published_is_refused)
@@ -485,6 +509,91 @@ START_TEST(a_list_without_a_request_uri_has_a_link)
 }
 END_TEST
 
+/* --- the hub's updates --- */
+
+/* {"mercure":{"publish":["*"]}} */
+#define UPDATES HEAD "eyJtZXJjdXJlIjp7InB1Ymxpc2giOlsiKiJdfX0.idSPbjiZ_3nALIDIcYIG38SveJfcQ41-H_AD-Ri4JfI"
+
+static const char *const forms[][2] = {
+    {"", "the form names no topic; accepted: one field `topic` or more"},
+    {"topic=a&data=%FF", "data is not valid; accepted: UTF-8"},
+    {"topic=a&retry=soon", "retry is not valid; accepted: a number of at most 10 digits, in milliseconds"},
+    {"topic=a&retry", "retry is not valid; accepted: a number"},
+    {"topic=a&type=ssecast.x",
+     "type is not valid; accepted: one line of UTF-8, at most 255 bytes, neither mercure nor"},
+    {"topic=a&type=mercure", "type is not valid; accepted: "},
+    {"topic=a&type=a%00b", "type is not valid; accepted: "},
+    {"topic=a&id=earliest", "id is reserved; accepted: "},
+    {"topic=*", "topic is reserved; accepted: "},
+    {"topic=a&topic=b&topic=c", "too many topics; accepted: at most 2 (max-channels)"},
+    {"topic=12345678901", "topic 1 is not valid; accepted: 1 to 10 bytes"},
+};
+
+static void send_update(const char *form)
+{
+    services.route_rules.mercure = true;
+    set.mercure =
+        (struct mercure_rules){.cors_origins = &origins, .max_topics = 2, .max_topic_bytes = 10, .publish_bytes = 1000};
+    send_request((struct ask){.uri = "/sse/.well-known/mercure",
+                              .token = UPDATES,
+                              .type = "application/x-www-form-urlencoded",
+                              .body = form,
+                              .state = BODY_WHOLE});
+}
+
+/* Every error of the hub's has this shape. */
+static void assert_hub_error(const char *status, const char *code, const char *message)
+{
+    char body[300];
+    snprintf(body, sizeof body, "\r\n\r\n{\"error\":\"%s\",\"message\":\"%s", code, message);
+    assert_answer(status, body);
+}
+
+START_TEST(a_form_s_fault_is_named_with_what_is_accepted)
+{
+    send_update(forms[_i][0]);
+    assert_hub_error("400", "bad_request", forms[_i][1]);
+}
+END_TEST
+
+static const struct {
+    const char *json, *status, *code, *message;
+} refused[] = {
+    {"{\"ok\":false,\"error\":\"bad_request\",\"message\":\"`retry` must be x\"}", "400", "bad_request",
+     "`retry` must be x\"}"},
+    {"{\"ok\":false,\"error\":\"bad_request\",\"message\":\"`event` must be x\"}", "400", "bad_request",
+     "`type` must be x\"}"},
+    {"{\"ok\":false,\"error\":\"too_large\",\"message\":\"`text` has 9 bytes\"}", "413", "too_large",
+     "`data` has 9 bytes\"}"},
+    {"{\"ok\":false,\"error\":\"bad_request\",\"message\":\"`to.channels[1]` is x\"}", "400", "bad_request",
+     "`topic[1]` is x\"}"},
+    {"{\"ok\":false,\"error\":\"too_large\",\"message\":\"`to` has x\"}", "413", "too_large", "`topic` has x\"}"},
+    {"{\"ok\":false,\"error\":\"busy\",\"message\":\"x\"}", "503", "busy", "x\"}"},
+    {"{\"ok\":false,\"error\":\"store_failed\",\"message\":\"x\",\"unknown\":true}", "503", "store_failed",
+     "x; it is unknown whether the update was published\"}"},
+    {"{\"ok\":false}", "503", "unavailable", "the broker's reply is not valid; it is unknown"},
+    {"nonsense", "503", "unavailable", "the broker's reply is not valid; it is unknown"},
+};
+
+START_TEST(the_broker_s_refusal_has_the_hub_s_shape_and_names)
+{
+    send_update("topic=a&data=b");
+    ck_assert_str_eq(answer(), "");
+    reply(refused[_i].json);
+    assert_hub_error(refused[_i].status, refused[_i].code, refused[_i].message);
+}
+END_TEST
+
+START_TEST(a_token_that_is_missing_is_asked_for_where_the_hub_looks)
+{
+    services.route_rules.mercure = true;
+    set.mercure = (struct mercure_rules){.cors_origins = &origins, .publish_bytes = 1000};
+    send_request((struct ask){.uri = "/sse/.well-known/mercure", .body = "topic=a"});
+    assert_hub_error("401", "missing_token",
+                     "token required: in Authorization: Bearer, the cookie mercureAuthorization");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("service");
@@ -493,6 +602,7 @@ int main(void)
     tcase_add_loop_test(tests, the_path_behind_the_mount_point_names_it, 0, 15);
     tcase_add_test(tests, a_path_that_names_nothing_is_404);
     tcase_add_test(tests, a_preflight_is_the_services_own_where_pages_may_ask);
+    tcase_add_loop_test(tests, head_is_answered_as_get_is_without_the_body, 0, 6);
     tcase_add_loop_test(tests, what_cannot_be_published_is_refused, 0, REFUSALS);
     tcase_add_test(tests, it_may_be_switched_off);
     tcase_add_test(tests, without_keys_nobody_may);
@@ -505,5 +615,9 @@ int main(void)
     tcase_add_test(tests, who_tries_tokens_is_slowed_down);
     tcase_add_loop_test(tests, a_parameter_that_decides_may_not_come_twice, 0, (int)(sizeof twice / sizeof *twice));
     tcase_add_test(tests, a_list_without_a_request_uri_has_a_link);
+    tcase_add_loop_test(tests, a_form_s_fault_is_named_with_what_is_accepted, 0, (int)(sizeof forms / sizeof *forms));
+    tcase_add_loop_test(tests, the_broker_s_refusal_has_the_hub_s_shape_and_names, 0,
+                        (int)(sizeof refused / sizeof *refused));
+    tcase_add_test(tests, a_token_that_is_missing_is_asked_for_where_the_hub_looks);
     return run_suite(suite);
 }
