@@ -21,6 +21,7 @@
 #include "base/buf.h"
 #include "base/must.h"
 #include "cli/http.h"
+#include "ops/secret_file.h"
 
 #define BATCH_BYTES ((size_t)256 << 10)
 #define FILE_BYTES (2 * WEBHOOK_QUEUE_BYTES) /* a queue that is never empty is written again at this size */
@@ -213,29 +214,19 @@ static void warn_of_short(const struct webhook *w, const char *path)
 
 static int read_secret(struct webhook *w, const char *path, char why[WEBHOOK_WHY])
 {
-    char text[SECRET_MAX + 2];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof text);
-    int err = errno;
-    if (fd >= 0)
-        close(fd);
-    if (len < 0) {
-        snprintf(why, WEBHOOK_WHY, "%s: %s", path, strerror(err));
-        return -EINVAL;
+    char *secret = NULL, detail[SECRET_FILE_WHY];
+    int err = secret_file_read(path, SECRET_MAX, &secret, &w->secret_len, detail);
+    if (err) {
+        snprintf(why, WEBHOOK_WHY, "%s: %s", path, detail);
+        return err;
     }
 
-    err = 0;
-    const char *end = memchr(text, '\n', (size_t)len);
-    w->secret_len = end ? (size_t)(end - text) : (size_t)len;
-    if (w->secret_len < 1 || w->secret_len > SECRET_MAX) {
-        snprintf(why, WEBHOOK_WHY, "%s: the first line is the secret; accepted: 1 to %d bytes", path, SECRET_MAX);
-        err = -EINVAL;
-    } else {
-        memcpy(w->secret, text, w->secret_len);
-        warn_of_short(w, path);
-    }
-    sodium_memzero(text, sizeof text);
-    return err;
+    MUST(w->secret_len > 0 && w->secret_len <= sizeof w->secret);
+    memcpy(w->secret, secret, w->secret_len);
+    sodium_memzero(secret, w->secret_len);
+    free(secret);
+    warn_of_short(w, path);
+    return 0;
 }
 
 /* "sha256=..." */
