@@ -16,13 +16,12 @@
 #include <stdint.h>
 
 #include "base/slice.h"
+#include "cli/webhook_queue.h"
 
 struct webhook;
 
-#define WEBHOOK_WHY 512
+#define WEBHOOK_WHY WEBHOOK_QUEUE_WHY
 #define WEBHOOK_SECRET_SHORT 16u /* bytes; a shorter secret is warned of */
-#define WEBHOOK_BATCH 100u       /* messages */
-#define WEBHOOK_QUEUE_BYTES ((size_t)64 << 20)
 
 struct webhook_config {
     const char *url;
