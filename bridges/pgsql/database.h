@@ -43,7 +43,7 @@ int database_query(struct database *db, const char *sql, const char *const *para
 enum database_fault {
     FAULT_OF_DATA,   /* a character that an encoding lacks, or a value that is too large */
     FAULT_UNCERTAIN, /* the data need too much memory or time or are damaged; or the server is short of
-                      * memory, stalls, or was told to cancel the statement */
+                      * memory, stalls, or cancelled the statement */
     FAULT_OF_SERVER,
 };
 

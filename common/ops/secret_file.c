@@ -21,7 +21,7 @@ struct slice secret_file_first_line(struct slice text)
     return text;
 }
 
-static int check(size_t len, size_t max, char why[SECRET_FILE_WHY])
+static int secret_file_check(size_t len, size_t max, char why[SECRET_FILE_WHY])
 {
     if (len >= 1 && len <= max)
         return 0;
@@ -33,7 +33,7 @@ static int check(size_t len, size_t max, char why[SECRET_FILE_WHY])
     return -EINVAL;
 }
 
-static void drop(char **text, size_t len)
+static void secret_file_drop(char **text, size_t len)
 {
     if (*text)
         explicit_bzero(*text, len);
@@ -56,9 +56,9 @@ int secret_file_read(const char *path, size_t max, char **out, size_t *len, char
     MUST(secret.len <= size);
     explicit_bzero(*out + secret.len, size - secret.len);
     *len = secret.len;
-    err = check(secret.len, max, why);
+    err = secret_file_check(secret.len, max, why);
     if (err)
-        drop(out, size);
+        secret_file_drop(out, size);
     return err;
 }
 
@@ -70,6 +70,6 @@ int secret_file_read_text(const char *path, size_t max, char **out, char why[SEC
         return err;
 
     snprintf(why, SECRET_FILE_WHY, "its first line holds a NUL byte; accepted: text");
-    drop(out, len);
+    secret_file_drop(out, len);
     return -EINVAL;
 }
