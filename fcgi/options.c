@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "auth/origin.h"
 #include "codec/wire.h"
@@ -173,13 +174,33 @@ static int check_sessions(const struct options *o, char why[OPTION_WHY_MAX])
     return 0;
 }
 
+const struct passwd *options_find_user(const char *name)
+{
+    char *end;
+    unsigned long number = strtoul(name, &end, 10);
+    return *end || !*name ? getpwnam(name) : getpwuid((uid_t)number);
+}
+
+/* Sockets that systemd will pass cannot be judged before they are there. With --listen none is
+ * expected. */
 static int check_handoff(const struct options *o, char why[OPTION_WHY_MAX])
 {
-    if (!o->handoff_listen || o->handoff)
+    if (o->handoff_listen && !o->handoff)
+        snprintf(why, OPTION_WHY_MAX, "--handoff-listen %.200s needs --handoff DIR, where Apache passes sockets",
+                 o->handoff_listen);
+    else if (o->handoff && o->listen && !o->handoff_listen && accept_handed_scgi() == -1)
+        snprintf(why, OPTION_WHY_MAX, "--handoff needs --handoff-listen SOCKET, or a socket of systemd named handoff");
+    else if (o->handoff && !options_find_user(o->handoff_user))
+        snprintf(why, OPTION_WHY_MAX, "--handoff-user %.200s: no such user; accepted: the name or the number of one",
+                 o->handoff_user);
+    else
         return 0;
-    snprintf(why, OPTION_WHY_MAX, "--handoff-listen %.200s needs --handoff DIR, where Apache passes sockets",
-             o->handoff_listen);
     return -EINVAL;
+}
+
+static int check_monitor(const struct options *o, char why[OPTION_WHY_MAX])
+{
+    return o->monitor_token_file ? monitor_check_token(o->monitor_token_file, why) : 0;
 }
 
 static int check_curve(const struct options *o, char why[OPTION_WHY_MAX])
@@ -218,6 +239,7 @@ static int check_together(const void *config, char why[OPTION_WHY_MAX])
     err = err ? err : check_listen(config, why);
     err = err ? err : check_sessions(config, why);
     err = err ? err : check_handoff(config, why);
+    err = err ? err : check_monitor(config, why);
     err = err ? err : check_curve(config, why);
     err = err ? err : check_meta(config, why);
     return err ? err : check_tokens(config, why);

@@ -2,6 +2,7 @@
 #ifndef SSECAST_OPTIONS_H
 #define SSECAST_OPTIONS_H
 
+#include <pwd.h>
 #include <stdbool.h>
 
 #include "ops/option.h"
@@ -48,5 +49,8 @@ struct options {
 };
 
 extern const struct option_program worker_program;
+
+/* The user with this name or number; NULL: there is none. */
+const struct passwd *options_find_user(const char *name);
 
 #endif

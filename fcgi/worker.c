@@ -356,32 +356,23 @@ static int open_streams(struct worker *w, const char *prefix)
     return streams_init(&w->streams, prefix, (size_t)o->queue_bytes);
 }
 
-/* The web server's user, by name or number. False with a line in the log. */
-static bool find_user(const char *name, struct handoff_config *config)
-{
-    char *end;
-    unsigned long number = strtoul(name, &end, 10);
-    const struct passwd *user = *end || !*name ? getpwnam(name) : getpwuid((uid_t)number);
-
-    if (!user)
-        log_error("--handoff-user %s: no such user; accepted: the name or the number of one", name);
-    else
-        *config = (struct handoff_config){.peer = user->pw_uid, .group = user->pw_gid};
-    return user != NULL;
-}
-
 /* Where Apache passes the sockets of browsers. False with a line in the log. */
 static bool open_handoff(struct worker *w)
 {
     const struct options *o = &w->options;
-    struct handoff_config config;
     if (!o->handoff || w->listening.cgi)
         return true;
-    if (!find_user(o->handoff_user, &config))
+    const struct passwd *user = options_find_user(o->handoff_user);
+    if (!user) {
+        log_error("--handoff-user %s: no such user any more", o->handoff_user);
         return false;
+    }
 
-    config.folder = o->handoff;
-    config.user_timeout_ms = 2 * (int64_t)o->write_timeout_ms; /* the worker's own timeout comes first */
+    struct handoff_config config = {.folder = o->handoff,
+                                    .peer = user->pw_uid,
+                                    .group = user->pw_gid,
+                                    .user_timeout_ms =
+                                        2 * (int64_t)o->write_timeout_ms}; /* the worker's own timeout comes first */
     w->streams.redirects = (struct stream_redirects){o->handoff_url, o->handoff_fallback};
     w->exchanges.handoffs = handoffs_new(w->loop, &config, &exchange_handoff_hooks, w->streams.counters);
     if (w->exchanges.handoffs)

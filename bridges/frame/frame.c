@@ -18,6 +18,7 @@
 #include "ops/log.h"
 #include "ops/notify.h"
 #include "ops/privilege.h"
+#include "ops/secret_file.h"
 #include "ops/variables.h"
 
 #define FIRST_WAIT_MS 500
@@ -47,7 +48,6 @@ int frame_check(const struct frame_options *o, char why[OPTION_WHY_MAX])
 int frame_read_secret(const char *option, const char *file, char **out, char why[OPTION_WHY_MAX])
 {
     struct stat info;
-    size_t len = 0;
     *out = NULL;
     if (stat(file, &info) == 0 && info.st_mode & S_IROTH) {
         snprintf(why, OPTION_WHY_MAX, "--%s %.200s: every user may read it; set its mode to 0640 or 0600", option,
@@ -55,18 +55,11 @@ int frame_read_secret(const char *option, const char *file, char **out, char why
         return -EINVAL;
     }
 
-    int err = curve_key_read_file(file, SECRET_MAX, out, &len);
-    if (err) {
-        snprintf(why, OPTION_WHY_MAX, "--%s %.200s: %s", option, file, strerror(-err));
-        return -EINVAL;
-    }
-    (*out)[strcspn(*out, "\r\n")] = '\0';
-    if (**out)
-        return 0;
-    snprintf(why, OPTION_WHY_MAX, "--%s %.200s: its first line is empty", option, file);
-    free(*out);
-    *out = NULL;
-    return -EINVAL;
+    char detail[SECRET_FILE_WHY];
+    int err = secret_file_read_text(file, SECRET_MAX, out, detail);
+    if (err)
+        snprintf(why, OPTION_WHY_MAX, "--%s %.200s: %s", option, file, detail);
+    return err;
 }
 
 /* ---- start and end ---- */

@@ -101,7 +101,7 @@ struct frame {
 /* For option_program.check: whether the key files can be read. */
 int frame_check(const struct frame_options *o, char why[OPTION_WHY_MAX]);
 
-/* Read a secret: the first line of a file that is not world-readable. *out: malloc()ed. 0, or
+/* Read a secret (ops/secret_file.h) from a file that is not world-readable. *out: malloc()ed. 0, or
  * -EINVAL with a line in why that names the option. */
 int frame_read_secret(const char *option, const char *file, char **out, char why[OPTION_WHY_MAX]);
 

@@ -4,6 +4,8 @@
 #include <mosquitto.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/name.h"
 #include "ops/log.h"
@@ -117,6 +119,22 @@ static int check_login(const struct mqtt_options *o, char why[OPTION_WHY_MAX])
     return err;
 }
 
+static int check_file(const char *option, const char *path, char why[OPTION_WHY_MAX])
+{
+    if (!path || access(path, R_OK) == 0)
+        return 0;
+    snprintf(why, OPTION_WHY_MAX, "--%s %.200s: %s", option, path, strerror(errno));
+    return -EINVAL;
+}
+
+static int check_tls_files(const struct mqtt_options *o, char why[OPTION_WHY_MAX])
+{
+    bool system = o->tls_ca && strcmp(o->tls_ca, MQTT_SYSTEM_CA) == 0;
+    int err = check_file("tls-ca", system ? NULL : o->tls_ca, why);
+    err = err ? err : check_file("tls-cert", o->tls_cert, why);
+    return err ? err : check_file("tls-key", o->tls_key, why);
+}
+
 static int mqtt_options_check(const void *config, char why[OPTION_WHY_MAX])
 {
     const struct mqtt_options *o = config;
@@ -132,6 +150,7 @@ static int mqtt_options_check(const void *config, char why[OPTION_WHY_MAX])
         return -EINVAL;
     }
     int err = check_login(o, why);
+    err = err ? err : check_tls_files(o, why);
     return err ? err : frame_check(&o->broker, why);
 }
 

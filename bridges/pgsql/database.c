@@ -234,26 +234,32 @@ static bool succeeded(const PGresult *result)
     return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
 }
 
-/* Did a statement fail because of the data that it met? Such are a character that an encoding lacks, a
- * value that is too large or damaged, and what takes too long or too much memory. */
-static bool is_of_data(const char *state)
+enum database_fault database_fault_of(const char *sqlstate)
 {
-    static const char *const states[] = {"22", "54", "XX", "53200", "57014"};
-    for (size_t i = 0; state && i < sizeof states / sizeof states[0]; i++)
-        if (strncmp(state, states[i], strlen(states[i])) == 0)
-            return true;
-    return false;
+    static const struct {
+        const char *begin;
+        enum database_fault fault;
+    } rows[] = {{"22", FAULT_OF_DATA},
+                {"54", FAULT_OF_DATA},
+                {"XX", FAULT_UNCERTAIN},
+                {"53200", FAULT_UNCERTAIN},
+                {"57014", FAULT_UNCERTAIN}};
+    for (size_t i = 0; sqlstate && i < sizeof rows / sizeof rows[0]; i++)
+        if (strncmp(sqlstate, rows[i].begin, strlen(rows[i].begin)) == 0)
+            return rows[i].fault;
+    return FAULT_OF_SERVER;
 }
 
-/* -EINVAL when the statement was tried and its data are the reason; else -EIO. */
+/* -EINVAL or -EAGAIN when the statement was tried and its data may be the reason; else -EIO. */
 static int refuse(struct database *db, const PGresult *result, bool tried)
 {
     const char *text = result ? PQresultErrorMessage(result) : "no result";
-    if (!tried || !result || !is_of_data(PQresultErrorField(result, PG_DIAG_SQLSTATE)))
+    enum database_fault fault = database_fault_of(result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL);
+    if (!tried || fault == FAULT_OF_SERVER)
         return fail(db, text);
 
     database_note(db, text);
-    return -EINVAL;
+    return fault == FAULT_OF_DATA ? -EINVAL : -EAGAIN;
 }
 
 static int hand_out(struct database *db, PGresult *result, bool tried, struct rows **out)

@@ -39,8 +39,20 @@ int database_fd(const struct database *db);
  * be NULL. 0, or -EIO; the connection is then closed. */
 int database_query(struct database *db, const char *sql, const char *const *params, int count, struct rows **out);
 
+/* Who caused the failure of a statement that depends on data. */
+enum database_fault {
+    FAULT_OF_DATA,   /* a character that an encoding lacks, or a value that is too large */
+    FAULT_UNCERTAIN, /* the data need too much memory or time or are damaged; or the server is short of
+                      * memory, stalls, or cancelled the statement */
+    FAULT_OF_SERVER,
+};
+
+/* sqlstate: the code of an error; may be NULL. */
+enum database_fault database_fault_of(const char *sqlstate);
+
 /* The same for a statement that depends on data which others wrote. -EINVAL: the server refuses these
- * data; the connection stays open, and database_why() tells the reason. */
+ * data. -EAGAIN: FAULT_UNCERTAIN. In both cases the connection stays open, and database_why() tells the
+ * reason. */
 int database_try(struct database *db, const char *sql, const char *const *params, int count, struct rows **out);
 
 /* The number of rows that the last statement changed. */

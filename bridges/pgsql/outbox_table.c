@@ -10,7 +10,11 @@
  *
  * A row may still be one that the server cannot read: it has no UTF-8, or is damaged. One statement
  * reads many rows, so it fails for all of them. Then one row is read, and after each success twice
- * as many, until that row is the first one. */
+ * as many, until that row is the first one.
+ *
+ * Some errors do not tell whether the row or the server is the reason. Then the row is a suspect. It
+ * is read again, later each time, and is refused when it has failed SUSPECT_TRIES times and another
+ * row can be read. */
 #define LOG_SUBSYSTEM "outbox"
 #include "pgsql/outbox_table.h"
 
@@ -18,18 +22,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/backoff.h"
 #include "base/must.h"
 #include "frame/mapping.h"
 #include "ops/log.h"
 
 #define LOCK_CLASS "1936942435" /* "ssec", the upper half of the number of the advisory lock */
 #define NUMBER_MAX 24u
+#define SUSPECT_TRIES 6u
 
 /* A row that was read. */
 struct outbox_row {
     char id[NUMBER_MAX], version[NUMBER_MAX];
     bool refused;
     char why[DELIVERY_WHY];
+};
+
+/* The first row while it cannot be read, for a reason that may be the server's. */
+struct outbox_suspect {
+    char id[NUMBER_MAX], version[NUMBER_MAX];
+    uint32_t tries; /* 0: there is none */
+    size_t witness; /* how many rows behind it to skip for the next row that is compared with it */
 };
 
 struct outbox_table {
@@ -42,7 +55,8 @@ struct outbox_table {
     bool standby_logged;
     struct outbox_row rows[DELIVERY_MESSAGES];
     size_t count;
-    size_t limit;                   /* of the rows that the next statement reads */
+    size_t limit; /* of the rows that the next statement reads */
+    struct outbox_suspect suspect;
     size_t sent[DELIVERY_MESSAGES]; /* which row the message of a batch is */
     size_t sent_count;
     struct buf object;
@@ -91,7 +105,8 @@ static int statement(const struct outbox_table *o, struct database *db, const ch
 }
 
 /* id, version and object of the rows that the condition selects. A large row has no object. $1 is the
- * number of bytes that an object may have. -EINVAL: the server cannot read one of them. */
+ * number of bytes that an object may have. -EINVAL: the server cannot read one of them. -EAGAIN: that, or
+ * the server is in trouble. */
 #define OBJECTS                                                                                                        \
     "SELECT ssecast_row.id, ssecast_row.xmin AS version, CASE WHEN %s <= $1::bigint THEN row_to_json(fields)::text "   \
     "END AS object FROM %s AS ssecast_row, LATERAL (SELECT %s) AS fields "
@@ -103,7 +118,7 @@ static int try_objects(const struct outbox_table *o, struct database *db, const 
                        int count, struct rows **out)
 {
     char *sql;
-    if (asprintf(&sql, format, o->size, o->name, o->fields) < 0)
+    if (asprintf(&sql, format, o->size, o->name, o->fields, o->name) < 0)
         return -ENOMEM;
     int err = database_try(db, sql, params, count, out);
     free(sql);
@@ -183,8 +198,8 @@ int outbox_table_lock(struct outbox_table *o, struct database *db, bool *held)
 
 /* ---- reading ---- */
 
-/* A larger row is read without its content. All together are read up to a number of bytes. -EINVAL: the
- * server cannot read one of them. */
+/* A larger row is read without its content. All together are read up to a number of bytes. -EINVAL,
+ * -EAGAIN: as try_objects(). */
 static int try_rows(const struct outbox_table *o, struct database *db, struct rows **out)
 {
     char row_max[NUMBER_MAX], all_max[NUMBER_MAX], limit[NUMBER_MAX];
@@ -203,6 +218,11 @@ static int try_rows(const struct outbox_table *o, struct database *db, struct ro
                        params, 3, out);
 }
 
+static bool may_be_of_row(int err)
+{
+    return err == -EINVAL || err == -EAGAIN;
+}
+
 /* All that there are, or as many as can be read together. *out is NULL when even the first cannot. */
 static int read_rows(struct outbox_table *o, struct database *db, struct rows **out)
 {
@@ -210,10 +230,12 @@ static int read_rows(struct outbox_table *o, struct database *db, struct rows **
     bool several = o->limit > 1;
     if (err)
         o->limit = 1; /* also when there was no answer in time */
-    if (err == -EINVAL && several)
+    if (may_be_of_row(err) && several)
         err = try_rows(o, db, out);
     if (err)
-        return err == -EINVAL ? 0 : err;
+        return may_be_of_row(err) ? 0 : err;
+
+    o->suspect.tries = 0;
 
     o->limit = 2 * o->limit < DELIVERY_MESSAGES ? 2 * o->limit : DELIVERY_MESSAGES;
     return 0;
@@ -267,8 +289,85 @@ static struct outbox_row *begin_row(struct outbox_table *o, const struct rows *r
     return row;
 }
 
+static void refuse_unreadable(struct outbox_table *o, const char *reason, struct outbox_row *row)
+{
+    char why[DELIVERY_WHY];
+    snprintf(why, sizeof why, "unreadable: %.200s", reason);
+    refuse_row(o, row, why);
+    o->count = 1;
+    o->suspect.tries = 0;
+}
+
+/* Count a failure of the row. Only one row is remembered: the first one. */
+static void suspect_row(struct outbox_suspect *s, const struct outbox_row *row)
+{
+    if (!s->tries || strcmp(s->id, row->id) != 0 || strcmp(s->version, row->version) != 0) {
+        *s = (struct outbox_suspect){0};
+        memcpy(s->id, row->id, sizeof s->id);
+        memcpy(s->version, row->version, sizeof s->version);
+    }
+    if (s->tries < UINT32_MAX)
+        s->tries++;
+}
+
+static int read_row(const struct outbox_table *o, struct database *db, const struct outbox_row *row)
+{
+    char most[NUMBER_MAX];
+    const char *const params[] = {most, row->id, row->version};
+    snprintf(most, sizeof most, "%llu", (unsigned long long)o->max_bytes);
+    return try_objects(o, db, OBJECTS "WHERE ssecast_row.id = $2::bigint AND ssecast_row.xmin = $3::xid", params, 3,
+                       NULL);
+}
+
+/* Can the server read another row? *can: it did. Each call takes the next one, because several rows may
+ * be unreadable. */
+static int read_witness(struct outbox_table *o, struct database *db, bool *can)
+{
+    char most[NUMBER_MAX], skip[NUMBER_MAX];
+    const char *const params[] = {most, o->suspect.id, skip};
+    struct rows *rows = NULL;
+    snprintf(most, sizeof most, "%llu", (unsigned long long)o->max_bytes);
+    snprintf(skip, sizeof skip, "%zu", o->suspect.witness);
+    int err = try_objects(o, db,
+                          OBJECTS "WHERE ssecast_row.id = (SELECT id FROM %s WHERE error IS NULL AND "
+                                  "id > $2::bigint ORDER BY id LIMIT 1 OFFSET $3::bigint)",
+                          params, 3, &rows);
+
+    *can = !err && rows_count(rows) > 0;
+    o->suspect.witness = err ? (o->suspect.witness + 1) % DELIVERY_MESSAGES : 0;
+    rows_free(&rows);
+    return may_be_of_row(err) ? 0 : err;
+}
+
+/* The row failed in a way that may be the server's fault. */
+static int judge_suspect(struct outbox_table *o, struct database *db, struct outbox_row *row, uint64_t *wait_ms)
+{
+    struct backoff backoff = o->frame->backoff;
+    char why[DATABASE_WHY];
+    bool server_reads = false;
+    snprintf(why, sizeof why, "%s", database_why(db));
+    suspect_row(&o->suspect, row);
+    MUST(o->suspect.tries > 0);
+
+    if (o->suspect.tries >= SUSPECT_TRIES) {
+        int err = read_witness(o, db, &server_reads);
+        if (err)
+            return err;
+    }
+    if (server_reads) {
+        refuse_unreadable(o, why, row);
+        return 0;
+    }
+
+    backoff.failures = o->suspect.tries;
+    *wait_ms = backoff_wait(&backoff, 0);
+    log_event(LOG_WARN, "row cannot be read; retrying", log_name("table", o->table), log_name("id", row->id),
+              log_count("tries", o->suspect.tries), log_name("reason", why));
+    return -EAGAIN;
+}
+
 /* The first row is refused if the server cannot read it. It may be another one by now. */
-static int judge_first(struct outbox_table *o, struct database *db)
+static int judge_first(struct outbox_table *o, struct database *db, uint64_t *wait_ms)
 {
     struct rows *rows = NULL;
     int err = statement(o, db, "SELECT id, xmin FROM %s WHERE error IS NULL ORDER BY id LIMIT 1", NULL, 0, &rows);
@@ -278,23 +377,18 @@ static int judge_first(struct outbox_table *o, struct database *db)
     }
 
     struct outbox_row *row = begin_row(o, rows, 0);
-    char most[NUMBER_MAX];
-    const char *const params[] = {most, row->id, row->version};
-    snprintf(most, sizeof most, "%llu", (unsigned long long)o->max_bytes);
     rows_free(&rows);
-    err =
-        try_objects(o, db, OBJECTS "WHERE ssecast_row.id = $2::bigint AND ssecast_row.xmin = $3::xid", params, 3, NULL);
-    if (err != -EINVAL)
-        return err;
-
-    char why[DELIVERY_WHY];
-    snprintf(why, sizeof why, "unreadable: %.200s", database_why(db));
-    refuse_row(o, row, why);
-    o->count = 1;
-    return 0;
+    err = read_row(o, db, row);
+    if (err == -EAGAIN)
+        return judge_suspect(o, db, row, wait_ms);
+    if (err == -EINVAL) {
+        refuse_unreadable(o, database_why(db), row);
+        err = 0;
+    }
+    return err;
 }
 
-int outbox_table_read(struct outbox_table *o, struct database *db, bool *more)
+int outbox_table_read(struct outbox_table *o, struct database *db, bool *more, uint64_t *wait_ms)
 {
     struct rows *rows = NULL;
     o->count = o->sent_count = 0;
@@ -304,7 +398,7 @@ int outbox_table_read(struct outbox_table *o, struct database *db, bool *more)
 
     *more = !rows || rows_count(rows) > 0;
     if (!rows)
-        return judge_first(o, db);
+        return judge_first(o, db, wait_ms);
 
     MUST(rows_count(rows) <= DELIVERY_MESSAGES);
     for (size_t i = 0; i < rows_count(rows); i++) {

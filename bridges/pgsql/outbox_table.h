@@ -26,9 +26,9 @@ int outbox_table_open(struct outbox_table *o, struct database *db);
 /* Take the lock if it is free. *held: this bridge holds it. 0, or -EIO. */
 int outbox_table_lock(struct outbox_table *o, struct database *db, bool *held);
 
-/* Read the next rows and add them to the delivery, which has no batch. *more: there were rows. 0,
- * or -EIO. */
-int outbox_table_read(struct outbox_table *o, struct database *db, bool *more);
+/* Read the next rows and add them to the delivery, which has no batch. *more: there were rows. 0;
+ * -EIO; or -EAGAIN: the first row or the server cannot be read now, so read again after *wait_ms. */
+int outbox_table_read(struct outbox_table *o, struct database *db, bool *more, uint64_t *wait_ms);
 
 /* Keep the outcomes of the delivery, which has those of the rows. */
 void outbox_table_delivered(struct outbox_table *o);

@@ -29,6 +29,7 @@ struct pgsql {
     bool held;                   /* this bridge works on the table */
     bool look;                   /* there may be rows */
     int64_t look_at;             /* look by then anyway */
+    int64_t retry_at;            /* do not look before; the first row could not be read */
     enum pgsql_batch batch;
     bool rows_next; /* notifications had their turn */
 };
@@ -37,7 +38,8 @@ struct pgsql {
 
 static bool rows_due(const struct pgsql *p)
 {
-    return p->outbox && database_is_open(p->db) && (p->look || clock_ms() >= p->look_at);
+    int64_t now = clock_ms();
+    return p->outbox && database_is_open(p->db) && now >= p->retry_at && (p->look || now >= p->look_at);
 }
 
 static void send_notifications(struct pgsql *p)
@@ -69,6 +71,7 @@ static void on_delivered(void *context)
 static int read_rows(struct pgsql *p)
 {
     bool more = false;
+    uint64_t wait_ms = 0;
     p->rows_next = false;
     p->look = false;
     p->look_at = clock_ms() + (int64_t)p->options->poll_ms;
@@ -80,8 +83,13 @@ static int read_rows(struct pgsql *p)
 
     /* Nothing else may use the delivery while the query waits. */
     p->batch = BATCH_ROWS_DELIVERED;
-    int err = outbox_table_read(p->outbox, p->db, &more);
+    int err = outbox_table_read(p->outbox, p->db, &more, &wait_ms);
     p->look = more;
+    if (err == -EAGAIN) {
+        p->retry_at = clock_ms() + (int64_t)wait_ms;
+        p->batch = BATCH_NONE;
+        return 0;
+    }
     if (err || !more)
         p->batch = BATCH_NONE;
     else if (delivery_count(p->frame.delivery)) {
@@ -143,7 +151,8 @@ static int until_look(const struct pgsql *p)
 {
     if (!p->outbox || p->batch != BATCH_NONE)
         return -1; /* the end of the batch ends the wait */
-    int64_t rest = p->look_at - clock_ms();
+    int64_t at = p->look ? p->retry_at : p->look_at;
+    int64_t rest = (at > p->retry_at ? at : p->retry_at) - clock_ms();
     return rest > 0 ? (int)rest : 0;
 }
 

@@ -6,9 +6,11 @@
 #include "base/must.h"
 #include "cli/http.h"
 #include "cli/verb.h"
+#include "ops/secret_file.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define READ_STEP 65536u /* bytes */
+#define TOKEN_MAX 65536u /* bytes; more than any worker takes */
 #define TTL_MAX 2592000u /* seconds: 30 days, as the broker accepts */
 
 struct publish_flags {
@@ -153,26 +155,14 @@ static void put_event(struct buf *out, const struct verb_call *call, struct slic
     json_end_object(out);
 }
 
-/* The token in the file, without its line break. NULL without a file; *status tells whether that
- * is an error. */
+/* The token in the file. NULL without a file, or after an error in *status. */
 static char *read_token(const struct verb_call *call, int *status)
 {
     const char *name = ((const struct publish_flags *)call->flags)->token_file;
-    struct buf content = {0};
-    FILE *file = name ? fopen(name, "re") : NULL;
-    int err = name ? -errno : 0;
-    if (file)
-        err = read_all(file, &content);
-    char *text = content.data;
-    if (file)
-        fclose(file);
-    if (err)
-        *status = complain(call, STATUS_USAGE, "--token-file %s: %s", name, strerror(-err));
-    else if (text && strcspn(text, "\r\n") == 0)
-        *status = complain(call, STATUS_USAGE, "--token-file %s: no token in the file", name);
-    else if (text)
-        text[strcspn(text, "\r\n")] = '\0';
-    return text;
+    char *token = NULL, why[SECRET_FILE_WHY];
+    if (name && secret_file_read_text(name, TOKEN_MAX, &token, why) != 0)
+        *status = complain(call, STATUS_USAGE, "--token-file %s: %s", name, why);
+    return token;
 }
 
 /* An event without receivers is no error, but often a misspelt name. */

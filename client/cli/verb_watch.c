@@ -1,6 +1,7 @@
 /* Prints presence changes that the library reports. Messages about the watch itself go to
  * stderr, so that pipes receive changes only. */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -243,6 +244,7 @@ static int run_webhook(struct watching *w)
                                     .context = w};
     if (!config.secret_file)
         return complain(w->call, STATUS_USAGE, "--webhook needs --secret-file");
+    signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error of writing, like a full disk */
     if (webhook_open(&config, &w->webhook, why) != 0)
         return complain(w->call, STATUS_FAILED, "%s", why);
 

@@ -16,17 +16,16 @@
 #include <stdint.h>
 
 #include "base/slice.h"
+#include "cli/webhook_queue.h"
 
 struct webhook;
 
-#define WEBHOOK_WHY 512
+#define WEBHOOK_WHY WEBHOOK_QUEUE_WHY
 #define WEBHOOK_SECRET_SHORT 16u /* bytes; a shorter secret is warned of */
-#define WEBHOOK_BATCH 100u       /* messages */
-#define WEBHOOK_QUEUE_BYTES ((size_t)64 << 20)
 
 struct webhook_config {
     const char *url;
-    const char *secret_file; /* one line */
+    const char *secret_file; /* see ops/secret_file.h */
     const char *folder;      /* made if missing; NULL: what was not taken is lost with the process */
     uint64_t timeout_ms;     /* of one post */
     uint64_t retry_ms;       /* the longest wait between two posts of a batch */

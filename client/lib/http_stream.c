@@ -148,29 +148,38 @@ static void refused(struct http_stream_outcome *o, const struct transfer *t)
         snprintf(o->message, sizeof o->message, "this is no event stream but %s", type ? type : "without a type");
 }
 
-/* A redirection to a server that cannot be reached leaves its own status behind. */
-static bool led_nowhere(int status, CURLcode result)
+/* A redirection to a server that cannot be reached, or does not answer, leaves its own status behind.
+ * So does an interim response (1xx). */
+static bool lacks_final_status(const struct transfer *t, int status, CURLcode result)
 {
-    return status / 100 == 3 && result != CURLE_OK && result != CURLE_TOO_MANY_REDIRECTS && result != CURLE_WRITE_ERROR;
+    if (status / 100 <= 1)
+        return true;
+    if (status / 100 != 3)
+        return false;
+    if (result == CURLE_OK)
+        return t->silent;
+    return result != CURLE_TOO_MANY_REDIRECTS && result != CURLE_WRITE_ERROR;
 }
 
 static void judge(const struct transfer *t, CURLcode result, const char *error, struct http_stream_outcome *o)
 {
     const char *why = *error ? error : t->lib->easy_strerror(result);
+    if (t->silent)
+        why = "nothing came for too long";
     o->status = (int)status_of(t);
     o->enough = t->enough;
     if (result == CURLE_URL_MALFORMAT || result == CURLE_UNSUPPORTED_PROTOCOL)
         http_stream_set(o, SSECAST_BAD_URL, why);
     else if (o->status == 204)
         http_stream_set(o, SSECAST_NO_CONTENT, "the server asked not to come back");
-    else if (o->status == 0 || led_nowhere(o->status, result))
+    else if (lacks_final_status(t, o->status, result))
         http_stream_set(o, SSECAST_UNREACHABLE, why);
     else if (!t->opened)
         refused(o, t);
-    else if (t->silent)
-        http_stream_set(o, SSECAST_ENDED, "nothing came for too long");
+    else if (result == CURLE_OK && !t->silent)
+        http_stream_set(o, SSECAST_ENDED, "the stream ended");
     else
-        http_stream_set(o, SSECAST_ENDED, result == CURLE_OK ? "the stream ended" : why);
+        http_stream_set(o, SSECAST_ENDED, why);
 }
 
 /* ---- the transfer ---- */

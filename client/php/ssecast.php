@@ -559,6 +559,18 @@ final class Signer
 /** What `ssecast watch --webhook` posts. */
 final class Webhook
 {
+    /** The secret in the file of `ssecast watch --secret-file`: the first line without blanks at its end. */
+    public static function secretFromFile(string $file): string
+    {
+        $text = Client::quietly(fn() => file_get_contents($file));
+        if ($text === false)
+            throw new BadValue("the secret's file $file cannot be read");
+        $secret = rtrim(explode("\n", $text, 2)[0], " \t\r");
+        if ($secret === '')
+            throw new BadValue("the first line of the secret's file $file is empty");
+        return $secret;
+    }
+
     /**
      * The messages of a request, after its signature was checked. body: file_get_contents('php://input'). signature: the header
      * X-Ssecast-Signature ($_SERVER['HTTP_X_SSECAST_SIGNATURE']). Throws Failure bad_signature or bad_reply: answer 403 or 400.

@@ -20,7 +20,7 @@ import jwt
 import zmq
 
 SECONDS = 10  # an application takes an hour or so
-SECRET = open(os.environ["SSECAST_JWT_SECRET_FILE"], encoding="ascii").read().rstrip("\n")
+SECRET = open(os.environ["SSECAST_JWT_SECRET_FILE"], encoding="ascii").read().rstrip("\r\n")
 
 
 def token(name, audience, seconds, **claims):

@@ -21,6 +21,6 @@ if (is_string($_POST['user'] ?? null) && is_string($_POST['password'] ?? null)) 
 
 $user = $_SERVER['REQUEST_METHOD'] === 'POST' ? $_SESSION['user_id'] ?? null : null; // no other method sets a cookie
 $claims = ['sub' => (string) $user, 'exp' => time() + (int) (getenv('TOKEN_SECONDS') ?: 3600), 'channels' => ['news']];
-$token = $user === null ? '' : ssecast_token($claims, rtrim(file_get_contents(getenv('SSECAST_JWT_SECRET_FILE')), "\n"));
+$token = $user === null ? '' : ssecast_token($claims, rtrim(file_get_contents(getenv('SSECAST_JWT_SECRET_FILE')), "\r\n"));
 setcookie('ssecast_token', $token, ['expires' => $user === null ? 1 : 0] + $common);
 http_response_code($user === null ? 401 : 204);

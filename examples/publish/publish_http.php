@@ -5,7 +5,7 @@
 $event = ["event" => "greeting", "data" => ["from" => "PHP", "text" => $argv[1] ?? "hello"], "id" => bin2hex(random_bytes(16)) . "-php"];
 $context = stream_context_create(["http" => [
     "method" => "POST",
-    "header" => ["Content-Type: application/json", "Authorization: Bearer " . trim(file_get_contents(getenv("SSECAST_TOKEN_FILE")))],
+    "header" => ["Content-Type: application/json", "Authorization: Bearer " . rtrim(explode("\n", file_get_contents(getenv("SSECAST_TOKEN_FILE")), 2)[0])],
     "content" => json_encode($event),
     "ignore_errors" => true, // the body of a refusal says why
     "timeout" => 10,

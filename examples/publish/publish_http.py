@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 import uuid
 
-token = pathlib.Path(os.environ["SSECAST_TOKEN_FILE"]).read_text().strip()
+token = pathlib.Path(os.environ["SSECAST_TOKEN_FILE"]).read_text().partition("\n")[0].rstrip()
 # The id makes it safe to send the event again when no answer came: it is published once.
 event = {"event": "greeting", "data": {"from": "Python", "text": sys.argv[1] if len(sys.argv) > 1 else "hello"}, "id": str(uuid.uuid4())}
 request = urllib.request.Request(os.environ["SSECAST_URL"] + "/publish", json.dumps(event).encode(),

@@ -3,7 +3,12 @@
 //
 // The answer is a 2xx only when everything is stored: anything else, and the same batch comes again. So a message
 // may come twice; its number says so.
-$secret = trim(file_get_contents(getenv('WEBHOOK_SECRET_FILE')));
+$secret = rtrim(explode("\n", (string) file_get_contents(getenv('WEBHOOK_SECRET_FILE')), 2)[0], " \t\r"); // as `ssecast watch` reads it
+if ($secret === '') {
+    error_log('WEBHOOK_SECRET_FILE: its first line is empty, or the file cannot be read');
+    http_response_code(500); // with an empty secret everybody could sign
+    exit;
+}
 $folder = getenv('WEBHOOK_FOLDER');
 
 $body = file_get_contents('php://input');

@@ -463,6 +463,8 @@ const char *accept_check_listen(const char *where)
     if (is_path(where))
         return strlen(where) < sizeof(((struct sockaddr_un *)0)->sun_path) ? NULL
                                                                            : "a unix socket path of at most 107 bytes";
+    if (colon && strspn(colon + 1, "0123456789") == strlen(colon + 1) && strtoul(colon + 1, NULL, 10) > UINT16_MAX)
+        return "a unix socket path (with a /) or HOST:PORT, with a port of at most 65535";
     return colon && colon != where && colon[1] ? NULL : "a unix socket path (with a /) or HOST:PORT";
 }
 

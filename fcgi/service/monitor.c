@@ -5,14 +5,17 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/base64.h"
+#include "base/must.h"
 #include "ops/log.h"
 
 #define MAPPED_BITS 96 /* of ::ffff:0:0/96, which IPv4 addresses are put into */
@@ -202,16 +205,21 @@ static bool is_token(const struct monitor *m, const char *brought)
     return m->token_len && !different;
 }
 
+struct monitor_token {
+    char text[MONITOR_TOKEN_MAX + 3];
+    size_t len;
+};
+
 /* NULL, or what is wrong with the file. */
-static const char *read_token(struct monitor *m, FILE *file)
+static const char *read_token(FILE *file, struct monitor_token *out)
 {
     struct stat about;
-    char text[MONITOR_TOKEN_MAX + 3];
+    char *text = out->text;
     if (fstat(fileno(file), &about) != 0 || !S_ISREG(about.st_mode))
         return "it is not a regular file";
     if (about.st_mode & S_IRWXO)
         return "every user of this host may use it; remove that permission (chmod o= FILE)";
-    size_t len = fread(text, 1, sizeof text, file);
+    size_t len = fread(text, 1, sizeof out->text, file);
     if (ferror(file))
         return "it cannot be read";
     while (len && (text[len - 1] == '\n' || text[len - 1] == '\r'))
@@ -221,21 +229,48 @@ static const char *read_token(struct monitor *m, FILE *file)
             return "it must hold one line without spaces, in ASCII";
     if (len < MONITOR_TOKEN_MIN || len > MONITOR_TOKEN_MAX)
         return "a token has 16 to 512 characters";
-    memcpy(m->token, text, len);
-    m->token_len = len;
+    out->len = len;
     return NULL;
+}
+
+/* NULL, or what is wrong. A file whose opening would block is no regular one. */
+static const char *open_token(const char *path, struct monitor_token *out)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
+    if (!file)
+        return strerror(errno);
+
+    const char *wrong = read_token(file, out);
+    fclose(file);
+    return wrong;
+}
+
+int monitor_check_token(const char *path, char why[OPTION_WHY_MAX])
+{
+    struct monitor_token token = {0};
+    const char *wrong = open_token(path, &token);
+    explicit_bzero(&token, sizeof token);
+    if (!wrong)
+        return 0;
+    snprintf(why, OPTION_WHY_MAX, "--monitor-token-file %.200s: %s", path, wrong);
+    return -EINVAL;
 }
 
 static bool load_token(struct monitor *m)
 {
-    const char *path = m->token_file;
-    FILE *file = fopen(path, "re");
-    const char *wrong = file ? read_token(m, file) : strerror(errno);
-    if (wrong)
-        log_error("--monitor-token-file %s: %s", path, wrong);
-    if (file)
-        fclose(file);
-    return !wrong;
+    struct monitor_token token = {0};
+    const char *wrong = open_token(m->token_file, &token);
+    if (wrong) {
+        log_error("--monitor-token-file %s: %s", m->token_file, wrong);
+        return false;
+    }
+
+    MUST(token.len <= sizeof m->token);
+    memcpy(m->token, token.text, token.len);
+    m->token_len = token.len;
+    explicit_bzero(&token, sizeof token);
+    return true;
 }
 
 /* --- life --- */

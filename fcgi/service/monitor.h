@@ -30,6 +30,9 @@ const char *monitor_check_from(const char *value);
 /* NULL when value is a host name, else what is accepted. */
 const char *monitor_check_host(const char *value);
 
+/* Can the token in this file be used? 0, or -EINVAL with a line in why. */
+int monitor_check_token(const char *path, char why[OPTION_WHY_MAX]);
+
 /* from: checked items. hosts: names under which it is shown by address; stays the caller's.
  * token_file may be NULL: no token. NULL with a line in the log when the file cannot be used. */
 struct monitor *monitor_new(const struct option_list *from, const struct option_list *hosts, const char *token_file);

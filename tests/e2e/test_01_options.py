@@ -189,6 +189,30 @@ def test_a_bad_environment_variable_is_refused_too(program):
     assert "feed" in done.stderr.lower() and "nowhere" in done.stderr
 
 
+HANDOFF = {"handoff": "/tmp/handoff", "handoff-listen": "/tmp/handoff.sock"}
+START = [
+    (WORKER, {**HANDOFF, "handoff-user": "nobodyxx"}, "--handoff-user nobodyxx: no such user"),
+    (WORKER, {**HANDOFF, "handoff-user": "4000000000"}, "--handoff-user 4000000000: no such user"),
+    (WORKER, {"listen": "/tmp/worker.sock", "handoff": "/tmp/handoff", "handoff-user": "root"}, "--handoff needs --handoff-listen"),
+    (WORKER, {"listen": "127.0.0.1:65536"}, "at most 65535"),
+    (WORKER, {"monitor-token-file": "/nonexistent"}, "--monitor-token-file /nonexistent: No such file"),
+    (WORKER, {"monitor-token-file": "/dev/null"}, "--monitor-token-file /dev/null: it is not a regular file"),
+    (MQTT, {"topic": "a", "tls-ca": "/nonexistent"}, "--tls-ca /nonexistent: No such file"),
+]
+
+
+@pytest.mark.parametrize("program, options, said", START, ids=[said for _, _, said in START])
+def test_check_config_says_what_the_start_would_say(program, options, said):
+    for more in ([], ["--check-config"]):
+        done = run([program, *arguments(options), *more])
+        assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 1, done
+
+
+def test_sockets_that_systemd_will_pass_are_not_missed():
+    done = run([WORKER, "--check-config", "--handoff", "/tmp/handoff", "--handoff-user", "root"])
+    assert done.returncode == 0, done
+
+
 def test_a_worker_knows_as_many_feeds_as_syncs():
     done = run([WORKER, "--check-config", "--feed", "tcp://127.0.0.1:1", "--feed", "tcp://127.0.0.1:2", "--sync", "tcp://127.0.0.1:3"])
     assert done.returncode == 2 and "--feed names 2 brokers and --sync 1" in done.stderr

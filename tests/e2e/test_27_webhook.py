@@ -1,5 +1,8 @@
 """ssecast watch --webhook: presence changes posted to a web server, in order, until they are taken."""
 
+import contextlib
+import hashlib
+import hmac
 import json
 import os
 import pathlib
@@ -17,6 +20,7 @@ from support.waiting import wait_until
 from support.webhook import SECRET, Receiver
 
 RECEIVER = pathlib.Path(__file__).parents[2] / "examples/webhook/receive.php"
+PHP_CLASS = RECEIVER.parents[2] / "client/php/ssecast.php"
 
 
 @pytest.fixture
@@ -127,7 +131,7 @@ def test_wrong_flags_and_files_are_named(bench, site, watch, receiver):
     run = [f"{BUILD}/ssecast", "watch"]
     secret = ["--secret-file", str(bench.folder / "secret")]
     for args, text in ((["--webhook", receiver.url], "needs --secret-file"), ([*secret], "need --webhook"),
-                       (["--webhook", receiver.url, "--secret-file", str(bench.folder / "empty")], "1 to 4096"),
+                       (["--webhook", receiver.url, "--secret-file", str(bench.folder / "empty")], "first line is empty; accepted: 1 to 4096"),
                        *(([f"--webhook={url}", *secret], "http://HOST/PATH") for url in ("", "hook", "ftp://a/b", "http://", "/hook")),
                        (["--webhook", receiver.url, "--secret-file", "/nonexistent"], "/nonexistent"),
                        (["--webhook", receiver.url, *secret, "--state", "/nonexistent/state"], "/nonexistent/state"),
@@ -147,6 +151,59 @@ def test_the_directory_is_created(bench, site, watch, receiver):
     watch(receiver.url, "--state", str(folder), state=False)
     wait_until(lambda: receiver.batches, what="the first post")
     assert (folder / "queue").exists() and folder.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(not shutil.which("php"), reason="no php")
+@pytest.mark.parametrize("file", [SECRET, SECRET + b"\r\n", SECRET + b" \t\n", SECRET + b"\nolder secret of 16 bytes\n", SECRET + b"\n\n"],
+                         ids=["no line break", "CRLF", "blanks", "second line", "empty line"])
+def test_both_ends_read_the_same_secret(bench, site, watch, receiver, file):
+    """The command line, the receiver of the examples, and the class for PHP."""
+    (bench.folder / "secret").write_bytes(file)
+    watch(receiver.url, state=False)
+    wait_until(lambda: receiver.batches, what="the first post")
+    assert not receiver.bad
+    del site
+    body = b'{"messages":[{"number":1,"type":"session_online","session":"anna","at":1}]}'
+    signature = "sha256=" + hmac.new(SECRET, body, hashlib.sha256).hexdigest()
+    with receive_php(bench) as ask:
+        assert ask(signature, body) == "204" and ask("sha256=" + "0" * 64, body) == "403"
+    code = "require $argv[1]; echo Ssecast\\Webhook::secretFromFile($argv[2]);"
+    assert subprocess.run(["php", "-r", code, "--", str(PHP_CLASS), str(bench.folder / "secret")], capture_output=True, check=True).stdout == SECRET
+
+
+@pytest.mark.skipif(not shutil.which("php"), reason="no php")
+@pytest.mark.parametrize("file", [b"", b" \r\nsecond line\n", None], ids=["empty", "blank", "missing"])
+def test_the_receivers_refuse_an_empty_secret(bench, file):
+    """With it everybody could sign."""
+    if file is not None:
+        (bench.folder / "secret").write_bytes(file)
+    body = b'{"messages":[]}'
+    with receive_php(bench) as ask:
+        assert ask("sha256=" + hmac.new(b"", body, hashlib.sha256).hexdigest(), body) == "500"
+    code = "require $argv[1]; try { Ssecast\\Webhook::secretFromFile($argv[2]); } catch (Ssecast\\BadValue $e) { echo $e->getMessage(); }"
+    done = subprocess.run(["php", "-r", code, "--", str(PHP_CLASS), str(bench.folder / "secret")], capture_output=True, text=True, check=True)
+    assert "cannot be read" in done.stdout if file is None else "is empty" in done.stdout
+
+
+@contextlib.contextmanager
+def receive_php(bench):
+    """The receiver of the examples: a function that posts, and returns the status."""
+    port, known = free_port(), bench.subfolder("known")
+    url = f"http://127.0.0.1:{port}/receive.php"
+    settings = {"WEBHOOK_SECRET_FILE": f"{bench.folder}/secret", "WEBHOOK_FOLDER": str(known)}
+    web = subprocess.Popen([shutil.which("php"), "-S", f"127.0.0.1:{port}", "-t", str(RECEIVER.parent)], env={**os.environ, **settings},
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def ask(signature, body):
+        return subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", f"X-Ssecast-Signature: {signature}", "--data-binary", "@-", url],
+                              input=body, capture_output=True, timeout=30, check=False).stdout.decode()
+
+    try:
+        wait_until(lambda: ask("", b"") != "000", what="the web server")
+        yield ask
+    finally:
+        web.terminate()
+        web.wait(30)
 
 
 def test_a_short_secret_signs_with_a_warning(bench, site, watch):

@@ -273,7 +273,8 @@ def tokens(bench):
     passwords, issuer = bench.folder / "passwords.json", Issuer(bench.folder / "jwt.secret")
     started = []
 
-    def start(way, seconds=3600):
+    def start(way, seconds=3600, ending="\n"):
+        issuer.secret_file.write_text(issuer.secret + ending, newline="")
         settings = {"PASSWORDS_FILE": str(passwords), "SSECAST_JWT_SECRET_FILE": str(issuer.secret_file), "TOKEN_SECONDS": str(seconds)}
         web, php = way.prepare(bench, pages={"login.php": ROOT / "examples/php/login.php", "hash.php": "<?php echo password_hash('secret', PASSWORD_DEFAULT);"},
                                settings=settings, asks=False)
@@ -324,6 +325,13 @@ def test_a_fresh_token_goes_on_where_the_old_one_expired(tokens, way):
     assert anna.post("login.php") == 204
     again = site.open(None, headers=stream_headers(anna), last_event_id=stream.last_event_id)
     assert again.wait_for(1)[0].data == '"in between"'
+
+
+def test_a_secret_with_crlf_signs(tokens):
+    site = tokens(LIGHTTPD, ending="\r\n")
+    anna = Browser(site)
+    assert anna.post("login.php", user="anna", password="secret") == 204
+    site.open_counted(None, headers=stream_headers(anna))
 
 
 def test_login_php_is_as_short_as_promised():

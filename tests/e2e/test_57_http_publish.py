@@ -473,7 +473,7 @@ def test_the_command_line_says_what_went_wrong(site, cli, tmp_path):
         (1, "answered 404", cli("m", "1", url=site.web.origin + "/elsewhere")),
         (1, "connect", cli("m", "1", url="http://127.0.0.1:1/sse/publish")),
         (2, "/nonexistent", cli("m", "1", token_file="/nonexistent")),
-        (2, "no token", cli("m", "1", token_file="/dev/null")),
+        (2, "first line is empty", cli("m", "1", token_file="/dev/null")),
         (2, "not JSON", cli("m", "{")),
         (2, "rotocol", cli("m", "1", url="file:///etc/passwd")),
         (2, "--url", run([CLI, "publish", "m", "1", "--token-file", other])),

@@ -7,7 +7,7 @@ import urllib.parse
 
 import pytest
 from support.cli import Cli
-from support.misbehaving import Misbehaving
+from support.misbehaving import Misbehaving, Silent
 from support.ports import free_port
 from support.processes import CLI, ROOT
 from support.relay import Relay
@@ -329,6 +329,27 @@ def test_tail_follows_a_redirect(cli):
     with Misbehaving((307, {"Location": "/there"}, b"data: no\n\n"), (200, STREAM, b"data: yes\n\n")) as server:
         assert cli("tail", server.url, "--count", "1").check().out == "-  message  yes\n"
     assert [path for path, _ in server.asked] == ["/", "/there"]
+
+
+@pytest.mark.parametrize("first", [b"", b"HTTP/1.1 103 Early Hints\r\n\r\n", b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /\r\nContent-Length: 9\r\n\r\n"],
+                         ids=["nothing", "an interim response", "half of a redirect"])
+def test_tail_comes_back_when_a_redirect_leads_to_silence(bench, cli, first):
+    silent = bench.closing(Silent(first))
+    with Misbehaving((200, STREAM, b"retry: 10\ndata: 1\n\n"), (307, {"Location": silent.url}, b""), (200, STREAM, b"data: 2\n\n")) as server:
+        done = cli("tail", server.url, "--count", "2", "--timeout", "1s").check()
+    assert done.out == "-  message  1\n-  message  2\n" and "nothing came for too long; reconnecting" in done.err
+    assert silent.asked == 1
+
+
+def test_tail_comes_back_after_an_interim_response_alone(cli):
+    with Misbehaving((200, STREAM, b"retry: 10\ndata: 1\n\n"), (103, {}, b""), (200, STREAM, b"data: 2\n\n")) as server:
+        assert cli("tail", server.url, "--count", "2").check().out == "-  message  1\n-  message  2\n"
+
+
+def test_tail_stops_at_a_refusal_whose_body_does_not_come(bench, cli):
+    silent = bench.closing(Silent(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\n\r\n"))
+    done = cli("tail", silent.url, "--timeout", "1s")
+    assert done.status == FAILED and "403" in done.err and silent.asked == 1
 
 
 @pytest.mark.parametrize("answer, said", [

@@ -1,6 +1,7 @@
 """A web server with prepared answers, wrong ones too."""
 
 import http.server
+import socket
 import threading
 
 
@@ -34,3 +35,32 @@ class Misbehaving:
     def __exit__(self, *_):
         self.server.shutdown()
         self.server.server_close()
+
+
+class Silent:
+    """A server that answers each connection with these bytes, and with nothing more."""
+
+    def __init__(self, first=b""):
+        self.asked = 0
+        self.open, self.first = [], first
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listening.getsockname()[1]}/"
+        self.thread = threading.Thread(target=self.accept, daemon=True)
+        self.thread.start()
+
+    def accept(self):
+        while True:
+            try:
+                connection, _ = self.listening.accept()
+            except OSError:
+                return  # closed
+            self.open.append(connection)
+            self.asked += 1
+            connection.sendall(self.first)
+
+    def close(self):
+        self.listening.shutdown(socket.SHUT_RDWR)
+        self.listening.close()
+        self.thread.join()
+        for connection in self.open:
+            connection.close()

@@ -47,6 +47,21 @@ START_TEST(what_is_no_connection_string_is_refused)
 }
 END_TEST
 
+START_TEST(a_shortage_may_be_the_server_s_fault)
+{
+    ck_assert_int_eq(database_fault_of("22P05"), FAULT_OF_DATA);
+    ck_assert_int_eq(database_fault_of("54000"), FAULT_OF_DATA);
+    ck_assert_int_eq(database_fault_of("53200"), FAULT_UNCERTAIN);
+    ck_assert_int_eq(database_fault_of("57014"), FAULT_UNCERTAIN);
+    ck_assert_int_eq(database_fault_of("XX001"), FAULT_UNCERTAIN);
+    ck_assert_int_eq(database_fault_of("53300"), FAULT_OF_SERVER);
+    ck_assert_int_eq(database_fault_of("57P01"), FAULT_OF_SERVER);
+    ck_assert_int_eq(database_fault_of("42P01"), FAULT_OF_SERVER);
+    ck_assert_int_eq(database_fault_of(""), FAULT_OF_SERVER);
+    ck_assert_int_eq(database_fault_of(NULL), FAULT_OF_SERVER);
+}
+END_TEST
+
 START_TEST(a_closed_connection_answers_nothing)
 {
     struct frame frame = {0};
@@ -73,6 +88,7 @@ int main(void)
     tcase_add_loop_test(tests, a_connection_string_without_a_password_is_accepted, 0, COUNT(good));
     tcase_add_loop_test(tests, a_password_is_refused_and_not_repeated, 0, COUNT(secret));
     tcase_add_loop_test(tests, what_is_no_connection_string_is_refused, 0, COUNT(bad));
+    tcase_add_test(tests, a_shortage_may_be_the_server_s_fault);
     tcase_add_test(tests, a_closed_connection_answers_nothing);
     return run_suite(suite);
 }

@@ -37,7 +37,7 @@ static int read_secret(const char *text, mode_t mode)
 
 START_TEST(a_secret_is_the_first_line_of_its_file)
 {
-    static const char *const texts[] = {"s3 cret", "s3 cret\n", "s3 cret\r\n", "s3 cret\nmore\n"};
+    static const char *const texts[] = {"s3 cret", "s3 cret\n", "s3 cret\r\n", "s3 cret\nmore\n", "s3 cret \t\n"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         ck_assert_int_eq(read_secret(texts[i], 0640), 0);
         ck_assert_str_eq(secret, "s3 cret");
