@@ -75,9 +75,9 @@ enum event_target event_key_target(const struct event *e, struct slice *name)
 struct event_place event_place_of(const struct event *e)
 {
     struct slice member;
-    struct event_place place = {.is_private = e->is_private && !event_is_member_key(e->key, &member)};
+    struct event_place place;
 
     place.kind = event_key_target(e, &place.name);
-    MUST(!place.is_private || place.kind != TARGET_EVERYONE);
+    place.is_private = e->is_private && place.kind != TARGET_EVERYONE && !event_is_member_key(e->key, &member);
     return place;
 }

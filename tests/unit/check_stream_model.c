@@ -100,7 +100,7 @@ static bool concerns(uint64_t seq, unsigned client)
 
 static bool same_place(const struct fact *a, const struct fact *b)
 {
-    if (!a->key || a->key != b->key || a->target != b->target)
+    if (!a->key || a->key != b->key || a->target != b->target || a->is_private != b->is_private)
         return false;
     return a->target == EVERYONE || (a->who == b->who && a->topic == b->topic);
 }
@@ -284,7 +284,7 @@ static void appends(void)
     f.size = happens(5) ? draw(8000) : draw(300);
     f.topic = f.target == CHANNEL && f.who == HUB ? draw(3) : 0;
     f.is_private = (f.target == SESSION || f.target == CHANNEL) && happens(4);
-    if (f.target != ALL_BUT_SESSION && !f.is_private && happens(3))
+    if (f.target != ALL_BUT_SESSION && happens(3))
         f.key = 1 + draw(3);
     facts[++head] = f;
 }
