@@ -29,7 +29,7 @@
 
 #define LOCK_CLASS "1936942435" /* "ssec", the upper half of the number of the advisory lock */
 #define NUMBER_MAX 24u
-#define SUSPECT_TRIES 6u
+#define SUSPECT_TRIES 4u
 
 /* A row that was read. */
 struct outbox_row {

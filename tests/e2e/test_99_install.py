@@ -105,6 +105,8 @@ def keys(bench):
     keys = Keys(bench.subfolder("etc"))
     worker = keys.add("worker", "worker")
     keys.add("publisher", "bridge")
+    for name in ("mqtt-cert.pem", "mqtt-key.pem"):
+        (keys.folder / name).write_text("x")
     for name in ("pgsql.password", "mqtt.password"):
         (keys.folder / name).write_text("x")
         (keys.folder / name).chmod(0o600)
