@@ -595,9 +595,11 @@ START_TEST(the_last_number_is_true_whatever_happens)
         }
         pass((int64_t)roll(&dice, what < 80 ? 1500 : 2 * GRACE));
         hear(&c, seed);
+        bool many; /* not compared: who has come may not be named yet, and who has left may still be */
+        uint64_t count = members_count(members, S("hall"), &many);
         if (now > c.in_doubt_for)
-            ck_assert_msg(count_in("hall") == naive_count(&c), "SEED=%" PRIu64 ": %" PRIu64 ", not %" PRIu64, seed,
-                          count_in("hall"), naive_count(&c));
+            ck_assert_msg(count == naive_count(&c), "SEED=%" PRIu64 ": %" PRIu64 ", not %" PRIu64, seed, count,
+                          naive_count(&c));
         if (what < 80)
             continue;
 
