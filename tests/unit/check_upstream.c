@@ -1105,7 +1105,7 @@ END_TEST
 START_TEST(nothing_is_reported_between_a_hello_and_its_welcome)
 {
     join();
-    await(broker.fulls == 1);
+    await(broker.fulls > 0 && broker.fulls == broker.hellos); /* HELLO may have been repeated */
     int hellos = broker.hellos, presences = broker.presences;
     broker.silent = true;
     resync();
