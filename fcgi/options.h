@@ -50,7 +50,7 @@ struct options {
 
 extern const struct option_program worker_program;
 
-/* The user with this name or number; NULL: there is none. */
+/* The user with this name or number; NULL: no such user. */
 const struct passwd *options_find_user(const char *name);
 
 #endif

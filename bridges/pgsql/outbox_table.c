@@ -41,7 +41,7 @@ struct outbox_row {
 /* The first row while it cannot be read, for a reason that may be the server's. */
 struct outbox_suspect {
     char id[NUMBER_MAX], version[NUMBER_MAX];
-    uint32_t tries; /* 0: there is none */
+    uint32_t tries; /* 0: no row is suspected */
     size_t witness; /* how many rows behind it to skip for the next row that is compared with it */
 };
 

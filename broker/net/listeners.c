@@ -85,7 +85,7 @@ static bool has(const struct listeners *l, int fd)
 }
 
 /* The system reuses the number of a closed listener, so each one is checked before use. Two threads
- * accept at times, and neither may block: so a listener does not block from its beginning. */
+ * may accept at the same time, and neither may block: so each listener is non-blocking from the start. */
 void listeners_add(struct listeners *l, int fd)
 {
     for (size_t i = 0; i < l->count; i++)

@@ -60,8 +60,8 @@ static const struct json_in *either_member(const struct json_in *object, const c
     return member ? member : json_in_member(object, other);
 }
 
-/* A member of dialect 0.x, where null is none: a serializer may write a list that is not set so. What
- * is not there grants nothing, so no claim gives more by this. */
+/* A member of dialect 0.x. NULL when it is absent or null: a serializer may write null for a list that
+ * is not set. An absent member grants nothing, so a null never grants more. */
 static const struct json_in *member_set(const struct json_in *object, const char *name)
 {
     const struct json_in *member = json_in_member(object, name);

@@ -72,8 +72,8 @@ uint64_t params_content_length(const struct params *p)
 
 /* --- the query string --- */
 
-/* The character at *at, with %XX and + decoded. *at moves behind it. An escape that is none stands
- * for itself; %00 becomes an ASCII SUB, which no name may hold, since C strings cannot carry it. */
+/* The character at *at, with %XX and + decoded. *at moves behind it. An invalid escape
+ * stands for itself; %00 becomes an ASCII SUB, which no name may hold, since C strings cannot carry it. */
 static char next_char(const char **at, const char *end)
 {
     int escaped = hex_escape(*at, end);

@@ -60,7 +60,7 @@ char *params_cookie(const struct params *p, const char *name, size_t index);
 #define PARAM_NAME_MAX 300u /* bytes, its NUL included */
 
 /* The decoded name of the next parameter of the query string; what does not fit is left out. *at as
- * above. False: there is none. */
+ * above. False: no parameter is left. */
 bool params_query_name(const struct params *p, const char **at, char name[PARAM_NAME_MAX]);
 
 /* Did a parameter of the query string come twice? */
