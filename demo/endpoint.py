@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """The demo's endpoint: passes the page's requests on to the broker.
 
-A CGI program. POST takes one JSON request of docs/protocol.md and returns its reply. GET returns the
-broker's endpoint, for the terminal box of the page. SSECAST_COMMANDS names the broker's commands socket.
+POST takes one JSON request of docs/protocol.md and returns its reply. GET returns the broker's
+endpoint, for the terminal box of the page. The argument is the unix socket at which the web server
+sends requests over HTTP. SSECAST_COMMANDS names the broker's commands socket.
 
 It serves the demo only: every visitor of the page may publish. An application checks its own login and
 its own rules in this place. This file only checks that its own page sends the request.
@@ -10,8 +11,10 @@ its own rules in this place. This file only checks that its own page sends the r
 The six lines of ask() are all that a service in Python needs to publish.
 """
 
+import http.server
 import json
 import os
+import socketserver
 import sys
 
 import zmq
@@ -22,7 +25,7 @@ TIMEOUT_MS = 3000
 
 
 class Refused(Exception):
-    """status is the HTTP status line, code the error code of the reply."""
+    """status is the HTTP status, code the error code of the reply."""
 
     def __init__(self, status, code, message):
         super().__init__(message)
@@ -39,20 +42,20 @@ def ask(endpoint, request):
         return broker.recv()
 
 
-def check_same_origin(env):
+def check_same_origin(headers):
     """Accept requests of our own page only: otherwise another site in the same browser could publish."""
-    origin = env.get("HTTP_ORIGIN", "").partition("://")[2]
-    site = env.get("HTTP_SEC_FETCH_SITE", "same-origin")
-    if not origin or origin != env.get("HTTP_HOST") or site != "same-origin":
-        raise Refused("403 Forbidden", "forbidden", "only the demo page itself may use this endpoint")
+    origin = headers.get("Origin", "").partition("://")[2]
+    site = headers.get("Sec-Fetch-Site", "same-origin")
+    if not origin or origin != headers.get("Host") or site != "same-origin":
+        raise Refused(403, "forbidden", "only the demo page itself may use this endpoint")
 
 
-def read_body(env, stream):
-    length = env.get("CONTENT_LENGTH", "")
+def read_body(headers, stream):
+    length = headers.get("Content-Length", "")
     if not length.isdecimal():
-        raise Refused("411 Length Required", "bad_request", "send a Content-Length")
+        raise Refused(411, "bad_request", "send a Content-Length")
     if int(length) > MAX_BODY:
-        raise Refused("413 Content Too Large", "too_large", f"a request may have {MAX_BODY} bytes")
+        raise Refused(413, "too_large", f"a request may have {MAX_BODY} bytes")
     return stream.read(int(length))
 
 
@@ -69,40 +72,49 @@ def check_request(body):
     try:
         request = json.loads(body.decode("utf-8"), object_pairs_hook=unique_fields)
     except (ValueError, RecursionError) as error:
-        raise Refused("400 Bad Request", "bad_json", str(error)) from None
+        raise Refused(400, "bad_json", str(error)) from None
     op = request.get("op") if isinstance(request, dict) else None
     if op not in OPS:
-        raise Refused("403 Forbidden", "unknown_op", "this endpoint passes on " + ", ".join(OPS))
+        raise Refused(403, "unknown_op", "this endpoint passes on " + ", ".join(OPS))
 
 
-def post(env, stream, endpoint):
-    check_same_origin(env)
-    body = read_body(env, stream)
+def post(headers, stream, endpoint):
+    check_same_origin(headers)
+    body = read_body(headers, stream)
     check_request(body)
     try:
         return ask(endpoint, body)
     except zmq.Again:
-        raise Refused("504 Gateway Timeout", "no_broker", f"the broker did not answer in {TIMEOUT_MS} ms") from None
+        raise Refused(504, "no_broker", f"the broker did not answer in {TIMEOUT_MS} ms") from None
 
 
-def respond(env, stream):
-    """The status line and the body of the answer."""
-    endpoint = env["SSECAST_COMMANDS"]
-    try:
-        if env.get("REQUEST_METHOD") == "GET":
-            return "200 OK", json.dumps({"ok": True, "commands": endpoint}).encode()
-        if env.get("REQUEST_METHOD") == "POST":
-            return "200 OK", post(env, stream, endpoint)
-        raise Refused("405 Method Not Allowed", "bad_request", "GET or POST")
-    except Refused as refused:
-        return refused.status, json.dumps({"ok": False, "error": refused.code, "message": str(refused)}).encode()
+class Handler(http.server.BaseHTTPRequestHandler):
+    endpoint = os.environ.get("SSECAST_COMMANDS", "")
+
+    def do_GET(self):
+        self.respond(200, json.dumps({"ok": True, "commands": self.endpoint}).encode())
+
+    def do_POST(self):
+        try:
+            self.respond(200, post(self.headers, self.rfile, self.endpoint))
+        except Refused as refused:
+            self.respond(refused.status, json.dumps({"ok": False, "error": refused.code, "message": str(refused)}).encode())
+
+    def respond(self, status, body):
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        """The web server has a log."""
 
 
-def main():
-    status, body = respond(os.environ, sys.stdin.buffer)
-    head = f"Status: {status}\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n\r\n"
-    sys.stdout.buffer.write(head.encode() + body)
+class Server(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
 
 
 if __name__ == "__main__":
-    main()
+    Server(sys.argv[1], Handler).serve_forever()

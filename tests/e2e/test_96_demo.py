@@ -273,7 +273,7 @@ def test_the_page_fits_every_screen(page, demo, browser, bench_of_all):
 def test_ctrl_c_ends_everything_that_was_started(bench, number):
     demo = Demo(bench).start()
     children = demo.children()
-    assert len(children) == 4
+    assert len(children) == 5
     demo.expect_end()
     demo.signal(number)
     assert demo.wait() == 0
