@@ -110,7 +110,7 @@ $(BUILD)/%.a:
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-WORKER_LIBS := -lfcgi -lzmq -lcrypto -ljansson -lsodium
+WORKER_LIBS := -lfcgi -lzmq -lcrypto -ljansson -lsodium -luring
 BROKER_LIBS := -lzmq -ljansson -llmdb -lxxhash -lnats -lsodium
 LIBRARY_LIBS := -lzmq -ljansson -lsodium
 CLIENT_LIBS := $(LIBRARY_LIBS)

@@ -69,6 +69,7 @@ static const struct option_row rows[] = {
      NULL},
     {"write-timeout", "DURATION", "60s", "drop a stream after this long without write progress", OPTION_SECONDS,
      AT(write_timeout_ms), 100, 86400000, NULL},
+    {"io-uring", NULL, "yes", "write many streams in one system call", OPTION_FLAG, AT(io_uring), 0, 0, NULL},
     {"window-bytes", "SIZE", "64M", "keep this much recent history in the worker", OPTION_SIZE, AT(window_bytes), 0, 0,
      NULL},
     {"cors-origin", "ORIGIN", "", "let pages of this origin read streams", OPTION_LIST, AT(cors_origins), 0, 0,

@@ -11,6 +11,7 @@ struct options {
     char *listen; /* NULL: descriptor 0 */
     uint64_t listen_mode;
     bool allow_insecure;
+    bool io_uring;
     char *handoff_listen; /* NULL: without Apache's hand-off */
     char *handoff;        /* the directory; NULL beside it */
     char *handoff_user;

@@ -39,6 +39,7 @@ static const char *const known[] = {
     "history-bytes",
     "history-events",
     "id-prefix",
+    "io-uring",
     "ipc-mode",
     "jwt-audience",
     "jwt-cookie",

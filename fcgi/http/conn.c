@@ -1,23 +1,19 @@
-/* FastCGI records are built here because libfcgi's writer blocks or fails, and makes one record of each
- * event. Here one record contains the queue (up to CONN_RECORD_MAX) and points at the shared
- * events. */
 #include "http/conn.h"
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/must.h"
+#include "http/output.h"
+#include "http/write_ring.h"
 
-#define PIECES 256 /* of one writev */
-
-static bool has_records(const struct conn *c)
-{
-    return c->transport == CONN_RECORDS;
-}
+#define PIECES 256       /* of one writev */
+#define PIECES_OF_MANY 8 /* of each conn that is written together with others: an event, as a rule */
 
 /* --- lists --- */
 
@@ -89,11 +85,6 @@ static void bury(struct conn *c)
     }
 }
 
-static bool wrote_all(const struct conn *c)
-{
-    return !queue_bytes(&c->queue) && !c->tail_left;
-}
-
 static void die(struct conn *c)
 {
     int fd = c->watch.fd;
@@ -113,19 +104,12 @@ static void leave_open(struct conn *c, enum conn_state state, enum end_cause cau
     c->hooks->closed(c);
 }
 
-/* Is a record written in part? Its rest must be written before another one. */
-static bool record_begun(const struct conn *c)
-{
-    bool gathered = c->head_left || c->record_left;
-    return gathered && c->head_left != RECORD_HEADER_LEN;
-}
-
 /* End the response if that is possible at once. Without an end, a web server reports a crash of
  * the worker. */
 static void try_to_end(const struct conn *c)
 {
     char tail[RECORD_END_LEN];
-    if (!has_records(c) || record_begun(c))
+    if (!output_has_records(c) || output_is_begun(c))
         return;
     record_end(tail, c->request);
     if (write(c->watch.fd, tail, sizeof tail) < 0)
@@ -209,7 +193,7 @@ static void hand_on(struct conn *c)
 {
     int fd = c->watch.fd;
 
-    MUST(has_records(c) && wrote_all(c) && (c->state == CONN_ENDING || c->state == CONN_CUTTING));
+    MUST(output_has_records(c) && output_is_done(c) && (c->state == CONN_ENDING || c->state == CONN_CUTTING));
     loop_remove(c->set->loop, &c->watch);
     c->set->hooks->reuse(c, fd);
     bury(c);
@@ -248,7 +232,7 @@ void conn_end(struct conn *c, enum end_cause cause)
 {
     if (c->state != CONN_OPEN)
         return;
-    c->tail_left = has_records(c) ? RECORD_END_LEN : 0;
+    c->tail_left = output_has_records(c) ? RECORD_END_LEN : 0;
     mark_dirty(c);
     leave_open(c, CONN_ENDING, cause);
     watch_over(c->set, &c->set->ending, CONN_ENDING_MS);
@@ -258,11 +242,11 @@ void conn_end(struct conn *c, enum end_cause cause)
  * a response and no crash. */
 static void cut_slow(struct conn *c)
 {
-    if (!has_records(c)) {
+    if (!output_has_records(c)) {
         conn_cut(c, END_SLOW);
         return;
     }
-    if (!record_begun(c)) {
+    if (!output_is_begun(c)) {
         c->head_left = 0;
         c->record_left = 0;
     }
@@ -272,94 +256,6 @@ static void cut_slow(struct conn *c)
     mark_dirty(c);
     leave_open(c, CONN_CUTTING, END_SLOW);
     watch_over(c->set, &c->set->cutting, CONN_CUTTING_MS);
-}
-
-/* The pieces of a writev, and the framing bytes they point to. */
-struct output {
-    struct iovec pieces[PIECES];
-    int count;
-    size_t bytes;
-    char head[RECORD_HEADER_LEN];
-    char tail[RECORD_END_LEN];
-};
-
-static void add_piece(struct output *out, char *bytes, size_t len)
-{
-    out->pieces[out->count++] = (struct iovec){bytes, len};
-    out->bytes += len;
-}
-
-/* Collect the next bytes: the rest of a record, or a new one; at the end of an ending response,
- * its tail. */
-static void gather(struct conn *c, struct output *out)
-{
-    bool records = has_records(c);
-    size_t bytes = 0, limit = records ? c->record_left : SIZE_MAX;
-    out->count = 0;
-    out->bytes = 0;
-    if (records && !c->record_left && queue_bytes(&c->queue)) {
-        limit = queue_bytes(&c->queue) < CONN_RECORD_MAX ? queue_bytes(&c->queue) : CONN_RECORD_MAX;
-        c->record_len = c->record_left = (uint16_t)limit;
-        c->head_left = RECORD_HEADER_LEN;
-    }
-    if (c->head_left) {
-        record_stdout(out->head, c->request, c->record_len);
-        add_piece(out, out->head + RECORD_HEADER_LEN - c->head_left, c->head_left);
-    }
-    if (limit)
-        out->count += queue_gather(&c->queue, out->pieces + out->count, PIECES - 2, limit, &bytes);
-    out->bytes += bytes;
-    if (c->tail_left && bytes == queue_bytes(&c->queue) && (!records || bytes == c->record_left)) {
-        record_end(out->tail, c->request);
-        add_piece(out, out->tail + RECORD_END_LEN - c->tail_left, c->tail_left);
-    }
-}
-
-/* min(left, *written) bytes of a part went out: take them off both. */
-static size_t part_written(size_t left, size_t *written)
-{
-    size_t done = left < *written ? left : *written;
-    *written -= done;
-    return done;
-}
-
-/* Count the time from the publish, by the broker's clock, to this write, by ours. A negative
- * time counts as zero. */
-static void observe(uint64_t *counters, const struct event *e, int64_t now_ms)
-{
-    uint64_t took = now_ms > e->time_ms ? (uint64_t)(now_ms - e->time_ms) : 0, count = 1 + (uint64_t)e->further;
-    int bucket = 0;
-    while (bucket < LATENCY_BUCKETS - 1 && took > latency_bounds_ms[bucket])
-        bucket++;
-    counters[LATENCY_FIRST + bucket] += count;
-    counters[LATENCY_SUM_MS] += count * took;
-}
-
-/* len bytes of the queue were written. The clock is read once for each write, and only if an
- * event counts. */
-static void consume(struct conn *c, size_t len)
-{
-    struct event *e;
-    int64_t now_ms = 0;
-    while ((e = queue_take(&c->queue, &len))) {
-        if (e->seq > c->timed_after) {
-            now_ms = now_ms ? now_ms : clock_unix_ms();
-            observe(c->set->counters, e, now_ms);
-        }
-        event_unref(&e);
-    }
-}
-
-static void account(struct conn *c, size_t written)
-{
-    c->set->counters[WRITES]++;
-    c->set->counters[BYTES_WRITTEN] += written;
-    c->head_left = (uint8_t)(c->head_left - part_written(c->head_left, &written));
-    size_t content = part_written(has_records(c) ? c->record_left : queue_bytes(&c->queue), &written);
-    if (has_records(c))
-        c->record_left = (uint16_t)(c->record_left - content);
-    consume(c, content);
-    c->tail_left = (uint8_t)(c->tail_left - part_written(c->tail_left, &written));
 }
 
 /* The timeout of its reader begins again. */
@@ -390,26 +286,39 @@ static void block(struct conn *c, bool blocked)
     loop_set(c->set->loop, &c->watch, events_of(c) | (blocked ? EPOLLOUT : 0));
 }
 
+enum written { WRITTEN, WRITTEN_IN_PART, WRITE_FAILED };
+
+/* n: bytes of out that were written, or -errno. Interrupted by a signal, nothing was: it is tried
+ * again. */
+static enum written take_result(struct conn *c, const struct output *out, ssize_t n)
+{
+    if (n == -EINTR)
+        return WRITTEN;
+    if (n < 0 && n != -EAGAIN)
+        return WRITE_FAILED;
+
+    if (n > 0) {
+        output_account(c, (size_t)n);
+        conn_touch(c);
+    }
+    if (n == (ssize_t)out->bytes)
+        return WRITTEN;
+    block(c, true);
+    return WRITTEN_IN_PART;
+}
+
 /* Write until the queue is empty or the socket is full. False when the connection failed. */
 static bool write_waiting(struct conn *c)
 {
     MUST(c->watch.fd >= 0);
-    while (!wrote_all(c)) {
-        struct output out;
-        gather(c, &out);
+    while (!output_is_done(c)) {
+        struct iovec pieces[PIECES];
+        struct output out = {.pieces = pieces, .room = PIECES};
+        output_gather(&out, c);
         ssize_t n = writev(c->watch.fd, out.pieces, out.count);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && errno != EAGAIN)
-            return false;
-        if (n > 0) {
-            account(c, (size_t)n);
-            conn_touch(c);
-        }
-        if (n < (ssize_t)out.bytes) {
-            block(c, true);
-            return true;
-        }
+        enum written result = take_result(c, &out, n < 0 ? -errno : n);
+        if (result != WRITTEN)
+            return result == WRITTEN_IN_PART;
     }
     block(c, false);
     return true;
@@ -472,7 +381,7 @@ void conn_catch_up(struct conn *c)
 /* Bytes at the front of the queue whose record has begun. */
 static size_t promised(const struct conn *c)
 {
-    return has_records(c) ? c->record_left : 0;
+    return output_has_records(c) ? c->record_left : 0;
 }
 
 struct unwritten conn_unwritten(const struct conn *c)
@@ -498,13 +407,12 @@ static void drained(struct conn *c, int64_t touched)
     c->hooks->drained(c);
 }
 
-static void flush(struct conn *c)
+/* touched: when it wrote before. */
+static void flush(struct conn *c, int64_t touched)
 {
-    int64_t touched = c->touched;
-
     if (!write_waiting(c))
         conn_cut(c, END_CLIENT);
-    else if (!wrote_all(c))
+    else if (!output_is_done(c))
         return;
     else if (c->state == CONN_OPEN)
         drained(c, touched);
@@ -512,22 +420,110 @@ static void flush(struct conn *c)
         linger(c);
 }
 
+/* What is written together. */
+struct write_batch {
+    struct write_ring *ring;
+    struct write_ring_item items[WRITE_RING_MAX];
+    struct output outputs[WRITE_RING_MAX];
+    struct iovec pieces[WRITE_RING_MAX][PIECES_OF_MANY];
+    struct batched {
+        struct conn *conn;
+        int64_t touched; /* when it wrote before */
+        bool failed;
+    } conns[WRITE_RING_MAX];
+    size_t count;
+};
+
+static void gather_into(struct write_batch *b, struct conn *c)
+{
+    size_t at = b->count++;
+    struct output *out = &b->outputs[at];
+
+    *out = (struct output){.pieces = b->pieces[at], .room = PIECES_OF_MANY};
+    output_gather(out, c);
+    b->conns[at] = (struct batched){.conn = c, .touched = c->touched};
+    b->items[at].fd = c->watch.fd;
+    b->items[at].message = (struct msghdr){.msg_iov = out->pieces, .msg_iovlen = (size_t)out->count};
+}
+
+/* Only a socket that has bytes to write, and room as far as is known. */
+static bool is_for_batch(const struct conn *c)
+{
+    bool socket = c->transport != CONN_PIPE && !c->plain_file;
+    return socket && c->state != CONN_DEAD && !c->blocked && !output_is_done(c);
+}
+
+/* Write what those from c on have first. Returns the first that there was no room for; c is not
+ * flushed yet. */
+static struct conn *write_together(struct write_batch *b, struct conn *c)
+{
+    MUST(!b->count); /* no hook flushes */
+    for (; c && b->count < WRITE_RING_MAX; c = c->next_dirty)
+        if (is_for_batch(c))
+            gather_into(b, c);
+
+    write_ring_run(b->ring, b->items, b->count);
+    for (size_t i = 0; i < b->count; i++)
+        b->conns[i].failed = take_result(b->conns[i].conn, &b->outputs[i], b->items[i].result) == WRITE_FAILED;
+    return c;
+}
+
+/* c is the first of the list of those to flush. written: NULL, or its part of a batch. Returns the
+ * next one. */
+static struct conn *flush_one(struct conn *c, const struct batched *written)
+{
+    struct conn *next = c->next_dirty;
+    c->dirty = false;
+    if (c->state == CONN_DEAD) {
+        c->next_dirty = c->set->dead;
+        c->set->dead = c;
+    } else if (written && written->failed) {
+        conn_cut(c, END_CLIENT);
+    } else if (!c->blocked) {
+        flush(c, written ? written->touched : c->touched);
+    }
+    return next;
+}
+
+/* All writes come before the first hook is called: a hook may change other conns. */
+static struct conn *flush_batch(struct write_batch *b, struct conn *c)
+{
+    const struct conn *end = write_together(b, c);
+    size_t at = 0;
+
+    while (c != end) {
+        bool in_batch = at < b->count && b->conns[at].conn == c;
+        c = flush_one(c, in_batch ? &b->conns[at++] : NULL);
+    }
+    b->count = 0;
+    return c;
+}
+
 bool conns_flush(struct conns *set)
 {
     struct conn *c = set->dirty;
     set->dirty = NULL; /* connections that become dirty meanwhile are for the next call */
-    while (c) {
-        struct conn *next = c->next_dirty;
-        c->dirty = false;
-        if (c->state == CONN_DEAD) {
-            c->next_dirty = set->dead;
-            set->dead = c;
-        } else if (!c->blocked) {
-            flush(c);
-        }
-        c = next;
-    }
+    while (c)
+        c = set->batch ? flush_batch(set->batch, c) : flush_one(c, NULL);
     return set->dirty != NULL;
+}
+
+int conns_write_together(struct conns *set)
+{
+    MUST(!set->batch);
+    struct write_ring *ring;
+    int err = write_ring_new(&ring);
+    if (err)
+        return err;
+
+    set->batch = malloc(sizeof *set->batch);
+    if (!set->batch) {
+        write_ring_free(&ring);
+        return -ENOMEM;
+    }
+    set->batch->ring = ring;
+    set->batch->count = 0;
+    return 0;
 }
 
 void conns_reap(struct conns *set)
@@ -573,6 +569,10 @@ void conns_close(struct conns *set)
     close_all(&set->linger);
     conns_flush(set); /* removes dead ones from the list of connections to flush */
     conns_reap(set);
+    if (set->batch)
+        write_ring_free(&set->batch->ring);
+    free(set->batch);
+    set->batch = NULL;
 }
 
 /* --- reading --- */
@@ -597,7 +597,7 @@ static void readable(struct conn *c)
     c->keep = false; /* bytes now belong to this request: an abort, or its body */
     if (n > 0 && c->state != CONN_OPEN)
         return; /* the rest of a request that was refused early */
-    if (n == 0 && c->state == CONN_OPEN && !record_begun(c))
+    if (n == 0 && c->state == CONN_OPEN && !output_is_begun(c))
         end_unread(c);
     else
         conn_cut(c, END_CLIENT);
@@ -609,7 +609,7 @@ static void thaw(struct conn *c)
     if (c->state == CONN_OPEN && stalled(c, c->set->stale_ms) && c->hooks->thawed)
         c->hooks->thawed(c);
     if (c->state < CONN_LINGER)
-        flush(c);
+        flush(c, c->touched);
 }
 
 static void ready(void *context, uint32_t events)
@@ -685,7 +685,7 @@ int conn_attach(struct conn *c, int fd)
 
 void conn_keep(struct conn *c)
 {
-    MUST(has_records(c) && c->set->hooks->reuse);
+    MUST(output_has_records(c) && c->set->hooks->reuse);
     c->keep = true;
 }
 

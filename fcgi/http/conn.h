@@ -1,7 +1,7 @@
 /* conn.h - one connection to the web server, or to a browser: its queue, its framing, its end.
  *
- * It writes events in order, many in one record and one system call, and notices when the peer has
- * closed. It knows neither sessions nor the sequence: its owner decides what to send. A conn is
+ * It writes events in order, many in one record and one system call, if the kernel allows it those of
+ * many conns, and notices when the peer has closed. It knows neither sessions nor the sequence: its owner decides what to send. A conn is
  * embedded in its exchange.
  *
  * A transport is what surrounds the text. FastCGI has records, and the end of a response is one. A
@@ -97,9 +97,10 @@ struct conns {
     size_t count;       /* not yet closed */
     struct conn *dirty;
     struct conn *dead;
-    struct conn_list idle;    /* open; the longest without a write first */
-    struct conn_list blocked; /* open, with bytes in the queue; in the same order */
-    struct conn_list behind;  /* the same, for those that are behind */
+    struct write_batch *batch; /* what is written together; NULL: each conn is written by itself */
+    struct conn_list idle;     /* open; the longest without a write first */
+    struct conn_list blocked;  /* open, with bytes in the queue; in the same order */
+    struct conn_list behind;   /* the same, for those that are behind */
     struct conn_list ending;
     struct conn_list cutting;
     struct conn_list linger;
@@ -117,6 +118,10 @@ struct conns {
 
 void conns_init(struct conns *set, struct loop *loop, const struct conns_hooks *hooks, size_t budget, int64_t write_ms,
                 uint64_t *counters);
+
+/* From now on sockets are written together, in one system call (io_uring). 0 or -errno: why the
+ * kernel does not allow it; then each is written by itself. */
+int conns_write_together(struct conns *set);
 
 /* Begin with a zeroed c on fd (non-blocking), which answers this FastCGI request. hooks lasts as
  * long as c; its owner may replace c->hooks. fd -1, with CONN_SOCKET: bytes are queued until
@@ -193,7 +198,7 @@ struct conns_load {
 struct conns_load conns_load(const struct conns *set);
 
 /* After the loop's last iteration: close and free every connection (END_DRAIN), without writing
- * its queue. */
+ * its queue, and what conns_write_together() made. */
 void conns_close(struct conns *set);
 
 #endif

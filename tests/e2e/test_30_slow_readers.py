@@ -1,5 +1,7 @@
 """Slow readers: one that falls behind and takes nothing is cut, and nobody else notices."""
 
+import os
+import pathlib
 import subprocess
 import time
 
@@ -9,6 +11,7 @@ from support.bench import Bench
 from support.fcgi import FastCgi
 from support.lighttpd import Lighttpd
 from support.nginx import Nginx
+from support.seccomp import IO_URING_SETUP
 from support.site import Site
 from support.waiting import PATIENCE, patient, wait_until
 
@@ -210,3 +213,30 @@ def resident(program):
     """Bytes of memory it has."""
     with open(f"/proc/{program.pid}/statm", encoding="ascii") as f:
         return int(f.read().split()[1]) * 4096
+
+
+# Many streams are written in one system call, where the kernel allows it.
+
+def has_ring(worker):
+    return any("io_uring" in os.readlink(fd) for fd in pathlib.Path(f"/proc/{worker.pid}/fd").iterdir())
+
+
+@pytest.mark.parametrize("web", [Lighttpd, Apache, ApacheHandoff], ids=lambda w: w.name)
+@pytest.mark.parametrize("how", ["together", "refused by a filter", "switched off"])
+def test_however_streams_are_written_each_gets_all_and_a_slow_one_harms_nobody(bench, web, how):
+    site = Site(bench, web=web, worker={"queue_bytes": "256K", **({"io_uring": False} if how == "switched off" else {})})
+    if how == "refused by a filter":
+        site.worker.restart_without(IO_URING_SETUP)
+        assert "io_uring is not available (Operation not permitted)" in site.worker.log()
+    assert has_ring(site.worker) == (how == "together")
+
+    slow = site.open("slow")
+    readers = site.open_many([f"s{n % 5}" for n in range(40)])
+    slow.pause()
+    for n in range(30):
+        site.commands.publish_many([{"event": "m", "text": f"{n}" + "x" * 100_000, "to": {"sessions": ["slow"]}},
+                                    {"event": "m", "text": f"{n}"}, {"event": "m", "text": f"own {n}", "to": {"sessions": ["s3"]}}])
+    for number, reader in enumerate(readers):
+        own = number % 5 == 3
+        events = [e.data for e in reader.wait_for(60 if own else 30)]
+        assert events == [text for n in range(30) for text in ([f"{n}", f"own {n}"] if own else [f"{n}"])]

@@ -5,6 +5,13 @@ def _values(value):
     return value if isinstance(value, (list, tuple)) else [value]
 
 
+def _words(name, value):
+    """A flag that is off has its value in the same word."""
+    if value is False:
+        return [f"--{name}=no"]
+    return [f"--{name}"] if value is True else [f"--{name}", str(value)]
+
+
 def arguments(options):
     """For a command line: --heartbeat 1s --cors-origin https://a --cors-origin https://b. None leaves an option out."""
     out = []
@@ -12,14 +19,14 @@ def arguments(options):
         if value is None:
             continue
         for one in _values(value):
-            out += ["--" + name.replace("_", "-"), *([] if one is True else [str(one)])]
+            out += _words(name.replace("_", "-"), one)
     return out
 
 
 def environment(options):
     """For an environment: SSECAST_HEARTBEAT=1s. A list becomes one value with commas."""
     return {
-        "SSECAST_" + name.upper(): ",".join("yes" if v is True else str(v) for v in _values(value))
+        "SSECAST_" + name.upper(): ",".join({True: "yes", False: "no"}.get(v, str(v)) if isinstance(v, bool) else str(v) for v in _values(value))
         for name, value in options.items()
         if value is not None
     }

@@ -2,7 +2,7 @@
 
 import socket
 
-from . import processes, systemd
+from . import processes, seccomp, systemd
 from .options import arguments
 
 WEB_GROUP = "www-data"  # Debian's web servers
@@ -44,6 +44,13 @@ class Worker(processes.Program):
         """Restart it with so few descriptors."""
         self.stop()
         super().start(argv=["prlimit", f"--nofile={limit}:{limit}", *self.argv])
+        self.wait_ready(self._listens, "accepts connections")
+        return self
+
+    def restart_without(self, number):
+        """Restart it without this system call."""
+        self.stop()
+        super().start(argv=seccomp.refused(number, self.argv))
         self.wait_ready(self._listens, "accepts connections")
         return self
 

@@ -24,9 +24,10 @@ struct peer {
     struct conn conn; /* first */
     int fd;           /* the web server's; -1 when closed */
     int closed, freed;
-    int reused;    /* the descriptor that was handed on; 0: none */
-    size_t refill; /* bytes to send when drained */
-    char *raw;     /* all that has arrived */
+    int reused;                /* the descriptor that was handed on; 0: none */
+    size_t refill;             /* bytes to send when drained */
+    struct peer *cuts, *feeds; /* others, when drained; once */
+    char *raw;                 /* all that has arrived */
     size_t raw_len;
     char *sent; /* all that was queued */
     size_t sent_len;
@@ -50,6 +51,11 @@ static void on_drained(struct conn *c)
         p->refill--;
         send_text(p, "more", 4);
     }
+    if (p->cuts)
+        conn_cut(&p->cuts->conn, END_SHUTDOWN);
+    if (p->feeds)
+        send_text(p->feeds, "fed", 3);
+    p->cuts = p->feeds = NULL;
 }
 
 static void on_free(struct conn *c)
@@ -98,6 +104,15 @@ static void setup(void)
     loop = loop_new(turn_end, NULL);
     stop_timer = (struct loop_timer){.fire = stop};
     conns_init(&conns, loop, &set_hooks, BUDGET, WRITE_MS, counters);
+}
+
+/* Where the kernel does not allow it, the same tests write one by one. */
+static void setup_together(void)
+{
+    setup();
+    int err = conns_write_together(&conns);
+    if (err)
+        printf("conn: io_uring is not available: %s\n", strerror(-err));
 }
 
 static void teardown(void)
@@ -944,7 +959,7 @@ START_TEST(whatever_happens_the_records_are_whole)
     struct dice dice = dice_new();
     struct peer *peers[PEERS] = {0};
     printf("conn: SEED=%" PRIu64 "\n", dice.state);
-    for (int round = 0; round < 20000; round++) {
+    for (int round = 0; round < 10000; round++) {
         struct peer **p = &peers[roll(&dice, PEERS)];
         if (*p && (*p)->freed) {
             if ((*p)->fd >= 0)
@@ -966,6 +981,91 @@ START_TEST(whatever_happens_the_records_are_whole)
             peer_free(peers[i]);
         }
     ck_assert_uint_eq(conns.count, 0);
+}
+END_TEST
+
+/* --- many at a time --- */
+
+#define MANY 300 /* more than two times what is written together */
+
+enum kind { ONE_TEXT, FULL_SOCKET, CLOSED, ENDS, MANY_TEXTS, NOTHING, KINDS };
+
+static struct peer *one_of_many(enum kind kind)
+{
+    static char large[40000];
+    struct peer *p = peer_new(CONN_RECORDS, kind == FULL_SOCKET ? 4096 : 0);
+
+    memset(large, 'x', sizeof large);
+    if (kind != NOTHING)
+        say(p, "text");
+    for (int i = 0; kind == MANY_TEXTS && i < 50; i++)
+        say(p, "more text");
+    if (kind == FULL_SOCKET)
+        send_text(p, large, sizeof large);
+    if (kind == ENDS)
+        conn_end(&p->conn, END_SHUTDOWN);
+    if (kind == CLOSED)
+        hang_up(p);
+    return p;
+}
+
+static void assert_one_of_many(struct peer *p, enum kind kind)
+{
+    ck_assert(p->conn.blocked == (kind == FULL_SOCKET));
+    if (kind == CLOSED) {
+        ck_assert_int_eq(p->conn.cause, END_CLIENT);
+        ck_assert_int_eq(p->closed, 1);
+        return;
+    }
+
+    if (kind == FULL_SOCKET)
+        read_all(p);
+    receive(p, SIZE_MAX);
+    assert_arrived(p, kind == ENDS);
+    ck_assert_int_eq(p->conn.state, kind == ENDS ? CONN_LINGER : CONN_OPEN);
+}
+
+START_TEST(each_of_many_gets_what_is_its_own)
+{
+    struct peer *peers[MANY];
+    for (int i = 0; i < MANY; i++)
+        peers[i] = one_of_many((enum kind)(i % KINDS));
+
+    conns_flush(&conns);
+    ck_assert_uint_ge(counters[WRITES], MANY / KINDS * 4);
+    for (int i = 0; i < MANY; i++)
+        if (i % KINDS != FULL_SOCKET)
+            assert_one_of_many(peers[i], (enum kind)(i % KINDS));
+    for (int i = FULL_SOCKET; i < MANY; i += KINDS) /* these take time */
+        assert_one_of_many(peers[i], FULL_SOCKET);
+    for (int i = 0; i < MANY; i++)
+        peer_free(peers[i]);
+}
+END_TEST
+
+/* The first and the last of a list are both flushed before and after the one whose hook it is. */
+START_TEST(a_hook_may_cut_and_feed_others)
+{
+    struct peer *peers[3];
+    for (int i = 0; i < 3; i++)
+        peers[i] = peer_new(CONN_RECORDS, 0);
+    struct peer *first = peers[_i % 3], *cut = peers[(_i + 1) % 3], *fed = peers[(_i + 2) % 3];
+    first->cuts = cut;
+    first->feeds = fed;
+    for (int i = 0; i < 3; i++)
+        say(peers[_i < 3 ? i : 2 - i], "text");
+
+    conns_flush(&conns);
+    conns_flush(&conns);
+    for (int i = 0; i < 3; i++)
+        receive(peers[i], SIZE_MAX);
+    assert_arrived(first, false);
+    assert_arrived(fed, false);
+    ck_assert_uint_eq(fed->sent_len, strlen("textfed"));
+    ck_assert_int_eq(cut->closed, 1);
+    ck_assert_uint_eq(queue_bytes(&cut->conn.queue), 0);
+    for (int i = 0; i < 3; i++)
+        peer_free(peers[i]);
 }
 END_TEST
 
@@ -1120,6 +1220,8 @@ static void add_ends(TCase *tests)
     tcase_add_test(tests, one_whose_web_server_talks_before_the_end_is_not_kept);
     tcase_add_test(tests, a_cut_connection_is_not_kept);
     tcase_add_test(tests, whatever_happens_the_records_are_whole);
+    tcase_add_test(tests, each_of_many_gets_what_is_its_own);
+    tcase_add_loop_test(tests, a_hook_may_cut_and_feed_others, 0, 6);
 }
 
 /* --- sockets without records --- */
@@ -1269,5 +1371,11 @@ int main(void)
     add_ends(ends);
     add_times(times);
     add_sockets(ends);
+
+    TCase *together = one_case(suite, "together");
+    tcase_add_checked_fixture(together, setup_together, teardown);
+    add_writing(together);
+    add_ends(together);
+    add_sockets(together);
     return run_suite(suite);
 }
