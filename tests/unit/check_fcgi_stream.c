@@ -446,9 +446,11 @@ START_TEST(a_stream_ends_with_its_token)
 {
     take_tokens();
     join(100);
-    struct client *late = open_for(0, "a", 60000), *soon = open_for(1, "a", 100), *never = open_for(2, "a", 0);
-    usleep(120000);
-    turn();
+    struct client *late = open_for(0, "a", 60000), *soon = open_for(1, "a", 700), *never = open_for(2, "a", 0);
+    while (!set.counters[ENDS_EXPIRED]) {
+        usleep(10000);
+        turn();
+    }
     assert_begins(soon, "100", "event: ssecast.expired\ndata: {\"reason\":\"expired\"}\n\n");
     ck_assert(soon->ended);
     heard(late);
