@@ -587,6 +587,12 @@ static void end_unread(struct conn *c)
     conn_end(c, END_CLIENT);
 }
 
+/* The kernel gave up on a browser that took nothing (TCP_USER_TIMEOUT) a moment before our own timer. */
+static bool took_nothing(const struct conn *c, int error)
+{
+    return error == ETIMEDOUT && queue_bytes(&c->queue);
+}
+
 /* The web server sends nothing during a response: if it closes or sends, the client has left. */
 static void readable(struct conn *c)
 {
@@ -594,13 +600,14 @@ static void readable(struct conn *c)
     ssize_t n = read(c->watch.fd, bytes, sizeof bytes);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
+    enum end_cause cause = n < 0 && took_nothing(c, errno) ? END_SLOW : END_CLIENT;
     c->keep = false; /* bytes now belong to this request: an abort, or its body */
     if (n > 0 && c->state != CONN_OPEN)
         return; /* the rest of a request that was refused early */
     if (n == 0 && c->state == CONN_OPEN && !output_is_begun(c))
         end_unread(c);
     else
-        conn_cut(c, END_CLIENT);
+        conn_cut(c, cause);
 }
 
 /* The socket has room again. */

@@ -2,6 +2,9 @@
 
 #include <errno.h>
 #include <fastcgi.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -1349,8 +1352,44 @@ START_TEST(without_a_socket_it_may_fall_behind)
 }
 END_TEST
 
+/* A TCP connection to this process: its end here, and the other one. */
+static int connect_to_us(int *other)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof address;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(bind(listener, (struct sockaddr *)&address, len), 0);
+    ck_assert_int_eq(listen(listener, 1), 0);
+    ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&address, &len), 0);
+    ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, len), 0);
+    *other = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    close(listener);
+    ck_assert_int_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    return fd;
+}
+
+START_TEST(a_browser_that_the_kernel_gives_up_was_slow)
+{
+    static char large[1 << 20];
+    struct peer *p = calloc(1, sizeof *p);
+    int fd = connect_to_us(&p->fd), timeout_ms = 50, size = 4096;
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof timeout_ms);
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    setsockopt(p->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+    ck_assert_int_eq(conn_open(&p->conn, &conns, &hooks, fd, 0, CONN_SOCKET), 0);
+
+    memset(large, 'x', sizeof large);
+    send_with(p, large, sizeof large, conn_send_unbounded);
+    while (!p->closed)
+        turn();
+    ck_assert_int_eq(p->conn.cause, END_SLOW);
+    peer_free(p);
+}
+END_TEST
+
 static void add_sockets(TCase *tests)
 {
+    tcase_add_test(tests, a_browser_that_the_kernel_gives_up_was_slow);
     tcase_add_test(tests, a_socket_has_no_records_and_lingers);
     tcase_add_test(tests, a_browser_that_closes_its_socket_is_noticed);
     tcase_add_test(tests, a_browser_that_goes_on_talking_is_closed);
