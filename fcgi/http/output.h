@@ -32,7 +32,7 @@ bool output_is_done(const struct conn *c);
  * its tail. They are c's until output_account(). */
 void output_gather(struct output *out, struct conn *c);
 
-/* So many of the collected bytes were written. Counts them, and how late the events were. */
+/* `written` of the collected bytes were written. Counts them, and how late the events were. */
 void output_account(struct conn *c, size_t written);
 
 #endif
