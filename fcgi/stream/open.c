@@ -380,7 +380,6 @@ static struct event *short_answer(struct streams *set, const struct request *r, 
     case REQUEST_PREFLIGHT:
         return reply_preflight(&set->reply_rules, r->origin, REQUEST_METHODS, REQUEST_HEADERS);
     case REQUEST_HEAD:
-        return reply_stream(&set->reply_rules, r, NULL);
     case REQUEST_STREAM:
         break;
     }
@@ -389,6 +388,8 @@ static struct event *short_answer(struct streams *set, const struct request *r, 
         set->counters[STREAMS_BLOCKED]++;
         return reply_no_content(&set->reply_rules, r);
     }
+    if (r->kind == REQUEST_HEAD)
+        return reply_stream(&set->reply_rules, r, NULL);
 
     enum admission admission = admit(set, r, address);
     if (admission != ADMIT)
@@ -435,20 +436,21 @@ static int read_mercure(struct streams *set, const struct params *params, bool v
 
 typedef int (*reader)(struct streams *set, const struct params *params, bool verify, struct request *r);
 
-static void open_with(struct streams *set, const struct incoming *in, bool stream, reader read)
+/* judged: the request asks for a stream or its head. */
+static void open_with(struct streams *set, const struct incoming *in, bool judged, reader read)
 {
     struct address *address = NULL;
     struct request r = {0};
 
-    if (stream && is_handed(in) && !can_be_handed(set, in->params)) {
+    if (is_handed(in) && request_is_stream(in->params) && !can_be_handed(set, in->params)) {
         redirect_to_fastcgi(set, in);
         return;
     }
 
     /* Count against the address's rate before the token is verified: verification is expensive. */
-    bool in_time = !stream || limits_admit(set, in->params, &address);
+    bool in_time = !judged || limits_admit(set, in->params, &address);
 
-    if (read(set, in->params, stream && in_time, &r) != 0)
+    if (read(set, in->params, judged && in_time, &r) != 0)
         exchange_drop(in);
     else if (in_time)
         open_answer(set, in, &r, address);
@@ -459,7 +461,7 @@ static void open_with(struct streams *set, const struct incoming *in, bool strea
 
 void open_request(struct streams *set, const struct incoming *in)
 {
-    open_with(set, in, request_is_stream(in->params), read_request);
+    open_with(set, in, request_is_judged(in->params), read_request);
 }
 
 void open_mercure(struct streams *set, const struct incoming *in)

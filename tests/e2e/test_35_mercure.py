@@ -218,6 +218,17 @@ def test_a_cursor_as_another_draft_of_the_second_dialect_spells_it(hub, topic):
     assert reader.wait_for(1)[0].id == second and reader.headers["mercure-last-event-id"] == first
 
 
+@pytest.mark.parametrize("name, query", [("topic", "lastEventID"), ("topic", "lastEventId"), ("match", "last_event_id")])
+def test_the_newer_of_two_cursors_counts(hub, topic, name, query):
+    """A polyfill repeats the header of its first request, and appends to the query what it has read since."""
+    ids = [hub.update(topic, data=str(n)) for n in range(4)]
+    hub.subscribe(topic).close()  # the worker has them by now
+    for cursor, other in ((ids[0], ids[2]), (ids[2], ids[0]), ("earliest", ids[2]), (ids[2], "earliest"), (f"{ids[0]}, {ids[2]}", ids[1])):
+        reader = hub.subscribe(topic, name=name, cursor=cursor, **{query: other})
+        reader.wait_for(1)
+        assert [e.data for e in reader.events] == ["3"], (cursor, other)
+
+
 def test_what_a_stream_has_is_for_no_shared_cache(hub, topic):
     assert hub.subscribe(topic).headers["cache-control"] == "private, no-cache, no-transform"
 
