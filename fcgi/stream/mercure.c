@@ -433,7 +433,7 @@ int mercure_read(const struct params *params, const struct mercure_rules *rules,
     int err = read_token(out, rules, token);
     if (!err && out->kind != REQUEST_REFUSED)
         err = read_selectors(out, params, rules);
-    if (!err && out->kind == REQUEST_STREAM)
+    if (!err && out->kind != REQUEST_REFUSED)
         read_cursor(params, out);
     if (!err && out->kind == REQUEST_STREAM && rules->subscriptions)
         err = tell_all(out, params, token);

@@ -426,6 +426,16 @@ def test_a_head_request_gets_the_head(hub, topic):
     assert (status, headers["content-type"], body) == (200, "text/event-stream", b"")
 
 
+@pytest.mark.parametrize("name, query, header", [("topic", "lastEventID", "last-event-id"),
+                                                 ("match", "last_event_id", "mercure-last-event-id")])
+def test_a_head_request_is_told_the_cursor(hub, topic, name, query, header):
+    first = hub.update(topic, data="1")
+    hub.subscribe(topic).close()  # the worker has it by now
+    for cursor, told in ((first, first), ("earliest", "earliest"), ("nobody-had-it", "earliest")):
+        status, headers, _ = hub.ask("HEAD", [(name, topic), (query, cursor)], token=hub.old_token(subscribe=[]), headers={"Origin": GOOD})
+        assert (status, headers[header], headers["access-control-expose-headers"].lower()) == (200, told, header)
+
+
 # Real clients
 
 LISTEN = """
