@@ -291,9 +291,11 @@ def test_subscriptions_that_are_refused(hub, query):
     [("topic", "a"), ("type", "mercure")], [("topic", "a"), ("type", "a\nb")], [("topic", "a"), ("type", "ssecast.gap")],
     [("topic", "/.well-known/mercure/subscriptions/a/b")], [("topic", "a"), ("data", b"\xff")],
     [("topic", f"t{n}") for n in range(65)], [("topic", "a"), ("id", "1\n2")], [("topic", "a"), ("id", "1\r")],
-    [("topic", "a"), ("id", "1\0")],
+    [("topic", "a"), ("id", "1\0")], [("topic", "a"), ("data", "x"), ("data", "y")], [("topic", "a"), ("id", "x"), ("id", "x")],
+    [("topic", "a"), ("type", ""), ("type", "")], [("topic", "a"), ("retry", "500"), ("retry", "500")],
 ], ids=["no topic", "empty", "long", "star", "own id", "earliest", "retry", "no retry", "mercure", "two lines", "reserved type",
-        "reserved", "not UTF-8", "many", "id of two lines", "id with a return", "id with a zero"])
+        "reserved", "not UTF-8", "many", "id of two lines", "id with a return", "id with a zero", "two data", "two ids",
+        "two types", "two retry times"])
 def test_updates_that_are_refused(hub, fields):
     status, _, body = hub.ask("POST", body=fields, token=hub.old_token(publish=["*"]))
     error = json.loads(body)
