@@ -9,7 +9,7 @@ import threading
 import time
 
 import pytest
-from support.apache import Apache, ApacheCgi
+from support.apache import Apache, ApacheCgi, ApacheHandoff
 from support.bench import Bench
 from support.checker import Diary, Publication, check
 from support.disk import FileLimit
@@ -45,7 +45,7 @@ class PublishingSite(Site):
         return self.bench.closing(HttpPublisher(self.web.url, token or self.issuer.publisher()))
 
 
-@pytest.fixture(scope="module", params=[Lighttpd, Apache, Nginx], ids=["lighttpd", "apache", "nginx"])
+@pytest.fixture(scope="module", params=[Lighttpd, Apache, ApacheHandoff, Nginx], ids=lambda w: w.name)
 def site(request):
     with Bench() as b:
         yield PublishingSite(b, request.param, cors_origin=GOOD, publish_bytes="2M")
