@@ -90,7 +90,9 @@ char *cursor_from_header(const struct params *params, enum cursor_seqs seqs)
     }
 
     struct slice cursor = newest(buf_slice(&joined), seqs);
-    char *text = cursor.len && !joined.failed ? strndup(cursor.data, cursor.len) : NULL;
+    char *text = NULL;
+    if (cursor.data && cursor.len && !joined.failed)
+        text = strndup(cursor.data, cursor.len);
     buf_release(&joined);
     return text;
 }
