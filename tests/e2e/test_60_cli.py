@@ -159,6 +159,8 @@ def test_an_event_is_private(cli, session):
     cli("publish", "m", "1", "--private", "--channel", session).check()
     [event] = [e for e in cli("history", "--channel", session, "--json").check().json["events"] if e.get("to") == {"channels": [session]}]
     assert event["private"] is True
+    table = cli("history", "--channel", session).check().lines
+    assert table[0].split()[-2:] == ["PRIVATE", "DATA"] and table[-1].split()[-2:] == ["true", "1"]
     done = cli("publish", "m", "1", "--private")
     assert done.status == FAILED and "`private` needs a `to`" in done.err
 
