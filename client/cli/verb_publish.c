@@ -17,7 +17,7 @@ struct publish_flags {
     struct flag_list sessions, channels, connections, except_sessions, except_channels, except_connections;
     const char *id, *key, *url, *token_file;
     struct flag_count retry, ttl;
-    bool text, remove;
+    bool text, remove, is_private;
 };
 
 #define LIST(flag, field, value, text)                                                                                 \
@@ -58,6 +58,10 @@ static const struct option_row rows[] = {
      .offset = offsetof(struct publish_flags, ttl),
      .min = 1000,
      .max = TTL_MAX * 1000},
+    {.name = "private",
+     .help = "send through channels to granted streams only",
+     .type = OPTION_FLAG,
+     .offset = offsetof(struct publish_flags, is_private)},
     {.name = "url",
      .arg = "URL",
      .help = "publish over HTTP: https://example.org/sse/publish",
@@ -152,6 +156,8 @@ static void put_event(struct buf *out, const struct verb_call *call, struct slic
         json_put_flag(out, "remove", true);
     if (f->ttl.given)
         json_put_count(out, "ttl", f->ttl.value);
+    if (f->is_private)
+        json_put_flag(out, "private", true);
     json_end_object(out);
 }
 
@@ -175,6 +181,19 @@ static void note_nobody(const struct verb_call *call, struct slice reply)
     tree_free(&t);
 }
 
+/* Why it was refused, without the line break at the end. */
+static int complain_of(const struct verb_call *call, const struct http_answer *answer)
+{
+    const struct publish_flags *f = call->flags;
+    struct slice text = buf_slice(&answer->text);
+
+    while (text.len && (text.data[text.len - 1] == '\n' || text.data[text.len - 1] == '\r'))
+        text.len--;
+    if (!text.len)
+        text = slice_of("nothing more");
+    return complain(call, STATUS_FAILED, "%s answered %ld: %.*s", f->url, answer->status, (int)text.len, text.data);
+}
+
 static int post(const struct verb_call *call, const char *token, struct slice json)
 {
     const struct publish_flags *f = call->flags;
@@ -184,8 +203,7 @@ static int post(const struct verb_call *call, const char *token, struct slice js
     if (err)
         status = complain(call, err == -EINVAL ? STATUS_USAGE : STATUS_FAILED, "%s: %s", f->url, why);
     else if (answer.status != 200)
-        status = complain(call, STATUS_FAILED, "%s answered %ld: %s", f->url, answer.status,
-                          answer.text.data ? answer.text.data : "nothing more");
+        status = complain_of(call, &answer);
     else
         status = show_answer(call, buf_slice(&answer.text));
     if (!err && answer.status == 200 && status == STATUS_OK)
@@ -227,6 +245,7 @@ static int publish_to_broker(const struct verb_call *call, struct slice data)
                                         .retry_ms = (uint32_t)f->retry.value,
                                         .key = f->key,
                                         .remove = f->remove,
+                                        .is_private = f->is_private,
                                         .ttl_s = (uint32_t)f->ttl.value};
     struct ssecast_publisher *publisher;
     struct ssecast_reply *reply;

@@ -303,7 +303,8 @@ static const struct column history_columns[] = {
     {.field = "seq", .heading = "SEQ"},       {.field = "at", .heading = "TIME", .form = FORM_TIME},
     {.field = "id", .heading = "ID"},         {.field = "event", .heading = "EVENT"},
     {.field = "key", .heading = "KEY"},       {.field = "to", .heading = "TO", .missing = "everyone"},
-    {.field = "except", .heading = "EXCEPT"}, {.field = "data", .heading = "DATA"},
+    {.field = "except", .heading = "EXCEPT"}, {.field = "private", .heading = "PRIVATE"},
+    {.field = "data", .heading = "DATA"},
 };
 
 const struct verb verb_history = {

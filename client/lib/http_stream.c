@@ -136,14 +136,25 @@ static void http_stream_set(struct http_stream_outcome *o, enum ssecast_end end,
     snprintf(o->message, sizeof o->message, "%s", message);
 }
 
+/* Without the line break that a body ends with. */
+static int refusal_length(const char *text)
+{
+    size_t len = strlen(text);
+    while (len && (text[len - 1] == '\n' || text[len - 1] == '\r'))
+        len--;
+    return (int)len;
+}
+
 static void refused(struct http_stream_outcome *o, const struct transfer *t)
 {
     const char *type = NULL;
+    int shown = refusal_length(t->refusal);
+
     o->end = SSECAST_REFUSED;
     t->lib->easy_getinfo(t->curl, CURLINFO_CONTENT_TYPE, &type);
     if (o->status != 200)
-        snprintf(o->message, sizeof o->message, "the server answered with status %d%s%s", o->status,
-                 *t->refusal ? ": " : "", t->refusal);
+        snprintf(o->message, sizeof o->message, "the server answered with status %d%s%.*s", o->status,
+                 shown ? ": " : "", shown, t->refusal);
     else
         snprintf(o->message, sizeof o->message, "this is no event stream but %s", type ? type : "without a type");
 }

@@ -71,15 +71,18 @@ struct ssecast_event {
     const struct ssecast_target *to;     /* NULL: everyone; empty lists: no connection */
     const struct ssecast_target *except; /* excluded from `to`; NULL: none */
     /* Your own id: 1 to 255 bytes of UTF-8 without control characters, without a blank at either
-     * end, not a number. The broker publishes an id once as long as it retains the event. Other
-     * publishers may use the same id. Browsers get it as lastEventId, or the seq when the id was
-     * used before. NULL: none. */
+     * end, neither a number nor a list of numbers. The broker publishes an id once as long as it
+     * retains the event. Other publishers may use the same id. Browsers get it as lastEventId, or
+     * the seq when the id was used before. NULL: none. */
     const char *id;
     /* With has_retry: the new reconnection time of browsers, in ms; 100 to the broker's
      * max-retry (1 h). */
     uint32_t retry_ms;
     bool has_retry;
     bool remove; /* with key: deliver the event, and forget the key. Without key: "bad_request" */
+    /* Through a channel of `to`, only streams whose token grants that channel get the event. Without
+     * `to`: "bad_request". With a key it is a value beside the public one. */
+    bool is_private;
     /* How long the event may be delivered, in seconds, at most 2,592,000 (30 days); 0: as long as
      * the broker retains it. After that no stream gets it, and the broker forgets its key. */
     uint32_t ttl_s;

@@ -114,15 +114,20 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* Could text be taken for a seq? It is not empty. */
+/* Could text be taken for a seq, or for the list of them that a web server makes of two headers?
+ * It is not empty. */
 static bool like_number(struct slice text)
 {
+    size_t digits = 0;
     if (text.data[0] == '+' || text.data[0] == '-')
         return text.len > 1 && is_digit(text.data[1]);
-    for (size_t i = 0; i < text.len; i++)
-        if (!is_digit(text.data[i]))
+
+    for (size_t i = 0; i < text.len; i++) {
+        if (!is_digit(text.data[i]) && !is_blank(text.data[i]) && text.data[i] != ',')
             return false;
-    return true;
+        digits += is_digit(text.data[i]);
+    }
+    return digits > 0;
 }
 
 bool own_id_valid(struct slice id)

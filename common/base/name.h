@@ -21,7 +21,7 @@ bool name_valid(struct slice name);
 /* True when a client can send this text back unchanged as its cursor. */
 bool cursor_valid(struct slice text);
 
-#define OWN_ID_RULE CURSOR_RULE ", not a number (digits, or a sign before a digit)"
+#define OWN_ID_RULE CURSOR_RULE ", not a number (digits, or a sign before a digit) nor a list of numbers"
 
 /* True when a publisher may use this id. A number is refused: it could be mistaken for a seq. */
 bool own_id_valid(struct slice id);

@@ -128,16 +128,38 @@ int json_fault_of(struct json_fault *fault, const struct json_object *o, const c
 
 /* ---- parsing ---- */
 
+/* Cut between characters, and before a NUL. */
+static size_t shown_length(struct slice text)
+{
+    size_t n = 0, len;
+    while (n < text.len && text.data[n] && (len = utf8_sequence((struct slice){text.data + n, text.len - n})) &&
+           n + len <= SHOWN_MAX)
+        n += len;
+    return n;
+}
+
+/* The field that came twice, in backquotes, cut if it is long. */
+static void show_field(struct slice field, char out[SHOWN_MAX + 8])
+{
+    size_t n = shown_length(field);
+    out[0] = '\0';
+    if (field.len)
+        snprintf(out, SHOWN_MAX + 8, ": `%.*s%s`", (int)n, field.data, n < field.len ? "..." : "");
+}
+
 static int not_json(struct json_fault *fault, const struct json_tree *tree)
 {
     size_t line = 1, column = 0;
+    char field[SHOWN_MAX + 8];
+
+    show_field(tree->field, field);
     for (size_t i = 0; i < tree->at; i++) {
         bool breaks = tree->text.data[i] == '\n';
         line += breaks;
         column = breaks ? 0 : column + 1;
     }
-    return json_fault(fault, "bad_json", "not valid JSON at byte %zu (line %zu, column %zu): %s", tree->at, line,
-                      column, tree->what);
+    return json_fault(fault, "bad_json", "not valid JSON at byte %zu (line %zu, column %zu): %s%s", tree->at, line,
+                      column, tree->what, field);
 }
 
 static int read_tree(struct slice text, const struct json_limits *limits, struct json_tree *out,
@@ -274,16 +296,6 @@ struct slice json_raw(const struct json_object *o, const char *name)
 }
 
 /* ---- what was wrong ---- */
-
-/* Cut between characters, and before a NUL. */
-static size_t shown_length(struct slice text)
-{
-    size_t n = 0, len;
-    while (n < text.len && text.data[n] && (len = utf8_sequence((struct slice){text.data + n, text.len - n})) &&
-           n + len <= SHOWN_MAX)
-        n += len;
-    return n;
-}
 
 static int not_what(struct json_fault *fault, const struct json_object *o, const char *name, long index,
                     const struct json_node *value, const char *wanted)

@@ -170,12 +170,16 @@ static bool add_key(struct reading *s, struct slice inside, bool escaped)
     return true;
 }
 
-static enum json_verdict compare_few(const struct reading *s, const struct json_key *keys, size_t count)
+/* JSON_BAD: *twice is the key that comes for the second time. */
+static enum json_verdict compare_few(const struct reading *s, const struct json_key *keys, size_t count,
+                                     const struct json_key **twice)
 {
     for (size_t i = 1; i < count; i++)
         for (size_t j = 0; j < i; j++)
-            if (slice_equal(key_text(s, &keys[i]), key_text(s, &keys[j])))
+            if (slice_equal(key_text(s, &keys[i]), key_text(s, &keys[j]))) {
+                *twice = &keys[i];
                 return JSON_BAD;
+            }
     return JSON_GOOD;
 }
 
@@ -191,7 +195,8 @@ static bool put_in_table(const struct reading *s, const struct json_key *keys, s
     return true;
 }
 
-static enum json_verdict compare_many(const struct reading *s, const struct json_key *keys, size_t count)
+static enum json_verdict compare_many(const struct reading *s, const struct json_key *keys, size_t count,
+                                      const struct json_key **twice)
 {
     size_t size = 2 * FEW_KEYS;
     while (size < 2 * count)
@@ -199,8 +204,10 @@ static enum json_verdict compare_many(const struct reading *s, const struct json
     uint32_t *places = calloc(size, sizeof *places);
     enum json_verdict verdict = places ? JSON_GOOD : JSON_NO_MEMORY;
     for (size_t i = 0; i < count && verdict == JSON_GOOD; i++)
-        if (!put_in_table(s, keys, i, places, size - 1))
+        if (!put_in_table(s, keys, i, places, size - 1)) {
+            *twice = &keys[i];
             verdict = JSON_BAD;
+        }
     free(places);
     return verdict;
 }
@@ -215,9 +222,16 @@ static enum json_verdict close_keys(struct reading *s)
     if (count < 2)
         return JSON_GOOD;
 
-    const struct json_key *keys = s->keys + first;
-    enum json_verdict verdict = count <= FEW_KEYS ? compare_few(s, keys, count) : compare_many(s, keys, count);
-    return verdict == JSON_BAD ? bad_at(s, s->lex.p, "duplicate field in this object") : verdict;
+    const struct json_key *keys = s->keys + first, *twice = NULL;
+    enum json_verdict verdict =
+        count <= FEW_KEYS ? compare_few(s, keys, count, &twice) : compare_many(s, keys, count, &twice);
+    if (verdict != JSON_BAD)
+        return verdict;
+
+    MUST(twice);
+    if (!twice->decoded)
+        s->out->field = key_text(s, twice); /* within the text, which outlives the tree */
+    return bad_at(s, s->lex.p, "duplicate field in this object");
 }
 
 /* --- nodes --- */
@@ -409,6 +423,7 @@ enum json_verdict json_tree_read(struct slice text, const struct json_bounds *bo
     out->decoded = (struct buf){0};
     out->at = 0;
     out->what = NULL;
+    out->field = (struct slice){0};
     if (text.len > INT32_MAX) /* places are 31 bits */
         return JSON_TOO_MANY;
 

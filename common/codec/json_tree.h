@@ -61,6 +61,7 @@ struct json_tree {
     struct buf decoded; /* the keys with escapes */
     size_t at;          /* JSON_BAD: bytes read, the wrong one included */
     const char *what;   /* JSON_BAD: what is wrong, for people */
+    struct slice field; /* JSON_BAD: the field that came twice, if it has no escapes; else empty */
     struct json_node few[JSON_FEW_NODES];
 };
 

@@ -52,6 +52,18 @@ const char *params_get(const struct params *p, const char *name)
     return item + len + 1;
 }
 
+const char *params_get_next(const struct params *p, const char *name, const char **at)
+{
+    size_t len = strlen(name);
+    const char *from = *at ? *at + strlen(*at) + 1 : p->text;
+    const char *item = from ? find(from, name, len) : NULL;
+    if (!item)
+        return NULL;
+
+    *at = item;
+    return item + len + 1;
+}
+
 bool params_repeated(const struct params *p, const char *name)
 {
     size_t len = strlen(name);

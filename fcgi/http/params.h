@@ -41,6 +41,10 @@ void params_release(struct params *p);
  * of X-User and of X_User, and which of the two the client sent is unknown then. */
 const char *params_get(const struct params *p, const char *name);
 
+/* The next value of name, which may come twice. *at is where the search goes on; NULL: at the
+ * beginning. The result NULL: there is none left. */
+const char *params_get_next(const struct params *p, const char *name, const char **at);
+
 /* Did name come twice? */
 bool params_repeated(const struct params *p, const char *name);
 

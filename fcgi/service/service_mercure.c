@@ -51,7 +51,8 @@ struct update {
     enum hub_dialect dialect; /* of the token */
     uint64_t retry;
     bool has_retry, is_private;
-    char text[]; /* the form, then the publisher */
+    unsigned char seen; /* bits of single_fields */
+    char text[];        /* the form, then the publisher */
 };
 
 static bool has_topic(const struct update *u, struct slice topic)
@@ -138,21 +139,37 @@ static const char *set_data(struct update *u, struct slice value)
     return NULL;
 }
 
+/* The fields that an update has once. */
+static const struct {
+    const char *name;
+    const char *(*set)(struct update *u, struct slice value);
+} single_fields[] = {{"data", set_data}, {"id", set_id}, {"type", set_type}, {"retry", set_retry}};
+
+#define SINGLE_FIELDS (sizeof single_fields / sizeof single_fields[0])
+_Static_assert(SINGLE_FIELDS <= 8, "they are bits of an update's `seen`");
+
+static const char *set_single(struct update *u, size_t field, struct slice value)
+{
+    unsigned bit = 1u << field;
+    MUST(field < SINGLE_FIELDS);
+    if (u->seen & bit)
+        return refusal("the form names %s twice; accepted: once", single_fields[field].name);
+
+    u->seen = (unsigned char)(u->seen | bit);
+    return single_fields[field].set(u, value);
+}
+
 /* Other fields are ignored, as the protocol wants it. */
 static const char *set_field(struct update *u, const struct mercure_rules *rules, const struct form_field *f)
 {
     if (slice_equal(f->name, slice_of("topic")))
         return set_topic(u, rules, f->value);
-    if (slice_equal(f->name, slice_of("data")))
-        return set_data(u, f->value);
-    if (slice_equal(f->name, slice_of("id")))
-        return set_id(u, f->value);
-    if (slice_equal(f->name, slice_of("type")))
-        return set_type(u, f->value);
-    if (slice_equal(f->name, slice_of("retry")))
-        return set_retry(u, f->value);
     if (slice_equal(f->name, slice_of("private")))
         u->is_private = true;
+
+    for (size_t i = 0; i < SINGLE_FIELDS; i++)
+        if (slice_equal(f->name, slice_of(single_fields[i].name)))
+            return set_single(u, i, f->value);
     return NULL;
 }
 

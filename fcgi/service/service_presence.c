@@ -74,9 +74,11 @@ static bool read_limit(const struct params *params, uint64_t *limit)
 /* A parameter of the page that came twice, or NULL. */
 static const char *find_repeated(const struct params *params)
 {
-    if (params_query_repeated(params, "limit"))
-        return "limit";
-    return params_query_repeated(params, "after") ? "after" : NULL;
+    static const char *const once[] = {"channel", "limit", "after"};
+    for (size_t i = 0; i < sizeof once / sizeof once[0]; i++)
+        if (params_query_repeated(params, once[i]))
+            return once[i];
+    return NULL;
 }
 
 /* Any text is a place in the order; the broker takes UTF-8 alone. */

@@ -11,6 +11,7 @@
 #include "base/must.h"
 #include "base/name.h"
 #include "codec/subscription.h"
+#include "stream/cursor.h"
 
 /* --- origins --- */
 
@@ -278,40 +279,61 @@ static int read_selectors(struct request *r, const struct params *params, const 
 
 /* --- cursors --- */
 
-/* The parameters that carry a cursor, the first that there is. Drafts of 1.0 spell it in two ways. */
-static char *query_cursor(const struct params *params, enum hub_dialect dialect)
+/* The parameters of the query that carry a cursor. Drafts of 1.0 spell it in two ways; lastEventId is
+ * what polyfills append that were not told another name. */
+static const char *const *cursor_names(enum hub_dialect dialect)
 {
-    static const char *const names[][3] = {
-        [HUB_0_X] = {"lastEventID", "Last-Event-ID", "last-event-id"}, [HUB_1_0] = {"last_event_id", "lastEventID"}};
-    char *found = NULL;
+    static const char *const names[][5] = {
+        [HUB_0_X] = {"lastEventID", "Last-Event-ID", "last-event-id", "lastEventId", NULL},
+        [HUB_1_0] = {"last_event_id", "lastEventID", "lastEventId", NULL}};
     MUST(dialect == HUB_0_X || dialect == HUB_1_0);
-    for (size_t i = 0; !found && i < 3 && names[dialect][i]; i++)
-        found = params_query(params, names[dialect][i]);
+    return names[dialect];
+}
+
+/* Is there a parameter for a cursor, even an empty one? */
+static bool has_cursor_field(const struct params *params, const char *const *names)
+{
+    const char *place = NULL;
+    bool found = params_get_next(params, "HTTP_LAST_EVENT_ID", &place);
+    for (; !found && *names; names++) {
+        char *value = params_query(params, *names);
+        found = value != NULL;
+        free(value);
+    }
     return found;
 }
 
-/* The hub's own ids are `#` and a seq. */
-static void take_cursor(struct request *r, const char *cursor)
+/* A cursor that names an event; NULL for `earliest`. The hub's own ids are `#` and a seq. */
+static char *named_event(char *cursor)
 {
-    bool own = cursor[0] == '#' && cursor[1] && strspn(cursor + 1, "0123456789") == strlen(cursor + 1);
-    if (strcmp(cursor, "earliest") == 0)
-        r->start = (struct start){.kind = START_EARLIEST};
-    else
-        r->last_id = strdup(own ? cursor + 1 : cursor);
+    if (!cursor)
+        return NULL;
+
+    size_t digits = strspn(cursor + 1, "0123456789");
+    if (strcmp(cursor, "earliest") == 0) {
+        free(cursor);
+        return NULL;
+    }
+    if (cursor[0] == '#' && digits && !cursor[1 + digits])
+        memmove(cursor, cursor + 1, digits + 1);
+    return cursor;
 }
 
-static int read_cursor(const struct params *params, struct request *r)
+/* The header and the query, as for plain streams: the newer one counts. Any event is newer than
+ * `earliest`. */
+static void read_cursor(const struct params *params, struct request *r)
 {
-    char *cursor = params_header(params, "Last-Event-ID");
-    if (!cursor)
-        cursor = query_cursor(params, r->hub);
+    const char *const *names = cursor_names(r->hub);
+    char *header = cursor_from_header(params, CURSOR_SEQS_OF_HUB), *query = cursor_from_query(params, names);
+    bool any = header || query;
 
-    r->asks_cursor = cursor && (*cursor || r->hub == HUB_1_0);
-    if (cursor && *cursor)
-        take_cursor(r, cursor);
-    bool failed = cursor && *cursor && !r->last_id && r->start.kind == START_AFTER;
-    free(cursor);
-    return failed ? -ENOMEM : 0;
+    r->asks_cursor = any || (r->hub == HUB_1_0 && has_cursor_field(params, names));
+    r->last_id = named_event(header);
+    r->other_id = named_event(query);
+    if (!r->last_id)
+        request_swap_cursors(r);
+    if (any && !r->last_id)
+        r->start = (struct start){.kind = START_EARLIEST};
 }
 
 /* --- tokens --- */
@@ -411,8 +433,8 @@ int mercure_read(const struct params *params, const struct mercure_rules *rules,
     int err = read_token(out, rules, token);
     if (!err && out->kind != REQUEST_REFUSED)
         err = read_selectors(out, params, rules);
-    if (!err && out->kind == REQUEST_STREAM)
-        err = read_cursor(params, out);
+    if (!err && out->kind != REQUEST_REFUSED)
+        read_cursor(params, out);
     if (!err && out->kind == REQUEST_STREAM && rules->subscriptions)
         err = tell_all(out, params, token);
     if (out->kind == REQUEST_STREAM)

@@ -3,6 +3,7 @@
 #include "stream/open.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -164,10 +165,10 @@ static struct event *handoff_redirect(const struct stream *s, const struct incom
 /* --- opening --- */
 
 /* The client's cursor as it gave it: the hub's own ids are a # and digits. */
-static struct slice shown_cursor(const struct stream *s, const char *last_id, char digits[24])
+static struct slice shown_cursor(enum hub_dialect hub, const char *last_id, char digits[24])
 {
     size_t len = strlen(last_id);
-    if (!s->hub || strspn(last_id, "0123456789") < len || len > 20)
+    if (hub == HUB_NONE || strspn(last_id, "0123456789") < len || len > 20)
         return slice_of(last_id);
     return (struct slice){digits, (size_t)snprintf(digits, 24, "#%s", last_id)};
 }
@@ -181,8 +182,8 @@ static struct event *first_block(struct stream *s, const struct request *r)
     struct block block = {.padding = r->padding, .has_retry = true, .retry = s->set->limits.retry};
 
     if (r->last_id && cursor_valid(slice_of(r->last_id)))
-        block.id =
-            shown_cursor(s, r->last_id, digits); /* not the head: a disconnect during the replay would skip events */
+        block.id = shown_cursor(r->hub, r->last_id,
+                                digits); /* not the head: a disconnect during the replay would skip events */
     else if (!r->last_id && r->start.kind == START_AFTER && s->set->window &&
              !current_concerns(s, history_head(s->set->window)))
         block.id = stream_digits(s, history_head(s->set->window), digits);
@@ -259,18 +260,19 @@ static void choose_cursor(const struct streams *set, struct request *r)
 
 /* The id of the event before the first one that follows, which the hub's clients read in the head.
  * `earliest` says that there may be a hole: also while only the broker knows. */
-static void tell_cursor(struct stream *s, struct request *r)
+static void tell_cursor(const struct streams *set, struct request *r)
 {
-    const struct history *window = s->set->window;
+    const struct history *window = set->window;
     char digits[24];
     struct slice id = slice_of("earliest");
 
     if (!r->asks_cursor)
         return;
+    MUST(r->hub != HUB_NONE);
     if (r->last_id && resume_is_known(window, r->last_id))
-        id = shown_cursor(s, r->last_id, digits);
+        id = shown_cursor(r->hub, r->last_id, digits);
     else if (!r->last_id && r->start.kind == START_AFTER && window)
-        id = stream_digits(s, history_head(window), digits);
+        id = (struct slice){digits, (size_t)snprintf(digits, sizeof digits, "#%" PRIu64, history_head(window))};
     r->told_cursor = strndup(id.data, id.len);
 }
 
@@ -282,7 +284,7 @@ static void send_beginning(struct stream *s, struct request *r)
     char id[REGISTRY_ID_MAX];
 
     registry_id(set->registry, stream_entry(s), id);
-    tell_cursor(s, r);
+    tell_cursor(set, r);
     if (s->exchange.conn.transport != CONN_SOCKET)
         exchange_send(&s->exchange, reply_stream(&set->reply_rules, r, id));
     if (stream_is_open(s))
@@ -367,10 +369,17 @@ static bool is_banned(const struct streams *set, const struct request *r)
     return until_ms != 0;
 }
 
+/* The head that the stream of a GET would have, but for a connection's id. */
+static struct event *head_alone(const struct streams *set, struct request *r)
+{
+    choose_cursor(set, r);
+    tell_cursor(set, r);
+    return reply_stream(&set->reply_rules, r, NULL);
+}
+
 /* The answer to a request that opens no stream. *answered is false if it opens one; the result
  * is then NULL. */
-static struct event *short_answer(struct streams *set, const struct request *r, const struct address *address,
-                                  bool *answered)
+static struct event *short_answer(struct streams *set, struct request *r, const struct address *address, bool *answered)
 {
     *answered = true;
     switch (r->kind) {
@@ -380,7 +389,6 @@ static struct event *short_answer(struct streams *set, const struct request *r, 
     case REQUEST_PREFLIGHT:
         return reply_preflight(&set->reply_rules, r->origin, REQUEST_METHODS, REQUEST_HEADERS);
     case REQUEST_HEAD:
-        return reply_stream(&set->reply_rules, r, NULL);
     case REQUEST_STREAM:
         break;
     }
@@ -389,6 +397,8 @@ static struct event *short_answer(struct streams *set, const struct request *r, 
         set->counters[STREAMS_BLOCKED]++;
         return reply_no_content(&set->reply_rules, r);
     }
+    if (r->kind == REQUEST_HEAD)
+        return head_alone(set, r);
 
     enum admission admission = admit(set, r, address);
     if (admission != ADMIT)
@@ -435,20 +445,21 @@ static int read_mercure(struct streams *set, const struct params *params, bool v
 
 typedef int (*reader)(struct streams *set, const struct params *params, bool verify, struct request *r);
 
-static void open_with(struct streams *set, const struct incoming *in, bool stream, reader read)
+/* judged: the request asks for a stream or its head. */
+static void open_with(struct streams *set, const struct incoming *in, bool judged, reader read)
 {
     struct address *address = NULL;
     struct request r = {0};
 
-    if (stream && is_handed(in) && !can_be_handed(set, in->params)) {
+    if (is_handed(in) && request_is_stream(in->params) && !can_be_handed(set, in->params)) {
         redirect_to_fastcgi(set, in);
         return;
     }
 
     /* Count against the address's rate before the token is verified: verification is expensive. */
-    bool in_time = !stream || limits_admit(set, in->params, &address);
+    bool in_time = !judged || limits_admit(set, in->params, &address);
 
-    if (read(set, in->params, stream && in_time, &r) != 0)
+    if (read(set, in->params, judged && in_time, &r) != 0)
         exchange_drop(in);
     else if (in_time)
         open_answer(set, in, &r, address);
@@ -459,7 +470,7 @@ static void open_with(struct streams *set, const struct incoming *in, bool strea
 
 void open_request(struct streams *set, const struct incoming *in)
 {
-    open_with(set, in, request_is_stream(in->params), read_request);
+    open_with(set, in, request_is_judged(in->params), read_request);
 }
 
 void open_mercure(struct streams *set, const struct incoming *in)

@@ -100,9 +100,9 @@ static void put_stream_head(struct buf *out, const struct reply_rules *rules, co
     if (r->told_cursor)
         put_format(out, "%s: %s\r\n", cursor, r->told_cursor);
     put_common(out, rules, r->origin);
-    if (connection && r->origin)
-        put_format(out, "Access-Control-Expose-Headers: Ssecast-Connection%s%s\r\n", r->told_cursor ? ", " : "",
-                   r->told_cursor ? cursor : "");
+    if (r->origin && (connection || r->told_cursor))
+        put_format(out, "Access-Control-Expose-Headers: %s%s%s\r\n", connection ? "Ssecast-Connection" : "",
+                   connection && r->told_cursor ? ", " : "", r->told_cursor ? cursor : "");
     put_text(out, "\r\n");
 }
 

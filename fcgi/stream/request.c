@@ -10,6 +10,7 @@
 #include "base/must.h"
 #include "base/name.h"
 #include "stream/beginning.h"
+#include "stream/cursor.h"
 
 bool request_wants_token(const struct request_rules *rules)
 {
@@ -67,8 +68,8 @@ static bool find_repeated(const struct params *params, const struct option_list 
 static bool find_fixed(const struct params *params, char out[PARAM_NAME_MAX])
 {
     static const char *const names[] = {
-        "REQUEST_METHOD", "REQUEST_URI", "SCRIPT_NAME", "QUERY_STRING",       "REMOTE_ADDR",  "HTTP_AUTHORIZATION",
-        "HTTP_COOKIE",    "HTTP_HOST",   "HTTP_ORIGIN", "HTTP_LAST_EVENT_ID", "CONTENT_TYPE", "CONTENT_LENGTH",
+        "REQUEST_METHOD", "REQUEST_URI", "SCRIPT_NAME", "QUERY_STRING", "REMOTE_ADDR",    "HTTP_AUTHORIZATION",
+        "HTTP_COOKIE",    "HTTP_HOST",   "HTTP_ORIGIN", "CONTENT_TYPE", "CONTENT_LENGTH",
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (params_repeated(params, names[i])) {
@@ -361,29 +362,15 @@ static int take_grants(struct request *r, const struct token *token)
     return r->grants ? 0 : -ENOMEM;
 }
 
-/* The last one that is not empty: who appends its cursor to a URL that has one has the newer one. */
-static char *query_cursor(const struct params *params)
-{
-    const char *place = NULL;
-    char *found = NULL, *next;
-
-    while ((next = params_query_next(params, "lastEventId", &place)))
-        if (*next) {
-            free(found);
-            found = next;
-        } else {
-            free(next);
-        }
-    return found;
-}
-
 /* A polyfill sends the header that its page gave it with each reconnect, and beside it in the
  * query what it has read since. A native EventSource repeats the query of its page, and its
  * header is newer. */
 static void read_cursor(const struct params *params, struct request *r)
 {
-    r->last_id = source_unless_empty(params_header(params, "Last-Event-ID"));
-    r->other_id = query_cursor(params);
+    static const char *const names[] = {"lastEventId", NULL};
+
+    r->last_id = cursor_from_header(params, CURSOR_SEQS_PLAIN);
+    r->other_id = cursor_from_query(params, names);
     if (!r->last_id)
         request_swap_cursors(r);
 }
@@ -472,6 +459,12 @@ bool request_is_stream(const struct params *params)
     return method_kind(params_get(params, "REQUEST_METHOD")) == REQUEST_STREAM;
 }
 
+bool request_is_judged(const struct params *params)
+{
+    enum request_kind kind = method_kind(params_get(params, "REQUEST_METHOD"));
+    return kind == REQUEST_STREAM || kind == REQUEST_HEAD;
+}
+
 int request_read_stream(const struct params *params, const struct request_rules *rules, const struct token *token,
                         struct request *out)
 {
@@ -497,8 +490,12 @@ int request_read(const struct params *params, const struct request_rules *rules,
 {
     const char *method = params_get(params, "REQUEST_METHOD");
     enum request_kind kind = method_kind(method);
-    if (kind == REQUEST_STREAM)
-        return request_read_stream(params, rules, token, out);
+    if (request_is_judged(params)) {
+        int err = request_read_stream(params, rules, token, out);
+        if (out->kind == REQUEST_STREAM)
+            out->kind = kind;
+        return err;
+    }
 
     *out = (struct request){.kind = kind};
     out->origin = request_origin(params, rules->cors_origins);

@@ -105,6 +105,9 @@ bool request_wants_token(const struct request_rules *rules);
 /* Would this request open a stream, if all is well? */
 bool request_is_stream(const struct params *params);
 
+/* Is it judged like one? HEAD is: it has the answer that GET would have, without the body. */
+bool request_is_judged(const struct params *params);
+
 /* The first source from which any client can claim any session ("query:session"); NULL: none. */
 const char *request_open_source(const struct request_rules *rules);
 

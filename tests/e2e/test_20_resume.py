@@ -4,7 +4,11 @@ import random
 import time
 
 import pytest
+from support.apache import Apache, ApacheHandoff
+from support.commands import Refused
 from support.fcgi import FastCgi
+from support.lighttpd import Lighttpd
+from support.nginx import Nginx
 from support.reader import wait_all
 from support.site import Site
 
@@ -94,6 +98,20 @@ def test_the_newer_of_two_cursors_counts(site, session):
         back = site.open(session, last_event_id=str(header), query={"lastEventId": query})
         back.wait_for(1)
         assert [e.data for e in back.events] == ["3"]
+
+
+@pytest.mark.parametrize("web", [Lighttpd, Apache, ApacheHandoff, Nginx], ids=lambda w: w.name)
+def test_the_newer_of_two_headers_counts(bench, web):
+    """Some web servers join them, others pass both on. An own id cannot be such a list, so nothing is ambiguous."""
+    site = Site(bench, web=web)
+    seqs = [str(site.publish("m", data=n)["seq"]) for n in range(4)]
+    site.settle()
+    for header, other in ((seqs[2], seqs[0]), (seqs[0], seqs[2]), ("", seqs[2]), (" \t ", seqs[2])):
+        back = site.open("anna", last_event_id=header, headers={"last-event-id": other})
+        back.wait_for(1)
+        assert [e.data for e in back.events] == ["3"], (header, other)
+    with pytest.raises(Refused, match="list of numbers"):
+        site.publish("m", data=0, id=", ".join(seqs[:2]))
 
 
 def test_resume_from_the_id_of_another_session_s_event(site, session):

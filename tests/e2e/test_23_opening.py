@@ -482,6 +482,11 @@ def test_tail_refuses_bad_starts(site, arguments):
     assert tail(site, site.url(None), *arguments)[1].returncode == 2
 
 
+def test_tail_shows_why_the_server_refused(site):
+    done = tail(site, site.url(None), "--since", "2026-02-29T00:00:00Z")[1]
+    assert done.returncode == 1 and done.stderr.rstrip("\n").endswith('RFC 3339 (2026-11-21T10:15:02Z)"}'), done.stderr
+
+
 # Private events
 
 

@@ -182,7 +182,8 @@ def test_the_list_comes_in_pages(site, room):
     for limit in ("0", "1001", "-1", "x", "", "1x"):
         status, _, body = site.request(path="/presence", session="anna", channel=room, limit=limit)
         assert status == 400 and json.loads(body)["error"] == "bad_parameter", (limit, body)
-    for more, error in (("limit=1&limit=2", "repeated_parameter"), ("after=a&after=b", "repeated_parameter"), ("after=%C3", "bad_parameter")):
+    for more, error in (("limit=1&limit=2", "repeated_parameter"), ("after=a&after=b", "repeated_parameter"), ("after=%C3", "bad_parameter"),
+                        (f"channel={room}", "repeated_parameter")):
         with FastCgi(site.worker.socket) as web:
             web.get(f"session=anna&channel={room}&{more}", REQUEST_URI="/sse/presence").wait_end()
             assert web.head["status"] == 400 and json.loads(web.body)["error"] == error, (more, web.body)

@@ -218,6 +218,17 @@ def test_a_cursor_as_another_draft_of_the_second_dialect_spells_it(hub, topic):
     assert reader.wait_for(1)[0].id == second and reader.headers["mercure-last-event-id"] == first
 
 
+@pytest.mark.parametrize("name, query", [("topic", "lastEventID"), ("topic", "lastEventId"), ("match", "last_event_id")])
+def test_the_newer_of_two_cursors_counts(hub, topic, name, query):
+    """A polyfill repeats the header of its first request, and appends to the query what it has read since."""
+    ids = [hub.update(topic, data=str(n)) for n in range(4)]
+    hub.subscribe(topic).close()  # the worker has them by now
+    for cursor, other in ((ids[0], ids[2]), (ids[2], ids[0]), ("earliest", ids[2]), (ids[2], "earliest"), (f"{ids[0]}, {ids[2]}", ids[1])):
+        reader = hub.subscribe(topic, name=name, cursor=cursor, **{query: other})
+        reader.wait_for(1)
+        assert [e.data for e in reader.events] == ["3"], (cursor, other)
+
+
 def test_what_a_stream_has_is_for_no_shared_cache(hub, topic):
     assert hub.subscribe(topic).headers["cache-control"] == "private, no-cache, no-transform"
 
@@ -280,9 +291,11 @@ def test_subscriptions_that_are_refused(hub, query):
     [("topic", "a"), ("type", "mercure")], [("topic", "a"), ("type", "a\nb")], [("topic", "a"), ("type", "ssecast.gap")],
     [("topic", "/.well-known/mercure/subscriptions/a/b")], [("topic", "a"), ("data", b"\xff")],
     [("topic", f"t{n}") for n in range(65)], [("topic", "a"), ("id", "1\n2")], [("topic", "a"), ("id", "1\r")],
-    [("topic", "a"), ("id", "1\0")],
+    [("topic", "a"), ("id", "1\0")], [("topic", "a"), ("data", "x"), ("data", "y")], [("topic", "a"), ("id", "x"), ("id", "x")],
+    [("topic", "a"), ("type", ""), ("type", "")], [("topic", "a"), ("retry", "500"), ("retry", "500")],
 ], ids=["no topic", "empty", "long", "star", "own id", "earliest", "retry", "no retry", "mercure", "two lines", "reserved type",
-        "reserved", "not UTF-8", "many", "id of two lines", "id with a return", "id with a zero"])
+        "reserved", "not UTF-8", "many", "id of two lines", "id with a return", "id with a zero", "two data", "two ids",
+        "two types", "two retry times"])
 def test_updates_that_are_refused(hub, fields):
     status, _, body = hub.ask("POST", body=fields, token=hub.old_token(publish=["*"]))
     error = json.loads(body)
@@ -413,6 +426,16 @@ def test_a_preflight_and_the_answers_that_pages_may_read(hub, topic):
 def test_a_head_request_gets_the_head(hub, topic):
     status, headers, body = hub.ask("HEAD", [("topic", topic)], token=hub.old_token(subscribe=[topic]))
     assert (status, headers["content-type"], body) == (200, "text/event-stream", b"")
+
+
+@pytest.mark.parametrize("name, query, header", [("topic", "lastEventID", "last-event-id"),
+                                                 ("match", "last_event_id", "mercure-last-event-id")])
+def test_a_head_request_is_told_the_cursor(hub, topic, name, query, header):
+    first = hub.update(topic, data="1")
+    hub.subscribe(topic).close()  # the worker has it by now
+    for cursor, told in ((first, first), ("earliest", "earliest"), ("nobody-had-it", "earliest")):
+        status, headers, _ = hub.ask("HEAD", [(name, topic), (query, cursor)], token=hub.old_token(subscribe=[]), headers={"Origin": GOOD})
+        assert (status, headers[header], headers["access-control-expose-headers"].lower()) == (200, told, header)
 
 
 # Real clients

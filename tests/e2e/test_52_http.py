@@ -57,6 +57,14 @@ def test_head_has_the_stream_s_head_and_ends(site, session):
     assert site.commands.connections_of(session) == 0
 
 
+def test_head_has_the_status_of_get(site, session):
+    for query in ({"session": None}, {"last": "0"}, {"checkpoints": "no"}, {"channel": "x" * 256}):
+        query = {"session": session, **query}
+        assert site.request("HEAD", **query)[::2] == (400, b"") and site.request(**query)[0] == 400, query
+    site.commands.shutdown(sessions=[session])
+    assert site.request("HEAD", session=session)[0] == 204
+
+
 def test_a_post_with_a_body_is_refused_and_the_next_request_works(site, session):
     with FastCgi(site.worker.socket) as web:
         web.send(begin() + params(environment(f"session={session}", REQUEST_METHOD="POST", CONTENT_LENGTH="100000"))

@@ -9,7 +9,7 @@ import threading
 import time
 
 import pytest
-from support.apache import Apache, ApacheCgi
+from support.apache import Apache, ApacheCgi, ApacheHandoff
 from support.bench import Bench
 from support.checker import Diary, Publication, check
 from support.disk import FileLimit
@@ -45,7 +45,7 @@ class PublishingSite(Site):
         return self.bench.closing(HttpPublisher(self.web.url, token or self.issuer.publisher()))
 
 
-@pytest.fixture(scope="module", params=[Lighttpd, Apache, Nginx], ids=["lighttpd", "apache", "nginx"])
+@pytest.fixture(scope="module", params=[Lighttpd, Apache, ApacheHandoff, Nginx], ids=lambda w: w.name)
 def site(request):
     with Bench() as b:
         yield PublishingSite(b, request.param, cors_origin=GOOD, publish_bytes="2M")
@@ -458,6 +458,8 @@ def test_the_command_line_publishes(site, session, cli):
     assert json.loads(cli("note", "two\nlines\"", "--text", "--channel", "room:7", "--id", session, "--retry", "7000", "--json").stdout)["ok"]
     assert json.loads(cli("note", "again", "--text", "--id", session, "--json").stdout)["duplicate"]
     assert cli("none", "1", "--session", session, "--except-session", session).returncode == 0
+    assert cli("none", "1", "--channel", "room:7", "--private").returncode == 0
+    assert "`private` needs a `to`" in cli("none", "1", "--private").stderr
     assert cli("", "-", "--text", "--session", session, stdin="x" * 300_000).returncode == 0
     events = reader.wait_for(3)
     assert [(e.type, e.data) for e in events] == [("note", '{"a": 0.10}'), ("note", 'two\nlines"'), ("message", "x" * 300_000)]
@@ -481,6 +483,7 @@ def test_the_command_line_says_what_went_wrong(site, cli, tmp_path):
     for status, part, done in wrong:
         assert done.returncode == status and part in done.stderr and done.stderr.count("\n") == 1, done
         assert "eyJ" not in done.stdout + done.stderr
+    assert cli("m", "1", url=site.web.url).stderr.endswith('accepted: GET, HEAD, OPTIONS"}\n')
 
 
 # A web server that hands a body on while it comes

@@ -155,6 +155,16 @@ def test_the_keys_are_listed_in_pages(cli, session):
     cli("publish", "m", "--key", key, "--remove").check()  # else every stream of the tests to come begins with it
 
 
+def test_an_event_is_private(cli, session):
+    cli("publish", "m", "1", "--private", "--channel", session).check()
+    [event] = [e for e in cli("history", "--channel", session, "--json").check().json["events"] if e.get("to") == {"channels": [session]}]
+    assert event["private"] is True
+    table = cli("history", "--channel", session).check().lines
+    assert table[0].split()[-2:] == ["PRIVATE", "DATA"] and table[-1].split()[-2:] == ["true", "1"]
+    done = cli("publish", "m", "1", "--private")
+    assert done.status == FAILED and "`private` needs a `to`" in done.err
+
+
 def test_a_key_is_removed(cli, session):
     key = ["--key", session, "--channel", session]
     cli("publish", "m", "1", *key).check()

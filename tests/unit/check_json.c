@@ -47,6 +47,7 @@ START_TEST(what_is_not_json_is_refused_with_its_place)
     refused("{\"op\":\"ping\",}", "bad_json", "byte 14");
     refused("{\"op\":\"ping\"} x", "bad_json", "byte");
     refused("{\"op\":\"\xff\"}", "bad_json", "not valid JSON");
+    refused("{\"op\":1,\"op\":2}", "bad_json", "duplicate field in this object: `op`");
     refused("{\"op\":\"\\ud800\"}", "bad_json", "not valid JSON");
     refused("{\"op\":\"a\",\"op\":\"b\"}", "bad_json", "duplicate");
     refused("nonsense", "bad_json", "line 1");

@@ -97,18 +97,21 @@ END_TEST
 
 START_TEST(a_field_twice_is_refused_anywhere)
 {
-    static const char *const texts[] = {
-        "{\"a\":1,\"a\":2}",
-        "{\"a\":1,\"\\u0061\":2}",
-        "{\"data\":{\"x\":[{\"b\":1,\"c\":2,\"b\":3}]}}",
-        "{\"data\":{\"\\ud83d\\ude00\":1,\"\xf0\x9f\x98\x80\":2}}",
-        "{\"data\":{\"\\ud83d\":1,\"\\uD83D\":2}}",
-        "{\"ref\":1,\"ref\":2}",
-        "{\"1\":1,\"2\":1,\"3\":1,\"4\":1,\"5\":1,\"6\":1,\"7\":1,\"8\":1,\"9\":1,\"10\":1,\"3\":1}",
+    static const struct {
+        const char *text, *field;
+    } cases[] = {
+        {"{\"a\":1,\"a\":2}", "a"},
+        {"{\"a\":1,\"\\u0061\":2}", ""},
+        {"{\"data\":{\"x\":[{\"b\":1,\"c\":2,\"b\":3}]}}", "b"},
+        {"{\"data\":{\"\\ud83d\\ude00\":1,\"\xf0\x9f\x98\x80\":2}}", "\xf0\x9f\x98\x80"},
+        {"{\"data\":{\"\\ud83d\":1,\"\\uD83D\":2}}", ""},
+        {"{\"ref\":1,\"ref\":2}", "ref"},
+        {"{\"1\":1,\"2\":1,\"3\":1,\"4\":1,\"5\":1,\"6\":1,\"7\":1,\"8\":1,\"9\":1,\"10\":1,\"3\":1}", "3"},
     };
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        ck_assert_msg(read_tree(slice_of(texts[i])) == JSON_BAD, "%s", texts[i]);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ck_assert_msg(read_tree(slice_of(cases[i].text)) == JSON_BAD, "%s", cases[i].text);
         ck_assert_str_eq(tree.what, "duplicate field in this object");
+        assert_slice(tree.field, slice_of(cases[i].field));
     }
     becomes("{\"a\":{\"a\":{\"a\":1}},\"b\":{\"a\":1}}", "{\"a\":{\"a\":{\"a\":1}},\"b\":{\"a\":1}}");
     becomes("{\"1\":1,\"2\":1,\"3\":1,\"4\":1,\"5\":1,\"6\":1,\"7\":1,\"8\":1,\"9\":1,\"10\":1}",

@@ -160,6 +160,26 @@ START_TEST(cursors_of_the_dialects)
 }
 END_TEST
 
+START_TEST(the_newer_of_two_cursors_counts)
+{
+    get("QUERY_STRING=topic=a&lastEventID=%237", "HTTP_LAST_EVENT_ID=#5");
+    ck_assert_str_eq(request.last_id, "5");
+    ck_assert_str_eq(request.other_id, "7"); /* which of them is newer is decided when the stream opens */
+    get("QUERY_STRING=topic=a", "HTTP_LAST_EVENT_ID=#9, #10");
+    ck_assert_str_eq(request.last_id, "10");
+    get("QUERY_STRING=topic=a&lastEventID=%237&lastEventID=%239&lastEventID=");
+    ck_assert_str_eq(request.last_id, "9");
+    get("QUERY_STRING=topic=a&lastEventId=%237"); /* what a polyfill appends */
+    ck_assert_str_eq(request.last_id, "7");
+    get("QUERY_STRING=topic=a&lastEventID=%237", "HTTP_LAST_EVENT_ID=earliest");
+    ck_assert(request.start.kind == START_AFTER && !request.other_id);
+    ck_assert_str_eq(request.last_id, "7");
+    get("QUERY_STRING=topic=a&lastEventID=earliest", "HTTP_LAST_EVENT_ID=x");
+    ck_assert_str_eq(request.last_id, "x");
+    ck_assert(request.start.kind == START_AFTER && !request.other_id);
+}
+END_TEST
+
 START_TEST(the_hub_s_own_ids_are_seqs)
 {
     get("QUERY_STRING=topic=a&lastEventID=%2312");
@@ -267,6 +287,7 @@ int main(void)
     tcase_add_test(tests, patterns_are_selectors_of_both_dialects);
     tcase_add_test(tests, topics_of_the_second_dialect_are_visible);
     tcase_add_test(tests, cursors_of_the_dialects);
+    tcase_add_test(tests, the_newer_of_two_cursors_counts);
     tcase_add_test(tests, the_hub_s_own_ids_are_seqs);
     tcase_add_test(tests, earliest_and_empty_cursors);
     tcase_add_test(tests, a_token_grants_and_limits);

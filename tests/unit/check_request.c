@@ -109,6 +109,17 @@ START_TEST(methods_are_told_apart)
 }
 END_TEST
 
+START_TEST(head_is_judged_as_get_is)
+{
+    read_list((char *[]){"REQUEST_METHOD=HEAD", "QUERY_STRING=", NULL});
+    assert_refused(400, "missing_session");
+    read_list((char *[]){"REQUEST_METHOD=HEAD", "QUERY_STRING=session=a&last=0", NULL});
+    assert_refused(400, "bad_parameter");
+    read_list((char *[]){"REQUEST_METHOD=HEAD", "QUERY_STRING=session=a&checkpoints=x", NULL});
+    assert_refused(400, "bad_parameter");
+}
+END_TEST
+
 /* --- sessions --- */
 
 static const struct {
@@ -253,7 +264,8 @@ END_TEST
 /* --- the cursor: kept as the client gave it, whatever it is --- */
 
 static const char *const cursors[] = {
-    "42", "order-17", "-9223372036854775808", "+5", "0x10", "0", "99999999999999999999999", "\xff", " 5", "a b;c"};
+    "42",   "order-17", "-9223372036854775808", "+5", "0x10", "0", "99999999999999999999999", "\xff", "a b;c", "a, b",
+    "a, 5", ","};
 
 START_TEST(the_cursor_is_kept_as_it_came)
 {
@@ -290,6 +302,17 @@ START_TEST(there_may_be_two_cursors)
     ck_assert(!request.last_id && !request.other_id);
     get("QUERY_STRING=session=a");
     ck_assert(!request.last_id && !request.other_id);
+}
+END_TEST
+
+START_TEST(two_headers_are_two_cursors)
+{
+    get("QUERY_STRING=session=a", "HTTP_LAST_EVENT_ID=5, 7");
+    assert_session("a");
+    ck_assert_str_eq(request.last_id, "7");
+    get("QUERY_STRING=session=a&lastEventId=9", "HTTP_LAST_EVENT_ID=5", "HTTP_LAST_EVENT_ID=7");
+    ck_assert_str_eq(request.last_id, "7");
+    ck_assert_str_eq(request.other_id, "9");
 }
 END_TEST
 
@@ -679,7 +702,7 @@ START_TEST(who_is_named_twice_is_nobody)
     ck_assert_ptr_nonnull(strstr(repeated("USER_ID=a", "A=b", "USER_ID=a"), "USER_ID"));
     ck_assert_ptr_nonnull(strstr(repeated("REMOTE_USER=a", "REMOTE_USER=b"), "REMOTE_USER"));
     ck_assert_ptr_nonnull(strstr(repeated("HTTP_X_CHANNELS=a", "HTTP_X_CHANNELS=b"), "HTTP_X_CHANNELS"));
-    ck_assert_ptr_nonnull(strstr(repeated("HTTP_LAST_EVENT_ID=1", "HTTP_LAST_EVENT_ID=2"), "HTTP_LAST_EVENT_ID"));
+    ck_assert_ptr_null(repeated("HTTP_LAST_EVENT_ID=1", "HTTP_LAST_EVENT_ID=2"));     /* it identifies nobody */
     ck_assert_ptr_null(repeated("HTTP_USER_AGENT=a", "HTTP_USER_AGENT=b"));           /* of metadata: it has no value */
     ck_assert_ptr_null(repeated("HTTP_X_FORWARDED_FOR=a", "HTTP_X_FORWARDED_FOR=b")); /* nobody looks at it */
     ck_assert_ptr_null(repeated("HTTP_X_USER_ID=anna", "HTTP_X_USER_IDS=mallory"));
@@ -846,6 +869,7 @@ int main(void)
     TCase *tests = one_case(suite, "request");
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_loop_test(tests, methods_are_told_apart, 0, COUNT(methods));
+    tcase_add_test(tests, head_is_judged_as_get_is);
     tcase_add_loop_test(tests, a_session_comes_from_its_source, 0, COUNT(sessions));
     tcase_add_test(tests, sources_are_tried_in_order);
     tcase_add_test(tests, a_session_has_255_bytes_at_most);
@@ -858,6 +882,7 @@ int main(void)
     tcase_add_test(tests, a_token_grants_all_channels_of_its_stream);
     tcase_add_test(tests, checkpoints_are_chosen_once);
     tcase_add_test(tests, there_may_be_two_cursors);
+    tcase_add_test(tests, two_headers_are_two_cursors);
     tcase_add_test(tests, a_polyfill_may_want_padding);
     tcase_add_test(tests, checkpoints_are_events_unless_they_are_not_wanted);
     tcase_add_loop_test(tests, checkpoints_are_wanted_or_not, 0, 4);

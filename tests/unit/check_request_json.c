@@ -49,6 +49,8 @@ START_TEST(a_key_and_a_ttl_are_written)
     ck_assert(!repeatable);
     is(publish((struct ssecast_event){.key = "k", .remove = true}),
        "{\"op\":\"publish\",\"data\":null,\"key\":\"k\",\"remove\":true,\"ref\":5}");
+    is(publish((struct ssecast_event){.key = "k", .is_private = true}),
+       "{\"op\":\"publish\",\"data\":null,\"key\":\"k\",\"private\":true,\"ref\":5}");
     is(publish((struct ssecast_event){.key = ""}), "{\"op\":\"publish\",\"data\":null,\"key\":\"\",\"ref\":5}");
     refused(publish((struct ssecast_event){.key = "\xff"}), -EILSEQ);
 
