@@ -17,7 +17,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
-#include <sys/ioctl.h>
 #include <sys/queue.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -437,8 +436,6 @@ static void prepare(const struct handoffs *set, int fd)
     else
         set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, PROBES);
     set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-    if (ioctl(fd, FIONBIO, &(int){1}) != 0)
-        log_event(LOG_DEBUG, "socket stays blocking", log_count("errno", (uint64_t)errno));
 }
 
 /* The descriptors that came with a message. */
