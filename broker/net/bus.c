@@ -654,8 +654,9 @@ int bus_send(struct bus *b, enum bus_socket to, struct slice peer, struct slice 
     return zmq_send(socket, body.data, body.len, ZMQ_DONTWAIT) < 0 ? -errno : 0;
 }
 
+/* The socket is not asked for subscriptions afterwards. One that libzmq took while it sent is counted
+ * with the next one. */
 int bus_publish(struct bus *b, enum bus_socket on, struct slice message)
 {
-    znotice_used(&b->notices[on]);
     return zmq_send(b->sockets[on].socket, message.data, message.len, ZMQ_DONTWAIT) < 0 ? -errno : 0;
 }
