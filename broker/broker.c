@@ -210,10 +210,11 @@ static void broker_stop(struct broker *b)
         b->more = false;
         iterate(b);
         now = clock_ms();
-        if (b->counters[REQUESTS] != requests)
+        bool quiet = b->counters[REQUESTS] == requests;
+        if (!quiet)
             quiet_at = now + STOP_QUIET_MS;
-        else if (!b->more)
-            bus_wait(b->bus, -1, now < quiet_at ? quiet_at - now : STOP_QUIET_MS);
+        int64_t pause = now < quiet_at ? quiet_at - now : STOP_QUIET_MS;
+        bus_wait(b->bus, -1, quiet && !b->more ? pause : 0);
         now = clock_ms();
     }
     log_info("stopped at %" PRIu64, sequence_head(b->sequence));

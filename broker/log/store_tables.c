@@ -312,16 +312,38 @@ int store_tables_load(const struct store_tables *t, MDB_txn *txn, const struct s
 
 /* --- writing --- */
 
-static int put_event(MDB_txn *txn, MDB_dbi table, const struct event *e, unsigned flags)
+static size_t value_len(const struct event *e)
+{
+    return e->entry.len + SUM_LEN;
+}
+
+/* Fill the room that LMDB has reserved. */
+static void write_value(const MDB_val *room, const struct event *e)
+{
+    MUST(room->mv_size == value_len(e));
+    memcpy(room->mv_data, e->entry.data, e->entry.len);
+    put_u64((char *)room->mv_data + e->entry.len, sum(e->entry));
+}
+
+static int put_event(MDB_txn *txn, MDB_dbi table, const struct event *e)
 {
     uint64_t key = e->seq;
-    MDB_val value = {.mv_size = e->entry.len + SUM_LEN};
-    int rc = mdb_put(txn, table, &(MDB_val){sizeof key, &key}, &value, flags | MDB_RESERVE);
-    if (rc)
-        return rc;
-    memcpy(value.mv_data, e->entry.data, e->entry.len);
-    put_u64((char *)value.mv_data + e->entry.len, sum(e->entry));
-    return 0;
+    MDB_val value = {.mv_size = value_len(e)};
+    int rc = mdb_put(txn, table, &(MDB_val){sizeof key, &key}, &value, MDB_RESERVE);
+    if (!rc)
+        write_value(&value, e);
+    return rc;
+}
+
+/* Through a cursor: for each mdb_put() LMDB sets up its own one. */
+static int append_event(MDB_cursor *end, const struct event *e)
+{
+    uint64_t key = e->seq;
+    MDB_val value = {.mv_size = value_len(e)};
+    int rc = mdb_cursor_put(end, &(MDB_val){sizeof key, &key}, &value, MDB_APPEND | MDB_RESERVE);
+    if (!rc)
+        write_value(&value, e);
+    return rc;
 }
 
 /* Delete up to *left of the first keys of a table that are at or before position, and subtract
@@ -383,7 +405,7 @@ static int keep_rest(const struct store_tables *t, MDB_txn *txn, const struct st
     int rc = e ? keep_id(t, txn, e) : 0;
 
     if (e && !rc && state && state_settled(state, e))
-        rc = put_event(txn, t->kept, e, 0);
+        rc = put_event(txn, t->kept, e);
     event_unref(&e);
     return rc;
 }
@@ -450,9 +472,14 @@ int store_tables_trim(const struct store_tables *t, MDB_txn *txn, uint64_t posit
 
 int store_tables_append(const struct store_tables *t, MDB_txn *txn, struct event *const *events, size_t count)
 {
-    int rc = 0;
+    MDB_cursor *end;
+    int rc = mdb_cursor_open(txn, t->events, &end);
+    if (rc)
+        return rc;
+
     for (size_t i = 0; !rc && i < count; i++)
-        rc = put_event(txn, t->events, events[i], MDB_APPEND);
+        rc = append_event(end, events[i]);
+    mdb_cursor_close(end);
     return rc;
 }
 

@@ -3,6 +3,8 @@
 #include "net/bus.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -19,9 +21,15 @@
 #include "ops/curve_key.h"
 #include "ops/endpoint.h"
 #include "ops/log.h"
+#include "ops/znotice.h"
 #include "ops/zsock.h"
 
 #define SOCKETS BUS_SOCKETS
+
+/* What is watched of libzmq: the sockets, their monitors behind them, and the socket for ZAP. */
+#define MONITORS SOCKETS
+#define ZAP (2 * SOCKETS)
+#define NOTICES (ZAP + 1)
 
 /* Answers that wait for one worker. The worker retries when one was dropped. */
 #define ANSWERS_WAITING 10000
@@ -66,7 +74,8 @@ struct binding {
 
 struct bus {
     void *zmq;
-    struct zsock sockets[SOCKETS];            /* monitored: listeners, connections and failed handshakes */
+    struct zsock sockets[SOCKETS]; /* monitored: listeners, connections and failed handshakes */
+    struct znotice notices[NOTICES];
     zmq_msg_t parts[SOCKETS][1 + BUS_FRAMES]; /* of the message received last: peer, frames */
     char envelopes[SOCKETS][ENVELOPE_MAX];    /* of the message received last */
     int *locks;
@@ -121,6 +130,10 @@ static int set_up(struct bus *b, enum bus_socket which)
 {
     struct zsock *z = &b->sockets[which];
     int err = open_zsock(b, which);
+    if (!err)
+        err = znotice_init(&b->notices[which], z->socket);
+    if (!err)
+        err = znotice_init(&b->notices[MONITORS + which], z->monitor);
     if (!err && (which == BUS_COMMANDS || which == BUS_SYNC))
         err = zsock_set(z, ZMQ_ROUTER_MANDATORY, 1);
     if (!err && which == BUS_SYNC)
@@ -218,7 +231,7 @@ static int open_zap(struct bus *b)
     b->admit = b->config->admit;
     b->admit_context = b->config->admit_context;
     b->zap = zmq_socket(b->zmq, ZMQ_ROUTER);
-    if (b->zap && zmq_bind(b->zap, ZAP_ENDPOINT) == 0)
+    if (b->zap && zmq_bind(b->zap, ZAP_ENDPOINT) == 0 && znotice_init(&b->notices[ZAP], b->zap) == 0)
         return 0;
     log_error("cannot create the socket for authentication: %s", zmq_strerror(errno));
     return -1;
@@ -276,6 +289,8 @@ struct bus *bus_open(const struct bus_config *config)
     b->config = config;
     for (unsigned i = 0; i < BUS_WATCHES; i++)
         b->watched[i] = -1;
+    for (int i = 0; i < NOTICES; i++)
+        b->notices[i] = (struct znotice){.fd = -1, .quiet = true};
     for (int s = 0; s < SOCKETS; s++)
         for (size_t i = 0; i <= BUS_FRAMES; i++)
             zmq_msg_init(&b->parts[s][i]);
@@ -336,7 +351,7 @@ static size_t receive_zap(struct bus *b)
 {
     size_t count = 0;
     for (bool more = true; more && count < ZAP_PREFIX + ZAP_REQUEST_FRAMES; count++) {
-        if (zmq_msg_recv(&b->zap_frames[count], b->zap, ZMQ_DONTWAIT) < 0)
+        if (znotice_receive(&b->notices[ZAP], &b->zap_frames[count]) <= 0)
             break;
         more = zmq_msg_more(&b->zap_frames[count]);
     }
@@ -393,7 +408,8 @@ struct bus_events bus_events(struct bus *b)
     uint16_t event;
     int32_t value;
     for (int which = 0; which < SOCKETS; which++)
-        while (zsock_next_event(&b->sockets[which], &event, &value)) {
+        while (znotice_has_message(&b->notices[MONITORS + which]) &&
+               zsock_next_event(&b->sockets[which], &event, &value)) {
             if (event == ZMQ_EVENT_LISTENING)
                 listeners_add(&b->listeners, value);
             else if (event == ZMQ_EVENT_ACCEPTED)
@@ -417,6 +433,7 @@ void bus_cut(struct bus *b, enum bus_socket which)
             zmq_unbind(b->sockets[which].socket, bound->endpoint) == 0)
             bound->attempts = 1;
     }
+    znotice_used(&b->notices[which]);
 }
 
 /* libzmq unbinds an endpoint in its own thread, so binding it again takes some attempts. True when
@@ -430,6 +447,7 @@ static bool rebind(struct bus *b)
             continue;
 
         int err = zsock_bind(&b->sockets[bound->socket], bound->endpoint);
+        znotice_used(&b->notices[bound->socket]);
         if (!err)
             bound->attempts = 0;
         else if (++bound->attempts == REBIND_ATTEMPTS)
@@ -462,7 +480,7 @@ static void drain_subscriptions(struct bus *b, enum bus_socket which)
 {
     zmq_msg_t message;
     zmq_msg_init(&message);
-    while (zmq_msg_recv(&message, b->sockets[which].socket, ZMQ_DONTWAIT) >= 0) {
+    while (znotice_receive(&b->notices[which], &message) > 0) {
         struct slice text = zsock_slice(&message);
         size_t *all = &b->subscribed[which];
         if (text.len && text.data[0] == 1)
@@ -475,32 +493,50 @@ static void drain_subscriptions(struct bus *b, enum bus_socket which)
     zmq_msg_close(&message);
 }
 
+/* The descriptors of libzmq's sockets, and when to look at them at the latest: at once, if one of the
+ * sockets has a message. */
+static int64_t watch_notices(struct bus *b, struct pollfd *fds, int64_t timeout_ms)
+{
+    for (int i = 0; i < NOTICES; i++) {
+        bool ignored = b->paused && i == BUS_COMMANDS;
+        fds[i] = (struct pollfd){.fd = ignored ? -1 : b->notices[i].fd, .events = POLLIN};
+        if (ignored)
+            znotice_used(&b->notices[i]); /* its messages are not noticed meanwhile */
+        else if (znotice_has_message(&b->notices[i]))
+            timeout_ms = 0;
+    }
+    return timeout_ms;
+}
+
+static bool poll_all(struct bus *b, struct pollfd *fds, nfds_t count, int64_t timeout_ms)
+{
+    if (poll(fds, count, timeout_ms < INT_MAX ? (int)timeout_ms : INT_MAX) < 0)
+        return false;
+
+    for (int i = 0; i < NOTICES; i++)
+        if (fds[i].revents)
+            znotice_used(&b->notices[i]);
+    return true;
+}
+
 bool bus_wait(struct bus *b, int fd, int64_t timeout_ms)
 {
-    zmq_pollitem_t items[2 * SOCKETS + 2 + BUS_WATCHES];
-    int count = 0;
+    struct pollfd fds[NOTICES + 1 + BUS_WATCHES];
+    nfds_t count = NOTICES;
     if (rebind(b) && timeout_ms > REBIND_MS)
         timeout_ms = REBIND_MS;
-    for (; count < SOCKETS; count++)
-        items[count] = (zmq_pollitem_t){.socket = b->sockets[count].socket, .events = ZMQ_POLLIN};
-    if (b->paused)
-        items[BUS_COMMANDS].events = 0;
-    items[count++] = (zmq_pollitem_t){.fd = fd, .events = ZMQ_POLLIN};
-    if (b->zap)
-        items[count++] = (zmq_pollitem_t){.socket = b->zap, .events = ZMQ_POLLIN};
+
+    timeout_ms = watch_notices(b, fds, timeout_ms);
+    fds[count++] = (struct pollfd){.fd = fd, .events = POLLIN};
     for (unsigned i = 0; i < BUS_WATCHES; i++)
-        items[count++] = (zmq_pollitem_t){.fd = b->watched[i], .events = ZMQ_POLLIN};
-    for (int which = 0; which < SOCKETS; which++)
-        items[count++] = (zmq_pollitem_t){.socket = b->sockets[which].monitor, .events = ZMQ_POLLIN};
-    if (zmq_poll(items, count, (long)timeout_ms) < 0)
+        fds[count++] = (struct pollfd){.fd = b->watched[i], .events = POLLIN};
+    if (!poll_all(b, fds, count, timeout_ms))
         return false;
-    if (items[BUS_FEED].revents)
-        drain_subscriptions(b, BUS_FEED);
-    if (items[BUS_PRESENCE].revents)
-        drain_subscriptions(b, BUS_PRESENCE);
-    if (b->zap)
-        answer_zap(b);
-    return fd >= 0 && items[SOCKETS].revents != 0;
+
+    drain_subscriptions(b, BUS_FEED);
+    drain_subscriptions(b, BUS_PRESENCE);
+    answer_zap(b);
+    return fd >= 0 && fds[NOTICES].revents != 0;
 }
 
 void bus_watch(struct bus *b, unsigned which, int fd)
@@ -561,7 +597,7 @@ static void receive_frames(void *socket, zmq_msg_t *parts, char *envelope, struc
 bool bus_receive(struct bus *b, enum bus_socket from, struct bus_message *m)
 {
     zmq_msg_t *parts = b->parts[from];
-    if (zmq_msg_recv(&parts[0], b->sockets[from].socket, ZMQ_DONTWAIT) < 0)
+    if (znotice_receive(&b->notices[from], &parts[0]) <= 0)
         return false;
     *m = (struct bus_message){.peer = zsock_slice(&parts[0])};
     if (zmq_msg_more(&parts[0]))
@@ -609,6 +645,7 @@ static int send_large(struct bus *b, struct slice peer, struct slice envelope, s
 int bus_send(struct bus *b, enum bus_socket to, struct slice peer, struct slice envelope, struct slice body)
 {
     void *socket = b->sockets[to].socket;
+    znotice_used(&b->notices[to]);
     if (to == BUS_COMMANDS && body.len >= LARGE_REPLY)
         return send_large(b, peer, envelope, body);
     if (zmq_send(socket, peer.data, peer.len, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
@@ -617,6 +654,8 @@ int bus_send(struct bus *b, enum bus_socket to, struct slice peer, struct slice 
     return zmq_send(socket, body.data, body.len, ZMQ_DONTWAIT) < 0 ? -errno : 0;
 }
 
+/* The socket is not asked for subscriptions afterwards. One that libzmq took while it sent is counted
+ * with the next one. */
 int bus_publish(struct bus *b, enum bus_socket on, struct slice message)
 {
     return zmq_send(b->sockets[on].socket, message.data, message.len, ZMQ_DONTWAIT) < 0 ? -errno : 0;

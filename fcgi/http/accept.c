@@ -26,8 +26,9 @@
 #define BACKLOG 4096
 #define PASSED_FD 3 /* where systemd puts the first (sd_listen_fds) */
 #define ACCEPTS_PER_TURN 256
-#define PAUSE_MS 100   /* without accepting, when there are no descriptors left */
-#define SILENT_MS 1000 /* a peer that is silent for longer may be closed to free its descriptor */
+#define SCGI_PER_TURN 32 /* sockets that are handed over are taken in between, and free their listeners */
+#define PAUSE_MS 100     /* without accepting, when there are no descriptors left */
+#define SILENT_MS 1000   /* a peer that is silent for longer may be closed to free its descriptor */
 #define SILENT_AT_ONCE 64
 
 struct waiting;
@@ -389,8 +390,10 @@ static void accept_take(struct acceptor *a, int max)
 
 static void accept_ready(void *context, uint32_t events)
 {
+    struct acceptor *a = context;
+
     (void)events;
-    accept_take(context, ACCEPTS_PER_TURN);
+    accept_take(a, a->intakes.scgi ? SCGI_PER_TURN : ACCEPTS_PER_TURN);
 }
 
 struct acceptor *acceptor_new(struct loop *loop, int listen_fd, size_t room, uint64_t max_requests, int timeout_ms,

@@ -129,7 +129,7 @@ int conns_write_together(struct conns *set);
 int conn_open(struct conn *c, struct conns *set, const struct conn_hooks *hooks, int fd, uint16_t request,
               enum conn_transport transport);
 
-/* The socket (non-blocking) of a conn that was opened without one; it is taken over. 0 or -errno
+/* The socket of a conn that was opened without one, also a blocking one; it is taken over. 0 or -errno
  * (then fd is still the caller's): -EPIPE if the conn has ended meanwhile. */
 int conn_attach(struct conn *c, int fd);
 

@@ -12,12 +12,12 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
-#include <sys/ioctl.h>
 #include <sys/queue.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -338,13 +338,19 @@ static void give_up_listener(struct handoff_listener *l)
     close_listener(l);
 }
 
+/* Has no peer connected? To look costs half as much as to accept in vain. */
+static bool is_unvisited(const struct handoff_listener *l)
+{
+    return poll(&(struct pollfd){.fd = l->watch.fd, .events = POLLIN}, 1, 0) == 0;
+}
+
 /* A listener that no peer knows yet; NULL on failure. */
 static struct handoff_listener *find_listener(struct handoffs *set)
 {
     struct handoff_listener *l = take_spare(set);
     if (!l)
         return new_listener(set);
-    if (refuse_peers(l))
+    if (is_unvisited(l) || refuse_peers(l))
         return l;
 
     close_listener(l);
@@ -437,8 +443,6 @@ static void prepare(const struct handoffs *set, int fd)
     else
         set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, PROBES);
     set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-    if (ioctl(fd, FIONBIO, &(int){1}) != 0)
-        log_event(LOG_DEBUG, "socket stays blocking", log_count("errno", (uint64_t)errno));
 }
 
 /* The descriptors that came with a message. */

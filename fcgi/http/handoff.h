@@ -31,7 +31,7 @@ struct handoffs;
 struct handoff;
 
 struct handoff_hooks {
-    /* fd is a connected TCP socket, non-blocking. */
+    /* fd is a connected TCP socket, which may be blocking: Apache shares this state. */
     void (*arrived)(void *owner, int fd);
     /* No descriptor came, or none that is accepted. */
     void (*lost)(void *owner);

@@ -9,20 +9,57 @@
 #include "base/must.h"
 #include "base/slice.h"
 
+static size_t count_items(const char *item)
+{
+    size_t count = 0;
+    for (; *item; item += strlen(item) + 1)
+        count++;
+    return count;
+}
+
+/* A request is asked for some forty names, so where each one ends is looked for once. */
+static void index_items(struct params *p)
+{
+    const char *item = p->text;
+    for (size_t len; (len = strlen(item)); item += len + 1) {
+        const char *equals = memchr(item, '=', len);
+        if (equals)
+            p->index[p->count++] = (struct param){(uint32_t)(item - p->text), (uint32_t)(equals - item)};
+    }
+    MUST((size_t)(item - p->text) <= UINT32_MAX);
+}
+
+int params_take(struct params *p, char *text)
+{
+    size_t count = count_items(text);
+    struct param *index = malloc((count + 1) * sizeof *index);
+    if (!index) {
+        free(text);
+        return -ENOMEM;
+    }
+
+    p->text = text;
+    p->index = index;
+    p->count = 0;
+    index_items(p);
+    MUST(p->count <= count);
+    return 0;
+}
+
 int params_copy(struct params *p, char *const *list)
 {
     size_t size = 1;
     for (char *const *item = list; *item; item++)
         size += strlen(*item) + 1;
-    char *out = malloc(size);
-    if (!out)
+    char *text = malloc(size), *out = text;
+    if (!text)
         return -ENOMEM;
-    p->text = out;
+
     for (char *const *item = list; *item; item++)
         if (**item)
             out = stpcpy(out, *item) + 1;
     *out = '\0';
-    return 0;
+    return params_take(p, text);
 }
 
 void params_release(struct params *p)
@@ -30,45 +67,34 @@ void params_release(struct params *p)
     if (p->judgement)
         p->judgement_free(p->judgement);
     free(p->text);
+    free(p->index);
     free(p->body);
     *p = (struct params){.request = p->request};
 }
 
-/* The first name=value from item on; NULL: none. */
-static const char *find(const char *item, const char *name, size_t len)
+const char *params_get_next(const struct params *p, const char *name, size_t *at)
 {
-    for (size_t item_len; (item_len = strlen(item)); item += item_len + 1)
-        if (item_len > len && item[len] == '=' && memcmp(item, name, len) == 0)
-            return item;
+    size_t len = strlen(name);
+    while (*at < p->count) {
+        const struct param *one = &p->index[(*at)++];
+        if (one->name_len == len && memcmp(p->text + one->at, name, len) == 0)
+            return p->text + one->at + len + 1;
+    }
     return NULL;
 }
 
 const char *params_get(const struct params *p, const char *name)
 {
-    size_t len = strlen(name);
-    const char *item = p->text ? find(p->text, name, len) : NULL;
-    if (!item || find(item + strlen(item) + 1, name, len))
-        return NULL;
-    return item + len + 1;
-}
-
-const char *params_get_next(const struct params *p, const char *name, const char **at)
-{
-    size_t len = strlen(name);
-    const char *from = *at ? *at + strlen(*at) + 1 : p->text;
-    const char *item = from ? find(from, name, len) : NULL;
-    if (!item)
-        return NULL;
-
-    *at = item;
-    return item + len + 1;
+    size_t at = 0;
+    const char *value = params_get_next(p, name, &at);
+    return value && params_get_next(p, name, &at) ? NULL : value;
 }
 
 bool params_repeated(const struct params *p, const char *name)
 {
-    size_t len = strlen(name);
-    const char *item = p->text ? find(p->text, name, len) : NULL;
-    return item && find(item + strlen(item) + 1, name, len);
+    size_t at = 0;
+    const char *first = params_get_next(p, name, &at);
+    return first && params_get_next(p, name, &at);
 }
 
 uint64_t params_content_length(const struct params *p)

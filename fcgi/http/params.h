@@ -1,8 +1,8 @@
 /* params.h - the parameters of one request, as the web server sent them, and its body where a
  * service reads it.
  *
- * Ownership: the text of all parameters is one allocation, the body another; values point into the
- * text.
+ * Ownership: the text of all parameters is one allocation, their index and the body are others;
+ * values point into the text.
  */
 #ifndef SSECAST_PARAMS_H
 #define SSECAST_PARAMS_H
@@ -20,10 +20,17 @@ enum params_body {
     BODY_NO_ROOM,   /* other bodies use all the memory reserved for them */
 };
 
+/* Where a parameter is in the text. */
+struct param {
+    uint32_t at, name_len;
+};
+
 struct params {
     uint16_t request; /* FastCGI request id */
     bool keep;        /* the web server keeps its connection for more requests, and no byte of one is lost */
     char *text;       /* NAME=value, each with its NUL; an empty string ends them */
+    struct param *index;
+    size_t count; /* of the index */
     enum params_body body_state;
     char *body; /* BODY_WHOLE: body_len bytes; else of no use */
     size_t body_len;
@@ -35,15 +42,18 @@ struct params {
 /* Copy a NULL-terminated list of NAME=value strings (an environment). 0 or -ENOMEM. */
 int params_copy(struct params *p, char *const *list);
 
+/* Take over the text of all parameters, from malloc(). 0 or -ENOMEM; then it is freed. */
+int params_take(struct params *p, char *text);
+
 void params_release(struct params *p);
 
 /* The value of name, or NULL. A name that came twice has no value: a web server makes one name
  * of X-User and of X_User, and which of the two the client sent is unknown then. */
 const char *params_get(const struct params *p, const char *name);
 
-/* The next value of name, which may come twice. *at is where the search goes on; NULL: at the
- * beginning. The result NULL: there is none left. */
-const char *params_get_next(const struct params *p, const char *name, const char **at);
+/* The next value of name, which may come twice. *at is where the search goes on, 0 at the beginning.
+ * NULL: there is none left. */
+const char *params_get_next(const struct params *p, const char *name, size_t *at);
 
 /* Did name come twice? */
 bool params_repeated(const struct params *p, const char *name);

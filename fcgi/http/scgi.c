@@ -103,11 +103,10 @@ enum scgi_progress scgi_scan(struct slice bytes, size_t max, struct scgi_head *o
 int scgi_params(const struct scgi_head *head, struct params *p)
 {
     struct slice rest = head->pairs, name, value;
-    char *out = malloc(rest.len + 1);
-    if (!out)
+    char *text = malloc(rest.len + 1), *out = text;
+    if (!text)
         return -ENOMEM;
 
-    p->text = out;
     while (take_pair(&rest, &name, &value)) {
         memcpy(out, name.data, name.len);
         out += name.len;
@@ -116,6 +115,6 @@ int scgi_params(const struct scgi_head *head, struct params *p)
         out += value.len + 1;
     }
     *out = '\0';
-    MUST((size_t)(out - p->text) == head->pairs.len);
-    return 0;
+    MUST((size_t)(out - text) == head->pairs.len);
+    return params_take(p, text);
 }

@@ -87,14 +87,24 @@ static bool submit(struct io_uring *uring, size_t count)
     return true;
 }
 
+/* One piece needs no message around it. */
+static void prepare(struct io_uring_sqe *entry, struct write_ring_item *item)
+{
+    const struct iovec *first = item->message.msg_iov;
+    if (item->message.msg_iovlen == 1)
+        io_uring_prep_send(entry, item->fd, first->iov_base, first->iov_len, FLAGS);
+    else
+        io_uring_prep_sendmsg(entry, item->fd, &item->message, FLAGS);
+    io_uring_sqe_set_data(entry, item);
+    item->result = UNWRITTEN;
+}
+
 static void write_together(struct write_ring *ring, struct write_ring_item *items, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         struct io_uring_sqe *entry = io_uring_get_sqe(&ring->uring);
         MUST(entry);
-        io_uring_prep_sendmsg(entry, items[i].fd, &items[i].message, FLAGS);
-        io_uring_sqe_set_data(entry, &items[i]);
-        items[i].result = UNWRITTEN;
+        prepare(entry, &items[i]);
     }
 
     ring->failed = !submit(&ring->uring, count);

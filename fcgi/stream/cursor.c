@@ -79,7 +79,8 @@ static struct slice newest(struct slice text, enum cursor_seqs seqs)
 
 char *cursor_from_header(const struct params *params, enum cursor_seqs seqs)
 {
-    const char *place = NULL, *line;
+    const char *line;
+    size_t place = 0;
     struct buf joined = {0};
 
     while ((line = params_get_next(params, "HTTP_LAST_EVENT_ID", &place))) {

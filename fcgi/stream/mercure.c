@@ -293,7 +293,7 @@ static const char *const *cursor_names(enum hub_dialect dialect)
 /* Is there a parameter for a cursor, even an empty one? */
 static bool has_cursor_field(const struct params *params, const char *const *names)
 {
-    const char *place = NULL;
+    size_t place = 0;
     bool found = params_get_next(params, "HTTP_LAST_EVENT_ID", &place);
     for (; !found && *names; names++) {
         char *value = params_query(params, *names);

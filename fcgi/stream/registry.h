@@ -40,10 +40,11 @@ struct registry_entry {
     struct membership members[]; /* behind them: meta_len bytes that are kept for the connection */
 };
 
-#define REGISTRY_ID_MAX 64 /* bytes of a connection id, NUL included */
+#define REGISTRY_ID_MAX 64     /* bytes of a connection id, NUL included */
+#define REGISTRY_PREFIX_MAX 37 /* of which begin every id */
 
-/* prefix begins every connection id and makes it unique among workers and boots (at most 40
- * bytes). NULL when out of memory. */
+/* prefix begins every connection id and makes it unique among workers and boots (at most
+ * REGISTRY_PREFIX_MAX bytes). NULL when out of memory. */
 struct registry *registry_new(const char *prefix);
 
 /* The registry must be empty of connections. */

@@ -11,6 +11,7 @@
 #include "codec/wire.h"
 #include "ops/endpoint.h"
 #include "ops/log.h"
+#include "ops/znotice.h"
 #include "ops/zsock.h"
 
 #define AGAIN_MS 2000 /* until reconnecting to a broker that refused the handshake */
@@ -32,8 +33,8 @@ struct broker_socket {
     struct zsock zsock;
     struct loop_watch watch;
     zmq_msg_t message; /* received last */
-    bool logged;       /* the problem was logged since the last success */
-    bool unsure;       /* it was used since the last socket_receive() that found nothing */
+    struct znotice notice;
+    bool logged; /* the problem was logged since the last success */
 };
 
 static const char *const option_names[] = {[SOCKET_FEED] = "feed", [SOCKET_SYNC] = "sync"};
@@ -61,12 +62,13 @@ void sockets_free(struct broker_sockets **l)
 
 /* --- opening --- */
 
-/* ZMQ_FD is edge-triggered and says only that an event happened; the worker receives after every
- * iteration. */
+/* The worker receives at the end of the iteration. */
 static void woken(void *context, uint32_t events)
 {
-    (void)context;
+    struct broker_socket *l = context;
+
     (void)events;
+    znotice_used(&l->notice);
 }
 
 /* ipc endpoints of a broker use no keys. */
@@ -119,10 +121,10 @@ static int connect_socket(struct broker_socket *l)
     if (err)
         return err;
 
-    int fd = zsock_fd(l->zsock.socket);
-    if (fd < 0)
-        return fd;
-    l->watch.fd = fd;
+    err = znotice_init(&l->notice, l->zsock.socket);
+    if (err)
+        return err;
+    l->watch.fd = l->notice.fd;
     return loop_add(l->sockets->config.loop, &l->watch, EPOLLIN);
 }
 
@@ -162,32 +164,37 @@ int socket_send(struct broker_socket *l, struct slice message)
     if (!l)
         return -ENOTCONN;
 
-    l->unsure = true; /* to send may consume the notice of a message that has arrived */
+    znotice_used(&l->notice);
     return zmq_send(l->zsock.socket, message.data, message.len, ZMQ_DONTWAIT) < 0 ? -errno : 0;
 }
 
 bool socket_receive(struct broker_socket *l, struct slice *message)
 {
-    if (!l)
+    if (!l || l->notice.quiet)
         return false;
 
     int found = zsock_receive(&l->zsock, &l->message, message);
-    l->unsure = found != 0;
+    l->notice.quiet = found == 0;
     return found > 0;
 }
 
 bool socket_is_unsure(const struct broker_socket *l)
 {
-    return l && l->unsure;
+    return l && !l->notice.quiet;
 }
 
-bool sockets_may_receive(const struct broker_socket *one, const struct broker_socket *other)
+bool sockets_may_receive(struct broker_socket *one, struct broker_socket *other)
 {
-    struct pollfd fds[] = {{.fd = one ? one->watch.fd : -1, .events = POLLIN},
-                           {.fd = other ? other->watch.fd : -1, .events = POLLIN}};
-    if (socket_is_unsure(one) || socket_is_unsure(other))
-        return true;
-    return poll(fds, 2, 0) != 0;
+    struct broker_socket *both[] = {one, other};
+    struct pollfd fds[2];
+    for (int i = 0; i < 2; i++)
+        fds[i] = (struct pollfd){.fd = both[i] ? both[i]->watch.fd : -1, .events = POLLIN};
+
+    if (poll(fds, 2, 0) > 0)
+        for (int i = 0; i < 2; i++)
+            if (fds[i].revents)
+                znotice_used(&both[i]->notice);
+    return socket_is_unsure(one) || socket_is_unsure(other);
 }
 
 /* --- handshakes --- */
@@ -210,7 +217,7 @@ void socket_tick(struct broker_socket *l, int64_t now)
     if (!l)
         return;
 
-    l->unsure = true;
+    znotice_used(&l->notice);
     while (zsock_next_handshake(&l->zsock, now))
         log_problem(l);
     zsock_reconnect(&l->zsock, now);

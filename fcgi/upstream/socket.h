@@ -42,16 +42,16 @@ void socket_close(struct broker_socket **l);
  * l is NULL. */
 int socket_send(struct broker_socket *l, struct slice message);
 
-/* The next message. False when there is none, and on NULL. */
+/* The next message. False when there is none, or none was noticed (by the loop, or by
+ * sockets_may_receive()), and on NULL. */
 bool socket_receive(struct broker_socket *l, struct slice *message);
 
 /* Was it used since socket_receive() last found nothing? A message may have arrived of which the loop
- * is not told: libzmq takes its own notices also when it sends. False on NULL. */
+ * is not told: libzmq takes its own notices also when it sends (znotice.h). False on NULL. */
 bool socket_is_unsure(const struct broker_socket *l);
 
-/* May one of two sockets (each may be NULL) have a message? It costs one system call, where
- * socket_receive() costs two for each socket without one. */
-bool sockets_may_receive(const struct broker_socket *one, const struct broker_socket *other);
+/* Look whether one of two sockets (each may be NULL) has a message. It costs one system call. */
+bool sockets_may_receive(struct broker_socket *one, struct broker_socket *other);
 
 /* Each second: log once why there is no connection, and reconnect where libzmq does not. Safe on
  * NULL. */

@@ -1387,6 +1387,32 @@ START_TEST(a_browser_that_the_kernel_gives_up_was_slow)
 }
 END_TEST
 
+/* Apache and the worker share the state of a socket that was passed. */
+START_TEST(a_socket_that_blocks_is_never_waited_for)
+{
+    int fd;
+    struct peer *p = peer_later(&fd);
+    ck_assert_int_eq(fcntl(fd, F_SETFL, 0), 0);
+    ck_assert_int_eq(conn_attach(&p->conn, fd), 0);
+    turn();
+
+    char text[BUDGET / 2];
+    memset(text, 'x', sizeof text);
+    while (!p->conn.blocked) {
+        send_text(p, text, sizeof text);
+        turn();
+    }
+    ck_assert_int_eq(p->conn.state, CONN_OPEN);
+    read_all(p);
+    ck_assert_uint_eq(queue_bytes(&p->conn.queue), 0);
+
+    ck_assert_int_eq(write(p->fd, "?", 1), 1);
+    turn();
+    ck_assert_int_eq(p->conn.state, CONN_DEAD);
+    peer_free(p);
+}
+END_TEST
+
 static void add_sockets(TCase *tests)
 {
     tcase_add_test(tests, a_browser_that_the_kernel_gives_up_was_slow);
@@ -1397,6 +1423,7 @@ static void add_sockets(TCase *tests)
     tcase_add_test(tests, one_that_ended_meanwhile_is_told_its_end_by_its_socket);
     tcase_add_test(tests, a_dead_one_takes_no_socket);
     tcase_add_test(tests, without_a_socket_it_may_fall_behind);
+    tcase_add_test(tests, a_socket_that_blocks_is_never_waited_for);
 }
 
 int main(void)

@@ -1,0 +1,48 @@
+#include "ops/znotice.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+#include "base/must.h"
+#include "ops/zsock.h"
+
+int znotice_init(struct znotice *n, void *socket)
+{
+    MUST(socket);
+    int fd = zsock_fd(socket);
+    *n = (struct znotice){.socket = socket, .fd = fd < 0 ? -1 : fd};
+    return fd < 0 ? fd : 0;
+}
+
+void znotice_used(struct znotice *n)
+{
+    n->quiet = false;
+}
+
+bool znotice_has_message(struct znotice *n)
+{
+    int events = 0;
+    size_t len = sizeof events;
+    if (n->quiet)
+        return false;
+    if (zmq_getsockopt(n->socket, ZMQ_EVENTS, &events, &len) != 0)
+        return true;
+
+    n->quiet = !(events & ZMQ_POLLIN);
+    return !n->quiet;
+}
+
+int znotice_receive(struct znotice *n, zmq_msg_t *m)
+{
+    if (n->quiet)
+        return 0;
+
+    MUST(n->socket);
+    if (zmq_msg_recv(m, n->socket, ZMQ_DONTWAIT) >= 0)
+        return 1;
+    if (errno != EAGAIN)
+        return -errno;
+
+    n->quiet = true;
+    return 0;
+}
