@@ -7,6 +7,7 @@
 
 #define ANSWERS_MAX 64 /* of an iteration */
 #define ANSWER_BYTES (4u << 20)
+#define ANSWER_US 10000 /* an answer that begins within this time is finished */
 #define DEFERRED_BYTES (1u << 20)
 #define COMMAND_BYTES (64u << 20) /* commands of workers that wait to be run: the most that one worker sends at once */
 
@@ -153,9 +154,10 @@ void broker_answer_workers(struct broker *b)
     struct bus_message m;
     size_t bytes = 0;
     bool all_read = false;
+    int64_t until = clock_us() + ANSWER_US;
     b->feed.now_ms = clock_unix_ms();
 
-    for (int i = 0; i < ANSWERS_MAX && bytes < ANSWER_BYTES && !all_read; i++) {
+    for (int i = 0; i < ANSWERS_MAX && bytes < ANSWER_BYTES && !all_read && (!i || clock_us() < until); i++) {
         all_read = !bus_receive(b->bus, BUS_SYNC, &m);
         if (!all_read)
             bytes += answer_worker(b, &m, clock_ms());

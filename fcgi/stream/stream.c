@@ -390,7 +390,6 @@ static void free_of_hub(struct stream *s)
     if (!s->of_hub)
         return;
 
-    MUST(!s->of_hub->looks_on);
     selectors_free(&s->of_hub->grants);
     free((char *)s->of_hub->subscriptions.data);
     free(s->of_hub);
@@ -507,6 +506,7 @@ void streams_release(struct streams *set)
     if (set->upstream)
         report_leave(set);
     limits_release(set);
+    resume_release(set);
     bundle_release(&set->live);
     joined_release(&set->joined);
     registry_free(&set->registry);

@@ -2189,6 +2189,49 @@ START_TEST(the_broker_is_asked_about_every_channel_and_the_worker_picks)
 }
 END_TEST
 
+START_TEST(updates_of_one_key_are_skipped_in_pieces)
+{
+    enum { LAST = 100 + 3 * HISTORY_SCAN_MAX };
+    join(100);
+    for (uint64_t seq = 101; seq <= LAST; seq++)
+        publish_key(seq, NULL, "price", "x");
+    struct client *c = come_back(0, "anna", "100");
+    struct stream *s = last_stream();
+    ck_assert(s->looks_on && s->state == STREAM_RESUMING && s->cursor == 100 + HISTORY_SCAN_MAX);
+    struct client *gone = come_back(1, "anna", "100");
+    leave(gone); /* while it looks on, and another stream takes its slot */
+    struct client *other = open_as(1, "anna");
+
+    for (int i = 0; i < 5; i++)
+        turn();
+    ck_assert(!s->looks_on && s->state == STREAM_LIVE);
+    ck_assert_ptr_nonnull(strstr(body(c), "data: x\n\n"));
+    leave(c);
+    leave(other);
+}
+END_TEST
+
+START_TEST(private_keys_are_skipped_in_pieces)
+{
+    char key[20];
+    join(100);
+    for (uint64_t seq = 101; seq <= 400; seq++) {
+        snprintf(key, sizeof key, "k%d", (int)seq);
+        publish_in_channel(seq, key, "x", seq < 400, false);
+    }
+    struct client *c = open_in(0, "anna", "c");
+    struct stream *s = last_stream();
+    ck_assert(s->looks_on && s->state == STREAM_CURRENT);
+
+    for (int i = 0; i < 10; i++)
+        turn();
+    ck_assert(!s->looks_on && s->state == STREAM_LIVE);
+    const char *text = strstr(body(c), "data: x\n\n");
+    ck_assert(text && !strstr(text + 1, "data: x\n\n"));
+    leave(c);
+}
+END_TEST
+
 START_TEST(a_window_is_looked_at_in_pieces)
 {
     enum { LAST = 40100 };
@@ -2198,13 +2241,13 @@ START_TEST(a_window_is_looked_at_in_pieces)
     update(LAST, "/a/end");
     struct client *c = open_hub(0, "topic=/a/%7Bid%7D", "100");
     struct stream *s = last_stream();
-    ck_assert(s->of_hub->looks_on && s->state == STREAM_RESUMING && s->cursor < LAST);
+    ck_assert(s->looks_on && s->state == STREAM_RESUMING && s->cursor < LAST);
     struct client *gone = open_hub(1, "topic=/a/%7Bid%7D", "100");
     leave(gone); /* while it looks on */
 
     for (int i = 0; i < 20; i++)
         turn();
-    ck_assert(!s->of_hub->looks_on && s->state == STREAM_LIVE);
+    ck_assert(!s->looks_on && s->state == STREAM_LIVE);
     ck_assert_uint_eq(set.counters[DELIVERIES] >= 5, 1);
     const char *text = body(c);
     for (int i = 1; i <= 4; i++) {
@@ -2538,6 +2581,8 @@ static void add_handoff(TCase *tests)
     tcase_add_test(tests, a_query_that_is_too_long_for_a_redirect_is_refused);
     tcase_add_test(tests, a_stream_that_ends_before_its_socket_comes_tells_so);
     tcase_add_test(tests, the_broker_is_asked_about_every_channel_and_the_worker_picks);
+    tcase_add_test(tests, updates_of_one_key_are_skipped_in_pieces);
+    tcase_add_test(tests, private_keys_are_skipped_in_pieces);
     tcase_add_test(tests, a_window_is_looked_at_in_pieces);
     tcase_add_test(tests, the_selectors_of_a_stream_are_listed);
     tcase_add_test(tests, the_patterns_of_all_streams_are_limited);
