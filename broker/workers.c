@@ -132,14 +132,27 @@ bool broker_defer(void *context, struct slice worker, struct slice message)
     return true;
 }
 
-void broker_answer_deferred(struct broker *b)
+/* The journal was read far enough. The rest is answered in the next iteration. */
+static void answer_waiting_workers(struct broker *b)
 {
     struct outbox_reply request;
+    int64_t until = clock_us() + ANSWER_US;
+
+    while (outbox_next(&b->waiting, &request)) {
+        answer_deferred_worker(b, request.peer, request.body);
+        if (clock_us() >= until) {
+            b->more = true;
+            break;
+        }
+    }
+}
+
+void broker_answer_deferred(struct broker *b)
+{
     if (sequence_lost(b->sequence))
         return;
     if (b->waiting.len && journal_reached_end(b->journal))
-        while (outbox_next(&b->waiting, &request))
-            answer_deferred_worker(b, request.peer, request.body);
+        answer_waiting_workers(b);
     if (b->waiting.len || !b->deferred.len)
         return;
 
