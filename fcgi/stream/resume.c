@@ -17,6 +17,7 @@
 #define LOW_WATER 32768u /* bytes waiting below which more is read */
 #define CHUNK 64u        /* events read at once */
 #define OVERFLOWS_PER_SECOND 32u
+#define OVERFLOW_US 20000   /* for these in a second; a walk that begins within this time is finished */
 #define OVERFLOW_CHUNKS 16u /* of a stream with patterns */
 
 static void ask_broker(struct stream *s, uint64_t after, struct slice id)
@@ -295,22 +296,16 @@ static bool may_measure(struct streams *set)
 {
     int64_t second = loop_now(set->loop) / 1000;
     if (set->measured_second != second)
-        set->measured_in_second = 0;
+        set->measured_in_second = set->measured_us = 0;
 
     set->measured_second = second;
-    return set->measured_in_second++ < OVERFLOWS_PER_SECOND;
+    return set->measured_in_second++ < OVERFLOWS_PER_SECOND && set->measured_us < OVERFLOW_US;
 }
 
-bool resume_overflows(const struct stream *s)
+static bool exceeds_budget(const struct stream *s)
 {
     size_t bytes = queue_bytes(&s->exchange.conn.queue), budget = s->exchange.conn.set->budget;
     struct chunk c = {.upto = s->cursor};
-
-    if (!s->set->compacts)
-        return true;
-    if (!may_measure(s->set))
-        return false;
-
     unsigned most = registry_patterns_of(stream_entry(s)) ? OVERFLOW_CHUNKS : UINT_MAX;
     while (bytes <= budget && c.upto < history_head(s->set->window) && most--) {
         if (!read_chunk(s, c.upto, NULL, &c))
@@ -319,6 +314,19 @@ bool resume_overflows(const struct stream *s)
             bytes += c.events[i]->text.len;
     }
     return bytes > budget;
+}
+
+bool resume_overflows(const struct stream *s)
+{
+    if (!s->set->compacts)
+        return true;
+    if (!may_measure(s->set))
+        return false;
+
+    int64_t began = clock_us();
+    bool exceeds = exceeds_budget(s);
+    s->set->measured_us += (uint32_t)(clock_us() - began);
+    return exceeds;
 }
 
 /* The window no longer has what follows. A reader so much slower than the sequence is cut; its

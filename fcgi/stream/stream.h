@@ -150,6 +150,7 @@ struct streams {
     bool current_lost;           /* events were lost: it is out of date until the next welcome */
     int64_t measured_second;     /* loop_now() in seconds, of the last resume_overflows() */
     unsigned measured_in_second; /* how often it was called in that second */
+    uint32_t measured_us;        /* what the answers took in that second */
     bool compacts, expires;      /* an event had a key, or a ttl: what waits may be superseded, or out of date */
     struct bundle live;          /* in the window already, not yet sent to live streams */
     struct upstream *upstream;   /* set by the wiring */

@@ -1646,6 +1646,22 @@ START_TEST(one_that_was_spared_is_cut_when_more_comes_than_fits)
 }
 END_TEST
 
+START_TEST(what_is_left_for_slow_readers_is_measured_within_a_bounded_time)
+{
+    exchanges.conns.behind_ms = exchanges.conns.write_ms = 600000;
+    const struct stream *s = open_behind_keys(behind_software[_i]);
+    burst(501, BURST);
+    set.measured_us = 0;
+    ck_assert(resume_overflows(s));
+
+    set.measured_second = loop_now(set.loop) / 1000;
+    set.measured_us = 1000000; /* others took it all in this second */
+    ck_assert(!resume_overflows(s));
+    set.measured_second--;
+    ck_assert(resume_overflows(s));
+}
+END_TEST
+
 START_TEST(one_of_keys_that_takes_nothing_for_the_whole_time_is_cut)
 {
     exchanges.conns.behind_ms = 20;
@@ -2387,6 +2403,8 @@ static void add_behind(TCase *tests)
     tcase_add_loop_test(tests, a_slow_reader_is_not_spared_what_only_private_events_follow, 0, COUNT(behind_software));
     tcase_add_loop_test(tests, one_whose_events_fit_without_superseded_ones_is_not_cut, 0, COUNT(behind_software));
     tcase_add_loop_test(tests, one_that_was_spared_is_cut_when_more_comes_than_fits, 0, COUNT(behind_software));
+    tcase_add_loop_test(tests, what_is_left_for_slow_readers_is_measured_within_a_bounded_time, 0,
+                        COUNT(behind_software));
     tcase_add_loop_test(tests, one_of_keys_that_takes_nothing_for_the_whole_time_is_cut, 0, COUNT(behind_software));
     tcase_add_loop_test(tests, what_the_window_evicted_of_keys_comes_from_the_state, 0, COUNT(behind_software));
     tcase_add_loop_test(tests, what_is_taken_back_and_sent_again_counts_once, 0, COUNT(behind_software));
