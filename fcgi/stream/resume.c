@@ -472,6 +472,12 @@ void resume_continue(struct stream *s)
     }
 }
 
+void resume_later(struct stream *s)
+{
+    if (!look_on(s))
+        resume_continue(s);
+}
+
 /* --- answers of the broker --- */
 
 /* After a gap the client is sent the current state again: it may have missed events with keys. Then

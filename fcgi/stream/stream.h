@@ -307,6 +307,9 @@ bool resume_overflows(const struct stream *s);
 /* Go on with the state and with catching up, as far as there is room in the queue. */
 void resume_continue(struct stream *s);
 
+/* The same in a later turn, when many streams are to go on. */
+void resume_later(struct stream *s);
+
 /* s has ended: it has no cursor to find. */
 void resume_forget(struct stream *s);
 
