@@ -630,6 +630,12 @@ static size_t most_looks(const struct history_filter *filter)
     return filter && filter->look_max ? filter->look_max : HISTORY_SCAN_MAX;
 }
 
+/* How many looks e counts for: `selects` looks at each of its channels. */
+static size_t looks_at(const struct event *e, const struct history_filter *filter)
+{
+    return filter && filter->selects ? 1 + (size_t)e->counts[TO_CHANNELS] : 1;
+}
+
 size_t history_read(const struct history *h, const struct history_filter *filter, uint64_t after, struct event **out,
                     size_t max, size_t max_bytes, uint64_t *upto)
 {
@@ -638,10 +644,11 @@ size_t history_read(const struct history *h, const struct history_filter *filter
     size_t found = 0, bytes = 0, scanned = 0;
     struct event *e;
     while ((e = merge_next(&merge))) {
-        if (++scanned > most_looks(filter)) {
+        if (scanned >= most_looks(filter)) {
             *upto = e->seq - 1;
             return found;
         }
+        scanned += looks_at(e, filter);
         if (!passes(e, filter))
             continue;
         if (found == max || (found && bytes + e->entry.len > max_bytes)) {

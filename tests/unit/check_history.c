@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "codec/audience.h"
+#include "codec/event_index.h"
 #include "support.h"
 
 /* The sanitizers' malloc() tells nothing of the memory that it has given. */
@@ -787,7 +788,7 @@ static uint64_t model_bytes(void)
     uint64_t bytes = 0;
     for (size_t i = 0; i < model.count; i++) {
         const struct event *e = model.events[model.first + i];
-        bytes += e->entry.len + HISTORY_EVENT_COST + model_id_bytes(i);
+        bytes += e->entry.len + event_index_bytes(e) + HISTORY_EVENT_COST + model_id_bytes(i);
         for (enum event_list list = TO_SESSIONS; list <= TO_CONNECTIONS; list++)
             bytes += model_names_bytes(e, list, &seen[list]);
     }
