@@ -7,6 +7,7 @@
 
 #define ANSWERS_MAX 64 /* of an iteration */
 #define ANSWER_BYTES (4u << 20)
+#define ANSWER_US 10000 /* an answer that begins within this time is finished */
 #define DEFERRED_BYTES (1u << 20)
 #define COMMAND_BYTES (64u << 20) /* commands of workers that wait to be run: the most that one worker sends at once */
 
@@ -131,14 +132,27 @@ bool broker_defer(void *context, struct slice worker, struct slice message)
     return true;
 }
 
-void broker_answer_deferred(struct broker *b)
+/* The journal was read far enough. The rest is answered in the next iteration. */
+static void answer_waiting_workers(struct broker *b)
 {
     struct outbox_reply request;
+    int64_t until = clock_us() + ANSWER_US;
+
+    while (outbox_next(&b->waiting, &request)) {
+        answer_deferred_worker(b, request.peer, request.body);
+        if (clock_us() >= until) {
+            b->more = true;
+            break;
+        }
+    }
+}
+
+void broker_answer_deferred(struct broker *b)
+{
     if (sequence_lost(b->sequence))
         return;
     if (b->waiting.len && journal_reached_end(b->journal))
-        while (outbox_next(&b->waiting, &request))
-            answer_deferred_worker(b, request.peer, request.body);
+        answer_waiting_workers(b);
     if (b->waiting.len || !b->deferred.len)
         return;
 
@@ -153,9 +167,10 @@ void broker_answer_workers(struct broker *b)
     struct bus_message m;
     size_t bytes = 0;
     bool all_read = false;
+    int64_t until = clock_us() + ANSWER_US;
     b->feed.now_ms = clock_unix_ms();
 
-    for (int i = 0; i < ANSWERS_MAX && bytes < ANSWER_BYTES && !all_read; i++) {
+    for (int i = 0; i < ANSWERS_MAX && bytes < ANSWER_BYTES && !all_read && (!i || clock_us() < until); i++) {
         all_read = !bus_receive(b->bus, BUS_SYNC, &m);
         if (!all_read)
             bytes += answer_worker(b, &m, clock_ms());

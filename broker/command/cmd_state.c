@@ -77,7 +77,7 @@ static struct position parse_position(struct slice text)
 
 static void put_position(struct buf *reply, const struct position *p)
 {
-    char text[2 * NAME_BYTES_MAX + 2];
+    char text[EVENT_KEY_MAX + NAME_BYTES_MAX + 2]; /* a shared log may have keys of any bytes */
     char *end = put_slice(text, p->key);
 
     *end++ = '\n';
@@ -96,6 +96,29 @@ static bool is_wanted(const struct page *page, const struct event *e, const stru
     return slice_begins(e->key, page->prefix) && (!page->after.key.len || compare(at, &page->after) > 0);
 }
 
+static bool is_before(const struct event *e, const struct position *at)
+{
+    struct position own = position_of(e);
+    return compare(&own, at) < 0;
+}
+
+/* How many items of the page are before this position. */
+static size_t place_of(const struct page *page, const struct position *at)
+{
+    size_t from = 0, to = page->count;
+    if (!to || is_before(page->items[to - 1], at))
+        return to; /* often, because keys are offered in the order of their events */
+
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+        if (is_before(page->items[middle], at))
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from;
+}
+
 /* Keep e when it is among the first. */
 static void state_offer(void *context, struct event *e)
 {
@@ -104,12 +127,7 @@ static void state_offer(void *context, struct event *e)
     if (!is_wanted(page, e, &position))
         return;
 
-    size_t at = page->count;
-    for (; at > 0; at--) {
-        struct position before = position_of(page->items[at - 1]);
-        if (compare(&before, &position) < 0)
-            break;
-    }
+    size_t at = place_of(page, &position);
     page->more = page->more || page->count == page->max;
     if (at == page->max)
         return;

@@ -32,6 +32,7 @@ struct webhook_queue {
     TAILQ_HEAD(messages, message) messages;
     size_t bytes;           /* of the messages */
     uint64_t last;          /* number */
+    uint64_t taken;         /* number: what the folder says */
     int folder, lock, file; /* -1: none */
     size_t file_bytes;      /* of whole lines */
     size_t rewrite_at;      /* file_bytes */
@@ -120,12 +121,9 @@ static int sync_folder(const struct webhook_queue *q)
     return fsync(q->folder) == 0 ? 0 : -errno;
 }
 
-static int note_taken(const struct webhook_queue *q, uint64_t number)
+static int write_taken(const struct webhook_queue *q, uint64_t number)
 {
     char digits[32];
-    if (q->folder < 0)
-        return 0;
-
     int fd = create_file(q, "taken.new");
     if (fd < 0)
         return fd;
@@ -133,6 +131,18 @@ static int note_taken(const struct webhook_queue *q, uint64_t number)
     err = err ? err : put_in_place(q, fd, "taken.new", "taken");
     close(fd);
     return err ? err : sync_folder(q);
+}
+
+/* The messages that a post has may be cleared before it ends: the number only grows. */
+static int note_taken(struct webhook_queue *q, uint64_t number)
+{
+    if (q->folder < 0 || number <= q->taken)
+        return 0;
+
+    int err = write_taken(q, number);
+    if (!err)
+        q->taken = number;
+    return err;
 }
 
 /* --- a shorter queue --- */
@@ -315,7 +325,7 @@ static int load_file(struct webhook_queue *q)
     if (!file)
         return -errno;
 
-    q->last = read_taken(q);
+    q->last = q->taken = read_taken(q);
     int err = load_lines(q, file);
     fclose(file);
     return err ? err : mend_file(q);

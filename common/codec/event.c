@@ -9,11 +9,11 @@
 #include "codec/event_entry.h"
 #include "codec/event_index.h"
 
-struct event *event_room(size_t entry_size, size_t excepted)
+struct event *event_room(size_t entry_size, size_t names)
 {
     const size_t unit = sizeof(uint32_t);
     size_t entry_room = (entry_size + unit - 1) / unit * unit;
-    uint32_t slots = event_index_slots(excepted);
+    uint32_t slots = event_index_slots(names);
     struct event *e = malloc(sizeof *e + entry_room + slots * unit);
     if (!e)
         return NULL;

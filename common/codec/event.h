@@ -103,7 +103,7 @@ struct event {
     bool superseded; /* there is a later event with its key and target (kept by state.h, not encoded) */
     uint16_t counts[EVENT_LISTS];
     uint32_t offsets[EVENT_LISTS]; /* of each list's first name, in the entry */
-    uint32_t *index;               /* of the names in a long `except`, in the same allocation; NULL: none */
+    uint32_t *index;               /* of the names in long lists, in the same allocation; NULL: none */
     uint32_t index_slots;
     struct slice id;        /* empty when the publisher gave none */
     struct slice publisher; /* identity of the id's owner; empty: publishers without a key */

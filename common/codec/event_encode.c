@@ -20,6 +20,14 @@ static size_t encoded_names_size(const struct names *lists)
     return size;
 }
 
+static size_t count_names(const struct names *lists)
+{
+    size_t count = 0;
+    for (int list = 0; list < EVENT_LISTS; list++)
+        count += lists[list].count;
+    return count;
+}
+
 static bool spec_fits(const struct event_spec *spec, size_t size)
 {
     for (int list = 0; list < EVENT_LISTS; list++)
@@ -113,7 +121,7 @@ struct event *event_new(const struct event_spec *spec)
     if (!spec_fits(spec, size))
         return NULL;
 
-    struct event *e = event_room(size, event_excepted_names(spec->lists));
+    struct event *e = event_room(size, count_names(spec->lists));
     if (!e)
         return NULL;
 

@@ -13,9 +13,9 @@ enum entry_flag { ENTRY_HAS_TO = 1, ENTRY_SEQ_AS_ID = 2, ENTRY_REMOVE = 4, ENTRY
 #define ENTRY_MAX ((size_t)UINT32_MAX) /* bytes */
 #define ENTRY_NAME_MIN 3u              /* bytes of a name in an entry: its length and one character */
 
-/* An event with room for an entry of this size that names `excepted` names in its `except`
- * lists. NULL when out of memory. */
-struct event *event_room(size_t entry_size, size_t excepted);
+/* An event with room for an entry of this size that has this number of names in its lists. NULL when
+ * out of memory. */
+struct event *event_room(size_t entry_size, size_t names);
 
 /* The name at this offset of the entry. */
 static inline struct slice event_name_at(const struct event *e, size_t offset)

@@ -47,7 +47,7 @@ void event_index_fill(struct event *e)
         return;
 
     memset(e->index, 0, e->index_slots * sizeof *e->index);
-    for (enum event_list list = EXCEPT_SESSIONS; list <= EXCEPT_CONNECTIONS; list++)
+    for (enum event_list list = TO_SESSIONS; list < EVENT_LISTS; list++)
         for (cursor = 0; event_next_name(e, list, &cursor, &name);)
             *index_slot(e, list, name) = (uint32_t)(name.data - 2 - e->bytes);
 }
@@ -59,7 +59,7 @@ size_t event_index_bytes(const struct event *e)
 
 bool event_index_has(const struct event *e, enum event_list list, struct slice name)
 {
-    if (list >= EXCEPT_SESSIONS && e->index)
+    if (e->index)
         return *index_slot(e, list, name) != 0;
 
     size_t cursor = 0;

@@ -1,5 +1,6 @@
-/* event_index.h - finds a name in a list of an event. The names of a long `except` are found by their
- * hash, because a replay asks every event whether it excludes the reader.
+/* event_index.h - finds a name in a list of an event. Where the lists have many names, these are found
+ * by their hash: a replay asks every event whether it excludes the reader, and each reader of a private
+ * event asks whether it is named.
  *
  * For the files that make and ask an event; it does not know who reads.
  *
@@ -10,7 +11,7 @@
 
 #include "codec/event.h"
 
-/* The number of slots for this number of names in `except`: 0, or a power of two. */
+/* The number of slots for this number of names in all lists: 0, or a power of two. */
 uint32_t event_index_slots(size_t names);
 
 /* Fill the index, when there is one: the entry is whole by now. */

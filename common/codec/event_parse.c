@@ -88,12 +88,12 @@ static bool scan_entry(struct event *e)
     return event_key_fits(e) && (!event_is_record(e) || event_record_is_whole(e));
 }
 
-/* How many names the head says are in `except`. More than an entry of this size can hold are
+/* How many names the head says are in the lists. More than an entry of this size can hold are
  * none: the entry will be refused. */
-static size_t excepted_in_head(const char *head, size_t size)
+static size_t names_in_head(const char *head, size_t size)
 {
     size_t names = 0;
-    for (enum event_list list = EXCEPT_SESSIONS; list <= EXCEPT_CONNECTIONS; list++)
+    for (enum event_list list = TO_SESSIONS; list < EVENT_LISTS; list++)
         names += get_u16(head + 32 + 2 * list);
 
     return names * ENTRY_NAME_MIN <= size ? names : 0;
@@ -107,7 +107,7 @@ struct event *event_parse(struct slice bytes, size_t *used)
     size_t size = get_u32(bytes.data);
     if (size < EVENT_ENTRY_MIN || size > bytes.len)
         return NULL;
-    struct event *e = event_room(size, excepted_in_head(bytes.data, size));
+    struct event *e = event_room(size, names_in_head(bytes.data, size));
     if (!e)
         return NULL;
     memcpy(e->bytes, bytes.data, size);

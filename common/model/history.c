@@ -624,19 +624,31 @@ static bool passes(const struct event *e, const struct history_filter *filter)
     return false;
 }
 
+/* How many events are looked at in one call. */
+static size_t most_looks(const struct history_filter *filter)
+{
+    return filter && filter->look_max ? filter->look_max : HISTORY_SCAN_MAX;
+}
+
+/* How many looks e counts for: `selects` looks at each of its channels. */
+static size_t looks_at(const struct event *e, const struct history_filter *filter)
+{
+    return filter && filter->selects ? 1 + (size_t)e->counts[TO_CHANNELS] : 1;
+}
+
 size_t history_read(const struct history *h, const struct history_filter *filter, uint64_t after, struct event **out,
                     size_t max, size_t max_bytes, uint64_t *upto)
 {
     struct merge merge;
     add_sources(h, filter, after, &merge);
     size_t found = 0, bytes = 0, scanned = 0;
-    size_t look_max = filter && filter->look_max ? filter->look_max : HISTORY_SCAN_MAX;
     struct event *e;
     while ((e = merge_next(&merge))) {
-        if (++scanned > look_max) {
+        if (scanned >= most_looks(filter)) {
             *upto = e->seq - 1;
             return found;
         }
+        scanned += looks_at(e, filter);
         if (!passes(e, filter))
             continue;
         if (found == max || (found && bytes + e->entry.len > max_bytes)) {
@@ -662,18 +674,19 @@ uint64_t history_before_last(const struct history *h, const struct history_filte
 {
     struct merge merge;
     uint64_t begin = history_begin(h), position = history_head(h);
+    size_t found = 0, left = most_looks(filter);
     struct event *e;
-    size_t found = 0;
 
     add_sources(h, filter, UINT64_MAX, &merge);
-    while (found < count && (e = merge_previous(&merge)) && e->seq > begin) {
+    while (found < count && left && (e = merge_previous(&merge)) && e->seq > begin) {
+        left--;
         if (e->kind != EVENT_MESSAGE || !passes(e, filter))
             continue;
         position = e->seq - 1;
         found++;
     }
 
-    *exact = found == count;
+    *exact = found == count || !left;
     return position;
 }
 

@@ -152,9 +152,9 @@ struct history_filter {
 bool history_concerns(const struct history_filter *filter, const struct event *e);
 
 /* The position before the count-th newest message that passes the filter. Only messages after
- * history_begin() are counted. *exact: there are that many; else the position is before the oldest
- * one, or the head. The cost is proportional to the count and to the newer events that an index of
- * the reader has and that do not pass. */
+ * history_begin() are counted, and only the newest events of the reader's indexes are looked at, as
+ * many as in one call of history_read(). If there are fewer messages, the position is before the
+ * oldest one, or the head. *exact: older events would change nothing. */
 uint64_t history_before_last(const struct history *h, const struct history_filter *filter, size_t count, bool *exact);
 
 /* upto, or the position before the first shutdown that passes the filter after position `after`, if

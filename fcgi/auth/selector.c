@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/must.h"
+#include "codec/event_index.h"
 #include "codec/grant.h"
 #include "codec/subscription.h"
 
@@ -75,9 +76,33 @@ bool selectors_match(const struct selectors *list, struct slice text)
     return false;
 }
 
+/* What can be told without a look at each topic. */
+static bool match_at_once(const struct selectors *list, const struct event *e)
+{
+    bool found = false;
+    for (size_t i = 0; !found && e->counts[TO_CHANNELS] && i < list->count; i++) {
+        const struct selector *s = &list->items[i];
+        found = s->kind == SELECTOR_ALL || (s->kind == SELECTOR_EXACT && event_index_has(e, TO_CHANNELS, s->text));
+    }
+    return found;
+}
+
+static bool needs_looks(const struct selectors *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (list->items[i].kind == SELECTOR_PREFIX || list->items[i].kind == SELECTOR_PATTERN)
+            return true;
+    return false;
+}
+
 bool selectors_match_event(const struct selectors *list, const struct event *e)
 {
     struct slice topic;
+    if (match_at_once(list, e))
+        return true;
+    if (!needs_looks(list))
+        return false;
+
     for (size_t cursor = 0; event_next_name(e, TO_CHANNELS, &cursor, &topic);)
         if (selectors_match(list, topic))
             return true;

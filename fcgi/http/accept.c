@@ -15,6 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/folder.h"
 #include "base/must.h"
 #include "http/intake.h"
@@ -27,6 +28,7 @@
 #define PASSED_FD 3 /* where systemd puts the first (sd_listen_fds) */
 #define ACCEPTS_PER_TURN 256
 #define SCGI_PER_TURN 32 /* sockets that are handed over are taken in between, and free their listeners */
+#define ACCEPT_US 10000  /* in a turn: a request may take some 100 us */
 #define PAUSE_MS 100     /* without accepting, when there are no descriptors left */
 #define SILENT_MS 1000   /* a peer that is silent for longer may be closed to free its descriptor */
 #define SILENT_AT_ONCE 64
@@ -374,17 +376,18 @@ static void pause_accepting(struct acceptor *a)
     loop_timer_set(a->loop, &a->pause, loop_now(a->loop) + PAUSE_MS);
 }
 
-static void accept_take(struct acceptor *a, int max)
+/* Accept what waits: this number at most, and none that begins after `until` (clock_us()). */
+static void accept_take(struct acceptor *a, int max, int64_t until)
 {
-    errno = 0;
-    for (int i = 0; i < max; i++) {
+    int err = 0;
+    for (int i = 0; i < max && !err && (!i || clock_us() < until); i++) {
         int fd = accept4(a->watch.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0)
             arrived(a, fd);
         else if (errno != ECONNABORTED && errno != EINTR)
-            break;
+            err = errno; /* that of accept4() alone counts */
     }
-    if (out_of_resources(errno))
+    if (out_of_resources(err))
         pause_accepting(a);
 }
 
@@ -393,7 +396,7 @@ static void accept_ready(void *context, uint32_t events)
     struct acceptor *a = context;
 
     (void)events;
-    accept_take(a, a->intakes.scgi ? SCGI_PER_TURN : ACCEPTS_PER_TURN);
+    accept_take(a, a->intakes.scgi ? SCGI_PER_TURN : ACCEPTS_PER_TURN, clock_us() + ACCEPT_US);
 }
 
 struct acceptor *acceptor_new(struct loop *loop, int listen_fd, size_t room, uint64_t max_requests, int timeout_ms,
@@ -428,7 +431,7 @@ void acceptor_stop(struct acceptor *a, bool sweep)
     if (fd < 0)
         return;
     if (sweep)
-        accept_take(a, BACKLOG);
+        accept_take(a, BACKLOG, INT64_MAX);
     loop_remove(a->loop, &a->watch);
     close(fd);
     loop_timer_set(a->loop, &a->timer,

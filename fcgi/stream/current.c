@@ -24,7 +24,7 @@ static void go_on(void *owner, void *context)
     struct stream *s = owner;
     (void)context;
     if (s->state == STREAM_CURRENT)
-        resume_continue(s);
+        resume_later(s);
 }
 
 /* The window has events that the state is of, and maybe later ones. */

@@ -202,7 +202,6 @@ static int new_of_hub(struct stream *s, struct request *r)
     s->of_hub = calloc(1, sizeof *s->of_hub);
     if (!s->of_hub)
         return -ENOMEM;
-    s->of_hub->stream = s;
     s->of_hub->grants = r->grants;
     r->grants = NULL;
     s->of_hub->subscriptions = buf_slice(&r->subscriptions);

@@ -508,6 +508,12 @@ void registry_each(struct registry *r, void (*meet)(void *owner, void *context),
     visit_all(r, &w);
 }
 
+void *registry_find(const struct registry *r, uint32_t slot, uint64_t generation)
+{
+    const struct registry_entry *entry = slot < r->used ? r->slots[slot] : NULL;
+    return entry && entry->generation == generation ? entry->owner : NULL;
+}
+
 bool registry_each_from(struct registry *r, size_t *cursor, bool (*meet)(void *owner, void *context), void *context)
 {
     bool go_on = true;

@@ -93,6 +93,9 @@ const char *registry_id(const struct registry *r, const struct registry_entry *e
 struct slice registry_session(const struct registry_entry *entry); /* empty: it has none */
 struct slice registry_meta(const struct registry_entry *entry);
 
+/* The owner of the connection in this slot, if it is the one of this generation; else NULL. */
+void *registry_find(const struct registry *r, uint32_t slot, uint64_t generation);
+
 /* The generation of the entry that was added last; 0: there was none. Generations only grow. */
 uint64_t registry_generation(const struct registry *r);
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/digits.h"
 #include "base/name.h"
 #include "stream/current.h"
@@ -16,6 +17,7 @@
 #define LOW_WATER 32768u /* bytes waiting below which more is read */
 #define CHUNK 64u        /* events read at once */
 #define OVERFLOWS_PER_SECOND 32u
+#define OVERFLOW_US 20000   /* for these in a second; a walk that begins within this time is finished */
 #define OVERFLOW_CHUNKS 16u /* of a stream with patterns */
 
 static void ask_broker(struct stream *s, uint64_t after, struct slice id)
@@ -207,17 +209,30 @@ static bool read_chunk(const struct stream *s, uint64_t after, uint64_t *superse
     return true;
 }
 
-/* False when what follows is not here. */
-static bool send_chunk(struct stream *s)
+enum chunk_outcome {
+    CHUNK_GONE, /* what follows is not here */
+    CHUNK_SENT,
+    CHUNK_CUT, /* as many events were looked at as may be in one go */
+};
+
+/* Behind the last event of the chunk others were looked at, up to a bound, and none is for s. */
+static bool is_cut(const struct stream *s, const struct chunk *c)
+{
+    bool looked_on = !c->count || c->upto != c->events[c->count - 1]->seq;
+    return looked_on && c->upto < history_head(s->set->window);
+}
+
+static enum chunk_outcome send_chunk(struct stream *s)
 {
     struct chunk c;
     if (!read_chunk(s, s->cursor, &s->set->counters[CONFLATED], &c))
-        return false;
+        return CHUNK_GONE;
 
+    bool cut = is_cut(s, &c);
     for (size_t i = 0; i < c.count; i++)
         stream_deliver(s, c.events[i], false);
     s->cursor = c.upto;
-    return true;
+    return cut ? CHUNK_CUT : CHUNK_SENT;
 }
 
 /* --- readers that are behind --- */
@@ -281,22 +296,16 @@ static bool may_measure(struct streams *set)
 {
     int64_t second = loop_now(set->loop) / 1000;
     if (set->measured_second != second)
-        set->measured_in_second = 0;
+        set->measured_in_second = set->measured_us = 0;
 
     set->measured_second = second;
-    return set->measured_in_second++ < OVERFLOWS_PER_SECOND;
+    return set->measured_in_second++ < OVERFLOWS_PER_SECOND && set->measured_us < OVERFLOW_US;
 }
 
-bool resume_overflows(const struct stream *s)
+static bool exceeds_budget(const struct stream *s)
 {
     size_t bytes = queue_bytes(&s->exchange.conn.queue), budget = s->exchange.conn.set->budget;
     struct chunk c = {.upto = s->cursor};
-
-    if (!s->set->compacts)
-        return true;
-    if (!may_measure(s->set))
-        return false;
-
     unsigned most = registry_patterns_of(stream_entry(s)) ? OVERFLOW_CHUNKS : UINT_MAX;
     while (bytes <= budget && c.upto < history_head(s->set->window) && most--) {
         if (!read_chunk(s, c.upto, NULL, &c))
@@ -305,6 +314,19 @@ bool resume_overflows(const struct stream *s)
             bytes += c.events[i]->text.len;
     }
     return bytes > budget;
+}
+
+bool resume_overflows(const struct stream *s)
+{
+    if (!s->set->compacts)
+        return true;
+    if (!may_measure(s->set))
+        return false;
+
+    int64_t began = clock_us();
+    bool exceeds = exceeds_budget(s);
+    s->set->measured_us += (uint32_t)(clock_us() - began);
+    return exceeds;
 }
 
 /* The window no longer has what follows. A reader so much slower than the sequence is cut; its
@@ -324,64 +346,59 @@ static bool has_room(const struct stream *s)
     return catches_up && s->exchange.conn.state == CONN_OPEN && queue_bytes(&s->exchange.conn.queue) < LOW_WATER;
 }
 
-/* Patterns are tried on every event of the window, which takes time. So a stream with patterns reads
- * a piece in a turn, and others get their turn in between. */
-static bool looks_far(const struct stream *s)
-{
-    return stream_is_open(s) && s->state == STREAM_RESUMING && registry_patterns_of(stream_entry(s)) &&
-           s->cursor < history_head(s->set->window);
-}
-
-static void look_on(struct stream *s)
-{
-    struct stream_hub *h = s->of_hub;
-    MUST(h);
-    if (h->looks_on)
-        return;
-
-    h->looks_on = true;
-    TAILQ_INSERT_TAIL(&s->set->looking, h, looking);
-    loop_timer_set(s->set->loop, &s->set->look_timer, loop_now(s->set->loop));
-}
-
-void resume_continue(struct stream *s)
-{
-    while (has_room(s)) {
-        if (s->state == STREAM_CURRENT) {
-            if (!current_continue(s))
-                return;
-        } else if (s->cursor >= history_head(s->set->window)) {
-            if (s->exchange.conn.behind && s->exchange.conn.blocked)
-                return;
-            go_live(s);
-        } else if (!send_chunk(s)) {
-            leave_window(s);
-        } else if (looks_far(s)) {
-            look_on(s);
-            return;
-        }
-    }
-}
-
 /* --- streams that look on --- */
 
-#define LOOKS_A_TURN 4u /* streams */
+/* To look at many events that are not for a stream takes time: they are superseded, have expired or
+ * need a grant, or patterns are tried on every event of the window. So a stream reads a piece in a
+ * turn, and others get their turn in between. One that has ended meanwhile is no longer found. */
+struct looker {
+    TAILQ_ENTRY(looker) link;
+    uint64_t generation; /* registry.h */
+    uint32_t slot;
+};
 
-static void stop_looking(struct stream_hub *h)
+#define LOOK_US 5000 /* of a turn; a piece that begins within this time is finished */
+
+/* False when out of memory: then s goes on at once. */
+static bool look_on(struct stream *s)
 {
-    if (h->looks_on)
-        TAILQ_REMOVE(&h->stream->set->looking, h, looking);
-    h->looks_on = false;
+    const struct registry_entry *entry = stream_entry(s);
+    struct looker *l = s->looks_on ? NULL : malloc(sizeof *l);
+    if (!l)
+        return s->looks_on;
+
+    *l = (struct looker){.generation = entry->generation, .slot = entry->slot};
+    s->looks_on = true;
+    TAILQ_INSERT_TAIL(&s->set->looking, l, link);
+    loop_timer_set(s->set->loop, &s->set->look_timer, loop_now(s->set->loop));
+    return true;
+}
+
+/* The next stream that looks on; NULL: there is none. */
+static struct stream *next_looker(struct streams *set)
+{
+    struct stream *s = NULL;
+    struct looker *l;
+
+    while (!s && (l = TAILQ_FIRST(&set->looking))) {
+        TAILQ_REMOVE(&set->looking, l, link);
+        s = registry_find(set->registry, l->slot, l->generation);
+        free(l);
+    }
+    return s;
 }
 
 static void look(void *context, int64_t now_ms)
 {
     struct streams *set = context;
-    struct stream_hub *h;
+    struct stream *s;
+    int64_t until = clock_us() + LOOK_US;
 
-    for (unsigned i = 0; i < LOOKS_A_TURN && (h = TAILQ_FIRST(&set->looking)); i++) {
-        stop_looking(h);
-        resume_continue(h->stream);
+    while ((s = next_looker(set))) {
+        s->looks_on = false;
+        resume_continue(s);
+        if (clock_us() >= until)
+            break;
     }
     if (!TAILQ_EMPTY(&set->looking))
         loop_timer_set(set->loop, &set->look_timer, now_ms);
@@ -393,12 +410,75 @@ void resume_init(struct streams *set)
     set->look_timer = (struct loop_timer){.fire = look, .context = set};
 }
 
+void resume_release(struct streams *set)
+{
+    struct looker *l;
+    while ((l = TAILQ_FIRST(&set->looking))) {
+        TAILQ_REMOVE(&set->looking, l, link);
+        free(l);
+    }
+}
+
 void resume_forget(struct stream *s)
 {
-    if (s->of_hub)
-        stop_looking(s->of_hub);
     forget_last_id(s);
 }
+
+/* --- going on --- */
+
+/* Did s read a piece in vain, or try patterns, with more to come? */
+static bool looks_far(const struct stream *s, bool cut)
+{
+    bool tries = cut || registry_patterns_of(stream_entry(s));
+    return tries && s->state == STREAM_RESUMING && s->cursor < history_head(s->set->window);
+}
+
+/* Read and send a part of what follows in the window. False when s is to look on. */
+static bool read_on(struct stream *s)
+{
+    enum chunk_outcome outcome = send_chunk(s);
+    if (outcome == CHUNK_GONE)
+        leave_window(s);
+    else if (stream_is_open(s) && looks_far(s, outcome == CHUNK_CUT))
+        return !look_on(s);
+    return true;
+}
+
+/* The same with the state. */
+static bool read_state_on(struct stream *s)
+{
+    size_t before = queue_bytes(&s->exchange.conn.queue);
+    if (!current_continue(s))
+        return false;
+
+    bool in_vain = s->state == STREAM_CURRENT && queue_bytes(&s->exchange.conn.queue) == before;
+    return !in_vain || !look_on(s);
+}
+
+void resume_continue(struct stream *s)
+{
+    bool goes_on = true;
+
+    while (goes_on && has_room(s)) {
+        if (s->state == STREAM_CURRENT) {
+            goes_on = read_state_on(s);
+        } else if (s->cursor < history_head(s->set->window)) {
+            goes_on = read_on(s);
+        } else {
+            if (s->exchange.conn.behind && s->exchange.conn.blocked)
+                return;
+            go_live(s);
+        }
+    }
+}
+
+void resume_later(struct stream *s)
+{
+    if (!look_on(s))
+        resume_continue(s);
+}
+
+/* --- answers of the broker --- */
 
 /* After a gap the client is sent the current state again: it may have missed events with keys. Then
  * s is CURRENT. */

@@ -38,19 +38,16 @@ enum stream_state { STREAM_WAITING, STREAM_CURRENT, STREAM_RESUMING, STREAM_LIVE
 
 /* What the streams of the hub have, and no others. */
 struct stream_hub {
-    struct stream *stream;
-    struct selectors *grants;        /* private events that it may be sent; NULL: none */
-    struct slice subscriptions;      /* own memory: what the broker is reported of them, packed */
-    TAILQ_ENTRY(stream_hub) looking; /* while looks_on */
-    bool looks_on;                   /* RESUMING: it goes on in the next turn (resume.c) */
+    struct selectors *grants;   /* private events that it may be sent; NULL: none */
+    struct slice subscriptions; /* own memory: what the broker is reported of them, packed */
 };
 
 /* There is one for each reader, so its size counts: docs/performance.md. */
 struct stream {
     struct exchange exchange; /* first: the exchange that it is while its role is EXCHANGE_STREAM */
     struct streams *set;
-    enum stream_state state : 4;
-    enum hub_dialect hub : 4;   /* it is one of the hub's: events reach it by their topics only */
+    enum stream_state state : 3;
+    enum hub_dialect hub : 3;   /* it is one of the hub's: events reach it by their topics only */
     enum start_kind start : 2;  /* where it begins until that was found, see `from` */
     bool placed : 1;            /* an id: line with its first position was sent */
     bool shows_checkpoints : 1; /* checkpoints are events */
@@ -58,6 +55,7 @@ struct stream {
     bool confirmed : 1;         /* the broker has acknowledged its report, at opened_by */
     bool waited : 1;            /* it was opened before the sequence was known */
     bool chose_start : 1;       /* it began elsewhere than its client's cursor or the head */
+    bool looks_on : 1;          /* CURRENT, RESUMING: it goes on in the next turn (resume.c) */
     uint16_t state_parts;       /* CURRENT: how many parts of the state were sent (joined.h) */
     uint32_t beaten_at;         /* the loop's time (its low bits) of the last checkpoint, where shows_beats */
     uint64_t opened_by;         /* position of the acknowledgement: a shutdown after it ends the stream */
@@ -152,6 +150,7 @@ struct streams {
     bool current_lost;           /* events were lost: it is out of date until the next welcome */
     int64_t measured_second;     /* loop_now() in seconds, of the last resume_overflows() */
     unsigned measured_in_second; /* how often it was called in that second */
+    uint32_t measured_us;        /* what the answers took in that second */
     bool compacts, expires;      /* an event had a key, or a ttl: what waits may be superseded, or out of date */
     struct bundle live;          /* in the window already, not yet sent to live streams */
     struct upstream *upstream;   /* set by the wiring */
@@ -167,7 +166,7 @@ struct streams {
     struct event *hub_text; /* of the last event whose id: line is another one for the hub's streams */
     struct event *plain_beat, *visible_beat;
     struct loop_timer look_timer;                     /* of those that look on */
-    TAILQ_HEAD(looking_list, stream_hub) looking;     /* the longest first */
+    TAILQ_HEAD(lookers, looker) looking;              /* the longest first (resume.c) */
     bool draining;                                    /* new streams are refused with a retry */
     struct ordering ordering;                         /* whether a shutdown came before a stream */
     TAILQ_HEAD(unconfirmed_list, stream) unconfirmed; /* in the order of their generations */
@@ -308,11 +307,15 @@ bool resume_overflows(const struct stream *s);
 /* Go on with the state and with catching up, as far as there is room in the queue. */
 void resume_continue(struct stream *s);
 
-/* s has ended: it does not look on, and has no cursor to find. */
+/* The same in a later turn, when many streams are to go on. */
+void resume_later(struct stream *s);
+
+/* s has ended: it has no cursor to find. */
 void resume_forget(struct stream *s);
 
 /* Those that look on are continued by a timer. */
 void resume_init(struct streams *set);
+void resume_release(struct streams *set);
 
 /* The broker's reply. */
 void resume_page(struct stream *s, const struct wire_page *page);

@@ -12,8 +12,9 @@
 struct receiving {
     bool begun;
     enum { FROM_SYNC, FROM_FEED, FROM_NONE } from;
-    size_t bytes; /* from that socket */
-    bool more;    /* a socket had more */
+    size_t bytes;     /* from that socket */
+    int64_t began_us; /* clock_us() at the first message from it */
+    bool more;        /* a socket had more */
 };
 
 struct upstream {

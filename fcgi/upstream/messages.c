@@ -122,7 +122,8 @@ static void on_head(struct upstream *u, struct slice message)
     if (wire_get_head(message, &m) != 0 || !same_run(u, m.run))
         return;
     u->fed = true;
-    note_clock(u, m.clock);
+    if (u->config.ordering)
+        ordering_heard_head(u->config.ordering, m.clock, clock_us());
     reassembly_announced(&u->sequence, m.head);
 }
 

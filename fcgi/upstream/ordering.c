@@ -45,6 +45,15 @@ void ordering_heard(struct ordering *o, int64_t broker_us, int64_t now)
     ordering_note(&o->recent, now - broker_us);
 }
 
+void ordering_heard_head(struct ordering *o, int64_t broker_us, int64_t now)
+{
+    if (broker_us < o->head_us)
+        o->recent.any = o->before.any = false;
+
+    o->head_us = broker_us;
+    ordering_heard(o, broker_us, now);
+}
+
 void ordering_proved(struct ordering *o, uint64_t head, int64_t sent_at)
 {
     unsigned newest = (o->last + ORDERING_PROOFS - 1) % ORDERING_PROOFS;

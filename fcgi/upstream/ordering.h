@@ -10,7 +10,8 @@
  * The clock difference is measured: each message that carries the broker's clock was sent before it
  * arrived, so our clock less the broker's at its arrival is never below the true difference. The
  * least of the recent ones is taken. So the time that ordering_latest() gives is never before the
- * true one, but for the drift of the clocks in that time.
+ * true one, but for the drift of the clocks in that time. When the broker's clock was set back, all
+ * measurements are forgotten.
  *
  * It knows no clock, no socket and no stream. Times are us; `now` is of a clock that does not step.
  */
@@ -33,6 +34,7 @@ struct ordering_period {
 struct ordering {
     struct ordering_period recent, before; /* the period that runs, and the one before it */
     int64_t recent_from;
+    int64_t head_us;   /* the broker's clock in the last head of this run; 0: none came */
     bool former_known; /* of the run of the broker before this one */
     int64_t former;
     uint64_t began; /* position: what is up to it was stamped by an earlier run; 0: not known */
@@ -48,6 +50,10 @@ void ordering_begin(struct ordering *o, uint64_t began);
 
 /* A message arrived now, and the broker's clock (unix time) was at broker_us before that. */
 void ordering_heard(struct ordering *o, int64_t broker_us, int64_t now);
+
+/* The same for heads, which arrive in the order in which they were sent. So they show whether the
+ * clock was set back. */
+void ordering_heard_head(struct ordering *o, int64_t broker_us, int64_t now);
 
 /* The broker stood at head after we had sent a message at sent_at. */
 void ordering_proved(struct ordering *o, uint64_t head, int64_t sent_at);

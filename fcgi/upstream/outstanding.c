@@ -1,6 +1,7 @@
 #include "upstream/outstanding.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/must.h"
 
@@ -47,13 +48,41 @@ static void request_list_release(struct request_list *list)
     }
 }
 
+static enum request_class class_of(const struct upstream_request *q)
+{
+    return q->purpose == FOR_COMMAND ? CLASS_COMMANDS : CLASS_PAGES;
+}
+
+static struct request_list *waiting_of(const struct upstream_request *q)
+{
+    return &q->owner->waiting[class_of(q)];
+}
+
+static bool is_in_flight(const struct upstream_request *q)
+{
+    return q->list == &q->owner->under_way || q->list == &q->owner->asked_once;
+}
+
+/* Move q, which may begin or cease to be in flight. */
+static void request_pass(struct upstream_request *q, struct request_list *to)
+{
+    size_t *in_flight = &q->owner->in_flight[class_of(q)];
+    bool before = is_in_flight(q);
+
+    request_move(q, to);
+    MUST(!before || *in_flight > 0);
+    *in_flight -= before;
+    *in_flight += is_in_flight(q);
+}
+
 /* --- life --- */
 
 void outstanding_init(struct outstanding *o, int64_t retry_ms, int64_t retry_max_ms)
 {
     MUST(retry_ms > 0 && retry_ms <= retry_max_ms);
     *o = (struct outstanding){.retry_ms = retry_ms, .least_ms = retry_ms, .most_ms = retry_max_ms};
-    request_list_init(&o->waiting);
+    for (int i = 0; i < REQUEST_CLASSES; i++)
+        request_list_init(&o->waiting[i]);
     request_list_init(&o->under_way);
     request_list_init(&o->asked_once);
     request_list_init(&o->given_up);
@@ -61,11 +90,13 @@ void outstanding_init(struct outstanding *o, int64_t retry_ms, int64_t retry_max
 
 void outstanding_release(struct outstanding *o)
 {
-    request_list_release(&o->waiting);
+    for (int i = 0; i < REQUEST_CLASSES; i++)
+        request_list_release(&o->waiting[i]);
     request_list_release(&o->under_way);
     request_list_release(&o->asked_once);
     request_list_release(&o->given_up);
     o->repair = NULL;
+    memset(o->in_flight, 0, sizeof o->in_flight);
 }
 
 struct upstream_request *outstanding_new(struct outstanding *o, enum request_purpose purpose, void *asker)
@@ -88,7 +119,7 @@ struct upstream_request *outstanding_add(struct outstanding *o, struct upstream_
         return NULL;
     }
 
-    request_list_add(&o->waiting, q);
+    request_list_add(waiting_of(q), q);
     if (q->purpose == FOR_REPAIR)
         o->repair = q;
     return q;
@@ -96,8 +127,12 @@ struct upstream_request *outstanding_add(struct outstanding *o, struct upstream_
 
 void outstanding_drop(struct upstream_request *q)
 {
+    size_t *in_flight = &q->owner->in_flight[class_of(q)];
     if (q->owner->repair == q)
         q->owner->repair = NULL;
+
+    MUST(!is_in_flight(q) || *in_flight > 0);
+    *in_flight -= is_in_flight(q);
     request_unlink(q);
     request_free(q);
 }
@@ -106,11 +141,14 @@ void outstanding_drop(struct upstream_request *q)
 
 struct upstream_request *outstanding_next(const struct outstanding *o)
 {
-    if (o->repair && o->repair->list == &o->waiting)
+    struct upstream_request *q = NULL;
+    if (o->repair && o->repair->list == waiting_of(o->repair))
         return o->repair;
-    if (o->under_way.count + o->asked_once.count >= OUTSTANDING_IN_FLIGHT_MAX)
-        return NULL;
-    return TAILQ_FIRST(&o->waiting.requests);
+
+    for (int i = 0; i < REQUEST_CLASSES && !q; i++)
+        if (o->in_flight[i] < OUTSTANDING_IN_FLIGHT_MAX)
+            q = TAILQ_FIRST(&o->waiting[i].requests);
+    return q;
 }
 
 /* Requests under way are in the order in which they were sent. */
@@ -122,11 +160,12 @@ struct upstream_request *outstanding_overdue(const struct outstanding *o, int64_
 
 void outstanding_sent(struct outstanding *o, struct upstream_request *q, int64_t now)
 {
-    MUST(q->list == &o->waiting || (q->list == &o->under_way && !q->once));
-    if (q->list == &o->waiting)
+    bool waited = q->list == waiting_of(q);
+    MUST(waited || (q->list == &o->under_way && !q->once));
+    if (waited)
         q->first = now;
     q->asked = now;
-    request_move(q, q->once ? &o->asked_once : &o->under_way);
+    request_pass(q, q->once ? &o->asked_once : &o->under_way);
 }
 
 /* --- answers --- */
@@ -161,9 +200,9 @@ void outstanding_lose(struct outstanding *o)
     struct upstream_request *q;
     o->retry_ms = o->least_ms;
     while ((q = TAILQ_FIRST(&o->asked_once.requests)))
-        request_move(q, &o->given_up);
+        request_pass(q, &o->given_up);
     while ((q = TAILQ_FIRST(&o->under_way.requests)))
-        request_move(q, &o->waiting);
+        request_pass(q, waiting_of(q));
 }
 
 struct upstream_request *outstanding_given_up(const struct outstanding *o)

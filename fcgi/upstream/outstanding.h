@@ -13,9 +13,12 @@
 
 #include "codec/wire.h"
 
-#define OUTSTANDING_IN_FLIGHT_MAX 64u /* requests in flight; further ones wait */
+#define OUTSTANDING_IN_FLIGHT_MAX 64u /* requests of a class in flight; further ones wait */
 
 enum request_purpose { FOR_REPLAY, FOR_REPAIR, FOR_SHUTDOWNS, FOR_COMMAND };
+
+/* Publishers and streams do not wait for each other. */
+enum request_class { CLASS_COMMANDS, CLASS_PAGES, REQUEST_CLASSES };
 
 struct outstanding;
 struct request_list;
@@ -38,9 +41,10 @@ struct request_list {
 };
 
 struct outstanding {
-    struct request_list waiting, under_way, asked_once;
-    struct request_list given_up;    /* that are sent only once, of a lost broker */
-    struct upstream_request *repair; /* the only one FOR_REPAIR; NULL: there is none */
+    struct request_list waiting[REQUEST_CLASSES], under_way, asked_once;
+    size_t in_flight[REQUEST_CLASSES]; /* of under_way and asked_once */
+    struct request_list given_up;      /* that are sent only once, of a lost broker */
+    struct upstream_request *repair;   /* the only one FOR_REPAIR; NULL: there is none */
     uint64_t last_number;
     int64_t retry_ms, least_ms, most_ms; /* timeout of a request, and its bounds */
 };
@@ -56,7 +60,7 @@ struct upstream_request *outstanding_new(struct outstanding *o, enum request_pur
 struct upstream_request *outstanding_add(struct outstanding *o, struct upstream_request *q);
 
 /* The next request to send for the first time, or after a lost broker; NULL: there is none, or
- * enough are in flight. The repair goes first: streams wait for it, too. */
+ * enough of its class are in flight. The repair goes first: streams wait for it, too. */
 struct upstream_request *outstanding_next(const struct outstanding *o);
 
 /* The next request to send again, with the same number: the first reply counts. NULL: none. */

@@ -10,7 +10,8 @@
 #include "ops/log.h"
 #include "upstream/internal.h"
 
-#define BYTES_PER_SOCKET 262144u /* received of each one in an iteration */
+#define BYTES_PER_SOCKET 262144u /* received of each one in an iteration ... */
+#define US_PER_SOCKET 10000      /* ... until the news of this time are taken */
 
 /* --- news --- */
 
@@ -130,6 +131,12 @@ static void begin_iteration(struct upstream *u)
         upstream_say_hello(u);
 }
 
+/* What follows from a message may take long: a page lets a stream read on. */
+static bool has_had_its_share(const struct receiving *r)
+{
+    return r->bytes >= BYTES_PER_SOCKET || (r->bytes && clock_us() - r->began_us >= US_PER_SOCKET);
+}
+
 /* The next message of the sync socket, then of the feed. False when there is none, or each socket
  * has had its share of the iteration. */
 static bool upstream_receive(struct upstream *u, struct slice *message)
@@ -137,9 +144,11 @@ static bool upstream_receive(struct upstream *u, struct slice *message)
     struct receiving *r = &u->receiving;
     for (; r->from != FROM_NONE; r->from++, r->bytes = 0) {
         struct broker_socket *socket = r->from == FROM_SYNC ? u->sync : u->feed;
-        if (r->bytes >= BYTES_PER_SOCKET) {
+        if (has_had_its_share(r)) {
             r->more = true;
         } else if (socket_receive(socket, message)) {
+            if (!r->bytes)
+                r->began_us = clock_us();
             r->bytes += message->len;
             return true;
         }

@@ -6,7 +6,7 @@ import time
 
 import pytest
 from support.broker import Broker
-from support.clocks import set_clock
+from support.clocks import Clock, set_clock
 from support.fcgi import STDIN, FastCgi, begin, environment, params, record
 from support.network import Network
 from support.ports import free_port
@@ -293,3 +293,20 @@ def test_a_position_beyond_all_clocks_does_not_move_the_sequence(bench):
         before = client.publish("m", data=0)["seq"]
         with Liar(broker, "ahead", position=2**53 - 1):
             assert client.publish("m", data=1)["seq"] == before + 1
+
+
+def test_a_clock_that_is_set_back_while_the_broker_runs_ends_no_event_early(bench):
+    site = Site(bench)
+    clock = Clock(bench, site.broker)
+    site.broker.restart()
+    anna, short = site.open("anna"), {"ttl": 20, "to": {"sessions": ["anna"]}}
+    site.publish("before", data=0, **short)
+    anna.wait_type("before")
+    wait_until(lambda: site.stat("uptime_ms") > 2500, what="the broker has said its clock")  # it does so each second
+    clock.set("-60s")
+
+    def arrives():
+        site.publish("after", data=0, **short)
+        return "after" in anna.types()
+
+    wait_until(arrives, 4, what="an event, once the broker has said its clock again")

@@ -26,3 +26,20 @@ def set_clock(broker, offset):
         return
     skip_unless_time_can_be_faked()
     broker.env = processes.clean_environment(LD_PRELOAD=str(FAKETIME), FAKETIME=offset, FAKETIME_DONT_FAKE_MONOTONIC="1")
+
+
+class Clock:
+    """Of a broker, from its next start on: it can be set while the broker runs."""
+
+    def __init__(self, bench, broker):
+        skip_unless_time_can_be_faked()
+        self._file = bench.folder / "clock"
+        self.set("+0")
+        broker.env = processes.clean_environment(LD_PRELOAD=str(FAKETIME), FAKETIME_TIMESTAMP_FILE=str(self._file), FAKETIME_NO_CACHE="1",
+                                                 FAKETIME_DONT_FAKE_MONOTONIC="1")
+
+    def set(self, offset):
+        """"+1h", "-60s", "+0"."""
+        new = self._file.with_suffix(".new")
+        new.write_text(offset + "\n")
+        new.rename(self._file)

@@ -477,6 +477,39 @@ START_TEST(the_keys_are_listed)
 }
 END_TEST
 
+START_TEST(keys_in_any_order_are_listed_page_by_page)
+{
+    char field[] = "\"key\":\"?\"";
+    for (const char *key = "mzaybxcwdvnuetfsgrhqipjokl"; *key; key++) {
+        field[7] = *key;
+        publish(field);
+    }
+    assert_keys("\"limit\":5", "a b c d e +");
+    assert_keys("\"limit\":20,\"after\":\"e\"", "f g h i j k l m n o p q r s t u v w x y +");
+    assert_keys("\"limit\":1,\"after\":\"y\"", "z");
+}
+END_TEST
+
+/* Other programs may write to a shared log. */
+START_TEST(the_place_of_the_longest_key_fits_into_an_answer)
+{
+    static char text[EVENT_KEY_MAX + NAME_BYTES_MAX];
+    memset(text, 'k', sizeof text);
+    struct slice channel = {text, NAME_BYTES_MAX};
+    struct event_spec spec = {.kind = EVENT_MESSAGE, .has_to = true, .data = S("1"), .key = {text, EVENT_KEY_MAX}};
+    struct sequenced done;
+    spec.lists[TO_CHANNELS] = (struct names){&channel, 1};
+    ck_assert_int_eq(sequence_append(sequence, &spec, &done), 0);
+    ck_assert_int_ge(sequence_accept(sequence), 0);
+    publish("\"key\":\"z\"");
+
+    const char *next = strstr(ask("{\"op\":\"state\",\"limit\":1}"), "\"next\":\"kk");
+    ck_assert_ptr_nonnull(next);
+    ck_assert_uint_eq(strspn(next + 8, "k"), EVENT_KEY_MAX);
+    ck_assert_uint_eq(strspn(next + 8 + EVENT_KEY_MAX + 3, "k"), NAME_BYTES_MAX);
+}
+END_TEST
+
 START_TEST(a_private_key_is_listed_behind_the_public_one)
 {
     publish("\"key\":\"b\",\"to\":{\"channels\":[\"x\"]},\"private\":true");
@@ -974,6 +1007,8 @@ int main(void)
     tcase_add_loop_test(tests, a_wrong_key_is_refused, 0, (int)(sizeof wrong_keys / sizeof wrong_keys[0]));
     tcase_add_test(tests, a_batch_that_exceeds_the_state_is_taken_back);
     tcase_add_test(tests, the_keys_are_listed);
+    tcase_add_test(tests, keys_in_any_order_are_listed_page_by_page);
+    tcase_add_test(tests, the_place_of_the_longest_key_fits_into_an_answer);
     tcase_add_test(tests, a_private_key_is_listed_behind_the_public_one);
     tcase_add_test(tests, a_shutdown_is_a_record);
     tcase_add_test(tests, a_shutdown_of_nobody_is_no_record);

@@ -1349,9 +1349,11 @@ START_TEST(after_lost_events_the_state_follows_the_gap)
     struct client *fresh = open_as(1, "t");
     assert_body(fresh, "retry: 15000\n\n");
     welcome(500, 490, "a");
-    publish_key(501, NULL, "a", "new");
-    assert_heard(c, "data: state\n\n" CHECKPOINT("500") "id: 501\ndata: new\n\n");
+    ck_assert(last_stream()->looks_on); /* all of them have to go on: each when it is its turn */
+    assert_heard(c, "data: state\n\n" CHECKPOINT("500"));
     ck_assert_ptr_nonnull(strstr(heard(fresh), "data: state\n\nevent: ssecast.checkpoint\nid: 500\n"));
+    publish_key(501, NULL, "a", "new");
+    assert_heard(c, "id: 501\ndata: new\n\n");
 }
 END_TEST
 
@@ -1645,6 +1647,22 @@ START_TEST(one_that_was_spared_is_cut_when_more_comes_than_fits)
         turn();
     }
     ck_assert_uint_eq(set.counters[ENDS_SLOW], 1);
+}
+END_TEST
+
+START_TEST(what_is_left_for_slow_readers_is_measured_within_a_bounded_time)
+{
+    exchanges.conns.behind_ms = exchanges.conns.write_ms = 600000;
+    const struct stream *s = open_behind_keys(behind_software[_i]);
+    burst(501, BURST);
+    set.measured_us = 0;
+    ck_assert(resume_overflows(s));
+
+    set.measured_second = loop_now(set.loop) / 1000;
+    set.measured_us = 1000000; /* others took it all in this second */
+    ck_assert(!resume_overflows(s));
+    set.measured_second--;
+    ck_assert(resume_overflows(s));
 }
 END_TEST
 
@@ -2191,6 +2209,49 @@ START_TEST(the_broker_is_asked_about_every_channel_and_the_worker_picks)
 }
 END_TEST
 
+START_TEST(updates_of_one_key_are_skipped_in_pieces)
+{
+    enum { LAST = 100 + 3 * HISTORY_SCAN_MAX };
+    join(100);
+    for (uint64_t seq = 101; seq <= LAST; seq++)
+        publish_key(seq, NULL, "price", "x");
+    struct client *c = come_back(0, "anna", "100");
+    struct stream *s = last_stream();
+    ck_assert(s->looks_on && s->state == STREAM_RESUMING && s->cursor == 100 + HISTORY_SCAN_MAX);
+    struct client *gone = come_back(1, "anna", "100");
+    leave(gone); /* while it looks on, and another stream takes its slot */
+    struct client *other = open_as(1, "anna");
+
+    for (int i = 0; i < 5; i++)
+        turn();
+    ck_assert(!s->looks_on && s->state == STREAM_LIVE);
+    ck_assert_ptr_nonnull(strstr(body(c), "data: x\n\n"));
+    leave(c);
+    leave(other);
+}
+END_TEST
+
+START_TEST(private_keys_are_skipped_in_pieces)
+{
+    char key[20];
+    join(100);
+    for (uint64_t seq = 101; seq <= 400; seq++) {
+        snprintf(key, sizeof key, "k%d", (int)seq);
+        publish_in_channel(seq, key, "x", seq < 400, false);
+    }
+    struct client *c = open_in(0, "anna", "c");
+    struct stream *s = last_stream();
+    ck_assert(s->looks_on && s->state == STREAM_CURRENT);
+
+    for (int i = 0; i < 10; i++)
+        turn();
+    ck_assert(!s->looks_on && s->state == STREAM_LIVE);
+    const char *text = strstr(body(c), "data: x\n\n");
+    ck_assert(text && !strstr(text + 1, "data: x\n\n"));
+    leave(c);
+}
+END_TEST
+
 START_TEST(a_window_is_looked_at_in_pieces)
 {
     enum { LAST = 40100 };
@@ -2200,13 +2261,13 @@ START_TEST(a_window_is_looked_at_in_pieces)
     update(LAST, "/a/end");
     struct client *c = open_hub(0, "topic=/a/%7Bid%7D", "100");
     struct stream *s = last_stream();
-    ck_assert(s->of_hub->looks_on && s->state == STREAM_RESUMING && s->cursor < LAST);
+    ck_assert(s->looks_on && s->state == STREAM_RESUMING && s->cursor < LAST);
     struct client *gone = open_hub(1, "topic=/a/%7Bid%7D", "100");
     leave(gone); /* while it looks on */
 
     for (int i = 0; i < 20; i++)
         turn();
-    ck_assert(!s->of_hub->looks_on && s->state == STREAM_LIVE);
+    ck_assert(!s->looks_on && s->state == STREAM_LIVE);
     ck_assert_uint_eq(set.counters[DELIVERIES] >= 5, 1);
     const char *text = body(c);
     for (int i = 1; i <= 4; i++) {
@@ -2346,6 +2407,8 @@ static void add_behind(TCase *tests)
     tcase_add_loop_test(tests, a_slow_reader_is_not_spared_what_only_private_events_follow, 0, COUNT(behind_software));
     tcase_add_loop_test(tests, one_whose_events_fit_without_superseded_ones_is_not_cut, 0, COUNT(behind_software));
     tcase_add_loop_test(tests, one_that_was_spared_is_cut_when_more_comes_than_fits, 0, COUNT(behind_software));
+    tcase_add_loop_test(tests, what_is_left_for_slow_readers_is_measured_within_a_bounded_time, 0,
+                        COUNT(behind_software));
     tcase_add_loop_test(tests, one_of_keys_that_takes_nothing_for_the_whole_time_is_cut, 0, COUNT(behind_software));
     tcase_add_loop_test(tests, what_the_window_evicted_of_keys_comes_from_the_state, 0, COUNT(behind_software));
     tcase_add_loop_test(tests, what_is_taken_back_and_sent_again_counts_once, 0, COUNT(behind_software));
@@ -2540,6 +2603,8 @@ static void add_handoff(TCase *tests)
     tcase_add_test(tests, a_query_that_is_too_long_for_a_redirect_is_refused);
     tcase_add_test(tests, a_stream_that_ends_before_its_socket_comes_tells_so);
     tcase_add_test(tests, the_broker_is_asked_about_every_channel_and_the_worker_picks);
+    tcase_add_test(tests, updates_of_one_key_are_skipped_in_pieces);
+    tcase_add_test(tests, private_keys_are_skipped_in_pieces);
     tcase_add_test(tests, a_window_is_looked_at_in_pieces);
     tcase_add_test(tests, the_selectors_of_a_stream_are_listed);
     tcase_add_test(tests, the_patterns_of_all_streams_are_limited);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "codec/audience.h"
+#include "codec/event_index.h"
 #include "support.h"
 
 /* The sanitizers' malloc() tells nothing of the memory that it has given. */
@@ -787,7 +788,7 @@ static uint64_t model_bytes(void)
     uint64_t bytes = 0;
     for (size_t i = 0; i < model.count; i++) {
         const struct event *e = model.events[model.first + i];
-        bytes += e->entry.len + HISTORY_EVENT_COST + model_id_bytes(i);
+        bytes += e->entry.len + event_index_bytes(e) + HISTORY_EVENT_COST + model_id_bytes(i);
         for (enum event_list list = TO_SESSIONS; list <= TO_CONNECTIONS; list++)
             bytes += model_names_bytes(e, list, &seen[list]);
     }
@@ -1145,6 +1146,30 @@ START_TEST(a_hidden_event_takes_no_place_of_another)
 }
 END_TEST
 
+START_TEST(the_newest_events_are_not_looked_for_without_end)
+{
+    uint64_t last = HISTORY_SCAN_MAX + 2;
+    struct slice mine[] = {S("x")};
+    const struct audience who = {.connection = S("c1"), .channels = {mine, 1}};
+    struct history_filter filter = {.who = &who, .now_ms = INT64_MAX / 4};
+    struct event_spec over = {.kind = EVENT_MESSAGE, .has_to = true, .ttl_s = 1, .lists[TO_CHANNELS] = {mine, 1}};
+    bool exact;
+    begin(&wide, 0);
+    append_to(1, TO_CHANNELS, "x");
+    append_to(2, TO_CHANNELS, "x");
+    for (over.seq = 3; over.seq <= last; over.seq++)
+        ck_assert_int_eq(try_append(&over), 0);
+
+    ck_assert_uint_eq(history_before_last(history, &filter, 10, &exact), last);
+    ck_assert(exact);
+    append_to(last + 1, TO_CHANNELS, "x");
+    ck_assert_uint_eq(history_before_last(history, &filter, 10, &exact), last);
+    ck_assert(exact);
+    history_rollback(history, last - 1);
+    ck_assert_uint_eq(history_before_last(history, &filter, 10, &exact), 1); /* of one more all are looked at */
+}
+END_TEST
+
 START_TEST(no_session_is_no_name_in_a_list)
 {
     begin(&wide, 10);
@@ -1257,6 +1282,7 @@ static void add_stories(TCase *tests)
     tcase_add_test(tests, a_reader_may_have_many_channels);
     tcase_add_test(tests, the_newest_events_of_a_reader_without_a_session);
     tcase_add_test(tests, a_hidden_event_takes_no_place_of_another);
+    tcase_add_test(tests, the_newest_events_are_not_looked_for_without_end);
     tcase_add_test(tests, no_session_is_no_name_in_a_list);
     tcase_add_test(tests, nothing_before_a_break_is_counted);
     tcase_add_test(tests, a_time_finds_the_first_event_of_it_or_later);

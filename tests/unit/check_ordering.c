@@ -124,6 +124,35 @@ START_TEST(the_brokers_clock_is_ours_less_the_difference)
 }
 END_TEST
 
+START_TEST(a_clock_that_is_set_back_is_believed_with_the_next_head)
+{
+    for (int i = 0; i < 40; i++)
+        ordering_heard_head(&o, HOUR + i * SECOND, NOW + i * SECOND);
+    ordering_heard_head(&o, 40 * SECOND, NOW + 41 * SECOND); /* an hour less */
+    ck_assert_int_eq(ordering_broker_ms(&o, NOW + 42 * SECOND, 77), 41 * 1000);
+    ck_assert_int_eq(ordering_latest(&o, 5, 41 * 1000), NOW + 42 * SECOND + 999);
+}
+END_TEST
+
+START_TEST(heads_that_come_late_show_no_other_clock)
+{
+    ordering_heard_head(&o, HOUR, NOW);
+    for (int i = 1; i < 10; i++)
+        ordering_heard_head(&o, HOUR + i * SECOND, NOW + 20 * SECOND); /* all at once */
+    ck_assert_int_eq(ordering_broker_ms(&o, NOW + 20 * SECOND, 77), (HOUR + 20 * SECOND) / 1000);
+}
+END_TEST
+
+START_TEST(the_clock_of_another_run_is_not_set_back)
+{
+    ordering_heard_head(&o, HOUR, NOW);
+    ordering_begin(&o, 100);
+    ordering_heard(&o, SECOND, NOW + 2 * SECOND);
+    ordering_heard_head(&o, 2 * SECOND, NOW + 5 * SECOND); /* late */
+    ck_assert_int_eq(ordering_broker_ms(&o, NOW + 5 * SECOND, 77), 4 * 1000);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("ordering");
@@ -139,5 +168,8 @@ int main(void)
     tcase_add_test(tests, a_fresh_worker_takes_the_clock_that_there_is);
     tcase_add_test(tests, a_stamp_that_is_none_may_be_late);
     tcase_add_test(tests, the_brokers_clock_is_ours_less_the_difference);
+    tcase_add_test(tests, a_clock_that_is_set_back_is_believed_with_the_next_head);
+    tcase_add_test(tests, heads_that_come_late_show_no_other_clock);
+    tcase_add_test(tests, the_clock_of_another_run_is_not_set_back);
     return run_suite(suite);
 }

@@ -13,7 +13,7 @@ static void setup(void)
 static void teardown(void)
 {
     outstanding_release(&requests);
-    ck_assert_uint_eq(requests.waiting.count + requests.under_way.count, 0);
+    ck_assert_uint_eq(requests.waiting[CLASS_PAGES].count + requests.under_way.count, 0);
 }
 
 static struct upstream_request *add(enum request_purpose purpose, bool once)
@@ -38,7 +38,7 @@ START_TEST(requests_are_sent_in_order_and_found_by_number)
 {
     struct upstream_request *a = add(FOR_REPLAY, false), *b = add(FOR_COMMAND, true);
     ck_assert_ptr_null(outstanding_find(&requests, a->number)); /* it was not sent */
-    ck_assert_ptr_eq(outstanding_next(&requests), a);
+    ck_assert_ptr_eq(outstanding_next(&requests), b);
     ck_assert_uint_eq(send_all(1), 2);
     ck_assert_ptr_eq(outstanding_find(&requests, a->number), a);
     ck_assert_ptr_eq(outstanding_find(&requests, b->number), b);
@@ -51,10 +51,26 @@ END_TEST
 START_TEST(only_so_many_are_in_flight)
 {
     for (unsigned i = 0; i < OUTSTANDING_IN_FLIGHT_MAX + 3; i++)
-        add(i % 2 ? FOR_COMMAND : FOR_REPLAY, i % 2);
+        add(_i ? FOR_COMMAND : FOR_REPLAY, i % 2);
     ck_assert_uint_eq(send_all(1), OUTSTANDING_IN_FLIGHT_MAX);
     outstanding_drop(outstanding_find(&requests, 1));
     ck_assert_uint_eq(send_all(1), 1);
+}
+END_TEST
+
+START_TEST(pages_and_commands_do_not_wait_for_each_other)
+{
+    enum request_purpose many = _i ? FOR_COMMAND : FOR_REPLAY, one = _i ? FOR_SHUTDOWNS : FOR_COMMAND;
+    for (unsigned i = 0; i < OUTSTANDING_IN_FLIGHT_MAX + 3; i++)
+        add(many, false);
+    ck_assert_uint_eq(send_all(1), OUTSTANDING_IN_FLIGHT_MAX);
+    struct upstream_request *other = add(one, true);
+    ck_assert_ptr_eq(outstanding_next(&requests), other);
+    ck_assert_uint_eq(send_all(1), 1);
+
+    outstanding_lose(&requests);
+    outstanding_drop(outstanding_given_up(&requests));
+    ck_assert_uint_eq(send_all(2), OUTSTANDING_IN_FLIGHT_MAX);
 }
 END_TEST
 
@@ -137,7 +153,8 @@ int main(void)
     TCase *tests = one_case(suite, "outstanding");
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, requests_are_sent_in_order_and_found_by_number);
-    tcase_add_test(tests, only_so_many_are_in_flight);
+    tcase_add_loop_test(tests, only_so_many_are_in_flight, 0, 2);
+    tcase_add_loop_test(tests, pages_and_commands_do_not_wait_for_each_other, 0, 2);
     tcase_add_test(tests, the_repair_is_sent_first_and_beyond_the_limit);
     tcase_add_test(tests, what_is_not_answered_is_sent_again_the_longest_first);
     tcase_add_test(tests, slow_replies_make_the_timeout_longer_within_bounds);

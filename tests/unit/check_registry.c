@@ -432,6 +432,21 @@ START_TEST(connections_without_a_session_share_nothing)
 }
 END_TEST
 
+START_TEST(a_slot_is_found_by_its_generation_alone)
+{
+    enter(&peers[0], S("a"), NULL, 0);
+    struct registry_entry before = *peers[0].entry;
+    ck_assert_ptr_eq(registry_find(registry, before.slot, before.generation), &peers[0]);
+    ck_assert_ptr_null(registry_find(registry, before.slot + 1, before.generation));
+    leave(&peers[0]);
+    ck_assert_ptr_null(registry_find(registry, before.slot, before.generation));
+    enter(&peers[1], S("b"), NULL, 0);
+    ck_assert_uint_eq(peers[1].entry->slot, before.slot);
+    ck_assert_ptr_null(registry_find(registry, before.slot, before.generation));
+    ck_assert_ptr_null(registry_find(registry, UINT32_MAX, 1));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("registry");
@@ -451,5 +466,6 @@ int main(void)
     tcase_add_test(tests, who_is_met_by_a_pattern_may_leave);
     tcase_add_test(tests, new_patterns_are_counted);
     tcase_add_test(tests, connections_without_a_session_share_nothing);
+    tcase_add_test(tests, a_slot_is_found_by_its_generation_alone);
     return run_suite(suite);
 }

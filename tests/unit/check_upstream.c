@@ -3,6 +3,7 @@
 #include "upstream/upstream.h"
 
 #include <string.h>
+#include <unistd.h>
 #include <zmq.h>
 
 #include "base/clock.h"
@@ -665,6 +666,28 @@ START_TEST(it_knows_whether_there_may_be_news)
         if (upstream_may_have_news(upstream))
             turn_end(NULL);
     }
+}
+END_TEST
+
+/* Requests and timers wait meanwhile. */
+START_TEST(news_that_take_long_leave_others_for_the_next_turn)
+{
+    struct upstream_news news;
+    enum upstream_kind kind;
+    join();
+    publish(101, 101);
+    publish(102, 102);
+    int64_t deadline = clock_ms() + REPLY_TIMEOUT_MS;
+    do {
+        ck_assert_int_lt(clock_ms(), deadline);
+        kind = upstream_next(upstream, &news);
+    } while (kind != UPSTREAM_EVENT);
+
+    ck_assert_uint_eq(news.event->seq, 101);
+    on_news(kind, &news);
+    usleep(100000); /* so long it took */
+    ck_assert_int_eq(upstream_next(upstream, &news), UPSTREAM_PAUSE);
+    await_told("joined 100 101 102");
 }
 END_TEST
 
@@ -1486,6 +1509,7 @@ static void add_keys(TCase *tests)
 static void add_sequence(TCase *tests)
 {
     tcase_add_test(tests, it_joins_where_the_sequence_stands);
+    tcase_add_test(tests, news_that_take_long_leave_others_for_the_next_turn);
     tcase_add_test(tests, hello_is_said_until_it_is_welcome);
     tcase_add_test(tests, the_feed_is_handed_on);
     tcase_add_test(tests, it_knows_whether_there_may_be_news);

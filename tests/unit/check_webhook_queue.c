@@ -142,6 +142,20 @@ START_TEST(messages_have_numbers_that_outlive_a_crash)
 }
 END_TEST
 
+START_TEST(what_was_posted_meanwhile_takes_no_number_back)
+{
+    open_queue();
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(add("{\"a\":1}"), 0);
+    ck_assert_int_eq(webhook_queue_clear(queue), 0);     /* too much waited, ... */
+    ck_assert_int_eq(webhook_queue_forget(queue, 1), 0); /* ... while the first message was posted */
+    ck_assert_uint_eq(taken(), 3);
+    open_queue();
+    ck_assert_int_eq(add("{\"b\":4}"), 0);
+    assert_batch(4, "{\"messages\":[{\"number\":4,\"b\":4}]}");
+}
+END_TEST
+
 START_TEST(without_a_folder_it_works_too)
 {
     ck_assert_int_eq(webhook_queue_open(NULL, &queue, why), 0);
@@ -261,6 +275,7 @@ int main(void)
     tcase_set_timeout(tests, 300);
     tcase_add_checked_fixture(tests, begin, end);
     tcase_add_test(tests, messages_have_numbers_that_outlive_a_crash);
+    tcase_add_test(tests, what_was_posted_meanwhile_takes_no_number_back);
     tcase_add_test(tests, without_a_folder_it_works_too);
     tcase_add_test(tests, half_a_line_and_files_of_a_crash_are_removed);
     tcase_add_test(tests, a_line_that_does_not_fit_on_the_disk_leaves_nothing);
