@@ -7,7 +7,7 @@ import urllib.parse
 
 import pytest
 from support.cli import Cli
-from support.misbehaving import Misbehaving, Silent
+from support.misbehaving import Misbehaving, Silent, Trickling
 from support.ports import free_port
 from support.processes import CLI, ROOT
 from support.relay import Relay
@@ -337,7 +337,7 @@ def test_tail_comes_back_when_a_redirect_leads_to_silence(bench, cli, first):
     silent = bench.closing(Silent(first))
     with Misbehaving((200, STREAM, b"retry: 10\ndata: 1\n\n"), (307, {"Location": silent.url}, b""), (200, STREAM, b"data: 2\n\n")) as server:
         done = cli("tail", server.url, "--count", "2", "--timeout", "1s").check()
-    assert done.out == "-  message  1\n-  message  2\n" and "nothing came for too long; reconnecting" in done.err
+    assert done.out == "-  message  1\n-  message  2\n" and "the server did not respond in time; reconnecting" in done.err
     assert silent.asked == 1
 
 
@@ -357,6 +357,21 @@ def test_tail_stops_at_a_refusal_whose_body_does_not_come(bench, cli):
     ((200, {}, b"data: no\n\n"), "without a type"),
     ((503, STREAM, b"data: no\n\n"), "503"),
 ])
+@pytest.mark.parametrize("server", [Silent, lambda: Silent(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"),
+                                    lambda: Silent(b"HTTP/1.1 103 Early Hints\r\n\r\n"), Trickling],
+                         ids=["nothing", "half of the headers", "an interim response", "headers without an end"])
+def test_tail_gives_up_on_a_server_that_sends_no_headers(bench, cli, server):
+    silent = bench.closing(server())
+    done = cli("tail", silent.url, "--timeout", "1s")
+    assert done.status == FAILED and "the server did not respond in time" in done.err and silent.asked == 1
+
+
+@pytest.mark.parametrize("status", [200, 204, 307, 403])
+def test_tail_comes_back_when_the_connection_ends_among_the_headers(cli, status):
+    with Misbehaving((200, STREAM, b"retry: 10\ndata: 1\n\n"), (status, STREAM, None), (200, STREAM, b"data: 2\n\n")) as server:
+        assert cli("tail", server.url, "--count", "2").check().out == "-  message  1\n-  message  2\n"
+
+
 def test_tail_refuses_what_is_no_stream(cli, answer, said):
     with Misbehaving(answer) as server:
         done = cli("tail", server.url)
