@@ -17,7 +17,7 @@ struct publish_flags {
     struct flag_list sessions, channels, connections, except_sessions, except_channels, except_connections;
     const char *id, *key, *url, *token_file;
     struct flag_count retry, ttl;
-    bool text, remove;
+    bool text, remove, is_private;
 };
 
 #define LIST(flag, field, value, text)                                                                                 \
@@ -58,6 +58,10 @@ static const struct option_row rows[] = {
      .offset = offsetof(struct publish_flags, ttl),
      .min = 1000,
      .max = TTL_MAX * 1000},
+    {.name = "private",
+     .help = "send only to streams granted the channel",
+     .type = OPTION_FLAG,
+     .offset = offsetof(struct publish_flags, is_private)},
     {.name = "url",
      .arg = "URL",
      .help = "publish over HTTP: https://example.org/sse/publish",
@@ -152,6 +156,8 @@ static void put_event(struct buf *out, const struct verb_call *call, struct slic
         json_put_flag(out, "remove", true);
     if (f->ttl.given)
         json_put_count(out, "ttl", f->ttl.value);
+    if (f->is_private)
+        json_put_flag(out, "private", true);
     json_end_object(out);
 }
 
@@ -227,6 +233,7 @@ static int publish_to_broker(const struct verb_call *call, struct slice data)
                                         .retry_ms = (uint32_t)f->retry.value,
                                         .key = f->key,
                                         .remove = f->remove,
+                                        .is_private = f->is_private,
                                         .ttl_s = (uint32_t)f->ttl.value};
     struct ssecast_publisher *publisher;
     struct ssecast_reply *reply;
@@ -257,6 +264,8 @@ static int publish(const struct verb_call *call, struct slice data)
         return complain(call, STATUS_USAGE, "--token-file needs --url");
     if (f->remove && !f->key)
         return complain(call, STATUS_USAGE, "--remove needs --key");
+    if (f->is_private && !f->sessions.count && !f->channels.count && !f->connections.count)
+        return complain(call, STATUS_USAGE, "--private needs --channel, --session or --connection");
     return f->url ? publish_over_http(call, data) : publish_to_broker(call, data);
 }
 

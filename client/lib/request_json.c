@@ -123,6 +123,8 @@ static int put_event(struct buf *out, const struct ssecast_event *e, struct requ
         err = put_id(out, e, ids);
     if (!err)
         err = put_key(out, e);
+    if (e->is_private)
+        json_put_flag(out, "private", true);
     if (e->has_retry)
         json_put_count(out, "retry", e->retry_ms);
     return err;

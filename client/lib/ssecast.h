@@ -80,6 +80,9 @@ struct ssecast_event {
     uint32_t retry_ms;
     bool has_retry;
     bool remove; /* with key: deliver the event, and forget the key. Without key: "bad_request" */
+    /* Through a channel of `to`, only streams whose token grants that channel get the event; sessions
+     * and connections of `to` get it as always. Without `to`: "bad_request". */
+    bool is_private;
     /* How long the event may be delivered, in seconds, at most 2,592,000 (30 days); 0: as long as
      * the broker retains it. After that no stream gets it, and the broker forgets its key. */
     uint32_t ttl_s;

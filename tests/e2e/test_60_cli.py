@@ -164,6 +164,17 @@ def test_a_key_is_removed(cli, session):
     assert done.status == FAILED and "`key` needs one target" in done.err
 
 
+def test_a_private_event_does_not_reach_a_stream_without_a_grant(site, cli, session):
+    reader = site.open(session, channels=[session])
+    cli("publish", "m", "1", "--channel", session, "--private", "--key", session).check()
+    cli("publish", "m", "2", "--channel", session).check()
+    assert reader.wait_for(1)[0].data == "2"
+    cli("publish", "m", "3", "--channel", f"{session}-none", "--session", session, "--private").check()
+    assert reader.wait_for(2)[1].data == "3"
+    assert [key["private"] for key in cli("state", "--prefix", session, "--json").check().json["keys"]] == [True]
+    cli("publish", "m", "--channel", session, "--private", "--key", session, "--remove").check()
+
+
 def test_existing_connections_are_listed(site, cli, session):
     assert fields(cli("online", session).check().out) == {"online": "false", "connections": "0"}
     reader = site.open(session, channels=["x", "y"])
@@ -346,17 +357,6 @@ def test_tail_comes_back_after_an_interim_response_alone(cli):
         assert cli("tail", server.url, "--count", "2").check().out == "-  message  1\n-  message  2\n"
 
 
-def test_tail_stops_at_a_refusal_whose_body_does_not_come(bench, cli):
-    silent = bench.closing(Silent(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\n\r\n"))
-    done = cli("tail", silent.url, "--timeout", "1s")
-    assert done.status == FAILED and "403" in done.err and silent.asked == 1
-
-
-@pytest.mark.parametrize("answer, said", [
-    ((200, {"Content-Type": "text/html"}, b"data: no\n\n"), "text/html"),
-    ((200, {}, b"data: no\n\n"), "without a type"),
-    ((503, STREAM, b"data: no\n\n"), "503"),
-])
 @pytest.mark.parametrize("server", [Silent, lambda: Silent(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"),
                                     lambda: Silent(b"HTTP/1.1 103 Early Hints\r\n\r\n"), Trickling],
                          ids=["nothing", "half of the headers", "an interim response", "headers without an end"])
@@ -372,6 +372,17 @@ def test_tail_comes_back_when_the_connection_ends_among_the_headers(cli, status)
         assert cli("tail", server.url, "--count", "2").check().out == "-  message  1\n-  message  2\n"
 
 
+def test_tail_stops_at_a_refusal_whose_body_does_not_come(bench, cli):
+    silent = bench.closing(Silent(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\n\r\n"))
+    done = cli("tail", silent.url, "--timeout", "1s")
+    assert done.status == FAILED and "403" in done.err and silent.asked == 1
+
+
+@pytest.mark.parametrize("answer, said", [
+    ((200, {"Content-Type": "text/html"}, b"data: no\n\n"), "text/html"),
+    ((200, {}, b"data: no\n\n"), "without a type"),
+    ((503, STREAM, b"data: no\n\n"), "503"),
+])
 def test_tail_refuses_what_is_no_stream(cli, answer, said):
     with Misbehaving(answer) as server:
         done = cli("tail", server.url)
@@ -442,6 +453,7 @@ def test_data_that_is_not_json(cli, session):
     (["publish", "m", "1", "--ttl", "1500ms"], "'1500ms'"),
     (["publish", "m", "1", "--ttl", "31d"], "from 1s to 30d"),
     (["publish", "m", "--remove"], "--remove needs --key"),
+    (["publish", "m", "--private"], "--private needs --channel, --session or --connection"),
     (["publish", "m", "1", "--session"], "SESSION"),
     (["publish", "m", "1", "--text=yes"], "--text"),
     (["history", "--since", "-1"], "'-1'"),
