@@ -140,3 +140,27 @@ def test_a_broker_that_is_always_overtaken_replies_in_time(bench):
     with near.commands() as other:
         wait_until(lambda: other.ping()["head"] >= end, what="both have everything")
         assert kept(other) == events
+
+
+def test_large_requests_that_wait_keep_their_order_in_many_batches(bench):
+    """More than 64 MiB, the most that the broker takes while the log decides nothing; the rest waits in the socket."""
+    server = NatsServer(bench, "nats", extra="max_payload: 8M").start()
+    broker = Broker(bench, store=f"nats://{server.address}", store_replicas=1, store_timeout="120s", history_bytes="512M").start()
+    client, other = bench.closing(broker.commands()), bench.closing(broker.commands())
+    client.publish("m", text="before")
+    large = "x" * 990_000
+    server.freeze()
+    refs = [client.send({"op": "publish", "event": "m", "text": f"{n} {large}", "id": f"own-{n}"}) for n in range(40)]
+    assert other.ping()["ok"], "a question passes them"
+    refs += [client.send({"op": "publish", "event": "m", "text": f"{n} {large}", "id": f"own-{n}"}) for n in range(40, 90)]
+    server.thaw()
+    replies = {}
+    while len(replies) < len(refs):
+        reply = client.receive(timeout=120)
+        replies[reply["ref"]] = reply
+    assert all(replies[ref]["ok"] for ref in refs)
+    seqs = [replies[ref]["seq"] for ref in refs]
+    assert seqs == sorted(set(seqs))
+    events = kept(client)
+    assert [data.split()[0] for data in sorted(events, key=events.get)] == ["before", *map(str, range(90))]
+    assert client.stats()["turns_stored"] > 30, "a batch takes about one of them"
