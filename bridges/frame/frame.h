@@ -32,7 +32,7 @@ struct frame_options {
      offsetof(config, field.commands),                                                                                 \
      0,                                                                                                                \
      0,                                                                                                                \
-     endpoint_check_connect},                                                                                           \
+     endpoint_check_connect},                                                                                          \
         {"curve-key-file",                                                                                             \
          "FILE",                                                                                                       \
          NULL,                                                                                                         \

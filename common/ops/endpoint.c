@@ -1,5 +1,5 @@
 /* The rules are those of libzmq for what it connects to, and a little narrower: libzmq leaves some
- * mistakes to the first attempt to connect, where nobody sees them. */
+ * mistakes to the first attempt to connect, which only the log mentions. */
 #include "ops/endpoint.h"
 
 #include <arpa/inet.h>

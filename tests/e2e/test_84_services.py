@@ -70,7 +70,7 @@ def test_without_a_broker_each_service_says_so(hub):
     wait_until(lambda: ask(hub, "GET", "health")[0] == 503, what="the worker knows that there is no broker")
     assert ask_all(hub) == NO_BROKER
     hub.broker.start()
-    wait_until(lambda: ask(hub, "GET", "health")[0] == 200, what="the broker is there again")
+    wait_until(lambda: ask(hub, "GET", "health")[0] == 200, what="the broker is connected again")
     wait_until(lambda: set(ask_all(hub).values()) == {200}, what="all is well again")
 
 
