@@ -378,17 +378,25 @@ static bool answer_while_late(struct broker *b, int64_t now)
     return !commit_is_full(b) && shares_more(&shares);
 }
 
-/* Refuse the requests whose time is over while the log is not ready. */
+static bool is_old(const struct broker *b, const struct pending_request *r, int64_t now)
+{
+    return now - r->arrived >= (int64_t)b->store_timeout_ms;
+}
+
+/* Refuse the requests whose time is over, also when the log is ready: an offer takes OFFER_MS at least, so
+ * requests for many batches would wait for the outcome of one after the other. */
 static void refuse_old(struct broker *b, int64_t now)
 {
     const struct requests *kept = &b->batch.kept;
     char message[EVENT_LOG_WHY_MAX + 64];
     size_t old = 0;
-    snprintf(message, sizeof message, "nothing was stored: %s", event_log_why(&b->log));
-    while (old < kept->count && now - kept->items[old]->arrived >= (int64_t)b->store_timeout_ms)
-        commands_refuse(b, kept->items[old++], CODE_STORE_FAILED, message);
-    if (!old)
+    MUST(!b->log.pending);
+    if (!kept->count || !is_old(b, kept->items[0], now))
         return;
+
+    snprintf(message, sizeof message, "nothing was stored: %s", event_log_why(&b->log));
+    while (old < kept->count && is_old(b, kept->items[old], now))
+        commands_refuse(b, kept->items[old++], CODE_STORE_FAILED, message);
 
     b->batch.ran = old;
     memset(b->batch.delta, 0, sizeof b->batch.delta);
@@ -408,10 +416,9 @@ bool commit_iterate(struct broker *b, int64_t now)
     if (b->log.pending)
         return (is_late(b, now) && answer_while_late(b, now)) || more;
 
+    refuse_old(b, now);
     if (event_log_ready(&b->log))
         return run_batch(b, now) || more;
-
-    refuse_old(b, now);
     return answer_while_late(b, now) || more;
 }
 

@@ -17,21 +17,13 @@
 #define HISTORY_BYTES_MIN 4096
 #define EVENT_BYTES_MAX (256u << 20)
 
-/* Accepts an endpoint, or a tcp endpoint whose port the system chooses. */
-static const char *check_bind(const char *value)
-{
-    const char *wrong = option_check_endpoint(value), *port = strrchr(value, ':');
-    bool any_port = port && (strcmp(port, ":0") == 0 || strcmp(port, ":*") == 0);
-    bool tcp = strncmp(value, "tcp://", 6) == 0 && port > value + 6;
-    return wrong && tcp && any_port ? NULL : wrong;
-}
-
 static const char *check_store(const char *value)
 {
     bool place = strcmp(value, "memory") == 0 || (strchr(value, '/') && !strstr(value, "://"));
     return place || !journal_check(value)
                ? NULL
-               : "memory, the path of a directory (with a / in it), or nats://HOST:PORT with commas between several";
+               : "memory, the path of a directory (with a / in it), or nats://HOST:PORT (port 1 to 65535) with commas "
+                 "between several";
 }
 
 static const char *check_pattern(const char *value)
@@ -43,13 +35,13 @@ static const char *check_pattern(const char *value)
 
 static const struct option_row rows[] = {
     {"commands", "ENDPOINT", "tcp://127.0.0.1:5570", "bind the socket for publishers and operators", OPTION_LIST,
-     AT(commands), 0, 0, check_bind},
+     AT(commands), 0, 0, endpoint_check_bind},
     {"feed", "ENDPOINT", "tcp://127.0.0.1:5571", "bind the socket that feeds workers", OPTION_TEXT, AT(feed), 0, 0,
-     check_bind},
+     endpoint_check_bind},
     {"sync", "ENDPOINT", "tcp://127.0.0.1:5572", "bind the socket for workers' requests", OPTION_TEXT, AT(sync), 0, 0,
-     check_bind},
+     endpoint_check_bind},
     {"presence", "ENDPOINT", PRESENCE_DEFAULT, "bind the socket that publishes presence changes", OPTION_TEXT,
-     AT(presence), 0, 0, check_bind},
+     AT(presence), 0, 0, endpoint_check_bind},
     {"curve-key-file", "FILE", "", "use CURVE with this secret key; needs --keys", OPTION_TEXT, AT(curve_key_file), 0,
      0, NULL},
     {"keys", "FILE", "", "admit only these public keys; SIGHUP reloads", OPTION_TEXT, AT(keys), 0, 0, NULL},

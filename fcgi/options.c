@@ -10,6 +10,7 @@
 #include "http/handoff.h"
 #include "http/route.h"
 #include "ops/curve_key.h"
+#include "ops/endpoint.h"
 #include "ops/log.h"
 #include "service/monitor.h"
 #include "stream/reply.h"
@@ -34,9 +35,9 @@ static const struct option_row rows[] = {
      AT(handoff_fallback), 0, 0, handoff_check_fallback},
     {"mount", "PATH", "", "serve streams at this path (/sse)", OPTION_LIST, AT(mounts), 0, 0, route_check_mount},
     {"feed", "ENDPOINT", "tcp://127.0.0.1:5571", "receive events from this broker", OPTION_LIST, AT(feeds), 0, 0,
-     option_check_endpoint},
+     endpoint_check_connect},
     {"sync", "ENDPOINT", "tcp://127.0.0.1:5572", "send requests to this broker (order as --feed)", OPTION_LIST,
-     AT(syncs), 0, 0, option_check_endpoint},
+     AT(syncs), 0, 0, endpoint_check_connect},
     {"curve-key-file", "FILE", "", "use this secret key towards the broker", OPTION_TEXT, AT(curve_key_file), 0, 0,
      NULL},
     {"broker-key", "KEY", "", "expect this public key (or FILE) from the broker", OPTION_LIST, AT(broker_keys), 0, 0,

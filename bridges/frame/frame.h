@@ -9,6 +9,7 @@
 
 #include "base/backoff.h"
 #include "frame/delivery.h"
+#include "ops/endpoint.h"
 #include "ops/option.h"
 
 /* A part of each bridge's options struct, filled by FRAME_ROWS(). */
@@ -31,7 +32,7 @@ struct frame_options {
      offsetof(config, field.commands),                                                                                 \
      0,                                                                                                                \
      0,                                                                                                                \
-     option_check_endpoint},                                                                                           \
+     endpoint_check_connect},                                                                                          \
         {"curve-key-file",                                                                                             \
          "FILE",                                                                                                       \
          NULL,                                                                                                         \

@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "base/name.h"
+#include "ops/endpoint.h"
 #include "ops/log.h"
-#include "ops/option_number.h"
 
 #define CLIENT_ID_MAX 128u
 #define PLAIN_PORT 1883
@@ -43,24 +43,19 @@ static const char *check_topic(const char *value)
 
 bool mqtt_address(const char *server, bool tls, struct mqtt_address *out)
 {
-    bool bracket = *server == '[';
-    const char *host = server + bracket;
-    size_t len = strcspn(host, bracket ? "]" : ":");
-    const char *rest = host + len + (bracket && host[len]);
-    if (!len || len >= sizeof out->host || (bracket && host[len] != ']'))
+    struct slice host, port;
+    if (!endpoint_split(slice_of(server), &host, &port) || *host.data == '*' || host.len >= sizeof out->host)
         return false;
 
-    memcpy(out->host, host, len);
-    out->host[len] = '\0';
+    memcpy(out->host, host.data, host.len);
+    out->host[host.len] = '\0';
     out->port = tls ? TLS_PORT : PLAIN_PORT;
-    if (!*rest)
+    if (!port.data)
         return true;
-
-    uint64_t port;
-    static const struct option_row range = {.type = OPTION_COUNT, .min = 1, .max = 65535};
-    if (*rest != ':' || !option_parse_number(&range, rest + 1, &port))
+    if (!endpoint_port_valid(port))
         return false;
-    out->port = (int)port;
+
+    out->port = atoi(port.data);
     return true;
 }
 

@@ -13,6 +13,8 @@
 #include "base/must.h"
 #include "ops/log.h"
 
+#define NOTICE_TIME "1s" /* until the server notices that a client has gone */
+
 struct rows {
     PGresult *result;
 };
@@ -170,13 +172,18 @@ static int poll_connection(struct database *db)
     return PQsetnonblocking(db->connection, 1) == 0 ? 0 : fail_connection(db);
 }
 
-/* The server gives up before we do, so that no statement of ours stays behind. */
+/* The server gives up before we do, so that no statement of ours stays behind. One that goes on all the
+ * same ends when the server notices that we have gone, and with it the lock of the connection.
+ * PostgreSQL 13 does not notice. */
 static int limit_statements(struct database *db)
 {
+    static const char sql[] = "SELECT set_config('statement_timeout', $1, false) UNION ALL "
+                              "SELECT set_config(name, '" NOTICE_TIME "', false) FROM pg_settings "
+                              "WHERE name = 'client_connection_check_interval'";
     char text[32];
     const char *const params[] = {text};
     snprintf(text, sizeof text, "%llu", (unsigned long long)db->timeout_ms);
-    return database_query(db, "SELECT set_config('statement_timeout', $1, false)", params, 1, NULL);
+    return database_query(db, sql, params, 1, NULL);
 }
 
 int database_open(struct database *db)
@@ -250,13 +257,29 @@ enum database_fault database_fault_of(const char *sqlstate)
     return FAULT_OF_SERVER;
 }
 
-/* -EINVAL or -EAGAIN when the statement was tried and its data may be the reason; else -EIO. */
+static const char *state_of(const PGresult *result)
+{
+    return result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+}
+
+/* The connection is closed. A statement that was tried may be the reason, unless the server gave one. */
+static int lost(const struct database *db, bool tried, bool explained)
+{
+    MUST(!db->connection);
+    return tried && !explained && !db->frame->stopping ? -ECONNRESET : -EIO;
+}
+
+/* -EINVAL or -EAGAIN when the statement was tried and its data may be the reason; else as lost(). */
 static int refuse(struct database *db, const PGresult *result, bool tried)
 {
     const char *text = result ? PQresultErrorMessage(result) : "no result";
-    enum database_fault fault = database_fault_of(result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL);
-    if (!tried || fault == FAULT_OF_SERVER)
-        return fail(db, text);
+    const char *state = state_of(result);
+    enum database_fault fault = database_fault_of(state);
+    if (!tried || fault == FAULT_OF_SERVER) {
+        bool explained = state != NULL;
+        fail(db, text);
+        return lost(db, tried, explained);
+    }
 
     database_note(db, text);
     return fault == FAULT_OF_DATA ? -EINVAL : -EAGAIN;
@@ -299,6 +322,7 @@ static int run_statement(struct database *db, const char *sql, const char *const
         err = database_collect(db, deadline, &result);
     if (!err)
         return hand_out(db, result, tried, out);
+    err = lost(db, tried, state_of(result) != NULL); /* before it closed the connection */
     PQclear(result);
     return err;
 }

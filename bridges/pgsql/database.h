@@ -52,7 +52,8 @@ enum database_fault database_fault_of(const char *sqlstate);
 
 /* The same for a statement that depends on data which others wrote. -EINVAL: the server refuses these
  * data. -EAGAIN: FAULT_UNCERTAIN. In both cases the connection stays open, and database_why() tells the
- * reason. */
+ * reason. -ECONNRESET: the server did not answer in time, or ended the connection without a reason; the
+ * connection is closed, and the fault is uncertain too. */
 int database_try(struct database *db, const char *sql, const char *const *params, int count, struct rows **out);
 
 /* The number of rows that the last statement changed. */

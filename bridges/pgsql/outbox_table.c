@@ -12,9 +12,10 @@
  * reads many rows, so it fails for all of them. Then one row is read, and after each success twice
  * as many, until that row is the first one.
  *
- * Some errors do not tell whether the row or the server is the reason. Then the row is a suspect. It
- * is read again, later each time, and is refused when it has failed SUSPECT_TRIES times and another
- * row can be read. */
+ * Some failures do not tell whether the row or the server is the reason: too little memory, no answer
+ * in time, a connection that is lost. Then the row is a suspect. It is read again, alone and later each
+ * time, and is refused when it has failed SUSPECT_TRIES times and another row can be read. So it holds
+ * up others for about SUSPECT_TRIES + 2 times the statement timeout. */
 #define LOG_SUBSYSTEM "outbox"
 #include "pgsql/outbox_table.h"
 
@@ -41,8 +42,10 @@ struct outbox_row {
 /* The first row while it cannot be read, for a reason that may be the server's. */
 struct outbox_suspect {
     char id[NUMBER_MAX], version[NUMBER_MAX];
-    uint32_t tries; /* 0: no row is suspected */
-    size_t witness; /* how many rows behind it to skip for the next row that is compared with it */
+    uint32_t tries;         /* 0: no row is suspected */
+    bool cut;               /* the last try cost the connection, so the witness has not been read */
+    char why[DATABASE_WHY]; /* of the last try */
+    size_t witness;         /* how many rows behind it to skip for the next row that is compared with it */
 };
 
 struct outbox_table {
@@ -223,22 +226,11 @@ static bool may_be_of_row(int err)
     return err == -EINVAL || err == -EAGAIN;
 }
 
-/* All that there are, or as many as can be read together. *out is NULL when even the first cannot. */
-static int read_rows(struct outbox_table *o, struct database *db, struct rows **out)
+/* What was read can be read: twice as many next time. */
+static void note_success(struct outbox_table *o)
 {
-    int err = try_rows(o, db, out);
-    bool several = o->limit > 1;
-    if (err)
-        o->limit = 1; /* also when there was no answer in time */
-    if (may_be_of_row(err) && several)
-        err = try_rows(o, db, out);
-    if (err)
-        return may_be_of_row(err) ? 0 : err;
-
     o->suspect.tries = 0;
-
     o->limit = 2 * o->limit < DELIVERY_MESSAGES ? 2 * o->limit : DELIVERY_MESSAGES;
-    return 0;
 }
 
 static void refuse_row(struct outbox_table *o, struct outbox_row *row, const char *why)
@@ -298,25 +290,32 @@ static void refuse_unreadable(struct outbox_table *o, const char *reason, struct
     o->suspect.tries = 0;
 }
 
-/* Count a failure of the row. Only one row is remembered: the first one. */
-static void suspect_row(struct outbox_suspect *s, const struct outbox_row *row)
+static bool is_suspect(const struct outbox_suspect *s, const struct outbox_row *row)
 {
-    if (!s->tries || strcmp(s->id, row->id) != 0 || strcmp(s->version, row->version) != 0) {
+    return s->tries && strcmp(s->id, row->id) == 0 && strcmp(s->version, row->version) == 0;
+}
+
+/* Count a failure of the row. Only one row is remembered: the first one. */
+static void suspect_row(struct outbox_suspect *s, const struct outbox_row *row, bool cut, const char *why)
+{
+    if (!is_suspect(s, row)) {
         *s = (struct outbox_suspect){0};
         memcpy(s->id, row->id, sizeof s->id);
         memcpy(s->version, row->version, sizeof s->version);
     }
     if (s->tries < UINT32_MAX)
         s->tries++;
+    s->cut = cut;
+    snprintf(s->why, sizeof s->why, "%s", why);
 }
 
-static int read_row(const struct outbox_table *o, struct database *db, const struct outbox_row *row)
+static int read_row(const struct outbox_table *o, struct database *db, const struct outbox_row *row, struct rows **out)
 {
     char most[NUMBER_MAX];
     const char *const params[] = {most, row->id, row->version};
     snprintf(most, sizeof most, "%llu", (unsigned long long)o->max_bytes);
     return try_objects(o, db, OBJECTS "WHERE ssecast_row.id = $2::bigint AND ssecast_row.xmin = $3::xid", params, 3,
-                       NULL);
+                       out);
 }
 
 /* Can the server read another row? *can: it did. Each call takes the next one, because several rows may
@@ -339,76 +338,118 @@ static int read_witness(struct outbox_table *o, struct database *db, bool *can)
     return may_be_of_row(err) ? 0 : err;
 }
 
-/* The row failed in a way that may be the server's fault. */
-static int judge_suspect(struct outbox_table *o, struct database *db, struct outbox_row *row, uint64_t *wait_ms)
+/* Refuse the suspect if it has had its tries and the server can read another row. 0 or the error of a
+ * lost connection. */
+static int convict(struct outbox_table *o, struct database *db, struct outbox_row *row)
+{
+    bool server_reads = false;
+    MUST(is_suspect(&o->suspect, row));
+    if (o->suspect.tries < SUSPECT_TRIES)
+        return 0;
+
+    int err = read_witness(o, db, &server_reads);
+    if (!err && server_reads)
+        refuse_unreadable(o, o->suspect.why, row);
+    return err;
+}
+
+/* The row failed in a way that may be the server's fault. cut: there is no connection any more. */
+static int judge_suspect(struct outbox_table *o, struct database *db, struct outbox_row *row, bool cut,
+                         uint64_t *wait_ms)
 {
     struct backoff backoff = o->frame->backoff;
-    char why[DATABASE_WHY];
-    bool server_reads = false;
-    snprintf(why, sizeof why, "%s", database_why(db));
-    suspect_row(&o->suspect, row);
-    MUST(o->suspect.tries > 0);
-
-    if (o->suspect.tries >= SUSPECT_TRIES) {
-        int err = read_witness(o, db, &server_reads);
-        if (err)
-            return err;
-    }
-    if (server_reads) {
-        refuse_unreadable(o, why, row);
-        return 0;
-    }
+    suspect_row(&o->suspect, row, cut, database_why(db));
+    int err = cut ? -ECONNRESET : convict(o, db, row);
+    if (row->refused)
+        return err;
 
     backoff.failures = o->suspect.tries;
     *wait_ms = backoff_wait(&backoff, 0);
     log_event(LOG_WARN, "row cannot be read; retrying", log_name("table", o->table), log_name("id", row->id),
-              log_count("tries", o->suspect.tries), log_name("reason", why));
-    return -EAGAIN;
+              log_count("tries", o->suspect.tries), log_name("reason", o->suspect.why));
+    return err ? err : -EAGAIN;
 }
 
-/* The first row is refused if the server cannot read it. It may be another one by now. */
-static int judge_first(struct outbox_table *o, struct database *db, uint64_t *wait_ms)
+/* ---- a batch ---- */
+
+/* Make the messages of rows that were read, as many as the batch takes. */
+static void add_rows(struct outbox_table *o, const struct rows *rows)
+{
+    MUST(rows_count(rows) <= DELIVERY_MESSAGES);
+    for (size_t i = 0; i < rows_count(rows); i++) {
+        struct outbox_row *row = begin_row(o, rows, i);
+        struct slice object = rows_value(rows, i, 2);
+        bool too_large = rows_is_null(rows, i, 2) || object.len > o->max_bytes;
+        if (!add_row(o, row, object, too_large))
+            break;
+        o->count++;
+    }
+}
+
+/* Read this row alone, or refuse it if the server cannot read it. */
+static int read_alone(struct outbox_table *o, struct database *db, struct outbox_row *row, uint64_t *wait_ms)
+{
+    struct rows *rows = NULL;
+    if (is_suspect(&o->suspect, row) && o->suspect.cut) {
+        int err = convict(o, db, row);
+        if (err || row->refused)
+            return err;
+    }
+
+    int err = read_row(o, db, row, &rows);
+    if (err == -EAGAIN || err == -ECONNRESET)
+        return judge_suspect(o, db, row, err == -ECONNRESET, wait_ms);
+    if (err == -EINVAL) {
+        refuse_unreadable(o, database_why(db), row);
+        return 0;
+    }
+    if (err)
+        return err;
+
+    note_success(o);
+    add_rows(o, rows);
+    rows_free(&rows);
+    return 0;
+}
+
+static int read_first(struct outbox_table *o, struct database *db, bool *more, uint64_t *wait_ms)
 {
     struct rows *rows = NULL;
     int err = statement(o, db, "SELECT id, xmin FROM %s WHERE error IS NULL ORDER BY id LIMIT 1", NULL, 0, &rows);
-    if (err || !rows_count(rows)) {
-        rows_free(&rows);
+    if (err)
+        return err;
+
+    *more = rows_count(rows) > 0;
+    struct outbox_row *row = *more ? begin_row(o, rows, 0) : NULL;
+    rows_free(&rows);
+    return row ? read_alone(o, db, row, wait_ms) : 0;
+}
+
+static int read_several(struct outbox_table *o, struct database *db, bool *more)
+{
+    struct rows *rows = NULL;
+    int err = try_rows(o, db, &rows);
+    if (err) {
+        o->limit = 1; /* also when there was no answer in time */
         return err;
     }
 
-    struct outbox_row *row = begin_row(o, rows, 0);
+    *more = rows_count(rows) > 0;
+    note_success(o);
+    add_rows(o, rows);
     rows_free(&rows);
-    err = read_row(o, db, row);
-    if (err == -EAGAIN)
-        return judge_suspect(o, db, row, wait_ms);
-    if (err == -EINVAL) {
-        refuse_unreadable(o, database_why(db), row);
-        err = 0;
-    }
-    return err;
+    return 0;
 }
 
 int outbox_table_read(struct outbox_table *o, struct database *db, bool *more, uint64_t *wait_ms)
 {
-    struct rows *rows = NULL;
     o->count = o->sent_count = 0;
-    int err = read_rows(o, db, &rows);
-    if (err)
-        return err;
-
-    *more = !rows || rows_count(rows) > 0;
-    if (!rows)
-        return judge_first(o, db, wait_ms);
-
-    MUST(rows_count(rows) <= DELIVERY_MESSAGES);
-    for (size_t i = 0; i < rows_count(rows); i++) {
-        struct outbox_row *row = begin_row(o, rows, i);
-        if (!add_row(o, row, rows_value(rows, i, 2), rows_is_null(rows, i, 2)))
-            break;
-        o->count++;
+    if (o->limit > 1) {
+        int err = read_several(o, db, more);
+        if (!may_be_of_row(err))
+            return err;
     }
-    rows_free(&rows);
-    return 0;
+    return read_first(o, db, more, wait_ms);
 }
 
 /* ---- the end of a batch ---- */

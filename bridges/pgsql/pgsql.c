@@ -85,8 +85,9 @@ static int read_rows(struct pgsql *p)
     p->batch = BATCH_ROWS_DELIVERED;
     int err = outbox_table_read(p->outbox, p->db, &more, &wait_ms);
     p->look = more;
-    if (err == -EAGAIN) {
+    if (wait_ms)
         p->retry_at = clock_ms() + (int64_t)wait_ms;
+    if (err == -EAGAIN) {
         p->batch = BATCH_NONE;
         return 0;
     }

@@ -10,6 +10,7 @@
 #include "base/must.h"
 #include "log/jetstream.h"
 #include "log/journal_offer.h"
+#include "ops/endpoint.h"
 #include "ops/log.h"
 
 #define API "$JS.API."
@@ -78,25 +79,34 @@ static size_t scheme_len(const char *one)
     return strncmp(one, "nats://", 7) == 0 ? 7 : strncmp(one, "tls://", 6) == 0 ? 6 : 0;
 }
 
-/* A server URL: a scheme and a host, without spaces and path. */
+/* A server URL: a host, perhaps with a scheme and a user before it, and a port behind it. */
 static bool is_server(const char *one, size_t len)
 {
     size_t scheme = scheme_len(one);
-    return len > scheme && one[scheme] != ':' && !memchr(one, ' ', len) && !memchr(one + scheme, '/', len - scheme);
+    struct slice rest = {one + scheme, len - scheme}, host, port;
+    if (len <= scheme || memchr(rest.data, ' ', rest.len) || memchr(rest.data, '/', rest.len))
+        return false;
+
+    const char *user_end = memrchr(rest.data, '@', rest.len);
+    size_t user = user_end ? (size_t)(user_end + 1 - rest.data) : 0;
+    if (!endpoint_split((struct slice){rest.data + user, rest.len - user}, &host, &port) || *host.data == '*')
+        return false;
+    return !port.data || endpoint_port_valid(port);
 }
 
 const char *journal_check(const char *where)
 {
     static const char *const accepted = "nats://HOST:PORT or tls://HOST:PORT, with commas between several";
+    size_t count = 0;
     if (!scheme_len(where))
         return accepted;
     for (const char *at = where; *at;) {
         size_t len = strcspn(at, ",");
-        if (!is_server(at, len))
+        if (!is_server(at, len) || ++count > NATS_LINK_SERVERS_MAX)
             return accepted;
         at += len + (at[len] == ',');
     }
-    return *where ? NULL : accepted;
+    return NULL;
 }
 
 const char *journal_check_stream(const char *name)

@@ -36,7 +36,7 @@ struct journal_config {
     uint64_t broker;              /* our epoch: the names of our batches begin with it */
 };
 
-/* NULL when where names servers ("nats://HOST:PORT,..."), else the accepted form. */
+/* NULL when where names 1 to NATS_LINK_SERVERS_MAX servers ("nats://HOST:PORT,..."), else the accepted form. */
 const char *journal_check(const char *where);
 
 /* NULL when name is a valid stream name, else the accepted form. */

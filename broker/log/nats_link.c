@@ -133,16 +133,14 @@ static void on_error(natsConnection *connection, natsSubscription *subscription,
 
 /* --- opening --- */
 
-#define SERVERS_MAX 64
-
 static natsStatus set_servers(natsOptions *o, const char *list)
 {
-    const char *servers[SERVERS_MAX];
+    const char *servers[NATS_LINK_SERVERS_MAX];
     int count = 0;
     char *copy = strdup(list), *rest = copy, *one;
     if (!copy)
         return NATS_NO_MEMORY;
-    while (count < SERVERS_MAX && (one = strsep(&rest, ",")))
+    while (count < (int)NATS_LINK_SERVERS_MAX && (one = strsep(&rest, ",")))
         if (*one)
             servers[count++] = one;
     natsStatus s = natsOptions_SetServers(o, servers, count);

@@ -24,6 +24,7 @@ struct nats_link_config {
 };
 
 #define NATS_LINK_WHY_MAX 256u
+#define NATS_LINK_SERVERS_MAX 64u
 
 /* 0; -EAGAIN when no server could be reached: retry; -EINVAL when a server refused the connection,
  * or a setting is wrong. why has a line for the log. */

@@ -8,6 +8,7 @@
 
 #include "base/name.h"
 #include "cli/verb.h"
+#include "ops/endpoint.h"
 #include "ops/option.h"
 #include "ops/variables.h"
 
@@ -27,14 +28,14 @@ static const struct option_row options[] = {
      .help = "the broker's commands endpoint",
      .type = OPTION_TEXT,
      .offset = offsetof(struct settings, commands),
-     .check = option_check_endpoint},
+     .check = endpoint_check_connect},
     {.name = "presence",
      .arg = "ENDPOINT",
      .fallback = "tcp://127.0.0.1:5573",
      .help = "the broker's presence endpoint",
      .type = OPTION_TEXT,
      .offset = offsetof(struct settings, presence),
-     .check = option_check_endpoint},
+     .check = endpoint_check_connect},
     {.name = "curve-key-file",
      .arg = "FILE",
      .help = "your secret key for CURVE; needs broker-key",

@@ -276,6 +276,8 @@ static int publish(const struct verb_call *call, struct slice data)
         return complain(call, STATUS_USAGE, "--token-file needs --url");
     if (f->remove && !f->key)
         return complain(call, STATUS_USAGE, "--remove needs --key");
+    if (f->is_private && !f->sessions.count && !f->channels.count && !f->connections.count)
+        return complain(call, STATUS_USAGE, "--private needs --channel, --session or --connection");
     return f->url ? publish_over_http(call, data) : publish_to_broker(call, data);
 }
 

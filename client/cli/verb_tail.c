@@ -254,7 +254,7 @@ const struct verb verb_tail = {
             "last\n"
             "id, after the time the server asked for; a status other than 200 ends it, and so does 204.\n"
             "Checkpoints are printed with --event ssecast.checkpoint only.\n"
-            "--timeout is how long connecting may take.\n",
+            "--timeout is how long connecting may take, and after that the headers of the response.\n",
     .flags = {.rows = rows, .count = COUNT(rows), .letter = 'H', .lettered = "header"},
     .flags_size = sizeof(struct tail_flags),
     .min_args = 1,

@@ -17,10 +17,11 @@ struct transfer {
     const struct libcurl *lib;
     CURL *curl;
     bool opened;   /* it is an event stream */
-    bool answered; /* all headers of a response are here */
+    bool asked;    /* the server is connected */
+    bool complete; /* all headers of the last response are here; without their end it is no response */
     bool silent;   /* nothing came for too long */
     bool enough;
-    int64_t heard_at;  /* ms: when something came last */
+    int64_t since;     /* ms: when the server was asked; of an open stream, when something came last */
     char refusal[160]; /* how the body of another answer begins; its reason, with luck */
 };
 
@@ -40,19 +41,39 @@ static bool is_stream(const struct transfer *t)
     return type && !strncasecmp(type, STREAM_TYPE, len) && (type[len] == 0 || strchr("; \t", type[len]));
 }
 
+static void note_asked(struct transfer *t)
+{
+    t->asked = true;
+    t->since = clock_ms();
+}
+
+/* libcurl's: a connection is there, and the request follows. After a redirection it is called again. */
+static int on_connected(void *context, char *remote, char *local, int remote_port, int local_port)
+{
+    (void)remote;
+    (void)local;
+    (void)remote_port;
+    (void)local_port;
+    note_asked(context);
+    return CURL_PREREQFUNC_OK;
+}
+
 static void on_headers_end(struct transfer *t)
 {
-    t->answered = true;
+    t->complete = true;
     if (t->opened || status_of(t) != 200 || !is_stream(t))
         return;
     t->opened = true;
+    t->since = clock_ms();
     t->request->opened(t->request->context);
 }
 
 static size_t on_header(char *data, size_t size, size_t count, void *context)
 {
     struct transfer *t = context;
-    t->heard_at = clock_ms();
+    if (!t->asked)
+        note_asked(t);       /* a libcurl before 7.80 has no on_connected() */
+    t->complete = t->opened; /* a next response begins, unless it is a trailer of the stream */
     if (size * count <= 2 && (*data == '\r' || *data == '\n'))
         on_headers_end(t);
     return size * count;
@@ -61,7 +82,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *context)
 static size_t on_bytes(char *data, size_t size, size_t count, void *context)
 {
     struct transfer *t = context;
-    t->heard_at = clock_ms();
+    t->since = clock_ms();
     if (!t->opened) {
         snprintf(t->refusal, sizeof t->refusal, "%.*s", (int)(size * count < INT_MAX ? size * count : INT_MAX), data);
         return 0; /* ends the transfer; why is judged afterwards */
@@ -122,6 +143,8 @@ static void prepare(struct transfer *t, struct curl_slist *headers, char *error)
     t->lib->easy_setopt(t->curl, CURLOPT_ERRORBUFFER, error);
     if (r->ca_file)
         t->lib->easy_setopt(t->curl, CURLOPT_CAINFO, r->ca_file);
+    t->lib->easy_setopt(t->curl, CURLOPT_PREREQFUNCTION, on_connected);
+    t->lib->easy_setopt(t->curl, CURLOPT_PREREQDATA, t);
     t->lib->easy_setopt(t->curl, CURLOPT_HEADERFUNCTION, on_header);
     t->lib->easy_setopt(t->curl, CURLOPT_HEADERDATA, t);
     t->lib->easy_setopt(t->curl, CURLOPT_WRITEFUNCTION, on_bytes);
@@ -176,8 +199,8 @@ static void judge(const struct transfer *t, CURLcode result, const char *error, 
 {
     const char *why = *error ? error : t->lib->easy_strerror(result);
     if (t->silent)
-        why = "nothing came for too long";
-    o->status = (int)status_of(t);
+        why = t->opened ? "nothing came for too long" : "the server did not respond in time";
+    o->status = t->complete ? (int)status_of(t) : 0;
     o->enough = t->enough;
     if (result == CURLE_URL_MALFORMAT || result == CURLE_UNSUPPORTED_PROTOCOL)
         http_stream_set(o, SSECAST_BAD_URL, why);
@@ -195,17 +218,17 @@ static void judge(const struct transfer *t, CURLcode result, const char *error, 
 
 /* ---- the transfer ---- */
 
-/* How long it may be silent yet, ms; -1: for ever. A refusal whose body does not come must not
- * hold us up either. */
+/* How long it may be silent yet, ms; -1: for ever. libcurl bounds connecting. Then all headers must come
+ * in time: neither a server that trickles them nor a refusal without its body must hold us up. */
 static int patience(const struct transfer *t)
 {
-    uint32_t allowed = t->answered ? t->request->connect_ms : 0;
+    uint32_t allowed = t->asked ? t->request->connect_ms : 0;
     if (t->opened)
         allowed = t->request->idle_ms;
     if (!allowed)
         return -1;
 
-    int64_t rest = t->heard_at + allowed - clock_ms();
+    int64_t rest = t->since + allowed - clock_ms();
     if (rest < 0)
         return 0;
     return rest > INT_MAX ? INT_MAX : (int)rest;

@@ -17,7 +17,7 @@ struct http_stream_request {
     const char *const *headers; /* "Name: value", header_count of them */
     size_t header_count;
     const char *ca_file; /* NULL: the system's */
-    uint32_t connect_ms; /* timeout for connecting */
+    uint32_t connect_ms; /* timeout for connecting, and then for the response's headers */
     uint32_t idle_ms;    /* timeout without any byte on an open stream; 0: none */
     int stop_fd;         /* when readable, the transfer ends */
     void (*opened)(void *context);

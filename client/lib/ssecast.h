@@ -410,7 +410,7 @@ struct ssecast_source_options {
     const char *start;           /* where to begin without one: see ssecast_source_new(); NULL: now */
     const char *ca_file;         /* PEM file of trusted CA certificates; NULL: the system's */
     size_t max_event_bytes;      /* as with the decoder; 0: 16 MiB */
-    uint32_t connect_timeout_ms; /* 0: 30000 */
+    uint32_t connect_timeout_ms; /* for connecting, and again for the response's headers; 0: 30000 */
     uint32_t idle_timeout_ms;    /* reconnect after this time without any byte; 0: never */
     uint32_t retry_ms;           /* reconnection time, until the server sends `retry`; 0: 3000 */
     /* Each consecutive failure doubles the wait, up to this or the server's `retry`, whichever

@@ -1,9 +1,15 @@
-/* endpoint.h - properties of a ZeroMQ endpoint, from its text. */
+/* endpoint.h - ZeroMQ endpoints as texts: their properties, and which are accepted. Other addresses with
+ * a host and a port are judged by the same rules.
+ *
+ * It looks nothing up: a name may have no address.
+ */
 #ifndef SSECAST_ENDPOINT_H
 #define SSECAST_ENDPOINT_H
 
 #include <stdbool.h>
 #include <string.h>
+
+#include "base/slice.h"
 
 static inline bool endpoint_is_tcp(const char *endpoint)
 {
@@ -23,5 +29,17 @@ static inline bool endpoint_is_abstract(const char *endpoint)
 {
     return strncmp(endpoint, "ipc://@", 7) == 0;
 }
+
+/* NULL when value can be connected to, or bound: tcp://HOST:PORT or ipc://PATH. Else what is accepted.
+ * To bind, the host may be *, and the port 0 or * for one that the system chooses. */
+const char *endpoint_check_connect(const char *value);
+const char *endpoint_check_bind(const char *value);
+
+/* Split HOST, HOST:PORT, [IPV6] or [IPV6]:PORT. An absent port has no data; a port is not looked at. The
+ * host may be *. False when the host is none. */
+bool endpoint_split(struct slice text, struct slice *host, struct slice *port);
+
+/* Digits from 1 to 65535. */
+bool endpoint_port_valid(struct slice port);
 
 #endif

@@ -533,26 +533,3 @@ void option_release(const struct option_program *program, void *config)
         }
     }
 }
-
-/* A port: 1 to 65535, digits only. */
-static bool valid_port(const char *text)
-{
-    size_t digits = strspn(text, "0123456789");
-    if (digits == 0 || digits > 5 || text[digits] != '\0')
-        return false;
-    int port = atoi(text);
-    return port >= 1 && port <= 65535;
-}
-
-const char *option_check_endpoint(const char *value)
-{
-    static const char *const accepted = "tcp://HOST:PORT or ipc://PATH";
-    if (strncmp(value, "ipc://", 6) == 0)
-        return value[6] != '\0' ? NULL : accepted;
-    if (strncmp(value, "tcp://", 6) != 0)
-        return accepted;
-    const char *host = value + 6, *colon = strrchr(host, ':');
-    if (!colon || colon == host || !valid_port(colon + 1) || strpbrk(host, " \t/"))
-        return accepted;
-    return NULL;
-}

@@ -80,9 +80,4 @@ int option_words(const struct option_program *program, const char *arg);
 /* Free what option_load() allocated in config, and zero those fields. */
 void option_release(const struct option_program *program, void *config);
 
-/* The checks that more than one program needs. */
-
-/* A ZeroMQ endpoint: tcp://HOST:PORT or ipc://PATH. */
-const char *option_check_endpoint(const char *value);
-
 #endif

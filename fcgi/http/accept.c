@@ -19,6 +19,7 @@
 #include "base/folder.h"
 #include "base/must.h"
 #include "http/intake.h"
+#include "ops/endpoint.h"
 #include "ops/exposure.h"
 
 #define LOG_SUBSYSTEM "http"
@@ -463,15 +464,15 @@ static bool is_path(const char *where)
 
 const char *accept_check_listen(const char *where)
 {
-    const char *colon = strrchr(where, ':');
+    struct slice host, port;
     if (where[0] == '@')
         return "a unix socket path (with a /) or HOST:PORT; an abstract socket has no permissions";
     if (is_path(where))
         return strlen(where) < sizeof(((struct sockaddr_un *)0)->sun_path) ? NULL
                                                                            : "a unix socket path of at most 107 bytes";
-    if (colon && strspn(colon + 1, "0123456789") == strlen(colon + 1) && strtoul(colon + 1, NULL, 10) > UINT16_MAX)
-        return "a unix socket path (with a /) or HOST:PORT, with a port of at most 65535";
-    return colon && colon != where && colon[1] ? NULL : "a unix socket path (with a /) or HOST:PORT";
+    if (!endpoint_split(slice_of(where), &host, &port) || *host.data == '*' || !port.data)
+        return "a unix socket path (with a /) or HOST:PORT (an IPv6 address in brackets)";
+    return endpoint_port_valid(port) ? NULL : "a unix socket path (with a /) or HOST:PORT, with a port of 1 to 65535";
 }
 
 const char *accept_check_socket(const char *where)

@@ -262,7 +262,8 @@ static bool load_token(struct monitor *m)
     struct monitor_token token = {0};
     const char *wrong = open_token(m->token_file, &token);
     if (wrong) {
-        log_error("--monitor-token-file %s: %s", m->token_file, wrong);
+        log_error("--monitor-token-file %s: %s%s", m->token_file, wrong,
+                  m->token_len ? "; keeping the previous token" : "");
         return false;
     }
 
@@ -297,8 +298,8 @@ struct monitor *monitor_new(const struct option_list *from, const struct option_
 
 void monitor_reload(struct monitor *m)
 {
-    if (m->token_file)
-        load_token(m);
+    if (m->token_file && load_token(m))
+        log_info("monitor-token-file %s: reloaded", m->token_file);
 }
 
 void monitor_free(struct monitor **m)

@@ -1,6 +1,7 @@
 """Who may see how the system is, and what they see: healthz and metrics through real web servers."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -412,6 +413,33 @@ def test_the_token_is_reread_on_sighup(bench):
     site.worker.signal(signal.SIGHUP)
     wait_until(lambda: seen_with("the-next-secret-of-theirs") == 200, what="the new token")
     assert seen_with(TOKEN) == 403
+
+
+@pytest.mark.parametrize("text, mode, complaint", [("the-next-secret-of-theirs", 0o604, "every user"), ("short", 0o600, "16 to 512"), ("", 0o600, "16 to 512"),
+                                                   (None, 0, "No such file")])
+def test_a_token_file_that_cannot_be_used_leaves_the_token_and_all_streams_as_they_are(bench, text, mode, complaint):
+    path = token_file(bench)
+    site = Site(bench, worker={"monitor_from": "none", "monitor_token_file": path, "heartbeat": "300ms"})
+    reader = site.open("anna")
+    watcher = bench.closing(FastCgi(site.worker.socket))
+    watcher.get("stream=1", REQUEST_URI="/sse/status", HTTP_AUTHORIZATION=f"Bearer {TOKEN}")
+    watcher.wait(watcher.events, "an event of the status page")
+    os.unlink(path) if text is None else token_file(bench, text, mode)
+    site.worker.signal(signal.SIGHUP)
+    wait_until(lambda: "; keeping the previous token" in site.worker.log(), what="the log says that the token stays")
+    assert complaint in site.worker.log() and "theirs" not in site.worker.log()
+    assert site.request(path="/healthz", headers={"Authorization": f"Bearer {TOKEN}"})[0] == 200
+    assert site.request(path="/healthz", headers={"Authorization": "Bearer the-next-secret-of-theirs"})[0] == 403
+
+    token_file(bench, "a-secret-that-is-good\n")
+    site.worker.signal(signal.SIGHUP)
+    wait_until(lambda: f"monitor-token-file {path}: reloaded" in site.worker.log(), what="the log says that it is read")
+    assert site.request(path="/healthz", headers={"Authorization": "Bearer a-secret-that-is-good"})[0] == 200
+    seen = len(watcher.events())
+    watcher.wait(lambda: len(watcher.events()) > seen + 1, "the page goes on")
+    site.publish("m", data=1)
+    reader.wait_for(1)
+    assert reader.opens == 1
 
 
 @pytest.mark.parametrize("text, mode, complaint", [(TOKEN, 0o604, "every user"), ("short", 0o600, "16 to 512"), (None, 0, "No such file")])

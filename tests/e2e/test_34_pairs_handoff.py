@@ -1,13 +1,17 @@
 """Apache's hand-off, where the worker writes to the browser's own socket, with what ends streams and with slow readers."""
 
 import json
+import os
+import signal
 import time
 
 import pytest
+from support import scgi
 from support.apache import ApacheHandoff
 from support.site import Site
 from support.tokens import Issuer
 from support.waiting import PATIENCE, patient, wait_until
+from support.worker import PassedWorker
 
 FILL = "x" * 10_000
 HALL = {"presence_channels": "hall", "presence_grace": "1s", "worker_lease": "3s"}
@@ -114,6 +118,98 @@ def test_a_browser_that_closes_leaves_its_channel_and_one_that_reloads_does_not(
     assert changes(watch)[3:] == [("ssecast.leave", "anna")]
     again.close()
     watch.wait(lambda: changes(watch)[3:] == [("ssecast.leave", "anna"), ("ssecast.leave", "bert")], "bert left")
+
+
+# Sockets that were used for several offers, and the end of their worker
+
+def offers(site):
+    """The sockets of offers, those that wait to be used again included."""
+    return os.listdir(site.worker.options["handoff"])
+
+
+def open_one_after_the_other(site, count, name="s"):
+    """Each but the first gets a socket that was used before."""
+    readers = []
+    for n in range(count):
+        before = site.stat("handoffs")
+        readers.append(site.open(f"{name}{n}", ["room"], stubborn=True, retry=0.1))
+        wait_until(lambda before=before: site.stat("handoffs") == before + 1, what="its socket has come")
+    return readers
+
+
+def numbers(reader):
+    return [int(n) for n in reader.data()]
+
+
+def test_a_rolling_restart_on_reused_sockets_loses_nothing(bench, monkeypatch):
+    """The next worker uses the directory, and the listening sockets, while the one before it drains."""
+    monkeypatch.setattr("support.site.Worker", PassedWorker)
+    site = Site(bench, web=ApacheHandoff, worker={"heartbeat": "300ms", "drain": patient(1)})
+    readers, count = open_one_after_the_other(site, 15), 0
+    assert 1 <= len(offers(site)) <= 2
+
+    def publish(times):
+        nonlocal count
+        for _ in range(times):
+            site.publish("m", data=count, to={"channels": ["room"]})
+            count += 1
+            time.sleep(0.01)
+
+    workers = [site.worker]
+    for turn in range(2):
+        publish(10)
+        following = PassedWorker(bench, site.broker, f"next{turn}", **{k: v for k, v in workers[-1].options.items() if k not in ("feed", "sync")})
+        following.sockets = workers[-1].sockets
+        workers.append(following.start())
+        workers[-2].expect_end()
+        workers[-2].signal(signal.SIGTERM)
+        late = [site.start_open(f"late{turn}-{n}", ["room"], stubborn=True, retry=0.1) for n in range(10)]
+        while workers[-2].running():
+            publish(5)
+        assert workers[-2].wait() == 0
+        publish(10)
+        for reader in late:
+            reader.wait_open()
+        readers += late
+    publish(10)
+    for reader in readers:
+        reader.wait_data(str(count - 1))
+        assert numbers(reader) == list(range(numbers(reader)[0], count)) and "ssecast.gap" not in reader.types()
+    assert all(numbers(r)[0] == 0 for r in readers[:15])
+    for reader in readers:
+        reader.close()
+    workers[-1].stop()
+    assert not offers(site)
+
+
+def rest_of(browser):
+    with browser:
+        browser.settimeout(30)
+        text = b""
+        while piece := browser.recv(4096):
+            text += piece
+        return text
+
+
+@pytest.mark.parametrize("drain", ["0s", patient(2)], ids=["at once", "slowly"])
+def test_requests_in_flight_when_a_worker_stops_are_asked_to_come_back(bench, drain):
+    """An offer on a socket that was used before, whose browser comes when the drain has begun; and a request that comes then."""
+    site = Site(bench, web=ApacheHandoff, worker={"drain": drain})
+    where, folder = site.worker.options["handoff_listen"], site.worker.options["handoff"]
+    browsers = []
+    for n in range(8):
+        browsers.append(scgi.hand_over(folder, scgi.ask(where, f"session=s{n}").token))
+        assert browsers[-1].recv(4096).startswith(b"retry: ")
+    assert len(offers(site)) == 1
+    token = scgi.ask(where, "session=waits").token
+    site.worker.expect_end()
+    site.worker.signal(signal.SIGTERM)
+    wait_until(lambda: "worker stopping" in site.worker.log(), what="it stops")
+    browsers.append(scgi.hand_over(folder, token))
+    texts = [scgi.ask(where, "session=late").text] if drain != "0s" else []
+    texts += [rest_of(browser) for browser in browsers]
+    assert all(b"retry: " in text for text in texts), texts
+    assert site.worker.wait() == 0 and not offers(site)
 
 
 # A queue that was emptied

@@ -461,6 +461,8 @@ def test_the_command_line_publishes(site, session, cli):
     assert cli("none", "1", "--channel", "room:7", "--private").returncode == 0
     assert "`private` needs a `to`" in cli("none", "1", "--private").stderr
     assert cli("", "-", "--text", "--session", session, stdin="x" * 300_000).returncode == 0
+    private = cli("none", "1", "--channel", "room:7", "--private", "--key", session)
+    assert private.returncode == 0 and site.commands.demand({"op": "state", "prefix": session})["keys"][0]["private"] is True
     events = reader.wait_for(3)
     assert [(e.type, e.data) for e in events] == [("note", '{"a": 0.10}'), ("note", 'two\nlines"'), ("message", "x" * 300_000)]
 

@@ -7,7 +7,7 @@ import urllib.parse
 
 import pytest
 from support.cli import Cli
-from support.misbehaving import Misbehaving, Silent
+from support.misbehaving import Misbehaving, Silent, Trickling
 from support.ports import free_port
 from support.processes import CLI, ROOT
 from support.relay import Relay
@@ -161,8 +161,6 @@ def test_an_event_is_private(cli, session):
     assert event["private"] is True
     table = cli("history", "--channel", session).check().lines
     assert table[0].split()[-2:] == ["PRIVATE", "DATA"] and table[-1].split()[-2:] == ["true", "1"]
-    done = cli("publish", "m", "1", "--private")
-    assert done.status == FAILED and "`private` needs a `to`" in done.err
 
 
 def test_a_key_is_removed(cli, session):
@@ -172,6 +170,17 @@ def test_a_key_is_removed(cli, session):
     assert cli("state", "--prefix", session, "--json").check().json["keys"] == []
     done = cli("publish", "m", "1", "--key", session, "--connection", session)
     assert done.status == FAILED and "`key` needs one target" in done.err
+
+
+def test_a_private_event_does_not_reach_a_stream_without_a_grant(site, cli, session):
+    reader = site.open(session, channels=[session])
+    cli("publish", "m", "1", "--channel", session, "--private", "--key", session).check()
+    cli("publish", "m", "2", "--channel", session).check()
+    assert reader.wait_for(1)[0].data == "2"
+    cli("publish", "m", "3", "--channel", f"{session}-none", "--session", session, "--private").check()
+    assert reader.wait_for(2)[1].data == "3"
+    assert [key["private"] for key in cli("state", "--prefix", session, "--json").check().json["keys"]] == [True]
+    cli("publish", "m", "--channel", session, "--private", "--key", session, "--remove").check()
 
 
 def test_existing_connections_are_listed(site, cli, session):
@@ -347,12 +356,27 @@ def test_tail_comes_back_when_a_redirect_leads_to_silence(bench, cli, first):
     silent = bench.closing(Silent(first))
     with Misbehaving((200, STREAM, b"retry: 10\ndata: 1\n\n"), (307, {"Location": silent.url}, b""), (200, STREAM, b"data: 2\n\n")) as server:
         done = cli("tail", server.url, "--count", "2", "--timeout", "1s").check()
-    assert done.out == "-  message  1\n-  message  2\n" and "nothing came for too long; reconnecting" in done.err
+    assert done.out == "-  message  1\n-  message  2\n" and "the server did not respond in time; reconnecting" in done.err
     assert silent.asked == 1
 
 
 def test_tail_comes_back_after_an_interim_response_alone(cli):
     with Misbehaving((200, STREAM, b"retry: 10\ndata: 1\n\n"), (103, {}, b""), (200, STREAM, b"data: 2\n\n")) as server:
+        assert cli("tail", server.url, "--count", "2").check().out == "-  message  1\n-  message  2\n"
+
+
+@pytest.mark.parametrize("server", [Silent, lambda: Silent(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"),
+                                    lambda: Silent(b"HTTP/1.1 103 Early Hints\r\n\r\n"), Trickling],
+                         ids=["nothing", "half of the headers", "an interim response", "headers without an end"])
+def test_tail_gives_up_on_a_server_that_sends_no_headers(bench, cli, server):
+    silent = bench.closing(server())
+    done = cli("tail", silent.url, "--timeout", "1s")
+    assert done.status == FAILED and "the server did not respond in time" in done.err and silent.asked == 1
+
+
+@pytest.mark.parametrize("status", [200, 204, 307, 403])
+def test_tail_comes_back_when_the_connection_ends_among_the_headers(cli, status):
+    with Misbehaving((200, STREAM, b"retry: 10\ndata: 1\n\n"), (status, STREAM, None), (200, STREAM, b"data: 2\n\n")) as server:
         assert cli("tail", server.url, "--count", "2").check().out == "-  message  1\n-  message  2\n"
 
 
@@ -437,6 +461,7 @@ def test_data_that_is_not_json(cli, session):
     (["publish", "m", "1", "--ttl", "1500ms"], "'1500ms'"),
     (["publish", "m", "1", "--ttl", "31d"], "from 1s to 30d"),
     (["publish", "m", "--remove"], "--remove needs --key"),
+    (["publish", "m", "--private"], "--private needs --channel, --session or --connection"),
     (["publish", "m", "1", "--session"], "SESSION"),
     (["publish", "m", "1", "--text=yes"], "--text"),
     (["history", "--since", "-1"], "'-1'"),

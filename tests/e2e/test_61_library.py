@@ -14,7 +14,7 @@ import time
 import pytest
 import zmq
 from support.broker import Broker
-from support.misbehaving import Misbehaving
+from support.misbehaving import Misbehaving, Silent, Trickling
 from support.ports import free_port
 from support.processes import BUILD, ROOT, SANITIZER_REPORT, clean_environment, run
 from support.relay import Relay
@@ -414,6 +414,16 @@ def test_a_silent_stream_has_ended(tool, silence):
     reader.kill()
     reader.communicate()
     assert lines == ["open 1", "error state 0 end 0 status 200 wait 5"] * 2
+
+
+@pytest.mark.parametrize("server", [Silent, Trickling])
+def test_a_server_that_sends_no_headers_is_unreachable(bench, tool, server):
+    silent = bench.closing(server())
+    reader = subprocess.Popen([tool.program, "read", silent.url, "1", "*", "", "20000", "150"], env=tool.env, stdout=subprocess.PIPE, text=True)
+    lines = [reader.stdout.readline().strip() for _ in range(3)]
+    reader.kill()
+    reader.communicate()
+    assert lines == [f"error state 0 end 1 status 0 wait {ms}" for ms in (10, 20, 40)]
 
 
 @pytest.mark.parametrize("where", ["in a silent stream", "while it waits to come back"])

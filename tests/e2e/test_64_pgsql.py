@@ -491,6 +491,10 @@ TROUBLED = """
             SELECT * INTO t FROM trouble WHERE value = p::text;
             IF FOUND AND nextval('tries') <= t.until THEN
                 IF t.code = 'sleep' THEN PERFORM pg_sleep(100); END IF;
+                IF t.code = 'stuck' THEN
+                    BEGIN PERFORM pg_sleep(100); EXCEPTION WHEN query_canceled THEN PERFORM pg_sleep(100); END;
+                END IF;
+                IF t.code = 'crash' THEN COPY (SELECT 1) TO PROGRAM 'kill -9 $PPID'; END IF;
                 RAISE 'trouble' USING ERRCODE = t.code;
             END IF;
             RETURN p::text::json;
@@ -517,12 +521,12 @@ def tries(postgres):
 
 @pytest.mark.parametrize("code", ["53200", "57014", "XX000"])
 def test_a_server_in_trouble_for_a_while_costs_no_row(troubled, broker, bridge, code):
-    troubled.sql(f"INSERT INTO trouble VALUES ('2', 7, '{code}')")
+    troubled.sql(f"INSERT INTO trouble VALUES ('2', 5, '{code}')")
     put_payloads(troubled, range(1, 4))
     bridge(outbox="outbox").start()
     wait_data(broker, ["1", "2", "3"])
     wait_empty(troubled)
-    assert not refused(troubled) and tries(troubled) >= 8
+    assert not refused(troubled) and tries(troubled) >= 6
 
 
 def test_a_statement_that_is_cancelled_costs_no_row(troubled, broker, bridge):
@@ -544,6 +548,32 @@ def test_a_row_that_fails_alone_is_refused_when_another_can_be_read(troubled, br
     wait_until(lambda: len(refused(troubled)) == 2, 180, "two rows that are refused")
     assert [line.split(":")[0] for line in refused(troubled)] == ["1|unreadable", "2|unreadable"]
     wait_data(broker, ["3"])
+
+
+@pytest.mark.parametrize("code", ["sleep", "stuck", "crash"])
+def test_a_row_that_costs_the_statement_or_the_connection_is_refused_when_another_can_be_read(troubled, broker, bridge, code):
+    """The server gives the statement up; it does not give it up in time; it dies of it."""
+    troubled.sql(f"INSERT INTO trouble VALUES ('2', 1000000, '{code}')")
+    put_payloads(troubled, range(1, 4))
+    program = bridge(outbox="outbox", statement_timeout="500ms").start()
+    wait_data(broker, ["1", "3"])
+    wait_until(lambda: refused(troubled), what="a refused row")
+    assert [line.split(":")[0] for line in refused(troubled)] == ["2|unreadable"]
+    assert all(f"row cannot be read; retrying table=outbox id=2 tries={n}" in program.log() for n in (1, 2, 3))
+
+
+def test_a_database_that_restarts_while_a_row_is_read_costs_no_row(troubled, broker, bridge):
+    """It dies more often than a row may fail, but not of this row."""
+    troubled.sql("INSERT INTO trouble VALUES ('2', 1000000, 'sleep')")
+    put_payloads(troubled, range(1, 4))
+    bridge(outbox="outbox", statement_timeout="60s").start()
+    for n in range(6):
+        wait_until(lambda n=n: troubled.psql("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'").stdout.strip() == "1", what="the row is being read")
+        troubled.restart()
+    troubled.sql("TRUNCATE trouble")
+    troubled.restart()
+    wait_data(broker, ["1", "2", "3"])
+    wait_empty(troubled)
 
 
 def test_without_another_row_it_is_never_refused_for_trouble(troubled, broker, bridge):

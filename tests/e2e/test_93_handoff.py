@@ -12,13 +12,13 @@ from support import scgi, systemd
 from support.apache import ApacheHandoff, ApacheHandoffPrefork, ApacheHandoffWorker
 from support.haproxy import HaproxyTls
 from support.options import arguments
-from support.processes import WORKER, Program
+from support.processes import WORKER
 from support.reader import wait_all
 from support.relay import Relay
 from support.site import Site
 from support.tls import ApacheHandoffTls
 from support.waiting import wait_until
-from support.worker import Worker
+from support.worker import PassedWorker
 
 APP = "https://app.example"
 
@@ -391,21 +391,6 @@ def test_a_shutdown_before_the_socket_comes_reaches_its_browser(site):
 def test_one_option_without_the_other_is_an_error(bench, options):
     done = subprocess.run([WORKER, *arguments(options), "--listen", f"{bench.folder}/y"], capture_output=True)
     assert done.returncode == 2 and b"--handoff" in done.stderr and b"needs" in done.stderr
-
-
-class PassedWorker(Worker):
-    """Its sockets come from systemd, and outlive it. They come in any order."""
-
-    sockets = None
-
-    def start(self):
-        self.sockets = self.sockets or [("handoff", systemd.listen(self.options["handoff_listen"])),
-                                        ("ssecast-fcgi@1.socket", systemd.listen(self.options["listen"]))]
-        options = {k: v for k, v in self.options.items() if k not in ("listen", "handoff_listen")}
-        argv = systemd.passed_by_name(self.sockets, [WORKER, *arguments(options)])
-        Program.start(self, argv=argv, pass_fds=[s.fileno() for _, s in self.sockets])
-        self.wait_ready(self._listens, "accepts connections")
-        return self
 
 
 def test_both_sockets_may_come_from_systemd_and_no_request_is_refused_in_a_restart(bench, monkeypatch):

@@ -1,12 +1,16 @@
 """A web server with prepared answers, wrong ones too."""
 
+import contextlib
 import http.server
+import itertools
 import socket
 import threading
+import time
 
 
 class Misbehaving:
-    """A web server that gives each request the next of its answers: (status, headers, body)."""
+    """A web server that gives each request the next of its answers: (status, headers, body). With the body None the
+    connection ends within the headers."""
 
     def __init__(self, *answers):
         todo = list(answers)
@@ -19,8 +23,11 @@ class Misbehaving:
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
+                if body is None:
+                    self.flush_headers()
+                else:
+                    self.end_headers()
+                    self.wfile.write(body)
 
             def log_message(self, *_):
                 pass
@@ -56,7 +63,10 @@ class Silent:
                 return  # closed
             self.open.append(connection)
             self.asked += 1
-            connection.sendall(self.first)
+            self.answer(connection)
+
+    def answer(self, connection):
+        connection.sendall(self.first)
 
     def close(self):
         self.listening.shutdown(socket.SHUT_RDWR)
@@ -64,3 +74,17 @@ class Silent:
         self.thread.join()
         for connection in self.open:
             connection.close()
+
+
+class Trickling(Silent):
+    """A server whose headers never end: one comes each 50 ms."""
+
+    def answer(self, connection):
+        def trickle():
+            with contextlib.suppress(OSError):
+                for n in itertools.count():
+                    connection.sendall(f"X-{n}: y\r\n".encode())
+                    time.sleep(0.05)
+
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n")
+        threading.Thread(target=trickle, daemon=True).start()

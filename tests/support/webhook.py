@@ -15,6 +15,7 @@ class Receiver:
 
     def __init__(self, port=0, secret=SECRET):
         self.batches, self.answers, self.delay, self.bad = [], [], 0, []
+        self.pending = 0    # posts that have arrived and are not in batches yet
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -23,7 +24,9 @@ class Receiver:
                 expected = "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest()
                 if self.headers["X-Ssecast-Signature"] != expected or self.headers["Content-Type"] != "application/json":
                     outer.bad.append(dict(self.headers))
+                outer.pending += 1
                 time.sleep(outer.delay)
+                outer.pending -= 1
                 outer.batches.append(json.loads(body))
                 status = outer.answers.pop(0) if outer.answers else 204
                 if status:

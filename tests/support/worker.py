@@ -61,3 +61,18 @@ class Worker(processes.Program):
             except OSError:
                 return False
             return True
+
+
+class PassedWorker(Worker):
+    """A worker of the hand-off. Its sockets come from systemd, and outlive it. They come in any order."""
+
+    sockets = None
+
+    def start(self):
+        self.sockets = self.sockets or [("handoff", systemd.listen(self.options["handoff_listen"])),
+                                        ("ssecast-fcgi@1.socket", systemd.listen(self.options["listen"]))]
+        options = {k: v for k, v in self.options.items() if k not in ("listen", "handoff_listen")}
+        argv = systemd.passed_by_name(self.sockets, [processes.WORKER, *arguments(options)])
+        processes.Program.start(self, argv=argv, pass_fds=[s.fileno() for _, s in self.sockets])
+        self.wait_ready(self._listens, "accepts connections")
+        return self

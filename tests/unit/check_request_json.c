@@ -61,6 +61,15 @@ START_TEST(a_key_and_a_ttl_are_written)
 }
 END_TEST
 
+START_TEST(a_private_event_says_so)
+{
+    const char *names[] = {"a"};
+    const struct ssecast_target to = {.channels = {names, 1}};
+    is(publish((struct ssecast_event){.to = &to, .is_private = true}),
+       "{\"op\":\"publish\",\"data\":null,\"to\":{\"channels\":[\"a\"]},\"private\":true,\"ref\":5}");
+}
+END_TEST
+
 START_TEST(a_target_that_is_empty_stays_one)
 {
     const char *names[] = {"a", "b"};
@@ -162,6 +171,7 @@ int main(void)
     TCase *tests = one_case(suite, "request_json");
     tcase_add_test(tests, an_event_is_written);
     tcase_add_test(tests, a_key_and_a_ttl_are_written);
+    tcase_add_test(tests, a_private_event_says_so);
     tcase_add_test(tests, a_target_that_is_empty_stays_one);
     tcase_add_test(tests, what_would_be_another_request_is_refused);
     tcase_add_test(tests, ids_come_by_themselves_and_are_never_the_same);

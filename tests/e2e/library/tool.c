@@ -220,7 +220,7 @@ static int secret(char **args)
     return 0;
 }
 
-/* ---- reading in a thread; args: URL, how many messages, a type or "*", and perhaps an id and the idle time-out in ms ---- */
+/* ---- reading in a thread; args: URL, how many messages, a type or "*", and perhaps an id and the timeouts in ms: idle, connect ---- */
 
 struct reader {
     struct ssecast_source *source;
@@ -260,19 +260,20 @@ static int read_stream(char **args)
 {
     struct reader r = {.left = atoi(args[1])};
     const char *header = "X-Reader: tool";
-    const struct ssecast_source_options options = {.url = args[0],
-                                                   .headers = &header,
-                                                   .header_count = 1,
-                                                   .last_event_id = args[3],
-                                                   .max_event_bytes = 100000,
-                                                   .retry_ms = 10,
-                                                   .backoff_max_ms = 40,
-                                                   .jitter_percent = SSECAST_NO_JITTER,
-                                                   .idle_timeout_ms =
-                                                       args[3] && args[4] ? (uint32_t)atoi(args[4]) : 20000,
-                                                   .open = on_open,
-                                                   .error = on_error,
-                                                   .context = &r};
+    const struct ssecast_source_options options = {
+        .url = args[0],
+        .headers = &header,
+        .header_count = 1,
+        .last_event_id = args[3],
+        .max_event_bytes = 100000,
+        .retry_ms = 10,
+        .backoff_max_ms = 40,
+        .jitter_percent = SSECAST_NO_JITTER,
+        .idle_timeout_ms = args[3] && args[4] ? (uint32_t)atoi(args[4]) : 20000,
+        .connect_timeout_ms = args[3] && args[4] && args[5] ? (uint32_t)atoi(args[5]) : 0,
+        .open = on_open,
+        .error = on_error,
+        .context = &r};
     pthread_t thread;
     setvbuf(stdout, NULL, _IOLBF, 0);
     sem_init(&r.enough, 0, 0);
