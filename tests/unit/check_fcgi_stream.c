@@ -1053,6 +1053,16 @@ START_TEST(who_missed_nothing_is_sent_nothing)
 }
 END_TEST
 
+START_TEST(blanks_around_a_cursor_are_no_part_of_it)
+{
+    static const char *const cursors[] = {"101 ", " 101", "\t101 \t"};
+    join(100);
+    publish(101, NULL);
+    struct client *c = come_back(0, "a", cursors[_i]);
+    assert_begins(c, "101", "");
+}
+END_TEST
+
 START_TEST(a_client_may_come_back_before_the_broker)
 {
     struct client *c = come_back(0, "a", "100");
@@ -1084,8 +1094,6 @@ static const struct {
                        {"a\001b", false},
                        {"a\177", false},
                        {"101x", true},
-                       {"100 ", false},
-                       {" 100", false},
                        {"0101x", true}};
 
 START_TEST(the_broker_is_asked_for_what_the_window_does_not_know)
@@ -2373,6 +2381,7 @@ static void add_resumes(TCase *tests)
     tcase_add_test(tests, an_id_that_two_events_showed_is_not_guessed);
     tcase_add_test(tests, an_id_is_not_guessed_when_the_window_has_evicted_its_first_event);
     tcase_add_test(tests, who_missed_nothing_is_sent_nothing);
+    tcase_add_loop_test(tests, blanks_around_a_cursor_are_no_part_of_it, 0, 3);
     tcase_add_test(tests, a_client_may_come_back_before_the_broker);
     tcase_add_loop_test(tests, the_broker_is_asked_for_what_the_window_does_not_know, 0, COUNT(unknown_cursors));
     tcase_add_test(tests, a_cursor_without_end_does_no_harm);
