@@ -284,7 +284,7 @@ def test_publishing_goes_on_while_clients_reconnect_with_no_gap_and_no_duplicate
     sessions = [f"{session}-{n}" for n in range(10)]
     readers = [site.open(s, reconnect=True, retry=0.01) for s in sessions for _ in range(4)]
     total = 0
-    for n in range(150):
+    while total < 3000 or sum(r.opens for r in readers) < 100:
         requests = [{"event": "m", "data": total + i, "to": {"sessions": sessions}} for i in range(20)]
         site.commands.publish_many(requests)
         total += 20
@@ -293,7 +293,6 @@ def test_publishing_goes_on_while_clients_reconnect_with_no_gap_and_no_duplicate
     wait_all(readers, lambda r: len(r.events) >= total, "all events", timeout=60)
     for reader in readers:
         assert reader.data() == [str(n) for n in range(total)], reader
-    assert sum(r.opens for r in readers) > 100
 
 
 def test_a_reader_that_is_cut_in_the_middle_of_its_replay_skips_nothing(site, session):

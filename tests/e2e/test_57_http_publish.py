@@ -459,7 +459,7 @@ def test_the_command_line_publishes(site, session, cli):
     assert json.loads(cli("note", "again", "--text", "--id", session, "--json").stdout)["duplicate"]
     assert cli("none", "1", "--session", session, "--except-session", session).returncode == 0
     assert cli("none", "1", "--channel", "room:7", "--private").returncode == 0
-    assert "`private` needs a `to`" in cli("none", "1", "--private").stderr
+    assert "--private needs --channel, --session or --connection" in cli("none", "1", "--private").stderr
     assert cli("", "-", "--text", "--session", session, stdin="x" * 300_000).returncode == 0
     private = cli("none", "1", "--channel", "room:7", "--private", "--key", session)
     assert private.returncode == 0 and site.commands.demand({"op": "state", "prefix": session})["keys"][0]["private"] is True

@@ -568,7 +568,7 @@ def test_a_database_that_restarts_while_a_row_is_read_costs_no_row(troubled, bro
     put_payloads(troubled, range(1, 4))
     bridge(outbox="outbox", statement_timeout="60s").start()
     for n in range(6):
-        wait_until(lambda n=n: troubled.psql("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'").stdout.strip() == "1", what="the row is being read")
+        wait_until(lambda n=n: troubled.sql("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'") == ["1"], what="the row is being read")
         troubled.restart()
     troubled.sql("TRUNCATE trouble")
     troubled.restart()

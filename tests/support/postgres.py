@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 
 from . import processes
 from .ports import free_port
@@ -44,7 +45,11 @@ def _fresh():
 
 
 class Failure(AssertionError):
-    """What psql says of a statement, or of a server that it does not reach."""
+    """What psql says of a statement."""
+
+
+class Disconnected(Failure):
+    """The server was not reached, or went."""
 
 
 class _Psql:
@@ -79,9 +84,9 @@ class _Psql:
         return answer.removesuffix(self._END).decode().splitlines()
 
     def _fail(self):
-        self._process.wait()
+        disconnected = self._process.wait() == 2
         self._complaints.seek(0)
-        raise Failure(self._complaints.read().decode())
+        raise (Disconnected if disconnected else Failure)(self._complaints.read().decode())
 
     def close(self):
         self._process.stdin.close()
@@ -113,8 +118,8 @@ class Postgres(processes.Program):
 
     def _answers(self):
         try:
-            return self.sql("SELECT 1")
-        except Failure:
+            return self._run("SELECT 1")
+        except Disconnected:
             return False
 
     def _initialize(self):
@@ -142,7 +147,19 @@ class Postgres(processes.Program):
         return self.start()
 
     def sql(self, sql):
-        """Run statements. The lines of what they answer."""
+        """Run statements. The lines of what they answer. A question waits for a server that is about to go on after a crash."""
+        if not sql.startswith("SELECT"):
+            return self._run(sql)
+        deadline = Deadline()
+        while True:
+            try:
+                return self._run(sql)
+            except Disconnected:
+                if not self.running() or deadline.passed():
+                    raise
+                time.sleep(0.05)
+
+    def _run(self, sql):
         self._psql = self._psql or _Psql(self.dsn, self.folder)
         try:
             return self._psql.run(sql)
