@@ -353,7 +353,8 @@ static int open_streams(struct worker *w, const char *prefix)
                                                 .publish_bytes = (size_t)o->publish_bytes,
                                                 .cors_origins = &o->cors_origins};
     exchanges_init(&w->exchanges, w->loop, (size_t)o->queue_bytes, (int64_t)o->write_timeout_ms, w->streams.counters);
-    int err = o->io_uring ? conns_write_together(&w->exchanges.conns) : 0;
+    bool many = o->io_uring && !w->listening.cgi;
+    int err = many ? conns_write_together(&w->exchanges.conns) : 0;
     if (err)
         log_info("io_uring is not available (%s): each stream is written by itself", strerror(-err));
     return streams_init(&w->streams, prefix, (size_t)o->queue_bytes);
