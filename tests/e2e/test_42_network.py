@@ -139,15 +139,17 @@ class SlowSite(RelayedSite):
 
 def test_a_request_for_what_is_missing_may_be_lost(slow):
     reader, sync = slow.open("anna"), slow.relays["sync"]
+    publish(slow, 0, 1)
+    whole([reader], 1)  # a stream opens before the feed is connected
     pages = slow.stat("pages")
     sync.stall()
     slow.relays["feed"].stall()
-    publish(slow, 0, 9)
+    publish(slow, 1, 9)
     slow.relays["feed"].cut()
     time.sleep(1.5)  # the head is announced once a second: by now the worker has asked
     sync.cut()
-    publish(slow, 9, 1)
-    whole([reader], 10)
+    publish(slow, 10, 1)
+    whole([reader], 11)
     wait_until(lambda: slow.stat("pages") > pages, what="a page was asked for")  # the counter comes with a report
 
 

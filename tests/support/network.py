@@ -49,8 +49,8 @@ class Network(Turns):
         self.call(lambda: [line.close(reset) for line in list(self._lines) if pick()])
 
     def stall(self, pick=lambda: True):
-        """Pass nothing on, until go_on(); nothing is lost meanwhile."""
-        self.call(lambda: [line.stall() for line in self._lines if pick()])
+        """From now on pass nothing on, until go_on(); nothing is lost meanwhile."""
+        self.call_and_wait(lambda: [line.stall() for line in self._lines if pick()])
 
     def go_on(self):
         self.call(lambda: [line.go_on() for line in list(self._lines)])

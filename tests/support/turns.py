@@ -9,6 +9,8 @@ import threading
 import time
 import traceback
 
+from .waiting import TIMEOUT
+
 
 class Turns:
     """call() and close() are for everybody; everything else is for what runs in the thread. begin() starts it."""
@@ -34,6 +36,12 @@ class Turns:
             self._wake.send(b"x")
         except BlockingIOError:
             pass
+
+    def call_and_wait(self, function):
+        """Run function in the thread. Not from the thread itself."""
+        done = threading.Event()
+        self.call(lambda: (function(), done.set()))
+        assert done.wait(TIMEOUT), "the thread has no time"
 
     def close(self):
         """End the thread, then what it held."""
