@@ -36,7 +36,7 @@ const char *endpoint_check_connect(const char *value);
 const char *endpoint_check_bind(const char *value);
 
 /* Split HOST, HOST:PORT, [IPV6] or [IPV6]:PORT. An absent port has no data; a port is not looked at. The
- * host may be *. False when the host is none. */
+ * host may be *. False when that is not a valid host. */
 bool endpoint_split(struct slice text, struct slice *host, struct slice *port);
 
 /* Digits from 1 to 65535. */

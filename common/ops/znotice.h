@@ -31,7 +31,7 @@ void znotice_used(struct znotice *n);
 /* Has the socket a message? It is asked unless it is quiet. */
 bool znotice_has_message(struct znotice *n);
 
-/* Receive a frame into m without waiting. 1; 0: there is none; or -errno. A quiet socket is not
+/* Receive a frame into m without waiting. 1, 0 without a message, or -errno. A quiet socket is not
  * asked. */
 int znotice_receive(struct znotice *n, zmq_msg_t *m);
 

@@ -7,14 +7,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/must.h"
 #include "http/output.h"
 #include "http/write_ring.h"
 
 #define PIECES 256       /* of one write */
 #define PIECES_OF_MANY 8 /* of each conn that is written together with others: an event, as a rule */
-#define SEND_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL)
 
 /* --- lists --- */
 
@@ -113,7 +111,7 @@ static void try_to_end(const struct conn *c)
     if (!output_has_records(c) || output_is_begun(c))
         return;
     record_end(tail, c->request);
-    if (send(c->watch.fd, tail, sizeof tail, SEND_FLAGS) < 0)
+    if (send(c->watch.fd, tail, sizeof tail, WRITE_FLAGS) < 0)
         return; /* it is closed in any case */
 }
 
@@ -287,17 +285,15 @@ static void block(struct conn *c, bool blocked)
     loop_set(c->set->loop, &c->watch, events_of(c) | (blocked ? EPOLLOUT : 0));
 }
 
-/* Write to a socket with send(): it takes the kernel a tenth less time than writev() does. */
+/* Bytes that were written, or -errno. A socket gets a message: a tenth less time than writev(). */
 static ssize_t write_output(const struct conn *c, struct output *out)
 {
-    const struct iovec *first = out->pieces;
-    if (c->transport == CONN_PIPE)
-        return writev(c->watch.fd, first, out->count);
-    if (out->count == 1)
-        return send(c->watch.fd, first->iov_base, first->iov_len, SEND_FLAGS);
-
     const struct msghdr message = {.msg_iov = out->pieces, .msg_iovlen = (size_t)out->count};
-    return sendmsg(c->watch.fd, &message, SEND_FLAGS);
+    if (c->transport != CONN_PIPE)
+        return write_ring_one(c->watch.fd, &message);
+
+    ssize_t n = writev(c->watch.fd, out->pieces, out->count);
+    return n < 0 ? -errno : n;
 }
 
 enum written { WRITTEN, WRITTEN_IN_PART, WRITE_FAILED };
@@ -329,8 +325,7 @@ static bool write_waiting(struct conn *c)
         struct iovec pieces[PIECES];
         struct output out = {.pieces = pieces, .room = PIECES};
         output_gather(&out, c);
-        ssize_t n = write_output(c, &out);
-        enum written result = take_result(c, &out, n < 0 ? -errno : n);
+        enum written result = take_result(c, &out, write_output(c, &out));
         if (result != WRITTEN)
             return result == WRITTEN_IN_PART;
     }

@@ -52,7 +52,7 @@ void params_release(struct params *p);
 const char *params_get(const struct params *p, const char *name);
 
 /* The next value of name, which may come twice. *at is where the search goes on, 0 at the beginning.
- * NULL: there is none left. */
+ * NULL at the end. */
 const char *params_get_next(const struct params *p, const char *name, size_t *at);
 
 /* Did name come twice? */

@@ -8,7 +8,6 @@
 #include "base/must.h"
 #include "ops/log.h"
 
-#define FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL)
 #define UNWRITTEN (-EINPROGRESS) /* the result of an item that the kernel has not answered yet */
 
 struct write_ring {
@@ -47,10 +46,13 @@ void write_ring_free(struct write_ring **ring)
     *ring = NULL;
 }
 
-static void write_one(struct write_ring_item *item)
+/* With send() where that is enough: the kernel takes less time for it. */
+ssize_t write_ring_one(int fd, const struct msghdr *message)
 {
-    ssize_t n = sendmsg(item->fd, &item->message, FLAGS);
-    item->result = n < 0 ? -errno : n;
+    const struct iovec *first = message->msg_iov;
+    ssize_t n = message->msg_iovlen == 1 ? send(fd, first->iov_base, first->iov_len, WRITE_FLAGS)
+                                         : sendmsg(fd, message, WRITE_FLAGS);
+    return n < 0 ? -errno : n;
 }
 
 /* Take what the kernel has answered. Returns how many answers these were. */
@@ -92,9 +94,9 @@ static void prepare(struct io_uring_sqe *entry, struct write_ring_item *item)
 {
     const struct iovec *first = item->message.msg_iov;
     if (item->message.msg_iovlen == 1)
-        io_uring_prep_send(entry, item->fd, first->iov_base, first->iov_len, FLAGS);
+        io_uring_prep_send(entry, item->fd, first->iov_base, first->iov_len, WRITE_FLAGS);
     else
-        io_uring_prep_sendmsg(entry, item->fd, &item->message, FLAGS);
+        io_uring_prep_sendmsg(entry, item->fd, &item->message, WRITE_FLAGS);
     io_uring_sqe_set_data(entry, item);
     item->result = UNWRITTEN;
 }
@@ -121,5 +123,5 @@ void write_ring_run(struct write_ring *ring, struct write_ring_item *items, size
         write_together(ring, items, count);
     for (size_t i = 0; i < count; i++)
         if (!together || items[i].result == UNWRITTEN)
-            write_one(&items[i]);
+            items[i].result = write_ring_one(items[i].fd, &items[i].message);
 }

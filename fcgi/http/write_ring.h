@@ -16,6 +16,8 @@
 
 #define WRITE_RING_MAX 128 /* items of one call */
 
+#define WRITE_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL) /* of each write to a socket, also without a ring */
+
 struct write_ring;
 
 struct write_ring_item {
@@ -30,6 +32,9 @@ int write_ring_new(struct write_ring **ring);
 
 /* NULL is allowed. */
 void write_ring_free(struct write_ring **ring);
+
+/* Write a message to one socket, without a ring. Bytes that were taken, or -errno. */
+ssize_t write_ring_one(int fd, const struct msghdr *message);
 
 /* Write each of at most WRITE_RING_MAX items, and set its result. A ring that fails writes this and
  * all that follows one by one. */

@@ -22,7 +22,7 @@ static struct slice trim(struct slice text)
 
 /* --- lists --- */
 
-/* The seq that an item of a list is; 0: it is none. */
+/* The seq that an item of a list names; 0 when it is not a seq. */
 static uint64_t read_seq(struct slice item, enum cursor_seqs seqs)
 {
     char digits[24];
@@ -41,7 +41,7 @@ static uint64_t read_seq(struct slice item, enum cursor_seqs seqs)
     return errno ? 0 : seq;
 }
 
-/* The next item of a list with commas. *list moves behind it. False: there is none left. */
+/* The next item of a list with commas. *list moves behind it. False at the end of the list. */
 static bool next_item(struct slice *list, struct slice *item)
 {
     if (!list->data)

@@ -5,10 +5,14 @@ def _values(value):
     return value if isinstance(value, (list, tuple)) else [value]
 
 
+def _text(value):
+    return ("no", "yes")[value] if isinstance(value, bool) else str(value)
+
+
 def _words(name, value):
     """A flag that is off has its value in the same word."""
     if value is False:
-        return [f"--{name}=no"]
+        return [f"--{name}={_text(value)}"]
     return [f"--{name}"] if value is True else [f"--{name}", str(value)]
 
 
@@ -26,7 +30,7 @@ def arguments(options):
 def environment(options):
     """For an environment: SSECAST_HEARTBEAT=1s. A list becomes one value with commas."""
     return {
-        "SSECAST_" + name.upper(): ",".join({True: "yes", False: "no"}.get(v, str(v)) if isinstance(v, bool) else str(v) for v in _values(value))
+        "SSECAST_" + name.upper(): ",".join(map(_text, _values(value)))
         for name, value in options.items()
         if value is not None
     }

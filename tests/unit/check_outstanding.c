@@ -60,7 +60,8 @@ END_TEST
 
 START_TEST(pages_and_commands_do_not_wait_for_each_other)
 {
-    enum request_purpose many = _i ? FOR_COMMAND : FOR_REPLAY, one = _i ? FOR_SHUTDOWNS : FOR_COMMAND;
+    enum request_purpose many = _i ? FOR_COMMAND : FOR_REPLAY;
+    enum request_purpose one = _i ? FOR_SHUTDOWNS : FOR_COMMAND;
     for (unsigned i = 0; i < OUTSTANDING_IN_FLIGHT_MAX + 3; i++)
         add(many, false);
     ck_assert_uint_eq(send_all(1), OUTSTANDING_IN_FLIGHT_MAX);
