@@ -1,6 +1,6 @@
-/* link_wake(): libzmq's descriptor reports changes of state, and sending may consume one. So a
- * caller that sent outside of its event loop makes the descriptor readable and processes the socket
- * again.
+/* libzmq's descriptor reports changes of state once, and each use of a socket takes the report back:
+ * sending that of a reply, receiving that of a connection. So whoever used the sockets asks
+ * link_can_proceed(), or makes the descriptor readable with link_wake() and uses them again.
  *
  * Each endpoint has its own socket with ZMQ_IMMEDIATE. One DEALER for all would distribute
  * requests round robin, and brokers of a cluster would sequence them in any order. No request is
@@ -329,6 +329,22 @@ int link_receive(struct link *l, struct slice *text)
     for (size_t i = 0; got == 0 && i < l->count; i++)
         got = zsock_receive(&l->endpoints[(l->current + i) % l->count], &l->message, text);
     return got;
+}
+
+/* Asking is a use of the socket too, but it returns what it found. */
+static int events_of(const struct zsock *z)
+{
+    int events = 0;
+    size_t len = sizeof events;
+    return zmq_getsockopt(z->socket, ZMQ_EVENTS, &events, &len) == 0 ? events : 0;
+}
+
+bool link_can_proceed(const struct link *l, bool to_send)
+{
+    int wanted = ZMQ_POLLIN | (to_send ? ZMQ_POLLOUT : 0), found = 0;
+    for (size_t i = 0; i < l->count; i++)
+        found |= events_of(&l->endpoints[i]);
+    return found & wanted;
 }
 
 /* ---- subscribing ---- */

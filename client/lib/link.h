@@ -56,6 +56,10 @@ void link_move(struct link *l);
  * next call; 0 when there is none; or -errno. */
 int link_receive(struct link *l, struct slice *text);
 
+/* Is there a message, or (to_send) would an endpoint accept one? The descriptor may be silent about
+ * both after link_send() and link_receive(). */
+bool link_can_proceed(const struct link *l, bool to_send);
+
 /* A SUB socket that receives every message of one endpoint. */
 struct subscriber;
 

@@ -236,12 +236,8 @@ static int publisher_receive(struct ssecast_publisher *p)
 {
     struct slice text;
     int completed = 0, taken = 0;
-    while (taken < BURST_MAX && link_receive(p->link, &text) > 0) {
+    for (; taken < BURST_MAX && link_receive(p->link, &text) > 0; taken++)
         completed += take_reply(p, text);
-        taken++;
-    }
-    if (taken == BURST_MAX)
-        link_wake(p->link);
     return completed;
 }
 
@@ -256,7 +252,7 @@ static int time_out(struct ssecast_publisher *p, int64_t now)
     return completed;
 }
 
-/* A request that a callback submits wakes the link, so one pass suffices. */
+/* A request that a callback submits wakes the link. So does what the descriptor does not report. */
 int ssecast_publisher_process(struct ssecast_publisher *p)
 {
     if (p->calling_back)
@@ -268,10 +264,9 @@ int ssecast_publisher_process(struct ssecast_publisher *p)
     completed += time_out(p, now);
     if (window_resend(p->window, now))
         link_move(p->link);
-    bool waited = window_waiting(p->window) != NULL;
     send_waiting(p, now);
-    if (waited)
-        completed += publisher_receive(p); /* sending may have consumed the event of an arrival */
+    if (link_can_proceed(p->link, window_waiting(p->window) != NULL))
+        link_wake(p->link);
     return completed;
 }
 
