@@ -70,7 +70,7 @@ def test_every_number_of_stats_is_explained(bench):
 
 
 def test_every_number_of_a_worker_is_explained(site):
-    [shown] = site.commands.demand({"op": "workers", "limit": 1})["workers"]
+    [shown] = wait_until(lambda: site.commands.workers(limit=1), what="a worker's first report")
     text = read("docs/monitor.md")
     text = text[text.index("\n### The workers' counters"):text.index("\n### Latency")]
     assert {name for row in rows(text) for name in re.findall("`([a-z0-9_]+)`", row[0])} == set(shown) - {"worker"}
