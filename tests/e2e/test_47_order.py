@@ -46,8 +46,11 @@ class Stretched(Site):
             network.cut()
 
     def shut_down(self, **names):
+        """It is acknowledged, and longer ago than the worker's measure of the clocks can be wrong: by as much as the fastest recent
+        message took. Here the networks are threads of this process, which take some ms on a busy machine."""
         with self.broker.commands() as client:
             client.shutdown(block=0, **names)
+        time.sleep(0.1)
 
     def known(self, count):
         """The broker has the clock and the streams of its worker, as it has in each second."""

@@ -60,6 +60,14 @@ class NatsServer(processes.Program):
         return self.machine.call(connect) if self.machine else connect()
 
 
+def _knows_leader(server):
+    try:
+        with server.client(timeout=1) as client:
+            return "error" not in client.api("INFO")
+    except (OSError, AssertionError):  # it does not answer yet
+        return False
+
+
 class NatsCluster:
     """Three servers that know each other."""
 
@@ -75,7 +83,7 @@ class NatsCluster:
     def start(self):
         for s in self.servers:
             s.start()
-        wait_until(self.has_leader, timeout=30, what="JetStream has a leader")
+        wait_until(lambda: all(map(_knows_leader, self.servers)), timeout=30, what="each server knows JetStream's leader")
         return self
 
     def client(self):
@@ -86,13 +94,6 @@ class NatsCluster:
                 except OSError:
                     continue
         raise AssertionError("no server answers")
-
-    def has_leader(self):
-        try:
-            with self.client() as client:
-                return "error" not in client.api("INFO")
-        except (OSError, AssertionError):
-            return False
 
     def leader(self, stream="ssecast"):
         """The server that leads the stream."""
