@@ -6,23 +6,22 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/must.h"
 #include "log/jetstream.h"
 #include "log/journal_offer.h"
+#include "log/journal_position.h"
 #include "ops/log.h"
 
 #define API "$JS.API."
 #define SUBJECT_MAX 256
 
 #define HEARTBEAT_MS 1000
-#define SILENCE_MS 2500  /* without a heartbeat: the consumer is gone */
-#define BEHIND_MS 3000   /* behind and without a message: the server of the consumer lacks the rest */
-#define QUIET_MS 5000    /* without a message: request the end of the stream from the leader */
-#define ANSWER_MS 2000   /* an unanswered request is repeated */
-#define PAUSE_MS 250     /* after an error */
-#define REOPEN_MS 2000   /* between attempts to connect after a server refused the connection */
-#define CATCH_UP_MS 2000 /* a stream that is behind for this time lost its end */
-#define END_MS 1000      /* an unanswered request for the end is repeated */
+#define SILENCE_MS 2500 /* without a heartbeat: the consumer is gone */
+#define BEHIND_MS 3000  /* behind and without a message: the server of the consumer lacks the rest */
+#define QUIET_MS 5000   /* without a message: request the end of the stream from the leader */
+#define ANSWER_MS 2000  /* an unanswered request is repeated */
+#define PAUSE_MS 250    /* after an error */
+#define REOPEN_MS 2000  /* between attempts to connect after a server refused the connection */
+#define END_MS 1000     /* an unanswered request for the end is repeated */
 
 #define STREAM_BATCHES 32u   /* a new stream holds at least this number, of any size, ... */
 #define STREAM_AGE_MS 60000u /* ... for at least this time */
@@ -46,26 +45,13 @@ struct journal {
     int64_t requested_at, heard_at; /* clock_ms() */
     int64_t moved_at;               /* clock_ms() of the last message, or since one is expected */
     uint64_t count;                 /* messages that this consumer was sent */
-    uint64_t target;                /* the last offset of the stream when it was inspected */
-    int64_t behind_since;           /* clock_ms(): the stream says it has less than was read; 0: it does not */
-    char created[JETSTREAM_TIME_MAX];
-    bool agreed;                  /* the leader of the stream has the batch that was read last */
-    uint64_t check_offset;        /* not 0: the message at this offset is requested from the leader ... */
-    struct batch_name check_name; /* ... and must be this batch */
-    int64_t check_at;             /* clock_ms() */
     bool settings_reported;
     bool hopeless, lost;
     char why[NATS_LINK_WHY_MAX];
 
-    uint64_t offset;             /* read up to here */
-    struct batch_name last;      /* the last batch that was read ... */
-    uint64_t last_offset;        /* ... and its offset */
+    struct journal_position position;
     uint64_t end, end_requested; /* the end of the stream; number of the request, 0: answered */
     int64_t end_requested_at;
-    uint64_t overlap;               /* not 0: the consumer begins at this offset ... */
-    struct batch_name overlap_name; /* ... which must hold this batch */
-    int64_t last_ms;                /* unix time of the last message */
-
     struct journal_offer offer;
     struct store_stats stats;
 };
@@ -101,21 +87,14 @@ void journal_request_end(struct journal *j, int64_t now)
 
 bool journal_reached_end(const struct journal *j)
 {
-    return !j->end_requested && j->offset >= j->end;
-}
-
-/* What was read may differ from what the leader of the stream has. */
-static void require_check(struct journal *j)
-{
-    j->agreed = false;
-    j->check_offset = 0;
+    return !j->end_requested && j->position.offset >= j->end;
 }
 
 /* Request the state of the stream, then continue reading it. */
 static void inspect_stream(struct journal *j, int64_t now)
 {
     nats_link_unlisten(&j->deliveries);
-    require_check(j);
+    position_require_check(&j->position);
     j->stage = LOOKING;
     request(j, 'i', "STREAM.INFO", (struct slice){0}, now);
 }
@@ -123,7 +102,7 @@ static void inspect_stream(struct journal *j, int64_t now)
 static void pause_asking(struct journal *j, int64_t now)
 {
     nats_link_unlisten(&j->deliveries);
-    require_check(j);
+    position_require_check(&j->position);
     j->stage = PAUSED;
     j->requested_at = now;
 }
@@ -194,8 +173,6 @@ static void report_error(struct journal *j, const char *what, const struct jetst
 static void lose_stream(struct journal *j, const char *how)
 {
     log_error("stream %s %s; sending ssecast.gap to open streams", j->config.stream, how);
-    j->offset = j->last_offset = j->overlap = 0;
-    j->last = (struct batch_name){0};
     j->lost = true;
 }
 
@@ -218,36 +195,6 @@ static void report_settings(struct journal *j, const struct jetstream_reply *r)
                  j->config.stream);
 }
 
-/* Detect another stream by its state. The message at the last offset is compared when the consumer
- * begins. */
-static void compare_stream(struct journal *j, const struct jetstream_reply *r)
-{
-    bool other = j->created[0] && strcmp(j->created, r->created) != 0;
-    memcpy(j->created, r->created, sizeof j->created);
-    if (!j->offset)
-        return;
-    if (other)
-        lose_stream(j, "was created again");
-    else if (r->last < j->offset)
-        lose_stream(j, "lost its end, or is an older copy");
-    else if (!r->messages && r->last > j->offset)
-        lose_stream(j, "was emptied before all of it was read");
-}
-
-/* A leader that was just elected still applies what is committed, and says less than was read until
- * it has done so. Only a stream that stays behind lost its end. */
-static bool may_catch_up(struct journal *j, const struct jetstream_reply *r, int64_t now)
-{
-    if (r->last >= j->offset || strcmp(j->created, r->created) != 0) {
-        j->behind_since = 0;
-        return false;
-    }
-
-    if (!j->behind_since)
-        j->behind_since = now;
-    return now - j->behind_since < CATCH_UP_MS;
-}
-
 static void on_info(struct journal *j, const struct jetstream_reply *r, int64_t now)
 {
     if (r->error == JETSTREAM_STREAM_NOT_FOUND) {
@@ -260,17 +207,15 @@ static void on_info(struct journal *j, const struct jetstream_reply *r, int64_t 
         return;
     }
     report_settings(j, r);
-    if (may_catch_up(j, r, now)) {
+    if (position_may_catch_up(&j->position, r, now)) {
         pause_asking(j, now);
         return;
     }
-    compare_stream(j, r);
-    j->target = r->last;
-    if (!r->messages && !j->offset)
-        j->offset = r->last;
-    j->overlap = j->last_offset && j->last_offset >= r->first && r->messages ? j->last_offset : 0;
-    j->overlap_name = j->last; /* an answer may change `last` before the consumer delivers it */
-    open_reader(j, j->overlap ? j->overlap : j->offset + 1, now);
+
+    const char *difference = position_compare(&j->position, r);
+    if (difference)
+        lose_stream(j, difference);
+    open_reader(j, position_begin(&j->position, r), now);
 }
 
 static void on_made(struct journal *j, const struct jetstream_reply *r, int64_t now)
@@ -298,57 +243,43 @@ static void on_opened(struct journal *j, const struct jetstream_reply *r, int64_
 
 /* --- comparing with the leader --- */
 
-/* The consumer may be at a server whose copy of the stream differs: nats-server before 2.10.23
- * keeps messages of a leader that lost its majority. Only the leader has the stream. */
 static bool has_read_all(const struct journal *j)
 {
-    return j->stage == READING && !j->overlap && !j->lost && j->offset >= j->target;
-}
-
-static void ask_leader(struct journal *j, int64_t now)
-{
-    struct buf body = {0};
-    MUST(j->last_offset <= j->offset);
-    j->check_offset = j->last_offset;
-    j->check_name = j->last;
-    j->check_at = now;
-    jetstream_put_get(&body, j->check_offset);
-    request(j, 'g', "STREAM.MSG.GET", (struct slice){body.data, body.len}, now);
-    buf_release(&body);
+    return j->stage == READING && !j->lost && position_at_target(&j->position);
 }
 
 static void check_leader(struct journal *j, int64_t now)
 {
-    if (j->agreed || !has_read_all(j))
+    struct buf body = {0};
+    if (j->position.agreed || !has_read_all(j))
         return;
-    if (!j->last_offset) {
-        j->agreed = true;
+
+    uint64_t offset = position_begin_check(&j->position, now);
+    if (j->position.agreed)
         report_recovery(j);
-    } else if (!j->check_offset)
-        ask_leader(j, now);
+    if (!offset)
+        return;
+    jetstream_put_get(&body, offset);
+    request(j, 'g', "STREAM.MSG.GET", (struct slice){body.data, body.len}, now);
+    buf_release(&body);
 }
 
 static void on_checked(struct journal *j, const struct jetstream_reply *r, int64_t now)
 {
-    struct batch t;
-    if (r->code && r->error != JETSTREAM_NO_MESSAGE)
-        return; /* it is repeated */
-
-    bool is_gone = r->error == JETSTREAM_NO_MESSAGE; /* the stream has forgotten it, or never had it */
-    if (is_gone && j->check_offset > j->target) {
-        inspect_stream(j, now);
-        return;
-    }
-
-    bool same = batch_get((struct slice){r->begin, r->begin_len}, &t) == 0 && batch_same_name(&t.name, &j->check_name);
-    j->check_offset = 0;
-    j->agreed = is_gone || same;
-    if (j->agreed) {
+    switch (position_judge(&j->position, r)) {
+    case POSITION_AGREED:
         report_recovery(j);
-        return;
+        break;
+    case POSITION_UNKNOWN:
+        inspect_stream(j, now);
+        break;
+    case POSITION_DIFFERS:
+        lose_stream(j, "differs between its leader and the server it was read from");
+        pause_asking(j, now);
+        break;
+    case POSITION_UNDECIDED: /* it is repeated */
+        break;
     }
-    lose_stream(j, "differs between its leader and the server it was read from");
-    pause_asking(j, now);
 }
 
 /* --- the pending batch --- */
@@ -366,8 +297,8 @@ static void send_offer(struct journal *j, int64_t now)
 
 void journal_offer(struct journal *j, struct buf *message, struct batch *t, int64_t now)
 {
-    t->predecessor = j->last;
-    t->offset = j->offset;
+    t->predecessor = j->position.last;
+    t->offset = j->position.offset;
     offer_begin(&j->offer, message, t, j->config.broker, clock_us());
     send_offer(j, now);
 }
@@ -377,16 +308,14 @@ bool journal_give_up(struct journal *j)
     j->stats.failures++;
     offer_end(&j->offer);
     if (j->offer.sent)
-        require_check(j); /* a leader without a majority may have stored it alone */
+        position_require_check(&j->position); /* a leader without a majority may have stored it alone */
     return !j->offer.sent;
 }
 
 /* Our batch is stored, as message `sequence`. */
 static void accept_offer(struct journal *j, uint64_t sequence, int64_t unix_ms)
 {
-    j->offset = j->last_offset = sequence;
-    j->last = j->offer.name;
-    j->last_ms = unix_ms;
+    position_advance(&j->position, &j->offer.name, sequence, unix_ms);
     j->stats.commits++;
     j->stats.commit_us += (uint64_t)(clock_us() - j->offer.began_us);
     offer_end(&j->offer);
@@ -420,10 +349,8 @@ static enum journal_news on_end(struct journal *j, uint64_t number, const struct
         return JOURNAL_NOTHING; /* it is repeated */
     j->end = r.last;
     j->end_requested = 0;
-    if (j->target < r.last) {
-        j->target = r.last;
+    if (position_extend(&j->position, r.last))
         j->moved_at = now;
-    }
     return JOURNAL_NOTHING;
 }
 
@@ -449,7 +376,7 @@ static enum journal_news on_answer(struct journal *j, const struct nats_link_mes
         on_made(j, &r, now);
     else if (*at == 'o' && j->stage == OPENING)
         on_opened(j, &r, now);
-    else if (*at == 'g' && j->check_offset)
+    else if (*at == 'g')
         on_checked(j, &r, now);
     return JOURNAL_NOTHING;
 }
@@ -468,16 +395,6 @@ static void on_status(struct journal *j, const struct nats_link_message *m, int6
         inspect_stream(j, now); /* a message was lost */
 }
 
-/* The consumer begins with the batch that was read last, if the stream still has it. False: its
- * offset has another message. */
-static bool overlaps(struct journal *j, uint64_t sequence, struct slice message)
-{
-    struct batch t;
-    uint64_t overlap = j->overlap;
-    j->overlap = 0;
-    return sequence != overlap || (batch_get(message, &t) == 0 && batch_same_name(&t.name, &j->overlap_name));
-}
-
 /* Read the message at the next offset. */
 static enum journal_news read_next(struct journal *j, const struct jetstream_delivery *d, struct slice message,
                                    struct journal_batch *out)
@@ -490,17 +407,15 @@ static enum journal_news read_next(struct journal *j, const struct jetstream_del
     }
     if (rival)
         offer_end(&j->offer);
-    j->offset = d->sequence;
-    j->last_ms = d->unix_ms;
     if (!is_batch) {
+        position_skip(&j->position, d->sequence, d->unix_ms);
         log_debug("message %" PRIu64 " of the stream is not a batch for this offset; ignored", d->sequence);
         return rival ? JOURNAL_OVERTAKEN : JOURNAL_NOTHING;
     }
-    out->linked = batch_same_name(&out->batch.predecessor, &j->last);
-    j->last = out->batch.name;
-    j->last_offset = d->sequence;
-    if (j->last.broker == j->config.broker)
-        require_check(j); /* a batch that was given up is stored: compare with the leader */
+    out->linked = batch_same_name(&out->batch.predecessor, &j->position.last);
+    position_advance(&j->position, &out->batch.name, d->sequence, d->unix_ms);
+    if (out->batch.name.broker == j->config.broker)
+        position_require_check(&j->position); /* a batch that was given up is stored: compare with the leader */
     return JOURNAL_BATCH;
 }
 
@@ -520,12 +435,12 @@ static enum journal_news on_delivered(struct journal *j, const struct nats_link_
         inspect_stream(j, now);
         return JOURNAL_NOTHING;
     }
-    if (j->overlap && !overlaps(j, d.sequence, m->data)) {
+    if (!position_overlaps(&j->position, d.sequence, m->data)) {
         lose_stream(j, "differs from what was read");
         inspect_stream(j, now);
         return JOURNAL_NOTHING;
     }
-    return d.sequence > j->offset ? read_next(j, &d, m->data, out) : JOURNAL_NOTHING;
+    return d.sequence > j->position.offset ? read_next(j, &d, m->data, out) : JOURNAL_NOTHING;
 }
 
 static enum journal_news journal_on_message(struct journal *j, const struct nats_link_message *m, int64_t now,
@@ -572,7 +487,7 @@ static void on_disconnected(struct journal *j)
 
 static void on_connected(struct journal *j, int64_t now)
 {
-    j->behind_since = 0; /* another server answers, perhaps */
+    position_other_server(&j->position);
     inspect_stream(j, now);
     offer_hurry(&j->offer, now);
 }
@@ -615,13 +530,6 @@ static void report_silence(struct journal *j)
     report_problem(j, "the server does not answer JetStream requests: not enabled, not permitted, or not yet");
 }
 
-static void check_again(struct journal *j, int64_t now)
-{
-    report_silence(j);
-    j->check_offset = 0;
-    check_leader(j, now);
-}
-
 static void try_again(struct journal *j, int64_t now)
 {
     if (j->stage != READING && j->stage != PAUSED)
@@ -656,8 +564,10 @@ void journal_tick(struct journal *j, int64_t now)
         return;
     if (is_stuck(j, now))
         try_again(j, now);
-    if (j->check_offset && now - j->check_at >= ANSWER_MS)
-        check_again(j, now);
+    if (position_end_late_check(&j->position, now)) {
+        report_silence(j);
+        check_leader(j, now);
+    }
     if (offer_due(&j->offer, now))
         send_offer(j, now);
     if (is_end_due(j, now))
@@ -700,7 +610,7 @@ int journal_fd(const struct journal *j)
 
 bool journal_ready(const struct journal *j)
 {
-    return has_read_all(j) && j->agreed;
+    return has_read_all(j) && j->position.agreed;
 }
 
 #define HEADER_ROOM 256u /* for the header of an offer */
@@ -713,7 +623,7 @@ size_t journal_room(const struct journal *j)
 
 int64_t journal_last_ms(const struct journal *j)
 {
-    return j->last_ms;
+    return j->position.last_ms;
 }
 
 const char *journal_why(const struct journal *j)
