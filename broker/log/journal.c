@@ -7,12 +7,10 @@
 
 #include "base/clock.h"
 #include "log/jetstream.h"
+#include "log/journal_link.h"
 #include "log/journal_offer.h"
 #include "log/journal_position.h"
 #include "ops/log.h"
-
-#define API "$JS.API."
-#define SUBJECT_MAX 256
 
 #define HEARTBEAT_MS 1000
 #define SILENCE_MS 2500 /* without a heartbeat: the consumer is gone */
@@ -35,9 +33,7 @@ enum stage { AWAY, PAUSED, LOOKING, MAKING, OPENING, READING };
 
 struct journal {
     struct journal_config config;
-    struct nats_link *link;
-    struct nats_listener *answers, *deliveries;
-    char inbox[SUBJECT_MAX];
+    struct journal_link link;
     uint64_t ends;      /* requests of journal_request_end() so far */
     uint64_t requested; /* other requests so far; the reply subject has the number */
 
@@ -58,31 +54,18 @@ struct journal {
 
 /* --- requests --- */
 
-/* The reply subject identifies the request: inbox, a letter for its kind, its number. */
-static void put_reply_subject(const struct journal *j, char kind, uint64_t number, char out[SUBJECT_MAX])
+/* An answer with another number is stale. A request without an answer is repeated. */
+static void request(struct journal *j, enum journal_request kind, struct slice body, int64_t now)
 {
-    snprintf(out, SUBJECT_MAX, "%.200s.%c.%" PRIu64, j->inbox, kind, number);
-}
-
-static void request(struct journal *j, char kind, const char *verb, struct slice body, int64_t now)
-{
-    char subject[SUBJECT_MAX], reply[SUBJECT_MAX];
-    put_reply_subject(j, kind, ++j->requested, reply);
-    snprintf(subject, sizeof subject, API "%s.%s", verb, j->config.stream);
-    nats_link_send(j->link, subject, reply, NULL, NULL, body); /* a lost request is repeated */
+    journal_link_request(&j->link, kind, ++j->requested, body);
     j->requested_at = now;
 }
 
 void journal_request_end(struct journal *j, int64_t now)
 {
-    char subject[SUBJECT_MAX], reply[SUBJECT_MAX];
     j->end_requested = ++j->ends;
     j->end_requested_at = now;
-    if (!j->link)
-        return;
-    put_reply_subject(j, 'e', j->end_requested, reply);
-    snprintf(subject, sizeof subject, API "STREAM.INFO.%s", j->config.stream);
-    nats_link_send(j->link, subject, reply, NULL, NULL, (struct slice){0});
+    journal_link_request(&j->link, REQUEST_END, j->end_requested, (struct slice){0});
 }
 
 bool journal_reached_end(const struct journal *j)
@@ -93,15 +76,15 @@ bool journal_reached_end(const struct journal *j)
 /* Request the state of the stream, then continue reading it. */
 static void inspect_stream(struct journal *j, int64_t now)
 {
-    nats_link_unlisten(&j->deliveries);
+    journal_link_unsubscribe(&j->link);
     position_require_check(&j->position);
     j->stage = LOOKING;
-    request(j, 'i', "STREAM.INFO", (struct slice){0}, now);
+    request(j, REQUEST_INSPECT, (struct slice){0}, now);
 }
 
 static void pause_asking(struct journal *j, int64_t now)
 {
-    nats_link_unlisten(&j->deliveries);
+    journal_link_unsubscribe(&j->link);
     position_require_check(&j->position);
     j->stage = PAUSED;
     j->requested_at = now;
@@ -124,20 +107,19 @@ static void make_stream(struct journal *j, int64_t now)
                                       .max_age_ms = max_of(j->config.limits.age_ms, STREAM_AGE_MS)};
     jetstream_put_stream(&body, &stream);
     j->stage = MAKING;
-    request(j, 'm', "STREAM.CREATE", (struct slice){body.data, body.len}, now);
+    request(j, REQUEST_MAKE, buf_slice(&body), now);
     buf_release(&body);
 }
 
 static void open_reader(struct journal *j, uint64_t start, int64_t now)
 {
     struct buf body = {0};
-    char deliver[SUBJECT_MAX];
+    char deliver[JOURNAL_SUBJECT_MAX];
     j->stage = OPENING;
     j->count = 0;
-    snprintf(deliver, sizeof deliver, "%.200s-d.%" PRIu64, j->inbox, j->requested + 1);
-    j->deliveries = nats_link_listen(j->link, deliver);
+    journal_link_subscribe(&j->link, j->requested + 1, deliver);
     jetstream_put_consumer(&body, j->config.stream, deliver, start, HEARTBEAT_MS);
-    request(j, 'o', "CONSUMER.CREATE", (struct slice){body.data, body.len}, now);
+    request(j, REQUEST_CONSUMER, buf_slice(&body), now);
     buf_release(&body);
 }
 
@@ -260,7 +242,7 @@ static void check_leader(struct journal *j, int64_t now)
     if (!offset)
         return;
     jetstream_put_get(&body, offset);
-    request(j, 'g', "STREAM.MSG.GET", (struct slice){body.data, body.len}, now);
+    request(j, REQUEST_MESSAGE, buf_slice(&body), now);
     buf_release(&body);
 }
 
@@ -286,12 +268,8 @@ static void on_checked(struct journal *j, const struct jetstream_reply *r, int64
 
 static void send_offer(struct journal *j, int64_t now)
 {
-    char reply[SUBJECT_MAX], expected[24];
-    put_reply_subject(j, 'a', offer_next_send(&j->offer), reply);
-    snprintf(expected, sizeof expected, "%" PRIu64, j->offer.offset);
-
-    struct slice message = buf_slice(&j->offer.message);
-    int err = nats_link_send(j->link, j->config.stream, reply, "Nats-Expected-Last-Sequence", expected, message);
+    uint64_t number = offer_next_send(&j->offer);
+    int err = journal_link_append(&j->link, number, j->offer.offset, buf_slice(&j->offer.message));
     offer_note_send(&j->offer, err == 0, now);
 }
 
@@ -342,56 +320,57 @@ static enum journal_news on_acknowledged(struct journal *j, uint64_t number, con
     return JOURNAL_NOTHING;
 }
 
-static enum journal_news on_end(struct journal *j, uint64_t number, const struct nats_link_message *m, int64_t now)
+static void on_end(struct journal *j, uint64_t number, const struct nats_link_message *m, int64_t now)
 {
     struct jetstream_reply r;
     if (number != j->end_requested || m->status || jetstream_get_reply(m->data, &r) != 0 || r.code)
-        return JOURNAL_NOTHING; /* it is repeated */
+        return; /* it is repeated */
     j->end = r.last;
     j->end_requested = 0;
     if (position_extend(&j->position, r.last))
         j->moved_at = now;
-    return JOURNAL_NOTHING;
 }
 
-static enum journal_news on_answer(struct journal *j, const struct nats_link_message *m, int64_t now)
+/* An answer that says how reading goes on. */
+static void on_reply(struct journal *j, enum journal_request kind, const struct jetstream_reply *r, int64_t now)
+{
+    if (kind == REQUEST_INSPECT && j->stage == LOOKING)
+        on_info(j, r, now);
+    else if (kind == REQUEST_MAKE && j->stage == MAKING)
+        on_made(j, r, now);
+    else if (kind == REQUEST_CONSUMER && j->stage == OPENING)
+        on_opened(j, r, now);
+    else if (kind == REQUEST_MESSAGE)
+        on_checked(j, r, now);
+}
+
+static enum journal_news on_answer(struct journal *j, const struct journal_link_message *m, int64_t now)
 {
     struct jetstream_reply r;
-    const char *at = m->subject + strlen(j->inbox) + 1;
-    uint64_t number = strtoull(at + 2, NULL, 10);
-    if (*at == 'a')
-        return on_acknowledged(j, number, m, now);
-    if (*at == 'e')
-        return on_end(j, number, m, now);
-    if (number != j->requested)
+    if (m->kind == REQUEST_APPEND)
+        return on_acknowledged(j, m->number, &m->nats, now);
+    if (m->kind == REQUEST_END) {
+        on_end(j, m->number, &m->nats, now);
+        return JOURNAL_NOTHING;
+    }
+
+    if (m->number != j->requested)
         return JOURNAL_NOTHING; /* it was repeated meanwhile */
-    if (m->status || jetstream_get_reply(m->data, &r) != 0) {
+    if (m->nats.status || jetstream_get_reply(m->nats.data, &r) != 0) {
         report_problem(j, "the server has no JetStream, or not yet");
         pause_asking(j, now);
         return JOURNAL_NOTHING;
     }
-    if (*at == 'i' && j->stage == LOOKING)
-        on_info(j, &r, now);
-    else if (*at == 'm' && j->stage == MAKING)
-        on_made(j, &r, now);
-    else if (*at == 'o' && j->stage == OPENING)
-        on_opened(j, &r, now);
-    else if (*at == 'g')
-        on_checked(j, &r, now);
+    on_reply(j, m->kind, &r, now);
     return JOURNAL_NOTHING;
 }
 
 /* --- deliveries --- */
 
-/* A status message of the server: flow control to be answered, and the count of messages sent so
- * far. */
 static void on_status(struct journal *j, const struct nats_link_message *m, int64_t now)
 {
-    const char *stalled = nats_link_header(m, "Nats-Consumer-Stalled");
-    const char *count = nats_link_header(m, "Nats-Last-Consumer");
-    if (m->reply || stalled)
-        nats_link_send(j->link, m->reply ? m->reply : stalled, NULL, NULL, NULL, (struct slice){0});
-    if (count && strtoull(count, NULL, 10) != j->count)
+    uint64_t count;
+    if (journal_link_answer_status(&j->link, m, &count) && count != j->count)
         inspect_stream(j, now); /* a message was lost */
 }
 
@@ -443,46 +422,35 @@ static enum journal_news on_delivered(struct journal *j, const struct nats_link_
     return d.sequence > j->position.offset ? read_next(j, &d, m->data, out) : JOURNAL_NOTHING;
 }
 
-static enum journal_news journal_on_message(struct journal *j, const struct nats_link_message *m, int64_t now,
-                                            struct journal_batch *out)
-{
-    if (m->listener && m->listener == nats_link_listener_id(j->answers))
-        return on_answer(j, m, now);
-    if (m->listener && j->deliveries && m->listener == nats_link_listener_id(j->deliveries))
-        return on_delivered(j, m, now, out);
-    return JOURNAL_NOTHING; /* of an earlier consumer */
-}
-
 /* --- the connection --- */
 
 static int connect_link(struct journal *j, char why[NATS_LINK_WHY_MAX])
 {
-    char subject[SUBJECT_MAX];
-    int err = nats_link_open(&j->config.link, &j->link, why);
-    if (err)
-        return err;
-    snprintf(j->inbox, sizeof j->inbox, "%.200s", nats_link_inbox(j->link));
-    snprintf(subject, sizeof subject, "%.200s.>", j->inbox);
-    j->answers = nats_link_listen(j->link, subject);
-    if (!j->answers)
-        return -ENOMEM;
-    inspect_stream(j, clock_ms());
-    return 0;
+    int err = journal_link_open(&j->link, &j->config.link, j->config.stream, why);
+    if (!err)
+        inspect_stream(j, clock_ms());
+    return err;
 }
 
 static void disconnect_link(struct journal *j)
 {
-    nats_link_unlisten(&j->deliveries);
-    nats_link_unlisten(&j->answers);
-    nats_link_free(&j->link);
+    journal_link_close(&j->link);
     j->stage = AWAY;
 }
 
 static void on_disconnected(struct journal *j)
 {
-    nats_link_unlisten(&j->deliveries);
+    journal_link_unsubscribe(&j->link);
     j->stage = AWAY;
     report_problem(j, "connection to the server lost");
+}
+
+/* The server refused the connection. journal_tick() opens another one. */
+static void on_refused(struct journal *j, int64_t now)
+{
+    on_disconnected(j);
+    disconnect_link(j);
+    j->requested_at = now;
 }
 
 static void on_connected(struct journal *j, int64_t now)
@@ -492,30 +460,49 @@ static void on_connected(struct journal *j, int64_t now)
     offer_hurry(&j->offer, now);
 }
 
+/* --- news --- */
+
+static enum journal_news on_link_news(struct journal *j, enum journal_link_news news,
+                                      const struct journal_link_message *m, int64_t now, struct journal_batch *out)
+{
+    switch (news) {
+    case LINK_ANSWER:
+        return on_answer(j, m, now);
+    case LINK_DELIVERY:
+        return on_delivered(j, &m->nats, now, out);
+    case LINK_UP:
+        on_connected(j, now);
+        break;
+    case LINK_DOWN:
+        on_disconnected(j);
+        break;
+    case LINK_CLOSED:
+        on_refused(j, now);
+        break;
+    case LINK_NOTHING:
+        break;
+    }
+    return JOURNAL_NOTHING;
+}
+
 enum journal_news journal_next(struct journal *j, int64_t now, struct journal_batch *out)
 {
-    struct nats_link_message m;
+    struct journal_link_message m;
+    enum journal_link_news link_news;
     enum journal_news news = JOURNAL_NOTHING;
-    while (!news && !j->lost && j->link && nats_link_receive(j->link, &m)) {
-        if (m.news == NATS_LINK_MESSAGE)
-            news = journal_on_message(j, &m, now, out);
-        else if (m.news == NATS_LINK_UP)
-            on_connected(j, now);
-        else
-            on_disconnected(j);
-        if (m.news == NATS_LINK_CLOSED) {
-            disconnect_link(j);
-            j->requested_at = now;
-        }
-    }
+    while (!news && !j->lost && (link_news = journal_link_receive(&j->link, &m)) != LINK_NOTHING)
+        news = on_link_news(j, link_news, &m, now, out);
     if (!news)
         check_leader(j, now);
     if (news || !j->lost)
         return news;
+
     offer_end(&j->offer);
     j->lost = false;
     return JOURNAL_LOST;
 }
+
+/* --- time passes --- */
 
 static bool is_stuck(const struct journal *j, int64_t now)
 {
@@ -547,21 +534,27 @@ static bool is_end_due(const struct journal *j, int64_t now)
     return has_read_all(j) && now - j->moved_at >= QUIET_MS && now - j->end_requested_at >= QUIET_MS;
 }
 
-void journal_tick(struct journal *j, int64_t now)
+static void reconnect(struct journal *j, int64_t now)
 {
     char why[NATS_LINK_WHY_MAX];
-    if (!j->link) {
-        if (now - j->requested_at < REOPEN_MS)
-            return;
-        if (connect_link(j, why) != 0) {
-            report_problem(j, why);
-            disconnect_link(j);
-        }
-        j->requested_at = now;
+    if (now - j->requested_at < REOPEN_MS)
+        return;
+    if (connect_link(j, why) != 0) {
+        report_problem(j, why);
+        disconnect_link(j);
+    }
+    j->requested_at = now;
+}
+
+void journal_tick(struct journal *j, int64_t now)
+{
+    if (!j->link.nats) {
+        reconnect(j, now);
         return;
     }
-    if (j->stage == AWAY || !nats_link_connected(j->link))
+    if (j->stage == AWAY || !nats_link_connected(j->link.nats))
         return;
+
     if (is_stuck(j, now))
         try_again(j, now);
     if (position_end_late_check(&j->position, now)) {
@@ -605,7 +598,7 @@ void journal_free(struct journal **j)
 
 int journal_fd(const struct journal *j)
 {
-    return j->link ? nats_link_fd(j->link) : -1;
+    return j->link.nats ? nats_link_fd(j->link.nats) : -1;
 }
 
 bool journal_ready(const struct journal *j)
@@ -617,7 +610,7 @@ bool journal_ready(const struct journal *j)
 
 size_t journal_room(const struct journal *j)
 {
-    size_t max = j->link ? nats_link_max_message(j->link) : 0;
+    size_t max = j->link.nats ? nats_link_max_message(j->link.nats) : 0;
     return max > HEADER_ROOM ? max - HEADER_ROOM : 0;
 }
 
