@@ -239,7 +239,7 @@ struct bus *bus_open(const struct bus_config *config)
     for (unsigned i = 0; i < BUS_WATCHES; i++)
         b->watched[i] = -1;
     for (int i = 0; i < NOTICES; i++)
-        b->notices[i] = (struct znotice){.fd = -1, .quiet = true};
+        znotice_none(&b->notices[i]);
     for (int s = 0; s < SOCKETS; s++)
         for (size_t i = 0; i <= BUS_FRAMES; i++)
             zmq_msg_init(&b->parts[s][i]);
