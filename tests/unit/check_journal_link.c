@@ -3,7 +3,7 @@
 
 #include "support.h"
 
-static struct journal_link link = {.inbox = "_INBOX.abc"};
+static struct journal_link named = {.inbox = "_INBOX.abc"};
 
 START_TEST(a_reply_subject_names_kind_and_number)
 {
@@ -11,9 +11,9 @@ START_TEST(a_reply_subject_names_kind_and_number)
     enum journal_request kind;
     uint64_t number;
 
-    journal_link_put_reply(&link, REQUEST_CONSUMER, UINT64_MAX, subject);
+    journal_link_put_reply(&named, REQUEST_CONSUMER, UINT64_MAX, subject);
     ck_assert_str_eq(subject, "_INBOX.abc.o.18446744073709551615");
-    ck_assert(journal_link_read_reply(&link, subject, &kind, &number));
+    ck_assert(journal_link_read_reply(&named, subject, &kind, &number));
     ck_assert_int_eq(kind, REQUEST_CONSUMER);
     ck_assert_uint_eq(number, UINT64_MAX);
 }
@@ -26,7 +26,7 @@ START_TEST(other_subjects_are_no_answers)
     enum journal_request kind;
     uint64_t number;
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        ck_assert_msg(!journal_link_read_reply(&link, others[i], &kind, &number), "%s", others[i]);
+        ck_assert_msg(!journal_link_read_reply(&named, others[i], &kind, &number), "%s", others[i]);
 }
 END_TEST
 
