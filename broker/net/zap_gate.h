@@ -1,5 +1,5 @@
-/* zap_gate.h - the socket on which libzmq asks who may connect through CURVE, and the keys that may
- * not any more.
+/* zap_gate.h - the socket on which libzmq asks before a peer connects through CURVE, and the keys
+ * that are barred.
  *
  * libzmq asks before each connection (zap.h), and the caller's function decides. It answers when it is
  * told to; meanwhile peers wait.

@@ -1,4 +1,4 @@
-/* What was read is forgotten exactly when the stream does not have it any more. */
+/* What was read is forgotten exactly when the stream no longer has it. */
 #include "log/journal_position.h"
 
 #include <string.h>
