@@ -24,11 +24,6 @@
 #define STREAM_BATCHES 32u   /* a new stream holds at least this number, of any size, ... */
 #define STREAM_AGE_MS 60000u /* ... for at least this time */
 
-#define NO_REPLICAS 10074u
-#define NO_ACCOUNT 10039u
-#define NOT_ENABLED 10076u
-#define NO_PEERS 10005u
-
 enum stage { AWAY, PAUSED, LOOKING, MAKING, OPENING, READING };
 
 struct journal {
@@ -144,10 +139,11 @@ static void report_recovery(struct journal *j)
 static void report_error(struct journal *j, const char *what, const struct jetstream_reply *r)
 {
     char line[NATS_LINK_WHY_MAX];
-    bool small = r->error == NO_REPLICAS || r->error == NO_PEERS;
+    bool small = r->error == JETSTREAM_NO_REPLICAS || r->error == JETSTREAM_NO_PEERS;
     snprintf(line, sizeof line, "%s: %.150s%s", what, r->why[0] ? r->why : "no reason given",
              small ? "; --store-replicas asks for more servers with JetStream than there are" : "");
-    j->hopeless = r->error == NO_REPLICAS || r->error == NO_ACCOUNT || r->error == NOT_ENABLED;
+    j->hopeless =
+        r->error == JETSTREAM_NO_REPLICAS || r->error == JETSTREAM_NO_ACCOUNT || r->error == JETSTREAM_NOT_ENABLED;
     report_problem(j, line);
 }
 
