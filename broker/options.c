@@ -6,7 +6,7 @@
 #include "codec/event.h"
 #include "codec/grant.h"
 #include "codec/wire.h"
-#include "log/journal.h"
+#include "log/journal_names.h"
 #include "log/store.h"
 #include "net/keys.h"
 #include "ops/endpoint.h"
@@ -20,7 +20,7 @@
 static const char *check_store(const char *value)
 {
     bool place = strcmp(value, "memory") == 0 || (strchr(value, '/') && !strstr(value, "://"));
-    return place || !journal_check(value)
+    return place || !journal_check_servers(value)
                ? NULL
                : "memory, the path of a directory (with a / in it), or nats://HOST:PORT (port 1 to 65535) with commas "
                  "between several";

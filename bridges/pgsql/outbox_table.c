@@ -1,21 +1,12 @@
 /* Rows are deleted instead of remembered by their last id: a transaction with a smaller id may
  * commit later.
  *
- * An own id has the row's id and its xmin, the number of the transaction that wrote it. A table
- * that is emptied and counts from 1 again has new own ids by that. The name of the table comes from
- * the server, which quotes it as SQL needs it.
+ * An own id has the row's id and its xmin. A table that is emptied and counts from 1 again has new own
+ * ids by that.
  *
- * To make JSON of a large value may take the server minutes, in which it does not end the statement.
- * So the values are measured first, each in a way that is fast for its type.
- *
- * A row may still be one that the server cannot read: it has no UTF-8, or is damaged. One statement
- * reads many rows, so it fails for all of them. Then one row is read, and after each success twice
- * as many, until that row is the first one.
- *
- * Some failures do not tell whether the row or the server is the reason: too little memory, no answer
- * in time, a connection that is lost. Then the row is a suspect. It is read again, alone and later each
- * time, and is refused when it has failed SUSPECT_TRIES times and another row can be read. So it holds
- * up others for about SUSPECT_TRIES + 2 times the statement timeout. */
+ * A row may be one that the server cannot read: it has no UTF-8, or is damaged. One statement reads
+ * many rows, so it fails for all of them. Then one row is read, and after each success twice as many,
+ * until that row is the first one. suspect.h has the case that the failure may be the server's. */
 #define LOG_SUBSYSTEM "outbox"
 #include "pgsql/outbox_table.h"
 
@@ -23,43 +14,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/backoff.h"
 #include "base/must.h"
 #include "frame/mapping.h"
 #include "ops/log.h"
-
-#define LOCK_CLASS "1936942435" /* "ssec", the upper half of the number of the advisory lock */
-#define NUMBER_MAX 24u
-#define SUSPECT_TRIES 4u
+#include "pgsql/outbox_sql.h"
+#include "pgsql/suspect.h"
 
 /* A row that was read. */
 struct outbox_row {
-    char id[NUMBER_MAX], version[NUMBER_MAX];
+    struct row_key key;
     bool refused;
     char why[DELIVERY_WHY];
 };
 
-/* The first row while it cannot be read, for a reason that may be the server's. */
-struct outbox_suspect {
-    char id[NUMBER_MAX], version[NUMBER_MAX];
-    uint32_t tries;         /* 0: no row is suspected */
-    bool cut;               /* the last try cost the connection, so the witness has not been read */
-    char why[DATABASE_WHY]; /* of the last try */
-    size_t witness;         /* how many rows behind it to skip for the next row that is compared with it */
-};
-
 struct outbox_table {
     struct frame *frame;
-    char *table, *id_prefix;
-    uint64_t max_bytes;
-    char *name;   /* quoted by the server */
-    char *fields; /* SQL: the columns that are fields of a publish */
-    char *size;   /* SQL: bytes of their values, of jsonb at most 8 times fewer */
+    struct outbox_sql sql;
+    char *id_prefix;
     bool standby_logged;
     struct outbox_row rows[DELIVERY_MESSAGES];
     size_t count;
     size_t limit; /* of the rows that the next statement reads */
-    struct outbox_suspect suspect;
+    struct suspect suspect;
     size_t sent[DELIVERY_MESSAGES]; /* which row the message of a batch is */
     size_t sent_count;
     struct buf object;
@@ -71,11 +47,9 @@ struct outbox_table *outbox_table_new(struct frame *frame, const char *table, co
     if (!o)
         return NULL;
     o->frame = frame;
-    o->table = strdup(table);
     o->id_prefix = strdup(id_prefix);
-    o->max_bytes = max_bytes;
     o->limit = DELIVERY_MESSAGES;
-    if (!o->table || !o->id_prefix)
+    if (outbox_sql_init(&o->sql, table, max_bytes) != 0 || !o->id_prefix)
         outbox_table_free(&o);
     return o;
 }
@@ -84,152 +58,39 @@ void outbox_table_free(struct outbox_table **o)
 {
     if (!*o)
         return;
-    free((*o)->table);
+    outbox_sql_release(&(*o)->sql);
     free((*o)->id_prefix);
-    free((*o)->name);
-    free((*o)->fields);
-    free((*o)->size);
     buf_release(&(*o)->object);
     free(*o);
     *o = NULL;
 }
 
-/* ---- statements, made of a format with the table's name ---- */
-
-static int statement(const struct outbox_table *o, struct database *db, const char *format, const char *const *params,
-                     int count, struct rows **out)
-{
-    char *sql;
-    if (asprintf(&sql, format, o->name) < 0)
-        return -ENOMEM;
-    int err = database_query(db, sql, params, count, out);
-    free(sql);
-    return err;
-}
-
-/* id, version and object of the rows that the condition selects. A large row has no object. $1 is the
- * number of bytes that an object may have. -EINVAL: the server cannot read one of them. -EAGAIN: that, or
- * the server is in trouble. */
-#define OBJECTS                                                                                                        \
-    "SELECT ssecast_row.id, ssecast_row.xmin AS version, CASE WHEN %s <= $1::bigint THEN row_to_json(fields)::text "   \
-    "END AS object FROM %s AS ssecast_row, LATERAL (SELECT %s) AS fields "
-
-static int try_objects(const struct outbox_table *o, struct database *db, const char *format, const char *const *params,
-                       int count, struct rows **out) __attribute__((format(printf, 3, 0)));
-
-static int try_objects(const struct outbox_table *o, struct database *db, const char *format, const char *const *params,
-                       int count, struct rows **out)
-{
-    char *sql;
-    if (asprintf(&sql, format, o->size, o->name, o->fields, o->name) < 0)
-        return -ENOMEM;
-    int err = database_try(db, sql, params, count, out);
-    free(sql);
-    return err;
-}
-
-/* Replace *text by a value of the first row. 0 or -ENOMEM. */
-static int keep_value(char **text, const struct rows *rows, int column)
-{
-    struct slice value = rows_value(rows, 0, column);
-    free(*text);
-    *text = strndup(value.data, value.len);
-    return *text ? 0 : -ENOMEM;
-}
-
-static int find_table(struct outbox_table *o, struct database *db)
-{
-    const char *const params[] = {o->table};
-    struct rows *rows = NULL;
-    int err = database_query(db, "SELECT $1::regclass::text", params, 1, &rows);
-    if (err)
-        return err;
-
-    err = keep_value(&o->name, rows, 0);
-    rows_free(&rows);
-    return err;
-}
-
-/* The size of a text is known without reading it. A jsonb is read and copied, which is faster than to
- * write it as JSON; in memory a number may take 6 times as many bytes as there. */
-static int find_columns(struct outbox_table *o, struct database *db)
-{
-    static const char sql[] =
-        "SELECT coalesce(string_agg(name, ', '), ''), coalesce(string_agg('coalesce(' || CASE WHEN is_jsonb "
-        "THEN 'pg_column_size(' || name || ' || ''[]''::jsonb) / 8' ELSE 'octet_length(' || name || '::text)' END || "
-        "', 0)::bigint', ' + '), '0') FROM (SELECT 'ssecast_row.' || quote_ident(attname) AS name, "
-        "atttypid = 'jsonb'::regtype AS is_jsonb FROM pg_attribute "
-        "WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped AND attname = ANY ($2::name[])) AS columns";
-    const char *const params[] = {o->table, "{" MAPPING_ROW_FIELDS "}"};
-    struct rows *rows = NULL;
-    int err = database_query(db, sql, params, 2, &rows);
-    if (err)
-        return err;
-
-    err = keep_value(&o->fields, rows, 0);
-    if (!err)
-        err = keep_value(&o->size, rows, 1);
-    rows_free(&rows);
-    return err;
-}
+/* ---- the table ---- */
 
 int outbox_table_open(struct outbox_table *o, struct database *db)
 {
     o->standby_logged = false;
-    int err = find_table(o, db);
-    if (!err)
-        err = find_columns(o, db);
-    return err ? err : statement(o, db, "SELECT id::bigint, xmin, error FROM %s LIMIT 0", NULL, 0, NULL);
+    return outbox_sql_open(&o->sql, db);
 }
 
 int outbox_table_lock(struct outbox_table *o, struct database *db, bool *held)
 {
-    static const char sql[] = "SELECT pg_try_advisory_lock((" LOCK_CLASS "::bigint << 32) | $1::regclass::oid::bigint)";
-    const char *const params[] = {o->table};
-    struct rows *rows = NULL;
-    int err = database_query(db, sql, params, 1, &rows);
+    int err = outbox_sql_lock(&o->sql, db, held);
     if (err)
         return err;
 
-    *held = slice_equal(rows_value(rows, 0, 0), slice_of("t"));
-    rows_free(&rows);
     if (!*held && !o->standby_logged)
-        log_event(LOG_INFO, "another bridge works on the table; standing by", log_name("table", o->table));
+        log_event(LOG_INFO, "another bridge works on the table; standing by", log_name("table", o->sql.table));
     o->standby_logged = !*held;
     return 0;
 }
 
-/* ---- reading ---- */
-
-/* A larger row is read without its content. All together are read up to a number of bytes. -EINVAL,
- * -EAGAIN: as try_objects(). */
-static int try_rows(const struct outbox_table *o, struct database *db, struct rows **out)
-{
-    char row_max[NUMBER_MAX], all_max[NUMBER_MAX], limit[NUMBER_MAX];
-    const char *const params[] = {row_max, all_max, limit};
-    uint64_t all = o->max_bytes > DELIVERY_BYTES ? o->max_bytes : DELIVERY_BYTES;
-    snprintf(row_max, sizeof row_max, "%llu", (unsigned long long)o->max_bytes);
-    snprintf(all_max, sizeof all_max, "%llu", (unsigned long long)all);
-    snprintf(limit, sizeof limit, "%zu", o->limit);
-    *out = NULL;
-    return try_objects(o, db,
-                       "SELECT id, version, CASE WHEN size <= $1::bigint THEN object END FROM ("
-                       "SELECT *, sum(least(size, $1::bigint)) OVER (ORDER BY id) AS total FROM ("
-                       "SELECT *, coalesce(octet_length(object), $1::bigint + 1) AS size FROM (" OBJECTS
-                       "WHERE ssecast_row.error IS NULL ORDER BY ssecast_row.id LIMIT $3::bigint"
-                       ") AS oldest) AS sized) AS summed WHERE total <= $2::bigint ORDER BY id",
-                       params, 3, out);
-}
-
-static bool may_be_of_row(int err)
-{
-    return err == -EINVAL || err == -EAGAIN;
-}
+/* ---- rows that were read ---- */
 
 /* What was read can be read: twice as many next time. */
 static void note_success(struct outbox_table *o)
 {
-    o->suspect.tries = 0;
+    suspect_clear(&o->suspect);
     o->limit = 2 * o->limit < DELIVERY_MESSAGES ? 2 * o->limit : DELIVERY_MESSAGES;
 }
 
@@ -238,15 +99,15 @@ static void refuse_row(struct outbox_table *o, struct outbox_row *row, const cha
     row->refused = true;
     snprintf(row->why, sizeof row->why, "%s", why);
     o->frame->refused++;
-    log_event(LOG_WARN, "row refused; its column error says why", log_name("table", o->table), log_name("id", row->id),
-              log_name("reason", row->why));
+    log_event(LOG_WARN, "row refused; its column error says why", log_name("table", o->sql.table),
+              log_name("id", row->key.id), log_name("reason", row->why));
 }
 
 /* Make the row's message. False when the batch is full. */
 static bool add_row(struct outbox_table *o, struct outbox_row *row, struct slice object, bool too_large)
 {
     char id[256], why[MAPPING_WHY] = "out of memory";
-    snprintf(id, sizeof id, "%s%s-%s", o->id_prefix, row->id, row->version);
+    snprintf(id, sizeof id, "%s%s-%s", o->id_prefix, row->key.id, row->key.version);
     if (too_large) {
         refuse_row(o, row, "too_large: the row has more than max-event-bytes");
         return true;
@@ -265,21 +126,23 @@ static bool add_row(struct outbox_table *o, struct outbox_row *row, struct slice
     return true;
 }
 
-static void copy_number(char out[NUMBER_MAX], struct slice text)
+/* Make the messages of rows that were read, as many as the batch takes. */
+static void add_rows(struct outbox_table *o, const struct rows *rows)
 {
-    snprintf(out, NUMBER_MAX, "%.*s", (int)text.len, text.data);
+    MUST(rows_count(rows) <= DELIVERY_MESSAGES);
+    for (size_t i = 0; i < rows_count(rows); i++) {
+        struct outbox_row *row = &o->rows[i];
+        struct slice object;
+        bool too_large = !outbox_sql_object(&o->sql, rows, i, &object);
+        *row = (struct outbox_row){0};
+        outbox_sql_key(rows, i, &row->key);
+        if (!add_row(o, row, object, too_large))
+            break;
+        o->count++;
+    }
 }
 
-/* The i-th of the rows becomes that of the batch. */
-static struct outbox_row *begin_row(struct outbox_table *o, const struct rows *rows, size_t i)
-{
-    MUST(i < DELIVERY_MESSAGES);
-    struct outbox_row *row = &o->rows[i];
-    *row = (struct outbox_row){0};
-    copy_number(row->id, rows_value(rows, i, 0));
-    copy_number(row->version, rows_value(rows, i, 1));
-    return row;
-}
+/* ---- a row that cannot be read ---- */
 
 static void refuse_unreadable(struct outbox_table *o, const char *reason, struct outbox_row *row)
 {
@@ -287,54 +150,19 @@ static void refuse_unreadable(struct outbox_table *o, const char *reason, struct
     snprintf(why, sizeof why, "unreadable: %.200s", reason);
     refuse_row(o, row, why);
     o->count = 1;
-    o->suspect.tries = 0;
+    suspect_clear(&o->suspect);
 }
 
-static bool is_suspect(const struct outbox_suspect *s, const struct outbox_row *row)
+static bool may_be_of_row(int err)
 {
-    return s->tries && strcmp(s->id, row->id) == 0 && strcmp(s->version, row->version) == 0;
+    return err == -EINVAL || err == -EAGAIN;
 }
 
-/* Count a failure of the row. Only one row is remembered: the first one. */
-static void suspect_row(struct outbox_suspect *s, const struct outbox_row *row, bool cut, const char *why)
-{
-    if (!is_suspect(s, row)) {
-        *s = (struct outbox_suspect){0};
-        memcpy(s->id, row->id, sizeof s->id);
-        memcpy(s->version, row->version, sizeof s->version);
-    }
-    if (s->tries < UINT32_MAX)
-        s->tries++;
-    s->cut = cut;
-    snprintf(s->why, sizeof s->why, "%s", why);
-}
-
-static int read_row(const struct outbox_table *o, struct database *db, const struct outbox_row *row, struct rows **out)
-{
-    char most[NUMBER_MAX];
-    const char *const params[] = {most, row->id, row->version};
-    snprintf(most, sizeof most, "%llu", (unsigned long long)o->max_bytes);
-    return try_objects(o, db, OBJECTS "WHERE ssecast_row.id = $2::bigint AND ssecast_row.xmin = $3::xid", params, 3,
-                       out);
-}
-
-/* Can the server read another row? *can: it did. Each call takes the next one, because several rows may
- * be unreadable. */
+/* Can the server read another row? *can: it did. */
 static int read_witness(struct outbox_table *o, struct database *db, bool *can)
 {
-    char most[NUMBER_MAX], skip[NUMBER_MAX];
-    const char *const params[] = {most, o->suspect.id, skip};
-    struct rows *rows = NULL;
-    snprintf(most, sizeof most, "%llu", (unsigned long long)o->max_bytes);
-    snprintf(skip, sizeof skip, "%zu", o->suspect.witness);
-    int err = try_objects(o, db,
-                          OBJECTS "WHERE ssecast_row.id = (SELECT id FROM %s WHERE error IS NULL AND "
-                                  "id > $2::bigint ORDER BY id LIMIT 1 OFFSET $3::bigint)",
-                          params, 3, &rows);
-
-    *can = !err && rows_count(rows) > 0;
-    o->suspect.witness = err ? (o->suspect.witness + 1) % DELIVERY_MESSAGES : 0;
-    rows_free(&rows);
+    int err = outbox_sql_read_behind(&o->sql, db, o->suspect.row.id, o->suspect.witness, can);
+    suspect_note_witness(&o->suspect, err != 0);
     return may_be_of_row(err) ? 0 : err;
 }
 
@@ -343,8 +171,8 @@ static int read_witness(struct outbox_table *o, struct database *db, bool *can)
 static int convict(struct outbox_table *o, struct database *db, struct outbox_row *row)
 {
     bool server_reads = false;
-    MUST(is_suspect(&o->suspect, row));
-    if (o->suspect.tries < SUSPECT_TRIES)
+    MUST(suspect_is(&o->suspect, &row->key));
+    if (!suspect_is_due(&o->suspect))
         return 0;
 
     int err = read_witness(o, db, &server_reads);
@@ -357,46 +185,28 @@ static int convict(struct outbox_table *o, struct database *db, struct outbox_ro
 static int judge_suspect(struct outbox_table *o, struct database *db, struct outbox_row *row, bool cut,
                          uint64_t *wait_ms)
 {
-    struct backoff backoff = o->frame->backoff;
-    suspect_row(&o->suspect, row, cut, database_why(db));
+    suspect_note_failure(&o->suspect, &row->key, cut, database_why(db));
     int err = cut ? -ECONNRESET : convict(o, db, row);
     if (row->refused)
         return err;
 
-    backoff.failures = o->suspect.tries;
-    *wait_ms = backoff_wait(&backoff, 0);
-    log_event(LOG_WARN, "row cannot be read; retrying", log_name("table", o->table), log_name("id", row->id),
+    *wait_ms = suspect_wait(&o->suspect, o->frame->backoff);
+    log_event(LOG_WARN, "row cannot be read; retrying", log_name("table", o->sql.table), log_name("id", row->key.id),
               log_count("tries", o->suspect.tries), log_name("reason", o->suspect.why));
     return err ? err : -EAGAIN;
-}
-
-/* ---- a batch ---- */
-
-/* Make the messages of rows that were read, as many as the batch takes. */
-static void add_rows(struct outbox_table *o, const struct rows *rows)
-{
-    MUST(rows_count(rows) <= DELIVERY_MESSAGES);
-    for (size_t i = 0; i < rows_count(rows); i++) {
-        struct outbox_row *row = begin_row(o, rows, i);
-        struct slice object = rows_value(rows, i, 2);
-        bool too_large = rows_is_null(rows, i, 2) || object.len > o->max_bytes;
-        if (!add_row(o, row, object, too_large))
-            break;
-        o->count++;
-    }
 }
 
 /* Read this row alone, or refuse it if the server cannot read it. */
 static int read_alone(struct outbox_table *o, struct database *db, struct outbox_row *row, uint64_t *wait_ms)
 {
     struct rows *rows = NULL;
-    if (is_suspect(&o->suspect, row) && o->suspect.cut) {
+    if (suspect_is(&o->suspect, &row->key) && o->suspect.cut) {
         int err = convict(o, db, row);
         if (err || row->refused)
             return err;
     }
 
-    int err = read_row(o, db, row, &rows);
+    int err = outbox_sql_read_row(&o->sql, db, &row->key, &rows);
     if (err == -EAGAIN || err == -ECONNRESET)
         return judge_suspect(o, db, row, err == -ECONNRESET, wait_ms);
     if (err == -EINVAL) {
@@ -412,23 +222,23 @@ static int read_alone(struct outbox_table *o, struct database *db, struct outbox
     return 0;
 }
 
+/* ---- reading ---- */
+
 static int read_first(struct outbox_table *o, struct database *db, bool *more, uint64_t *wait_ms)
 {
-    struct rows *rows = NULL;
-    int err = statement(o, db, "SELECT id, xmin FROM %s WHERE error IS NULL ORDER BY id LIMIT 1", NULL, 0, &rows);
-    if (err)
+    struct outbox_row *row = &o->rows[0];
+    *row = (struct outbox_row){0};
+    int err = outbox_sql_first(&o->sql, db, &row->key, more);
+    if (err || !*more)
         return err;
-
-    *more = rows_count(rows) > 0;
-    struct outbox_row *row = *more ? begin_row(o, rows, 0) : NULL;
-    rows_free(&rows);
-    return row ? read_alone(o, db, row, wait_ms) : 0;
+    return read_alone(o, db, row, wait_ms);
 }
 
 static int read_several(struct outbox_table *o, struct database *db, bool *more)
 {
     struct rows *rows = NULL;
-    int err = try_rows(o, db, &rows);
+    uint64_t all_bytes = o->sql.max_bytes > DELIVERY_BYTES ? o->sql.max_bytes : DELIVERY_BYTES;
+    int err = outbox_sql_read(&o->sql, db, o->limit, all_bytes, &rows);
     if (err) {
         o->limit = 1; /* also when there was no answer in time */
         return err;
@@ -463,8 +273,8 @@ void outbox_table_delivered(struct outbox_table *o)
         row->refused = outcome->refused;
         snprintf(row->why, sizeof row->why, "%s", outcome->why);
         if (row->refused)
-            log_event(LOG_WARN, "broker refused a row; its column error says why", log_name("table", o->table),
-                      log_name("id", row->id), log_name("reason", row->why));
+            log_event(LOG_WARN, "broker refused a row; its column error says why", log_name("table", o->sql.table),
+                      log_name("id", row->key.id), log_name("reason", row->why));
     }
 }
 
@@ -477,9 +287,9 @@ static int delete_published(const struct outbox_table *o, struct database *db, u
         if (row->refused)
             continue;
         buf_put(&ids, ids.len ? "," : "{", 1);
-        buf_put_slice(&ids, slice_of(row->id));
+        buf_put_slice(&ids, slice_of(row->key.id));
         buf_put(&versions, versions.len ? "," : "{", 1);
-        buf_put_slice(&versions, slice_of(row->version));
+        buf_put_slice(&versions, slice_of(row->key.version));
     }
 
     bool any = ids.len > 0;
@@ -487,13 +297,9 @@ static int delete_published(const struct outbox_table *o, struct database *db, u
     buf_terminate(&ids);
     buf_put(&versions, "}", 1);
     buf_terminate(&versions);
-    const char *const params[] = {ids.data, versions.data};
     int err = ids.failed || versions.failed ? -ENOMEM : 0;
     if (!err && any)
-        err = statement(o, db,
-                        "DELETE FROM %s AS t USING unnest($1::bigint[], $2::xid[]) AS done (id, version) "
-                        "WHERE t.id = done.id AND t.xmin = done.version",
-                        params, 2, NULL);
+        err = outbox_sql_delete(&o->sql, db, ids.data, versions.data);
     if (!err && any)
         *changed += database_affected(db);
     buf_release(&ids);
@@ -501,26 +307,6 @@ static int delete_published(const struct outbox_table *o, struct database *db, u
     return err;
 }
 
-static int write_error(const struct outbox_table *o, struct database *db, const struct outbox_row *row)
-{
-    const char *const params[] = {row->id, row->version, row->why};
-    char *sql;
-    if (asprintf(&sql, "UPDATE %s SET error = $3 WHERE id = $1::bigint AND xmin = $2::xid", o->name) < 0)
-        return -ENOMEM;
-    int err = database_try(db, sql, params, 3, NULL);
-    free(sql);
-    return err;
-}
-
-/* What any database can hold. */
-static void make_plain(char *text)
-{
-    for (; *text; text++)
-        if (*text < ' ' || *text > '~')
-            *text = '?';
-}
-
-/* The reason may have characters of the row, which the database's encoding lacks, or a part of one. */
 static int mark_refused(struct outbox_table *o, struct database *db, uint64_t *changed)
 {
     int err = 0;
@@ -529,15 +315,12 @@ static int mark_refused(struct outbox_table *o, struct database *db, uint64_t *c
         if (!row->refused)
             continue;
 
-        if ((err = write_error(o, db, row)) == -EINVAL) {
-            make_plain(row->why);
-            err = write_error(o, db, row);
-        }
+        err = outbox_sql_mark(&o->sql, db, &row->key, row->why);
         if (!err)
             *changed += database_affected(db);
         if (err == -EINVAL) {
-            log_event(LOG_ERROR, "row cannot be marked as refused", log_name("table", o->table),
-                      log_name("id", row->id), log_name("reason", database_why(db)));
+            log_event(LOG_ERROR, "row cannot be marked as refused", log_name("table", o->sql.table),
+                      log_name("id", row->key.id), log_name("reason", database_why(db)));
             err = 0;
         }
     }
@@ -553,7 +336,7 @@ int outbox_table_settle(struct outbox_table *o, struct database *db, bool *stuck
         err = mark_refused(o, db, &changed);
     *stuck = !err && o->count && !changed;
     if (*stuck)
-        log_event(LOG_ERROR, "rows were published and cannot be deleted", log_name("table", o->table),
+        log_event(LOG_ERROR, "rows were published and cannot be deleted", log_name("table", o->sql.table),
                   log_count("rows", o->count));
     o->count = o->sent_count = 0;
     return err;

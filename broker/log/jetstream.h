@@ -16,6 +16,10 @@
 #define JETSTREAM_WRONG_LAST_SEQUENCE 10071u
 #define JETSTREAM_NAME_IN_USE 10058u
 #define JETSTREAM_NO_MESSAGE 10037u
+#define JETSTREAM_NO_REPLICAS 10074u /* replicas: one server alone has none */
+#define JETSTREAM_NO_PEERS 10005u    /* fewer servers than replicas */
+#define JETSTREAM_NO_ACCOUNT 10039u  /* JetStream is not enabled for the account ... */
+#define JETSTREAM_NOT_ENABLED 10076u /* ... or for the server */
 
 #define JETSTREAM_WHY_MAX 256u
 #define JETSTREAM_TIME_MAX 48u

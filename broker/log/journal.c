@@ -1,46 +1,34 @@
 #include "log/journal.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/must.h"
 #include "log/jetstream.h"
+#include "log/journal_link.h"
 #include "log/journal_offer.h"
-#include "ops/endpoint.h"
+#include "log/journal_position.h"
 #include "ops/log.h"
 
-#define API "$JS.API."
-#define SUBJECT_MAX 256
-
 #define HEARTBEAT_MS 1000
-#define SILENCE_MS 2500  /* without a heartbeat: the consumer is gone */
-#define BEHIND_MS 3000   /* behind and without a message: the server of the consumer lacks the rest */
-#define QUIET_MS 5000    /* without a message: request the end of the stream from the leader */
-#define ANSWER_MS 2000   /* an unanswered request is repeated */
-#define PAUSE_MS 250     /* after an error */
-#define REOPEN_MS 2000   /* between attempts to connect after a server refused the connection */
-#define CATCH_UP_MS 2000 /* a stream that is behind for this time lost its end */
-#define END_MS 1000      /* an unanswered request for the end is repeated */
+#define SILENCE_MS 2500 /* without a heartbeat: the consumer is gone */
+#define BEHIND_MS 3000  /* behind and without a message: the server of the consumer lacks the rest */
+#define QUIET_MS 5000   /* without a message: request the end of the stream from the leader */
+#define ANSWER_MS 2000  /* an unanswered request is repeated */
+#define PAUSE_MS 250    /* after an error */
+#define REOPEN_MS 2000  /* between attempts to connect after a server refused the connection */
+#define END_MS 1000     /* an unanswered request for the end is repeated */
 
 #define STREAM_BATCHES 32u   /* a new stream holds at least this number, of any size, ... */
 #define STREAM_AGE_MS 60000u /* ... for at least this time */
-
-#define NO_REPLICAS 10074u
-#define NO_ACCOUNT 10039u
-#define NOT_ENABLED 10076u
-#define NO_PEERS 10005u
 
 enum stage { AWAY, PAUSED, LOOKING, MAKING, OPENING, READING };
 
 struct journal {
     struct journal_config config;
-    struct nats_link *link;
-    struct nats_listener *answers, *deliveries;
-    char inbox[SUBJECT_MAX];
+    struct journal_link link;
     uint64_t ends;      /* requests of journal_request_end() so far */
     uint64_t requested; /* other requests so far; the reply subject has the number */
 
@@ -48,129 +36,51 @@ struct journal {
     int64_t requested_at, heard_at; /* clock_ms() */
     int64_t moved_at;               /* clock_ms() of the last message, or since one is expected */
     uint64_t count;                 /* messages that this consumer was sent */
-    uint64_t target;                /* the last offset of the stream when it was inspected */
-    int64_t behind_since;           /* clock_ms(): the stream says it has less than was read; 0: it does not */
-    char created[JETSTREAM_TIME_MAX];
-    bool agreed;                  /* the leader of the stream has the batch that was read last */
-    uint64_t check_offset;        /* not 0: the message at this offset is requested from the leader ... */
-    struct batch_name check_name; /* ... and must be this batch */
-    int64_t check_at;             /* clock_ms() */
     bool settings_reported;
     bool hopeless, lost;
     char why[NATS_LINK_WHY_MAX];
 
-    uint64_t offset;             /* read up to here */
-    struct batch_name last;      /* the last batch that was read ... */
-    uint64_t last_offset;        /* ... and its offset */
+    struct journal_position position;
     uint64_t end, end_requested; /* the end of the stream; number of the request, 0: answered */
     int64_t end_requested_at;
-    uint64_t overlap;               /* not 0: the consumer begins at this offset ... */
-    struct batch_name overlap_name; /* ... which must hold this batch */
-    int64_t last_ms;                /* unix time of the last message */
-
     struct journal_offer offer;
     struct store_stats stats;
 };
 
-/* --- options --- */
-
-static size_t scheme_len(const char *one)
-{
-    return strncmp(one, "nats://", 7) == 0 ? 7 : strncmp(one, "tls://", 6) == 0 ? 6 : 0;
-}
-
-/* A server URL: a host, perhaps with a scheme and a user before it, and a port behind it. */
-static bool is_server(const char *one, size_t len)
-{
-    size_t scheme = scheme_len(one);
-    struct slice rest = {one + scheme, len - scheme}, host, port;
-    if (len <= scheme || memchr(rest.data, ' ', rest.len) || memchr(rest.data, '/', rest.len))
-        return false;
-
-    const char *user_end = memrchr(rest.data, '@', rest.len);
-    size_t user = user_end ? (size_t)(user_end + 1 - rest.data) : 0;
-    if (!endpoint_split((struct slice){rest.data + user, rest.len - user}, &host, &port) || *host.data == '*')
-        return false;
-    return !port.data || endpoint_port_valid(port);
-}
-
-const char *journal_check(const char *where)
-{
-    static const char *const accepted = "nats://HOST:PORT or tls://HOST:PORT, with commas between several";
-    size_t count = 0;
-    if (!scheme_len(where))
-        return accepted;
-    for (const char *at = where; *at;) {
-        size_t len = strcspn(at, ",");
-        if (!is_server(at, len) || ++count > NATS_LINK_SERVERS_MAX)
-            return accepted;
-        at += len + (at[len] == ',');
-    }
-    return NULL;
-}
-
-const char *journal_check_stream(const char *name)
-{
-    for (const char *c = name; *c; c++)
-        if (!isalnum((unsigned char)*c) && *c != '_' && *c != '-')
-            return "letters, digits, - and _, at most 64";
-    return *name && strlen(name) <= 64 ? NULL : "letters, digits, - and _, at most 64";
-}
-
 /* --- requests --- */
 
-/* The reply subject identifies the request: inbox, a letter for its kind, its number. */
-static void put_reply_subject(const struct journal *j, char kind, uint64_t number, char out[SUBJECT_MAX])
+/* An answer with another number is stale. A request without an answer is repeated. */
+static void request(struct journal *j, enum journal_request kind, struct slice body, int64_t now)
 {
-    snprintf(out, SUBJECT_MAX, "%.200s.%c.%" PRIu64, j->inbox, kind, number);
-}
-
-static void request(struct journal *j, char kind, const char *verb, struct slice body, int64_t now)
-{
-    char subject[SUBJECT_MAX], reply[SUBJECT_MAX];
-    put_reply_subject(j, kind, ++j->requested, reply);
-    snprintf(subject, sizeof subject, API "%s.%s", verb, j->config.stream);
-    nats_link_send(j->link, subject, reply, NULL, NULL, body); /* a lost request is repeated */
+    journal_link_request(&j->link, kind, ++j->requested, body);
     j->requested_at = now;
 }
 
 void journal_request_end(struct journal *j, int64_t now)
 {
-    char subject[SUBJECT_MAX], reply[SUBJECT_MAX];
     j->end_requested = ++j->ends;
     j->end_requested_at = now;
-    if (!j->link)
-        return;
-    put_reply_subject(j, 'e', j->end_requested, reply);
-    snprintf(subject, sizeof subject, API "STREAM.INFO.%s", j->config.stream);
-    nats_link_send(j->link, subject, reply, NULL, NULL, (struct slice){0});
+    journal_link_request(&j->link, REQUEST_END, j->end_requested, (struct slice){0});
 }
 
 bool journal_reached_end(const struct journal *j)
 {
-    return !j->end_requested && j->offset >= j->end;
-}
-
-/* What was read may differ from what the leader of the stream has. */
-static void require_check(struct journal *j)
-{
-    j->agreed = false;
-    j->check_offset = 0;
+    return !j->end_requested && j->position.offset >= j->end;
 }
 
 /* Request the state of the stream, then continue reading it. */
 static void inspect_stream(struct journal *j, int64_t now)
 {
-    nats_link_unlisten(&j->deliveries);
-    require_check(j);
+    journal_link_unsubscribe(&j->link);
+    position_require_check(&j->position);
     j->stage = LOOKING;
-    request(j, 'i', "STREAM.INFO", (struct slice){0}, now);
+    request(j, REQUEST_INSPECT, (struct slice){0}, now);
 }
 
 static void pause_asking(struct journal *j, int64_t now)
 {
-    nats_link_unlisten(&j->deliveries);
-    require_check(j);
+    journal_link_unsubscribe(&j->link);
+    position_require_check(&j->position);
     j->stage = PAUSED;
     j->requested_at = now;
 }
@@ -192,20 +102,19 @@ static void make_stream(struct journal *j, int64_t now)
                                       .max_age_ms = max_of(j->config.limits.age_ms, STREAM_AGE_MS)};
     jetstream_put_stream(&body, &stream);
     j->stage = MAKING;
-    request(j, 'm', "STREAM.CREATE", (struct slice){body.data, body.len}, now);
+    request(j, REQUEST_MAKE, buf_slice(&body), now);
     buf_release(&body);
 }
 
 static void open_reader(struct journal *j, uint64_t start, int64_t now)
 {
     struct buf body = {0};
-    char deliver[SUBJECT_MAX];
+    char deliver[JOURNAL_SUBJECT_MAX];
     j->stage = OPENING;
     j->count = 0;
-    snprintf(deliver, sizeof deliver, "%.200s-d.%" PRIu64, j->inbox, j->requested + 1);
-    j->deliveries = nats_link_listen(j->link, deliver);
+    journal_link_subscribe(&j->link, j->requested + 1, deliver);
     jetstream_put_consumer(&body, j->config.stream, deliver, start, HEARTBEAT_MS);
-    request(j, 'o', "CONSUMER.CREATE", (struct slice){body.data, body.len}, now);
+    request(j, REQUEST_CONSUMER, buf_slice(&body), now);
     buf_release(&body);
 }
 
@@ -230,10 +139,11 @@ static void report_recovery(struct journal *j)
 static void report_error(struct journal *j, const char *what, const struct jetstream_reply *r)
 {
     char line[NATS_LINK_WHY_MAX];
-    bool small = r->error == NO_REPLICAS || r->error == NO_PEERS;
+    bool small = r->error == JETSTREAM_NO_REPLICAS || r->error == JETSTREAM_NO_PEERS;
     snprintf(line, sizeof line, "%s: %.150s%s", what, r->why[0] ? r->why : "no reason given",
              small ? "; --store-replicas asks for more servers with JetStream than there are" : "");
-    j->hopeless = r->error == NO_REPLICAS || r->error == NO_ACCOUNT || r->error == NOT_ENABLED;
+    j->hopeless =
+        r->error == JETSTREAM_NO_REPLICAS || r->error == JETSTREAM_NO_ACCOUNT || r->error == JETSTREAM_NOT_ENABLED;
     report_problem(j, line);
 }
 
@@ -241,8 +151,6 @@ static void report_error(struct journal *j, const char *what, const struct jetst
 static void lose_stream(struct journal *j, const char *how)
 {
     log_error("stream %s %s; sending ssecast.gap to open streams", j->config.stream, how);
-    j->offset = j->last_offset = j->overlap = 0;
-    j->last = (struct batch_name){0};
     j->lost = true;
 }
 
@@ -265,36 +173,6 @@ static void report_settings(struct journal *j, const struct jetstream_reply *r)
                  j->config.stream);
 }
 
-/* Detect another stream by its state. The message at the last offset is compared when the consumer
- * begins. */
-static void compare_stream(struct journal *j, const struct jetstream_reply *r)
-{
-    bool other = j->created[0] && strcmp(j->created, r->created) != 0;
-    memcpy(j->created, r->created, sizeof j->created);
-    if (!j->offset)
-        return;
-    if (other)
-        lose_stream(j, "was created again");
-    else if (r->last < j->offset)
-        lose_stream(j, "lost its end, or is an older copy");
-    else if (!r->messages && r->last > j->offset)
-        lose_stream(j, "was emptied before all of it was read");
-}
-
-/* A leader that was just elected still applies what is committed, and says less than was read until
- * it has done so. Only a stream that stays behind lost its end. */
-static bool may_catch_up(struct journal *j, const struct jetstream_reply *r, int64_t now)
-{
-    if (r->last >= j->offset || strcmp(j->created, r->created) != 0) {
-        j->behind_since = 0;
-        return false;
-    }
-
-    if (!j->behind_since)
-        j->behind_since = now;
-    return now - j->behind_since < CATCH_UP_MS;
-}
-
 static void on_info(struct journal *j, const struct jetstream_reply *r, int64_t now)
 {
     if (r->error == JETSTREAM_STREAM_NOT_FOUND) {
@@ -307,17 +185,15 @@ static void on_info(struct journal *j, const struct jetstream_reply *r, int64_t 
         return;
     }
     report_settings(j, r);
-    if (may_catch_up(j, r, now)) {
+    if (position_may_catch_up(&j->position, r, now)) {
         pause_asking(j, now);
         return;
     }
-    compare_stream(j, r);
-    j->target = r->last;
-    if (!r->messages && !j->offset)
-        j->offset = r->last;
-    j->overlap = j->last_offset && j->last_offset >= r->first && r->messages ? j->last_offset : 0;
-    j->overlap_name = j->last; /* an answer may change `last` before the consumer delivers it */
-    open_reader(j, j->overlap ? j->overlap : j->offset + 1, now);
+
+    const char *difference = position_compare(&j->position, r);
+    if (difference)
+        lose_stream(j, difference);
+    open_reader(j, position_begin(&j->position, r), now);
 }
 
 static void on_made(struct journal *j, const struct jetstream_reply *r, int64_t now)
@@ -345,76 +221,58 @@ static void on_opened(struct journal *j, const struct jetstream_reply *r, int64_
 
 /* --- comparing with the leader --- */
 
-/* The consumer may be at a server whose copy of the stream differs: nats-server before 2.10.23
- * keeps messages of a leader that lost its majority. Only the leader has the stream. */
 static bool has_read_all(const struct journal *j)
 {
-    return j->stage == READING && !j->overlap && !j->lost && j->offset >= j->target;
-}
-
-static void ask_leader(struct journal *j, int64_t now)
-{
-    struct buf body = {0};
-    MUST(j->last_offset <= j->offset);
-    j->check_offset = j->last_offset;
-    j->check_name = j->last;
-    j->check_at = now;
-    jetstream_put_get(&body, j->check_offset);
-    request(j, 'g', "STREAM.MSG.GET", (struct slice){body.data, body.len}, now);
-    buf_release(&body);
+    return j->stage == READING && !j->lost && position_at_target(&j->position);
 }
 
 static void check_leader(struct journal *j, int64_t now)
 {
-    if (j->agreed || !has_read_all(j))
+    struct buf body = {0};
+    if (j->position.agreed || !has_read_all(j))
         return;
-    if (!j->last_offset) {
-        j->agreed = true;
+
+    uint64_t offset = position_begin_check(&j->position, now);
+    if (j->position.agreed)
         report_recovery(j);
-    } else if (!j->check_offset)
-        ask_leader(j, now);
+    if (!offset)
+        return;
+    jetstream_put_get(&body, offset);
+    request(j, REQUEST_MESSAGE, buf_slice(&body), now);
+    buf_release(&body);
 }
 
 static void on_checked(struct journal *j, const struct jetstream_reply *r, int64_t now)
 {
-    struct batch t;
-    if (r->code && r->error != JETSTREAM_NO_MESSAGE)
-        return; /* it is repeated */
-
-    bool is_gone = r->error == JETSTREAM_NO_MESSAGE; /* the stream has forgotten it, or never had it */
-    if (is_gone && j->check_offset > j->target) {
-        inspect_stream(j, now);
-        return;
-    }
-
-    bool same = batch_get((struct slice){r->begin, r->begin_len}, &t) == 0 && batch_same_name(&t.name, &j->check_name);
-    j->check_offset = 0;
-    j->agreed = is_gone || same;
-    if (j->agreed) {
+    switch (position_judge(&j->position, r)) {
+    case POSITION_AGREED:
         report_recovery(j);
-        return;
+        break;
+    case POSITION_UNKNOWN:
+        inspect_stream(j, now);
+        break;
+    case POSITION_DIFFERS:
+        lose_stream(j, "differs between its leader and the server it was read from");
+        pause_asking(j, now);
+        break;
+    case POSITION_UNDECIDED: /* it is repeated */
+        break;
     }
-    lose_stream(j, "differs between its leader and the server it was read from");
-    pause_asking(j, now);
 }
 
 /* --- the pending batch --- */
 
 static void send_offer(struct journal *j, int64_t now)
 {
-    char reply[SUBJECT_MAX], expected[24];
-    put_reply_subject(j, 'a', offer_next_send(&j->offer), reply);
-    snprintf(expected, sizeof expected, "%" PRIu64, j->offer.offset);
-
-    struct slice message = buf_slice(&j->offer.message);
-    int err = nats_link_send(j->link, j->config.stream, reply, "Nats-Expected-Last-Sequence", expected, message);
+    uint64_t number = offer_next_send(&j->offer);
+    int err = journal_link_append(&j->link, number, j->offer.offset, buf_slice(&j->offer.message));
     offer_note_send(&j->offer, err == 0, now);
 }
 
 void journal_offer(struct journal *j, struct buf *message, struct batch *t, int64_t now)
 {
-    t->predecessor = j->last;
-    t->offset = j->offset;
+    t->predecessor = j->position.last;
+    t->offset = j->position.offset;
     offer_begin(&j->offer, message, t, j->config.broker, clock_us());
     send_offer(j, now);
 }
@@ -424,16 +282,14 @@ bool journal_give_up(struct journal *j)
     j->stats.failures++;
     offer_end(&j->offer);
     if (j->offer.sent)
-        require_check(j); /* a leader without a majority may have stored it alone */
+        position_require_check(&j->position); /* a leader without a majority may have stored it alone */
     return !j->offer.sent;
 }
 
 /* Our batch is stored, as message `sequence`. */
 static void accept_offer(struct journal *j, uint64_t sequence, int64_t unix_ms)
 {
-    j->offset = j->last_offset = sequence;
-    j->last = j->offer.name;
-    j->last_ms = unix_ms;
+    position_advance(&j->position, &j->offer.name, sequence, unix_ms);
     j->stats.commits++;
     j->stats.commit_us += (uint64_t)(clock_us() - j->offer.began_us);
     offer_end(&j->offer);
@@ -460,69 +316,58 @@ static enum journal_news on_acknowledged(struct journal *j, uint64_t number, con
     return JOURNAL_NOTHING;
 }
 
-static enum journal_news on_end(struct journal *j, uint64_t number, const struct nats_link_message *m, int64_t now)
+static void on_end(struct journal *j, uint64_t number, const struct nats_link_message *m, int64_t now)
 {
     struct jetstream_reply r;
     if (number != j->end_requested || m->status || jetstream_get_reply(m->data, &r) != 0 || r.code)
-        return JOURNAL_NOTHING; /* it is repeated */
+        return; /* it is repeated */
     j->end = r.last;
     j->end_requested = 0;
-    if (j->target < r.last) {
-        j->target = r.last;
+    if (position_extend(&j->position, r.last))
         j->moved_at = now;
-    }
-    return JOURNAL_NOTHING;
 }
 
-static enum journal_news on_answer(struct journal *j, const struct nats_link_message *m, int64_t now)
+/* An answer that says how reading goes on. */
+static void on_reply(struct journal *j, enum journal_request kind, const struct jetstream_reply *r, int64_t now)
+{
+    if (kind == REQUEST_INSPECT && j->stage == LOOKING)
+        on_info(j, r, now);
+    else if (kind == REQUEST_MAKE && j->stage == MAKING)
+        on_made(j, r, now);
+    else if (kind == REQUEST_CONSUMER && j->stage == OPENING)
+        on_opened(j, r, now);
+    else if (kind == REQUEST_MESSAGE)
+        on_checked(j, r, now);
+}
+
+static enum journal_news on_answer(struct journal *j, const struct journal_link_message *m, int64_t now)
 {
     struct jetstream_reply r;
-    const char *at = m->subject + strlen(j->inbox) + 1;
-    uint64_t number = strtoull(at + 2, NULL, 10);
-    if (*at == 'a')
-        return on_acknowledged(j, number, m, now);
-    if (*at == 'e')
-        return on_end(j, number, m, now);
-    if (number != j->requested)
+    if (m->kind == REQUEST_APPEND)
+        return on_acknowledged(j, m->number, &m->nats, now);
+    if (m->kind == REQUEST_END) {
+        on_end(j, m->number, &m->nats, now);
+        return JOURNAL_NOTHING;
+    }
+
+    if (m->number != j->requested)
         return JOURNAL_NOTHING; /* it was repeated meanwhile */
-    if (m->status || jetstream_get_reply(m->data, &r) != 0) {
+    if (m->nats.status || jetstream_get_reply(m->nats.data, &r) != 0) {
         report_problem(j, "the server has no JetStream, or not yet");
         pause_asking(j, now);
         return JOURNAL_NOTHING;
     }
-    if (*at == 'i' && j->stage == LOOKING)
-        on_info(j, &r, now);
-    else if (*at == 'm' && j->stage == MAKING)
-        on_made(j, &r, now);
-    else if (*at == 'o' && j->stage == OPENING)
-        on_opened(j, &r, now);
-    else if (*at == 'g' && j->check_offset)
-        on_checked(j, &r, now);
+    on_reply(j, m->kind, &r, now);
     return JOURNAL_NOTHING;
 }
 
 /* --- deliveries --- */
 
-/* A status message of the server: flow control to be answered, and the count of messages sent so
- * far. */
 static void on_status(struct journal *j, const struct nats_link_message *m, int64_t now)
 {
-    const char *stalled = nats_link_header(m, "Nats-Consumer-Stalled");
-    const char *count = nats_link_header(m, "Nats-Last-Consumer");
-    if (m->reply || stalled)
-        nats_link_send(j->link, m->reply ? m->reply : stalled, NULL, NULL, NULL, (struct slice){0});
-    if (count && strtoull(count, NULL, 10) != j->count)
+    uint64_t count;
+    if (journal_link_answer_status(&j->link, m, &count) && count != j->count)
         inspect_stream(j, now); /* a message was lost */
-}
-
-/* The consumer begins with the batch that was read last, if the stream still has it. False: its
- * offset has another message. */
-static bool overlaps(struct journal *j, uint64_t sequence, struct slice message)
-{
-    struct batch t;
-    uint64_t overlap = j->overlap;
-    j->overlap = 0;
-    return sequence != overlap || (batch_get(message, &t) == 0 && batch_same_name(&t.name, &j->overlap_name));
 }
 
 /* Read the message at the next offset. */
@@ -537,17 +382,15 @@ static enum journal_news read_next(struct journal *j, const struct jetstream_del
     }
     if (rival)
         offer_end(&j->offer);
-    j->offset = d->sequence;
-    j->last_ms = d->unix_ms;
     if (!is_batch) {
+        position_skip(&j->position, d->sequence, d->unix_ms);
         log_debug("message %" PRIu64 " of the stream is not a batch for this offset; ignored", d->sequence);
         return rival ? JOURNAL_OVERTAKEN : JOURNAL_NOTHING;
     }
-    out->linked = batch_same_name(&out->batch.predecessor, &j->last);
-    j->last = out->batch.name;
-    j->last_offset = d->sequence;
-    if (j->last.broker == j->config.broker)
-        require_check(j); /* a batch that was given up is stored: compare with the leader */
+    out->linked = batch_same_name(&out->batch.predecessor, &j->position.last);
+    position_advance(&j->position, &out->batch.name, d->sequence, d->unix_ms);
+    if (out->batch.name.broker == j->config.broker)
+        position_require_check(&j->position); /* a batch that was given up is stored: compare with the leader */
     return JOURNAL_BATCH;
 }
 
@@ -567,87 +410,95 @@ static enum journal_news on_delivered(struct journal *j, const struct nats_link_
         inspect_stream(j, now);
         return JOURNAL_NOTHING;
     }
-    if (j->overlap && !overlaps(j, d.sequence, m->data)) {
+    if (!position_overlaps(&j->position, d.sequence, m->data)) {
         lose_stream(j, "differs from what was read");
         inspect_stream(j, now);
         return JOURNAL_NOTHING;
     }
-    return d.sequence > j->offset ? read_next(j, &d, m->data, out) : JOURNAL_NOTHING;
-}
-
-static enum journal_news journal_on_message(struct journal *j, const struct nats_link_message *m, int64_t now,
-                                            struct journal_batch *out)
-{
-    if (m->listener && m->listener == nats_link_listener_id(j->answers))
-        return on_answer(j, m, now);
-    if (m->listener && j->deliveries && m->listener == nats_link_listener_id(j->deliveries))
-        return on_delivered(j, m, now, out);
-    return JOURNAL_NOTHING; /* of an earlier consumer */
+    return d.sequence > j->position.offset ? read_next(j, &d, m->data, out) : JOURNAL_NOTHING;
 }
 
 /* --- the connection --- */
 
 static int connect_link(struct journal *j, char why[NATS_LINK_WHY_MAX])
 {
-    char subject[SUBJECT_MAX];
-    int err = nats_link_open(&j->config.link, &j->link, why);
-    if (err)
-        return err;
-    snprintf(j->inbox, sizeof j->inbox, "%.200s", nats_link_inbox(j->link));
-    snprintf(subject, sizeof subject, "%.200s.>", j->inbox);
-    j->answers = nats_link_listen(j->link, subject);
-    if (!j->answers)
-        return -ENOMEM;
-    inspect_stream(j, clock_ms());
-    return 0;
+    int err = journal_link_open(&j->link, &j->config.link, j->config.stream, why);
+    if (!err)
+        inspect_stream(j, clock_ms());
+    return err;
 }
 
 static void disconnect_link(struct journal *j)
 {
-    nats_link_unlisten(&j->deliveries);
-    nats_link_unlisten(&j->answers);
-    nats_link_free(&j->link);
+    journal_link_close(&j->link);
     j->stage = AWAY;
 }
 
 static void on_disconnected(struct journal *j)
 {
-    nats_link_unlisten(&j->deliveries);
+    journal_link_unsubscribe(&j->link);
     j->stage = AWAY;
     report_problem(j, "connection to the server lost");
 }
 
+/* The server refused the connection. journal_tick() opens another one. */
+static void on_refused(struct journal *j, int64_t now)
+{
+    on_disconnected(j);
+    disconnect_link(j);
+    j->requested_at = now;
+}
+
 static void on_connected(struct journal *j, int64_t now)
 {
-    j->behind_since = 0; /* another server answers, perhaps */
+    position_other_server(&j->position);
     inspect_stream(j, now);
     offer_hurry(&j->offer, now);
 }
 
+/* --- news --- */
+
+static enum journal_news on_link_news(struct journal *j, enum journal_link_news news,
+                                      const struct journal_link_message *m, int64_t now, struct journal_batch *out)
+{
+    switch (news) {
+    case LINK_ANSWER:
+        return on_answer(j, m, now);
+    case LINK_DELIVERY:
+        return on_delivered(j, &m->nats, now, out);
+    case LINK_UP:
+        on_connected(j, now);
+        break;
+    case LINK_DOWN:
+        on_disconnected(j);
+        break;
+    case LINK_CLOSED:
+        on_refused(j, now);
+        break;
+    case LINK_NOTHING:
+        break;
+    }
+    return JOURNAL_NOTHING;
+}
+
 enum journal_news journal_next(struct journal *j, int64_t now, struct journal_batch *out)
 {
-    struct nats_link_message m;
+    struct journal_link_message m;
+    enum journal_link_news link_news;
     enum journal_news news = JOURNAL_NOTHING;
-    while (!news && !j->lost && j->link && nats_link_receive(j->link, &m)) {
-        if (m.news == NATS_LINK_MESSAGE)
-            news = journal_on_message(j, &m, now, out);
-        else if (m.news == NATS_LINK_UP)
-            on_connected(j, now);
-        else
-            on_disconnected(j);
-        if (m.news == NATS_LINK_CLOSED) {
-            disconnect_link(j);
-            j->requested_at = now;
-        }
-    }
+    while (!news && !j->lost && (link_news = journal_link_receive(&j->link, &m)) != LINK_NOTHING)
+        news = on_link_news(j, link_news, &m, now, out);
     if (!news)
         check_leader(j, now);
     if (news || !j->lost)
         return news;
+
     offer_end(&j->offer);
     j->lost = false;
     return JOURNAL_LOST;
 }
+
+/* --- time passes --- */
 
 static bool is_stuck(const struct journal *j, int64_t now)
 {
@@ -660,13 +511,6 @@ static bool is_stuck(const struct journal *j, int64_t now)
 static void report_silence(struct journal *j)
 {
     report_problem(j, "the server does not answer JetStream requests: not enabled, not permitted, or not yet");
-}
-
-static void check_again(struct journal *j, int64_t now)
-{
-    report_silence(j);
-    j->check_offset = 0;
-    check_leader(j, now);
 }
 
 static void try_again(struct journal *j, int64_t now)
@@ -686,25 +530,33 @@ static bool is_end_due(const struct journal *j, int64_t now)
     return has_read_all(j) && now - j->moved_at >= QUIET_MS && now - j->end_requested_at >= QUIET_MS;
 }
 
-void journal_tick(struct journal *j, int64_t now)
+static void reconnect(struct journal *j, int64_t now)
 {
     char why[NATS_LINK_WHY_MAX];
-    if (!j->link) {
-        if (now - j->requested_at < REOPEN_MS)
-            return;
-        if (connect_link(j, why) != 0) {
-            report_problem(j, why);
-            disconnect_link(j);
-        }
-        j->requested_at = now;
+    if (now - j->requested_at < REOPEN_MS)
+        return;
+    if (connect_link(j, why) != 0) {
+        report_problem(j, why);
+        disconnect_link(j);
+    }
+    j->requested_at = now;
+}
+
+void journal_tick(struct journal *j, int64_t now)
+{
+    if (!j->link.nats) {
+        reconnect(j, now);
         return;
     }
-    if (j->stage == AWAY || !nats_link_connected(j->link))
+    if (j->stage == AWAY || !nats_link_connected(j->link.nats))
         return;
+
     if (is_stuck(j, now))
         try_again(j, now);
-    if (j->check_offset && now - j->check_at >= ANSWER_MS)
-        check_again(j, now);
+    if (position_end_late_check(&j->position, now)) {
+        report_silence(j);
+        check_leader(j, now);
+    }
     if (offer_due(&j->offer, now))
         send_offer(j, now);
     if (is_end_due(j, now))
@@ -742,25 +594,25 @@ void journal_free(struct journal **j)
 
 int journal_fd(const struct journal *j)
 {
-    return j->link ? nats_link_fd(j->link) : -1;
+    return j->link.nats ? nats_link_fd(j->link.nats) : -1;
 }
 
 bool journal_ready(const struct journal *j)
 {
-    return has_read_all(j) && j->agreed;
+    return has_read_all(j) && j->position.agreed;
 }
 
 #define HEADER_ROOM 256u /* for the header of an offer */
 
 size_t journal_room(const struct journal *j)
 {
-    size_t max = j->link ? nats_link_max_message(j->link) : 0;
+    size_t max = j->link.nats ? nats_link_max_message(j->link.nats) : 0;
     return max > HEADER_ROOM ? max - HEADER_ROOM : 0;
 }
 
 int64_t journal_last_ms(const struct journal *j)
 {
-    return j->last_ms;
+    return j->position.last_ms;
 }
 
 const char *journal_why(const struct journal *j)

@@ -36,12 +36,6 @@ struct journal_config {
     uint64_t broker;              /* our epoch: the names of our batches begin with it */
 };
 
-/* NULL when where names 1 to NATS_LINK_SERVERS_MAX servers ("nats://HOST:PORT,..."), else the accepted form. */
-const char *journal_check(const char *where);
-
-/* NULL when name is a valid stream name, else the accepted form. */
-const char *journal_check_stream(const char *name);
-
 /* Connect. As nats_link_open(). */
 int journal_open(const struct journal_config *config, struct journal **out, char why[NATS_LINK_WHY_MAX]);
 

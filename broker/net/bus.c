@@ -7,17 +7,15 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <string.h>
 
-#include "base/folder.h"
-#include "base/must.h"
 #include "codec/wire.h"
-#include "net/endpoint_lock.h"
+#include "net/bindings.h"
+#include "net/envelope.h"
 #include "net/large_reply.h"
 #include "net/listeners.h"
 #include "net/unread.h"
-#include "net/zap.h"
+#include "net/zap_gate.h"
 #include "ops/curve_key.h"
 #include "ops/endpoint.h"
 #include "ops/log.h"
@@ -56,39 +54,21 @@
  * needs 4 bytes, a service none. */
 #define SUBSCRIPTIONS_MAX (64u << 10)
 #define SUBSCRIPTIONS_WAITING 64 /* of one peer, until they are counted */
-#define BARRED 8u                /* keys */
 
 static const int socket_types[SOCKETS] = {ZMQ_ROUTER, ZMQ_ROUTER, ZMQ_XPUB, ZMQ_XPUB};
 static const char *const option_names[SOCKETS] = {"commands", "sync", "feed", "presence"};
-
-#define ZAP_PREFIX 2u /* frames before a ZAP request: routing id, delimiter */
-#define REBIND_MS 10
-#define REBIND_ATTEMPTS 200 /* before a failure is logged */
-
-/* An endpoint as it was bound: with the port, where a wildcard was asked for. */
-struct binding {
-    enum bus_socket socket;
-    unsigned attempts; /* to bind it again; 0: it is bound */
-    char endpoint[512];
-};
 
 struct bus {
     void *zmq;
     struct zsock sockets[SOCKETS]; /* monitored: listeners, connections and failed handshakes */
     struct znotice notices[NOTICES];
     zmq_msg_t parts[SOCKETS][1 + BUS_FRAMES]; /* of the message received last: peer, frames */
-    char envelopes[SOCKETS][ENVELOPE_MAX];    /* of the message received last */
-    int *locks;
-    size_t lock_count;
-    struct binding *bindings;
-    size_t binding_count, binding_max;
+    struct envelope envelopes[SOCKETS];       /* of the message received last */
+    struct bindings bindings;
     struct listeners listeners;
-    size_t subscribed[SOCKETS];      /* bytes of distinct topics */
-    struct curve_key barred[BARRED]; /* the last keys that subscribed too much; empty: none */
-    size_t barred_count;             /* since the start */
-    struct unread *unread;           /* of large replies on the commands socket */
-    void *zap;                       /* receives ZAP requests; NULL: without CURVE */
-    zmq_msg_t zap_frames[ZAP_PREFIX + ZAP_REQUEST_FRAMES];
+    size_t subscribed[SOCKETS]; /* bytes of distinct topics */
+    struct unread *unread;      /* of large replies on the commands socket */
+    struct zap_gate gate;       /* not open: without CURVE */
     bus_admit *admit;
     void *admit_context;
     const struct bus_config *config; /* while opening */
@@ -141,20 +121,6 @@ static int set_up(struct bus *b, enum bus_socket which)
     return err;
 }
 
-static int lock_endpoint(struct bus *b, const char *option, const char *endpoint)
-{
-    char why[FOLDER_WHY_MAX];
-    int lock, err = endpoint_lock(endpoint, &lock);
-    if (err == -EWOULDBLOCK)
-        log_error("--%s %s: another broker uses this endpoint (it holds its lock file)", option, endpoint);
-    else if (err)
-        log_error("--%s %s: cannot lock its lock file: %s", option, endpoint,
-                  folder_problem(endpoint + strlen("ipc://"), -err, why));
-    if (!err && lock != ENDPOINT_LOCK_NONE)
-        b->locks[b->lock_count++] = lock;
-    return err;
-}
-
 /* Enable CURVE for endpoints that are bound from now on: libzmq copies the options of a socket when
  * it binds. This cannot be undone. */
 static int protect(struct bus *b, enum bus_socket which)
@@ -167,34 +133,6 @@ static int protect(struct bus *b, enum bus_socket which)
         zmq_setsockopt(z->socket, ZMQ_ZAP_DOMAIN, domain, strlen(domain)) != 0)
         return -errno;
     return zsock_set(z, ZMQ_CURVE_SERVER, 1);
-}
-
-/* The umask ensures that the file of an ipc endpoint never has more permissions than --ipc-mode. */
-static int bind_with_mode(struct bus *b, enum bus_socket which, const char *endpoint)
-{
-    mode_t before = umask(0777 & ~(mode_t)b->config->ipc_mode);
-    int err = zsock_bind(&b->sockets[which], endpoint);
-    umask(before);
-    return err;
-}
-
-static int bind_endpoint(struct bus *b, enum bus_socket which, const char *endpoint)
-{
-    const char *option = option_names[which];
-    struct binding *bound = &b->bindings[b->binding_count];
-    size_t len = sizeof bound->endpoint;
-    if (lock_endpoint(b, option, endpoint) != 0)
-        return -1;
-
-    int err = bind_with_mode(b, which, endpoint);
-    if (err) {
-        log_error("--%s %s: cannot bind: %s", option, endpoint, zmq_strerror(-err));
-        return -1;
-    }
-    bound->socket = which;
-    zmq_getsockopt(b->sockets[which].socket, ZMQ_LAST_ENDPOINT, bound->endpoint, &len);
-    b->binding_count++;
-    return 0;
 }
 
 /* The endpoints of a socket. */
@@ -218,23 +156,33 @@ static int bind_all(struct bus *b, enum bus_socket which, bool tcp)
     char *single[1], *const *endpoints;
     size_t count = endpoints_of(b->config, which, &endpoints, single);
     for (size_t i = 0; i < count; i++)
-        if (endpoint_is_tcp(endpoints[i]) == tcp && bind_endpoint(b, which, endpoints[i]) != 0)
+        if (endpoint_is_tcp(endpoints[i]) == tcp &&
+            bindings_add(&b->bindings, option_names[which], endpoints[i], (mode_t)b->config->ipc_mode,
+                         &b->sockets[which], &b->notices[which]) != 0)
             return -1;
     return 0;
 }
 
-/* Call it before any endpoint is bound: libzmq admits every peer while there is no ZAP socket. */
-static int open_zap(struct bus *b)
+/* The domain of a ZAP request is the name of the socket. */
+static bool admit_peer(void *context, struct slice domain, struct slice key, struct slice address)
+{
+    struct bus *b = context;
+    for (int which = 0; which < SOCKETS; which++)
+        if (slice_equal(domain, slice_of(option_names[which])))
+            return b->admit(b->admit_context, (enum bus_socket)which, key, address);
+    return false;
+}
+
+static int open_gate(struct bus *b)
 {
     if (!b->config->secret_key)
         return 0;
     b->admit = b->config->admit;
     b->admit_context = b->config->admit_context;
-    b->zap = zmq_socket(b->zmq, ZMQ_ROUTER);
-    if (b->zap && zmq_bind(b->zap, ZAP_ENDPOINT) == 0 && znotice_init(&b->notices[ZAP], b->zap) == 0)
-        return 0;
-    log_error("cannot create the socket for authentication: %s", zmq_strerror(errno));
-    return -1;
+    int err = zap_gate_open(&b->gate, b->zmq, &b->notices[ZAP], admit_peer, b);
+    if (err)
+        log_error("cannot create the socket for authentication: %s", zmq_strerror(-err));
+    return err;
 }
 
 static int open_socket(struct bus *b, enum bus_socket which)
@@ -257,11 +205,11 @@ static int open_socket(struct bus *b, enum bus_socket which)
 
 static int open_all(struct bus *b)
 {
-    if (!b->zmq || !b->locks || !b->bindings || !b->listeners.items || !b->unread) {
+    if (!b->zmq || !b->bindings.items || !b->listeners.items || !b->unread) {
         log_error("out of memory");
         return -1;
     }
-    if (open_zap(b) != 0 || open_socket(b, BUS_COMMANDS) != 0 || open_socket(b, BUS_FEED) != 0 ||
+    if (open_gate(b) != 0 || open_socket(b, BUS_COMMANDS) != 0 || open_socket(b, BUS_FEED) != 0 ||
         open_socket(b, BUS_SYNC) != 0)
         return -1;
     if (open_socket(b, BUS_PRESENCE) != 0) {
@@ -269,33 +217,32 @@ static int open_all(struct bus *b)
             return -1;
         log_warn("presence changes are not published: set --presence to an endpoint of this broker");
     }
-    for (size_t i = 0; i < b->binding_count; i++)
-        log_info("%s at %s%s", option_names[b->bindings[i].socket], b->bindings[i].endpoint,
-                 b->zap && endpoint_is_tcp(b->bindings[i].endpoint) ? ", with CURVE" : "");
+    for (size_t i = 0; i < b->bindings.count; i++) {
+        const struct binding *bound = &b->bindings.items[i];
+        log_info("%s at %s%s", bound->option, bound->endpoint,
+                 b->gate.socket && endpoint_is_tcp(bound->endpoint) ? ", with CURVE" : "");
+    }
     return 0;
 }
 
 struct bus *bus_open(const struct bus_config *config)
 {
+    size_t endpoints = config->commands_count + SOCKETS - 1;
     struct bus *b = calloc(1, sizeof *b);
     if (!b)
         return NULL;
     b->zmq = zmq_ctx_new();
-    b->locks = calloc(config->commands_count + SOCKETS - 1, sizeof *b->locks);
-    b->binding_max = config->commands_count + SOCKETS - 1;
-    b->bindings = calloc(b->binding_max, sizeof *b->bindings);
-    listeners_init(&b->listeners, b->binding_max); /* open_all() checks it */
+    bindings_init(&b->bindings, endpoints); /* open_all() checks it, and the next */
+    listeners_init(&b->listeners, endpoints);
     b->unread = unread_new(LARGE_REPLIES_WAITING);
     b->config = config;
     for (unsigned i = 0; i < BUS_WATCHES; i++)
         b->watched[i] = -1;
     for (int i = 0; i < NOTICES; i++)
-        b->notices[i] = (struct znotice){.fd = -1, .quiet = true};
+        znotice_none(&b->notices[i]);
     for (int s = 0; s < SOCKETS; s++)
         for (size_t i = 0; i <= BUS_FRAMES; i++)
             zmq_msg_init(&b->parts[s][i]);
-    for (size_t i = 0; i < ZAP_PREFIX + ZAP_REQUEST_FRAMES; i++)
-        zmq_msg_init(&b->zap_frames[i]);
     if (open_all(b) != 0)
         bus_close(&b, 0);
     else
@@ -314,93 +261,23 @@ static void close_socket(struct bus *b, int which, int linger_ms)
     zsock_close(&b->sockets[which]);
 }
 
-static void close_zap(struct bus *b)
-{
-    for (size_t i = 0; i < ZAP_PREFIX + ZAP_REQUEST_FRAMES; i++)
-        zmq_msg_close(&b->zap_frames[i]);
-    if (b->zap) {
-        int none = 0;
-        zmq_setsockopt(b->zap, ZMQ_LINGER, &none, sizeof none);
-        zmq_close(b->zap);
-    }
-}
-
 void bus_close(struct bus **b, int linger_ms)
 {
     if (!*b)
         return;
     for (int which = 0; which < SOCKETS; which++)
         close_socket(*b, which, linger_ms);
-    close_zap(*b);
+    zap_gate_close(&(*b)->gate);
     if ((*b)->zmq)
         zmq_ctx_term((*b)->zmq);
     unread_free(&(*b)->unread); /* libzmq holds no reply any longer */
-    for (size_t i = 0; i < (*b)->lock_count; i++)
-        close((*b)->locks[i]);
-    free((*b)->locks);
+    bindings_release(&(*b)->bindings);
     listeners_release(&(*b)->listeners);
-    free((*b)->bindings);
     free(*b);
     *b = NULL;
 }
 
-/* --- admission --- */
-
-/* Receive a ZAP request. Returns the number of its frames; 0: no request waits. */
-static size_t receive_zap(struct bus *b)
-{
-    size_t count = 0;
-    for (bool more = true; more && count < ZAP_PREFIX + ZAP_REQUEST_FRAMES; count++) {
-        if (znotice_receive(&b->notices[ZAP], &b->zap_frames[count]) <= 0)
-            break;
-        more = zmq_msg_more(&b->zap_frames[count]);
-    }
-    return count;
-}
-
-static bool is_barred(const struct bus *b, const struct curve_key *key)
-{
-    for (size_t i = 0; i < BARRED; i++)
-        if (strcmp(b->barred[i].text, key->text) == 0)
-            return true;
-    return false;
-}
-
-static bool admitted(struct bus *b, const struct zap_request *q, const struct curve_key *key)
-{
-    if (is_barred(b, key))
-        return false;
-    for (int which = 0; which < SOCKETS; which++)
-        if (slice_equal(q->domain, slice_of(option_names[which])))
-            return b->admit(b->admit_context, (enum bus_socket)which, slice_of(key->text), q->address);
-    return false;
-}
-
-static void send_zap_reply(struct bus *b, const struct zap_request *q, struct slice user)
-{
-    struct slice frames[ZAP_REPLY_FRAMES];
-    zap_reply(q, user, frames);
-    zmq_send(b->zap, zmq_msg_data(&b->zap_frames[0]), zmq_msg_size(&b->zap_frames[0]), ZMQ_SNDMORE | ZMQ_DONTWAIT);
-    zmq_send(b->zap, "", 0, ZMQ_SNDMORE | ZMQ_DONTWAIT);
-    for (size_t i = 0; i < ZAP_REPLY_FRAMES; i++)
-        zmq_send(b->zap, frames[i].data, frames[i].len, ZMQ_DONTWAIT | (i + 1 < ZAP_REPLY_FRAMES ? ZMQ_SNDMORE : 0));
-}
-
-static void answer_zap(struct bus *b)
-{
-    struct slice frames[ZAP_REQUEST_FRAMES];
-    struct zap_request q;
-    struct curve_key key = {0};
-    for (size_t count; (count = receive_zap(b)) > 0;) {
-        for (size_t i = ZAP_PREFIX; i < count; i++)
-            frames[i - ZAP_PREFIX] = zsock_slice(&b->zap_frames[i]);
-        if (count < ZAP_PREFIX || !zap_read(frames, count - ZAP_PREFIX, &q))
-            continue;
-        if (q.key.len)
-            curve_key_encode((const unsigned char *)q.key.data, &key);
-        send_zap_reply(b, &q, q.key.len && admitted(b, &q, &key) ? slice_of(key.text) : (struct slice){0});
-    }
-}
+/* --- connections --- */
 
 struct bus_events bus_events(struct bus *b)
 {
@@ -427,35 +304,7 @@ void bus_hold(struct bus *b, bool held)
 
 void bus_cut(struct bus *b, enum bus_socket which)
 {
-    for (size_t i = 0; i < b->binding_count; i++) {
-        struct binding *bound = &b->bindings[i];
-        if (bound->socket == which && endpoint_is_tcp(bound->endpoint) && !bound->attempts &&
-            zmq_unbind(b->sockets[which].socket, bound->endpoint) == 0)
-            bound->attempts = 1;
-    }
-    znotice_used(&b->notices[which]);
-}
-
-/* libzmq unbinds an endpoint in its own thread, so binding it again takes some attempts. True when
- * one is still unbound. */
-static bool rebind(struct bus *b)
-{
-    bool missing = false;
-    for (size_t i = 0; i < b->binding_count; i++) {
-        struct binding *bound = &b->bindings[i];
-        if (!bound->attempts)
-            continue;
-
-        int err = zsock_bind(&b->sockets[bound->socket], bound->endpoint);
-        znotice_used(&b->notices[bound->socket]);
-        if (!err)
-            bound->attempts = 0;
-        else if (++bound->attempts == REBIND_ATTEMPTS)
-            log_error("--%s %s: rebind failed: %s; retrying", option_names[bound->socket], bound->endpoint,
-                      zmq_strerror(-err));
-        missing = missing || bound->attempts;
-    }
-    return missing;
+    bindings_cut(&b->bindings, &b->sockets[which]);
 }
 
 /* --- receiving --- */
@@ -469,8 +318,8 @@ static void end_subscriptions(struct bus *b, enum bus_socket which, zmq_msg_t *l
               log_name("socket", option_names[which]), log_text("address", slice_of(address)),
               log_text("key", slice_of(user)));
     b->subscribed[which] = 0;
-    if (user && strlen(user) == CURVE_KEY_LEN)
-        memcpy(b->barred[b->barred_count++ % BARRED].text, user, CURVE_KEY_LEN + 1);
+    if (user)
+        zap_gate_bar(&b->gate, user);
     bus_cut(b, which);
 }
 
@@ -523,8 +372,8 @@ bool bus_wait(struct bus *b, int fd, int64_t timeout_ms)
 {
     struct pollfd fds[NOTICES + 1 + BUS_WATCHES];
     nfds_t count = NOTICES;
-    if (rebind(b) && timeout_ms > REBIND_MS)
-        timeout_ms = REBIND_MS;
+    if (bindings_restore(&b->bindings) && timeout_ms > BINDINGS_RETRY_MS)
+        timeout_ms = BINDINGS_RETRY_MS;
 
     timeout_ms = watch_notices(b, fds, timeout_ms);
     fds[count++] = (struct pollfd){.fd = fd, .events = POLLIN};
@@ -535,7 +384,7 @@ bool bus_wait(struct bus *b, int fd, int64_t timeout_ms)
 
     drain_subscriptions(b, BUS_FEED);
     drain_subscriptions(b, BUS_PRESENCE);
-    answer_zap(b);
+    zap_gate_answer(&b->gate);
     return fd >= 0 && fds[NOTICES].revents != 0;
 }
 
@@ -549,27 +398,13 @@ void bus_pause(struct bus *b, bool paused)
     b->paused = paused;
 }
 
-/* Frames before an empty frame may be an envelope. *len is its length so far. False when this frame
- * cannot be part of one. */
-static bool add_to_envelope(char *envelope, size_t *len, size_t count, struct slice frame)
-{
-    if (count >= ENVELOPE_FRAMES || frame.len > ENVELOPE_FRAME_MAX)
-        return false;
-    MUST(*len + 1 + frame.len < ENVELOPE_MAX);
-    envelope[(*len)++] = (char)frame.len;
-    if (frame.len)
-        memcpy(envelope + *len, frame.data, frame.len);
-    *len += frame.len;
-    return true;
-}
-
 /* Receive the rest of a message into parts[1...]; frames beyond BUS_FRAMES are dropped. The first
  * empty frame that is not the last frame ends an envelope, if the frames before it can be one. */
-static void receive_frames(void *socket, zmq_msg_t *parts, char *envelope, struct bus_message *m)
+static void receive_frames(void *socket, zmq_msg_t *parts, struct envelope *envelope, struct bus_message *m)
 {
     zmq_msg_t surplus;
-    size_t len = 0;
     bool in_envelope = true;
+    envelope_begin(envelope);
     zmq_msg_init(&surplus);
     for (bool more = true; more;) {
         zmq_msg_t *part = m->frame_count < BUS_FRAMES ? &parts[1 + m->frame_count] : &surplus;
@@ -578,13 +413,12 @@ static void receive_frames(void *socket, zmq_msg_t *parts, char *envelope, struc
         more = zmq_msg_more(part);
         struct slice frame = zsock_slice(part);
         if (in_envelope && more && !frame.len) {
-            envelope[len++] = 0;
-            m->envelope = (struct slice){envelope, len};
+            m->envelope = envelope_end(envelope);
             m->frame_count = 0;
             in_envelope = false;
             continue;
         }
-        in_envelope = in_envelope && add_to_envelope(envelope, &len, m->frame_count, frame);
+        in_envelope = in_envelope && envelope_add(envelope, frame);
         if (m->frame_count < BUS_FRAMES)
             m->frames[m->frame_count] = frame;
         m->frame_count++;
@@ -601,8 +435,8 @@ bool bus_receive(struct bus *b, enum bus_socket from, struct bus_message *m)
         return false;
     *m = (struct bus_message){.peer = zsock_slice(&parts[0])};
     if (zmq_msg_more(&parts[0]))
-        receive_frames(b->sockets[from].socket, parts, b->envelopes[from], m);
-    const char *user = b->zap && m->frame_count ? zmq_msg_gets(&parts[1], "User-Id") : NULL;
+        receive_frames(b->sockets[from].socket, parts, &b->envelopes[from], m);
+    const char *user = b->gate.socket && m->frame_count ? zmq_msg_gets(&parts[1], "User-Id") : NULL;
     m->user = slice_of(user);
     if (m->frame_count == 0)
         m->frame_count = 1; /* no peer can send that; treat it as one empty frame */
@@ -614,12 +448,9 @@ bool bus_receive(struct bus *b, enum bus_socket from, struct bus_message *m)
 /* Cannot fail once libzmq has accepted the routing id of the peer. */
 static void send_envelope(void *socket, struct slice envelope)
 {
-    for (size_t at = 0; at < envelope.len;) {
-        size_t len = (unsigned char)envelope.data[at];
-        MUST(at + 1 + len <= envelope.len);
-        zmq_send(socket, envelope.data + at + 1, len, ZMQ_SNDMORE | ZMQ_DONTWAIT);
-        at += 1 + len;
-    }
+    struct slice frame;
+    while (envelope_next(&envelope, &frame))
+        zmq_send(socket, frame.data, frame.len, ZMQ_SNDMORE | ZMQ_DONTWAIT);
 }
 
 static int send_large(struct bus *b, struct slice peer, struct slice envelope, struct slice body)

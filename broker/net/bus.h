@@ -2,7 +2,7 @@
  * (XPUB).
  *
  * It moves messages and does not interpret them. Only bus_wait() and bus_close() block. In the
- * broker it is the only user of libzmq.
+ * broker only the bus and what it is made of (bindings, zap_gate, large_reply) use libzmq.
  *
  * Ownership: a received message belongs to the bus and is valid until the next bus_receive() from
  * the same socket.
@@ -41,17 +41,9 @@ struct bus_config {
 #define BUS_PEER_MAX 255u /* bytes of a peer's routing id */
 #define BUS_FRAMES 2u     /* that are kept of a message */
 
-/* The envelope of a request: the frames before an empty frame (REQ and REP, RFC 28). They are the
- * ids of devices on its way and the number of a REQ socket. The envelope is sent back before the
- * reply. Bounds of the frames before the empty one: */
-#define ENVELOPE_FRAMES 8u
-#define ENVELOPE_FRAME_MAX 255u
-#define ENVELOPE_MAX (ENVELOPE_FRAMES * (1 + ENVELOPE_FRAME_MAX) + 1) /* bytes of an encoded envelope */
-
 struct bus_message {
     struct slice peer;
-    struct slice
-        envelope; /* each frame's length (one byte) and its bytes, the empty frame last; empty: there was none */
+    struct slice envelope;           /* as envelope.h; empty: there was none */
     struct slice frames[BUS_FRAMES]; /* empty where there was none */
     struct slice user;               /* through CURVE: the public key that was admitted, as text; else empty */
     size_t frame_count;              /* as sent, so it may be more than BUS_FRAMES; at least 1 */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/file.h"
 #include "base/name.h"
 #include "base/table.h"
 
@@ -241,7 +242,7 @@ struct keys *keys_load(const char *file, char why[KEYS_WHY_MAX])
 {
     char *text;
     size_t len;
-    int err = curve_key_read_file(file, FILE_MAX, &text, &len);
+    int err = file_read(file, FILE_MAX, &text, &len, NULL);
     if (err) {
         snprintf(why, KEYS_WHY_MAX, "%s: %s", file, strerror(-err));
         return NULL;

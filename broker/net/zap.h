@@ -1,7 +1,7 @@
 /* zap.h - the ZeroMQ authentication protocol (RFC 27): decodes a request of libzmq to admit a peer,
  * and encodes the reply.
  *
- * Pure: bus.c moves the frames.
+ * Pure: zap_gate.c moves the frames.
  */
 #ifndef SSECAST_ZAP_H
 #define SSECAST_ZAP_H

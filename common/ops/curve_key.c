@@ -1,12 +1,13 @@
 #include "ops/curve_key.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/file.h"
 
 #define FILE_MAX 4096u /* bytes of a file with one key */
 
@@ -109,51 +110,12 @@ int curve_key_find(struct slice text, enum curve_key_half half, struct curve_key
     return -ENOENT;
 }
 
-/* Into *out, which has room for max + 2 bytes. */
-static int read_all(int fd, size_t max, char *out, size_t *len)
-{
-    ssize_t got;
-    *len = 0;
-    do
-        got = read(fd, out + *len, max + 1 - *len);
-    while (got > 0 && (*len += (size_t)got) <= max);
-    if (got < 0)
-        return -errno;
-    return got > 0 ? -EFBIG : 0;
-}
-
-/* *out is the caller's to free, also on failure. */
-static int read_file(const char *path, size_t max, char **out, size_t *len, struct stat *file)
-{
-    *len = 0;
-    *out = calloc(1, max + 2);
-    if (!*out)
-        return -ENOMEM;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    int err = fstat(fd, file) == 0 ? read_all(fd, max, *out, len) : -errno;
-    close(fd);
-    return err;
-}
-
-int curve_key_read_file(const char *path, size_t max, char **out, size_t *len)
-{
-    struct stat file;
-    int err = read_file(path, max, out, len, &file);
-    if (err) {
-        free(*out);
-        *out = NULL;
-    }
-    return err;
-}
-
 int curve_key_load(const char *path, enum curve_key_half half, struct curve_key *out, char why[CURVE_KEY_WHY])
 {
     char *text = NULL;
     size_t len = 0;
     struct stat file = {0};
-    int err = read_file(path, FILE_MAX, &text, &len, &file);
+    int err = file_read(path, FILE_MAX, &text, &len, &file);
     if (err)
         snprintf(why, CURVE_KEY_WHY, "'%s': %s", path, strerror(-err));
     else if (half == CURVE_SECRET && (err = file.st_mode & S_IRWXO ? -EPERM : 0) != 0)

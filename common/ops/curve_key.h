@@ -61,8 +61,4 @@ void curve_client_release(struct curve_client *c);
 /* Overwrite a key in memory. */
 void curve_key_wipe(struct curve_key *key);
 
-/* Read a whole file of at most max bytes into *out (malloc; NUL-terminated). 0 or -errno, -EFBIG
- * when it is larger. */
-int curve_key_read_file(const char *path, size_t max, char **out, size_t *len);
-
 #endif

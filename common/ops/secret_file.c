@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/must.h"
-#include "ops/curve_key.h"
 
 #define FILE_MAX ((size_t)1024 * 1024)
 
@@ -46,7 +46,7 @@ int secret_file_read(const char *path, size_t max, char **out, size_t *len, char
     size_t size = 0;
     MUST(max < FILE_MAX);
     *len = 0;
-    int err = curve_key_read_file(path, FILE_MAX, out, &size);
+    int err = file_read(path, FILE_MAX, out, &size, NULL);
     if (err) {
         snprintf(why, SECRET_FILE_WHY, "%s", strerror(-err));
         return -EINVAL;

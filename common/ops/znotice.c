@@ -6,6 +6,11 @@
 #include "base/must.h"
 #include "ops/zsock.h"
 
+void znotice_none(struct znotice *n)
+{
+    *n = (struct znotice){.fd = -1, .quiet = true};
+}
+
 int znotice_init(struct znotice *n, void *socket)
 {
     MUST(socket);
@@ -17,6 +22,16 @@ int znotice_init(struct znotice *n, void *socket)
 void znotice_used(struct znotice *n)
 {
     n->quiet = false;
+}
+
+void znotice_received(struct znotice *n, int found)
+{
+    n->quiet = found == 0;
+}
+
+bool znotice_is_unsure(const struct znotice *n)
+{
+    return !n->quiet;
 }
 
 bool znotice_has_message(struct znotice *n)

@@ -15,11 +15,15 @@
 #include <stdbool.h>
 #include <zmq.h>
 
+/* Only the functions below write it. */
 struct znotice {
     void *socket;
     int fd;
     bool quiet;
 };
+
+/* There is no socket, and so never a message. */
+void znotice_none(struct znotice *n);
 
 /* Begin: the socket may have a message. 0 or -errno; then fd is -1. */
 int znotice_init(struct znotice *n, void *socket);
@@ -27,6 +31,12 @@ int znotice_init(struct znotice *n, void *socket);
 /* The socket was used other than through znotice_receive() (something was sent, an endpoint was
  * bound), or its descriptor is readable. */
 void znotice_used(struct znotice *n);
+
+/* The caller received from the socket itself. found: the result as of znotice_receive(). */
+void znotice_received(struct znotice *n, int found);
+
+/* May the socket have a message? It is not asked. */
+bool znotice_is_unsure(const struct znotice *n);
 
 /* Has the socket a message? It is asked unless it is quiet. */
 bool znotice_has_message(struct znotice *n);

@@ -49,6 +49,11 @@ void selector_release(struct selector *s)
     *s = (struct selector){.kind = SELECTOR_INVALID};
 }
 
+static bool selector_is_pattern(const struct selector *s)
+{
+    return s->kind == SELECTOR_PREFIX || s->kind == SELECTOR_PATTERN;
+}
+
 bool selector_matches(const struct selector *s, struct topic *topic)
 {
     switch (s->kind) {
@@ -76,21 +81,26 @@ bool selectors_match(const struct selectors *list, struct slice text)
     return false;
 }
 
-/* What can be told without a look at each topic. */
-static bool match_at_once(const struct selectors *list, const struct event *e)
+/* The topics of an event have an index, so exact ones and `*` are decided without a look at each topic.
+ * *patterns: there are selectors that need that look. */
+static bool selectors_match_exactly(const struct selectors *list, const struct event *e, bool *patterns)
 {
-    bool found = false;
-    for (size_t i = 0; !found && e->counts[TO_CHANNELS] && i < list->count; i++) {
+    *patterns = false;
+    for (size_t i = 0; i < list->count; i++) {
         const struct selector *s = &list->items[i];
-        found = s->kind == SELECTOR_ALL || (s->kind == SELECTOR_EXACT && event_index_has(e, TO_CHANNELS, s->text));
+        if (s->kind == SELECTOR_ALL || (s->kind == SELECTOR_EXACT && event_index_has(e, TO_CHANNELS, s->text)))
+            return true;
+        *patterns = *patterns || selector_is_pattern(s);
     }
-    return found;
+    return false;
 }
 
-static bool needs_looks(const struct selectors *list)
+static bool selectors_match_patterns(const struct selectors *list, struct slice text)
 {
+    struct topic topic;
+    topic_begin(&topic, text);
     for (size_t i = 0; i < list->count; i++)
-        if (list->items[i].kind == SELECTOR_PREFIX || list->items[i].kind == SELECTOR_PATTERN)
+        if (selector_is_pattern(&list->items[i]) && selector_matches(&list->items[i], &topic))
             return true;
     return false;
 }
@@ -98,13 +108,16 @@ static bool needs_looks(const struct selectors *list)
 bool selectors_match_event(const struct selectors *list, const struct event *e)
 {
     struct slice topic;
-    if (match_at_once(list, e))
+    bool patterns;
+    if (!e->counts[TO_CHANNELS])
+        return false;
+    if (selectors_match_exactly(list, e, &patterns))
         return true;
-    if (!needs_looks(list))
+    if (!patterns)
         return false;
 
     for (size_t cursor = 0; event_next_name(e, TO_CHANNELS, &cursor, &topic);)
-        if (selectors_match(list, topic))
+        if (selectors_match_patterns(list, topic))
             return true;
     return false;
 }

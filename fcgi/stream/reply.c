@@ -176,15 +176,6 @@ struct event *reply_preflight(const struct reply_rules *rules, const char *origi
     return short_reply_finish(&t);
 }
 
-static void put_json_text(struct buf *out, struct slice text)
-{
-    struct buf json = {0};
-    json_put_text(&json, NULL, text);
-    buf_put_slice(out, buf_slice(&json));
-    out->failed = out->failed || json.failed;
-    buf_release(&json);
-}
-
 static const char *reason_of(int status)
 {
     static const struct {
@@ -218,8 +209,9 @@ struct event *reply_refused(const struct reply_rules *rules, const struct reques
     if (r->challenge)
         put_format(&t, "WWW-Authenticate: %s\r\n", r->challenge);
     put_common(&t, rules, r->origin);
-    put_format(&t, "\r\n{\"error\":\"%s\",\"message\":", r->error);
-    put_json_text(&t, slice_of(r->message));
+    put_text(&t, "\r\n{");
+    json_put_text(&t, "error", slice_of(r->error));
+    json_put_text(&t, "message", slice_of(r->message));
     put_text(&t, "}\n");
     return short_reply_finish(&t);
 }
@@ -308,13 +300,14 @@ struct event *reply_gap(struct slice last, uint64_t oldest)
 {
     struct buf t = {0};
 
-    put_text(&t, "event: ssecast.gap\ndata: {\"last\":");
+    put_text(&t, "event: ssecast.gap\ndata: {");
     bool number = all_digits(last) && (last.data[0] != '0' || last.len == 1) && last.len <= 20;
     if (number)
-        put_format(&t, "%.*s", (int)last.len, last.data);
+        json_put_raw(&t, "last", last);
     else
-        put_json_text(&t, (struct slice){last.data, last.len < NAME_BYTES_MAX ? last.len : NAME_BYTES_MAX});
-    put_format(&t, ",\"oldest\":%" PRIu64 "}\n\n", oldest);
+        json_put_text(&t, "last", (struct slice){last.data, last.len < NAME_BYTES_MAX ? last.len : NAME_BYTES_MAX});
+    json_put_count(&t, "oldest", oldest);
+    put_text(&t, "}\n\n");
     return short_reply_finish(&t);
 }
 

@@ -168,19 +168,19 @@ int socket_send(struct broker_socket *l, struct slice message)
     return zmq_send(l->zsock.socket, message.data, message.len, ZMQ_DONTWAIT) < 0 ? -errno : 0;
 }
 
+bool socket_is_unsure(const struct broker_socket *l)
+{
+    return l && znotice_is_unsure(&l->notice);
+}
+
 bool socket_receive(struct broker_socket *l, struct slice *message)
 {
-    if (!l || l->notice.quiet)
+    if (!socket_is_unsure(l))
         return false;
 
     int found = zsock_receive(&l->zsock, &l->message, message);
-    l->notice.quiet = found == 0;
+    znotice_received(&l->notice, found);
     return found > 0;
-}
-
-bool socket_is_unsure(const struct broker_socket *l)
-{
-    return l && !l->notice.quiet;
 }
 
 bool sockets_may_receive(struct broker_socket *one, struct broker_socket *other)

@@ -7,19 +7,18 @@
 
 START_TEST(an_ipc_path_is_held_once)
 {
-    char folder[] = "/tmp/check_endpoint_lock-XXXXXX", endpoint[100], file[100];
+    struct own_folder folder;
+    char endpoint[100];
     int first, second;
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    snprintf(endpoint, sizeof endpoint, "ipc://%s/commands", folder);
-    snprintf(file, sizeof file, "%s/commands.lock", folder);
+    own_folder_make(&folder, "commands.lock");
+    snprintf(endpoint, sizeof endpoint, "ipc://%s/commands", folder.path);
     ck_assert_int_eq(endpoint_lock(endpoint, &first), 0);
     ck_assert_int_eq(endpoint_lock(endpoint, &second), -EWOULDBLOCK);
     ck_assert_int_eq(second, ENDPOINT_LOCK_NONE);
     close(first); /* however its holder ends */
     ck_assert_int_eq(endpoint_lock(endpoint, &second), 0);
     close(second);
-    unlink(file);
-    rmdir(folder);
+    own_folder_remove(&folder);
 }
 END_TEST
 

@@ -2,37 +2,29 @@
 #include "frame/frame.h"
 
 #include <errno.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "support.h"
 
-static char folder[] = "/tmp/check-frame-XXXXXX", file[64], why[OPTION_WHY_MAX];
+static struct own_folder folder;
+static char why[OPTION_WHY_MAX];
 static char *secret;
 
 static void begin(void)
 {
-    strcpy(folder + sizeof folder - 7, "XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    snprintf(file, sizeof file, "%s/secret", folder);
+    own_folder_make(&folder, "secret");
 }
 
 static void end(void)
 {
     free(secret);
     secret = NULL;
-    unlink(file);
-    rmdir(folder);
+    own_folder_remove(&folder);
 }
 
 static int read_secret(const char *text, mode_t mode)
 {
-    FILE *out = fopen(file, "w");
-    ck_assert_ptr_nonnull(out);
-    fputs(text, out);
-    fclose(out);
-    chmod(file, mode);
-    return frame_read_secret("password-file", file, &secret, why);
+    make_file(folder.file, slice_of(text), mode);
+    return frame_read_secret("password-file", folder.file, &secret, why);
 }
 
 START_TEST(a_secret_is_the_first_line_of_its_file)
@@ -55,8 +47,8 @@ START_TEST(a_secret_that_others_may_read_or_that_is_none_is_refused)
     ck_assert_int_eq(read_secret("\nmore\n", 0600), -EINVAL);
     ck_assert_ptr_nonnull(strstr(why, "its first line is empty"));
     ck_assert_ptr_null(secret);
-    unlink(file);
-    ck_assert_int_eq(frame_read_secret("password-file", file, &secret, why), -EINVAL);
+    unlink(folder.file);
+    ck_assert_int_eq(frame_read_secret("password-file", folder.file, &secret, why), -EINVAL);
     ck_assert_ptr_eq(strstr(why, "--password-file "), why);
     ck_assert_ptr_nonnull(strstr(why, "No such file"));
 }

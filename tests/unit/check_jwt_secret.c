@@ -9,33 +9,28 @@
 #include "auth/jwks.h"
 #include "support.h"
 
-static char folder[] = "/tmp/check-jwt-secret-XXXXXX", file[64], link_path[64], why[200];
+static struct own_folder folder;
+static const char *const file = folder.file;
+static char link_path[64], why[200];
 static struct jwt_secret_made made;
 static struct jwks keys;
 
 static void setup(void)
 {
-    memcpy(strchr(folder, '\0') - 6, "XXXXXX", 6);
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    snprintf(file, sizeof file, "%s/secrets", folder);
-    snprintf(link_path, sizeof link_path, "%s/link", folder);
+    own_folder_make(&folder, "secrets");
+    snprintf(link_path, sizeof link_path, "%s/link", folder.path);
 }
 
 static void teardown(void)
 {
     jwks_release(&keys);
     unlink(link_path);
-    unlink(file);
-    ck_assert_int_eq(rmdir(folder), 0); /* nothing else was left */
+    own_folder_remove(&folder);
 }
 
 static void put(const char *text, mode_t mode)
 {
-    FILE *out = fopen(file, "w");
-    ck_assert_ptr_nonnull(out);
-    fputs(text, out);
-    fclose(out);
-    ck_assert_int_eq(chmod(file, mode), 0);
+    make_file(file, slice_of(text), mode);
 }
 
 static char *get(void)

@@ -13,7 +13,8 @@
 #define NOW INT64_C(1763710000000) /* unix time, ms */
 
 static struct test_key rsa, ec;
-static char folder[] = "/tmp/check-key-files-XXXXXX", file[64];
+static struct own_folder folder;
+static const char *const file = folder.file;
 static struct key_files *files;
 static int64_t now;
 
@@ -23,16 +24,14 @@ static void begin(void)
 {
     rsa = make_rsa(2048);
     ec = make_ec("P-256");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    snprintf(file, sizeof file, "%s/key", folder);
+    own_folder_make(&folder, "key");
 }
 
 static void end(void)
 {
     free_key(&rsa);
     free_key(&ec);
-    unlink(file);
-    rmdir(folder);
+    own_folder_remove(&folder);
 }
 
 static void setup(void)
@@ -212,7 +211,7 @@ END_TEST
 START_TEST(both_files_may_be_given)
 {
     char other[80];
-    snprintf(other, sizeof other, "%s/secret", folder);
+    snprintf(other, sizeof other, "%s/secret", folder.path);
     write_key_file(file, SECRET);
     ck_assert_int_eq(rename(file, other), 0);
     write_key_file(file, ec.public);

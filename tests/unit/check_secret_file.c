@@ -2,41 +2,30 @@
 #include "ops/secret_file.h"
 
 #include <errno.h>
-#include <unistd.h>
 
 #include "support.h"
 
-static char folder[] = "/tmp/check-secret-file-XXXXXX", file[64], why[SECRET_FILE_WHY];
+static struct own_folder folder;
+static char why[SECRET_FILE_WHY];
 static char *secret;
 static size_t len;
 
 static void begin(void)
 {
-    memcpy(folder + sizeof folder - 7, "XXXXXX", 6);
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    snprintf(file, sizeof file, "%s/secret", folder);
+    own_folder_make(&folder, "secret");
 }
 
 static void end(void)
 {
     free(secret);
     secret = NULL;
-    unlink(file);
-    rmdir(folder);
-}
-
-static void put(struct slice text)
-{
-    FILE *out = fopen(file, "w");
-    ck_assert_ptr_nonnull(out);
-    fwrite(text.data, 1, text.len, out);
-    fclose(out);
+    own_folder_remove(&folder);
 }
 
 static int read_secret(struct slice text, size_t max)
 {
-    put(text);
-    return secret_file_read(file, max, &secret, &len, why);
+    make_file(folder.file, text, 0600);
+    return secret_file_read(folder.file, max, &secret, &len, why);
 }
 
 static const struct slice same[] = {
@@ -84,9 +73,9 @@ END_TEST
 
 START_TEST(a_file_that_cannot_be_read_is_refused)
 {
-    ck_assert_int_eq(secret_file_read(file, 8, &secret, &len, why), -EINVAL);
+    ck_assert_int_eq(secret_file_read(folder.file, 8, &secret, &len, why), -EINVAL);
     ck_assert_str_eq(why, "No such file or directory");
-    ck_assert_int_eq(secret_file_read(folder, 8, &secret, &len, why), -EINVAL);
+    ck_assert_int_eq(secret_file_read(folder.path, 8, &secret, &len, why), -EINVAL);
     ck_assert_str_eq(why, "Is a directory");
     ck_assert_int_eq(secret_file_read("/dev/zero", 8, &secret, &len, why), -EINVAL);
     ck_assert_ptr_null(secret);
@@ -95,12 +84,12 @@ END_TEST
 
 START_TEST(a_text_has_no_nul_byte)
 {
-    put(S("pass word\n\0"));
-    ck_assert_int_eq(secret_file_read_text(file, 100, &secret, why), 0);
+    make_file(folder.file, S("pass word\n\0"), 0600);
+    ck_assert_int_eq(secret_file_read_text(folder.file, 100, &secret, why), 0);
     ck_assert_str_eq(secret, "pass word");
     free(secret);
-    put(S("pass\0word\n"));
-    ck_assert_int_eq(secret_file_read_text(file, 100, &secret, why), -EINVAL);
+    make_file(folder.file, S("pass\0word\n"), 0600);
+    ck_assert_int_eq(secret_file_read_text(folder.file, 100, &secret, why), -EINVAL);
     ck_assert_ptr_nonnull(strstr(why, "NUL"));
     ck_assert_ptr_null(secret);
 }

@@ -102,6 +102,42 @@ START_TEST(an_event_is_matched_by_one_of_its_channels)
 }
 END_TEST
 
+static bool one_topic_matches(const struct selectors *list, const struct event *e)
+{
+    struct slice topic;
+    for (size_t cursor = 0; event_next_name(e, TO_CHANNELS, &cursor, &topic);)
+        if (selectors_match(list, topic))
+            return true;
+    return false;
+}
+
+/* Any selectors and any channels: it is as if each channel were compared with each selector. */
+START_TEST(an_event_is_matched_as_each_of_its_channels_is)
+{
+    struct dice d = dice_new();
+    uint64_t seed = d.state;
+    struct slice names[] = {S("a"), S("b"), S("a/1"), S("a/2"), S("c")};
+    struct selector kinds[] = {selector_of_match(S("a")),          selector_of_match(S("c")),
+                               selector_of_match(S("*")),          {.kind = SELECTOR_PREFIX, .text = S("a/*")},
+                               selector_of_topic(S("{b}/2"), why), {.kind = SELECTOR_INVALID}};
+    for (int round = 0; round < 2000; round++) {
+        struct slice channels[3];
+        struct selector items[3];
+        struct selectors list = {items, roll(&d, 4)};
+        struct event_spec spec = {.kind = EVENT_MESSAGE, .seq = 1, .has_to = true};
+        spec.lists[TO_CHANNELS] = (struct names){channels, roll(&d, 4)};
+        for (size_t i = 0; i < 3; i++) {
+            channels[i] = names[roll(&d, 5)];
+            items[i] = kinds[roll(&d, 6)];
+        }
+        struct event *e = event_new(&spec);
+        ck_assert_msg(selectors_match_event(&list, e) == one_topic_matches(&list, e), "SEED=%" PRIu64, seed);
+        event_unref(&e);
+    }
+    selector_release(&kinds[4]);
+}
+END_TEST
+
 START_TEST(a_copy_stands_for_itself)
 {
     char text[] = "one";
@@ -140,6 +176,7 @@ int main(void)
     tcase_add_test(tests, a_brace_is_a_character_in_the_second_dialect);
     tcase_add_test(tests, a_pattern_of_ours_may_end_with_a_star);
     tcase_add_test(tests, an_event_is_matched_by_one_of_its_channels);
+    tcase_add_test(tests, an_event_is_matched_as_each_of_its_channels_is);
     tcase_add_test(tests, a_copy_stands_for_itself);
     return run_suite(suite);
 }

@@ -10,7 +10,9 @@
 #define NOW INT64_C(1763710000000) /* unix time, ms */
 
 static struct test_key rsa, other_rsa, ec;
-static char folder[] = "/tmp/check-token-XXXXXX", file[64], text[16384], jwk[2][4096];
+static struct own_folder folder;
+static const char *const file = folder.file;
+static char text[16384], jwk[2][4096];
 static struct option_list audience;
 static struct token_rules rules;
 static struct tokens *tokens;
@@ -22,8 +24,7 @@ static void begin(void)
     rsa = make_rsa(2048);
     other_rsa = make_rsa(2048);
     ec = make_ec("P-256");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    snprintf(file, sizeof file, "%s/key", folder);
+    own_folder_make(&folder, "key");
 }
 
 static void end(void)
@@ -31,8 +32,7 @@ static void end(void)
     free_key(&rsa);
     free_key(&other_rsa);
     free_key(&ec);
-    unlink(file);
-    rmdir(folder);
+    own_folder_remove(&folder);
 }
 
 static void setup(void)
@@ -243,7 +243,7 @@ END_TEST
 START_TEST(both_files_may_be_given)
 {
     char other[80];
-    snprintf(other, sizeof other, "%s/secret", folder);
+    snprintf(other, sizeof other, "%s/secret", folder.path);
     write_key_file(file, SECRET);
     ck_assert_int_eq(rename(file, other), 0);
     write_key_file(file, ec.public);

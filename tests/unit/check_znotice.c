@@ -112,6 +112,34 @@ START_TEST(a_message_that_came_before_something_was_sent_is_found)
 }
 END_TEST
 
+START_TEST(a_receive_of_the_caller_counts_too)
+{
+    znotice_received(&notice, 1);
+    ck_assert(znotice_is_unsure(&notice));
+    znotice_received(&notice, -ETERM);
+    ck_assert(znotice_is_unsure(&notice));
+    znotice_received(&notice, 0);
+    ck_assert(!znotice_is_unsure(&notice));
+    ck_assert(!znotice_has_message(&notice));
+
+    send_from_client("one");
+    await();
+    ck_assert(znotice_is_unsure(&notice));
+    ck_assert_int_eq(receive_all(), 1);
+}
+END_TEST
+
+START_TEST(without_a_socket_there_is_no_message)
+{
+    struct znotice none;
+    znotice_none(&none);
+    ck_assert_int_eq(none.fd, -1);
+    ck_assert(!znotice_is_unsure(&none));
+    ck_assert(!znotice_has_message(&none));
+    ck_assert_int_eq(znotice_receive(&none, &message), 0);
+}
+END_TEST
+
 START_TEST(what_is_no_socket_has_no_descriptor)
 {
     struct znotice of_nothing;
@@ -129,6 +157,8 @@ int main(void)
     tcase_add_test(tests, a_quiet_socket_is_not_asked_until_its_descriptor_is_readable);
     tcase_add_test(tests, every_message_is_received_before_it_is_quiet);
     tcase_add_test(tests, a_message_that_came_before_something_was_sent_is_found);
+    tcase_add_test(tests, a_receive_of_the_caller_counts_too);
+    tcase_add_test(tests, without_a_socket_there_is_no_message);
     tcase_add_test(tests, what_is_no_socket_has_no_descriptor);
     return run_suite(suite);
 }

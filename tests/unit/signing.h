@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "keys.h"
+#include "support.h"
 
 #define SECRET "0123456789abcdef0123456789abcdef"
 #define OTHER_SECRET "fedcba9876543210fedcba9876543210"
@@ -19,11 +20,7 @@
 /* A file of keys that only its owner may read. */
 static inline void write_key_file(const char *path, const char *keys)
 {
-    FILE *out = fopen(path, "w");
-    ck_assert_ptr_nonnull(out);
-    fputs(keys, out);
-    fclose(out);
-    ck_assert_int_eq(chmod(path, 0600), 0);
+    make_file(path, slice_of(keys), 0600);
 }
 
 /* A token with these claims, signed so. Valid until the next one. */

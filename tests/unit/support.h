@@ -11,7 +11,10 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/slice.h"
 
@@ -48,6 +51,34 @@ static inline TCase *one_case(Suite *suite, const char *name)
                       (int)is_.len, is_.data ? is_.data : "", is_.len, (int)should_.len,                               \
                       should_.data ? should_.data : "", should_.len);                                                  \
     } while (0)
+
+/* A folder of a test's own, and the path of the one file that it may leave there. */
+struct own_folder {
+    char path[48], file[80];
+};
+
+static inline void own_folder_make(struct own_folder *f, const char *file_name)
+{
+    strcpy(f->path, "/tmp/ssecast-check-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(f->path));
+    snprintf(f->file, sizeof f->file, "%s/%s", f->path, file_name);
+}
+
+/* Nothing else may be left in it. */
+static inline void own_folder_remove(struct own_folder *f)
+{
+    unlink(f->file);
+    ck_assert_int_eq(rmdir(f->path), 0);
+}
+
+static inline void make_file(const char *path, struct slice text, mode_t mode)
+{
+    FILE *out = fopen(path, "w");
+    ck_assert_ptr_nonnull(out);
+    ck_assert_uint_eq(fwrite(text.data, 1, text.len, out), text.len);
+    fclose(out);
+    ck_assert_int_eq(chmod(path, mode), 0);
+}
 
 /* splitmix64: good enough, and the same everywhere. */
 struct dice {
