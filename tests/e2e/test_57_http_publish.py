@@ -688,6 +688,7 @@ def unread(endpoint):
 
 def test_a_worker_that_stops_answers_pending_requests(bench):
     site = PublishingSite(bench)
+    wait_until(lambda: site.publisher().publish("m", data=1)[0] == 200, what="the worker has its broker")
     site.broker.freeze()
     try:
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
