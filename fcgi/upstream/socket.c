@@ -168,6 +168,11 @@ int socket_send(struct broker_socket *l, struct slice message)
     return zmq_send(l->zsock.socket, message.data, message.len, ZMQ_DONTWAIT) < 0 ? -errno : 0;
 }
 
+bool socket_can_send(struct broker_socket *l)
+{
+    return l && znotice_can_send(&l->notice);
+}
+
 bool socket_receive(struct broker_socket *l, struct slice *message)
 {
     if (!l || l->notice.quiet)
