@@ -21,6 +21,8 @@
 #define STOP_MS 2000      /* bound of answering the requests that had arrived before the signal */
 #define STOP_QUIET_MS 100 /* without a request: all have been answered */
 
+#define GREET_MS 10 /* from a handshake on the feed until the peer has subscribed, as a rule */
+
 /* --- each second --- */
 
 /* Everything up to the head is on the feed before: a worker that does not have it asks for it. */
@@ -82,13 +84,23 @@ static void send_log_level(struct broker *b)
         buf_release(&b->message);
 }
 
+/* A worker whose broker has restarted, or which may have missed events meanwhile, finds out with the next
+ * message of the feed. */
+static void greet(struct broker *b)
+{
+    if (!b->greet_at || clock_ms() < b->greet_at)
+        return;
+
+    b->greet_at = b->greet_again ? clock_ms() + GREET_MS : 0;
+    b->greet_again = false;
+    announce_head(b);
+}
+
 /* Without free descriptors libzmq spins and serves no new peer. Stop accepting while few are
  * left. */
-static void check_descriptors(struct broker *b)
+static void check_descriptors(struct broker *b, uint64_t accepted)
 {
-    struct bus_events events = bus_events(b->bus);
-    b->counters[HANDSHAKES_FAILED] += events.failed;
-    descriptors_opened(&b->descriptors, events.accepted);
+    descriptors_opened(&b->descriptors, accepted);
     if (!descriptors_look(&b->descriptors, clock_us()))
         return;
 
@@ -99,6 +111,18 @@ static void check_descriptors(struct broker *b)
     else
         log_event(LOG_INFO, "descriptors available again: accepting tcp connections",
                   log_count("open", b->descriptors.open), log_count("max", b->descriptors.max));
+}
+
+static void look_at_connections(struct broker *b)
+{
+    struct bus_events events = bus_events(b->bus);
+    b->counters[HANDSHAKES_FAILED] += events.failed;
+    check_descriptors(b, events.accepted);
+    if (events.subscribers && b->greet_at)
+        b->greet_again = true;
+    else if (events.subscribers)
+        b->greet_at = clock_ms() + GREET_MS;
+    greet(b);
 }
 
 static void each_second(struct broker *b)
@@ -157,6 +181,8 @@ static void wait_for_work(struct broker *b)
     int64_t now = clock_ms(), until = b->announce_at;
     if (commit_is_calm(b) && members_due(b->members) < until)
         until = members_due(b->members);
+    if (b->greet_at && b->greet_at < until)
+        until = b->greet_at;
     int64_t timeout = b->more || until <= now ? 0 : until - now;
     b->more = false;
 
@@ -191,7 +217,7 @@ static void iterate(struct broker *b)
     while (b->cluster && cluster_link_receive(b->cluster, clock_ms()))
         broker_take_changes(b, true);
 
-    check_descriptors(b);
+    look_at_connections(b);
     each_second(b);
 }
 

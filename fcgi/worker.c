@@ -184,8 +184,8 @@ static bool turn_end(void *context)
     struct worker *w = context;
     bool more = conns_flush(&w->exchanges.conns);
     more = news_take(&w->streams) || more;
-    report_send(&w->streams);
     more = conns_flush(&w->exchanges.conns) || more;
+    report_send(&w->streams); /* last: a stream whose write fails ends */
     conns_reap(&w->exchanges.conns);
     bool served = w->stopping || (w->listening.cgi && !w->start_timer.due);
     if (served && !w->exchanges.conns.count)

@@ -78,6 +78,13 @@ struct bus {
 
 /* --- opening --- */
 
+static int monitored_of(enum bus_socket which)
+{
+    int events = ZMQ_EVENT_LISTENING | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+                 ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL;
+    return which == BUS_FEED ? events | ZMQ_EVENT_HANDSHAKE_SUCCEEDED : events;
+}
+
 static int open_zsock(struct bus *b, enum bus_socket which)
 {
     const struct bus_config *c = b->config;
@@ -99,8 +106,7 @@ static int open_zsock(struct bus *b, enum bus_socket which)
         .send_max = send_max[which],
         .receive_max = socket_types[which] == ZMQ_XPUB ? SUBSCRIPTIONS_WAITING : REQUESTS_WAITING,
         .message_max = message_max[which],
-        .monitored = ZMQ_EVENT_LISTENING | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
-                     ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL,
+        .monitored = monitored_of(which),
     };
     return zsock_open(&b->sockets[which], b->zmq, &options);
 }
@@ -291,6 +297,8 @@ struct bus_events bus_events(struct bus *b)
                 listeners_add(&b->listeners, value);
             else if (event == ZMQ_EVENT_ACCEPTED)
                 events.accepted++;
+            else if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
+                events.subscribers++;
             else
                 events.failed++;
         }

@@ -67,8 +67,9 @@ void bus_cut(struct bus *b, enum bus_socket which);
 
 /* Events on the sockets since the last call. */
 struct bus_events {
-    uint64_t accepted; /* connections */
-    uint64_t failed;   /* handshakes: garbage, another mechanism, another server key, too slow; without refused keys */
+    uint64_t accepted;    /* connections */
+    uint64_t subscribers; /* handshakes of the feed: the peers are about to subscribe */
+    uint64_t failed; /* handshakes: garbage, another mechanism, another server key, too slow; without refused keys */
 };
 struct bus_events bus_events(struct bus *b);
 

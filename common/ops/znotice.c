@@ -34,17 +34,27 @@ bool znotice_is_unsure(const struct znotice *n)
     return !n->quiet;
 }
 
+/* What the socket can do. False on an error. */
+static bool ask_socket(struct znotice *n, int *events)
+{
+    size_t len = sizeof *events;
+    if (zmq_getsockopt(n->socket, ZMQ_EVENTS, events, &len) != 0)
+        return false;
+
+    n->quiet = !(*events & ZMQ_POLLIN);
+    return true;
+}
+
 bool znotice_has_message(struct znotice *n)
 {
-    int events = 0;
-    size_t len = sizeof events;
-    if (n->quiet)
-        return false;
-    if (zmq_getsockopt(n->socket, ZMQ_EVENTS, &events, &len) != 0)
-        return true;
+    int events;
+    return !n->quiet && (!ask_socket(n, &events) || events & ZMQ_POLLIN);
+}
 
-    n->quiet = !(events & ZMQ_POLLIN);
-    return !n->quiet;
+bool znotice_can_send(struct znotice *n)
+{
+    int events;
+    return ask_socket(n, &events) && events & ZMQ_POLLOUT;
 }
 
 int znotice_receive(struct znotice *n, zmq_msg_t *m)

@@ -41,6 +41,11 @@ bool znotice_is_unsure(const struct znotice *n);
 /* Has the socket a message? It is asked unless it is quiet. */
 bool znotice_has_message(struct znotice *n);
 
+/* Would the socket accept a message? It is asked in any case. While it would not, its descriptor
+ * becomes readable with the next message and with the next connection, until it is used again. False
+ * on an error. */
+bool znotice_can_send(struct znotice *n);
+
 /* Receive a frame into m without waiting. 1, 0 without a message, or -errno. A quiet socket is not
  * asked. */
 int znotice_receive(struct znotice *n, zmq_msg_t *m);

@@ -227,7 +227,7 @@ static void call_closed(struct conn *conn)
     if (c->service->closed)
         c->service->closed(c);
     end_wait(c);
-    upstream_forget(&c->pending);
+    upstream_forget(c->services->streams->upstream, &c->pending);
 
     free(c->state);
     free(c->origin);

@@ -199,7 +199,7 @@ static void each_second(void *context, int64_t now)
     if (LIST_EMPTY(&watch->watchers))
         return;
     if (watch->asker && now - watch->asked_at >= REPLY_TIMEOUT_MS) {
-        upstream_forget(&watch->asker->pending);
+        upstream_forget(watch->set->streams->upstream, &watch->asker->pending);
         watch->asker = NULL;
     }
     if (!upstream_connected(watch->set->streams->upstream) || now - watch->asked_at >= REPLY_TIMEOUT_MS)

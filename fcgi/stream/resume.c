@@ -556,7 +556,7 @@ static void ask_anew(struct stream *s)
     struct slice id;
     uint64_t seq = read_cursor(s->set->window, stream_last_id(s), &id);
 
-    upstream_forget(&s->pending);
+    upstream_forget(s->set->upstream, &s->pending);
     ask_broker(s, seq, (struct slice){0});
 }
 
@@ -580,7 +580,7 @@ void resume_broken(struct stream *s, uint64_t position, uint64_t oldest, bool re
     }
     if (s->cursor > position && !rewound)
         return; /* a page brought what the feed has lost */
-    upstream_forget(&s->pending);
+    upstream_forget(s->set->upstream, &s->pending);
     if (s->state == STREAM_LIVE && s->cursor < position)
         s->cursor = s->shown; /* the last place that its client heard of */
     tell_gap(s, digits_plain(s->cursor, digits), position, oldest);

@@ -402,7 +402,7 @@ static void stream_closed(struct conn *c)
     struct stream *s = stream_of(c);
     MUST(s && s->entry);
 
-    upstream_forget(&s->pending);
+    upstream_forget(s->set->upstream, &s->pending);
     resume_forget(s);
     if (c->cause == END_SLOW)
         log_slow(s);

@@ -5,12 +5,11 @@
 #define PAGE_BYTES (64u << 10)
 #define REPAIR_BYTES (1u << 20)
 
-/* It is sent again later with the same number, and the first reply counts. False: q is sent only
- * once and there is no connection, so it keeps waiting. */
+/* It is sent again later with the same number, and the first reply counts, unless it is sent only
+ * once. False: there is no connection, so it keeps waiting. */
 static bool request_send(struct upstream *u, struct upstream_request *q)
 {
-    bool sent = socket_send(u->sync, buf_slice(&q->message)) == 0;
-    if (!sent && q->once)
+    if (socket_send(u->sync, buf_slice(&q->message)) != 0)
         return false;
     outstanding_sent(&u->requests, q, loop_now(u->loop));
     return true;
@@ -28,7 +27,8 @@ void upstream_send_again(struct upstream *u)
 {
     struct upstream_request *q;
     while (u->welcomed && (q = outstanding_overdue(&u->requests, loop_now(u->loop))))
-        request_send(u, q);
+        if (!request_send(u, q))
+            return;
 }
 
 static struct upstream_request *enqueue(struct upstream *u, struct upstream_request *q)
@@ -81,11 +81,14 @@ bool upstream_was_sent(const struct upstream_request *q)
     return q->asked != 0;
 }
 
-void upstream_forget(struct upstream_request **q)
+/* Its place among those in flight is free for one that waits. */
+void upstream_forget(struct upstream *u, struct upstream_request **q)
 {
-    if (*q)
-        outstanding_drop(*q);
+    if (!*q)
+        return;
+    outstanding_drop(*q);
     *q = NULL;
+    upstream_send_waiting(u);
 }
 
 /* Fetch what follows the position. Without memory the next announcement of the head tries again. */

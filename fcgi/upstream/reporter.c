@@ -118,6 +118,11 @@ static bool next_changes(struct reporter *r, int64_t now, struct report_draft *d
     return true;
 }
 
+void reporter_resume(struct reporter *r)
+{
+    r->stalled = false;
+}
+
 void reporter_leave(struct reporter *r, bool all)
 {
     r->leaving = true;
@@ -128,12 +133,8 @@ void reporter_leave(struct reporter *r, bool all)
 
 bool reporter_next(struct reporter *r, int64_t now, struct report_draft *draft)
 {
-    if (r->left)
+    if (r->left || r->stalled)
         return false;
-    if (r->stalled) {
-        r->stalled = r->leaving;
-        return false;
-    }
 
     if (r->lost || r->changes.failed)
         begin_full(r);

@@ -31,7 +31,7 @@ struct reporter {
     uint64_t acked_n;   /* of the last acknowledged one */
     uint64_t acked_run; /* epoch of the broker that acknowledged a full report last; 0: none */
     bool lost;          /* a full report is due */
-    bool stalled;       /* a report could not be sent: the next iteration tries again */
+    bool stalled;       /* a report could not be sent */
     bool leaving;       /* the worker ends: what is left is sent at once, then a good-bye */
     bool left;          /* the good-bye was sent */
     int64_t report_at;  /* when the last report was sent */
@@ -73,7 +73,10 @@ void reporter_lose(struct reporter *r);
 /* The worker ends: report what ended last, then the good-bye. all: report everything again. */
 void reporter_leave(struct reporter *r, bool all);
 
-/* The next report that is due. False when there is none, for this iteration. */
+/* There is a connection: a report that could not be sent is due again. */
+void reporter_resume(struct reporter *r);
+
+/* The next report that is due. False when there is none, or one could not be sent. */
 bool reporter_next(struct reporter *r, int64_t now, struct report_draft *draft);
 
 /* The draft, which is filled in, as a message. b->failed when out of memory. */

@@ -173,6 +173,11 @@ bool socket_is_unsure(const struct broker_socket *l)
     return l && znotice_is_unsure(&l->notice);
 }
 
+bool socket_can_send(struct broker_socket *l)
+{
+    return l && znotice_can_send(&l->notice);
+}
+
 bool socket_receive(struct broker_socket *l, struct slice *message)
 {
     if (!socket_is_unsure(l))

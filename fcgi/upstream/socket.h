@@ -42,6 +42,10 @@ void socket_close(struct broker_socket **l);
  * l is NULL. */
 int socket_send(struct broker_socket *l, struct slice message);
 
+/* Is there a connection? When libzmq found it while the socket was used, the loop is not told. False
+ * on NULL. */
+bool socket_can_send(struct broker_socket *l);
+
 /* The next message. False when there is none, or none was noticed (by the loop, or by
  * sockets_may_receive()), and on NULL. */
 bool socket_receive(struct broker_socket *l, struct slice *message);

@@ -127,8 +127,26 @@ static void begin_iteration(struct upstream *u)
     if (u->receiving.begun)
         return;
     u->receiving = (struct receiving){.begun = true};
-    if (u->hello_unsent) /* the connection may be new since the last iteration */
+}
+
+/* Is there something to send that could not be sent, for want of a connection? */
+static bool has_unsent(const struct upstream *u)
+{
+    return u->hello_unsent || u->reporter.stalled || (u->welcomed && outstanding_next(&u->requests));
+}
+
+/* The connection may be new. It is looked for behind the last use of the socket in the iteration:
+ * any use takes back the report that would wake the loop. */
+static void end_iteration(struct upstream *u)
+{
+    u->receiving.begun = false;
+    if (!has_unsent(u) || !socket_can_send(u->sync))
+        return;
+
+    if (u->hello_unsent)
         upstream_say_hello(u);
+    upstream_send_waiting(u);
+    reporter_resume(&u->reporter);
 }
 
 /* What follows from a message may take long: a page lets a stream read on. */
@@ -168,7 +186,7 @@ enum upstream_kind upstream_next(struct upstream *u, struct upstream_news *out)
     if (kind != UPSTREAM_NOTHING)
         return kind;
 
-    u->receiving.begun = false;
+    end_iteration(u);
     return u->receiving.more ? UPSTREAM_PAUSE : UPSTREAM_NOTHING;
 }
 

@@ -140,7 +140,7 @@ struct upstream_request *upstream_command(struct upstream *u, void *asker, const
 bool upstream_was_sent(const struct upstream_request *q);
 
 /* Drop the request: its reply is ignored. Sets *q to NULL; safe on NULL. */
-void upstream_forget(struct upstream_request **q);
+void upstream_forget(struct upstream *u, struct upstream_request **q);
 
 /* This worker ends: what ended last is to be reported, and a good-bye. Call upstream_next_report()
  * until it returns false, then upstream_free(). */

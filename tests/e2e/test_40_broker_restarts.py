@@ -1,9 +1,11 @@
 """The broker goes away and returns: streams stay open, and what could be lost is said."""
 
 import signal
+import statistics
 import time
 
 import pytest
+import zmq
 from support.broker import Broker
 from support.fcgi import FastCgi
 from support.site import Site
@@ -274,3 +276,19 @@ def test_a_broker_that_was_silent_for_long_is_found_again(durable):
     assert reader.data() == ["0", "1", "2"] and reader.opens == 1 and set(reader.types()) == {"m"}
     with durable.broker.commands() as client:
         wait_until(lambda: client.connections_of("anna") == 1, what="presence is whole again")
+
+
+def test_who_connects_to_the_feed_is_told_the_head(bench):
+    """So a worker whose broker was restarted finds out. (Each is told once a second, too: the next one would wait for a second.)"""
+    broker, context, took = Broker(bench).start(), zmq.Context(), []
+    for _ in range(5):
+        with context.socket(zmq.SUB) as feed:
+            feed.linger = 0
+            feed.subscribe(b"SSC")
+            began = time.monotonic()
+            feed.connect(broker.endpoint("feed"))
+            assert feed.poll(5000)
+            assert feed.recv()[4] == 2  # HEAD
+            took.append(time.monotonic() - began)
+    context.term()
+    assert statistics.median(took) < 0.5, took

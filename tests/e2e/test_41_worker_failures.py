@@ -1,14 +1,19 @@
 """Workers fail, fall behind and are restarted: their clients come back and miss nothing."""
 
 import signal
+import statistics
+import subprocess
 import threading
 import time
 
 import pytest
+from support import processes
+from support.broker import Broker
 from support.fcgi import FastCgi
 from support.reader import wait_all, wait_all_open
 from support.site import Site
 from support.waiting import wait_until
+from support.worker import Worker
 
 
 @pytest.fixture
@@ -199,3 +204,44 @@ def test_the_web_server_s_restart_brings_everybody_back(bench):
     wait_all(readers, lambda r: r.opens >= 2, "open again")
     site.publish("m", data=2)
     all_seen_once_in_order(readers, 3)
+
+
+# An LD_PRELOAD library: who writes this word finds that the reader has left.
+BROKEN_PIPE = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
+{
+    ssize_t (*real)(int, const struct msghdr *, int);
+    *(void **)&real = dlsym(RTLD_NEXT, "sendmsg");
+    for (size_t i = 0; i < m->msg_iovlen; i++)
+        if (memmem(m->msg_iov[i].iov_base, m->msg_iov[i].iov_len, "broken pipe", 11))
+            return errno = EPIPE, -1;
+    return real(fd, m, flags);
+}
+"""
+
+
+@pytest.mark.skipif(processes.SANITIZED, reason="a sanitizer cannot have a library before it")
+def test_a_stream_whose_write_fails_is_reported_at_once(bench):
+    """And not when a timer of the worker is due, half a second later on average."""
+    library = bench.folder / "broken-pipe.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-xc", "-", "-o", library, "-ldl"], input=BROKEN_PIPE, text=True, check=True)
+    broker = Broker(bench).start()
+    worker = Worker(bench, broker)
+    worker.env = processes.clean_environment(LD_PRELOAD=str(library))
+    worker.start()
+    commands, took = bench.closing(broker.commands()), []
+    for n in range(9):
+        with FastCgi(worker.socket) as web:
+            web.get("session=anna").wait_open()
+            wait_until(lambda: commands.connections_of("anna") == 1)
+            time.sleep(0.11 * n)
+            began = time.monotonic()
+            commands.publish("m", data="broken pipe", to={"sessions": ["anna"]})
+            wait_until(lambda: commands.connections_of("anna") == 0)
+            took.append(time.monotonic() - began)
+    assert statistics.median(took) < 0.1, took

@@ -2,6 +2,10 @@
 
 import base64
 import json
+import socket
+import ssl
+import struct
+import threading
 import time
 
 import pytest
@@ -272,6 +276,52 @@ def test_a_password_and_tls(bench, broker):
                     "--cafile", Tls.ca])
         assert done.returncode == 0, done.stderr
     wait_numbers(broker, 3)
+
+
+class BatchingMqttBroker:
+    """An MQTT broker for one bridge, with TLS. Unlike mosquitto it may send several messages in one TLS record, as others do."""
+
+    def __init__(self, pem):
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(pem)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port, self._packet = self._listener.getsockname()[1], 0
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
+
+    def _accept(self):
+        self._bridge = self._context.wrap_socket(self._listener.accept()[0], server_side=True)
+        self._bridge.recv(4096)  # CONNECT
+        self._bridge.sendall(b"\x20\x03\0\0\0")
+        request = self._bridge.recv(4096)  # SUBSCRIBE
+        self._bridge.sendall(b"\x90\x04" + request[2:4] + b"\0\x01")
+
+    def send(self, *payloads):
+        """These messages with QoS 1, together."""
+        self._thread.join()
+        packets = []
+        for payload in payloads:
+            self._packet += 1
+            content = b"\0\x06home/n" + struct.pack(">H", self._packet) + b"\0" + payload
+            packets.append(bytes([0x32, len(content)]) + content)
+        self._bridge.sendall(b"".join(packets))
+
+    def close(self):
+        self._bridge.close()
+        self._listener.close()
+
+
+def test_messages_that_share_a_tls_record_arrive_together(bench, broker):
+    """Also when libmosquitto's wake-up pipe, which the bridge does not read, is full."""
+    pem = certificate(bench.folder / "mqtt.pem", "localhost")
+    pem.chmod(0o644)
+    mqtt = bench.closing(BatchingMqttBroker(pem))
+    Bridge(bench, broker, MQTT, server=f"localhost:{mqtt.port}", topic="home/#", tls_ca=pem).start()
+    for n in range(400):
+        mqtt.send(b"%d" % n)
+    wait_numbers(broker, 400)
+    mqtt.send(*(b"%d" % n for n in range(400, 420)))
+    wait_numbers(broker, 420)
 
 
 def test_a_wrong_password_is_reported_and_tried_again(bench, broker):

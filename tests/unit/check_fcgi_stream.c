@@ -194,7 +194,7 @@ static void answer(struct stream *s, struct wire_page page, uint64_t first, uint
     }
     page.entries = (struct slice){b.data, b.len};
     struct upstream_request *question = s->pending;
-    upstream_forget(&question); /* as upstream does */
+    upstream_forget(s->set->upstream, &question); /* as upstream does */
     resume_page(s, &page);
     buf_release(&b);
 }
@@ -817,7 +817,7 @@ START_TEST(a_page_that_brings_bans_before_the_feed_ends_the_stream)
     struct wire_page page = {.from = 50, .upto = 102, .head = 102, .oldest = 51, .entries = {b.data, b.len}};
     struct upstream_request *question = s->pending;
     ck_assert_ptr_nonnull(question);
-    upstream_forget(&question);
+    upstream_forget(s->set->upstream, &question);
     resume_page(s, &page);
     buf_release(&b);
 
@@ -910,7 +910,7 @@ START_TEST(one_that_waited_and_replays_past_an_old_shutdown_stays)
         event_unref(&e);
     }
     struct upstream_request *question = s->pending;
-    upstream_forget(&question);
+    upstream_forget(s->set->upstream, &question);
     resume_page(s, &(struct wire_page){.from = 80, .upto = 100, .head = 100, .entries = {b.data, b.len}});
     buf_release(&b);
     assert_heard(c, "id: 82\ndata: x\n\nevent: ssecast.shutdown\ndata: {}\n\n");
@@ -1747,7 +1747,7 @@ static struct stream *ahead_and_stalled(struct client **c)
     }
     struct wire_page page = {.from = 99, .upto = 109, .head = 109, .oldest = 1, .entries = buf_slice(&b)};
     struct upstream_request *question = s->pending;
-    upstream_forget(&question);
+    upstream_forget(s->set->upstream, &question);
     resume_page(s, &page);
     buf_release(&b);
     turn();
@@ -2205,7 +2205,7 @@ START_TEST(the_broker_is_asked_about_every_channel_and_the_worker_picks)
     }
     struct wire_page page = {.from = 90, .upto = 100, .head = 101, .entries = {b.data, b.len}};
     struct upstream_request *question = s->pending;
-    upstream_forget(&question);
+    upstream_forget(s->set->upstream, &question);
     resume_page(s, &page);
     buf_release(&b);
 

@@ -171,7 +171,7 @@ static void reply(const char *json)
 {
     struct call *c = TAILQ_FIRST(&services.waiting);
     ck_assert_ptr_nonnull(c);
-    upstream_forget(&c->pending); /* as upstream does */
+    upstream_forget(c->services->streams->upstream, &c->pending); /* as upstream does */
     service_replied(c, slice_of(json));
     turn();
 }

@@ -441,7 +441,7 @@ static void answers(bool whole)
     note(&readers[client], "page up to", page.upto);
 
     struct upstream_request *question = s->pending;
-    upstream_forget(&question); /* as upstream does */
+    upstream_forget(s->set->upstream, &question); /* as upstream does */
     resume_page(s, &page);
     buf_release(&entries);
 }

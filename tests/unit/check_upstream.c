@@ -2,6 +2,8 @@
  * remembers what it was asked. */
 #include "upstream/upstream.h"
 
+#include <dlfcn.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 #include <zmq.h>
@@ -9,6 +11,7 @@
 #include "base/clock.h"
 #include "ops/log.h"
 #include "support.h"
+#include "upstream/internal.h"
 
 #define REPLY_TIMEOUT_MS 10000 /* of a test that waits */
 
@@ -229,6 +232,8 @@ static void serve(void)
 {
     static char bytes[1 << 20];
     int len;
+    if (!broker.sync)
+        return;
     while (zmq_recv(broker.feed, bytes, sizeof bytes, ZMQ_DONTWAIT) > 0)
         broker.subscribed = true;
     while ((len = zmq_recv(broker.sync, broker.routing, sizeof broker.routing, ZMQ_DONTWAIT)) > 0) {
@@ -516,11 +521,17 @@ static void turn(void)
 
 #define await_told(words) await(strcmp(told, words) == 0)
 
-static void *bind_socket(int type, char *endpoint, size_t size)
+static void *open_socket(int type)
 {
     void *socket = zmq_socket(broker.zmq, type);
     int none = 0;
     zmq_setsockopt(socket, ZMQ_LINGER, &none, sizeof none);
+    return socket;
+}
+
+static void *bind_socket(int type, char *endpoint, size_t size)
+{
+    void *socket = open_socket(type);
     ck_assert_int_eq(zmq_bind(socket, "tcp://127.0.0.1:*"), 0);
     ck_assert_int_eq(zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, endpoint, &size), 0);
     return socket;
@@ -582,6 +593,14 @@ static void setup_once(void)
     setup();
 }
 
+/* Nothing that a test sees is due by time alone. */
+static void setup_waiting(void)
+{
+    pace = calm;
+    pace.tick = pace.renew = pace.retry = 3 * REPLY_TIMEOUT_MS;
+    setup();
+}
+
 /* A broker that says nothing is soon taken for lost. */
 static void setup_doubting(void)
 {
@@ -614,7 +633,8 @@ static void teardown(void)
     upstream_free(&upstream);
     loop_free(&loop);
     zmq_close(broker.feed);
-    zmq_close(broker.sync);
+    if (broker.sync)
+        zmq_close(broker.sync);
     zmq_ctx_term(broker.zmq);
 }
 
@@ -937,9 +957,9 @@ START_TEST(what_was_forgotten_is_not_answered)
     join();
     broker.complete = 0;
     struct upstream_request *q = replay("ann", 90);
-    upstream_forget(&q);
+    upstream_forget(upstream, &q);
     ck_assert_ptr_null(q);
-    upstream_forget(&q);
+    upstream_forget(upstream, &q);
     replay("bob", 95);
     await_told("joined 100 bob 95-100");
 }
@@ -987,6 +1007,99 @@ START_TEST(a_loss_is_told_before_what_waited_is_answered)
 }
 END_TEST
 
+/* --- connections --- */
+
+static struct upstream_request *command(const char *asker, bool again)
+{
+    struct grant grant = {.roles = ROLE_EVENTS};
+    return upstream_command(upstream, (void *)asker, &grant, S("{}"), again);
+}
+
+static bool connect_late;
+static struct pollfd worker_sync; /* its descriptor */
+
+/* The worker has lost the connection to the sync socket, and knows it. */
+static void disconnect(void)
+{
+    zmq_close(broker.sync);
+    broker.sync = NULL;
+    await(!socket_can_send(upstream->sync));
+}
+
+/* The worker is connected, and libzmq is about to say so. libzmq closes the former socket in its own
+ * thread. */
+static void connect_behind(void *socket)
+{
+    size_t len = sizeof worker_sync.fd;
+    int64_t until = clock_ms() + REPLY_TIMEOUT_MS;
+    connect_late = false;
+    worker_sync.events = POLLIN;
+    broker.sync = open_socket(ZMQ_ROUTER);
+    while (zmq_bind(broker.sync, sync_endpoint) != 0)
+        ck_assert_int_lt(clock_ms(), until);
+    ck_assert_int_eq(zmq_getsockopt(socket, ZMQ_FD, &worker_sync.fd, &len), 0);
+    ck_assert_int_eq(poll(&worker_sync, 1, REPLY_TIMEOUT_MS), 1);
+}
+
+static bool is_sync(void *socket)
+{
+    int type = 0;
+    size_t len = sizeof type;
+    return zmq_getsockopt(socket, ZMQ_TYPE, &type, &len) == 0 && type == ZMQ_DEALER;
+}
+
+/* In the place of libzmq's. With connect_late a connection comes between what the worker sends and its
+ * next look for messages, which takes back the report of libzmq. */
+int zmq_msg_recv(zmq_msg_t *message, void *socket, int flags)
+{
+    static int (*real)(zmq_msg_t *, void *, int);
+    if (!real)
+        *(void **)&real = dlsym(RTLD_NEXT, "zmq_msg_recv");
+    if (connect_late && is_sync(socket))
+        connect_behind(socket);
+    return real(message, socket, flags);
+}
+
+START_TEST(hello_is_said_on_a_connection_that_comes_while_it_looks_for_messages)
+{
+    join();
+    disconnect();
+    upstream_say_hello(upstream);
+    ck_assert(upstream->hello_unsent);
+    connect_late = true;
+    for (turn_end(NULL); upstream->hello_unsent; turn_end(NULL)) {
+        ck_assert_int_eq(poll(&worker_sync, 1, REPLY_TIMEOUT_MS), 1); /* as the loop waits */
+        ck_assert(upstream_may_have_news(upstream));
+    }
+    await(broker.hellos == 2);
+}
+END_TEST
+
+START_TEST(what_waits_is_sent_on_a_connection_that_comes_while_it_looks_for_messages)
+{
+    join();
+    disconnect();
+    struct upstream_request *once = command("once", false), *question = replay("ann", 100);
+    ck_assert(!upstream_was_sent(once) && !upstream_was_sent(question));
+    connect_late = true;
+    await_told("joined 100 once replied done ann 100-100");
+}
+END_TEST
+
+START_TEST(a_place_of_a_forgotten_question_is_for_one_that_waits)
+{
+    struct upstream_request *questions[100];
+    join();
+    broker.silent = true;
+    for (int i = 0; i < 100; i++)
+        questions[i] = replay("x", 100);
+    await(broker.replays == 64);
+    for (int i = 0; i < 100; i++)
+        upstream_forget(upstream, &questions[i]);
+    await(broker.replays == 100);
+}
+END_TEST
+
 /* --- presence --- */
 
 static void report(const char *connection, bool opened)
@@ -994,12 +1107,6 @@ static void report(const char *connection, bool opened)
     upstream_presence(upstream, &(struct wire_presence_item){.kind = opened ? ITEM_OPENED : ITEM_ENDED,
                                                              .connection = slice_of(connection),
                                                              .session = S("a")});
-}
-
-static struct upstream_request *command(const char *asker, bool again)
-{
-    struct grant grant = {.roles = ROLE_EVENTS};
-    return upstream_command(upstream, (void *)asker, &grant, S("{}"), again);
 }
 
 START_TEST(a_command_is_given_and_its_reply_handed_on)
@@ -1038,7 +1145,7 @@ START_TEST(what_may_not_be_done_twice_is_asked_once)
     ck_assert(upstream_was_sent(once) && upstream_was_sent(again));
     broker.silent = false;
     await_told("joined 100 again replied done");
-    upstream_forget(&once);
+    upstream_forget(upstream, &once);
 }
 END_TEST
 
@@ -1071,10 +1178,10 @@ START_TEST(commands_wait_their_turn_too)
     ck_assert_int_eq(broker.commands, 64);
     ck_assert(!upstream_was_sent(questions[64]));
     for (int i = 0; i < 30; i++)
-        upstream_forget(&questions[i]);
-    await(broker.commands == 94); /* with the next tick */
+        upstream_forget(upstream, &questions[i]);
+    await(broker.commands == 94);
     for (int i = 30; i < 100; i++)
-        upstream_forget(&questions[i]);
+        upstream_forget(upstream, &questions[i]);
 }
 END_TEST
 
@@ -1560,6 +1667,13 @@ static void add_asking_again(TCase *tests)
 }
 
 /* They count reports: each HELLO causes a whole one. */
+static void add_waiting(TCase *tests)
+{
+    tcase_add_test(tests, hello_is_said_on_a_connection_that_comes_while_it_looks_for_messages);
+    tcase_add_test(tests, what_waits_is_sent_on_a_connection_that_comes_while_it_looks_for_messages);
+    tcase_add_test(tests, a_place_of_a_forgotten_question_is_for_one_that_waits);
+}
+
 static void add_once(TCase *tests)
 {
     tcase_add_test(tests, all_are_reported_first_and_changes_then);
@@ -1581,10 +1695,11 @@ int main(void)
     TCase *sequence = one_case(suite, "sequence"), *questions = one_case(suite, "questions"),
           *asking_again = one_case(suite, "asking again"), *doubting = one_case(suite, "doubting"),
           *renewing = one_case(suite, "renewing"), *leasing = one_case(suite, "leasing"),
-          *keys = one_case(suite, "keys"), *once = one_case(suite, "once");
+          *keys = one_case(suite, "keys"), *once = one_case(suite, "once"), *waiting = one_case(suite, "waiting");
 
     tcase_add_checked_fixture(keys, setup_calm, teardown);
     tcase_add_checked_fixture(once, setup_once, teardown);
+    tcase_add_checked_fixture(waiting, setup_waiting, teardown);
     tcase_add_checked_fixture(sequence, setup_calm, teardown);
     tcase_add_checked_fixture(questions, setup_calm, teardown);
     tcase_add_checked_fixture(asking_again, setup_asking_again, teardown);
@@ -1595,6 +1710,7 @@ int main(void)
     tcase_add_test(leasing, what_happens_during_a_report_is_part_of_it);
 
     add_once(once);
+    add_waiting(waiting);
     add_keys(keys);
     add_sequence(sequence);
     add_questions(questions);
