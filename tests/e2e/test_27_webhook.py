@@ -88,7 +88,7 @@ def test_changes_are_posted_in_order_and_signed(site, receiver, watch):
 def test_what_is_not_taken_comes_again(site, receiver, watch):
     receiver.answers = [500, None, 302, 404]
     receiver.delay = 0.2
-    process = watch(receiver.url)
+    process = watch(receiver.url, "--webhook-retry", "1s")
     wait_watching(site, receiver)
     come_and_go(site, "anna")
     wait_for(receiver, [("+", "anna"), ("-", "anna")])

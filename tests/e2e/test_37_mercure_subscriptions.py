@@ -263,7 +263,7 @@ def test_subscriptions_of_a_killed_worker_end(one, topic):
 
 @pytest.mark.parametrize("store", ["memory", "lmdb"])
 def test_a_broker_that_restarts_ends_only_what_has_ended(one, bench, topic, store):
-    hub = one(broker={} if store == "memory" else {"store": str(bench.folder / "store")})
+    hub = one(broker={"presence_settle": "1s", **({} if store == "memory" else {"store": str(bench.folder / "store")})})
     token = hub.old_token(subscribe=["*"])
     watcher = watch_old(hub)
     _stays, goes = hub.subscribe(topic + "/stays"), hub.subscribe(topic + "/goes")
@@ -278,7 +278,7 @@ def test_a_broker_that_restarts_ends_only_what_has_ended(one, bench, topic, stor
         return status == 200 and len(body["subscriptions"])
 
     wait_until(lambda: listed("stays") == 1 and listed("goes") == 0, 30)
-    time.sleep(5)
+    time.sleep(4)  # longer than a lease
     assert listed("stays") == 1 and all(d["active"] for d in documents(watcher, topic + "/stays", 1))
 
 

@@ -264,17 +264,19 @@ def test_how_long_a_broker_may_be_silent_can_be_set(bench):
     assert reader.opens == 1 and set(reader.types()) == {"m"}
 
 
-def test_a_broker_that_was_silent_for_long_is_found_again(durable):
-    """Longer than the 15 s after which workers take it for gone, and its own lease on them."""
-    reader = durable.open("anna")
-    publish_again(durable, 0)
-    durable.broker.freeze()
-    wait_until(lambda: all("broker silent" in w.log() for w in durable.workers), 30, "taken for gone")
-    durable.broker.thaw()
-    publish_again(durable, 1, 2)
+def test_a_broker_that_was_silent_for_long_is_found_again(bench):
+    """Longer than the time after which workers take it for gone, and its own lease on them."""
+    site = Site(bench, workers=2, broker={"store": bench.folder / "history", "worker_lease": "3s"},
+                worker={"heartbeat": "500ms", "broker_timeout": "4s"})
+    reader = site.open_counted("anna")
+    publish_again(site, 0)
+    site.broker.freeze()
+    wait_until(lambda: all("broker silent" in w.log() for w in site.workers), 30, "taken for gone")
+    site.broker.thaw()
+    publish_again(site, 1, 2)
     reader.wait_for(3)
     assert reader.data() == ["0", "1", "2"] and reader.opens == 1 and set(reader.types()) == {"m"}
-    with durable.broker.commands() as client:
+    with site.broker.commands() as client:
         wait_until(lambda: client.connections_of("anna") == 1, what="presence is whole again")
 
 

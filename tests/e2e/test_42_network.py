@@ -170,6 +170,7 @@ def test_a_resume_whose_answer_is_late_gets_it(bench):
     slow = SlowSite(bench, window_bytes=0)
     first = slow.publish("m", data="first", to={"sessions": ["anna"]})["seq"]
     publish(slow, 0, 100)
+    slow.settle()  # it is connected: that takes several round trips
     slow.relays["sync"].delay = 2.5
     back = slow.open("anna", last_event_id=str(first))
     whole([back], 100)

@@ -1,5 +1,6 @@
 """Keys: who may connect to what, who may give which command about whom, and what happens when that changes."""
 
+import concurrent.futures
 import json
 import os
 import re
@@ -320,10 +321,13 @@ def test_the_command_line_with_a_key(keyed, session):
 
 
 def test_the_command_line_says_why_it_cannot_connect(keyed):
-    for cli, said in ((cli_of(keyed), "wants a key"),
-                      (cli_of(keyed, keyed.keys.stranger("cli")), "the broker refuses this key"),
-                      (cli_of(keyed, keyed.anyone, broker_key=keyed.anyone.public), "is broker-key the public key of this broker?")):
-        done = cli("ping", "--timeout", patient(1))
+    cases = [(cli_of(keyed), "wants a key"),
+             (cli_of(keyed, keyed.keys.stranger("cli")), "the broker refuses this key"),
+             (cli_of(keyed, keyed.anyone, broker_key=keyed.anyone.public), "is broker-key the public key of this broker?")]
+    with concurrent.futures.ThreadPoolExecutor() as pool:  # each waits for its time-out
+        tries = [(pool.submit(cli, "ping", "--timeout", patient(1)), said) for cli, said in cases]
+    for ended, said in tries:
+        done = ended.result()
         assert done.status == FAILED and said in done.err and keyed.tcp in done.err, done.err
 
 

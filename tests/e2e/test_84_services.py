@@ -28,7 +28,7 @@ class HubApache(Apache):
 @pytest.fixture(params=[Lighttpd, HubApache], ids=["lighttpd", "apache"])
 def hub(bench, request):
     return Hub(bench, request.param, broker={"presence_channels": "hall", "presence_grace": "1s", "worker_lease": "3s"},
-               drain=patient(4), broker_timeout=patient(3), mercure_subscriptions=True, mercure_anonymous=True)
+               drain=patient(4), broker_timeout=patient(2), mercure_subscriptions=True, mercure_anonymous=True)
 
 
 def ask(hub, method, name):

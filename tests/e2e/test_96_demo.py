@@ -269,6 +269,13 @@ def test_the_page_fits_every_screen(page, demo, browser, bench_of_all):
             assert browser.driver.save_screenshot(str(pictures / f"{size}-{scheme}.png"))
 
 
+def test_its_web_server_asks_no_program_that_is_not_there_yet(bench):
+    """lighttpd would not ask it again for two seconds."""
+    demo = Demo(bench).start()
+    [log] = demo.state.glob("*/lighttpd.log")
+    assert "server started" in log.read_text() and "connect" not in log.read_text()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_everything_that_was_started(bench, number):
     demo = Demo(bench).start()

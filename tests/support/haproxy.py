@@ -22,6 +22,7 @@ global
     maxconn 4000
 defaults
     mode http
+    option http-no-delay
     timeout connect 5s
     timeout client 1h
     timeout server 1h
@@ -60,6 +61,7 @@ global
     maxconn 4000
 defaults
     mode http
+    option http-no-delay
     option forwardfor
     timeout connect 5s
     timeout client 1h

@@ -141,10 +141,13 @@ class Terminal:
     def wait_text(self, part):
         return self.wait(lambda: part in self.text(), f"'{part}' is shown")
 
-    def wait_frame(self):
-        """Until it has begun at the top again, and written to the end."""
+    def redraw(self):
+        """Type keys that change nothing, until a frame that began after this call is complete. The second key is for one that was
+        being drawn: it counts as one of the three corners, and the first key may not be read before it ends."""
         homes = self._homes
-        return self.wait(lambda: self._homes >= homes + 3, "a frame")
+        for corners in (1, 3):
+            self.type(" ")
+            self.wait(lambda least=homes + corners: self._homes >= least, "a frame")
 
     def wait_end(self):
         """Its exit status."""
