@@ -1,5 +1,5 @@
 /* libzmq's descriptor reports changes of state once, and each use of a socket takes the report back:
- * sending that of a reply, receiving that of a connection. So whoever used the sockets asks
+ * sending that of a reply, receiving that of a connection. So a caller that used the sockets asks
  * link_can_proceed(), or makes the descriptor readable with link_wake() and uses them again.
  *
  * Each endpoint has its own socket with ZMQ_IMMEDIATE. One DEALER for all would distribute
