@@ -63,7 +63,7 @@ struct broker {
     struct buf message;            /* the message for feed or sync that is being written */
     int64_t started_ms;            /* clock_ms() */
     int64_t announce_at;           /* clock_ms(): when the work of the second is due */
-    int64_t greet_at;              /* clock_ms(): when new peers of the feed are told the head; 0: there are none */
+    int64_t greet_at;              /* clock_ms(): when HEAD is due for new peers of the feed; 0: there are none */
     bool greet_again;              /* others have come since greet_at was set */
     bool more;                     /* a bound was reached: do not wait */
     int signal_fd;

@@ -280,8 +280,8 @@ def test_a_broker_that_was_silent_for_long_is_found_again(bench):
         wait_until(lambda: client.connections_of("anna") == 1, what="presence is whole again")
 
 
-def test_who_connects_to_the_feed_is_told_the_head(bench):
-    """So a worker whose broker was restarted finds out. (Each is told once a second, too: the next one would wait for a second.)"""
+def test_who_connects_to_the_feed_receives_the_head(bench):
+    """So a worker whose broker was restarted finds out. (HEAD also comes once a second: the next one would wait for a second.)"""
     broker, context, took = Broker(bench).start(), zmq.Context(), []
     for _ in range(5):
         with context.socket(zmq.SUB) as feed:

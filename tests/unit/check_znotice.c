@@ -65,6 +65,31 @@ START_TEST(at_first_it_may_have_a_message)
 }
 END_TEST
 
+START_TEST(a_message_that_is_found_when_it_is_asked_whether_it_can_send_is_received)
+{
+    ck_assert_int_eq(receive_all(), 0);
+    send_from_client("one");
+    ck_assert(znotice_can_send(&notice));
+    ck_assert(!notice.quiet);
+    ck_assert_int_eq(receive_all(), 1);
+}
+END_TEST
+
+START_TEST(a_socket_without_a_connection_cannot_send)
+{
+    struct znotice lonely;
+    int yes = 1;
+    void *socket = zmq_socket(context, ZMQ_DEALER);
+    ck_assert_int_eq(zmq_setsockopt(socket, ZMQ_IMMEDIATE, &yes, sizeof yes), 0);
+    ck_assert_int_eq(znotice_init(&lonely, socket), 0);
+    ck_assert(!znotice_can_send(&lonely));
+    ck_assert(lonely.quiet);
+    ck_assert_int_eq(zmq_connect(socket, "inproc://server"), 0);
+    ck_assert(znotice_can_send(&lonely));
+    zmq_close(socket);
+}
+END_TEST
+
 START_TEST(a_quiet_socket_is_not_asked_until_its_descriptor_is_readable)
 {
     ck_assert(!znotice_has_message(&notice));
@@ -154,6 +179,8 @@ int main(void)
     TCase *tests = one_case(suite, "znotice");
     tcase_add_checked_fixture(tests, begin, end);
     tcase_add_test(tests, at_first_it_may_have_a_message);
+    tcase_add_test(tests, a_message_that_is_found_when_it_is_asked_whether_it_can_send_is_received);
+    tcase_add_test(tests, a_socket_without_a_connection_cannot_send);
     tcase_add_test(tests, a_quiet_socket_is_not_asked_until_its_descriptor_is_readable);
     tcase_add_test(tests, every_message_is_received_before_it_is_quiet);
     tcase_add_test(tests, a_message_that_came_before_something_was_sent_is_found);
