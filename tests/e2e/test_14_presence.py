@@ -34,7 +34,7 @@ def went(cause):
 @pytest.fixture(scope="module", params=[Lighttpd, Apache], ids=lambda w: w.name)
 def any_site(request):
     with Bench() as b:
-        yield Site(b, web=request.param, worker={"heartbeat": "300ms", "queue_bytes": "512K", "meta": META})
+        yield Site(b, web=request.param, worker={"heartbeat": "300ms", "queue_bytes": "16M", "meta": META})
 
 
 @pytest.fixture
@@ -455,7 +455,7 @@ def test_how_far_a_reader_has_come(any_site, session):
 
     waiting = 0
     while waiting < 20_000:
-        any_site.commands.publish_many([{"event": "m", "text": "x" * 5000, "to": {"sessions": [session]}}] * 10)
+        any_site.commands.publish_many([{"event": "m", "text": "x" * 50_000, "to": {"sessions": [session]}}] * 10)
         time.sleep(0.2)     # it is reported once a second, and must not reach queue-bytes meanwhile
         waiting = lag(session)["queued"]
     wait_until(lambda: lag(session)["lag"] > 2, what="it lags")
@@ -499,7 +499,7 @@ def test_watch_without_a_snapshot(any_site, watch, session):
 def test_watch_goes_on_asking_a_broker_that_is_away(bench, watch):
     site = Site(bench)
     site.broker.kill()
-    one = watch(site.broker, "--count", "2")
+    one = watch(site.broker, "--count", "2", "--timeout", "2s")
     wait_until(lambda: any("does not answer" in line for line in one.errors), what="it says so")
     site.broker.start()
     site.open("anna")

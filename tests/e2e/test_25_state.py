@@ -27,15 +27,23 @@ def behind_any(request):
         yield site
 
 
-@pytest.fixture(params=["session", "token"])
+KINDS = ["session", "token"]
+
+
+def opening(kind, site, session, channel):
+    """A function that opens a stream of the session in the channel."""
+    def open_stream(start=site.start_open, **options):
+        if kind == "session":
+            return start(session, channels=[channel], keep_blocks=True, **options)
+        token = site.issuer.token(sub=session, channels=[channel])
+        return start(None, channels=[channel], keep_blocks=True, headers={"Authorization": f"Bearer {token}"}, **options)
+    return open_stream
+
+
+@pytest.fixture(params=KINDS)
 def opened(request, behind_any, session):
     """Opens a stream of the test's session, in the test's channel."""
-    def open_stream(start=behind_any.start_open, **options):
-        if request.param == "session":
-            return start(session, channels=[session], keep_blocks=True, **options)
-        token = behind_any.issuer.token(sub=session, channels=[session])
-        return start(None, channels=[session], keep_blocks=True, headers={"Authorization": f"Bearer {token}"}, **options)
-    return open_stream
+    return opening(request.param, behind_any, session, session)
 
 
 def blocks(reader):
@@ -142,22 +150,28 @@ def assert_newest(reader, count, keys=20):
     assert [b.data for b in reader.decoder.blocks if b.type == "plain"] == [str(at) for at in range(0, count, 100)]
 
 
-def test_a_slow_reader_of_keys_is_not_cut_and_ends_with_the_newest(behind_any, opened, session):
+def test_a_slow_reader_of_keys_is_not_cut_and_ends_with_the_newest(behind_any, session):
+    """One of each kind at once: most of the time they wait."""
     site, count = behind_any, 4000
     slow_ends, conflated = site.stat("ends_slow"), site.stat("conflated")
-    slow = opened(receive_buffer=4096).wait_head()
-    quick = wait_live(opened())
-    wait_live(slow).pause()
+    opens = [opening(kind, site, f"{session}-{kind}", session) for kind in KINDS]
+    both_slow = [opened(receive_buffer=4096).wait_head() for opened in opens]
+    both_quick = [wait_live(opened()) for opened in opens]
+    for slow in both_slow:
+        wait_live(slow).pause()
     started = time.monotonic()
     flood(site, session, count)
-    quick.wait(lambda: blocks(quick)[-1][1] == str(count - 100), "everything")
+    for quick in both_quick:
+        quick.wait(lambda q=quick: blocks(q)[-1][1] == str(count - 100), "everything")
     time.sleep(max(0, started + 5 - time.monotonic()))  # longer than a reader that is behind may take nothing
-    slow.resume()
-    slow.wait(lambda: blocks(slow)[-1][1] == str(count - 100), "the newest")
-    assert_newest(slow, count)
-    assert_newest(quick, count)
-    assert slow.opens == 1 and len(slow.decoder.blocks) < count / 2
-    wait_until(lambda: site.stat("conflated") > conflated + count / 2, what="the worker has reported it")
+    for slow in both_slow:
+        slow.resume()
+    for reader in (*both_slow, *both_quick):
+        reader.wait(lambda r=reader: blocks(r)[-1][1] == str(count - 100), "the newest")
+        assert_newest(reader, count)
+    for slow in both_slow:
+        assert slow.opens == 1 and len(slow.decoder.blocks) < count / 2
+    wait_until(lambda: site.stat("conflated") > conflated + count, what="the worker has reported it")  # half of each one's
     assert site.stat("ends_slow") == slow_ends
 
 

@@ -112,7 +112,7 @@ def test_a_webhook_knows_who_is_online_whatever_dies(bench, place):
     (bench.folder / "secret").write_bytes(SECRET + b"\n")
     receiver = bench.closing(Receiver())
     broker = place.brokers[0]
-    process = subprocess.Popen([f"{BUILD}/ssecast", "--commands", broker.endpoint("commands"), "--presence", broker.endpoint("presence"),
+    process = subprocess.Popen([f"{BUILD}/ssecast", "--commands", broker.endpoint("commands"), "--presence", broker.endpoint("presence"), "--timeout", "2s",
                                 "watch", "--webhook", receiver.url, "--secret-file", str(bench.folder / "secret"), "--state",
                                 str(bench.subfolder("state"))], stderr=subprocess.DEVNULL)
 

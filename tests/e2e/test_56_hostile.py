@@ -16,6 +16,7 @@ import zmq
 from support import fcgi
 from support.apache import Apache
 from support.bench import Bench
+from support.broker import Broker
 from support.fcgi import STDIN, FastCgi, begin, environment, pair, params, record
 from support.http_publisher import HttpPublisher
 from support.lighttpd import Lighttpd
@@ -265,9 +266,9 @@ def test_many_half_handshakes(site, session, endpoint, handshake):
         close_all(halves)
 
 
-def test_handshakes_that_never_end_are_ended(site):
+def test_handshakes_that_never_end_are_ended(bench):
     """So that they cannot take all of the broker's descriptors."""
-    port = int(site.broker.endpoint("commands").rpartition(":")[2])
+    port = int(Broker(bench, handshake_timeout="1s").start().endpoint("commands").rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port)) as s:
         s.settimeout(40)
         s.sendall(GREETING[:20])

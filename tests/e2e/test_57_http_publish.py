@@ -23,7 +23,7 @@ from support.relay import Relay
 from support.site import Site
 from support.tabs import MODULE
 from support.tokens import Issuer
-from support.waiting import Deadline, wait_until
+from support.waiting import Deadline, patient, wait_until
 
 GOOD = "https://app.example"
 
@@ -803,8 +803,8 @@ def test_without_a_length_the_records_say_it(site, session):
         assert web.head["status"] == 200, web.text
 
 
-@past_the_web_server
-def test_a_body_that_never_ends_is_given_up(site, session):
+def test_a_body_that_never_ends_is_given_up(bench, session):
+    site = PublishingSite(bench, request_timeout=patient(1))
     with speak(site, record(STDIN, b'{"data":'), 100) as web:
         still_publishes(site, session)
         web.wait_end()

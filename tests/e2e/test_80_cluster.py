@@ -683,7 +683,7 @@ def test_each_join_and_leave_is_published_once(bench):
                     f"{joins} joins, {leaves} leaves")
 
     def check_changes(stream, joins, leaves):
-        time.sleep(4)
+        time.sleep(2.5)  # longer than the grace time
         mark = cluster.clients[0].publish("mark", data=time.time(), to={"channels": ["hall"]})
         stream.wait(lambda: str(mark["seq"]) in [e.id for e in stream.events()], "the mark")
         assert (len(texts(stream, "ssecast.join")), len(texts(stream, "ssecast.leave"))) == (joins, leaves)

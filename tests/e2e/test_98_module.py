@@ -16,7 +16,7 @@ from support.waiting import TIMEOUT, never, wait_until
 
 
 HEARTBEAT = "1s"
-SEVERAL_HEARTBEATS = 6
+SEVERAL_HEARTBEATS = 4.5  # after two and a half to three a stream counts as dead
 
 
 @pytest.fixture(scope="module")
