@@ -156,9 +156,10 @@ static struct event *event_at(const struct table_walk *w)
     return e;
 }
 
-static int load_event(const struct table_walk *w, const struct store_loader *loader)
+/* What is up to trimmed was deleted. */
+static int load_event(const struct table_walk *w, uint64_t trimmed, const struct store_loader *loader)
 {
-    struct event *e = event_at(w);
+    struct event *e = w->key > trimmed ? event_at(w) : NULL;
     if (!e)
         return MDB_CORRUPTED;
     bool go_on = loader->event(loader->context, e);
@@ -207,7 +208,8 @@ static int load_kept(struct table_walk *kept, uint64_t trimmed, const struct sto
 }
 
 /* Walk two tables together, in the order of their keys. */
-static int load_all(struct table_walk *events, struct table_walk *runs, const struct store_loader *loader)
+static int load_all(struct table_walk *events, struct table_walk *runs, uint64_t trimmed,
+                    const struct store_loader *loader)
 {
     int rc = store_tables_step(events, MDB_FIRST);
     if (!rc)
@@ -218,7 +220,7 @@ static int load_all(struct table_walk *events, struct table_walk *runs, const st
             bool incomplete = runs->value.mv_size != 0;
             rc = loader->epoch(loader->context, runs->key, incomplete) ? store_tables_step(runs, MDB_NEXT) : ECANCELED;
         } else {
-            rc = load_event(events, loader);
+            rc = load_event(events, trimmed, loader);
             if (!rc)
                 rc = store_tables_step(events, MDB_NEXT);
         }
@@ -273,6 +275,7 @@ static int check_free_pages(MDB_txn *txn, struct table_walk *w)
 
 static int load_tables(struct loading *l)
 {
+    uint64_t trimmed = store_tables_trimmed(l->tables, l->txn);
     int rc = check_free_pages(l->txn, &l->pages);
     if (!rc)
         rc = mdb_cursor_open(l->txn, l->tables->events, &l->events.cursor);
@@ -287,11 +290,11 @@ static int load_tables(struct loading *l)
     if (!rc)
         rc = check_count(l->txn, l->tables->ids, &l->ids);
     if (!rc)
-        rc = load_kept(&l->kept, store_tables_trimmed(l->tables, l->txn), l->loader);
+        rc = load_kept(&l->kept, trimmed, l->loader);
     if (!rc)
         rc = check_count(l->txn, l->tables->kept, &l->kept);
     if (!rc)
-        rc = load_all(&l->events, &l->runs, l->loader);
+        rc = load_all(&l->events, &l->runs, trimmed, l->loader);
     if (!rc)
         rc = check_count(l->txn, l->tables->events, &l->events);
     return rc ? rc : check_count(l->txn, l->tables->runs, &l->runs);

@@ -69,7 +69,7 @@ def come_and_go(hub, name):
     """A session joins the room and leaves it; then there is an update that everyone may read."""
     before = hub.stat("member_leaves")
     reader = hub.start_open(name, channels=[ROOM])
-    reader.wait(lambda: "ssecast.join" in reader.types() or "ssecast.members" in reader.types(), "the join")
+    reader.wait(lambda: any(name in e.data for e in reader.events if e.type in MEMBERS), "the join")
     reader.close()
     wait_until(lambda: hub.stat("member_leaves") > before, what="the leave")
     return hub.commands.publish(text=f"after {name}", to={"channels": [ROOM]})["seq"]

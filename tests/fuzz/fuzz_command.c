@@ -27,6 +27,8 @@ struct world {
     struct presence *presence;
     struct presence_feed feed;
     uint64_t counters[BROKER_COUNTERS];
+    struct overview overview;
+    const char *workers_log_level;
     struct command_context context;
 };
 
@@ -61,6 +63,8 @@ static void begin(struct world *w)
                                           .presence = w->presence,
                                           .feed = &w->feed,
                                           .counters = w->counters,
+                                          .overview = &w->overview,
+                                          .workers_log_level = &w->workers_log_level,
                                           .max_event_bytes = MAX_EVENT,
                                           .history_bytes = limits.bytes,
                                           .now_ms = 5000,

@@ -148,6 +148,8 @@ static void goes_on(struct store *s, const struct loaded *before)
     char why[STORE_WHY_MAX] = "";
     struct loaded after = {0};
     uint64_t next = (before->last_event > before->last_run ? before->last_event : before->last_run) + 1;
+    if (next <= store_trimmed(s))
+        next = store_trimmed(s) + 1;
     struct event *e = event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = next, .data = {"x", 1}});
     must(e && store_append(s, &e, 1, 0) == 0);
     event_unref(&e);

@@ -56,6 +56,17 @@ START_TEST(what_no_encoder_writes_is_refused)
 }
 END_TEST
 
+START_TEST(a_byte_above_127_is_no_digit)
+{
+    char out[16];
+    for (int byte = 128; byte < 256; byte++) {
+        const char text[] = {'Z', 'm', '9', (char)byte};
+        ck_assert_uint_eq(base64_decode(BASE64_URL, (struct slice){text, sizeof text}, out, sizeof out), 0);
+        ck_assert_uint_eq(base64_decode(BASE64_PLAIN, (struct slice){text, sizeof text}, out, sizeof out), 0);
+    }
+}
+END_TEST
+
 START_TEST(room_is_a_bound)
 {
     char out[4] = "xxx";
@@ -87,6 +98,7 @@ int main(void)
     tcase_add_loop_test(tests, both_alphabets_are_decoded, 0, ROWS);
     tcase_add_test(tests, padding_may_be_missing_from_the_plain_one);
     tcase_add_test(tests, what_no_encoder_writes_is_refused);
+    tcase_add_test(tests, a_byte_above_127_is_no_digit);
     tcase_add_test(tests, room_is_a_bound);
     tcase_add_loop_test(tests, the_url_alphabet_is_written, 0, ROWS);
     tcase_add_test(tests, no_bytes_are_an_empty_text);

@@ -169,6 +169,23 @@ START_TEST(what_is_trimmed_leaves_its_id_and_its_key)
 }
 END_TEST
 
+START_TEST(what_was_trimmed_is_no_event)
+{
+    struct state *state = state_new();
+    uint64_t trimmed = 0;
+    append(1, NULL, NULL);
+    ck_assert_int_eq(store_tables_trim(&tables, txn, 5, 10, state, &trimmed), 0);
+    append(6, NULL, NULL);
+    ck_assert_int_eq(load(), 0);
+    ck_assert_str_eq(loaded, "e6");
+
+    ck_assert_int_eq(store_tables_revoke(&tables, txn, 5), 0);
+    append(5, NULL, NULL);
+    ck_assert_int_eq(load(), MDB_CORRUPTED);
+    state_free(&state);
+}
+END_TEST
+
 START_TEST(what_is_not_of_the_format_is_refused)
 {
     char entry[4096];
@@ -213,6 +230,7 @@ int main(void)
     tcase_add_test(tests, an_entry_is_followed_by_its_sum);
     tcase_add_test(tests, everything_is_loaded_in_the_order_of_the_sequence);
     tcase_add_test(tests, what_is_trimmed_leaves_its_id_and_its_key);
+    tcase_add_test(tests, what_was_trimmed_is_no_event);
     tcase_add_test(tests, what_is_not_of_the_format_is_refused);
     tcase_add_test(tests, an_event_is_kept_only_when_it_was_trimmed);
     return run_suite(suite);
