@@ -46,6 +46,7 @@ class Node:
         return self._lines[str(number)]
 
     def close(self):
+        self._program.expected_end = True
         self._program.process.stdin.close()
         self._log.close()
 

@@ -460,6 +460,8 @@ END_TEST
 START_TEST(one_that_falls_behind_and_takes_nothing_is_cut)
 {
     struct peer *p = peer_new((enum conn_transport)_i, 4096);
+    ck_assert_int_eq(conns.behind_ms, CONN_BEHIND_MS);
+    conns.behind_ms = 300;
     fall_behind(p);
     for (int64_t until = clock_ms() + 20000; !p->closed && clock_ms() < until;) {
         poll(NULL, 0, 20);
