@@ -192,13 +192,20 @@ $(STARTER): tests/support/starter.c
 	$(CC) -std=gnu17 -Wall -Wextra $(CFLAGS) $< -o $@
 
 # End-to-end tests: real web servers, ZeroMQ clients and a browser. E2E="tests/e2e/test_20_resume.py -k gap" runs some.
-# All of them run in several processes side by side, three for each core, because they mostly wait.
+# All of them run in several processes side by side, four for each core, because they mostly wait.
 E2E ?= tests/e2e
-SIDE_BY_SIDE := $(shell echo $$((3 * $(JOBS))))
+SIDE_BY_SIDE := $(shell echo $$((4 * $(JOBS))))
 E2E_JOBS ?= $(if $(filter-out tests/e2e,$(E2E)),0,$(SIDE_BY_SIDE))
-PYTEST = SSECAST_BUILD=$(BUILD) SSECAST_PATIENCE=$(if $(SAN),8,3) PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 \
+PYTEST = SSECAST_BUILD=$(BUILD) SSECAST_PATIENCE=$(if $(SAN),8,3) PYTHONPATH=tests PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(abspath $(BUILD))/pycache \
     $(PYTHON) -m pytest -q -o cache_dir=$(abspath $(BUILD))/pytest --dist loadgroup
-e2e: all bench-build $(RECORDER) $(STARTER) ## run the end-to-end tests (E2E="tests/e2e/test_20_resume.py -k gap": some of them)
+
+# Compiled once: each process of the tests would do it for itself, for five seconds.
+COMPILED_TESTS := $(BUILD)/pycache/compiled
+$(COMPILED_TESTS): $(wildcard tests/e2e/*.py tests/support/*.py)
+	@mkdir -p $(@D)
+	@$(PYTEST) --collect-only tests/e2e >$@ || { cat $@; rm $@; exit 1; }
+
+e2e: all bench-build $(RECORDER) $(STARTER) $(COMPILED_TESTS) ## run the end-to-end tests (E2E="tests/e2e/test_20_resume.py -k gap": some of them)
 	$(PYTEST) -n $(E2E_JOBS) --durations=10 --durations-min=1 $(E2E)
 
 # Lines that the tests run, in a build folder of its own. COVERAGE_E2E="tests/e2e/test_10_publish.py ...": fewer end-to-end tests.
