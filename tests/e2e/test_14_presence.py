@@ -154,7 +154,8 @@ def test_a_frozen_worker_is_lost_and_comes_back(pair):
     wait_until(lambda: any(m.get("cause") == "worker_lost" for m in pair.presence.messages), timeout=30, what="lost")
     pair.worker.thaw()
     wait_until(lambda: len(everybody(pair.commands)) == 4, what="all are there again")
-    wait_until(lambda: sum(m["type"] == "connected" for m in pair.presence.messages) >= 5, what="the messages")
+    lost = sum(m.get("cause") == "worker_lost" and m["type"] == "disconnected" for m in pair.presence.messages)
+    wait_until(lambda: sum(m["type"] == "connected" for m in pair.presence.messages) == 4 + lost, what="the messages")
     pair.presence.check(pair.commands)
 
 
