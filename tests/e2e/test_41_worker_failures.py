@@ -244,4 +244,4 @@ def test_a_stream_whose_write_fails_is_reported_at_once(bench):
             commands.publish("m", data="broken pipe", to={"sessions": ["anna"]})
             wait_until(lambda: commands.connections_of("anna") == 0)
             took.append(time.monotonic() - began)
-    assert statistics.median(took) < 0.1, took
+    assert statistics.median(took) < 0.25, took
