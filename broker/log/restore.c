@@ -65,8 +65,11 @@ static bool restore_kept(void *context, struct event *e)
 /* What store_load() knows is only that the sequence ended it. */
 static int explain(int err, char why[STORE_WHY_MAX])
 {
-    snprintf(why, STORE_WHY_MAX, "%s",
-             err == -ENOMEM ? "out of memory" : "the store is damaged: a position is not above the one before, or above all that a broker gives out");
+    snprintf(
+        why, STORE_WHY_MAX, "%s",
+        err == -ENOMEM
+            ? "out of memory"
+            : "the store is damaged: a position is not above the one before, or above all that a broker gives out");
     return err;
 }
 
