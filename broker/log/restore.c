@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #define PROGRESS_EVENTS 20000u
+#define DAMAGED "the store is damaged: a position is not above the one before, or above all that a broker gives out"
 
 struct restoring {
     struct sequence *sequence;
@@ -13,7 +14,7 @@ struct restoring {
     int err;        /* of the sequence: loading ended */
 };
 
-static bool note(struct restoring *r, int err)
+static bool note_error(struct restoring *r, int err)
 {
     r->err = err;
     return err == 0;
@@ -26,7 +27,7 @@ static bool drop_replaced(struct restoring *r)
     for (size_t i = 0; (c = effects_change(sequence_effects(r->sequence), i)); i++) {
         if (!c->before)
             continue;
-        if (!note(r, store_reserve(r->store, 1)))
+        if (!note_error(r, store_reserve(r->store, 1)))
             return false;
         store_drop_kept(r->store, c->before->seq);
     }
@@ -36,13 +37,13 @@ static bool drop_replaced(struct restoring *r)
 static bool restore_epoch(void *context, uint64_t position, bool incomplete)
 {
     struct restoring *r = context;
-    return note(r, sequence_load_position(r->sequence, position, incomplete));
+    return note_error(r, sequence_load_position(r->sequence, position, incomplete));
 }
 
 static bool restore_event(void *context, struct event *e)
 {
     struct restoring *r = context;
-    if (!note(r, sequence_load_event(r->sequence, e)))
+    if (!note_error(r, sequence_load_event(r->sequence, e)))
         return false;
 
     if (++r->count % PROGRESS_EVENTS == 0 && r->progress)
@@ -53,23 +54,19 @@ static bool restore_event(void *context, struct event *e)
 static bool restore_id(void *context, uint64_t hash, uint64_t seq)
 {
     struct restoring *r = context;
-    return note(r, sequence_load_id(r->sequence, hash, seq));
+    return note_error(r, sequence_load_id(r->sequence, hash, seq));
 }
 
 static bool restore_kept(void *context, struct event *e)
 {
     struct restoring *r = context;
-    return note(r, sequence_load_effects(r->sequence, e)) && drop_replaced(r);
+    return note_error(r, sequence_load_effects(r->sequence, e)) && drop_replaced(r);
 }
 
 /* What store_load() knows is only that the sequence ended it. */
 static int explain(int err, char why[STORE_WHY_MAX])
 {
-    snprintf(
-        why, STORE_WHY_MAX, "%s",
-        err == -ENOMEM
-            ? "out of memory"
-            : "the store is damaged: a position is not above the one before, or above all that a broker gives out");
+    snprintf(why, STORE_WHY_MAX, "%s", err == -ENOMEM ? "out of memory" : DAMAGED);
     return err;
 }
 
@@ -83,7 +80,7 @@ int restore_sequence(struct sequence *s, struct store *store, void (*progress)(u
         effects_rewrite(sequence_effects(s), REWRITE_BANS);
 
     int err = 0;
-    if (!trimmed || note(&r, sequence_load_position(s, trimmed, false)))
+    if (!trimmed || note_error(&r, sequence_load_position(s, trimmed, false)))
         err = store_load(store, &loader, why);
     if (r.err)
         return explain(r.err, why);
