@@ -27,6 +27,14 @@ static size_t body_max(void *context, struct params *p)
     return wanted;
 }
 
+/* Of a request whose bytes were changed: it may have any method, or none. */
+static size_t body_max_of_any(void *context, struct params *p)
+{
+    ck_assert_ptr_eq(context, &set);
+    (void)params_get(p, "REQUEST_METHOD");
+    return wanted;
+}
+
 static void setup(void)
 {
     ck_assert_int_eq(intake_init(), 0);
@@ -441,14 +449,13 @@ START_TEST(random_requests_never_hurt)
     struct dice dice = dice_new();
     uint64_t seed = dice.state;
     wanted = 600;
+    set.body_max = body_max_of_any;
     for (int round = 0; round < 3000; round++) {
         put_request(roll(&dice, 700));
         for (uint64_t i = 0, n = roll(&dice, 4); i < n; i++)
             wire[roll(&dice, 60)] = (char)roll(&dice, 256);
         memset(&intake, 0, sizeof intake);
-        enum intake_progress progress = INTAKE_BROKEN;
-        if (memmem(wire, 80, "REQUEST_METHODPOST", 18)) /* body_max() looks for it */
-            progress = send_in_pieces(1 + roll(&dice, 300));
+        enum intake_progress progress = send_in_pieces(1 + roll(&dice, 300));
         ck_assert_msg(progress <= INTAKE_BROKEN, "SEED=%" PRIu64, seed);
         params_release(&params);
         intake_release(&set, &intake);
