@@ -39,7 +39,8 @@ def test_sessions_are_listed_with_their_connections(site, session):
 def test_a_list_is_bounded_and_says_when_there_is_more(site, session):
     for n in range(4):
         site.open(f"{session}-{n}")
-    site.wait_connections(f"{session}-3", 1)
+    for n in range(4):  # of two workers
+        site.wait_connections(f"{session}-{n}", 1)
     reply = site.commands.sessions(prefix=f"{session}-", limit=3)
     assert len(reply["sessions"]) == 3 and reply["more"] is True
     assert site.commands.sessions(prefix=f"{session}-", limit=4)["more"] is False
