@@ -57,8 +57,8 @@ int outbox_sql_first(const struct outbox_sql *q, struct database *db, struct row
 /* Read one row, as outbox_sql_read(). */
 int outbox_sql_read_row(const struct outbox_sql *q, struct database *db, const struct row_key *key, struct rows **out);
 
-/* Read another row: the one behind `skip` more rows after that id. *found: it was read; else
- * there is none. */
+/* Read another row: the one behind `skip` more rows after that id. *found: it was read.
+ * Without an error and not found: the table has no such row. */
 int outbox_sql_read_behind(const struct outbox_sql *q, struct database *db, const char *id, size_t skip, bool *found);
 
 /* Delete rows, unless they were changed. ids, versions: array literals ("{1,2}"), in the same order. */

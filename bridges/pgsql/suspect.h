@@ -40,8 +40,8 @@ void suspect_clear(struct suspect *s);
 /* The suspect has had its tries: read a witness. */
 bool suspect_is_due(const struct suspect *s);
 
-/* The witness was read, or there is none; or it failed. Several rows may be unreadable, so after a
- * failure the next witness is another row. */
+/* failed: the witness could not be read. Otherwise it was read, or the table has no other row. Several
+ * rows may be unreadable, so after a failure the next witness is another row. */
 void suspect_note_witness(struct suspect *s, bool failed);
 
 /* Milliseconds until the suspect is read again. b: base and cap. */

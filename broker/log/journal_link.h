@@ -67,7 +67,7 @@ struct journal_link_message {
     uint64_t number;           /* likewise */
 };
 
-/* The next news; LINK_NOTHING when there is none, and for a closed link. */
+/* The next news. LINK_NOTHING: nothing has come, or the link is closed. */
 enum journal_link_news journal_link_receive(struct journal_link *l, struct journal_link_message *m);
 
 /* Answer a status of the server, which may be waiting for that. True when it says how many messages

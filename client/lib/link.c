@@ -331,19 +331,13 @@ int link_receive(struct link *l, struct slice *text)
     return got;
 }
 
-/* Asking is a use of the socket too, but it returns what it found. */
-static int events_of(const struct zsock *z)
-{
-    int events = 0;
-    size_t len = sizeof events;
-    return zmq_getsockopt(z->socket, ZMQ_EVENTS, &events, &len) == 0 ? events : 0;
-}
-
 bool link_can_proceed(const struct link *l, bool to_send)
 {
     int wanted = ZMQ_POLLIN | (to_send ? ZMQ_POLLOUT : 0), found = 0;
-    for (size_t i = 0; i < l->count; i++)
-        found |= events_of(&l->endpoints[i]);
+    for (size_t i = 0; i < l->count; i++) {
+        int events = zsock_events(l->endpoints[i].socket);
+        found |= events < 0 ? 0 : events;
+    }
     return found & wanted;
 }
 

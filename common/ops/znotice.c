@@ -37,8 +37,8 @@ bool znotice_is_unsure(const struct znotice *n)
 /* What the socket can do. False on an error. */
 static bool ask_socket(struct znotice *n, int *events)
 {
-    size_t len = sizeof *events;
-    if (zmq_getsockopt(n->socket, ZMQ_EVENTS, events, &len) != 0)
+    *events = zsock_events(n->socket);
+    if (*events < 0)
         return false;
 
     n->quiet = !(*events & ZMQ_POLLIN);

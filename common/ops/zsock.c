@@ -132,6 +132,13 @@ int zsock_fd(void *socket)
     return zmq_getsockopt(socket, ZMQ_FD, &fd, &len) == 0 ? fd : -errno;
 }
 
+int zsock_events(void *socket)
+{
+    int events;
+    size_t len = sizeof events;
+    return zmq_getsockopt(socket, ZMQ_EVENTS, &events, &len) == 0 ? events : -errno;
+}
+
 struct slice zsock_slice(const zmq_msg_t *frame)
 {
     zmq_msg_t *f = (zmq_msg_t *)frame; /* libzmq's functions take no const */

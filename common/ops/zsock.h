@@ -70,6 +70,10 @@ void zsock_close(struct zsock *z);
  * changed; or -errno. */
 int zsock_fd(void *socket);
 
+/* What a socket can do now: ZMQ_POLLIN, ZMQ_POLLOUT, or both. -errno on an error. Asking is a use of the
+ * socket, so its descriptor no longer reports what is returned here. */
+int zsock_events(void *socket);
+
 /* Receive a message into m: 1, and *text is its first frame that is not empty; the others are
  * dropped. 0: there is none. Or -errno. */
 int zsock_receive(struct zsock *z, zmq_msg_t *m, struct slice *text);

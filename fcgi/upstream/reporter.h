@@ -76,7 +76,7 @@ void reporter_leave(struct reporter *r, bool all);
 /* There is a connection: a report that could not be sent is due again. */
 void reporter_resume(struct reporter *r);
 
-/* The next report that is due. False when there is none, or one could not be sent. */
+/* The next report that is due. False: no report is due, or one could not be sent. */
 bool reporter_next(struct reporter *r, int64_t now, struct report_draft *draft);
 
 /* The draft, which is filled in, as a message. b->failed when out of memory. */
