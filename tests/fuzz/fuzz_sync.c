@@ -70,8 +70,8 @@ static void shut_down(struct world *w, struct slice session)
 {
     struct sequenced out;
     struct event_spec spec = {.kind = EVENT_SHUTDOWN, .time_ms = w->now, .has_to = true, .block_s = 60};
-    if (session.len > NAME_BYTES_MAX)
-        return;
+    if (!session.len || session.len > NAME_BYTES_MAX)
+        return; /* no command has such a name */
     spec.lists[TO_SESSIONS] = (struct names){&session, 1};
     must(sequence_append(w->sequence, &spec, &out) == 0 && sequence_accept(w->sequence) >= 0);
 }
