@@ -155,6 +155,8 @@ def targets(r):
         ("20 ev/s by the hand-off: CPU ÷ floor", r.ratio("paced", "cpu_us", handoff, "floor"), "<=", 1.2),
         ("idle: worker RSS, KB per stream", r.median("idle", lighttpd, "rss_kb of worker"), "<=", 0.5),
         ("idle, by the hand-off: worker RSS, KB per stream", r.median("idle", handoff, "rss_kb of worker"), "<=", 0.5),
+        ("idle, by the hand-off: Apache RSS, KB per stream", r.median("idle", handoff, "rss_kb of apache-handoff"), "<=", 0.1),
+        ("connects through Apache's hand-off, streams/s", r.median("idle", handoff, "opened_per_s"), ">=", 3000),
         ("idle: worker + lighttpd RSS, KB per stream", _sum(r, "idle", lighttpd, "rss_kb of worker", "rss_kb of lighttpd"), "<=", 5),
         ("connects through lighttpd, streams/s", r.median("idle", lighttpd, "opened_per_s"), ">=", 5000),
         ("connects refused", r.median("idle", lighttpd, "refused"), "<=", 0),

@@ -179,9 +179,9 @@ class SsecastApache(Ssecast):
 
 
 class _HandoffThreads(ApacheHandoff):
-    """About as many threads as Debian's Apache has."""
+    """As few threads as serve many that connect at once."""
 
-    threads = 64
+    threads = 25
 
 
 class SsecastHandoff(Ssecast):
