@@ -22,7 +22,9 @@
 #include "base/clock.h"
 #include "base/must.h"
 #include "model/past_ids.h"
+#include "ops/log.h"
 
+#define SLOW_US 1000000       /* a change that takes longer is logged */
 #define MAP_FIRST (64u << 20) /* initial bytes of address space; doubled when full */
 
 struct store {
@@ -489,10 +491,20 @@ static int try_change(struct store *s, const struct store_change *c)
     return as_errno(rc == MDB_PANIC ? attempt(s, c) : rc);
 }
 
+/* Everything in the broker waits for a change. */
+static void report_slow_disk(const struct store_change *c, int64_t took_us)
+{
+    if (took_us >= SLOW_US)
+        log_event(LOG_WARN, "the disk is slow: publishers and workers waited for it", log_count("events", c->count),
+                  log_count("ms", (uint64_t)took_us / 1000));
+}
+
 static int make_change(struct store *s, const struct store_change *c)
 {
     int64_t began = clock_us();
     int err = try_change(s, c);
+    int64_t took_us = clock_us() - began;
+    report_slow_disk(c, took_us);
     if (err) {
         s->stats.failures++;
         return err;
@@ -501,7 +513,7 @@ static int make_change(struct store *s, const struct store_change *c)
         s->stats.written_bytes += c->events[i]->entry.len;
     s->stats.written_events += c->count;
     s->stats.commits++;
-    s->stats.commit_us += (uint64_t)(clock_us() - began);
+    s->stats.commit_us += (uint64_t)took_us;
     return 0;
 }
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 from support.broker import Broker
-from support.disk import FileLimit, Tmpfs, can_mount
+from support.disk import FileLimit, HangingDisk, Tmpfs, can_mount
 from support.site import Site
 from support.waiting import PATIENCE, wait_until
 
@@ -315,3 +315,19 @@ def test_a_full_history_on_a_full_disk_goes_round(bench, disk):
         last = publish(client, 3000, text="x" * 1000, batch=50)[-1]
         assert client.stats()["history_head"] == last
         disk.empty(broker)
+
+
+def test_a_disk_that_hangs_is_reported_and_delays_only_publishes(bench, durable):
+    disk = HangingDisk(bench, durable.broker)
+    anna = durable.open("anna")
+    with durable.broker.commands() as client:
+        with disk.hanging():
+            client.send({"op": "publish", "event": "m", "data": "late", "ref": 1})
+            time.sleep(1.1)    # more than a second is reported
+            quiet, bob = anna.decoder.comments, durable.open("bob")
+            anna.wait(lambda: anna.decoder.comments > quiet, "a heartbeat")
+            assert not anna.events
+        assert client.receive()["ok"]
+    anna.wait_data('"late"')
+    bob.wait_data('"late"')
+    wait_until(lambda: "the disk is slow: publishers and workers waited for it" in durable.broker.log(), what="the broker says so")

@@ -10,7 +10,8 @@
  *   R  a reply (JSON)
  *
  * POWER_SKIP_SYNC=N plants a fault: from the Nth sync on, none is recorded, as if the program did not call it. While the file named by
- * POWER_FAIL exists, its first byte says what fails: w: writes (ENOSPC), s: syncs (EIO), m: writes through O_DSYNC, which commit (EIO).
+ * POWER_FAIL exists, its first byte says what fails: w: writes (ENOSPC), s: syncs (EIO), m: writes through O_DSYNC, which commit (EIO). h: syncs
+ * hang, and succeed later.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -175,6 +176,8 @@ static int synced(int fd, int (*sync)(int))
     if (is_data(fd)) {
         if (fails('s'))
             return errno = EIO, -1;
+        while (fails('h'))
+            usleep(5000);
         int result = sync(fd);
         if (result == 0 && (!skip || ++syncs < strtoul(skip, NULL, 10)))
             record('S', 0, NULL, 0);

@@ -6,14 +6,17 @@
         disk.empty()
 
 Tmpfs is a real small disk and needs root; FileLimit does without, by limits on what the broker's process may write.
+HangingDisk is slow instead: syncs wait while the test says so.
 """
 
+import contextlib
 import errno
 import os
 import pathlib
 import resource
 import subprocess
 
+from .power import recorder_environment
 from .processes import as_root
 
 
@@ -77,3 +80,21 @@ class FileLimit:
 
     def close(self):
         pass
+
+
+class HangingDisk:
+    """The disk of this broker, which it is restarted for. Syncs of the store's file wait within `with disk.hanging():`."""
+
+    def __init__(self, bench, broker):
+        self._fail = bench.folder / "disk-fails"
+        broker.stop()
+        broker.env = recorder_environment(os.devnull, self._fail)
+        broker.start()
+
+    @contextlib.contextmanager
+    def hanging(self):
+        self._fail.write_text("h")
+        try:
+            yield
+        finally:
+            self._fail.unlink()

@@ -25,6 +25,12 @@ _HEAD = struct.Struct("=cQI")
 HISTORY_EVENTS = 200
 
 
+def recorder_environment(log, fail, **extra):
+    """For a broker whose store tests/power/recorder.c records and disturbs, as the file `fail` says."""
+    return processes.clean_environment(LD_PRELOAD=str(processes.BUILD / "power-recorder.so"), POWER_LOG=str(log), POWER_FAIL=str(fail),
+                                       ASAN_OPTIONS="verify_asan_link_order=0", **extra)
+
+
 class Recording:
     """What one broker did to its store, and what it said meanwhile."""
 
@@ -34,10 +40,7 @@ class Recording:
         self._log, self._fail = self._folder / "log", self._folder / "fail"
         self.store = self._folder / "store"
         self.broker = Broker(bench, store=self.store, history_events=HISTORY_EVENTS, max_event_bytes="64K")
-        self.broker.env = processes.clean_environment(
-            LD_PRELOAD=str(processes.BUILD / "power-recorder.so"), POWER_LOG=str(self._log), POWER_FAIL=str(self._fail),
-            ASAN_OPTIONS="verify_asan_link_order=0", **({"POWER_SKIP_SYNC": str(skip_sync)} if skip_sync else {}),
-        )
+        self.broker.env = recorder_environment(self._log, self._fail, **({"POWER_SKIP_SYNC": str(skip_sync)} if skip_sync else {}))
         self.texts = {}    # ref -> the texts of the request
         self.keys = {}     # text -> (key and target, whether it removes the key)
         self.seed = None
