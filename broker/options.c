@@ -162,10 +162,27 @@ static int check_keys(const struct broker_config *c, char why[OPTION_WHY_MAX])
     return bad ? -1 : 0;
 }
 
+/* With memory or a directory these files are not used. */
+static int check_nats_files(const struct broker_config *c, char why[OPTION_WHY_MAX])
+{
+    if (!strstr(c->store, "://"))
+        return 0;
+    if (!c->store_tls_cert != !c->store_tls_key) {
+        snprintf(why, OPTION_WHY_MAX, "--store-tls-cert and --store-tls-key need each other; --%s is missing",
+                 c->store_tls_cert ? "store-tls-key" : "store-tls-cert");
+        return -1;
+    }
+    int err = option_check_file("store-credentials", c->store_credentials, why);
+    err = err ? err : option_check_file("store-tls-ca", c->store_tls_ca, why);
+    err = err ? err : option_check_file("store-tls-cert", c->store_tls_cert, why);
+    return err ? err : option_check_file("store-tls-key", c->store_tls_key, why);
+}
+
 static int broker_options_check(const void *config, char why[OPTION_WHY_MAX])
 {
     const struct broker_config *c = config;
     int err = check_keys(c, why);
+    err = err ? err : check_nats_files(c, why);
     return err ? err : check_endpoints(c, why);
 }
 
