@@ -54,7 +54,7 @@ static const struct option_row rows[] = {
      journal_check_stream},
     {"store-replicas", "N", "3", "create the stream with this many replicas", OPTION_COUNT, AT(store_replicas), 1, 5,
      NULL},
-    {"store-timeout", "DURATION", "5s", "fail a publish after this wait for nats://", OPTION_MILLIS,
+    {"store-timeout", "DURATION", "5s", "fail a publish after this wait for nats://", OPTION_SECONDS,
      AT(store_timeout_ms), 100, 600000, NULL},
     {"store-credentials", "FILE", NULL, "authenticate to nats:// with this credentials file", OPTION_TEXT,
      AT(store_credentials), 0, 0, NULL},

@@ -114,6 +114,15 @@ def test_sizes_have_units():
     assert bytes_of(printed_config(BROKER, "--history-bytes", "2G")["history-bytes"][0]) == 2 << 30
 
 
+@pytest.mark.parametrize("program", [BROKER, WORKER, CLI, MQTT, PGSQL], ids=lambda p: p.name)
+def test_a_bare_number_means_seconds_and_of_retry_milliseconds(program):
+    names = re.findall(r"^  --([a-z-]+) (?:DURATION|TIME)\b", run([program, "--help"]).stdout, re.M)
+    assert names
+    for name in names:
+        unit = "milliseconds" if name == "retry" else "seconds"
+        assert f" ({unit}), " in run([program, f"--{name}", "x"]).stderr, name
+
+
 @PROGRAMS
 def test_check_config_starts_nothing(program, tmp_path):
     good, bad = tmp_path / "good.conf", tmp_path / "bad.conf"
