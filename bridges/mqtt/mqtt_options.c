@@ -94,7 +94,7 @@ static const struct option_row rows[] = {
     {"channel", "NAME", MAPPING_NAME, "publish to this channel; " MAPPING_NAME " is the topic", OPTION_TEXT,
      AT(channel), 0, 0, mapping_check},
     {"event", "NAME", "mqtt", "name events so; " MAPPING_NAME " is the topic", OPTION_TEXT, AT(event), 0, 0,
-     mapping_check},
+     mapping_check_event},
     {"keyed", "WHICH", "retained", "publish retained, all or none as current state", OPTION_TEXT, AT(keyed), 0, 0,
      check_keyed},
     {"state", "FILE", NULL, "keep own ids of unacknowledged messages in FILE", OPTION_TEXT, AT(state), 0, 0, NULL},

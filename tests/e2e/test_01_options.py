@@ -220,6 +220,8 @@ START = [
     (WORKER, {"monitor-token-file": "/nonexistent"}, "--monitor-token-file /nonexistent: No such file"),
     (WORKER, {"monitor-token-file": "/dev/null"}, "--monitor-token-file /dev/null: it is not a regular file"),
     (MQTT, {"topic": "a", "tls-ca": "/nonexistent"}, "--tls-ca /nonexistent: No such file"),
+    (MQTT, {"topic": "a", "event": "ssecast.join"}, "does not begin with"),
+    (PGSQL, {"notify": "a", "event": "ssecast."}, 'does not begin with "ssecast."'),
     (BROKER, {"store": "nats://h", "store-credentials": "/nonexistent"}, "--store-credentials /nonexistent: No such file"),
     (BROKER, {"store": "nats://h", "store-tls-ca": "/nonexistent"}, "--store-tls-ca /nonexistent: No such file"),
     (BROKER, {"store": "tls://h", "store-tls-cert": "/dev/null"}, "--store-tls-key is missing"),
