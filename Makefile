@@ -50,7 +50,7 @@ COMMON_SRC := $(wildcard common/*/*.c)
 FCGI_SRC := $(filter-out fcgi/main.c,$(wildcard fcgi/*.c fcgi/*/*.c))
 BROKER_SRC := $(filter-out broker/main.c,$(wildcard broker/*.c broker/*/*.c))
 LIBRARY_SRC := $(wildcard client/lib/*.c) $(addprefix common/,base/backoff.c base/buf.c base/file.c base/hash.c base/json_out.c base/must.c base/name.c base/table.c \
-    codec/json_lex.c codec/json_scan.c codec/sse.c codec/surrogate.c ops/curve_key.c ops/handshake.c ops/libcurl.c ops/zsock.c)
+    codec/json_lex.c codec/json_scan.c codec/sse.c codec/surrogate.c ops/curve_key.c ops/endpoint.c ops/handshake.c ops/libcurl.c ops/zsock.c)
 CLI_SRC := $(filter-out client/cli/main.c,$(wildcard client/cli/*.c))
 CLIENT_SRC := $(wildcard client/lib/*.c) $(CLI_SRC)
 FRAME_SRC := $(wildcard bridges/frame/*.c)

@@ -54,7 +54,7 @@ static const struct option_row rows[] = {
      journal_check_stream},
     {"store-replicas", "N", "3", "create the stream with this many replicas", OPTION_COUNT, AT(store_replicas), 1, 5,
      NULL},
-    {"store-timeout", "DURATION", "5s", "fail a publish after this wait for nats://", OPTION_MILLIS,
+    {"store-timeout", "DURATION", "5s", "fail a publish after this wait for nats://", OPTION_SECONDS,
      AT(store_timeout_ms), 100, 600000, NULL},
     {"store-credentials", "FILE", NULL, "authenticate to nats:// with this credentials file", OPTION_TEXT,
      AT(store_credentials), 0, 0, NULL},
@@ -162,10 +162,27 @@ static int check_keys(const struct broker_config *c, char why[OPTION_WHY_MAX])
     return bad ? -1 : 0;
 }
 
+/* With memory or a directory these files are not used. */
+static int check_nats_files(const struct broker_config *c, char why[OPTION_WHY_MAX])
+{
+    if (!strstr(c->store, "://"))
+        return 0;
+    if (!c->store_tls_cert != !c->store_tls_key) {
+        snprintf(why, OPTION_WHY_MAX, "--store-tls-cert and --store-tls-key need each other; --%s is missing",
+                 c->store_tls_cert ? "store-tls-key" : "store-tls-cert");
+        return -1;
+    }
+    int err = option_check_file("store-credentials", c->store_credentials, why);
+    err = err ? err : option_check_file("store-tls-ca", c->store_tls_ca, why);
+    err = err ? err : option_check_file("store-tls-cert", c->store_tls_cert, why);
+    return err ? err : option_check_file("store-tls-key", c->store_tls_key, why);
+}
+
 static int broker_options_check(const void *config, char why[OPTION_WHY_MAX])
 {
     const struct broker_config *c = config;
     int err = check_keys(c, why);
+    err = err ? err : check_nats_files(c, why);
     return err ? err : check_endpoints(c, why);
 }
 

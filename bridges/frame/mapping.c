@@ -10,6 +10,7 @@
 #include "base/base64.h"
 #include "base/json_out.h"
 #include "base/name.h"
+#include "codec/event.h"
 #include "codec/json_scan.h"
 #include "codec/json_tree.h"
 
@@ -34,6 +35,13 @@ const char *mapping_check(const char *value)
     if (*value && !name_valid(slice_of(value)))
         return NAME_RULE;
     return name && strstr(name + 1, MAPPING_NAME) ? "a text with at most one " MAPPING_NAME : NULL;
+}
+
+const char *mapping_check_event(const char *value)
+{
+    if (strncmp(value, EVENT_RESERVED, strlen(EVENT_RESERVED)) == 0)
+        return "a text that does not begin with \"" EVENT_RESERVED "\", which is reserved";
+    return mapping_check(value);
 }
 
 static int refuse(char why[MAPPING_WHY], const char *text)

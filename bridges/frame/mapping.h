@@ -52,7 +52,10 @@ int mapping_row(struct slice object, const char *id, struct buf *out, char why[M
 /* The payload of that name; -1: none. */
 int mapping_payload_of(const char *name);
 
-/* NULL when value may be `channel` or `event`, else what is accepted. */
+/* NULL when value may be `channel`, else what is accepted. */
 const char *mapping_check(const char *value);
+
+/* The same of `event`: names that begin with EVENT_RESERVED are the broker's. */
+const char *mapping_check_event(const char *value);
 
 #endif

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/name.h"
 #include "ops/endpoint.h"
@@ -95,7 +94,7 @@ static const struct option_row rows[] = {
     {"channel", "NAME", MAPPING_NAME, "publish to this channel; " MAPPING_NAME " is the topic", OPTION_TEXT,
      AT(channel), 0, 0, mapping_check},
     {"event", "NAME", "mqtt", "name events so; " MAPPING_NAME " is the topic", OPTION_TEXT, AT(event), 0, 0,
-     mapping_check},
+     mapping_check_event},
     {"keyed", "WHICH", "retained", "publish retained, all or none as current state", OPTION_TEXT, AT(keyed), 0, 0,
      check_keyed},
     {"state", "FILE", NULL, "keep own ids of unacknowledged messages in FILE", OPTION_TEXT, AT(state), 0, 0, NULL},
@@ -114,20 +113,12 @@ static int check_login(const struct mqtt_options *o, char why[OPTION_WHY_MAX])
     return err;
 }
 
-static int check_file(const char *option, const char *path, char why[OPTION_WHY_MAX])
-{
-    if (!path || access(path, R_OK) == 0)
-        return 0;
-    snprintf(why, OPTION_WHY_MAX, "--%s %.200s: %s", option, path, strerror(errno));
-    return -EINVAL;
-}
-
 static int check_tls_files(const struct mqtt_options *o, char why[OPTION_WHY_MAX])
 {
     bool system = o->tls_ca && strcmp(o->tls_ca, MQTT_SYSTEM_CA) == 0;
-    int err = check_file("tls-ca", system ? NULL : o->tls_ca, why);
-    err = err ? err : check_file("tls-cert", o->tls_cert, why);
-    return err ? err : check_file("tls-key", o->tls_key, why);
+    int err = option_check_file("tls-ca", system ? NULL : o->tls_ca, why);
+    err = err ? err : option_check_file("tls-cert", o->tls_cert, why);
+    return err ? err : option_check_file("tls-key", o->tls_key, why);
 }
 
 static int mqtt_options_check(const void *config, char why[OPTION_WHY_MAX])

@@ -35,7 +35,7 @@ static const struct option_row rows[] = {
     {"channel", "NAME", MAPPING_NAME, "publish to this channel; " MAPPING_NAME " is the notification's", OPTION_TEXT,
      AT(channel), 0, 0, mapping_check},
     {"event", "NAME", MAPPING_NAME, "name events so; " MAPPING_NAME " is the notification's channel", OPTION_TEXT,
-     AT(event), 0, 0, mapping_check},
+     AT(event), 0, 0, mapping_check_event},
     {"pending-bytes", "SIZE", "16M", "drop notifications when more waits", OPTION_SIZE, AT(pending_bytes), 1024, 0,
      NULL},
     {"outbox", "TABLE", NULL, "publish and delete the rows of this table", OPTION_TEXT, AT(outbox), 0, 0, NULL},

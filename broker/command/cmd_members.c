@@ -72,9 +72,5 @@ static int members_run(const struct command_context *c, const struct command_req
     return 0;
 }
 
-const struct command cmd_members = {.op = "members",
-                                    .keeps_limits = true,
-                                    .roles = ROLE_PUBLISHER,
-                                    .fields = fields,
-                                    .tells_sequence = true,
-                                    .run = members_run};
+const struct command cmd_members = {
+    .op = "members", .keeps_limits = true, .fields = fields, .tells_sequence = true, .run = members_run};

@@ -186,17 +186,19 @@ static int store_fault(const struct command_context *c, int err, const struct ev
     return json_fault(fault, CODE_STORE_FAILED, "the event could not be stored: out of memory");
 }
 
-/* Append all or none. */
+/* Append all or none. *at: the event that the fault is about. */
 static int append_all(const struct command_context *c, struct event_spec *specs, size_t count, struct sequenced *out,
-                      struct json_fault *fault)
+                      size_t *at, struct json_fault *fault)
 {
     uint64_t before = sequence_head(c->sequence);
     for (size_t i = 0; i < count; i++) {
         int err = sequence_append(c->sequence, &specs[i], &out[i]);
         if (!err)
             continue;
+        *at = i;
+        store_fault(c, err, &specs[i], fault); /* before the rollback: it says how full the state is */
         sequence_rollback(c->sequence, before);
-        return store_fault(c, err, &specs[i], fault);
+        return -EINVAL;
     }
     c->counters[PUBLISHES]++;
     for (size_t i = 0; i < count; i++)
@@ -209,8 +211,10 @@ static int publish_one(const struct command_context *c, const struct command_req
 {
     struct event_spec spec;
     struct sequenced done;
+    size_t at;
     if (json_check_fields(r->object, single_fields, fault) != 0 ||
-        read_event(c, r->grant, r->object, r->payload, &spec, fault) != 0 || append_all(c, &spec, 1, &done, fault) != 0)
+        read_event(c, r->grant, r->object, r->payload, &spec, fault) != 0 ||
+        append_all(c, &spec, 1, &done, &at, fault) != 0)
         return -EINVAL;
     json_put_count(reply, "seq", done.seq);
     if (done.duplicate)
@@ -241,14 +245,28 @@ static void put_batch(struct buf *reply, const struct sequenced *done, size_t co
     json_end_list(reply);
 }
 
+/* *at: the event that the fault is about. */
 static int read_events(const struct command_context *c, const struct grant *grant, const struct json_object *items,
-                       size_t count, struct event_spec *specs, struct json_fault *fault)
+                       size_t count, struct event_spec *specs, size_t *at, struct json_fault *fault)
 {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        *at = i;
         if (json_check_fields(&items[i], item_fields, fault) != 0 ||
             read_event(c, grant, &items[i], NULL, &specs[i], fault) != 0)
             return -EINVAL;
+    }
     return 0;
+}
+
+/* Faults that are not about a field (a grant, no room) do not say which event they are about. */
+static void name_event(size_t at, struct json_fault *fault)
+{
+    char what[sizeof fault->message];
+    if (strncmp(fault->message, "`events[", strlen("`events[")) == 0)
+        return;
+
+    memcpy(what, fault->message, sizeof what);
+    json_fault(fault, fault->code, "`events[%zu]`: %s", at, what);
 }
 
 static int run_batch(const struct command_context *c, const struct grant *grant, const struct json_object *items,
@@ -256,10 +274,19 @@ static int run_batch(const struct command_context *c, const struct grant *grant,
 {
     struct event_spec *specs = calloc(count, sizeof *specs);
     struct sequenced *done = calloc(count, sizeof *done);
-    int err = specs && done ? read_events(c, grant, items, count, specs, fault) : store_fault(c, -ENOMEM, NULL, fault);
+    size_t at = 0;
+    if (!specs || !done) {
+        free(specs);
+        free(done);
+        return store_fault(c, -ENOMEM, NULL, fault);
+    }
+
+    int err = read_events(c, grant, items, count, specs, &at, fault);
     if (!err)
-        err = append_all(c, specs, count, done, fault);
-    if (!err)
+        err = append_all(c, specs, count, done, &at, fault);
+    if (err)
+        name_event(at, fault);
+    else
         put_batch(reply, done, count);
     free(specs);
     free(done);

@@ -8,6 +8,7 @@
 
 #include "base/name.h"
 #include "cli/verb.h"
+#include "ops/curve_key.h"
 #include "ops/endpoint.h"
 #include "ops/option.h"
 #include "ops/variables.h"
@@ -56,12 +57,29 @@ static const struct option_row options[] = {
      .max = 86400000},
 };
 
+/* Verbs read the key files when they need them: keygen and tail do not. */
+static int cli_options_check(const void *config, char why[OPTION_WHY_MAX])
+{
+    const struct settings *s = config;
+    struct curve_client keys = {0};
+    char *broker = s->broker_key, detail[CURVE_KEY_WHY];
+    if (!s->check_config)
+        return 0;
+
+    int err = curve_client_load(&keys, s->curve_key_file, &broker, broker != NULL, 1, detail);
+    curve_client_release(&keys);
+    if (err)
+        snprintf(why, OPTION_WHY_MAX, "%s", detail);
+    return err;
+}
+
 static const struct option_program program = {
     .name = PROGRAM,
     .summary = "Publishes events through ssecast-broker and queries it.",
     .usage = "[OPTION]... COMMAND [FLAG]... [ARGUMENT]...",
     .rows = options,
     .count = COUNT(options),
+    .check = cli_options_check,
 };
 
 /* ---- help ---- */
@@ -236,10 +254,10 @@ static void warn_of_variables(void)
         fprintf(stderr, PROGRAM ": warning: %s\n", why);
 }
 
-static bool wants_help(int argc, char **argv)
+static bool has_word(int argc, char **argv, const char *word)
 {
     for (int i = 1; i < words(argc, argv); i++)
-        if (!strcmp(argv[i], "--help"))
+        if (!strcmp(argv[i], word))
             return true;
     return false;
 }
@@ -253,7 +271,8 @@ int cli_run(int argc, char **argv)
         return STATUS_OK;
     }
     int rest = argc;
-    bool json = take_switch(&argc, argv, "--json"), help = wants_help(argc, argv);
+    bool json = take_switch(&argc, argv, "--json"), help = has_word(argc, argv, "--help");
+    settings.check_config = has_word(argc, argv, "--check-config");
     options_first(argc, argv);
     enum option_result result = option_load(&program, argc, argv, &settings, &rest);
     if (result == OPTION_EXIT && help)

@@ -20,7 +20,8 @@ struct settings {
     char *commands, *presence;         /* the broker's endpoints */
     char *curve_key_file, *broker_key; /* NULL: no CURVE */
     uint64_t timeout_ms;
-    bool json; /* print JSON */
+    bool json;         /* print JSON */
+    bool check_config; /* --check-config: judge the key files too */
 };
 
 /* One call of a verb. */

@@ -245,8 +245,9 @@ static int run_webhook(struct watching *w)
     if (!config.secret_file)
         return complain(w->call, STATUS_USAGE, "--webhook needs --secret-file");
     signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error of writing, like a full disk */
-    if (webhook_open(&config, &w->webhook, why) != 0)
-        return complain(w->call, STATUS_FAILED, "%s", why);
+    int err = webhook_open(&config, &w->webhook, why);
+    if (err)
+        return complain(w->call, err == -EINVAL ? STATUS_USAGE : STATUS_FAILED, "%s", why);
 
     int status = watch_for_webhook(w);
     if (status == STATUS_OK)

@@ -47,7 +47,7 @@ static int read_secret(struct webhook *w, const char *path, char why[WEBHOOK_WHY
     char *secret = NULL, detail[SECRET_FILE_WHY];
     int err = secret_file_read(path, SECRET_MAX, &secret, &w->secret_len, detail);
     if (err) {
-        snprintf(why, WEBHOOK_WHY, "%s: %s", path, detail);
+        snprintf(why, WEBHOOK_WHY, "--secret-file %s: %s", path, detail);
         return err;
     }
 
@@ -174,6 +174,24 @@ static void webhook_release(struct webhook **w)
     *w = NULL;
 }
 
+static int check_url(const char *url, char why[WEBHOOK_WHY])
+{
+    char detail[HTTP_WHY];
+    int err = http_check_url(url, detail);
+    if (err)
+        snprintf(why, WEBHOOK_WHY, "--webhook %s", detail);
+    return err;
+}
+
+static int open_state(struct webhook *w, char why[WEBHOOK_WHY])
+{
+    char detail[WEBHOOK_QUEUE_WHY];
+    int err = webhook_queue_open(w->config.folder, &w->queue, detail);
+    if (err)
+        snprintf(why, WEBHOOK_WHY, "--state %s", detail);
+    return err;
+}
+
 int webhook_open(const struct webhook_config *config, struct webhook **out, char why[WEBHOOK_WHY])
 {
     MUST(config->timeout_ms > 0 && config->retry_ms > 0);
@@ -186,11 +204,11 @@ int webhook_open(const struct webhook_config *config, struct webhook **out, char
     w->config = *config;
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->changed, NULL);
-    int err = http_check_url(config->url, why);
+    int err = check_url(config->url, why);
     if (!err)
         err = read_secret(w, config->secret_file, why);
     if (!err)
-        err = webhook_queue_open(config->folder, &w->queue, why);
+        err = open_state(w, why);
     if (!err && (err = -pthread_create(&w->thread, NULL, work, w)) != 0)
         snprintf(why, WEBHOOK_WHY, "%s", strerror(-err));
     if (err)

@@ -20,8 +20,8 @@
 
 struct webhook;
 
-#define WEBHOOK_WHY WEBHOOK_QUEUE_WHY
-#define WEBHOOK_SECRET_SHORT 16u /* bytes; a shorter secret is warned of */
+#define WEBHOOK_WHY (WEBHOOK_QUEUE_WHY + 16) /* with the name of the option */
+#define WEBHOOK_SECRET_SHORT 16u             /* bytes; a shorter secret is warned of */
 
 struct webhook_config {
     const char *url;
@@ -33,7 +33,7 @@ struct webhook_config {
     void *context;
 };
 
-/* 0; or -errno with a line in why. */
+/* 0; or -errno with a line in why: -EINVAL for a bad URL or secret. */
 int webhook_open(const struct webhook_config *config, struct webhook **out, char why[WEBHOOK_WHY]);
 
 /* Add a message, a JSON object. 0; -ENOSPC: WEBHOOK_QUEUE_BYTES are waiting; -ENOMEM; or -errno of

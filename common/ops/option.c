@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/slice.h"
 #include "ops/option_args.h"
@@ -514,6 +515,14 @@ enum option_result option_load(const struct option_program *program, int argc, c
         given_clear(&l.given[i]);
     free(l.given);
     return result;
+}
+
+int option_check_file(const char *option, const char *path, char why[OPTION_WHY_MAX])
+{
+    if (!path || access(path, R_OK) == 0)
+        return 0;
+    snprintf(why, OPTION_WHY_MAX, "--%s %.200s: %s", option, path, strerror(errno));
+    return -EINVAL;
 }
 
 void option_release(const struct option_program *program, void *config)

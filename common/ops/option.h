@@ -77,6 +77,10 @@ enum option_result option_load(const struct option_program *program, int argc, c
  * 0: arg is something else. */
 int option_words(const struct option_program *program, const char *arg);
 
+/* For option_program.check: whether the program may read the file at path, which the option names.
+ * NULL is no file. 0, or -EINVAL with a line in why. */
+int option_check_file(const char *option, const char *path, char why[OPTION_WHY_MAX]);
+
 /* Free what option_load() allocated in config, and zero those fields. */
 void option_release(const struct option_program *program, void *config);
 

@@ -46,6 +46,20 @@ static bool audience_fits(const struct option_list *wanted, const struct json_in
     return fits;
 }
 
+static bool issuer_valid(const struct json_in *issuer)
+{
+    return !issuer || json_in_is_text(issuer);
+}
+
+/* A text, or a list of texts. */
+static bool audience_valid(const struct json_in *audience)
+{
+    bool valid = !audience || json_in_is_text(audience) || json_in_is_list(audience);
+    for (size_t i = 0; valid && i < json_in_count(audience); i++)
+        valid = json_in_is_text(json_in_item(audience, i));
+    return valid;
+}
+
 static bool issuer_fits(const char *wanted, const struct json_in *issuer)
 {
     return !wanted || (json_in_is_text(issuer) && slice_equal(slice_of(wanted), json_in_text(issuer)));
@@ -96,6 +110,7 @@ static bool claim_rights(struct token *out)
 
 const char *claims_judge(const struct token_rules *rules, int64_t now_ms, struct token *out)
 {
+    const struct json_in *issuer = json_in_member(out->claims, "iss"), *audience = json_in_member(out->claims, "aud");
     int64_t not_before = 0;
     if (!claim_time(out->claims, "exp", &out->expires_ms) || !claim_time(out->claims, "nbf", &not_before))
         return "exp or nbf is not a number";
@@ -103,9 +118,11 @@ const char *claims_judge(const struct token_rules *rules, int64_t now_ms, struct
         return "exp or nbf is beyond the year 5138, so it is in milliseconds; accepted: seconds";
     if (not_before > now_ms + rules->leeway_ms)
         return "nbf is in the future";
-    if (!issuer_fits(rules->issuer, json_in_member(out->claims, "iss")))
+    if (!issuer_valid(issuer) || !audience_valid(audience))
+        return "iss is not a text, or aud is neither a text nor a list of texts";
+    if (!issuer_fits(rules->issuer, issuer))
         return "iss differs from jwt-issuer";
-    if (!audience_fits(rules->audience, json_in_member(out->claims, "aud")))
+    if (!audience_fits(rules->audience, audience))
         return "aud is not in jwt-audience";
     return claim_rights(out) ? NULL : "sub, channels or publish is not what it must be";
 }

@@ -86,7 +86,9 @@ struct selection {
     const struct mercure_rules *rules;
     struct selector *patterns; /* each once */
     size_t pattern_count;
-    char *at; /* room for the values, one after the other */
+    char *at;              /* room for the values, one after the other */
+    const char *parameter; /* the name of the one that is read, for messages */
+    size_t number;         /* its place among those of that name, from 1 */
 };
 
 static bool has_pattern(const struct selection *s, const struct pattern *pattern)
@@ -120,7 +122,7 @@ static void add_topic(struct selection *s, enum hub_dialect dialect, struct slic
     if (has_channel(r, topic))
         return;
     if (why)
-        request_refuse(r, 400, "bad_topic", "topic %zu is not valid; %s", selector_count(s) + 1, why);
+        request_refuse(r, 400, "bad_topic", "%s %zu is not valid; %s", s->parameter, s->number, why);
     else if (has_room(s))
         r->channels[r->channel_count++] = topic;
 }
@@ -130,7 +132,7 @@ static void add_pattern(struct selection *s, enum hub_dialect dialect, struct se
 {
     bool known = has_pattern(s, selector->pattern);
     if (dialect == HUB_1_0 && !utf8_visible(selector->text)) {
-        request_refuse(s->request, 400, "bad_topic", "topic %zu is not valid; " INVISIBLE, selector_count(s) + 1);
+        request_refuse(s->request, 400, "bad_topic", "%s %zu is not valid; " INVISIBLE, s->parameter, s->number);
     } else if (!known && has_room(s)) {
         s->patterns[s->pattern_count++] = *selector;
         return;
@@ -148,7 +150,7 @@ static int add_selector(struct selection *s, enum hub_dialect dialect, struct se
     case SELECTOR_INVALID:
         if (!*why)
             return -ENOMEM;
-        request_refuse(s->request, 400, "bad_pattern", "topic %zu: %s", selector_count(s) + 1, why);
+        request_refuse(s->request, 400, "bad_pattern", "%s %zu: %s", s->parameter, s->number, why);
         break;
     case SELECTOR_PATTERN:
         add_pattern(s, dialect, selector);
@@ -194,12 +196,15 @@ static int add_selectors(struct selection *s, const struct selector_parameter *p
     char *text, why[PATTERN_WHY_MAX];
     int err = 0;
 
+    s->parameter = parameter->name;
+    s->number = 0;
     while (!err && s->request->kind != REQUEST_REFUSED &&
            (text = params_query_next(s->params, parameter->name, &place))) {
         size_t len = strlen(text);
         struct selector selector =
             read_selector(s, parameter->syntax, (struct slice){memcpy(s->at, text, len + 1), len}, why);
         s->at += len + 1;
+        s->number++;
         free(text);
         err = add_selector(s, parameter->dialect, &selector, why);
         ++*count;

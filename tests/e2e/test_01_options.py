@@ -114,6 +114,15 @@ def test_sizes_have_units():
     assert bytes_of(printed_config(BROKER, "--history-bytes", "2G")["history-bytes"][0]) == 2 << 30
 
 
+@pytest.mark.parametrize("program", [BROKER, WORKER, CLI, MQTT, PGSQL], ids=lambda p: p.name)
+def test_a_bare_number_means_seconds_and_of_retry_milliseconds(program):
+    names = re.findall(r"^  --([a-z-]+) (?:DURATION|TIME)\b", run([program, "--help"]).stdout, re.M)
+    assert names
+    for name in names:
+        unit = "milliseconds" if name == "retry" else "seconds"
+        assert f" ({unit}), " in run([program, f"--{name}", "x"]).stderr, name
+
+
 @PROGRAMS
 def test_check_config_starts_nothing(program, tmp_path):
     good, bad = tmp_path / "good.conf", tmp_path / "bad.conf"
@@ -211,6 +220,12 @@ START = [
     (WORKER, {"monitor-token-file": "/nonexistent"}, "--monitor-token-file /nonexistent: No such file"),
     (WORKER, {"monitor-token-file": "/dev/null"}, "--monitor-token-file /dev/null: it is not a regular file"),
     (MQTT, {"topic": "a", "tls-ca": "/nonexistent"}, "--tls-ca /nonexistent: No such file"),
+    (MQTT, {"topic": "a", "event": "ssecast.join"}, "does not begin with"),
+    (PGSQL, {"notify": "a", "event": "ssecast."}, 'does not begin with "ssecast."'),
+    (BROKER, {"store": "nats://h", "store-credentials": "/nonexistent"}, "--store-credentials /nonexistent: No such file"),
+    (BROKER, {"store": "nats://h", "store-tls-ca": "/nonexistent"}, "--store-tls-ca /nonexistent: No such file"),
+    (BROKER, {"store": "tls://h", "store-tls-cert": "/dev/null"}, "--store-tls-key is missing"),
+    (BROKER, {"store": "tls://h", "store-tls-key": "/nonexistent", "store-tls-cert": "/dev/null"}, "--store-tls-key /nonexistent: No such"),
 ]
 
 
@@ -219,6 +234,18 @@ def test_check_config_says_what_the_start_would_say(program, options, said):
     for more in ([], ["--check-config"]):
         done = run([program, *arguments(options), *more])
         assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 1, done
+
+
+@pytest.mark.parametrize("options, said", [
+    ({"curve-key-file": "/nonexistent"}, "--broker-key is missing"),
+    ({"broker-key": "k"}, "--curve-key-file is missing"),
+    ({"curve-key-file": "/nonexistent", "broker-key": "k"}, "--curve-key-file '/nonexistent': No such file"),
+], ids=lambda value: value if isinstance(value, str) else "")
+def test_check_config_of_the_command_line_judges_its_keys(options, said, tmp_path):
+    done = run([CLI, *arguments(options), "--check-config"])
+    assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 1 and not done.stdout, done
+    made = run([CLI, *arguments(options), "keygen", "--jwt", tmp_path / "new.key"])
+    assert made.returncode == 0, "a verb without a broker needs none of these keys"
 
 
 def test_sockets_that_systemd_will_pass_are_not_missed():

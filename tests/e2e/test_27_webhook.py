@@ -130,14 +130,17 @@ def test_wrong_flags_and_files_are_named(bench, site, watch, receiver):
     (bench.folder / "empty").write_text("\n")
     run = [f"{BUILD}/ssecast", "watch"]
     secret = ["--secret-file", str(bench.folder / "secret")]
-    for args, text in ((["--webhook", receiver.url], "needs --secret-file"), ([*secret], "need --webhook"),
-                       (["--webhook", receiver.url, "--secret-file", str(bench.folder / "empty")], "first line is empty; accepted: 1 to 4096"),
-                       *(([f"--webhook={url}", *secret], "http://HOST/PATH") for url in ("", "hook", "ftp://a/b", "http://", "/hook")),
-                       (["--webhook", receiver.url, "--secret-file", "/nonexistent"], "/nonexistent"),
-                       (["--webhook", receiver.url, *secret, "--state", "/nonexistent/state"], "/nonexistent/state"),
-                       (["--webhook", receiver.url, *secret, "--state", str(bench.folder / "empty")], "not an accessible directory")):
+    empty = str(bench.folder / "empty")
+    for status, args, text in (
+            (2, ["--webhook", receiver.url], "needs --secret-file"), (2, [*secret], "need --webhook"),
+            (2, ["--webhook", receiver.url, "--secret-file", empty], f"--secret-file {empty}: its first line is empty; accepted: 1 to 4096"),
+            *((2, [f"--webhook={url}", *secret], f"--webhook {url}: no URL; accepted: http://HOST/PATH")
+              for url in ("", "hook", "ftp://a/b", "http://", "/hook")),
+            (2, ["--webhook", receiver.url, "--secret-file", "/nonexistent"], "--secret-file /nonexistent: No such file"),
+            (1, ["--webhook", receiver.url, *secret, "--state", "/nonexistent/state"], "--state /nonexistent/state: cannot be created"),
+            (1, ["--webhook", receiver.url, *secret, "--state", empty], f"--state {empty}: not an accessible directory")):
         done = subprocess.run([*run, *args], capture_output=True, text=True, timeout=30, check=False)
-        assert done.returncode in (1, 2) and text in done.stderr, done
+        assert done.returncode == status and text in done.stderr, done
     watch(receiver.url)
     wait_until(lambda: receiver.batches, what="the first post")
     second = watch(receiver.url)

@@ -109,6 +109,7 @@ def test_a_publisher_publishes_within_its_limits(keyed, session):
         assert shop.online(name)["online"] and shop.ask({"op": "online", "session": "bert"})["error"] == "forbidden"
         for op in ("stats", "sessions", "connections", "history", "shutdown", "log"):
             assert shop.ask({"op": op, "ref": op})["error"] == "forbidden"
+        assert shop.ask({"op": "members", "channel": "room:7"})["error"] == "forbidden", "only readers of a channel, and operators"
         shop.ping()
     reader.wait_for(3)
     assert reader.data() == ["1", "2", "3"]
@@ -135,7 +136,8 @@ def test_a_limited_operator_sees_its_part(keyed, session):
         assert {c["session"] for c in part.connections(session="anna")["connections"]} == {"anna"}
         assert part.history(session="anna")["events"][-1]["to"] == {"sessions": ["anna"]}
         for op in ({"op": "connections"}, {"op": "history"}, {"op": "history", "session": session},
-                   {"op": "shutdown", "sessions": [session]}, {"op": "presence"}, {"op": "status"}, {"op": "log"}):
+                   {"op": "shutdown", "sessions": [session]}, {"op": "presence"}, {"op": "status"}, {"op": "log"},
+                   {"op": "members", "channel": "room:7"}):
             assert part.ask(op)["error"] == "forbidden"
         assert part.stats()["connections"] >= 2
         assert part.shutdown(sessions=["anna"], block=0)["closed"] == 1

@@ -81,6 +81,15 @@ static const struct {
     bool good;
 } parties[] = {
     {NULL, {NULL}, "{\"iss\":\"x\",\"aud\":\"y\"}", true},
+    {NULL, {NULL}, "{\"aud\":[\"x\",\"y\"]}", true},
+    {NULL, {NULL}, "{\"aud\":[]}", true},
+    {NULL, {NULL}, "{\"iss\":7}", false},
+    {NULL, {NULL}, "{\"iss\":null}", false},
+    {NULL, {NULL}, "{\"iss\":[\"x\"]}", false},
+    {NULL, {NULL}, "{\"aud\":7}", false},
+    {NULL, {NULL}, "{\"aud\":{\"0\":\"x\"}}", false},
+    {NULL, {NULL}, "{\"aud\":[\"x\",7]}", false},
+    {NULL, {"push"}, "{\"aud\":[\"push\",null]}", false},
     {"https://id", {NULL}, "{\"iss\":\"https://id\"}", true},
     {"https://id", {NULL}, "{\"iss\":\"https://id/\"}", false},
     {"https://id", {NULL}, "{\"iss\":[\"https://id\"]}", false},

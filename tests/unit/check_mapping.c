@@ -57,6 +57,10 @@ START_TEST(a_pattern_has_one_place_at_most)
     ck_assert_ptr_null(mapping_check("100%"));
     ck_assert_ptr_nonnull(mapping_check("%s%s"));
     ck_assert_ptr_nonnull(mapping_check("a\tb"));
+    ck_assert_ptr_null(mapping_check_event(""));
+    ck_assert_ptr_null(mapping_check_event("ssecast"));
+    ck_assert_ptr_nonnull(mapping_check_event("ssecast.%s"));
+    ck_assert_ptr_nonnull(mapping_check_event("%s%s"));
 }
 END_TEST
 

@@ -85,7 +85,14 @@ START_TEST(selectors_that_are_refused)
     ck_assert_ptr_nonnull(strstr(request.message, "topic 2: a { is not closed (byte 2); accepted: text, {name}"));
     get("QUERY_STRING=match_urlpattern=/(x)");
     assert_refused(400, "bad_pattern");
-    ck_assert_ptr_nonnull(strstr(request.message, "regular expressions are not supported (byte 2); accepted: SCHEME"));
+    ck_assert_ptr_nonnull(strstr(
+        request.message, "match_urlpattern 1: regular expressions are not supported (byte 2); accepted: SCHEME"));
+    get("QUERY_STRING=match_urlpattern=/a&match=*&match=a&match_urlpattern=/a&match_urlpattern=/(x)");
+    assert_refused(400, "bad_pattern");
+    ck_assert_ptr_nonnull(strstr(request.message, "match_urlpattern 3: regular expressions"));
+    get("QUERY_STRING=matchExact=a&match=b&match=b&match=%C2%AD");
+    assert_refused(400, "bad_topic");
+    ck_assert_ptr_nonnull(strstr(request.message, "match 3 is not valid; accepted: text without control"));
     get("QUERY_STRING=topic=");
     assert_refused(400, "bad_topic");
     get("QUERY_STRING=topic=a&topic");

@@ -226,11 +226,14 @@ END_TEST
 START_TEST(options_are_checked)
 {
     struct ssecast_publisher *p = (void *)1;
-    const char *bad = "nowhere";
-    ck_assert_int_eq(
-        ssecast_publisher_new(&p, &(struct ssecast_publisher_options){.endpoints = &bad, .endpoint_count = 1}),
-        -EINVAL);
-    ck_assert_ptr_null(p);
+    static const char *const bad[] = {"nowhere",   "",       "tcp://127.0.0.1", "tcp://127.0.0.1:0",
+                                      "tcp://*:1", "ipc://", "inproc://x"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        ck_assert_int_eq(
+            ssecast_publisher_new(&p, &(struct ssecast_publisher_options){.endpoints = &bad[i], .endpoint_count = 1}),
+            -EINVAL);
+        ck_assert_ptr_null(p);
+    }
     ck_assert_int_eq(ssecast_publisher_new(&p, &(struct ssecast_publisher_options){.window = UINT32_MAX}), -EINVAL);
     ck_assert_int_eq(ssecast_publisher_new(&p, &(struct ssecast_publisher_options){.curve = {.server_key = "short"}}),
                      -EINVAL);
