@@ -13,7 +13,9 @@
 #include "ops/log.h"
 #include "stream/current.h"
 #include "stream/heartbeat.h"
+#include "stream/limits.h"
 #include "stream/report.h"
+#include "stream/resume.h"
 
 /* --- admission --- */
 

@@ -1,6 +1,7 @@
-/* How a stream is brought from its client's cursor to live. Everything after the cursor is read
- * from the worker's window where that knows it, else page by page from the broker; the broker
- * alone says that something is lost. */
+/* resume.c - what follows the cursor is read from the worker's window where that knows it, else page
+ * by page from the broker. The broker alone says that something is lost. */
+#include "stream/resume.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -11,8 +12,8 @@
 #include "base/clock.h"
 #include "base/digits.h"
 #include "base/name.h"
+#include "stream/concern.h"
 #include "stream/current.h"
-#include "stream/stream.h"
 
 #define LOW_WATER 32768u /* bytes waiting below which more is read */
 #define CHUNK 64u        /* events read at once */
@@ -22,8 +23,8 @@
 
 static void ask_broker(struct stream *s, uint64_t after, struct slice id)
 {
-    struct stream_reader reader;
-    stream_read_as(s, &reader);
+    struct concern_reader reader;
+    concern_read_as(s, &reader);
     struct wire_replay what = {.start = stream_start(s), .after = after, .id = id, .who = reader.who};
     s->pending = upstream_replay(s->set->upstream, s, &what);
     if (!s->pending)
@@ -130,11 +131,11 @@ static void begin_at(struct stream *s, uint64_t position)
  * shutdown from here on ends s. */
 static void begin_at_start(struct stream *s)
 {
-    struct stream_reader reader;
+    struct concern_reader reader;
     bool exact = false;
     uint64_t position = 0;
 
-    stream_read_as(s, &reader);
+    concern_read_as(s, &reader);
     reader.filter.compact = true;
     s->state = STREAM_RESUMING;
     if (s->start == START_LAST && upstream_current(s->set->upstream))
@@ -189,10 +190,10 @@ struct chunk {
 static bool read_chunk(const struct stream *s, uint64_t after, uint64_t *superseded, struct chunk *c)
 {
     const struct history *window = s->set->window;
-    struct stream_reader reader;
+    struct concern_reader reader;
     uint64_t complete = history_complete(window);
 
-    stream_read_as(s, &reader);
+    concern_read_as(s, &reader);
     reader.filter.compact = true;
     reader.filter.superseded = superseded;
     if (history_knows(window, after)) {
@@ -230,7 +231,7 @@ static enum chunk_outcome send_chunk(struct stream *s)
 
     bool cut = is_cut(s, &c);
     for (size_t i = 0; i < c.count; i++)
-        stream_deliver(s, c.events[i], false);
+        stream_deliver(s, c.events[i]);
     s->cursor = c.upto;
     return cut ? CHUNK_CUT : CHUNK_SENT;
 }
@@ -497,11 +498,11 @@ static void tell_gap(struct stream *s, struct slice last, uint64_t position, uin
 /* The broker does not know patterns: a stream that has some was given events of every channel. */
 static bool concerns(const struct stream *s, const struct event *e)
 {
-    struct stream_reader reader;
+    struct concern_reader reader;
     if (!registry_patterns_of(stream_entry(s)))
         return true;
 
-    stream_read_as(s, &reader);
+    concern_read_as(s, &reader);
     return history_concerns(&reader.filter, e);
 }
 
@@ -516,7 +517,7 @@ static void deliver_page(struct stream *s, const struct wire_page *page)
              superseded = concerned && state_supersedes(s->set->current, e);
         s->set->counters[CONFLATED] += superseded;
         if (concerned && !superseded && streams_broker_ms(s->set) < event_expires_ms(e))
-            stream_deliver(s, e, false);
+            stream_deliver(s, e);
         rest = (struct slice){rest.data + used, rest.len - used};
     }
 }

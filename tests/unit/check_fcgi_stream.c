@@ -14,9 +14,11 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "stream/concern.h"
 #include "stream/current.h"
 #include "stream/open.h"
 #include "stream/report.h"
+#include "stream/resume.h"
 #include "streams.h"
 
 /* What a stream takes of a worker with 64 bits. */
@@ -2187,8 +2189,8 @@ START_TEST(the_broker_is_asked_about_every_channel_and_the_worker_picks)
     update(101, "/a/live");
     struct client *c = open_hub(0, "topic=/a/%7Bid%7D&topic=/named", "90");
     struct stream *s = last_stream();
-    struct stream_reader reader;
-    stream_read_as(s, &reader);
+    struct concern_reader reader;
+    concern_read_as(s, &reader);
     ck_assert(s->pending && reader.who.every_channel && !reader.own.every_channel);
     body(c);
 
