@@ -207,7 +207,8 @@ static void run(struct world *w, char who, struct slice text, struct buf *reply)
     must(ok || (sequence_head(w->sequence) == head && !outcome.provisional));
     if (who == 'f' && outcome.provisional) {
         sequence_rollback(w->sequence, head);
-        command_store_failed(&w->context, "the disk", head % 2, outcome.ref, reply);
+        command_store_failed(&w->context, &(struct store_failure){(enum store_outcome)(head % 2), "the disk"},
+                             outcome.ref, reply);
         must(!is_ok((struct slice){reply->data, reply->len}) && errors(w) == failed + 1);
     }
     feed_is_whole(w, head, grant);
