@@ -100,13 +100,21 @@ static enum log_level news_level(const struct worker *w)
 
 /* --- the end --- */
 
-static void stop_listening(struct worker *w, bool sweep)
+/* Accept the connections that were made before the files of our sockets were removed. */
+static void take_backlogs(struct worker *w)
 {
-    listening_remove(&w->listening, &w->options);
     if (w->acceptor)
-        acceptor_stop(w->acceptor, sweep);
+        acceptor_take_backlog(w->acceptor);
     if (w->scgi_acceptor)
-        acceptor_stop(w->scgi_acceptor, sweep);
+        acceptor_take_backlog(w->scgi_acceptor);
+}
+
+static void stop_accepting(struct worker *w)
+{
+    if (w->acceptor)
+        acceptor_stop(w->acceptor);
+    if (w->scgi_acceptor)
+        acceptor_stop(w->scgi_acceptor);
 }
 
 /* Close the streams one after the other: each step those whose time has come. */
@@ -117,10 +125,13 @@ static void drain_step(void *context, int64_t now)
     int64_t time_left = w->drain_until - now;
     size_t steps = time_left > DRAIN_STEP_MS ? (size_t)(time_left / DRAIN_STEP_MS) : 1;
     left = streams_drain(&w->streams, (left + steps - 1) / steps);
-    if (!left)
-        stop_listening(w, true);
-    else
+    if (!left) {
+        listening_remove(&w->listening, &w->options);
+        take_backlogs(w);
+        stop_accepting(w);
+    } else {
         loop_timer_set(w->loop, &w->drain_timer, now + DRAIN_STEP_MS);
+    }
     if (!left && w->exchanges.conns.count)
         loop_timer_set(w->loop, &w->drain_timer, now + DRAIN_STEP_MS);
     if (now >= w->drain_until + STOP_TIMEOUT_MS) {
@@ -132,9 +143,9 @@ static void drain_step(void *context, int64_t now)
 static void begin_stop(struct worker *w)
 {
     if (!w->options.listen && w->acceptor)
-        acceptor_stop(w->acceptor, false); /* a handed socket: the next worker takes what waits there */
+        acceptor_stop(w->acceptor); /* a handed socket: the next worker takes what waits there */
     if (!w->options.handoff_listen && w->scgi_acceptor)
-        acceptor_stop(w->scgi_acceptor, false);
+        acceptor_stop(w->scgi_acceptor);
     log_write(news_level(w), "worker stopping: closing %zu streams over %" PRIu64 " ms",
               registry_count(w->streams.registry), w->options.drain_ms);
     notify_send("STOPPING=1\nSTATUS=closing %zu streams", registry_count(w->streams.registry));
@@ -494,7 +505,8 @@ static bool worker_start(struct worker *w)
 
 static void worker_stop(struct worker *w)
 {
-    stop_listening(w, false);
+    listening_remove(&w->listening, &w->options);
+    stop_accepting(w);
     listening_close(&w->listening);
     if (w->loop) {
         acceptor_free(&w->acceptor);
