@@ -122,6 +122,13 @@ static int fail(int fd, const char *option, const char *where, const char *what)
     return -1;
 }
 
+/* Is there something else than a socket? connect() fails as it does for a socket without a listener. */
+static bool is_other_file(const char *path)
+{
+    struct stat is;
+    return stat(path, &is) == 0 && !S_ISSOCK(is.st_mode);
+}
+
 /* Is there a socket file without a listener? */
 static bool is_stale(const struct sockaddr_un *address)
 {
@@ -136,6 +143,10 @@ static int listen_unix(const char *option, const char *path, unsigned mode)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     memccpy(address.sun_path, path, '\0', sizeof address.sun_path - 1);
+    if (is_other_file(path)) {
+        log_error("--%s %s: this file is no socket; it was left as it is", option, path);
+        return -1;
+    }
     if (is_stale(&address))
         unlink(path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

@@ -109,6 +109,16 @@ START_TEST(a_socket_that_somebody_listens_on_stays)
 }
 END_TEST
 
+START_TEST(a_file_that_is_no_socket_stays)
+{
+    struct stat is;
+    make_file(folder.file, S("text"), 0600);
+    ck_assert_int_eq(listen_here(0600), -1);
+    ck_assert_int_eq(stat(folder.file, &is), 0);
+    ck_assert(S_ISREG(is.st_mode) && is.st_size == 4);
+}
+END_TEST
+
 START_TEST(an_address_is_listened_on)
 {
     int fd = listen_socket_open("listen", "127.0.0.1:0", 0600), listens = 0;
@@ -133,6 +143,7 @@ int main(void)
     tcase_add_test(tests, a_socket_file_has_its_mode_from_the_beginning);
     tcase_add_test(tests, a_socket_file_without_a_listener_is_replaced);
     tcase_add_test(tests, a_socket_that_somebody_listens_on_stays);
+    tcase_add_test(tests, a_file_that_is_no_socket_stays);
     tcase_add_test(tests, an_address_is_listened_on);
     return run_suite(suite);
 }
