@@ -1876,8 +1876,7 @@ static void assert_hears_soon(struct client *c, const char *should)
 {
     const char *text;
     while (!*(text = heard(c))) {
-        loop_timer_set(set.loop, &stop_timer, clock_ms() + 5);
-        ck_assert_int_eq(loop_run(set.loop), 0);
+        turn_for(set.loop, 5);
     }
     ck_assert_msg(strncmp(text, should, strlen(should)) == 0, "'%s'", text);
 }
@@ -1947,8 +1946,7 @@ START_TEST(a_busy_stream_shows_heartbeats_beside_its_events)
             beats++;
         for (text = heard(c); (text = strstr(text, "ssecast.checkpoint")); text++)
             others++;
-        loop_timer_set(set.loop, &stop_timer, clock_ms() + 5);
-        ck_assert_int_eq(loop_run(set.loop), 0);
+        turn_for(set.loop, 5);
     }
 
     ck_assert_uint_eq(others, 0);

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "ops/log.h"
 #include "support.h"
+#include "turns.h"
 #include "upstream/internal.h"
 
 #define REPLY_TIMEOUT_MS 10000 /* of a test that waits */
@@ -25,7 +26,6 @@ static const struct upstream_pace calm = {.tick = 20,
                                           .renew = REPLY_TIMEOUT_MS};
 
 static struct loop *loop;
-static struct loop_timer stop_timer;
 static struct upstream *upstream;
 static uint64_t counters[WORKER_COUNTERS], repairs;
 static char feed_endpoint[100], sync_endpoint[100];
@@ -495,17 +495,9 @@ static bool turn_end(void *context)
     return kind == UPSTREAM_PAUSE;
 }
 
-static void stop(void *context, int64_t now)
-{
-    (void)context;
-    (void)now;
-    loop_stop(loop);
-}
-
 static void turn(void)
 {
-    loop_timer_set(loop, &stop_timer, clock_ms() + 1);
-    ck_assert_int_eq(loop_run(loop), 0);
+    turn_for(loop, 1);
     serve();
 }
 
@@ -549,8 +541,7 @@ static void setup(void)
     broker.run = 7;
     broker.head = broker.complete = 100;
     broker.page = 1000;
-    loop = loop_new(turn_end, NULL);
-    stop_timer = (struct loop_timer){.fire = stop};
+    loop = new_turns(turn_end);
     char *feeds = feed_endpoint, *syncs = sync_endpoint;
     struct upstream_config config = {.pace = pace,
                                      .feeds = &feeds,
@@ -1552,8 +1543,7 @@ static void use_curve(struct curve_client *client, const char *expected)
     char *feeds = feed_endpoint, *syncs = sync_endpoint;
     upstream_free(&upstream);
     loop_free(&loop); /* it knows upstream's timer */
-    loop = loop_new(turn_end, NULL);
-    stop_timer = (struct loop_timer){.fire = stop};
+    loop = new_turns(turn_end);
     zmq_close(broker.feed);
     zmq_close(broker.sync);
     ck_assert_int_eq(zmq_curve_keypair(public, secret), 0);
