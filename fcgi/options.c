@@ -7,6 +7,7 @@
 #include "auth/origin.h"
 #include "codec/wire.h"
 #include "http/handoff.h"
+#include "http/handoff_folder.h"
 #include "http/listen_socket.h"
 #include "http/route.h"
 #include "ops/curve_key.h"
@@ -27,7 +28,7 @@ static const struct option_row rows[] = {
     {"handoff-listen", "SOCKET", "", "listen for SCGI here (Apache's hand-off)", OPTION_TEXT, AT(handoff_listen), 0, 0,
      listen_socket_check_path},
     {"handoff", "DIR", "", "take browsers' sockets over in this directory", OPTION_TEXT, AT(handoff), 0, 0,
-     handoff_check_folder},
+     handoff_folder_check},
     {"handoff-user", "USER", "www-data", "take sockets over from this user", OPTION_TEXT, AT(handoff_user), 0, 0, NULL},
     {"handoff-url", "PATH", "/handoff/", "redirect to this path, where Apache passes sockets", OPTION_TEXT,
      AT(handoff_url), 0, 0, handoff_check_url},

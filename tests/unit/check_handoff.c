@@ -674,10 +674,10 @@ START_TEST(options_are_checked)
     ck_assert_ptr_null(handoff_check_url("/handoff/1/"));
     ck_assert_ptr_null(handoff_check_fallback("/sse-fcgi"));
     ck_assert_ptr_nonnull(handoff_check_fallback("/sse?x"));
-    ck_assert_ptr_nonnull(handoff_check_folder("run/handoff"));
-    ck_assert_ptr_null(handoff_check_folder("/run/ssecast-handoff/1"));
+    ck_assert_ptr_nonnull(handoff_folder_check("run/handoff"));
+    ck_assert_ptr_null(handoff_folder_check("/run/ssecast-handoff/1"));
     ck_assert_ptr_nonnull(
-        handoff_check_folder("/0123456789012345678901234567890123456789012345678901234567890123456789012345"));
+        handoff_folder_check("/0123456789012345678901234567890123456789012345678901234567890123456789012345"));
 }
 END_TEST
 
