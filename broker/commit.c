@@ -68,7 +68,7 @@ static void on_committed(struct broker *b, uint64_t events)
 {
     b->counters[EVENTS] += events;
     if (event_log_is_shared(&b->log))
-        b->counters[TURNS_STORED]++;
+        b->counters[BATCHES_STORED]++;
     if (b->batch.failing)
         log_info("events can be stored again");
 
@@ -96,7 +96,7 @@ static void on_overtaken(struct broker *b)
 {
     take_back_all(b);
     outbox_cut(&b->outbox, 0);
-    b->counters[TURNS_OVERTAKEN]++;
+    b->counters[BATCHES_OVERTAKEN]++;
     b->batch.ran = 0;
 }
 
@@ -104,7 +104,7 @@ static void give_up(struct broker *b)
 {
     bool certain = event_log_give_up(&b->log);
     if (!certain)
-        b->counters[TURNS_UNKNOWN]++;
+        b->counters[BATCHES_UNKNOWN]++;
     fail_batch(b, certain ? NOT_STORED : UNKNOWN_WHETHER_STORED);
 }
 
@@ -112,7 +112,7 @@ static void give_up(struct broker *b)
 
 static void on_entry(struct broker *b, uint64_t events)
 {
-    b->counters[TURNS_ADOPTED]++;
+    b->counters[BATCHES_ADOPTED]++;
     b->counters[EVENTS_ADOPTED] += events;
 }
 
