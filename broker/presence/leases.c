@@ -138,7 +138,7 @@ static bool leases_count(const struct presence *p, int64_t now)
 
 void presence_expire(struct presence *p, int64_t now)
 {
-    MUST(p->work.step == WORK_NONE && !p->work.told);
+    MUST(p->work.step == WORK_NONE && !p->work.changed);
     p->work = (struct presence_work){.step = WORK_DUE, .now = now};
     p->work.next_due = p->ending ? table_next(p->connections, NULL) : NULL;
 }

@@ -95,8 +95,8 @@ struct presence_work {
     struct presence_worker *next_worker; /* WORK_LEASES */
 
     /* The change that was returned last, if another one may belong to it. */
-    struct connection *told; /* NULL: none */
-    bool told_session;       /* the change of its session was returned, too */
+    struct connection *changed; /* NULL: none */
+    bool session_changed;       /* the change of its session was returned, too */
     struct presence_change change;
 };
 

@@ -558,7 +558,7 @@ struct history_lag history_lag(const struct history *h, uint64_t position, int64
         return lag;
     lag.events = head - position;
     if (lag.events > history_count(h))
-        lag.events = history_count(h); /* seqs jump where a run of the broker began */
+        lag.events = history_count(h); /* seqs jump where an epoch of the broker began */
     if (history_read(h, NULL, position, &next, 1, 1, &upto) && now_ms > next->time_ms)
         lag.ms = now_ms - next->time_ms;
     return lag;

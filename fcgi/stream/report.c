@@ -22,7 +22,7 @@ static struct wire_presence_item report_item(const struct stream *s, enum wire_i
                                        .session = who.session,
                                        .since_ms = s->since_ms,
                                        .channels = who.channels,
-                                       .told = is_acknowledged(s),
+                                       .acknowledged = is_acknowledged(s),
                                        .meta = registry_meta(stream_entry(s)),
                                        .subscriptions = s->of_hub ? s->of_hub->subscriptions : (struct slice){0},
                                        .cause = s->exchange.conn.cause};

@@ -34,10 +34,10 @@ struct ordering_period {
 struct ordering {
     struct ordering_period recent, before; /* the period that runs, and the one before it */
     int64_t recent_from;
-    int64_t head_us;   /* the broker's clock in the last head of this run; 0: none came */
-    bool former_known; /* of the run of the broker before this one */
+    int64_t head_us;   /* the broker's clock in the last head of this epoch; 0: none came */
+    bool former_known; /* of the epoch before this one */
     int64_t former;
-    uint64_t began; /* position: what is up to it was stamped by an earlier run; 0: not known */
+    uint64_t began; /* position: what is up to it was stamped in an earlier epoch; 0: not known */
     struct {
         uint64_t head;
         int64_t sent_at;
@@ -45,7 +45,7 @@ struct ordering {
     unsigned count, last;
 };
 
-/* Another run of the broker, which began at this position. Zeroed is fit for the first one. */
+/* Another epoch of the broker, which began at this position. Zeroed is fit for the first one. */
 void ordering_begin(struct ordering *o, uint64_t began);
 
 /* A message arrived now, and the broker's clock (unix time) was at broker_us before that. */

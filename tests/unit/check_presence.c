@@ -96,7 +96,7 @@ static void item(enum wire_item kind, const char *connection, const char *sessio
     wire_add_presence(&items, &(struct wire_presence_item){.kind = kind,
                                                            .connection = slice_of(connection),
                                                            .session = slice_of(session),
-                                                           .told = was_told,
+                                                           .acknowledged = was_told,
                                                            .cause = END_CLIENT});
 }
 
@@ -113,7 +113,7 @@ static void send_report(const char *worker, uint64_t n, bool full, int64_t now, 
                               .more = piece.more,
                               .bye = piece.bye,
                               .lags = with_lags,
-                              .told = told_run,
+                              .acked_epoch = told_run,
                               .gauges = {[GAUGE_POSITION] = 10 * n},
                               .counters = {[STREAMS_OPENED] = n}};
     struct buf b = {0};
