@@ -37,7 +37,7 @@ void resume_later(struct stream *s);
 /* s has ended: it has no cursor to find. */
 void resume_forget(struct stream *s);
 
-/* Those that look on are continued by a timer. */
+/* A timer continues the scans that have queued. */
 void resume_init(struct streams *set);
 void resume_release(struct streams *set);
 

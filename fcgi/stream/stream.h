@@ -57,7 +57,7 @@ struct stream {
     bool confirmed : 1;         /* the broker has acknowledged its report, at opened_by */
     bool waited : 1;            /* it was opened before the sequence was known */
     bool chose_start : 1;       /* it began elsewhere than its client's cursor or the head */
-    bool looks_on : 1;          /* CURRENT, RESUMING: it goes on in the next turn (resume.c) */
+    bool scan_queued : 1;       /* CURRENT, RESUMING: it goes on in the next turn (resume.c) */
     uint16_t state_parts;       /* CURRENT: how many parts of the state were sent (joined.h) */
     uint32_t beaten_at;         /* the loop's time (its low bits) of the last checkpoint, where shows_beats */
     uint64_t opened_by;         /* position of the acknowledgement: a shutdown after it ends the stream */
@@ -167,8 +167,8 @@ struct streams {
     uint64_t beat_positions[4];
     struct event *hub_text; /* of the last event whose id: line is another one for the hub's streams */
     struct event *plain_beat, *visible_beat;
-    struct loop_timer look_timer;                     /* of those that look on */
-    TAILQ_HEAD(lookers, looker) looking;              /* the longest first (resume.c) */
+    struct loop_timer scan_timer;                     /* of `scans` */
+    TAILQ_HEAD(scans, queued_scan) scans;             /* that have queued, the longest first (resume.c) */
     bool draining;                                    /* new streams are refused with a retry */
     struct ordering ordering;                         /* whether a shutdown came before a stream */
     TAILQ_HEAD(unconfirmed_list, stream) unconfirmed; /* in the order of their generations */
