@@ -600,7 +600,7 @@ def test_the_stream_holds_as_much_as_a_broker_retains(bench):
 # Races
 
 def test_brokers_that_race_while_servers_are_killed_lose_and_double_nothing(bench):
-    """As many turns as possible are overtaken, lost on the way or answered twice."""
+    """As many batches as possible are overtaken, lost on the way or answered twice."""
     nats = NatsCluster(bench).start()
     brokers = [Broker(bench, f"broker{n}", store=nats.url, store_replicas=3, store_timeout="20s").start() for n in range(2)]
     stop = threading.Event()

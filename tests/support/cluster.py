@@ -76,7 +76,7 @@ class FaultyCluster(FaultySite):
             super()._judge()
         except AssertionError as e:
             with self.nats.client() as client:
-                raise AssertionError("\n".join([str(e), *client.turns()])) from None
+                raise AssertionError("\n".join([str(e), *client.batches()])) from None
 
     def wait_presence(self):
         """Each broker knows its own worker's."""
