@@ -1,4 +1,4 @@
-/* worker.h - the worker: its parts wired together, start and stop in order, signals.
+/* worker.h - the worker: start and stop in order, its loop, signals.
  *
  * It takes requests from a listening socket (--listen, descriptor 3 from systemd, or descriptor 0
  * from the web server), or is a plain CGI program that streams its one request to stdout. SIGTERM
