@@ -176,7 +176,7 @@ void broker_answer_workers(struct broker *b)
             bytes += answer_worker(b, &m, clock_ms());
     }
 
-    presence_attend(b->presence, clock_ms(), all_read);
+    presence_note_read(b->presence, clock_ms(), all_read);
     b->more = b->more || !all_read;
 }
 

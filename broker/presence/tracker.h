@@ -107,8 +107,8 @@ struct presence {
     struct ranking largest; /* sessions */
     size_t lost;            /* lost workers in the table */
     int64_t lease_ms;
-    int64_t attended_at; /* when the broker last read messages of workers; 0: not yet */
-    bool all_read;       /* it had read all of them */
+    int64_t read_at; /* when the broker last read messages of workers; 0: not yet */
+    bool all_read;   /* it had read all of them */
     uint64_t mark;
     uint64_t gone[WORKER_COUNTERS];   /* counted by forgotten workers */
     uint64_t before[WORKER_COUNTERS]; /* counted by workers for earlier brokers */
