@@ -1,8 +1,7 @@
-/* The order of things. At the start the listening socket is there first, so that no web server
- * is refused; requests are taken from it as soon as the broker has told where the sequence
- * stands, or after JOIN_TIMEOUT_MS without it. At the end a socket of our own stays open until
- * all streams are closed, because a web server that finds none answers 503, on which EventSource
- * gives up for good. */
+/* The order of things. At the start the listening socket is there first, so that no web server is
+ * refused. Requests are taken from it when the broker has reported the position of the sequence, or
+ * after JOIN_TIMEOUT_MS without it. At the end a socket of our own stays open until all streams are
+ * closed. A web server that finds none answers 503, on which EventSource gives up for good. */
 #include "worker.h"
 
 #include <errno.h>

@@ -106,8 +106,8 @@ static bool needs_grant(const struct stream *s, const struct event *e)
     return e->is_private || (s->hub && event_is_member_key(e->key, &member));
 }
 
-/* An event that needs a grant reaches the session or connection that it names, and through a channel
- * the streams whose token grants one of its channels. */
+/* An event that needs a grant reaches the session or connection that it names. Through a channel it
+ * reaches the streams whose token grants one of its channels. */
 static bool is_granted(const struct stream *s, const struct event *e)
 {
     struct slice channels[REQUEST_CHANNELS_MAX];

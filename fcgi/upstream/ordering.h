@@ -7,9 +7,9 @@
  * Proofs need no clock: the broker answered a message of ours at a position, so what has a greater
  * seq happened after we sent that message.
  *
- * The clock difference is measured: each message that carries the broker's clock was sent before it
- * arrived, so our clock less the broker's at its arrival is never below the true difference. The
- * least of the recent ones is taken. So the time that ordering_latest() gives is never before the
+ * The clock difference is measured with each message that carries the broker's clock. It was sent
+ * before it arrived. So our clock at its arrival, less the broker's, is never below the true
+ * difference. The least of the recent ones is taken. So the time that ordering_latest() gives is never before the
  * true one, but for the drift of the clocks in that time. When the broker's clock was set back, all
  * measurements are forgotten.
  *
