@@ -40,12 +40,12 @@ struct worker {
     bool stopping;
 };
 
-/* Before the listening socket is there: the files of keys and the monitor's token. False with a line in
- * the log. */
+/* Before the listening socket is there: the files of keys and the monitor's token. False with a
+ * line in the log. */
 bool setup_keys(struct worker *w);
 
-/* Streams, services, the hand-off and upstream, on w's loop. listening is filled in. False with a line
- * in the log; worker_stop() frees what there is. */
+/* Streams, services, the hand-off and upstream, on w's loop. listening is filled in. False with a
+ * line in the log; worker_stop() frees what there is. */
 bool setup_parts(struct worker *w);
 
 #endif

@@ -7,8 +7,9 @@
  * broker that was overtaken reads the batches of the others and offers its batch again.
  *
  * The stream decides, never a missing acknowledgement: a batch that was given up may still appear,
- * and is then read like any other. A stream may be deleted, truncated or restored from an older copy.
- * Its sequence numbers show that, or a batch that names another predecessor, and it is reported.
+ * and is then read like any other. A stream may be deleted, truncated or restored from an older
+ * copy. Its sequence numbers show that, or a batch that names another predecessor, and it is
+ * reported.
  *
  * It does not look into events. It does not block, except in journal_open(), in journal_free(), and
  * when it reconnects after the server had refused the connection.

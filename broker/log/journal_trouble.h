@@ -1,4 +1,5 @@
-/* journal_trouble.h - what is said of a journal that does not get on: each problem once, and its end.
+/* journal_trouble.h - what is said of a journal that does not get on: each problem once, and its
+ * end.
  *
  * It does not decide what is tried next (journal.h).
  *

@@ -1,5 +1,5 @@
-/* store_dir.h - the directory of a store: it is made, locked and checked when it is opened, and holds an
- * environment of LMDB.
+/* store_dir.h - the directory of a store: it is made, locked and checked when it is opened, and
+ * holds an environment of LMDB.
  *
  * A process locks ssecast.lock. LMDB owns data.mdb and lock.mdb. LMDB follows invalid pointers in a
  * damaged page, or aborts. So a child process reads the whole store before it is opened.

@@ -52,8 +52,8 @@ bool members_has(const struct members *m, struct slice channel);
 /* The broker whose worker reported a connection. */
 enum reported { REPORTED_HERE, REPORTED_ELSEWHERE };
 
-/* A change of presence. Another broker that reported it will append the event. This one does so only
- * when the event is still missing after MEMBERS_FOREIGN_MS. */
+/* A change of presence. Another broker that reported it will append the event. This one does so
+ * only when the event is still missing after MEMBERS_FOREIGN_MS. */
 #define MEMBERS_FOREIGN_MS 2000
 void members_change(struct members *m, const struct presence_change *change, enum reported reported, int64_t now);
 

@@ -145,8 +145,8 @@ struct history_filter {
 bool history_concerns(const struct history_filter *filter, const struct event *e);
 
 /* The position before the count-th newest message that passes the filter. Only messages after
- * history_begin() are counted. It looks at the newest events of the reader's indexes, at most as many
- * as one call of history_read() does. If there are fewer messages, the position is before the
+ * history_begin() are counted. It looks at the newest events of the reader's indexes, at most as
+ * many as one call of history_read() does. If there are fewer messages, the position is before the
  * oldest one, or the head. *exact: older events would change nothing. */
 uint64_t history_before_last(const struct history *h, const struct history_filter *filter, size_t count, bool *exact);
 

@@ -65,8 +65,8 @@ void handoff_withdraw(struct handoff **h);
  * HTTP/1.0 or HTTP/1.1 to the client, and the request has no body. */
 bool handoff_permitted(const struct params *params);
 
-/* NULL when value is a path of this server's that ends with / (for the redirect to an offer), or one
- * without a query (for the redirect to FastCGI). Else what is accepted. */
+/* NULL when value is a path of this server's that ends with / (for the redirect to an offer), or
+ * one without a query (for the redirect to FastCGI). Else what is accepted. */
 const char *handoff_check_url(const char *value);
 const char *handoff_check_fallback(const char *value);
 

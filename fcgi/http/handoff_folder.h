@@ -1,10 +1,11 @@
-/* handoff_folder.h - the directory in which a worker offers sockets to Apache. The name of a socket is a
- * token, which cannot be guessed.
+/* handoff_folder.h - the directory in which a worker offers sockets to Apache. The name of a socket
+ * is a token, which cannot be guessed.
  *
- * It makes names and sockets, and removes them. It does not accept, and knows no offers (handoff.h).
+ * It makes names and sockets, and removes them. It does not accept, and knows no offers
+ * (handoff.h).
  *
- * Ownership: the struct is the caller's. handoff_folder_close() closes the directory, and so releases
- * the lock that keeps other workers from cleaning it.
+ * Ownership: the struct is the caller's. handoff_folder_close() closes the directory, and so
+ * releases the lock that keeps other workers from cleaning it.
  */
 #ifndef SSECAST_HANDOFF_FOLDER_H
 #define SSECAST_HANDOFF_FOLDER_H
@@ -24,9 +25,9 @@ struct handoff_folder {
     size_t random_left;
 };
 
-/* Make the directory, or check it: it must belong to this user. Its mode becomes 0710, and its group
- * that of the web server, whose user is peer. Sockets of dead workers in it are removed, unless
- * another worker uses the directory. False with a line in the log. */
+/* Make the directory, or check it: it must belong to this user. Its mode becomes 0710, and its
+ * group that of the web server, whose user is peer. Sockets of dead workers in it are removed,
+ * unless another worker uses the directory. False with a line in the log. */
 bool handoff_folder_open(struct handoff_folder *f, const char *path, gid_t group, uid_t peer);
 void handoff_folder_close(struct handoff_folder *f);
 

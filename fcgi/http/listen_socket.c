@@ -122,7 +122,8 @@ static int fail(int fd, const char *option, const char *where, const char *what)
     return -1;
 }
 
-/* Is there something else than a socket? connect() fails as it does for a socket without a listener. */
+/* Is there something else than a socket? connect() fails as it does for a socket without a
+ * listener. */
 static bool is_other_file(const char *path)
 {
     struct stat is;

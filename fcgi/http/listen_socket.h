@@ -1,6 +1,7 @@
 /* listen_socket.h - listening sockets: those that this process was started with, and our own.
  *
- * It does not accept (accept.h), and does not decide which sockets the options ask for (listening.h).
+ * It does not accept (accept.h), and does not decide which sockets the options ask for
+ * (listening.h).
  *
  * Ownership: a descriptor is the caller's.
  */
@@ -21,8 +22,8 @@ bool listen_socket_is_cgi(void);
  * the socket and its file. */
 int listen_socket_handed(void);
 
-/* The same for SCGI: only from systemd, and of this name (LISTEN_FDNAMES). listen_socket_handed() does not
- * count it. */
+/* The same for SCGI: only from systemd, and of this name (LISTEN_FDNAMES). listen_socket_handed()
+ * does not count it. */
 int listen_socket_handed_scgi(void);
 
 #define LISTEN_SOCKET_SCGI "handoff"

@@ -1,8 +1,9 @@
-/* concern.h - which events concern a stream: those that are addressed to it, and that it may be sent.
+/* concern.h - which events concern a stream: those that are addressed to it, and that it may be
+ * sent.
  *
- * The channels, the session, the patterns and the connection of a stream say what is addressed to it.
- * What it may be sent depends on the grants of its token, and for a shutdown on when it was opened.
- * Nothing here changes a stream or sends anything.
+ * The channels, the session, the patterns and the connection of a stream say what is addressed to
+ * it. What it may be sent depends on the grants of its token, and for a shutdown on when it was
+ * opened. Nothing here changes a stream or sends anything.
  */
 #ifndef SSECAST_CONCERN_H
 #define SSECAST_CONCERN_H
@@ -23,16 +24,16 @@ struct concern_reader {
     struct history_filter filter;
 };
 
-/* Fill in reader for s; it must stay where it is. Where s selects by patterns, the audience is that of
- * every channel: the filter picks what s is to be sent. */
+/* Fill in reader for s; it must stay where it is. Where s selects by patterns, the audience is that
+ * of every channel: the filter picks what s is to be sent. */
 void concern_read_as(const struct stream *s, struct concern_reader *reader);
 
 /* May s be sent e, which was routed to it? Not an event that needs a grant which
  * it does not have: private ones, and in the hub those about members. */
 bool concern_permits(const struct stream *s, const struct event *e);
 
-/* Is e, which was routed to s, to be sent to it? What concern_permits() says, and a shutdown only if s
- * was opened before it; records never. */
+/* Is e, which was routed to s, to be sent to it? What concern_permits() says, and a shutdown only
+ * if s was opened before it; records never. */
 bool concern_includes(const struct stream *s, const struct event *e);
 
 #endif

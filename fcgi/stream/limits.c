@@ -1,5 +1,5 @@
-/* limits.c - a stream that neither expires nor counts for an address has no struct limits and pays a
- * pointer. */
+/* limits.c - a stream that neither expires nor counts for an address has no struct limits and pays
+ * a pointer. */
 #include "stream/limits.h"
 
 #include <errno.h>

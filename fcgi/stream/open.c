@@ -176,8 +176,8 @@ static struct slice shown_cursor(enum hub_dialect hub, const char *last_id, char
 }
 
 /* The first block has no id: line in three cases. The position is unknown (also that of another
- * start), the client's cursor is not valid in such a line, or the current state comes first. Then the
- * first checkpoint follows when the stream has a position. */
+ * start), the client's cursor is not valid in such a line, or the current state comes first. Then
+ * the first checkpoint follows when the stream has a position. */
 static struct event *first_block(struct stream *s, const struct request *r)
 {
     char digits[24], connection[REGISTRY_ID_MAX];

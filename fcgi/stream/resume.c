@@ -1,5 +1,5 @@
-/* resume.c - what follows the cursor is read from the worker's window where that knows it, else page
- * by page from the broker. The broker alone says that something is lost. */
+/* resume.c - what follows the cursor is read from the worker's window where that knows it, else
+ * page by page from the broker. The broker alone says that something is lost. */
 #include "stream/resume.h"
 
 #include <ctype.h>
@@ -349,8 +349,8 @@ static bool has_room(const struct stream *s)
 
 /* --- scans --- */
 
-/* A scan looks at many events that are not for a stream: they are superseded, have expired or need a
- * grant, or patterns are tried on every event of the window. That takes time. So a stream scans a
+/* A scan looks at many events that are not for a stream: they are superseded, have expired or need
+ * a grant, or patterns are tried on every event of the window. That takes time. So a stream scans a
  * piece in a turn and queues for the next one. One that has ended meanwhile is no longer found. */
 struct queued_scan {
     TAILQ_ENTRY(queued_scan) link;

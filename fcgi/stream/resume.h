@@ -44,8 +44,8 @@ void resume_release(struct streams *set);
 /* The broker's reply. */
 void resume_page(struct stream *s, const struct wire_page *page);
 
-/* The sequence broke: what is up to position and after s's cursor cannot be had. rewound: the sequence was at a
- * greater position before, so that the cursor may be one of that time. */
+/* The sequence broke: what is up to position and after s's cursor cannot be had. rewound: the
+ * sequence was at a greater position before, so that the cursor may be one of that time. */
 void resume_broken(struct stream *s, uint64_t position, uint64_t oldest, bool rewound);
 
 #endif

@@ -106,7 +106,8 @@ void stream_uncount(struct streams *set, size_t count)
     set->taken_back += count;
 }
 
-/* What the queue of a stream takes of an event: a live stream has a budget, and falls behind without room. */
+/* What the queue of a stream takes of an event: a live stream has a budget, and falls behind
+ * without room. */
 enum budget { WITHIN_BUDGET, BEYOND_BUDGET };
 
 /* Send e, which was routed to s; a shutdown ends s. */

@@ -1,17 +1,17 @@
 /* stream.h - the streams of a worker: what each one is sent, and how a client that reconnects
  * catches up.
  *
- * A stream is WAITING while the sequence is not known yet. It is CURRENT while it is sent the current
- * state, and RESUMING while it catches up with the events it missed. Then it is LIVE. A resuming
- * stream is not sent live events: it reads them from the window later, so that the order holds. It is
- * fed as fast as its reader reads. A live stream whose queue is full is RESUMING again: its conn is
- * `behind`.
+ * A stream is WAITING while the sequence is not known yet. It is CURRENT while it is sent the
+ * current state, and RESUMING while it catches up with the events it missed. Then it is LIVE. A
+ * resuming stream is not sent live events: it reads them from the window later, so that the order
+ * holds. It is fed as fast as its reader reads. A live stream whose queue is full is RESUMING
+ * again: its conn is `behind`.
  *
- * open.c opens streams. feed.c takes the sequence from upstream, and stream.c delivers it. concern.c
- * says which events concern a stream. current.c sends the current state, and resume.c brings streams
- * up to date. heartbeat.c keeps them alive, limits.c ends them when their time is over, report.c
- * reports them to the broker. None of them touches a descriptor (conn.c) or a socket of the broker's
- * (upstream.c).
+ * open.c opens streams. feed.c takes the sequence from upstream, and stream.c delivers it.
+ * concern.c says which events concern a stream. current.c sends the current state, and resume.c
+ * brings streams up to date. heartbeat.c keeps them alive, limits.c ends them when their time is
+ * over, report.c reports them to the broker. None of them touches a descriptor (conn.c) or a socket
+ * of the broker's (upstream.c).
  */
 #ifndef SSECAST_STREAM_H
 #define SSECAST_STREAM_H
@@ -233,8 +233,8 @@ int64_t streams_broker_ms(const struct streams *set);
 /* These many deliveries were taken back, and are counted already when they are sent again. */
 void stream_uncount(struct streams *set, size_t count);
 
-/* Send an event of the sequence that was routed to s, if it is to be sent to s (concern.h); a shutdown ends
- * s. The queue takes it whatever its budget is. */
+/* Send an event of the sequence that was routed to s, if it is to be sent to s (concern.h); a
+ * shutdown ends s. The queue takes it whatever its budget is. */
 void stream_deliver(struct stream *s, struct event *e);
 
 /* Move the client's cursor. */

@@ -9,9 +9,9 @@
  *
  * The clock difference is measured with each message that carries the broker's clock. It was sent
  * before it arrived. So our clock at its arrival, less the broker's, is never below the true
- * difference. The least of the recent ones is taken. So the time that ordering_latest() gives is never before the
- * true one, but for the drift of the clocks in that time. When the broker's clock was set back, all
- * measurements are forgotten.
+ * difference. The least of the recent ones is taken. So the time that ordering_latest() gives is
+ * never before the true one, but for the drift of the clocks in that time. When the broker's clock
+ * was set back, all measurements are forgotten.
  *
  * It knows no clock, no socket and no stream. Times are us; `now` is of a clock that does not step.
  */

@@ -135,7 +135,8 @@ static void is_allowed(const struct event *e, const struct grant *grant)
     all_match(e, TO_CHANNELS, &grant->channels);
 }
 
-/* What the feed carries of a batch: entries that follow one another, from where the sequence stood to where it stands. */
+/* What the feed carries of a batch: entries that follow one another, from where the sequence stood
+ * to where it stands. */
 static void feed_is_whole(struct world *w, uint64_t before, const struct grant *grant)
 {
     struct buf b = {0};

@@ -1,4 +1,5 @@
-/* Listening sockets of our own: what options accept, and what is done with a socket file that is there. */
+/* Listening sockets of our own: what options accept, and what is done with a socket file that is
+ * there. */
 #include "http/listen_socket.h"
 
 #include <sys/socket.h>
