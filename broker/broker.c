@@ -133,7 +133,7 @@ static void each_second(struct broker *b)
 
     log_tick(now);
     presence_expire(b->presence, clock_ms());
-    broker_take_changes(b, false);
+    broker_take_changes(b, REPORTED_HERE);
     size_t lost = presence_lost(b->presence);
     if (lost)
         log_event(LOG_WARN, "workers lost: silent for longer than their lease", log_count("workers", lost),
@@ -215,7 +215,7 @@ static void iterate(struct broker *b)
         broker_answer_deferred(b);
 
     while (b->cluster && cluster_link_receive(b->cluster, clock_ms()))
-        broker_take_changes(b, true);
+        broker_take_changes(b, REPORTED_ELSEWHERE);
 
     look_at_connections(b);
     each_second(b);

@@ -110,13 +110,14 @@ int64_t commit_timeout(const struct broker *b, int64_t max);
 
 /* --- commands.c --- */
 
-/* The next request from this source; valid until the next call. False: no request waits. holding:
- * while a batch is waited for. */
-bool commands_take(struct broker *b, enum source from, struct pending_request *out, bool holding);
+/* What becomes of requests that would append: they are run, or held while a batch is waited for. */
+enum appends { APPENDS_RUN, APPENDS_HELD };
 
-/* Run it: the reply goes into the outbox. False when it is held: it would append, and that has to
- * wait (holding). */
-bool commands_run(struct broker *b, const struct pending_request *r, bool holding);
+/* The next request from this source; valid until the next call. False: no request waits. */
+bool commands_take(struct broker *b, enum source from, struct pending_request *out, enum appends appends);
+
+/* Run it: the reply goes into the outbox. False when it is held. */
+bool commands_run(struct broker *b, const struct pending_request *r, enum appends appends);
 
 /* Put a refusal into the outbox instead. code as in command.h. */
 void commands_refuse(struct broker *b, const struct pending_request *r, const char *code, const char *message);
@@ -124,9 +125,8 @@ void commands_refuse(struct broker *b, const struct pending_request *r, const ch
 /* Put what is final on the feed. */
 void commands_publish(struct broker *b);
 
-/* Send the replies. failed: why nothing is stored (for people), and provisional replies say so;
- * NULL: all are true. unknown: it is not known whether it is stored. */
-void commands_reply(struct broker *b, const char *failed, bool unknown);
+/* Send the replies. failure: provisional replies say so instead; NULL: all are true. */
+void commands_reply(struct broker *b, const struct store_failure *failure);
 
 /* --- workers.c --- */
 
@@ -138,7 +138,7 @@ void broker_answer_deferred(struct broker *b);
 
 /* Hooks of presence_feed.h, presence.h, sync.h and cluster.h. context is the broker. */
 void broker_send_change(void *context, struct slice message);
-void broker_take_changes(struct broker *b, bool foreign); /* of presence; foreign: as for members_change() */
+void broker_take_changes(struct broker *b, enum reported reported); /* of presence */
 bool broker_send_worker(void *context, struct slice worker, struct slice message);
 bool broker_defer(void *context, struct slice worker, struct slice message);
 struct history_lag broker_lag_of(void *context, uint64_t position);

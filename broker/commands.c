@@ -103,7 +103,7 @@ static bool run_for_worker(struct broker *b, struct slice worker, struct slice m
     return done;
 }
 
-static bool take_from_service(struct broker *b, struct pending_request *out, bool holding)
+static bool take_from_service(struct broker *b, struct pending_request *out, enum appends appends)
 {
     struct bus_message m;
     if (!bus_receive(b->bus, BUS_COMMANDS, &m))
@@ -112,7 +112,8 @@ static bool take_from_service(struct broker *b, struct pending_request *out, boo
     *out = (struct pending_request){.peer = m.peer,
                                     .envelope = m.envelope,
                                     .user = m.user,
-                                    .surplus = b->in_flight && !holding && !in_flight_admit(b->in_flight, m.peer),
+                                    .surplus = b->in_flight && appends == APPENDS_RUN &&
+                                               !in_flight_admit(b->in_flight, m.peer),
                                     .frames = {m.frames[0], m.frames[1]},
                                     .frame_count = m.frame_count};
     return true;
@@ -129,14 +130,14 @@ static bool take_from_worker(struct broker *b, struct pending_request *out)
     return true;
 }
 
-bool commands_take(struct broker *b, enum source from, struct pending_request *out, bool holding)
+bool commands_take(struct broker *b, enum source from, struct pending_request *out, enum appends appends)
 {
-    return from == FROM_WORKERS ? take_from_worker(b, out) : take_from_service(b, out, holding);
+    return from == FROM_WORKERS ? take_from_worker(b, out) : take_from_service(b, out, appends);
 }
 
-bool commands_run(struct broker *b, const struct pending_request *r, bool holding)
+bool commands_run(struct broker *b, const struct pending_request *r, enum appends appends)
 {
-    b->commands.holding = holding;
+    b->commands.holding = appends == APPENDS_HELD;
     if (r->to_worker)
         return run_for_worker(b, r->peer, r->frames[0]);
 
@@ -187,12 +188,12 @@ static int send_reply(struct broker *b, const struct outbox_reply *r)
     return -ENOMEM;
 }
 
-void commands_reply(struct broker *b, const char *failed, bool unknown)
+void commands_reply(struct broker *b, const struct store_failure *failure)
 {
     struct outbox_reply r;
     while (outbox_next(&b->outbox, &r)) {
-        if (failed && r.provisional) {
-            command_store_failed(&b->commands, failed, unknown, r.ref, &b->reply);
+        if (failure && r.provisional) {
+            command_store_failed(&b->commands, failure, r.ref, &b->reply);
             r.body = (struct slice){b->reply.data, b->reply.len};
         }
         if (send_reply(b, &r) != 0)

@@ -52,11 +52,11 @@ static void take_back_publishes(struct broker *b)
 
 /* --- how a batch ends --- */
 
-/* Its requests are answered. failed, unknown: as commands_reply(). */
-static void end_batch(struct broker *b, const char *failed, bool unknown)
+/* Its requests are answered. failure: as commands_reply(). */
+static void end_batch(struct broker *b, const struct store_failure *failure)
 {
     commands_publish(b);
-    commands_reply(b, failed, unknown);
+    commands_reply(b, failure);
     if (event_log_is_shared(&b->log))
         requests_drop(&b->batch.kept, b->batch.ran);
     if (b->batch.ran)
@@ -68,27 +68,27 @@ static void on_committed(struct broker *b, uint64_t events)
 {
     b->counters[EVENTS] += events;
     if (event_log_is_shared(&b->log))
-        b->counters[TURNS_STORED]++;
+        b->counters[BATCHES_STORED]++;
     if (b->batch.failing)
         log_info("events can be stored again");
 
     b->batch.failing = false;
-    end_batch(b, NULL, false);
+    end_batch(b, NULL);
 }
 
 /* The batch was not stored, or the broker cannot know whether it was. */
-static void fail_batch(struct broker *b, bool unknown)
+static void fail_batch(struct broker *b, enum store_outcome outcome)
 {
     const char *why = event_log_why(&b->log);
     char message[EVENT_LOG_WHY_MAX + 64];
     snprintf(message, sizeof message, "%s: %s",
-             unknown ? "it is not known whether it was stored" : "nothing was stored", why);
+             outcome == NOT_STORED ? "nothing was stored" : "it is not known whether it was stored", why);
     take_back_publishes(b);
     if (!b->batch.failing)
         log_error("events cannot be stored: %s; publishes fail with store_failed", why);
 
     b->batch.failing = true;
-    end_batch(b, message, unknown);
+    end_batch(b, &(struct store_failure){outcome, message});
 }
 
 /* Another broker was first: the requests are run again. */
@@ -96,7 +96,7 @@ static void on_overtaken(struct broker *b)
 {
     take_back_all(b);
     outbox_cut(&b->outbox, 0);
-    b->counters[TURNS_OVERTAKEN]++;
+    b->counters[BATCHES_OVERTAKEN]++;
     b->batch.ran = 0;
 }
 
@@ -104,15 +104,15 @@ static void give_up(struct broker *b)
 {
     bool certain = event_log_give_up(&b->log);
     if (!certain)
-        b->counters[TURNS_UNKNOWN]++;
-    fail_batch(b, !certain);
+        b->counters[BATCHES_UNKNOWN]++;
+    fail_batch(b, certain ? NOT_STORED : UNKNOWN_WHETHER_STORED);
 }
 
 /* --- what a shared log brings --- */
 
 static void on_entry(struct broker *b, uint64_t events)
 {
-    b->counters[TURNS_ADOPTED]++;
+    b->counters[BATCHES_ADOPTED]++;
     b->counters[EVENTS_ADOPTED] += events;
 }
 
@@ -132,7 +132,7 @@ static void on_news(struct broker *b, enum event_log_result news, uint64_t event
     if (news == EVENT_LOG_COMMITTED)
         on_committed(b, events);
     else if (news == EVENT_LOG_REJECTED)
-        fail_batch(b, false);
+        fail_batch(b, NOT_STORED);
     else if (news == EVENT_LOG_ENTRY)
         on_entry(b, events);
     else if (news == EVENT_LOG_RESET)
@@ -180,7 +180,7 @@ static bool run_within_room(struct broker *b, const struct pending_request *r)
     uint64_t before = sequence_head(b->sequence), counters[BROKER_COUNTERS];
     size_t mark = b->outbox.len, bytes = sequence_batch_bytes(b->sequence);
     memcpy(counters, b->counters, sizeof counters);
-    commands_run(b, r, false);
+    commands_run(b, r, APPENDS_RUN);
     size_t all = sequence_batch_bytes(b->sequence);
     if (all <= event_log_room(&b->log))
         return true;
@@ -205,7 +205,7 @@ static bool run_request(struct broker *b, const struct pending_request *r)
             return false;
         }
     } else {
-        commands_run(b, r, false);
+        commands_run(b, r, APPENDS_RUN);
     }
     b->batch.ran++;
     return true;
@@ -235,7 +235,7 @@ static const struct pending_request *next_request(struct broker *b, enum source 
     *skip = false;
     if (is_one_waiting(b))
         return b->batch.kept.items[b->batch.ran];
-    if (!commands_take(b, from, room, false))
+    if (!commands_take(b, from, room, APPENDS_RUN))
         return NULL;
     if (!event_log_is_shared(&b->log))
         return room;
@@ -306,9 +306,9 @@ static void commit_offer(struct broker *b, int64_t now)
     else if (result == EVENT_LOG_PENDING)
         note_offered(b, now);
     else if (result == EVENT_LOG_REJECTED)
-        fail_batch(b, false);
+        fail_batch(b, NOT_STORED);
     else if (b->batch.ran)
-        end_batch(b, NULL, false); /* nothing was appended */
+        end_batch(b, NULL); /* nothing was appended */
 }
 
 /* Arrivals and departures come before requests. They leave most of a journal's room. A request that
@@ -348,9 +348,9 @@ static void answer_now(struct broker *b, const struct pending_request *r, int64_
 {
     struct outbox batch = b->outbox;
     b->outbox = (struct outbox){0};
-    bool held = !commands_run(b, r, true);
+    bool held = !commands_run(b, r, APPENDS_HELD);
     if (!held)
-        commands_reply(b, NULL, false);
+        commands_reply(b, NULL);
     outbox_release(&b->outbox);
     b->outbox = batch;
 
@@ -366,7 +366,7 @@ static bool answer_while_late(struct broker *b, int64_t now)
     struct shares shares;
     enum source from;
     for (shares_begin(&shares); !commit_is_full(b) && shares_next(&shares, &from);) {
-        if (!commands_take(b, from, &r, true)) {
+        if (!commands_take(b, from, &r, APPENDS_HELD)) {
             shares_empty(&shares, from);
             continue;
         }
@@ -400,7 +400,7 @@ static void refuse_old(struct broker *b, int64_t now)
 
     b->batch.ran = old;
     memset(b->batch.delta, 0, sizeof b->batch.delta);
-    fail_batch(b, false);
+    fail_batch(b, NOT_STORED);
 }
 
 /* --- an iteration --- */

@@ -21,11 +21,11 @@ void broker_send_change(void *context, struct slice message)
 
 /* Publish a change of presence. Streams that ssecast ended are also kept for the status page
  * (overview.h). */
-static void on_change(struct broker *b, const struct presence_change *change, bool foreign)
+static void on_change(struct broker *b, const struct presence_change *change, enum reported reported)
 {
     struct connection_info info;
     presence_feed_change(&b->feed, change);
-    members_change(b->members, change, foreign, clock_ms());
+    members_change(b->members, change, reported, clock_ms());
     if (change->what != PRESENCE_DISCONNECTED || change->cause == END_CLIENT || change->silent)
         return;
 
@@ -33,11 +33,11 @@ static void on_change(struct broker *b, const struct presence_change *change, bo
     overview_ended(&b->overview, b->feed.now_ms, end_cause_name(change->cause), info.session, info.worker, 1);
 }
 
-void broker_take_changes(struct broker *b, bool foreign)
+void broker_take_changes(struct broker *b, enum reported reported)
 {
     struct presence_change change;
     while (presence_next(b->presence, &change))
-        on_change(b, &change, foreign);
+        on_change(b, &change, reported);
 }
 
 /* How far a worker at this position is behind. Events may be on the way to it. */
@@ -98,7 +98,7 @@ static size_t answer_worker(struct broker *b, const struct bus_message *m, int64
     case SYNC_ANSWER:
         break;
     case SYNC_REPORT:
-        broker_take_changes(b, false);
+        broker_take_changes(b, REPORTED_HERE);
         sync_reported(&b->sync, m->peer, m->frames[0], now, &b->message);
     }
     size_t len = b->message.len;
@@ -176,7 +176,7 @@ void broker_answer_workers(struct broker *b)
             bytes += answer_worker(b, &m, clock_ms());
     }
 
-    presence_attend(b->presence, clock_ms(), all_read);
+    presence_note_read(b->presence, clock_ms(), all_read);
     b->more = b->more || !all_read;
 }
 

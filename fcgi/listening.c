@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "http/accept.h"
+#include "http/listen_socket.h"
 #include "ops/log.h"
 
 /* A socket that was handed over stays open with who did it: no request is refused when this
@@ -20,7 +20,7 @@ static int take_socket(int fd, int *out)
 
 static int take_handed(struct listening *l)
 {
-    int fd = accept_handed();
+    int fd = listen_socket_handed();
     if (fd == -1)
         log_error("no socket for requests: use --listen SOCKET, or start this program from a web server or systemd");
     if (fd < 0)
@@ -32,15 +32,15 @@ static int take_handed(struct listening *l)
  * would keep web servers waiting for ever. */
 static int listen_ourselves(struct listening *l, const struct options *o)
 {
-    int handed = accept_handed();
+    int handed = listen_socket_handed();
     if (handed > STDIN_FILENO)
         log_error("--listen %s: systemd passed a socket, too; remove one of them", o->listen);
     if (handed > STDIN_FILENO || handed == -EINVAL)
         return 2;
-    if (accept_exposed(o->listen))
+    if (listen_socket_exposed(o->listen))
         log_warn("--listen %s: other hosts can reach this address, which has no protection (--allow-insecure)",
                  o->listen);
-    l->fd = accept_listen("listen", o->listen, (unsigned)o->listen_mode);
+    l->fd = listen_socket_open("listen", o->listen, (unsigned)o->listen_mode);
     l->own_path = l->fd >= 0 && strchr(o->listen, '/');
     return l->fd < 0;
 }
@@ -48,7 +48,7 @@ static int listen_ourselves(struct listening *l, const struct options *o)
 /* The socket of Apache's hand-off, beside that of FastCGI. 0, or the exit status. */
 static int listen_for_handoff(struct listening *l, const struct options *o)
 {
-    int handed = accept_handed_scgi();
+    int handed = listen_socket_handed_scgi();
     bool scgi = handed >= 0 || o->handoff_listen;
 
     if (handed == -EINVAL)
@@ -65,7 +65,7 @@ static int listen_for_handoff(struct listening *l, const struct options *o)
                   o->handoff_listen);
         return 2;
     }
-    l->scgi_fd = accept_listen("handoff-listen", o->handoff_listen, (unsigned)o->listen_mode);
+    l->scgi_fd = listen_socket_open("handoff-listen", o->handoff_listen, (unsigned)o->listen_mode);
     l->own_scgi_path = l->scgi_fd >= 0;
     return l->scgi_fd < 0;
 }
@@ -73,7 +73,7 @@ static int listen_for_handoff(struct listening *l, const struct options *o)
 int listening_open(struct listening *l, const struct options *o)
 {
     *l = (struct listening){.fd = -1, .scgi_fd = -1};
-    l->cgi = !o->listen && accept_is_cgi();
+    l->cgi = !o->listen && listen_socket_is_cgi();
     if (l->cgi)
         return 0;
     int status = o->listen ? listen_ourselves(l, o) : take_handed(l);

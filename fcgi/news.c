@@ -4,6 +4,7 @@
 #include "stream/current.h"
 #include "stream/feed.h"
 #include "stream/report.h"
+#include "stream/resume.h"
 
 static void on_news(struct streams *set, enum upstream_kind kind, const struct upstream_news *news)
 {

@@ -6,8 +6,9 @@
 
 #include "auth/origin.h"
 #include "codec/wire.h"
-#include "http/accept.h"
 #include "http/handoff.h"
+#include "http/handoff_folder.h"
+#include "http/listen_socket.h"
 #include "http/route.h"
 #include "ops/curve_key.h"
 #include "ops/endpoint.h"
@@ -20,14 +21,14 @@
 
 static const struct option_row rows[] = {
     {"listen", "SOCKET", "", "listen on this unix socket or HOST:PORT", OPTION_TEXT, AT(listen), 0, 0,
-     accept_check_listen},
+     listen_socket_check},
     {"listen-mode", "MODE", "0660", "set the permissions of the unix socket", OPTION_MODE, AT(listen_mode), 0, 0, NULL},
     {"allow-insecure", NULL, "no", "listen beyond this machine without protection", OPTION_FLAG, AT(allow_insecure), 0,
      0, NULL},
     {"handoff-listen", "SOCKET", "", "listen for SCGI here (Apache's hand-off)", OPTION_TEXT, AT(handoff_listen), 0, 0,
-     accept_check_socket},
+     listen_socket_check_path},
     {"handoff", "DIR", "", "take browsers' sockets over in this directory", OPTION_TEXT, AT(handoff), 0, 0,
-     handoff_check_folder},
+     handoff_folder_check},
     {"handoff-user", "USER", "www-data", "take sockets over from this user", OPTION_TEXT, AT(handoff_user), 0, 0, NULL},
     {"handoff-url", "PATH", "/handoff/", "redirect to this path, where Apache passes sockets", OPTION_TEXT,
      AT(handoff_url), 0, 0, handoff_check_url},
@@ -154,7 +155,7 @@ static int check_tokens(const struct options *o, char why[OPTION_WHY_MAX])
 /* A peer that can connect is trusted: it names the user and the address. */
 static int check_listen(const struct options *o, char why[OPTION_WHY_MAX])
 {
-    if (!o->listen || o->allow_insecure || !accept_exposed(o->listen))
+    if (!o->listen || o->allow_insecure || !listen_socket_exposed(o->listen))
         return 0;
     snprintf(why, OPTION_WHY_MAX,
              "--listen %.200s: other hosts can reach this address, which has no protection; accepted: a unix socket, "
@@ -190,7 +191,7 @@ static int check_handoff(const struct options *o, char why[OPTION_WHY_MAX])
     if (o->handoff_listen && !o->handoff)
         snprintf(why, OPTION_WHY_MAX, "--handoff-listen %.200s needs --handoff DIR, where Apache passes sockets",
                  o->handoff_listen);
-    else if (o->handoff && o->listen && !o->handoff_listen && accept_handed_scgi() == -1)
+    else if (o->handoff && o->listen && !o->handoff_listen && listen_socket_handed_scgi() == -1)
         snprintf(why, OPTION_WHY_MAX, "--handoff needs --handoff-listen SOCKET, or a socket of systemd named handoff");
     else if (o->handoff && !options_find_user(o->handoff_user))
         snprintf(why, OPTION_WHY_MAX, "--handoff-user %.200s: no such user; accepted: the name or the number of one",

@@ -215,13 +215,13 @@ struct command_outcome command_refuse(const struct command_context *c, const cha
     return outcome;
 }
 
-void command_store_failed(const struct command_context *c, const char *message, bool unknown, struct slice ref,
+void command_store_failed(const struct command_context *c, const struct store_failure *failure, struct slice ref,
                           struct buf *reply)
 {
-    struct json_fault fault = {.unknown = unknown};
+    struct json_fault fault = {.unknown = failure->outcome == UNKNOWN_WHETHER_STORED};
     MUST(ref.len <= COMMAND_REF_MAX);
     reply->len = 0;
-    json_fault(&fault, CODE_STORE_FAILED, "%s", message);
+    json_fault(&fault, CODE_STORE_FAILED, "%s", failure->message);
     json_reply_fault(reply, &fault, ref);
     count_fault(c, fault.code);
 }

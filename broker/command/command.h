@@ -129,9 +129,16 @@ struct command_outcome command_run(const struct command_context *c, const struct
 struct command_outcome command_refuse(const struct command_context *c, const char *code, const char *message,
                                       struct slice frame, struct buf *reply);
 
-/* Write the reply that replaces a provisional one when storing failed. unknown: it is not known
- * whether it was stored. */
-void command_store_failed(const struct command_context *c, const char *message, bool unknown, struct slice ref,
+enum store_outcome { NOT_STORED, UNKNOWN_WHETHER_STORED };
+
+/* Why a batch failed. */
+struct store_failure {
+    enum store_outcome outcome;
+    const char *message; /* for people */
+};
+
+/* Write the reply that replaces a provisional one when its batch failed. */
+void command_store_failed(const struct command_context *c, const struct store_failure *failure, struct slice ref,
                           struct buf *reply);
 
 #endif

@@ -10,6 +10,7 @@
 #include "log/journal_link.h"
 #include "log/journal_offer.h"
 #include "log/journal_position.h"
+#include "log/journal_trouble.h"
 #include "ops/log.h"
 
 #define HEARTBEAT_MS 1000
@@ -36,9 +37,8 @@ struct journal {
     int64_t requested_at, heard_at; /* clock_ms() */
     int64_t moved_at;               /* clock_ms() of the last message, or since one is expected */
     uint64_t count;                 /* messages that this consumer was sent */
-    bool settings_reported;
-    bool hopeless, lost;
-    char why[NATS_LINK_WHY_MAX];
+    bool lost;
+    struct journal_trouble trouble;
 
     struct journal_position position;
     uint64_t end, end_requested; /* the end of the stream; number of the request, 0: answered */
@@ -118,35 +118,6 @@ static void open_reader(struct journal *j, uint64_t start, int64_t now)
     buf_release(&body);
 }
 
-/* --- problems --- */
-
-/* Log it once. */
-static void report_problem(struct journal *j, const char *why)
-{
-    if (strcmp(j->why, why) == 0)
-        return;
-    snprintf(j->why, sizeof j->why, "%s", why);
-    log_warn("store unavailable: %s", why);
-}
-
-static void report_recovery(struct journal *j)
-{
-    if (j->why[0])
-        log_info("store available again");
-    j->why[0] = '\0';
-}
-
-static void report_error(struct journal *j, const char *what, const struct jetstream_reply *r)
-{
-    char line[NATS_LINK_WHY_MAX];
-    bool small = r->error == JETSTREAM_NO_REPLICAS || r->error == JETSTREAM_NO_PEERS;
-    snprintf(line, sizeof line, "%s: %.150s%s", what, r->why[0] ? r->why : "no reason given",
-             small ? "; --store-replicas asks for more servers with JetStream than there are" : "");
-    j->hopeless =
-        r->error == JETSTREAM_NO_REPLICAS || r->error == JETSTREAM_NO_ACCOUNT || r->error == JETSTREAM_NOT_ENABLED;
-    report_problem(j, line);
-}
-
 /* The stream is not the one that was read. */
 static void lose_stream(struct journal *j, const char *how)
 {
@@ -156,23 +127,6 @@ static void lose_stream(struct journal *j, const char *how)
 
 /* --- answers --- */
 
-static void report_settings(struct journal *j, const struct jetstream_reply *r)
-{
-    const struct history_limits *l = &j->config.limits;
-    if (j->settings_reported)
-        return;
-    j->settings_reported = true;
-    if (r->replicas < j->config.replicas)
-        log_warn("stream %s has %" PRIu64 " replica(s), --store-replicas is %" PRIu64, j->config.stream, r->replicas,
-                 j->config.replicas);
-    bool less = (r->max_messages && r->max_messages < l->events) || (r->max_bytes && r->max_bytes < l->bytes) ||
-                (r->max_age_ms && r->max_age_ms < l->age_ms);
-    if (less)
-        log_warn("stream %s holds less than --history-events, --history-bytes or --history-age; a broker that starts "
-                 "loads only that",
-                 j->config.stream);
-}
-
 static void on_info(struct journal *j, const struct jetstream_reply *r, int64_t now)
 {
     if (r->error == JETSTREAM_STREAM_NOT_FOUND) {
@@ -180,11 +134,11 @@ static void on_info(struct journal *j, const struct jetstream_reply *r, int64_t 
         return;
     }
     if (r->code) {
-        report_error(j, "cannot inspect the stream", r);
+        trouble_refused(&j->trouble, "cannot inspect the stream", r);
         pause_asking(j, now);
         return;
     }
-    report_settings(j, r);
+    trouble_compare(&j->trouble, r, &(struct journal_wants){j->config.stream, j->config.replicas, &j->config.limits});
     if (position_may_catch_up(&j->position, r, now)) {
         pause_asking(j, now);
         return;
@@ -199,7 +153,7 @@ static void on_info(struct journal *j, const struct jetstream_reply *r, int64_t 
 static void on_made(struct journal *j, const struct jetstream_reply *r, int64_t now)
 {
     if (r->code && r->error != JETSTREAM_NAME_IN_USE) {
-        report_error(j, "cannot create the stream", r);
+        trouble_refused(&j->trouble, "cannot create the stream", r);
         pause_asking(j, now);
         return;
     }
@@ -211,7 +165,7 @@ static void on_made(struct journal *j, const struct jetstream_reply *r, int64_t 
 static void on_opened(struct journal *j, const struct jetstream_reply *r, int64_t now)
 {
     if (r->code) {
-        report_error(j, "cannot read the stream", r);
+        trouble_refused(&j->trouble, "cannot read the stream", r);
         pause_asking(j, now);
         return;
     }
@@ -234,7 +188,7 @@ static void check_leader(struct journal *j, int64_t now)
 
     uint64_t offset = position_begin_check(&j->position, now);
     if (j->position.agreed)
-        report_recovery(j);
+        trouble_end(&j->trouble);
     if (!offset)
         return;
     jetstream_put_get(&body, offset);
@@ -246,7 +200,7 @@ static void on_checked(struct journal *j, const struct jetstream_reply *r, int64
 {
     switch (position_judge(&j->position, r)) {
     case POSITION_AGREED:
-        report_recovery(j);
+        trouble_end(&j->trouble);
         break;
     case POSITION_UNKNOWN:
         inspect_stream(j, now);
@@ -306,7 +260,7 @@ static enum journal_news on_acknowledged(struct journal *j, uint64_t number, con
         accept_offer(j, r.sequence, clock_unix_ms());
         return JOURNAL_STORED;
     case OFFER_REFUSED:
-        snprintf(j->why, sizeof j->why, "%.200s", r.why);
+        trouble_note(&j->trouble, r.why);
         j->stats.failures++;
         offer_end(&j->offer);
         return JOURNAL_REFUSED;
@@ -353,7 +307,7 @@ static enum journal_news on_answer(struct journal *j, const struct journal_link_
     if (m->number != j->requested)
         return JOURNAL_NOTHING; /* it was repeated meanwhile */
     if (m->nats.status || jetstream_get_reply(m->nats.data, &r) != 0) {
-        report_problem(j, "the server has no JetStream, or not yet");
+        trouble_report(&j->trouble, "the server has no JetStream, or not yet");
         pause_asking(j, now);
         return JOURNAL_NOTHING;
     }
@@ -438,7 +392,7 @@ static void on_disconnected(struct journal *j)
 {
     journal_link_unsubscribe(&j->link);
     j->stage = AWAY;
-    report_problem(j, "connection to the server lost");
+    trouble_report(&j->trouble, "connection to the server lost");
 }
 
 /* The server refused the connection. journal_tick() opens another one. */
@@ -508,15 +462,10 @@ static bool is_stuck(const struct journal *j, int64_t now)
     return now - j->requested_at >= (j->stage == PAUSED ? PAUSE_MS : ANSWER_MS);
 }
 
-static void report_silence(struct journal *j)
-{
-    report_problem(j, "the server does not answer JetStream requests: not enabled, not permitted, or not yet");
-}
-
 static void try_again(struct journal *j, int64_t now)
 {
     if (j->stage != READING && j->stage != PAUSED)
-        report_silence(j);
+        trouble_silence(&j->trouble);
     offer_wait_again(&j->offer, now);
     inspect_stream(j, now);
 }
@@ -536,7 +485,7 @@ static void reconnect(struct journal *j, int64_t now)
     if (now - j->requested_at < REOPEN_MS)
         return;
     if (connect_link(j, why) != 0) {
-        report_problem(j, why);
+        trouble_report(&j->trouble, why);
         disconnect_link(j);
     }
     j->requested_at = now;
@@ -554,7 +503,7 @@ void journal_tick(struct journal *j, int64_t now)
     if (is_stuck(j, now))
         try_again(j, now);
     if (position_end_late_check(&j->position, now)) {
-        report_silence(j);
+        trouble_silence(&j->trouble);
         check_leader(j, now);
     }
     if (offer_due(&j->offer, now))
@@ -617,12 +566,12 @@ int64_t journal_last_ms(const struct journal *j)
 
 const char *journal_why(const struct journal *j)
 {
-    return j->why[0] ? j->why : "the server did not answer in time";
+    return j->trouble.why[0] ? j->trouble.why : "the server did not answer in time";
 }
 
 bool journal_hopeless(const struct journal *j)
 {
-    return j->hopeless;
+    return j->trouble.hopeless;
 }
 
 struct store_stats journal_stats(const struct journal *j)

@@ -2,13 +2,13 @@
  * recovery when it differs from what was read.
  *
  * All brokers read the stream from its beginning and go on reading. A batch (batch.h) is offered
- * with the offset of the last message that its broker has read, and the server accepts it only when
- * no other message follows. So the broker was up to date, and all brokers hold the same order. A
+ * with the offset of the last message that its broker has read. The server accepts it only when no
+ * other message follows. So the broker was up to date, and all brokers hold the same order. A
  * broker that was overtaken reads the batches of the others and offers its batch again.
  *
  * The stream decides, never a missing acknowledgement: a batch that was given up may still appear,
- * and is then read like any other. A stream that was deleted, truncated or restored from an older
- * copy is detected, by its sequence numbers and because each batch names its predecessor, and
+ * and is then read like any other. A stream may be deleted, truncated or restored from an older
+ * copy. Its sequence numbers show that, or a batch that names another predecessor, and it is
  * reported.
  *
  * It does not look into events. It does not block, except in journal_open(), in journal_free(), and

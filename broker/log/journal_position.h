@@ -1,11 +1,11 @@
 /* journal_position.h - how far a journal has read its stream, and whether the stream still has what
  * was read.
  *
- * A stream may be created again, lose its end, or be an older copy of itself. There are three
- * comparisons: with the state of the stream before it is read, with the message that was read last,
- * which the consumer delivers again (the overlap), and with the leader's copy of that message (the
- * check). The consumer may be at a server whose copy differs: nats-server before 2.10.23 keeps
- * messages of a leader that lost its majority. Only the leader has the stream.
+ * A stream may be created again, lose its end, or be an older copy of itself. So there are three
+ * comparisons. The state of the stream is compared before the stream is read. The consumer delivers
+ * the message that was read last again (the overlap). The leader's copy of that message is
+ * compared, too (the check). The consumer may be at a server whose copy differs: nats-server before
+ * 2.10.23 keeps messages of a leader that lost its majority. Only the leader has the stream.
  *
  * When a comparison finds a difference, all that was read is forgotten, and the whole stream is to
  * be read again.

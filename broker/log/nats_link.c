@@ -258,13 +258,15 @@ static bool is_quiet(const struct nats_link *l)
     return l->closed;
 }
 
-/* Destroy the ended subscriptions (all: every one) whose threads are done. */
-static void reap(struct nats_link *l, bool all)
+enum reaping { REAP_RETIRED, REAP_ALL };
+
+/* Destroy the ended subscriptions, or all, whose threads are done. */
+static void reap_listeners(struct nats_link *l, enum reaping which)
 {
     struct nats_listener **at = &l->listeners, *s;
     while ((s = *at)) {
         pthread_mutex_lock(&l->lock);
-        bool done = s->complete && (all || s->retired);
+        bool done = s->complete && (which == REAP_ALL || s->retired);
         pthread_mutex_unlock(&l->lock);
         if (!done) {
             at = &s->next;
@@ -287,7 +289,7 @@ static void close_connection(struct nats_link *l)
     while (!is_quiet(l) && pthread_cond_timedwait(&l->closing, &l->lock, &until) == 0)
         continue;
     pthread_mutex_unlock(&l->lock);
-    reap(l, true);
+    reap_listeners(l, REAP_ALL);
     natsConnection_Destroy(l->connection);
 }
 
@@ -383,7 +385,7 @@ struct nats_listener *nats_link_listen(struct nats_link *l, const char *subject)
     struct nats_listener *s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
-    reap(l, false);
+    reap_listeners(l, REAP_RETIRED);
     *s = (struct nats_listener){.link = l, .next = l->listeners, .id = ++l->last_id};
     if (natsConnection_Subscribe(&s->subscription, l->connection, subject, nats_link_on_message, s) != NATS_OK) {
         free(s);

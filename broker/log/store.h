@@ -84,7 +84,4 @@ struct store_stats {
 
 struct store_stats store_stats(const struct store *s);
 
-/* The address space for a file that outgrows this many bytes; 0: a size_t cannot say it. */
-size_t store_next_map(size_t bytes);
-
 #endif

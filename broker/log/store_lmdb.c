@@ -1,67 +1,33 @@
-/* store_lmdb.c - the store in a directory, on LMDB. LMDB owns data.mdb and lock.mdb; a process
- * locks ssecast.lock. What is in the tables, store_tables.h says.
+/* store_lmdb.c - the store in a directory, on LMDB: each change is a transaction.
  *
  * LMDB reuses the pages that trimming frees. So the file grows to the most that was ever retained
  * and stays there.
  */
-#include "log/store_tables.h"
-
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/array.h"
 #include "base/clock.h"
 #include "base/must.h"
+#include "log/store_dir.h"
 #include "model/past_ids.h"
 #include "ops/log.h"
 
-#define SLOW_US 1000000       /* a change that takes longer is logged */
-#define MAP_FIRST (64u << 20) /* initial bytes of address space; doubled when full */
+#define SLOW_US 1000000 /* a change that takes longer is logged */
 
 struct store {
-    char *dir;
-    int lock;     /* ssecast.lock */
-    MDB_env *env; /* NULL after a fatal error of LMDB: opened again before the next use */
-    struct store_tables tables;
+    struct store_dir dir;
     uint64_t ids_max;
     const struct state *state; /* NULL: events are not kept for their keys */
     struct {
         uint64_t *seqs; /* to be dropped from `kept` */
         size_t count, cap;
     } dropped;
-    uint64_t trimmed;
-    uint64_t last;  /* seq of the last event stored; 0: none */
-    bool uncertain; /* a failed change may be on the disk: delete events after last */
+    struct store_bounds bounds; /* of what is on the disk */
+    bool uncertain;             /* a failed change may be on the disk: delete events after last */
     struct store_stats stats;
 };
-
-static int explain(char why[STORE_WHY_MAX], int result, const char *format, ...) __attribute__((format(printf, 3, 4)));
-
-static int explain(char why[STORE_WHY_MAX], int result, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    vsnprintf(why, STORE_WHY_MAX, format, args);
-    va_end(args);
-    return result;
-}
-
-/* LMDB's codes are errno values or negative codes of its own. */
-static int as_errno(int rc)
-{
-    if (rc < 0)
-        return -EIO;
-    return -rc;
-}
 
 const char *store_check(const char *where)
 {
@@ -69,238 +35,7 @@ const char *store_check(const char *where)
     return path || strcmp(where, "memory") == 0 ? NULL : "memory, or the path of a directory (with a / in it)";
 }
 
-/* --- opening --- */
-
-static int file_path(const struct store *s, const char *name, char **path)
-{
-    return asprintf(path, "%s/%s", s->dir, name) < 0 ? -ENOMEM : 0;
-}
-
-static int take_lock(struct store *s, char why[STORE_WHY_MAX])
-{
-    char *path;
-    if (file_path(s, "ssecast.lock", &path) != 0)
-        return explain(why, -ENOMEM, "out of memory");
-    s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    int err = s->lock < 0 || flock(s->lock, LOCK_EX | LOCK_NB) != 0 ? -errno : 0;
-    if (err == -EWOULDBLOCK)
-        explain(why, err = -EBUSY, "%s is in use by another process", s->dir);
-    else if (err)
-        explain(why, err, "%s: %s", path, strerror(-err));
-    free(path);
-    return err;
-}
-
-/* Bytes of data.mdb; -1 when there is none. */
-static int64_t data_size(const struct store *s)
-{
-    char *path;
-    struct stat st;
-    if (file_path(s, "data.mdb", &path) != 0)
-        return -1;
-    int found = stat(path, &st);
-    free(path);
-    return found == 0 ? st.st_size : -1;
-}
-
-size_t store_next_map(size_t bytes)
-{
-    return bytes <= SIZE_MAX / 2 ? bytes * 2 : 0;
-}
-
-/* At most half of the address space. LMDB takes more by itself where the file needs it. */
-static size_t map_size(const struct store *s)
-{
-    int64_t size = data_size(s);
-    if (size < MAP_FIRST / 2)
-        return MAP_FIRST;
-
-    size_t map = (uint64_t)size <= SIZE_MAX ? store_next_map((size_t)size) : 0;
-    return map ? map : SIZE_MAX / 2 + 1;
-}
-
-/* True when nothing was ever committed: the files are new, or creating them was interrupted. */
-static bool is_fresh(const struct store *s)
-{
-    MDB_envinfo info;
-    return mdb_env_info(s->env, &info) == 0 && info.me_last_txnid == 0;
-}
-
-static int open_tables(struct store *s)
-{
-    MDB_txn *txn;
-    int rc = mdb_txn_begin(s->env, NULL, 0, &txn);
-    if (rc)
-        return rc;
-
-    rc = store_tables_open(&s->tables, txn, is_fresh(s));
-    if (rc) {
-        mdb_txn_abort(txn);
-        return rc;
-    }
-    return mdb_txn_commit(txn);
-}
-
-static void close_env(struct store *s)
-{
-    if (s->env)
-        mdb_env_close(s->env);
-    s->env = NULL;
-}
-
-/* Reading a truncated file beyond its end would crash. */
-static bool is_cut(const struct store *s)
-{
-    MDB_envinfo info;
-    MDB_stat stat;
-    if (mdb_env_info(s->env, &info) != 0 || mdb_env_stat(s->env, &stat) != 0)
-        return true;
-    return data_size(s) < ((int64_t)info.me_last_pgno + 1) * stat.ms_psize;
-}
-
-static int open_env(struct store *s, char why[STORE_WHY_MAX])
-{
-    int rc = mdb_env_create(&s->env);
-    if (!rc)
-        rc = mdb_env_set_maxdbs(s->env, STORE_TABLES);
-    if (!rc)
-        rc = mdb_env_set_mapsize(s->env, map_size(s));
-    if (!rc)
-        rc = mdb_env_open(s->env, s->dir, MDB_NOTLS, 0600);
-    if (!rc && is_cut(s))
-        rc = MDB_CORRUPTED;
-    if (!rc)
-        rc = open_tables(s);
-    if (!rc)
-        return 0;
-    close_env(s);
-    if (rc > 0)
-        return explain(why, -rc, "%s: %s", s->dir, mdb_strerror(rc));
-    return explain(why, -EBADMSG, "%s is damaged or no store of ours (%s); it was left as it is", s->dir,
-                   mdb_strerror(rc));
-}
-
-static int check_format(struct store *s, char why[STORE_WHY_MAX])
-{
-    MDB_txn *txn;
-    int rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
-    if (rc)
-        return explain(why, as_errno(rc), "%s: %s", s->dir, mdb_strerror(rc));
-
-    uint32_t format = store_tables_format(&s->tables, txn);
-    if (format != STORE_FORMAT) {
-        mdb_txn_abort(txn);
-        return explain(why, -EBADMSG, "%s has format %" PRIu32 ", this program knows format %u; it was left as it is",
-                       s->dir, format, STORE_FORMAT);
-    }
-
-    s->trimmed = store_tables_trimmed(&s->tables, txn);
-    rc = store_tables_last(&s->tables, txn, &s->last);
-    mdb_txn_abort(txn);
-    return rc ? explain(why, -EBADMSG, "%s is damaged (%s); it was left as it is", s->dir, mdb_strerror(rc)) : 0;
-}
-
-static int make_dir(struct store *s, char why[STORE_WHY_MAX])
-{
-    struct stat st;
-    if (mkdir(s->dir, 0700) != 0 && errno != EEXIST)
-        return explain(why, -errno, "cannot make %s: %s", s->dir, strerror(errno));
-    if (stat(s->dir, &st) != 0 || !S_ISDIR(st.st_mode))
-        return explain(why, -ENOTDIR, "%s is not a directory", s->dir);
-    return 0;
-}
-
-static bool ignore_event(void *context, struct event *e)
-{
-    (void)context;
-    (void)e;
-    return true;
-}
-
-static bool ignore_run(void *context, uint64_t position, bool incomplete)
-{
-    (void)context;
-    (void)position;
-    (void)incomplete;
-    return true;
-}
-
-static bool ignore_id(void *context, uint64_t hash, uint64_t seq)
-{
-    (void)context;
-    (void)hash;
-    (void)seq;
-    return true;
-}
-
-/* In a child process: read everything that the parent is going to read. Errors without a crash are
- * reported by the parent. */
-static void rehearse(struct store *s)
-{
-    char why[STORE_WHY_MAX];
-    struct store_loader ignore = {ignore_event, ignore_run, ignore_id, ignore_event, NULL};
-    struct rlimit no_core = {0, 0};
-    int quiet = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    setrlimit(RLIMIT_CORE, &no_core);
-    dup2(quiet, STDERR_FILENO); /* hide the message of an LMDB assertion */
-    if (open_env(s, why) == 0 && check_format(s, why) == 0)
-        store_load(s, &ignore, why);
-    _exit(0);
-}
-
-/* Probe the store in a child process, so that damage cannot crash the broker: LMDB follows invalid
- * pointers in a damaged page, or aborts. */
-static bool is_readable(struct store *s)
-{
-    int status = 0;
-    pid_t child = fork();
-    if (child == 0)
-        rehearse(s);
-    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
-        continue;
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
-
-/* A new file survives a power failure only when its directory is on the disk, too. Some file
- * systems cannot sync a directory, and the parent may not be readable: errors are ignored. */
-static int sync_folder(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int err = fd >= 0 && fsync(fd) != 0 && errno == EIO ? -EIO : 0;
-
-    if (fd >= 0)
-        close(fd);
-    return err;
-}
-
-static int sync_folders(const struct store *s, char why[STORE_WHY_MAX])
-{
-    char *above;
-    if (asprintf(&above, "%s/..", s->dir) < 0)
-        return explain(why, -ENOMEM, "out of memory");
-
-    int err = sync_folder(s->dir);
-    err = err ? err : sync_folder(above);
-    free(above);
-    return err ? explain(why, err, "%s: cannot sync the directory: %s", s->dir, strerror(-err)) : 0;
-}
-
-static int open_dir(struct store *s, char why[STORE_WHY_MAX])
-{
-    int err = make_dir(s, why);
-    if (!err)
-        err = take_lock(s, why);
-    if (err)
-        return err;
-    int64_t size = data_size(s);
-    if (size == 0)
-        return explain(why, -EBADMSG, "%s/data.mdb is empty: damaged; it was left as it is", s->dir);
-    if (size > 0 && !is_readable(s))
-        return explain(why, -EBADMSG, "%s is damaged; it was left as it is", s->dir);
-    err = open_env(s, why);
-    err = err ? err : sync_folders(s, why);
-    return err ? err : check_format(s, why);
-}
+/* --- life --- */
 
 int store_open(const char *where, struct store **out, char why[STORE_WHY_MAX])
 {
@@ -308,13 +43,19 @@ int store_open(const char *where, struct store **out, char why[STORE_WHY_MAX])
     why[0] = '\0';
     if (strcmp(where, "memory") == 0)
         return 0;
+
     struct store *s = calloc(1, sizeof *s);
-    if (s)
-        *s = (struct store){.lock = -1, .dir = strdup(where), .ids_max = PAST_IDS};
-    int err = s && s->dir ? open_dir(s, why) : explain(why, -ENOMEM, "out of memory");
+    if (!s) {
+        snprintf(why, STORE_WHY_MAX, "out of memory");
+        return -ENOMEM;
+    }
+
+    s->ids_max = PAST_IDS;
+    int err = store_dir_open(&s->dir, where, &s->bounds, why);
     if (err)
-        store_free(&s);
-    *out = s;
+        free(s);
+    else
+        *out = s;
     return err;
 }
 
@@ -322,34 +63,18 @@ void store_free(struct store **s)
 {
     if (!*s)
         return;
-    close_env(*s);
-    if ((*s)->lock >= 0)
-        close((*s)->lock);
+    store_dir_close(&(*s)->dir);
     free((*s)->dropped.seqs);
-    free((*s)->dir);
     free(*s);
     *s = NULL;
 }
 
-/* --- loading --- */
-
 int store_load(struct store *s, const struct store_loader *loader, char why[STORE_WHY_MAX])
 {
-    MDB_txn *txn;
-    uint64_t last;
-    if (!s)
-        return 0;
-
-    int rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
-    if (rc)
-        return explain(why, as_errno(rc), "%s: %s", s->dir, mdb_strerror(rc));
-
-    rc = store_tables_load(&s->tables, txn, loader, &last);
-    mdb_txn_abort(txn);
-    if (rc >= 0)
-        return rc ? explain(why, -rc, "%s: %s", s->dir, mdb_strerror(rc)) : 0;
-    return explain(why, -EBADMSG, "%s is damaged after event %" PRIu64 "; it was left as it is", s->dir, last);
+    return s ? store_dir_load(&s->dir, loader, why) : 0;
 }
+
+/* --- what is kept --- */
 
 void store_remember_ids(struct store *s, uint64_t max)
 {
@@ -378,7 +103,7 @@ int store_reserve(struct store *s, size_t count)
 
 void store_drop_kept(struct store *s, uint64_t seq)
 {
-    if (!s || seq > s->trimmed)
+    if (!s || seq > s->bounds.trimmed)
         return;
 
     MUST(s->dropped.count < s->dropped.cap);
@@ -387,7 +112,7 @@ void store_drop_kept(struct store *s, uint64_t seq)
 
 uint64_t store_trimmed(const struct store *s)
 {
-    return s ? s->trimmed : 0;
+    return s ? s->bounds.trimmed : 0;
 }
 
 /* --- writing --- */
@@ -405,16 +130,16 @@ struct store_change {
  * so. */
 static int take_back(const struct store *s, MDB_txn *txn, uint64_t *trimmed)
 {
-    uint64_t on_disk = store_tables_trimmed(&s->tables, txn);
+    uint64_t on_disk = store_tables_trimmed(&s->dir.tables, txn);
     if (*trimmed < on_disk)
         *trimmed = on_disk;
-    return store_tables_revoke(&s->tables, txn, s->last);
+    return store_tables_revoke(&s->dir.tables, txn, s->bounds.last);
 }
 
 /* Make the change in a transaction. *trimmed: as store_tables_trim(). */
 static int write_change(const struct store *s, MDB_txn *txn, const struct store_change *c, uint64_t *trimmed)
 {
-    const struct store_tables *t = &s->tables;
+    const struct store_tables *t = &s->dir.tables;
     int rc = s->uncertain ? take_back(s, txn, trimmed) : 0;
     if (!rc)
         rc = store_tables_drop_kept(t, txn, s->dropped.seqs, s->dropped.count);
@@ -430,19 +155,19 @@ static int write_change(const struct store *s, MDB_txn *txn, const struct store_
 /* The change is on the disk. */
 static void note_change(struct store *s, const struct store_change *c, uint64_t trimmed)
 {
-    MUST(trimmed >= s->trimmed);
-    s->trimmed = trimmed;
+    MUST(trimmed >= s->bounds.trimmed);
+    s->bounds.trimmed = trimmed;
     s->uncertain = false;
     s->dropped.count = 0;
     if (c->count)
-        s->last = c->events[c->count - 1]->seq;
+        s->bounds.last = c->events[c->count - 1]->seq;
 }
 
 static int change(struct store *s, const struct store_change *c)
 {
     MDB_txn *txn;
-    uint64_t trimmed = s->trimmed;
-    int rc = mdb_txn_begin(s->env, NULL, 0, &txn);
+    uint64_t trimmed = s->bounds.trimmed;
+    int rc = mdb_txn_begin(s->dir.env, NULL, 0, &txn);
     if (rc)
         return rc;
 
@@ -457,30 +182,19 @@ static int change(struct store *s, const struct store_change *c)
     return rc;
 }
 
-static int grow(struct store *s)
-{
-    MDB_envinfo info;
-    int rc = mdb_env_info(s->env, &info);
-    if (rc)
-        return rc;
-
-    size_t size = store_next_map(info.me_mapsize);
-    return size ? mdb_env_set_mapsize(s->env, size) : ENOMEM;
-}
-
 /* Commit the change, with more address space when LMDB needs it. */
 static int attempt(struct store *s, const struct store_change *c)
 {
     char why[STORE_WHY_MAX];
     int rc;
-    if (!s->env && open_env(s, why) != 0)
+    if (!s->dir.env && store_dir_open_env(&s->dir, why) != 0)
         return EIO;
     while ((rc = change(s, c)) == MDB_MAP_FULL)
-        if ((rc = grow(s)))
+        if ((rc = store_dir_grow(&s->dir)))
             break;
     s->uncertain = s->uncertain || rc;
     if (rc < 0)
-        close_env(s);
+        store_dir_close_env(&s->dir);
     return rc;
 }
 
@@ -488,7 +202,7 @@ static int attempt(struct store *s, const struct store_change *c)
 static int try_change(struct store *s, const struct store_change *c)
 {
     int rc = attempt(s, c);
-    return as_errno(rc == MDB_PANIC ? attempt(s, c) : rc);
+    return store_tables_errno(rc == MDB_PANIC ? attempt(s, c) : rc);
 }
 
 /* Everything in the broker waits for a change. */
@@ -529,7 +243,7 @@ int store_mark_incomplete(struct store *s, uint64_t position)
 
 int store_append(struct store *s, struct event *const *events, size_t count, uint64_t trim_position)
 {
-    if (!s || (!count && trim_position <= s->trimmed && !s->dropped.count))
+    if (!s || (!count && trim_position <= s->bounds.trimmed && !s->dropped.count))
         return 0;
     return make_change(s, &(struct store_change){.events = events, .count = count, .trim = trim_position});
 }
@@ -539,10 +253,10 @@ int store_append(struct store *s, struct event *const *events, size_t count, uin
 static uint64_t used_bytes(const struct store *s)
 {
     MDB_txn *txn;
-    if (!s->env || mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn) != 0)
+    if (!s->dir.env || mdb_txn_begin(s->dir.env, NULL, MDB_RDONLY, &txn) != 0)
         return 0;
 
-    uint64_t bytes = store_tables_bytes(&s->tables, txn);
+    uint64_t bytes = store_tables_bytes(&s->dir.tables, txn);
     mdb_txn_abort(txn);
     return bytes;
 }
@@ -552,7 +266,7 @@ struct store_stats store_stats(const struct store *s)
     if (!s)
         return (struct store_stats){0};
     struct store_stats stats = s->stats;
-    int64_t file = data_size(s);
+    int64_t file = store_dir_size(&s->dir);
     stats.file_bytes = file > 0 ? (uint64_t)file : 0;
     stats.used_bytes = used_bytes(s);
     return stats;

@@ -11,6 +11,13 @@
 #define ID_LEN 16u   /* of a value in `ids` */
 #define FREE_PAGES 0 /* LMDB's own table */
 
+int store_tables_errno(int rc)
+{
+    if (rc < 0)
+        return -EIO;
+    return -rc;
+}
+
 /* --- the entries' sum --- */
 
 /* Detects entries that a failing disk has damaged, not forged ones. */

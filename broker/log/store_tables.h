@@ -34,6 +34,9 @@ struct store_tables {
     MDB_dbi events, kept, runs, ids, meta;
 };
 
+/* A code of LMDB as -errno: its codes are errno values, or negative ones of its own (-EIO). */
+int store_tables_errno(int rc);
+
 /* Open the tables in a transaction that can write; fresh: create them. A store of another format may
  * have other tables: then only its format can be read. */
 int store_tables_open(struct store_tables *t, MDB_txn *txn, bool fresh);

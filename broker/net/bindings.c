@@ -36,6 +36,8 @@ static int bindings_lock(const char *option, const char *endpoint, int *lock)
     int err = endpoint_lock(endpoint, lock);
     if (err == -EWOULDBLOCK)
         log_error("--%s %s: another broker uses this endpoint (it holds its lock file)", option, endpoint);
+    else if (err == -ENOTSOCK)
+        log_error("--%s %s: this file is no socket; it was left as it is", option, endpoint);
     else if (err)
         log_error("--%s %s: cannot lock its lock file: %s", option, endpoint,
                   folder_problem(endpoint + strlen("ipc://"), -err, why));

@@ -156,13 +156,15 @@ static size_t endpoints_of(const struct bus_config *c, enum bus_socket which, ch
     return 1;
 }
 
-/* Bind the tcp endpoints of a socket, or all others. */
-static int bind_all(struct bus *b, enum bus_socket which, bool tcp)
+/* The endpoints of a socket that are bound together: CURVE is for tcp alone, see protect(). */
+enum bind_part { BIND_OTHERS, BIND_TCP };
+
+static int bind_all(struct bus *b, enum bus_socket which, enum bind_part part)
 {
     char *single[1], *const *endpoints;
     size_t count = endpoints_of(b->config, which, &endpoints, single);
     for (size_t i = 0; i < count; i++)
-        if (endpoint_is_tcp(endpoints[i]) == tcp &&
+        if (endpoint_is_tcp(endpoints[i]) == (part == BIND_TCP) &&
             bindings_add(&b->bindings, option_names[which], endpoints[i], (mode_t)b->config->ipc_mode,
                          &b->sockets[which], &b->notices[which]) != 0)
             return -1;
@@ -198,7 +200,7 @@ static int open_socket(struct bus *b, enum bus_socket which)
         log_error("--%s: cannot create the socket: %s", option_names[which], zmq_strerror(-err));
         return -1;
     }
-    if (bind_all(b, which, false) != 0)
+    if (bind_all(b, which, BIND_OTHERS) != 0)
         return -1;
 
     err = protect(b, which);
@@ -206,7 +208,7 @@ static int open_socket(struct bus *b, enum bus_socket which)
         log_error("--curve-key-file: libzmq rejects the key: %s", zmq_strerror(-err));
         return -1;
     }
-    return bind_all(b, which, true);
+    return bind_all(b, which, BIND_TCP);
 }
 
 static int open_all(struct bus *b)

@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define IPC "ipc://"
@@ -17,6 +19,13 @@ static const char *ipc_path(const char *endpoint)
         return NULL;
     const char *path = endpoint + strlen(IPC);
     return *path == '@' || *path == '*' ? NULL : path;
+}
+
+/* libzmq removes what is at the path before it binds. */
+static bool is_other_file(const char *path)
+{
+    struct stat is;
+    return stat(path, &is) == 0 && !S_ISSOCK(is.st_mode);
 }
 
 static int lock_file(const char *path, int *lock)
@@ -40,6 +49,8 @@ int endpoint_lock(const char *endpoint, int *lock)
     *lock = ENDPOINT_LOCK_NONE;
     if (!path)
         return 0;
+    if (is_other_file(path))
+        return -ENOTSOCK;
     if (asprintf(&name, "%s.lock", path) < 0)
         return -ENOMEM;
     int err = lock_file(name, lock);

@@ -10,7 +10,8 @@
 #define ENDPOINT_LOCK_NONE (-1) /* the endpoint needs no lock: it is not an ipc path */
 
 /* Lock endpoint. 0 with *lock a descriptor to close, or ENDPOINT_LOCK_NONE; -EWOULDBLOCK when
- * another process holds it, or the errno of opening the file. */
+ * another process holds it; -ENOTSOCK when a file at the path is no socket, which binding would
+ * replace; or the errno of opening the lock file. */
 int endpoint_lock(const char *endpoint, int *lock);
 
 #endif

@@ -201,7 +201,7 @@ static void on_report(struct cluster *c, struct worker_home *b, const struct gos
     if (b->epoch != m->epoch)
         return; /* the worker has moved to another broker */
     if (b->met)
-        report->told = c->config.epoch;
+        report->acked_epoch = c->config.epoch;
     presence_report(c->config.presence, m->name, report, now);
     c->reporting = b;
     c->reporting_full = report->full;

@@ -35,16 +35,16 @@ static void drop_connection(struct presence *p, struct connection *c)
 
 static void set_change(struct presence_work *w, enum presence_what what, bool silent, enum end_cause cause)
 {
-    w->change = (struct presence_change){what, silent, table_name(w->told->slot), w->told, cause};
+    w->change = (struct presence_change){what, silent, table_name(w->changed->slot), w->changed, cause};
 }
 
 /* The connection was opened. */
 bool connection_opens(struct presence *p, struct connection *c, bool silent)
 {
     struct presence_work *w = &p->work;
-    MUST(!w->told);
-    w->told = c;
-    w->told_session = false;
+    MUST(!w->changed);
+    w->changed = c;
+    w->session_changed = false;
     set_change(w, PRESENCE_CONNECTED, silent, END_CLIENT);
     return true;
 }
@@ -52,9 +52,9 @@ bool connection_opens(struct presence *p, struct connection *c, bool silent)
 bool connection_ends(struct presence *p, struct connection *c, enum end_cause cause)
 {
     struct presence_work *w = &p->work;
-    MUST(!w->told);
-    w->told = c;
-    w->told_session = false;
+    MUST(!w->changed);
+    w->changed = c;
+    w->session_changed = false;
     set_change(w, PRESENCE_DISCONNECTED, false, c->ends_at ? c->cause : cause);
     return true;
 }
@@ -65,16 +65,16 @@ bool connection_follow_up(struct presence *p)
 {
     struct presence_work *w = &p->work;
     bool ends = w->change.what == PRESENCE_DISCONNECTED || w->change.what == PRESENCE_SESSION_OFFLINE;
-    struct connection *c = w->told;
+    struct connection *c = w->changed;
     if (!c)
         return false;
 
-    if (!w->told_session && connection_is_only(c)) {
-        w->told_session = true;
+    if (!w->session_changed && connection_is_only(c)) {
+        w->session_changed = true;
         set_change(w, ends ? PRESENCE_SESSION_OFFLINE : PRESENCE_SESSION_ONLINE, w->change.silent, w->change.cause);
         return true;
     }
-    w->told = NULL;
+    w->changed = NULL;
     if (ends)
         drop_connection(p, c);
     return false;

@@ -11,7 +11,7 @@
 
 /* The broker reads messages of workers each second at least. After a longer gap it was busy or
  * stopped. */
-#define ATTEND_MS 1500
+#define READ_WITHIN_MS 1500
 
 void lease_renew(struct presence *p, struct presence_worker *w, int64_t now)
 {
@@ -112,33 +112,33 @@ int64_t presence_lease(const struct presence *p)
     return p->lease_ms;
 }
 
-/* The part of the time since the last presence_attend() in which no worker was heard. */
+/* The part of the time since the last presence_note_read() in which no worker was heard. */
 static int64_t deaf_for(const struct presence *p, int64_t now)
 {
-    int64_t gap = p->attended_at ? now - p->attended_at : 0;
-    bool heard_all = p->all_read && gap <= ATTEND_MS;
+    int64_t gap = p->read_at ? now - p->read_at : 0;
+    bool heard_all = p->all_read && gap <= READ_WITHIN_MS;
     return heard_all ? 0 : gap;
 }
 
-void presence_attend(struct presence *p, int64_t now, bool all_read)
+void presence_note_read(struct presence *p, int64_t now, bool all_read)
 {
     int64_t deaf = deaf_for(p, now);
     for (struct presence_worker *w = deaf > 0 ? table_next(p->workers, NULL) : NULL; w; w = table_next(p->workers, w))
         if (!w->lost)
             w->heard_at = w->heard_at + deaf < now ? w->heard_at + deaf : now;
-    p->attended_at = now;
+    p->read_at = now;
     p->all_read = all_read;
 }
 
 /* No worker is lost while its messages may be unread. */
 static bool leases_count(const struct presence *p, int64_t now)
 {
-    return !p->attended_at || (p->all_read && now - p->attended_at <= ATTEND_MS);
+    return !p->read_at || (p->all_read && now - p->read_at <= READ_WITHIN_MS);
 }
 
 void presence_expire(struct presence *p, int64_t now)
 {
-    MUST(p->work.step == WORK_NONE && !p->work.told);
+    MUST(p->work.step == WORK_NONE && !p->work.changed);
     p->work = (struct presence_work){.step = WORK_DUE, .now = now};
     p->work.next_due = p->ending ? table_next(p->connections, NULL) : NULL;
 }

@@ -165,7 +165,7 @@ int64_t members_due(const struct members *m)
 /* A change of presence, and who appends the event. */
 struct member_change {
     bool came;
-    bool foreign; /* another broker */
+    enum reported reported;
     int64_t now;
 };
 
@@ -178,7 +178,7 @@ static void change_pair(struct members *m, const struct member_change *change, s
     if (!p)
         return;
 
-    int64_t at = change->now + (change->foreign ? MEMBERS_FOREIGN_MS : 0);
+    int64_t at = change->now + (change->reported == REPORTED_ELSEWHERE ? MEMBERS_FOREIGN_MS : 0);
     if (!change->came)
         p->left_at = at;
     pairs_look_at(&m->pairs, p, change->came ? at : stays_until(p));
@@ -201,10 +201,10 @@ static void change_subscriptions(struct members *m, const struct member_change *
         change_subscription(m, change, topic, connection);
 }
 
-void members_change(struct members *m, const struct presence_change *change, bool foreign, int64_t now)
+void members_change(struct members *m, const struct presence_change *change, enum reported reported, int64_t now)
 {
     struct connection_info info;
-    struct member_change c = {.came = change->what == PRESENCE_CONNECTED, .foreign = foreign, .now = now};
+    struct member_change c = {.came = change->what == PRESENCE_CONNECTED, .reported = reported, .now = now};
     if (!c.came && change->what != PRESENCE_DISCONNECTED)
         return;
 

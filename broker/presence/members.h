@@ -49,10 +49,13 @@ void members_free(struct members **m);
 /* True when the channel has members. Safe on NULL. */
 bool members_has(const struct members *m, struct slice channel);
 
-/* A change of presence. foreign: another broker reports the connection, and will append the event;
- * this one does so only when the event is still missing after MEMBERS_FOREIGN_MS. */
+/* The broker whose worker reported a connection. */
+enum reported { REPORTED_HERE, REPORTED_ELSEWHERE };
+
+/* A change of presence. Another broker that reported it will append the event. This one does so
+ * only when the event is still missing after MEMBERS_FOREIGN_MS. */
 #define MEMBERS_FOREIGN_MS 2000
-void members_change(struct members *m, const struct presence_change *change, bool foreign, int64_t now);
+void members_change(struct members *m, const struct presence_change *change, enum reported reported, int64_t now);
 
 /* Append what is due to the batch, at most max_bytes of it. now_ms is unix time. */
 void members_append(struct members *m, size_t max_bytes, int64_t now, int64_t now_ms);

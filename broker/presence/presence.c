@@ -70,27 +70,27 @@ static bool on_opened(struct presence *p, const struct wire_presence_item *item)
     }
 
     c = connection_add(p, item);
-    return c && connection_opens(p, c, w->takeover && item->told);
+    return c && connection_opens(p, c, w->takeover && item->acknowledged);
 }
 
 /* A full report ends an unknown connection: it ended, and perhaps opened, while no broker ran. */
 static bool on_ended_meanwhile(struct presence *p, const struct wire_presence_item *item)
 {
     struct presence_work *w = &p->work;
-    if (item->told && !w->takeover)
+    if (item->acknowledged && !w->takeover)
         return false; /* it was reported before */
     struct connection *c = connection_add(p, item);
     if (!c)
         return false;
 
-    if (!item->told || !connection_is_only(c)) {
+    if (!item->acknowledged || !connection_is_only(c)) {
         w->again = true; /* it is known now, and ends */
     } else {
         c->ends_at = w->now + p->settle_ms;
         c->cause = item->cause;
         p->ending++;
     }
-    return connection_opens(p, c, item->told);
+    return connection_opens(p, c, item->acknowledged);
 }
 
 static bool on_ended(struct presence *p, const struct wire_presence_item *item)
@@ -143,14 +143,14 @@ static void begin_full(const struct presence *p, struct presence_worker *w, cons
     w->full++;
     w->reporting = true;
     w->synced = false;
-    w->takeover = m->told && m->told != p->epoch;
+    w->takeover = m->acked_epoch && m->acked_epoch != p->epoch;
 }
 
 void presence_report(struct presence *p, struct slice id, const struct wire_presence *m, int64_t now)
 {
     struct presence_work *work = &p->work;
     struct presence_worker *w = lease_find(p, id);
-    MUST(work->step == WORK_NONE && !work->told);
+    MUST(work->step == WORK_NONE && !work->changed);
     *work = (struct presence_work){.result = -ESTALE};
     if (!w)
         return;

@@ -89,14 +89,14 @@ int64_t presence_lease(const struct presence *p);
 
 /* The broker has just read messages of workers; all_read: none is left. Call it in each iteration.
  * Time in which the broker did not read, or did not read all, does not count against a lease. */
-void presence_attend(struct presence *p, int64_t now, bool all_read);
+void presence_note_read(struct presence *p, int64_t now, bool all_read);
 
 /* Call it each second, and then presence_next() until it returns false: drop workers whose lease
  * has ended, and report delayed ends. */
 void presence_expire(struct presence *p, int64_t now);
 
 /* Workers that the last presence_expire() lost, when it is done: none without a recent
- * presence_attend(). */
+ * presence_note_read(). */
 size_t presence_lost(const struct presence *p);
 
 /* The number of connections that an event with these lists reaches: those in `to` (all when has_to

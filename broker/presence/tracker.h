@@ -95,8 +95,8 @@ struct presence_work {
     struct presence_worker *next_worker; /* WORK_LEASES */
 
     /* The change that was returned last, if another one may belong to it. */
-    struct connection *told; /* NULL: none */
-    bool told_session;       /* the change of its session was returned, too */
+    struct connection *changed; /* NULL: none */
+    bool session_changed;       /* the change of its session was returned, too */
     struct presence_change change;
 };
 
@@ -107,8 +107,8 @@ struct presence {
     struct ranking largest; /* sessions */
     size_t lost;            /* lost workers in the table */
     int64_t lease_ms;
-    int64_t attended_at; /* when the broker last read messages of workers; 0: not yet */
-    bool all_read;       /* it had read all of them */
+    int64_t read_at; /* when the broker last read messages of workers; 0: not yet */
+    bool all_read;   /* it had read all of them */
     uint64_t mark;
     uint64_t gone[WORKER_COUNTERS];   /* counted by forgotten workers */
     uint64_t before[WORKER_COUNTERS]; /* counted by workers for earlier brokers */

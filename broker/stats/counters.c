@@ -46,10 +46,10 @@ const struct stat_row broker_counter_rows[BROKER_COUNTERS] = {
     [KEYS_REFUSED] = {.name = "keys_refused", .help = "connections refused: unknown key or wrong role"},
     [SYNC_FORBIDDEN] = {.name = "sync_forbidden", .help = "messages on the sync socket refused: the key was revoked"},
     [IN_FLIGHT_EXCEEDED] = {.name = "in_flight_exceeded", .help = "requests refused: too many unanswered of this publisher"},
-    [TURNS_STORED] = {.name = "turns_stored", .help = "batches of this broker in the shared log"},
-    [TURNS_OVERTAKEN] = {.name = "turns_overtaken", .help = "batches that were run again: another broker was first"},
-    [TURNS_UNKNOWN] = {.name = "turns_unknown", .help = "batches given up with an unknown result"},
-    [TURNS_ADOPTED] = {.name = "turns_adopted", .help = "batches of other brokers"},
+    [BATCHES_STORED] = {.name = "batches_stored", .help = "batches of this broker in the shared log"},
+    [BATCHES_OVERTAKEN] = {.name = "batches_overtaken", .help = "batches that were run again: another broker was first"},
+    [BATCHES_UNKNOWN] = {.name = "batches_unknown", .help = "batches given up with an unknown result"},
+    [BATCHES_ADOPTED] = {.name = "batches_adopted", .help = "batches of other brokers"},
     [EVENTS_ADOPTED] = {.name = "events_adopted", .help = "events in batches of other brokers"},
 };
 /* clang-format on */

@@ -2,8 +2,8 @@
  *
  * The pass accepts JSON (RFC 8259) and nothing else; halves of surrogate pairs (surrogate.h) in
  * `data` only. It writes one flat array of nodes in the order of the text: an object or list, then
- * the values in it. The values of `data` and `ref`, which are handed on as they were sent, have a
- * node each, but nothing that is nested in them has one. The time is linear in the text; the memory
+ * the values in it. The values of `data` and `ref` are handed on as they were sent. They have a
+ * node each, and nothing that is nested in them has one. The time is linear in the text; the memory
  * is 24 bytes for each node and 8 bytes for each field of an open object.
  *
  * It does not know the commands. Handed on are `data` and `ref` of the request itself, and `data` of

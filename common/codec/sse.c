@@ -9,8 +9,9 @@
 #include "base/buf.h"
 #include "base/must.h"
 
-/* The first LF or CR in bytes, or NULL. It looks in windows, so that many short lines ended by
- * one of the two are not each searched to the far end for the other. */
+/* The first LF or CR in bytes, or NULL. It looks in windows: where all
+ * lines are short and end with one of the two, the other one is not searched to the far end each
+ * time. */
 static const char *line_end(struct slice bytes)
 {
     const size_t window = 256;

@@ -176,13 +176,13 @@ struct wire_page {
 };
 
 struct wire_presence {
-    uint64_t n;    /* 1, 2, 3, ... from each hello; a hole makes the broker send WIRE_RESYNC */
-    bool full;     /* all connections of this worker, or a piece of that; of the first piece n may be anything */
-    bool rest;     /* full: this is not the first piece */
-    bool more;     /* full: this is not the last piece; the next one has n + 1 */
-    bool bye;      /* the worker stops and has no connections left */
-    bool lags;     /* the items name all connections that lag */
-    uint64_t told; /* epoch of the broker that last acknowledged a full report; 0: none */
+    uint64_t n;           /* 1, 2, 3, ... from each hello; a hole makes the broker send WIRE_RESYNC */
+    bool full;            /* all connections of this worker, or a piece of that; of the first piece n may be anything */
+    bool rest;            /* full: this is not the first piece */
+    bool more;            /* full: this is not the last piece; the next one has n + 1 */
+    bool bye;             /* the worker stops and has no connections left */
+    bool lags;            /* the items name all connections that lag */
+    uint64_t acked_epoch; /* epoch of the broker that last acknowledged a full report; 0: none */
     uint64_t gauges[WORKER_GAUGES];
     uint64_t counters[WORKER_COUNTERS]; /* since the worker started */
     struct slice items;                 /* walk with wire_next_presence() */
@@ -199,7 +199,7 @@ struct wire_presence_item {
     int64_t since_ms;           /* opened, ended: unix time */
     struct names channels;      /* opened, ended, encoding; decoded: NULL */
     struct slice raw_channels;  /* decoded: walk with wire_next_name() */
-    bool told;                  /* opened, ended: its opening was reported to a broker */
+    bool acknowledged;          /* opened, ended: its opening was reported to a broker */
     struct slice meta;          /* opened: values, packed (meta.h) */
     struct slice subscriptions; /* opened: of a hub's stream, packed (subscription.h); empty: none are reported */
     enum end_cause cause;       /* ended */

@@ -51,7 +51,7 @@ void wire_put_presence(struct buf *b, const struct wire_presence *m)
     wire_begin(b, WIRE_PRESENCE);
     wire_add_u64(b, m->n);
     wire_add_u8(b, presence_flags(m));
-    wire_add_u64(b, m->told);
+    wire_add_u64(b, m->acked_epoch);
     add_numbers(b, m->gauges, WORKER_GAUGES);
     add_numbers(b, m->counters, WORKER_COUNTERS);
 }
@@ -68,7 +68,7 @@ void wire_add_presence(struct buf *b, const struct wire_presence_item *item)
     wire_add_name(b, item->session);
     wire_add_u64(b, (uint64_t)item->since_ms);
     wire_add_names(b, &item->channels);
-    wire_add_u8(b, item->told);
+    wire_add_u8(b, item->acknowledged);
     if (item->kind == ITEM_ENDED) {
         wire_add_u8(b, (uint8_t)item->cause);
         return;
@@ -106,7 +106,7 @@ static void take_change(struct wire_reader *r, struct wire_presence_item *item)
     item->session = wire_take_name(r);
     item->since_ms = (int64_t)wire_take_u64(r);
     item->raw_channels = wire_take_names(r);
-    item->told = wire_take_u8(r);
+    item->acknowledged = wire_take_u8(r);
     if (item->kind == ITEM_OPENED) {
         item->meta = take_packed(r, meta_valid);
         item->subscriptions = take_packed(r, subscriptions_valid);
@@ -151,7 +151,7 @@ int wire_get_presence(struct slice message, struct wire_presence *m)
     m->more = flags & FLAG_MORE;
     m->bye = flags & FLAG_BYE;
     r.failed = r.failed || flags != presence_flags(m) || !flags_fit(m);
-    m->told = wire_take_u64(&r);
+    m->acked_epoch = wire_take_u64(&r);
     take_numbers(&r, m->gauges, WORKER_GAUGES);
     take_numbers(&r, m->counters, WORKER_COUNTERS);
     m->items = (struct slice){r.at, r.failed ? 0 : (size_t)(r.end - r.at)};

@@ -14,7 +14,6 @@
 #include "codec/event_key.h"
 #include "model/deque.h"
 #include "model/merge.h"
-#include "model/past_ids.h"
 #include "model/times.h"
 
 #define TARGETS 3 /* the to-lists of enum event_list, in its order */
@@ -24,12 +23,6 @@ struct segment {
     uint64_t start, end;
 };
 
-/* The events under one id. Nearly always it is one. */
-struct named {
-    struct event *event; /* NULL: not known which of them */
-    size_t count;
-};
-
 struct history {
     struct history_limits limits;
     struct deque all;
@@ -37,14 +30,12 @@ struct history {
     uint64_t evicted;               /* ordinal of the first of all */
     struct deque everyone;          /* those without a `to` */
     struct table *targets[TARGETS]; /* name -> struct deque */
-    struct table *published;        /* publisher and own id -> struct named: the newest event */
-    struct table *shown;            /* own id that events showed -> struct named: the only event */
-    struct past_ids *past;          /* ids that events showed which are gone */
+    struct own_ids ids;             /* of all */
     struct segment *segments;       /* ascending; never none */
     size_t segment_count, segment_cap;
     uint64_t complete;
     uint64_t plain; /* see history_plain() */
-    uint64_t bytes;
+    uint64_t bytes; /* beside those of ids */
 };
 
 /* What e costs beside the names and the id that it is found by. */
@@ -58,25 +49,9 @@ static uint64_t name_cost(struct slice name)
     return name.len + HISTORY_NAME_COST;
 }
 
-/* What an entry in an index of own ids costs. */
-static uint64_t id_cost(struct slice name)
-{
-    return name.len + HISTORY_ID_COST;
-}
-
-/* What e's own id costs at most: in the index of its publisher, and in the index of cursors. */
-static uint64_t own_id_cost(const struct event *e)
-{
-    if (!e->id.len)
-        return 0;
-
-    uint64_t published = 1 + e->id.len + e->publisher.len + HISTORY_ID_COST;
-    return event_shows_id(e) ? published + id_cost(e->id) : published;
-}
-
 uint64_t history_cost(const struct event *e)
 {
-    uint64_t cost = own_cost(e) + own_id_cost(e);
+    uint64_t cost = own_cost(e) + own_ids_cost(e);
     struct slice name;
 
     for (enum event_list list = 0; list < TARGETS; list++)
@@ -191,123 +166,18 @@ static int link_targets(struct history *h, struct event *e)
     return err;
 }
 
-/* --- own ids --- */
-
-#define PUBLISHED_KEY_MAX (1 + NAME_BYTES_MAX + EVENT_PUBLISHER_MAX)
-
-/* The name in h->published. The length in front keeps id and publisher apart. */
-static struct slice published_key(struct slice publisher, struct slice id, char out[PUBLISHED_KEY_MAX])
-{
-    MUST(id.len <= NAME_BYTES_MAX && publisher.len <= EVENT_PUBLISHER_MAX);
-    out[0] = (char)id.len;
-    memcpy(out + 1, id.data, id.len);
-    if (publisher.len)
-        memcpy(out + 1 + id.len, publisher.data, publisher.len);
-    return (struct slice){out, 1 + id.len + publisher.len};
-}
-
-static bool same_publication(const struct event *a, const struct event *b)
-{
-    return slice_equal(a->id, b->id) && slice_equal(a->publisher, b->publisher);
-}
-
-/* The newest event but e that e's publisher published with e's id. There hardly ever are two: a
- * broker appends no duplicate. */
-static struct event *newest_beside(const struct history *h, const struct event *e)
-{
-    struct event *found = NULL;
-    for (size_t i = h->all.count; !found && i-- > 0;) {
-        struct event *other = deque_at(&h->all, i);
-        if (other != e && same_publication(other, e))
-            found = other;
-    }
-    return found;
-}
-
-/* Take one event off the index. Returns what is left under its name, or NULL. */
-static struct named *drop_named(struct history *h, struct table *index, struct slice name)
-{
-    struct named *n = table_find(index, name);
-
-    MUST(n && n->count > 0);
-    if (--n->count > 0)
-        return n;
-
-    table_remove(index, n);
-    give_back(h, id_cost(name));
-    return NULL;
-}
-
-/* Add one event to the index under a name. NULL when out of memory. */
-static struct named *add_named(struct history *h, struct table *index, struct slice name)
-{
-    struct named *n = table_insert(index, name);
-
-    if (n && n->count++ == 0)
-        h->bytes += id_cost(name);
-    return n;
-}
-
-static void unlink_shown(struct history *h, const struct event *e)
-{
-    struct named *left = event_shows_id(e) ? drop_named(h, h->shown, e->id) : NULL;
-    if (left && left->event == e)
-        left->event = NULL; /* also the one that is left does not have the id for itself */
-}
-
-static void unlink_ids(struct history *h, const struct event *e)
-{
-    char key[PUBLISHED_KEY_MAX];
-    if (!e->id.len)
-        return;
-    struct named *left = drop_named(h, h->published, published_key(e->publisher, e->id, key));
-    if (left && left->event == e)
-        left->event = newest_beside(h, e);
-    unlink_shown(h, e);
-}
-
-static int link_shown(struct history *h, struct event *e)
-{
-    if (!event_shows_id(e))
-        return 0;
-    struct named *n = add_named(h, h->shown, e->id);
-    if (!n)
-        return -ENOMEM;
-    if (n->count == 1)
-        n->event = e;
-    return 0;
-}
-
-/* All or nothing. */
-static int link_ids(struct history *h, struct event *e)
-{
-    char key[PUBLISHED_KEY_MAX];
-    if (!e->id.len)
-        return 0;
-    struct slice name = published_key(e->publisher, e->id, key);
-    struct named *n = add_named(h, h->published, name);
-    if (!n)
-        return -ENOMEM;
-    if (link_shown(h, e) != 0) {
-        drop_named(h, h->published, name);
-        return -ENOMEM;
-    }
-    n->event = e;
-    return 0;
-}
-
 /* --- linking --- */
 
 static void unlink_event(struct history *h, const struct event *e)
 {
     unlink_targets(h, e);
-    unlink_ids(h, e);
+    own_ids_remove(&h->ids, e, &h->all);
 }
 
 /* All or nothing. */
 static int link_event(struct history *h, struct event *e)
 {
-    int err = link_ids(h, e);
+    int err = own_ids_add(&h->ids, e);
     if (err)
         return err;
     err = link_targets(h, e);
@@ -327,12 +197,6 @@ static void history_forget(struct history *h, struct event *e)
     event_unref(&e);
 }
 
-static void remember(struct history *h, const struct event *e)
-{
-    if (event_shows_id(e))
-        past_ids_add(h->past, past_id_hash(e->id), e->seq);
-}
-
 static void evict_oldest(struct history *h)
 {
     struct event *e = deque_pop_front(&h->all);
@@ -341,13 +205,13 @@ static void evict_oldest(struct history *h)
         h->complete = e->seq;
     if (!event_is_value(e) || e->remove)
         h->plain = e->seq;
-    remember(h, e);
+    own_ids_remember(&h->ids, e);
     history_forget(h, e);
 }
 
 void history_evict(struct history *h)
 {
-    while (h->all.count && (h->all.count > h->limits.events || h->bytes > h->limits.bytes))
+    while (h->all.count && (h->all.count > h->limits.events || history_bytes(h) > h->limits.bytes))
         evict_oldest(h);
     drop_segments(h);
 }
@@ -369,10 +233,7 @@ struct history *history_new(const struct history_limits *limits, uint64_t positi
         return NULL;
     h->limits = *limits;
     h->complete = h->plain = position;
-    h->published = table_new(sizeof(struct named));
-    h->shown = table_new(sizeof(struct named));
-    h->past = past_ids_new(0);
-    bool ok = h->published && h->shown && h->past && begin_segment(h, position) == 0;
+    bool ok = own_ids_init(&h->ids) == 0 && begin_segment(h, position) == 0;
     for (int i = 0; i < TARGETS; i++) {
         h->targets[i] = table_new(sizeof(struct deque));
         ok = ok && h->targets[i];
@@ -399,9 +260,7 @@ void history_free(struct history **h)
     deque_release(&(*h)->everyone);
     for (int i = 0; i < TARGETS; i++)
         table_free(&(*h)->targets[i]);
-    table_free(&(*h)->published);
-    table_free(&(*h)->shown);
-    past_ids_free(&(*h)->past);
+    own_ids_release(&(*h)->ids);
     free((*h)->segments);
     free(*h);
     *h = NULL;
@@ -409,27 +268,22 @@ void history_free(struct history **h)
 
 int history_remember_ids(struct history *h, uint64_t max)
 {
-    struct past_ids *past = past_ids_new(max);
-    if (!past)
-        return -ENOMEM;
-    past_ids_free(&h->past);
-    h->past = past;
-    return 0;
+    return own_ids_limit_past(&h->ids, max);
 }
 
 void history_remember_id(struct history *h, uint64_t hash, uint64_t seq)
 {
-    past_ids_add(h->past, hash, seq);
+    past_ids_add(h->ids.past, hash, seq);
 }
 
 void history_inherit_ids(struct history *h, struct history *old)
 {
-    struct past_ids *mine = h->past;
+    struct past_ids *mine = h->ids.past;
 
     for (size_t i = 0; i < old->all.count; i++)
-        remember(old, deque_at(&old->all, i));
-    h->past = old->past;
-    old->past = mine;
+        own_ids_remember(&old->ids, deque_at(&old->all, i));
+    h->ids.past = old->ids.past;
+    old->ids.past = mine;
 }
 
 int history_append(struct history *h, struct event *e)
@@ -475,7 +329,7 @@ int history_break(struct history *h, uint64_t position)
 
 int history_miss(struct history *h, const struct event *e)
 {
-    remember(h, e);
+    own_ids_remember(&h->ids, e);
     return history_break(h, e->seq);
 }
 
@@ -492,7 +346,7 @@ void history_doubt(struct history *h, uint64_t cursor)
 void history_revoke(struct history *h, uint64_t position)
 {
     for (size_t i = deque_after(&h->all, position); i < h->all.count; i++)
-        remember(h, deque_at(&h->all, i));
+        own_ids_remember(&h->ids, deque_at(&h->all, i));
     history_rollback(h, position);
 }
 
@@ -535,7 +389,7 @@ uint64_t history_count(const struct history *h)
 
 uint64_t history_bytes(const struct history *h)
 {
-    return h->bytes;
+    return h->bytes + h->ids.bytes;
 }
 
 bool history_knows(const struct history *h, uint64_t cursor)
@@ -548,36 +402,12 @@ bool history_knows(const struct history *h, uint64_t cursor)
 
 struct event *history_published(const struct history *h, struct slice publisher, struct slice id)
 {
-    char key[PUBLISHED_KEY_MAX];
-    if (!id.len || id.len > NAME_BYTES_MAX || publisher.len > EVENT_PUBLISHER_MAX)
-        return NULL;
-    const struct named *n = table_find(h->published, published_key(publisher, id, key));
-    return n ? n->event : NULL;
+    return own_ids_published(&h->ids, publisher, id);
 }
 
-/* An event that is gone had the id as well, unless it is the one that is retained: a log can be
- * read again. */
-static enum history_cursor find_shown(const struct named *n, uint64_t past, uint64_t *seq)
+enum id_cursor history_find_cursor(const struct history *h, struct slice id, uint64_t *seq)
 {
-    bool one = n->count == 1 && n->event;
-    if (!one || (past && past != n->event->seq))
-        return CURSOR_AMBIGUOUS;
-    *seq = n->event->seq;
-    return CURSOR_EXACT;
-}
-
-enum history_cursor history_find_cursor(const struct history *h, struct slice id, uint64_t *seq)
-{
-    const struct named *n = table_find(h->shown, id);
-    uint64_t past = past_ids_find(h->past, past_id_hash(id));
-    if (n)
-        return find_shown(n, past, seq);
-    if (past == 0)
-        return CURSOR_UNKNOWN;
-    if (past == PAST_ID_SEVERAL)
-        return CURSOR_AMBIGUOUS;
-    *seq = past;
-    return CURSOR_EXACT;
+    return own_ids_find_cursor(&h->ids, id, seq);
 }
 
 /* --- reading --- */
@@ -728,7 +558,7 @@ struct history_lag history_lag(const struct history *h, uint64_t position, int64
         return lag;
     lag.events = head - position;
     if (lag.events > history_count(h))
-        lag.events = history_count(h); /* seqs jump where a run of the broker began */
+        lag.events = history_count(h); /* seqs jump where an epoch of the broker began */
     if (history_read(h, NULL, position, &next, 1, 1, &upto) && now_ms > next->time_ms)
         lag.ms = now_ms - next->time_ms;
     return lag;

@@ -19,6 +19,7 @@
 #include "codec/audience.h"
 #include "codec/event.h"
 #include "model/merge.h"
+#include "model/own_ids.h"
 
 struct history;
 
@@ -38,7 +39,6 @@ struct history_limits {
 #define HISTORY_EVENT_COST 192u /* each event */
 #define HISTORY_NAME_COST 176u  /* each distinct name that is in a `to`, beside its length */
 #define HISTORY_PLACE_COST 16u  /* each event under such a name */
-#define HISTORY_ID_COST 120u    /* each own id in each of two indexes, beside its length */
 
 /* An empty history that stands at position: nothing before it is known. NULL when out of memory. */
 struct history *history_new(const struct history_limits *limits, uint64_t position);
@@ -117,16 +117,9 @@ bool history_knows(const struct history *h, uint64_t cursor);
  * are several. */
 struct event *history_published(const struct history *h, struct slice publisher, struct slice id);
 
-/* The meaning of an own id as a cursor. */
-enum history_cursor {
-    CURSOR_UNKNOWN,  /* no event is known that showed it */
-    CURSOR_EXACT,    /* one event showed it, retained or not */
-    CURSOR_AMBIGUOUS /* several events showed it */
-};
-
 /* Find what id names. *seq is set with CURSOR_EXACT only: the seq is a cursor that means the
  * same. */
-enum history_cursor history_find_cursor(const struct history *h, struct slice id, uint64_t *seq);
+enum id_cursor history_find_cursor(const struct history *h, struct slice id, uint64_t *seq);
 
 /* The lag of a worker that has everything up to position: the number of events up to head, and
  * the age of the first of these in ms at now_ms. Position 0 is that of a worker that has
@@ -152,8 +145,8 @@ struct history_filter {
 bool history_concerns(const struct history_filter *filter, const struct event *e);
 
 /* The position before the count-th newest message that passes the filter. Only messages after
- * history_begin() are counted, and only the newest events of the reader's indexes are looked at, as
- * many as in one call of history_read(). If there are fewer messages, the position is before the
+ * history_begin() are counted. It looks at the newest events of the reader's indexes, at most as
+ * many as one call of history_read() does. If there are fewer messages, the position is before the
  * oldest one, or the head. *exact: older events would change nothing. */
 uint64_t history_before_last(const struct history *h, const struct history_filter *filter, size_t count, bool *exact);
 

@@ -66,9 +66,10 @@ uint64_t state_bytes(const struct state *s); /* memory, as the limit counts it *
 
 /* --- reading --- */
 
-/* Collect the events of the state after position `after` and up to position `upto` that pass the
- * filter (its `compact` makes no difference), oldest first, until their entries pass max_bytes (at least one is given). max is at least
- * 1. Returns the number of events in out; less than max and max_bytes: there are no more. */
+/* Collect events of the state that pass the filter, oldest first: those after position `after`, up
+ * to position `upto`. The filter's `compact` makes no difference. out has room for max events, at
+ * least 1. It ends when their entries exceed max_bytes, but at least one is given. Returns the
+ * number of events in out. When neither bound was reached, there are no more. */
 size_t state_read(const struct state *s, const struct history_filter *filter, uint64_t after, uint64_t upto,
                   struct event **out, size_t max, size_t max_bytes);
 

@@ -1,8 +1,8 @@
 /* curve_key.h - CURVE keys (ZeroMQ's encryption) and the files that hold them. Nothing here
  * encrypts.
  *
- * A key is 40 characters of Z85. A file holds it alone on a line, or is a certificate as `ssecast
- * keygen` and other ZeroMQ tools write it, with lines `public-key = "..."` and `secret-key =
+ * A key is 40 characters of Z85. A file holds it alone on a line. Or it is a certificate, as
+ * `ssecast keygen` and other ZeroMQ tools write it: lines `public-key = "..."` and `secret-key =
  * "..."`. Lines that begin with `#` and hold no key are comments.
  */
 #ifndef SSECAST_CURVE_KEY_H

@@ -4,9 +4,9 @@
  *     log_event(LOG_WARN, "a worker was silent and is lost, with its connections", log_text("worker", name), log_count("connections", n));
  *
  * A line names its subsystem: the module's name, unless the file defines LOG_SUBSYSTEM before it
- * includes this header. Repeated lines are counted instead of written. For each call in the source,
- * lines with the same text as one of the last minute, and lines beyond LOG_DISTINCT in a minute,
- * are summed up by one line a minute. Lines of the level debug are all written.
+ * includes this header. Repeated lines are counted instead of written, for each call in the
+ * source: lines with the same text as one of the last minute, and lines beyond LOG_DISTINCT in a
+ * minute. One line a minute has their number. Lines of the level debug are all written.
  *
  * Payloads, tokens and keys are never logged. Names come from outside: control characters in a line
  * are escaped.

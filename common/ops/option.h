@@ -1,12 +1,12 @@
 /* option.h - a program's options: one table of rows for the command line, the environment, the file
  * and --help.
  *
- * Every option has one long name, usable as `--name value` or `--name=value`, as the environment
- * variable SSECAST_NAME (dashes become underscores) and as a line `name = value` in the file that
- * --config names. The command line wins over the environment, the environment over the file, the
- * file over the default. --help, --version, --print-config and --check-config come from the same
- * rows. A variable SSECAST_NAME that no program knows is an error for --check-config; the programs
- * warn of it (variables.h).
+ * Every option has one long name. On the command line it is `--name value` or `--name=value`, in
+ * the environment SSECAST_NAME (dashes become underscores). In the file that --config names it is a
+ * line `name = value`. The command line wins over the environment, the environment over the file,
+ * the file over the default. --help, --version, --print-config and --check-config come from the
+ * same rows. A variable SSECAST_NAME that no program knows is an error for --check-config; the
+ * programs warn of it (variables.h).
  *
  * It parses and stores values; the program gives them their meaning.
  *

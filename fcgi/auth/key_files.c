@@ -134,9 +134,11 @@ static void keep_old(struct key_file *file, const char *why)
     file->failed = true;
 }
 
-/* Read the file. asked: an operator asked for it, so success is logged too. False with a line in
- * the log; the keys that were there stay. */
-static bool key_file_load(struct key_file *file, bool asked)
+/* Why a file is read. An operator who asked for it finds a success in the log, too. */
+enum load_reason { LOAD_ASKED_FOR, LOAD_CHANGED };
+
+/* Read the file. False with a line in the log; the keys that were there stay. */
+static bool key_file_load(struct key_file *file, enum load_reason reason)
 {
     struct jwks keys = {0};
     struct stat is = {0};
@@ -154,12 +156,12 @@ static bool key_file_load(struct key_file *file, bool asked)
         return false;
     }
 
-    if (!first && (asked || changed || file->failed))
+    if (!first && (reason == LOAD_ASKED_FOR || changed || file->failed))
         log_info("%s %s: reloaded, %zu key%s", file->option, file->path, keys.count, keys.count == 1 ? "" : "s");
     jwks_release(&file->keys);
     file->keys = keys;
     file->failed = false;
-    if (asked || touched || changed)
+    if (reason == LOAD_ASKED_FOR || touched || changed)
         warn_of_readers(file);
     return true;
 }
@@ -178,7 +180,7 @@ void key_files_look(struct key_files *k, int64_t now_ms)
         if (!file->path)
             continue;
         if (stat(file->path, &is) != 0 || !same_file(&is, &file->seen) || !file->settled)
-            key_file_load(file, false);
+            key_file_load(file, LOAD_CHANGED);
     }
 }
 
@@ -193,7 +195,7 @@ struct key_files *key_files_new(const char *secret_file, const char *public_file
     MUST(secret_file || public_file);
     key_files_name(k->files, secret_file, public_file);
     for (size_t i = 0; k && i < FILES; i++)
-        if (k->files[i].path && !key_file_load(&k->files[i], true))
+        if (k->files[i].path && !key_file_load(&k->files[i], LOAD_ASKED_FOR))
             key_files_free(&k);
     return k;
 }
@@ -213,7 +215,7 @@ void key_files_reload(struct key_files *k)
     for (size_t i = 0; i < FILES; i++) {
         k->files[i].failed = false;
         if (k->files[i].path)
-            key_file_load(&k->files[i], true);
+            key_file_load(&k->files[i], LOAD_ASKED_FOR);
     }
 }
 

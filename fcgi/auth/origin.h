@@ -1,7 +1,8 @@
 /* origin.h - origins of pages, as browsers send them, and which of them an operator allows. Pure.
  *
- * A pattern is an origin (`https://example.org`, `http://localhost:8080`), one with `*.` before its
- * host, which stands for every subdomain and not for the host itself, or `*`, which stands for all.
+ * A pattern is an origin (`https://example.org`, `http://localhost:8080`), an origin with `*.`
+ * before its host, or `*`. `*.` stands for every subdomain and not for the host itself, `*` for all
+ * origins.
  */
 #ifndef SSECAST_ORIGIN_H
 #define SSECAST_ORIGIN_H

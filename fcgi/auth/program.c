@@ -38,9 +38,14 @@ void program_put_text(struct program *p, struct slice text)
     p->text_len = (uint16_t)(p->text_len + text.len);
 }
 
-void program_put_class(struct program *p, enum char_class class, bool some)
+void program_put_any(struct program *p, enum char_class class)
 {
-    put_step(p, (struct step){.kind = STEP_CLASS, .class = (uint8_t) class, .some = some});
+    put_step(p, (struct step){.kind = STEP_CLASS, .class = (uint8_t) class});
+}
+
+void program_put_some(struct program *p, enum char_class class)
+{
+    put_step(p, (struct step){.kind = STEP_CLASS, .class = (uint8_t) class, .some = true});
 }
 
 size_t program_mark(struct program *p)

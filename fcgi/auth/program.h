@@ -72,7 +72,10 @@ struct program {
 
 /* Texts one after the other become one step, and those of adjacent steps are adjacent in p->text. */
 void program_put_text(struct program *p, struct slice text);
-void program_put_class(struct program *p, enum char_class class, bool some);
+
+/* Characters of a class: any number of them, or at least one. */
+void program_put_any(struct program *p, enum char_class class);
+void program_put_some(struct program *p, enum char_class class);
 
 /* Open a group, a list or a variable; the steps until program_close() are in it. Returns its place. */
 size_t program_open(struct program *p, struct step step);

@@ -2,11 +2,11 @@
  * publish.
  *
  * It puts the parts together: token_source.h finds a token in a request, key_files.h has the keys,
- * signature.h says whether one has signed it, claims.h and mercure_rights.h read what it grants. What a
- * client is sent then is in token_refusal.h.
+ * signature.h says whether one has signed it, claims.h and mercure_rights.h read what it grants.
+ * What a client is sent then is in token_refusal.h.
  *
- * The reason of a refusal is logged at level debug, with the algorithm and the kid that the token
- * named, and with nothing else of it. The client gets no reason.
+ * The reason of a refusal is logged at level debug. Of the token, only the algorithm and the kid
+ * are in that line. The client gets no reason.
  *
  * Ownership: tokens_verify() allocates what a struct token points to; token_release() frees it.
  */

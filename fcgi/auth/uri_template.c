@@ -63,16 +63,16 @@ static void put_variable(struct program *p, const struct operator* op, struct sl
 {
     size_t place = program_open(p, (struct step){.kind = STEP_VARIABLE});
     if (exploded) { /* the names of a map's items are not known */
-        program_put_class(p, op->exploded, false);
+        program_put_any(p, op->exploded);
     } else if (op->named) {
         program_put_text(p, name);
         size_t value = op->bare ? program_open(p, (struct step){.kind = STEP_GROUP, .repeat = AT_MOST_ONCE}) : 0;
         program_put_text(p, slice_of("="));
-        program_put_class(p, op->class, false);
+        program_put_any(p, op->class);
         if (op->bare)
             program_close(p, value);
     } else {
-        program_put_class(p, op->class, false);
+        program_put_any(p, op->class);
     }
     program_close(p, place);
 }

@@ -1,7 +1,7 @@
 /* url.h - tidies up a URL as far as URL patterns need it.
  *
- * The scheme and the host become lower case, the port that the scheme has anyway is left out, and a
- * URL of a host has a path. Nothing else is changed: neither escapes nor dots in paths.
+ * The scheme and the host become lower case. The default port of the scheme is left out. A URL of a
+ * host has a path. Nothing else is changed: neither escapes nor dots in paths.
  */
 #ifndef SSECAST_URL_H
 #define SSECAST_URL_H

@@ -192,8 +192,10 @@ static bool put_wildcard(struct url_reader *r, const struct component *c, size_t
     if (*at == end || (kind_of(r, *at) != URL_NAME && kind_of(r, *at) != URL_STAR))
         return false;
 
-    bool name = kind_of(r, *at) == URL_NAME;
-    program_put_class(r->program, name ? c->name : c->all, name);
+    if (kind_of(r, *at) == URL_NAME)
+        program_put_some(r->program, c->name);
+    else
+        program_put_any(r->program, c->all);
     ++*at;
     return true;
 }
@@ -296,7 +298,7 @@ static void put_anything(struct url_reader *r, const char *sign, enum char_class
 {
     size_t place = program_open(r->program, (struct step){.kind = STEP_GROUP, .repeat = AT_MOST_ONCE});
     put_literal(r, sign);
-    program_put_class(r->program, class, false);
+    program_put_any(r->program, class);
     program_close(r->program, place);
 }
 
@@ -335,13 +337,13 @@ static bool ends_search(const struct url_reader *r, size_t token)
 
 /* From the path on: at is where it begins. The search and the fragment may be anything where the
  * pattern ends before them. */
-static void put_path(struct url_reader *r, const struct component *c, size_t at, bool opaque)
+static void put_path(struct url_reader *r, const struct component *c, size_t at)
 {
     size_t end = find(r, at, ends_path);
-    bool only_host = !opaque && end == at && kind_of(r, at) == URL_END;
+    bool empty = end == at && c != &opaque_component, only_host = empty && kind_of(r, at) == URL_END;
     if (only_host)
-        program_put_class(r->program, CLASS_PATH, false);
-    else if (end == at && !opaque)
+        program_put_any(r->program, CLASS_PATH);
+    else if (empty)
         put_literal(r, "/");
     put_component(r, c, at, end);
 
@@ -412,7 +414,7 @@ static void read_relative(struct url_reader *r, struct slice hub, struct url_par
         parts->has_host = true;
     }
     parts->path = (uint16_t)program_mark(r->program);
-    put_path(r, &path_component, 0, false);
+    put_path(r, &path_component, 0);
 }
 
 static void read_absolute(struct url_reader *r, size_t colon, struct url_parts *parts)
@@ -430,7 +432,7 @@ static void read_absolute(struct url_reader *r, size_t colon, struct url_parts *
         return;
     }
     if (!parts->has_host) {
-        put_path(r, &opaque_component, colon + 1, true);
+        put_path(r, &opaque_component, colon + 1);
         return;
     }
 
@@ -438,7 +440,7 @@ static void read_absolute(struct url_reader *r, size_t colon, struct url_parts *
     put_literal(r, "//");
     put_host(r, parts, colon + 3, end);
     parts->path = (uint16_t)program_mark(r->program);
-    put_path(r, &path_component, end, false);
+    put_path(r, &path_component, end);
 }
 
 const char *url_pattern_read(struct slice text, struct slice hub, struct program *p, struct url_parts *parts,

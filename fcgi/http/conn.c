@@ -147,6 +147,23 @@ static void cut_overdue(struct conns *set, struct conn_list *list, int64_t timeo
     watch_over(set, list, timeout);
 }
 
+/* Between the two, `blocked` or `behind` may change, which say which list c is in. */
+static void unlist(struct conn *c)
+{
+    TAILQ_REMOVE(list_of(c), c, link);
+}
+
+/* The timeout of its reader begins again. */
+static void list_again(struct conn *c)
+{
+    int64_t stalled = stalled_for(c);
+    c->stalled_ms = stalled < UINT32_MAX ? (uint32_t)stalled : UINT32_MAX;
+    c->touched = loop_now(c->set->loop);
+    TAILQ_INSERT_TAIL(list_of(c), c, link);
+    watch_over(c->set, &c->set->blocked, c->set->write_ms);
+    watch_over(c->set, &c->set->behind, c->set->behind_ms);
+}
+
 /* Has the reader of c taken nothing for this long? */
 static bool stalled(const struct conn *c, int64_t timeout)
 {
@@ -154,17 +171,20 @@ static bool stalled(const struct conn *c, int64_t timeout)
 }
 
 static void cut_slow(struct conn *c);
-static void change_list(struct conn *c, bool blocked, bool behind);
 
 /* The reader of c is behind and takes nothing. One that is spared is looked at again after the same
  * time: more may have come. */
 static void cut_or_spare(struct conn *c)
 {
     bool fits = c->hooks->overflows && !c->hooks->overflows(c);
-    if (fits && !stalled(c, c->set->write_ms))
-        change_list(c, c->blocked, true);
-    else
+    if (!fits || stalled(c, c->set->write_ms)) {
         cut_slow(c);
+        return;
+    }
+
+    MUST(c->behind);
+    unlist(c);
+    list_again(c);
 }
 
 static void cut_behind(struct conns *set, int64_t now)
@@ -257,32 +277,31 @@ static void cut_slow(struct conn *c)
     watch_over(c->set, &c->set->cutting, CONN_CUTTING_MS);
 }
 
-/* The timeout of its reader begins again. */
-static void change_list(struct conn *c, bool blocked, bool behind)
-{
-    TAILQ_REMOVE(list_of(c), c, link);
-    c->blocked = blocked;
-    c->behind = behind;
-    int64_t stalled = stalled_for(c);
-    c->stalled_ms = stalled < UINT32_MAX ? (uint32_t)stalled : UINT32_MAX;
-    c->touched = loop_now(c->set->loop);
-    TAILQ_INSERT_TAIL(list_of(c), c, link);
-    watch_over(c->set, &c->set->blocked, c->set->write_ms);
-    watch_over(c->set, &c->set->behind, c->set->behind_ms);
-}
-
 /* What is watched for, beside room to write. A pipe is never read. */
 static uint32_t events_of(const struct conn *c)
 {
     return c->transport == CONN_PIPE ? 0 : EPOLLIN | EPOLLRDHUP;
 }
 
-static void block(struct conn *c, bool blocked)
+/* The socket is full: wait for room. */
+static void block(struct conn *c)
 {
-    if (c->blocked == blocked || c->plain_file)
+    if (c->blocked || c->plain_file)
         return;
-    change_list(c, blocked, c->behind);
-    loop_set(c->set->loop, &c->watch, events_of(c) | (blocked ? EPOLLOUT : 0));
+    unlist(c);
+    c->blocked = true;
+    list_again(c);
+    loop_set(c->set->loop, &c->watch, events_of(c) | EPOLLOUT);
+}
+
+static void unblock(struct conn *c)
+{
+    if (!c->blocked || c->plain_file)
+        return;
+    unlist(c);
+    c->blocked = false;
+    list_again(c);
+    loop_set(c->set->loop, &c->watch, events_of(c));
 }
 
 /* Bytes that were written, or -errno. A socket gets a message: a tenth less time than writev(). */
@@ -313,7 +332,7 @@ static enum written take_result(struct conn *c, const struct output *out, ssize_
     }
     if (n == (ssize_t)out->bytes)
         return WRITTEN;
-    block(c, true);
+    block(c);
     return WRITTEN_IN_PART;
 }
 
@@ -329,7 +348,7 @@ static bool write_waiting(struct conn *c)
         if (result != WRITTEN)
             return result == WRITTEN_IN_PART;
     }
-    block(c, false);
+    unblock(c);
     return true;
 }
 
@@ -375,7 +394,9 @@ void conn_fall_behind(struct conn *c)
 {
     MUST(c->state == CONN_OPEN && !c->behind);
 
-    change_list(c, c->blocked, true);
+    unlist(c);
+    c->behind = true;
+    list_again(c);
     if (stalled(c, c->set->behind_ms))
         cut_or_spare(c);
 }
@@ -383,8 +404,12 @@ void conn_fall_behind(struct conn *c)
 void conn_catch_up(struct conn *c)
 {
     MUST(c->behind);
-    if (c->state == CONN_OPEN)
-        change_list(c, c->blocked, false);
+    if (c->state != CONN_OPEN)
+        return;
+
+    unlist(c);
+    c->behind = false;
+    list_again(c);
 }
 
 /* Bytes at the front of the queue whose record has begun. */
@@ -694,7 +719,9 @@ int conn_attach(struct conn *c, int fd)
         return err;
     }
 
-    change_list(c, false, c->behind);
+    unlist(c);
+    c->blocked = false;
+    list_again(c);
     mark_dirty(c);
     return 0;
 }

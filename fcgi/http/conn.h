@@ -1,8 +1,8 @@
 /* conn.h - one connection to the web server, or to a browser: its queue, its framing, its end.
  *
- * It writes events in order, many in one record and one system call, if the kernel allows it those of
- * many conns, and notices when the peer has closed. It knows neither sessions nor the sequence: its owner decides what to send. A conn is
- * embedded in its exchange.
+ * It writes events in order, many in one record and one system call. If the kernel allows it, one
+ * system call writes those of many conns. It notices when the peer has closed. It knows neither
+ * sessions nor the sequence: its owner decides what to send. A conn is embedded in its exchange.
  *
  * A transport is what surrounds the text. FastCGI has records, and the end of a response is one. A
  * pipe or a socket has none: the end of the response is the end of the connection.

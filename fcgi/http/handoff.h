@@ -20,12 +20,11 @@
 #include <sys/types.h>
 
 #include "base/loop.h"
+#include "http/handoff_folder.h"
 #include "http/params.h"
 
-#define HANDOFF_MS 5000        /* until the descriptor must have come */
-#define HANDOFFS_MAX 1024u     /* offers at a time */
-#define HANDOFF_TOKEN_LEN 32u  /* hexadecimal digits: 128 random bits */
-#define HANDOFF_FOLDER_MAX 74u /* bytes of the directory's path: a socket's has 107 */
+#define HANDOFF_MS 5000    /* until the descriptor must have come */
+#define HANDOFFS_MAX 1024u /* offers at a time */
 
 struct handoffs;
 struct handoff;
@@ -44,10 +43,8 @@ struct handoff_config {
     int64_t user_timeout_ms; /* TCP_USER_TIMEOUT of each socket; 0: the kernel's */
 };
 
-/* Make the directory, or check it: it must belong to this user, and others must not enter it. Its
- * mode becomes 0710. Sockets of dead workers in it are removed; other files are left alone, and
- * everything is while another worker uses the directory. counters: WORKER_COUNTERS. NULL with a
- * line in the log. */
+/* No offers yet. The directory is made or checked, see handoff_folder_open(). counters:
+ * WORKER_COUNTERS. NULL with a line in the log. */
 struct handoffs *handoffs_new(struct loop *loop, const struct handoff_config *config, const struct handoff_hooks *hooks,
                               uint64_t *counters);
 
@@ -68,10 +65,8 @@ void handoff_withdraw(struct handoff **h);
  * HTTP/1.0 or HTTP/1.1 to the client, and the request has no body. */
 bool handoff_permitted(const struct params *params);
 
-/* NULL when value is such a directory's path, a path of this server's that ends with / (for the
- * redirect to an offer), or one without a query (for the redirect to FastCGI); else what is
- * accepted. */
-const char *handoff_check_folder(const char *value);
+/* NULL when value is a path of this server's that ends with / (for the redirect to an offer), or
+ * one without a query (for the redirect to FastCGI). Else what is accepted. */
 const char *handoff_check_url(const char *value);
 const char *handoff_check_fallback(const char *value);
 

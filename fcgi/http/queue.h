@@ -62,9 +62,9 @@ void queue_consume(struct queue *q, size_t len);
  * afterwards. */
 void queue_keep(struct queue *q, size_t bytes);
 
-/* The number of events at the front that stay when what waits is read again: those with the first
- * bytes (at least `bytes`), one that is written in part, and all up to the last text of our own (it
- * has no seq). */
+/* The number of events at the front that stay when what waits is read again. They are those with
+ * the first `bytes` bytes, one that is written in part, and all up to the last text of our own,
+ * which has no seq. */
 size_t queue_fixed(const struct queue *q, size_t bytes);
 
 /* Drop all but the first count texts, not fewer than queue_fixed(). Returns the number of events in

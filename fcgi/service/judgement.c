@@ -5,6 +5,7 @@
 
 #include "auth/token_refusal.h"
 #include "base/clock.h"
+#include "stream/limits.h"
 
 static bool brings_token(const struct tokens *t, const struct params *params)
 {

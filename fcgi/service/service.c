@@ -7,6 +7,7 @@
 #include "base/json_out.h"
 #include "base/must.h"
 #include "service/monitor.h"
+#include "stream/limits.h"
 
 static const struct service *const services[] = {&service_publish, &service_healthz, &service_metrics, &service_status,
                                                  &service_presence};

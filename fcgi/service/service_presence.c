@@ -11,6 +11,7 @@
 #include "base/json_out.h"
 #include "base/name.h"
 #include "service/service.h"
+#include "stream/limits.h"
 
 #define LIMIT_DEFAULT 100u
 #define LIMIT_MAX 1000u

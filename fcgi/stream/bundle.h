@@ -1,10 +1,10 @@
 /* bundle.h - events of one turn that concern the same connections, so that these are looked up and
  * queued once for all of them.
  *
- * Flat out, most of what a worker does is to queue one pointer for each event and reader, and to
- * hand the kernel one piece for each. A bundle makes one text of consecutive events with the same
- * audience. It knows no streams: stream.c collects events of a turn here and routes them at its
- * end. A single event is never copied.
+ * Under full load a worker mostly queues one pointer for each event and reader, and hands the
+ * kernel one piece for each. A bundle makes one text of consecutive events with the same audience.
+ * It knows no streams: stream.c collects events of a turn here and routes them at its end. A single
+ * event is never copied.
  *
  * Ownership: bundle_add() takes a reference on the event.
  */

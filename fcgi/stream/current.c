@@ -2,6 +2,8 @@
 
 #include "base/must.h"
 #include "codec/event_key.h"
+#include "stream/concern.h"
+#include "stream/resume.h"
 
 #define CHUNK JOINED_EVENTS /* events read at once */
 #define CHUNK_BYTES 32768u
@@ -65,8 +67,8 @@ void current_lose(struct streams *set)
 
 static size_t read_state(const struct stream *s, uint64_t after, uint64_t upto, struct event **out, size_t max)
 {
-    struct stream_reader reader;
-    stream_read_as(s, &reader);
+    struct concern_reader reader;
+    concern_read_as(s, &reader);
     return state_read(s->set->current, &reader.filter, after, upto, out, max, CHUNK_BYTES);
 }
 
@@ -130,7 +132,7 @@ bool current_continue(struct stream *s)
         struct event *permitted[CHUNK];
         size_t permitted_count = 0;
         for (size_t i = 0; i < count; i++)
-            if (stream_may_be_sent(s, events[i]))
+            if (concern_permits(s, events[i]))
                 permitted[permitted_count++] = events[i];
 
         if (permitted_count && !send_part(s, permitted, permitted_count))

@@ -8,6 +8,7 @@
 #include "model/past_ids.h"
 #include "ops/log.h"
 #include "stream/current.h"
+#include "stream/resume.h"
 
 /* --- streams that waited for the sequence --- */
 
@@ -56,7 +57,7 @@ static void end_past(void *owner, void *context)
     struct event *e = context;
     bool was_live = s->state == STREAM_LIVE || s->state == STREAM_CURRENT || s->exchange.conn.behind;
     if (s->waited && (was_live || s->chose_start) && s->exchange.conn.state == CONN_OPEN)
-        stream_deliver(s, e, false);
+        stream_deliver(s, e);
 }
 
 void feed_shutdowns(struct streams *set, const struct wire_page *page)

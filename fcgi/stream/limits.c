@@ -1,11 +1,12 @@
-/* The limits of one stream: the expiry of its token and the stream count of its client's
- * address. A stream with neither has no struct limits and pays a pointer. */
+/* limits.c - a stream that neither expires nor counts for an address has no struct limits and pays
+ * a pointer. */
+#include "stream/limits.h"
+
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "stream/stream.h"
 
 #define CHECK_MS 60000 /* at most between two looks at the clock, which may be set meanwhile */
 

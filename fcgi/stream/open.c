@@ -13,7 +13,9 @@
 #include "ops/log.h"
 #include "stream/current.h"
 #include "stream/heartbeat.h"
+#include "stream/limits.h"
 #include "stream/report.h"
+#include "stream/resume.h"
 
 /* --- admission --- */
 
@@ -173,9 +175,9 @@ static struct slice shown_cursor(enum hub_dialect hub, const char *last_id, char
     return (struct slice){digits, (size_t)snprintf(digits, 24, "#%s", last_id)};
 }
 
-/* The first block has no id: line while the position is unknown (also that of another start), if the
- * client's cursor is not valid in one, or if the current state comes first. Then the first
- * checkpoint follows when the stream has a position. */
+/* The first block has no id: line in three cases. The position is unknown (also that of another
+ * start), the client's cursor is not valid in such a line, or the current state comes first. Then
+ * the first checkpoint follows when the stream has a position. */
 static struct event *first_block(struct stream *s, const struct request *r)
 {
     char digits[24], connection[REGISTRY_ID_MAX];

@@ -2,6 +2,7 @@
 
 #include "base/must.h"
 #include "codec/audience.h"
+#include "stream/concern.h"
 
 #define LAGGING_MAX 1000 /* slow streams in one report */
 
@@ -11,17 +12,17 @@ static bool is_acknowledged(const struct stream *s)
     return stream_entry(s)->generation <= s->set->acked;
 }
 
-/* The presence item of s; channels and id as for stream_audience(). */
+/* The presence item of s; channels and id as for concern_audience(). */
 static struct wire_presence_item report_item(const struct stream *s, enum wire_item kind, struct slice *channels,
                                              char id[REGISTRY_ID_MAX])
 {
-    struct audience who = stream_audience(s, channels, id);
+    struct audience who = concern_audience(s, channels, id);
     return (struct wire_presence_item){.kind = kind,
                                        .connection = who.connection,
                                        .session = who.session,
                                        .since_ms = s->since_ms,
                                        .channels = who.channels,
-                                       .told = is_acknowledged(s),
+                                       .acknowledged = is_acknowledged(s),
                                        .meta = registry_meta(stream_entry(s)),
                                        .subscriptions = s->of_hub ? s->of_hub->subscriptions : (struct slice){0},
                                        .cause = s->exchange.conn.cause};

@@ -1,6 +1,7 @@
-/* How a stream is brought from its client's cursor to live. Everything after the cursor is read
- * from the worker's window where that knows it, else page by page from the broker; the broker
- * alone says that something is lost. */
+/* resume.c - what follows the cursor is read from the worker's window where that knows it, else
+ * page by page from the broker. The broker alone says that something is lost. */
+#include "stream/resume.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -11,8 +12,8 @@
 #include "base/clock.h"
 #include "base/digits.h"
 #include "base/name.h"
+#include "stream/concern.h"
 #include "stream/current.h"
-#include "stream/stream.h"
 
 #define LOW_WATER 32768u /* bytes waiting below which more is read */
 #define CHUNK 64u        /* events read at once */
@@ -22,8 +23,8 @@
 
 static void ask_broker(struct stream *s, uint64_t after, struct slice id)
 {
-    struct stream_reader reader;
-    stream_read_as(s, &reader);
+    struct concern_reader reader;
+    concern_read_as(s, &reader);
     struct wire_replay what = {.start = stream_start(s), .after = after, .id = id, .who = reader.who};
     s->pending = upstream_replay(s->set->upstream, s, &what);
     if (!s->pending)
@@ -130,11 +131,11 @@ static void begin_at(struct stream *s, uint64_t position)
  * shutdown from here on ends s. */
 static void begin_at_start(struct stream *s)
 {
-    struct stream_reader reader;
+    struct concern_reader reader;
     bool exact = false;
     uint64_t position = 0;
 
-    stream_read_as(s, &reader);
+    concern_read_as(s, &reader);
     reader.filter.compact = true;
     s->state = STREAM_RESUMING;
     if (s->start == START_LAST && upstream_current(s->set->upstream))
@@ -189,10 +190,10 @@ struct chunk {
 static bool read_chunk(const struct stream *s, uint64_t after, uint64_t *superseded, struct chunk *c)
 {
     const struct history *window = s->set->window;
-    struct stream_reader reader;
+    struct concern_reader reader;
     uint64_t complete = history_complete(window);
 
-    stream_read_as(s, &reader);
+    concern_read_as(s, &reader);
     reader.filter.compact = true;
     reader.filter.superseded = superseded;
     if (history_knows(window, after)) {
@@ -212,14 +213,14 @@ static bool read_chunk(const struct stream *s, uint64_t after, uint64_t *superse
 enum chunk_outcome {
     CHUNK_GONE, /* what follows is not here */
     CHUNK_SENT,
-    CHUNK_CUT, /* as many events were looked at as may be in one go */
+    CHUNK_CUT, /* as many events were scanned as may be in one go */
 };
 
-/* Behind the last event of the chunk others were looked at, up to a bound, and none is for s. */
+/* Behind the last event of the chunk others were scanned, up to a bound, and none is for s. */
 static bool is_cut(const struct stream *s, const struct chunk *c)
 {
-    bool looked_on = !c->count || c->upto != c->events[c->count - 1]->seq;
-    return looked_on && c->upto < history_head(s->set->window);
+    bool scanned_on = !c->count || c->upto != c->events[c->count - 1]->seq;
+    return scanned_on && c->upto < history_head(s->set->window);
 }
 
 static enum chunk_outcome send_chunk(struct stream *s)
@@ -230,7 +231,7 @@ static enum chunk_outcome send_chunk(struct stream *s)
 
     bool cut = is_cut(s, &c);
     for (size_t i = 0; i < c.count; i++)
-        stream_deliver(s, c.events[i], false);
+        stream_deliver(s, c.events[i]);
     s->cursor = c.upto;
     return cut ? CHUNK_CUT : CHUNK_SENT;
 }
@@ -346,75 +347,75 @@ static bool has_room(const struct stream *s)
     return catches_up && s->exchange.conn.state == CONN_OPEN && queue_bytes(&s->exchange.conn.queue) < LOW_WATER;
 }
 
-/* --- streams that look on --- */
+/* --- scans --- */
 
-/* To look at many events that are not for a stream takes time: they are superseded, have expired or
- * need a grant, or patterns are tried on every event of the window. So a stream reads a piece in a
- * turn, and others get their turn in between. One that has ended meanwhile is no longer found. */
-struct looker {
-    TAILQ_ENTRY(looker) link;
+/* A scan looks at many events that are not for a stream: they are superseded, have expired or need
+ * a grant, or patterns are tried on every event of the window. That takes time. So a stream scans a
+ * piece in a turn and queues for the next one. One that has ended meanwhile is no longer found. */
+struct queued_scan {
+    TAILQ_ENTRY(queued_scan) link;
     uint64_t generation; /* registry.h */
     uint32_t slot;
 };
 
-#define LOOK_US 5000 /* of a turn; a piece that begins within this time is finished */
+#define SCAN_US 5000 /* of a turn; a piece that begins within this time is finished */
 
 /* False when out of memory: then s goes on at once. */
-static bool look_on(struct stream *s)
+static bool queue_scan(struct stream *s)
 {
     const struct registry_entry *entry = stream_entry(s);
-    struct looker *l = s->looks_on ? NULL : malloc(sizeof *l);
+    struct queued_scan *l = s->scan_queued ? NULL : malloc(sizeof *l);
     if (!l)
-        return s->looks_on;
+        return s->scan_queued;
 
-    *l = (struct looker){.generation = entry->generation, .slot = entry->slot};
-    s->looks_on = true;
-    TAILQ_INSERT_TAIL(&s->set->looking, l, link);
-    loop_timer_set(s->set->loop, &s->set->look_timer, loop_now(s->set->loop));
+    *l = (struct queued_scan){.generation = entry->generation, .slot = entry->slot};
+    s->scan_queued = true;
+    TAILQ_INSERT_TAIL(&s->set->scans, l, link);
+    loop_timer_set(s->set->loop, &s->set->scan_timer, loop_now(s->set->loop));
     return true;
 }
 
-/* The next stream that looks on; NULL: there is none. */
-static struct stream *next_looker(struct streams *set)
+/* The stream that has waited longest; NULL: there is none. */
+static struct stream *next_queued(struct streams *set)
 {
     struct stream *s = NULL;
-    struct looker *l;
+    struct queued_scan *l;
 
-    while (!s && (l = TAILQ_FIRST(&set->looking))) {
-        TAILQ_REMOVE(&set->looking, l, link);
+    while (!s && (l = TAILQ_FIRST(&set->scans))) {
+        TAILQ_REMOVE(&set->scans, l, link);
         s = registry_find(set->registry, l->slot, l->generation);
         free(l);
     }
     return s;
 }
 
-static void look(void *context, int64_t now_ms)
+static void run_scans(void *context, int64_t now_ms)
 {
     struct streams *set = context;
     struct stream *s;
-    int64_t until = clock_us() + LOOK_US;
+    int64_t until = clock_us() + SCAN_US;
 
-    while ((s = next_looker(set))) {
-        s->looks_on = false;
+    while ((s = next_queued(set))) {
+        s->scan_queued = false;
         resume_continue(s);
         if (clock_us() >= until)
             break;
     }
-    if (!TAILQ_EMPTY(&set->looking))
-        loop_timer_set(set->loop, &set->look_timer, now_ms);
+    if (!TAILQ_EMPTY(&set->scans))
+        loop_timer_set(set->loop, &set->scan_timer, now_ms);
 }
 
 void resume_init(struct streams *set)
 {
-    TAILQ_INIT(&set->looking);
-    set->look_timer = (struct loop_timer){.fire = look, .context = set};
+    TAILQ_INIT(&set->scans);
+    set->scan_timer = (struct loop_timer){.fire = run_scans, .context = set};
 }
 
 void resume_release(struct streams *set)
 {
-    struct looker *l;
-    while ((l = TAILQ_FIRST(&set->looking))) {
-        TAILQ_REMOVE(&set->looking, l, link);
+    struct queued_scan *l;
+    while ((l = TAILQ_FIRST(&set->scans))) {
+        TAILQ_REMOVE(&set->scans, l, link);
         free(l);
     }
 }
@@ -427,20 +428,20 @@ void resume_forget(struct stream *s)
 /* --- going on --- */
 
 /* Did s read a piece in vain, or try patterns, with more to come? */
-static bool looks_far(const struct stream *s, bool cut)
+static bool scans_far(const struct stream *s, bool cut)
 {
     bool tries = cut || registry_patterns_of(stream_entry(s));
     return tries && s->state == STREAM_RESUMING && s->cursor < history_head(s->set->window);
 }
 
-/* Read and send a part of what follows in the window. False when s is to look on. */
+/* Read and send a part of what follows in the window. False when s has queued for the rest. */
 static bool read_on(struct stream *s)
 {
     enum chunk_outcome outcome = send_chunk(s);
     if (outcome == CHUNK_GONE)
         leave_window(s);
-    else if (stream_is_open(s) && looks_far(s, outcome == CHUNK_CUT))
-        return !look_on(s);
+    else if (stream_is_open(s) && scans_far(s, outcome == CHUNK_CUT))
+        return !queue_scan(s);
     return true;
 }
 
@@ -452,7 +453,7 @@ static bool read_state_on(struct stream *s)
         return false;
 
     bool in_vain = s->state == STREAM_CURRENT && queue_bytes(&s->exchange.conn.queue) == before;
-    return !in_vain || !look_on(s);
+    return !in_vain || !queue_scan(s);
 }
 
 void resume_continue(struct stream *s)
@@ -474,7 +475,7 @@ void resume_continue(struct stream *s)
 
 void resume_later(struct stream *s)
 {
-    if (!look_on(s))
+    if (!queue_scan(s))
         resume_continue(s);
 }
 
@@ -497,11 +498,11 @@ static void tell_gap(struct stream *s, struct slice last, uint64_t position, uin
 /* The broker does not know patterns: a stream that has some was given events of every channel. */
 static bool concerns(const struct stream *s, const struct event *e)
 {
-    struct stream_reader reader;
+    struct concern_reader reader;
     if (!registry_patterns_of(stream_entry(s)))
         return true;
 
-    stream_read_as(s, &reader);
+    concern_read_as(s, &reader);
     return history_concerns(&reader.filter, e);
 }
 
@@ -516,7 +517,7 @@ static void deliver_page(struct stream *s, const struct wire_page *page)
              superseded = concerned && state_supersedes(s->set->current, e);
         s->set->counters[CONFLATED] += superseded;
         if (concerned && !superseded && streams_broker_ms(s->set) < event_expires_ms(e))
-            stream_deliver(s, e, false);
+            stream_deliver(s, e);
         rest = (struct slice){rest.data + used, rest.len - used};
     }
 }

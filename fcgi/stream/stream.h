@@ -1,13 +1,15 @@
 /* stream.h - the streams of a worker: what each one is sent, and how a client that reconnects
  * catches up.
  *
- * A stream is WAITING while the sequence is not known yet, CURRENT while it is sent the current
- * state, RESUMING while it catches up with the events it missed, then LIVE. A resuming stream is not sent live events: it reads them from the
- * window later, so that the order holds. It is fed as fast as its reader reads. A live stream whose
- * queue is full is RESUMING again: its conn is `behind`.
+ * A stream is WAITING while the sequence is not known yet. It is CURRENT while it is sent the
+ * current state, and RESUMING while it catches up with the events it missed. Then it is LIVE. A
+ * resuming stream is not sent live events: it reads them from the window later, so that the order
+ * holds. It is fed as fast as its reader reads. A live stream whose queue is full is RESUMING
+ * again: its conn is `behind`.
  *
- * open.c opens streams. feed.c takes the sequence from upstream, and stream.c delivers it. current.c
- * sends the current state, resume.c brings streams up to date, heartbeat.c keeps them alive, limits.c ends them when their time is
+ * open.c opens streams. feed.c takes the sequence from upstream, and stream.c delivers it.
+ * concern.c says which events concern a stream. current.c sends the current state, and resume.c
+ * brings streams up to date. heartbeat.c keeps them alive, limits.c ends them when their time is
  * over, report.c reports them to the broker. None of them touches a descriptor (conn.c) or a socket
  * of the broker's (upstream.c).
  */
@@ -55,7 +57,7 @@ struct stream {
     bool confirmed : 1;         /* the broker has acknowledged its report, at opened_by */
     bool waited : 1;            /* it was opened before the sequence was known */
     bool chose_start : 1;       /* it began elsewhere than its client's cursor or the head */
-    bool looks_on : 1;          /* CURRENT, RESUMING: it goes on in the next turn (resume.c) */
+    bool scan_queued : 1;       /* CURRENT, RESUMING: it goes on in the next turn (resume.c) */
     uint16_t state_parts;       /* CURRENT: how many parts of the state were sent (joined.h) */
     uint32_t beaten_at;         /* the loop's time (its low bits) of the last checkpoint, where shows_beats */
     uint64_t opened_by;         /* position of the acknowledgement: a shutdown after it ends the stream */
@@ -165,8 +167,8 @@ struct streams {
     uint64_t beat_positions[4];
     struct event *hub_text; /* of the last event whose id: line is another one for the hub's streams */
     struct event *plain_beat, *visible_beat;
-    struct loop_timer look_timer;                     /* of those that look on */
-    TAILQ_HEAD(lookers, looker) looking;              /* the longest first (resume.c) */
+    struct loop_timer scan_timer;                     /* of `scans` */
+    TAILQ_HEAD(scans, queued_scan) scans;             /* that have queued, the longest first (resume.c) */
     bool draining;                                    /* new streams are refused with a retry */
     struct ordering ordering;                         /* whether a shutdown came before a stream */
     TAILQ_HEAD(unconfirmed_list, stream) unconfirmed; /* in the order of their generations */
@@ -206,29 +208,7 @@ size_t streams_drain(struct streams *set, size_t count);
 /* A retry time, ms: random between a tenth of `retry` and all of it. */
 uint32_t stream_jitter(uint32_t retry);
 
-/* --- between stream.c and limits.c --- */
-
-int limits_init(struct streams *set); /* limits are filled in. 0 or -ENOMEM */
-void limits_release(struct streams *set);
-
-/* Count a request for a stream before its token is verified. False: the rate of its address is
- * exceeded. *address may be NULL: no limits. */
-bool limits_admit(struct streams *set, const struct params *params, struct address **address);
-
-/* The limits of s, which is about to open: it ends at expires_ms (unix time; 0: never), and
- * counts for its address (NULL: none). *own is NULL if there are none. 0 or -ENOMEM. */
-int limits_new(struct stream *s, int64_t expires_ms, struct address *address, struct limits **own);
-
-/* The same for a request that opens no stream. */
-bool limits_admit_token(struct streams *set, const struct params *params);
-
-/* The address whose streams include this one; NULL: none. own may be NULL. */
-const struct address *limits_address(const struct limits *own);
-
-/* The stream has ended. Sets *own to NULL; safe on NULL. */
-void limits_free(struct limits **own);
-
-/* --- between stream.c and its neighbours --- */
+/* --- for the other files of this folder --- */
 
 /* The role of a stream's exchange. */
 extern const struct conn_hooks stream_conn_hooks;
@@ -250,78 +230,14 @@ void streams_collect(struct streams *set, struct event *e);
 /* The broker's time: bans end by its clock, which set their ends. */
 int64_t streams_broker_ms(const struct streams *set);
 
-/* --- between stream.c and resume.c --- */
-
 /* These many deliveries were taken back, and are counted already when they are sent again. */
 void stream_uncount(struct streams *set, size_t count);
 
-/* Send an event of the sequence that is addressed to s; a shutdown ends it. bounded: s is live
- * and its queue has a budget; without room s falls behind. */
-void stream_deliver(struct stream *s, struct event *e, bool bounded);
-
-/* May s be sent e, which was routed to it? Not an event that needs a grant which
- * it does not have: private ones, and in the hub those about members. */
-bool stream_may_be_sent(const struct stream *s, const struct event *e);
+/* Send an event of the sequence that was routed to s, if it is to be sent to s (concern.h); a
+ * shutdown ends s. The queue takes it whatever its budget is. */
+void stream_deliver(struct stream *s, struct event *e);
 
 /* Move the client's cursor. */
 void stream_send_checkpoint(struct stream *s, uint64_t position);
-
-/* The names of s. channels is room for REQUEST_CHANNELS_MAX names, id for the connection's; both
- * stay valid as long as s. */
-struct audience stream_audience(const struct stream *s, struct slice *channels, char id[REGISTRY_ID_MAX]);
-
-/* What a stream reads of the history or the state: room for its names, and the filter. */
-struct stream_reader {
-    struct slice channels[REQUEST_CHANNELS_MAX];
-    char id[REGISTRY_ID_MAX];
-    const struct stream *stream;
-    struct audience own; /* the stream's */
-    struct audience who; /* the filter's */
-    struct history_filter filter;
-};
-
-/* Fill in reader for s; it must stay where it is. Where s selects by patterns, the audience is that of
- * every channel: the filter picks what s is to be sent. */
-void stream_read_as(const struct stream *s, struct stream_reader *reader);
-
-/* Is the second of two cursors the newer one? Own ids are compared as far as the window (NULL:
- * there is none yet) knows them. */
-bool resume_is_newer(const struct history *window, const char *last_id, const char *other_id);
-
-/* Can a client with this cursor be brought up to date from the window alone? */
-bool resume_is_known(const struct history *window, const char *last_id);
-
-/* The sequence is known: find s's cursor and begin to catch up, or be live. */
-void resume_begin(struct stream *s);
-
-/* s is live, and its queue has no room for events after position: from here on it reads from the
- * window. */
-void resume_fall_behind(struct stream *s, uint64_t position);
-
-/* The reader of s took nothing for a while: what waits for it may have expired. */
-void resume_refresh(struct stream *s);
-
-/* True when what s is still to be sent, without superseded events, exceeds its budget. */
-bool resume_overflows(const struct stream *s);
-
-/* Go on with the state and with catching up, as far as there is room in the queue. */
-void resume_continue(struct stream *s);
-
-/* The same in a later turn, when many streams are to go on. */
-void resume_later(struct stream *s);
-
-/* s has ended: it has no cursor to find. */
-void resume_forget(struct stream *s);
-
-/* Those that look on are continued by a timer. */
-void resume_init(struct streams *set);
-void resume_release(struct streams *set);
-
-/* The broker's reply. */
-void resume_page(struct stream *s, const struct wire_page *page);
-
-/* The sequence broke: what is up to position and after s's cursor cannot be had. rewound: the sequence was at a
- * greater position before, so that the cursor may be one of that time. */
-void resume_broken(struct stream *s, uint64_t position, uint64_t oldest, bool rewound);
 
 #endif

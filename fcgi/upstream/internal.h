@@ -26,8 +26,8 @@ struct upstream {
     int64_t broker_from;               /* since when */
     struct loop_timer tick;
     uint64_t run;
-    bool welcomed;          /* by this run of the broker */
-    bool fed;               /* a message of this run came on the feed */
+    bool welcomed;          /* in this epoch of the broker */
+    bool fed;               /* a message of this epoch came on the feed */
     int64_t hello_at;       /* when it was sent last */
     bool hello_unsent;      /* there was no connection */
     int64_t hello_first_us; /* when the first unanswered hello was sent; 0: none */

@@ -7,11 +7,11 @@
  * Proofs need no clock: the broker answered a message of ours at a position, so what has a greater
  * seq happened after we sent that message.
  *
- * The clock difference is measured: each message that carries the broker's clock was sent before it
- * arrived, so our clock less the broker's at its arrival is never below the true difference. The
- * least of the recent ones is taken. So the time that ordering_latest() gives is never before the
- * true one, but for the drift of the clocks in that time. When the broker's clock was set back, all
- * measurements are forgotten.
+ * The clock difference is measured with each message that carries the broker's clock. It was sent
+ * before it arrived. So our clock at its arrival, less the broker's, is never below the true
+ * difference. The least of the recent ones is taken. So the time that ordering_latest() gives is
+ * never before the true one, but for the drift of the clocks in that time. When the broker's clock
+ * was set back, all measurements are forgotten.
  *
  * It knows no clock, no socket and no stream. Times are us; `now` is of a clock that does not step.
  */
@@ -34,10 +34,10 @@ struct ordering_period {
 struct ordering {
     struct ordering_period recent, before; /* the period that runs, and the one before it */
     int64_t recent_from;
-    int64_t head_us;   /* the broker's clock in the last head of this run; 0: none came */
-    bool former_known; /* of the run of the broker before this one */
+    int64_t head_us;   /* the broker's clock in the last head of this epoch; 0: none came */
+    bool former_known; /* of the epoch before this one */
     int64_t former;
-    uint64_t began; /* position: what is up to it was stamped by an earlier run; 0: not known */
+    uint64_t began; /* position: what is up to it was stamped in an earlier epoch; 0: not known */
     struct {
         uint64_t head;
         int64_t sent_at;
@@ -45,7 +45,7 @@ struct ordering {
     unsigned count, last;
 };
 
-/* Another run of the broker, which began at this position. Zeroed is fit for the first one. */
+/* Another epoch of the broker, which began at this position. Zeroed is fit for the first one. */
 void ordering_begin(struct ordering *o, uint64_t began);
 
 /* A message arrived now, and the broker's clock (unix time) was at broker_us before that. */

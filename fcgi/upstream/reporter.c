@@ -169,7 +169,7 @@ void reporter_encode(const struct reporter *r, const struct report_draft *draft,
                               .more = has_more(draft),
                               .bye = draft->bye,
                               .lags = has_lags(draft),
-                              .told = r->acked_run};
+                              .acked_epoch = r->acked_epoch};
     MUST(!draft->further_connections || draft->wants_connections);
     memcpy(m.gauges, draft->gauges, sizeof m.gauges);
     memcpy(m.counters, counters, sizeof m.counters);
@@ -228,6 +228,6 @@ bool reporter_acknowledge(struct reporter *r, uint64_t n, uint64_t run, struct u
         return false;
 
     if (out->whole)
-        r->acked_run = run;
+        r->acked_epoch = run;
     return true;
 }

@@ -25,19 +25,19 @@ struct full_report {
 };
 
 struct reporter {
-    size_t piece_bytes; /* of a report */
-    int64_t renew_ms;   /* between two reports */
-    uint64_t n;         /* of the last report */
-    uint64_t acked_n;   /* of the last acknowledged one */
-    uint64_t acked_run; /* epoch of the broker that acknowledged a full report last; 0: none */
-    bool lost;          /* a full report is due */
-    bool stalled;       /* a report could not be sent */
-    bool leaving;       /* the worker ends: what is left is sent at once, then a good-bye */
-    bool left;          /* the good-bye was sent */
-    int64_t report_at;  /* when the last report was sent */
-    int64_t lags_at;    /* when slow streams were reported last */
-    struct buf changes; /* items to report */
-    uint64_t covered;   /* offset in unacked: ended items up to it were sent to this broker */
+    size_t piece_bytes;   /* of a report */
+    int64_t renew_ms;     /* between two reports */
+    uint64_t n;           /* of the last report */
+    uint64_t acked_n;     /* of the last acknowledged one */
+    uint64_t acked_epoch; /* epoch of the broker that acknowledged a full report last; 0: none */
+    bool lost;            /* a full report is due */
+    bool stalled;         /* a report could not be sent */
+    bool leaving;         /* the worker ends: what is left is sent at once, then a good-bye */
+    bool left;            /* the good-bye was sent */
+    int64_t report_at;    /* when the last report was sent */
+    int64_t lags_at;      /* when slow streams were reported last */
+    struct buf changes;   /* items to report */
+    uint64_t covered;     /* offset in unacked: ended items up to it were sent to this broker */
     struct unacked unacked;
     struct full_report full;
 };

@@ -121,7 +121,7 @@ def test_an_id_that_two_publishers_race_for_is_shown_by_the_first(bench):
         return dict(zip(names, zip(*replies, strict=True), strict=True))
 
     pairs = {}
-    while not sum(client.stats()["turns_overtaken"] for client in c.clients):  # on a busy machine one may be done before the other begins
+    while not sum(client.stats()["batches_overtaken"] for client in c.clients):  # on a busy machine one may be done before the other begins
         assert len(pairs) < 10_000, "they never race"
         pairs |= race([f"{len(pairs) + i}" for i in range(500)])
     for stream in streams:
@@ -600,7 +600,7 @@ def test_the_stream_holds_as_much_as_a_broker_retains(bench):
 # Races
 
 def test_brokers_that_race_while_servers_are_killed_lose_and_double_nothing(bench):
-    """As many turns as possible are overtaken, lost on the way or answered twice."""
+    """As many batches as possible are overtaken, lost on the way or answered twice."""
     nats = NatsCluster(bench).start()
     brokers = [Broker(bench, f"broker{n}", store=nats.url, store_replicas=3, store_timeout="20s").start() for n in range(2)]
     stop = threading.Event()
@@ -620,7 +620,7 @@ def test_brokers_that_race_while_servers_are_killed_lose_and_double_nothing(benc
         total = 0
         for b in brokers:
             with b.commands() as client:
-                total += client.stats()["turns_overtaken"]
+                total += client.stats()["batches_overtaken"]
         return total
 
     with concurrent.futures.ThreadPoolExecutor() as pool:

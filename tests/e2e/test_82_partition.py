@@ -76,7 +76,7 @@ def test_a_machine_that_loses_the_network_does_no_harm(machines, nats, bench, wh
     exact = ["alone", "alone 2", "before", "with 0", "with 1"]
     wrong = [texts(s) for s in streams if sorted(texts(s)) != exact]
     with nats.client() as client:
-        assert all("ssecast.gap" in w for w in wrong), "\n".join([*client.turns(), *map(str, wrong)])
+        assert all("ssecast.gap" in w for w in wrong), "\n".join([*client.batches(), *map(str, wrong)])
     # nats-server before 2.10.23 may keep what a leader without a majority has written, at that leader alone. Then nobody is left in
     # doubt: every client was sent a gap.
     assert not wrong or version() < (2, 10, 23), wrong

@@ -128,7 +128,7 @@ def test_a_broker_that_is_always_overtaken_replies_in_time(bench):
     publishers = Publishers([near], each=2)
     wait_until(lambda: publishers.count("ok") > 20, what="the other broker appends")
     replies = [client.ask({"op": "publish", "event": "m", "text": f"far-{n}", "id": f"far-{n}"}, timeout=30) for n in range(3)]
-    assert client.stats()["turns_overtaken"] > 0
+    assert client.stats()["batches_overtaken"] > 0
     network.delay = 0
     publishers.stop()
     assert all(reply["ok"] for reply, _ in publishers.replies.values())
@@ -163,4 +163,4 @@ def test_large_requests_that_wait_keep_their_order_in_many_batches(bench):
     assert seqs == sorted(set(seqs))
     events = kept(client)
     assert [data.split()[0] for data in sorted(events, key=events.get)] == ["before", *map(str, range(90))]
-    assert client.stats()["turns_stored"] > 30, "a batch takes about one of them"
+    assert client.stats()["batches_stored"] > 30, "a batch takes about one of them"

@@ -46,6 +46,19 @@ def curl(*arguments, seconds=3):
     return done.stdout.decode()
 
 
+def publish_over_a_restart(site, readers):
+    """Three events: before the worker stops, while it is away, when it is back. All readers get all."""
+    site.publish("m", data=1)
+    for reader in readers:
+        reader.wait_for(1)
+    site.worker.stop()
+    site.publish("m", data=2)
+    site.worker.start()
+    site.publish("m", data=3)
+    for reader in readers:
+        reader.wait_for(3)
+
+
 # Streams without a thread
 
 @pytest.mark.parametrize("web", [ApacheHandoff, ApacheHandoffWorker, ApacheHandoffPrefork], ids=lambda w: w.mpm)
@@ -74,15 +87,8 @@ def test_streams_outlive_apache(site):
 
 def test_a_restart_of_the_worker_ends_streams_in_order_and_they_resume(site):
     readers = [site.open(f"s{n}", stubborn=True, retry=0.1) for n in range(5)]
-    site.publish("m", data=1)
+    publish_over_a_restart(site, readers)
     for reader in readers:
-        reader.wait_for(1)
-    site.worker.stop()
-    site.publish("m", data=2)
-    site.worker.start()
-    site.publish("m", data=3)
-    for reader in readers:
-        reader.wait_for(3)
         assert reader.data() == ["1", "2", "3"] and reader.opens >= 2  # also while the worker ended: 200, retry
 
 
@@ -107,15 +113,8 @@ def test_without_descriptors_a_worker_is_restarted_and_every_stream_goes_on(site
     readers = [site.open(f"s{n}", stubborn=True, retry=0.1) for n in range(5)]
     late = [site.start_open(f"late{n}", stubborn=True, retry=0.1) for n in range(20)]
     wait_until(lambda: taken() >= limit - 1, what="descriptors are used up")
-    site.publish("m", data=1)
+    publish_over_a_restart(site, readers)
     for reader in readers:
-        reader.wait_for(1)
-    site.worker.stop()
-    site.publish("m", data=2)
-    site.worker.start()
-    site.publish("m", data=3)
-    for reader in readers:
-        reader.wait_for(3)
         assert reader.data() == ["1", "2", "3"] and reader.types() == ["m"] * 3
     for reader in late:
         reader.wait_open()

@@ -1,8 +1,10 @@
-/* What brokers that share a stream read from it and from each other: turns, gossip in parts, and what JetStream replies. What is accepted encodes
- * to itself; what was cut into parts comes together again, and only then; text is kept within its bounds.
+/* What brokers that share a stream read from it and from each other: batches, gossip in parts, and
+ * what JetStream replies. What is accepted encodes to itself; what was cut into parts comes
+ * together again, and only then; text is kept within its bounds.
  *
- * Input: a first byte `t`, then a turn; `g`, then parts of gossip, each behind a u16 length; `c`, then a size of parts (u8) and a body to be
- * cut; `r`, then a reply of JetStream's; `d`, then the subject of a delivery. */
+ * Input: a first byte `t`, then a batch; `g`, then parts of gossip, each behind a u16 length; `c`,
+ * then a size of parts (u8) and a body to be cut; `r`, then a reply of JetStream's; `d`, then the
+ * subject of a delivery. */
 #include <errno.h>
 
 #include "base/bytes.h"

@@ -135,7 +135,8 @@ static void is_allowed(const struct event *e, const struct grant *grant)
     all_match(e, TO_CHANNELS, &grant->channels);
 }
 
-/* What the feed carries of a turn: entries that follow one another, from where the sequence stood to where it stands. */
+/* What the feed carries of a batch: entries that follow one another, from where the sequence stood
+ * to where it stands. */
 static void feed_is_whole(struct world *w, uint64_t before, const struct grant *grant)
 {
     struct buf b = {0};
@@ -207,7 +208,8 @@ static void run(struct world *w, char who, struct slice text, struct buf *reply)
     must(ok || (sequence_head(w->sequence) == head && !outcome.provisional));
     if (who == 'f' && outcome.provisional) {
         sequence_rollback(w->sequence, head);
-        command_store_failed(&w->context, "the disk", head % 2, outcome.ref, reply);
+        command_store_failed(&w->context, &(struct store_failure){(enum store_outcome)(head % 2), "the disk"},
+                             outcome.ref, reply);
         must(!is_ok((struct slice){reply->data, reply->len}) && errors(w) == failed + 1);
     }
     feed_is_whole(w, head, grant);

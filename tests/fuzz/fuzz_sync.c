@@ -206,7 +206,7 @@ static void step(struct world *w, uint8_t what, struct slice bytes, struct buf *
         shut_down(w, bytes);
     w->context.clock_us = w->now * 1000;
     sequence_expire(w->sequence, w->now);
-    presence_attend(w->presence, w->now, what != 5);
+    presence_note_read(w->presence, w->now, what != 5);
     presence_expire(w->presence, w->now);
     take_changes(w);
     adds_up(w);

@@ -120,7 +120,7 @@ static void put_presence(struct buf *b, uint64_t n, bool full)
                                                       .session = slice_of("a"),
                                                       .since_ms = 1763710000000,
                                                       .channels = {channels, 2},
-                                                      .told = true,
+                                                      .acknowledged = true,
                                                       .meta = {"\xfe\x7f\0\0\1", 5}});
     wire_add_presence(b,
                       &(struct wire_presence_item){

@@ -76,7 +76,7 @@ class FaultyCluster(FaultySite):
             super()._judge()
         except AssertionError as e:
             with self.nats.client() as client:
-                raise AssertionError("\n".join([str(e), *client.turns()])) from None
+                raise AssertionError("\n".join([str(e), *client.batches()])) from None
 
     def wait_presence(self):
         """Each broker knows its own worker's."""
@@ -91,7 +91,7 @@ class FaultyCluster(FaultySite):
         for b in self.brokers:
             with b.commands() as client:
                 stats = client.stats()
-            out[b.name] = {k: stats[k] for k in ("turns_stored", "turns_overtaken", "turns_unknown", "turns_adopted", "gaps_told")}
+            out[b.name] = {k: stats[k] for k in ("batches_stored", "batches_overtaken", "batches_unknown", "batches_adopted", "gaps_told")}
         return out
 
 

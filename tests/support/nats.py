@@ -162,26 +162,26 @@ class NatsClient:
         assert "error" not in answer, answer
         return answer
 
-    def turns(self, stream="ssecast"):
+    def batches(self, stream="ssecast"):
         """What broker/log/batch.h says of each message, a line each."""
         state = self.info(stream)["state"]
-        for place in range(state["first_seq"], state["last_seq"] + 1):
-            message = self.api(f"STREAM.MSG.GET.{stream}", {"seq": place}).get("message")
+        for offset in range(state["first_seq"], state["last_seq"] + 1):
+            message = self.api(f"STREAM.MSG.GET.{stream}", {"seq": offset}).get("message")
             if message:
                 data = base64.b64decode(message["data"])
-                yield f"{place}: {message['time'][11:23]} " + describe(data)
+                yield f"{offset}: {message['time'][11:23]} " + describe(data)
 
     def info(self, stream="ssecast"):
         return self.demand(f"STREAM.INFO.{stream}")
 
 
 def describe(data):
-    """A turn in words."""
+    """A batch in words."""
     if data[:5] != b"SSCL\x01":
-        return f"{len(data)} bytes that are no turn"
-    broker, number, before, before_number, place, position, doubted = struct.unpack("<7Q", data[8:64])
+        return f"{len(data)} bytes that are no batch"
+    broker, number, before, before_number, offset, position, incomplete = struct.unpack("<7Q", data[8:64])
     count, at = 0, 64
     while at < len(data):
         count, at = count + 1, at + struct.unpack("<I", data[at:at + 4])[0]
-    return (f"{broker % 10000}/{number} after {before % 10000}/{before_number} at {place}, {position} + {count}"
-            f"{', begins' if data[5] & 1 else ''}{f', doubts {doubted}' if doubted else ''}")
+    return (f"{broker % 10000}/{number} after {before % 10000}/{before_number} at {offset}, {position} + {count}"
+            f"{', begins' if data[5] & 1 else ''}{f', incomplete before {incomplete}' if incomplete else ''}")

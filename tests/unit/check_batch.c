@@ -39,7 +39,7 @@ START_TEST(the_layout_is_the_one_of_format_1)
 }
 END_TEST
 
-START_TEST(a_head_without_entries_is_a_turn)
+START_TEST(a_header_without_entries_is_a_batch)
 {
     char head[BATCH_HEADER_LEN];
     struct batch t;
@@ -49,7 +49,7 @@ START_TEST(a_head_without_entries_is_a_turn)
 }
 END_TEST
 
-START_TEST(what_is_cut_or_of_another_kind_is_no_turn)
+START_TEST(what_is_cut_or_of_another_kind_is_no_batch)
 {
     char head[BATCH_HEADER_LEN];
     struct batch t;
@@ -71,7 +71,7 @@ int main(void)
     TCase *tests = one_case(suite, "batch");
     tcase_add_test(tests, what_was_written_is_read);
     tcase_add_test(tests, the_layout_is_the_one_of_format_1);
-    tcase_add_test(tests, a_head_without_entries_is_a_turn);
-    tcase_add_test(tests, what_is_cut_or_of_another_kind_is_no_turn);
+    tcase_add_test(tests, a_header_without_entries_is_a_batch);
+    tcase_add_test(tests, what_is_cut_or_of_another_kind_is_no_batch);
     return run_suite(suite);
 }

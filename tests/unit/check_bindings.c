@@ -62,6 +62,18 @@ START_TEST(an_ipc_socket_has_its_mode_and_a_lock)
 }
 END_TEST
 
+START_TEST(a_file_that_is_no_socket_stays)
+{
+    struct stat is;
+    const char *path = ipc + strlen("ipc://");
+    make_file(path, S("text"), 0600);
+    ck_assert_int_ne(bind_to(0, ipc), 0);
+    ck_assert_uint_eq(bindings.count, 0);
+    ck_assert_int_eq(stat(path, &is), 0);
+    ck_assert(S_ISREG(is.st_mode) && is.st_size == 4);
+}
+END_TEST
+
 START_TEST(nothing_is_restored_that_was_not_cut)
 {
     ck_assert_int_eq(bind_to(0, "tcp://127.0.0.1:*"), 0);
@@ -100,6 +112,7 @@ int main(void)
     tcase_add_checked_fixture(tests, begin, end);
     tcase_add_test(tests, a_wildcard_is_remembered_with_its_port);
     tcase_add_test(tests, an_ipc_socket_has_its_mode_and_a_lock);
+    tcase_add_test(tests, a_file_that_is_no_socket_stays);
     tcase_add_test(tests, nothing_is_restored_that_was_not_cut);
     tcase_add_test(tests, what_was_cut_is_bound_again);
     return run_suite(suite);

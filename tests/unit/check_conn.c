@@ -13,13 +13,13 @@
 
 #include "base/clock.h"
 #include "support.h"
+#include "turns.h"
 
 #define BUDGET 100000
 #define WRITE_MS 60000
 
 static struct loop *loop;
 static struct conns conns;
-static struct loop_timer stop_timer;
 static uint64_t counters[WORKER_COUNTERS];
 
 /* A connection and the web server at its other end. */
@@ -87,25 +87,16 @@ static bool turn_end(void *context)
     return more;
 }
 
-static void stop(void *context, int64_t now)
-{
-    (void)context;
-    (void)now;
-    loop_stop(loop);
-}
-
 static void turn(void)
 {
-    loop_timer_set(loop, &stop_timer, clock_ms());
-    ck_assert_int_eq(loop_run(loop), 0);
+    turn_for(loop, 0);
 }
 
 static void setup(void)
 {
     signal(SIGPIPE, SIG_IGN);
     memset(counters, 0, sizeof counters);
-    loop = loop_new(turn_end, NULL);
-    stop_timer = (struct loop_timer){.fire = stop};
+    loop = new_turns(turn_end);
     conns_init(&conns, loop, &set_hooks, BUDGET, WRITE_MS, counters);
 }
 

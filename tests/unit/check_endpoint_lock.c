@@ -22,6 +22,20 @@ START_TEST(an_ipc_path_is_held_once)
 }
 END_TEST
 
+START_TEST(a_file_that_is_no_socket_is_not_given_to_libzmq)
+{
+    struct own_folder folder;
+    char endpoint[100];
+    int lock;
+    own_folder_make(&folder, "commands");
+    snprintf(endpoint, sizeof endpoint, "ipc://%s", folder.file);
+    make_file(folder.file, S("text"), 0600);
+    ck_assert_int_eq(endpoint_lock(endpoint, &lock), -ENOTSOCK);
+    ck_assert_int_eq(lock, ENDPOINT_LOCK_NONE);
+    own_folder_remove(&folder); /* there is no lock file, either */
+}
+END_TEST
+
 START_TEST(a_file_that_cannot_be_made_is_told)
 {
     int lock;
@@ -44,6 +58,7 @@ int main(void)
     Suite *suite = suite_create("endpoint_lock");
     TCase *tests = one_case(suite, "endpoint_lock");
     tcase_add_test(tests, an_ipc_path_is_held_once);
+    tcase_add_test(tests, a_file_that_is_no_socket_is_not_given_to_libzmq);
     tcase_add_test(tests, a_file_that_cannot_be_made_is_told);
     tcase_add_test(tests, other_endpoints_need_no_lock);
     return run_suite(suite);

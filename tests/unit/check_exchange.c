@@ -10,10 +10,10 @@
 
 #include "base/clock.h"
 #include "support.h"
+#include "turns.h"
 
 static struct exchanges set;
 static struct loop *loop;
-static struct loop_timer stop_timer;
 static uint64_t counters[WORKER_COUNTERS];
 static int closed, drained, kept;
 
@@ -49,24 +49,15 @@ static bool turn_end(void *context)
     return more;
 }
 
-static void stop(void *context, int64_t now)
-{
-    (void)context;
-    (void)now;
-    loop_stop(loop);
-}
-
 static void turn(void)
 {
-    loop_timer_set(loop, &stop_timer, clock_ms());
-    ck_assert_int_eq(loop_run(loop), 0);
+    turn_for(loop, 0);
 }
 
 static void setup(void)
 {
     signal(SIGPIPE, SIG_IGN);
-    loop = loop_new(turn_end, NULL);
-    stop_timer = (struct loop_timer){.fire = stop};
+    loop = new_turns(turn_end);
     memset(counters, 0, sizeof counters);
     exchanges_init(&set, loop, 100000, 0, counters);
     closed = drained = 0;

@@ -14,9 +14,11 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "stream/concern.h"
 #include "stream/current.h"
 #include "stream/open.h"
 #include "stream/report.h"
+#include "stream/resume.h"
 #include "streams.h"
 
 /* What a stream takes of a worker with 64 bits. */
@@ -1357,7 +1359,7 @@ START_TEST(after_lost_events_the_state_follows_the_gap)
     struct client *fresh = open_as(1, "t");
     assert_body(fresh, "retry: 15000\n\n");
     welcome(500, 490, "a");
-    ck_assert(last_stream()->looks_on); /* all of them have to go on: each when it is its turn */
+    ck_assert(last_stream()->scan_queued); /* all of them have to go on: each when it is its turn */
     assert_heard(c, "data: state\n\n" CHECKPOINT("500"));
     ck_assert_ptr_nonnull(strstr(heard(fresh), "data: state\n\nevent: ssecast.checkpoint\nid: 500\n"));
     publish_key(501, NULL, "a", "new");
@@ -1874,8 +1876,7 @@ static void assert_hears_soon(struct client *c, const char *should)
 {
     const char *text;
     while (!*(text = heard(c))) {
-        loop_timer_set(set.loop, &stop_timer, clock_ms() + 5);
-        ck_assert_int_eq(loop_run(set.loop), 0);
+        turn_for(set.loop, 5);
     }
     ck_assert_msg(strncmp(text, should, strlen(should)) == 0, "'%s'", text);
 }
@@ -1945,8 +1946,7 @@ START_TEST(a_busy_stream_shows_heartbeats_beside_its_events)
             beats++;
         for (text = heard(c); (text = strstr(text, "ssecast.checkpoint")); text++)
             others++;
-        loop_timer_set(set.loop, &stop_timer, clock_ms() + 5);
-        ck_assert_int_eq(loop_run(set.loop), 0);
+        turn_for(set.loop, 5);
     }
 
     ck_assert_uint_eq(others, 0);
@@ -2187,8 +2187,8 @@ START_TEST(the_broker_is_asked_about_every_channel_and_the_worker_picks)
     update(101, "/a/live");
     struct client *c = open_hub(0, "topic=/a/%7Bid%7D&topic=/named", "90");
     struct stream *s = last_stream();
-    struct stream_reader reader;
-    stream_read_as(s, &reader);
+    struct concern_reader reader;
+    concern_read_as(s, &reader);
     ck_assert(s->pending && reader.who.every_channel && !reader.own.every_channel);
     body(c);
 
@@ -2225,14 +2225,14 @@ START_TEST(updates_of_one_key_are_skipped_in_pieces)
         publish_key(seq, NULL, "price", "x");
     struct client *c = come_back(0, "anna", "100");
     struct stream *s = last_stream();
-    ck_assert(s->looks_on && s->state == STREAM_RESUMING && s->cursor == 100 + HISTORY_SCAN_MAX);
+    ck_assert(s->scan_queued && s->state == STREAM_RESUMING && s->cursor == 100 + HISTORY_SCAN_MAX);
     struct client *gone = come_back(1, "anna", "100");
-    leave(gone); /* while it looks on, and another stream takes its slot */
+    leave(gone); /* while its scan is queued, and another stream takes its slot */
     struct client *other = open_as(1, "anna");
 
     for (int i = 0; i < 5; i++)
         turn();
-    ck_assert(!s->looks_on && s->state == STREAM_LIVE);
+    ck_assert(!s->scan_queued && s->state == STREAM_LIVE);
     ck_assert_ptr_nonnull(strstr(body(c), "data: x\n\n"));
     leave(c);
     leave(other);
@@ -2249,11 +2249,11 @@ START_TEST(private_keys_are_skipped_in_pieces)
     }
     struct client *c = open_in(0, "anna", "c");
     struct stream *s = last_stream();
-    ck_assert(s->looks_on && s->state == STREAM_CURRENT);
+    ck_assert(s->scan_queued && s->state == STREAM_CURRENT);
 
     for (int i = 0; i < 10; i++)
         turn();
-    ck_assert(!s->looks_on && s->state == STREAM_LIVE);
+    ck_assert(!s->scan_queued && s->state == STREAM_LIVE);
     const char *text = strstr(body(c), "data: x\n\n");
     ck_assert(text && !strstr(text + 1, "data: x\n\n"));
     leave(c);
@@ -2269,13 +2269,13 @@ START_TEST(a_window_is_looked_at_in_pieces)
     update(LAST, "/a/end");
     struct client *c = open_hub(0, "topic=/a/%7Bid%7D", "100");
     struct stream *s = last_stream();
-    ck_assert(s->looks_on && s->state == STREAM_RESUMING && s->cursor < LAST);
+    ck_assert(s->scan_queued && s->state == STREAM_RESUMING && s->cursor < LAST);
     struct client *gone = open_hub(1, "topic=/a/%7Bid%7D", "100");
-    leave(gone); /* while it looks on */
+    leave(gone); /* while its scan is queued */
 
     for (int i = 0; i < 20; i++)
         turn();
-    ck_assert(!s->looks_on && s->state == STREAM_LIVE);
+    ck_assert(!s->scan_queued && s->state == STREAM_LIVE);
     ck_assert_uint_eq(set.counters[DELIVERIES] >= 5, 1);
     const char *text = body(c);
     for (int i = 1; i <= 4; i++) {

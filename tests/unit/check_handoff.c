@@ -18,11 +18,11 @@
 #include "base/clock.h"
 #include "ops/stats.h"
 #include "support.h"
+#include "turns.h"
 
 #define NOBODY 65534
 
 static struct loop *loop;
-static struct loop_timer stop_timer;
 static struct handoffs *set;
 static uint64_t counters[WORKER_COUNTERS];
 static char folder[64];
@@ -50,17 +50,9 @@ static bool turn_end(void *context)
     return false;
 }
 
-static void stop(void *context, int64_t now)
-{
-    (void)context;
-    (void)now;
-    loop_stop(loop);
-}
-
 static void turn(void)
 {
-    loop_timer_set(loop, &stop_timer, clock_ms());
-    ck_assert_int_eq(loop_run(loop), 0);
+    turn_for(loop, 0);
 }
 
 static struct handoffs *open_set(void)
@@ -74,8 +66,7 @@ static void setup(void)
     memset(counters, 0, sizeof counters);
     arrived = lost = 0;
     last_fd = -1;
-    loop = loop_new(turn_end, NULL);
-    stop_timer = (struct loop_timer){.fire = stop};
+    loop = new_turns(turn_end);
     strcpy(folder, "/tmp/check-handoff-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(folder));
     ck_assert_int_eq(chmod(folder, 0777), 0);
@@ -683,10 +674,10 @@ START_TEST(options_are_checked)
     ck_assert_ptr_null(handoff_check_url("/handoff/1/"));
     ck_assert_ptr_null(handoff_check_fallback("/sse-fcgi"));
     ck_assert_ptr_nonnull(handoff_check_fallback("/sse?x"));
-    ck_assert_ptr_nonnull(handoff_check_folder("run/handoff"));
-    ck_assert_ptr_null(handoff_check_folder("/run/ssecast-handoff/1"));
+    ck_assert_ptr_nonnull(handoff_folder_check("run/handoff"));
+    ck_assert_ptr_null(handoff_folder_check("/run/ssecast-handoff/1"));
     ck_assert_ptr_nonnull(
-        handoff_check_folder("/0123456789012345678901234567890123456789012345678901234567890123456789012345"));
+        handoff_folder_check("/0123456789012345678901234567890123456789012345678901234567890123456789012345"));
 }
 END_TEST
 

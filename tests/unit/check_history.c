@@ -88,7 +88,7 @@ static uint64_t published(const char *publisher, const char *id)
 static uint64_t named(const char *id)
 {
     uint64_t seq = 0;
-    enum history_cursor what = history_find_cursor(history, slice_of(id), &seq);
+    enum id_cursor what = history_find_cursor(history, slice_of(id), &seq);
     if (what == CURSOR_EXACT)
         ck_assert_uint_ne(seq, 0);
     return what == CURSOR_AMBIGUOUS ? AMBIGUOUS : what == CURSOR_UNKNOWN ? 0 : seq;
@@ -776,9 +776,9 @@ static uint64_t model_id_bytes(size_t i)
         shown = shown && !(same && event_shows_id(other));
     }
     if (published)
-        bytes += 1 + e->id.len + e->publisher.len + HISTORY_ID_COST;
+        bytes += 1 + e->id.len + e->publisher.len + OWN_ID_COST;
     if (shown)
-        bytes += e->id.len + HISTORY_ID_COST;
+        bytes += e->id.len + OWN_ID_COST;
     return bytes;
 }
 

@@ -17,7 +17,7 @@ static struct buf items; /* of the next report */
 static uint64_t counters[BROKER_COUNTERS];
 static int64_t now;
 static uint64_t reports;
-static bool foreign;
+static enum reported reported;
 static uint64_t max;
 static uint64_t from; /* position: news() were read up to here */
 
@@ -25,7 +25,7 @@ static void take_changes(void)
 {
     struct presence_change change;
     while (presence_next(presence, &change))
-        members_change(members, &change, foreign, now);
+        members_change(members, &change, reported, now);
 }
 
 static void start(void)
@@ -59,7 +59,7 @@ static void begin_with(uint64_t bytes)
     const struct history_limits limits = {.events = 100000, .bytes = bytes, .age_ms = 86400000};
     now = 1000;
     max = 1000;
-    foreign = false;
+    reported = REPORTED_HERE;
     from = 1000;
     memset(counters, 0, sizeof counters);
     sequence = sequence_new(&limits, 1000, 7);
@@ -274,16 +274,16 @@ END_TEST
 START_TEST(what_another_broker_reports_is_its_own_to_append)
 {
     news();
-    foreign = true;
+    reported = REPORTED_ELSEWHERE;
     opened("1", "a", "hall");
-    foreign = false;
+    reported = REPORTED_HERE;
     commit();
     ck_assert_str_eq(news(), "");
     pass(MEMBERS_FOREIGN_MS);
     ck_assert_str_eq(news(), "+a@hall "); /* it has not */
-    foreign = true;
+    reported = REPORTED_ELSEWHERE;
     ended("1");
-    foreign = false;
+    reported = REPORTED_HERE;
     pass(GRACE);
     ck_assert_str_eq(news(), "");
     pass(MEMBERS_FOREIGN_MS);

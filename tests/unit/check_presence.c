@@ -96,7 +96,7 @@ static void item(enum wire_item kind, const char *connection, const char *sessio
     wire_add_presence(&items, &(struct wire_presence_item){.kind = kind,
                                                            .connection = slice_of(connection),
                                                            .session = slice_of(session),
-                                                           .told = was_told,
+                                                           .acknowledged = was_told,
                                                            .cause = END_CLIENT});
 }
 
@@ -113,7 +113,7 @@ static void send_report(const char *worker, uint64_t n, bool full, int64_t now, 
                               .more = piece.more,
                               .bye = piece.bye,
                               .lags = with_lags,
-                              .told = told_run,
+                              .acked_epoch = told_run,
                               .gauges = {[GAUGE_POSITION] = 10 * n},
                               .counters = {[STREAMS_OPENED] = n}};
     struct buf b = {0};
@@ -580,7 +580,7 @@ static size_t attend_for(int64_t *now, int seconds)
     size_t lost = 0;
     for (int i = 0; i < seconds; i++) {
         *now += 1000;
-        presence_attend(presence, *now, true);
+        presence_note_read(presence, *now, true);
         lost += expire(*now);
     }
     return lost;
@@ -590,11 +590,11 @@ START_TEST(time_in_which_the_broker_was_busy_ends_no_lease)
 {
     int64_t now = 1000;
     three_connections();
-    presence_attend(presence, now, true);
+    presence_note_read(presence, now, true);
     ck_assert_int_eq(report("w", 2, false, now), 0);
     now += 100000; /* a long turn, or a stop */
     ck_assert_uint_eq(expire(now), 0);
-    presence_attend(presence, now, true);
+    presence_note_read(presence, now, true);
     ck_assert_uint_eq(expire(now), 0);
     ck_assert_uint_eq(attend_for(&now, 15), 0);
     ck_assert_uint_eq(attend_for(&now, 1), 1); /* it is silent all the same */
@@ -606,11 +606,11 @@ START_TEST(a_short_lease_outlasts_a_stop_too)
     int64_t now = 1000;
     presence_set_lease(presence, 3000);
     three_connections();
-    presence_attend(presence, now, true);
+    presence_note_read(presence, now, true);
     ck_assert_int_eq(report("w", 2, false, now), 0);
     ck_assert_uint_eq(attend_for(&now, 1), 0); /* its next report is due, */
     now += 5000;                               /* and the broker stands still */
-    presence_attend(presence, now, true);
+    presence_note_read(presence, now, true);
     ck_assert_uint_eq(expire(now), 0);
     ck_assert_uint_eq(attend_for(&now, 2), 0);
     ck_assert_uint_eq(attend_for(&now, 1), 1);
@@ -622,10 +622,10 @@ START_TEST(nobody_is_lost_while_something_is_left_to_read)
     int64_t now = 1000;
     three_connections();
     for (int i = 0; i < 100; i++, now += 1000) {
-        presence_attend(presence, now, false);
+        presence_note_read(presence, now, false);
         ck_assert_uint_eq(expire(now), 0);
     }
-    presence_attend(presence, now, true);
+    presence_note_read(presence, now, true);
     ck_assert_uint_eq(expire(now), 0);
     ck_assert_uint_eq(attend_for(&now, 16), 1);
 }

@@ -38,7 +38,7 @@ static void end(void)
 
 static void report(uint64_t n, bool full, uint64_t told)
 {
-    struct wire_presence m = {.n = n, .full = full, .told = told};
+    struct wire_presence m = {.n = n, .full = full, .acked_epoch = told};
     struct buf b = {0};
     wire_put_presence(&b, &m);
     wire_add_items(&b, &items);
@@ -59,7 +59,7 @@ static void opened(bool told)
                                                            .session = S("a\"\n"),
                                                            .since_ms = 42,
                                                            .channels = {&channel, 1},
-                                                           .told = told,
+                                                           .acknowledged = told,
                                                            .meta = S("\xfe\x7f\0\0\1\0")});
 }
 

@@ -109,7 +109,10 @@ static void put_random(struct program *p, struct dice *dice, bool in_group)
         program_put_text(p, (struct slice){text, 1 + (size_t)roll(dice, 3)});
         return;
     case 1:
-        program_put_class(p, classes[roll(dice, 3)], roll(dice, 2));
+        if (roll(dice, 2))
+            program_put_some(p, classes[roll(dice, 3)]);
+        else
+            program_put_any(p, classes[roll(dice, 3)]);
         return;
     default:
         break;
@@ -151,9 +154,9 @@ START_TEST(runs_of_a_class_cross_words)
     struct program p = {0};
     static struct text_view v;
     char text[NAME_BYTES_MAX];
-    program_put_class(&p, CLASS_SEGMENT, false);
+    program_put_any(&p, CLASS_SEGMENT);
     program_put_text(&p, S("/"));
-    program_put_class(&p, CLASS_SEGMENT, false);
+    program_put_any(&p, CLASS_SEGMENT);
 
     for (size_t slash = 0; slash < NAME_BYTES_MAX; slash++) {
         memset(text, 'a', sizeof text);
@@ -190,7 +193,7 @@ START_TEST(a_program_that_is_too_long_says_so)
 {
     struct program p = {0};
     for (unsigned i = 0; i < PROGRAM_STEPS_MAX; i++)
-        program_put_class(&p, CLASS_ANY, false);
+        program_put_any(&p, CLASS_ANY);
     ck_assert(!p.overflowed);
     program_close(&p, program_open(&p, (struct step){.kind = STEP_GROUP}));
     ck_assert(p.overflowed);

@@ -125,7 +125,7 @@ START_TEST(pieces_wait_until_earlier_ones_are_acknowledged)
     now += RENEW; /* but one renews the lease */
     ck_assert_str_ne(next(), "");
     ck_assert_str_eq(next(), "");
-    ck_assert_uint_eq(reporter.acked_run, 0);
+    ck_assert_uint_eq(reporter.acked_epoch, 0);
 }
 END_TEST
 
@@ -140,7 +140,7 @@ START_TEST(the_last_piece_makes_it_whole)
     ck_assert(report.whole);
     ck_assert_uint_eq(report.mark, 77);
     ck_assert_int_eq(report.sent_at, 5);
-    ck_assert_uint_eq(reporter.acked_run, 9);
+    ck_assert_uint_eq(reporter.acked_epoch, 9);
     ck_assert(!reporter_acknowledge(&reporter, 2, 9, &report));
 }
 END_TEST

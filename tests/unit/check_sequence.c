@@ -98,7 +98,7 @@ START_TEST(nothing_is_given_to_the_feed_before_the_commit)
 }
 END_TEST
 
-START_TEST(a_later_turn_goes_on_where_the_last_ended)
+START_TEST(a_later_batch_goes_on_where_the_last_ended)
 {
     append("a", NULL);
     commit();
@@ -110,7 +110,7 @@ START_TEST(a_later_turn_goes_on_where_the_last_ended)
 }
 END_TEST
 
-START_TEST(a_long_turn_is_split)
+START_TEST(a_long_batch_is_split)
 {
     static char data[100 << 10];
     memset(data, 'x', sizeof data - 1);
@@ -123,7 +123,7 @@ START_TEST(a_long_turn_is_split)
 }
 END_TEST
 
-START_TEST(what_history_evicts_within_the_turn_still_reaches_the_feed)
+START_TEST(what_history_evicts_within_the_batch_still_reaches_the_feed)
 {
     sequence_free(&sequence);
     begin_with(&(struct history_limits){.events = 1, .bytes = 1 << 20, .age_ms = 1000});
@@ -135,7 +135,7 @@ START_TEST(what_history_evicts_within_the_turn_still_reaches_the_feed)
 }
 END_TEST
 
-START_TEST(rollback_takes_back_the_turn_after_a_position)
+START_TEST(rollback_takes_back_the_batch_after_a_position)
 {
     append("before", "kept");
     uint64_t position = sequence_head(sequence);
@@ -261,14 +261,14 @@ static const struct batch *others(uint64_t position, unsigned count)
     return &t;
 }
 
-static void store_first_turn(void)
+static void store_first_batch(void)
 {
     append("first", NULL);
     offer();
     sequence_accept(sequence);
 }
 
-START_TEST(the_first_turn_begins_above_the_floor_and_nothing_before_is_known)
+START_TEST(the_first_batch_begins_above_the_floor_and_nothing_before_is_known)
 {
     ck_assert(sequence_has_header(sequence));
     ck_assert_uint_eq(append("a", NULL).seq, FLOOR + 1);
@@ -286,7 +286,7 @@ END_TEST
 
 START_TEST(what_is_offered_is_nowhere_until_it_is_accepted)
 {
-    store_first_turn();
+    store_first_batch();
     next_batch_is(FLOOR + 1, FLOOR + 1);
     append("b", "b");
     append("c", NULL);
@@ -306,7 +306,7 @@ END_TEST
 
 START_TEST(who_was_overtaken_takes_in_the_others_and_goes_on_after_them)
 {
-    store_first_turn();
+    store_first_batch();
     next_batch_is(FLOOR + 1, FLOOR + 1);
     append("b", "their id");
     offer();
@@ -322,7 +322,7 @@ END_TEST
 
 START_TEST(who_was_overtaken_by_the_same_id_of_another_publisher_does_not_show_it)
 {
-    store_first_turn();
+    store_first_batch();
     next_batch_is(FLOOR + 1, FLOOR + 1);
     ck_assert(shows(append_of("key:shop", "their id").seq));
     offer();
@@ -341,7 +341,7 @@ END_TEST
 
 START_TEST(a_journal_that_is_read_again_has_the_same_cursors)
 {
-    store_first_turn();
+    store_first_batch();
     ck_assert_int_eq(sequence_adopt(sequence, others(FLOOR + 1, 1), true), 1);
     ck_assert_int_eq(sequence_restart(sequence, FLOOR), 0);
     ck_assert_int_eq(sequence_adopt(sequence, others(FLOOR + 1, 1), true), 1);
@@ -356,7 +356,7 @@ START_TEST(a_position_that_no_broker_gives_out_is_refused)
     struct sequenced done;
     struct event_spec spec = {.kind = EVENT_MESSAGE, .data = S("x")};
 
-    store_first_turn();
+    store_first_batch();
     for (size_t i = 0; i < sizeof beyond / sizeof *beyond; i++) {
         struct batch t = {.position = beyond[i], .begins = true};
         ck_assert_int_eq(sequence_adopt(sequence, &t, true), -EPROTO);
@@ -371,7 +371,7 @@ END_TEST
 
 START_TEST(a_run_of_another_broker_is_a_place_that_is_known)
 {
-    store_first_turn();
+    store_first_batch();
     struct batch t = *others(FLOOR + 500, 2);
     t.begins = true;
     ck_assert_int_eq(sequence_adopt(sequence, &t, true), 2);
@@ -384,7 +384,7 @@ END_TEST
 
 START_TEST(where_something_is_missing_no_cursor_from_before_is_known)
 {
-    store_first_turn();
+    store_first_batch();
     ck_assert_int_eq(sequence_adopt(sequence, others(FLOOR + 10, 1), false), 1);
     const struct history *h = sequence_history(sequence);
     ck_assert(!history_knows(h, FLOOR + 1) && history_knows(h, FLOOR + 10));
@@ -392,9 +392,9 @@ START_TEST(where_something_is_missing_no_cursor_from_before_is_known)
 }
 END_TEST
 
-START_TEST(a_turn_that_others_have_otherwise_is_taken_back_and_all_are_told)
+START_TEST(a_batch_that_others_have_otherwise_is_taken_back_and_all_are_told)
 {
-    store_first_turn();
+    store_first_batch();
     append("fork", "fork");
     offer();
     sequence_accept(sequence); /* an engine that lost its mind acknowledged it ... */
@@ -416,7 +416,7 @@ END_TEST
 
 START_TEST(a_journal_that_is_read_anew_begins_with_nothing)
 {
-    store_first_turn();
+    store_first_batch();
     append("gone", "gone");
     offer();
     sequence_accept(sequence);
@@ -439,7 +439,7 @@ END_TEST
 /* Each stream begins with a doubt. Workers may have seen events above it that are none of the journal's. */
 START_TEST(after_a_loss_a_doubt_from_before_that_is_read_anew_settles_nothing)
 {
-    store_first_turn();
+    store_first_batch();
     append("gone", NULL);
     offer();
     sequence_accept(sequence);
@@ -461,9 +461,9 @@ START_TEST(after_a_loss_a_doubt_from_before_that_is_read_anew_settles_nothing)
 }
 END_TEST
 
-START_TEST(a_turn_of_another_past_is_not_taken_in_and_the_sequence_goes_on_above_it)
+START_TEST(a_batch_of_another_past_is_not_taken_in_and_the_sequence_goes_on_above_it)
 {
-    store_first_turn();
+    store_first_batch();
     ck_assert_int_eq(sequence_adopt(sequence, others(FLOOR - 5, 2), true), -ESTALE);
     sequence_lose(sequence, FLOOR - 100);
     ck_assert_int_eq(sequence_adopt(sequence, others(FLOOR - 3, 2), true), -EALREADY);
@@ -479,7 +479,7 @@ END_TEST
 
 START_TEST(after_a_loss_what_others_began_is_the_break_and_is_noted_for_all)
 {
-    store_first_turn();
+    store_first_batch();
     sequence_lose(sequence, FLOOR);
     struct batch t = *others(FLOOR + 50, 1);
     t.begins = true;
@@ -496,7 +496,7 @@ END_TEST
 
 START_TEST(a_worker_that_is_ahead_is_answered_once_we_were_up_to_date)
 {
-    store_first_turn();
+    store_first_batch();
     ck_assert(sequence_meet(sequence, FLOOR + 3, UINT64_MAX) == SEQUENCE_AHEAD);
     offer(); /* ... and are overtaken: */
     sequence_withdraw(sequence);
@@ -552,7 +552,7 @@ static void append_void_key(const char *key)
 /* The key's event was in a batch that the journal lost, and other batches were missed. */
 START_TEST(a_record_tells_of_a_missed_key_and_of_a_void_one)
 {
-    store_first_turn();
+    store_first_batch();
     append_void_key("x");
     offer();
     sequence_accept(sequence);
@@ -568,7 +568,7 @@ END_TEST
 /* Any client of the stream may write anything there. */
 START_TEST(a_record_with_one_seq_twice_ends_nothing)
 {
-    store_first_turn();
+    store_first_batch();
     sequence_adopt(sequence,
                    others_keys(FLOOR + 1, (const char *[]){"x", "x"}, (uint64_t[]){FLOOR - 3, FLOOR - 3},
                                (const char *[]){"1", "2"}, 2),
@@ -576,9 +576,9 @@ START_TEST(a_record_with_one_seq_twice_ends_nothing)
 }
 END_TEST
 
-START_TEST(a_malformed_turn_is_refused)
+START_TEST(a_malformed_batch_is_refused)
 {
-    store_first_turn();
+    store_first_batch();
     struct batch t = *others(FLOOR + 1, 2);
     t.entries.len -= 3;
     ck_assert_int_eq(sequence_adopt(sequence, &t, true), -EPROTO);
@@ -601,16 +601,16 @@ int main(void)
     tcase_add_test(tests, an_id_that_is_used_again_after_its_eviction_is_not_shown_again);
     tcase_add_test(tests, an_id_that_is_taken_back_is_shown_by_who_uses_it_then);
     tcase_add_test(tests, nothing_is_given_to_the_feed_before_the_commit);
-    tcase_add_test(tests, a_later_turn_goes_on_where_the_last_ended);
-    tcase_add_test(tests, a_long_turn_is_split);
-    tcase_add_test(tests, what_history_evicts_within_the_turn_still_reaches_the_feed);
-    tcase_add_test(tests, rollback_takes_back_the_turn_after_a_position);
+    tcase_add_test(tests, a_later_batch_goes_on_where_the_last_ended);
+    tcase_add_test(tests, a_long_batch_is_split);
+    tcase_add_test(tests, what_history_evicts_within_the_batch_still_reaches_the_feed);
+    tcase_add_test(tests, rollback_takes_back_the_batch_after_a_position);
     tcase_add_test(tests, an_event_that_could_not_be_retained_is_refused);
     tcase_add_test(tests, a_shutdown_bans_its_sessions);
     tcase_add_test(tests, a_ban_is_taken_back_with_its_event);
     tcase_add_test(tests, there_are_no_more_bans_than_may_be);
     tcase_add_checked_fixture(shared, begin_shared, end_shared);
-    tcase_add_test(shared, the_first_turn_begins_above_the_floor_and_nothing_before_is_known);
+    tcase_add_test(shared, the_first_batch_begins_above_the_floor_and_nothing_before_is_known);
     tcase_add_test(shared, what_is_offered_is_nowhere_until_it_is_accepted);
     tcase_add_test(shared, who_was_overtaken_takes_in_the_others_and_goes_on_after_them);
     tcase_add_test(shared, who_was_overtaken_by_the_same_id_of_another_publisher_does_not_show_it);
@@ -618,13 +618,13 @@ int main(void)
     tcase_add_test(shared, a_run_of_another_broker_is_a_place_that_is_known);
     tcase_add_test(shared, a_position_that_no_broker_gives_out_is_refused);
     tcase_add_test(shared, where_something_is_missing_no_cursor_from_before_is_known);
-    tcase_add_test(shared, a_turn_that_others_have_otherwise_is_taken_back_and_all_are_told);
+    tcase_add_test(shared, a_batch_that_others_have_otherwise_is_taken_back_and_all_are_told);
     tcase_add_test(shared, a_journal_that_is_read_anew_begins_with_nothing);
     tcase_add_test(shared, after_a_loss_a_doubt_from_before_that_is_read_anew_settles_nothing);
-    tcase_add_test(shared, a_turn_of_another_past_is_not_taken_in_and_the_sequence_goes_on_above_it);
+    tcase_add_test(shared, a_batch_of_another_past_is_not_taken_in_and_the_sequence_goes_on_above_it);
     tcase_add_test(shared, after_a_loss_what_others_began_is_the_break_and_is_noted_for_all);
     tcase_add_test(shared, a_worker_that_is_ahead_is_answered_once_we_were_up_to_date);
-    tcase_add_test(shared, a_malformed_turn_is_refused);
+    tcase_add_test(shared, a_malformed_batch_is_refused);
     tcase_add_test(shared, a_record_tells_of_a_missed_key_and_of_a_void_one);
     tcase_add_test(shared, a_record_with_one_seq_twice_ends_nothing);
     return run_suite(suite);

@@ -10,7 +10,9 @@
 
 #include "auth/token.h"
 #include "base/clock.h"
+#include "nobody.h"
 #include "support.h"
+#include "turns.h"
 
 #define SECRET "0123456789abcdef0123456789abcdef"
 #define HEAD "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9."
@@ -24,7 +26,6 @@ static const struct option_list none = {NULL, 0}, origins = {&origin, 1};
 static struct exchanges exchanges;
 static struct streams set;
 static struct services services;
-static struct loop_timer stop_timer;
 static char key_file[] = "/tmp/check-service-XXXXXX";
 static int client; /* the other end of the last request's connection */
 
@@ -36,17 +37,9 @@ static bool turn_end(void *context)
     return more;
 }
 
-static void stop(void *context, int64_t now)
-{
-    (void)context;
-    (void)now;
-    loop_stop(set.loop);
-}
-
 static void turn(void)
 {
-    loop_timer_set(set.loop, &stop_timer, clock_ms());
-    ck_assert_int_eq(loop_run(set.loop), 0);
+    turn_for(set.loop, 0);
 }
 
 static struct tokens *new_tokens(void)
@@ -62,28 +55,19 @@ static struct tokens *new_tokens(void)
 
 static void setup(void)
 {
-    char *nowhere = (char *)"tcp://127.0.0.1:1";
     signal(SIGPIPE, SIG_IGN);
-    set = (struct streams){.loop = loop_new(turn_end, NULL),
+    set = (struct streams){.loop = new_turns(turn_end),
                            .exchanges = &exchanges,
                            .request_rules = {&none, &none, &origins, 64, 255},
                            .reply_rules = {&none, &origins},
                            .limits = {.connections = 10, .heartbeat_ms = 600000, .publish_bytes = 1000}};
-    stop_timer = (struct loop_timer){.fire = stop};
     exchanges_init(&exchanges, set.loop, 1u << 20, 0, set.counters);
     ck_assert_int_eq(streams_init(&set, "w", 1u << 20), 0);
     services = (struct services){.streams = &set};
     services_init(&services);
-    struct upstream_config config = {.pace = UPSTREAM_PACE,
-                                     .feeds = &nowhere,
-                                     .syncs = &nowhere,
-                                     .brokers = 1,
-                                     .name = "test",
-                                     .counters = set.counters,
-                                     .repairs = &set.counters[REPAIRS]};
-    set.upstream = upstream_new(&config, set.loop);
+    set.upstream = upstream_of_nobody(set.loop, set.counters);
     set.tokens = new_tokens();
-    ck_assert(set.upstream && set.tokens);
+    ck_assert_ptr_nonnull(set.tokens);
     client = -1;
 }
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "log/store_dir.h"
 #include "model/past_ids.h"
 #include "support.h"
 
@@ -360,9 +361,9 @@ END_TEST
 
 START_TEST(a_map_is_never_larger_than_the_address_space)
 {
-    ck_assert_uint_eq(store_next_map(64u << 20), 128u << 20);
-    ck_assert_uint_eq(store_next_map(SIZE_MAX / 4 + 1), SIZE_MAX / 2 + 1);
-    ck_assert_uint_eq(store_next_map(SIZE_MAX / 2 + 1), 0);
+    ck_assert_uint_eq(store_dir_next_map(64u << 20), 128u << 20);
+    ck_assert_uint_eq(store_dir_next_map(SIZE_MAX / 4 + 1), SIZE_MAX / 2 + 1);
+    ck_assert_uint_eq(store_dir_next_map(SIZE_MAX / 2 + 1), 0);
 }
 END_TEST
 

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <poll.h>
 
+#include "stream/resume.h"
 #include "streams.h"
 
 #define FIRST 100u

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "ops/log.h"
 #include "support.h"
+#include "turns.h"
 #include "upstream/internal.h"
 
 #define REPLY_TIMEOUT_MS 10000 /* of a test that waits */
@@ -25,7 +26,6 @@ static const struct upstream_pace calm = {.tick = 20,
                                           .renew = REPLY_TIMEOUT_MS};
 
 static struct loop *loop;
-static struct loop_timer stop_timer;
 static struct upstream *upstream;
 static uint64_t counters[WORKER_COUNTERS], repairs;
 static char feed_endpoint[100], sync_endpoint[100];
@@ -61,7 +61,7 @@ static struct {
     char worker[256], routing[256];
     size_t routing_len;
     int hellos, replays, presences, fulls, lags;
-    uint64_t told;
+    uint64_t acked_epoch;
     uint64_t streams, position; /* as the last report had them */
     uint64_t hello_position, last_after, last_n;
     int commands;
@@ -199,7 +199,7 @@ static void on_presence(struct slice message)
     broker.largest = message.len > broker.largest ? message.len : broker.largest;
     broker.last_n = m.n;
     broker.lags += m.lags;
-    broker.told = m.told;
+    broker.acked_epoch = m.acked_epoch;
     if (!broker.silent && !broker.takes_nothing) {
         struct buf b = {0};
         wire_put_taken(&b, &(struct wire_taken){broker.run, m.n, broker.head, broker.clock});
@@ -495,17 +495,9 @@ static bool turn_end(void *context)
     return kind == UPSTREAM_PAUSE;
 }
 
-static void stop(void *context, int64_t now)
-{
-    (void)context;
-    (void)now;
-    loop_stop(loop);
-}
-
 static void turn(void)
 {
-    loop_timer_set(loop, &stop_timer, clock_ms() + 1);
-    ck_assert_int_eq(loop_run(loop), 0);
+    turn_for(loop, 1);
     serve();
 }
 
@@ -549,8 +541,7 @@ static void setup(void)
     broker.run = 7;
     broker.head = broker.complete = 100;
     broker.page = 1000;
-    loop = loop_new(turn_end, NULL);
-    stop_timer = (struct loop_timer){.fire = stop};
+    loop = new_turns(turn_end);
     char *feeds = feed_endpoint, *syncs = sync_endpoint;
     struct upstream_config config = {.pace = pace,
                                      .feeds = &feeds,
@@ -1254,9 +1245,9 @@ START_TEST(a_taken_report_is_told_and_so_is_what_follows)
 {
     join();
     await(broker.fulls == 1 && told_mark == 1);
-    ck_assert_uint_eq(broker.told, 0);
+    ck_assert_uint_eq(broker.acked_epoch, 0);
     report("c1", true);
-    await(told_mark >= 2 && broker.told == broker.run);
+    await(told_mark >= 2 && broker.acked_epoch == broker.run);
 }
 END_TEST
 
@@ -1294,7 +1285,7 @@ START_TEST(what_ended_while_there_was_no_broker_is_told_to_the_next_one)
     broker.silent = false;
     await(broker.fulls == 2);
     ck_assert_str_eq(broker.items, "-c1 +all ~slow ");
-    ck_assert_uint_eq(broker.told, before);
+    ck_assert_uint_eq(broker.acked_epoch, before);
     await(told_mark >= 2);
 }
 END_TEST
@@ -1361,7 +1352,7 @@ START_TEST(a_report_that_was_interrupted_begins_anew)
     resync();
     await(broker.fulls >= 2 && broker.ends >= 1 && told_mark); /* more on a slow machine: what is not taken in time */
     ck_assert_uint_eq(broker.known, 1000);
-    ck_assert_uint_eq(broker.told, 0); /* while it was sent, no broker had taken all */
+    ck_assert_uint_eq(broker.acked_epoch, 0); /* while it was sent, no broker had taken all */
 }
 END_TEST
 
@@ -1552,8 +1543,7 @@ static void use_curve(struct curve_client *client, const char *expected)
     char *feeds = feed_endpoint, *syncs = sync_endpoint;
     upstream_free(&upstream);
     loop_free(&loop); /* it knows upstream's timer */
-    loop = loop_new(turn_end, NULL);
-    stop_timer = (struct loop_timer){.fire = stop};
+    loop = new_turns(turn_end);
     zmq_close(broker.feed);
     zmq_close(broker.sync);
     ck_assert_int_eq(zmq_curve_keypair(public, secret), 0);

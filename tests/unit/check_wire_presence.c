@@ -12,7 +12,7 @@ static void assert_items(struct slice items)
     struct slice name;
     ck_assert(wire_next_presence(&items, &item));
     ck_assert_int_eq(item.kind, ITEM_OPENED);
-    ck_assert(item.told);
+    ck_assert(item.acknowledged);
     assert_slice(item.meta, S("\4text\xfe\x7f\0\0\1"));
     assert_slice(item.subscriptions, S("\2\0me\0\1\0\0\0a"));
     assert_slice(item.connection, S("c1"));
@@ -25,7 +25,7 @@ static void assert_items(struct slice items)
     ck_assert(!wire_next_name(&item.raw_channels, &name));
     ck_assert(wire_next_presence(&items, &item));
     ck_assert_int_eq(item.kind, ITEM_ENDED);
-    ck_assert(!item.told);
+    ck_assert(!item.acknowledged);
     assert_slice(item.connection, S("c2"));
     assert_slice(item.session, S("b"));
     ck_assert_int_eq(item.cause, END_SLOW);
@@ -44,7 +44,7 @@ START_TEST(presence_arrives_with_its_items)
     ck_assert_int_eq(wire_get_presence(message_of(&b), &m), 0);
     ck_assert_uint_eq(m.n, 3);
     ck_assert(m.full && m.lags);
-    ck_assert_uint_eq(m.told, 11);
+    ck_assert_uint_eq(m.acked_epoch, 11);
     for (uint64_t i = 0; i < WORKER_COUNTERS; i++)
         ck_assert_uint_eq(m.counters[i], 100 + i);
     for (uint64_t i = 0; i < WORKER_GAUGES; i++)

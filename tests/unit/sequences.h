@@ -71,7 +71,7 @@ static inline bool shows(uint64_t seq)
 static inline uint64_t named(const char *id)
 {
     uint64_t seq = 0;
-    enum history_cursor what = history_find_cursor(sequence_history(sequence), slice_of(id), &seq);
+    enum id_cursor what = history_find_cursor(sequence_history(sequence), slice_of(id), &seq);
     if (what == CURSOR_AMBIGUOUS)
         return UINT64_MAX;
     return what == CURSOR_UNKNOWN ? 0 : seq;

@@ -10,17 +10,18 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "nobody.h"
 #include "stream/current.h"
 #include "stream/feed.h"
 #include "stream/open.h"
 #include "support.h"
+#include "turns.h"
 
 static char *session_source = (char *)"query:session", *channel_source = (char *)"query:channels";
 static const struct option_list session_from = {&session_source, 1}, channels_from = {&channel_source, 1},
                                 none = {NULL, 0};
 static struct exchanges exchanges;
 static struct streams set;
-static struct loop_timer stop_timer;
 
 static inline bool turn_end(void *context)
 {
@@ -31,24 +32,16 @@ static inline bool turn_end(void *context)
     return more;
 }
 
-static inline void stop(void *context, int64_t now)
-{
-    (void)context;
-    (void)now;
-    loop_stop(set.loop);
-}
-
 static inline void turn(void)
 {
-    loop_timer_set(set.loop, &stop_timer, clock_ms());
-    ck_assert_int_eq(loop_run(set.loop), 0);
+    turn_for(set.loop, 0);
 }
 
 static inline void setup(void)
 {
     signal(SIGPIPE, SIG_IGN);
     set = (struct streams){
-        .loop = loop_new(turn_end, NULL),
+        .loop = new_turns(turn_end),
         .exchanges = &exchanges,
         .request_rules = {.session_from = &session_from,
                           .channels_from = &channels_from,
@@ -59,19 +52,9 @@ static inline void setup(void)
         .reply_rules = {&none, &none},
         .limits = {.connections = 1000, .heartbeat_ms = 600000, .retry = 15000, .window_bytes = 1u << 24},
     };
-    stop_timer = (struct loop_timer){.fire = stop};
     exchanges_init(&exchanges, set.loop, 1u << 20, 0, set.counters);
     ck_assert_int_eq(streams_init(&set, "w", 1u << 20), 0);
-    char *nowhere = (char *)"tcp://127.0.0.1:1";
-    struct upstream_config config = {.pace = UPSTREAM_PACE,
-                                     .feeds = &nowhere,
-                                     .syncs = &nowhere,
-                                     .brokers = 1,
-                                     .name = "test",
-                                     .counters = set.counters,
-                                     .repairs = &set.counters[REPAIRS]};
-    set.upstream = upstream_new(&config, set.loop);
-    ck_assert_ptr_nonnull(set.upstream);
+    set.upstream = upstream_of_nobody(set.loop, set.counters);
 }
 
 static inline void teardown(void)

@@ -24,7 +24,7 @@ static inline struct wire_presence_item opened_item(void)
                                        .session = S("a"),
                                        .since_ms = 1700000000123,
                                        .channels = {some_channels, 2},
-                                       .told = true,
+                                       .acknowledged = true,
                                        .meta = S("\4text\xfe\x7f\0\0\1"),
                                        .subscriptions = S("\2\0me\0\1\0\0\0a")};
 }
@@ -41,7 +41,7 @@ static inline void add_others(struct buf *b)
 
 static inline struct wire_presence some_presence(void)
 {
-    struct wire_presence m = {.n = 3, .full = true, .lags = true, .told = 11};
+    struct wire_presence m = {.n = 3, .full = true, .lags = true, .acked_epoch = 11};
     for (uint64_t i = 0; i < WORKER_COUNTERS; i++)
         m.counters[i] = 100 + i;
     for (uint64_t i = 0; i < WORKER_GAUGES; i++)
