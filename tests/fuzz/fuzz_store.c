@@ -150,6 +150,8 @@ static void goes_on(struct store *s, const struct loaded *before)
     uint64_t next = (before->last_event > before->last_run ? before->last_event : before->last_run) + 1;
     if (next <= store_trimmed(s))
         next = store_trimmed(s) + 1;
+    if (!next)
+        return; /* no broker goes on behind the last position */
     struct event *e = event_new(&(struct event_spec){.kind = EVENT_MESSAGE, .seq = next, .data = {"x", 1}});
     must(e && store_append(s, &e, 1, 0) == 0);
     event_unref(&e);
