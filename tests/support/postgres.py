@@ -7,7 +7,6 @@
 import atexit
 import functools
 import pathlib
-import select
 import shutil
 import signal
 import subprocess
@@ -16,7 +15,7 @@ import time
 
 from . import processes
 from .ports import free_port
-from .waiting import Deadline, Timeout
+from .waiting import Deadline, Timeout, readable
 
 
 @functools.cache
@@ -75,7 +74,7 @@ class _Psql:
 
         answer, deadline = b"", Deadline()
         while not answer.endswith(self._END):
-            if not select.select([self._process.stdout], [], [], deadline.left())[0]:
+            if not readable(self._process.stdout, deadline.left()):
                 raise Timeout(f"no answer within {deadline.seconds:g} s: {sql}")
             data = self._process.stdout.read(65536)
             if not data:

@@ -8,12 +8,11 @@ import grp
 import os
 import pathlib
 import re
-import select
 import shutil
 import signal
 import subprocess
 
-from .waiting import Deadline, Timeout, wait_until
+from .waiting import Deadline, Timeout, readable, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = (ROOT / os.environ.get("SSECAST_BUILD", "build")).resolve()
@@ -170,9 +169,7 @@ class Program:
             return True
         descriptor = os.pidfd_open(self.pid)
         try:
-            poller = select.poll()
-            poller.register(descriptor, select.POLLIN)
-            return bool(poller.poll(seconds * 1000))
+            return readable(descriptor, seconds)
         finally:
             os.close(descriptor)
 

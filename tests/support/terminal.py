@@ -13,13 +13,12 @@ import fcntl
 import os
 import pty
 import re
-import select
 import signal
 import struct
 import termios
 import time
 
-from .waiting import Deadline, Timeout
+from .waiting import Deadline, Timeout, readable
 
 _ORDER = re.compile(r"\x1b\[(\??)([0-9;]*)([A-Za-z])")
 
@@ -122,7 +121,7 @@ class Terminal:
 
     def _read(self, seconds):
         """False when the program has ended."""
-        if not select.select([self.fd], [], [], seconds)[0]:
+        if not readable(self.fd, seconds):
             return True
         try:
             data = os.read(self.fd, 65536)

@@ -4,6 +4,7 @@ Timeouts are generous, because sanitizer builds on a busy machine are slow; SSEC
 """
 
 import os
+import select
 import time
 
 PATIENCE = float(os.environ.get("SSECAST_PATIENCE", "1"))
@@ -31,6 +32,13 @@ class Deadline:
 
     def passed(self):
         return time.monotonic() >= self.at
+
+
+def readable(descriptor, seconds):
+    """Whether it can be read within this time. (select() takes no descriptor above 1023.)"""
+    poller = select.poll()
+    poller.register(descriptor, select.POLLIN)
+    return bool(poller.poll(seconds * 1000))
 
 
 _PAUSE_MAX = 0.1  # seconds
