@@ -48,7 +48,7 @@ static struct event *make(const char *key, const char *banned, size_t bytes)
 static int apply_by(struct event *e, bool limited)
 {
     int err = effects_admit(effects, e, limited);
-    err = err ? err : effects_apply(effects, e);
+    err = err ? err : effects_apply(effects, e, limited);
     if (err)
         effects_rollback(effects, e->seq - 1);
     event_unref(&e);
@@ -194,6 +194,31 @@ START_TEST(limits_refuse_and_what_was_applied_can_be_taken_back)
 }
 END_TEST
 
+static int set_bans(char first, bool limited)
+{
+    char name[] = "?";
+    int count = 0;
+    for (name[0] = first; apply_by(make(NULL, name, 0), limited) == 0; name[0]++)
+        count++;
+    return count;
+}
+
+START_TEST(who_bans_within_limits_leaves_a_quarter_of_each_bound)
+{
+    static const struct history_limits small = {.events = 40, .bytes = 8 * 100, .age_ms = 60000};
+    effects_free(&effects);
+    effects = effects_new(&small);
+    effects_rewrite(effects, REWRITE_BANS);
+    if (_i)
+        effects_limit_bans(effects, 8); /* less than their share of the log */
+
+    int limited = set_bans('a', true), others = set_bans('A', false), all = limited + others;
+    ck_assert_msg(limited > 0 && limited <= (all * 3 + 3) / 4 && limited >= all / 2, "%d of %d", limited, all);
+    ck_assert_int_ne(apply_by(make(NULL, "z", 0), true), 0);
+    ck_assert_int_eq(apply_by(make(NULL, "a", 0), true), 0); /* the same session is no further one */
+}
+END_TEST
+
 START_TEST(the_last_batch_of_a_journal_can_be_undone)
 {
     effects_rewrite(effects, REWRITE_ALL);
@@ -224,6 +249,7 @@ int main(void)
     tcase_add_loop_test(tests, publishers_with_limits_leave_a_quarter_of_each_bound, 0, 3);
     tcase_add_test(tests, a_key_takes_room_for_its_record_in_a_journal);
     tcase_add_test(tests, limits_refuse_and_what_was_applied_can_be_taken_back);
+    tcase_add_loop_test(tests, who_bans_within_limits_leaves_a_quarter_of_each_bound, 0, 2);
     tcase_add_test(tests, the_last_batch_of_a_journal_can_be_undone);
     return run_suite(suite);
 }
