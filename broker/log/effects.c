@@ -24,6 +24,7 @@ struct effects {
         uint64_t events, bytes;
         int64_t since_ms; /* 0: no time is known yet */
     } quarter;
+    int64_t ticked_ms; /* the clock at the last effects_tick(); 0: there was none */
     struct {
         struct state_change *items; /* of the last final batch; a reference each */
         size_t count, cap;
@@ -269,8 +270,20 @@ void effects_note(struct effects *f, const struct event *e)
         next_quarter(f, e->time_ms);
 }
 
+/* The clock may have been set back: then the quarter began earlier. */
+static void note_clock(struct effects *f, int64_t now_ms)
+{
+    bool first = !f->ticked_ms;
+    if (first && f->quarter.since_ms > now_ms)
+        f->quarter.since_ms = now_ms; /* the log has times of a clock that was ahead */
+    else if (!first && f->quarter.since_ms && now_ms < f->ticked_ms)
+        f->quarter.since_ms -= f->ticked_ms - now_ms;
+    f->ticked_ms = now_ms;
+}
+
 void effects_tick(struct effects *f, int64_t now_ms)
 {
+    note_clock(f, now_ms);
     bans_expire(f->bans, now_ms);
     note_time(f, now_ms);
 }

@@ -120,6 +120,23 @@ START_TEST(a_quarter_ends_when_its_time_is_over)
 }
 END_TEST
 
+/* Or it would last for as long as the clock was set back, and the log forgets by its own. */
+START_TEST(a_quarter_ends_in_time_when_the_clock_is_set_back)
+{
+    effects_rewrite(effects, REWRITE_ALL);
+    fill(1); /* at 5000 */
+    set_both();
+    if (_i)
+        effects_tick(effects, 5000); /* else it was set back before the start */
+    effects_tick(effects, 1000);
+    effects_tick(effects, 1000 + 30000);
+    ck_assert(!effects_keys_due(effects));
+    effects_tick(effects, 1000 + 30002);
+    ck_assert(effects_keys_due(effects));
+    ck_assert(effects_bans_due(effects));
+}
+END_TEST
+
 /* A record of every key must fit into the share that keys have of a journal. */
 START_TEST(a_journal_has_a_share_for_keys_and_others_do_not_care)
 {
@@ -245,6 +262,7 @@ int main(void)
     tcase_add_test(tests, without_a_log_nothing_is_due);
     tcase_add_loop_test(tests, with_a_store_bans_are_due_and_with_a_journal_keys_too, 0, 2);
     tcase_add_test(tests, a_quarter_ends_when_its_time_is_over);
+    tcase_add_loop_test(tests, a_quarter_ends_in_time_when_the_clock_is_set_back, 0, 2);
     tcase_add_loop_test(tests, a_journal_has_a_share_for_keys_and_others_do_not_care, 0, 2);
     tcase_add_loop_test(tests, publishers_with_limits_leave_a_quarter_of_each_bound, 0, 3);
     tcase_add_test(tests, a_key_takes_room_for_its_record_in_a_journal);
