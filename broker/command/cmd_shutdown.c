@@ -39,17 +39,20 @@ static int read_request(const struct command_context *c, const struct grant *gra
     return err ? err : targets_check(grant, true, &spec->lists[TO_SESSIONS], fault);
 }
 
-static int append_fault(const struct command_context *c, int err, struct json_fault *fault)
+#define LIMITED_PART ", of which keys with limits may fill three quarters"
+
+static int append_fault(const struct command_context *c, int err, bool limited, struct json_fault *fault)
 {
+    const char *part = limited ? LIMITED_PART : "";
     if (err == -E2BIG)
         return json_fault(fault, CODE_TOO_LARGE,
-                          "more sessions would be banned than may be at once; accepted: at most %llu (--max-bans)",
-                          (unsigned long long)c->limits.bans);
+                          "more sessions would be banned than may be at once; accepted: at most %llu (--max-bans)%s",
+                          (unsigned long long)c->limits.bans, part);
     if (err == -EFBIG)
         return json_fault(fault, CODE_TOO_LARGE,
                           "the names of all banned sessions would take more than an eighth of the history "
-                          "(--history-bytes is %llu, --history-events %llu)",
-                          (unsigned long long)c->history_bytes, (unsigned long long)c->history_events);
+                          "(--history-bytes is %llu, --history-events %llu)%s",
+                          (unsigned long long)c->history_bytes, (unsigned long long)c->history_events, part);
     return json_fault(fault, CODE_STORE_FAILED, "the shutdown could not be stored; --history-bytes is %llu",
                       (unsigned long long)c->history_bytes);
 }
@@ -63,7 +66,7 @@ static int append(const struct command_context *c, struct event_spec *spec, char
     spec->data = slice_of(data);
     int err = sequence_append(c->sequence, spec, &done);
     if (err)
-        return append_fault(c, err, fault);
+        return append_fault(c, err, spec->limited, fault);
 
     c->counters[SHUTDOWNS]++;
     return 0;
@@ -72,8 +75,11 @@ static int append(const struct command_context *c, struct event_spec *spec, char
 static int shutdown_run(const struct command_context *c, const struct command_request *r, struct buf *reply,
                         struct json_fault *fault)
 {
-    struct event_spec spec = {
-        .kind = EVENT_SHUTDOWN, .time_ms = c->now_ms, .event = slice_of(EVENT_RESERVED "shutdown"), .has_to = true};
+    struct event_spec spec = {.kind = EVENT_SHUTDOWN,
+                              .time_ms = c->now_ms,
+                              .event = slice_of(EVENT_RESERVED "shutdown"),
+                              .limited = r->grant->limited,
+                              .has_to = true};
     if (read_request(c, r->grant, r->object, &spec, fault) != 0)
         return -EINVAL;
     if (targets_count(&spec.lists[TO_SESSIONS])) {

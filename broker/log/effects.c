@@ -5,6 +5,7 @@
 
 #include "base/array.h"
 #include "base/must.h"
+#include "codec/grant.h"
 #include "model/due.h"
 #include "model/state_records.h"
 
@@ -23,6 +24,7 @@ struct effects {
         uint64_t events, bytes;
         int64_t since_ms; /* 0: no time is known yet */
     } quarter;
+    int64_t ticked_ms; /* the clock at the last effects_tick(); 0: there was none */
     struct {
         struct state_change *items; /* of the last final batch; a reference each */
         size_t count, cap;
@@ -148,24 +150,30 @@ int effects_admit(const struct effects *f, const struct event *e, bool limited)
     return state_has_room(f->state, e, &limits) ? 0 : -EDQUOT;
 }
 
-static int apply_bans(struct effects *f, const struct event *e)
+static int apply_bans(struct effects *f, const struct event *e, bool limited)
 {
     uint64_t count = bans_count(f->bans), bytes = bans_bytes(f->bans);
+    uint64_t max = f->max_bans, max_bytes = max_ban_bytes(f);
+    if (limited) {
+        max = grant_limited_part(max);
+        max_bytes = grant_limited_part(max_bytes);
+    }
+
     int err = bans_apply(f->bans, e);
     if (err)
         return err;
 
-    if (bans_count(f->bans) > count && bans_count(f->bans) > f->max_bans)
+    if (bans_count(f->bans) > count && bans_count(f->bans) > max)
         return -E2BIG;
-    if (bans_bytes(f->bans) > bytes && bans_bytes(f->bans) > max_ban_bytes(f))
+    if (bans_bytes(f->bans) > bytes && bans_bytes(f->bans) > max_bytes)
         return -EFBIG;
     return 0;
 }
 
 /* An EVENT_STATE has what the state has. */
-int effects_apply(struct effects *f, struct event *e)
+int effects_apply(struct effects *f, struct event *e, bool limited)
 {
-    int err = apply_bans(f, e);
+    int err = apply_bans(f, e, limited);
     if (!err && e->kind != EVENT_STATE)
         err = state_apply(f->state, e);
     return err;
@@ -262,8 +270,20 @@ void effects_note(struct effects *f, const struct event *e)
         next_quarter(f, e->time_ms);
 }
 
+/* The clock may have been set back: then the quarter began earlier. */
+static void note_clock(struct effects *f, int64_t now_ms)
+{
+    bool first = !f->ticked_ms;
+    if (first && f->quarter.since_ms > now_ms)
+        f->quarter.since_ms = now_ms; /* the log has times of a clock that was ahead */
+    else if (!first && f->quarter.since_ms && now_ms < f->ticked_ms)
+        f->quarter.since_ms -= f->ticked_ms - now_ms;
+    f->ticked_ms = now_ms;
+}
+
 void effects_tick(struct effects *f, int64_t now_ms)
 {
+    note_clock(f, now_ms);
     bans_expire(f->bans, now_ms);
     note_time(f, now_ms);
 }

@@ -56,8 +56,9 @@ size_t effects_batch_bytes(const struct effects *f, const struct event *e);
 int effects_admit(const struct effects *f, const struct event *e, bool limited);
 
 /* Apply an event that is being appended. 0; -E2BIG when there would be too many bans; -EFBIG when
- * their names would exceed their share of the log; -ENOMEM. On an error call effects_rollback(). */
-int effects_apply(struct effects *f, struct event *e);
+ * their names would exceed their share of the log; -ENOMEM. On an error call effects_rollback().
+ * limited: who bans has limits, and may not fill these bounds. */
+int effects_apply(struct effects *f, struct event *e, bool limited);
 
 /* Revert the changes by events after position. */
 void effects_rollback(struct effects *f, uint64_t position);

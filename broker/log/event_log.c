@@ -61,8 +61,7 @@ void event_log_begin(struct event_log *l)
 /* The last batch of the journal will be forgotten soon. */
 static bool is_worn(const struct event_log *l)
 {
-    int64_t last_ms = journal_last_ms(l->journal);
-    return last_ms && clock_unix_ms() - last_ms > (int64_t)(l->max_age_ms / 4);
+    return journal_is_older(l->journal, (int64_t)(l->max_age_ms / 4));
 }
 
 static bool has_batch(const struct event_log *l)

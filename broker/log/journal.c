@@ -240,10 +240,17 @@ bool journal_give_up(struct journal *j)
     return !j->offer.sent;
 }
 
-/* Our batch is stored, as message `sequence`. */
-static void accept_offer(struct journal *j, uint64_t sequence, int64_t unix_ms)
+/* The time of a message by clock_ms(), which is never set. */
+static int64_t time_of(int64_t unix_ms, int64_t now)
 {
-    position_advance(&j->position, &j->offer.name, sequence, unix_ms);
+    int64_t age = clock_unix_ms() - unix_ms;
+    return age > 0 ? now - age : now;
+}
+
+/* Our batch is stored, as message `sequence`. */
+static void accept_offer(struct journal *j, uint64_t sequence, int64_t at)
+{
+    position_advance(&j->position, &j->offer.name, sequence, at);
     j->stats.commits++;
     j->stats.commit_us += (uint64_t)(clock_us() - j->offer.began_us);
     offer_end(&j->offer);
@@ -257,7 +264,7 @@ static enum journal_news on_acknowledged(struct journal *j, uint64_t number, con
 
     switch (offer_judge(&j->offer, number, answered ? &r : NULL, now)) {
     case OFFER_STORED:
-        accept_offer(j, r.sequence, clock_unix_ms());
+        accept_offer(j, r.sequence, now);
         return JOURNAL_STORED;
     case OFFER_REFUSED:
         trouble_note(&j->trouble, r.why);
@@ -326,23 +333,24 @@ static void on_status(struct journal *j, const struct nats_link_message *m, int6
 
 /* Read the message at the next offset. */
 static enum journal_news read_next(struct journal *j, const struct jetstream_delivery *d, struct slice message,
-                                   struct journal_batch *out)
+                                   int64_t now, struct journal_batch *out)
 {
+    int64_t at = time_of(d->unix_ms, now);
     bool is_batch = batch_get(message, &out->batch) == 0 && out->batch.offset + 1 == d->sequence;
     bool rival = offer_meets(&j->offer, d->sequence);
     if (rival && is_batch && batch_same_name(&out->batch.name, &j->offer.name)) {
-        accept_offer(j, d->sequence, d->unix_ms);
+        accept_offer(j, d->sequence, at);
         return JOURNAL_STORED;
     }
     if (rival)
         offer_end(&j->offer);
     if (!is_batch) {
-        position_skip(&j->position, d->sequence, d->unix_ms);
+        position_skip(&j->position, d->sequence, at);
         log_debug("message %" PRIu64 " of the stream is not a batch for this offset; ignored", d->sequence);
         return rival ? JOURNAL_OVERTAKEN : JOURNAL_NOTHING;
     }
     out->linked = batch_same_name(&out->batch.predecessor, &j->position.last);
-    position_advance(&j->position, &out->batch.name, d->sequence, d->unix_ms);
+    position_advance(&j->position, &out->batch.name, d->sequence, at);
     if (out->batch.name.broker == j->config.broker)
         position_require_check(&j->position); /* a batch that was given up is stored: compare with the leader */
     return JOURNAL_BATCH;
@@ -369,7 +377,7 @@ static enum journal_news on_delivered(struct journal *j, const struct nats_link_
         inspect_stream(j, now);
         return JOURNAL_NOTHING;
     }
-    return d.sequence > j->position.offset ? read_next(j, &d, m->data, out) : JOURNAL_NOTHING;
+    return d.sequence > j->position.offset ? read_next(j, &d, m->data, now, out) : JOURNAL_NOTHING;
 }
 
 /* --- the connection --- */
@@ -559,9 +567,9 @@ size_t journal_room(const struct journal *j)
     return max > HEADER_ROOM ? max - HEADER_ROOM : 0;
 }
 
-int64_t journal_last_ms(const struct journal *j)
+bool journal_is_older(const struct journal *j, int64_t age_ms)
 {
-    return j->position.last_ms;
+    return j->position.any && clock_ms() - j->position.last_at > age_ms;
 }
 
 const char *journal_why(const struct journal *j)

@@ -89,8 +89,8 @@ void journal_offer(struct journal *j, struct buf *message, struct batch *t, int6
  * stored. Else that is unknown: if it is stored, it comes as a JOURNAL_BATCH. */
 bool journal_give_up(struct journal *j);
 
-/* When the last message of the stream was stored (unix ms); 0: there was none. */
-int64_t journal_last_ms(const struct journal *j);
+/* The last message of the stream is older than this. False when there was none. */
+bool journal_is_older(const struct journal *j, int64_t age_ms);
 
 /* Why there is no progress: one line for the log. */
 const char *journal_why(const struct journal *j);

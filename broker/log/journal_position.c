@@ -91,15 +91,16 @@ bool position_overlaps(struct journal_position *p, uint64_t sequence, struct sli
     return false;
 }
 
-void position_skip(struct journal_position *p, uint64_t sequence, int64_t unix_ms)
+void position_skip(struct journal_position *p, uint64_t sequence, int64_t at)
 {
     p->offset = sequence;
-    p->last_ms = unix_ms;
+    p->any = true;
+    p->last_at = at;
 }
 
-void position_advance(struct journal_position *p, const struct batch_name *name, uint64_t sequence, int64_t unix_ms)
+void position_advance(struct journal_position *p, const struct batch_name *name, uint64_t sequence, int64_t at)
 {
-    position_skip(p, sequence, unix_ms);
+    position_skip(p, sequence, at);
     p->last = *name;
     p->last_offset = sequence;
 }

@@ -26,7 +26,8 @@ struct journal_position {
     uint64_t offset;        /* read up to here */
     struct batch_name last; /* the last batch that was read ... */
     uint64_t last_offset;   /* ... and its offset */
-    int64_t last_ms;        /* unix time of the last message; 0: there was none */
+    bool any;               /* a message was read ... */
+    int64_t last_at;        /* ... and the last one is as old as this (ms of a monotonic clock) */
     uint64_t target;        /* the last offset of the stream, as far as is known */
 
     int64_t behind_since; /* the stream says it has less than was read; 0: it does not */
@@ -70,11 +71,12 @@ bool position_at_target(const struct journal_position *p);
  * read last. */
 bool position_overlaps(struct journal_position *p, uint64_t sequence, struct slice message);
 
-/* The next message was read, and is not a batch for its offset. */
-void position_skip(struct journal_position *p, uint64_t sequence, int64_t unix_ms);
+/* The next message was read, and is not a batch for its offset. at: when it was stored (ms of a
+ * monotonic clock; it may be negative). */
+void position_skip(struct journal_position *p, uint64_t sequence, int64_t at);
 
 /* The next message is the batch with this name. */
-void position_advance(struct journal_position *p, const struct batch_name *name, uint64_t sequence, int64_t unix_ms);
+void position_advance(struct journal_position *p, const struct batch_name *name, uint64_t sequence, int64_t at);
 
 /* --- the check --- */
 

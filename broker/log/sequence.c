@@ -254,7 +254,7 @@ static int append(struct sequence *s, struct event *e, bool limited)
     if (err)
         return err;
 
-    err = effects_apply(s->effects, e);
+    err = effects_apply(s->effects, e, limited);
     if (err)
         sequence_rollback(s, before);
     return err;

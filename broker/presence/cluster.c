@@ -21,8 +21,8 @@ struct peer {
 /* Which broker a worker belongs to: the value of a table, under the worker's routing id. */
 struct worker_home {
     uint64_t epoch;
-    bool requested; /* a full report was requested, and has not arrived */
-    bool met;       /* a full report was applied: new connections in the next one are changes here, too */
+    int64_t requested_at; /* a full report was requested, and has not arrived; 0: it was not */
+    bool met;             /* a full report was applied: new connections in the next one are changes here, too */
     int64_t heard_at;
 };
 
@@ -79,6 +79,17 @@ static void cluster_send(struct cluster *c, enum gossip_type type, struct slice 
 static void cluster_request(struct cluster *c, struct slice worker)
 {
     cluster_send(c, GOSSIP_REQUEST, worker, (struct slice){0});
+}
+
+#define REQUEST_AGAIN_MS 5000 /* a request, or what it asks for, may be lost */
+
+/* Request a hello and a full report of the worker, unless they may be on their way. */
+static void request_worker(struct cluster *c, struct worker_home *b, int64_t now)
+{
+    if (b->requested_at && now - b->requested_at < REQUEST_AGAIN_MS)
+        return;
+    b->requested_at = now;
+    cluster_request(c, table_name(b));
 }
 
 void cluster_forward(struct cluster *c, struct slice worker, struct slice message, int64_t now)
@@ -198,8 +209,10 @@ static void on_here(struct cluster *c, struct peer *p, const struct gossip *m)
 static void on_report(struct cluster *c, struct worker_home *b, const struct gossip *m, struct wire_presence *report,
                       int64_t now)
 {
-    if (b->epoch != m->epoch)
-        return; /* the worker has moved to another broker */
+    if (b->epoch != m->epoch) { /* late, from the broker that the worker left; or its hello to this one was missed */
+        request_worker(c, b, now);
+        return;
+    }
     if (b->met)
         report->acked_epoch = c->config.epoch;
     presence_report(c->config.presence, m->name, report, now);
@@ -207,7 +220,7 @@ static void on_report(struct cluster *c, struct worker_home *b, const struct gos
     c->reporting_full = report->full;
 }
 
-/* For a report with a hole before it, a full report is requested once from its broker. */
+/* For a report with a hole before it, a full report is requested from its broker. */
 void cluster_reported(struct cluster *c)
 {
     struct worker_home *b = c->reporting;
@@ -216,9 +229,10 @@ void cluster_reported(struct cluster *c)
 
     c->reporting = NULL;
     bool taken = presence_result(c->config.presence) == 0;
-    if (!taken && !b->requested)
-        cluster_request(c, table_name(b));
-    b->requested = !taken;
+    if (taken)
+        b->requested_at = 0;
+    else
+        request_worker(c, b, b->heard_at);
     b->met = b->met || (taken && c->reporting_full);
 }
 

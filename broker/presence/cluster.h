@@ -4,7 +4,8 @@
  * A broker forwards the hellos and reports of its workers to all others, which apply them as their
  * own. So each broker answers for the whole cluster, and its presence feed covers all connections.
  * A worker belongs to the broker that received its last hello. A lost message shows as a hole in
- * the numbers of reports; then the broker of the worker is requested to let it report in full.
+ * the numbers of reports, a lost hello as a report of another broker than the worker's. Then the
+ * broker of the worker is requested to let it report in full, every 5 s until that has arrived.
  *
  * It does not know sockets or clocks: messages (gossip.h) are passed in as parts and leave through
  * a hook, and the time (ms of a monotonic clock) is passed in.

@@ -104,6 +104,8 @@ static bool on_hello(const struct sync_context *c, struct slice worker, const st
 {
     if (presence_hello(c->presence, worker, m, now) != 0)
         return false; /* the worker retries in a second */
+    if (m->pieces)
+        return false; /* its answer is on its way, and another one would hold up what follows */
     log_event(LOG_INFO, "worker connected", log_text("worker", m->worker), log_count("position", m->position));
     if (sequence_lost(c->sequence))
         return false; /* likewise */

@@ -81,7 +81,7 @@ struct event_spec {
     uint32_t block_s; /* EVENT_SHUTDOWN: how long its sessions are refused, seconds */
     uint32_t ttl_s;   /* EVENT_MESSAGE: how long it may be delivered, seconds; 0: without end */
     bool remove;      /* the key is forgotten */
-    bool limited;     /* its publisher has limits: for the room of its key, and not a part of the event */
+    bool limited;     /* its publisher has limits: for the room of its key or bans, and not a part of the event */
     bool is_private;  /* only streams whose token grants it receive it; it has a `to` */
     bool seq_as_id;   /* the id: line shows the seq although there is an own id */
     bool has_retry;

@@ -9,6 +9,12 @@ bool grant_is_empty(const struct grant *grant)
     return grant->limited && !grant->sessions.count && !grant->channels.count;
 }
 
+/* Rounded up: 0 can mean "unlimited". */
+uint64_t grant_limited_part(uint64_t bound)
+{
+    return bound - bound / 4;
+}
+
 bool pattern_valid(struct slice pattern)
 {
     return name_valid(pattern);

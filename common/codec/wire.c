@@ -29,6 +29,7 @@ void wire_put_hello(struct buf *b, const struct wire_hello *m)
     wire_add_u64(b, m->position);
     wire_add_name(b, m->worker);
     wire_add_names(b, &m->labels);
+    wire_add_u64(b, m->pieces);
 }
 
 void wire_put_welcome(struct buf *b, const struct wire_welcome *m)
@@ -179,6 +180,7 @@ int wire_get_hello(struct slice message, struct wire_hello *m)
     *m = (struct wire_hello){.position = wire_take_u64(&r)};
     m->worker = wire_take_name(&r);
     m->raw_labels = wire_take_names(&r);
+    m->pieces = wire_take_u64(&r);
     return wire_verdict(&r);
 }
 

@@ -31,8 +31,8 @@
 #include "ops/log_line.h"
 #include "ops/stats.h"
 
-#define WIRE_VERSION 4
-#define WIRE_PREFIX "SSC\004" /* what a worker subscribes to */
+#define WIRE_VERSION 5
+#define WIRE_PREFIX "SSC\005" /* what a worker subscribes to */
 #define WIRE_PREFIX_LEN 4u
 
 #define WIRE_RENEW_MS 1000u    /* how often a worker sends WIRE_PRESENCE at least */
@@ -102,6 +102,7 @@ struct wire_hello {
     uint64_t position;       /* 0: a fresh worker */
     struct names labels;     /* of the values of its connections (meta.h); decoded: NULL */
     struct slice raw_labels; /* decoded: walk with wire_next_name() */
+    uint64_t pieces;         /* of the answer to an earlier hello that have come: it is on its way; 0: none */
 };
 
 struct wire_welcome {

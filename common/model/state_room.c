@@ -2,6 +2,7 @@
 
 #include "base/must.h"
 #include "codec/event_key.h"
+#include "codec/grant.h"
 
 static uint64_t cost(const struct event *e)
 {
@@ -47,17 +48,11 @@ bool state_room_remove(struct state_room *room, const struct event *e)
     return false;
 }
 
-/* Rounded up, so that no limit becomes 0, which can mean "unlimited". */
-static uint64_t three_quarters(uint64_t n)
-{
-    return n - n / 4;
-}
-
 struct state_limits state_limits_of_limited(const struct state_limits *limits)
 {
-    return (struct state_limits){.events = three_quarters(limits->events),
-                                 .bytes = three_quarters(limits->bytes),
-                                 .logged = three_quarters(limits->logged),
+    return (struct state_limits){.events = grant_limited_part(limits->events),
+                                 .bytes = grant_limited_part(limits->bytes),
+                                 .logged = grant_limited_part(limits->logged),
                                  .member_bytes = limits->member_bytes};
 }
 

@@ -73,6 +73,7 @@ const struct stat_row worker_counter_rows[WORKER_COUNTERS] = {
     [HANDOFFS] = {.name = "handoffs", .help = "browser sockets taken over from Apache"},
     [HANDOFFS_EXPIRED] = {.name = "handoffs_expired", .help = "hand-offs for which Apache passed no socket in time"},
     [HANDOFFS_REFUSED] = {.name = "handoffs_refused", .help = "hand-offs refused: another user, or not a TCP socket"},
+    [ANSWERS_CUT] = {.name = "answers_cut", .help = "large answers cut because too many waited for slow readers"},
 };
 
 const struct stat_row worker_gauge_rows[WORKER_GAUGES] = {

@@ -55,6 +55,7 @@ enum worker_counter {
     HANDOFFS,         /* sockets of browsers that Apache passed */
     HANDOFFS_EXPIRED, /* no socket came in time */
     HANDOFFS_REFUSED, /* of another user, or not one TCP socket */
+    ANSWERS_CUT,      /* large ones whose readers took nothing, when too many waited */
     WORKER_COUNTERS
 };
 

@@ -8,6 +8,7 @@
 #include "base/must.h"
 #include "http/route.h"
 #include "ops/log.h"
+#include "ops/stats.h"
 
 _Static_assert(offsetof(struct exchange, conn) == 0, "a conn is its exchange");
 _Static_assert(offsetof(struct exchanges, conns) == 0, "the conns are their exchanges");
@@ -26,11 +27,61 @@ static void answer_drained(struct conn *c)
 
 static const struct conn_hooks answer_hooks = {.closed = answer_closed, .drained = answer_drained};
 
+/* --- large answers --- */
+
+static struct exchanges *set_of(const struct exchange *x)
+{
+    return (struct exchanges *)x->conn.set;
+}
+
+/* Nothing of x waits any more. */
+static void forget_unread(struct exchange *x)
+{
+    struct exchanges *set = set_of(x);
+
+    MUST(set->unread >= x->unread);
+    set->unread -= x->unread;
+    x->unread = 0;
+}
+
+/* The large answer whose reader has taken nothing for the longest time; NULL: there is none. */
+static struct exchange *find_unread(const struct exchanges *set)
+{
+    struct conn *c;
+    TAILQ_FOREACH (c, &set->conns.ending, link)
+        if (((const struct exchange *)c)->unread)
+            return (struct exchange *)c;
+    return NULL;
+}
+
+static void cut_unread(struct exchange *x)
+{
+    log_event(LOG_WARN, "answer cut: its reader takes nothing, and too many answers wait",
+              log_count("bytes", x->unread));
+    set_of(x)->conns.counters[ANSWERS_CUT]++;
+    forget_unread(x);
+    conn_cut(&x->conn, END_SLOW);
+}
+
+/* x is about to get a large answer. */
+static void note_unread(struct exchange *x, size_t len)
+{
+    struct exchanges *set = set_of(x);
+    struct exchange *oldest;
+
+    MUST(!x->unread && len <= UINT32_MAX);
+    while (set->unread + len > EXCHANGES_UNREAD_MAX && (oldest = find_unread(set)))
+        cut_unread(oldest);
+    x->unread = (uint32_t)len;
+    set->unread += len;
+}
+
 static void exchange_free(struct conn *c)
 {
     struct exchange *x = (struct exchange *)c;
 
     MUST(x->role == EXCHANGE_ANSWER);
+    forget_unread(x);
     handoff_withdraw(&x->handoff);
     free(x);
 }
@@ -148,6 +199,8 @@ void exchange_send(struct exchange *x, struct event *text)
 
 void exchange_finish(struct exchange *x, struct event *text)
 {
+    if (text && text->text.len >= EXCHANGE_LARGE)
+        note_unread(x, text->text.len);
     exchange_send(x, text);
     conn_end(&x->conn, END_ANSWERED);
 }

@@ -5,6 +5,10 @@
  * short answer again: the rest of the response is still written. An exchange does not read requests
  * (intake.h), and knows neither services nor streams.
  *
+ * Events that wait are shared; a large answer that waits for its reader is a copy of its own. All of
+ * these together have EXCHANGES_UNREAD_MAX bytes. Beyond that the one whose reader has taken nothing
+ * for the longest time is cut.
+ *
  * Ownership: exchange_new() allocates one piece of memory for the exchange and the struct around
  * it. It is freed at the end of the iteration in which the connection has closed. What it points to
  * is given up in the role's closed hook.
@@ -16,6 +20,9 @@
 #include "http/handoff.h"
 #include "http/params.h"
 
+#define EXCHANGE_LARGE 16384u            /* bytes of an answer */
+#define EXCHANGES_UNREAD_MAX (64u << 20) /* bytes of all large answers that are not gone */
+
 enum exchange_role {
     EXCHANGE_ANSWER, /* a short answer, or the rest of a response whose role has ended */
     EXCHANGE_CALL,   /* a request to a service, until it is answered (service.h) */
@@ -26,6 +33,7 @@ struct exchange {
     struct conn conn; /* first: a conn is its exchange */
     enum exchange_role role : 8;
     bool spools : 1;         /* lighttpd: writes large responses to temporary files */
+    uint32_t unread;         /* bytes of a large answer, until it is gone; else 0 */
     struct handoff *handoff; /* until the browser's socket has come; else NULL */
 };
 
@@ -45,6 +53,7 @@ struct exchanges {
     void (*keep)(void *context, int fd);
     void *keep_context;
     struct handoffs *handoffs; /* NULL: no socket is handed over */
+    size_t unread;             /* bytes of large answers */
 };
 
 /* The hooks of handoffs; an offer's owner is an exchange. */

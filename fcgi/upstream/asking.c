@@ -102,17 +102,34 @@ void upstream_repair(struct upstream *u)
 
 /* --- hello --- */
 
-void upstream_say_hello(struct upstream *u)
+uint64_t upstream_pieces(const struct upstream *u)
+{
+    bool come = loop_now(u->loop) - u->piece_at < u->config.pace.move;
+    return come ? u->welcome.count : 0;
+}
+
+static void say_hello(struct upstream *u, uint64_t pieces)
 {
     struct buf b = {0};
     wire_put_hello(&b, &(struct wire_hello){.worker = slice_of(u->config.name),
                                             .position = u->sequence.position,
-                                            .labels = u->config.labels});
+                                            .labels = u->config.labels,
+                                            .pieces = pieces});
     u->hello_unsent = b.failed || socket_send(u->sync, buf_slice(&b)) != 0;
     buf_release(&b);
     u->hello_at = loop_now(u->loop);
     if (!u->hello_first_us)
         u->hello_first_us = clock_us();
+}
+
+void upstream_say_hello(struct upstream *u)
+{
+    say_hello(u, 0);
+}
+
+void upstream_repeat_hello(struct upstream *u)
+{
+    say_hello(u, upstream_pieces(u));
 }
 
 /* The connected broker is lost, or has restarted. */

@@ -31,6 +31,7 @@ struct upstream {
     int64_t hello_at;       /* when it was sent last */
     bool hello_unsent;      /* there was no connection */
     int64_t hello_first_us; /* when the first unanswered hello was sent; 0: none */
+    int64_t piece_at;       /* when the last piece of an answer came */
     int64_t heard_at;
     struct receiving receiving;
     struct outstanding requests;
@@ -57,7 +58,15 @@ void upstream_send_again(struct upstream *u);
 /* Fetch what follows the position. */
 void upstream_repair(struct upstream *u);
 
+/* Ask for an answer as of now. */
 void upstream_say_hello(struct upstream *u);
+
+/* Ask for an answer, unless one is on its way. */
+void upstream_repeat_hello(struct upstream *u);
+
+/* The number of pieces of an answer to HELLO that have come, while further ones do. Over a slow line
+ * that may take longer than the pace of HELLO, and than a worker waits for a broker. */
+uint64_t upstream_pieces(const struct upstream *u);
 
 /* The connected broker is lost, or has restarted. Nothing is being read. */
 void upstream_lose_broker(struct upstream *u);

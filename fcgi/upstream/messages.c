@@ -84,15 +84,19 @@ static void on_welcome(struct upstream *u, struct slice message)
 static void on_bans(struct upstream *u, struct slice message)
 {
     struct wire_bans m;
-    if (wire_get_bans(message, &m) == 0)
-        welcome_add_bans(&u->welcome, &m);
+    if (wire_get_bans(message, &m) != 0)
+        return;
+    u->piece_at = loop_now(u->loop);
+    welcome_add_bans(&u->welcome, &m);
 }
 
 static void on_state(struct upstream *u, struct slice message)
 {
     struct wire_state m;
-    if (wire_get_state(message, &m) == 0)
-        welcome_add_state(&u->welcome, &m);
+    if (wire_get_state(message, &m) != 0)
+        return;
+    u->piece_at = loop_now(u->loop);
+    welcome_add_state(&u->welcome, &m);
 }
 
 /* True when the message is from the known epoch. Otherwise the broker was restarted. */
@@ -102,7 +106,11 @@ static bool same_run(struct upstream *u, uint64_t run)
         return true;
     if (u->welcomed)
         upstream_lose_broker(u);
-    if (loop_now(u->loop) - u->hello_at >= u->config.pace.tick)
+    if (loop_now(u->loop) - u->hello_at < u->config.pace.tick)
+        return false;
+    if (run == u->welcome.run)
+        upstream_repeat_hello(u);
+    else
         upstream_say_hello(u);
     return false;
 }

@@ -50,7 +50,9 @@ static void request_list_release(struct request_list *list)
 
 static enum request_class class_of(const struct upstream_request *q)
 {
-    return q->purpose == FOR_COMMAND ? CLASS_COMMANDS : CLASS_PAGES;
+    if (q->purpose != FOR_COMMAND)
+        return CLASS_PAGES;
+    return q->once ? CLASS_COMMANDS : CLASS_QUESTIONS;
 }
 
 static struct request_list *waiting_of(const struct upstream_request *q)
@@ -139,6 +141,10 @@ void outstanding_drop(struct upstream_request *q)
 
 /* --- sending --- */
 
+static const size_t in_flight_max[REQUEST_CLASSES] = {[CLASS_COMMANDS] = OUTSTANDING_IN_FLIGHT_MAX,
+                                                      [CLASS_PAGES] = OUTSTANDING_IN_FLIGHT_MAX,
+                                                      [CLASS_QUESTIONS] = OUTSTANDING_QUESTIONS_MAX};
+
 struct upstream_request *outstanding_next(const struct outstanding *o)
 {
     struct upstream_request *q = NULL;
@@ -146,7 +152,7 @@ struct upstream_request *outstanding_next(const struct outstanding *o)
         return o->repair;
 
     for (int i = 0; i < REQUEST_CLASSES && !q; i++)
-        if (o->in_flight[i] < OUTSTANDING_IN_FLIGHT_MAX)
+        if (o->in_flight[i] < in_flight_max[i])
             q = TAILQ_FIRST(&o->waiting[i].requests);
     return q;
 }

@@ -14,11 +14,13 @@
 #include "codec/wire.h"
 
 #define OUTSTANDING_IN_FLIGHT_MAX 64u /* requests of a class in flight; further ones wait */
+#define OUTSTANDING_QUESTIONS_MAX 16u /* of questions: the broker has no more of them before a publish */
 
 enum request_purpose { FOR_REPLAY, FOR_REPAIR, FOR_SHUTDOWNS, FOR_COMMAND };
 
-/* Publishers and streams do not wait for each other. */
-enum request_class { CLASS_COMMANDS, CLASS_PAGES, REQUEST_CLASSES };
+/* They do not wait for each other: publishers (commands that are sent only once), streams, and
+ * questions, for example for lists, which may take the broker some ms each. */
+enum request_class { CLASS_COMMANDS, CLASS_PAGES, CLASS_QUESTIONS, REQUEST_CLASSES };
 
 struct outstanding;
 struct request_list;

@@ -276,10 +276,10 @@ static void upstream_tick(void *context, int64_t now)
     }
     socket_tick(u->feed, now);
     socket_tick(u->sync, now);
-    if (u->config.brokers > 1 && !u->welcomed && now - u->broker_from >= pace->move)
+    if (u->config.brokers > 1 && !u->welcomed && now - u->broker_from >= pace->move && !upstream_pieces(u))
         move_on(u);
     if ((!u->welcomed || u->hello_first_us) && now - u->hello_at >= pace->tick)
-        upstream_say_hello(u);
+        upstream_repeat_hello(u);
     upstream_send_again(u);
     upstream_send_waiting(u);
     loop_timer_set(u->loop, &u->tick, now + pace->tick);

@@ -239,7 +239,7 @@ def test_a_worker_of_another_version_is_not_misread(bench):
         for kind, fields in ((3, bytes(8) + b"\3\0old"), (7, bytes(8) + b"\1\0\0\1\1\0a\1\0s" + bytes(10))):
             old.send(b"SSC\1" + bytes([kind, 0, 0, 0]) + fields)
         wait_until(lambda: "protocol version differs" in broker.log(), what="a line in the log")
-        assert "protocol=1 ours=4" in broker.log() and not old.poll(300)
+        assert "protocol=1 ours=5" in broker.log() and not old.poll(300)
     with broker.commands() as commands:
         assert commands.stats()["connections"] == 0 and commands.stats()["sync_invalid"] == 2
 

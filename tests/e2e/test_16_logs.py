@@ -180,7 +180,7 @@ def test_effects_of_limits_are_logged_without_session_names(bench):
 def hello(name):
     """A worker's first words."""
     name = name.encode()
-    return b"SSC\4" + bytes([3, 0, 0, 0]) + struct.pack("<QH", 0, len(name)) + name + bytes(2)
+    return b"SSC\5" + bytes([3, 0, 0, 0]) + struct.pack("<QH", 0, len(name)) + name + bytes(10)
 
 
 def say(broker, message):

@@ -49,7 +49,7 @@ def told_to_workers(broker):
     with zmq.Context.instance().socket(zmq.DEALER) as socket:
         socket.setsockopt(zmq.LINGER, 0)
         socket.connect(broker.endpoint("sync"))
-        socket.send(b"SSC\4" + struct.pack("<IQH3sH", HELLO, 0, 3, b"raw", 0))
+        socket.send(b"SSC\5" + struct.pack("<IQH3sHQ", HELLO, 0, 3, b"raw", 0, 0))
         while True:
             assert socket.poll(10_000)
             message = socket.recv()

@@ -4,11 +4,13 @@ import random
 import time
 
 import pytest
+from support.broker import Broker
 from support.network import Network
 from support.reader import wait_all
 from support.relay import Relay
 from support.site import Site
 from support.waiting import wait_until
+from support.worker import Worker
 
 
 @pytest.fixture
@@ -202,3 +204,25 @@ def test_a_network_away_for_seconds_costs_nothing(bench, durable):
         relay.cut()
     publish(site, 1010, 1)  # the last before silence
     whole(readers, 1011)
+
+
+@pytest.mark.parametrize("brokers", [1, 2])
+def test_a_large_state_over_a_slow_line_is_sent_once(bench, brokers):
+    """It takes longer than the worker waits before it says HELLO again, and turns to the next broker."""
+    rate, passed = 1_300_000, []
+
+    def slowly(_, data):
+        passed.append(len(data))
+        time.sleep(len(data) / rate)
+        return data
+
+    broker = Broker(bench).start()
+    with broker.commands() as client:
+        for n in range(60):
+            client.publish("value", text="x" * 100_000, key=f"key-{n}")
+    port = int(broker.endpoint("sync").rpartition(":")[2])
+    lines = [bench.closing(Network(port, slowly)) for _ in range(brokers)]
+    worker = Worker(bench, name="far", feed=[broker.endpoint("feed")] * brokers, sync=[f"tcp://127.0.0.1:{line.port}" for line in lines]).start()
+    wait_until(lambda: "broker connected" in worker.log(), timeout=20, what="the worker is connected")
+    time.sleep(1)
+    assert sum(passed) < 7_500_000

@@ -146,8 +146,8 @@ def test_noise_on_the_broker_s_endpoints(site, session, endpoint, noise):
         still_works(site, session)
 
 
-MESSAGES = [[b""], [b"x"], [b"", b""], [b"SSC\4"], [b"SSC\1" + bytes(100)], [b"SSC\4" + bytes([7, 0, 0, 0])], *[[b"SSC\4" + bytes([t, 0, 0, 0]) + b"\xff" * 200] for t in range(12)],
-            *[[b"SSC\4" + bytes([t, 0, 0, 0]) + bytes(500)] for t in range(12)], [CHANCE.randbytes(3000)], [b"a"] * 20]
+MESSAGES = [[b""], [b"x"], [b"", b""], [b"SSC\5"], [b"SSC\1" + bytes(100)], [b"SSC\5" + bytes([7, 0, 0, 0])], *[[b"SSC\5" + bytes([t, 0, 0, 0]) + b"\xff" * 200] for t in range(12)],
+            *[[b"SSC\5" + bytes([t, 0, 0, 0]) + bytes(500)] for t in range(12)], [CHANCE.randbytes(3000)], [b"a"] * 20]
 
 
 def test_nonsense_on_sync_is_ignored(site, session):
@@ -158,7 +158,7 @@ def test_nonsense_on_sync_is_ignored(site, session):
         for message in MESSAGES:
             dealer.send_multipart(message)
         for _ in range(300):
-            dealer.send(b"SSC\4" + bytes([CHANCE.randrange(1, 9), 0, 0, 0]) + CHANCE.randbytes(CHANCE.randrange(200)))
+            dealer.send(b"SSC\5" + bytes([CHANCE.randrange(1, 9), 0, 0, 0]) + CHANCE.randbytes(CHANCE.randrange(200)))
         still_works(site, session)
 
 

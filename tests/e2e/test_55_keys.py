@@ -143,6 +143,20 @@ def test_a_limited_operator_sees_its_part(keyed, session):
         assert part.shutdown(sessions=["anna"], block=0)["closed"] == 1
 
 
+def test_an_operator_with_limits_leaves_room_for_the_bans_of_others(bench):
+    site = KeyedSite(bench, broker={"max_bans": 8})
+    tenant = site.keys.add("operator", "tenant", "sessions=shop-*")
+    site.reload()
+    reader = site.open("anna")
+    with site.client(tenant) as client:
+        assert client.shutdown(sessions=[f"shop-{n}" for n in range(6)], block=3600)["ok"]
+        reply = client.ask({"op": "shutdown", "sessions": ["shop-6"], "block": 3600})
+        assert reply["error"] == "too_large" and "three quarters" in reply["message"]
+        assert client.shutdown(sessions=["shop-5"], block=60)["ok"]
+    assert site.commands.shutdown(sessions=["anna", "bert"], block=60)["closed"] == 1
+    reader.wait_type("ssecast.shutdown")
+
+
 def test_over_ipc_no_key_is_needed(keyed):
     assert keyed.commands.stats()["ok"]
     path = keyed.broker.options["commands"][0].removeprefix("ipc://")

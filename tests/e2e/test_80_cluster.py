@@ -13,6 +13,7 @@ import pytest
 from support import processes
 from support.asker import Asker
 from support.broker import Broker
+from support.clocks import Clock
 from support.fcgi import FastCgi
 from support.nats import SERVER, NatsClient, NatsCluster, NatsServer
 from support.network import Network
@@ -582,6 +583,19 @@ def test_a_quiet_stream_keeps_its_place_longer_than_its_events(bench):
         client.publish("m", text="after")
     again.wait(lambda: "after" in texts(again), "what came after")
     assert seen
+
+
+def test_a_quiet_stream_keeps_its_place_also_when_the_clock_was_ahead(bench):
+    """Set back by an hour, the broker does not wait for that hour."""
+    server = NatsServer(bench, "nats").start()
+    broker = Broker(bench, store=f"nats://{server.address}", store_replicas=1, history_age="2s")
+    clock = Clock(bench, broker)
+    clock.set("+1h")
+    with broker.start().commands() as client, server.client() as admin:
+        client.publish("m", text="seen")
+        before = admin.info()["state"]["last_seq"]
+        clock.set("+0")
+        wait_until(lambda: admin.info()["state"]["last_seq"] >= before + 2, timeout=5, what="two batches without events")
 
 
 def test_the_stream_holds_as_much_as_a_broker_retains(bench):

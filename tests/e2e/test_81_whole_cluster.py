@@ -6,6 +6,8 @@ import pytest
 from support.broker import Broker
 from support.fcgi import FastCgi
 from support.nats import SERVER, NatsServer
+from support.network import Network
+from support.ports import free_port
 from support.processes import ROOT
 from support.reader import wait_all
 from support.site import Site
@@ -130,6 +132,25 @@ def test_a_broker_that_stood_still_catches_up(bench):
     site.others[0].thaw()
     site.wait_known("bert", 1)
     site.wait_known("anna", 0)
+
+
+def test_a_worker_that_comes_while_its_broker_is_cut_off_is_known_everywhere(bench):
+    """The others miss that it has moved."""
+    site = Cluster(bench)
+    network = bench.closing(Network(site.server.port))
+    remote = Broker(bench, "remote", store=f"nats://127.0.0.1:{network.port}", store_replicas=1).start()
+    known = {kind: [site.others[0].endpoint(kind), remote.endpoint(kind)] for kind in ("feed", "sync")}
+    site.workers.append(Worker(bench, name="moving", **known).start())
+    site.stream_at(2, "anna")
+    site.wait_known("anna", 1)
+    network.upstream = free_port()
+    network.cut()
+    site.others[0].kill()
+    wait_until(lambda: "worker connected" in remote.log(), timeout=20, what="the worker has moved")
+    network.upstream = site.server.port
+    wait_until(lambda: "store available again" in remote.log(), timeout=20, what="the broker is back")
+    site.stream_at(2, "bert")
+    site.wait_known("bert", 1, site.clients[:1])
 
 
 def test_streams_stay_open_and_lose_nothing_when_their_broker_is_killed(bench):

@@ -12,7 +12,7 @@ import zmq
 
 from .waiting import Deadline, Timeout
 
-VERSION, COMMAND, REPLY = 4, 9, 10
+VERSION, COMMAND, REPLY = 5, 9, 10
 EVENTS = 8  # the role of who publishes over HTTP
 
 

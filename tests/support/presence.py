@@ -142,7 +142,7 @@ class Liar:
         self.report(full=True)
 
     def hello(self):
-        self._send(3, struct.pack("<Q", self.position) + _name(self.name) + struct.pack("<H", 0))
+        self._send(3, struct.pack("<Q", self.position) + _name(self.name) + struct.pack("<HQ", 0, 0))
         assert self._socket.poll(10_000)
         self._socket.recv()
 
@@ -176,7 +176,7 @@ class Liar:
         self.close()
 
     def _send(self, kind, fields):
-        self._socket.send(b"SSC\4" + bytes([kind, 0, 0, 0]) + fields)
+        self._socket.send(b"SSC\5" + bytes([kind, 0, 0, 0]) + fields)
 
 
 def _name(text):

@@ -13,6 +13,7 @@ static struct node {
     uint64_t counters[BROKER_COUNTERS];
     int resyncs; /* asked of its workers */
     bool deaf;
+    bool mute; /* it hears no requests of others */
 } nodes[BROKERS];
 
 static int64_t now; /* ms */
@@ -49,7 +50,7 @@ static void on_resync(void *context, struct slice worker)
 {
     struct node *n = context;
     (void)worker;
-    n->resyncs++;
+    n->resyncs += !n->mute;
 }
 
 static void start(int i)
@@ -196,6 +197,51 @@ START_TEST(who_missed_something_has_it_reported_in_full)
     say_hello(0);
     report(0, 1, true, true, 0, 6);
     assert_known(6);
+}
+END_TEST
+
+START_TEST(a_worker_whose_hello_was_missed_has_it_said_again)
+{
+    id = S("w1");
+    say_hello(0);
+    report(0, 1, true, true, 0, 3);
+    nodes[2].deaf = true;
+    say_hello(1);
+    report(1, 1, true, true, 0, 3);
+    nodes[2].deaf = false;
+    kill_node(0);
+    nodes[1].resyncs = 0;
+    report(1, 2, false, true, 3, 1);
+    report(1, 3, false, true, 4, 1);
+    ck_assert_int_eq(nodes[1].resyncs, 1); /* asked once */
+    say_hello(1);
+    report(1, 1, true, true, 0, 5);
+    assert_known(5);
+}
+END_TEST
+
+START_TEST(a_request_that_is_lost_is_repeated)
+{
+    id = S("w1");
+    say_hello(0);
+    report(0, 1, true, true, 0, 3);
+    nodes[1].deaf = true;
+    report(0, 2, false, true, 3, 1);
+    nodes[1].deaf = false;
+    nodes[0].resyncs = 0;
+    nodes[0].mute = true;
+    report(0, 3, false, true, 4, 1);
+    ck_assert_int_eq(nodes[0].resyncs, 0);
+    nodes[0].mute = false;
+    for (uint64_t n = 4; n < 8; n++) {
+        seconds(1);
+        report(0, n, false, true, (int)n + 1, 1);
+    }
+    ck_assert_int_eq(nodes[0].resyncs, 0); /* the answer may be on its way */
+    seconds(1);
+    report(0, 8, false, true, 9, 1);
+    report(0, 9, false, true, 10, 1);
+    ck_assert_int_eq(nodes[0].resyncs, 1);
 }
 END_TEST
 
@@ -382,6 +428,8 @@ int main(void)
     tcase_add_test(tests, everybody_knows_who_is_connected_to_anybody);
     tcase_add_test(tests, a_worker_belongs_to_who_it_said_hello_to_last);
     tcase_add_test(tests, who_missed_something_has_it_reported_in_full);
+    tcase_add_test(tests, a_worker_whose_hello_was_missed_has_it_said_again);
+    tcase_add_test(tests, a_request_that_is_lost_is_repeated);
     tcase_add_test(tests, one_that_starts_asks_for_everything);
     tcase_add_test(tests, a_silent_one_is_missing_until_it_is_back);
     tcase_add_test(tests, one_that_was_started_again_takes_the_place_of_the_former);

@@ -48,7 +48,7 @@ static struct event *make(const char *key, const char *banned, size_t bytes)
 static int apply_by(struct event *e, bool limited)
 {
     int err = effects_admit(effects, e, limited);
-    err = err ? err : effects_apply(effects, e);
+    err = err ? err : effects_apply(effects, e, limited);
     if (err)
         effects_rollback(effects, e->seq - 1);
     event_unref(&e);
@@ -117,6 +117,23 @@ START_TEST(a_quarter_ends_when_its_time_is_over)
     effects_tick(effects, 5000 + 60000); /* the ban has ended */
     ck_assert(!effects_bans_due(effects));
     ck_assert_uint_eq(bans_count(effects_bans(effects)), 0);
+}
+END_TEST
+
+/* Or it would last for as long as the clock was set back, and the log forgets by its own. */
+START_TEST(a_quarter_ends_in_time_when_the_clock_is_set_back)
+{
+    effects_rewrite(effects, REWRITE_ALL);
+    fill(1); /* at 5000 */
+    set_both();
+    if (_i)
+        effects_tick(effects, 5000); /* else it was set back before the start */
+    effects_tick(effects, 1000);
+    effects_tick(effects, 1000 + 30000);
+    ck_assert(!effects_keys_due(effects));
+    effects_tick(effects, 1000 + 30002);
+    ck_assert(effects_keys_due(effects));
+    ck_assert(effects_bans_due(effects));
 }
 END_TEST
 
@@ -194,6 +211,31 @@ START_TEST(limits_refuse_and_what_was_applied_can_be_taken_back)
 }
 END_TEST
 
+static int set_bans(char first, bool limited)
+{
+    char name[] = "?";
+    int count = 0;
+    for (name[0] = first; apply_by(make(NULL, name, 0), limited) == 0; name[0]++)
+        count++;
+    return count;
+}
+
+START_TEST(who_bans_within_limits_leaves_a_quarter_of_each_bound)
+{
+    static const struct history_limits small = {.events = 40, .bytes = 8 * 100, .age_ms = 60000};
+    effects_free(&effects);
+    effects = effects_new(&small);
+    effects_rewrite(effects, REWRITE_BANS);
+    if (_i)
+        effects_limit_bans(effects, 8); /* less than their share of the log */
+
+    int limited = set_bans('a', true), others = set_bans('A', false), all = limited + others;
+    ck_assert_msg(limited > 0 && limited <= (all * 3 + 3) / 4 && limited >= all / 2, "%d of %d", limited, all);
+    ck_assert_int_ne(apply_by(make(NULL, "z", 0), true), 0);
+    ck_assert_int_eq(apply_by(make(NULL, "a", 0), true), 0); /* the same session is no further one */
+}
+END_TEST
+
 START_TEST(the_last_batch_of_a_journal_can_be_undone)
 {
     effects_rewrite(effects, REWRITE_ALL);
@@ -220,10 +262,12 @@ int main(void)
     tcase_add_test(tests, without_a_log_nothing_is_due);
     tcase_add_loop_test(tests, with_a_store_bans_are_due_and_with_a_journal_keys_too, 0, 2);
     tcase_add_test(tests, a_quarter_ends_when_its_time_is_over);
+    tcase_add_loop_test(tests, a_quarter_ends_in_time_when_the_clock_is_set_back, 0, 2);
     tcase_add_loop_test(tests, a_journal_has_a_share_for_keys_and_others_do_not_care, 0, 2);
     tcase_add_loop_test(tests, publishers_with_limits_leave_a_quarter_of_each_bound, 0, 3);
     tcase_add_test(tests, a_key_takes_room_for_its_record_in_a_journal);
     tcase_add_test(tests, limits_refuse_and_what_was_applied_can_be_taken_back);
+    tcase_add_loop_test(tests, who_bans_within_limits_leaves_a_quarter_of_each_bound, 0, 2);
     tcase_add_test(tests, the_last_batch_of_a_journal_can_be_undone);
     return run_suite(suite);
 }

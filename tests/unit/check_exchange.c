@@ -124,6 +124,53 @@ START_TEST(without_memory_for_its_text_it_ends)
 }
 END_TEST
 
+#define LARGE ((size_t)4 << 20)
+#define MANY (EXCHANGES_UNREAD_MAX / LARGE)
+
+static void answer_large(int *client)
+{
+    struct params params;
+    struct incoming in = request(&params, CONN_PIPE, client);
+    char *text = malloc(LARGE);
+    memset(text, 'x', LARGE);
+    exchange_answer(&set, &in, event_text((struct slice){text, LARGE}));
+    free(text);
+    turn();
+}
+
+/* Has the worker given up this answer? What is there is read. */
+static bool is_cut(int client)
+{
+    static char text[1 << 20];
+    ssize_t n;
+    while ((n = read(client, text, sizeof text)) > 0)
+        continue;
+    turn();
+    return n == 0;
+}
+
+START_TEST(of_large_answers_that_are_not_read_the_slowest_is_cut)
+{
+    int clients[MANY + 1];
+    for (size_t i = 0; i < MANY; i++)
+        answer_large(&clients[i]);
+    ck_assert_uint_eq(set.unread, EXCHANGES_UNREAD_MAX);
+    ck_assert(!is_cut(clients[0])); /* it takes something now and then */
+
+    answer_large(&clients[MANY]);
+    ck_assert_uint_eq(set.unread, EXCHANGES_UNREAD_MAX);
+    ck_assert_uint_eq(set.conns.count, MANY);
+    ck_assert_uint_eq(counters[ANSWERS_CUT], 1);
+    ck_assert(is_cut(clients[1]));
+    ck_assert(!is_cut(clients[0]));
+    while (!is_cut(clients[2]))
+        continue;
+    ck_assert_uint_eq(set.unread, EXCHANGES_UNREAD_MAX - LARGE);
+    for (size_t i = 0; i <= MANY; i++)
+        close(clients[i]);
+}
+END_TEST
+
 START_TEST(a_request_that_cannot_be_answered_is_closed)
 {
     struct params params;
@@ -380,6 +427,7 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, a_short_answer_is_sent_and_ends);
     tcase_add_test(tests, without_memory_for_its_text_it_ends);
+    tcase_add_test(tests, of_large_answers_that_are_not_read_the_slowest_is_cut);
     tcase_add_test(tests, a_request_that_cannot_be_answered_is_closed);
     tcase_add_test(tests, a_role_is_told_when_all_is_written_and_at_its_end);
     tcase_add_test(tests, a_role_ends_with_the_worker);

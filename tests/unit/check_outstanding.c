@@ -48,30 +48,49 @@ START_TEST(requests_are_sent_in_order_and_found_by_number)
 }
 END_TEST
 
+static const struct {
+    enum request_purpose purpose;
+    bool once;
+    size_t max; /* in flight */
+} kinds[REQUEST_CLASSES] = {
+    [CLASS_COMMANDS] = {FOR_COMMAND, true, OUTSTANDING_IN_FLIGHT_MAX},
+    [CLASS_PAGES] = {FOR_REPLAY, false, OUTSTANDING_IN_FLIGHT_MAX},
+    [CLASS_QUESTIONS] = {FOR_COMMAND, false, OUTSTANDING_QUESTIONS_MAX},
+};
+
+/* More than may be in flight. */
+static void add_many(enum request_class kind)
+{
+    for (size_t i = 0; i < kinds[kind].max + 3; i++)
+        add(kinds[kind].purpose, kinds[kind].once);
+}
+
 START_TEST(only_so_many_are_in_flight)
 {
-    for (unsigned i = 0; i < OUTSTANDING_IN_FLIGHT_MAX + 3; i++)
-        add(_i ? FOR_COMMAND : FOR_REPLAY, i % 2);
-    ck_assert_uint_eq(send_all(1), OUTSTANDING_IN_FLIGHT_MAX);
+    add_many((enum request_class)_i);
+    ck_assert_uint_eq(send_all(1), kinds[_i].max);
     outstanding_drop(outstanding_find(&requests, 1));
     ck_assert_uint_eq(send_all(1), 1);
 }
 END_TEST
 
-START_TEST(pages_and_commands_do_not_wait_for_each_other)
+START_TEST(one_class_does_not_wait_for_another)
 {
-    enum request_purpose many = _i ? FOR_COMMAND : FOR_REPLAY;
-    enum request_purpose one = _i ? FOR_SHUTDOWNS : FOR_COMMAND;
-    for (unsigned i = 0; i < OUTSTANDING_IN_FLIGHT_MAX + 3; i++)
-        add(many, false);
-    ck_assert_uint_eq(send_all(1), OUTSTANDING_IN_FLIGHT_MAX);
-    struct upstream_request *other = add(one, true);
-    ck_assert_ptr_eq(outstanding_next(&requests), other);
-    ck_assert_uint_eq(send_all(1), 1);
+    add_many((enum request_class)_i);
+    ck_assert_uint_eq(send_all(1), kinds[_i].max);
+    for (int other = 0; other < REQUEST_CLASSES; other++) {
+        if (other == _i)
+            continue;
+        struct upstream_request *one = add(kinds[other].purpose, kinds[other].once);
+        ck_assert_ptr_eq(outstanding_next(&requests), one);
+        ck_assert_uint_eq(send_all(1), 1);
+        outstanding_drop(one);
+    }
 
     outstanding_lose(&requests);
-    outstanding_drop(outstanding_given_up(&requests));
-    ck_assert_uint_eq(send_all(2), OUTSTANDING_IN_FLIGHT_MAX);
+    for (struct upstream_request *q; (q = outstanding_given_up(&requests));)
+        outstanding_drop(q);
+    ck_assert_uint_eq(send_all(2), _i == CLASS_COMMANDS ? 3 : kinds[_i].max);
 }
 END_TEST
 
@@ -154,8 +173,8 @@ int main(void)
     TCase *tests = one_case(suite, "outstanding");
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, requests_are_sent_in_order_and_found_by_number);
-    tcase_add_loop_test(tests, only_so_many_are_in_flight, 0, 2);
-    tcase_add_loop_test(tests, pages_and_commands_do_not_wait_for_each_other, 0, 2);
+    tcase_add_loop_test(tests, only_so_many_are_in_flight, 0, REQUEST_CLASSES);
+    tcase_add_loop_test(tests, one_class_does_not_wait_for_another, 0, REQUEST_CLASSES);
     tcase_add_test(tests, the_repair_is_sent_first_and_beyond_the_limit);
     tcase_add_test(tests, what_is_not_answered_is_sent_again_the_longest_first);
     tcase_add_test(tests, slow_replies_make_the_timeout_longer_within_bounds);

@@ -92,6 +92,15 @@ static const char *seqs_of(const struct wire_page *page)
     return text;
 }
 
+START_TEST(a_hello_whose_answer_is_on_its_way_renews_the_lease_alone)
+{
+    wire_put_hello(&question, &(struct wire_hello){.worker = S("web-1"), .pieces = 2});
+    ck_assert(!ask());
+    ck_assert_uint_eq(presence_workers(presence), 1);
+    ck_assert_uint_eq(counters[WELCOMES], 0);
+}
+END_TEST
+
 START_TEST(hello_is_answered_with_where_we_stand)
 {
     struct wire_welcome m;
@@ -420,8 +429,8 @@ END_TEST
 
 START_TEST(what_is_none_of_ours_is_ignored)
 {
-    static const struct slice wrong[] = {S_INIT(""), S_INIT("SSC\004"), S_INIT("hello, world"),
-                                         S_INIT("SSC\004\003\0\0\0")};
+    static const struct slice wrong[] = {S_INIT(""), S_INIT("SSC\005"), S_INIT("hello, world"),
+                                         S_INIT("SSC\005\003\0\0\0")};
     for (size_t i = 0; i < 4; i++)
         ck_assert_int_eq(sync_handle(&context, W, wrong[i], 0, &answer), SYNC_SILENCE);
     wire_put_head(&question, &(struct wire_head){0});
@@ -495,6 +504,7 @@ int main(void)
     TCase *tests = one_case(suite, "sync");
     tcase_add_checked_fixture(tests, begin, end);
     tcase_add_test(tests, hello_is_answered_with_where_we_stand);
+    tcase_add_test(tests, a_hello_whose_answer_is_on_its_way_renews_the_lease_alone);
     tcase_add_test(tests, many_bans_are_sent_in_pieces_before_the_welcome);
     tcase_add_test(tests, shutdowns_are_found_among_everything);
     tcase_add_test(tests, shutdowns_that_may_have_been_evicted_are_a_gap);

@@ -48,6 +48,7 @@ static struct {
     uint64_t jump_from, jump_to;  /* but for (jump_from, jump_to], where the sequence jumped */
     bool silent;                  /* does not answer */
     bool takes_nothing;           /* answers all but reports */
+    bool slow;                    /* sends the pieces of a welcome later */
     int pieces, ends, byes;       /* full reports' pieces, their ends, good-byes */
     size_t largest;               /* report */
     size_t known;                 /* connections that the report since its first piece has had */
@@ -63,7 +64,7 @@ static struct {
     int hellos, replays, presences, fulls, lags;
     uint64_t acked_epoch;
     uint64_t streams, position; /* as the last report had them */
-    uint64_t hello_position, last_after, last_n;
+    uint64_t hello_position, hello_pieces, last_after, last_n;
     int commands;
     uint64_t last_command;
     unsigned last_roles;
@@ -102,29 +103,38 @@ static void reply(struct buf *b)
     buf_release(b);
 }
 
-static void welcome(void)
+static void send_ban(uint64_t number)
 {
     struct buf b = {0};
-    for (uint64_t i = 1; i <= broker.bans; i++) {
-        if (i == broker.lost_ban)
-            continue;
-        char name[24];
-        snprintf(name, sizeof name, "ban-%" PRIu64, i);
-        wire_put_bans(&b, &(struct wire_bans){.run = broker.run, .piece = i});
-        wire_add_ban(&b, slice_of(name), 1);
-        reply(&b);
-    }
+    char name[24];
+    snprintf(name, sizeof name, "ban-%" PRIu64, number);
+    wire_put_bans(&b, &(struct wire_bans){.run = broker.run, .piece = number});
+    wire_add_ban(&b, slice_of(name), 1);
+    reply(&b);
+}
+
+static void send_welcome(void)
+{
+    struct buf b = {0};
     struct wire_welcome m = {.run = broker.run,
                              .head = broker.head,
                              .complete = broker.complete,
                              .oldest = broker.complete + 1,
                              .clock = broker.clock,
                              .pieces = broker.bans};
-    broker.lost_ban = 0;
     wire_put_welcome(&b, &m);
     if (*broker.ban)
         wire_add_ban(&b, slice_of(broker.ban), 12345);
     reply(&b);
+}
+
+static void welcome(void)
+{
+    for (uint64_t i = 1; i <= broker.bans; i++)
+        if (i != broker.lost_ban)
+            send_ban(i);
+    broker.lost_ban = 0;
+    send_welcome();
 }
 
 static void on_hello(struct slice message)
@@ -133,8 +143,9 @@ static void on_hello(struct slice message)
     ck_assert_int_eq(wire_get_hello(message, &m), 0);
     broker.hellos++;
     broker.hello_position = m.position;
+    broker.hello_pieces = m.pieces;
     snprintf(broker.worker, sizeof broker.worker, "%.*s", (int)m.worker.len, m.worker.data);
-    if (!broker.silent)
+    if (!broker.silent && !broker.slow)
         welcome();
 }
 
@@ -600,6 +611,14 @@ static void setup_doubting(void)
     setup();
 }
 
+/* What is on its way comes soon, or is not waited for. */
+static void setup_impatient(void)
+{
+    pace = calm;
+    pace.move = 1000;
+    setup();
+}
+
 /* Reports are repeated fast. */
 static void setup_renewing(void)
 {
@@ -859,9 +878,9 @@ END_TEST
 START_TEST(nonsense_is_ignored)
 {
     join();
-    zmq_send(broker.feed, "SSC\4", 4, 0);
-    zmq_send(broker.feed, "SSC\4\1\0\0\0abc", 11, 0);
-    zmq_send(broker.feed, "SSC\4\x63\0\0\0", 8, 0);
+    zmq_send(broker.feed, "SSC\5", 4, 0);
+    zmq_send(broker.feed, "SSC\5\1\0\0\0abc", 11, 0);
+    zmq_send(broker.feed, "SSC\5\x63\0\0\0", 8, 0);
     struct buf b = {0};
     wire_put_batch(&b, broker.run, 100);
     add_events(&b, 101, 101);
@@ -1433,6 +1452,38 @@ START_TEST(bans_may_come_before_the_welcome)
 }
 END_TEST
 
+START_TEST(while_a_welcome_is_on_its_way_hello_says_so)
+{
+    broker.slow = true;
+    broker.bans = 2;
+    await(broker.hellos >= 1);
+    ck_assert_uint_eq(broker.hello_pieces, 0);
+    send_ban(1);
+    await(broker.hello_pieces == 1);
+    send_ban(2);
+    await(broker.hello_pieces == 2);
+    send_welcome();
+    await_told("blocked ban-1 1 blocked ban-2 1 joined 100");
+    resync();
+    int hellos = broker.hellos;
+    await(broker.hellos > hellos);
+    ck_assert_uint_eq(broker.hello_pieces, 0);
+}
+END_TEST
+
+START_TEST(what_has_come_of_a_welcome_does_not_count_for_ever)
+{
+    broker.slow = true;
+    broker.bans = 2;
+    await(broker.hellos >= 1);
+    send_ban(1);
+    await(broker.hello_pieces == 1);
+    await(broker.hello_pieces == 0);
+    broker.slow = false;
+    await_told("blocked ban-1 1 blocked ban-2 1 joined 100");
+}
+END_TEST
+
 START_TEST(a_welcome_without_all_of_its_bans_is_none)
 {
     broker.bans = 3;
@@ -1644,6 +1695,7 @@ static void add_questions(TCase *tests)
     tcase_add_test(tests, what_a_dead_broker_never_took_is_told_again);
     tcase_add_test(tests, what_ended_while_there_was_no_broker_is_told_to_the_next_one);
     tcase_add_loop_test(tests, a_welcome_without_all_of_its_bans_is_none, 0, 3);
+    tcase_add_test(tests, while_a_welcome_is_on_its_way_hello_says_so);
     tcase_add_test(tests, shutdowns_of_the_past_are_asked_for);
     tcase_add_test(tests, the_brokers_clock_and_place_are_noted);
 }
@@ -1685,7 +1737,8 @@ int main(void)
     TCase *sequence = one_case(suite, "sequence"), *questions = one_case(suite, "questions"),
           *asking_again = one_case(suite, "asking again"), *doubting = one_case(suite, "doubting"),
           *renewing = one_case(suite, "renewing"), *leasing = one_case(suite, "leasing"),
-          *keys = one_case(suite, "keys"), *once = one_case(suite, "once"), *waiting = one_case(suite, "waiting");
+          *keys = one_case(suite, "keys"), *impatient = one_case(suite, "impatient"), *once = one_case(suite, "once"),
+          *waiting = one_case(suite, "waiting");
 
     tcase_add_checked_fixture(keys, setup_calm, teardown);
     tcase_add_checked_fixture(once, setup_once, teardown);
@@ -1694,6 +1747,7 @@ int main(void)
     tcase_add_checked_fixture(questions, setup_calm, teardown);
     tcase_add_checked_fixture(asking_again, setup_asking_again, teardown);
     tcase_add_checked_fixture(doubting, setup_doubting, teardown);
+    tcase_add_checked_fixture(impatient, setup_impatient, teardown);
     tcase_add_checked_fixture(renewing, setup_renewing, teardown);
     tcase_add_checked_fixture(leasing, setup_leasing, teardown);
     tcase_add_test(leasing, pieces_wait_until_earlier_ones_are_taken);
@@ -1706,6 +1760,7 @@ int main(void)
     add_questions(questions);
     add_asking_again(asking_again);
     tcase_add_test(doubting, a_broker_that_says_nothing_is_lost_and_found_again);
+    tcase_add_test(impatient, what_has_come_of_a_welcome_does_not_count_for_ever);
     tcase_add_test(renewing, the_lease_is_renewed);
     return run_suite(suite);
 }

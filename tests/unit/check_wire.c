@@ -36,7 +36,8 @@ static void put_head(struct buf *b)
 
 static void put_hello(struct buf *b)
 {
-    wire_put_hello(b, &(struct wire_hello){.worker = S("worker-1"), .position = 12, .labels = {some_channels, 2}});
+    wire_put_hello(
+        b, &(struct wire_hello){.worker = S("worker-1"), .position = 12, .labels = {some_channels, 2}, .pieces = 3});
 }
 
 static void put_welcome(struct buf *b)
@@ -437,6 +438,7 @@ START_TEST(a_hello_arrives)
     ck_assert_int_eq(wire_get_hello(message_of(&b), &m), 0);
     assert_slice(m.worker, S("worker-1"));
     ck_assert_uint_eq(m.position, 12);
+    ck_assert_uint_eq(m.pieces, 3);
     buf_release(&b);
 }
 END_TEST

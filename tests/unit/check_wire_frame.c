@@ -49,7 +49,7 @@ START_TEST(a_message_begins_with_its_header)
     struct buf b = {0};
     put_all(&b);
     wire_begin(&b, WIRE_TAKEN); /* drops what was there */
-    assert_slice(message_of(&b), S("SSC\004\013\0\0\0"));
+    assert_slice(message_of(&b), S("SSC\005\013\0\0\0"));
     struct wire_reader r = wire_open(message_of(&b), WIRE_TAKEN), other = wire_open(message_of(&b), WIRE_HEAD);
     ck_assert_int_eq(wire_verdict(&r), 0);
     ck_assert_int_eq(wire_verdict(&other), -EPROTO);
