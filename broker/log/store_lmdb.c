@@ -15,6 +15,7 @@
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,7 +24,8 @@
 #include "base/must.h"
 #include "model/past_ids.h"
 
-#define MAP_FIRST (64u << 20) /* initial bytes of address space; doubled when full */
+#define MAP_FIRST (64u << 20)  /* initial bytes of address space; doubled when full */
+#define FULL_BYTES (64u << 10) /* a disk with less room counts as full */
 
 struct store {
     char *dir;
@@ -489,14 +491,27 @@ static int try_change(struct store *s, const struct store_change *c)
     return as_errno(rc == MDB_PANIC ? attempt(s, c) : rc);
 }
 
+static bool disk_is_full(const struct store *s)
+{
+    struct statvfs disk;
+    return statvfs(s->dir, &disk) == 0 && (uint64_t)disk.f_bavail * disk.f_frsize < FULL_BYTES;
+}
+
+/* LMDB reports a write that ended early as EIO. On a full disk it ended for want of space. */
+static int name_failure(const struct store *s, int err)
+{
+    return err == -EIO && disk_is_full(s) ? -ENOSPC : err;
+}
+
 static int make_change(struct store *s, const struct store_change *c)
 {
     int64_t began = clock_us();
     int err = try_change(s, c);
     if (err) {
         s->stats.failures++;
-        return err;
+        return name_failure(s, err);
     }
+
     for (size_t i = 0; i < c->count; i++)
         s->stats.written_bytes += c->events[i]->entry.len;
     s->stats.written_events += c->count;
