@@ -313,10 +313,9 @@ static size_t share(const struct top_page *p, size_t wanted, size_t others)
 static void put_worker(struct top_page *p, const struct tree *w, size_t name, bool wide)
 {
     char text[4 * TOP_COLUMNS_MAX], more[64] = "";
-    uint64_t silent = tree_number(w, "silent_ms");
     if (wide)
         snprintf(more, sizeof more, "%6s %9s", number(tree_number(w, "slow_readers")),
-                 silent < 3000 ? "now" : duration(silent));
+                 show_silence(tree_number(w, "silent_ms"), next_text()));
     put_formatted(p, PLAIN, "%s %8s %7s %9s%s", padded(tree_text(w, "worker"), name, text, sizeof text),
                   number(tree_number(w, "connections")), number(tree_number(w, "lag_events")),
                   bytes(tree_number(w, "queued_bytes")), more);
@@ -331,7 +330,7 @@ static void put_workers(struct top_page *p, const struct tree *s)
     char heading[4 * TOP_COLUMNS_MAX];
     put_line(p, PLAIN, "");
     put_formatted(p, BOLD, "%s %8s %7s %9s%s", padded(slice_of("WORKER"), name, heading, sizeof heading), "STREAMS",
-                  "BEHIND", "WAITING", wide ? "  SLOW     HEARD" : "");
+                  "LAG", "QUEUED", wide ? "  SLOW     HEARD" : "");
     for (size_t i = 0; i < shown; i++)
         put_worker(p, tree_item(list, i), name, wide);
     if (!count)

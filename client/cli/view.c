@@ -30,6 +30,12 @@ static int add_duration(struct grid *g, int64_t ms)
     return grid_add(g, slice_of(show_duration(ms > 0 ? (uint64_t)ms : 0, text)));
 }
 
+static int add_silence(struct grid *g, int64_t ms)
+{
+    char text[SHOW_DURATION];
+    return grid_add(g, slice_of(show_silence(ms > 0 ? (uint64_t)ms : 0, text)));
+}
+
 /* The clock of the broker may differ from ours, so a difference may be negative. */
 static int64_t ms_between(int64_t from, int64_t to)
 {
@@ -99,6 +105,8 @@ static int add_number(struct grid *g, const struct column *column, const json_t 
         return add_duration(g, ms_between(json_integer_value(value), now_ms));
     case FORM_LEFT:
         return add_duration(g, ms_left(row, json_integer_value(value), now_ms));
+    case FORM_HEARD:
+        return add_silence(g, json_integer_value(value));
     }
     MUST(!"a column has a form");
     return -EINVAL;

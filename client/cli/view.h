@@ -16,6 +16,7 @@ enum column_form {
     FORM_TIME,  /* unix ms, as local time */
     FORM_AGE,   /* unix ms, as the time since then */
     FORM_LEFT,  /* seconds from the row's `at` (unix ms), as the time that is left of them */
+    FORM_HEARD, /* ms of silence, as show_silence() */
 };
 
 /* One column of a list of objects. */

@@ -213,7 +213,8 @@ def test_workers_are_a_table(site, cli, session):
     site.open(session)
     site.wait_connections(session, 1)
     heading, *rows = cli("workers").check().out.splitlines()
-    assert heading.split()[:3] == ["WORKER", "CONNECTIONS", "LAG"] and len(rows) == 2
+    assert heading.split() == ["WORKER", "CONNECTIONS", "LAG", "QUEUED", "SLOW", "DELIVERIES", "CUT", "HEARD", "STARTED"]
+    assert len(rows) == 2 and all(row.split()[7] == "now" for row in rows)
     assert sum(int(row.split()[1]) for row in rows) >= 1
     first = rows[0].split()[0]
     assert [row.split()[0] for row in cli("workers", "--after", first).check().out.splitlines()[1:]] == [rows[1].split()[0]]
