@@ -2,10 +2,13 @@
 
 import json
 import re
+import socket
 import subprocess
+import time
 import urllib.parse
 
 import pytest
+from support import processes
 from support.cli import Cli
 from support.misbehaving import Misbehaving, Silent, Trickling
 from support.ports import free_port
@@ -207,6 +210,26 @@ def test_ping_and_stats(cli):
     assert "version" in fields(cli("ping").check().out)
     assert int(fields(cli("stats").check().out)["publishes"]) > 0
     assert cli("stats", "--json").json["ok"] is True
+
+
+@pytest.mark.skipif(not processes.as_root(), reason="only root can become another user")
+@pytest.mark.parametrize("verb", ["ping", "watch"])
+def test_a_socket_without_permission_is_an_error_at_once(bench, verb):
+    """Waiting would change nothing."""
+    bench.folder.chmod(0o755)
+    path = bench.folder / "commands"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        path.chmod(0o600)
+        began = time.monotonic()
+        done = processes.run(["setpriv", "--reuid", "65534", "--clear-groups", processes.CLI, "--commands", f"ipc://{path}", verb])
+    assert done.returncode == 1 and f"cannot connect to ipc://{path}: Permission denied" in done.stderr
+    assert time.monotonic() - began < 3  # of --timeout 5s
+
+
+def test_a_missing_socket_is_named(bench):
+    done = processes.run([processes.CLI, "--commands", f"ipc://{bench.folder}/none", "--timeout", "100ms", "ping"])
+    assert done.returncode == 1 and "within 0.1 s: no such socket" in done.stderr
 
 
 def test_workers_are_a_table(site, cli, session):
