@@ -101,6 +101,19 @@ static void note_more(const struct verb_call *call, struct slice reply)
     tree_free(&t);
 }
 
+/* A list lacks what only these brokers know. Other replies show them as a field. */
+static void note_missing(const struct verb_call *call, struct slice reply)
+{
+    struct tree *t = call->verb->view.list ? tree_parse(reply) : NULL;
+    const struct tree *missing = tree_at(t, "missing");
+    for (size_t i = 0; i < tree_length(missing); i++) {
+        fprintf(stderr, "(incomplete: broker ");
+        show_text(stderr, tree_text_at(missing, i));
+        fprintf(stderr, " is missing)\n");
+    }
+    tree_free(&t);
+}
+
 static int show_reply(const struct verb_call *call, struct slice text)
 {
     bool more;
@@ -109,6 +122,7 @@ static int show_reply(const struct verb_call *call, struct slice text)
         return complain(call, STATUS_FAILED, "cannot show the reply: %s", strerror(-err));
     if (more)
         note_more(call, text);
+    note_missing(call, text);
     return STATUS_OK;
 }
 

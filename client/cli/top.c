@@ -300,6 +300,17 @@ static const char *padded(struct slice text, size_t columns, char *out, size_t s
     return out;
 }
 
+/* The first broker of a cluster that is missing, and how many. */
+static void put_missing(struct top_page *p, const struct tree *s)
+{
+    const struct tree *missing = tree_at(s, "missing");
+    size_t count = tree_length(missing);
+    char name[4 * TOP_COLUMNS_MAX];
+    if (count)
+        put_formatted(p, ALARM, "%zu broker%s missing, streams there are unknown: %s", count, count == 1 ? "" : "s",
+                      padded(tree_text_at(missing, 0), 50, name, sizeof name));
+}
+
 /* The number of lines for a list, when this number of others follows it. */
 static size_t share(const struct top_page *p, size_t wanted, size_t others)
 {
@@ -377,6 +388,7 @@ void top_write(const struct top_frame *frame, FILE *out)
                          .styled = frame->styled};
     put_header(&p, frame);
     if (frame->status) {
+        put_missing(&p, frame->status);
         put_totals(&p, frame->status);
         put_kept(&p, frame->status);
         put_workers(&p, frame->status);

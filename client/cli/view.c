@@ -254,10 +254,19 @@ bool tree_flag(const struct tree *t, const char *name)
     return json_is_true(json_object_get(value_of(t), name));
 }
 
+static struct slice text_of(const json_t *value)
+{
+    return (struct slice){json_string_value(value), json_string_length(value)};
+}
+
 struct slice tree_text(const struct tree *t, const char *name)
 {
-    const json_t *value = json_object_get(value_of(t), name);
-    return (struct slice){json_string_value(value), json_string_length(value)};
+    return text_of(json_object_get(value_of(t), name));
+}
+
+struct slice tree_text_at(const struct tree *list, size_t i)
+{
+    return text_of(json_array_get(value_of(list), i));
 }
 
 bool is_json(struct slice text, char *problem, size_t size)
