@@ -461,7 +461,7 @@ def test_a_usual_port_is_named():
 
 def test_an_event_without_receivers_is_reported(site, cli, session):
     done = cli("publish", "m", "1", "--channel", session + "-misspelt").check()
-    assert fields(done.out)["online"] == "0" and "no open stream gets it" in done.err
+    assert fields(done.out)["online"] == "0" and "no stream is known that gets it now" in done.err
     assert cli("publish", "m", "1", "--channel", session + "-misspelt", "--json").check().err == ""
     own = ["publish", "m", "1", "--session", session, "--id", f"once-{session}"]
     reader = site.open(session)
