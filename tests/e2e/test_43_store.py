@@ -317,7 +317,21 @@ def test_a_disk_that_becomes_full_within_an_event_is_called_full(bench):
         assert replies[0]["ok"] and refused
         for reply in refused:
             assert reply["error"] == "store_failed" and "No space left on device" in reply["message"], reply
-        assert "events cannot be stored: No space left on device" in broker.log()
+        assert 'events cannot be stored: publishes fail with store_failed why="No space left on device"' in broker.log()
+
+
+@pytest.mark.skipif(not can_mount(), reason="may not mount")
+def test_the_last_line_says_whether_events_can_be_stored(bench):
+    """Also on a disk that has room for small events only."""
+    with Tmpfs(bench.folder / "disk", size="1m") as disk:
+        broker = Broker(bench, store=disk.folder / "history").start()
+        with broker.commands() as client:
+            for _ in range(5):
+                client.ask({"op": "publish", "event": "m", "text": "x" * 300_000})
+            for _ in range(3):
+                assert client.publish("m", data=1)
+                assert not client.ask({"op": "publish", "event": "m", "text": "x" * 300_000})["ok"]
+        assert [line for line in broker.log().splitlines() if "stored" in line][-1].count("cannot be stored")
 
 
 @pytest.mark.parametrize("disk", [DISKS["full"], DISKS["full for the broker"]], ids=["full", "full for the broker"], indirect=True)
