@@ -1118,7 +1118,7 @@ START_TEST(what_waits_for_a_connection_waits_for_the_welcome_of_a_restarted_brok
 }
 END_TEST
 
-/* So is the broker whose connection a report missed. */
+/* The same after a report that could not be sent. */
 START_TEST(what_follows_a_report_that_was_not_sent_waits_for_the_welcome)
 {
     join();
