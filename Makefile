@@ -368,7 +368,7 @@ check-cross: ## compile for ARCH (arm64, i386, s390x) and run the unit tests the
 	@tests/in-debian bookworm-$(ARCH) tests/cross $(ARCH)
 
 # Installation: `make install prefix=/usr DESTDIR=/some/root`. Rows of file:place (links: place:target), which uninstall reads too.
-# Files name /usr/bin and /etc/ssecast, and are changed where these are elsewhere. Settings in /etc/ssecast are never overwritten.
+# Documents keep their places below docdir, so that their links work. Files name /usr/bin and /etc/ssecast, and are changed where these are elsewhere. Settings in /etc/ssecast are never overwritten.
 prefix ?= /usr/local
 bindir ?= $(prefix)/bin
 libdir ?= $(prefix)/lib
@@ -387,9 +387,8 @@ INSTALL_LIBS := $(call into,$(LIBRARIES),$(libdir))
 INSTALL_LINKS := $(libdir)/libssecast.so:libssecast.so.0
 INSTALL_DATA := \
     $(foreach page,$(wildcard docs/man/*.[1-9]),$(page):$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
-    $(call into,README.md CHANGELOG.md SECURITY.md LICENSE systemd/handoff.conf $(wildcard docs/*.md),$(docdir)) \
-    $(call into,$(wildcard docs/adr/*.md),$(docdir)/adr) \
-    $(call into,$(wildcard docs/pictures/*.png),$(docdir)/pictures) \
+    $(call into,README.md CHANGELOG.md SECURITY.md LICENSE systemd/handoff.conf,$(docdir)) \
+    $(foreach page,$(wildcard docs/*.md docs/*.svg docs/adr/*.md docs/pictures/*.png) client/js/README.md,$(page):$(docdir)/$(page)) \
     client/lib/ssecast.h:$(includedir)/ssecast.h client/lib/ssecast.pc.in:$(libdir)/pkgconfig/ssecast.pc \
     $(call into,$(filter-out %.json %.md,$(wildcard client/js/ssecast*)),$(datadir)/javascript/ssecast) \
     client/php/ssecast.php:$(datadir)/php/ssecast/ssecast.php \
@@ -429,7 +428,7 @@ uninstall: ## remove what install put there; settings that were changed, and the
 	    if edited $$row | cmp -s - "$$(to $$row)"; then rm -f "$$(to $$row)"; \
 	    elif [ -e "$$(to $$row)" ]; then echo "kept: $$(to $$row)"; fi; \
 	done; \
-	rmdir '$(DESTDIR)$(datadir)/ssecast/monitoring' '$(DESTDIR)$(datadir)/ssecast' '$(DESTDIR)$(docdir)/adr' '$(DESTDIR)$(docdir)' '$(DESTDIR)$(sysconfdir)/ssecast' 2>/dev/null || true
+	rmdir '$(DESTDIR)$(datadir)/ssecast/monitoring' '$(DESTDIR)$(datadir)/ssecast' $(foreach folder,/docs/adr /docs/pictures /docs /client/js /client /,'$(DESTDIR)$(docdir)$(folder)') '$(DESTDIR)$(sysconfdir)/ssecast' 2>/dev/null || true
 
 clean: ## remove everything that was built
 	rm -rf build build-*

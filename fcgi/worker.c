@@ -21,6 +21,7 @@
 #include "http/accept.h"
 #include "listening.h"
 #include "news.h"
+#include "ops/endpoint.h"
 #include "ops/log.h"
 #include "ops/notify.h"
 #include "ops/privilege.h"
@@ -247,6 +248,21 @@ static void serve(struct worker *w)
     notify_send("READY=1\nSTATUS=accepting streams, at most %" PRIu64, w->streams.limits.connections);
 }
 
+/* libzmq tries again without a word where it may not use a socket. */
+static void warn_of_no_broker(const struct worker *w)
+{
+    const char *endpoints[] = {w->options.feeds.items[0], w->options.syncs.items[0]};
+    int err = 0;
+    size_t i = 0;
+    while (i < 2 && (err = endpoint_access(endpoints[i])) == 0)
+        i++;
+
+    if (err)
+        log_warn("no broker yet at %s: %s; streams open and wait", endpoints[i], strerror(-err));
+    else
+        log_warn("no broker yet at %s: streams open and wait", endpoints[1]);
+}
+
 static void try_to_serve(void *context, int64_t now)
 {
     struct worker *w = context;
@@ -257,7 +273,7 @@ static void try_to_serve(void *context, int64_t now)
         return;
     }
     if (!w->streams.window)
-        log_warn("no broker yet at %s: streams open and wait", w->options.syncs.items[0]);
+        warn_of_no_broker(w);
     serve(w);
 }
 

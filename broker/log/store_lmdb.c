@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/statvfs.h>
 
 #include "base/array.h"
 #include "base/clock.h"
@@ -14,7 +15,8 @@
 #include "model/past_ids.h"
 #include "ops/log.h"
 
-#define SLOW_US 1000000 /* a change that takes longer is logged */
+#define SLOW_US 1000000        /* a change that takes longer is logged */
+#define FULL_BYTES (64u << 10) /* a disk with less room counts as full */
 
 struct store {
     struct store_dir dir;
@@ -213,6 +215,18 @@ static void report_slow_disk(const struct store_change *c, int64_t took_us)
                   log_count("ms", (uint64_t)took_us / 1000));
 }
 
+static bool disk_is_full(const struct store *s)
+{
+    struct statvfs disk;
+    return statvfs(s->dir.path, &disk) == 0 && (uint64_t)disk.f_bavail * disk.f_frsize < FULL_BYTES;
+}
+
+/* LMDB reports a write that ended early as EIO. On a full disk it ended for want of space. */
+static int name_failure(const struct store *s, int err)
+{
+    return err == -EIO && disk_is_full(s) ? -ENOSPC : err;
+}
+
 static int make_change(struct store *s, const struct store_change *c)
 {
     int64_t began = clock_us();
@@ -221,8 +235,9 @@ static int make_change(struct store *s, const struct store_change *c)
     report_slow_disk(c, took_us);
     if (err) {
         s->stats.failures++;
-        return err;
+        return name_failure(s, err);
     }
+
     for (size_t i = 0; i < c->count; i++)
         s->stats.written_bytes += c->events[i]->entry.len;
     s->stats.written_events += c->count;

@@ -1,12 +1,16 @@
 /* With --json a refusal is written to both outputs: programs read the code on stdout, people the
  * message on stderr. */
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "cli/show.h"
 #include "cli/verb.h"
+#include "ops/endpoint.h"
+
+#define SETTLE_MS 100 /* until a new socket has its permissions */
 
 int complain(const struct verb_call *call, int status, const char *format, ...)
 {
@@ -35,6 +39,28 @@ static const char *usual_of(const char *endpoint)
     return "";
 }
 
+/* A socket that this user may not use: no wait for the broker changes that. A broker that starts
+ * sets the permissions just after it made the socket. */
+static int check_access(const struct verb_call *call, const char *endpoint)
+{
+    if (endpoint_access(endpoint) != -EACCES)
+        return STATUS_OK;
+
+    poll(NULL, 0, SETTLE_MS);
+    if (endpoint_access(endpoint) != -EACCES)
+        return STATUS_OK;
+    return complain(call, STATUS_FAILED, "cannot connect to %s: %s; accepted: a member of the socket's group", endpoint,
+                    strerror(EACCES));
+}
+
+static int no_broker(const struct verb_call *call)
+{
+    const struct settings *s = call->settings;
+    const char *missing = endpoint_access(s->commands) == -ENOENT ? ": no such socket" : "";
+    return complain(call, STATUS_FAILED, "no answer from %s within %g s%s: is ssecast-broker running there?%s",
+                    s->commands, (double)s->timeout_ms / 1000, missing, usual_of(s->commands));
+}
+
 /* problem: the library's explanation; "": none. */
 static int failed(const struct verb_call *call, int err, const char *problem)
 {
@@ -42,8 +68,7 @@ static int failed(const struct verb_call *call, int err, const char *problem)
     if (err == -EHOSTUNREACH && *problem)
         return complain(call, STATUS_FAILED, "cannot connect to %s: %s%s", s->commands, problem, usual_of(s->commands));
     if (err == -EHOSTUNREACH)
-        return complain(call, STATUS_FAILED, "no answer from %s within %g s: is ssecast-broker running there?%s",
-                        s->commands, (double)s->timeout_ms / 1000, usual_of(s->commands));
+        return no_broker(call);
     if (err == -ETIMEDOUT)
         return complain(call, STATUS_FAILED,
                         "no answer from %s within %g s, although a ZeroMQ socket accepted the request: is it "
@@ -76,6 +101,19 @@ static void note_more(const struct verb_call *call, struct slice reply)
     tree_free(&t);
 }
 
+/* A list lacks what only these brokers know. Other replies show them as a field. */
+static void note_missing(const struct verb_call *call, struct slice reply)
+{
+    struct tree *t = call->verb->view.list ? tree_parse(reply) : NULL;
+    const struct tree *missing = tree_at(t, "missing");
+    for (size_t i = 0; i < tree_length(missing); i++) {
+        fprintf(stderr, "(incomplete: broker ");
+        show_text(stderr, tree_text_at(missing, i));
+        fprintf(stderr, " is missing)\n");
+    }
+    tree_free(&t);
+}
+
 static int show_reply(const struct verb_call *call, struct slice text)
 {
     bool more;
@@ -84,6 +122,7 @@ static int show_reply(const struct verb_call *call, struct slice text)
         return complain(call, STATUS_FAILED, "cannot show the reply: %s", strerror(-err));
     if (more)
         note_more(call, text);
+    note_missing(call, text);
     return STATUS_OK;
 }
 
@@ -139,9 +178,12 @@ static int load_keys(const struct verb_call *call, struct curve_client *keys)
 int open_publisher(const struct verb_call *call, struct ssecast_publisher **publisher)
 {
     struct curve_client keys;
-    int status = load_keys(call, &keys);
+    int status = check_access(call, call->settings->commands);
+    if (status == STATUS_OK)
+        status = load_keys(call, &keys);
     if (status != STATUS_OK)
         return status;
+
     const struct ssecast_publisher_options options = reach(call, &keys);
     int err = ssecast_publisher_new(publisher, &options);
     curve_client_release(&keys);
@@ -152,9 +194,14 @@ int open_presence(const struct verb_call *call, struct ssecast_presence_options 
                   struct ssecast_presence **presence)
 {
     struct curve_client keys;
-    int status = load_keys(call, &keys);
+    int status = check_access(call, call->settings->presence);
+    if (status == STATUS_OK)
+        status = check_access(call, call->settings->commands);
+    if (status == STATUS_OK)
+        status = load_keys(call, &keys);
     if (status != STATUS_OK)
         return status;
+
     options->endpoint = call->settings->presence;
     options->commands = reach(call, &keys);
     int err = ssecast_presence_new(presence, options);

@@ -9,7 +9,8 @@
 #include "base/name.h"
 
 #define COLUMNS_MAX 16u
-#define GAP 2 /* columns between two cells */
+#define GAP 2          /* columns between two cells */
+#define SILENT_MS 3000 /* of a worker, which reports once a second */
 
 static size_t show_escape(FILE *out, unsigned char c)
 {
@@ -71,6 +72,14 @@ const char *show_duration(uint64_t ms, char out[SHOW_DURATION])
         snprintf(out, SHOW_DURATION, "%" PRIu64 " h", s / 3600);
     else
         snprintf(out, SHOW_DURATION, "%" PRIu64 " d", s / 86400);
+    return out;
+}
+
+const char *show_silence(uint64_t ms, char out[SHOW_DURATION])
+{
+    if (ms >= SILENT_MS)
+        return show_duration(ms, out);
+    snprintf(out, SHOW_DURATION, "now");
     return out;
 }
 

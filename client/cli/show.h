@@ -24,6 +24,10 @@ void show_word(FILE *out, struct slice text);
 /* "90 s", "3 min", "5 h", "2 d". Returns out. */
 const char *show_duration(uint64_t ms, char out[SHOW_DURATION]);
 
+/* How long a worker has been silent: "now" below 3 s (workers report once a second), then as
+ * show_duration(). Returns out. */
+const char *show_silence(uint64_t ms, char out[SHOW_DURATION]);
+
 /* A table in memory, cell by cell. */
 struct grid;
 

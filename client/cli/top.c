@@ -300,6 +300,17 @@ static const char *padded(struct slice text, size_t columns, char *out, size_t s
     return out;
 }
 
+/* The first broker of a cluster that is missing, and how many. */
+static void put_missing(struct top_page *p, const struct tree *s)
+{
+    const struct tree *missing = tree_at(s, "missing");
+    size_t count = tree_length(missing);
+    char name[4 * TOP_COLUMNS_MAX];
+    if (count)
+        put_formatted(p, ALARM, "%zu broker%s missing, streams there are unknown: %s", count, count == 1 ? "" : "s",
+                      padded(tree_text_at(missing, 0), 50, name, sizeof name));
+}
+
 /* The number of lines for a list, when this number of others follows it. */
 static size_t share(const struct top_page *p, size_t wanted, size_t others)
 {
@@ -313,10 +324,9 @@ static size_t share(const struct top_page *p, size_t wanted, size_t others)
 static void put_worker(struct top_page *p, const struct tree *w, size_t name, bool wide)
 {
     char text[4 * TOP_COLUMNS_MAX], more[64] = "";
-    uint64_t silent = tree_number(w, "silent_ms");
     if (wide)
         snprintf(more, sizeof more, "%6s %9s", number(tree_number(w, "slow_readers")),
-                 silent < 3000 ? "now" : duration(silent));
+                 show_silence(tree_number(w, "silent_ms"), next_text()));
     put_formatted(p, PLAIN, "%s %8s %7s %9s%s", padded(tree_text(w, "worker"), name, text, sizeof text),
                   number(tree_number(w, "connections")), number(tree_number(w, "lag_events")),
                   bytes(tree_number(w, "queued_bytes")), more);
@@ -331,7 +341,7 @@ static void put_workers(struct top_page *p, const struct tree *s)
     char heading[4 * TOP_COLUMNS_MAX];
     put_line(p, PLAIN, "");
     put_formatted(p, BOLD, "%s %8s %7s %9s%s", padded(slice_of("WORKER"), name, heading, sizeof heading), "STREAMS",
-                  "BEHIND", "WAITING", wide ? "  SLOW     HEARD" : "");
+                  "LAG", "QUEUED", wide ? "  SLOW     HEARD" : "");
     for (size_t i = 0; i < shown; i++)
         put_worker(p, tree_item(list, i), name, wide);
     if (!count)
@@ -378,6 +388,7 @@ void top_write(const struct top_frame *frame, FILE *out)
                          .styled = frame->styled};
     put_header(&p, frame);
     if (frame->status) {
+        put_missing(&p, frame->status);
         put_totals(&p, frame->status);
         put_kept(&p, frame->status);
         put_workers(&p, frame->status);

@@ -177,7 +177,7 @@ static void note_nobody(const struct verb_call *call, struct slice reply)
     struct tree *t = tree_parse(reply);
     bool nobody = tree_flag(t, "ok") && tree_at(t, "online") && !tree_number(t, "online") && !tree_flag(t, "duplicate");
     if (nobody && !call->settings->json)
-        fprintf(stderr, "(no open stream gets it; it is kept for streams that resume)\n");
+        fprintf(stderr, "(no stream is known that gets it now; it is kept for streams that resume)\n");
     tree_free(&t);
 }
 

@@ -270,10 +270,15 @@ static const struct option_row workers_flags[] = {
 };
 
 static const struct column workers_columns[] = {
-    {.field = "worker", .heading = "WORKER"},       {.field = "connections", .heading = "CONNECTIONS"},
-    {.field = "lag_events", .heading = "LAG"},      {.field = "queued_readers", .heading = "BEHIND"},
-    {.field = "queued_bytes", .heading = "QUEUED"}, {.field = "deliveries", .heading = "DELIVERIES"},
-    {.field = "ends_slow", .heading = "CUT"},       {.field = "started_ms", .heading = "STARTED", .form = FORM_TIME},
+    {.field = "worker", .heading = "WORKER"},
+    {.field = "connections", .heading = "CONNECTIONS"},
+    {.field = "lag_events", .heading = "LAG"},
+    {.field = "queued_bytes", .heading = "QUEUED"},
+    {.field = "queued_readers", .heading = "SLOW"},
+    {.field = "deliveries", .heading = "DELIVERIES"},
+    {.field = "ends_slow", .heading = "CUT"},
+    {.field = "silent_ms", .heading = "HEARD", .form = FORM_HEARD},
+    {.field = "started_ms", .heading = "STARTED", .form = FORM_TIME},
 };
 
 const struct verb verb_workers = {
@@ -281,8 +286,9 @@ const struct verb verb_workers = {
     .args = "",
     .summary = "list the workers and their state",
     .more =
-        "LAG: events that it has not got yet. BEHIND: streams whose reader takes nothing, and QUEUED the bytes that\n"
-        "wait for them. CUT: streams that were too slow. --json shows all numbers.\n",
+        "LAG: events that it has not received yet. SLOW: streams whose reader takes nothing; QUEUED: bytes that wait\n"
+        "for these readers. CUT: streams that ended because their reader was too slow. HEARD: when it last reported.\n"
+        "--json shows all numbers.\n",
     .flags = {.rows = workers_flags, .count = COUNT(workers_flags)},
     .flags_size = sizeof(struct query_flags),
     .view = {"workers", workers_columns, COUNT(workers_columns), "--after the last one, or --limit"},

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -31,6 +32,7 @@ struct session {
     bool asking;
     bool changed; /* there is something new to show */
     int64_t ask_at;
+    sigset_t waiting; /* the signal mask while it waits */
 };
 
 /* --- frames --- */
@@ -109,12 +111,19 @@ static void on_signal(int number)
         ended = 1;
 }
 
-static void catch_signals(void)
+/* Signals are blocked but for the wait: one that came just before it would be noticed only after
+ * it. */
+static void catch_signals(struct session *s)
 {
     static const int numbers[] = {SIGWINCH, SIGINT, SIGTERM, SIGHUP};
     struct sigaction action = {.sa_handler = on_signal};
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+    sigset_t caught;
+    sigemptyset(&caught);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         sigaction(numbers[i], &action, NULL);
+        sigaddset(&caught, numbers[i]);
+    }
+    sigprocmask(SIG_BLOCK, &caught, &s->waiting);
 }
 
 /* Unbuffered keys without echo; the alternate screen, without a cursor. */
@@ -149,13 +158,15 @@ static bool take_keys(struct session *s)
     return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
-static int wait_ms(const struct session *s, int64_t now)
+static struct timespec time_to_wait(const struct session *s, int64_t now)
 {
     int64_t left = s->ask_at > now ? s->ask_at - now : 0;
     int library = ssecast_publisher_next_timeout(s->publisher);
     if (s->asking)
         left = EACH_MS;
-    return library >= 0 && library < left ? library : (int)left;
+    if (library >= 0 && library < left)
+        left = library;
+    return (struct timespec){left / 1000, left % 1000 * 1000000};
 }
 
 static void watch(struct session *s)
@@ -170,7 +181,9 @@ static void watch(struct session *s)
             resized = 0;
             draw(s, true);
         }
-        poll(ready, 2, wait_ms(s, clock_ms()));
+
+        struct timespec left = time_to_wait(s, clock_ms());
+        ppoll(ready, 2, &left, &s->waiting);
         if (ready[0].revents && !take_keys(s))
             return;
         ssecast_publisher_process(s->publisher);
@@ -180,11 +193,12 @@ static void watch(struct session *s)
 static int watch_screen(struct session *s)
 {
     struct termios before;
-    catch_signals();
+    catch_signals(s);
     begin_screen(&before);
     s->changed = true;
     watch(s);
     end_screen(&before);
+    sigprocmask(SIG_SETMASK, &s->waiting, NULL);
     return STATUS_OK;
 }
 

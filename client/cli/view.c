@@ -30,6 +30,12 @@ static int add_duration(struct grid *g, int64_t ms)
     return grid_add(g, slice_of(show_duration(ms > 0 ? (uint64_t)ms : 0, text)));
 }
 
+static int add_silence(struct grid *g, int64_t ms)
+{
+    char text[SHOW_DURATION];
+    return grid_add(g, slice_of(show_silence(ms > 0 ? (uint64_t)ms : 0, text)));
+}
+
 /* The clock of the broker may differ from ours, so a difference may be negative. */
 static int64_t ms_between(int64_t from, int64_t to)
 {
@@ -99,6 +105,8 @@ static int add_number(struct grid *g, const struct column *column, const json_t 
         return add_duration(g, ms_between(json_integer_value(value), now_ms));
     case FORM_LEFT:
         return add_duration(g, ms_left(row, json_integer_value(value), now_ms));
+    case FORM_HEARD:
+        return add_silence(g, json_integer_value(value));
     }
     MUST(!"a column has a form");
     return -EINVAL;
@@ -246,10 +254,19 @@ bool tree_flag(const struct tree *t, const char *name)
     return json_is_true(json_object_get(value_of(t), name));
 }
 
+static struct slice text_of(const json_t *value)
+{
+    return (struct slice){json_string_value(value), json_string_length(value)};
+}
+
 struct slice tree_text(const struct tree *t, const char *name)
 {
-    const json_t *value = json_object_get(value_of(t), name);
-    return (struct slice){json_string_value(value), json_string_length(value)};
+    return text_of(json_object_get(value_of(t), name));
+}
+
+struct slice tree_text_at(const struct tree *list, size_t i)
+{
+    return text_of(json_array_get(value_of(list), i));
 }
 
 bool is_json(struct slice text, char *problem, size_t size)

@@ -16,6 +16,7 @@ enum column_form {
     FORM_TIME,  /* unix ms, as local time */
     FORM_AGE,   /* unix ms, as the time since then */
     FORM_LEFT,  /* seconds from the row's `at` (unix ms), as the time that is left of them */
+    FORM_HEARD, /* ms of silence, as show_silence() */
 };
 
 /* One column of a list of objects. */
@@ -53,6 +54,7 @@ size_t tree_length(const struct tree *list);
 const struct tree *tree_item(const struct tree *list, size_t i);
 uint64_t tree_number(const struct tree *t, const char *name);
 uint64_t tree_number_at(const struct tree *list, size_t i);
+struct slice tree_text_at(const struct tree *list, size_t i);
 bool tree_flag(const struct tree *t, const char *name);
 struct slice tree_text(const struct tree *t, const char *name);
 

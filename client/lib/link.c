@@ -388,11 +388,27 @@ void subscriber_free(struct subscriber **e)
     *e = NULL;
 }
 
+/* Wait until one of both is readable. */
+static void wait_for_either(void *socket, int fd, int64_t ms)
+{
+    zmq_pollitem_t items[] = {{.socket = socket, .events = ZMQ_POLLIN}, {.fd = fd, .events = ZMQ_POLLIN}};
+    zmq_poll(items, 2, (long)ms);
+}
+
+bool subscriber_wait_connected(struct subscriber *e, int fd, int64_t ms)
+{
+    look_at(&e->zsock, clock_ms());
+    if (!e->zsock.handshakes.greeted && ms > 0) {
+        wait_for_either(e->zsock.monitor, fd, ms);
+        look_at(&e->zsock, clock_ms());
+    }
+    return e->zsock.handshakes.greeted;
+}
+
 void subscriber_wait(struct subscriber *e, int fd, int64_t ms)
 {
     look_at(&e->zsock, clock_ms());
-    zmq_pollitem_t items[] = {{.socket = e->zsock.socket, .events = ZMQ_POLLIN}, {.fd = fd, .events = ZMQ_POLLIN}};
-    zmq_poll(items, 2, (long)ms);
+    wait_for_either(e->zsock.socket, fd, ms);
 }
 
 int subscriber_receive(struct subscriber *e, struct slice *text)

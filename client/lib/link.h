@@ -67,6 +67,10 @@ struct subscriber;
 int subscriber_new(struct subscriber **out, const char *endpoint, const struct ssecast_curve *curve);
 void subscriber_free(struct subscriber **e);
 
+/* Wait for the first connection, or until fd is readable, for at most ms. True: it was made, and
+ * the subscription was sent. */
+bool subscriber_wait_connected(struct subscriber *e, int fd, int64_t ms);
+
 /* Wait for a message, or until fd is readable, for at most ms. */
 void subscriber_wait(struct subscriber *e, int fd, int64_t ms);
 

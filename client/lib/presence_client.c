@@ -16,8 +16,9 @@
 
 #define ENDPOINT "tcp://127.0.0.1:5573"
 #define CHECK_MS 2000u
-#define SOON_MS 100  /* first check after a snapshot, for a late subscription */
-#define GRACE_MS 500 /* for messages in transit whose numbers are known already */
+#define LISTEN_MS 1000 /* a snapshot waits this long for the subscription */
+#define SOON_MS 100    /* first check after a snapshot, for a late subscription */
+#define GRACE_MS 500   /* for messages in transit whose numbers are known already */
 #define AGAIN_MS 1000
 #define BURST_MAX 1000 /* messages processed before the time is checked */
 #define HEARD_MAX 1000000
@@ -30,12 +31,15 @@ struct ssecast_presence {
     struct buf text;
     char run[64]; /* epoch and number of the last message, without snapshots */
     uint64_t n;
-    bool complete;    /* nothing was missed since the last snapshot */
-    bool announced;   /* SSECAST_PRESENCE_COMPLETE was reported */
-    bool unreachable; /* SSECAST_PRESENCE_UNREACHABLE was reported */
-    bool settled;     /* the last snapshot is complete */
-    uint64_t lacking; /* changes that had not arrived at the last check */
-    int64_t look_at;  /* clock_ms(): when to request the broker's position */
+    bool listening;       /* snapshots may begin */
+    int64_t listen_until; /* clock_ms(): do not wait for the subscription any longer; 0: not begun */
+    bool subscribed;      /* a message came */
+    bool complete;        /* nothing was missed since the last snapshot */
+    bool announced;       /* SSECAST_PRESENCE_COMPLETE was reported */
+    bool unreachable;     /* SSECAST_PRESENCE_UNREACHABLE was reported */
+    bool settled;         /* the last snapshot is complete */
+    uint64_t lacking;     /* changes that had not arrived at the last check */
+    int64_t look_at;      /* clock_ms(): when to request the broker's position */
     int64_t soon_ms;
     int err; /* why the run ends */
     atomic_bool closing;
@@ -231,6 +235,8 @@ static void missed(struct ssecast_presence *p, enum tracker_verdict verdict, uin
     }
     if (!p->settled && !p->options.no_snapshot)
         return; /* a new broker sends no messages for connections that it takes over */
+    if (!p->subscribed)
+        return; /* they may be older than the subscription */
     snprintf(message, sizeof message, "%" PRIu64 " changes were missed", count);
     tell_state(p, SSECAST_PRESENCE_MISSED, count, message);
 }
@@ -293,10 +299,11 @@ static void on_presence_message(void *context, const struct presence_message *n)
     uint64_t count;
     if (p->options.no_snapshot) {
         pass_on(p, n);
-        return;
+    } else {
+        enum tracker_verdict verdict = tracker_message(p->tracker, n, &count);
+        missed(p, verdict, count);
     }
-    enum tracker_verdict verdict = tracker_message(p->tracker, n, &count);
-    missed(p, verdict, count);
+    p->subscribed = true;
 }
 
 static void hear(struct ssecast_presence *p, int max)
@@ -327,6 +334,7 @@ static int take_snapshot(struct ssecast_presence *p)
         unreachable(p, err);
     if (err || closing(p))
         return err;
+
     p->complete = true;
     hear(p, HEARD_MAX); /* the causes of ends since the snapshot */
     if (!p->complete)
@@ -350,6 +358,18 @@ static void wait_for_more(struct ssecast_presence *p)
         subscriber_wait(p->subscriber, p->stop_fd, left);
 }
 
+/* Messages between a snapshot and the subscription would be missed. Without the presence endpoint
+ * snapshots alone find the changes. */
+static void wait_to_listen(struct ssecast_presence *p)
+{
+    int64_t now = clock_ms();
+    if (!p->listen_until)
+        p->listen_until = now + LISTEN_MS;
+
+    bool connected = subscriber_wait_connected(p->subscriber, p->stop_fd, p->listen_until - now);
+    p->listening = connected || clock_ms() >= p->listen_until;
+}
+
 /* While incomplete, messages stay in the socket: they are applied after the snapshot. */
 static void wait_to_ask(struct ssecast_presence *p)
 {
@@ -367,6 +387,8 @@ static void turn(struct ssecast_presence *p)
             look(p);
         if (p->options.no_snapshot || p->complete)
             wait_for_more(p);
+    } else if (!p->listening) {
+        wait_to_listen(p);
     } else {
         wait_to_ask(p);
         if (!closing(p))

@@ -281,7 +281,7 @@ struct ssecast_presence_event {
 /* The state of the watch. */
 enum ssecast_presence_state {
     SSECAST_PRESENCE_COMPLETE,    /* all existing connections were reported; changes follow */
-    SSECAST_PRESENCE_MISSED,      /* changes were missed; a new snapshot finds them */
+    SSECAST_PRESENCE_MISSED,      /* messages were missed since the first one; a new snapshot finds the changes */
     SSECAST_PRESENCE_RESTARTED,   /* the broker was restarted; a new snapshot follows */
     SSECAST_PRESENCE_UNREACHABLE, /* the broker does not answer; retrying */
 };

@@ -549,17 +549,17 @@ uint64_t history_before_time(const struct history *h, int64_t time_ms)
     return history_head(h);
 }
 
+/* Seqs jump where an epoch of the broker began, so they are not subtracted. */
 struct history_lag history_lag(const struct history *h, uint64_t position, int64_t now_ms)
 {
     struct history_lag lag = {0};
-    uint64_t head = history_head(h), upto;
-    struct event *next;
-    if (!position || position >= head)
+    size_t first = deque_after(&h->all, position);
+    if (!position || first == h->all.count)
         return lag;
-    lag.events = head - position;
-    if (lag.events > history_count(h))
-        lag.events = history_count(h); /* seqs jump where an epoch of the broker began */
-    if (history_read(h, NULL, position, &next, 1, 1, &upto) && now_ms > next->time_ms)
+
+    const struct event *next = deque_at(&h->all, first);
+    lag.events = h->all.count - first;
+    if (now_ms > next->time_ms)
         lag.ms = now_ms - next->time_ms;
     return lag;
 }

@@ -121,9 +121,9 @@ struct event *history_published(const struct history *h, struct slice publisher,
  * same. */
 enum id_cursor history_find_cursor(const struct history *h, struct slice id, uint64_t *seq);
 
-/* The lag of a worker that has everything up to position: the number of events up to head, and
- * the age of the first of these in ms at now_ms. Position 0 is that of a worker that has
- * received nothing. */
+/* The lag of a worker that has everything up to position: the number of retained events after it,
+ * and the age of the first of these in ms at now_ms. Position 0 is that of a worker that has
+ * received nothing: no lag. */
 struct history_lag {
     uint64_t events;
     int64_t ms;

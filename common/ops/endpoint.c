@@ -3,7 +3,10 @@
 #include "ops/endpoint.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #define TCP "tcp://"
 #define IPC "ipc://"
@@ -105,4 +108,11 @@ const char *endpoint_check_connect(const char *value)
 const char *endpoint_check_bind(const char *value)
 {
     return endpoint_check(value, true);
+}
+
+int endpoint_access(const char *endpoint)
+{
+    if (strncmp(endpoint, IPC, strlen(IPC)) != 0 || endpoint_is_abstract(endpoint))
+        return 0;
+    return faccessat(AT_FDCWD, endpoint + strlen(IPC), W_OK, AT_EACCESS) == 0 ? 0 : -errno;
 }

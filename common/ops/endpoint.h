@@ -1,7 +1,7 @@
 /* endpoint.h - ZeroMQ endpoints as texts: their properties, and which are accepted. Other addresses with
  * a host and a port are judged by the same rules.
  *
- * It looks nothing up: a name may have no address.
+ * It looks no name up: a name may have no address.
  */
 #ifndef SSECAST_ENDPOINT_H
 #define SSECAST_ENDPOINT_H
@@ -34,6 +34,10 @@ static inline bool endpoint_is_abstract(const char *endpoint)
  * To bind, the host may be *, and the port 0 or * for one that the system chooses. */
 const char *endpoint_check_connect(const char *value);
 const char *endpoint_check_bind(const char *value);
+
+/* May this process connect to the socket of an ipc endpoint? 0, or -errno: -EACCES without permission,
+ * -ENOENT when there is no socket. 0 for other endpoints. It does not connect. */
+int endpoint_access(const char *endpoint);
 
 /* Split HOST, HOST:PORT, [IPV6] or [IPV6]:PORT. An absent port has no data; a port is not looked at. The
  * host may be *. False when that is not a valid host. */

@@ -6,7 +6,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +34,7 @@ struct monitor {
     size_t count;
     const struct option_list *hosts;
     const char *token_file; /* NULL: none */
+    uint64_t reading;       /* number of the last one of it that was asked for */
     size_t token_len;       /* 0: there is none */
     char token[MONITOR_TOKEN_MAX];
 };
@@ -298,8 +299,8 @@ struct monitor *monitor_new(const struct option_list *from, const struct option_
 
 void monitor_reload(struct monitor *m)
 {
-    if (m->token_file && load_token(m))
-        log_info("monitor-token-file %s: reloaded", m->token_file);
+    if (m->token_file && load_token(m)) /* the log drops a line that equals one of the last minute */
+        log_info("monitor-token-file %s: reloaded, reading %" PRIu64, m->token_file, ++m->reading);
 }
 
 void monitor_free(struct monitor **m)

@@ -5,12 +5,21 @@
 #define PAGE_BYTES (64u << 10)
 #define REPAIR_BYTES (1u << 20)
 
+/* Requests follow the answer to HELLO. Otherwise one could reach a restarted broker of which the
+ * worker does not know yet: its outcome would be unknown, although nothing was lost. */
+static bool may_ask(const struct upstream *u)
+{
+    return u->welcomed && !u->hello_first_us && !u->hello_unsent;
+}
+
 /* It is sent again later with the same number, and the first reply counts, unless it is sent only
  * once. False: there is no connection, so it keeps waiting. */
 static bool request_send(struct upstream *u, struct upstream_request *q)
 {
-    if (socket_send(u->sync, buf_slice(&q->message)) != 0)
+    if (socket_send(u->sync, buf_slice(&q->message)) != 0) {
+        upstream_lose_connection(u);
         return false;
+    }
     outstanding_sent(&u->requests, q, loop_now(u->loop));
     return true;
 }
@@ -18,7 +27,7 @@ static bool request_send(struct upstream *u, struct upstream_request *q)
 void upstream_send_waiting(struct upstream *u)
 {
     struct upstream_request *q;
-    while (u->welcomed && (q = outstanding_next(&u->requests)))
+    while (may_ask(u) && (q = outstanding_next(&u->requests)))
         if (!request_send(u, q))
             return;
 }
@@ -26,7 +35,7 @@ void upstream_send_waiting(struct upstream *u)
 void upstream_send_again(struct upstream *u)
 {
     struct upstream_request *q;
-    while (u->welcomed && (q = outstanding_overdue(&u->requests, loop_now(u->loop))))
+    while (may_ask(u) && (q = outstanding_overdue(&u->requests, loop_now(u->loop))))
         if (!request_send(u, q))
             return;
 }
@@ -130,6 +139,12 @@ void upstream_say_hello(struct upstream *u)
 void upstream_repeat_hello(struct upstream *u)
 {
     say_hello(u, upstream_pieces(u));
+}
+
+/* The broker behind the next connection may be another one. */
+void upstream_lose_connection(struct upstream *u)
+{
+    u->hello_unsent = true;
 }
 
 /* The connected broker is lost, or has restarted. */

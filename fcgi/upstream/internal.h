@@ -29,7 +29,7 @@ struct upstream {
     bool welcomed;          /* in this epoch of the broker */
     bool fed;               /* a message of this epoch came on the feed */
     int64_t hello_at;       /* when it was sent last */
-    bool hello_unsent;      /* there was no connection */
+    bool hello_unsent;      /* there was no connection: HELLO comes first on the next one */
     int64_t hello_first_us; /* when the first unanswered hello was sent; 0: none */
     int64_t piece_at;       /* when the last piece of an answer came */
     int64_t heard_at;
@@ -49,7 +49,7 @@ struct upstream {
 
 /* --- asking.c --- */
 
-/* Send requests that wait, as far as they may be in flight. */
+/* Send requests that wait, as far as they may be in flight; none before the answer to HELLO. */
 void upstream_send_waiting(struct upstream *u);
 
 /* Send requests again that were not answered in time. */
@@ -67,6 +67,9 @@ void upstream_repeat_hello(struct upstream *u);
 /* The number of pieces of an answer to HELLO that have come, while further ones do. Over a slow line
  * that may take longer than the pace of HELLO, and than a worker waits for a broker. */
 uint64_t upstream_pieces(const struct upstream *u);
+
+/* A message could not be sent: HELLO is due on the next connection, before anything else. */
+void upstream_lose_connection(struct upstream *u);
 
 /* The connected broker is lost, or has restarted. Nothing is being read. */
 void upstream_lose_broker(struct upstream *u);

@@ -129,10 +129,11 @@ static void begin_iteration(struct upstream *u)
     u->receiving = (struct receiving){.begun = true};
 }
 
-/* Is there something to send that could not be sent, for want of a connection? */
+/* Is there something to send that could not be sent, for want of a connection? Requests that wait
+ * for one wait for HELLO too. */
 static bool has_unsent(const struct upstream *u)
 {
-    return u->hello_unsent || u->reporter.stalled || (u->welcomed && outstanding_next(&u->requests));
+    return u->hello_unsent || u->reporter.stalled;
 }
 
 /* The connection may be new. It is looked for behind the last use of the socket in the iteration:
@@ -144,8 +145,7 @@ static void end_iteration(struct upstream *u)
         return;
 
     if (u->hello_unsent)
-        upstream_say_hello(u);
-    upstream_send_waiting(u);
+        upstream_say_hello(u); /* requests follow its answer */
     reporter_resume(&u->reporter);
 }
 
@@ -224,6 +224,8 @@ void upstream_report(struct upstream *u, struct report_draft *draft)
 
     int64_t now_us = clock_us();
     bool sent = !b.failed && socket_send(u->sync, buf_slice(&b)) == 0;
+    if (!sent && !b.failed)
+        upstream_lose_connection(u);
     buf_release(&b);
     reporter_sent(&u->reporter, draft, sent, loop_now(u->loop), now_us);
 }

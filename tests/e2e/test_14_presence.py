@@ -17,6 +17,7 @@ from support.broker import Broker
 from support.cli import Cli
 from support.commands import Refused
 from support.lighttpd import Lighttpd
+from support.network import Network
 from support.presence import Liar, Presence, everybody, take_change
 from support.relay import Relay
 from support.site import Site
@@ -302,9 +303,9 @@ class Churn:
 class Watch:
     """`ssecast watch --json`, its lines as they come."""
 
-    def __init__(self, broker, *args):
+    def __init__(self, broker, *args, presence=None):
         self.lines, self.errors, env = [], [], Cli(broker).env
-        argv = [processes.CLI, "--presence", broker.endpoint("presence"), "watch", "--json", *args]
+        argv = [processes.CLI, "--presence", presence or broker.endpoint("presence"), "watch", "--json", *args]
         self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, text=True)
         for stream, lines in ((self.process.stdout, self.lines), (self.process.stderr, self.errors)):
             threading.Thread(target=lambda stream=stream, lines=lines: lines.extend(stream), daemon=True).start()
@@ -331,7 +332,7 @@ class Watch:
 @pytest.fixture
 def watch(bench):
     """A function that starts `ssecast watch` on a broker."""
-    return lambda broker, *args: bench.closing(Watch(broker, *args))
+    return lambda broker, *args, **options: bench.closing(Watch(broker, *args, **options))
 
 
 def test_a_snapshot_in_the_middle_of_everything(pair, watch):
@@ -495,6 +496,20 @@ def test_watch_without_a_snapshot(any_site, watch, session):
     wait_until(told, what="the message")
     assert not any("-before" in line for line in one.lines)
     assert {"run", "n", "type", "at"} <= set(json.loads(one.lines[0]))
+
+
+def test_a_late_subscription_misses_nothing(pair, watch, bench):
+    """Streams come and go while the presence endpoint accepts no connection."""
+    wait_until(lambda: pair.commands.demand({"op": "presence", "limit": 0})["settled"], timeout=30, what="the broker knows everybody")
+    late = bench.closing(Network(int(pair.broker.endpoint("presence").rpartition(":")[2])))
+    late.pause_accept()
+    with Churn(pair.broker):
+        one = watch(pair.broker, presence=f"tcp://127.0.0.1:{late.port}")
+        time.sleep(0.4)
+        late.resume_accept()
+        wait_until(lambda: len(one.lines) > 1000, what="messages")
+    one.wait_for_truth(pair.commands)
+    assert not one.errors
 
 
 def test_watch_goes_on_asking_a_broker_that_is_away(bench, watch):

@@ -433,7 +433,9 @@ def test_a_token_file_that_cannot_be_used_leaves_the_token_and_all_streams_as_th
 
     token_file(bench, "a-secret-that-is-good\n")
     site.worker.signal(signal.SIGHUP)
-    wait_until(lambda: f"monitor-token-file {path}: reloaded" in site.worker.log(), what="the log says that it is read")
+    wait_until(lambda: f"monitor-token-file {path}: reloaded, reading 1" in site.worker.log(), what="the log says that it is read")
+    site.worker.signal(signal.SIGHUP)
+    wait_until(lambda: f"monitor-token-file {path}: reloaded, reading 2" in site.worker.log(), what="each reading is confirmed")
     assert site.request(path="/healthz", headers={"Authorization": "Bearer a-secret-that-is-good"})[0] == 200
     seen = len(watcher.events())
     watcher.wait(lambda: len(watcher.events()) > seen + 1, "the page goes on")

@@ -12,6 +12,7 @@ import zmq
 from support.bench import Bench
 from support.broker import Broker
 from support.cli import Cli
+from support.commands import Commands
 from support.keys import Keys, handshake
 from support.lighttpd import Lighttpd
 from support.ports import free_port
@@ -267,6 +268,19 @@ def cpu_seconds(program):
     with open(f"/proc/{program.pid}/stat", encoding="ascii") as f:
         fields = f.read().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_without_descriptors_a_client_of_an_ipc_endpoint_waits(bench):
+    """libzmq would end the broker. Peers that do not complete their handshake take all descriptors here."""
+    ipc = f"ipc://{bench.folder}/commands"
+    port = free_port()
+    broker = start_with_descriptors(Broker(bench, commands=[ipc, f"tcp://127.0.0.1:{port}"], handshake_timeout="3s"), 64, 64)
+    crowd = [socket.create_connection(("127.0.0.1", port)) for _ in range(80)]
+    wait_until(lambda: broker.open_files() >= 64, what="no descriptor is left")
+    with Commands(ipc) as late:
+        assert late.ask({"op": "ping"})["ok"]
+    for s in crowd:
+        s.close()
 
 
 def test_short_of_descriptors_new_connections_wait_and_the_others_are_served(bench):

@@ -55,6 +55,13 @@ def test_a_stream_opens_while_the_broker_is_away_and_catches_up(site):
     assert reader.wait_data('"here"').types()[-1] == "m"
 
 
+def test_a_worker_says_why_it_cannot_use_an_ipc_endpoint(bench):
+    missing = f"ipc://{bench.folder}/no/sync"
+    broker = Broker(bench).start()
+    worker = Worker(bench, broker, sync=missing).start()
+    wait_until(lambda: f"no broker yet at {missing}: No such file or directory" in worker.log(), what="the log says why")
+
+
 def test_a_worker_may_be_started_before_the_broker(bench):
     broker = Broker(bench)
     worker = Worker(bench, broker).start()

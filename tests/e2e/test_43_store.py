@@ -305,6 +305,35 @@ def test_when_the_disk_fails_publishes_are_refused_until_it_works_again(bench, d
     assert set(reader.types()) == {"m"}
 
 
+@pytest.mark.skipif(not can_mount(), reason="may not mount")
+def test_a_disk_that_becomes_full_within_an_event_is_called_full(bench):
+    """LMDB reports a write that ends early as an I/O error."""
+    with Tmpfs(bench.folder / "disk", size="1m") as disk:
+        broker = Broker(bench, store=disk.folder / "history").start()
+        with broker.commands() as client:
+            ask = {"op": "publish", "event": "m", "text": "x" * 300_000}
+            replies = [client.ask(ask) for _ in range(5)]
+        refused = [r for r in replies if not r["ok"]]
+        assert replies[0]["ok"] and refused
+        for reply in refused:
+            assert reply["error"] == "store_failed" and "No space left on device" in reply["message"], reply
+        assert 'events cannot be stored: publishes fail with store_failed why="No space left on device"' in broker.log()
+
+
+@pytest.mark.skipif(not can_mount(), reason="may not mount")
+def test_the_last_line_says_whether_events_can_be_stored(bench):
+    """Also on a disk that has room for small events only."""
+    with Tmpfs(bench.folder / "disk", size="1m") as disk:
+        broker = Broker(bench, store=disk.folder / "history").start()
+        with broker.commands() as client:
+            for _ in range(5):
+                client.ask({"op": "publish", "event": "m", "text": "x" * 300_000})
+            for _ in range(3):
+                assert client.publish("m", data=1)
+                assert not client.ask({"op": "publish", "event": "m", "text": "x" * 300_000})["ok"]
+        assert [line for line in broker.log().splitlines() if "stored" in line][-1].count("cannot be stored")
+
+
 @pytest.mark.parametrize("disk", [DISKS["full"], DISKS["full for the broker"]], ids=["full", "full for the broker"], indirect=True)
 def test_a_full_history_on_a_full_disk_goes_round(bench, disk):
     """Once the file has reached its size, a disk without space for anything else does not matter."""

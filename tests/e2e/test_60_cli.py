@@ -2,10 +2,13 @@
 
 import json
 import re
+import socket
 import subprocess
+import time
 import urllib.parse
 
 import pytest
+from support import processes
 from support.cli import Cli
 from support.misbehaving import Misbehaving, Silent, Trickling
 from support.ports import free_port
@@ -209,11 +212,32 @@ def test_ping_and_stats(cli):
     assert cli("stats", "--json").json["ok"] is True
 
 
+@pytest.mark.skipif(not processes.as_root(), reason="only root can become another user")
+@pytest.mark.parametrize("verb", ["ping", "watch"])
+def test_a_socket_without_permission_is_an_error_at_once(bench, verb):
+    """Waiting would change nothing."""
+    bench.folder.chmod(0o755)
+    path = bench.folder / "commands"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        path.chmod(0o600)
+        began = time.monotonic()
+        done = processes.run(["setpriv", "--reuid", "65534", "--clear-groups", processes.CLI, "--commands", f"ipc://{path}", verb])
+    assert done.returncode == 1 and f"cannot connect to ipc://{path}: Permission denied" in done.stderr
+    assert time.monotonic() - began < 3  # of --timeout 5s
+
+
+def test_a_missing_socket_is_named(bench):
+    done = processes.run([processes.CLI, "--commands", f"ipc://{bench.folder}/none", "--timeout", "100ms", "ping"])
+    assert done.returncode == 1 and "within 0.1 s: no such socket" in done.stderr
+
+
 def test_workers_are_a_table(site, cli, session):
     site.open(session)
     site.wait_connections(session, 1)
     heading, *rows = cli("workers").check().out.splitlines()
-    assert heading.split()[:3] == ["WORKER", "CONNECTIONS", "LAG"] and len(rows) == 2
+    assert heading.split() == ["WORKER", "CONNECTIONS", "LAG", "QUEUED", "SLOW", "DELIVERIES", "CUT", "HEARD", "STARTED"]
+    assert len(rows) == 2 and all(row.split()[7] == "now" for row in rows)
     assert sum(int(row.split()[1]) for row in rows) >= 1
     first = rows[0].split()[0]
     assert [row.split()[0] for row in cli("workers", "--after", first).check().out.splitlines()[1:]] == [rows[1].split()[0]]
@@ -437,7 +461,7 @@ def test_a_usual_port_is_named():
 
 def test_an_event_without_receivers_is_reported(site, cli, session):
     done = cli("publish", "m", "1", "--channel", session + "-misspelt").check()
-    assert fields(done.out)["online"] == "0" and "no open stream gets it" in done.err
+    assert fields(done.out)["online"] == "0" and "no stream is known that gets it now" in done.err
     assert cli("publish", "m", "1", "--channel", session + "-misspelt", "--json").check().err == ""
     own = ["publish", "m", "1", "--session", session, "--id", f"once-{session}"]
     reader = site.open(session)

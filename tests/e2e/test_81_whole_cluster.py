@@ -1,9 +1,11 @@
 """Each broker of a cluster answers for all of it, and names those that it does not hear of."""
 
+import re
 import shutil
 
 import pytest
 from support.broker import Broker
+from support.cli import Cli
 from support.fcgi import FastCgi
 from support.nats import SERVER, NatsServer
 from support.network import Network
@@ -99,6 +101,10 @@ def test_a_broker_that_is_gone_is_named_until_it_is_back(bench):
         [name] = site.clients[0].ask(question)["missing"]
         assert gone.endpoint("commands") in name
     assert site.clients[2].stats()["brokers_missing"] == 1
+    cli = Cli(site.brokers[0])
+    for verb in ("sessions", "workers", "connections"):
+        assert f"(incomplete: broker {name} is missing)" in cli(verb).check().err
+    assert re.search(r"^1 broker missing, streams there are unknown: .*" + gone.endpoint("commands")[-6:], cli("top", "--once").check().out, re.M)
     assert "missing" not in site.clients[0].ping()
     gone.start()
     site.wait_brokers(3)

@@ -54,6 +54,15 @@ def test_everything_is_there_and_only_programs_may_be_executed(root):
     assert run([root / "usr/bin/ssecast", "--version"]).returncode == 0
 
 
+def test_the_documents_find_each_other_and_their_pictures(root):
+    """Their links to sources and to what is installed elsewhere are left out."""
+    folder = root / "usr/share/doc/ssecast"
+    pages = [p for p in folder.rglob("*.md")]
+    targets = [(page, target) for page in pages for target in re.findall(r"\]\(([^)#:]+\.(?:md|png|svg))[)#]", page.read_text())]
+    dead = {target for page, target in targets if not (page.parent / target).exists()}
+    assert len(targets) > 200 and dead <= {"CONTRIBUTING.md", "../CONTRIBUTING.md", "examples/README.md", "../examples/README.md"}
+
+
 def test_uninstall_leaves_nothing(root):
     make("uninstall", "prefix=/usr", f"DESTDIR={root}")
     assert files(root) == set()

@@ -55,6 +55,13 @@ class Network(Turns):
     def go_on(self):
         self.call(lambda: [line.go_on() for line in list(self._lines)])
 
+    def pause_accept(self):
+        """Accept no connection until resume_accept(); the kernel lets them wait."""
+        self.call_and_wait(lambda: self._selector.unregister(self._listener))
+
+    def resume_accept(self):
+        self.call(lambda: self._selector.register(self._listener, selectors.EVENT_READ, self._accept))
+
     # In the thread
 
     def _accept(self, _):

@@ -1,6 +1,9 @@
 /* Which endpoints and addresses are accepted. */
 #include "ops/endpoint.h"
 
+#include <errno.h>
+#include <unistd.h>
+
 #include "support.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -116,6 +119,28 @@ START_TEST(parts_of_a_text_are_judged)
 }
 END_TEST
 
+START_TEST(a_socket_that_cannot_be_used_is_known)
+{
+    struct own_folder folder;
+    char endpoint[100];
+    own_folder_make(&folder, "socket");
+    snprintf(endpoint, sizeof endpoint, "ipc://%s", folder.file);
+    ck_assert_int_eq(endpoint_access(endpoint), -ENOENT);
+    make_file(folder.file, slice_of(""), 0660);
+    ck_assert_int_eq(endpoint_access(endpoint), 0);
+
+    if (geteuid() == 0) { /* it may use everything */
+        ck_assert_int_eq(seteuid(65534), 0);
+        int err = endpoint_access(endpoint);
+        ck_assert_int_eq(seteuid(0), 0);
+        ck_assert_int_eq(err, -EACCES);
+    }
+    own_folder_remove(&folder);
+    ck_assert_int_eq(endpoint_access("tcp://127.0.0.1:1"), 0);
+    ck_assert_int_eq(endpoint_access("ipc://@nobody-here"), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("endpoint");
@@ -126,5 +151,6 @@ int main(void)
     tcase_add_test(tests, a_path_fits_into_an_address);
     tcase_add_test(tests, addresses_are_split);
     tcase_add_test(tests, parts_of_a_text_are_judged);
+    tcase_add_test(tests, a_socket_that_cannot_be_used_is_known);
     return run_suite(suite);
 }

@@ -1065,6 +1065,19 @@ START_TEST(who_is_behind_misses_so_many_and_so_old_events)
 }
 END_TEST
 
+/* Its position is the last one of the epoch before, and nothing was published since. */
+START_TEST(who_has_everything_of_the_epoch_before_is_not_behind)
+{
+    begin(&wide, 100);
+    append_range(101, 105);
+    ck_assert_int_eq(history_advance(history, 5000), 0);
+    assert_lag(105, 6000, 0, 0);
+    append_range(5001, 5002);
+    assert_lag(105, 6000, 2, 6000 - 5001);
+    assert_lag(103, 6000, 4, 6000 - 104);
+}
+END_TEST
+
 START_TEST(it_behaves_like_the_model)
 {
     struct dice dice = dice_new();
@@ -1296,6 +1309,7 @@ int main(void)
     tcase_add_checked_fixture(tests, NULL, teardown);
     add_stories(tests);
     tcase_add_test(tests, who_is_behind_misses_so_many_and_so_old_events);
+    tcase_add_test(tests, who_has_everything_of_the_epoch_before_is_not_behind);
     if (MALLOC_TELLS) {
         tcase_add_loop_test(tests, what_is_counted_is_what_memory_it_takes, 0, (int)(sizeof mixes / sizeof mixes[0]));
         tcase_add_test(tests, an_index_does_not_keep_the_memory_it_had);

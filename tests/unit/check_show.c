@@ -84,6 +84,15 @@ START_TEST(durations_are_short)
 }
 END_TEST
 
+START_TEST(a_worker_that_reports_was_heard_now)
+{
+    char out[SHOW_DURATION];
+    ck_assert_str_eq(show_silence(0, out), "now");
+    ck_assert_str_eq(show_silence(2999, out), "now");
+    ck_assert_str_eq(show_silence(3000, out), "3 s");
+}
+END_TEST
+
 START_TEST(columns_stand_under_each_other)
 {
     static const char *const headings[] = {"NAME", "N", "LAST", NULL};
@@ -134,6 +143,7 @@ int main(void)
     tcase_add_test(tests, stray_bytes_are_escaped);
     tcase_add_test(tests, a_word_is_for_a_shell);
     tcase_add_test(tests, durations_are_short);
+    tcase_add_test(tests, a_worker_that_reports_was_heard_now);
     tcase_add_test(tests, columns_stand_under_each_other);
     tcase_add_test(tests, a_table_needs_no_headings);
     return run_suite(suite);

@@ -65,7 +65,7 @@ static struct {
     uint64_t acked_epoch;
     uint64_t streams, position; /* as the last report had them */
     uint64_t hello_position, hello_pieces, last_after, last_n;
-    int commands;
+    int commands, hellos_before_command; /* the latter: before the last one */
     uint64_t last_command;
     unsigned last_roles;
     char last_json[256];
@@ -190,6 +190,7 @@ static void on_command(struct slice message)
     struct wire_command m;
     ck_assert_int_eq(wire_get_command(message, &m), 0);
     broker.commands++;
+    broker.hellos_before_command = broker.hellos;
     broker.last_command = m.request;
     broker.last_roles = m.grant.roles;
     snprintf(broker.last_json, sizeof broker.last_json, "%.*s", (int)m.json.len, m.json.data);
@@ -1019,10 +1020,24 @@ END_TEST
 
 /* --- connections --- */
 
+static void resync(void)
+{
+    struct buf b = {0};
+    wire_put_resync(&b);
+    reply(&b);
+}
+
 static struct upstream_request *command(const char *asker, bool again)
 {
     struct grant grant = {.roles = ROLE_EVENTS};
     return upstream_command(upstream, (void *)asker, &grant, S("{}"), again);
+}
+
+static void report(const char *connection, bool opened)
+{
+    upstream_presence(upstream, &(struct wire_presence_item){.kind = opened ? ITEM_OPENED : ITEM_ENDED,
+                                                             .connection = slice_of(connection),
+                                                             .session = S("a")});
 }
 
 static bool connect_late;
@@ -1096,6 +1111,40 @@ START_TEST(what_waits_is_sent_on_a_connection_that_comes_while_it_looks_for_mess
 }
 END_TEST
 
+/* The broker was restarted while a command waited for the connection. The worker learns of it from the
+ * answer to HELLO alone. */
+START_TEST(what_waits_for_a_connection_waits_for_the_welcome_of_a_restarted_broker)
+{
+    join();
+    disconnect();
+    struct upstream_request *once = command("once", false);
+    ck_assert(!upstream_was_sent(once));
+    restart(100);
+    connect_late = true;
+    await(strstr(told, "once replied done") != NULL);
+    ck_assert_int_eq(broker.commands, 1);
+    ck_assert_int_eq(broker.hellos_before_command, 2);
+    ck_assert_uint_eq(upstream->run, broker.run);
+}
+END_TEST
+
+/* The same after a report that could not be sent. */
+START_TEST(what_follows_a_report_that_was_not_sent_waits_for_the_welcome)
+{
+    join();
+    disconnect();
+    report("c1", true);
+    send_reports();
+    ck_assert(upstream->hello_unsent);
+    restart(100);
+    connect_late = true;
+    turn();
+    command("once", false);
+    await(strstr(told, "once replied done") != NULL);
+    ck_assert_int_eq(broker.hellos_before_command, 2);
+}
+END_TEST
+
 START_TEST(a_place_of_a_forgotten_question_is_for_one_that_waits)
 {
     struct upstream_request *questions[100];
@@ -1111,13 +1160,6 @@ START_TEST(a_place_of_a_forgotten_question_is_for_one_that_waits)
 END_TEST
 
 /* --- presence --- */
-
-static void report(const char *connection, bool opened)
-{
-    upstream_presence(upstream, &(struct wire_presence_item){.kind = opened ? ITEM_OPENED : ITEM_ENDED,
-                                                             .connection = slice_of(connection),
-                                                             .session = S("a")});
-}
 
 START_TEST(a_command_is_given_and_its_reply_handed_on)
 {
@@ -1143,6 +1185,23 @@ START_TEST(a_command_waits_for_the_broker)
     broker.silent = false;
     await_told("joined 100 anna replied done");
     ck_assert_int_eq(broker.commands, 1);
+}
+END_TEST
+
+START_TEST(a_command_waits_for_the_answer_to_hello)
+{
+    join();
+    int hellos = broker.hellos;
+    broker.silent = true;
+    resync();
+    await(broker.hellos > hellos);
+    struct upstream_request *q = command("anna", false);
+    for (int i = 0; i < 20; i++)
+        turn();
+    ck_assert(!upstream_was_sent(q));
+    ck_assert_int_eq(broker.commands, 0);
+    broker.silent = false;
+    await_told("joined 100 anna replied done");
 }
 END_TEST
 
@@ -1207,13 +1266,6 @@ START_TEST(a_broker_that_says_nothing_is_lost_and_found_again)
     ck_assert_str_eq(told, "joined 100");
 }
 END_TEST
-
-static void resync(void)
-{
-    struct buf b = {0};
-    wire_put_resync(&b);
-    reply(&b);
-}
 
 START_TEST(all_are_reported_first_and_changes_then)
 {
@@ -1688,6 +1740,7 @@ static void add_questions(TCase *tests)
     tcase_add_test(tests, a_loss_is_told_before_what_waited_is_answered);
     tcase_add_test(tests, a_command_is_given_and_its_reply_handed_on);
     tcase_add_test(tests, a_command_waits_for_the_broker);
+    tcase_add_test(tests, a_command_waits_for_the_answer_to_hello);
     tcase_add_test(tests, a_lost_broker_ends_what_is_asked_once);
     tcase_add_test(tests, commands_wait_their_turn_too);
     tcase_add_test(tests, nothing_is_reported_between_a_hello_and_its_welcome);
@@ -1713,6 +1766,8 @@ static void add_waiting(TCase *tests)
 {
     tcase_add_test(tests, hello_is_said_on_a_connection_that_comes_while_it_looks_for_messages);
     tcase_add_test(tests, what_waits_is_sent_on_a_connection_that_comes_while_it_looks_for_messages);
+    tcase_add_test(tests, what_waits_for_a_connection_waits_for_the_welcome_of_a_restarted_broker);
+    tcase_add_test(tests, what_follows_a_report_that_was_not_sent_waits_for_the_welcome);
     tcase_add_test(tests, a_place_of_a_forgotten_question_is_for_one_that_waits);
 }
 
