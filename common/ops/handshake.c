@@ -12,7 +12,8 @@ const char *handshake_problem(enum handshake what, bool curve)
                      : "what answers there is no broker, or wants a key: see curve-key-file and broker-key";
     case HANDSHAKE_CUT:
         return curve ? "what answers there does not accept us: is broker-key the public key of this broker?"
-                     : "what answers there ends the connection: it is no broker, or wants a key (curve-key-file)";
+                     : "what answers there ends the connection: it is another endpoint of the broker, no broker, or "
+                       "wants a key (curve-key-file)";
     case HANDSHAKE_SILENT:
         return "what answers there takes no commands from us: a web server, the broker's feed or presence, a broker that "
                "wants a key, or one that hangs? The broker's option commands says where it takes them (port 5570)";

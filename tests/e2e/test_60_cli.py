@@ -443,10 +443,14 @@ def test_no_answer():
     assert done.status == FAILED and endpoint in done.err and "0.2 s" in done.err
 
 
-@pytest.mark.parametrize("socket, said", [("feed", "takes no commands"), ("presence", "takes no commands"), ("sync", "the broker's sync")])
+# libzmq on either side may end the connection first.
+NO_COMMANDS = "takes no commands from us|it is another endpoint of the broker"
+
+
+@pytest.mark.parametrize("socket, said", [("feed", NO_COMMANDS), ("presence", NO_COMMANDS), ("sync", "the broker's sync")])
 def test_another_socket_of_the_broker(site, socket, said):
     done = Cli(endpoint=site.broker.endpoint(socket))("publish", "m", "1", "--timeout", "1s")
-    assert done.status == FAILED and said in done.err and site.broker.endpoint(socket) in done.err
+    assert done.status == FAILED and re.search(said, done.err) and site.broker.endpoint(socket) in done.err
 
 
 def test_a_web_server_is_no_broker(site):
