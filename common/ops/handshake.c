@@ -15,8 +15,8 @@ const char *handshake_problem(enum handshake what, bool curve)
                      : "what answers there ends the connection: it is another endpoint of the broker, no broker, or "
                        "wants a key (curve-key-file)";
     case HANDSHAKE_SILENT:
-        return "what answers there takes no commands from us: a web server, the broker's feed or presence, a broker that "
-               "wants a key, or one that hangs? The broker's option commands says where it takes them (port 5570)";
+        return "what answers there takes no commands from us: a web server, the broker's feed or presence, a broker "
+               "that wants a key, or one that hangs? The broker's option commands says where it takes them (port 5570)";
     case HANDSHAKE_NONE:
         break;
     }
