@@ -62,7 +62,7 @@ def test_head_has_the_status_of_get(site, session):
         query = {"session": session, **query}
         assert site.request("HEAD", **query)[::2] == (400, b"") and site.request(**query)[0] == 400, query
     site.commands.shutdown(sessions=[session])
-    assert site.request("HEAD", session=session)[0] == 204
+    wait_until(lambda: site.request("HEAD", session=session)[0] == 204, what="the worker has heard of the shutdown")
 
 
 def test_a_post_with_a_body_is_refused_and_the_next_request_works(site, session):
