@@ -30,6 +30,7 @@ class Effort:
         self.seconds = 1.5 if quick else 5
         self.publish_count = 60_000 if quick else 300_000
         self.many = 2000 if quick else MANY
+        self.idle = 2000 if quick else 15000  # as far as a server takes them
         self.mixes = 3 if quick else len(mixes.MIXES)
         self.retained = 20_000 if quick else 100_000
         self.pairs = 4 if quick else 10
@@ -125,11 +126,11 @@ def _fresh_stats(server, load):
 # --- many streams: opening, memory ---
 
 def idle(server_class, effort):
-    """Open many at once; what they cost while nothing happens. Memory counts from a quarter of them on: what a server's threads and
+    """Open many at once; what they cost while nothing happens. Memory counts from half of them on: what a server's threads and
     pools take for the first streams does not grow with more of them."""
     with running(server_class) as (server, load):
-        count = min(effort.many, server.streams_at_most)
-        first = count // 4
+        count = min(effort.idle, server.streams_at_most)
+        first = count // 2
         load.begin()
         seconds = load.open(first, server.path, None, server.open_seconds)
         time.sleep(1)
@@ -137,7 +138,7 @@ def idle(server_class, effort):
         seconds += load.open(count - first, server.path, None, server.open_seconds)
         refused = load.end()["refused"]
         time.sleep(1)
-        found = {"opened_per_s": count / seconds, "refused": refused}
+        found = {"streams": count, "opened_per_s": count / seconds, "refused": refused}
         total = 0
         for program in server.programs:
             rss, pss = tools.memory(tools.family(program.pid))

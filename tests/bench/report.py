@@ -109,14 +109,14 @@ def parts_table(r, servers, case="paced"):
     return table(["20 ev/s", "process", "CPU µs per delivery"], rows)
 
 
-def idle_table(r, servers, count):
-    head = [f"{count:,} idle streams", "KB per stream (PSS, all processes)", "RSS KB per stream of", "opened/s", "refused"]
+def idle_table(r, servers):
+    head = ["idle streams", "number", "KB per stream (PSS, all processes)", "RSS KB per stream of", "opened/s", "refused"]
     rows = []
     for s in servers:
         if s.name in r.values.get("idle", {}):
             parts = ", ".join(f"{m.removeprefix('rss_kb of ')} {number(r.median('idle', s.name, m), 2)}"
                               for m in r.values["idle"][s.name] if m.startswith("rss_kb of "))
-            rows.append([s.label, number(r.median("idle", s.name, "pss_kb")), parts, number(r.median("idle", s.name, "opened_per_s")),
+            rows.append([s.label, number(r.median("idle", s.name, "streams")), number(r.median("idle", s.name, "pss_kb")), parts, number(r.median("idle", s.name, "opened_per_s")),
                          number(r.median("idle", s.name, "refused"))])
     return table(head, rows)
 
@@ -217,7 +217,7 @@ def text(r, servers, tls_servers, effort, about):
     if "tls paced" in r.values:
         parts += [tls_table(r, tls_servers), parts_table(r, tls_servers, "tls paced")]
     if "idle" in r.values:
-        parts.append(idle_table(r, servers, effort.many))
+        parts.append(idle_table(r, servers))
     if "publishing" in r.values:
         parts.append(plain_table(r, "publishing", ["publishing (one DEALER, 128 bytes)", "acknowledged/s"]))
     if "acknowledging" in r.values:

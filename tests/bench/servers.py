@@ -67,7 +67,7 @@ class Server:
     name = label = ""
     path = "/sse"
     quick = True         # also measured when there is little time
-    streams_at_most = 9000
+    streams_at_most = 8900
     burst = 1000         # streams that may be opened at a time
     enough = 1.0         # share of the streams that must open ...
     open_seconds = 20    # ... in so long
@@ -188,6 +188,7 @@ class SsecastHandoff(Ssecast):
     """Apache passes the browser's socket to the worker."""
 
     name, label, web = "ssecast-handoff", "ssecast, Apache's hand-off", _HandoffThreads
+    streams_at_most = 15000
 
 
 class _Tls:
