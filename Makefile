@@ -192,9 +192,9 @@ $(STARTER): tests/support/starter.c
 	$(CC) -std=gnu17 -Wall -Wextra $(CFLAGS) $< -o $@
 
 # End-to-end tests: real web servers, ZeroMQ clients and a browser. E2E="tests/e2e/test_20_resume.py -k gap" runs some.
-# All of them run in several processes side by side, four for each core, because they mostly wait.
+# All of them run in several processes side by side, five for each core, because they mostly wait.
 E2E ?= tests/e2e
-SIDE_BY_SIDE := $(shell echo $$((4 * $(JOBS))))
+SIDE_BY_SIDE := $(shell echo $$((5 * $(JOBS))))
 E2E_JOBS ?= $(if $(filter-out tests/e2e,$(E2E)),0,$(SIDE_BY_SIDE))
 PYTEST = SSECAST_BUILD=$(BUILD) SSECAST_PATIENCE=$(if $(SAN),8,3) PYTHONPATH=tests PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(abspath $(BUILD))/pycache \
     $(PYTHON) -m pytest -q -o cache_dir=$(abspath $(BUILD))/pytest --dist loadgroup
