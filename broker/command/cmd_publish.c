@@ -262,7 +262,7 @@ static int read_events(const struct command_context *c, const struct grant *gran
 static void name_event(size_t at, struct json_fault *fault)
 {
     char what[sizeof fault->message];
-    if (strncmp(fault->message, "`events[", strlen("`events[")) == 0)
+    if (fault->placed)
         return;
 
     memcpy(what, fault->message, sizeof what);

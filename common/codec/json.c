@@ -61,6 +61,7 @@ int json_fault(struct json_fault *fault, const char *code, const char *format, .
 {
     va_list args;
     fault->code = code;
+    fault->placed = false;
     va_start(args, format);
     vsnprintf(fault->message, sizeof fault->message, format, args);
     va_end(args);
@@ -94,13 +95,20 @@ static void path_of(struct path *p, const struct json_object *o)
     path_add(p, o->name, o->index);
 }
 
+static int fault_at_path(struct json_fault *fault, const struct path *path, const char *what)
+{
+    json_fault(fault, "bad_request", "`%s` %s", path->text, what);
+    fault->placed = true;
+    return -EINVAL;
+}
+
 static int fault_in_list(struct json_fault *fault, const struct json_object *o, const char *name, long index,
                          const char *what)
 {
     struct path path = {0};
     path_of(&path, o);
     path_add(&path, name, index);
-    return json_fault(fault, "bad_request", "`%s` %s", path.text, what);
+    return fault_at_path(fault, &path, what);
 }
 
 int json_fault_at(struct json_fault *fault, const struct json_object *o, const char *name, const char *format, ...)
@@ -122,8 +130,7 @@ int json_fault_of(struct json_fault *fault, const struct json_object *o, const c
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
     path_of(&path, o);
-    return path.len ? json_fault(fault, "bad_request", "`%s` %s", path.text, what)
-                    : json_fault(fault, "bad_request", "it %s", what);
+    return path.len ? fault_at_path(fault, &path, what) : json_fault(fault, "bad_request", "it %s", what);
 }
 
 /* ---- parsing ---- */

@@ -25,6 +25,7 @@ struct json_fault {
     const char *code; /* "bad_json", "bad_request", or a caller's own */
     char message[384];
     bool unknown; /* it is not known whether the request took effect */
+    bool placed;  /* message begins with the path of what is wrong */
 };
 
 /* An object within a request. Plain to copy; parent and json must outlive it. */
