@@ -349,9 +349,10 @@ static bool has_room(const struct stream *s)
 
 /* --- scans --- */
 
-/* A scan looks at many events that are not for a stream: they are superseded, have expired or need
- * a grant, or patterns are tried on every event of the window. That takes time. So a stream scans a
- * piece in a turn and queues for the next one. One that has ended meanwhile is no longer found. */
+/* A scan reads events of the window, and sends those that are for the stream. When most of them are
+ * not (superseded, expired, or without a grant), or when patterns are tried on each, it takes long.
+ * So a stream scans a piece in a turn, and queues for its next one. A queued stream that has ended is
+ * skipped. */
 struct queued_scan {
     TAILQ_ENTRY(queued_scan) link;
     uint64_t generation; /* registry.h */

@@ -182,7 +182,8 @@ START_TEST(a_worker_belongs_to_who_it_said_hello_to_last)
 }
 END_TEST
 
-START_TEST(who_missed_something_has_it_reported_in_full)
+/* Node 1 does not hear the second report of a worker of node 0. */
+static void miss_a_report(void)
 {
     id = S("w1");
     say_hello(0);
@@ -191,6 +192,11 @@ START_TEST(who_missed_something_has_it_reported_in_full)
     report(0, 2, false, true, 3, 1);
     nodes[1].deaf = false;
     nodes[0].resyncs = 0;
+}
+
+START_TEST(who_missed_something_has_it_reported_in_full)
+{
+    miss_a_report();
     report(0, 3, false, true, 4, 1);
     report(0, 4, false, true, 5, 1);
     ck_assert_int_eq(nodes[0].resyncs, 1); /* asked once */
@@ -222,13 +228,7 @@ END_TEST
 
 START_TEST(a_request_that_is_lost_is_repeated)
 {
-    id = S("w1");
-    say_hello(0);
-    report(0, 1, true, true, 0, 3);
-    nodes[1].deaf = true;
-    report(0, 2, false, true, 3, 1);
-    nodes[1].deaf = false;
-    nodes[0].resyncs = 0;
+    miss_a_report();
     nodes[0].mute = true;
     report(0, 3, false, true, 4, 1);
     ck_assert_int_eq(nodes[0].resyncs, 0);
