@@ -166,7 +166,7 @@ enum intake_progress intake_at_once(struct intakes *set, int fd, struct params *
     if (n < 0 && errno == EAGAIN)
         return INTAKE_WAITING;
     enum record_progress progress = n > 0 ? record_scan(&scan, (struct slice){bytes, (size_t)n}) : RECORD_BAD;
-    if (progress == RECORD_PARTIAL || progress == RECORD_PARAMS || progress == RECORD_MANAGEMENT)
+    if (progress == RECORD_PARTIAL || progress == RECORD_PARAMS || progress == RECORD_MANAGEMENT || scan.end_padded)
         return INTAKE_WAITING;
     if (progress == RECORD_BAD) {
         close(fd);

@@ -185,6 +185,7 @@ static bool record_step(struct record_scan *s, const unsigned char *p, size_t co
         if (s->params_done)
             return false;
         s->params_done = content == 0;
+        s->end_padded = s->params_done && p[6] > 0;
         scan_pairs(&s->pairs, p + FCGI_HEADER_LEN, content);
         return !s->params_done || pairs_end(&s->pairs);
     case FCGI_STDIN:

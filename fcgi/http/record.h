@@ -57,7 +57,8 @@ struct record_scan {
     size_t params_end; /* how many bytes the request has up to the end of its parameters; 0: they are not complete */
     unsigned request;
     bool begun, params_done, body_done;
-    bool keep; /* FCGI_KEEP_CONN: the connection stays open after the response */
+    bool end_padded; /* the record that ends the parameters has padding: libfcgi does not skip it */
+    bool keep;       /* FCGI_KEEP_CONN: the connection stays open after the response */
     struct record_pairs pairs;
 };
 

@@ -165,6 +165,24 @@ START_TEST(its_body_is_there_too)
 }
 END_TEST
 
+/* libfcgi would take the padding for the next record, and find no body. */
+START_TEST(the_end_of_the_parameters_may_be_padded)
+{
+    wanted = 100;
+    wire_len = 0;
+    begin_request();
+    add_record(FCGI_PARAMS, "", 0);
+    wire[wire_len - FCGI_HEADER_LEN + 6] = 8;
+    memset(wire + wire_len, '[', 8);
+    wire_len += 8;
+    add_body(20);
+    send_some(0, wire_len);
+    ck_assert_int_eq(intake_at_once(&set, ends[1], &params), INTAKE_WAITING);
+    ck_assert_int_eq(more(), INTAKE_READY);
+    assert_body(20);
+}
+END_TEST
+
 START_TEST(more_than_is_wanted_is_not_kept)
 {
     wanted = 100;
@@ -701,6 +719,7 @@ int main(void)
     tcase_add_checked_fixture(plain, setup, teardown);
     tcase_add_test(whole, a_request_that_is_whole_is_read_at_once);
     tcase_add_loop_test(whole, its_body_is_there_too, 0, 4);
+    tcase_add_test(whole, the_end_of_the_parameters_may_be_padded);
     tcase_add_test(whole, more_than_is_wanted_is_not_kept);
     tcase_add_test(whole, one_that_is_not_whole_is_left_in_the_socket);
     tcase_add_loop_test(whole, what_is_no_request_is_closed, 0, 2);
