@@ -166,7 +166,7 @@ enum intake_progress intake_at_once(struct intakes *set, int fd, struct params *
     if (n < 0 && errno == EAGAIN)
         return INTAKE_WAITING;
     enum record_progress progress = n > 0 ? record_scan(&scan, (struct slice){bytes, (size_t)n}) : RECORD_BAD;
-    if (progress == RECORD_PARTIAL || progress == RECORD_PARAMS || progress == RECORD_MANAGEMENT || scan.end_padded)
+    if (progress == RECORD_PARTIAL || progress == RECORD_PARAMS || progress == RECORD_MANAGEMENT || scan.odd_padding)
         return INTAKE_WAITING;
     if (progress == RECORD_BAD) {
         close(fd);
@@ -274,7 +274,7 @@ static enum intake_progress take_head(struct intakes *set, struct intake *in, in
     case RECORD_BAD:
         return not_a_request("FastCGI");
     default:
-        if (parse_head(set, (struct slice){in->data, in->scan.params_end}, &in->params) != 0)
+        if (parse_head(set, (struct slice){in->data, record_strip(in->data, in->scan.params_end)}, &in->params) != 0)
             return INTAKE_BROKEN;
         in->framing.request = in->scan.request;
         return begin_body(set, in, in->scan.params_end, out);

@@ -168,6 +168,7 @@ static bool begin_request(struct record_scan *s, const unsigned char *p, size_t 
 {
     bool first = !s->begun;
     s->begun = true;
+    s->odd_padding = p[6] > 0;
     s->request = (unsigned)p[2] << 8 | p[3];
     s->keep = content == 8 && p[FCGI_HEADER_LEN + 2] & FCGI_KEEP_CONN;
     return first && content == 8 && p[FCGI_HEADER_LEN] == 0 && p[FCGI_HEADER_LEN + 1] == FCGI_RESPONDER;
@@ -185,7 +186,7 @@ static bool record_step(struct record_scan *s, const unsigned char *p, size_t co
         if (s->params_done)
             return false;
         s->params_done = content == 0;
-        s->end_padded = s->params_done && p[6] > 0;
+        s->odd_padding = s->odd_padding || (s->params_done && p[6] > 0);
         scan_pairs(&s->pairs, p + FCGI_HEADER_LEN, content);
         return !s->params_done || pairs_end(&s->pairs);
     case FCGI_STDIN:
@@ -224,6 +225,21 @@ enum record_progress record_scan(struct record_scan *s, struct slice bytes)
     if (s->body_done)
         return RECORD_COMPLETE;
     return s->params_done ? RECORD_PARAMS : RECORD_PARTIAL;
+}
+
+size_t record_strip(char *bytes, size_t len)
+{
+    size_t kept = 0;
+    for (size_t at = 0; at < len;) {
+        const unsigned char *p = (const unsigned char *)bytes + at;
+        size_t record = FCGI_HEADER_LEN + ((size_t)p[4] << 8 | p[5]), padding = p[6];
+        MUST(len - at >= record + padding);
+        memmove(bytes + kept, bytes + at, record);
+        bytes[kept + 6] = 0;
+        kept += record;
+        at += record + padding;
+    }
+    return kept;
 }
 
 /* --- a body --- */

@@ -57,14 +57,17 @@ struct record_scan {
     size_t params_end; /* how many bytes the request has up to the end of its parameters; 0: they are not complete */
     unsigned request;
     bool begun, params_done, body_done;
-    bool end_padded; /* the record that ends the parameters has padding: libfcgi does not skip it */
-    bool keep;       /* FCGI_KEEP_CONN: the connection stays open after the response */
+    bool odd_padding; /* of the record that begins the request or ends the parameters: libfcgi does not skip it */
+    bool keep;        /* FCGI_KEEP_CONN: the connection stays open after the response */
     struct record_pairs pairs;
 };
 
 /* bytes are all of one request so far, from its FCGI_BEGIN_REQUEST on. After RECORD_MANAGEMENT
  * begin with a zeroed scan again. */
 enum record_progress record_scan(struct record_scan *s, struct slice bytes);
+
+/* Remove the padding of len bytes of whole records, in place. Returns how many bytes are left. */
+size_t record_strip(char *bytes, size_t len);
 
 /* The body of one request being taken out of its FCGI_STDIN records. Begin with a zeroed one but
  * for the request. */
