@@ -128,6 +128,8 @@ static enum journal_link_news link_judge(const struct journal_link *l, struct jo
         return LINK_DOWN;
     case NATS_LINK_CLOSED:
         return LINK_CLOSED;
+    case NATS_LINK_DENIED: /* requests then have no answer */
+        return LINK_NOTHING;
     case NATS_LINK_MESSAGE:
         break;
     }

@@ -122,13 +122,13 @@ static void on_closed(natsConnection *connection, void *context)
     pthread_mutex_unlock(&l->lock);
 }
 
-/* Without a handler libnats writes to stderr. Errors that matter are detected elsewhere. */
+/* Without a handler libnats writes to stderr. Other errors that matter are detected elsewhere. */
 static void on_error(natsConnection *connection, natsSubscription *subscription, natsStatus err, void *context)
 {
     (void)connection;
     (void)subscription;
-    (void)err;
-    (void)context;
+    if (err == NATS_NOT_PERMITTED)
+        enqueue(context, NATS_LINK_DENIED, NULL, 0);
 }
 
 /* --- opening --- */

@@ -40,6 +40,7 @@ enum nats_link_news {
     NATS_LINK_MESSAGE,
     NATS_LINK_DOWN,   /* reconnecting */
     NATS_LINK_UP,     /* reconnected: subscriptions are active, but messages sent meanwhile are lost */
+    NATS_LINK_DENIED, /* a subject is not permitted; of a publish each time */
     NATS_LINK_CLOSED, /* the server refused the connection for good: open another link */
 };
 

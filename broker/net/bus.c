@@ -106,6 +106,7 @@ static int open_zsock(struct bus *b, enum bus_socket which)
         .send_max = send_max[which],
         .receive_max = socket_types[which] == ZMQ_XPUB ? SUBSCRIPTIONS_WAITING : REQUESTS_WAITING,
         .message_max = message_max[which],
+        .kernel_probes = socket_types[which] == ZMQ_ROUTER,
         .monitored = monitored_of(which),
     };
     return zsock_open(&b->sockets[which], b->zmq, &options);

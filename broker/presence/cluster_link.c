@@ -16,6 +16,7 @@ struct cluster_link {
     struct nats_listener *listener;
     struct cluster *cluster;
     struct buf part;
+    bool denied; /* the subject is not permitted, and that was logged */
 };
 
 /* --- the connection --- */
@@ -97,6 +98,16 @@ struct cluster *cluster_link_cluster(const struct cluster_link *l)
 
 /* --- iterations --- */
 
+/* Each message is refused, so it is logged once. */
+static void warn_denied(struct cluster_link *l)
+{
+    if (!l->denied)
+        log_warn("the NATS server does not permit the subject %s: this broker does not know the connections of the "
+                 "others; permit it for publish and subscribe",
+                 l->subject);
+    l->denied = true;
+}
+
 bool cluster_link_receive(struct cluster_link *l, int64_t now)
 {
     struct nats_link_message m;
@@ -107,6 +118,8 @@ bool cluster_link_receive(struct cluster_link *l, int64_t now)
             return true;
         if (m.news == NATS_LINK_UP)
             cluster_rejoin(l->cluster);
+        else if (m.news == NATS_LINK_DENIED)
+            warn_denied(l);
         else if (m.news == NATS_LINK_CLOSED)
             disconnect(l);
     }

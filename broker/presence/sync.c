@@ -6,9 +6,18 @@
 
 /* --- hello --- */
 
+/* The size of a piece of an answer. Each piece shows the worker that the answer is on its way, so on
+ * a slow line they have to be small; but all of an answer have to fit into the socket's queue. */
 static size_t piece_bytes(const struct sync_context *c)
 {
-    return c->piece_bytes ? c->piece_bytes : WIRE_PIECE_BYTES;
+    uint64_t total = state_bytes(sequence_state(c->sequence)) + bans_bytes(sequence_bans(c->sequence));
+    uint64_t size = total / SYNC_PIECES;
+
+    if (c->piece_bytes)
+        return c->piece_bytes;
+    if (size < SYNC_PIECE_BYTES)
+        return SYNC_PIECE_BYTES;
+    return size < WIRE_PIECE_BYTES ? (size_t)size : WIRE_PIECE_BYTES;
 }
 
 /* Add bans from *cursor on, until b has the size of a piece. */

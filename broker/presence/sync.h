@@ -18,7 +18,7 @@ struct sync_context {
     uint64_t *counters;      /* BROKER_COUNTERS of them */
     struct cluster *cluster; /* receives the messages of workers; NULL: no other brokers */
     int64_t clock_us;        /* unix time of the broker, now */
-    size_t piece_bytes;      /* size of a piece; 0: WIRE_PIECE_BYTES */
+    size_t piece_bytes;      /* size of a piece of a welcome; 0: SYNC_PIECE_BYTES, or more for many */
     /* Send a message before the answer. False when it could not be sent. NULL: nothing is sent in
      * pieces. */
     bool (*send)(void *context, struct slice worker, struct slice message);
@@ -28,6 +28,9 @@ struct sync_context {
     bool (*defer)(void *context, struct slice worker, struct slice message);
     void *context;
 };
+
+#define SYNC_PIECE_BYTES (64u << 10)
+#define SYNC_PIECES 2000u /* larger pieces are sent instead of more, up to WIRE_PIECE_BYTES */
 
 #define SYNC_PAGE_EVENTS 1000u
 #define SYNC_PAGE_BYTES (1u << 20)

@@ -10,6 +10,7 @@ import urllib.parse
 import pytest
 from support.apache import Apache
 from support.bench import Bench
+from support.fcgi import FastCgi
 from support.hub import DETAIL, GOOD, Hub, PATH
 from support.lighttpd import Lighttpd
 from support.nats import SERVER, NatsServer
@@ -302,6 +303,27 @@ def test_beyond_a_bound_further_ones_are_not_told(one, topic):
             more.close()
 
     wait_until(is_told)
+
+
+def test_lists_that_are_not_read_take_bounded_memory_and_are_cut(one):
+    """All that wait have 64 MB at most. Who reads gets the whole list meanwhile, and streams go on."""
+    site = one(max_channels=200, broker={"max_subscriptions": 20_000})
+    token = site.old_token(subscribe=["*"])
+
+    def open_stream(query, path=PATH):
+        web = site.bench.closing(FastCgi(site.worker.socket))
+        return web.get(query, REQUEST_URI=f"/sse{path}?{query}", SCRIPT_NAME=f"/sse{path}", HTTP_AUTHORIZATION=f"Bearer {token}")
+
+    streams = [open_stream("&".join(f"topic=t{n:04d}{'x' * 95}{k}" for k in range(200))).wait_open() for n in range(60)]
+    size = wait_until(lambda: (n := len(json.dumps(get(site, "", token)[2]))) > 3_000_000 and n, what="a long list")
+    deaf = [open_stream("", BASE) for _ in range((64 << 20) // size + 5)]
+    wait_until(lambda: site.stat("answers_cut"), what="an answer is cut")
+    assert "answer cut: its reader takes nothing" in site.worker.log()
+    status, _, body = get(site, "", token)
+    assert status == 200 and body["subscriptions"]
+    site.update(f"t0000{'x' * 95}0", data="live", id="live")
+    streams[0].wait(lambda: "live" in [e.id for e in streams[0].events()], "an update")
+    assert site.stat("answers_cut") < len(deaf)
 
 
 def test_without_the_option_nothing_is_told(one, topic):

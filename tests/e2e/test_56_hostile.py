@@ -296,6 +296,64 @@ def test_many_clients_talk_nonsense_and_do_not_listen(site, session):
             client.close()
 
 
+# A connection that ends while the broker has not read what came on it. When a heartbeat is due there, libzmq ends the process.
+
+HEARTBEAT = 5
+
+
+def zmtp_connect(broker, endpoint, routing_id=b""):
+    """A DEALER by hand."""
+    s = socket.create_connection(("127.0.0.1", int(broker.endpoint(endpoint).rpartition(":")[2])))
+    ready = b"\5READY" + b"\x0bSocket-Type\0\0\0\6DEALER" + b"\x08Identity" + struct.pack(">I", len(routing_id)) + routing_id
+    s.sendall(GREETING + bytes([4, len(ready)]) + ready)
+    s.recv(64, socket.MSG_WAITALL)
+    assert s.recv(1000)  # its READY
+    return s
+
+
+def zmtp_message(text):
+    return bytes([0, len(text)]) + text
+
+
+def reset(s):
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    s.close()
+
+
+def test_a_publisher_that_is_killed_while_its_requests_wait(bench):
+    broker = Broker(bench).start()
+    with broker.commands() as commands:
+        commands.ask({"op": "publish", "events": [{"text": "x" * 4000} for _ in range(1000)]})
+        killed = zmtp_connect(broker, "commands")
+        time.sleep(HEARTBEAT - 0.7)
+        killed.sendall(zmtp_message(b'{"op":"history","limit":1000}') * 3000)
+        time.sleep(0.4)
+        reset(killed)
+        time.sleep(0.6)
+        assert broker.running()
+        assert commands.ask({"op": "ping"})["ok"]
+
+
+def test_a_former_connection_of_a_worker_that_ends_late(bench):
+    """After a stalled network, for example: the worker has connected again, and what it had sent before arrives."""
+    broker = Broker(bench).start()
+    hello = b"SSC\5" + struct.pack("<IQH3sHQ", 3, 0, 3, b"raw", 0, 0)
+    former = zmtp_connect(broker, "sync", b"raw")
+    former.sendall(zmtp_message(hello))
+    assert former.recv(1000)
+    present = zmtp_connect(broker, "sync", b"raw")
+    present.sendall(zmtp_message(hello))
+    assert present.recv(1000)
+    former.sendall(zmtp_message(hello))
+    time.sleep(0.2)
+    reset(former)
+    time.sleep(HEARTBEAT + 0.5)
+    assert broker.running()
+    present.sendall(zmtp_message(hello))
+    assert present.recv(1000)
+    present.close()
+
+
 # Through the web servers
 
 def speak(site, request):

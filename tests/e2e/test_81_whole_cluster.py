@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import time
 
 import pytest
 from support.broker import Broker
@@ -194,3 +195,13 @@ def test_the_permissions_in_the_documentation_are_enough(bench):
     site = Cluster(bench, extra=USERS % permissions, user="ssecast:secret@")
     site.stream_at(1, "anna")
     site.wait_known("anna", 1)
+
+
+def test_a_subject_that_is_not_permitted_is_logged_once(bench):
+    """Brokers that do not hear each other are each right about their own workers only, and nothing else shows it."""
+    server = NatsServer(bench, "nats", extra=USERS % 'publish: {deny: "ssecast.brokers"}, subscribe: {deny: "ssecast.brokers"}').start()
+    broker = Broker(bench, store=f"nats://ssecast:secret@{server.address}", store_replicas=1).start()
+    line = "does not permit the subject ssecast.brokers"
+    wait_until(lambda: line in broker.log(), what="a line in the log")
+    time.sleep(2.5)  # a message is refused each second
+    assert broker.log().count(line) == 1 and "more)" not in broker.log()
