@@ -35,8 +35,8 @@
 #define REQUESTS_WAITING 1000
 /* Batches that wait for one worker. A batch has up to 256 KiB, shared among all workers. The bound
  * is high, because a dropped batch has to be fetched through sync. It exists, because a worker that
- * does not read would hold memory without end. Under load the heartbeat disconnects such a worker
- * after 15 s, which frees its queue. */
+ * does not read would hold memory without end. Such a worker is disconnected after 15 s, which frees
+ * its queue (zsock.h). */
 #define BATCHES_WAITING 20000
 /* Messages that wait for a subscriber of presence. A subscriber that misses one takes a snapshot
  * again. A message has a few hundred bytes, 17 KB with the default limit of channels. Subscribers
@@ -106,7 +106,6 @@ static int open_zsock(struct bus *b, enum bus_socket which)
         .send_max = send_max[which],
         .receive_max = socket_types[which] == ZMQ_XPUB ? SUBSCRIPTIONS_WAITING : REQUESTS_WAITING,
         .message_max = message_max[which],
-        .kernel_probes = socket_types[which] == ZMQ_ROUTER,
         .monitored = monitored_of(which),
     };
     return zsock_open(&b->sockets[which], b->zmq, &options);

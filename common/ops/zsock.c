@@ -32,14 +32,16 @@ int zsock_set(struct zsock *z, int option, int value)
 /* How silent peers are found. libzmq (4.3.4) ends the process when a heartbeat is due for a
  * connection of two properties: libzmq has stopped reading from it, and the peer has reset it.
  * Reading stops while receive_max messages of the peer wait, and for good when another connection
- * has taken over the routing id. So a ROUTER has the kernel probe its peers: with keep-alive probes
- * while nothing is sent, and by the time that sent bytes take to be acknowledged. The peer of an
- * ipc connection is on this machine, and its end is always noticed. */
+ * has taken over the routing id. So a socket that accepts connections sends no heartbeats. It has
+ * the kernel probe its peers: with keep-alive probes while nothing is sent, and by the time that
+ * sent bytes take to be acknowledged. A peer that is stopped, on ipc for example, is found by the
+ * time to live in its own last heartbeat. */
 static int set_probes(struct zsock *z, const struct zsock_options *o)
 {
     static const int heartbeats[][2] = {
         {ZMQ_HEARTBEAT_IVL, PROBE_MS},
         {ZMQ_HEARTBEAT_TIMEOUT, SILENCE_MS},
+        {ZMQ_HEARTBEAT_TTL, SILENCE_MS},
         {-1, 0},
     };
     static const int kernel[][2] = {
@@ -51,7 +53,7 @@ static int set_probes(struct zsock *z, const struct zsock_options *o)
         {-1, 0},
     };
     int err = 0;
-    for (const int(*row)[2] = o->kernel_probes ? kernel : heartbeats; (*row)[0] >= 0 && !err; row++)
+    for (const int(*row)[2] = o->reconnect_max_ms ? heartbeats : kernel; (*row)[0] >= 0 && !err; row++)
         err = zsock_set(z, (*row)[0], (*row)[1]);
     return err;
 }

@@ -1,7 +1,8 @@
 /* zsock.h - a libzmq socket: its options, its keys, what its monitor reports, and reconnecting.
  *
- * A peer that is silent for 15 s is disconnected. libzmq's heartbeats find that out, or the kernel's
- * probes. A socket that connects knows why it does not (handshake.h).
+ * A peer that is silent for 15 s is disconnected. A socket that connects finds that out by libzmq's
+ * heartbeats, one that accepts connections by the kernel's probes (zsock.c). A socket that does not
+ * succeed in connecting knows why (handshake.h).
  *
  * It does not know the messages. `socket` may be used with libzmq's functions.
  *
@@ -26,7 +27,6 @@ struct zsock_options {
     int reconnect_max_ms; /* the longest pause between two attempts; 0: the socket does not connect */
     int again_ms;         /* pause after a handshake that libzmq does not repeat */
     bool immediate;       /* no message waits for a peer that is not connected */
-    bool kernel_probes;   /* instead of heartbeats, which a ROUTER cannot have (zsock.c) */
     int monitored;        /* ZMQ_EVENT_ of the monitor */
 };
 

@@ -228,7 +228,7 @@ def test_however_streams_are_written_each_gets_all_and_a_slow_one_harms_nobody(b
     site = Site(bench, web=web, worker={"queue_bytes": "256K", **({"io_uring": False} if how == "switched off" else {})})
     if how == "refused by a filter":
         site.worker.restart_without(IO_URING_SETUP)
-        assert "io_uring is not available (Operation not permitted)" in site.worker.log()
+        wait_until(lambda: "io_uring is not available (Operation not permitted)" in site.worker.log(), what="the worker says so")
     assert has_ring(site.worker) == (how == "together")
 
     slow = site.open("slow")

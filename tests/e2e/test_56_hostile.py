@@ -17,6 +17,7 @@ from support import fcgi
 from support.apache import Apache
 from support.bench import Bench
 from support.broker import Broker
+from support.disk import HangingDisk
 from support.fcgi import STDIN, FastCgi, begin, environment, pair, params, record
 from support.http_publisher import HttpPublisher
 from support.lighttpd import Lighttpd
@@ -301,10 +302,11 @@ def test_many_clients_talk_nonsense_and_do_not_listen(site, session):
 HEARTBEAT = 5
 
 
-def zmtp_connect(broker, endpoint, routing_id=b""):
-    """A DEALER by hand."""
+def zmtp_connect(broker, endpoint, routing_id=b"", kind=b"DEALER"):
+    """A socket of libzmq by hand."""
     s = socket.create_connection(("127.0.0.1", int(broker.endpoint(endpoint).rpartition(":")[2])))
-    ready = b"\5READY" + b"\x0bSocket-Type\0\0\0\6DEALER" + b"\x08Identity" + struct.pack(">I", len(routing_id)) + routing_id
+    ready = b"\5READY" + b"\x0bSocket-Type" + struct.pack(">I", len(kind)) + kind
+    ready += b"\x08Identity" + struct.pack(">I", len(routing_id)) + routing_id
     s.sendall(GREETING + bytes([4, len(ready)]) + ready)
     s.recv(64, socket.MSG_WAITALL)
     assert s.recv(1000)  # its READY
@@ -332,6 +334,23 @@ def test_a_publisher_that_is_killed_while_its_requests_wait(bench):
         time.sleep(0.6)
         assert broker.running()
         assert commands.ask({"op": "ping"})["ok"]
+
+
+@pytest.mark.parametrize("endpoint", ["feed", "presence"])
+def test_a_subscriber_that_is_killed_while_its_subscriptions_wait(bench, endpoint):
+    broker = Broker(bench, store=bench.folder / "store").start()
+    disk = HangingDisk(bench, broker)
+    with broker.commands() as commands:
+        killed = zmtp_connect(broker, endpoint, kind=b"SUB")
+        time.sleep(HEARTBEAT - 0.7)
+        with disk.hanging():
+            commands.send({"op": "publish", "text": "late"})
+            time.sleep(0.2)
+            killed.sendall(zmtp_message(b"\1topic") * 1000)
+            time.sleep(0.2)
+            reset(killed)
+            time.sleep(0.6)
+        assert commands.receive()["ok"] and broker.running()
 
 
 def test_a_former_connection_of_a_worker_that_ends_late(bench):
