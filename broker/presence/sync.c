@@ -6,28 +6,28 @@
 
 /* --- hello --- */
 
-/* The size of a piece of an answer. Each piece shows the worker that the answer is on its way, so on
- * a slow line they have to be small; but all of an answer have to fit into the socket's queue. */
-static size_t piece_bytes(const struct sync_context *c)
+/* The size of the next piece, after so many. Each piece shows the worker that the answer is on its
+ * way, so on a slow line they have to be small. But all of them have to fit into the socket's
+ * queue. */
+static size_t piece_bytes(const struct sync_context *c, uint64_t pieces)
 {
-    uint64_t total = state_bytes(sequence_state(c->sequence)) + bans_bytes(sequence_bans(c->sequence));
-    uint64_t size = total / SYNC_PIECES;
+    size_t size = SYNC_PIECE_BYTES;
 
     if (c->piece_bytes)
         return c->piece_bytes;
-    if (size < SYNC_PIECE_BYTES)
-        return SYNC_PIECE_BYTES;
-    return size < WIRE_PIECE_BYTES ? (size_t)size : WIRE_PIECE_BYTES;
+    for (; pieces >= SYNC_PIECES && size < WIRE_PIECE_BYTES; pieces -= SYNC_PIECES)
+        size *= 2;
+    return size;
 }
 
-/* Add bans from *cursor on, until b has the size of a piece. */
-static void fill_with_bans(const struct sync_context *c, const void **cursor, struct buf *b)
+/* Add bans from *cursor on, until b has the size of the next piece. */
+static void fill_with_bans(const struct sync_context *c, uint64_t pieces, const void **cursor, struct buf *b)
 {
     const struct bans *bans = sequence_bans(c->sequence);
     struct slice session;
     int64_t until_ms;
 
-    while ((!c->send || b->len < piece_bytes(c)) && (*cursor = bans_next(bans, *cursor, &session, &until_ms)))
+    while ((!c->send || b->len < piece_bytes(c, pieces)) && (*cursor = bans_next(bans, *cursor, &session, &until_ms)))
         wire_add_ban(b, session, until_ms);
 }
 
@@ -40,10 +40,10 @@ static bool send_bans(const struct sync_context *c, struct slice worker, struct 
     bool sent = true;
     *pieces = 0;
 
-    fill_with_bans(c, &cursor, first);
+    fill_with_bans(c, 0, &cursor, first);
     while (cursor && sent) {
         wire_put_bans(&b, &(struct wire_bans){.run = sequence_epoch(c->sequence), .piece = ++*pieces});
-        fill_with_bans(c, &cursor, &b);
+        fill_with_bans(c, *pieces, &cursor, &b);
         sent = !b.failed && c->send(c->context, worker, (struct slice){b.data, b.len});
     }
 
@@ -62,7 +62,8 @@ static bool send_state(const struct sync_context *c, struct slice worker, uint64
     bool sent = true;
     size_t count;
 
-    while (sent && (count = state_read(state, &filter, after, UINT64_MAX, events, SYNC_PAGE_EVENTS, piece_bytes(c)))) {
+    while (sent &&
+           (count = state_read(state, &filter, after, UINT64_MAX, events, SYNC_PAGE_EVENTS, piece_bytes(c, *pieces)))) {
         wire_put_state(&b, &(struct wire_state){.run = sequence_epoch(c->sequence), .piece = ++*pieces});
         for (size_t i = 0; i < count; i++)
             wire_add_entry(&b, events[i]);

@@ -18,7 +18,7 @@ struct sync_context {
     uint64_t *counters;      /* BROKER_COUNTERS of them */
     struct cluster *cluster; /* receives the messages of workers; NULL: no other brokers */
     int64_t clock_us;        /* unix time of the broker, now */
-    size_t piece_bytes;      /* size of a piece of a welcome; 0: SYNC_PIECE_BYTES, or more for many */
+    size_t piece_bytes;      /* size of a piece of a welcome; 0: SYNC_PIECE_BYTES and more */
     /* Send a message before the answer. False when it could not be sent. NULL: nothing is sent in
      * pieces. */
     bool (*send)(void *context, struct slice worker, struct slice message);
@@ -30,7 +30,7 @@ struct sync_context {
 };
 
 #define SYNC_PIECE_BYTES (64u << 10)
-#define SYNC_PIECES 2000u /* larger pieces are sent instead of more, up to WIRE_PIECE_BYTES */
+#define SYNC_PIECES 1000u /* after so many the size doubles, up to WIRE_PIECE_BYTES */
 
 #define SYNC_PAGE_EVENTS 1000u
 #define SYNC_PAGE_BYTES (1u << 20)

@@ -373,6 +373,29 @@ def test_a_former_connection_of_a_worker_that_ends_late(bench):
     present.close()
 
 
+@pytest.mark.parametrize("endpoint", ["commands", "sync"])
+def test_the_kernel_probes_silent_peers(bench, endpoint):
+    """Of a machine that is gone no end arrives."""
+    broker = Broker(bench).start()
+    port = int(broker.endpoint(endpoint).rpartition(":")[2])
+    peer = zmtp_connect(broker, endpoint)
+
+    def timers():
+        with open("/proc/net/tcp", encoding="ascii") as f:
+            lines = [line.split() for line in f.readlines()[1:]]
+        ends = [(x[1], x[2], x[3], x[5]) for x in lines]
+        here = f":{peer.getsockname()[1]:04X}"
+        return [timer for local, remote, state, timer in ends if local.endswith(f":{port:04X}") and remote.endswith(here) and state == "01"]
+
+    def is_probed():
+        [timer] = timers()
+        kind, _, ticks = timer.partition(":")
+        return kind == "02" and int(ticks, 16) <= 500  # keep-alive, in 5 s
+
+    wait_until(is_probed, what=lambda: f"the kernel's timer of keep-alive probes: {timers()}")
+    peer.close()
+
+
 # Through the web servers
 
 def speak(site, request):
