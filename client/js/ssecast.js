@@ -268,7 +268,7 @@ async function ask(url, withCredentials, abort) {
  * Messages, each with the tab it comes from:
  *     from any tab, heard by all: join { n, cursor, names, followed }, names { names }, ping {}
  *     from the leader: leading {}, welcome { to, n, names, missed, cursor, state, stream }, begin { stream }, entry { entry },
- *                      tell { what, detail }, alive {}
+ *                      tell { what, detail }, alive {}, deposed {}
  * join has the owner too, and elsewhere: the tab has no cursor and begins elsewhere than now, so it needs a connection of its own. stream: what begin() of the sink is called with; null before that.
  */
 class Sharing {
@@ -343,8 +343,8 @@ class Sharing {
   }
 
   #onMessage(message) {
-    this.#heard ||= !["join", "names", "ping"].includes(message.kind);
     this.#on[message.kind]?.(message);
+    this.#heard ||= !["join", "names", "ping", "deposed"].includes(message.kind) && [null, message.from].includes(this.#leader);
   }
 
   #addNames(names) {
@@ -374,6 +374,13 @@ class Sharing {
       if (this.#connection)
         return; // our own lock is gone, which we will be told
       this.#leader = from;
+      this.#join();
+    },
+
+    deposed: ({ from }) => {
+      if (this.#connection || from !== this.#leader)
+        return;
+      this.#leader = null;
       this.#join();
     },
 
@@ -481,9 +488,10 @@ class Sharing {
     this.#post({ kind: "ping" });
   }
 
-  /* We were suspended, and another tab leads. */
+  /* We were suspended, and another tab leads. Until now we may have said that we do. */
   #onLockLost() {
     this.#release = null;
+    this.#post({ kind: "deposed" });
     this.#connection?.close();
     this.#connection = null;
     this.#leader = null;

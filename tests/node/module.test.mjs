@@ -455,3 +455,26 @@ test("a tab that leads no more cannot bring back those that follow another", asy
   for (const { events } of [second, third])
     assert.deepEqual(events, [["a", "x", "5"]]);
 });
+
+for (const [how, says, connections] of [["is told so", true, 1], ["is gone", false, 2]])
+  test(`a tab that said it leads after its lock was taken, and ${how}, binds nobody`, async () => {
+    const channels = oneBrowser();
+    await share(["a"]);
+    sources[0].open();
+    const { events } = await share(["a"], { leaderTimeout: 200 });
+    const [, follower] = channels;
+    follower.onmessage({ data: { kind: "leading", from: "late" } });
+    await settle();
+    if (says)
+      follower.onmessage({ data: { kind: "deposed", from: "late" } });
+    for (let beat = 0; beat < 5; beat++) {
+      sources[0].send("b", "a sign of life", "1");
+      await pass(100);
+    }
+    assert.equal(sources.length, connections);
+    if (connections > 1)
+      sources[1].open(FIRST, "1");
+    sources.at(-1).send("a", "x", "5");
+    await settle();
+    assert.deepEqual(events, [["a", "x", "5"]]);
+  });
