@@ -26,7 +26,7 @@ static int file_read_open(int fd, size_t max, char *out, size_t *len, struct sta
     return file_read_all(fd, max, out, len);
 }
 
-/* A pipe that nobody has open to write is at its end: it must not keep us. The descriptor or -errno. */
+/* A pipe without a writer is at its end: it must not keep us. The descriptor or -errno. */
 static int file_open(const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
