@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "broker_state.h"
+#include "codec/wire.h"
 #include "net/signals.h"
 #include "ops/endpoint.h"
 #include "ops/exposure.h"
@@ -195,6 +196,14 @@ static int open_journal(struct broker *b, const struct broker_config *config)
     return join_journal(b);
 }
 
+/* Bytes of a frame beyond which the peer is disconnected. Up to there a request that is too large gets a
+ * reply. A client does not know max-event-bytes: what is usual must get one also where that is small. */
+static size_t largest_frame(const struct broker_config *config)
+{
+    size_t largest = 4 * command_request_max(config->max_event_bytes);
+    return largest < WIRE_COMMAND_JSON_MAX ? WIRE_COMMAND_JSON_MAX : largest;
+}
+
 static int open_bus(struct broker *b, const struct broker_config *config)
 {
     struct curve_key secret = {0};
@@ -208,7 +217,7 @@ static int open_bus(struct broker *b, const struct broker_config *config)
         .sync = config->sync,
         .presence = config->presence,
         .presence_optional = strcmp(config->presence, PRESENCE_DEFAULT) == 0,
-        .max_command = 4 * command_request_max(config->max_event_bytes), /* a larger request still gets a reply */
+        .max_command = largest_frame(config),
         .max_replies =
             (int)(2 * config->max_in_flight + 2 * SHARE_REQUESTS), /* libzmq learns late what a peer has read */
         .handshake_ms = (int)config->handshake_ms,

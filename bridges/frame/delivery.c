@@ -64,7 +64,8 @@ void delivery_free(struct delivery **d)
 
 bool delivery_add(struct delivery *d, struct slice object)
 {
-    if (d->step != STEP_COLLECTING || d->count == DELIVERY_MESSAGES || (d->count && d->text.len > DELIVERY_BYTES))
+    if (d->step != STEP_COLLECTING || d->count == DELIVERY_MESSAGES ||
+        (d->count && d->text.len + object.len > DELIVERY_BYTES))
         return false;
 
     size_t before = d->text.len;

@@ -18,7 +18,7 @@
 #include "lib/ssecast.h"
 
 #define DELIVERY_MESSAGES 100u
-#define DELIVERY_BYTES ((size_t)4 << 20) /* a batch takes no further message when it has more */
+#define DELIVERY_BYTES ((size_t)4 << 20) /* of a batch, but for one larger message */
 #define DELIVERY_WHY 256
 
 struct delivery;

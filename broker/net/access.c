@@ -1,6 +1,7 @@
 #include "net/access.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "ops/log.h"
 
@@ -81,6 +82,19 @@ static size_t compare_keys(const struct keys *old, const struct keys *new, bool 
     return gone;
 }
 
+/* The keys of the file, or NULL with a line in why. An empty file is one that is about to be written, or
+ * whose writer failed: it must not cut off every client. A comment alone does. */
+static struct keys *load_again(const char *file, char why[KEYS_WHY_MAX])
+{
+    struct keys *fresh = keys_load(file, why);
+    if (!fresh || !keys_is_blank(fresh))
+        return fresh;
+
+    keys_free(&fresh);
+    snprintf(why, KEYS_WHY_MAX, "%s: the file is empty; to remove all keys, write a comment (#)", file);
+    return NULL;
+}
+
 void access_reload(struct access *a, bool cut[BUS_SOCKETS])
 {
     char why[KEYS_WHY_MAX];
@@ -91,7 +105,7 @@ void access_reload(struct access *a, bool cut[BUS_SOCKETS])
         log_info("nothing to reload: --keys is not set");
         return;
     }
-    struct keys *fresh = keys_load(a->file, why);
+    struct keys *fresh = load_again(a->file, why);
     if (!fresh) {
         log_event(LOG_ERROR, "keys not reloaded: the old keys stay in force", log_name("why", why),
                   log_count("reading", a->readings));

@@ -26,6 +26,7 @@ struct keys {
     struct slice *patterns; /* of all grants, one after the other */
     char *publishers;       /* the identities of all keys, one after the other */
     size_t count, pattern_count, publishers_len;
+    bool has_lines;      /* that are not blank */
     struct table *index; /* text of the key -> its index in items + 1 (size_t) */
 };
 
@@ -194,6 +195,7 @@ static int read_lines(struct keys_reader *r, struct slice text)
     int err = 0;
     while (!err && curve_key_next_line(&text, &line)) {
         r->line++;
+        r->keys->has_lines = r->keys->has_lines || line.len;
         if (line.len && *line.data != '#')
             err = read_line(r, line);
     }
@@ -269,6 +271,11 @@ const struct peer_key *keys_find(const struct keys *k, struct slice text)
 {
     const size_t *place = table_find(k->index, text);
     return place ? &k->items[*place - 1] : NULL;
+}
+
+bool keys_is_blank(const struct keys *k)
+{
+    return !k->has_lines;
 }
 
 size_t keys_count(const struct keys *k)

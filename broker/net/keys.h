@@ -39,6 +39,9 @@ void keys_free(struct keys **k);
 const struct peer_key *keys_find(const struct keys *k, struct slice text);
 
 size_t keys_count(const struct keys *k);
+
+/* True when the file has blank lines at most. */
+bool keys_is_blank(const struct keys *k);
 const struct peer_key *keys_at(const struct keys *k, size_t i);
 
 /* "worker", "publisher" or "operator". */

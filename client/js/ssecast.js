@@ -261,10 +261,14 @@ async function ask(url, withCredentials, abort) {
  * nothing. A Connection stops when the worker says that the stream is another session's now. Tabs that
  * know whose session theirs is follow no other.
  *
+ * A browser dispatches only what a page listens for. So the leader knows the events of a name from the moment it listens for that
+ * name, and a tab that begins before that needs a connection of its own. A tab that followed the leader before this one is sure: its
+ * names were listened for all the time.
+ *
  * Messages, each with the tab it comes from:
- *     from any tab, heard by all: join { n, cursor, names }, names { names }, ping {}
+ *     from any tab, heard by all: join { n, cursor, names, followed }, names { names }, ping {}
  *     from the leader: leading {}, welcome { to, n, names, missed, cursor, state, stream }, begin { stream }, entry { entry },
- *                      tell { what, detail }, alive {}
+ *                      tell { what, detail }, alive {}, deposed {}
  * join has the owner too, and elsewhere: the tab has no cursor and begins elsewhere than now, so it needs a connection of its own. stream: what begin() of the sink is called with; null before that.
  */
 class Sharing {
@@ -272,6 +276,8 @@ class Sharing {
   #tab = crypto.randomUUID();
   #name; #channel;
   #leader = null;      // the tab whose messages count
+  #followed = null;    // the tab that has told us all up to our cursor; our own when we led
+  #before = null;      // when we lead: the one that we followed before
   #asked = 0;          // the last join
   #joined = false;     // and the leader has answered it
   #heard = false;      // a leader has said something of late
@@ -332,13 +338,13 @@ class Sharing {
 
   #join() {
     this.#joined = false;
-    this.#post({ kind: "join", n: ++this.#asked, cursor: this.#cursor, owner: this.#owner, names: [...this.#names],
+    this.#post({ kind: "join", n: ++this.#asked, cursor: this.#cursor, owner: this.#owner, names: [...this.#names], followed: this.#followed,
                  elsewhere: !this.#cursor && STARTS.some((name) => this.#options[name] !== null) });
   }
 
   #onMessage(message) {
-    this.#heard ||= !["join", "names", "ping"].includes(message.kind);
     this.#on[message.kind]?.(message);
+    this.#heard ||= !["join", "names", "ping", "deposed"].includes(message.kind) && [null, message.from].includes(this.#leader);
   }
 
   #addNames(names) {
@@ -346,16 +352,19 @@ class Sharing {
       this.#names.add(name);
       this.#connection?.listen(name);
     }
+
+    if (this.#connection)
+      this.#recent.listenedFor(names, true);
   }
 
   #on = {
     names: ({ names }) => this.#addNames(names),
 
-    join: ({ from, n, cursor, owner, names, elsewhere }) => {
+    join: ({ from, n, cursor, owner, names, elsewhere, followed }) => {
       this.#addNames(names);
       if (this.#connection)
         this.#post({ kind: "welcome", to: from, n, names: [...this.#names],
-                     missed: this.#isOurs(owner) && !elsewhere ? this.#missedSince(cursor) : null,
+                     missed: this.#isOurs(owner) && !elsewhere ? this.#missedSince(cursor, names, followed) : null,
                      cursor: this.#cursor, state: this.#state, stream: this.#stream });
     },
 
@@ -368,13 +377,20 @@ class Sharing {
       this.#join();
     },
 
-    welcome: ({ from, to, n, names, missed, cursor, state, stream }) => {
-      if (to !== this.#tab || n !== this.#asked || this.#connection)
+    deposed: ({ from }) => {
+      if (this.#connection || from !== this.#leader)
         return;
+      this.#leader = null;
+      this.#join();
+    },
+
+    welcome: ({ from, to, n, names, missed, cursor, state, stream }) => {
+      if (to !== this.#tab || n !== this.#asked || this.#connection || (this.#leader && from !== this.#leader))
+        return; // also of a tab that has not been told yet that it leads no more
       this.#addNames(names);
       if (!missed)
         return this.#goAlone();
-      this.#leader = from;
+      this.#leader = this.#followed = from;
       this.#joined = true;
       if (stream && !this.#begin(stream))
         return;
@@ -414,8 +430,13 @@ class Sharing {
   }
 
   /* What a tab with this cursor has not been sent; null when that is not known. One without a cursor begins now. */
-  #missedSince(cursor) {
-    return cursor === "" || cursor === this.#cursor ? [] : this.#recent.after(cursor);
+  #missedSince(cursor, names, followed) {
+    if (cursor === "")
+      return [];
+
+    const sure = followed !== null && [this.#tab, this.#before].includes(followed);
+    const missed = cursor === this.#cursor ? { entries: [], place: this.#recent.place } : this.#recent.after(cursor);
+    return missed && (sure || this.#recent.knows(names, missed.place)) ? missed.entries : null;
   }
 
   #moveTo(cursor) {
@@ -467,9 +488,10 @@ class Sharing {
     this.#post({ kind: "ping" });
   }
 
-  /* We were suspended, and another tab leads. */
+  /* We were suspended, and another tab leads. Until now we may have said that we do. */
   #onLockLost() {
     this.#release = null;
+    this.#post({ kind: "deposed" });
     this.#connection?.close();
     this.#connection = null;
     this.#leader = null;
@@ -489,6 +511,9 @@ class Sharing {
   #lead() {
     if (!this.#channel || !this.#release || this.#connection)
       return;
+    this.#before = this.#followed;
+    this.#followed = this.#tab;
+    this.#recent.listenedFor(this.#names, false);
     this.#post({ kind: "leading" });
     this.#connect({
       begin: (stream) => {
@@ -519,14 +544,33 @@ class Sharing {
   }
 }
 
-/* The last entries, bounded in number and size. */
+/* The last entries, bounded in number and size. A place is a number of entries since the beginning. */
 class Recent {
   static #entriesMax = 500;
   static #sizeMax = 1 << 20;
   #entries = [];
   #size = 0;
+  #place = 0;
+  #names = new Map(); // each with the place behind which all its events are entries
+
+  get place() { return this.#place; }
+
+  /* From now on. open: the stream is open, and events of these names may have come since the last entry. */
+  listenedFor(names, open) {
+    if (!open)
+      this.#names.clear();
+
+    for (const name of names)
+      if (!this.#names.has(name))
+        this.#names.set(name, this.#place + (open ? 1 : 0));
+  }
+
+  knows(names, place) {
+    return names.every((name) => this.#names.get(name) <= place);
+  }
 
   add(entry) {
+    this.#place++;
     this.#entries.push(entry);
     this.#size += entry.data.length;
     while (this.#entries.length > Recent.#entriesMax || this.#size > Recent.#sizeMax)
@@ -538,10 +582,10 @@ class Recent {
     this.#size = 0;
   }
 
-  /* The entries behind the last one with this id; null when there is none. */
+  /* The entries behind the last one with this id, and its place; null when there is none. */
   after(id) {
     const at = this.#entries.findLastIndex((entry) => entry.id === id);
-    return at < 0 ? null : this.#entries.slice(at + 1);
+    return at < 0 ? null : { entries: this.#entries.slice(at + 1), place: this.#place - this.#entries.length + at + 1 };
   }
 }
 

@@ -26,6 +26,20 @@ static int file_read_open(int fd, size_t max, char *out, size_t *len, struct sta
     return file_read_all(fd, max, out, len);
 }
 
+/* A pipe without a writer is at its end: it must not keep us. The descriptor or -errno. */
+static int file_open(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return -errno;
+    if (fcntl(fd, F_SETFL, O_RDONLY) == 0)
+        return fd;
+
+    int err = -errno;
+    close(fd);
+    return err;
+}
+
 int file_read(const char *path, size_t max, char **out, size_t *len, struct stat *is)
 {
     *len = 0;
@@ -33,8 +47,8 @@ int file_read(const char *path, size_t max, char **out, size_t *len, struct stat
     if (!*out)
         return -ENOMEM;
 
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    int err = fd < 0 ? -errno : file_read_open(fd, max, *out, len, is);
+    int fd = file_open(path);
+    int err = fd < 0 ? fd : file_read_open(fd, max, *out, len, is);
     if (fd >= 0)
         close(fd);
     if (!err)

@@ -233,6 +233,10 @@ def test_a_file_with_an_error_leaves_the_keys_as_they_were(keyed):
         line = len(keyed.keys.lines) + 2
         assert f"stay in force why=\"{keyed.keys.file}, line {line}: 'nonsense' is no public key (40 characters of Z85)" in keyed.broker.log()
         client.publish("m", data=1, to={"sessions": ["nobody"]})
+        keyed.keys.file.write_text("")
+        keyed.reload()
+        assert "stay in force why=\"" + str(keyed.keys.file) + ": the file is empty" in keyed.broker.log()
+        client.publish("m", data=1, to={"sessions": ["nobody"]})
         keyed.keys.file.unlink()
         keyed.reload()
         client.publish("m", data=1, to={"sessions": ["nobody"]})

@@ -96,6 +96,21 @@ def test_a_message_that_the_broker_refuses_stops_nothing(mosquitto, broker, brid
     assert "published=3 refused=3" in program.log()
 
 
+@pytest.mark.parametrize("payloads", [["\x01" * 1000000], [*["x" * 130000] * 32, "\x01" * 1000000]], ids=["one", "many"])
+def test_more_than_the_broker_reads_at_once_stops_nothing(bench, mosquitto, payloads):
+    """Its own limit is far below that of the bridge."""
+    broker = Broker(bench, max_event_bytes="1K").start()
+    program = Bridge(bench, broker, MQTT, **{"server": mosquitto.server, "topic": "home/#"})
+    program.start().stop()
+    for payload in payloads:
+        mosquitto.publish("home/m", payload)
+    mosquitto.publish("home/m", "end")
+    program.start()
+    wait_data(broker, ["end"])
+    program.stop()
+    assert f"published=1 refused={len(payloads)}" in program.log()
+
+
 def test_binary_payloads_as_base64_and_json_as_it_is(mosquitto, broker, bridge):
     bridge("binary", topic="home/b", payload="base64", client_id="b").start()
     bridge("json", topic="home/j", payload="json", client_id="j").start()

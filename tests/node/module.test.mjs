@@ -8,6 +8,7 @@ const HEARTBEAT = 1000;
 const FIRST = { connection: "c-1", heartbeat: HEARTBEAT, owner: "anna's" };
 
 const sources = [];
+const { BroadcastChannel } = globalThis;
 let now, answer, streams;
 
 /* What EventSource dispatches itself is an Event; what was published is a MessageEvent. */
@@ -99,6 +100,7 @@ afterEach(() => {
   mock.timers.reset();
   mock.restoreAll();
   delete globalThis.navigator;
+  globalThis.BroadcastChannel = BroadcastChannel;
 });
 
 // Names that EventSource uses itself
@@ -318,3 +320,161 @@ test("the user's name is part of the lock's name", async () => {
   await settle();
   assert.equal(names.size, 3);
 });
+
+// Tabs that share a stream
+
+/* The locks of one browser: the first tab that asks has the lock until it gives it back, or another takes it. */
+function oneBrowser() {
+  const locks = new Map();
+  const grant = async (name) => {
+    const lock = locks.get(name), next = lock.waiting.shift();
+    lock.holder = next ?? null;
+    if (!next)
+      return;
+    await next.held().catch(() => {});
+    next.done();
+    if (lock.holder === next)
+      grant(name);
+  };
+  const request = (name, { signal, steal }, held) => new Promise((done, failed) => {
+    const lock = locks.get(name) ?? { holder: null, waiting: [] };
+    locks.set(name, lock);
+    const asked = { held, done, failed };
+    signal?.addEventListener("abort", () => {
+      lock.waiting = lock.waiting.filter((one) => one !== asked);
+      failed(new DOMException("given up", "AbortError"));
+    });
+    if (steal) {
+      lock.holder?.failed(new DOMException("stolen", "AbortError"));
+      lock.holder = null;
+      lock.waiting.unshift(asked);
+    } else {
+      lock.waiting.push(asked);
+    }
+    if (!lock.holder)
+      grant(name);
+  });
+  withLocks(request);
+
+  const channels = new Set();
+  globalThis.BroadcastChannel = class {
+    constructor(name) {
+      this.name = name;
+      channels.add(this);
+    }
+
+    postMessage(data) {
+      for (const one of channels)
+        if (one !== this && one.name === this.name)
+          queueMicrotask(() => channels.has(one) && one.onmessage({ data: structuredClone(data) }));
+    }
+
+    close() { channels.delete(this); }
+  };
+  return channels;
+}
+
+const SHARED = { shared: "anna" };
+
+async function share(names, options = {}) {
+  const all = listen(names, { ...SHARED, ...options });
+  await pass(100);
+  return all;
+}
+
+test("a tab that begins after an event which no tab listened for asks the server", async () => {
+  oneBrowser();
+  await share(["a"]);
+  sources[0].open();
+  sources[0].send("a", "x", "5");
+  sources[0].send("b", "nobody listens", "6");
+  const late = await share(["b"], { lastEventId: "5" });
+  assert.equal(sources.length, 2);
+  assert.equal(sources[1].url.searchParams.get("lastEventId"), "5");
+  sources[1].open(FIRST, "5");
+  sources[1].send("b", "nobody listens", "6");
+  assert.deepEqual(late.events, [["b", "nobody listens", "6"]]);
+});
+
+test("so does one whose names another tab has brought since then", async () => {
+  oneBrowser();
+  await share(["a"]);
+  sources[0].open();
+  sources[0].send("a", "x", "5");
+  sources[0].send("b", "nobody listens", "6");
+  await share(["b"]);
+  sources[0].send("a", "y", "7");
+  await share(["b"], { lastEventId: "5" });
+  assert.equal(sources.length, 2);
+  assert.deepEqual((await share(["b"], { lastEventId: "7" })).events, []);
+  assert.equal(sources.length, 2);
+});
+
+test("one whose names were listened for is told what it missed", async () => {
+  oneBrowser();
+  await share(["a", "b"]);
+  sources[0].open();
+  sources[0].send("a", "x", "5");
+  sources[0].send("b", "y", "6");
+  const late = await share(["b"], { lastEventId: "5" });
+  assert.deepEqual(late.events, [["b", "y", "6"]]);
+  assert.equal(sources.length, 1);
+});
+
+test("tabs with different names share on when another one leads", async () => {
+  oneBrowser();
+  const first = await share(["a"]);
+  sources[0].open();
+  const [second, third] = [await share(["b"]), await share(["c"])];
+  sources[0].send("b", "x", "5");
+  first.stream.close();
+  await pass(200);
+  assert.equal(sources.length, 2);
+  assert.equal(sources[1].url.searchParams.get("lastEventId"), "5");
+  sources[1].open(FIRST, "5");
+  sources[1].send("c", "y", "6");
+  await settle();
+  assert.deepEqual(second.events, [["b", "x", "5"]]);
+  assert.deepEqual(third.events, [["c", "y", "6"]]);
+});
+
+test("a tab that leads no more cannot bring back those that follow another", async () => {
+  const channels = oneBrowser();
+  await share(["a"]);
+  sources[0].open();
+  const second = await share(["a"], { leaderTimeout: 200 }), third = await share(["a"]);
+  const [first, , follower] = channels, post = mock.method(follower, "postMessage");
+  first.onmessage = () => {}; // suspended
+  await pass(600);
+  sources[1].open(FIRST, "1");
+  const { n, from } = post.mock.calls.map((call) => call.arguments[0]).filter(({ kind }) => kind === "join").at(-1);
+  follower.onmessage({ data: { kind: "welcome", from: "first", to: from, n, names: [], missed: [], cursor: "1", state: ["online", {}], stream: null } });
+  sources[1].send("a", "x", "5");
+  await settle();
+  assert.equal(sources.length, 2);
+  for (const { events } of [second, third])
+    assert.deepEqual(events, [["a", "x", "5"]]);
+});
+
+for (const [how, says, connections] of [["is told so", true, 1], ["is gone", false, 2]])
+  test(`a tab that said it leads after its lock was taken, and ${how}, binds nobody`, async () => {
+    const channels = oneBrowser();
+    await share(["a"]);
+    sources[0].open();
+    const { events } = await share(["a"], { leaderTimeout: 200 });
+    const [, follower] = channels;
+    follower.onmessage({ data: { kind: "leading", from: "late" } });
+    await settle();
+    if (says)
+      follower.onmessage({ data: { kind: "deposed", from: "late" } });
+    for (let beat = 0; beat < 5; beat++) {
+      sources[0].send("b", "a sign of life", "1");
+      await pass(100);
+    }
+    assert.equal(sources.length, connections);
+    if (connections > 1)
+      sources[1].open(FIRST, "1");
+    sources.at(-1).send("a", "x", "5");
+    await settle();
+    assert.deepEqual(events, [["a", "x", "5"]]);
+  });

@@ -107,7 +107,9 @@ static const struct {
     {"publisher " P " shop\noperator " O " desk\n", false, true, false},
     {"publisher " P " shop\nworker " W " web\n", true, false, true},
     {"operator " W " web\nworker " O " desk\n", true, true, true},
-    {"", true, true, true},
+    {"# nobody\n", true, true, true},
+    {"", false, false, false},
+    {"\n \n", false, false, false},
 };
 
 START_TEST(who_is_gone_is_cut_off)

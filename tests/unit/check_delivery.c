@@ -34,6 +34,16 @@ START_TEST(a_batch_has_a_size_and_takes_one_message_of_any_size)
 }
 END_TEST
 
+START_TEST(a_large_message_waits_for_the_next_batch)
+{
+    char *large = calloc(1, DELIVERY_BYTES);
+    ck_assert(delivery_add(d, S("{}")));
+    ck_assert(!delivery_add(d, (struct slice){large, DELIVERY_BYTES}));
+    ck_assert(delivery_add(d, S("{}")));
+    free(large);
+}
+END_TEST
+
 START_TEST(without_a_broker_it_is_tried_again_and_nothing_has_an_outcome)
 {
     ck_assert(delivery_add(d, S("{\"id\":\"x\"}")));
@@ -68,6 +78,7 @@ int main(void)
     tcase_add_checked_fixture(tests, begin, end);
     tcase_add_test(tests, a_batch_has_a_number_of_messages);
     tcase_add_test(tests, a_batch_has_a_size_and_takes_one_message_of_any_size);
+    tcase_add_test(tests, a_large_message_waits_for_the_next_batch);
     tcase_add_test(tests, without_a_broker_it_is_tried_again_and_nothing_has_an_outcome);
     tcase_add_test(tests, some_errors_pass);
     return run_suite(suite);

@@ -65,6 +65,14 @@ START_TEST(what_is_no_file_is_not_read)
 }
 END_TEST
 
+START_TEST(a_pipe_without_a_writer_is_empty)
+{
+    ck_assert_int_eq(mkfifo(folder.file, 0600), 0);
+    ck_assert_int_eq(file_read(folder.file, 8, &text, &len, NULL), 0);
+    ck_assert_uint_eq(len, 0);
+}
+END_TEST
+
 START_TEST(its_state_is_that_of_what_was_read)
 {
     struct stat is;
@@ -84,6 +92,7 @@ int main(void)
     tcase_add_test(tests, it_may_be_empty);
     tcase_add_test(tests, the_largest_is_read_and_a_larger_one_is_refused);
     tcase_add_test(tests, what_is_no_file_is_not_read);
+    tcase_add_test(tests, a_pipe_without_a_writer_is_empty);
     tcase_add_test(tests, its_state_is_that_of_what_was_read);
     return run_suite(suite);
 }
