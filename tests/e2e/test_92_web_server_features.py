@@ -283,6 +283,18 @@ def test_pages_in_php_are_php_s_and_streams_the_worker_s(bench, web):
         site.open().close()
 
 
+class ApachePrefork(Apache):
+    mpm = "prefork"
+
+
+def test_with_prefork_apache_starts_and_streams(bench):
+    """As Debian does with mod_php: ssecast-mpm.conf, which is about threads, keeps it from nothing."""
+    site = Site(bench, web=ApachePrefork)
+    reader = site.open_counted("anna")
+    site.publish("m", data=1, to={"sessions": ["anna"]})
+    assert reader.wait_for(1)[0].data == "1"
+
+
 # Compression
 
 class ApacheWithCompression(Apache):
