@@ -283,6 +283,45 @@ def test_pages_in_php_are_php_s_and_streams_the_worker_s(bench, web):
         site.open().close()
 
 
+# A site that sends every path to its index page, with the remedies of docs/troubleshoot.md
+
+def remedy(pattern):
+    return re.search(pattern, (ROOT / "docs/troubleshoot.md").read_text())[1]
+
+
+class _ApacheRewriting:
+    def more(self):
+        return ["RewriteEngine On", remedy(r"put `(RewriteRule [^`]*)`"), "RewriteRule ^ /index.txt [PT]"]
+
+
+class ApacheRewriting(_ApacheRewriting, Apache):
+    modules = (*Apache.modules, "rewrite")
+
+
+class ApacheHandoffRewriting(_ApacheRewriting, ApacheHandoff):
+    modules = (*ApacheHandoff.modules, "rewrite")
+
+
+class LighttpdRewriting(Lighttpd):
+    @property
+    def extra(self):
+        pattern = remedy(r"with\s+`([^`]*)` instead of")
+        return f'server.modules += ("mod_rewrite")\nurl.rewrite-once = ({pattern} => "/index.txt")'
+
+
+@pytest.mark.parametrize("web", [ApacheRewriting, ApacheHandoffRewriting, LighttpdRewriting], ids=lambda w: w.name)
+def test_rewrite_rules_leave_the_streams_alone(bench, web):
+    site = Site(bench, web=web)
+    page = site.web.place / "www" / "index.txt"
+    page.parent.mkdir(exist_ok=True)
+    page.write_text("the application")
+    page.chmod(0o644)
+    for path in ("/", "/some/page", "/ssecast"):
+        assert urllib.request.urlopen(site.web.origin + path, timeout=10).read() == b"the application", path
+    assert raw_status(site, "GET", "/sse/nothing") == 404
+    site.open_counted("anna")
+
+
 class ApachePrefork(Apache):
     mpm = "prefork"
 
